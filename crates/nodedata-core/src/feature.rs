@@ -1,0 +1,318 @@
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use arrow_schema::{DataType, Field};
+
+/// The element type of a feature, spelled as in `schema.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DType {
+    /// `true` or `false`.
+    Bool,
+    /// Signed, 8 bit.
+    Int8,
+    /// Signed, 16 bit.
+    Int16,
+    /// Signed, 32 bit.
+    Int32,
+    /// Signed, 64 bit.
+    Int64,
+    /// Unsigned, 8 bit.
+    UInt8,
+    /// Unsigned, 16 bit.
+    UInt16,
+    /// Unsigned, 32 bit.
+    UInt32,
+    /// Unsigned, 64 bit.
+    UInt64,
+    /// IEEE 754 half precision.
+    Float16,
+    /// IEEE 754 single precision.
+    Float32,
+    /// IEEE 754 double precision.
+    Float64,
+    /// UTF-8 text.
+    String,
+    /// Bytes of any length.
+    Bytes,
+}
+
+impl DType {
+    /// Every type, in the order of the declaration.
+    pub const ALL: [Self; 14] = [
+        Self::Bool,
+        Self::Int8,
+        Self::Int16,
+        Self::Int32,
+        Self::Int64,
+        Self::UInt8,
+        Self::UInt16,
+        Self::UInt32,
+        Self::UInt64,
+        Self::Float16,
+        Self::Float32,
+        Self::Float64,
+        Self::String,
+        Self::Bytes,
+    ];
+
+    /// The name used in `schema.json`: `float32`, `uint8`, `string` …
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Int8 => "int8",
+            Self::Int16 => "int16",
+            Self::Int32 => "int32",
+            Self::Int64 => "int64",
+            Self::UInt8 => "uint8",
+            Self::UInt16 => "uint16",
+            Self::UInt32 => "uint32",
+            Self::UInt64 => "uint64",
+            Self::Float16 => "float16",
+            Self::Float32 => "float32",
+            Self::Float64 => "float64",
+            Self::String => "string",
+            Self::Bytes => "bytes",
+        }
+    }
+
+    /// The type called `name` in `schema.json`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.name() == name)
+    }
+
+    /// Bytes of one value; `None` for text and bytes, and for `Bool`, which Arrow packs into bits.
+    pub fn byte_width(self) -> Option<usize> {
+        match self {
+            Self::Int8 | Self::UInt8 => Some(1),
+            Self::Int16 | Self::UInt16 | Self::Float16 => Some(2),
+            Self::Int32 | Self::UInt32 | Self::Float32 => Some(4),
+            Self::Int64 | Self::UInt64 | Self::Float64 => Some(8),
+            Self::Bool | Self::String | Self::Bytes => None,
+        }
+    }
+
+    /// Whether values of this type have a numeric order, so that min, max and mean mean something.
+    pub fn is_numeric(self) -> bool {
+        self.byte_width().is_some()
+    }
+
+    /// The Arrow type of one value.
+    pub fn arrow(self) -> DataType {
+        match self {
+            Self::Bool => DataType::Boolean,
+            Self::Int8 => DataType::Int8,
+            Self::Int16 => DataType::Int16,
+            Self::Int32 => DataType::Int32,
+            Self::Int64 => DataType::Int64,
+            Self::UInt8 => DataType::UInt8,
+            Self::UInt16 => DataType::UInt16,
+            Self::UInt32 => DataType::UInt32,
+            Self::UInt64 => DataType::UInt64,
+            Self::Float16 => DataType::Float16,
+            Self::Float32 => DataType::Float32,
+            Self::Float64 => DataType::Float64,
+            Self::String => DataType::Utf8,
+            Self::Bytes => DataType::Binary,
+        }
+    }
+
+    /// The element type of an Arrow leaf; `None` for nested and for types we do not store.
+    pub fn from_arrow(data_type: &DataType) -> Option<Self> {
+        match data_type {
+            DataType::LargeUtf8 | DataType::Utf8View => Some(Self::String),
+            DataType::LargeBinary | DataType::BinaryView => Some(Self::Bytes),
+            DataType::Dictionary(_, values) => Self::from_arrow(values),
+            other => Self::ALL.into_iter().find(|it| it.arrow() == *other),
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One dimension of a feature's value at one step. The time axis is not among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dim {
+    /// The same at every step: a fixed-size list.
+    Fixed(u32),
+    /// May differ from step to step: a list. `-1` in `schema.json`.
+    Variable,
+}
+
+impl Dim {
+    /// The dimension as `schema.json` writes it: the length, or -1.
+    pub fn as_i64(self) -> i64 {
+        match self {
+            Self::Fixed(n) => i64::from(n),
+            Self::Variable => -1,
+        }
+    }
+}
+
+/// How the values of a feature lie in an Arrow column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Storage {
+    /// Nested lists around plain values, one level per dimension.
+    #[default]
+    Plain,
+    /// `struct<bytes: binary, path: utf8>`: an encoded image or audio clip, as Hugging Face readers
+    /// expect it. The element type is that of the decoded tensor or, before anything was seen, `Bytes`.
+    EncodedMedia,
+    /// Plain binary that holds a whole tensor (raw pixels) or a coded video sample.
+    RawMedia,
+}
+
+impl Storage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::EncodedMedia => "encoded",
+            Self::RawMedia => "raw",
+        }
+    }
+}
+
+/// Keys of our own facts in Arrow field metadata.
+pub mod meta {
+    /// Element type in the spelling of `schema.json`.
+    pub const DTYPE: &str = "nodedata:type";
+    /// How the values lie in the column, see [`super::Storage`].
+    pub const STORAGE: &str = "nodedata:storage";
+    /// Codec of a media column, or `raw`.
+    pub const ENCODING: &str = "nodedata:encoding";
+    /// Unit of the values.
+    pub const UNIT: &str = "nodedata:unit";
+    /// Constants of an enumeration, `NAME=VALUE` joined by commas.
+    pub const CONSTANTS: &str = "nodedata:constants";
+    /// The type the source declared, such as `uint8[<=16]`.
+    pub const SOURCE_TYPE: &str = "nodedata:source_type";
+    /// What the values are, for people.
+    pub const DESCRIPTION: &str = "nodedata:description";
+}
+
+/// A named tensor column: the type of one element and the shape of the value at one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feature {
+    /// Dotted path in the source, such as `header.frame_id`.
+    pub name: String,
+    /// Type of one element.
+    pub dtype: DType,
+    /// Shape at one step, outermost first; empty for a scalar. For media it is what metadata says
+    /// before any row is read, usually empty; the pixels have the last word.
+    pub shape: Vec<Dim>,
+    /// Whether a value (or an item of the innermost variable list) may be absent.
+    pub nullable: bool,
+    /// How the values lie in the column.
+    pub storage: Storage,
+    /// Facts without a place of their own, under the keys of [`meta`] or keys a source brings.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Feature {
+    /// A plain feature whose values are always present.
+    pub fn new(name: impl Into<String>, dtype: DType, shape: Vec<Dim>) -> Self {
+        Self {
+            name: name.into(),
+            dtype,
+            shape,
+            nullable: false,
+            storage: Storage::Plain,
+            metadata: BTreeMap::new(),
+        }
+    }
+
+    /// The same feature, allowed to be null.
+    #[must_use]
+    pub fn nullable(mut self) -> Self {
+        self.nullable = true;
+        self
+    }
+
+    /// The same feature with one more fact under a key of [`meta`].
+    #[must_use]
+    pub fn with_meta(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.metadata.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The Arrow type of the column.
+    pub fn arrow_type(&self) -> DataType {
+        match self.storage {
+            Storage::EncodedMedia => DataType::Struct(media_fields()),
+            Storage::RawMedia => DataType::Binary,
+            Storage::Plain => {
+                // Only the items below the innermost variable list may be null one by one.
+                let last_list = self.shape.iter().rposition(|it| *it == Dim::Variable);
+                let mut data_type = self.dtype.arrow();
+                for (idx, dim) in self.shape.iter().enumerate().rev() {
+                    let nullable = self.nullable && last_list == Some(idx);
+                    let item = Arc::new(Field::new(Field::LIST_FIELD_DEFAULT_NAME, data_type, nullable));
+                    data_type = match dim {
+                        Dim::Fixed(n) => DataType::FixedSizeList(item, i32::try_from(*n).unwrap_or(i32::MAX)),
+                        Dim::Variable => DataType::List(item),
+                    };
+                }
+                data_type
+            }
+        }
+    }
+
+    /// The Arrow field of the column, with our facts under `nodedata:` keys.
+    pub fn arrow_field(&self) -> Field {
+        let mut metadata: std::collections::HashMap<String, String> =
+            self.metadata.clone().into_iter().collect();
+        metadata.insert(meta::DTYPE.to_owned(), self.dtype.name().to_owned());
+        if self.storage != Storage::Plain {
+            metadata.insert(meta::STORAGE.to_owned(), self.storage.name().to_owned());
+        }
+        Field::new(&self.name, self.arrow_type(), self.nullable).with_metadata(metadata)
+    }
+
+    /// Reads a feature back from an Arrow field; `None` for a type that no feature has.
+    pub fn from_arrow(field: &Field) -> Option<Self> {
+        let mut metadata: BTreeMap<String, String> = field.metadata().clone().into_iter().collect();
+        let storage = metadata.remove(meta::STORAGE);
+        let declared = metadata.remove(meta::DTYPE).and_then(|it| DType::from_name(&it));
+        let mut shape = Vec::new();
+        let mut data_type = field.data_type();
+        loop {
+            match data_type {
+                DataType::List(item) | DataType::LargeList(item) => {
+                    shape.push(Dim::Variable);
+                    data_type = item.data_type();
+                }
+                DataType::FixedSizeList(item, n) => {
+                    shape.push(Dim::Fixed(u32::try_from(*n).ok()?));
+                    data_type = item.data_type();
+                }
+                _ => break,
+            }
+        }
+        let (dtype, storage) = match (data_type, storage.as_deref()) {
+            (DataType::Struct(fields), _) => {
+                let names: Vec<&str> = fields.iter().map(|it| it.name().as_str()).collect();
+                if names != ["bytes", "path"] {
+                    return None;
+                }
+                (declared.unwrap_or(DType::Bytes), Storage::EncodedMedia)
+            }
+            (_, Some("raw")) => (declared.unwrap_or(DType::Bytes), Storage::RawMedia),
+            (other, _) => (DType::from_arrow(other)?, Storage::Plain),
+        };
+        Some(Self {
+            name: field.name().clone(),
+            dtype,
+            shape,
+            nullable: field.is_nullable(),
+            storage,
+            metadata,
+        })
+    }
+}
+
+/// The two fields of [`Storage::EncodedMedia`].
+pub(crate) fn media_fields() -> arrow_schema::Fields {
+    vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)].into()
+}

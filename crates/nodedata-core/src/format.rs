@@ -1,0 +1,126 @@
+use std::{path::Path, sync::Arc};
+
+use crate::{Error, ErrorKind, Files, Locus, Result, Source, TimeRange};
+
+/// A file format we can read. One `static` per format crate.
+pub trait Format: Send + Sync {
+    /// The name used by `--from` and `source.format`. Lowercase ASCII.
+    fn name(&self) -> &'static str;
+
+    /// One line about the format, for `node-data formats`.
+    fn about(&self) -> &'static str;
+
+    /// How sure we are that `probe` is this format. Looks at names and leading bytes only.
+    fn detect(&self, probe: &Probe<'_>) -> Confidence;
+
+    /// Whether a file of this name belongs to a dataset of this format, when a folder is the input.
+    fn claims(&self, path: &Path) -> bool;
+
+    /// Opens a dataset by reading metadata only: no rows, except where a format has no types
+    /// of its own and a full inference pass is the only way to know them.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unsupported` or `Limit` when the metadata cannot be read.
+    fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>>;
+}
+
+/// What to take from a source, and how to treat damage met while opening it.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// Topics (or step features) to read; `None` means all.
+    pub topics: Option<Vec<String>>,
+    /// Topics whose messages stay undecoded bytes, with their schema beside them. Default: none.
+    pub undecoded: Vec<String>,
+    /// Only records whose log time lies in this range. Default: all.
+    pub time_range: TimeRange,
+    /// Whether damage found while opening is listed ([`Source::damage`]) instead of returned.
+    pub salvage: bool,
+    /// Whether checksums are verified. Default: yes.
+    pub verify_checksums: bool,
+    /// Bytes of input one partition aims at. Default 8 MiB.
+    pub partition_bytes: u64,
+    /// Upper bound on one record or chunk, before and after decompression. Default 1 GiB.
+    pub record_bytes_max: u64,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            topics: None,
+            undecoded: Vec::new(),
+            time_range: TimeRange::ALL,
+            salvage: false,
+            verify_checksums: true,
+            partition_bytes: 8 << 20,
+            record_bytes_max: 1 << 30,
+        }
+    }
+}
+
+/// What [`Format::detect`] may look at.
+#[derive(Debug)]
+pub struct Probe<'a> {
+    /// One file of the input, relative to its root.
+    pub path: &'a Path,
+    /// Its first bytes, at most 4 KiB.
+    pub head: &'a [u8],
+}
+
+/// Answer of [`Format::detect`], in increasing order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// Not this format.
+    No,
+    /// The file name fits.
+    Name,
+    /// Magic bytes or required metadata files are there.
+    Content,
+}
+
+/// The formats this build can read, in detection order.
+#[derive(Default)]
+pub struct Formats(Vec<&'static dyn Format>);
+
+impl Formats {
+    /// Adds a format after those already there.
+    ///
+    /// # Panics
+    /// When two formats share a name: a build mistake, caught by the first test that runs.
+    #[must_use]
+    pub fn with(mut self, format: &'static dyn Format) -> Self {
+        assert!(self.by_name(format.name()).is_none(), "format registered twice: {}", format.name());
+        self.0.push(format);
+        self
+    }
+
+    /// Every format, in detection order.
+    pub fn iter(&self) -> impl Iterator<Item = &'static dyn Format> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// The format called `name`.
+    pub fn by_name(&self, name: &str) -> Option<&'static dyn Format> {
+        self.0.iter().copied().find(|it| it.name() == name)
+    }
+
+    /// The format most confident about `probe`; the first registered wins a tie.
+    ///
+    /// # Errors
+    /// `Unsupported` when none recognises it.
+    pub fn detect(&self, probe: &Probe<'_>) -> Result<&'static dyn Format> {
+        let mut best: Option<(Confidence, &'static dyn Format)> = None;
+        for &format in &self.0 {
+            let confidence = format.detect(probe);
+            if Confidence::No < confidence && best.is_none_or(|(top, _)| top < confidence) {
+                best = Some((confidence, format));
+            }
+        }
+        let Some((_, format)) = best else {
+            let names: Vec<&str> = self.0.iter().map(|it| it.name()).collect();
+            return Err(Error::new(ErrorKind::Unsupported, "cannot tell the format of the input")
+                .at(Locus::path(probe.path))
+                .with_hint(format!("name it with `--from`, one of: {}", names.join(", "))));
+        };
+        Ok(format)
+    }
+}

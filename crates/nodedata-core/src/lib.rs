@@ -1,0 +1,19 @@
+//! The vocabulary every `nodedata` crate shares: what a feature is, how rows of it are built, how a
+//! format is read, and how a failure is described. It does no I/O of its own.
+
+mod columns;
+mod error;
+mod feature;
+mod files;
+mod format;
+mod source;
+
+pub use columns::{Columns, Layout, LeafId, Level, ListId};
+pub use error::{Error, ErrorKind, Locus, Loss, Result};
+pub use feature::{DType, Dim, Feature, Storage, meta};
+pub use files::{Files, ReadAt};
+pub use format::{Confidence, Format, Formats, OpenOptions, Probe};
+pub use source::{
+    Attachment, Batch, EpisodeInfo, EpisodeStream, InputFile, Partition, PixelShape, ReadOptions, RowSpan,
+    Source, StreamClock, StreamId, StreamSchema, TimeRange,
+};
