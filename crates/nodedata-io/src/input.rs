@@ -1,0 +1,148 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use nodedata_core::{Error, ErrorKind, Files, Locus, Result};
+
+use crate::LocalFiles;
+
+/// What the user named as SRC.
+#[derive(Clone)]
+pub struct Input {
+    /// Its files.
+    pub files: Arc<dyn Files>,
+    /// The part of the name that is the same for all files: where relative paths start.
+    pub root: String,
+    /// Whether SRC named files one by one (a file or a glob), rather than a folder that may hold others.
+    pub exact: bool,
+}
+
+/// Opens SRC: a file, a folder, a glob (`runs/**/*.mcap`) or a URL (`s3://bucket/prefix`).
+///
+/// # Errors
+/// `Io` when nothing is there; `Config` when a glob or URL is malformed or matches nothing.
+pub fn open(source: &str) -> Result<Input> {
+    if let Some(path) = source.strip_prefix("file://") {
+        return open_local(path);
+    }
+    if let Some((scheme, _)) = source.split_once("://")
+        && scheme.chars().all(|it| it.is_ascii_alphanumeric() || it == '+')
+    {
+        return open_url(source);
+    }
+    open_local(source)
+}
+
+#[cfg(feature = "remote")]
+fn open_url(source: &str) -> Result<Input> {
+    crate::remote::open(source)
+}
+
+#[cfg(not(feature = "remote"))]
+fn open_url(source: &str) -> Result<Input> {
+    Err(Error::new(ErrorKind::Unsupported, format!("this build reads no URLs: {source}"))
+        .with_hint("build with the feature `remote`, or copy the data to disk"))
+}
+
+fn open_local(source: &str) -> Result<Input> {
+    let path = Path::new(source);
+    if path.is_dir() {
+        let files = LocalFiles::folder(path)?;
+        return Ok(Input { files: Arc::new(files), root: source.to_owned(), exact: false });
+    }
+    if path.exists() {
+        let root = path.parent().map_or_else(String::new, |it| it.display().to_string());
+        return Ok(Input { files: Arc::new(LocalFiles::file(path)), root, exact: true });
+    }
+    if source.contains(['*', '?', '[']) {
+        return open_glob(source);
+    }
+    Err(Error::new(ErrorKind::Io, "there is no such file or folder")
+        .at(Locus::path(source))
+        .with_hint("SRC is a file, a folder, a glob in quotes, or a URL such as s3://bucket/prefix"))
+}
+
+fn open_glob(pattern: &str) -> Result<Input> {
+    let malformed = |err: glob::PatternError| {
+        Error::new(ErrorKind::Config, format!("`{pattern}` is not a glob")).with_source(err)
+    };
+    let root = glob_root(pattern);
+    let mut names = Vec::new();
+    for found in glob::glob(pattern).map_err(malformed)? {
+        let path = found.map_err(|err| Error::from(err.into_error()))?;
+        if path.is_file() {
+            let name = path.strip_prefix(&root).map_or_else(|_| path.clone(), Path::to_owned);
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        return Err(Error::new(ErrorKind::Config, format!("no file matches `{pattern}`"))
+            .with_hint("quote the glob so that the shell does not expand it first"));
+    }
+    Ok(Input {
+        files: Arc::new(LocalFiles::list_of(&root, names)),
+        root: root.display().to_string(),
+        exact: true,
+    })
+}
+
+/// The leading folders of a glob that hold no pattern characters.
+fn glob_root(pattern: &str) -> PathBuf {
+    let parts: Vec<_> = Path::new(pattern).components().collect();
+    let mut root = PathBuf::new();
+    for part in parts.iter().take(parts.len().saturating_sub(1)) {
+        if part.as_os_str().to_string_lossy().contains(['*', '?', '[']) {
+            break;
+        }
+        root.push(part);
+    }
+    root
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        for (name, text) in [
+            ("b.mcap", "b"),
+            ("a/1.mcap", "one"),
+            ("a/2.txt", "two"),
+            (".hidden/x.mcap", "x"),
+            ("e.mcap", ""),
+        ] {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("has a parent")).expect("can make folders");
+            std::fs::write(path, text).expect("can write");
+        }
+        dir
+    }
+
+    fn names(input: &Input) -> Vec<String> {
+        input.files.list().expect("lists").iter().map(|it| it.display().to_string()).collect()
+    }
+
+    #[test]
+    fn folders_files_and_globs_are_listed_in_order() {
+        let dir = tree();
+        let root = dir.path().display().to_string();
+        assert_eq!(names(&open(&root).unwrap()), ["a/1.mcap", "a/2.txt", "b.mcap", "e.mcap"]);
+        assert_eq!(names(&open(&format!("{root}/b.mcap")).unwrap()), ["b.mcap"]);
+        assert_eq!(names(&open(&format!("{root}/**/*.mcap")).unwrap())[..2], ["a/1.mcap", "b.mcap"]);
+        let nothing = open(&format!("{root}/*.bag")).err().expect("no match is an error");
+        assert_eq!(nothing.kind(), ErrorKind::Config);
+    }
+
+    #[test]
+    fn ranges_are_checked_and_shared() {
+        let dir = tree();
+        let input = open(&dir.path().display().to_string()).unwrap();
+        let file = input.files.open(Path::new("a/1.mcap")).unwrap();
+        assert_eq!(&file.read_at(1..3).unwrap()[..], b"ne");
+        assert_eq!(file.read_at(2..9).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(input.files.open(Path::new("e.mcap")).unwrap().n_bytes(), 0);
+        assert_eq!(input.files.open(Path::new("zz")).err().unwrap().kind(), ErrorKind::Io);
+    }
+}

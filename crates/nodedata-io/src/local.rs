@@ -1,0 +1,96 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
+
+use crate::memory::WholeFile;
+
+/// Files on disk below a root, read through a memory map.
+#[derive(Debug, Clone)]
+pub struct LocalFiles {
+    root: PathBuf,
+    names: Vec<PathBuf>,
+}
+
+impl LocalFiles {
+    /// One file; its root is the folder it lies in.
+    pub fn file(path: &Path) -> Self {
+        let name = path.file_name().map_or_else(|| path.to_owned(), PathBuf::from);
+        let root = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+        Self { root, names: vec![name] }
+    }
+
+    /// Every file below a folder, in byte order of the relative name. Hidden files and folders are
+    /// left out; symbolic links are followed to files, not to folders, so there are no cycles.
+    ///
+    /// # Errors
+    /// `Io` when a folder cannot be listed.
+    pub fn folder(root: &Path) -> Result<Self> {
+        let mut names = Vec::new();
+        let mut pending = vec![PathBuf::new()];
+        while let Some(folder) = pending.pop() {
+            let at = root.join(&folder);
+            let entries = fs::read_dir(&at).map_err(|err| io_error("cannot list the folder", &at, err))?;
+            for entry in entries {
+                let entry = entry.map_err(|err| io_error("cannot list the folder", &at, err))?;
+                let name = entry.file_name();
+                if name.as_encoded_bytes().starts_with(b".") {
+                    continue;
+                }
+                let kind = entry.file_type().map_err(|err| io_error("cannot look at", &entry.path(), err))?;
+                if kind.is_dir() {
+                    pending.push(folder.join(name));
+                } else if kind.is_file() || entry.path().is_file() {
+                    names.push(folder.join(name));
+                }
+            }
+        }
+        names.sort_unstable();
+        Ok(Self { root: root.to_owned(), names })
+    }
+
+    /// The files named, relative to `root`, sorted and each once.
+    pub fn list_of(root: &Path, mut names: Vec<PathBuf>) -> Self {
+        names.sort_unstable();
+        names.dedup();
+        Self { root: root.to_owned(), names }
+    }
+}
+
+impl Files for LocalFiles {
+    fn list(&self) -> Result<Vec<PathBuf>> {
+        Ok(self.names.clone())
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
+        let full = self.root.join(path);
+        let bytes = map(&full).map_err(|err| io_error("cannot open the file", path, err))?;
+        Ok(Arc::new(WholeFile(bytes)))
+    }
+}
+
+/// The whole file as a view of the page cache.
+fn map(path: &Path) -> std::io::Result<Bytes> {
+    #[expect(clippy::disallowed_methods, reason = "this crate is where input files are opened")]
+    let file = fs::File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(std::io::Error::other("it is a folder"));
+    }
+    if metadata.len() == 0 {
+        return Ok(Bytes::new());
+    }
+    #[expect(unsafe_code, reason = "memory mapping is the one exception, see the crate's doc")]
+    // SAFETY: the map is private and read-only. Recordings are not written while they are converted;
+    // a file that shrinks under us ends the process with SIGBUS before anything has a final name.
+    let map = unsafe { memmap2::MmapOptions::new().map(&file)? };
+    Ok(Bytes::from_owner(map))
+}
+
+pub(crate) fn io_error(what: &str, path: &Path, err: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(path))
+}
