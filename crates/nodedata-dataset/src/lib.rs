@@ -1,1 +1,25 @@
-//! Placeholder until the crate's first slice lands.
+//! A converted dataset on disk: Parquet shards, schema, sample index, provenance, statistics, ledger
+//! and manifest; written atomically, read back, verified and explained.
+
+mod canonical;
+mod card;
+mod cut;
+mod digest;
+mod encode;
+mod hugging_face;
+mod index;
+mod ledger;
+mod logical_hash;
+mod manifest;
+mod properties;
+mod provenance;
+mod shard;
+mod staging;
+mod stats;
+mod writer;
+
+pub use canonical::canonical_json;
+pub use digest::{Digests, b3_of};
+pub use ledger::{DamageEntry, Ledger, Report, StreamLedger};
+pub use manifest::{IndexFile, Manifest, ShardEntry, StreamEntry};
+pub use writer::{DatasetWriter, DecodedPart, WriterOptions};

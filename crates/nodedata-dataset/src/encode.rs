@@ -1,0 +1,436 @@
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use arrow_array::{Array, ArrayRef, cast::AsArray, types::Int64Type};
+use nodedata_core::{Feature, Partition, PixelShape, Result, RowSpan, StreamSchema};
+use parquet::arrow::arrow_writer::ArrowColumnChunk;
+use rayon::prelude::*;
+
+use crate::{
+    cut::{CutPlan, RowGroupBudget},
+    hugging_face::is_image_encoding,
+    logical_hash::FieldHasher,
+    stats::FeatureStats,
+    table::{Slot, Table, episode_column},
+    writer::DecodedPart,
+};
+
+/// What the encoder hands to the files, in order.
+pub(crate) enum Sealed {
+    RowGroup { shard: ShardId, columns: Vec<Vec<ArrowColumnChunk>>, n_rows: u64 },
+    Shard(Box<ShardFacts>),
+}
+
+/// One shard: a stream, a split, and its number in that split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ShardId {
+    pub(crate) stream: usize,
+    pub(crate) split: usize,
+    pub(crate) number: usize,
+}
+
+/// Everything known of a shard's rows once the last of them is encoded.
+pub(crate) struct ShardFacts {
+    pub(crate) id: ShardId,
+    pub(crate) n_rows: u64,
+    /// Whether each column shows as an image to Hugging Face readers.
+    pub(crate) images: Vec<bool>,
+    pub(crate) parts: Vec<EpisodePart>,
+    pub(crate) origins: Vec<Origin>,
+}
+
+/// The rows of one episode in one shard.
+#[derive(Debug, Clone)]
+pub(crate) struct EpisodePart {
+    pub(crate) episode: usize,
+    pub(crate) rows: Range<u64>,
+    pub(crate) row_groups: Range<u64>,
+    pub(crate) start_time_ns: Option<i64>,
+    pub(crate) end_time_ns: Option<i64>,
+}
+
+/// Rows of a shard and the bytes of the input they come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) row: u64,
+    pub(crate) n_rows: u64,
+    pub(crate) input: usize,
+    pub(crate) byte_range: Range<u64>,
+}
+
+/// Turns decoded rows into encoded row groups; hashes and measures them on the way.
+pub(crate) struct Encoder {
+    tables: Vec<Arc<Table>>,
+    columns: Vec<Vec<ColumnFacts>>,
+    open: BTreeMap<(usize, usize), OpenShard>,
+    budget: RowGroupBudget,
+    cuts: CutPlan,
+    partitions: Vec<Partition>,
+    /// Whether the columns of a stream show as images: decided by the first shard, the same for all.
+    images: Vec<Option<Vec<bool>>>,
+    pixels: Vec<Vec<PixelShape>>,
+    time_column: Vec<Option<usize>>,
+}
+
+/// Content hashes and statistics of one column over the whole dataset.
+pub(crate) struct ColumnFacts {
+    feature: Feature,
+    hasher: Option<FieldHasher>,
+    pub(crate) stats: FeatureStats,
+    /// Content hash per episode, in episode order.
+    pub(crate) episodes: Vec<(usize, [u8; 32])>,
+    queue: Vec<(usize, ArrayRef)>,
+    current: Option<usize>,
+}
+
+struct OpenShard {
+    facts: ShardFacts,
+    /// The row group under construction.
+    slots: Option<Vec<Slot>>,
+    group_rows: u64,
+    n_row_groups: u64,
+    runs: Vec<Run>,
+}
+
+/// Batches of one window that go to one row group.
+struct Run {
+    shard: ShardId,
+    slots: Vec<Slot>,
+    /// Per column, the pieces in row order.
+    columns: Vec<Vec<ArrayRef>>,
+    n_rows: u64,
+    closes: bool,
+}
+
+impl Encoder {
+    pub(crate) fn new(
+        streams: &[StreamSchema],
+        tables: Vec<Arc<Table>>,
+        partitions: Vec<Partition>,
+        cuts: CutPlan,
+        budget: RowGroupBudget,
+    ) -> Self {
+        let columns = streams
+            .iter()
+            .map(|stream| stream.features.iter().map(ColumnFacts::new).collect())
+            .collect();
+        let time_column = streams
+            .iter()
+            .map(|stream| {
+                stream.features.iter().position(|it| it.name == "log_time_ns" || it.name == "timestamp_ns")
+            })
+            .collect();
+        Self {
+            images: vec![None; tables.len()],
+            pixels: vec![Vec::new(); tables.len()],
+            tables,
+            columns,
+            open: BTreeMap::new(),
+            budget,
+            cuts,
+            partitions,
+            time_column,
+        }
+    }
+
+    /// Encodes the parts of one window, which must come in partition order.
+    ///
+    /// # Errors
+    /// What the Parquet encoders report.
+    pub(crate) fn encode(&mut self, parts: Vec<DecodedPart>) -> Result<Vec<Sealed>> {
+        let mut sealed = Vec::new();
+        for part in parts {
+            self.accept(part, &mut sealed)?;
+        }
+        self.run_jobs()?;
+        self.collect(&mut sealed);
+        Ok(sealed)
+    }
+
+    /// Ends all shards and content hashes.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub(crate) fn finish(mut self) -> Result<(Vec<Sealed>, Vec<Vec<ColumnFacts>>)> {
+        let mut sealed = Vec::new();
+        for key in self.open.keys().copied().collect::<Vec<_>>() {
+            self.close_shard(key, &mut sealed)?;
+        }
+        for column in self.columns.iter_mut().flatten() {
+            column.end_episode();
+        }
+        Ok((sealed, self.columns))
+    }
+
+    /// Assigns the batches of one partition to row groups.
+    fn accept(&mut self, part: DecodedPart, sealed: &mut Vec<Sealed>) -> Result<()> {
+        let partition = &self.partitions[part.partition];
+        let (split, number) = self.cuts.shard_of(part.partition);
+        let (episode, input) = (partition.episode, partition.input);
+        let stale: Vec<_> = self
+            .open
+            .iter()
+            .filter(|((_, it), shard)| *it == split && shard.facts.id.number != number)
+            .map(|(key, _)| *key)
+            .collect();
+        if !stale.is_empty() {
+            self.run_jobs()?;
+            self.collect(sealed);
+            for key in stale {
+                self.close_shard(key, sealed)?;
+            }
+        }
+        for batch in part.batches {
+            let stream = batch.stream.0 as usize;
+            merge_pixels(&mut self.pixels[stream], batch.pixels);
+            let rows = batch.rows.rows();
+            for (column, array) in self.columns[stream].iter_mut().zip(rows.columns()) {
+                column.queue.push((episode, Arc::clone(array)));
+            }
+            let times = self.time_column[stream].and_then(|it| time_bounds(rows.column(it)));
+            let id = ShardId { stream, split, number };
+            let table = &self.tables[stream];
+            let shard = self.open.entry((stream, split)).or_insert_with(|| OpenShard::new(id));
+            let n_bytes = shard.push(table, rows.columns(), episode, input, &batch.spans, times)?;
+            self.budget.add((stream, split), n_bytes);
+        }
+        for key in self.budget.full() {
+            if let Some(shard) = self.open.get_mut(&key) {
+                shard.cut();
+            }
+        }
+        Ok(())
+    }
+
+    /// Does the work of the window: every column of every run on its own.
+    fn run_jobs(&mut self) -> Result<()> {
+        let tables = &self.tables;
+        let mut jobs = Vec::new();
+        for shard in self.open.values_mut() {
+            for run in &mut shard.runs {
+                let table = &tables[run.shard.stream];
+                let closes = run.closes;
+                for (idx, (slot, pieces)) in run.slots.iter_mut().zip(run.columns.drain(..)).enumerate() {
+                    jobs.push(Job::Encode { table, column: idx, slot, pieces, closes });
+                }
+            }
+        }
+        jobs.extend(self.columns.iter_mut().flatten().filter(|it| !it.queue.is_empty()).map(Job::Measure));
+        jobs.into_par_iter().with_max_len(1).try_for_each(Job::run)
+    }
+
+    /// Takes what the jobs finished, in a fixed order.
+    fn collect(&mut self, sealed: &mut Vec<Sealed>) {
+        for shard in self.open.values_mut() {
+            for run in shard.runs.drain(..) {
+                if run.closes {
+                    let columns = run.slots.into_iter().map(|it| it.chunks).collect();
+                    sealed.push(Sealed::RowGroup { shard: run.shard, columns, n_rows: run.n_rows });
+                } else {
+                    shard.slots = Some(run.slots);
+                    shard.group_rows = run.n_rows;
+                }
+            }
+        }
+    }
+
+    fn close_shard(&mut self, key: (usize, usize), sealed: &mut Vec<Sealed>) -> Result<()> {
+        let Some(mut shard) = self.open.remove(&key) else { return Ok(()) };
+        if let Some(mut slots) = shard.slots.take() {
+            slots.par_iter_mut().try_for_each(Slot::close)?;
+            let columns = slots.into_iter().map(|it| it.chunks).collect();
+            sealed.push(Sealed::RowGroup { shard: shard.facts.id, columns, n_rows: shard.group_rows });
+        }
+        self.budget.clear(key);
+        let features = &self.tables[key.0].features;
+        let pixels = &self.pixels[key.0];
+        let images = self.images[key.0].get_or_insert_with(|| shows_as_image(features, pixels));
+        shard.facts.images.clone_from(images);
+        sealed.push(Sealed::Shard(Box::new(shard.facts)));
+        Ok(())
+    }
+}
+
+impl OpenShard {
+    fn new(id: ShardId) -> Self {
+        let facts =
+            ShardFacts { id, n_rows: 0, images: Vec::new(), parts: Vec::new(), origins: Vec::new() };
+        Self { facts, slots: None, group_rows: 0, n_row_groups: 0, runs: Vec::new() }
+    }
+
+    /// Adds the rows of one batch to the current run; returns their size.
+    fn push(
+        &mut self,
+        table: &Table,
+        arrays: &[ArrayRef],
+        episode: usize,
+        input: usize,
+        spans: &[RowSpan],
+        times: Option<(i64, i64)>,
+    ) -> Result<u64> {
+        let n_rows = arrays.first().map_or(0, |it| it.len());
+        if self.runs.last().is_none_or(|it| it.closes) {
+            let (slots, group_rows) = match self.slots.take() {
+                Some(slots) => (slots, self.group_rows),
+                None => (table.open_row_group()?, 0),
+            };
+            let columns = vec![Vec::new(); slots.len()];
+            self.runs.push(Run { shard: self.facts.id, slots, columns, n_rows: group_rows, closes: false });
+        }
+        let run = self.runs.last_mut().expect("just pushed");
+        let with_episode = std::iter::once(episode_column(episode, n_rows)).chain(arrays.iter().cloned());
+        let mut n_bytes = 0;
+        for (pieces, array) in run.columns.iter_mut().zip(with_episode) {
+            n_bytes += array.to_data().get_slice_memory_size().unwrap_or(0) as u64;
+            pieces.push(array);
+        }
+        run.n_rows += n_rows as u64;
+        self.note(episode, input, n_rows as u64, spans, times);
+        Ok(n_bytes)
+    }
+
+    /// Records where the rows come from and whose they are.
+    fn note(
+        &mut self,
+        episode: usize,
+        input: usize,
+        n_rows: u64,
+        spans: &[RowSpan],
+        times: Option<(i64, i64)>,
+    ) {
+        let facts = &mut self.facts;
+        let mut row = facts.n_rows;
+        for span in spans {
+            match facts.origins.last_mut() {
+                Some(last) if last.input == input && last.byte_range == span.byte_range => {
+                    last.n_rows += span.n_rows;
+                }
+                _ => facts.origins.push(Origin {
+                    row,
+                    n_rows: span.n_rows,
+                    input,
+                    byte_range: span.byte_range.clone(),
+                }),
+            }
+            row += span.n_rows;
+        }
+        if facts.parts.last().is_none_or(|it| it.episode != episode) {
+            facts.parts.push(EpisodePart {
+                episode,
+                rows: facts.n_rows..facts.n_rows,
+                row_groups: self.n_row_groups..self.n_row_groups,
+                start_time_ns: None,
+                end_time_ns: None,
+            });
+        }
+        facts.n_rows += n_rows;
+        if let Some(part) = facts.parts.last_mut() {
+            part.rows.end = facts.n_rows;
+            part.row_groups.end = self.n_row_groups + 1;
+            if let Some((first, last)) = times {
+                part.start_time_ns = Some(part.start_time_ns.map_or(first, |it| it.min(first)));
+                part.end_time_ns = Some(part.end_time_ns.map_or(last, |it| it.max(last)));
+            }
+        }
+    }
+
+    /// Ends the row group after the rows pushed so far.
+    fn cut(&mut self) {
+        if self.runs.last().is_none_or(|it| it.closes) {
+            // Its rows came in an earlier window: a run of no rows only closes it.
+            let Some(slots) = self.slots.take() else { return };
+            let columns = vec![Vec::new(); slots.len()];
+            let shard = self.facts.id;
+            self.runs.push(Run { shard, slots, columns, n_rows: self.group_rows, closes: false });
+        }
+        if let Some(run) = self.runs.last_mut() {
+            run.closes = true;
+            self.n_row_groups += 1;
+        }
+    }
+}
+
+impl ColumnFacts {
+    fn new(feature: &Feature) -> Self {
+        Self {
+            feature: feature.clone(),
+            hasher: None,
+            stats: FeatureStats::new(feature),
+            episodes: Vec::new(),
+            queue: Vec::new(),
+            current: None,
+        }
+    }
+
+    /// Name of the column.
+    pub(crate) fn name(&self) -> &str {
+        &self.feature.name
+    }
+
+    fn measure(&mut self) {
+        for (episode, array) in std::mem::take(&mut self.queue) {
+            if self.current != Some(episode) {
+                self.end_episode();
+                self.current = Some(episode);
+                self.hasher = Some(FieldHasher::new(&self.feature));
+            }
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(array.as_ref());
+            }
+            self.stats.update(array.as_ref());
+        }
+    }
+
+    fn end_episode(&mut self) {
+        if let (Some(episode), Some(hasher)) = (self.current.take(), self.hasher.take()) {
+            self.episodes.push((episode, hasher.finish()));
+        }
+    }
+}
+
+enum Job<'a> {
+    Encode { table: &'a Table, column: usize, slot: &'a mut Slot, pieces: Vec<ArrayRef>, closes: bool },
+    Measure(&'a mut ColumnFacts),
+}
+
+impl Job<'_> {
+    fn run(self) -> Result<()> {
+        match self {
+            Self::Measure(column) => {
+                column.measure();
+                Ok(())
+            }
+            Self::Encode { table, column, slot, pieces, closes } => {
+                for piece in &pieces {
+                    slot.write(table.arrow.field(column), piece)?;
+                }
+                if closes { slot.close() } else { Ok(()) }
+            }
+        }
+    }
+}
+
+/// First and last time of a column of nanoseconds.
+fn time_bounds(array: &ArrayRef) -> Option<(i64, i64)> {
+    let values = array.as_primitive_opt::<Int64Type>()?.values();
+    Some((values.iter().copied().min()?, values.iter().copied().max()?))
+}
+
+fn merge_pixels(all: &mut Vec<PixelShape>, found: Vec<PixelShape>) {
+    for shape in found {
+        let same = all.iter_mut().find(|it| it.column == shape.column && it.encoding == shape.encoding);
+        match same {
+            Some(known) => known.n_rows += shape.n_rows,
+            None => all.push(shape),
+        }
+    }
+}
+
+/// A column of encoded media shows as an image when every frame seen so far is one.
+fn shows_as_image(features: &[Feature], pixels: &[PixelShape]) -> Vec<bool> {
+    let seen = |column: usize| {
+        // Findings count from the source's first feature; `episode_index` comes before it.
+        let mut of_column = pixels.iter().filter(|it| it.column + 1 == column).peekable();
+        of_column.peek().is_some() && of_column.all(|it| is_image_encoding(&it.encoding))
+    };
+    (0..features.len()).map(seen).collect()
+}

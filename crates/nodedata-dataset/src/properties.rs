@@ -1,0 +1,114 @@
+use nodedata_core::{DType, Feature, Storage, meta};
+use parquet::{
+    basic::{Compression, Encoding, ZstdLevel},
+    file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion},
+    schema::types::ColumnPath,
+};
+
+/// Rows of a media column in one page: one frame is one small range (REGISTRY 2.6, `balanced`).
+const MEDIA_PAGE_ROWS: usize = 8;
+/// Values between two looks at the page limits. The writer knows one number for the whole file, so media
+/// columns get writers of their own (see [`media`]).
+const BATCH_ROWS: usize = 1024;
+/// Target of a data page before compression.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// What the writer settings are called in provenance; changes whenever they change bytes.
+pub(crate) const SETTINGS: &str = "zstd:1;bss-float;delta-time;dict-text;media-plain-8;page-1MiB;v1";
+
+/// Whether a column holds media that get small uncompressed pages.
+pub(crate) fn is_encoded_media(feature: &Feature) -> bool {
+    feature.storage == Storage::EncodedMedia || has_coded_samples(feature)
+}
+
+/// Coded video samples are raw media whose bytes are already compressed.
+fn has_coded_samples(feature: &Feature) -> bool {
+    feature.storage == Storage::RawMedia
+        && feature.metadata.get(meta::ENCODING).is_some_and(|it| it != "raw")
+}
+
+/// Settings for every column but encoded media. Nothing is left to a library default.
+pub(crate) fn plain(features: &[Feature], created_by: &str) -> WriterProperties {
+    let mut builder = base(created_by).set_write_batch_size(BATCH_ROWS);
+    for feature in features {
+        builder = column(builder, feature);
+    }
+    builder.build()
+}
+
+/// The same settings for the writers of media columns: looks at the page limit after every few rows.
+pub(crate) fn media(features: &[Feature], created_by: &str) -> WriterProperties {
+    let mut builder = base(created_by).set_write_batch_size(MEDIA_PAGE_ROWS);
+    for feature in features {
+        builder = column(builder, feature);
+    }
+    builder.build()
+}
+
+fn base(created_by: &str) -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_created_by(created_by.to_owned())
+        .set_compression(Compression::ZSTD(zstd_level()))
+        .set_dictionary_enabled(false)
+        .set_dictionary_page_size_limit(PAGE_BYTES)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_data_page_row_count_limit(20_000)
+        .set_max_row_group_row_count(None)
+        .set_max_row_group_bytes(None)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_statistics_truncate_length(Some(64))
+        .set_column_index_truncate_length(Some(64))
+        .set_offset_index_disabled(false)
+        .set_write_page_header_statistics(false)
+        .set_bloom_filter_enabled(false)
+        .set_coerce_types(false)
+        .set_content_defined_chunking(None)
+}
+
+fn zstd_level() -> ZstdLevel {
+    ZstdLevel::try_new(1).expect("1 is a level of zstd")
+}
+
+fn column(builder: WriterPropertiesBuilder, feature: &Feature) -> WriterPropertiesBuilder {
+    let path = leaf_path(feature);
+    if is_encoded_media(feature) {
+        return builder
+            .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
+            .set_column_encoding(path.clone(), Encoding::PLAIN)
+            .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
+            .set_column_data_page_row_count_limit(path, MEDIA_PAGE_ROWS);
+    }
+    match (feature.storage, feature.dtype) {
+        (Storage::RawMedia, _) | (_, DType::Bytes) => builder
+            .set_column_encoding(path.clone(), Encoding::PLAIN)
+            .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
+            .set_column_data_page_row_count_limit(path, MEDIA_PAGE_ROWS),
+        (_, DType::Float16 | DType::Float32 | DType::Float64) => {
+            builder.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT)
+        }
+        (_, DType::Int64) if feature.metadata.get(meta::UNIT).is_some_and(|it| it == "ns") => {
+            builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
+        }
+        (_, DType::Bool) => builder.set_column_encoding(path, Encoding::PLAIN),
+        _ => builder
+            .set_column_encoding(path.clone(), Encoding::PLAIN)
+            .set_column_dictionary_enabled(path, true),
+    }
+}
+
+/// The Parquet path of the column's values: lists add `list.element` a level, media add `bytes`.
+pub(crate) fn leaf_path(feature: &Feature) -> ColumnPath {
+    let mut parts = vec![feature.name.clone()];
+    match feature.storage {
+        Storage::EncodedMedia => parts.push("bytes".to_owned()),
+        Storage::RawMedia => {}
+        Storage::Plain => {
+            for _ in &feature.shape {
+                parts.push("list".to_owned());
+                parts.push("element".to_owned());
+            }
+        }
+    }
+    ColumnPath::new(parts)
+}

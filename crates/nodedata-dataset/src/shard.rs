@@ -1,0 +1,193 @@
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use parquet::{
+    file::{
+        metadata::{KeyValue, ParquetMetaData},
+        writer::SerializedFileWriter,
+    },
+    schema::types::ColumnPath,
+};
+use rayon::prelude::*;
+
+use crate::{
+    digest::{Digests, HashingFile},
+    encode::{Sealed, ShardFacts, ShardId},
+    hugging_face,
+    staging::{Staging, write_error},
+    table::Table,
+};
+
+/// A finished shard file.
+pub(crate) struct SealedShard {
+    pub(crate) path: String,
+    pub(crate) facts: ShardFacts,
+    pub(crate) digests: Digests,
+    pub(crate) n_row_groups: u64,
+    pub(crate) pages: Vec<PageEntry>,
+}
+
+/// One data or dictionary page of a shard.
+pub(crate) struct PageEntry {
+    pub(crate) row_group: u32,
+    pub(crate) column: Arc<str>,
+    pub(crate) offset: u64,
+    pub(crate) n_bytes: u64,
+    /// First row, counted from the row group's; -1 for a dictionary page.
+    pub(crate) first_row: i64,
+}
+
+/// Writes encoded row groups to shard files.
+pub(crate) struct Sink {
+    staging: Arc<Staging>,
+    tables: Vec<Arc<Table>>,
+    folders: Vec<String>,
+    splits: Vec<String>,
+    open: BTreeMap<(usize, usize), ShardFile>,
+    done: Vec<SealedShard>,
+}
+
+struct ShardFile {
+    path: String,
+    writer: SerializedFileWriter<HashingFile>,
+}
+
+impl Sink {
+    pub(crate) fn new(
+        staging: Arc<Staging>,
+        tables: Vec<Arc<Table>>,
+        folders: Vec<String>,
+        splits: Vec<String>,
+    ) -> Self {
+        Self { staging, tables, folders, splits, open: BTreeMap::new(), done: Vec::new() }
+    }
+
+    /// Writes what the encoder sealed; files are independent of each other and are written side by side.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn write(&mut self, sealed: Vec<Sealed>) -> Result<()> {
+        let mut queues: BTreeMap<(usize, usize), Vec<Sealed>> = BTreeMap::new();
+        for item in sealed {
+            let id = match &item {
+                Sealed::RowGroup { shard, .. } => *shard,
+                Sealed::Shard(facts) => facts.id,
+            };
+            queues.entry((id.stream, id.split)).or_default().push(item);
+        }
+        let mut work: Vec<_> =
+            queues.into_iter().map(|(key, queue)| (key, self.open.remove(&key), queue, Vec::new())).collect();
+        let this = &*self;
+        work.par_iter_mut().with_max_len(1).try_for_each(|(_, open, queue, done)| {
+            for item in std::mem::take(queue) {
+                this.write_one(open, item, done)?;
+            }
+            Ok::<(), Error>(())
+        })?;
+        for (key, open, _, done) in work {
+            if let Some(file) = open {
+                self.open.insert(key, file);
+            }
+            self.done.extend(done);
+        }
+        Ok(())
+    }
+
+    /// The finished shards by stream, split and number.
+    pub(crate) fn finish(mut self) -> Vec<SealedShard> {
+        self.done.sort_by_key(|it| it.facts.id);
+        self.done
+    }
+
+    fn write_one(&self, open: &mut Option<ShardFile>, item: Sealed, done: &mut Vec<SealedShard>) -> Result<()> {
+        match item {
+            Sealed::RowGroup { shard, columns, n_rows: _ } => {
+                let file = match open {
+                    Some(file) => file,
+                    None => open.insert(self.create(shard)?),
+                };
+                let path = Path::new(&file.path).to_owned();
+                let mut group = file.writer.next_row_group().map_err(|err| shard_error(&path, err))?;
+                for chunk in columns.into_iter().flatten() {
+                    chunk.append_to_row_group(&mut group).map_err(|err| shard_error(&path, err))?;
+                }
+                group.close().map_err(|err| shard_error(&path, err))?;
+                Ok(())
+            }
+            Sealed::Shard(facts) => {
+                let file = match open.take() {
+                    Some(file) => file,
+                    None => self.create(facts.id)?,
+                };
+                done.push(self.close(file, *facts)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn create(&self, id: ShardId) -> Result<ShardFile> {
+        let path = format!("{}/{}-{:05}.parquet", self.folders[id.stream], self.splits[id.split], id.number);
+        let table = &self.tables[id.stream];
+        let file = self.staging.file(&path)?;
+        let writer =
+            SerializedFileWriter::new(file, Arc::clone(&table.root), Arc::new(table.properties.clone()))
+                .map_err(|err| shard_error(Path::new(&path), err))?;
+        Ok(ShardFile { path, writer })
+    }
+
+    fn close(&self, file: ShardFile, facts: ShardFacts) -> Result<SealedShard> {
+        let ShardFile { path, mut writer } = file;
+        let table = &self.tables[facts.id.stream];
+        let features = hugging_face::features_json(&table.features, &facts.images);
+        writer.append_key_value_metadata(KeyValue::new("huggingface".to_owned(), features));
+        let at = |err| shard_error(Path::new(&path), err);
+        let metadata = writer.finish().map_err(at)?;
+        let (file, digests) = writer.into_inner().map_err(at)?.finish();
+        file.sync_all().map_err(|err| write_error("cannot flush the shard", Path::new(&path), err))?;
+        let n_rows = metadata.file_metadata().num_rows();
+        if u64::try_from(n_rows) != Ok(facts.n_rows) {
+            let message = format!("the shard holds {n_rows} rows where {} were written", facts.n_rows);
+            return Err(Error::new(ErrorKind::Corrupt, message).at(Locus::path(&path)));
+        }
+        let pages = pages(&metadata);
+        Ok(SealedShard { n_row_groups: metadata.num_row_groups() as u64, path, facts, digests, pages })
+    }
+}
+
+/// Where every page lies, for ranged reads without the footer.
+fn pages(metadata: &ParquetMetaData) -> Vec<PageEntry> {
+    let mut names: BTreeMap<ColumnPath, Arc<str>> = BTreeMap::new();
+    let mut pages = Vec::new();
+    let Some(offsets) = metadata.offset_index() else { return pages };
+    for (row_group, (group, columns)) in metadata.row_groups().iter().zip(offsets).enumerate() {
+        let row_group = row_group as u32;
+        for (column, offset_index) in group.columns().iter().zip(columns) {
+            let path = column.column_path();
+            let name = names.entry(path.clone()).or_insert_with(|| path.string().into());
+            if let Some(offset) = column.dictionary_page_offset() {
+                let n_bytes = column.data_page_offset().saturating_sub(offset);
+                pages.push(PageEntry {
+                    row_group,
+                    column: Arc::clone(name),
+                    offset: offset as u64,
+                    n_bytes: n_bytes as u64,
+                    first_row: -1,
+                });
+            }
+            for page in offset_index.page_locations() {
+                pages.push(PageEntry {
+                    row_group,
+                    column: Arc::clone(name),
+                    offset: page.offset as u64,
+                    n_bytes: page.compressed_page_size as u64,
+                    first_row: page.first_row_index,
+                });
+            }
+        }
+    }
+    pages
+}
+
+fn shard_error(path: &Path, err: parquet::errors::ParquetError) -> Error {
+    Error::new(ErrorKind::Io, "cannot write the shard").with_source(err).at(Locus::path(path))
+}

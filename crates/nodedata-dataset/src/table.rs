@@ -1,0 +1,116 @@
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array};
+use arrow_schema::{Schema, SchemaRef};
+use nodedata_core::{DType, Error, ErrorKind, Feature, Result, StreamSchema};
+use parquet::{
+    arrow::{
+        ArrowSchemaConverter,
+        arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
+    },
+    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    schema::types::TypePtr,
+};
+
+use crate::properties;
+
+/// Name of the column that is put before those of the source.
+pub(crate) const EPISODE_INDEX: &str = "episode_index";
+
+/// How the rows of one stream become Parquet columns: the same for all of its shards.
+pub(crate) struct Table {
+    /// `episode_index`, then the features of the stream.
+    pub(crate) features: Vec<Feature>,
+    pub(crate) arrow: SchemaRef,
+    pub(crate) root: TypePtr,
+    pub(crate) properties: WriterProperties,
+    plain: ArrowRowGroupWriterFactory,
+    media: ArrowRowGroupWriterFactory,
+}
+
+impl Table {
+    pub(crate) fn new(stream: &StreamSchema, created_by: &str) -> Result<Self> {
+        let mut features = vec![Feature::new(EPISODE_INDEX, DType::Int64, Vec::new())];
+        features.extend(stream.features.iter().cloned());
+        let arrow = Arc::new(Schema::new(features.iter().map(Feature::arrow_field).collect::<Vec<_>>()));
+        let root = ArrowSchemaConverter::new()
+            .with_coerce_types(false)
+            .convert(&arrow)
+            .map_err(|err| unwritable(stream, err))?
+            .root_schema_ptr();
+        let mut properties = properties::plain(&features, created_by);
+        parquet::arrow::add_encoded_arrow_schema_to_metadata(&arrow, &mut properties);
+        let plain = factory(&root, &arrow, properties.clone()).map_err(|err| unwritable(stream, err))?;
+        let media = factory(&root, &arrow, properties::media(&features, created_by))
+            .map_err(|err| unwritable(stream, err))?;
+        Ok(Self { features, arrow, root, properties, plain, media })
+    }
+
+    /// Writers for a new row group, one slot per feature.
+    pub(crate) fn open_row_group(&self) -> Result<Vec<Slot>> {
+        let mut plain = self.plain.create_column_writers(0).map_err(encode_error)?.into_iter();
+        let mut media = self.media.create_column_writers(0).map_err(encode_error)?.into_iter();
+        let mut slots = Vec::with_capacity(self.features.len());
+        for feature in &self.features {
+            let is_media = properties::is_encoded_media(feature);
+            let n_leaves = if feature.storage == nodedata_core::Storage::EncodedMedia { 2 } else { 1 };
+            let mut writers = Vec::with_capacity(n_leaves);
+            for _ in 0..n_leaves {
+                // Both factories make the writers of all columns; each column takes one of the two.
+                let pair = plain.next().zip(media.next());
+                let (of_plain, of_media) = pair.expect("a writer per leaf of the same schema");
+                writers.push(if is_media { of_media } else { of_plain });
+            }
+            slots.push(Slot { writers, chunks: Vec::new() });
+        }
+        Ok(slots)
+    }
+}
+
+fn factory(
+    root: &TypePtr,
+    arrow: &SchemaRef,
+    properties: WriterProperties,
+) -> parquet::errors::Result<ArrowRowGroupWriterFactory> {
+    let nowhere = SerializedFileWriter::new(std::io::sink(), Arc::clone(root), Arc::new(properties))?;
+    Ok(ArrowRowGroupWriterFactory::new(&nowhere, Arc::clone(arrow)))
+}
+
+/// The encoders of one column in one row group; once closed, its finished chunks.
+pub(crate) struct Slot {
+    writers: Vec<ArrowColumnWriter>,
+    pub(crate) chunks: Vec<ArrowColumnChunk>,
+}
+
+impl Slot {
+    /// Encodes one more piece of the column.
+    pub(crate) fn write(&mut self, field: &arrow_schema::Field, array: &ArrayRef) -> Result<()> {
+        let leaves = compute_leaves(field, array).map_err(encode_error)?;
+        for (writer, leaf) in self.writers.iter_mut().zip(&leaves) {
+            writer.write(leaf).map_err(encode_error)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the column's chunk.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        for writer in self.writers.drain(..) {
+            self.chunks.push(writer.close().map_err(encode_error)?);
+        }
+        Ok(())
+    }
+}
+
+/// The `episode_index` column of `n_rows` rows of one episode.
+pub(crate) fn episode_column(episode: usize, n_rows: usize) -> ArrayRef {
+    Arc::new(Int64Array::from_value(episode as i64, n_rows))
+}
+
+fn unwritable(stream: &StreamSchema, err: parquet::errors::ParquetError) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("Parquet cannot hold the columns of `{}`", stream.name))
+        .with_source(err)
+}
+
+pub(crate) fn encode_error(err: parquet::errors::ParquetError) -> Error {
+    Error::new(ErrorKind::Io, "encoding a Parquet column failed").with_source(err)
+}
