@@ -1,0 +1,162 @@
+//! Times `node-data convert` on inputs made here, against reference jobs in the same run, because
+//! figures of two runs on a shared machine cannot be compared.
+
+mod cdr;
+mod inputs;
+mod measure;
+mod noise;
+mod pictures;
+mod reference;
+mod report;
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    bench_command::Options,
+    generated, python_readers,
+    workspace::{self, Result},
+};
+use inputs::{Input, Mix};
+use measure::median_of;
+use report::Row;
+
+/// A job that runs in a process of its own, so that its time and memory are its own.
+#[derive(clap::Subcommand)]
+pub(crate) enum Job {
+    /// Runs a command and prints what it needed as JSON.
+    Measure {
+        /// The program and its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Reads a file, hashes it with BLAKE3, writes and syncs a copy.
+    Copy {
+        /// The file read.
+        input: PathBuf,
+        /// The file written.
+        output: PathBuf,
+    },
+    /// Compresses a file with zstd level 1 on one core, in memory.
+    Zstd {
+        /// The file read.
+        input: PathBuf,
+    },
+}
+
+/// Runs one job.
+///
+/// # Errors
+/// When the job fails.
+pub(crate) fn run_job(job: &Job) -> Result<()> {
+    match job {
+        Job::Measure { command } => measure::run_and_print(command),
+        Job::Copy { input, output } => reference::copy(input, output),
+        Job::Zstd { input } => reference::zstd(input),
+    }
+}
+
+/// Runs the bench.
+///
+/// # Errors
+/// When an input cannot be made, a job fails, or nothing is selected.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    generated::build_optimised_node_data()?;
+    let rerun = if options.rerun { Some(install_rerun()?) } else { None };
+    let folder = workspace::target_dir().join("bench");
+    std::fs::create_dir_all(&folder).map_err(|err| format!("cannot make {}: {err}", folder.display()))?;
+
+    let mut rows = Vec::new();
+    for mix in Mix::ALL {
+        let wanted: Vec<&str> = inputs::COMPRESSIONS
+            .into_iter()
+            .filter(|it| options.only.as_deref().is_none_or(|only| inputs::name(mix, it).contains(only)))
+            .collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        // The reference jobs work on the uncompressed bytes, so those are always made.
+        let plain = inputs::make(&folder, mix, "none", options.mb)?;
+        for compression in wanted {
+            let input = inputs::make(&folder, mix, compression, options.mb)?;
+            rows.push(time_all(&folder, &input, &plain, options.runs, rerun.as_deref())?);
+        }
+    }
+    if rows.is_empty() {
+        return Err("no input has such a name; `--help` lists them".to_owned());
+    }
+    println!("{}", report::markdown(&rows, options));
+    if let Some(path) = &options.json {
+        std::fs::write(path, report::json(&rows, options)?)
+            .map_err(|err| format!("cannot write {}: {err}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Runs every job `n_runs` times, in turns, so that a slow minute of the machine hits all of them.
+fn time_all(folder: &Path, input: &Input, plain: &Input, n_runs: usize, rerun: Option<&Path>) -> Result<Row> {
+    let dataset = folder.join(format!("{}-out", input.name));
+    let copied = folder.join("copy.bin");
+    let recording = folder.join("rerun.rrd");
+    let own = std::env::current_exe().map_err(|err| format!("cannot find this program: {err}"))?;
+    let (mut converts, mut copies, mut zstds, mut reruns) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut heap_peak_bytes = None;
+    for run in 0..n_runs.max(1) {
+        eprintln!("{}: run {} of {}", input.name, run + 1, n_runs.max(1));
+        remove(&dataset)?;
+        let convert = [
+            path_text(&workspace::node_data("release")),
+            "convert".to_owned(),
+            path_text(&input.path),
+            "--out".to_owned(),
+            path_text(&dataset),
+        ];
+        converts.push(measure::in_own_process(&convert)?);
+        heap_peak_bytes = heap_peak_bytes.max(report::heap_peak_bytes(&dataset.join("report.json")));
+
+        let job =
+            |name: &str| [path_text(&own), "bench-job".to_owned(), name.to_owned(), path_text(&plain.path)];
+        copies.push(measure::in_own_process(&[job("copy").as_slice(), &[path_text(&copied)]].concat())?);
+        zstds.push(measure::in_own_process(&job("zstd"))?);
+        if let Some(rerun) = rerun {
+            remove(&recording)?;
+            let convert = ["mcap", "convert", &path_text(&input.path), "-o", &path_text(&recording)];
+            let command: Vec<String> =
+                std::iter::once(path_text(rerun)).chain(convert.map(str::to_owned)).collect();
+            reruns.push(measure::in_own_process(&command)?);
+        }
+    }
+    for left_over in [&dataset, &copied, &recording] {
+        remove(left_over)?;
+    }
+    Ok(Row {
+        input: input.clone(),
+        convert: median_of(&converts),
+        copy: median_of(&copies),
+        zstd: median_of(&zstds),
+        rerun: (!reruns.is_empty()).then(|| median_of(&reruns)),
+        heap_peak_bytes,
+    })
+}
+
+/// Installs rerun-sdk once and returns its command.
+fn install_rerun() -> Result<PathBuf> {
+    let python = python_readers::install("venv-rerun", &["rerun-sdk".as_ref()], "rerun-sdk")?;
+    let rerun = python.with_file_name(format!("rerun{}", std::env::consts::EXE_SUFFIX));
+    // It phones home otherwise, and the time of that is no part of a conversion.
+    workspace::works(std::process::Command::new(&rerun).args(["analytics", "disable"]));
+    Ok(rerun)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
+        Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("cannot remove {}: {err}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

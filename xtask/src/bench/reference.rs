@@ -1,0 +1,62 @@
+use std::{
+    fs::File,
+    io::{Read, Write},
+    path::Path,
+};
+
+use crate::workspace::Result;
+
+/// Bytes moved at a time.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Reads `input`, hashes it and writes it to `output`, down to the disk: what any lossless conversion
+/// has to do at least.
+///
+/// # Errors
+/// When a file cannot be read or written.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the reference job is plain file work, not an input of node-data"
+)]
+pub(super) fn copy(input: &Path, output: &Path) -> Result<()> {
+    let failed = |err: std::io::Error| format!("cannot copy {}: {err}", input.display());
+    let mut source = File::open(input).map_err(failed)?;
+    let mut target = File::create(output).map_err(failed)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let n = source.read(&mut buffer).map_err(failed)?;
+        if n == 0 {
+            break;
+        }
+        hasher.update(&buffer[..n]);
+        target.write_all(&buffer[..n]).map_err(failed)?;
+    }
+    target.sync_all().map_err(failed)?;
+    println!("{}", hasher.finalize().to_hex());
+    Ok(())
+}
+
+/// Compresses `input` with zstd level 1 on one core and drops the result.
+///
+/// # Errors
+/// When the file cannot be read or compressed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the reference job is plain file work, not an input of node-data"
+)]
+pub(super) fn zstd(input: &Path) -> Result<()> {
+    let failed = |err: std::io::Error| format!("cannot compress {}: {err}", input.display());
+    let mut source = File::open(input).map_err(failed)?;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut encoder = zstd::Encoder::new(std::io::sink(), 1).map_err(failed)?;
+    loop {
+        let n = source.read(&mut buffer).map_err(failed)?;
+        if n == 0 {
+            break;
+        }
+        encoder.write_all(&buffer[..n]).map_err(failed)?;
+    }
+    encoder.finish().map_err(failed)?;
+    Ok(())
+}

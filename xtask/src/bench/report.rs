@@ -1,0 +1,132 @@
+use std::{fmt::Write, path::Path};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{inputs::Input, measure::Measured};
+use crate::{bench_command::Options, workspace::Result};
+
+/// Everything known about one input.
+pub(super) struct Row {
+    pub(super) input: Input,
+    pub(super) convert: Measured,
+    /// Read, BLAKE3, write and sync of the uncompressed bytes.
+    pub(super) copy: Measured,
+    /// zstd level 1 of the uncompressed bytes, on one core.
+    pub(super) zstd: Measured,
+    /// `rerun mcap convert` of the same file.
+    pub(super) rerun: Option<Measured>,
+    /// What the command itself says about its heap.
+    pub(super) heap_peak_bytes: Option<u64>,
+}
+
+/// How fast the conversion was beside the reference jobs; above 1 it was faster.
+#[derive(Serialize)]
+struct Ratios {
+    to_copy: f64,
+    to_zstd1: f64,
+    to_rerun: Option<f64>,
+}
+
+impl Row {
+    fn ratios(&self) -> Ratios {
+        Ratios {
+            to_copy: self.copy.wall_s / self.convert.wall_s,
+            to_zstd1: self.zstd.wall_s / self.convert.wall_s,
+            to_rerun: self.rerun.map(|it| it.wall_s / self.convert.wall_s),
+        }
+    }
+
+    /// Megabytes before compression, in a second.
+    fn mb_per_s(&self) -> f64 {
+        self.input.n_bytes as f64 / 1e6 / self.convert.wall_s
+    }
+
+    fn messages_per_s(&self) -> f64 {
+        self.input.n_messages as f64 / self.convert.wall_s
+    }
+}
+
+/// The table for `docs/performance.md`.
+pub(super) fn markdown(rows: &[Row], options: &Options) -> String {
+    let mut table = String::from(
+        "| input | file MB | MB before compression | wall s | CPU s | MB/s | messages/s | peak heap MiB | peak anonymous MiB | peak RSS MiB | × copy | × zstd-1 | × rerun |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for row in rows {
+        let ratios = row.ratios();
+        let cells = [
+            row.input.name.clone(),
+            format!("{:.0}", row.input.n_file_bytes as f64 / 1e6),
+            format!("{:.0}", row.input.n_bytes as f64 / 1e6),
+            format!("{:.3}", row.convert.wall_s),
+            format!("{:.3}", row.convert.cpu_s),
+            format!("{:.0}", row.mb_per_s()),
+            format!("{:.0}", row.messages_per_s()),
+            row.heap_peak_bytes.map_or("–".to_owned(), mebibytes),
+            mebibytes(row.convert.anon_peak_bytes),
+            mebibytes(row.convert.rss_peak_bytes),
+            format!("{:.2}", ratios.to_copy),
+            format!("{:.2}", ratios.to_zstd1),
+            ratios.to_rerun.map_or("–".to_owned(), |it| format!("{it:.2}")),
+        ];
+        // Writing to a String cannot fail.
+        _ = writeln!(table, "| {} |", cells.join(" | "));
+    }
+    _ = write!(
+        table,
+        "\nMedians of {} runs in turns (peaks: the highest), {} MB of message records each; `cargo xtask bench --mb {}{}`.",
+        options.runs,
+        options.mb,
+        options.mb,
+        if options.rerun { " --rerun" } else { "" }
+    );
+    table
+}
+
+fn mebibytes(n: u64) -> String {
+    format!("{:.0}", n as f64 / (1 << 20) as f64)
+}
+
+/// The same figures for programs.
+///
+/// # Errors
+/// When they cannot be written as JSON.
+pub(super) fn json(rows: &[Row], options: &Options) -> Result<String> {
+    let rows: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "input": row.input.name,
+                "file_bytes": row.input.n_file_bytes,
+                "bytes": row.input.n_bytes,
+                "messages": row.input.n_messages,
+                "convert": row.convert,
+                "heap_peak_bytes": row.heap_peak_bytes,
+                "mb_per_s": row.mb_per_s(),
+                "messages_per_s": row.messages_per_s(),
+                "copy": row.copy,
+                "zstd1": row.zstd,
+                "rerun": row.rerun,
+                "ratios": row.ratios(),
+            })
+        })
+        .collect();
+    serde_json::to_string_pretty(&json!({"mb": options.mb, "runs": options.runs, "rows": rows}))
+        .map_err(|err| format!("cannot write the figures: {err}"))
+}
+
+/// `peak_heap_bytes` of a run report, wherever in it; `None` when the command did not count.
+pub(super) fn heap_peak_bytes(report: &Path) -> Option<u64> {
+    fn find(value: &Value) -> Option<u64> {
+        match value {
+            Value::Object(map) => {
+                map.get("peak_heap_bytes").and_then(Value::as_u64).or_else(|| map.values().find_map(find))
+            }
+            Value::Array(items) => items.iter().find_map(find),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        }
+    }
+    let text = std::fs::read_to_string(report).ok()?;
+    find(&serde_json::from_str(&text).ok()?)
+}

@@ -1,0 +1,54 @@
+use std::path::PathBuf;
+
+use crate::workspace::Result;
+
+/// Flags of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Size of each input before compression, in megabytes (10^6 bytes).
+    #[arg(long, default_value_t = 300)]
+    pub(crate) mb: u64,
+
+    /// Only inputs whose name contains this: jpeg-none, jpeg-zstd, raw-none, raw-zstd, numeric-none, numeric-zstd.
+    #[arg(long)]
+    pub(crate) only: Option<String>,
+
+    /// How often each job runs; medians are reported.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) runs: usize,
+
+    /// Also time `rerun mcap convert`; installs rerun-sdk into target/.venv-rerun on first use.
+    #[arg(long)]
+    pub(crate) rerun: bool,
+
+    /// Write the figures as JSON to this file, too.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Runs the bench; the first call builds xtask again, optimised and with what only the bench needs.
+///
+/// # Errors
+/// When an input cannot be made or a job fails.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    #[cfg(feature = "bench")]
+    if !cfg!(debug_assertions) {
+        return crate::bench::run(options);
+    }
+    let mut command =
+        crate::workspace::cargo(&["run", "--release", "--package", "xtask", "--features", "bench", "--"]);
+    command.arg("bench").arg("--mb").arg(options.mb.to_string()).arg("--runs").arg(options.runs.to_string());
+    if let Some(only) = &options.only {
+        command.arg("--only").arg(only);
+    }
+    if options.rerun {
+        command.arg("--rerun");
+    }
+    if let Some(json) = &options.json {
+        // The second call runs in the workspace's folder, wherever the first one was.
+        let json =
+            std::path::absolute(json).map_err(|err| format!("cannot use {}: {err}", json.display()))?;
+        command.arg("--json").arg(json);
+    }
+    crate::workspace::run(&mut command)
+}

@@ -1,0 +1,142 @@
+use std::process::Command;
+
+use crate::workspace::{self, Result};
+
+/// A file that is written by `cargo xtask gen` and by nobody else.
+struct GeneratedFile {
+    /// Relative to the root.
+    path: &'static str,
+    render: fn() -> Result<String>,
+}
+
+const FILES: &[GeneratedFile] = &[GeneratedFile { path: "docs/reference/cli.md", render: command_reference }];
+
+/// Width that help texts are wrapped to, whatever the terminal.
+const HELP_COLUMNS: &str = "100";
+
+/// Deepest nesting of subcommands; a guard against a program whose help never ends.
+const DEPTH_MAX: usize = 4;
+
+/// Writes every generated file, or with `check` compares.
+///
+/// # Errors
+/// When a file cannot be rendered or written, or, with `check`, would change.
+pub(crate) fn run(check: bool) -> Result<()> {
+    build_node_data()?;
+    let mut stale = Vec::new();
+    for file in FILES {
+        let rendered = (file.render)()?;
+        let path = workspace::root().join(file.path);
+        if std::fs::read_to_string(&path).is_ok_and(|found| found == rendered) {
+            continue;
+        }
+        stale.push(file.path);
+        if check {
+            continue;
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .map_err(|err| format!("cannot make a folder for {}: {err}", file.path))?;
+        }
+        std::fs::write(&path, rendered).map_err(|err| format!("cannot write {}: {err}", file.path))?;
+        println!("wrote {}", file.path);
+    }
+    if check && !stale.is_empty() {
+        return Err(format!("not up to date: {}; `cargo xtask gen` writes them", stale.join(", ")));
+    }
+    Ok(())
+}
+
+/// Builds the debug binary with the features the whole workspace agrees on, so that tests reuse it.
+///
+/// # Errors
+/// When it does not compile.
+pub(crate) fn build_node_data() -> Result<()> {
+    workspace::run(&mut workspace::cargo(&[
+        "build",
+        "--quiet",
+        "--workspace",
+        "--features",
+        "xtask/bench",
+        "--bin",
+        "node-data",
+    ]))
+}
+
+/// Builds the binary as it is shipped, for measuring.
+///
+/// # Errors
+/// When it does not compile.
+#[cfg(feature = "bench")]
+pub(crate) fn build_optimised_node_data() -> Result<()> {
+    workspace::run(&mut workspace::cargo(&["build", "--release", "--package", "nodedata-cli"]))
+}
+
+/// The help of the command and of each subcommand, as one page.
+fn command_reference() -> Result<String> {
+    let mut page = format!(
+        "<!-- {}{} by `cargo xtask gen` from the command's own help. Do not edit. -->\n\n# `node-data` command reference\n",
+        "@", "generated"
+    );
+    append_help(&mut page, &mut Vec::new())?;
+    Ok(page)
+}
+
+fn append_help(page: &mut String, subcommand: &mut Vec<String>) -> Result<()> {
+    let help = help_of(subcommand)?;
+    let title = std::iter::once("node-data")
+        .chain(subcommand.iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join(" ");
+    page.push_str(&format!("\n## `{title}`\n\n```text\n"));
+    for line in help.trim_end().lines() {
+        page.push_str(line.trim_end());
+        page.push('\n');
+    }
+    page.push_str("```\n");
+    if subcommand.len() == DEPTH_MAX {
+        return Err(format!("`{title}` is nested deeper than {DEPTH_MAX}"));
+    }
+    for name in subcommands(&help) {
+        subcommand.push(name);
+        append_help(page, subcommand)?;
+        subcommand.pop();
+    }
+    Ok(())
+}
+
+fn help_of(subcommand: &[String]) -> Result<String> {
+    let mut command = Command::new(workspace::node_data("debug"));
+    command.args(subcommand).arg("--help").env("COLUMNS", HELP_COLUMNS).env("NO_COLOR", "1");
+    let help = workspace::stdout_of(&mut command)?;
+    if help.trim().is_empty() {
+        return Err(format!("`{}` prints nothing on stdout", workspace::shown(&command)));
+    }
+    Ok(help)
+}
+
+/// The names under `Commands:` in a help text, in its order.
+fn subcommands(help: &str) -> Vec<String> {
+    help.lines()
+        .skip_while(|line| line.trim_end() != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.trim().is_empty())
+        // Names stand two spaces in; deeper lines go on with a description.
+        .filter_map(|line| line.strip_prefix("  ").filter(|it| !it.starts_with(' ')))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subcommands_are_read_from_help() {
+        let help = "Does things\n\nUsage: x [OPTIONS] <COMMAND>\n\nCommands:\n  convert  Convert a log into a dataset,\n           whole or in part\n  schema   Infer\n  help     Print this message\n\nOptions:\n  -h, --help  Print help\n";
+        assert_eq!(subcommands(help), ["convert", "schema"]);
+        assert_eq!(subcommands("Usage: x\n\nOptions:\n  -h, --help\n"), Vec::<String>::new());
+    }
+}

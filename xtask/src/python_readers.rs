@@ -1,0 +1,107 @@
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    check_summary::{self, Counts},
+    test_command::{LONG, Stream, echoed},
+    workspace::{self, Result},
+};
+
+/// Where the Python tests and the list of packages they need are.
+const TESTS: &str = "tests/python";
+
+/// Converts every MCAP fixture with the debug binary and lets pyarrow, DuckDB, Polars and `datasets`
+/// read what came out. Without Python or without its packages the part is skipped, and says so.
+///
+/// # Errors
+/// When a fixture does not convert, or the tests cannot be run.
+pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
+    let python = match environment() {
+        Ok(python) => python,
+        Err(reason) => {
+            let remark = format!("no Python readers: {}", reason.lines().next().unwrap_or_default());
+            eprintln!("skipped: {remark}\n{reason}");
+            return Ok((Counts { n_skipped: 1, ..Counts::default() }, Some(remark)));
+        }
+    };
+    let datasets = convert_fixtures()?;
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "unittest", "discover", "--verbose", "--start-directory", TESTS])
+        .current_dir(workspace::root())
+        .env("NODEDATA_DATASETS", &datasets)
+        .env("NODEDATA_FIXTURES", workspace::root().join("fixtures"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        // The readers must work on what is on disk, and leave nothing outside the target folder.
+        .env("HF_HUB_OFFLINE", "1")
+        .env("HF_DATASETS_OFFLINE", "1")
+        .env("HF_HOME", workspace::target_dir().join("python-readers-cache"));
+    if long {
+        command.env(LONG, "1");
+    }
+    let (succeeded, output) = echoed(&mut command, Stream::Stderr)?;
+    let counts = check_summary::unittest(&output).ok_or("the Python tests did not run to their end")?;
+    Ok((counts.with_exit(succeeded), None))
+}
+
+/// The interpreter of the readers' environment, which is made on first use and again when the list
+/// of packages changes.
+fn environment() -> Result<PathBuf> {
+    let requirements = workspace::root().join(TESTS).join("requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)
+        .map_err(|err| format!("cannot read {TESTS}/requirements.txt: {err}"))?;
+    install("venv-readers", &["--requirement".as_ref(), requirements.as_os_str()], &wanted)
+}
+
+/// Makes (or reuses) the virtual environment `target/.<name>` with the packages of a call of
+/// pip, and returns its interpreter. `stamp` says what is installed; the same stamp installs nothing.
+///
+/// # Errors
+/// When there is no Python, or pip cannot install.
+pub(crate) fn install(name: &str, pip_arguments: &[&std::ffi::OsStr], stamp: &str) -> Result<PathBuf> {
+    let folder = workspace::target_dir().join(format!(".{name}"));
+    let python = interpreter(&folder);
+    let stamp_path = folder.join("installed.txt");
+    if std::fs::read_to_string(&stamp_path).is_ok_and(|found| found == stamp)
+        && workspace::works(Command::new(&python).arg("--version"))
+    {
+        return Ok(python);
+    }
+    eprintln!("installing into {}", folder.display());
+    workspace::stdout_of(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    workspace::stdout_of(
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(pip_arguments),
+    )?;
+    std::fs::write(&stamp_path, stamp)
+        .map_err(|err| format!("cannot write {}: {err}", stamp_path.display()))?;
+    Ok(python)
+}
+
+fn interpreter(venv: &Path) -> PathBuf {
+    if cfg!(windows) { venv.join("Scripts").join("python.exe") } else { venv.join("bin").join("python") }
+}
+
+/// Converts `fixtures/mcap/*.mcap`, each into a folder of its own name; returns the folder of these.
+fn convert_fixtures() -> Result<PathBuf> {
+    let datasets = workspace::target_dir().join("python-readers");
+    if datasets.exists() {
+        std::fs::remove_dir_all(&datasets)
+            .map_err(|err| format!("cannot empty {}: {err}", datasets.display()))?;
+    }
+    for path in workspace::tracked_files()? {
+        let Some(name) = path.strip_prefix("fixtures/mcap/").and_then(|it| it.strip_suffix(".mcap")) else {
+            continue;
+        };
+        workspace::run(
+            Command::new(workspace::node_data("debug"))
+                .args(["convert", &path, "--out"])
+                .arg(datasets.join(name))
+                .current_dir(workspace::root()),
+        )?;
+    }
+    Ok(datasets)
+}

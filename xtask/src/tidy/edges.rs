@@ -1,0 +1,167 @@
+use super::{Finding, crate_graph::CrateGraph};
+
+/// Which of our crates may need which, and why. A new edge is a line here, in a commit of its own.
+///
+/// Data moves right only: a crate may name what stands above it in this table, never below.
+const ALLOWED: &[Edge] = &[
+    // The two foundations.
+    edge("nodedata-io", "nodedata-core", "implements Files and ReadAt over disk, memory and object stores"),
+    edge("nodedata-media", "nodedata-core", "speaks of features, shapes and errors"),
+    edge("nodedata-schema", "nodedata-core", "a schema is a list of features"),
+    // What formats share.
+    edge("nodedata-ros", "nodedata-core", "message definitions become features"),
+    edge("nodedata-message", "nodedata-core", "one message's bytes become columns"),
+    edge("nodedata-message", "nodedata-ros", "ROS 1 and ROS 2 are two of its encodings"),
+    edge("nodedata-message", "nodedata-media", "image messages are recognised by what their bytes say"),
+    // Format crates: core, io, media, ros, message; never each other.
+    edge("nodedata-mcap", "nodedata-core", "implements Format"),
+    edge("nodedata-mcap", "nodedata-io", "reads through Files"),
+    edge("nodedata-mcap", "nodedata-media", "image columns"),
+    edge("nodedata-mcap", "nodedata-message", "a channel's messages, whatever their encoding"),
+    edge("nodedata-mcap", "nodedata-ros", "definitions a channel does not carry itself"),
+    edge("nodedata-formats", "nodedata-core", "the list is a Formats"),
+    edge("nodedata-formats", "nodedata-mcap", "one line a format"),
+    // The way of the data.
+    edge("nodedata-dataset", "nodedata-core", "stores features, names places in errors"),
+    edge("nodedata-dataset", "nodedata-io", "reads and writes files"),
+    edge("nodedata-dataset", "nodedata-media", "validate --deep decodes frames"),
+    edge("nodedata-dataset", "nodedata-schema", "schema.json, and batches proved by the check"),
+    edge("nodedata-pipeline", "nodedata-core", "drives Source and EpisodeStream"),
+    edge("nodedata-pipeline", "nodedata-io", "opens the input's files"),
+    edge("nodedata-pipeline", "nodedata-media", "re-encoding when a pipeline asks for it"),
+    edge("nodedata-pipeline", "nodedata-formats", "detects the format of the input"),
+    edge("nodedata-pipeline", "nodedata-schema", "the schema check is a stage"),
+    edge("nodedata-pipeline", "nodedata-dataset", "writes the dataset"),
+    // The command.
+    edge("nodedata-cli", "nodedata-core", "prints errors with place and hint"),
+    edge("nodedata-cli", "nodedata-io", "SRC and DIR arguments"),
+    edge("nodedata-cli", "nodedata-formats", "node-data formats"),
+    edge("nodedata-cli", "nodedata-schema", "node-data schema"),
+    edge("nodedata-cli", "nodedata-dataset", "node-data validate and explain"),
+    edge("nodedata-cli", "nodedata-pipeline", "node-data convert, inspect and run"),
+    // The test kit sees the traits, never a format.
+    edge("nodedata-testkit", "nodedata-core", "conformance of Format and Source"),
+    edge("nodedata-testkit", "nodedata-io", "fixtures in memory and on disk"),
+];
+
+/// Edges for tests only, beside those above and those to [`FREE_IN_TESTS`].
+const ALLOWED_IN_TESTS: &[Edge] = &[
+    edge("nodedata-ros", "nodedata-message", "golden files of whole messages"),
+    edge("nodedata-dataset", "nodedata-formats", "round trips from real logs"),
+    edge("nodedata-schema", "nodedata-formats", "inference over real logs"),
+];
+
+/// What any crate may use in its tests.
+const FREE_IN_TESTS: &[&str] = &["nodedata-testkit", "nodedata-core", "nodedata-io"];
+
+/// Crates that exist for tests and may use any other in them.
+const TEST_CRATES: &[&str] = &["nodedata-tests"];
+
+/// Others' crates that must not be reached from one of ours.
+const FORBIDDEN: &[(&str, &str, &str)] = &[
+    ("nodedata-core", "parquet", "the vocabulary does no I/O and must stay quick to build"),
+    ("nodedata-core", "tokio", "the vocabulary does no I/O and must stay quick to build"),
+    ("nodedata-ros", "tokio", "parsers see bytes, not files"),
+    ("nodedata-message", "tokio", "parsers see bytes, not files"),
+    ("nodedata-mcap", "parquet", "a format hands out batches; writing them belongs to nodedata-dataset"),
+];
+
+struct Edge {
+    from: &'static str,
+    to: &'static str,
+    /// For people; never read by code.
+    #[expect(dead_code, reason = "the table is the place where an edge is justified")]
+    why: &'static str,
+}
+
+const fn edge(from: &'static str, to: &'static str, why: &'static str) -> Edge {
+    Edge { from, to, why }
+}
+
+fn has(table: &[Edge], from: &str, to: &str) -> bool {
+    table.iter().any(|it| it.from == from && it.to == to)
+}
+
+/// Edges between our crates that the table does not allow, and forbidden crates of others.
+pub(super) fn check(graph: &CrateGraph) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (from, member) in &graph.members {
+        for to in member.needs.iter().filter(|to| !has(ALLOWED, from, to)) {
+            findings.push(refused(&member.manifest, from, to, "ALLOWED"));
+        }
+        for to in &member.needs_in_tests {
+            let free = TEST_CRATES.contains(&from.as_str()) || FREE_IN_TESTS.contains(&to.as_str());
+            if !free && !has(ALLOWED, from, to) && !has(ALLOWED_IN_TESTS, from, to) {
+                findings.push(refused(&member.manifest, from, to, "ALLOWED_IN_TESTS"));
+            }
+        }
+    }
+    for (from, to, why) in FORBIDDEN {
+        if let Some(way) = graph.way(from, to) {
+            findings.push(Finding::new(
+                *from,
+                format!("{from} reaches {to} by {}", way.join(" -> ")),
+                format!("take it out: {why}"),
+            ));
+        }
+    }
+    findings
+}
+
+fn refused(manifest: &str, from: &str, to: &str, table: &str) -> Finding {
+    Finding::new(
+        manifest,
+        format!("{from} depends on {to}, which is no allowed edge"),
+        format!(
+            "move the shared part below both, or add the edge with its reason to {table} in xtask/src/tidy/edges.rs"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidy::crate_graph::Member;
+
+    fn graph(from: &str, needs: &[&str], needs_in_tests: &[&str]) -> CrateGraph {
+        let owned = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
+        let member =
+            Member { needs: owned(needs), needs_in_tests: owned(needs_in_tests), ..Member::default() };
+        CrateGraph { members: [(from.to_owned(), member)].into(), ..CrateGraph::default() }
+    }
+
+    #[test]
+    fn a_listed_edge_passes_and_its_reverse_does_not() {
+        assert_eq!(check(&graph("nodedata-io", &["nodedata-core"], &[])), []);
+        assert_eq!(check(&graph("nodedata-core", &["nodedata-io"], &[])).len(), 1);
+    }
+
+    #[test]
+    fn tests_may_use_the_kit_but_not_everything() {
+        assert_eq!(check(&graph("nodedata-mcap", &[], &["nodedata-testkit"])), []);
+        assert_eq!(check(&graph("nodedata-mcap", &[], &["nodedata-cli"])).len(), 1);
+        assert_eq!(check(&graph("nodedata-tests", &[], &["nodedata-cli"])), []);
+        assert_eq!(check(&graph("nodedata-tests", &["nodedata-cli"], &[])).len(), 1);
+    }
+
+    #[test]
+    fn a_forbidden_crate_is_found_at_any_depth() {
+        let mut graph = graph("nodedata-core", &[], &[]);
+        graph.shipped.insert("nodedata-core".to_owned(), ["arrow-x".to_owned()].into());
+        graph.shipped.insert("arrow-x".to_owned(), ["parquet".to_owned()].into());
+        let findings = check(&graph);
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].message.ends_with("nodedata-core -> arrow-x -> parquet"), "{}", findings[0]);
+    }
+
+    #[test]
+    fn the_table_has_no_cycle() {
+        let mut graph = CrateGraph::default();
+        for edge in ALLOWED {
+            graph.shipped.entry(edge.from.to_owned()).or_default().insert(edge.to.to_owned());
+        }
+        for edge in ALLOWED {
+            assert_eq!(graph.way(edge.to, edge.from), None, "{} and {}", edge.from, edge.to);
+        }
+    }
+}
