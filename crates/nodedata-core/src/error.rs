@@ -69,6 +69,8 @@ pub enum ErrorKind {
 pub struct Locus {
     /// File inside the source, relative to its root.
     pub path: Option<PathBuf>,
+    /// Line and column, each counted from 1, for text such as a pipeline or `schema.json`.
+    pub line_column: Option<(u32, u32)>,
     /// Offset of the failing record, in bytes from the start of `path`.
     pub byte_offset: Option<u64>,
     /// Topic, for log formats.
@@ -149,9 +151,10 @@ impl Error {
     /// Fills in the parts of the locus that inner layers left empty.
     #[must_use]
     pub fn at(mut self, outer: Locus) -> Self {
-        let Locus { path, byte_offset, topic, episode_idx, step_idx, feature } = outer;
+        let Locus { path, line_column, byte_offset, topic, episode_idx, step_idx, feature } = outer;
         let locus = &mut self.0.locus;
         locus.path = locus.path.take().or(path);
+        locus.line_column = locus.line_column.or(line_column);
         locus.byte_offset = locus.byte_offset.or(byte_offset);
         locus.topic = locus.topic.take().or(topic);
         locus.episode_idx = locus.episode_idx.or(episode_idx);
@@ -196,11 +199,12 @@ impl std::error::Error for Error {
 }
 
 impl fmt::Display for Locus {
-    /// `path, byte N, topic T, episode E, step S, feature F`, leaving out what is unknown.
+    /// `path, line L, column C, byte N, topic T, episode E, step S, feature F`, leaving out what is unknown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, byte_offset, topic, episode_idx, step_idx, feature } = self;
+        let Self { path, line_column, byte_offset, topic, episode_idx, step_idx, feature } = self;
         let parts = [
             path.as_ref().map(|it| it.display().to_string()),
+            line_column.map(|(line, column)| format!("line {line}, column {column}")),
             byte_offset.map(|it| format!("byte {it}")),
             topic.as_ref().map(|it| format!("topic {it}")),
             episode_idx.map(|it| format!("episode {it}")),

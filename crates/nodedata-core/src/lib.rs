@@ -6,6 +6,7 @@ mod error;
 mod feature;
 mod files;
 mod format;
+mod nested;
 mod source;
 
 pub use columns::{Columns, Layout, LeafId, Level, ListId};
@@ -13,6 +14,7 @@ pub use error::{Error, ErrorKind, Locus, Loss, Result};
 pub use feature::{DType, Dim, Feature, Storage, meta};
 pub use files::{Files, ReadAt};
 pub use format::{Confidence, Format, Formats, OpenOptions, Probe};
+pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
 pub use source::{
     Attachment, Batch, EpisodeInfo, EpisodeStream, InputFile, Partition, PixelShape, ReadOptions, RowSpan,
     Source, StreamClock, StreamId, StreamSchema, TimeRange,

@@ -1,1 +1,24 @@
-//! Placeholder until the crate's first slice lands.
+//! `schema.json`: what the features of a dataset are. Parsed with every mistake addressed, inferred from
+//! rows while they pass, checked against rows before any is written, and compared between revisions.
+//!
+//! The plain form is `{"splits":["train"],"fields":{"rgb":{"type":"uint8","shape":[-1,224,224,3]}}}`.
+//! `fields` describes the step table; `streams` holds the same for topic tables, by topic.
+
+mod check;
+mod compare;
+mod diff;
+mod infer;
+mod mistake;
+mod parse;
+mod schema;
+mod tree;
+mod values;
+mod violation;
+mod write;
+
+pub use check::{CheckedBatch, RowPlace, SchemaCheck, check_arrow};
+pub use diff::{Change, ChangeKind, diff, is_compatible};
+pub use infer::SchemaBuilder;
+pub use mistake::{Mistake, into_error};
+pub use schema::{Bound, FieldSchema, Fields, Mode, STEPS, Schema, TimeSchema, is_built_in};
+pub use violation::{Address, Rule, Violation, Violations};

@@ -1,0 +1,159 @@
+use nodedata_core::{DType, Dim, Feature, meta};
+
+use crate::{FieldSchema, Fields, Rule, STEPS, Violation, schema::is_media};
+
+/// Holds the features of a stream against what is declared, before any row is read. `built_in` says
+/// which columns a schema need not name.
+pub(crate) fn compare_stream(
+    stream: &str,
+    declared: &Fields,
+    features: &[Feature],
+    built_in: impl Fn(usize) -> bool,
+) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (name, field) in declared.iter() {
+        match features.iter().find(|it| it.name == name) {
+            Some(feature) => violations.extend(compare_feature(stream, field, feature)),
+            None => violations.push(missing(stream, name, features)),
+        }
+    }
+    for (idx, feature) in features.iter().enumerate() {
+        let name = &feature.name;
+        if declared.get(name).is_none() && !built_in(idx) && !is_video_companion(feature, declared) {
+            let message = format!("feature `{name}` is there, but the schema does not declare it");
+            let hint = format!(
+                "add `\"{name}\": {}` to {}, or leave it out under `fields` in the pipeline",
+                FieldSchema::from_feature(feature).to_json(),
+                path(stream)
+            );
+            violations.push(violation(stream, Some(name), Rule::Extra, message, hint));
+        }
+    }
+    violations
+}
+
+/// A violation that needs no row.
+pub(crate) fn violation(
+    stream: &str,
+    feature: Option<&str>,
+    rule: Rule,
+    message: String,
+    hint: String,
+) -> Violation {
+    let feature = feature.map(str::to_owned);
+    Violation { stream: stream.to_owned(), feature, rule, message, hint, count: 1, first: Vec::new() }
+}
+
+/// Where the features of a stream stand in the document.
+pub(crate) fn path(stream: &str) -> String {
+    match stream {
+        STEPS => "`fields`".to_owned(),
+        topic => format!("`streams.{topic}.fields`"),
+    }
+}
+
+/// Where one key of a feature stands in the document.
+pub(crate) fn key_path(stream: &str, feature: &str, key: &str) -> String {
+    match stream {
+        STEPS => format!("`fields.{feature}.{key}`"),
+        topic => format!("`streams.{topic}.fields.{feature}.{key}`"),
+    }
+}
+
+/// `[7, -1]`.
+pub(crate) fn shape_text(shape: &[Dim]) -> String {
+    let dims: Vec<String> = shape.iter().map(|it| it.as_i64().to_string()).collect();
+    format!("[{}]", dims.join(", "))
+}
+
+/// Whether the column holds whole encoded tensors. Files of others do not mark raw ones, but their schema
+/// does.
+pub(crate) fn holds_media(field: &FieldSchema, feature: &Feature) -> bool {
+    is_media(feature)
+        || (feature.dtype == DType::Bytes && feature.shape.is_empty() && field.encoding.is_some())
+}
+
+/// `X.keyframe` and `X.decode_index` belong to a video `X` and are not declared on their own.
+fn is_video_companion(feature: &Feature, declared: &Fields) -> bool {
+    let of = |suffix: &str, dtype: DType| {
+        let video = feature.name.strip_suffix(suffix).filter(|_| feature.dtype == dtype)?;
+        declared.get(video)?.encoding.as_ref()
+    };
+    of(".keyframe", DType::Bool).or_else(|| of(".decode_index", DType::Int32)).is_some()
+}
+
+fn compare_feature(stream: &str, field: &FieldSchema, feature: &Feature) -> Vec<Violation> {
+    let name = &feature.name;
+    let mut violations = Vec::new();
+    if holds_media(field, feature) {
+        // Types and shapes of media are what the pixels say, see `CheckedBatch`.
+        return compare_encoding(stream, field, feature).into_iter().collect();
+    }
+    if field.dtype != feature.dtype {
+        let message =
+            format!("feature `{name}` is {}, but the schema declares {}", feature.dtype, field.dtype);
+        let hint = format!(
+            "change {} in schema.json, or set `type: {}` under `fields.{name}` in the pipeline",
+            key_path(stream, name, "type"),
+            field.dtype
+        );
+        violations.push(violation(stream, Some(name), Rule::Type, message, hint));
+    }
+    let same_dim = |(declared, found): (&Dim, &Dim)| match (declared, found) {
+        (Dim::Fixed(declared), Dim::Fixed(found)) => declared == found,
+        // Rows tell.
+        (Dim::Variable, _) | (_, Dim::Variable) => true,
+    };
+    let same_rank = field.shape.len() == feature.shape.len();
+    if !same_rank || !field.shape.iter().zip(&feature.shape).all(same_dim) {
+        let (found, expected) = (shape_text(&feature.shape), shape_text(&field.shape));
+        violations.push(shape_violation(stream, name, &found, &expected));
+    }
+    if let Some(encoding) = field.encoding.as_deref().filter(|it| *it != "raw") {
+        let message = format!("feature `{name}` holds plain values, but the schema declares {encoding}");
+        let hint = format!("remove {} in schema.json", key_path(stream, name, "encoding"));
+        violations.push(violation(stream, Some(name), Rule::Encoding, message, hint));
+    }
+    violations
+}
+
+pub(crate) fn shape_violation(stream: &str, name: &str, found: &str, expected: &str) -> Violation {
+    let message = format!("feature `{name}` has shape {found}, but the schema declares {expected}");
+    let hint = format!(
+        "change {} in schema.json, or select columns under `fields.{name}` in the pipeline",
+        key_path(stream, name, "shape")
+    );
+    violation(stream, Some(name), Rule::Shape, message, hint)
+}
+
+pub(crate) fn encoding_violation(stream: &str, name: &str, found: &str, expected: &str) -> Violation {
+    let message = format!("feature `{name}` is coded as {found}, but the schema declares {expected}");
+    let hint = format!(
+        "change {} in schema.json, or set `encoding: {expected}` under `fields.{name}` in the pipeline",
+        key_path(stream, name, "encoding")
+    );
+    violation(stream, Some(name), Rule::Encoding, message, hint)
+}
+
+/// Whether media coded as `found` are what `declared` asks for.
+pub(crate) fn same_encoding(declared: &str, found: &str) -> bool {
+    declared == found || declared == "mixed"
+}
+
+fn compare_encoding(stream: &str, field: &FieldSchema, feature: &Feature) -> Option<Violation> {
+    let declared = field.encoding.as_deref()?;
+    let found = feature.metadata.get(meta::ENCODING)?;
+    (!same_encoding(declared, found)).then(|| encoding_violation(stream, &feature.name, found, declared))
+}
+
+fn missing(stream: &str, name: &str, features: &[Feature]) -> Violation {
+    let message = format!("feature `{name}` is missing, but the schema declares it");
+    let names = features.iter().map(|it| it.name.as_str());
+    let near = crate::mistake::suggest(name, names);
+    let hint = if near.starts_with("did you mean") {
+        near
+    } else {
+        format!("remove it from {} in schema.json, or add it under `fields` in the pipeline", path(stream))
+    };
+    violation(stream, Some(name), Rule::Missing, message, hint)
+}

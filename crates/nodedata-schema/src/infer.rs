@@ -1,0 +1,224 @@
+use std::collections::BTreeSet;
+
+use nodedata_core::{Batch, DType, Dim, Nested, NestedDim, NestedItems, PixelShape, StreamId, StreamSchema};
+
+use crate::{FieldSchema, Fields, Mode, STEPS, Schema, is_built_in, schema::is_media};
+
+/// Learns the schema of a source from its rows while they pass: types come from the stream schemas, the
+/// lengths of variable dimensions and the shapes of images from the rows.
+///
+/// Several builders may each see a part of the rows; merged in any order they give the same schema.
+#[derive(Debug, Clone)]
+pub struct SchemaBuilder {
+    streams: Vec<StreamSchema>,
+    /// By position of the stream and of the column.
+    seen: Vec<Vec<Seen>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    /// By dimension of the feature; fixed ones stay `Unseen`.
+    lengths: Vec<Length>,
+    media: MediaSeen,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Length {
+    #[default]
+    Unseen,
+    Constant(usize),
+    Varies,
+}
+
+#[derive(Debug, Clone, Default)]
+struct MediaSeen {
+    encodings: BTreeSet<String>,
+    tensor: Option<Tensor>,
+}
+
+/// What decoded frames are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tensor {
+    Like(DType, Vec<Length>),
+    /// Frames of different types or ranks: no one tensor type holds them.
+    Conflict,
+}
+
+impl Length {
+    fn join(&mut self, other: Self) {
+        *self = match (*self, other) {
+            (Self::Unseen, it) | (it, Self::Unseen) => it,
+            (Self::Constant(a), Self::Constant(b)) if a == b => Self::Constant(a),
+            _ => Self::Varies,
+        };
+    }
+
+    fn dim(self) -> Dim {
+        match self {
+            Self::Constant(n) => u32::try_from(n).map_or(Dim::Variable, Dim::Fixed),
+            Self::Unseen | Self::Varies => Dim::Variable,
+        }
+    }
+}
+
+impl SchemaBuilder {
+    /// Nothing seen yet. `streams` are those of the source, by [`StreamId`].
+    pub fn new(streams: &[StreamSchema]) -> Self {
+        let of_column =
+            |n_dims: usize| Seen { lengths: vec![Length::Unseen; n_dims], media: MediaSeen::default() };
+        let seen = streams
+            .iter()
+            .map(|it| it.features.iter().map(|it| of_column(it.shape.len())).collect())
+            .collect();
+        Self { streams: streams.to_vec(), seen }
+    }
+
+    /// Takes in the rows of a batch of [`nodedata_core::Source`]. Compares list offsets only; values are
+    /// not read.
+    ///
+    /// # Panics
+    /// When the batch does not follow the stream schemas given to [`Self::new`].
+    pub fn observe(&mut self, batch: &Batch) {
+        let StreamId(idx) = batch.stream;
+        let stream = &self.streams[idx as usize];
+        let seen = &mut self.seen[idx as usize];
+        assert_eq!(batch.rows.num_columns(), stream.features.len(), "a batch of stream {}", stream.name);
+        for ((feature, seen), column) in stream.features.iter().zip(&mut *seen).zip(batch.rows.columns()) {
+            // A column whose lengths all vary, or that has none, can teach nothing more.
+            let open = |(dim, length): (&Dim, &Length)| *dim == Dim::Variable && *length != Length::Varies;
+            if is_media(feature) || !feature.shape.iter().zip(&seen.lengths).any(open) {
+                continue;
+            }
+            let nested = Nested::of(column);
+            for ((dim, items), length) in nested.dims.iter().zip(&nested.items).zip(&mut seen.lengths) {
+                if let (NestedDim::List(_), false) = (dim, *length == Length::Varies) {
+                    length.join(observed(dim, items));
+                }
+            }
+        }
+        for pixels in &batch.pixels {
+            seen[pixels.column].media.observe(pixels);
+        }
+    }
+
+    /// Takes in what another builder of the same streams has seen.
+    ///
+    /// # Panics
+    /// When the other builder was made for other streams.
+    pub fn merge(&mut self, other: Self) {
+        assert_eq!(self.seen.len(), other.seen.len(), "builders of one source");
+        for (mine, theirs) in self.seen.iter_mut().flatten().zip(other.seen.into_iter().flatten()) {
+            for (length, other) in mine.lengths.iter_mut().zip(theirs.lengths) {
+                length.join(other);
+            }
+            mine.media.encodings.extend(theirs.media.encodings);
+            if let Some(tensor) = theirs.media.tensor {
+                mine.media.join(tensor);
+            }
+        }
+    }
+
+    /// The schema of everything seen, with no splits yet. A nullable feature that never was null stays
+    /// nullable, because its column type says so.
+    pub fn finish(self) -> Schema {
+        let mut schema = Schema { mode: Some(Mode::Inferred), ..Schema::default() };
+        for (stream, seen) in self.streams.iter().zip(self.seen) {
+            let fields: Fields = stream
+                .features
+                .iter()
+                .zip(seen)
+                .enumerate()
+                .filter(|(idx, _)| !is_built_in(stream, *idx))
+                .map(|(_, (feature, seen))| {
+                    let mut field = FieldSchema::from_feature(feature);
+                    seen.refine(&mut field);
+                    (feature.name.clone(), field)
+                })
+                .collect();
+            match &*stream.name {
+                STEPS => schema.fields = fields,
+                topic => {
+                    schema.streams.insert(topic.to_owned(), fields);
+                }
+            }
+        }
+        schema
+    }
+}
+
+impl Seen {
+    fn refine(self, field: &mut FieldSchema) {
+        for (dim, length) in field.shape.iter_mut().zip(self.lengths) {
+            if *dim == Dim::Variable {
+                *dim = length.dim();
+            }
+        }
+        match self.media.encodings.len() {
+            0 => {}
+            1 => field.encoding = self.media.encodings.into_iter().next(),
+            _ => field.encoding = Some("mixed".to_owned()),
+        }
+        match self.media.tensor {
+            None => {}
+            Some(Tensor::Like(dtype, shape)) => {
+                field.dtype = dtype;
+                field.shape = shape.into_iter().map(Length::dim).collect();
+            }
+            Some(Tensor::Conflict) => {
+                field.dtype = DType::Bytes;
+                field.shape = Vec::new();
+            }
+        }
+    }
+}
+
+impl MediaSeen {
+    fn observe(&mut self, pixels: &PixelShape) {
+        if !self.encodings.contains(&pixels.encoding) {
+            self.encodings.insert(pixels.encoding.clone());
+        }
+        // Frames that do not tell (a video's frames between key frames, a damaged image) contradict nothing.
+        if !pixels.shape.is_empty() {
+            let shape = pixels.shape.iter().map(|it| Length::Constant(*it as usize)).collect();
+            self.join(Tensor::Like(pixels.dtype, shape));
+        }
+    }
+
+    fn join(&mut self, other: Tensor) {
+        match (&mut self.tensor, other) {
+            (None, other) => self.tensor = Some(other),
+            (Some(Tensor::Like(dtype, shape)), Tensor::Like(other_dtype, other_shape))
+                if *dtype == other_dtype && shape.len() == other_shape.len() =>
+            {
+                for (length, other) in shape.iter_mut().zip(other_shape) {
+                    length.join(other);
+                }
+            }
+            (tensor, _) => *tensor = Some(Tensor::Conflict),
+        }
+    }
+}
+
+/// The length of all lists of one level that are there.
+fn observed(dim: &NestedDim, items: &NestedItems) -> Length {
+    let NestedDim::List(offsets) = dim else { return Length::Unseen };
+    let Some(valid) = &items.valid else {
+        if items.n_items == 0 {
+            return Length::Unseen;
+        }
+        let first = offsets.range(0).len();
+        let all_like_first = offsets.n_lists_of_len(0, first) == items.n_items;
+        return if all_like_first { Length::Constant(first) } else { Length::Varies };
+    };
+    let mut length = Length::Unseen;
+    for idx in valid.valid_indices() {
+        length.join(Length::Constant(offsets.range(idx).len()));
+        if length == Length::Varies {
+            break;
+        }
+    }
+    length
+}
+
+#[cfg(test)]
+mod tests;

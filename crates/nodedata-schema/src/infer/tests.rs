@@ -1,0 +1,163 @@
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use expect_test::expect;
+use nodedata_core::{Columns, Feature, Layout, Level, Storage, StreamClock, meta};
+
+use super::*;
+
+/// A topic with stamps, a joint list, a list of lists of text and a camera.
+fn stream() -> (StreamSchema, Arc<Layout>) {
+    let mut layout = Layout::default();
+    let stamp = |name: &str| Feature::new(name, DType::Int64, vec![]);
+    layout.leaf(stamp("log_time_ns"), &[]);
+    layout.leaf(stamp("publish_time_ns"), &[]);
+    layout.leaf(Feature::new("sequence", DType::UInt32, vec![]), &[]);
+    let joints = layout.list(&[], true);
+    let feature = Feature::new("position", DType::Float64, vec![Dim::Variable]).with_meta(meta::UNIT, "rad");
+    layout.leaf(feature.nullable(), &[Level::List(joints)]);
+    let outer = layout.list(&[], false);
+    let inner = layout.list(&[Level::List(outer)], false);
+    let levels = [Level::List(outer), Level::List(inner)];
+    layout.leaf(Feature::new("tags", DType::Bool, Layout::shape(&levels)), &levels);
+    let mut camera = Feature::new("data", DType::Bytes, vec![]);
+    camera.storage = Storage::EncodedMedia;
+    layout.leaf(camera, &[]);
+    let stream = StreamSchema {
+        id: StreamId(0),
+        name: "/robot".into(),
+        clock: StreamClock::LogTimeNanos,
+        features: layout.features().cloned().collect(),
+        metadata: [].into(),
+    };
+    (stream, Arc::new(layout))
+}
+
+struct Row {
+    joints: Option<usize>,
+    tags: Vec<usize>,
+}
+
+fn batch(rows: &[Row], pixels: &[(&str, DType, &[u32])]) -> Batch {
+    let (stream, layout) = stream();
+    let [time, publish, sequence, position, tag, data] = [0, 1, 2, 3, 4, 5].map(nodedata_core::LeafId);
+    let [joints, outer, inner] = [0, 1, 2].map(nodedata_core::ListId);
+    let mut columns = Columns::new(layout);
+    for row in rows {
+        columns.push_zeroed(time, 8);
+        columns.push_zeroed(publish, 8);
+        columns.push_zeroed(sequence, 4);
+        match row.joints {
+            Some(n) => {
+                columns.push_len(joints, n);
+                columns.push_zeroed(position, 8 * n);
+                columns.push_valid_n(position, n);
+            }
+            None => columns.push_null_list(joints),
+        }
+        columns.push_len(outer, row.tags.len());
+        for n in &row.tags {
+            columns.push_len(inner, *n);
+            (0..*n).for_each(|_| columns.push_bool(tag, true));
+        }
+        columns.push_bytes(data, b"jpeg");
+        columns.end_row();
+    }
+    Batch {
+        stream: StreamId(0),
+        rows: RecordBatch::try_new(stream.arrow(), columns.finish()).unwrap(),
+        spans: vec![],
+        pixels: pixels
+            .iter()
+            .map(|(encoding, dtype, shape)| PixelShape {
+                column: 5,
+                dtype: *dtype,
+                shape: shape.to_vec(),
+                encoding: (*encoding).to_owned(),
+                n_rows: 1,
+            })
+            .collect(),
+    }
+}
+
+fn row(joints: Option<usize>, tags: &[usize]) -> Row {
+    Row { joints, tags: tags.to_vec() }
+}
+
+const GREY: (&str, DType, &[u32]) = ("png", DType::UInt8, &[480, 640]);
+const COLOR: (&str, DType, &[u32]) = ("jpeg", DType::UInt8, &[480, 640, 3]);
+const WIDE: (&str, DType, &[u32]) = ("jpeg", DType::UInt8, &[480, 800, 3]);
+const MUTE: (&str, DType, &[u32]) = ("jpeg", DType::Bytes, &[]);
+
+#[expect(clippy::needless_pass_by_value, reason = "calls read better without a reference")]
+#[track_caller]
+fn check(batches: &[Batch], expected: expect_test::Expect) {
+    let (stream, _) = stream();
+    let mut one = SchemaBuilder::new(std::slice::from_ref(&stream));
+    batches.iter().for_each(|it| one.observe(it));
+    // Any way to share the batches out must give the same schema.
+    let mut backwards = SchemaBuilder::new(std::slice::from_ref(&stream));
+    for batch in batches.iter().rev() {
+        let mut part = SchemaBuilder::new(std::slice::from_ref(&stream));
+        part.observe(batch);
+        backwards.merge(part);
+    }
+    let schema = one.finish();
+    assert_eq!(schema, backwards.finish());
+    assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
+    let lines: Vec<String> =
+        schema.streams["/robot"].iter().map(|(name, it)| format!("{name}: {}\n", it.to_json())).collect();
+    expected.assert_eq(&lines.concat());
+}
+
+#[test]
+fn constant_lengths_become_dimensions() {
+    let first = batch(&[row(Some(7), &[2, 2]), row(None, &[2, 2])], &[COLOR]);
+    let second = batch(&[row(Some(7), &[2, 2])], &[COLOR, MUTE]);
+    check(
+        &[first, second],
+        expect![[r#"
+            position: {"type": "float64", "shape": [-1, 7], "unit": "rad", "nullable": true}
+            tags: {"type": "bool", "shape": [-1, 2, 2]}
+            data: {"type": "uint8", "shape": [-1, 480, 640, 3], "encoding": "jpeg"}
+        "#]],
+    );
+}
+
+#[test]
+fn lengths_that_vary_stay_open() {
+    let first = batch(&[row(Some(7), &[1, 3]), row(Some(7), &[3, 1])], &[COLOR, WIDE]);
+    let second = batch(&[row(Some(8), &[1, 1])], &[COLOR]);
+    check(
+        &[first, second],
+        expect![[r#"
+            position: {"type": "float64", "shape": [-1, -1], "unit": "rad", "nullable": true}
+            tags: {"type": "bool", "shape": [-1, 2, -1]}
+            data: {"type": "uint8", "shape": [-1, 480, -1, 3], "encoding": "jpeg"}
+        "#]],
+    );
+}
+
+#[test]
+fn frames_of_different_rank_are_only_bytes() {
+    check(
+        &[batch(&[row(None, &[])], &[COLOR, GREY]), batch(&[row(None, &[])], &[])],
+        expect![[r#"
+            position: {"type": "float64", "shape": [-1, -1], "unit": "rad", "nullable": true}
+            tags: {"type": "bool", "shape": [-1, 0, -1]}
+            data: {"type": "bytes", "shape": [-1], "encoding": "mixed"}
+        "#]],
+    );
+}
+
+#[test]
+fn without_rows_only_types_are_known() {
+    check(
+        &[],
+        expect![[r#"
+            position: {"type": "float64", "shape": [-1, -1], "unit": "rad", "nullable": true}
+            tags: {"type": "bool", "shape": [-1, -1, -1]}
+            data: {"type": "bytes", "shape": [-1]}
+        "#]],
+    );
+}
