@@ -1,1 +1,8 @@
-//! Placeholder until the crate's first slice lands.
+//! The list of formats this build can read: one line a format.
+
+use nodedata_core::Formats;
+
+/// Every format, in detection order.
+pub fn builtin() -> Formats {
+    Formats::default().with(&nodedata_mcap::MCAP)
+}

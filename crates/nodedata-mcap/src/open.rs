@@ -1,0 +1,196 @@
+use std::{ops::Range, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, ReadAt, Result};
+
+use crate::{
+    fault::{SALVAGE_HINT, corrupt_at},
+    log_plan::{Cost, LogPlan, Unit, UnitKind},
+    records::{Header, MAGIC, RECORD_HEAD_BYTES, RecordHead, op},
+    scan::Scanner,
+    tail::{IndexedChunk, Summary, Tail},
+    view::FileView,
+};
+
+/// Finds out what one file holds: from its summary when that can be trusted, otherwise by walking it.
+///
+/// # Errors
+/// `Corrupt`, `Unsupported` or `Limit` with the byte offset of the first damage when the file is not
+/// opened to salvage, and always when it is no MCAP file at all; `Io`.
+pub(crate) fn plan_log(file: Arc<dyn ReadAt>, path: &Path, options: &OpenOptions) -> Result<LogPlan> {
+    let mut view = FileView::new(file);
+    let start = view.up_to(0, 64)?;
+    let magic_is_wrong = check_magic(&start).map_err(|err| err.at(Locus::path(path)));
+    if let Err(err) = &magic_is_wrong
+        && !(options.salvage && err.kind() == ErrorKind::Corrupt && has_header(&mut view)?)
+    {
+        return magic_is_wrong.map(|()| LogPlan::default());
+    }
+    let header = check_header(&mut view);
+    let tail = Tail::read(&mut view);
+    let mut scanner = Scanner::new(view, path, options);
+    if let Err(err) = magic_is_wrong {
+        scanner.damaged(err, Cost::nothing("magic"))?;
+    }
+    if let Err(err) = header {
+        scanner.damaged(err, Cost::nothing("header"))?;
+    }
+    if options.salvage {
+        walk_to_the_end(&mut scanner, tail)?;
+        return Ok(scanner.finish());
+    }
+    let tail = tail.map_err(|err| first_break(&mut scanner.view, err).at(Locus::path(path)))?;
+    let limit = options.record_bytes_max;
+    let summary = Summary::read(&mut scanner.view, &tail, options.verify_checksums, limit)
+        .map_err(|err| err.at(Locus::path(path)))?;
+    match summary {
+        Some(summary) if summary.names_every_channel() => {
+            let data_end = tail.footer.summary_start;
+            walk_between_chunks(&mut scanner, summary, data_end)?;
+        }
+        _ => walk_to_the_end(&mut scanner, Ok(tail))?,
+    }
+    Ok(scanner.finish())
+}
+
+/// Walks every record, decoding every chunk.
+fn walk_to_the_end(scanner: &mut Scanner<'_>, tail: Result<Tail>) -> Result<()> {
+    let n_bytes = scanner.view.n_bytes();
+    let n_magic = MAGIC.len() as u64;
+    let closing = scanner.view.up_to(n_bytes.saturating_sub(n_magic).max(n_magic), n_magic)?;
+    let end = if closing.as_ref() == MAGIC { n_bytes - n_magic } else { n_bytes };
+    scanner.check_data_crc();
+    scanner.walk(n_magic.min(end)..end)?;
+    match tail {
+        Err(err) => scanner.damaged(err.with_hint(SALVAGE_HINT), Cost::nothing("truncated")),
+        Ok(_) if !scanner.footer_seen() => {
+            scanner.damaged(corrupt_at(end, "no Footer record was found"), Cost::nothing("truncated"))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Walks only what lies between the chunks the summary names: their own records are not touched.
+fn walk_between_chunks(scanner: &mut Scanner<'_>, summary: Summary, data_end: u64) -> Result<()> {
+    scanner.plan.definitions = summary.definitions;
+    let mut at = MAGIC.len() as u64;
+    for chunk in summary.chunks {
+        scanner.walk(at..chunk.start)?;
+        at = if chunk.index_end <= data_end { chunk.index_end } else { chunk.end };
+        scanner.plan.units.push(unit_of(chunk));
+    }
+    scanner.walk(at..data_end)
+}
+
+fn unit_of(chunk: IndexedChunk) -> Unit {
+    let IndexedChunk { start, end, index_end, times, channels, n_uncompressed } = chunk;
+    Unit {
+        kind: UnitKind::Chunk,
+        byte_range: start..end,
+        n_uncompressed: n_uncompressed.max(end - start),
+        // Writers that leave message indexes out name no channel; that is not "no message".
+        channels: (!channels.is_empty()).then(|| channels.into_iter().collect()),
+        times: (times != (0, 0)).then_some(times),
+        index_range: end..index_end,
+    }
+}
+
+/// Checks the first bytes of a file.
+pub(crate) fn check_magic(start: &Bytes) -> Result<()> {
+    if start.starts_with(&MAGIC) {
+        return Ok(());
+    }
+    let at_start = |err: Error| Err(err.at(Locus::byte(0)));
+    if start.is_empty() {
+        return at_start(
+            Error::new(ErrorKind::Corrupt, "file is empty").with_hint("record it again, or leave it out"),
+        );
+    }
+    if start.starts_with(b"version https://git-lfs") {
+        return at_start(
+            Error::new(ErrorKind::Corrupt, "found a Git LFS pointer instead of the MCAP file itself")
+                .with_hint("`git lfs pull` fetches the file"),
+        );
+    }
+    if start.starts_with(&MAGIC[..5]) && start.get(6..8) == Some(b"\r\n") {
+        let version = start[5].escape_ascii();
+        return at_start(
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("file is MCAP version `{version}`, but only `0` is known"),
+            )
+            .with_hint("convert it with the recorder's own tools, or update this program"),
+        );
+    }
+    let found = start[..start.len().min(MAGIC.len())].escape_ascii();
+    let expected = MAGIC.escape_ascii();
+    at_start(
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("file starts with `{found}`, but MCAP files start with `{expected}`"),
+        )
+        .with_hint("check that the file is an MCAP log and was copied in binary mode"),
+    )
+}
+
+fn check_header(view: &mut FileView) -> Result<()> {
+    let at = MAGIC.len() as u64;
+    let start = view.up_to(at, RECORD_HEAD_BYTES)?;
+    let Some(head) = RecordHead::parse(&start) else {
+        return Err(corrupt_at(at, "file ends before its Header record"));
+    };
+    if head.opcode != op::HEADER {
+        return Err(corrupt_at(
+            at,
+            format!("first record has opcode {:#04x}, but it must be a Header (0x01)", head.opcode),
+        ));
+    }
+    let content = at + RECORD_HEAD_BYTES;
+    if view.n_bytes() - content < head.n_bytes {
+        return Err(corrupt_at(at, "file ends inside its Header record"));
+    }
+    // Two short texts: whatever a hostile length says, no more is looked at.
+    let bytes = view.up_to(content, head.n_bytes.min(1 << 20))?;
+    Header::parse(&bytes).map(|_| ()).map_err(|err| err.at(Locus::byte(at)))
+}
+
+fn has_header(view: &mut FileView) -> Result<bool> {
+    match check_header(view) {
+        Ok(()) => Ok(true),
+        Err(err) if err.kind() == ErrorKind::Io => Err(err),
+        Err(_) => Ok(false),
+    }
+}
+
+/// The first place where records stop following one another; `missing_end` when all do.
+fn first_break(view: &mut FileView, missing_end: Error) -> Error {
+    if missing_end.kind() == ErrorKind::Io {
+        return missing_end;
+    }
+    let n_bytes = view.n_bytes();
+    let mut rest: Range<u64> = MAGIC.len() as u64..n_bytes;
+    while rest.start < rest.end {
+        let start = match view.up_to(rest.start, RECORD_HEAD_BYTES) {
+            Ok(start) => start,
+            Err(err) => return err,
+        };
+        let next = RecordHead::parse(&start)
+            .filter(|it| it.opcode != 0)
+            .and_then(|it| rest.start.checked_add(RECORD_HEAD_BYTES)?.checked_add(it.n_bytes))
+            .filter(|it| *it <= n_bytes);
+        match next {
+            Some(next) => rest.start = next,
+            None => {
+                return corrupt_at(
+                    rest.start,
+                    format!(
+                        "file ends inside the record at byte {}: {} of its bytes are there",
+                        rest.start,
+                        rest.end - rest.start
+                    ),
+                );
+            }
+        }
+    }
+    missing_end
+}

@@ -1,0 +1,116 @@
+use std::ops::Range;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use nodedata_core::{Batch, Columns, LeafId, Result, RowSpan, StreamId};
+
+use crate::{records::Message, streams::LogStream};
+
+const LOG_TIME: LeafId = LeafId(0);
+const PUBLISH_TIME: LeafId = LeafId(1);
+const SEQUENCE: LeafId = LeafId(2);
+
+/// Rows between two looks at how many bytes the columns hold.
+const ROWS_PER_SIZE_CHECK: usize = 64;
+
+/// Payload bytes after which the columns are looked at even earlier.
+const PAYLOAD_BYTES_PER_SIZE_CHECK: usize = 1 << 20;
+
+/// Rows of one stream under construction.
+pub(crate) struct StreamRows {
+    stream: StreamId,
+    arrow: SchemaRef,
+    columns: Columns,
+    spans: Vec<RowSpan>,
+    /// The unit the last span lies in.
+    span_unit: Option<usize>,
+    n_rows_unchecked: usize,
+    n_payload_unchecked: usize,
+}
+
+/// A message with its times checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamps {
+    pub(crate) log_time_ns: i64,
+    pub(crate) publish_time_ns: i64,
+    pub(crate) sequence: u32,
+}
+
+impl Stamps {
+    /// `None` when a time passes what an i64 of nanoseconds holds.
+    pub(crate) fn of(message: &Message<'_>) -> Option<Self> {
+        Some(Self {
+            log_time_ns: i64::try_from(message.log_time).ok()?,
+            publish_time_ns: i64::try_from(message.publish_time).ok()?,
+            sequence: message.sequence,
+        })
+    }
+}
+
+impl StreamRows {
+    pub(crate) fn new(stream: &LogStream) -> Self {
+        Self {
+            stream: stream.schema.id,
+            arrow: stream.schema.arrow(),
+            columns: Columns::new(stream.layout.clone()),
+            spans: Vec::new(),
+            span_unit: None,
+            n_rows_unchecked: 0,
+            n_payload_unchecked: 0,
+        }
+    }
+
+    /// Appends a row, or nothing at all when the payload does not decode.
+    pub(crate) fn push(
+        &mut self,
+        stream: &LogStream,
+        stamps: Stamps,
+        payload: &[u8],
+        (unit, byte_range): (usize, &Range<u64>),
+    ) -> Result<()> {
+        self.columns.push_le(LOG_TIME, &stamps.log_time_ns.to_le_bytes());
+        self.columns.push_le(PUBLISH_TIME, &stamps.publish_time_ns.to_le_bytes());
+        self.columns.push_le(SEQUENCE, &stamps.sequence.to_le_bytes());
+        if let Err(err) = stream.decoder.decode(payload, &mut self.columns) {
+            self.columns.abort_row();
+            return Err(err);
+        }
+        self.columns.end_row();
+        self.n_rows_unchecked += 1;
+        self.n_payload_unchecked += payload.len();
+        match self.spans.last_mut() {
+            Some(span) if self.span_unit == Some(unit) => {
+                span.n_rows += 1;
+                span.byte_range.end = byte_range.end;
+            }
+            _ => self.spans.push(RowSpan { n_rows: 1, byte_range: byte_range.clone() }),
+        }
+        self.span_unit = Some(unit);
+        Ok(())
+    }
+
+    /// Whether the rows pass `n_bytes_max`. Looks only now and then: rows are small, or their payload
+    /// tells.
+    pub(crate) fn is_full(&mut self, n_bytes_max: usize) -> bool {
+        if self.n_rows_unchecked < ROWS_PER_SIZE_CHECK
+            && self.n_payload_unchecked < PAYLOAD_BYTES_PER_SIZE_CHECK.min(n_bytes_max)
+        {
+            return false;
+        }
+        (self.n_rows_unchecked, self.n_payload_unchecked) = (0, 0);
+        n_bytes_max <= self.columns.n_bytes()
+    }
+
+    /// The rows so far; `None` when there are none.
+    pub(crate) fn take(&mut self) -> Option<Batch> {
+        if self.columns.n_rows() == 0 {
+            return None;
+        }
+        let columns = self.columns.finish();
+        let rows = RecordBatch::try_new(self.arrow.clone(), columns)
+            .expect("the schema comes from the layout the columns follow");
+        self.span_unit = None;
+        (self.n_rows_unchecked, self.n_payload_unchecked) = (0, 0);
+        Some(Batch { stream: self.stream, rows, spans: std::mem::take(&mut self.spans), pixels: Vec::new() })
+    }
+}

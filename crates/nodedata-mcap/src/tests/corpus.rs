@@ -1,0 +1,66 @@
+//! Undamaged recordings against what the official readers say of them.
+
+use std::collections::BTreeMap;
+
+use nodedata_core::OpenOptions;
+use serde_json::Value;
+
+use super::{corpus, logs, read, salvage, undecoded};
+
+/// Messages and payload hash by topic, message encoding and schema name.
+type Facts = BTreeMap<(String, String, String), Vec<(u64, String)>>;
+
+fn truth(name: &str) -> Facts {
+    let path = corpus("truth").unwrap().join(format!("mcap__{name}.json"));
+    let truth: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut facts = Facts::new();
+    for topic in truth["topics"].as_object().unwrap().values() {
+        let text = |key: &str| topic[key].as_str().unwrap_or("").to_owned();
+        let key = (text("topic"), text("message_encoding"), text("schema_name"));
+        let fact = (topic["count"].as_u64().unwrap(), text("payload_stream_sha256"));
+        facts.entry(key).or_default().push(fact);
+    }
+    facts
+}
+
+fn found(bytes: &bytes::Bytes, options: &OpenOptions, name: &str) -> Facts {
+    let (source, outcome) = read(bytes, options);
+    assert!(outcome.errors.is_empty(), "{name}: {:?}", outcome.errors);
+    assert!(source.damage().is_empty(), "{name}: {:?}", source.damage());
+    let mut facts = Facts::new();
+    for (stream, rows) in &outcome.topics {
+        let schema = source.streams().iter().find(|it| *it.name == **stream).unwrap();
+        let text = |key: &str| schema.metadata.get(key).cloned().unwrap_or_default();
+        let key = (text("topic"), text("message_encoding"), text("schema_name"));
+        facts.entry(key).or_default().push((rows.log_times.len() as u64, rows.payload_sha256()));
+    }
+    facts
+}
+
+fn sorted(mut facts: Facts) -> Facts {
+    facts.values_mut().for_each(|it| it.sort());
+    facts
+}
+
+#[test]
+fn counts_and_payloads_are_those_of_the_official_readers() {
+    for (name, bytes) in logs("mcap") {
+        let truth = sorted(truth(&name));
+        assert_eq!(sorted(found(&bytes, &undecoded(), &name)), truth, "{name}");
+        assert_eq!(sorted(found(&bytes, &salvage(), &name)), truth, "{name}, walked");
+    }
+}
+
+#[test]
+fn files_of_the_rust_crate_read() {
+    for (name, bytes) in logs("public/mcap-crate") {
+        if name == "chunk_not_closed.mcap" {
+            continue;
+        }
+        let (_, indexed) = read(&bytes, &undecoded());
+        let (_, walked) = read(&bytes, &salvage());
+        assert!(indexed.errors.is_empty() && walked.errors.is_empty(), "{name}");
+        assert_ne!(indexed.n_rows(), 0, "{name}");
+        assert_eq!(indexed.topics, walked.topics, "{name}");
+    }
+}

@@ -1,0 +1,153 @@
+//! Whole files through the public interface, and the conformance data record by record.
+
+mod broken;
+mod conformance;
+mod corpus;
+mod fuzz;
+mod partitions;
+mod writer;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow_array::{
+    Array as _,
+    cast::AsArray as _,
+    types::{Int64Type, UInt32Type},
+};
+use bytes::Bytes;
+use nodedata_core::{Error, Format as _, OpenOptions, ReadOptions, Result, Source};
+use nodedata_io::MemoryFiles;
+use sha2::{Digest as _, Sha256};
+
+use crate::MCAP;
+
+/// A folder of the shared corpora, or `None` with a message when it is not there.
+fn corpus(folder: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora/logs").join(folder);
+    if root.exists() {
+        return Some(root);
+    }
+    println!("skipped: corpus folder absent: {folder}");
+    None
+}
+
+/// Every `.mcap` file of a corpus folder.
+fn logs(folder: &str) -> Vec<(String, Bytes)> {
+    let Some(root) = corpus(folder) else { return Vec::new() };
+    let mut logs: Vec<(String, Bytes)> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .filter(|it| it.extension().is_some_and(|it| it == "mcap"))
+        .map(|it| (it.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(it).unwrap().into()))
+        .collect();
+    logs.sort();
+    logs
+}
+
+fn open(bytes: &Bytes, options: &OpenOptions) -> Result<Box<dyn Source>> {
+    MCAP.open(Arc::new(MemoryFiles::default().with("a.mcap", bytes.clone())), options)
+}
+
+fn salvage() -> OpenOptions {
+    OpenOptions { salvage: true, ..undecoded() }
+}
+
+/// Payloads as they are.
+fn undecoded() -> OpenOptions {
+    OpenOptions { undecoded: vec!["*".to_owned()], ..OpenOptions::default() }
+}
+
+/// What reading a whole source gives.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// By stream name.
+    topics: BTreeMap<String, TopicRows>,
+    errors: Vec<Error>,
+}
+
+/// The rows of one stream.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct TopicRows {
+    log_times: Vec<i64>,
+    publish_times: Vec<i64>,
+    sequences: Vec<u32>,
+    payloads: Vec<Vec<u8>>,
+}
+
+impl Outcome {
+    fn n_rows(&self) -> usize {
+        self.topics.values().map(|it| it.log_times.len()).sum()
+    }
+
+    fn n_lost(&self) -> u64 {
+        self.errors.iter().filter_map(Error::loss).flat_map(|it| &it.records).map(|it| it.1).sum()
+    }
+
+    fn reasons(&self) -> Vec<&'static str> {
+        self.errors.iter().filter_map(Error::loss).map(|it| it.reason).collect()
+    }
+}
+
+impl TopicRows {
+    fn payload_sha256(&self) -> String {
+        let mut hasher = Sha256::new();
+        self.payloads.iter().for_each(|it| hasher.update(it));
+        hasher.finalize().iter().map(|it| format!("{it:02x}")).collect()
+    }
+}
+
+/// Reads every partition to its end and checks the ledger on the way.
+fn read_all(source: &dyn Source, options: &ReadOptions) -> Outcome {
+    let mut outcome = Outcome::default();
+    for partition in source.partitions() {
+        let mut stream = source.read(partition, options).unwrap();
+        let mut n_returned = vec![0u64; source.streams().len()];
+        loop {
+            let batch = match stream.next_batch() {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(err) => {
+                    assert!(err.locus().path.is_some(), "no path: {err}");
+                    for (id, n) in &err.loss().expect("damage says what it costs").records {
+                        n_returned[id.0 as usize] += n;
+                    }
+                    outcome.errors.push(err);
+                    continue;
+                }
+            };
+            let n_rows = batch.rows.num_rows() as u64;
+            assert_ne!(n_rows, 0);
+            assert_eq!(batch.spans.iter().map(|it| it.n_rows).sum::<u64>(), n_rows);
+            for span in &batch.spans {
+                assert!(partition.byte_range.start <= span.byte_range.start);
+                assert!(span.byte_range.end <= partition.byte_range.end);
+            }
+            n_returned[batch.stream.0 as usize] += n_rows;
+            let schema = &source.streams()[batch.stream.0 as usize];
+            assert_eq!(batch.rows.schema(), schema.arrow());
+            let rows = outcome.topics.entry(schema.name.to_string()).or_default();
+            rows.log_times.extend(batch.rows.column(0).as_primitive::<Int64Type>().values());
+            rows.publish_times.extend(batch.rows.column(1).as_primitive::<Int64Type>().values());
+            rows.sequences.extend(batch.rows.column(2).as_primitive::<UInt32Type>().values());
+            if batch.rows.num_columns() == 4
+                && let Some(data) = batch.rows.column(3).as_binary_opt::<i32>()
+            {
+                rows.payloads.extend((0..data.len()).map(|it| data.value(it).to_vec()));
+            }
+        }
+        assert!(stream.next_batch().unwrap().is_none(), "the end is the end");
+        let n_read: Vec<u64> = stream.records_read().iter().map(|it| it.1).collect();
+        assert_eq!(n_read, n_returned, "ledger of partition {}", partition.index);
+    }
+    outcome
+}
+
+fn read(bytes: &Bytes, options: &OpenOptions) -> (Box<dyn Source>, Outcome) {
+    let source = open(bytes, options).unwrap();
+    let outcome = read_all(&*source, &ReadOptions::default());
+    (source, outcome)
+}

@@ -1,0 +1,46 @@
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use nodedata_core::{ReadAt, Result};
+
+/// Bytes fetched at once while walking; a mapped file only hands out a view of itself.
+const BLOCK_BYTES: u64 = 1 << 20;
+
+/// A file read front to back in blocks, with looks back and ahead.
+pub(crate) struct FileView {
+    file: Arc<dyn ReadAt>,
+    n_bytes: u64,
+    block: Bytes,
+    block_start: u64,
+}
+
+impl FileView {
+    pub(crate) fn new(file: Arc<dyn ReadAt>) -> Self {
+        let n_bytes = file.n_bytes();
+        Self { file, n_bytes, block: Bytes::new(), block_start: 0 }
+    }
+
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
+    /// The bytes of `range`, which must lie inside the file.
+    pub(crate) fn bytes(&mut self, range: Range<u64>) -> Result<Bytes> {
+        let block_end = self.block_start + self.block.len() as u64;
+        if range.start < self.block_start || block_end < range.end {
+            let end = range.end.max(range.start.saturating_add(BLOCK_BYTES).min(self.n_bytes));
+            self.block = self.file.read_at(range.start..end)?;
+            self.block_start = range.start;
+        }
+        // Inside the block, whose length is a usize.
+        let start = (range.start - self.block_start) as usize;
+        let end = (range.end - self.block_start) as usize;
+        Ok(self.block.slice(start..end))
+    }
+
+    /// Up to `n_bytes` from `offset` on: fewer at the end of the file.
+    pub(crate) fn up_to(&mut self, offset: u64, n_bytes: u64) -> Result<Bytes> {
+        let start = offset.min(self.n_bytes);
+        self.bytes(start..offset.saturating_add(n_bytes).min(self.n_bytes).max(start))
+    }
+}
