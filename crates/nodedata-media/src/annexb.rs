@@ -1,0 +1,127 @@
+/// A video codec whose samples carry NAL units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VideoCodec {
+    /// H.264 / AVC.
+    H264,
+    /// H.265 / HEVC.
+    H265,
+}
+
+/// Parameter sets and SEI before the first slice; an access unit with more is not looked at further.
+const NAL_UNITS_MAX: usize = 64;
+
+impl VideoCodec {
+    /// The codec a message's `format` label names, if it is one of these two.
+    pub fn from_label(label: &str) -> Option<Self> {
+        let is = |name: &str| label.eq_ignore_ascii_case(name);
+        if is("h264") || is("avc") || is("avc1") {
+            Some(Self::H264)
+        } else if is("h265") || is("hevc") || is("hvc1") {
+            Some(Self::H265)
+        } else {
+            None
+        }
+    }
+
+    /// The name used in schemas and findings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::H265 => "h265",
+        }
+    }
+}
+
+/// Whether decoding can start at this access unit: its first slice is IDR (H.264, NAL type 5) or IRAP
+/// (H.265, NAL types 16 to 23). `None` when `sample` is not in Annex B form or holds no slice.
+///
+/// Looks at parameter sets and SEI up to the first slice, never at slice data.
+pub fn is_keyframe(codec: VideoCodec, sample: &[u8]) -> Option<bool> {
+    let mut rest = after_leading_start_code(sample)?;
+    for _ in 0..NAL_UNITS_MAX {
+        let first = *rest.first()?;
+        match codec {
+            VideoCodec::H264 => match first & 0x1f {
+                5 => return Some(true),
+                1..=4 => return Some(false),
+                _ => {}
+            },
+            VideoCodec::H265 => match (first >> 1) & 0x3f {
+                16..=23 => return Some(true),
+                0..=15 => return Some(false),
+                _ => {}
+            },
+        }
+        rest = after_next_start_code(rest)?;
+    }
+    None
+}
+
+/// The codec of an access unit in Annex B form, judged by its first NAL unit.
+pub(crate) fn sniff_codec(sample: &[u8]) -> Option<VideoCodec> {
+    let nal = after_leading_start_code(sample)?;
+    let [first, second, ..] = nal else { return None };
+    if first & 0x80 != 0 {
+        return None;
+    }
+    // H.265 has a second header byte: layer 0 and a temporal id above 0. The types kept here never look
+    // like a legal H.264 header, except type 20 beside a picture parameter set, whose next byte is >= 0x80.
+    let is_h265_header = first & 1 == 0 && second & 0xf8 == 0 && second & 7 != 0;
+    if is_h265_header && matches!(first >> 1, 0 | 1 | 8 | 9 | 16..=21 | 32..=35 | 39 | 40) {
+        return Some(VideoCodec::H265);
+    }
+    let is_reference = first & 0x60 != 0;
+    match first & 0x1f {
+        1 => Some(VideoCodec::H264),
+        5 | 7 | 8 if is_reference => Some(VideoCodec::H264),
+        6 | 9 if !is_reference => Some(VideoCodec::H264),
+        _ => None,
+    }
+}
+
+/// The bytes after `00 00 01` or `00 00 00 01` at the very start.
+fn after_leading_start_code(sample: &[u8]) -> Option<&[u8]> {
+    sample.strip_prefix(&[0, 0, 0, 1]).or_else(|| sample.strip_prefix(&[0, 0, 1]))
+}
+
+/// The bytes after the next `00 00 01`.
+fn after_next_start_code(bytes: &[u8]) -> Option<&[u8]> {
+    let at = bytes.windows(3).position(|it| it == [0, 0, 1])?;
+    Some(&bytes[at + 3..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(nals: &[&[u8]]) -> Vec<u8> {
+        nals.iter().flat_map(|nal| [&[0, 0, 0, 1], *nal].concat()).collect()
+    }
+
+    #[test]
+    fn the_first_slice_decides_whether_decoding_can_start() {
+        let h264 = |nals: &[&[u8]]| is_keyframe(VideoCodec::H264, &unit(nals));
+        assert_eq!(h264(&[&[0x67, 1], &[0x68, 2], &[0x06, 5], &[0x65, 0x88]]), Some(true));
+        assert_eq!(h264(&[&[0x41, 0x9a]]), Some(false));
+        assert_eq!(h264(&[&[0x09, 0xf0], &[0x01, 0x9a], &[0x65, 0x88]]), Some(false));
+        assert_eq!(h264(&[&[0x67, 1], &[0x68, 2]]), None);
+        let h265 = |nals: &[&[u8]]| is_keyframe(VideoCodec::H265, &unit(nals));
+        assert_eq!(h265(&[&[0x40, 1], &[0x42, 1], &[0x44, 1], &[0x26, 1]]), Some(true));
+        assert_eq!(h265(&[&[0x2a, 1]]), Some(true));
+        assert_eq!(h265(&[&[0x02, 1]]), Some(false));
+    }
+
+    #[test]
+    fn samples_with_length_prefixes_are_not_understood() {
+        assert_eq!(is_keyframe(VideoCodec::H264, &[0, 0, 0, 2, 0x65, 0x88]), None);
+        assert_eq!(is_keyframe(VideoCodec::H264, &[]), None);
+        assert_eq!(is_keyframe(VideoCodec::H264, &[0, 0, 0, 1]), None);
+    }
+
+    #[test]
+    fn labels_are_read_without_regard_to_case() {
+        assert_eq!(VideoCodec::from_label("H264"), Some(VideoCodec::H264));
+        assert_eq!(VideoCodec::from_label("hevc"), Some(VideoCodec::H265));
+        assert_eq!(VideoCodec::from_label("vp9"), None);
+    }
+}
