@@ -11,7 +11,7 @@ mod descriptor;
 mod wire;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use nodedata_core::{Columns, Error, ErrorKind, Layout, LeafId, ListId, Locus, Result};
 
