@@ -1,1 +1,51 @@
-fn main() {}
+//! The command `node-data`.
+
+mod args;
+mod commands;
+mod human;
+mod message;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+
+/// Counts every byte on the heap, so that `report.json` can say how much memory a run took.
+#[global_allocator]
+static HEAP: cap::Cap<mimalloc::MiMalloc> = cap::Cap::new(mimalloc::MiMalloc, usize::MAX);
+
+fn peak_heap() -> u64 {
+    HEAP.max_allocated() as u64
+}
+
+/// How a command ended.
+enum Outcome {
+    /// Exit 0: everything was done.
+    Complete,
+    /// Exit 3: done, but something named was left out.
+    Incomplete,
+    /// Exit 1: a check did not hold; the command has said so.
+    Refused,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = arguments.output;
+    let result = match arguments.command {
+        Command::Convert(args) => commands::convert::run(*args, output),
+        Command::Formats => commands::formats::run(output),
+        Command::Completions { shell } => commands::shell::completions(shell),
+        Command::Man => commands::shell::man(),
+    };
+    match result {
+        Ok(Outcome::Complete) => ExitCode::SUCCESS,
+        Ok(Outcome::Refused) => ExitCode::from(1),
+        Ok(Outcome::Incomplete) => ExitCode::from(3),
+        Err(err) => {
+            message::print_error(&err, output);
+            ExitCode::from(if err.kind() == nodedata_core::ErrorKind::Config { 2 } else { 1 })
+        }
+    }
+}

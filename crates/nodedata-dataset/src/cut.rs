@@ -23,7 +23,7 @@ impl CutPlan {
                     *number += 1;
                     *n_bytes = 0;
                 }
-                *n_bytes += partition.byte_range.end - partition.byte_range.start;
+                *n_bytes += partition.decoded_bytes;
                 (split, *number)
             })
             .collect();
@@ -61,8 +61,12 @@ impl RowGroupBudget {
 
     /// The tables whose row group ends now, in order; they start again from nothing.
     pub(crate) fn full(&mut self) -> Vec<(usize, usize)> {
-        let mut full: Vec<_> =
-            self.held.iter().filter(|(_, held)| **held >= self.row_group_bytes).map(|(key, _)| *key).collect();
+        let mut full: Vec<_> = self
+            .held
+            .iter()
+            .filter(|(_, held)| **held >= self.row_group_bytes)
+            .map(|(key, _)| *key)
+            .collect();
         for key in &full {
             self.held.remove(key);
         }
@@ -89,10 +93,14 @@ mod tests {
             index,
             episode,
             input: 0,
-            byte_range: index as u64 * 10..index as u64 * 10 + 10,
+            byte_range: 0..1,
+            decoded_bytes: 10,
         };
-        let partitions: Vec<_> =
-            [0, 0, 0, 1, 2, 2].iter().enumerate().map(|(index, episode)| partition(index, *episode)).collect();
+        let partitions: Vec<_> = [0, 0, 0, 1, 2, 2]
+            .iter()
+            .enumerate()
+            .map(|(index, episode)| partition(index, *episode))
+            .collect();
         let plan = CutPlan::new(&partitions, &[0, 1, 0], 20);
         let shards: Vec<_> = (0..6).map(|it| plan.shard_of(it)).collect();
         assert_eq!(shards, [(0, 0), (0, 0), (0, 1), (1, 0), (0, 1), (0, 2)]);

@@ -16,7 +16,7 @@ use crate::{
 
 /// What the encoder hands to the files, in order.
 pub(crate) enum Sealed {
-    RowGroup { shard: ShardId, columns: Vec<Vec<ArrowColumnChunk>>, n_rows: u64 },
+    RowGroup { shard: ShardId, columns: Vec<Vec<ArrowColumnChunk>> },
     Shard(Box<ShardFacts>),
 }
 
@@ -86,7 +86,6 @@ struct OpenShard {
     facts: ShardFacts,
     /// The row group under construction.
     slots: Option<Vec<Slot>>,
-    group_rows: u64,
     n_row_groups: u64,
     runs: Vec<Run>,
 }
@@ -97,7 +96,6 @@ struct Run {
     slots: Vec<Slot>,
     /// Per column, the pieces in row order.
     columns: Vec<Vec<ArrayRef>>,
-    n_rows: u64,
     closes: bool,
 }
 
@@ -109,10 +107,8 @@ impl Encoder {
         cuts: CutPlan,
         budget: RowGroupBudget,
     ) -> Self {
-        let columns = streams
-            .iter()
-            .map(|stream| stream.features.iter().map(ColumnFacts::new).collect())
-            .collect();
+        let columns =
+            streams.iter().map(|stream| stream.features.iter().map(ColumnFacts::new).collect()).collect();
         let time_column = streams
             .iter()
             .map(|stream| {
@@ -180,7 +176,7 @@ impl Encoder {
             }
         }
         for batch in part.batches {
-            let stream = batch.stream.0 as usize;
+            let stream = batch.rows.stream().0 as usize;
             merge_pixels(&mut self.pixels[stream], batch.pixels);
             let rows = batch.rows.rows();
             for (column, array) in self.columns[stream].iter_mut().zip(rows.columns()) {
@@ -224,10 +220,9 @@ impl Encoder {
             for run in shard.runs.drain(..) {
                 if run.closes {
                     let columns = run.slots.into_iter().map(|it| it.chunks).collect();
-                    sealed.push(Sealed::RowGroup { shard: run.shard, columns, n_rows: run.n_rows });
+                    sealed.push(Sealed::RowGroup { shard: run.shard, columns });
                 } else {
                     shard.slots = Some(run.slots);
-                    shard.group_rows = run.n_rows;
                 }
             }
         }
@@ -238,7 +233,7 @@ impl Encoder {
         if let Some(mut slots) = shard.slots.take() {
             slots.par_iter_mut().try_for_each(Slot::close)?;
             let columns = slots.into_iter().map(|it| it.chunks).collect();
-            sealed.push(Sealed::RowGroup { shard: shard.facts.id, columns, n_rows: shard.group_rows });
+            sealed.push(Sealed::RowGroup { shard: shard.facts.id, columns });
         }
         self.budget.clear(key);
         let features = &self.tables[key.0].features;
@@ -252,9 +247,8 @@ impl Encoder {
 
 impl OpenShard {
     fn new(id: ShardId) -> Self {
-        let facts =
-            ShardFacts { id, n_rows: 0, images: Vec::new(), parts: Vec::new(), origins: Vec::new() };
-        Self { facts, slots: None, group_rows: 0, n_row_groups: 0, runs: Vec::new() }
+        let facts = ShardFacts { id, n_rows: 0, images: Vec::new(), parts: Vec::new(), origins: Vec::new() };
+        Self { facts, slots: None, n_row_groups: 0, runs: Vec::new() }
     }
 
     /// Adds the rows of one batch to the current run; returns their size.
@@ -269,12 +263,12 @@ impl OpenShard {
     ) -> Result<u64> {
         let n_rows = arrays.first().map_or(0, |it| it.len());
         if self.runs.last().is_none_or(|it| it.closes) {
-            let (slots, group_rows) = match self.slots.take() {
-                Some(slots) => (slots, self.group_rows),
-                None => (table.open_row_group()?, 0),
+            let slots = match self.slots.take() {
+                Some(slots) => slots,
+                None => table.open_row_group()?,
             };
             let columns = vec![Vec::new(); slots.len()];
-            self.runs.push(Run { shard: self.facts.id, slots, columns, n_rows: group_rows, closes: false });
+            self.runs.push(Run { shard: self.facts.id, slots, columns, closes: false });
         }
         let run = self.runs.last_mut().expect("just pushed");
         let with_episode = std::iter::once(episode_column(episode, n_rows)).chain(arrays.iter().cloned());
@@ -283,7 +277,6 @@ impl OpenShard {
             n_bytes += array.to_data().get_slice_memory_size().unwrap_or(0) as u64;
             pieces.push(array);
         }
-        run.n_rows += n_rows as u64;
         self.note(episode, input, n_rows as u64, spans, times);
         Ok(n_bytes)
     }
@@ -340,7 +333,7 @@ impl OpenShard {
             let Some(slots) = self.slots.take() else { return };
             let columns = vec![Vec::new(); slots.len()];
             let shard = self.facts.id;
-            self.runs.push(Run { shard, slots, columns, n_rows: self.group_rows, closes: false });
+            self.runs.push(Run { shard, slots, columns, closes: false });
         }
         if let Some(run) = self.runs.last_mut() {
             run.closes = true;

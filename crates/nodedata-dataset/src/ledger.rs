@@ -113,7 +113,10 @@ mod tests {
     #[test]
     fn a_ledger_that_does_not_balance_is_an_error() {
         let mut ledger = Ledger::new();
-        ledger.insert("/a".to_owned(), StreamLedger { read: 5, written: 4, dropped: [("x".to_owned(), 1)].into() });
+        ledger.insert(
+            "/a".to_owned(),
+            StreamLedger { read: 5, written: 4, dropped: [("x".to_owned(), 1)].into() },
+        );
         assert!(check(&ledger).is_ok());
         ledger.insert("/b".to_owned(), StreamLedger { read: 5, written: 4, ..StreamLedger::default() });
         let err = check(&ledger).unwrap_err();

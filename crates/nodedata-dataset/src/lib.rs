@@ -6,6 +6,8 @@ mod card;
 mod cut;
 mod digest;
 mod encode;
+mod finish;
+mod folders;
 mod hugging_face;
 mod index;
 mod ledger;
@@ -16,10 +18,14 @@ mod provenance;
 mod shard;
 mod staging;
 mod stats;
+mod table;
 mod writer;
 
 pub use canonical::canonical_json;
 pub use digest::{Digests, b3_of};
 pub use ledger::{DamageEntry, Ledger, Report, StreamLedger};
-pub use manifest::{IndexFile, Manifest, ShardEntry, StreamEntry};
-pub use writer::{DatasetWriter, DecodedPart, WriterOptions};
+pub use manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry};
+pub use writer::{
+    CheckedRows, DatasetWriter, DecodedPart, EncodeHalf, Encoded, FileHalf, RunFacts, SourceFacts,
+    WriterOptions, created_by,
+};

@@ -23,8 +23,7 @@ pub(crate) fn is_encoded_media(feature: &Feature) -> bool {
 
 /// Coded video samples are raw media whose bytes are already compressed.
 fn has_coded_samples(feature: &Feature) -> bool {
-    feature.storage == Storage::RawMedia
-        && feature.metadata.get(meta::ENCODING).is_some_and(|it| it != "raw")
+    feature.storage == Storage::RawMedia && feature.metadata.get(meta::ENCODING).is_some_and(|it| it != "raw")
 }
 
 /// Settings for every column but encoded media. Nothing is left to a library default.

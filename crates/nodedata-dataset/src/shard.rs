@@ -1,12 +1,9 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use parquet::{
-    file::{
-        metadata::{KeyValue, ParquetMetaData},
-        writer::SerializedFileWriter,
-    },
-    schema::types::ColumnPath,
+use parquet::file::{
+    metadata::{KeyValue, ParquetMetaData},
+    writer::SerializedFileWriter,
 };
 use rayon::prelude::*;
 
@@ -99,9 +96,14 @@ impl Sink {
         self.done
     }
 
-    fn write_one(&self, open: &mut Option<ShardFile>, item: Sealed, done: &mut Vec<SealedShard>) -> Result<()> {
+    fn write_one(
+        &self,
+        open: &mut Option<ShardFile>,
+        item: Sealed,
+        done: &mut Vec<SealedShard>,
+    ) -> Result<()> {
         match item {
-            Sealed::RowGroup { shard, columns, n_rows: _ } => {
+            Sealed::RowGroup { shard, columns } => {
                 let file = match open {
                     Some(file) => file,
                     None => open.insert(self.create(shard)?),
@@ -156,32 +158,26 @@ impl Sink {
 
 /// Where every page lies, for ranged reads without the footer.
 fn pages(metadata: &ParquetMetaData) -> Vec<PageEntry> {
-    let mut names: BTreeMap<ColumnPath, Arc<str>> = BTreeMap::new();
+    let columns = metadata.file_metadata().schema_descr().columns();
+    let names: Vec<Arc<str>> = columns.iter().map(|it| it.path().string().into()).collect();
     let mut pages = Vec::new();
-    let Some(offsets) = metadata.offset_index() else { return pages };
-    for (row_group, (group, columns)) in metadata.row_groups().iter().zip(offsets).enumerate() {
-        let row_group = row_group as u32;
-        for (column, offset_index) in group.columns().iter().zip(columns) {
-            let path = column.column_path();
-            let name = names.entry(path.clone()).or_insert_with(|| path.string().into());
-            if let Some(offset) = column.dictionary_page_offset() {
-                let n_bytes = column.data_page_offset().saturating_sub(offset);
+    for (idx, group) in metadata.row_groups().iter().enumerate() {
+        let offsets = metadata.page_index_for_row_group(idx);
+        for (column_idx, (column, name)) in group.columns().iter().zip(&names).enumerate() {
+            let mut page = |offset: i64, n_bytes: i64, first_row| {
                 pages.push(PageEntry {
-                    row_group,
+                    row_group: idx as u32,
                     column: Arc::clone(name),
                     offset: offset as u64,
                     n_bytes: n_bytes as u64,
-                    first_row: -1,
+                    first_row,
                 });
+            };
+            if let Some(offset) = column.dictionary_page_offset() {
+                page(offset, column.data_page_offset().saturating_sub(offset), -1);
             }
-            for page in offset_index.page_locations() {
-                pages.push(PageEntry {
-                    row_group,
-                    column: Arc::clone(name),
-                    offset: page.offset as u64,
-                    n_bytes: page.compressed_page_size as u64,
-                    first_row: page.first_row_index,
-                });
+            for location in offsets.page_locations(column_idx).into_iter().flatten() {
+                page(location.offset, i64::from(location.compressed_page_size), location.first_row_index);
             }
         }
     }

@@ -1,1 +1,14 @@
-//! Placeholder until the crate's first slice lands.
+//! From a source to a dataset: plan, then run. Threads live here; format crates spawn none.
+
+mod convert;
+mod damage;
+mod inputs;
+mod open;
+mod progress;
+mod splits;
+mod window;
+
+pub use convert::{ConvertOptions, Converted, OnError, convert};
+pub use open::{OpenedSource, open_source};
+pub use progress::{Progress, Silent};
+pub use splits::{SplitPlan, parse_splits};

@@ -1,0 +1,3 @@
+pub(crate) mod convert;
+pub(crate) mod formats;
+pub(crate) mod shell;

@@ -1,0 +1,129 @@
+use std::path::Path;
+
+use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, Result, TimeRange};
+use nodedata_dataset::{Report, StreamLedger};
+use nodedata_pipeline::{ConvertOptions, Converted, OnError, convert, parse_splits};
+use nodedata_schema::Schema;
+use serde_json::json;
+
+use crate::{
+    Outcome,
+    args::{ConvertArgs, OnErrorArg, Output, SourceArgs},
+    human, message, peak_heap,
+    progress::Shown,
+};
+
+/// `node-data convert`.
+pub(crate) fn run(args: ConvertArgs, output: Output) -> Result<Outcome> {
+    let shown = Shown::new(args.progress);
+    let out = args.out.clone();
+    let options = options(args)?;
+    let result = convert(&nodedata_formats::builtin(), &options, &shown);
+    shown.done();
+    let converted = result?;
+    match output {
+        Output::Json => {
+            let text = json!({
+                "out": out.display().to_string(),
+                "recipe": converted.manifest.recipe,
+                "content_root": converted.manifest.content_root,
+                "shards": converted.manifest.shards.len(),
+                "report": converted.report,
+            });
+            message::to_stdout(&format!("{text}\n"))?;
+        }
+        Output::Text => tell(&converted, &out)?,
+    }
+    Ok(if converted.is_incomplete() { Outcome::Incomplete } else { Outcome::Complete })
+}
+
+/// What the selection flags mean.
+pub(crate) fn open_options(args: &SourceArgs) -> OpenOptions {
+    OpenOptions {
+        topics: (!args.topics.is_empty()).then(|| args.topics.clone()),
+        undecoded: args.undecoded.clone(),
+        time_range: TimeRange { start_ns: args.start.unwrap_or(i64::MIN), end_ns: args.end },
+        verify_checksums: !args.no_verify,
+        ..OpenOptions::default()
+    }
+}
+
+/// Reads a `schema.json`.
+pub(crate) fn read_schema(path: &Path) -> Result<Schema> {
+    let text = std::fs::read_to_string(path).map_err(|err| {
+        Error::new(ErrorKind::Io, "cannot read the schema").with_source(err).at(Locus::path(path))
+    })?;
+    Schema::from_json(&text).map_err(|mistakes| nodedata_schema::into_error(&mistakes, path))
+}
+
+fn options(args: ConvertArgs) -> Result<ConvertOptions> {
+    Ok(ConvertOptions {
+        from: args.source.from.clone(),
+        overwrite: args.overwrite,
+        open: open_options(&args.source),
+        schema: args.schema.as_deref().map(read_schema).transpose()?,
+        splits: args.split.as_deref().map(parse_splits).transpose()?.unwrap_or_default(),
+        on_error: match args.on_error {
+            OnErrorArg::Fail => OnError::Fail,
+            OnErrorArg::Salvage => OnError::Salvage,
+        },
+        threads: args.threads.map(usize::from),
+        shard_bytes: u64::from(args.shard_mb) << 20,
+        peak_heap: Some(peak_heap),
+        ..ConvertOptions::new(args.source.source, args.out)
+    })
+}
+
+fn tell(converted: &Converted, out: &Path) -> Result<()> {
+    let Converted { manifest, report, unchanged } = converted;
+    let mut text = String::new();
+    let width = report.streams.keys().map(String::len).max().unwrap_or(0).clamp(6, 48);
+    text.push_str(&format!("{:<width$}  {:>12}  {:>12}  dropped\n", "stream", "read", "written"));
+    for (name, ledger) in &report.streams {
+        let StreamLedger { read, written, .. } = ledger;
+        let (read, written) = (human::count(*read), human::count(*written));
+        let line = format!("{name:<width$}  {read:>12}  {written:>12}  {}", dropped(ledger));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    let rows: u64 = report.streams.values().map(|it| it.written).sum();
+    let seconds = report.seconds.get("total").copied().unwrap_or(0.0).max(1e-6);
+    text.push_str(&format!(
+        "{}, {} in {}: {} to {} in {seconds:.1} s ({}/s)\n",
+        human::plural(report.episodes, "episode"),
+        human::plural(rows, "row"),
+        human::plural(manifest.shards.len() as u64, "shard"),
+        human::bytes(report.input_bytes),
+        human::bytes(report.output_bytes),
+        human::bytes((report.input_bytes as f64 / seconds) as u64),
+    ));
+    let verb = if *unchanged { "is already complete in" } else { "written to" };
+    text.push_str(&format!("{} {verb} {}\n", manifest.content_root, out.display()));
+    message::to_stdout(&text)?;
+    tell_damage(report);
+    Ok(())
+}
+
+fn dropped(ledger: &StreamLedger) -> String {
+    let parts: Vec<String> =
+        ledger.dropped.iter().map(|(reason, n)| format!("{} {reason}", human::count(*n))).collect();
+    parts.join(", ")
+}
+
+fn tell_damage(report: &Report) {
+    for entry in &report.warnings {
+        message::note(&format!("warning: {}{}", entry.message, place(&entry.at)));
+    }
+    for entry in &report.damage {
+        let times =
+            if entry.times > 1 { format!(" (and {} more alike)", entry.times - 1) } else { String::new() };
+        message::note(&format!("left out: {}{times}{}", entry.message, place(&entry.at)));
+    }
+    if report.result != "complete" {
+        message::note("the dataset is incomplete: report.json names everything that was left out");
+    }
+}
+
+fn place(at: &str) -> String {
+    if at.is_empty() { String::new() } else { format!("\n  --> {at}") }
+}

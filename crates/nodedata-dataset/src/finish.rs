@@ -1,0 +1,342 @@
+use std::collections::BTreeMap;
+
+use nodedata_core::{EpisodeInfo, InputFile, Result, StreamSchema};
+use serde_json::{Value, json};
+
+use crate::{
+    canonical::canonical_json,
+    card::card,
+    digest::{b3_of, hex},
+    encode::{ColumnFacts, EpisodePart},
+    index::{self, EpisodeRow},
+    ledger::{self, Ledger, Report},
+    logical_hash::episode_hash,
+    manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry},
+    provenance::Recipe,
+    shard::SealedShard,
+    staging::Staging,
+    writer::{RunFacts, WriterOptions, created_by},
+};
+
+/// Episodes up to this number are listed in `sample_index.json` itself.
+const INLINE_EPISODES: usize = 10_000;
+
+/// Writes everything that describes the shards.
+pub(crate) struct Finish<'a> {
+    pub(crate) staging: &'a Staging,
+    pub(crate) shards: Vec<SealedShard>,
+    pub(crate) columns: Vec<Vec<ColumnFacts>>,
+    pub(crate) streams: &'a [StreamSchema],
+    pub(crate) inputs: &'a [InputFile],
+    pub(crate) episodes: &'a [EpisodeInfo],
+    pub(crate) folders: &'a [String],
+    pub(crate) options: &'a WriterOptions,
+}
+
+/// Content hash by (episode, stream).
+type Contents = BTreeMap<(usize, usize), [u8; 32]>;
+
+impl Finish<'_> {
+    pub(crate) fn run(self, run: RunFacts<'_>) -> Result<(Manifest, Report)> {
+        let ledger = self.complete_ledger(&run);
+        ledger::check(&ledger)?;
+        let contents = self.contents();
+        let inputs = self.input_entries(run.input_digests);
+        let created_by = created_by();
+        let recipe =
+            Recipe { converter: run.converter, created_by: &created_by, config: run.config, inputs: &inputs };
+        let (shards, provenance, provenance_root) = self.shard_entries(&recipe, &contents)?;
+        let schema = self.put("schema.json", run.schema_json.as_bytes())?;
+        let stats = self.put("stats.json", self.stats_json()?.as_bytes())?;
+        let attachments = self.put_attachments(&run)?;
+        let index = self.put_index(&contents, &run, &attachments)?;
+        let mut manifest = Manifest {
+            nd: "manifest/1".to_owned(),
+            created_by: [("tool".to_owned(), created_by.clone())].into(),
+            recipe: recipe.hash(),
+            content_root: self.content_root(&contents),
+            provenance_root,
+            splits: self.splits(&shards),
+            streams: self.stream_entries(&shards),
+            shards,
+            schema,
+            stats,
+            index,
+            provenance,
+            // Filled in below: the card speaks of the rest of the manifest.
+            readme: FileEntry { path: String::new(), b3: String::new(), sha256: String::new(), bytes: 0 },
+            attachments,
+            ledger: ledger.clone(),
+            n_damage: run.report.damage.iter().map(|it| it.times.max(1)).sum(),
+            inputs,
+        };
+        manifest.readme = self.put("README.md", card(&manifest).as_bytes())?;
+        let report = self.report(run, ledger, &manifest);
+        self.staging.write("report.json", pretty(&report)?.as_bytes())?;
+        self.staging.write("manifest.json", pretty(&manifest)?.as_bytes())?;
+        Ok((manifest, report))
+    }
+
+    fn put(&self, path: &str, bytes: &[u8]) -> Result<FileEntry> {
+        Ok(FileEntry::new(path, self.staging.write(path, bytes)?))
+    }
+
+    /// The ledger with the rows that the shards' own footers count.
+    fn complete_ledger(&self, run: &RunFacts<'_>) -> Ledger {
+        let mut ledger = run.ledger.clone();
+        for shard in &self.shards {
+            let stream = &self.streams[shard.facts.id.stream];
+            ledger.entry(stream.name.to_string()).or_default().written += shard.facts.n_rows;
+        }
+        ledger
+    }
+
+    /// Content hash of each episode in each stream, from those of its features in name order.
+    fn contents(&self) -> Contents {
+        let mut fields: BTreeMap<(usize, usize), Vec<(&str, [u8; 32])>> = BTreeMap::new();
+        for (stream, columns) in self.columns.iter().enumerate() {
+            for column in columns {
+                for (episode, hash) in &column.episodes {
+                    fields.entry((*episode, stream)).or_default().push((column.name(), *hash));
+                }
+            }
+        }
+        fields.into_iter().map(|(key, fields)| (key, episode_hash(&fields))).collect()
+    }
+
+    fn content_root(&self, contents: &Contents) -> String {
+        let rows: Vec<Value> = contents
+            .iter()
+            .map(|((episode, stream), hash)| {
+                let key = self.episodes.get(*episode).map_or("", |it| it.key.as_str());
+                json!([key, &*self.streams[*stream].name, self.split_name(*episode), hex(hash)])
+            })
+            .collect();
+        b3_of(canonical_json(&Value::Array(rows)).as_bytes())
+    }
+
+    fn split_name(&self, episode: usize) -> &str {
+        let split = self.options.split_of_episode.get(episode).copied().unwrap_or(0);
+        &self.options.splits[split]
+    }
+
+    fn input_entries(&self, digests: &[String]) -> Vec<InputEntry> {
+        self.inputs
+            .iter()
+            .zip(digests)
+            .map(|(input, b3)| InputEntry {
+                path: input.path.display().to_string(),
+                bytes: input.n_bytes,
+                b3: b3.clone(),
+            })
+            .collect()
+    }
+
+    fn shard_entries(
+        &self,
+        recipe: &Recipe<'_>,
+        contents: &Contents,
+    ) -> Result<(Vec<ShardEntry>, FileEntry, String)> {
+        let mut lines = String::new();
+        let mut hashes = Vec::new();
+        let mut entries = Vec::new();
+        for shard in &self.shards {
+            let id = shard.facts.id;
+            let (stream, split) = (&*self.streams[id.stream].name, &*self.options.splits[id.split]);
+            let (statement, hash) = recipe.statement(shard, stream, split);
+            lines.push_str(&canonical_json(&statement));
+            lines.push('\n');
+            hashes.push(Value::from(hash.as_str()));
+            let episodes = shard.facts.parts.iter().map(|it| it.episode as u64);
+            let (first, last) = (episodes.clone().min().unwrap_or(0), episodes.max().unwrap_or(0));
+            entries.push(ShardEntry {
+                path: shard.path.clone(),
+                stream: stream.to_owned(),
+                split: split.to_owned(),
+                b3: shard.digests.b3.clone(),
+                sha256: shard.digests.sha256.clone(),
+                bytes: shard.digests.bytes,
+                rows: shard.facts.n_rows,
+                row_groups: shard.n_row_groups,
+                episodes: (first, last),
+                content: self.shard_content(shard, contents),
+                provenance: hash,
+            });
+        }
+        let root = b3_of(canonical_json(&Value::Array(hashes)).as_bytes());
+        Ok((entries, self.put("provenance.jsonl", lines.as_bytes())?, root))
+    }
+
+    /// Which logical rows a shard holds: per episode its content hash and how many of its rows.
+    fn shard_content(&self, shard: &SealedShard, contents: &Contents) -> String {
+        let stream = shard.facts.id.stream;
+        let parts: Vec<Value> = shard
+            .facts
+            .parts
+            .iter()
+            .map(|part| {
+                let content = contents.get(&(part.episode, stream)).map(|it| hex(it));
+                json!([self.episodes[part.episode].key, content, part.rows.end - part.rows.start])
+            })
+            .collect();
+        b3_of(canonical_json(&json!([&*self.streams[stream].name, shard.facts.id.number, parts])).as_bytes())
+    }
+
+    fn stats_json(&self) -> Result<String> {
+        let mut streams = BTreeMap::new();
+        for (stream, columns) in self.streams.iter().zip(&self.columns) {
+            let features: BTreeMap<&str, _> =
+                columns.iter().map(|it| (it.name(), it.stats.finish())).collect();
+            streams.insert(&*stream.name, features);
+        }
+        pretty(&json!({"nd": "stats/1", "streams": streams}))
+    }
+
+    fn put_attachments(&self, run: &RunFacts<'_>) -> Result<Vec<FileEntry>> {
+        let mut files: Vec<FileEntry> = Vec::new();
+        for attachment in run.attachments {
+            let path = attachment_path(&attachment.data);
+            if !files.iter().any(|it| it.path == path) {
+                files.push(self.put(&path, &attachment.data)?);
+            }
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
+    }
+
+    fn put_index(
+        &self,
+        contents: &Contents,
+        run: &RunFacts<'_>,
+        attachments: &[FileEntry],
+    ) -> Result<BTreeMap<String, FileEntry>> {
+        let rows = self.episode_rows(contents);
+        let mut files = BTreeMap::new();
+        let mut add = |name: &str, path: &str, bytes: Vec<u8>| -> Result<()> {
+            files.insert(name.to_owned(), self.put(path, &bytes)?);
+            Ok(())
+        };
+        add("episodes", "index/episodes.parquet", index::episodes(&rows)?)?;
+        add("pages", "index/pages.parquet", index::pages(&self.shards)?)?;
+        add("origins", "index/origins.parquet", index::origins(&self.shards, self.inputs)?)?;
+        if !attachments.is_empty() {
+            let paths: Vec<String> = run.attachments.iter().map(|it| attachment_path(&it.data)).collect();
+            add("attachments", "index/attachments.parquet", index::attachments(run.attachments, &paths)?)?;
+        }
+        let head = self.sample_index(&rows, &files);
+        files.insert("sample_index".to_owned(), self.put("sample_index.json", pretty(&head)?.as_bytes())?);
+        Ok(files)
+    }
+
+    /// One row per (episode, stream, shard), and one for an episode without any row.
+    fn episode_rows(&self, contents: &Contents) -> Vec<EpisodeRow<'_>> {
+        let mut parts: Vec<Vec<(usize, &EpisodePart)>> = vec![Vec::new(); self.episodes.len()];
+        for (idx, shard) in self.shards.iter().enumerate() {
+            for part in &shard.facts.parts {
+                parts[part.episode].push((idx, part));
+            }
+        }
+        let mut rows = Vec::new();
+        for ((episode, info), parts) in self.episodes.iter().enumerate().zip(parts) {
+            let row = |part, content| EpisodeRow {
+                episode,
+                info,
+                input: &self.inputs[info.input],
+                split: self.split_name(episode),
+                part,
+                content,
+            };
+            if parts.is_empty() {
+                rows.push(row(None, None));
+            }
+            for (idx, part) in parts {
+                let stream = self.shards[idx].facts.id.stream;
+                let content = contents.get(&(episode, stream)).copied();
+                rows.push(row(Some((&*self.streams[stream].name, idx, part)), content));
+            }
+        }
+        rows
+    }
+
+    fn sample_index(&self, rows: &[EpisodeRow<'_>], files: &BTreeMap<String, FileEntry>) -> Value {
+        let n_rows: u64 = self.shards.iter().map(|it| it.facts.n_rows).sum();
+        let n_groups: u64 = self.shards.iter().map(|it| it.n_row_groups).sum();
+        let mut head = json!({
+            "nd": "sample-index/1",
+            "episodes": self.episodes.len(),
+            "rows": n_rows,
+            "shards": self.shards.len(),
+            "row_groups": n_groups,
+            "tables": files,
+        });
+        if rows.len() <= INLINE_EPISODES {
+            let inline: Vec<Value> = rows
+                .iter()
+                .map(|it| {
+                    let mut entry = json!({"episode": it.episode, "key": it.info.key, "split": it.split});
+                    if let Some((stream, shard, part)) = it.part {
+                        entry["stream"] = stream.into();
+                        entry["shard"] = shard.into();
+                        entry["row"] = part.rows.start.into();
+                        entry["rows"] = (part.rows.end - part.rows.start).into();
+                        entry["row_group"] = part.row_groups.start.into();
+                        entry["row_groups"] = (part.row_groups.end - part.row_groups.start).into();
+                    }
+                    entry
+                })
+                .collect();
+            head["inline_episodes"] = inline.into();
+        }
+        head
+    }
+
+    fn splits(&self, shards: &[ShardEntry]) -> BTreeMap<String, SplitEntry> {
+        let mut splits: BTreeMap<String, SplitEntry> =
+            self.options.splits.iter().map(|it| (it.clone(), SplitEntry::default())).collect();
+        for episode in 0..self.episodes.len() {
+            splits.entry(self.split_name(episode).to_owned()).or_default().episodes += 1;
+        }
+        for shard in shards {
+            let split = splits.entry(shard.split.clone()).or_default();
+            split.rows += shard.rows;
+            split.shards += 1;
+        }
+        splits
+    }
+
+    fn stream_entries(&self, shards: &[ShardEntry]) -> Vec<StreamEntry> {
+        self.streams
+            .iter()
+            .zip(self.folders)
+            .map(|(stream, folder)| StreamEntry {
+                name: stream.name.to_string(),
+                folder: folder.clone(),
+                rows: shards.iter().filter(|it| *it.stream == *stream.name).map(|it| it.rows).sum(),
+                metadata: stream.metadata.clone(),
+            })
+            .collect()
+    }
+
+    fn report(&self, run: RunFacts<'_>, ledger: Ledger, manifest: &Manifest) -> Report {
+        let is_complete = manifest.n_damage == 0 && ledger.values().all(|it| it.dropped.is_empty());
+        Report {
+            nd: "report/1".to_owned(),
+            result: if is_complete { "complete" } else { "incomplete" }.to_owned(),
+            streams: ledger,
+            episodes: self.episodes.len() as u64,
+            input_bytes: self.inputs.iter().map(|it| it.n_bytes).sum(),
+            output_bytes: manifest.shards.iter().map(|it| it.bytes).sum(),
+            ..run.report
+        }
+    }
+}
+
+fn attachment_path(data: &[u8]) -> String {
+    format!("attachments/{}", blake3::hash(data).to_hex())
+}
+
+fn pretty(value: &impl serde::Serialize) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
+    text.push('\n');
+    Ok(text)
+}

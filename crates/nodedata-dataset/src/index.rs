@@ -1,0 +1,195 @@
+use std::sync::Arc;
+
+use arrow_array::{
+    ArrayRef, RecordBatch,
+    builder::{
+        FixedSizeBinaryBuilder, Int64Builder, MapBuilder, StringBuilder, UInt32Builder, UInt64Builder,
+    },
+};
+use arrow_schema::{ArrowError, Schema};
+use nodedata_core::{Attachment, EpisodeInfo, Error, ErrorKind, InputFile, Result};
+use parquet::{
+    arrow::ArrowWriter,
+    basic::{Compression, ZstdLevel},
+    file::properties::{EnabledStatistics, WriterProperties, WriterVersion},
+};
+
+use crate::shard::SealedShard;
+
+/// One row of `index/episodes.parquet`: the rows of one episode in one shard, or an episode without rows.
+pub(crate) struct EpisodeRow<'a> {
+    pub(crate) episode: usize,
+    pub(crate) info: &'a EpisodeInfo,
+    pub(crate) input: &'a InputFile,
+    pub(crate) split: &'a str,
+    /// Stream, position of the shard in the manifest, and the part; `None` for an episode without rows.
+    pub(crate) part: Option<(&'a str, usize, &'a crate::encode::EpisodePart)>,
+    /// Content hash of the episode's rows in this stream, over all shards.
+    pub(crate) content: Option<[u8; 32]>,
+}
+
+/// The bytes of `index/episodes.parquet`.
+pub(crate) fn episodes(rows: &[EpisodeRow<'_>]) -> Result<Vec<u8>> {
+    let mut episode = Int64Builder::new();
+    let (mut key, mut stream, mut split) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
+    let (mut shard, mut row, mut n_rows) = (UInt32Builder::new(), UInt64Builder::new(), UInt64Builder::new());
+    let (mut group, mut n_groups) = (UInt32Builder::new(), UInt32Builder::new());
+    let (mut start, mut end) = (Int64Builder::new(), Int64Builder::new());
+    let (mut task, mut source) = (StringBuilder::new(), StringBuilder::new());
+    let mut content = FixedSizeBinaryBuilder::new(32);
+    let mut metadata = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+    for it in rows {
+        episode.append_value(it.episode as i64);
+        key.append_value(&it.info.key);
+        stream.append_option(it.part.map(|(name, ..)| name));
+        split.append_value(it.split);
+        shard.append_option(it.part.map(|(_, shard, _)| shard as u32));
+        row.append_option(it.part.map(|(.., part)| part.rows.start));
+        n_rows.append_value(it.part.map_or(0, |(.., part)| part.rows.end - part.rows.start));
+        group.append_option(it.part.map(|(.., part)| part.row_groups.start as u32));
+        n_groups
+            .append_option(it.part.map(|(.., part)| (part.row_groups.end - part.row_groups.start) as u32));
+        start.append_option(it.part.and_then(|(.., part)| part.start_time_ns));
+        end.append_option(it.part.and_then(|(.., part)| part.end_time_ns));
+        task.append_option(it.info.task.as_deref());
+        source.append_value(it.input.path.display().to_string());
+        match it.content {
+            Some(hash) => content.append_value(hash).map_err(table_error)?,
+            None => content.append_null(),
+        }
+        for (name, value) in &it.info.metadata {
+            metadata.keys().append_value(name);
+            metadata.values().append_value(value);
+        }
+        metadata.append(true).map_err(table_error)?;
+    }
+    table(vec![
+        ("episode_index", Arc::new(episode.finish()), false),
+        ("episode_key", Arc::new(key.finish()), false),
+        ("stream", Arc::new(stream.finish()), true),
+        ("split", Arc::new(split.finish()), false),
+        ("shard", Arc::new(shard.finish()), true),
+        ("row", Arc::new(row.finish()), true),
+        ("rows", Arc::new(n_rows.finish()), false),
+        ("row_group", Arc::new(group.finish()), true),
+        ("row_groups", Arc::new(n_groups.finish()), true),
+        ("start_time_ns", Arc::new(start.finish()), true),
+        ("end_time_ns", Arc::new(end.finish()), true),
+        ("task", Arc::new(task.finish()), true),
+        ("source", Arc::new(source.finish()), false),
+        ("content", Arc::new(content.finish()), true),
+        ("metadata", Arc::new(metadata.finish()), false),
+    ])
+}
+
+/// The bytes of `index/pages.parquet`: where every page of every shard lies.
+pub(crate) fn pages(shards: &[SealedShard]) -> Result<Vec<u8>> {
+    let (mut shard, mut group) = (UInt32Builder::new(), UInt32Builder::new());
+    let mut column = StringBuilder::new();
+    let (mut offset, mut length) = (UInt64Builder::new(), UInt64Builder::new());
+    let mut first_row = Int64Builder::new();
+    for (idx, sealed) in shards.iter().enumerate() {
+        for page in &sealed.pages {
+            shard.append_value(idx as u32);
+            group.append_value(page.row_group);
+            column.append_value(&page.column);
+            offset.append_value(page.offset);
+            length.append_value(page.n_bytes);
+            first_row.append_value(page.first_row);
+        }
+    }
+    table(vec![
+        ("shard", Arc::new(shard.finish()), false),
+        ("row_group", Arc::new(group.finish()), false),
+        ("column", Arc::new(column.finish()), false),
+        ("offset", Arc::new(offset.finish()), false),
+        ("length", Arc::new(length.finish()), false),
+        ("first_row", Arc::new(first_row.finish()), false),
+    ])
+}
+
+/// The bytes of `index/origins.parquet`: which rows of which shard come from which bytes of which input.
+pub(crate) fn origins(shards: &[SealedShard], inputs: &[InputFile]) -> Result<Vec<u8>> {
+    let mut shard = UInt32Builder::new();
+    let (mut row, mut n_rows) = (UInt64Builder::new(), UInt64Builder::new());
+    let mut source = StringBuilder::new();
+    let (mut start, mut end) = (UInt64Builder::new(), UInt64Builder::new());
+    for (idx, sealed) in shards.iter().enumerate() {
+        for origin in &sealed.facts.origins {
+            shard.append_value(idx as u32);
+            row.append_value(origin.row);
+            n_rows.append_value(origin.n_rows);
+            let path = inputs.get(origin.input).map(|it| it.path.display().to_string());
+            source.append_value(path.unwrap_or_default());
+            start.append_value(origin.byte_range.start);
+            end.append_value(origin.byte_range.end);
+        }
+    }
+    table(vec![
+        ("shard", Arc::new(shard.finish()), false),
+        ("row", Arc::new(row.finish()), false),
+        ("rows", Arc::new(n_rows.finish()), false),
+        ("source", Arc::new(source.finish()), false),
+        ("byte_start", Arc::new(start.finish()), false),
+        ("byte_end", Arc::new(end.finish()), false),
+    ])
+}
+
+/// The bytes of `index/attachments.parquet`. Names are data: the file lies under its own hash.
+pub(crate) fn attachments(all: &[Attachment], paths: &[String]) -> Result<Vec<u8>> {
+    let mut episode = Int64Builder::new();
+    let (mut name, mut media_type, mut path) =
+        (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
+    let (mut log_time, mut create_time) = (Int64Builder::new(), Int64Builder::new());
+    let mut n_bytes = UInt64Builder::new();
+    for (attachment, stored) in all.iter().zip(paths) {
+        episode.append_value(attachment.episode as i64);
+        name.append_value(&attachment.name);
+        media_type.append_value(&attachment.media_type);
+        log_time.append_value(attachment.log_time_ns);
+        create_time.append_value(attachment.create_time_ns);
+        n_bytes.append_value(attachment.data.len() as u64);
+        path.append_value(stored);
+    }
+    table(vec![
+        ("episode_index", Arc::new(episode.finish()), false),
+        ("name", Arc::new(name.finish()), false),
+        ("media_type", Arc::new(media_type.finish()), false),
+        ("log_time_ns", Arc::new(log_time.finish()), false),
+        ("create_time_ns", Arc::new(create_time.finish()), false),
+        ("bytes", Arc::new(n_bytes.finish()), false),
+        ("path", Arc::new(path.finish()), false),
+    ])
+}
+
+/// One small table as a Parquet file in memory.
+fn table(columns: Vec<(&str, ArrayRef, bool)>) -> Result<Vec<u8>> {
+    let fields: Vec<_> = columns
+        .iter()
+        .map(|(name, array, nullable)| arrow_schema::Field::new(*name, array.data_type().clone(), *nullable))
+        .collect();
+    let arrays = columns.into_iter().map(|(_, array, _)| array).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(table_error)?;
+    let level = ZstdLevel::try_new(3).expect("3 is a level of zstd");
+    let properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_created_by(crate::writer::created_by())
+        .set_compression(Compression::ZSTD(level))
+        .set_dictionary_enabled(true)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_data_page_row_count_limit(20_000)
+        .set_max_row_group_row_count(Some(1 << 20))
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(parquet_error)?;
+    writer.write(&batch).map_err(parquet_error)?;
+    writer.into_inner().map_err(parquet_error)
+}
+
+fn table_error(err: ArrowError) -> Error {
+    Error::new(ErrorKind::Corrupt, "cannot build an index table").with_source(err)
+}
+
+fn parquet_error(err: parquet::errors::ParquetError) -> Error {
+    Error::new(ErrorKind::Io, "cannot encode an index table").with_source(err)
+}

@@ -1,0 +1,143 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{digest::Digests, ledger::Ledger};
+
+/// `manifest.json`: what a dataset consists of. Names carry no meaning for our readers; this does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// `manifest/1`.
+    pub nd: String,
+    /// Tool and version.
+    pub created_by: BTreeMap<String, String>,
+    /// Hash over inputs, selection, converter and writer settings: the same recipe makes the same bytes.
+    pub recipe: String,
+    /// Hash over the logical content of all episodes: stable across re-encoding and re-sharding.
+    pub content_root: String,
+    /// Hash over the provenance of all shards.
+    pub provenance_root: String,
+    /// The input files, by path: length and BLAKE3.
+    pub inputs: Vec<InputEntry>,
+    /// Episodes and rows per split.
+    pub splits: BTreeMap<String, SplitEntry>,
+    /// The streams, in the source's order.
+    pub streams: Vec<StreamEntry>,
+    /// The shards, by stream, split and number.
+    pub shards: Vec<ShardEntry>,
+    /// `schema.json`.
+    pub schema: FileEntry,
+    /// `stats.json`.
+    pub stats: FileEntry,
+    /// `sample_index.json` and the tables it points at.
+    pub index: BTreeMap<String, FileEntry>,
+    /// `provenance.jsonl`.
+    pub provenance: FileEntry,
+    /// The dataset card.
+    pub readme: FileEntry,
+    /// Files the source carried, by their own hash.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<FileEntry>,
+    /// What became of every record, by stream.
+    pub ledger: Ledger,
+    /// Pieces of damage that were left out; 0 for a complete dataset.
+    pub n_damage: u64,
+}
+
+/// An input file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputEntry {
+    /// Relative to SRC.
+    pub path: String,
+    /// Length.
+    pub bytes: u64,
+    /// BLAKE3-256 of the file, 64 hex digits.
+    pub b3: String,
+}
+
+/// Totals of one split.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitEntry {
+    /// Episodes.
+    pub episodes: u64,
+    /// Rows over all streams.
+    pub rows: u64,
+    /// Shards.
+    pub shards: u64,
+}
+
+/// One stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamEntry {
+    /// `steps`, or the topic.
+    pub name: String,
+    /// Folder of its shards.
+    pub folder: String,
+    /// Rows over all shards.
+    pub rows: u64,
+    /// What the source says of it: encoding, schema name, schema text, channel metadata.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// One shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardEntry {
+    /// Relative to the dataset.
+    pub path: String,
+    /// Its stream.
+    pub stream: String,
+    /// Its split.
+    pub split: String,
+    /// BLAKE3-256 of the file, 64 hex digits: its address.
+    pub b3: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// Length.
+    pub bytes: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Row groups.
+    pub row_groups: u64,
+    /// First and last episode it holds rows of.
+    pub episodes: (u64, u64),
+    /// Hash over the logical content of its rows.
+    pub content: String,
+    /// Hash over its provenance statement.
+    pub provenance: String,
+}
+
+/// A file of the dataset that is not a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Relative to the dataset.
+    pub path: String,
+    /// BLAKE3-256, 64 hex digits.
+    pub b3: String,
+    /// SHA-256.
+    pub sha256: String,
+    /// Length.
+    pub bytes: u64,
+}
+
+impl FileEntry {
+    pub(crate) fn new(path: &str, digests: Digests) -> Self {
+        let Digests { b3, sha256, bytes } = digests;
+        Self { path: path.to_owned(), b3, sha256, bytes }
+    }
+}
+
+impl Manifest {
+    /// Every file the manifest vouches for, in a fixed order: path, BLAKE3, SHA-256, length.
+    pub fn files(&self) -> Vec<FileEntry> {
+        let shards = self.shards.iter().map(|it| FileEntry {
+            path: it.path.clone(),
+            b3: it.b3.clone(),
+            sha256: it.sha256.clone(),
+            bytes: it.bytes,
+        });
+        let others = [&self.schema, &self.stats, &self.provenance, &self.readme];
+        let others = others.into_iter().chain(self.index.values()).chain(&self.attachments);
+        shards.chain(others.cloned()).collect()
+    }
+}

@@ -1,0 +1,133 @@
+use std::ops::Range;
+
+use serde_json::{Value, json};
+
+use crate::{
+    canonical::canonical_json, digest::b3_of, encode::Origin, manifest::InputEntry, properties,
+    shard::SealedShard,
+};
+
+/// What all shards of a run have in common.
+pub(crate) struct Recipe<'a> {
+    /// Name of the converter, such as `mcap`.
+    pub(crate) converter: &'a str,
+    /// Tool and version that made the dataset.
+    pub(crate) created_by: &'a str,
+    /// The normalised selection and options.
+    pub(crate) config: &'a Value,
+    pub(crate) inputs: &'a [InputEntry],
+}
+
+impl Recipe<'_> {
+    /// Hash over everything that decides the bytes of the dataset, known before any row is read.
+    pub(crate) fn hash(&self) -> String {
+        let inputs: Vec<Value> =
+            self.inputs.iter().map(|it| json!({"path": it.path, "b3": it.b3, "bytes": it.bytes})).collect();
+        b3_of(
+            canonical_json(&json!({
+                "converter": self.converter,
+                "created_by": self.created_by,
+                "config": self.config,
+                "writer": writer_settings(),
+                "inputs": inputs,
+            }))
+            .as_bytes(),
+        )
+    }
+
+    /// The in-toto statement of one shard and its provenance hash. Nothing in it is volatile: no time,
+    /// host or user (REGISTRY 2.5).
+    pub(crate) fn statement(&self, shard: &SealedShard, stream: &str, split: &str) -> (Value, String) {
+        let dependencies: Vec<Value> = by_input(&shard.facts.origins)
+            .into_iter()
+            .filter_map(|(input, n_rows, ranges)| {
+                let file = self.inputs.get(input)?;
+                let ranges: Vec<Value> = ranges.iter().map(|it| json!([it.start, it.end])).collect();
+                Some(json!({
+                    "name": file.path,
+                    "digest": {"blake3": file.b3},
+                    "annotations": {"bytes": file.bytes, "records": n_rows, "byte_ranges": ranges},
+                }))
+            })
+            .collect();
+        let definition = json!({
+            "buildType": "urn:nodedata:convert:1",
+            "externalParameters": {
+                "stream": stream,
+                "split": split,
+                "shard": shard.facts.id.number,
+                "config": self.config,
+            },
+            "internalParameters": {
+                "converter": self.converter,
+                "converter_version": self.created_by,
+                "writer": writer_settings(),
+            },
+            "resolvedDependencies": dependencies,
+        });
+        let subject = json!([{
+            "name": shard.path,
+            "digest": {"blake3": shard.digests.b3, "sha256": shard.digests.sha256},
+        }]);
+        let recipe = b3_of(canonical_json(&definition).as_bytes());
+        let hashed = json!({"subject": subject, "buildDefinition": definition});
+        let hash = b3_of(canonical_json(&hashed).as_bytes());
+        let statement = json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": subject,
+            "predicateType": "https://slsa.dev/provenance/v1",
+            "predicate": {
+                "buildDefinition": definition,
+                "runDetails": {
+                    "builder": {"id": "urn:nodedata:cli", "version": {"node-data": self.created_by}},
+                    "metadata": {"recipe": recipe, "provenance": hash},
+                },
+            },
+        });
+        (statement, hash)
+    }
+}
+
+fn writer_settings() -> Value {
+    json!({"parquet": "60.1", "settings": properties::SETTINGS})
+}
+
+/// Rows and byte ranges per input file, neighbouring ranges joined.
+fn by_input(origins: &[Origin]) -> Vec<(usize, u64, Vec<Range<u64>>)> {
+    let mut files: Vec<(usize, u64, Vec<Range<u64>>)> = Vec::new();
+    for origin in origins {
+        let at = match files.iter().position(|it| it.0 == origin.input) {
+            Some(at) => at,
+            None => {
+                files.push((origin.input, 0, Vec::new()));
+                files.len() - 1
+            }
+        };
+        files[at].1 += origin.n_rows;
+        files[at].2.push(origin.byte_range.clone());
+    }
+    for (_, _, ranges) in &mut files {
+        ranges.sort_by_key(|it| (it.start, it.end));
+        let mut joined: Vec<Range<u64>> = Vec::new();
+        for range in ranges.drain(..) {
+            match joined.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => joined.push(range),
+            }
+        }
+        *ranges = joined;
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn byte_ranges_are_joined_per_input() {
+        let origin = |input, start, end| Origin { row: 0, n_rows: 2, input, byte_range: start..end };
+        let files = by_input(&[origin(1, 0, 5), origin(0, 7, 9), origin(1, 5, 8), origin(1, 20, 30)]);
+        assert_eq!(files, vec![(1, 6, vec![0..8, 20..30]), (0, 2, vec![7..9])]);
+    }
+}
