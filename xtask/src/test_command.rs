@@ -20,6 +20,10 @@ pub(crate) struct Options {
 /// Name of the variable that asks tests for their long form.
 pub(crate) const LONG: &str = "NODEDATA_TEST_LONG";
 
+/// What every build of a test run covers. Always the same, so that no part builds a dependency again
+/// with other features; the bench is in it so that it cannot rot.
+const WHOLE_WORKSPACE: [&str; 3] = ["--workspace", "--features", "xtask/bench"];
+
 /// What one part of the run says at the end.
 struct Part {
     name: &'static str,
@@ -83,9 +87,8 @@ fn format_check() -> Result<()> {
 }
 
 fn clippy() -> Result<()> {
-    let features = ["--workspace", "--all-targets", "--features", "xtask/bench"];
     let lints = ["--", "-D", "warnings", "-D", "clippy::too_many_lines"];
-    workspace::run(workspace::cargo(&["clippy", "--quiet"]).args(features).args(lints))
+    workspace::run(workspace::cargo(&["clippy", "--quiet", "--all-targets"]).args(WHOLE_WORKSPACE).args(lints))
 }
 
 /// `cargo deny` where it is installed. `tidy` has checked the licences in any case; what is left out
@@ -113,17 +116,16 @@ fn licences() -> Part {
 fn nextest_or_libtest(options: &Options) -> Result<(Counts, Option<String>)> {
     // Tests of the command line run the binary, which a test build alone does not make.
     generated::build_node_data()?;
-    let features = ["--workspace", "--features", "xtask/bench"];
     if workspace::works(&mut workspace::cargo(&["nextest", "--version"])) {
         let mut command = workspace::cargo(&["nextest", "run", "--no-fail-fast", "--color", "never"]);
-        command.args(features);
+        command.args(WHOLE_WORKSPACE);
         set_long(&mut command, options.long);
         let (succeeded, output) = echoed(&mut command, Stream::Stderr)?;
         let counts = check_summary::nextest(&output).unwrap_or_default();
         return Ok((counts.with_exit(succeeded), None));
     }
     let mut command = workspace::cargo(&["test", "--no-fail-fast", "--all-targets"]);
-    command.args(features);
+    command.args(WHOLE_WORKSPACE);
     set_long(&mut command, options.long);
     let (succeeded, output) = echoed(&mut command, Stream::Stdout)?;
     let remark = "cargo-nextest is not installed, so `cargo test` ran them".to_owned();
@@ -131,10 +133,9 @@ fn nextest_or_libtest(options: &Options) -> Result<(Counts, Option<String>)> {
 }
 
 fn doc_tests() -> Result<(Counts, Option<String>)> {
-    let (succeeded, output) = echoed(
-        &mut workspace::cargo(&["test", "--quiet", "--doc", "--workspace", "--no-fail-fast"]),
-        Stream::Stdout,
-    )?;
+    let mut command = workspace::cargo(&["test", "--quiet", "--doc", "--no-fail-fast"]);
+    command.args(WHOLE_WORKSPACE);
+    let (succeeded, output) = echoed(&mut command, Stream::Stdout)?;
     Ok((check_summary::libtest(&output).with_exit(succeeded), None))
 }
 
