@@ -12,7 +12,7 @@ mod structure;
 mod table;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use nodedata_core::{Columns, Error, ErrorKind, Layout, LeafId, ListId, Locus, Result};
 
