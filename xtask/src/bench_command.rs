@@ -13,6 +13,10 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) only: Option<String>,
 
+    /// Only make the inputs below target/bench and say where they are, for a profiler.
+    #[arg(long)]
+    pub(crate) inputs_only: bool,
+
     /// How often each job runs; medians are reported.
     #[arg(long, default_value_t = 5)]
     pub(crate) runs: usize,
@@ -40,6 +44,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     command.arg("bench").arg("--mb").arg(options.mb.to_string()).arg("--runs").arg(options.runs.to_string());
     if let Some(only) = &options.only {
         command.arg("--only").arg(only);
+    }
+    if options.inputs_only {
+        command.arg("--inputs-only");
     }
     if options.rerun {
         command.arg("--rerun");

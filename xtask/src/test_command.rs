@@ -88,7 +88,9 @@ fn format_check() -> Result<()> {
 
 fn clippy() -> Result<()> {
     let lints = ["--", "-D", "warnings", "-D", "clippy::too_many_lines"];
-    workspace::run(workspace::cargo(&["clippy", "--quiet", "--all-targets"]).args(WHOLE_WORKSPACE).args(lints))
+    workspace::run(
+        workspace::cargo(&["clippy", "--quiet", "--all-targets"]).args(WHOLE_WORKSPACE).args(lints),
+    )
 }
 
 /// `cargo deny` where it is installed. `tidy` has checked the licences in any case; what is left out

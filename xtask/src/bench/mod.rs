@@ -60,12 +60,15 @@ pub(crate) fn run_job(job: &Job) -> Result<()> {
 /// # Errors
 /// When an input cannot be made, a job fails, or nothing is selected.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    generated::build_optimised_node_data()?;
+    if !options.inputs_only {
+        generated::build_optimised_node_data()?;
+    }
     let rerun = if options.rerun { Some(install_rerun()?) } else { None };
     let folder = workspace::target_dir().join("bench");
     std::fs::create_dir_all(&folder).map_err(|err| format!("cannot make {}: {err}", folder.display()))?;
 
     let mut rows = Vec::new();
+    let mut n_selected = 0;
     for mix in Mix::ALL {
         let wanted: Vec<&str> = inputs::COMPRESSIONS
             .into_iter()
@@ -78,11 +81,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let plain = inputs::make(&folder, mix, "none", options.mb)?;
         for compression in wanted {
             let input = inputs::make(&folder, mix, compression, options.mb)?;
-            rows.push(time_all(&folder, &input, &plain, options.runs, rerun.as_deref())?);
+            n_selected += 1;
+            if options.inputs_only {
+                println!("{}", input.path.display());
+            } else {
+                rows.push(time_all(&folder, &input, &plain, options.runs, rerun.as_deref())?);
+            }
         }
     }
-    if rows.is_empty() {
+    if n_selected == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
+    }
+    if options.inputs_only {
+        return Ok(());
     }
     println!("{}", report::markdown(&rows, options));
     if let Some(path) = &options.json {
@@ -138,9 +149,12 @@ fn time_all(folder: &Path, input: &Input, plain: &Input, n_runs: usize, rerun: O
     })
 }
 
+/// The version the goals were set against; another one is another reference.
+const RERUN: &str = "rerun-sdk==0.41.0";
+
 /// Installs rerun-sdk once and returns its command.
 fn install_rerun() -> Result<PathBuf> {
-    let python = python_readers::install("venv-rerun", &["rerun-sdk".as_ref()], "rerun-sdk")?;
+    let python = python_readers::install("venv-rerun", &[RERUN.as_ref()], RERUN)?;
     let rerun = python.with_file_name(format!("rerun{}", std::env::consts::EXE_SUFFIX));
     // It phones home otherwise, and the time of that is no part of a conversion.
     workspace::works(std::process::Command::new(&rerun).args(["analytics", "disable"]));
