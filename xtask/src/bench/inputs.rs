@@ -43,7 +43,7 @@ impl Mix {
 pub(super) const COMPRESSIONS: [&str; 2] = ["none", "zstd"];
 
 /// Changes when the bytes made here change, so that old inputs are not used.
-const GENERATION: u32 = 1;
+const GENERATION: u32 = 2;
 
 /// Bytes of a message record beside its payload: opcode, length, channel, sequence, two times.
 const RECORD_OVERHEAD: u64 = 1 + 8 + 2 + 4 + 8 + 8;
@@ -124,7 +124,7 @@ impl<W: Write + Seek> Recording<W> {
         let (mut joint_time_ns, mut frame_time_ns) = (START_NS, START_NS);
         while self.n_bytes < n_bytes_wanted {
             if let Some(camera) = camera.as_mut().filter(|_| frame_time_ns <= joint_time_ns) {
-                camera.shoot(frame_time_ns, &mut message);
+                camera.shoot(frame_time_ns, &mut message)?;
                 self.write(camera.channel, frame_time_ns, message.bytes())?;
                 frame_time_ns += FRAME_PERIOD_NS;
             } else {
@@ -204,6 +204,7 @@ impl Arm {
 struct Camera {
     channel: u16,
     mix: Mix,
+    /// Made when first shot.
     pictures: Vec<Vec<u8>>,
     frame: u64,
     scratch: Vec<u8>,
@@ -217,12 +218,16 @@ impl Camera {
         };
         let channel = add_channel(writer, topic, schema_name, definition)
             .map_err(|err| format!("cannot add a camera: {err}"))?;
-        let pictures = if mix == Mix::Jpeg { pictures::jpeg()? } else { pictures::raw() };
-        Ok(Self { channel, mix, pictures, frame: 0, scratch: Vec::new() })
+        Ok(Self { channel, mix, pictures: Vec::new(), frame: 0, scratch: Vec::new() })
     }
 
-    fn shoot(&mut self, time_ns: u64, message: &mut CdrWriter) {
-        let picture = &self.pictures[(self.frame % self.pictures.len() as u64) as usize];
+    fn shoot(&mut self, time_ns: u64, message: &mut CdrWriter) -> Result<()> {
+        let n_pictures = if self.mix == Mix::Jpeg { pictures::N_JPEG } else { pictures::N_RAW };
+        if (self.pictures.len() as u64) < n_pictures {
+            let is_jpeg = self.mix == Mix::Jpeg;
+            self.pictures.push(if is_jpeg { pictures::jpeg(self.frame)? } else { pictures::raw(self.frame) });
+        }
+        let picture = &self.pictures[(self.frame % n_pictures) as usize];
         message.clear();
         message.header(time_ns, "wrist_optical");
         if self.mix == Mix::Jpeg {
@@ -243,6 +248,7 @@ impl Camera {
         }
         message.octets(&self.scratch);
         self.frame += 1;
+        Ok(())
     }
 }
 

@@ -152,10 +152,12 @@ fn time_all(folder: &Path, input: &Input, plain: &Input, n_runs: usize, rerun: O
 /// The version the goals were set against; another one is another reference.
 const RERUN: &str = "rerun-sdk==0.41.0";
 
-/// Installs rerun-sdk once and returns its command.
+/// Installs rerun-sdk once and returns its program: the native one, not the Python script that starts it.
 fn install_rerun() -> Result<PathBuf> {
     let python = python_readers::install("venv-rerun", &[RERUN.as_ref()], RERUN)?;
-    let rerun = python.with_file_name(format!("rerun{}", std::env::consts::EXE_SUFFIX));
+    let find = "import pathlib, rerun_cli; print(pathlib.Path(rerun_cli.__file__).parent)";
+    let folder = workspace::stdout_of(std::process::Command::new(python).args(["-c", find]))?;
+    let rerun = Path::new(folder.trim()).join(format!("rerun{}", std::env::consts::EXE_SUFFIX));
     // It phones home otherwise, and the time of that is no part of a conversion.
     workspace::works(std::process::Command::new(&rerun).args(["analytics", "disable"]));
     Ok(rerun)

@@ -6,8 +6,6 @@ pub(super) const WIDTH: u16 = 640;
 /// Height of every picture, in pixels.
 pub(super) const HEIGHT: u16 = 480;
 
-/// Different pictures that a camera cycles through.
-const N_PICTURES: usize = 16;
 /// Quality of JPEG pictures, as cameras on robots have it.
 const JPEG_QUALITY: u8 = 85;
 
@@ -33,25 +31,26 @@ fn rgb(seed: usize) -> Vec<u8> {
     pixels
 }
 
-/// Raw pictures, all different.
-pub(super) fn raw() -> Vec<Vec<u8>> {
-    (0..N_PICTURES).map(rgb).collect()
+/// The raw picture with a number; they repeat after [`N_RAW`].
+pub(super) fn raw(frame: u64) -> Vec<u8> {
+    rgb((frame % N_RAW) as usize)
 }
 
-/// The same pictures as baseline JPEG.
+/// How many different raw pictures there are: each is larger than half a chunk.
+pub(super) const N_RAW: u64 = 16;
+/// How many different JPEG pictures there are: more than fit into a chunk, or zstd would find them again.
+pub(super) const N_JPEG: u64 = 128;
+
+/// The picture with a number as baseline JPEG; they repeat after [`N_JPEG`].
 ///
 /// # Errors
-/// When the encoder refuses a picture.
-pub(super) fn jpeg() -> Result<Vec<Vec<u8>>> {
-    (0..N_PICTURES)
-        .map(|seed| {
-            let mut bytes = Vec::new();
-            jpeg_encoder::Encoder::new(&mut bytes, JPEG_QUALITY)
-                .encode(&rgb(seed), WIDTH, HEIGHT, jpeg_encoder::ColorType::Rgb)
-                .map_err(|err| format!("cannot encode a JPEG: {err}"))?;
-            Ok(bytes)
-        })
-        .collect()
+/// When the encoder refuses the picture.
+pub(super) fn jpeg(frame: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    jpeg_encoder::Encoder::new(&mut bytes, JPEG_QUALITY)
+        .encode(&rgb((frame % N_JPEG) as usize), WIDTH, HEIGHT, jpeg_encoder::ColorType::Rgb)
+        .map_err(|err| format!("cannot encode a JPEG: {err}"))?;
+    Ok(bytes)
 }
 
 /// A copy of `jpeg` that says in a comment segment which frame it is, so that no two frames are equal.
@@ -71,17 +70,17 @@ mod tests {
 
     #[test]
     fn a_stamped_jpeg_is_still_one() {
-        let jpeg = jpeg().unwrap();
+        let picture = jpeg(0).unwrap();
         let mut stamped = Vec::new();
-        stamp_jpeg(&jpeg[0], 7, &mut stamped);
+        stamp_jpeg(&picture, 7, &mut stamped);
         assert_eq!(&stamped[..6], &[0xff, 0xd8, 0xff, 0xfe, 0, 10]);
-        assert_eq!(stamped.len(), jpeg[0].len() + 12);
+        assert_eq!(stamped.len(), picture.len() + 12);
         assert_eq!(&stamped[stamped.len() - 2..], &[0xff, 0xd9]);
-        assert_ne!(jpeg[0], jpeg[1]);
+        assert_ne!(picture, jpeg(1).unwrap());
     }
 
     #[test]
     fn raw_pictures_have_all_their_bytes() {
-        assert_eq!(rgb(3).len(), usize::from(WIDTH) * usize::from(HEIGHT) * 3);
+        assert_eq!(raw(3).len(), usize::from(WIDTH) * usize::from(HEIGHT) * 3);
     }
 }
