@@ -8,7 +8,7 @@ use crate::{
     definitions::Place,
     fault::{corrupt, corrupt_at},
     log_plan::{Cost, Damage, LogPlan, Unit, UnitKind},
-    records::{Message, MessageIndex, RECORD_HEAD_BYTES, op},
+    records::{Message, MessageIndex, RECORD_HEAD_BYTES, RecordHead, op},
     routes::{Route, Routes},
     scan::{nested_chunk, next_record, short_message},
 };
@@ -19,6 +19,8 @@ pub(crate) struct MessageCursor {
     plan: Arc<LogPlan>,
     routes: Arc<Routes>,
     time_range: TimeRange,
+    /// Whether lengths in the plan win over those in the file.
+    trusts_plan: bool,
     decoder: ChunkDecoder,
     /// Units not started yet.
     rest: Range<usize>,
@@ -49,6 +51,8 @@ pub(crate) struct Found {
     content: Range<usize>,
     /// The chunk, or the record itself when it lies in none.
     pub(crate) byte_range: Range<u64>,
+    /// Whether it lies in a chunk.
+    pub(crate) in_chunk: bool,
 }
 
 impl MessageCursor {
@@ -60,7 +64,16 @@ impl MessageCursor {
         units: Range<usize>,
     ) -> Self {
         let decoder = ChunkDecoder::new(options.record_bytes_max, options.verify_checksums);
-        Self { file, plan, routes, time_range: options.time_range, decoder, rest: units, open: None }
+        Self {
+            file,
+            plan,
+            routes,
+            time_range: options.time_range,
+            trusts_plan: options.salvage,
+            decoder,
+            rest: units,
+            open: None,
+        }
     }
 
     /// Whether a unit may hold messages that are selected. When in doubt it does.
@@ -139,20 +152,20 @@ impl MessageCursor {
 
     fn load(&mut self, unit: &Unit, open: &mut OpenUnit) -> Result<()> {
         let bytes = self.file.read_at(unit.byte_range.clone())?;
-        let mut at = 0;
         match unit.kind {
             UnitKind::Records => open.records = bytes,
-            UnitKind::Chunk => match next_record(&bytes, &mut at) {
-                Ok(Some((op::CHUNK, content))) if at == bytes.len() => {
-                    self.decoder.decode(&bytes.slice_ref(content))?;
-                }
-                _ => {
+            UnitKind::Chunk => {
+                let n_bytes = unit.byte_range.end - unit.byte_range.start - RECORD_HEAD_BYTES;
+                let head = RecordHead::parse(&bytes).filter(|it| it.opcode == op::CHUNK);
+                // When salvaging, a chunk may have been found by its index because its length is damaged.
+                if head.is_none_or(|it| it.n_bytes != n_bytes && !self.trusts_plan) {
                     return Err(corrupt(format!(
                         "the chunk index says a chunk of {} bytes lies here, but none does",
                         bytes.len()
                     )));
                 }
-            },
+                self.decoder.decode(&bytes.slice(RECORD_HEAD_BYTES as usize..))?;
+            }
             UnitKind::CutChunk => {
                 let content = bytes.slice((RECORD_HEAD_BYTES as usize).min(bytes.len())..);
                 self.decoder.decode_prefix(&content)?;
@@ -166,7 +179,13 @@ impl MessageCursor {
         let records = if open.kind == UnitKind::Records { &open.records[..] } else { self.decoder.records() };
         loop {
             let place = open.at;
-            let Some((opcode, content)) = next_record(records, &mut open.at)? else { return Ok(None) };
+            let Some((opcode, content)) = next_record(records, &mut open.at)? else {
+                return match open.kind {
+                    // However far it goes, its end is missing.
+                    UnitKind::CutChunk => Err(corrupt("no further record of the chunk is there")),
+                    UnitKind::Chunk | UnitKind::Records => Ok(None),
+                };
+            };
             if opcode == op::CHUNK {
                 return Err(nested_chunk(place));
             }
@@ -197,6 +216,7 @@ impl MessageCursor {
                 unit: open.idx,
                 place,
                 content: open.at - content.len()..open.at,
+                in_chunk: open.kind != UnitKind::Records,
                 byte_range: match open.kind {
                     UnitKind::Records => position.0..open.start + open.at as u64,
                     UnitKind::Chunk | UnitKind::CutChunk => self.plan.units[open.idx].byte_range.clone(),
@@ -270,15 +290,10 @@ impl MessageCursor {
     }
 
     fn unknown_channels(&self, open: &OpenUnit) -> Box<Damage> {
-        let ids: Vec<String> = open.n_unknown.keys().map(u16::to_string).collect();
-        let n: u64 = open.n_unknown.values().sum();
-        let error = corrupt_at(
-            open.start,
-            format!(
-                "{n} messages are for channel {}, which no Channel record declares for them",
-                ids.join(", ")
-            ),
-        );
+        let ids: Vec<String> =
+            open.n_unknown.iter().map(|(id, n)| format!("{id} ({n} of its messages)")).collect();
+        let error =
+            corrupt_at(open.start, format!("no sound Channel record declares channel {}", ids.join(", ")));
         let unit = &self.plan.units[open.idx];
         Box::new(Damage { error, cost: Cost::range("unknown_channel", unit.byte_range.clone()) })
     }

@@ -62,15 +62,14 @@ impl Definitions {
         )))
     }
 
-    /// Adds the content of a Channel record that lies at `place`.
+    /// Adds a channel whose record lies at `place`.
     ///
     /// # Errors
-    /// `Corrupt` when it does not parse, or when the id has another definition already: from `place` on
-    /// messages of the id belong to nobody.
-    pub(crate) fn add_channel(&mut self, content: &[u8], place: Place) -> Result<()> {
-        let channel = Channel::parse(content)?;
+    /// `Corrupt` when the id has another definition already: from `place` on messages of the id belong to
+    /// nobody.
+    pub(crate) fn add_channel(&mut self, channel: &Channel<'_>, place: Place) -> Result<()> {
         let Some(known) = self.channels.get_mut(&channel.id) else {
-            self.channels.insert(channel.id, OwnedChannel::new(&channel));
+            self.channels.insert(channel.id, OwnedChannel::new(channel));
             return Ok(());
         };
         // Metadata may grow while recording; only what decides how messages are read must not change.

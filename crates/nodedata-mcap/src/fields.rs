@@ -40,10 +40,6 @@ impl<'a> Fields<'a> {
         Ok(array)
     }
 
-    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8> {
-        Ok(self.array::<1>(field)?[0])
-    }
-
     pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16> {
         self.array(field).map(u16::from_le_bytes)
     }

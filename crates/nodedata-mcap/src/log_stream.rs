@@ -58,11 +58,13 @@ impl LogRows {
             let error = Error::new(
                 ErrorKind::Corrupt,
                 format!(
-                    "log time {} or publish time {} passes the year 2262, the last that nanoseconds reach",
-                    message.log_time, message.publish_time
+                    "log time is {} ns and publish time {} ns, but the latest is {} ns",
+                    message.log_time,
+                    message.publish_time,
+                    i64::MAX
                 ),
             );
-            return Err(self.lost(found, error, "time_out_of_range").with_hint(SALVAGE_HINT));
+            return Err(self.lost(found, error, "time_out_of_range"));
         };
         let payload = if stream.sniffs_zstd && message.data.starts_with(&ZSTD_MAGIC) {
             self.payload_decoder.zstd_payload(message.data)
@@ -75,18 +77,33 @@ impl LogRows {
     }
 
     /// Names one message as lost.
-    fn lost(&self, found: &Found, err: Error, reason: &'static str) -> Error {
+    fn lost(&self, found: &Found, cause: Error, reason: &'static str) -> Error {
         let stream = &self.streams[found.stream].schema;
-        let loss = Loss { byte_range: None, records: vec![(stream.id, 1)], uncounted: false, reason };
-        let in_chunk = found.place != 0 && found.byte_range.start != found.byte_range.end;
-        let _ = in_chunk;
-        err.at(Locus {
+        let whole = format!("message at byte {} of its chunk cannot be kept", found.place);
+        let (message, byte_range) = match found.in_chunk {
+            true => (whole, None),
+            false => ("message cannot be kept".to_owned(), Some(found.byte_range.clone())),
+        };
+        let hint = match (cause.hint(), reason) {
+            (Some(hint), _) => hint.to_owned(),
+            (None, "undecodable") => {
+                format!("`--undecoded {}` keeps its messages as bytes, or {SALVAGE_HINT}", stream.name)
+            }
+            (None, _) => SALVAGE_HINT.to_owned(),
+        };
+        let loss = Loss { byte_range, records: vec![(stream.id, 1)], uncounted: false, reason };
+        let locus = Locus {
             path: Some(self.path.clone()),
             byte_offset: Some(found.byte_range.start),
             topic: Some(stream.name.to_string()),
             ..Locus::default()
-        })
-        .with_loss(loss)
+        };
+        Error::new(cause.kind(), message)
+            .at(cause.locus().clone())
+            .at(locus)
+            .with_hint(hint)
+            .with_loss(loss)
+            .with_source(cause)
     }
 
     fn damaged(&mut self, damage: Damage) -> Error {

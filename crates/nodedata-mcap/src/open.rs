@@ -36,6 +36,12 @@ pub(crate) fn plan_log(file: Arc<dyn ReadAt>, path: &Path, options: &OpenOptions
         scanner.damaged(err, Cost::nothing("header"))?;
     }
     if options.salvage {
+        if let Ok(tail) = &tail {
+            match Summary::read(&mut scanner.view, tail, options.verify_checksums, options.record_bytes_max) {
+                Ok(summary) => scanner.trust_index(summary.unwrap_or_default().chunks),
+                Err(err) => scanner.damaged(err, Cost::nothing("summary"))?,
+            }
+        }
         walk_to_the_end(&mut scanner, tail)?;
         return Ok(scanner.finish());
     }

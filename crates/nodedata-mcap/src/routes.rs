@@ -45,6 +45,21 @@ impl Routes {
         self.ambiguous.iter().any(|(id, from)| *id == channel_id && *from <= place)
     }
 
+    /// The same routes where `keep` says so; other declared channels are not selected.
+    pub(crate) fn only(&self, keep: impl Fn(Route) -> bool) -> Self {
+        let by_channel = self.by_channel.iter().map(|it| match *it {
+            Route::Unknown => Route::Unknown,
+            route if keep(route) => route,
+            Route::Unselected | Route::Stream(_) => Route::Unselected,
+        });
+        Self { by_channel: by_channel.collect(), ambiguous: self.ambiguous.clone() }
+    }
+
+    /// Whether any channel is selected.
+    pub(crate) fn leads_anywhere(&self) -> bool {
+        self.by_channel.iter().any(|it| matches!(it, Route::Stream(_)))
+    }
+
     /// The stream of a channel, when it is selected.
     pub(crate) fn stream_id(&self, channel_id: u16) -> Option<StreamId> {
         match self.of(channel_id) {

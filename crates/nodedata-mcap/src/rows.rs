@@ -3,6 +3,7 @@ use std::ops::Range;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use nodedata_core::{Batch, Columns, LeafId, Result, RowSpan, StreamId};
+use nodedata_message::Pixels;
 
 use crate::{records::Message, streams::LogStream};
 
@@ -24,6 +25,7 @@ pub(crate) struct StreamRows {
     spans: Vec<RowSpan>,
     /// The unit the last span lies in.
     span_unit: Option<usize>,
+    pixels: Pixels,
     n_rows_unchecked: usize,
     n_payload_unchecked: usize,
 }
@@ -55,6 +57,7 @@ impl StreamRows {
             columns: Columns::new(stream.layout.clone()),
             spans: Vec::new(),
             span_unit: None,
+            pixels: Pixels::default(),
             n_rows_unchecked: 0,
             n_payload_unchecked: 0,
         }
@@ -71,7 +74,7 @@ impl StreamRows {
         self.columns.push_le(LOG_TIME, &stamps.log_time_ns.to_le_bytes());
         self.columns.push_le(PUBLISH_TIME, &stamps.publish_time_ns.to_le_bytes());
         self.columns.push_le(SEQUENCE, &stamps.sequence.to_le_bytes());
-        if let Err(err) = stream.decoder.decode(payload, &mut self.columns) {
+        if let Err(err) = stream.decoder.decode(payload, &mut self.columns, &mut self.pixels) {
             self.columns.abort_row();
             return Err(err);
         }
@@ -111,6 +114,7 @@ impl StreamRows {
             .expect("the schema comes from the layout the columns follow");
         self.span_unit = None;
         (self.n_rows_unchecked, self.n_payload_unchecked) = (0, 0);
-        Some(Batch { stream: self.stream, rows, spans: std::mem::take(&mut self.spans), pixels: Vec::new() })
+        let spans = std::mem::take(&mut self.spans);
+        Some(Batch { stream: self.stream, rows, spans, pixels: self.pixels.take() })
     }
 }

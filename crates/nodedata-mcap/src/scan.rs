@@ -5,10 +5,12 @@ use nodedata_core::{Attachment, Error, ErrorKind, Locus, OpenOptions, Result};
 
 use crate::{
     chunk::ChunkDecoder,
+    definitions::Place,
     fault::{corrupt, corrupt_at, too_large},
     log_plan::{Cost, Damage, LogPlan, Unit, UnitKind},
-    records::{self, MAGIC, Message, MessageIndex, Metadata, RECORD_HEAD_BYTES, RecordHead, op},
+    records::{self, Channel, MAGIC, Message, MessageIndex, Metadata, RECORD_HEAD_BYTES, RecordHead, op},
     resync,
+    tail::IndexedChunk,
     view::FileView,
 };
 
@@ -29,6 +31,8 @@ pub(crate) struct Scanner<'a> {
     /// Whether message indexes that come next belong to the last unit, or to the last damage.
     indexes_of: IndexesOf,
     footer_seen: bool,
+    /// What the summary says of the chunks, for those whose own length is damaged; by start.
+    indexed: Vec<IndexedChunk>,
     /// Start of the record just walked, when its length may be what is damaged.
     suspect: Option<u64>,
 }
@@ -52,6 +56,7 @@ impl<'a> Scanner<'a> {
             n_unknown: BTreeMap::new(),
             indexes_of: IndexesOf::Nothing,
             footer_seen: false,
+            indexed: Vec::new(),
             suspect: None,
         }
     }
@@ -61,6 +66,11 @@ impl<'a> Scanner<'a> {
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&MAGIC);
         self.data_crc = self.options.verify_checksums.then_some(hasher);
+    }
+
+    /// Trusts the summary for the length of chunks whose own is damaged.
+    pub(crate) fn trust_index(&mut self, chunks: Vec<IndexedChunk>) {
+        self.indexed = chunks;
     }
 
     /// Walks the records in `range`.
@@ -197,10 +207,7 @@ impl<'a> Scanner<'a> {
         }
         match opcode {
             op::SCHEMA => self.plan.definitions.add_schema(content),
-            op::CHANNEL => {
-                let added = self.plan.definitions.add_channel(content, (at, 0));
-                added.or_else(|err| self.damaged(err.at(Locus::byte(at)), Cost::nothing("channel_redefined")))
-            }
+            op::CHANNEL => self.channel(&Channel::parse(content)?, (at, 0)),
             op::MESSAGE => self.message(at, next, content),
             op::CHUNK => self.chunk(at, next, content),
             op::MESSAGE_INDEX => self.message_index(at, next, content),
@@ -218,6 +225,11 @@ impl<'a> Scanner<'a> {
                 Ok(())
             }
         }
+    }
+
+    fn channel(&mut self, channel: &Channel<'_>, place: Place) -> Result<()> {
+        let added = self.plan.definitions.add_channel(channel, place);
+        added.or_else(|err| self.damaged(err.at(Locus::byte(place.0)), Cost::nothing("channel_redefined")))
     }
 
     /// Adds a message outside chunks to the unit of records being gathered.
@@ -287,15 +299,14 @@ impl<'a> Scanner<'a> {
             match opcode {
                 op::SCHEMA => self.plan.definitions.add_schema(content)?,
                 op::CHANNEL => {
-                    let added = self.plan.definitions.add_channel(content, (at, place as u64));
+                    let channel = Channel::parse(content)?;
+                    let added = self.plan.definitions.add_channel(&channel, (at, place as u64));
                     if let Err(err) = added {
-                        let err = err.at(Locus::byte(at)).at(Locus::path(self.path));
+                        let error = err.at(Locus::byte(at)).at(Locus::path(self.path));
                         if !self.options.salvage {
-                            return Err(err);
+                            return Err(error);
                         }
-                        self.plan
-                            .damage
-                            .push(Damage { error: err, cost: Cost::nothing("channel_redefined") });
+                        self.plan.damage.push(Damage { error, cost: Cost::nothing("channel_redefined") });
                     }
                 }
                 op::MESSAGE => {
@@ -413,6 +424,10 @@ impl<'a> Scanner<'a> {
             return Err(err.at(Locus::path(self.path)));
         }
         self.data_crc = None;
+        if let Some(next) = self.chunk_by_index(at, end)? {
+            self.damaged(err, Cost::nothing("damaged_length"))?;
+            return Ok(next);
+        }
         let suspect = self.suspect.take();
         let found = resync::find(&mut self.view, suspect.unwrap_or(at) + 1, end)?;
         let lost_from = match (suspect, found) {
@@ -433,16 +448,32 @@ impl<'a> Scanner<'a> {
         let reason = if found.is_some() { "damaged_bytes" } else { "truncated" };
         let mut cost = Cost::range(reason, lost_from..next);
         if found.is_none() && opcode == Some(op::MESSAGE) {
-            let content =
-                self.view.up_to(lost_from + RECORD_HEAD_BYTES, records::MESSAGE_HEAD_BYTES as u64)?;
-            if let Some(message) = Message::parse(&content) {
-                cost.records.insert(message.channel_id, 1);
+            // Nothing but this message can lie behind its head.
+            let content = self.view.up_to(lost_from + RECORD_HEAD_BYTES, 2)?;
+            if let Some(id) = content.first_chunk() {
+                cost.records.insert(u16::from_le_bytes(*id), 1);
                 cost.uncounted = false;
             }
         }
         self.damaged(err, cost)?;
         self.indexes_of = if opcode == Some(op::CHUNK) { IndexesOf::LastDamage } else { IndexesOf::Nothing };
         Ok(next)
+    }
+
+    /// Takes a chunk whose own length is damaged at the length its index has, and returns its end.
+    fn chunk_by_index(&mut self, at: u64, end: u64) -> Result<Option<u64>> {
+        let Ok(idx) = self.indexed.binary_search_by_key(&at, |it| it.start) else { return Ok(None) };
+        let next = self.indexed[idx].end;
+        let content_start = at + RECORD_HEAD_BYTES;
+        if end < next || next <= content_start || self.options.record_bytes_max < next - at {
+            return Ok(None);
+        }
+        let content = self.view.bytes(content_start..next)?;
+        if self.view.up_to(at, 1)?.first() != Some(&op::CHUNK) || self.decoder.decode(&content).is_err() {
+            return Ok(None);
+        }
+        self.chunk(at, next, &content)?;
+        Ok(Some(next))
     }
 
     /// Takes the message record `start..end` out of the unit it was gathered into.

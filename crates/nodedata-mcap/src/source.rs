@@ -7,12 +7,13 @@ use nodedata_core::{
 
 use crate::{
     cursor::MessageCursor,
+    inference::observe_messages,
     log_plan::{LogPlan, Unit},
     log_stream::LogRows,
     open::plan_log,
     records::MAGIC,
     routes::Routes,
-    streams::{LogStream, Streams},
+    streams::{Joined, LogStream},
 };
 
 /// The MCAP format.
@@ -114,14 +115,14 @@ impl McapSource {
         options: &OpenOptions,
     ) -> Result<Self> {
         let paths: Vec<&Path> = inputs.iter().map(|it| it.path.as_path()).collect();
-        let streams = Streams::join(&mut plans, &paths, options)?;
+        let joined = Joined::new(&mut plans, &paths, options)?;
         let mut episodes = Vec::new();
         let mut attachments = Vec::new();
         let mut warnings = Vec::new();
         let mut partitions = Vec::new();
         let mut windows = Vec::new();
         for (input, plan) in plans.iter_mut().enumerate() {
-            let routes = &streams.routes[input];
+            let routes = &joined.routes[input];
             for it in plan.damage.drain(..) {
                 let loss = it.cost.loss(|channel| routes.stream_id(channel));
                 damage.push(it.error.at(Locus::path(paths[input])).with_loss(loss));
@@ -146,14 +147,19 @@ impl McapSource {
             }
             episodes.push(episode(paths[input], input, std::mem::take(&mut plan.metadata)));
         }
-        damage.extend(streams.damage);
+        let plans: Vec<Arc<LogPlan>> = plans.into_iter().map(Arc::new).collect();
+        let mut inferences = joined.inferences(options);
+        observe_messages(&mut inferences, &files, &plans, &joined.routes, options)?;
+        let routes = joined.routes.clone();
+        let unselected = joined.unselected.clone();
+        let streams = joined.compile(inferences, &paths, options, &mut damage)?;
         Ok(Self {
             options: options.clone(),
-            schemas: streams.streams.iter().map(|it| it.schema.clone()).collect(),
-            streams: streams.streams.into(),
-            routes: streams.routes,
-            plans: plans.into_iter().map(Arc::new).collect(),
-            unselected: streams.unselected,
+            schemas: streams.iter().map(|it| it.schema.clone()).collect(),
+            streams: streams.into(),
+            routes,
+            plans,
+            unselected,
             inputs,
             files,
             episodes,

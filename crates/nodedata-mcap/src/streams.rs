@@ -9,37 +9,33 @@ use base64::Engine as _;
 use nodedata_core::{
     DType, Error, Feature, Layout, Locus, OpenOptions, Result, StreamClock, StreamId, StreamSchema,
 };
+use nodedata_message::{JsonInference, MessageDecoder, MessageSchema};
 
 use crate::{
     definitions::{OwnedChannel, OwnedSchema},
     fault::corrupt,
     log_plan::{Cost, Damage, LogPlan},
-    payload::PayloadDecoder,
     routes::{Route, Routes},
     topics,
 };
-
-/// Columns every log stream starts with: log time, publish time, sequence.
-pub(crate) const N_CLOCK_COLUMNS: usize = 3;
 
 /// One stream with what it takes to read its messages.
 #[derive(Debug)]
 pub(crate) struct LogStream {
     pub(crate) schema: StreamSchema,
     pub(crate) layout: Arc<Layout>,
-    pub(crate) decoder: PayloadDecoder,
+    pub(crate) decoder: MessageDecoder,
     /// Payloads that start like a zstd frame are rosbag2's message compression.
     pub(crate) sniffs_zstd: bool,
 }
 
-/// The streams of all files, and which channel of which file leads to which.
+/// The streams of all files before their decoders are compiled, and which channel leads to which.
 #[derive(Debug, Default)]
-pub(crate) struct Streams {
-    pub(crate) streams: Vec<LogStream>,
+pub(crate) struct Joined {
+    drafts: Vec<Draft>,
     /// By input.
     pub(crate) routes: Vec<Arc<Routes>>,
     pub(crate) unselected: Vec<String>,
-    pub(crate) damage: Vec<Error>,
 }
 
 /// What makes two channels the same stream.
@@ -61,13 +57,13 @@ struct Draft {
     schema_missing: bool,
 }
 
-impl Streams {
-    /// Joins the channels of all files into streams and compiles a decoder for each selected one.
+impl Joined {
+    /// Joins the channels of all files into streams.
     ///
     /// # Errors
     /// `Config` for a topic that is not there; opened to fail, `Corrupt` for a channel whose schema is
-    /// missing, and whatever the message compiler returns for a schema it cannot read.
-    pub(crate) fn join(plans: &mut [LogPlan], paths: &[&Path], options: &OpenOptions) -> Result<Self> {
+    /// missing.
+    pub(crate) fn new(plans: &mut [LogPlan], paths: &[&Path], options: &OpenOptions) -> Result<Self> {
         let mut drafts = Drafts::default();
         let mut draft_of: Vec<BTreeMap<u16, usize>> = Vec::new();
         for (input, plan) in plans.iter_mut().enumerate() {
@@ -87,7 +83,57 @@ impl Streams {
             }
             draft_of.push(by_channel);
         }
-        drafts.finish(plans, &draft_of, paths, options)
+        drafts.select(plans, &draft_of, options)
+    }
+
+    /// For each stream, what its types have to be inferred with; `None` when its schema says them.
+    pub(crate) fn inferences(&self, options: &OpenOptions) -> Vec<Option<JsonInference>> {
+        let inference = |draft: &Draft| {
+            let needed = !draft.stays_opaque(options) && draft.definition.schema().needs_inference();
+            needed.then(|| match draft.definition.message_encoding.as_str() {
+                "cbor" => JsonInference::cbor(),
+                _ => JsonInference::default(),
+            })
+        };
+        self.drafts.iter().map(inference).collect()
+    }
+
+    /// Compiles a decoder for each stream. `inferences` has seen the messages.
+    ///
+    /// # Errors
+    /// Opened to fail, whatever the compiler returns for a schema it cannot read; otherwise the stream
+    /// keeps its messages as bytes and `damage` says so.
+    pub(crate) fn compile(
+        self,
+        inferences: Vec<Option<JsonInference>>,
+        paths: &[&Path],
+        options: &OpenOptions,
+        damage: &mut Vec<Error>,
+    ) -> Result<Vec<LogStream>> {
+        let mut streams = Vec::new();
+        for (idx, (draft, inference)) in self.drafts.iter().zip(inferences).enumerate() {
+            let mut layout = clock_layout();
+            let compiled = match inference {
+                Some(inference) => inference.compile(&mut layout),
+                None if draft.stays_opaque(options) => Ok(MessageDecoder::opaque(&mut layout)),
+                None => MessageDecoder::compile(&mut layout, &draft.definition.schema()),
+            };
+            let decoder = match compiled {
+                Ok(decoder) => decoder,
+                Err(err) => {
+                    let err = draft.unreadable_schema(err).at(Locus::path(paths[draft.input]));
+                    if !options.salvage {
+                        return Err(err);
+                    }
+                    damage.push(err.with_loss(Cost::nothing("schema").loss(|_| None)));
+                    layout = clock_layout();
+                    MessageDecoder::opaque(&mut layout)
+                }
+            };
+            let id = StreamId(u32::try_from(idx).unwrap_or(u32::MAX));
+            streams.push(draft.stream(id, layout, decoder));
+        }
+        Ok(streams)
     }
 }
 
@@ -146,35 +192,31 @@ impl Drafts {
         name
     }
 
-    fn finish(
+    fn select(
         self,
         plans: &[LogPlan],
         draft_of: &[BTreeMap<u16, usize>],
-        paths: &[&Path],
         options: &OpenOptions,
-    ) -> Result<Streams> {
+    ) -> Result<Joined> {
         let mut names: Vec<&str> = Vec::new();
         for draft in &self.drafts {
             names.extend([draft.name.as_str(), draft.definition.topic.as_str()]);
         }
-        names.sort_unstable();
-        names.dedup();
         topics::check_patterns("topics", options.topics.as_deref().unwrap_or_default(), &names)?;
         topics::check_patterns("undecoded", &options.undecoded, &names)?;
 
-        let mut order: Vec<usize> = (0..self.drafts.len()).collect();
-        order.sort_by_key(|it| &self.drafts[*it].name);
-        let mut joined = Streams::default();
+        // By name, so that a stream's number does not depend on which file happens to come first.
+        let mut ordered: Vec<(usize, Draft)> = self.drafts.into_iter().enumerate().collect();
+        ordered.sort_by(|left, right| left.1.name.cmp(&right.1.name));
+        let mut joined = Joined::default();
         let mut stream_of: BTreeMap<usize, usize> = BTreeMap::new();
-        for idx in order {
-            let draft = &self.drafts[idx];
+        for (idx, draft) in ordered {
             if options.topics.as_ref().is_some_and(|it| !draft.fits_any(it)) {
-                joined.unselected.push(draft.name.clone());
+                joined.unselected.push(draft.name);
                 continue;
             }
-            stream_of.insert(idx, joined.streams.len());
-            let id = StreamId(u32::try_from(joined.streams.len()).unwrap_or(u32::MAX));
-            joined.streams.push(draft.compile(id, paths, options, &mut joined.damage)?);
+            stream_of.insert(idx, joined.drafts.len());
+            joined.drafts.push(draft);
         }
         for (plan, by_channel) in plans.iter().zip(draft_of) {
             joined.routes.push(Arc::new(routes(plan, by_channel, &stream_of)));
@@ -198,12 +240,20 @@ fn routes(plan: &LogPlan, by_channel: &BTreeMap<u16, usize>, stream_of: &BTreeMa
 }
 
 impl Definition {
+    fn schema(&self) -> MessageSchema<'_> {
+        let (schema_encoding, schema_name, schema) = self.schema_parts();
+        MessageSchema { message_encoding: &self.message_encoding, schema_encoding, schema_name, schema }
+    }
+
+    /// Encoding, name and content of the schema; empty when there is none.
+    fn schema_parts(&self) -> (&str, &str, &[u8]) {
+        let schema = self.schema.as_ref();
+        schema.map_or(("", "", &[]), |it| (&it.encoding, &it.name, &it.data))
+    }
+
     fn hash(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        let (encoding, name, data) = match &self.schema {
-            Some(schema) => (schema.encoding.as_str(), schema.name.as_str(), schema.data.as_slice()),
-            None => ("", "", [].as_slice()),
-        };
+        let (encoding, name, data) = self.schema_parts();
         for part in [encoding.as_bytes(), name.as_bytes(), data, self.message_encoding.as_bytes()] {
             // The length in front keeps ("ab", "c") apart from ("a", "bc").
             hasher.update(&(part.len() as u64).to_le_bytes());
@@ -218,17 +268,11 @@ impl Draft {
         patterns.iter().any(|it| topics::fits(it, &self.name) || topics::fits(it, &self.definition.topic))
     }
 
-    fn compile(
-        &self,
-        id: StreamId,
-        paths: &[&Path],
-        options: &OpenOptions,
-        damage: &mut Vec<Error>,
-    ) -> Result<LogStream> {
-        let mut layout = clock_layout();
-        let is_opaque = self.schema_missing || self.fits_any(&options.undecoded);
-        let _ = (paths, damage);
-        let decoder = PayloadDecoder::opaque(&mut layout);
+    fn stays_opaque(&self, options: &OpenOptions) -> bool {
+        self.schema_missing || self.fits_any(&options.undecoded)
+    }
+
+    fn stream(&self, id: StreamId, layout: Layout, decoder: MessageDecoder) -> LogStream {
         let schema = StreamSchema {
             id,
             name: self.name.as_str().into(),
@@ -236,8 +280,17 @@ impl Draft {
             features: layout.features().cloned().collect(),
             metadata: self.metadata(),
         };
-        let sniffs_zstd = !is_opaque && self.definition.message_encoding == "cdr";
-        Ok(LogStream { schema, layout: Arc::new(layout), decoder, sniffs_zstd })
+        let sniffs_zstd = !decoder.is_opaque() && self.definition.message_encoding == "cdr";
+        LogStream { schema, layout: Arc::new(layout), decoder, sniffs_zstd }
+    }
+
+    fn unreadable_schema(&self, cause: Error) -> Error {
+        let MessageSchema { schema_name, schema_encoding, .. } = self.definition.schema();
+        let message = format!("schema `{schema_name}` with encoding `{schema_encoding}` cannot be used");
+        Error::new(cause.kind(), message)
+            .at(Locus::topic(&self.definition.topic))
+            .with_hint(format!("`--undecoded {}` keeps its messages as bytes", self.name))
+            .with_source(cause)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

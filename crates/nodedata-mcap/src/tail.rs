@@ -3,7 +3,9 @@ use nodedata_core::Result;
 use crate::definitions::Definitions;
 use crate::{
     fault::{corrupt_at, too_large},
-    records::{ChunkIndex, FOOTER_BYTES, Footer, MAGIC, RECORD_HEAD_BYTES, RecordHead, Statistics, op},
+    records::{
+        Channel, ChunkIndex, FOOTER_BYTES, Footer, MAGIC, RECORD_HEAD_BYTES, RecordHead, Statistics, op,
+    },
     view::FileView,
 };
 
@@ -23,7 +25,7 @@ impl Tail {
     pub(crate) fn read(view: &mut FileView) -> Result<Self> {
         let n_bytes = view.n_bytes();
         let n_tail = FOOTER_BYTES + MAGIC.len() as u64;
-        let footer_offset = n_bytes.saturating_sub(n_tail);
+        let footer_offset = n_bytes.saturating_sub(n_tail).max(MAGIC.len() as u64);
         let tail = view.up_to(footer_offset, n_tail)?;
         if !tail.ends_with(&MAGIC) {
             return Err(corrupt_at(n_bytes, "file ends without the closing MCAP magic"));
@@ -122,7 +124,9 @@ impl Summary {
             };
             let parsed = match opcode {
                 op::SCHEMA => self.definitions.add_schema(content),
-                op::CHANNEL => self.definitions.add_channel(content, (offset, 0)),
+                op::CHANNEL => {
+                    Channel::parse(content).and_then(|it| self.definitions.add_channel(&it, (offset, 0)))
+                }
                 op::STATISTICS => Statistics::parse(content).map(|it| self.statistics = Some(it)),
                 op::CHUNK_INDEX => ChunkIndex::parse(content).map(|it| self.chunks.push((&it).into())),
                 // Attachments and metadata are met while walking between the chunks; the rest is offsets.

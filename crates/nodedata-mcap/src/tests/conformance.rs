@@ -174,7 +174,7 @@ fn spelled_summary(opcode: u8, content: &[u8]) -> Option<(&'static str, Value)> 
             let mut it = Fields::new("SummaryOffset", content);
             (
                 "SummaryOffset",
-                json!({"group_opcode": text(it.u8("group_opcode").unwrap()),
+                json!({"group_opcode": text(it.bytes(1, "group_opcode").unwrap()[0]),
                     "group_start": text(it.u64("group_start").unwrap()),
                     "group_length": text(it.u64("group_length").unwrap())}),
             )

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nodedata_core::OpenOptions;
 use serde_json::Value;
 
-use super::{corpus, logs, read, salvage, undecoded};
+use super::{corpus, logs, open, read, salvage, undecoded};
 
 /// Messages and payload hash by topic, message encoding and schema name.
 type Facts = BTreeMap<(String, String, String), Vec<(u64, String)>>;
@@ -54,7 +54,8 @@ fn counts_and_payloads_are_those_of_the_official_readers() {
 #[test]
 fn files_of_the_rust_crate_read() {
     for (name, bytes) in logs("public/mcap-crate") {
-        if name == "chunk_not_closed.mcap" {
+        // The other two are below.
+        if !matches!(name.as_str(), "compressed.mcap" | "uncompressed.mcap") {
             continue;
         }
         let (_, indexed) = read(&bytes, &undecoded());
@@ -63,4 +64,30 @@ fn files_of_the_rust_crate_read() {
         assert_ne!(indexed.n_rows(), 0, "{name}");
         assert_eq!(indexed.topics, walked.topics, "{name}");
     }
+}
+
+#[test]
+fn a_padded_zstd_chunk_without_channels() {
+    let Some((_, bytes)) = logs("public/mcap-crate").into_iter().find(|it| it.0.starts_with("zstd_chunk"))
+    else {
+        return;
+    };
+    let err = open(&bytes, &OpenOptions::default()).err().unwrap();
+    assert!(err.to_string().contains("comes before its Channel record"), "{err}");
+    let (source, outcome) = read(&bytes, &OpenOptions { salvage: true, ..OpenOptions::default() });
+    // The chunk itself decodes: nothing but the missing channel is wrong.
+    assert!(source.damage().is_empty(), "{:?}", source.damage());
+    assert_eq!(outcome.reasons(), ["unknown_channel"]);
+}
+
+#[test]
+fn a_chunk_its_recorder_never_closed() {
+    let Some((_, bytes)) = logs("public/mcap-crate").into_iter().find(|it| it.0.starts_with("chunk_not"))
+    else {
+        return;
+    };
+    assert!(open(&bytes, &OpenOptions::default()).is_err());
+    let (source, outcome) = read(&bytes, &OpenOptions { salvage: true, ..OpenOptions::default() });
+    println!("{:?} {outcome:?}", source.damage());
+    assert!(!source.damage().is_empty());
 }
