@@ -8,6 +8,7 @@
 mod compile;
 mod decode;
 mod descriptor;
+mod unknown;
 mod wire;
 
 #[cfg(test)]

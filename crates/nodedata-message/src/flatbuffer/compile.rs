@@ -1,12 +1,12 @@
 //! From a reflection schema to a plan.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write};
 
 use nodedata_core::{DType, Error, ErrorKind, Feature, Layout, LeafId, Level, Locus, Result, meta};
 
 use super::{
     AbsentColumn, FieldPlan, FlatBufferPlan, ItemPlan, MemberPlan, StructPlan, TablePlan, ValuePlan,
-    reflection::{self, BaseType, Field, Object, Schema, Type},
+    reflection::{self, BaseType, Enum, Field, Object, Schema, Type},
     to_error,
 };
 
@@ -14,6 +14,10 @@ use super::{
 const COLUMNS_MAX: usize = 4096;
 /// Tables inside tables that get columns of their own; deeper ones are kept in `_unknown`.
 const DEPTH_MAX: usize = 32;
+/// Fields and union members that are looked at, each as often as its type is used.
+const FIELDS_MAX: usize = 1 << 16;
+/// Text of an enumeration's constants; longer ones are left out, for each column carries its own.
+const CONSTANTS_BYTES_MAX: usize = 32 << 10;
 /// The column of messages that the other columns do not hold entirely.
 const UNKNOWN: &str = "_unknown";
 
@@ -36,6 +40,7 @@ pub(super) fn plan(layout: &mut Layout, schema_name: &str, bytes: &[u8]) -> Resu
         names: BTreeSet::new(),
         open_types: vec![root],
         kept: Vec::new(),
+        n_fields: 0,
     };
     let top = Place { name: String::new(), levels: Vec::new(), nullable: false };
     let root = compiler.table(&schema.objects[root], &top)?;
@@ -65,6 +70,7 @@ pub(super) struct Compiler<'s, 'd> {
     open_types: Vec<usize>,
     /// Names of the fields that get no columns.
     kept: Vec<String>,
+    n_fields: usize,
 }
 
 /// Where the columns of a value lie.
@@ -81,14 +87,17 @@ impl<'s> Compiler<'s, '_> {
     fn table(&mut self, object: &'s Object<'_>, place: &Place) -> Result<TablePlan> {
         let mut fields = Vec::with_capacity(object.fields.len());
         let mut vtable_end = 4;
+        self.look_at(object.fields.len(), place)?;
+        let mut before = None;
         for field in &object.fields {
             if field.offset < 4 || !field.offset.is_multiple_of(2) {
                 let message = format!("vtable offset {}, but offsets are even and at least 4", field.offset);
                 return Err(corrupt(message).at(Locus::feature(place.below(field.name).name)));
             }
             vtable_end = vtable_end.max(usize::from(field.offset) + 2);
-            let value = self.value(object, field, place.below(field.name))?;
+            let value = self.value(field, before, place.below(field.name))?;
             fields.push(FieldPlan { slot: field.offset, value });
+            before = Some(field);
         }
         let mut absent = Vec::new();
         for field in &fields {
@@ -109,7 +118,12 @@ impl<'s> Compiler<'s, '_> {
         Ok(TablePlan { fields, vtable_end, presence, absent, cost })
     }
 
-    fn value(&mut self, object: &'s Object<'_>, field: &Field<'_>, mut place: Place) -> Result<ValuePlan> {
+    fn value(
+        &mut self,
+        field: &Field<'_>,
+        before: Option<&Field<'_>>,
+        mut place: Place,
+    ) -> Result<ValuePlan> {
         if field.is_wide {
             return Ok(self.keep(place));
         }
@@ -140,7 +154,7 @@ impl<'s> Compiler<'s, '_> {
                     None => Ok(self.keep(place)),
                 }
             }
-            BaseType::Union => self.union(object, field, place),
+            BaseType::Union => self.union(field, before, place),
             BaseType::Vector64 => Ok(self.keep(place)),
             other => {
                 Err(corrupt(format!("field of type {other:?} in a table")).at(Locus::feature(place.name)))
@@ -182,15 +196,15 @@ impl<'s> Compiler<'s, '_> {
         Ok(ValuePlan::Vector { list, item })
     }
 
-    fn union(&mut self, object: &'s Object<'_>, field: &Field<'_>, place: Place) -> Result<ValuePlan> {
+    fn union(&mut self, field: &Field<'_>, before: Option<&Field<'_>>, place: Place) -> Result<ValuePlan> {
         let schema = self.schema;
-        let type_name = format!("{}_type", field.name);
-        let type_field =
-            object.fields.iter().find(|it| it.name == type_name && it.of.base == BaseType::UType);
+        // Every union `x` has a field `x_type`, whose id is the one before.
+        let type_field = before.filter(|it| it.of.base == BaseType::UType);
         let found = field.of.index.and_then(|it| schema.enums.get(it));
         let (Some(type_field), Some(found)) = (type_field, found) else {
             return Err(corrupt("union without its type".to_owned()).at(Locus::feature(place.name)));
         };
+        self.look_at(found.values.len(), &place)?;
         let mut members = Vec::new();
         for value in &found.values {
             let (Ok(number), Some(of)) = (u8::try_from(value.value), value.member) else { continue };
@@ -233,6 +247,19 @@ impl<'s> Compiler<'s, '_> {
         self.open_types.contains(&idx) || self.open_types.len() >= DEPTH_MAX
     }
 
+    fn look_at(&mut self, n_fields: usize, place: &Place) -> Result<()> {
+        self.n_fields += n_fields;
+        if self.n_fields <= FIELDS_MAX {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Limit,
+            format!("table of more than {FIELDS_MAX} fields, those inside it counted"),
+        )
+        .at(Locus::feature(&place.name))
+        .with_hint("leave this topic out"))
+    }
+
     fn keep(&mut self, place: Place) -> ValuePlan {
         self.kept.push(place.name);
         ValuePlan::Kept
@@ -251,11 +278,10 @@ impl<'s> Compiler<'s, '_> {
     pub(super) fn number_leaf(&mut self, place: &Place, dtype: DType, of: Type) -> Result<LeafId> {
         let mut feature = place.feature(dtype);
         if let Some(found) = of.index.and_then(|idx| self.schema.enums.get(idx)) {
-            let constants: Vec<String> =
-                found.values.iter().map(|it| format!("{}={}", it.name, it.value)).collect();
-            feature = feature
-                .with_meta(meta::SOURCE_TYPE, found.name)
-                .with_meta(meta::CONSTANTS, constants.join(","));
+            feature = feature.with_meta(meta::SOURCE_TYPE, found.name);
+            if let Some(constants) = constants(found) {
+                feature = feature.with_meta(meta::CONSTANTS, constants);
+            }
         }
         self.leaf(feature, &place.levels)
     }
@@ -340,6 +366,18 @@ pub(super) fn number(base: BaseType) -> Option<(DType, usize)> {
         | BaseType::Array
         | BaseType::Vector64 => return None,
     })
+}
+
+fn constants(of: &Enum<'_>) -> Option<String> {
+    let mut joined = String::new();
+    for value in &of.values {
+        let separator = if joined.is_empty() { "" } else { "," };
+        write!(joined, "{separator}{}={}", value.name, value.value).ok()?;
+        if joined.len() > CONSTANTS_BYTES_MAX {
+            return None;
+        }
+    }
+    Some(joined)
 }
 
 /// The default of a scalar as it would lie in a buffer, its first bytes being the value.

@@ -140,7 +140,7 @@ pub(super) fn parse(bytes: &[u8]) -> Walk<Schema<'_>> {
         let mut fields = fields.iter().map(field).collect::<Walk<Vec<_>>>()?;
         fields.sort_by_key(|it| it.id);
         objects.push(Object {
-            name: object.text(slot(0))?,
+            name: object.name(slot(0))?,
             fields,
             is_struct: object.u8(slot(2), 0)? != 0,
             n_bytes: usize::try_from(object.i32(slot(4), 0)?).unwrap_or(0),
@@ -151,14 +151,14 @@ pub(super) fn parse(bytes: &[u8]) -> Walk<Schema<'_>> {
         let values = found.tables(slot(1))?;
         spend(1 + values.len())?;
         let values = values.iter().map(enum_value).collect::<Walk<Vec<_>>>()?;
-        enums.push(Enum { name: found.text(slot(0))?, values });
+        enums.push(Enum { name: found.name(slot(0))?, values });
     }
     Ok(Schema { objects, enums })
 }
 
 fn field<'a>(table: &Table<'a>) -> Walk<Field<'a>> {
     Ok(Field {
-        name: table.text(slot(0))?,
+        name: table.name(slot(0))?,
         of: field_type(table.table(slot(1))?)?,
         id: table.u16(slot(2), 0)?,
         offset: table.u16(slot(3), 0)?,
@@ -172,7 +172,7 @@ fn field<'a>(table: &Table<'a>) -> Walk<Field<'a>> {
 fn enum_value<'a>(table: &Table<'a>) -> Walk<EnumValue<'a>> {
     let member = table.table(slot(3))?;
     Ok(EnumValue {
-        name: table.text(slot(0))?,
+        name: table.name(slot(0))?,
         value: table.i64(slot(1), 0)?,
         member: member.map(|it| field_type(Some(it))).transpose()?,
     })

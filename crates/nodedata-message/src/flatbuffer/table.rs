@@ -27,6 +27,9 @@ pub(super) enum FaultKind {
     Budget,
 }
 
+/// Longest name of a type, field or constant.
+const NAME_BYTES_MAX: usize = 1024;
+
 pub(super) type Walk<T> = Result<T, Fault>;
 
 impl Fault {
@@ -197,8 +200,13 @@ impl<'a> Table<'a> {
         self.field(slot).map_or(Ok(default), |at| self.buffer.i64(at))
     }
 
-    pub(super) fn text(&self, slot: u16) -> Walk<&'a str> {
-        self.field(slot).map_or(Ok(""), |at| self.buffer.text(at))
+    /// A name; many may share one long text, so its length is bounded.
+    pub(super) fn name(&self, slot: u16) -> Walk<&'a str> {
+        let Some(at) = self.field(slot) else { return Ok("") };
+        if self.buffer.vector(at, 1)?.len > NAME_BYTES_MAX {
+            return Err(Fault::new(FaultKind::Budget, at));
+        }
+        self.buffer.text(at)
     }
 
     pub(super) fn table(&self, slot: u16) -> Walk<Option<Self>> {

@@ -32,21 +32,26 @@ const OBJ: u8 = 15;
 const UNION: u8 = 16;
 const ARRAY: u8 = 17;
 
+/// A name, its type, and more facts of `reflection.Field`.
+type Declared = (&'static str, Node, Vec<(usize, Node)>);
+
+/// The fields of a table, numbered in the order of the declaration.
+fn numbered(fields: Vec<Declared>) -> Vec<Node> {
+    let fields = fields.into_iter().zip(0u16..);
+    // Reflection sorts fields by name; ids give the order of the declaration.
+    let mut fields: Vec<(&str, Node)> =
+        fields.map(|((name, of, more), id)| (name, field(name, id, 4 + 2 * id, of, more))).collect();
+    fields.sort_by_key(|it| it.0);
+    fields.into_iter().map(|it| it.1).collect()
+}
+
 /// Everything a schema can say. Objects: 0 Root, 1 Joint, 2 Vec3, 3 Pose, 4 Empty, 5 Time, 6 Duration.
 fn everything() -> Vec<u8> {
     let one = |base| of(base, 0, -1, 0);
     let many = |element| of(VECTOR, element, -1, 0);
     let object = |idx| of(OBJ, 0, idx, 0);
     let objects = |idx| of(VECTOR, OBJ, idx, 0);
-    let named = |fields: Vec<(&'static str, Node, Vec<(usize, Node)>)>| -> Vec<Node> {
-        let numbered = fields.into_iter().zip(0u16..);
-        // Reflection sorts fields by name; ids give the order of the declaration.
-        let mut fields: Vec<(&str, Node)> =
-            numbered.map(|((name, of, more), id)| (name, field(name, id, 4 + 2 * id, of, more))).collect();
-        fields.sort_by_key(|it| it.0);
-        fields.into_iter().map(|it| it.1).collect()
-    };
-    let root = named(vec![
+    let root = numbered(vec![
         ("stamp", object(5), vec![]),
         ("count", one(INT), vec![(4, inline!(7i64))]),
         ("ratio", one(DOUBLE), vec![(5, inline!(0.5f64))]),
@@ -67,7 +72,7 @@ fn everything() -> Vec<u8> {
         ("child", object(0), vec![]),
         ("modes", of(VECTOR, UBYTE, 0, 0), vec![]),
     ]);
-    let joint = named(vec![
+    let joint = numbered(vec![
         ("name", one(STRING), vec![]),
         ("gains", many(INT), vec![]),
         ("delay", object(6), vec![]),

@@ -1,12 +1,12 @@
 //! From a descriptor set to a plan.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write};
 
 use nodedata_core::{DType, Error, ErrorKind, Feature, Layout, LeafId, Level, Locus, Result, meta};
 
 use super::{
     AbsentColumn, FieldNumbers, FieldPlan, MessagePlan, ProtobufPlan, Scalar, ValuePlan,
-    descriptor::{DescriptorSet, Field, Message},
+    descriptor::{DescriptorSet, Enum, Field, Message},
 };
 
 /// Columns of one message type. Types nest, so a small schema can ask for any number of columns.
@@ -15,6 +15,8 @@ const COLUMNS_MAX: usize = 4096;
 const DEPTH_MAX: usize = 32;
 /// Numbers below this are looked up in a table.
 const DENSE_NUMBERS: u32 = 256;
+/// Text of an enumeration's constants; longer ones are left out, for each column carries its own.
+const CONSTANTS_BYTES_MAX: usize = 32 << 10;
 /// The column of what the schema does not name.
 const UNKNOWN: &str = "_unknown";
 
@@ -167,10 +169,8 @@ impl Compiler<'_, '_> {
         let mut feature = place.feature(scalar.dtype());
         if scalar == Scalar::Enum {
             feature = feature.with_meta(meta::SOURCE_TYPE, type_name);
-            if let Some(found) = self.set.enums.get(type_name) {
-                let constants: Vec<String> =
-                    found.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                feature = feature.with_meta(meta::CONSTANTS, constants.join(","));
+            if let Some(constants) = self.set.enums.get(type_name).and_then(constants) {
+                feature = feature.with_meta(meta::CONSTANTS, constants);
             }
         }
         self.leaf(feature, &place.levels)
@@ -259,6 +259,18 @@ impl FieldNumbers {
             None => Ok(found),
         }
     }
+}
+
+fn constants(of: &Enum<'_>) -> Option<String> {
+    let mut joined = String::new();
+    for (name, value) in &of.values {
+        let separator = if joined.is_empty() { "" } else { "," };
+        write!(joined, "{separator}{name}={value}").ok()?;
+        if joined.len() > CONSTANTS_BYTES_MAX {
+            return None;
+        }
+    }
+    Some(joined)
 }
 
 fn same_number(message_name: &str, number: u32) -> Error {

@@ -8,7 +8,8 @@ use nodedata_core::{Columns, LeafId};
 
 use super::{
     AbsentColumn, FieldPlan, MessagePlan, ProtobufPlan, Scalar, ValuePlan,
-    wire::{Fault, FaultKind, Walk, Wire, WireField, WireValue, write_varint},
+    unknown::collect_unknown,
+    wire::{Fault, FaultKind, Walk, Wire, WireField, WireValue},
 };
 
 /// Slots that live on the stack; larger types take one allocation per message.
@@ -208,7 +209,12 @@ impl<'a> Decoder<'_, '_, 'a> {
         match slot.count - slot.replaced {
             0 => self.present(&field.value, &[]),
             1 => self.present(&field.value, &[slot.bytes]),
-            _ => self.present(&field.value, &gather(fragments, field.number, slot.replaced)?),
+            _ => {
+                // Every field that came in parts walks its message once more.
+                let n_bytes: usize = fragments.iter().map(|it| it.len()).sum();
+                self.spend(n_bytes / 8, slot.bytes)?;
+                self.present(&field.value, &gather(fragments, field.number, slot.replaced)?)
+            }
         }
     }
 
@@ -342,7 +348,7 @@ impl<'a> Decoder<'_, '_, 'a> {
 
 /// How a value lies on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wants {
+pub(super) enum Wants {
     Varint,
     Fixed64,
     Fixed32,
@@ -353,7 +359,7 @@ enum Wants {
 
 impl ValuePlan {
     #[inline]
-    fn wants(&self) -> Wants {
+    pub(super) fn wants(&self) -> Wants {
         match self {
             Self::Scalar(_, scalar) => scalar.wants(),
             Self::Wrapper(..) | Self::Time(_) | Self::Raw(_) | Self::Presence(_) | Self::Message(_) => {
@@ -365,7 +371,7 @@ impl ValuePlan {
 
 impl Scalar {
     #[inline]
-    fn wants(self) -> Wants {
+    pub(super) fn wants(self) -> Wants {
         match self {
             Self::Double | Self::Fixed64 | Self::SFixed64 => Wants::Fixed64,
             Self::Float | Self::Fixed32 | Self::SFixed32 => Wants::Fixed32,
@@ -388,7 +394,7 @@ fn gather<'a>(fragments: &[&'a [u8]], number: u32, n_replaced: u32) -> Walk<Vec<
     for fragment in fragments {
         let mut wire = Wire::new(fragment);
         while let Some(field) = wire.next()? {
-            if let (WireValue::Bytes(bytes) | WireValue::Group(bytes)) = field.value
+            if let WireValue::Bytes(bytes) | WireValue::Group(bytes) = field.value
                 && field.number == number
             {
                 parts.push(bytes);
@@ -397,72 +403,4 @@ fn gather<'a>(fragments: &[&'a [u8]], number: u32, n_replaced: u32) -> Walk<Vec<
     }
     parts.drain(..n_replaced as usize);
     Ok(parts)
-}
-
-/// Copies what the plan does not name, keeping the messages around it, so that the result is a message
-/// of the same type. Items of repeated messages stay, empty where all of an item is known, so that
-/// positions hold. Returns whether anything was unknown.
-fn collect_unknown(plan: &MessagePlan, bytes: &[u8], out: &mut Vec<u8>) -> Walk<bool> {
-    let mut found = false;
-    let mut wire = Wire::new(bytes);
-    while let Some(field) = wire.next()? {
-        let known = plan.numbers.find(field.number).map(|idx| &plan.fields[idx]);
-        let Some(known) = known.filter(|it| it.accepts(field.value)) else {
-            out.extend_from_slice(field.raw);
-            found = true;
-            continue;
-        };
-        let (WireValue::Bytes(inner) | WireValue::Group(inner)) = field.value else { continue };
-        let mut left = Vec::new();
-        let found_inside = match &known.value {
-            ValuePlan::Scalar(..) | ValuePlan::Raw(_) => continue,
-            ValuePlan::Message(plan) => collect_unknown(plan, inner, &mut left)?,
-            ValuePlan::Time(_) => collect_unless(inner, &mut left, |it| {
-                matches!((it.number, it.value), (1 | 2, WireValue::Varint(_)))
-            })?,
-            ValuePlan::Presence(_) => collect_unless(inner, &mut left, |_| false)?,
-            ValuePlan::Wrapper(_, scalar) => {
-                collect_unless(inner, &mut left, |it| it.number == 1 && scalar.wants().accepts(it.value))?
-            }
-        };
-        if found_inside || known.list.is_some() {
-            write_varint(out, u64::from(field.number) << 3 | 2);
-            write_varint(out, left.len() as u64);
-            out.extend_from_slice(&left);
-        }
-        found |= found_inside;
-    }
-    Ok(found)
-}
-
-fn collect_unless(bytes: &[u8], out: &mut Vec<u8>, is_known: impl Fn(&WireField<'_>) -> bool) -> Walk<bool> {
-    let mut wire = Wire::new(bytes);
-    while let Some(field) = wire.next()? {
-        if !is_known(&field) {
-            out.extend_from_slice(field.raw);
-        }
-    }
-    Ok(!out.is_empty())
-}
-
-impl Wants {
-    fn accepts(self, value: WireValue<'_>) -> bool {
-        match value {
-            WireValue::Varint(_) => self == Self::Varint,
-            WireValue::Fixed64(_) => self == Self::Fixed64,
-            WireValue::Fixed32(_) => self == Self::Fixed32,
-            WireValue::Bytes(_) => matches!(self, Self::Bytes | Self::Message),
-            WireValue::Group(_) => self == Self::Message,
-        }
-    }
-}
-
-impl FieldPlan {
-    /// Whether a value of this wire type belongs to the field: repeated numbers may be packed.
-    fn accepts(&self, value: WireValue<'_>) -> bool {
-        let packed = self.list.is_some()
-            && matches!(value, WireValue::Bytes(_))
-            && matches!(self.value, ValuePlan::Scalar(..));
-        packed || self.value.wants().accepts(value)
-    }
 }

@@ -9,9 +9,9 @@ pub(crate) enum Node {
     /// Length and raw items.
     Vector(usize, Vec<u8>),
     /// A vector of offsets.
-    Nodes(Vec<Node>),
+    Nodes(Vec<Self>),
     /// Fields by id.
-    Table(Vec<(usize, Node)>),
+    Table(Vec<(usize, Self)>),
 }
 
 /// A number or struct from little-endian numbers.
