@@ -1,1 +1,18 @@
-//! Placeholder until the crate's first slice lands.
+//! The bytes of one log message, in any encoding, decoded into columns: a [`MessageDecoder`] is compiled
+//! once per schema and then pushes one row per message.
+
+mod cbor;
+mod decoder;
+mod flatbuffer;
+mod images;
+mod json;
+mod pixels;
+mod protobuf;
+mod ros;
+
+pub use decoder::{MessageDecoder, MessageSchema};
+pub use json::JsonInference;
+pub use pixels::Pixels;
+
+#[cfg(test)]
+mod test_rows;
