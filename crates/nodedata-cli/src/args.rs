@@ -28,6 +28,15 @@ pub(crate) enum Output {
 pub(crate) enum Command {
     /// Convert a recording, a folder of them, a glob or a URL to a dataset.
     Convert(Box<ConvertArgs>),
+    /// Say what is in a recording: streams, types, rates, gaps, episodes, sizes and damage.
+    Inspect(InspectArgs),
+    /// Check a dataset: hashes, ledger, provenance, schema, index.
+    Validate(ValidateArgs),
+    /// Infer, check and compare schemas.
+    #[command(subcommand)]
+    Schema(SchemaCommand),
+    /// Walk rows of a dataset back to file, topic and byte range.
+    Explain(ExplainArgs),
     /// List the formats this build reads.
     Formats,
     /// Print shell completions.
@@ -93,6 +102,65 @@ pub(crate) struct ConvertArgs {
     /// How progress is shown on stderr.
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     pub(crate) progress: ProgressArg,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InspectArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// List the features of every stream.
+    #[arg(long)]
+    pub(crate) features: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ValidateArgs {
+    /// Folder of the dataset.
+    #[arg(value_name = "DIR")]
+    pub(crate) dataset: PathBuf,
+    /// Read every row as well: content hashes, declared limits, and every JPEG and PNG frame decoded.
+    #[arg(long)]
+    pub(crate) deep: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ExplainArgs {
+    /// A shard inside a dataset, or the dataset's folder.
+    #[arg(value_name = "SHARD|DIR")]
+    pub(crate) target: PathBuf,
+    /// One row: of the shard, or of `--episode` and `--stream`. Counts from 0.
+    #[arg(long, value_name = "N")]
+    pub(crate) row: Option<u64>,
+    /// One episode of the dataset, by position.
+    #[arg(long, value_name = "N")]
+    pub(crate) episode: Option<u64>,
+    /// One stream of the dataset, by name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stream: Option<String>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum SchemaCommand {
+    /// Learn the schema of a source from all of its rows and print it.
+    Infer {
+        #[command(flatten)]
+        source: SourceArgs,
+    },
+    /// Hold all rows of a source against a schema; exit 1 when one breaks it.
+    Check {
+        #[command(flatten)]
+        source: SourceArgs,
+        /// The declared schema.
+        #[arg(long, value_name = "FILE")]
+        schema: PathBuf,
+    },
+    /// Compare two schemas: files, or folders of datasets.
+    Diff {
+        /// The older one.
+        old: PathBuf,
+        /// The newer one.
+        new: PathBuf,
+    },
 }
 
 /// What becomes of damaged input.

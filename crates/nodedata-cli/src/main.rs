@@ -35,6 +35,10 @@ fn main() -> ExitCode {
     let output = arguments.output;
     let result = match arguments.command {
         Command::Convert(args) => commands::convert::run(*args, output),
+        Command::Inspect(args) => commands::inspect::run(&args, output),
+        Command::Validate(args) => commands::validate::run(&args, output),
+        Command::Schema(command) => commands::schema::run(command, output),
+        Command::Explain(args) => commands::explain::run(&args, output),
         Command::Formats => commands::formats::run(output),
         Command::Completions { shell } => commands::shell::completions(shell),
         Command::Man => commands::shell::man(),

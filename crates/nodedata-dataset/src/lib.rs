@@ -4,8 +4,10 @@
 mod canonical;
 mod card;
 mod cut;
+mod deep;
 mod digest;
 mod encode;
+mod explain;
 mod finish;
 mod folders;
 mod hugging_face;
@@ -15,16 +17,21 @@ mod logical_hash;
 mod manifest;
 mod properties;
 mod provenance;
+mod read;
 mod shard;
 mod staging;
 mod stats;
 mod table;
+mod verify;
 mod writer;
 
 pub use canonical::canonical_json;
 pub use digest::{Digests, b3_of};
+pub use explain::{Explanation, OriginRange, Question, explain};
 pub use ledger::{DamageEntry, Ledger, Report, StreamLedger};
 pub use manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry};
+pub use read::{Dataset, EpisodeEntry, OriginEntry};
+pub use verify::{Finding, Validation, validate};
 pub use writer::{
     CheckedRows, DatasetWriter, DecodedPart, EncodeHalf, Encoded, FileHalf, RunFacts, SourceFacts,
     WriterOptions, created_by,

@@ -106,7 +106,8 @@ fn sniff_depth(bytes: &[u8]) -> Option<Encoding> {
     let n_pixels = u64::from(columns) * u64::from(rows);
     let n_coded = (payload.len() - 8) as u64;
     // A pixel costs at most 6 nibbles, and runs at most 12 more; no frame is shorter than one word.
-    let plausible = bytes[..4] == [0; 4] && n_coded >= 4 && n_coded.is_multiple_of(4) && n_coded <= 9 * n_pixels + 8;
+    let plausible =
+        bytes[..4] == [0; 4] && n_coded >= 4 && n_coded.is_multiple_of(4) && n_coded <= 9 * n_pixels + 8;
     plausible.then_some(Encoding::CompressedDepthRvl)
 }
 

@@ -5,10 +5,12 @@ mod damage;
 mod inputs;
 mod open;
 mod progress;
+mod scan;
 mod splits;
 mod window;
 
 pub use convert::{ConvertOptions, Converted, OnError, convert};
 pub use open::{OpenedSource, open_source};
 pub use progress::{Progress, Silent};
+pub use scan::{Inspection, StreamInspection, check_schema, infer_schema, inspect};
 pub use splits::{SplitPlan, parse_splits};

@@ -1,0 +1,65 @@
+use nodedata_core::Result;
+use nodedata_dataset::{Explanation, Question, explain};
+
+use crate::{
+    Outcome,
+    args::{ExplainArgs, Output},
+    human, message,
+};
+
+/// Ranges printed for people; JSON has them all.
+const RANGES_SHOWN: usize = 12;
+
+/// `node-data explain`.
+pub(crate) fn run(args: &ExplainArgs, output: Output) -> Result<Outcome> {
+    let question = Question { row: args.row, episode: args.episode, stream: args.stream.clone() };
+    let all = explain(&args.target, &question)?;
+    let text = match output {
+        Output::Json => {
+            let mut text = serde_json::to_string(&all).map_err(std::io::Error::from)?;
+            text.push('\n');
+            text
+        }
+        Output::Text => all.iter().map(told).collect::<Vec<_>>().join("\n"),
+    };
+    message::to_stdout(&text)?;
+    Ok(Outcome::Complete)
+}
+
+fn told(it: &Explanation) -> String {
+    let (first, n_rows) = it.rows;
+    let rows =
+        if n_rows == 1 { format!("{first}") } else { format!("{first} to {}", first + n_rows.max(1) - 1) };
+    let mut text = format!(
+        "shard       {} ({})\nstream      {}\nrows        {rows}\nblake3      {}\nprovenance  {}\nrecipe      {}\nmade by     {}\n",
+        it.shard, it.split, it.stream, it.b3, it.provenance, it.recipe, it.made_by,
+    );
+    for input in &it.inputs {
+        text.push_str(&format!(
+            "input       {} ({}, blake3 {})\n",
+            input.path,
+            human::bytes(input.bytes),
+            input.b3
+        ));
+    }
+    for range in it.origins.iter().take(RANGES_SHOWN) {
+        let (start, end) = range.bytes;
+        let (first, last) = range.records;
+        let records = if last - first == 1 {
+            format!("record {first}")
+        } else {
+            format!("records {first} to {}", last.saturating_sub(1))
+        };
+        text.push_str(&format!(
+            "origin      row {}: {}, bytes {start}..{end}, {records} of topic {} there\n",
+            range.row, range.source, it.stream
+        ));
+    }
+    if it.origins.len() > RANGES_SHOWN {
+        text.push_str(&format!(
+            "            and {} more ranges: `--row N` asks for one row, `--format json` lists all\n",
+            it.origins.len() - RANGES_SHOWN
+        ));
+    }
+    text
+}

@@ -1,0 +1,205 @@
+use std::collections::BTreeMap;
+
+use arrow_array::{ArrayRef, RecordBatch, cast::AsArray, types::Int64Type};
+use nodedata_core::{Error, ErrorKind, Result, Storage, StreamId, StreamSchema};
+use nodedata_media::Encoding;
+use nodedata_schema::{RowPlace, Schema, SchemaCheck, Violations};
+use rayon::prelude::*;
+
+use crate::{
+    logical_hash::{FieldHasher, episode_hash},
+    manifest::ShardEntry,
+    read::{Dataset, corrupt_rows},
+    verify::{Validation, chain},
+};
+
+/// Frames that cannot be decoded are named up to this number per column.
+const FRAMES_NAMED: usize = 10;
+
+/// Reads every row: content hashes against the index, values against the schema, frames by decoding them.
+pub(crate) fn check_rows(
+    dataset: &Dataset,
+    schema: Option<&Schema>,
+    streams: &BTreeMap<String, StreamSchema>,
+    found: &mut Validation,
+) {
+    let expected = match expected_contents(dataset) {
+        Ok(expected) => expected,
+        Err(err) => {
+            found.add("unreadable-index", "index/episodes.parquet", chain(&err), "");
+            return;
+        }
+    };
+    let all: Vec<(&String, &StreamSchema)> = streams.iter().collect();
+    let checked: Vec<_> =
+        all.par_iter().map(|(name, stream)| StreamWalk::new(dataset, stream, schema).walk(name)).collect();
+    for ((name, _), result) in all.iter().zip(checked) {
+        match result {
+            Ok(walked) => report(name, walked, &expected, found),
+            Err(err) => {
+                found.add("unreadable-rows", err.locus().to_string(), chain(&err), "restore the shard")
+            }
+        }
+    }
+}
+
+type Contents = BTreeMap<(String, u64), Vec<u8>>;
+
+fn expected_contents(dataset: &Dataset) -> Result<Contents> {
+    let mut contents = Contents::new();
+    for entry in dataset.episodes()? {
+        if let (Some(stream), Some(content)) = (entry.stream, entry.content) {
+            contents.insert((stream, entry.episode), content);
+        }
+    }
+    Ok(contents)
+}
+
+fn report(name: &str, walked: Walked, expected: &Contents, found: &mut Validation) {
+    const RESTORE: &str = "restore the dataset from a copy, or convert the source again";
+    found.frames += walked.n_frames;
+    for (episode, hash) in &walked.contents {
+        if expected.get(&(name.to_owned(), *episode)).map(Vec::as_slice) != Some(hash.as_slice()) {
+            let message =
+                format!("the rows of episode {episode} have another content hash than the index says");
+            found.add("content-mismatch", format!("topic {name}"), message, RESTORE);
+        }
+    }
+    for violation in walked.violations.iter() {
+        let hint = "change schema.json, or convert the source again";
+        found.add("schema-violation", format!("topic {name}"), violation.to_string(), hint);
+    }
+    for (at, message) in walked.bad_frames {
+        found.add(
+            "undecodable-frame",
+            at,
+            message,
+            "look at the frame in the source; it was kept byte for byte",
+        );
+    }
+}
+
+#[derive(Default)]
+struct Walked {
+    contents: Vec<(u64, [u8; 32])>,
+    violations: Violations,
+    bad_frames: Vec<(String, String)>,
+    n_bad_frames: usize,
+    n_frames: u64,
+}
+
+/// One pass over the shards of a stream.
+struct StreamWalk<'a> {
+    dataset: &'a Dataset,
+    stream: &'a StreamSchema,
+    check: SchemaCheck,
+    hashers: Vec<FieldHasher>,
+    /// The episode being read, and how many of its rows came.
+    current: Option<(u64, u64)>,
+    walked: Walked,
+}
+
+impl<'a> StreamWalk<'a> {
+    fn new(dataset: &'a Dataset, stream: &'a StreamSchema, schema: Option<&Schema>) -> Self {
+        let streams = std::slice::from_ref(stream);
+        // A schema that speaks of other streams as well is a matter of the footers, which were checked.
+        let check = schema.and_then(|it| SchemaCheck::new(&only(it, stream), streams).ok());
+        let check = check.unwrap_or_else(|| SchemaCheck::undeclared(streams));
+        Self { dataset, stream, check, hashers: Vec::new(), current: None, walked: Walked::default() }
+    }
+
+    fn walk(mut self, name: &str) -> Result<Walked> {
+        for shard in self.dataset.manifest.shards.iter().filter(|it| it.stream == name) {
+            let mut row = 0;
+            for batch in self.dataset.shard(shard)? {
+                let batch = batch.map_err(|err| corrupt_rows(&shard.path, err))?;
+                self.batch(shard, &batch, row)?;
+                row += batch.num_rows() as u64;
+            }
+        }
+        self.end_episode();
+        Ok(self.walked)
+    }
+
+    /// Takes a batch apart into its episodes.
+    fn batch(&mut self, shard: &ShardEntry, batch: &RecordBatch, first_row: u64) -> Result<()> {
+        let episodes = batch
+            .column(0)
+            .as_primitive_opt::<Int64Type>()
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "the first column is not `episode_index`"))?;
+        let columns: Vec<usize> = (1..batch.num_columns()).collect();
+        let rows = batch.project(&columns).map_err(|err| corrupt_rows(&shard.path, err))?;
+        let mut start = 0;
+        while start < rows.num_rows() {
+            let episode = episodes.value(start);
+            let n_rows = episodes.values()[start..].iter().take_while(|it| **it == episode).count();
+            self.rows(shard, episode as u64, rows.slice(start, n_rows), first_row + start as u64);
+            start += n_rows;
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, shard: &ShardEntry, episode: u64, rows: RecordBatch, row: u64) {
+        if self.current.map(|(it, _)| it) != Some(episode) {
+            self.end_episode();
+            self.hashers = self.stream.features.iter().map(FieldHasher::new).collect();
+            self.current = Some((episode, 0));
+        }
+        for (hasher, column) in self.hashers.iter_mut().zip(rows.columns()) {
+            hasher.update(column.as_ref());
+        }
+        for (feature, column) in self.stream.features.iter().zip(rows.columns()) {
+            if feature.storage == Storage::EncodedMedia {
+                self.frames(shard, &feature.name, column, row);
+            }
+        }
+        if let Some((_, n_rows)) = &mut self.current {
+            let place = RowPlace { episode, first_row: *n_rows };
+            *n_rows += rows.num_rows() as u64;
+            if let Err(broken) = self.check.rows(StreamId(0), rows, &[], place) {
+                self.walked.violations.merge(broken);
+            }
+        }
+    }
+
+    /// Decodes every JPEG and PNG; other codings have no decoder in this build and are passed over.
+    fn frames(&mut self, shard: &ShardEntry, feature: &str, column: &ArrayRef, first_row: u64) {
+        let Some(bytes) = column.as_struct_opt().and_then(|it| it.column(0).as_binary_opt::<i32>()) else {
+            return;
+        };
+        for (idx, frame) in bytes.iter().enumerate() {
+            let Some(frame) = frame else { continue };
+            if !matches!(nodedata_media::sniff(frame), Some(Encoding::Jpeg | Encoding::Png)) {
+                continue;
+            }
+            match nodedata_media::decode_image(frame) {
+                Ok(_) => self.walked.n_frames += 1,
+                Err(err) => {
+                    self.walked.n_bad_frames += 1;
+                    if self.walked.n_bad_frames <= FRAMES_NAMED {
+                        let at =
+                            format!("{}, row {}, feature `{feature}`", shard.path, first_row + idx as u64);
+                        self.walked.bad_frames.push((at, chain(&err)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn end_episode(&mut self) {
+        let Some((episode, _)) = self.current.take() else { return };
+        let names = self.stream.features.iter().map(|it| it.name.as_str());
+        let hashes: Vec<_> = names.zip(self.hashers.drain(..).map(FieldHasher::finish)).collect();
+        self.walked.contents.push((episode, episode_hash(&hashes)));
+    }
+}
+
+/// The part of a schema that speaks of one stream.
+fn only(schema: &Schema, stream: &StreamSchema) -> Schema {
+    let mut part = schema.clone();
+    part.streams.retain(|name, _| **name == *stream.name);
+    if *stream.name != *nodedata_schema::STEPS {
+        part.fields = Default::default();
+    }
+    part
+}

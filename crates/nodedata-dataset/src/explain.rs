@@ -1,0 +1,177 @@
+use std::path::Path;
+
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use serde::Serialize;
+
+use crate::{
+    manifest::{InputEntry, ShardEntry},
+    read::{Dataset, OriginEntry},
+};
+
+/// What the user wants explained.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// A row, counted in the shard when a shard is named, else in the rows of an episode and stream.
+    pub row: Option<u64>,
+    /// An episode, by position.
+    pub episode: Option<u64>,
+    /// A stream, by name.
+    pub stream: Option<String>,
+}
+
+/// Where rows come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The shard that holds the rows.
+    pub shard: String,
+    /// Its stream: the topic.
+    pub stream: String,
+    /// Its split.
+    pub split: String,
+    /// First row in the shard, and how many rows are explained.
+    pub rows: (u64, u64),
+    /// Hashes of the shard.
+    pub b3: String,
+    /// Hash of the statement that proves the shard's origin.
+    pub provenance: String,
+    /// The recipe of the dataset.
+    pub recipe: String,
+    /// Tool that made it.
+    pub made_by: String,
+    /// Byte ranges of the input, in row order.
+    pub origins: Vec<OriginRange>,
+    /// The input files concerned.
+    pub inputs: Vec<InputEntry>,
+}
+
+/// Rows and the bytes of the input that they come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OriginRange {
+    /// First row in the shard.
+    pub row: u64,
+    /// Rows.
+    pub n_rows: u64,
+    /// Input file, relative to SRC.
+    pub source: String,
+    /// First byte, and one past the last. A chunk of a log holds records of other topics as well.
+    pub bytes: (u64, u64),
+    /// Which of the records of this stream in that range, counted from 0.
+    pub records: (u64, u64),
+}
+
+/// Walks rows of a dataset, or of one shard of it, back to the bytes of the input.
+///
+/// # Errors
+/// `Config` when the question names something that is not there; `Io` or `Corrupt` when the dataset
+/// cannot be read.
+pub fn explain(target: &Path, question: &Question) -> Result<Vec<Explanation>> {
+    let (dataset, shard) = if target.is_dir() {
+        (Dataset::open(target)?, None)
+    } else {
+        let (dataset, path) = Dataset::of_file(target)?;
+        (dataset, Some(path))
+    };
+    let origins = dataset.origins()?;
+    let places = match &shard {
+        Some(path) => vec![in_shard(&dataset, path, question)?],
+        None => in_dataset(&dataset, question)?,
+    };
+    Ok(places.into_iter().map(|place| explanation(&dataset, &origins, place)).collect())
+}
+
+/// Rows of one shard.
+struct Place {
+    shard: usize,
+    row: u64,
+    n_rows: u64,
+}
+
+fn in_shard(dataset: &Dataset, path: &str, question: &Question) -> Result<Place> {
+    let found = dataset.manifest.shards.iter().enumerate().find(|(_, it)| it.path == path);
+    let (idx, shard) = found.ok_or_else(|| {
+        Error::new(ErrorKind::Config, "the manifest knows no such shard").at(Locus::path(path))
+    })?;
+    match question.row {
+        None => Ok(Place { shard: idx, row: 0, n_rows: shard.rows }),
+        Some(row) if row < shard.rows => Ok(Place { shard: idx, row, n_rows: 1 }),
+        Some(row) => Err(no_such_row(row, shard.rows, path)),
+    }
+}
+
+fn in_dataset(dataset: &Dataset, question: &Question) -> Result<Vec<Place>> {
+    let stream = question.stream.as_deref();
+    if let Some(name) = stream
+        && !dataset.manifest.streams.iter().any(|it| it.name == name)
+    {
+        let names: Vec<&str> = dataset.manifest.streams.iter().map(|it| it.name.as_str()).collect();
+        return Err(Error::new(ErrorKind::Config, format!("the dataset has no stream `{name}`"))
+            .with_hint(format!("it has: {}", names.join(", "))));
+    }
+    if question.row.is_some() && (stream.is_none() || question.episode.is_none()) {
+        return Err(Error::new(ErrorKind::Config, "a row of a dataset needs its episode and its stream")
+            .with_hint("add `--episode N --stream NAME`, or name a shard instead of the dataset"));
+    }
+    let mut entries = dataset.episodes()?;
+    entries.retain(|it| {
+        it.stream.is_some()
+            && stream.is_none_or(|name| it.stream.as_deref() == Some(name))
+            && question.episode.is_none_or(|episode| it.episode == episode)
+    });
+    let Some(row) = question.row else {
+        return Ok(entries
+            .iter()
+            .map(|it| Place { shard: it.shard, row: it.row, n_rows: it.n_rows })
+            .collect());
+    };
+    let mut before = 0;
+    for entry in &entries {
+        if row < before + entry.n_rows {
+            return Ok(vec![Place { shard: entry.shard, row: entry.row + row - before, n_rows: 1 }]);
+        }
+        before += entry.n_rows;
+    }
+    Err(no_such_row(row, before, "the episode"))
+}
+
+fn no_such_row(row: u64, n_rows: u64, at: &str) -> Error {
+    Error::new(ErrorKind::Config, format!("there is no row {row}: rows count from 0 and there are {n_rows}"))
+        .at(Locus::path(at))
+}
+
+fn explanation(dataset: &Dataset, origins: &[OriginEntry], place: Place) -> Explanation {
+    let manifest = &dataset.manifest;
+    let shard: &ShardEntry = &manifest.shards[place.shard];
+    let end = place.row + place.n_rows;
+    let ranges: Vec<OriginRange> = origins
+        .iter()
+        .filter(|it| it.shard == place.shard && it.row < end && place.row < it.row + it.n_rows)
+        .map(|it| {
+            let (first, last) = (it.row.max(place.row), (it.row + it.n_rows).min(end));
+            OriginRange {
+                row: first,
+                n_rows: last - first,
+                source: it.source.clone(),
+                bytes: (it.byte_start, it.byte_end),
+                records: (first - it.row, last - it.row),
+            }
+        })
+        .collect();
+    let inputs = manifest
+        .inputs
+        .iter()
+        .filter(|input| ranges.iter().any(|it| it.source == input.path))
+        .cloned()
+        .collect();
+    Explanation {
+        shard: shard.path.clone(),
+        stream: shard.stream.clone(),
+        split: shard.split.clone(),
+        rows: (place.row, place.n_rows),
+        b3: shard.b3.clone(),
+        provenance: shard.provenance.clone(),
+        recipe: manifest.recipe.clone(),
+        made_by: manifest.created_by.get("tool").cloned().unwrap_or_default(),
+        origins: ranges,
+        inputs,
+    }
+}

@@ -1,0 +1,301 @@
+//! The logical content hash `nd-logical/1`: one BLAKE3 hash per (episode, feature) that says what the rows
+//! hold, however they are encoded, batched or sharded. Dictionaries are decoded, `List` and `LargeList` are
+//! the same, and what lies below a null does not count.
+//!
+//! # Bytes
+//!
+//! Numbers are unsigned 64 bit, little endian. The items of level 0 are the rows; the items of level `i+1`
+//! are what the valid items of level `i` hold, along dimension `i` of the feature's shape; those of the last
+//! level are the values. A feature of `n` dimensions has `n + 1` levels; media have level 0 only. The hash is
+//! BLAKE3 in key-derivation mode with context `nodedata logical v1` over
+//!
+//! 1. the length of the name in bytes, the name;
+//! 2. the length of the type in bytes, the type: `bool i8 i16 i32 i64 u8 u16 u32 u64 f16 f32 f64 str bytes`
+//!    and, unless a scalar, the shape at one step: `f32[7]`, `f64[?,3]`. Media are `bytes` as they are
+//!    stored, whatever they decode to;
+//! 3. for each level: how many items it has; how many of them are null; BLAKE3 of their positions among the
+//!    items of the level;
+//! 4. for each variable dimension: BLAKE3 of the lengths of the valid lists;
+//! 5. how many values are valid; BLAKE3 of them: numbers little endian as they are (so each NaN and both
+//!    zeros are themselves), bools as one byte, text and bytes as length and bytes.
+//!
+//! The hash of an episode in a stream is BLAKE3 in key-derivation mode with context
+//! `nodedata logical v1 episode` over the number of features and, in byte order of their names, the length
+//! of the name, the name and the feature's hash.
+
+use arrow_array::{Array, cast::AsArray};
+use arrow_buffer::NullBuffer;
+use blake3::Hasher;
+use nodedata_core::{DType, Dim, Feature, Nested, NestedDim, NestedItems, Storage};
+
+use crate::stats::leaf_values::{bools, for_each_bytes};
+
+const FIELD_CONTEXT: &str = "nodedata logical v1";
+const EPISODE_CONTEXT: &str = "nodedata logical v1 episode";
+
+/// Small pieces are gathered up to this many bytes, because the hash is slow on short calls.
+const STAGE_BYTES: usize = 16 << 10;
+
+// Values are hashed as they lie in memory.
+const _: () = assert!(cfg!(target_endian = "little"), "the logical hash needs a little-endian machine");
+
+/// Hashes one feature of one episode, batch by batch.
+#[derive(Debug, Clone)]
+pub(crate) struct FieldHasher {
+    name: String,
+    dtype: DType,
+    shape: Vec<Dim>,
+    levels: Vec<LevelHash>,
+    n_values: u64,
+    values: Hasher,
+    stage: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct LevelHash {
+    n_items: u64,
+    n_nulls: u64,
+    /// Positions of nulls; made when the first is met, because most columns have none.
+    nulls: Option<Box<Hasher>>,
+    lengths: Option<Box<Hasher>>,
+}
+
+impl FieldHasher {
+    /// No rows yet.
+    pub(crate) fn new(feature: &Feature) -> Self {
+        let (dtype, shape) = match feature.storage {
+            Storage::Plain => (feature.dtype, feature.shape.clone()),
+            Storage::EncodedMedia | Storage::RawMedia => (DType::Bytes, Vec::new()),
+        };
+        let levels = vec![LevelHash::default(); shape.len() + 1];
+        let name = feature.name.clone();
+        Self { name, dtype, shape, levels, n_values: 0, values: Hasher::new(), stage: Vec::new() }
+    }
+
+    /// Takes in the next rows. How they are cut into batches does not change the hash.
+    ///
+    /// # Panics
+    /// When the column does not have the feature's type and rank.
+    pub(crate) fn update(&mut self, column: &dyn Array) {
+        let nested = Nested::of(column);
+        assert_eq!(nested.dims.len(), self.shape.len(), "the rank of feature {}", self.name);
+        for (idx, items) in nested.items.iter().enumerate() {
+            let level = &mut self.levels[idx];
+            level.nulls(items, &mut self.stage);
+            if self.shape.get(idx) == Some(&Dim::Variable) {
+                level.lengths(&nested.dims[idx], items, &mut self.stage);
+            }
+        }
+        let valid = nested.items.last().and_then(|it| it.valid.as_ref());
+        self.n_values += count(nested.values.len(), valid);
+        let values = nested.values.as_ref();
+        match self.dtype {
+            DType::String | DType::Bytes => {
+                let mut stage = Stage { hasher: &mut self.values, bytes: &mut self.stage };
+                for_each_bytes(values, |idx, value| {
+                    if valid.is_none_or(|it| it.is_valid(idx)) {
+                        stage.number(value.len());
+                        stage.push(value);
+                    }
+                });
+                stage.flush();
+            }
+            DType::Bool => update_valid(&mut self.values, &bools(values), 1, valid),
+            dtype => {
+                let width = dtype.byte_width().unwrap_or(1);
+                match values.as_any_dictionary_opt() {
+                    None => {
+                        let data = values.to_data();
+                        assert_eq!(*data.data_type(), dtype.arrow(), "the type of feature {}", self.name);
+                        let bytes =
+                            &data.buffers()[0].as_slice()[data.offset() * width..][..data.len() * width];
+                        update_valid(&mut self.values, bytes, width, valid);
+                    }
+                    Some(_) => update_valid(&mut self.values, &dictionary_bytes(values, dtype), width, valid),
+                }
+            }
+        }
+    }
+
+    /// The hash of all rows.
+    pub(crate) fn finish(self) -> [u8; 32] {
+        let mut record = Hasher::new_derive_key(FIELD_CONTEXT);
+        update_text(&mut record, &self.name);
+        update_text(&mut record, &canonical_type(self.dtype, &self.shape));
+        for level in &self.levels {
+            record.update(&level.n_items.to_le_bytes());
+            record.update(&level.n_nulls.to_le_bytes());
+            record.update(&digest(level.nulls.as_deref()));
+        }
+        for (level, dim) in self.levels.iter().zip(&self.shape) {
+            if *dim == Dim::Variable {
+                record.update(&digest(level.lengths.as_deref()));
+            }
+        }
+        record.update(&self.n_values.to_le_bytes());
+        record.update(self.values.finalize().as_bytes());
+        *record.finalize().as_bytes()
+    }
+}
+
+/// The hash of an episode in one stream, from the names and hashes of its features in any order.
+pub(crate) fn episode_hash(fields: &[(&str, [u8; 32])]) -> [u8; 32] {
+    let mut sorted: Vec<&(&str, [u8; 32])> = fields.iter().collect();
+    sorted.sort_unstable();
+    let mut record = Hasher::new_derive_key(EPISODE_CONTEXT);
+    record.update(&(sorted.len() as u64).to_le_bytes());
+    for (name, hash) in sorted {
+        update_text(&mut record, name);
+        record.update(hash);
+    }
+    *record.finalize().as_bytes()
+}
+
+/// The type as the hash spells it: `f32[7]`, `f64[?,3]`, `str`.
+fn canonical_type(dtype: DType, shape: &[Dim]) -> String {
+    let element = match dtype {
+        DType::Bool => "bool",
+        DType::Int8 => "i8",
+        DType::Int16 => "i16",
+        DType::Int32 => "i32",
+        DType::Int64 => "i64",
+        DType::UInt8 => "u8",
+        DType::UInt16 => "u16",
+        DType::UInt32 => "u32",
+        DType::UInt64 => "u64",
+        DType::Float16 => "f16",
+        DType::Float32 => "f32",
+        DType::Float64 => "f64",
+        DType::String => "str",
+        DType::Bytes => "bytes",
+    };
+    let dim = |it: &Dim| match it {
+        Dim::Fixed(n) => n.to_string(),
+        Dim::Variable => "?".to_owned(),
+    };
+    match shape {
+        [] => element.to_owned(),
+        shape => format!("{element}[{}]", shape.iter().map(dim).collect::<Vec<_>>().join(",")),
+    }
+}
+
+impl LevelHash {
+    fn nulls(&mut self, items: &NestedItems, stage: &mut Vec<u8>) {
+        let first = self.n_items;
+        self.n_items += count(items.n_items, items.reached.as_ref());
+        let Some(valid) = &items.valid else { return };
+        let hasher = self.nulls.get_or_insert_with(Box::default);
+        let mut stage = Stage { hasher, bytes: stage };
+        let mut position = first;
+        for idx in 0..items.n_items {
+            if !is_there(items.reached.as_ref(), idx) {
+                continue;
+            }
+            if valid.is_null(idx) {
+                self.n_nulls += 1;
+                stage.push(&position.to_le_bytes());
+            }
+            position += 1;
+        }
+        stage.flush();
+    }
+
+    fn lengths(&mut self, dim: &NestedDim, items: &NestedItems, stage: &mut Vec<u8>) {
+        let hasher = self.lengths.get_or_insert_with(Box::default);
+        let mut stage = Stage { hasher, bytes: stage };
+        for idx in (0..items.n_items).filter(|idx| is_there(items.valid.as_ref(), *idx)) {
+            stage.number(match dim {
+                NestedDim::Fixed(n) => *n,
+                NestedDim::List(offsets) => offsets.range(idx).len(),
+            });
+        }
+        stage.flush();
+    }
+}
+
+/// Gathers short pieces on their way to a hasher.
+struct Stage<'a> {
+    hasher: &'a mut Hasher,
+    bytes: &'a mut Vec<u8>,
+}
+
+impl Stage<'_> {
+    fn push(&mut self, piece: &[u8]) {
+        if self.bytes.len() + piece.len() > STAGE_BYTES {
+            self.flush();
+        }
+        if piece.len() > STAGE_BYTES {
+            self.hasher.update(piece);
+        } else {
+            self.bytes.extend_from_slice(piece);
+        }
+    }
+
+    fn number(&mut self, number: usize) {
+        self.push(&(number as u64).to_le_bytes());
+    }
+
+    fn flush(&mut self) {
+        self.hasher.update(self.bytes);
+        self.bytes.clear();
+    }
+}
+
+/// Hashes the values that are there, in runs.
+fn update_valid(hasher: &mut Hasher, bytes: &[u8], width: usize, valid: Option<&NullBuffer>) {
+    match valid {
+        None => {
+            hasher.update(bytes);
+        }
+        Some(valid) => {
+            for (start, end) in valid.valid_slices() {
+                hasher.update(&bytes[start * width..end * width]);
+            }
+        }
+    }
+}
+
+/// The values of a dictionary of numbers, decoded.
+fn dictionary_bytes(values: &dyn Array, dtype: DType) -> Vec<u8> {
+    use crate::stats::leaf_values::numbers;
+    use arrow_array::types::*;
+    macro_rules! decoded {
+        ($t:ty) => {
+            numbers::<$t>(values).iter().flat_map(|it| it.to_le_bytes()).collect()
+        };
+    }
+    match dtype {
+        DType::Int8 => decoded!(Int8Type),
+        DType::Int16 => decoded!(Int16Type),
+        DType::Int32 => decoded!(Int32Type),
+        DType::Int64 => decoded!(Int64Type),
+        DType::UInt8 => decoded!(UInt8Type),
+        DType::UInt16 => decoded!(UInt16Type),
+        DType::UInt32 => decoded!(UInt32Type),
+        DType::UInt64 => decoded!(UInt64Type),
+        DType::Float16 => decoded!(Float16Type),
+        DType::Float32 => decoded!(Float32Type),
+        DType::Float64 => decoded!(Float64Type),
+        DType::Bool | DType::String | DType::Bytes => Vec::new(),
+    }
+}
+
+fn is_there(mask: Option<&NullBuffer>, idx: usize) -> bool {
+    mask.is_none_or(|it| it.is_valid(idx))
+}
+
+fn count(n_items: usize, mask: Option<&NullBuffer>) -> u64 {
+    (n_items - mask.map_or(0, NullBuffer::null_count)) as u64
+}
+
+fn update_text(hasher: &mut Hasher, text: &str) {
+    hasher.update(&(text.len() as u64).to_le_bytes());
+    hasher.update(text.as_bytes());
+}
+
+fn digest(hasher: Option<&Hasher>) -> [u8; 32] {
+    *hasher.map_or_else(|| blake3::hash(&[]), Hasher::finalize).as_bytes()
+}
+
+#[cfg(test)]
+mod tests;

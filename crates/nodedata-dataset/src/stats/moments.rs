@@ -1,0 +1,217 @@
+use arrow_array::{ArrowPrimitiveType, types::*};
+use half::f16;
+
+/// A number of an Arrow column.
+pub(crate) trait Number: Copy + PartialOrd + std::fmt::Debug + Send + 'static {
+    /// Its Arrow type.
+    type Arrow: ArrowPrimitiveType<Native = Self>;
+    /// Greater than or equal to all finite values; what a minimum starts from.
+    const HIGHEST: Self;
+    /// Less than or equal to all finite values; what a maximum starts from.
+    const LOWEST: Self;
+    /// The nearest `f64`.
+    fn to_f64(self) -> f64;
+    /// Neither NaN nor infinite.
+    fn is_finite(self) -> bool;
+    /// Neither a number nor infinite.
+    fn is_nan(self) -> bool;
+    /// Exact for integers.
+    fn to_json(self) -> serde_json::Value;
+}
+
+macro_rules! integer {
+    ($($t:ty, $arrow:ty;)*) => {$(
+        impl Number for $t {
+            type Arrow = $arrow;
+            const HIGHEST: Self = Self::MAX;
+            const LOWEST: Self = Self::MIN;
+            #[inline]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            #[inline]
+            fn is_finite(self) -> bool {
+                true
+            }
+            #[inline]
+            fn is_nan(self) -> bool {
+                false
+            }
+            fn to_json(self) -> serde_json::Value {
+                self.into()
+            }
+        }
+    )*};
+}
+integer! {
+    i8, Int8Type; i16, Int16Type; i32, Int32Type; i64, Int64Type;
+    u8, UInt8Type; u16, UInt16Type; u32, UInt32Type; u64, UInt64Type;
+}
+
+macro_rules! float {
+    ($($t:ty, $arrow:ty, $to_f64:expr;)*) => {$(
+        impl Number for $t {
+            type Arrow = $arrow;
+            const HIGHEST: Self = Self::INFINITY;
+            const LOWEST: Self = Self::NEG_INFINITY;
+            #[inline]
+            fn to_f64(self) -> f64 {
+                $to_f64(self)
+            }
+            #[inline]
+            fn is_finite(self) -> bool {
+                self.is_finite()
+            }
+            #[inline]
+            fn is_nan(self) -> bool {
+                self.is_nan()
+            }
+            fn to_json(self) -> serde_json::Value {
+                // Both zeros are one.
+                (self.to_f64() + 0.0).into()
+            }
+        }
+    )*};
+}
+float! {
+    f16, Float16Type, f16::to_f64;
+    f32, Float32Type, f64::from;
+    f64, Float64Type, std::convert::identity;
+}
+
+/// Count, mean, sum of squared distances from it, and range of finite values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moments<T> {
+    pub(crate) count: u64,
+    pub(crate) mean: f64,
+    sum_squared: f64,
+    pub(crate) min: T,
+    pub(crate) max: T,
+}
+
+impl<T: Number> Moments<T> {
+    pub(crate) const EMPTY: Self =
+        Self { count: 0, mean: 0.0, sum_squared: 0.0, min: T::HIGHEST, max: T::LOWEST };
+
+    /// Standard deviation of the population.
+    pub(crate) fn std(&self) -> f64 {
+        (self.sum_squared / self.count as f64).sqrt()
+    }
+
+    /// Joins the moments of other values (Chan, Golub and LeVeque), without the cancellation of plain sums.
+    pub(crate) fn join(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        let (mine, theirs) = (self.count as f64, other.count as f64);
+        let all = mine + theirs;
+        let apart = other.mean - self.mean;
+        self.mean += apart * (theirs / all);
+        self.sum_squared += other.sum_squared + apart * apart * (mine * theirs / all);
+        self.count += other.count;
+        self.min = if other.min < self.min { other.min } else { self.min };
+        self.max = if other.max > self.max { other.max } else { self.max };
+    }
+}
+
+/// Sums of one block of rows, side by side for every position in a group of rows, so that the loop over
+/// them runs in vector registers and in an order that does not depend on how rows arrive.
+#[derive(Debug, Clone)]
+pub(crate) struct Lanes<T> {
+    /// Near the mean: what is summed is the distance from it.
+    shift: Vec<f64>,
+    sum: Vec<f64>,
+    sum_squared: Vec<f64>,
+    count: Vec<u64>,
+    min: Vec<T>,
+    max: Vec<T>,
+}
+
+impl<T: Number> Lanes<T> {
+    pub(crate) fn new(n_lanes: usize) -> Self {
+        Self {
+            shift: vec![0.0; n_lanes],
+            sum: vec![0.0; n_lanes],
+            sum_squared: vec![0.0; n_lanes],
+            count: vec![0; n_lanes],
+            min: vec![T::HIGHEST; n_lanes],
+            max: vec![T::LOWEST; n_lanes],
+        }
+    }
+
+    pub(crate) fn n_lanes(&self) -> usize {
+        self.shift.len()
+    }
+
+    /// Starts a block: `shift(lane)` is what is expected there.
+    pub(crate) fn start(&mut self, shift: impl Fn(usize) -> f64) {
+        for lane in 0..self.n_lanes() {
+            self.shift[lane] = shift(lane);
+            self.sum[lane] = 0.0;
+            self.sum_squared[lane] = 0.0;
+            self.count[lane] = 0;
+            self.min[lane] = T::HIGHEST;
+            self.max[lane] = T::LOWEST;
+        }
+    }
+
+    /// Adds a finite value.
+    #[inline]
+    pub(crate) fn add(&mut self, lane: usize, value: T) {
+        let distance = value.to_f64() - self.shift[lane];
+        self.sum[lane] += distance;
+        self.sum_squared[lane] += distance * distance;
+        self.count[lane] += 1;
+        self.min[lane] = if value < self.min[lane] { value } else { self.min[lane] };
+        self.max[lane] = if value > self.max[lane] { value } else { self.max[lane] };
+    }
+
+    /// Adds whole groups of finite values, as [`Self::add`] would one by one.
+    pub(crate) fn add_groups(&mut self, values: &[T]) {
+        let Self { shift, sum, sum_squared, count, min, max } = self;
+        let n_groups = (values.len() / shift.len()) as u64;
+        add_groups(values, shift, sum, sum_squared, min, max);
+        count.iter_mut().for_each(|it| *it += n_groups);
+    }
+
+    /// What one lane holds.
+    pub(crate) fn moments(&self, lane: usize) -> Moments<T> {
+        let count = self.count[lane];
+        if count == 0 {
+            return Moments::EMPTY;
+        }
+        let mean_distance = self.sum[lane] / count as f64;
+        Moments {
+            count,
+            mean: self.shift[lane] + mean_distance,
+            // Rounding may leave a little less than nothing.
+            sum_squared: (self.sum_squared[lane] - self.sum[lane] * mean_distance).max(0.0),
+            min: self.min[lane],
+            max: self.max[lane],
+        }
+    }
+}
+
+/// A function of its own so that the compiler knows the slices do not overlap.
+#[inline(never)]
+fn add_groups<T: Number>(
+    values: &[T],
+    shift: &[f64],
+    sum: &mut [f64],
+    sum_squared: &mut [f64],
+    min: &mut [T],
+    max: &mut [T],
+) {
+    let n = shift.len();
+    let (sum, sum_squared, min, max) = (&mut sum[..n], &mut sum_squared[..n], &mut min[..n], &mut max[..n]);
+    for group in values.chunks_exact(n) {
+        for lane in 0..n {
+            let value = group[lane];
+            let distance = value.to_f64() - shift[lane];
+            sum[lane] += distance;
+            sum_squared[lane] += distance * distance;
+            min[lane] = if value < min[lane] { value } else { min[lane] };
+            max[lane] = if value > max[lane] { value } else { max[lane] };
+        }
+    }
+}

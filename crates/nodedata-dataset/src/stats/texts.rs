@@ -1,0 +1,72 @@
+use std::collections::BTreeMap;
+
+use arrow_array::Array;
+use arrow_buffer::NullBuffer;
+
+use super::leaf_values::for_each_bytes;
+
+/// More distinct texts than this are only known to be many.
+const DISTINCT_MAX: usize = 64;
+/// Texts longer than this are not listed.
+const LISTED_BYTES_MAX: usize = 256;
+
+/// Measures text or bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Texts {
+    pub(crate) count: u64,
+    pub(crate) total_bytes: u64,
+    /// Shortest and longest, in bytes.
+    pub(crate) lengths: Option<(u64, u64)>,
+    /// How often each text occurs; `None` for bytes, and once there are too many or too long ones.
+    pub(crate) distinct: Option<BTreeMap<String, u64>>,
+}
+
+impl Texts {
+    /// Nothing yet. Bytes are not listed.
+    pub(crate) fn new(is_text: bool) -> Self {
+        Self { count: 0, total_bytes: 0, lengths: None, distinct: is_text.then(BTreeMap::new) }
+    }
+
+    pub(crate) fn update(&mut self, values: &dyn Array, valid: Option<&NullBuffer>) {
+        // Robot text repeats: a run of one text is looked up once.
+        let mut run: (&[u8], u64) = (&[], 0);
+        for_each_bytes(values, |idx, value| {
+            if valid.is_some_and(|it| it.is_null(idx)) {
+                return;
+            }
+            let n_bytes = value.len() as u64;
+            self.count += 1;
+            self.total_bytes += n_bytes;
+            self.lengths = Some(match self.lengths {
+                None => (n_bytes, n_bytes),
+                Some((min, max)) => (min.min(n_bytes), max.max(n_bytes)),
+            });
+            if self.distinct.is_none() {
+                return;
+            }
+            if run.0 == value {
+                run.1 += 1;
+            } else {
+                note(&mut self.distinct, run);
+                run = (value, 1);
+            }
+        });
+        note(&mut self.distinct, run);
+    }
+}
+
+fn note(distinct: &mut Option<BTreeMap<String, u64>>, (value, n): (&[u8], u64)) {
+    let Some(counts) = distinct else { return };
+    if n == 0 {
+        return;
+    }
+    // Arrow text is UTF-8.
+    let text = String::from_utf8_lossy(value);
+    if let Some(count) = counts.get_mut(&*text) {
+        *count += n;
+    } else if counts.len() < DISTINCT_MAX && value.len() <= LISTED_BYTES_MAX {
+        counts.insert(text.into_owned(), n);
+    } else {
+        *distinct = None;
+    }
+}

@@ -1,0 +1,297 @@
+use std::{collections::BTreeMap, fs, io::Read, path::Path};
+
+use nodedata_core::{Result, StreamSchema};
+use nodedata_schema::Schema;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::{
+    canonical::canonical_json,
+    deep,
+    digest::{Hashers, b3_of},
+    manifest::{FileEntry, ShardEntry},
+    read::Dataset,
+};
+
+/// One thing that is wrong with a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Stable short name, such as `hash-mismatch`.
+    pub code: &'static str,
+    /// What was found, and what was expected.
+    pub message: String,
+    /// The file, and where in it.
+    pub at: String,
+    /// What to do next.
+    pub hint: &'static str,
+}
+
+/// What a validation looked at, and what it found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Validation {
+    /// Files whose hashes were compared.
+    pub files: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Rows the footers count; with `deep`, every one of them was read.
+    pub rows: u64,
+    /// Encoded frames decoded; 0 without `deep`.
+    pub frames: u64,
+    /// Whether every row was read.
+    pub deep: bool,
+    /// Everything wrong, in the order of the manifest.
+    pub findings: Vec<Finding>,
+}
+
+const RESTORE: &str = "restore the file from a copy, or convert the source again with `--overwrite`";
+
+/// Checks a dataset against its manifest: files, hashes, ledger, provenance, schema of every shard's
+/// footer. With `deep` every row is read as well: content hashes, declared limits, and every JPEG and PNG
+/// frame is decoded.
+///
+/// # Errors
+/// `Io` or `Corrupt` when the manifest itself cannot be read. Everything else is a finding.
+pub fn validate(root: &Path, deep: bool) -> Result<Validation> {
+    let dataset = Dataset::open(root)?;
+    let mut found = Validation { deep, ..Validation::default() };
+    check_files(&dataset, &mut found);
+    check_strangers(&dataset, &mut found);
+    check_ledger(&dataset, &mut found);
+    check_provenance(&dataset, &mut found);
+    let schema = read_schema(&dataset, &mut found);
+    let streams = check_footers(&dataset, schema.as_ref(), &mut found);
+    check_index(&dataset, &mut found);
+    // Rows of a file whose bytes are not the published ones prove nothing.
+    if deep && found.findings.iter().all(|it| !matches!(it.code, "hash-mismatch" | "missing-file")) {
+        deep::check_rows(&dataset, schema.as_ref(), &streams, &mut found);
+    }
+    Ok(found)
+}
+
+impl Validation {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        code: &'static str,
+        at: impl Into<String>,
+        message: String,
+        hint: &'static str,
+    ) {
+        self.findings.push(Finding { code, message, at: at.into(), hint });
+    }
+}
+
+fn check_files(dataset: &Dataset, found: &mut Validation) {
+    let files = dataset.manifest.files();
+    let checked: Vec<_> = files.par_iter().map(|it| check_file(&dataset.root, it)).collect();
+    for (entry, finding) in files.iter().zip(checked) {
+        found.files += 1;
+        found.bytes += entry.bytes;
+        found.findings.extend(finding);
+    }
+}
+
+fn check_file(root: &Path, entry: &FileEntry) -> Option<Finding> {
+    let finding = |code, message| Some(Finding { code, message, at: entry.path.clone(), hint: RESTORE });
+    #[expect(clippy::disallowed_methods, reason = "a file of a dataset, not an input")]
+    let mut file = match fs::File::open(root.join(&entry.path)) {
+        Ok(file) => file,
+        Err(err) => return finding("missing-file", format!("the manifest names it, but: {err}")),
+    };
+    let mut hashers = Hashers::default();
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => break,
+            Ok(n) => hashers.update(&piece[..n]),
+            Err(err) => return finding("unreadable-file", format!("reading failed: {err}")),
+        }
+    }
+    let digests = hashers.finish();
+    if digests.bytes != entry.bytes {
+        let message = format!("{} bytes, but the manifest says {}", digests.bytes, entry.bytes);
+        return finding("hash-mismatch", message);
+    }
+    if digests.b3 != entry.b3 || digests.sha256 != entry.sha256 {
+        let message = format!("BLAKE3 {}…, but the manifest says {}…", &digests.b3[..16], short(&entry.b3));
+        return finding("hash-mismatch", message);
+    }
+    None
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..16).unwrap_or(hash)
+}
+
+/// Shards that lie in the dataset's folders but that the manifest does not know.
+fn check_strangers(dataset: &Dataset, found: &mut Validation) {
+    let known: std::collections::BTreeSet<String> =
+        dataset.manifest.files().into_iter().map(|it| it.path).collect();
+    for folder in ["data", "streams", "index"] {
+        let mut pending = vec![dataset.root.join(folder)];
+        while let Some(at) = pending.pop() {
+            let Ok(entries) = fs::read_dir(&at) else { continue };
+            for path in entries.flatten().map(|it| it.path()) {
+                if path.is_dir() {
+                    pending.push(path);
+                } else if let Ok(inside) = path.strip_prefix(&dataset.root) {
+                    let inside = inside.display().to_string();
+                    if inside.ends_with(".parquet") && !known.contains(&inside) {
+                        let message = "the manifest does not know this shard".to_owned();
+                        found.add("stray-shard", inside, message, "remove it, or move it out of the dataset");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn check_ledger(dataset: &Dataset, found: &mut Validation) {
+    let manifest = &dataset.manifest;
+    let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
+    for shard in &manifest.shards {
+        *rows.entry(&shard.stream).or_default() += shard.rows;
+    }
+    for (stream, ledger) in &manifest.ledger {
+        let in_shards = rows.get(stream.as_str()).copied().unwrap_or(0);
+        if !ledger.balances() || ledger.written != in_shards {
+            let dropped: u64 = ledger.dropped.values().sum();
+            let message = format!(
+                "stream `{stream}`: {} read, {} written, {dropped} dropped, {in_shards} in the shards",
+                ledger.read, ledger.written
+            );
+            found.add("ledger-unbalanced", "manifest.json", message, RESTORE);
+        }
+    }
+}
+
+/// Each shard's statement must name the shard's own bytes, and hash to what the manifest says.
+fn check_provenance(dataset: &Dataset, found: &mut Validation) {
+    let path = &dataset.manifest.provenance.path;
+    let Ok(text) = fs::read_to_string(dataset.root.join(path)) else { return };
+    let mut hashes = Vec::new();
+    let mut lines = text.lines();
+    for shard in &dataset.manifest.shards {
+        let hash = lines.next().and_then(|line| statement_hash(line, shard));
+        if hash.as_deref() != Some(shard.provenance.as_str()) {
+            let message = format!("the statement for `{}` does not prove this shard", shard.path);
+            found.add("provenance-mismatch", path.as_str(), message, RESTORE);
+        }
+        hashes.push(serde_json::Value::from(shard.provenance.as_str()));
+    }
+    let root = b3_of(canonical_json(&serde_json::Value::Array(hashes)).as_bytes());
+    if root != dataset.manifest.provenance_root {
+        let message = "provenance_root does not follow from the shards' statements".to_owned();
+        found.add("provenance-mismatch", "manifest.json", message, RESTORE);
+    }
+}
+
+/// The provenance hash of a statement about `shard`; `None` when it is about something else.
+fn statement_hash(line: &str, shard: &ShardEntry) -> Option<String> {
+    let statement: serde_json::Value = serde_json::from_str(line).ok()?;
+    let subject = statement.get("subject")?;
+    let digest = subject.get(0)?.get("digest")?;
+    let names_shard = subject.get(0)?.get("name")?.as_str() == Some(&shard.path)
+        && digest.get("blake3")?.as_str() == Some(&shard.b3)
+        && digest.get("sha256")?.as_str() == Some(&shard.sha256);
+    let definition = statement.get("predicate")?.get("buildDefinition")?;
+    let hashed = serde_json::json!({"subject": subject, "buildDefinition": definition});
+    names_shard.then(|| b3_of(canonical_json(&hashed).as_bytes()))
+}
+
+fn read_schema(dataset: &Dataset, found: &mut Validation) -> Option<Schema> {
+    let path = &dataset.manifest.schema.path;
+    let text = fs::read_to_string(dataset.root.join(path)).ok()?;
+    match Schema::from_json(&text) {
+        Ok(schema) => Some(schema),
+        Err(mistakes) => {
+            for mistake in mistakes {
+                found.add("schema-malformed", path.as_str(), mistake.to_string(), RESTORE);
+            }
+            None
+        }
+    }
+}
+
+/// Row counts and column types of every shard. Returns the streams by the position of the shard.
+fn check_footers(
+    dataset: &Dataset,
+    schema: Option<&Schema>,
+    found: &mut Validation,
+) -> BTreeMap<String, StreamSchema> {
+    let mut streams = BTreeMap::new();
+    for shard in &dataset.manifest.shards {
+        let builder = match dataset.parquet(&shard.path) {
+            Ok(builder) => builder,
+            Err(err) => {
+                found.add("unreadable-shard", shard.path.as_str(), chain(&err), RESTORE);
+                continue;
+            }
+        };
+        let n_rows = builder.metadata().file_metadata().num_rows();
+        found.rows += u64::try_from(n_rows).unwrap_or(0);
+        if u64::try_from(n_rows) != Ok(shard.rows) {
+            let message = format!("{n_rows} rows, but the manifest says {}", shard.rows);
+            found.add("row-count", shard.path.as_str(), message, RESTORE);
+        }
+        match dataset.stream_of(shard, builder.schema()) {
+            Ok(stream) => {
+                if let Some(schema) = schema {
+                    let result = nodedata_schema::check_arrow(schema, &shard.stream, builder.schema());
+                    for violation in result.err().unwrap_or_default() {
+                        let hint = "change schema.json or convert again; shards are never edited";
+                        found.add("schema-mismatch", shard.path.as_str(), violation.to_string(), hint);
+                    }
+                }
+                streams.insert(shard.stream.clone(), stream);
+            }
+            Err(err) => found.add("unreadable-shard", shard.path.as_str(), chain(&err), RESTORE),
+        }
+    }
+    streams
+}
+
+/// The index must place every row of every shard in exactly one episode.
+fn check_index(dataset: &Dataset, found: &mut Validation) {
+    let entries = match dataset.episodes() {
+        Ok(entries) => entries,
+        Err(err) => {
+            found.add("unreadable-index", "index/episodes.parquet", chain(&err), RESTORE);
+            return;
+        }
+    };
+    let mut next_row = vec![0u64; dataset.manifest.shards.len()];
+    for entry in entries.iter().filter(|it| it.stream.is_some()) {
+        let expected = next_row.get_mut(entry.shard);
+        let fits = expected.as_ref().is_some_and(|it| **it == entry.row);
+        if !fits {
+            let message =
+                format!("episode {} does not follow the rows before it in its shard", entry.episode);
+            found.add("index-mismatch", "index/episodes.parquet", message, RESTORE);
+        }
+        if let Some(next) = expected {
+            *next = entry.row + entry.n_rows;
+        }
+    }
+    for (shard, covered) in dataset.manifest.shards.iter().zip(next_row) {
+        if covered != shard.rows {
+            let message = format!("the index places {covered} of the {} rows", shard.rows);
+            found.add("index-mismatch", shard.path.as_str(), message, RESTORE);
+        }
+    }
+}
+
+pub(crate) fn chain(err: &nodedata_core::Error) -> String {
+    let mut text = err.to_string();
+    let mut source = std::error::Error::source(err);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
