@@ -433,7 +433,9 @@ fn assemble(layout: &LeafLayout, leaf: Leaf, lists: &[(Buffer, Option<NullBuffer
     for (idx, level) in layout.levels.iter().enumerate().rev() {
         let is_innermost_list = layout.levels[idx + 1..].iter().all(|it| matches!(it, Level::Fixed(_)))
             && matches!(level, Level::List(_));
-        let item_nullable = layout.feature.nullable && is_innermost_list;
+        // A list inside a list may be absent as a whole, see `Feature::arrow_type`.
+        let holds_lists = matches!(layout.levels.get(idx + 1), Some(Level::List(_)));
+        let item_nullable = layout.feature.nullable && (is_innermost_list || holds_lists);
         let item =
             Arc::new(Field::new(Field::LIST_FIELD_DEFAULT_NAME, data.data_type().clone(), item_nullable));
         data = match level {

@@ -243,11 +243,12 @@ impl Feature {
             Storage::EncodedMedia => DataType::Struct(media_fields()),
             Storage::RawMedia => DataType::Binary,
             Storage::Plain => {
-                // Only the items below the innermost variable list may be null one by one.
+                // Null one by one: the items of the innermost variable list, and whole lists inside lists.
                 let last_list = self.shape.iter().rposition(|it| *it == Dim::Variable);
                 let mut data_type = self.dtype.arrow();
                 for (idx, dim) in self.shape.iter().enumerate().rev() {
-                    let nullable = self.nullable && last_list == Some(idx);
+                    let holds_lists = self.shape.get(idx + 1) == Some(&Dim::Variable);
+                    let nullable = self.nullable && (holds_lists || last_list == Some(idx));
                     let item = Arc::new(Field::new(Field::LIST_FIELD_DEFAULT_NAME, data_type, nullable));
                     data_type = match dim {
                         Dim::Fixed(n) => DataType::FixedSizeList(item, i32::try_from(*n).unwrap_or(i32::MAX)),

@@ -101,3 +101,25 @@ fn media_are_structs_of_bytes_and_path() {
     assert!(rows.column(1).is_null(0));
     assert_eq!(Feature::from_arrow(&feature.arrow_field()), Some(feature));
 }
+
+#[test]
+fn a_list_inside_a_list_may_be_absent() {
+    let mut layout = Layout::default();
+    let outer = layout.list(&[], false);
+    let inner = layout.list(&[Level::List(outer)], true);
+    let levels = [Level::List(outer), Level::List(inner)];
+    let leaf =
+        layout.leaf(Feature::new("joints.gains", DType::Int32, Layout::shape(&levels)).nullable(), &levels);
+    let layout = Arc::new(layout);
+    let mut columns = Columns::new(Arc::clone(&layout));
+    columns.push_len(outer, 2);
+    columns.push_null_list(inner);
+    columns.push_len(inner, 1);
+    columns.push_le(leaf, &7i32.to_le_bytes());
+    columns.push_valid(leaf);
+    columns.end_row();
+    let arrays = columns.finish();
+    assert_eq!(*arrays[0].data_type(), layout.feature(leaf).arrow_type());
+    let joints = arrays[0].as_list::<i32>().value(0);
+    assert!(joints.is_null(0) && joints.is_valid(1));
+}
