@@ -1,4 +1,4 @@
-use std::io::Read as _;
+use std::io::BufRead as _;
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Result};
@@ -160,16 +160,23 @@ impl ChunkDecoder {
     fn decompress_lz4(&mut self, stored: &[u8], max: u64) -> Result<()> {
         let mut rest = stored;
         while !is_padding(rest) {
-            let n_before = rest.len();
-            let left = max - self.buffer.len() as u64;
+            let before = (rest.len(), self.buffer.len());
             let mut frame = lz4_flex::frame::FrameDecoder::new(&mut rest);
-            // One byte more than allowed tells "too long" from "just fits".
-            let read = frame.by_ref().take(left + 1).read_to_end(&mut self.buffer);
-            let n_read = read.map_err(|err| corrupt("chunk is not a sound LZ4 frame").with_source(err))?;
-            if max < self.buffer.len() as u64 {
-                return Err(too_long(max));
+            loop {
+                let block = frame
+                    .fill_buf()
+                    .map_err(|err| corrupt("chunk is not a sound LZ4 frame").with_source(err))?;
+                let n_block = block.len();
+                if n_block == 0 {
+                    break;
+                }
+                if max - (self.buffer.len() as u64) < n_block as u64 {
+                    return Err(too_long(max));
+                }
+                self.buffer.extend_from_slice(block);
+                frame.consume(n_block);
             }
-            if n_read == 0 && rest.len() == n_before {
+            if before == (rest.len(), self.buffer.len()) {
                 return Err(corrupt("LZ4 frame ends early"));
             }
         }

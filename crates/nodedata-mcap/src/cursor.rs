@@ -10,7 +10,7 @@ use crate::{
     log_plan::{Cost, Damage, LogPlan, Unit, UnitKind},
     records::{Message, MessageIndex, RECORD_HEAD_BYTES, RecordHead, op},
     routes::{Route, Routes},
-    scan::{nested_chunk, next_record, short_message},
+    walk::{nested_chunk, next_record, short_message},
 };
 
 /// The selected messages of consecutive units, in file order, borrowed from the bytes they lie in.

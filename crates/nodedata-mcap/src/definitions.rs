@@ -4,7 +4,7 @@ use nodedata_core::{Locus, Result};
 
 use crate::{
     fault::corrupt,
-    records::{Channel, Schema},
+    records::{Channel, Schema, op},
 };
 
 /// Where a record lies: offset in the file of it or of the chunk it is in, then offset in the chunk.
@@ -27,7 +27,7 @@ pub(crate) struct OwnedChannel {
     pub(crate) message_encoding: String,
     pub(crate) metadata: BTreeMap<String, String>,
     /// From here on another definition claims the id, so nobody knows whose messages follow.
-    pub(crate) ambiguous_from: Option<Place>,
+    ambiguous_from: Option<Place>,
 }
 
 /// The schemas and channels of one file.
@@ -35,15 +35,33 @@ pub(crate) struct OwnedChannel {
 pub(crate) struct Definitions {
     pub(crate) schemas: BTreeMap<u16, OwnedSchema>,
     pub(crate) channels: BTreeMap<u16, OwnedChannel>,
+    /// Schemas that are declared twice with other content, and from where on.
+    ambiguous_schemas: BTreeMap<u16, Place>,
 }
 
 impl Definitions {
-    /// Adds the content of a Schema record. Repetitions are normal, in every chunk and in the summary.
+    /// Adds the content of a Schema or Channel record that lies at `place`. Repetitions are normal, in
+    /// every chunk and in the summary.
     ///
     /// # Errors
-    /// `Corrupt` when it does not parse, or when the id has another definition already, which stays.
-    pub(crate) fn add_schema(&mut self, content: &[u8]) -> Result<()> {
-        let Schema { id, name, encoding, data } = Schema::parse(content)?;
+    /// `Corrupt` when it does not parse, or when the id has another definition already. The first one
+    /// stays, and from `place` on messages that depend on it belong to nobody.
+    pub(crate) fn add(&mut self, opcode: u8, content: &[u8], place: Place) -> Result<()> {
+        if opcode == op::SCHEMA {
+            self.add_schema(&Schema::parse(content)?, place)
+        } else {
+            self.add_channel(&Channel::parse(content)?, place)
+        }
+    }
+
+    /// From where on nobody knows whose messages come on a channel, if anywhere.
+    pub(crate) fn ambiguous_from(&self, channel: &OwnedChannel) -> Option<Place> {
+        let schema = self.ambiguous_schemas.get(&channel.schema_id).copied();
+        channel.ambiguous_from.into_iter().chain(schema).min()
+    }
+
+    fn add_schema(&mut self, schema: &Schema<'_>, place: Place) -> Result<()> {
+        let Schema { id, name, encoding, data } = *schema;
         if id == 0 {
             return Ok(());
         }
@@ -56,18 +74,15 @@ impl Definitions {
         if known.name == name && known.encoding == encoding && known.data == data {
             return Ok(());
         }
+        let from = self.ambiguous_schemas.entry(id).or_insert(place);
+        *from = place.min(*from);
         Err(corrupt(format!(
             "schema {id} is `{name}` here, but was declared before as `{}` with other content",
             known.name
         )))
     }
 
-    /// Adds a channel whose record lies at `place`.
-    ///
-    /// # Errors
-    /// `Corrupt` when the id has another definition already: from `place` on messages of the id belong to
-    /// nobody.
-    pub(crate) fn add_channel(&mut self, channel: &Channel<'_>, place: Place) -> Result<()> {
+    fn add_channel(&mut self, channel: &Channel<'_>, place: Place) -> Result<()> {
         let Some(known) = self.channels.get_mut(&channel.id) else {
             self.channels.insert(channel.id, OwnedChannel::new(channel));
             return Ok(());

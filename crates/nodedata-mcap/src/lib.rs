@@ -1,27 +1,36 @@
 //! Reads MCAP logs: chunked or not, indexed or not, whole or damaged.
 //!
 //! Opening a file plans it: from its summary when that names everything, otherwise by walking the
-//! records. Reading then decodes chunk after chunk into columns, one row per message.
+//! records. Reading then decodes chunk after chunk into columns, one row per message. A log that is
+//! opened to salvage is always walked: damage is listed, and the walk goes on at the next sound record.
 
+// Bytes and records.
 mod chunk;
-mod cursor;
-mod definitions;
 mod fault;
 mod fields;
-mod inference;
-mod log_plan;
-mod log_stream;
-mod open;
 mod records;
-mod resync;
-mod routes;
-mod rows;
-mod scan;
-mod source;
-mod streams;
-mod tail;
-mod topics;
 mod view;
+mod walk;
+
+// Planning one file.
+mod definitions;
+mod log_plan;
+mod open;
+mod resync;
+mod scan;
+mod tail;
+
+// Joining files into streams.
+mod routes;
+mod streams;
+mod topics;
+
+// Reading rows.
+mod cursor;
+mod inference;
+mod log_stream;
+mod rows;
+mod source;
 
 pub use source::{MCAP, Mcap};
 

@@ -65,7 +65,9 @@ fn walk_to_the_end(scanner: &mut Scanner<'_>, tail: Result<Tail>) -> Result<()> 
     let n_magic = MAGIC.len() as u64;
     let closing = scanner.view.up_to(n_bytes.saturating_sub(n_magic).max(n_magic), n_magic)?;
     let end = if closing.as_ref() == MAGIC { n_bytes - n_magic } else { n_bytes };
-    scanner.check_data_crc();
+    if has_data_crc(&mut scanner.view, tail.as_ref().ok())? {
+        scanner.check_data_crc();
+    }
     scanner.walk(n_magic.min(end)..end)?;
     match tail {
         Err(err) => scanner.damaged(err.with_hint(SALVAGE_HINT), Cost::nothing("truncated")),
@@ -74,6 +76,14 @@ fn walk_to_the_end(scanner: &mut Scanner<'_>, tail: Result<Tail>) -> Result<()> 
         }
         Ok(_) => Ok(()),
     }
+}
+
+/// Whether the data section's end record carries a CRC: when not, payloads need not be touched.
+fn has_data_crc(view: &mut FileView, tail: Option<&Tail>) -> Result<bool> {
+    let Some(tail) = tail else { return Ok(true) };
+    let end = if tail.footer.summary_start == 0 { tail.footer_offset } else { tail.footer.summary_start };
+    let end_record = view.up_to(end.saturating_sub(RECORD_HEAD_BYTES + 4), RECORD_HEAD_BYTES + 4)?;
+    Ok(end_record.first() != Some(&op::DATA_END) || !end_record.ends_with(&[0; 4]))
 }
 
 /// Walks only what lies between the chunks the summary names: their own records are not touched.

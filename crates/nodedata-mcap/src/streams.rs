@@ -232,7 +232,7 @@ fn routes(plan: &LogPlan, by_channel: &BTreeMap<u16, usize>, stream_of: &BTreeMa
         routes.set(*channel, stream.map_or(Route::Unselected, |it| Route::Stream(*it)));
     }
     for (id, channel) in &plan.definitions.channels {
-        if let Some(place) = channel.ambiguous_from {
+        if let Some(place) = plan.definitions.ambiguous_from(channel) {
             routes.set_ambiguous(*id, place);
         }
     }

@@ -3,9 +3,7 @@ use nodedata_core::Result;
 use crate::definitions::Definitions;
 use crate::{
     fault::{corrupt_at, too_large},
-    records::{
-        Channel, ChunkIndex, FOOTER_BYTES, Footer, MAGIC, RECORD_HEAD_BYTES, RecordHead, Statistics, op,
-    },
+    records::{ChunkIndex, FOOTER_BYTES, Footer, MAGIC, RECORD_HEAD_BYTES, RecordHead, Statistics, op},
     view::FileView,
 };
 
@@ -123,10 +121,7 @@ impl Summary {
                 return Err(corrupt_at(offset, "summary ends inside a record"));
             };
             let parsed = match opcode {
-                op::SCHEMA => self.definitions.add_schema(content),
-                op::CHANNEL => {
-                    Channel::parse(content).and_then(|it| self.definitions.add_channel(&it, (offset, 0)))
-                }
+                op::SCHEMA | op::CHANNEL => self.definitions.add(opcode, content, (offset, 0)),
                 op::STATISTICS => Statistics::parse(content).map(|it| self.statistics = Some(it)),
                 op::CHUNK_INDEX => ChunkIndex::parse(content).map(|it| self.chunks.push((&it).into())),
                 // Attachments and metadata are met while walking between the chunks; the rest is offsets.

@@ -48,9 +48,9 @@ const CASES: &[(&str, Fails, Salvaged)] = &[
     ("unknown_opcodes", Reading(N_ALL, &[]), Some((N_ALL, 0, &[], &[]))),
     ("message_before_channel", Opening(Corrupt, 28, "message for channel 3"), Some((0, 0, &[], &["unknown_channel"]))),
     ("channel_unknown_schema", Opening(Corrupt, u64::MAX, "names schema 9"), Some((1, 0, &["schema_missing"], &[]))),
-    ("channel_redefined", Opening(Corrupt, 92, "declared before as `/a`"), Some((1, 0, &["channel_redefined"], &["unknown_channel"]))),
+    ("channel_redefined", Opening(Corrupt, 92, "declared before as `/a`"), Some((1, 0, &["definition"], &["unknown_channel"]))),
     ("time_extremes", Reading(2, &["time_out_of_range"; 2]), Some((2, 2, &[], &["time_out_of_range"; 2]))),
-    ("invalid_utf8_topic", Opening(Corrupt, 28, "`topic` of the Channel record is not UTF-8"), Some((0, 0, &["damaged_record"], &["unknown_channel"]))),
+    ("invalid_utf8_topic", Opening(Corrupt, 28, "`topic` of the Channel record is not UTF-8"), Some((0, 0, &["definition"], &["unknown_channel"]))),
     ("nested_chunk", Opening(Corrupt, 28, "chunks do not nest"), Some((0, 0, &[], &["damaged_chunk"]))),
     ("header_late", Opening(Corrupt, 8, "must be a Header"), Some((0, 0, &["header"], &[]))),
 ];

@@ -10,7 +10,7 @@ use crate::{
     chunk::ChunkDecoder,
     fields::Fields,
     records::{self, MAGIC, RECORD_HEAD_BYTES, op},
-    scan::next_record,
+    walk::next_record,
 };
 
 /// Name, log and expectation of every case.
@@ -51,6 +51,7 @@ fn untar(mut tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "numbers and text alike, in a map")]
 fn text(value: impl ToString) -> Value {
     Value::String(value.to_string())
 }

@@ -91,3 +91,14 @@ fn a_chunk_its_recorder_never_closed() {
     println!("{:?} {outcome:?}", source.damage());
     assert!(!source.damage().is_empty());
 }
+
+#[test]
+fn every_recording_decodes() {
+    for (name, bytes) in logs("mcap") {
+        let source = open(&bytes, &OpenOptions::default()).unwrap_or_else(|err| panic!("{name}: {err}"));
+        let outcome = super::read_all(&*source, &nodedata_core::ReadOptions::default());
+        assert!(outcome.errors.is_empty(), "{name}: {:?}", outcome.errors);
+        let n_expected: u64 = truth(&name).values().flatten().map(|it| it.0).sum();
+        assert_eq!(outcome.n_rows() as u64, n_expected, "{name}");
+    }
+}

@@ -273,3 +273,60 @@ fn a_damaged_length_outside_chunks_costs_one_message() {
         assert!(!source.damage().is_empty());
     }
 }
+
+#[test]
+fn a_schema_with_two_meanings_never_decodes_with_the_wrong_one() {
+    let second = [schema(1, "T", "x", b"new"), channel(2, 1, "/b", "y"), message(2, 2, b"2")].concat();
+    let log = log(&[
+        schema(1, "T", "x", b"old"),
+        channel(1, 1, "/a", "y"),
+        message(1, 1, b"1"),
+        chunk(&second, "", &second),
+        message(1, 3, b"3"),
+    ]);
+    let err = open(&log, &OpenOptions::default()).err().unwrap();
+    assert!(err.to_string().contains("schema 1 is `T` here"), "{err}");
+    let (source, outcome) = read(&log, &salvage());
+    assert_eq!(source.damage().len(), 1);
+    assert_eq!(outcome.topics["/a"].payloads, [b"1"]);
+    assert_eq!(outcome.n_rows(), 1);
+    assert_eq!(outcome.reasons(), ["unknown_channel"; 2]);
+}
+
+#[test]
+fn a_broken_definition_in_a_chunk_does_not_hide_the_others() {
+    let mut bad = channel(1, 0, "/bad", "y");
+    bad[9 + 4 + 4] = 0xff;
+    let records = [bad, channel(2, 0, "/good", "y"), message(1, 1, b"1"), message(2, 2, b"2")].concat();
+    let log = log(&[chunk(&records, "", &records)]);
+    assert!(open(&log, &OpenOptions::default()).is_err());
+    let (source, outcome) = read(&log, &salvage());
+    assert_eq!(source.damage().len(), 1);
+    assert_eq!(outcome.topics["/good"].payloads, [b"2"]);
+    assert_eq!(outcome.reasons(), ["unknown_channel"]);
+}
+
+#[test]
+fn of_a_cut_chunk_the_whole_records_at_its_front_are_kept() {
+    let noise = |it: u64| -> Vec<u8> {
+        (0..1000u64)
+            .map(|byte| ((it * 1000 + byte).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+            .collect()
+    };
+    let messages: Vec<u8> = (0..1000).flat_map(|it| message(1, it, &noise(it))).collect();
+    let records = [channel(1, 0, "/a", ""), messages].concat();
+    let zstd = zstd::encode_all(records.as_slice(), 1).unwrap();
+    for (compression, stored) in [("", records.clone()), ("zstd", zstd), ("lz4", lz4(&records))] {
+        let whole = log(&[chunk(&records, compression, &stored)]);
+        let cut = whole.slice(..whole.len() - stored.len() / 3);
+        let (source, outcome) = read(&cut, &salvage());
+        let times = &outcome.topics["/a"].log_times;
+        assert!((400..700).contains(&times.len()), "{compression}: {}", times.len());
+        assert!(times.iter().copied().eq(0..times.len() as i64), "{compression}");
+        assert!(outcome.topics["/a"].payloads.iter().zip(0..).all(|(found, it)| *found == noise(it)));
+        assert!(!source.damage().is_empty());
+        let uncounted =
+            |it: &nodedata_core::Error| it.loss().is_some_and(|it| it.uncounted || !it.records.is_empty());
+        assert!(source.damage().iter().chain(&outcome.errors).any(uncounted), "{compression}");
+    }
+}

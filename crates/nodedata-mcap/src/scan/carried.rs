@@ -1,0 +1,81 @@
+//! What a log carries besides messages: attachments, metadata, and the CRC of it all.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use nodedata_core::{Attachment, Locus, Result};
+
+use super::Scanner;
+use crate::{
+    fault::corrupt_at,
+    log_plan::Cost,
+    records::{self, Metadata},
+};
+
+impl Scanner<'_> {
+    pub(super) fn attachment(&mut self, at: u64, next: u64, content: &Bytes) -> Result<()> {
+        let attachment = match records::Attachment::parse(content) {
+            Ok(attachment) => attachment,
+            Err(err) => return self.damaged(err.at(Locus::byte(at)), lost_attachment(at..next)),
+        };
+        if self.options.verify_checksums && attachment.crc != 0 {
+            let found = crc32fast::hash(&content[..attachment.n_covered]);
+            if found != attachment.crc {
+                let err = corrupt_at(
+                    at,
+                    format!(
+                        "attachment `{}` has CRC {found:08x}, but its record says {:08x}",
+                        attachment.name, attachment.crc
+                    ),
+                );
+                return self.damaged(err, lost_attachment(at..next));
+            }
+        }
+        let nanos = |it: u64| i64::try_from(it).ok();
+        let Some((log_time_ns, create_time_ns)) =
+            nanos(attachment.log_time).zip(nanos(attachment.create_time))
+        else {
+            let err =
+                corrupt_at(at, format!("attachment `{}` has a time after the year 2262", attachment.name));
+            return self.damaged(err, lost_attachment(at..next));
+        };
+        self.plan.attachments.push(Attachment {
+            episode: 0,
+            name: attachment.name.to_owned(),
+            media_type: attachment.media_type.to_owned(),
+            log_time_ns,
+            create_time_ns,
+            data: content.slice_ref(attachment.data),
+        });
+        Ok(())
+    }
+
+    pub(super) fn metadata(&mut self, content: &[u8]) -> Result<()> {
+        let Metadata { name, entries } = Metadata::parse(content)?;
+        // rosbag2 writes its record once when it opens a file and once when it closes it: the last wins.
+        let prefix = format!("{name}.");
+        self.plan.metadata.retain(|key, _| !key.starts_with(&prefix));
+        for (key, value) in entries {
+            self.plan.metadata.insert(format!("{prefix}{key}"), value.to_owned());
+        }
+        Ok(())
+    }
+
+    pub(super) fn data_end(&mut self, at: u64, content: &[u8]) -> Result<()> {
+        let expected = records::parse_data_end(content)?;
+        let Some(hasher) = self.data_crc.take() else { return Ok(()) };
+        let found = hasher.finalize();
+        if expected == 0 || found == expected {
+            return Ok(());
+        }
+        let err = corrupt_at(
+            at,
+            format!("data section has CRC {found:08x}, but its end record says {expected:08x}"),
+        );
+        self.damaged(err, Cost::nothing("data_crc"))
+    }
+}
+
+fn lost_attachment(byte_range: Range<u64>) -> Cost {
+    Cost { byte_range: Some(byte_range), ..Cost::nothing("damaged_attachment") }
+}
