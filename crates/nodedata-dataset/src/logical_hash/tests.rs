@@ -142,10 +142,10 @@ proptest! {
         prop_assert_eq!(hash(&feature, &cut(&array(0), &cuts)), hash(&feature, &[Arc::new(array(5))]));
         let flags: BooleanArray = rows.iter().map(|it| it.map(|it| it[0] > 0)).collect();
         let feature = Feature::new("b", DType::Bool, vec![]).nullable();
-        prop_assert_eq!(hash(&feature, &cut(&flags, &cuts)), hash(&feature, &[Arc::new(flags.clone())]));
+        prop_assert_eq!(hash(&feature, &cut(&flags, &cuts)), hash(&feature, &[Arc::new(flags)]));
         let numbers: Int32Array = rows.iter().map(|it| it.map(|it| it[0])).collect();
         let feature = Feature::new("n", DType::Int32, vec![]).nullable();
-        prop_assert_eq!(hash(&feature, &cut(&numbers, &cuts)), hash(&feature, &[Arc::new(numbers.clone())]));
+        prop_assert_eq!(hash(&feature, &cut(&numbers, &cuts)), hash(&feature, &[Arc::new(numbers)]));
     }
 }
 

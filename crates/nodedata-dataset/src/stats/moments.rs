@@ -2,7 +2,7 @@ use arrow_array::{ArrowPrimitiveType, types::*};
 use half::f16;
 
 /// A number of an Arrow column.
-pub(crate) trait Number: Copy + PartialOrd + std::fmt::Debug + Send + 'static {
+pub(crate) trait Number: Copy + Default + PartialOrd + std::fmt::Debug + Send + 'static {
     /// Its Arrow type.
     type Arrow: ArrowPrimitiveType<Native = Self>;
     /// Greater than or equal to all finite values; what a minimum starts from.
@@ -15,12 +15,17 @@ pub(crate) trait Number: Copy + PartialOrd + std::fmt::Debug + Send + 'static {
     fn is_finite(self) -> bool;
     /// Neither a number nor infinite.
     fn is_nan(self) -> bool;
+    /// How far it lies above `from`, as precisely as an `f64` can tell: integers beyond 2^53, such as
+    /// nanosecond stamps, are subtracted first and rounded then.
+    fn distance(self, from: Self) -> f64;
+    /// About the number that lies `by` above it.
+    fn moved(self, by: f64) -> Self;
     /// Exact for integers.
     fn to_json(self) -> serde_json::Value;
 }
 
 macro_rules! integer {
-    ($($t:ty, $arrow:ty;)*) => {$(
+    ($($t:ty, $arrow:ty, $distance:expr;)*) => {$(
         impl Number for $t {
             type Arrow = $arrow;
             const HIGHEST: Self = Self::MAX;
@@ -37,6 +42,15 @@ macro_rules! integer {
             fn is_nan(self) -> bool {
                 false
             }
+            #[inline]
+            fn distance(self, from: Self) -> f64 {
+                $distance(self, from)
+            }
+            fn moved(self, by: f64) -> Self {
+                // Casts of floats saturate, so the sum does not overflow.
+                let moved = i128::from(self) + i128::from(by as i64);
+                Self::try_from(moved.clamp(Self::MIN.into(), Self::MAX.into())).unwrap_or(self)
+            }
             fn to_json(self) -> serde_json::Value {
                 self.into()
             }
@@ -44,12 +58,24 @@ macro_rules! integer {
     )*};
 }
 integer! {
-    i8, Int8Type; i16, Int16Type; i32, Int32Type; i64, Int64Type;
-    u8, UInt8Type; u16, UInt16Type; u32, UInt32Type; u64, UInt64Type;
+    i8, Int8Type, |it, from| f64::from(it) - f64::from(from);
+    i16, Int16Type, |it, from| f64::from(it) - f64::from(from);
+    i32, Int32Type, |it, from| f64::from(it) - f64::from(from);
+    u8, UInt8Type, |it, from| f64::from(it) - f64::from(from);
+    u16, UInt16Type, |it, from| f64::from(it) - f64::from(from);
+    u32, UInt32Type, |it, from| f64::from(it) - f64::from(from);
+    i64, Int64Type, |it: i64, from: i64| match it.checked_sub(from) {
+        Some(distance) => distance as f64,
+        None => it as f64 - from as f64,
+    };
+    u64, UInt64Type, |it: u64, from: u64| match it >= from {
+        true => (it - from) as f64,
+        false => -((from - it) as f64),
+    };
 }
 
 macro_rules! float {
-    ($($t:ty, $arrow:ty, $to_f64:expr;)*) => {$(
+    ($($t:ty, $arrow:ty, $to_f64:expr, $from_f64:expr;)*) => {$(
         impl Number for $t {
             type Arrow = $arrow;
             const HIGHEST: Self = Self::INFINITY;
@@ -66,6 +92,14 @@ macro_rules! float {
             fn is_nan(self) -> bool {
                 self.is_nan()
             }
+            #[inline]
+            fn distance(self, from: Self) -> f64 {
+                self.to_f64() - from.to_f64()
+            }
+            fn moved(self, by: f64) -> Self {
+                let moved: Self = $from_f64(self.to_f64() + by);
+                if moved.is_finite() { moved } else { self }
+            }
             fn to_json(self) -> serde_json::Value {
                 // Both zeros are one.
                 (self.to_f64() + 0.0).into()
@@ -74,24 +108,38 @@ macro_rules! float {
     )*};
 }
 float! {
-    f16, Float16Type, f16::to_f64;
-    f32, Float32Type, f64::from;
-    f64, Float64Type, std::convert::identity;
+    f16, Float16Type, f16::to_f64, f16::from_f64;
+    f32, Float32Type, f64::from, |it| it as f32;
+    f64, Float64Type, std::convert::identity, std::convert::identity;
 }
 
 /// Count, mean, sum of squared distances from it, and range of finite values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moments<T> {
     pub(crate) count: u64,
-    pub(crate) mean: f64,
+    /// One of the values, or near them.
+    origin: T,
+    /// How far the mean lies above `origin`.
+    mean: f64,
     sum_squared: f64,
     pub(crate) min: T,
     pub(crate) max: T,
 }
 
 impl<T: Number> Moments<T> {
-    pub(crate) const EMPTY: Self =
-        Self { count: 0, mean: 0.0, sum_squared: 0.0, min: T::HIGHEST, max: T::LOWEST };
+    pub(crate) fn empty() -> Self {
+        let origin = T::default();
+        Self { count: 0, origin, mean: 0.0, sum_squared: 0.0, min: T::HIGHEST, max: T::LOWEST }
+    }
+
+    pub(crate) fn mean(&self) -> f64 {
+        self.origin.to_f64() + self.mean
+    }
+
+    /// A number near the mean.
+    pub(crate) fn center(&self) -> T {
+        self.origin.moved(self.mean)
+    }
 
     /// Standard deviation of the population.
     pub(crate) fn std(&self) -> f64 {
@@ -100,12 +148,16 @@ impl<T: Number> Moments<T> {
 
     /// Joins the moments of other values (Chan, Golub and LeVeque), without the cancellation of plain sums.
     pub(crate) fn join(&mut self, other: &Self) {
+        if self.count == 0 {
+            *self = *other;
+            return;
+        }
         if other.count == 0 {
             return;
         }
         let (mine, theirs) = (self.count as f64, other.count as f64);
         let all = mine + theirs;
-        let apart = other.mean - self.mean;
+        let apart = other.origin.distance(self.origin) + (other.mean - self.mean);
         self.mean += apart * (theirs / all);
         self.sum_squared += other.sum_squared + apart * apart * (mine * theirs / all);
         self.count += other.count;
@@ -119,7 +171,7 @@ impl<T: Number> Moments<T> {
 #[derive(Debug, Clone)]
 pub(crate) struct Lanes<T> {
     /// Near the mean: what is summed is the distance from it.
-    shift: Vec<f64>,
+    shift: Vec<T>,
     sum: Vec<f64>,
     sum_squared: Vec<f64>,
     count: Vec<u64>,
@@ -130,7 +182,7 @@ pub(crate) struct Lanes<T> {
 impl<T: Number> Lanes<T> {
     pub(crate) fn new(n_lanes: usize) -> Self {
         Self {
-            shift: vec![0.0; n_lanes],
+            shift: vec![T::default(); n_lanes],
             sum: vec![0.0; n_lanes],
             sum_squared: vec![0.0; n_lanes],
             count: vec![0; n_lanes],
@@ -144,7 +196,7 @@ impl<T: Number> Lanes<T> {
     }
 
     /// Starts a block: `shift(lane)` is what is expected there.
-    pub(crate) fn start(&mut self, shift: impl Fn(usize) -> f64) {
+    pub(crate) fn start(&mut self, shift: impl Fn(usize) -> T) {
         for lane in 0..self.n_lanes() {
             self.shift[lane] = shift(lane);
             self.sum[lane] = 0.0;
@@ -158,7 +210,7 @@ impl<T: Number> Lanes<T> {
     /// Adds a finite value.
     #[inline]
     pub(crate) fn add(&mut self, lane: usize, value: T) {
-        let distance = value.to_f64() - self.shift[lane];
+        let distance = value.distance(self.shift[lane]);
         self.sum[lane] += distance;
         self.sum_squared[lane] += distance * distance;
         self.count[lane] += 1;
@@ -178,12 +230,13 @@ impl<T: Number> Lanes<T> {
     pub(crate) fn moments(&self, lane: usize) -> Moments<T> {
         let count = self.count[lane];
         if count == 0 {
-            return Moments::EMPTY;
+            return Moments::empty();
         }
         let mean_distance = self.sum[lane] / count as f64;
         Moments {
             count,
-            mean: self.shift[lane] + mean_distance,
+            origin: self.shift[lane],
+            mean: mean_distance,
             // Rounding may leave a little less than nothing.
             sum_squared: (self.sum_squared[lane] - self.sum[lane] * mean_distance).max(0.0),
             min: self.min[lane],
@@ -196,7 +249,7 @@ impl<T: Number> Lanes<T> {
 #[inline(never)]
 fn add_groups<T: Number>(
     values: &[T],
-    shift: &[f64],
+    shift: &[T],
     sum: &mut [f64],
     sum_squared: &mut [f64],
     min: &mut [T],
@@ -207,7 +260,7 @@ fn add_groups<T: Number>(
     for group in values.chunks_exact(n) {
         for lane in 0..n {
             let value = group[lane];
-            let distance = value.to_f64() - shift[lane];
+            let distance = value.distance(shift[lane]);
             sum[lane] += distance;
             sum_squared[lane] += distance * distance;
             min[lane] = if value < min[lane] { value } else { min[lane] };

@@ -186,7 +186,7 @@ impl<T: Number> Measured<T> {
             n_rows: 0,
             n_block_rows: 0,
             lanes: Lanes::new(stride * n_group_rows),
-            joined: vec![Moments::EMPTY; stride],
+            joined: vec![Moments::empty(); stride],
             nan_count: vec![0; stride],
             inf_count: vec![0; stride],
             sample: Sample::new(stride),
@@ -240,9 +240,9 @@ impl<T: Number> Measured<T> {
             let position = lane % stride;
             let first = first_row[position];
             match joined[position].count {
-                0 if first.is_finite() && is_valid(position) => first.to_f64(),
-                0 => 0.0,
-                _ => joined[position].mean,
+                0 if first.is_finite() && is_valid(position) => first,
+                0 => T::default(),
+                _ => joined[position].center(),
             }
         });
     }
@@ -302,7 +302,7 @@ impl<T: Number> Measured<T> {
 
     /// Everything so far in one.
     pub(crate) fn pooled_moments(&self) -> Moments<T> {
-        let mut pooled = Moments::EMPTY;
+        let mut pooled = Moments::empty();
         self.moments().iter().for_each(|it| pooled.join(it));
         pooled
     }
