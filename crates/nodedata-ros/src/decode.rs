@@ -71,6 +71,8 @@ pub(crate) enum What {
     MissingMember {
         start: usize,
     },
+    /// Absent members would make the columns outgrow the payload beyond measure.
+    Absent,
 }
 
 pub(crate) struct Decoder<'a, S> {
@@ -91,6 +93,8 @@ pub(crate) struct Decoder<'a, S> {
     pub(crate) text: String,
     /// Seconds and nanoseconds of a framed time, until both are there.
     pub(crate) time: [Option<i64>; 2],
+    /// Bytes of columns that absent members of this payload may still stand for.
+    pub(crate) absent_bytes_left: usize,
     /// Bytes skipped for alignment that were not 0; counted only by a sink that measures.
     pub(crate) n_odd_padding: usize,
 }

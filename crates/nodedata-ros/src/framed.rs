@@ -179,15 +179,20 @@ impl<'a, S: Sink> Decoder<'a, S> {
             let Some(optional) = member.optional else {
                 return Err(Fault { op, at: pos, what: What::MissingMember { start: member.start } });
             };
-            self.absent(optional);
+            self.absent(op, pos, optional)?;
         }
         Ok(())
     }
 
-    fn absent(&mut self, idx: usize) {
+    fn absent(&mut self, op: usize, pos: usize, idx: usize) -> Result<(), Fault> {
         let absent = &self.program.optionals[idx];
+        let Some(left) = self.absent_bytes_left.checked_sub(absent.n_bytes) else {
+            return Err(Fault { op, at: pos, what: What::Absent });
+        };
+        self.absent_bytes_left = left;
         absent.leaves.iter().for_each(|it| self.sink.null(*it));
         absent.lists.iter().for_each(|it| self.sink.null_list(*it));
+        Ok(())
     }
 
     /// An optional member of a struct that is no parameter list: a flag (XCDR2) or a header (XCDR1) tells
@@ -203,7 +208,7 @@ impl<'a, S: Sink> Decoder<'a, S> {
             let flag = self.slice(op, pos, 1)?[0];
             return match flag {
                 0 => {
-                    self.absent(idx);
+                    self.absent(op, pos, idx)?;
                     Ok(pos + 1)
                 }
                 1 => self.run::<BIG>(op + 1, end, pos + 1),
@@ -212,7 +217,7 @@ impl<'a, S: Sink> Decoder<'a, S> {
         }
         let Parameter { id, n_bytes, start } = self.parameter::<BIG>(op, pos)?;
         if id.is_none() || n_bytes == 0 {
-            self.absent(idx);
+            self.absent(op, start, idx)?;
             return Ok(start);
         }
         let outer = self.narrow(op, start, n_bytes)?;

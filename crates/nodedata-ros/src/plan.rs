@@ -62,7 +62,8 @@ impl RosPlan {
     /// The caller ends the row, or takes it back when this fails.
     ///
     /// # Errors
-    /// `Corrupt` when payload and definition disagree; `Unsupported` for an unknown representation. The
+    /// `Corrupt` when payload and definition disagree; `Unsupported` for an unknown representation;
+    /// `Limit` when absent members stand for more than 256 times the payload. The
     /// feature is that of the failing field; bytes in the message are counted from the payload's start.
     pub fn decode_cdr(&self, payload: &[u8], columns: &mut Columns) -> Result<()> {
         let header = Encapsulation::parse(payload)?;
@@ -143,6 +144,7 @@ impl RosPlan {
             sink,
             text: String::new(),
             time: [None; 2],
+            absent_bytes_left: absent_bytes_max(data.len()),
             n_odd_padding: 0,
         };
         let n_ops = program.ops.len();
@@ -183,9 +185,13 @@ impl RosPlan {
                 format!("member id {id} at byte {at} is not in the definition of the struct")
             }
             What::RepeatedMember { id } => format!("member id {id} occurs twice, again at byte {at}"),
+            What::Absent => {
+                format!("absent members up to byte {at} stand for more than 256 times the payload")
+            }
             What::MissingMember { .. } => format!("member is missing from the struct that ends at byte {at}"),
         };
-        let err = bad_definition(ErrorKind::Corrupt, message);
+        let kind = if fault.what == What::Absent { ErrorKind::Limit } else { ErrorKind::Corrupt };
+        let err = bad_definition(kind, message);
         if name.is_empty() { err } else { err.at(Locus::feature(name)) }
     }
 }
@@ -208,6 +214,11 @@ fn field_name(program: &Program, fault: &Fault, n_data: usize, columns: &Columns
     let n_whole = n_data.saturating_sub(fault.at) / width;
     let whole = columns.layout().features().nth(first.0 + n_whole);
     if n_whole == 0 { name } else { whole.map_or(name, |it| it.name.clone()) }
+}
+
+/// What absent members may cost: one flag byte can stand for a struct of thousands of columns.
+fn absent_bytes_max(n_data: usize) -> usize {
+    n_data.saturating_mul(256).saturating_add(1 << 20).min(1 << 28)
 }
 
 /// How many of the bytes behind a message may be padding.

@@ -130,6 +130,8 @@ pub(crate) struct StructMember {
 pub(crate) struct Absent {
     pub(crate) leaves: Vec<LeafId>,
     pub(crate) lists: Vec<ListId>,
+    /// Bytes the columns grow by.
+    pub(crate) n_bytes: usize,
 }
 
 /// Which structs get an operation of their own.
@@ -368,7 +370,7 @@ impl Builder {
         }
         let idx = self.program.optionals.len();
         let mut absent = Absent::default();
-        absent.collect(node);
+        absent.collect(node, 1);
         self.program.optionals.push(absent);
         let op = self.push(Op::Optional { idx, end: 0 }, node);
         let start = self.boundary();
@@ -383,25 +385,39 @@ impl Builder {
 }
 
 impl Absent {
-    fn collect(&mut self, node: &Node) {
+    fn collect(&mut self, node: &Node, n_items: usize) {
         match &node.kind {
-            NodeKind::Scalar { leaf, .. } => self.leaves.push(*leaf),
-            NodeKind::Array { item, .. } => self.collect(item),
-            NodeKind::List { list, .. } => self.lists.extend(*list),
-            NodeKind::Struct { members, .. } => members.iter().for_each(|it| self.collect(&it.node)),
+            NodeKind::Scalar { leaf, scalar } => {
+                self.leaves.push(*leaf);
+                self.n_bytes += n_items * scalar_bytes(*scalar);
+            }
+            // Cannot overflow: the compiler bounds the values an absent member stands for.
+            NodeKind::Array { n, item } => self.collect(item, n_items * *n as usize),
+            NodeKind::List { list, .. } => {
+                self.lists.extend(*list);
+                self.n_bytes += 4;
+            }
+            NodeKind::Struct { members, .. } => {
+                members.iter().for_each(|it| self.collect(&it.node, n_items));
+            }
         }
+    }
+}
+
+/// Bytes of a scalar in the least encoding: of text and raw bytes, its length.
+fn scalar_bytes(scalar: Scalar) -> usize {
+    match scalar {
+        Scalar::Bool => 1,
+        Scalar::Number(width) | Scalar::Enum(width) => width,
+        Scalar::Time(_) => 8,
+        Scalar::Text | Scalar::WideText | Scalar::Blob => 4,
     }
 }
 
 /// The least a value takes in any encoding, and at least 1 so that counts are bounded by bytes.
 fn bytes_min(node: &Node) -> usize {
     let n = match &node.kind {
-        NodeKind::Scalar { scalar, .. } => match scalar {
-            Scalar::Bool => 1,
-            Scalar::Number(width) | Scalar::Enum(width) => *width,
-            Scalar::Time(_) => 8,
-            Scalar::Text | Scalar::WideText | Scalar::Blob => 4,
-        },
+        NodeKind::Scalar { scalar, .. } => scalar_bytes(*scalar),
         NodeKind::Array { n, item } => bytes_min(item).saturating_mul(*n as usize),
         NodeKind::List { .. } => 4,
         NodeKind::Struct { members, .. } => members

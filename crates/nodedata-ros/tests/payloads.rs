@@ -307,3 +307,25 @@ fn framed_times_and_unknown_members() {
     assert_eq!(err.locus().feature.as_deref(), Some("t"));
     assert!(err.to_string().starts_with("member is missing"), "{err}");
 }
+
+#[test]
+fn absent_members_cost_no_more_than_a_multiple_of_the_payload() {
+    let members: String = (0..1000).map(|it| format!("double d{it};")).collect();
+    let text = format!(
+        "struct Big {{ {members} }}; struct In {{ @optional Big big; }}; struct Out {{ sequence<In> l; }};"
+    );
+    let topic = Topic::new(&Definitions::from_idl("Out", &text).unwrap(), "Out");
+    let payload = |n: u32| {
+        let mut writer = Writer::new(Encoding::Xcdr2 { big: false });
+        writer.framed(|it| {
+            it.u32(n);
+            (0..n).for_each(|_| {
+                it.u8(0);
+            });
+        });
+        writer.finish()
+    };
+    assert!(topic.cdr(&payload(100)).is_ok());
+    let err = topic.cdr(&payload(10_000)).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Limit, "{err}");
+}
