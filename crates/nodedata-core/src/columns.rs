@@ -5,7 +5,10 @@ use arrow_buffer::{Buffer, MutableBuffer, NullBuffer, NullBufferBuilder};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field};
 
-use crate::{DType, Dim, Feature, Storage, feature::media_fields};
+use crate::{
+    DType, Dim, Feature, Storage,
+    feature::{LIST_ITEM, media_fields},
+};
 
 /// Position of a column in a [`Layout`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -436,8 +439,7 @@ fn assemble(layout: &LeafLayout, leaf: Leaf, lists: &[(Buffer, Option<NullBuffer
         // A list inside a list may be absent as a whole, see `Feature::arrow_type`.
         let holds_lists = matches!(layout.levels.get(idx + 1), Some(Level::List(_)));
         let item_nullable = layout.feature.nullable && (is_innermost_list || holds_lists);
-        let item =
-            Arc::new(Field::new(Field::LIST_FIELD_DEFAULT_NAME, data.data_type().clone(), item_nullable));
+        let item = Arc::new(Field::new(LIST_ITEM, data.data_type().clone(), item_nullable));
         data = match level {
             Level::Fixed(n) => {
                 let outermost_fixed = layout.levels.len() - n_inner_fixed == idx;

@@ -174,6 +174,9 @@ impl Storage {
     }
 }
 
+/// Name of a list's child: the one the Parquet specification asks for.
+pub(crate) const LIST_ITEM: &str = "element";
+
 /// Keys of our own facts in Arrow field metadata.
 pub mod meta {
     /// Element type in the spelling of `schema.json`.
@@ -249,7 +252,7 @@ impl Feature {
                 for (idx, dim) in self.shape.iter().enumerate().rev() {
                     let holds_lists = self.shape.get(idx + 1) == Some(&Dim::Variable);
                     let nullable = self.nullable && (holds_lists || last_list == Some(idx));
-                    let item = Arc::new(Field::new(Field::LIST_FIELD_DEFAULT_NAME, data_type, nullable));
+                    let item = Arc::new(Field::new(LIST_ITEM, data_type, nullable));
                     data_type = match dim {
                         Dim::Fixed(n) => DataType::FixedSizeList(item, i32::try_from(*n).unwrap_or(i32::MAX)),
                         Dim::Variable => DataType::List(item),

@@ -73,6 +73,9 @@ pub struct InputFile {
     pub n_bytes: u64,
 }
 
+/// Name of the column every table of a dataset starts with, before those of the source.
+pub const EPISODE_INDEX: &str = "episode_index";
+
 /// One stream of a source: the step table of a step format, or one topic of a log.
 #[derive(Debug, Clone)]
 pub struct StreamSchema {
@@ -157,6 +160,9 @@ pub struct Partition {
     pub input: usize,
     /// Byte range in that file.
     pub byte_range: Range<u64>,
+    /// Bytes of its records after decompression, as the plan knows them: what memory is counted with
+    /// and what shards are cut by.
+    pub decoded_bytes: u64,
 }
 
 /// What is known about an episode before its rows are read.

@@ -55,10 +55,10 @@ impl Hashers {
         self.sha256.update(bytes);
     }
 
-    pub(crate) fn finish(self) -> Digests {
+    pub(crate) fn finish(&mut self) -> Digests {
         Digests {
             b3: self.b3.finalize().to_hex().to_string(),
-            sha256: hex(&self.sha256.finalize()),
+            sha256: hex(&self.sha256.finalize_reset()),
             bytes: self.bytes,
         }
     }
@@ -78,9 +78,10 @@ impl HashingFile {
         Self { file, hashers: Hashers::default() }
     }
 
-    /// The file and the digests of everything written.
-    pub(crate) fn finish(self) -> (File, Digests) {
-        (self.file, self.hashers.finish())
+    /// Makes everything written durable and returns its digests. Nothing may be written after.
+    pub(crate) fn finish(&mut self) -> io::Result<Digests> {
+        self.file.sync_all()?;
+        Ok(self.hashers.finish())
     }
 }
 

@@ -5,13 +5,14 @@ use std::{
 };
 
 use arrow_array::{Array, RecordBatch, cast::AsArray, types};
-use nodedata_core::{Error, ErrorKind, Feature, Locus, Result, StreamClock, StreamId, StreamSchema};
+use nodedata_core::{
+    EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, StreamClock, StreamId, StreamSchema,
+};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::{
     manifest::{Manifest, ShardEntry},
     staging::write_error,
-    table::EPISODE_INDEX,
 };
 
 /// A converted dataset on disk, opened by its manifest.

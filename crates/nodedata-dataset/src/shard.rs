@@ -144,8 +144,10 @@ impl Sink {
         writer.append_key_value_metadata(KeyValue::new("huggingface".to_owned(), features));
         let at = |err| shard_error(Path::new(&path), err);
         let metadata = writer.finish().map_err(at)?;
-        let (file, digests) = writer.into_inner().map_err(at)?.finish();
-        file.sync_all().map_err(|err| write_error("cannot flush the shard", Path::new(&path), err))?;
+        let digests = writer
+            .inner_mut()
+            .finish()
+            .map_err(|err| write_error("cannot flush the shard", Path::new(&path), err))?;
         let n_rows = metadata.file_metadata().num_rows();
         if u64::try_from(n_rows) != Ok(facts.n_rows) {
             let message = format!("the shard holds {n_rows} rows where {} were written", facts.n_rows);

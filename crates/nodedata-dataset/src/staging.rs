@@ -70,9 +70,7 @@ impl Staging {
     pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> Result<Digests> {
         let mut file = self.file(path)?;
         file.write_all(bytes).map_err(|err| write_error("cannot write the file", Path::new(path), err))?;
-        let (file, digests) = file.finish();
-        file.sync_all().map_err(|err| write_error("cannot flush the file", Path::new(path), err))?;
-        Ok(digests)
+        file.finish().map_err(|err| write_error("cannot flush the file", Path::new(path), err))
     }
 
     /// Gives the dataset its final name in one step. With `overwrite`, what was there goes away after.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array};
 use arrow_schema::{Schema, SchemaRef};
-use nodedata_core::{DType, Error, ErrorKind, Feature, Result, StreamSchema};
+use nodedata_core::{DType, EPISODE_INDEX, Error, ErrorKind, Feature, Result, StreamSchema};
 use parquet::{
     arrow::{
         ArrowSchemaConverter,
@@ -13,9 +13,6 @@ use parquet::{
 };
 
 use crate::properties;
-
-/// Name of the column that is put before those of the source.
-pub(crate) const EPISODE_INDEX: &str = "episode_index";
 
 /// How the rows of one stream become Parquet columns: the same for all of its shards.
 pub(crate) struct Table {

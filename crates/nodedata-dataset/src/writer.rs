@@ -5,8 +5,8 @@ use std::{
 };
 
 use nodedata_core::{
-    Attachment, EpisodeInfo, Error, ErrorKind, InputFile, Locus, Partition, PixelShape, Result, RowSpan,
-    StreamSchema,
+    Attachment, EPISODE_INDEX, EpisodeInfo, Error, ErrorKind, InputFile, Locus, Partition, PixelShape,
+    Result, RowSpan, StreamSchema,
 };
 use nodedata_schema::CheckedBatch;
 use serde_json::Value;
@@ -237,7 +237,7 @@ fn refuse_existing(options: &WriterOptions) -> Result<()> {
 
 fn refuse_same_names(streams: &[StreamSchema]) -> Result<()> {
     for stream in streams {
-        let mut seen = BTreeSet::from([crate::table::EPISODE_INDEX]);
+        let mut seen = BTreeSet::from([EPISODE_INDEX]);
         for feature in &stream.features {
             if !seen.insert(&feature.name) {
                 let message = format!("stream `{}` has two features called `{}`", stream.name, feature.name);

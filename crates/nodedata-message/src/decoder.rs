@@ -1,4 +1,4 @@
-use nodedata_core::{Columns, DType, Feature, Layout, LeafId, Result};
+use nodedata_core::{Columns, DType, EPISODE_INDEX, Feature, Layout, LeafId, Result};
 
 use crate::{
     flatbuffer::FlatBufferPlan,
@@ -26,7 +26,8 @@ impl MessageSchema<'_> {
     /// Whether the messages describe themselves and nothing else does, so that their types need a full
     /// pass: see [`crate::JsonInference`].
     pub fn needs_inference(&self) -> bool {
-        matches!(self.message_encoding, "json" | "cbor") && self.schema_encoding.is_empty()
+        let has_schema = self.schema_encoding == "jsonschema" && !self.schema.is_empty();
+        matches!(self.message_encoding, "json" | "cbor") && !has_schema
     }
 }
 
@@ -59,6 +60,7 @@ impl MessageDecoder {
         let first = layout.features().len();
         let MessageSchema { message_encoding, schema_encoding, schema_name, schema } = *schema;
         let body = match (message_encoding, schema_encoding) {
+            ("json" | "cbor", "jsonschema") if schema.is_empty() => None,
             ("json", "jsonschema") => json(layout, schema, Wire::Json)?,
             ("cbor", "jsonschema") => json(layout, schema, Wire::Cbor)?,
             ("protobuf", "protobuf") => {
@@ -121,9 +123,11 @@ fn json(layout: &mut Layout, schema: &[u8], wire: Wire) -> Result<Option<Body>> 
     Ok(Some(Body::Json(JsonPlan::compile(layout, &described, wire)?)))
 }
 
-/// Columns from `first` on whose name an earlier column has become `message.<name>`.
+/// Columns from `first` on whose name an earlier column has become `message.<name>`; so do those that are
+/// called as the column that datasets put first.
 fn rename_taken(layout: &mut Layout, first: usize) {
-    let taken: Vec<String> = layout.features().take(first).map(|it| it.name.clone()).collect();
+    let mut taken: Vec<String> = layout.features().take(first).map(|it| it.name.clone()).collect();
+    taken.push(EPISODE_INDEX.to_owned());
     let n_features = layout.features().len();
     for idx in first..n_features {
         let feature = layout.feature_mut(LeafId(idx));

@@ -182,7 +182,10 @@ fn lists_of_other_lengths_are_pooled() {
 fn text_is_listed_while_it_is_little() {
     let column =
         StringArray::from(vec![Some("pick"), Some("pick"), None, Some("place"), Some("pick"), Some("")]);
-    check(&plain(DType::String, &[]), Arc::new(column), expect![[r#"
+    check(
+        &plain(DType::String, &[]),
+        Arc::new(column),
+        expect![[r#"
         {
           "count": 6,
           "null_count": 1,
@@ -196,11 +199,15 @@ fn text_is_listed_while_it_is_little() {
             "place": 1
           }
         }
-    "#]]);
+    "#]],
+    );
     let many = StringArray::from_iter_values((0..65).map(|it| it.to_string()));
     assert_eq!(measure(&plain(DType::String, &[]), &[Arc::new(many)]).texts.unwrap().distinct, None);
     let bytes = BinaryArray::from_vec(vec![b"\xff\xd8", b"\xff\xd8\xff"]);
-    check(&plain(DType::Bytes, &[]), Arc::new(bytes), expect![[r#"
+    check(
+        &plain(DType::Bytes, &[]),
+        Arc::new(bytes),
+        expect![[r#"
         {
           "count": 2,
           "null_count": 0,
@@ -209,20 +216,28 @@ fn text_is_listed_while_it_is_little() {
           "min_bytes": 2,
           "max_bytes": 3
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn without_rows_or_values_nothing_is_claimed() {
     let empty = Float64Array::from(Vec::<f64>::new());
-    check(&plain(DType::Float64, &[]), Arc::new(empty), expect![[r#"
+    check(
+        &plain(DType::Float64, &[]),
+        Arc::new(empty),
+        expect![[r#"
         {
           "count": 0,
           "null_count": 0
         }
-    "#]]);
+    "#]],
+    );
     let all_nan = Float64Array::from(vec![f64::NAN; 2]);
-    check(&plain(DType::Float64, &[]), Arc::new(all_nan), expect![[r#"
+    check(
+        &plain(DType::Float64, &[]),
+        Arc::new(all_nan),
+        expect![[r#"
         {
           "count": 2,
           "null_count": 0,
@@ -240,7 +255,8 @@ fn without_rows_or_values_nothing_is_claimed() {
           "q99": null,
           "quantiles_exact": true
         }
-    "#]]);
+    "#]],
+    );
 }
 
 /// Sums of squares would lose everything here: nanosecond stamps of this century, a millisecond apart.
