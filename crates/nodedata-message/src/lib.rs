@@ -15,4 +15,6 @@ pub use json::JsonInference;
 pub use pixels::Pixels;
 
 #[cfg(test)]
+mod corpus_tests;
+#[cfg(test)]
 mod test_rows;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use nodedata_core::{Columns, ErrorKind, Layout};
+use proptest::prelude::*;
 
 use crate::{JsonInference, MessageDecoder, MessageSchema, test_rows::Topic};
 
@@ -216,7 +217,7 @@ fn schemas_that_cannot_be_used_are_errors() {
         };
         Topic::new(|layout| MessageDecoder::compile(layout, &schema)).map(|_| ()).unwrap_err().kind()
     };
-    assert_eq!(compile(""), ErrorKind::Corrupt);
+    assert_eq!(compile(" "), ErrorKind::Corrupt);
     assert_eq!(compile("{"), ErrorKind::Corrupt);
     assert_eq!(compile("[]"), ErrorKind::Corrupt);
     assert_eq!(compile(r##"{"properties": {"a": {"$ref": "#/$defs/gone"}}}"##), ErrorKind::Corrupt);
@@ -361,4 +362,60 @@ fn cbor_without_a_schema_has_bytes_and_tags() {
     let topic = Topic::inferred(JsonInference::cbor(), &[&tagged]);
     assert_eq!(topic.types(), ["b bytes", "t string as json"]);
     assert_eq!(topic.row(tagged).unwrap(), ["01ff", r#"{"@tag":1,"@value":2}"#]);
+}
+
+/// The sample with some bytes changed, and a cut or some bytes more.
+fn damaged(sample: &'static [u8]) -> impl Strategy<Value = Vec<u8>> {
+    let flips = prop::collection::vec((0..sample.len(), any::<u8>()), 0..4);
+    (flips, 0..sample.len() * 2).prop_map(|(flips, n_bytes)| {
+        let mut bytes = sample.to_vec();
+        for (at, byte) in flips {
+            bytes[at] = byte;
+        }
+        if n_bytes < bytes.len() && n_bytes % 2 == 0 {
+            bytes.truncate(n_bytes);
+        }
+        bytes
+    })
+}
+
+/// {"t": 1, "q": [0.0, ...], "points": [{"x": 1}], "img": h'01'} in CBOR.
+const CBOR: &[u8] = b"\xa4\x61t\x01\x61q\x86\x00\xfa\x3f\x80\x00\x00\x02\x03\x04\x05\x66points\x81\xa1\x61x\x01\x63img\x41\x01";
+
+proptest! {
+    #[test]
+    fn damaged_messages_never_panic(json in damaged(ARM_MESSAGE.as_bytes()), cbor in damaged(CBOR)) {
+        // `decode` takes a failed row back and finishes what is left; after it, rows still fit.
+        for message in [&json, &cbor] {
+            for topic in [Topic::json(ARM), Topic::encoded("cbor", ARM)] {
+                drop(topic.decode(&[message]));
+            }
+            let inferences = [JsonInference::default(), JsonInference::cbor()];
+            for inference in inferences {
+                let topic = Topic::inferred(inference, &[message]);
+                // What was inferred from a message decodes it.
+                topic.decode(&[message]).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn failed_rows_leave_their_neighbours_alone(messages in prop::collection::vec(damaged(ARM_MESSAGE.as_bytes()), 1..6)) {
+        let topic = Topic::json(ARM);
+        let good: Vec<&Vec<u8>> = messages.iter().filter(|it| topic.decode(&[it]).is_ok()).collect();
+        let mut columns = Columns::new(Arc::clone(&topic.layout));
+        let mut pixels = crate::Pixels::default();
+        for message in &messages {
+            match topic.decoder.decode(message, &mut columns, &mut pixels) {
+                Ok(()) => columns.end_row(),
+                Err(_) => columns.abort_row(),
+            }
+        }
+        let mut alone = Columns::new(Arc::clone(&topic.layout));
+        for message in good {
+            topic.decoder.decode(message, &mut alone, &mut pixels).unwrap();
+            alone.end_row();
+        }
+        prop_assert_eq!(columns.finish(), alone.finish());
+    }
 }
