@@ -109,7 +109,10 @@ fn compare_feature(stream: &str, field: &FieldSchema, feature: &Feature) -> Vec<
         let (found, expected) = (shape_text(&feature.shape), shape_text(&field.shape));
         violations.push(shape_violation(stream, name, &found, &expected));
     }
-    if let Some(encoding) = field.encoding.as_deref().filter(|it| *it != "raw") {
+    // Text that holds JSON says so itself, see `meta::ENCODING`.
+    let own = feature.metadata.get(meta::ENCODING).map(String::as_str);
+    let is_other = |it: &&str| *it != "raw" && Some(*it) != own;
+    if let Some(encoding) = field.encoding.as_deref().filter(is_other) {
         let message = format!("feature `{name}` holds plain values, but the schema declares {encoding}");
         let hint = format!("remove {} in schema.json", key_path(stream, name, "encoding"));
         violations.push(violation(stream, Some(name), Rule::Encoding, message, hint));

@@ -9,6 +9,8 @@ pub(crate) trait Number: Copy + Default + PartialOrd + std::fmt::Debug + Send + 
     const HIGHEST: Self;
     /// Less than or equal to all finite values; what a maximum starts from.
     const LOWEST: Self;
+    /// The value, for types of 8 bit; `None` for all others.
+    fn narrow(self) -> Option<i32>;
     /// The nearest `f64`.
     fn to_f64(self) -> f64;
     /// Neither NaN nor infinite.
@@ -30,6 +32,11 @@ macro_rules! integer {
             type Arrow = $arrow;
             const HIGHEST: Self = Self::MAX;
             const LOWEST: Self = Self::MIN;
+            #[inline]
+            fn narrow(self) -> Option<i32> {
+                // Decided when compiling, so that the sums of wider types do not pay for it.
+                if size_of::<Self>() == 1 { Some(self as i32) } else { None }
+            }
             #[inline]
             fn to_f64(self) -> f64 {
                 self as f64
@@ -80,6 +87,10 @@ macro_rules! float {
             type Arrow = $arrow;
             const HIGHEST: Self = Self::INFINITY;
             const LOWEST: Self = Self::NEG_INFINITY;
+            #[inline]
+            fn narrow(self) -> Option<i32> {
+                None
+            }
             #[inline]
             fn to_f64(self) -> f64 {
                 $to_f64(self)
@@ -222,7 +233,10 @@ impl<T: Number> Lanes<T> {
     pub(crate) fn add_groups(&mut self, values: &[T]) {
         let Self { shift, sum, sum_squared, count, min, max } = self;
         let n_groups = (values.len() / shift.len()) as u64;
-        add_groups(values, shift, sum, sum_squared, min, max);
+        match T::default().narrow() {
+            None => add_groups(values, shift, sum, sum_squared, min, max),
+            Some(_) => add_narrow_groups(values, shift, sum, sum_squared, min, max),
+        }
         count.iter_mut().for_each(|it| *it += n_groups);
     }
 
@@ -259,6 +273,60 @@ fn add_groups<T: Number>(
     let (sum, sum_squared, min, max) = (&mut sum[..n], &mut sum_squared[..n], &mut min[..n], &mut max[..n]);
     for group in values.chunks_exact(n) {
         for lane in 0..n {
+            let value = group[lane];
+            let distance = value.distance(shift[lane]);
+            sum[lane] += distance;
+            sum_squared[lane] += distance * distance;
+            min[lane] = if value < min[lane] { value } else { min[lane] };
+            max[lane] = if value > max[lane] { value } else { max[lane] };
+        }
+    }
+}
+
+/// As [`add_groups`] for values of 8 bit: summed as integers, of which more fit a register, and added to the
+/// sums after. Both are exact, so they agree.
+#[inline(never)]
+fn add_narrow_groups<T: Number>(
+    values: &[T],
+    shift: &[T],
+    sum: &mut [f64],
+    sum_squared: &mut [f64],
+    min: &mut [T],
+    max: &mut [T],
+) {
+    const TILE: usize = 32;
+    let n = shift.len();
+    // Squares of 8 bit distances, below 2^16, must not overflow 31 bit.
+    assert!(values.len() / n < 1 << 14, "chunks are short");
+    let n_tiled = n / TILE * TILE;
+    for tile in (0..n_tiled).step_by(TILE) {
+        let mut from = [0i32; TILE];
+        let (mut distances, mut squares) = ([0i32; TILE], [0i32; TILE]);
+        let (mut low, mut high) = ([T::HIGHEST; TILE], [T::LOWEST; TILE]);
+        for lane in 0..TILE {
+            from[lane] = shift[tile + lane].narrow().unwrap_or(0);
+        }
+        for group in values.chunks_exact(n) {
+            let group = &group[tile..tile + TILE];
+            for lane in 0..TILE {
+                let value = group[lane];
+                let distance = value.narrow().unwrap_or(0) - from[lane];
+                distances[lane] += distance;
+                squares[lane] += distance * distance;
+                low[lane] = if value < low[lane] { value } else { low[lane] };
+                high[lane] = if value > high[lane] { value } else { high[lane] };
+            }
+        }
+        for lane in 0..TILE {
+            let at = tile + lane;
+            sum[at] += f64::from(distances[lane]);
+            sum_squared[at] += f64::from(squares[lane]);
+            min[at] = if low[lane] < min[at] { low[lane] } else { min[at] };
+            max[at] = if high[lane] > max[at] { high[lane] } else { max[at] };
+        }
+    }
+    for group in values.chunks_exact(n) {
+        for lane in n_tiled..n {
             let value = group[lane];
             let distance = value.distance(shift[lane]);
             sum[lane] += distance;

@@ -367,3 +367,23 @@ fn a_matrix_keeps_its_shape() {
     assert_eq!(summary.values.unwrap().finite_count, 2);
     assert!(summary.per_element.is_none());
 }
+
+#[test]
+fn bytes_summed_in_registers_agree_with_plain_sums() {
+    for n_items in [1, 3, 40, 100, 5000] {
+        let values: Vec<u8> = (0..20_000u32).map(|it| (it.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let n = values.len() / n_items * n_items;
+        let (mean, all) = (values[..n].iter().map(|it| f64::from(*it)).sum::<f64>() / n as f64, &values[..n]);
+        let variance = all.iter().map(|it| (f64::from(*it) - mean).powi(2)).sum::<f64>() / n as f64;
+        let column = fixed(
+            Arc::new(arrow_array::UInt8Array::from(all.to_vec())),
+            i32::try_from(n_items).unwrap(),
+            None,
+        );
+        let summary = measure(&plain(DType::UInt8, &[Dim::Variable]), &[column]).values.unwrap();
+        assert!((summary.mean.as_f64().unwrap() - mean).abs() < 1e-9, "{n_items}: {}", summary.mean);
+        assert!((summary.std.as_f64().unwrap() - variance.sqrt()).abs() < 1e-9, "{n_items}: {}", summary.std);
+        assert_eq!(summary.max, *all.iter().max().unwrap());
+        assert_eq!(summary.min, *all.iter().min().unwrap());
+    }
+}
