@@ -181,12 +181,6 @@ impl Columns {
         self.leaves[id.0].values.extend_from_slice(bytes);
     }
 
-    /// Appends one value as its little-endian bytes: [`Self::push_le`] for a width known to the compiler.
-    #[inline]
-    pub fn push_one<const N: usize>(&mut self, id: LeafId, value: [u8; N]) {
-        self.leaves[id.0].values.extend_from_slice(&value);
-    }
-
     /// Appends room for `n_bytes` of fixed-width values and returns it zeroed, to be filled in place.
     #[inline]
     pub fn push_zeroed(&mut self, id: LeafId, n_bytes: usize) -> &mut [u8] {

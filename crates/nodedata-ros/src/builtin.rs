@@ -1,10 +1,8 @@
 //! Types every ROS system has and some definitions leave out.
 
-use std::collections::BTreeSet;
-
 use crate::{
     definition::{Dialect, StructDef},
-    msg,
+    msg::{self, KnownTypes},
     parts::Part,
 };
 
@@ -30,7 +28,7 @@ pub(crate) fn types(dialect: Dialect) -> impl Iterator<Item = (String, StructDef
     };
     texts.iter().map(move |(name, text)| {
         let part = Part { name, is_idl: false, text, first_line: 1 };
-        let structure = msg::parse(name, &part, dialect, &BTreeSet::new());
+        let structure = msg::parse(name, &part, dialect, &KnownTypes::default());
         ((*name).to_owned(), structure.expect("the well-known definitions are valid"))
     })
 }

@@ -18,6 +18,10 @@ const LEAVES_MAX: usize = 4096;
 const NODES_MAX: usize = 65_536;
 /// Values an absent member may stand for: one flag byte must not become megabytes of zeros.
 const ABSENT_VALUES_MAX: u64 = 4096;
+/// A column's dotted name, and the declaration kept beside it.
+const NAME_BYTES_MAX: usize = 1024;
+/// Pairs of constants and fields looked at to find out what belongs together.
+const PAIRS_MAX: usize = 1 << 20;
 /// Longer lists of constants are left to the schema text.
 const CONSTANTS_BYTES_MAX: usize = 16 << 10;
 
@@ -181,6 +185,12 @@ impl<'a> Compiler<'a> {
 
     fn field(&mut self, field_type: &'a FieldType, place: &Place<'_>, facts: &Facts<'_>) -> Result<Node> {
         self.n_nodes += 1;
+        if place.name.len() > NAME_BYTES_MAX {
+            return Err(bad_definition(
+                ErrorKind::Limit,
+                format!("a field has a name of {} bytes, more than {NAME_BYTES_MAX}", place.name.len()),
+            ));
+        }
         if self.n_nodes > NODES_MAX || place.depth > DEPTH_MAX {
             return Err(bad_definition(
                 ErrorKind::Limit,
@@ -307,9 +317,13 @@ impl<'a> Compiler<'a> {
         }
         let field_type = &facts.field.field_type;
         if tells_more_than_its_column(field_type) {
-            feature = feature.with_meta(meta::SOURCE_TYPE, field_type.to_string());
+            let source_type = field_type.to_string();
+            if source_type.len() <= NAME_BYTES_MAX {
+                feature = feature.with_meta(meta::SOURCE_TYPE, source_type);
+            }
         }
         let unit = if matches!(scalar, Scalar::Time(_)) { Some("ns") } else { facts.field.unit.as_deref() };
+        let unit = unit.filter(|it| it.len() <= NAME_BYTES_MAX);
         if let Some(unit) = unit {
             feature = feature.with_meta(meta::UNIT, unit);
         }
@@ -355,7 +369,7 @@ fn tells_more_than_its_column(field_type: &FieldType) -> bool {
 fn constants_of_fields(structure: &StructDef) -> Vec<Option<String>> {
     let fields = &structure.fields;
     let mut of_fields: Vec<Vec<&Constant>> = vec![Vec::new(); fields.len()];
-    if !structure.constants.is_empty() {
+    if (1..=PAIRS_MAX).contains(&structure.constants.len().saturating_mul(fields.len())) {
         let upper: Vec<String> = fields.iter().map(|it| it.name.to_ascii_uppercase() + "_").collect();
         for constant in &structure.constants {
             let has_its_type =
@@ -391,11 +405,11 @@ fn item_primitive(field_type: &FieldType) -> Option<Primitive> {
 fn constants_text<'n>(constants: impl Iterator<Item = (&'n str, i128)>) -> Option<String> {
     let mut text = String::new();
     for (name, value) in constants {
+        let separator = if text.is_empty() { "" } else { "," };
+        text.push_str(&format!("{separator}{name}={value}"));
         if text.len() > CONSTANTS_BYTES_MAX {
             return None;
         }
-        let separator = if text.is_empty() { "" } else { "," };
-        text.push_str(&format!("{separator}{name}={value}"));
     }
     (!text.is_empty()).then_some(text)
 }

@@ -1,11 +1,8 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use nodedata_core::{DType, Error, ErrorKind, Result};
 
-use crate::{builtin, idl, parts, service};
+use crate::{builtin, idl, msg::KnownTypes, parts, service};
 
 /// How deep types may lie in each other, and how deep IDL text may nest.
 pub(crate) const DEPTH_MAX: usize = 64;
@@ -38,7 +35,7 @@ impl Definitions {
     /// `Corrupt` for text that is not a definition; `Limit` for sizes and nesting beyond what is read.
     pub fn from_msg(root_name: &str, text: &str, dialect: Dialect) -> Result<Self> {
         let parts = parts::split(text, root_name);
-        let known: BTreeSet<String> = parts.iter().map(|it| normalize(it.name)).collect();
+        let known = KnownTypes::new(parts.iter().map(|it| normalize(it.name)));
         let mut definitions = Self { types: BTreeMap::new() };
         let mut idl_parts = Vec::new();
         for part in &parts {

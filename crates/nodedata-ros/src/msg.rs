@@ -1,6 +1,6 @@
 //! `.msg` text: one field or constant a line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nodedata_core::{ErrorKind, Result};
 
@@ -9,13 +9,30 @@ use crate::{
     parts::Part,
 };
 
-/// Parses the definition of `owner`. `known` holds the full names of the types in the same text.
-pub(crate) fn parse(
-    owner: &str,
-    part: &Part<'_>,
-    dialect: Dialect,
-    known: &BTreeSet<String>,
-) -> Result<StructDef> {
+/// The types that the parts of one text define.
+#[derive(Debug, Default)]
+pub(crate) struct KnownTypes {
+    /// Full names.
+    names: BTreeSet<String>,
+    /// The full name by the last part of it; `None` where that is not the only one.
+    by_last: BTreeMap<String, Option<String>>,
+}
+
+impl KnownTypes {
+    pub(crate) fn new(names: impl Iterator<Item = String>) -> Self {
+        let mut known = Self::default();
+        for name in names {
+            let last = name.rsplit('/').next().unwrap_or_default().to_owned();
+            if known.names.insert(name.clone()) {
+                known.by_last.entry(last).and_modify(|it| *it = None).or_insert(Some(name));
+            }
+        }
+        known
+    }
+}
+
+/// Parses the definition of `owner`. Short names are looked up in `known`.
+pub(crate) fn parse(owner: &str, part: &Part<'_>, dialect: Dialect, known: &KnownTypes) -> Result<StructDef> {
     let mut structure = StructDef::default();
     let mut names = BTreeSet::new();
     for (idx, line) in part.text.lines().enumerate() {
@@ -80,6 +97,9 @@ pub(crate) fn parse_integer(text: &str) -> Option<i128> {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
+    if !digits.starts_with(|it: char| it.is_ascii_digit()) {
+        return None;
+    }
     let lower = digits.to_ascii_lowercase();
     let value = if let Some(hex) = lower.strip_prefix("0x") {
         i128::from_str_radix(hex, 16)
@@ -92,12 +112,7 @@ pub(crate) fn parse_integer(text: &str) -> Option<i128> {
 }
 
 /// The type a token spells; `None` when it spells none.
-fn parse_type(
-    text: &str,
-    owner: &str,
-    dialect: Dialect,
-    known: &BTreeSet<String>,
-) -> Result<Option<FieldType>> {
+fn parse_type(text: &str, owner: &str, dialect: Dialect, known: &KnownTypes) -> Result<Option<FieldType>> {
     let (base, array) = match text.find('[') {
         Some(at) => {
             let Some(inside) = text[at + 1..].strip_suffix(']') else { return Ok(None) };
@@ -138,7 +153,7 @@ pub(crate) fn array_size(n: Option<i128>, text: &str, owner: &str) -> Result<u32
     }
 }
 
-fn parse_base(text: &str, owner: &str, dialect: Dialect, known: &BTreeSet<String>) -> Option<FieldType> {
+fn parse_base(text: &str, owner: &str, dialect: Dialect, known: &KnownTypes) -> Option<FieldType> {
     let ros1 = dialect == Dialect::Ros1;
     let primitive = match text {
         "bool" => Primitive::Bool,
@@ -162,7 +177,7 @@ fn parse_base(text: &str, owner: &str, dialect: Dialect, known: &BTreeSet<String
     Some(FieldType::Primitive(primitive))
 }
 
-fn parse_name(text: &str, owner: &str, known: &BTreeSet<String>) -> Option<FieldType> {
+fn parse_name(text: &str, owner: &str, known: &KnownTypes) -> Option<FieldType> {
     if let Some((base, bound)) = text.split_once("<=") {
         let wide = match base {
             "string" => false,
@@ -183,16 +198,14 @@ fn parse_name(text: &str, owner: &str, known: &BTreeSet<String>) -> Option<Field
     }
     let package = owner.split('/').next().unwrap_or_default();
     let own = format!("{package}/msg/{text}");
-    if known.contains(&own) {
+    if known.names.contains(&own) {
         return Some(FieldType::Named(own));
     }
     // `Header` without a package is that of std_msgs; other short names from elsewhere occur in texts
     // joined by hand, where only one type can be meant.
-    let suffix = format!("/{text}");
-    let mut elsewhere = known.iter().filter(|it| it.ends_with(&suffix));
-    Some(FieldType::Named(match (text, elsewhere.next(), elsewhere.next()) {
-        ("Header", ..) => "std_msgs/msg/Header".to_owned(),
-        (_, Some(only), None) => only.clone(),
+    Some(FieldType::Named(match (text, known.by_last.get(text)) {
+        ("Header", _) => "std_msgs/msg/Header".to_owned(),
+        (_, Some(Some(only))) => only.clone(),
         _ => own,
     }))
 }

@@ -6,7 +6,7 @@ fn parse_text(text: &str, dialect: Dialect) -> Result<StructDef> {
         "lab/msg/T",
         &part,
         dialect,
-        &BTreeSet::from(["lab/msg/Near".to_owned(), "far/msg/Away".to_owned()]),
+        &KnownTypes::new(["lab/msg/Near", "far/msg/Away", "far/msg/Near"].into_iter().map(str::to_owned)),
     )
 }
 

@@ -1,24 +1,19 @@
 //! Messages a service or action implies: requests, responses, events, feedback.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use nodedata_core::Result;
 
 use crate::{
     definition::{Dialect, FieldDef, FieldType, Primitive, StructDef, TypeDef},
-    msg,
+    msg::{self, KnownTypes},
     parts::Part,
 };
 
 type Named = (String, StructDef);
 
 /// Parses one part: a message, or, under `pkg/srv/` and `pkg/action/`, text with `---` lines.
-pub(crate) fn parse(
-    name: &str,
-    part: &Part<'_>,
-    dialect: Dialect,
-    known: &BTreeSet<String>,
-) -> Result<Vec<Named>> {
+pub(crate) fn parse(name: &str, part: &Part<'_>, dialect: Dialect, known: &KnownTypes) -> Result<Vec<Named>> {
     let sections = sections(part);
     let is_action = name.contains("/action/") && sections.len() == 3;
     let is_service = name.contains("/srv/") && sections.len() == 2;

@@ -22,7 +22,7 @@ pub(crate) trait Sink {
 impl Sink for Columns {
     #[inline]
     fn one<const N: usize>(&mut self, leaf: LeafId, value: [u8; N]) {
-        self.push_one(leaf, value);
+        self.push_le(leaf, &value);
     }
 
     #[inline]

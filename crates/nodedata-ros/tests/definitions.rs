@@ -180,6 +180,7 @@ fn definitions_without_columns() {
     check_error(&format!("T0 t{double}{separator}T40\n"), ErrorKind::Limit, "more than 65536 fields");
     let product = format!("A[60000] a{separator}A\nB[60000] b{separator}B\nbool x");
     check_error(&product, ErrorKind::Limit, "2147483647 values");
+    check_error(&format!("bool {}", "x".repeat(2000)), ErrorKind::Limit, "name of 2000 bytes");
     let refused = Definitions::from_idl("B", "struct B { long double x; };").unwrap();
     let err = RosPlan::compile(&mut Layout::default(), &refused, "B").unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Unsupported);

@@ -21,10 +21,22 @@ pub(super) struct Declaration {
 
 #[derive(Debug)]
 pub(super) enum Body {
-    Struct { base: Option<String>, members: Vec<Member>, extensibility: Option<Extensibility> },
-    Enum { values: Vec<(String, i64)>, primitive: Primitive },
+    Struct {
+        base: Option<String>,
+        members: Vec<Member>,
+        extensibility: Option<Extensibility>,
+        /// Whether members are identified by hashes of their names.
+        has_hashed_ids: bool,
+    },
+    Enum {
+        values: Vec<(String, i64)>,
+        primitive: Primitive,
+    },
     Typedef(RawType),
-    Const { primitive: Option<Primitive>, value: Value },
+    Const {
+        primitive: Option<Primitive>,
+        value: Value,
+    },
     Refused(&'static str),
 }
 
@@ -214,8 +226,14 @@ impl<'a> Parser<'a, '_> {
         let base = if self.take(":") { Some(self.scoped_name()?) } else { None };
         self.expect("{")?;
         let mut members = Vec::new();
+        let is_hash = |it: &Annotation<'_>| {
+            let value = it.value.map_or("", |(_, token)| token.text);
+            it.name == "hashid" || (it.name == "autoid" && value != "SEQUENTIAL")
+        };
+        let mut has_hashed_ids = annotations.iter().any(is_hash);
         while !self.take("}") {
             let annotations = self.annotations()?;
+            has_hashed_ids |= annotations.iter().any(is_hash);
             let raw_type = self.data_type(0)?;
             let mut id = annotation_integer(&annotations, "id").and_then(|it| u32::try_from(it).ok());
             loop {
@@ -230,7 +248,8 @@ impl<'a> Parser<'a, '_> {
             }
             self.expect(";")?;
         }
-        self.declare(name, Body::Struct { base, members, extensibility: extensibility(annotations) });
+        let extensibility = extensibility(annotations);
+        self.declare(name, Body::Struct { base, members, extensibility, has_hashed_ids });
         Ok(())
     }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use nodedata_core::{ErrorKind, Result};
 
 use super::parser::{Body, Declaration, Declarations, Member, RawType, Value, joined, parse_part};
@@ -9,6 +11,9 @@ use crate::{
     parts::Part,
 };
 
+/// Fields all structs of a text may have together.
+const FIELDS_MAX: usize = 1 << 18;
+
 /// Parses IDL parts, which may use each other's names in any order, into types by full name.
 pub(crate) fn parse(parts: &[Part<'_>]) -> Result<Vec<(String, TypeDef)>> {
     let mut declarations = Declarations::new();
@@ -16,10 +21,14 @@ pub(crate) fn parse(parts: &[Part<'_>]) -> Result<Vec<(String, TypeDef)>> {
         parse_part(part, &mut declarations)?;
     }
     let mut types = Vec::new();
+    let mut n_fields = 0;
     for (name, declaration) in &declarations {
         let definition = match &declaration.body {
+            Body::Struct { extensibility: Some(Extensibility::Mutable), has_hashed_ids: true, .. } => {
+                TypeDef::Refused("a mutable struct with hashed member ids")
+            }
             Body::Struct { extensibility, .. } => {
-                TypeDef::Struct(structure(&declarations, name, declaration, *extensibility)?)
+                TypeDef::Struct(structure(&declarations, name, declaration, *extensibility, &mut n_fields)?)
             }
             Body::Enum { values, primitive } => {
                 TypeDef::Enum(EnumDef { values: values.clone(), primitive: *primitive })
@@ -37,18 +46,28 @@ fn structure(
     name: &str,
     declaration: &Declaration,
     extensibility: Option<Extensibility>,
+    n_fields: &mut usize,
 ) -> Result<StructDef> {
     let mut fields: Vec<FieldDef> = Vec::new();
+    let mut names = BTreeSet::new();
     for (scope, member) in inherited_members(declarations, name, declaration)? {
         // rosidl gives a message without fields this one; it is padding, not data.
         if member.name == "structure_needs_at_least_one_member" {
             continue;
         }
-        if fields.iter().any(|it| it.name == member.name) {
+        if !names.insert(&member.name) {
             let field = &member.name;
             return Err(bad_definition(
                 ErrorKind::Corrupt,
                 format!("field `{field}` of {name} is defined twice"),
+            ));
+        }
+        // Inherited members count again in every struct that extends their own.
+        *n_fields += 1;
+        if *n_fields > FIELDS_MAX {
+            return Err(bad_definition(
+                ErrorKind::Limit,
+                format!("the structs up to {name} have more than {FIELDS_MAX} fields"),
             ));
         }
         let next_id = fields.last().map_or(0, |it| it.member_id.saturating_add(1));
@@ -138,6 +157,12 @@ fn field_type(
         }
         RawType::Sequence { item, bound } => {
             FieldType::Sequence { item: inner(item)?, bound: bound.as_ref().map(size).transpose()? }
+        }
+        RawType::Array { dims, .. } if dims.len() > DEPTH_MAX => {
+            return Err(bad_definition(
+                ErrorKind::Limit,
+                format!("an array in {owner} has {} dimensions, more than {DEPTH_MAX}", dims.len()),
+            ));
         }
         RawType::Array { item, dims } => {
             FieldType::Array { item: inner(item)?, dims: dims.iter().map(size).collect::<Result<_>>()? }

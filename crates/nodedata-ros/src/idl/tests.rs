@@ -66,10 +66,12 @@ fn plain_omg_idl() {
         "const long N = 3; typedef sequence<double, N> Row; typedef Row Rows[N][2];
          @appendable struct Base { unsigned short a, b[2]; };
          @mutable struct Top : Base { @id(9) @optional long x; unsigned long long y; Rows rows; map<string, long> m; };
+         @mutable @autoid(HASH) struct H { long x; };
          union U switch (long) { case 1: long a; default: short b; }; struct Fwd; struct None {};
          @bit_bound(8) enum Small { A };",
         &[
             "Base: uint16 a=0, uint16[2] b=1",
+            "H: a mutable struct with hashed member ids",
             "None: ",
             "Small: Int8 [(\"A\", 0)]",
             "Top: uint16 a=0, uint16[2] b=1, int32 x?=9, uint64 y=10, float64[<=3][3][2] rows=11, a map m=12",
@@ -103,6 +105,12 @@ fn damage() {
         "module a { ".repeat(1000),
         "struct A : A { long x; };".to_owned(),
         "struct A { long x[4294967296]; };".to_owned(),
+        format!("struct A {{ long x{}; }};", "[1]".repeat(65)),
+        format!(
+            "struct B {{ {} }}; {}",
+            (0..1000).map(|it| format!("long x{it};")).collect::<String>(),
+            (0..1000).map(|it| format!("struct D{it} : B {{}};")).collect::<String>()
+        ),
     ] {
         let err = types(&text).expect_err(&text);
         assert_eq!(err.kind(), ErrorKind::Limit, "{text}: {err}");
