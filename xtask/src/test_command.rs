@@ -89,7 +89,9 @@ fn format_check() -> Result<()> {
 fn clippy() -> Result<()> {
     let lints = ["--", "-D", "warnings", "-D", "clippy::too_many_lines"];
     workspace::run(
-        workspace::cargo(&["clippy", "--quiet", "--all-targets"]).args(WHOLE_WORKSPACE).args(lints),
+        workspace::cargo(&["clippy", "--quiet", "--keep-going", "--all-targets"])
+            .args(WHOLE_WORKSPACE)
+            .args(lints),
     )
 }
 
