@@ -25,6 +25,7 @@
 
 use arrow_array::{Array, cast::AsArray};
 use arrow_buffer::NullBuffer;
+use arrow_schema::DataType;
 use blake3::Hasher;
 use nodedata_core::{DType, Dim, Feature, Nested, NestedDim, NestedItems, Storage};
 
@@ -49,6 +50,8 @@ pub(crate) struct FieldHasher {
     n_values: u64,
     values: Hasher,
     stage: Vec<u8>,
+    /// The type of a column that is not the feature's: a damaged file, whose hash must match nothing.
+    stray: Option<DataType>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -69,16 +72,19 @@ impl FieldHasher {
         };
         let levels = vec![LevelHash::default(); shape.len() + 1];
         let name = feature.name.clone();
-        Self { name, dtype, shape, levels, n_values: 0, values: Hasher::new(), stage: Vec::new() }
+        let values = Hasher::new();
+        Self { name, dtype, shape, levels, n_values: 0, values, stage: Vec::new(), stray: None }
     }
 
-    /// Takes in the next rows. How they are cut into batches does not change the hash.
-    ///
-    /// # Panics
-    /// When the column does not have the feature's type and rank.
+    /// Takes in the next rows. How they are cut into batches does not change the hash. A column that does
+    /// not have the feature's type and rank makes it a hash that no rows of the feature have.
     pub(crate) fn update(&mut self, column: &dyn Array) {
         let nested = Nested::of(column);
-        assert_eq!(nested.dims.len(), self.shape.len(), "the rank of feature {}", self.name);
+        let found = DType::from_arrow(nested.values.data_type());
+        if found != Some(self.dtype) || nested.dims.len() != self.shape.len() {
+            self.stray = Some(column.data_type().clone());
+            return;
+        }
         for (idx, items) in nested.items.iter().enumerate() {
             let level = &mut self.levels[idx];
             level.nulls(items, &mut self.stage);
@@ -106,7 +112,6 @@ impl FieldHasher {
                 match values.as_any_dictionary_opt() {
                     None => {
                         let data = values.to_data();
-                        assert_eq!(*data.data_type(), dtype.arrow(), "the type of feature {}", self.name);
                         let bytes =
                             &data.buffers()[0].as_slice()[data.offset() * width..][..data.len() * width];
                         update_valid(&mut self.values, bytes, width, valid);
@@ -134,6 +139,9 @@ impl FieldHasher {
         }
         record.update(&self.n_values.to_le_bytes());
         record.update(self.values.finalize().as_bytes());
+        if let Some(stray) = &self.stray {
+            update_text(&mut record, &stray.to_string());
+        }
         *record.finalize().as_bytes()
     }
 }

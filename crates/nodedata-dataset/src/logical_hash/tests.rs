@@ -5,7 +5,7 @@ use arrow_array::{
     LargeListArray, LargeStringArray, ListArray, StringArray, StringViewArray, StructArray, types::*,
 };
 use arrow_buffer::OffsetBuffer;
-use arrow_schema::{DataType, Field};
+use arrow_schema::Field;
 use proptest::prelude::*;
 
 use super::*;
@@ -191,6 +191,18 @@ fn media_hash_as_their_encoded_bytes() {
     let path = arrow_array::new_null_array(&DataType::Utf8, 2);
     let media = StructArray::new(fields, vec![Arc::new(bytes.clone()), path], None);
     assert_eq!(hash(&encoded, &[Arc::new(media)]), hash(&raw, &[Arc::new(bytes)]));
+}
+
+#[test]
+fn a_column_of_another_type_matches_nothing() {
+    let feature = Feature::new("n", DType::Float32, vec![]);
+    let floats: ArrayRef = Arc::new(Float32Array::from(vec![0.0]));
+    let integers: ArrayRef = Arc::new(Int32Array::from(vec![0]));
+    let mut all = vec![hash(&feature, &[]), hash(&feature, std::slice::from_ref(&floats))];
+    all.extend([hash(&feature, std::slice::from_ref(&integers)), hash(&feature, &[floats, integers])]);
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 4);
 }
 
 #[test]

@@ -105,6 +105,13 @@ fn check(batches: &[Batch], expected: expect_test::Expect) {
     let schema = one.finish();
     assert_eq!(schema, backwards.finish());
     assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
+    // Rows follow what was inferred from them, and so does the file they are written to.
+    let rule = crate::SchemaCheck::new(&schema, std::slice::from_ref(&stream)).unwrap();
+    for batch in batches {
+        let checked = rule.batch(batch, crate::RowPlace::default()).unwrap();
+        assert_eq!(checked.rows(), &batch.rows);
+    }
+    assert_eq!(crate::check_arrow(&schema, "/robot", &stream.arrow()), Ok(()));
     let lines: Vec<String> =
         schema.streams["/robot"].iter().map(|(name, it)| format!("{name}: {}\n", it.to_json())).collect();
     expected.assert_eq(&lines.concat());
