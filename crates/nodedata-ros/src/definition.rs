@@ -120,10 +120,12 @@ pub(crate) fn normalize(name: &str) -> String {
     }
 }
 
-/// A text that is not a definition.
+/// What helps where a message cannot be decoded.
+pub(crate) const UNDECODED: &str = "list the topic under `undecoded` to keep its messages as bytes";
+
+/// A definition, or a payload under it, that cannot be used.
 pub(crate) fn bad_definition(kind: ErrorKind, message: impl Into<String>) -> Error {
-    Error::new(kind, message)
-        .with_hint("read the topic undecoded to keep its messages as bytes, or supply the right definition")
+    Error::new(kind, message).with_hint(UNDECODED)
 }
 
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@ use nodedata_core::{Columns, Error, ErrorKind, Layout, Locus, Result};
 use crate::{
     compile,
     decode::{Decoder, Fault, What, Wire},
-    definition::{Definitions, Extensibility, bad_definition},
+    definition::{Definitions, Extensibility, UNDECODED, bad_definition},
     program::{Framing, Op, Program},
     sink::{Nowhere, Sink},
     wide::UnitWidth,
@@ -251,7 +251,7 @@ impl Encapsulation {
                     ErrorKind::Unsupported,
                     format!("payload has representation id 0x{first:02x}{id:02x}, expected CDR"),
                 )
-                .with_hint("read the topic undecoded to keep its messages as bytes"));
+                .with_hint(UNDECODED));
             }
         };
         Ok(Self { wire, big_endian: id & 1 == 0, root })
