@@ -19,8 +19,9 @@ const LOOK_BYTES: u64 = 64;
 /// Longest topic, name or encoding that is believed while searching, in bytes.
 const TEXT_BYTES_MAX: u32 = 4096;
 
-/// The first place in `from..end` where records go on, if any.
-pub(crate) fn find(view: &mut FileView, from: u64, end: u64) -> Result<Option<u64>> {
+/// The first place in `from..end` where records go on, if any. `outside` accepts only what never lies in
+/// a chunk: bytes that a chunk could not compress look like the records they are.
+pub(crate) fn find(view: &mut FileView, from: u64, end: u64, outside: bool) -> Result<Option<u64>> {
     let mut block = from..from;
     let mut bytes = bytes::Bytes::new();
     for at in from..end {
@@ -29,7 +30,11 @@ pub(crate) fn find(view: &mut FileView, from: u64, end: u64) -> Result<Option<u6
             block = at..at + bytes.len() as u64;
         }
         let opcode = bytes[(at - block.start) as usize];
-        if matches!(opcode, 0x01..=0x0f) && is_chain(view, at, end)? {
+        let starts = match opcode {
+            op::SCHEMA | op::CHANNEL | op::MESSAGE => !outside,
+            other => matches!(other, 0x01..=0x0f),
+        };
+        if starts && is_chain(view, at, end)? {
             return Ok(Some(at));
         }
     }

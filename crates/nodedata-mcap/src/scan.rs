@@ -34,6 +34,8 @@ pub(crate) struct Scanner<'a> {
     /// Whether message indexes that come next belong to the last unit, or to the last damage.
     indexes_of: IndexesOf,
     footer_seen: bool,
+    /// Bytes decompressed from chunks that were none after all.
+    n_decoded_in_vain: u64,
     /// What the summary says of the chunks, for those whose own length is damaged; by start.
     indexed: Vec<IndexedChunk>,
     /// Start of the record just walked, when its length may be what is damaged.
@@ -59,6 +61,7 @@ impl<'a> Scanner<'a> {
             n_unknown: BTreeMap::new(),
             indexes_of: IndexesOf::Nothing,
             footer_seen: false,
+            n_decoded_in_vain: 0,
             indexed: Vec::new(),
             suspect: None,
         }

@@ -20,7 +20,8 @@ pub(crate) fn fits(pattern: &str, name: &str) -> bool {
 /// `Config`, with the names most like the pattern.
 pub(crate) fn check_patterns(option: &str, patterns: &[String], names: &[&str]) -> Result<()> {
     for pattern in patterns {
-        if names.iter().any(|it| fits(pattern, it)) {
+        // All topics there are: of an input without any, that is none.
+        if pattern == "*" || names.iter().any(|it| fits(pattern, it)) {
             continue;
         }
         let near = near_names(pattern, names);

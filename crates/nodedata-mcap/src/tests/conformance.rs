@@ -249,14 +249,7 @@ fn bytes_of(list: &Value) -> Vec<u8> {
 }
 
 fn check_source(name: &str, log: &Bytes, expected: &Value, options: &nodedata_core::OpenOptions) {
-    // A pattern that fits nothing is an error, and some cases have no topic.
-    let has_topics = !expected_of(expected, "Channel").is_empty();
-    let options = if has_topics {
-        options.clone()
-    } else {
-        nodedata_core::OpenOptions { undecoded: Vec::new(), ..options.clone() }
-    };
-    let source = open(log, &options).unwrap_or_else(|err| panic!("{name}: {err}"));
+    let source = open(log, options).unwrap_or_else(|err| panic!("{name}: {err}"));
     let outcome = read_all(&*source, &nodedata_core::ReadOptions::default());
     assert!(
         outcome.errors.is_empty() && source.damage().is_empty(),
