@@ -67,6 +67,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = workspace::target_dir().join("bench");
     std::fs::create_dir_all(&folder).map_err(|err| format!("cannot make {}: {err}", folder.display()))?;
 
+    // Two runs at once may share inputs, never outputs.
+    let outputs = folder.join(format!("run-{}", std::process::id()));
+    std::fs::create_dir_all(&outputs).map_err(|err| format!("cannot make {}: {err}", outputs.display()))?;
     let mut rows = Vec::new();
     let mut n_selected = 0;
     for mix in Mix::ALL {
@@ -85,10 +88,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             if options.inputs_only {
                 println!("{}", input.path.display());
             } else {
-                rows.push(time_all(&folder, &input, &plain, options.runs, rerun.as_deref())?);
+                rows.push(time_all(&outputs, &input, &plain, options.runs, rerun.as_deref())?);
             }
         }
     }
+    remove(&outputs)?;
     if n_selected == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
     }
