@@ -1,1 +1,13 @@
-//! Placeholder until the crate's first slice lands.
+//! What the tests of the other crates share: the conformance kit that every format runs, the reader of
+//! truth files, and the way to the corpus folders. A dev-dependency only.
+//!
+//! Everything here panics where a test should fail, with a message that names the case.
+
+pub mod corpus;
+pub mod source;
+pub mod truth;
+
+mod cell;
+mod damage;
+mod pixels;
+mod rows;

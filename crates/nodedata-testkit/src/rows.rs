@@ -1,0 +1,153 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
+
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
+use nodedata_core::{Batch, EpisodeStream, Error, Partition, ReadOptions, Source, StreamSchema};
+
+/// Everything that reading a source to its end gives.
+#[derive(Debug, Default)]
+pub(crate) struct Everything {
+    /// By stream name; streams without rows are absent.
+    pub(crate) streams: BTreeMap<String, StreamRows>,
+    /// Damage met while reading.
+    pub(crate) errors: Vec<Error>,
+}
+
+/// The rows of one stream, and what each comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StreamRows {
+    /// What the source says of the stream. A name may go to another stream when its first owner is lost.
+    pub(crate) facts: BTreeMap<String, String>,
+    pub(crate) rows: RecordBatch,
+    /// Per row: the episode its partition starts with, the input file and the bytes.
+    pub(crate) origins: Vec<(usize, usize, Range<u64>)>,
+}
+
+impl Everything {
+    /// Rows over all streams.
+    pub(crate) fn n_rows(&self) -> usize {
+        self.streams.values().map(|it| it.rows.num_rows()).sum()
+    }
+}
+
+/// Reads every partition to its end and holds each batch against what the traits promise.
+pub(crate) fn read_all(case: &str, source: &dyn Source, options: &ReadOptions) -> Everything {
+    let mut batches: BTreeMap<String, Vec<RecordBatch>> = BTreeMap::new();
+    let mut origins: BTreeMap<String, Vec<(usize, usize, Range<u64>)>> = BTreeMap::new();
+    let mut errors = Vec::new();
+    for partition in source.partitions() {
+        let at = format!("{case}, partition {}", partition.index);
+        let mut stream = source.read(partition, options).unwrap_or_else(|err| panic!("{at}: {err}"));
+        let mut reading = Reading { at: &at, source, partition, options, accounted: BTreeMap::new() };
+        let mut told = BTreeSet::new();
+        loop {
+            match stream.next_batch() {
+                Ok(None) => break,
+                Ok(Some(batch)) => {
+                    let name = reading.take_in(&batch);
+                    let found = origins.entry(name.clone()).or_default();
+                    for span in &batch.spans {
+                        let origin = (partition.episode, partition.input, span.byte_range.clone());
+                        found.extend(std::iter::repeat_n(origin, span.n_rows as usize));
+                    }
+                    batches.entry(name).or_default().push(batch.rows);
+                }
+                Err(err) => {
+                    let place = format!("{err} at {}", err.locus());
+                    assert!(told.insert(place.clone()), "{at}: the same damage twice: {place}");
+                    reading.lose(&err);
+                    errors.push(err);
+                }
+            }
+        }
+        reading.end(stream.as_mut());
+    }
+    let streams = batches.into_iter().map(|(name, batches)| {
+        let rows = concat_batches(&batches[0].schema(), &batches).expect("batches of one schema");
+        let origins = origins.remove(&name).unwrap_or_default();
+        let stream = source.streams().iter().find(|it| *it.name == *name);
+        let facts = stream.map(|it| it.metadata.clone()).unwrap_or_default();
+        (name, StreamRows { facts, rows, origins })
+    });
+    Everything { streams: streams.collect(), errors }
+}
+
+/// One partition on its way.
+struct Reading<'a> {
+    at: &'a str,
+    source: &'a dyn Source,
+    partition: &'a Partition,
+    options: &'a ReadOptions,
+    /// Rows handed out and records named as lost, by stream.
+    accounted: BTreeMap<u32, u64>,
+}
+
+impl Reading<'_> {
+    fn schema(&self, stream: u32) -> &StreamSchema {
+        let streams = self.source.streams();
+        assert!((stream as usize) < streams.len(), "{}: there is no stream {stream}", self.at);
+        &streams[stream as usize]
+    }
+
+    /// Holds a batch against its schema and bounds; returns its stream's name.
+    fn take_in(&mut self, batch: &Batch) -> String {
+        let schema = self.schema(batch.stream.0);
+        let at = format!("{}, stream {}", self.at, schema.name);
+        let name = schema.name.to_string();
+        let n_rows = batch.rows.num_rows();
+        assert_ne!(n_rows, 0, "{at}: a batch without rows");
+        assert_eq!(batch.rows.schema(), schema.arrow(), "{at}: a batch of another schema");
+        let n_in_spans: u64 = batch.spans.iter().map(|it| it.n_rows).sum();
+        assert_eq!(n_in_spans, n_rows as u64, "{at}: spans do not add up to the rows");
+        let within = &self.partition.byte_range;
+        for span in &batch.spans {
+            let Range { start, end } = span.byte_range;
+            assert!(
+                start < end && within.start <= start && end <= within.end,
+                "{at}: {span:?} in {within:?}"
+            );
+        }
+        for pixels in &batch.pixels {
+            assert!(pixels.column < batch.rows.num_columns(), "{at}: pixels of no column: {pixels:?}");
+            assert!(pixels.n_rows <= n_rows as u64, "{at}: pixels of too many rows: {pixels:?}");
+        }
+        // A batch ends after the row that passes the bound. A reader may look only now and then.
+        let but_last = logical_bytes(&batch.rows.slice(0, n_rows - 1));
+        let bound = self.options.batch_bytes_max.saturating_mul(8).saturating_add(64 << 10);
+        assert!(but_last <= bound, "{at}: {but_last} bytes before the last row, but the bound is {bound}");
+        *self.accounted.entry(batch.stream.0).or_default() += n_rows as u64;
+        name
+    }
+
+    fn lose(&mut self, err: &Error) {
+        assert!(err.locus().path.is_some(), "{}: damage without a file: {err}", self.at);
+        let loss = err.loss().unwrap_or_else(|| panic!("{}: damage that names no loss: {err}", self.at));
+        assert!(!loss.reason.is_empty(), "{}: a loss without a reason: {err}", self.at);
+        for (stream, n) in &loss.records {
+            self.schema(stream.0);
+            *self.accounted.entry(stream.0).or_default() += n;
+        }
+    }
+
+    /// The end is the end, and what was read was handed out or named as lost.
+    fn end(self, stream: &mut dyn EpisodeStream) {
+        assert!(matches!(stream.next_batch(), Ok(None)), "{}: rows after the end", self.at);
+        let mut read: BTreeMap<u32, u64> = BTreeMap::new();
+        for (stream, n) in stream.records_read().iter().filter(|it| it.1 != 0) {
+            *read.entry(stream.0).or_default() += n;
+        }
+        let accounted: BTreeMap<u32, u64> = self.accounted.into_iter().filter(|it| it.1 != 0).collect();
+        assert_eq!(read, accounted, "{}: records read are not rows plus losses", self.at);
+    }
+}
+
+/// Bytes of the values and offsets that the rows hold, wherever their buffers lie.
+fn logical_bytes(rows: &RecordBatch) -> usize {
+    use arrow_array::Array as _;
+    let column = |it: &Arc<dyn arrow_array::Array>| it.to_data().get_slice_memory_size().unwrap_or(0);
+    rows.columns().iter().map(column).sum()
+}

@@ -1,0 +1,252 @@
+//! The conformance kit: what every format promises, whatever its files look like.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow_array::{Array as _, BooleanArray, RecordBatch, cast::AsArray as _, types::Int64Type};
+use arrow_select::filter::filter_record_batch;
+use bytes::Bytes;
+use nodedata_core::{
+    Confidence, Files, Format, OpenOptions, Probe, ReadOptions, Source, StreamClock, TimeRange,
+};
+use nodedata_io::{LocalFiles, MemoryFiles};
+
+use crate::{
+    damage,
+    rows::{Everything, StreamRows, read_all},
+};
+
+/// A sound dataset to hold a format against.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Named in every message.
+    pub name: String,
+    /// Its files by path below the root.
+    pub files: Vec<(PathBuf, Bytes)>,
+    /// What copies that end early, or have flipped bits, are held against.
+    pub damage: Damage,
+}
+
+/// How much the damaged copies of a [`Case`] must still give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// Rows lie in the files in order and are understood from the front, as in logs: a cut copy, read to
+    /// salvage, still gives every row whose bytes are whole. With the number of places to cut at.
+    Prefix(usize),
+    /// Rows need something at the end of the file: a cut copy need only be refused or read in good order.
+    Anything(usize),
+}
+
+impl Case {
+    /// One file on disk, whose rows can be understood from the front.
+    ///
+    /// # Panics
+    /// When the file cannot be read.
+    pub fn file(path: &Path) -> Self {
+        let name = path.file_name().map(PathBuf::from).unwrap_or_default();
+        let bytes = std::fs::read(path).unwrap_or_else(|err| panic!("{}: {err}", path.display()));
+        Self {
+            name: name.display().to_string(),
+            files: vec![(name, bytes.into())],
+            damage: Damage::Prefix(12),
+        }
+    }
+
+    pub(crate) fn in_memory(&self) -> Arc<dyn Files> {
+        let files = self.files.iter().cloned();
+        Arc::new(files.fold(MemoryFiles::default(), |all, (path, bytes)| all.with(path, bytes)))
+    }
+}
+
+/// Holds a format to what [`Format`], [`Source`] and [`nodedata_core::EpisodeStream`] promise, on one
+/// sound dataset:
+///
+/// - the content is recognised, and every file claimed;
+/// - two openings give the same streams, inputs, episodes and partitions, in the same order;
+/// - batches are bounded, never empty, and of the schema of their stream; spans lie in the partition and
+///   add up to the rows; records read are rows plus losses; the end is the end;
+/// - rows do not depend on the size of partitions and batches, nor on memory or disk;
+/// - selecting a topic gives its rows and no others, and names the rest as unselected;
+/// - a time range gives the rows that a filter of all rows gives;
+/// - cut and flipped copies never panic, and cut copies read to salvage lose nothing sound.
+///
+/// # Panics
+/// At the first promise broken, naming the case.
+pub fn conformance(format: &dyn Format, case: &Case) {
+    recognised(format, case);
+    let source = open(format, case, &OpenOptions::default());
+    well_formed(case, source.as_ref());
+    let all = read_all(&case.name, source.as_ref(), &ReadOptions::default());
+    assert!(all.errors.is_empty(), "{}: a sound dataset has damage: {:?}", case.name, all.errors);
+    assert_ne!(all.n_rows(), 0, "{}: a dataset without rows shows nothing", case.name);
+    same_opening(case, source.as_ref(), open(format, case, &OpenOptions::default()).as_ref());
+    rows_do_not_depend_on_cuts(format, case, &all);
+    rows_do_not_depend_on_files(format, case, &all);
+    if source.streams().iter().all(|it| it.clock == StreamClock::LogTimeNanos) {
+        topics_select(format, case, source.as_ref(), &all);
+        time_ranges_filter(format, case, &all);
+    }
+    damage::check(format, case);
+}
+
+pub(crate) fn open(format: &dyn Format, case: &Case, options: &OpenOptions) -> Box<dyn Source> {
+    let opened = format.open(case.in_memory(), options);
+    opened.unwrap_or_else(|err| panic!("{}: {err} at {} (with {options:?})", case.name, err.locus()))
+}
+
+fn recognised(format: &dyn Format, case: &Case) {
+    let heads = case.files.iter().map(|(path, bytes)| (path, &bytes[..bytes.len().min(4096)]));
+    let best = heads.map(|(path, head)| format.detect(&Probe { path, head })).max();
+    assert_eq!(best, Some(Confidence::Content), "{}: no file is recognised", case.name);
+    for (path, _) in &case.files {
+        assert!(format.claims(path), "{}: {} is not claimed", case.name, path.display());
+    }
+}
+
+/// Positions are what they say, names are unique, and partitions cover their files in order.
+fn well_formed(case: &Case, source: &dyn Source) {
+    let at = &case.name;
+    for (idx, stream) in source.streams().iter().enumerate() {
+        assert_eq!(stream.id.0 as usize, idx, "{at}: stream {} has another position", stream.name);
+        let twin = source.streams()[..idx].iter().any(|it| it.name == stream.name);
+        assert!(!twin, "{at}: two streams are called {}", stream.name);
+        let names: Vec<&str> = stream.features.iter().map(|it| it.name.as_str()).collect();
+        let mut unique = names.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), names.len(), "{at}: stream {} has two columns of one name", stream.name);
+        if stream.clock == StreamClock::LogTimeNanos {
+            assert_eq!(names[..3], ["log_time_ns", "publish_time_ns", "sequence"], "{at}: {}", stream.name);
+        }
+    }
+    for (idx, partition) in source.partitions().iter().enumerate() {
+        assert_eq!(partition.index, idx, "{at}: partition {idx} has another position");
+        assert!(partition.episode < source.episodes().len(), "{at}: partition {idx} has no episode");
+        let input = &source.inputs()[partition.input];
+        let range = &partition.byte_range;
+        assert!(range.start <= range.end && range.end <= input.n_bytes, "{at}: partition {idx}: {range:?}");
+    }
+    for pair in source.partitions().windows(2) {
+        assert!(pair[0].episode <= pair[1].episode, "{at}: episodes are mixed up: {pair:?}");
+        let apart = pair[0].input != pair[1].input || pair[0].byte_range.end <= pair[1].byte_range.start;
+        assert!(apart, "{at}: partitions overlap: {pair:?}");
+    }
+}
+
+fn same_opening(case: &Case, one: &dyn Source, two: &dyn Source) {
+    let at = &case.name;
+    let told = |source: &dyn Source| {
+        let streams = source.streams().iter();
+        streams
+            .map(|it| (it.name.to_string(), it.clock, it.features.clone(), it.metadata.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(one), told(two), "{at}: streams differ from opening to opening");
+    assert_eq!(one.inputs(), two.inputs(), "{at}: inputs differ from opening to opening");
+    assert_eq!(one.episodes(), two.episodes(), "{at}: episodes differ from opening to opening");
+    assert_eq!(one.partitions(), two.partitions(), "{at}: partitions differ from opening to opening");
+    assert_eq!(one.attachments(), two.attachments(), "{at}: attachments differ from opening to opening");
+}
+
+fn rows_do_not_depend_on_cuts(format: &dyn Format, case: &Case, all: &Everything) {
+    for partition_bytes in [1, 10_000, u64::MAX] {
+        for batch_bytes_max in [1, 16 << 10] {
+            let options = OpenOptions { partition_bytes, ..OpenOptions::default() };
+            let source = open(format, case, &options);
+            well_formed(case, source.as_ref());
+            let found = read_all(&case.name, source.as_ref(), &ReadOptions { batch_bytes_max });
+            let at = format!("{}, {partition_bytes} bytes a partition, {batch_bytes_max} a batch", case.name);
+            same_rows(&at, &found, all);
+        }
+    }
+}
+
+fn rows_do_not_depend_on_files(format: &dyn Format, case: &Case, all: &Everything) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (path, bytes) in &case.files {
+        let full = folder.path().join(path);
+        std::fs::create_dir_all(full.parent().unwrap_or(&full)).expect("a folder can be made");
+        std::fs::write(full, bytes).expect("a file can be written");
+    }
+    let files = LocalFiles::folder(folder.path()).expect("the folder can be listed");
+    let source = format.open(Arc::new(files), &OpenOptions::default());
+    let source = source.unwrap_or_else(|err| panic!("{} on disk: {err}", case.name));
+    let found = read_all(&case.name, source.as_ref(), &ReadOptions::default());
+    same_rows(&format!("{} on disk", case.name), &found, all);
+}
+
+fn same_rows(at: &str, found: &Everything, expected: &Everything) {
+    assert!(found.errors.is_empty(), "{at}: {:?}", found.errors);
+    let names = |it: &Everything| it.streams.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(found), names(expected), "{at}: other streams have rows");
+    for (name, StreamRows { rows, .. }) in &expected.streams {
+        let same = found.streams[name].rows == *rows;
+        assert!(same, "{at}: rows of stream {name} differ: {:?}\n{rows:?}", found.streams[name].rows);
+    }
+}
+
+fn topics_select(format: &dyn Format, case: &Case, source: &dyn Source, all: &Everything) {
+    let topic_of = |name: &str| {
+        let stream = source.streams().iter().find(|it| &*it.name == name);
+        stream.and_then(|it| it.metadata.get("topic")).cloned().unwrap_or_else(|| name.to_owned())
+    };
+    let mut topics: Vec<String> = source.streams().iter().map(|it| topic_of(&it.name)).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    for topic in &topics {
+        let options = OpenOptions { topics: Some(vec![topic.clone()]), ..OpenOptions::default() };
+        let selected = open(format, case, &options);
+        let at = format!("{}, only topic {topic}", case.name);
+        let found = read_all(&at, selected.as_ref(), &ReadOptions::default());
+        let streams = all.streams.iter().filter(|it| topic_of(it.0) == *topic);
+        let expected = Everything {
+            streams: streams.map(|(name, rows)| (name.clone(), rows.clone())).collect(),
+            errors: Vec::new(),
+        };
+        same_rows(&at, &found, &expected);
+        let n_streams = selected.streams().len() + selected.unselected().len();
+        assert_eq!(n_streams, source.streams().len(), "{at}: unselected are {:?}", selected.unselected());
+    }
+}
+
+/// The rows of the first, the middle and the last part of all log times, and of none of them.
+fn time_ranges_filter(format: &dyn Format, case: &Case, all: &Everything) {
+    let mut times: Vec<i64> = all.streams.values().flat_map(|it| log_times(&it.rows)).collect();
+    times.sort_unstable();
+    let (first, last) = (times[0], times[times.len() - 1]);
+    let (one, two) = (times[times.len() / 3], times[times.len() * 2 / 3]);
+    let ranges = [
+        (i64::MIN, Some(one)),
+        (one, Some(two)),
+        (two, None),
+        (first, Some(last)),
+        (last.saturating_add(1), None),
+        (one, Some(one)),
+    ];
+    for (start_ns, end_ns) in ranges {
+        let time_range = TimeRange { start_ns, end_ns };
+        let options = OpenOptions { time_range, ..OpenOptions::default() };
+        let source = open(format, case, &options);
+        let at = format!("{}, from {start_ns} to {end_ns:?}", case.name);
+        let found = read_all(&at, source.as_ref(), &ReadOptions::default());
+        let mut expected = Everything::default();
+        for (name, stream) in &all.streams {
+            let inside = log_times(&stream.rows).into_iter().map(|it| Some(time_range.contains(it)));
+            let inside: BooleanArray = inside.collect();
+            let rows = filter_record_batch(&stream.rows, &inside).expect("a filter of equal length");
+            if rows.num_rows() != 0 {
+                let rows = StreamRows { rows, origins: Vec::new(), ..stream.clone() };
+                expected.streams.insert(name.clone(), rows);
+            }
+        }
+        same_rows(&at, &found, &expected);
+    }
+}
+
+pub(crate) fn log_times(rows: &RecordBatch) -> Vec<i64> {
+    let times = rows.column_by_name("log_time_ns").expect("a log has log times");
+    assert_eq!(times.null_count(), 0, "log times are always there");
+    times.as_primitive::<Int64Type>().values().to_vec()
+}
