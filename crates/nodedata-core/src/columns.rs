@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use arrow_array::{ArrayRef, StructArray, make_array, new_null_array};
 use arrow_buffer::{Buffer, MutableBuffer, NullBuffer, NullBufferBuilder};
@@ -41,6 +44,29 @@ struct LeafLayout {
     levels: Vec<Level>,
     /// Values per item of the innermost list (or per row): the product of the fixed levels below it.
     values_per_item: usize,
+    room: Room,
+}
+
+/// Bytes and values the last batch of a column took. The next one starts with room for as many: growing by
+/// doubling would copy every value twice and touch fresh memory for it. Has no effect on what is built.
+#[derive(Debug, Default)]
+struct Room {
+    n_bytes: AtomicUsize,
+    n_offsets: AtomicUsize,
+}
+
+impl Clone for Room {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Room {
+    fn note(&self, n_bytes: usize, n_offsets: usize) {
+        // A little more, so that batches of nearly equal size do not grow at their end.
+        self.n_bytes.store(n_bytes + n_bytes / 16, Ordering::Relaxed);
+        self.n_offsets.store(n_offsets + n_offsets / 16, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -73,7 +99,7 @@ impl Layout {
             levels.len()
         );
         let (_, values_per_item) = innermost(levels);
-        self.leaves.push(LeafLayout { feature, levels: levels.to_vec(), values_per_item });
+        self.leaves.push(LeafLayout { feature, levels: levels.to_vec(), values_per_item, room: Room::default() });
         LeafId(self.leaves.len() - 1)
     }
 
@@ -359,7 +385,8 @@ impl Columns {
             .iter()
             .zip(&mut self.leaves)
             .map(|(leaf, built)| {
-                let done = std::mem::replace(built, Leaf::new(leaf));
+                let done = std::mem::replace(built, Leaf::empty(leaf));
+                leaf.room.note(done.values.len(), done.offsets.len());
                 let array = assemble(leaf, done, &lists);
                 assert_eq!(array.len(), n_rows, "column {} is ragged", leaf.feature.name);
                 array
@@ -369,7 +396,15 @@ impl Columns {
 }
 
 impl Leaf {
+    /// No values, with room for as many as the last batch had.
     fn new(layout: &LeafLayout) -> Self {
+        let mut leaf = Self::empty(layout);
+        leaf.values = MutableBuffer::new(layout.room.n_bytes.load(Ordering::Relaxed));
+        leaf.offsets.reserve(layout.room.n_offsets.load(Ordering::Relaxed));
+        leaf
+    }
+
+    fn empty(layout: &LeafLayout) -> Self {
         let has_offsets = matches!(layout.feature.storage_dtype(), DType::String | DType::Bytes);
         Self {
             values: MutableBuffer::new(0),

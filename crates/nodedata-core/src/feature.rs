@@ -183,6 +183,8 @@ pub mod meta {
     pub const DTYPE: &str = "nodedata:type";
     /// How the values lie in the column, see [`super::Storage`].
     pub const STORAGE: &str = "nodedata:storage";
+    /// `false` on a column of encoded media that is never null: its field must say otherwise.
+    pub const NULLABLE: &str = "nodedata:nullable";
     /// Codec of a media column, or `raw`.
     pub const ENCODING: &str = "nodedata:encoding";
     /// Unit of the values.
@@ -271,13 +273,20 @@ impl Feature {
         if self.storage != Storage::Plain {
             metadata.insert(meta::STORAGE.to_owned(), self.storage.name().to_owned());
         }
-        Field::new(&self.name, self.arrow_type(), self.nullable).with_metadata(metadata)
+        let mut nullable = self.nullable;
+        if self.storage == Storage::EncodedMedia && !nullable {
+            // Hugging Face readers show an image only where the field may be null.
+            metadata.insert(meta::NULLABLE.to_owned(), "false".to_owned());
+            nullable = true;
+        }
+        Field::new(&self.name, self.arrow_type(), nullable).with_metadata(metadata)
     }
 
     /// Reads a feature back from an Arrow field; `None` for a type that no feature has.
     pub fn from_arrow(field: &Field) -> Option<Self> {
         let mut metadata: BTreeMap<String, String> = field.metadata().clone().into_iter().collect();
         let storage = metadata.remove(meta::STORAGE);
+        let never_null = metadata.remove(meta::NULLABLE).is_some_and(|it| it == "false");
         let declared = metadata.remove(meta::DTYPE).and_then(|it| DType::from_name(&it));
         let mut shape = Vec::new();
         let mut data_type = field.data_type();
@@ -309,7 +318,7 @@ impl Feature {
             name: field.name().clone(),
             dtype,
             shape,
-            nullable: field.is_nullable(),
+            nullable: field.is_nullable() && !never_null,
             storage,
             metadata,
         })

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use parquet::file::{
-    metadata::{KeyValue, ParquetMetaData},
+    metadata::ParquetMetaData,
     writer::SerializedFileWriter,
 };
 use rayon::prelude::*;
@@ -10,7 +10,6 @@ use rayon::prelude::*;
 use crate::{
     digest::{Digests, HashingFile},
     encode::{Sealed, ShardFacts, ShardId},
-    hugging_face,
     staging::{Staging, write_error},
     table::Table,
 };
@@ -140,8 +139,9 @@ impl Sink {
     fn close(&self, file: ShardFile, facts: ShardFacts) -> Result<SealedShard> {
         let ShardFile { path, mut writer } = file;
         let table = &self.tables[facts.id.stream];
-        let features = hugging_face::features_json(&table.features, &facts.images);
-        writer.append_key_value_metadata(KeyValue::new("huggingface".to_owned(), features));
+        for entry in table.footer(&facts.images) {
+            writer.append_key_value_metadata(entry);
+        }
         let at = |err| shard_error(Path::new(&path), err);
         let metadata = writer.finish().map_err(at)?;
         let digests = writer

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use arrow_array::{ArrayRef, Int64Array};
 use arrow_schema::{Schema, SchemaRef};
@@ -8,11 +8,11 @@ use parquet::{
         ArrowSchemaConverter,
         arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
     },
-    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    file::{metadata::KeyValue, properties::WriterProperties, writer::SerializedFileWriter},
     schema::types::TypePtr,
 };
 
-use crate::properties;
+use crate::{hugging_face, properties};
 
 /// How the rows of one stream become Parquet columns: the same for all of its shards.
 pub(crate) struct Table {
@@ -35,12 +35,24 @@ impl Table {
             .convert(&arrow)
             .map_err(|err| unwritable(stream, err))?
             .root_schema_ptr();
-        let mut properties = properties::plain(&features, created_by);
-        parquet::arrow::add_encoded_arrow_schema_to_metadata(&arrow, &mut properties);
+        let properties = properties::plain(&features, created_by);
         let plain = factory(&root, &arrow, properties.clone()).map_err(|err| unwritable(stream, err))?;
         let media = factory(&root, &arrow, properties::media(&features, created_by))
             .map_err(|err| unwritable(stream, err))?;
         Ok(Self { features, arrow, root, properties, plain, media })
+    }
+
+    /// What the footer of a shard says beside its columns. Hugging Face readers look for their features in the
+    /// metadata of the Arrow schema, and nowhere else once there is one.
+    pub(crate) fn footer(&self, images: &[bool]) -> Vec<KeyValue> {
+        let features = hugging_face::features_json(&self.features, images);
+        let metadata = HashMap::from([("huggingface".to_owned(), features.clone())]);
+        let arrow = Schema::clone(&self.arrow).with_metadata(metadata);
+        let mut carrier = WriterProperties::default();
+        parquet::arrow::add_encoded_arrow_schema_to_metadata(&arrow, &mut carrier);
+        let mut entries = carrier.key_value_metadata().cloned().unwrap_or_default();
+        entries.push(KeyValue::new("huggingface".to_owned(), features));
+        entries
     }
 
     /// Writers for a new row group, one slot per feature.

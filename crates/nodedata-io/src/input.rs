@@ -70,7 +70,7 @@ fn open_glob(pattern: &str) -> Result<Input> {
     let root = glob_root(pattern);
     let mut names = Vec::new();
     for found in glob::glob(pattern).map_err(malformed)? {
-        let path = found.map_err(|err| std::io::Error::from(err))?;
+        let path = found.map_err(std::io::Error::from)?;
         if path.is_file() {
             let name = path.strip_prefix(&root).map_or_else(|_| path.clone(), Path::to_owned);
             names.push(name);

@@ -1,7 +1,8 @@
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use bytes::Bytes;
@@ -10,10 +11,12 @@ use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
 use crate::memory::WholeFile;
 
 /// Files on disk below a root, read through a memory map.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct LocalFiles {
     root: PathBuf,
     names: Vec<PathBuf>,
+    /// Files in use, so that two readers of one file share one map.
+    open: Mutex<BTreeMap<PathBuf, Weak<WholeFile>>>,
 }
 
 impl LocalFiles {
@@ -21,7 +24,7 @@ impl LocalFiles {
     pub fn file(path: &Path) -> Self {
         let name = path.file_name().map_or_else(|| path.to_owned(), PathBuf::from);
         let root = path.parent().map_or_else(PathBuf::new, Path::to_owned);
-        Self { root, names: vec![name] }
+        Self { root, names: vec![name], open: Mutex::default() }
     }
 
     /// Every file below a folder, in byte order of the relative name. Hidden files and folders are
@@ -50,14 +53,14 @@ impl LocalFiles {
             }
         }
         names.sort_unstable();
-        Ok(Self { root: root.to_owned(), names })
+        Ok(Self { root: root.to_owned(), names, open: Mutex::default() })
     }
 
     /// The files named, relative to `root`, sorted and each once.
     pub fn list_of(root: &Path, mut names: Vec<PathBuf>) -> Self {
         names.sort_unstable();
         names.dedup();
-        Self { root: root.to_owned(), names }
+        Self { root: root.to_owned(), names, open: Mutex::default() }
     }
 }
 
@@ -67,9 +70,15 @@ impl Files for LocalFiles {
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = open.get(path).and_then(Weak::upgrade) {
+            return Ok(file);
+        }
         let full = self.root.join(path);
         let bytes = map(&full).map_err(|err| io_error("cannot open the file", path, err))?;
-        Ok(Arc::new(WholeFile(bytes)))
+        let file = Arc::new(WholeFile(bytes));
+        open.insert(path.to_owned(), Arc::downgrade(&file));
+        Ok(file)
     }
 }
 
