@@ -14,7 +14,7 @@ use crate::args::{Arguments, Command};
 
 /// Counts every byte on the heap, so that `report.json` can say how much memory a run took.
 #[global_allocator]
-static HEAP: cap::Cap<mimalloc::MiMalloc> = cap::Cap::new(mimalloc::MiMalloc, usize::MAX);
+static HEAP: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
 
 fn peak_heap() -> u64 {
     HEAP.max_allocated() as u64

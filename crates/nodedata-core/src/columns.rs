@@ -99,7 +99,12 @@ impl Layout {
             levels.len()
         );
         let (_, values_per_item) = innermost(levels);
-        self.leaves.push(LeafLayout { feature, levels: levels.to_vec(), values_per_item, room: Room::default() });
+        self.leaves.push(LeafLayout {
+            feature,
+            levels: levels.to_vec(),
+            values_per_item,
+            room: Room::default(),
+        });
         LeafId(self.leaves.len() - 1)
     }
 

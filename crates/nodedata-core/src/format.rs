@@ -37,7 +37,7 @@ pub struct OpenOptions {
     pub salvage: bool,
     /// Whether checksums are verified. Default: yes.
     pub verify_checksums: bool,
-    /// Bytes of records one partition aims at. Default 4 MiB.
+    /// Bytes of records one partition aims at. Default 2 MiB.
     pub partition_bytes: u64,
     /// Upper bound on one record or chunk, before and after decompression. Default 1 GiB.
     pub record_bytes_max: u64,
@@ -51,7 +51,7 @@ impl Default for OpenOptions {
             time_range: TimeRange::ALL,
             salvage: false,
             verify_checksums: true,
-            partition_bytes: 4 << 20,
+            partition_bytes: 2 << 20,
             record_bytes_max: 1 << 30,
         }
     }

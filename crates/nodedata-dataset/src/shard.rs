@@ -1,10 +1,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use parquet::file::{
-    metadata::ParquetMetaData,
-    writer::SerializedFileWriter,
-};
+use parquet::file::{metadata::ParquetMetaData, writer::SerializedFileWriter};
 use rayon::prelude::*;
 
 use crate::{

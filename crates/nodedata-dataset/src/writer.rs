@@ -37,7 +37,7 @@ pub struct WriterOptions {
     pub overwrite: bool,
     /// Bytes of source one shard covers. Default 512 MiB.
     pub shard_bytes: u64,
-    /// Bytes of rows at which a row group ends. Default 32 MiB.
+    /// Bytes of rows at which a row group ends. Default 16 MiB.
     pub row_group_bytes: u64,
     /// Bytes of rows all open row groups together may hold. Default 64 MiB.
     pub open_row_groups_bytes: u64,
@@ -54,7 +54,7 @@ impl WriterOptions {
             out: out.into(),
             overwrite: false,
             shard_bytes: 512 << 20,
-            row_group_bytes: 32 << 20,
+            row_group_bytes: 16 << 20,
             open_row_groups_bytes: 64 << 20,
             splits: vec!["train".to_owned()],
             split_of_episode: Vec::new(),
