@@ -36,12 +36,14 @@ pub struct Truth {
 pub struct TopicTruth {
     /// The topic.
     pub topic: String,
-    /// Number of the channel.
+    /// Number of the channel; two channels may share a topic.
     pub channel_id: u16,
     /// Type of its messages.
     pub schema_name: Option<String>,
     /// How the type is described.
     pub schema_encoding: Option<String>,
+    /// SHA-256 of that description.
+    pub schema_sha256: Option<String>,
     /// How messages are encoded.
     pub message_encoding: String,
     /// Messages.

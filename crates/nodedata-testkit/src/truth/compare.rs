@@ -57,8 +57,7 @@ pub(super) fn message(message: &Value, rows: &RecordBatch, row: usize) -> Vec<St
     }
     for (field, column) in schema.fields().iter().zip(rows.columns()) {
         let name = field.name();
-        // The layout of normalized pixels is ours; the source says nothing like it.
-        if BUILT_IN.contains(&name.as_str()) || seen.contains(name) || name.ends_with("data.encoding") {
+        if BUILT_IN.contains(&name.as_str()) || seen.contains(name) || is_companion(name) {
             continue;
         }
         let cell = Cell::of(column.as_ref(), row);
@@ -67,6 +66,12 @@ pub(super) fn message(message: &Value, rows: &RecordBatch, row: usize) -> Vec<St
         }
     }
     found
+}
+
+/// What we say beside frames ourselves: the layout of stored pixels, and which coded sample is a key
+/// frame. No source says the like.
+fn is_companion(name: &str) -> bool {
+    ["data.encoding", "data.keyframe"].iter().any(|it| name.ends_with(it))
 }
 
 fn is_nothing(value: &Value) -> bool {
