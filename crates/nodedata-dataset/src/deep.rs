@@ -37,7 +37,7 @@ pub(crate) fn check_rows(
         match result {
             Ok(walked) => report(name, walked, &expected, found),
             Err(err) => {
-                found.add("unreadable-rows", err.locus().to_string(), chain(&err), "restore the shard")
+                found.add("unreadable-rows", err.locus().to_string(), chain(&err), "restore the shard");
             }
         }
     }

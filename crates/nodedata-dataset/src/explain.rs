@@ -80,6 +80,7 @@ pub fn explain(target: &Path, question: &Question) -> Result<Vec<Explanation>> {
 }
 
 /// Rows of one shard.
+#[derive(Clone, Copy)]
 struct Place {
     shard: usize,
     row: u64,

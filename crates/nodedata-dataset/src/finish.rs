@@ -36,6 +36,9 @@ pub(crate) struct Finish<'a> {
 /// Content hash by (episode, stream).
 type Contents = BTreeMap<(usize, usize), [u8; 32]>;
 
+/// Name and content hash of the features of one episode in one stream.
+type FieldHashes<'a> = Vec<(&'a str, [u8; 32])>;
+
 impl Finish<'_> {
     pub(crate) fn run(self, run: RunFacts<'_>) -> Result<(Manifest, Report)> {
         let ledger = self.complete_ledger(&run);
@@ -93,7 +96,7 @@ impl Finish<'_> {
 
     /// Content hash of each episode in each stream, from those of its features in name order.
     fn contents(&self) -> Contents {
-        let mut fields: BTreeMap<(usize, usize), Vec<(&str, [u8; 32])>> = BTreeMap::new();
+        let mut fields: BTreeMap<(usize, usize), FieldHashes<'_>> = BTreeMap::new();
         for (stream, columns) in self.columns.iter().enumerate() {
             for column in columns {
                 for (episode, hash) in &column.episodes {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     canonical::canonical_json, digest::b3_of, encode::Origin, manifest::InputEntry, properties,
-    shard::SealedShard,
+    shard::SealedShard, writer::created_by,
 };
 
 /// What all shards of a run have in common.
@@ -88,6 +88,12 @@ impl Recipe<'_> {
     }
 }
 
+/// The hash in [`crate::Manifest::recipe`]: the same inputs, options, converter and writer settings make the
+/// same bytes. `config` must hold no floating-point numbers.
+pub fn recipe_hash(converter: &str, config: &Value, inputs: &[InputEntry]) -> String {
+    Recipe { converter, created_by: &created_by(), config, inputs }.hash()
+}
+
 fn writer_settings() -> Value {
     json!({"parquet": "60.1", "settings": properties::SETTINGS})
 }
@@ -127,7 +133,13 @@ mod tests {
     #[test]
     fn byte_ranges_are_joined_per_input() {
         let origin = |input, start, end| Origin { row: 0, n_rows: 2, input, byte_range: start..end };
-        let files = by_input(&[origin(1, 0, 5), origin(0, 7, 9), origin(1, 5, 8), origin(1, 20, 30)]);
-        assert_eq!(files, vec![(1, 6, vec![0..8, 20..30]), (0, 2, vec![7..9])]);
+        let files = by_input(&[
+            origin(1, 0, 5),
+            origin(0, 7, 9),
+            origin(1, 5, 8),
+            origin(0, 1, 2),
+            origin(1, 20, 30),
+        ]);
+        assert_eq!(files, vec![(1, 6, vec![0..8, 20..30]), (0, 4, vec![1..2, 7..9])]);
     }
 }

@@ -11,6 +11,7 @@ use nodedata_core::{
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::{
+    ledger::Report,
     manifest::{Manifest, ShardEntry},
     staging::write_error,
 };
@@ -97,6 +98,21 @@ impl Dataset {
         Err(Error::new(ErrorKind::Config, "no folder above this file holds a manifest.json")
             .at(Locus::path(file))
             .with_hint("name a shard inside a dataset, or the dataset's folder"))
+    }
+
+    /// What the run that made the dataset reported.
+    ///
+    /// # Errors
+    /// `Io` when there is no report, `Corrupt` when it cannot be read as one.
+    pub fn report(&self) -> Result<Report> {
+        let path = self.root.join("report.json");
+        let text =
+            fs::read_to_string(&path).map_err(|err| write_error("cannot read the report", &path, err))?;
+        serde_json::from_str(&text).map_err(|err| {
+            Error::new(ErrorKind::Corrupt, "the report cannot be read")
+                .with_source(err)
+                .at(Locus::path(&path))
+        })
     }
 
     /// The rows of one shard, in batches. `episode_index` comes first.

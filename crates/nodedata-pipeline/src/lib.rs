@@ -5,6 +5,7 @@ mod damage;
 mod inputs;
 mod open;
 mod progress;
+mod run;
 mod scan;
 mod splits;
 mod window;
