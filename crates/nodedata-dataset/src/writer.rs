@@ -230,7 +230,7 @@ fn refuse_existing(options: &WriterOptions) -> Result<()> {
         return std::fs::remove_dir(out)
             .map_err(|err| crate::staging::write_error("cannot replace the empty folder", out, err));
     }
-    Err(Error::new(ErrorKind::Config, "the output exists already")
+    Err(Error::new(ErrorKind::Config, "the output exists already, and another recipe made it")
         .at(Locus::path(out))
         .with_hint("choose another `--out`, or `--overwrite` to replace it once the new one is complete"))
 }

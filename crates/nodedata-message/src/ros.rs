@@ -22,7 +22,7 @@ impl RosMessages {
         let text = std::str::from_utf8(definitions).map_err(|err| {
             Error::new(ErrorKind::Corrupt, format!("definition of {root} is not UTF-8 text"))
                 .with_source(err)
-                .with_hint("list the topic under `undecoded` to keep its messages as bytes")
+                .with_hint("`--undecoded TOPIC` keeps the messages of this topic as bytes")
         })?;
         let (definitions, dialect) = match schema_encoding {
             "ros1msg" => (Definitions::from_msg(root, text, Dialect::Ros1)?, Dialect::Ros1),

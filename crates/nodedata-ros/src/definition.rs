@@ -121,7 +121,7 @@ pub(crate) fn normalize(name: &str) -> String {
 }
 
 /// What helps where a message cannot be decoded.
-pub(crate) const UNDECODED: &str = "list the topic under `undecoded` to keep its messages as bytes";
+pub(crate) const UNDECODED: &str = "`--undecoded TOPIC` keeps the messages of this topic as bytes";
 
 /// A definition, or a payload under it, that cannot be used.
 pub(crate) fn bad_definition(kind: ErrorKind, message: impl Into<String>) -> Error {

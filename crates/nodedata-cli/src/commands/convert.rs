@@ -117,10 +117,12 @@ fn tell_damage(report: &Report) {
     for entry in &report.damage {
         let times =
             if entry.times > 1 { format!(" (and {} more alike)", entry.times - 1) } else { String::new() };
-        message::note(&format!("left out: {}{times}{}", entry.message, place(&entry.at)));
+        let costs = entry.byte_range.is_some() || !entry.records.is_empty() || entry.uncounted;
+        let label = if costs { "left out" } else { "damaged" };
+        message::note(&format!("{label}: {}{times}{}", entry.message, place(&entry.at)));
     }
     if report.result != "complete" {
-        message::note("the dataset is incomplete: report.json names everything that was left out");
+        message::note("the source is damaged: report.json names everything that was left out");
     }
 }
 

@@ -182,7 +182,7 @@ fn check_size(node: &Node) -> Result<usize> {
 
 fn too_large(message: String) -> Error {
     Error::new(ErrorKind::Limit, message)
-        .with_hint("list the topic under `undecoded` to keep its messages as bytes")
+        .with_hint("`--undecoded TOPIC` keeps the messages of this topic as bytes")
 }
 
 fn order_keys(members: &[Member]) -> Result<Vec<usize>> {

@@ -50,7 +50,7 @@ impl<'c> Row<'c> {
         }
         let kind = if self.passed_limit { ErrorKind::Limit } else { ErrorKind::Corrupt };
         let error = Error::new(kind, format!("message does not fit its schema: {message}")).with_hint(
-            "correct the topic's schema, or keep its messages as bytes by listing it under `undecoded`",
+            "correct the topic's schema, or let `--undecoded TOPIC` keep its messages as bytes",
         );
         match self.failed_at.take().filter(|it| !it.is_empty()) {
             Some(feature) => error.at(Locus::feature(feature)),

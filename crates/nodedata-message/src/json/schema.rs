@@ -24,7 +24,7 @@ pub(crate) fn describe_schema(text: &[u8]) -> Result<Option<Described>> {
     let root: Ordered = serde_json::from_slice(text).map_err(|err| {
         Error::new(ErrorKind::Corrupt, "JSON schema is not JSON")
             .with_source(err)
-            .with_hint("list the topic under `undecoded` to keep its messages as bytes")
+            .with_hint("`--undecoded TOPIC` keeps the messages of this topic as bytes")
     })?;
     let anything = match &root {
         Ordered::Bool(true) => true,
@@ -55,7 +55,7 @@ impl<'s> Reader<'s> {
         if self.n_subschemas > SUBSCHEMAS_MAX {
             let message = format!("JSON schema describes more than {SUBSCHEMAS_MAX} values");
             return Err(Error::new(ErrorKind::Limit, message)
-                .with_hint("list the topic under `undecoded` to keep its messages as bytes"));
+                .with_hint("`--undecoded TOPIC` keeps the messages of this topic as bytes"));
         }
         let Ordered::Object(schema) = schema else {
             return match schema {
@@ -260,6 +260,6 @@ fn is_time(schema: &Members, properties: &Members) -> bool {
 
 fn corrupt(path: &str, message: impl Into<String>) -> Error {
     let error = Error::new(ErrorKind::Corrupt, message)
-        .with_hint("correct the schema, or list the topic under `undecoded` to keep its messages as bytes");
+        .with_hint("correct the schema, or let `--undecoded TOPIC` keep the messages of this topic as bytes");
     if path.is_empty() { error } else { error.at(Locus::feature(path)) }
 }
