@@ -50,7 +50,13 @@ pub(crate) fn plan_log(file: Arc<dyn ReadAt>, path: &Path, options: &OpenOptions
     let summary = Summary::read(&mut scanner.view, &tail, options.verify_checksums, limit)
         .map_err(|err| err.at(Locus::path(path)))?;
     match summary {
-        Some(summary) if summary.names_every_channel() => {
+        // Messages outside chunks have no checksum but that of the data section, so it must be verified.
+        Some(summary)
+            if summary.names_every_channel()
+                && !(summary.chunks.is_empty()
+                    && options.verify_checksums
+                    && has_data_crc(&mut scanner.view, Some(&tail))?) =>
+        {
             let data_end = tail.footer.summary_start;
             walk_between_chunks(&mut scanner, summary, data_end)?;
         }

@@ -152,3 +152,24 @@ fn bit_flips_never_alter_a_row_unnoticed() {
         assert!(95 <= outcome.n_rows(), "{name}");
     }
 }
+
+#[test]
+fn a_flipped_payload_outside_chunks_is_noticed() {
+    let options = mcap::WriteOptions::new().use_chunks(false).compression(None);
+    let mut writer = options.create(std::io::Cursor::new(Vec::new())).unwrap();
+    let channel = writer.add_channel(0, "/t", "x", &std::collections::BTreeMap::new()).unwrap();
+    let header =
+        mcap::records::MessageHeader { channel_id: channel, sequence: 1, log_time: 2, publish_time: 3 };
+    writer.write_to_known_channel(&header, b"the payload").unwrap();
+    writer.finish().unwrap();
+    let mut log = writer.into_inner().into_inner();
+    let source = open(&log.clone().into(), &OpenOptions::default()).unwrap();
+    assert_eq!(read_all(&*source, &ReadOptions::default()).n_rows(), 1);
+    let at = log.windows(11).position(|it| it == b"the payload").unwrap();
+    log[at] ^= 1;
+    let err = open(&log.clone().into(), &OpenOptions::default()).err().expect("the checksum is wrong");
+    assert!(err.to_string().contains("data section has CRC"), "{err}");
+    has_address("flipped", &err);
+    let unverified = OpenOptions { verify_checksums: false, ..OpenOptions::default() };
+    assert!(open(&log.into(), &unverified).is_ok());
+}
