@@ -79,7 +79,11 @@ fn detect(
             Err(err) => refused = refused.or(Some(err)),
         }
     }
-    let empty = || Error::new(ErrorKind::Unsupported, "the folder holds no files").at(Locus::path(source));
+    let empty = || {
+        Error::new(ErrorKind::Unsupported, "the folder holds no files")
+            .at(Locus::path(source))
+            .with_hint("name a folder with recordings in it, or a recording itself")
+    };
     by_name.ok_or_else(|| refused.unwrap_or_else(empty))
 }
 
