@@ -74,8 +74,18 @@ impl Work {
 
     /// Runs `node-data` here.
     pub(crate) fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
+        self.run_with(&[], args)
+    }
+
+    /// Runs `node-data` here, with these variables set.
+    pub(crate) fn run_with<S: AsRef<OsStr>>(
+        &self,
+        variables: &[(&str, &str)],
+        args: impl IntoIterator<Item = S>,
+    ) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_node-data"));
         command.args(args).current_dir(self.0.path()).env_remove("NO_COLOR").env("RUST_BACKTRACE", "0");
+        command.envs(variables.iter().copied());
         let output = command.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran {

@@ -83,7 +83,7 @@ impl Dataset {
 }
 
 /// The bytes of a stream's definition.
-fn definition(facts: &Value) -> Option<Vec<u8>> {
+pub(crate) fn definition(facts: &Value) -> Option<Vec<u8>> {
     let text = facts["schema"].as_str()?;
     match text.strip_prefix("base64:") {
         Some(encoded) => Some(base64::engine::general_purpose::STANDARD.decode(encoded).unwrap()),
