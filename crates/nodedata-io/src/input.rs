@@ -69,7 +69,9 @@ fn open_glob(pattern: &str) -> Result<Input> {
     };
     let root = glob_root(pattern);
     let mut names = Vec::new();
-    for found in glob::glob(pattern).map_err(malformed)? {
+    // As in a folder, what is hidden is not meant unless the pattern says so.
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    for found in glob::glob_with(pattern, options).map_err(malformed)? {
         let path = found.map_err(std::io::Error::from)?;
         if path.is_file() {
             let name = path.strip_prefix(&root).map_or_else(|_| path.clone(), Path::to_owned);

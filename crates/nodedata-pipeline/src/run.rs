@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
         if self.options.overwrite || !out.join("manifest.json").is_file() {
             return Ok(None);
         }
-        let Dataset { manifest, .. } = Dataset::open(out)?;
+        let there = Dataset::open(out)?;
         let inputs = self.opened.source.inputs();
         let hashes = InputHashes::new(self.opened.files.as_ref(), inputs)?;
         let digests = std::mem::replace(&mut state.hashes, hashes).finish()?;
@@ -102,12 +102,12 @@ impl<'a> Run<'a> {
             .zip(digests)
             .map(|(it, b3)| InputEntry { path: it.path.display().to_string(), bytes: it.n_bytes, b3 })
             .collect();
-        if nodedata_dataset::recipe_hash(self.opened.format.name(), &self.config, &inputs) != manifest.recipe
-        {
+        let recipe = nodedata_dataset::recipe_hash(self.opened.format.name(), &self.config, &inputs);
+        if recipe != there.manifest.recipe {
             return Ok(None);
         }
-        let report = Dataset::open(out)?.report()?;
-        Ok(Some(Converted { manifest, report, unchanged: true }))
+        let report = there.report()?;
+        Ok(Some(Converted { manifest: there.manifest, report, unchanged: true }))
     }
 
     /// Decodes, encodes and writes, each stage one window ahead of the next.
