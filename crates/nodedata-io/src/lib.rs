@@ -7,6 +7,8 @@ mod local;
 mod memory;
 #[cfg(feature = "remote")]
 mod remote;
+#[cfg(feature = "remote")]
+mod remote_error;
 
 pub use input::{Input, open};
 pub use local::LocalFiles;

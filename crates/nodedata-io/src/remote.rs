@@ -11,7 +11,7 @@ use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use url::Url;
 
-use crate::{Input, memory::past_the_end};
+use crate::{Input, memory::past_the_end, remote_error::store_error};
 
 /// Reads below this size go through the block cache; larger ones are one request of their own.
 const SMALL_READ_BYTES: u64 = 256 << 10;
@@ -24,8 +24,18 @@ const BLOCKS_MAX: usize = 8;
 pub struct RemoteFiles {
     store: Arc<dyn ObjectStore>,
     prefix: ObjectPath,
-    /// Relative name and size.
-    objects: Vec<(PathBuf, u64)>,
+    /// In the order of their names.
+    objects: Vec<RemoteObject>,
+    /// Whether `prefix` was the name of an object, not of what lies above some.
+    one_object: bool,
+}
+
+struct RemoteObject {
+    /// Relative to the prefix.
+    name: PathBuf,
+    /// As the store listed it: put together again from `name`, a `#` or `ü` would be escaped once more.
+    location: ObjectPath,
+    n_bytes: u64,
 }
 
 impl std::fmt::Debug for RemoteFiles {
@@ -35,53 +45,69 @@ impl std::fmt::Debug for RemoteFiles {
 }
 
 impl RemoteFiles {
-    /// Lists the objects below `prefix`, or takes the one object that `prefix` names.
+    /// Lists the objects below `prefix`, or takes the one object that `prefix` names. As in a folder,
+    /// hidden names are left out, and so are empty objects that stand for folders.
     ///
     /// # Errors
     /// `Io` when the store does not answer; `Denied` when it refuses; `Config` when nothing is there.
     pub fn list_of(store: Arc<dyn ObjectStore>, prefix: ObjectPath) -> Result<Self> {
-        if let Ok(found) = block_on(store.head(&prefix)) {
-            let name = prefix.filename().unwrap_or_default().to_owned();
-            let mut parts: Vec<_> = prefix.parts().collect();
-            parts.pop();
-            let parent = ObjectPath::from_iter(parts);
-            return Ok(Self { store, prefix: parent, objects: vec![(name.into(), found.size)] });
+        // Of an empty name the store would tell about the bucket.
+        if !prefix.as_ref().is_empty()
+            && let Ok(found) = block_on(store.head(&prefix))
+        {
+            let name = prefix.filename().unwrap_or_default().into();
+            let object = RemoteObject { name, location: prefix.clone(), n_bytes: found.size };
+            return Ok(Self { store, prefix, objects: vec![object], one_object: true });
         }
         let listed: Vec<_> = block_on(store.list(Some(&prefix)).try_collect())
-            .map_err(|err| store_error("cannot list the objects", prefix.as_ref(), err))?;
-        let mut objects: Vec<(PathBuf, u64)> = Vec::new();
+            .map_err(|err| store_error("cannot list the objects", &err))?;
+        let mut objects = Vec::with_capacity(listed.len());
         for object in listed {
             let Some(parts) = object.location.prefix_match(&prefix) else { continue };
             let name: PathBuf = parts.map(|it| it.as_ref().to_owned()).collect();
-            objects.push((name, object.size));
+            if name.iter().any(|part| part.as_encoded_bytes().starts_with(b".")) {
+                continue;
+            }
+            objects.push(RemoteObject { name, n_bytes: object.size, location: object.location });
         }
+        objects.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        leave_out_folder_markers(&mut objects);
         if objects.is_empty() {
-            return Err(Error::new(ErrorKind::Config, format!("no object at or below `{prefix}`"))
+            return Err(Error::new(ErrorKind::Config, "no object is there, nor below that prefix")
                 .with_hint("check the bucket, the prefix, and the credentials in the environment"));
         }
-        objects.sort_unstable();
-        Ok(Self { store, prefix, objects })
+        Ok(Self { store, prefix, objects, one_object: false })
     }
+}
+
+/// Web consoles make a folder by writing an empty object `folder/`, which is listed as `folder`.
+/// What else may be empty stays. `objects` are in the order of their names, so that the first name
+/// below a folder comes right after it.
+fn leave_out_folder_markers(objects: &mut Vec<RemoteObject>) {
+    let is_marker = |idx: usize| {
+        let RemoteObject { name, n_bytes, .. } = &objects[idx];
+        let above_the_next = objects.get(idx + 1).is_some_and(|next| next.name.starts_with(name));
+        *n_bytes == 0 && (name.as_os_str().is_empty() || above_the_next)
+    };
+    let markers: Vec<bool> = (0..objects.len()).map(is_marker).collect();
+    let mut markers = markers.into_iter();
+    objects.retain(|_| !markers.next().unwrap_or(false));
 }
 
 impl Files for RemoteFiles {
     fn list(&self) -> Result<Vec<PathBuf>> {
-        Ok(self.objects.iter().map(|(name, _)| name.clone()).collect())
+        Ok(self.objects.iter().map(|it| it.name.clone()).collect())
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        let found = self.objects.binary_search_by(|(name, _)| name.as_path().cmp(path));
+        let found = self.objects.binary_search_by(|it| it.name.as_path().cmp(path));
         let Ok(idx) = found else {
             return Err(Error::new(ErrorKind::Io, "no such object").at(Locus::path(path)));
         };
-        let (name, n_bytes) = &self.objects[idx];
-        let mut location = self.prefix.clone();
-        for part in name.components() {
-            location = location.join(part.as_os_str().to_string_lossy().as_ref());
-        }
+        let RemoteObject { location, n_bytes, .. } = &self.objects[idx];
         Ok(Arc::new(RemoteFile {
             store: Arc::clone(&self.store),
-            location,
+            location: location.clone(),
             n_bytes: *n_bytes,
             blocks: Mutex::default(),
         }))
@@ -99,8 +125,9 @@ struct RemoteFile {
 impl RemoteFile {
     fn fetch(&self, range: Range<u64>) -> Result<Bytes> {
         let n_wanted = range.end - range.start;
-        let bytes = block_on(self.store.get_range(&self.location, range.clone()))
-            .map_err(|err| store_error("cannot read the object", self.location.as_ref(), err))?;
+        let bytes = block_on(self.store.get_range(&self.location, range.clone())).map_err(|err| {
+            store_error("cannot read the object", &err).at(Locus::path(self.location.as_ref()))
+        })?;
         if bytes.len() as u64 == n_wanted {
             return Ok(bytes);
         }
@@ -156,29 +183,34 @@ impl ReadAt for RemoteFile {
 pub(crate) fn open(source: &str) -> Result<Input> {
     // Another part of the process may have installed a provider first: then that one serves.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let url = Url::parse(source)
-        .map_err(|err| Error::new(ErrorKind::Config, format!("`{source}` is not a URL")).with_source(err))?;
+    let url = object_url(source)?;
     let options = std::env::vars()
         .filter(|(name, _)| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix)));
     let options = options.map(|(name, value)| (name.to_ascii_lowercase(), value));
     let (store, prefix) = object_store::parse_url_opts(&url, options)
-        .map_err(|err| store_error("cannot use the store", source, err))?;
-    let files = RemoteFiles::list_of(Arc::from(store), prefix)?;
-    let exact = files.objects.len() == 1 && source.ends_with(&*files.objects[0].0.to_string_lossy());
+        .map_err(|err| store_error("cannot use the store", &err).at(Locus::path(source)))?;
+    let files = RemoteFiles::list_of(Arc::from(store), prefix).map_err(|err| err.at(Locus::path(source)))?;
+    let exact = files.one_object;
     Ok(Input { files: Arc::new(files), root: source.to_owned(), exact })
 }
 
-fn store_error(what: &str, location: &str, err: object_store::Error) -> Error {
-    let kind = match err {
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            ErrorKind::Denied
+/// Refuses what the store would drop without a word and so read another prefix than was asked for.
+fn object_url(source: &str) -> Result<Url> {
+    let url = Url::parse(source)
+        .map_err(|err| Error::new(ErrorKind::Config, format!("`{source}` is not a URL")).with_source(err))?;
+    for (part, mark, escaped) in [(url.fragment(), '#', "%23"), (url.query(), '?', "%3F")] {
+        if part.is_some() {
+            let message = format!("`{mark}` ends the name of an object in a URL: {source}");
+            return Err(Error::new(ErrorKind::Config, message)
+                .with_hint(format!("if it is part of a name, write it `{escaped}`; queries are not sent")));
         }
-        _ => ErrorKind::Io,
-    };
-    Error::new(kind, what)
-        .with_source(err)
-        .at(Locus::path(location))
-        .with_hint("check the URL, the network, and the credentials in the environment")
+    }
+    if url.path().contains('*') {
+        let message = format!("`*` is no pattern in a URL: {source}");
+        return Err(Error::new(ErrorKind::Config, message)
+            .with_hint("name the prefix above the files; if it is part of a name, write it `%2A`"));
+    }
+    Ok(url)
 }
 
 /// The one runtime of the process for store requests; decoding never runs on it.
@@ -221,5 +253,66 @@ mod tests {
         let one = RemoteFiles::list_of(store, ObjectPath::from("runs/day/b.mcap")).unwrap();
         assert_eq!(one.list().unwrap(), [PathBuf::from("b.mcap")]);
         assert_eq!(&one.open(Path::new("b.mcap")).unwrap().read_at(0..2).unwrap()[..], b"bb");
+    }
+
+    /// The names that open below `prefix` when there are `objects`, each opened.
+    fn names(objects: &[(&str, &str)], prefix: &str) -> Result<Vec<String>> {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        for (location, text) in objects {
+            let location = ObjectPath::parse(location).unwrap();
+            block_on(store.put(&location, PutPayload::from((*text).to_owned()))).unwrap();
+        }
+        let files = RemoteFiles::list_of(store, ObjectPath::parse(prefix).unwrap())?;
+        for name in files.list()? {
+            let file = files.open(&name)?;
+            file.read_at(0..file.n_bytes())?;
+        }
+        Ok(files.list()?.iter().map(|it| it.display().to_string()).collect())
+    }
+
+    #[test]
+    fn a_whole_bucket_and_odd_names_open() {
+        let odd = "day 1#a/b#+[1] ü~%.mcap";
+        let objects = [(odd, "x"), ("a?*.mcap", "y")];
+        assert_eq!(names(&objects, "").unwrap(), ["a?*.mcap", odd]);
+        assert_eq!(names(&objects, "day 1#a").unwrap(), ["b#+[1] ü~%.mcap"]);
+        assert_eq!(names(&objects, odd).unwrap(), ["b#+[1] ü~%.mcap"]);
+        let nothing = names(&objects, "day").unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::Config);
+        assert_eq!(names(&[(".cache/a", "x"), ("b/.c", "x"), ("b/d", "x")], "").unwrap(), ["b/d"]);
+        assert_eq!(names(&[(".cache/a", "x")], ".cache").unwrap(), ["a"]);
+    }
+
+    #[test]
+    fn folder_markers_are_no_files_but_empty_objects_are() {
+        let object = |name: &str, n_bytes| RemoteObject {
+            name: name.into(),
+            location: ObjectPath::from(name),
+            n_bytes,
+        };
+        let mut objects = vec![
+            object("", 0),
+            object("day", 0),
+            object("day/a.mcap", 9),
+            object("day/b", 1),
+            object("e", 0),
+        ];
+        leave_out_folder_markers(&mut objects);
+        let left: Vec<_> = objects.iter().map(|it| it.name.display().to_string()).collect();
+        assert_eq!(left, ["day/a.mcap", "day/b", "e"]);
+        // An object with bytes is data, whatever lies below its name.
+        let mut objects = vec![object("day", 1), object("day/a.mcap", 9)];
+        leave_out_folder_markers(&mut objects);
+        assert_eq!(objects.len(), 2);
+    }
+
+    #[test]
+    fn urls_that_would_lose_a_part_are_refused() {
+        for source in ["s3://bucket/runs#x", "s3://bucket/runs?x", "s3://bucket/runs/*.mcap"] {
+            let err = object_url(source).expect_err("refused");
+            assert_eq!(err.kind(), ErrorKind::Config);
+            assert!(err.hint().is_some());
+        }
+        assert_eq!(object_url("s3://bucket/a%23b").unwrap().path(), "/a%23b");
     }
 }

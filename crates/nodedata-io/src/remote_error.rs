@@ -1,0 +1,89 @@
+use std::{error::Error as StdError, fmt};
+
+use nodedata_core::{Error, ErrorKind};
+
+/// The failure of a request as one of ours; `what` says what could not be done.
+///
+/// `Denied` when the store refuses the credentials, otherwise `Io`.
+pub(crate) fn store_error(what: &str, err: &object_store::Error) -> Error {
+    let kind = match err {
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            ErrorKind::Denied
+        }
+        _ => ErrorKind::Io,
+    };
+    let failure = Error::new(kind, what)
+        .with_hint("check the URL, the network, and the credentials in the environment");
+    match Cause::of(err) {
+        Some(cause) => failure.with_source(cause),
+        None => failure,
+    }
+}
+
+/// What the store's client said. Its errors repeat their sources in their own text, and ours is a chain
+/// whose every link is printed: only what adds something becomes a link.
+#[derive(Debug)]
+struct Cause {
+    text: String,
+    source: Option<Box<Self>>,
+}
+
+impl Cause {
+    fn of(err: &(dyn StdError + 'static)) -> Option<Self> {
+        let mut texts: Vec<String> = Vec::new();
+        let mut next = Some(err);
+        while let Some(link) = next {
+            // Answers of servers span lines.
+            let text = link.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            if texts.last().is_none_or(|it| !it.contains(&text)) {
+                texts.push(text);
+            }
+            next = link.source();
+        }
+        texts.into_iter().rev().fold(None, |source, text| Some(Self { text, source: source.map(Box::new) }))
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|it| it as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_is_already_told_is_not_told_again() {
+        let refused = std::io::Error::other("connection refused");
+        let inner = Cause { text: "connect\n error".to_owned(), source: None };
+        let request = object_store::Error::Generic { store: "S3", source: Box::new(inner) };
+        let failure = store_error("cannot list the objects", &request);
+        let cause = failure.source().expect("the store said why");
+        assert_eq!(cause.to_string(), "Generic S3 error: connect error");
+        assert!(cause.source().is_none());
+
+        // Text that the outer error does not hold stays.
+        let inner = Cause { text: "connect".to_owned(), source: Cause::of(&refused).map(Box::new) };
+        let request = object_store::Error::Generic { store: "S3", source: Box::new(inner) };
+        let failure = store_error("cannot list the objects", &request);
+        let cause = failure.source().and_then(StdError::source).expect("one more link");
+        assert_eq!(cause.to_string(), "connection refused");
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        let source = || Box::new(std::io::Error::other("403")) as Box<dyn StdError + Send + Sync>;
+        let denied = object_store::Error::PermissionDenied { path: "a".to_owned(), source: source() };
+        assert_eq!(store_error("x", &denied).kind(), ErrorKind::Denied);
+        let absent = object_store::Error::NotFound { path: "a".to_owned(), source: source() };
+        assert_eq!(store_error("x", &absent).kind(), ErrorKind::Io);
+    }
+}
