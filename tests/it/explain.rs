@@ -146,6 +146,38 @@ fn rows_of_a_folder_in_several_shards() {
 }
 
 #[test]
+fn rows_of_a_time_range() {
+    let work = Work::new();
+    let log = work.copy(&fixture("teleop.mcap"));
+    let options = ["--undecoded", "*", "--start", "1700000000500000000", "--end", "1700000001500000000"];
+    work.run(["convert", &log, "--out", "out"].into_iter().chain(options)).exits(0);
+    let n_rows = walk(&work, &work.path(""), "out");
+    assert!(400 < n_rows && n_rows < 700, "{n_rows}");
+}
+
+/// Messages that cannot be decoded lie between those that can.
+#[test]
+fn rows_beside_messages_that_were_left_out() {
+    let Some(folder) = corpus::folder("logs/broken") else { return };
+    let work = Work::new();
+    let log = work.copy(&folder.join("cdr_bad_payloads.mcap"));
+    work.run(["convert", &log, "--out", "out", "--on-error", "salvage"]).exits(3);
+    let times = int64(&Dataset::open(work.path("out")).tables()["/s"], "log_time_ns");
+    // The generator stamps each message with its position.
+    assert_eq!(times, [0, 4, 5, 6, 8]);
+    let told = work.run(["explain", "out", "--format", "json"]).exits(0).json();
+    let file = Log::open(&work.path(&log));
+    let stream = Dataset::open(work.path("out")).streams()[0].clone();
+    let mut walked = Vec::new();
+    for origin in told[0]["origins"].as_array().unwrap() {
+        let messages = file.messages(&stream, pair(&origin["bytes"]));
+        let (first, last) = pair(&origin["records"]);
+        walked.extend(messages[first..last].iter().map(|it| it.0));
+    }
+    assert_eq!(walked, times);
+}
+
+#[test]
 fn one_row_of_an_episode_or_a_shard() {
     let work = Work::new();
     let log = work.copy(&fixture("teleop.mcap"));

@@ -132,6 +132,9 @@ pub struct RowSpan {
     pub n_rows: u64,
     /// Byte range in the input file: the records themselves, or the chunk that holds them.
     pub byte_range: Range<u64>,
+    /// Which of this stream's records in that range the first row is made of, counted from 0, records that
+    /// were not selected or not kept included. Those of the other rows follow it without a gap.
+    pub first_record: u64,
 }
 
 /// Shape and coding of frames, as read from the pixels or from their own headers.

@@ -55,6 +55,8 @@ pub(crate) struct Origin {
     pub(crate) n_rows: u64,
     pub(crate) input: usize,
     pub(crate) byte_range: Range<u64>,
+    /// Which of the stream's records in that range the first row is made of.
+    pub(crate) first_record: u64,
 }
 
 /// Turns decoded rows into encoded row groups; hashes and measures them on the way.
@@ -294,7 +296,11 @@ impl OpenShard {
         let mut row = facts.n_rows;
         for span in spans {
             match facts.origins.last_mut() {
-                Some(last) if last.input == input && last.byte_range == span.byte_range => {
+                Some(last)
+                    if last.input == input
+                        && last.byte_range == span.byte_range
+                        && last.first_record + last.n_rows == span.first_record =>
+                {
                     last.n_rows += span.n_rows;
                 }
                 _ => facts.origins.push(Origin {
@@ -302,6 +308,7 @@ impl OpenShard {
                     n_rows: span.n_rows,
                     input,
                     byte_range: span.byte_range.clone(),
+                    first_record: span.first_record,
                 }),
             }
             row += span.n_rows;

@@ -153,7 +153,7 @@ fn explanation(dataset: &Dataset, origins: &[OriginEntry], place: Place) -> Expl
                 n_rows: last - first,
                 source: it.source.clone(),
                 bytes: (it.byte_start, it.byte_end),
-                records: (first - it.row, last - it.row),
+                records: (it.first_record + first - it.row, it.first_record + last - it.row),
             }
         })
         .collect();

@@ -114,6 +114,7 @@ pub(crate) fn origins(shards: &[SealedShard], inputs: &[InputFile]) -> Result<Ve
     let (mut row, mut n_rows) = (UInt64Builder::new(), UInt64Builder::new());
     let mut source = StringBuilder::new();
     let (mut start, mut end) = (UInt64Builder::new(), UInt64Builder::new());
+    let mut first_record = UInt64Builder::new();
     for (idx, sealed) in shards.iter().enumerate() {
         for origin in &sealed.facts.origins {
             shard.append_value(idx as u32);
@@ -123,6 +124,7 @@ pub(crate) fn origins(shards: &[SealedShard], inputs: &[InputFile]) -> Result<Ve
             source.append_value(path.unwrap_or_default());
             start.append_value(origin.byte_range.start);
             end.append_value(origin.byte_range.end);
+            first_record.append_value(origin.first_record);
         }
     }
     table(vec![
@@ -132,6 +134,7 @@ pub(crate) fn origins(shards: &[SealedShard], inputs: &[InputFile]) -> Result<Ve
         ("source", Arc::new(source.finish()), false),
         ("byte_start", Arc::new(start.finish()), false),
         ("byte_end", Arc::new(end.finish()), false),
+        ("first_record", Arc::new(first_record.finish()), false),
     ])
 }
 

@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn byte_ranges_are_joined_per_input() {
-        let origin = |input, start, end| Origin { row: 0, n_rows: 2, input, byte_range: start..end };
+        let origin =
+            |input, start, end| Origin { row: 0, n_rows: 2, input, byte_range: start..end, first_record: 0 };
         let files = by_input(&[
             origin(1, 0, 5),
             origin(0, 7, 9),

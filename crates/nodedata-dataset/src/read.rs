@@ -61,6 +61,8 @@ pub struct OriginEntry {
     pub byte_start: u64,
     /// One past the last byte.
     pub byte_end: u64,
+    /// Which of the stream's records in that range the first row is made of, counted from 0.
+    pub first_record: u64,
 }
 
 impl Dataset {
@@ -197,6 +199,7 @@ impl Dataset {
                     source: table.text("source", idx)?.unwrap_or_default(),
                     byte_start: table.u64("byte_start", idx)?,
                     byte_end: table.u64("byte_end", idx)?,
+                    first_record: table.u64("first_record", idx)?,
                 });
             }
         }

@@ -25,6 +25,8 @@ pub(crate) struct MessageCursor {
     /// Units not started yet.
     rest: Range<usize>,
     open: Option<OpenUnit>,
+    /// Messages walked in the open unit, by stream; those outside the time range, too.
+    n_walked: Vec<u64>,
 }
 
 struct OpenUnit {
@@ -45,6 +47,8 @@ pub(crate) struct Found {
     pub(crate) stream: usize,
     /// Position of the unit in the plan.
     pub(crate) unit: usize,
+    /// Position among the messages of its stream in the unit, selected or not.
+    pub(crate) ordinal: u64,
     /// Offset of the record in the unit.
     pub(crate) place: usize,
     /// Its content in the unit.
@@ -73,6 +77,7 @@ impl MessageCursor {
             decoder,
             rest: units,
             open: None,
+            n_walked: Vec::new(),
         }
     }
 
@@ -145,6 +150,7 @@ impl MessageCursor {
                 return Err(self.broken_unit(&open, err));
             }
             self.open = Some(open);
+            self.n_walked.clear();
             return Ok(true);
         }
         Ok(false)
@@ -208,12 +214,18 @@ impl MessageCursor {
                     continue;
                 }
             };
+            if self.n_walked.len() <= stream {
+                self.n_walked.resize(stream + 1, 0);
+            }
+            let ordinal = self.n_walked[stream];
+            self.n_walked[stream] += 1;
             if !selects_time(self.time_range, message.log_time) {
                 continue;
             }
             return Ok(Some(Found {
                 stream,
                 unit: open.idx,
+                ordinal,
                 place,
                 content: open.at - content.len()..open.at,
                 in_chunk: open.kind != UnitKind::Records,

@@ -72,7 +72,7 @@ impl LogRows {
             Ok(message.data)
         };
         let rows = self.rows[found.stream].get_or_insert_with(|| StreamRows::new(stream));
-        let pushed = payload.and_then(|it| rows.push(stream, stamps, it, (found.unit, &found.byte_range)));
+        let pushed = payload.and_then(|it| rows.push(stream, stamps, it, found));
         pushed.map_err(|err| self.lost(found, err, "undecodable"))
     }
 

@@ -1,11 +1,9 @@
-use std::ops::Range;
-
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use nodedata_core::{Batch, Columns, LeafId, Result, RowSpan, StreamId};
 use nodedata_message::Pixels;
 
-use crate::{records::Message, streams::LogStream};
+use crate::{cursor::Found, records::Message, streams::LogStream};
 
 const LOG_TIME: LeafId = LeafId(0);
 const PUBLISH_TIME: LeafId = LeafId(1);
@@ -23,8 +21,8 @@ pub(crate) struct StreamRows {
     arrow: SchemaRef,
     columns: Columns,
     spans: Vec<RowSpan>,
-    /// The unit the last span lies in.
-    span_unit: Option<usize>,
+    /// Unit and ordinal of the message that would go on with the last span.
+    span_next: Option<(usize, u64)>,
     pixels: Pixels,
     n_rows_unchecked: usize,
     n_payload_unchecked: usize,
@@ -56,7 +54,7 @@ impl StreamRows {
             arrow: stream.schema.arrow(),
             columns: Columns::new(stream.layout.clone()),
             spans: Vec::new(),
-            span_unit: None,
+            span_next: None,
             pixels: Pixels::default(),
             n_rows_unchecked: 0,
             n_payload_unchecked: 0,
@@ -69,7 +67,7 @@ impl StreamRows {
         stream: &LogStream,
         stamps: Stamps,
         payload: &[u8],
-        (unit, byte_range): (usize, &Range<u64>),
+        found: &Found,
     ) -> Result<()> {
         self.columns.push_le(LOG_TIME, &stamps.log_time_ns.to_le_bytes());
         self.columns.push_le(PUBLISH_TIME, &stamps.publish_time_ns.to_le_bytes());
@@ -82,13 +80,19 @@ impl StreamRows {
         self.n_rows_unchecked += 1;
         self.n_payload_unchecked += payload.len();
         match self.spans.last_mut() {
-            Some(span) if self.span_unit == Some(unit) => {
+            // A message left out between two others ends the span, so that its records have no gap.
+            Some(span) if self.span_next == Some((found.unit, found.ordinal)) => {
                 span.n_rows += 1;
-                span.byte_range.end = byte_range.end;
+                span.byte_range.end = found.byte_range.end;
             }
-            _ => self.spans.push(RowSpan { n_rows: 1, byte_range: byte_range.clone() }),
+            _ => self.spans.push(RowSpan {
+                n_rows: 1,
+                byte_range: found.byte_range.clone(),
+                // Outside chunks the range begins with the record itself.
+                first_record: if found.in_chunk { found.ordinal } else { 0 },
+            }),
         }
-        self.span_unit = Some(unit);
+        self.span_next = Some((found.unit, found.ordinal + 1));
         Ok(())
     }
 
@@ -112,7 +116,7 @@ impl StreamRows {
         let columns = self.columns.finish();
         let rows = RecordBatch::try_new(self.arrow.clone(), columns)
             .expect("the schema comes from the layout the columns follow");
-        self.span_unit = None;
+        self.span_next = None;
         (self.n_rows_unchecked, self.n_payload_unchecked) = (0, 0);
         let spans = std::mem::take(&mut self.spans);
         Some(Batch { stream: self.stream, rows, spans, pixels: self.pixels.take() })

@@ -42,7 +42,14 @@ pub(crate) fn read_all(case: &str, source: &dyn Source, options: &ReadOptions) -
     for partition in source.partitions() {
         let at = format!("{case}, partition {}", partition.index);
         let mut stream = source.read(partition, options).unwrap_or_else(|err| panic!("{at}: {err}"));
-        let mut reading = Reading { at: &at, source, partition, options, accounted: BTreeMap::new() };
+        let mut reading = Reading {
+            at: &at,
+            source,
+            partition,
+            options,
+            accounted: BTreeMap::new(),
+            last_span: BTreeMap::new(),
+        };
         let mut told = BTreeSet::new();
         loop {
             match stream.next_batch() {
@@ -84,6 +91,8 @@ struct Reading<'a> {
     options: &'a ReadOptions,
     /// Rows handed out and records named as lost, by stream.
     accounted: BTreeMap<u32, u64>,
+    /// By stream: the last byte range, and the first of its records that no row was made of yet.
+    last_span: BTreeMap<u32, (Range<u64>, u64)>,
 }
 
 impl Reading<'_> {
@@ -106,10 +115,13 @@ impl Reading<'_> {
         let within = &self.partition.byte_range;
         for span in &batch.spans {
             let Range { start, end } = span.byte_range;
-            assert!(
-                start < end && within.start <= start && end <= within.end,
-                "{at}: {span:?} in {within:?}"
-            );
+            let lies_within = within.start <= start && start < end && end <= within.end;
+            assert!(lies_within, "{at}: {span:?} in {within:?}");
+            let last = self.last_span.get(&batch.stream.0).filter(|it| it.0 == span.byte_range);
+            let free = last.map_or(0, |it| it.1);
+            assert!(free <= span.first_record, "{at}: two rows of one record: {span:?}, {free} are taken");
+            let taken = (span.byte_range.clone(), span.first_record + span.n_rows);
+            self.last_span.insert(batch.stream.0, taken);
         }
         for pixels in &batch.pixels {
             assert!(pixels.column < batch.rows.num_columns(), "{at}: pixels of no column: {pixels:?}");
