@@ -11,3 +11,6 @@ mod cell;
 mod damage;
 mod pixels;
 mod rows;
+
+#[cfg(test)]
+mod tests;

@@ -182,8 +182,19 @@ fn same_rows(at: &str, found: &Everything, expected: &Everything) {
     let names = |it: &Everything| it.streams.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(found), names(expected), "{at}: other streams have rows");
     for (name, StreamRows { rows, .. }) in &expected.streams {
-        let same = found.streams[name].rows == *rows;
-        assert!(same, "{at}: rows of stream {name} differ: {:?}\n{rows:?}", found.streams[name].rows);
+        let found = &found.streams[name].rows;
+        if found != rows {
+            let n = found.num_rows().min(rows.num_rows());
+            let first = (0..n).find(|it| found.slice(*it, 1) != rows.slice(*it, 1)).unwrap_or(n);
+            let row = |rows: &RecordBatch| (first < rows.num_rows()).then(|| rows.slice(first, 1));
+            panic!(
+                "{at}: stream {name} has {} rows, expected {}; row {first} is {:?}, expected {:?}",
+                found.num_rows(),
+                rows.num_rows(),
+                row(found),
+                row(rows)
+            );
+        }
     }
 }
 
