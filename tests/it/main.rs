@@ -10,4 +10,6 @@ mod cli;
 mod determinism;
 mod explain;
 mod golden;
+mod pages;
 mod schema;
+mod tampering;
