@@ -13,7 +13,8 @@ use crate::{
 const TESTS: &str = "tests/python";
 
 /// Converts every MCAP fixture with the debug binary and lets pyarrow, DuckDB, Polars and `datasets`
-/// read what came out. Without Python or without its packages the part is skipped, and says so.
+/// read what came out, and converts from an S3 server. Without Python or without its packages the part
+/// is skipped, and says so; without the server only its tests are.
 ///
 /// # Errors
 /// When a fixture does not convert, or the tests cannot be run.
@@ -26,11 +27,13 @@ pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
             return Ok((Counts { n_skipped: 1, ..Counts::default() }, Some(remark)));
         }
     };
+    let remark = add_s3_server(&python).err();
     let datasets = convert_fixtures()?;
     let mut command = Command::new(python);
     command
         .args(["-m", "unittest", "discover", "--verbose", "--start-directory", TESTS])
         .current_dir(workspace::root())
+        .env("NODEDATA_BINARY", workspace::node_data("debug"))
         .env("NODEDATA_DATASETS", &datasets)
         .env("NODEDATA_FIXTURES", workspace::root().join("fixtures"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -43,7 +46,7 @@ pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
     }
     let (succeeded, output) = echoed(&mut command, Stream::Stderr)?;
     let counts = check_summary::unittest(&output).ok_or("the Python tests did not run to their end")?;
-    Ok((counts.with_exit(succeeded), None))
+    Ok((counts.with_exit(succeeded), remark))
 }
 
 /// The interpreter of the readers' environment, which is made on first use and again when the list
@@ -53,6 +56,24 @@ fn environment() -> Result<PathBuf> {
     let wanted = std::fs::read_to_string(&requirements)
         .map_err(|err| format!("cannot read {TESTS}/requirements.txt: {err}"))?;
     install("venv-readers", &["--requirement".as_ref(), requirements.as_os_str()], &wanted)
+}
+
+/// Adds the S3 server to the readers' environment. The failure is what the summary says of it.
+fn add_s3_server(python: &Path) -> Result<()> {
+    let requirements = workspace::root().join(TESTS).join("requirements-s3.txt");
+    let mut command = pip_install(python);
+    // Where the version wanted is installed, pip asks no index.
+    command.arg("--requirement").arg(requirements);
+    workspace::stdout_of(&mut command).map(drop).map_err(|reason| {
+        eprintln!("skipped: no S3 server\n{reason}");
+        "no S3 server".to_owned()
+    })
+}
+
+fn pip_install(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    command
 }
 
 /// Makes (or reuses) the virtual environment `target/.<name>` with the packages of a call of
@@ -71,11 +92,7 @@ pub(crate) fn install(name: &str, pip_arguments: &[&std::ffi::OsStr], stamp: &st
     }
     eprintln!("installing into {}", folder.display());
     workspace::stdout_of(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    workspace::stdout_of(
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .args(pip_arguments),
-    )?;
+    workspace::stdout_of(pip_install(&python).args(pip_arguments))?;
     std::fs::write(&stamp_path, stamp)
         .map_err(|err| format!("cannot write {}: {err}", stamp_path.display()))?;
     Ok(python)
