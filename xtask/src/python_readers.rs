@@ -105,9 +105,12 @@ fn interpreter(venv: &Path) -> PathBuf {
 /// Converts `fixtures/mcap/*.mcap`, each into a folder of its own name; returns the folder of these.
 fn convert_fixtures() -> Result<PathBuf> {
     let datasets = workspace::target_dir().join("python-readers");
-    if datasets.exists() {
-        std::fs::remove_dir_all(&datasets)
-            .map_err(|err| format!("cannot empty {}: {err}", datasets.display()))?;
+    // What `datasets` cached of an earlier run would hide what is on disk now.
+    for folder in [&datasets, &workspace::target_dir().join("python-readers-cache")] {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder)
+                .map_err(|err| format!("cannot empty {}: {err}", folder.display()))?;
+        }
     }
     for path in workspace::tracked_files()? {
         let Some(name) = path.strip_prefix("fixtures/mcap/").and_then(|it| it.strip_suffix(".mcap")) else {

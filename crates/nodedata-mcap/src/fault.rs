@@ -16,5 +16,7 @@ pub(crate) fn corrupt_at(byte_offset: u64, message: impl Into<String>) -> Error 
 /// A record or chunk that passes the limit on what may be held in memory.
 pub(crate) fn too_large(what: &str, n_bytes: u64, n_bytes_max: u64) -> Error {
     Error::new(ErrorKind::Limit, format!("{what} has {n_bytes} bytes, but the limit is {n_bytes_max}"))
-        .with_hint("raise `record_bytes_max` if the file is to be trusted")
+        .with_hint(
+            "records above 1 GiB are refused: check that the file is not damaged, or split the recording",
+        )
 }

@@ -234,7 +234,9 @@ fn missing_streams(declared: &Schema, streams: &[StreamSchema]) -> Vec<Violation
             let found = crate::mistake::suggest(name, streams.iter().map(|it| &*it.name));
             let message = format!("stream `{name}` is missing, but the schema declares it");
             let hint = match (name, found) {
-                (STEPS, _) => "align the topics to steps with `steps:` in the pipeline".to_owned(),
+                (STEPS, _) => {
+                    "this source has topics: put their features under `streams` in schema.json".to_owned()
+                }
                 (_, found) if found.starts_with("did you mean") => found,
                 _ => format!("remove `streams.{name}` from schema.json, or select the topic"),
             };
@@ -250,7 +252,7 @@ fn extra_stream(declared: &Schema, stream: &StreamSchema) -> Option<Violation> {
     }
     let name = &stream.name;
     let message = format!("stream `{name}` is there, but the schema does not declare it");
-    let hint = format!("add `streams.{name}` to schema.json, or leave the topic out in the pipeline");
+    let hint = format!("add `streams.{name}` to schema.json, or leave the topic out with `--topic`");
     Some(violation(name, None, Rule::ExtraStream, message, hint))
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn compare_stream(
         if declared.get(name).is_none() && !built_in(idx) && !is_video_companion(feature, declared) {
             let message = format!("feature `{name}` is there, but the schema does not declare it");
             let hint = format!(
-                "add `\"{name}\": {}` to {}, or leave it out under `fields` in the pipeline",
+                "add `\"{name}\": {}` to {}",
                 FieldSchema::from_feature(feature).to_json(),
                 path(stream)
             );
@@ -92,11 +92,7 @@ fn compare_feature(stream: &str, field: &FieldSchema, feature: &Feature) -> Vec<
     if field.dtype != feature.dtype {
         let message =
             format!("feature `{name}` is {}, but the schema declares {}", feature.dtype, field.dtype);
-        let hint = format!(
-            "change {} in schema.json, or set `type: {}` under `fields.{name}` in the pipeline",
-            key_path(stream, name, "type"),
-            field.dtype
-        );
+        let hint = format!("change {} in schema.json", key_path(stream, name, "type"));
         violations.push(violation(stream, Some(name), Rule::Type, message, hint));
     }
     let same_dim = |(declared, found): (&Dim, &Dim)| match (declared, found) {
@@ -122,19 +118,13 @@ fn compare_feature(stream: &str, field: &FieldSchema, feature: &Feature) -> Vec<
 
 pub(crate) fn shape_violation(stream: &str, name: &str, found: &str, expected: &str) -> Violation {
     let message = format!("feature `{name}` has shape {found}, but the schema declares {expected}");
-    let hint = format!(
-        "change {} in schema.json, or select columns under `fields.{name}` in the pipeline",
-        key_path(stream, name, "shape")
-    );
+    let hint = format!("change {} in schema.json", key_path(stream, name, "shape"));
     violation(stream, Some(name), Rule::Shape, message, hint)
 }
 
 pub(crate) fn encoding_violation(stream: &str, name: &str, found: &str, expected: &str) -> Violation {
     let message = format!("feature `{name}` is coded as {found}, but the schema declares {expected}");
-    let hint = format!(
-        "change {} in schema.json, or set `encoding: {expected}` under `fields.{name}` in the pipeline",
-        key_path(stream, name, "encoding")
-    );
+    let hint = format!("change {} in schema.json", key_path(stream, name, "encoding"));
     violation(stream, Some(name), Rule::Encoding, message, hint)
 }
 
@@ -156,7 +146,7 @@ fn missing(stream: &str, name: &str, features: &[Feature]) -> Violation {
     let hint = if near.starts_with("did you mean") {
         near
     } else {
-        format!("remove it from {} in schema.json, or add it under `fields` in the pipeline", path(stream))
+        format!("remove it from {} in schema.json", path(stream))
     };
     violation(stream, Some(name), Rule::Missing, message, hint)
 }

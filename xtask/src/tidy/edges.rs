@@ -54,9 +54,6 @@ const ALLOWED_IN_TESTS: &[Edge] = &[
 /// What any crate may use in its tests.
 const FREE_IN_TESTS: &[&str] = &["nodedata-testkit", "nodedata-core", "nodedata-io"];
 
-/// Crates that exist for tests and may use any other in them.
-const TEST_CRATES: &[&str] = &["nodedata-tests"];
-
 /// Others' crates that must not be reached from one of ours.
 const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("nodedata-core", "parquet", "the vocabulary does no I/O and must stay quick to build"),
@@ -90,7 +87,7 @@ pub(super) fn check(graph: &CrateGraph) -> Vec<Finding> {
             findings.push(refused(&member.manifest, from, to, "ALLOWED"));
         }
         for to in &member.needs_in_tests {
-            let free = TEST_CRATES.contains(&from.as_str()) || FREE_IN_TESTS.contains(&to.as_str());
+            let free = FREE_IN_TESTS.contains(&to.as_str());
             if !free && !has(ALLOWED, from, to) && !has(ALLOWED_IN_TESTS, from, to) {
                 findings.push(refused(&member.manifest, from, to, "ALLOWED_IN_TESTS"));
             }
@@ -140,8 +137,6 @@ mod tests {
     fn tests_may_use_the_kit_but_not_everything() {
         assert_eq!(check(&graph("nodedata-mcap", &[], &["nodedata-testkit"])), []);
         assert_eq!(check(&graph("nodedata-mcap", &[], &["nodedata-cli"])).len(), 1);
-        assert_eq!(check(&graph("nodedata-tests", &[], &["nodedata-cli"])), []);
-        assert_eq!(check(&graph("nodedata-tests", &["nodedata-cli"], &[])).len(), 1);
     }
 
     #[test]

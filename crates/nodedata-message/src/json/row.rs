@@ -49,9 +49,8 @@ impl<'c> Row<'c> {
             message.push('…');
         }
         let kind = if self.passed_limit { ErrorKind::Limit } else { ErrorKind::Corrupt };
-        let error = Error::new(kind, format!("message does not fit its schema: {message}")).with_hint(
-            "correct the topic's schema, or let `--undecoded TOPIC` keep its messages as bytes",
-        );
+        let error = Error::new(kind, format!("message does not fit its schema: {message}"))
+            .with_hint("correct the topic's schema, or let `--undecoded TOPIC` keep its messages as bytes");
         match self.failed_at.take().filter(|it| !it.is_empty()) {
             Some(feature) => error.at(Locus::feature(feature)),
             None => error,

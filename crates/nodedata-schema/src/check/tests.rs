@@ -72,17 +72,17 @@ fn what_cannot_fit_is_told_before_any_row() {
     let violations = SchemaCheck::new(&schema(declared), &[stream(features)]).expect_err("violations");
     expect![[r#"
         feature `action` is float64, but the schema declares float32 (feature `action`)
-          hint: change `fields.action.type` in schema.json, or set `type: float32` under `fields.action` in the pipeline
+          hint: change `fields.action.type` in schema.json
         feature `action` has shape [8], but the schema declares [7] (feature `action`)
-          hint: change `fields.action.shape` in schema.json, or select columns under `fields.action` in the pipeline
+          hint: change `fields.action.shape` in schema.json
         feature `states` is missing, but the schema declares it (feature `states`)
           hint: did you mean `state`?
         feature `state` has shape [], but the schema declares [-1] (feature `state`)
-          hint: change `fields.state.shape` in schema.json, or select columns under `fields.state` in the pipeline
+          hint: change `fields.state.shape` in schema.json
         feature `rgb` holds plain values, but the schema declares jpeg (feature `rgb`)
           hint: remove `fields.rgb.encoding` in schema.json
         feature `extra` is there, but the schema does not declare it (feature `extra`)
-          hint: add `"extra": {"type": "bool", "shape": [-1]}` to `fields`, or leave it out under `fields` in the pipeline
+          hint: add `"extra": {"type": "bool", "shape": [-1]}` to `fields`
     "#]]
     .assert_eq(&text(&violations));
 }
@@ -106,7 +106,7 @@ fn a_row_of_another_shape_is_named() {
         lists(&rows, &action()),
         expect![[r#"
             feature `action` has shape [3], but the schema declares [2]; so do 1 more rows (episode 118, step 41, feature `action`)
-              hint: change `fields.action.shape` in schema.json, or select columns under `fields.action` in the pipeline
+              hint: change `fields.action.shape` in schema.json
         "#]],
     );
 }
@@ -194,9 +194,9 @@ fn frames_are_held_against_the_declared_tensor() {
         frames of feature `rgb` decode to uint16, but the schema declares uint8; so do 2 more rows (feature `rgb`)
           hint: change the type of `rgb` in schema.json
         feature `rgb` has shape [480, 640], but the schema declares [224, -1, 3]; so do 2 more rows (feature `rgb`)
-          hint: change `fields.rgb.shape` in schema.json, or select columns under `fields.rgb` in the pipeline
+          hint: change `fields.rgb.shape` in schema.json
         feature `rgb` is coded as png, but the schema declares jpeg; so do 2 more rows (feature `rgb`)
-          hint: change `fields.rgb.encoding` in schema.json, or set `encoding: jpeg` under `fields.rgb` in the pipeline
+          hint: change `fields.rgb.encoding` in schema.json
     "#]]
     .assert_eq(&text(violations.iter()));
 }
@@ -210,7 +210,7 @@ fn streams_are_declared_by_topic() {
         stream `/tf` is missing, but the schema declares it (topic /tf)
           hint: did you mean `/tf2`?
         stream `/tf2` is there, but the schema does not declare it (topic /tf2)
-          hint: add `streams./tf2` to schema.json, or leave the topic out in the pipeline
+          hint: add `streams./tf2` to schema.json, or leave the topic out with `--topic`
     "#]]
     .assert_eq(&text(&violations));
     assert!(SchemaCheck::new(&declared, &[topic("/tf")]).is_ok());
