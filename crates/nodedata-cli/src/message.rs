@@ -55,6 +55,12 @@ fn to_stderr(text: &str) {
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
+/// A report as one line of JSON.
+pub(crate) fn json_line(report: &impl serde::Serialize) -> nodedata_core::Result<String> {
+    let text = serde_json::to_string(report).map_err(std::io::Error::from)?;
+    Ok(format!("{text}\n"))
+}
+
 /// Writes data to stdout. A reader that went away, such as `head`, is no error.
 pub(crate) fn to_stdout(text: &str) -> nodedata_core::Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {

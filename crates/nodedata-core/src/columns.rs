@@ -1,156 +1,17 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+mod assemble;
+mod layout;
 
-use arrow_array::{ArrayRef, StructArray, make_array, new_null_array};
+use std::sync::{Arc, atomic::Ordering};
+
+use arrow_array::ArrayRef;
 use arrow_buffer::{Buffer, MutableBuffer, NullBuffer, NullBufferBuilder};
-use arrow_data::ArrayData;
-use arrow_schema::{DataType, Field};
 
-use crate::{
-    DType, Dim, Feature, Storage,
-    feature::{LIST_ITEM, media_fields},
+pub use self::layout::{Layout, LeafId, Level, ListId};
+use self::{
+    assemble::assemble,
+    layout::{LeafLayout, ListLayout, innermost},
 };
-
-/// Position of a column in a [`Layout`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LeafId(pub usize);
-
-/// Position of a variable list in a [`Layout`]. Columns below one list of structs share it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ListId(pub usize);
-
-/// One dimension of a column under construction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// Every item holds this many items of the next level.
-    Fixed(u32),
-    /// A variable list, whose lengths are pushed once for all columns below it.
-    List(ListId),
-}
-
-/// The columns of a stream, decided once per schema.
-#[derive(Debug, Clone, Default)]
-pub struct Layout {
-    leaves: Vec<LeafLayout>,
-    /// The list each list lies in (`None`: it lies in the row), and how many fixed items are between.
-    lists: Vec<ListLayout>,
-}
-
-#[derive(Debug, Clone)]
-struct LeafLayout {
-    feature: Feature,
-    levels: Vec<Level>,
-    /// Values per item of the innermost list (or per row): the product of the fixed levels below it.
-    values_per_item: usize,
-    room: Room,
-}
-
-/// Bytes and values the last batch of a column took. The next one starts with room for as many: growing by
-/// doubling would copy every value twice and touch fresh memory for it. Has no effect on what is built.
-#[derive(Debug, Default)]
-struct Room {
-    n_bytes: AtomicUsize,
-    n_offsets: AtomicUsize,
-}
-
-impl Clone for Room {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl Room {
-    fn note(&self, n_bytes: usize, n_offsets: usize) {
-        // A little more, so that batches of nearly equal size do not grow at their end.
-        self.n_bytes.store(n_bytes + n_bytes / 16, Ordering::Relaxed);
-        self.n_offsets.store(n_offsets + n_offsets / 16, Ordering::Relaxed);
-    }
-}
-
-#[derive(Debug, Clone)]
-struct ListLayout {
-    parent: Option<ListId>,
-    /// Lists per item of the parent (or per row).
-    per_item: usize,
-    nullable: bool,
-}
-
-impl Layout {
-    /// Adds a variable list. `parent` is the path of levels above it, outermost first; `nullable`
-    /// says whether the list itself may be absent.
-    pub fn list(&mut self, parent: &[Level], nullable: bool) -> ListId {
-        let (parent, per_item) = innermost(parent);
-        self.lists.push(ListLayout { parent, per_item, nullable });
-        ListId(self.lists.len() - 1)
-    }
-
-    /// Adds a column named and typed by `feature`, whose shape must describe `levels`.
-    ///
-    /// # Panics
-    /// When the shape and the levels differ in number: a mistake of the calling compiler.
-    pub fn leaf(&mut self, feature: Feature, levels: &[Level]) -> LeafId {
-        assert!(
-            feature.storage != Storage::Plain || feature.shape.len() == levels.len(),
-            "feature {} has shape {:?} but {} levels",
-            feature.name,
-            feature.shape,
-            levels.len()
-        );
-        let (_, values_per_item) = innermost(levels);
-        self.leaves.push(LeafLayout {
-            feature,
-            levels: levels.to_vec(),
-            values_per_item,
-            room: Room::default(),
-        });
-        LeafId(self.leaves.len() - 1)
-    }
-
-    /// The features, in column order.
-    pub fn features(&self) -> impl ExactSizeIterator<Item = &Feature> {
-        self.leaves.iter().map(|it| &it.feature)
-    }
-
-    /// The feature of one column.
-    pub fn feature(&self, id: LeafId) -> &Feature {
-        &self.leaves[id.0].feature
-    }
-
-    /// Changes the feature of one column, for example its storage once the whole message is known.
-    pub fn feature_mut(&mut self, id: LeafId) -> &mut Feature {
-        &mut self.leaves[id.0].feature
-    }
-
-    /// Values one push of an item must bring to this column: the product of its innermost fixed levels.
-    pub fn values_per_item(&self, id: LeafId) -> usize {
-        self.leaves[id.0].values_per_item
-    }
-
-    /// The shape that belongs to `levels`.
-    pub fn shape(levels: &[Level]) -> Vec<Dim> {
-        levels
-            .iter()
-            .map(|it| match it {
-                Level::Fixed(n) => Dim::Fixed(*n),
-                Level::List(_) => Dim::Variable,
-            })
-            .collect()
-    }
-}
-
-/// The innermost list of a path, and the product of the fixed levels below it.
-fn innermost(levels: &[Level]) -> (Option<ListId>, usize) {
-    let mut per_item = 1;
-    for level in levels.iter().rev() {
-        match level {
-            Level::Fixed(n) => per_item *= *n as usize,
-            Level::List(id) => return (Some(*id), per_item),
-        }
-    }
-    (None, per_item)
-}
+use crate::{DType, Feature, Storage};
 
 /// Rows under construction, column by column.
 ///
@@ -444,81 +305,6 @@ impl Feature {
 #[inline]
 fn offset(n: usize) -> i32 {
     i32::try_from(n).expect("a batch stays below 2 GiB")
-}
-
-/// Builds the array of one column from the values upwards.
-fn assemble(layout: &LeafLayout, leaf: Leaf, lists: &[(Buffer, Option<NullBuffer>, usize)]) -> ArrayRef {
-    let dtype = layout.feature.storage_dtype();
-    let Leaf { values, offsets, mut valid } = leaf;
-    let mut nulls = valid.as_mut().and_then(|it| it.finish());
-    let (n_values, buffers) = match dtype {
-        DType::String | DType::Bytes => {
-            let n_values = offsets.len() - 1;
-            (n_values, vec![Buffer::from_vec(offsets), values.into()])
-        }
-        DType::Bool => {
-            let bytes = values.as_slice();
-            let bits = MutableBuffer::collect_bool(bytes.len(), |idx| bytes[idx] != 0);
-            (bytes.len(), vec![bits.into()])
-        }
-        other => (values.len() / other.byte_width().unwrap_or(1), vec![values.into()]),
-    };
-    // Nulls sit on the items of the innermost list (or on rows), above any fixed levels below it.
-    let n_inner_fixed = layout.levels.iter().rev().take_while(|it| matches!(it, Level::Fixed(_))).count();
-    let value_nulls = if n_inner_fixed == 0 { nulls.take() } else { None };
-    let mut data = build(dtype.arrow(), n_values, value_nulls, buffers, Vec::new());
-    for (idx, level) in layout.levels.iter().enumerate().rev() {
-        let is_innermost_list = layout.levels[idx + 1..].iter().all(|it| matches!(it, Level::Fixed(_)))
-            && matches!(level, Level::List(_));
-        // A list inside a list may be absent as a whole, see `Feature::arrow_type`.
-        let holds_lists = matches!(layout.levels.get(idx + 1), Some(Level::List(_)));
-        let item_nullable = layout.feature.nullable && (is_innermost_list || holds_lists);
-        let item = Arc::new(Field::new(LIST_ITEM, data.data_type().clone(), item_nullable));
-        data = match level {
-            Level::Fixed(n) => {
-                let outermost_fixed = layout.levels.len() - n_inner_fixed == idx;
-                let level_nulls = if outermost_fixed { nulls.take() } else { None };
-                let n_lists = level_nulls
-                    .as_ref()
-                    .map_or_else(|| data.len().checked_div(*n as usize).unwrap_or(0), NullBuffer::len);
-                let size = i32::try_from(*n).expect("fixed sizes are checked by the schema compiler");
-                build(DataType::FixedSizeList(item, size), n_lists, level_nulls, Vec::new(), vec![data])
-            }
-            Level::List(id) => {
-                let (offsets, level_nulls, n_lists) = &lists[id.0];
-                build(DataType::List(item), *n_lists, level_nulls.clone(), vec![offsets.clone()], vec![data])
-            }
-        };
-    }
-    let array = make_array(data);
-    match layout.feature.storage {
-        Storage::Plain | Storage::RawMedia => array,
-        Storage::EncodedMedia => {
-            let n_rows = array.len();
-            let nulls = array.nulls().cloned();
-            let path = new_null_array(&DataType::Utf8, n_rows);
-            Arc::new(StructArray::new(media_fields(), vec![array, path], nulls))
-        }
-    }
-}
-
-fn build(
-    data_type: DataType,
-    len: usize,
-    nulls: Option<NullBuffer>,
-    buffers: Vec<Buffer>,
-    children: Vec<ArrayData>,
-) -> ArrayData {
-    let mut builder = ArrayData::builder(data_type).len(len).nulls(nulls);
-    for buffer in buffers {
-        builder = builder.add_buffer(buffer);
-    }
-    for child in children {
-        builder = builder.add_child_data(child);
-    }
-    // Checks offsets against their children and text against UTF-8: a decoder that pushed the wrong
-    // number of values stops here, before its rows can reach a file.
-    builder.build().expect("columns hold what their layout says")
 }
 
 #[cfg(test)]

@@ -170,6 +170,18 @@ impl Error {
         self
     }
 
+    /// The failure and its causes in one line, outermost first.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        text
+    }
+
     /// What a caller branches on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -10,7 +10,7 @@ use crate::{
     logical_hash::{FieldHasher, episode_hash},
     manifest::ShardEntry,
     read::{Dataset, corrupt_rows},
-    verify::{Validation, chain},
+    verify::Validation,
 };
 
 /// Frames that cannot be decoded are named up to this number per column.
@@ -26,7 +26,7 @@ pub(crate) fn check_rows(
     let expected = match expected_contents(dataset) {
         Ok(expected) => expected,
         Err(err) => {
-            found.add("unreadable-index", "index/episodes.parquet", chain(&err), "");
+            found.add("unreadable-index", "index/episodes.parquet", err.chain(), "");
             return;
         }
     };
@@ -37,7 +37,7 @@ pub(crate) fn check_rows(
         match result {
             Ok(walked) => report(name, walked, &expected, found),
             Err(err) => {
-                found.add("unreadable-rows", err.locus().to_string(), chain(&err), "restore the shard");
+                found.add("unreadable-rows", err.locus().to_string(), err.chain(), "restore the shard");
             }
         }
     }
@@ -179,7 +179,7 @@ impl<'a> StreamWalk<'a> {
                     if self.walked.n_bad_frames <= FRAMES_NAMED {
                         let at =
                             format!("{}, row {}, feature `{feature}`", shard.path, first_row + idx as u64);
-                        self.walked.bad_frames.push((at, chain(&err)));
+                        self.walked.bad_frames.push((at, err.chain()));
                     }
                 }
             }

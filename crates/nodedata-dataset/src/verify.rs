@@ -228,7 +228,7 @@ fn check_footers(
         let builder = match dataset.parquet(&shard.path) {
             Ok(builder) => builder,
             Err(err) => {
-                found.add("unreadable-shard", shard.path.as_str(), chain(&err), RESTORE);
+                found.add("unreadable-shard", shard.path.as_str(), err.chain(), RESTORE);
                 continue;
             }
         };
@@ -249,7 +249,7 @@ fn check_footers(
                 }
                 streams.insert(shard.stream.clone(), stream);
             }
-            Err(err) => found.add("unreadable-shard", shard.path.as_str(), chain(&err), RESTORE),
+            Err(err) => found.add("unreadable-shard", shard.path.as_str(), err.chain(), RESTORE),
         }
     }
     streams
@@ -260,7 +260,7 @@ fn check_index(dataset: &Dataset, found: &mut Validation) {
     let entries = match dataset.episodes() {
         Ok(entries) => entries,
         Err(err) => {
-            found.add("unreadable-index", "index/episodes.parquet", chain(&err), RESTORE);
+            found.add("unreadable-index", "index/episodes.parquet", err.chain(), RESTORE);
             return;
         }
     };
@@ -283,15 +283,4 @@ fn check_index(dataset: &Dataset, found: &mut Validation) {
             found.add("index-mismatch", shard.path.as_str(), message, RESTORE);
         }
     }
-}
-
-pub(crate) fn chain(err: &nodedata_core::Error) -> String {
-    let mut text = err.to_string();
-    let mut source = std::error::Error::source(err);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

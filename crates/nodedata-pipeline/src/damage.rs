@@ -61,15 +61,8 @@ impl DamageLog {
 
 /// An error as the report tells it: its chain in one line, its place, its hint.
 pub(crate) fn entry_of(err: &Error) -> DamageEntry {
-    let mut message = err.to_string();
-    let mut source = std::error::Error::source(err);
-    while let Some(cause) = source {
-        message.push_str(": ");
-        message.push_str(&cause.to_string());
-        source = cause.source();
-    }
     DamageEntry {
-        message,
+        message: err.chain(),
         at: err.locus().to_string(),
         hint: err.hint().map(str::to_owned),
         times: 1,

@@ -15,11 +15,7 @@ pub(crate) fn run(args: &ExplainArgs, output: Output) -> Result<Outcome> {
     let question = Question { row: args.row, episode: args.episode, stream: args.stream.clone() };
     let all = explain(&args.target, &question)?;
     let text = match output {
-        Output::Json => {
-            let mut text = serde_json::to_string(&all).map_err(std::io::Error::from)?;
-            text.push('\n');
-            text
-        }
+        Output::Json => message::json_line(&all)?,
         Output::Text => all.iter().map(told).collect::<Vec<_>>().join("\n"),
     };
     message::to_stdout(&text)?;

@@ -14,11 +14,7 @@ pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<Outcome> {
     let found =
         inspect(&nodedata_formats::builtin(), &source.source, source.from.as_deref(), &open_options(source))?;
     let text = match output {
-        Output::Json => {
-            let mut text = serde_json::to_string(&found).map_err(std::io::Error::from)?;
-            text.push('\n');
-            text
-        }
+        Output::Json => message::json_line(&found)?,
         Output::Text => told(&found, args.features),
     };
     message::to_stdout(&text)?;

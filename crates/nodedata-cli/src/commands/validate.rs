@@ -11,11 +11,7 @@ use crate::{
 pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
     let found = validate(&args.dataset, args.deep)?;
     let text = match output {
-        Output::Json => {
-            let mut text = serde_json::to_string(&found).map_err(std::io::Error::from)?;
-            text.push('\n');
-            text
-        }
+        Output::Json => message::json_line(&found)?,
         Output::Text => told(&found),
     };
     message::to_stdout(&text)?;

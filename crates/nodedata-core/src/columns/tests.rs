@@ -5,6 +5,7 @@ use arrow_array::{
 };
 
 use super::*;
+use crate::Dim;
 
 /// points: a list of structs {x: f64, tags: string[]}, flags: bool, offset: f64[3] (may be absent).
 fn layout() -> (Arc<Layout>, ListId, ListId, [LeafId; 4]) {
