@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use arrow_array::{ArrayRef, RecordBatch, cast::AsArray, types::Int64Type};
+use arrow_array::{Array as _, ArrayRef, RecordBatch, cast::AsArray, types::Int64Type};
 use nodedata_core::{Error, ErrorKind, Result, Storage, StreamId, StreamSchema};
 use nodedata_media::Encoding;
 use nodedata_schema::{RowPlace, Schema, SchemaCheck, Violations};
@@ -167,14 +167,20 @@ impl<'a> StreamWalk<'a> {
         let Some(bytes) = column.as_struct_opt().and_then(|it| it.column(0).as_binary_opt::<i32>()) else {
             return;
         };
-        for (idx, frame) in bytes.iter().enumerate() {
-            let Some(frame) = frame else { continue };
-            if !matches!(nodedata_media::sniff(frame), Some(Encoding::Jpeg | Encoding::Png)) {
-                continue;
-            }
-            match nodedata_media::decode_image(frame) {
-                Ok(_) => self.walked.n_frames += 1,
-                Err(err) => {
+        let is_image =
+            |frame: &[u8]| matches!(nodedata_media::sniff(frame), Some(Encoding::Jpeg | Encoding::Png));
+        let decoded: Vec<Option<Result<()>>> = (0..bytes.len())
+            .into_par_iter()
+            .map(|idx| {
+                let frame = bytes.is_valid(idx).then(|| bytes.value(idx)).filter(|it| is_image(it))?;
+                Some(nodedata_media::decode_image(frame).map(drop))
+            })
+            .collect();
+        for (idx, result) in decoded.into_iter().enumerate() {
+            match result {
+                None => {}
+                Some(Ok(())) => self.walked.n_frames += 1,
+                Some(Err(err)) => {
                     self.walked.n_bad_frames += 1;
                     if self.walked.n_bad_frames <= FRAMES_NAMED {
                         let at =
