@@ -21,9 +21,9 @@ pub(crate) fn is_encoded_media(feature: &Feature) -> bool {
     feature.storage == Storage::EncodedMedia || has_coded_samples(feature)
 }
 
-/// Coded video samples are raw media whose bytes are already compressed.
+/// Coded video samples: media in plain bytes that are not raw pixels, so they are compressed already.
 fn has_coded_samples(feature: &Feature) -> bool {
-    feature.storage == Storage::RawMedia && feature.metadata.get(meta::ENCODING).is_some_and(|it| it != "raw")
+    feature.storage == Storage::RawMedia && feature.metadata.get(meta::ENCODING).is_none_or(|it| it != "raw")
 }
 
 /// Settings for every column but encoded media. Nothing is left to a library default.
@@ -110,4 +110,31 @@ pub(crate) fn leaf_path(feature: &Feature) -> ColumnPath {
         }
     }
     ColumnPath::new(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw_media(encoding: Option<&str>) -> Feature {
+        let mut feature = Feature::new("data", DType::UInt8, Vec::new());
+        feature.storage = Storage::RawMedia;
+        match encoding {
+            Some(encoding) => feature.with_meta(meta::ENCODING, encoding),
+            None => feature,
+        }
+    }
+
+    #[test]
+    fn coded_video_is_kept_as_it_is_and_raw_pixels_are_compressed() {
+        for (encoding, expected) in [
+            (None, Compression::UNCOMPRESSED),
+            (Some("h264"), Compression::UNCOMPRESSED),
+            (Some("raw"), Compression::ZSTD(zstd_level())),
+        ] {
+            let feature = raw_media(encoding);
+            let properties = plain(std::slice::from_ref(&feature), "test");
+            assert_eq!(properties.compression(&leaf_path(&feature)), expected, "{encoding:?}");
+        }
+    }
 }
