@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nodedata_core::MediaEncoding;
 
 /// Turn robot recordings into schema-checked Parquet datasets, with nothing lost and every origin provable.
 #[derive(Debug, Parser)]
@@ -57,7 +58,8 @@ pub(crate) struct SourceArgs {
     /// Format of SRC; detected from its content when absent.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
-    /// Read only these topics; `*` stands for any letters. May be given several times.
+    /// Read only these topics, or features of a step table; `*` stands for any letters. May be given several
+    /// times.
     #[arg(long = "topic", value_name = "TOPIC", help_heading = "Selection")]
     pub(crate) topics: Vec<String>,
     /// Keep the messages of these topics as bytes, with their schema beside them.
@@ -69,9 +71,21 @@ pub(crate) struct SourceArgs {
     /// Read only records logged before this time: nanoseconds since 1970.
     #[arg(long, value_name = "NANOS", help_heading = "Selection", allow_negative_numbers = true)]
     pub(crate) end: Option<i64>,
+    /// Decode the video of a camera and store its frames as `jpeg`, `png` or `raw`; `*` stands for any letters.
+    /// Without it coded samples pass through as they are. May be given several times.
+    #[arg(long, value_name = "CAMERA=ENCODING", value_parser = decoding, help_heading = "Selection")]
+    pub(crate) decode: Vec<(String, MediaEncoding)>,
     /// Do not verify the checksums of the source.
     #[arg(long, help_heading = "Selection")]
     pub(crate) no_verify: bool,
+}
+
+/// Reads `observation.images.front=png`.
+fn decoding(text: &str) -> Result<(String, MediaEncoding), String> {
+    let (camera, name) = text.rsplit_once('=').ok_or("write it as `--decode CAMERA=png`")?;
+    let encoding = MediaEncoding::from_name(name);
+    let encoding = encoding.ok_or_else(|| format!("`{name}` is none of jpeg, png, raw"))?;
+    Ok((camera.to_owned(), encoding))
 }
 
 #[derive(Debug, Clone, Args)]

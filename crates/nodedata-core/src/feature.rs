@@ -193,6 +193,8 @@ pub mod meta {
     pub const CONSTANTS: &str = "nodedata:constants";
     /// The type the source declared, such as `uint8[<=16]`.
     pub const SOURCE_TYPE: &str = "nodedata:source_type";
+    /// Names of the elements of the last dimension, as a JSON list.
+    pub const NAMES: &str = "nodedata:names";
     /// What the values are, for people.
     pub const DESCRIPTION: &str = "nodedata:description";
 }

@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use crate::{Error, ErrorKind, Files, Locus, Result, Source, TimeRange};
 
@@ -39,6 +39,9 @@ pub struct OpenOptions {
     pub verify_checksums: bool,
     /// Bytes of records one partition aims at. Default 2 MiB.
     pub partition_bytes: u64,
+    /// Features whose coded video is to be decoded, by name or `*`, and what their frames are stored as.
+    /// Default: none; samples pass through as they are.
+    pub decode: BTreeMap<String, MediaEncoding>,
     /// Upper bound on one record or chunk, before and after decompression. Default 1 GiB.
     pub record_bytes_max: u64,
 }
@@ -52,8 +55,39 @@ impl Default for OpenOptions {
             salvage: false,
             verify_checksums: true,
             partition_bytes: 2 << 20,
+            decode: BTreeMap::new(),
             record_bytes_max: 1 << 30,
         }
+    }
+}
+
+/// What decoded frames are stored as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaEncoding {
+    /// JPEG of quality 95.
+    Jpeg,
+    /// PNG: the decoded frame without loss.
+    Png,
+    /// Bare values, rows from the top.
+    Raw,
+}
+
+impl MediaEncoding {
+    /// Every encoding, with the name that pipelines and flags use.
+    pub const ALL: [(Self, &'static str); 3] = [(Self::Jpeg, "jpeg"), (Self::Png, "png"), (Self::Raw, "raw")];
+
+    /// As pipelines, flags and `schema.json` spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpeg",
+            Self::Png => "png",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// The encoding called `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, it)| *it == name).map(|(encoding, _)| encoding)
     }
 }
 

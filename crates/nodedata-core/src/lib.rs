@@ -7,15 +7,16 @@ mod feature;
 mod files;
 mod format;
 mod nested;
+pub mod patterns;
 mod source;
 
 pub use columns::{Columns, Layout, LeafId, Level, ListId};
 pub use error::{Error, ErrorKind, Locus, Loss, Result};
 pub use feature::{DType, Dim, Feature, Storage, meta};
 pub use files::{Files, ReadAt};
-pub use format::{Confidence, Format, Formats, OpenOptions, Probe};
+pub use format::{Confidence, Format, Formats, MediaEncoding, OpenOptions, Probe};
 pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
 pub use source::{
-    Attachment, Batch, EPISODE_INDEX, EpisodeInfo, EpisodeStream, InputFile, Partition, PixelShape,
-    ReadOptions, RowSpan, Source, StreamClock, StreamId, StreamSchema, TimeRange,
+    Attachment, Batch, EPISODE_INDEX, EpisodeInfo, EpisodeStream, EpisodeVideo, InputFile, Partition,
+    PixelShape, ReadOptions, RowSpan, Source, StreamClock, StreamId, StreamSchema, TimeRange,
 };

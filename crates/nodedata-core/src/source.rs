@@ -42,6 +42,17 @@ pub trait Source: Send + Sync {
         &[]
     }
 
+    /// What the metadata said wrongly and the data itself put right, and what could not be carried, each
+    /// by name. Any of it makes the run incomplete, though it is no damage.
+    fn repairs(&self) -> &[Error] {
+        &[]
+    }
+
+    /// What decoders need beside the samples of coded video columns: one entry per episode and column.
+    fn videos(&self) -> &[EpisodeVideo] {
+        &[]
+    }
+
     /// Streams that exist but were not selected, by name.
     fn unselected(&self) -> &[String] {
         &[]
@@ -177,8 +188,37 @@ pub struct EpisodeInfo {
     pub input: usize,
     /// Natural-language task, when there is one.
     pub task: Option<String>,
+    /// The split that the source itself puts it in, if it has splits.
+    pub split: Option<String>,
     /// What the source says about the episode, such as MCAP metadata records (`<record>.<key>`).
     pub metadata: BTreeMap<String, String>,
+}
+
+/// The coded video of one episode behind one column, whose rows hold one sample each in presentation order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpisodeVideo {
+    /// Position in [`Source::episodes`].
+    pub episode: usize,
+    /// The stream of the column.
+    pub stream: StreamId,
+    /// Name of the column.
+    pub feature: String,
+    /// `h264`, `h265`, `av1` …
+    pub codec: String,
+    /// What a decoder needs before the first sample: the payload of `avcC`, `hvcC` or `av1C`.
+    pub codec_config: Bytes,
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Frames per second.
+    pub fps: f64,
+    /// Frames, which are the rows of the episode.
+    pub n_frames: u64,
+    /// Position in [`Source::inputs`] of the file.
+    pub input: usize,
+    /// Position of the episode's first frame in that file, in presentation order.
+    pub first_frame: u64,
 }
 
 /// A file carried inside the source.

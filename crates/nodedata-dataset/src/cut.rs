@@ -11,15 +11,24 @@ pub(crate) struct CutPlan {
 }
 
 impl CutPlan {
-    /// Plans shards of about `shard_bytes` of source each. `split_of_episode` gives each episode's split.
-    pub(crate) fn new(partitions: &[Partition], split_of_episode: &[usize], shard_bytes: u64) -> Self {
+    /// Plans shards of about `shard_bytes` of source each. `split_of_episode` gives each episode's split. With
+    /// `whole_episodes` a shard ends only where an episode does.
+    pub(crate) fn new(
+        partitions: &[Partition],
+        split_of_episode: &[usize],
+        shard_bytes: u64,
+        whole_episodes: bool,
+    ) -> Self {
         let mut filled: BTreeMap<usize, (usize, u64)> = BTreeMap::new();
+        let mut episode = None;
         let shards = partitions
             .iter()
             .map(|partition| {
+                let may_end = !whole_episodes || episode != Some(partition.episode);
+                episode = Some(partition.episode);
                 let split = split_of_episode.get(partition.episode).copied().unwrap_or(0);
                 let (number, n_bytes) = filled.entry(split).or_insert((0, 0));
-                if *n_bytes >= shard_bytes {
+                if *n_bytes >= shard_bytes && may_end {
                     *number += 1;
                     *n_bytes = 0;
                 }
@@ -101,9 +110,16 @@ mod tests {
             .enumerate()
             .map(|(index, episode)| partition(index, *episode))
             .collect();
-        let plan = CutPlan::new(&partitions, &[0, 1, 0], 20);
+        let plan = CutPlan::new(&partitions, &[0, 1, 0], 20, false);
         let shards: Vec<_> = (0..6).map(|it| plan.shard_of(it)).collect();
         assert_eq!(shards, [(0, 0), (0, 0), (0, 1), (1, 0), (0, 1), (0, 2)]);
+        let plan = CutPlan::new(&partitions, &[0, 1, 0], 20, true);
+        let shards: Vec<_> = (0..6).map(|it| plan.shard_of(it)).collect();
+        assert_eq!(
+            shards,
+            [(0, 0), (0, 0), (0, 0), (1, 0), (0, 1), (0, 1)],
+            "an episode never crosses a shard"
+        );
     }
 
     #[test]

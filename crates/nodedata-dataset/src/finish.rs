@@ -222,6 +222,9 @@ impl Finish<'_> {
         add("episodes", "index/episodes.parquet", index::episodes(&rows)?)?;
         add("pages", "index/pages.parquet", index::pages(&self.shards)?)?;
         add("origins", "index/origins.parquet", index::origins(&self.shards, self.inputs)?)?;
+        if !run.videos.is_empty() {
+            add("video", "index/video.parquet", index::videos(run.videos, self.streams, self.inputs)?)?;
+        }
         if !attachments.is_empty() {
             let paths: Vec<String> = run.attachments.iter().map(|it| attachment_path(&it.data)).collect();
             add("attachments", "index/attachments.parquet", index::attachments(run.attachments, &paths)?)?;
@@ -321,7 +324,9 @@ impl Finish<'_> {
     }
 
     fn report(&self, run: RunFacts<'_>, ledger: Ledger, manifest: &Manifest) -> Report {
-        let is_complete = manifest.n_damage == 0 && ledger.values().all(|it| it.dropped.is_empty());
+        let is_complete = manifest.n_damage == 0
+            && run.report.repairs.is_empty()
+            && ledger.values().all(|it| it.dropped.is_empty());
         Report {
             nd: "report/1".to_owned(),
             result: if is_complete { "complete" } else { "incomplete" }.to_owned(),

@@ -92,6 +92,9 @@ pub struct Report {
     /// What could not be used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damage: Vec<DamageEntry>,
+    /// What the source's metadata said wrongly and the data put right, and what could not be carried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repairs: Vec<DamageEntry>,
     /// Remarks that lost nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<DamageEntry>,

@@ -5,8 +5,8 @@ use std::{
 };
 
 use nodedata_core::{
-    Attachment, EPISODE_INDEX, EpisodeInfo, Error, ErrorKind, InputFile, Locus, Partition, PixelShape,
-    Result, RowSpan, StreamSchema,
+    Attachment, EPISODE_INDEX, EpisodeInfo, EpisodeVideo, Error, ErrorKind, InputFile, Locus, Partition,
+    PixelShape, Result, RowSpan, StreamClock, StreamSchema,
 };
 use nodedata_schema::CheckedBatch;
 use serde_json::Value;
@@ -112,6 +112,8 @@ pub struct RunFacts<'a> {
     pub report: Report,
     /// Files the source carries.
     pub attachments: &'a [Attachment],
+    /// What decoders need beside the samples of coded video columns.
+    pub videos: &'a [EpisodeVideo],
 }
 
 /// Writes one dataset: rows go through [`Encoder`] to [`Sink`], which may work side by side on
@@ -171,7 +173,12 @@ impl DatasetWriter {
             .iter()
             .map(|stream| Table::new(stream, &created_by()).map(Arc::new))
             .collect::<Result<_>>()?;
-        let cuts = CutPlan::new(source.partitions, &options.split_of_episode, options.shard_bytes);
+        let cuts = CutPlan::new(
+            source.partitions,
+            &options.split_of_episode,
+            options.shard_bytes,
+            source.streams.iter().any(|it| it.clock == StreamClock::Step),
+        );
         let budget = RowGroupBudget::new(options.row_group_bytes, options.open_row_groups_bytes);
         let folders = stream_folders(source.streams);
         let staging = Arc::new(Staging::create(&options.out)?);

@@ -4,5 +4,5 @@ use nodedata_core::Formats;
 
 /// Every format, in detection order.
 pub fn builtin() -> Formats {
-    Formats::default().with(&nodedata_mcap::MCAP)
+    Formats::default().with(&nodedata_mcap::MCAP).with(&nodedata_lerobot::LEROBOT)
 }

@@ -23,7 +23,6 @@ mod tail;
 // Joining files into streams.
 mod routes;
 mod streams;
-mod topics;
 
 // Reading rows.
 mod cursor;

@@ -8,6 +8,7 @@ use std::{
 use base64::Engine as _;
 use nodedata_core::{
     DType, Error, Feature, Layout, Locus, OpenOptions, Result, StreamClock, StreamId, StreamSchema,
+    patterns,
 };
 use nodedata_message::{JsonInference, MessageDecoder, MessageSchema};
 
@@ -16,7 +17,6 @@ use crate::{
     fault::corrupt,
     log_plan::{Cost, Damage, LogPlan},
     routes::{Route, Routes},
-    topics,
 };
 
 /// One stream with what it takes to read its messages.
@@ -202,8 +202,8 @@ impl Drafts {
         for draft in &self.drafts {
             names.extend([draft.name.as_str(), draft.definition.topic.as_str()]);
         }
-        topics::check_patterns("topics", options.topics.as_deref().unwrap_or_default(), &names)?;
-        topics::check_patterns("undecoded", &options.undecoded, &names)?;
+        patterns::check_patterns("topic", "topics", options.topics.as_deref().unwrap_or_default(), &names)?;
+        patterns::check_patterns("topic", "undecoded", &options.undecoded, &names)?;
 
         // By name, so that a stream's number does not depend on which file happens to come first.
         let mut ordered: Vec<(usize, Draft)> = self.drafts.into_iter().enumerate().collect();
@@ -265,7 +265,7 @@ impl Definition {
 
 impl Draft {
     fn fits_any(&self, patterns: &[String]) -> bool {
-        patterns.iter().any(|it| topics::fits(it, &self.name) || topics::fits(it, &self.definition.topic))
+        patterns.iter().any(|it| patterns::fits(it, &self.name) || patterns::fits(it, &self.definition.topic))
     }
 
     fn stays_opaque(&self, options: &OpenOptions) -> bool {

@@ -66,6 +66,7 @@ pub(crate) fn entry_of(err: &Error) -> DamageEntry {
         at: err.locus().to_string(),
         hint: err.hint().map(str::to_owned),
         times: 1,
+        reason: err.loss().map(|it| it.reason.to_owned()).unwrap_or_default(),
         ..DamageEntry::default()
     }
 }

@@ -245,7 +245,7 @@ impl<'a> Run<'a> {
         WriterOptions {
             overwrite: self.options.overwrite,
             shard_bytes: self.options.shard_bytes,
-            splits: self.options.splits.names(),
+            splits: self.options.splits.names(self.opened.source.episodes()),
             split_of_episode: self.options.splits.deal(self.opened.source.episodes()),
             ..WriterOptions::new(&self.options.out)
         }
@@ -265,12 +265,13 @@ impl<'a> Run<'a> {
             None => state.inferred.finish(),
         };
         if schema.splits.is_empty() {
-            schema.splits = self.options.splits.names();
+            schema.splits = self.options.splits.names(source.episodes());
         }
         let input_digests = state.hashes.finish()?;
         seconds.insert("total".to_owned(), self.started.elapsed().as_secs_f64());
         let report = Report {
             damage,
+            repairs: source.repairs().iter().map(entry_of).collect(),
             warnings: self.warnings(),
             not_selected: source.unselected().to_vec(),
             seconds,
@@ -285,6 +286,7 @@ impl<'a> Run<'a> {
             ledger,
             report,
             attachments: source.attachments(),
+            videos: source.videos(),
         })?;
         Ok(Converted { manifest, report, unchanged: false })
     }
@@ -322,6 +324,7 @@ fn config(options: &ConvertOptions, format: &str) -> Value {
         "undecoded": open.undecoded,
         "time_range": [open.time_range.start_ns, open.time_range.end_ns],
         "verify_checksums": open.verify_checksums,
+        "decode": open.decode.iter().map(|(name, it)| (name.as_str(), it.name())).collect::<BTreeMap<_, _>>(),
         "partition_bytes": open.partition_bytes,
         "on_error": options.on_error.name(),
         "splits": splits,

@@ -80,6 +80,8 @@ pub struct Inspection {
     pub attachments: Vec<(String, u64)>,
     /// What cannot be read, and remarks.
     pub damage: Vec<nodedata_dataset::DamageEntry>,
+    /// What metadata says wrongly and the data puts right, and what cannot be carried.
+    pub repairs: Vec<nodedata_dataset::DamageEntry>,
     /// Remarks that lose nothing.
     pub warnings: Vec<nodedata_dataset::DamageEntry>,
 }
@@ -161,6 +163,7 @@ pub fn inspect(
         streams,
         attachments: raw.attachments().iter().map(|it| (it.name.clone(), it.data.len() as u64)).collect(),
         damage,
+        repairs: typed.source.repairs().iter().map(entry_of).collect(),
         warnings: typed.source.warnings().iter().map(entry_of).collect(),
     })
 }
@@ -192,7 +195,10 @@ impl StreamInspection {
                 self.bytes += (payload.value_offsets()[payload.len()] - payload.value_offsets()[0]) as u64;
             }
         }
-        let times = rows.column_by_name("log_time_ns").and_then(|it| it.as_primitive_opt::<Int64Type>());
+        let times = rows
+            .column_by_name("log_time_ns")
+            .or_else(|| rows.column_by_name("timestamp_ns"))
+            .and_then(|it| it.as_primitive_opt::<Int64Type>());
         let times = times.ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, format!("stream `{}` has no log times", self.name))
         })?;

@@ -1,27 +1,49 @@
 use nodedata_core::{EpisodeInfo, Error, ErrorKind, Result};
 
-/// How episodes are dealt to splits: by the hash of their key, so that adding data never moves one.
+/// How episodes are dealt to splits: by the hash of their key, so that adding data never moves one; or as the
+/// source itself deals them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SplitPlan {
     /// Name and fraction of each split, in the order given; the fractions add up to 1.
     pub fractions: Vec<(String, f64)>,
+    /// Whether splits of the source's own go before the fractions. Default: yes.
+    pub prefer_own: bool,
 }
 
 impl Default for SplitPlan {
     fn default() -> Self {
-        Self { fractions: vec![("train".to_owned(), 1.0)] }
+        Self { fractions: vec![("train".to_owned(), 1.0)], prefer_own: true }
     }
 }
 
 impl SplitPlan {
     /// Names, in order.
-    pub fn names(&self) -> Vec<String> {
-        self.fractions.iter().map(|(name, _)| name.clone()).collect()
+    pub fn names(&self, episodes: &[EpisodeInfo]) -> Vec<String> {
+        match self.own_names(episodes) {
+            Some(own) => own.into_iter().map(str::to_owned).collect(),
+            None => self.fractions.iter().map(|(name, _)| name.clone()).collect(),
+        }
     }
 
     /// Position of each episode's split.
     pub fn deal(&self, episodes: &[EpisodeInfo]) -> Vec<usize> {
-        episodes.iter().map(|it| self.split_of(&it.key)).collect()
+        let Some(own) = self.own_names(episodes) else {
+            return episodes.iter().map(|it| self.split_of(&it.key)).collect();
+        };
+        let position = |name: Option<&str>| own.iter().position(|it| Some(*it) == name);
+        episodes.iter().map(|it| position(it.split.as_deref()).unwrap_or(0)).collect()
+    }
+
+    /// The splits of the source's own, in the order of their first episodes, where every episode has one.
+    fn own_names<'a>(&self, episodes: &'a [EpisodeInfo]) -> Option<Vec<&'a str>> {
+        let mut names = Vec::new();
+        for episode in episodes {
+            let name = episode.split.as_deref().filter(|_| self.prefer_own)?;
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        (!names.is_empty()).then_some(names)
     }
 
     fn split_of(&self, key: &str) -> usize {
@@ -74,7 +96,7 @@ pub fn parse_splits(text: &str) -> Result<SplitPlan> {
     if (sum - 1.0).abs() > 1e-9 {
         return Err(wrong(format!("the fractions add up to {sum}, not to 1")));
     }
-    Ok(SplitPlan { fractions })
+    Ok(SplitPlan { fractions, prefer_own: false })
 }
 
 #[cfg(test)]
@@ -93,6 +115,23 @@ mod tests {
         assert_eq!(few, many[..100]);
         let n_val = many.iter().filter(|it| **it == 1).count();
         assert!((400..600).contains(&n_val), "{n_val} of 5000 for a tenth");
+    }
+
+    #[test]
+    fn the_source_s_own_splits_are_kept_unless_others_are_asked_for() {
+        let mut all = episodes(3);
+        for (episode, split) in all.iter_mut().zip(["train", "val", "train"]) {
+            episode.split = Some(split.to_owned());
+        }
+        let plan = SplitPlan::default();
+        assert_eq!(
+            (plan.names(&all), plan.deal(&all)),
+            (vec!["train".to_owned(), "val".to_owned()], vec![0, 1, 0])
+        );
+        let asked = parse_splits("all=1").unwrap();
+        assert_eq!((asked.names(&all), asked.deal(&all)), (vec!["all".to_owned()], vec![0, 0, 0]));
+        all[1].split = None;
+        assert_eq!(plan.names(&all), ["train"]);
     }
 
     #[test]

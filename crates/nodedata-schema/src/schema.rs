@@ -142,6 +142,7 @@ impl FieldSchema {
             encoding: fact(meta::ENCODING),
             unit: fact(meta::UNIT),
             description: fact(meta::DESCRIPTION),
+            names: fact(meta::NAMES).and_then(|it| serde_json::from_str(&it).ok()),
             nullable: feature.nullable.then_some(true),
             ..Self::new(feature.dtype, feature.shape.clone())
         }

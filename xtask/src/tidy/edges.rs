@@ -19,7 +19,10 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-mcap", "nodedata-media", "image columns"),
     edge("nodedata-mcap", "nodedata-message", "a channel's messages, whatever their encoding"),
     edge("nodedata-mcap", "nodedata-ros", "definitions a channel does not carry itself"),
+    edge("nodedata-lerobot", "nodedata-core", "implements Format"),
+    edge("nodedata-lerobot", "nodedata-media", "video files, their decoding, image headers"),
     edge("nodedata-formats", "nodedata-core", "the list is a Formats"),
+    edge("nodedata-formats", "nodedata-lerobot", "one line a format"),
     edge("nodedata-formats", "nodedata-mcap", "one line a format"),
     // The way of the data.
     edge("nodedata-dataset", "nodedata-core", "stores features, names places in errors"),

@@ -42,6 +42,7 @@ pub(crate) fn open_options(args: &SourceArgs) -> OpenOptions {
     OpenOptions {
         topics: (!args.topics.is_empty()).then(|| args.topics.clone()),
         undecoded: args.undecoded.clone(),
+        decode: args.decode.iter().cloned().collect(),
         time_range: TimeRange { start_ns: args.start.unwrap_or(i64::MIN), end_ns: args.end },
         verify_checksums: !args.no_verify,
         ..OpenOptions::default()
@@ -114,6 +115,9 @@ fn tell_damage(report: &Report) {
     for entry in &report.warnings {
         message::note(&format!("warning: {}{}", entry.message, place(&entry.at)));
     }
+    for entry in &report.repairs {
+        message::note(&format!("{}: {}{}", entry.reason, entry.message, place(&entry.at)));
+    }
     for entry in &report.damage {
         let times =
             if entry.times > 1 { format!(" (and {} more alike)", entry.times - 1) } else { String::new() };
@@ -121,8 +125,12 @@ fn tell_damage(report: &Report) {
         let label = if costs { "left out" } else { "damaged" };
         message::note(&format!("{label}: {}{times}{}", entry.message, place(&entry.at)));
     }
-    if report.result != "complete" {
+    if !report.damage.is_empty() || report.streams.values().any(|it| !it.dropped.is_empty()) {
         message::note("the source is damaged: report.json names everything that was left out");
+    } else if !report.repairs.is_empty() {
+        message::note(
+            "the source contradicts itself: report.json names everything that was put right or left out",
+        );
     }
 }
 

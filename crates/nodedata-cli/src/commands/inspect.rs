@@ -18,7 +18,11 @@ pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<Outcome> {
         Output::Text => told(&found, args.features),
     };
     message::to_stdout(&text)?;
-    Ok(if found.damage.is_empty() { Outcome::Complete } else { Outcome::Incomplete })
+    Ok(if found.damage.is_empty() && found.repairs.is_empty() {
+        Outcome::Complete
+    } else {
+        Outcome::Incomplete
+    })
 }
 
 fn told(found: &Inspection, with_features: bool) -> String {
@@ -48,6 +52,9 @@ fn told(found: &Inspection, with_features: bool) -> String {
     }
     for entry in &found.warnings {
         text.push_str(&format!("warning: {}\n  --> {}\n", entry.message, entry.at));
+    }
+    for entry in &found.repairs {
+        text.push_str(&format!("{}: {}\n  --> {}\n", entry.reason, entry.message, entry.at));
     }
     for entry in &found.damage {
         text.push_str(&format!("damage: {}\n  --> {}\n", entry.message, entry.at));

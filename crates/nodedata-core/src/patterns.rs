@@ -1,7 +1,9 @@
-use nodedata_core::{Error, ErrorKind, Result};
+//! Names picked by patterns: topics of a log, features of a step table.
+
+use crate::{Error, ErrorKind, Result};
 
 /// Whether `name` fits `pattern`, in which `*` stands for any text.
-pub(crate) fn fits(pattern: &str, name: &str) -> bool {
+pub fn fits(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or("");
     let Some(mut rest) = name.strip_prefix(first) else { return false };
@@ -14,11 +16,12 @@ pub(crate) fn fits(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Checks that every pattern fits one of `names`: a topic that is asked for must be there.
+/// Checks that every pattern fits one of `names`, which are of `kind` (`topic`, `feature`): what is asked for
+/// must be there.
 ///
 /// # Errors
 /// `Config`, with the names most like the pattern.
-pub(crate) fn check_patterns(option: &str, patterns: &[String], names: &[&str]) -> Result<()> {
+pub fn check_patterns(kind: &str, option: &str, patterns: &[String], names: &[&str]) -> Result<()> {
     for pattern in patterns {
         // All topics there are: of an input without any, that is none.
         if pattern == "*" || names.iter().any(|it| fits(pattern, it)) {
@@ -26,12 +29,11 @@ pub(crate) fn check_patterns(option: &str, patterns: &[String], names: &[&str]) 
         }
         let near = near_names(pattern, names);
         let hint = match near.as_slice() {
-            [] => "the input has no topics".to_owned(),
-            near => format!("the nearest topics are {}", near.join(", ")),
+            [] => format!("the input has no {kind}s"),
+            near => format!("the nearest {kind}s are {}", near.join(", ")),
         };
-        return Err(
-            Error::new(ErrorKind::Config, format!("no topic fits `{pattern}` in `{option}`")).with_hint(hint)
-        );
+        return Err(Error::new(ErrorKind::Config, format!("no {kind} fits `{pattern}` in `{option}`"))
+            .with_hint(hint));
     }
     Ok(())
 }
@@ -86,9 +88,9 @@ mod tests {
     #[test]
     fn a_missing_topic_names_its_neighbours() {
         let names = ["/joint_states", "/cmd", "/tf"];
-        let err = check_patterns("topics", &["/joint_state".to_owned()], &names).unwrap_err();
+        let err = check_patterns("topic", "topics", &["/joint_state".to_owned()], &names).unwrap_err();
         assert_eq!(err.kind(), ErrorKind::Config);
         assert!(err.hint().unwrap().starts_with("the nearest topics are `/joint_states`"), "{err:?}");
-        check_patterns("topics", &["/j*".to_owned()], &names).unwrap();
+        check_patterns("topic", "topics", &["/j*".to_owned()], &names).unwrap();
     }
 }

@@ -1,0 +1,85 @@
+use arrow_array::{
+    Float32Array, Int16Array, StringArray,
+    builder::{Float32Builder, ListBuilder},
+};
+use nodedata_core::{DType, Dim, Storage};
+
+use super::*;
+
+fn lists(rows: &[Option<&[f32]>]) -> ArrayRef {
+    let mut builder = ListBuilder::new(Float32Builder::new());
+    for row in rows {
+        match row {
+            Some(values) => {
+                builder.values().append_slice(values);
+                builder.append(true);
+            }
+            None => builder.append(false),
+        }
+    }
+    Arc::new(builder.finish())
+}
+
+#[test]
+fn lists_of_equal_length_become_fixed_without_a_copy() {
+    let feature = Feature::new("state", DType::Float32, vec![Dim::Fixed(2)]);
+    let rows = lists(&[Some(&[9.0]), Some(&[1.0, 2.0]), Some(&[3.0, 4.0])]).slice(1, 2);
+    let column = plain(&rows, &[], &feature).unwrap();
+    assert_eq!(column.data_type(), &feature.arrow_type());
+    let values = column.as_fixed_size_list().values().as_primitive::<Float32Type>().values().clone();
+    assert_eq!(&*values, [1.0, 2.0, 3.0, 4.0]);
+    let original = rows.as_list::<i32>().values().as_primitive::<Float32Type>().values().as_ptr();
+    assert_eq!(values.as_ptr(), original.wrapping_add(1));
+}
+
+#[test]
+fn a_value_of_another_length_is_named() {
+    let feature = Feature::new("state", DType::Float32, vec![Dim::Fixed(2)]);
+    let err = plain(&lists(&[Some(&[1.0, 2.0]), Some(&[3.0])]), &[], &feature).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Corrupt);
+    assert_eq!(err.locus().to_string(), "step 1, feature `state`");
+}
+
+#[test]
+fn nulls_keep_their_place_in_fixed_lists() {
+    let feature = Feature::new("state", DType::Float32, vec![Dim::Fixed(2)]).nullable();
+    let column = plain(&lists(&[Some(&[1.0, 2.0]), None, Some(&[3.0, 4.0])]), &[], &feature).unwrap();
+    assert!(column.is_null(1));
+    let last = column.as_fixed_size_list().value(2);
+    assert_eq!(last.as_primitive::<Float32Type>().values().as_ref(), [3.0, 4.0]);
+    let never = Feature { nullable: false, ..feature };
+    let err = plain(&lists(&[None]), &[], &never).unwrap_err();
+    assert_eq!(err.locus().step_idx, Some(0));
+}
+
+#[test]
+fn numbers_are_widened_and_members_taken_out() {
+    let feature = Feature::new("s.n", DType::Int64, Vec::new()).nullable();
+    let numbers: ArrayRef = Arc::new(Int16Array::from(vec![Some(-3), None]));
+    let field = Arc::new(Field::new("n", DataType::Int16, true));
+    let nested: ArrayRef = Arc::new(StructArray::from(vec![(field, numbers)]));
+    let column = plain(&nested, &["n".to_owned()], &feature).unwrap();
+    assert_eq!(column.as_primitive::<Int64Type>().value(0), -3);
+    assert!(column.is_null(1));
+    let floats: ArrayRef = Arc::new(Float32Array::from(vec![0.5]));
+    let wide = Feature::new("f", DType::Float64, Vec::new());
+    assert_eq!(plain(&floats, &[], &wide).unwrap().as_primitive::<Float64Type>().value(0), 0.5);
+}
+
+#[test]
+fn media_come_in_any_order_and_from_files() {
+    let mut feature = Feature::new("front", DType::UInt8, Vec::new());
+    feature.storage = Storage::EncodedMedia;
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_opt_vec(vec![Some(b"inside"), None, None]));
+    let path: ArrayRef = Arc::new(StringArray::from(vec![None, Some("a.png"), None]));
+    let column: ArrayRef = Arc::new(StructArray::from(vec![
+        (Arc::new(Field::new("path", DataType::Utf8, true)), path),
+        (Arc::new(Field::new("bytes", DataType::Binary, true)), bytes),
+    ]));
+    let load = |name: &str| Ok(Bytes::from(format!("file {name}")));
+    let column = media(&column, &feature, &load).unwrap();
+    assert_eq!(column.data_type(), &feature.arrow_type());
+    let bytes = column.as_struct().column(0).as_binary::<i32>();
+    assert_eq!((bytes.value(0), bytes.value(1)), (b"inside".as_slice(), b"file a.png".as_slice()));
+    assert!(column.is_null(2));
+}

@@ -1,0 +1,220 @@
+//! The columns of the step table: what `info.json` says of each feature, and what the files hold of it.
+
+use std::collections::BTreeSet;
+
+use nodedata_core::{
+    DType, Dim, EPISODE_INDEX, Feature, Locus, MediaEncoding, OpenOptions, Result, Storage, meta, patterns,
+};
+
+use crate::{
+    decoded::FrameFormat,
+    info::{FeatureInfo, Info},
+    leaves::{Leaf, wider},
+};
+
+/// Where the values of a column come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// The position of the row in its episode.
+    StepIndex,
+    /// Time of the row from its episode's start, in nanoseconds.
+    Timestamp,
+    /// Text of the row's task.
+    Task,
+    /// A column of the data files.
+    Data(Leaf),
+    /// Coded samples of a camera, by position among the video keys.
+    Samples(usize),
+    /// Whether decoding can start at the sample.
+    Keyframes(usize),
+    /// Position of the sample in decode order, from the episode's first.
+    DecodeIndex(usize),
+    /// Decoded frames of a camera.
+    Frames(usize, FrameFormat),
+}
+
+/// A column of the step table.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) feature: Feature,
+    pub(crate) origin: Origin,
+}
+
+/// A camera whose frames lie in video files, as the features need to know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Camera {
+    pub(crate) key: String,
+    /// Codec of its files; `None` where they differ.
+    pub(crate) codec: Option<String>,
+    /// Whether any file stores frames in another order than they are shown in.
+    pub(crate) has_reordering: bool,
+}
+
+/// The columns, in order: position and time, the data files' own, the task, then cameras; and the names of
+/// features that were not selected.
+///
+/// # Errors
+/// `Config` when `topics` or `decode` name a feature that is not there.
+pub(crate) fn columns(
+    info: &Info,
+    leaves: &[Leaf],
+    cameras: &[Camera],
+    options: &OpenOptions,
+) -> Result<(Vec<Column>, Vec<String>)> {
+    let mut all = vec![
+        Column {
+            feature: described("step_index", "position in the episode, from 0"),
+            origin: Origin::StepIndex,
+        },
+        Column {
+            feature: described("timestamp_ns", "time since the start of the episode")
+                .with_meta(meta::UNIT, "ns"),
+            origin: Origin::Timestamp,
+        },
+    ];
+    for leaf in leaves.iter().filter(|it| it.root != EPISODE_INDEX) {
+        all.push(Column { feature: data_feature(info, leaf), origin: Origin::Data(leaf.clone()) });
+    }
+    if !leaves.iter().any(|it| it.root == "task") && leaves.iter().any(|it| it.root == "task_index") {
+        let about = "text of the task; null where the tasks table does not know it";
+        let feature = Feature::new("task", DType::String, Vec::new()).nullable();
+        let feature = feature.with_meta(meta::DESCRIPTION, about);
+        all.push(Column { feature, origin: Origin::Task });
+    }
+    check_names(&all, cameras, options)?;
+    for (idx, camera) in cameras.iter().enumerate() {
+        all.extend(camera_columns(info.features.get(&camera.key), camera, idx, options)?);
+    }
+    Ok(select(all, cameras, options))
+}
+
+fn described(name: &str, about: &str) -> Feature {
+    Feature::new(name, DType::Int64, Vec::new()).with_meta(meta::DESCRIPTION, about)
+}
+
+fn check_names(all: &[Column], cameras: &[Camera], options: &OpenOptions) -> Result<()> {
+    let videos: Vec<&str> = cameras.iter().map(|it| it.key.as_str()).collect();
+    let names: Vec<&str> =
+        all.iter().map(|it| it.feature.name.as_str()).chain(videos.iter().copied()).collect();
+    patterns::check_patterns("feature", "topics", options.topics.as_deref().unwrap_or_default(), &names)?;
+    let decoded: Vec<String> = options.decode.keys().cloned().collect();
+    patterns::check_patterns("camera", "decode", &decoded, &videos)
+}
+
+/// The feature of a column of the data files: its own type, in the shape and with the words of `info.json`.
+fn data_feature(info: &Info, leaf: &Leaf) -> Feature {
+    let mut feature = leaf.feature();
+    if matches!(feature.name.as_str(), "step_index" | "timestamp_ns") {
+        // The table has columns of these names that mean the same in every dataset.
+        feature.name = format!("source.{}", feature.name);
+    }
+    let Some(told) = info.features.get(&leaf.root).filter(|_| leaf.members.is_empty()) else {
+        return feature;
+    };
+    if feature.storage == Storage::EncodedMedia {
+        return with_camera_facts(feature, told);
+    }
+    if let Some(dtype) = DType::from_name(&told.dtype)
+        && let Some(found) = leaf.dtype
+        && wider(dtype, found) == Some(dtype)
+    {
+        feature.dtype = dtype;
+    }
+    if feature.shape.len() == told.shape.len() {
+        let fixed = told.shape.iter().map(|it| match u32::try_from(*it) {
+            Ok(n) if n > 0 => Dim::Fixed(n),
+            _ => Dim::Variable,
+        });
+        // What a file stores with a fixed length keeps it.
+        for (dim, told) in feature.shape.iter_mut().zip(fixed) {
+            if *dim == Dim::Variable {
+                *dim = told;
+            }
+        }
+    }
+    with_names(feature, told)
+}
+
+fn with_names(feature: Feature, told: &FeatureInfo) -> Feature {
+    match told.element_names() {
+        Some(names) => feature.with_meta(meta::NAMES, serde_json::Value::from(names).to_string()),
+        None => feature,
+    }
+}
+
+fn with_camera_facts(feature: Feature, told: &FeatureInfo) -> Feature {
+    if told.info.is_null() { feature } else { feature.with_meta("lerobot:info", told.info.to_string()) }
+}
+
+/// What the frames of one camera become: coded samples with their companions, or decoded frames.
+fn camera_columns(
+    told: Option<&FeatureInfo>,
+    camera: &Camera,
+    idx: usize,
+    options: &OpenOptions,
+) -> Result<Vec<Column>> {
+    let mut feature = Feature::new(&camera.key, DType::UInt8, Vec::new());
+    if let Some(told) = told {
+        feature = with_camera_facts(feature, told);
+    }
+    if let Some(encoding) = decoding_of(&camera.key, options) {
+        let format = FrameFormat::new(told, encoding).map_err(|err| err.at(Locus::feature(&camera.key)))?;
+        return Ok(vec![Column { feature: format.feature(feature), origin: Origin::Frames(idx, format) }]);
+    }
+    feature.storage = Storage::RawMedia;
+    let about = "one coded sample a step, in the order frames are shown in; `index/video.parquet` has what a \
+                 decoder needs beside them";
+    feature = feature.with_meta(meta::DESCRIPTION, about);
+    feature = feature.with_meta(meta::ENCODING, camera.codec.as_deref().unwrap_or("mixed"));
+    let mut columns = vec![Column { feature, origin: Origin::Samples(idx) }];
+    let companion = |suffix: &str, dtype, about: &str| {
+        Feature::new(format!("{}.{suffix}", camera.key), dtype, Vec::new())
+            .with_meta(meta::DESCRIPTION, about)
+    };
+    let keyframe = companion("keyframe", DType::Bool, "whether decoding can start here");
+    columns.push(Column { feature: keyframe, origin: Origin::Keyframes(idx) });
+    if camera.has_reordering {
+        let about = "position of the sample in decode order, from the episode's first";
+        let feature = companion("decode_index", DType::Int32, about);
+        columns.push(Column { feature, origin: Origin::DecodeIndex(idx) });
+    }
+    Ok(columns)
+}
+
+/// What the frames of a camera are to be decoded to; an exact name goes before a pattern.
+pub(crate) fn decoding_of(key: &str, options: &OpenOptions) -> Option<MediaEncoding> {
+    let exact = options.decode.get(key);
+    let fitting =
+        || options.decode.iter().find(|(pattern, _)| patterns::fits(pattern, key)).map(|(_, it)| it);
+    exact.or_else(fitting).copied()
+}
+
+/// Keeps the selected columns; returns them with the names of the others. `undecoded` everything is the
+/// look that needs no values: position and time alone.
+fn select(all: Vec<Column>, cameras: &[Camera], options: &OpenOptions) -> (Vec<Column>, Vec<String>) {
+    let bare = options.undecoded.iter().any(|it| it == "*");
+    let key_of = |column: &Column| match &column.origin {
+        Origin::StepIndex | Origin::Timestamp => None,
+        Origin::Task | Origin::Data(_) => Some(column.feature.name.clone()),
+        Origin::Samples(idx) | Origin::Keyframes(idx) | Origin::DecodeIndex(idx) | Origin::Frames(idx, _) => {
+            Some(cameras[*idx].key.clone())
+        }
+    };
+    let wanted = |name: &str| match &options.topics {
+        None => true,
+        Some(patterns) => patterns.iter().any(|it| patterns::fits(it, name)),
+    };
+    let mut left_out = BTreeSet::new();
+    let kept = all.into_iter().filter(|column| match key_of(column) {
+        None => true,
+        Some(_) if bare => false,
+        Some(name) => {
+            wanted(&name) || {
+                left_out.insert(name);
+                false
+            }
+        }
+    });
+    let kept = kept.collect();
+    (kept, left_out.into_iter().collect())
+}

@@ -1,0 +1,29 @@
+//! Reads LeRobot datasets of versions 2.0, 2.1 and 3.0 as one table of steps.
+//!
+//! Pointers (which file, which rows, which frames) are taken from `meta/` and held against what the files
+//! themselves say before any row is read; what the data settles is put right and named, everything else is
+//! refused with its address. Video passes through sample by sample, or is decoded when asked for.
+
+mod arrays;
+mod cameras;
+mod cells;
+mod decoded;
+mod features;
+mod findings;
+mod info;
+mod leaves;
+mod listing;
+mod meta;
+mod parquet_file;
+mod placing;
+mod plan;
+mod row_audit;
+mod rows;
+mod scan;
+mod source;
+mod tables;
+mod template;
+mod tracks;
+mod video_audit;
+
+pub use source::{LEROBOT, LeRobot};

@@ -1,0 +1,229 @@
+//! The tables below `meta/`: lines of JSON in version 2, Parquet in version 3.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use nodedata_core::{Error, ErrorKind, Files, Locus, Result};
+use serde_json::{Map, Value};
+
+use crate::{cells::cell, parquet_file::ParquetFile};
+
+/// One row of the episodes table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct EpisodeRecord {
+    /// The source's own number.
+    pub(crate) index: u64,
+    /// Rows it should have.
+    pub(crate) length: u64,
+    pub(crate) tasks: Vec<String>,
+    /// Chunk and file of its rows; version 2 computes them.
+    pub(crate) data_file: Option<(u64, u64)>,
+    /// First row and one past the last, over the whole dataset.
+    pub(crate) dataset_rows: Option<(u64, u64)>,
+    /// By video key.
+    pub(crate) videos: BTreeMap<String, VideoPointer>,
+    /// Everything else the table says, as JSON text.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// The file that says so.
+    pub(crate) told_by: PathBuf,
+}
+
+/// Where version 3 says the frames of an episode lie.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct VideoPointer {
+    pub(crate) file: Option<(u64, u64)>,
+    pub(crate) from_seconds: Option<f64>,
+    pub(crate) to_seconds: Option<f64>,
+}
+
+/// Reads a Parquet table as one JSON object a row.
+///
+/// # Errors
+/// `Io`, `Corrupt`.
+pub(crate) fn parquet_rows(
+    files: &dyn Files,
+    path: &Path,
+    mut visit: impl FnMut(Map<String, Value>),
+) -> Result<()> {
+    let file = ParquetFile::open(files, path)?;
+    let names: Vec<String> = file.footer.schema().fields().iter().map(|it| it.name().clone()).collect();
+    let columns: Vec<&str> = names.iter().map(String::as_str).collect();
+    for batch in file.rows(&columns, 0..file.n_rows(), 256)? {
+        let batch = batch?;
+        for row in 0..batch.num_rows() {
+            let cells = names.iter().zip(batch.columns()).map(|(name, it)| (name.clone(), cell(it, row)));
+            visit(cells.collect());
+        }
+    }
+    Ok(())
+}
+
+/// Reads lines of JSON objects.
+///
+/// # Errors
+/// `Io`; `Corrupt` with the line that is no object.
+pub(crate) fn json_lines(
+    files: &dyn Files,
+    path: &Path,
+    mut visit: impl FnMut(Map<String, Value>),
+) -> Result<()> {
+    let bytes = whole(files, path)?;
+    for (idx, line) in bytes.split(|it| *it == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let object = serde_json::from_slice::<Map<String, Value>>(line).map_err(|err| {
+            let place =
+                Locus { line_column: Some((idx as u32 + 1, err.column() as u32)), ..Locus::path(path) };
+            Error::new(ErrorKind::Corrupt, "the line is not a JSON object").with_source(err).at(place)
+        })?;
+        visit(object);
+    }
+    Ok(())
+}
+
+/// The bytes of a metadata file.
+///
+/// # Errors
+/// `Io` when it is not there.
+pub(crate) fn whole(files: &dyn Files, path: &Path) -> Result<bytes::Bytes> {
+    let file = files.open(path).map_err(|err| err.at(Locus::path(path)))?;
+    file.read_at(0..file.n_bytes()).map_err(|err| err.at(Locus::path(path)))
+}
+
+impl EpisodeRecord {
+    /// Takes a row of the episodes table apart. `None` when it has no usable number or length.
+    pub(crate) fn from_row(mut row: Map<String, Value>, told_by: &Path) -> Option<Self> {
+        let index = take_number(&mut row, "episode_index")?;
+        let length = take_number(&mut row, "length")?;
+        let tasks = match row.remove("tasks") {
+            Some(Value::Array(tasks)) => tasks.into_iter().filter_map(text).collect(),
+            Some(Value::String(task)) => vec![task],
+            _ => Vec::new(),
+        };
+        let data_file = take_pair(&mut row, "data/chunk_index", "data/file_index");
+        let dataset_rows = take_pair(&mut row, "dataset_from_index", "dataset_to_index");
+        let mut record = Self {
+            index,
+            length,
+            tasks,
+            data_file,
+            dataset_rows,
+            told_by: told_by.to_owned(),
+            ..Self::default()
+        };
+        // The table's own place in its files says nothing about the episode.
+        row.retain(|name, _| !name.starts_with("meta/episodes/"));
+        for (name, value) in row {
+            if let Some((key, fact)) = name.strip_prefix("videos/").and_then(|it| it.rsplit_once('/')) {
+                let pointer = record.videos.entry(key.to_owned()).or_default();
+                let number = value.as_u64();
+                match fact {
+                    "chunk_index" => {
+                        pointer.file = number.map(|it| (it, pointer.file.map_or(0, |(_, it)| it)))
+                    }
+                    "file_index" => {
+                        pointer.file = number.map(|it| (pointer.file.map_or(0, |(it, _)| it), it))
+                    }
+                    "from_timestamp" => pointer.from_seconds = value.as_f64(),
+                    "to_timestamp" => pointer.to_seconds = value.as_f64(),
+                    _ => {}
+                }
+            } else if !value.is_null() {
+                record.metadata.insert(name, plain_text(value));
+            }
+        }
+        Some(record)
+    }
+}
+
+/// Text as it is, everything else as JSON.
+fn plain_text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn take_number(row: &mut Map<String, Value>, name: &str) -> Option<u64> {
+    let value = row.remove(name)?;
+    value.as_u64().or_else(|| value.as_f64().filter(|it| it.fract() == 0.0 && *it >= 0.0).map(|it| it as u64))
+}
+
+fn take_pair(row: &mut Map<String, Value>, first: &str, second: &str) -> Option<(u64, u64)> {
+    let (first, second) = (take_number(row, first), take_number(row, second));
+    first.zip(second)
+}
+
+/// Task text by task index.
+pub(crate) type Tasks = BTreeMap<u64, String>;
+
+/// One row of the tasks table: the index, and the text under whatever name its writer gave it: `task`,
+/// `__index_level_0__` (a pandas index without a name), or the only text there is.
+pub(crate) fn task_of(row: &Map<String, Value>) -> Option<(u64, String)> {
+    let index = row.get("task_index")?.as_u64()?;
+    let named = ["task", "__index_level_0__", "index"].iter().find_map(|it| row.get(*it)?.as_str());
+    let only = || {
+        let mut texts = row.values().filter_map(Value::as_str);
+        texts.next().filter(|_| texts.next().is_none())
+    };
+    Some((index, named.or_else(only)?.to_owned()))
+}
+
+/// Adds version 2.1's statistics of an episode under the names that version 3 gives them.
+pub(crate) fn add_stats(record: &mut EpisodeRecord, stats: Value) {
+    let Value::Object(features) = stats else { return };
+    for (feature, stats) in features {
+        let Value::Object(stats) = stats else { continue };
+        for (name, value) in stats {
+            record.metadata.insert(format!("stats/{feature}/{name}"), value.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(json: &str) -> Map<String, Value> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn rows_bind_by_name_and_keep_what_they_do_not_know() {
+        let record = EpisodeRecord::from_row(
+            row(r#"{"videos/a/b/file_index":3,"videos/a/b/chunk_index":1,"length":4,"episode_index":7,"tasks":["x"],
+                "videos/a/b/from_timestamp":1.5,"meta/episodes/file_index":0,"quality":"good","stats/s/min":[0.5]}"#),
+            Path::new("meta/episodes/x.parquet"),
+        )
+        .unwrap();
+        assert_eq!((record.index, record.length), (7, 4));
+        let pointer = &record.videos["a/b"];
+        assert_eq!((pointer.file, pointer.from_seconds), (Some((1, 3)), Some(1.5)));
+        assert_eq!(record.metadata["quality"], "good");
+        assert_eq!(record.metadata["stats/s/min"], "[0.5]");
+        assert!(!record.metadata.contains_key("meta/episodes/file_index"));
+        assert_eq!(EpisodeRecord::from_row(row(r#"{"length":4}"#), Path::new("x")), None);
+    }
+
+    #[test]
+    fn task_texts_are_found_under_any_of_their_names() {
+        for json in [
+            r#"{"task_index":1,"task":"open"}"#,
+            r#"{"task_index":1,"__index_level_0__":"open"}"#,
+            r#"{"task_index":1,"instruction":"open"}"#,
+        ] {
+            assert_eq!(task_of(&row(json)), Some((1, "open".to_owned())), "{json}");
+        }
+        assert_eq!(task_of(&row(r#"{"task_index":1,"a":"x","b":"y"}"#)), None);
+    }
+}

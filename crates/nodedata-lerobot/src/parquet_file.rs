@@ -1,0 +1,175 @@
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow_array::RecordBatch;
+use bytes::{Buf, Bytes, buf::Reader};
+use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
+use parquet::{
+    arrow::{
+        ProjectionMask,
+        arrow_reader::{
+            ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+            ParquetRecordBatchReaderBuilder, RowSelection,
+        },
+    },
+    errors::ParquetError,
+    file::reader::{ChunkReader, Length},
+};
+
+/// A Parquet file of the dataset: its bytes by range, and its footer.
+pub(crate) struct ParquetFile {
+    pub(crate) path: PathBuf,
+    bytes: Ranges,
+    /// Types come from Parquet alone: what writers put beside it in Arrow's own spelling differs between
+    /// versions of them, and is often dropped.
+    pub(crate) footer: ArrowReaderMetadata,
+}
+
+/// A file read by range, as the Parquet reader asks for it.
+#[derive(Clone)]
+struct Ranges(Arc<dyn ReadAt>);
+
+impl Length for Ranges {
+    fn len(&self) -> u64 {
+        self.0.n_bytes()
+    }
+}
+
+impl ChunkReader for Ranges {
+    type T = Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        let bytes = self.0.read_at(start..self.0.n_bytes().max(start)).map_err(external)?;
+        Ok(bytes.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let end = start.checked_add(length as u64).filter(|it| *it <= self.0.n_bytes());
+        let end =
+            end.ok_or_else(|| ParquetError::EOF("the file ends before the bytes it points at".to_owned()))?;
+        self.0.read_at(start..end).map_err(external)
+    }
+}
+
+fn external(err: Error) -> ParquetError {
+    ParquetError::External(Box::new(err))
+}
+
+impl ParquetFile {
+    /// Opens a file and reads its footer.
+    ///
+    /// # Errors
+    /// `Io` when it is not there, `Corrupt` when it is no whole Parquet file.
+    pub(crate) fn open(files: &dyn Files, path: &Path) -> Result<Self> {
+        let file = files.open(path).map_err(|err| err.at(Locus::path(path)))?;
+        let bytes = Ranges(file);
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let footer = guarded(|| ArrowReaderMetadata::load(&bytes, options))
+            .map_err(|err| corrupt(err, path, "the Parquet file cannot be read"))?;
+        Ok(Self { path: path.to_owned(), bytes, footer })
+    }
+
+    pub(crate) fn n_rows(&self) -> u64 {
+        self.footer.metadata().row_groups().iter().map(|it| it.num_rows().max(0) as u64).sum()
+    }
+
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.bytes.0.n_bytes()
+    }
+
+    /// The row groups in order: first row, rows, bytes in the file, bytes after decompression.
+    pub(crate) fn row_groups(&self) -> Vec<RowGroup> {
+        let mut first_row = 0;
+        let groups = self.footer.metadata().row_groups().iter();
+        groups
+            .map(|group| {
+                let ranges = group.columns().iter().map(|it| {
+                    let (start, n) = it.byte_range();
+                    start..start.saturating_add(n)
+                });
+                let start = ranges.clone().map(|it| it.start).min().unwrap_or(0).min(self.n_bytes());
+                let end = ranges.map(|it| it.end).max().unwrap_or(0).clamp(start, self.n_bytes());
+                let n_rows = group.num_rows().max(0) as u64;
+                let n_decoded = group.total_byte_size().max(0) as u64;
+                let row_group = RowGroup { first_row, n_rows, byte_range: start..end, n_decoded };
+                first_row += n_rows;
+                row_group
+            })
+            .collect()
+    }
+
+    /// Batches of the rows of one range, of the top-level columns called `columns`, in the file's own order of
+    /// columns. Names that the file does not have are left out.
+    ///
+    /// # Errors
+    /// `Corrupt` when a page cannot be read.
+    pub(crate) fn rows(&self, columns: &[&str], rows: Range<u64>, batch_rows: usize) -> Result<Rows> {
+        let descriptor = self.footer.parquet_schema();
+        let wanted = descriptor.root_schema().get_fields().iter().enumerate();
+        let roots: Vec<usize> =
+            wanted.filter(|(_, it)| columns.contains(&it.name())).map(|(idx, _)| idx).collect();
+        let mask = ProjectionMask::roots(descriptor, roots);
+        let groups: Vec<(usize, RowGroup)> = self
+            .row_groups()
+            .into_iter()
+            .enumerate()
+            .filter(|(_, it)| it.first_row < rows.end && rows.start < it.first_row + it.n_rows)
+            .collect();
+        let first = groups.first().map_or(rows.start, |(_, it)| it.first_row);
+        let last = groups.last().map_or(first, |(_, it)| it.first_row + it.n_rows);
+        let picked = (rows.start.max(first) - first) as usize..(rows.end.min(last) - first) as usize;
+        let selection =
+            RowSelection::from_consecutive_ranges(std::iter::once(picked), (last - first) as usize);
+        let build = || {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.footer.clone())
+                .with_projection(mask)
+                .with_row_groups(groups.iter().map(|(idx, _)| *idx).collect())
+                .with_row_selection(selection)
+                .with_batch_size(batch_rows.max(1))
+                .build()
+        };
+        let reader = guarded(build).map_err(|err| corrupt(err, &self.path, "the rows cannot be read"))?;
+        Ok(Rows { path: self.path.clone(), reader })
+    }
+}
+
+/// A row group as the footer describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RowGroup {
+    pub(crate) first_row: u64,
+    pub(crate) n_rows: u64,
+    pub(crate) byte_range: Range<u64>,
+    pub(crate) n_decoded: u64,
+}
+
+/// Batches of rows, in order.
+pub(crate) struct Rows {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+}
+
+impl Iterator for Rows {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = guarded(|| self.reader.next().transpose().map_err(ParquetError::from));
+        next.map_err(|err| corrupt(err, &self.path, "a page of the Parquet file cannot be read")).transpose()
+    }
+}
+
+/// Runs a piece of the Parquet reader: damaged pages come from outside, and no input may end the program.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(ParquetError::General("the page breaks the rules of its encoding".to_owned()))
+    })
+}
+
+fn corrupt(err: ParquetError, path: &Path, message: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, message)
+        .with_source(err)
+        .at(Locus::path(path))
+        .with_hint("restore the file; `--on-error salvage` leaves its episodes out and lists them")
+}

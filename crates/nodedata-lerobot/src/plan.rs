@@ -1,0 +1,269 @@
+//! Everything known before a row is read: episodes, columns, and the pieces they are read in.
+
+use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
+
+use nodedata_core::{
+    EpisodeInfo, EpisodeVideo, Error, Files, InputFile, Locus, OpenOptions, Partition, Result,
+};
+
+use crate::{
+    features::{self, Camera, Column, Origin},
+    findings::{Findings, STEPS},
+    listing::{INFO, Listing},
+    meta::EpisodeRecord,
+    parquet_file::RowGroup,
+    row_audit::{DataRows, data_rows},
+    tables::Tables,
+    video_audit::{CameraFrames, frames},
+};
+
+/// A planned dataset.
+pub(crate) struct Plan {
+    pub(crate) tables: Tables,
+    pub(crate) listing: Listing,
+    pub(crate) inputs: Vec<InputFile>,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) not_selected: Vec<String>,
+    pub(crate) infos: Vec<EpisodeInfo>,
+    pub(crate) episodes: Vec<Episode>,
+    pub(crate) cameras: Vec<CameraFrames>,
+    pub(crate) videos: Vec<EpisodeVideo>,
+    pub(crate) data: DataRows,
+    pub(crate) partitions: Vec<Partition>,
+    /// By partition: its rows in the data file of its episode.
+    pub(crate) pieces: Vec<Range<u64>>,
+}
+
+/// An episode that is read.
+#[derive(Debug)]
+pub(crate) struct Episode {
+    /// The source's own number.
+    pub(crate) source_index: u64,
+    /// Position among the data files.
+    pub(crate) data_file: usize,
+    /// In that file.
+    pub(crate) rows: Range<u64>,
+    /// By camera: position of the file among the camera's, and the first frame in it.
+    pub(crate) frames: Vec<(usize, u64)>,
+}
+
+/// Opens a dataset: reads its metadata, audits its pointers, and plans how it is read. Without `salvage`
+/// the first thing that cannot be used is the error.
+///
+/// # Errors
+/// See [`nodedata_core::Format::open`].
+pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions, findings: &mut Findings) -> Result<Plan> {
+    let listing = Listing::new(files)?;
+    let tables = Tables::read(&listing, findings)?;
+    let mut data = data_rows(&listing, &tables, findings)?;
+    let cameras = frames(&listing, &tables, &mut data.episodes, options, findings);
+    if !options.salvage && !findings.damage.is_empty() {
+        return Err(first_of(std::mem::take(&mut findings.damage)));
+    }
+    let of_camera: Vec<Camera> = cameras.iter().map(|it| it.camera.clone()).collect();
+    let (columns, not_selected) = features::columns(&tables.info, &data.leaves, &of_camera, options)?;
+    let inputs = inputs(&listing, &data, &cameras)?;
+    let mut plan = Plan {
+        tables,
+        listing,
+        inputs,
+        columns,
+        not_selected,
+        infos: Vec::new(),
+        episodes: Vec::new(),
+        cameras,
+        videos: Vec::new(),
+        data,
+        partitions: Vec::new(),
+        pieces: Vec::new(),
+    };
+    plan.add_episodes(options, findings);
+    Ok(plan)
+}
+
+/// The first finding, with the number of others.
+fn first_of(damage: Vec<Error>) -> Error {
+    let n_more = damage.len() - 1;
+    let first = damage.into_iter().next().expect("there is one");
+    if n_more == 0 {
+        return first;
+    }
+    let message = format!("{} (and {n_more} more findings: `inspect` lists them)", first.chain());
+    let told = Error::new(first.kind(), message).at(first.locus().clone());
+    match first.hint() {
+        Some(hint) => told.with_hint(hint),
+        None => told,
+    }
+}
+
+/// Every file that decides a row, in order of its path.
+fn inputs(listing: &Listing, data: &DataRows, cameras: &[CameraFrames]) -> Result<Vec<InputFile>> {
+    let is_table = |it: &&str| {
+        *it == INFO
+            || it.starts_with("meta/episodes")
+            || it.starts_with("meta/tasks")
+            || *it == "meta/stats.json"
+    };
+    let mut paths: Vec<PathBuf> = listing.names().filter(is_table).map(|it| listing.path(it)).collect();
+    paths.extend(data.files.iter().map(|it| it.path.clone()));
+    paths.extend(cameras.iter().flat_map(|it| &it.files).map(|it| it.path.clone()));
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+        .into_iter()
+        .map(|path| {
+            let file = listing.files().open(&path).map_err(|err| err.at(Locus::path(&path)))?;
+            Ok(InputFile { n_bytes: file.n_bytes(), path })
+        })
+        .collect()
+}
+
+impl Plan {
+    fn add_episodes(&mut self, options: &OpenOptions, findings: &mut Findings) {
+        let position: BTreeMap<PathBuf, usize> =
+            self.inputs.iter().enumerate().map(|(idx, it)| (it.path.clone(), idx)).collect();
+        let mut uncovered = Vec::new();
+        for idx in 0..self.tables.episodes.len() {
+            let Some(rows) = self.data.episodes[idx].clone() else { continue };
+            let frames: Option<Vec<_>> = self
+                .cameras
+                .iter()
+                .map(|it| it.episodes[idx].as_ref().map(|it| (it.file, it.first_frame)))
+                .collect();
+            let Some(frames) = frames else { continue };
+            let record = &self.tables.episodes[idx];
+            let file = &self.data.files[rows.file];
+            let input = position[&file.path];
+            let source_index = record.index;
+            let mut info = self.info(record, input);
+            if info.split.is_none() && !self.tables.info.splits.is_empty() {
+                uncovered.push(source_index);
+                info.split = Some(self.split_for_uncovered());
+            }
+            let videos = self.videos_of(idx, self.infos.len(), rows.n_rows(), &position);
+            let bytes_per_row = self.bytes_per_row(idx, rows.file, rows.n_rows());
+            self.cut(input, rows.file, rows.rows.clone(), bytes_per_row, options);
+            self.episodes.push(Episode { source_index, data_file: rows.file, rows: rows.rows, frames });
+            self.infos.push(info);
+            self.videos.extend(videos);
+        }
+        if let Some(first) = uncovered.first() {
+            let message = format!(
+                "`splits` do not cover {} episodes, the first of them {first}; they are put into `{}`",
+                uncovered.len(),
+                self.split_for_uncovered()
+            );
+            findings.repaired("uncovered-by-splits", message, Locus::path(self.listing.path(INFO)));
+        }
+    }
+
+    /// With one split, an episode outside of it can only have been forgotten; with several, nobody knows.
+    fn split_for_uncovered(&self) -> String {
+        let splits = &self.tables.info.splits;
+        let only = splits.keys().next().filter(|_| splits.len() == 1);
+        only.cloned().unwrap_or_else(|| "unassigned".to_owned())
+    }
+
+    fn info(&self, record: &EpisodeRecord, input: usize) -> EpisodeInfo {
+        let mut metadata = record.metadata.clone();
+        metadata.insert("source_episode_index".to_owned(), record.index.to_string());
+        if !record.tasks.is_empty() {
+            metadata.insert("tasks".to_owned(), serde_json::Value::from(record.tasks.clone()).to_string());
+        }
+        EpisodeInfo {
+            key: format!("episode_{:06}", record.index),
+            input,
+            task: record.tasks.first().filter(|_| record.tasks.len() == 1).cloned(),
+            split: self.tables.info.split_of(record.index).map(str::to_owned),
+            metadata,
+        }
+    }
+
+    /// The entries of `index/video.parquet` for the cameras that pass through.
+    fn videos_of(
+        &self,
+        idx: usize,
+        episode: usize,
+        n_frames: u64,
+        position: &BTreeMap<PathBuf, usize>,
+    ) -> Vec<EpisodeVideo> {
+        let passed = self.columns.iter().filter_map(|it| match it.origin {
+            Origin::Samples(camera) => Some((camera, it.feature.name.clone())),
+            _ => None,
+        });
+        let of_camera = passed.filter_map(|(camera, feature)| {
+            let frames = self.cameras[camera].episodes[idx].as_ref()?;
+            let file = &self.cameras[camera].files[frames.file];
+            Some(EpisodeVideo {
+                episode,
+                stream: STEPS,
+                feature,
+                codec: file.codec.clone(),
+                codec_config: file.codec_config.clone(),
+                width: file.width,
+                height: file.height,
+                fps: self.tables.info.fps,
+                n_frames,
+                input: position[&file.path],
+                first_frame: frames.first_frame,
+            })
+        });
+        of_camera.collect()
+    }
+
+    /// What a row takes in memory, as the footers and the video tables tell.
+    fn bytes_per_row(&self, idx: usize, data_file: usize, n_rows: u64) -> u64 {
+        let groups = &self.data.files[data_file].row_groups;
+        let (n_bytes, n) = groups.iter().fold((0, 0), |sum, it| (sum.0 + it.n_decoded, sum.1 + it.n_rows));
+        let mut total = n_bytes / n.max(1);
+        for column in &self.columns {
+            total += match column.origin {
+                Origin::Samples(camera) => {
+                    self.cameras[camera].episodes[idx].as_ref().map_or(0, |it| it.n_bytes / n_rows.max(1))
+                }
+                Origin::Frames(camera, _) => {
+                    let file = self.cameras[camera].episodes[idx]
+                        .as_ref()
+                        .map(|it| &self.cameras[camera].files[it.file]);
+                    file.map_or(0, |it| u64::from(it.width) * u64::from(it.height) * 3)
+                }
+                _ => 0,
+            };
+        }
+        total.max(1)
+    }
+
+    /// Cuts an episode into pieces of about `partition_bytes`.
+    fn cut(
+        &mut self,
+        input: usize,
+        data_file: usize,
+        rows: Range<u64>,
+        bytes_per_row: u64,
+        options: &OpenOptions,
+    ) {
+        let per_piece = (options.partition_bytes / bytes_per_row).max(1);
+        let mut start = rows.start;
+        while start < rows.end {
+            let end = rows.end.min(start.saturating_add(per_piece));
+            self.partitions.push(Partition {
+                index: self.partitions.len(),
+                episode: self.infos.len(),
+                input,
+                byte_range: bytes_of(&self.data.files[data_file].row_groups, &(start..end)),
+                decoded_bytes: bytes_per_row * (end - start),
+            });
+            self.pieces.push(start..end);
+            start = end;
+        }
+    }
+}
+
+/// The bytes of the row groups that hold some rows.
+pub(crate) fn bytes_of(groups: &[RowGroup], rows: &Range<u64>) -> Range<u64> {
+    let mut inside =
+        groups.iter().filter(|it| it.first_row < rows.end && rows.start < it.first_row + it.n_rows);
+    let Some(first) = inside.next() else { return 0..0 };
+    let last = inside.next_back().unwrap_or(first);
+    first.byte_range.start..last.byte_range.end
+}

@@ -1,0 +1,331 @@
+//! Which rows of which data file each episode has: what the episodes table says, held against what the rows
+//! themselves say.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::PathBuf,
+};
+
+use nodedata_core::{Error, Locus, Result};
+
+use crate::{
+    findings::{Findings, in_episode, refusal},
+    leaves::{Joined, Leaf, leaves},
+    listing::{Found, Listing},
+    meta::EpisodeRecord,
+    parquet_file::{ParquetFile, RowGroup},
+    scan::{Run, runs},
+    tables::Tables,
+    template::Values,
+};
+
+/// The rows of one episode.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EpisodeRows {
+    /// Position among the data files.
+    pub(crate) file: usize,
+    /// In that file.
+    pub(crate) rows: Range<u64>,
+    /// How many the episodes table says.
+    pub(crate) told_length: u64,
+}
+
+impl EpisodeRows {
+    pub(crate) fn n_rows(&self) -> u64 {
+        self.rows.end - self.rows.start
+    }
+}
+
+/// A data file, as far as planning needs it.
+#[derive(Debug)]
+pub(crate) struct DataFile {
+    pub(crate) path: PathBuf,
+    pub(crate) row_groups: Vec<RowGroup>,
+}
+
+/// The data files, and where each episode's rows lie.
+#[derive(Debug, Default)]
+pub(crate) struct DataRows {
+    /// Every data file that can be read, in order of its path.
+    pub(crate) files: Vec<DataFile>,
+    /// By position in [`Tables::episodes`]; `None` for an episode that is refused.
+    pub(crate) episodes: Vec<Option<EpisodeRows>>,
+    /// The columns of all files together.
+    pub(crate) leaves: Vec<Leaf>,
+}
+
+/// A data file with what its rows say.
+struct ScannedFile {
+    path: PathBuf,
+    row_groups: Vec<RowGroup>,
+    /// As the template names it: chunk, file, episode.
+    place: (u64, u64, u64),
+    runs: Vec<Run>,
+}
+
+/// Reads the footers and the placing columns of all data files, and settles each episode's rows.
+///
+/// # Errors
+/// `Unsupported` when columns have types that no table holds.
+pub(crate) fn data_rows(listing: &Listing, tables: &Tables, findings: &mut Findings) -> Result<DataRows> {
+    let (files, leaves) = open_all(listing, tables, findings)?;
+    let mut audit = RowAudit { listing, tables, findings, claimed: BTreeSet::new() };
+    let per_file = tables.info.version.has_file_per_episode();
+    let episodes: Vec<Option<EpisodeRows>> = if per_file {
+        let by_episode: BTreeMap<u64, usize> =
+            files.iter().enumerate().map(|(idx, file)| (file.place.2, idx)).collect();
+        let of = |it: &EpisodeRecord| by_episode.get(&it.index).map(|idx| (*idx, &files[*idx]));
+        tables.episodes.iter().map(|it| audit.own_file(it, of(it))).collect()
+    } else {
+        let mut by_episode: BTreeMap<u64, Vec<(usize, usize)>> = BTreeMap::new();
+        for (idx, file) in files.iter().enumerate() {
+            for (run, it) in file.runs.iter().enumerate() {
+                by_episode.entry(it.episode.unwrap_or(u64::MAX)).or_default().push((idx, run));
+            }
+        }
+        let of = |it: &EpisodeRecord| by_episode.get(&it.index).map_or(&[][..], Vec::as_slice);
+        tables.episodes.iter().map(|it| audit.shared_file(it, of(it), &files)).collect()
+    };
+    audit.orphans(&files);
+    let files = files.into_iter().map(|it| DataFile { path: it.path, row_groups: it.row_groups });
+    Ok(DataRows { files: files.collect(), episodes, leaves })
+}
+
+/// Opens every data file that is there, and every one that is told of and lies elsewhere.
+fn open_all(
+    listing: &Listing,
+    tables: &Tables,
+    findings: &mut Findings,
+) -> Result<(Vec<ScannedFile>, Vec<Leaf>)> {
+    let template = &tables.info.data_path;
+    let mut names: BTreeMap<String, (u64, u64, u64)> = BTreeMap::new();
+    for name in listing.names() {
+        if let Some(it) = template.read(name, "") {
+            names.insert(name.to_owned(), (it.chunk, it.file, it.episode));
+        }
+    }
+    for record in &tables.episodes {
+        let values = values_of(tables, record);
+        let expected = template.fill(&values);
+        if names.contains_key(&expected) {
+            continue;
+        }
+        if let Some(Found::Elsewhere(name)) = listing.find(&expected)
+            && !names.contains_key(&name)
+        {
+            let message = format!("the data file lies here, not at `{expected}` as `data_path` says");
+            findings.repaired("wrong-folder", message, in_episode(listing.path(&name), record.index));
+            names.insert(name, (values.chunk, values.file, values.episode));
+        }
+    }
+    let mut joined = Joined::default();
+    let mut files = Vec::with_capacity(names.len());
+    for (name, place) in names {
+        let path = listing.path(&name);
+        let opened = ParquetFile::open(listing.files().as_ref(), &path)
+            .and_then(|file| Ok((runs(&file, tables.info.fps)?, file)));
+        match opened {
+            Ok((runs, file)) => {
+                joined.add(&leaves(&file)?).map_err(|err| err.at(Locus::path(&path)))?;
+                let row_groups = file.row_groups();
+                files.push(ScannedFile { path, row_groups, place, runs });
+            }
+            Err(err) => findings.lost("unreadable-data-file", err, told_rows(tables, place)),
+        }
+    }
+    Ok((files, joined.finish()))
+}
+
+/// Rows that the episodes table places in a file.
+fn told_rows(tables: &Tables, (chunk, file, episode): (u64, u64, u64)) -> u64 {
+    let per_file = tables.info.version.has_file_per_episode();
+    let in_it = |it: &&EpisodeRecord| {
+        if per_file { it.index == episode } else { it.data_file == Some((chunk, file)) }
+    };
+    tables.episodes.iter().filter(in_it).map(|it| it.length).sum()
+}
+
+/// What the template of the data files is filled with for one episode.
+pub(crate) fn values_of<'a>(tables: &Tables, record: &EpisodeRecord) -> Values<'a> {
+    let (chunk, file) = match record.data_file {
+        Some(pair) => pair,
+        None => (record.index / tables.info.chunks_size, 0),
+    };
+    Values { chunk, file, episode: record.index, video_key: "" }
+}
+
+struct RowAudit<'a> {
+    listing: &'a Listing,
+    tables: &'a Tables,
+    findings: &'a mut Findings,
+    /// Runs that an episode has, by file and first row.
+    claimed: BTreeSet<(usize, u64)>,
+}
+
+impl RowAudit<'_> {
+    /// Version 2: the file's name says whose rows it holds.
+    fn own_file(
+        &mut self,
+        record: &EpisodeRecord,
+        file: Option<(usize, &ScannedFile)>,
+    ) -> Option<EpisodeRows> {
+        let Some((idx, file)) = file else {
+            self.missing(record);
+            return None;
+        };
+        for run in &file.runs {
+            self.claimed.insert((idx, run.first_row));
+        }
+        let [run] = file.runs.as_slice() else {
+            let n_rows = file.runs.iter().map(|it| it.n_rows).sum();
+            let message = match file.runs.len() {
+                0 => "the episode has no rows".to_owned(),
+                n => format!("the file of one episode holds {n} runs of different `episode_index`"),
+            };
+            let at = in_episode(&file.path, record.index);
+            self.findings.lost("mixed-episodes", refusal(message, at), n_rows);
+            return None;
+        };
+        if let Some(told) = run.episode.filter(|it| *it != record.index) {
+            let message = format!(
+                "`episode_index` says {told}, but the file and the episodes table say {}",
+                record.index
+            );
+            self.findings.repaired("episode-index", message, in_episode(&file.path, record.index));
+        }
+        self.settle(record, idx, file, run)
+    }
+
+    /// Version 3: the rows themselves say whose they are.
+    fn shared_file(
+        &mut self,
+        record: &EpisodeRecord,
+        found: &[(usize, usize)],
+        files: &[ScannedFile],
+    ) -> Option<EpisodeRows> {
+        for (file, run) in found {
+            self.claimed.insert((*file, files[*file].runs[*run].first_row));
+        }
+        let [(idx, run)] = *found else {
+            if found.is_empty() {
+                self.missing(record);
+            } else {
+                let places: Vec<String> = found
+                    .iter()
+                    .map(|(file, run)| {
+                        format!(
+                            "row {} of {}",
+                            files[*file].runs[*run].first_row,
+                            files[*file].path.display()
+                        )
+                    })
+                    .collect();
+                let n_rows = found.iter().map(|(file, run)| files[*file].runs[*run].n_rows).sum();
+                let message = format!("the rows of the episode are scattered: {}", places.join(", "));
+                let at = in_episode(&files[found[0].0].path, record.index);
+                self.findings.lost("scattered-rows", refusal(message, at), n_rows);
+            }
+            return None;
+        };
+        let file = &files[idx];
+        let run = &file.runs[run];
+        if let Some(told) = record.data_file.filter(|it| *it != (file.place.0, file.place.1)) {
+            let message = format!(
+                "the episodes table says chunk {}, file {}, but the rows of the episode are here",
+                told.0, told.1
+            );
+            self.findings.repaired("stale-data-file", message, in_episode(&file.path, record.index));
+        }
+        if let (Some((from, to)), Some(first)) = (record.dataset_rows, run.first_index) {
+            let (from, to) = (i128::from(from), i128::from(to));
+            let (first, last) = (i128::from(first), i128::from(first) + i128::from(run.n_rows));
+            if (from, to) != (first, last) && run.n_rows == record.length {
+                let message = format!(
+                    "the episodes table says rows {from}..{to} of the dataset, but `index` of the rows says {first}..{last}"
+                );
+                self.findings.repaired("stale-row-range", message, in_episode(&record.told_by, record.index));
+            }
+        }
+        self.settle(record, idx, file, run)
+    }
+
+    /// Checks that apply to both layouts.
+    fn settle(
+        &mut self,
+        record: &EpisodeRecord,
+        idx: usize,
+        file: &ScannedFile,
+        run: &Run,
+    ) -> Option<EpisodeRows> {
+        let at = || in_episode(&file.path, record.index);
+        let rows = run.first_row..run.first_row + run.n_rows;
+        let rows = EpisodeRows { file: idx, rows, told_length: record.length };
+        self.unknown_tasks(record, file, run);
+        if let Some((row, frame)) = run.broken_frame {
+            let place = Locus { step_idx: Some(row), ..at() };
+            let message = format!(
+                "`frame_index` is {frame} at position {row}: steps are missing, repeated or out of order"
+            );
+            self.findings.lost("broken-frame-index", refusal(message, place), run.n_rows);
+            return None;
+        }
+        if let Some((row, timestamp)) = run.off_grid {
+            let place = Locus { step_idx: Some(row), ..at() };
+            let expected = row as f64 / self.tables.info.fps;
+            let message = format!(
+                "`timestamp` is {timestamp} s where {} frames a second put {expected} s; it is kept, and frames are \
+                 paired by position",
+                self.tables.info.fps
+            );
+            self.findings.repaired("timestamp-off-grid", message, place);
+        }
+        Some(rows)
+    }
+
+    fn unknown_tasks(&mut self, record: &EpisodeRecord, file: &ScannedFile, run: &Run) {
+        let known = |it: &&i64| u64::try_from(**it).is_ok_and(|it| self.tables.tasks.contains_key(&it));
+        // A table that cannot be read was named already.
+        let unknown = run.tasks.iter().find(|it| !known(it)).filter(|_| !self.tables.tasks.is_empty());
+        if let Some(task) = unknown {
+            let message = format!("`task_index` {task} is not in the tasks table; its text is null");
+            self.findings.repaired("unknown-task", message, in_episode(&file.path, record.index));
+        }
+    }
+
+    fn missing(&mut self, record: &EpisodeRecord) {
+        let expected = self.tables.info.data_path.fill(&values_of(self.tables, record));
+        let is_there = self.listing.has(&expected);
+        // An unreadable file was named as such, with the rows it costs.
+        let told = self
+            .findings
+            .damage
+            .iter()
+            .any(|it| it.locus().path.as_deref() == Some(&self.listing.path(&expected)));
+        let n_rows = if told { 0 } else { record.length };
+        let message = if is_there {
+            "the file holds no rows of the episode"
+        } else {
+            "the data file of the episode is not there"
+        };
+        let err: Error = refusal(message, in_episode(self.listing.path(&expected), record.index));
+        self.findings.lost("missing-rows", err, n_rows);
+    }
+
+    /// Rows that no episode of the table has.
+    fn orphans(&mut self, files: &[ScannedFile]) {
+        for (idx, file) in files.iter().enumerate() {
+            for run in file.runs.iter().filter(|it| !self.claimed.contains(&(idx, it.first_row))) {
+                let whose = run.episode.map_or("no episode".to_owned(), |it| format!("episode {it}"));
+                let message =
+                    format!("{} rows are of {whose}, which the episodes table does not know", run.n_rows);
+                let at = Locus {
+                    episode_idx: run.episode,
+                    step_idx: Some(run.first_row),
+                    ..Locus::path(&file.path)
+                };
+                self.findings.lost("orphan-rows", refusal(message, at), run.n_rows);
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What the data files themselves say about episodes: the few small columns that place a row, read once.
+
+use std::path::Path;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, types::*};
+use arrow_schema::DataType;
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+
+use crate::parquet_file::ParquetFile;
+
+/// Rows read at a time.
+const BATCH_ROWS: usize = 64 << 10;
+
+/// Consecutive rows of one data file that name the same episode.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Run {
+    /// The source's own number; `None` where the column is missing or null.
+    pub(crate) episode: Option<u64>,
+    /// In the file.
+    pub(crate) first_row: u64,
+    pub(crate) n_rows: u64,
+    /// `index` of the first row: its number in the whole dataset.
+    pub(crate) first_index: Option<i64>,
+    /// The first row whose `frame_index` is not its position in the run.
+    pub(crate) broken_frame: Option<(u64, i64)>,
+    /// The first row whose `timestamp` lies more than half a frame away from `frame_index / fps`.
+    pub(crate) off_grid: Option<(u64, f64)>,
+    /// The task indices that occur, in order of appearance.
+    pub(crate) tasks: Vec<i64>,
+}
+
+/// The columns that place a row.
+const COLUMNS: [&str; 5] = ["episode_index", "frame_index", "index", "timestamp", "task_index"];
+
+/// Task indices kept per run: more would be a label per step, which is read with the rows.
+const TASKS_MAX: usize = 1000;
+
+/// Reads the runs of one data file.
+///
+/// # Errors
+/// `Corrupt` when a page cannot be read or a column is not of numbers.
+pub(crate) fn runs(file: &ParquetFile, fps: f64) -> Result<Vec<Run>> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut row = 0u64;
+    for batch in file.rows(&COLUMNS, 0..file.n_rows(), BATCH_ROWS)? {
+        let batch = batch?;
+        let columns = PlaceColumns::of(&batch, &file.path)?;
+        for idx in 0..batch.num_rows() {
+            let episode =
+                columns.episode.as_ref().and_then(|it| it[idx]).and_then(|it| u64::try_from(it).ok());
+            if runs.last().is_none_or(|it| it.episode != episode) {
+                runs.push(Run::new(episode, row, columns.index.as_ref().and_then(|it| it[idx])));
+            }
+            if let Some(run) = runs.last_mut() {
+                run.add(&columns, idx, fps);
+            }
+            row += 1;
+        }
+    }
+    Ok(runs)
+}
+
+struct PlaceColumns {
+    episode: Option<Vec<Option<i64>>>,
+    frame: Option<Vec<Option<i64>>>,
+    index: Option<Vec<Option<i64>>>,
+    task: Option<Vec<Option<i64>>>,
+    timestamp: Option<Vec<f64>>,
+}
+
+impl PlaceColumns {
+    fn of(batch: &RecordBatch, path: &Path) -> Result<Self> {
+        let whole = |name: &str| {
+            let Some(array) = batch.column_by_name(name) else { return Ok(None) };
+            integers(array).map(Some).ok_or_else(|| {
+                let message = format!("column `{name}` is of {}, not of whole numbers", array.data_type());
+                Error::new(ErrorKind::Corrupt, message).at(Locus::path(path))
+            })
+        };
+        Ok(Self {
+            episode: whole("episode_index")?,
+            frame: whole("frame_index")?,
+            index: whole("index")?,
+            task: whole("task_index")?,
+            timestamp: batch.column_by_name("timestamp").and_then(floats),
+        })
+    }
+}
+
+impl Run {
+    fn new(episode: Option<u64>, first_row: u64, first_index: Option<i64>) -> Self {
+        let (broken_frame, off_grid, tasks) = (None, None, Vec::new());
+        Self { episode, first_row, n_rows: 0, first_index, broken_frame, off_grid, tasks }
+    }
+
+    fn add(&mut self, columns: &PlaceColumns, idx: usize, fps: f64) {
+        let position = self.n_rows;
+        let frame = columns.frame.as_ref().and_then(|it| it[idx]);
+        if self.broken_frame.is_none()
+            && let Some(frame) = frame.filter(|it| u64::try_from(*it) != Ok(position))
+        {
+            self.broken_frame = Some((position, frame));
+        }
+        let timestamp = columns.timestamp.as_ref().map(|it| it[idx]);
+        if self.off_grid.is_none()
+            && let Some(timestamp) = timestamp
+            && !((timestamp * fps - position as f64).abs() <= 0.5)
+        {
+            self.off_grid = Some((position, timestamp));
+        }
+        let task = columns.task.as_ref().and_then(|it| it[idx]);
+        if let Some(task) = task
+            && self.tasks.last() != Some(&task)
+            && self.tasks.len() < TASKS_MAX
+            && !self.tasks.contains(&task)
+        {
+            self.tasks.push(task);
+        }
+        self.n_rows += 1;
+    }
+}
+
+/// A column of whole numbers, wherever it is stored in 64 bits or fewer.
+pub(crate) fn integers(array: &ArrayRef) -> Option<Vec<Option<i64>>> {
+    macro_rules! collect {
+        ($kind:ty) => {
+            Some(
+                array
+                    .as_primitive::<$kind>()
+                    .iter()
+                    .map(|it| it.and_then(|it| i64::try_from(it).ok()))
+                    .collect(),
+            )
+        };
+    }
+    match array.data_type() {
+        DataType::Int8 => collect!(Int8Type),
+        DataType::Int16 => collect!(Int16Type),
+        DataType::Int32 => collect!(Int32Type),
+        DataType::Int64 => collect!(Int64Type),
+        DataType::UInt8 => collect!(UInt8Type),
+        DataType::UInt16 => collect!(UInt16Type),
+        DataType::UInt32 => collect!(UInt32Type),
+        DataType::UInt64 => collect!(UInt64Type),
+        // Some writers keep every scalar as a list of one.
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            let is_one = |pair: &[i32]| pair[1] - pair[0] == 1;
+            if list.null_count() > 0 || !list.value_offsets().windows(2).all(is_one) {
+                return None;
+            }
+            integers(&list.values().slice(list.value_offsets()[0] as usize, list.len()))
+        }
+        _ => None,
+    }
+}
+
+/// A column of seconds; a null is NaN. `None` for other types.
+pub(crate) fn floats(array: &ArrayRef) -> Option<Vec<f64>> {
+    match array.data_type() {
+        DataType::Float32 => {
+            let values = array.as_primitive::<Float32Type>().iter();
+            Some(values.map(|it| it.map_or(f64::NAN, f64::from)).collect())
+        }
+        DataType::Float64 => {
+            let values = array.as_primitive::<Float64Type>().iter();
+            Some(values.map(|it| it.unwrap_or(f64::NAN)).collect())
+        }
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            let is_one = |pair: &[i32]| pair[1] - pair[0] == 1;
+            if list.null_count() > 0 || !list.value_offsets().windows(2).all(is_one) {
+                return None;
+            }
+            floats(&list.values().slice(list.value_offsets()[0] as usize, list.len()))
+        }
+        _ => None,
+    }
+}

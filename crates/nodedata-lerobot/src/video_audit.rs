@@ -1,0 +1,403 @@
+//! Which frames of which video file each episode has, camera by camera: what the pointers say, held against
+//! what the files hold.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use bytes::Bytes;
+use nodedata_core::{Error, OpenOptions, Result};
+use nodedata_media::mp4::VideoTrack;
+
+use crate::{
+    features::{Camera, decoding_of},
+    findings::{Findings, in_episode, refusal},
+    listing::{Found, Listing},
+    meta::EpisodeRecord,
+    placing::{Placed, Placing, place},
+    row_audit::{EpisodeRows, values_of},
+    tables::Tables,
+    template::Values,
+    tracks,
+};
+
+/// The frames of one episode in one video file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EpisodeFrames {
+    /// Position among the camera's files.
+    pub(crate) file: usize,
+    /// In presentation order.
+    pub(crate) first_frame: u64,
+    /// Coded bytes of all its frames.
+    pub(crate) n_bytes: u64,
+}
+
+/// A video file, as far as planning and decoding need it.
+#[derive(Debug, Clone)]
+pub(crate) struct VideoFile {
+    pub(crate) path: PathBuf,
+    pub(crate) codec: String,
+    pub(crate) codec_config: Bytes,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) n_frames: u64,
+    is_reordered: bool,
+    has_audio: bool,
+}
+
+/// A camera with its files, and each episode's frames.
+#[derive(Debug)]
+pub(crate) struct CameraFrames {
+    pub(crate) camera: Camera,
+    pub(crate) files: Vec<VideoFile>,
+    /// By position in [`Tables::episodes`]; `None` for an episode that is refused.
+    pub(crate) episodes: Vec<Option<EpisodeFrames>>,
+}
+
+/// Opens the video files of every camera and settles each episode's frames. Rows without a frame are taken
+/// off the end of `rows`; an episode whose video cannot be used is taken out of it.
+pub(crate) fn frames(
+    listing: &Listing,
+    tables: &Tables,
+    rows: &mut [Option<EpisodeRows>],
+    options: &OpenOptions,
+    findings: &mut Findings,
+) -> Vec<CameraFrames> {
+    let mut mismatched: Vec<bool> =
+        rows.iter().map(|it| it.as_ref().is_some_and(|it| it.n_rows() != it.told_length)).collect();
+    let mut confirmed = vec![true; rows.len()];
+    let keys: Vec<&str> = tables.info.video_keys().collect();
+    let mut cameras: Vec<CameraFrames> = keys
+        .iter()
+        .map(|key| {
+            let mut audit =
+                VideoAudit { listing, tables, key, rows, options, findings, confirmed: &mut confirmed };
+            audit.camera()
+        })
+        .collect();
+    for (idx, mismatched) in mismatched.iter_mut().enumerate() {
+        if let Some(rows) = rows[idx].as_ref().filter(|_| *mismatched) {
+            let record = &tables.episodes[idx];
+            let message =
+                format!("the episodes table says {} rows, but {} are there", rows.told_length, rows.n_rows());
+            let at = in_episode(&record.told_by, record.index);
+            if confirmed[idx] && !keys.is_empty() {
+                findings.repaired(
+                    "stale-length",
+                    format!("{message}, and as many frames of every camera"),
+                    at,
+                );
+            } else {
+                findings.lost("length-mismatch", refusal(message, at), 0);
+            }
+        }
+    }
+    for camera in &mut cameras {
+        for (frames, rows) in camera.episodes.iter_mut().zip(rows.iter()) {
+            if rows.is_none() {
+                *frames = None;
+            }
+        }
+    }
+    cameras
+}
+
+struct VideoAudit<'a> {
+    listing: &'a Listing,
+    tables: &'a Tables,
+    key: &'a str,
+    rows: &'a mut [Option<EpisodeRows>],
+    options: &'a OpenOptions,
+    findings: &'a mut Findings,
+    /// Whether every camera so far has just as many frames as the episode has rows.
+    confirmed: &'a mut [bool],
+}
+
+impl VideoAudit<'_> {
+    fn camera(&mut self) -> CameraFrames {
+        let (files, pointers) = self.open_files();
+        let placing = Placing {
+            n_frames: files.iter().map(|it| it.n_frames).collect(),
+            fps: self.tables.info.fps,
+            lengths: self.rows.iter().map(|it| it.as_ref().map(EpisodeRows::n_rows)).collect(),
+            pointers,
+            own_files: self.tables.info.version.has_file_per_episode(),
+        };
+        let placed = place(&placing);
+        let mut used = vec![0u64; files.len()];
+        let mut episodes: Vec<Option<EpisodeFrames>> = Vec::with_capacity(placed.len());
+        for (idx, placed) in placed.into_iter().enumerate() {
+            episodes.push(self.settle(idx, placed, &files, &mut used));
+        }
+        self.check_tracks(&files, &mut episodes);
+        self.note_rest(&files, &used);
+        let codecs: std::collections::BTreeSet<&str> = files.iter().map(|it| it.codec.as_str()).collect();
+        let camera = Camera {
+            key: self.key.to_owned(),
+            codec: codecs.first().filter(|_| codecs.len() == 1).map(|it| (*it).to_owned()),
+            has_reordering: files.iter().any(|it| it.is_reordered),
+        };
+        CameraFrames { camera, files, episodes }
+    }
+
+    /// Opens every video of the camera, and says which file each episode points at. Episodes whose file
+    /// cannot be used are taken out.
+    fn open_files(&mut self) -> (Vec<VideoFile>, Vec<Option<Pointer>>) {
+        let Some(template) = &self.tables.info.video_path else {
+            for idx in 0..self.rows.len() {
+                self.refuse(
+                    idx,
+                    "no-video-path",
+                    |at| refusal("meta/info.json has no `video_path`", at),
+                    "meta/info.json",
+                );
+            }
+            return (Vec::new(), vec![None; self.rows.len()]);
+        };
+        let mut names: BTreeMap<String, ()> = BTreeMap::new();
+        for name in self.listing.names().filter(|it| template.read(it, self.key).is_some()) {
+            names.insert(name.to_owned(), ());
+        }
+        let expected: Vec<String> =
+            self.tables.episodes.iter().map(|it| template.fill(&self.values(it))).collect();
+        let mut found: Vec<Option<String>> = Vec::with_capacity(expected.len());
+        for (record, expected) in self.tables.episodes.iter().zip(&expected) {
+            found.push(match self.listing.find(expected) {
+                Some(Found::AsTold(name)) => Some(name),
+                Some(Found::Elsewhere(name)) => {
+                    if names.insert(name.clone(), ()).is_none() {
+                        let message =
+                            format!("the video lies here, not at `{expected}` as `video_path` says");
+                        let at = in_episode(self.listing.path(&name), record.index);
+                        self.findings.repaired("wrong-folder", message, at);
+                    }
+                    Some(name)
+                }
+                None => None,
+            });
+        }
+        let mut files = Vec::new();
+        let mut opened: BTreeMap<String, Result<usize, Error>> = BTreeMap::new();
+        for name in names.into_keys() {
+            let file = self.open(&name).map(|file| {
+                files.push(file);
+                files.len() - 1
+            });
+            opened.insert(name, file);
+        }
+        let pointers =
+            (0..expected.len()).map(|idx| self.pointer(idx, &expected[idx], found[idx].as_deref(), &opened));
+        (files, pointers.collect())
+    }
+
+    fn pointer(
+        &mut self,
+        idx: usize,
+        expected: &str,
+        found: Option<&str>,
+        opened: &BTreeMap<String, Result<usize, Error>>,
+    ) -> Option<Pointer> {
+        let told = self.tables.episodes[idx].videos.get(self.key).copied().unwrap_or_default();
+        let pointer = |file| Pointer { file, from_seconds: told.from_seconds, to_seconds: told.to_seconds };
+        match found.and_then(|it| opened.get(it)) {
+            Some(Ok(file)) => Some(pointer(Some(*file))),
+            Some(Err(err)) => {
+                let (kind, message) = (err.kind(), format!("the video cannot be used: {}", err.chain()));
+                let place = err.locus().clone();
+                let hint = err.hint().unwrap_or("restore the video file").to_owned();
+                let refused = |at| Error::new(kind, message).at(place).at(at).with_hint(hint);
+                self.refuse(idx, "unreadable-video", refused, found.unwrap_or(expected));
+                None
+            }
+            // The pointer may be stale: where other files are there, their frames can still tell.
+            None if !opened.is_empty() && opened.values().all(Result::is_ok) => Some(pointer(None)),
+            None => {
+                self.refuse(
+                    idx,
+                    "missing-video",
+                    |at| refusal("the video of the episode is not there", at),
+                    expected,
+                );
+                None
+            }
+        }
+    }
+
+    fn values(&self, record: &EpisodeRecord) -> Values<'_> {
+        let told = record.videos.get(self.key).and_then(|it| it.file);
+        let (chunk, file) = match told {
+            Some(pair) => pair,
+            None => (record.index / self.tables.info.chunks_size, 0),
+        };
+        Values { chunk, file, video_key: self.key, ..values_of(self.tables, record) }
+    }
+
+    fn open(&self, name: &str) -> Result<VideoFile> {
+        let path = self.listing.path(name);
+        let track = tracks::open(self.listing.files().as_ref(), &path)?.track;
+        Ok(VideoFile {
+            codec: track.codec.name().to_owned(),
+            codec_config: track.codec_config.clone(),
+            width: track.width,
+            height: track.height,
+            n_frames: track.n_frames(),
+            is_reordered: track.is_reordered(),
+            has_audio: track.ignored_tracks.iter().any(|it| it == "soun"),
+            path,
+        })
+    }
+
+    fn refuse(
+        &mut self,
+        idx: usize,
+        code: &'static str,
+        err: impl FnOnce(nodedata_core::Locus) -> Error,
+        name: &str,
+    ) {
+        if let Some(rows) = self.rows[idx].take() {
+            let at = in_episode(self.listing.path(name), self.tables.episodes[idx].index);
+            let at = nodedata_core::Locus { feature: Some(self.key.to_owned()), ..at };
+            self.findings.lost(code, err(at), rows.n_rows());
+        }
+    }
+
+    /// Tells what was found about one episode's frames, and takes rows without frames off.
+    fn settle(
+        &mut self,
+        idx: usize,
+        placed: Placed,
+        files: &[VideoFile],
+        used: &mut [u64],
+    ) -> Option<EpisodeFrames> {
+        let record = &self.tables.episodes[idx];
+        let n_rows = self.rows[idx].as_ref()?.n_rows();
+        let name = |file: usize| files[file].path.clone();
+        let at = |file: usize| nodedata_core::Locus {
+            feature: Some(self.key.to_owned()),
+            ..in_episode(name(file), record.index)
+        };
+        for (code, message) in placed.repairs {
+            self.findings.repaired(code, message, at(placed.file.unwrap_or(0)));
+        }
+        let Some(file) = placed.file else {
+            let (code, message) =
+                placed.refused.unwrap_or(("missing-video", "no video holds the episode".to_owned()));
+            let expected = self.tables.info.video_path.as_ref().map(|it| it.fill(&self.values(record)));
+            self.refuse(idx, code, |at| refusal(message, at), expected.as_deref().unwrap_or_default());
+            return None;
+        };
+        if let Some((code, message)) = placed.refused {
+            // The frames that are there are sound: in salvage only the rows without one are left out.
+            let kept = placed.n_frames.min(n_rows);
+            let place = at(file);
+            self.findings.lost(code, refusal(message, place), n_rows - kept);
+            self.confirmed[idx] = false;
+            let rows = self.rows[idx].as_mut()?;
+            rows.rows.end = rows.rows.start + kept;
+            if kept == 0 {
+                self.rows[idx] = None;
+                return None;
+            }
+        }
+        self.confirmed[idx] &= placed.is_exact;
+        used[file] += n_rows.min(placed.n_frames);
+        Some(EpisodeFrames { file, first_frame: placed.first_frame, n_bytes: 0 })
+    }
+
+    /// Opens each file once more and checks that every episode in it can be cut out of it.
+    fn check_tracks(&mut self, files: &[VideoFile], episodes: &mut [Option<EpisodeFrames>]) {
+        let mut by_file: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (idx, frames) in episodes.iter().enumerate() {
+            if let Some(frames) = frames {
+                by_file.entry(frames.file).or_default().push(idx);
+            }
+        }
+        let decodes = decoding_of(self.key, self.options).is_some();
+        for (file, members) in by_file {
+            let path = &files[file].path;
+            let name = path.display().to_string();
+            let Ok(video) = tracks::open(self.listing.files().as_ref(), path) else { continue };
+            for idx in members {
+                let Some(rows) = &self.rows[idx] else { continue };
+                let n_rows = rows.n_rows();
+                let Some(frames) = &mut episodes[idx] else { continue };
+                let checked = cut_out(&video.track, frames.first_frame, n_rows, decodes);
+                match checked {
+                    Ok(n_bytes) => frames.n_bytes = n_bytes,
+                    Err(message) => {
+                        let hint = format!("decode the camera instead: `--decode {}=png`", self.key);
+                        self.refuse(idx, "not-at-keyframe", |at| refusal(message, at).with_hint(hint), &name);
+                        continue;
+                    }
+                }
+                if let Some((frame, seconds)) =
+                    off_grid(&video.track, frames.first_frame, n_rows, self.tables.info.fps)
+                {
+                    let message = format!(
+                        "frame {frame} of the episode is shown {seconds:.4} s after its first, more than half a frame \
+                         from its step; frames are paired by position"
+                    );
+                    let at = in_episode(path, self.tables.episodes[idx].index);
+                    self.findings.repaired("frames-off-grid", message, at);
+                }
+            }
+        }
+    }
+
+    /// Frames that no episode has, and sound that the table has no column for.
+    fn note_rest(&mut self, files: &[VideoFile], used: &[u64]) {
+        for (file, used) in files.iter().zip(used) {
+            let at = || nodedata_core::Locus {
+                feature: Some(self.key.to_owned()),
+                ..nodedata_core::Locus::path(&file.path)
+            };
+            if *used < file.n_frames {
+                let message = format!(
+                    "{} of {} frames belong to no step and are left out",
+                    file.n_frames - used,
+                    file.n_frames
+                );
+                self.findings.repaired("unused-frames", message, at());
+            }
+            if file.has_audio {
+                self.findings.repaired("audio-left-out", "the audio track is not carried", at());
+            }
+        }
+    }
+}
+
+/// Where the tables say the frames of an episode lie.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pointer {
+    /// Position among the camera's files; `None` where the file told of is not there.
+    pub(crate) file: Option<usize>,
+    pub(crate) from_seconds: Option<f64>,
+    pub(crate) to_seconds: Option<f64>,
+}
+
+/// Checks that the frames can be decoded on their own; returns their coded bytes.
+fn cut_out(track: &VideoTrack, first: u64, n_frames: u64, decodes: bool) -> Result<u64, String> {
+    let wanted = &track.presentation[first as usize..(first + n_frames) as usize];
+    let n_bytes = wanted.iter().map(|it| u64::from(track.samples[*it as usize].n_bytes)).sum();
+    if decodes {
+        return Ok(n_bytes);
+    }
+    let (Some(start), Some(end)) = (wanted.iter().min(), wanted.iter().max()) else { return Ok(0) };
+    if !track.samples[*start as usize].keyframe {
+        return Err(
+            "the episode's first frame is no key frame: its samples alone cannot be decoded".to_owned()
+        );
+    }
+    if u64::from(end - start) + 1 != n_frames {
+        return Err("frames of other episodes lie among the episode's in decode order".to_owned());
+    }
+    Ok(n_bytes)
+}
+
+/// The first frame that is shown more than half a frame from its place on the grid.
+fn off_grid(track: &VideoTrack, first: u64, n_frames: u64, fps: f64) -> Option<(u64, f64)> {
+    let scale = f64::from(track.timescale.max(1));
+    let zero = track.shown(first)?.pts;
+    (0..n_frames).find_map(|idx| {
+        let seconds = (track.shown(first + idx)?.pts - zero) as f64 / scale;
+        ((seconds * fps - idx as f64).abs() > 0.5).then_some((idx, seconds))
+    })
+}
