@@ -1,17 +1,31 @@
-/// A video codec whose samples carry NAL units.
+/// A video codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VideoCodec {
     /// H.264 / AVC.
     H264,
     /// H.265 / HEVC.
     H265,
+    /// AV1.
+    Av1,
+    /// VP9, which is passed through but not decoded.
+    Vp9,
+    /// MPEG-4 part 2, which is passed through but not decoded.
+    Mpeg4,
 }
 
 /// Parameter sets and SEI before the first slice; an access unit with more is not looked at further.
 const NAL_UNITS_MAX: usize = 64;
 
 impl VideoCodec {
-    /// The codec a message's `format` label names, if it is one of these two.
+    /// Every codec.
+    pub const ALL: [Self; 5] = [Self::H264, Self::H265, Self::Av1, Self::Vp9, Self::Mpeg4];
+
+    /// The codec called `name`, as [`Self::name`] spells it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.name() == name)
+    }
+
+    /// The codec a message's `format` label names, if its samples carry NAL units.
     pub fn from_label(label: &str) -> Option<Self> {
         let is = |name: &str| label.eq_ignore_ascii_case(name);
         if is("h264") || is("avc") || is("avc1") {
@@ -28,12 +42,16 @@ impl VideoCodec {
         match self {
             Self::H264 => "h264",
             Self::H265 => "h265",
+            Self::Av1 => "av1",
+            Self::Vp9 => "vp9",
+            Self::Mpeg4 => "mpeg4",
         }
     }
 }
 
 /// Whether decoding can start at this access unit: its first slice is IDR (H.264, NAL type 5) or IRAP
-/// (H.265, NAL types 16 to 23). `None` when `sample` is not in Annex B form or holds no slice.
+/// (H.265, NAL types 16 to 23). `None` when `sample` is not in Annex B form, holds no slice, or the codec has
+/// no NAL units.
 ///
 /// Looks at parameter sets and SEI up to the first slice, never at slice data.
 pub fn is_keyframe(codec: VideoCodec, sample: &[u8]) -> Option<bool> {
@@ -51,6 +69,7 @@ pub fn is_keyframe(codec: VideoCodec, sample: &[u8]) -> Option<bool> {
                 0..=15 => return Some(false),
                 _ => {}
             },
+            VideoCodec::Av1 | VideoCodec::Vp9 | VideoCodec::Mpeg4 => return None,
         }
         rest = after_next_start_code(rest)?;
     }

@@ -89,10 +89,12 @@ fn is_bmp(bytes: &[u8]) -> bool {
 }
 
 fn sniff_video(bytes: &[u8]) -> Option<Encoding> {
-    Some(match annexb::sniff_codec(bytes)? {
-        annexb::VideoCodec::H264 => Encoding::H264,
-        annexb::VideoCodec::H265 => Encoding::H265,
-    })
+    match annexb::sniff_codec(bytes)? {
+        annexb::VideoCodec::H264 => Some(Encoding::H264),
+        annexb::VideoCodec::H265 => Some(Encoding::H265),
+        // Their samples have no mark of their own.
+        annexb::VideoCodec::Av1 | annexb::VideoCodec::Vp9 | annexb::VideoCodec::Mpeg4 => None,
+    }
 }
 
 /// `compressedDepth` has no magic of its own. With PNG the inner magic tells; RVL is believed only when

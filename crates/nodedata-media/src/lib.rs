@@ -1,16 +1,23 @@
 //! What media bytes say about themselves: which codec they are, how large the image is, whether a video
-//! sample is a key frame, and how raw pixels lie. Every look is bounded and allocates nothing; only
-//! [`decode_image`] decodes.
+//! sample is a key frame, how raw pixels lie, and where an mp4 file keeps its video. Every look is bounded and
+//! allocates nothing but the tables it returns; only [`decode_image`] and [`video`] decode, and only
+//! [`encode_png`] and [`encode_jpeg`] encode.
 
 mod annexb;
 mod decode;
+mod depth;
+mod encode;
 mod encoding;
 mod image_header;
+pub mod mp4;
 mod normalize;
 mod raw_layout;
+pub mod video;
 
 pub use annexb::{VideoCodec, is_keyframe};
 pub use decode::{Decoded, decode_image};
+pub use depth::{DepthQuantization, DepthUnit};
+pub use encode::{encode_jpeg, encode_png};
 pub use encoding::{Encoding, sniff};
 pub use image_header::{ImageHeader, image_header};
 pub use normalize::{Normalized, RawImage, Stored, normalize};

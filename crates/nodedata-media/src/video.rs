@@ -1,0 +1,182 @@
+//! Coded video to frames.
+//!
+//! Each decoder stands behind [`FrameDecoder`]: the built-in ones are pure Rust and run where a panic ends
+//! the decoder, not the process; the `ffmpeg` program, where there is one, takes what they cannot decode.
+
+mod av1;
+mod color;
+mod fallback;
+mod ffmpeg;
+mod frame;
+mod h264;
+mod h265;
+mod isolate;
+mod nal;
+mod stream_color;
+mod y4m;
+
+#[cfg(test)]
+mod corpus_tests;
+#[cfg(test)]
+mod tests;
+
+use std::{cmp::Reverse, collections::BinaryHeap, ops::Range, path::PathBuf};
+
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Result};
+
+use crate::VideoCodec;
+
+pub use frame::{Chroma, VideoFrame};
+
+/// Which decoder to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backend {
+    /// A built-in decoder, or the `ffmpeg` program for video that it does not support. The default.
+    #[default]
+    Auto,
+    /// A built-in decoder only.
+    BuiltIn,
+    /// The `ffmpeg` program only.
+    Ffmpeg,
+}
+
+/// How to decode.
+#[derive(Debug, Clone)]
+pub struct DecodeOptions {
+    /// Which decoder to use.
+    pub backend: Backend,
+    /// Pixels of one frame. A decoder holds up to 33 frames. Default 35,651,584, the most of any H.265 level.
+    pub pixels_max: u64,
+    /// The `ffmpeg` program. Default `ffmpeg`, looked up on the PATH.
+    pub ffmpeg: PathBuf,
+}
+
+impl Default for DecodeOptions {
+    fn default() -> Self {
+        Self { backend: Backend::Auto, pixels_max: 35_651_584, ffmpeg: PathBuf::from("ffmpeg") }
+    }
+}
+
+/// Turns coded samples into frames.
+pub trait FrameDecoder: Send {
+    /// Feeds the next sample in decode order. `order` is a number that grows in presentation order, such as
+    /// the presentation time; the frame made of the sample carries it.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Limit`, `Unsupported`, or `Io` where another program decodes. The decoder is of no use
+    /// afterwards.
+    fn decode(&mut self, sample: &[u8], order: i64) -> Result<()>;
+
+    /// Says that no sample follows.
+    ///
+    /// # Errors
+    /// As `decode`.
+    fn finish(&mut self) -> Result<()>;
+
+    /// The next frame in presentation order; `None` when more samples are needed or, after `finish`, when
+    /// there are no more.
+    ///
+    /// # Errors
+    /// As `decode`.
+    fn next_frame(&mut self) -> Result<Option<VideoFrame>>;
+}
+
+/// A decoder for samples of `codec`. `config` is the payload of `avcC`, `hvcC` or `av1C`, whose samples are
+/// those of an mp4 file; empty when H.264 or H.265 samples are in Annex B form and bring their own parameter sets.
+///
+/// # Errors
+/// `Unsupported` when no decoder takes the codec, the profile or the pixel format; `Corrupt` when `config` is
+/// damaged; `Limit` when the frames are larger than allowed; `Io`.
+pub fn decoder(codec: VideoCodec, config: &[u8], options: &DecodeOptions) -> Result<Box<dyn FrameDecoder>> {
+    match options.backend {
+        Backend::BuiltIn => built_in(codec, config, options),
+        Backend::Ffmpeg => Ok(Box::new(ffmpeg::Ffmpeg::new(codec, config, options)?)),
+        Backend::Auto => fallback::Fallback::open(codec, config, options),
+    }
+}
+
+fn built_in(codec: VideoCodec, config: &[u8], options: &DecodeOptions) -> Result<Box<dyn FrameDecoder>> {
+    Ok(match codec {
+        VideoCodec::H264 => Box::new(isolate::Isolated::new(|| h264::H264::new(config, options))?),
+        VideoCodec::H265 => Box::new(isolate::Isolated::new(|| h265::H265::new(config, options))?),
+        VideoCodec::Av1 => Box::new(isolate::Isolated::new(|| av1::Av1::new(config, options))?),
+        VideoCodec::Vp9 | VideoCodec::Mpeg4 => {
+            let message = format!("no built-in decoder takes {} video", codec.name());
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+    })
+}
+
+/// A sample to decode, and where its frame stands among the others.
+#[derive(Debug, Clone)]
+pub struct CodedSample {
+    /// A number that grows in presentation order, such as the presentation time or the frame's index.
+    pub order: i64,
+    /// As in the file.
+    pub data: Bytes,
+}
+
+/// Decodes `samples`, which are in decode order and start at a key frame, and hands out the frames whose
+/// order is in `wanted`, in presentation order, each with its order. At most the decoder's own frames are in memory.
+///
+/// Samples shown before the first one are left out: they end a group that `samples` does not hold.
+///
+/// # Errors
+/// Those of [`decoder`], of `samples` and of `each`; `Corrupt` when not every sample gives its frame.
+pub fn decode_frames(
+    codec: VideoCodec,
+    config: &[u8],
+    samples: impl IntoIterator<Item = Result<CodedSample>>,
+    wanted: Range<i64>,
+    options: &DecodeOptions,
+    mut each: impl FnMut(VideoFrame) -> Result<()>,
+) -> Result<()> {
+    let mut decoder = decoder(codec, config, options)?;
+    let mut expected = Expected { orders: BinaryHeap::new(), wanted };
+    let mut first = None;
+    for sample in samples {
+        let CodedSample { order, data } = sample?;
+        if order < *first.get_or_insert(order) {
+            continue;
+        }
+        expected.orders.push(Reverse(order));
+        decoder.decode(&data, order)?;
+        expected.drain(decoder.as_mut(), &mut each)?;
+    }
+    decoder.finish()?;
+    expected.drain(decoder.as_mut(), &mut each)?;
+    match expected.orders.len() {
+        0 => Ok(()),
+        n => Err(Error::new(ErrorKind::Corrupt, format!("the decoder made no frame of {n} samples"))),
+    }
+}
+
+/// The frames that the samples fed so far must give.
+struct Expected {
+    orders: BinaryHeap<Reverse<i64>>,
+    wanted: Range<i64>,
+}
+
+impl Expected {
+    fn drain(
+        &mut self,
+        decoder: &mut dyn FrameDecoder,
+        each: &mut impl FnMut(VideoFrame) -> Result<()>,
+    ) -> Result<()> {
+        while let Some(frame) = decoder.next_frame()? {
+            match self.orders.pop() {
+                Some(Reverse(order)) if order == frame.order => {}
+                next => {
+                    let next = next.map(|it| it.0);
+                    let message = format!("the decoder gave frame {}, but {next:?} comes next", frame.order);
+                    return Err(Error::new(ErrorKind::Corrupt, message));
+                }
+            }
+            if self.wanted.contains(&frame.order) {
+                each(frame)?;
+            }
+        }
+        Ok(())
+    }
+}

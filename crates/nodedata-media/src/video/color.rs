@@ -1,0 +1,106 @@
+//! YUV to RGB in the same fixed-point steps as FFmpeg's swscale takes on x86 for frames that keep their size:
+//! 3.13 coefficients, the high half of a 16-bit product, and the nearest chroma sample.
+
+use super::{Chroma, VideoFrame};
+
+/// Factors of V in red, U in blue, U in green and V in green, in 16.16 fixed point for limited range.
+struct Factors {
+    red_v: i64,
+    blue_u: i64,
+    green_u: i64,
+    green_v: i64,
+}
+
+/// From ITU-T H.273 `MatrixCoefficients`; unspecified and unknown ones are taken for BT.601, as swscale does.
+fn factors(matrix: u8) -> Factors {
+    let [red_v, blue_u, green_u, green_v] = match matrix {
+        1 => [117_489, 138_438, 13_975, 34_925],
+        4 => [104_448, 132_798, 24_759, 53_109],
+        7 => [117_579, 136_230, 16_907, 35_559],
+        9 | 10 => [110_013, 140_363, 12_277, 42_626],
+        _ => [104_597, 132_201, 25_675, 53_279],
+    };
+    Factors { red_v, blue_u, green_u, green_v }
+}
+
+/// The same, as 3.13 fixed point, with the factor and offset of luma.
+struct Fixed {
+    luma: i32,
+    luma_offset: i32,
+    red_v: i32,
+    blue_u: i32,
+    green_u: i32,
+    green_v: i32,
+}
+
+impl Fixed {
+    fn new(matrix: u8, full_range: bool) -> Self {
+        let Factors { red_v, blue_u, green_u, green_v } = factors(matrix);
+        let chroma = |factor: i64| if full_range { factor * 224 / 255 } else { factor };
+        let luma = if full_range { 1 << 16 } else { (255 << 16) / 219 };
+        // 16.16 to 3.13, rounded.
+        let fixed = |factor: i64| ((factor * (1 << 13) + (1 << 15)) >> 16) as i32;
+        Self {
+            luma: fixed(luma),
+            luma_offset: if full_range { 0 } else { 16 << 3 },
+            red_v: fixed(chroma(red_v)),
+            blue_u: fixed(chroma(blue_u)),
+            green_u: fixed(-chroma(green_u)),
+            green_v: fixed(-chroma(green_v)),
+        }
+    }
+
+    fn pixel(&self, y: i32, u: i32, v: i32) -> [u8; 3] {
+        let high = |value: i32, factor: i32| (value * factor) >> 16;
+        let y = high((y << 3) - self.luma_offset, self.luma);
+        let (u, v) = ((u << 3) - (128 << 3), (v << 3) - (128 << 3));
+        let channel = |chroma: i32| (y + chroma).clamp(0, 255) as u8;
+        [
+            channel(high(v, self.red_v)),
+            channel(high(u, self.green_u) + high(v, self.green_v)),
+            channel(high(u, self.blue_u)),
+        ]
+    }
+}
+
+/// The pixels of a frame with chroma, three bytes each.
+pub(super) fn rgb(frame: &VideoFrame) -> Vec<u8> {
+    let (width, height) = (frame.width as usize, frame.height as usize);
+    let fixed = Fixed::new(frame.matrix, frame.full_range);
+    let chroma_width = frame.chroma.plane_size(frame.width, frame.height).0 as usize;
+    let (shift_x, shift_y) = match frame.chroma {
+        Chroma::Yuv420 => (1, 1),
+        Chroma::Yuv422 => (1, 0),
+        Chroma::None | Chroma::Yuv444 => (0, 0),
+    };
+    let planes = &frame.planes;
+    let mut pixels = Vec::with_capacity(3 * width * height);
+    for row in 0..height {
+        let luma_row = row * width;
+        let chroma_row = (row >> shift_y) * chroma_width;
+        for column in 0..width {
+            let chroma = chroma_row + (column >> shift_x);
+            let y = value(&planes[0], luma_row + column, frame.bit_depth);
+            let u = value(&planes[1], chroma, frame.bit_depth);
+            let v = value(&planes[2], chroma, frame.bit_depth);
+            // Matrix 0: the planes are G, B and R themselves.
+            let pixel = if frame.matrix == 0 && frame.chroma == Chroma::Yuv444 {
+                [v as u8, y as u8, u as u8]
+            } else {
+                fixed.pixel(y, u, v)
+            };
+            pixels.extend_from_slice(&pixel);
+        }
+    }
+    pixels
+}
+
+/// A value of a plane, brought to 8 bits.
+fn value(plane: &[u8], idx: usize, bit_depth: u8) -> i32 {
+    if bit_depth == 8 {
+        return i32::from(plane[idx]);
+    }
+    let value = i32::from(u16::from_le_bytes([plane[2 * idx], plane[2 * idx + 1]]));
+    let shift = bit_depth - 8;
+    ((value + (1 << (shift - 1))) >> shift).min(255)
+}

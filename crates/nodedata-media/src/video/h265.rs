@@ -1,0 +1,114 @@
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+};
+
+use nodedata_core::{Error, ErrorKind, Result};
+use rust_h265::{DecodeError, DecodeLimits, Decoder, Frame, NalUnitType, parse_nal};
+
+use super::{
+    Chroma, DecodeOptions, FrameDecoder, VideoFrame,
+    nal::{Config, Framing, units},
+};
+use crate::VideoCodec;
+
+/// H.265 through `rust_h265`.
+pub(super) struct H265 {
+    decoder: Decoder,
+    framing: Framing,
+    /// Of the frames still inside the decoder.
+    orders: BinaryHeap<Reverse<i64>>,
+    ready: VecDeque<VideoFrame>,
+}
+
+impl H265 {
+    pub(super) fn new(config: &[u8], options: &DecodeOptions) -> Result<Self> {
+        let Config { framing, parameter_sets } = Config::parse(VideoCodec::H265, config)?;
+        let limits = DecodeLimits {
+            max_picture_pixels: options.pixels_max,
+            max_picture_memory_bytes: options.pixels_max.saturating_mul(16),
+        };
+        let mut decoder = Self {
+            decoder: Decoder::with_limits(limits).with_display_order(),
+            framing,
+            orders: BinaryHeap::new(),
+            ready: VecDeque::new(),
+        };
+        parameter_sets.into_iter().try_for_each(|it| decoder.decode_unit(it))?;
+        Ok(decoder)
+    }
+
+    fn decode_unit(&mut self, unit: &[u8]) -> Result<()> {
+        let Some(unit) = parse_nal(unit) else {
+            return Err(Error::new(ErrorKind::Corrupt, "the header of an H.265 NAL unit is damaged"));
+        };
+        // Layers above the base (depth or a second view) are not decoded.
+        if unit.nuh_layer_id != 0 || matches!(unit.nal_unit_type, NalUnitType::Other(_)) {
+            return Ok(());
+        }
+        self.decoder.decode_nal(&unit).map_err(explain)?;
+        while let Some(frame) = self.decoder.next_output() {
+            self.push(frame)?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, frame: Frame) -> Result<()> {
+        let Some(Reverse(order)) = self.orders.pop() else {
+            return Err(Error::new(ErrorKind::Corrupt, "the H.265 decoder gave more frames than samples"));
+        };
+        let chroma = match frame.chroma_format_idc {
+            1 => Chroma::Yuv420,
+            2 => Chroma::Yuv422,
+            3 => Chroma::Yuv444,
+            _ => return Err(Error::new(ErrorKind::Unsupported, "gray H.265 is not decoded")),
+        };
+        // The type of a plane has no public name.
+        let planes = [&frame.y, &frame.u, &frame.v]
+            .into_iter()
+            .map(|it| match (it.as_u8(), it.as_u16()) {
+                (Some(values), _) => values.to_vec(),
+                (None, values) => values.unwrap_or_default().iter().flat_map(|it| it.to_le_bytes()).collect(),
+            })
+            .collect();
+        let frame = VideoFrame {
+            order,
+            width: frame.width,
+            height: frame.height,
+            chroma,
+            bit_depth: frame.bit_depth,
+            full_range: false,
+            matrix: 2,
+            planes,
+        };
+        self.ready.push_back(frame.checked()?);
+        Ok(())
+    }
+}
+
+impl FrameDecoder for H265 {
+    fn decode(&mut self, sample: &[u8], order: i64) -> Result<()> {
+        self.orders.push(Reverse(order));
+        units(sample, self.framing)?.into_iter().try_for_each(|it| self.decode_unit(it))
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        while let Some(frame) = self.decoder.flush() {
+            self.push(frame)?;
+        }
+        self.decoder.next_error().map_or(Ok(()), |err| Err(explain(err)))
+    }
+
+    fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
+        Ok(self.ready.pop_front())
+    }
+}
+
+fn explain(err: DecodeError) -> Error {
+    let (kind, message) = match err {
+        DecodeError::Unsupported(_) => (ErrorKind::Unsupported, "this kind of H.265 is not decoded"),
+        DecodeError::ResourceLimit(_) => (ErrorKind::Limit, "the H.265 video has too large frames"),
+        _ => (ErrorKind::Corrupt, "the H.265 video is damaged"),
+    };
+    Error::new(kind, message).with_source(err)
+}
