@@ -132,7 +132,7 @@ pub(crate) struct ValidateArgs {
     /// Folder of the dataset.
     #[arg(value_name = "DIR")]
     pub(crate) dataset: PathBuf,
-    /// Read every row as well: content hashes, declared limits, and every JPEG and PNG frame decoded.
+    /// Read every row as well: content hashes, declared limits, and every frame of images and video decoded.
     #[arg(long)]
     pub(crate) deep: bool,
 }

@@ -7,6 +7,7 @@ use nodedata_schema::{RowPlace, Schema, SchemaCheck, Violations};
 use rayon::prelude::*;
 
 use crate::{
+    deep_video::VideoWalk,
     logical_hash::{FieldHasher, episode_hash},
     manifest::ShardEntry,
     read::{Dataset, corrupt_rows},
@@ -32,7 +33,10 @@ pub(crate) fn check_rows(
     };
     let all: Vec<(&String, &StreamSchema)> = streams.iter().collect();
     let checked: Vec<_> =
-        all.par_iter().map(|(name, stream)| StreamWalk::new(dataset, stream, schema).walk(name)).collect();
+        all
+        .par_iter()
+        .map(|(name, stream)| StreamWalk::new(dataset, stream, schema)?.walk(name))
+        .collect();
     for ((name, _), result) in all.iter().zip(checked) {
         match result {
             Ok(walked) => report(name, walked, &expected, found),
@@ -94,18 +98,21 @@ struct StreamWalk<'a> {
     stream: &'a StreamSchema,
     check: SchemaCheck,
     hashers: Vec<FieldHasher>,
+    videos: VideoWalk,
     /// The episode being read, and how many of its rows came.
     current: Option<(u64, u64)>,
     walked: Walked,
 }
 
 impl<'a> StreamWalk<'a> {
-    fn new(dataset: &'a Dataset, stream: &'a StreamSchema, schema: Option<&Schema>) -> Self {
+    fn new(dataset: &'a Dataset, stream: &'a StreamSchema, schema: Option<&Schema>) -> Result<Self> {
         let streams = std::slice::from_ref(stream);
         // A schema that speaks of other streams as well is a matter of the footers, which were checked.
         let check = schema.and_then(|it| SchemaCheck::new(&only(it, stream), streams).ok());
         let check = check.unwrap_or_else(|| SchemaCheck::undeclared(streams));
-        Self { dataset, stream, check, hashers: Vec::new(), current: None, walked: Walked::default() }
+        let videos = VideoWalk::new(dataset, stream)?;
+        let (hashers, walked) = (Vec::new(), Walked::default());
+        Ok(Self { dataset, stream, check, hashers, videos, current: None, walked })
     }
 
     fn walk(mut self, name: &str) -> Result<Walked> {
@@ -153,6 +160,7 @@ impl<'a> StreamWalk<'a> {
                 self.frames(shard, &feature.name, column, row);
             }
         }
+        self.videos.rows(episode, &rows);
         if let Some((_, n_rows)) = &mut self.current {
             let place = RowPlace { episode, first_row: *n_rows };
             *n_rows += rows.num_rows() as u64;
@@ -162,7 +170,7 @@ impl<'a> StreamWalk<'a> {
         }
     }
 
-    /// Decodes every JPEG and PNG; other codings have no decoder in this build and are passed over.
+    /// Decodes every JPEG and PNG; images of other codings have no decoder in this build and are passed over.
     fn frames(&mut self, shard: &ShardEntry, feature: &str, column: &ArrayRef, first_row: u64) {
         let Some(bytes) = column.as_struct_opt().and_then(|it| it.column(0).as_binary_opt::<i32>()) else {
             return;
@@ -197,6 +205,9 @@ impl<'a> StreamWalk<'a> {
         let names = self.stream.features.iter().map(|it| it.name.as_str());
         let hashes: Vec<_> = names.zip(self.hashers.drain(..).map(FieldHasher::finish)).collect();
         self.walked.contents.push((episode, episode_hash(&hashes)));
+        let watched = self.videos.end_episode();
+        self.walked.n_frames += watched.n_frames;
+        self.walked.bad_frames.extend(watched.bad);
     }
 }
 

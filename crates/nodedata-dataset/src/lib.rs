@@ -5,6 +5,7 @@ mod canonical;
 mod card;
 mod cut;
 mod deep;
+mod deep_video;
 mod digest;
 mod encode;
 mod explain;
@@ -31,7 +32,7 @@ pub use explain::{Explanation, OriginRange, Question, explain};
 pub use ledger::{DamageEntry, Ledger, Report, StreamLedger};
 pub use manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry};
 pub use provenance::recipe_hash;
-pub use read::{Dataset, EpisodeEntry, OriginEntry};
+pub use read::{Dataset, EpisodeEntry, OriginEntry, VideoEntry};
 pub use verify::{Finding, Validation, validate};
 pub use writer::{
     CheckedRows, DatasetWriter, DecodedPart, EncodeHalf, Encoded, FileHalf, RunFacts, SourceFacts,

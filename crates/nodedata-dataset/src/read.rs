@@ -65,6 +65,21 @@ pub struct OriginEntry {
     pub first_record: u64,
 }
 
+/// The video of one episode and column, as `index/video.parquet` describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoEntry {
+    /// Episode index.
+    pub episode: u64,
+    /// Stream of the column.
+    pub stream: String,
+    /// Name of the column.
+    pub feature: String,
+    /// `h264`, `h265`, `av1` …
+    pub codec: String,
+    /// What a decoder needs before the first sample.
+    pub codec_config: Vec<u8>,
+}
+
 impl Dataset {
     /// Opens the dataset in a folder.
     ///
@@ -206,6 +221,30 @@ impl Dataset {
         Ok(entries)
     }
 
+    /// What decoders need beside the samples of coded video columns; empty where there are none.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt`.
+    pub fn videos(&self) -> Result<Vec<VideoEntry>> {
+        let mut entries = Vec::new();
+        if !self.manifest.index.contains_key("video") {
+            return Ok(entries);
+        }
+        for batch in self.index_table("video")? {
+            let table = Table(&batch);
+            for idx in 0..batch.num_rows() {
+                entries.push(VideoEntry {
+                    episode: table.i64("episode_index", idx)? as u64,
+                    stream: table.text("stream", idx)?.unwrap_or_default(),
+                    feature: table.text("feature", idx)?.unwrap_or_default(),
+                    codec: table.text("codec", idx)?.unwrap_or_default(),
+                    codec_config: table.bytes("codec_config", idx)?,
+                });
+            }
+        }
+        Ok(entries)
+    }
+
     fn index_table(&self, name: &str) -> Result<Vec<RecordBatch>> {
         let entry = self.manifest.index.get(name).ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, format!("the manifest names no index table `{name}`"))
@@ -248,6 +287,11 @@ impl Table<'_> {
     fn i64(&self, name: &str, idx: usize) -> Result<i64> {
         let array = self.column(name)?.as_primitive_opt::<types::Int64Type>();
         Ok(array.ok_or_else(|| Self::wrong(name))?.value(idx))
+    }
+
+    fn bytes(&self, name: &str, idx: usize) -> Result<Vec<u8>> {
+        let array = self.column(name)?.as_binary_opt::<i32>().ok_or_else(|| Self::wrong(name))?;
+        Ok(array.value(idx).to_vec())
     }
 
     fn hash(&self, name: &str, idx: usize) -> Result<Option<Vec<u8>>> {

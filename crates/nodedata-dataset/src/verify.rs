@@ -47,7 +47,7 @@ const RESTORE: &str = "restore the file from a copy, or convert the source again
 
 /// Checks a dataset against its manifest: files, hashes, ledger, provenance, schema of every shard's
 /// footer. With `deep` every row is read as well: content hashes, declared limits, and every JPEG and PNG
-/// frame is decoded.
+/// frame and every sample of the video index is decoded.
 ///
 /// # Errors
 /// `Io` or `Corrupt` when the manifest itself cannot be read. Everything else is a finding.

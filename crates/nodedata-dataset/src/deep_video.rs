@@ -1,0 +1,160 @@
+//! Coded video of a step table, decoded frame by frame to see that every sample is sound.
+
+use std::collections::BTreeMap;
+
+use arrow_array::{Array, RecordBatch, cast::AsArray, types::Int32Type};
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Result, StreamSchema};
+use nodedata_media::{
+    VideoCodec,
+    video::{DecodeOptions, FrameDecoder, decoder},
+};
+use rayon::prelude::*;
+
+use crate::read::{Dataset, VideoEntry};
+
+/// The cameras of a stream, each with the decoder of the episode being read.
+pub(crate) struct VideoWalk {
+    cameras: Vec<Camera>,
+}
+
+/// What decoding an episode's video showed.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    pub(crate) n_frames: u64,
+    /// Where, and what is wrong there.
+    pub(crate) bad: Vec<(String, String)>,
+}
+
+struct Camera {
+    feature: String,
+    column: usize,
+    /// Position of the column that tells the order of decoding; without it that of the rows.
+    decode_index: Option<usize>,
+    /// By episode.
+    entries: BTreeMap<u64, VideoEntry>,
+    playing: Option<Playing>,
+}
+
+struct Playing {
+    episode: u64,
+    decoder: Result<Box<dyn FrameDecoder>>,
+    n_rows: u64,
+    n_frames: u64,
+    /// Decode order of the sample that is fed next.
+    next: i64,
+    /// Samples that are shown before others they are decoded after.
+    waiting: BTreeMap<i64, (i64, Bytes)>,
+}
+
+impl VideoWalk {
+    /// The cameras of `stream` that the video index speaks of.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt` when the index cannot be read.
+    pub(crate) fn new(dataset: &Dataset, stream: &StreamSchema) -> Result<Self> {
+        let mut by_feature: BTreeMap<String, BTreeMap<u64, VideoEntry>> = BTreeMap::new();
+        for entry in dataset.videos()?.into_iter().filter(|it| *it.stream == *stream.name) {
+            by_feature.entry(entry.feature.clone()).or_default().insert(entry.episode, entry);
+        }
+        let position = |name: &str| stream.features.iter().position(|it| it.name == name);
+        let cameras = by_feature.into_iter().filter_map(|(feature, entries)| {
+            let column = position(&feature)?;
+            let decode_index = position(&format!("{feature}.decode_index"));
+            Some(Camera { feature, column, decode_index, entries, playing: None })
+        });
+        Ok(Self { cameras: cameras.collect() })
+    }
+
+    /// Feeds the samples of some rows of one episode, in row order.
+    pub(crate) fn rows(&mut self, episode: u64, rows: &RecordBatch) {
+        self.cameras.par_iter_mut().for_each(|camera| camera.rows(episode, rows));
+    }
+
+    /// Ends the episode that is being read.
+    pub(crate) fn end_episode(&mut self) -> Watched {
+        let ended: Vec<Watched> = self.cameras.par_iter_mut().filter_map(Camera::end).collect();
+        ended.into_iter().fold(Watched::default(), |mut all, it| {
+            all.n_frames += it.n_frames;
+            all.bad.extend(it.bad);
+            all
+        })
+    }
+}
+
+impl Camera {
+    fn rows(&mut self, episode: u64, rows: &RecordBatch) {
+        let Some(samples) = rows.column(self.column).as_binary_opt::<i32>() else { return };
+        let order = self.decode_index.and_then(|it| rows.column(it).as_primitive_opt::<Int32Type>());
+        let entries = &self.entries;
+        let playing = self.playing.get_or_insert_with(|| Playing::new(episode, entries.get(&episode)));
+        for row in 0..samples.len() {
+            let shown_as = playing.n_rows as i64;
+            playing.n_rows += 1;
+            let decode_as = order.map_or(shown_as, |it| i64::from(it.value(row)));
+            if samples.is_valid(row) {
+                playing.waiting.insert(decode_as, (shown_as, Bytes::copy_from_slice(samples.value(row))));
+                playing.feed();
+            }
+        }
+    }
+
+    fn end(&mut self) -> Option<Watched> {
+        let Playing { episode, decoder, n_rows, mut n_frames, waiting, .. } = self.playing.take()?;
+        let ended = decoder.and_then(|mut decoder| {
+            decoder.finish()?;
+            n_frames += drain(decoder.as_mut())?;
+            if let Some(first) = waiting.keys().next() {
+                let message = format!("the sample before decode position {first} is not there");
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+            if n_frames != n_rows {
+                let message = format!("{n_rows} samples decode to {n_frames} frames");
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+            Ok(())
+        });
+        let at = format!("episode {episode}, feature `{}`", self.feature);
+        let bad = ended.err().map(|err| (at, err.chain()));
+        Some(Watched { n_frames, bad: bad.into_iter().collect() })
+    }
+}
+
+impl Playing {
+    fn new(episode: u64, entry: Option<&VideoEntry>) -> Self {
+        let decoder = match entry {
+            None => {
+                let message = "index/video.parquet does not know the episode's video";
+                Err(Error::new(ErrorKind::Corrupt, message))
+            }
+            Some(entry) => match VideoCodec::from_name(&entry.codec) {
+                Some(codec) => decoder(codec, &entry.codec_config, &DecodeOptions::default()),
+                None => {
+                    Err(Error::new(ErrorKind::Unsupported, format!("no decoder takes `{}`", entry.codec)))
+                }
+            },
+        };
+        Self { episode, decoder, n_rows: 0, n_frames: 0, next: 0, waiting: BTreeMap::new() }
+    }
+
+    /// Hands the decoder every sample whose turn it is. After an error nothing more is fed.
+    fn feed(&mut self) {
+        while let Ok(decoder) = &mut self.decoder {
+            let Some((shown_as, sample)) = self.waiting.remove(&self.next) else { return };
+            self.next += 1;
+            match decoder.decode(&sample, shown_as).and_then(|()| drain(decoder.as_mut())) {
+                Ok(n) => self.n_frames += n,
+                Err(err) => self.decoder = Err(err),
+            }
+        }
+        self.waiting.clear();
+    }
+}
+
+fn drain(decoder: &mut dyn FrameDecoder) -> Result<u64> {
+    let mut n = 0;
+    while decoder.next_frame()?.is_some() {
+        n += 1;
+    }
+    Ok(n)
+}
