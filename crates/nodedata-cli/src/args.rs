@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Convert(Box<ConvertArgs>),
     /// Say what is in a recording: streams, types, rates, gaps, episodes, sizes and damage.
     Inspect(InspectArgs),
-    /// Check a dataset: hashes, ledger, provenance, schema, index.
+    /// Check a dataset: hashes, ledger, provenance, schema, index; or the pointers of a source.
     Validate(ValidateArgs),
     /// Infer, check and compare schemas.
     #[command(subcommand)]

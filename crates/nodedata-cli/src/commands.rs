@@ -1,3 +1,4 @@
+pub(crate) mod audit;
 pub(crate) mod convert;
 pub(crate) mod explain;
 pub(crate) mod formats;

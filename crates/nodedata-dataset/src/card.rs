@@ -49,12 +49,49 @@ fn body(lines: &mut Vec<String>, manifest: &Manifest) {
         let (name, config) = (stream.name.replace('|', "\\|"), config_name(&stream.folder));
         lines.push(format!("| `{name}` | `{config}` | {} | {message} |", stream.rows));
     }
+    for stream in &manifest.streams {
+        facts(lines, stream);
+    }
     lines.push(
         "\nTimes are nanoseconds. `manifest.json` lists every shard with its hashes, `provenance.jsonl` says \
          which bytes of which input each was made from, `schema.json` describes the columns.\n"
             .to_owned(),
     );
     lines.push(format!("Made by {}.", manifest.created_by.get("tool").map_or("", String::as_str)));
+}
+
+/// Tasks told on the card; the manifest has all of them.
+const TASKS_TOLD: usize = 20;
+
+/// What a source says of the robot and of what it was to do.
+fn facts(lines: &mut Vec<String>, stream: &StreamEntry) {
+    let fact = |key: &str| stream.metadata.get(key).map(|it| one_line(it));
+    let robot = fact("robot_type").map(|it| format!("- Robot: {it}"));
+    let rate = fact("fps").map(|it| format!("- Steps per second: {it}"));
+    let version = fact("codebase_version").map(|it| format!("- Source: LeRobot {it}"));
+    let told: Vec<String> = [robot, rate, version].into_iter().flatten().collect();
+    if !told.is_empty() {
+        lines.push(format!("\n{}", told.join("\n")));
+    }
+    let tasks =
+        stream.metadata.get("tasks").and_then(|it| serde_json::from_str::<serde_json::Value>(it).ok());
+    let Some(tasks) = tasks.as_ref().and_then(serde_json::Value::as_object).filter(|it| !it.is_empty())
+    else {
+        return;
+    };
+    let mut texts: Vec<(u64, &str)> =
+        tasks.iter().filter_map(|(index, text)| Some((index.parse().ok()?, text.as_str()?))).collect();
+    texts.sort_unstable();
+    lines.push("\nTasks:\n".to_owned());
+    lines.extend(texts.iter().take(TASKS_TOLD).map(|(index, text)| format!("{index}. {}", one_line(text))));
+    if texts.len() > TASKS_TOLD {
+        lines.push(format!("\nand {} more.", texts.len() - TASKS_TOLD));
+    }
+}
+
+/// Text of the source as one line of Markdown: it must not start a heading or a second document.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('<', "&lt;")
 }
 
 /// The last part of a stream's folder: what `load_dataset(path, name)` takes.

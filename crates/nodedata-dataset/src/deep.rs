@@ -33,10 +33,7 @@ pub(crate) fn check_rows(
     };
     let all: Vec<(&String, &StreamSchema)> = streams.iter().collect();
     let checked: Vec<_> =
-        all
-        .par_iter()
-        .map(|(name, stream)| StreamWalk::new(dataset, stream, schema)?.walk(name))
-        .collect();
+        all.par_iter().map(|(name, stream)| StreamWalk::new(dataset, stream, schema)?.walk(name)).collect();
     for ((name, _), result) in all.iter().zip(checked) {
         match result {
             Ok(walked) => report(name, walked, &expected, found),

@@ -60,7 +60,7 @@ impl DamageLog {
 }
 
 /// An error as the report tells it: its chain in one line, its place, its hint.
-pub(crate) fn entry_of(err: &Error) -> DamageEntry {
+pub fn entry_of(err: &Error) -> DamageEntry {
     DamageEntry {
         message: err.chain(),
         at: err.locus().to_string(),

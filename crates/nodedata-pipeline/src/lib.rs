@@ -11,6 +11,7 @@ mod splits;
 mod window;
 
 pub use convert::{ConvertOptions, Converted, OnError, convert};
+pub use damage::entry_of;
 pub use open::{OpenedSource, open_source};
 pub use progress::{Progress, Silent};
 pub use scan::{Inspection, StreamInspection, check_schema, infer_schema, inspect};

@@ -4,11 +4,15 @@ use nodedata_dataset::{Validation, validate};
 use crate::{
     Outcome,
     args::{Output, ValidateArgs},
+    commands::audit,
     human, message,
 };
 
 /// `node-data validate`.
 pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
+    if args.dataset.is_dir() && !args.dataset.join("manifest.json").is_file() {
+        return audit::run(&args.dataset, output);
+    }
     let found = validate(&args.dataset, args.deep)?;
     let text = match output {
         Output::Json => message::json_line(&found)?,

@@ -1,0 +1,59 @@
+use std::path::Path;
+
+use nodedata_core::{OpenOptions, Result};
+use nodedata_dataset::DamageEntry;
+use nodedata_pipeline::open_source;
+use serde_json::json;
+
+use crate::{Outcome, args::Output, human, message};
+
+/// `node-data validate` on a source that is no dataset of ours: what its own pointers get wrong, found without
+/// reading its rows. Exit 3 where the data puts right whatever is wrong, 1 where it cannot.
+pub(crate) fn run(source: &Path, output: Output) -> Result<Outcome> {
+    let options = OpenOptions { salvage: true, ..OpenOptions::default() };
+    let opened = open_source(&nodedata_formats::builtin(), &source.display().to_string(), None, &options)?;
+    let entries =
+        |all: &[nodedata_core::Error]| all.iter().map(nodedata_pipeline::entry_of).collect::<Vec<_>>();
+    let (damage, repairs) = (entries(opened.source.damage()), entries(opened.source.repairs()));
+    let warnings = entries(opened.source.warnings());
+    let n_episodes = opened.source.episodes().len() as u64;
+    let format = opened.format.name();
+    let text = match output {
+        Output::Json => message::json_line(&json!({
+            "format": format,
+            "episodes": n_episodes,
+            "damage": damage,
+            "repairs": repairs,
+            "warnings": warnings,
+        }))?,
+        Output::Text => {
+            let mut text = String::new();
+            for entry in repairs.iter().chain(&damage) {
+                text.push_str(&told(&entry.reason, entry));
+            }
+            for entry in &warnings {
+                text.push_str(&told("warning", entry));
+            }
+            let n_found = (repairs.len() + damage.len()) as u64;
+            let verdict = match n_found {
+                0 => "sound".to_owned(),
+                n => format!("{} found", human::plural(n, "problem")),
+            };
+            text + &format!("{verdict}: {format}, {} usable\n", human::plural(n_episodes, "episode"))
+        }
+    };
+    message::to_stdout(&text)?;
+    Ok(match (damage.is_empty(), repairs.is_empty()) {
+        (true, true) => Outcome::Complete,
+        (true, false) => Outcome::Incomplete,
+        (false, _) => Outcome::Refused,
+    })
+}
+
+fn told(label: &str, entry: &DamageEntry) -> String {
+    let mut text = format!("{label}: {}\n  --> {}\n", entry.message, entry.at);
+    if let Some(hint) = &entry.hint {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    text
+}
