@@ -32,6 +32,9 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-pipeline", "nodedata-formats", "detects the format of the input"),
     edge("nodedata-pipeline", "nodedata-schema", "the schema check is a stage"),
     edge("nodedata-pipeline", "nodedata-dataset", "writes the dataset"),
+    edge("nodedata-registry", "nodedata-core", "errors with place and hint"),
+    edge("nodedata-registry", "nodedata-dataset", "publishes datasets, makes folders of revisions"),
+    edge("nodedata-registry", "nodedata-schema", "enforces schema.json on shards that others wrote"),
     // The command.
     edge("nodedata-cli", "nodedata-core", "prints errors with place and hint"),
     edge("nodedata-cli", "nodedata-io", "SRC and DIR arguments"),
@@ -39,9 +42,11 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-cli", "nodedata-schema", "node-data schema"),
     edge("nodedata-cli", "nodedata-dataset", "node-data validate and explain"),
     edge("nodedata-cli", "nodedata-pipeline", "node-data convert, inspect and run"),
+    edge("nodedata-cli", "nodedata-registry", "node-data dataset and node-data store"),
     // The test kit sees the traits, never a format.
     edge("nodedata-testkit", "nodedata-core", "conformance of Format and Source"),
     edge("nodedata-testkit", "nodedata-io", "fixtures in memory and on disk"),
+    edge("nodedata-testkit", "nodedata-registry", "conformance of Remote, behind a feature"),
 ];
 
 /// Edges for tests only, beside those above and those to [`FREE_IN_TESTS`].
