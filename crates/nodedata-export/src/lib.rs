@@ -1,0 +1,1 @@
+//! Datasets in the words of other tools.
