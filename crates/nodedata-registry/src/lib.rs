@@ -4,9 +4,12 @@
 //! record: before it nobody sees anything, after it the revision is there for good. Directory, bucket and
 //! server have the same layout and are driven through [`Remote`].
 
+pub mod attach;
 pub mod clock;
+pub mod gate;
 pub mod layout;
 pub mod record;
+pub mod trust;
 pub mod tree;
 
 mod blob_reader;
