@@ -28,6 +28,7 @@ mod writer;
 pub use canonical::canonical_json;
 pub use digest::{Digests, b3_of};
 pub use explain::{Explanation, OriginRange, Question, explain};
+pub use logical_hash::{FieldHasher, episode_hash};
 pub use ledger::{DamageEntry, Ledger, Report, StreamLedger};
 pub use manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry};
 pub use provenance::recipe_hash;

@@ -11,7 +11,7 @@ use crate::{
     digest::B3,
     layout,
     name::DatasetName,
-    record::{BlobRef, CommitRecord, Lease, to_canonical},
+    record::{BlobRef, CommitRecord, Lease, Operation, to_canonical},
     remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, Remote},
     store::{Created, Store},
 };
@@ -48,6 +48,15 @@ impl Direct {
             self.checked.store(true, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// Leaves the look-up of a revision. It follows from the log, so nothing is lost when it fails.
+    fn note_revision(&self, dataset: &DatasetName, record: &CommitRecord) {
+        if let Operation::Publish { revision, manifest, .. } = &record.op {
+            let found = serde_json::json!({"nd": "rev/1", "seq": record.seq, "manifest": manifest});
+            let bytes = to_canonical(&found).map(Bytes::from);
+            drop(bytes.and_then(|it| self.store.put_create(&layout::revision(dataset, revision), it)));
+        }
     }
 
     fn entry(&self, dataset: &DatasetName, seq: u64, bytes: &[u8]) -> Result<LogEntry> {
@@ -120,6 +129,7 @@ impl Remote for Direct {
         let path = layout::record(dataset, record.seq);
         let written = self.store.put_create(&path, bytes.clone());
         if matches!(written, Ok(Created::New)) {
+            self.note_revision(dataset, record);
             return Ok(Appended::Done { digest: B3::of(&bytes) });
         }
         // Taken, or nobody knows: the slot does.

@@ -9,20 +9,43 @@ pub mod clock;
 pub mod gate;
 pub mod layout;
 pub mod record;
-pub mod trust;
 pub mod tree;
+pub mod trust;
 
 mod blob_reader;
+mod changes;
+mod content;
 mod digest;
 mod direct;
+mod folder;
+mod hash_cache;
+mod hashing;
 mod name;
+mod pull;
+mod push;
+mod reference;
 mod remote;
+mod revision;
 mod runtime;
+mod state;
 mod store;
+mod tables;
 
 pub use blob_reader::{BlobReader, read_ref, read_whole};
+pub use changes::{attach, change, declare, tag, withdraw};
+pub use content::{BumpKind, ChangedEpisode, Comparison, Contents, EpisodeContent, EpisodeId};
 pub use digest::B3;
 pub use direct::{Direct, LEASE_SECONDS};
+pub use hash_cache::{FileIdentity, HashCache};
+pub use hashing::blob_of;
 pub use name::DatasetName;
+pub use pull::{PullReport, REVISION_FILE, pull};
+pub use push::{
+    BumpRequest, Facts, Outcome, PushOptions, PushProgress, PushReport, Unwatched, check_license, create,
+    parse_price, push,
+};
+pub use reference::{Reference, Selector, is_tag};
 pub use remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, Remote};
+pub use revision::Revision;
+pub use state::{AttachmentEntry, DatasetState, LATEST, RevisionEntry};
 pub use store::{Created, ObjectInfo, OpenStore, Probe, Store, StoreLocation, default_store_folder};
