@@ -37,6 +37,9 @@ pub(crate) enum Command {
     Schema(SchemaCommand),
     /// Walk rows of a dataset back to file, topic and byte range.
     Explain(ExplainArgs),
+    /// Publish datasets as immutable revisions, and fetch them.
+    #[command(subcommand)]
+    Dataset(crate::commands::dataset_args::DatasetCommand),
     /// List the formats this build reads.
     Formats,
     /// Print shell completions.

@@ -31,7 +31,11 @@ pub fn blob_of(bytes: &[u8]) -> BlobRef {
 ///
 /// # Errors
 /// `Io`; `Conflict` when a file changes while it is read.
-pub(crate) fn hash_files(files: &[&Path], cache: &HashCache, hashed: &(dyn Fn(u64) + Sync)) -> Result<Vec<BlobRef>> {
+pub(crate) fn hash_files(
+    files: &[&Path],
+    cache: &HashCache,
+    hashed: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<BlobRef>> {
     let identities: Vec<Option<FileIdentity>> =
         files.par_iter().map(|it| FileIdentity::of(it)).collect::<Result<_>>()?;
     let mut blobs = cache.find(&identities);

@@ -44,6 +44,7 @@ pub use push::{
     BumpRequest, Facts, Outcome, PushOptions, PushProgress, PushReport, Unwatched, check_license, create,
     parse_price, push,
 };
+pub use record::{AttachmentKind, DataClass, Gate, GateKind, Operation, Sensitivity, Visibility};
 pub use reference::{Reference, Selector, is_tag};
 pub use remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, Remote};
 pub use revision::Revision;
