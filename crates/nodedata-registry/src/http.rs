@@ -13,6 +13,6 @@ pub use client::HttpRemote;
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use token::Token;
 pub use wire::{
-    AttestBody, AttestationList, BLOB_BYTES, CommitAnswer, DatasetList, DatasetSummary, DecisionBody, EntryBody,
-    LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, TokenAnswer, TokenBody,
+    AttestBody, AttestationList, BLOB_BYTES, CommitAnswer, DatasetList, DatasetSummary, DecisionBody,
+    EntryBody, LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, TokenAnswer, TokenBody,
 };

@@ -7,6 +7,7 @@
 pub mod attach;
 pub mod clock;
 pub mod gate;
+pub mod http;
 pub mod layout;
 pub mod record;
 pub mod tree;
@@ -20,6 +21,7 @@ mod direct;
 mod folder;
 mod hash_cache;
 mod hashing;
+mod maintain;
 mod name;
 mod pull;
 mod push;
@@ -38,6 +40,7 @@ pub use digest::B3;
 pub use direct::{Direct, LEASE_SECONDS};
 pub use hash_cache::{FileIdentity, HashCache};
 pub use hashing::blob_of;
+pub use maintain::{Depth, Flaw, FsckReport, GcOptions, GcReport, HealReport, fsck, gc, heal};
 pub use name::DatasetName;
 pub use pull::{PullReport, REVISION_FILE, pull};
 pub use push::{

@@ -139,7 +139,8 @@ impl Exchange {
     fn ask_once(&self, question: &Question<'_>) -> Result<Answer, (Failure, Option<Duration>)> {
         let again = Some(Duration::ZERO);
         let url = self.base.join(&question.path).map_err(|err| {
-            let err = Error::new(ErrorKind::Config, format!("`{}` is no path", question.path)).with_source(err);
+            let err =
+                Error::new(ErrorKind::Config, format!("`{}` is no path", question.path)).with_source(err);
             (Failure::Unknown(err), None)
         })?;
         let mut request = self.client.request(question.method.clone(), url);
@@ -189,18 +190,17 @@ const AGAIN: &str = "try again; what was sent already is not sent twice";
 fn unanswered(err: reqwest::Error) -> Failure {
     let what = if err.is_connect() { "cannot reach the server" } else { "the server did not answer" };
     let source = std::error::Error::source(&err).map(ToString::to_string);
-    let err = Error::new(ErrorKind::Io, what).with_source(source.unwrap_or_else(|| err.without_url().to_string()));
+    let err =
+        Error::new(ErrorKind::Io, what).with_source(source.unwrap_or_else(|| err.without_url().to_string()));
     Failure::Unknown(err.with_hint("check the address and the network, then try again"))
 }
 
-async fn read(
-    mut response: reqwest::Response,
-    limit: u64,
-) -> Result<Bytes, (Failure, Option<Duration>)> {
+async fn read(mut response: reqwest::Response, limit: u64) -> Result<Bytes, (Failure, Option<Duration>)> {
     let mut body = BytesMut::new();
     while let Some(piece) = response.chunk().await.map_err(|err| (unanswered(err), Some(Duration::ZERO)))? {
         if (body.len() + piece.len()) as u64 > limit {
-            let err = Error::new(ErrorKind::Limit, format!("the server answers with more than {limit} bytes"));
+            let err =
+                Error::new(ErrorKind::Limit, format!("the server answers with more than {limit} bytes"));
             return Err((Failure::Unknown(err), None));
         }
         body.extend_from_slice(&piece);

@@ -93,7 +93,8 @@ mod tests {
     #[test]
     fn errors_cross_the_line_without_their_causes() {
         for (kind, name) in KINDS {
-            let err = Error::new(kind, "no").with_hint("do").with_source("/secret/path").at(Locus::feature("x"));
+            let err =
+                Error::new(kind, "no").with_hint("do").with_source("/secret/path").at(Locus::feature("x"));
             let problem = Problem::of(422, "bad", &err);
             let text = serde_json::to_string(&problem).unwrap();
             assert!(!text.contains("secret") && text.contains(name));
