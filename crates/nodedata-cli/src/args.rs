@@ -40,6 +40,9 @@ pub(crate) enum Command {
     /// Publish datasets as immutable revisions, and fetch them.
     #[command(subcommand)]
     Dataset(crate::commands::dataset_args::DatasetCommand),
+    /// Look after a store: a folder or a bucket.
+    #[command(subcommand)]
+    Store(crate::commands::store_args::StoreCommand),
     /// List the formats this build reads.
     Formats,
     /// Print shell completions.

@@ -8,4 +8,6 @@ pub(crate) mod inspect;
 pub(crate) mod registry;
 pub(crate) mod schema;
 pub(crate) mod shell;
+pub(crate) mod store;
+pub(crate) mod store_args;
 pub(crate) mod validate;

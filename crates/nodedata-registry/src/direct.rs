@@ -10,6 +10,7 @@ use nodedata_core::{Error, ErrorKind, Locus, Result};
 use crate::{
     digest::B3,
     layout,
+    maintain::wait_for_collection,
     name::DatasetName,
     record::{BlobRef, CommitRecord, Lease, Operation, to_canonical},
     remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, Remote},
@@ -51,7 +52,7 @@ impl Direct {
     }
 
     /// Leaves the look-up of a revision. It follows from the log, so nothing is lost when it fails.
-    fn note_revision(&self, dataset: &DatasetName, record: &CommitRecord) {
+    pub(crate) fn note_revision(&self, dataset: &DatasetName, record: &CommitRecord) {
         if let Operation::Publish { revision, manifest, .. } = &record.op {
             let found = serde_json::json!({"nd": "rev/1", "seq": record.seq, "manifest": manifest});
             let bytes = to_canonical(&found).map(Bytes::from);
@@ -96,7 +97,9 @@ impl Remote for Direct {
             seconds: LEASE_SECONDS,
         };
         // Before the question what is there: what is there then stays.
-        self.store.put(&layout::lease(&request.push), Bytes::from(to_canonical(&lease)?))?;
+        let path = layout::lease(&request.push);
+        self.store.put(&path, Bytes::from(to_canonical(&lease)?))?;
+        wait_for_collection(&self.store, &path, &lease.blobs.iter().copied().collect())?;
         let paths: Vec<String> = request.blobs.iter().map(|it| layout::blob(&it.b3)).collect();
         let found = self.store.heads(&paths)?;
         let mut need = Vec::new();

@@ -20,6 +20,8 @@ use crate::{
 
 /// How often a push that came second tries again.
 const REBASES_MAX: u32 = 20;
+/// How often a record is written whose fate the store does not tell.
+const APPEND_TRIES_MAX: u32 = 6;
 
 /// Creates a dataset.
 ///
@@ -121,7 +123,7 @@ impl Push<'_> {
             };
             self.upload(&assembled)?;
             let record = current.next_record(self.operation(&assembled), &self.op_id, &options.author);
-            match remote.append(&options.dataset, &record)? {
+            match self.append(&record)? {
                 Appended::Done { .. } => {
                     current.catch_up(remote)?;
                     // A hint that is not left costs the next reader some requests.
@@ -139,6 +141,21 @@ impl Push<'_> {
             }
         }
         Err(conflict("revision-exists", &format!("{REBASES_MAX} other pushes came first")))
+    }
+
+    /// Adds the record. When nobody knows whether that worked, the same record is added again, which does
+    /// nothing when it had: never another one.
+    fn append(&self, record: &CommitRecord) -> Result<Appended> {
+        let mut n_tries = 0;
+        loop {
+            match self.remote.append(&self.options.dataset, record) {
+                Err(err) if err.kind() == ErrorKind::Io && n_tries < APPEND_TRIES_MAX => {
+                    std::thread::sleep(Duration::from_millis(jitter(100 << n_tries) + 1));
+                    n_tries += 1;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// The revision that an earlier try of this operation published.

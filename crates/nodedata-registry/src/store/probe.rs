@@ -125,6 +125,11 @@ impl Store {
         for path in used {
             self.delete(&path)?;
         }
+        if let Some(root) = self.folder() {
+            // Empty folders say nothing; that one stays is no flaw.
+            drop(std::fs::remove_dir(root.join(&folder)));
+            drop(std::fs::remove_dir(root.join("probe")));
+        }
         Ok(Probe { rounds, broken })
     }
 
