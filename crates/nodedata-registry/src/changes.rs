@@ -87,10 +87,28 @@ pub fn withdraw(
     })
 }
 
-/// Attaches a document to a revision. What it says is the caller's to check.
+/// Stores a small blob that a record will name, such as a document or an agreement, unless it is there.
+/// Returns the push whose lease keeps it until the record is written.
 ///
 /// # Errors
-/// As [`change`], and those of sending the document.
+/// Those of sending it.
+pub fn put_blob(remote: &dyn Remote, dataset: &DatasetName, bytes: Vec<u8>) -> Result<String> {
+    let blob = blob_of(&bytes);
+    let push = fresh_id();
+    let negotiate = || {
+        let request = PushRequest { push: push.clone(), dataset: dataset.clone(), blobs: vec![blob.clone()] };
+        Ok(remote.negotiate(&request)?.need)
+    };
+    let sources = [(blob.b3, Origin::Memory(bytes.into()))].into();
+    send(remote, negotiate()?, &sources, &negotiate, &Unwatched)?;
+    Ok(push)
+}
+
+/// Attaches a document to a revision. What it says is the caller's to check, see
+/// [`crate::attach::check_document`].
+///
+/// # Errors
+/// As [`change`] and [`put_blob`].
 pub fn attach(
     remote: &dyn Remote,
     dataset: &DatasetName,
@@ -100,13 +118,7 @@ pub fn attach(
     document: Vec<u8>,
 ) -> Result<CommitRecord> {
     let blob = blob_of(&document);
-    let push = fresh_id();
-    let negotiate = || {
-        let request = PushRequest { push: push.clone(), dataset: dataset.clone(), blobs: vec![blob.clone()] };
-        Ok(remote.negotiate(&request)?.need)
-    };
-    let sources = [(blob.b3, Origin::Memory(document.into()))].into();
-    send(remote, negotiate()?, &sources, &negotiate, &Unwatched)?;
+    let push = put_blob(remote, dataset, document)?;
     let done = change(remote, dataset, author, &|_| {
         let (revision, manifest) = (revision.revision.clone(), revision.manifest);
         Ok(Operation::Attach { kind, revision, manifest, blob: blob.clone() })

@@ -2,9 +2,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_registry::{
-    B3, BumpKind, BumpRequest, DatasetState, Facts, Gate, GateKind, Operation, Outcome as PushOutcome,
-    PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, Visibility, attach, create, declare,
-    parse_price, pull, push, record, tag, withdraw,
+    B3, BumpKind, BumpRequest, DatasetName, DatasetState, Facts, Gate, GateKind, Operation,
+    Outcome as PushOutcome, PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, Visibility,
+    attach, attach::check_document, create, declare, parse_price, pull, push, put_blob, record, tag,
+    trust::RevisionStatement, withdraw,
 };
 use serde_json::json;
 
@@ -74,6 +75,7 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
             let visibility = class.visibility.map(|it| it.visibility());
             let done =
                 declare(&*registry.remote, &reference.dataset, &registry.author, visibility, said.as_ref())?;
+            keep_agreement(&registry, &reference.dataset, &class)?;
             tell_record(&reference, &done, output)?;
         }
     }
@@ -86,6 +88,7 @@ fn run_create(args: &CreateArgs, output: Output) -> Result<()> {
     let visibility = args.class.visibility.map_or(Visibility::Private, |it| it.visibility());
     let sensitivity = sensitivity(&args.class)?.unwrap_or_default();
     let state = create(&*registry.remote, &reference.dataset, visibility, &sensitivity, &registry.author)?;
+    keep_agreement(&registry, &reference.dataset, &args.class)?;
     let text = match output {
         Output::Json => message::json_line(&state)?,
         Output::Text => {
@@ -98,10 +101,15 @@ fn run_create(args: &CreateArgs, output: Output) -> Result<()> {
 fn run_push(args: PushArgs, output: Output) -> Result<()> {
     let registry = Registry::open(&args.store, !args.dry_run)?;
     let shown = Transfer(Shown::new(args.progress));
+    let class = args.class.clone();
     let options = push_options(args, &registry)?;
     let report = push(&*registry.remote, &options, &shown);
     shown.0.done();
-    tell_push(&report?, output)
+    let report = report?;
+    if !options.dry_run {
+        keep_agreement(&registry, &options.dataset, &class)?;
+    }
+    tell_push(&report, output)
 }
 
 fn push_options(args: PushArgs, registry: &Registry) -> Result<PushOptions> {
@@ -191,6 +199,15 @@ fn sensitivity(args: &ClassArgs) -> Result<Option<Sensitivity>> {
         gate: gate.transpose()?,
         ..Sensitivity::default()
     }))
+}
+
+/// Puts the text of an agreement beside the record that names it.
+fn keep_agreement(registry: &Registry, dataset: &DatasetName, args: &ClassArgs) -> Result<()> {
+    let Some(file) = &args.agreement else { return Ok(()) };
+    let push = put_blob(&*registry.remote, dataset, read(file)?)?;
+    // The record keeps it from now on; the lease ends by itself.
+    drop(registry.remote.end_push(&push));
+    Ok(())
 }
 
 fn withdraw_episodes(

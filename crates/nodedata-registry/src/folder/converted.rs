@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -61,7 +61,8 @@ pub(crate) fn read_converted(root: &Path, cache: &HashCache, hashed: &(dyn Fn(u6
             provenance: it.provenance.parse()?,
         });
     }
-    let is_shard = |path: &str| manifest.shards.iter().any(|it| it.path == path);
+    let shard_paths: BTreeSet<&str> = manifest.shards.iter().map(|it| it.path.as_str()).collect();
+    let is_shard = |path: &str| shard_paths.contains(path);
     let files = paths.iter().zip(&blobs).filter(|((path, _), _)| !is_shard(path));
     let files = files.map(|((path, _), blob)| FileRef { path: path.clone(), blob: blob.clone() }).collect();
     let sources = paths.iter().zip(&blobs).map(|((_, file), blob)| (blob.b3, Origin::File(file.clone())));

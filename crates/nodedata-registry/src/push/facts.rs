@@ -1,6 +1,9 @@
 use nodedata_core::{Error, ErrorKind, Result};
 
-use crate::record::{DataClass, Price, Sensitivity, Visibility};
+use crate::{
+    gate::check_declaration,
+    record::{Price, Sensitivity, Visibility},
+};
 
 /// Checks an SPDX expression.
 ///
@@ -37,36 +40,27 @@ pub fn parse_price(text: &str) -> Result<Price> {
     Ok(Price { amount: format!("{whole}.{cents:0<2}"), currency: currency.to_owned() })
 }
 
-/// What everybody may see needs a declared data class, a licence and, for persons, a gate.
+/// What everybody may see needs a licence beside what [`check_declaration`] asks for.
 ///
 /// # Errors
-/// `Denied`.
+/// `Denied`, and those of [`check_declaration`].
 pub(crate) fn check_public(
     visibility: Visibility,
     sensitivity: &Sensitivity,
     license: Option<&str>,
 ) -> Result<()> {
-    let denied = |message: &str, hint: &str| Err(Error::new(ErrorKind::Denied, message).with_hint(hint));
-    match visibility {
-        Visibility::Private => Ok(()),
-        Visibility::Public if sensitivity.class == DataClass::Undeclared => denied(
-            "a public dataset must declare its data class",
-            "create it with `--data-class none` (or the class it has), or keep it private",
-        ),
-        Visibility::Public if sensitivity.class.needs_gate() && sensitivity.gate.is_none() => denied(
-            "a public dataset of this data class needs an attestation before it",
-            "name the agreement with `--agreement FILE`, or keep it private",
-        ),
-        Visibility::Public if license.is_none() => {
-            denied("a public dataset needs a licence", "say which with `--license CC-BY-4.0`")
-        }
-        Visibility::Public => Ok(()),
+    check_declaration(visibility, sensitivity)?;
+    match (visibility, license) {
+        (Visibility::Public, None) => Err(Error::new(ErrorKind::Denied, "a public dataset needs a licence")
+            .with_hint("say which with `--license CC-BY-4.0`")),
+        (Visibility::Public | Visibility::Private, _) => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::DataClass;
 
     #[test]
     fn prices_are_exact() {

@@ -119,7 +119,15 @@ impl Push<'_> {
             }
             let mut current = match state.take() {
                 Some(state) => state,
-                None => self.created()?,
+                None => {
+                    let created = self.created()?;
+                    if created.head().is_some() {
+                        // Others created it first, and have published: what was assembled follows nothing.
+                        state = Some(created);
+                        continue;
+                    }
+                    created
+                }
             };
             self.upload(&assembled)?;
             let record = current.next_record(self.operation(&assembled), &self.op_id, &options.author);
