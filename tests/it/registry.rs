@@ -69,6 +69,16 @@ fn the_tour_of_the_readme() {
     run(&work, &["validate", "back", "--deep"]).exits(0);
     let same = run(&work, &["dataset", "pull", "acme/teleop", "--out", "back"]).exits(0);
     assert_eq!(same.stdout, "acme/teleop 1.0.1 is in back already\n");
+    // Other splits, without a shard moved.
+    let moved = run(
+        &work,
+        &["dataset", "push", "--name", "acme/teleop", "--assign", "val=streams/*", "--format", "json"],
+    );
+    let moved = moved.exits(0).json();
+    assert_eq!((&moved["revision"], &moved["sent_blobs"]), (&"2.0.0".into(), &5.into()));
+    run(&work, &["dataset", "pull", "acme/teleop@2.0.0", "--out", "other"]).exits(0);
+    run(&work, &["validate", "other", "--deep"]).exits(0);
+    assert_eq!(work.json("other/manifest.json")["splits"]["val"]["shards"], 18);
     run(&work, &["store", "fsck", "--full"]).exits(0);
     assert_eq!(work.json("back/revision.json")["price"]["amount"], "199.00");
 }

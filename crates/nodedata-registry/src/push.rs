@@ -54,10 +54,10 @@ pub struct PushOptions {
     pub include: Vec<String>,
     /// Shards (by path, `*` stands for any letters) to count to another split, without moving data.
     pub assign: BTreeMap<String, String>,
-    /// What a dataset that is not there yet becomes.
-    pub visibility: Visibility,
-    /// Its data class.
-    pub sensitivity: Sensitivity,
+    /// What a dataset that is not there yet becomes; private when absent. One that is there keeps what it is.
+    pub visibility: Option<Visibility>,
+    /// Its data class; undeclared when absent.
+    pub sensitivity: Option<Sensitivity>,
     /// Who pushes.
     pub author: String,
     /// Name of the operation; the same for a push that is tried again. Random when absent.
@@ -84,8 +84,8 @@ impl PushOptions {
             exclude: Vec::new(),
             include: Vec::new(),
             assign: BTreeMap::new(),
-            visibility: Visibility::Private,
-            sensitivity: Sensitivity::default(),
+            visibility: None,
+            sensitivity: None,
             author: author.to_owned(),
             op_id: None,
             dry_run: false,

@@ -274,7 +274,14 @@ fn table(columns: Vec<(&str, ArrayRef, bool)>) -> Result<Vec<u8>> {
         .collect();
     let schema = Arc::new(Schema::new(fields));
     let arrays = columns.into_iter().map(|(_, array, _)| array).collect();
-    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(unbuildable)?;
+    write_batches(&[RecordBatch::try_new(schema, arrays).map_err(unbuildable)?])
+}
+
+/// The rows of a small table as a Parquet file in memory; there is at least one batch.
+pub(crate) fn write_batches(batches: &[RecordBatch]) -> Result<Vec<u8>> {
+    let Some(first) = batches.first() else {
+        return Err(Error::new(ErrorKind::Corrupt, "an index table has no rows"));
+    };
     let properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by(nodedata_dataset::created_by())
@@ -287,8 +294,9 @@ fn table(columns: Vec<(&str, ArrayRef, bool)>) -> Result<Vec<u8>> {
     let unwritable = |err: parquet::errors::ParquetError| {
         Error::new(ErrorKind::Io, "cannot encode an index table").with_source(err)
     };
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(unwritable)?;
-    writer.write(&batch).map_err(unwritable)?;
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), first.schema(), Some(properties)).map_err(unwritable)?;
+    batches.iter().try_for_each(|it| writer.write(it)).map_err(unwritable)?;
     writer.into_inner().map_err(unwritable)
 }
 
@@ -296,7 +304,8 @@ fn unbuildable(err: arrow_schema::ArrowError) -> Error {
     Error::new(ErrorKind::Corrupt, "cannot build an index table").with_source(err)
 }
 
-fn batches(what: &str, bytes: Bytes) -> Result<Vec<RecordBatch>> {
+/// All rows of a table in memory.
+pub(crate) fn batches(what: &str, bytes: Bytes) -> Result<Vec<RecordBatch>> {
     let unreadable = |err: Box<dyn std::error::Error + Send + Sync>| {
         Error::new(ErrorKind::Corrupt, format!("{what} cannot be read")).with_source(err)
     };

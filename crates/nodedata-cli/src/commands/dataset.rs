@@ -122,7 +122,7 @@ fn push_options(args: PushArgs, registry: &Registry) -> Result<PushOptions> {
     let pairs =
         |flag: &str, it: &[String]| it.iter().map(|it| pair(flag, it)).collect::<Result<BTreeMap<_, _>>>();
     let robot = pairs("--robot", &args.robot)?;
-    let assign = pairs("--assign", &args.assign)?.into_iter().map(|(split, shard)| (shard, split));
+    let assign = args.assign.iter().map(|it| pair("--assign", it).map(|(split, shard)| (shard, split)));
     Ok(PushOptions {
         append: args.append,
         schema: args.schema.as_deref().map(read_schema).transpose()?,
@@ -140,9 +140,9 @@ fn push_options(args: PushArgs, registry: &Registry) -> Result<PushOptions> {
         bump: bump(&args.bump)?,
         exclude: args.exclude,
         include: args.include,
-        assign: assign.collect(),
-        visibility: args.class.visibility.map_or(Visibility::Private, |it| it.visibility()),
-        sensitivity: sensitivity(&args.class)?.unwrap_or_default(),
+        assign: assign.collect::<Result<_>>()?,
+        visibility: args.class.visibility.map(|it| it.visibility()),
+        sensitivity: sensitivity(&args.class)?,
         op_id: args.op_id,
         dry_run: args.dry_run,
         cache: cache(),

@@ -5,7 +5,7 @@ use std::{
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_dataset::Dataset;
+use nodedata_dataset::{Dataset, Manifest};
 use nodedata_schema::{Mode, Schema};
 
 use crate::{
@@ -47,20 +47,7 @@ pub(crate) fn read_converted(root: &Path, cache: &HashCache, hashed: &(dyn Fn(u6
         }
     }
     let by_path: BTreeMap<&str, &BlobRef> = paths.iter().map(|(path, _)| path.as_str()).zip(&blobs).collect();
-    let mut shards = Vec::with_capacity(manifest.shards.len());
-    for it in &manifest.shards {
-        shards.push(ShardRef {
-            path: it.path.clone(),
-            stream: it.stream.clone(),
-            split: it.split.clone(),
-            blob: by_path[it.path.as_str()].clone(),
-            rows: it.rows,
-            row_groups: it.row_groups,
-            episodes: it.episodes,
-            content: it.content.parse()?,
-            provenance: it.provenance.parse()?,
-        });
-    }
+    let shards = shard_refs(manifest, &by_path)?;
     let shard_paths: BTreeSet<&str> = manifest.shards.iter().map(|it| it.path.as_str()).collect();
     let is_shard = |path: &str| shard_paths.contains(path);
     let files = paths.iter().zip(&blobs).filter(|((path, _), _)| !is_shard(path));
@@ -92,6 +79,23 @@ pub(crate) fn read_converted(root: &Path, cache: &HashCache, hashed: &(dyn Fn(u6
         contents: contents_of(&episodes, None)?,
         provenance_root: manifest.provenance_root.parse::<B3>()?,
     })
+}
+
+fn shard_refs(manifest: &Manifest, blobs: &BTreeMap<&str, &BlobRef>) -> Result<Vec<ShardRef>> {
+    let shard = |it: &nodedata_dataset::ShardEntry| {
+        Ok(ShardRef {
+            path: it.path.clone(),
+            stream: it.stream.clone(),
+            split: it.split.clone(),
+            blob: blobs[it.path.as_str()].clone(),
+            rows: it.rows,
+            row_groups: it.row_groups,
+            episodes: it.episodes,
+            content: it.content.parse()?,
+            provenance: it.provenance.parse()?,
+        })
+    };
+    manifest.shards.iter().map(shard).collect()
 }
 
 fn schema_mode(bytes: &[u8]) -> String {

@@ -14,10 +14,14 @@ use crate::{
         build::without_excluded,
         facts::{check_license, check_public},
     },
-    record::{BlobRef, Bump, BumpProof, FileRef, RevisionManifest, SHARDS_INLINE_MAX, SchemaRef, SplitRef},
+    record::{
+        BlobRef, Bump, BumpProof, FileRef, RevisionManifest, SHARDS_INLINE_MAX, SchemaRef, Sensitivity,
+        SplitRef, Visibility,
+    },
     revision::Revision,
     state::DatasetState,
     tables::write_shards,
+    trust::merkle_root,
 };
 
 /// A revision that only needs its blobs sent and its record written.
@@ -49,41 +53,73 @@ pub(crate) fn assemble(
     let is_excluded =
         |split: &str, key: &str| splits.get(split).is_some_and(|it| it.exclude.iter().any(|it| it == key));
     let contents = without_excluded(&draft.contents, is_excluded);
+    let mut manifest = describe(&mut draft, options, state, head, splits)?;
+    manifest.content_root = contents.root();
+    let is_unchanged = head.is_some_and(|it| says_the_same(it.manifest(), &manifest));
+    let bump = match (head, is_unchanged) {
+        (Some(head), true) => {
+            manifest.revision.clone_from(&head.manifest().revision);
+            contents.compare(&contents).bump(BumpKind::Patch)
+        }
+        (Some(head), false) => {
+            let comparison = head.contents()?.compare(&contents);
+            let (number, kind) = number(&options.bump, comparison.kind(), state)?;
+            manifest.revision = number.to_string();
+            comparison.bump(kind)
+        }
+        (None, _) => {
+            manifest.revision = first_number(&options.bump).to_string();
+            let proof = BumpProof { added: contents.0.len() as u64, ..BumpProof::default() };
+            Bump { kind: "first".to_owned(), proof }
+        }
+    };
+    let bytes = manifest.to_bytes()?;
+    let blob = blob_of(&bytes);
+    let mut blobs = manifest.blobs();
+    if manifest.shard_table.is_some() {
+        blobs.extend(draft.shards.iter().map(|it| it.blob.clone()));
+    }
+    blobs.push(blob.clone());
+    let mut seen = BTreeSet::new();
+    blobs.retain(|it| seen.insert(it.b3));
+    let mut sources = draft.sources;
+    sources.insert(blob.b3, Origin::Memory(Bytes::from(bytes)));
+    Ok(Assembled { manifest, blob, bump, blobs, sources, is_unchanged })
+}
+
+/// The manifest without its number and content hash.
+fn describe(
+    draft: &mut Draft,
+    options: &PushOptions,
+    state: Option<&DatasetState>,
+    head: Option<&Revision<'_>>,
+    splits: BTreeMap<String, SplitRef>,
+) -> Result<RevisionManifest> {
     let published = head.map(Revision::manifest);
     let license = options.facts.license.as_deref().map(check_license).transpose()?;
     let license = license.or_else(|| published?.license.clone());
-    let (visibility, sensitivity) = match state {
-        Some(state) => (state.visibility, state.sensitivity.clone()),
-        None => (options.visibility, options.sensitivity.clone()),
-    };
+    let (visibility, sensitivity) = declared(options, state)?;
     check_public(visibility, &sensitivity, license.as_deref())?;
-    let shard_table = if draft.shards.len() > SHARDS_INLINE_MAX {
-        let bytes = write_shards(&draft.shards)?;
-        let blob = blob_of(&bytes);
-        draft.sources.insert(blob.b3, Origin::Memory(Bytes::from(bytes)));
-        Some(blob)
-    } else {
-        None
-    };
+    let shard_table = shard_table(draft)?;
     let facts = &options.facts;
-    let mut manifest = RevisionManifest {
+    Ok(RevisionManifest {
         nd: "revision/1".to_owned(),
         dataset: options.dataset.clone(),
         revision: String::new(),
         parents: head.map(Revision::digest).into_iter().collect(),
-        content_root: contents.root(),
-        provenance_root: draft.provenance_root,
+        content_root: B3([0; 32]),
+        provenance_root: merkle_root(&draft.shards.iter().map(|it| it.provenance).collect::<Vec<_>>()),
         title: facts.title.clone().or_else(|| published?.title.clone()),
         license,
         price: facts.price.clone().or_else(|| published?.price.clone()),
         modality: or_published(&facts.modality, published.map(|it| &it.modality)),
         tags: or_published(&facts.tags, published.map(|it| &it.tags)),
         robot: facts.robot.clone().or_else(|| Some(published?.robot.clone())).unwrap_or_default(),
-        readme: file(&draft, "readme")?,
-        schema: SchemaRef { mode: draft.schema_mode.clone(), file: file(&draft, "schema")? },
+        readme: file(draft, "readme")?,
+        schema: SchemaRef { mode: draft.schema_mode.clone(), file: file(draft, "schema")? },
         splits,
-        index: index(&draft),
-        files: other_files(&draft),
+        index: index(draft),
+        files: other_files(draft),
         n_shards: draft.shards.len() as u64,
         shard_bytes: draft.shards.iter().map(|it| it.blob.bytes).sum(),
         shards: if shard_table.is_some() { Vec::new() } else { draft.shards.clone() },
@@ -91,36 +127,34 @@ pub(crate) fn assemble(
         sensitivity,
         use_terms: published.and_then(|it| it.use_terms.clone()),
         created_by: [("tool".to_owned(), nodedata_dataset::created_by())].into(),
+    })
+}
+
+/// What the dataset is declared as, or will be when it is created.
+fn declared(options: &PushOptions, state: Option<&DatasetState>) -> Result<(Visibility, Sensitivity)> {
+    let Some(state) = state else {
+        let visibility = options.visibility.unwrap_or(Visibility::Private);
+        return Ok((visibility, options.sensitivity.clone().unwrap_or_default()));
     };
-    let is_unchanged = published.is_some_and(|it| says_the_same(it, &manifest));
-    let old = head.map(Revision::contents).transpose()?;
-    let comparison = old.as_ref().map(|it| it.compare(&contents));
-    let (revision, bump) = match (&comparison, is_unchanged, published) {
-        (Some(comparison), true, Some(published)) => {
-            (published.revision.clone(), comparison.bump(BumpKind::Patch))
-        }
-        (Some(comparison), ..) => {
-            let (number, kind) = number(&options.bump, comparison.kind(), state)?;
-            (number.to_string(), comparison.bump(kind))
-        }
-        (None, ..) => {
-            let proof = BumpProof { added: contents.0.len() as u64, ..BumpProof::default() };
-            (first_number(&options.bump).to_string(), Bump { kind: "first".to_owned(), proof })
-        }
-    };
-    manifest.revision = revision;
-    let bytes = manifest.to_bytes()?;
-    let blob = blob_of(&bytes);
-    let mut seen = BTreeSet::new();
-    let mut blobs = manifest.blobs();
-    if manifest.shard_table.is_some() {
-        blobs.extend(draft.shards.iter().map(|it| it.blob.clone()));
+    let is_other = options.visibility.is_some_and(|it| it != state.visibility)
+        || options.sensitivity.as_ref().is_some_and(|it| *it != state.sensitivity);
+    if is_other {
+        let message = format!("{} is declared otherwise already", options.dataset);
+        return Err(Error::new(ErrorKind::Config, message)
+            .with_hint("change it with `node-data dataset declare`, then push"));
     }
-    blobs.push(blob.clone());
-    blobs.retain(|it| seen.insert(it.b3));
-    let mut sources = draft.sources;
-    sources.insert(blob.b3, Origin::Memory(Bytes::from(bytes)));
-    Ok(Assembled { manifest, blob, bump, blobs, sources, is_unchanged })
+    Ok((state.visibility, state.sensitivity.clone()))
+}
+
+/// The table of shards when there are too many for the manifest.
+fn shard_table(draft: &mut Draft) -> Result<Option<BlobRef>> {
+    if draft.shards.len() <= SHARDS_INLINE_MAX {
+        return Ok(None);
+    }
+    let bytes = write_shards(&draft.shards)?;
+    let blob = blob_of(&bytes);
+    draft.sources.insert(blob.b3, Origin::Memory(Bytes::from(bytes)));
+    Ok(Some(blob))
 }
 
 fn or_published(mine: &Option<Vec<String>>, published: Option<&Vec<String>>) -> Vec<String> {

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_schema::{Mode, Schema};
@@ -6,7 +9,10 @@ use nodedata_schema::{Mode, Schema};
 use crate::{
     content::Contents,
     digest::B3,
-    folder::{CardFacts, Draft, PlainModel, PlainShard, ScanOptions, read_converted, restore, scan},
+    folder::{
+        CardFacts, Draft, PlainModel, PlainShard, ScanOptions, read_converted, reassign, restore, scan,
+    },
+    hashing::read_error,
     push::{PushOptions, PushProgress},
     revision::Revision,
 };
@@ -95,6 +101,9 @@ impl Pushed {
                 if options.assign.is_empty() && options.readme.is_none() {
                     return Draft::of_revision(head);
                 }
+                if !head.manifest().index.contains_key("contents") {
+                    return reassigned(head, options);
+                }
                 restore(head)?
             }
             Self::Plain(mine) if options.append => match head {
@@ -108,8 +117,7 @@ impl Pushed {
             Self::Plain(mine) => (**mine).clone(),
         };
         if let (Self::Facts, Some(file)) = (self, &options.readme) {
-            let text = std::fs::read_to_string(file).map_err(|err| crate::hashing::read_error(file, err))?;
-            model.readme = Some(text);
+            model.readme = Some(read_text(file)?);
         }
         assign(&mut model, &options.assign)?;
         model.render(&card_facts(options, head))
@@ -212,25 +220,47 @@ fn touched(base: &[PlainShard], new: &[PlainShard]) -> BTreeSet<(String, String)
 
 /// Counts shards to other splits.
 fn assign(model: &mut PlainModel, assign: &BTreeMap<String, String>) -> Result<()> {
-    for (pattern, split) in assign {
-        let fits = |path: &str| {
-            let inside = path.strip_prefix("data/").unwrap_or(path);
-            matches(pattern, path) || matches(pattern, inside)
-        };
-        let mut n_found = 0;
-        for shard in model.shards.iter_mut().filter(|it| fits(&it.path)) {
+    check_patterns(assign, model.shards.iter().map(|it| it.path.as_str()))?;
+    for shard in &mut model.shards {
+        if let Some(split) = split_of(assign, &shard.path) {
             shard.split.clone_from(split);
-            n_found += 1;
-        }
-        if n_found == 0 {
-            return Err(Error::new(ErrorKind::Config, format!("no shard is called `{pattern}`"))
-                .with_hint("`node-data dataset show --shards` lists them; `*` stands for any letters"));
-        }
-        if !model.schema.splits.contains(split) {
-            model.schema.splits.push(split.clone());
+            if !model.schema.splits.contains(split) {
+                model.schema.splits.push(split.clone());
+            }
         }
     }
     model.check_episodes()
+}
+
+/// The same for a dataset that was converted.
+fn reassigned(head: &Revision<'_>, options: &PushOptions) -> Result<Draft> {
+    let draft = Draft::of_revision(head)?;
+    check_patterns(&options.assign, draft.shards.iter().map(|it| it.path.as_str()))?;
+    let readme = options.readme.as_deref().map(read_text).transpose()?;
+    reassign(head, draft, &|path| split_of(&options.assign, path).cloned(), readme.as_deref())
+}
+
+fn read_text(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).map_err(|err| read_error(file, err))
+}
+
+fn split_of<'a>(assign: &'a BTreeMap<String, String>, path: &str) -> Option<&'a String> {
+    let inside = path.strip_prefix("data/").unwrap_or(path);
+    assign.iter().find(|(pattern, _)| matches(pattern, path) || matches(pattern, inside)).map(|(_, it)| it)
+}
+
+fn check_patterns<'a>(
+    assign: &BTreeMap<String, String>,
+    paths: impl Iterator<Item = &'a str> + Clone,
+) -> Result<()> {
+    for (pattern, split) in assign {
+        let one = [(pattern.clone(), split.clone())].into();
+        if !paths.clone().any(|it| split_of(&one, it).is_some()) {
+            return Err(Error::new(ErrorKind::Config, format!("no shard is called `{pattern}`"))
+                .with_hint("`node-data dataset show --shards` lists them; `*` stands for any letters"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether `text` is `pattern`, where `*` stands for any letters.

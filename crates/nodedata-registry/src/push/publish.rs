@@ -178,7 +178,9 @@ impl Push<'_> {
     fn created(&self) -> Result<DatasetState> {
         let PushOptions { dataset, visibility, sensitivity, author, .. } = self.options;
         let op_id = format!("{}-create", self.op_id);
-        begin(self.remote, dataset, *visibility, sensitivity, author, &op_id)?;
+        let visibility = visibility.unwrap_or(Visibility::Private);
+        let sensitivity = sensitivity.clone().unwrap_or_default();
+        begin(self.remote, dataset, visibility, &sensitivity, author, &op_id)?;
         DatasetState::open(self.remote, dataset)
     }
 
