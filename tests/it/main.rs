@@ -7,9 +7,11 @@ mod tables;
 
 mod broken;
 mod cli;
+mod crash;
 mod determinism;
 mod explain;
 mod golden;
 mod pages;
+mod registry;
 mod schema;
 mod tampering;

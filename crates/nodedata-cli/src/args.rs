@@ -38,6 +38,12 @@ pub(crate) enum Command {
     Schema(SchemaCommand),
     /// Walk rows of a dataset back to file, topic and byte range.
     Explain(ExplainArgs),
+    /// Publish datasets as immutable revisions, and fetch them.
+    #[command(subcommand)]
+    Dataset(crate::commands::dataset_args::DatasetCommand),
+    /// Look after a store: a folder or a bucket.
+    #[command(subcommand)]
+    Store(crate::commands::store_args::StoreCommand),
     /// List the formats this build reads.
     Formats,
     /// Print shell completions.

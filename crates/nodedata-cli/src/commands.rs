@@ -1,8 +1,14 @@
 pub(crate) mod audit;
 pub(crate) mod convert;
+pub(crate) mod dataset;
+pub(crate) mod dataset_args;
+pub(crate) mod dataset_show;
 pub(crate) mod explain;
 pub(crate) mod formats;
 pub(crate) mod inspect;
+pub(crate) mod registry;
 pub(crate) mod schema;
 pub(crate) mod shell;
+pub(crate) mod store;
+pub(crate) mod store_args;
 pub(crate) mod validate;

@@ -39,6 +39,8 @@ fn main() -> ExitCode {
         Command::Validate(args) => commands::validate::run(&args, output),
         Command::Schema(command) => commands::schema::run(command, output),
         Command::Explain(args) => commands::explain::run(&args, output),
+        Command::Dataset(command) => commands::dataset::run(command, output),
+        Command::Store(command) => commands::store::run(command, output),
         Command::Formats => commands::formats::run(output),
         Command::Completions { shell } => commands::shell::completions(shell),
         Command::Man => commands::shell::man(),

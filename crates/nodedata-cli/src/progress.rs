@@ -98,6 +98,21 @@ impl Progress for Shown {
     }
 }
 
+/// Shows a push. Hashing and sending are one way of bytes each.
+pub(crate) struct Transfer(pub(crate) Shown);
+
+impl nodedata_registry::PushProgress for Transfer {
+    fn hashed(&self, _: u64) {}
+
+    fn planned(&self, n_bytes: u64) {
+        self.0.planned(n_bytes);
+    }
+
+    fn sent(&self, n_bytes: u64) {
+        self.0.advanced(n_bytes, 0);
+    }
+}
+
 impl Events {
     fn print_when_due(&self) {
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

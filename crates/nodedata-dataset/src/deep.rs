@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use arrow_array::{Array as _, ArrayRef, RecordBatch, cast::AsArray, types::Int64Type};
-use nodedata_core::{Error, ErrorKind, Result, Storage, StreamId, StreamSchema};
+use nodedata_core::{EPISODE_INDEX, Result, Storage, StreamId, StreamSchema};
 use nodedata_media::Encoding;
 use nodedata_schema::{RowPlace, Schema, SchemaCheck, Violations};
 use rayon::prelude::*;
@@ -125,22 +125,41 @@ impl<'a> StreamWalk<'a> {
         Ok(self.walked)
     }
 
-    /// Takes a batch apart into its episodes.
+    /// Takes a batch apart into its episodes: by the column that says so or, in shards that others wrote
+    /// without it, by the index.
     fn batch(&mut self, shard: &ShardEntry, batch: &RecordBatch, first_row: u64) -> Result<()> {
-        let episodes = batch
-            .column(0)
-            .as_primitive_opt::<Int64Type>()
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "the first column is not `episode_index`"))?;
-        let columns: Vec<usize> = (1..batch.num_columns()).collect();
+        let at = batch.schema_ref().index_of(EPISODE_INDEX).ok();
+        let column = at.and_then(|it| batch.column(it).as_primitive_opt::<Int64Type>());
+        let episodes: Vec<i64> = match column {
+            Some(column) => column.values().to_vec(),
+            None => self.indexed_episodes(shard, first_row, batch.num_rows())?,
+        };
+        let columns: Vec<usize> = (0..batch.num_columns()).filter(|it| Some(*it) != at).collect();
         let rows = batch.project(&columns).map_err(|err| corrupt_rows(&shard.path, err))?;
         let mut start = 0;
         while start < rows.num_rows() {
-            let episode = episodes.value(start);
-            let n_rows = episodes.values()[start..].iter().take_while(|it| **it == episode).count();
+            let episode = episodes[start];
+            let n_rows = episodes[start..].iter().take_while(|it| **it == episode).count();
             self.rows(shard, episode as u64, rows.slice(start, n_rows), first_row + start as u64);
             start += n_rows;
         }
         Ok(())
+    }
+
+    /// The episode of each of `n_rows` rows of a shard, as the index says.
+    fn indexed_episodes(&self, shard: &ShardEntry, first_row: u64, n_rows: usize) -> Result<Vec<i64>> {
+        let mut episodes = vec![-1; n_rows];
+        let is_here = |it: &&crate::read::EpisodeEntry| {
+            self.dataset.manifest.shards.get(it.shard).is_some_and(|it| it.path == shard.path)
+        };
+        for entry in self.dataset.episodes()?.iter().filter(is_here) {
+            let end = entry.row.saturating_add(entry.n_rows).min(first_row + n_rows as u64);
+            for row in entry.row.max(first_row)..end {
+                // Both lie inside the batch.
+                episodes[(row - first_row) as usize] = entry.episode as i64;
+            }
+        }
+        Ok(episodes)
     }
 
     fn rows(&mut self, shard: &ShardEntry, episode: u64, rows: RecordBatch, row: u64) {

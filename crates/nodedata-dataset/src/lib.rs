@@ -30,6 +30,7 @@ pub use canonical::canonical_json;
 pub use digest::{Digests, b3_of};
 pub use explain::{Explanation, OriginRange, Question, explain};
 pub use ledger::{DamageEntry, Ledger, Report, StreamLedger};
+pub use logical_hash::{FieldHasher, episode_hash};
 pub use manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry};
 pub use provenance::recipe_hash;
 pub use read::{Dataset, EpisodeEntry, OriginEntry, VideoEntry};

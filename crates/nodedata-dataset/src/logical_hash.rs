@@ -42,7 +42,7 @@ const _: () = assert!(cfg!(target_endian = "little"), "the logical hash needs a 
 
 /// Hashes one feature of one episode, batch by batch.
 #[derive(Debug, Clone)]
-pub(crate) struct FieldHasher {
+pub struct FieldHasher {
     name: String,
     dtype: DType,
     shape: Vec<Dim>,
@@ -65,7 +65,7 @@ struct LevelHash {
 
 impl FieldHasher {
     /// No rows yet.
-    pub(crate) fn new(feature: &Feature) -> Self {
+    pub fn new(feature: &Feature) -> Self {
         let (dtype, shape) = match feature.storage {
             Storage::Plain => (feature.dtype, feature.shape.clone()),
             Storage::EncodedMedia | Storage::RawMedia => (DType::Bytes, Vec::new()),
@@ -78,7 +78,7 @@ impl FieldHasher {
 
     /// Takes in the next rows. How they are cut into batches does not change the hash. A column that does
     /// not have the feature's type and rank makes it a hash that no rows of the feature have.
-    pub(crate) fn update(&mut self, column: &dyn Array) {
+    pub fn update(&mut self, column: &dyn Array) {
         let nested = Nested::of(column);
         let found = DType::from_arrow(nested.values.data_type());
         if found != Some(self.dtype) || nested.dims.len() != self.shape.len() {
@@ -123,7 +123,7 @@ impl FieldHasher {
     }
 
     /// The hash of all rows.
-    pub(crate) fn finish(self) -> [u8; 32] {
+    pub fn finish(self) -> [u8; 32] {
         let mut record = Hasher::new_derive_key(FIELD_CONTEXT);
         update_text(&mut record, &self.name);
         update_text(&mut record, &canonical_type(self.dtype, &self.shape));
@@ -147,7 +147,7 @@ impl FieldHasher {
 }
 
 /// The hash of an episode in one stream, from the names and hashes of its features in any order.
-pub(crate) fn episode_hash(fields: &[(&str, [u8; 32])]) -> [u8; 32] {
+pub fn episode_hash(fields: &[(&str, [u8; 32])]) -> [u8; 32] {
     let mut sorted: Vec<&(&str, [u8; 32])> = fields.iter().collect();
     sorted.sort_unstable();
     let mut record = Hasher::new_derive_key(EPISODE_CONTEXT);

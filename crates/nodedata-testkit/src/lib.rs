@@ -4,6 +4,8 @@
 //! Everything here panics where a test should fail, with a message that names the case.
 
 pub mod corpus;
+#[cfg(feature = "registry")]
+pub mod registry;
 pub mod source;
 pub mod truth;
 

@@ -35,6 +35,17 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-pipeline", "nodedata-formats", "detects the format of the input"),
     edge("nodedata-pipeline", "nodedata-schema", "the schema check is a stage"),
     edge("nodedata-pipeline", "nodedata-dataset", "writes the dataset"),
+    edge("nodedata-registry", "nodedata-core", "errors with place and hint"),
+    edge("nodedata-registry", "nodedata-dataset", "publishes datasets, makes folders of revisions"),
+    edge("nodedata-registry", "nodedata-schema", "enforces schema.json on shards that others wrote"),
+    edge("nodedata-export", "nodedata-core", "errors with place and hint"),
+    edge("nodedata-export", "nodedata-schema", "the fields of a dataset, in others' words"),
+    edge("nodedata-export", "nodedata-dataset", "folders that were converted or pulled"),
+    edge("nodedata-export", "nodedata-registry", "the manifest of a revision, in others' words"),
+    edge("nodedata-server", "nodedata-core", "errors become problem+json"),
+    edge("nodedata-server", "nodedata-schema", "the page shows a revision's schema"),
+    edge("nodedata-server", "nodedata-registry", "stores, records, gates, and the protocol's bodies"),
+    edge("nodedata-server", "nodedata-export", "croissant.json of a revision"),
     // The command.
     edge("nodedata-cli", "nodedata-core", "prints errors with place and hint"),
     edge("nodedata-cli", "nodedata-io", "SRC and DIR arguments"),
@@ -42,9 +53,13 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-cli", "nodedata-schema", "node-data schema"),
     edge("nodedata-cli", "nodedata-dataset", "node-data validate and explain"),
     edge("nodedata-cli", "nodedata-pipeline", "node-data convert, inspect and run"),
+    edge("nodedata-cli", "nodedata-registry", "node-data dataset and node-data store"),
+    edge("nodedata-cli", "nodedata-server", "node-data serve"),
+    edge("nodedata-cli", "nodedata-export", "node-data export"),
     // The test kit sees the traits, never a format.
     edge("nodedata-testkit", "nodedata-core", "conformance of Format and Source"),
     edge("nodedata-testkit", "nodedata-io", "fixtures in memory and on disk"),
+    edge("nodedata-testkit", "nodedata-registry", "conformance of Remote, behind a feature"),
 ];
 
 /// Edges for tests only, beside those above and those to [`FREE_IN_TESTS`].

@@ -1,0 +1,331 @@
+use std::{collections::BTreeMap, path::Path};
+
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_registry::{
+    B3, BumpKind, BumpRequest, DatasetName, DatasetState, Facts, Gate, GateKind, Operation,
+    Outcome as PushOutcome, PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, Visibility,
+    attach, attach::check_document, create, declare, parse_price, pull, push, put_blob, record, tag,
+    trust::RevisionStatement, withdraw,
+};
+use serde_json::json;
+
+use crate::{
+    Outcome,
+    args::Output,
+    commands::{
+        convert::read_schema,
+        dataset_args::{ClassArgs, CreateArgs, DatasetCommand, PullArgs, PushArgs},
+        dataset_show,
+        registry::{Registry, cache},
+    },
+    human, message,
+    progress::{Shown, Transfer},
+};
+
+/// `node-data dataset`.
+pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
+    match command {
+        DatasetCommand::Create(args) => run_create(&args, output)?,
+        DatasetCommand::Push(args) => run_push(*args, output)?,
+        DatasetCommand::Pull(args) => run_pull(&args, output)?,
+        DatasetCommand::List { store } => dataset_show::list(&Registry::open(&store, false)?, output)?,
+        DatasetCommand::Show(args) => dataset_show::show(&args, output)?,
+        DatasetCommand::Log { dataset, all, store } => {
+            dataset_show::log(&Registry::open(&store, false)?, &dataset, all, output)?;
+        }
+        DatasetCommand::Diff { old, new, store } => {
+            dataset_show::diff(&Registry::open(&store, false)?, &old, &new, output)?;
+        }
+        DatasetCommand::Tag { reference, tag: name, delete, store } => {
+            let registry = Registry::open(&store, false)?;
+            let reference = registry.reference(&reference)?;
+            let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
+            let revision = if delete { None } else { Some(reference.resolve(&state)?.revision.clone()) };
+            let done =
+                tag(&*registry.remote, &reference.dataset, &registry.author, &name, revision.as_deref())?;
+            tell_record(&reference, &done, output)?;
+        }
+        DatasetCommand::Attach { reference, file, kind, store } => {
+            let registry = Registry::open(&store, false)?;
+            let reference = registry.reference(&reference)?;
+            let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
+            let revision = reference.resolve(&state)?;
+            let document = read(&file)?;
+            let done =
+                attach(&*registry.remote, &reference.dataset, &registry.author, kind, revision, document)?;
+            tell_record(&reference, &done, output)?;
+        }
+        DatasetCommand::Withdraw { reference, episodes, reason, store } => {
+            let registry = Registry::open(&store, false)?;
+            let reference = registry.reference(&reference)?;
+            if episodes.is_empty() {
+                let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
+                let revision = reference.resolve(&state)?.revision.clone();
+                let done =
+                    withdraw(&*registry.remote, &reference.dataset, &registry.author, &revision, &reason)?;
+                tell_record(&reference, &done, output)?;
+            } else {
+                withdraw_episodes(&registry, &reference, episodes, &reason, output)?;
+            }
+        }
+        DatasetCommand::Declare { dataset, class, store } => {
+            let registry = Registry::open(&store, false)?;
+            let reference = registry.reference(&dataset)?;
+            let said = sensitivity(&class)?;
+            let visibility = class.visibility.map(|it| it.visibility());
+            let done =
+                declare(&*registry.remote, &reference.dataset, &registry.author, visibility, said.as_ref())?;
+            keep_agreement(&registry, &reference.dataset, &class)?;
+            tell_record(&reference, &done, output)?;
+        }
+    }
+    Ok(Outcome::Complete)
+}
+
+fn run_create(args: &CreateArgs, output: Output) -> Result<()> {
+    let registry = Registry::open(&args.store, true)?;
+    let reference = registry.reference(&args.dataset)?;
+    let visibility = args.class.visibility.map_or(Visibility::Private, |it| it.visibility());
+    let sensitivity = sensitivity(&args.class)?.unwrap_or_default();
+    let state = create(&*registry.remote, &reference.dataset, visibility, &sensitivity, &registry.author)?;
+    keep_agreement(&registry, &reference.dataset, &args.class)?;
+    let text = match output {
+        Output::Json => message::json_line(&state)?,
+        Output::Text => {
+            format!("{} created in {}\n", reference.dataset, registry.remote.label())
+        }
+    };
+    message::to_stdout(&text)
+}
+
+fn run_push(args: PushArgs, output: Output) -> Result<()> {
+    let registry = Registry::open(&args.store, !args.dry_run)?;
+    let shown = Transfer(Shown::new(args.progress));
+    let class = args.class.clone();
+    let options = push_options(args, &registry)?;
+    let report = push(&*registry.remote, &options, &shown);
+    shown.0.done();
+    let report = report?;
+    if !options.dry_run {
+        keep_agreement(&registry, &options.dataset, &class)?;
+    }
+    tell_push(&report, output)
+}
+
+fn push_options(args: PushArgs, registry: &Registry) -> Result<PushOptions> {
+    let reference = registry.reference(&args.name)?;
+    if reference.selector != Selector::Tag(nodedata_registry::LATEST.to_owned()) {
+        return Err(Error::new(ErrorKind::Config, format!("`--name {}` names a revision", args.name))
+            .with_hint("name the dataset; the number of the new revision is `--bump X.Y.Z`"));
+    }
+    let given = |it: Vec<String>| (!it.is_empty()).then_some(it);
+    let pairs =
+        |flag: &str, it: &[String]| it.iter().map(|it| pair(flag, it)).collect::<Result<BTreeMap<_, _>>>();
+    let robot = pairs("--robot", &args.robot)?;
+    let assign = args.assign.iter().map(|it| pair("--assign", it).map(|(split, shard)| (shard, split)));
+    Ok(PushOptions {
+        append: args.append,
+        schema: args.schema.as_deref().map(read_schema).transpose()?,
+        sample_index: args.sample_index,
+        readme: args.readme,
+        deep: args.deep,
+        facts: Facts {
+            title: args.title,
+            license: args.license,
+            price: args.price.as_deref().map(parse_price).transpose()?,
+            modality: given(args.modality),
+            tags: given(args.tags),
+            robot: (!robot.is_empty()).then_some(robot),
+        },
+        bump: bump(&args.bump)?,
+        exclude: args.exclude,
+        include: args.include,
+        assign: assign.collect::<Result<_>>()?,
+        visibility: args.class.visibility.map(|it| it.visibility()),
+        sensitivity: sensitivity(&args.class)?,
+        op_id: args.op_id,
+        dry_run: args.dry_run,
+        cache: cache(),
+        ..PushOptions::new(reference.dataset, args.paths, &registry.author)
+    })
+}
+
+fn bump(text: &str) -> Result<BumpRequest> {
+    match text {
+        "auto" => Ok(BumpRequest::Auto),
+        "major" => Ok(BumpRequest::Kind(BumpKind::Major)),
+        "minor" => Ok(BumpRequest::Kind(BumpKind::Minor)),
+        "patch" => Ok(BumpRequest::Kind(BumpKind::Patch)),
+        number => match Selector::parse(number) {
+            Ok(Selector::Version(version)) => Ok(BumpRequest::Exact(version)),
+            _ => Err(Error::new(ErrorKind::Config, format!("`{number}` is no bump"))
+                .with_hint("use `auto`, `major`, `minor`, `patch` or a number such as `1.2.0`")),
+        },
+    }
+}
+
+fn pair(flag: &str, text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && !value.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Error::new(ErrorKind::Config, format!("`{flag} {text}` has no `=`"))
+            .with_hint(format!("write `{flag} KEY=VALUE`"))),
+    }
+}
+
+/// What is said of personal data; `None` when nothing is.
+fn sensitivity(args: &ClassArgs) -> Result<Option<Sensitivity>> {
+    let ClassArgs { visibility: _, data_class, category, agreement } = args;
+    let Some(class) = data_class else {
+        if category.is_empty() && agreement.is_none() {
+            return Ok(None);
+        }
+        return Err(Error::new(ErrorKind::Config, "categories and agreements belong to a data class")
+            .with_hint("say which with `--data-class`"));
+    };
+    let gate = agreement.as_deref().map(|file| {
+        let policy = Some(B3::of(&read(file)?));
+        Ok::<_, Error>(Gate {
+            kind: GateKind::Attestation,
+            policy,
+            approval: "manual".to_owned(),
+            valid_days: 365,
+        })
+    });
+    let class = class.class();
+    Ok(Some(Sensitivity {
+        class,
+        categories: category.clone(),
+        special_category: class == nodedata_registry::DataClass::SpecialCategory,
+        gate: gate.transpose()?,
+        ..Sensitivity::default()
+    }))
+}
+
+/// Puts the text of an agreement beside the record that names it.
+fn keep_agreement(registry: &Registry, dataset: &DatasetName, args: &ClassArgs) -> Result<()> {
+    let Some(file) = &args.agreement else { return Ok(()) };
+    let push = put_blob(&*registry.remote, dataset, read(file)?)?;
+    // The record keeps it from now on; the lease ends by itself.
+    drop(registry.remote.end_push(&push));
+    Ok(())
+}
+
+fn withdraw_episodes(
+    registry: &Registry,
+    reference: &Reference,
+    episodes: Vec<String>,
+    reason: &str,
+    output: Output,
+) -> Result<()> {
+    let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
+    let head = state.head().map(|it| it.manifest);
+    if head != Some(reference.resolve(&state)?.manifest) {
+        return Err(Error::new(ErrorKind::Config, format!("{reference} is not the newest revision"))
+            .with_hint("episodes are left out of the newest revision; withdraw older ones as a whole"));
+    }
+    let mut options = PushOptions::new(reference.dataset.clone(), Vec::new(), &registry.author);
+    options.exclude = episodes;
+    let report = push(&*registry.remote, &options, &nodedata_registry::Unwatched)?;
+    let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
+    if let Some(entry) = state.revision(&report.revision) {
+        let note = json!({"reason": reason, "episodes": options.exclude}).to_string();
+        let kind = nodedata_registry::AttachmentKind::Note;
+        attach(&*registry.remote, &reference.dataset, &registry.author, kind, entry, note.into_bytes())?;
+    }
+    tell_push(&report, output)
+}
+
+fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
+    let registry = Registry::open(&args.store, false)?;
+    let reference = registry.reference(&args.reference)?;
+    let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
+    let entry = reference.resolve(&state)?;
+    if let Some(reason) = &entry.withdrawn {
+        message::note(&format!("warning: {} {} is withdrawn: {reason}", reference.dataset, entry.revision));
+    }
+    let revision = Revision::open(&*registry.remote, &reference.dataset, entry)?;
+    let shown = Shown::new(args.progress);
+    let report = {
+        use nodedata_pipeline::Progress as _;
+        shown.planned(revision.manifest().shard_bytes);
+        pull(&*registry.remote, &revision, &args.out, args.overwrite, &|n| shown.advanced(n, 0))
+    };
+    shown.done();
+    let report = report?;
+    let text = match output {
+        Output::Json => message::json_line(&report)?,
+        Output::Text if report.unchanged => {
+            format!("{} {} is in {} already\n", report.dataset, report.revision, report.out.display())
+        }
+        Output::Text => format!(
+            "{} {} in {}: {} ({}), every byte verified\n",
+            report.dataset,
+            report.revision,
+            report.out.display(),
+            human::plural(report.files, "file"),
+            human::bytes(report.bytes),
+        ),
+    };
+    message::to_stdout(&text)
+}
+
+fn tell_push(report: &PushReport, output: Output) -> Result<()> {
+    let text = match output {
+        Output::Json => message::json_line(report)?,
+        Output::Text => {
+            let PushReport { dataset, revision, bump, .. } = report;
+            let proof = &bump.proof;
+            let what = match report.outcome {
+                PushOutcome::Unchanged => format!("{dataset} is already published as {revision}\n"),
+                PushOutcome::Published => format!("{dataset} {revision} published ({})\n", bump.kind),
+                PushOutcome::Planned => format!("{dataset} {revision} would be published ({})\n", bump.kind),
+            };
+            let sent = format!(
+                "{} of {}; {} ({}) sent\n",
+                human::plural(report.shards, "shard"),
+                human::bytes(report.bytes),
+                human::plural(report.sent_blobs, "blob"),
+                human::bytes(report.sent_bytes),
+            );
+            let episodes = format!(
+                "episodes: {} kept, {} added, {} changed, {} removed\n",
+                human::count(proof.kept),
+                human::count(proof.added),
+                human::count(proof.changed),
+                human::count(proof.removed),
+            );
+            match report.outcome {
+                PushOutcome::Unchanged => what,
+                _ => format!("{what}{episodes}{sent}{}\n", report.manifest),
+            }
+        }
+    };
+    message::to_stdout(&text)
+}
+
+fn tell_record(reference: &Reference, done: &record::CommitRecord, output: Output) -> Result<()> {
+    let text = match output {
+        Output::Json => message::json_line(done)?,
+        Output::Text => {
+            let dataset = &reference.dataset;
+            let what = match &done.op {
+                Operation::Tag { tag, revision: Some(revision) } => format!("{dataset}@{tag} is {revision}"),
+                Operation::Tag { tag, revision: None } => format!("{dataset}@{tag} is gone"),
+                Operation::Attach { kind, revision, blob, .. } => {
+                    format!("{kind} {} attached to {dataset} {revision}", blob.b3)
+                }
+                Operation::Withdraw { revision, .. } => format!("{dataset} {revision} is withdrawn"),
+                Operation::Declare { .. } => format!("{dataset} is declared anew"),
+                other => format!("{other:?}"),
+            };
+            format!("{what} (record {})\n", done.seq)
+        }
+    };
+    message::to_stdout(&text)
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).map_err(|err| {
+        Error::new(ErrorKind::Io, "cannot read the file").with_source(err).at(Locus::path(file))
+    })
+}

@@ -1,0 +1,135 @@
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_registry::{Depth, Direct, Flaw, GcOptions, Remote, fsck, gc, heal};
+
+use crate::{
+    Outcome,
+    args::Output,
+    commands::{
+        dataset_args::StoreArgs,
+        registry::{Registry, store},
+        store_args::{DepthArgs, StoreCommand},
+    },
+    human, message,
+};
+
+/// `node-data store`.
+pub(crate) fn run(command: StoreCommand, output: Output) -> Result<Outcome> {
+    match command {
+        StoreCommand::Init { store: args } => {
+            let store = store(&args, true)?;
+            store.init()?;
+            let text = match output {
+                Output::Json => message::json_line(&serde_json::json!({"store": store.label()}))?,
+                Output::Text => format!("{} is a store\n", store.label()),
+            };
+            message::to_stdout(&text)?;
+            Ok(Outcome::Complete)
+        }
+        StoreCommand::Check { rounds, store: args } => run_check(&args, usize::from(rounds), output),
+        StoreCommand::Fsck { depth, store: args } => run_fsck(&args, depth_of(&depth)?, output),
+        StoreCommand::Gc { grace_days, dry_run, store: args } => {
+            let direct = Direct::new(store(&args, false)?);
+            let options = GcOptions { grace_seconds: u64::from(grace_days) * 86_400, dry_run };
+            let report = gc(&direct, options)?;
+            let text = match output {
+                Output::Json => message::json_line(&report)?,
+                Output::Text => format!(
+                    "{} {} ({}); {} needed, {} too young\n",
+                    human::plural(report.removed.len() as u64, "blob"),
+                    if dry_run { "would be removed" } else { "removed" },
+                    human::bytes(report.removed_bytes),
+                    human::count(report.kept),
+                    human::count(report.young),
+                ),
+            };
+            message::to_stdout(&text)?;
+            Ok(Outcome::Complete)
+        }
+        StoreCommand::Heal { from, depth, store: args } => run_heal(&args, from, depth_of(&depth)?, output),
+    }
+}
+
+fn run_check(args: &StoreArgs, rounds: usize, output: Output) -> Result<Outcome> {
+    let store = store(args, true)?;
+    let probe = store.probe(rounds)?;
+    store.note_probe(&probe)?;
+    let text = match output {
+        Output::Json => message::json_line(&probe)?,
+        Output::Text if probe.is_safe() => {
+            format!("{} is safe to publish to: {rounds} races, one winner each\n", store.label())
+        }
+        Output::Text => {
+            let broken: String = probe.broken.iter().map(|it| format!("unsafe: {it}\n")).collect();
+            format!("{broken}{} takes no revisions; put `node-data serve` before it\n", store.label())
+        }
+    };
+    message::to_stdout(&text)?;
+    Ok(if probe.is_safe() { Outcome::Complete } else { Outcome::Refused })
+}
+
+fn run_fsck(args: &StoreArgs, depth: Depth, output: Output) -> Result<Outcome> {
+    let report = fsck(&Direct::new(store(args, false)?), depth, &|_| ())?;
+    let text = match output {
+        Output::Json => message::json_line(&report)?,
+        Output::Text => {
+            let verdict = match report.flaws.len() as u64 {
+                0 => "sound".to_owned(),
+                n => format!("{} found", human::plural(n, "flaw")),
+            };
+            format!(
+                "{}{verdict}: {}, {}, {} ({} unreferenced), {} read\n",
+                told(&report.flaws),
+                human::plural(report.datasets, "dataset"),
+                human::plural(report.revisions, "revision"),
+                human::plural(report.blobs, "blob"),
+                human::count(report.unreferenced),
+                human::bytes(report.read_bytes),
+            )
+        }
+    };
+    message::to_stdout(&text)?;
+    Ok(if report.flaws.is_empty() { Outcome::Complete } else { Outcome::Refused })
+}
+
+fn run_heal(args: &StoreArgs, from: Option<String>, depth: Depth, output: Output) -> Result<Outcome> {
+    let direct = Direct::new(store(args, false)?);
+    let other =
+        from.map(|it| Registry::open(&StoreArgs { store: Some(it), author: None }, false)).transpose()?;
+    let other: Option<&dyn Remote> = other.as_ref().map(|it| &*it.remote);
+    let report = heal(&direct, other, depth)?;
+    let text = match output {
+        Output::Json => message::json_line(&report)?,
+        Output::Text => format!(
+            "{}{} and {} mended, {} left\n",
+            told(&report.left),
+            human::plural(report.blobs.len() as u64, "blob"),
+            human::plural(report.trees.len() as u64, "tree"),
+            human::plural(report.left.len() as u64, "flaw"),
+        ),
+    };
+    message::to_stdout(&text)?;
+    Ok(if report.left.is_empty() { Outcome::Complete } else { Outcome::Refused })
+}
+
+fn told(flaws: &[Flaw]) -> String {
+    let line = |it: &Flaw| {
+        let needed = if it.needed_by.is_empty() { "nobody".to_owned() } else { it.needed_by.join(", ") };
+        format!("{}: {}\n  --> {}, needed by {needed}\n", it.code, it.message, it.path)
+    };
+    flaws.iter().map(line).collect()
+}
+
+fn depth_of(args: &DepthArgs) -> Result<Depth> {
+    match (args.full, args.sample) {
+        (true, _) => Ok(Depth::Full),
+        // At most 1000.
+        (false, Some(percent)) if percent > 0.0 && percent <= 100.0 => {
+            Ok(Depth::Sample((percent * 10.0).ceil() as u32))
+        }
+        (false, Some(percent)) => {
+            Err(Error::new(ErrorKind::Config, format!("`--sample {percent}` is no share"))
+                .with_hint("write a number above 0, up to 100"))
+        }
+        (false, None) => Ok(Depth::Quick),
+    }
+}

@@ -1,0 +1,259 @@
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_dataset::{Dataset, Manifest};
+
+/// What a folder for the Hugging Face Hub says beside its data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HubFacts {
+    /// SPDX expression.
+    pub license: Option<String>,
+    /// Title.
+    pub title: Option<String>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// The agreement that readers must accept, for gated datasets.
+    pub gate: Option<String>,
+}
+
+/// What an export wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExportReport {
+    /// Files that are the dataset's own, linked or copied.
+    pub files: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Files that had to be copied because they could not be linked.
+    pub copied: u64,
+}
+
+/// Writes the folder of a dataset as the Hub and `load_dataset` want it: a card whose YAML names the files of
+/// each split, and the shards as hard links, so that no byte lies on the disk twice. The folder appears in
+/// one step.
+///
+/// # Errors
+/// `Config` when `out` is there already; `Io`; `Corrupt` when the manifest names a path outside its folder.
+pub fn export_hugging_face(dataset: &Dataset, out: &Path, facts: &HubFacts) -> Result<ExportReport> {
+    let exists = out.exists() && !fs::read_dir(out).is_ok_and(|mut it| it.next().is_none());
+    if exists {
+        return Err(Error::new(ErrorKind::Config, "the folder is there already")
+            .at(Locus::path(out))
+            .with_hint("choose another, or remove it"));
+    }
+    let partial = partial_of(out)?;
+    // What an export that was killed left behind.
+    remove(&partial)?;
+    let mut report = ExportReport::default();
+    let written = write(dataset, &partial, facts, &mut report);
+    if written.is_err() {
+        drop(remove(&partial));
+    }
+    written?;
+    if out.exists() {
+        fs::remove_dir(out).map_err(|err| failed("cannot take the folder's place", out, err))?;
+    }
+    fs::rename(&partial, out).map_err(|err| failed("cannot give the folder its name", out, err))?;
+    Ok(report)
+}
+
+fn write(dataset: &Dataset, folder: &Path, facts: &HubFacts, report: &mut ExportReport) -> Result<()> {
+    let manifest = &dataset.manifest;
+    let shards = manifest.shards.iter().map(|it| (it.path.as_str(), it.bytes));
+    let others = [&manifest.schema, &manifest.stats, &manifest.provenance];
+    let others = others.into_iter().chain(manifest.index.values()).map(|it| (it.path.as_str(), it.bytes));
+    for (path, n_bytes) in shards.chain(others) {
+        check_inside(path)?;
+        let (from, to) = (dataset.root.join(path), folder.join(path));
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent).map_err(|err| failed("cannot make the folder", parent, err))?;
+        }
+        if fs::hard_link(&from, &to).is_err() {
+            // Another disk, or a file system without links.
+            fs::copy(&from, &to).map_err(|err| failed("cannot copy", &from, err))?;
+            report.copied += 1;
+        }
+        report.files += 1;
+        report.bytes += n_bytes;
+    }
+    let readme_path = dataset.root.join(&manifest.readme.path);
+    check_inside(&manifest.readme.path)?;
+    let readme = fs::read_to_string(&readme_path).map_err(|err| failed("cannot read", &readme_path, err))?;
+    let card = format!("{}{}", front_matter(manifest, facts), body_of(&readme));
+    fs::create_dir_all(folder).map_err(|err| failed("cannot make the folder", folder, err))?;
+    let path = folder.join("README.md");
+    fs::write(&path, card).map_err(|err| failed("cannot write", &path, err))
+}
+
+/// YAML for programs: what the Hub shows and what `load_dataset` opens.
+fn front_matter(manifest: &Manifest, facts: &HubFacts) -> String {
+    let mut lines = vec!["---".to_owned()];
+    match facts.license.as_deref() {
+        Some(license) => match hub_license(license) {
+            Some(known) => lines.push(format!("license: {known}")),
+            None => {
+                lines.push("license: other".to_owned());
+                lines.push(format!("license_name: {}", yaml(license)));
+            }
+        },
+        None => {}
+    }
+    if let Some(title) = &facts.title {
+        lines.push(format!("pretty_name: {}", yaml(title)));
+    }
+    lines.push("task_categories:\n- robotics".to_owned());
+    lines.push("tags:".to_owned());
+    let mut tags = facts.tags.clone();
+    tags.extend(["robotics".to_owned(), "node-data".to_owned()]);
+    tags.dedup();
+    lines.extend(tags.iter().map(|it| format!("- {}", yaml(it))));
+    lines.push(format!("size_categories:\n- {}", size_category(manifest)));
+    if let Some(gate) = &facts.gate {
+        lines.push(format!("extra_gated_prompt: {}", yaml(gate)));
+    }
+    lines.push("configs:".to_owned());
+    for (idx, stream) in manifest.streams.iter().filter(|it| it.rows > 0).enumerate() {
+        let name = stream.folder.rsplit('/').next().unwrap_or(&stream.folder);
+        lines.push(format!("- config_name: {}", yaml(name)));
+        if idx == 0 {
+            lines.push("  default: true".to_owned());
+        }
+        lines.push("  data_files:".to_owned());
+        let mut by_split: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for shard in manifest.shards.iter().filter(|it| it.stream == stream.name) {
+            by_split.entry(&shard.split).or_default().push(&shard.path);
+        }
+        for (split, paths) in by_split {
+            lines.push(format!("  - split: {split}"));
+            lines.push("    path:".to_owned());
+            // The files themselves, not a pattern: what else lies there is not meant.
+            lines.extend(paths.iter().map(|it| format!("    - {}", yaml(it))));
+        }
+    }
+    lines.push("---\n".to_owned());
+    lines.join("\n")
+}
+
+/// The Hub's word for a licence, where it has one.
+fn hub_license(license: &str) -> Option<String> {
+    let known = [
+        "MIT",
+        "Apache-2.0",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "CC0-1.0",
+        "CC-BY-2.0",
+        "CC-BY-3.0",
+        "CC-BY-4.0",
+        "CC-BY-SA-3.0",
+        "CC-BY-SA-4.0",
+        "CC-BY-NC-2.0",
+        "CC-BY-NC-3.0",
+        "CC-BY-NC-4.0",
+        "CC-BY-ND-4.0",
+        "CC-BY-NC-ND-3.0",
+        "CC-BY-NC-ND-4.0",
+        "CC-BY-NC-SA-2.0",
+        "CC-BY-NC-SA-3.0",
+        "CC-BY-NC-SA-4.0",
+        "CDLA-Permissive-1.0",
+        "CDLA-Permissive-2.0",
+        "CDLA-Sharing-1.0",
+        "ODbL-1.0",
+        "PDDL-1.0",
+        "Unlicense",
+        "GPL-2.0",
+        "GPL-3.0",
+        "LGPL-3.0",
+        "AGPL-3.0",
+        "ISC",
+        "Zlib",
+    ];
+    known.contains(&license).then(|| match license {
+        "ODbL-1.0" => "odbl".to_owned(),
+        "PDDL-1.0" => "pddl".to_owned(),
+        other => other.to_lowercase(),
+    })
+}
+
+fn size_category(manifest: &Manifest) -> &'static str {
+    match manifest.streams.iter().map(|it| it.rows).max().unwrap_or(0) {
+        0..1_000 => "n<1K",
+        1_000..10_000 => "1K<n<10K",
+        10_000..100_000 => "10K<n<100K",
+        100_000..1_000_000 => "100K<n<1M",
+        1_000_000..10_000_000 => "1M<n<10M",
+        10_000_000..100_000_000 => "10M<n<100M",
+        _ => "100M<n<1B",
+    }
+}
+
+/// The card without the YAML that the dataset came with.
+fn body_of(readme: &str) -> &str {
+    match readme.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n")) {
+        Some((_, body)) => body,
+        None => readme,
+    }
+}
+
+/// A YAML double-quoted scalar.
+fn yaml(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A manifest from elsewhere must not make us write elsewhere.
+fn check_inside(path: &str) -> Result<()> {
+    let is_inside =
+        !path.is_empty() && Path::new(path).components().all(|it| matches!(it, Component::Normal(_)));
+    match is_inside {
+        true => Ok(()),
+        false => {
+            Err(Error::new(ErrorKind::Corrupt, format!("the manifest names `{path}`, outside its folder")))
+        }
+    }
+}
+
+fn partial_of(out: &Path) -> Result<PathBuf> {
+    let name = out.file_name().ok_or_else(|| {
+        Error::new(ErrorKind::Config, "this is no name for a folder")
+            .at(Locus::path(out))
+            .with_hint("name a new folder")
+    })?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(".partial");
+    Ok(out.with_file_name(hidden))
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(failed("cannot remove", folder, err)),
+        _ => Ok(()),
+    }
+}
+
+fn failed(what: &str, path: &Path, err: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn licences_are_said_in_the_hubs_words() {
+        assert_eq!(hub_license("CC-BY-4.0").as_deref(), Some("cc-by-4.0"));
+        assert_eq!(hub_license("MIT OR Apache-2.0"), None);
+    }
+
+    #[test]
+    fn paths_stay_inside() {
+        for bad in ["", "../x", "/etc/x", "a/../../b"] {
+            assert!(check_inside(bad).is_err(), "{bad}");
+        }
+        check_inside("data/train-00000.parquet").unwrap();
+    }
+}

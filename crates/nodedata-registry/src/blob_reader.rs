@@ -1,0 +1,109 @@
+use std::ops::Range;
+
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+
+use crate::{
+    digest::B3,
+    name::DatasetName,
+    record::BlobRef,
+    remote::Remote,
+    tree::{self, Tree},
+};
+
+/// Reads a blob by range and verifies every byte before it hands it out.
+pub struct BlobReader<'a> {
+    remote: &'a dyn Remote,
+    dataset: &'a DatasetName,
+    b3: B3,
+    n_bytes: u64,
+    /// `None` for a blob of one grain, which is verified whole.
+    tree: Option<Tree>,
+}
+
+impl<'a> BlobReader<'a> {
+    /// Opens a blob of a dataset.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`; `Corrupt` when its tree is missing or is another blob's.
+    pub fn open(remote: &'a dyn Remote, dataset: &'a DatasetName, b3: &B3, n_bytes: u64) -> Result<Self> {
+        let tree = match tree::n_grains(n_bytes) {
+            0 => None,
+            _ => {
+                let bytes = remote.read_tree(dataset, b3)?.ok_or_else(|| {
+                    Error::new(ErrorKind::Corrupt, format!("the tree of {b3} is missing"))
+                        .with_hint("`node-data store heal` makes it again from the blob")
+                })?;
+                Some(Tree::parse(b3, n_bytes, &bytes)?)
+            }
+        };
+        Ok(Self { remote, dataset, b3: *b3, n_bytes, tree })
+    }
+
+    /// Length of the blob.
+    pub fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
+    /// The bytes of a range.
+    ///
+    /// # Errors
+    /// `Corrupt` at the first grain whose bytes are not those that were published, and for a range past the
+    /// end; `Io`, `Denied`.
+    pub fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        if range.end > self.n_bytes || range.start > range.end {
+            let message = format!("{range:?} lies outside the {} bytes of {}", self.n_bytes, self.b3);
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        let at = |err: Error| err.at(Locus::path(self.b3.to_string()));
+        let aligned = match &self.tree {
+            Some(tree) => tree.aligned(&range),
+            None => 0..self.n_bytes,
+        };
+        let bytes = self.remote.read_blob(self.dataset, &self.b3, aligned.clone())?;
+        match &self.tree {
+            Some(tree) => tree.verify(aligned.start, &bytes).map_err(at)?,
+            None if B3::of(&bytes) == self.b3 => {}
+            None => {
+                let message =
+                    format!("the bytes are not those that were published: they hash to {}", B3::of(&bytes));
+                return Err(at(Error::new(ErrorKind::Corrupt, message)
+                    .with_hint("`node-data store heal --from STORE` fetches them again")));
+            }
+        }
+        // Both ends lie inside what was read, so they fit memory.
+        Ok(bytes.slice((range.start - aligned.start) as usize..(range.end - aligned.start) as usize))
+    }
+}
+
+/// A whole small blob, verified by its digest.
+///
+/// # Errors
+/// `Limit` above `bytes_max`, `Corrupt` when the digest is another, `Io`, `Denied`.
+pub fn read_whole(
+    remote: &dyn Remote,
+    dataset: &DatasetName,
+    b3: &B3,
+    n_bytes: u64,
+    bytes_max: u64,
+) -> Result<Bytes> {
+    if n_bytes > bytes_max {
+        let message = format!("{b3} has {n_bytes} bytes, at most {bytes_max} are read at once");
+        return Err(Error::new(ErrorKind::Limit, message));
+    }
+    let bytes = remote.read_blob(dataset, b3, 0..n_bytes)?;
+    if B3::of(&bytes) != *b3 {
+        return Err(Error::new(ErrorKind::Corrupt, "the bytes are not those that were published")
+            .at(Locus::path(b3.to_string()))
+            .with_hint("`node-data store heal --from STORE` fetches them again"));
+    }
+    Ok(bytes)
+}
+
+/// A whole small blob by its reference.
+///
+/// # Errors
+/// As [`read_whole`].
+pub fn read_ref(remote: &dyn Remote, dataset: &DatasetName, blob: &BlobRef, bytes_max: u64) -> Result<Bytes> {
+    read_whole(remote, dataset, &blob.b3, blob.bytes, bytes_max)
+}

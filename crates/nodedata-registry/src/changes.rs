@@ -1,0 +1,153 @@
+use nodedata_core::{Error, ErrorKind, Result};
+
+use crate::{
+    clock::fresh_id,
+    folder::Origin,
+    hashing::blob_of,
+    name::DatasetName,
+    push::{Unwatched, check_public, send},
+    record::{AttachmentKind, CommitRecord, Operation, Sensitivity, Visibility},
+    reference::is_tag,
+    remote::{Appended, PushRequest, Remote},
+    state::{DatasetState, RevisionEntry},
+};
+
+/// How often a record that came second is numbered again.
+const TRIES_MAX: u32 = 50;
+
+/// Adds a record that needs no data. `operation` is asked again when another record came first.
+///
+/// # Errors
+/// What `operation` refuses; `Conflict` when others always come first; `Io`, `Denied`.
+pub fn change(
+    remote: &dyn Remote,
+    dataset: &DatasetName,
+    author: &str,
+    operation: &dyn Fn(&DatasetState) -> Result<Operation>,
+) -> Result<CommitRecord> {
+    let op_id = fresh_id();
+    let mut state = DatasetState::open(remote, dataset)?;
+    for _ in 0..TRIES_MAX {
+        let record = state.next_record(operation(&state)?, &op_id, author);
+        match remote.append(dataset, &record)? {
+            Appended::Done { .. } => {
+                state.catch_up(remote)?;
+                // A hint that is not left costs the next reader some requests.
+                drop(state.leave_hint(remote));
+                return Ok(record);
+            }
+            Appended::Taken(entry) if entry.record.op_id == op_id => return Ok(entry.record),
+            Appended::Taken(_) => state.catch_up(remote)?,
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, "other records always came first").with_hint("try again"))
+}
+
+/// Points a tag at a revision, or takes it away.
+///
+/// # Errors
+/// `Config` for what may not be a tag; otherwise as [`change`].
+pub fn tag(
+    remote: &dyn Remote,
+    dataset: &DatasetName,
+    author: &str,
+    tag: &str,
+    revision: Option<&str>,
+) -> Result<CommitRecord> {
+    if !is_tag(tag) {
+        return Err(Error::new(ErrorKind::Config, format!("`{tag}` cannot be a tag"))
+            .with_hint("begin with a letter; letters, digits, `.`, `_` and `-` may follow"));
+    }
+    change(remote, dataset, author, &|state| {
+        if revision.is_none() && !state.tags.contains_key(tag) {
+            return Err(Error::new(ErrorKind::Config, format!("there is no tag `{tag}`"))
+                .with_hint("`node-data dataset show` lists the tags"));
+        }
+        Ok(Operation::Tag { tag: tag.to_owned(), revision: revision.map(str::to_owned) })
+    })
+}
+
+/// Marks a revision as no longer to be used.
+///
+/// # Errors
+/// `Config` when it is marked already; otherwise as [`change`].
+pub fn withdraw(
+    remote: &dyn Remote,
+    dataset: &DatasetName,
+    author: &str,
+    revision: &str,
+    reason: &str,
+) -> Result<CommitRecord> {
+    change(remote, dataset, author, &|state| {
+        if state.revision(revision).is_some_and(|it| it.withdrawn.is_some()) {
+            return Err(Error::new(ErrorKind::Config, format!("{revision} is withdrawn already"))
+                .with_hint("`node-data dataset log` shows when and why"));
+        }
+        Ok(Operation::Withdraw { revision: revision.to_owned(), reason: reason.to_owned() })
+    })
+}
+
+/// Stores a small blob that a record will name, such as a document or an agreement, unless it is there.
+/// Returns the push whose lease keeps it until the record is written.
+///
+/// # Errors
+/// Those of sending it.
+pub fn put_blob(remote: &dyn Remote, dataset: &DatasetName, bytes: Vec<u8>) -> Result<String> {
+    let blob = blob_of(&bytes);
+    let push = fresh_id();
+    let negotiate = || {
+        let request = PushRequest { push: push.clone(), dataset: dataset.clone(), blobs: vec![blob.clone()] };
+        Ok(remote.negotiate(&request)?.need)
+    };
+    let sources = [(blob.b3, Origin::Memory(bytes.into()))].into();
+    send(remote, negotiate()?, &sources, &negotiate, &Unwatched)?;
+    Ok(push)
+}
+
+/// Attaches a document to a revision. What it says is the caller's to check, see
+/// [`crate::attach::check_document`].
+///
+/// # Errors
+/// As [`change`] and [`put_blob`].
+pub fn attach(
+    remote: &dyn Remote,
+    dataset: &DatasetName,
+    author: &str,
+    kind: AttachmentKind,
+    revision: &RevisionEntry,
+    document: Vec<u8>,
+) -> Result<CommitRecord> {
+    let blob = blob_of(&document);
+    let push = put_blob(remote, dataset, document)?;
+    let done = change(remote, dataset, author, &|_| {
+        let (revision, manifest) = (revision.revision.clone(), revision.manifest);
+        Ok(Operation::Attach { kind, revision, manifest, blob: blob.clone() })
+    });
+    // The lease ends by itself.
+    drop(remote.end_push(&push));
+    done
+}
+
+/// Says anew who may see a dataset and what personal data it holds.
+///
+/// # Errors
+/// `Denied` when it would be public without what that needs; otherwise as [`change`].
+pub fn declare(
+    remote: &dyn Remote,
+    dataset: &DatasetName,
+    author: &str,
+    visibility: Option<Visibility>,
+    sensitivity: Option<&Sensitivity>,
+) -> Result<CommitRecord> {
+    change(remote, dataset, author, &|state| {
+        let visibility = visibility.unwrap_or(state.visibility);
+        let sensitivity = sensitivity.unwrap_or(&state.sensitivity).clone();
+        let license = match state.head() {
+            Some(head) => crate::Revision::open(remote, dataset, head)?.manifest().license.clone(),
+            // It comes with the first revision.
+            None => Some(String::new()),
+        };
+        check_public(visibility, &sensitivity, license.as_deref())?;
+        Ok(Operation::Declare { visibility, sensitivity })
+    })
+}

@@ -1,0 +1,196 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow_array::{RecordBatch, StringArray};
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_dataset::{FileEntry, Manifest, SplitEntry, canonical_json};
+use serde_json::{Value, json};
+
+use crate::{
+    digest::B3,
+    folder::Draft,
+    record::{FileRef, SplitRef},
+    revision::Revision,
+    tables::{EpisodeRow, batches, contents_of, read_episodes, write_batches},
+};
+
+const EPISODES: &str = "index/episodes.parquet";
+
+/// A revision of a converted dataset with some of its shards counted to other splits, or with another card:
+/// no shard changes, only what describes them. `split_of` says the split of a shard, by path, where it is
+/// another.
+///
+/// # Errors
+/// `Corrupt` when the revision's own files cannot be read; `Io`.
+pub(crate) fn reassign(
+    revision: &Revision<'_>,
+    mut draft: Draft,
+    split_of: &dyn Fn(&str) -> Option<String>,
+    readme: Option<&str>,
+) -> Result<Draft> {
+    let mut manifest: Manifest =
+        crate::record::from_bytes("revision's manifest.json", &file(revision, &draft, "manifest.json")?)?;
+    for shard in &mut draft.shards {
+        if let Some(split) = split_of(&shard.path) {
+            shard.split = split;
+        }
+    }
+    let splits: Vec<&str> = draft.shards.iter().map(|it| it.split.as_str()).collect();
+    let table = file(revision, &draft, EPISODES)?;
+    let table = Bytes::from(with_splits(table, &splits)?);
+    let rows = read_episodes(table.clone())?;
+    let mut index: Value = crate::record::from_bytes(
+        "revision's sample_index.json",
+        &file(revision, &draft, "sample_index.json")?,
+    )?;
+    for episode in index.get_mut("inline_episodes").and_then(Value::as_array_mut).into_iter().flatten() {
+        let shard =
+            episode.get("shard").and_then(Value::as_u64).and_then(|it| splits.get(it as usize).copied());
+        if let Some(split) = shard {
+            episode["split"] = split.into();
+        }
+    }
+    for (entry, shard) in manifest.shards.iter_mut().zip(&draft.shards) {
+        entry.split.clone_from(&shard.split);
+    }
+    draft.contents = contents_of(&rows, None)?;
+    draft.splits = counted(&draft, &rows);
+    manifest.splits = draft
+        .splits
+        .iter()
+        .map(|(name, it)| {
+            (name.clone(), SplitEntry { episodes: it.episodes, rows: it.frames, shards: it.shards })
+        })
+        .collect();
+    manifest.content_root = content_root(&manifest, &rows);
+    let published = String::from_utf8_lossy(&file(revision, &draft, &manifest.readme.path)?).into_owned();
+    let text = match (readme, yaml_and_body(&published)) {
+        (Some(own), Some((yaml, _))) if yaml_and_body(own).is_none() => format!("---\n{yaml}\n---\n\n{own}"),
+        (own, _) => own.unwrap_or(&published).to_owned(),
+    };
+    let episodes = draft.replace(EPISODES, table.to_vec());
+    manifest.index.insert("episodes".to_owned(), episodes.clone());
+    index["tables"]["episodes"] = serde_json::to_value(&episodes).map_err(std::io::Error::from)?;
+    let head = draft.replace("sample_index.json", pretty(&index)?);
+    manifest.index.insert("sample_index".to_owned(), head);
+    let readme = manifest.readme.path.clone();
+    manifest.readme = draft.replace(&readme, with_files(&text, &manifest).into_bytes());
+    draft.replace("manifest.json", pretty(&manifest)?);
+    Ok(draft)
+}
+
+impl Draft {
+    /// Puts other bytes in the place of a file.
+    fn replace(&mut self, path: &str, bytes: Vec<u8>) -> FileEntry {
+        let blob = crate::hashing::blob_of(&bytes);
+        self.sources.insert(blob.b3, crate::folder::Origin::Memory(Bytes::from(bytes)));
+        for file in self.files.iter_mut().filter(|it| it.path == path) {
+            file.blob = blob.clone();
+        }
+        FileEntry { path: path.to_owned(), b3: blob.b3.hex(), sha256: blob.sha256, bytes: blob.bytes }
+    }
+}
+
+fn file(revision: &Revision<'_>, draft: &Draft, path: &str) -> Result<Bytes> {
+    let found: Option<&FileRef> = draft.files.iter().find(|it| it.path == path);
+    let found =
+        found.ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("the revision has no file `{path}`")))?;
+    revision.read(&found.blob)
+}
+
+/// The episode table with another column of splits, everything else as it was.
+fn with_splits(table: Bytes, splits: &[&str]) -> Result<Vec<u8>> {
+    let broken = |err: arrow_schema::ArrowError| {
+        Error::new(ErrorKind::Corrupt, "the episode table cannot be changed").with_source(err)
+    };
+    let rows = read_episodes(table.clone())?;
+    let mut names = rows.iter().map(|row| match (&row.stream, splits.get(row.shard as usize)) {
+        (Some(_), Some(split)) => (*split).to_owned(),
+        _ => row.split.clone(),
+    });
+    let mut changed = Vec::new();
+    for batch in batches(EPISODES, table)? {
+        let at = batch.schema_ref().index_of("split").map_err(broken)?;
+        let mut columns = batch.columns().to_vec();
+        let split: StringArray = names.by_ref().take(batch.num_rows()).map(Some).collect();
+        columns[at] = std::sync::Arc::new(split);
+        changed.push(RecordBatch::try_new(batch.schema(), columns).map_err(broken)?);
+    }
+    write_batches(&changed)
+}
+
+fn counted(draft: &Draft, rows: &[EpisodeRow]) -> BTreeMap<String, SplitRef> {
+    // A split that has become empty stays declared.
+    let mut splits: BTreeMap<String, SplitRef> =
+        draft.splits.keys().map(|it| (it.clone(), SplitRef::default())).collect();
+    for shard in &draft.shards {
+        let split = splits.entry(shard.split.clone()).or_default();
+        split.shards += 1;
+        split.frames += shard.rows;
+    }
+    let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for row in rows {
+        keys.entry(&row.split).or_default().insert(&row.key);
+    }
+    for (name, keys) in keys {
+        splits.entry(name.to_owned()).or_default().episodes = keys.len() as u64;
+    }
+    splits
+}
+
+/// As the conversion takes it: by episode and stream.
+fn content_root(manifest: &Manifest, rows: &[EpisodeRow]) -> String {
+    let position = |name: &str| manifest.streams.iter().position(|it| it.name == name).unwrap_or(usize::MAX);
+    let mut all: BTreeMap<(i64, usize), Value> = BTreeMap::new();
+    for row in rows {
+        if let (Some(stream), Some(hash)) = (&row.stream, row.content) {
+            let value = json!([row.key, stream, row.split, hash.hex()]);
+            all.insert((row.episode, position(stream)), value);
+        }
+    }
+    B3::of(canonical_json(&all.into_values().collect()).as_bytes()).to_string()
+}
+
+fn yaml_and_body(card: &str) -> Option<(&str, &str)> {
+    card.strip_prefix("---\n")?.split_once("\n---\n")
+}
+
+/// The card with the files of every split named one by one.
+fn with_files(card: &str, manifest: &Manifest) -> String {
+    let Some((yaml, body)) = yaml_and_body(card) else { return card.to_owned() };
+    let quoted = |it: &str| Value::from(it).to_string();
+    let mut lines = vec!["configs:".to_owned()];
+    for (idx, stream) in manifest.streams.iter().filter(|it| it.rows > 0).enumerate() {
+        let name = stream.folder.rsplit('/').next().unwrap_or(&stream.folder);
+        lines.push(format!("- config_name: {}", quoted(name)));
+        if idx == 0 {
+            lines.push("  default: true".to_owned());
+        }
+        lines.push("  data_files:".to_owned());
+        for split in manifest.splits.keys() {
+            let of = manifest.shards.iter().filter(|it| it.stream == stream.name && it.split == *split);
+            let paths: Vec<String> = of.map(|it| format!("    - {}", quoted(&it.path))).collect();
+            if !paths.is_empty() {
+                lines.push(format!("  - split: {split}\n    path:\n{}", paths.join("\n")));
+            }
+        }
+    }
+    // What stands beside `configs` is kept: it begins at a key of its own.
+    let is_key = |it: &&str| it.chars().next().is_some_and(|it| it.is_ascii_alphabetic());
+    let mut others = false;
+    for line in yaml.lines() {
+        if is_key(&line) {
+            others = !line.starts_with("configs:");
+        }
+        if others {
+            lines.push(line.to_owned());
+        }
+    }
+    format!("---\n{}\n---\n{body}", lines.join("\n"))
+}
+
+fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(std::io::Error::from)?;
+    text.push(b'\n');
+    Ok(text)
+}

@@ -1,0 +1,276 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use nodedata_core::Result;
+use nodedata_dataset::{
+    FileEntry, Manifest, ShardEntry, SplitEntry, StreamEntry, StreamLedger, canonical_json, created_by,
+};
+use nodedata_schema::{Mode, STEPS};
+use serde_json::{Value, json};
+
+use crate::{
+    digest::B3,
+    folder::{
+        CardFacts, Draft, Origin,
+        card::card,
+        plain::{PlainModel, PlainShard},
+    },
+    record::{BlobRef, ShardRef, SplitRef},
+    tables::{EpisodeRow, PageRow, write_contents, write_episodes, write_origins, write_pages},
+};
+
+/// Episodes up to this number are listed in `sample_index.json` itself.
+const INLINE_EPISODES: usize = 10_000;
+
+impl PlainModel {
+    /// Everything that describes the shards, and a manifest that `validate` checks.
+    pub(crate) fn render(&self, facts: &CardFacts) -> Result<Draft> {
+        let positions = self.positions();
+        let statements: Vec<(String, B3)> = self.shards.iter().map(statement).collect();
+        let hashes: Vec<Value> = statements.iter().map(|(_, hash)| Value::from(hash.to_string())).collect();
+        let provenance_root = B3::of(canonical_json(&Value::Array(hashes)).as_bytes());
+        let contents = self.contents();
+        let mut draft = Draft {
+            shards: self.shard_refs(&positions, &statements),
+            files: Vec::new(),
+            roles: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            schema_mode: self.schema.mode.map_or("declared", Mode::name).to_owned(),
+            splits: self.splits(),
+            contents,
+            provenance_root,
+        };
+        for shard in &self.shards {
+            if let Some(file) = &shard.file {
+                draft.sources.insert(shard.blob.b3, Origin::File(file.clone()));
+            }
+        }
+        let mut index = BTreeMap::new();
+        let rows = self.episode_rows(&positions);
+        let mut table = |draft: &mut Draft, name: &str, path: &str, bytes: Vec<u8>| {
+            let blob = draft.put(name, path, bytes);
+            index.insert(name.to_owned(), entry(path, &blob));
+        };
+        table(&mut draft, "episodes", "index/episodes.parquet", write_episodes(&rows)?);
+        table(&mut draft, "pages", "index/pages.parquet", write_pages(&self.page_rows())?);
+        let origins: Vec<_> =
+            self.shards.iter().map(|it| (it.rows, it.path.clone(), it.blob.bytes)).collect();
+        table(&mut draft, "origins", "index/origins.parquet", write_origins(&origins)?);
+        let contents = write_contents(&draft.contents)?;
+        table(&mut draft, "contents", "index/contents.parquet", contents);
+        let head = pretty(&self.sample_index(&rows, &index))?;
+        let blob = draft.put("sample_index", "sample_index.json", head);
+        index.insert("sample_index".to_owned(), entry("sample_index.json", &blob));
+        self.put_manifest(&mut draft, index, &statements, facts)?;
+        Ok(draft)
+    }
+
+    fn put_manifest(
+        &self,
+        draft: &mut Draft,
+        index: BTreeMap<String, FileEntry>,
+        statements: &[(String, B3)],
+        facts: &CardFacts,
+    ) -> Result<()> {
+        let lines: String = statements.iter().map(|(line, _)| format!("{line}\n")).collect();
+        let mut put = |role: &str, path: &str, bytes: Vec<u8>| entry(path, &draft.put(role, path, bytes));
+        let schema = put("schema", "schema.json", self.schema.to_json().into_bytes());
+        let stats = put("stats", "stats.json", pretty(&self.stats())?);
+        let provenance = put("provenance", "provenance.jsonl", lines.into_bytes());
+        let readme = put("readme", "README.md", card(self, facts).into_bytes());
+        let rows: u64 = self.shards.iter().map(|it| it.rows).sum();
+        let addresses: Vec<Value> = self.shards.iter().map(|it| json!([it.path, it.blob.b3.hex()])).collect();
+        let recipe = B3::of(canonical_json(&json!({"push": 1, "shards": addresses})).as_bytes());
+        let manifest = Manifest {
+            nd: "manifest/1".to_owned(),
+            created_by: [("tool".to_owned(), created_by())].into(),
+            recipe: recipe.to_string(),
+            content_root: draft.contents.root().to_string(),
+            provenance_root: draft.provenance_root.to_string(),
+            inputs: Vec::new(),
+            splits: self.split_entries(),
+            streams: vec![StreamEntry {
+                name: STEPS.to_owned(),
+                folder: "data".to_owned(),
+                rows,
+                metadata: BTreeMap::new(),
+            }],
+            shards: draft.shards.iter().map(shard_entry).collect(),
+            schema,
+            stats,
+            index,
+            provenance,
+            readme,
+            attachments: Vec::new(),
+            ledger: [(
+                STEPS.to_owned(),
+                StreamLedger { read: rows, written: rows, dropped: BTreeMap::new() },
+            )]
+            .into(),
+            n_damage: 0,
+        };
+        draft.put("manifest", "manifest.json", pretty(&manifest)?);
+        Ok(())
+    }
+
+    /// Position of each episode in the dataset: what the rows say, when that is one number each.
+    fn positions(&self) -> Vec<Vec<i64>> {
+        let all = || self.shards.iter().flat_map(|it| &it.episodes);
+        let told: BTreeSet<i64> = all().filter_map(|it| it.index).collect();
+        let is_unique = told.len() == all().count() && told.first().is_none_or(|it| *it >= 0);
+        let mut next = 0;
+        let position = |told: Option<i64>, next: &mut i64| {
+            let ordinal = *next;
+            *next += 1;
+            if is_unique { told.unwrap_or(ordinal) } else { ordinal }
+        };
+        let shards = self.shards.iter();
+        shards.map(|it| it.episodes.iter().map(|it| position(it.index, &mut next)).collect()).collect()
+    }
+
+    fn shard_refs(&self, positions: &[Vec<i64>], statements: &[(String, B3)]) -> Vec<ShardRef> {
+        let shards = self.shards.iter().zip(positions).zip(statements);
+        shards
+            .map(|((shard, positions), (_, provenance))| {
+                let first = positions.iter().min().copied().unwrap_or(0);
+                let last = positions.iter().max().copied().unwrap_or(0);
+                let parts: Vec<Value> =
+                    shard.episodes.iter().map(|it| json!([it.key, it.hash.hex(), it.rows])).collect();
+                ShardRef {
+                    path: shard.path.clone(),
+                    stream: STEPS.to_owned(),
+                    split: shard.split.clone(),
+                    blob: shard.blob.clone(),
+                    rows: shard.rows,
+                    row_groups: shard.row_groups,
+                    episodes: (first as u64, last as u64),
+                    content: B3::of(canonical_json(&json!([STEPS, parts])).as_bytes()),
+                    provenance: *provenance,
+                }
+            })
+            .collect()
+    }
+
+    fn splits(&self) -> BTreeMap<String, SplitRef> {
+        let mut splits: BTreeMap<String, SplitRef> =
+            self.schema.splits.iter().map(|it| (it.clone(), SplitRef::default())).collect();
+        for shard in &self.shards {
+            let split = splits.entry(shard.split.clone()).or_default();
+            split.shards += 1;
+            split.frames += shard.rows;
+            split.episodes += shard.episodes.len() as u64;
+        }
+        splits
+    }
+
+    fn split_entries(&self) -> BTreeMap<String, SplitEntry> {
+        let entry = |it: SplitRef| SplitEntry { episodes: it.episodes, rows: it.frames, shards: it.shards };
+        self.splits().into_iter().map(|(name, it)| (name, entry(it))).collect()
+    }
+
+    fn episode_rows(&self, positions: &[Vec<i64>]) -> Vec<EpisodeRow> {
+        let mut rows = Vec::new();
+        for (idx, (shard, positions)) in self.shards.iter().zip(positions).enumerate() {
+            for (episode, position) in shard.episodes.iter().zip(positions) {
+                rows.push(EpisodeRow {
+                    episode: *position,
+                    key: episode.key.clone(),
+                    stream: Some(STEPS.to_owned()),
+                    split: shard.split.clone(),
+                    shard: idx as u32,
+                    row: episode.row,
+                    rows: episode.rows,
+                    row_group: episode.row_group,
+                    row_groups: episode.row_groups,
+                    source: shard.path.clone(),
+                    content: Some(episode.hash),
+                });
+            }
+        }
+        rows
+    }
+
+    fn page_rows(&self) -> Vec<PageRow> {
+        let of = |(idx, shard): (usize, &PlainShard)| {
+            shard.pages.iter().map(|it| PageRow { shard: idx as u32, ..it.clone() }).collect::<Vec<_>>()
+        };
+        self.shards.iter().enumerate().flat_map(of).collect()
+    }
+
+    fn sample_index(&self, rows: &[EpisodeRow], tables: &BTreeMap<String, FileEntry>) -> Value {
+        let mut head = json!({
+            "nd": "sample-index/1",
+            "episodes": rows.len(),
+            "rows": self.shards.iter().map(|it| it.rows).sum::<u64>(),
+            "shards": self.shards.len(),
+            "row_groups": self.shards.iter().map(|it| it.row_groups).sum::<u64>(),
+            "tables": tables,
+        });
+        if rows.len() <= INLINE_EPISODES {
+            let inline = rows.iter().map(|it| {
+                json!({
+                    "episode": it.episode, "key": it.key, "split": it.split, "stream": it.stream,
+                    "shard": it.shard, "row": it.row, "rows": it.rows,
+                    "row_group": it.row_group, "row_groups": it.row_groups,
+                })
+            });
+            head["inline_episodes"] = inline.collect();
+        }
+        head
+    }
+
+    /// What the footers told, by shard.
+    fn stats(&self) -> Value {
+        let shards: BTreeMap<&str, _> = self.shards.iter().map(|it| (it.path.as_str(), &it.stats)).collect();
+        json!({"nd": "stats/1", "streams": {}, "shards": shards})
+    }
+}
+
+fn entry(path: &str, blob: &BlobRef) -> FileEntry {
+    FileEntry { path: path.to_owned(), b3: blob.b3.hex(), sha256: blob.sha256.clone(), bytes: blob.bytes }
+}
+
+fn shard_entry(shard: &ShardRef) -> ShardEntry {
+    ShardEntry {
+        path: shard.path.clone(),
+        stream: shard.stream.clone(),
+        split: shard.split.clone(),
+        b3: shard.blob.b3.hex(),
+        sha256: shard.blob.sha256.clone(),
+        bytes: shard.blob.bytes,
+        rows: shard.rows,
+        row_groups: shard.row_groups,
+        episodes: shard.episodes,
+        content: shard.content.to_string(),
+        provenance: shard.provenance.to_string(),
+    }
+}
+
+/// The in-toto statement of a shard that somebody else wrote: all that is known of its making is that it was
+/// pushed as it is.
+fn statement(shard: &PlainShard) -> (String, B3) {
+    let digest = json!({"blake3": shard.blob.b3.hex(), "sha256": shard.blob.sha256});
+    let subject = json!([{"name": shard.path, "digest": digest}]);
+    let definition = json!({
+        "buildType": "urn:nodedata:push:1",
+        "externalParameters": {"stream": STEPS, "split": shard.split},
+        "internalParameters": {"tool": created_by()},
+        "resolvedDependencies": [{"name": shard.path, "digest": digest}],
+    });
+    let hash = B3::of(canonical_json(&json!({"subject": subject, "buildDefinition": definition})).as_bytes());
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": subject,
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {
+            "buildDefinition": definition,
+            "runDetails": {"builder": {"id": "urn:nodedata:cli", "version": {"node-data": created_by()}}},
+        },
+    });
+    (canonical_json(&statement), hash)
+}
+
+fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(std::io::Error::from)?;
+    text.push(b'\n');
+    Ok(text)
+}

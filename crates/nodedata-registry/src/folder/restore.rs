@@ -1,0 +1,79 @@
+use std::collections::BTreeMap;
+
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_schema::Schema;
+use serde::Deserialize;
+
+use crate::{
+    folder::{
+        card::own_text,
+        footer::FeatureStats,
+        plain::{PlainEpisode, PlainModel, PlainShard, index_of},
+    },
+    revision::Revision,
+    tables::{contents_of, read_episodes, read_pages},
+};
+
+#[derive(Deserialize)]
+struct Stats {
+    #[serde(default)]
+    shards: BTreeMap<String, BTreeMap<String, FeatureStats>>,
+}
+
+/// The model of a revision of plain shards, from its index: no shard is read.
+///
+/// # Errors
+/// `Unsupported` for a revision that was converted; `Corrupt`, `Io`.
+pub(crate) fn restore(revision: &Revision<'_>) -> Result<PlainModel> {
+    let manifest = revision.manifest();
+    let Some(contents) = manifest.index.get("contents") else {
+        return Err(Error::new(ErrorKind::Unsupported, "a converted dataset cannot be added to or merged")
+            .with_hint("convert all recordings to one folder and push that; only new shards are sent"));
+    };
+    let rows = read_episodes(revision.index("episodes")?)?;
+    let contents = contents_of(&rows, Some(revision.read(&contents.blob)?))?;
+    let text = String::from_utf8_lossy(&revision.read(&manifest.schema.file.blob)?).into_owned();
+    let schema = Schema::from_json(&text)
+        .map_err(|_| Error::new(ErrorKind::Corrupt, "the schema of the revision cannot be read"))?;
+    let stats: Stats = crate::record::from_bytes("revision's stats.json", &revision.index("stats")?)?;
+    let refs = revision.shards()?;
+    let mut shards: Vec<PlainShard> = refs
+        .iter()
+        .map(|it| PlainShard {
+            path: it.path.clone(),
+            split: it.split.clone(),
+            blob: it.blob.clone(),
+            rows: it.rows,
+            row_groups: it.row_groups,
+            episodes: Vec::new(),
+            pages: Vec::new(),
+            stats: stats.shards.get(&it.path).cloned().unwrap_or_default(),
+            file: None,
+        })
+        .collect();
+    let out_of_range = || Error::new(ErrorKind::Corrupt, "the index names a shard that the revision has not");
+    for page in read_pages(revision.index("pages")?)? {
+        let shard = shards.get_mut(page.shard as usize).ok_or_else(out_of_range)?;
+        shard.pages.push(crate::tables::PageRow { shard: 0, ..page });
+    }
+    let mut by_key: BTreeMap<(&str, &str), _> = BTreeMap::new();
+    for (id, content) in &contents.0 {
+        by_key.insert((&id.split, &id.key), content);
+    }
+    for row in rows {
+        let shard = shards.get_mut(row.shard as usize).ok_or_else(out_of_range)?;
+        let Some(content) = by_key.get(&(row.split.as_str(), row.key.as_str())) else { continue };
+        shard.episodes.push(PlainEpisode {
+            index: index_of(&row.key),
+            key: row.key.clone(),
+            row: row.row,
+            rows: row.rows,
+            row_group: row.row_group,
+            row_groups: row.row_groups,
+            hash: content.hash,
+            features: content.features.clone(),
+        });
+    }
+    let readme = String::from_utf8_lossy(&revision.read(&manifest.readme.blob)?).into_owned();
+    Ok(PlainModel { schema, shards, readme: own_text(&readme) })
+}

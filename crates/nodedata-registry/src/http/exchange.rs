@@ -1,0 +1,230 @@
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use nodedata_core::{Error, ErrorKind, Result};
+use reqwest::{Client, Method, StatusCode, header};
+use serde::{Serialize, de::DeserializeOwned};
+use url::Url;
+
+use crate::{
+    clock::jitter,
+    http::{problem::Problem, token::Token},
+    record::from_bytes,
+    runtime::block_on,
+};
+
+/// Tries of one request before its error is told.
+const TRIES_MAX: u32 = 5;
+/// Longest answer that is no part of a blob, in bytes.
+pub(super) const ANSWER_BYTES_MAX: u64 = 128 << 20;
+/// Longest wait that a server may ask for.
+const RETRY_AFTER_SECONDS_MAX: u64 = 30;
+
+/// Asks one server.
+pub(super) struct Exchange {
+    client: Client,
+    base: Url,
+    token: Option<Token>,
+}
+
+/// One question.
+pub(super) struct Question<'a> {
+    pub(super) method: Method,
+    /// Below the server's address.
+    pub(super) path: String,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Option<Bytes>,
+    /// What the body is.
+    pub(super) media_type: &'a str,
+    /// Longest answer that is taken.
+    pub(super) answer_bytes_max: u64,
+}
+
+/// An answer with a status that is no error.
+pub(super) struct Answer {
+    pub(super) headers: header::HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// A refusal, or no answer at all.
+pub(super) enum Failure {
+    /// The server said what is wrong.
+    Told(Problem),
+    /// Nobody knows.
+    Unknown(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Told(problem) => problem.to_error(),
+            Failure::Unknown(err) => err,
+        }
+    }
+}
+
+impl Question<'_> {
+    pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            headers: Vec::new(),
+            body: None,
+            media_type: "application/json",
+            answer_bytes_max: ANSWER_BYTES_MAX,
+        }
+    }
+
+    pub(super) fn json(mut self, body: &impl Serialize) -> Result<Self> {
+        let bytes = serde_json::to_vec(body).map_err(std::io::Error::from)?;
+        self.body = Some(Bytes::from(bytes));
+        Ok(self)
+    }
+}
+
+impl Answer {
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+        from_bytes("server's answer", &self.body)
+    }
+}
+
+impl Exchange {
+    pub(super) fn new(base: Url, token: Option<Token>) -> Result<Self> {
+        // Another part of the process may have installed a provider first: then that one serves.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = Client::builder()
+            .connect_timeout(Duration::from_secs(15))
+            // A redirect could carry the token elsewhere.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("node-data/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|err| Error::new(ErrorKind::Io, "cannot speak HTTP").with_source(err.without_url()))?;
+        Ok(Self { client, base, token })
+    }
+
+    pub(super) fn is_encrypted_or_local(&self) -> bool {
+        is_encrypted_or_local(&self.base)
+    }
+
+    /// Asks, again and again while a later try may succeed: every question may be asked twice.
+    pub(super) fn ask(&self, question: &Question<'_>) -> Result<Answer, Failure> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let (failure, wait) = match self.ask_once(question) {
+                Ok(answer) => return Ok(answer),
+                Err(it) => it,
+            };
+            let Some(wait) = wait.filter(|_| tries < TRIES_MAX) else { return Err(failure) };
+            let wait = if wait.is_zero() {
+                // Full jitter: tries of many clients spread out.
+                Duration::from_millis(50 + jitter(200 << tries))
+            } else {
+                wait
+            };
+            std::thread::sleep(wait);
+        }
+    }
+
+    /// As [`Self::ask`], where `None` means that what was asked for is not there.
+    pub(super) fn ask_for(&self, question: &Question<'_>) -> Result<Option<Answer>> {
+        match self.ask(question) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Failure::Told(problem)) if problem.status == 404 => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// The failure, and how long to wait before the next try when one makes sense (0: as we like).
+    fn ask_once(&self, question: &Question<'_>) -> Result<Answer, (Failure, Option<Duration>)> {
+        let again = Some(Duration::ZERO);
+        let url = self.base.join(&question.path).map_err(|err| {
+            let err =
+                Error::new(ErrorKind::Config, format!("`{}` is no path", question.path)).with_source(err);
+            (Failure::Unknown(err), None)
+        })?;
+        let mut request = self.client.request(question.method.clone(), url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.reveal());
+        }
+        for (name, value) in &question.headers {
+            request = request.header(*name, value);
+        }
+        let n_sent = question.body.as_ref().map_or(0, |it| it.len() as u64);
+        if let Some(body) = &question.body {
+            request = request.header(header::CONTENT_TYPE, question.media_type).body(body.clone());
+        }
+        let exchange = async {
+            let response = request.send().await.map_err(|err| (unanswered(err), again))?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            // The body of an error is short.
+            let limit = if status.is_success() { question.answer_bytes_max } else { ANSWER_BYTES_MAX };
+            let body = read(response, limit).await?;
+            Ok((status, headers, body))
+        };
+        let n_bytes = n_sent + question.answer_bytes_max.min(ANSWER_BYTES_MAX);
+        let (status, headers, body) = block_on(n_bytes, exchange).map_err(|_| {
+            let err = Error::new(ErrorKind::Io, "the server stopped answering").with_hint(AGAIN);
+            (Failure::Unknown(err), again)
+        })??;
+        if status.is_success() {
+            return Ok(Answer { headers, body });
+        }
+        Err((refusal(status, &body), retry_after(status, &headers)))
+    }
+}
+
+/// Whether what is sent to an address cannot be read on the way.
+pub(super) fn is_encrypted_or_local(url: &Url) -> bool {
+    let is_local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(it)) => it.is_loopback(),
+        Some(url::Host::Ipv6(it)) => it.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "https" || is_local
+}
+
+const AGAIN: &str = "try again; what was sent already is not sent twice";
+
+fn unanswered(err: reqwest::Error) -> Failure {
+    let what = if err.is_connect() { "cannot reach the server" } else { "the server did not answer" };
+    let source = std::error::Error::source(&err).map(ToString::to_string);
+    let err =
+        Error::new(ErrorKind::Io, what).with_source(source.unwrap_or_else(|| err.without_url().to_string()));
+    Failure::Unknown(err.with_hint("check the address and the network, then try again"))
+}
+
+async fn read(mut response: reqwest::Response, limit: u64) -> Result<Bytes, (Failure, Option<Duration>)> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = response.chunk().await.map_err(|err| (unanswered(err), Some(Duration::ZERO)))? {
+        if (body.len() + piece.len()) as u64 > limit {
+            let err =
+                Error::new(ErrorKind::Limit, format!("the server answers with more than {limit} bytes"));
+            return Err((Failure::Unknown(err), None));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+fn refusal(status: StatusCode, body: &[u8]) -> Failure {
+    if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
+        return Failure::Told(Problem { status: status.as_u16(), ..problem });
+    }
+    let kind = match status.as_u16() {
+        401 | 403 => ErrorKind::Denied,
+        408 | 429 | 500.. => ErrorKind::Io,
+        _ => ErrorKind::Unsupported,
+    };
+    let err = Error::new(kind, format!("the server answers {status} without saying why"));
+    Failure::Unknown(err.with_hint("is this the address of a `node-data serve`?"))
+}
+
+fn retry_after(status: StatusCode, headers: &header::HeaderMap) -> Option<Duration> {
+    if !matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504) {
+        return None;
+    }
+    let asked = headers.get(header::RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+    Some(Duration::from_secs(asked.unwrap_or(0).min(RETRY_AFTER_SECONDS_MAX)))
+}

@@ -1,0 +1,93 @@
+use nodedata_core::{Error, ErrorKind, Result};
+use reqwest::Method;
+
+use crate::{
+    gate::Attestation,
+    http::{
+        client::HttpRemote,
+        exchange::Question,
+        wire::{AttestBody, AttestationList, DecisionBody, TokenAnswer, TokenBody},
+    },
+    name::DatasetName,
+};
+
+/// What only a server can do: let people in, and tell who was.
+impl HttpRemote {
+    /// The text that readers of a gated dataset agree to.
+    ///
+    /// # Errors
+    /// `Config` when the dataset has none; `Io`, `Denied`.
+    pub fn agreement(&self, dataset: &DatasetName) -> Result<String> {
+        let answer = self.get(Self::dataset(dataset, "agreement"))?;
+        String::from_utf8(answer.body.to_vec())
+            .map_err(|err| Error::new(ErrorKind::Corrupt, "the agreement is not UTF-8").with_source(err))
+    }
+
+    /// Asks for access.
+    ///
+    /// # Errors
+    /// `Conflict` when it was asked for or answered already, or when the text is another by now; `Io`,
+    /// `Denied`, `Config`.
+    pub fn attest(&self, dataset: &DatasetName, body: &AttestBody) -> Result<Attestation> {
+        self.post(Self::dataset(dataset, "attest"), body)?.parse()
+    }
+
+    /// All attestations of a dataset for its reviewers, one's own for others.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn attestations(&self, dataset: &DatasetName) -> Result<Vec<Attestation>> {
+        Ok(self.get(Self::dataset(dataset, "attest"))?.parse::<AttestationList>()?.attestations)
+    }
+
+    /// Answers a request: `action` is `grant`, `deny`, `revoke` or `reset`.
+    ///
+    /// # Errors
+    /// `Conflict` when that cannot be done where it stands; `Io`, `Denied`.
+    pub fn decide(
+        &self,
+        dataset: &DatasetName,
+        id: &str,
+        action: &str,
+        reason: Option<&str>,
+    ) -> Result<Attestation> {
+        let body = DecisionBody { reason: reason.map(str::to_owned) };
+        self.post(Self::dataset(dataset, &format!("attest/{id}:{action}")), &body)?.parse()
+    }
+
+    /// Lines of the audit log from a number on.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn audit(&self, since: u64) -> Result<String> {
+        let mut text = String::new();
+        loop {
+            let from = since + text.lines().count() as u64;
+            let answer = self.get(format!("v1/audit?since={from}"))?;
+            if answer.body.is_empty() {
+                return Ok(text);
+            }
+            let page = std::str::from_utf8(&answer.body);
+            text.push_str(page.map_err(|err| {
+                Error::new(ErrorKind::Corrupt, "the audit log is not UTF-8").with_source(err)
+            })?);
+        }
+    }
+
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// `Config` for scopes that are none; `Io`, `Denied`.
+    pub fn create_token(&self, body: &TokenBody) -> Result<TokenAnswer> {
+        self.post("v1/tokens".to_owned(), body)?.parse()
+    }
+
+    /// Takes a token back.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn revoke_token(&self, id: &str) -> Result<()> {
+        self.exchange.ask_for(&Question::new(Method::DELETE, format!("v1/tokens/{id}")))?;
+        Ok(())
+    }
+}

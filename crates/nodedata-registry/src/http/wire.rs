@@ -1,0 +1,171 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::B3,
+    gate::{Attestation, Purpose, Subject},
+    name::DatasetName,
+    record::{BlobRef, CommitRecord, Sensitivity, Visibility},
+    remote::LogEntry,
+};
+
+/// Header with the length of the blob that a part belongs to.
+pub const BLOB_BYTES: &str = "nd-bytes";
+/// Header with the chaining value of a part, 64 hex digits: damage on the way is noticed at once.
+pub const PART_CV: &str = "nd-cv";
+
+/// The datasets that the asker may see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetList {
+    /// In order of name.
+    pub datasets: Vec<DatasetSummary>,
+}
+
+/// One dataset of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetSummary {
+    /// Which.
+    pub name: DatasetName,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// What personal data it holds, and its gate.
+    pub sensitivity: Sensitivity,
+    /// The newest revision that is not withdrawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<String>,
+    /// Revisions, withdrawn ones too.
+    pub revisions: u64,
+}
+
+/// What must be sent for a push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushAnswer {
+    /// The push.
+    pub push: String,
+    /// Bytes of a part of a blob up to 64 GiB; larger blobs have larger parts.
+    pub part: u64,
+    /// The blobs that must be sent.
+    pub need: Vec<NeededBody>,
+    /// How long the push is protected without a word.
+    pub lease_seconds: u64,
+}
+
+/// A blob that must be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeededBody {
+    /// Which.
+    #[serde(flatten)]
+    pub blob: BlobRef,
+    /// The parts that are there already, see [`crate::http::bitmap_of`].
+    pub parts: String,
+}
+
+/// The parts of a blob that are there: all of resume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartsAnswer {
+    /// Parts of the blob.
+    pub n_parts: u32,
+    /// Those that are there, see [`crate::http::bitmap_of`].
+    pub parts: String,
+}
+
+/// A record of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryBody {
+    /// Digest of the record's bytes.
+    pub digest: B3,
+    /// The record.
+    pub record: CommitRecord,
+}
+
+/// Records of a log, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogAnswer {
+    /// The records.
+    pub entries: Vec<EntryBody>,
+    /// Whether more follow: ask again from the next number.
+    pub more: bool,
+}
+
+/// A record is in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitAnswer {
+    /// Its number.
+    pub seq: u64,
+    /// Digest of its bytes.
+    pub digest: B3,
+}
+
+/// A request for access to a gated dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttestBody {
+    /// Digest of the text that was read and is agreed to.
+    pub policy: B3,
+    /// The revision it is for; the newest when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Who asks.
+    pub subject: Subject,
+    /// What for.
+    pub purpose: Purpose,
+    /// What is promised.
+    #[serde(default)]
+    pub affirm: Vec<String>,
+}
+
+/// Attestations, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttestationList {
+    /// All of them for a reviewer, one's own for others.
+    pub attestations: Vec<Attestation>,
+}
+
+/// Why a reviewer decides so.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionBody {
+    /// In words, for the history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Asks for a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenBody {
+    /// For which account; it is made when it is not there.
+    pub account: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// How long it holds, in days.
+    pub valid_days: u32,
+}
+
+/// A fresh token: the only time that it is told.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TokenAnswer {
+    /// Its name, for taking it back.
+    pub id: String,
+    /// The secret.
+    pub token: String,
+    /// When it ends.
+    pub expires: String,
+}
+
+impl std::fmt::Debug for TokenAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenAnswer").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl From<LogEntry> for EntryBody {
+    fn from(entry: LogEntry) -> Self {
+        Self { digest: entry.digest, record: entry.record }
+    }
+}
+
+impl From<EntryBody> for LogEntry {
+    fn from(body: EntryBody) -> Self {
+        Self { digest: body.digest, record: body.record }
+    }
+}

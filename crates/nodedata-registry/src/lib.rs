@@ -1,0 +1,55 @@
+//! Immutable revisions over a store.
+//!
+//! A store holds blobs under their BLAKE3 and, per dataset, a log of create-only records. Publishing is one
+//! record: before it nobody sees anything, after it the revision is there for good. Directory, bucket and
+//! server have the same layout and are driven through [`Remote`].
+
+pub mod attach;
+pub mod clock;
+pub mod gate;
+pub mod http;
+pub mod layout;
+pub mod record;
+pub mod tree;
+pub mod trust;
+
+mod blob_reader;
+mod changes;
+mod content;
+mod digest;
+mod direct;
+mod folder;
+mod hash_cache;
+mod hashing;
+mod maintain;
+mod name;
+mod pull;
+mod push;
+mod reference;
+mod remote;
+mod revision;
+mod runtime;
+mod state;
+mod store;
+mod tables;
+
+pub use blob_reader::{BlobReader, read_ref, read_whole};
+pub use changes::{attach, change, declare, put_blob, tag, withdraw};
+pub use content::{BumpKind, ChangedEpisode, Comparison, Contents, EpisodeContent, EpisodeId};
+pub use digest::B3;
+pub use direct::{Direct, LEASE_SECONDS};
+pub use hash_cache::{FileIdentity, HashCache};
+pub use hashing::blob_of;
+pub use maintain::{Depth, Flaw, FsckReport, GcOptions, GcReport, HealReport, fsck, gc, heal};
+pub use name::DatasetName;
+pub use pull::{PullReport, REVISION_FILE, pull};
+pub use push::{
+    BumpRequest, Facts, Outcome, PushOptions, PushProgress, PushReport, Unwatched, check_license, create,
+    parse_price, push,
+};
+pub use record::{AttachmentKind, DataClass, Gate, GateKind, Operation, Sensitivity, Visibility};
+pub use reference::{Reference, Selector, is_tag};
+pub use remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, Remote};
+pub use revision::Revision;
+pub use state::{AttachmentEntry, DatasetState, LATEST, RevisionEntry};
+pub use store::{Created, ObjectInfo, OpenStore, Probe, Store, StoreLocation, default_store_folder};

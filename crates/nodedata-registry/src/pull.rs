@@ -1,0 +1,335 @@
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{Seek, SeekFrom, Write},
+    path::{Component, Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use serde::Serialize;
+
+use crate::{
+    blob_reader::BlobReader,
+    digest::B3,
+    hash_cache::HashCache,
+    hashing::hash_files,
+    name::DatasetName,
+    record::{BlobRef, FileRef},
+    remote::Remote,
+    revision::Revision,
+    tree,
+};
+
+/// The revision's manifest in the folder of a pull.
+pub const REVISION_FILE: &str = "revision.json";
+/// Files fetched at once.
+const WORKERS: usize = 4;
+
+/// What a pull brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PullReport {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The revision.
+    pub revision: String,
+    /// Where it lies.
+    pub out: PathBuf,
+    /// Files of it.
+    pub files: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Bytes that were fetched now; the rest was there from an earlier try.
+    pub fetched_bytes: u64,
+    /// Whether the folder held the revision already.
+    pub unchanged: bool,
+}
+
+/// Fetches a revision to a folder, which appears in one step when every byte is there and verified. What an
+/// earlier try has brought is used again.
+///
+/// # Errors
+/// `Config` when the folder holds something else and `overwrite` is not set; `Conflict` when another pull
+/// fills it; `Corrupt` at the first byte that is not what was published; `Io`, `Denied`.
+pub fn pull(
+    remote: &dyn Remote,
+    revision: &Revision<'_>,
+    out: &Path,
+    overwrite: bool,
+    fetched: &(dyn Fn(u64) + Sync),
+) -> Result<PullReport> {
+    let files = files_of(revision)?;
+    let manifest = revision.manifest();
+    let mut report = PullReport {
+        dataset: manifest.dataset.clone(),
+        revision: manifest.revision.clone(),
+        out: out.to_owned(),
+        files: files.len() as u64,
+        bytes: files.iter().map(|it| it.blob.bytes).sum(),
+        fetched_bytes: 0,
+        unchanged: false,
+    };
+    let manifest_bytes = manifest.to_bytes()?;
+    if out.exists() && !is_empty_folder(out) {
+        if fs::read(out.join(REVISION_FILE)).is_ok_and(|it| it == manifest_bytes) {
+            report.unchanged = true;
+            return Ok(report);
+        }
+        if !overwrite {
+            return Err(Error::new(ErrorKind::Config, "the folder exists already, and holds something else")
+                .at(Locus::path(out))
+                .with_hint("choose another `--out`, or `--overwrite` to replace it once all is there"));
+        }
+    }
+    let partial = Partial::open(out)?;
+    let have = partial.have(&files)?;
+    let missing: Vec<&FileRef> = files.iter().filter(|it| !have.contains_key(it.path.as_str())).collect();
+    let pulled = Pull {
+        remote,
+        dataset: revision.dataset(),
+        root: &partial.folder,
+        fetched,
+        n_bytes: AtomicU64::new(0),
+    };
+    pulled.all(&missing)?;
+    report.fetched_bytes = pulled.n_bytes.into_inner();
+    partial.keep_only(&files)?;
+    write_new(&partial.folder.join(REVISION_FILE), &manifest_bytes)?;
+    partial.commit(out)?;
+    Ok(report)
+}
+
+/// Every file of the folder, each path checked: what a manifest says is no reason to write elsewhere.
+fn files_of(revision: &Revision<'_>) -> Result<Vec<FileRef>> {
+    let manifest = revision.manifest();
+    let mut files: Vec<FileRef> = vec![manifest.readme.clone(), manifest.schema.file.clone()];
+    files.extend(manifest.index.values().cloned());
+    files.extend(manifest.files.iter().cloned());
+    let shards = revision.shards()?.iter();
+    files.extend(shards.map(|it| FileRef { path: it.path.clone(), blob: it.blob.clone() }));
+    let mut seen = BTreeMap::new();
+    for file in &files {
+        let path = Path::new(&file.path);
+        let is_plain = path.components().all(|it| matches!(it, Component::Normal(_)))
+            && !file.path.is_empty()
+            && !file.path.contains('\\')
+            && file.path != REVISION_FILE;
+        if !is_plain {
+            let message =
+                format!("the manifest names the file `{}`, which is no path inside a folder", file.path);
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        if seen.insert(&file.path, &file.blob).is_some_and(|it| *it != file.blob) {
+            return Err(Error::new(ErrorKind::Corrupt, format!("the manifest names `{}` twice", file.path)));
+        }
+    }
+    let mut files: Vec<FileRef> = files.clone();
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+struct Pull<'a> {
+    remote: &'a dyn Remote,
+    dataset: &'a DatasetName,
+    root: &'a Path,
+    fetched: &'a (dyn Fn(u64) + Sync),
+    n_bytes: AtomicU64,
+}
+
+impl Pull<'_> {
+    fn all(&self, files: &[&FileRef]) -> Result<()> {
+        let next = AtomicUsize::new(0);
+        let failed = Mutex::new(None);
+        std::thread::scope(|scope| {
+            for _ in 0..WORKERS.min(files.len()) {
+                scope.spawn(|| {
+                    while failed.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+                        let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+                        if let Err(err) = self.one(file) {
+                            let err = err.at(Locus::path(&file.path));
+                            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(err);
+                        }
+                    }
+                });
+            }
+        });
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    /// Goes on where an earlier try ended, at a part.
+    fn one(&self, file: &FileRef) -> Result<()> {
+        let BlobRef { b3, bytes: n_bytes, .. } = &file.blob;
+        let target = self.root.join(&file.path);
+        let partial = partial_name(&target);
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(|err| write_error("cannot make the folder", folder, err))?;
+        }
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&partial);
+        let mut to = opened.map_err(|err| write_error("cannot open", &partial, err))?;
+        let failed = |err| write_error("cannot write", &partial, err);
+        let reader = BlobReader::open(self.remote, self.dataset, b3, *n_bytes)?;
+        let part_bytes = tree::part_bytes(*n_bytes);
+        let there = to.metadata().map_err(failed)?.len().min(*n_bytes) / part_bytes * part_bytes;
+        to.set_len(there).and_then(|()| to.seek(SeekFrom::Start(there))).map_err(failed)?;
+        let mut offset = there;
+        while offset < *n_bytes {
+            let end = (offset + part_bytes).min(*n_bytes);
+            let bytes = reader.read(offset..end)?;
+            to.write_all(&bytes).map_err(failed)?;
+            self.n_bytes.fetch_add(end - offset, Ordering::Relaxed);
+            (self.fetched)(end - offset);
+            offset = end;
+        }
+        to.sync_all().map_err(failed)?;
+        if there > 0 {
+            // What an earlier try left was verified when it came, but may have been lost since.
+            let found = hash_files(&[&partial], &HashCache::none(), &|_| ())?;
+            if found.first().map(|it| it.b3) != Some(*b3) {
+                fs::remove_file(&partial).map_err(failed)?;
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    "what an earlier pull left is damaged; it was removed",
+                )
+                .with_hint("pull again"));
+            }
+        }
+        fs::rename(&partial, &target).map_err(failed)
+    }
+}
+
+/// The folder a pull grows in, beside its final place. Kept when the pull fails, for the next try.
+struct Partial {
+    folder: PathBuf,
+    /// Held until the end, so that two pulls never fill one folder.
+    _lock: File,
+}
+
+impl Partial {
+    fn open(out: &Path) -> Result<Self> {
+        let name = out.file_name().ok_or_else(|| {
+            Error::new(ErrorKind::Config, "the output needs a name of its own").at(Locus::path(out))
+        })?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(".pull");
+        let folder = out.with_file_name(hidden);
+        fs::create_dir_all(&folder).map_err(|err| write_error("cannot make the folder", &folder, err))?;
+        let path = folder.join("lock");
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let lock = opened.map_err(|err| write_error("cannot make the lock", &path, err))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder, _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::new(ErrorKind::Conflict, "another pull fills this folder")
+                    .at(Locus::path(out))
+                    .with_hint("wait for it, or choose another `--out`"))
+            }
+            Err(TryLockError::Error(err)) => Err(write_error("cannot lock", &path, err)),
+        }
+    }
+
+    /// Files that an earlier try completed.
+    fn have(&self, files: &[FileRef]) -> Result<BTreeMap<String, B3>> {
+        let there = |it: &&FileRef| {
+            fs::metadata(self.folder.join(&it.path))
+                .is_ok_and(|found| found.is_file() && found.len() == it.blob.bytes)
+        };
+        let candidates: Vec<&FileRef> = files.iter().filter(there).collect();
+        let paths: Vec<PathBuf> = candidates.iter().map(|it| self.folder.join(&it.path)).collect();
+        let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        let found = hash_files(&paths, &HashCache::none(), &|_| ())?;
+        let sound = candidates.iter().zip(found).filter(|(file, found)| file.blob.b3 == found.b3);
+        Ok(sound.map(|(file, found)| (file.path.clone(), found.b3)).collect())
+    }
+
+    /// Removes what an earlier pull of another revision left.
+    fn keep_only(&self, files: &[FileRef]) -> Result<()> {
+        let mut pending = vec![PathBuf::new()];
+        while let Some(inside) = pending.pop() {
+            let at = self.folder.join(&inside);
+            for entry in fs::read_dir(&at).map_err(|err| write_error("cannot list", &at, err))?.flatten() {
+                let path = inside.join(entry.file_name());
+                let name = path.to_string_lossy();
+                if entry.path().is_dir() {
+                    pending.push(path);
+                } else if name != "lock" && files.binary_search_by(|it| it.path.as_str().cmp(&name)).is_err()
+                {
+                    fs::remove_file(entry.path()).map_err(|err| {
+                        write_error("cannot remove what an earlier pull left", &entry.path(), err)
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(self, out: &Path) -> Result<()> {
+        let lock = self.folder.join("lock");
+        fs::remove_file(&lock).map_err(|err| write_error("cannot remove the lock", &lock, err))?;
+        sync_folders(&self.folder)?;
+        let failed = |err| write_error("cannot give the folder its final name", out, err);
+        let mut replaced = None;
+        if out.exists() {
+            let mut old = self.folder.clone().into_os_string();
+            old.push(".replaced");
+            let old = PathBuf::from(old);
+            fs::rename(out, &old).map_err(failed)?;
+            replaced = Some(old);
+        }
+        fs::rename(&self.folder, out).map_err(failed)?;
+        if let Some(parent) = out.parent().filter(|it| !it.as_os_str().is_empty()) {
+            sync_folder(parent)?;
+        }
+        match replaced {
+            Some(old) => fs::remove_dir_all(&old)
+                .map_err(|err| write_error("cannot remove what was replaced", &old, err)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn partial_name(target: &Path) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = File::create(path).and_then(|mut it| {
+        it.write_all(bytes)?;
+        it.sync_all()
+    });
+    written.map_err(|err| write_error("cannot write", path, err))
+}
+
+fn is_empty_folder(path: &Path) -> bool {
+    path.read_dir().is_ok_and(|mut it| it.next().is_none())
+}
+
+fn sync_folders(root: &Path) -> Result<()> {
+    for entry in fs::read_dir(root).map_err(|err| write_error("cannot list", root, err))?.flatten() {
+        if entry.path().is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    sync_folder(root)
+}
+
+/// Makes the names in a folder durable.
+fn sync_folder(folder: &Path) -> Result<()> {
+    if cfg!(unix) {
+        let handle = OpenOptions::new().read(true).open(folder);
+        handle
+            .and_then(|it| it.sync_all())
+            .map_err(|err| write_error("cannot flush the folder", folder, err))?;
+    }
+    Ok(())
+}
+
+fn write_error(what: &str, path: &Path, err: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(path))
+}

@@ -1,0 +1,316 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_schema::{Mode, Schema};
+
+use crate::{
+    content::Contents,
+    digest::B3,
+    folder::{
+        CardFacts, Draft, PlainModel, PlainShard, ScanOptions, read_converted, reassign, restore, scan,
+    },
+    hashing::read_error,
+    push::{PushOptions, PushProgress},
+    revision::Revision,
+};
+
+/// What was named on the command line, hashed and read once.
+pub(crate) enum Pushed {
+    /// A converted dataset: published as it is.
+    Converted(Box<Draft>),
+    /// Plain shards.
+    Plain(Box<PlainModel>),
+    /// Nothing: the data stays.
+    Facts,
+}
+
+impl Pushed {
+    /// Reads what is pushed. `parent` is the revision it will follow.
+    pub(crate) fn read(
+        options: &PushOptions,
+        parent: Option<&Revision<'_>>,
+        progress: &dyn PushProgress,
+    ) -> Result<Self> {
+        let hashed = |n| progress.hashed(n);
+        match options.paths.as_slice() {
+            [] => Ok(Self::Facts),
+            [folder] if folder.join("manifest.json").is_file() => {
+                for (flag, is_given) in [
+                    ("--schema", options.schema.is_some()),
+                    ("--sample-index", options.sample_index.is_some()),
+                ] {
+                    if is_given {
+                        let message =
+                            format!("{flag} is for plain shards, but a converted dataset brings its own");
+                        return Err(Error::new(ErrorKind::Config, message)
+                            .with_hint("leave it out, or convert again with `--schema`"));
+                    }
+                }
+                let draft = read_converted(folder, &options.cache, &hashed)?;
+                Ok(Self::Converted(Box::new(draft)))
+            }
+            paths => {
+                let mut schema = options.schema.clone();
+                if let (true, None, Some(parent)) = (options.append, &schema, parent) {
+                    // What is added must follow what was declared.
+                    schema = Some(restore(parent)?.schema).filter(|it| it.mode == Some(Mode::Declared));
+                }
+                let scan_options = ScanOptions {
+                    schema,
+                    sample_index: options.sample_index.clone(),
+                    readme: options.readme.clone(),
+                };
+                Ok(Self::Plain(Box::new(scan(paths, &scan_options, &options.cache, &hashed)?)))
+            }
+        }
+    }
+
+    /// The dataset to publish after `head`, when `base` was the head at the start.
+    ///
+    /// # Errors
+    /// `Conflict` when others have published meanwhile what this cannot be merged with.
+    pub(crate) fn draft(
+        &self,
+        options: &PushOptions,
+        base: Option<&Revision<'_>>,
+        head: Option<&Revision<'_>>,
+    ) -> Result<Draft> {
+        let has_moved = base.map(Revision::digest) != head.map(Revision::digest);
+        let mut model = match self {
+            Self::Converted(draft) => {
+                let is_same = |it: &Revision<'_>| {
+                    let root = it.contents().map(|it| it.root());
+                    root.is_ok_and(|it| it == draft.contents.root())
+                };
+                if has_moved && !head.is_some_and(is_same) {
+                    return Err(conflict(
+                        "revision-exists",
+                        "another revision was published meanwhile, and a converted dataset cannot be merged",
+                    ));
+                }
+                return Ok((**draft).clone());
+            }
+            Self::Facts => {
+                let head = head.ok_or_else(|| {
+                    Error::new(ErrorKind::Config, "there is no revision yet whose facts could change")
+                        .with_hint("name the shards to push")
+                })?;
+                if options.assign.is_empty() && options.readme.is_none() {
+                    return Draft::of_revision(head);
+                }
+                if !head.manifest().index.contains_key("contents") {
+                    return reassigned(head, options);
+                }
+                restore(head)?
+            }
+            Self::Plain(mine) if options.append => match head {
+                None => (**mine).clone(),
+                Some(head) => added(restore(head)?, mine)?,
+            },
+            Self::Plain(mine) if has_moved => {
+                let of = |it: Option<&Revision<'_>>| it.map(restore).transpose();
+                merged(of(base)?, mine, of(head)?)?
+            }
+            Self::Plain(mine) => (**mine).clone(),
+        };
+        if let (Self::Facts, Some(file)) = (self, &options.readme) {
+            model.readme = Some(read_text(file)?);
+        }
+        assign(&mut model, &options.assign)?;
+        model.render(&card_facts(options, head))
+    }
+}
+
+impl Draft {
+    /// A published revision as it is: nothing need be sent.
+    fn of_revision(revision: &Revision<'_>) -> Result<Self> {
+        let manifest = revision.manifest();
+        let mut roles: BTreeMap<String, String> =
+            manifest.index.iter().map(|(name, it)| (name.clone(), it.path.clone())).collect();
+        roles.insert("readme".to_owned(), manifest.readme.path.clone());
+        roles.insert("schema".to_owned(), manifest.schema.file.path.clone());
+        let files = [&manifest.readme, &manifest.schema.file].into_iter();
+        let files = files.chain(manifest.index.values()).chain(&manifest.files).cloned().collect();
+        let splits = manifest.splits.iter().map(|(name, it)| {
+            let mut split = it.clone();
+            split.exclude.clear();
+            (name.clone(), split)
+        });
+        let shards = revision.shards()?.to_vec();
+        let mut draft = Self {
+            shards,
+            files,
+            roles,
+            sources: BTreeMap::new(),
+            schema_mode: manifest.schema.mode.clone(),
+            splits: splits.collect(),
+            contents: revision.all_contents()?,
+            provenance_root: manifest.provenance_root,
+        };
+        // The counts of the manifest leave out what is excluded; the draft's do not.
+        for (name, split) in &mut draft.splits {
+            let excluded = manifest.splits.get(name).map(|it| it.exclude.as_slice()).unwrap_or_default();
+            split.episodes += excluded.len() as u64;
+            let rows =
+                draft.contents.0.iter().filter(|(id, _)| id.split == *name && excluded.contains(&id.key));
+            split.frames += rows.map(|(_, it)| it.rows).sum::<u64>();
+        }
+        Ok(draft)
+    }
+}
+
+/// The episodes of `mine` after those that are published.
+fn added(mut model: PlainModel, mine: &PlainModel) -> Result<PlainModel> {
+    model.schema = joined(&model.schema, &mine.schema)?;
+    if mine.readme.is_some() {
+        model.readme.clone_from(&mine.readme);
+    }
+    model.add(mine.shards.clone())?;
+    Ok(model)
+}
+
+fn joined(published: &Schema, mine: &Schema) -> Result<Schema> {
+    if published.fields == mine.fields && published.mode == mine.mode {
+        let mut schema = published.clone();
+        schema.splits.extend(mine.splits.iter().filter(|it| !published.splits.contains(it)).cloned());
+        return Ok(schema);
+    }
+    match (published.mode, mine.mode) {
+        (Some(Mode::Inferred), Some(Mode::Inferred)) => crate::folder::join_schemas(published, mine),
+        _ => Err(conflict("schema", "the schema is another than the one that is published")),
+    }
+}
+
+/// What `mine` changes of `base`, done to `head`.
+fn merged(base: Option<PlainModel>, mine: &PlainModel, head: Option<PlainModel>) -> Result<PlainModel> {
+    let Some(mut model) = head else { return Ok(mine.clone()) };
+    let base = base.map(|it| it.shards).unwrap_or_default();
+    let mine_changed = touched(&base, &mine.shards);
+    let theirs_changed = touched(&base, &model.shards);
+    if mine_changed.iter().any(|it| theirs_changed.contains(it)) && model.contents() != mine.contents() {
+        return Err(conflict("episode-conflict", "another push has changed the same episodes meanwhile"));
+    }
+    let has = |shards: &[PlainShard], b3: B3| shards.iter().any(|it| it.blob.b3 == b3);
+    let removed: BTreeSet<B3> =
+        base.iter().map(|it| it.blob.b3).filter(|it| !has(&mine.shards, *it)).collect();
+    let added: Vec<PlainShard> = mine.shards.iter().filter(|it| !has(&base, it.blob.b3)).cloned().collect();
+    model.schema = joined(&model.schema, &mine.schema)?;
+    model.shards.retain(|it| !removed.contains(&it.blob.b3));
+    model.add(added)?;
+    Ok(model)
+}
+
+/// Split and key of every episode that lies in a shard only one of the two has.
+fn touched(base: &[PlainShard], new: &[PlainShard]) -> BTreeSet<(String, String)> {
+    let only = |a: &[PlainShard], b: &[PlainShard]| {
+        let known: BTreeSet<B3> = b.iter().map(|it| it.blob.b3).collect();
+        let ids = |it: &PlainShard| {
+            let split = it.split.clone();
+            it.episodes.iter().map(move |episode| (split.clone(), episode.key.clone())).collect::<Vec<_>>()
+        };
+        a.iter().filter(|it| !known.contains(&it.blob.b3)).flat_map(ids).collect::<BTreeSet<_>>()
+    };
+    let mut all = only(base, new);
+    all.extend(only(new, base));
+    all
+}
+
+/// Counts shards to other splits.
+fn assign(model: &mut PlainModel, assign: &BTreeMap<String, String>) -> Result<()> {
+    check_patterns(assign, model.shards.iter().map(|it| it.path.as_str()))?;
+    for shard in &mut model.shards {
+        if let Some(split) = split_of(assign, &shard.path) {
+            shard.split.clone_from(split);
+            if !model.schema.splits.contains(split) {
+                model.schema.splits.push(split.clone());
+            }
+        }
+    }
+    model.check_episodes()
+}
+
+/// The same for a dataset that was converted.
+fn reassigned(head: &Revision<'_>, options: &PushOptions) -> Result<Draft> {
+    let draft = Draft::of_revision(head)?;
+    check_patterns(&options.assign, draft.shards.iter().map(|it| it.path.as_str()))?;
+    let readme = options.readme.as_deref().map(read_text).transpose()?;
+    reassign(head, draft, &|path| split_of(&options.assign, path).cloned(), readme.as_deref())
+}
+
+fn read_text(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).map_err(|err| read_error(file, err))
+}
+
+fn split_of<'a>(assign: &'a BTreeMap<String, String>, path: &str) -> Option<&'a String> {
+    let inside = path.strip_prefix("data/").unwrap_or(path);
+    assign.iter().find(|(pattern, _)| matches(pattern, path) || matches(pattern, inside)).map(|(_, it)| it)
+}
+
+fn check_patterns<'a>(
+    assign: &BTreeMap<String, String>,
+    paths: impl Iterator<Item = &'a str> + Clone,
+) -> Result<()> {
+    for (pattern, split) in assign {
+        let one = [(pattern.clone(), split.clone())].into();
+        if !paths.clone().any(|it| split_of(&one, it).is_some()) {
+            return Err(Error::new(ErrorKind::Config, format!("no shard is called `{pattern}`"))
+                .with_hint("`node-data dataset show --shards` lists them; `*` stands for any letters"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `text` is `pattern`, where `*` stands for any letters.
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((before, after)) => text.strip_prefix(before).is_some_and(|rest| {
+            rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| matches(after, &rest[at..]))
+        }),
+    }
+}
+
+fn card_facts(options: &PushOptions, head: Option<&Revision<'_>>) -> CardFacts {
+    let published = head.map(Revision::manifest);
+    let facts = &options.facts;
+    let title = facts.title.clone().or_else(|| published?.title.clone());
+    CardFacts {
+        title: title.unwrap_or_else(|| options.dataset.name().to_owned()),
+        license: facts.license.clone().or_else(|| published?.license.clone()),
+        tags: facts.tags.clone().or_else(|| Some(published?.tags.clone())).unwrap_or_default(),
+    }
+}
+
+/// A push that came second, with the protocol's word for why.
+pub(crate) fn conflict(kind: &str, message: &str) -> Error {
+    Error::new(ErrorKind::Conflict, format!("{message} ({kind})"))
+        .with_hint("look at `node-data dataset log`, then push again on top of it")
+}
+
+/// The contents that count: without what is left out.
+pub(crate) fn without_excluded(contents: &Contents, is_excluded: impl Fn(&str, &str) -> bool) -> Contents {
+    let kept = contents.0.iter().filter(|(id, _)| !is_excluded(&id.split, &id.key));
+    Contents(kept.map(|(id, it)| (id.clone(), it.clone())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_any_letters() {
+        for (pattern, text, expected) in [
+            ("a*c", "abbc", true),
+            ("a*c", "ac", true),
+            ("a*c", "acb", false),
+            ("*", "", true),
+            ("train-*.parquet", "train-00001.parquet", true),
+            ("train", "train-0", false),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+use std::{cell::Cell, time::Duration};
+
+use nodedata_core::{Error, ErrorKind, Result};
+
+use crate::{
+    clock::{fresh_id, jitter, now},
+    name::DatasetName,
+    push::{
+        Outcome, PushOptions, PushProgress, PushReport,
+        assemble::{Assembled, assemble},
+        build::{Pushed, conflict},
+        facts::check_public,
+        upload::{Sent, send},
+    },
+    record::{CommitRecord, Operation, Sensitivity, Visibility},
+    remote::{Appended, Needed, PushRequest, Remote},
+    revision::Revision,
+    state::{DatasetState, LATEST, RevisionEntry},
+};
+
+/// How often a push that came second tries again.
+const REBASES_MAX: u32 = 20;
+/// How often a record is written whose fate the store does not tell.
+const APPEND_TRIES_MAX: u32 = 6;
+
+/// Creates a dataset.
+///
+/// # Errors
+/// `Conflict` when there is one of that name; `Denied` when it would be public without what that needs.
+pub fn create(
+    remote: &dyn Remote,
+    dataset: &DatasetName,
+    visibility: Visibility,
+    sensitivity: &Sensitivity,
+    author: &str,
+) -> Result<DatasetState> {
+    // The licence comes with the first revision, and is asked for there.
+    check_public(visibility, sensitivity, Some(""))?;
+    if begin(remote, dataset, visibility, sensitivity, author, &fresh_id())? {
+        return DatasetState::open(remote, dataset);
+    }
+    Err(Error::new(ErrorKind::Conflict, format!("there is a dataset `{dataset}` already"))
+        .with_hint("`node-data dataset push` adds a revision to it"))
+}
+
+/// Writes the first record; says whether it was this call that did.
+fn begin(
+    remote: &dyn Remote,
+    dataset: &DatasetName,
+    visibility: Visibility,
+    sensitivity: &Sensitivity,
+    author: &str,
+    op_id: &str,
+) -> Result<bool> {
+    let record = CommitRecord {
+        nd: "commit/1".to_owned(),
+        seq: 0,
+        prev: None,
+        op_id: op_id.to_owned(),
+        author: author.to_owned(),
+        at: now(),
+        op: Operation::Create { visibility, sensitivity: sensitivity.clone() },
+        sig: None,
+    };
+    match remote.append(dataset, &record)? {
+        Appended::Done { .. } => Ok(true),
+        // A first try whose answer was lost.
+        Appended::Taken(entry) => Ok(entry.record.op_id == op_id),
+    }
+}
+
+/// Publishes what `options` name, or says that it is published.
+///
+/// # Errors
+/// `Config` for wrong facts and numbers; `SchemaMismatch`, `Corrupt` for the data; `Conflict` when another
+/// push changed the same; `Denied`, `Io` of the remote.
+pub fn push(remote: &dyn Remote, options: &PushOptions, progress: &dyn PushProgress) -> Result<PushReport> {
+    let op_id = options.op_id.clone().unwrap_or_else(fresh_id);
+    let push = Push { remote, options, progress, op_id, sent: Cell::default() };
+    let report = push.run();
+    // The lease ends by itself; that it cannot be taken away is no reason to fail.
+    if !options.dry_run {
+        drop(remote.end_push(&push.op_id));
+    }
+    report
+}
+
+struct Push<'a> {
+    remote: &'a dyn Remote,
+    options: &'a PushOptions,
+    progress: &'a dyn PushProgress,
+    op_id: String,
+    sent: Cell<Sent>,
+}
+
+impl Push<'_> {
+    fn run(&self) -> Result<PushReport> {
+        let (remote, options) = (self.remote, self.options);
+        let mut state = DatasetState::load(remote, &options.dataset)?;
+        if let Some(done) = state.as_ref().and_then(|it| self.done_before(it)) {
+            return self.found(done, 0);
+        }
+        let base_entry = state.as_ref().and_then(|it| it.head().cloned());
+        let base = self.revision(base_entry.as_ref())?;
+        let pushed = Pushed::read(options, base.as_ref(), self.progress)?;
+        for n_rebased in 0..REBASES_MAX {
+            let entry = state.as_ref().and_then(|it| it.head().cloned());
+            let head = self.revision(entry.as_ref())?;
+            let draft = pushed.draft(options, base.as_ref(), head.as_ref())?;
+            if options.deep && n_rebased == 0 {
+                super::deep::check(&draft, &options.paths)?;
+            }
+            let assembled = assemble(draft, options, state.as_ref(), head.as_ref())?;
+            if let (true, Some(entry)) = (assembled.is_unchanged, &entry) {
+                return self.found(entry, n_rebased);
+            }
+            if options.dry_run {
+                return self.plan(&assembled);
+            }
+            let mut current = match state.take() {
+                Some(state) => state,
+                None => {
+                    let created = self.created()?;
+                    if created.head().is_some() {
+                        // Others created it first, and have published: what was assembled follows nothing.
+                        state = Some(created);
+                        continue;
+                    }
+                    created
+                }
+            };
+            self.upload(&assembled)?;
+            let record = current.next_record(self.operation(&assembled), &self.op_id, &options.author);
+            match self.append(&record)? {
+                Appended::Done { .. } => {
+                    current.catch_up(remote)?;
+                    // A hint that is not left costs the next reader some requests.
+                    drop(current.leave_hint(remote));
+                    return Ok(self.published(&assembled, &record, n_rebased));
+                }
+                Appended::Taken(_) => {
+                    current.catch_up(remote)?;
+                    if let Some(done) = self.done_before(&current) {
+                        return self.found(done, n_rebased);
+                    }
+                    state = Some(current);
+                    std::thread::sleep(Duration::from_millis(jitter(10 << n_rebased.min(7)) + 1));
+                }
+            }
+        }
+        Err(conflict("revision-exists", &format!("{REBASES_MAX} other pushes came first")))
+    }
+
+    /// Adds the record. When nobody knows whether that worked, the same record is added again, which does
+    /// nothing when it had: never another one.
+    fn append(&self, record: &CommitRecord) -> Result<Appended> {
+        let mut n_tries = 0;
+        loop {
+            match self.remote.append(&self.options.dataset, record) {
+                Err(err) if err.kind() == ErrorKind::Io && n_tries < APPEND_TRIES_MAX => {
+                    std::thread::sleep(Duration::from_millis(jitter(100 << n_tries) + 1));
+                    n_tries += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The revision that an earlier try of this operation published.
+    fn done_before<'s>(&self, state: &'s DatasetState) -> Option<&'s RevisionEntry> {
+        state.revisions.iter().find(|it| it.op_id == self.op_id)
+    }
+
+    fn revision(&self, entry: Option<&RevisionEntry>) -> Result<Option<Revision<'_>>> {
+        entry.map(|it| Revision::open(self.remote, &self.options.dataset, it)).transpose()
+    }
+
+    fn created(&self) -> Result<DatasetState> {
+        let PushOptions { dataset, visibility, sensitivity, author, .. } = self.options;
+        let op_id = format!("{}-create", self.op_id);
+        let visibility = visibility.unwrap_or(Visibility::Private);
+        let sensitivity = sensitivity.clone().unwrap_or_default();
+        begin(self.remote, dataset, visibility, &sensitivity, author, &op_id)?;
+        DatasetState::open(self.remote, dataset)
+    }
+
+    fn operation(&self, assembled: &Assembled) -> Operation {
+        Operation::Publish {
+            revision: assembled.manifest.revision.clone(),
+            bump: assembled.bump.clone(),
+            manifest: assembled.blob.b3,
+            tags: vec![LATEST.to_owned()],
+        }
+    }
+
+    fn negotiate(&self, assembled: &Assembled) -> Result<Vec<Needed>> {
+        let request = PushRequest {
+            push: self.op_id.clone(),
+            dataset: self.options.dataset.clone(),
+            blobs: assembled.blobs.clone(),
+        };
+        Ok(self.remote.negotiate(&request)?.need)
+    }
+
+    /// Sends what is missing, then asks once more: before the record is written, every blob is there.
+    fn upload(&self, assembled: &Assembled) -> Result<()> {
+        let need = self.negotiate(assembled)?;
+        if need.is_empty() {
+            return Ok(());
+        }
+        let again = || self.negotiate(assembled);
+        let sent = send(self.remote, need, &assembled.sources, &again, self.progress)?;
+        let before = self.sent.get();
+        self.sent.set(Sent { blobs: before.blobs + sent.blobs, bytes: before.bytes + sent.bytes });
+        match self.negotiate(assembled)?.first() {
+            None => Ok(()),
+            Some(missing) => {
+                let message = format!("{} was sent, but {} has it not", missing.blob.b3, self.remote.label());
+                Err(Error::new(ErrorKind::Io, message).with_hint("push again; see `node-data store check`"))
+            }
+        }
+    }
+
+    fn plan(&self, assembled: &Assembled) -> Result<PushReport> {
+        let dataset = &self.options.dataset;
+        let mut sent = Sent::default();
+        for blob in &assembled.blobs {
+            if self.remote.blob_bytes(dataset, &blob.b3)? != Some(blob.bytes) {
+                sent.blobs += 1;
+                sent.bytes += blob.bytes;
+            }
+        }
+        Ok(self.report(assembled, Outcome::Planned, None, 0, sent))
+    }
+
+    fn published(&self, assembled: &Assembled, record: &CommitRecord, n_rebased: u32) -> PushReport {
+        self.report(assembled, Outcome::Published, Some(record.seq), n_rebased, self.sent.get())
+    }
+
+    fn report(
+        &self,
+        assembled: &Assembled,
+        outcome: Outcome,
+        seq: Option<u64>,
+        rebased: u32,
+        sent: Sent,
+    ) -> PushReport {
+        let manifest = &assembled.manifest;
+        PushReport {
+            outcome,
+            dataset: manifest.dataset.clone(),
+            revision: manifest.revision.clone(),
+            seq,
+            manifest: assembled.blob.b3,
+            bump: assembled.bump.clone(),
+            shards: manifest.n_shards,
+            bytes: manifest.shard_bytes,
+            sent_blobs: sent.blobs,
+            sent_bytes: sent.bytes,
+            rebased,
+        }
+    }
+
+    /// It is published already.
+    fn found(&self, entry: &RevisionEntry, rebased: u32) -> Result<PushReport> {
+        let revision = Revision::open(self.remote, &self.options.dataset, entry)?;
+        let manifest = revision.manifest();
+        Ok(PushReport {
+            outcome: Outcome::Unchanged,
+            dataset: manifest.dataset.clone(),
+            revision: entry.revision.clone(),
+            seq: Some(entry.seq),
+            manifest: entry.manifest,
+            bump: entry.bump.clone(),
+            shards: manifest.n_shards,
+            bytes: manifest.shard_bytes,
+            sent_blobs: self.sent.get().blobs,
+            sent_bytes: self.sent.get().bytes,
+            rebased,
+        })
+    }
+}

@@ -1,0 +1,155 @@
+use nodedata_core::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::B3,
+    record::{AttachmentKind, BlobRef, Sensitivity, from_bytes, to_canonical},
+};
+
+/// One entry of a dataset's log: the only thing that ever changes is which number comes next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitRecord {
+    /// `commit/1`.
+    pub nd: String,
+    /// Its place in the log, from 0.
+    pub seq: u64,
+    /// Digest of the record before it; absent for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prev: Option<B3>,
+    /// Chosen by whoever asked for it: tells, after an ambiguous answer, whether it was done.
+    pub op_id: String,
+    /// Who asked for it.
+    pub author: String,
+    /// When, UTC.
+    pub at: String,
+    /// What was done.
+    #[serde(flatten)]
+    pub op: Operation,
+    /// A signature that came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sig: Option<SignatureRef>,
+}
+
+/// What a record does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub enum Operation {
+    /// The dataset begins. Always the first record.
+    Create {
+        /// Who may see it.
+        visibility: Visibility,
+        /// What personal data it holds; the class may be `undeclared` while it is private.
+        sensitivity: Sensitivity,
+    },
+    /// A revision is published.
+    Publish {
+        /// Its SemVer number.
+        revision: String,
+        /// How it differs from the revision before it, and the proof.
+        bump: Bump,
+        /// The blob of its [`crate::record::RevisionManifest`].
+        manifest: B3,
+        /// Tags that point at it from now on; `latest` is one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tags: Vec<String>,
+    },
+    /// A tag points at another revision, or at none.
+    Tag {
+        /// The tag.
+        tag: String,
+        /// Where it points; absent when it is taken away.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revision: Option<String>,
+    },
+    /// A document about a revision.
+    Attach {
+        /// What it is.
+        kind: AttachmentKind,
+        /// Which revision.
+        revision: String,
+        /// The revision's manifest, so that the document is bound to bytes.
+        manifest: B3,
+        /// The document.
+        blob: BlobRef,
+    },
+    /// A revision is no longer to be used. Its bytes stay until they are purged.
+    Withdraw {
+        /// Which.
+        revision: String,
+        /// Why, for those who used it.
+        reason: String,
+    },
+    /// Visibility or data class change.
+    Declare {
+        /// Who may see it from now on.
+        visibility: Visibility,
+        /// What personal data it holds.
+        sensitivity: Sensitivity,
+    },
+    /// Blobs were removed for good, as a law may ask. Revisions that name them answer that they are gone.
+    Purge {
+        /// Which.
+        blobs: Vec<B3>,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Who may see a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Visibility {
+    /// Only those who were let in.
+    Private,
+    /// Everybody, within the gate that the data class asks for.
+    Public,
+}
+
+/// How a revision differs from its parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bump {
+    /// `first`, `patch`, `minor` or `major`.
+    pub kind: String,
+    /// Counted from content hashes.
+    pub proof: BumpProof,
+}
+
+/// Episodes (in each split and stream) of the parent and of the new revision, compared by content hash.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BumpProof {
+    /// In both, with all features of the parent unchanged.
+    pub kept: u64,
+    /// New.
+    pub added: u64,
+    /// In both, with a feature changed or gone.
+    pub changed: u64,
+    /// Gone.
+    pub removed: u64,
+}
+
+/// Names a signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureRef {
+    /// `ed25519:` and the key's short digest.
+    pub keyid: String,
+    /// `dsse`.
+    pub alg: String,
+}
+
+impl CommitRecord {
+    /// The record's bytes in the log.
+    ///
+    /// # Errors
+    /// `Config` when the sensitivity holds what records do not.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        to_canonical(self)
+    }
+
+    /// Reads a record of the log.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        from_bytes("commit record", bytes)
+    }
+}

@@ -1,0 +1,135 @@
+use std::cell::OnceCell;
+
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Result};
+
+use crate::{
+    blob_reader::{BlobReader, read_whole},
+    content::Contents,
+    digest::B3,
+    name::DatasetName,
+    record::{BlobRef, RECORD_BYTES_MAX, RevisionManifest, ShardRef},
+    remote::Remote,
+    state::RevisionEntry,
+    tables::{contents_of, read_episodes, read_shards},
+};
+
+/// Longest index table that is read, in bytes.
+const INDEX_BYTES_MAX: u64 = 1 << 30;
+
+/// A published revision: its manifest and, as far as asked for, its tables. Shards are never read.
+pub struct Revision<'a> {
+    remote: &'a dyn Remote,
+    dataset: DatasetName,
+    digest: B3,
+    manifest: RevisionManifest,
+    shards: OnceCell<Vec<ShardRef>>,
+}
+
+impl<'a> Revision<'a> {
+    /// Reads the manifest of a revision.
+    ///
+    /// # Errors
+    /// `Corrupt` when the manifest is not what the record says; `Io`, `Denied`.
+    pub fn open(remote: &'a dyn Remote, dataset: &DatasetName, entry: &RevisionEntry) -> Result<Self> {
+        Self::of_manifest(remote, dataset, &entry.manifest)
+    }
+
+    /// Reads the revision whose manifest has that digest.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of_manifest(remote: &'a dyn Remote, dataset: &DatasetName, digest: &B3) -> Result<Self> {
+        let n_bytes = remote.blob_bytes(dataset, digest)?.ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, format!("the manifest {digest} is missing"))
+                .with_hint("`node-data store fsck` says what else is missing")
+        })?;
+        let bytes = read_whole(remote, dataset, digest, n_bytes, RECORD_BYTES_MAX)?;
+        let manifest = RevisionManifest::parse(&bytes)?;
+        Ok(Self { remote, dataset: dataset.clone(), digest: *digest, manifest, shards: OnceCell::new() })
+    }
+
+    /// Digest of its manifest.
+    pub fn digest(&self) -> B3 {
+        self.digest
+    }
+
+    /// Its manifest.
+    pub fn manifest(&self) -> &RevisionManifest {
+        &self.manifest
+    }
+
+    /// Its dataset.
+    pub fn dataset(&self) -> &DatasetName {
+        &self.dataset
+    }
+
+    /// Its shards, also those that lie in a table of their own.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`, `Denied`.
+    pub fn shards(&self) -> Result<&[ShardRef]> {
+        if let Some(shards) = self.shards.get() {
+            return Ok(shards);
+        }
+        let shards = match &self.manifest.shard_table {
+            Some(table) => read_shards(self.read(table)?)?,
+            None => self.manifest.shards.clone(),
+        };
+        Ok(self.shards.get_or_init(|| shards))
+    }
+
+    /// Every blob it needs: files, index, shards.
+    ///
+    /// # Errors
+    /// As [`Self::shards`].
+    pub fn blobs(&self) -> Result<Vec<BlobRef>> {
+        let mut blobs = self.manifest.blobs();
+        if self.manifest.shard_table.is_some() {
+            blobs.extend(self.shards()?.iter().map(|it| it.blob.clone()));
+        }
+        Ok(blobs)
+    }
+
+    /// A blob of it, whole and verified.
+    ///
+    /// # Errors
+    /// `Limit` for one that is no table; `Corrupt`, `Io`, `Denied`.
+    pub fn read(&self, blob: &BlobRef) -> Result<Bytes> {
+        if blob.bytes > INDEX_BYTES_MAX {
+            let message = format!("{} has {} bytes, which is no index table", blob.b3, blob.bytes);
+            return Err(Error::new(ErrorKind::Limit, message));
+        }
+        BlobReader::open(self.remote, &self.dataset, &blob.b3, blob.bytes)?.read(0..blob.bytes)
+    }
+
+    /// An index table by name.
+    ///
+    /// # Errors
+    /// `Corrupt` when it has none of that name; otherwise as [`Self::read`].
+    pub fn index(&self, name: &str) -> Result<Bytes> {
+        let table = self.manifest.index.get(name).ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, format!("the revision names no index table `{name}`"))
+        })?;
+        self.read(&table.blob)
+    }
+
+    /// What its episodes hold, those left out not counted. Reads the episode tables only.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`, `Denied`.
+    pub fn contents(&self) -> Result<Contents> {
+        let mut contents = self.all_contents()?;
+        let is_excluded = |split: &str, key: &String| {
+            self.manifest.splits.get(split).is_some_and(|it| it.exclude.contains(key))
+        };
+        contents.0.retain(|id, _| !is_excluded(&id.split, &id.key));
+        Ok(contents)
+    }
+
+    /// The same, with what is left out.
+    pub(crate) fn all_contents(&self) -> Result<Contents> {
+        let features = self.manifest.index.get("contents").map(|it| self.read(&it.blob)).transpose()?;
+        contents_of(&read_episodes(self.index("episodes")?)?, features)
+    }
+}

@@ -1,0 +1,254 @@
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::B3,
+    name::DatasetName,
+    record::{
+        AttachmentKind, BlobRef, Bump, CommitRecord, Operation, Sensitivity, Visibility, from_bytes,
+        to_canonical,
+    },
+    remote::{LogEntry, Remote},
+};
+
+/// The tag that every publish moves.
+pub const LATEST: &str = "latest";
+
+/// A hint is written after every so many records: reading that many is cheap.
+const RECORDS_PER_HINT: u64 = 16;
+
+/// What the log of a dataset adds up to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetState {
+    nd: String,
+    /// Which dataset.
+    pub dataset: DatasetName,
+    /// Number of the next record.
+    pub next_seq: u64,
+    /// Digest of the last record.
+    pub last: B3,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// What personal data it holds.
+    pub sensitivity: Sensitivity,
+    /// Its revisions, in the order they were published.
+    pub revisions: Vec<RevisionEntry>,
+    /// Where tags point.
+    pub tags: BTreeMap<String, String>,
+    /// Documents about revisions, in order.
+    pub attachments: Vec<AttachmentEntry>,
+    /// Blobs that were removed for good.
+    pub purged: Vec<B3>,
+}
+
+/// A published revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionEntry {
+    /// SemVer number.
+    pub revision: String,
+    /// Number of its record.
+    pub seq: u64,
+    /// Its manifest.
+    pub manifest: B3,
+    /// How it differs from its parent.
+    pub bump: Bump,
+    /// Who published it.
+    pub author: String,
+    /// When.
+    pub at: String,
+    /// By which operation.
+    pub op_id: String,
+    /// Why it is no longer to be used, when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<String>,
+}
+
+/// A document about a revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentEntry {
+    /// What it is.
+    pub kind: AttachmentKind,
+    /// About which revision.
+    pub revision: String,
+    /// The revision's manifest.
+    pub manifest: B3,
+    /// The document.
+    pub blob: BlobRef,
+    /// Number of its record.
+    pub seq: u64,
+}
+
+impl DatasetState {
+    /// The state of a dataset; `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// `Corrupt` when the log breaks its own rules; `Io`, `Denied`.
+    pub fn load(remote: &dyn Remote, dataset: &DatasetName) -> Result<Option<Self>> {
+        if let Some(hinted) = Self::from_hint(remote, dataset)? {
+            return Ok(Some(hinted));
+        }
+        let entries = remote.log(dataset, 0)?;
+        let Some((first, rest)) = entries.split_first() else { return Ok(None) };
+        let mut state = Self::begin(dataset, first)?;
+        rest.iter().try_for_each(|it| state.apply(it))?;
+        Ok(Some(state))
+    }
+
+    /// As [`Self::load`], for a dataset that must be there.
+    ///
+    /// # Errors
+    /// `Config` when it is not; otherwise as [`Self::load`].
+    pub fn open(remote: &dyn Remote, dataset: &DatasetName) -> Result<Self> {
+        Self::load(remote, dataset)?.ok_or_else(|| {
+            Error::new(ErrorKind::Config, format!("there is no dataset `{dataset}` in {}", remote.label()))
+                .with_hint("`node-data dataset list` shows what is there")
+        })
+    }
+
+    /// The hint and what came after it, when the hint belongs to this log.
+    fn from_hint(remote: &dyn Remote, dataset: &DatasetName) -> Result<Option<Self>> {
+        let Some(bytes) = remote.read_hint(dataset)? else { return Ok(None) };
+        let Ok(mut state) = from_bytes::<Self>("hint", &bytes) else { return Ok(None) };
+        let Some(last_seq) = state.next_seq.checked_sub(1) else { return Ok(None) };
+        if state.nd != "head/1" || state.dataset != *dataset {
+            return Ok(None);
+        }
+        let entries = remote.log(dataset, last_seq)?;
+        let Some((last, newer)) = entries.split_first() else { return Ok(None) };
+        if last.digest != state.last {
+            return Ok(None);
+        }
+        newer.iter().try_for_each(|it| state.apply(it))?;
+        Ok(Some(state))
+    }
+
+    fn begin(dataset: &DatasetName, first: &LogEntry) -> Result<Self> {
+        let Operation::Create { visibility, sensitivity } = &first.record.op else {
+            return Err(broken(dataset, 0, "the first record does not create the dataset"));
+        };
+        Ok(Self {
+            nd: "head/1".to_owned(),
+            dataset: dataset.clone(),
+            next_seq: 1,
+            last: first.digest,
+            visibility: *visibility,
+            sensitivity: sensitivity.clone(),
+            revisions: Vec::new(),
+            tags: BTreeMap::new(),
+            attachments: Vec::new(),
+            purged: Vec::new(),
+        })
+    }
+
+    /// Reads the records that came since.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn catch_up(&mut self, remote: &dyn Remote) -> Result<()> {
+        remote.log(&self.dataset, self.next_seq)?.iter().try_for_each(|it| self.apply(it))
+    }
+
+    /// Takes in the next record.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is not the next one, or does what no record may do there.
+    pub fn apply(&mut self, entry: &LogEntry) -> Result<()> {
+        let record = &entry.record;
+        let broken = |message: &str| broken(&self.dataset, record.seq, message);
+        if record.seq != self.next_seq || record.prev != Some(self.last) {
+            return Err(broken("the record does not follow the one before it"));
+        }
+        match &record.op {
+            Operation::Create { .. } => return Err(broken("the dataset is created twice")),
+            Operation::Publish { revision, bump, manifest, tags } => {
+                if self.revision(revision).is_some() {
+                    return Err(broken("the revision is published twice"));
+                }
+                for tag in tags {
+                    self.tags.insert(tag.clone(), revision.clone());
+                }
+                self.revisions.push(RevisionEntry {
+                    revision: revision.clone(),
+                    seq: record.seq,
+                    manifest: *manifest,
+                    bump: bump.clone(),
+                    author: record.author.clone(),
+                    at: record.at.clone(),
+                    op_id: record.op_id.clone(),
+                    withdrawn: None,
+                });
+            }
+            Operation::Tag { tag, revision: Some(revision) } => {
+                self.tags.insert(tag.clone(), revision.clone());
+            }
+            Operation::Tag { tag, revision: None } => {
+                self.tags.remove(tag);
+            }
+            Operation::Attach { kind, revision, manifest, blob } => self.attachments.push(AttachmentEntry {
+                kind: *kind,
+                revision: revision.clone(),
+                manifest: *manifest,
+                blob: blob.clone(),
+                seq: record.seq,
+            }),
+            Operation::Withdraw { revision, reason } => {
+                let entry = self.revisions.iter_mut().find(|it| it.revision == *revision);
+                if let Some(entry) = entry {
+                    entry.withdrawn = Some(reason.clone());
+                }
+            }
+            Operation::Declare { visibility, sensitivity } => {
+                self.visibility = *visibility;
+                self.sensitivity = sensitivity.clone();
+            }
+            Operation::Purge { blobs, .. } => self.purged.extend(blobs),
+        }
+        self.next_seq += 1;
+        self.last = entry.digest;
+        Ok(())
+    }
+
+    /// The revision of that number.
+    pub fn revision(&self, revision: &str) -> Option<&RevisionEntry> {
+        self.revisions.iter().find(|it| it.revision == revision)
+    }
+
+    /// The revision that a new one follows: the last one published that is not withdrawn, or else the last.
+    pub fn head(&self) -> Option<&RevisionEntry> {
+        self.revisions.iter().rev().find(|it| it.withdrawn.is_none()).or(self.revisions.last())
+    }
+
+    /// The record that would come next.
+    pub fn next_record(&self, op: Operation, op_id: &str, author: &str) -> CommitRecord {
+        CommitRecord {
+            nd: "commit/1".to_owned(),
+            seq: self.next_seq,
+            prev: Some(self.last),
+            op_id: op_id.to_owned(),
+            author: author.to_owned(),
+            at: crate::clock::now(),
+            op,
+            sig: None,
+        }
+    }
+
+    /// Leaves a hint every now and then.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn leave_hint(&self, remote: &dyn Remote) -> Result<()> {
+        if !self.next_seq.is_multiple_of(RECORDS_PER_HINT) {
+            return Ok(());
+        }
+        remote.write_hint(&self.dataset, Bytes::from(to_canonical(self)?))
+    }
+}
+
+fn broken(dataset: &DatasetName, seq: u64, message: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, message)
+        .at(nodedata_core::Locus::path(crate::layout::record(dataset, seq)))
+        .with_hint("`node-data store fsck` says what else is damaged")
+}

@@ -1,0 +1,353 @@
+mod error;
+mod local_upload;
+mod multipart_upload;
+mod open;
+mod probe;
+
+use std::{ops::Range, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path as ObjectPath};
+
+pub use open::{OpenStore, StoreLocation, default_store_folder};
+pub use probe::Probe;
+
+use crate::{
+    digest::B3,
+    layout,
+    record::BlobRef,
+    runtime::block_on,
+    store::{
+        error::{stalled, store_error},
+        local_upload::LocalUploads,
+        multipart_upload::MultipartUploads,
+    },
+    tree,
+};
+
+/// Requests that are under way at once when many small ones are needed.
+const REQUESTS_AT_ONCE: usize = 64;
+
+/// Where revisions lie: a directory, a bucket, or memory. Cheap to clone. All calls block.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    label: String,
+    objects: Arc<dyn ObjectStore>,
+    prefix: ObjectPath,
+    uploads: Uploads,
+}
+
+/// How blobs of several parts come in.
+enum Uploads {
+    Local(LocalUploads),
+    Multipart(MultipartUploads),
+}
+
+/// Whether a create-only write was the one that made the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It was not there before.
+    New,
+    /// It was there; nothing was changed.
+    Exists,
+}
+
+/// An object as the store lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Relative to the root of the layout.
+    pub path: String,
+    /// Length.
+    pub bytes: u64,
+    /// When it was written, by the store's clock.
+    pub modified: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Store").field(&self.0.label).finish()
+    }
+}
+
+impl Store {
+    /// Where it is, without secrets.
+    pub fn label(&self) -> &str {
+        &self.0.label
+    }
+
+    /// The whole object; `None` when it is not there.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn get(&self, path: &str) -> Result<Option<Bytes>> {
+        let at = self.at(path);
+        let read = async { self.0.objects.get(&at).await?.bytes().await };
+        match block_on(0, read).map_err(stalled)? {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(err) => Err(self.failed("cannot read", path, &err)),
+        }
+    }
+
+    /// The objects at `paths`, up to the first that is not there.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn get_run(&self, paths: &[String]) -> Result<Vec<Bytes>> {
+        let reads = stream::iter(paths.iter().map(|path| async move {
+            let at = self.at(path);
+            let read = async { self.0.objects.get(&at).await?.bytes().await };
+            match read.await {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(err) => Err(self.failed("cannot read", path, &err)),
+            }
+        }));
+        let read = reads.buffered(REQUESTS_AT_ONCE).try_collect::<Vec<_>>();
+        let all = block_on(0, read).map_err(stalled)??;
+        Ok(all.into_iter().map_while(|it| it).collect())
+    }
+
+    /// A range of an object.
+    ///
+    /// # Errors
+    /// `Io`, also when the object is not there or shorter; `Denied`.
+    pub fn get_range(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let n_bytes = range.end - range.start;
+        let at = self.at(path);
+        let bytes = block_on(n_bytes, self.0.objects.get_range(&at, range.clone()))
+            .map_err(stalled)?
+            .map_err(|err| self.failed("cannot read", path, &err))?;
+        if bytes.len() as u64 != n_bytes {
+            let message = format!("the store sent {} bytes where {n_bytes} were asked", bytes.len());
+            return Err(Error::new(ErrorKind::Io, message)
+                .at(Locus { byte_offset: Some(range.start), ..Locus::path(path) }));
+        }
+        Ok(bytes)
+    }
+
+    /// Length and time of an object; `None` when it is not there.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn head(&self, path: &str) -> Result<Option<ObjectInfo>> {
+        Ok(self.heads(&[path.to_owned()])?.pop().flatten())
+    }
+
+    /// Length and time of each object.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn heads(&self, paths: &[String]) -> Result<Vec<Option<ObjectInfo>>> {
+        let heads = stream::iter(paths.iter().map(|path| async move {
+            match self.0.objects.head(&self.at(path)).await {
+                Ok(it) => {
+                    Ok(Some(ObjectInfo { path: path.clone(), bytes: it.size, modified: it.last_modified }))
+                }
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(err) => Err(self.failed("cannot look at", path, &err)),
+            }
+        }));
+        let n_bytes = paths.len() as u64 * 4096;
+        block_on(n_bytes, heads.buffered(REQUESTS_AT_ONCE).try_collect()).map_err(stalled)?
+    }
+
+    /// Writes an object if there is none. Exactly one of several racing writers is told `New`.
+    ///
+    /// # Errors
+    /// `Io`: then the object may or may not have been written. `Denied`.
+    pub fn put_create(&self, path: &str, bytes: Bytes) -> Result<Created> {
+        match self.put_mode(path, bytes, PutMode::Create)? {
+            Ok(()) => Ok(Created::New),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Ok(Created::Exists)
+            }
+            Err(err) => Err(self.failed("cannot write", path, &err)),
+        }
+    }
+
+    /// Writes an object, whatever was there: for hints and leases only.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
+        self.put_mode(path, bytes, PutMode::Overwrite)?.map_err(|err| self.failed("cannot write", path, &err))
+    }
+
+    fn put_mode(&self, path: &str, bytes: Bytes, mode: PutMode) -> Result<object_store::Result<()>> {
+        let at = self.at(path);
+        let n_bytes = bytes.len() as u64;
+        let options = PutOptions { mode, ..PutOptions::default() };
+        let put = self.0.objects.put_opts(&at, PutPayload::from(bytes), options);
+        Ok(block_on(n_bytes, put).map_err(stalled)?.map(drop))
+    }
+
+    /// Every object below a folder, in order of name.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn list(&self, folder: &str) -> Result<Vec<ObjectInfo>> {
+        let at = self.at(folder);
+        let list = self.0.objects.list(Some(&at)).try_collect::<Vec<_>>();
+        // A listing has no known length.
+        let found = block_on(1 << 30, list)
+            .map_err(stalled)?
+            .map_err(|err| self.failed("cannot list", folder, &err))?;
+        let mut objects: Vec<ObjectInfo> = found
+            .into_iter()
+            .filter_map(|it| {
+                Some(ObjectInfo {
+                    path: self.relative(&it.location)?,
+                    bytes: it.size,
+                    modified: it.last_modified,
+                })
+            })
+            .collect();
+        objects.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(objects)
+    }
+
+    /// Names of the folders right below a folder, in order.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn folders(&self, folder: &str) -> Result<Vec<String>> {
+        let at = self.at(folder);
+        let found = block_on(1 << 30, self.0.objects.list_with_delimiter(Some(&at)))
+            .map_err(stalled)?
+            .map_err(|err| self.failed("cannot list", folder, &err))?;
+        let mut names: Vec<String> =
+            found.common_prefixes.iter().filter_map(|it| Some(it.filename()?.to_owned())).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes an object, if it is there.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn delete(&self, path: &str) -> Result<()> {
+        match block_on(0, self.0.objects.delete(&self.at(path))).map_err(stalled)? {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(err) => Err(self.failed("cannot remove", path, &err)),
+        }
+    }
+
+    /// Parts of a blob that an upload under way has brought already.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn uploaded_parts(&self, blob: &BlobRef) -> Result<Vec<u32>> {
+        if tree::n_parts(blob.bytes) == 1 {
+            return Ok(Vec::new());
+        }
+        match &self.0.uploads {
+            Uploads::Local(uploads) => uploads.have(blob),
+            Uploads::Multipart(uploads) => uploads.have(blob),
+        }
+    }
+
+    /// Takes a part of a blob in.
+    ///
+    /// # Errors
+    /// `Corrupt` when it has not the length of that part or, for a blob of one part, is another blob; `Io`.
+    pub fn upload_part(&self, blob: &BlobRef, part: u32, bytes: Bytes) -> Result<()> {
+        let range = tree::part_range(blob.bytes, part);
+        let is_part = part < tree::n_parts(blob.bytes);
+        if !is_part || bytes.len() as u64 != range.end - range.start {
+            let message = format!("part {part} of {} has {} bytes", blob.b3, bytes.len());
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        if tree::n_parts(blob.bytes) == 1 {
+            return self.put_blob(blob, bytes);
+        }
+        let cvs = tree::grain_cvs(range.start, &bytes);
+        match &self.0.uploads {
+            Uploads::Local(uploads) => uploads.put_part(blob, part, &bytes, &cvs),
+            Uploads::Multipart(uploads) => {
+                uploads.put_part(blob, &self.at(&layout::blob(&blob.b3)), part, bytes, cvs)
+            }
+        }
+    }
+
+    /// Ends an upload, see [`crate::Remote::seal`].
+    ///
+    /// # Errors
+    /// `Corrupt` when parts are missing or are not the blob; they must be sent again. `Io`.
+    pub fn seal(&self, blob: &BlobRef) -> Result<()> {
+        let path = layout::blob(&blob.b3);
+        if self.head(&path)?.is_some_and(|it| it.bytes == blob.bytes) {
+            return self.forget_upload(blob);
+        }
+        if tree::n_parts(blob.bytes) == 1 {
+            return Err(Error::new(ErrorKind::Corrupt, format!("the one part of {} is missing", blob.b3)));
+        }
+        let cvs = match &self.0.uploads {
+            Uploads::Local(uploads) => uploads.complete(blob)?,
+            Uploads::Multipart(uploads) => uploads.complete(blob)?,
+        };
+        if tree::fold_root(&cvs) != Some(blob.b3) {
+            self.forget_upload(blob)?;
+            let message = format!("the parts fold to another digest than {}", blob.b3);
+            return Err(Error::new(ErrorKind::Corrupt, message).with_hint("push again; did the file change?"));
+        }
+        self.put_create(&layout::tree(&blob.b3), Bytes::from(tree::tree_bytes(&cvs)))?;
+        match &self.0.uploads {
+            Uploads::Local(uploads) => uploads.finish(blob, &path),
+            Uploads::Multipart(uploads) => uploads.finish(blob, &self.at(&path)),
+        }
+    }
+
+    fn forget_upload(&self, blob: &BlobRef) -> Result<()> {
+        match &self.0.uploads {
+            Uploads::Local(uploads) => uploads.forget(blob),
+            Uploads::Multipart(uploads) => uploads.forget(blob),
+        }
+    }
+
+    /// Stores a blob of one part, its tree first, so that no blob is ever without.
+    fn put_blob(&self, blob: &BlobRef, bytes: Bytes) -> Result<()> {
+        if B3::of(&bytes) != blob.b3 {
+            let message = format!("the bytes sent as {} have the digest {}", blob.b3, B3::of(&bytes));
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        if tree::n_grains(blob.bytes) > 0 {
+            let cvs = tree::grain_cvs(0, &bytes);
+            self.put_create(&layout::tree(&blob.b3), Bytes::from(tree::tree_bytes(&cvs)))?;
+        }
+        self.put_create(&layout::blob(&blob.b3), bytes)?;
+        Ok(())
+    }
+
+    /// The folder of a store in a directory.
+    pub fn folder(&self) -> Option<PathBuf> {
+        match &self.0.uploads {
+            Uploads::Local(uploads) => Some(uploads.root().to_owned()),
+            Uploads::Multipart(_) => None,
+        }
+    }
+
+    fn at(&self, path: &str) -> ObjectPath {
+        self.0.prefix.parts().chain(ObjectPath::from(path).parts()).collect()
+    }
+
+    fn relative(&self, location: &ObjectPath) -> Option<String> {
+        let parts = location.prefix_match(&self.0.prefix)?;
+        Some(parts.map(|it| it.as_ref().to_owned()).collect::<Vec<_>>().join("/"))
+    }
+
+    fn failed(&self, what: &str, path: &str, err: &object_store::Error) -> Error {
+        store_error(what, &self.0.label, err).at(Locus::path(path))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io::Write,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use object_store::{
+    PutPayload,
+    multipart::{MultipartStore, PartId},
+    path::Path as ObjectPath,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::B3,
+    record::BlobRef,
+    runtime::block_on,
+    store::error::{stalled, store_error},
+    tree::{self, Cv},
+};
+
+/// Uploads into a bucket. What the bucket acknowledged is noted in a journal of this machine, because the
+/// bucket does not tell it back; another machine starts again.
+pub(crate) struct MultipartUploads {
+    label: String,
+    bucket: Arc<dyn MultipartStore>,
+    /// `None` keeps the notes in memory only.
+    journal: Option<PathBuf>,
+    open: Mutex<BTreeMap<B3, Upload>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Upload {
+    id: String,
+    parts: BTreeMap<u32, Part>,
+}
+
+/// A line of the journal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Part {
+    id: String,
+    part: u32,
+    etag: String,
+    /// Hex of the chaining values of its grains.
+    cvs: String,
+}
+
+impl MultipartUploads {
+    pub(crate) fn new(label: &str, bucket: Arc<dyn MultipartStore>, journal: Option<PathBuf>) -> Self {
+        Self { label: label.to_owned(), bucket, journal, open: Mutex::default() }
+    }
+
+    pub(crate) fn have(&self, blob: &BlobRef) -> Result<Vec<u32>> {
+        Ok(self.known(blob)?.map(|it| it.parts.into_keys().collect()).unwrap_or_default())
+    }
+
+    pub(crate) fn put_part(
+        &self,
+        blob: &BlobRef,
+        at: &ObjectPath,
+        part: u32,
+        bytes: Bytes,
+        cvs: Vec<Cv>,
+    ) -> Result<()> {
+        let id = self.id(blob, at)?;
+        let n_bytes = bytes.len() as u64;
+        let put = self.bucket.put_part(at, &id, part as usize, PutPayload::from(bytes));
+        let etag = match block_on(n_bytes, put).map_err(stalled)? {
+            Ok(part_id) => part_id.content_id,
+            Err(err) => {
+                if matches!(err, object_store::Error::NotFound { .. }) {
+                    // The bucket has dropped the upload; the next try begins another.
+                    self.forget(blob)?;
+                }
+                return Err(store_error("cannot send a part", &self.label, &err).at(Locus::path(at.as_ref())));
+            }
+        };
+        let cvs = cvs.iter().map(|it| B3(*it).hex()).collect();
+        let done = Part { id: id.clone(), part, etag, cvs };
+        self.note(blob, &done)?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(upload) = open.get_mut(&blob.b3).filter(|it| it.id == id) {
+            upload.parts.insert(part, done);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn complete(&self, blob: &BlobRef) -> Result<Vec<Cv>> {
+        let upload = self.known(blob)?.unwrap_or_default();
+        let missing: Vec<u32> =
+            (0..tree::n_parts(blob.bytes)).filter(|it| !upload.parts.contains_key(it)).collect();
+        if !missing.is_empty() {
+            let message = format!("parts {missing:?} of {} must be sent again", blob.b3);
+            return Err(Error::new(ErrorKind::Corrupt, message).with_hint("push again: only they are sent"));
+        }
+        let mut cvs = Vec::with_capacity(tree::n_grains(blob.bytes) as usize);
+        for part in upload.parts.values() {
+            for hex in part.cvs.as_bytes().chunks(64) {
+                cvs.push(String::from_utf8_lossy(hex).parse::<B3>()?.0);
+            }
+        }
+        Ok(cvs)
+    }
+
+    pub(crate) fn finish(&self, blob: &BlobRef, at: &ObjectPath) -> Result<()> {
+        let upload = self.known(blob)?.unwrap_or_default();
+        let parts = upload.parts.into_values().map(|it| PartId { content_id: it.etag }).collect();
+        let done =
+            block_on(blob.bytes, self.bucket.complete_multipart(at, &upload.id, parts)).map_err(stalled)?;
+        self.forget(blob)?;
+        done.map(drop).map_err(|err| {
+            store_error("cannot end the upload", &self.label, &err).at(Locus::path(at.as_ref()))
+        })
+    }
+
+    pub(crate) fn forget(&self, blob: &BlobRef) -> Result<()> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&blob.b3);
+        if let Some(path) = self.journal_of(blob)
+            && let Err(err) = fs::remove_file(&path)
+            && err.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(failed("cannot remove the journal", &path, err));
+        }
+        Ok(())
+    }
+
+    /// The upload under way, begun when there is none. The lock is held over the request, so that threads
+    /// that send parts of one blob share one upload.
+    fn id(&self, blob: &BlobRef, at: &ObjectPath) -> Result<String> {
+        if let Some(upload) = self.known(blob)? {
+            return Ok(upload.id);
+        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(upload) = open.get(&blob.b3) {
+            return Ok(upload.id.clone());
+        }
+        let id = block_on(0, self.bucket.create_multipart(at)).map_err(stalled)?.map_err(|err| {
+            store_error("cannot begin an upload", &self.label, &err).at(Locus::path(at.as_ref()))
+        })?;
+        open.insert(blob.b3, Upload { id: id.clone(), parts: BTreeMap::new() });
+        Ok(id)
+    }
+
+    /// The upload as memory or the journal knows it.
+    fn known(&self, blob: &BlobRef) -> Result<Option<Upload>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(upload) = open.get(&blob.b3) {
+            return Ok(Some(upload.clone()));
+        }
+        let Some(path) = self.journal_of(blob) else { return Ok(None) };
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(err) => return Err(failed("cannot read the journal", &path, err)),
+        };
+        let mut upload = Upload::default();
+        // A line that a crash cut off is no part that was acknowledged.
+        for part in text.lines().filter_map(|line| serde_json::from_str::<Part>(line).ok()) {
+            if part.id != upload.id {
+                upload = Upload { id: part.id.clone(), parts: BTreeMap::new() };
+            }
+            upload.parts.insert(part.part, part);
+        }
+        if upload.id.is_empty() {
+            return Ok(None);
+        }
+        open.insert(blob.b3, upload.clone());
+        Ok(Some(upload))
+    }
+
+    fn note(&self, blob: &BlobRef, part: &Part) -> Result<()> {
+        let Some(path) = self.journal_of(blob) else { return Ok(()) };
+        let mut line = serde_json::to_string(part).map_err(std::io::Error::from)?;
+        line.push('\n');
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|err| failed("cannot make the folder", folder, err))?;
+        }
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .and_then(|mut it| it.write_all(line.as_bytes()))
+            .map_err(|err| failed("cannot write the journal", &path, err))
+    }
+
+    fn journal_of(&self, blob: &BlobRef) -> Option<PathBuf> {
+        let key = B3::of(format!("{}\n{}", self.label, blob.b3).as_bytes());
+        Some(self.journal.as_ref()?.join(format!("{}.jsonl", key.hex())))
+    }
+}
+
+fn failed(what: &str, path: &std::path::Path, err: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(path))
+}

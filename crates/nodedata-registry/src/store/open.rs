@@ -1,0 +1,184 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use object_store::{
+    ClientConfigKey, ObjectStore, RetryConfig,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    azure::{AzureConfigKey, MicrosoftAzureBuilder},
+    gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
+    local::LocalFileSystem,
+    memory::InMemory,
+    multipart::MultipartStore,
+    path::Path as ObjectPath,
+};
+use url::Url;
+
+use crate::store::{
+    Inner, Store, Uploads, error::store_error, local_upload::LocalUploads, multipart_upload::MultipartUploads,
+};
+
+/// The library's own limit on a request, above ours: a slow line may need minutes for a part.
+const REQUEST_TIMEOUT: &str = "5 minutes";
+
+/// Where a store is, as `--store` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreLocation {
+    /// A directory.
+    Folder(PathBuf),
+    /// `s3://`, `gs://`, `az://`.
+    Bucket(Url),
+    /// `http://`, `https://`: a server, to which [`Store`] does not speak.
+    Server(Url),
+}
+
+impl StoreLocation {
+    /// What `--store` or `NODEDATA_STORE` says.
+    ///
+    /// # Errors
+    /// `Config` for a scheme that is none of ours, and for a URL with a query or a fragment.
+    pub fn parse(text: &str) -> Result<Self> {
+        let Some((scheme, _)) = text.split_once("://") else { return Ok(Self::Folder(text.into())) };
+        let refused = |message: String| {
+            Error::new(ErrorKind::Config, message)
+                .with_hint("use a folder, s3://BUCKET/PREFIX, gs://…, az://… or http(s)://…")
+        };
+        let url =
+            Url::parse(text).map_err(|err| refused(format!("`{text}` is not a URL")).with_source(err))?;
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(refused(format!("`{text}` has a query or a fragment, which a store has not")));
+        }
+        match scheme {
+            "file" => {
+                url.to_file_path().map(Self::Folder).map_err(|()| refused(format!("`{text}` is no path")))
+            }
+            "s3" | "s3a" | "gs" | "az" | "abfs" | "abfss" | "azure" => Ok(Self::Bucket(url)),
+            "http" | "https" => Ok(Self::Server(url)),
+            other => Err(refused(format!("`{other}://` is no store we know"))),
+        }
+    }
+}
+
+/// The folder of the store that is used when none is named: `nodedata/store` in the user's data folder.
+pub fn default_store_folder() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
+    let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))?;
+    Some(data.join("nodedata/store"))
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone, Default)]
+pub struct OpenStore {
+    /// Folder where this machine notes what a bucket has acknowledged; in memory when absent.
+    pub journal: Option<PathBuf>,
+    /// Makes the folder of a directory store that is not there.
+    pub create: bool,
+}
+
+impl Store {
+    /// Opens a directory or a bucket. Nothing is asked of a bucket yet.
+    ///
+    /// # Errors
+    /// `Config` when there is no such folder, when the address cannot be used, and for a server.
+    pub fn open(location: &StoreLocation, options: &OpenStore) -> Result<Self> {
+        match location {
+            StoreLocation::Folder(folder) => Self::open_folder(folder, options.create),
+            StoreLocation::Bucket(url) => Self::open_bucket(url, options.journal.clone()),
+            StoreLocation::Server(url) => {
+                Err(Error::new(ErrorKind::Config, format!("{url} is a server, not a store of files")))
+            }
+        }
+    }
+
+    /// A store in memory, which is gone with its last clone.
+    pub fn memory() -> Self {
+        let objects = Arc::new(InMemory::new());
+        let uploads = MultipartUploads::new("memory", Arc::clone(&objects) as _, None);
+        Self(Arc::new(Inner {
+            label: "memory".to_owned(),
+            objects,
+            prefix: ObjectPath::default(),
+            uploads: Uploads::Multipart(uploads),
+        }))
+    }
+
+    /// A store of one's own making: anything that `object_store` speaks to, such as one that fails on
+    /// purpose.
+    pub fn over(label: &str, objects: Arc<dyn ObjectStore>, parts: Arc<dyn MultipartStore>) -> Self {
+        let uploads = Uploads::Multipart(MultipartUploads::new(label, parts, None));
+        Self(Arc::new(Inner { label: label.to_owned(), objects, prefix: ObjectPath::default(), uploads }))
+    }
+
+    fn open_folder(folder: &Path, create: bool) -> Result<Self> {
+        let failed =
+            |what: &str, err| Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(folder));
+        if create {
+            fs::create_dir_all(folder).map_err(|err| failed("cannot make the store's folder", err))?;
+        } else if !folder.is_dir() {
+            return Err(Error::new(ErrorKind::Config, "there is no store")
+                .at(Locus::path(folder))
+                .with_hint("`node-data dataset push` makes one, so does `node-data store init`; or name another with `--store`"));
+        }
+        let root = fs::canonicalize(folder).map_err(|err| failed("cannot find the store's folder", err))?;
+        let label = root.display().to_string();
+        let objects = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|err| store_error("cannot use the folder", &label, &err))?
+            .with_fsync(true);
+        Ok(Self(Arc::new(Inner {
+            label,
+            objects: Arc::new(objects),
+            prefix: ObjectPath::default(),
+            uploads: Uploads::Local(LocalUploads::new(root)),
+        })))
+    }
+
+    fn open_bucket(url: &Url, journal: Option<PathBuf>) -> Result<Self> {
+        // Another part of the process may have installed a provider first: then that one serves.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let label = without_secrets(url);
+        let failed = |err| store_error("cannot use the bucket", &label, &err);
+        let (_, prefix) = object_store::ObjectStoreScheme::parse(url).map_err(|err| {
+            Error::new(ErrorKind::Config, format!("`{label}` is no store")).with_source(err)
+        })?;
+        let retry = RetryConfig { max_retries: 4, ..RetryConfig::default() };
+        let (objects, parts): (Arc<dyn ObjectStore>, Arc<dyn MultipartStore>) = match url.scheme() {
+            "s3" | "s3a" => {
+                let builder = AmazonS3Builder::from_env()
+                    .with_url(url.as_str())
+                    .with_retry(retry)
+                    .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT);
+                let store = Arc::new(builder.build().map_err(failed)?);
+                (Arc::clone(&store) as _, store)
+            }
+            "gs" => {
+                let builder = GoogleCloudStorageBuilder::from_env()
+                    .with_url(url.as_str())
+                    .with_retry(retry)
+                    .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT);
+                let store = Arc::new(builder.build().map_err(failed)?);
+                (Arc::clone(&store) as _, store)
+            }
+            _ => {
+                let builder = MicrosoftAzureBuilder::from_env()
+                    .with_url(url.as_str())
+                    .with_retry(retry)
+                    .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT);
+                let store = Arc::new(builder.build().map_err(failed)?);
+                (Arc::clone(&store) as _, store)
+            }
+        };
+        let uploads = Uploads::Multipart(MultipartUploads::new(&label, parts, journal));
+        Ok(Self(Arc::new(Inner { label, objects, prefix, uploads })))
+    }
+}
+
+/// The address as it may be printed.
+fn without_secrets(url: &Url) -> String {
+    let mut url = url.clone();
+    // Only URLs that cannot have them refuse.
+    let _: Result<(), ()> = url.set_password(None).and_then(|()| url.set_username(""));
+    url.to_string()
+}

@@ -1,0 +1,9 @@
+//! What makes a revision believable: one root over its provenance, and one signature over its manifest.
+
+mod dsse;
+mod key;
+mod merkle;
+
+pub use dsse::{Envelope, RevisionStatement, Signed, sign_revision, verify_revision};
+pub use key::{KEY_TEXT_BYTES_MAX, PublicKey, SecretKey};
+pub use merkle::{MerkleStep, Side, merkle_proof, merkle_root, verify_merkle_proof};

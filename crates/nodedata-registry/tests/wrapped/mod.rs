@@ -1,0 +1,158 @@
+//! A registry that counts, forbids and fails as a test asks it to.
+
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_registry::{
+    Appended, B3, DatasetName, Direct, LogEntry, Negotiated, PushRequest, Remote,
+    record::{BlobRef, CommitRecord, Operation},
+};
+
+pub struct Wrapped {
+    inner: Direct,
+    forbidden: Mutex<BTreeSet<B3>>,
+    swallow_above: AtomicU64,
+    swallowed: Mutex<BTreeSet<B3>>,
+    /// Parts of large blobs until every further one is denied.
+    parts_left: AtomicI64,
+    sent: AtomicU64,
+    lose_before: AtomicI64,
+    lose_after: AtomicI64,
+}
+
+impl Wrapped {
+    pub fn new(inner: Direct) -> Self {
+        Self {
+            inner,
+            forbidden: Mutex::default(),
+            swallow_above: AtomicU64::new(u64::MAX),
+            swallowed: Mutex::default(),
+            parts_left: AtomicI64::new(i64::MAX),
+            sent: AtomicU64::new(0),
+            lose_before: AtomicI64::new(0),
+            lose_after: AtomicI64::new(0),
+        }
+    }
+
+    /// Reading one of these fails the test.
+    pub fn forbid(&self, blobs: impl Iterator<Item = B3>) {
+        self.forbidden.lock().unwrap().extend(blobs);
+    }
+
+    /// Takes larger blobs without keeping them.
+    pub fn swallow_above(&self, n_bytes: u64) {
+        self.swallow_above.store(n_bytes, Ordering::Relaxed);
+    }
+
+    /// Says no to every part of a large blob after so many.
+    pub fn deny_after(&self, n_parts: i64) {
+        self.parts_left.store(n_parts, Ordering::Relaxed);
+    }
+
+    /// Loses so many answers to published records, before they are written and after.
+    pub fn lose(&self, before: i64, after: i64) {
+        self.lose_before.store(before, Ordering::Relaxed);
+        self.lose_after.store(after, Ordering::Relaxed);
+    }
+
+    /// Bytes of parts that were taken.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    fn swallows(&self, blob: &BlobRef) -> bool {
+        blob.bytes > self.swallow_above.load(Ordering::Relaxed)
+    }
+
+    fn check(&self, b3: &B3) {
+        assert!(!self.forbidden.lock().unwrap().contains(b3), "a shard is read");
+    }
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Io, "the answer was lost")
+}
+
+impl Remote for Wrapped {
+    fn label(&self) -> String {
+        self.inner.label()
+    }
+
+    fn datasets(&self) -> Result<Vec<DatasetName>> {
+        self.inner.datasets()
+    }
+
+    fn negotiate(&self, request: &PushRequest) -> Result<Negotiated> {
+        let mut found = self.inner.negotiate(request)?;
+        let swallowed = self.swallowed.lock().unwrap();
+        found.need.retain(|it| !swallowed.contains(&it.blob.b3));
+        Ok(found)
+    }
+
+    fn upload_part(&self, blob: &BlobRef, part: u32, bytes: Bytes) -> Result<()> {
+        let is_large = nodedata_registry::tree::n_parts(blob.bytes) > 1;
+        if is_large && self.parts_left.fetch_sub(1, Ordering::Relaxed) <= 0 {
+            return Err(Error::new(ErrorKind::Denied, "no more"));
+        }
+        self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if self.swallows(blob) { Ok(()) } else { self.inner.upload_part(blob, part, bytes) }
+    }
+
+    fn seal(&self, blob: &BlobRef) -> Result<()> {
+        if self.swallows(blob) {
+            self.swallowed.lock().unwrap().insert(blob.b3);
+            return Ok(());
+        }
+        self.inner.seal(blob)
+    }
+
+    fn end_push(&self, push: &str) -> Result<()> {
+        self.inner.end_push(push)
+    }
+
+    fn append(&self, dataset: &DatasetName, record: &CommitRecord) -> Result<Appended> {
+        let is_publish = matches!(record.op, Operation::Publish { .. });
+        if is_publish && self.lose_before.fetch_sub(1, Ordering::Relaxed) > 0 {
+            return Err(lost());
+        }
+        let done = self.inner.append(dataset, record)?;
+        if is_publish && self.lose_after.fetch_sub(1, Ordering::Relaxed) > 0 {
+            return Err(lost());
+        }
+        Ok(done)
+    }
+
+    fn log(&self, dataset: &DatasetName, from_seq: u64) -> Result<Vec<LogEntry>> {
+        self.inner.log(dataset, from_seq)
+    }
+
+    fn blob_bytes(&self, dataset: &DatasetName, b3: &B3) -> Result<Option<u64>> {
+        self.inner.blob_bytes(dataset, b3)
+    }
+
+    fn read_blob(&self, dataset: &DatasetName, b3: &B3, range: Range<u64>) -> Result<Bytes> {
+        self.check(b3);
+        self.inner.read_blob(dataset, b3, range)
+    }
+
+    fn read_tree(&self, dataset: &DatasetName, b3: &B3) -> Result<Option<Bytes>> {
+        self.check(b3);
+        self.inner.read_tree(dataset, b3)
+    }
+
+    fn read_hint(&self, dataset: &DatasetName) -> Result<Option<Bytes>> {
+        self.inner.read_hint(dataset)
+    }
+
+    fn write_hint(&self, dataset: &DatasetName, bytes: Bytes) -> Result<()> {
+        self.inner.write_hint(dataset, bytes)
+    }
+}

@@ -1,0 +1,308 @@
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_registry::{
+    B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Remote, Revision, Selector,
+    attach::{DOCUMENT_BYTES_MAX, check_document},
+    check_license, gate, is_tag,
+    record::{BlobRef, Bump, CommitRecord, DataClass, Operation, RevisionManifest, Sensitivity, Visibility},
+    trust::RevisionStatement,
+};
+use semver::Version;
+
+use crate::{
+    app::App,
+    principal::Principal,
+    refusal::{Answered, Refusal},
+    views::DatasetView,
+};
+
+/// Longest agreement, in bytes.
+pub(crate) const AGREEMENT_BYTES_MAX: u64 = 256 << 10;
+
+/// A record that somebody wants to add, and where.
+pub(crate) struct Candidate<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) principal: &'a Principal,
+    pub(crate) dataset: &'a DatasetName,
+    /// `None` while there is no such dataset.
+    pub(crate) view: Option<&'a DatasetView>,
+    pub(crate) record: &'a CommitRecord,
+}
+
+impl Candidate<'_> {
+    /// Checks everything that the log must never hold: a record that is once in it stays.
+    pub(crate) fn check(&self) -> Answered<()> {
+        self.check_place()?;
+        match (&self.record.op, self.view) {
+            (Operation::Create { visibility, sensitivity }, _) => {
+                self.check_declared(*visibility, sensitivity, None)
+            }
+            (Operation::Publish { revision, bump, manifest, tags }, Some(view)) => {
+                self.check_publish(view, revision, bump, manifest, tags)
+            }
+            (Operation::Tag { tag, revision }, Some(view)) => check_tag(view, tag, revision.as_deref()),
+            (Operation::Attach { kind, revision, manifest, blob }, Some(view)) => {
+                let about = self.revision_of(view, revision, manifest)?;
+                let document = self.small_blob(blob, DOCUMENT_BYTES_MAX)?;
+                check_document(*kind, &document, &about).map_err(|err| Refusal::invalid(&err))?;
+                self.check_possession(view, [blob.b3].iter())
+            }
+            (Operation::Withdraw { revision, .. }, Some(view)) => known(view, revision).map(drop),
+            (Operation::Declare { visibility, sensitivity }, Some(view)) => {
+                self.check_declared(*visibility, sensitivity, Some(view))
+            }
+            (Operation::Purge { blobs, .. }, Some(view)) => {
+                match blobs.iter().find(|it| view.blob(it).is_none()) {
+                    Some(foreign) => {
+                        let message = format!("{foreign} is no blob of the dataset");
+                        Err(Refusal::new(422, "foreign-blob", message, "name blobs of its revisions"))
+                    }
+                    None => Ok(()),
+                }
+            }
+            (_, None) => Err(Refusal::missing("dataset")),
+        }
+    }
+
+    /// Whether it is the next record and may stand there.
+    fn check_place(&self) -> Answered<()> {
+        let record = self.record;
+        if record.nd != "commit/1" || record.op_id.is_empty() || record.op_id.len() > 128 {
+            let message = "the record has another version, or no op_id";
+            return Err(Refusal::new(422, "record", message, "send a commit/1 record with an op_id"));
+        }
+        match (self.view, &record.op) {
+            (None, Operation::Create { .. }) if record.seq == 0 && record.prev.is_none() => Ok(()),
+            (None, _) => Err(Refusal::missing("dataset")),
+            (Some(view), _) => {
+                let mut state = view.state.clone();
+                let entry = LogEntry { digest: B3::of(b""), record: record.clone() };
+                state.apply(&entry).map_err(|err| {
+                    let err = Error::new(ErrorKind::Config, err.to_string());
+                    Refusal::of(
+                        422,
+                        "record",
+                        &err.with_hint("read the log again, and number the record anew"),
+                    )
+                })
+            }
+        }
+    }
+
+    fn check_declared(
+        &self,
+        visibility: Visibility,
+        sensitivity: &Sensitivity,
+        view: Option<&DatasetView>,
+    ) -> Answered<()> {
+        gate::check_declaration(visibility, sensitivity).map_err(|err| {
+            let status = if err.kind() == ErrorKind::Denied { 422 } else { 400 };
+            Refusal::of(status, "declaration", &err)
+        })?;
+        if let Some(policy) = sensitivity.gate.as_ref().and_then(|it| it.policy) {
+            let is_current = view.and_then(DatasetView::policy) == Some(policy);
+            let n_bytes = self.app.direct.blob_bytes(self.dataset, &policy)?;
+            if n_bytes.is_none_or(|it| it > AGREEMENT_BYTES_MAX) {
+                let message = format!(
+                    "the agreement {policy} was not sent, or is longer than {AGREEMENT_BYTES_MAX} bytes"
+                );
+                return Err(Refusal::new(422, "agreement", message, "send the text as a blob first"));
+            }
+            if !is_current && !self.possesses(&policy)? {
+                return Err(not_shown(&policy));
+            }
+        }
+        let head = view.and_then(|it| Some((it, it.state.head()?)));
+        if visibility == Visibility::Public
+            && let Some((_, head)) = head
+        {
+            let manifest = Revision::open(&self.app.direct, self.dataset, head)?;
+            check_licensed(visibility, manifest.manifest())?;
+        }
+        Ok(())
+    }
+
+    fn check_publish(
+        &self,
+        view: &DatasetView,
+        revision: &str,
+        bump: &Bump,
+        digest: &B3,
+        tags: &[String],
+    ) -> Answered<()> {
+        let invalid = |err: Error| Refusal::of(422, "manifest", &err);
+        let version = Version::parse(revision).map_err(|err| {
+            invalid(
+                Error::new(ErrorKind::Config, format!("`{revision}` is no SemVer number")).with_source(err),
+            )
+        })?;
+        if self.app.direct.blob_bytes(self.dataset, digest)?.is_none() {
+            let message = format!("the manifest {digest} was not sent");
+            return Err(Refusal::new(422, "closure", message, "push again: only what is missing is sent"));
+        }
+        let opened = Revision::of_manifest(&self.app.direct, self.dataset, digest).map_err(invalid)?;
+        let manifest = opened.manifest();
+        if manifest.dataset != *self.dataset || manifest.revision != revision {
+            let message = format!("the manifest is of {}@{}", manifest.dataset, manifest.revision);
+            return Err(Refusal::new(422, "manifest", message, "publish it where it says"));
+        }
+        if let Some(bad) = tags.iter().find(|it| !is_tag(it)) {
+            return Err(Refusal::new(422, "tag", format!("`{bad}` cannot be a tag"), "begin with a letter"));
+        }
+        check_licensed(view.state.visibility, manifest)?;
+        self.check_sensitivity(view, &manifest.sensitivity)?;
+        let blobs = opened.blobs().map_err(invalid)?;
+        self.check_closure(&blobs)?;
+        let digests: Vec<B3> = blobs.iter().map(|it| it.b3).chain([*digest]).collect();
+        self.check_possession(view, digests.iter())?;
+        self.check_bump(view, &version, &opened, bump)
+    }
+
+    /// A revision must not hold more than its dataset says.
+    fn check_sensitivity(&self, view: &DatasetView, found: &Sensitivity) -> Answered<()> {
+        let declared = &view.state.sensitivity;
+        if view.state.visibility == Visibility::Public && found.class > declared.class {
+            let message = format!(
+                "the revision's data class is {:?}, the public dataset's {:?}",
+                found.class, declared.class
+            );
+            let fix = "declare the dataset's class first: `node-data dataset declare`";
+            return Err(Refusal::new(422, "declaration", message, fix));
+        }
+        if found.class == DataClass::Undeclared {
+            return Ok(());
+        }
+        // What it says of itself must hold together; whether it may be public, the dataset decides.
+        gate::check_declaration(Visibility::Private, found)
+            .map_err(|err| Refusal::of(422, "declaration", &err))
+    }
+
+    /// Every blob must be there, as long as it is said to be.
+    fn check_closure(&self, blobs: &[BlobRef]) -> Answered<()> {
+        let paths: Vec<String> = blobs.iter().map(|it| nodedata_registry::layout::blob(&it.b3)).collect();
+        let found = self.app.store().heads(&paths)?;
+        let missing =
+            blobs.iter().zip(found).find(|(blob, it)| it.as_ref().map(|it| it.bytes) != Some(blob.bytes));
+        match missing {
+            None => Ok(()),
+            Some((blob, _)) => {
+                let message = format!("{} of {} bytes was not sent", blob.b3, blob.bytes);
+                Err(Refusal::new(422, "closure", message, "push again: only what is missing is sent"))
+            }
+        }
+    }
+
+    /// Each blob is the dataset's already, or the publisher has shown that they have it.
+    fn check_possession<'b>(&self, view: &DatasetView, blobs: impl Iterator<Item = &'b B3>) -> Answered<()> {
+        for b3 in blobs {
+            if view.blob(b3).is_none() && !self.possesses(b3)? {
+                return Err(not_shown(b3));
+            }
+        }
+        Ok(())
+    }
+
+    fn possesses(&self, b3: &B3) -> Result<bool> {
+        match &self.principal.account {
+            Some(account) => self.app.database.possesses(account, b3),
+            None => Ok(false),
+        }
+    }
+
+    /// The number must not claim less than what changed.
+    fn check_bump(
+        &self,
+        view: &DatasetView,
+        version: &Version,
+        new: &Revision<'_>,
+        bump: &Bump,
+    ) -> Answered<()> {
+        let Some(head) = view.state.head() else { return Ok(()) };
+        let parent = Version::parse(&head.revision).map_err(|err| {
+            Error::new(ErrorKind::Corrupt, "a revision has no SemVer number").with_source(err)
+        })?;
+        if *version <= parent {
+            let message = format!("{version} does not come after {parent}");
+            return Err(Refusal::new(
+                409,
+                "revision-exists",
+                message,
+                "choose a higher number, or `--bump auto`",
+            ));
+        }
+        let old = Revision::open(&self.app.direct, self.dataset, head)?;
+        let invalid = |err: Error| Refusal::of(422, "manifest", &err);
+        let comparison = old.contents()?.compare(&new.contents().map_err(invalid)?);
+        let (claimed, proved) = (BumpKind::claimed(&parent, version), comparison.kind());
+        if claimed < proved || bump.proof != comparison.proof {
+            let message = format!(
+                "{version} claims a {} change, but the content proves a {} one",
+                claimed.name(),
+                proved.name()
+            );
+            return Err(Refusal::new(422, "bump", message, "publish with `--bump auto`"));
+        }
+        Ok(())
+    }
+
+    fn revision_of(&self, view: &DatasetView, revision: &str, manifest: &B3) -> Answered<RevisionStatement> {
+        let found = known(view, revision)?;
+        if found != *manifest {
+            let message = format!("the manifest of {revision} is {found}");
+            return Err(Refusal::new(422, "revision", message, "attach to the manifest that was published"));
+        }
+        Ok(RevisionStatement {
+            dataset: self.dataset.clone(),
+            revision: revision.to_owned(),
+            manifest: *manifest,
+        })
+    }
+
+    fn small_blob(&self, blob: &BlobRef, bytes_max: u64) -> Answered<bytes::Bytes> {
+        let n_bytes = self.app.direct.blob_bytes(self.dataset, &blob.b3)?;
+        if n_bytes != Some(blob.bytes) || blob.bytes > bytes_max {
+            let message = format!("{} was not sent, or is longer than {bytes_max} bytes", blob.b3);
+            return Err(Refusal::new(422, "closure", message, "send the document first"));
+        }
+        let reader = BlobReader::open(&self.app.direct, self.dataset, &blob.b3, blob.bytes)?;
+        Ok(reader.read(0..blob.bytes)?)
+    }
+}
+
+fn check_tag(view: &DatasetView, tag: &str, revision: Option<&str>) -> Answered<()> {
+    if !is_tag(tag) || !matches!(Selector::parse(tag), Ok(Selector::Tag(_))) {
+        return Err(Refusal::new(422, "tag", format!("`{tag}` cannot be a tag"), "begin with a letter"));
+    }
+    match revision {
+        None if tag == LATEST => {
+            Err(Refusal::new(422, "tag", "`latest` is never taken away", "point it at another revision"))
+        }
+        None => Ok(()),
+        Some(revision) => known(view, revision).map(drop),
+    }
+}
+
+/// The manifest of a revision.
+fn known(view: &DatasetView, revision: &str) -> Answered<B3> {
+    let found = view.state.revision(revision).map(|it| it.manifest);
+    found.ok_or_else(|| {
+        Refusal::new(422, "revision", format!("`{revision}` is not published"), "name one that is")
+    })
+}
+
+fn check_licensed(visibility: Visibility, manifest: &RevisionManifest) -> Answered<()> {
+    match (&manifest.license, visibility) {
+        (Some(license), _) => {
+            check_license(license).map(drop).map_err(|err| Refusal::of(422, "license", &err))
+        }
+        (None, Visibility::Private) => Ok(()),
+        (None, Visibility::Public) => {
+            let message = "a public dataset needs a licence";
+            Err(Refusal::new(422, "license", message, "say which with `--license CC-BY-4.0`"))
+        }
+    }
+}
+
+fn not_shown(b3: &B3) -> Refusal {
+    let message = format!("{b3} belongs to another dataset, and was not sent for this one");
+    Refusal::new(422, "not-shown", message, "push again: what the server says it needs is sent")
+}

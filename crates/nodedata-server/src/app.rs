@@ -1,0 +1,83 @@
+use std::sync::Arc;
+
+use nodedata_core::Result;
+use nodedata_registry::{
+    Direct, Store,
+    gate::{AuditEvent, Outcome},
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    database::Database,
+    limits::RateLimiter,
+    metrics::Metrics,
+    options::ServerOptions,
+    possession::Proofs,
+    principal::Principal,
+    refusal::{Answered, Refusal},
+    views::Views,
+};
+
+/// Bytes that one permit of the budget for bodies stands for.
+pub(crate) const BODY_PERMIT_BYTES: u64 = 64 << 10;
+
+/// Everything that requests share.
+pub(crate) struct App {
+    pub(crate) direct: Direct,
+    pub(crate) database: Database,
+    pub(crate) options: ServerOptions,
+    pub(crate) views: Views,
+    pub(crate) proofs: Proofs,
+    pub(crate) limiter: RateLimiter,
+    pub(crate) metrics: Metrics,
+    /// The budget for bodies in memory.
+    pub(crate) bodies: Arc<Semaphore>,
+}
+
+impl App {
+    pub(crate) fn new(store: Store, database: Database, options: ServerOptions) -> Self {
+        let permits =
+            (options.bodies_bytes_max.max(options.body_bytes_max) / BODY_PERMIT_BYTES).max(1) as usize;
+        Self {
+            direct: Direct::new(store),
+            database,
+            views: Views::default(),
+            proofs: Proofs::default(),
+            limiter: RateLimiter::new(options.requests_per_second, options.requests_burst),
+            metrics: Metrics::default(),
+            bodies: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
+            options,
+        }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.direct.store()
+    }
+
+    /// Notes something in the audit log.
+    ///
+    /// # Errors
+    /// `Io`: then what was to be noted must not be done.
+    pub(crate) fn note(&self, event: AuditEvent) -> Result<()> {
+        self.database.audit(self.options.clock.stamp(), event)
+    }
+
+    /// Notes that somebody was not let, and hands the reason on.
+    pub(crate) fn denied<T>(
+        &self,
+        principal: &Principal,
+        action: &str,
+        dataset: Option<String>,
+        refusal: Refusal,
+    ) -> Answered<T> {
+        self.note(AuditEvent {
+            who: principal.who().to_owned(),
+            action: action.to_owned(),
+            outcome: Outcome::Denied,
+            dataset,
+            reason: Some(refusal.problem.code.clone()),
+            ..AuditEvent::default()
+        })?;
+        Err(refusal)
+    }
+}

@@ -1,0 +1,77 @@
+use std::collections::BTreeMap;
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Locus};
+use nodedata_registry::{B3, DatasetName, Reference, Selector};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    principal::Principal,
+    refusal::{Answered, Refusal},
+};
+
+/// A request, as handlers see it.
+pub(crate) struct Call {
+    pub(crate) principal: Principal,
+    pub(crate) params: BTreeMap<String, String>,
+    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Whether the answer's body is not wanted.
+    pub(crate) is_head: bool,
+}
+
+impl Call {
+    pub(crate) fn param(&self, name: &str) -> &str {
+        self.params.get(name).map_or("", String::as_str)
+    }
+
+    /// `{owner}/{name}`.
+    pub(crate) fn dataset(&self) -> Answered<DatasetName> {
+        DatasetName::new(self.param("owner"), self.param("name")).map_err(|_| Refusal::missing("dataset"))
+    }
+
+    /// `{owner}/{name}` with an optional `@revision` behind the name.
+    pub(crate) fn reference(&self) -> Answered<Reference> {
+        let name = self.param("name");
+        let (name, selector) = match name.split_once('@') {
+            Some((name, selector)) => {
+                (name, Selector::parse(selector).map_err(|err| Refusal::invalid(&err))?)
+            }
+            None => (name, Selector::Tag(nodedata_registry::LATEST.to_owned())),
+        };
+        let dataset = DatasetName::new(self.param("owner"), name).map_err(|_| Refusal::missing("dataset"))?;
+        Ok(Reference { dataset, selector })
+    }
+
+    pub(crate) fn b3(&self) -> Answered<B3> {
+        self.param("b3").parse().map_err(|err: Error| Refusal::invalid(&err))
+    }
+
+    pub(crate) fn number(&self, name: &str, text: Option<&str>) -> Answered<u64> {
+        text.and_then(|it| it.parse().ok()).ok_or_else(|| {
+            let err =
+                Error::new(ErrorKind::Config, format!("`{name}` is no number")).at(Locus::feature(name));
+            Refusal::invalid(&err.with_hint("write a whole number"))
+        })
+    }
+
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Answered<T> {
+        serde_json::from_slice(&self.body).map_err(|err| {
+            let place =
+                Locus { line_column: Some((line(err.line()), line(err.column()))), ..Locus::default() };
+            // The library's words hold pieces of the body, which may be secret.
+            let err = Error::new(ErrorKind::Config, "the body is not what this takes").at(place);
+            Refusal::invalid(&err.with_hint("see openapi.json"))
+        })
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+fn line(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

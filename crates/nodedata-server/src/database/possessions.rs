@@ -1,0 +1,24 @@
+use nodedata_core::Result;
+use nodedata_registry::B3;
+use rusqlite::params;
+
+use crate::database::{Database, failed};
+
+impl Database {
+    /// Notes that an account has shown a blob's bytes.
+    pub(crate) fn note_possession(&self, account: &str, b3: &B3) -> Result<()> {
+        self.lock()
+            .prepare_cached("INSERT OR IGNORE INTO possessions (account, b3) VALUES (?1, ?2)")
+            .and_then(|mut it| it.execute(params![account, b3.0]))
+            .map(drop)
+            .map_err(failed)
+    }
+
+    /// Whether an account has shown a blob's bytes.
+    pub(crate) fn possesses(&self, account: &str, b3: &B3) -> Result<bool> {
+        self.lock()
+            .prepare_cached("SELECT 1 FROM possessions WHERE account = ?1 AND b3 = ?2")
+            .and_then(|mut it| it.exists(params![account, b3.0]))
+            .map_err(failed)
+    }
+}

@@ -1,0 +1,6 @@
+pub(crate) mod blobs;
+pub(crate) mod commits;
+pub(crate) mod gate;
+pub(crate) mod operation;
+pub(crate) mod pushes;
+pub(crate) mod revisions;

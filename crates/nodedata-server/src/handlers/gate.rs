@@ -1,0 +1,144 @@
+//! Requests for access, and the answers to them.
+
+use axum::http::StatusCode;
+use nodedata_core::{Error, ErrorKind};
+use nodedata_registry::{
+    DatasetName, Remote, Selector,
+    clock::fresh_id,
+    gate::{Action, Approval, Attestation, AuditEvent, may_request},
+    http::{AttestBody, AttestationList, DecisionBody},
+    read_whole,
+    record::Gate,
+};
+
+use crate::{
+    admission::AGREEMENT_BYTES_MAX,
+    app::App,
+    call::Call,
+    refusal::{Answered, Refusal},
+    reply::Reply,
+    views::{DatasetView, version_of},
+};
+
+/// Longest text of a request for access, in bytes.
+const TEXT_BYTES_MAX: usize = 8 << 10;
+
+pub(crate) fn agreement(app: &App, call: &Call) -> Answered<Reply> {
+    let view = app.see(&call.principal, &call.dataset()?)?;
+    let policy = view.policy().ok_or_else(|| Refusal::missing("agreement: the dataset is not gated"))?;
+    let dataset = &view.state.dataset;
+    let n_bytes = app.direct.blob_bytes(dataset, &policy)?.ok_or_else(|| Refusal::missing("agreement"))?;
+    let text = read_whole(&app.direct, dataset, &policy, n_bytes, AGREEMENT_BYTES_MAX)?;
+    Ok(Reply::bytes("text/plain; charset=utf-8", text)
+        .with_header(axum::http::header::ETAG, &format!("\"{}\"", policy.hex())))
+}
+
+pub(crate) fn list(app: &App, call: &Call) -> Answered<Reply> {
+    let dataset = call.dataset()?;
+    app.see(&call.principal, &dataset)?;
+    let own = Some(call.principal.who()).filter(|_| !call.principal.may_review(&dataset));
+    Reply::json(&AttestationList { attestations: app.database.attestations(&dataset, own)? })
+}
+
+pub(crate) fn request(app: &App, call: &Call) -> Answered<Reply> {
+    let dataset = call.dataset()?;
+    let view = app.see(&call.principal, &dataset)?;
+    let Some(gate) = view.state.sensitivity.gate.clone() else {
+        let err =
+            Error::new(ErrorKind::Config, "the dataset is not gated").with_hint("nothing is to be asked for");
+        return Err(Refusal::invalid(&err));
+    };
+    let mut body: AttestBody = call.json()?;
+    check_lengths(&body)?;
+    body.subject.user = call.principal.who().to_owned();
+    let policy = gate.policy.ok_or_else(|| Refusal::missing("agreement"))?;
+    if body.policy != policy {
+        let message = format!("the agreement is {policy} by now, not {}", body.policy);
+        let fix = "read the text again, and agree to that";
+        return Err(Refusal::new(409, "attestation-outdated", message, fix));
+    }
+    let revision = asked_revision(&view, body.revision.as_deref())?;
+    let now = app.options.clock.now();
+    let asked = (body.subject, body.purpose, body.affirm);
+    let mut attestation = Attestation::request(fresh_id(), dataset.clone(), &revision, policy, asked, now)
+        .map_err(|err| Refusal::invalid(&err))?;
+    if Approval::parse(&gate.approval)?.grants(&attestation.purpose.duo) {
+        let why = format!("rule: {}", gate.approval);
+        attestation.act(Action::Grant { valid_days: gate.valid_days }, None, Some(&why), now)?;
+    }
+    app.database.add_attestation(&attestation, |newest| may_request(newest, &revision, &policy, now))?;
+    app.note(note_of(call, &dataset, "attest", &attestation.id))?;
+    Ok(Reply::json(&attestation)?.with_status(StatusCode::CREATED))
+}
+
+fn asked_revision(view: &DatasetView, revision: Option<&str>) -> Answered<semver::Version> {
+    let Some(text) = revision else {
+        return match view.state.head() {
+            Some(head) => Ok(version_of(head)?),
+            // Asked before anything is published: for the first that will be.
+            None => Ok(semver::Version::new(1, 0, 0)),
+        };
+    };
+    let selector = Selector::parse(text).map_err(|err| Refusal::invalid(&err))?;
+    let reference = nodedata_registry::Reference { dataset: view.state.dataset.clone(), selector };
+    Ok(version_of(reference.resolve(&view.state).map_err(|err| Refusal::invalid(&err))?)?)
+}
+
+fn check_lengths(body: &AttestBody) -> Answered<()> {
+    let texts = [
+        Some(&body.subject.name),
+        body.subject.org.as_ref(),
+        body.subject.country.as_ref(),
+        Some(&body.purpose.text),
+    ];
+    let lists = body.affirm.iter().chain(&body.purpose.duo);
+    let n_bytes: usize = texts.into_iter().flatten().chain(lists).map(String::len).sum();
+    if n_bytes <= TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    let err = Error::new(
+        ErrorKind::Limit,
+        format!("the request has {n_bytes} bytes of text, at most {TEXT_BYTES_MAX} are taken"),
+    );
+    Err(Refusal::invalid(&err.with_hint("say it shorter")))
+}
+
+/// `POST …/attest/{id}:grant|deny|revoke|reset`.
+pub(crate) fn decide(app: &App, call: &Call) -> Answered<Reply> {
+    let dataset = call.dataset()?;
+    let view = app.see(&call.principal, &dataset)?;
+    if !call.principal.may_review(&dataset) {
+        let refusal = Refusal::forbidden(&format!("review:{dataset}"));
+        return app.denied(&call.principal, "review", Some(dataset.to_string()), refusal);
+    }
+    let (id, name) = call.param("target").split_once(':').ok_or_else(|| Refusal::missing("action"))?;
+    let action = action_of(name, view.state.sensitivity.gate.as_ref())?;
+    let body: DecisionBody = if call.body.is_empty() { DecisionBody::default() } else { call.json()? };
+    let now = app.options.clock.now();
+    let changed = app.database.change_attestation(&dataset, id, |it| {
+        it.act(action, Some(call.principal.who()), body.reason.as_deref(), now)
+    })?;
+    let changed = changed.ok_or_else(|| Refusal::missing("attestation"))?;
+    app.note(note_of(call, &dataset, name, id))?;
+    Reply::json(&changed)
+}
+
+fn action_of(name: &str, gate: Option<&Gate>) -> Answered<Action> {
+    match (name, gate) {
+        ("grant", Some(gate)) => Ok(Action::Grant { valid_days: gate.valid_days }),
+        ("deny", _) => Ok(Action::Deny),
+        ("revoke", _) => Ok(Action::Revoke),
+        ("reset", _) => Ok(Action::Reset),
+        _ => Err(Refusal::missing("action: grant, deny, revoke and reset are known")),
+    }
+}
+
+fn note_of(call: &Call, dataset: &DatasetName, action: &str, id: &str) -> AuditEvent {
+    AuditEvent {
+        who: call.principal.who().to_owned(),
+        action: action.to_owned(),
+        dataset: Some(dataset.to_string()),
+        subject: Some(id.to_owned()),
+        ..AuditEvent::default()
+    }
+}

@@ -1,0 +1,32 @@
+//! The HTTP registry: the protocol of `nodedata-registry::http` over a store, tokens and gates, and a page
+//! for people. The store stays the truth about data; the database holds who may do what, and who did.
+
+mod access;
+mod admission;
+mod app;
+mod call;
+mod clock;
+mod database;
+mod dispatch;
+mod handlers;
+mod limits;
+mod log;
+mod metrics;
+mod openapi;
+mod options;
+mod page;
+mod possession;
+mod principal;
+mod refusal;
+mod reply;
+mod routes;
+mod serve;
+mod views;
+
+pub use clock::Clock;
+pub use database::{Database, NewToken};
+pub use log::LogSink;
+pub use openapi::openapi;
+pub use options::ServerOptions;
+pub use principal::Scope;
+pub use serve::{Running, start};

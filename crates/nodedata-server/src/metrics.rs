@@ -1,0 +1,100 @@
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// Upper ends of the buckets of the histogram, in seconds.
+const SECONDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
+
+/// What the server counts. Labels are routes and codes only: nothing of a dataset is in them.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    requests: Mutex<BTreeMap<(&'static str, &'static str, u16), u64>>,
+    buckets: [AtomicU64; SECONDS.len()],
+    n_timed: AtomicU64,
+    micros: AtomicU64,
+    /// Requests that are under way.
+    pub(crate) in_flight: AtomicU64,
+    /// Bytes of blobs that came in.
+    pub(crate) bytes_in: AtomicU64,
+    /// Bytes of blobs that went out.
+    pub(crate) bytes_out: AtomicU64,
+    /// Gated bytes that were asked for and not given.
+    pub(crate) gate_denials: AtomicU64,
+    /// Records that were added to logs.
+    pub(crate) commits: AtomicU64,
+}
+
+impl Metrics {
+    pub(crate) fn request(&self, method: &'static str, route: &'static str, status: u16, took: Duration) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests.entry((route, method, status)).or_default() += 1;
+        drop(requests);
+        for (bucket, limit) in self.buckets.iter().zip(SECONDS) {
+            if took.as_secs_f64() <= limit {
+                bucket.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.n_timed.fetch_add(1, Ordering::Relaxed);
+        self.micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// In Prometheus' text format.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::from(
+            "# HELP nodedata_requests_total Requests by route and status.\n# TYPE nodedata_requests_total counter\n",
+        );
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((route, method, status), n) in requests.iter() {
+            push(
+                &mut text,
+                format_args!(
+                    "nodedata_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}} {n}"
+                ),
+            );
+        }
+        drop(requests);
+        let load = |it: &AtomicU64| it.load(Ordering::Relaxed);
+        text.push_str("# HELP nodedata_request_seconds How long requests took.\n# TYPE nodedata_request_seconds histogram\n");
+        for (bucket, limit) in self.buckets.iter().zip(SECONDS) {
+            push(
+                &mut text,
+                format_args!("nodedata_request_seconds_bucket{{le=\"{limit}\"}} {}", load(bucket)),
+            );
+        }
+        push(
+            &mut text,
+            format_args!("nodedata_request_seconds_bucket{{le=\"+Inf\"}} {}", load(&self.n_timed)),
+        );
+        push(&mut text, format_args!("nodedata_request_seconds_sum {}", load(&self.micros) as f64 / 1e6));
+        push(&mut text, format_args!("nodedata_request_seconds_count {}", load(&self.n_timed)));
+        for (name, kind, help, value) in [
+            ("nodedata_requests_in_flight", "gauge", "Requests under way.", &self.in_flight),
+            ("nodedata_blob_bytes_in_total", "counter", "Bytes of blobs that came in.", &self.bytes_in),
+            ("nodedata_blob_bytes_out_total", "counter", "Bytes of blobs that went out.", &self.bytes_out),
+            (
+                "nodedata_gate_denials_total",
+                "counter",
+                "Gated bytes asked for without a grant.",
+                &self.gate_denials,
+            ),
+            ("nodedata_commits_total", "counter", "Records added to logs.", &self.commits),
+        ] {
+            push(
+                &mut text,
+                format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {}", load(value)),
+            );
+        }
+        text
+    }
+}
+
+fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    writeln!(text, "{line}").unwrap_or_default();
+}

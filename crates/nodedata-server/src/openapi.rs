@@ -1,0 +1,117 @@
+use serde_json::{Map, Value, json};
+
+use crate::routes::{Body, ROUTES, Route};
+
+/// The OpenAPI 3.1 description of the server, made from its table of routes.
+pub fn openapi() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for route in ROUTES.iter().filter(|it| !it.is_page) {
+        let path = route.path.replace("{*", "{");
+        let operations = paths.entry(path).or_insert_with(|| json!({}));
+        operations[route.method.to_lowercase()] = operation(route);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "node-data registry",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "ndp_…"}},
+            "schemas": {"Problem": problem()},
+        },
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let mut responses: Map<String, Value> = Map::new();
+    let has_200 = route.answer.is_some() && !route.statuses.contains(&201);
+    let always = [has_200.then_some(200), route.needs_token().then_some(401), Some(429), Some(503)];
+    let mut statuses: Vec<u16> = always.into_iter().flatten().chain(route.statuses.iter().copied()).collect();
+    statuses.sort_unstable();
+    for status in statuses {
+        responses.insert(status.to_string(), response(route, status));
+    }
+    let mut operation = json!({
+        "operationId": route.id,
+        "summary": route.summary,
+        "parameters": parameters(route),
+        "responses": responses,
+    });
+    if let Some(scope) = route.scope {
+        operation["security"] = json!([{"token": []}]);
+        operation["x-scope"] = json!(scope);
+    }
+    let media_type = match route.body {
+        Body::Nothing => None,
+        Body::Json => Some("application/json"),
+        Body::Bytes => Some("application/octet-stream"),
+    };
+    if let Some(media_type) = media_type {
+        operation["requestBody"] = json!({"required": true, "content": {media_type: {}}});
+    }
+    operation
+}
+
+fn response(route: &Route, status: u16) -> Value {
+    match (status, route.answer) {
+        (400.., _) => json!({
+            "description": "It was not done, and why",
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }),
+        (204, _) | (_, None) => json!({"description": "Done"}),
+        (206, Some(media_type)) => json!({"description": "The range", "content": {media_type: {}}}),
+        (_, Some(media_type)) => json!({"description": "Done", "content": {media_type: {}}}),
+    }
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let named = route.path.split('/').filter_map(|it| it.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = named.map(|it| {
+        let name = it.trim_start_matches('*');
+        json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})
+    });
+    let in_query = route.query.iter().map(|(name, what)| {
+        json!({"name": name, "in": "query", "description": what, "schema": {"type": "integer", "minimum": 0}})
+    });
+    in_path.chain(in_query).collect()
+}
+
+fn problem() -> Value {
+    let text = json!({"type": "string"});
+    json!({
+        "type": "object",
+        "required": ["type", "title", "status", "code", "kind"],
+        "properties": {
+            "type": text, "title": text, "status": {"type": "integer"},
+            "code": {"type": "string", "description": "Short stable name, for programs"},
+            "kind": {"type": "string", "description": "How the command classes it"},
+            "where": {"type": "string", "description": "A field, a path, a part"},
+            "fix": {"type": "string", "description": "What to do next"},
+            "entry": {"type": "object", "description": "With `slot-taken`: the record that has the number, and its digest"},
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_once() {
+        let ids: BTreeSet<&str> = ROUTES.iter().map(|it| it.id).collect();
+        let asked: BTreeSet<(&str, &str)> = ROUTES.iter().map(|it| (it.method, it.path)).collect();
+        assert_eq!((ids.len(), asked.len()), (ROUTES.len(), ROUTES.len()));
+        let described = openapi();
+        let n_described: usize =
+            described["paths"].as_object().unwrap().values().map(|it| it.as_object().unwrap().len()).sum();
+        assert_eq!(n_described, ROUTES.iter().filter(|it| !it.is_page).count());
+        let seal = &described["paths"]["/v1/blobs/{target}"]["post"];
+        assert_eq!(seal["x-scope"], "push");
+        assert!(seal["responses"]["401"].is_object() && seal["responses"]["422"].is_object());
+    }
+}

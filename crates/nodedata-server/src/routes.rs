@@ -1,0 +1,318 @@
+use std::sync::Arc;
+
+use crate::{
+    app::App,
+    call::Call,
+    handlers::{blobs, commits, gate, operation, pushes, revisions},
+    page,
+    refusal::Answered,
+    reply::Reply,
+};
+
+/// One thing that can be asked. The router and the OpenAPI description are both made from the table, so that
+/// neither knows what the other does not.
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    /// With `{parameters}`.
+    pub(crate) path: &'static str,
+    /// Stable name.
+    pub(crate) id: &'static str,
+    pub(crate) summary: &'static str,
+    /// The scope it needs, for people; [`Self::needs_token`] and the handler decide.
+    pub(crate) scope: Option<&'static str>,
+    pub(crate) body: Body,
+    pub(crate) query: &'static [(&'static str, &'static str)],
+    /// Media type of the answer; `None` without one.
+    pub(crate) answer: Option<&'static str>,
+    /// Statuses beside 200, 401, 429 and 503.
+    pub(crate) statuses: &'static [u16],
+    /// Whether it is for browsers, which may send the token as a password.
+    pub(crate) is_page: bool,
+    pub(crate) handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
+}
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    Nothing,
+    Json,
+    Bytes,
+}
+
+impl Route {
+    pub(crate) fn needs_token(&self) -> bool {
+        self.scope.is_some()
+    }
+}
+
+const fn get(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
+) -> Route {
+    Route {
+        method: "GET",
+        path,
+        id,
+        summary,
+        scope: None,
+        body: Body::Nothing,
+        query: &[],
+        answer: Some("application/json"),
+        statuses: &[404],
+        is_page: false,
+        handler,
+    }
+}
+
+const fn post(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    scope: &'static str,
+    handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
+) -> Route {
+    let route = get(path, id, summary, handler);
+    Route { method: "POST", scope: Some(scope), body: Body::Json, statuses: &[403, 404, 409, 422], ..route }
+}
+
+const fn bytes(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
+) -> Route {
+    let route = get(path, id, summary, handler);
+    Route { answer: Some("application/octet-stream"), statuses: &[206, 403, 404, 410, 416], ..route }
+}
+
+const fn page(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
+) -> Route {
+    let route = get(path, id, summary, handler);
+    Route { answer: Some("text/html"), is_page: true, ..route }
+}
+
+const fn delete(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    scope: &'static str,
+    handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
+) -> Route {
+    let route = get(path, id, summary, handler);
+    Route { method: "DELETE", scope: Some(scope), answer: None, statuses: &[204, 403, 404], ..route }
+}
+
+macro_rules! shared {
+    ($handler:path) => {
+        |app, call| $handler(app, call)
+    };
+}
+
+/// Everything that can be asked.
+pub(crate) const ROUTES: &[Route] = &[
+    Route {
+        answer: Some("text/plain"),
+        ..get("/healthz", "health", "Whether store and database answer", shared!(operation::health))
+    },
+    Route {
+        answer: Some("text/plain"),
+        ..get("/metrics", "metrics", "Counters in Prometheus' text format", shared!(operation::metrics))
+    },
+    get("/openapi.json", "openapi", "This description", shared!(operation::description)),
+    get("/v1/datasets", "listDatasets", "The datasets that the asker may see", shared!(commits::list)),
+    get(
+        "/v1/d/{owner}/{name}",
+        "showDataset",
+        "A dataset, or with `@revision` behind the name one revision of it",
+        revisions::show,
+    ),
+    get("/v1/d/{owner}/{name}/manifest", "manifest", "The manifest of a revision", revisions::manifest),
+    get("/v1/d/{owner}/{name}/schema", "schema", "The schema of a revision", revisions::schema),
+    Route {
+        answer: Some("text/plain"),
+        ..get("/v1/d/{owner}/{name}/readme", "readme", "The card of a revision", revisions::readme)
+    },
+    Route {
+        answer: Some("application/ld+json"),
+        ..get(
+            "/v1/d/{owner}/{name}/croissant.json",
+            "croissant",
+            "A revision in Croissant 1.1 with RAI",
+            revisions::croissant,
+        )
+    },
+    bytes(
+        "/v1/d/{owner}/{name}/index/{table}",
+        "indexTable",
+        "An index table of a revision",
+        revisions::index,
+    ),
+    bytes(
+        "/v1/d/{owner}/{name}/shards/{idx}",
+        "shard",
+        "A shard of a revision by its position",
+        revisions::shard,
+    ),
+    bytes(
+        "/v1/d/{owner}/{name}/provenance",
+        "provenance",
+        "The in-toto statements of a revision",
+        revisions::provenance,
+    ),
+    bytes("/v1/d/{owner}/{name}/files/{*path}", "file", "A file of a revision by its path", revisions::file),
+    Route {
+        query: &[("from", "Number of the first record")],
+        ..get("/v1/d/{owner}/{name}/log", "log", "Records of the log, in order", shared!(commits::log))
+    },
+    get("/v1/d/{owner}/{name}/head", "head", "What the log adds up to", shared!(commits::head)),
+    Route {
+        statuses: &[201, 403, 404, 409, 422],
+        ..post(
+            "/v1/d/{owner}/{name}/commits",
+            "commit",
+            "Adds a record to the log; 409 with `entry` when its number is taken",
+            "publish",
+            shared!(commits::append),
+        )
+    },
+    post(
+        "/v1/d/{owner}/{name}/pushes",
+        "push",
+        "Announces a push and says which parts must be sent",
+        "push",
+        shared!(pushes::negotiate),
+    ),
+    delete(
+        "/v1/pushes/{push}",
+        "endPush",
+        "Ends a push: its blobs are no longer protected",
+        "push",
+        shared!(pushes::end),
+    ),
+    Route {
+        method: "PUT",
+        body: Body::Bytes,
+        answer: None,
+        statuses: &[204, 403, 413, 422],
+        ..post(
+            "/v1/blobs/{b3}/parts/{part}",
+            "putPart",
+            "Sends a part of a blob: any order, any client, any number of times. Header `nd-bytes`: length of the blob",
+            "push",
+            shared!(pushes::put_part),
+        )
+    },
+    Route {
+        scope: Some("push"),
+        query: &[("bytes", "Length of the blob")],
+        ..get(
+            "/v1/blobs/{b3}/parts",
+            "parts",
+            "Which parts of a blob are there: all of resume",
+            shared!(pushes::parts),
+        )
+    },
+    Route {
+        answer: None,
+        statuses: &[204, 403, 422],
+        ..post(
+            "/v1/blobs/{target}",
+            "seal",
+            "`{b3}:seal` ends the upload of a blob: its parts must fold to its digest",
+            "push",
+            shared!(pushes::seal),
+        )
+    },
+    bytes(
+        "/v1/d/{owner}/{name}/blobs/{b3}",
+        "blob",
+        "A blob of a dataset, whole or one range of it",
+        blobs::get,
+    ),
+    bytes(
+        "/v1/d/{owner}/{name}/blobs/{b3}/tree",
+        "tree",
+        "Chaining values of a blob: verifies its ranges",
+        blobs::tree,
+    ),
+    Route {
+        answer: Some("text/plain"),
+        ..get(
+            "/v1/d/{owner}/{name}/agreement",
+            "agreement",
+            "The text that readers of a gated dataset agree to",
+            shared!(gate::agreement),
+        )
+    },
+    Route {
+        scope: Some("read"),
+        ..get(
+            "/v1/d/{owner}/{name}/attest",
+            "attestations",
+            "Attestations: all for reviewers, one's own for others",
+            shared!(gate::list),
+        )
+    },
+    Route {
+        statuses: &[201, 404, 409, 422],
+        ..post(
+            "/v1/d/{owner}/{name}/attest",
+            "attest",
+            "Asks for access to a gated dataset",
+            "read",
+            shared!(gate::request),
+        )
+    },
+    post(
+        "/v1/d/{owner}/{name}/attest/{target}",
+        "decide",
+        "`{id}:grant`, `{id}:deny`, `{id}:revoke` or `{id}:reset`: answers a request for access",
+        "review",
+        shared!(gate::decide),
+    ),
+    Route {
+        scope: Some("admin"),
+        answer: Some("application/jsonl"),
+        query: &[("since", "Number of the first line")],
+        statuses: &[403],
+        ..get(
+            "/v1/audit",
+            "audit",
+            "Lines of the hash-chained audit log; empty past the end",
+            shared!(operation::audit),
+        )
+    },
+    Route {
+        statuses: &[201, 403, 422],
+        ..post(
+            "/v1/tokens",
+            "createToken",
+            "Makes a token; the only time that it is told",
+            "admin",
+            shared!(operation::create_token),
+        )
+    },
+    delete(
+        "/v1/tokens/{id}",
+        "revokeToken",
+        "Takes a token back, at once",
+        "admin",
+        shared!(operation::revoke_token),
+    ),
+    page("/", "home", "Page: the datasets", page::home),
+    Route { answer: Some("text/css"), ..get("/style.css", "style", "The pages' style", page::style) },
+    page("/login", "login", "Page: asks a browser for a token, as a password", page::login),
+    page("/d/{owner}/{name}", "card", "Page: card, schema and statistics of a revision", page::card),
+    page(
+        "/d/{owner}/{name}/revisions",
+        "revisions",
+        "Page: revisions, and how each differs from the one before",
+        page::revisions,
+    ),
+];

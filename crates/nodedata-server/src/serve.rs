@@ -1,0 +1,177 @@
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::extract::Request;
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_registry::Store;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
+use tower::ServiceExt as _;
+
+use crate::{app::App, database::Database, dispatch::router, options::ServerOptions};
+
+/// A server that runs until it is stopped, or dropped.
+pub struct Running {
+    runtime: Option<tokio::runtime::Runtime>,
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    accepting: Option<tokio::task::JoinHandle<()>>,
+    database: Database,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Starts a server over a store. It answers when this returns.
+///
+/// # Errors
+/// `Config` when it cannot listen there; `Denied` when the store must not be written to; `Io`.
+pub fn start(store: Store, options: ServerOptions) -> Result<Running> {
+    store.init()?;
+    let database = Database::open(options.data.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|err| Error::new(ErrorKind::Io, "the process may start no threads").with_source(err))?;
+    let listener = runtime.block_on(TcpListener::bind(&options.listen)).map_err(|err| {
+        Error::new(ErrorKind::Config, format!("cannot listen on {}", options.listen))
+            .with_source(err)
+            .with_hint("choose another with `--listen ADDRESS:PORT`; port 0 takes a free one")
+    })?;
+    let address = listener.local_addr()?;
+    let (stop, stopped) = watch::channel(false);
+    let app = Arc::new(App::new(store, database.clone(), options));
+    let accepting = runtime.spawn(accept(listener, app, stopped));
+    Ok(Running { runtime: Some(runtime), address, stop, accepting: Some(accepting), database })
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its database, for making the first token.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Waits until the process is asked to end (Ctrl-C, or SIGTERM).
+    ///
+    /// # Errors
+    /// `Io` when the system does not tell.
+    pub fn wait(&self) -> Result<()> {
+        match &self.runtime {
+            Some(runtime) => runtime.block_on(asked_to_end()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes no more requests, waits for those under way as long as the options say, and ends.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.stop.send_replace(true);
+        let (Some(runtime), Some(accepting)) = (self.runtime.take(), self.accepting.take()) else { return };
+        drop(runtime.block_on(accepting));
+        runtime.shutdown_background();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+async fn asked_to_end() -> Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result?,
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    let routes = router(&app);
+    let graceful = GracefulShutdown::new();
+    let connections = Arc::new(Semaphore::new(app.options.connections_max.max(1)));
+    loop {
+        let permit = tokio::select! {
+            permit = Arc::clone(&connections).acquire_owned() => permit,
+            _ = stopped.changed() => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.changed() => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(it) => it,
+            Err(err) => {
+                // Out of file handles: others must end first.
+                app.options.log.write(
+                    &serde_json::json!({"event": "accept", "kind": err.kind().to_string()}).to_string(),
+                );
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let connection = graceful.watch(serve_one(&app, &routes, stream, peer));
+        tokio::spawn(async move {
+            // A connection that breaks is the other side's affair.
+            drop(connection.await);
+            drop(permit);
+        });
+    }
+    drop(listener);
+    drop(tokio::time::timeout(app.options.grace, graceful.shutdown()).await);
+}
+
+type Connection<S> = http1::Connection<TokioIo<TcpStream>, S>;
+
+fn serve_one(
+    app: &App,
+    routes: &axum::Router,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> Connection<
+    impl hyper::service::HttpService<
+        Incoming,
+        ResBody = axum::body::Body,
+        Error = std::convert::Infallible,
+        Future: Send,
+    > + use<>,
+> {
+    // Small answers must not wait for more.
+    drop(stream.set_nodelay(true));
+    let service = routes.clone().map_request(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(peer);
+        request
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(app.options.head_timeout)
+        .max_buf_size(64 << 10)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+}

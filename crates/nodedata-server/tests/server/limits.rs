@@ -1,0 +1,167 @@
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use nodedata_registry::{Sensitivity, Visibility, http::Token};
+use reqwest::Method;
+
+use crate::site::Site;
+
+#[test]
+fn bodies_have_a_length() {
+    let site = Site::with(|it| it.body_bytes_max = 1 << 20);
+    let token = site.token("kit", &["publish:kit/*"]);
+    let path = "v1/d/kit/x/pushes";
+    let put = |n_bytes: usize| site.ask(Method::POST, path, Some(&token), |it| it.body(vec![b' '; n_bytes]));
+    let answer = put((1 << 20) + 1);
+    assert_eq!((answer.status, answer.code().as_str()), (413, "body-length"));
+    assert_eq!(put(1 << 20).status, 422);
+    assert_eq!(site.get("healthz", None).status, 200, "the server is well");
+}
+
+#[test]
+fn askers_have_a_rate() {
+    let site = Site::with(|it| (it.requests_per_second, it.requests_burst) = (1, 3));
+    let token = site.token("kit", &["read"]);
+    let statuses: Vec<u16> = (0..4).map(|_| site.get("v1/datasets", Some(&token)).status).collect();
+    assert_eq!(statuses[..3], [200, 200, 200]);
+    let refused = site.get("v1/datasets", Some(&token));
+    assert_eq!((refused.status, refused.code().as_str()), (429, "rate"));
+    assert!(refused.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+    assert_eq!(site.get("v1/datasets", None).status, 200, "others are not concerned");
+}
+
+#[test]
+fn requests_have_a_time() {
+    let site = Site::with(|it| {
+        it.request_timeout = Duration::from_millis(150);
+        it.head_timeout = Duration::from_millis(150);
+    });
+    let token = site.token("kit", &["publish:kit/*"]);
+    let talk = |text: &str| {
+        let mut stream = TcpStream::connect(site.running.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        // An end without a word is an answer too.
+        drop(stream.read_to_end(&mut answer));
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let half_a_body = format!(
+        "POST /v1/d/kit/x/pushes HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 100\r\n\r\n{{",
+        token.reveal()
+    );
+    let answer = talk(&half_a_body);
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    let answer = talk("GET /healthz HTTP/1.1\r\nhost: x\r\nx-half");
+    assert!(!answer.contains("200 OK"), "half a head is closed: {answer}");
+    assert_eq!(site.get("healthz", None).status, 200);
+}
+
+#[test]
+fn tokens_are_in_no_line_and_no_answer() {
+    let site = Site::new();
+    site.publish("acme/x", Visibility::Private, Sensitivity::default());
+    let token = site.token("kit", &["read", "publish:kit/*"]);
+    let ended = Token::generate().unwrap();
+    let secrets = [token.reveal().to_owned(), ended.reveal().to_owned()];
+    let mut answers = Vec::new();
+    let bearer = |it: reqwest::RequestBuilder, text: String| it.header("authorization", text);
+    for (method, path) in [
+        (Method::GET, "v1/datasets".to_owned()),
+        (Method::GET, "v1/d/acme/x/shards/0".to_owned()),
+        (Method::POST, "v1/d/kit/x/commits".to_owned()),
+        (Method::POST, "v1/tokens".to_owned()),
+        (Method::GET, format!("v1/datasets?token={}", secrets[0])),
+        (Method::GET, format!("v1/d/kit/{}/log", secrets[0])),
+        (Method::GET, format!("nowhere/{}", secrets[0])),
+        (Method::PUT, format!("v1/blobs/{}/parts/0", secrets[0])),
+        (Method::DELETE, format!("v1/tokens/{}", secrets[0])),
+    ] {
+        for secret in &secrets {
+            for form in [
+                format!("Bearer {secret}"),
+                format!("bearer  {secret}"),
+                secret.clone(),
+                format!("Basic {secret}"),
+            ] {
+                let body = format!("{{\"token\": \"{secret}\", \"record\": 7}}");
+                answers.push(site.ask(method.clone(), &path, None, |it| bearer(it, form).body(body)));
+            }
+        }
+    }
+    assert!(answers.iter().any(|it| it.status == 401) && answers.iter().any(|it| it.status == 403));
+    for answer in &answers {
+        for secret in &secrets {
+            let all = format!("{:?} {}", answer.headers, answer.text());
+            assert!(!all.contains(&secret[4..]), "{all}");
+        }
+    }
+    let lines = site.log.lock().unwrap().join("\n");
+    assert!(lines.contains("\"route\":\"/v1/datasets\"") && lines.contains("\"who\":\"kit\""));
+    let root = site.token("root", &["admin"]);
+    let audit = site.remote(Some(&root)).audit(0).unwrap();
+    assert!(audit.contains("token-unknown"), "denials are in it");
+    let metrics = site.get("metrics", None).text();
+    let debugged = format!("{:?} {:?} {:?}", site.remote(Some(&token)), site.running, token);
+    for text in [lines, audit, metrics, debugged] {
+        for secret in secrets.iter().chain([&root.reveal().to_owned()]) {
+            assert!(!text.contains(&secret[4..]), "{text}");
+        }
+    }
+}
+
+#[test]
+fn tokens_are_made_and_taken_back_by_the_operator_alone() {
+    let site = Site::new();
+    let root = site.token("root", &["admin"]);
+    let body = serde_json::json!({"account": "lab", "scopes": ["read"], "valid_days": 7});
+    let reader = site.token("kit", &["read", "publish:kit/*"]);
+    for (token, status) in [(None, 401), (Some(&reader), 403), (Some(&root), 201)] {
+        assert_eq!(site.ask(Method::POST, "v1/tokens", token, |it| it.json(&body)).status, status);
+    }
+    let made = site.ask(Method::POST, "v1/tokens", Some(&root), |it| it.json(&body));
+    let made: serde_json::Value = serde_json::from_slice(&made.body).unwrap();
+    let token = Token::parse(made["token"].as_str().unwrap()).unwrap();
+    assert_eq!(site.get("v1/datasets", Some(&token)).status, 200);
+    let path = format!("v1/tokens/{}", made["id"].as_str().unwrap());
+    assert_eq!(site.ask(Method::DELETE, &path, Some(&reader), |it| it).status, 403);
+    assert_eq!(site.ask(Method::DELETE, &path, Some(&root), |it| it).status, 204);
+    assert_eq!(site.get("v1/datasets", Some(&token)).code(), "token-unknown");
+    let other = site.token("lab", &["read"]);
+    site.clock.advance(366 * 24 * 3600);
+    assert_eq!(site.get("v1/datasets", Some(&other)).code(), "token-unknown", "it is over");
+}
+
+#[test]
+fn what_is_under_way_is_finished_before_the_end() {
+    let site = Site::new();
+    let mut stream = TcpStream::connect(site.running.address()).unwrap();
+    // The head is there, so the request is under way; its body follows after the server was told to stop.
+    let token = site.token("kit", &["publish:kit/*"]);
+    let bytes = b"twelve bytes";
+    let b3 = nodedata_registry::B3::of(bytes).hex();
+    let head = format!(
+        "PUT /v1/blobs/{b3}/parts/0 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nnd-bytes: 12\r\ncontent-length: 12\r\nexpect: 100-continue\r\n\r\n",
+        token.reveal()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut line = [0; 25];
+    // The server asks for the body once it has taken the request in.
+    stream.read_exact(&mut line).unwrap();
+    assert!(line.starts_with(b"HTTP/1.1 100"));
+    let (address, store) = (site.running.address(), site.store.clone());
+    std::thread::scope(|scope| {
+        let stopping = scope.spawn(|| site.running.stop());
+        stream.write_all(bytes).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 204"), "{}", String::from_utf8_lossy(&answer));
+        stopping.join().unwrap();
+    });
+    assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+    let path = nodedata_registry::layout::blob(&b3.parse().unwrap());
+    assert_eq!(store.get(&path).unwrap().unwrap(), bytes.as_slice());
+}

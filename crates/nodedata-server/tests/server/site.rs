@@ -1,0 +1,146 @@
+use std::sync::{Arc, Mutex};
+
+use nodedata_registry::{
+    DatasetName, Direct, Facts, Gate, GateKind, PushOptions, Sensitivity, Store, Unwatched, Visibility,
+    http::{HttpRemote, Token},
+    push, put_blob,
+};
+use nodedata_server::{Clock, LogSink, Running, Scope, ServerOptions, start};
+use nodedata_testkit::registry::{ShardSpec, write_shard};
+
+/// A server over a store in memory, and what it wrote to its log.
+pub(crate) struct Site {
+    pub(crate) running: Running,
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) log: Arc<Mutex<Vec<String>>>,
+    runtime: tokio::runtime::Runtime,
+    client: reqwest::Client,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn code(&self) -> String {
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        problem["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut ServerOptions)) -> Self {
+        Self::over(Store::memory(), change)
+    }
+
+    pub(crate) fn over(store: Store, change: impl FnOnce(&mut ServerOptions)) -> Self {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&log);
+        let clock = Clock::standing_at(1_800_000_000);
+        let mut options = ServerOptions {
+            listen: "127.0.0.1:0".to_owned(),
+            clock: clock.clone(),
+            log: LogSink::new(move |line| kept.lock().unwrap().push(line.to_owned())),
+            requests_per_second: 100_000,
+            requests_burst: 100_000,
+            ..ServerOptions::default()
+        };
+        change(&mut options);
+        let running = start(store.clone(), options).unwrap_or_else(|err| panic!("{}", err.chain()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // Makes TLS ready, which the client asks for even where it is not used.
+        drop(HttpRemote::new(&"http://127.0.0.1".parse().unwrap(), None));
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { running, store, clock, log, runtime, client }
+    }
+
+    pub(crate) fn token(&self, account: &str, scopes: &[&str]) -> Token {
+        let scopes: Vec<Scope> = scopes.iter().map(|it| it.parse().unwrap()).collect();
+        let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        self.running.database().create_token(account, &scopes, 365, now).unwrap().token
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.running.address())
+    }
+
+    pub(crate) fn remote(&self, token: Option<&Token>) -> HttpRemote {
+        HttpRemote::new(&self.url("").parse().unwrap(), token.cloned()).unwrap()
+    }
+
+    pub(crate) fn get(&self, path: &str, token: Option<&Token>) -> Answer {
+        self.ask(reqwest::Method::GET, path, token, |it| it)
+    }
+
+    pub(crate) fn ask(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        token: Option<&Token>,
+        change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Answer {
+        let mut request = self.client.request(method, self.url(path));
+        if let Some(token) = token {
+            request = request.bearer_auth(token.reveal());
+        }
+        self.runtime.block_on(async {
+            let response = change(request).send().await.unwrap();
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            Answer {
+                status,
+                headers,
+                body: response.bytes().await.map_or_else(|_| Vec::new(), |it| it.to_vec()),
+            }
+        })
+    }
+
+    /// Publishes two shards straight into the store, as somebody who owns it.
+    pub(crate) fn publish(
+        &self,
+        dataset: &str,
+        visibility: Visibility,
+        sensitivity: Sensitivity,
+    ) -> DatasetName {
+        let dataset: DatasetName = dataset.parse().unwrap();
+        let direct = Direct::new(self.store.clone());
+        let folder = tempfile::tempdir().unwrap();
+        for (idx, name) in ["train-00000.parquet", "val-00000.parquet"].iter().enumerate() {
+            let spec =
+                ShardSpec { first_episode: idx as i64, n_episodes: 1, n_steps: 20_000, seed: idx as u64 };
+            write_shard(&folder.path().join(name), &spec);
+        }
+        let readme = folder.path().join("CARD.md");
+        std::fs::write(&readme, "# Card\n\nPublic words. <script>alert(1)</script>\n").unwrap();
+        let shards = ["train-00000.parquet", "val-00000.parquet"].map(|it| folder.path().join(it));
+        let mut options = PushOptions::new(dataset.clone(), shards.to_vec(), dataset.owner());
+        options.readme = Some(readme);
+        (options.visibility, options.sensitivity) = (visibility, sensitivity);
+        options.facts = Facts { license: Some("CC-BY-4.0".to_owned()), ..Facts::default() };
+        push(&direct, &options, &Unwatched).unwrap_or_else(|err| panic!("{}", err.chain()));
+        dataset
+    }
+
+    /// Puts the text of an agreement into the store and says which gate it makes.
+    pub(crate) fn gate(&self, dataset: &str, text: &str, approval: &str) -> Gate {
+        let direct = Direct::new(self.store.clone());
+        put_blob(&direct, &dataset.parse().unwrap(), text.as_bytes().to_vec()).unwrap();
+        Gate {
+            kind: GateKind::Attestation,
+            policy: Some(nodedata_registry::B3::of(text.as_bytes())),
+            approval: approval.to_owned(),
+            valid_days: 30,
+        }
+    }
+}

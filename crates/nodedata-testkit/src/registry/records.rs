@@ -1,0 +1,69 @@
+use std::sync::Mutex;
+
+use nodedata_core::ErrorKind;
+use nodedata_registry::{
+    Appended, DatasetName, DatasetState, PushOptions, Remote, Sensitivity, Unwatched, Visibility, create,
+    push, tag,
+};
+
+use super::{ShardSpec, write_shard};
+
+/// A dataset that is not there is empty, not an error.
+pub(super) fn nothing_is_there(remote: &dyn Remote, dataset: &DatasetName) {
+    assert_eq!(remote.log(dataset, 0).expect("an empty log"), []);
+    assert_eq!(remote.log(dataset, 7).expect("an empty log"), []);
+    assert_eq!(remote.read_hint(dataset).expect("no hint"), None);
+    assert!(DatasetState::load(remote, dataset).expect("no state").is_none());
+    assert!(!remote.datasets().expect("a list").contains(dataset));
+}
+
+/// Of several writers of one number exactly one is told that it was the one, and a record that is added
+/// again is there once.
+pub(super) fn one_record_has_a_number(remote: &dyn Remote, dataset: &DatasetName) {
+    create(remote, dataset, Visibility::Private, &Sensitivity::default(), "kit").expect("a new dataset");
+    let again = create(remote, dataset, Visibility::Private, &Sensitivity::default(), "kit");
+    assert_eq!(again.expect_err("it is there").kind(), ErrorKind::Conflict);
+    assert!(remote.datasets().expect("a list").contains(dataset));
+    let folder = tempfile::tempdir().expect("a folder");
+    let shard = ShardSpec { first_episode: 0, n_episodes: 1, n_steps: 3, seed: 5 };
+    write_shard(&folder.path().join("train-0.parquet"), &shard);
+    let options = PushOptions::new(dataset.clone(), vec![folder.path().to_owned()], "kit");
+    push(remote, &options, &Unwatched).expect("a revision");
+    let state = DatasetState::open(remote, dataset).expect("a state");
+    let record = |idx: usize| {
+        let op = nodedata_registry::Operation::Tag {
+            tag: format!("tag-{idx}"),
+            revision: Some("1.0.0".to_owned()),
+        };
+        state.next_record(op, &format!("kit-race-{idx}"), "kit")
+    };
+    let outcomes = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for idx in 0..8 {
+            let (outcomes, record) = (&outcomes, record(idx));
+            scope.spawn(move || {
+                let outcome = remote.append(dataset, &record).expect("an answer");
+                outcomes.lock().expect("no panic").push((idx, outcome));
+            });
+        }
+    });
+    let outcomes = outcomes.into_inner().expect("no panic");
+    let winners: Vec<usize> =
+        outcomes.iter().filter(|(_, it)| matches!(it, Appended::Done { .. })).map(|(idx, _)| *idx).collect();
+    let [winner] = winners.as_slice() else { panic!("{} writers won one number", winners.len()) };
+    for (_, outcome) in &outcomes {
+        if let Appended::Taken(entry) = outcome {
+            assert_eq!(entry.record.op_id, format!("kit-race-{winner}"), "losers see who won");
+        }
+    }
+    let again = remote.append(dataset, &record(*winner)).expect("an answer");
+    assert!(matches!(again, Appended::Done { .. }), "the same record again is there already");
+    let log = remote.log(dataset, 0).expect("a log");
+    assert_eq!(log.len(), 3, "create, publish, one tag");
+    assert!(log.iter().enumerate().all(|(idx, it)| it.record.seq == idx as u64), "no gap");
+    assert!(log.windows(2).all(|it| it[1].record.prev == Some(it[0].digest)), "a chain");
+    assert_eq!(remote.log(dataset, 2).expect("its end"), log[2..]);
+    tag(remote, dataset, "kit", "stable", Some("1.0.0")).expect("a tag");
+    let state = DatasetState::open(remote, dataset).expect("a state");
+    assert_eq!(state.tags.get("stable").map(String::as_str), Some("1.0.0"));
+}
