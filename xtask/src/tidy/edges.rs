@@ -22,6 +22,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-formats", "nodedata-core", "the list is a Formats"),
     edge("nodedata-formats", "nodedata-mcap", "one line a format"),
     // The way of the data.
+    edge("nodedata-normalize", "nodedata-core", "a Source over a Source"),
     edge("nodedata-dataset", "nodedata-core", "stores features, names places in errors"),
     edge("nodedata-dataset", "nodedata-io", "reads and writes files"),
     edge("nodedata-dataset", "nodedata-media", "validate --deep decodes frames"),
@@ -29,6 +30,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-pipeline", "nodedata-core", "drives Source and EpisodeStream"),
     edge("nodedata-pipeline", "nodedata-io", "opens the input's files"),
     edge("nodedata-pipeline", "nodedata-media", "re-encoding when a pipeline asks for it"),
+    edge("nodedata-pipeline", "nodedata-normalize", "steps are a stage"),
     edge("nodedata-pipeline", "nodedata-formats", "detects the format of the input"),
     edge("nodedata-pipeline", "nodedata-schema", "the schema check is a stage"),
     edge("nodedata-pipeline", "nodedata-dataset", "writes the dataset"),
@@ -49,6 +51,7 @@ const ALLOWED_IN_TESTS: &[Edge] = &[
     edge("nodedata-ros", "nodedata-message", "golden files of whole messages"),
     edge("nodedata-dataset", "nodedata-formats", "round trips from real logs"),
     edge("nodedata-schema", "nodedata-formats", "inference over real logs"),
+    edge("nodedata-normalize", "nodedata-formats", "steps of real logs"),
 ];
 
 /// What any crate may use in its tests.
@@ -60,6 +63,7 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("nodedata-core", "tokio", "the vocabulary does no I/O and must stay quick to build"),
     ("nodedata-ros", "tokio", "parsers see bytes, not files"),
     ("nodedata-message", "tokio", "parsers see bytes, not files"),
+    ("nodedata-normalize", "parquet", "normalize hands out batches; writing them belongs to nodedata-dataset"),
     ("nodedata-mcap", "parquet", "a format hands out batches; writing them belongs to nodedata-dataset"),
 ];
 
