@@ -16,6 +16,6 @@ pub use files::{Files, ReadAt};
 pub use format::{Confidence, Format, Formats, OpenOptions, Probe};
 pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
 pub use source::{
-    Attachment, Batch, EPISODE_INDEX, EpisodeInfo, EpisodeStream, InputFile, Partition, PixelShape,
+    Attachment, Batch, EPISODE_INDEX, EpisodeInfo, EpisodeStream, Fate, InputFile, Partition, PixelShape,
     ReadOptions, RowSpan, Source, StreamClock, StreamId, StreamSchema, TimeRange,
 };
