@@ -23,6 +23,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-formats", "nodedata-mcap", "one line a format"),
     // The way of the data.
     edge("nodedata-normalize", "nodedata-core", "a Source over a Source"),
+    edge("nodedata-quality", "nodedata-core", "rules look at batches and features"),
     edge("nodedata-dataset", "nodedata-core", "stores features, names places in errors"),
     edge("nodedata-dataset", "nodedata-io", "reads and writes files"),
     edge("nodedata-dataset", "nodedata-media", "validate --deep decodes frames"),
@@ -34,12 +35,14 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-pipeline", "nodedata-formats", "detects the format of the input"),
     edge("nodedata-pipeline", "nodedata-schema", "the schema check is a stage"),
     edge("nodedata-pipeline", "nodedata-dataset", "writes the dataset"),
+    edge("nodedata-pipeline", "nodedata-quality", "the gate of a run, rules of validate, the pace inspect shows"),
     // The command.
     edge("nodedata-cli", "nodedata-core", "prints errors with place and hint"),
     edge("nodedata-cli", "nodedata-io", "SRC and DIR arguments"),
     edge("nodedata-cli", "nodedata-formats", "node-data formats"),
     edge("nodedata-cli", "nodedata-schema", "node-data schema"),
     edge("nodedata-cli", "nodedata-dataset", "node-data validate and explain"),
+    edge("nodedata-cli", "nodedata-quality", "prints findings, writes reports"),
     edge("nodedata-cli", "nodedata-pipeline", "node-data convert, inspect and run"),
     // The test kit sees the traits, never a format.
     edge("nodedata-testkit", "nodedata-core", "conformance of Format and Source"),
