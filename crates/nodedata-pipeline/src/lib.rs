@@ -2,7 +2,9 @@
 
 mod convert;
 mod damage;
+mod drive;
 mod inputs;
+mod journal;
 mod open;
 mod progress;
 mod run;
