@@ -51,13 +51,19 @@ impl DatasetWriter {
         found.into_iter().flatten().collect()
     }
 
-    /// Makes the candidates, whose inputs the caller has checked, units of this dataset, and removes what
-    /// other recipes have left, unless workers share the folder. Returns the units that need not be made.
+    /// Makes the candidates, whose inputs the caller has checked, units of this dataset. Whatever else was
+    /// finished is removed; when workers share the folder, only what is in the way of the units `mine`.
+    /// Returns the units that need not be made.
     ///
     /// # Errors
     /// `Io`.
-    pub fn adopt(&mut self, candidates: &[Candidate]) -> Result<Vec<usize>> {
+    pub fn adopt(&mut self, candidates: &[Candidate], mine: &[usize]) -> Result<Vec<usize>> {
         let plan = &self.plan;
+        // What is there under a recipe and is no candidate was made of other inputs, or is damaged.
+        let refused = mine.iter().filter(|unit| candidates.iter().all(|it| it.unit != **unit));
+        for unit in refused {
+            plan.staging.discard(unit_name(&plan.recipes[*unit]))?;
+        }
         let adopted: Vec<Result<bool>> = candidates.par_iter().map(|it| plan.take(it)).collect();
         let mut done = Vec::new();
         for (candidate, adopted) in candidates.iter().zip(adopted) {

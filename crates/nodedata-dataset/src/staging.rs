@@ -52,7 +52,11 @@ impl Staging {
             let units = root.join("units");
             fs::create_dir_all(&units).map_err(|err| write_error("cannot make the folder", &units, err))?;
             let path = root.join("lock");
-            let lock = lock(&path, shared)?;
+            let lock = match lock(&path, shared) {
+                Ok(lock) => lock,
+                Err(_) if !units.exists() => continue,
+                Err(err) => return Err(err),
+            };
             // A run that ended in between took the folder away, with the lock that is held now.
             if is_at(&lock, &path) {
                 return Ok(Self { out: out.to_owned(), root, _lock: lock, shared, committed: false });
@@ -131,6 +135,22 @@ impl Staging {
             Err(err) => return Err(write_error("cannot name the finished unit", &path, err)),
         }
         sync_folder(&self.root.join("units"))
+    }
+
+    /// Removes a unit, should it be there: no reader finds half of it.
+    pub(crate) fn discard(&self, name: &str) -> Result<()> {
+        let path = self.unit(name);
+        if !path.exists() {
+            return Ok(());
+        }
+        let away = self.unit_dir()?;
+        match fs::rename(&path, away.path.join("discarded")) {
+            // Another worker may have done the same.
+            Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+                Err(write_error("cannot remove the unit", &path, err))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Where the unit of that name lies once it is finished.
@@ -430,8 +450,10 @@ mod tests {
         unit(&workers[0], "u", "same");
         unit(&workers[1], "u", "same");
         unit(&workers[1], "v", "other");
+        workers[0].discard("u").unwrap();
+        workers[0].discard("w").unwrap();
         drop(workers);
-        assert_eq!(names(&dir.path().join(".ds.partial/units")), ["u", "v"]);
+        assert_eq!(names(&dir.path().join(".ds.partial/units")), ["v"]);
         tidy_up(&out).unwrap();
         assert_eq!(names(dir.path()), [""; 0]);
     }

@@ -229,7 +229,11 @@ impl DatasetWriter {
     /// `Conflict` when a run that wants the output for itself is at work; else as [`Self::create`].
     pub fn join(source: SourceFacts<'_>, options: WriterOptions) -> Result<Self> {
         let staging = Staging::join(&options.out)?;
-        Self::new(source, options, staging)
+        let mut writer = Self::new(source, options, staging)?;
+        // Whoever folds the units does not have this worker's hashers.
+        let all: Vec<usize> = (0..writer.plan.units.len()).collect();
+        writer.encoder.skip(&all);
+        Ok(writer)
     }
 
     fn new(source: SourceFacts<'_>, options: WriterOptions, staging: Staging) -> Result<Self> {
@@ -330,7 +334,11 @@ pub fn plan_recipes(units: &[Unit], source: &SourceFacts<'_>, options: &WriterOp
     unit::recipes(units, source, options)
 }
 
-fn refuse_existing(options: &WriterOptions) -> Result<()> {
+/// Refuses an output that is there and is not to be replaced.
+///
+/// # Errors
+/// `Config`; `Io` when an empty folder cannot be removed.
+pub fn refuse_existing(options: &WriterOptions) -> Result<()> {
     let out: &Path = &options.out;
     let is_empty_folder = || out.read_dir().is_ok_and(|mut it| it.next().is_none());
     if options.overwrite || !out.exists() {

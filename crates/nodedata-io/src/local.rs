@@ -91,7 +91,8 @@ impl Files for LocalFiles {
 const SETTLED_SECONDS: i64 = 2;
 
 /// Which file it is, its length, and when it changed. The time of the last change of the inode cannot be set
-/// by anybody, so a file that was written and given its old time back is noticed.
+/// by anybody, so a file that was written and given its old time back is noticed. The device is no part of
+/// it: machines that mount one file system number it differently.
 #[cfg(unix)]
 fn stamp(found: &fs::Metadata) -> Option<String> {
     use std::{os::unix::fs::MetadataExt as _, time::SystemTime};
@@ -100,8 +101,7 @@ fn stamp(found: &fs::Metadata) -> Option<String> {
     let is_settled = found.ctime().checked_add(SETTLED_SECONDS)? < i64::try_from(now.as_secs()).ok()?;
     is_settled.then(|| {
         format!(
-            "{}:{}:{}:{}.{:09}:{}.{:09}",
-            found.dev(),
+            "{}:{}:{}.{:09}:{}.{:09}",
             found.ino(),
             found.len(),
             found.mtime(),

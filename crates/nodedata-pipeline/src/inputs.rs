@@ -86,10 +86,11 @@ impl InputHashes {
     pub(crate) fn check(&mut self, proofs: &[&UnitInput]) -> Result<Vec<bool>> {
         let positions: BTreeMap<String, usize> =
             self.inputs.iter().enumerate().map(|(idx, it)| (it.path.display().to_string(), idx)).collect();
-        // Prefixes of one file are hashed on the way, from short to long.
+        // First bytes of one file are hashed on the way, from few to many.
         let mut order: Vec<usize> = (0..proofs.len()).collect();
         order.sort_by_key(|it| (&proofs[*it].path, proofs[*it].bytes));
         let mut holds = vec![false; proofs.len()];
+        let mut again: Option<Again> = None;
         let mut last: Option<(usize, u64, String)> = None;
         for at in order {
             let proof = proofs[at];
@@ -101,7 +102,13 @@ impl InputHashes {
             let b3 = match (&last, &self.known[input]) {
                 (_, Some(known)) if proof.bytes == n_bytes => known.clone(),
                 (Some((same, bytes, b3)), _) if *same == input && *bytes == proof.bytes => b3.clone(),
-                _ if self.hashed[input] > proof.bytes => self.prefix(input, proof.bytes)?,
+                _ if self.hashed[input] > proof.bytes => {
+                    let again = match &mut again {
+                        Some(it) if it.input == input => it,
+                        other => other.insert(Again { input, hasher: blake3::Hasher::new(), hashed: 0 }),
+                    };
+                    again.read_to(proof.bytes, self.files[input].as_ref())?
+                }
                 _ => {
                     self.read_to(input, proof.bytes)?;
                     self.hashers[input].finalize().to_hex().to_string()
@@ -111,18 +118,6 @@ impl InputHashes {
             last = Some((input, proof.bytes, b3));
         }
         Ok(holds)
-    }
-
-    /// The hash of the first bytes of an input that was hashed beyond them.
-    fn prefix(&self, input: usize, end: u64) -> Result<String> {
-        let mut hasher = blake3::Hasher::new();
-        let mut start = 0;
-        while start < end {
-            let stop = end.min(start + PIECE_BYTES);
-            hasher.update(&self.files[input].read_at(start..stop)?);
-            start = stop;
-        }
-        Ok(hasher.finalize().to_hex().to_string())
     }
 
     /// Hashes what is left and returns the digests as hex, by input.
@@ -139,6 +134,25 @@ impl InputHashes {
                 Some(InputSeen { path: input.path.display().to_string(), stamp: stamp.clone()?, b3 })
             })
             .collect())
+    }
+}
+
+/// An input that was hashed beyond what is asked for, hashed once more.
+struct Again {
+    input: usize,
+    hasher: blake3::Hasher,
+    hashed: u64,
+}
+
+impl Again {
+    /// The hash of the first bytes.
+    fn read_to(&mut self, end: u64, file: &dyn ReadAt) -> Result<String> {
+        while self.hashed < end {
+            let stop = end.min(self.hashed + PIECE_BYTES);
+            self.hasher.update(&file.read_at(self.hashed..stop)?);
+            self.hashed = stop;
+        }
+        Ok(self.hasher.finalize().to_hex().to_string())
     }
 }
 

@@ -1,5 +1,5 @@
 use nodedata_core::{Error, ErrorKind, Result, Source};
-use nodedata_dataset::{Candidate, DatasetWriter, InputSeen, Ledger, UnitInput};
+use nodedata_dataset::{Candidate, Dataset, DatasetWriter, InputSeen, Ledger, UnitInput};
 use nodedata_schema::{Observations, SchemaBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     damage::DamageLog,
     inputs::InputHashes,
+    steps::add_fates,
     window::{ReadPart, stream_name},
 };
 
@@ -40,6 +41,7 @@ impl UnitState {
                 self.ledger.entry(name).or_default().read += n;
             }
         }
+        add_fates(&mut self.ledger, &part.fates, source);
         for err in &part.damage {
             self.damage.add(err, |it| stream_name(source, it));
         }
@@ -78,12 +80,16 @@ impl UnitState {
     }
 }
 
-/// Takes over every finished unit whose inputs are what they were. Returns those units, by position.
+/// Takes over every finished unit of `mine` whose inputs are what they were, from the dataset that is
+/// `present` as well.
 pub(crate) fn take_over(
     writer: &mut DatasetWriter,
-    candidates: Vec<Candidate>,
+    present: Option<&Dataset>,
+    mine: &[usize],
     hashes: &mut InputHashes,
 ) -> Result<Vec<Candidate>> {
+    let mut candidates = writer.candidates(present);
+    candidates.retain(|it| mine.contains(&it.unit));
     let proofs: Vec<&UnitInput> = candidates.iter().flat_map(|it| &it.inputs).collect();
     let mut holds = hashes.check(&proofs)?.into_iter();
     let sound: Vec<bool> = candidates
@@ -92,15 +98,14 @@ pub(crate) fn take_over(
         .map(|it| holds.by_ref().take(it.inputs.len()).filter(|it| !it).count() == 0)
         .collect();
     let mut sound = sound.into_iter();
-    let mut candidates = candidates;
     candidates.retain(|_| sound.next().unwrap_or(false));
-    let done = writer.adopt(&candidates)?;
+    let done = writer.adopt(&candidates, mine)?;
     candidates.retain(|it| done.contains(&it.unit));
     Ok(candidates)
 }
 
 /// What to trust of an earlier run's report.
-pub(crate) fn seen_before(dataset: &nodedata_dataset::Dataset) -> Vec<InputSeen> {
+pub(crate) fn seen_before(dataset: &Dataset) -> Vec<InputSeen> {
     // Without a report everything is read again, which is right as well.
     dataset.report().map(|it| it.inputs_seen).unwrap_or_default()
 }

@@ -6,6 +6,7 @@ mod drive;
 mod inputs;
 mod journal;
 mod open;
+mod plan;
 mod progress;
 mod run;
 mod scan;
@@ -14,6 +15,7 @@ mod window;
 
 pub use convert::{ConvertOptions, Converted, OnError, convert};
 pub use open::{OpenedSource, open_source};
+pub use plan::{Plan, PlannedInput, PlannedUnit, Share, Worked, finish, plan, work};
 pub use progress::{Progress, Silent};
 pub use scan::{Inspection, StreamInspection, check_schema, infer_schema, inspect};
 pub use splits::{SplitPlan, parse_splits};

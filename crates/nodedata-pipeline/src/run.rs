@@ -67,13 +67,13 @@ impl<'a> Run<'a> {
             }
         };
         let mut writer = DatasetWriter::create(self.facts(), options)?;
-        let candidates = writer.candidates(present.as_ref());
-        let done = take_over(&mut writer, candidates, &mut state.hashes)?;
+        let all: Vec<usize> = (0..writer.units().len()).collect();
+        let done = take_over(&mut writer, present.as_ref(), &all, &mut state.hashes)?;
         for (episode, stream, n_rows) in done.iter().flat_map(|it| &it.rows) {
             *state.rows.entry((*episode, *stream)).or_default() += n_rows;
         }
         let todo: Vec<usize> =
-            (0..writer.units().len()).filter(|unit| done.iter().all(|it| it.unit != *unit)).collect();
+            all.into_iter().filter(|unit| done.iter().all(|it| it.unit != *unit)).collect();
         let opened_after = self.started.elapsed().as_secs_f64();
         self.make(&mut writer, &todo, &mut state, false, progress)?;
         let rows_after = self.started.elapsed().as_secs_f64();
@@ -100,6 +100,14 @@ impl<'a> Run<'a> {
         let drive = Drive { source, check: &self.check, salvage, alone };
         drive.run(writer, todo, state, progress)?;
         match std::mem::take(&mut state.violations).into_error() {
+            Some(err) if alone => {
+                let message = format!("{err} (in a worker, rows are counted from the start of their unit)");
+                let told = Error::new(err.kind(), message).at(err.locus().clone());
+                Err(match err.hint() {
+                    Some(hint) => told.with_hint(hint),
+                    None => told,
+                })
+            }
             Some(err) => Err(err),
             None => Ok(()),
         }
