@@ -224,7 +224,7 @@ impl Source for McapSource {
     }
 
     fn read(&self, partition: &Partition, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
-        self.rows(partition, options, |routes| Arc::clone(routes))
+        self.rows(partition, options, Arc::clone)
     }
 
     fn read_only(
