@@ -2,16 +2,20 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 mod command;
+mod generated;
 mod logs;
 mod tables;
 
 mod broken;
 mod cli;
 mod crash;
+mod crash_push;
 mod determinism;
 mod explain;
 mod golden;
+mod incremental;
 mod pages;
 mod registry;
+mod scale_out;
 mod schema;
 mod tampering;

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nodedata_core::MediaEncoding;
+use serde::{Deserialize, Serialize};
 
 /// Turn robot recordings into schema-checked Parquet datasets, with nothing lost and every origin provable.
 #[derive(Debug, Parser)]
@@ -29,6 +30,12 @@ pub(crate) enum Output {
 pub(crate) enum Command {
     /// Convert a recording, a folder of them, a glob or a URL to a dataset.
     Convert(Box<ConvertArgs>),
+    /// Cut a conversion into units that workers on any number of machines can make.
+    Plan(Box<PlanArgs>),
+    /// Make one worker's share of a plan; what is finished already is left as it is.
+    Work(WorkArgs),
+    /// Put the units of a plan together, once workers have made all of them.
+    Finish(FinishArgs),
     /// Say what is in a recording: streams, types, rates, gaps, episodes, sizes and damage.
     Inspect(InspectArgs),
     /// Check a dataset: hashes, ledger, provenance, schema, index; or the pointers of a source.
@@ -56,7 +63,7 @@ pub(crate) enum Command {
 }
 
 /// Which part of a source is read.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub(crate) struct SourceArgs {
     /// A file, a folder, a glob in quotes (`'runs/**/*.mcap'`) or a URL (`s3://bucket/prefix`).
     #[arg(value_name = "SRC")]
@@ -94,7 +101,7 @@ fn decoding(text: &str) -> Result<(String, MediaEncoding), String> {
     Ok((camera.to_owned(), encoding))
 }
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub(crate) struct ConvertArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
@@ -119,6 +126,50 @@ pub(crate) struct ConvertArgs {
     /// Mebibytes of source one shard covers.
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) shard_mb: u32,
+    /// How progress is shown on stderr.
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub(crate) progress: ProgressArg,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) convert: ConvertArgs,
+    /// File to write the plan to. Workers need to see it, SRC and DIR under the same paths.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorkArgs {
+    /// The plan that `node-data plan` wrote.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: PathBuf,
+    /// Which of the workers this one is, counted from 0.
+    #[arg(long, value_name = "I")]
+    pub(crate) index: usize,
+    /// How many workers there are. Has no effect on the bytes written.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) of: u32,
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FinishArgs {
+    /// The plan that `node-data plan` wrote.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: PathBuf,
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
+}
+
+/// What never changes the bytes written.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HowArgs {
+    /// Worker threads; all cores when absent. Has no effect on the bytes written.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
     /// How progress is shown on stderr.
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     pub(crate) progress: ProgressArg,
@@ -184,7 +235,7 @@ pub(crate) enum SchemaCommand {
 }
 
 /// What becomes of damaged input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum OnErrorArg {
     /// The first damage ends the run with exit 1; nothing is written.
     #[default]
@@ -194,7 +245,7 @@ pub(crate) enum OnErrorArg {
 }
 
 /// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum ProgressArg {
     /// A bar on a terminal, nothing in pipes.
     #[default]

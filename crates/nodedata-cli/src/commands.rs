@@ -6,6 +6,7 @@ pub(crate) mod dataset_show;
 pub(crate) mod explain;
 pub(crate) mod formats;
 pub(crate) mod inspect;
+pub(crate) mod plan;
 pub(crate) mod registry;
 pub(crate) mod schema;
 pub(crate) mod shell;

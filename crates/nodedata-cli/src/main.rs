@@ -35,6 +35,9 @@ fn main() -> ExitCode {
     let output = arguments.output;
     let result = match arguments.command {
         Command::Convert(args) => commands::convert::run(*args, output),
+        Command::Plan(args) => commands::plan::plan(*args, output),
+        Command::Work(args) => commands::plan::work(&args, output),
+        Command::Finish(args) => commands::plan::finish(&args, output),
         Command::Inspect(args) => commands::inspect::run(&args, output),
         Command::Validate(args) => commands::validate::run(&args, output),
         Command::Schema(command) => commands::schema::run(command, output),

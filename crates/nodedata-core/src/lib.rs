@@ -17,6 +17,6 @@ pub use files::{Files, ReadAt};
 pub use format::{Confidence, Format, Formats, MediaEncoding, OpenOptions, Probe};
 pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
 pub use source::{
-    Attachment, Batch, EPISODE_INDEX, EpisodeInfo, EpisodeStream, EpisodeVideo, InputFile, Partition,
+    Attachment, Batch, EPISODE_INDEX, EpisodeInfo, EpisodeStream, EpisodeVideo, Fate, InputFile, Partition,
     PixelShape, ReadOptions, RowSpan, Source, StreamClock, StreamId, StreamSchema, TimeRange,
 };

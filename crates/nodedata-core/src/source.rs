@@ -27,6 +27,41 @@ pub trait Source: Send + Sync {
     /// `Io` or `Corrupt` when the partition cannot be opened.
     fn read(&self, partition: &Partition, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>>;
 
+    /// As [`Self::read`] where only the rows of `streams` are wanted. A source that can skip the others
+    /// does so and counts no record of them; one that cannot hands them out, too.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn read_only(
+        &self,
+        partition: &Partition,
+        options: &ReadOptions,
+        streams: &[StreamId],
+    ) -> Result<Box<dyn EpisodeStream>> {
+        let _all_of_them = streams;
+        self.read(partition, options)
+    }
+
+    /// Earliest and latest log time of a partition's records, whatever their stream, where metadata tells:
+    /// no record lies outside. `None` when it does not.
+    fn times(&self, partition: &Partition) -> Option<(i64, i64)> {
+        let _unknown = partition;
+        None
+    }
+
+    /// Streams whose records are read and counted but are no rows of their own, because rows of other
+    /// streams are made of them. Their [`StreamId`]s follow those of [`Self::streams`].
+    fn counted(&self) -> &[Arc<str>] {
+        &[]
+    }
+
+    /// What decides the rows of a partition besides its bytes and the options, such as which steps of an
+    /// episode it makes.
+    fn plan_of(&self, partition: &Partition) -> Option<String> {
+        let _nothing = partition;
+        None
+    }
+
     /// Files carried inside the source, such as MCAP attachments.
     fn attachments(&self) -> &[Attachment] {
         &[]
@@ -73,6 +108,33 @@ pub trait EpisodeStream: Send {
     /// Records walked so far per stream, counted by framing, before any of them is decoded. At the
     /// end of the stream it must equal rows returned plus records named in losses.
     fn records_read(&self) -> &[(StreamId, u64)];
+
+    /// What became of the records that rows of another stream are made of; known at the end of the stream.
+    fn fates(&self) -> &[Fate] {
+        &[]
+    }
+}
+
+/// What became of the records of one stream that rows of another are made of. Each record is counted
+/// once, by one partition, also where several partitions look at it. Those that read them need not be those
+/// that count them: over all partitions, the records read are those of all fates and losses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fate {
+    /// The stream; or that of the steps, with steps that were left out under `dropped`.
+    pub stream: StreamId,
+    /// Records at least one step has a value of.
+    pub used: u64,
+    /// Records that gave way to others, by reason.
+    pub superseded: BTreeMap<&'static str, u64>,
+    /// Records that no step was there for, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+}
+
+impl Fate {
+    /// Nothing counted yet.
+    pub fn new(stream: StreamId) -> Self {
+        Self { stream, used: 0, superseded: BTreeMap::new(), dropped: BTreeMap::new() }
+    }
 }
 
 /// A file of the input.

@@ -64,10 +64,6 @@ impl RowGroupBudget {
         *self.held.entry(table).or_default() += n_bytes;
     }
 
-    pub(crate) fn clear(&mut self, table: (usize, usize)) {
-        self.held.remove(&table);
-    }
-
     /// The tables whose row group ends now, in order; they start again from nothing.
     pub(crate) fn full(&mut self) -> Vec<(usize, usize)> {
         let mut full: Vec<_> = self

@@ -6,18 +6,29 @@ use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use rayon::prelude::*;
 
 use crate::{
-    cut::{CutPlan, RowGroupBudget},
+    cut::RowGroupBudget,
     hugging_face::is_image_encoding,
-    logical_hash::FieldHasher,
-    stats::FeatureStats,
+    measure::{Column, Contents, Spanning, StreamFacts},
     table::{Slot, Table, episode_column},
+    unit::Unit,
     writer::DecodedPart,
 };
 
 /// What the encoder hands to the files, in order.
 pub(crate) enum Sealed {
-    RowGroup { shard: ShardId, columns: Vec<Vec<ArrowColumnChunk>> },
+    RowGroup {
+        shard: ShardId,
+        columns: Vec<Vec<ArrowColumnChunk>>,
+    },
     Shard(Box<ShardFacts>),
+    /// All shards of the unit came before.
+    Unit(Box<UnitFacts>),
+}
+
+/// What was measured of the rows of one unit, by stream; those without a row are absent.
+pub(crate) struct UnitFacts {
+    pub(crate) unit: usize,
+    pub(crate) streams: BTreeMap<usize, StreamFacts>,
 }
 
 /// One shard: a stream, a split, and its number in that split.
@@ -59,29 +70,23 @@ pub(crate) struct Origin {
     pub(crate) first_record: u64,
 }
 
-/// Turns decoded rows into encoded row groups; hashes and measures them on the way.
+/// Turns decoded rows into encoded row groups; hashes and measures them on the way. Units are encoded one
+/// after the other and share nothing but the content hashes of episodes that run through several of them,
+/// so that the bytes of a unit do not depend on which others were encoded before it, or where.
 pub(crate) struct Encoder {
     tables: Vec<Arc<Table>>,
-    columns: Vec<Vec<ColumnFacts>>,
-    open: BTreeMap<(usize, usize), OpenShard>,
+    columns: Vec<Vec<Column>>,
+    /// By stream, the shards of the unit at hand.
+    open: BTreeMap<usize, OpenShard>,
+    unit: Option<usize>,
     budget: RowGroupBudget,
-    cuts: CutPlan,
+    /// What each unit starts from.
+    fresh_budget: RowGroupBudget,
+    units: Arc<Vec<Unit>>,
     partitions: Vec<Partition>,
-    /// Whether the columns of a stream show as images: decided by the first shard, the same for all.
-    images: Vec<Option<Vec<bool>>>,
+    spanning: Spanning,
     pixels: Vec<Vec<PixelShape>>,
     time_column: Vec<Option<usize>>,
-}
-
-/// Content hashes and statistics of one column over the whole dataset.
-pub(crate) struct ColumnFacts {
-    feature: Feature,
-    hasher: Option<FieldHasher>,
-    pub(crate) stats: FeatureStats,
-    /// Content hash per episode, in episode order.
-    pub(crate) episodes: Vec<(usize, [u8; 32])>,
-    queue: Vec<(usize, ArrayRef)>,
-    current: Option<usize>,
 }
 
 struct OpenShard {
@@ -106,11 +111,11 @@ impl Encoder {
         streams: &[StreamSchema],
         tables: Vec<Arc<Table>>,
         partitions: Vec<Partition>,
-        cuts: CutPlan,
+        units: Arc<Vec<Unit>>,
         budget: RowGroupBudget,
     ) -> Self {
         let columns =
-            streams.iter().map(|stream| stream.features.iter().map(ColumnFacts::new).collect()).collect();
+            streams.iter().map(|stream| stream.features.iter().map(Column::new).collect()).collect();
         let time_column = streams
             .iter()
             .map(|stream| {
@@ -118,81 +123,102 @@ impl Encoder {
             })
             .collect();
         Self {
-            images: vec![None; tables.len()],
+            spanning: Spanning::new(&units, &partitions),
             pixels: vec![Vec::new(); tables.len()],
             tables,
             columns,
             open: BTreeMap::new(),
+            unit: None,
+            fresh_budget: budget.clone(),
             budget,
-            cuts,
+            units,
             partitions,
             time_column,
         }
     }
 
-    /// Encodes the parts of one window, which must come in partition order.
+    /// Says which units are not encoded here: episodes that run through one of them get no content hash.
+    pub(crate) fn skip(&mut self, units: &[usize]) {
+        self.spanning.skip(units, &self.units, &self.partitions);
+    }
+
+    /// Encodes some parts of one unit, which must come in partition order. A unit ends where the next one
+    /// begins.
     ///
     /// # Errors
     /// What the Parquet encoders report.
-    pub(crate) fn encode(&mut self, parts: Vec<DecodedPart>) -> Result<Vec<Sealed>> {
+    pub(crate) fn encode(&mut self, unit: usize, parts: Vec<DecodedPart>) -> Result<Vec<Sealed>> {
         let mut sealed = Vec::new();
+        if self.unit != Some(unit) {
+            self.end_unit(&mut sealed)?;
+            self.unit = Some(unit);
+        }
         for part in parts {
-            self.accept(part, &mut sealed)?;
+            self.accept(unit, part)?;
         }
         self.run_jobs()?;
         self.collect(&mut sealed);
         Ok(sealed)
     }
 
-    /// Ends all shards and content hashes.
+    /// Ends the unit at hand.
     ///
     /// # Errors
     /// As [`Self::encode`].
-    pub(crate) fn finish(mut self) -> Result<(Vec<Sealed>, Vec<Vec<ColumnFacts>>)> {
+    pub(crate) fn finish(&mut self) -> Result<Vec<Sealed>> {
         let mut sealed = Vec::new();
-        for key in self.open.keys().copied().collect::<Vec<_>>() {
-            self.close_shard(key, &mut sealed)?;
+        self.end_unit(&mut sealed)?;
+        Ok(sealed)
+    }
+
+    /// Content hashes of the episodes that ran through several units, all of them encoded here.
+    pub(crate) fn take_spanning_contents(&mut self) -> Contents {
+        self.spanning.take_contents()
+    }
+
+    /// Positions of the episodes that run through several units.
+    pub(crate) fn spanning_episodes(&self) -> Vec<usize> {
+        self.spanning.episodes().collect()
+    }
+
+    fn end_unit(&mut self, sealed: &mut Vec<Sealed>) -> Result<()> {
+        let Some(unit) = self.unit.take() else { return Ok(()) };
+        for stream in self.open.keys().copied().collect::<Vec<_>>() {
+            self.close_shard(stream, sealed)?;
         }
-        for column in self.columns.iter_mut().flatten() {
-            column.end_episode();
+        self.budget = self.fresh_budget.clone();
+        self.pixels.iter_mut().for_each(Vec::clear);
+        let mut streams = BTreeMap::new();
+        for (stream, columns) in self.columns.iter_mut().enumerate() {
+            if let Some(facts) = self.spanning.end_unit(unit, stream, columns) {
+                streams.insert(stream, facts);
+            }
         }
-        Ok((sealed, self.columns))
+        sealed.push(Sealed::Unit(Box::new(UnitFacts { unit, streams })));
+        Ok(())
     }
 
     /// Assigns the batches of one partition to row groups.
-    fn accept(&mut self, part: DecodedPart, sealed: &mut Vec<Sealed>) -> Result<()> {
+    fn accept(&mut self, unit: usize, part: DecodedPart) -> Result<()> {
         let partition = &self.partitions[part.partition];
-        let (split, number) = self.cuts.shard_of(part.partition);
+        let Unit { split, number, .. } = self.units[unit];
         let (episode, input) = (partition.episode, partition.input);
-        let stale: Vec<_> = self
-            .open
-            .iter()
-            .filter(|((_, it), shard)| *it == split && shard.facts.id.number != number)
-            .map(|(key, _)| *key)
-            .collect();
-        if !stale.is_empty() {
-            self.run_jobs()?;
-            self.collect(sealed);
-            for key in stale {
-                self.close_shard(key, sealed)?;
-            }
-        }
         for batch in part.batches {
             let stream = batch.rows.stream().0 as usize;
             merge_pixels(&mut self.pixels[stream], batch.pixels);
             let rows = batch.rows.rows();
             for (column, array) in self.columns[stream].iter_mut().zip(rows.columns()) {
-                column.queue.push((episode, Arc::clone(array)));
+                column.push(episode, Arc::clone(array));
             }
             let times = self.time_column[stream].and_then(|it| time_bounds(rows.column(it)));
-            let id = ShardId { stream, split, number };
             let table = &self.tables[stream];
-            let shard = self.open.entry((stream, split)).or_insert_with(|| OpenShard::new(id));
+            let id = ShardId { stream, split, number };
+            let shard = self.open.entry(stream).or_insert_with(|| OpenShard::new(id));
             let n_bytes = shard.push(table, rows.columns(), episode, input, &batch.spans, times)?;
             self.budget.add((stream, split), n_bytes);
         }
-        for key in self.budget.full() {
-            if let Some(shard) = self.open.get_mut(&key) {
+        for (stream, _) in self.budget.full() {
+            if let Some(shard) = self.open.get_mut(&stream) {
                 shard.cut();
             }
         }
@@ -212,7 +238,9 @@ impl Encoder {
                 }
             }
         }
-        jobs.extend(self.columns.iter_mut().flatten().filter(|it| !it.queue.is_empty()).map(Job::Measure));
+        let spanning = &self.spanning;
+        let columns = self.columns.iter_mut().flatten().filter(|it| it.has_rows_waiting());
+        jobs.extend(columns.map(|column| Job::Measure { column, spanning }));
         jobs.into_par_iter().with_max_len(1).try_for_each(Job::run)
     }
 
@@ -230,18 +258,14 @@ impl Encoder {
         }
     }
 
-    fn close_shard(&mut self, key: (usize, usize), sealed: &mut Vec<Sealed>) -> Result<()> {
-        let Some(mut shard) = self.open.remove(&key) else { return Ok(()) };
+    fn close_shard(&mut self, stream: usize, sealed: &mut Vec<Sealed>) -> Result<()> {
+        let Some(mut shard) = self.open.remove(&stream) else { return Ok(()) };
         if let Some(mut slots) = shard.slots.take() {
             slots.par_iter_mut().try_for_each(Slot::close)?;
             let columns = slots.into_iter().map(|it| it.chunks).collect();
             sealed.push(Sealed::RowGroup { shard: shard.facts.id, columns });
         }
-        self.budget.clear(key);
-        let features = &self.tables[key.0].features;
-        let pixels = &self.pixels[key.0];
-        let images = self.images[key.0].get_or_insert_with(|| shows_as_image(features, pixels));
-        shard.facts.images.clone_from(images);
+        shard.facts.images = shows_as_image(&self.tables[stream].features, &self.pixels[stream]);
         sealed.push(Sealed::Shard(Box::new(shard.facts)));
         Ok(())
     }
@@ -349,54 +373,16 @@ impl OpenShard {
     }
 }
 
-impl ColumnFacts {
-    fn new(feature: &Feature) -> Self {
-        Self {
-            feature: feature.clone(),
-            hasher: None,
-            stats: FeatureStats::new(feature),
-            episodes: Vec::new(),
-            queue: Vec::new(),
-            current: None,
-        }
-    }
-
-    /// Name of the column.
-    pub(crate) fn name(&self) -> &str {
-        &self.feature.name
-    }
-
-    fn measure(&mut self) {
-        for (episode, array) in std::mem::take(&mut self.queue) {
-            if self.current != Some(episode) {
-                self.end_episode();
-                self.current = Some(episode);
-                self.hasher = Some(FieldHasher::new(&self.feature));
-            }
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(array.as_ref());
-            }
-            self.stats.update(array.as_ref());
-        }
-    }
-
-    fn end_episode(&mut self) {
-        if let (Some(episode), Some(hasher)) = (self.current.take(), self.hasher.take()) {
-            self.episodes.push((episode, hasher.finish()));
-        }
-    }
-}
-
 enum Job<'a> {
     Encode { table: &'a Table, column: usize, slot: &'a mut Slot, pieces: Vec<ArrayRef>, closes: bool },
-    Measure(&'a mut ColumnFacts),
+    Measure { column: &'a mut Column, spanning: &'a Spanning },
 }
 
 impl Job<'_> {
     fn run(self) -> Result<()> {
         match self {
-            Self::Measure(column) => {
-                column.measure();
+            Self::Measure { column, spanning } => {
+                column.measure(spanning);
                 Ok(())
             }
             Self::Encode { table, column, slot, pieces, closes } => {
@@ -425,7 +411,7 @@ fn merge_pixels(all: &mut Vec<PixelShape>, found: Vec<PixelShape>) {
     }
 }
 
-/// A column of encoded media shows as an image when every frame seen so far is one.
+/// A column of encoded media shows as an image when every frame of the unit is one.
 fn shows_as_image(features: &[Feature], pixels: &[PixelShape]) -> Vec<bool> {
     let seen = |column: usize| {
         // Findings count from the source's first feature; `episode_index` comes before it.

@@ -7,14 +7,15 @@ use crate::{
     canonical::canonical_json,
     card::card,
     digest::{b3_of, hex},
-    encode::{ColumnFacts, EpisodePart},
+    encode::EpisodePart,
     index::{self, EpisodeRow},
     ledger::{self, Ledger, Report},
-    logical_hash::episode_hash,
     manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry},
+    measure::Contents,
     provenance::Recipe,
     shard::SealedShard,
     staging::Staging,
+    stats::FeatureStats,
     writer::{RunFacts, WriterOptions, created_by},
 };
 
@@ -25,7 +26,9 @@ const INLINE_EPISODES: usize = 10_000;
 pub(crate) struct Finish<'a> {
     pub(crate) staging: &'a Staging,
     pub(crate) shards: Vec<SealedShard>,
-    pub(crate) columns: Vec<Vec<ColumnFacts>>,
+    /// By stream and feature.
+    pub(crate) stats: Vec<Vec<FeatureStats>>,
+    pub(crate) contents: Contents,
     pub(crate) streams: &'a [StreamSchema],
     pub(crate) inputs: &'a [InputFile],
     pub(crate) episodes: &'a [EpisodeInfo],
@@ -33,17 +36,11 @@ pub(crate) struct Finish<'a> {
     pub(crate) options: &'a WriterOptions,
 }
 
-/// Content hash by (episode, stream).
-type Contents = BTreeMap<(usize, usize), [u8; 32]>;
-
-/// Name and content hash of the features of one episode in one stream.
-type FieldHashes<'a> = Vec<(&'a str, [u8; 32])>;
-
 impl Finish<'_> {
-    pub(crate) fn run(self, run: RunFacts<'_>) -> Result<(Manifest, Report)> {
+    pub(crate) fn run(mut self, run: RunFacts<'_>) -> Result<(Manifest, Report)> {
         let ledger = self.complete_ledger(&run);
         ledger::check(&ledger)?;
-        let contents = self.contents();
+        let contents = std::mem::take(&mut self.contents);
         let inputs = self.input_entries(run.input_digests);
         let created_by = created_by();
         let recipe =
@@ -92,19 +89,6 @@ impl Finish<'_> {
             ledger.entry(stream.name.to_string()).or_default().written += shard.facts.n_rows;
         }
         ledger
-    }
-
-    /// Content hash of each episode in each stream, from those of its features in name order.
-    fn contents(&self) -> Contents {
-        let mut fields: BTreeMap<(usize, usize), FieldHashes<'_>> = BTreeMap::new();
-        for (stream, columns) in self.columns.iter().enumerate() {
-            for column in columns {
-                for (episode, hash) in &column.episodes {
-                    fields.entry((*episode, stream)).or_default().push((column.name(), *hash));
-                }
-            }
-        }
-        fields.into_iter().map(|(key, fields)| (key, episode_hash(&fields))).collect()
     }
 
     fn content_root(&self, contents: &Contents) -> String {
@@ -187,9 +171,9 @@ impl Finish<'_> {
 
     fn stats_json(&self) -> Result<String> {
         let mut streams = BTreeMap::new();
-        for (stream, columns) in self.streams.iter().zip(&self.columns) {
+        for (stream, stats) in self.streams.iter().zip(&self.stats) {
             let features: BTreeMap<&str, _> =
-                columns.iter().map(|it| (it.name(), it.stats.finish())).collect();
+                stream.features.iter().zip(stats).map(|(it, stats)| (&*it.name, stats.finish())).collect();
             streams.insert(&*stream.name, features);
         }
         pretty(&json!({"nd": "stats/1", "streams": streams}))

@@ -20,6 +20,15 @@ impl StreamLedger {
     pub fn balances(&self) -> bool {
         self.read == self.written + self.dropped.values().sum::<u64>()
     }
+
+    /// Adds what became of other records of the stream.
+    pub fn add(&mut self, other: &Self) {
+        self.read += other.read;
+        self.written += other.written;
+        for (reason, n) in &other.dropped {
+            *self.dropped.entry(reason.clone()).or_default() += n;
+        }
+    }
 }
 
 /// The conservation ledger of a run, by stream name.
@@ -107,6 +116,26 @@ pub struct Report {
     /// Most bytes on the heap at one time, when the build measures it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_heap_bytes: Option<u64>,
+    /// Units that were not made again, because an earlier run or another worker had finished them.
+    #[serde(default)]
+    pub units_reused: u64,
+    /// All units.
+    #[serde(default)]
+    pub units: u64,
+    /// What the inputs looked like, so that the next run need not read those that still look so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs_seen: Vec<InputSeen>,
+}
+
+/// An input whose bytes are known as long as its stamp is the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputSeen {
+    /// Relative to SRC.
+    pub path: String,
+    /// See [`nodedata_core::Files::stamp`].
+    pub stamp: String,
+    /// BLAKE3-256 of the file, 64 hex digits.
+    pub b3: String,
 }
 
 #[cfg(test)]

@@ -10,32 +10,42 @@ mod digest;
 mod encode;
 mod explain;
 mod finish;
+mod fold;
 mod folders;
 mod hugging_face;
 mod index;
+mod journal;
 mod ledger;
 mod logical_hash;
 mod manifest;
+mod measure;
 mod properties;
 mod provenance;
 mod read;
+mod rehash;
+mod reuse;
 mod shard;
 mod staging;
 mod stats;
 mod table;
+mod unit;
 mod verify;
 mod writer;
 
 pub use canonical::canonical_json;
 pub use digest::{Digests, b3_of};
 pub use explain::{Explanation, OriginRange, Question, explain};
-pub use ledger::{DamageEntry, Ledger, Report, StreamLedger};
+pub use journal::UnitInput;
+pub use ledger::{DamageEntry, InputSeen, Ledger, Report, StreamLedger};
 pub use logical_hash::{FieldHasher, episode_hash};
 pub use manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry};
 pub use provenance::recipe_hash;
 pub use read::{Dataset, EpisodeEntry, OriginEntry, VideoEntry};
+pub use reuse::Candidate;
+pub use staging::{recover, tidy_up};
+pub use unit::Unit;
 pub use verify::{Finding, Validation, validate};
 pub use writer::{
-    CheckedRows, DatasetWriter, DecodedPart, EncodeHalf, Encoded, FileHalf, RunFacts, SourceFacts,
-    WriterOptions, created_by,
+    CheckedRows, DatasetWriter, DecodedPart, EncodeHalf, Encoded, FileHalf, FinishedUnit, RunFacts,
+    SourceFacts, WriterOptions, created_by, plan_recipes, plan_units, refuse_existing,
 };

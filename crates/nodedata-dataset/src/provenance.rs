@@ -94,7 +94,8 @@ pub fn recipe_hash(converter: &str, config: &Value, inputs: &[InputEntry]) -> St
     Recipe { converter, created_by: &created_by(), config, inputs }.hash()
 }
 
-fn writer_settings() -> Value {
+/// What of the writer decides bytes.
+pub(crate) fn writer_settings() -> Value {
     json!({"parquet": "60.1", "settings": properties::SETTINGS})
 }
 

@@ -3,16 +3,21 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use parquet::file::{metadata::ParquetMetaData, writer::SerializedFileWriter};
 use rayon::prelude::*;
+use serde_json::Value;
 
 use crate::{
-    digest::{Digests, HashingFile},
-    encode::{Sealed, ShardFacts, ShardId},
-    staging::{Staging, write_error},
+    digest::{Digests, HashingFile, hex},
+    encode::{Origin, Sealed, ShardFacts, ShardId},
+    journal::{OriginRecord, PagesRecord, RECORD, ShardRecord, UnitInput, UnitRecord, part_record},
+    measure::StreamFacts,
+    staging::{Staging, UnitDir, write_error},
+    stats::FeatureStats,
     table::Table,
 };
 
 /// A finished shard file.
 pub(crate) struct SealedShard {
+    /// In the dataset.
     pub(crate) path: String,
     pub(crate) facts: ShardFacts,
     pub(crate) digests: Digests,
@@ -30,19 +35,30 @@ pub(crate) struct PageEntry {
     pub(crate) first_row: i64,
 }
 
-/// Writes encoded row groups to shard files.
+/// Writes encoded row groups to shard files, unit by unit.
 pub(crate) struct Sink {
     staging: Arc<Staging>,
     tables: Vec<Arc<Table>>,
     folders: Vec<String>,
     splits: Vec<String>,
-    open: BTreeMap<(usize, usize), ShardFile>,
+    /// The unit at hand.
+    dir: Option<UnitDir>,
+    /// By stream.
+    open: BTreeMap<usize, ShardFile>,
     done: Vec<SealedShard>,
 }
 
 struct ShardFile {
     path: String,
     writer: SerializedFileWriter<HashingFile>,
+}
+
+/// A unit whose shards are complete and durable, but which has no name yet.
+pub(crate) struct UnitFiles {
+    pub(crate) unit: usize,
+    dir: UnitDir,
+    shards: Vec<SealedShard>,
+    streams: BTreeMap<usize, StreamFacts>,
 }
 
 impl Sink {
@@ -52,31 +68,64 @@ impl Sink {
         folders: Vec<String>,
         splits: Vec<String>,
     ) -> Self {
-        Self { staging, tables, folders, splits, open: BTreeMap::new(), done: Vec::new() }
+        let (open, done) = (BTreeMap::new(), Vec::new());
+        Self { staging, tables, folders, splits, dir: None, open, done }
     }
 
-    /// Writes what the encoder sealed; files are independent of each other and are written side by side.
+    /// Writes what the encoder sealed; returns the units that are complete.
     ///
     /// # Errors
     /// `Io`.
-    pub(crate) fn write(&mut self, sealed: Vec<Sealed>) -> Result<()> {
-        let mut queues: BTreeMap<(usize, usize), Vec<Sealed>> = BTreeMap::new();
+    pub(crate) fn write(&mut self, sealed: Vec<Sealed>) -> Result<Vec<UnitFiles>> {
+        let mut units = Vec::new();
+        let mut of_unit = Vec::new();
         for item in sealed {
-            let id = match &item {
-                Sealed::RowGroup { shard, .. } => *shard,
-                Sealed::Shard(facts) => facts.id,
-            };
-            queues.entry((id.stream, id.split)).or_default().push(item);
+            match item {
+                Sealed::RowGroup { .. } | Sealed::Shard(_) => of_unit.push(item),
+                Sealed::Unit(facts) => {
+                    self.write_shards(std::mem::take(&mut of_unit))?;
+                    let dir = match self.dir.take() {
+                        Some(dir) => dir,
+                        None => self.staging.unit_dir()?,
+                    };
+                    let mut shards = std::mem::take(&mut self.done);
+                    shards.sort_by_key(|it| it.facts.id);
+                    units.push(UnitFiles { unit: facts.unit, dir, shards, streams: facts.streams });
+                }
+            }
         }
+        self.write_shards(of_unit)?;
+        Ok(units)
+    }
+
+    /// The files of a unit are independent of each other and are written side by side.
+    fn write_shards(&mut self, sealed: Vec<Sealed>) -> Result<()> {
+        let mut queues: BTreeMap<usize, Vec<Sealed>> = BTreeMap::new();
+        for item in sealed {
+            let stream = match &item {
+                Sealed::RowGroup { shard, .. } => shard.stream,
+                Sealed::Shard(facts) => facts.id.stream,
+                Sealed::Unit(_) => continue,
+            };
+            queues.entry(stream).or_default().push(item);
+        }
+        if queues.is_empty() {
+            return Ok(());
+        }
+        let dir = match self.dir.take() {
+            Some(dir) => dir,
+            None => self.staging.unit_dir()?,
+        };
         let mut work: Vec<_> =
             queues.into_iter().map(|(key, queue)| (key, self.open.remove(&key), queue, Vec::new())).collect();
         let this = &*self;
         work.par_iter_mut().with_max_len(1).try_for_each(|(_, open, queue, done)| {
             for item in std::mem::take(queue) {
-                this.write_one(open, item, done)?;
+                this.write_one(&dir, open, item, done)?;
             }
             Ok::<(), Error>(())
         })?;
+        self.dir = Some(dir);
         for (key, open, _, done) in work {
             if let Some(file) = open {
                 self.open.insert(key, file);
@@ -86,14 +135,35 @@ impl Sink {
         Ok(())
     }
 
-    /// The finished shards by stream, split and number.
-    pub(crate) fn finish(mut self) -> Vec<SealedShard> {
-        self.done.sort_by_key(|it| it.facts.id);
-        self.done
+    /// Records a unit and gives it its name: from here on no run makes it again. `inputs` are those of its
+    /// partitions, with their positions in the source.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn seal(
+        &self,
+        unit: UnitFiles,
+        recipe: &str,
+        inputs: Vec<(usize, UnitInput)>,
+        run: Value,
+    ) -> Result<()> {
+        let UnitFiles { dir, shards, streams, .. } = unit;
+        let (positions, inputs): (Vec<usize>, Vec<UnitInput>) = inputs.into_iter().unzip();
+        let shards = shards
+            .par_iter()
+            .map(|shard| {
+                let stream = shard.facts.id.stream;
+                record(shard, &self.tables[stream], streams.get(&stream), &positions)
+            })
+            .collect();
+        let record = UnitRecord { nd: "unit/1".to_owned(), recipe: recipe.to_owned(), inputs, shards, run };
+        dir.write(RECORD, &record.to_bytes()?)?;
+        self.staging.seal(dir, unit_name(recipe))
     }
 
     fn write_one(
         &self,
+        dir: &UnitDir,
         open: &mut Option<ShardFile>,
         item: Sealed,
         done: &mut Vec<SealedShard>,
@@ -102,7 +172,7 @@ impl Sink {
             Sealed::RowGroup { shard, columns } => {
                 let file = match open {
                     Some(file) => file,
-                    None => open.insert(self.create(shard)?),
+                    None => open.insert(self.create(dir, shard)?),
                 };
                 let path = Path::new(&file.path).to_owned();
                 let mut group = file.writer.next_row_group().map_err(|err| shard_error(&path, err))?;
@@ -115,18 +185,20 @@ impl Sink {
             Sealed::Shard(facts) => {
                 let file = match open.take() {
                     Some(file) => file,
-                    None => self.create(facts.id)?,
+                    None => self.create(dir, facts.id)?,
                 };
                 done.push(self.close(file, *facts)?);
                 Ok(())
             }
+            // It ends the queues and is in none of them.
+            Sealed::Unit(_) => Ok(()),
         }
     }
 
-    fn create(&self, id: ShardId) -> Result<ShardFile> {
-        let path = format!("{}/{}-{:05}.parquet", self.folders[id.stream], self.splits[id.split], id.number);
+    fn create(&self, dir: &UnitDir, id: ShardId) -> Result<ShardFile> {
+        let path = shard_path(&self.folders[id.stream], &self.splits[id.split], id.number);
         let table = &self.tables[id.stream];
-        let file = self.staging.file(&path)?;
+        let file = dir.file(&file_name(id.stream))?;
         let writer =
             SerializedFileWriter::new(file, Arc::clone(&table.root), Arc::new(table.properties.clone()))
                 .map_err(|err| shard_error(Path::new(&path), err))?;
@@ -152,6 +224,49 @@ impl Sink {
         }
         let pages = pages(&metadata);
         Ok(SealedShard { n_row_groups: metadata.num_row_groups() as u64, path, facts, digests, pages })
+    }
+}
+
+/// Path of a shard in the dataset.
+pub(crate) fn shard_path(folder: &str, split: &str, number: usize) -> String {
+    format!("{folder}/{split}-{number:05}.parquet")
+}
+
+/// Name of the folder of a unit: enough of its recipe to tell all units apart.
+pub(crate) fn unit_name(recipe: &str) -> &str {
+    let digits = recipe.strip_prefix("b3:").unwrap_or(recipe);
+    digits.get(..32).unwrap_or(digits)
+}
+
+/// Name of a shard in the folder of its unit.
+fn file_name(stream: usize) -> String {
+    format!("{stream:05}.parquet")
+}
+
+/// `inputs` are the positions in the source of the record's inputs.
+fn record(shard: &SealedShard, table: &Table, facts: Option<&StreamFacts>, inputs: &[usize]) -> ShardRecord {
+    let ShardFacts { id, n_rows, parts, origins, .. } = &shard.facts;
+    let origin = |it: &Origin| -> OriginRecord {
+        let input = inputs.iter().position(|input| *input == it.input);
+        let input = input.expect("rows come from the inputs of their unit");
+        (it.row, it.n_rows, input, [it.byte_range.start, it.byte_range.end], it.first_record)
+    };
+    ShardRecord {
+        stream: table.stream.to_string(),
+        columns: table.columns_hash.clone(),
+        file: file_name(id.stream),
+        b3: shard.digests.b3.clone(),
+        sha256: shard.digests.sha256.clone(),
+        bytes: shard.digests.bytes,
+        rows: *n_rows,
+        row_groups: shard.n_row_groups,
+        parts: parts.iter().map(part_record).collect(),
+        origins: origins.iter().map(origin).collect(),
+        pages: PagesRecord::new(&shard.pages),
+        contents: facts.map_or(Vec::new(), |it| {
+            it.contents.iter().map(|(episode, hash)| (*episode, hex(hash))).collect()
+        }),
+        stats: facts.map_or(Vec::new(), |it| it.stats.iter().map(FeatureStats::record).collect()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the values of a feature are, measured in the pass that writes them: counts, range, mean, deviation
 //! and quantiles, per position of the value and over all of them. The result depends on the sequence of rows
-//! alone, not on how they are cut into batches.
+//! and on where units end, not on how rows are cut into batches: each unit is measured on its own, and the
+//! records of the units are joined in their order.
 
 use arrow_array::{Array, types::*};
 use half::f16;
@@ -12,12 +13,14 @@ use self::{
     leaf_values::{bools, numbers},
     moments::{Moments, Number},
     numeric::{Measured, Numeric},
+    record::{NumbersRecord, ValuesRecord},
     texts::Texts,
 };
 
 pub(crate) mod leaf_values;
 mod moments;
 mod numeric;
+pub(crate) mod record;
 mod sample;
 mod texts;
 
@@ -60,6 +63,27 @@ macro_rules! numeric_values {
                     Self::Bool(it) => it.update(nested, &bools(values)),
                     Self::Texts(it) => it.update(values, nested.items.last().and_then(|it| it.valid.as_ref())),
                 }
+            }
+
+            fn record(&self) -> ValuesRecord {
+                match self {
+                    $(Self::$variant(it) => ValuesRecord::Numbers(NumbersRecord::new(it)),)*
+                    Self::Bool(it) => ValuesRecord::Numbers(NumbersRecord::new(it)),
+                    Self::Texts(it) => ValuesRecord::Texts(Texts::clone(it)),
+                }
+            }
+
+            /// `None` when the record is of other values.
+            fn join(&mut self, record: &ValuesRecord) -> Option<()> {
+                match (self, record) {
+                    (Self::Texts(_), ValuesRecord::Numbers(_)) => return None,
+                    (_, ValuesRecord::Numbers(None)) => {}
+                    $((Self::$variant(it), ValuesRecord::Numbers(Some(record))) => it.join(record.numeric()?),)*
+                    (Self::Bool(it), ValuesRecord::Numbers(Some(record))) => it.join(record.numeric()?),
+                    (Self::Texts(it), ValuesRecord::Texts(record)) => it.join(record),
+                    (_, ValuesRecord::Texts(_)) => return None,
+                }
+                Some(())
             }
 
             fn summary(&self, rank: usize, summary: &mut FeatureSummary) {
@@ -211,6 +235,11 @@ impl FeatureStats {
             measure_lengths(&mut self.lengths[0], offsets, nested.items[0].valid.as_ref());
         }
         self.values.update(&nested);
+    }
+
+    /// Whether there was no row.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// What was measured so far.

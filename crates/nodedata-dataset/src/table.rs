@@ -12,10 +12,14 @@ use parquet::{
     schema::types::TypePtr,
 };
 
-use crate::{hugging_face, properties};
+use crate::{digest::b3_of, hugging_face, properties};
 
 /// How the rows of one stream become Parquet columns: the same for all of its shards.
 pub(crate) struct Table {
+    /// Name of the stream.
+    pub(crate) stream: Arc<str>,
+    /// Tells whether two tables have the same columns.
+    pub(crate) columns_hash: String,
     /// `episode_index`, then the features of the stream.
     pub(crate) features: Vec<Feature>,
     pub(crate) arrow: SchemaRef,
@@ -39,7 +43,10 @@ impl Table {
         let plain = factory(&root, &arrow, properties.clone()).map_err(|err| unwritable(stream, err))?;
         let media = factory(&root, &arrow, properties::media(&features, created_by))
             .map_err(|err| unwritable(stream, err))?;
-        Ok(Self { features, arrow, root, properties, plain, media })
+        let stream = Arc::clone(&stream.name);
+        // What the footer says of a feature is in its fields, and so in what `Debug` prints.
+        let columns_hash = b3_of(format!("{features:?}").as_bytes());
+        Ok(Self { stream, columns_hash, features, arrow, root, properties, plain, media })
     }
 
     /// What the footer of a shard says beside its columns. Hugging Face readers look for their features in the

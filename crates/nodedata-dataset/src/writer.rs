@@ -15,12 +15,15 @@ use crate::{
     cut::{CutPlan, RowGroupBudget},
     encode::Encoder,
     finish::Finish,
+    fold::Folded,
     folders::stream_folders,
+    journal::UnitInput,
     ledger::{Ledger, Report},
     manifest::Manifest,
-    shard::Sink,
+    shard::{Sink, UnitFiles},
     staging::Staging,
     table::Table,
+    unit::{self, Unit},
 };
 
 /// Tool and version, as written into every file.
@@ -35,6 +38,11 @@ pub struct WriterOptions {
     pub out: PathBuf,
     /// Whether an existing folder is replaced once the new dataset is complete.
     pub overwrite: bool,
+    /// Name of the format: a part of what units are known by.
+    pub converter: String,
+    /// What else decides the bytes of a row group besides the sizes below; holds no floating-point numbers.
+    /// A unit made under another one is not reused.
+    pub unit_config: Value,
     /// Bytes of source one shard covers. Default 512 MiB.
     pub shard_bytes: u64,
     /// Bytes of rows at which a row group ends. Default 16 MiB.
@@ -53,6 +61,8 @@ impl WriterOptions {
         Self {
             out: out.into(),
             overwrite: false,
+            converter: String::new(),
+            unit_config: Value::Null,
             shard_bytes: 512 << 20,
             row_group_bytes: 16 << 20,
             open_row_groups_bytes: 64 << 20,
@@ -93,6 +103,8 @@ pub struct SourceFacts<'a> {
     pub episodes: &'a [EpisodeInfo],
     /// The partitions.
     pub partitions: &'a [Partition],
+    /// By partition, what decides its rows besides its bytes; see [`nodedata_core::Source::plan_of`].
+    pub partition_plans: &'a [Option<String>],
 }
 
 /// What the pipeline learned by the end of a run.
@@ -116,17 +128,38 @@ pub struct RunFacts<'a> {
     pub videos: &'a [EpisodeVideo],
 }
 
-/// Writes one dataset: rows go through [`Encoder`] to [`Sink`], which may work side by side on
-/// neighbouring windows.
+/// Writes one dataset, unit by unit: rows go through [`EncodeHalf`] to [`FileHalf`], which may work side by
+/// side on neighbouring windows. Finished units are recorded, so that no later run has to make them again;
+/// at the end the records of all units are folded into the dataset. That is one way for a run that made all
+/// of them, one that made the rest, and one that made none.
 pub struct DatasetWriter {
-    staging: Arc<Staging>,
-    encoder: Encoder,
+    pub(crate) plan: Plan,
+    pub(crate) encoder: Encoder,
     sink: Sink,
-    streams: Vec<StreamSchema>,
-    inputs: Vec<InputFile>,
-    episodes: Vec<EpisodeInfo>,
-    folders: Vec<String>,
-    options: WriterOptions,
+    folded: Folded,
+}
+
+/// What is known before any row is.
+pub(crate) struct Plan {
+    pub(crate) staging: Arc<Staging>,
+    pub(crate) tables: Vec<Arc<Table>>,
+    pub(crate) streams: Vec<StreamSchema>,
+    pub(crate) inputs: Vec<InputFile>,
+    pub(crate) episodes: Vec<EpisodeInfo>,
+    pub(crate) folders: Vec<String>,
+    pub(crate) options: WriterOptions,
+    pub(crate) units: Arc<Vec<Unit>>,
+    pub(crate) recipes: Vec<String>,
+}
+
+/// A unit whose shards are written and durable, but which is not recorded yet.
+pub struct FinishedUnit(UnitFiles);
+
+impl FinishedUnit {
+    /// Its position in [`DatasetWriter::units`].
+    pub fn unit(&self) -> usize {
+        self.0.unit
+    }
 }
 
 /// Encoded rows on their way from the encoder to the files.
@@ -137,82 +170,147 @@ pub struct Encoded(Vec<crate::encode::Sealed>);
 pub struct EncodeHalf<'a>(&'a mut Encoder);
 
 /// The half of a writer that writes files.
-pub struct FileHalf<'a>(&'a mut Sink);
+pub struct FileHalf<'a> {
+    sink: &'a mut Sink,
+    recipes: &'a [String],
+}
 
 impl EncodeHalf<'_> {
-    /// Encodes the parts of one window, which must come in partition order.
+    /// Encodes some parts of one unit, which must come in partition order. The unit before ends with it.
     ///
     /// # Errors
     /// `Io` when Parquet cannot encode a column.
-    pub fn encode(&mut self, parts: Vec<DecodedPart>) -> Result<Encoded> {
-        self.0.encode(parts).map(Encoded)
+    pub fn encode(&mut self, unit: usize, parts: Vec<DecodedPart>) -> Result<Encoded> {
+        self.0.encode(unit, parts).map(Encoded)
+    }
+
+    /// Ends the last unit.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn end(&mut self) -> Result<Encoded> {
+        self.0.finish().map(Encoded)
     }
 }
 
 impl FileHalf<'_> {
-    /// Writes what was encoded.
+    /// Writes what was encoded; returns the units that are complete with it.
     ///
     /// # Errors
     /// `Io`.
-    pub fn write(&mut self, encoded: Encoded) -> Result<()> {
-        self.0.write(encoded.0)
+    pub fn write(&mut self, encoded: Encoded) -> Result<Vec<FinishedUnit>> {
+        Ok(self.sink.write(encoded.0)?.into_iter().map(FinishedUnit).collect())
+    }
+
+    /// Records a unit. `inputs` are those that its partitions lie in, with their positions in the source;
+    /// `run` is what the pipeline wants to be told when the unit is folded into a dataset.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn seal(&mut self, unit: FinishedUnit, inputs: Vec<(usize, UnitInput)>, run: Value) -> Result<()> {
+        let recipe = &self.recipes[unit.0.unit];
+        self.sink.seal(unit.0, recipe, inputs, run)
     }
 }
 
 impl DatasetWriter {
-    /// Starts a dataset.
+    /// Starts a dataset, alone.
     ///
     /// # Errors
     /// `Config` when `out` exists and is not to be replaced, `Conflict` when another run writes it,
     /// `Unsupported` when a stream has a type Parquet cannot hold, `Io`.
     pub fn create(source: SourceFacts<'_>, options: WriterOptions) -> Result<Self> {
         refuse_existing(&options)?;
+        let staging = Staging::create(&options.out)?;
+        Self::new(source, options, staging)
+    }
+
+    /// Takes part in making a dataset as one of several workers, none of which can finish it.
+    ///
+    /// # Errors
+    /// `Conflict` when a run that wants the output for itself is at work; else as [`Self::create`].
+    pub fn join(source: SourceFacts<'_>, options: WriterOptions) -> Result<Self> {
+        let staging = Staging::join(&options.out)?;
+        let mut writer = Self::new(source, options, staging)?;
+        // Whoever folds the units does not have this worker's hashers.
+        let all: Vec<usize> = (0..writer.plan.units.len()).collect();
+        writer.encoder.skip(&all);
+        Ok(writer)
+    }
+
+    fn new(source: SourceFacts<'_>, options: WriterOptions, staging: Staging) -> Result<Self> {
         refuse_same_names(source.streams)?;
         let tables: Vec<Arc<Table>> = source
             .streams
             .iter()
             .map(|stream| Table::new(stream, &created_by()).map(Arc::new))
             .collect::<Result<_>>()?;
-        let cuts = CutPlan::new(
-            source.partitions,
-            &options.split_of_episode,
-            options.shard_bytes,
-            source.streams.iter().any(|it| it.clock == StreamClock::Step),
-        );
+        let units = Arc::new(plan_units(&source, &options));
+        let recipes = unit::recipes(&units, &source, &options);
         let budget = RowGroupBudget::new(options.row_group_bytes, options.open_row_groups_bytes);
         let folders = stream_folders(source.streams);
-        let staging = Arc::new(Staging::create(&options.out)?);
+        let staging = Arc::new(staging);
         let partitions = source.partitions.to_vec();
-        Ok(Self {
-            encoder: Encoder::new(source.streams, tables.clone(), partitions, cuts, budget),
-            sink: Sink::new(Arc::clone(&staging), tables, folders.clone(), options.splits.clone()),
+        let encoder = Encoder::new(source.streams, tables.clone(), partitions, Arc::clone(&units), budget);
+        let splits = options.splits.clone();
+        let sink = Sink::new(Arc::clone(&staging), tables.clone(), folders.clone(), splits);
+        let plan = Plan {
             staging,
+            tables,
             streams: source.streams.to_vec(),
             inputs: source.inputs.to_vec(),
             episodes: source.episodes.to_vec(),
             folders,
             options,
-        })
+            units,
+            recipes,
+        };
+        Ok(Self { plan, encoder, sink, folded: Folded::default() })
+    }
+
+    /// What the dataset is made of, in order.
+    pub fn units(&self) -> &Arc<Vec<Unit>> {
+        &self.plan.units
+    }
+
+    /// The recipe of each unit: see [`plan_recipes`].
+    pub fn recipes(&self) -> &[String] {
+        &self.plan.recipes
     }
 
     /// The two halves, to be driven side by side.
     pub fn halves(&mut self) -> (EncodeHalf<'_>, FileHalf<'_>) {
-        (EncodeHalf(&mut self.encoder), FileHalf(&mut self.sink))
+        (EncodeHalf(&mut self.encoder), FileHalf { sink: &mut self.sink, recipes: &self.plan.recipes })
     }
 
-    /// Ends all shards, writes everything that describes them, checks the ledger, and gives the dataset
-    /// its final name.
+    /// Gathers the records of all units. `visit` is shown what the pipeline gave for each, in order.
+    /// `input_digests` are the BLAKE3-256 of the inputs, 64 hex digits, by position.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt` when a record is missing or damaged, what `visit` returns.
+    pub fn fold(
+        &mut self,
+        input_digests: &[String],
+        visit: &mut dyn FnMut(&Unit, Value) -> Result<()>,
+    ) -> Result<()> {
+        self.folded = Folded::gather(&self.plan, &mut self.encoder, input_digests, visit)?;
+        Ok(())
+    }
+
+    /// Writes everything that describes the shards, checks the ledger, and gives the dataset its final name.
+    /// What was not folded is not part of it.
     ///
     /// # Errors
     /// `Corrupt` when the ledger does not balance: nothing is committed. `Io`.
     pub fn finish(self, run: RunFacts<'_>) -> Result<(Manifest, Report)> {
-        let Self { staging, encoder, mut sink, streams, inputs, episodes, folders, options } = self;
-        let (sealed, columns) = encoder.finish()?;
-        sink.write(sealed)?;
+        let Self { plan, encoder, sink, folded } = self;
+        drop((encoder, sink));
+        let Plan { staging, streams, inputs, episodes, folders, options, .. } = plan;
         let finish = Finish {
             staging: &staging,
-            shards: sink.finish(),
-            columns,
+            shards: folded.shards,
+            stats: folded.stats,
+            contents: folded.contents,
             streams: &streams,
             inputs: &inputs,
             episodes: &episodes,
@@ -226,7 +324,25 @@ impl DatasetWriter {
     }
 }
 
-fn refuse_existing(options: &WriterOptions) -> Result<()> {
+/// The units of a source, in order.
+pub fn plan_units(source: &SourceFacts<'_>, options: &WriterOptions) -> Vec<Unit> {
+    let whole_episodes = source.streams.iter().any(|it| it.clock == StreamClock::Step);
+    let cuts =
+        CutPlan::new(source.partitions, &options.split_of_episode, options.shard_bytes, whole_episodes);
+    unit::units(source.partitions, &cuts)
+}
+
+/// The recipe of each unit: a hash over everything that decides its bytes, but for what the input files
+/// hold, which [`UnitInput`] proves.
+pub fn plan_recipes(units: &[Unit], source: &SourceFacts<'_>, options: &WriterOptions) -> Vec<String> {
+    unit::recipes(units, source, options)
+}
+
+/// Refuses an output that is there and is not to be replaced.
+///
+/// # Errors
+/// `Config`; `Io` when an empty folder cannot be removed.
+pub fn refuse_existing(options: &WriterOptions) -> Result<()> {
     let out: &Path = &options.out;
     let is_empty_folder = || out.read_dir().is_ok_and(|mut it| it.next().is_none());
     if options.overwrite || !out.exists() {

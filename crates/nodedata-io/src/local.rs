@@ -80,6 +80,41 @@ impl Files for LocalFiles {
         open.insert(path.to_owned(), Arc::downgrade(&file));
         Ok(file)
     }
+
+    fn stamp(&self, path: &Path) -> Option<String> {
+        stamp(&fs::metadata(self.root.join(path)).ok()?)
+    }
+}
+
+/// Clocks of file systems tick slowly: a file may change again within the tick of its last change.
+#[cfg(unix)]
+const SETTLED_SECONDS: i64 = 2;
+
+/// Which file it is, its length, and when it changed. The time of the last change of the inode cannot be set
+/// by anybody, so a file that was written and given its old time back is noticed. The device is no part of
+/// it: machines that mount one file system number it differently.
+#[cfg(unix)]
+fn stamp(found: &fs::Metadata) -> Option<String> {
+    use std::{os::unix::fs::MetadataExt as _, time::SystemTime};
+    #[expect(clippy::disallowed_methods, reason = "decides whether to trust a cache, never what is written")]
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let is_settled = found.ctime().checked_add(SETTLED_SECONDS)? < i64::try_from(now.as_secs()).ok()?;
+    is_settled.then(|| {
+        format!(
+            "{}:{}:{}.{:09}:{}.{:09}",
+            found.ino(),
+            found.len(),
+            found.mtime(),
+            found.mtime_nsec(),
+            found.ctime(),
+            found.ctime_nsec(),
+        )
+    })
+}
+
+#[cfg(not(unix))]
+fn stamp(_found: &fs::Metadata) -> Option<String> {
+    None
 }
 
 /// The whole file as a view of the page cache.

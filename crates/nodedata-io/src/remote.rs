@@ -36,6 +36,8 @@ struct RemoteObject {
     /// As the store listed it: put together again from `name`, a `#` or `ü` would be escaped once more.
     location: ObjectPath,
     n_bytes: u64,
+    /// What the store says of its version.
+    e_tag: Option<String>,
 }
 
 impl std::fmt::Debug for RemoteFiles {
@@ -56,7 +58,8 @@ impl RemoteFiles {
             && let Ok(found) = block_on(store.head(&prefix))
         {
             let name = prefix.filename().unwrap_or_default().into();
-            let object = RemoteObject { name, location: prefix.clone(), n_bytes: found.size };
+            let object =
+                RemoteObject { name, location: prefix.clone(), n_bytes: found.size, e_tag: found.e_tag };
             return Ok(Self { store, prefix, objects: vec![object], one_object: true });
         }
         let listed: Vec<_> = block_on(store.list(Some(&prefix)).try_collect())
@@ -68,7 +71,8 @@ impl RemoteFiles {
             if name.iter().any(|part| part.as_encoded_bytes().starts_with(b".")) {
                 continue;
             }
-            objects.push(RemoteObject { name, n_bytes: object.size, location: object.location });
+            let (n_bytes, e_tag) = (object.size, object.e_tag);
+            objects.push(RemoteObject { name, n_bytes, location: object.location, e_tag });
         }
         objects.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         leave_out_folder_markers(&mut objects);
@@ -94,23 +98,33 @@ fn leave_out_folder_markers(objects: &mut Vec<RemoteObject>) {
     objects.retain(|_| !markers.next().unwrap_or(false));
 }
 
+impl RemoteFiles {
+    fn object(&self, path: &Path) -> Option<&RemoteObject> {
+        let idx = self.objects.binary_search_by(|it| it.name.as_path().cmp(path)).ok()?;
+        self.objects.get(idx)
+    }
+}
+
 impl Files for RemoteFiles {
     fn list(&self) -> Result<Vec<PathBuf>> {
         Ok(self.objects.iter().map(|it| it.name.clone()).collect())
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        let found = self.objects.binary_search_by(|it| it.name.as_path().cmp(path));
-        let Ok(idx) = found else {
+        let Some(RemoteObject { location, n_bytes, .. }) = self.object(path) else {
             return Err(Error::new(ErrorKind::Io, "no such object").at(Locus::path(path)));
         };
-        let RemoteObject { location, n_bytes, .. } = &self.objects[idx];
         Ok(Arc::new(RemoteFile {
             store: Arc::clone(&self.store),
             location: location.clone(),
             n_bytes: *n_bytes,
             blocks: Mutex::default(),
         }))
+    }
+
+    fn stamp(&self, path: &Path) -> Option<String> {
+        let RemoteObject { n_bytes, e_tag, .. } = self.object(path)?;
+        Some(format!("{}:{n_bytes}", e_tag.as_ref()?))
     }
 }
 
@@ -289,6 +303,7 @@ mod tests {
             name: name.into(),
             location: ObjectPath::from(name),
             n_bytes,
+            e_tag: None,
         };
         let mut objects = vec![
             object("", 0),

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
 
 use nodedata_core::{
     Attachment, Confidence, EpisodeInfo, EpisodeStream, Error, ErrorKind, Files, Format, InputFile, Locus,
-    OpenOptions, Partition, Probe, ReadAt, ReadOptions, Result, Source, StreamSchema,
+    OpenOptions, Partition, Probe, ReadAt, ReadOptions, Result, Source, StreamId, StreamSchema,
 };
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     log_stream::LogRows,
     open::plan_log,
     records::MAGIC,
-    routes::Routes,
+    routes::{Route, Routes},
     streams::{Joined, LogStream},
 };
 
@@ -172,6 +172,40 @@ impl McapSource {
     }
 }
 
+impl McapSource {
+    /// The rows of a partition, of those streams that the routes chosen lead to.
+    fn rows(
+        &self,
+        partition: &Partition,
+        options: &ReadOptions,
+        choose: impl FnOnce(&Arc<Routes>) -> Arc<Routes>,
+    ) -> Result<Box<dyn EpisodeStream>> {
+        let Some(units) = self.windows.get(partition.index) else {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("partition {} was asked for, but there are {}", partition.index, self.windows.len()),
+            ));
+        };
+        let input = self.partitions[partition.index].input;
+        let routes = choose(&self.routes[input]);
+        let cursor = MessageCursor::new(
+            Arc::clone(&self.files[input]),
+            Arc::clone(&self.plans[input]),
+            Arc::clone(&routes),
+            &self.options,
+            units.clone(),
+        );
+        Ok(Box::new(LogRows::new(
+            cursor,
+            self.inputs[input].path.clone(),
+            routes,
+            Arc::clone(&self.streams),
+            options.clone(),
+            self.options.record_bytes_max,
+        )))
+    }
+}
+
 impl Source for McapSource {
     fn streams(&self) -> &[StreamSchema] {
         &self.schemas
@@ -190,28 +224,31 @@ impl Source for McapSource {
     }
 
     fn read(&self, partition: &Partition, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
-        let Some(units) = self.windows.get(partition.index) else {
-            return Err(Error::new(
-                ErrorKind::Config,
-                format!("partition {} was asked for, but there are {}", partition.index, self.windows.len()),
-            ));
+        self.rows(partition, options, Arc::clone)
+    }
+
+    fn read_only(
+        &self,
+        partition: &Partition,
+        options: &ReadOptions,
+        streams: &[StreamId],
+    ) -> Result<Box<dyn EpisodeStream>> {
+        let wanted = |route: Route| match route {
+            Route::Stream(idx) => streams.iter().any(|it| it.0 as usize == idx),
+            Route::Unknown | Route::Unselected => false,
         };
-        let input = self.partitions[partition.index].input;
-        let cursor = MessageCursor::new(
-            Arc::clone(&self.files[input]),
-            Arc::clone(&self.plans[input]),
-            Arc::clone(&self.routes[input]),
-            &self.options,
-            units.clone(),
-        );
-        Ok(Box::new(LogRows::new(
-            cursor,
-            self.inputs[input].path.clone(),
-            Arc::clone(&self.routes[input]),
-            Arc::clone(&self.streams),
-            options.clone(),
-            self.options.record_bytes_max,
-        )))
+        self.rows(partition, options, |routes| Arc::new(routes.only(wanted)))
+    }
+
+    fn times(&self, partition: &Partition) -> Option<(i64, i64)> {
+        let plan = &self.plans[partition.input];
+        let units = &plan.units[self.windows.get(partition.index)?.clone()];
+        let has_none = |it: &&Unit| it.channels.as_ref().is_some_and(|it| it.is_empty());
+        let all: Option<Vec<(u64, u64)>> =
+            units.iter().filter(|it| !has_none(it)).map(|it| it.times).collect();
+        let first = all.as_ref()?.iter().map(|it| it.0).min()?;
+        let last = all?.iter().map(|it| it.1).max()?;
+        i64::try_from(first).ok().zip(i64::try_from(last).ok())
     }
 
     fn attachments(&self) -> &[Attachment] {

@@ -96,9 +96,17 @@ impl Converted {
 /// `Config` for wrong options, `SchemaMismatch` when rows break a declared schema, and what reading the
 /// source and writing the dataset report. On an error nothing has a final name.
 pub fn convert(formats: &Formats, options: &ConvertOptions, progress: &dyn Progress) -> Result<Converted> {
+    with_threads(options, || Run::new(formats, options)?.run(progress))
+}
+
+/// Runs `job` on the threads that the options ask for.
+pub(crate) fn with_threads<T: Send>(
+    options: &ConvertOptions,
+    job: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
     let n_threads = options.threads.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().map_err(|err| {
         Error::new(ErrorKind::Config, format!("cannot start {n_threads} threads")).with_source(err)
     })?;
-    pool.install(|| Run::new(formats, options)?.run(progress))
+    pool.install(job)
 }

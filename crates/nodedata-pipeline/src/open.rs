@@ -101,4 +101,8 @@ impl Files for Chosen {
     fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
         self.inner.open(path)
     }
+
+    fn stamp(&self, path: &Path) -> Option<String> {
+        self.inner.stamp(path)
+    }
 }

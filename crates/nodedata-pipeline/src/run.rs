@@ -1,40 +1,40 @@
 use std::{collections::BTreeMap, time::Instant};
 
-use nodedata_core::{Error, ErrorKind, Formats, Locus, OpenOptions, ReadOptions, Result};
+use nodedata_core::{Error, ErrorKind, Formats, Locus, OpenOptions, Result};
 use nodedata_dataset::{
-    CheckedRows, Dataset, DatasetWriter, DecodedPart, Encoded, InputEntry, Ledger, Report, RunFacts,
-    SourceFacts, WriterOptions,
+    Dataset, DatasetWriter, InputEntry, Manifest, Report, RunFacts, SourceFacts, WriterOptions,
 };
-use nodedata_schema::{RowPlace, SchemaBuilder, SchemaCheck, Violation, Violations};
-use rayon::prelude::*;
+use nodedata_schema::{SchemaCheck, Violation};
 use serde_json::{Value, json};
 
 use crate::{
     ConvertOptions, Converted, OnError, OpenedSource, Progress,
-    damage::{DamageLog, entry_of},
+    damage::entry_of,
+    drive::{Drive, State},
     inputs::InputHashes,
+    journal::{UnitState, seen_before, take_over},
     open_source,
-    window::{ReadPart, read_window, windows},
 };
 
 /// One conversion from its plan to its commit.
 pub(crate) struct Run<'a> {
-    options: &'a ConvertOptions,
-    opened: OpenedSource,
-    config: Value,
+    pub(crate) options: &'a ConvertOptions,
+    pub(crate) opened: OpenedSource,
+    pub(crate) config: Value,
+    /// By partition, what decides its rows besides its bytes.
+    partition_plans: Vec<Option<String>>,
     check: SchemaCheck,
     started: Instant,
 }
 
-/// What a run has learned so far.
-struct State {
-    inferred: SchemaBuilder,
-    violations: Violations,
-    damage: DamageLog,
-    ledger: Ledger,
-    /// Rows so far by (episode, stream).
-    rows: BTreeMap<(usize, u32), u64>,
-    hashes: InputHashes,
+/// What lies at the output before a run.
+pub(crate) enum Present {
+    /// Nothing that this run could use.
+    Nothing,
+    /// The dataset that the same recipe made: nothing is to be done.
+    Same(Dataset),
+    /// A dataset made otherwise, or of other inputs: its units are used where they fit.
+    Other(Dataset),
 }
 
 impl<'a> Run<'a> {
@@ -48,202 +48,138 @@ impl<'a> Run<'a> {
             Some(declared) => SchemaCheck::new(declared, streams).map_err(|it| refusal(&it))?,
         };
         let config = config(options, opened.format.name());
-        Ok(Self { options, opened, config, check, started })
+        let source = opened.source.as_ref();
+        let partition_plans = source.partitions().iter().map(|it| source.plan_of(it)).collect();
+        Ok(Self { options, opened, config, partition_plans, check, started })
     }
 
     pub(crate) fn run(self, progress: &dyn Progress) -> Result<Converted> {
-        let source = self.opened.source.as_ref();
-        let mut state = State {
-            inferred: SchemaBuilder::new(source.streams()),
-            violations: Violations::default(),
-            damage: DamageLog::default(),
-            ledger: source.streams().iter().map(|it| (it.name.to_string(), Default::default())).collect(),
-            rows: BTreeMap::new(),
-            hashes: InputHashes::new(self.opened.files.as_ref(), source.inputs())?,
+        nodedata_dataset::recover(&self.options.out)?;
+        let mut state = State::new(self.hashes()?);
+        let mut options = self.writer_options();
+        let present = match self.present(&mut state.hashes)? {
+            Present::Nothing => None,
+            Present::Same(dataset) if !options.overwrite => return unchanged(dataset),
+            Present::Same(dataset) => Some(dataset),
+            Present::Other(dataset) => {
+                options.overwrite |= self.extends(&dataset, &mut state.hashes)?;
+                Some(dataset)
+            }
         };
-        if let Some(done) = self.already_done(&mut state)? {
-            return Ok(done);
+        let mut writer = DatasetWriter::create(self.facts(), options)?;
+        let all: Vec<usize> = (0..writer.units().len()).collect();
+        let done = take_over(&mut writer, present.as_ref(), &all, &mut state.hashes)?;
+        for (episode, stream, n_rows) in done.iter().flat_map(|it| &it.rows) {
+            *state.rows.entry((*episode, *stream)).or_default() += n_rows;
         }
-        let mut writer = DatasetWriter::create(
-            SourceFacts {
-                streams: source.streams(),
-                inputs: source.inputs(),
-                episodes: source.episodes(),
-                partitions: source.partitions(),
-            },
-            self.writer_options(),
-        )?;
-        self.note_opening_damage(&mut state);
-        progress.planned(source.partitions().iter().map(|it| it.decoded_bytes).sum());
+        let todo: Vec<usize> =
+            all.into_iter().filter(|unit| done.iter().all(|it| it.unit != *unit)).collect();
         let opened_after = self.started.elapsed().as_secs_f64();
-        self.drive(&mut writer, &mut state, progress)?;
+        self.make(&mut writer, &todo, &mut state, false, progress)?;
         let rows_after = self.started.elapsed().as_secs_f64();
         progress.finishing();
-        if let Some(err) = std::mem::take(&mut state.violations).into_error() {
-            return Err(err);
-        }
         let seconds =
             [("open".to_owned(), opened_after), ("rows".to_owned(), rows_after - opened_after)].into();
-        self.finish(writer, state, seconds)
+        self.finish(writer, state.hashes, done.len(), seconds)
     }
 
-    /// The dataset that the same recipe made before, if it is there: then nothing is to be done.
-    fn already_done(&self, state: &mut State) -> Result<Option<Converted>> {
-        let out = &self.options.out;
-        if self.options.overwrite || !out.join("manifest.json").is_file() {
-            return Ok(None);
-        }
-        let there = Dataset::open(out)?;
-        let inputs = self.opened.source.inputs();
-        let hashes = InputHashes::new(self.opened.files.as_ref(), inputs)?;
-        let digests = std::mem::replace(&mut state.hashes, hashes).finish()?;
-        let inputs: Vec<InputEntry> = inputs
-            .iter()
-            .zip(digests)
-            .map(|(it, b3)| InputEntry { path: it.path.display().to_string(), bytes: it.n_bytes, b3 })
-            .collect();
-        let recipe = nodedata_dataset::recipe_hash(self.opened.format.name(), &self.config, &inputs);
-        if recipe != there.manifest.recipe {
-            return Ok(None);
-        }
-        let report = there.report()?;
-        Ok(Some(Converted { manifest: there.manifest, report, unchanged: true }))
-    }
-
-    /// Decodes, encodes and writes, each stage one window ahead of the next.
-    fn drive(&self, writer: &mut DatasetWriter, state: &mut State, progress: &dyn Progress) -> Result<()> {
+    /// Makes units; fails when rows broke the schema.
+    pub(crate) fn make(
+        &self,
+        writer: &mut DatasetWriter,
+        todo: &[usize],
+        state: &mut State,
+        alone: bool,
+        progress: &dyn Progress,
+    ) -> Result<()> {
         let source = self.opened.source.as_ref();
+        let units = writer.units();
+        let partitions = todo.iter().flat_map(|it| &units[*it].partitions);
+        progress.planned(partitions.map(|it| source.partitions()[*it].decoded_bytes).sum());
         let salvage = self.options.on_error == OnError::Salvage;
-        let read_options = ReadOptions::default();
-        let read = |window| read_window(source, window, &read_options, salvage);
-        let mut windows = windows(source.partitions()).into_iter();
-        let mut decoded: Option<Vec<ReadPart>> = windows.next().map(read).transpose()?;
-        let mut encoded = Encoded::default();
-        let (mut encoder, mut files) = writer.halves();
-        loop {
-            let next = windows.next();
-            let current = decoded.take();
-            let is_last = current.is_none();
-            let ((ahead, hashed), (done, written)) = rayon::join(
-                || {
-                    rayon::join(
-                        || next.map(read).transpose(),
-                        || self.hash(&mut state.hashes, current.as_deref()),
-                    )
-                },
-                || {
-                    let pending = std::mem::take(&mut encoded);
-                    rayon::join(
-                        || match &current {
-                            Some(parts) => {
-                                let checked = self.check(
-                                    parts,
-                                    &mut CheckState {
-                                        inferred: &mut state.inferred,
-                                        violations: &mut state.violations,
-                                        rows: &mut state.rows,
-                                    },
-                                );
-                                encoder.encode(checked)
-                            }
-                            None => Ok(Encoded::default()),
-                        },
-                        || files.write(pending),
-                    )
-                },
-            );
-            // Reported in the order of the data, so that equal input gives an equal message.
-            written?;
-            encoded = done?;
-            hashed?;
-            if let Some(parts) = current {
-                self.account(parts, state, progress);
+        let drive = Drive { source, check: &self.check, salvage, alone };
+        drive.run(writer, todo, state, progress)?;
+        match std::mem::take(&mut state.violations).into_error() {
+            Some(err) if alone => {
+                let message = format!("{err} (in a worker, rows are counted from the start of their unit)");
+                let told = Error::new(err.kind(), message).at(err.locus().clone());
+                Err(match err.hint() {
+                    Some(hint) => told.with_hint(hint),
+                    None => told,
+                })
             }
-            if is_last {
-                return Ok(());
-            }
-            decoded = ahead?;
+            Some(err) => Err(err),
+            None => Ok(()),
         }
     }
 
-    fn hash(&self, hashes: &mut InputHashes, parts: Option<&[ReadPart]>) -> Result<()> {
-        for part in parts.unwrap_or_default() {
-            let partition = &self.opened.source.partitions()[part.partition];
-            hashes.advance(partition.input, partition.byte_range.end)?;
-        }
-        Ok(())
+    pub(crate) fn hashes(&self) -> Result<InputHashes> {
+        InputHashes::new(self.opened.files.as_ref(), self.opened.source.inputs())
     }
 
-    /// Checks a window against the schema; batches that break it are counted and left out, and the run
-    /// fails at its end.
-    fn check(&self, parts: &[ReadPart], state: &mut CheckState<'_>) -> Vec<DecodedPart> {
-        let mut places = Vec::new();
-        for part in parts {
-            let episode = self.opened.source.partitions()[part.partition].episode;
-            for batch in &part.batches {
-                state.inferred.observe(batch);
-                let rows = state.rows.entry((episode, batch.stream.0)).or_default();
-                places.push(RowPlace { episode: episode as u64, first_row: *rows });
-                *rows += batch.rows.num_rows() as u64;
-            }
+    pub(crate) fn facts(&self) -> SourceFacts<'_> {
+        let source = self.opened.source.as_ref();
+        SourceFacts {
+            streams: source.streams(),
+            inputs: source.inputs(),
+            episodes: source.episodes(),
+            partitions: source.partitions(),
+            partition_plans: &self.partition_plans,
         }
-        let batches: Vec<_> = parts.iter().flat_map(|it| &it.batches).collect();
-        let checked: Vec<_> = batches
-            .into_par_iter()
-            .zip(places)
-            .map(|(batch, place)| self.check.batch(batch, place))
-            .collect();
-        let mut checked = checked.into_iter();
-        parts
-            .iter()
-            .map(|part| {
-                let mut batches = Vec::with_capacity(part.batches.len());
-                for (batch, result) in part.batches.iter().zip(&mut checked) {
-                    match result {
-                        Ok(rows) => batches.push(CheckedRows {
-                            rows,
-                            spans: batch.spans.clone(),
-                            pixels: batch.pixels.clone(),
-                        }),
-                        Err(found) => state.violations.merge(found),
-                    }
-                }
-                DecodedPart { partition: part.partition, batches }
+    }
+
+    /// What lies at the output. Inputs are read only when a dataset is there, and only those that look other
+    /// than they did when it was made.
+    pub(crate) fn present(&self, hashes: &mut InputHashes) -> Result<Present> {
+        let out = &self.options.out;
+        if !out.join("manifest.json").is_file() {
+            return Ok(Present::Nothing);
+        }
+        let there = match Dataset::open(out) {
+            Ok(there) => there,
+            // It is going to be replaced, whatever it is.
+            Err(_) if self.options.overwrite => return Ok(Present::Nothing),
+            Err(err) => return Err(err),
+        };
+        hashes.trust(&seen_before(&there));
+        let recipe = self.recipe(&self.input_entries(&hashes.digests()?));
+        Ok(if recipe == there.manifest.recipe { Present::Same(there) } else { Present::Other(there) })
+    }
+
+    /// Whether this run makes the same of more inputs, so that nothing is lost when it takes the dataset's
+    /// place.
+    pub(crate) fn extends(&self, there: &Dataset, hashes: &mut InputHashes) -> Result<bool> {
+        let Manifest { inputs, recipe, .. } = &there.manifest;
+        let now = self.input_entries(&hashes.digests()?);
+        Ok(self.recipe(inputs) == *recipe && inputs.iter().all(|it| now.contains(it)))
+    }
+
+    pub(crate) fn recipe(&self, inputs: &[InputEntry]) -> String {
+        nodedata_dataset::recipe_hash(self.opened.format.name(), &self.config, inputs)
+    }
+
+    pub(crate) fn input_entries(&self, digests: &[String]) -> Vec<InputEntry> {
+        let inputs = self.opened.source.inputs().iter().zip(digests);
+        inputs
+            .map(|(it, b3)| InputEntry {
+                path: it.path.display().to_string(),
+                bytes: it.n_bytes,
+                b3: b3.clone(),
             })
             .collect()
     }
 
-    fn account(&self, parts: Vec<ReadPart>, state: &mut State, progress: &dyn Progress) {
-        let source = self.opened.source.as_ref();
-        for part in parts {
-            let mut n_records = 0;
-            for (stream, n) in part.records_read {
-                n_records += n;
-                let name = source.streams()[stream.0 as usize].name.to_string();
-                state.ledger.entry(name).or_default().read += n;
-            }
-            for err in &part.damage {
-                state.damage.add(err, source.streams());
-            }
-            progress.advanced(source.partitions()[part.partition].decoded_bytes, n_records);
+    pub(crate) fn writer_options(&self) -> WriterOptions {
+        let mut unit_config = self.config.clone();
+        if let Some(unit_config) = unit_config.as_object_mut() {
+            // These say which rows make a unit, which the unit knows; not what becomes of them.
+            unit_config.remove("splits");
+            unit_config.remove("shard_bytes");
         }
-    }
-
-    /// Damage met while opening: its records were seen by nobody else.
-    fn note_opening_damage(&self, state: &mut State) {
-        let source = self.opened.source.as_ref();
-        for err in source.damage() {
-            state.damage.add(err, source.streams());
-            for (stream, n) in err.loss().map(|it| it.records.as_slice()).unwrap_or_default() {
-                let name = source.streams()[stream.0 as usize].name.to_string();
-                state.ledger.entry(name).or_default().read += n;
-            }
-        }
-    }
-
-    fn writer_options(&self) -> WriterOptions {
         WriterOptions {
             overwrite: self.options.overwrite,
+            converter: self.opened.format.name().to_owned(),
+            unit_config,
             shard_bytes: self.options.shard_bytes,
             splits: self.options.splits.names(self.opened.source.episodes()),
             split_of_episode: self.options.splits.deal(self.opened.source.episodes()),
@@ -251,23 +187,29 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn finish(
+    /// Folds the units into the dataset and commits it.
+    pub(crate) fn finish(
         self,
-        writer: DatasetWriter,
-        state: State,
+        mut writer: DatasetWriter,
+        mut hashes: InputHashes,
+        n_reused: usize,
         mut seconds: BTreeMap<String, f64>,
     ) -> Result<Converted> {
         let source = self.opened.source.as_ref();
-        let mut ledger = state.ledger;
-        let damage = state.damage.finish(&mut ledger, source.streams());
+        let mut all = UnitState::new(source);
+        all.ledger = source.streams().iter().map(|it| (it.name.to_string(), Default::default())).collect();
+        all.account_opening(source);
+        let input_digests = hashes.digests()?;
+        writer.fold(&input_digests, &mut |_, run| all.join(run))?;
+        let UnitState { inferred, mut ledger, damage } = all;
+        let damage = damage.finish(&mut ledger);
         let mut schema = match &self.options.schema {
             Some(declared) => declared.clone(),
-            None => state.inferred.finish(),
+            None => inferred.finish(),
         };
         if schema.splits.is_empty() {
             schema.splits = self.options.splits.names(source.episodes());
         }
-        let input_digests = state.hashes.finish()?;
         seconds.insert("total".to_owned(), self.started.elapsed().as_secs_f64());
         let report = Report {
             damage,
@@ -276,6 +218,9 @@ impl<'a> Run<'a> {
             not_selected: source.unselected().to_vec(),
             seconds,
             peak_heap_bytes: self.options.peak_heap.map(|it| it()),
+            units_reused: n_reused as u64,
+            units: writer.units().len() as u64,
+            inputs_seen: hashes.seen()?,
             ..Report::default()
         };
         let (manifest, report) = writer.finish(RunFacts {
@@ -306,11 +251,11 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The parts of [`State`] that the check stage writes to, while other stages use the rest.
-struct CheckState<'a> {
-    inferred: &'a mut SchemaBuilder,
-    violations: &'a mut Violations,
-    rows: &'a mut BTreeMap<(usize, u32), u64>,
+/// The dataset is there already. What a killed run may have left beside it is of no use any more.
+pub(crate) fn unchanged(dataset: Dataset) -> Result<Converted> {
+    nodedata_dataset::tidy_up(&dataset.root)?;
+    let report = dataset.report()?;
+    Ok(Converted { manifest: dataset.manifest, report, unchanged: true })
 }
 
 /// Everything that decides the bytes of the dataset, besides inputs and code. No floating-point numbers.

@@ -239,7 +239,7 @@ fn each_window(
 ) -> Result<()> {
     let options = ReadOptions::default();
     for window in windows(source.partitions()) {
-        visit(read_window(source, window, &options, salvage)?)?;
+        visit(read_window(source, &source.partitions()[window], &options, salvage)?)?;
     }
     Ok(())
 }

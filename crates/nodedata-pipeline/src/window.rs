@@ -38,20 +38,28 @@ pub(crate) fn windows(partitions: &[Partition]) -> Vec<Range<usize>> {
     windows
 }
 
-/// Decodes one window. Without `salvage` the first damage in partition order is the error.
+/// Decodes the partitions of one window. Without `salvage` the first damage in their order is the error.
 pub(crate) fn read_window(
     source: &dyn Source,
-    window: Range<usize>,
+    window: &[Partition],
     options: &ReadOptions,
     salvage: bool,
 ) -> Result<Vec<ReadPart>> {
-    let read: Vec<Result<ReadPart>> = source.partitions()[window]
+    let read: Vec<Result<ReadPart>> = window
         .par_iter()
         .with_max_len(1)
         .map(|partition| read_partition(source, partition, options, salvage))
         .collect();
     // Collected before it is looked at, so that the same damage is reported whatever the thread timing.
     read.into_iter().collect()
+}
+
+/// Name of a stream of a source, or of one whose records it only counts.
+pub(crate) fn stream_name(source: &dyn Source, stream: StreamId) -> Option<String> {
+    let idx = stream.0 as usize;
+    let streams = source.streams();
+    let name = streams.get(idx).map(|it| &it.name).or_else(|| source.counted().get(idx - streams.len()));
+    name.map(|it| it.to_string())
 }
 
 fn read_partition(

@@ -1,6 +1,7 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nodedata_core::{Batch, DType, Dim, Nested, NestedDim, NestedItems, PixelShape, StreamId, StreamSchema};
+use serde::{Deserialize, Serialize};
 
 use crate::{FieldSchema, Fields, Mode, STEPS, Schema, is_built_in, schema::is_media};
 
@@ -15,14 +16,19 @@ pub struct SchemaBuilder {
     seen: Vec<Vec<Seen>>,
 }
 
-#[derive(Debug, Clone, Default)]
+/// What a [`SchemaBuilder`] has seen, by name of the stream, to be kept and taken in again later.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Observations(BTreeMap<String, Vec<Seen>>);
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
     /// By dimension of the feature; fixed ones stay `Unseen`.
     lengths: Vec<Length>,
     media: MediaSeen,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 enum Length {
     #[default]
     Unseen,
@@ -30,18 +36,34 @@ enum Length {
     Varies,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct MediaSeen {
     encodings: BTreeSet<String>,
     tensor: Option<Tensor>,
 }
 
 /// What decoded frames are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Tensor {
-    Like(DType, Vec<Length>),
+    Like(#[serde(with = "dtype_name")] DType, Vec<Length>),
     /// Frames of different types or ranks: no one tensor type holds them.
     Conflict,
+}
+
+/// Types are kept by their names.
+mod dtype_name {
+    use nodedata_core::DType;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+    pub(super) fn serialize<S: Serializer>(dtype: &DType, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(dtype.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DType, D::Error> {
+        let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        DType::from_name(&name).ok_or_else(|| D::Error::custom(format!("no type is called `{name}`")))
+    }
 }
 
 impl Length {
@@ -108,14 +130,37 @@ impl SchemaBuilder {
     pub fn merge(&mut self, other: Self) {
         assert_eq!(self.seen.len(), other.seen.len(), "builders of one source");
         for (mine, theirs) in self.seen.iter_mut().flatten().zip(other.seen.into_iter().flatten()) {
-            for (length, other) in mine.lengths.iter_mut().zip(theirs.lengths) {
-                length.join(other);
-            }
-            mine.media.encodings.extend(theirs.media.encodings);
-            if let Some(tensor) = theirs.media.tensor {
-                mine.media.join(tensor);
+            mine.merge(theirs);
+        }
+    }
+
+    /// What was seen of the streams that had rows, to be kept.
+    pub fn observations(&self) -> Observations {
+        let nothing = |seen: &[Seen]| {
+            seen.iter().all(|it| {
+                it.media == MediaSeen::default() && it.lengths.iter().all(|it| *it == Length::Unseen)
+            })
+        };
+        let of_streams = self.streams.iter().zip(&self.seen).filter(|(_, seen)| !nothing(seen));
+        Observations(of_streams.map(|(stream, seen)| (stream.name.to_string(), seen.clone())).collect())
+    }
+
+    /// Takes in what was kept. A stream that is not one of this builder's, or that has other columns there,
+    /// teaches nothing; `false` says that there was one.
+    pub fn take_in(&mut self, kept: &Observations) -> bool {
+        let mut all = true;
+        for (name, theirs) in &kept.0 {
+            let at = self.streams.iter().position(|it| *it.name == **name);
+            let mine = at.map(|it| &mut self.seen[it]).filter(|mine| {
+                let shapes = mine.iter().zip(theirs).all(|(a, b)| a.lengths.len() == b.lengths.len());
+                shapes && mine.len() == theirs.len()
+            });
+            match mine {
+                Some(mine) => mine.iter_mut().zip(theirs).for_each(|(mine, it)| mine.merge(it.clone())),
+                None => all = false,
             }
         }
+        all
     }
 
     /// The schema of everything seen, with no splits yet. A nullable feature that never was null stays
@@ -147,6 +192,16 @@ impl SchemaBuilder {
 }
 
 impl Seen {
+    fn merge(&mut self, theirs: Self) {
+        for (length, other) in self.lengths.iter_mut().zip(theirs.lengths) {
+            length.join(other);
+        }
+        self.media.encodings.extend(theirs.media.encodings);
+        if let Some(tensor) = theirs.media.tensor {
+            self.media.join(tensor);
+        }
+    }
+
     fn refine(self, field: &mut FieldSchema) {
         for (dim, length) in field.shape.iter_mut().zip(self.lengths) {
             if *dim == Dim::Variable {

@@ -25,6 +25,8 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-formats", "nodedata-lerobot", "one line a format"),
     edge("nodedata-formats", "nodedata-mcap", "one line a format"),
     // The way of the data.
+    edge("nodedata-normalize", "nodedata-core", "a Source over a Source"),
+    edge("nodedata-quality", "nodedata-core", "rules look at batches and features"),
     edge("nodedata-dataset", "nodedata-core", "stores features, names places in errors"),
     edge("nodedata-dataset", "nodedata-io", "reads and writes files"),
     edge("nodedata-dataset", "nodedata-media", "validate --deep decodes frames"),
@@ -32,6 +34,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-pipeline", "nodedata-core", "drives Source and EpisodeStream"),
     edge("nodedata-pipeline", "nodedata-io", "opens the input's files"),
     edge("nodedata-pipeline", "nodedata-media", "re-encoding when a pipeline asks for it"),
+    edge("nodedata-pipeline", "nodedata-normalize", "steps are a stage"),
     edge("nodedata-pipeline", "nodedata-formats", "detects the format of the input"),
     edge("nodedata-pipeline", "nodedata-schema", "the schema check is a stage"),
     edge("nodedata-pipeline", "nodedata-dataset", "writes the dataset"),
@@ -46,12 +49,14 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-server", "nodedata-schema", "the page shows a revision's schema"),
     edge("nodedata-server", "nodedata-registry", "stores, records, gates, and the protocol's bodies"),
     edge("nodedata-server", "nodedata-export", "croissant.json of a revision"),
+    edge("nodedata-pipeline", "nodedata-quality", "the gate of a run, rules of validate, the pace inspect shows"),
     // The command.
     edge("nodedata-cli", "nodedata-core", "prints errors with place and hint"),
     edge("nodedata-cli", "nodedata-io", "SRC and DIR arguments"),
     edge("nodedata-cli", "nodedata-formats", "node-data formats"),
     edge("nodedata-cli", "nodedata-schema", "node-data schema"),
     edge("nodedata-cli", "nodedata-dataset", "node-data validate and explain"),
+    edge("nodedata-cli", "nodedata-quality", "prints findings, writes reports"),
     edge("nodedata-cli", "nodedata-pipeline", "node-data convert, inspect and run"),
     edge("nodedata-cli", "nodedata-registry", "node-data dataset and node-data store"),
     edge("nodedata-cli", "nodedata-server", "node-data serve"),
@@ -67,6 +72,7 @@ const ALLOWED_IN_TESTS: &[Edge] = &[
     edge("nodedata-ros", "nodedata-message", "golden files of whole messages"),
     edge("nodedata-dataset", "nodedata-formats", "round trips from real logs"),
     edge("nodedata-schema", "nodedata-formats", "inference over real logs"),
+    edge("nodedata-normalize", "nodedata-formats", "steps of real logs"),
 ];
 
 /// What any crate may use in its tests.
@@ -78,6 +84,7 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("nodedata-core", "tokio", "the vocabulary does no I/O and must stay quick to build"),
     ("nodedata-ros", "tokio", "parsers see bytes, not files"),
     ("nodedata-message", "tokio", "parsers see bytes, not files"),
+    ("nodedata-normalize", "parquet", "normalize hands out batches; writing them belongs to nodedata-dataset"),
     ("nodedata-mcap", "parquet", "a format hands out batches; writing them belongs to nodedata-dataset"),
 ];
 

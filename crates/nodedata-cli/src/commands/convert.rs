@@ -20,7 +20,11 @@ pub(crate) fn run(args: ConvertArgs, output: Output) -> Result<Outcome> {
     let options = options(args)?;
     let result = convert(&nodedata_formats::builtin(), &options, &shown);
     shown.done();
-    let converted = result?;
+    report(&result?, &out, output)
+}
+
+/// Tells what a conversion did.
+pub(crate) fn report(converted: &Converted, out: &Path, output: Output) -> Result<Outcome> {
     match output {
         Output::Json => {
             let text = json!({
@@ -32,7 +36,7 @@ pub(crate) fn run(args: ConvertArgs, output: Output) -> Result<Outcome> {
             });
             message::to_stdout(&format!("{text}\n"))?;
         }
-        Output::Text => tell(&converted, &out)?,
+        Output::Text => tell(converted, out)?,
     }
     Ok(if converted.is_incomplete() { Outcome::Incomplete } else { Outcome::Complete })
 }
@@ -57,7 +61,8 @@ pub(crate) fn read_schema(path: &Path) -> Result<Schema> {
     Schema::from_json(&text).map_err(|mistakes| nodedata_schema::into_error(&mistakes, path))
 }
 
-fn options(args: ConvertArgs) -> Result<ConvertOptions> {
+/// What the flags of a conversion mean.
+pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
     Ok(ConvertOptions {
         from: args.source.from.clone(),
         overwrite: args.overwrite,

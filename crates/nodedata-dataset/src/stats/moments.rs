@@ -24,6 +24,10 @@ pub(crate) trait Number: Copy + Default + PartialOrd + std::fmt::Debug + Send + 
     fn moved(self, by: f64) -> Self;
     /// Exact for integers.
     fn to_json(self) -> serde_json::Value;
+    /// All there is to know of it.
+    fn to_bits(self) -> u64;
+    /// The number of these bits; `None` when there is none.
+    fn from_bits(bits: u64) -> Option<Self>;
 }
 
 macro_rules! integer {
@@ -60,6 +64,14 @@ macro_rules! integer {
             }
             fn to_json(self) -> serde_json::Value {
                 self.into()
+            }
+            fn to_bits(self) -> u64 {
+                // Negative numbers get leading ones, which the way back cuts off.
+                self as u64
+            }
+            fn from_bits(bits: u64) -> Option<Self> {
+                let number = bits as Self;
+                (number as u64 == bits).then_some(number)
             }
         }
     )*};
@@ -115,6 +127,12 @@ macro_rules! float {
                 // Both zeros are one.
                 (self.to_f64() + 0.0).into()
             }
+            fn to_bits(self) -> u64 {
+                <$t>::to_bits(self).into()
+            }
+            fn from_bits(bits: u64) -> Option<Self> {
+                bits.try_into().ok().map(<$t>::from_bits)
+            }
         }
     )*};
 }
@@ -141,6 +159,25 @@ impl<T: Number> Moments<T> {
     pub(crate) fn empty() -> Self {
         let origin = T::default();
         Self { count: 0, origin, mean: 0.0, sum_squared: 0.0, min: T::HIGHEST, max: T::LOWEST }
+    }
+
+    /// All of it, to be kept.
+    pub(crate) fn to_words(self) -> [u64; 6] {
+        let Self { count, origin, mean, sum_squared, min, max } = self;
+        [count, origin.to_bits(), mean.to_bits(), sum_squared.to_bits(), min.to_bits(), max.to_bits()]
+    }
+
+    /// What was kept; `None` when it is not what [`Self::to_words`] made.
+    pub(crate) fn from_words(words: &[u64]) -> Option<Self> {
+        let [count, origin, mean, sum_squared, min, max] = *words else { return None };
+        Some(Self {
+            count,
+            origin: T::from_bits(origin)?,
+            mean: f64::from_bits(mean),
+            sum_squared: f64::from_bits(sum_squared),
+            min: T::from_bits(min)?,
+            max: T::from_bits(max)?,
+        })
     }
 
     pub(crate) fn mean(&self) -> f64 {

@@ -55,6 +55,35 @@ impl<T: Number> Numeric<T> {
         Self { inner: Vec::new(), state: State::Empty }
     }
 
+    /// What was kept of an earlier pass.
+    pub(crate) fn from_parts(inner: Vec<usize>, measured: Measured<T>, by_position: bool) -> Self {
+        let state = if by_position { State::Positions(measured) } else { State::Pooled(measured) };
+        Self { inner, state }
+    }
+
+    /// Lengths of the dimensions below the first.
+    pub(crate) fn inner(&self) -> &[usize] {
+        &self.inner
+    }
+
+    /// Takes in what was measured of the rows that follow.
+    pub(crate) fn join(&mut self, other: Self) {
+        let Self { inner, state } = other;
+        self.inner = inner;
+        self.state = match (std::mem::replace(&mut self.state, State::Empty), state) {
+            (State::Empty, it) | (it, State::Empty) => it,
+            (State::Positions(mut mine), State::Positions(theirs)) if mine.stride == theirs.stride => {
+                mine.join(theirs);
+                State::Positions(mine)
+            }
+            (mine, theirs) => {
+                let (Some(mut mine), Some(theirs)) = (mine.pooled(), theirs.pooled()) else { return };
+                mine.join(theirs);
+                State::Pooled(mine)
+            }
+        };
+    }
+
     /// What was measured, and whether it is by position; `None` before the first row.
     pub(crate) fn measured(&self) -> Option<(&Measured<T>, bool)> {
         match &self.state {
@@ -154,11 +183,8 @@ impl<T: Number> Numeric<T> {
 
     /// Values without positions, those under nulls skipped.
     fn pool(&mut self, values: &[T], valid: Option<NullBuffer>) {
-        let mut measured = match std::mem::replace(&mut self.state, State::Empty) {
-            State::Empty => Measured::new(1),
-            State::Positions(measured) => measured.flatten(),
-            State::Pooled(measured) => measured,
-        };
+        let state = std::mem::replace(&mut self.state, State::Empty);
+        let mut measured = state.pooled().unwrap_or_else(|| Measured::new(1));
         match valid {
             None => measured.add(values, values.len(), None),
             Some(valid) => {
@@ -168,6 +194,17 @@ impl<T: Number> Numeric<T> {
             }
         }
         self.state = State::Pooled(measured);
+    }
+}
+
+impl<T: Number> State<T> {
+    /// Without positions; `None` before the first row.
+    fn pooled(self) -> Option<Measured<T>> {
+        match self {
+            Self::Empty => None,
+            Self::Positions(measured) => Some(measured.flatten()),
+            Self::Pooled(measured) => Some(measured),
+        }
     }
 }
 
@@ -287,6 +324,39 @@ impl<T: Number> Measured<T> {
         } else {
             self.inf_count[idx % self.stride] += 1;
         }
+    }
+
+    /// What was kept of an earlier pass. `counts` are those of NaN and of infinite values, by position.
+    pub(crate) fn from_parts(
+        stride: usize,
+        n_rows: u64,
+        joined: Vec<Moments<T>>,
+        counts: (Vec<u64>, Vec<u64>),
+        sample: Sample,
+    ) -> Self {
+        let (nan_count, inf_count) = counts;
+        Self { n_rows, joined, nan_count, inf_count, sample, ..Self::new(stride) }
+    }
+
+    /// Rows so far.
+    pub(crate) fn n_rows(&self) -> u64 {
+        self.n_rows
+    }
+
+    /// Takes in the same number of positions of the rows that follow. A block ends before them.
+    fn join(&mut self, other: Self) {
+        self.joined = self.moments();
+        self.n_block_rows = 0;
+        for (mine, theirs) in self.joined.iter_mut().zip(other.moments()) {
+            mine.join(&theirs);
+        }
+        let add = |mine: &mut [u64], theirs: &[u64]| {
+            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+        };
+        add(&mut self.nan_count, &other.nan_count);
+        add(&mut self.inf_count, &other.inf_count);
+        self.n_rows += other.n_rows;
+        self.sample.join(other.sample);
     }
 
     /// Everything so far, by position.

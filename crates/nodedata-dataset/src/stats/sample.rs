@@ -26,6 +26,39 @@ impl Sample {
         Self { stride: per_row, rows_max, every: 1, values: Vec::new() }
     }
 
+    /// What was kept; `None` when it cannot be a sample.
+    pub(crate) fn from_values(stride: usize, every: u64, values: Vec<f64>) -> Option<Self> {
+        let empty = Self::new(stride);
+        let fits = values.len() <= empty.rows_max * empty.stride
+            && values.len() % empty.stride == 0
+            && every.is_power_of_two();
+        fits.then_some(Self { every, values, ..empty })
+    }
+
+    /// Every so manieth row is held.
+    pub(crate) fn every(&self) -> u64 {
+        self.every
+    }
+
+    /// The values held, row by row.
+    pub(crate) fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// Takes in the sample of the rows that follow, as densely as the sparser of the two.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        while self.every < other.every {
+            self.halve();
+        }
+        while other.every < self.every {
+            other.halve();
+        }
+        self.values.append(&mut other.values);
+        while self.values.len() > self.rows_max * self.stride {
+            self.halve();
+        }
+    }
+
     /// Whether every row so far is held.
     pub(crate) fn is_complete(&self) -> bool {
         self.every == 1

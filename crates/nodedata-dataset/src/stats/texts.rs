@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use arrow_array::Array;
 use arrow_buffer::NullBuffer;
+use serde::{Deserialize, Serialize};
 
 use super::leaf_values::for_each_bytes;
 
@@ -11,7 +12,7 @@ const DISTINCT_MAX: usize = 64;
 const LISTED_BYTES_MAX: usize = 256;
 
 /// Measures text or bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Texts {
     pub(crate) count: u64,
     pub(crate) total_bytes: u64,
@@ -25,6 +26,22 @@ impl Texts {
     /// Nothing yet. Bytes are not listed.
     pub(crate) fn new(is_text: bool) -> Self {
         Self { count: 0, total_bytes: 0, lengths: None, distinct: is_text.then(BTreeMap::new) }
+    }
+
+    /// Takes in what was measured of the values that follow.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.count += other.count;
+        self.total_bytes += other.total_bytes;
+        self.lengths = match (self.lengths, other.lengths) {
+            (None, it) | (it, None) => it,
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        };
+        match &other.distinct {
+            None => self.distinct = None,
+            Some(counts) => {
+                counts.iter().for_each(|(text, n)| note(&mut self.distinct, (text.as_bytes(), *n)));
+            }
+        }
     }
 
     pub(crate) fn update(&mut self, values: &dyn Array, valid: Option<&NullBuffer>) {

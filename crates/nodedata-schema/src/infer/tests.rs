@@ -102,8 +102,17 @@ fn check(batches: &[Batch], expected: expect_test::Expect) {
         part.observe(batch);
         backwards.merge(part);
     }
+    // And so must what is kept as text in between.
+    let mut kept = SchemaBuilder::new(std::slice::from_ref(&stream));
+    for batch in batches {
+        let mut part = SchemaBuilder::new(std::slice::from_ref(&stream));
+        part.observe(batch);
+        let text = serde_json::to_string(&part.observations()).unwrap();
+        assert!(kept.take_in(&serde_json::from_str(&text).unwrap()));
+    }
     let schema = one.finish();
     assert_eq!(schema, backwards.finish());
+    assert_eq!(schema, kept.finish());
     assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
     // Rows follow what was inferred from them, and so does the file they are written to.
     let rule = crate::SchemaCheck::new(&schema, std::slice::from_ref(&stream)).unwrap();

@@ -1,0 +1,59 @@
+use std::path::{Component, Path, PathBuf};
+
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_pipeline::propose;
+
+use crate::{Outcome, args::InitArgs, message};
+
+/// `node-data init`.
+pub(crate) fn run(args: &InitArgs) -> Result<Outcome> {
+    let formats = nodedata_formats::builtin();
+    let folder = args.out.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+    let path = source_from(&folder, &args.source);
+    if let Some(out) = args.out.as_deref().filter(|it| it.exists() && !args.overwrite) {
+        return Err(Error::new(ErrorKind::Config, "the file exists already")
+            .at(Locus::path(out))
+            .with_hint("choose another name, or add `--overwrite`"));
+    }
+    let text = propose(&formats, &args.source, args.from.as_deref(), &path)?;
+    match &args.out {
+        None => message::to_stdout(&text)?,
+        Some(out) => {
+            std::fs::write(out, text).map_err(|err| {
+                Error::new(ErrorKind::Io, "cannot write the pipeline file")
+                    .with_source(err)
+                    .at(Locus::path(out))
+            })?;
+            let run = format!("node-data run {} --dry-run", out.display());
+            message::note(&format!("written to {}; `{run}` shows what it would do", out.display()));
+        }
+    }
+    Ok(Outcome::Complete)
+}
+
+/// How a file in `folder` names a source that is named from here.
+fn source_from(folder: &Path, source: &str) -> String {
+    let here = folder.as_os_str().is_empty() || folder == Path::new(".");
+    if source.contains("://") || here || Path::new(source).is_absolute() {
+        return source.to_owned();
+    }
+    let plain = folder.components().all(|it| matches!(it, Component::Normal(_)));
+    if plain {
+        let up: PathBuf = folder.components().map(|_| "..").collect();
+        return up.join(source).display().to_string();
+    }
+    std::path::absolute(source).map_or_else(|_| source.to_owned(), |it| it.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_finds_its_source_from_where_it_lies() {
+        assert_eq!(source_from(Path::new(""), "runs/a.mcap"), "runs/a.mcap");
+        assert_eq!(source_from(Path::new("pipelines/lab"), "runs/*.mcap"), "../../runs/*.mcap");
+        assert_eq!(source_from(Path::new("p"), "s3://b/runs"), "s3://b/runs");
+        assert_eq!(source_from(Path::new("p"), "/data/a.mcap"), "/data/a.mcap");
+    }
+}

@@ -1,0 +1,64 @@
+use std::path::{Path, PathBuf};
+
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_quality::{QualityReport, html, junit};
+
+use crate::{human, message};
+
+/// Writes a report in the format that each file's name asks for.
+///
+/// # Errors
+/// `Config` for another ending, `Io` when a file cannot be written.
+pub(crate) fn write_all(paths: &[PathBuf], title: &str, report: &QualityReport) -> Result<()> {
+    for path in paths {
+        let text = match ending(path)? {
+            Ending::Json => message::json_line(report)?,
+            Ending::JUnit => junit(report),
+            Ending::Html => html(title, report),
+        };
+        std::fs::write(path, text).map_err(|err| {
+            Error::new(ErrorKind::Io, "cannot write the report").with_source(err).at(Locus::path(path))
+        })?;
+    }
+    Ok(())
+}
+
+enum Ending {
+    Json,
+    JUnit,
+    Html,
+}
+
+fn ending(path: &Path) -> Result<Ending> {
+    match path.extension().and_then(|it| it.to_str()) {
+        Some("json") => Ok(Ending::Json),
+        Some("xml") => Ok(Ending::JUnit),
+        Some("html") => Ok(Ending::Html),
+        _ => Err(Error::new(ErrorKind::Config, "the name of a report says no format")
+            .at(Locus::path(path))
+            .with_hint("end it in .json, .xml (JUnit) or .html")),
+    }
+}
+
+/// Refuses names that say no format before any work is done.
+///
+/// # Errors
+/// `Config`.
+pub(crate) fn check_names(paths: &[PathBuf]) -> Result<()> {
+    paths.iter().try_for_each(|it| ending(it).map(drop))
+}
+
+/// The findings for people; empty when there is none.
+pub(crate) fn told(report: &QualityReport) -> String {
+    const SHOWN_MAX: usize = 50;
+    let mut text = String::new();
+    for finding in report.findings.iter().take(SHOWN_MAX) {
+        let level = finding.level.name();
+        text.push_str(&format!("{} {level}: {}\n  --> {}\n", finding.code, finding.message, finding.place()));
+    }
+    let rest = report.n_findings().saturating_sub(report.findings.len().min(SHOWN_MAX) as u64);
+    if rest > 0 {
+        text.push_str(&format!("and {} more; `--report FILE.json` has them all\n", human::count(rest)));
+    }
+    text
+}

@@ -1,0 +1,163 @@
+use std::path::{Path, PathBuf};
+
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_pipeline::{ConvertOptions, Outline, Parsed, Refused, execute, load, not_done, outline};
+use serde_json::json;
+
+use crate::{
+    Outcome,
+    args::{Output, RunArgs},
+    commands::{convert, report},
+    human, message, peak_heap,
+    progress::Shown,
+};
+
+/// `node-data run`.
+pub(crate) fn run(args: RunArgs, output: Output) -> Result<Outcome> {
+    match run_file(args, output) {
+        Ok(outcome) => Ok(outcome),
+        Err(refused) => tell_refused(refused, output),
+    }
+}
+
+fn run_file(args: RunArgs, output: Output) -> Result<Outcome, Refused> {
+    let parsed = load(&args.file, &args.settings, &environment)?;
+    let formats = nodedata_formats::builtin();
+    let out = args.out.clone().or_else(|| parsed.file.out.clone());
+    let (overwrite, threads) = (args.overwrite, args.threads.map(usize::from));
+    let adjust = |it: ConvertOptions| ConvertOptions { overwrite, threads, peak_heap: Some(peak_heap), ..it };
+    if args.dry_run {
+        let out = out.unwrap_or_else(|| PathBuf::from("dataset"));
+        let planned = outline(&formats, &parsed, adjust, &out)?;
+        let text = match output {
+            Output::Json => message::json_line(&planned)?,
+            Output::Text => told(&planned),
+        };
+        message::to_stdout(&text)?;
+        return Ok(Outcome::Complete);
+    }
+    let out = out.ok_or_else(|| {
+        Error::new(ErrorKind::Config, "the pipeline names no folder for the dataset")
+            .with_hint("add `--out DIR`, or `out: DIR` to the file")
+    })?;
+    let shown = Shown::new(args.progress);
+    let result = execute(&formats, &parsed, adjust, &out, &shown);
+    shown.done();
+    let executed = result?;
+    if let Some(quality) = &executed.quality {
+        report::write_all(&args.report, &args.file.display().to_string(), quality)?;
+    } else if !args.report.is_empty() {
+        message::note("no report was written: the pipeline has no `quality`");
+    }
+    let not_done = not_done(&parsed);
+    match output {
+        Output::Json => {
+            let converted = &executed.converted;
+            let text = json!({
+                "out": out.display().to_string(),
+                "recipe": converted.manifest.recipe,
+                "content_root": converted.manifest.content_root,
+                "shards": converted.manifest.shards.len(),
+                "report": converted.report,
+                "quality": executed.quality,
+                "not_done": not_done,
+            });
+            message::to_stdout(&format!("{text}\n"))?;
+        }
+        Output::Text => {
+            if let Some(quality) = &executed.quality {
+                message::to_stdout(&report::told(quality))?;
+            }
+            convert::tell(&executed.converted, &out)?;
+        }
+    }
+    for line in &not_done {
+        message::note(&format!("warning: {line}"));
+    }
+    let complete = !executed.converted.is_incomplete() && not_done.is_empty();
+    Ok(if complete { Outcome::Complete } else { Outcome::Incomplete })
+}
+
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Prints every mistake of a file as an error of its own; anything else is an error for the caller.
+pub(crate) fn tell_refused(refused: Refused, output: Output) -> Result<Outcome> {
+    let (path, mistakes) = match refused {
+        Refused::Error(err) => return Err(err),
+        Refused::Mistakes(path, mistakes) => (path, mistakes),
+    };
+    match output {
+        Output::Text => mistakes.iter().for_each(|it| message::print_error(&it.to_error(&path), output)),
+        Output::Json => {
+            let text = json!({"mistakes": mistakes, "file": path.display().to_string()});
+            message::note(&text.to_string());
+        }
+    }
+    Ok(Outcome::Mistaken)
+}
+
+fn told(planned: &Outline) -> String {
+    let n_bytes: u64 = planned.inputs.iter().map(|(_, n)| n).sum();
+    let mut text = format!(
+        "source     {} ({}, {}, {})\n",
+        planned.source,
+        planned.format,
+        human::plural(planned.inputs.len() as u64, "file"),
+        human::bytes(n_bytes)
+    );
+    let mut splits: Vec<(&str, u64)> = Vec::new();
+    for (_, split) in &planned.episodes {
+        match splits.iter_mut().find(|(it, _)| it == split) {
+            Some((_, n)) => *n += 1,
+            None => splits.push((split, 1)),
+        }
+    }
+    let splits: Vec<String> = splits.iter().map(|(name, n)| format!("{name} {n}")).collect();
+    let n_episodes = human::plural(planned.episodes.len() as u64, "episode");
+    text.push_str(&format!("episodes   {n_episodes}: {}\n", splits.join(", ")));
+    text.push_str("measured\n");
+    let width = planned.measured.iter().map(|it| it.name.len()).max().unwrap_or(0).clamp(6, 48);
+    for stream in &planned.measured {
+        let rate = stream.rate_hz.map_or_else(String::new, |it| format!("{it:.1} Hz"));
+        let line = format!("  {:<width$}  {:>9}  {rate:>10}", stream.name, human::count(stream.count));
+        text.push_str(&format!("{}\n", line.trim_end()));
+    }
+    text.push_str("written\n");
+    for stream in &planned.streams {
+        let about = if stream.name == "steps" { "about " } else { "" };
+        text.push_str(&format!("  {} ({about}{})\n", stream.name, human::plural(stream.rows, "row")));
+        if stream.name != "steps" {
+            continue;
+        }
+        for feature in &stream.features {
+            let from = if feature.from.is_empty() {
+                String::new()
+            } else {
+                format!("  from {}", feature.from.join(", "))
+            };
+            text.push_str(&format!("    {}: {}{from}\n", feature.name, feature.kind));
+        }
+    }
+    text.push_str(&format!("shards     {}\n", human::plural(planned.shards.len() as u64, "unit")));
+    if !planned.quality.is_empty() {
+        let rules: Vec<String> =
+            planned.quality.iter().map(|(rule, level)| format!("{rule} {level}")).collect();
+        text.push_str(&format!("quality    {}\n", rules.join(", ")));
+    }
+    text.push_str(&format!(
+        "estimated  {} in about {:.1} s, from the first records\n",
+        human::bytes(planned.estimated_bytes),
+        planned.estimated_seconds
+    ));
+    for line in &planned.not_done {
+        text.push_str(&format!("warning    {line}\n"));
+    }
+    text
+}
+
+/// Loads a file for another command.
+pub(crate) fn load_file(path: &Path, settings: &[String]) -> Result<Parsed, Refused> {
+    load(path, settings, &environment)
+}

@@ -1,0 +1,245 @@
+use std::{io, path::Path, sync::Arc};
+
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    encode::{EpisodePart, Origin, ShardFacts, ShardId},
+    shard::{PageEntry, SealedShard},
+    stats::record::StatsRecord,
+};
+
+/// Name of the record in the folder of a unit.
+pub(crate) const RECORD: &str = "unit.json.zst";
+/// Folder of the records in a finished dataset. The manifest does not name it: it is no part of the data.
+pub(crate) const RECORDS: &str = ".units";
+/// Most bytes a record may have: beyond that it is damaged.
+const RECORD_BYTES_MAX: u64 = 4 << 30;
+
+/// All that is known of a finished unit, so that nobody has to look at its source again: what the indexes,
+/// statistics, manifest and report of the dataset are folded from.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct UnitRecord {
+    /// `unit/1`.
+    pub(crate) nd: String,
+    pub(crate) recipe: String,
+    pub(crate) inputs: Vec<UnitInput>,
+    pub(crate) shards: Vec<ShardRecord>,
+    /// What the pipeline wants to know again; it alone understands it.
+    pub(crate) run: Value,
+}
+
+/// An input of a unit, and a proof of the bytes that were read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitInput {
+    /// Relative to SRC.
+    pub path: String,
+    /// How many of its first bytes are proved; no row of the unit comes from behind them.
+    pub bytes: u64,
+    /// BLAKE3-256 of these bytes, 64 hex digits.
+    pub b3: String,
+}
+
+/// One shard of a unit.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ShardRecord {
+    pub(crate) stream: String,
+    /// Hash over the columns of the stream.
+    pub(crate) columns: String,
+    /// Name in the folder of the unit.
+    pub(crate) file: String,
+    pub(crate) b3: String,
+    pub(crate) sha256: String,
+    pub(crate) bytes: u64,
+    pub(crate) rows: u64,
+    pub(crate) row_groups: u64,
+    pub(crate) parts: Vec<PartRecord>,
+    pub(crate) origins: Vec<OriginRecord>,
+    pub(crate) pages: PagesRecord,
+    /// Content hashes of the episodes that lie in the unit as a whole.
+    pub(crate) contents: Vec<(usize, String)>,
+    /// By feature.
+    pub(crate) stats: Vec<StatsRecord>,
+}
+
+/// Episode, rows, row groups, first and last time.
+pub(crate) type PartRecord = (usize, [u64; 2], [u64; 2], [Option<i64>; 2]);
+
+/// Row, number of rows, position in [`UnitRecord::inputs`], byte range, first record.
+pub(crate) type OriginRecord = (u64, u64, usize, [u64; 2], u64);
+
+/// [`PageEntry`] by column: pages are many.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct PagesRecord {
+    names: Vec<String>,
+    row_group: Vec<u32>,
+    column: Vec<usize>,
+    offset: Vec<u64>,
+    n_bytes: Vec<u64>,
+    first_row: Vec<i64>,
+}
+
+impl UnitRecord {
+    /// The record as bytes of a file.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
+        let json = serde_json::to_vec(self).map_err(io::Error::from)?;
+        let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1)?;
+        // What a disk has lost must not be taken for a record.
+        encoder.include_checksum(true)?;
+        io::Write::write_all(&mut encoder, &json)?;
+        Ok(encoder.finish()?)
+    }
+
+    /// Reads the record at `path`.
+    ///
+    /// # Errors
+    /// `Io` when it is not there, `Corrupt` when it is not what [`Self::to_bytes`] wrote.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path)
+            .map_err(|err| crate::staging::write_error("cannot read the unit's record", path, err))?;
+        let decoder = zstd::stream::Decoder::with_buffer(bytes.as_slice())?;
+        let mut json = Vec::new();
+        io::Read::read_to_end(&mut io::Read::take(decoder, RECORD_BYTES_MAX), &mut json)
+            .map_err(|err| damaged(path).with_source(err))?;
+        serde_json::from_slice(&json).map_err(|err| damaged(path).with_source(err))
+    }
+
+    /// The shards as the writer knows them, with the folders and numbers they have in this dataset.
+    pub(crate) fn shards(&self, place: &Place<'_>) -> Result<Vec<SealedShard>> {
+        self.shards.iter().map(|it| self.shard(it, place)).collect()
+    }
+
+    fn shard(&self, shard: &ShardRecord, place: &Place<'_>) -> Result<SealedShard> {
+        let (stream, path) = (place.find)(&shard.stream)?;
+        let origin = |it: &OriginRecord| {
+            let (row, n_rows, input, [start, end], first_record) = *it;
+            let path = self.inputs.get(input).map(|it| it.path.as_str());
+            let input = path.and_then(place.input).ok_or_else(|| unusable(&shard.file))?;
+            Ok(Origin { row, n_rows, input, byte_range: start..end, first_record })
+        };
+        let part = |it: &PartRecord| {
+            let (episode, rows, groups, [start_time_ns, end_time_ns]) = *it;
+            EpisodePart {
+                episode,
+                rows: rows[0]..rows[1],
+                row_groups: groups[0]..groups[1],
+                start_time_ns,
+                end_time_ns,
+            }
+        };
+        let facts = ShardFacts {
+            id: ShardId { stream, split: place.split, number: place.number },
+            n_rows: shard.rows,
+            // Only the footer says so, and that is written.
+            images: Vec::new(),
+            parts: shard.parts.iter().map(part).collect(),
+            origins: shard.origins.iter().map(origin).collect::<Result<_>>()?,
+        };
+        let digests =
+            crate::digest::Digests { b3: shard.b3.clone(), sha256: shard.sha256.clone(), bytes: shard.bytes };
+        let pages = shard.pages.entries().ok_or_else(|| unusable(&shard.file))?;
+        Ok(SealedShard { path, facts, digests, n_row_groups: shard.row_groups, pages })
+    }
+}
+
+/// Where a unit lies in the dataset at hand.
+pub(crate) struct Place<'a> {
+    pub(crate) split: usize,
+    pub(crate) number: usize,
+    /// Position of a stream and path of the unit's shard of it.
+    pub(crate) find: &'a dyn Fn(&str) -> Result<(usize, String)>,
+    /// Position of an input.
+    pub(crate) input: &'a dyn Fn(&str) -> Option<usize>,
+}
+
+impl PagesRecord {
+    pub(crate) fn new(pages: &[PageEntry]) -> Self {
+        let mut record = Self::default();
+        for page in pages {
+            // A page's column is mostly that of the page before.
+            let known = record.names.iter().rposition(|it| **it == *page.column);
+            let column = known.unwrap_or_else(|| {
+                record.names.push(page.column.to_string());
+                record.names.len() - 1
+            });
+            record.row_group.push(page.row_group);
+            record.column.push(column);
+            record.offset.push(page.offset);
+            record.n_bytes.push(page.n_bytes);
+            record.first_row.push(page.first_row);
+        }
+        record
+    }
+
+    /// `None` when the columns do not fit each other.
+    fn entries(&self) -> Option<Vec<PageEntry>> {
+        let names: Vec<Arc<str>> = self.names.iter().map(|it| it.as_str().into()).collect();
+        let entry = |idx: usize| {
+            Some(PageEntry {
+                row_group: self.row_group[idx],
+                column: Arc::clone(names.get(*self.column.get(idx)?)?),
+                offset: *self.offset.get(idx)?,
+                n_bytes: *self.n_bytes.get(idx)?,
+                first_row: *self.first_row.get(idx)?,
+            })
+        };
+        (0..self.row_group.len()).map(entry).collect()
+    }
+}
+
+pub(crate) fn part_record(part: &EpisodePart) -> PartRecord {
+    (
+        part.episode,
+        [part.rows.start, part.rows.end],
+        [part.row_groups.start, part.row_groups.end],
+        [part.start_time_ns, part.end_time_ns],
+    )
+}
+
+fn damaged(path: &Path) -> Error {
+    Error::new(ErrorKind::Corrupt, "the record of a finished unit is damaged").at(Locus::path(path))
+}
+
+fn unusable(file: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, "the record of a finished unit does not fit its source")
+        .at(Locus::path(file))
+        .with_hint("remove the hidden `.partial` folder beside the output, and run again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_its_file_and_damage_is_seen() {
+        let page = |column: &str, first_row| PageEntry {
+            row_group: 1,
+            column: column.into(),
+            offset: 4,
+            n_bytes: 9,
+            first_row,
+        };
+        let pages = PagesRecord::new(&[page("a", -1), page("a", 0), page("b.list", 0)]);
+        assert_eq!(pages.names, ["a", "b.list"]);
+        assert_eq!(pages.entries().unwrap().len(), 3);
+        assert!(PagesRecord { column: vec![0, 0, 2], ..pages }.entries().is_none());
+        let record = UnitRecord {
+            nd: "unit/1".to_owned(),
+            recipe: "b3:0".to_owned(),
+            inputs: vec![UnitInput { path: "a.mcap".to_owned(), bytes: 3, b3: "00".to_owned() }],
+            shards: Vec::new(),
+            run: serde_json::json!({"read": {"/a": 3}}),
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(RECORD);
+        let mut bytes = record.to_bytes().unwrap();
+        std::fs::write(&path, &bytes).unwrap();
+        let read = UnitRecord::read(&path).unwrap();
+        assert_eq!((read.recipe, read.inputs, read.run), (record.recipe, record.inputs, record.run));
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(UnitRecord::read(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}

@@ -1,0 +1,158 @@
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use nodedata_core::Result;
+use rayon::prelude::*;
+
+use crate::{
+    journal::{RECORD, RECORDS, ShardRecord, UnitInput, UnitRecord},
+    read::Dataset,
+    shard::unit_name,
+    staging::write_error,
+    writer::{DatasetWriter, Plan},
+};
+
+/// A unit that some run has finished. Whether it may be used depends on its inputs: they must begin with
+/// the same bytes as they did then.
+#[derive(Debug)]
+pub struct Candidate {
+    /// Position in [`DatasetWriter::units`].
+    pub unit: usize,
+    /// What its inputs were.
+    pub inputs: Vec<UnitInput>,
+    /// Episode, position of the stream, and rows.
+    pub rows: Vec<(usize, usize, u64)>,
+    /// When it is part of a finished dataset: its record and its shards there.
+    elsewhere: Option<(PathBuf, Vec<ShardFile>)>,
+}
+
+/// A shard as its record knows it, and where it lies.
+#[derive(Debug)]
+struct ShardFile {
+    name: String,
+    at: PathBuf,
+    b3: String,
+}
+
+impl DatasetWriter {
+    /// The units that are finished already: in the hidden folder, where an earlier run was interrupted or
+    /// workers left them, or in the dataset that is to be replaced. A record that cannot be read, or whose
+    /// shards are gone or have another size, is no candidate.
+    pub fn candidates(&self, present: Option<&Dataset>) -> Vec<Candidate> {
+        let plan = &self.plan;
+        let found: Vec<Option<Candidate>> = (0..plan.units.len())
+            .into_par_iter()
+            .map(|unit| plan.staged(unit).or_else(|| plan.published(unit, present?)))
+            .collect();
+        found.into_iter().flatten().collect()
+    }
+
+    /// Makes the candidates, whose inputs the caller has checked, units of this dataset. Whatever else was
+    /// finished is removed; when workers share the folder, only what is in the way of the units `mine`.
+    /// Returns the units that need not be made.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn adopt(&mut self, candidates: &[Candidate], mine: &[usize]) -> Result<Vec<usize>> {
+        let plan = &self.plan;
+        // What is there under a recipe and is no candidate was made of other inputs, or is damaged.
+        let refused = mine.iter().filter(|unit| candidates.iter().all(|it| it.unit != **unit));
+        for unit in refused {
+            plan.staging.discard(unit_name(&plan.recipes[*unit]))?;
+        }
+        let adopted: Vec<Result<bool>> = candidates.par_iter().map(|it| plan.take(it)).collect();
+        let mut done = Vec::new();
+        for (candidate, adopted) in candidates.iter().zip(adopted) {
+            if adopted? {
+                done.push(candidate.unit);
+            }
+        }
+        if !plan.staging.is_shared() {
+            let wanted: BTreeSet<&str> = done.iter().map(|it| unit_name(&plan.recipes[*it])).collect();
+            plan.staging.retain(|name| wanted.contains(name))?;
+        }
+        self.encoder.skip(&done);
+        Ok(done)
+    }
+}
+
+impl Plan {
+    fn staged(&self, unit: usize) -> Option<Candidate> {
+        let dir = self.staging.unit(unit_name(&self.recipes[unit]));
+        let (candidate, _) = self.candidate(unit, &dir.join(RECORD), |it| Some(dir.join(&it.file)))?;
+        Some(candidate)
+    }
+
+    fn published(&self, unit: usize, dataset: &Dataset) -> Option<Candidate> {
+        let name = unit_name(&self.recipes[unit]);
+        let record = dataset.root.join(RECORDS).join(format!("{name}.json.zst"));
+        // Its place may have changed since; its content has not.
+        let locate = |kept: &ShardRecord| {
+            let shard = dataset.manifest.shards.iter().find(|it| it.b3 == kept.b3)?;
+            Some(dataset.root.join(&shard.path))
+        };
+        let (mut candidate, files) = self.candidate(unit, &record, locate)?;
+        candidate.elsewhere = Some((record, files));
+        Some(candidate)
+    }
+
+    fn candidate(
+        &self,
+        unit: usize,
+        record: &Path,
+        locate: impl Fn(&ShardRecord) -> Option<PathBuf>,
+    ) -> Option<(Candidate, Vec<ShardFile>)> {
+        let record = UnitRecord::read(record).ok().filter(|it| it.recipe == self.recipes[unit])?;
+        let mut rows = Vec::new();
+        let mut files = Vec::new();
+        for kept in &record.shards {
+            let stream = self.tables.iter().position(|it| *it.stream == *kept.stream)?;
+            if self.tables[stream].columns_hash != kept.columns {
+                return None;
+            }
+            let at = locate(kept)?;
+            if fs::metadata(&at).ok()?.len() != kept.bytes {
+                return None;
+            }
+            rows.extend(kept.parts.iter().map(|(episode, [start, end], ..)| (*episode, stream, end - start)));
+            files.push(ShardFile { name: kept.file.clone(), at, b3: kept.b3.clone() });
+        }
+        Some((Candidate { unit, inputs: record.inputs, rows, elsewhere: None }, files))
+    }
+
+    /// What this program staged and synced is as it was. A published dataset has been in other hands: its
+    /// shards are hashed before they become part of another one.
+    fn take(&self, candidate: &Candidate) -> Result<bool> {
+        let Some((record, files)) = &candidate.elsewhere else { return Ok(true) };
+        let dir = self.staging.unit_dir()?;
+        for file in files {
+            if b3_of_file(&file.at)? != file.b3 {
+                return Ok(false);
+            }
+            dir.link(&file.at, &file.name)?;
+        }
+        let bytes =
+            fs::read(record).map_err(|err| write_error("cannot read the unit's record", record, err))?;
+        dir.write(RECORD, &bytes)?;
+        self.staging.seal(dir, unit_name(&self.recipes[candidate.unit]))?;
+        Ok(true)
+    }
+}
+
+fn b3_of_file(path: &Path) -> Result<String> {
+    let unreadable = |err| write_error("cannot read the shard", path, err);
+    #[expect(clippy::disallowed_methods, reason = "a shard of a dataset, not an input")]
+    let mut file = fs::File::open(path).map_err(unreadable)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut piece).map_err(unreadable)? {
+            0 => return Ok(hasher.finalize().to_hex().to_string()),
+            n => hasher.update(&piece[..n]),
+        };
+    }
+}

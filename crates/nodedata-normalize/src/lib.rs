@@ -1,0 +1,38 @@
+//! Logs become steps: a [`nodedata_core::Source`] over a source, which cuts episodes, aligns clocks, selects, renames
+//! and casts. What it does is told by a [`StepSpec`].
+
+mod align;
+mod aligned;
+mod all_fields;
+mod cast;
+mod clock;
+mod cut;
+mod fates;
+mod flat;
+mod loaded;
+mod lookup;
+mod mapping;
+mod mistake;
+mod path;
+mod piece;
+mod plan;
+mod recording;
+mod selected;
+mod spec;
+mod stamp;
+mod store;
+mod survey;
+mod track;
+mod values;
+
+pub use aligned::{AlignedSource, mistakes, normalized, step_features};
+pub use all_fields::all_fields;
+pub use clock::Rate;
+pub use mistake::{Mistake, mistakes_to_error};
+pub use spec::{
+    Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, ORDER_BOUND_NS,
+    Start, StepSpec, TimeSource, Tolerance, TopicTime,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+use std::sync::Arc;
+
+use nodedata_core::{Error, Partition, ReadOptions, Result, Source};
+
+use crate::{mapping::Mapping, stamp::NO_TIME, track::Messages};
+
+/// One partition of the source, decoded.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// By mapped stream.
+    pub(crate) streams: Vec<LoadedStream>,
+    /// What could not be read; the rest is there.
+    pub(crate) damage: Vec<Error>,
+    /// Bytes in memory.
+    pub(crate) n_bytes: usize,
+}
+
+/// The messages of one stream in one partition.
+#[derive(Debug, Default)]
+pub(crate) struct LoadedStream {
+    pub(crate) batches: Vec<Arc<Messages>>,
+    /// Stamp, batch and row of each message that has a time, in order.
+    pub(crate) rows: Vec<(i64, u32, u32)>,
+    /// Records that framing counted, those lost included.
+    pub(crate) n_read: u64,
+    /// Messages without a time.
+    pub(crate) n_timeless: u64,
+    /// Smallest and largest stamp minus log time.
+    pub(crate) offsets: Option<(i64, i64)>,
+    /// Bytes of the rows in memory.
+    pub(crate) n_bytes: usize,
+}
+
+impl LoadedStream {
+    /// Whether every stamp lies in `span`.
+    pub(crate) fn strays(&self, span: (i64, i64)) -> usize {
+        let first = self.rows.partition_point(|it| it.0 < span.0);
+        let last = self.rows.partition_point(|it| it.0 <= span.1);
+        self.rows.len() - last.saturating_sub(first)
+    }
+
+    /// The rows whose stamps lie in `first..=last`.
+    pub(crate) fn between(&self, first: i64, last: i64) -> &[(i64, u32, u32)] {
+        let start = self.rows.partition_point(|it| it.0 < first);
+        let end = self.rows.partition_point(|it| it.0 <= last);
+        &self.rows[start..end.max(start)]
+    }
+}
+
+/// Decodes the mapped streams of a partition, or one of them.
+///
+/// # Errors
+/// What ends the reading; damage that leaves the rest readable is listed instead.
+pub(crate) fn load(
+    source: &dyn Source,
+    mapping: &Mapping,
+    partition: &Partition,
+    only: Option<usize>,
+) -> Result<Loaded> {
+    let ids: Vec<_> = mapping
+        .streams
+        .iter()
+        .enumerate()
+        .filter(|(idx, _)| only.is_none_or(|it| it == *idx))
+        .map(|(_, it)| it.id)
+        .collect();
+    let mut loaded = Loaded::default();
+    loaded.streams.resize_with(mapping.streams.len(), LoadedStream::default);
+    let mut reading = source.read_only(partition, &ReadOptions::default(), &ids)?;
+    loop {
+        let batch = match reading.next_batch() {
+            Ok(Some(batch)) => batch,
+            Ok(None) => break,
+            Err(err) if err.loss().is_some() => {
+                loaded.damage.push(err);
+                continue;
+            }
+            Err(err) => return Err(err),
+        };
+        let Some(idx) = mapping.streams.iter().position(|it| it.id == batch.stream) else { continue };
+        let mapped = &mapping.streams[idx];
+        let stream = &mut loaded.streams[idx];
+        let logged = (!matches!(mapped.stamp, crate::stamp::Stamp::LogTime(_)))
+            .then(|| log_times(&batch.rows))
+            .flatten();
+        let rows = batch.rows.project(&mapped.columns).expect("the columns are those of the stream");
+        let number = u32::try_from(stream.batches.len()).unwrap_or(u32::MAX);
+        let times = mapped.stamp.times(&rows);
+        for (row, stamp) in (0u32..).zip(&times) {
+            match *stamp {
+                NO_TIME => stream.n_timeless += 1,
+                stamp => stream.rows.push((stamp, number, row)),
+            }
+        }
+        stream.widen_offsets(&times, logged.as_deref());
+        let n_bytes =
+            rows.columns().iter().map(|it| it.to_data().get_slice_memory_size().unwrap_or(0)).sum::<usize>();
+        stream.n_bytes += n_bytes;
+        loaded.n_bytes += n_bytes;
+        let kept = |column: usize| mapped.columns.binary_search(&column).ok();
+        let pixels = batch.pixels.into_iter().filter_map(|mut it| {
+            it.column = kept(it.column)?;
+            Some(it)
+        });
+        stream.batches.push(Arc::new(Messages { rows, pixels: pixels.collect() }));
+    }
+    for (id, n) in reading.records_read() {
+        if let Some(idx) = mapping.streams.iter().position(|it| it.id == *id) {
+            loaded.streams[idx].n_read += n;
+        }
+    }
+    for stream in &mut loaded.streams {
+        stream.rows.sort_unstable();
+    }
+    Ok(loaded)
+}
+
+/// The log times of a batch, as all streams of messages have them first.
+fn log_times(rows: &arrow_array::RecordBatch) -> Option<Vec<i64>> {
+    use arrow_array::{cast::AsArray, types::Int64Type};
+    Some(rows.column(0).as_primitive_opt::<Int64Type>()?.values().to_vec())
+}
+
+impl LoadedStream {
+    fn widen_offsets(&mut self, stamps: &[i64], logged: Option<&[i64]>) {
+        let Some(logged) = logged else {
+            if !stamps.is_empty() {
+                self.offsets = Some((0, 0));
+            }
+            return;
+        };
+        for (stamp, logged) in stamps.iter().zip(logged).filter(|it| *it.0 != NO_TIME) {
+            let offset = stamp.saturating_sub(*logged);
+            let (low, high) = self.offsets.unwrap_or((offset, offset));
+            self.offsets = Some((low.min(offset), high.max(offset)));
+        }
+    }
+}

@@ -1,0 +1,361 @@
+mod field;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use arrow_schema::SchemaRef;
+use nodedata_core::{DType, Feature, StreamClock, StreamId, StreamSchema};
+
+pub(crate) use self::field::{Field, Part, Pick, Value};
+use crate::{
+    Align, Clock, Cut, Marker, Mistake, StepSpec, TimeSource, Tolerance,
+    path::{Lost, column_of, resolve, stream_of},
+    stamp::Stamp,
+};
+
+/// A step specification checked against the streams of a source.
+#[derive(Debug, Clone)]
+pub(crate) struct Mapping {
+    /// The streams that steps are made of, in the source's order.
+    pub(crate) streams: Vec<MappedStream>,
+    pub(crate) fields: Vec<Field>,
+    /// Position of the clock topic among the mapped streams.
+    pub(crate) clock: Option<usize>,
+    pub(crate) marker: Option<MarkerColumns>,
+    /// Position of the stream whose silence cuts episodes; `None` for all paced ones.
+    pub(crate) gap: Option<usize>,
+    /// The columns of a step, built-in ones first.
+    pub(crate) features: Vec<Feature>,
+}
+
+/// The stream whose messages cut episodes, by its own columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MarkerColumns {
+    pub(crate) id: StreamId,
+    pub(crate) value: usize,
+    pub(crate) task: Option<usize>,
+    pub(crate) stamp: Stamp,
+}
+
+/// A stream that steps are made of.
+#[derive(Debug, Clone)]
+pub(crate) struct MappedStream {
+    pub(crate) id: StreamId,
+    pub(crate) name: Arc<str>,
+    /// Columns of the source's stream that are kept, ascending.
+    pub(crate) columns: Vec<usize>,
+    pub(crate) schema: SchemaRef,
+    /// By position among the columns kept.
+    pub(crate) stamp: Stamp,
+    /// How fields look at this stream, each way once.
+    pub(crate) ways: Vec<Way>,
+}
+
+/// One way of choosing messages of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Way {
+    pub(crate) align: Align,
+    /// Nanoseconds; `None` for any distance.
+    pub(crate) max_ns: Option<i64>,
+}
+
+impl Mapping {
+    /// How far from a piece steps may lie that take messages of it although the steps next to it do not: a step
+    /// between two messages needs both in reach, which one in the middle has first.
+    pub(crate) fn margin_ns(&self) -> i64 {
+        let mixes = |it: &&Way| matches!(it.align, Align::Linear | Align::Slerp);
+        let ways = self.streams.iter().flat_map(|it| it.ways.iter().filter(mixes));
+        ways.filter_map(|it| it.max_ns).max().unwrap_or(0)
+    }
+}
+
+impl MappedStream {
+    /// The farthest that a way with an end looks; `None` when one looks without end.
+    pub(crate) fn reach_ns(&self) -> Option<i64> {
+        self.ways.iter().try_fold(0, |far, way| way.max_ns.map(|it| far.max(it)))
+    }
+
+    /// Whether episodes may start with this stream: one that is only held says nothing of the pace.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.ways.iter().any(|it| it.align != Align::Hold)
+    }
+}
+
+/// Gathers what is found and what is wrong.
+pub(super) struct Compiler<'a> {
+    spec: &'a StepSpec,
+    streams: &'a [StreamSchema],
+    mistakes: Vec<Mistake>,
+    /// Columns needed, by position of the stream in the source.
+    needed: Vec<BTreeSet<usize>>,
+    ways: Vec<BTreeSet<Way>>,
+}
+
+impl Mapping {
+    /// Checks a specification against streams of messages.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub(crate) fn compile(spec: &StepSpec, streams: &[StreamSchema]) -> Result<Self, Vec<Mistake>> {
+        Self::compile_with(spec, streams, None)
+    }
+
+    /// As [`Self::compile`]; `stamp` stands for the stamps of all streams where they need none.
+    pub(crate) fn compile_with(
+        spec: &StepSpec,
+        streams: &[StreamSchema],
+        stamp: Option<Stamp>,
+    ) -> Result<Self, Vec<Mistake>> {
+        let mut compiler = Compiler {
+            spec,
+            streams,
+            mistakes: Vec::new(),
+            needed: vec![BTreeSet::new(); streams.len()],
+            ways: vec![BTreeSet::new(); streams.len()],
+        };
+        let clock = compiler.clock();
+        let stamps = match stamp {
+            Some(stamp) => vec![Some(stamp); streams.len()],
+            None => compiler.stamps(),
+        };
+        let (marker, gap) = compiler.cut(&stamps);
+        compiler.numbers();
+        let fields: Vec<Field> = spec.fields.iter().filter_map(|it| compiler.field(it)).collect();
+        compiler.two_of_a_name(&fields);
+        compiler.video(&fields, clock);
+        if !compiler.mistakes.is_empty() {
+            return Err(compiler.mistakes);
+        }
+        Ok(compiler.finish(fields, &stamps, clock, marker, gap))
+    }
+}
+
+impl Compiler<'_> {
+    fn found<T>(&mut self, key: impl Into<String>, found: Result<T, Lost>) -> Option<T> {
+        match found {
+            Ok(found) => Some(found),
+            Err(lost) => {
+                self.mistakes.push(Mistake::new(key, lost.message).with_hint(lost.hint));
+                None
+            }
+        }
+    }
+
+    fn clock(&mut self) -> Option<usize> {
+        let Clock::Topic(topic) = &self.spec.clock else { return None };
+        let stream = self.found("steps.clock.topic", stream_of(topic, self.streams))?;
+        self.needed[stream].insert(0);
+        Some(stream)
+    }
+
+    /// The stamp of every stream: its own rule, else the rule of all where it applies, else log time.
+    fn stamps(&mut self) -> Vec<Option<Stamp>> {
+        let mut rules: Vec<Option<(String, &TimeSource)>> = vec![None; self.streams.len()];
+        for rule in &self.spec.topic_times {
+            let key = format!("steps.time.{}", rule.topic);
+            if let Some(stream) = self.found(&key, stream_of(&rule.topic, self.streams)) {
+                rules[stream] = Some((key, &rule.time));
+            }
+        }
+        let mut applies_anywhere = self.streams.is_empty();
+        let mut stamps = Vec::new();
+        for (stream, rule) in self.streams.iter().zip(rules) {
+            let general = Stamp::resolve(stream, &self.spec.time);
+            applies_anywhere |= general.is_ok();
+            stamps.push(match (rule, general) {
+                (Some((key, time)), _) => self.found(key, Stamp::resolve(stream, time)),
+                (None, Ok(stamp)) => Some(stamp),
+                (None, Err(_)) => Stamp::resolve(stream, &TimeSource::LogTime).ok(),
+            });
+        }
+        if !applies_anywhere && let TimeSource::Field(field) = &self.spec.time {
+            let mistake = Mistake::new("steps.time", format!("no topic has a time `{field}`"));
+            self.mistakes.push(
+                mistake.with_hint("`log_time` is there always, `header.stamp` is what most ROS topics have"),
+            );
+        }
+        stamps
+    }
+
+    /// The columns of the marker, or the stream whose silence counts.
+    fn cut(&mut self, stamps: &[Option<Stamp>]) -> (Option<MarkerColumns>, Option<usize>) {
+        match &self.spec.episodes {
+            Cut::Whole => (None, None),
+            Cut::Marker(marker) => (self.marker(marker, stamps), None),
+            Cut::Gap { gap_ns, topic } => {
+                if *gap_ns <= 0 {
+                    self.mistakes.push(Mistake::new("episodes.gap_s", "a gap must be longer than nothing"));
+                }
+                let stream =
+                    topic.as_ref().and_then(|it| self.found("episodes.topic", stream_of(it, self.streams)));
+                if let Some(stream) = stream {
+                    self.needed[stream].insert(0);
+                }
+                (None, stream)
+            }
+            Cut::Ranges(ranges) => {
+                for (idx, range) in ranges.iter().enumerate() {
+                    let clash = ranges[..idx].iter().position(|it| {
+                        let one_recording = it.recording == range.recording
+                            || it.recording.is_none()
+                            || range.recording.is_none();
+                        one_recording && it.start_ns < range.end_ns && range.start_ns < it.end_ns
+                    });
+                    let key = format!("episodes.ranges[{idx}]");
+                    if range.end_ns <= range.start_ns {
+                        self.mistakes.push(Mistake::new(&key, "the range ends before it starts"));
+                    } else if let Some(other) = clash {
+                        self.mistakes.push(Mistake::new(&key, format!("the range overlaps range {other}")));
+                    }
+                }
+                (None, None)
+            }
+        }
+    }
+
+    fn marker(&mut self, marker: &Marker, stamps: &[Option<Stamp>]) -> Option<MarkerColumns> {
+        if marker.start.is_empty() {
+            let mistake = Mistake::new("episodes.start", "no value starts an episode");
+            self.mistakes.push(mistake.with_hint("name the values of the marker that do: `start: [1]`"));
+        }
+        let found = self.found("episodes.topic", resolve(&marker.field, self.streams))?;
+        let stream = &self.streams[found.stream];
+        let [value] = found.columns.as_slice() else {
+            self.mistakes.push(Mistake::new("episodes.topic", "a marker is one value, but this is several"));
+            return None;
+        };
+        let feature = &stream.features[*value];
+        let is_value =
+            !matches!(feature.dtype, DType::Bytes | DType::Float16 | DType::Float32 | DType::Float64);
+        if !feature.shape.is_empty() || !is_value || found.pick.is_some() {
+            let message =
+                format!("a marker is a whole number, a bool or a text, but `{}` is not", marker.field);
+            self.mistakes.push(Mistake::new("episodes.topic", message));
+        }
+        let task = marker.task.as_ref().and_then(|task| self.found("episodes.task", column_of(stream, task)));
+        Some(MarkerColumns { id: stream.id, value: *value, task, stamp: stamps[found.stream]? })
+    }
+
+    /// Numbers that cannot be meant.
+    fn numbers(&mut self) {
+        if self.spec.tolerance.max_ns.is_some_and(|it| it < 0) {
+            self.mistakes.push(Mistake::new("steps.tolerance_ms", "a tolerance cannot be negative"));
+        }
+        if self.spec.order_bound_ns.is_some_and(|it| it < 0) {
+            self.mistakes.push(Mistake::new("steps.order_bound_ms", "a bound cannot be negative"));
+        }
+        if self.spec.fields.is_empty() {
+            let mistake = Mistake::new("fields", "no field is mapped, so steps would be empty");
+            self.mistakes.push(mistake.with_hint("`node-data init SRC` proposes fields"));
+        }
+        if self.spec.keep_streams && self.spec.episodes != Cut::Whole {
+            let mistake = Mistake::new(
+                "streams",
+                "topic tables are kept of whole recordings only, but episodes are cut",
+            );
+            self.mistakes
+                .push(mistake.with_hint("convert the topics without `steps` into a dataset of their own"));
+        }
+    }
+
+    /// Columns must differ in name.
+    fn two_of_a_name(&mut self, fields: &[Field]) {
+        let mut seen: BTreeSet<String> =
+            ["episode_index", "step_index", "timestamp_ns"].map(str::to_owned).into_iter().collect();
+        for field in fields {
+            let name = &field.feature.name;
+            let skew = field.skew.then(|| skew_name(name));
+            for column in std::iter::once(name.clone()).chain(skew) {
+                if !seen.insert(column.clone()) {
+                    let message = format!("a step has two columns called `{column}`");
+                    self.mistakes.push(Mistake::new(format!("fields.{name}"), message));
+                }
+            }
+        }
+    }
+
+    /// A coded video sample needs those before it, so only the clock may be video.
+    fn video(&mut self, fields: &[Field], clock: Option<usize>) {
+        for field in fields {
+            for part in field.value.parts() {
+                let stream = &self.streams[part.stream];
+                let is_video =
+                    stream.metadata.get("schema_name").is_some_and(|it| it.ends_with("CompressedVideo"))
+                        && stream.features[part.column].storage != nodedata_core::Storage::Plain;
+                if is_video && clock != Some(part.stream) {
+                    let key = format!("fields.{}.from", field.feature.name);
+                    let message =
+                        format!("`{}` is video, whose samples cannot be chosen one by one", stream.name);
+                    let hint = format!("make it the clock: `clock: {{topic: {}}}`", stream.name);
+                    self.mistakes.push(Mistake::new(key, message).with_hint(hint));
+                }
+            }
+        }
+    }
+
+    fn way(&self, align: Align, tolerance: Tolerance) -> Way {
+        Way { align, max_ns: tolerance.max_ns }
+    }
+
+    /// Counts streams and columns among those kept.
+    fn finish(
+        self,
+        mut fields: Vec<Field>,
+        stamps: &[Option<Stamp>],
+        clock: Option<usize>,
+        marker: Option<MarkerColumns>,
+        gap: Option<usize>,
+    ) -> Mapping {
+        let mut position = vec![None; self.streams.len()];
+        let mut streams: Vec<MappedStream> = Vec::new();
+        for (idx, (stream, mut needed)) in self.streams.iter().zip(self.needed).enumerate() {
+            let Some(stamp) = stamps[idx].filter(|_| !needed.is_empty()) else { continue };
+            needed.extend(stamp.columns());
+            let columns: Vec<usize> = needed.into_iter().collect();
+            let schema = stream.arrow().project(&columns).expect("the columns are those of the stream");
+            position[idx] = Some(streams.len());
+            streams.push(MappedStream {
+                id: stream.id,
+                name: Arc::clone(&stream.name),
+                schema: Arc::new(schema),
+                stamp: stamp.among(&columns),
+                columns,
+                ways: self.ways[idx].iter().copied().collect(),
+            });
+        }
+        let at = |stream: usize| position[stream].expect("a stream with columns is mapped");
+        for part in fields.iter_mut().flat_map(|it| it.value.parts_mut()) {
+            part.stream = at(part.stream);
+            let kept = &streams[part.stream].columns;
+            let among = |column: usize| kept.binary_search(&column).expect("the column is kept");
+            part.column = among(part.column);
+            if let Pick::Names { at, .. } = &mut part.pick {
+                *at = among(*at);
+            }
+        }
+        let features = step_features(&fields);
+        Mapping { streams, fields, clock: clock.map(at), marker, gap: gap.map(at), features }
+    }
+}
+
+/// Name of the column that says how far messages were from their steps.
+fn skew_name(field: &str) -> String {
+    format!("{field}.skew_ns")
+}
+
+fn step_features(fields: &[Field]) -> Vec<Feature> {
+    let int64 = |name: &str| Feature::new(name, DType::Int64, Vec::new());
+    let mut features = vec![int64("step_index"), int64("timestamp_ns")];
+    for field in fields {
+        features.push(field.feature.clone());
+        if field.skew {
+            let skew = int64(&skew_name(&field.feature.name)).nullable();
+            features.push(skew.with_meta(nodedata_core::meta::UNIT, "ns"));
+        }
+    }
+    features
+}
+
+/// Whether a source hands out steps already.
+pub(crate) fn has_steps(streams: &[StreamSchema]) -> bool {
+    matches!(streams, [only] if only.clock == StreamClock::Step)
+}

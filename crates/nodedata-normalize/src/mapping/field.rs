@@ -1,0 +1,350 @@
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use nodedata_core::{DType, Dim, Feature, Storage, meta};
+
+use super::{Compiler, Way};
+use crate::{
+    Align, Beyond, Constant, FieldFrom, FieldSpec, Mistake, Tolerance,
+    cast::{can_cast, cast},
+    flat::constant_of,
+    mistake::nearest,
+    path::{Brackets, resolve},
+};
+
+/// One feature of a step, ready to be filled.
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
+    pub(crate) feature: Feature,
+    pub(crate) value: Value,
+    pub(crate) way: Way,
+    pub(crate) beyond: Beyond,
+    pub(crate) skew: bool,
+}
+
+/// How the values of a field are made.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    /// An array of one row.
+    Constant(ArrayRef),
+    /// A column as it is, but for a cast of its elements.
+    Column(Part),
+    /// Scalars and vectors joined to one vector, or a single item.
+    Joined(Vec<Part>),
+}
+
+/// One column that a field takes values of.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) stream: usize,
+    pub(crate) column: usize,
+    pub(crate) pick: Pick,
+}
+
+/// Which items of a vector are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pick {
+    All,
+    Items(Vec<usize>),
+    /// Those that stand where the message's own names, in column `at`, are these.
+    Names {
+        at: usize,
+        wanted: Arc<[String]>,
+    },
+}
+
+impl Value {
+    pub(crate) fn parts(&self) -> &[Part] {
+        match self {
+            Self::Constant(_) => &[],
+            Self::Column(part) => std::slice::from_ref(part),
+            Self::Joined(parts) => parts,
+        }
+    }
+
+    pub(super) fn parts_mut(&mut self) -> &mut [Part] {
+        match self {
+            Self::Constant(_) => &mut [],
+            Self::Column(part) => std::slice::from_mut(part),
+            Self::Joined(parts) => parts,
+        }
+    }
+}
+
+/// What the paths of a field amount to.
+struct Sources {
+    parts: Vec<Part>,
+    dtypes: Vec<DType>,
+    /// Items of each part; `None` where only the messages tell.
+    widths: Vec<Option<usize>>,
+    /// Whether it is one item of one vector.
+    is_item: bool,
+}
+
+impl Compiler<'_> {
+    /// Checks one field; `None` when it has mistakes.
+    pub(super) fn field(&mut self, field: &FieldSpec) -> Option<Field> {
+        let n_before = self.mistakes.len();
+        let key = format!("fields.{}", field.name);
+        let tolerance = field.tolerance.unwrap_or(self.spec.tolerance);
+        if field.tolerance.and_then(|it| it.max_ns).is_some_and(|it| it < 0) {
+            self.mistakes.push(Mistake::new(format!("{key}.tolerance_ms"), "a tolerance cannot be negative"));
+        }
+        if field.name.is_empty() {
+            self.mistakes.push(Mistake::new(&key, "a field needs a name"));
+        }
+        let found = match &field.from {
+            FieldFrom::Constant(constant) => self.constant(field, &key, constant),
+            FieldFrom::Paths(paths) => self.paths(field, &key, paths, tolerance),
+        };
+        let mut found = found.filter(|_| self.mistakes.len() == n_before)?;
+        for (fact, text) in [(meta::UNIT, &field.unit), (meta::DESCRIPTION, &field.description)] {
+            if let Some(text) = text {
+                found.feature.metadata.insert(fact.to_owned(), text.clone());
+            }
+        }
+        for part in found.value.parts() {
+            self.needed[part.stream].insert(part.column);
+            if let Pick::Names { at, .. } = &part.pick {
+                self.needed[part.stream].insert(*at);
+            }
+            self.ways[part.stream].insert(found.way);
+        }
+        Some(found)
+    }
+
+    fn constant(&mut self, field: &FieldSpec, key: &str, constant: &Constant) -> Option<Field> {
+        let (array, shape): (ArrayRef, Vec<Dim>) = match constant {
+            Constant::Bool(it) => (Arc::new(BooleanArray::from(vec![*it])), Vec::new()),
+            Constant::Int(it) => (Arc::new(Int64Array::from(vec![*it])), Vec::new()),
+            Constant::Float(it) => (Arc::new(Float64Array::from(vec![*it])), Vec::new()),
+            Constant::Text(it) => (Arc::new(StringArray::from(vec![it.as_str()])), Vec::new()),
+            Constant::Floats(it) => (
+                Arc::new(Float64Array::from(it.clone())),
+                vec![Dim::Fixed(u32::try_from(it.len()).unwrap_or(u32::MAX))],
+            ),
+        };
+        let own = DType::from_arrow(array.data_type())?;
+        let dtype = field.dtype.unwrap_or(own);
+        let type_key = format!("{key}.type");
+        if !can_cast(own, dtype) {
+            self.mistakes.push(Mistake::new(type_key, format!("{own} cannot become {dtype}")));
+            return None;
+        }
+        let array = match cast(&array, dtype) {
+            Ok(array) => array,
+            Err(misfit) => {
+                self.mistakes.push(Mistake::new(type_key, misfit.message));
+                return None;
+            }
+        };
+        let feature = Feature::new(&field.name, dtype, shape);
+        let value = Value::Constant(constant_of(array, &feature));
+        let way = Way { align: Align::Hold, max_ns: None };
+        Some(Field { feature, value, way, beyond: Beyond::Null, skew: false })
+    }
+
+    fn paths(
+        &mut self,
+        field: &FieldSpec,
+        key: &str,
+        paths: &[String],
+        tolerance: Tolerance,
+    ) -> Option<Field> {
+        let align = field.align.unwrap_or(self.spec.align);
+        let sources = self.sources(field, key, paths)?;
+        let single = sources.parts.len() == 1 && sources.parts[0].pick == Pick::All;
+        let own = self.common_type(field, key, &sources.dtypes, align)?;
+        let dtype = field.dtype.unwrap_or(own);
+        for from in &sources.dtypes {
+            if !can_cast(*from, dtype) {
+                let message = format!("{from} cannot become {dtype}");
+                self.mistakes.push(Mistake::new(format!("{key}.type"), message));
+            }
+        }
+        let mut feature = if single {
+            let part = &sources.parts[0];
+            let source = &self.streams[part.stream].features[part.column];
+            if source.storage != Storage::Plain && field.dtype.is_some_and(|it| it != source.dtype) {
+                let message = "an image keeps the type of its pixels";
+                self.mistakes.push(Mistake::new(format!("{key}.type"), message));
+            }
+            let dtype = if source.storage == Storage::Plain { dtype } else { source.dtype };
+            Feature { name: field.name.clone(), dtype, ..source.clone() }
+        } else {
+            let width = sources.widths.iter().try_fold(0usize, |sum, it| it.map(|it| sum + it));
+            let shape = match width {
+                _ if sources.is_item => Vec::new(),
+                Some(width) => vec![Dim::Fixed(u32::try_from(width).unwrap_or(u32::MAX))],
+                None => vec![Dim::Variable],
+            };
+            let mut feature = Feature::new(&field.name, dtype, shape);
+            feature.nullable =
+                sources.parts.iter().any(|it| self.streams[it.stream].features[it.column].nullable);
+            if let Some(by_name) = &field.by_name {
+                feature.metadata.insert("nodedata:names".to_owned(), by_name.names.join(","));
+            }
+            feature
+        };
+        feature.nullable |= tolerance.beyond == Beyond::Null;
+        self.interpolation(key, &feature, align, &sources.parts);
+        let value = match sources.parts {
+            parts if !single => Value::Joined(parts),
+            mut parts => Value::Column(parts.swap_remove(0)),
+        };
+        let way = self.way(align, tolerance);
+        let skew = field.skew.unwrap_or(self.spec.skew);
+        Some(Field { feature, value, way, beyond: tolerance.beyond, skew })
+    }
+
+    fn sources(&mut self, field: &FieldSpec, key: &str, paths: &[String]) -> Option<Sources> {
+        if paths.is_empty() {
+            self.mistakes.push(Mistake::new(format!("{key}.from"), "a field needs at least one path"));
+            return None;
+        }
+        let mut sources =
+            Sources { parts: Vec::new(), dtypes: Vec::new(), widths: Vec::new(), is_item: false };
+        for (idx, path) in paths.iter().enumerate() {
+            let key = if paths.len() == 1 { format!("{key}.from") } else { format!("{key}.from[{idx}]") };
+            let Some(found) = self.found(&key, resolve(path, self.streams)) else { continue };
+            let stream = &self.streams[found.stream];
+            let joins =
+                1 < paths.len() || 1 < found.columns.len() || found.pick.is_some() || field.by_name.is_some();
+            let picks = found.pick.is_some() || field.by_name.is_some();
+            for column in &found.columns {
+                let feature = &stream.features[*column];
+                let refused = match feature.shape.as_slice() {
+                    _ if feature.storage != Storage::Plain && joins => {
+                        Some("is an image, which stands alone")
+                    }
+                    [] if picks => Some("is a single value, so nothing can be selected from it"),
+                    [] | [_] => None,
+                    _ if joins => Some("has more than one dimension, so it stands alone"),
+                    _ => None,
+                };
+                if let Some(refused) = refused {
+                    self.mistakes.push(Mistake::new(&key, format!("`{path}` {refused}")));
+                    continue;
+                }
+                let pick = match (&found.pick, &field.by_name) {
+                    (None, None) => Pick::All,
+                    (Some(Brackets::One(item)), None) => Pick::Items(vec![*item]),
+                    (Some(Brackets::Several(items)), None) => Pick::Items(items.clone()),
+                    (None, Some(_)) => match self.names(field, &key, found.stream, *column) {
+                        Some(pick) => pick,
+                        None => continue,
+                    },
+                    (Some(_), Some(_)) => {
+                        let message = "values are selected by position or by name, not by both";
+                        self.mistakes.push(Mistake::new(&key, message));
+                        continue;
+                    }
+                };
+                self.items_exist(&key, path, feature, &pick);
+                sources.is_item = paths.len() == 1 && matches!(found.pick, Some(Brackets::One(_)));
+                sources.widths.push(match (&pick, feature.shape.as_slice()) {
+                    (Pick::Items(items), _) => Some(items.len()),
+                    (Pick::Names { wanted, .. }, _) => Some(wanted.len()),
+                    (Pick::All, []) => Some(1),
+                    (Pick::All, [Dim::Fixed(n), ..]) => Some(*n as usize),
+                    (Pick::All, [Dim::Variable, ..]) => None,
+                });
+                sources.dtypes.push(feature.dtype);
+                sources.parts.push(Part { stream: found.stream, column: *column, pick });
+            }
+        }
+        (!sources.parts.is_empty()).then_some(sources)
+    }
+
+    fn items_exist(&mut self, key: &str, path: &str, feature: &Feature, pick: &Pick) {
+        if let (Pick::Items(items), [Dim::Fixed(n)]) = (pick, feature.shape.as_slice())
+            && let Some(item) = items.iter().find(|it| **it >= *n as usize)
+        {
+            let message = format!("`{path}` selects item {item}, but there are {n}, counted from 0");
+            self.mistakes.push(Mistake::new(key, message));
+        }
+    }
+
+    /// The column that names the items of another.
+    fn names(&mut self, field: &FieldSpec, key: &str, stream: usize, column: usize) -> Option<Pick> {
+        let by_name = field.by_name.as_ref()?;
+        let stream = &self.streams[stream];
+        let name_key = format!("fields.{}.by_name", field.name);
+        if by_name.names.is_empty() {
+            self.mistakes.push(Mistake::new(&name_key, "no name is wanted"));
+            return None;
+        }
+        for (idx, name) in by_name.names.iter().enumerate() {
+            if by_name.names[..idx].contains(name) {
+                self.mistakes
+                    .push(Mistake::new(format!("{name_key}[{idx}]"), format!("`{name}` is wanted twice")));
+            }
+        }
+        let values = &stream.features[column].name;
+        let beside = match values.rsplit_once('.') {
+            Some((parent, _)) => format!("{parent}.name"),
+            None => "name".to_owned(),
+        };
+        let wanted = by_name.at.clone().unwrap_or(beside);
+        let texts = |it: &Feature| it.dtype == DType::String && it.shape.len() == 1;
+        let Some(at) = stream.features.iter().position(|it| it.name == wanted && texts(it)) else {
+            let names = stream.features.iter().filter(|it| texts(it)).map(|it| it.name.as_str());
+            let message = format!("`{}` has no array of names `{wanted}`", stream.name);
+            self.mistakes.push(Mistake::new(key, message).with_hint(nearest(
+                &wanted,
+                names,
+                "arrays of names",
+            )));
+            return None;
+        };
+        Some(Pick::Names { at, wanted: by_name.names.clone().into() })
+    }
+
+    /// The type of the values before a cast that was asked for.
+    fn common_type(&mut self, field: &FieldSpec, key: &str, dtypes: &[DType], align: Align) -> Option<DType> {
+        let first = *dtypes.first()?;
+        let interpolates = matches!(align, Align::Linear | Align::Slerp);
+        if field.dtype.is_none() && dtypes.iter().any(|it| *it != first) {
+            let names: Vec<&str> = dtypes.iter().map(|it| it.name()).collect();
+            let mistake = Mistake::new(
+                format!("{key}.from"),
+                format!("values of different types are joined: {}", names.join(", ")),
+            );
+            self.mistakes.push(mistake.with_hint(format!("say which they become: `{key}.type: float64`")));
+            return None;
+        }
+        Some(if interpolates && !is_float(first) && first.is_numeric() { DType::Float64 } else { first })
+    }
+
+    /// What can be interpolated at all.
+    fn interpolation(&mut self, key: &str, feature: &Feature, align: Align, parts: &[Part]) {
+        let refused = match align {
+            Align::Nearest | Align::Hold => return,
+            _ if feature.storage != Storage::Plain || !feature.dtype.is_numeric() => {
+                Some(format!("only numbers can be interpolated, and this is {}", feature.dtype))
+            }
+            _ if !is_float(feature.dtype) => {
+                Some(format!("interpolated values are no whole numbers, so they cannot be {}", feature.dtype))
+            }
+            Align::Linear if 1 < feature.shape.len() && feature.shape.contains(&Dim::Variable) => {
+                Some("lists of lists cannot be interpolated".to_owned())
+            }
+            Align::Linear => None,
+            Align::Slerp if feature.shape != [Dim::Fixed(4)] => {
+                Some("slerp needs a quaternion of 4 numbers: x, y, z, w".to_owned())
+            }
+            Align::Slerp if parts.iter().any(|it| it.stream != parts[0].stream) => {
+                Some("the parts of a quaternion must come from one topic".to_owned())
+            }
+            Align::Slerp => None,
+        };
+        if let Some(message) = refused {
+            let mistake = Mistake::new(format!("{key}.align"), message);
+            self.mistakes.push(mistake.with_hint("`nearest` and `hold` take messages as they are"));
+        }
+    }
+}
+
+fn is_float(dtype: DType) -> bool {
+    matches!(dtype, DType::Float16 | DType::Float32 | DType::Float64)
+}

@@ -1,0 +1,367 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
+use arrow_schema::{Schema, SchemaRef};
+use arrow_select::filter::filter;
+use nodedata_core::{
+    Batch, Error, ErrorKind, Fate, Feature, Locus, Partition, PixelShape, Result, RowSpan, StreamId,
+};
+
+use crate::{
+    Beyond, Clock, StepSpec,
+    align::{Choice, NO_ROW, choose},
+    cast::Misfit,
+    fates::fates,
+    mapping::{Field, Mapping, Way},
+    plan::{Piece, window},
+    recording::Recording,
+    store::{Held, Store},
+    track::{Place, Track},
+    values::{column, skews},
+};
+
+/// Number of the step stream.
+pub(crate) const STEPS: StreamId = StreamId(0);
+
+/// What a piece is read with.
+pub(crate) struct PieceReader<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) spec: &'a StepSpec,
+    pub(crate) recording: &'a Recording,
+    pub(crate) piece: &'a Piece,
+    /// The partition that stands for the piece.
+    pub(crate) partition: &'a Partition,
+    pub(crate) held: &'a Held,
+}
+
+/// What came of a piece.
+pub(crate) struct Made {
+    pub(crate) batch: Option<Batch>,
+    /// Steps that the clock has in the piece.
+    pub(crate) n_steps: u64,
+    pub(crate) fates: Vec<Fate>,
+}
+
+/// The steps of a piece, and what they are made of.
+struct Steps {
+    /// The steps of the piece, and on either side of it those that may take messages of it.
+    around: Vec<i64>,
+    /// Which of them are the piece's own.
+    own: std::ops::Range<usize>,
+    /// Rows of the clock topic that are the steps.
+    clock_rows: Option<Vec<u32>>,
+}
+
+impl PieceReader<'_> {
+    /// Makes the steps of the piece, and accounts for its messages.
+    ///
+    /// # Errors
+    /// `Corrupt` for a value that does not fit its type; `Config` for a step without a value where the
+    /// pipeline says `fail`; what reading reports.
+    pub(crate) fn make(&self) -> Result<Made> {
+        let mapping = &self.store.mapping;
+        let mut gathered: Vec<Gathered> = (0..mapping.streams.len()).map(|it| self.gather(it)).collect();
+        let mut clock_track = mapping.clock.map(|it| gathered[it].track());
+        let steps = self.steps(clock_track.as_ref())?;
+        for (stream, gathered) in gathered.iter_mut().enumerate() {
+            if mapping.clock != Some(stream) && mapping.streams[stream].reach_ns().is_none() {
+                self.add_edges(stream, gathered, &steps)?;
+            }
+        }
+        let tracks: Vec<Track> = gathered
+            .into_iter()
+            .enumerate()
+            .map(|(stream, it)| match mapping.clock {
+                Some(clock) if clock == stream => clock_track.take().expect("made above"),
+                _ => it.into_track(),
+            })
+            .collect();
+        let chosen = self.choose(&tracks, &steps);
+        let fates = self.fates(&tracks, &chosen, &steps);
+        let own = &steps.around[steps.own.clone()];
+        let batch = self.batch(&tracks, &chosen, &steps, own)?;
+        Ok(Made { batch, n_steps: own.len() as u64, fates })
+    }
+
+    /// The messages of a stream in the window of the piece.
+    fn gather(&self, stream: usize) -> Gathered {
+        let (first, last) = window(self.piece.from, self.piece.to, &self.store.mapping, stream);
+        let mut gathered = Gathered { first, last, batches: Vec::new(), places: Vec::new() };
+        let survey = &self.recording.survey;
+        for position in &self.piece.load {
+            let Some(loaded) = self.held.get(&survey.partitions[*position]) else { continue };
+            let loaded = &loaded.streams[stream];
+            let span = survey.lookups[stream].spans[*position];
+            let base = number(gathered.batches.len());
+            gathered.batches.extend(loaded.batches.iter().cloned());
+            let rows = loaded.between(span.0.max(first), span.1.min(last)).iter();
+            gathered.places.extend(rows.map(|(stamp, batch, row)| Place {
+                stamp: *stamp,
+                partition: number(*position),
+                batch: base + batch,
+                row: *row,
+            }));
+        }
+        gathered
+    }
+
+    /// The times of the steps in the piece and on either side of it.
+    fn steps(&self, clock: Option<&Track>) -> Result<Steps> {
+        let (piece, recording) = (self.piece, self.recording);
+        let episode = piece.episode.map(|it| &recording.episodes[it]);
+        let (own, clock_rows): (Vec<i64>, _) = match (&self.spec.clock, clock, episode) {
+            (Clock::Rate(rate), _, Some(episode)) => {
+                (piece.steps.clone().map(|it| rate.time_ns(episode.start, it)).collect(), None)
+            }
+            (Clock::Topic(_), Some(clock), Some(episode)) => {
+                let is_step = |stamp: i64| {
+                    piece.holds(stamp)
+                        && episode.start <= stamp
+                        && (stamp < episode.end || episode.end == i64::MAX)
+                };
+                let rows = (0u32..).zip(&clock.stamps).filter(|it| is_step(*it.1));
+                let (rows, times): (Vec<u32>, Vec<i64>) = rows.map(|(row, stamp)| (row, *stamp)).unzip();
+                (times, Some(rows))
+            }
+            _ => (Vec::new(), clock.map(|_| Vec::new())),
+        };
+        let (before, after) = (self.steps_before(clock)?, self.steps_after(clock)?);
+        let own_range = before.len()..before.len() + own.len();
+        let around = before.into_iter().chain(own).chain(after).collect();
+        Ok(Steps { around, own: own_range, clock_rows })
+    }
+
+    /// The steps before the piece that may take messages of it, in order.
+    fn steps_before(&self, clock: Option<&Track>) -> Result<Vec<i64>> {
+        let from = self.piece.from;
+        if from == i64::MIN {
+            return Ok(Vec::new());
+        }
+        let first = from.saturating_sub(self.store.mapping.margin_ns());
+        let clock = clock.map(|it| it.stamps.as_slice());
+        let near = self.recording.steps_between(self.spec, clock, first, from.saturating_sub(1));
+        let far = self.recording.step_before(self.store, self.spec, self.held, first)?;
+        Ok(far.into_iter().chain(near).collect())
+    }
+
+    /// The steps after the piece that may take messages of it, in order.
+    fn steps_after(&self, clock: Option<&Track>) -> Result<Vec<i64>> {
+        let to = self.piece.to;
+        if to == i64::MAX {
+            return Ok(Vec::new());
+        }
+        let last = to.saturating_add(self.store.mapping.margin_ns());
+        let clock = clock.map(|it| it.stamps.as_slice());
+        let mut steps = self.recording.steps_between(self.spec, clock, to, last);
+        let after = last.saturating_add(1);
+        steps.extend(self.recording.step_from(self.store, self.spec, self.held, after)?);
+        Ok(steps)
+    }
+
+    /// Adds the messages outside the window that a field which looks without end may need.
+    fn add_edges(&self, stream: usize, gathered: &mut Gathered, steps: &Steps) -> Result<()> {
+        let lookup = &self.recording.survey.lookups[stream];
+        // Between its own first and last step nothing is asked that these do not answer.
+        let own = &steps.around[steps.own.clone()];
+        let mut times: Vec<i64> = steps.around[..steps.own.start].to_vec();
+        times.extend(own.first().into_iter().chain(own.last()));
+        times.extend_from_slice(&steps.around[steps.own.end..]);
+        times.dedup();
+        let needs_after = self.store.mapping.streams[stream].is_paced();
+        let (first, last) = (gathered.first, gathered.last);
+        let earliest = gathered.places.iter().map(|it| it.stamp).min();
+        let latest = gathered.places.iter().map(|it| it.stamp).max();
+        let mut edges = BTreeMap::new();
+        for time in times {
+            let knows_before = time <= last && earliest.is_some_and(|it| it <= time);
+            let knows_after = first <= time && latest.is_some_and(|it| time < it);
+            if needs_after && !knows_after {
+                edges.extend(lookup.after(self.store, self.held, time)?.map(|it| (it.place, it.message)));
+            }
+            if !knows_before {
+                edges.extend(lookup.before(self.store, self.held, time)?.map(|it| (it.place, it.message)));
+            }
+        }
+        // In order of place, so that messages of one time keep their order.
+        for (place, message) in edges.into_iter().filter(|(it, _)| it.stamp < first || last < it.stamp) {
+            gathered.places.push(Place { batch: number(gathered.batches.len()), row: 0, ..place });
+            gathered.batches.push(message);
+        }
+        Ok(())
+    }
+
+    /// The rows that give all steps around their values, by stream and way.
+    fn choose(&self, tracks: &[Track], steps: &Steps) -> Vec<BTreeMap<Way, Choice>> {
+        let mapping = &self.store.mapping;
+        let of_stream = |(idx, track): (usize, &Track)| {
+            let ways = mapping.streams[idx].ways.iter();
+            let choose = |way: &Way| match &steps.clock_rows {
+                Some(rows) if mapping.clock == Some(idx) => {
+                    (*way, Choice::own(rows, steps.around.len(), steps.own.start))
+                }
+                _ => (*way, choose(&track.stamps, &steps.around, *way)),
+            };
+            ways.map(choose).collect()
+        };
+        tracks.iter().enumerate().map(of_stream).collect()
+    }
+
+    fn fates(&self, tracks: &[Track], chosen: &[BTreeMap<Way, Choice>], steps: &Steps) -> Vec<Fate> {
+        let mapping = &self.store.mapping;
+        let of_stream = |(idx, track): (usize, &Track)| {
+            let mut used = vec![false; track.stamps.len()];
+            chosen[idx].values().flat_map(Choice::used).for_each(|row| used[row] = true);
+            if let Some(rows) = steps.clock_rows.as_ref().filter(|_| mapping.clock == Some(idx)) {
+                rows.iter().for_each(|row| used[*row as usize] = true);
+            }
+            let stream = &mapping.streams[idx];
+            fates(counted_id(stream.id), stream, self.piece, &track.stamps, &used, &steps.around)
+        };
+        tracks.iter().enumerate().map(of_stream).collect()
+    }
+
+    /// The rows of the steps; `None` when there are none.
+    fn batch(
+        &self,
+        tracks: &[Track],
+        chosen: &[BTreeMap<Way, Choice>],
+        steps: &Steps,
+        own: &[i64],
+    ) -> Result<Option<Batch>> {
+        if own.is_empty() {
+            return Ok(None);
+        }
+        let mapping = &self.store.mapping;
+        let first = i64::try_from(self.piece.steps.start).unwrap_or(i64::MAX);
+        let numbers = Int64Array::from_iter_values((first..).take(own.len()));
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(numbers), Arc::new(Int64Array::from(own.to_vec()))];
+        let mut pixels = Vec::new();
+        let mut keep: Option<Vec<bool>> = None;
+        for field in &mapping.fields {
+            let of_field =
+                |stream: &BTreeMap<Way, Choice>| stream.get(&field.way).map(|it| it.part(&steps.own));
+            let choices: Vec<Option<Choice>> = chosen.iter().map(of_field).collect();
+            let array = column(field, mapping, tracks, &choices, own.len())
+                .map_err(|it| self.misfit(&it, field, own))?;
+            if field.beyond != Beyond::Null && array.null_count() != 0 {
+                let missing = (0..own.len()).find(|it| array.is_null(*it)).unwrap_or(0);
+                if field.beyond == Beyond::Fail {
+                    return Err(self.missing(field, own, missing));
+                }
+                let keep = keep.get_or_insert_with(|| vec![true; own.len()]);
+                keep.iter_mut().enumerate().for_each(|(row, it)| *it &= array.is_valid(row));
+            }
+            for part in field.value.parts() {
+                if let Some(choice) = &choices[part.stream] {
+                    let found = tracks[part.stream].pixels(part.column, &choice.rows);
+                    pixels.extend(found.into_iter().map(|it| PixelShape { column: columns.len(), ..it }));
+                }
+            }
+            let skew = field.skew.then(|| skews(field, &choices, array.as_ref()));
+            columns.push(array);
+            columns.extend(skew);
+        }
+        if let Some(keep) = keep {
+            let keep = BooleanArray::from(keep);
+            let kept = |it: &ArrayRef| filter(it.as_ref(), &keep).expect("a filter of equal length");
+            columns = columns.iter().map(kept).collect();
+        }
+        let rows = RecordBatch::try_new(schema_of(mapping), columns)
+            .expect("columns follow the features of the mapping");
+        if rows.num_rows() == 0 {
+            return Ok(None);
+        }
+        let span = RowSpan {
+            n_rows: rows.num_rows() as u64,
+            byte_range: self.partition.byte_range.clone(),
+            first_record: 0,
+        };
+        Ok(Some(Batch { stream: STEPS, rows, spans: vec![span], pixels }))
+    }
+
+    fn misfit(&self, misfit: &Misfit, field: &Field, own: &[i64]) -> Error {
+        let at = own.get(misfit.idx).copied().unwrap_or_default();
+        Error::new(ErrorKind::Corrupt, format!("{}, at {at} ns", misfit.message))
+            .at(self.locus(field, misfit.idx))
+            .with_hint(format!("give `fields.{}` another `type`, or none", field.feature.name))
+    }
+
+    fn missing(&self, field: &Field, own: &[i64], idx: usize) -> Error {
+        let reach = match field.way.max_ns {
+            Some(max_ns) => format!(" within {} ms", max_ns as f64 / 1e6),
+            None => String::new(),
+        };
+        let message =
+            format!("field `{}` has no value{reach} of the step at {} ns", field.feature.name, own[idx]);
+        Error::new(ErrorKind::Corrupt, message)
+            .at(self.locus(field, idx))
+            .with_hint("a wider `tolerance_ms`, or `beyond: null` or `beyond: drop`, lets the run go on")
+    }
+
+    fn locus(&self, field: &Field, idx: usize) -> Locus {
+        let source = self.store.source.as_ref();
+        let topic =
+            field.value.parts().first().map(|it| self.store.mapping.streams[it.stream].name.to_string());
+        let is_grid = matches!(self.spec.clock, Clock::Rate(_));
+        Locus {
+            path: source.inputs().get(self.partition.input).map(|it| it.path.clone()),
+            topic,
+            episode_idx: Some(self.partition.episode as u64),
+            step_idx: is_grid.then_some(self.piece.steps.start + idx as u64),
+            feature: Some(field.feature.name.clone()),
+            ..Locus::default()
+        }
+    }
+}
+
+/// Messages of one stream before they are put in order.
+struct Gathered {
+    /// All messages from here …
+    first: i64,
+    /// … to here are there.
+    last: i64,
+    batches: Vec<Arc<crate::track::Messages>>,
+    places: Vec<Place>,
+}
+
+impl Gathered {
+    fn track(&self) -> Track {
+        Track::new(self.batches.clone(), self.places.clone())
+    }
+
+    fn into_track(self) -> Track {
+        Track::new(self.batches, self.places)
+    }
+}
+
+impl Choice {
+    /// Every step takes the row it is.
+    fn own(rows: &[u32], n_around: usize, start: usize) -> Self {
+        let mut all = vec![NO_ROW; n_around];
+        all[start..start + rows.len()].copy_from_slice(rows);
+        Self { after: all.clone(), rows: all, weights: vec![0.0; n_around], skew_ns: vec![0; n_around] }
+    }
+
+    /// What was chosen for some of the steps.
+    fn part(&self, steps: &std::ops::Range<usize>) -> Self {
+        Self {
+            rows: self.rows[steps.clone()].to_vec(),
+            after: self.after.get(steps.clone()).unwrap_or_default().to_vec(),
+            weights: self.weights.get(steps.clone()).unwrap_or_default().to_vec(),
+            skew_ns: self.skew_ns[steps.clone()].to_vec(),
+        }
+    }
+}
+
+/// The number under which the source's streams are counted: after that of the steps.
+pub(crate) fn counted_id(id: StreamId) -> StreamId {
+    StreamId(id.0.saturating_add(1))
+}
+
+pub(crate) fn schema_of(mapping: &Mapping) -> SchemaRef {
+    Arc::new(Schema::new(mapping.features.iter().map(Feature::arrow_field).collect::<Vec<_>>()))
+}
+
+fn number(idx: usize) -> u32 {
+    u32::try_from(idx).expect("a piece is far smaller")
+}

@@ -1,0 +1,211 @@
+use std::ops::Range;
+
+use crate::{Clock, StepSpec, cut::EpisodeCut, mapping::Mapping, survey::Survey};
+
+/// Bytes that one piece aims at: of the partitions it reads, and of the steps it makes.
+pub(crate) const PIECE_BYTES: u64 = 6 << 20;
+
+/// A piece of a recording's time: the steps in it are made by one reader, and the messages in it accounted for.
+/// The pieces of a recording cover all of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// Position of the recording.
+    pub(crate) recording: usize,
+    /// First time inside; the smallest i64 for no start.
+    pub(crate) from: i64,
+    /// First time after; the largest i64 for no end.
+    pub(crate) to: i64,
+    /// Position of its episode in the recording; `None` between episodes.
+    pub(crate) episode: Option<usize>,
+    /// Steps of the grid; empty where a topic is the clock.
+    pub(crate) steps: Range<u64>,
+    /// Positions of the partitions it needs.
+    pub(crate) load: Vec<usize>,
+    /// Positions of the partitions whose records it counts, and whose damage it reports.
+    pub(crate) own: Vec<usize>,
+}
+
+impl Piece {
+    /// Whether a message of this time is the piece's to account for.
+    #[inline]
+    pub(crate) fn holds(&self, stamp: i64) -> bool {
+        self.from <= stamp && (stamp < self.to || self.to == i64::MAX)
+    }
+}
+
+/// What a stream's messages must be known of around a piece.
+pub(crate) fn window(piece_from: i64, piece_to: i64, mapping: &Mapping, stream: usize) -> (i64, i64) {
+    // Twice: to know whether a message is the nearest to a step just outside, its rivals must be known.
+    let reach = mapping.streams[stream].ways.iter().filter_map(|it| it.max_ns).max().unwrap_or(0);
+    let reach = reach.saturating_mul(2).max(mapping.margin_ns());
+    (piece_from.saturating_sub(reach), piece_to.saturating_add(reach))
+}
+
+/// Bytes of one step, roughly.
+pub(crate) fn step_bytes(mapping: &Mapping, survey: &Survey) -> u64 {
+    let parts = mapping.fields.iter().flat_map(|it| it.value.parts());
+    let streams: std::collections::BTreeSet<usize> = parts.map(|it| it.stream).collect();
+    16 + streams.into_iter().map(|it| survey.row_bytes[it]).sum::<u64>()
+}
+
+/// Cuts a recording into pieces.
+pub(crate) fn pieces(
+    spec: &StepSpec,
+    mapping: &Mapping,
+    survey: &Survey,
+    recording: usize,
+    episodes: &[EpisodeCut],
+    decoded_bytes: &[u64],
+    piece_bytes: u64,
+) -> Vec<Piece> {
+    let marks = marks(spec, mapping, survey, decoded_bytes, piece_bytes);
+    let mut pieces = Vec::new();
+    let mut at = i64::MIN;
+    for (idx, episode) in episodes.iter().enumerate() {
+        outside(at..episode.from, &marks, recording, &mut pieces);
+        inside(spec, idx, episode, &marks, recording, &mut pieces);
+        at = episode.to;
+    }
+    outside(at..i64::MAX, &marks, recording, &mut pieces);
+    assign(mapping, survey, &mut pieces);
+    pieces
+}
+
+/// Times at which pieces may end: where enough bytes have gathered, or enough steps.
+fn marks(
+    spec: &StepSpec,
+    mapping: &Mapping,
+    survey: &Survey,
+    decoded_bytes: &[u64],
+    piece_bytes: u64,
+) -> Vec<i64> {
+    let mut order: Vec<usize> =
+        (0..survey.starts.len()).filter(|it| survey.starts[*it] != i64::MAX).collect();
+    order.sort_by_key(|it| (survey.starts[*it], *it));
+    let mut marks = Vec::new();
+    let mut gathered = 0u64;
+    for position in &order {
+        if piece_bytes <= gathered {
+            marks.push(survey.starts[*position]);
+            gathered = 0;
+        }
+        gathered = gathered.saturating_add(decoded_bytes[*position]);
+    }
+    let spans = survey.lookups.iter().flat_map(|it| &it.spans).filter(|it| it.0 <= it.1);
+    let end = spans.map(|it| it.1).max();
+    let Some((first, end)) = order.first().map(|it| survey.starts[*it]).zip(end) else { return marks };
+    let rate_hz = match (&spec.clock, mapping.clock) {
+        (Clock::Rate(rate), _) => rate.hz(),
+        (Clock::Topic(_), Some(stream)) => survey.rates_hz[stream],
+        (Clock::Topic(_), None) => 0.0,
+    };
+    let seconds = piece_bytes as f64 / (step_bytes(mapping, survey) as f64 * rate_hz.max(1e-6));
+    // At least a millisecond: whatever the samples say, pieces stay few.
+    let longest = ((seconds * 1e9) as i64).max(1_000_000);
+    let mut all = Vec::new();
+    let mut from = first;
+    for mark in marks.into_iter().chain([end]) {
+        let n_parts = (i128::from(mark) - i128::from(from)).max(0) / i128::from(longest);
+        // A span of years is a stray stamp, not a load of steps.
+        if n_parts < 1_000_000 {
+            for _ in 0..n_parts {
+                from = from.saturating_add(longest);
+                all.push(from);
+            }
+        }
+        all.push(mark);
+        from = mark;
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn outside(time: Range<i64>, marks: &[i64], recording: usize, pieces: &mut Vec<Piece>) {
+    if time.is_empty() {
+        return;
+    }
+    for (from, to) in cuts(time, marks) {
+        pieces.push(Piece {
+            recording,
+            from,
+            to,
+            episode: None,
+            steps: 0..0,
+            load: Vec::new(),
+            own: Vec::new(),
+        });
+    }
+}
+
+fn inside(
+    spec: &StepSpec,
+    idx: usize,
+    episode: &EpisodeCut,
+    marks: &[i64],
+    recording: usize,
+    pieces: &mut Vec<Piece>,
+) {
+    let mut push = |from: i64, to: i64, steps: Range<u64>| {
+        pieces.push(Piece {
+            recording,
+            from,
+            to,
+            episode: Some(idx),
+            steps,
+            load: Vec::new(),
+            own: Vec::new(),
+        });
+    };
+    let Clock::Rate(rate) = spec.clock else {
+        cuts(episode.from..episode.to, marks).for_each(|(from, to)| push(from, to, 0..0));
+        return;
+    };
+    let (mut from, mut first) = (episode.from, 0);
+    let start = marks.partition_point(|it| *it <= episode.start);
+    for mark in marks[start..].iter().take_while(|it| **it < episode.end) {
+        // A piece starts with a step, so that no message falls between a piece and its last step.
+        let step = rate.first_at_or_after(episode.start, *mark);
+        if first < step && step < episode.n_steps {
+            let at = rate.time_ns(episode.start, step);
+            push(from, at, first..step);
+            (from, first) = (at, step);
+        }
+    }
+    push(from, episode.to, first..episode.n_steps);
+}
+
+fn cuts(time: Range<i64>, marks: &[i64]) -> impl Iterator<Item = (i64, i64)> {
+    let inside = marks.iter().copied().filter(|it| time.start < *it && *it < time.end);
+    let mut ends: Vec<i64> = inside.collect();
+    ends.push(time.end);
+    let mut from = time.start;
+    ends.into_iter().map(move |to| (std::mem::replace(&mut from, to), to))
+}
+
+/// Gives each piece the partitions it needs, and each partition one piece that counts its records. Pieces that need
+/// none and make nothing are left out.
+fn assign(mapping: &Mapping, survey: &Survey, pieces: &mut Vec<Piece>) {
+    for position in 0..survey.partitions.len() {
+        let mut needed = vec![false; pieces.len()];
+        for (stream, lookup) in survey.lookups.iter().enumerate() {
+            let (first, last) = lookup.spans[position];
+            if last < first {
+                continue;
+            }
+            let start = pieces.partition_point(|it| window(it.from, it.to, mapping, stream).1 < first);
+            let end = pieces.partition_point(|it| window(it.from, it.to, mapping, stream).0 <= last);
+            needed[start..end.max(start)].fill(true);
+        }
+        let mut owner = None;
+        for (idx, _) in needed.iter().enumerate().filter(|it| *it.1) {
+            pieces[idx].load.push(position);
+            owner = owner.or(Some(idx));
+        }
+        // A partition without a mapped message may still hold damage.
+        let by_start = || pieces.partition_point(|it| it.from <= survey.starts[position]).saturating_sub(1);
+        let owner = owner.unwrap_or_else(by_start);
+        pieces[owner].own.push(position);
+    }
+    pieces.retain(|it| !it.load.is_empty() || !it.own.is_empty() || !it.steps.is_empty());
+}

@@ -1,0 +1,249 @@
+use nodedata_core::DType;
+
+use crate::Rate;
+
+/// How messages become steps. Plain data: everything is checked against a source by [`crate::mistakes`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepSpec {
+    /// How recordings are cut into episodes.
+    pub episodes: Cut,
+    /// What one step is.
+    pub clock: Clock,
+    /// When a message happened, for topics without a rule of their own. [`TimeSource::Field`] applies to
+    /// the topics that have the field; the others go by log time.
+    pub time: TimeSource,
+    /// Rules for single topics; these must fit.
+    pub topic_times: Vec<TopicTime>,
+    /// Alignment of fields without one of their own.
+    pub align: Align,
+    /// Tolerance of fields without one of their own.
+    pub tolerance: Tolerance,
+    /// Whether fields without a rule of their own bring a column `<feature>.skew_ns`.
+    pub skew: bool,
+    /// Where an episode starts when its fields do not start together.
+    pub start: Start,
+    /// How far stamps may stray from log times beyond what the sampled parts of a recording show, in
+    /// nanoseconds. `None` is [`ORDER_BOUND_NS`]. A message that strays farther is counted and reported.
+    pub order_bound_ns: Option<i64>,
+    /// The features of a step, in column order.
+    pub fields: Vec<FieldSpec>,
+    /// Whether the topics are written as tables of their own, too (`streams: keep`).
+    pub keep_streams: bool,
+}
+
+/// See [`StepSpec::order_bound_ns`]: half a second.
+pub const ORDER_BOUND_NS: i64 = 500_000_000;
+
+impl StepSpec {
+    /// Whole recordings on `clock`: nearest by log time, without a tolerance, no fields yet.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            episodes: Cut::Whole,
+            clock,
+            time: TimeSource::LogTime,
+            topic_times: Vec::new(),
+            align: Align::Nearest,
+            tolerance: Tolerance::default(),
+            skew: false,
+            start: Start::First,
+            order_bound_ns: None,
+            fields: Vec::new(),
+            keep_streams: false,
+        }
+    }
+}
+
+/// How a recording is cut into episodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cut {
+    /// An episode is what the source says it is: a file, or its own episodes.
+    Whole,
+    /// Messages of one topic say where episodes start and end.
+    Marker(Marker),
+    /// An episode ends where a topic is silent for longer than `gap_ns`.
+    Gap {
+        /// Longest silence inside an episode, in nanoseconds.
+        gap_ns: i64,
+        /// The topic listened to; `None` for all mapped topics that are not held.
+        topic: Option<String>,
+    },
+    /// The times given, each half open, in the clock of the stamps. They must not overlap.
+    Ranges(Vec<EpisodeRange>),
+}
+
+/// A field whose values open and close episodes. Values are compared as text: `1`, `true`, `start`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marker {
+    /// The field, such as `/episode.kind`.
+    pub field: String,
+    /// Values that start an episode; an open one ends there.
+    pub start: Vec<String>,
+    /// Values that end it. The step at this time is not part of it.
+    pub end: Vec<String>,
+    /// Values that end it and throw it away.
+    pub discard: Vec<String>,
+    /// A text field of the same topic: the task of an episode is its value at the start.
+    pub task: Option<String>,
+}
+
+/// One episode given by its times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EpisodeRange {
+    /// The recording it belongs to, by episode key; `None` for every recording that has messages there.
+    pub recording: Option<String>,
+    /// First nanosecond inside.
+    pub start_ns: i64,
+    /// First nanosecond after.
+    pub end_ns: i64,
+}
+
+/// What one step is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clock {
+    /// One point of a grid that starts with the episode.
+    Rate(Rate),
+    /// One message of a topic.
+    Topic(String),
+}
+
+/// When a message happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum TimeSource {
+    /// When it was recorded.
+    #[default]
+    LogTime,
+    /// When it was sent.
+    PublishTime,
+    /// What a field says: whole nanoseconds, or a pair of leaves `sec` and `nanosec`. `header.stamp`.
+    Field(String),
+}
+
+/// The time source of one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicTime {
+    /// The topic.
+    pub topic: String,
+    /// Its time source.
+    pub time: TimeSource,
+}
+
+/// Which message gives a step its value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Align {
+    /// The one nearest in time; of two equally near the earlier one.
+    #[default]
+    Nearest,
+    /// The last one at or before the step.
+    Hold,
+    /// Between the last one at or before the step and the first one after it. Numbers only.
+    Linear,
+    /// As `Linear` along the shortest arc. Quaternions x, y, z, w only.
+    Slerp,
+}
+
+/// How far from a step the message may be that gives it its value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tolerance {
+    /// Nanoseconds, inclusive; `None` for any distance.
+    pub max_ns: Option<i64>,
+    /// What becomes of a step without a message in reach.
+    pub beyond: Beyond,
+}
+
+/// What becomes of a step for which a field has no value: no message in reach, or a name that the
+/// message does not hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Beyond {
+    /// The field is null.
+    #[default]
+    Null,
+    /// The step is left out, and counted.
+    Drop,
+    /// The run fails with the step's address.
+    Fail,
+}
+
+/// Where an episode starts when its fields do not start together. Fields that are held do not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Start {
+    /// Where it is cut; without a cut, with the first message. Fields that start later are null before.
+    #[default]
+    First,
+    /// With the first message of the last field to start.
+    All,
+}
+
+/// One feature of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldSpec {
+    /// Its name.
+    pub name: String,
+    /// Where its values come from.
+    pub from: FieldFrom,
+    /// Picks values by the names that each message carries beside them.
+    pub by_name: Option<ByName>,
+    /// `None` for that of the steps.
+    pub align: Option<Align>,
+    /// `None` for that of the steps.
+    pub tolerance: Option<Tolerance>,
+    /// Element type to cast to; a value that does not fit is an error. `None` for the source's own.
+    pub dtype: Option<DType>,
+    /// Whether a column `<name>.skew_ns` says how far the message was from the step: message minus step,
+    /// of the farthest message where several topics give one feature. `None` for that of the steps.
+    pub skew: Option<bool>,
+    /// Unit of the values; written down, never converted.
+    pub unit: Option<String>,
+    /// What the values are, for people.
+    pub description: Option<String>,
+}
+
+impl FieldSpec {
+    /// A feature taken from one path, with every default.
+    pub fn new(name: impl Into<String>, path: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            from: FieldFrom::Paths(vec![path.into()]),
+            by_name: None,
+            align: None,
+            tolerance: None,
+            dtype: None,
+            skew: None,
+            unit: None,
+            description: None,
+        }
+    }
+}
+
+/// Where the values of a feature come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldFrom {
+    /// Paths such as `/joint_states.position`, `/cmd.data[0:7]`, `/state.data[3]`, `/state.data[0,2]`, or
+    /// a topic alone: its image, or its only field. Several are joined to one vector.
+    Paths(Vec<String>),
+    /// The same value at every step.
+    Constant(Constant),
+}
+
+/// A value that every step has.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Constant {
+    /// A bool.
+    Bool(bool),
+    /// A whole number; int64 unless a type is given.
+    Int(i64),
+    /// A number; float64 unless a type is given.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// A vector; float64 unless a type is given.
+    Floats(Vec<f64>),
+}
+
+/// Values picked by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ByName {
+    /// The names wanted, in order; for each path of the field all of them.
+    pub names: Vec<String>,
+    /// The array of names, relative to the topic; `None` for `name` beside the values.
+    pub at: Option<String>,
+}

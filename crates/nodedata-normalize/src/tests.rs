@@ -1,0 +1,5 @@
+//! Steps of made-up recordings, held against a reference that looks at every message for every step.
+
+mod memory;
+mod reference;
+mod rules;

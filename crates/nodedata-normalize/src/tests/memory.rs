@@ -1,0 +1,189 @@
+use std::{path::PathBuf, sync::Arc};
+
+use arrow_array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, UInt32Array,
+    builder::{Float64Builder, ListBuilder, StringBuilder},
+};
+use nodedata_core::{
+    Batch, DType, Dim, EpisodeInfo, EpisodeStream, Feature, InputFile, Partition, ReadOptions, Result,
+    RowSpan, Source, StreamClock, StreamId, StreamSchema,
+};
+
+/// One message of a made-up recording.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Message {
+    pub(crate) stream: usize,
+    pub(crate) log_time: i64,
+    pub(crate) stamp: i64,
+    pub(crate) value: f64,
+}
+
+/// A recording in memory, cut into partitions of a few messages each. Every stream has the fields `header.stamp`,
+/// `value`, `text`, `name` and `position`: of joints `a` and `b`, whose order changes from message to message.
+pub(crate) struct MemorySource {
+    streams: Vec<StreamSchema>,
+    messages: Vec<Message>,
+    per_partition: usize,
+    partitions: Vec<Partition>,
+    episodes: Vec<EpisodeInfo>,
+    inputs: Vec<InputFile>,
+    tells_times: bool,
+}
+
+pub(crate) fn stream(id: u32, name: &str) -> StreamSchema {
+    let scalar = |name: &str, dtype: DType| Feature::new(name, dtype, Vec::new());
+    StreamSchema {
+        id: StreamId(id),
+        name: name.into(),
+        clock: StreamClock::LogTimeNanos,
+        features: vec![
+            scalar("log_time_ns", DType::Int64),
+            scalar("publish_time_ns", DType::Int64),
+            scalar("sequence", DType::UInt32),
+            scalar("header.stamp", DType::Int64),
+            scalar("value", DType::Float64),
+            scalar("text", DType::String),
+            Feature::new("name", DType::String, vec![Dim::Variable]),
+            Feature::new("position", DType::Float64, vec![Dim::Variable]),
+        ],
+        metadata: Default::default(),
+    }
+}
+
+impl MemorySource {
+    pub(crate) fn new(
+        names: &[&str],
+        messages: Vec<Message>,
+        per_partition: usize,
+        tells_times: bool,
+    ) -> Self {
+        let n = messages.len().div_ceil(per_partition);
+        let partition = |index: usize| {
+            let end = messages.len().min((index + 1) * per_partition);
+            Partition {
+                index,
+                episode: 0,
+                input: 0,
+                byte_range: (index * per_partition * 100) as u64..(end * 100) as u64,
+                decoded_bytes: ((end - index * per_partition) * 100) as u64,
+            }
+        };
+        Self {
+            streams: (0u32..).zip(names).map(|(id, name)| stream(id, name)).collect(),
+            partitions: (0..n).map(partition).collect(),
+            episodes: vec![EpisodeInfo { key: "log".to_owned(), ..EpisodeInfo::default() }],
+            inputs: vec![InputFile { path: PathBuf::from("log"), n_bytes: (messages.len() * 100) as u64 }],
+            messages,
+            per_partition,
+            tells_times,
+        }
+    }
+
+    /// The messages as rows of a source that has steps already.
+    pub(crate) fn steps(messages: Vec<Message>) -> Self {
+        let mut source = Self::new(&["steps"], messages, 7, false);
+        source.streams[0].clock = StreamClock::Step;
+        source.streams[0].features[0].name = "timestamp_ns".to_owned();
+        source
+    }
+
+    fn of(&self, partition: &Partition) -> &[Message] {
+        let start = partition.index * self.per_partition;
+        &self.messages[start..self.messages.len().min(start + self.per_partition)]
+    }
+
+    fn batch(&self, stream: StreamId, messages: &[&Message]) -> Batch {
+        let int64 = |of: fn(&Message) -> i64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(messages.iter().map(|it| of(it))))
+        };
+        let (mut names, mut positions) =
+            (ListBuilder::new(StringBuilder::new()), ListBuilder::new(Float64Builder::new()));
+        for it in messages {
+            let swapped = it.log_time % 3 == 0;
+            for (name, sign) in if swapped { [("b", -1.0), ("a", 1.0)] } else { [("a", 1.0), ("b", -1.0)] } {
+                names.values().append_value(name);
+                positions.values().append_value(it.value * sign);
+            }
+            names.append(true);
+            positions.append(true);
+        }
+        let schema = self.streams[stream.0 as usize].arrow();
+        let field = |idx: usize| schema.field(idx).data_type().clone();
+        let columns: Vec<ArrayRef> = vec![
+            int64(|it| it.log_time),
+            int64(|it| it.log_time),
+            Arc::new(UInt32Array::from_iter_values((0u32..).take(messages.len()))),
+            int64(|it| it.stamp),
+            Arc::new(Float64Array::from_iter_values(messages.iter().map(|it| it.value))),
+            Arc::new(StringArray::from_iter_values(messages.iter().map(|it| format!("{}", it.value)))),
+            crate::flat::retyped(Arc::new(names.finish()), &field(6)),
+            crate::flat::retyped(Arc::new(positions.finish()), &field(7)),
+        ];
+        let rows = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+        let spans = vec![RowSpan { n_rows: messages.len() as u64, byte_range: 0..1, first_record: 0 }];
+        Batch { stream, rows, spans, pixels: Vec::new() }
+    }
+}
+
+impl Source for MemorySource {
+    fn streams(&self) -> &[StreamSchema] {
+        &self.streams
+    }
+
+    fn inputs(&self) -> &[InputFile] {
+        &self.inputs
+    }
+
+    fn episodes(&self) -> &[EpisodeInfo] {
+        &self.episodes
+    }
+
+    fn partitions(&self) -> &[Partition] {
+        &self.partitions
+    }
+
+    fn read(&self, partition: &Partition, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
+        let all: Vec<StreamId> = self.streams.iter().map(|it| it.id).collect();
+        self.read_only(partition, options, &all)
+    }
+
+    fn read_only(
+        &self,
+        partition: &Partition,
+        _options: &ReadOptions,
+        streams: &[StreamId],
+    ) -> Result<Box<dyn EpisodeStream>> {
+        let mut rows = MemoryRows { batches: Vec::new(), records_read: Vec::new() };
+        for id in streams {
+            let messages: Vec<&Message> =
+                self.of(partition).iter().filter(|it| it.stream == id.0 as usize).collect();
+            rows.records_read.push((*id, messages.len() as u64));
+            // Two batches, so that rows are not all in one.
+            for part in messages.chunks(messages.len().div_ceil(2).max(1)) {
+                rows.batches.push(self.batch(*id, part));
+            }
+        }
+        rows.batches.reverse();
+        Ok(Box::new(rows))
+    }
+
+    fn times(&self, partition: &Partition) -> Option<(i64, i64)> {
+        let times = self.of(partition).iter().map(|it| it.log_time);
+        times.clone().min().zip(times.max()).filter(|_| self.tells_times)
+    }
+}
+
+struct MemoryRows {
+    batches: Vec<Batch>,
+    records_read: Vec<(StreamId, u64)>,
+}
+
+impl EpisodeStream for MemoryRows {
+    fn next_batch(&mut self) -> Result<Option<Batch>> {
+        Ok(self.batches.pop())
+    }
+
+    fn records_read(&self) -> &[(StreamId, u64)] {
+        &self.records_read
+    }
+}

@@ -1,0 +1,289 @@
+use std::collections::BTreeMap;
+
+use arrow_array::{
+    Array, ArrayRef, RecordBatch,
+    cast::AsArray,
+    types::{Float64Type, Int64Type},
+};
+use arrow_select::concat::concat_batches;
+use nodedata_core::{ReadOptions, Source, StreamId};
+use proptest::prelude::*;
+
+use super::memory::{MemorySource, Message};
+use crate::{
+    Align, AlignedSource, Clock, Cut, EpisodeRange, FieldSpec, Rate, Start, StepSpec, TimeSource, Tolerance,
+};
+
+/// Everything that steps of a source are: rows with their true step numbers, and the ledger.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Everything {
+    pub(crate) rows: Option<RecordBatch>,
+    pub(crate) episodes: Vec<usize>,
+    pub(crate) read: BTreeMap<u32, u64>,
+    pub(crate) fates: BTreeMap<u32, (u64, BTreeMap<&'static str, u64>, BTreeMap<&'static str, u64>)>,
+    pub(crate) errors: Vec<String>,
+}
+
+pub(crate) fn read_all(source: &dyn Source) -> Everything {
+    let mut all = Everything::default();
+    let mut batches = Vec::new();
+    for partition in source.partitions() {
+        let mut stream = source.read(partition, &ReadOptions::default()).unwrap();
+        loop {
+            match stream.next_batch() {
+                Ok(Some(batch)) if batch.stream == StreamId(0) => {
+                    all.episodes.extend(std::iter::repeat_n(partition.episode, batch.rows.num_rows()));
+                    batches.push(batch.rows);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(err) => {
+                    for (id, n) in &err.loss().unwrap().records {
+                        let fate = all.fates.entry(id.0).or_default();
+                        *fate.2.entry(err.loss().unwrap().reason).or_default() += n;
+                    }
+                    all.errors.push(err.to_string());
+                }
+            }
+        }
+        for (id, n) in stream.records_read() {
+            *all.read.entry(id.0).or_default() += n;
+        }
+        for fate in stream.fates() {
+            let known = all.fates.entry(fate.stream.0).or_default();
+            known.0 += fate.used;
+            for (of, reasons) in [(&mut known.1, &fate.superseded), (&mut known.2, &fate.dropped)] {
+                for (reason, n) in reasons {
+                    *of.entry(reason).or_default() += n;
+                }
+            }
+        }
+    }
+    if let Some(first) = batches.first() {
+        all.rows = Some(concat_batches(&first.schema(), &batches).unwrap());
+    }
+    all
+}
+
+/// Every message read has exactly one fate.
+#[track_caller]
+pub(crate) fn balances(all: &Everything) {
+    for (stream, (used, superseded, dropped)) in all.fates.iter().filter(|it| *it.0 != 0) {
+        let sum = used + superseded.values().sum::<u64>() + dropped.values().sum::<u64>();
+        assert_eq!(all.read.get(stream).copied().unwrap_or(0), sum, "stream {stream}: {all:?}");
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Log {
+    messages: Vec<Message>,
+    per_partition: usize,
+    tells_times: bool,
+    piece_bytes: u64,
+}
+
+const MS: i64 = 1_000_000;
+/// No stamp of a made-up message is farther from its log time.
+const JITTER_MS: i64 = 60;
+
+fn logs() -> impl Strategy<Value = Log> {
+    let message = (0..3usize, 0..90i64, -JITTER_MS..=JITTER_MS, -8..8i64);
+    let messages = proptest::collection::vec(message, 1..70);
+    (messages, 1..12usize, any::<bool>(), 1..3000u64).prop_map(
+        |(messages, per_partition, tells_times, piece_bytes)| {
+            let mut log_time = 0;
+            let messages = messages.into_iter().map(|(stream, wait, jitter, value)| {
+                // Now and then the log itself runs backwards.
+                log_time += (wait - 12) * MS;
+                Message { stream, log_time, stamp: log_time + jitter * MS + 1, value: value as f64 / 2.0 }
+            });
+            Log { messages: messages.collect(), per_partition, tells_times, piece_bytes }
+        },
+    )
+}
+
+#[derive(Debug, Clone)]
+struct Rules {
+    clock: Clock,
+    aligns: [Align; 2],
+    tolerances: [Option<i64>; 2],
+    start: Start,
+    ranges: Option<(i64, i64, i64)>,
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let clock = prop_oneof![
+        (1..60u64).prop_map(|it| Clock::Rate(Rate::new(it, 1).unwrap())),
+        Just(Clock::Topic("/a".to_owned())),
+        Just(Clock::Topic("/c".to_owned())),
+    ];
+    let align = || prop_oneof![Just(Align::Nearest), Just(Align::Hold), Just(Align::Linear)];
+    let tolerance = || proptest::option::of((0..120i64).prop_map(|it| it * MS));
+    let ranges = proptest::option::of((0..800i64, 1..900i64, 1..600i64));
+    let start = prop_oneof![Just(Start::First), Just(Start::All)];
+    (clock, align(), align(), tolerance(), tolerance(), start, ranges).prop_map(
+        |(clock, one, two, near, far, start, ranges)| Rules {
+            clock,
+            aligns: [one, two],
+            tolerances: [near, far],
+            start,
+            ranges,
+        },
+    )
+}
+
+impl Rules {
+    fn spec(&self) -> StepSpec {
+        let field = |name: &str, path: &str, way: usize| FieldSpec {
+            align: Some(self.aligns[way]),
+            tolerance: Some(Tolerance { max_ns: self.tolerances[way], ..Tolerance::default() }),
+            skew: Some(true),
+            ..FieldSpec::new(name, path)
+        };
+        let range = |start_ns: i64, end_ns: i64| EpisodeRange { recording: None, start_ns, end_ns };
+        StepSpec {
+            time: TimeSource::Field("header.stamp".to_owned()),
+            order_bound_ns: Some(2 * JITTER_MS * MS),
+            start: self.start,
+            episodes: match self.ranges {
+                None => Cut::Whole,
+                Some((first, long, apart)) => Cut::Ranges(vec![
+                    range(first * MS, (first + long) * MS),
+                    range((first + long + apart) * MS, (first + 2 * long + apart) * MS),
+                ]),
+            },
+            fields: vec![field("a", "/a.value", 0), field("b", "/b.value", 1), field("a2", "/a.value", 1)],
+            ..StepSpec::new(self.clock.clone())
+        }
+    }
+}
+
+/// Stamps and values of a stream in the order of their time, messages of one time in the order of the log.
+fn sorted(log: &Log, stream: usize) -> Vec<(i64, f64)> {
+    let mut all: Vec<(i64, f64)> =
+        log.messages.iter().filter(|it| it.stream == stream).map(|it| (it.stamp, it.value)).collect();
+    all.sort_by_key(|it| it.0);
+    all
+}
+
+/// The message nearest to a step, or held, with its position: which of several at one time matters to the ledger.
+fn taken(messages: &[(i64, f64)], step: i64, align: Align, max_ns: Option<i64>) -> Option<usize> {
+    let numbered: Vec<(i64, f64)> = messages.iter().enumerate().map(|(idx, it)| (it.0, idx as f64)).collect();
+    expected(&numbered, step, align, max_ns).map(|it| it.0 as usize)
+}
+
+/// Value and skew of a step, by looking at every message.
+fn expected(messages: &[(i64, f64)], step: i64, align: Align, max_ns: Option<i64>) -> Option<(f64, i64)> {
+    let reach = max_ns.unwrap_or(i64::MAX);
+    let before = messages.iter().rev().find(|it| it.0 <= step);
+    let after = messages.iter().find(|it| step < it.0);
+    match align {
+        Align::Hold => before.filter(|it| step - it.0 <= reach).map(|it| (it.1, it.0 - step)),
+        Align::Nearest => {
+            let found = match (before, after) {
+                (Some(before), Some(after)) => {
+                    Some(if after.0 - step < step - before.0 { after } else { before })
+                }
+                (one, other) => one.or(other),
+            };
+            found.filter(|it| (it.0 - step).abs() <= reach).map(|it| (it.1, it.0 - step))
+        }
+        Align::Linear | Align::Slerp => match (before, after) {
+            (Some(before), _) if before.0 == step => Some((before.1, 0)),
+            (Some(before), Some(after)) if step - before.0 <= reach && after.0 - step <= reach => {
+                let share = (step - before.0) as f64 / (after.0 - before.0) as f64;
+                let skew = if after.0 - step < step - before.0 { after.0 - step } else { before.0 - step };
+                Some((before.1 + (after.1 - before.1) * share, skew))
+            }
+            _ => None,
+        },
+    }
+}
+
+fn value(column: &ArrayRef, row: usize) -> Option<f64> {
+    column.is_valid(row).then(|| column.as_primitive::<Float64Type>().value(row))
+}
+
+fn whole(column: &ArrayRef, row: usize) -> Option<i64> {
+    column.is_valid(row).then(|| column.as_primitive::<Int64Type>().value(row))
+}
+
+fn check(log: &Log, rules: &Rules) {
+    let names = ["/a", "/b", "/c"];
+    let open = |per_partition: usize| {
+        MemorySource::new(&names, log.messages.clone(), per_partition, log.tells_times)
+    };
+    let spec = rules.spec();
+    let aligned =
+        match AlignedSource::in_pieces(Box::new(open(log.per_partition)), spec.clone(), log.piece_bytes) {
+            Ok(aligned) => aligned,
+            Err(err) => {
+                assert!(rules.ranges.is_some() && err.to_string() == "no episode was found", "{err}");
+                return;
+            }
+        };
+    let all = read_all(&aligned);
+    assert_eq!(all.errors, Vec::<String>::new());
+    balances(&all);
+    // Everything in one piece is what it is in many.
+    let whole_log = AlignedSource::in_pieces(Box::new(open(1000)), spec.clone(), u64::MAX).unwrap();
+    assert_eq!(aligned.episodes(), whole_log.episodes());
+    let at_once = read_all(&whole_log);
+    let is_grid = matches!(rules.clock, Clock::Rate(_));
+    match (&all.rows, &at_once.rows) {
+        (Some(rows), Some(other)) if !is_grid => {
+            let columns: Vec<usize> = (1..rows.num_columns()).collect();
+            assert_eq!(rows.project(&columns).unwrap(), other.project(&columns).unwrap());
+        }
+        (rows, other) => assert_eq!(rows, other),
+    }
+    assert_eq!((&all.fates, &all.read, &all.episodes), (&at_once.fates, &at_once.read, &at_once.episodes));
+    let Some(rows) = &all.rows else { return };
+    let streams = [sorted(log, 0), sorted(log, 1)];
+    let mut used = [std::collections::BTreeSet::new(), std::collections::BTreeSet::new()];
+    for row in 0..rows.num_rows() {
+        let step = whole(rows.column(1), row).unwrap();
+        for (column, stream, way) in [(2, 0, 0), (4, 1, 1), (6, 0, 1)] {
+            let is_clock = rules.clock == Clock::Topic("/a".to_owned()) && stream == 0;
+            if is_clock {
+                // Every step is a message of its own, also where two have one time.
+                assert_eq!(whole(rows.column(column + 1), row), Some(0));
+                continue;
+            }
+            let expected = expected(&streams[stream], step, rules.aligns[way], rules.tolerances[way]);
+            let found = value(rows.column(column), row).zip(whole(rows.column(column + 1), row));
+            match (found, expected) {
+                (Some(found), Some(expected)) => {
+                    assert!(
+                        (found.0 - expected.0).abs() < 1e-9 && found.1 == expected.1,
+                        "{found:?} {expected:?} at {step}"
+                    );
+                    if rules.aligns[way] != Align::Linear {
+                        used[stream].extend(taken(
+                            &streams[stream],
+                            step,
+                            rules.aligns[way],
+                            rules.tolerances[way],
+                        ));
+                    }
+                }
+                (found, expected) => assert_eq!(found, expected, "row {row} at {step}, column {column}"),
+            }
+        }
+    }
+    if !rules.aligns.contains(&Align::Linear) && rules.clock != Clock::Topic("/a".to_owned()) {
+        for stream in [0u32, 1] {
+            let found = all.fates.get(&(stream + 1)).map_or(0, |it| it.0);
+            assert_eq!(found, used[stream as usize].len() as u64, "used of stream {stream}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+    #[test]
+    fn steps_are_those_of_a_look_at_everything(log in logs(), rules in rules()) {
+        check(&log, &rules);
+    }
+}

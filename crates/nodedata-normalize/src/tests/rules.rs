@@ -1,0 +1,314 @@
+use arrow_array::{
+    Array,
+    cast::AsArray,
+    types::{Float64Type, Int64Type},
+};
+use nodedata_core::{DType, Dim, Source, StreamId};
+
+use super::{
+    memory::{MemorySource, Message, stream},
+    reference::{Everything, balances, read_all},
+};
+use crate::{
+    Align, AlignedSource, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, Marker, Rate, Start,
+    StepSpec, TimeSource, Tolerance, TopicTime, mistakes, normalized,
+};
+
+const MS: i64 = 1_000_000;
+
+/// A message every ten milliseconds on `/a`, every forty on `/b`.
+fn messages() -> Vec<Message> {
+    let a = (0..30).map(|it| (0, it * 10));
+    let b = (1..7).map(|it| (1, it * 40 + 3));
+    let mut all: Vec<(usize, i64)> = a.chain(b).collect();
+    all.sort_by_key(|it| it.1);
+    let message = |(stream, ms): (usize, i64)| Message {
+        stream,
+        log_time: ms * MS + MS,
+        stamp: ms * MS + 1,
+        value: ms as f64,
+    };
+    all.into_iter().map(message).collect()
+}
+
+fn spec(fields: Vec<FieldSpec>) -> StepSpec {
+    StepSpec {
+        time: TimeSource::Field("header.stamp".to_owned()),
+        fields,
+        ..StepSpec::new(Clock::Rate(Rate::parse("50").unwrap()))
+    }
+}
+
+fn aligned(messages: Vec<Message>, spec: StepSpec) -> AlignedSource {
+    let source = MemorySource::new(&["/a", "/b"], messages, 5, true);
+    AlignedSource::in_pieces(Box::new(source), spec, 900).unwrap()
+}
+
+fn read(messages: Vec<Message>, spec: StepSpec) -> Everything {
+    let all = read_all(&aligned(messages, spec));
+    balances(&all);
+    all
+}
+
+fn floats(all: &Everything, name: &str) -> Vec<Option<f64>> {
+    let column = all.rows.as_ref().unwrap().column_by_name(name).unwrap();
+    column.as_primitive::<Float64Type>().iter().collect()
+}
+
+#[test]
+fn a_missing_value_is_null_or_leaves_the_step_out_or_fails() {
+    let field = |beyond: Beyond| FieldSpec {
+        tolerance: Some(Tolerance { max_ns: Some(5 * MS), beyond }),
+        ..FieldSpec::new("b", "/b.value")
+    };
+    let a = || FieldSpec::new("a", "/a.value");
+    let nulls = read(messages(), spec(vec![a(), field(Beyond::Null)]));
+    let found = floats(&nulls, "b");
+    assert_eq!(found[..4], [None, None, Some(43.0), None]);
+    assert_eq!(nulls.fates.get(&0), None);
+
+    let dropped = read(messages(), spec(vec![a(), field(Beyond::Drop)]));
+    assert_eq!(floats(&dropped, "b"), found.iter().copied().filter(Option::is_some).collect::<Vec<_>>());
+    let n_dropped = found.iter().filter(|it| it.is_none()).count() as u64;
+    assert_eq!((dropped.fates[&0].2["beyond_tolerance"], dropped.read[&0]), (n_dropped, 15));
+
+    let source = aligned(messages(), spec(vec![a(), field(Beyond::Fail)]));
+    let err = source.read(&source.partitions()[0], &Default::default()).err().unwrap();
+    assert_eq!(err.to_string(), "field `b` has no value within 5 ms of the step at 1 ns");
+    assert_eq!((err.locus().step_idx, err.locus().topic.as_deref()), (Some(0), Some("/b")));
+}
+
+#[test]
+fn an_episode_may_start_when_all_fields_are_there() {
+    let fields = || vec![FieldSpec::new("a", "/a.value"), FieldSpec::new("b", "/b.value")];
+    let all = read(messages(), StepSpec { start: Start::All, ..spec(fields()) });
+    let times = all.rows.as_ref().unwrap().column(1).as_primitive::<Int64Type>().values().to_vec();
+    assert_eq!(times[..2], [43 * MS + 1, 63 * MS + 1]);
+    assert_eq!(all.fates[&1].1["before_first_step"], 4);
+    // A field that is held does not decide when an episode starts.
+    let held = FieldSpec { align: Some(Align::Hold), ..FieldSpec::new("b", "/b.value") };
+    let all =
+        read(messages(), StepSpec { start: Start::All, ..spec(vec![FieldSpec::new("a", "/a.value"), held]) });
+    assert_eq!(floats(&all, "b")[..4], [None, None, None, Some(43.0)]);
+}
+
+#[test]
+fn joints_are_found_by_their_names() {
+    let by_name =
+        |names: &[&str]| Some(ByName { names: names.iter().map(|it| (*it).to_owned()).collect(), at: None });
+    let joints = FieldSpec { by_name: by_name(&["b", "a"]), ..FieldSpec::new("joints", "/a.position") };
+    let missing = FieldSpec { by_name: by_name(&["a", "c"]), ..FieldSpec::new("missing", "/a.position") };
+    let both = FieldSpec {
+        from: FieldFrom::Paths(vec![
+            "/a.position".to_owned(),
+            "/b.value".to_owned(),
+            "/a.position[1]".to_owned(),
+        ]),
+        ..FieldSpec::new("both", "")
+    };
+    let typed = FieldSpec { dtype: Some(DType::Float32), ..joints.clone() };
+    let typed = FieldSpec { name: "typed".to_owned(), ..typed };
+    let source = aligned(messages(), spec(vec![joints, missing, both, typed]));
+    let features = &source.streams()[0].features;
+    assert_eq!(
+        (features[2].shape.as_slice(), features[5].dtype),
+        ([Dim::Fixed(2)].as_slice(), DType::Float32)
+    );
+    assert_eq!(features[4].shape, [Dim::Variable]);
+    let all = read_all(&source);
+    let rows = all.rows.unwrap();
+    let joints = rows.column(2).as_fixed_size_list();
+    for row in 0..rows.num_rows() {
+        let values = joints.value(row);
+        let values = values.as_primitive::<Float64Type>().values();
+        assert_eq!(values[0], -values[1], "row {row}");
+        assert_eq!(values[1], row as f64 * 20.0);
+    }
+    assert_eq!(rows.column(3).null_count(), rows.num_rows());
+    assert_eq!(rows.column(4).as_list::<i32>().value(3).len(), 4);
+}
+
+#[test]
+fn constants_and_texts_are_there_at_every_step() {
+    let constant =
+        |name: &str, it: Constant| FieldSpec { from: FieldFrom::Constant(it), ..FieldSpec::new(name, "") };
+    let text = FieldSpec { align: Some(Align::Hold), ..FieldSpec::new("text", "/a.text") };
+    let floats = FieldSpec { dtype: Some(DType::Float32), ..constant("v", Constant::Floats(vec![1.0, 2.0])) };
+    let all = read(messages(), spec(vec![text, constant("robot", Constant::Text("arm".to_owned())), floats]));
+    let rows = all.rows.unwrap();
+    assert_eq!(rows.column(2).as_string::<i32>().value(2), "40");
+    assert_eq!(rows.column(3).as_string::<i32>().value(14), "arm");
+    assert_eq!(rows.column(4).as_fixed_size_list().value_length(), 2);
+}
+
+#[test]
+fn a_value_that_does_not_fit_has_an_address() {
+    let field = FieldSpec { dtype: Some(DType::Int8), ..FieldSpec::new("a", "/a.value") };
+    let source = aligned(messages(), spec(vec![field]));
+    let errors: Vec<_> =
+        source.partitions().iter().filter_map(|it| source.read(it, &Default::default()).err()).collect();
+    assert_eq!(errors[0].to_string(), "the value 140 does not fit int8, at 140000001 ns");
+    assert_eq!(errors[0].locus().step_idx, Some(7));
+    assert_eq!(errors[0].locus().feature.as_deref(), Some("a"));
+}
+
+#[test]
+fn markers_cut_episodes_and_what_lies_outside_is_counted() {
+    // `/b` has the values 43, 83 … 243 at these milliseconds.
+    let marker = Marker {
+        field: "/b.text".to_owned(),
+        start: vec!["43".to_owned(), "163".to_owned()],
+        end: vec!["123".to_owned()],
+        discard: Vec::new(),
+        task: Some("text".to_owned()),
+    };
+    let fields = vec![FieldSpec {
+        tolerance: Some(Tolerance { max_ns: Some(6 * MS), ..Default::default() }),
+        ..FieldSpec::new("a", "/a.value")
+    }];
+    let source = aligned(messages(), StepSpec { episodes: Cut::Marker(marker), ..spec(fields) });
+    let keys: Vec<(&str, Option<&str>)> =
+        source.episodes().iter().map(|it| (it.key.as_str(), it.task.as_deref())).collect();
+    assert_eq!(keys, [("log#0", Some("43")), ("log#1", Some("163"))]);
+    let all = read_all(&source);
+    balances(&all);
+    let times: Vec<i64> = all
+        .rows
+        .as_ref()
+        .unwrap()
+        .column(1)
+        .as_primitive::<Int64Type>()
+        .values()
+        .iter()
+        .map(|it| it / MS)
+        .collect();
+    assert_eq!(times[..5], [43, 63, 83, 103, 163]);
+    assert_eq!(all.episodes[..5], [0, 0, 0, 0, 1]);
+    // The marker's own messages were used to cut.
+    assert_eq!((all.read[&2], all.fates[&2].0), (6, 6));
+    // Before 43 ms there are five messages, the last of which is the nearest to the first step.
+    assert_eq!(all.fates[&1].2["outside_every_episode"], 4 + 4 - 1);
+}
+
+#[test]
+fn silence_cuts_episodes() {
+    let mut messages = messages();
+    messages.retain(|it| !(100 * MS..200 * MS).contains(&it.stamp));
+    let fields = vec![FieldSpec::new("a", "/a.value")];
+    let cut = Cut::Gap { gap_ns: 50 * MS, topic: Some("/a".to_owned()) };
+    let source = aligned(messages, StepSpec { episodes: cut, ..spec(fields) });
+    assert_eq!(source.episodes().len(), 2);
+    let all = read_all(&source);
+    balances(&all);
+    let rows = all.rows.as_ref().unwrap();
+    let times: Vec<i64> =
+        rows.column(1).as_primitive::<Int64Type>().values().iter().map(|it| it / MS).collect();
+    assert_eq!(times, [0, 20, 40, 60, 80, 200, 220, 240, 260, 280]);
+    let steps: Vec<i64> = rows.column(0).as_primitive::<Int64Type>().values().to_vec();
+    assert_eq!(steps, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn messages_that_cannot_be_placed_are_counted_and_reported() {
+    let mut messages = messages();
+    messages[6].stamp = 0;
+    messages[11].stamp += 3_000 * MS;
+    let spec = StepSpec { order_bound_ns: Some(100 * MS), ..spec(vec![FieldSpec::new("a", "/a.value")]) };
+    let source = MemorySource::new(&["/a", "/b"], messages, 4, true);
+    let all = read_all(&AlignedSource::in_pieces(Box::new(source), spec, 900).unwrap());
+    balances(&all);
+    let mut errors = all.errors.clone();
+    errors.sort_unstable();
+    assert_eq!(
+        errors,
+        [
+            "1 messages are stamped farther from their log time than the bound allows",
+            "1 messages have no stamp (null or 0), so no step can be found for them",
+        ]
+    );
+    assert_eq!((all.fates[&1].2["no_time"], all.fates[&1].2["beyond_order_bound"]), (1, 1));
+}
+
+#[test]
+fn topics_are_kept_beside_the_steps() {
+    let kept = StepSpec { keep_streams: true, ..spec(vec![FieldSpec::new("a", "/a.value")]) };
+    let source = aligned(messages(), kept);
+    let names: Vec<&str> = source.streams().iter().map(|it| &*it.name).collect();
+    assert_eq!(names, ["steps", "/a", "/b"]);
+    assert_eq!(source.streams()[2].id, StreamId(2));
+    let all = read_all(&source);
+    balances(&all);
+    assert_eq!((all.read[&1], all.read[&2]), (30, 6));
+}
+
+#[test]
+fn steps_that_are_there_are_selected_joined_and_cast() {
+    let rows = || messages().into_iter().filter(|it| it.stream == 0).collect::<Vec<_>>();
+    let joined = FieldSpec {
+        from: FieldFrom::Paths(vec!["value".to_owned(), "position[1]".to_owned()]),
+        dtype: Some(DType::Float32),
+        unit: Some("m".to_owned()),
+        ..FieldSpec::new("state", "")
+    };
+    let fields = vec![joined, FieldSpec::new("label", "text")];
+    let source = normalized(Box::new(MemorySource::steps(rows())), spec(fields.clone())).unwrap();
+    let names: Vec<&str> = source.streams()[0].features.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["timestamp_ns", "state", "label"]);
+    let all = read_all(source.as_ref());
+    let steps = all.rows.unwrap();
+    assert_eq!((steps.num_rows(), all.read[&0]), (30, 30));
+    let state = steps.column(1).as_fixed_size_list().value(2);
+    assert_eq!(state.as_primitive::<arrow_array::types::Float32Type>().values()[..1], [20.0]);
+    assert_eq!(steps.column(2).as_string::<i32>().value(3), "30");
+
+    let cut = Cut::Gap { gap_ns: 1, topic: None };
+    let broken = StepSpec { episodes: cut, ..spec(vec![FieldSpec::new("state", "valeu")]) };
+    let found = mistakes(&broken, MemorySource::steps(rows()).streams());
+    let keys: Vec<&str> = found.iter().map(|it| it.key.as_str()).collect();
+    assert_eq!(keys, ["episodes.by", "fields.state.from"]);
+    assert_eq!(found[1].hint.as_deref(), Some("did you mean `value`?"));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_their_keys() {
+    let streams = [stream(0, "/joint_states"), stream(1, "/cmd")];
+    let by_name = Some(ByName { names: vec!["x".to_owned(), "x".to_owned()], at: Some("nmae".to_owned()) });
+    let broken = StepSpec {
+        clock: Clock::Topic("/cdm".to_owned()),
+        tolerance: Tolerance { max_ns: Some(-1), ..Tolerance::default() },
+        topic_times: vec![TopicTime {
+            topic: "/cmd".to_owned(),
+            time: TimeSource::Field("stamp".to_owned()),
+        }],
+        fields: vec![
+            FieldSpec { by_name, ..FieldSpec::new("joints", "/joint_states.position") },
+            FieldSpec {
+                from: FieldFrom::Paths(vec!["/cmd.value".to_owned(), "/cmd.valu".to_owned()]),
+                ..FieldSpec::new("action", "")
+            },
+            FieldSpec { align: Some(Align::Linear), ..FieldSpec::new("text", "/cmd.text") },
+            FieldSpec { align: Some(Align::Slerp), ..FieldSpec::new("turn", "/cmd.value") },
+            FieldSpec { dtype: Some(DType::Float32), ..FieldSpec::new("cast", "/cmd.text") },
+            FieldSpec::new("step_index", "/cmd.value"),
+        ],
+        ..spec(Vec::new())
+    };
+    let told = |it: &crate::Mistake| match &it.hint {
+        Some(hint) => format!("{it} ({hint})"),
+        None => it.to_string(),
+    };
+    let found: Vec<String> = mistakes(&broken, &streams).iter().map(told).collect();
+    let expected = expect_test::expect![[r#"
+        `steps.clock.topic`: there is no topic `/cdm` (did you mean `/cmd`?)
+        `steps.time./cmd`: `/cmd` has no time `stamp` (the number fields are: `value`, `position`, `header.stamp`, `sequence`, `log_time_ns`, `publish_time_ns`, or use `log_time`)
+        `steps.tolerance_ms`: a tolerance cannot be negative
+        `fields.joints.by_name[1]`: `x` is wanted twice
+        `fields.joints.from`: `/joint_states` has no array of names `nmae` (did you mean `name`?)
+        `fields.action.from[1]`: `/cmd` has no field `valu` (did you mean `value`?)
+        `fields.text.align`: only numbers can be interpolated, and this is string (`nearest` and `hold` take messages as they are)
+        `fields.turn.align`: slerp needs a quaternion of 4 numbers: x, y, z, w (`nearest` and `hold` take messages as they are)
+        `fields.cast.type`: string cannot become float32
+        `fields.step_index`: a step has two columns called `step_index`
+    "#]];
+    expected.assert_eq(&(found.join("\n") + "\n"));
+}

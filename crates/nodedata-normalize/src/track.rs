@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, new_null_array};
+use arrow_select::{interleave::interleave, take::take_record_batch};
+use nodedata_core::PixelShape;
+
+use crate::align::NO_ROW;
+
+/// Messages of one stream as they were decoded together.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    /// The columns kept of the stream.
+    pub(crate) rows: RecordBatch,
+    /// What their pixels say, by position among the columns kept.
+    pub(crate) pixels: Vec<PixelShape>,
+}
+
+impl Messages {
+    /// One of them alone, which holds on to none of the others.
+    pub(crate) fn single(&self, row: usize) -> Self {
+        let row = arrow_array::UInt32Array::from(vec![u32::try_from(row).expect("a batch has fewer rows")]);
+        let rows = take_record_batch(&self.rows, &row).expect("the row is there");
+        Self { rows, pixels: self.pixels.clone() }
+    }
+}
+
+/// One message, and where it stands among those of its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) stamp: i64,
+    /// Orders messages of one time: the partition, by its position in the recording.
+    pub(crate) partition: u32,
+    /// Position of its batch.
+    pub(crate) batch: u32,
+    pub(crate) row: u32,
+}
+
+/// Messages of one stream in the order of their time.
+#[derive(Debug, Default)]
+pub(crate) struct Track {
+    pub(crate) batches: Vec<Arc<Messages>>,
+    /// Ascending.
+    pub(crate) stamps: Vec<i64>,
+    /// Batch and row of each.
+    at: Vec<(u32, u32)>,
+}
+
+impl Track {
+    /// Puts messages in order. `places` count their batches among `batches`.
+    pub(crate) fn new(batches: Vec<Arc<Messages>>, mut places: Vec<Place>) -> Self {
+        places.sort_unstable();
+        let stamps = places.iter().map(|it| it.stamp).collect();
+        let at = places.iter().map(|it| (it.batch, it.row)).collect();
+        Self { batches, stamps, at }
+    }
+
+    /// The values of one column at the rows chosen, null where none was.
+    pub(crate) fn gather(&self, column: usize, data_type: &arrow_schema::DataType, rows: &[u32]) -> ArrayRef {
+        let mut arrays: Vec<&dyn Array> =
+            self.batches.iter().map(|it| it.rows.column(column).as_ref()).collect();
+        let nothing = new_null_array(data_type, 1);
+        let none = (arrays.len(), 0);
+        arrays.push(nothing.as_ref());
+        let place = |row: &u32| match *row {
+            NO_ROW => none,
+            row => {
+                let (batch, row) = self.at[row as usize];
+                (batch as usize, row as usize)
+            }
+        };
+        let places: Vec<(usize, usize)> = rows.iter().map(place).collect();
+        interleave(&arrays, &places).expect("batches of one stream have one type")
+    }
+
+    /// What the pixels of a column say at the rows chosen.
+    pub(crate) fn pixels(&self, column: usize, rows: &[u32]) -> Vec<PixelShape> {
+        let mut n_rows = vec![0u64; self.batches.len()];
+        for row in rows.iter().filter(|it| **it != NO_ROW) {
+            n_rows[self.at[*row as usize].0 as usize] += 1;
+        }
+        let mut all: Vec<PixelShape> = Vec::new();
+        for (batch, n_rows) in self.batches.iter().zip(n_rows).filter(|it| it.1 != 0) {
+            // A batch with several findings does not say which row has which: each counts for all of them.
+            for found in batch.pixels.iter().filter(|it| it.column == column) {
+                let same = |it: &&mut PixelShape| {
+                    (it.dtype, &it.shape, &it.encoding) == (found.dtype, &found.shape, &found.encoding)
+                };
+                match all.iter_mut().find(same) {
+                    Some(known) => known.n_rows += n_rows,
+                    None => all.push(PixelShape { n_rows, ..found.clone() }),
+                }
+            }
+        }
+        all
+    }
+}

@@ -1,0 +1,239 @@
+use std::{collections::BTreeMap, ops::Range};
+
+use nodedata_core::{Partition, ReadOptions, Result, Source};
+use nodedata_dataset::{
+    CheckedRows, DatasetWriter, DecodedPart, Encoded, FileHalf, FinishedUnit, Unit, UnitInput,
+};
+use nodedata_schema::{RowPlace, SchemaCheck, Violations};
+use rayon::prelude::*;
+use serde_json::Value;
+
+use crate::{
+    Progress,
+    inputs::InputHashes,
+    journal::UnitState,
+    window::{ReadPart, read_window, windows},
+};
+
+/// Makes units: decodes, checks, encodes and writes their rows, each stage one window ahead of the next.
+pub(crate) struct Drive<'a> {
+    pub(crate) source: &'a dyn Source,
+    pub(crate) check: &'a SchemaCheck,
+    pub(crate) salvage: bool,
+    /// Whether the unit that rows belong to may be made without those before it: then rows are counted from
+    /// its start.
+    pub(crate) alone: bool,
+}
+
+/// What a drive has learned so far.
+pub(crate) struct State {
+    pub(crate) violations: Violations,
+    pub(crate) hashes: InputHashes,
+    /// Rows so far by (episode, stream).
+    pub(crate) rows: BTreeMap<(usize, usize), u64>,
+    /// Of the units that are not recorded yet.
+    units: BTreeMap<usize, UnitState>,
+}
+
+impl State {
+    pub(crate) fn new(hashes: InputHashes) -> Self {
+        Self { violations: Violations::default(), hashes, rows: BTreeMap::new(), units: BTreeMap::new() }
+    }
+}
+
+/// Consecutive partitions of one unit, decoded at the same time.
+struct Window {
+    unit: usize,
+    partitions: Vec<Partition>,
+}
+
+/// A unit on its way into the journal.
+struct Sealing {
+    unit: FinishedUnit,
+    inputs: Vec<(usize, UnitInput)>,
+    run: Value,
+}
+
+impl Drive<'_> {
+    /// Makes the units at these positions, in order.
+    pub(crate) fn run(
+        &self,
+        writer: &mut DatasetWriter,
+        todo: &[usize],
+        state: &mut State,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let units = writer.units().clone();
+        let read_options = ReadOptions::default();
+        let read = |window: Window| {
+            let parts = read_window(self.source, &window.partitions, &read_options, self.salvage)?;
+            Ok::<_, nodedata_core::Error>((window.unit, parts))
+        };
+        let mut windows = todo.iter().flat_map(|unit| self.windows(*unit, &units[*unit]));
+        let mut decoded: Option<(usize, Vec<ReadPart>)> = windows.next().map(read).transpose()?;
+        let mut encoded = Encoded::default();
+        let mut sealings: Vec<Sealing> = Vec::new();
+        let (mut encoder, mut files) = writer.halves();
+        loop {
+            let next = windows.next();
+            let current = decoded.take();
+            let is_last = current.is_none();
+            let State { violations, hashes, rows, units: states } = &mut *state;
+            let ((ahead, hashed), (done, written)) = rayon::join(
+                || {
+                    rayon::join(
+                        || next.map(read).transpose(),
+                        || self.hash(hashes, current.as_ref().map(|it| it.1.as_slice())),
+                    )
+                },
+                || {
+                    let pending = std::mem::take(&mut encoded);
+                    let sealings = std::mem::take(&mut sealings);
+                    rayon::join(
+                        || match &current {
+                            Some((unit, parts)) => {
+                                let of_unit = states.entry(*unit).or_insert_with(|| {
+                                    if self.alone {
+                                        rows.clear();
+                                    }
+                                    UnitState::new(self.source)
+                                });
+                                let checked = self.check(parts, of_unit, violations, rows);
+                                encoder.encode(*unit, checked)
+                            }
+                            None => encoder.end(),
+                        },
+                        || write(&mut files, sealings, pending),
+                    )
+                },
+            );
+            // Reported in the order of the data, so that equal input gives an equal message.
+            let finished = written?;
+            encoded = done?;
+            hashed?;
+            if let Some((unit, parts)) = current {
+                self.account(unit, parts, state, progress);
+            }
+            sealings = self.sealings(finished, &units, state)?;
+            if is_last {
+                break;
+            }
+            decoded = ahead?;
+        }
+        let finished = write(&mut files, sealings, encoded)?;
+        let sealings = self.sealings(finished, &units, state)?;
+        write(&mut files, sealings, Encoded::default())?;
+        Ok(())
+    }
+
+    fn windows(&self, unit: usize, of: &Unit) -> Vec<Window> {
+        let all = self.source.partitions();
+        let partitions: Vec<Partition> = of.partitions.iter().map(|it| all[*it].clone()).collect();
+        let window = |range: Range<usize>| Window { unit, partitions: partitions[range].to_vec() };
+        windows(&partitions).into_iter().map(window).collect()
+    }
+
+    fn hash(&self, hashes: &mut InputHashes, parts: Option<&[ReadPart]>) -> Result<()> {
+        for part in parts.unwrap_or_default() {
+            let partition = &self.source.partitions()[part.partition];
+            hashes.advance(partition.input, partition.byte_range.end)?;
+        }
+        Ok(())
+    }
+
+    /// Checks a window against the schema; batches that break it are counted and left out, and the run
+    /// fails at its end.
+    fn check(
+        &self,
+        parts: &[ReadPart],
+        unit: &mut UnitState,
+        violations: &mut Violations,
+        rows: &mut BTreeMap<(usize, usize), u64>,
+    ) -> Vec<DecodedPart> {
+        let mut places = Vec::new();
+        for part in parts {
+            let episode = self.source.partitions()[part.partition].episode;
+            for batch in &part.batches {
+                unit.inferred.observe(batch);
+                let rows = rows.entry((episode, batch.stream.0 as usize)).or_default();
+                places.push(RowPlace { episode: episode as u64, first_row: *rows });
+                *rows += batch.rows.num_rows() as u64;
+            }
+        }
+        let batches: Vec<_> = parts.iter().flat_map(|it| &it.batches).collect();
+        let checked: Vec<_> = batches
+            .into_par_iter()
+            .zip(places)
+            .map(|(batch, place)| self.check.batch(batch, place))
+            .collect();
+        let mut checked = checked.into_iter();
+        parts
+            .iter()
+            .map(|part| {
+                let mut batches = Vec::with_capacity(part.batches.len());
+                for (batch, result) in part.batches.iter().zip(&mut checked) {
+                    match result {
+                        Ok(rows) => batches.push(CheckedRows {
+                            rows,
+                            spans: batch.spans.clone(),
+                            pixels: batch.pixels.clone(),
+                        }),
+                        Err(found) => violations.merge(found),
+                    }
+                }
+                DecodedPart { partition: part.partition, batches }
+            })
+            .collect()
+    }
+
+    fn account(&self, unit: usize, parts: Vec<ReadPart>, state: &mut State, progress: &dyn Progress) {
+        for part in parts {
+            let n_records = part.records_read.iter().map(|(_, n)| n).sum();
+            if let Some(of_unit) = state.units.get_mut(&unit) {
+                of_unit.account(&part, self.source);
+            }
+            progress.advanced(self.source.partitions()[part.partition].decoded_bytes, n_records);
+        }
+    }
+
+    /// What is to be recorded of units whose files are complete. A unit whose rows break the schema is not
+    /// recorded: the run is going to fail.
+    fn sealings(
+        &self,
+        finished: Vec<FinishedUnit>,
+        units: &[Unit],
+        state: &mut State,
+    ) -> Result<Vec<Sealing>> {
+        let mut sealings = Vec::new();
+        for unit in finished {
+            let Some(of_unit) = state.units.remove(&unit.unit()) else { continue };
+            if !state.violations.is_empty() {
+                continue;
+            }
+            let inputs = self.proofs(&units[unit.unit()], &mut state.hashes)?;
+            sealings.push(Sealing { unit, inputs, run: of_unit.keep()? });
+        }
+        Ok(sealings)
+    }
+
+    /// The bytes a unit was made of, and at least what lies before them in the same files.
+    fn proofs(&self, unit: &Unit, hashes: &mut InputHashes) -> Result<Vec<(usize, UnitInput)>> {
+        let mut ends: BTreeMap<usize, u64> = BTreeMap::new();
+        for partition in &unit.partitions {
+            let partition = &self.source.partitions()[*partition];
+            // Rows that are made of other rows may come from anywhere in the file.
+            let made = self.source.plan_of(partition).is_some();
+            let end = if made { u64::MAX } else { partition.byte_range.end };
+            let known = ends.entry(partition.input).or_default();
+            *known = end.max(*known);
+        }
+        ends.into_iter().map(|(input, end)| Ok((input, hashes.prove(input, end)?))).collect()
+    }
+}
+
+fn write(files: &mut FileHalf<'_>, sealings: Vec<Sealing>, encoded: Encoded) -> Result<Vec<FinishedUnit>> {
+    for Sealing { unit, inputs, run } in sealings {
+        files.seal(unit, inputs, run)?;
+    }
+    files.write(encoded)
+}

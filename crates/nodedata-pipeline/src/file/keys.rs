@@ -1,0 +1,386 @@
+/// A key of a mapping: what the parser takes and what the JSON Schema for editors says. There is one table
+/// for both.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) required: bool,
+    pub(super) kind: Kind,
+}
+
+/// What may stand behind a key.
+pub(super) enum Kind {
+    /// Text; numbers are taken as they are written.
+    Text,
+    /// `true` or `false`.
+    Bool,
+    /// A whole number, both ends included.
+    Integer(i64, i64),
+    /// A number, both ends included.
+    Number(f64, f64),
+    /// `30`, `29.97` or `30000/1001`.
+    Rate,
+    /// One of some words.
+    Choice(&'static [&'static str]),
+    /// `{env: NAME}`.
+    Secret,
+    /// Anything that every step may have: a scalar, or a list of numbers.
+    Constant,
+    /// A list with at least one item.
+    List(&'static Self),
+    /// A mapping with these keys.
+    Map(&'static [Key]),
+    /// A mapping from names of the user's own, beside these keys.
+    Names(&'static [Key], &'static Self),
+    /// The first of these that fits the shape of the value.
+    Either(&'static [Self]),
+}
+
+const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { name, about, required: false, kind }
+}
+
+const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { name, about, required: true, kind }
+}
+
+const TEXTS: Kind = Kind::List(&Kind::Text);
+const TEXT_OR_TEXTS: Kind = Kind::Either(&[Kind::Text, TEXTS]);
+const MILLIS: Kind = Kind::Number(0.0, 1e12);
+const ALIGN: Kind = Kind::Choice(&["nearest", "hold", "linear", "slerp"]);
+const BEYOND: Kind = Kind::Choice(&["null", "drop", "fail"]);
+const LEVEL: Kind = Kind::Choice(&["off", "warn", "quarantine", "fail"]);
+/// Nanoseconds since 1970.
+const TIME_NS: Kind = Kind::Integer(i64::MIN, i64::MAX);
+
+/// The whole file, in the order of its stages.
+pub(super) const FILE: &[Key] = &[
+    required("version", Kind::Integer(1, 1), "Version of the pipeline format: 1"),
+    key("description", Kind::Text, "What the pipeline is for, for people"),
+    required(
+        "source",
+        Kind::Either(&[Kind::Text, Kind::Map(SOURCE)]),
+        "What is read; a path alone stands for `{path: …}`",
+    ),
+    key("episodes", Kind::Map(EPISODES), "How recordings are cut into episodes; only with `steps`"),
+    key("steps", Kind::Map(STEPS), "What one step is. Absent: one table per topic, lossless"),
+    key(
+        "fields",
+        Kind::Names(&[], &FIELD),
+        "The features of a step by name, in column order; only with `steps`",
+    ),
+    key("streams", Kind::Choice(&["keep"]), "`keep` writes the topics as tables beside the steps"),
+    key("schema", Kind::Text, "Path of the declared schema.json. Absent: inferred and written back"),
+    key(
+        "quality",
+        Kind::Map(QUALITY),
+        "Rules that every episode is held against before anything is written. Rules that are not named are off",
+    ),
+    key(
+        "splits",
+        Kind::Names(SPLITS, &SPLIT),
+        "Fraction of each split, adding up to 1; or the episodes of each split",
+    ),
+    key("shards", Kind::Map(SHARDS), "How the tables are cut into files"),
+    key(
+        "on_error",
+        Kind::Choice(&["fail", "salvage"]),
+        "What becomes of damaged input: `fail` ends the run; `salvage` keeps what is sound, lists the rest, and exits with 3",
+    ),
+    key("out", Kind::Text, "Folder of the dataset; `--out` goes first"),
+    key("publish", Kind::Map(PUBLISH), "Where the dataset is published, and under which terms"),
+    key(
+        "tests",
+        Kind::List(&Kind::Map(TEST)),
+        "What must come out for inputs that are known, run by `node-data pipeline test`",
+    ),
+];
+
+const SOURCE: &[Key] = &[
+    required(
+        "path",
+        Kind::Text,
+        "A file, a folder, a glob or a URL (`s3://bucket/prefix`); relative to the pipeline file",
+    ),
+    key("format", Kind::Text, "Name of the format; detected when absent"),
+    key("topics", TEXT_OR_TEXTS, "Only these topics are read; `*` stands for any letters"),
+    key("undecoded", TEXT_OR_TEXTS, "Topics whose messages stay bytes, with their schema beside them"),
+    key("start_ns", TIME_NS, "Only records logged at or after this time, in nanoseconds since 1970"),
+    key("end_ns", TIME_NS, "Only records logged before this time"),
+    key("verify_checksums", Kind::Bool, "Whether checksums of the source are verified; yes by default"),
+];
+
+const EPISODES: &[Key] = &[
+    required(
+        "by",
+        Kind::Choice(&["file", "source", "marker", "gap", "ranges"]),
+        "`file` and `source`: as the source says; `marker`: values of a field; `gap`: silence; `ranges`: times given here",
+    ),
+    key(
+        "field",
+        Kind::Text,
+        "marker: the field whose values open and close episodes, such as `/episode.kind`",
+    ),
+    key("start", TEXT_OR_TEXTS, "marker: values that start an episode"),
+    key("end", TEXT_OR_TEXTS, "marker: values that end it"),
+    key("discard", TEXT_OR_TEXTS, "marker: values that end it and throw it away"),
+    key("task", Kind::Text, "marker: a text field of the same topic that names the task"),
+    key(
+        "gap_ms",
+        Kind::Number(0.000_001, 1e12),
+        "gap: the longest silence inside an episode, in milliseconds",
+    ),
+    key("topic", Kind::Text, "gap: the topic listened to; all that are mapped and not held when absent"),
+    key("ranges", Kind::List(&Kind::Map(RANGE)), "ranges: the episodes, by their times"),
+];
+
+const RANGE: &[Key] = &[
+    key("recording", Kind::Text, "Key of the recording; every recording when absent"),
+    required("start_ns", TIME_NS, "First nanosecond inside"),
+    required("end_ns", TIME_NS, "First nanosecond after"),
+];
+
+const STEPS: &[Key] = &[
+    required("clock", Kind::Map(CLOCK), "What makes a step: a rate, or the messages of a topic"),
+    key(
+        "time",
+        Kind::Either(&[Kind::Text, Kind::Names(&[], &Kind::Text)]),
+        "When a message happened: `log_time` (the default), `publish_time`, or a field such as `header.stamp`; or one of these by topic, with `default` for the others",
+    ),
+    key("align", ALIGN, "Which message gives a step its value; `nearest` by default"),
+    key(
+        "tolerance_ms",
+        MILLIS,
+        "How far that message may be from the step, in milliseconds; any distance when absent",
+    ),
+    key(
+        "beyond",
+        BEYOND,
+        "What becomes of a step without a message in reach: `null` (the default), `drop` the step, `fail` the run",
+    ),
+    key("skew", Kind::Bool, "Whether each field brings a column `<name>.skew_ns`: message minus step"),
+    key(
+        "start",
+        Kind::Choice(&["first", "all"]),
+        "Where an episode starts when its fields do not start together",
+    ),
+    key(
+        "order_bound_ms",
+        MILLIS,
+        "How far stamps may stray from log times beyond what samples show; 500 by default",
+    ),
+];
+
+const CLOCK: &[Key] = &[
+    key("rate_hz", Kind::Rate, "Steps per second on an exact grid: `30`, `29.97` or `30000/1001`"),
+    key("topic", Kind::Text, "One step per message of this topic"),
+];
+
+const FIELD: Kind = Kind::Either(&[Kind::Text, Kind::Map(FIELD_KEYS)]);
+
+const FIELD_KEYS: &[Key] = &[
+    key(
+        "from",
+        TEXT_OR_TEXTS,
+        "Path such as `/joint_states.position`, `/cmd.data[0:7]` or a topic alone; several are joined to one vector",
+    ),
+    key("value", Kind::Constant, "The same value at every step, instead of `from`"),
+    key(
+        "by_name",
+        Kind::Either(&[TEXTS, Kind::Map(BY_NAME)]),
+        "Names of the elements wanted, found in each message's own name array",
+    ),
+    key("align", ALIGN, "As in `steps`, for this field"),
+    key("tolerance_ms", MILLIS, "As in `steps`, for this field"),
+    key("beyond", BEYOND, "As in `steps`, for this field"),
+    key(
+        "type",
+        Kind::Choice(&[
+            "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
+            "float32", "float64", "string", "bytes",
+        ]),
+        "Element type; a value that does not fit is an error",
+    ),
+    key("skew", Kind::Bool, "As in `steps`, for this field"),
+    key("unit", Kind::Text, "Unit of the values; written down, never converted"),
+    key("description", Kind::Text, "What the values are, for people"),
+];
+
+const BY_NAME: &[Key] = &[
+    required("names", TEXTS, "The names wanted, in order"),
+    key("at", Kind::Text, "The array of names, relative to the topic; `name` beside the values when absent"),
+];
+
+const SPLITS: &[Key] = &[
+    key(
+        "key",
+        Kind::Text,
+        "What is hashed: `episode` (the default), `task`, or `metadata.<name>`, so that near-twins share a split",
+    ),
+    key("by", Kind::Choice(&["hash", "source"]), "`source` takes the splits that the source itself names"),
+];
+
+const SPLIT: Kind = Kind::Either(&[Kind::Number(0.0, 1.0), TEXTS]);
+
+const SHARDS: &[Key] = &[
+    key("target_mb", Kind::Integer(1, 1 << 20), "Mebibytes of source that one shard covers; 512 by default"),
+    key(
+        "compression",
+        Kind::Choice(&["zstd:1"]),
+        "How numbers and text are compressed; encoded media never are",
+    ),
+    key("access", Kind::Choice(&["balanced"]), "What the layout is for"),
+];
+
+const LEVEL_KEY: Key = required(
+    "level",
+    LEVEL,
+    "`warn` reports, `quarantine` keeps the episode out of the splits, `fail` ends the run",
+);
+const PLAIN_RULE: Kind = Kind::Either(&[LEVEL, Kind::Map(&[LEVEL_KEY])]);
+
+const QUALITY: &[Key] = &[
+    key(
+        "rate",
+        Kind::Map(&[
+            LEVEL_KEY,
+            required("streams", Kind::Names(&[], &Kind::Map(RATE_BOUNDS)), "Bounds by stream"),
+        ]),
+        "ND-Q001: rows per second outside of bounds",
+    ),
+    key(
+        "gap",
+        Kind::Either(&[
+            LEVEL,
+            Kind::Map(&[
+                LEVEL_KEY,
+                key(
+                    "max_ms",
+                    Kind::Number(0.000_001, 1e12),
+                    "Longest silence, in milliseconds; a second or ten medians when absent",
+                ),
+            ]),
+        ]),
+        "ND-Q002: a long silence between neighbouring rows",
+    ),
+    key(
+        "clock_jump",
+        Kind::Either(&[
+            LEVEL,
+            Kind::Map(&[
+                LEVEL_KEY,
+                key("max_ms", Kind::Number(0.000_001, 1e12), "Largest change; 500 by default"),
+            ]),
+        ]),
+        "ND-Q003: a sudden change between stamp and log time",
+    ),
+    key("backward_time", PLAIN_RULE, "ND-Q004: a row that is earlier than its predecessor"),
+    key(
+        "frozen",
+        Kind::Either(&[
+            LEVEL,
+            Kind::Map(&[
+                LEVEL_KEY,
+                key(
+                    "min_ms",
+                    Kind::Number(0.000_001, 1e12),
+                    "How long a signal may stand still; 5000 by default",
+                ),
+            ]),
+        ]),
+        "ND-Q005: a signal that moves all the time and then stands still",
+    ),
+    key(
+        "duplicate_frames",
+        Kind::Either(&[
+            LEVEL,
+            Kind::Map(&[
+                LEVEL_KEY,
+                key(
+                    "max",
+                    Kind::Integer(1, i64::MAX),
+                    "Equal frames in a row that are allowed; 5 by default",
+                ),
+            ]),
+        ]),
+        "ND-Q006: the same frame several times in a row",
+    ),
+    key("non_finite", PLAIN_RULE, "ND-Q007: NaN or infinite numbers"),
+    key(
+        "range",
+        Kind::Either(&[
+            LEVEL,
+            Kind::Map(&[
+                LEVEL_KEY,
+                key(
+                    "features",
+                    Kind::Names(&[], &Kind::Map(RANGE_BOUNDS)),
+                    "Bounds by feature, or by `stream.feature`; those of the schema count as well",
+                ),
+            ]),
+        ]),
+        "ND-Q008: numbers outside of the range declared",
+    ),
+    key(
+        "dead_joint",
+        Kind::Either(&[
+            LEVEL,
+            Kind::Map(&[
+                LEVEL_KEY,
+                key("min_rows", Kind::Integer(2, i64::MAX), "Rows needed to judge; 100 by default"),
+            ]),
+        ]),
+        "ND-Q009: an element of a vector that never moves while others do",
+    ),
+    key("row_count", PLAIN_RULE, "ND-Q010: fewer frames than rows"),
+    key("duplicate_episode", PLAIN_RULE, "ND-Q011: an episode with the content of another one"),
+];
+
+const RATE_BOUNDS: &[Key] = &[
+    key("min_hz", Kind::Number(0.0, 1e9), "Rows per second at the least"),
+    key("max_hz", Kind::Number(0.0, 1e9), "Rows per second at the most"),
+];
+
+const RANGE_BOUNDS: &[Key] = &[
+    key("min", Kind::Number(f64::MIN, f64::MAX), "Least value"),
+    key("max", Kind::Number(f64::MIN, f64::MAX), "Greatest value"),
+];
+
+const PUBLISH: &[Key] = &[
+    required("dataset", Kind::Text, "Name of the dataset: `owner/name`, or a name alone"),
+    key(
+        "revision",
+        Kind::Text,
+        "`auto` (the default: proved from the content), or a version such as `1.2.0`",
+    ),
+    required("license", Kind::Text, "SPDX expression of the licence"),
+    key("price_usd", Kind::Number(0.0, 1e9), "Price in US dollars; free when absent"),
+    key("modality", TEXT_OR_TEXTS, "What the data holds, such as `rgb`, `depth`, `proprioception`, `action`"),
+    key(
+        "sensitivity",
+        TEXT_OR_TEXTS,
+        "Personal data it may show, or `none`; undeclared datasets stay private",
+    ),
+    key("token", Kind::Secret, "The registry's token: `{env: NAME}`"),
+];
+
+const TEST: &[Key] = &[
+    required("name", Kind::Text, "What is tested, for people"),
+    required("source", Kind::Text, "A fixture, relative to the pipeline file"),
+    required("expect", Kind::Map(EXPECT), "What must come out"),
+];
+
+const EXPECT: &[Key] = &[
+    key("episodes", Kind::Integer(0, i64::MAX), "Episodes of the dataset"),
+    key(
+        "rows",
+        Kind::Either(&[Kind::Integer(0, i64::MAX), Kind::Names(&[], &Kind::Integer(0, i64::MAX))]),
+        "Rows of all streams, or by stream; `steps` is the step table",
+    ),
+    key("content_root", Kind::Text, "Hash over the content of all episodes: `b3:…`"),
+    key("quarantined", Kind::Integer(0, i64::MAX), "Episodes that the quality gate keeps out of the splits"),
+    key(
+        "dropped",
+        Kind::Names(&[], &Kind::Integer(0, i64::MAX)),
+        "Records left out, by reason, over all streams",
+    ),
+];

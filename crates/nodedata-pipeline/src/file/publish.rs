@@ -1,0 +1,69 @@
+use super::{
+    read::{Reader, text, texts},
+    stages::{PublishStage, Secret},
+    yaml::Node,
+};
+
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> PublishStage {
+    let dataset = text(node, "dataset").unwrap_or_default();
+    if !dataset.is_empty() && !is_name(&dataset) {
+        let message = format!("`{dataset}` is no name for a dataset");
+        reader.add(
+            "publish.dataset",
+            message,
+            "write `owner/name` in small letters, digits, `-`, `_` and `.`",
+        );
+    }
+    let license = text(node, "license").unwrap_or_default();
+    if !license.is_empty()
+        && let Err(err) = spdx::Expression::parse(&license)
+    {
+        let message = format!("`{license}` is no SPDX expression: {}", err.reason);
+        let hint = match spdx::imprecise_license_id(&license) {
+            Some((id, _)) => format!("did you mean `{}`?", id.name),
+            None => "write an identifier such as `CC-BY-4.0` or `Apache-2.0`; `LicenseRef-<name>` for one of your own".to_owned(),
+        };
+        reader.add("publish.license", message, hint);
+    }
+    let revision = text(node, "revision").unwrap_or_else(|| "auto".to_owned());
+    if revision != "auto" && !is_version(&revision) {
+        let message = format!("`publish.revision` is `{revision}`");
+        reader.add("publish.revision", message, "expected `auto`, or a version such as `1.2.0`");
+    }
+    let sensitivity = node.get("sensitivity").map(texts);
+    if let Some(all) = &sensitivity
+        && all.len() > 1
+        && all.iter().any(|it| it == "none")
+    {
+        reader.add(
+            "publish.sensitivity",
+            "`publish.sensitivity` holds `none` beside others",
+            "remove `none`, or the others",
+        );
+    }
+    PublishStage {
+        dataset,
+        revision,
+        license,
+        price_usd: node.get("price_usd").and_then(Node::number),
+        modality: node.get("modality").map(texts).unwrap_or_default(),
+        sensitivity,
+        token: node.get("token").and_then(|it| text(it, "env")).map(|env| Secret { env }),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_part = |part: &str| {
+        let letters =
+            |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, '-' | '_' | '.');
+        !part.is_empty() && !part.starts_with(['.', '-']) && part.chars().all(letters)
+    };
+    let parts: Vec<&str> = name.split('/').collect();
+    parts.len() <= 2 && parts.into_iter().all(is_part)
+}
+
+fn is_version(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    let is_number = |it: &&str| it.parse::<u64>().is_ok_and(|n| n.to_string() == **it);
+    parts.len() == 3 && parts.iter().all(|it| is_number(it))
+}

@@ -1,0 +1,146 @@
+use std::path::{Path, PathBuf};
+
+use nodedata_core::TimeRange;
+
+use super::{
+    check::{Places, word},
+    mistake::Mistake,
+    publish, quality, splits,
+    stages::{Expected, PipelineFile, PipelineTest, SourceStage},
+    steps,
+    yaml::Node,
+};
+use crate::OnError;
+
+/// Turns a checked document into stages, and finds the mistakes that lie between keys.
+pub(super) struct Reader<'a> {
+    pub(super) root: &'a Node,
+    pub(super) places: &'a Places,
+    pub(super) mistakes: Vec<Mistake>,
+    /// Folder of the file.
+    folder: PathBuf,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(root: &'a Node, places: &'a Places, file: &Path) -> Self {
+        let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+        Self { root, places, mistakes: Vec::new(), folder }
+    }
+
+    /// Notes a mistake at a key.
+    pub(super) fn add(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.mistakes.push(Mistake::new(&self.places.of(path), message).with_hint(hint));
+    }
+
+    pub(super) fn file(&mut self, path: &Path) -> PipelineFile {
+        let root = self.root;
+        let on_error = match root.get("on_error").and_then(Node::text).as_deref() {
+            Some("salvage") => OnError::Salvage,
+            _ => OnError::Fail,
+        };
+        let target_mb = root.get("shards").and_then(|it| it.get("target_mb")).and_then(Node::integer);
+        let target_mb = target_mb.and_then(|it| u64::try_from(it).ok()).unwrap_or(512);
+        PipelineFile {
+            path: path.to_owned(),
+            description: text(root, "description"),
+            source: self.source(),
+            steps: steps::read(self),
+            schema: text(root, "schema").map(|it| self.beside(&it)),
+            quality: root.get("quality").map(|it| quality::read(self, it)),
+            splits: splits::read(self),
+            shard_bytes: target_mb.saturating_mul(1 << 20),
+            on_error,
+            out: text(root, "out").map(|it| self.beside(&it)),
+            publish: root.get("publish").map(|it| publish::read(self, it)),
+            tests: self.tests(),
+        }
+    }
+
+    fn source(&mut self) -> SourceStage {
+        let plain = |path| SourceStage {
+            path,
+            format: None,
+            topics: None,
+            undecoded: Vec::new(),
+            time_range: TimeRange::ALL,
+            verify_checksums: true,
+        };
+        let Some(node) = self.root.get("source") else { return plain(String::new()) };
+        if let Some(path) = node.text() {
+            return plain(self.source_path(&path));
+        }
+        let time = |key| node.get(key).and_then(Node::integer).and_then(|it| i64::try_from(it).ok());
+        let (start_ns, end_ns) = (time("start_ns"), time("end_ns"));
+        if let (Some(start), Some(end)) = (start_ns, end_ns)
+            && end <= start
+        {
+            let message = format!("`source.end_ns` is {end}, not after `start_ns` {start}");
+            self.add("source.end_ns", message, "swap them");
+        }
+        SourceStage {
+            path: self.source_path(&text(node, "path").unwrap_or_default()),
+            format: text(node, "format"),
+            topics: node.get("topics").map(texts),
+            undecoded: node.get("undecoded").map(texts).unwrap_or_default(),
+            time_range: TimeRange { start_ns: start_ns.unwrap_or(i64::MIN), end_ns },
+            verify_checksums: node.get("verify_checksums").and_then(Node::bool).unwrap_or(true),
+        }
+    }
+
+    fn tests(&mut self) -> Vec<PipelineTest> {
+        let nodes = self.root.get("tests").map(Node::items).unwrap_or_default();
+        let mut tests = Vec::new();
+        for (idx, node) in nodes.iter().enumerate() {
+            let name = text(node, "name").unwrap_or_default();
+            let expect = node.get("expect").map(expected).unwrap_or_default();
+            if expect == Expected::default() {
+                self.add(
+                    &format!("tests[{idx}].expect"),
+                    "`expect` names nothing",
+                    "add `episodes`, `rows` or `content_root`",
+                );
+            }
+            let source = self.source_path(&text(node, "source").unwrap_or_default());
+            tests.push(PipelineTest { name, source, expect });
+        }
+        tests
+    }
+
+    /// A path of the file, which starts where the file lies.
+    fn beside(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    fn source_path(&self, path: &str) -> String {
+        if path.contains("://") { path.to_owned() } else { self.beside(path).display().to_string() }
+    }
+}
+
+fn expected(node: &Node) -> Expected {
+    let count = |node: &Node| node.integer().and_then(|it| u64::try_from(it).ok());
+    let named = |key: &str| {
+        let members = node.get(key).map(Node::members).unwrap_or_default();
+        members.iter().filter_map(|it| Some((it.key.clone(), count(&it.node)?))).collect()
+    };
+    Expected {
+        episodes: node.get("episodes").and_then(count),
+        rows: node.get("rows").and_then(count),
+        rows_by_stream: named("rows"),
+        content_root: text(node, "content_root"),
+        quarantined: node.get("quarantined").and_then(count),
+        dropped: named("dropped"),
+    }
+}
+
+pub(super) fn text(node: &Node, key: &str) -> Option<String> {
+    node.get(key)?.text().map(|it| it.trim().to_owned())
+}
+
+pub(super) fn texts(node: &Node) -> Vec<String> {
+    node.items().iter().filter_map(Node::text).collect()
+}
+
+/// The word of a choice.
+pub(super) fn choice(node: &Node, key: &str) -> Option<String> {
+    word(node.get(key)?)
+}

@@ -1,0 +1,134 @@
+use std::path::PathBuf;
+
+use nodedata_core::TimeRange;
+use nodedata_normalize::StepSpec;
+use nodedata_quality::Rules;
+
+use crate::OnError;
+
+/// A pipeline file, read and checked as far as that goes without its source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PipelineFile {
+    /// The file itself.
+    pub path: PathBuf,
+    /// What it is for.
+    pub description: Option<String>,
+    /// What is read.
+    pub source: SourceStage,
+    /// How messages become steps; `None` for tables per topic.
+    pub steps: Option<StepSpec>,
+    /// The declared schema, found from where the process runs.
+    pub schema: Option<PathBuf>,
+    /// The gate; `None` where nothing is looked at.
+    pub quality: Option<Rules>,
+    /// How episodes are dealt to splits.
+    pub splits: SplitStage,
+    /// Bytes of source that one shard covers.
+    pub shard_bytes: u64,
+    /// What becomes of damaged input.
+    pub on_error: OnError,
+    /// Folder of the dataset, found from where the process runs.
+    pub out: Option<PathBuf>,
+    /// Where the dataset is published.
+    pub publish: Option<PublishStage>,
+    /// What must come out for inputs that are known.
+    pub tests: Vec<PipelineTest>,
+}
+
+/// What is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceStage {
+    /// A file, a folder, a glob or a URL, found from where the process runs.
+    pub path: String,
+    /// Name of the format; detected when absent.
+    pub format: Option<String>,
+    /// Only these topics.
+    pub topics: Option<Vec<String>>,
+    /// Topics that stay bytes.
+    pub undecoded: Vec<String>,
+    /// Only records of this time.
+    pub time_range: TimeRange,
+    /// Whether checksums are verified.
+    pub verify_checksums: bool,
+}
+
+/// How episodes are dealt to splits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SplitStage {
+    /// By the hash of a key.
+    Hash {
+        /// Name and fraction, adding up to 1.
+        fractions: Vec<(String, f64)>,
+        /// What is hashed.
+        key: SplitKey,
+    },
+    /// By lists of episode keys; `*` stands for any letters.
+    Lists(Vec<(String, Vec<String>)>),
+    /// As the source says.
+    Source,
+}
+
+/// What is hashed to deal an episode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SplitKey {
+    /// Its own key.
+    Episode,
+    /// Its task.
+    Task,
+    /// What the source says about it under this name.
+    Metadata(String),
+}
+
+/// Where the dataset is published, and under which terms.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PublishStage {
+    /// `owner/name`, or a name alone.
+    pub dataset: String,
+    /// `auto`, or a version.
+    pub revision: String,
+    /// SPDX expression.
+    pub license: String,
+    /// Price in US dollars.
+    pub price_usd: Option<f64>,
+    /// What the data holds.
+    pub modality: Vec<String>,
+    /// Personal data it may show; `None` where nothing is declared.
+    pub sensitivity: Option<Vec<String>>,
+    /// The registry's token.
+    pub token: Option<Secret>,
+}
+
+/// A secret, known by the variable that holds it and never by its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Name of the variable.
+    pub env: String,
+}
+
+/// What must come out for an input that is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PipelineTest {
+    /// What is tested.
+    pub name: String,
+    /// The fixture, found from where the process runs.
+    pub source: String,
+    /// What must come out.
+    pub expect: Expected,
+}
+
+/// What must come out; what is `None` or empty is not looked at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Expected {
+    /// Episodes of the dataset.
+    pub episodes: Option<u64>,
+    /// Rows of all streams.
+    pub rows: Option<u64>,
+    /// Rows by stream.
+    pub rows_by_stream: Vec<(String, u64)>,
+    /// Hash over the content of all episodes.
+    pub content_root: Option<String>,
+    /// Episodes that the gate keeps out of the splits.
+    pub quarantined: Option<u64>,
+    /// Records left out, by reason.
+    pub dropped: Vec<(String, u64)>,
+}

@@ -1,0 +1,243 @@
+use nodedata_core::DType;
+use nodedata_normalize::{
+    Align, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, Rate, Start, StepSpec, TimeSource,
+    Tolerance, TopicTime,
+};
+
+use super::{
+    episodes,
+    read::{Reader, choice, text, texts},
+    yaml::{Node, Value},
+};
+
+/// How messages become steps; `None` when the file has no `steps`.
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<StepSpec> {
+    let root = reader.root;
+    let Some(node) = root.get("steps") else {
+        for key in ["episodes", "fields", "streams"] {
+            if root.get(key).is_some() {
+                let message = format!("`{key}` has no meaning without `steps`");
+                reader.add(
+                    key,
+                    message,
+                    "add `steps: {clock: {rate_hz: 30}}`, or remove the key for tables per topic",
+                );
+            }
+        }
+        return None;
+    };
+    let mut spec = StepSpec::new(clock(reader, node));
+    spec.episodes = root.get("episodes").map_or(Cut::Whole, |it| episodes::read(reader, it));
+    times(node, &mut spec);
+    spec.align = align(node).unwrap_or_default();
+    spec.tolerance = tolerance(node).unwrap_or_default();
+    spec.skew = node.get("skew").and_then(Node::bool).unwrap_or(false);
+    spec.start = match text(node, "start").as_deref() {
+        Some("all") => Start::All,
+        _ => Start::First,
+    };
+    spec.order_bound_ns = node.get("order_bound_ms").and_then(Node::number).map(nanos);
+    spec.keep_streams = root.get("streams").is_some();
+    match root.get("fields") {
+        Some(fields) => {
+            for member in fields.members() {
+                let field = field(reader, &member.key, &member.node, spec.tolerance);
+                spec.fields.push(field);
+            }
+        }
+        None => reader.add(
+            "steps",
+            "there are `steps` but no `fields`",
+            "add `fields: {action: /cmd.data}`; `node-data init SRC` proposes them",
+        ),
+    }
+    Some(spec)
+}
+
+fn clock(reader: &mut Reader<'_>, node: &Node) -> Clock {
+    let clock = node.get("clock");
+    let rate = clock.and_then(|it| text(it, "rate_hz"));
+    let topic = clock.and_then(|it| text(it, "topic"));
+    if clock.is_some() && rate.is_some() == topic.is_some() {
+        let message = if rate.is_some() {
+            "`steps.clock` has both `rate_hz` and `topic`"
+        } else {
+            "`steps.clock` has neither `rate_hz` nor `topic`"
+        };
+        reader.add("steps.clock", message, "write `{rate_hz: 30}` or `{topic: /camera/wrist}`");
+    }
+    match (rate.and_then(|it| Rate::parse(&it).ok()), topic) {
+        (Some(rate), _) => Clock::Rate(rate),
+        (None, topic) => Clock::Topic(topic.unwrap_or_default()),
+    }
+}
+
+fn times(node: &Node, spec: &mut StepSpec) {
+    let Some(time) = node.get("time") else { return };
+    if let Some(text) = time.text() {
+        spec.time = time_source(&text);
+    }
+    for member in time.members() {
+        let Some(source) = member.node.text().map(|it| time_source(&it)) else { continue };
+        match member.key.as_str() {
+            "default" => spec.time = source,
+            topic => spec.topic_times.push(TopicTime { topic: topic.to_owned(), time: source }),
+        }
+    }
+}
+
+fn time_source(text: &str) -> TimeSource {
+    match text {
+        "log_time" => TimeSource::LogTime,
+        "publish_time" => TimeSource::PublishTime,
+        field => TimeSource::Field(field.to_owned()),
+    }
+}
+
+fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance) -> FieldSpec {
+    let path = format!("fields.{name}");
+    let mut spec = FieldSpec::new(name, node.text().unwrap_or_default());
+    if name.is_empty() || matches!(name, "episode_index" | "step_index" | "timestamp_ns") {
+        reader.add(
+            &path,
+            format!("`{name}` cannot be the name of a feature"),
+            "the step table has columns of that name; choose another",
+        );
+    }
+    if node.text().is_some() {
+        check_path(reader, &path, node);
+        return spec;
+    }
+    let (from, value) = (node.get("from"), node.get("value"));
+    match (from, value) {
+        (Some(from), None) => {
+            for (idx, item) in from.items().iter().enumerate() {
+                let is_list = matches!(from.value, Value::List(_));
+                check_path(
+                    reader,
+                    &if is_list { format!("{path}.from[{idx}]") } else { format!("{path}.from") },
+                    item,
+                );
+            }
+            spec.from = FieldFrom::Paths(texts(from));
+        }
+        (None, Some(value)) => spec.from = FieldFrom::Constant(constant(value)),
+        (Some(_), Some(_)) => reader.add(
+            &format!("{path}.value"),
+            format!("`{path}` has both `from` and `value`"),
+            "keep one of them",
+        ),
+        (None, None) => {
+            reader.add(&path, format!("`{path}` has neither `from` nor `value`"), "add `from: /topic.field`")
+        }
+    }
+    spec.align = align(node);
+    spec.tolerance = tolerance(node).map(|own| Tolerance {
+        max_ns: node.get("tolerance_ms").map_or(inherited.max_ns, |_| own.max_ns),
+        beyond: node.get("beyond").map_or(inherited.beyond, |_| own.beyond),
+    });
+    spec.dtype = text(node, "type").and_then(|it| DType::from_name(&it));
+    spec.skew = node.get("skew").and_then(Node::bool);
+    spec.unit = text(node, "unit");
+    spec.description = text(node, "description");
+    spec.by_name = node.get("by_name").map(|it| by_name(reader, &path, it));
+    check_field(reader, &path, &spec);
+    spec
+}
+
+/// What holds between the keys of a field, whatever the source.
+fn check_field(reader: &mut Reader<'_>, path: &str, spec: &FieldSpec) {
+    let is_constant = matches!(spec.from, FieldFrom::Constant(_));
+    if is_constant {
+        for (is_there, key) in [
+            (spec.align.is_some(), "align"),
+            (spec.tolerance.is_some(), "tolerance_ms"),
+            (spec.by_name.is_some(), "by_name"),
+            (spec.skew.is_some(), "skew"),
+        ] {
+            if is_there {
+                reader.add(
+                    &format!("{path}.{key}"),
+                    format!("`{path}` is a constant, which has no `{key}`"),
+                    format!("remove `{key}`"),
+                );
+            }
+        }
+    }
+    let blends = matches!(spec.align, Some(Align::Linear | Align::Slerp));
+    if blends && let Some(dtype) = spec.dtype.filter(|it| !it.is_numeric()) {
+        let message = format!("`{path}` is {dtype}, and there is nothing between two values of that type");
+        reader.add(&format!("{path}.align"), message, "use `align: hold` or `align: nearest`");
+    }
+}
+
+fn check_path(reader: &mut Reader<'_>, path: &str, node: &Node) {
+    let found = node.text().unwrap_or_default();
+    if !found.starts_with('/') && !found.contains('.') && found.contains(' ') {
+        reader.add(
+            path,
+            format!("`{found}` is no path of a field"),
+            "write the topic and the field, such as `/joint_states.position`; a constant is `{value: …}`",
+        );
+    }
+}
+
+fn by_name(reader: &mut Reader<'_>, path: &str, node: &Node) -> ByName {
+    let names = match node.get("names") {
+        Some(names) => texts(names),
+        None => texts(node),
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for (idx, name) in names.iter().enumerate() {
+        if !seen.insert(name) {
+            let at = if node.get("names").is_some() {
+                format!("{path}.by_name.names[{idx}]")
+            } else {
+                format!("{path}.by_name[{idx}]")
+            };
+            reader.add(&at, format!("`{name}` is wanted twice in `{path}.by_name`"), "remove one of them");
+        }
+    }
+    ByName { names, at: text(node, "at") }
+}
+
+fn constant(node: &Node) -> Constant {
+    match &node.value {
+        Value::Bool(it) => Constant::Bool(*it),
+        Value::Integer(it) => match i64::try_from(*it) {
+            Ok(it) => Constant::Int(it),
+            Err(_) => Constant::Float(*it as f64),
+        },
+        Value::Float(it) => Constant::Float(*it),
+        Value::Text(it) => Constant::Text(it.clone()),
+        Value::List(items) => Constant::Floats(items.iter().filter_map(Node::number).collect()),
+        Value::Null | Value::Map(_) => Constant::Text(String::new()),
+    }
+}
+
+fn align(node: &Node) -> Option<Align> {
+    match text(node, "align")?.as_str() {
+        "nearest" => Some(Align::Nearest),
+        "hold" => Some(Align::Hold),
+        "linear" => Some(Align::Linear),
+        "slerp" => Some(Align::Slerp),
+        _ => None,
+    }
+}
+
+/// `None` when neither of its keys is there.
+fn tolerance(node: &Node) -> Option<Tolerance> {
+    let max_ns = node.get("tolerance_ms").and_then(Node::number).map(nanos);
+    let beyond = match choice(node, "beyond").as_deref() {
+        Some("drop") => Some(Beyond::Drop),
+        Some("fail") => Some(Beyond::Fail),
+        Some("null") => Some(Beyond::Null),
+        _ => None,
+    };
+    (max_ns.is_some() || beyond.is_some()).then(|| Tolerance { max_ns, beyond: beyond.unwrap_or_default() })
+}
+
+/// Milliseconds as nanoseconds.
+pub(super) fn nanos(millis: f64) -> i64 {
+    (millis * 1e6).round() as i64
+}

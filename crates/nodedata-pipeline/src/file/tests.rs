@@ -1,0 +1,233 @@
+use std::path::Path;
+
+use expect_test::{Expect, expect};
+use nodedata_normalize::{Align, Beyond, Clock, Cut, FieldFrom, TimeSource};
+use nodedata_quality::{Level, Rule};
+
+use super::{Mistake, Parsed, SplitKey, SplitStage, parse_pipeline, pipeline_json_schema};
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "DATA" => Some("/data".to_owned()),
+        "MB" => Some("64".to_owned()),
+        _ => None,
+    }
+}
+
+fn parse(text: &str, settings: &[&str]) -> Result<Parsed, Vec<Mistake>> {
+    let settings: Vec<String> = settings.iter().map(|it| (*it).to_owned()).collect();
+    parse_pipeline(text, Path::new("lab/p.yaml"), &settings, &environment)
+}
+
+#[track_caller]
+fn sound(text: &str) -> Parsed {
+    parse(text, &[]).unwrap_or_else(|mistakes| panic!("{}", told(&mistakes)))
+}
+
+fn told(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(|it| format!("{it}\n")).collect()
+}
+
+#[track_caller]
+fn broken(text: &str, expected: &Expect) {
+    expected.assert_eq(&told(&parse(text, &[]).unwrap_err()));
+}
+
+/// The file of the design, word for word but for `on_error` values that do not exist yet.
+const DESIGN: &str = "
+version: 1
+source:
+  path: runs/2026-06/**/*.mcap
+episodes:
+  by: file
+steps:
+  clock: {rate_hz: 30}
+  time: header.stamp
+  align: nearest
+  tolerance_ms: 50
+fields:
+  rgb: {from: /camera/wrist/compressed}
+  proprioception:
+    from: [/joint_states.position, /joint_states.velocity]
+    by_name: [panda_joint1, panda_joint2]
+  action: {from: /cmd.data, align: hold, type: float32}
+  task: {from: /instruction.data, align: hold}
+schema: schema.json
+splits: {train: 0.9, val: 0.05, test: 0.05, key: episode}
+shards: {target_mb: 512, compression: zstd:1, access: balanced}
+on_error: fail
+publish:
+  dataset: acme/panda-arm-grasp-100k
+  revision: auto
+  license: CC-BY-4.0
+  price_usd: 199
+  modality: [rgb, depth, proprioception, action]
+  sensitivity: none
+";
+
+#[test]
+fn the_file_of_the_design_is_read() {
+    let file = sound(DESIGN).file;
+    assert_eq!(file.source.path, "lab/runs/2026-06/**/*.mcap");
+    let steps = file.steps.unwrap();
+    assert_eq!(steps.episodes, Cut::Whole);
+    assert!(matches!(steps.clock, Clock::Rate(rate) if rate.hz() == 30.0));
+    assert_eq!(steps.time, TimeSource::Field("header.stamp".to_owned()));
+    assert_eq!((steps.tolerance.max_ns, steps.tolerance.beyond), (Some(50_000_000), Beyond::Null));
+    let names: Vec<&str> = steps.fields.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["rgb", "proprioception", "action", "task"]);
+    let FieldFrom::Paths(paths) = &steps.fields[1].from else { panic!() };
+    assert_eq!(paths.len(), 2);
+    assert_eq!(steps.fields[1].by_name.as_ref().unwrap().names.len(), 2);
+    assert_eq!(steps.fields[2].align, Some(Align::Hold));
+    assert_eq!(file.shard_bytes, 512 << 20);
+    let SplitStage::Hash { fractions, key } = file.splits else { panic!() };
+    assert_eq!((fractions.len(), key), (3, SplitKey::Episode));
+    assert_eq!(file.publish.unwrap().license, "CC-BY-4.0");
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    broken(
+        "version: 2
+source:
+  path: \"${env:NOWHERE}/x.mcap\"
+  fromat: mcap
+  start_ns: 10
+  end_ns: 5
+episodes: {by: gap, field: /a.b}
+steps:
+  clock: {rate_hz: fast, topic: /a}
+  align: nearset
+  tolerance_ms: [1]
+fields:
+  rgb: /cam
+  rgb: /cam2
+  both: {from: /a.x, value: 3}
+  none: {unit: m}
+  state: {from: /j.position, by_name: []}
+  pose: {from: [], align: linear, type: string}
+  step_index: /a.y
+splits: {train: 0.9, val: 0.3}
+shards: {target_mb: 0, compresion: zstd:1}
+on_error: ignore
+quality: {gap: {level: qarantine}, rate: {level: warn, streams: {/imu: {min_hz: 5, max_hz: 1}}}, frozne: warn}
+publish: {dataset: Acme/X, license: CCBY, token: hunter2, revision: v1}
+tests: [{name: a, source: x.mcap, expect: {}}]
+",
+        &expect![[""]],
+    );
+}
+
+#[test]
+fn what_stands_between_stages_is_told() {
+    broken("version: 1\nsource: x.mcap\nfields: {a: /a.b}\nstreams: keep\n", &expect![[""]]);
+    broken("version: 1\nsource: x.mcap\nsteps: {clock: {}}\n", &expect![[""]]);
+    broken(
+        "version: 1\nsource: x\nsteps: {clock: {topic: /a}}\nfields: {a: /a.b}\nepisodes:\n  by: ranges\n  ranges:\n  - {start_ns: 0, end_ns: 10}\n  - {start_ns: 5, end_ns: 2}\n  - {start_ns: 9, end_ns: 12}\n",
+        &expect![[""]],
+    );
+    broken("version: 1\nsource: x\nsplits: {train: [a, b], val: [b], test: 0.1}\n", &expect![[""]]);
+    broken("version: 1\nsource: x\nsplits: {train: [a, b], val: [b], quarantine: [c]}\n", &expect![[""]]);
+    broken("version: 1\nsource: x\nsplits: {train: 1, key: scene}\n", &expect![[""]]);
+}
+
+#[test]
+fn what_is_no_pipeline_is_told_once() {
+    broken("", &expect![[""]]);
+    broken("- a\n- b\n", &expect![[""]]);
+    broken("version: 1\nsource: {path: a\nsteps: 3\n", &expect![[""]]);
+    broken("version: 1\nsource: &a x\nout: *a\n", &expect![[""]]);
+    broken("a: \"\\q\"\n", &expect![[""]]);
+    let deep = format!("{}x{}", "[".repeat(200), "]".repeat(200));
+    assert_eq!(parse(&deep, &[]).unwrap_err().len(), 1);
+}
+
+/// Whatever happens to a file, nothing panics and no mistake lacks its place.
+#[test]
+fn any_piece_of_a_file_is_refused_or_read() {
+    for end in (0..DESIGN.len()).filter(|it| DESIGN.is_char_boundary(*it)) {
+        let cut = &DESIGN[..end];
+        drop(parse(cut, &[]));
+        let dotted = format!("{cut}\u{0}{}", &DESIGN[end..]);
+        drop(parse(&dotted, &[]));
+    }
+}
+
+#[test]
+fn variables_and_settings() {
+    let text = "version: 1\nsource: '${env:DATA}/x.mcap'\nshards: {target_mb: '${env:MB}'}\ndescription: a $${b} ${env:C:-c}\n";
+    let file = sound(text).file;
+    assert_eq!((file.source.path.as_str(), file.shard_bytes), ("lab//data/x.mcap", 64 << 20));
+    assert_eq!(file.description.as_deref(), Some("a ${b} c"));
+    let set = parse(
+        text,
+        &[
+            "shards.target_mb=128",
+            "splits={train: 0.5, val: 0.5}",
+            "steps.clock.rate_hz=10",
+            "fields.\"observation.state\".from=/j.position",
+        ],
+    );
+    let file = set.unwrap().file;
+    assert_eq!(file.shard_bytes, 128 << 20);
+    assert_eq!(file.steps.unwrap().fields[0].name, "observation.state");
+    let wrong =
+        parse(text, &["shards.target=1", "nothing", "source.x[0]=1", "shards[0]=1", "shards.target_mb=x"]);
+    expect![[""]].assert_eq(&told(&wrong.unwrap_err()));
+}
+
+#[test]
+fn a_secret_is_never_told() {
+    for token in ["hunter2", "[hunter2]", "{env: NAME, hunter2: x}", "{env: 'hunter2-!'}", "12345"] {
+        let text = format!("version: 1\nsource: x\npublish: {{dataset: a, license: MIT, token: {token}}}\n");
+        let mistakes = told(&parse(&text, &[]).unwrap_err());
+        let without_key = mistakes.replace("unknown key `hunter2`", "");
+        assert!(!without_key.contains("hunter2") && !mistakes.contains("12345"), "{mistakes}");
+        assert!(mistakes.contains("{env: NAME}"), "{mistakes}");
+    }
+    let file =
+        sound("version: 1\nsource: x\npublish: {dataset: a, license: MIT, token: {env: TOKEN}}\n").file;
+    assert_eq!(file.publish.unwrap().token.unwrap().env, "TOKEN");
+}
+
+#[test]
+fn rules_are_read() {
+    let file = sound(
+        "version: 1\nsource: x\nquality:\n  rate: {level: fail, streams: {/imu: {min_hz: 190}}}\n  gap: {level: quarantine, max_ms: 100}\n  non_finite: warn\n  frozen: off\n  range: {level: warn, features: {/cmd.data: {max: 1}, action: {min: -1}}}\n",
+    )
+    .file;
+    let rules = file.quality.unwrap();
+    assert_eq!(rules.level(Rule::Rate), Level::Fail);
+    assert_eq!((rules.level(Rule::Gap), rules.gap_ns), (Level::Quarantine, Some(100_000_000)));
+    assert_eq!((rules.level(Rule::NonFinite), rules.level(Rule::Frozen)), (Level::Warn, Level::Off));
+    assert_eq!(rules.level(Rule::DeadJoint), Level::Off);
+    let first = &rules.ranges[0];
+    assert_eq!((first.stream.as_deref(), first.feature.as_str()), (Some("/cmd"), "data"));
+    assert_eq!((rules.ranges[1].stream.as_deref(), rules.ranges[1].min), (None, Some(-1.0)));
+}
+
+#[test]
+fn mistakes_of_the_source_find_their_keys() {
+    let parsed = sound(DESIGN);
+    let places = |key: &str| parsed.places.of(key);
+    assert_eq!(format!("{:?}", places("fields.proprioception.from[1]")), "File(15, 35)");
+    assert_eq!(places("fields.action.type.x"), places("fields.action.type"));
+    assert_eq!(format!("{:?}", places("fields.action")), "File(17, 3)");
+    assert_eq!(format!("{:?}", places("nowhere")), "File(1, 1)");
+}
+
+/// The schema for editors and the parser go by one table; this holds them together where it matters.
+#[test]
+fn the_json_schema_knows_every_stage() {
+    let schema = pipeline_json_schema();
+    for key in ["version", "source", "steps", "fields", "quality", "splits", "publish", "tests"] {
+        assert!(schema["properties"][key]["description"].is_string(), "{key}");
+    }
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(schema["required"], serde_json::json!(["version", "source"]));
+    for rule in Rule::ALL {
+        let about = &schema["properties"]["quality"]["properties"][rule.name()]["description"];
+        assert!(about.as_str().unwrap().starts_with(rule.code()), "{rule:?}");
+    }
+}

@@ -1,0 +1,225 @@
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, Options, Spanned};
+
+use super::mistake::{Mistake, Place};
+
+/// A YAML value that knows where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Node {
+    pub(super) place: Place,
+    pub(super) value: Value,
+    /// Whether the text came out of a variable: then it may stand for a number as well.
+    pub(super) expanded: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    /// In the order of the document.
+    Map(Vec<Member>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Member {
+    pub(super) place: Place,
+    pub(super) key: String,
+    pub(super) node: Node,
+}
+
+/// Deeper documents are refused: a pipeline needs six levels.
+const DEPTH_MAX: usize = 32;
+const BYTES_MAX: usize = 4 << 20;
+
+impl Node {
+    /// What the value is, for messages.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "a bool",
+            Value::Integer(_) => "a whole number",
+            Value::Float(_) => "a number",
+            Value::Text(_) => "text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+
+    /// The member of a mapping called `key`; the last one where it is given twice.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        self.members().iter().rev().find(|it| it.key == key).map(|it| &it.node)
+    }
+
+    pub(super) fn members(&self) -> &[Member] {
+        match &self.value {
+            Value::Map(members) => members,
+            _ => &[],
+        }
+    }
+
+    /// The items of a list; a single value stands for a list of one.
+    pub(super) fn items(&self) -> &[Self] {
+        match &self.value {
+            Value::List(items) => items,
+            Value::Null => &[],
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// A scalar as text, as a person would write it.
+    pub(super) fn text(&self) -> Option<String> {
+        match &self.value {
+            Value::Bool(it) => Some(it.to_string()),
+            Value::Integer(it) => Some(it.to_string()),
+            Value::Float(it) => Some(it.to_string()),
+            Value::Text(it) => Some(it.clone()),
+            Value::Null | Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
+    pub(super) fn number(&self) -> Option<f64> {
+        match &self.value {
+            Value::Integer(it) => Some(*it as f64),
+            Value::Float(it) => Some(*it),
+            Value::Text(it) if self.expanded => it.trim().parse().ok().filter(|it: &f64| it.is_finite()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn integer(&self) -> Option<i128> {
+        match &self.value {
+            Value::Integer(it) => Some(*it),
+            Value::Text(it) if self.expanded => it.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn bool(&self) -> Option<bool> {
+        match &self.value {
+            Value::Bool(it) => Some(*it),
+            Value::Text(it) if self.expanded => it.trim().parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a document.
+///
+/// # Errors
+/// The one place where the text stops being YAML that a pipeline may be written in.
+pub(super) fn parse(text: &str) -> Result<Node, Mistake> {
+    if BYTES_MAX < text.len() {
+        let message = format!("the file has {} bytes, at most {BYTES_MAX} are read", text.len());
+        return Err(Mistake::new(&Place::File(1, 1), message));
+    }
+    let mut options = Options::default();
+    options.duplicate_keys = DuplicateKeyPolicy::PassThrough;
+    options.merge_keys = MergeKeyPolicy::Error;
+    if let Some(budget) = &mut options.budget {
+        budget.max_depth = DEPTH_MAX;
+        // What a name stands for is said where it is used.
+        budget.max_aliases = 0;
+        budget.max_anchors = 0;
+    }
+    serde_saphyr::from_str_with_options(text, options).map_err(|err| {
+        let place = err
+            .location()
+            .map_or(Place::File(1, 1), |it| Place::File(one_based(it.line()), one_based(it.column())));
+        let err = err.without_snippet().to_string();
+        // The library repeats the place behind its message.
+        let message = err.split(" at line ").next().unwrap_or(&err).trim().trim_end_matches('.');
+        let message = message.lines().next().unwrap_or_default();
+        let message = format!("this is not YAML that can be read: {message}");
+        Mistake::new(&place, message)
+            .with_hint("look at the indentation, quotes and brackets here and just above")
+    })
+}
+
+fn one_based(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX).max(1)
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        let at = spanned.referenced;
+        let place = Place::File(one_based(at.line()), one_based(at.column()));
+        Ok(Self { place, value: spanned.value, expanded: false })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Values)
+    }
+}
+
+struct Values;
+
+impl<'de> Visitor<'de> for Values {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, it: bool) -> Result<Value, E> {
+        Ok(Value::Bool(it))
+    }
+
+    fn visit_i64<E>(self, it: i64) -> Result<Value, E> {
+        Ok(Value::Integer(it.into()))
+    }
+
+    fn visit_u64<E>(self, it: u64) -> Result<Value, E> {
+        Ok(Value::Integer(it.into()))
+    }
+
+    fn visit_i128<E>(self, it: i128) -> Result<Value, E> {
+        Ok(Value::Integer(it))
+    }
+
+    fn visit_f64<E>(self, it: f64) -> Result<Value, E> {
+        Ok(Value::Float(it))
+    }
+
+    fn visit_str<E>(self, it: &str) -> Result<Value, E> {
+        Ok(Value::Text(it.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(key) = map.next_key::<Spanned<String>>()? {
+            let node: Node = map.next_value()?;
+            let at = key.referenced;
+            let place = Place::File(one_based(at.line()), one_based(at.column()));
+            members.push(Member { place, key: key.value, node });
+        }
+        Ok(Value::Map(members))
+    }
+}

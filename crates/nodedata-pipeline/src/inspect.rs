@@ -1,0 +1,273 @@
+use std::collections::BTreeMap;
+
+use arrow_array::{Array, cast::AsArray};
+use nodedata_core::{Formats, OpenOptions, ReadOptions, Result, Source, StreamClock, StreamId, StreamSchema};
+use nodedata_dataset::DamageEntry;
+use nodedata_quality::{Offsets, Pace, stamp_column};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::{OpenedSource, damage::entry_of, open_source, scan::each_window, window::windows};
+
+/// Equal stretches of time that a timeline is told in.
+pub(crate) const CELLS: usize = 60;
+/// An interval of so many medians counts as a gap.
+const GAP_MEDIANS: f64 = 5.0;
+
+/// What `inspect` says of a source.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inspection {
+    /// Name of the format.
+    pub format: String,
+    /// Input files and their length.
+    pub inputs: Vec<(String, u64)>,
+    /// Episode keys.
+    pub episodes: Vec<String>,
+    /// Rows of the episodes, for sources of steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub episode_lengths: Option<EpisodeLengths>,
+    /// Earliest time of all streams, in nanoseconds.
+    pub first_time_ns: Option<i64>,
+    /// Latest time of all streams.
+    pub last_time_ns: Option<i64>,
+    /// The streams, in the source's order.
+    pub streams: Vec<StreamInspection>,
+    /// Names and lengths of files the source carries.
+    pub attachments: Vec<(String, u64)>,
+    /// What cannot be read, and remarks.
+    pub damage: Vec<DamageEntry>,
+    /// Remarks that lose nothing.
+    pub warnings: Vec<DamageEntry>,
+}
+
+/// How long the episodes of a source of steps are.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct EpisodeLengths {
+    /// Rows of the shortest.
+    pub min: u64,
+    /// Rows of the longest.
+    pub max: u64,
+    /// Rows on average.
+    pub mean: f64,
+}
+
+/// One stream as its records show it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct StreamInspection {
+    /// `steps`, or the topic.
+    pub name: String,
+    /// Message type, where the source names one.
+    pub message: String,
+    /// Message encoding.
+    pub encoding: String,
+    /// Features and their types, as `name: type[shape]`.
+    pub features: Vec<(String, String)>,
+    /// Records, or rows of steps.
+    pub count: u64,
+    /// Bytes of their payloads; of steps, of their columns.
+    pub bytes: u64,
+    /// Time of the earliest and latest record, in nanoseconds: log time, or `timestamp_ns` of steps.
+    pub first_time_ns: Option<i64>,
+    /// See `first_time_ns`.
+    pub last_time_ns: Option<i64>,
+    /// Records per second inside episodes, from first to last; `None` below two records.
+    pub rate_hz: Option<f64>,
+    /// Standard deviation of the time between neighbours, in nanoseconds.
+    pub jitter_ns: Option<f64>,
+    /// Times between neighbours longer than five times the median.
+    pub gaps: u64,
+    /// Longest time between neighbours of one episode, in nanoseconds.
+    pub longest_gap_ns: Option<i64>,
+    /// When the longest one begins.
+    pub longest_gap_at_ns: Option<i64>,
+    /// Records logged before their predecessor in the file.
+    pub time_steps_back: u64,
+    /// The messages' own stamp minus their log time, where they have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stamp_offset: Option<Offsets>,
+    /// Records in equal stretches of time, from the first to the last of all streams.
+    pub timeline: Vec<u64>,
+}
+
+/// Reads a whole source and says what is in it. Messages are decoded only where they carry a stamp of their
+/// own; pictures never are. Damage is listed, not an error.
+///
+/// # Errors
+/// What opening the source reports.
+pub fn inspect(
+    formats: &Formats,
+    source: &str,
+    from: Option<&str>,
+    open: &OpenOptions,
+) -> Result<Inspection> {
+    let salvage = OpenOptions { salvage: true, ..open.clone() };
+    let typed = open_source(formats, source, from, &salvage)?;
+    let has_steps = typed.source.streams().iter().any(|it| it.clock == StreamClock::Step);
+    let mut inspection = if has_steps {
+        inspect_source(typed.source.as_ref(), typed.source.as_ref())?
+    } else {
+        // Times and sizes need no columns: a second look at the messages as bytes is many times cheaper.
+        let raw_options = OpenOptions { undecoded: vec!["*".to_owned()], ..salvage };
+        let OpenedSource { source: raw, .. } =
+            open_source(formats, source, Some(typed.format.name()), &raw_options)?;
+        inspect_source(raw.as_ref(), typed.source.as_ref())?
+    };
+    inspection.format = typed.format.name().to_owned();
+    Ok(inspection)
+}
+
+/// What one stream's rows are measured by.
+struct Measure {
+    stream: StreamInspection,
+    pace: Pace,
+    episode: Option<usize>,
+}
+
+/// `raw` is read for counts, sizes and times, `typed` for types and stamps.
+pub(crate) fn inspect_source(raw: &dyn Source, typed: &dyn Source) -> Result<Inspection> {
+    let mut measures: Vec<Measure> = raw
+        .streams()
+        .iter()
+        .map(|it| Measure { stream: describe(it, typed), pace: Pace::default(), episode: None })
+        .collect();
+    let mut damage: Vec<_> = typed.damage().iter().map(entry_of).collect();
+    let mut lengths: BTreeMap<usize, u64> = BTreeMap::new();
+    each_window(raw, true, |parts| {
+        for part in parts {
+            let episode = raw.partitions()[part.partition].episode;
+            damage.extend(part.damage.iter().map(entry_of));
+            for batch in &part.batches {
+                let StreamId(idx) = batch.stream;
+                let schema = &raw.streams()[idx as usize];
+                if schema.clock == StreamClock::Step {
+                    *lengths.entry(episode).or_default() += batch.rows.num_rows() as u64;
+                }
+                measures[idx as usize].take_in(schema, episode, &batch.rows);
+            }
+        }
+        Ok(())
+    })?;
+    let first_time_ns = measures.iter().filter_map(|it| it.pace.first_ns).min();
+    let last_time_ns = measures.iter().filter_map(|it| it.pace.last_ns).max();
+    let offsets = stamp_offsets(typed)?;
+    let span = first_time_ns.zip(last_time_ns);
+    let streams = measures.into_iter().map(|it| {
+        let offset = offsets.get(&it.stream.name).filter(|it| it.n > 0).cloned();
+        it.finish(span, offset)
+    });
+    let streams = streams.collect();
+    let n_rows: u64 = lengths.values().sum();
+    let episode_lengths = lengths.values().min().zip(lengths.values().max()).map(|(min, max)| {
+        EpisodeLengths { min: *min, max: *max, mean: n_rows as f64 / lengths.len() as f64 }
+    });
+    Ok(Inspection {
+        format: String::new(),
+        inputs: raw.inputs().iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
+        episodes: raw.episodes().iter().map(|it| it.key.clone()).collect(),
+        episode_lengths,
+        first_time_ns,
+        last_time_ns,
+        streams,
+        attachments: raw.attachments().iter().map(|it| (it.name.clone(), it.data.len() as u64)).collect(),
+        damage,
+        warnings: typed.warnings().iter().map(entry_of).collect(),
+    })
+}
+
+fn describe(stream: &StreamSchema, typed: &dyn Source) -> StreamInspection {
+    let decoded = typed.streams().iter().find(|it| it.name == stream.name).unwrap_or(stream);
+    let fact = |key: &str| stream.metadata.get(key).cloned().unwrap_or_default();
+    let features = decoded.features.iter().map(|it| {
+        let shape: Vec<String> = it.shape.iter().map(|it| it.as_i64().to_string()).collect();
+        let shape = if shape.is_empty() { String::new() } else { format!("[{}]", shape.join(", ")) };
+        (it.name.clone(), format!("{}{shape}", it.dtype))
+    });
+    StreamInspection {
+        name: stream.name.to_string(),
+        message: fact("schema_name"),
+        encoding: fact("message_encoding"),
+        features: features.collect(),
+        ..StreamInspection::default()
+    }
+}
+
+impl Measure {
+    fn take_in(&mut self, schema: &StreamSchema, episode: usize, rows: &arrow_array::RecordBatch) {
+        if self.episode.replace(episode) != Some(episode) {
+            self.pace.end_episode();
+        }
+        self.stream.count += rows.num_rows() as u64;
+        self.stream.bytes += match schema.clock {
+            StreamClock::LogTimeNanos => payload_bytes(rows),
+            StreamClock::Step => {
+                let sizes = rows.columns().iter().map(|it| it.to_data().get_slice_memory_size().unwrap_or(0));
+                sizes.sum::<usize>() as u64
+            }
+        };
+        self.pace.observe(schema, rows);
+    }
+
+    fn finish(self, span: Option<(i64, i64)>, stamp_offset: Option<Offsets>) -> StreamInspection {
+        let Self { stream, pace, .. } = self;
+        StreamInspection {
+            first_time_ns: pace.first_ns,
+            last_time_ns: pace.last_ns,
+            rate_hz: pace.rate_hz(),
+            jitter_ns: pace.jitter_ns(),
+            gaps: pace.n_gaps(GAP_MEDIANS),
+            longest_gap_ns: pace.longest_gap.map(|(gap, _)| gap),
+            longest_gap_at_ns: pace.longest_gap.map(|(gap, end)| end.saturating_sub(gap)),
+            time_steps_back: pace.n_back,
+            timeline: span.map(|(first, last)| pace.timeline.cells(first, last, CELLS)).unwrap_or_default(),
+            stamp_offset,
+            ..stream
+        }
+    }
+}
+
+/// Bytes of messages that were kept as bytes.
+fn payload_bytes(rows: &arrow_array::RecordBatch) -> u64 {
+    let payloads = ["data", "message.data"].into_iter().filter_map(|it| {
+        let payload = rows.column_by_name(it)?.as_binary_opt::<i32>()?;
+        Some((payload.value_offsets()[payload.len()] - payload.value_offsets()[0]) as u64)
+    });
+    payloads.sum()
+}
+
+/// How far stamps lie from log times, by stream. Only streams that have stamps are read.
+fn stamp_offsets(typed: &dyn Source) -> Result<BTreeMap<String, Offsets>> {
+    let stamped: Vec<StreamId> =
+        typed.streams().iter().filter(|it| stamp_column(it).is_some()).map(|it| it.id).collect();
+    let mut paces: BTreeMap<StreamId, Pace> = stamped.iter().map(|it| (*it, Pace::default())).collect();
+    if stamped.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let options = ReadOptions::default();
+    for window in windows(typed.partitions()) {
+        let read: Vec<Result<Vec<_>>> = typed.partitions()[window]
+            .par_iter()
+            .with_max_len(1)
+            .map(|partition| {
+                let mut stream = typed.read_only(partition, &options, &stamped)?;
+                let mut batches = Vec::new();
+                loop {
+                    match stream.next_batch() {
+                        Ok(Some(batch)) => batches.push(batch),
+                        Ok(None) => return Ok(batches),
+                        // Told by the first reading already.
+                        Err(err) if err.loss().is_some() => {}
+                        Err(err) => return Err(err),
+                    }
+                }
+            })
+            .collect();
+        for batch in read.into_iter().collect::<Result<Vec<_>>>()?.iter().flatten() {
+            if let Some(pace) = paces.get_mut(&batch.stream) {
+                pace.observe(&typed.streams()[batch.stream.0 as usize], &batch.rows);
+            }
+        }
+    }
+    let named =
+        paces.into_iter().map(|(id, pace)| (typed.streams()[id.0 as usize].name.to_string(), pace.offsets));
+    Ok(named.collect())
+}

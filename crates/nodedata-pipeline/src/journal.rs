@@ -1,0 +1,111 @@
+use nodedata_core::{Error, ErrorKind, Result, Source};
+use nodedata_dataset::{Candidate, Dataset, DatasetWriter, InputSeen, Ledger, UnitInput};
+use nodedata_schema::{Observations, SchemaBuilder};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    damage::DamageLog,
+    inputs::InputHashes,
+    steps::add_fates,
+    window::{ReadPart, stream_name},
+};
+
+/// What a run learns of the rows of one unit besides what their writer sees. It is kept with the unit, so that
+/// a later run, which does not read them, can report the same.
+pub(crate) struct UnitState {
+    pub(crate) inferred: SchemaBuilder,
+    pub(crate) ledger: Ledger,
+    pub(crate) damage: DamageLog,
+}
+
+/// [`UnitState`] as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    observed: Observations,
+    ledger: Ledger,
+    damage: DamageLog,
+}
+
+impl UnitState {
+    /// Nothing read yet.
+    pub(crate) fn new(source: &dyn Source) -> Self {
+        let inferred = SchemaBuilder::new(source.streams());
+        Self { inferred, ledger: Ledger::new(), damage: DamageLog::default() }
+    }
+
+    /// Counts what a partition gave.
+    pub(crate) fn account(&mut self, part: &ReadPart, source: &dyn Source) {
+        for (stream, n) in &part.records_read {
+            if let Some(name) = stream_name(source, *stream) {
+                self.ledger.entry(name).or_default().read += n;
+            }
+        }
+        add_fates(&mut self.ledger, &part.fates, source);
+        for err in &part.damage {
+            self.damage.add(err, |it| stream_name(source, it));
+        }
+    }
+
+    /// Counts the damage met while opening: its records were seen by nobody else.
+    pub(crate) fn account_opening(&mut self, source: &dyn Source) {
+        for err in source.damage() {
+            self.damage.add(err, |it| stream_name(source, it));
+            for (stream, n) in err.loss().map(|it| it.records.as_slice()).unwrap_or_default() {
+                if let Some(name) = stream_name(source, *stream) {
+                    self.ledger.entry(name).or_default().read += n;
+                }
+            }
+        }
+    }
+
+    /// As a record keeps it.
+    pub(crate) fn keep(self) -> Result<Value> {
+        let kept = Kept { observed: self.inferred.observations(), ledger: self.ledger, damage: self.damage };
+        Ok(serde_json::to_value(kept).map_err(std::io::Error::from)?)
+    }
+
+    /// Takes in what the record of the next unit says.
+    pub(crate) fn join(&mut self, record: Value) -> Result<()> {
+        let misfit = || {
+            Error::new(ErrorKind::Corrupt, "the record of a finished unit does not fit its source")
+                .with_hint("remove the hidden `.partial` folder beside the output, and run again")
+        };
+        let kept: Kept = serde_json::from_value(record).map_err(|err| misfit().with_source(err))?;
+        for (stream, entry) in &kept.ledger {
+            self.ledger.entry(stream.clone()).or_default().add(entry);
+        }
+        self.damage.join(kept.damage);
+        if self.inferred.take_in(&kept.observed) { Ok(()) } else { Err(misfit()) }
+    }
+}
+
+/// Takes over every finished unit of `mine` whose inputs are what they were, from the dataset that is
+/// `present` as well.
+pub(crate) fn take_over(
+    writer: &mut DatasetWriter,
+    present: Option<&Dataset>,
+    mine: &[usize],
+    hashes: &mut InputHashes,
+) -> Result<Vec<Candidate>> {
+    let mut candidates = writer.candidates(present);
+    candidates.retain(|it| mine.contains(&it.unit));
+    let proofs: Vec<&UnitInput> = candidates.iter().flat_map(|it| &it.inputs).collect();
+    let mut holds = hashes.check(&proofs)?.into_iter();
+    let sound: Vec<bool> = candidates
+        .iter()
+        // All of them are taken from the iterator, whatever the first of them says.
+        .map(|it| holds.by_ref().take(it.inputs.len()).filter(|it| !it).count() == 0)
+        .collect();
+    let mut sound = sound.into_iter();
+    candidates.retain(|_| sound.next().unwrap_or(false));
+    let done = writer.adopt(&candidates, mine)?;
+    candidates.retain(|it| done.contains(&it.unit));
+    Ok(candidates)
+}
+
+/// What to trust of an earlier run's report.
+pub(crate) fn seen_before(dataset: &Dataset) -> Vec<InputSeen> {
+    // Without a report everything is read again, which is right as well.
+    dataset.report().map(|it| it.inputs_seen).unwrap_or_default()
+}

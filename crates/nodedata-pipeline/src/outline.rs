@@ -1,0 +1,210 @@
+use std::{collections::BTreeMap, path::Path, time::Instant};
+
+use arrow_array::Array as _;
+use nodedata_core::{Formats, OpenOptions, ReadOptions, Result, Storage, StreamClock};
+use nodedata_dataset::plan_units;
+use serde::Serialize;
+
+use crate::{
+    ConvertOptions, OnError, Parsed, Refused, StreamInspection,
+    convert::with_threads,
+    execute::{fit, options},
+    inspect,
+    run::Run,
+    window::{read_window, windows},
+};
+
+/// What a pipeline would do: the plan that `run --dry-run` prints.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outline {
+    /// `outline/1`.
+    pub nd: &'static str,
+    /// The source, as the pipeline finds it.
+    pub source: String,
+    /// Name of the format.
+    pub format: String,
+    /// Input files and their length.
+    pub inputs: Vec<(String, u64)>,
+    /// Episodes and, for each, its split.
+    pub episodes: Vec<(String, String)>,
+    /// The source's streams with measured rates, without timelines.
+    pub measured: Vec<StreamInspection>,
+    /// What would be written.
+    pub streams: Vec<OutlinedStream>,
+    /// Shards, by name.
+    pub shards: Vec<(String, u64)>,
+    /// Rules of the quality gate, by name, with their levels.
+    pub quality: BTreeMap<&'static str, &'static str>,
+    /// Bytes of records that would be read, after decompression.
+    pub decoded_bytes: u64,
+    /// Bytes of shards, estimated from the first records: pictures as they are, all else halved.
+    pub estimated_bytes: u64,
+    /// Seconds, estimated from how long the first records took.
+    pub estimated_seconds: f64,
+    /// What the pipeline asks for and this build does not do.
+    pub not_done: Vec<String>,
+}
+
+/// A stream of the dataset.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutlinedStream {
+    /// `steps`, or the topic.
+    pub name: String,
+    /// Rows, estimated from the first records for steps.
+    pub rows: u64,
+    /// Its features.
+    pub features: Vec<OutlinedFeature>,
+}
+
+/// A feature of a stream.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutlinedFeature {
+    /// Its name.
+    pub name: String,
+    /// Type and shape at one step.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The paths it is made of; empty outside of steps, and for constants.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+}
+
+/// Says what a pipeline would do. Reads the source once for rates and decodes the first records; writes nothing.
+///
+/// # Errors
+/// [`Refused::Mistakes`] when the file does not fit its source; what reading it reports.
+pub fn outline(
+    formats: &Formats,
+    parsed: &Parsed,
+    adjust: impl FnOnce(ConvertOptions) -> ConvertOptions,
+    out: &Path,
+) -> Result<Outline, Refused> {
+    let file = &parsed.file;
+    let options = adjust(options(file, out)?);
+    let run = fit(formats, parsed, &options)?;
+    let open = OpenOptions { salvage: options.on_error == OnError::Salvage, ..options.open.clone() };
+    let measured =
+        with_threads(&options, || inspect(formats, &options.source, options.from.as_deref(), &open))?;
+    let sample = with_threads(&options, || Sample::take(&run, options.on_error == OnError::Salvage))?;
+    let source = run.opened.source.as_ref();
+    let decoded_bytes: u64 = source.partitions().iter().map(|it| it.decoded_bytes).sum();
+    let scale = decoded_bytes as f64 / sample.decoded_bytes.max(1) as f64;
+    let counts: BTreeMap<&str, u64> =
+        measured.streams.iter().map(|it| (it.name.as_str(), it.count)).collect();
+    let from: BTreeMap<&str, Vec<String>> =
+        file.steps.iter().flat_map(|it| &it.fields).map(|it| (it.name.as_str(), paths(it))).collect();
+    let streams = source.streams().iter().enumerate().map(|(idx, stream)| OutlinedStream {
+        name: stream.name.to_string(),
+        rows: match stream.clock {
+            StreamClock::LogTimeNanos => counts.get(&*stream.name).copied().unwrap_or(0),
+            StreamClock::Step => (sample.rows[idx] as f64 * scale).round() as u64,
+        },
+        features: stream
+            .features
+            .iter()
+            .map(|it| OutlinedFeature {
+                name: it.name.clone(),
+                kind: kind(it),
+                from: match stream.clock {
+                    StreamClock::Step => from.get(it.name.as_str()).cloned().unwrap_or_default(),
+                    StreamClock::LogTimeNanos => Vec::new(),
+                },
+            })
+            .collect(),
+    });
+    let streams = streams.collect();
+    let writer_options = run.writer_options();
+    let splits = &writer_options.splits;
+    let episodes = source.episodes().iter().zip(&writer_options.split_of_episode);
+    let units = plan_units(&run.facts(), &writer_options);
+    let bytes_of =
+        |partitions: &[usize]| partitions.iter().map(|it| source.partitions()[*it].decoded_bytes).sum();
+    let rules = nodedata_quality::Rule::ALL.into_iter();
+    Ok(Outline {
+        nd: "outline/1",
+        source: options.source.clone(),
+        format: run.opened.format.name().to_owned(),
+        inputs: source.inputs().iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
+        episodes: episodes.map(|(it, split)| (it.key.clone(), splits[*split].clone())).collect(),
+        measured: measured.streams,
+        streams,
+        shards: units.iter().map(|it| (it.name(splits), bytes_of(&it.partitions))).collect(),
+        quality: rules
+            .filter_map(|it| {
+                file.quality
+                    .as_ref()
+                    .filter(|rules| rules.is_on(it))
+                    .map(|rules| (it.name(), rules.level(it).name()))
+            })
+            .collect(),
+        decoded_bytes,
+        estimated_bytes: (sample.written_bytes * scale) as u64,
+        estimated_seconds: sample.seconds * scale * if file.quality.is_some() { 3.0 } else { 2.0 },
+        not_done: not_done(parsed),
+    })
+}
+
+/// What a pipeline asks for and this build does not do.
+pub fn not_done(parsed: &Parsed) -> Vec<String> {
+    let publish = parsed.file.publish.as_ref();
+    publish
+        .map(|it| format!("publishing is not in this build: `{}` is not published", it.dataset))
+        .into_iter()
+        .collect()
+}
+
+fn paths(field: &nodedata_normalize::FieldSpec) -> Vec<String> {
+    match &field.from {
+        nodedata_normalize::FieldFrom::Paths(paths) => paths.clone(),
+        nodedata_normalize::FieldFrom::Constant(_) => Vec::new(),
+    }
+}
+
+fn kind(feature: &nodedata_core::Feature) -> String {
+    let shape: Vec<String> = feature.shape.iter().map(|it| it.as_i64().to_string()).collect();
+    let shape = if shape.is_empty() { String::new() } else { format!("[{}]", shape.join(", ")) };
+    match feature.storage {
+        Storage::Plain => format!("{}{shape}", feature.dtype),
+        Storage::EncodedMedia => format!("{}{shape}, encoded", feature.dtype),
+        Storage::RawMedia => format!("{}{shape}, raw", feature.dtype),
+    }
+}
+
+/// The first records, decoded: what the rest is estimated from.
+struct Sample {
+    decoded_bytes: u64,
+    written_bytes: f64,
+    seconds: f64,
+    /// Rows by stream.
+    rows: Vec<u64>,
+}
+
+impl Sample {
+    fn take(run: &Run<'_>, salvage: bool) -> Result<Self> {
+        let source = run.opened.source.as_ref();
+        let mut sample = Self {
+            decoded_bytes: 0,
+            written_bytes: 0.0,
+            seconds: 0.0,
+            rows: vec![0; source.streams().len()],
+        };
+        let Some(first) = windows(source.partitions()).into_iter().next() else { return Ok(sample) };
+        let partitions = &source.partitions()[first];
+        let started = Instant::now();
+        let parts = read_window(source, partitions, &ReadOptions::default(), salvage)?;
+        sample.seconds = started.elapsed().as_secs_f64();
+        sample.decoded_bytes = partitions.iter().map(|it| it.decoded_bytes).sum();
+        for batch in parts.iter().flat_map(|it| &it.batches) {
+            let idx = batch.stream.0 as usize;
+            sample.rows[idx] += batch.rows.num_rows() as u64;
+            for (feature, column) in source.streams()[idx].features.iter().zip(batch.rows.columns()) {
+                let bytes = column.to_data().get_slice_memory_size().unwrap_or(0) as f64;
+                sample.written_bytes += match feature.storage {
+                    Storage::EncodedMedia => bytes,
+                    Storage::Plain | Storage::RawMedia => bytes / 2.0,
+                };
+            }
+        }
+        Ok(sample)
+    }
+}

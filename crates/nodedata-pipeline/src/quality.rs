@@ -1,0 +1,214 @@
+use std::{collections::BTreeMap, path::Path};
+
+use arrow_array::{RecordBatch, cast::AsArray, types::Int64Type};
+use nodedata_core::{
+    EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, Source, StreamClock, StreamId, StreamSchema,
+};
+use nodedata_dataset::{ContentHasher, Dataset, ShardEntry};
+use nodedata_quality::{
+    Contents, QualityFinding, QualityReport, RangeBounds, Rule, Rules, StreamCheck, StreamSummary,
+};
+use nodedata_schema::{Fields, STEPS, Schema};
+use rayon::prelude::*;
+
+use crate::scan::each_window;
+
+/// Equal stretches of time that a report's timelines are told in.
+const CELLS: usize = 60;
+
+/// Holds every row of a source against quality rules, without writing anything. Damage is passed over where
+/// `salvage` says so; it is the run that counts it.
+///
+/// # Errors
+/// What reading the source reports.
+pub(crate) fn check_source(source: &dyn Source, rules: &Rules, salvage: bool) -> Result<QualityReport> {
+    let mut watches: Vec<Watch> = source.streams().iter().map(|it| Watch::new(rules, it)).collect();
+    each_window(source, salvage, |parts| {
+        let mut by_stream: BTreeMap<StreamId, Vec<(u64, &RecordBatch)>> = BTreeMap::new();
+        for part in &parts {
+            let episode = source.partitions()[part.partition].episode as u64;
+            for batch in &part.batches {
+                by_stream.entry(batch.stream).or_default().push((episode, &batch.rows));
+            }
+        }
+        watches.par_iter_mut().enumerate().for_each(|(idx, watch)| {
+            let id = StreamId(u32::try_from(idx).unwrap_or(u32::MAX));
+            for (episode, rows) in by_stream.get(&id).into_iter().flatten() {
+                watch.observe(*episode, rows);
+            }
+        });
+        Ok(())
+    })?;
+    let keys: Vec<String> = source.episodes().iter().map(|it| it.key.clone()).collect();
+    Ok(conclude(rules, watches, &keys))
+}
+
+/// Holds every row of a dataset against quality rules. The ranges that its schema declares count as well.
+///
+/// # Errors
+/// `Io` or `Corrupt` when the dataset cannot be read.
+pub fn check_quality(root: &Path, rules: &Rules) -> Result<QualityReport> {
+    let dataset = Dataset::open(root)?;
+    let mut rules = rules.clone();
+    let text = std::fs::read_to_string(root.join(&dataset.manifest.schema.path))?;
+    if let Ok(schema) = Schema::from_json(&text) {
+        declared_ranges(&schema, &mut rules);
+    }
+    let mut keys: BTreeMap<u64, String> = BTreeMap::new();
+    for entry in dataset.episodes()? {
+        keys.insert(entry.episode, entry.key);
+    }
+    let keys: Vec<String> = keys.into_values().collect();
+    let names: Vec<&str> = dataset.manifest.streams.iter().map(|it| it.name.as_str()).collect();
+    let watched: Vec<Result<Option<Watch>>> =
+        names.par_iter().map(|it| watch_stream(&dataset, it, &rules)).collect();
+    let watches = watched.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>>>()?;
+    Ok(conclude(&rules, watches, &keys))
+}
+
+/// Adds the limits that a schema declares to the rules, behind those that are there.
+pub(crate) fn declared_ranges(schema: &Schema, rules: &mut Rules) {
+    let mut add = |stream: &str, fields: &Fields| {
+        for (name, field) in fields.iter().filter(|(_, it)| it.min.is_some() || it.max.is_some()) {
+            rules.ranges.push(RangeBounds {
+                stream: Some(stream.to_owned()),
+                feature: name.to_owned(),
+                min: field.min.map(|it| it.as_f64()),
+                max: field.max.map(|it| it.as_f64()),
+            });
+        }
+    };
+    add(STEPS, &schema.fields);
+    for (stream, fields) in &schema.streams {
+        add(stream, fields);
+    }
+}
+
+/// The rules at one stream, and the hash of its content.
+struct Watch {
+    check: StreamCheck,
+    stream: StreamSchema,
+    hashes: bool,
+    current: Option<(u64, ContentHasher)>,
+    contents: Vec<(u64, [u8; 32])>,
+}
+
+impl Watch {
+    fn new(rules: &Rules, stream: &StreamSchema) -> Self {
+        Self {
+            check: StreamCheck::new(rules, stream),
+            stream: stream.clone(),
+            hashes: rules.is_on(Rule::DuplicateEpisode),
+            current: None,
+            contents: Vec::new(),
+        }
+    }
+
+    fn observe(&mut self, episode: u64, rows: &RecordBatch) {
+        self.check.observe(episode, rows);
+        if !self.hashes {
+            return;
+        }
+        if self.current.as_ref().map(|it| it.0) != Some(episode) {
+            self.end_episode();
+        }
+        let features = &self.stream.features;
+        let (_, hasher) = self.current.get_or_insert_with(|| (episode, ContentHasher::new(features)));
+        hasher.update(rows);
+    }
+
+    fn end_episode(&mut self) {
+        if let Some((episode, hasher)) = self.current.take() {
+            let mut bound = blake3::Hasher::new();
+            bound.update(self.stream.name.as_bytes()).update(&[0]).update(&hasher.finish());
+            self.contents.push((episode, *bound.finalize().as_bytes()));
+        }
+    }
+}
+
+fn conclude(rules: &Rules, watches: Vec<Watch>, keys: &[String]) -> QualityReport {
+    let mut contents = Contents::default();
+    let mut findings: Vec<QualityFinding> = Vec::new();
+    let mut finished = Vec::new();
+    for mut watch in watches {
+        watch.end_episode();
+        for (episode, content) in watch.contents {
+            contents.add(episode, content);
+        }
+        let (found, summary, pace) = watch.check.finish();
+        findings.extend(found);
+        finished.push((summary, pace));
+    }
+    if rules.is_on(Rule::DuplicateEpisode) {
+        findings.extend(contents.findings(rules.level(Rule::DuplicateEpisode)));
+    }
+    let first = finished.iter().filter_map(|(_, it)| it.first_ns).min();
+    let last = finished.iter().filter_map(|(_, it)| it.last_ns).max();
+    let summaries = finished.into_iter().map(|(summary, pace)| {
+        let cells = first.zip(last).map(|(first, last)| pace.timeline.cells(first, last, CELLS));
+        StreamSummary { timeline: cells.unwrap_or_default(), ..summary }
+    });
+    QualityReport::new(rules, findings, summaries.collect(), keys)
+}
+
+/// `None` for a stream without shards.
+fn watch_stream(dataset: &Dataset, name: &str, rules: &Rules) -> Result<Option<Watch>> {
+    let mut watch: Option<Watch> = None;
+    for shard in dataset.manifest.shards.iter().filter(|it| it.stream == name) {
+        for batch in dataset.shard(shard)? {
+            let batch = batch.map_err(|err| {
+                Error::new(ErrorKind::Corrupt, "the rows of the shard cannot be decoded")
+                    .with_source(err)
+                    .at(Locus::path(&shard.path))
+            })?;
+            if watch.is_none() {
+                watch = Some(Watch::new(rules, &stream_of(name, &batch, shard)?));
+            }
+            if let Some(watch) = &mut watch {
+                observe_shard(watch, &batch, shard)?;
+            }
+        }
+    }
+    Ok(watch)
+}
+
+fn observe_shard(watch: &mut Watch, batch: &RecordBatch, shard: &ShardEntry) -> Result<()> {
+    let malformed = |what: &str| Error::new(ErrorKind::Corrupt, what).at(Locus::path(&shard.path));
+    let episodes = batch
+        .column_by_name(EPISODE_INDEX)
+        .and_then(|it| it.as_primitive_opt::<Int64Type>())
+        .ok_or_else(|| malformed("the shard has no column `episode_index`"))?;
+    let columns: Vec<usize> = (1..batch.num_columns()).collect();
+    let rows =
+        batch.project(&columns).map_err(|err| malformed("the shard has no columns").with_source(err))?;
+    if rows.num_columns() != watch.stream.features.len() {
+        return Err(malformed("the shard has other columns than the one before it"));
+    }
+    let mut start = 0;
+    while start < rows.num_rows() {
+        let episode = episodes.value(start);
+        let n_rows = episodes.values()[start..].iter().take_while(|it| **it == episode).count();
+        watch.observe(u64::try_from(episode).unwrap_or(0), &rows.slice(start, n_rows));
+        start += n_rows;
+    }
+    Ok(())
+}
+
+/// The stream of a shard as its columns say, without `episode_index`.
+fn stream_of(name: &str, batch: &RecordBatch, shard: &ShardEntry) -> Result<StreamSchema> {
+    let schema = batch.schema();
+    let mut features = Vec::new();
+    for field in schema.fields().iter().filter(|it| it.name() != EPISODE_INDEX) {
+        features.push(Feature::from_arrow(field).ok_or_else(|| {
+            let message = format!("column `{}` has a type that no feature has", field.name());
+            Error::new(ErrorKind::Unsupported, message).at(Locus::path(&shard.path))
+        })?);
+    }
+    Ok(StreamSchema {
+        id: StreamId(0),
+        name: name.into(),
+        clock: if name == STEPS { StreamClock::Step } else { StreamClock::LogTimeNanos },
+        features,
+        metadata: BTreeMap::new(),
+    })
+}

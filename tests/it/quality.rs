@@ -1,0 +1,110 @@
+//! Quality rules: the gate of a run, and `validate`.
+
+use expect_test::expect;
+
+use crate::{command::Work, logs::fixture};
+
+/// A folder of two recordings of which one breaks a rule: its episode is apart, named, and nothing is lost.
+#[test]
+fn an_episode_in_quarantine() {
+    let work = Work::new();
+    for name in ["teleop.mcap", "json_and_cbor.mcap"] {
+        work.write(&format!("runs/{name}"), std::fs::read(fixture(name)).unwrap());
+    }
+    work.write(
+        "p.yaml",
+        "version: 1\nsource: runs\nquality:\n  rate: {level: quarantine, streams: {/imu/data: {min_hz: 1000}}}\n  duplicate_episode: fail\n",
+    );
+    let args =
+        ["run", "p.yaml", "--out", "out", "--report", "q.html", "--report", "q.xml", "--report", "q.json"];
+    let ran = work.run(args).exits(3);
+    let first = ran.stdout.lines().take(2).collect::<Vec<_>>().join("\n");
+    expect![[""]].assert_eq(&first);
+    expect![[""]].assert_eq(&ran.stderr);
+    let manifest = work.json("out/manifest.json");
+    assert_eq!(manifest["splits"]["quarantine"]["episodes"], 1);
+    assert_eq!(manifest["splits"]["train"]["episodes"], 1);
+    let rows: u64 =
+        manifest["streams"].as_array().unwrap().iter().map(|it| it["rows"].as_u64().unwrap()).sum();
+    let ledger = manifest["ledger"].as_object().unwrap();
+    assert_eq!(rows, ledger.values().map(|it| it["read"].as_u64().unwrap()).sum::<u64>());
+    let card = std::fs::read_to_string(work.path("out/README.md")).unwrap();
+    assert!(!card.contains("split: quarantine") && card.contains("1 episodes are in quarantine"), "{card}");
+    let schema = work.json("out/schema.json");
+    assert_eq!(schema["splits"], serde_json::json!(["train"]));
+    let report = work.json("out/report.json");
+    assert_eq!(
+        (report["result"].as_str(), report["damage"][0]["reason"].as_str()),
+        (Some("incomplete"), Some("quarantined"))
+    );
+    work.run(["validate", "--deep", "out"]).exits(0);
+    // The same again is there already, and still incomplete.
+    let again = work.run(["run", "p.yaml", "--out", "out"]).exits(3);
+    assert!(again.stdout.contains("already complete"), "{}", again.stdout);
+    let page = std::fs::read_to_string(work.path("q.html")).unwrap();
+    assert!(page.contains("ND-Q001") && page.contains("<svg") && !page.contains("<script"));
+    let suite = std::fs::read_to_string(work.path("q.xml")).unwrap();
+    assert!(suite.contains("failures=\"1\""), "{suite}");
+    assert_eq!(work.json("q.json")["quarantined"][0]["key"], "teleop.mcap");
+}
+
+#[test]
+fn a_rule_that_fails_a_run_writes_nothing() {
+    let work = Work::new();
+    let bytes = std::fs::read(fixture("json_and_cbor.mcap")).unwrap();
+    work.write("runs/a.mcap", &bytes);
+    work.write("runs/b.mcap", &bytes);
+    work.write("p.yaml", "version: 1\nsource: runs\nquality: {duplicate_episode: fail}\n");
+    let ran = work.run(["run", "p.yaml", "--out", "out"]);
+    expect![[""]].assert_eq(&ran.transcript());
+    assert_eq!(work.names(), ["p.yaml", "runs"]);
+}
+
+#[test]
+fn validate_tells_what_rules_find() {
+    let work = Work::new();
+    let bytes = std::fs::read(fixture("teleop.mcap")).unwrap();
+    work.write("runs/a.mcap", &bytes);
+    work.write("runs/b.mcap", &bytes);
+    work.run(["convert", "runs", "--out", "out"]).exits(0);
+    let found = work.run(["validate", "out", "--format", "json", "--report", "q.html"]).exits(0).json();
+    let mut told: Vec<String> = found["quality"]["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| format!("{} {} {} {}\n", it["code"], it["stream"], it["feature"], it["message"]))
+        .collect();
+    told.sort_unstable();
+    told.dedup();
+    expect![[""]].assert_eq(&told.concat());
+    // Without rules nothing is found, and with strict ones the exit code says so.
+    assert!(
+        work.run(["validate", "out", "--no-quality", "--format", "json"]).exits(0).json()["quality"]
+            .is_null()
+    );
+    work.write("strict.yaml", "version: 1\nsource: runs\nquality: {duplicate_episode: fail}\n");
+    let strict = work.run(["validate", "out", "--rules", "strict.yaml"]).exits(1);
+    assert!(strict.stdout.contains("ND-Q011 fail: has the content of episode 0"), "{}", strict.stdout);
+    work.write("apart.yaml", "version: 1\nsource: runs\nquality: {duplicate_episode: quarantine}\n");
+    work.run(["validate", "out", "--rules", "apart.yaml"]).exits(3);
+    work.run(["validate", "out", "--report", "q.txt"]).exits(2);
+}
+
+/// The gate and `validate` look with the same eyes.
+#[test]
+fn the_gate_finds_what_validate_finds() {
+    let work = Work::new();
+    work.copy(&fixture("teleop.mcap"));
+    let rules = "quality: {gap: {level: warn, max_ms: 30}, non_finite: warn, dead_joint: warn, duplicate_frames: {level: warn, max: 1}, clock_jump: {level: warn, max_ms: 1}, backward_time: warn}";
+    work.write("p.yaml", format!("version: 1\nsource: teleop.mcap\n{rules}\n"));
+    let gate = work.run(["run", "p.yaml", "--out", "out", "--format", "json"]).exits(0).json();
+    let later = work.run(["validate", "out", "--rules", "p.yaml", "--format", "json"]).exits(0).json();
+    assert!(!gate["quality"]["findings"].as_array().unwrap().is_empty());
+    assert_eq!(gate["quality"]["findings"], later["quality"]["findings"]);
+    let by_name = |report: &serde_json::Value| {
+        let mut streams = report["quality"]["streams"].as_array().unwrap().clone();
+        streams.sort_by_key(|it| it["name"].to_string());
+        streams
+    };
+    assert_eq!(by_name(&gate), by_name(&later));
+}
