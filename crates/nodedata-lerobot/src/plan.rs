@@ -98,13 +98,7 @@ fn first_of(damage: Vec<Error>) -> Error {
 
 /// Every file that decides a row, in order of its path.
 fn inputs(listing: &Listing, data: &DataRows, cameras: &[CameraFrames]) -> Result<Vec<InputFile>> {
-    let is_table = |it: &&str| {
-        *it == INFO
-            || it.starts_with("meta/episodes")
-            || it.starts_with("meta/tasks")
-            || *it == "meta/stats.json"
-    };
-    let mut paths: Vec<PathBuf> = listing.names().filter(is_table).map(|it| listing.path(it)).collect();
+    let mut paths: Vec<PathBuf> = listing.tables().map(|it| listing.path(it)).collect();
     paths.extend(data.files.iter().map(|it| it.path.clone()));
     paths.extend(cameras.iter().flat_map(|it| &it.files).map(|it| it.path.clone()));
     paths.sort_unstable();

@@ -156,6 +156,19 @@ impl Source for LeRobotSource {
         Ok(Box::new(PieceRows::new(Arc::clone(&self.0), partition, options)?))
     }
 
+    fn whole_inputs(&self, partition: &Partition) -> Vec<usize> {
+        let plan = &self.0.plan;
+        let videos = plan.episodes[partition.episode].frames.iter().zip(&plan.cameras);
+        let videos = videos.map(|((file, _), camera)| camera.files[*file].path.as_path());
+        let tables = plan.listing.tables().map(|it| plan.listing.path(it)).collect::<Vec<_>>();
+        let paths = videos.chain(tables.iter().map(|it| it.as_path()));
+        let mut all: Vec<usize> = paths
+            .filter_map(|path| plan.inputs.binary_search_by(|it| it.path.as_path().cmp(path)).ok())
+            .collect();
+        all.push(partition.input);
+        all
+    }
+
     fn damage(&self) -> &[Error] {
         &self.0.damage
     }
