@@ -68,6 +68,8 @@ pub(crate) struct Opened {
     repairs: Vec<Error>,
     damage: Vec<Error>,
     warnings: Vec<Error>,
+    /// Positions of the metadata tables among the inputs.
+    table_inputs: Vec<usize>,
     open_data: Mutex<Vec<(usize, Arc<ParquetFile>)>>,
     pub(crate) videos: VideoCache,
 }
@@ -85,6 +87,11 @@ impl Opened {
             metadata: metadata(&plan),
         }];
         Self {
+            table_inputs: plan
+                .listing
+                .tables()
+                .filter_map(|it| plan.input_of(&plan.listing.path(it)))
+                .collect(),
             plan,
             schema: streams[0].arrow(),
             streams,
@@ -159,14 +166,9 @@ impl Source for LeRobotSource {
     fn whole_inputs(&self, partition: &Partition) -> Vec<usize> {
         let plan = &self.0.plan;
         let videos = plan.episodes[partition.episode].frames.iter().zip(&plan.cameras);
-        let videos = videos.map(|((file, _), camera)| camera.files[*file].path.as_path());
-        let tables = plan.listing.tables().map(|it| plan.listing.path(it)).collect::<Vec<_>>();
-        let paths = videos.chain(tables.iter().map(|it| it.as_path()));
-        let mut all: Vec<usize> = paths
-            .filter_map(|path| plan.inputs.binary_search_by(|it| it.path.as_path().cmp(path)).ok())
-            .collect();
-        all.push(partition.input);
-        all
+        let videos = videos.filter_map(|((file, _), camera)| plan.input_of(&camera.files[*file].path));
+        let own = std::iter::once(partition.input);
+        own.chain(videos).chain(self.0.table_inputs.iter().copied()).collect()
     }
 
     fn damage(&self) -> &[Error] {
