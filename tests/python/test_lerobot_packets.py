@@ -85,8 +85,15 @@ class LeRobotPackets(unittest.TestCase):
             "libx265": {"x265-params": "bframes=3:b-adapt=0:keyint=6:log-level=error"},
         }.items():
             source = self.folder / f"source-{encoder}"
-            reencoded(source, encoder, options)
+            reencoded(source, encoder, options, "yuv420p")
             self.assertEqual(self.check(source, has_reordering=True), 6)
+
+    def test_distances(self):
+        """12-bit gray H.265 without loss, as the official writer stores depth."""
+        source = self.folder / "source-depth"
+        options = {"x265-params": "lossless=1:keyint=2:bframes=0:log-level=error"}
+        reencoded(source, "libx265", options, "gray12le")
+        self.assertEqual(self.check(source), 6)
 
     def check(self, source, has_reordering=False):
         """Converts a dataset and compares every video; returns how many there were."""
@@ -152,7 +159,7 @@ def fixtures():
     return pathlib.Path(os.environ["NODEDATA_FIXTURES"]) / "lerobot"
 
 
-def reencoded(folder, encoder, options):
+def reencoded(folder, encoder, options, pix_fmt):
     """A copy of the fixture of version 2.1 whose videos hold as many frames, coded anew."""
     shutil.copytree(fixtures() / "v21_simple", folder)
     lengths = {}
@@ -162,7 +169,7 @@ def reencoded(folder, encoder, options):
     for path in folder.rglob("*.mp4"):
         with av.open(str(path), "w") as container:
             stream = container.add_stream(encoder, rate=10, options=options)
-            stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+            stream.width, stream.height, stream.pix_fmt = 64, 64, pix_fmt
             for idx in range(lengths[int(path.stem.removeprefix("episode_"))]):
                 y, x = np.mgrid[0:64, 0:64]
                 pixels = np.stack([x * 3 + idx * 5, y * 2, (x + y + idx * 11)], axis=-1).astype(np.uint8)

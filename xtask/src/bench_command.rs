@@ -9,7 +9,8 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 300)]
     pub(crate) mb: u64,
 
-    /// Only inputs whose name contains this: jpeg-none, jpeg-zstd, raw-none, raw-zstd, numeric-none, numeric-zstd.
+    /// Only inputs whose name contains this: jpeg-none, jpeg-zstd, raw-none, raw-zstd, numeric-none, numeric-zstd,
+    /// lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1.
     #[arg(long)]
     pub(crate) only: Option<String>,
 
@@ -24,6 +25,10 @@ pub(crate) struct Options {
     /// Also time `rerun mcap convert`; installs rerun-sdk into target/.venv-rerun on first use.
     #[arg(long)]
     pub(crate) rerun: bool,
+
+    /// A Python interpreter that has `lerobot` installed: time the official reader, too.
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) lerobot: Option<PathBuf>,
 
     /// Write the figures as JSON to this file, too.
     #[arg(long)]
@@ -50,6 +55,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if options.rerun {
         command.arg("--rerun");
+    }
+    if let Some(python) = &options.lerobot {
+        // A bare name is looked up on the PATH; a path must hold in the workspace's folder, too.
+        let is_path = python.components().count() > 1;
+        let absolute = is_path.then(|| std::path::absolute(python).ok()).flatten();
+        command.arg("--lerobot").arg(absolute.as_ref().unwrap_or(python));
     }
     if let Some(json) = &options.json {
         // The second call runs in the workspace's folder, wherever the first one was.

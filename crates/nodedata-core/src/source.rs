@@ -62,6 +62,13 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Inputs that decide the rows of a partition as a whole, wherever their bytes lie: the video beside the
+    /// rows, the footer behind them, the tables that point at both. By position in [`Self::inputs`].
+    fn whole_inputs(&self, partition: &Partition) -> Vec<usize> {
+        let _nothing_but_its_bytes = partition;
+        Vec::new()
+    }
+
     /// Files carried inside the source, such as MCAP attachments.
     fn attachments(&self) -> &[Attachment] {
         &[]

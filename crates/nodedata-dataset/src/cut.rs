@@ -64,14 +64,14 @@ impl RowGroupBudget {
         *self.held.entry(table).or_default() += n_bytes;
     }
 
-    /// The tables whose row group ends now, in order; they start again from nothing.
-    pub(crate) fn full(&mut self) -> Vec<(usize, usize)> {
-        let mut full: Vec<_> = self
-            .held
-            .iter()
-            .filter(|(_, held)| **held >= self.row_group_bytes)
-            .map(|(key, _)| *key)
-            .collect();
+    /// The tables whose row group ends now, in order; they start again from nothing. `at_end` tells of a table
+    /// whether an episode of it ends here: half a row group is enough then, so that short episodes are not cut.
+    pub(crate) fn full(&mut self, at_end: impl Fn(usize) -> bool) -> Vec<(usize, usize)> {
+        let enough = |(table, _): &(usize, usize)| {
+            if at_end(*table) { self.row_group_bytes / 2 } else { self.row_group_bytes }
+        };
+        let mut full: Vec<_> =
+            self.held.iter().filter(|(key, held)| **held >= enough(key)).map(|(key, _)| *key).collect();
         for key in &full {
             self.held.remove(key);
         }
@@ -123,10 +123,12 @@ mod tests {
         let mut budget = RowGroupBudget::new(100, 150);
         budget.add((0, 0), 90);
         budget.add((1, 0), 50);
-        assert!(budget.full().is_empty());
+        assert!(budget.full(|_| false).is_empty());
         budget.add((2, 0), 20);
-        assert_eq!(budget.full(), [(0, 0)]);
+        assert_eq!(budget.full(|_| false), [(0, 0)]);
         budget.add((1, 0), 60);
-        assert_eq!(budget.full(), [(1, 0)]);
+        assert_eq!(budget.full(|_| false), [(1, 0)]);
+        budget.add((1, 0), 50);
+        assert_eq!(budget.full(|table| table == 1), [(1, 0)], "half is enough where an episode ends");
     }
 }

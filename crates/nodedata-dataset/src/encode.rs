@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use arrow_array::{Array, ArrayRef, cast::AsArray, types::Int64Type};
-use nodedata_core::{Feature, Partition, PixelShape, Result, RowSpan, StreamSchema};
+use nodedata_core::{Feature, Partition, PixelShape, Result, RowSpan, StreamClock, StreamSchema};
 use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use rayon::prelude::*;
 
@@ -87,6 +87,8 @@ pub(crate) struct Encoder {
     spanning: Spanning,
     pixels: Vec<Vec<PixelShape>>,
     time_column: Vec<Option<usize>>,
+    /// Whether a stream is of steps, whose row groups end with episodes where sizes allow.
+    is_steps: Vec<bool>,
 }
 
 struct OpenShard {
@@ -134,6 +136,7 @@ impl Encoder {
             units,
             partitions,
             time_column,
+            is_steps: streams.iter().map(|it| it.clock == StreamClock::Step).collect(),
         }
     }
 
@@ -217,7 +220,9 @@ impl Encoder {
             let n_bytes = shard.push(table, rows.columns(), episode, input, &batch.spans, times)?;
             self.budget.add((stream, split), n_bytes);
         }
-        for (stream, _) in self.budget.full() {
+        let next = self.partitions.get(part.partition + 1);
+        let episode_ends = next.is_none_or(|it| it.episode != episode);
+        for (stream, _) in self.budget.full(|stream| episode_ends && self.is_steps[stream]) {
             if let Some(shard) = self.open.get_mut(&stream) {
                 shard.cut();
             }

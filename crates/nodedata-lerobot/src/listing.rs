@@ -56,6 +56,16 @@ impl Listing {
         self.names.iter().map(String::as_str)
     }
 
+    /// The tables below `meta/` that decide rows.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &str> {
+        self.names().filter(|it| {
+            *it == INFO
+                || it.starts_with("meta/episodes")
+                || it.starts_with("meta/tasks")
+                || *it == "meta/stats.json"
+        })
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.names.contains(name)
     }

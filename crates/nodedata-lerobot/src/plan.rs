@@ -1,6 +1,11 @@
 //! Everything known before a row is read: episodes, columns, and the pieces they are read in.
 
-use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use nodedata_core::{
     EpisodeInfo, EpisodeVideo, Error, Files, InputFile, Locus, OpenOptions, Partition, Result,
@@ -98,13 +103,7 @@ fn first_of(damage: Vec<Error>) -> Error {
 
 /// Every file that decides a row, in order of its path.
 fn inputs(listing: &Listing, data: &DataRows, cameras: &[CameraFrames]) -> Result<Vec<InputFile>> {
-    let is_table = |it: &&str| {
-        *it == INFO
-            || it.starts_with("meta/episodes")
-            || it.starts_with("meta/tasks")
-            || *it == "meta/stats.json"
-    };
-    let mut paths: Vec<PathBuf> = listing.names().filter(is_table).map(|it| listing.path(it)).collect();
+    let mut paths: Vec<PathBuf> = listing.tables().map(|it| listing.path(it)).collect();
     paths.extend(data.files.iter().map(|it| it.path.clone()));
     paths.extend(cameras.iter().flat_map(|it| &it.files).map(|it| it.path.clone()));
     paths.sort_unstable();
@@ -119,6 +118,11 @@ fn inputs(listing: &Listing, data: &DataRows, cameras: &[CameraFrames]) -> Resul
 }
 
 impl Plan {
+    /// Position of a file among the inputs.
+    pub(crate) fn input_of(&self, path: &Path) -> Option<usize> {
+        self.inputs.binary_search_by(|it| it.path.as_path().cmp(path)).ok()
+    }
+
     fn add_episodes(&mut self, options: &OpenOptions, findings: &mut Findings) {
         let position: BTreeMap<PathBuf, usize> =
             self.inputs.iter().enumerate().map(|(idx, it)| (it.path.clone(), idx)).collect();

@@ -68,6 +68,8 @@ pub(crate) struct Opened {
     repairs: Vec<Error>,
     damage: Vec<Error>,
     warnings: Vec<Error>,
+    /// Positions of the metadata tables among the inputs.
+    table_inputs: Vec<usize>,
     open_data: Mutex<Vec<(usize, Arc<ParquetFile>)>>,
     pub(crate) videos: VideoCache,
 }
@@ -85,6 +87,11 @@ impl Opened {
             metadata: metadata(&plan),
         }];
         Self {
+            table_inputs: plan
+                .listing
+                .tables()
+                .filter_map(|it| plan.input_of(&plan.listing.path(it)))
+                .collect(),
             plan,
             schema: streams[0].arrow(),
             streams,
@@ -154,6 +161,14 @@ impl Source for LeRobotSource {
 
     fn read(&self, partition: &Partition, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
         Ok(Box::new(PieceRows::new(Arc::clone(&self.0), partition, options)?))
+    }
+
+    fn whole_inputs(&self, partition: &Partition) -> Vec<usize> {
+        let plan = &self.0.plan;
+        let videos = plan.episodes[partition.episode].frames.iter().zip(&plan.cameras);
+        let videos = videos.filter_map(|((file, _), camera)| plan.input_of(&camera.files[*file].path));
+        let own = std::iter::once(partition.input);
+        own.chain(videos).chain(self.0.table_inputs.iter().copied()).collect()
     }
 
     fn damage(&self) -> &[Error] {

@@ -137,6 +137,9 @@ impl Drive<'_> {
         for part in parts.unwrap_or_default() {
             let partition = &self.source.partitions()[part.partition];
             hashes.advance(partition.input, partition.byte_range.end)?;
+            for input in self.source.whole_inputs(partition) {
+                hashes.advance(input, u64::MAX)?;
+            }
         }
         Ok(())
     }
@@ -226,6 +229,7 @@ impl Drive<'_> {
             let end = if made { u64::MAX } else { partition.byte_range.end };
             let known = ends.entry(partition.input).or_default();
             *known = end.max(*known);
+            ends.extend(self.source.whole_inputs(partition).into_iter().map(|it| (it, u64::MAX)));
         }
         ends.into_iter().map(|(input, end)| Ok((input, hashes.prove(input, end)?))).collect()
     }

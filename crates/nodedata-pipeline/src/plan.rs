@@ -234,7 +234,11 @@ pub fn work(
         let mut state = State::new(run.hashes()?);
         let partitions = run.opened.source.partitions();
         let of_mine = mine.iter().flat_map(|it| &writer.units()[*it].partitions);
-        let mut inputs: Vec<usize> = of_mine.map(|it| partitions[*it].input).collect();
+        let read = |it: &usize| {
+            let partition = &partitions[*it];
+            std::iter::once(partition.input).chain(run.opened.source.whole_inputs(partition))
+        };
+        let mut inputs: Vec<usize> = of_mine.flat_map(read).collect();
         inputs.sort_unstable();
         inputs.dedup();
         plan.check_inputs(&run, &inputs, &mut state.hashes)?;

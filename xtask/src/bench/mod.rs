@@ -3,6 +3,7 @@
 
 mod cdr;
 mod inputs;
+mod lerobot;
 mod measure;
 mod noise;
 mod pictures;
@@ -29,11 +30,11 @@ pub(crate) enum Job {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<String>,
     },
-    /// Reads a file, hashes it with BLAKE3, writes and syncs a copy.
+    /// Reads a file or every file of a folder, hashes it with BLAKE3, writes and syncs one copy.
     Copy {
-        /// The file read.
+        /// The file or folder read.
         input: PathBuf,
-        /// The file written.
+        /// The file written; of a folder it gets the files one after the other.
         output: PathBuf,
     },
     /// Compresses a file with zstd level 1 on one core, in memory.
@@ -92,16 +93,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }
         }
     }
+    let lerobot = lerobot::run(&folder, &outputs, options)?;
     remove(&outputs)?;
-    if n_selected == 0 {
+    if n_selected + lerobot.n_selected == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
     }
     if options.inputs_only {
         return Ok(());
     }
-    println!("{}", report::markdown(&rows, options));
+    if n_selected > 0 {
+        println!("{}\n", report::markdown(&rows, options));
+    }
+    println!("{}", lerobot::markdown(&lerobot, options));
     if let Some(path) = &options.json {
-        std::fs::write(path, report::json(&rows, options)?)
+        std::fs::write(path, report::json(&rows, &lerobot::json(&lerobot), options)?)
             .map_err(|err| format!("cannot write {}: {err}", path.display()))?;
     }
     Ok(())

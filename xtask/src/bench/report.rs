@@ -84,7 +84,8 @@ pub(super) fn markdown(rows: &[Row], options: &Options) -> String {
     table
 }
 
-fn mebibytes(n: u64) -> String {
+/// Bytes in mebibytes, rounded.
+pub(super) fn mebibytes(n: u64) -> String {
     format!("{:.0}", n as f64 / (1 << 20) as f64)
 }
 
@@ -92,7 +93,7 @@ fn mebibytes(n: u64) -> String {
 ///
 /// # Errors
 /// When they cannot be written as JSON.
-pub(super) fn json(rows: &[Row], options: &Options) -> Result<String> {
+pub(super) fn json(rows: &[Row], lerobot: &Value, options: &Options) -> Result<String> {
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {
@@ -112,8 +113,10 @@ pub(super) fn json(rows: &[Row], options: &Options) -> Result<String> {
             })
         })
         .collect();
-    serde_json::to_string_pretty(&json!({"mb": options.mb, "runs": options.runs, "rows": rows}))
-        .map_err(|err| format!("cannot write the figures: {err}"))
+    serde_json::to_string_pretty(
+        &json!({"mb": options.mb, "runs": options.runs, "rows": rows, "lerobot": lerobot}),
+    )
+    .map_err(|err| format!("cannot write the figures: {err}"))
 }
 
 /// `peak_heap_bytes` of a run report, wherever in it; `None` when the command did not count.

@@ -125,6 +125,10 @@ fn matrix(matrix: MatrixCoefficients) -> u8 {
 fn explain(err: Av1Error) -> Error {
     let (kind, message) = match err {
         Av1Error::UnsupportedBitstream => (ErrorKind::Unsupported, "this kind of AV1 is not decoded"),
+        // The only name that the library gives the error of its limit on frame sizes.
+        Av1Error::UnknownError(cause) if format!("{cause:?}") == "ERANGE" => {
+            (ErrorKind::Limit, "the AV1 video has too large frames")
+        }
         Av1Error::NotEnoughMemory => (ErrorKind::Limit, "the AV1 video has too large frames"),
         _ => (ErrorKind::Corrupt, "the AV1 video is damaged"),
     };

@@ -10,8 +10,9 @@ use std::{
 use nodedata_core::{Error, ErrorKind, Result};
 
 use super::{
-    DecodeOptions, FrameDecoder, VideoFrame,
+    Chroma, DecodeOptions, FrameDecoder, VideoFrame,
     nal::{Config, Framing, units},
+    stream_color::{self, Color},
     y4m::{self, Header},
 };
 use crate::VideoCodec;
@@ -23,8 +24,7 @@ pub(super) struct Ffmpeg {
     program: PathBuf,
     codec: VideoCodec,
     framing: Framing,
-    /// Sequence parameter sets, which say how colors are meant.
-    color: super::stream_color::Color,
+    color: Color,
     pixels_max: u64,
     stage: Stage,
     orders: BinaryHeap<Reverse<i64>>,
@@ -66,11 +66,11 @@ impl Ffmpeg {
             VideoCodec::H264 | VideoCodec::H265 => {
                 let Config { framing, parameter_sets } = Config::parse(codec, config)?;
                 write_annex_b(&mut samples, &parameter_sets)?;
-                (framing, super::stream_color::of_parameter_sets(codec, &parameter_sets))
+                (framing, stream_color::of_parameter_sets(codec, &parameter_sets))
             }
             VideoCodec::Av1 => {
                 samples.write_all(&ivf_header())?;
-                (Framing::AnnexB, super::stream_color::Color::default())
+                (Framing::AnnexB, Color::default())
             }
             VideoCodec::Vp9 | VideoCodec::Mpeg4 => {
                 let message = format!("{} video is not decoded", codec.name());
@@ -166,11 +166,13 @@ impl FrameDecoder for Ffmpeg {
         let Some(Reverse(order)) = self.orders.pop() else {
             return Err(Error::new(ErrorKind::Corrupt, "`ffmpeg` gave more frames than samples"));
         };
+        let chroma = if self.color.filled_chroma { Chroma::None } else { header.chroma };
+        let planes = planes.into_iter().take(chroma.n_planes()).collect();
         let frame = VideoFrame {
             order,
             width: header.width,
             height: header.height,
-            chroma: header.chroma,
+            chroma,
             bit_depth: header.bit_depth,
             full_range: header.full_range || self.color.full_range,
             matrix: self.color.matrix,

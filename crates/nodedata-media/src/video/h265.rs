@@ -9,6 +9,7 @@ use rust_h265::{DecodeError, DecodeLimits, Decoder, Frame, NalUnitType, parse_na
 use super::{
     Chroma, DecodeOptions, FrameDecoder, VideoFrame,
     nal::{Config, Framing, units},
+    stream_color::{self, Color},
 };
 use crate::VideoCodec;
 
@@ -16,6 +17,7 @@ use crate::VideoCodec;
 pub(super) struct H265 {
     decoder: Decoder,
     framing: Framing,
+    color: Color,
     /// Of the frames still inside the decoder.
     orders: BinaryHeap<Reverse<i64>>,
     ready: VecDeque<VideoFrame>,
@@ -31,6 +33,7 @@ impl H265 {
         let mut decoder = Self {
             decoder: Decoder::with_limits(limits).with_display_order(),
             framing,
+            color: Color::default(),
             orders: BinaryHeap::new(),
             ready: VecDeque::new(),
         };
@@ -39,6 +42,9 @@ impl H265 {
     }
 
     fn decode_unit(&mut self, unit: &[u8]) -> Result<()> {
+        if let Some(color) = stream_color::of_unit(VideoCodec::H265, unit) {
+            self.color = color;
+        }
         let Some(unit) = parse_nal(unit) else {
             return Err(Error::new(ErrorKind::Corrupt, "the header of an H.265 NAL unit is damaged"));
         };
@@ -77,8 +83,8 @@ impl H265 {
             height: frame.height,
             chroma,
             bit_depth: frame.bit_depth,
-            full_range: false,
-            matrix: 2,
+            full_range: self.color.full_range,
+            matrix: self.color.matrix,
             planes,
         };
         self.ready.push_back(frame.checked()?);

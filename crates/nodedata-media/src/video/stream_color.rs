@@ -11,11 +11,13 @@ pub(super) struct Color {
     pub(super) full_range: bool,
     /// `MatrixCoefficients` of ITU-T H.273; 2 is unspecified.
     pub(super) matrix: u8,
+    /// Whether an H.264 stream has no chroma, for which FFmpeg makes planes of one value.
+    pub(super) filled_chroma: bool,
 }
 
 impl Default for Color {
     fn default() -> Self {
-        Self { full_range: false, matrix: 2 }
+        Self { full_range: false, matrix: 2, filled_chroma: false }
     }
 }
 
@@ -36,7 +38,7 @@ pub(super) fn of_unit(codec: VideoCodec, unit: &[u8]) -> Option<Color> {
 fn of_h264(unit: &[u8]) -> Option<Color> {
     let prefixed = [&(unit.len() as u32).to_be_bytes(), unit].concat();
     let info = parse_sps_info(parse_avcc(&prefixed, 4).first()?).ok()?;
-    Some(Color { full_range: info.full_range, matrix: info.matrix })
+    Some(Color { full_range: info.full_range, matrix: info.matrix, filled_chroma: info.chroma_format == 0 })
 }
 
 mod h265_sps {

@@ -1,1 +1,278 @@
+use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_testkit::corpus;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Backend, CodedSample, DecodeOptions, FrameDecoder, VideoFrame, corpus_tests::decode_file, decode_frames,
+    decoder, isolate::Isolated,
+};
+use crate::{
+    DepthQuantization, DepthUnit, VideoCodec,
+    mp4::{Mp4Limits, VideoTrack},
+};
+
+const BUILT_IN_CANNOT: [&str; 2] = ["h264_444", "hevc_gray12"];
+
+fn built_in() -> DecodeOptions {
+    DecodeOptions { backend: Backend::BuiltIn, ..DecodeOptions::default() }
+}
+
+/// The `ffmpeg` program, from `NODEDATA_TEST_FFMPEG` or the PATH. Says so when a test must do without.
+fn with_ffmpeg() -> Option<DecodeOptions> {
+    let ffmpeg =
+        std::env::var_os("NODEDATA_TEST_FFMPEG").map_or_else(|| PathBuf::from("ffmpeg"), PathBuf::from);
+    let options = DecodeOptions { backend: Backend::Ffmpeg, ffmpeg, ..DecodeOptions::default() };
+    if decoder(VideoCodec::H264, &[], &options).is_ok() {
+        return Some(options);
+    }
+    println!("skipped: no `ffmpeg` program; put one on the PATH or name it in NODEDATA_TEST_FFMPEG");
+    None
+}
+
+fn fixtures() -> Vec<(String, PathBuf, Value)> {
+    corpus::files(&corpus::fixtures("video"), ".mp4")
+        .into_iter()
+        .map(|path| {
+            let truth = std::fs::read(path.with_extension("truth.json")).unwrap();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            (name, path, serde_json::from_slice(&truth).unwrap())
+        })
+        .collect()
+}
+
+fn path(name: &str) -> PathBuf {
+    corpus::fixtures("video").join(format!("{name}.mp4"))
+}
+
+fn hex(parts: &[Vec<u8>]) -> String {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|it| hash.update(it));
+    hash.finalize().iter().map(|it| format!("{it:02x}")).collect()
+}
+
+/// Hashes of all planes of every frame.
+fn plane_hashes(truth: &Value) -> Vec<&str> {
+    let frames = truth["frames"].as_array().unwrap();
+    frames.iter().map(|it| it.as_str().unwrap().split_once(' ').unwrap().1).collect()
+}
+
+/// The file's samples, in decode order, and its description.
+fn samples(path: &Path) -> (VideoTrack, Vec<CodedSample>) {
+    let bytes = Bytes::from(std::fs::read(path).unwrap());
+    let files = nodedata_io::MemoryFiles::default().with("video.mp4", bytes.clone());
+    let file = nodedata_core::Files::open(&files, Path::new("video.mp4")).unwrap();
+    let track = VideoTrack::read(file.as_ref(), &Mp4Limits::default()).unwrap();
+    let coded = track.samples.iter().map(|it| {
+        let range = it.byte_range();
+        CodedSample { order: it.pts, data: bytes.slice(range.start as usize..range.end as usize) }
+    });
+    let coded = coded.collect();
+    (track, coded)
+}
+
+fn decode(
+    track: &VideoTrack,
+    coded: impl IntoIterator<Item = CodedSample>,
+    wanted: std::ops::Range<i64>,
+    options: &DecodeOptions,
+) -> Result<Vec<VideoFrame>> {
+    let mut frames = Vec::new();
+    let coded = coded.into_iter().map(Ok);
+    decode_frames(track.codec, &track.codec_config, coded, wanted, options, |frame| {
+        frames.push(frame);
+        Ok(())
+    })?;
+    Ok(frames)
+}
+
+#[test]
+fn every_plane_of_every_frame_is_that_of_ffmpeg() {
+    let mut n_frames = 0;
+    for (name, path, truth) in fixtures() {
+        if BUILT_IN_CANNOT.contains(&name.as_str()) {
+            continue;
+        }
+        let shown = shown_frames(&path, &built_in());
+        let found: Vec<String> = shown.iter().map(|it| hex(&it.planes)).collect();
+        assert_eq!(found, plane_hashes(&truth), "{name}");
+        n_frames += found.len();
+    }
+    assert!(n_frames > 150, "{n_frames}");
+}
+
+#[test]
+fn the_ffmpeg_program_gives_the_same() {
+    let Some(options) = with_ffmpeg() else { return };
+    for (name, path, truth) in fixtures() {
+        let shown = shown_frames(&path, &options);
+        let found: Vec<String> = shown.iter().map(|it| hex(&it.planes)).collect();
+        assert_eq!(found, plane_hashes(&truth), "{name}");
+        let auto = DecodeOptions { backend: Backend::Auto, ..options.clone() };
+        if !name.starts_with("av1") {
+            assert_eq!(shown_frames(&path, &auto), shown, "{name}: colors too");
+        }
+    }
+}
+
+/// The frames that the edit list shows.
+fn shown_frames(path: &Path, options: &DecodeOptions) -> Vec<VideoFrame> {
+    let (track, frames) = decode_file(path, options);
+    let shown: Vec<i64> = track.presentation.iter().map(|it| track.samples[*it as usize].pts).collect();
+    frames.into_iter().filter(|it| shown.contains(&it.order)).collect()
+}
+
+#[test]
+fn pixels_are_those_of_swscale() {
+    for (name, path, truth) in fixtures() {
+        // Where chroma has another layout or depth, swscale filters it.
+        if !["yuv420p", "yuvj420p"].contains(&truth["pixel_format"].as_str().unwrap()) {
+            continue;
+        }
+        let expected: Vec<&str> =
+            truth["rgb24"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+        let shown = shown_frames(&path, &built_in());
+        let found: Vec<String> = shown.iter().map(|it| hex(&[it.to_rgb().pixels])).collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn color_descriptions_are_read() {
+    for (name, full_range, matrix) in [
+        ("h264_bframes", false, 2),
+        ("hevc", false, 2),
+        ("av1_g2", false, 2),
+        ("h264_bt709_full", true, 1),
+        ("hevc_bt709_full", true, 1),
+    ] {
+        let frame = &shown_frames(&path(name), &built_in())[0];
+        assert_eq!((frame.full_range, frame.matrix), (full_range, matrix), "{name}");
+    }
+}
+
+#[test]
+fn any_range_gives_its_own_frames() {
+    for name in ["h264_bframes", "hevc_open_gop", "av1_g2", "h264_concatenated"] {
+        let (track, coded) = samples(&path(name));
+        let whole = shown_frames(&path(name), &built_in());
+        let n = track.n_frames();
+        for (start, end) in (0..n).step_by(3).flat_map(|it| [(it, it + 1), (it, n), (it, (it + 7).min(n))]) {
+            let fed = track.samples_for(start..end).unwrap();
+            let last = track.shown(end - 1).unwrap().pts;
+            let wanted = track.shown(start).unwrap().pts..last + 1;
+            let frames = decode(&track, coded[fed].iter().cloned(), wanted, &built_in()).unwrap();
+            assert_eq!(frames, whole[start as usize..end as usize], "{name} {start}..{end}");
+        }
+    }
+}
+
+#[test]
+fn what_the_built_in_decoders_cannot_do_is_not_supported() {
+    for name in BUILT_IN_CANNOT {
+        let (track, coded) = samples(&path(name));
+        let nowhere = PathBuf::from("/no/such/ffmpeg");
+        for backend in [Backend::BuiltIn, Backend::Auto] {
+            let options = DecodeOptions { backend, ffmpeg: nowhere.clone(), ..DecodeOptions::default() };
+            let err = decode(&track, coded.clone(), i64::MIN..i64::MAX, &options).unwrap_err();
+            assert_eq!(err.kind(), ErrorKind::Unsupported, "{name}: {}", err.chain());
+            assert_eq!(err.hint().is_some(), backend == Backend::Auto, "{name}");
+        }
+    }
+}
+
+#[test]
+fn gray_depth_keeps_its_twelve_bits() {
+    let Some(options) = with_ffmpeg() else { return };
+    let frames = shown_frames(&path("hevc_gray12"), &options);
+    let image = frames[0].to_rgb();
+    assert_eq!((image.channels, image.dtype), (1, nodedata_core::DType::UInt16));
+    let codes: Vec<u16> = image.pixels.chunks_exact(2).map(|it| u16::from_le_bytes([it[0], it[1]])).collect();
+    assert!(codes.iter().all(|it| *it < 4096) && codes.iter().any(|it| *it > 255));
+    let quantization = DepthQuantization::new(0.01, 10.0, 3.5, true, DepthUnit::Millimetre).unwrap();
+    assert!(codes.iter().all(|it| (10.0..=10_000.0).contains(&quantization.decode(*it))));
+}
+
+#[test]
+fn large_frames_are_refused_before_they_are_decoded() {
+    for name in ["h264_bframes", "hevc", "av1_g2"] {
+        let (track, coded) = samples(&path(name));
+        let options = DecodeOptions { pixels_max: 63 * 48, ..built_in() };
+        let err = decode(&track, coded, i64::MIN..i64::MAX, &options).unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Limit, "{name}: {}", err.chain());
+    }
+}
+
+#[test]
+fn a_sample_too_few_is_noticed() {
+    let (track, mut coded) = samples(&path("h264_bframes"));
+    coded[3].data = Bytes::new();
+    assert_eq!(
+        decode(&track, coded, i64::MIN..i64::MAX, &built_in()).unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+}
+
+#[test]
+fn damaged_samples_never_crash_the_process() {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % below as u64) as usize
+    };
+    for (_, path, _) in fixtures() {
+        let (mut track, coded) = samples(&path);
+        let config = track.codec_config.clone();
+        for round in 0..40 {
+            let mut damaged: Vec<CodedSample> = coded.iter().take(8).cloned().collect();
+            for _ in 0..=random(3) {
+                let which = random(damaged.len());
+                let mut data = damaged[which].data.to_vec();
+                let at = random(data.len().max(1));
+                if data.is_empty() {
+                    continue;
+                }
+                data[at] ^= 1 << random(8);
+                if random(8) == 0 {
+                    data.truncate(at);
+                }
+                damaged[which].data = data.into();
+            }
+            let mut changed = config.to_vec();
+            if round % 4 == 0 {
+                let at = random(changed.len());
+                changed[at] ^= 1 << random(8);
+            }
+            track.codec_config = changed.into();
+            drop(decode(&track, damaged, i64::MIN..i64::MAX, &built_in()));
+        }
+    }
+}
+
+struct Panics;
+
+impl FrameDecoder for Panics {
+    fn decode(&mut self, _: &[u8], _: i64) -> Result<()> {
+        panic!("as a decoder may")
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
+        Err(Error::new(ErrorKind::Corrupt, "never asked"))
+    }
+}
+
+#[test]
+fn a_panic_is_an_error_and_the_decoder_is_not_used_again() {
+    let mut decoder = Isolated::new(|| Ok(Panics)).unwrap();
+    assert_eq!(decoder.decode(&[], 0).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(decoder.next_frame().unwrap_err().to_string(), decoder.finish().unwrap_err().to_string());
+}
