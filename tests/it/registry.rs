@@ -209,7 +209,7 @@ fn wrong_words_are_refused_before_anything_is_sent() {
         ("--license", "free beer", "SPDX"),
         ("--price", "1e3", "no price"),
         ("--bump", "tiny", "no bump"),
-        ("--visibility", "public", "data class"),
+        ("--visibility", "public", "personal data"),
         ("--robot", "panda", "has no `=`"),
     ] {
         let refused = run(&work, &["dataset", "push", "--name", "x", flag, value, "shards"]);
