@@ -15,3 +15,4 @@ mod pages;
 mod registry;
 mod schema;
 mod tampering;
+mod trust;

@@ -9,7 +9,10 @@ struct GeneratedFile {
     render: fn() -> Result<String>,
 }
 
-const FILES: &[GeneratedFile] = &[GeneratedFile { path: "docs/reference/cli.md", render: command_reference }];
+const FILES: &[GeneratedFile] = &[
+    GeneratedFile { path: "docs/reference/cli.md", render: command_reference },
+    GeneratedFile { path: "docs/reference/openapi.json", render: openapi },
+];
 
 /// Width that help texts are wrapped to, whatever the terminal.
 const HELP_COLUMNS: &str = "100";
@@ -70,6 +73,11 @@ pub(crate) fn build_node_data() -> Result<()> {
 #[cfg(feature = "bench")]
 pub(crate) fn build_optimised_node_data() -> Result<()> {
     workspace::run(&mut workspace::cargo(&["build", "--release", "--package", "nodedata-cli"]))
+}
+
+/// The description of the server's protocol, as the server itself tells it.
+fn openapi() -> Result<String> {
+    workspace::stdout_of(Command::new(workspace::node_data("debug")).args(["serve", "--openapi"]))
 }
 
 /// The help of the command and of each subcommand, as one page.
