@@ -19,3 +19,4 @@ mod registry;
 mod scale_out;
 mod schema;
 mod tampering;
+mod trust;

@@ -209,7 +209,7 @@ fn wrong_words_are_refused_before_anything_is_sent() {
         ("--license", "free beer", "SPDX"),
         ("--price", "1e3", "no price"),
         ("--bump", "tiny", "no bump"),
-        ("--visibility", "public", "data class"),
+        ("--visibility", "public", "personal data"),
         ("--robot", "panda", "has no `=`"),
     ] {
         let refused = run(&work, &["dataset", "push", "--name", "x", flag, value, "shards"]);
@@ -254,4 +254,33 @@ fn tags_documents_and_withdrawals_are_later_records() {
     assert_eq!(ops, ["withdraw", "attach", "tag", "tag", "publish", "create"]);
     run(&work, &["store", "gc", "--grace-days", "0"]).exits(0);
     run(&work, &["store", "fsck", "--full"]).exits(0);
+}
+
+#[test]
+fn a_given_sample_index_says_which_rows_are_which_episode() {
+    let work = Work::new();
+    shard(&work, "shards/a.parquet", 0, 1);
+    let index = |rows: [u64; 2]| {
+        let episode = |key: &str, row: u64, rows: u64| serde_json::json!({"key": key, "shard": "a.parquet", "row": row, "rows": rows, "split": "val"});
+        serde_json::json!({"inline_episodes": [episode("grasp-2", rows[0], rows[1]), episode("grasp-1", 0, rows[0])]}).to_string()
+    };
+    work.write("bad.json", index([20, 30]));
+    let line = |file: &'static str| ["dataset", "push", "--name", "x", "--sample-index", file, "shards"];
+    let refused = run(&work, &line("bad.json")).exits(2);
+    assert!(refused.stderr.contains("places 50 of 60 rows"), "{}", refused.stderr);
+    work.write("good.json", index([20, 40]));
+    run(&work, &line("good.json")).exits(0);
+    run(&work, &["dataset", "pull", "x", "--out", "out"]).exits(0);
+    run(&work, &["validate", "out"]).exits(0);
+    let found = work.json("out/sample_index.json");
+    let told: Vec<(&str, u64, u64, &str)> = found["inline_episodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            let text = |key: &str| it[key].as_str().unwrap();
+            (text("key"), it["row"].as_u64().unwrap(), it["rows"].as_u64().unwrap(), text("split"))
+        })
+        .collect();
+    assert_eq!(told, [("grasp-1", 0, 20, "val"), ("grasp-2", 20, 40, "val")]);
 }

@@ -12,6 +12,7 @@ struct GeneratedFile {
 const FILES: &[GeneratedFile] = &[
     GeneratedFile { path: "docs/reference/cli.md", render: command_reference },
     GeneratedFile { path: "docs/reference/pipeline.schema.json", render: pipeline_schema },
+    GeneratedFile { path: "docs/reference/openapi.json", render: openapi },
 ];
 
 /// Width that help texts are wrapped to, whatever the terminal.
@@ -78,6 +79,11 @@ pub(crate) fn build_optimised_node_data() -> Result<()> {
 /// The JSON Schema of pipeline files, as the command prints it.
 fn pipeline_schema() -> Result<String> {
     workspace::stdout_of(Command::new(workspace::node_data("debug")).args(["pipeline", "schema"]))
+}
+
+/// The description of the server's protocol, as the server itself tells it.
+fn openapi() -> Result<String> {
+    workspace::stdout_of(Command::new(workspace::node_data("debug")).args(["serve", "--openapi"]))
 }
 
 /// The help of the command and of each subcommand, as one page.

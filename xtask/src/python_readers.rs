@@ -27,7 +27,10 @@ pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
             return Ok((Counts { n_skipped: 1, ..Counts::default() }, Some(remark)));
         }
     };
-    let remark = add_s3_server(&python).err();
+    let croissant = croissant_environment();
+    let missing = [add_s3_server(&python).err(), croissant.as_ref().err().cloned()];
+    let missing: Vec<String> = missing.into_iter().flatten().collect();
+    let remark = (!missing.is_empty()).then(|| missing.join(", "));
     let datasets = convert_fixtures()?;
     let mut command = Command::new(python);
     command
@@ -41,6 +44,9 @@ pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
         .env("HF_HUB_OFFLINE", "1")
         .env("HF_DATASETS_OFFLINE", "1")
         .env("HF_HOME", workspace::target_dir().join("python-readers-cache"));
+    if let Ok(python) = croissant {
+        command.env("NODEDATA_CROISSANT_PYTHON", python);
+    }
     if long {
         command.env(LONG, "1");
     }
@@ -68,6 +74,19 @@ fn add_s3_server(python: &Path) -> Result<()> {
         eprintln!("skipped: no S3 server\n{reason}");
         "no S3 server".to_owned()
     })
+}
+
+/// The interpreter of an environment with mlcroissant. The failure is what the summary says of it.
+fn croissant_environment() -> Result<PathBuf> {
+    let requirements = workspace::root().join(TESTS).join("requirements-croissant.txt");
+    let wanted = std::fs::read_to_string(&requirements)
+        .map_err(|err| format!("cannot read {TESTS}/requirements-croissant.txt: {err}"))?;
+    install("venv-croissant", &["--requirement".as_ref(), requirements.as_os_str()], &wanted).map_err(
+        |reason| {
+            eprintln!("skipped: no mlcroissant\n{reason}");
+            "no mlcroissant".to_owned()
+        },
+    )
 }
 
 fn pip_install(python: &Path) -> Command {

@@ -51,6 +51,11 @@ pub(crate) enum Command {
     /// Look after a store: a folder or a bucket.
     #[command(subcommand)]
     Store(crate::commands::store_args::StoreCommand),
+    /// Serve a registry over HTTP: the protocol, and a page for people.
+    Serve(crate::commands::serve::ServeArgs),
+    /// Write a dataset as other tools want it.
+    #[command(subcommand)]
+    Export(crate::commands::export::ExportCommand),
     /// List the formats this build reads.
     Formats,
     /// Print shell completions.

@@ -44,6 +44,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => commands::explain::run(&args, output),
         Command::Dataset(command) => commands::dataset::run(command, output),
         Command::Store(command) => commands::store::run(command, output),
+        Command::Serve(args) => commands::serve::run(&args, output),
+        Command::Export(command) => commands::export::run(&command, output),
         Command::Formats => commands::formats::run(output),
         Command::Completions { shell } => commands::shell::completions(shell),
         Command::Man => commands::shell::man(),

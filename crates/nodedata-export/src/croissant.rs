@@ -194,7 +194,7 @@ fn distribution(manifest: &RevisionManifest, facts: &CroissantFacts<'_>) -> Vec<
     let object = |path: &str, sha256: &str, bytes: u64, media_type: &str| {
         json!({
             "@type": "cr:FileObject",
-            "@id": path,
+            "@id": id_of(path),
             "name": path,
             "contentUrl": url(path),
             "contentSize": format!("{bytes} B"),
@@ -206,7 +206,7 @@ fn distribution(manifest: &RevisionManifest, facts: &CroissantFacts<'_>) -> Vec<
     let index = |it: &FileRef| object(&it.path, &it.blob.sha256, it.blob.bytes, media_type(&it.path));
     let sets = streams_of(facts.shards).into_iter().flat_map(|(stream, by_split)| {
         by_split.into_iter().map(move |(split, shards)| {
-            let contained: Vec<Value> = shards.iter().map(|it| json!({"@id": it.path})).collect();
+            let contained: Vec<Value> = shards.iter().map(|it| json!({"@id": id_of(&it.path)})).collect();
             json!({
                 "@type": "cr:FileSet",
                 "@id": file_set(stream, split),
@@ -236,7 +236,26 @@ fn streams_of(shards: &[ShardRef]) -> BTreeMap<&str, BTreeMap<&str, Vec<&ShardRe
 }
 
 fn file_set(stream: &str, split: &str) -> String {
-    format!("files {stream} {split}")
+    format!("files@{}", record_set_id(stream, split))
+}
+
+fn record_set_id(stream: &str, split: &str) -> String {
+    format!("{}@{}", id_of(stream), id_of(split))
+}
+
+/// A name as an identifier: readers take none with spaces, not even escaped as URLs do, and one that begins with
+/// a slash for a file, so other letters than the plain ones are written as their code between two `~`.
+fn id_of(name: &str) -> String {
+    let mut id = String::with_capacity(name.len());
+    for letter in name.chars() {
+        let is_plain = letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+        if is_plain || (letter == '/' && !id.is_empty()) {
+            id.push(letter);
+        } else {
+            id.push_str(&format!("~{:x}~", u32::from(letter)));
+        }
+    }
+    id
 }
 
 fn includes(shards: &[&ShardRef]) -> Vec<String> {
@@ -265,10 +284,10 @@ fn record_sets(manifest: &RevisionManifest, schema: &Schema, shards: &[ShardRef]
 }
 
 fn record_set(stream: &str, split: &str, fields: Option<&Fields>, shards: &[&ShardRef]) -> Value {
-    let id = format!("{stream} {split}");
+    let id = record_set_id(stream, split);
     // One file is named itself: more readers follow that than a set.
     let from = |column: &str| match shards {
-        [one] => json!({"fileObject": {"@id": one.path}, "extract": {"column": column}}),
+        [one] => json!({"fileObject": {"@id": id_of(&one.path)}, "extract": {"column": column}}),
         _ => json!({"fileSet": {"@id": file_set(stream, split)}, "extract": {"column": column}}),
     };
     let mut all = vec![json!({
@@ -282,7 +301,7 @@ fn record_set(stream: &str, split: &str, fields: Option<&Fields>, shards: &[&Sha
     for (name, field) in fields.into_iter().flat_map(Fields::iter) {
         let mut told = json!({
             "@type": "cr:Field",
-            "@id": format!("{id}/{name}"),
+            "@id": format!("{id}/{}", id_of(name)),
             "name": name,
             "dataType": croissant_type(field),
             "source": from(name),

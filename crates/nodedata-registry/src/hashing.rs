@@ -132,6 +132,15 @@ mod tests {
         file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000)).unwrap();
     }
 
+    /// A file that was written just now and takes longer to hash than it stays new has not changed.
+    #[test]
+    fn growing_older_is_no_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new");
+        std::fs::write(&path, vec![1; 64 << 20]).unwrap();
+        assert_eq!(hash_files(&[&path], &HashCache::none(), &|_| ()).unwrap()[0].bytes, 64 << 20);
+    }
+
     #[test]
     fn files_hash_as_their_bytes_do_and_only_once() {
         let dir = tempfile::tempdir().unwrap();

@@ -90,6 +90,10 @@ impl DatasetState {
         if let Some(hinted) = Self::from_hint(remote, dataset)? {
             return Ok(Some(hinted));
         }
+        Self::from_log(remote, dataset)
+    }
+
+    fn from_log(remote: &dyn Remote, dataset: &DatasetName) -> Result<Option<Self>> {
         let entries = remote.log(dataset, 0)?;
         let Some((first, rest)) = entries.split_first() else { return Ok(None) };
         let mut state = Self::begin(dataset, first)?;
@@ -97,15 +101,25 @@ impl DatasetState {
         Ok(Some(state))
     }
 
+    /// As [`Self::open`], from the whole log: no hint is believed.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn replay(remote: &dyn Remote, dataset: &DatasetName) -> Result<Self> {
+        Self::from_log(remote, dataset)?.ok_or_else(|| Self::missing(remote, dataset))
+    }
+
     /// As [`Self::load`], for a dataset that must be there.
     ///
     /// # Errors
     /// `Config` when it is not; otherwise as [`Self::load`].
     pub fn open(remote: &dyn Remote, dataset: &DatasetName) -> Result<Self> {
-        Self::load(remote, dataset)?.ok_or_else(|| {
-            Error::new(ErrorKind::Config, format!("there is no dataset `{dataset}` in {}", remote.label()))
-                .with_hint("`node-data dataset list` shows what is there")
-        })
+        Self::load(remote, dataset)?.ok_or_else(|| Self::missing(remote, dataset))
+    }
+
+    fn missing(remote: &dyn Remote, dataset: &DatasetName) -> Error {
+        Error::new(ErrorKind::Config, format!("there is no dataset `{dataset}` in {}", remote.label()))
+            .with_hint("`node-data dataset list` shows what is there")
     }
 
     /// The hint and what came after it, when the hint belongs to this log.

@@ -3,7 +3,9 @@
 mod dsse;
 mod key;
 mod merkle;
+mod verify;
 
 pub use dsse::{Envelope, RevisionStatement, Signed, sign_revision, verify_revision};
 pub use key::{KEY_TEXT_BYTES_MAX, PublicKey, SecretKey};
 pub use merkle::{MerkleStep, Side, merkle_proof, merkle_root, verify_merkle_proof};
+pub use verify::{Verification, VerifyFinding, VerifyOptions, verify_published};

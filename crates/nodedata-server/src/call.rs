@@ -46,7 +46,7 @@ impl Call {
     }
 
     pub(crate) fn b3(&self) -> Answered<B3> {
-        self.param("b3").parse().map_err(|err: Error| Refusal::invalid(&err))
+        self.param("b3").parse().map_err(|_| no_digest())
     }
 
     pub(crate) fn number(&self, name: &str, text: Option<&str>) -> Answered<u64> {
@@ -70,6 +70,11 @@ impl Call {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+}
+
+/// Without the text that was sent: people paste all sorts of things.
+pub(crate) fn no_digest() -> Refusal {
+    Refusal::new(422, "invalid", "this is no BLAKE3 digest", "write 64 lower-case hex digits")
 }
 
 fn line(number: usize) -> u32 {

@@ -4,7 +4,7 @@ use nodedata_registry::{LogEntry, http::Problem};
 /// Why a request is not answered as asked.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    pub(crate) problem: Problem,
+    pub(crate) problem: Box<Problem>,
     /// Seconds to wait before the next try.
     pub(crate) retry_after: Option<u64>,
     /// Asks a browser for a token.
@@ -26,7 +26,7 @@ impl Refusal {
     }
 
     pub(crate) fn of(status: u16, code: &str, err: &Error) -> Self {
-        Self { problem: Problem::of(status, code, err), retry_after: None, challenge: false }
+        Self { problem: Box::new(Problem::of(status, code, err)), retry_after: None, challenge: false }
     }
 
     /// The request itself is wrong.

@@ -63,8 +63,9 @@ impl IntoResponse for Reply {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut reply = Reply::new(PROBLEM_MEDIA_TYPE, serde_json::to_vec(&self.problem).unwrap_or_default())
-            .with_status(status);
+        let mut reply =
+            Reply::new(PROBLEM_MEDIA_TYPE, serde_json::to_vec(&*self.problem).unwrap_or_default())
+                .with_status(status);
         if let Some(seconds) = self.retry_after {
             reply = reply.with_header(header::RETRY_AFTER, &seconds.to_string());
         }

@@ -25,6 +25,7 @@ use crate::{
 /// `node-data dataset`.
 pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
     match command {
+        DatasetCommand::Trust(command) => return crate::commands::trust::run(command, output),
         DatasetCommand::Create(args) => run_create(&args, output)?,
         DatasetCommand::Push(args) => run_push(*args, output)?,
         DatasetCommand::Pull(args) => run_pull(&args, output)?,
@@ -73,9 +74,9 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
             let reference = registry.reference(&dataset)?;
             let said = sensitivity(&class)?;
             let visibility = class.visibility.map(|it| it.visibility());
+            keep_agreement(&registry, &reference.dataset, &class)?;
             let done =
                 declare(&*registry.remote, &reference.dataset, &registry.author, visibility, said.as_ref())?;
-            keep_agreement(&registry, &reference.dataset, &class)?;
             tell_record(&reference, &done, output)?;
         }
     }
@@ -87,8 +88,8 @@ fn run_create(args: &CreateArgs, output: Output) -> Result<()> {
     let reference = registry.reference(&args.dataset)?;
     let visibility = args.class.visibility.map_or(Visibility::Private, |it| it.visibility());
     let sensitivity = sensitivity(&args.class)?.unwrap_or_default();
-    let state = create(&*registry.remote, &reference.dataset, visibility, &sensitivity, &registry.author)?;
     keep_agreement(&registry, &reference.dataset, &args.class)?;
+    let state = create(&*registry.remote, &reference.dataset, visibility, &sensitivity, &registry.author)?;
     let text = match output {
         Output::Json => message::json_line(&state)?,
         Output::Text => {
@@ -103,12 +104,12 @@ fn run_push(args: PushArgs, output: Output) -> Result<()> {
     let shown = Transfer(Shown::new(args.progress));
     let class = args.class.clone();
     let options = push_options(args, &registry)?;
-    let report = push(&*registry.remote, &options, &shown);
-    shown.0.done();
-    let report = report?;
     if !options.dry_run {
         keep_agreement(&registry, &options.dataset, &class)?;
     }
+    let report = push(&*registry.remote, &options, &shown);
+    shown.0.done();
+    let report = report?;
     tell_push(&report, output)
 }
 
@@ -201,11 +202,11 @@ fn sensitivity(args: &ClassArgs) -> Result<Option<Sensitivity>> {
     }))
 }
 
-/// Puts the text of an agreement beside the record that names it.
+/// Sends the text of an agreement, before the record that names it: a server takes no other.
 fn keep_agreement(registry: &Registry, dataset: &DatasetName, args: &ClassArgs) -> Result<()> {
     let Some(file) = &args.agreement else { return Ok(()) };
     let push = put_blob(&*registry.remote, dataset, read(file)?)?;
-    // The record keeps it from now on; the lease ends by itself.
+    // Within a collector's grace the record names it; the lease ends by itself.
     drop(registry.remote.end_push(&push));
     Ok(())
 }

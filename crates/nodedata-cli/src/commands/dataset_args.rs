@@ -104,6 +104,8 @@ pub(crate) enum DatasetCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
+    #[command(flatten)]
+    Trust(crate::commands::trust_args::TrustCommand),
 }
 
 fn attachment_kind(text: &str) -> Result<AttachmentKind, String> {

@@ -32,6 +32,22 @@ impl Registry {
     }
 }
 
+/// The server that the flags or the environment name, for what only a server can do.
+pub(crate) fn server(args: &StoreArgs) -> Result<HttpRemote> {
+    match location(args)? {
+        StoreLocation::Server(url) => HttpRemote::new(&url, token()?),
+        StoreLocation::Folder(_) | StoreLocation::Bucket(_) => {
+            Err(Error::new(ErrorKind::Config, "a gate is kept by a server, and this is a store without one")
+                .with_hint("name the server with `--store https://…`"))
+        }
+    }
+}
+
+/// What a reference means, without opening anything.
+pub(crate) fn reference(args: &StoreArgs, text: &str) -> Result<Reference> {
+    Reference::parse(text, &author(args))
+}
+
 /// The store that the flags or the environment name, for commands that look after it.
 pub(crate) fn store(args: &StoreArgs, create: bool) -> Result<Store> {
     match location(args)? {
@@ -69,7 +85,8 @@ fn token() -> Result<Option<Token>> {
 
 /// The name given, or the user's, made to what a dataset's owner may be called.
 fn author(args: &StoreArgs) -> String {
-    let named = args.author.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_default();
+    let given = args.author.clone().filter(|it| !it.is_empty());
+    let named = given.or_else(|| std::env::var("USER").ok()).unwrap_or_default();
     let letter = |it: char| match it.to_ascii_lowercase() {
         it @ ('a'..='z' | '0'..='9' | '_' | '-') => it,
         _ => '-',

@@ -82,7 +82,7 @@ fn a_revision_is_told_with_files_columns_and_splits() {
     assert_eq!(sets[1]["field"][1]["arrayShape"], "7");
     assert_eq!(sets[1]["field"][1]["description"], "[rad]");
     assert_eq!(sets[1]["field"][2]["dataType"], "sc:ImageObject");
-    assert_eq!(sets[1]["field"][1]["source"]["fileSet"]["@id"], "files steps train");
+    assert_eq!(sets[1]["field"][1]["source"]["fileSet"]["@id"], "files@steps@train");
     assert_eq!(sets[2]["field"][1]["source"]["fileObject"]["@id"], "data/val-00000.parquet");
     // Whatever is named is there.
     let files: Vec<&str> =
@@ -95,6 +95,13 @@ fn a_revision_is_told_with_files_columns_and_splits() {
             assert!(files.contains(&id), "{id}");
         }
     }
+}
+
+#[test]
+fn identifiers_have_no_spaces_and_differ() {
+    assert_eq!(id_of("data/train-0.parquet"), "data/train-0.parquet");
+    assert_eq!(id_of("/a b/#1"), "~2f~a~20~b/~23~1");
+    assert_ne!(id_of("a~20~b"), id_of("a b"));
 }
 
 #[test]

@@ -264,7 +264,7 @@ const REQUIRED: [(&str, &str); 15] = [
 fn refused<T>(field: &str, message: String) -> Result<T> {
     Err(Error::new(ErrorKind::Config, message)
         .at(Locus::feature(field))
-        .with_hint("a claim needs unit, adjacency and scope; see the example in docs/registry.md"))
+        .with_hint("say for what unit, under which adjacency and over what scope the claim holds"))
 }
 
 #[cfg(test)]

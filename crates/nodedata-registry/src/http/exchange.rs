@@ -49,7 +49,7 @@ pub(super) struct Answer {
 /// A refusal, or no answer at all.
 pub(super) enum Failure {
     /// The server said what is wrong.
-    Told(Problem),
+    Told(Box<Problem>),
     /// Nobody knows.
     Unknown(Error),
 }
@@ -210,7 +210,7 @@ async fn read(mut response: reqwest::Response, limit: u64) -> Result<Bytes, (Fai
 
 fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
-        return Failure::Told(Problem { status: status.as_u16(), ..problem });
+        return Failure::Told(Box::new(Problem { status: status.as_u16(), ..problem }));
     }
     let kind = match status.as_u16() {
         401 | 403 => ErrorKind::Denied,

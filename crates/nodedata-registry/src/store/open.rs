@@ -179,6 +179,6 @@ impl Store {
 fn without_secrets(url: &Url) -> String {
     let mut url = url.clone();
     // Only URLs that cannot have them refuse.
-    let _: Result<(), ()> = url.set_password(None).and_then(|()| url.set_username(""));
+    url.set_password(None).and_then(|()| url.set_username("")).ok();
     url.to_string()
 }

@@ -16,7 +16,7 @@ use nodedata_registry::{
     record::{BlobRef, CommitRecord, Operation},
 };
 
-pub struct Wrapped {
+pub(crate) struct Wrapped {
     inner: Direct,
     forbidden: Mutex<BTreeSet<B3>>,
     swallow_above: AtomicU64,
@@ -29,7 +29,7 @@ pub struct Wrapped {
 }
 
 impl Wrapped {
-    pub fn new(inner: Direct) -> Self {
+    pub(crate) fn new(inner: Direct) -> Self {
         Self {
             inner,
             forbidden: Mutex::default(),
@@ -43,28 +43,28 @@ impl Wrapped {
     }
 
     /// Reading one of these fails the test.
-    pub fn forbid(&self, blobs: impl Iterator<Item = B3>) {
+    pub(crate) fn forbid(&self, blobs: impl Iterator<Item = B3>) {
         self.forbidden.lock().unwrap().extend(blobs);
     }
 
     /// Takes larger blobs without keeping them.
-    pub fn swallow_above(&self, n_bytes: u64) {
+    pub(crate) fn swallow_above(&self, n_bytes: u64) {
         self.swallow_above.store(n_bytes, Ordering::Relaxed);
     }
 
     /// Says no to every part of a large blob after so many.
-    pub fn deny_after(&self, n_parts: i64) {
+    pub(crate) fn deny_after(&self, n_parts: i64) {
         self.parts_left.store(n_parts, Ordering::Relaxed);
     }
 
     /// Loses so many answers to published records, before they are written and after.
-    pub fn lose(&self, before: i64, after: i64) {
+    pub(crate) fn lose(&self, before: i64, after: i64) {
         self.lose_before.store(before, Ordering::Relaxed);
         self.lose_after.store(after, Ordering::Relaxed);
     }
 
     /// Bytes of parts that were taken.
-    pub fn sent(&self) -> u64 {
+    pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 

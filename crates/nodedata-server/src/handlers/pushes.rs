@@ -13,7 +13,7 @@ use nodedata_registry::{
 
 use crate::{
     app::App,
-    call::Call,
+    call::{Call, no_digest},
     refusal::{Answered, Refusal},
     reply::Reply,
     views::DatasetView,
@@ -137,7 +137,7 @@ pub(crate) fn put_part(app: &App, call: &Call) -> Answered<Reply> {
 /// The chaining value that came with a part, when one did.
 fn check_cv(call: &Call, blob: &BlobRef, part: u32) -> Answered<()> {
     let Some(claimed) = call.header(PART_CV) else { return Ok(()) };
-    let claimed: B3 = claimed.parse().map_err(|err: Error| Refusal::invalid(&err))?;
+    let claimed: B3 = claimed.parse().map_err(|_| no_digest())?;
     let range = tree::part_range(blob.bytes, part);
     let found = match tree::n_grains(blob.bytes) {
         0 => B3::of(&call.body),
@@ -177,7 +177,7 @@ pub(crate) fn seal(app: &App, call: &Call) -> Answered<Reply> {
     may_send(app, call)?;
     let target = call.param("target");
     let b3 = target.strip_suffix(":seal").ok_or_else(|| Refusal::missing("action on a blob"))?;
-    let b3: B3 = b3.parse().map_err(|err: Error| Refusal::invalid(&err))?;
+    let b3: B3 = b3.parse().map_err(|_| no_digest())?;
     let blob: BlobRef = call.json()?;
     if blob.b3 != b3 {
         let err = Error::new(ErrorKind::Config, "the body names another blob than the path");

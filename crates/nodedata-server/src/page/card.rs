@@ -148,7 +148,7 @@ fn fields_table(html: &mut String, stream: &str, fields: &Fields, stats: Option<
     html.push_str("<table>\n<tr><th>feature</th><th>type</th><th>shape</th><th>unit</th><th class=\"number\">min</th><th class=\"number\">mean</th><th class=\"number\">max</th><th class=\"number\">nulls</th></tr>\n");
     for (name, field) in fields.iter() {
         let of = |what: &str| figure(stats, stream, name, what);
-        let shape: Vec<String> = field.document_shape().iter().map(ToString::to_string).collect();
+        let shape: Vec<String> = field.shape.iter().map(|it| it.as_i64().to_string()).collect();
         push(
             html,
             format_args!(

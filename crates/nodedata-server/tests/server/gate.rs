@@ -1,7 +1,7 @@
 use nodedata_core::ErrorKind;
 use nodedata_registry::{
-    AttachmentKind, DataClass, DatasetName, DatasetState, Direct, Operation, PushRequest, Remote, Revision,
-    RevisionEntry, Sensitivity, Store, Visibility, blob_of, change, declare,
+    DataClass, DatasetName, DatasetState, Direct, Operation, PushRequest, Remote, Revision, RevisionEntry,
+    Sensitivity, Store, Visibility, blob_of, change, declare,
     gate::{Purpose, State, Subject, verify_audit},
     http::{AttestBody, Token},
     tree,
@@ -300,7 +300,6 @@ fn a_stream_ends_when_its_grant_is_taken_back() {
     // A blob of many windows, in the same dataset.
     let direct = Direct::new(it.site.store.clone());
     let document = vec![b'x'; 64 << 20];
-    let _ = (AttachmentKind::Note, &document);
     let bytes: bytes::Bytes = document.into();
     let blob = blob_of(&bytes);
     for part in 0..tree::n_parts(blob.bytes) {

@@ -126,7 +126,7 @@ impl Site {
         let shards = ["train-00000.parquet", "val-00000.parquet"].map(|it| folder.path().join(it));
         let mut options = PushOptions::new(dataset.clone(), shards.to_vec(), dataset.owner());
         options.readme = Some(readme);
-        (options.visibility, options.sensitivity) = (visibility, sensitivity);
+        (options.visibility, options.sensitivity) = (Some(visibility), Some(sensitivity));
         options.facts = Facts { license: Some("CC-BY-4.0".to_owned()), ..Facts::default() };
         push(&direct, &options, &Unwatched).unwrap_or_else(|err| panic!("{}", err.chain()));
         dataset

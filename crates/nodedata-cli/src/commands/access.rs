@@ -1,0 +1,118 @@
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_registry::{
+    B3, Selector,
+    gate::{Attestation, Purpose, Subject, verify_audit},
+    http::AttestBody,
+};
+use serde_json::json;
+
+use crate::{
+    Outcome,
+    args::Output,
+    commands::{
+        dataset_args::StoreArgs,
+        registry::{reference, server},
+        trust_args::{Answer, AttestArgs},
+    },
+    message,
+};
+
+pub(crate) fn agreement(dataset: &str, store: &StoreArgs, output: Output) -> Result<Outcome> {
+    let text = server(store)?.agreement(&reference(store, dataset)?.dataset)?;
+    let digest = B3::of(text.as_bytes());
+    match output {
+        Output::Json => message::to_stdout(&message::json_line(&json!({"policy": digest, "text": text}))?)?,
+        Output::Text => {
+            message::to_stdout(&format!("{}\n", text.trim_end()))?;
+            message::note(&format!(
+                "to agree: node-data dataset attest {dataset} --agree {digest} --name … --purpose …"
+            ));
+        }
+    }
+    Ok(Outcome::Complete)
+}
+
+pub(crate) fn attest(args: &AttestArgs, output: Output) -> Result<Outcome> {
+    let policy: B3 = args.agree.parse().map_err(|err: Error| {
+        Error::new(ErrorKind::Config, err.to_string())
+            .with_hint("`node-data dataset agreement` prints the text and its digest")
+    })?;
+    let reference = reference(&args.store, &args.reference)?;
+    let revision = match &reference.selector {
+        Selector::Tag(tag) => tag.clone(),
+        Selector::Version(version) => version.to_string(),
+        Selector::Range(range) => range.to_string(),
+        Selector::Manifest(b3) => b3.to_string(),
+        Selector::Seq(seq) => format!("seq:{seq}"),
+    };
+    let body = AttestBody {
+        policy,
+        revision: args.reference.contains('@').then_some(revision),
+        subject: Subject {
+            user: String::new(),
+            name: args.name.clone(),
+            org: args.org.clone(),
+            country: args.country.clone(),
+        },
+        purpose: Purpose { duo: args.duo.clone(), text: args.purpose.clone() },
+        affirm: args.affirm.clone(),
+    };
+    let attestation = server(&args.store)?.attest(&reference.dataset, &body)?;
+    tell(&[attestation], output)
+}
+
+pub(crate) fn attestations(dataset: &str, store: &StoreArgs, output: Output) -> Result<Outcome> {
+    tell(&server(store)?.attestations(&reference(store, dataset)?.dataset)?, output)
+}
+
+pub(crate) fn decide(
+    dataset: &str,
+    id: &str,
+    answer: Answer,
+    reason: Option<&str>,
+    store: &StoreArgs,
+    output: Output,
+) -> Result<Outcome> {
+    let action = match answer {
+        Answer::Grant => "grant",
+        Answer::Deny => "deny",
+        Answer::Revoke => "revoke",
+        Answer::Reset => "reset",
+    };
+    let changed = server(store)?.decide(&reference(store, dataset)?.dataset, id, action, reason)?;
+    tell(&[changed], output)
+}
+
+fn tell(attestations: &[Attestation], output: Output) -> Result<Outcome> {
+    let text = match output {
+        Output::Json => message::json_line(&attestations)?,
+        Output::Text => attestations.iter().map(told).collect(),
+    };
+    message::to_stdout(&text)?;
+    Ok(Outcome::Complete)
+}
+
+fn told(it: &Attestation) -> String {
+    let org = it.subject.org.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
+    let until = it.expires().map(|it| format!(" until {it}")).unwrap_or_default();
+    let mut text = format!("{}  {} {}{until}\n", it.id, it.dataset, it.revisions);
+    text.push_str(&format!("  {} ({}{org}): {}\n", it.subject.user, it.subject.name, it.purpose.text));
+    for step in it.history() {
+        let by = step.by.as_ref().map(|it| format!(" by {it}")).unwrap_or_default();
+        let reason = step.reason.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+        text.push_str(&format!("  {} {}{by}{reason}\n", step.at, format!("{:?}", step.to).to_lowercase()));
+    }
+    text
+}
+
+/// Prints the log as it is, and refuses one whose chain does not hold.
+pub(crate) fn audit(store: &StoreArgs, output: Output) -> Result<Outcome> {
+    let text = server(store)?.audit(0)?;
+    message::to_stdout(&text)?;
+    let head = verify_audit(&text)?;
+    if output == Output::Text {
+        let last = head.last.map_or_else(String::new, |it| format!(", the last is {it}"));
+        message::note(&format!("{} lines follow each other{last}", head.next_seq));
+    }
+    Ok(Outcome::Complete)
+}

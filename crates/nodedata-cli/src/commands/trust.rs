@@ -1,0 +1,183 @@
+use std::{
+    fs::OpenOptions,
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_registry::{
+    AttachmentKind, DatasetState, attach,
+    trust::{
+        KEY_TEXT_BYTES_MAX, PublicKey, RevisionStatement, SecretKey, Verification, VerifyOptions,
+        sign_revision, verify_published,
+    },
+};
+use serde_json::json;
+
+use crate::{
+    Outcome,
+    args::Output,
+    commands::{
+        access,
+        dataset_args::StoreArgs,
+        rebuild::{Rebuilt, rebuild},
+        registry::Registry,
+        trust_args::{TrustCommand, VerifyArgs},
+    },
+    human, message,
+};
+
+/// `node-data dataset keygen|sign|verify`, and what a gate asks for.
+pub(crate) fn run(command: TrustCommand, output: Output) -> Result<Outcome> {
+    match command {
+        TrustCommand::Keygen { out } => keygen(&out, output),
+        TrustCommand::Sign { reference, key, store } => sign(&reference, &key, &store, output),
+        TrustCommand::Verify(args) => verify(&args, output),
+        TrustCommand::Agreement { dataset, store } => access::agreement(&dataset, &store, output),
+        TrustCommand::Attest(args) => access::attest(&args, output),
+        TrustCommand::Attestations { dataset, store } => access::attestations(&dataset, &store, output),
+        TrustCommand::Decide { dataset, id, answer, reason, store } => {
+            access::decide(&dataset, &id, answer, reason.as_deref(), &store, output)
+        }
+        TrustCommand::Audit { store } => access::audit(&store, output),
+    }
+}
+
+fn keygen(out: &Path, output: Output) -> Result<Outcome> {
+    let key = SecretKey::generate()?;
+    let public_path = with_suffix(out, ".pub");
+    write_new(out, &key.to_pem()?, true)?;
+    write_new(&public_path, &key.public().to_pem()?, false)?;
+    let id = key.public().id();
+    match output {
+        Output::Json => {
+            let told = json!({"keyid": id, "secret": out, "public": public_path});
+            message::to_stdout(&message::json_line(&told)?)?;
+        }
+        Output::Text => {
+            message::to_stdout(&format!("{id}\n"))?;
+            let (secret, public) = (out.display(), public_path.display());
+            message::note(&format!(
+                "wrote {secret} (keep it secret) and {public} (hand it to whoever verifies)"
+            ));
+        }
+    }
+    Ok(Outcome::Complete)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Writes a file that must not be there: keys are never replaced.
+fn write_new(path: &Path, text: &str, is_secret: bool) -> Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if is_secret {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = is_secret;
+    let written = options.open(path).and_then(|mut it| {
+        it.write_all(text.as_bytes())?;
+        it.sync_all()
+    });
+    written.map_err(|err| {
+        Error::new(ErrorKind::Io, "cannot write the key")
+            .with_source(err)
+            .at(Locus::path(path))
+            .with_hint("name a file that is not there yet")
+    })
+}
+
+fn read_key(path: &Path) -> Result<String> {
+    let failed =
+        |err| Error::new(ErrorKind::Io, "cannot read the key").with_source(err).at(Locus::path(path));
+    let mut text = String::new();
+    let file = OpenOptions::new().read(true).open(path).map_err(failed)?;
+    file.take(KEY_TEXT_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+fn sign(reference: &str, key: &Path, store: &StoreArgs, output: Output) -> Result<Outcome> {
+    let key = SecretKey::from_pem(&read_key(key)?).map_err(|err| err.at(Locus::path(key)))?;
+    let registry = Registry::open(store, false)?;
+    let reference = registry.reference(reference)?;
+    let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
+    let entry = reference.resolve(&state)?;
+    let statement = RevisionStatement {
+        dataset: reference.dataset.clone(),
+        revision: entry.revision.clone(),
+        manifest: entry.manifest,
+    };
+    let envelope = sign_revision(&statement, &key)?.to_bytes()?;
+    let kind = AttachmentKind::Signature;
+    let done = attach(&*registry.remote, &reference.dataset, &registry.author, kind, entry, envelope)?;
+    let keyid = key.public().id();
+    match output {
+        Output::Json => message::to_stdout(&message::json_line(&json!({
+            "dataset": reference.dataset, "revision": entry.revision, "manifest": entry.manifest,
+            "keyid": keyid, "seq": done.seq,
+        }))?)?,
+        Output::Text => {
+            let text =
+                format!("signed {}@{} ({}) by {keyid}\n", reference.dataset, entry.revision, entry.manifest);
+            message::to_stdout(&text)?;
+        }
+    }
+    Ok(Outcome::Complete)
+}
+
+fn verify(args: &VerifyArgs, output: Output) -> Result<Outcome> {
+    let trusted = args
+        .key
+        .iter()
+        .map(|path| PublicKey::from_pem(&read_key(path)?).map_err(|err| err.at(Locus::path(path))));
+    let trusted = trusted.collect::<Result<Vec<_>>>()?;
+    let registry = Registry::open(&args.store, false)?;
+    let reference = registry.reference(&args.reference)?;
+    let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
+    let entry = reference.resolve(&state)?;
+    let options = VerifyOptions { trusted: &trusted, bytes: !args.quick };
+    let found = verify_published(&*registry.remote, &reference.dataset, entry, &options)?;
+    let rebuilt = match &args.source {
+        Some(source) => Some(rebuild(&*registry.remote, &reference.dataset, entry, source)?),
+        None => None,
+    };
+    let is_sound = found.is_sound() && rebuilt.as_ref().is_none_or(|it| it.different.is_empty());
+    match output {
+        Output::Json => {
+            let told = json!({"sound": is_sound, "verification": found, "rebuild": rebuilt});
+            message::to_stdout(&message::json_line(&told)?)?;
+        }
+        Output::Text => message::to_stdout(&told(&found, rebuilt.as_ref(), args.quick))?,
+    }
+    Ok(if is_sound { Outcome::Complete } else { Outcome::Refused })
+}
+
+fn told(found: &Verification, rebuilt: Option<&Rebuilt>, quick: bool) -> String {
+    let mut text = format!("{}@{}  {}\n", found.dataset, found.revision, found.manifest);
+    let read = if quick { "not read".to_owned() } else { format!("{} hashed", human::bytes(found.bytes)) };
+    text.push_str(&format!("blobs       {} ({read})\n", human::count(found.blobs)));
+    text.push_str(&format!("provenance  {} proved\n", human::plural(found.proved_shards, "shard")));
+    let signed = match (found.signatures, found.signed_by.as_slice()) {
+        (0, _) => "not signed".to_owned(),
+        (n, []) => format!("{}, held against no key: name one with `--key`", human::plural(n, "signature")),
+        (_, by) => format!("signed by {}", by.join(", ")),
+    };
+    text.push_str(&format!("signature   {signed}\n"));
+    for it in &found.findings {
+        text.push_str(&format!("wrong       {}: {} ({})\n", it.code, it.message, it.at));
+    }
+    if let Some(rebuilt) = rebuilt {
+        text.push_str(&format!("rebuild     {} the same\n", human::plural(rebuilt.same, "shard")));
+        for path in &rebuilt.different {
+            text.push_str(&format!("wrong       rebuild-mismatch: the recipe makes other bytes ({path})\n"));
+        }
+    }
+    text
+}

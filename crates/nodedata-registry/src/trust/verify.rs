@@ -1,0 +1,279 @@
+use std::collections::BTreeMap;
+
+use nodedata_core::{ErrorKind, Result};
+use nodedata_dataset::canonical_json;
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    attach::DOCUMENT_BYTES_MAX,
+    blob_reader::BlobReader,
+    digest::B3,
+    hashing::hex,
+    name::DatasetName,
+    record::{AttachmentKind, BlobRef, ShardRef},
+    remote::Remote,
+    revision::Revision,
+    state::{DatasetState, RevisionEntry},
+    trust::{
+        dsse::{RevisionStatement, verify_revision},
+        key::PublicKey,
+        merkle::merkle_root,
+    },
+};
+
+/// What is read at once; a multiple of a grain.
+const WINDOW_BYTES: u64 = 8 << 20;
+
+/// What is held against a revision.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct VerifyOptions<'a> {
+    /// Keys whose signatures count. With any, one of them must have signed.
+    pub trusted: &'a [PublicKey],
+    /// Every byte is read; otherwise only whether each blob is there, as long as it should be.
+    pub bytes: bool,
+}
+
+/// What was looked at, and what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// Which dataset.
+    pub dataset: DatasetName,
+    /// Which revision.
+    pub revision: String,
+    /// Its manifest.
+    pub manifest: B3,
+    /// Blobs it names.
+    pub blobs: u64,
+    /// Bytes that were read and hashed.
+    pub bytes: u64,
+    /// Shards whose provenance is proved.
+    pub proved_shards: u64,
+    /// Signatures that are there, whoever made them.
+    pub signatures: u64,
+    /// Trusted keys that signed it.
+    pub signed_by: Vec<String>,
+    /// What is wrong; empty for a sound revision.
+    pub findings: Vec<VerifyFinding>,
+}
+
+/// One thing that is wrong with a revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifyFinding {
+    /// Stable short name, such as `damaged-blob`.
+    pub code: &'static str,
+    /// What was found, and what was expected.
+    pub message: String,
+    /// Where.
+    pub at: String,
+}
+
+impl Verification {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    fn add(&mut self, code: &'static str, at: impl Into<String>, message: impl Into<String>) {
+        self.findings.push(VerifyFinding { code, message: message.into(), at: at.into() });
+    }
+}
+
+/// Checks a revision from the log down: the chain of records, the manifest, every blob by both hashes, the
+/// provenance of every shard and its root, and the signatures.
+///
+/// # Errors
+/// `Corrupt` when log or manifest cannot be read at all, `Io`, `Denied`. What is wrong below is in the findings.
+pub fn verify_published(
+    remote: &dyn Remote,
+    dataset: &DatasetName,
+    entry: &RevisionEntry,
+    options: &VerifyOptions<'_>,
+) -> Result<Verification> {
+    let mut found = Verification {
+        dataset: dataset.clone(),
+        revision: entry.revision.clone(),
+        manifest: entry.manifest,
+        blobs: 0,
+        bytes: 0,
+        proved_shards: 0,
+        signatures: 0,
+        signed_by: Vec::new(),
+        findings: Vec::new(),
+    };
+    let state = DatasetState::replay(remote, dataset)?;
+    if state.revision(&entry.revision).map(|it| it.manifest) != Some(entry.manifest) {
+        let message = "the log publishes another manifest under this number";
+        found.add("log-mismatch", format!("record {}", entry.seq), message);
+    }
+    let revision = Revision::open(remote, dataset, entry)?;
+    let manifest = revision.manifest();
+    if manifest.dataset != *dataset || manifest.revision != entry.revision {
+        let message = format!("the manifest is of {}@{}", manifest.dataset, manifest.revision);
+        found.add("manifest-mismatch", entry.manifest.to_string(), message);
+    }
+    for blob in unique(revision.blobs()?) {
+        check_blob(remote, dataset, &blob, options.bytes, &mut found)?;
+    }
+    check_provenance(&revision, &mut found)?;
+    check_signatures(remote, &state, entry, options.trusted, &mut found)?;
+    Ok(found)
+}
+
+fn unique(blobs: Vec<BlobRef>) -> Vec<BlobRef> {
+    let by_digest: BTreeMap<B3, BlobRef> = blobs.into_iter().map(|it| (it.b3, it)).collect();
+    by_digest.into_values().collect()
+}
+
+fn check_blob(
+    remote: &dyn Remote,
+    dataset: &DatasetName,
+    blob: &BlobRef,
+    bytes: bool,
+    found: &mut Verification,
+) -> Result<()> {
+    found.blobs += 1;
+    let at = blob.b3.to_string();
+    match remote.blob_bytes(dataset, &blob.b3)? {
+        None => found.add("missing-blob", at, "the manifest names it, but it is not there"),
+        Some(n_bytes) if n_bytes != blob.bytes => {
+            let message = format!("{n_bytes} bytes, but the manifest says {}", blob.bytes);
+            found.add("damaged-blob", at, message);
+        }
+        Some(_) if bytes => match sha256_of(remote, dataset, blob) {
+            Ok(sha256) => {
+                found.bytes += blob.bytes;
+                if sha256 != blob.sha256 {
+                    let message = format!("its SHA-256 is {sha256}, but the manifest says {}", blob.sha256);
+                    found.add("sha256-mismatch", at, message);
+                }
+            }
+            Err(err) if err.kind() == ErrorKind::Corrupt => found.add("damaged-blob", at, err.chain()),
+            Err(err) => return Err(err),
+        },
+        Some(_) => {}
+    }
+    Ok(())
+}
+
+/// The SHA-256 of a blob whose BLAKE3 holds: the reader verifies that.
+fn sha256_of(remote: &dyn Remote, dataset: &DatasetName, blob: &BlobRef) -> Result<String> {
+    let reader = BlobReader::open(remote, dataset, &blob.b3, blob.bytes)?;
+    let mut sha = Sha256::new();
+    let mut start = 0;
+    loop {
+        let end = (start + WINDOW_BYTES).min(blob.bytes);
+        sha.update(&reader.read(start..end)?);
+        if end == blob.bytes {
+            return Ok(hex(&sha.finalize()));
+        }
+        start = end;
+    }
+}
+
+/// Each shard's statement must name the shard's own bytes and hash to what the manifest says, and all of them
+/// to the root.
+fn check_provenance(revision: &Revision<'_>, found: &mut Verification) -> Result<()> {
+    let shards = revision.shards()?;
+    let leaves: Vec<B3> = shards.iter().map(|it| it.provenance).collect();
+    if revision.manifest().provenance_root != merkle_root(&leaves) {
+        let message = "provenance_root does not follow from the provenance of the shards";
+        found.add("provenance-root", revision.digest().to_string(), message);
+    }
+    let file = revision.manifest().files.iter().find(|it| it.path == "provenance.jsonl");
+    let Some(file) = file else {
+        found.add("missing-provenance", "provenance.jsonl", "the revision has no statements");
+        return Ok(());
+    };
+    let bytes = match revision.read(&file.blob) {
+        Ok(bytes) => bytes,
+        // Told as a damaged blob already.
+        Err(err) if err.kind() == ErrorKind::Corrupt => return Ok(()),
+        Err(err) => return Err(err),
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let statements: BTreeMap<String, Value> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|it| Some((it.pointer("/subject/0/digest/blake3")?.as_str()?.to_owned(), it)))
+        .collect();
+    for shard in shards {
+        match statements.get(&shard.blob.b3.hex()).map(|it| proves(it, shard)) {
+            Some(true) => found.proved_shards += 1,
+            Some(false) => {
+                found.add(
+                    "provenance-mismatch",
+                    shard.path.as_str(),
+                    "its statement is not the one that was published",
+                );
+            }
+            None => found.add("provenance-mismatch", shard.path.as_str(), "no statement names it"),
+        }
+    }
+    Ok(())
+}
+
+fn proves(statement: &Value, shard: &ShardRef) -> bool {
+    let (Some(subject), Some(definition)) =
+        (statement.get("subject"), statement.pointer("/predicate/buildDefinition"))
+    else {
+        return false;
+    };
+    let digest = subject.pointer("/0/digest/sha256").and_then(Value::as_str);
+    if digest != Some(&shard.blob.sha256) || has_float(statement) {
+        return false;
+    }
+    let hashed = json!({"subject": subject, "buildDefinition": definition});
+    B3::of(canonical_json(&hashed).as_bytes()) == shard.provenance
+}
+
+/// Hashed records hold none; one from elsewhere must not stop us.
+fn has_float(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(items) => items.iter().any(has_float),
+        Value::Object(entries) => entries.values().any(has_float),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
+}
+
+fn check_signatures(
+    remote: &dyn Remote,
+    state: &DatasetState,
+    entry: &RevisionEntry,
+    trusted: &[PublicKey],
+    found: &mut Verification,
+) -> Result<()> {
+    let about = RevisionStatement {
+        dataset: state.dataset.clone(),
+        revision: entry.revision.clone(),
+        manifest: entry.manifest,
+    };
+    let ours = state
+        .attachments
+        .iter()
+        .filter(|it| it.kind == AttachmentKind::Signature && it.manifest == entry.manifest);
+    for attachment in ours {
+        found.signatures += 1;
+        let at = format!("record {}", attachment.seq);
+        if attachment.blob.bytes > DOCUMENT_BYTES_MAX {
+            found.add("signature", at, "it is too long for a signature");
+            continue;
+        }
+        let signed = BlobReader::open(remote, &state.dataset, &attachment.blob.b3, attachment.blob.bytes)
+            .and_then(|it| it.read(0..attachment.blob.bytes))
+            .and_then(|bytes| verify_revision(&bytes, &about, trusted));
+        match signed {
+            Ok(signed) => found.signed_by.push(signed.keyid),
+            // Somebody else's signature harms nobody.
+            Err(err) if err.kind() == ErrorKind::Corrupt => {}
+            Err(err) => return Err(err),
+        }
+    }
+    if !trusted.is_empty() && found.signed_by.is_empty() {
+        let message = format!("none of the {} signatures is by a trusted key", found.signatures);
+        found.add("signature", entry.revision.as_str(), message);
+    }
+    Ok(())
+}
