@@ -1,8 +1,12 @@
 pub(crate) mod convert;
 pub(crate) mod explain;
 pub(crate) mod formats;
+pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod pipeline;
 pub(crate) mod plan;
+pub(crate) mod report;
+pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod shell;
 pub(crate) mod validate;
