@@ -48,7 +48,17 @@ fn a_test_that_does_not_hold_fails() {
         "p.yaml",
         "version: 1\nsource: json_and_cbor.mcap\ntests:\n- {name: wrong, source: json_and_cbor.mcap, expect: {episodes: 2, rows: {/free: 41, /nope: 0}, content_root: b3:0}}\n- {name: right, source: json_and_cbor.mcap, expect: {episodes: 1, rows: 124}}\n- {name: missing, source: missing.mcap, expect: {episodes: 1}}\n",
     );
-    check(&work.run(["pipeline", "test", "p.yaml"]), &expect![[""]]);
+    check(&work.run(["pipeline", "test", "p.yaml"]), &expect![[r#"
+        failed  p.yaml: wrong
+                episodes: 1, expected 2
+                rows of /free: 40, expected 41
+                content_root: b3:f3c7551f4ecf4570744be2e7683e88a49a8322b3bac62285a58916c4096d39b5, expected b3:0
+        ok      p.yaml: right
+        failed  p.yaml: missing
+                the run failed: there is no such file or folder
+        1 of 3 tests passed
+        --- exit 1
+    "#]]);
 }
 
 /// Every mistake at once, as an error each, with line, column and hint; nothing is read or written.
@@ -59,13 +69,38 @@ fn a_broken_file() {
         "broken.yaml",
         "version: 1\nsource:\n  path: nowhere.mcap\n  fromat: mcap\nshards: {target_mb: 0, compresion: zstd:1}\nsplits: {train: 0.9, val: 0.3}\non_error: ignore\n",
     );
-    check(&work.run(["run", "broken.yaml", "--out", "out"]), &expect![[""]]);
+    check(&work.run(["run", "broken.yaml", "--out", "out"]), &expect![[r#"
+        --- stderr
+        error: unknown key `fromat` in `source`
+          --> broken.yaml, line 4, column 3
+        hint: did you mean `format`?
+        error: `shards.target_mb` is 0
+          --> broken.yaml, line 5, column 21
+        hint: it must be from 1 to 1048576
+        error: unknown key `compresion` in `shards`
+          --> broken.yaml, line 5, column 24
+        hint: did you mean `compression`?
+        error: the fractions add up to 1.2, not to 1
+          --> broken.yaml, line 6, column 1
+        hint: change one of them
+        error: `on_error` is `ignore`
+          --> broken.yaml, line 7, column 11
+        hint: one of: fail, salvage
+        --- exit 2
+    "#]]);
     let told = work.run(["run", "broken.yaml", "--out", "out", "--format", "json"]).exits(2);
     let told: serde_json::Value = serde_json::from_str(&told.stderr).unwrap();
     assert_eq!(told["mistakes"].as_array().unwrap().len(), 5);
     assert_eq!(told["mistakes"][0]["line"], 4);
     assert_eq!(work.names(), ["broken.yaml"]);
-    check(&work.run(["run", "none.yaml", "--out", "out"]), &expect![[""]]);
+    check(&work.run(["run", "none.yaml", "--out", "out"]), &expect![[r#"
+        --- stderr
+        error: cannot read the pipeline file
+          --> none.yaml
+        cause: No such file or directory (os error 2)
+        hint: `node-data init SRC --out FILE` writes one to start from
+        --- exit 2
+    "#]]);
 }
 
 /// What the source does not have is told with the line of its key.

@@ -19,8 +19,13 @@ fn an_episode_in_quarantine() {
         ["run", "p.yaml", "--out", "out", "--report", "q.html", "--report", "q.xml", "--report", "q.json"];
     let ran = work.run(args).exits(3);
     let first = ran.stdout.lines().take(2).collect::<Vec<_>>().join("\n");
-    expect![[""]].assert_eq(&first);
-    expect![[""]].assert_eq(&ran.stderr);
+    expect![[r#"
+        ND-Q001 quarantine: 199.99 rows a second, at least 1000 are declared
+          --> episode 1 (teleop.mcap), topic /imu/data"#]].assert_eq(&first);
+    expect![[r#"
+        quarantined: the episode is kept out of the splits: ND-Q001: 199.99 rows a second, at least 1000 are declared
+          --> episode 1 (teleop.mcap)
+    "#]].assert_eq(&ran.stderr);
     let manifest = work.json("out/manifest.json");
     assert_eq!(manifest["splits"]["quarantine"]["episodes"], 1);
     assert_eq!(manifest["splits"]["train"]["episodes"], 1);
@@ -55,9 +60,16 @@ fn a_rule_that_fails_a_run_writes_nothing() {
     work.write("runs/a.mcap", &bytes);
     work.write("runs/b.mcap", &bytes);
     work.write("p.yaml", "version: 1\nsource: runs\nquality: {duplicate_episode: fail}\n");
-    let ran = work.run(["run", "p.yaml", "--out", "out"]);
-    expect![[""]].assert_eq(&ran.transcript());
-    assert_eq!(work.names(), ["p.yaml", "runs"]);
+    let ran = work.run(["run", "p.yaml", "--out", "out", "--report", "q.xml"]);
+    expect![[r#"
+        --- stderr
+        error: ND-Q011 duplicate_episode: has the content of episode 0, row for row
+          --> p.yaml
+        hint: it is about episode 1 (b.mcap); nothing was written
+        --- exit 1
+    "#]].assert_eq(&ran.transcript());
+    // The report is there all the same.
+    assert_eq!(work.names(), ["p.yaml", "q.xml", "runs"]);
 }
 
 #[test]
@@ -107,4 +119,25 @@ fn the_gate_finds_what_validate_finds() {
         streams
     };
     assert_eq!(by_name(&gate), by_name(&later));
+}
+
+/// A rule about what is not there would find nothing for ever; it is a mistake in the file.
+#[test]
+fn a_rule_about_what_is_not_there() {
+    let work = Work::new();
+    work.copy(&fixture("teleop.mcap"));
+    work.write(
+        "p.yaml",
+        "version: 1\nsource: teleop.mcap\nquality:\n  rate: {level: warn, streams: {/imu/dta: {min_hz: 1}}}\n  range:\n    level: warn\n    features: {/cmd/gripper.dat: {max: 1}, position: {min: -9}}\n",
+    );
+    expect![[r#"
+        --- stderr
+        error: the source has no stream `/imu/dta`
+          --> p.yaml, line 4, column 33
+        hint: did you mean `/imu/data`?
+        error: the source has no feature `/cmd/gripper.dat`
+          --> p.yaml, line 7, column 16
+        hint: did you mean `data`?
+        --- exit 2
+    "#]].assert_eq(&work.run(["run", "p.yaml", "--out", "out"]).transcript());
 }

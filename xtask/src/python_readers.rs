@@ -13,8 +13,8 @@ use crate::{
 const TESTS: &str = "tests/python";
 
 /// Converts every MCAP fixture with the debug binary and lets pyarrow, DuckDB, Polars and `datasets`
-/// read what came out, and converts from an S3 server. Without Python or without its packages the part
-/// is skipped, and says so; without the server only its tests are.
+/// read what came out, converts from an S3 server, and holds aligned steps against numpy. Without Python or
+/// without its packages the part is skipped, and says so; without those of single tests only they are.
 ///
 /// # Errors
 /// When a fixture does not convert, or the tests cannot be run.
@@ -28,9 +28,13 @@ pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
         }
     };
     let croissant = croissant_environment();
-    let missing = [add_s3_server(&python).err(), croissant.as_ref().err().cloned()];
+    let missing = [
+        add(&python, "requirements-s3.txt", "no S3 server").err(),
+        add(&python, "requirements-align.txt", "no official reader to hold the alignment against").err(),
+        croissant.as_ref().err().cloned(),
+    ];
     let missing: Vec<String> = missing.into_iter().flatten().collect();
-    let remark = (!missing.is_empty()).then(|| missing.join(", "));
+    let remark = (!missing.is_empty()).then(|| missing.join("; "));
     let datasets = convert_fixtures()?;
     let mut command = Command::new(python);
     command
@@ -64,15 +68,16 @@ fn environment() -> Result<PathBuf> {
     install("venv-readers", &["--requirement".as_ref(), requirements.as_os_str()], &wanted)
 }
 
-/// Adds the S3 server to the readers' environment. The failure is what the summary says of it.
-fn add_s3_server(python: &Path) -> Result<()> {
-    let requirements = workspace::root().join(TESTS).join("requirements-s3.txt");
+/// Adds packages that some of the tests need to the readers' environment. `without` is what the summary says where
+/// they cannot be had.
+fn add(python: &Path, requirements: &str, without: &str) -> Result<()> {
+    let requirements = workspace::root().join(TESTS).join(requirements);
     let mut command = pip_install(python);
-    // Where the version wanted is installed, pip asks no index.
+    // Where the versions wanted are installed, pip asks no index.
     command.arg("--requirement").arg(requirements);
     workspace::stdout_of(&mut command).map(drop).map_err(|reason| {
-        eprintln!("skipped: no S3 server\n{reason}");
-        "no S3 server".to_owned()
+        eprintln!("skipped: {without}\n{reason}");
+        without.to_owned()
     })
 }
 

@@ -26,6 +26,8 @@ enum Outcome {
     Complete,
     /// Exit 3: done, but something named was left out.
     Incomplete,
+    /// Exit 2: a file of the user's is wrong; the command has said so.
+    Mistaken,
     /// Exit 1: a check did not hold; the command has said so.
     Refused,
 }
@@ -39,6 +41,9 @@ fn main() -> ExitCode {
         Command::Work(args) => commands::plan::work(&args, output),
         Command::Finish(args) => commands::plan::finish(&args, output),
         Command::Inspect(args) => commands::inspect::run(&args, output),
+        Command::Run(args) => commands::run::run(&args, output),
+        Command::Init(args) => commands::init::run(&args),
+        Command::Pipeline(command) => commands::pipeline::run(command, output),
         Command::Validate(args) => commands::validate::run(&args, output),
         Command::Schema(command) => commands::schema::run(command, output),
         Command::Explain(args) => commands::explain::run(&args, output),
@@ -53,6 +58,7 @@ fn main() -> ExitCode {
     match result {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::from(1),
+        Ok(Outcome::Mistaken) => ExitCode::from(2),
         Ok(Outcome::Incomplete) => ExitCode::from(3),
         Err(err) => {
             message::print_error(&err, output);

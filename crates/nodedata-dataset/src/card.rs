@@ -1,9 +1,16 @@
 use crate::manifest::{Manifest, StreamEntry};
 
+/// Name of the split of episodes that a quality gate keeps out of all others. `load_dataset` does not see it.
+pub const QUARANTINE: &str = "quarantine";
+
 /// The dataset card: YAML that `load_dataset` reads, then a page for people.
 pub(crate) fn card(manifest: &Manifest) -> String {
     let mut lines = vec!["---".to_owned(), "configs:".to_owned()];
-    for (idx, stream) in manifest.streams.iter().filter(|it| it.rows > 0).enumerate() {
+    let is_shown = |stream: &&StreamEntry| {
+        let shards = manifest.shards.iter().filter(|it| it.stream == stream.name && it.split != QUARANTINE);
+        shards.map(|it| it.rows).sum::<u64>() > 0
+    };
+    for (idx, stream) in manifest.streams.iter().filter(is_shown).enumerate() {
         config(&mut lines, manifest, stream, idx == 0);
     }
     lines.extend(["tags:", "- robotics", "- node-data", "---", ""].map(str::to_owned));
@@ -19,7 +26,7 @@ fn config(lines: &mut Vec<String>, manifest: &Manifest, stream: &StreamEntry, is
         lines.push("  default: true".to_owned());
     }
     lines.push("  data_files:".to_owned());
-    for split in manifest.splits.keys() {
+    for split in manifest.splits.keys().filter(|it| *it != QUARANTINE) {
         if manifest.shards.iter().any(|it| it.stream == stream.name && it.split == *split) {
             lines.push(format!("  - split: {split}"));
             lines.push(format!("    path: {}", yaml(&format!("{}/{split}-*.parquet", stream.folder))));
@@ -37,10 +44,16 @@ fn body(lines: &mut Vec<String>, manifest: &Manifest) {
         manifest.streams.len(),
         manifest.shards.len(),
     ));
-    if manifest.n_damage > 0 {
+    let n_quarantined = manifest.splits.get(QUARANTINE).map_or(0, |it| it.episodes);
+    if n_quarantined > 0 {
         lines.push(format!(
-            "**Incomplete**: {} pieces of the source could not be read; `report.json` names each.\n",
-            manifest.n_damage
+            "{n_quarantined} episodes are in quarantine, apart from the splits; `report.json` says why.\n"
+        ));
+    }
+    let n_damage = manifest.n_damage.saturating_sub(n_quarantined);
+    if n_damage > 0 {
+        lines.push(format!(
+            "**Incomplete**: {n_damage} pieces of the source could not be read; `report.json` names each.\n"
         ));
     }
     lines.push("| stream | config | rows | message |\n|---|---|---|---|".to_owned());

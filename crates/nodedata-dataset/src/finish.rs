@@ -9,7 +9,7 @@ use crate::{
     digest::{b3_of, hex},
     encode::EpisodePart,
     index::{self, EpisodeRow},
-    ledger::{self, Ledger, Report},
+    ledger::{self, Ledger, Report, StreamLedger},
     manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry},
     measure::Contents,
     provenance::Recipe,
@@ -310,7 +310,7 @@ impl Finish<'_> {
     fn report(&self, run: RunFacts<'_>, ledger: Ledger, manifest: &Manifest) -> Report {
         let is_complete = manifest.n_damage == 0
             && run.report.repairs.is_empty()
-            && ledger.values().all(|it| it.dropped.is_empty());
+            && ledger.values().all(StreamLedger::is_complete);
         Report {
             nd: "report/1".to_owned(),
             result: if is_complete { "complete" } else { "incomplete" }.to_owned(),

@@ -3,30 +3,61 @@ use std::collections::BTreeMap;
 use nodedata_core::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
-/// What became of the records of one stream: `read = written + Σ dropped`, or the run fails.
+/// What became of the records of one stream: `read = written + Σ dropped`, or the run fails. Of a stream that steps
+/// are made of: `read = used + Σ superseded + Σ dropped`; both hold where its table is written, too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamLedger {
     /// Records the source walked, and records that an index says were lost.
     pub read: u64,
     /// Rows in the shards, as counted by their footers.
     pub written: u64,
+    /// Records that at least one step has a value of; `None` for a stream that no step is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
+    /// Records that gave way to others, by reason. Where the table is written, also those no step was there
+    /// for: they are not left out of the dataset.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub superseded: BTreeMap<String, u64>,
     /// Records left out, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, u64>,
 }
 
+/// Reasons of dropped records, and of steps left out, that say what the pipeline asked for: where episodes are, and
+/// how far a message may be from its step. They alone do not make a dataset incomplete.
+const ASKED_FOR: [&str; 2] = ["outside_every_episode", "beyond_tolerance"];
+
 impl StreamLedger {
     /// Whether every record is accounted for.
     pub fn balances(&self) -> bool {
-        self.read == self.written + self.dropped.values().sum::<u64>()
+        let dropped: u64 = self.dropped.values().sum();
+        let as_rows = self.read == self.written + dropped;
+        match self.used {
+            None => as_rows,
+            Some(used) => {
+                let as_steps = self.read == used + self.superseded.values().sum::<u64>() + dropped;
+                as_steps && (self.written == 0 || as_rows)
+            }
+        }
+    }
+
+    /// Whether nothing is left out but what the pipeline asked to leave out.
+    pub fn is_complete(&self) -> bool {
+        self.dropped.keys().all(|it| ASKED_FOR.contains(&it.as_str()))
     }
 
     /// Adds what became of other records of the stream.
     pub fn add(&mut self, other: &Self) {
         self.read += other.read;
         self.written += other.written;
-        for (reason, n) in &other.dropped {
-            *self.dropped.entry(reason.clone()).or_default() += n;
+        if let Some(used) = other.used {
+            *self.used.get_or_insert(0) += used;
+        }
+        for (of, reasons) in [(&mut self.superseded, &other.superseded), (&mut self.dropped, &other.dropped)]
+        {
+            for (reason, n) in reasons {
+                *of.entry(reason.clone()).or_default() += n;
+            }
         }
     }
 }
@@ -39,9 +70,13 @@ pub(crate) fn check(ledger: &Ledger) -> Result<(), Error> {
     for (stream, entry) in ledger {
         if !entry.balances() {
             let dropped: u64 = entry.dropped.values().sum();
+            let superseded: u64 = entry.superseded.values().sum();
+            let as_steps = entry.used.map(|used| format!("{used} used, {superseded} superseded, "));
             let message = format!(
-                "the ledger of stream `{stream}` does not balance: {} read, {} written, {dropped} dropped",
-                entry.read, entry.written
+                "the ledger of stream `{stream}` does not balance: {} read, {} written, {}{dropped} dropped",
+                entry.read,
+                entry.written,
+                as_steps.unwrap_or_default(),
             );
             return Err(Error::new(ErrorKind::Corrupt, message)
                 .with_hint("nothing was committed; please report this with the input's `inspect` output"));
@@ -143,11 +178,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn records_that_steps_are_made_of_balance_on_their_own() {
+        let aligned = |used: u64, written: u64| StreamLedger {
+            read: 9,
+            written,
+            used: Some(used),
+            superseded: [("not_nearest".to_owned(), 2)].into(),
+            dropped: [("beyond_tolerance".to_owned(), 1)].into(),
+        };
+        assert!(aligned(6, 0).balances() && aligned(6, 8).balances());
+        assert!(!aligned(5, 0).balances() && !aligned(6, 7).balances());
+        assert!(aligned(6, 0).is_complete());
+        let mut both = aligned(6, 0);
+        both.add(&aligned(6, 0));
+        assert_eq!((both.used, both.superseded["not_nearest"]), (Some(12), 4));
+        both.dropped.insert("undecodable".to_owned(), 1);
+        assert!(!both.is_complete());
+    }
+
+    #[test]
     fn a_ledger_that_does_not_balance_is_an_error() {
         let mut ledger = Ledger::new();
         ledger.insert(
             "/a".to_owned(),
-            StreamLedger { read: 5, written: 4, dropped: [("x".to_owned(), 1)].into() },
+            StreamLedger {
+                read: 5,
+                written: 4,
+                dropped: [("x".to_owned(), 1)].into(),
+                ..StreamLedger::default()
+            },
         );
         assert!(check(&ledger).is_ok());
         ledger.insert("/b".to_owned(), StreamLedger { read: 5, written: 4, ..StreamLedger::default() });

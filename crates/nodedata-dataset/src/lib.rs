@@ -3,6 +3,7 @@
 
 mod canonical;
 mod card;
+mod content;
 mod cut;
 mod deep;
 mod deep_video;
@@ -33,6 +34,8 @@ mod verify;
 mod writer;
 
 pub use canonical::canonical_json;
+pub use card::QUARANTINE;
+pub use content::ContentHasher;
 pub use digest::{Digests, b3_of};
 pub use explain::{Explanation, OriginRange, Question, explain};
 pub use journal::UnitInput;

@@ -12,6 +12,7 @@ use crate::{
     Progress,
     inputs::InputHashes,
     journal::UnitState,
+    steps::numbered,
     window::{ReadPart, read_window, windows},
 };
 
@@ -154,20 +155,22 @@ impl Drive<'_> {
         rows: &mut BTreeMap<(usize, usize), u64>,
     ) -> Vec<DecodedPart> {
         let mut places = Vec::new();
+        let mut batches = Vec::new();
         for part in parts {
-            let episode = self.source.partitions()[part.partition].episode;
+            let partition = &self.source.partitions()[part.partition];
+            let episode = partition.episode;
             for batch in &part.batches {
                 unit.inferred.observe(batch);
                 let rows = rows.entry((episode, batch.stream.0 as usize)).or_default();
                 places.push(RowPlace { episode: episode as u64, first_row: *rows });
+                batches.push(numbered(batch, partition, self.source, *rows));
                 *rows += batch.rows.num_rows() as u64;
             }
         }
-        let batches: Vec<_> = parts.iter().flat_map(|it| &it.batches).collect();
         let checked: Vec<_> = batches
             .into_par_iter()
             .zip(places)
-            .map(|(batch, place)| self.check.batch(batch, place))
+            .map(|(batch, place)| self.check.batch(&batch, place))
             .collect();
         let mut checked = checked.into_iter();
         parts

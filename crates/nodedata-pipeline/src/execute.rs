@@ -1,12 +1,14 @@
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use nodedata_core::{Error, ErrorKind, Formats, Locus, OpenOptions, Result};
-use nodedata_quality::QualityReport;
+use nodedata_quality::{QualityFinding, QualityReport};
 use nodedata_schema::Schema;
 
 use crate::{
-    ConvertOptions, Converted, Environment, Mistake, OnError, Parsed, Progress, SplitPlan, SplitStage,
-    convert,
+    ConvertOptions, Converted, Environment, Mistake, OnError, Parsed, Progress, convert,
     convert::with_threads,
     file::PipelineFile,
     parse_pipeline,
@@ -19,6 +21,8 @@ use crate::{
 pub enum Refused {
     /// The file is wrong; nothing was read or written.
     Mistakes(PathBuf, Vec<Mistake>),
+    /// A rule of level `fail` found something; nothing was written.
+    Failed(Box<QualityReport>, Error),
     /// Something else.
     Error(Error),
 }
@@ -67,7 +71,7 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
             ..OpenOptions::default()
         },
         schema,
-        splits: split_plan(&file.splits),
+        splits: file.splits.clone(),
         on_error: file.on_error,
         shard_bytes: file.shard_bytes,
         steps: file.steps.clone(),
@@ -92,14 +96,16 @@ pub(crate) fn fit<'a>(
             return Err(Refused::Mistakes(parsed.file.path.clone(), parsed.place(&found)));
         }
     }
-    Ok(Run::new(formats, options)?)
+    let run = Run::new(formats, options)?;
+    let idle = parsed.idle_rules(run.opened.source.streams());
+    if idle.is_empty() { Ok(run) } else { Err(Refused::Mistakes(parsed.file.path.clone(), idle)) }
 }
 
 /// Runs a pipeline: the gate first, which reads the source once more and writes nothing, then the conversion.
 ///
 /// # Errors
-/// [`Refused::Mistakes`] when the file does not fit its source; otherwise as [`convert()`], and `Denied` when a
-/// rule of level `fail` found something.
+/// [`Refused::Mistakes`] when the file does not fit its source; [`Refused::Failed`]
+/// when a rule of level `fail` found something; otherwise as [`convert()`].
 pub fn execute(
     formats: &Formats,
     parsed: &Parsed,
@@ -107,6 +113,22 @@ pub fn execute(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<Executed, Refused> {
+    let (options, quality) = prepare(formats, parsed, options, out)?;
+    let converted = convert(formats, &options, progress)?;
+    Ok(Executed { converted, quality })
+}
+
+/// What a pipeline comes to: the conversion, once the gate has said which episodes are to be kept apart, and
+/// what the gate found.
+///
+/// # Errors
+/// As [`execute`], but for those of the conversion.
+pub fn prepare(
+    formats: &Formats,
+    parsed: &Parsed,
+    options: impl FnOnce(ConvertOptions) -> ConvertOptions,
+    out: &Path,
+) -> Result<(ConvertOptions, Option<QualityReport>), Refused> {
     let mut options = options(self::options(&parsed.file, out)?);
     let quality = match &parsed.file.quality {
         Some(rules) => {
@@ -120,14 +142,8 @@ pub fn execute(
                 with_threads(&options, || check_source(source, &rules, options.on_error == OnError::Salvage))?
             };
             if let Some(first) = report.failure() {
-                let n = report.findings.iter().filter(|it| it.level == first.level).count();
-                let message = format!("{} {}: {}", first.code, first.rule, first.message);
-                let message = if n > 1 { format!("{message}, and {} more", n - 1) } else { message };
-                return Err(Refused::Error(
-                    Error::new(ErrorKind::Denied, message)
-                        .at(Locus::path(&parsed.file.path))
-                        .with_hint(format!("it is about {}; nothing was written", first.place())),
-                ));
+                let err = failure(&parsed.file, &report, first);
+                return Err(Refused::Failed(Box::new(report), err));
             }
             for episode in &report.quarantined {
                 let reason = format!("{}: {}", episode.code, episode.reason);
@@ -140,8 +156,29 @@ pub fn execute(
             None
         }
     };
-    let converted = convert(formats, &options, progress)?;
-    Ok(Executed { converted, quality })
+    Ok((options, quality))
+}
+
+/// The conversion that a pipeline comes to, when its gate has been passed before: `quarantine` is what
+/// [`prepare`] made of it then.
+///
+/// # Errors
+/// `Config` when the schema cannot be read.
+pub fn prepared(parsed: &Parsed, out: &Path, quarantine: BTreeMap<String, String>) -> Result<ConvertOptions> {
+    Ok(ConvertOptions { quarantine, ..options(&parsed.file, out)? })
+}
+
+/// Why the gate fails a run.
+fn failure(file: &PipelineFile, report: &QualityReport, first: &QualityFinding) -> Error {
+    let failed = report.rules.iter().filter(|it| it.level == first.level);
+    let n: u64 = failed.map(|it| it.n_findings).sum();
+    let mut message = format!("{} {}: {}", first.code, first.rule, first.message);
+    if n > 1 {
+        message.push_str(&format!(", and {} more findings", n - 1));
+    }
+    Error::new(ErrorKind::Denied, message)
+        .at(Locus::path(&file.path))
+        .with_hint(format!("it is about {}; nothing was written", first.place()))
 }
 
 /// Reads a `schema.json`.
@@ -150,14 +187,4 @@ fn read_schema(path: &Path) -> Result<Schema> {
         Error::new(ErrorKind::Config, "cannot read the schema").with_source(err).at(Locus::path(path))
     })?;
     Schema::from_json(&text).map_err(|mistakes| nodedata_schema::into_error(&mistakes, path))
-}
-
-fn split_plan(stage: &SplitStage) -> SplitPlan {
-    match stage {
-        SplitStage::Hash { fractions, key } => {
-            SplitPlan::Hash { fractions: fractions.clone(), key: key.clone() }
-        }
-        SplitStage::Lists(lists) => SplitPlan::Lists(lists.clone()),
-        SplitStage::Source => SplitPlan::Source,
-    }
 }

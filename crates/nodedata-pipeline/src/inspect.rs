@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use arrow_array::{Array, cast::AsArray};
@@ -36,6 +39,8 @@ pub struct Inspection {
     pub attachments: Vec<(String, u64)>,
     /// What cannot be read, and remarks.
     pub damage: Vec<DamageEntry>,
+    /// What metadata says wrongly and the data puts right, and what cannot be carried.
+    pub repairs: Vec<DamageEntry>,
     /// Remarks that lose nothing.
     pub warnings: Vec<DamageEntry>,
 }
@@ -170,6 +175,7 @@ pub(crate) fn inspect_source(raw: &dyn Source, typed: &dyn Source) -> Result<Ins
         streams,
         attachments: raw.attachments().iter().map(|it| (it.name.clone(), it.data.len() as u64)).collect(),
         damage,
+        repairs: typed.repairs().iter().map(entry_of).collect(),
         warnings: typed.warnings().iter().map(entry_of).collect(),
     })
 }

@@ -181,7 +181,7 @@ impl<'a> Run<'a> {
             converter: self.opened.format.name().to_owned(),
             unit_config,
             shard_bytes: self.options.shard_bytes,
-            splits: self.options.splits.names(self.opened.source.episodes()),
+            splits: self.options.splits.names(),
             split_of_episode: self.options.splits.deal(self.opened.source.episodes()),
             ..WriterOptions::new(&self.options.out)
         }
@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
             None => inferred.finish(),
         };
         if schema.splits.is_empty() {
-            schema.splits = self.options.splits.names(source.episodes());
+            schema.splits = self.options.splits.names();
         }
         seconds.insert("total".to_owned(), self.started.elapsed().as_secs_f64());
         let report = Report {

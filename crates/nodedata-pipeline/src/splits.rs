@@ -1,65 +1,172 @@
+use std::collections::BTreeMap;
+
 use nodedata_core::{EpisodeInfo, Error, ErrorKind, Result};
 
-/// How episodes are dealt to splits: by the hash of their key, so that adding data never moves one; or as the
-/// source itself deals them.
+use crate::SplitKey;
+
+/// How episodes are dealt to splits. Adding data never moves an episode: where it goes depends on itself alone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SplitPlan {
-    /// Name and fraction of each split, in the order given; the fractions add up to 1.
-    pub fractions: Vec<(String, f64)>,
-    /// Whether splits of the source's own go before the fractions. Default: yes.
-    pub prefer_own: bool,
+pub enum SplitPlan {
+    /// By the hash of a key.
+    Hash {
+        /// Name and fraction of each split, in the order given; the fractions add up to 1.
+        fractions: Vec<(String, f64)>,
+        /// What is hashed. Episodes that share it, such as near-twins of one scene, share their split.
+        key: SplitKey,
+    },
+    /// By lists of episode keys, in which `*` stands for any letters; the first list that fits decides.
+    Lists(Vec<(String, Vec<String>)>),
+    /// As the source says.
+    Source,
+    /// As the source says where every episode has a split; otherwise all are in `train`.
+    SourceOrTrain,
+}
+
+/// Episodes with their splits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Dealt {
+    /// The splits.
+    pub(crate) names: Vec<String>,
+    /// Per episode, the position of its split.
+    pub(crate) split_of_episode: Vec<usize>,
 }
 
 impl Default for SplitPlan {
     fn default() -> Self {
-        Self { fractions: vec![("train".to_owned(), 1.0)], prefer_own: true }
+        Self::SourceOrTrain
     }
 }
 
 impl SplitPlan {
-    /// Names, in order.
-    pub fn names(&self, episodes: &[EpisodeInfo]) -> Vec<String> {
-        match self.own_names(episodes) {
-            Some(own) => own.into_iter().map(str::to_owned).collect(),
-            None => self.fractions.iter().map(|(name, _)| name.clone()).collect(),
-        }
+    /// Fractions by the hash of the episode's own key.
+    pub fn fractions(fractions: Vec<(String, f64)>) -> Self {
+        Self::Hash { fractions, key: SplitKey::Episode }
     }
 
-    /// Position of each episode's split.
-    pub fn deal(&self, episodes: &[EpisodeInfo]) -> Vec<usize> {
-        let Some(own) = self.own_names(episodes) else {
-            return episodes.iter().map(|it| self.split_of(&it.key)).collect();
-        };
-        let position = |name: Option<&str>| own.iter().position(|it| Some(*it) == name);
-        episodes.iter().map(|it| position(it.split.as_deref()).unwrap_or(0)).collect()
-    }
-
-    /// The splits of the source's own, in the order of their first episodes, where every episode has one.
-    fn own_names<'a>(&self, episodes: &'a [EpisodeInfo]) -> Option<Vec<&'a str>> {
-        let mut names = Vec::new();
-        for episode in episodes {
-            let name = episode.split.as_deref().filter(|_| self.prefer_own)?;
-            if !names.contains(&name) {
-                names.push(name);
+    /// Deals all episodes. `own` is the split that the source gives an episode.
+    ///
+    /// # Errors
+    /// `Config` for an episode that lacks what decides: its key to be hashed, its place in a list, or a split of
+    /// its own.
+    pub(crate) fn deal(
+        &self,
+        episodes: &[EpisodeInfo],
+        own: impl Fn(&EpisodeInfo) -> Option<&str>,
+    ) -> Result<Dealt> {
+        match self {
+            Self::SourceOrTrain if !episodes.is_empty() && episodes.iter().all(|it| own(it).is_some()) => {
+                Self::Source.deal(episodes, own)
+            }
+            Self::SourceOrTrain => Self::fractions(vec![("train".to_owned(), 1.0)]).deal(episodes, own),
+            Self::Hash { fractions, key } => {
+                let names = fractions.iter().map(|(name, _)| name.clone()).collect();
+                let split = |it: &EpisodeInfo| Ok::<_, Error>(fraction_of(fractions, hashed(key, it)?));
+                Ok(Dealt { names, split_of_episode: episodes.iter().map(split).collect::<Result<_>>()? })
+            }
+            Self::Lists(lists) => {
+                let names = lists.iter().map(|(name, _)| name.clone()).collect();
+                let listed = |it: &EpisodeInfo| {
+                    let fits_any = |keys: &[String]| keys.iter().any(|key| fits(key, &it.key));
+                    lists.iter().position(|(_, keys)| fits_any(keys)).ok_or_else(|| {
+                        lacking(it, "is in no list of `splits`", "add it to a list, or `*` to the last one")
+                    })
+                };
+                Ok(Dealt { names, split_of_episode: episodes.iter().map(listed).collect::<Result<_>>()? })
+            }
+            Self::Source => {
+                let mut positions: BTreeMap<&str, usize> = BTreeMap::new();
+                let mut names: Vec<String> = Vec::new();
+                let mut split_of_episode = Vec::with_capacity(episodes.len());
+                for episode in episodes {
+                    let split = own(episode).ok_or_else(|| {
+                        lacking(episode, "has no split in the source", "deal by fractions or lists instead")
+                    })?;
+                    split_of_episode.push(*positions.entry(split).or_insert_with(|| {
+                        names.push(split.to_owned());
+                        names.len() - 1
+                    }));
+                }
+                Ok(Dealt { names, split_of_episode })
             }
         }
-        (!names.is_empty()).then_some(names)
     }
 
-    fn split_of(&self, key: &str) -> usize {
-        let hash = blake3::hash(key.as_bytes());
-        let first: [u8; 8] = hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes");
-        // 53 bits: what a float holds exactly, so that every machine draws the same line.
-        let point = (u64::from_be_bytes(first) >> 11) as f64 / (1u64 << 53) as f64;
-        let mut end = 0.0;
-        for (idx, (_, fraction)) in self.fractions.iter().enumerate() {
-            end += fraction;
-            if point < end {
-                return idx;
+    /// Everything that decides where episodes go, as text: floating-point numbers have no place in a recipe.
+    pub(crate) fn facts(&self) -> serde_json::Value {
+        use serde_json::json;
+        match self {
+            Self::Hash { fractions, key } => {
+                let fractions: Vec<_> =
+                    fractions.iter().map(|(name, it)| json!([name, it.to_string()])).collect();
+                match key {
+                    SplitKey::Episode => json!(fractions),
+                    SplitKey::Task => json!({"key": "task", "fractions": fractions}),
+                    SplitKey::Metadata(name) => {
+                        json!({"key": format!("metadata.{name}"), "fractions": fractions})
+                    }
+                }
             }
+            Self::Lists(lists) => json!({"lists": lists}),
+            Self::Source => json!("source"),
+            // The splits of the source follow from its inputs, which are a part of the recipe themselves.
+            Self::SourceOrTrain => json!([["train", "1"]]),
         }
-        self.fractions.len() - 1
     }
+}
+
+/// What is hashed to deal an episode.
+fn hashed<'a>(key: &SplitKey, episode: &'a EpisodeInfo) -> Result<&'a str> {
+    match key {
+        SplitKey::Episode => Ok(&episode.key),
+        SplitKey::Task => episode.task.as_deref().ok_or_else(|| {
+            lacking(
+                episode,
+                "has no task, but `splits.key` is `task`",
+                "deal by another key, such as `episode`",
+            )
+        }),
+        SplitKey::Metadata(name) => episode.metadata.get(name).map(String::as_str).ok_or_else(|| {
+            let names: Vec<String> = episode.metadata.keys().map(|it| format!("`{it}`")).collect();
+            let hint = match names.as_slice() {
+                [] => "the source says nothing about it; deal by another key, such as `episode`".to_owned(),
+                names => format!("its metadata are {}", names.join(", ")),
+            };
+            lacking(episode, &format!("has no metadata `{name}`, which `splits.key` names"), &hint)
+        }),
+    }
+}
+
+fn lacking(episode: &EpisodeInfo, what: &str, hint: &str) -> Error {
+    Error::new(ErrorKind::Config, format!("episode `{}` {what}", episode.key)).with_hint(hint)
+}
+
+/// The split in whose part of 0..1 the hash of a key lies.
+fn fraction_of(fractions: &[(String, f64)], key: &str) -> usize {
+    let hash = blake3::hash(key.as_bytes());
+    let first: [u8; 8] = hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes");
+    // 53 bits: what a float holds exactly, so that every machine draws the same line.
+    let point = (u64::from_be_bytes(first) >> 11) as f64 / (1u64 << 53) as f64;
+    let mut end = 0.0;
+    for (idx, (_, fraction)) in fractions.iter().enumerate() {
+        end += fraction;
+        if point < end {
+            return idx;
+        }
+    }
+    fractions.len() - 1
+}
+
+/// Whether a key fits a pattern, in which `*` stands for any text.
+fn fits(pattern: &str, key: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = key.strip_prefix(parts.next().unwrap_or("")) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        // The leftmost match leaves the most for the parts that follow.
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
 }
 
 /// Reads `train=0.9,val=0.1`.
@@ -96,7 +203,7 @@ pub fn parse_splits(text: &str) -> Result<SplitPlan> {
     if (sum - 1.0).abs() > 1e-9 {
         return Err(wrong(format!("the fractions add up to {sum}, not to 1")));
     }
-    Ok(SplitPlan { fractions, prefer_own: false })
+    Ok(SplitPlan::fractions(fractions))
 }
 
 #[cfg(test)]
@@ -104,34 +211,64 @@ mod tests {
     use super::*;
 
     fn episodes(n: usize) -> Vec<EpisodeInfo> {
-        (0..n).map(|it| EpisodeInfo { key: format!("run-{it}.mcap"), ..EpisodeInfo::default() }).collect()
+        let episode = |it: usize| EpisodeInfo {
+            key: format!("run-{it}.mcap"),
+            metadata: [("scene".to_owned(), format!("kitchen {}", it % 40))].into(),
+            ..EpisodeInfo::default()
+        };
+        (0..n).map(episode).collect()
+    }
+
+    fn deal(plan: &SplitPlan, episodes: &[EpisodeInfo]) -> Vec<usize> {
+        plan.deal(episodes, |_| None).unwrap().split_of_episode
     }
 
     #[test]
     fn adding_episodes_moves_none() {
         let plan = parse_splits("train=0.8, val=0.1,test=0.1").unwrap();
-        let few = plan.deal(&episodes(100));
-        let many = plan.deal(&episodes(5000));
+        let few = deal(&plan, &episodes(100));
+        let many = deal(&plan, &episodes(5000));
         assert_eq!(few, many[..100]);
         let n_val = many.iter().filter(|it| **it == 1).count();
         assert!((400..600).contains(&n_val), "{n_val} of 5000 for a tenth");
     }
 
     #[test]
-    fn the_source_s_own_splits_are_kept_unless_others_are_asked_for() {
-        let mut all = episodes(3);
-        for (episode, split) in all.iter_mut().zip(["train", "val", "train"]) {
-            episode.split = Some(split.to_owned());
-        }
-        let plan = SplitPlan::default();
+    fn near_twins_share_their_split() {
+        let fractions = vec![("train".to_owned(), 0.5), ("val".to_owned(), 0.5)];
+        let plan =
+            SplitPlan::Hash { fractions: fractions.clone(), key: SplitKey::Metadata("scene".to_owned()) };
+        let dealt = deal(&plan, &episodes(200));
+        assert!((0..160).all(|it| dealt[it] == dealt[it + 40]));
+        assert!(dealt.contains(&0) && dealt.contains(&1));
+        let missing = SplitPlan::Hash { fractions, key: SplitKey::Metadata("operator".to_owned()) };
+        let err = missing.deal(&episodes(1), |_| None).unwrap_err();
         assert_eq!(
-            (plan.names(&all), plan.deal(&all)),
-            (vec!["train".to_owned(), "val".to_owned()], vec![0, 1, 0])
+            err.to_string(),
+            "episode `run-0.mcap` has no metadata `operator`, which `splits.key` names"
         );
-        let asked = parse_splits("all=1").unwrap();
-        assert_eq!((asked.names(&all), asked.deal(&all)), (vec!["all".to_owned()], vec![0, 0, 0]));
-        all[1].split = None;
-        assert_eq!(plan.names(&all), ["train"]);
+        assert_eq!(err.hint(), Some("its metadata are `scene`"));
+    }
+
+    #[test]
+    fn lists_and_the_source_say_where_episodes_go() {
+        let list =
+            |name: &str, keys: &[&str]| (name.to_owned(), keys.iter().map(|it| (*it).to_owned()).collect());
+        let plan =
+            SplitPlan::Lists(vec![list("val", &["run-1.mcap", "run-*3.mcap"]), list("train", &["run-*"])]);
+        assert_eq!(deal(&plan, &episodes(15)), [1, 0, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1]);
+        let short = SplitPlan::Lists(vec![list("val", &["run-1.mcap"])]);
+        let err = short.deal(&episodes(2), |_| None).unwrap_err();
+        assert_eq!(err.to_string(), "episode `run-0.mcap` is in no list of `splits`");
+        fn own(it: &EpisodeInfo) -> Option<&str> {
+            Some(if it.key.contains('1') { "test" } else { "train" })
+        }
+        let dealt = SplitPlan::Source.deal(&episodes(3), own).unwrap();
+        assert_eq!(
+            (dealt.names, dealt.split_of_episode),
+            (vec!["train".to_owned(), "test".to_owned()], vec![0, 1, 0])
+        );
+        assert!(SplitPlan::Source.deal(&episodes(3), |_| None).is_err());
     }
 
     #[test]

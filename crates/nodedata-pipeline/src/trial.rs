@@ -35,7 +35,9 @@ pub fn try_out(
         Ok(executed) => {
             (differences(&executed, &test.expect), Some(executed.converted.manifest.content_root))
         }
-        Err(Refused::Error(err)) => (vec![format!("the run failed: {}", told(&err))], None),
+        Err(Refused::Error(err) | Refused::Failed(_, err)) => {
+            (vec![format!("the run failed: {}", told(&err))], None)
+        }
         Err(mistakes @ Refused::Mistakes(..)) => return Err(mistakes),
     };
     Ok(Trial { name: test.name.clone(), passed: differences.is_empty(), differences, content_root })

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use nodedata_core::{Batch, Error, Partition, ReadOptions, Result, Source, StreamId};
+use nodedata_core::{Batch, Error, Fate, Partition, ReadOptions, Result, Source, StreamId};
 use rayon::prelude::*;
 
 /// Decoded bytes that one window aims at. Two windows are in memory at a time: one being decoded, one
@@ -16,6 +16,7 @@ pub(crate) struct ReadPart {
     pub(crate) batches: Vec<Batch>,
     pub(crate) damage: Vec<Error>,
     pub(crate) records_read: Vec<(StreamId, u64)>,
+    pub(crate) fates: Vec<Fate>,
 }
 
 /// Consecutive partitions that are decoded at the same time. Where windows end has no effect on the bytes
@@ -74,6 +75,7 @@ fn read_partition(
         batches: Vec::new(),
         damage: Vec::new(),
         records_read: Vec::new(),
+        fates: Vec::new(),
     };
     loop {
         match stream.next_batch() {
@@ -85,6 +87,7 @@ fn read_partition(
         }
     }
     part.records_read = stream.records_read().to_vec();
+    part.fates = stream.fates().to_vec();
     // Streams end their batches in any order; files take them by stream.
     part.batches.sort_by_key(|it| it.stream);
     Ok(part)

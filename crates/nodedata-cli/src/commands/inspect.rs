@@ -28,16 +28,24 @@ pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<Outcome> {
 fn told(found: &Inspection, with_features: bool) -> String {
     let n_bytes: u64 = found.inputs.iter().map(|(_, n)| n).sum();
     let mut text = format!(
-        "{}: {}, {}, {}\n\n",
+        "{}: {}, {}, {}\n",
         found.format,
         human::plural(found.inputs.len() as u64, "file"),
         human::bytes(n_bytes),
         human::plural(found.episodes.len() as u64, "episode"),
     );
-    let width = found.streams.iter().map(|it| it.name.len()).max().unwrap_or(0).clamp(6, 40);
+    if let Some(lengths) = &found.episode_lengths {
+        let (min, max) = (human::count(lengths.min), human::count(lengths.max));
+        text.push_str(&format!("rows of an episode: {min} to {max}, {:.1} on average\n", lengths.mean));
+    }
+    if let (Some(first), Some(last)) = (found.first_time_ns, found.last_time_ns) {
+        text.push_str(&format!("time: {first} to {last} ns ({:.2} s)\n", seconds(first, last)));
+    }
+    text.push('\n');
+    let width = found.streams.iter().map(|it| it.name.chars().count()).max().unwrap_or(0).clamp(6, 40);
     text.push_str(&format!(
-        "{:<width$}  {:>9}  {:>10}  {:>9}  {:>9}  {:>10}  message\n",
-        "stream", "records", "bytes", "seconds", "rate", "gap"
+        "{:<width$}  {:>9}  {:>10}  {:>9}  {:>9}  {:>9}  {:>10}  {:>4}  {:>10}  message\n",
+        "stream", "records", "bytes", "seconds", "rate", "jitter", "gap", "gaps", "stamp"
     ));
     for stream in &found.streams {
         text.push_str(&line(stream, width));
@@ -47,6 +55,7 @@ fn told(found: &Inspection, with_features: bool) -> String {
             }
         }
     }
+    timelines(&mut text, found, width);
     for (name, n_bytes) in &found.attachments {
         text.push_str(&format!("attachment {name} ({})\n", human::bytes(*n_bytes)));
     }
@@ -62,21 +71,53 @@ fn told(found: &Inspection, with_features: bool) -> String {
     text
 }
 
+fn seconds(first_ns: i64, last_ns: i64) -> f64 {
+    (i128::from(last_ns) - i128::from(first_ns)) as f64 / 1e9
+}
+
 fn line(stream: &StreamInspection, width: usize) -> String {
-    let span = stream.first_time_ns.zip(stream.last_time_ns).map(|(first, last)| (last - first) as f64 / 1e9);
-    let seconds = span.map_or_else(String::new, |it| format!("{it:.2}"));
+    let span = stream.first_time_ns.zip(stream.last_time_ns).map(|(first, last)| seconds(first, last));
+    let shown = span.map_or_else(String::new, |it| format!("{it:.2}"));
     let rate = stream.rate_hz.map_or_else(String::new, |it| format!("{it:.1} Hz"));
-    let gap = stream.longest_gap_ns.map_or_else(String::new, |it| format!("{:.1} ms", it as f64 / 1e6));
+    let millis = |it: Option<f64>| it.map_or_else(String::new, |it| format!("{:.1} ms", it / 1e6));
+    let jitter = millis(stream.jitter_ns);
+    let gap = millis(stream.longest_gap_ns.map(|it| it as f64));
+    let gaps = if stream.gaps > 0 { human::count(stream.gaps) } else { String::new() };
+    let stamp = millis(stream.stamp_offset.as_ref().map(|it| it.mean_ns));
     let back = match stream.time_steps_back {
         0 => String::new(),
         n => format!("  ({} back in time)", human::plural(n, "step")),
     };
-    format!(
-        "{:<width$}  {:>9}  {:>10}  {seconds:>9}  {rate:>9}  {gap:>10}  {} {}{back}\n",
+    let line = format!(
+        "{:<width$}  {:>9}  {:>10}  {shown:>9}  {rate:>9}  {jitter:>9}  {gap:>10}  {gaps:>4}  {stamp:>10}  {} {}{back}",
         stream.name,
         human::count(stream.count),
         human::bytes(stream.bytes),
         stream.message,
         stream.encoding,
-    )
+    );
+    format!("{}\n", line.trim_end())
+}
+
+/// One row of blocks per stream, all over the same time: taller where more records are, a dot where none is.
+fn timelines(text: &mut String, found: &Inspection, width: usize) {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let shown: Vec<&StreamInspection> =
+        found.streams.iter().filter(|it| it.timeline.iter().any(|n| *n > 0)).collect();
+    let (Some(first), Some(last)) = (found.first_time_ns, found.last_time_ns) else { return };
+    if shown.is_empty() || first == last {
+        return;
+    }
+    let n_cells = shown[0].timeline.len();
+    let cell = seconds(first, last) / n_cells as f64;
+    text.push_str(&format!("\n{:<width$}  records over time, {cell:.3} s a column\n", "stream"));
+    for stream in shown {
+        let most = stream.timeline.iter().copied().max().unwrap_or(1).max(1);
+        let block = |n: &u64| match n {
+            0 => '·',
+            n => BLOCKS[usize::try_from(n.saturating_mul(7).div_ceil(most)).unwrap_or(7).min(7)],
+        };
+        let bars: String = stream.timeline.iter().map(block).collect();
+        text.push_str(&format!("{:<width$}  {bars}\n", stream.name));
+    }
 }

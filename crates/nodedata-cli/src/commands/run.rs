@@ -13,14 +13,15 @@ use crate::{
 };
 
 /// `node-data run`.
-pub(crate) fn run(args: RunArgs, output: Output) -> Result<Outcome> {
+pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Outcome> {
     match run_file(args, output) {
         Ok(outcome) => Ok(outcome),
         Err(refused) => tell_refused(refused, output),
     }
 }
 
-fn run_file(args: RunArgs, output: Output) -> Result<Outcome, Refused> {
+fn run_file(args: &RunArgs, output: Output) -> Result<Outcome, Refused> {
+    report::check_names(&args.report)?;
     let parsed = load(&args.file, &args.settings, &environment)?;
     let formats = nodedata_formats::builtin();
     let out = args.out.clone().or_else(|| parsed.file.out.clone());
@@ -43,7 +44,14 @@ fn run_file(args: RunArgs, output: Output) -> Result<Outcome, Refused> {
     let shown = Shown::new(args.progress);
     let result = execute(&formats, &parsed, adjust, &out, &shown);
     shown.done();
-    let executed = result?;
+    let executed = match result {
+        Ok(executed) => executed,
+        Err(Refused::Failed(quality, err)) => {
+            report::write_all(&args.report, &args.file.display().to_string(), &quality)?;
+            return Err(Refused::Error(err));
+        }
+        Err(refused) => return Err(refused),
+    };
     if let Some(quality) = &executed.quality {
         report::write_all(&args.report, &args.file.display().to_string(), quality)?;
     } else if !args.report.is_empty() {
@@ -85,7 +93,7 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 /// Prints every mistake of a file as an error of its own; anything else is an error for the caller.
 pub(crate) fn tell_refused(refused: Refused, output: Output) -> Result<Outcome> {
     let (path, mistakes) = match refused {
-        Refused::Error(err) => return Err(err),
+        Refused::Error(err) | Refused::Failed(_, err) => return Err(err),
         Refused::Mistakes(path, mistakes) => (path, mistakes),
     };
     match output {

@@ -1,10 +1,16 @@
 use nodedata_core::Result;
 use nodedata_dataset::{Validation, validate};
+use nodedata_pipeline::check_quality;
+use nodedata_quality::{QualityReport, Rules};
+use serde_json::{Value, json};
 
 use crate::{
     Outcome,
     args::{Output, ValidateArgs},
-    commands::audit,
+    commands::{
+        audit, report,
+        run::{load_file, tell_refused},
+    },
     human, message,
 };
 
@@ -13,16 +19,49 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
     if args.dataset.is_dir() && !args.dataset.join("manifest.json").is_file() {
         return audit::run(&args.dataset, output);
     }
+    report::check_names(&args.report)?;
+    let rules = match &args.rules {
+        None => Rules::warn(),
+        Some(file) => match load_file(file, &[]) {
+            Ok(parsed) => parsed.file.quality.unwrap_or_else(Rules::off),
+            Err(refused) => return tell_refused(refused, output),
+        },
+    };
     let found = validate(&args.dataset, args.deep)?;
+    // Rows of files whose bytes are not the published ones say nothing about the recording.
+    let readable = found.findings.iter().all(|it| {
+        !matches!(it.code, "hash-mismatch" | "missing-file" | "unreadable-shard" | "unreadable-index")
+    });
+    let quality =
+        if readable && !args.no_quality { Some(check_quality(&args.dataset, &rules)?) } else { None };
+    if let Some(quality) = &quality {
+        report::write_all(&args.report, &args.dataset.display().to_string(), quality)?;
+    } else if !args.report.is_empty() {
+        message::note("no report was written: the dataset is damaged");
+    }
     let text = match output {
-        Output::Json => message::json_line(&found)?,
-        Output::Text => told(&found),
+        Output::Json => json_of(&found, quality.as_ref())?,
+        Output::Text => told(&found, quality.as_ref()),
     };
     message::to_stdout(&text)?;
-    Ok(if found.is_sound() { Outcome::Complete } else { Outcome::Refused })
+    let failed = quality.as_ref().is_some_and(|it| it.failure().is_some());
+    let quarantined = quality.as_ref().is_some_and(|it| !it.quarantined.is_empty());
+    Ok(match (found.is_sound(), failed, quarantined) {
+        (true, false, false) => Outcome::Complete,
+        // Shards are never edited: episodes that belong apart are named, and the dataset is as it was.
+        (true, false, true) => Outcome::Incomplete,
+        _ => Outcome::Refused,
+    })
 }
 
-fn told(found: &Validation) -> String {
+/// The validation as before, with what the rules found beside it.
+fn json_of(found: &Validation, quality: Option<&QualityReport>) -> Result<String> {
+    let mut body: Value = serde_json::to_value(found).map_err(std::io::Error::from)?;
+    body["quality"] = json!(quality);
+    message::json_line(&body)
+}
+
+fn told(found: &Validation, quality: Option<&QualityReport>) -> String {
     let mut text = String::new();
     for finding in &found.findings {
         text.push_str(&format!("{}: {}\n  --> {}\n", finding.code, finding.message, finding.at));
@@ -30,6 +69,7 @@ fn told(found: &Validation) -> String {
             text.push_str(&format!("hint: {}\n", finding.hint));
         }
     }
+    text.push_str(&quality.map(report::told).unwrap_or_default());
     let looked_at = format!(
         "{} ({}), {}",
         human::plural(found.files, "file"),
@@ -46,5 +86,12 @@ fn told(found: &Validation) -> String {
         n => format!("{} found", human::plural(n, "problem")),
     };
     text.push_str(&format!("{verdict}: {looked_at}{depth}\n"));
+    if let Some(quality) = quality.filter(|it| it.n_findings() > 0) {
+        let n = human::plural(quality.n_findings(), "finding");
+        text.push_str(&format!(
+            "quality: {n} by {} rules\n",
+            quality.rules.iter().filter(|it| it.n_findings > 0).count()
+        ));
+    }
     text
 }

@@ -123,7 +123,7 @@ const EPISODES: &[Key] = &[
     key("start", TEXT_OR_TEXTS, "marker: values that start an episode"),
     key("end", TEXT_OR_TEXTS, "marker: values that end it"),
     key("discard", TEXT_OR_TEXTS, "marker: values that end it and throw it away"),
-    key("task", Kind::Text, "marker: a text field of the same topic that names the task"),
+    key("task", Kind::Text, "marker: a text field of the same topic that names the task, such as `task`"),
     key(
         "gap_ms",
         Kind::Number(0.000_001, 1e12),

@@ -2,12 +2,13 @@ use nodedata_dataset::QUARANTINE;
 
 use super::{
     read::{Reader, text, texts},
-    stages::{SplitKey, SplitStage},
+    stages::SplitKey,
     yaml::{Member, Node, Value},
 };
+use crate::SplitPlan;
 
-pub(super) fn read(reader: &mut Reader<'_>) -> SplitStage {
-    let whole = || SplitStage::Hash { fractions: vec![("train".to_owned(), 1.0)], key: SplitKey::Episode };
+pub(super) fn read(reader: &mut Reader<'_>) -> SplitPlan {
+    let whole = || SplitPlan::Hash { fractions: vec![("train".to_owned(), 1.0)], key: SplitKey::Episode };
     let Some(node) = reader.root.get("splits") else { return whole() };
     let named: Vec<&Member> =
         node.members().iter().filter(|it| !matches!(it.key.as_str(), "key" | "by")).collect();
@@ -20,7 +21,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> SplitStage {
             let message = format!("`splits.{}` has no meaning with `by: source`", member.key);
             reader.add(&format!("splits.{}", member.key), message, "remove it, or write `by: hash`");
         }
-        return SplitStage::Source;
+        return SplitPlan::Source;
     }
     let is_list = |it: &&&Member| matches!(it.node.value, Value::List(_));
     match named.iter().filter(is_list).count() {
@@ -53,7 +54,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> SplitStage {
         let sum = format!("{sum:.9}").trim_end_matches('0').trim_end_matches('.').to_owned();
         reader.add("splits", format!("the fractions add up to {sum}, not to 1"), "change one of them");
     }
-    SplitStage::Hash { fractions, key: key(reader, node) }
+    SplitPlan::Hash { fractions, key: key(reader, node) }
 }
 
 fn key(reader: &mut Reader<'_>, node: &Node) -> SplitKey {
@@ -71,7 +72,7 @@ fn key(reader: &mut Reader<'_>, node: &Node) -> SplitKey {
     }
 }
 
-fn lists(reader: &mut Reader<'_>, named: &[&Member]) -> SplitStage {
+fn lists(reader: &mut Reader<'_>, named: &[&Member]) -> SplitPlan {
     let mut lists: Vec<(String, Vec<String>)> = Vec::new();
     for member in named {
         let keys = texts(&member.node);
@@ -87,7 +88,7 @@ fn lists(reader: &mut Reader<'_>, named: &[&Member]) -> SplitStage {
         }
         lists.push((member.key.clone(), keys));
     }
-    SplitStage::Lists(lists)
+    SplitPlan::Lists(lists)
 }
 
 fn check_name(reader: &mut Reader<'_>, name: &str) {

@@ -4,7 +4,7 @@ use nodedata_core::TimeRange;
 use nodedata_normalize::StepSpec;
 use nodedata_quality::Rules;
 
-use crate::OnError;
+use crate::{OnError, SplitPlan};
 
 /// A pipeline file, read and checked as far as that goes without its source.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +22,7 @@ pub struct PipelineFile {
     /// The gate; `None` where nothing is looked at.
     pub quality: Option<Rules>,
     /// How episodes are dealt to splits.
-    pub splits: SplitStage,
+    pub splits: SplitPlan,
     /// Bytes of source that one shard covers.
     pub shard_bytes: u64,
     /// What becomes of damaged input.
@@ -50,22 +50,6 @@ pub struct SourceStage {
     pub time_range: TimeRange,
     /// Whether checksums are verified.
     pub verify_checksums: bool,
-}
-
-/// How episodes are dealt to splits.
-#[derive(Debug, Clone, PartialEq)]
-pub enum SplitStage {
-    /// By the hash of a key.
-    Hash {
-        /// Name and fraction, adding up to 1.
-        fractions: Vec<(String, f64)>,
-        /// What is hashed.
-        key: SplitKey,
-    },
-    /// By lists of episode keys; `*` stands for any letters.
-    Lists(Vec<(String, Vec<String>)>),
-    /// As the source says.
-    Source,
 }
 
 /// What is hashed to deal an episode.

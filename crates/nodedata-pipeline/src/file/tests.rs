@@ -4,7 +4,8 @@ use expect_test::{Expect, expect};
 use nodedata_normalize::{Align, Beyond, Clock, Cut, FieldFrom, TimeSource};
 use nodedata_quality::{Level, Rule};
 
-use super::{Mistake, Parsed, SplitKey, SplitStage, parse_pipeline, pipeline_json_schema};
+use super::{Mistake, Parsed, SplitKey, parse_pipeline, pipeline_json_schema};
+use crate::SplitPlan;
 
 fn environment(name: &str) -> Option<String> {
     match name {
@@ -81,7 +82,7 @@ fn the_file_of_the_design_is_read() {
     assert_eq!(steps.fields[1].by_name.as_ref().unwrap().names.len(), 2);
     assert_eq!(steps.fields[2].align, Some(Align::Hold));
     assert_eq!(file.shard_bytes, 512 << 20);
-    let SplitStage::Hash { fractions, key } = file.splits else { panic!() };
+    let SplitPlan::Hash { fractions, key } = file.splits else { panic!() };
     assert_eq!((fractions.len(), key), (3, SplitKey::Episode));
     assert_eq!(file.publish.unwrap().license, "CC-BY-4.0");
 }
@@ -115,7 +116,37 @@ quality: {gap: {level: qarantine}, rate: {level: warn, streams: {/imu: {min_hz: 
 publish: {dataset: Acme/X, license: CCBY, token: hunter2, revision: v1}
 tests: [{name: a, source: x.mcap, expect: {}}]
 ",
-        &expect![[""]],
+        &expect![[r#"
+            line 1, column 10: `version` is 2 (it must be 1)
+            line 3, column 9: the environment has no variable `NOWHERE` (set it, or write `${env:NOWHERE:-default}`)
+            line 4, column 3: unknown key `fromat` in `source` (did you mean `format`?)
+            line 6, column 3: `source.end_ns` is 5, not after `start_ns` 10 (swap them)
+            line 7, column 12: `episodes` by gap has no `gap_ms` (add `gap_ms: 2000`)
+            line 7, column 21: `episodes.field` has no meaning with `by: gap` (write `by: marker`, or remove the key)
+            line 9, column 3: `steps.clock` has both `rate_hz` and `topic` (write `{rate_hz: 30}` or `{topic: /camera/wrist}`)
+            line 9, column 20: `steps.clock.rate_hz`: `fast` is not a rate: write `30`, `29.97` or `30000/1001` (write steps per second, such as `30`)
+            line 10, column 10: `steps.align` is `nearset` (did you mean `nearest`?)
+            line 11, column 17: `steps.tolerance_ms` is a list (expected a number)
+            line 14, column 3: key `rgb` stands twice in `fields` (remove one of them)
+            line 15, column 22: `fields.both` has both `from` and `value` (keep one of them)
+            line 16, column 3: `fields.none` has neither `from` nor `value` (add `from: /topic.field`)
+            line 17, column 39: `fields.state.by_name` is empty (name at least one, or remove the key)
+            line 18, column 16: `fields.pose.from` is empty (name at least one, or remove the key)
+            line 18, column 20: `fields.pose` is string, and there is nothing between two values of that type (use `align: hold` or `align: nearest`)
+            line 19, column 3: `step_index` cannot be the name of a feature (the step table has columns of that name; choose another)
+            line 20, column 1: the fractions add up to 1.2, not to 1 (change one of them)
+            line 21, column 21: `shards.target_mb` is 0 (it must be from 1 to 1048576)
+            line 21, column 24: unknown key `compresion` in `shards` (did you mean `compression`?)
+            line 22, column 11: `on_error` is `ignore` (one of: fail, salvage)
+            line 23, column 24: `quality.gap.level` is `qarantine` (did you mean `quarantine`?)
+            line 23, column 84: `quality.rate.streams./imu.max_hz` is 1, less than `min_hz` 5 (swap them)
+            line 23, column 98: unknown key `frozne` in `quality` (did you mean `frozen`?)
+            line 24, column 11: `Acme/X` is no name for a dataset (write `owner/name` in small letters, digits, `-`, `_` and `.`)
+            line 24, column 28: `CCBY` is no SPDX expression: unknown term (write an identifier such as `CC-BY-4.0` or `Apache-2.0`; `LicenseRef-<name>` for one of your own)
+            line 24, column 50: `publish.token` holds text, and a secret never stands in a file (write `{env: NAME}` and set the variable NAME)
+            line 24, column 59: `publish.revision` is `v1` (expected `auto`, or a version such as `1.2.0`)
+            line 25, column 35: `expect` names nothing (add `episodes`, `rows` or `content_root`)
+        "#]],
     );
 }
 
@@ -158,7 +189,7 @@ fn any_piece_of_a_file_is_refused_or_read() {
 fn variables_and_settings() {
     let text = "version: 1\nsource: '${env:DATA}/x.mcap'\nshards: {target_mb: '${env:MB}'}\ndescription: a $${b} ${env:C:-c}\n";
     let file = sound(text).file;
-    assert_eq!((file.source.path.as_str(), file.shard_bytes), ("lab//data/x.mcap", 64 << 20));
+    assert_eq!((file.source.path.as_str(), file.shard_bytes), ("/data/x.mcap", 64 << 20));
     assert_eq!(file.description.as_deref(), Some("a ${b} c"));
     let set = parse(
         text,
@@ -211,7 +242,7 @@ fn rules_are_read() {
 fn mistakes_of_the_source_find_their_keys() {
     let parsed = sound(DESIGN);
     let places = |key: &str| parsed.places.of(key);
-    assert_eq!(format!("{:?}", places("fields.proprioception.from[1]")), "File(15, 35)");
+    assert_eq!(format!("{:?}", places("fields.proprioception.from[1]")), "File(15, 36)");
     assert_eq!(places("fields.action.type.x"), places("fields.action.type"));
     assert_eq!(format!("{:?}", places("fields.action")), "File(17, 3)");
     assert_eq!(format!("{:?}", places("nowhere")), "File(1, 1)");

@@ -141,7 +141,7 @@ fn episodes(text: &mut String, seen: &[Seen]) {
     });
     line(text, "\nepisodes: {by: file}");
     if let Some((topic, kind, has_task)) = marker {
-        let task = if has_task { format!(", task: {topic}.task") } else { String::new() };
+        let task = if has_task { ", task: task".to_owned() } else { String::new() };
         line(
             text,
             &format!("# `{topic}` looks like a marker of episodes; its values decide what to write here:"),

@@ -1,0 +1,106 @@
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array};
+use nodedata_core::{
+    Batch, Error, ErrorKind, Fate, Formats, OpenOptions, Partition, Result, Source, StreamClock,
+};
+use nodedata_dataset::Ledger;
+use nodedata_normalize::{Clock, Rate, StepSpec, TimeSource, Tolerance, all_fields, normalized};
+
+use crate::{open_source, window::stream_name};
+
+/// What flags say of steps, where no pipeline file does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StepFlags {
+    /// Steps per second: `30`, `29.97`, `30000/1001`.
+    pub rate: Option<String>,
+    /// The topic whose messages are the steps.
+    pub clock: Option<String>,
+    /// `log_time`, `publish_time`, or a field such as `header.stamp`; log time when absent.
+    pub time: Option<String>,
+    /// How far from a step its message may be, in milliseconds; any distance when absent.
+    pub tolerance_ms: Option<u32>,
+}
+
+/// Steps of everything in a source that can be aligned; `None` when no flag asks for steps.
+///
+/// # Errors
+/// `Config` for a rate that is none, and for both a rate and a clock; what opening the source reports.
+pub fn steps_of_flags(
+    formats: &Formats,
+    source: &str,
+    from: Option<&str>,
+    open: &OpenOptions,
+    flags: &StepFlags,
+) -> Result<Option<StepSpec>> {
+    let clock = match (&flags.rate, &flags.clock) {
+        (None, None) => return Ok(None),
+        (Some(rate), None) => Clock::Rate(Rate::parse(rate).map_err(|it| Error::new(ErrorKind::Config, it))?),
+        (None, Some(topic)) => Clock::Topic(topic.clone()),
+        (Some(_), Some(_)) => {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "steps have one clock, but `--rate` and `--clock` give two",
+            )
+            .with_hint("leave one of them out"));
+        }
+    };
+    let opened = open_source(formats, source, from, open)?;
+    let fields = all_fields(opened.source.streams(), &clock);
+    let time = match flags.time.as_deref() {
+        None | Some("log_time") => TimeSource::LogTime,
+        Some("publish_time") => TimeSource::PublishTime,
+        Some(field) => TimeSource::Field(field.to_owned()),
+    };
+    let max_ns = flags.tolerance_ms.map(|it| i64::from(it) * 1_000_000);
+    let tolerance = Tolerance { max_ns, ..Tolerance::default() };
+    Ok(Some(StepSpec { time, tolerance, fields, ..StepSpec::new(clock) }))
+}
+
+/// Puts the step stage over a source, where the pipeline has one.
+pub(crate) fn with_steps(source: Box<dyn Source>, spec: Option<&StepSpec>) -> Result<Box<dyn Source>> {
+    match spec {
+        Some(spec) => normalized(source, spec.clone()),
+        None => Ok(source),
+    }
+}
+
+/// The batch with its steps numbered from `first`. A piece of an episode cannot know how many steps earlier pieces
+/// leave out; a source whose steps are there already numbers them itself.
+pub(crate) fn numbered(batch: &Batch, partition: &Partition, source: &dyn Source, first: u64) -> Batch {
+    let stream = &source.streams()[batch.stream.0 as usize];
+    let column = batch.rows.schema_ref().index_of("step_index").ok();
+    let is_made = stream.clock == StreamClock::Step && source.plan_of(partition).is_some();
+    let Some(column) = column.filter(|_| is_made) else { return batch.clone() };
+    let first = i64::try_from(first).unwrap_or(i64::MAX);
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((first..).take(batch.rows.num_rows())));
+    let mut columns = batch.rows.columns().to_vec();
+    columns[column] = numbers;
+    let rows = arrow_array::RecordBatch::try_new(batch.rows.schema(), columns)
+        .expect("one column of the same type and length takes the place of another");
+    Batch { rows, ..batch.clone() }
+}
+
+/// Adds what became of records that steps are made of.
+pub(crate) fn add_fates(ledger: &mut Ledger, fates: &[Fate], source: &dyn Source) {
+    for fate in fates {
+        let Some(name) = stream_name(source, fate.stream) else { continue };
+        let table = source.streams().get(fate.stream.0 as usize).map(|it| it.clock);
+        let entry = ledger.entry(name).or_default();
+        let add = |of: &mut std::collections::BTreeMap<String, u64>, reason: &str, n: u64| {
+            *of.entry(reason.to_owned()).or_default() += n;
+        };
+        // Steps that were left out are no records that other steps are made of.
+        if table == Some(StreamClock::Step) {
+            fate.dropped.iter().for_each(|(reason, n)| add(&mut entry.dropped, reason, *n));
+            continue;
+        }
+        *entry.used.get_or_insert(0) += fate.used;
+        fate.superseded.iter().for_each(|(reason, n)| add(&mut entry.superseded, reason, *n));
+        for (reason, n) in &fate.dropped {
+            // Where the topic is a table of its own, it has them.
+            let of = if table.is_some() { &mut entry.superseded } else { &mut entry.dropped };
+            add(of, reason, *n);
+        }
+    }
+}
