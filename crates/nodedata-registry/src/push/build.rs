@@ -13,7 +13,7 @@ use crate::{
         CardFacts, Draft, PlainModel, PlainShard, ScanOptions, read_converted, reassign, restore, scan,
     },
     hashing::read_error,
-    push::{PushOptions, PushProgress},
+    push::{PushOptions, PushProgress, deep},
     revision::Revision,
 };
 
@@ -65,6 +65,18 @@ impl Pushed {
                 };
                 Ok(Self::Plain(Box::new(scan(paths, &scan_options, &options.cache, &hashed)?)))
             }
+        }
+    }
+
+    /// Reads every row of what was named; what is published already was checked when it came.
+    ///
+    /// # Errors
+    /// `SchemaMismatch` with what was found; `Io`.
+    pub(crate) fn check_rows(&self, options: &PushOptions) -> Result<()> {
+        match self {
+            Self::Converted(draft) => deep::check(draft, &options.paths),
+            Self::Plain(mine) => deep::check(&mine.render(&CardFacts::default())?, &options.paths),
+            Self::Facts => Ok(()),
         }
     }
 
