@@ -261,13 +261,11 @@ fn split_of<'a>(assign: &'a BTreeMap<String, String>, path: &str) -> Option<&'a 
     assign.iter().find(|(pattern, _)| matches(pattern, path) || matches(pattern, inside)).map(|(_, it)| it)
 }
 
-fn check_patterns<'a>(
-    assign: &BTreeMap<String, String>,
-    paths: impl Iterator<Item = &'a str> + Clone,
-) -> Result<()> {
+fn check_patterns<'a>(assign: &BTreeMap<String, String>, paths: impl Iterator<Item = &'a str>) -> Result<()> {
+    let paths: Vec<&str> = paths.collect();
     for (pattern, split) in assign {
         let one = [(pattern.clone(), split.clone())].into();
-        if !paths.clone().any(|it| split_of(&one, it).is_some()) {
+        if !paths.iter().any(|it| split_of(&one, it).is_some()) {
             return Err(Error::new(ErrorKind::Config, format!("no shard is called `{pattern}`"))
                 .with_hint("`node-data dataset show --shards` lists them; `*` stands for any letters"));
         }
