@@ -126,7 +126,17 @@ fn shards_that_nobody_converted() {
     shard(&work, "more/train-00001.parquet", 4, 3);
     let more = run(
         &work,
-        &["dataset", "push", "--name", "panda-arm-grasp-100k", "--append", "more", "--format", "json"],
+        &[
+            "dataset",
+            "push",
+            "--name",
+            "panda-arm-grasp-100k",
+            "--append",
+            "--deep",
+            "more",
+            "--format",
+            "json",
+        ],
     )
     .exits(0)
     .json();

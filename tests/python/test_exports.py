@@ -63,7 +63,7 @@ class Exports(unittest.TestCase):
                 for stream in streams:
                     name = "".join(it if re.match(r"[A-Za-z0-9._/-]", it) else f"~{ord(it):x}~" for it in stream)
                     name = re.sub("^/", "~2f~", name)
-                    self.assertGreater(len(told["sets"][f"{name}@train"]), 1, stream)
+                    self.assertIn(f"{name}@train", told["sets"])
 
     @unittest.skipIf(ABSENT is not None, f"no readers: {ABSENT}")
     def test_exported_folders_open(self):

@@ -66,7 +66,7 @@ impl Reference {
                 let tagged = state.tags.get(tag).and_then(|it| state.revision(it));
                 match tagged {
                     // `latest` follows what may be used.
-                    Some(it) if it.withdrawn.is_some() && tag == LATEST => usable().last(),
+                    Some(it) if it.withdrawn.is_some() && tag == LATEST => usable().next_back(),
                     it => it,
                 }
             }

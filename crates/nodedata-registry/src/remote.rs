@@ -125,6 +125,7 @@ pub struct Needed {
 
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one answer per record, looked at and dropped")]
 pub enum Appended {
     /// It is in the log: now, or since an earlier try.
     Done {

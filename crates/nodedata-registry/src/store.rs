@@ -273,7 +273,7 @@ impl Store {
         match &self.0.uploads {
             Uploads::Local(uploads) => uploads.put_part(blob, part, &bytes, &cvs),
             Uploads::Multipart(uploads) => {
-                uploads.put_part(blob, &self.at(&layout::blob(&blob.b3)), part, bytes, cvs)
+                uploads.put_part(blob, &self.at(&layout::blob(&blob.b3)), part, bytes, &cvs)
             }
         }
     }

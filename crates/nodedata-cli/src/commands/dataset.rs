@@ -52,6 +52,12 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
             let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
             let revision = reference.resolve(&state)?;
             let document = read(&file)?;
+            let about = RevisionStatement {
+                dataset: reference.dataset.clone(),
+                revision: revision.revision.clone(),
+                manifest: revision.manifest,
+            };
+            check_document(kind, &document, &about).map_err(|err| err.at(Locus::path(&file)))?;
             let done =
                 attach(&*registry.remote, &reference.dataset, &registry.author, kind, revision, document)?;
             tell_record(&reference, &done, output)?;

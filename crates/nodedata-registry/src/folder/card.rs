@@ -34,7 +34,7 @@ pub(crate) fn card(model: &PlainModel, facts: &CardFacts) -> String {
         lines.push(format!("  - split: {split}"));
         let pattern = format!("data/{split}-*.parquet");
         let fits = |it: &&str| it.starts_with(&format!("data/{split}-")) && it.matches('/').count() == 1;
-        if paths.len() > SHARDS_NAMED && paths.iter().all(|it| fits(&it)) {
+        if paths.len() > SHARDS_NAMED && paths.iter().all(fits) {
             lines.push(format!("    path: {}", yaml(&pattern)));
         } else {
             lines.push("    path:".to_owned());

@@ -81,7 +81,7 @@ pub fn fsck(direct: &Direct, depth: Depth, read: &dyn Fn(u64)) -> Result<FsckRep
                 check.trees.insert(b3);
             }
             (None, None) => {
-                check.flaw("stray-object", object.path, "it is no blob and no tree".to_owned(), None)
+                check.flaw("stray-object", object.path, "it is no blob and no tree".to_owned(), None);
             }
         }
     }

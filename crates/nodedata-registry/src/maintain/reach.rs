@@ -20,7 +20,6 @@ pub(crate) struct Reach {
 
 /// A revision and everything it needs.
 pub(crate) struct Reached<'a> {
-    pub(crate) dataset: DatasetName,
     pub(crate) record: CommitRecord,
     /// Its manifest.
     pub(crate) manifest: B3,
@@ -62,7 +61,6 @@ impl Reach {
     ) -> Option<Reached<'_>> {
         let Operation::Publish { manifest, .. } = &entry.record.op else { return None };
         Some(Reached {
-            dataset: dataset.clone(),
             record: entry.record.clone(),
             manifest: *manifest,
             blobs: self.blobs(direct, dataset, manifest),

@@ -13,7 +13,7 @@ use crate::{
         CardFacts, Draft, PlainModel, PlainShard, ScanOptions, read_converted, reassign, restore, scan,
     },
     hashing::read_error,
-    push::{PushOptions, PushProgress},
+    push::{PushOptions, PushProgress, deep},
     revision::Revision,
 };
 
@@ -65,6 +65,18 @@ impl Pushed {
                 };
                 Ok(Self::Plain(Box::new(scan(paths, &scan_options, &options.cache, &hashed)?)))
             }
+        }
+    }
+
+    /// Reads every row of what was named; what is published already was checked when it came.
+    ///
+    /// # Errors
+    /// `SchemaMismatch` with what was found; `Io`.
+    pub(crate) fn check_rows(&self, options: &PushOptions) -> Result<()> {
+        match self {
+            Self::Converted(draft) => deep::check(draft, &options.paths),
+            Self::Plain(mine) => deep::check(&mine.render(&CardFacts::default())?, &options.paths),
+            Self::Facts => Ok(()),
         }
     }
 
@@ -249,13 +261,11 @@ fn split_of<'a>(assign: &'a BTreeMap<String, String>, path: &str) -> Option<&'a 
     assign.iter().find(|(pattern, _)| matches(pattern, path) || matches(pattern, inside)).map(|(_, it)| it)
 }
 
-fn check_patterns<'a>(
-    assign: &BTreeMap<String, String>,
-    paths: impl Iterator<Item = &'a str> + Clone,
-) -> Result<()> {
+fn check_patterns<'a>(assign: &BTreeMap<String, String>, paths: impl Iterator<Item = &'a str>) -> Result<()> {
+    let paths: Vec<&str> = paths.collect();
     for (pattern, split) in assign {
         let one = [(pattern.clone(), split.clone())].into();
-        if !paths.clone().any(|it| split_of(&one, it).is_some()) {
+        if !paths.iter().any(|it| split_of(&one, it).is_some()) {
             return Err(Error::new(ErrorKind::Config, format!("no shard is called `{pattern}`"))
                 .with_hint("`node-data dataset show --shards` lists them; `*` stands for any letters"));
         }

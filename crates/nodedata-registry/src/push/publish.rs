@@ -103,13 +103,13 @@ impl Push<'_> {
         let base_entry = state.as_ref().and_then(|it| it.head().cloned());
         let base = self.revision(base_entry.as_ref())?;
         let pushed = Pushed::read(options, base.as_ref(), self.progress)?;
+        if options.deep {
+            pushed.check_rows(options)?;
+        }
         for n_rebased in 0..REBASES_MAX {
             let entry = state.as_ref().and_then(|it| it.head().cloned());
             let head = self.revision(entry.as_ref())?;
             let draft = pushed.draft(options, base.as_ref(), head.as_ref())?;
-            if options.deep && n_rebased == 0 {
-                super::deep::check(&draft, &options.paths)?;
-            }
             let assembled = assemble(draft, options, state.as_ref(), head.as_ref())?;
             if let (true, Some(entry)) = (assembled.is_unchanged, &entry) {
                 return self.found(entry, n_rebased);

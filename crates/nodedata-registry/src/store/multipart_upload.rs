@@ -64,7 +64,7 @@ impl MultipartUploads {
         at: &ObjectPath,
         part: u32,
         bytes: Bytes,
-        cvs: Vec<Cv>,
+        cvs: &[Cv],
     ) -> Result<()> {
         let id = self.id(blob, at)?;
         let n_bytes = bytes.len() as u64;

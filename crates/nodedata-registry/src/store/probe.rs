@@ -150,7 +150,7 @@ impl Store {
                         }
                         Ok(Created::Exists) => {}
                         Err(err) => {
-                            *failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(err)
+                            *failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(err);
                         }
                     }
                 });

@@ -4,7 +4,7 @@ use ed25519_dalek::{
     Signature, Signer as _, SigningKey, VerifyingKey,
     pkcs8::{
         DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
-        spki::der::pem::LineEnding,
+        KeypairBytes, spki::der::pem::LineEnding,
     },
 };
 use nodedata_core::{Error, ErrorKind, Result};
@@ -49,7 +49,9 @@ impl SecretKey {
     /// # Errors
     /// `Unsupported` when it cannot be encoded.
     pub fn to_pem(&self) -> Result<String> {
-        let text = self.0.to_pkcs8_pem(LineEnding::LF).map_err(|_| not_encoded())?;
+        // Without the public half, which older programs do not read.
+        let pair = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
+        let text = pair.to_pkcs8_pem(LineEnding::LF).map_err(|_| not_encoded())?;
         Ok(text.to_string())
     }
 

@@ -261,9 +261,17 @@ fn check_signatures(
             found.add("signature", at, "it is too long for a signature");
             continue;
         }
-        let signed = BlobReader::open(remote, &state.dataset, &attachment.blob.b3, attachment.blob.bytes)
-            .and_then(|it| it.read(0..attachment.blob.bytes))
-            .and_then(|bytes| verify_revision(&bytes, &about, trusted));
+        let (b3, n_bytes) = (&attachment.blob.b3, attachment.blob.bytes);
+        let read = BlobReader::open(remote, &state.dataset, b3, n_bytes).and_then(|it| it.read(0..n_bytes));
+        let envelope = match read {
+            Ok(envelope) => envelope,
+            Err(err) if err.kind() == ErrorKind::Corrupt => {
+                found.add("damaged-blob", at, err.chain());
+                continue;
+            }
+            Err(err) => return Err(err),
+        };
+        let signed = verify_revision(&envelope, &about, trusted);
         match signed {
             Ok(signed) => found.signed_by.push(signed.keyid),
             // Somebody else's signature harms nobody.
