@@ -8,12 +8,15 @@ mod tables;
 
 mod broken;
 mod cli;
-mod crash;
 mod determinism;
 mod explain;
 mod golden;
 mod incremental;
 mod pages;
+mod pipelines;
+mod quality;
+mod resume;
 mod scale_out;
 mod schema;
+mod steps;
 mod tampering;
