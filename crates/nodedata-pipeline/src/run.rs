@@ -224,7 +224,7 @@ impl<'a> Run<'a> {
         all.ledger = source.streams().iter().map(|it| (it.name.to_string(), Default::default())).collect();
         all.account_opening(source);
         let input_digests = hashes.digests()?;
-        writer.fold(&input_digests, &mut |_, run| all.join(run))?;
+        writer.fold(&mut |_, run| all.join(run))?;
         let UnitState { inferred, mut ledger, damage } = all;
         let mut damage = damage.finish(&mut ledger);
         damage.extend(self.quarantined());
