@@ -307,7 +307,9 @@ fn vector(seen: &Seen, measured: &StreamInspection, acts: bool) -> Option<Propos
                 [one] => format!("{{from: {one}{align}}}"),
                 many => format!("{{from: [{}]{align}}}", many.join(", ")),
             };
-            (value, format!("{} numbers", scalars.len()), usize::from(acts))
+            let n = scalars.len();
+            let what = if n == 1 { "a number".to_owned() } else { format!("{n} numbers") };
+            (value, what, usize::from(acts))
         }
     };
     Some(Proposal {
