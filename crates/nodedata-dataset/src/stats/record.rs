@@ -114,7 +114,7 @@ impl NumbersRecord {
     pub(super) fn numeric<T: Number>(&self) -> Option<Numeric<T>> {
         let n = self.stride;
         let counts = [self.moments.words.len() / 6, self.nan_count.len(), self.inf_count.len()];
-        if counts != [n; 3] || self.moments.words.len() % 6 != 0 {
+        if counts != [n; 3] || !self.moments.words.len().is_multiple_of(6) {
             return None;
         }
         let moments = self.moments.words.chunks_exact(6).map(Moments::from_words).collect::<Option<_>>()?;
