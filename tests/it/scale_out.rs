@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     command::Work,
-    resume::{finished_units, kill_after, kill_when, start},
     generated::log,
+    resume::{finished_units, kill_after, kill_when, start},
     tables::differing,
 };
 
