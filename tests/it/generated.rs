@@ -35,7 +35,7 @@ pub(crate) fn log(seed: u64, n_mb: u64) -> Vec<u8> {
     let blobs = writer.add_schema("test/msg/Blob", "ros2msg", BLOB.as_bytes()).unwrap();
     let blobs = writer.add_channel(blobs, "/blobs", "cdr", &BTreeMap::new()).unwrap();
     let mut n_bytes = 0;
-    let mut sequence = 0;
+    let mut sequence = 0u32;
     while n_bytes < n_mb << 20 {
         let (channel_id, data) = if sequence.is_multiple_of(8) {
             (blobs, blob(&mut random))
