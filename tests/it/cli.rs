@@ -105,52 +105,77 @@ fn inspect() {
     check(
         &work.run(["inspect", &log]),
         &expect![[r#"
-        mcap: 1 file, 374.9 KiB, 1 episode
+            mcap: 1 file, 374.9 KiB, 1 episode
+            time: 1700000000000000000 to 1700000001999000000 ns (2.00 s)
 
-        stream                            records       bytes    seconds       rate         gap  message
-        /camera/depth/image_raw                20   121.2 KiB       1.90    10.0 Hz    102.3 ms  sensor_msgs/msg/Image cdr
-        /camera/scene/image/compressed         60   184.5 KiB       1.97    30.0 Hz     35.7 ms  sensor_msgs/msg/CompressedImage cdr
-        /camera/thumb/image_raw                 4     3.1 KiB       1.50     2.0 Hz    500.0 ms  sensor_msgs/msg/Image cdr
-        /camera/wrist/image/compressed         60   157.3 KiB       1.97    30.0 Hz     36.1 ms  sensor_msgs/msg/CompressedImage cdr
-        /cmd/gripper                           20       240 B       1.90    10.0 Hz    100.0 ms  std_msgs/msg/Float64 cdr
-        /cmd/joints                            20     1.6 KiB       1.90    10.0 Hz    100.0 ms  std_msgs/msg/Float64MultiArray cdr
-        /cmd/pose                             200    16.4 KiB       1.99   100.0 Hz     10.1 ms  geometry_msgs/msg/PoseStamped cdr
-        /diag/all_types                         8     1.4 KiB       1.75     4.0 Hz    250.0 ms  lab_msgs/msg/AllTypes cdr
-        /episode                                4       246 B       2.00     1.5 Hz    999.0 ms  lab_msgs/msg/EpisodeEvent cdr
-        /gripper/state                         40     8.7 KiB       1.95    20.0 Hz     50.4 ms  lab_msgs/msg/GripperState cdr
-        /heartbeat                              4        20 B       1.50     2.0 Hz    500.0 ms  std_msgs/msg/Empty cdr
-        /imu/data                             400   126.6 KiB       2.00   200.0 Hz      5.1 ms  sensor_msgs/msg/Imu cdr
-        /joint_states                         200    53.7 KiB       1.99   100.0 Hz     10.2 ms  sensor_msgs/msg/JointState cdr
-        /language_instruction                   2        69 B       1.00     1.0 Hz   1000.0 ms  std_msgs/msg/String cdr
-        /pick/_action/feedback                  8       272 B       1.75     4.0 Hz    250.0 ms  lab_msgs/action/Pick_FeedbackMessage cdr
-        /points                                10    21.6 KiB       1.80     5.0 Hz    200.0 ms  sensor_msgs/msg/PointCloud2 cdr
-        /tf                                    40     7.3 KiB       1.95    20.0 Hz     50.1 ms  tf2_msgs/msg/TFMessage cdr
-        /tf_static                              1       204 B       0.00                         tf2_msgs/msg/TFMessage cdr
-        attachment calibration.yaml (20 B)
-        attachment empty.bin (0 B)
-        --- exit 0
-    "#]],
+            stream                            records       bytes    seconds       rate     jitter         gap  gaps       stamp  message
+            /camera/depth/image_raw                20   121.2 KiB       1.90    10.0 Hz     1.4 ms    102.3 ms           -1.6 ms  sensor_msgs/msg/Image cdr
+            /camera/scene/image/compressed         60   184.5 KiB       1.97    30.0 Hz     1.1 ms     35.7 ms           -1.7 ms  sensor_msgs/msg/CompressedImage cdr
+            /camera/thumb/image_raw                 4     3.1 KiB       1.50     2.0 Hz     0.0 ms    500.0 ms            0.0 ms  sensor_msgs/msg/Image cdr
+            /camera/wrist/image/compressed         60   157.3 KiB       1.97    30.0 Hz     1.2 ms     36.1 ms           -1.6 ms  sensor_msgs/msg/CompressedImage cdr
+            /cmd/gripper                           20       240 B       1.90    10.0 Hz     0.0 ms    100.0 ms                    std_msgs/msg/Float64 cdr
+            /cmd/joints                            20     1.6 KiB       1.90    10.0 Hz     0.0 ms    100.0 ms                    std_msgs/msg/Float64MultiArray cdr
+            /cmd/pose                             200    16.4 KiB       1.99   100.0 Hz     0.0 ms     10.1 ms           -0.0 ms  geometry_msgs/msg/PoseStamped cdr
+            /diag/all_types                         8     1.4 KiB       1.75     4.0 Hz     0.0 ms    250.0 ms                    lab_msgs/msg/AllTypes cdr
+            /episode                                4       246 B       2.00     1.5 Hz   576.2 ms    999.0 ms            0.0 ms  lab_msgs/msg/EpisodeEvent cdr
+            /gripper/state                         40     8.7 KiB       1.95    20.0 Hz     0.2 ms     50.4 ms           -0.3 ms  lab_msgs/msg/GripperState cdr
+            /heartbeat                              4        20 B       1.50     2.0 Hz     0.0 ms    500.0 ms                    std_msgs/msg/Empty cdr
+            /imu/data                             400   126.6 KiB       2.00   200.0 Hz     0.0 ms      5.1 ms           -0.0 ms  sensor_msgs/msg/Imu cdr
+            /joint_states                         200    53.7 KiB       1.99   100.0 Hz     0.1 ms     10.2 ms           -0.1 ms  sensor_msgs/msg/JointState cdr
+            /language_instruction                   2        69 B       1.00     1.0 Hz              1000.0 ms                    std_msgs/msg/String cdr
+            /pick/_action/feedback                  8       272 B       1.75     4.0 Hz     0.0 ms    250.0 ms                    lab_msgs/action/Pick_FeedbackMessage cdr
+            /points                                10    21.6 KiB       1.80     5.0 Hz     0.0 ms    200.0 ms            0.0 ms  sensor_msgs/msg/PointCloud2 cdr
+            /tf                                    40     7.3 KiB       1.95    20.0 Hz     0.0 ms     50.1 ms                    tf2_msgs/msg/TFMessage cdr
+            /tf_static                              1       204 B       0.00                                                      tf2_msgs/msg/TFMessage cdr
+
+            stream                          records over time, 0.033 s a column
+            /camera/depth/image_raw         █··█··█·█···█··█··█·█···█··█··█·█···█··█··█·█···█··█··█·█···
+            /camera/scene/image/compressed  ▅▅▅▅▅▅█▅▅▅▅·▅▅▅▅▅▅█▅▅▅▅·▅▅▅▅▅▅█▅▅▅·▅▅▅▅▅▅▅█▅▅▅▅·▅▅▅▅▅▅█▅▅·▅▅
+            /camera/thumb/image_raw         █··············█··············█·············█···············
+            /camera/wrist/image/compressed  ▅▅▅▅▅▅▅▅█▅▅▅·▅▅▅▅▅▅▅█▅▅▅▅·▅▅▅▅▅▅█▅▅▅▅·▅▅▅▅▅▅█▅▅▅·▅▅▅▅▅▅▅█▅▅·
+            /cmd/gripper                    █··█··█·█···█··█··█·█···█··█··█·█···█··█··█·█···█··█··█·█···
+            /cmd/joints                     █··█··█·█···█··█··█·█···█··█··█·█···█··█··█·█···█··█··█·█···
+            /cmd/pose                       ▇▆▆▆▆▇▇▇▆▆▆▆▇▆▆▆▆▇▇▇▆▆▆▇▆▆▆▆▆▇█▆▆▆▆▇▆▆▆▆▆▇█▆▆▆▆▆▇▆▆▆▆▇▇▇▆▆▆▆
+            /diag/all_types                 █······█·······█······█·······█······█······█·······█·······
+            /episode                        ▅·····························█····························▅
+            /gripper/state                  ██·██·███·██·█·██·███·█·██·██·███·█·██·██·███·██·█·██·███·█·
+            /heartbeat                      █··············█··············█·············█···············
+            /imu/data                       ▇▆▇▆▆▇█▇▆▇▆▇▆▆▇▆▇▆█▇▆▇▆▆▇▆▇▆▆▇█▇▆▇▆▇▆▆▇▆▆▇█▇▆▇▆▆▇▆▇▆▆▇█▇▆▇▆▆
+            /joint_states                   ▇▆▆▆▆▇█▆▆▆▆▇▆▆▆▆▇▆█▆▆▆▆▆▇▆▆▆▇▆█▆▆▆▆▇▆▆▆▆▆▇▇▇▆▆▆▇▆▆▆▆▇▆▇▇▆▆▆▆
+            /language_instruction           █·····························█·····························
+            /pick/_action/feedback          █······█·······█······█·······█······█······█·······█·······
+            /points                         █·····█·····█·····█·····█·····█·····█·····█·····█·····█·····
+            /tf                             ██·██·███·██·█·██·███·█·██·██·███·██·█·██·███·██·█·██·███·█·
+            /tf_static                      █···························································
+            attachment calibration.yaml (20 B)
+            attachment empty.bin (0 B)
+            --- exit 0
+        "#]],
     );
     let log = work.copy(&fixture("foxglove_protobuf_zstd.mcap"));
     check(
         &work.run(["inspect", &log, "--features", "--topic", "/joints"]),
         &expect![[r#"
-        mcap: 1 file, 32.6 KiB, 1 episode
+            mcap: 1 file, 32.6 KiB, 1 episode
+            time: 1700000000000001000 to 1700000001966667666 ns (1.97 s)
 
-        stream     records       bytes    seconds       rate         gap  message
-        /joints         60    11.5 KiB       1.97    30.0 Hz     33.3 ms  foxglove.JointStates protobuf
-            log_time_ns: int64
-            publish_time_ns: int64
-            sequence: uint32
-            timestamp: int64
-            joints.name: string[-1]
-            joints.position: float64[-1]
-            joints.velocity: float64[-1]
-            joints.acceleration: float64[-1]
-            joints.effort: float64[-1]
-            _unknown: bytes
-        --- exit 0
-    "#]],
+            stream     records       bytes    seconds       rate     jitter         gap  gaps       stamp  message
+            /joints         60    11.5 KiB       1.97    30.0 Hz     0.0 ms     33.3 ms           -0.0 ms  foxglove.JointStates protobuf
+                log_time_ns: int64
+                publish_time_ns: int64
+                sequence: uint32
+                timestamp: int64
+                joints.name: string[-1]
+                joints.position: float64[-1]
+                joints.velocity: float64[-1]
+                joints.acceleration: float64[-1]
+                joints.effort: float64[-1]
+                _unknown: bytes
+
+            stream   records over time, 0.033 s a column
+            /joints  ▅▅▅▅▅▅▅▅▅▅█·▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅·▅▅█▅▅▅▅▅▅▅▅
+            --- exit 0
+        "#]],
     );
     let mut cut = std::fs::read(work.path(&log)).unwrap();
     cut.truncate(cut.len() / 2);
@@ -158,17 +183,17 @@ fn inspect() {
     check(
         &work.run(["inspect", "cut.mcap"]),
         &expect![[r#"
-        mcap: 1 file, 16.3 KiB, 1 episode
+            mcap: 1 file, 16.3 KiB, 1 episode
 
-        stream    records       bytes    seconds       rate         gap  message
-        damage: file ends inside a record: 16624 bytes are left, but the record with opcode 0x06 has 19154
-          --> cut.mcap, byte 70
-        damage: file ends without the closing MCAP magic
-          --> cut.mcap, byte 16703
-        damage: the end of the file cuts this chunk off: no further record of the chunk is there
-          --> cut.mcap, byte 70
-        --- exit 3
-    "#]],
+            stream    records       bytes    seconds       rate     jitter         gap  gaps       stamp  message
+            damage: file ends inside a record: 16624 bytes are left, but the record with opcode 0x06 has 19154
+              --> cut.mcap, byte 70
+            damage: file ends without the closing MCAP magic
+              --> cut.mcap, byte 16703
+            damage: the end of the file cuts this chunk off: no further record of the chunk is there
+              --> cut.mcap, byte 70
+            --- exit 3
+        "#]],
     );
 }
 

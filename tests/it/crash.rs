@@ -1,176 +1,126 @@
-//! A run that is killed leaves nothing under a final name, and the next one goes on where it was.
+//! A pusher is killed at many points while two others push: afterwards every revision is whole, nothing is
+//! half published, and the same push again completes and sends only what is missing.
 
 use std::{
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::{
-    command::Work,
-    generated::{Random, log},
-    tables::differing,
+use nodedata_registry::{
+    B3, DatasetState, Depth, Direct, OpenStore, Remote, Revision, Store, StoreLocation, blob_of, fsck,
+    layout, tree,
 };
+use nodedata_testkit::registry::{ShardSpec, write_shard};
 
-/// Mebibytes of source; a shard covers two of them, which is what a partition has.
-const LOG_MB: u64 = 44;
-/// Kills of one test, at the least.
-const KILLS: usize = 22;
+use crate::command::Work;
 
-fn is_long() -> bool {
-    std::env::var_os("NODEDATA_TEST_LONG").is_some_and(|it| it != "0")
-}
+const KILLS: u32 = 30;
 
-/// Starts `node-data`.
-pub(crate) fn start(work: &Work, args: &[&str]) -> Child {
+fn pusher(work: &Work, store: &Path, dataset: &str, folder: &Path) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_node-data"));
-    command.args(args).current_dir(work.path("."));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().unwrap()
+    command.args(["dataset", "push", "--name", dataset, "--append", "--format", "json"]).arg(folder);
+    command.env("NODEDATA_STORE", store).env("XDG_CACHE_HOME", work.path("cache")).env("USER", "test");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Lets it run for so long and kills it; `true` when it was still running.
-pub(crate) fn kill_after(mut child: Child, time: Duration) -> bool {
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{status}");
-            return false;
+fn spec(first_episode: i64, n_steps: usize) -> ShardSpec {
+    ShardSpec { first_episode, n_episodes: 1, n_steps, seed: first_episode as u64 }
+}
+
+#[test]
+fn a_killed_pusher_leaves_nothing_half_done() {
+    let work = Work::new();
+    let store = work.path("store");
+    // Three parts, so that there is something to go on with.
+    let big = work.path("big");
+    write_shard(&big.join("train-big.parquet"), &spec(1_000_000, 800_000));
+    let n_bytes = std::fs::metadata(big.join("train-big.parquet")).unwrap().len();
+    assert!(tree::n_parts(n_bytes) >= 3, "{n_bytes} bytes");
+    // The first one fills the cache of hashes, as those after it find it; the second is measured.
+    let mut whole = Duration::ZERO;
+    for store in ["warm", "measured"] {
+        let started = Instant::now();
+        assert!(pusher(&work, &work.path(store), "a/x", &big).wait().unwrap().success());
+        whole = started.elapsed();
+    }
+    let shard = blob_of(&std::fs::read(big.join("train-big.parquet")).unwrap());
+    let direct = open(&store);
+    let (mut n_killed, mut n_published, mut n_others) = (0, 0, 0);
+    for kill in 0..KILLS {
+        // Each round pushes the big shard to a dataset of its own, and two others add to a third.
+        let dataset = format!("a/killed-{kill}");
+        let mut victim = pusher(&work, &store, &dataset, &big);
+        let others: Vec<Child> = (0..2)
+            .map(|it| {
+                let episode = i64::from(kill * 2 + it);
+                let folder = work.path(format!("small/{episode}"));
+                write_shard(&folder.join(format!("train-{episode}.parquet")), &spec(episode, 5));
+                pusher(&work, &store, "a/shared", &folder)
+            })
+            .collect();
+        std::thread::sleep(at(whole, kill));
+        n_killed += u32::from(victim.try_wait().unwrap().is_none());
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        for other in others {
+            let output = other.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            n_others += 1;
         }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    let status = child.wait().unwrap();
-    // It may have ended between the last look and the kill.
-    status.code().is_none()
-}
-
-/// Names of the finished units in the hidden folder.
-pub(crate) fn finished_units(work: &Work, out: &str) -> usize {
-    let Ok(entries) = std::fs::read_dir(work.path(format!(".{out}.partial/units"))) else { return 0 };
-    entries.filter(|it| !it.as_ref().unwrap().file_name().to_string_lossy().starts_with("tmp-")).count()
-}
-
-#[test]
-fn killed_at_random_moments_a_run_ends_in_the_same_bytes() {
-    let work = Work::new();
-    work.write("logs/a.mcap", log(1, LOG_MB / 2));
-    work.write("logs/b.mcap", log(2, LOG_MB / 2));
-    let args = ["convert", "logs", "--shard-mb", "1", "--split", "train=0.5,val=0.5", "--out"];
-    let args_to = |out: &'static str| -> Vec<&str> { args.iter().copied().chain([out]).collect() };
-    let started = Instant::now();
-    work.run(args_to("calm")).exits(0);
-    let calm_time = started.elapsed();
-    let n_units = work.json("calm/report.json")["units"].as_u64().unwrap();
-    assert!(20 <= n_units, "{n_units} units");
-
-    let n_kills = if is_long() { 20 * KILLS } else { KILLS };
-    let mut random = Random(2026);
-    let (mut killed, mut reused) = (0, 0);
-    let (mut rounds, mut with_units) = (0, 0);
-    while killed < n_kills {
-        // From the first file opened to the last rename; what is left to do gets less with every kill.
-        let left = calm_time.mul_f64(1.0 - (finished_units(&work, "out") as f64 / n_units as f64) * 0.8);
-        let time = Duration::from_micros(random.below(left.as_micros() as u64 + 1));
-        let was_killed = kill_after(start(&work, &args_to("out")), time);
-        killed += usize::from(was_killed);
-        with_units += usize::from(finished_units(&work, "out") > 0);
-        if was_killed && !work.path("out").exists() {
-            // Three kills of four are followed by the next one.
-            if random.below(4) != 0 {
-                continue;
-            }
-            work.run(args_to("out")).exits(0);
+        n_published += u32::from(check(&direct, &dataset));
+        if kill % 10 == 9 {
+            assert_eq!(fsck(&direct, Depth::Quick, &|_| ()).unwrap().flaws, [], "after kill {kill}");
         }
-        assert_eq!(differing(&work.path("calm"), &work.path("out")), ["report.json"], "after {killed} kills");
-        reused += work.json("out/report.json")["units_reused"].as_u64().unwrap();
-        rounds += 1;
-        std::fs::remove_dir_all(work.path("out")).unwrap();
+        // What the next victim sends must not be there already, and each blob only once to keep.
+        if kill + 1 < KILLS {
+            forget(&store, &shard.b3, &dataset);
+        }
     }
-    work.run(args_to("out")).exits(0);
-    assert_eq!(differing(&work.path("calm"), &work.path("out")), ["report.json"]);
-    assert_eq!(work.names(), ["calm", "logs", "out"], "nothing is left beside the output");
-    work.run(["validate", "--deep", "out"]).exits(0);
-    assert!(0 < reused && 0 < with_units, "{rounds} rounds, {reused} units reused after {with_units} kills");
+    assert!(n_killed >= KILLS / 2, "only {n_killed} of {KILLS} were alive when they were killed");
+    assert!(n_published < KILLS, "each was done before it was killed");
+    // The last victim's push again: it completes, and parts that came are not sent again.
+    let dataset = format!("a/killed-{}", KILLS - 1);
+    let output = pusher(&work, &store, &dataset, &big).wait_with_output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success() && report["bytes"].as_u64().unwrap() == n_bytes, "{report}");
+    assert!(check(&direct, &dataset));
+    let state = DatasetState::open(&direct, &"a/shared".parse().unwrap()).unwrap();
+    assert_eq!(state.revisions.len(), n_others, "no push of the others is lost");
+    let head = Revision::open(&direct, &state.dataset, state.head().unwrap()).unwrap();
+    assert_eq!(head.contents().unwrap().0.len(), n_others);
+    assert_eq!(fsck(&direct, Depth::Full, &|_| ()).unwrap().flaws, []);
 }
 
-/// A crash while a dataset takes the place of another one leaves one of the two, whole.
-#[test]
-fn killed_while_replacing_a_dataset_one_of_the_two_is_left() {
-    let work = Work::new();
-    work.write("log.mcap", log(3, 4));
-    work.run(["convert", "log.mcap", "--shard-mb", "1", "--out", "one"]).exits(0);
-    work.run(["convert", "log.mcap", "--shard-mb", "2", "--out", "two"]).exits(0);
-    work.run(["convert", "log.mcap", "--shard-mb", "1", "--out", "out"]).exits(0);
-    let started = Instant::now();
-    let mut random = Random(7);
-    for round in 0..if is_long() { 100 } else { 8 } {
-        let shard_mb = if round % 2 == 0 { "2" } else { "1" };
-        let args = ["convert", "log.mcap", "--shard-mb", shard_mb, "--out", "out", "--overwrite"];
-        let time =
-            Duration::from_micros(random.below(started.elapsed().as_micros() as u64 / (round + 1) + 1));
-        kill_after(start(&work, &args), time);
-        // Whatever comes next finds a dataset, were it only to read it.
-        work.run(["convert", "log.mcap", "--shard-mb", shard_mb, "--out", "out", "--overwrite"]).exits(0);
-        let expected = if round % 2 == 0 { "two" } else { "one" };
-        assert_eq!(differing(&work.path(expected), &work.path("out")), ["report.json"], "round {round}");
-        assert_eq!(work.names(), ["log.mcap", "one", "out", "two"]);
-    }
+/// When to kill: spread over the time a whole push takes, in an order without a pattern.
+fn at(whole: Duration, kill: u32) -> Duration {
+    whole * (kill * 7 % KILLS + 1) / (KILLS + 2)
 }
 
-/// What an earlier run with other options left is of no use, and goes away.
-#[test]
-fn stale_units_are_removed() {
-    let work = Work::new();
-    work.write("log.mcap", log(4, 6));
-    let convert = |out: &'static str, more: &[&'static str]| -> Vec<&str> {
-        ["convert", "log.mcap", "--shard-mb", "1", "--out", out]
-            .into_iter()
-            .chain(more.iter().copied())
-            .collect()
-    };
-    work.run(convert("calm", &["--topic", "/joints"])).exits(0);
-    let child = start(&work, &convert("out", &[]));
-    kill_when(&work, child, "out", 2);
-    assert!(finished_units(&work, "out") >= 2);
-    let left = std::fs::read_dir(work.path(".out.partial/units")).unwrap();
-    let left: Vec<_> = left.map(|it| it.unwrap().file_name()).collect();
-    let mut child = start(&work, &convert("out", &["--topic", "/joints"]));
-    let is_there = |name: &std::ffi::OsString| work.path(".out.partial/units").join(name).exists();
-    while left.iter().any(is_there) && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(!left.iter().any(is_there));
-    work.run(convert("out", &["--topic", "/joints"])).exits(0);
-    assert_eq!(differing(&work.path("calm"), &work.path("out")), ["report.json"]);
+fn open(store: &Path) -> Direct {
+    let location = StoreLocation::Folder(store.to_owned());
+    Direct::new(Store::open(&location, &OpenStore { journal: None, create: true }).unwrap())
 }
 
-/// An input that changes between two runs is converted again, as far as it has changed.
-#[test]
-fn a_changed_input_is_not_taken_for_the_old_one() {
-    let work = Work::new();
-    let mut bytes = log(5, 6);
-    work.write("log.mcap", &bytes);
-    let args = ["convert", "log.mcap", "--shard-mb", "1", "--no-verify", "--on-error", "salvage", "--out"];
-    let args_to = |out: &'static str| -> Vec<&str> { args.iter().copied().chain([out]).collect() };
-    let child = start(&work, &args_to("out"));
-    kill_when(&work, child, "out", 3);
-    // A value of a message in one of the first chunks.
-    let middle = bytes.len() / 20;
-    bytes[middle] ^= 0x10;
-    work.write("log.mcap", &bytes);
-    let code = work.run(args_to("calm")).code;
-    assert_eq!(work.run(args_to("out")).code, code);
-    assert_eq!(differing(&work.path("calm"), &work.path("out")), ["report.json"]);
-    assert_eq!(work.json("out/report.json")["units_reused"], 0, "all units lie behind the change");
+/// Whether the dataset has a revision; if it has, all of it is there.
+fn check(direct: &Direct, dataset: &str) -> bool {
+    let name = dataset.parse().unwrap();
+    let Some(state) = DatasetState::load(direct, &name).unwrap() else { return false };
+    let Some(head) = state.head() else { return false };
+    let revision = Revision::open(direct, &name, head).unwrap();
+    for blob in revision.blobs().unwrap() {
+        assert_eq!(direct.blob_bytes(&name, &blob.b3).unwrap(), Some(blob.bytes), "{} of {dataset}", blob.b3);
+    }
+    true
 }
 
-/// Kills a run as soon as it has finished so many units, or lets it end.
-pub(crate) fn kill_when(work: &Work, mut child: Child, out: &str, n_units: usize) {
-    while finished_units(work, out) < n_units && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(1));
+/// Takes the big shard out of the store again, and the dataset that names it, so that the next victim begins
+/// anew.
+fn forget(store: &Path, b3: &B3, dataset: &str) {
+    for path in [layout::blob(b3), layout::tree(b3)] {
+        drop(std::fs::remove_file(store.join(path)));
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    for folder in ["uploads".to_owned(), format!("ds/{dataset}")] {
+        drop(std::fs::remove_dir_all(store.join(folder)));
+    }
 }

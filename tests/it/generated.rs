@@ -35,9 +35,9 @@ pub(crate) fn log(seed: u64, n_mb: u64) -> Vec<u8> {
     let blobs = writer.add_schema("test/msg/Blob", "ros2msg", BLOB.as_bytes()).unwrap();
     let blobs = writer.add_channel(blobs, "/blobs", "cdr", &BTreeMap::new()).unwrap();
     let mut n_bytes = 0;
-    let mut sequence = 0;
+    let mut sequence = 0u32;
     while n_bytes < n_mb << 20 {
-        let (channel_id, data) = if sequence % 8 == 0 {
+        let (channel_id, data) = if sequence.is_multiple_of(8) {
             (blobs, blob(&mut random))
         } else {
             (joints, state(&mut random, sequence))
@@ -61,7 +61,7 @@ impl Cdr {
     }
 
     fn put(&mut self, bytes: &[u8], align: usize) {
-        while (self.0.len() - 4) % align != 0 {
+        while !(self.0.len() - 4).is_multiple_of(align) {
             self.0.push(0);
         }
         self.0.extend_from_slice(bytes);

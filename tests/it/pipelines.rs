@@ -48,7 +48,9 @@ fn a_test_that_does_not_hold_fails() {
         "p.yaml",
         "version: 1\nsource: json_and_cbor.mcap\ntests:\n- {name: wrong, source: json_and_cbor.mcap, expect: {episodes: 2, rows: {/free: 41, /nope: 0}, content_root: b3:0}}\n- {name: right, source: json_and_cbor.mcap, expect: {episodes: 1, rows: 124}}\n- {name: missing, source: missing.mcap, expect: {episodes: 1}}\n",
     );
-    check(&work.run(["pipeline", "test", "p.yaml"]), &expect![[r#"
+    check(
+        &work.run(["pipeline", "test", "p.yaml"]),
+        &expect![[r#"
         failed  p.yaml: wrong
                 episodes: 1, expected 2
                 rows of /free: 40, expected 41
@@ -58,7 +60,8 @@ fn a_test_that_does_not_hold_fails() {
                 the run failed: there is no such file or folder
         1 of 3 tests passed
         --- exit 1
-    "#]]);
+    "#]],
+    );
 }
 
 /// Every mistake at once, as an error each, with line, column and hint; nothing is read or written.
@@ -69,7 +72,9 @@ fn a_broken_file() {
         "broken.yaml",
         "version: 1\nsource:\n  path: nowhere.mcap\n  fromat: mcap\nshards: {target_mb: 0, compresion: zstd:1}\nsplits: {train: 0.9, val: 0.3}\non_error: ignore\n",
     );
-    check(&work.run(["run", "broken.yaml", "--out", "out"]), &expect![[r#"
+    check(
+        &work.run(["run", "broken.yaml", "--out", "out"]),
+        &expect![[r#"
         --- stderr
         error: unknown key `fromat` in `source`
           --> broken.yaml, line 4, column 3
@@ -87,20 +92,24 @@ fn a_broken_file() {
           --> broken.yaml, line 7, column 11
         hint: one of: fail, salvage
         --- exit 2
-    "#]]);
+    "#]],
+    );
     let told = work.run(["run", "broken.yaml", "--out", "out", "--format", "json"]).exits(2);
     let told: serde_json::Value = serde_json::from_str(&told.stderr).unwrap();
     assert_eq!(told["mistakes"].as_array().unwrap().len(), 5);
     assert_eq!(told["mistakes"][0]["line"], 4);
     assert_eq!(work.names(), ["broken.yaml"]);
-    check(&work.run(["run", "none.yaml", "--out", "out"]), &expect![[r#"
+    check(
+        &work.run(["run", "none.yaml", "--out", "out"]),
+        &expect![[r#"
         --- stderr
         error: cannot read the pipeline file
           --> none.yaml
         cause: No such file or directory (os error 2)
         hint: `node-data init SRC --out FILE` writes one to start from
         --- exit 2
-    "#]]);
+    "#]],
+    );
 }
 
 /// What the source does not have is told with the line of its key.
@@ -112,7 +121,22 @@ fn a_file_that_does_not_fit_its_source() {
         "p.yaml",
         "version: 1\nsource: teleop.mcap\nsteps:\n  clock: {topic: /camera/wrst}\nfields:\n  joints: {from: [/joint_states.position, /joint_states.velocty]}\n  words: {from: /language_instruction.data, align: linear}\n",
     );
-    check(&work.run(["run", "p.yaml", "--out", "out"]), &expect![[""]]);
+    check(
+        &work.run(["run", "p.yaml", "--out", "out"]),
+        &expect![[r#"
+        --- stderr
+        error: `steps.clock.topic`: there is no topic `/camera/wrst`
+          --> p.yaml, line 4, column 11
+        hint: the topics are: `/cmd/pose`, `/cmd/joints`, `/heartbeat`, `/imu/data`, `/cmd/gripper`, `/episode`, `/gripper/state`, `/points`, …
+        error: `fields.joints.from[1]`: `/joint_states` has no field `velocty`
+          --> p.yaml, line 6, column 43
+        hint: did you mean `velocity`?
+        error: `fields.words.align`: only numbers can be interpolated, and this is string
+          --> p.yaml, line 7, column 45
+        hint: `nearest` and `hold` take messages as they are
+        --- exit 2
+    "#]],
+    );
     assert_eq!(work.names(), ["p.yaml", "teleop.mcap"]);
 }
 
@@ -143,7 +167,39 @@ fn a_dry_run_says_what_would_be_done() {
     let ran = work.run(["run", "p.yaml", "--dry-run"]).exits(0);
     let kept: String =
         ran.stdout.lines().filter(|it| !it.starts_with("estimated")).map(|it| format!("{it}\n")).collect();
-    expect![[""]].assert_eq(&kept);
+    expect![[r#"
+        source     teleop.mcap (mcap, 1 file, 374.9 KiB)
+        episodes   1 episode: train 1
+        measured
+          /camera/depth/image_raw                20     10.0 Hz
+          /camera/scene/image/compressed         60     30.0 Hz
+          /camera/thumb/image_raw                 4      2.0 Hz
+          /camera/wrist/image/compressed         60     30.0 Hz
+          /cmd/gripper                           20     10.0 Hz
+          /cmd/joints                            20     10.0 Hz
+          /cmd/pose                             200    100.0 Hz
+          /diag/all_types                         8      4.0 Hz
+          /episode                                4      1.5 Hz
+          /gripper/state                         40     20.0 Hz
+          /heartbeat                              4      2.0 Hz
+          /imu/data                             400    200.0 Hz
+          /joint_states                         200    100.0 Hz
+          /language_instruction                   2      1.0 Hz
+          /pick/_action/feedback                  8      4.0 Hz
+          /points                                10      5.0 Hz
+          /tf                                    40     20.0 Hz
+          /tf_static                              1
+        written
+          steps (about 60 rows)
+            step_index: int64
+            timestamp_ns: int64
+            wrist: bytes, encoded  from /camera/wrist/image/compressed
+            joints: float32[-1]  from /joint_states.position
+        shards     1 unit
+        quality    gap warn
+        warning    publishing is not in this build: `acme/x` is not published
+    "#]]
+    .assert_eq(&kept);
     let json = work.run(["run", "p.yaml", "--dry-run", "--format", "json"]).exits(0).json();
     assert!(json["estimated_bytes"].as_u64().unwrap() > 0);
     assert_eq!(work.names(), ["p.yaml", "teleop.mcap"]);
@@ -188,7 +244,61 @@ fn what_init_proposes_runs() {
 fn what_init_proposes_for_a_teleoperation() {
     let work = Work::new();
     let log = work.copy(&fixture("teleop.mcap"));
-    expect![[""]].assert_eq(&work.run(["init", &log]).exits(0).stdout);
+    expect![[r#"
+        # Proposed by `node-data init` from what the source holds. Read it, change it, and run it with
+        # `node-data run FILE --out DIR`; `--dry-run` shows what it would do.
+        version: 1
+
+        source:
+          path: teleop.mcap
+          format: mcap    # files: 1, bytes: 383886, episodes: 1
+
+        episodes: {by: file}
+        # `/episode` looks like a marker of episodes; its values decide what to write here:
+        # episodes: {by: marker, field: /episode.kind, start: ["1"], end: ["2"], task: task}
+
+        steps:
+          clock: {rate_hz: 30}    # as `camera_wrist` was measured: 30.0 Hz
+          time: header.stamp    # topics without it go by log time
+          align: nearest
+          tolerance_ms: 151    # one and a half periods of the slowest field
+          beyond: "null"    # or drop the step, or fail
+
+        fields:
+          camera_depth: {from: /camera/depth/image_raw}    # sensor_msgs/msg/Image at 10.0 Hz
+          camera_scene: {from: /camera/scene/image/compressed}    # sensor_msgs/msg/CompressedImage at 30.0 Hz
+          camera_wrist: {from: /camera/wrist/image/compressed}    # sensor_msgs/msg/CompressedImage at 30.0 Hz
+          action: {from: /cmd/joints.data, align: hold}    # 6 numbers at 10.0 Hz (std_msgs/msg/Float64MultiArray)
+          proprioception: {from: /joint_states.position, by_name: [shoulder_pan, shoulder_lift, elbow, wrist_1, wrist_2, wrist_3]}    # 6 joints at 100.0 Hz (sensor_msgs/msg/JointState)
+          task: {from: /language_instruction.data, align: hold}    # such as "pick up the red block", "place the block in the bin ✓"
+          # camera_thumb: {from: /camera/thumb/image_raw}    # sensor_msgs/msg/Image at 2.0 Hz
+          # cmd_gripper: {from: /cmd/gripper.data, align: hold}    # a number at 10.0 Hz (std_msgs/msg/Float64)
+          # cmd_pose: {from: [/cmd/pose.pose.position.x, /cmd/pose.pose.position.y, /cmd/pose.pose.position.z, /cmd/pose.pose.orientation.x, /cmd/pose.pose.orientation.y, /cmd/pose.pose.orientation.z, /cmd/pose.pose.orientation.w], align: hold}    # 7 numbers at 100.0 Hz (geometry_msgs/msg/PoseStamped)
+          # diag_all_types: {from: [/diag/all_types.a_float64, /diag/all_types.a_float32, /diag/all_types.tail]}    # 3 numbers at 4.0 Hz (lab_msgs/msg/AllTypes)
+          # episode: {from: /episode.task, align: hold}    # such as "pick up the red block", "place the block in the bin ✓"
+          # gripper_state: {from: /gripper/state.tip_offset}    # 3 numbers at 20.0 Hz (lab_msgs/msg/GripperState)
+          # imu_data: {from: [/imu/data.orientation.x, /imu/data.orientation.y, /imu/data.orientation.z, /imu/data.orientation.w, /imu/data.angular_velocity.x, /imu/data.angular_velocity.y, /imu/data.angular_velocity.z, /imu/data.linear_acceleration.x, /imu/data.linear_acceleration.y, /imu/data.linear_acceleration.z]}    # 10 numbers at 200.0 Hz (sensor_msgs/msg/Imu)
+          # pick__action_feedback: {from: /pick/_action/feedback.feedback.progress, align: hold}    # a number at 4.0 Hz (lab_msgs/action/Pick_FeedbackMessage)
+          # tf: {from: /tf.transforms.transform.translation.x}    # 2 numbers at 20.0 Hz (tf2_msgs/msg/TFMessage)
+          # tf_static: {from: /tf_static.transforms.transform.translation.x}    # 2 numbers at no rate (tf2_msgs/msg/TFMessage)
+
+        # Not mapped; `streams: keep` writes every topic as a table of its own as well.
+        #   /heartbeat: 4 records, 2.0 Hz std_msgs/msg/Empty
+        #   /points: 10 records, 5.0 Hz sensor_msgs/msg/PointCloud2
+        # streams: keep
+
+        # Every episode is held against these before anything is written: warn, quarantine or fail.
+        quality:
+          backward_time: warn
+          clock_jump: warn
+          gap: warn    # or {level: quarantine, max_ms: 500}
+
+        # By the hash of each episode's key: adding data never moves an episode.
+        splits: {train: 1}    # one episode so far; {train: 0.9, val: 0.1} with more
+        shards: {target_mb: 512}
+        on_error: fail    # or salvage: keep what is sound, list the rest, exit with 3
+    "#]]
+    .assert_eq(&work.run(["init", &log]).exits(0).stdout);
 }
 
 #[test]

@@ -21,7 +21,8 @@ fn an_episode_in_quarantine() {
     let first = ran.stdout.lines().take(2).collect::<Vec<_>>().join("\n");
     expect![[r#"
         ND-Q001 quarantine: 199.99 rows a second, at least 1000 are declared
-          --> episode 1 (teleop.mcap), topic /imu/data"#]].assert_eq(&first);
+          --> episode 1 (teleop.mcap), topic /imu/data"#]]
+    .assert_eq(&first);
     expect![[r#"
         quarantined: the episode is kept out of the splits: ND-Q001: 199.99 rows a second, at least 1000 are declared
           --> episode 1 (teleop.mcap)
@@ -67,7 +68,8 @@ fn a_rule_that_fails_a_run_writes_nothing() {
           --> p.yaml
         hint: it is about episode 1 (b.mcap); nothing was written
         --- exit 1
-    "#]].assert_eq(&ran.transcript());
+    "#]]
+    .assert_eq(&ran.transcript());
     // The report is there all the same.
     assert_eq!(work.names(), ["p.yaml", "q.xml", "runs"]);
 }
@@ -88,7 +90,11 @@ fn validate_tells_what_rules_find() {
         .collect();
     told.sort_unstable();
     told.dedup();
-    expect![[""]].assert_eq(&told.concat());
+    expect![[r#"
+        "ND-Q007" "/diag/all_types" "doubles" "12 numbers are not finite, the first is inf in element 0"
+        "ND-Q011" null null "has the content of episode 0, row for row"
+    "#]]
+    .assert_eq(&told.concat());
     // Without rules nothing is found, and with strict ones the exit code says so.
     assert!(
         work.run(["validate", "out", "--no-quality", "--format", "json"]).exits(0).json()["quality"]
@@ -139,5 +145,6 @@ fn a_rule_about_what_is_not_there() {
           --> p.yaml, line 7, column 16
         hint: did you mean `data`?
         --- exit 2
-    "#]].assert_eq(&work.run(["run", "p.yaml", "--out", "out"]).transcript());
+    "#]]
+    .assert_eq(&work.run(["run", "p.yaml", "--out", "out"]).transcript());
 }

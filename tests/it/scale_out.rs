@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     command::Work,
-    crash::{finished_units, kill_after, kill_when, start},
     generated::log,
+    resume::{finished_units, kill_after, kill_when, start},
     tables::differing,
 };
 
@@ -132,6 +132,28 @@ fn wrong_shares_and_files_are_refused() {
     let wrong = work.run(["finish", "--plan", "p.json"]).exits(1);
     assert!(wrong.stderr.contains("the file is no plan"), "{}", wrong.stderr);
     work.run(["finish", "--plan", "q.json"]).exits(1);
+}
+
+/// A pipeline file is shared among workers as a conversion by flags is.
+#[test]
+fn a_pipeline_is_planned_too() {
+    let work = Work::new();
+    work.write("logs/a.mcap", log(5, 5));
+    work.write("p.yaml", "version: 1\nsource: {path: logs}\nshards: {target_mb: 1}\n");
+    work.run(["run", "p.yaml", "--out", "calm"]).exits(0);
+    let refused = work.run(["plan", "p.yaml", "--out", "out", "--plan", "p.json", "--topic", "/a"]).exits(2);
+    assert!(refused.stderr.contains("beside a pipeline file"), "{}", refused.stderr);
+    work.run(["plan", "p.yaml", "--out", "out", "--plan", "p.json"]).exits(0);
+    for index in ["1", "0"] {
+        work.run(["work", "--plan", "p.json", "--index", index, "--of", "2"]).exits(0);
+    }
+    work.run(["finish", "--plan", "p.json"]).exits(0);
+    assert_eq!(differing(&work.path("calm"), &work.path("out")), ["report.json"]);
+    // Another file than was planned makes other rows.
+    work.write("p.yaml", "version: 1\nsource: {path: logs, topics: [/joints]}\nshards: {target_mb: 1}\n");
+    std::fs::remove_dir_all(work.path("out")).unwrap();
+    let refused = work.run(["work", "--plan", "p.json", "--index", "0", "--of", "2"]).exits(1);
+    assert!(refused.stderr.contains("not what was planned"), "{}", refused.stderr);
 }
 
 /// Runs one of the examples in `pipelines/`, with our `node-data` on its path.

@@ -38,6 +38,13 @@ pub(crate) enum Command {
     Finish(FinishArgs),
     /// Say what is in a recording: streams, types, rates, gaps, episodes, sizes and damage.
     Inspect(InspectArgs),
+    /// Run a pipeline file: source, steps, quality gate, splits and shards in one YAML file.
+    Run(Box<RunArgs>),
+    /// Propose a commented pipeline file for a source, from what it holds.
+    Init(InitArgs),
+    /// Check and test pipeline files.
+    #[command(subcommand)]
+    Pipeline(PipelineCommand),
     /// Check a dataset: hashes, ledger, provenance, schema, index; or the pointers of a source.
     Validate(ValidateArgs),
     /// Infer, check and compare schemas.
@@ -116,6 +123,8 @@ pub(crate) struct ConvertArgs {
     /// Replace an existing dataset once the new one is complete.
     #[arg(long)]
     pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) steps: StepArgs,
     /// Declared schema that every row must follow; inferred and written back when absent.
     #[arg(long, value_name = "FILE")]
     pub(crate) schema: Option<PathBuf>,
@@ -136,10 +145,30 @@ pub(crate) struct ConvertArgs {
     pub(crate) progress: ProgressArg,
 }
 
+/// Steps instead of a table per topic: every number and image, nearest in time. A pipeline file says more.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+pub(crate) struct StepArgs {
+    /// Write steps at this rate, such as `30`, `29.97` or `30000/1001` a second, instead of a table per topic.
+    #[arg(long, value_name = "HZ", help_heading = "Steps", conflicts_with = "clock")]
+    pub(crate) rate: Option<String>,
+    /// Write one step per message of this topic instead of a table per topic.
+    #[arg(long, value_name = "TOPIC", help_heading = "Steps")]
+    pub(crate) clock: Option<String>,
+    /// When messages happened: `log_time` (default), `publish_time`, or a field such as `header.stamp`.
+    #[arg(long, value_name = "SOURCE", help_heading = "Steps")]
+    pub(crate) time: Option<String>,
+    /// Milliseconds a message may be away from its step; farther ones leave a null. Any distance when absent.
+    #[arg(long, value_name = "MS", help_heading = "Steps")]
+    pub(crate) tolerance_ms: Option<u32>,
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) convert: ConvertArgs,
+    /// When SRC is a pipeline file: set a key of it, such as `shards.target_mb=128`. May be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<String>,
     /// File to write the plan to. Workers need to see it, SRC and DIR under the same paths.
     #[arg(long, value_name = "FILE")]
     pub(crate) plan: PathBuf,
@@ -197,6 +226,80 @@ pub(crate) struct ValidateArgs {
     /// Read every row as well: content hashes, declared limits, and every frame of images and video decoded.
     #[arg(long)]
     pub(crate) deep: bool,
+    /// Quality rules to hold the rows against: the `quality` of this pipeline file. All of them warn when absent.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
+    /// Leave the quality rules out.
+    #[arg(long, conflicts_with_all = ["rules", "report"])]
+    pub(crate) no_quality: bool,
+    /// Write what the rules found to a file: .json, .xml (JUnit) or .html. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RunArgs {
+    /// The pipeline file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Folder of the dataset; `out` of the file when absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print what would be done: inputs, episodes, rates, features, shards, estimated bytes and time.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Set a key of the file, such as `shards.target_mb=128`. The value is YAML. May be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<String>,
+    /// Replace an existing dataset once the new one is complete.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Worker threads; all cores when absent. Has no effect on the bytes written.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Write what the quality gate found to a file: .json, .xml (JUnit) or .html. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Vec<PathBuf>,
+    /// How progress is shown on stderr.
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub(crate) progress: ProgressArg,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InitArgs {
+    /// A file, a folder, a glob in quotes or a URL.
+    #[arg(value_name = "SRC")]
+    pub(crate) source: String,
+    /// Format of SRC; detected from its content when absent.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<String>,
+    /// File to write; standard output when absent.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace the file if it exists.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum PipelineCommand {
+    /// Run the `tests` of pipeline files; exit 1 when one fails.
+    Test {
+        /// The pipeline files.
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Read a pipeline file without its source and tell every mistake in it.
+    Check {
+        /// The pipeline file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Set a key of the file, such as `shards.target_mb=128`.
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        settings: Vec<String>,
+    },
+    /// Print the JSON Schema of pipeline files, for editors.
+    Schema,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     encode::Encoder,
-    journal::{Place, RECORD, RECORDS, UnitInput, UnitRecord},
+    journal::{Place, RECORD, RECORDS, UnitRecord},
     measure::Contents,
     rehash,
     shard::{SealedShard, shard_path, unit_name},
@@ -33,24 +33,18 @@ impl Folded {
     pub(crate) fn gather(
         plan: &Plan,
         encoder: &mut Encoder,
-        input_digests: &[String],
         visit: &mut dyn FnMut(&Unit, Value) -> Result<()>,
     ) -> Result<Self> {
         let stats = plan.streams.iter().map(|it| it.features.iter().map(FeatureStats::new).collect());
         let mut folded = Self { stats: stats.collect(), ..Self::default() };
-        let whole = |path: &str| {
-            let at = plan.inputs.iter().position(|it| it.path.display().to_string() == path)?;
-            let (bytes, b3) = (plan.inputs[at].n_bytes, input_digests.get(at)?.clone());
-            Some((at, UnitInput { path: path.to_owned(), bytes, b3 }))
-        };
+        let inputs: BTreeMap<String, usize> =
+            plan.inputs.iter().enumerate().map(|(idx, it)| (it.path.display().to_string(), idx)).collect();
         let streams: BTreeMap<&str, usize> =
             plan.streams.iter().enumerate().map(|(idx, it)| (&*it.name, idx)).collect();
         let units: Vec<(usize, &Unit)> = plan.units.iter().enumerate().collect();
         for units in units.chunks(RECORDS_AHEAD) {
-            let records: Vec<Result<UnitRecord>> = units
-                .par_iter()
-                .map(|(idx, _)| take_over(plan, &plan.recipes[*idx], |it| Some(whole(it)?.1)))
-                .collect();
+            let records: Vec<Result<UnitRecord>> =
+                units.par_iter().map(|(idx, _)| take_over(plan, &plan.recipes[*idx])).collect();
             for ((_, unit), record) in units.iter().zip(records) {
                 let record = record?;
                 let find = |name: &str| {
@@ -58,8 +52,9 @@ impl Folded {
                     let split = &plan.options.splits[unit.split];
                     Ok((stream, shard_path(&plan.folders[stream], split, unit.number)))
                 };
-                let input = |path: &str| Some(whole(path)?.0);
-                let place = Place { split: unit.split, number: unit.number, find: &find, input: &input };
+                let position = |it: &String| inputs.get(it).copied().ok_or_else(|| misfit(it));
+                let inputs = record.inputs.iter().map(position).collect::<Result<Vec<_>>>()?;
+                let place = Place { split: unit.split, number: unit.number, find: &find, inputs };
                 folded.add(plan, &record, &place)?;
                 visit(unit, record.run)?;
             }
@@ -90,16 +85,13 @@ impl Folded {
     }
 }
 
-/// Reads the record of a unit and puts it into the dataset. There it proves its inputs as wholes: that is
-/// what a later run knows of them, and the same whichever run made the unit.
-fn take_over(plan: &Plan, recipe: &str, whole: impl Fn(&str) -> Option<UnitInput>) -> Result<UnitRecord> {
+/// Reads the record of a unit, and makes it a part of the dataset, for later runs. What it was made of is
+/// proved by the manifest there.
+fn take_over(plan: &Plan, recipe: &str) -> Result<UnitRecord> {
     let name = unit_name(recipe);
-    let mut record = UnitRecord::read(&plan.staging.unit(name).join(RECORD))?;
-    for input in &mut record.inputs {
-        *input = whole(&input.path).ok_or_else(|| misfit(&input.path))?;
-    }
-    plan.staging.write(&format!("{RECORDS}/{name}.json.zst"), &record.to_bytes()?)?;
-    Ok(record)
+    let path = plan.staging.unit(name).join(RECORD);
+    plan.staging.link(&path, &format!("{RECORDS}/{name}.zst"))?;
+    UnitRecord::read(&path)
 }
 
 fn misfit(what: &str) -> Error {

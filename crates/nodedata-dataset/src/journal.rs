@@ -11,7 +11,10 @@ use crate::{
 };
 
 /// Name of the record in the folder of a unit.
-pub(crate) const RECORD: &str = "unit.json.zst";
+pub(crate) const RECORD: &str = "unit.zst";
+/// Name of the proofs of its inputs. They are no part of the record, which is the same whoever made the unit
+/// and when: an interrupted run has proved less of its inputs than one that came to its end.
+pub(crate) const INPUTS: &str = "inputs.json";
 /// Folder of the records in a finished dataset. The manifest does not name it: it is no part of the data.
 pub(crate) const RECORDS: &str = ".units";
 /// Most bytes a record may have: beyond that it is damaged.
@@ -24,7 +27,8 @@ pub(crate) struct UnitRecord {
     /// `unit/1`.
     pub(crate) nd: String,
     pub(crate) recipe: String,
-    pub(crate) inputs: Vec<UnitInput>,
+    /// Paths of the inputs, relative to SRC.
+    pub(crate) inputs: Vec<String>,
     pub(crate) shards: Vec<ShardRecord>,
     /// What the pipeline wants to know again; it alone understands it.
     pub(crate) run: Value,
@@ -81,28 +85,41 @@ pub(crate) struct PagesRecord {
 }
 
 impl UnitRecord {
-    /// The record as bytes of a file.
-    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
-        let json = serde_json::to_vec(self).map_err(io::Error::from)?;
+    /// The record as bytes of a file: the length of its text, the text, and the many numbers that it points
+    /// at, all of it compressed.
+    pub(crate) fn into_bytes(mut self) -> Result<Vec<u8>> {
+        let mut blob = Vec::new();
+        self.shards.iter_mut().flat_map(|it| &mut it.stats).for_each(|it| it.pack(&mut blob));
+        let json = serde_json::to_vec(&self).map_err(io::Error::from)?;
         let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1)?;
         // What a disk has lost must not be taken for a record.
         encoder.include_checksum(true)?;
-        io::Write::write_all(&mut encoder, &json)?;
+        let n_json = (json.len() as u64).to_le_bytes();
+        for part in [n_json.as_slice(), json.as_slice(), blob.as_slice()] {
+            io::Write::write_all(&mut encoder, part)?;
+        }
         Ok(encoder.finish()?)
     }
 
     /// Reads the record at `path`.
     ///
     /// # Errors
-    /// `Io` when it is not there, `Corrupt` when it is not what [`Self::to_bytes`] wrote.
+    /// `Io` when it is not there, `Corrupt` when it is not what [`Self::into_bytes`] wrote.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path)
             .map_err(|err| crate::staging::write_error("cannot read the unit's record", path, err))?;
         let decoder = zstd::stream::Decoder::with_buffer(bytes.as_slice())?;
-        let mut json = Vec::new();
-        io::Read::read_to_end(&mut io::Read::take(decoder, RECORD_BYTES_MAX), &mut json)
+        let mut all = Vec::new();
+        io::Read::read_to_end(&mut io::Read::take(decoder, RECORD_BYTES_MAX), &mut all)
             .map_err(|err| damaged(path).with_source(err))?;
-        serde_json::from_slice(&json).map_err(|err| damaged(path).with_source(err))
+        let (n_json, rest) = all.split_first_chunk::<8>().ok_or_else(|| damaged(path))?;
+        let n_json = usize::try_from(u64::from_le_bytes(*n_json)).unwrap_or(usize::MAX);
+        let (json, blob) = rest.split_at_checked(n_json).ok_or_else(|| damaged(path))?;
+        let mut record: Self = serde_json::from_slice(json).map_err(|err| damaged(path).with_source(err))?;
+        for stats in record.shards.iter_mut().flat_map(|it| &mut it.stats) {
+            stats.unpack(blob).ok_or_else(|| damaged(path))?;
+        }
+        Ok(record)
     }
 
     /// The shards as the writer knows them, with the folders and numbers they have in this dataset.
@@ -114,8 +131,7 @@ impl UnitRecord {
         let (stream, path) = (place.find)(&shard.stream)?;
         let origin = |it: &OriginRecord| {
             let (row, n_rows, input, [start, end], first_record) = *it;
-            let path = self.inputs.get(input).map(|it| it.path.as_str());
-            let input = path.and_then(place.input).ok_or_else(|| unusable(&shard.file))?;
+            let input = *place.inputs.get(input).ok_or_else(|| unusable(&shard.file))?;
             Ok(Origin { row, n_rows, input, byte_range: start..end, first_record })
         };
         let part = |it: &PartRecord| {
@@ -149,8 +165,8 @@ pub(crate) struct Place<'a> {
     pub(crate) number: usize,
     /// Position of a stream and path of the unit's shard of it.
     pub(crate) find: &'a dyn Fn(&str) -> Result<(usize, String)>,
-    /// Position of an input.
-    pub(crate) input: &'a dyn Fn(&str) -> Option<usize>,
+    /// Positions of the record's inputs.
+    pub(crate) inputs: Vec<usize>,
 }
 
 impl PagesRecord {
@@ -186,6 +202,11 @@ impl PagesRecord {
         };
         (0..self.row_group.len()).map(entry).collect()
     }
+}
+
+/// The proofs in the folder of a unit; `None` when they cannot be read.
+pub(crate) fn read_inputs(path: &Path) -> Option<Vec<UnitInput>> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 pub(crate) fn part_record(part: &EpisodePart) -> PartRecord {
@@ -227,16 +248,17 @@ mod tests {
         let record = UnitRecord {
             nd: "unit/1".to_owned(),
             recipe: "b3:0".to_owned(),
-            inputs: vec![UnitInput { path: "a.mcap".to_owned(), bytes: 3, b3: "00".to_owned() }],
+            inputs: vec!["a.mcap".to_owned()],
             shards: Vec::new(),
             run: serde_json::json!({"read": {"/a": 3}}),
         };
+        let (recipe, run) = (record.recipe.clone(), record.run.clone());
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(RECORD);
-        let mut bytes = record.to_bytes().unwrap();
+        let mut bytes = record.into_bytes().unwrap();
         std::fs::write(&path, &bytes).unwrap();
         let read = UnitRecord::read(&path).unwrap();
-        assert_eq!((read.recipe, read.inputs, read.run), (record.recipe, record.inputs, record.run));
+        assert_eq!((read.recipe, read.inputs, read.run), (recipe, vec!["a.mcap".to_owned()], run));
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         std::fs::write(&path, &bytes).unwrap();

@@ -9,7 +9,8 @@ use nodedata_core::Result;
 use rayon::prelude::*;
 
 use crate::{
-    journal::{RECORD, RECORDS, ShardRecord, UnitInput, UnitRecord},
+    journal::{INPUTS, RECORD, RECORDS, ShardRecord, UnitInput, UnitRecord, read_inputs},
+    manifest::InputEntry,
     read::Dataset,
     shard::unit_name,
     staging::write_error,
@@ -83,19 +84,26 @@ impl DatasetWriter {
 impl Plan {
     fn staged(&self, unit: usize) -> Option<Candidate> {
         let dir = self.staging.unit(unit_name(&self.recipes[unit]));
-        let (candidate, _) = self.candidate(unit, &dir.join(RECORD), |it| Some(dir.join(&it.file)))?;
+        let proofs = read_inputs(&dir.join(INPUTS))?;
+        let proof = |path: &str| proofs.iter().find(|it| it.path == path).cloned();
+        let (candidate, _) = self.candidate(unit, &dir.join(RECORD), proof, |it| Some(dir.join(&it.file)))?;
         Some(candidate)
     }
 
     fn published(&self, unit: usize, dataset: &Dataset) -> Option<Candidate> {
         let name = unit_name(&self.recipes[unit]);
-        let record = dataset.root.join(RECORDS).join(format!("{name}.json.zst"));
+        let record = dataset.root.join(RECORDS).join(format!("{name}.zst"));
         // Its place may have changed since; its content has not.
         let locate = |kept: &ShardRecord| {
             let shard = dataset.manifest.shards.iter().find(|it| it.b3 == kept.b3)?;
             Some(dataset.root.join(&shard.path))
         };
-        let (mut candidate, files) = self.candidate(unit, &record, locate)?;
+        let proof = |path: &str| {
+            let InputEntry { path, bytes, b3 } =
+                dataset.manifest.inputs.iter().find(|it| it.path == path)?.clone();
+            Some(UnitInput { path, bytes, b3 })
+        };
+        let (mut candidate, files) = self.candidate(unit, &record, proof, locate)?;
         candidate.elsewhere = Some((record, files));
         Some(candidate)
     }
@@ -104,9 +112,11 @@ impl Plan {
         &self,
         unit: usize,
         record: &Path,
+        proof: impl Fn(&str) -> Option<UnitInput>,
         locate: impl Fn(&ShardRecord) -> Option<PathBuf>,
     ) -> Option<(Candidate, Vec<ShardFile>)> {
         let record = UnitRecord::read(record).ok().filter(|it| it.recipe == self.recipes[unit])?;
+        let inputs = record.inputs.iter().map(|it| proof(it)).collect::<Option<Vec<_>>>()?;
         let mut rows = Vec::new();
         let mut files = Vec::new();
         for kept in &record.shards {
@@ -121,7 +131,7 @@ impl Plan {
             rows.extend(kept.parts.iter().map(|(episode, [start, end], ..)| (*episode, stream, end - start)));
             files.push(ShardFile { name: kept.file.clone(), at, b3: kept.b3.clone() });
         }
-        Some((Candidate { unit, inputs: record.inputs, rows, elsewhere: None }, files))
+        Some((Candidate { unit, inputs, rows, elsewhere: None }, files))
     }
 
     /// What this program staged and synced is as it was. A published dataset has been in other hands: its
@@ -135,10 +145,13 @@ impl Plan {
             }
             dir.link(&file.at, &file.name)?;
         }
-        let bytes =
-            fs::read(record).map_err(|err| write_error("cannot read the unit's record", record, err))?;
-        dir.write(RECORD, &bytes)?;
-        self.staging.seal(dir, unit_name(&self.recipes[candidate.unit]))?;
+        dir.link(record, RECORD)?;
+        let proofs = serde_json::to_vec(&candidate.inputs).map_err(std::io::Error::from)?;
+        dir.write(INPUTS, &proofs)?;
+        let name = unit_name(&self.recipes[candidate.unit]);
+        // A run that was killed while it removed its units may have left half of this one.
+        self.staging.discard(name)?;
+        self.staging.seal(dir, name)?;
         Ok(true)
     }
 }

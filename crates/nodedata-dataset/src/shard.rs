@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     digest::{Digests, HashingFile, hex},
     encode::{Origin, Sealed, ShardFacts, ShardId},
-    journal::{OriginRecord, PagesRecord, RECORD, ShardRecord, UnitInput, UnitRecord, part_record},
+    journal::{INPUTS, OriginRecord, PagesRecord, RECORD, ShardRecord, UnitInput, UnitRecord, part_record},
     measure::StreamFacts,
     staging::{Staging, UnitDir, write_error},
     stats::FeatureStats,
@@ -156,8 +156,11 @@ impl Sink {
                 record(shard, &self.tables[stream], streams.get(&stream), &positions)
             })
             .collect();
+        let proofs = serde_json::to_vec(&inputs).map_err(std::io::Error::from)?;
+        dir.write(INPUTS, &proofs)?;
+        let inputs = inputs.into_iter().map(|it| it.path).collect();
         let record = UnitRecord { nd: "unit/1".to_owned(), recipe: recipe.to_owned(), inputs, shards, run };
-        dir.write(RECORD, &record.to_bytes()?)?;
+        dir.write(RECORD, &record.into_bytes()?)?;
         self.staging.seal(dir, unit_name(recipe))
     }
 

@@ -284,16 +284,11 @@ impl DatasetWriter {
     }
 
     /// Gathers the records of all units. `visit` is shown what the pipeline gave for each, in order.
-    /// `input_digests` are the BLAKE3-256 of the inputs, 64 hex digits, by position.
     ///
     /// # Errors
     /// `Io` or `Corrupt` when a record is missing or damaged, what `visit` returns.
-    pub fn fold(
-        &mut self,
-        input_digests: &[String],
-        visit: &mut dyn FnMut(&Unit, Value) -> Result<()>,
-    ) -> Result<()> {
-        self.folded = Folded::gather(&self.plan, &mut self.encoder, input_digests, visit)?;
+    pub fn fold(&mut self, visit: &mut dyn FnMut(&Unit, Value) -> Result<()>) -> Result<()> {
+        self.folded = Folded::gather(&self.plan, &mut self.encoder, visit)?;
         Ok(())
     }
 

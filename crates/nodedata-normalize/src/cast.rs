@@ -247,35 +247,35 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn fits(array: ArrayRef, to: DType) {
-        let there = cast(&array, to).unwrap();
+    fn fits(array: &ArrayRef, to: DType) {
+        let there = cast(array, to).unwrap();
         assert_eq!(DType::from_arrow(there.data_type()), Some(to));
         let back = DType::from_arrow(array.data_type()).unwrap();
         assert_eq!(cast(&there, back).unwrap().as_ref(), array.as_ref());
     }
 
     #[track_caller]
-    fn refused(array: ArrayRef, to: DType, idx: usize) {
-        assert_eq!(cast(&array, to).unwrap_err().idx, idx);
+    fn refused(array: &ArrayRef, to: DType, idx: usize) {
+        assert_eq!(cast(array, to).unwrap_err().idx, idx);
     }
 
     #[test]
     fn values_stay_the_same_number_or_are_refused() {
         let ints = |it: &[i64]| -> ArrayRef { Arc::new(Int64Array::from(it.to_vec())) };
         let floats = |it: &[f64]| -> ArrayRef { Arc::new(Float64Array::from(it.to_vec())) };
-        fits(ints(&[0, 1, -128, 127]), DType::Int8);
-        fits(ints(&[1 << 24, -(1 << 24)]), DType::Float32);
-        fits(floats(&[0.0, 255.0]), DType::UInt8);
-        fits(ints(&[0, 1]), DType::Bool);
-        refused(ints(&[0, 128]), DType::Int8, 1);
-        refused(ints(&[0, -1]), DType::UInt64, 1);
-        refused(ints(&[(1 << 24) + 1]), DType::Float32, 0);
-        refused(ints(&[i64::MAX]), DType::Float64, 0);
-        refused(ints(&[2]), DType::Bool, 0);
-        refused(floats(&[1.0, 0.5]), DType::Int32, 1);
-        refused(floats(&[f64::NAN]), DType::Int32, 0);
-        refused(floats(&[1e300]), DType::Float32, 0);
-        refused(floats(&[1.0, 7e4]), DType::Float16, 1);
+        fits(&ints(&[0, 1, -128, 127]), DType::Int8);
+        fits(&ints(&[1 << 24, -(1 << 24)]), DType::Float32);
+        fits(&floats(&[0.0, 255.0]), DType::UInt8);
+        fits(&ints(&[0, 1]), DType::Bool);
+        refused(&ints(&[0, 128]), DType::Int8, 1);
+        refused(&ints(&[0, -1]), DType::UInt64, 1);
+        refused(&ints(&[(1 << 24) + 1]), DType::Float32, 0);
+        refused(&ints(&[i64::MAX]), DType::Float64, 0);
+        refused(&ints(&[2]), DType::Bool, 0);
+        refused(&floats(&[1.0, 0.5]), DType::Int32, 1);
+        refused(&floats(&[f64::NAN]), DType::Int32, 0);
+        refused(&floats(&[1e300]), DType::Float32, 0);
+        refused(&floats(&[1.0, 7e4]), DType::Float16, 1);
     }
 
     #[test]

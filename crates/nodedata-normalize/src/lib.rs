@@ -16,6 +16,8 @@ mod mistake;
 mod path;
 mod piece;
 mod plan;
+mod planned;
+mod reading;
 mod recording;
 mod selected;
 mod spec;

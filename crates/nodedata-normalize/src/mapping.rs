@@ -183,7 +183,7 @@ impl Compiler<'_> {
             Cut::Marker(marker) => (self.marker(marker, stamps), None),
             Cut::Gap { gap_ns, topic } => {
                 if *gap_ns <= 0 {
-                    self.mistakes.push(Mistake::new("episodes.gap_s", "a gap must be longer than nothing"));
+                    self.mistakes.push(Mistake::new("episodes.gap_ms", "a gap must be longer than nothing"));
                 }
                 let stream =
                     topic.as_ref().and_then(|it| self.found("episodes.topic", stream_of(it, self.streams)));
@@ -217,10 +217,10 @@ impl Compiler<'_> {
             let mistake = Mistake::new("episodes.start", "no value starts an episode");
             self.mistakes.push(mistake.with_hint("name the values of the marker that do: `start: [1]`"));
         }
-        let found = self.found("episodes.topic", resolve(&marker.field, self.streams))?;
+        let found = self.found("episodes.field", resolve(&marker.field, self.streams))?;
         let stream = &self.streams[found.stream];
         let [value] = found.columns.as_slice() else {
-            self.mistakes.push(Mistake::new("episodes.topic", "a marker is one value, but this is several"));
+            self.mistakes.push(Mistake::new("episodes.field", "a marker is one value, but this is several"));
             return None;
         };
         let feature = &stream.features[*value];
@@ -229,7 +229,7 @@ impl Compiler<'_> {
         if !feature.shape.is_empty() || !is_value || found.pick.is_some() {
             let message =
                 format!("a marker is a whole number, a bool or a text, but `{}` is not", marker.field);
-            self.mistakes.push(Mistake::new("episodes.topic", message));
+            self.mistakes.push(Mistake::new("episodes.field", message));
         }
         let task = marker.task.as_ref().and_then(|task| self.found("episodes.task", column_of(stream, task)));
         Some(MarkerColumns { id: stream.id, value: *value, task, stamp: stamps[found.stream]? })

@@ -1,7 +1,8 @@
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Formats, OpenOptions, Result};
 use nodedata_dataset::{Manifest, Report};
+use nodedata_normalize::StepSpec;
 use nodedata_schema::Schema;
 
 use crate::{Progress, SplitPlan, run::Run};
@@ -39,10 +40,15 @@ pub struct ConvertOptions {
     pub overwrite: bool,
     /// What to read. Its `salvage` is set from `on_error`.
     pub open: OpenOptions,
+    /// How messages become steps; `None` for a table per topic.
+    pub steps: Option<StepSpec>,
     /// What rows must follow; inferred when absent.
     pub schema: Option<Schema>,
     /// How episodes are dealt to splits.
     pub splits: SplitPlan,
+    /// Episodes kept out of the splits, by key, each with its reason: their rows go to a split `quarantine`,
+    /// the report names them, and the run counts as incomplete.
+    pub quarantine: BTreeMap<String, String>,
     /// What becomes of damaged input.
     pub on_error: OnError,
     /// Worker threads; all cores when absent. Never changes the bytes written.
@@ -62,8 +68,10 @@ impl ConvertOptions {
             out: out.into(),
             overwrite: false,
             open: OpenOptions::default(),
+            steps: None,
             schema: None,
             splits: SplitPlan::default(),
+            quarantine: BTreeMap::new(),
             on_error: OnError::Fail,
             threads: None,
             shard_bytes: 512 << 20,

@@ -3,20 +3,39 @@
 mod convert;
 mod damage;
 mod drive;
+mod execute;
+mod file;
+mod init;
 mod inputs;
+mod inspect;
 mod journal;
 mod open;
+mod outline;
 mod plan;
 mod progress;
+mod quality;
 mod run;
 mod scan;
 mod splits;
+mod steps;
+mod trial;
 mod window;
 
 pub use convert::{ConvertOptions, Converted, OnError, convert};
 pub use damage::entry_of;
+pub use execute::{Executed, Refused, execute, load, prepare, prepared};
+pub use file::{
+    Environment, Expected, Mistake, Parsed, PipelineFile, PipelineTest, Place, PublishStage, Secret,
+    SourceStage, SplitKey, parse_pipeline, pipeline_json_schema,
+};
+pub use init::propose;
+pub use inspect::{EpisodeLengths, Inspection, StreamInspection, inspect};
 pub use open::{OpenedSource, open_source};
+pub use outline::{Outline, OutlinedFeature, OutlinedStream, not_done, outline};
 pub use plan::{Plan, PlannedInput, PlannedUnit, Share, Worked, finish, plan, work};
 pub use progress::{Progress, Silent};
-pub use scan::{Inspection, StreamInspection, check_schema, infer_schema, inspect};
+pub use quality::check_quality;
+pub use scan::{check_schema, infer_schema};
 pub use splits::{SplitPlan, parse_splits};
+pub use steps::{StepFlags, steps_of_flags};
+pub use trial::{Trial, try_out};

@@ -2,7 +2,8 @@ use std::{collections::BTreeMap, time::Instant};
 
 use nodedata_core::{Error, ErrorKind, Formats, Locus, OpenOptions, Result};
 use nodedata_dataset::{
-    Dataset, DatasetWriter, InputEntry, Manifest, Report, RunFacts, SourceFacts, WriterOptions,
+    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, SourceFacts,
+    WriterOptions,
 };
 use nodedata_schema::{SchemaCheck, Violation};
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ use crate::{
     inputs::InputHashes,
     journal::{UnitState, seen_before, take_over},
     open_source,
+    splits::Dealt,
+    steps::with_steps,
 };
 
 /// One conversion from its plan to its commit.
@@ -24,6 +27,7 @@ pub(crate) struct Run<'a> {
     /// By partition, what decides its rows besides its bytes.
     partition_plans: Vec<Option<String>>,
     check: SchemaCheck,
+    dealt: Dealt,
     started: Instant,
 }
 
@@ -41,7 +45,9 @@ impl<'a> Run<'a> {
     pub(crate) fn new(formats: &Formats, options: &'a ConvertOptions) -> Result<Self> {
         let started = Instant::now();
         let open = OpenOptions { salvage: options.on_error == OnError::Salvage, ..options.open.clone() };
-        let opened = open_source(formats, &options.source, options.from.as_deref(), &open)?;
+        let mut opened = open_source(formats, &options.source, options.from.as_deref(), &open)?;
+        opened.source = with_steps(opened.source, options.steps.as_ref())?;
+        let dealt = options.splits.deal(opened.source.episodes(), |_| None)?;
         let streams = opened.source.streams();
         let check = match &options.schema {
             None => SchemaCheck::undeclared(streams),
@@ -50,7 +56,7 @@ impl<'a> Run<'a> {
         let config = config(options, opened.format.name());
         let source = opened.source.as_ref();
         let partition_plans = source.partitions().iter().map(|it| source.plan_of(it)).collect();
-        Ok(Self { options, opened, config, partition_plans, check, started })
+        Ok(Self { options, opened, config, partition_plans, check, dealt, started })
     }
 
     pub(crate) fn run(self, progress: &dyn Progress) -> Result<Converted> {
@@ -169,11 +175,29 @@ impl<'a> Run<'a> {
             .collect()
     }
 
+    /// The splits, and which of them each episode is dealt to. Episodes in quarantine have one of their own.
+    fn deal(&self) -> (Vec<String>, Vec<usize>) {
+        let quarantine = &self.options.quarantine;
+        let episodes = self.opened.source.episodes();
+        let Dealt { mut names, mut split_of_episode } = self.dealt.clone();
+        for (split, episode) in split_of_episode.iter_mut().zip(episodes) {
+            if quarantine.contains_key(&episode.key) {
+                *split = names.len();
+            }
+        }
+        if !quarantine.is_empty() {
+            names.push(QUARANTINE.to_owned());
+        }
+        (names, split_of_episode)
+    }
+
     pub(crate) fn writer_options(&self) -> WriterOptions {
+        let (splits, split_of_episode) = self.deal();
         let mut unit_config = self.config.clone();
         if let Some(unit_config) = unit_config.as_object_mut() {
             // These say which rows make a unit, which the unit knows; not what becomes of them.
             unit_config.remove("splits");
+            unit_config.remove("quarantine");
             unit_config.remove("shard_bytes");
         }
         WriterOptions {
@@ -181,8 +205,8 @@ impl<'a> Run<'a> {
             converter: self.opened.format.name().to_owned(),
             unit_config,
             shard_bytes: self.options.shard_bytes,
-            splits: self.options.splits.names(),
-            split_of_episode: self.options.splits.deal(self.opened.source.episodes()),
+            splits,
+            split_of_episode,
             ..WriterOptions::new(&self.options.out)
         }
     }
@@ -200,15 +224,16 @@ impl<'a> Run<'a> {
         all.ledger = source.streams().iter().map(|it| (it.name.to_string(), Default::default())).collect();
         all.account_opening(source);
         let input_digests = hashes.digests()?;
-        writer.fold(&input_digests, &mut |_, run| all.join(run))?;
+        writer.fold(&mut |_, run| all.join(run))?;
         let UnitState { inferred, mut ledger, damage } = all;
-        let damage = damage.finish(&mut ledger);
+        let mut damage = damage.finish(&mut ledger);
+        damage.extend(self.quarantined());
         let mut schema = match &self.options.schema {
             Some(declared) => declared.clone(),
             None => inferred.finish(),
         };
         if schema.splits.is_empty() {
-            schema.splits = self.options.splits.names();
+            schema.splits = self.dealt.names.clone();
         }
         seconds.insert("total".to_owned(), self.started.elapsed().as_secs_f64());
         let report = Report {
@@ -236,7 +261,23 @@ impl<'a> Run<'a> {
         Ok(Converted { manifest, report, unchanged: false })
     }
 
-    fn warnings(&self) -> Vec<nodedata_dataset::DamageEntry> {
+    /// Episodes in quarantine, as the report names them.
+    fn quarantined(&self) -> Vec<DamageEntry> {
+        let episodes = self.opened.source.episodes().iter().enumerate();
+        let quarantined = episodes.filter_map(|(idx, it)| {
+            let reason = self.options.quarantine.get(&it.key)?;
+            Some(DamageEntry {
+                message: format!("the episode is kept out of the splits: {reason}"),
+                at: format!("episode {idx} ({})", it.key),
+                reason: "quarantined".to_owned(),
+                times: 1,
+                ..DamageEntry::default()
+            })
+        });
+        quarantined.collect()
+    }
+
+    fn warnings(&self) -> Vec<DamageEntry> {
         let mut warnings: Vec<_> = self.opened.source.warnings().iter().map(entry_of).collect();
         if let Some(first) = self.opened.ignored.first() {
             let message = format!(
@@ -261,9 +302,7 @@ pub(crate) fn unchanged(dataset: Dataset) -> Result<Converted> {
 /// Everything that decides the bytes of the dataset, besides inputs and code. No floating-point numbers.
 fn config(options: &ConvertOptions, format: &str) -> Value {
     let open = &options.open;
-    let splits: Vec<Value> =
-        options.splits.fractions.iter().map(|(name, it)| json!([name, it.to_string()])).collect();
-    json!({
+    let mut config = json!({
         "format": format,
         "topics": open.topics,
         "undecoded": open.undecoded,
@@ -272,10 +311,18 @@ fn config(options: &ConvertOptions, format: &str) -> Value {
         "decode": open.decode.iter().map(|(name, it)| (name.as_str(), it.name())).collect::<BTreeMap<_, _>>(),
         "partition_bytes": open.partition_bytes,
         "on_error": options.on_error.name(),
-        "splits": splits,
+        "splits": options.splits.facts(),
         "shard_bytes": options.shard_bytes,
         "schema": options.schema.as_ref().map(|it| nodedata_dataset::b3_of(it.to_json().as_bytes())),
-    })
+    });
+    if let Some(steps) = &options.steps {
+        // Every rule, spelled as the program spells it.
+        config["steps"] = json!(format!("{steps:?}"));
+    }
+    if !options.quarantine.is_empty() {
+        config["quarantine"] = json!(options.quarantine.keys().collect::<Vec<_>>());
+    }
+    config
 }
 
 /// A schema that cannot hold, whatever the rows are: the first reason, and all of them in the message.

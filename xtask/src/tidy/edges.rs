@@ -49,7 +49,11 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-server", "nodedata-schema", "the page shows a revision's schema"),
     edge("nodedata-server", "nodedata-registry", "stores, records, gates, and the protocol's bodies"),
     edge("nodedata-server", "nodedata-export", "croissant.json of a revision"),
-    edge("nodedata-pipeline", "nodedata-quality", "the gate of a run, rules of validate, the pace inspect shows"),
+    edge(
+        "nodedata-pipeline",
+        "nodedata-quality",
+        "the gate of a run, rules of validate, the pace inspect shows",
+    ),
     // The command.
     edge("nodedata-cli", "nodedata-core", "prints errors with place and hint"),
     edge("nodedata-cli", "nodedata-io", "SRC and DIR arguments"),
@@ -84,7 +88,11 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("nodedata-core", "tokio", "the vocabulary does no I/O and must stay quick to build"),
     ("nodedata-ros", "tokio", "parsers see bytes, not files"),
     ("nodedata-message", "tokio", "parsers see bytes, not files"),
-    ("nodedata-normalize", "parquet", "normalize hands out batches; writing them belongs to nodedata-dataset"),
+    (
+        "nodedata-normalize",
+        "parquet",
+        "normalize hands out batches; writing them belongs to nodedata-dataset",
+    ),
     ("nodedata-mcap", "parquet", "a format hands out batches; writing them belongs to nodedata-dataset"),
 ];
 

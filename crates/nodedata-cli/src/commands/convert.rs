@@ -2,13 +2,15 @@ use std::path::Path;
 
 use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, Result, TimeRange};
 use nodedata_dataset::{Report, StreamLedger};
-use nodedata_pipeline::{ConvertOptions, Converted, OnError, convert, parse_splits};
+use nodedata_pipeline::{
+    ConvertOptions, Converted, OnError, StepFlags, convert, parse_splits, steps_of_flags,
+};
 use nodedata_schema::Schema;
 use serde_json::json;
 
 use crate::{
     Outcome,
-    args::{ConvertArgs, OnErrorArg, Output, SourceArgs},
+    args::{ConvertArgs, OnErrorArg, Output, SourceArgs, StepArgs},
     human, message, peak_heap,
     progress::Shown,
 };
@@ -63,10 +65,16 @@ pub(crate) fn read_schema(path: &Path) -> Result<Schema> {
 
 /// What the flags of a conversion mean.
 pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
+    let open = open_options(&args.source);
+    let StepArgs { rate, clock, time, tolerance_ms } = args.steps.clone();
+    let flags = StepFlags { rate, clock, time, tolerance_ms };
+    let SourceArgs { source, from, .. } = &args.source;
+    let steps = steps_of_flags(&nodedata_formats::builtin(), source, from.as_deref(), &open, &flags)?;
     Ok(ConvertOptions {
         from: args.source.from.clone(),
         overwrite: args.overwrite,
-        open: open_options(&args.source),
+        steps,
+        open,
         schema: args.schema.as_deref().map(read_schema).transpose()?,
         splits: args.split.as_deref().map(parse_splits).transpose()?.unwrap_or_default(),
         on_error: match args.on_error {
@@ -80,14 +88,18 @@ pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
     })
 }
 
-fn tell(converted: &Converted, out: &Path) -> Result<()> {
+pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
     let Converted { manifest, report, unchanged } = converted;
     let mut text = String::new();
     let width = report.streams.keys().map(String::len).max().unwrap_or(0).clamp(6, 48);
-    text.push_str(&format!("{:<width$}  {:>12}  {:>12}  dropped\n", "stream", "read", "written"));
+    // Of topics that steps are made of: how many of their messages the steps have.
+    let is_aligned = report.streams.values().any(|it| it.used.is_some());
+    let (kept, left) = if is_aligned { ("used", "not used") } else { ("written", "dropped") };
+    text.push_str(&format!("{:<width$}  {:>12}  {kept:>12}  {left}\n", "stream", "read"));
     for (name, ledger) in &report.streams {
-        let StreamLedger { read, written, .. } = ledger;
-        let (read, written) = (human::count(*read), human::count(*written));
+        let StreamLedger { read, written, used, .. } = ledger;
+        let written = used.unwrap_or(*written);
+        let (read, written) = (human::count(*read), human::count(written));
         let line = format!("{name:<width$}  {read:>12}  {written:>12}  {}", dropped(ledger));
         text.push_str(line.trim_end());
         text.push('\n');
@@ -111,8 +123,8 @@ fn tell(converted: &Converted, out: &Path) -> Result<()> {
 }
 
 fn dropped(ledger: &StreamLedger) -> String {
-    let parts: Vec<String> =
-        ledger.dropped.iter().map(|(reason, n)| format!("{} {reason}", human::count(*n))).collect();
+    let reasons = ledger.superseded.iter().chain(&ledger.dropped);
+    let parts: Vec<String> = reasons.map(|(reason, n)| format!("{} {reason}", human::count(*n))).collect();
     parts.join(", ")
 }
 
@@ -127,10 +139,18 @@ fn tell_damage(report: &Report) {
         let times =
             if entry.times > 1 { format!(" (and {} more alike)", entry.times - 1) } else { String::new() };
         let costs = entry.byte_range.is_some() || !entry.records.is_empty() || entry.uncounted;
-        let label = if costs { "left out" } else { "damaged" };
+        let label = if entry.reason == "quarantined" {
+            "quarantined"
+        } else if costs {
+            "left out"
+        } else {
+            "damaged"
+        };
         message::note(&format!("{label}: {}{times}{}", entry.message, place(&entry.at)));
     }
-    if !report.damage.is_empty() || report.streams.values().any(|it| !it.dropped.is_empty()) {
+    let is_damaged = report.damage.iter().any(|it| it.reason != "quarantined");
+    let is_dropped = report.streams.values().any(|it| !it.is_complete());
+    if is_damaged || is_dropped {
         message::note("the source is damaged: report.json names everything that was left out");
     } else if !report.repairs.is_empty() {
         message::note(

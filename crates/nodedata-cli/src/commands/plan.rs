@@ -1,35 +1,54 @@
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
+use clap::Parser as _;
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_pipeline::{ConvertOptions, Plan, PlannedUnit, Share, Worked};
+use nodedata_pipeline::{ConvertOptions, Plan, Refused, Share, Worked, prepare, prepared};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
     Outcome,
-    args::{ConvertArgs, FinishArgs, HowArgs, Output, PlanArgs, WorkArgs},
-    commands::convert,
-    human, message,
+    args::{Arguments, Command, ConvertArgs, FinishArgs, HowArgs, Output, PlanArgs, WorkArgs},
+    commands::{
+        convert,
+        run::{load_file, tell_refused},
+    },
+    human, message, peak_heap,
     progress::Shown,
 };
 
+/// What a plan says of the command that made it, for the workers to make the same options again.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Job {
+    Convert(Box<ConvertArgs>),
+    Pipeline {
+        file: PathBuf,
+        settings: Vec<String>,
+        out: PathBuf,
+        /// What the gate found when the plan was made: workers do not look again.
+        quarantine: BTreeMap<String, String>,
+    },
+}
+
 /// `node-data plan`.
 pub(crate) fn plan(args: PlanArgs, output: Output) -> Result<Outcome> {
-    let PlanArgs { mut convert, plan: path } = args;
-    // Workers may start in another folder.
-    if !convert.source.source.contains("://") {
-        convert.source.source = absolute(Path::new(&convert.source.source))?.display().to_string();
-    }
-    convert.out = absolute(&convert.out)?;
-    convert.schema = convert.schema.as_deref().map(absolute).transpose()?;
-    let job = serde_json::to_value(&convert).map_err(std::io::Error::from)?;
-    let options = convert::options(convert)?;
+    let path = args.plan.clone();
+    let (job, options) = match job(args) {
+        Ok(it) => it,
+        Err(refused) => return tell_refused(refused, output),
+    };
+    let job = serde_json::to_value(&job).map_err(std::io::Error::from)?;
     let plan = nodedata_pipeline::plan(&nodedata_formats::builtin(), &options, job)?;
     write_whole(&path, &plan.to_json()?)?;
     let bytes: u64 = plan.units.iter().map(|it| it.bytes).sum();
     let text = match output {
         Output::Json => {
-            let units: Vec<&PlannedUnit> = plan.units.iter().collect();
-            format!("{}\n", json!({"plan": path, "recipe": plan.recipe, "bytes": bytes, "units": units}))
+            let Plan { recipe, units, .. } = &plan;
+            format!("{}\n", json!({"plan": path, "recipe": recipe, "bytes": bytes, "units": units}))
         }
         Output::Text => format!(
             "{} of {} in all, from {}: planned in {}\n",
@@ -50,7 +69,10 @@ pub(crate) fn work(args: &WorkArgs, output: Output) -> Result<Outcome> {
         let message = format!("there is no worker {} of {}: they are counted from 0", share.index, share.of);
         return Err(Error::new(ErrorKind::Config, message));
     }
-    let (plan, options) = read(&args.plan, &args.how)?;
+    let (plan, options) = match read(&args.plan, &args.how) {
+        Ok(it) => it,
+        Err(refused) => return tell_refused(refused, output),
+    };
     let shown = Shown::new(args.how.progress);
     let result = nodedata_pipeline::work(&nodedata_formats::builtin(), &options, &plan, share, &shown);
     shown.done();
@@ -68,23 +90,78 @@ pub(crate) fn work(args: &WorkArgs, output: Output) -> Result<Outcome> {
 
 /// `node-data finish`.
 pub(crate) fn finish(args: &FinishArgs, output: Output) -> Result<Outcome> {
-    let (plan, options) = read(&args.plan, &args.how)?;
+    let (plan, options) = match read(&args.plan, &args.how) {
+        Ok(it) => it,
+        Err(refused) => return tell_refused(refused, output),
+    };
     let shown = Shown::new(args.how.progress);
     let result = nodedata_pipeline::finish(&nodedata_formats::builtin(), &options, &plan, &shown);
     shown.done();
     convert::report(&result?, &options.out, output)
 }
 
+/// What to plan: a conversion by its flags, or a pipeline file.
+fn job(args: PlanArgs) -> Result<(Job, ConvertOptions), Refused> {
+    let PlanArgs { mut convert, settings, .. } = args;
+    // Workers may start in another folder.
+    convert.out = absolute(&convert.out)?;
+    let source = Path::new(&convert.source.source);
+    let is_pipeline = source.extension().is_some_and(|it| it == "yaml" || it == "yml") && source.is_file();
+    if !is_pipeline {
+        if let Some(first) = settings.first() {
+            let message = format!("`--set {first}` is for pipeline files, and SRC is none");
+            return Err(Error::new(ErrorKind::Config, message).into());
+        }
+        if !convert.source.source.contains("://") {
+            convert.source.source = absolute(source)?.display().to_string();
+        }
+        convert.schema = convert.schema.as_deref().map(absolute).transpose()?;
+        let options = convert::options(convert.clone())?;
+        return Ok((Job::Convert(Box::new(convert)), options));
+    }
+    refuse_flags(&convert)?;
+    let file = absolute(source)?;
+    let parsed = load_file(&file, &settings)?;
+    let (overwrite, threads) = (convert.overwrite, convert.threads.map(usize::from));
+    let adjust = |it: ConvertOptions| ConvertOptions { overwrite, threads, ..it };
+    let (options, _) = prepare(&nodedata_formats::builtin(), &parsed, adjust, &convert.out)?;
+    let quarantine = options.quarantine.clone();
+    Ok((Job::Pipeline { file, settings, out: convert.out, quarantine }, options))
+}
+
+/// A pipeline file says what to do; flags that say so, too, would be passed over in silence.
+fn refuse_flags(given: &ConvertArgs) -> Result<()> {
+    let ConvertArgs { source, out, overwrite, threads, progress, .. } = given.clone();
+    let plain =
+        ["node-data".into(), "convert".into(), source.source.into(), "--out".into(), out.into_os_string()];
+    let plain = match Arguments::try_parse_from(plain).map(|it| it.command) {
+        Ok(Command::Convert(plain)) => ConvertArgs { overwrite, threads, progress, ..*plain },
+        Ok(_) | Err(_) => return Ok(()),
+    };
+    let text = |it: &ConvertArgs| serde_json::to_value(it).map_err(std::io::Error::from);
+    if text(given)? == text(&plain)? {
+        return Ok(());
+    }
+    let message = "a flag of `convert` is given beside a pipeline file, which says the same";
+    Err(Error::new(ErrorKind::Config, message).with_hint("change the file, or use `--set KEY=VALUE`"))
+}
+
 /// The plan, and the options that it was made with.
-fn read(path: &Path, how: &HowArgs) -> Result<(Plan, ConvertOptions)> {
+fn read(path: &Path, how: &HowArgs) -> Result<(Plan, ConvertOptions), Refused> {
     let plan = Plan::read(path)?;
-    let job: ConvertArgs = serde_json::from_value(plan.job.clone()).map_err(|err| {
+    let job: Job = serde_json::from_value(plan.job.clone()).map_err(|err| {
         Error::new(ErrorKind::Corrupt, "the plan does not say what to convert")
             .with_source(err)
             .at(Locus::path(path))
     })?;
-    let options = convert::options(ConvertArgs { threads: how.threads, progress: how.progress, ..job })?;
-    Ok((plan, options))
+    let options = match job {
+        Job::Convert(args) => convert::options(ConvertArgs { overwrite: false, ..*args })?,
+        Job::Pipeline { file, settings, out, quarantine } => {
+            prepared(&load_file(&file, &settings)?, &out, quarantine)?
+        }
+    };
+    let threads = how.threads.map(usize::from);
+    Ok((plan, ConvertOptions { threads, peak_heap: Some(peak_heap), ..options }))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -43,34 +43,53 @@ pub(super) struct NumbersRecord {
     sample: Words,
 }
 
-/// Numbers of 64 bit as hexadecimal text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Words(Vec<u64>);
+/// Numbers of 64 bit that lie behind the record's text: there may be a million of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Words {
+    /// First byte, and number of words.
+    at: (usize, usize),
+    #[serde(skip)]
+    words: Vec<u64>,
+}
 
-impl Serialize for Words {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = Vec::with_capacity(self.0.len() * 16);
-        for byte in self.0.iter().flat_map(|it| it.to_le_bytes()) {
-            text.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+impl Words {
+    fn new(words: Vec<u64>) -> Self {
+        Self { at: (0, 0), words }
+    }
+
+    fn pack(&mut self, blob: &mut Vec<u8>) {
+        self.at = (blob.len(), self.words.len());
+        blob.reserve(self.words.len() * 8);
+        for word in self.words.drain(..) {
+            blob.extend_from_slice(&word.to_le_bytes());
         }
-        serializer.serialize_str(&String::from_utf8_lossy(&text))
+    }
+
+    fn unpack(&mut self, blob: &[u8]) -> Option<()> {
+        let (start, n_words) = self.at;
+        let end = start.checked_add(n_words.checked_mul(8)?)?;
+        let bytes = blob.get(start..end)?;
+        self.words = bytes.as_chunks::<8>().0.iter().map(|it| u64::from_le_bytes(*it)).collect();
+        Some(())
     }
 }
 
-impl<'de> Deserialize<'de> for Words {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        let digit = |it: u8| char::from(it).to_digit(16).map(u64::from);
-        let word = |digits: &[u8]| {
-            let mut word = 0;
-            for (idx, pair) in digits.chunks_exact(2).enumerate() {
-                word |= (digit(pair[0])? << 4 | digit(pair[1])?) << (8 * idx);
-            }
-            (digits.len() == 16).then_some(word)
-        };
-        let words: Option<Vec<u64>> = text.as_bytes().chunks(16).map(word).collect();
-        words.map(Self).ok_or_else(|| serde::de::Error::custom("not a list of hexadecimal words"))
+impl StatsRecord {
+    /// Moves the many numbers behind `blob`.
+    pub(crate) fn pack(&mut self, blob: &mut Vec<u8>) {
+        if let ValuesRecord::Numbers(Some(it)) = &mut self.values {
+            it.moments.pack(blob);
+            it.sample.pack(blob);
+        }
+    }
+
+    /// Takes the numbers back; `None` when they are not there.
+    pub(crate) fn unpack(&mut self, blob: &[u8]) -> Option<()> {
+        if let ValuesRecord::Numbers(Some(it)) = &mut self.values {
+            it.moments.unpack(blob)?;
+            it.sample.unpack(blob)?;
+        }
+        Some(())
     }
 }
 
@@ -83,23 +102,23 @@ impl NumbersRecord {
             by_position,
             stride: measured.stride,
             n_rows: measured.n_rows(),
-            moments: Words(moments),
+            moments: Words::new(moments),
             nan_count: measured.nan_count.clone(),
             inf_count: measured.inf_count.clone(),
             every: measured.sample.every(),
-            sample: Words(measured.sample.values().iter().map(|it| it.to_bits()).collect()),
+            sample: Words::new(measured.sample.values().iter().map(|it| it.to_bits()).collect()),
         })
     }
 
     /// `None` when it is not what [`Self::new`] made.
     pub(super) fn numeric<T: Number>(&self) -> Option<Numeric<T>> {
         let n = self.stride;
-        let counts = [self.moments.0.len() / 6, self.nan_count.len(), self.inf_count.len()];
-        if counts != [n; 3] || self.moments.0.len() % 6 != 0 {
+        let counts = [self.moments.words.len() / 6, self.nan_count.len(), self.inf_count.len()];
+        if counts != [n; 3] || !self.moments.words.len().is_multiple_of(6) {
             return None;
         }
-        let moments = self.moments.0.chunks_exact(6).map(Moments::from_words).collect::<Option<_>>()?;
-        let values = self.sample.0.iter().map(|it| f64::from_bits(*it)).collect();
+        let moments = self.moments.words.chunks_exact(6).map(Moments::from_words).collect::<Option<_>>()?;
+        let values = self.sample.words.iter().map(|it| f64::from_bits(*it)).collect();
         let sample = Sample::from_values(n, self.every, values)?;
         let counts = (self.nan_count.clone(), self.inf_count.clone());
         let measured = Measured::from_parts(n, self.n_rows, moments, counts, sample);
@@ -157,9 +176,18 @@ mod tests {
         for piece in pieces {
             let mut unit = FeatureStats::new(feature);
             unit.update(piece.as_ref());
-            let text = serde_json::to_string(&unit.record()).unwrap();
-            let record: StatsRecord = serde_json::from_str(&text).unwrap();
-            assert_eq!(record, unit.record());
+            let mut kept = unit.record();
+            let mut blob = vec![0; 3];
+            kept.pack(&mut blob);
+            let text = serde_json::to_string(&kept).unwrap();
+            let mut record: StatsRecord = serde_json::from_str(&text).unwrap();
+            record.unpack(&blob).unwrap();
+            let ValuesRecord::Numbers(Some(_)) = &record.values else {
+                all.join(&record).unwrap();
+                continue;
+            };
+            // A byte less, and the numbers are not there.
+            assert!(record.clone().unpack(&blob[..blob.len() - 1]).is_none());
             all.join(&record).unwrap();
         }
         all

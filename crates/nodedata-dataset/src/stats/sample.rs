@@ -30,7 +30,7 @@ impl Sample {
     pub(crate) fn from_values(stride: usize, every: u64, values: Vec<f64>) -> Option<Self> {
         let empty = Self::new(stride);
         let fits = values.len() <= empty.rows_max * empty.stride
-            && values.len() % empty.stride == 0
+            && values.len().is_multiple_of(empty.stride)
             && every.is_power_of_two();
         fits.then_some(Self { every, values, ..empty })
     }

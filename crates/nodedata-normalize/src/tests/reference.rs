@@ -14,13 +14,16 @@ use crate::{
     Align, AlignedSource, Clock, Cut, EpisodeRange, FieldSpec, Rate, Start, StepSpec, TimeSource, Tolerance,
 };
 
+/// Used, superseded and dropped.
+pub(crate) type Fates = (u64, BTreeMap<&'static str, u64>, BTreeMap<&'static str, u64>);
+
 /// Everything that steps of a source are: rows with their true step numbers, and the ledger.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Everything {
     pub(crate) rows: Option<RecordBatch>,
     pub(crate) episodes: Vec<usize>,
     pub(crate) read: BTreeMap<u32, u64>,
-    pub(crate) fates: BTreeMap<u32, (u64, BTreeMap<&'static str, u64>, BTreeMap<&'static str, u64>)>,
+    pub(crate) fates: BTreeMap<u32, Fates>,
     pub(crate) errors: Vec<String>,
 }
 
@@ -226,7 +229,7 @@ fn check(log: &Log, rules: &Rules) {
     assert_eq!(all.errors, Vec::<String>::new());
     balances(&all);
     // Everything in one piece is what it is in many.
-    let whole_log = AlignedSource::in_pieces(Box::new(open(1000)), spec.clone(), u64::MAX).unwrap();
+    let whole_log = AlignedSource::in_pieces(Box::new(open(1000)), spec, u64::MAX).unwrap();
     assert_eq!(aligned.episodes(), whole_log.episodes());
     let at_once = read_all(&whole_log);
     let is_grid = matches!(rules.clock, Clock::Rate(_));

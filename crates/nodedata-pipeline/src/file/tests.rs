@@ -152,24 +152,81 @@ tests: [{name: a, source: x.mcap, expect: {}}]
 
 #[test]
 fn what_stands_between_stages_is_told() {
-    broken("version: 1\nsource: x.mcap\nfields: {a: /a.b}\nstreams: keep\n", &expect![[""]]);
-    broken("version: 1\nsource: x.mcap\nsteps: {clock: {}}\n", &expect![[""]]);
+    broken(
+        "version: 1\nsource: x.mcap\nfields: {a: /a.b}\nstreams: keep\n",
+        &expect![[r#"
+        line 3, column 1: `fields` has no meaning without `steps` (add `steps: {clock: {rate_hz: 30}}`, or remove the key for tables per topic)
+        line 4, column 1: `streams` has no meaning without `steps` (add `steps: {clock: {rate_hz: 30}}`, or remove the key for tables per topic)
+    "#]],
+    );
+    broken(
+        "version: 1\nsource: x.mcap\nsteps: {clock: {}}\n",
+        &expect![[r#"
+        line 3, column 1: there are `steps` but no `fields` (add `fields: {action: /cmd.data}`; `node-data init SRC` proposes them)
+        line 3, column 9: `steps.clock` has neither `rate_hz` nor `topic` (write `{rate_hz: 30}` or `{topic: /camera/wrist}`)
+    "#]],
+    );
     broken(
         "version: 1\nsource: x\nsteps: {clock: {topic: /a}}\nfields: {a: /a.b}\nepisodes:\n  by: ranges\n  ranges:\n  - {start_ns: 0, end_ns: 10}\n  - {start_ns: 5, end_ns: 2}\n  - {start_ns: 9, end_ns: 12}\n",
-        &expect![[""]],
+        &expect![[r#"
+            line 9, column 5: a range ends at 2, not after its start 5 (swap them)
+            line 9, column 5: a range overlaps the one from 0 to 10 (no moment belongs to two episodes)
+            line 10, column 5: a range overlaps the one from 0 to 10 (no moment belongs to two episodes)
+        "#]],
     );
-    broken("version: 1\nsource: x\nsplits: {train: [a, b], val: [b], test: 0.1}\n", &expect![[""]]);
-    broken("version: 1\nsource: x\nsplits: {train: [a, b], val: [b], quarantine: [c]}\n", &expect![[""]]);
-    broken("version: 1\nsource: x\nsplits: {train: 1, key: scene}\n", &expect![[""]]);
+    broken(
+        "version: 1\nsource: x\nsplits: {train: [a, b], val: [b], test: 0.1}\n",
+        &expect![[r#"
+        line 3, column 1: some splits are fractions and some are lists (give all of them as fractions, or all as lists)
+    "#]],
+    );
+    broken(
+        "version: 1\nsource: x\nsplits: {train: [a, b], val: [b], quarantine: [c]}\n",
+        &expect![[r#"
+        line 3, column 31: episode `b` is in `val` and in `train` (no episode belongs to two splits)
+        line 3, column 35: the split `quarantine` belongs to the quality gate (choose another name)
+    "#]],
+    );
+    broken(
+        "version: 1\nsource: x\nsplits: {train: 1, key: scene}\n",
+        &expect![[r#"
+        line 3, column 20: `splits.key` is `scene` (expected `episode`, `task` or `metadata.<name>`)
+    "#]],
+    );
 }
 
 #[test]
 fn what_is_no_pipeline_is_told_once() {
-    broken("", &expect![[""]]);
-    broken("- a\n- b\n", &expect![[""]]);
-    broken("version: 1\nsource: {path: a\nsteps: 3\n", &expect![[""]]);
-    broken("version: 1\nsource: &a x\nout: *a\n", &expect![[""]]);
-    broken("a: \"\\q\"\n", &expect![[""]]);
+    broken(
+        "",
+        &expect![[r#"
+        line 1, column 1: the file is empty (`node-data init SRC` writes one to start from)
+    "#]],
+    );
+    broken(
+        "- a\n- b\n",
+        &expect![[r#"
+        line 1, column 1: found a list, expected a mapping of stages
+    "#]],
+    );
+    broken(
+        "version: 1\nsource: {path: a\nsteps: 3\n",
+        &expect![[r#"
+        line 3, column 6: this is not YAML that can be read: while parsing a flow mapping, did not find expected ',' or '}' (look at the indentation, quotes and brackets here and just above)
+    "#]],
+    );
+    broken(
+        "version: 1\nsource: &a x\nout: *a\n",
+        &expect![[r#"
+        line 2, column 12: this is not YAML that can be read: budget breached: Anchors { anchors: 1 } (look at the indentation, quotes and brackets here and just above)
+    "#]],
+    );
+    broken(
+        "a: \"\\q\"\n",
+        &expect![[r#"
+        line 1, column 4: this is not YAML that can be read: while parsing a quoted scalar, found unknown escape character (look at the indentation, quotes and brackets here and just above)
+    "#]],
+    );
     let deep = format!("{}x{}", "[".repeat(200), "]".repeat(200));
     assert_eq!(parse(&deep, &[]).unwrap_err().len(), 1);
 }
@@ -205,7 +262,14 @@ fn variables_and_settings() {
     assert_eq!(file.steps.unwrap().fields[0].name, "observation.state");
     let wrong =
         parse(text, &["shards.target=1", "nothing", "source.x[0]=1", "shards[0]=1", "shards.target_mb=x"]);
-    expect![[""]].assert_eq(&told(&wrong.unwrap_err()));
+    expect![[r#"
+        --set nothing: there is no `=` (write it as `--set shards.target_mb=128`)
+        --set shards.target=1: unknown key `target` in `shards` (one of: target_mb, compression, access)
+        --set shards.target_mb=x: `shards.target_mb` is text (`x`) (expected a whole number)
+        --set shards[0]=1: a part of the path is no list (write it as `--set shards.target_mb=128`)
+        --set source.x[0]=1: a part of the path is no mapping (write it as `--set shards.target_mb=128`)
+    "#]]
+    .assert_eq(&told(&wrong.unwrap_err()));
 }
 
 #[test]

@@ -23,8 +23,27 @@ struct Proposal {
     active: bool,
     rate_hz: Option<f64>,
     stamped: bool,
-    is_camera: bool,
-    held: bool,
+    role: Role,
+    /// How good it is for its role; 0 for not at all.
+    rank: usize,
+}
+
+/// What a feature may be in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Camera,
+    Task,
+    State,
+    Action,
+}
+
+impl Proposal {
+    fn is_held(&self) -> bool {
+        match self.role {
+            Role::Task | Role::Action => true,
+            Role::Camera | Role::State => false,
+        }
+    }
 }
 
 /// The proposal as a file.
@@ -43,7 +62,7 @@ pub(super) fn pipeline(path: &str, format: &str, inspection: &Inspection, seen: 
     line(
         &mut text,
         &format!(
-            "  format: {format}    # {} files, {n_bytes} bytes, {} episodes",
+            "  format: {format}    # files: {}, bytes: {n_bytes}, episodes: {}",
             inspection.inputs.len(),
             inspection.episodes.len()
         ),
@@ -80,9 +99,13 @@ pub(super) fn pipeline(path: &str, format: &str, inspection: &Inspection, seen: 
 fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &[Proposal]) {
     episodes(text, seen);
     let active = || proposals.iter().filter(|it| it.active);
-    let clock = active()
-        .find(|it| it.is_camera && it.rate_hz.is_some())
-        .or_else(|| active().find(|it| it.rate_hz.is_some()));
+    // The fastest camera: every frame of it has a step, and the others repeat or are null.
+    let rated = |it: &&Proposal| it.rate_hz.is_some();
+    let faster = |one: &&Proposal, other: &&Proposal| {
+        one.rate_hz.unwrap_or(0.0).total_cmp(&other.rate_hz.unwrap_or(0.0))
+    };
+    let cameras = active().filter(|it| it.role == Role::Camera).filter(rated);
+    let clock = cameras.max_by(faster).or_else(|| active().find(rated));
     let rate = clock.and_then(|it| it.rate_hz).map_or(10.0, |it| it.round().max(1.0));
     line(text, "\nsteps:");
     let measured_from = clock
@@ -95,7 +118,8 @@ fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &
         line(text, "  time: log_time");
     }
     line(text, "  align: nearest");
-    let slowest = active().filter(|it| !it.held).filter_map(|it| it.rate_hz).fold(f64::INFINITY, f64::min);
+    let slowest =
+        active().filter(|it| !it.is_held()).filter_map(|it| it.rate_hz).fold(f64::INFINITY, f64::min);
     if slowest.is_finite() && slowest > 0.0 {
         let tolerance = (1500.0 / slowest).ceil();
         line(text, &format!("  tolerance_ms: {tolerance}    # one and a half periods of the slowest field"));
@@ -148,7 +172,7 @@ fn episodes(text: &mut String, seen: &[Seen]) {
         );
         line(
             text,
-            &format!("# episodes: {{by: marker, field: {topic}.{kind}, start: [\"0\"], end: [\"1\"]{task}}}"),
+            &format!("# episodes: {{by: marker, field: {topic}.{kind}, start: [\"1\"], end: [\"2\"]{task}}}"),
         );
     }
 }
@@ -170,36 +194,24 @@ fn measured(text: &mut String, streams: &[&StreamInspection]) {
 
 fn proposals(inspection: &Inspection, seen: &[Seen]) -> Vec<Proposal> {
     let mut all: Vec<Proposal> = Vec::new();
-    let mut has_state = false;
-    let mut has_action = false;
-    let mut has_task = false;
     for of_stream in seen {
-        let Some(measured) = inspection.streams.iter().find(|it| it.name == *of_stream.stream.name) else {
-            continue;
-        };
-        if measured.count == 0 {
-            continue;
-        }
+        let measured = inspection.streams.iter().find(|it| it.name == *of_stream.stream.name);
+        let Some(measured) = measured.filter(|it| it.count > 0) else { continue };
         if of_stream.has_media {
             all.push(camera(of_stream, measured));
             continue;
         }
         let name = of_stream.stream.name.to_lowercase();
         let acts = ACTION_WORDS.iter().any(|it| name.contains(it));
-        if let Some(task) = task(of_stream, measured) {
-            all.push(Proposal { active: !has_task, ..task });
-            has_task = true;
-        } else if let Some(vector) = vector(of_stream, measured, acts) {
-            let taken = if acts { &mut has_action } else { &mut has_state };
-            let active = !*taken && (acts || !of_stream.names.is_empty());
-            *taken |= active;
-            let own = topic_name(&of_stream.stream.name);
-            let name = match (active, acts) {
-                (true, true) => "action".to_owned(),
-                (true, false) => "proprioception".to_owned(),
-                (false, _) => own,
-            };
-            all.push(Proposal { active, name, ..vector });
+        all.extend(task(of_stream, measured).or_else(|| vector(of_stream, measured, acts)));
+    }
+    for (role, name) in [(Role::Task, "task"), (Role::State, "proprioception"), (Role::Action, "action")] {
+        // Of equally good ones the first.
+        let best = all.iter().enumerate().filter(|(_, it)| it.role == role && it.rank > 0);
+        let best = best.max_by_key(|(idx, it)| (it.rank, std::cmp::Reverse(*idx))).map(|(idx, _)| idx);
+        if let Some(best) = best.and_then(|it| all.get_mut(it)) {
+            best.active = true;
+            name.clone_into(&mut best.name);
         }
     }
     // A name for each: of two with the same, the later one is only shown.
@@ -224,8 +236,8 @@ fn camera(seen: &Seen, measured: &StreamInspection) -> Proposal {
         active: measured.rate_hz.is_some_and(|it| it >= 5.0),
         rate_hz: measured.rate_hz,
         stamped: stamp_column(&seen.stream).is_some(),
-        is_camera: true,
-        held: false,
+        role: Role::Camera,
+        rank: 1,
     }
 }
 
@@ -241,17 +253,17 @@ fn task(seen: &Seen, measured: &StreamInspection) -> Option<Proposal> {
     let examples: Vec<String> =
         seen.texts.get(&feature.name)?.iter().take(2).map(|it| one_line(it)).collect();
     Some(Proposal {
-        name: "task".to_owned(),
+        name: topic_name(&seen.stream.name),
         value: format!(
             "{{from: {}, align: hold}}",
             scalar(&format!("{}.{}", seen.stream.name, feature.name))
         ),
         about: format!("such as {}", examples.join(", ")),
-        active: true,
+        active: false,
         rate_hz: measured.rate_hz,
         stamped: false,
-        is_camera: false,
-        held: true,
+        role: Role::Task,
+        rank: if hints(&topic) { 2 } else { 1 },
     })
 }
 
@@ -269,42 +281,46 @@ fn vector(seen: &Seen, measured: &StreamInspection, acts: bool) -> Option<Propos
     let fixed = |it: &&&Feature| seen.lengths.get(&it.name).is_some_and(|(min, max)| min == max && *min > 0);
     let align = if acts { ", align: hold" } else { "" };
     let lists = floats.iter().find(|it| it.shape.len() == 1 && fixed(it));
-    let (value, what) = match lists {
+    let (value, what, rank) = match lists {
         Some(list) => {
-            let (n, _) = seen.lengths.get(&list.name)?;
+            let (n, _) = *seen.lengths.get(&list.name)?;
             let prefix = list.name.rsplit_once('.').map_or(String::new(), |(it, _)| format!("{it}."));
-            match seen.names.get(&prefix).filter(|it| it.len() == *n && is_unique(it)) {
+            match seen.names.get(&prefix).filter(|it| it.len() == n && is_unique(it)) {
                 Some(names) => {
                     let names: Vec<String> = names.iter().map(|it| scalar(it)).collect();
-                    (
-                        format!("{{from: {}, by_name: [{}]{align}}}", path(&list.name), names.join(", ")),
-                        format!("{n} joints"),
-                    )
+                    let value =
+                        format!("{{from: {}, by_name: [{}]{align}}}", path(&list.name), names.join(", "));
+                    // Named joints are the best there is, those of a topic that says so first.
+                    (value, format!("{n} joints"), if topic.contains("joint") { 2000 } else { 1000 })
                 }
-                None => (format!("{{from: {}{align}}}", path(&list.name)), format!("{n} numbers")),
+                None => {
+                    let rank = if acts { n.min(999) } else { 0 };
+                    (format!("{{from: {}{align}}}", path(&list.name)), format!("{n} numbers"), rank)
+                }
             }
         }
         None => {
             let scalars: Vec<String> =
                 floats.iter().filter(|it| it.shape.is_empty()).map(|it| path(&it.name)).collect();
-            match scalars.as_slice() {
+            let value = match scalars.as_slice() {
                 [] => return None,
-                [one] => (format!("{{from: {one}{align}}}"), "a number".to_owned()),
-                many => {
-                    (format!("{{from: [{}]{align}}}", many.join(", ")), format!("{} numbers", many.len()))
-                }
-            }
+                [one] => format!("{{from: {one}{align}}}"),
+                many => format!("{{from: [{}]{align}}}", many.join(", ")),
+            };
+            let n = scalars.len();
+            let what = if n == 1 { "a number".to_owned() } else { format!("{n} numbers") };
+            (value, what, usize::from(acts))
         }
     };
     Some(Proposal {
-        name: String::new(),
+        name: topic_name(topic),
         value,
         about: format!("{what} at {} ({})", hertz(measured.rate_hz), plain(&measured.message)),
-        active: true,
+        active: false,
         rate_hz: measured.rate_hz,
         stamped: stamp_column(&seen.stream).is_some(),
-        is_camera: false,
-        held: acts,
+        role: if acts { Role::Action } else { Role::State },
+        rank,
     })
 }
 

@@ -1,0 +1,206 @@
+use std::{collections::VecDeque, sync::Arc};
+
+use nodedata_core::{Batch, EpisodeStream, Error, ErrorKind, Fate, Locus, Loss, Partition, Result, StreamId};
+
+use crate::{
+    StepSpec,
+    mapping::Mapping,
+    piece::{PieceReader, STEPS, counted_id},
+    plan::Piece,
+    planned::needed,
+    recording::Recording,
+    store::{Held, Store},
+};
+
+/// What the readers of partitions share.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) spec: StepSpec,
+    pub(crate) recordings: Vec<Recording>,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// What a partition is.
+pub(crate) enum Part {
+    /// Steps, with messages that were read for the cut alone: those of the marker.
+    Piece(Piece, u64),
+    /// A partition of the source handed on.
+    Kept(usize),
+}
+
+impl Shared {
+    /// Reads one piece.
+    pub(crate) fn piece(&self, piece: &Piece, n_markers: u64, partition: &Partition) -> Result<PieceRows> {
+        let recording = &self.recordings[piece.recording];
+        let partitions = &recording.survey.partitions;
+        let mut held = Held::new();
+        for position in needed(piece) {
+            held.insert(partitions[position], self.store.take(partitions[position])?);
+        }
+        let reader =
+            PieceReader { store: &self.store, spec: &self.spec, recording, piece, partition, held: &held };
+        let made = reader.make()?;
+        let mut rows = PieceRows::default();
+        rows.records_read.push((STEPS, made.n_steps));
+        rows.fates = made.fates;
+        let n_left_out = made.n_steps - made.batch.as_ref().map_or(0, |it| it.rows.num_rows() as u64);
+        if n_left_out != 0 {
+            let mut fate = Fate::new(STEPS);
+            fate.dropped.insert("beyond_tolerance", n_left_out);
+            rows.fates.push(fate);
+        }
+        self.account(piece, &held, partition, &mut rows);
+        if let Some(marker) = self.store.mapping.marker.filter(|_| n_markers != 0) {
+            let id = counted_id(marker.id);
+            rows.records_read.push((id, n_markers));
+            rows.fates.push(Fate { used: n_markers, ..Fate::new(id) });
+        }
+        rows.ready.extend(made.batch.map(Ok));
+        Ok(rows)
+    }
+
+    /// Counts the records of the partitions that the piece owns, and reports what they lack.
+    fn account(&self, piece: &Piece, held: &Held, partition: &Partition, rows: &mut PieceRows) {
+        let mapping = &self.store.mapping;
+        let recording = &self.recordings[piece.recording];
+        for position in &piece.own {
+            let Some(loaded) = held.get(&recording.survey.partitions[*position]) else { continue };
+            if !self.spec.keep_streams {
+                rows.ready.extend(loaded.damage.iter().map(|it| Err(retold(it, mapping, false))));
+            }
+            for (idx, (stream, mapped)) in loaded.streams.iter().zip(&mapping.streams).enumerate() {
+                let id = counted_id(mapped.id);
+                if !self.spec.keep_streams {
+                    rows.count(id, stream.n_read);
+                }
+                let span = recording.survey.lookups[idx].spans[*position];
+                let n_strays = stream.strays(span) as u64;
+                for (reason, n) in [("no_time", stream.n_timeless), ("beyond_order_bound", n_strays)] {
+                    if n == 0 {
+                        continue;
+                    }
+                    if self.spec.keep_streams {
+                        // The table has them; only the steps go without.
+                        let mut fate = Fate::new(id);
+                        fate.superseded.insert(reason, n);
+                        rows.fates.push(fate);
+                        continue;
+                    }
+                    rows.ready.push_back(Err(self.unplaced(&mapped.name, id, reason, n, partition)));
+                }
+            }
+        }
+    }
+
+    fn unplaced(
+        &self,
+        topic: &str,
+        id: StreamId,
+        reason: &'static str,
+        n: u64,
+        partition: &Partition,
+    ) -> Error {
+        let (message, hint) = match reason {
+            "no_time" => (
+                format!("{n} messages have no stamp (null or 0), so no step can be found for them"),
+                format!("`time: {{{topic}: log_time}}` places the topic by when it was recorded"),
+            ),
+            _ => (
+                format!("{n} messages are stamped farther from their log time than the bound allows"),
+                "raise `steps.order_bound_ms`, or place the topic by `log_time`".to_owned(),
+            ),
+        };
+        let loss = Loss { byte_range: None, records: vec![(id, n)], uncounted: false, reason };
+        let path = self.store.source.inputs().get(partition.input).map(|it| it.path.clone());
+        Error::new(ErrorKind::Corrupt, message)
+            .at(Locus { path, topic: Some(topic.to_owned()), ..Locus::default() })
+            .at(Locus::byte(partition.byte_range.start))
+            .with_hint(hint)
+            .with_loss(loss)
+    }
+}
+
+/// What came of a piece, handed out bit by bit.
+#[derive(Default)]
+pub(crate) struct PieceRows {
+    ready: VecDeque<Result<Batch>>,
+    records_read: Vec<(StreamId, u64)>,
+    fates: Vec<Fate>,
+}
+
+impl PieceRows {
+    fn count(&mut self, id: StreamId, n: u64) {
+        match self.records_read.iter_mut().find(|it| it.0 == id) {
+            Some(known) => known.1 += n,
+            None => self.records_read.push((id, n)),
+        }
+    }
+}
+
+impl EpisodeStream for PieceRows {
+    fn next_batch(&mut self) -> Result<Option<Batch>> {
+        self.ready.pop_front().transpose()
+    }
+
+    fn records_read(&self) -> &[(StreamId, u64)] {
+        &self.records_read
+    }
+
+    fn fates(&self) -> &[Fate] {
+        &self.fates
+    }
+}
+
+/// Rows of the source under the numbers of this one.
+pub(crate) struct Kept {
+    inner: Box<dyn EpisodeStream>,
+    shared: Arc<Shared>,
+    records_read: Vec<(StreamId, u64)>,
+}
+
+impl Kept {
+    pub(crate) fn new(inner: Box<dyn EpisodeStream>, shared: Arc<Shared>) -> Self {
+        Self { inner, shared, records_read: Vec::new() }
+    }
+}
+
+impl EpisodeStream for Kept {
+    fn next_batch(&mut self) -> Result<Option<Batch>> {
+        let next = self.inner.next_batch();
+        self.records_read = self.inner.records_read().iter().map(|(id, n)| (counted_id(*id), *n)).collect();
+        match next {
+            Ok(batch) => Ok(batch.map(|it| Batch { stream: counted_id(it.stream), ..it })),
+            Err(err) => Err(match err.loss().cloned() {
+                Some(loss) => err.with_loss(loss_of(&loss, &self.shared.store.mapping, true)),
+                None => err,
+            }),
+        }
+    }
+
+    fn records_read(&self) -> &[(StreamId, u64)] {
+        &self.records_read
+    }
+}
+
+/// A loss in the numbers of this source. Streams that nobody reads lose nothing.
+fn loss_of(loss: &Loss, mapping: &Mapping, keeps: bool) -> Loss {
+    let is_read = |id: StreamId| keeps || mapping.streams.iter().any(|it| it.id == id);
+    let records = loss.records.iter().filter(|it| is_read(it.0));
+    Loss { records: records.map(|(id, n)| (counted_id(*id), *n)).collect(), ..loss.clone() }
+}
+
+/// The same error for another reader.
+pub(crate) fn retold(err: &Error, mapping: &Mapping, keeps: bool) -> Error {
+    let mut told = Error::new(err.kind(), err.to_string()).at(err.locus().clone());
+    if let Some(hint) = err.hint() {
+        told = told.with_hint(hint);
+    }
+    if let Some(loss) = err.loss() {
+        told = told.with_loss(loss_of(loss, mapping, keeps));
+    }
+    let chain = err.chain();
+    match chain.strip_prefix(&format!("{err}: ")) {
+        Some(cause) => told.with_source(cause.to_owned()),
+        None => told,
+    }
+}
