@@ -52,6 +52,7 @@ const ALLOWED_IN_TESTS: &[Edge] = &[
     edge("nodedata-ros", "nodedata-message", "golden files of whole messages"),
     edge("nodedata-dataset", "nodedata-formats", "round trips from real logs"),
     edge("nodedata-schema", "nodedata-formats", "inference over real logs"),
+    edge("nodedata-cli", "nodedata-media", "frames of a converted dataset are compared decoded"),
 ];
 
 /// What any crate may use in its tests.
