@@ -59,6 +59,7 @@ fn expected_contents(dataset: &Dataset) -> Result<Contents> {
 fn report(name: &str, walked: Walked, expected: &Contents, found: &mut Validation) {
     const RESTORE: &str = "restore the dataset from a copy, or convert the source again";
     found.frames += walked.n_frames;
+    found.unchecked.extend(walked.unchecked.into_iter().map(|(at, why)| format!("{at}: {why}")));
     for (episode, hash) in &walked.contents {
         if expected.get(&(name.to_owned(), *episode)).map(Vec::as_slice) != Some(hash.as_slice()) {
             let message =
@@ -86,6 +87,7 @@ struct Walked {
     violations: Violations,
     bad_frames: Vec<(String, String)>,
     n_bad_frames: usize,
+    unchecked: Vec<(String, String)>,
     n_frames: u64,
 }
 
@@ -224,6 +226,7 @@ impl<'a> StreamWalk<'a> {
         let watched = self.videos.end_episode();
         self.walked.n_frames += watched.n_frames;
         self.walked.bad_frames.extend(watched.bad);
+        self.walked.unchecked.extend(watched.unchecked);
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Watched {
     pub(crate) n_frames: u64,
     /// Where, and what is wrong there.
     pub(crate) bad: Vec<(String, String)>,
+    /// Where, and why no decoder here can tell whether anything is.
+    pub(crate) unchecked: Vec<(String, String)>,
 }
 
 struct Camera {
@@ -77,6 +79,7 @@ impl VideoWalk {
         ended.into_iter().fold(Watched::default(), |mut all, it| {
             all.n_frames += it.n_frames;
             all.bad.extend(it.bad);
+            all.unchecked.extend(it.unchecked);
             all
         })
     }
@@ -115,8 +118,13 @@ impl Camera {
             Ok(())
         });
         let at = format!("episode {episode}, feature `{}`", self.feature);
-        let bad = ended.err().map(|err| (at, err.chain()));
-        Some(Watched { n_frames, bad: bad.into_iter().collect() })
+        let mut watched = Watched { n_frames, ..Watched::default() };
+        match ended {
+            Ok(()) => {}
+            Err(err) if err.kind() == ErrorKind::Unsupported => watched.unchecked.push((at, err.chain())),
+            Err(err) => watched.bad.push((at, err.chain())),
+        }
+        Some(watched)
     }
 }
 

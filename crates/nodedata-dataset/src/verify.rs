@@ -37,6 +37,8 @@ pub struct Validation {
     pub rows: u64,
     /// Encoded frames decoded; 0 without `deep`.
     pub frames: u64,
+    /// Video that no decoder of this build takes, with where it is and why: nothing is known of its frames.
+    pub unchecked: Vec<String>,
     /// Whether every row was read.
     pub deep: bool,
     /// Everything wrong, in the order of the manifest.

@@ -53,11 +53,13 @@ impl Findings {
     }
 }
 
+/// What can be done about anything that cannot be used.
+pub(crate) const SALVAGE_HINT: &str =
+    "`--on-error salvage` leaves out what cannot be used, lists it, and exits with 3";
+
 /// A refusal with the hint that goes with all of them.
 pub(crate) fn refusal(message: impl Into<String>, at: Locus) -> Error {
-    Error::new(ErrorKind::Corrupt, message)
-        .at(at)
-        .with_hint("`--on-error salvage` leaves out what cannot be used, lists it, and exits with 3")
+    Error::new(ErrorKind::Corrupt, message).at(at).with_hint(SALVAGE_HINT)
 }
 
 /// An episode, by its number in the source, in a file.

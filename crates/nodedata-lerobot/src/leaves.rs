@@ -204,7 +204,7 @@ fn widen(known: &mut Leaf, other: &Leaf) -> Result<()> {
             *dim = Dim::Variable;
         }
     }
-    known.nullable |= other.nullable || other.dtype.is_none();
+    known.nullable |= other.nullable || other.dtype.is_none() || known.dtype.is_none();
     known.dtype = dtype;
     Ok(())
 }

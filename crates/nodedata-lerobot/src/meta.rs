@@ -77,7 +77,10 @@ pub(crate) fn json_lines(
         let object = serde_json::from_slice::<Map<String, Value>>(line).map_err(|err| {
             let place =
                 Locus { line_column: Some((idx as u32 + 1, err.column() as u32)), ..Locus::path(path) };
-            Error::new(ErrorKind::Corrupt, "the line is not a JSON object").with_source(err).at(place)
+            Error::new(ErrorKind::Corrupt, "the line is not a JSON object")
+                .with_source(err)
+                .at(place)
+                .with_hint("correct the line, or restore the file")
         })?;
         visit(object);
     }

@@ -69,6 +69,10 @@ impl ParquetFile {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let footer = guarded(|| ArrowReaderMetadata::load(&bytes, options))
             .map_err(|err| corrupt(err, path, "the Parquet file cannot be read"))?;
+        if has_negative_places(&footer) {
+            let err = ParquetError::General("a column chunk starts or ends before the file".to_owned());
+            return Err(corrupt(err, path, "the Parquet file cannot be read"));
+        }
         Ok(Self { path: path.to_owned(), bytes, footer })
     }
 
@@ -134,6 +138,16 @@ impl ParquetFile {
         let reader = guarded(build).map_err(|err| corrupt(err, &self.path, "the rows cannot be read"))?;
         Ok(Rows { path: self.path.clone(), reader })
     }
+}
+
+/// Whether a footer holds offsets or lengths below zero, which the Parquet reader takes for a mistake of ours.
+fn has_negative_places(footer: &ArrowReaderMetadata) -> bool {
+    let mut columns = footer.metadata().row_groups().iter().flat_map(|it| it.columns());
+    columns.any(|it| {
+        it.data_page_offset() < 0
+            || it.dictionary_page_offset().is_some_and(|it| it < 0)
+            || it.compressed_size() < 0
+    })
 }
 
 /// A row group as the footer describes it.

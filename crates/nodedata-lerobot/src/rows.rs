@@ -14,7 +14,7 @@ use crate::{
     arrays,
     cameras::CameraRows,
     features::{Column, Origin},
-    findings::STEPS,
+    findings::{SALVAGE_HINT, STEPS},
     parquet_file::Rows,
     scan::{floats, integers},
     source::Opened,
@@ -177,6 +177,7 @@ impl PieceRows {
         };
         let byte_range = Some(plan.partitions[self.partition].byte_range.clone());
         let records = vec![(STEPS, n_rows)];
+        let err = if err.hint().is_some() { err } else { err.with_hint(SALVAGE_HINT) };
         err.at(place).with_loss(Loss { byte_range, records, uncounted: false, reason: "undecodable" })
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     placing::{Placed, Placing, place},
     row_audit::{EpisodeRows, values_of},
     tables::Tables,
-    template::Values,
+    template::{Template, Values},
     tracks,
 };
 
@@ -122,13 +122,12 @@ impl VideoAudit<'_> {
             own_files: self.tables.info.version.has_file_per_episode(),
         };
         let placed = place(&placing);
-        let mut used = vec![0u64; files.len()];
         let mut episodes: Vec<Option<EpisodeFrames>> = Vec::with_capacity(placed.len());
         for (idx, placed) in placed.into_iter().enumerate() {
-            episodes.push(self.settle(idx, placed, &files, &mut used));
+            episodes.push(self.settle(idx, placed, &files));
         }
         self.check_tracks(&files, &mut episodes);
-        self.note_rest(&files, &used);
+        self.note_rest(&files, &episodes);
         let codecs: std::collections::BTreeSet<&str> = files.iter().map(|it| it.codec.as_str()).collect();
         let camera = Camera {
             key: self.key.to_owned(),
@@ -162,6 +161,7 @@ impl VideoAudit<'_> {
         for (record, expected) in self.tables.episodes.iter().zip(&expected) {
             found.push(match self.listing.find(expected) {
                 Some(Found::AsTold(name)) => Some(name),
+                Some(Found::Elsewhere(name)) if self.is_of_other_frames(template, &name, record) => None,
                 Some(Found::Elsewhere(name)) => {
                     if names.insert(name.clone(), ()).is_none() {
                         let message =
@@ -186,6 +186,16 @@ impl VideoAudit<'_> {
         let pointers =
             (0..expected.len()).map(|idx| self.pointer(idx, &expected[idx], found[idx].as_deref(), &opened));
         (files, pointers.collect())
+    }
+
+    /// Whether a name that is nearly the one looked for is that of another camera's or episode's video: folders
+    /// may be misnamed, but no camera's frames pass for another's.
+    fn is_of_other_frames(&self, template: &Template, name: &str, record: &EpisodeRecord) -> bool {
+        let has_own_files = self.tables.info.version.has_file_per_episode();
+        self.tables.info.video_keys().any(|key| {
+            let read = template.read(name, key);
+            read.is_some_and(|it| key != self.key || !has_own_files || it.episode != record.index)
+        })
     }
 
     fn pointer(
@@ -260,13 +270,7 @@ impl VideoAudit<'_> {
     }
 
     /// Tells what was found about one episode's frames, and takes rows without frames off.
-    fn settle(
-        &mut self,
-        idx: usize,
-        placed: Placed,
-        files: &[VideoFile],
-        used: &mut [u64],
-    ) -> Option<EpisodeFrames> {
+    fn settle(&mut self, idx: usize, placed: Placed, files: &[VideoFile]) -> Option<EpisodeFrames> {
         let record = &self.tables.episodes[idx];
         let n_rows = self.rows[idx].as_ref()?.n_rows();
         let name = |file: usize| files[file].path.clone();
@@ -298,7 +302,6 @@ impl VideoAudit<'_> {
             }
         }
         self.confirmed[idx] &= placed.is_exact;
-        used[file] += n_rows.min(placed.n_frames);
         Some(EpisodeFrames { file, first_frame: placed.first_frame, n_bytes: 0 })
     }
 
@@ -343,8 +346,14 @@ impl VideoAudit<'_> {
     }
 
     /// Frames that no episode has, and sound that the table has no column for.
-    fn note_rest(&mut self, files: &[VideoFile], used: &[u64]) {
-        for (file, used) in files.iter().zip(used) {
+    fn note_rest(&mut self, files: &[VideoFile], episodes: &[Option<EpisodeFrames>]) {
+        let mut used = vec![0u64; files.len()];
+        for (frames, rows) in episodes.iter().zip(self.rows.iter()) {
+            if let (Some(frames), Some(rows)) = (frames, rows) {
+                used[frames.file] += rows.n_rows();
+            }
+        }
+        for (file, used) in files.iter().zip(&used) {
             let at = || nodedata_core::Locus {
                 feature: Some(self.key.to_owned()),
                 ..nodedata_core::Locus::path(&file.path)

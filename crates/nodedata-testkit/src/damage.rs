@@ -15,7 +15,7 @@ const N_FLIPPED: u64 = 24;
 
 /// Reads damaged copies of a case: each file cut at several places, and with bits flipped.
 pub(crate) fn check(format: &dyn Format, case: &Case) {
-    let whole = open(format, case, &undecoded(false));
+    let whole = open(format, case, &options(case.damage, false));
     let whole = read_all(&case.name, whole.as_ref(), &ReadOptions::default());
     for (input, (path, bytes)) in case.files.iter().enumerate() {
         for end in places(case.damage, bytes.len()) {
@@ -42,9 +42,14 @@ pub(crate) fn check(format: &dyn Format, case: &Case) {
     }
 }
 
-/// Messages stay bytes, so that types inferred from all rows cannot differ in a copy that has fewer.
-fn undecoded(salvage: bool) -> OpenOptions {
-    OpenOptions { salvage, undecoded: vec!["*".to_owned()], ..OpenOptions::default() }
+/// Messages stay bytes where copies are held against the whole, so that types inferred from all rows cannot
+/// differ in a copy that has fewer. Elsewhere all values are read.
+fn options(damage: Damage, salvage: bool) -> OpenOptions {
+    let undecoded = match damage {
+        Damage::Prefix(_) => vec!["*".to_owned()],
+        Damage::Anything(_) => Vec::new(),
+    };
+    OpenOptions { salvage, undecoded, ..OpenOptions::default() }
 }
 
 /// Where to cut: both ends, and evenly between.
@@ -71,7 +76,7 @@ fn copy_with(case: &Case, path: &Path, bytes: &Bytes, at: &str) -> Case {
 /// What a copy gives, or `None` when it is refused, which must name the file.
 fn read_if_it_opens(format: &dyn Format, copy: &Case, salvage: bool) -> Option<Everything> {
     let has_file = |err: &Error| assert!(err.locus().path.is_some(), "{}: no file: {err}", copy.name);
-    match format.open(copy.in_memory(), &undecoded(salvage)) {
+    match format.open(copy.in_memory(), &options(copy.damage, salvage)) {
         Err(err) => {
             has_file(&err);
             assert!(err.hint().is_some(), "{}: no hint: {err}", copy.name);

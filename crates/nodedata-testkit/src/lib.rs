@@ -4,6 +4,7 @@
 //! Everything here panics where a test should fail, with a message that names the case.
 
 pub mod corpus;
+pub mod lerobot;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod source;

@@ -77,6 +77,7 @@ const ALLOWED_IN_TESTS: &[Edge] = &[
     edge("nodedata-dataset", "nodedata-formats", "round trips from real logs"),
     edge("nodedata-schema", "nodedata-formats", "inference over real logs"),
     edge("nodedata-normalize", "nodedata-formats", "steps of real logs"),
+    edge("nodedata-cli", "nodedata-media", "frames of a converted dataset are compared decoded"),
 ];
 
 /// What any crate may use in its tests.
