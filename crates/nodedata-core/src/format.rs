@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, ErrorKind, Files, Locus, Result, Source, TimeRange};
 
 /// A file format we can read. One `static` per format crate.
@@ -62,7 +64,8 @@ impl Default for OpenOptions {
 }
 
 /// What decoded frames are stored as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MediaEncoding {
     /// JPEG of quality 95.
     Jpeg,

@@ -7,8 +7,7 @@ use std::{
 
 use base64::Engine as _;
 use nodedata_core::{
-    DType, Error, Feature, Layout, Locus, OpenOptions, Result, StreamClock, StreamId, StreamSchema,
-    patterns,
+    DType, Error, Feature, Layout, Locus, OpenOptions, Result, StreamClock, StreamId, StreamSchema, patterns,
 };
 use nodedata_message::{JsonInference, MessageDecoder, MessageSchema};
 

@@ -214,6 +214,10 @@ impl Source for AlignedSource {
         &self.damage
     }
 
+    fn repairs(&self) -> &[Error] {
+        self.shared.store.source.repairs()
+    }
+
     fn warnings(&self) -> &[Error] {
         self.shared.store.source.warnings()
     }

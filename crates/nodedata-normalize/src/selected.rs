@@ -3,8 +3,8 @@ use std::{path::PathBuf, sync::Arc};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Attachment, Batch, EpisodeInfo, EpisodeStream, Error, ErrorKind, Fate, Feature, InputFile, Locus,
-    Partition, ReadOptions, Result, Source, StreamId, StreamSchema,
+    Attachment, Batch, EpisodeInfo, EpisodeStream, EpisodeVideo, Error, ErrorKind, Fate, Feature, InputFile,
+    Locus, Partition, ReadOptions, Result, Source, StreamId, StreamSchema,
 };
 
 use crate::{
@@ -24,6 +24,7 @@ pub(crate) struct SelectedSource {
     inner: Box<dyn Source>,
     shared: Arc<Shared>,
     streams: Vec<StreamSchema>,
+    videos: Vec<EpisodeVideo>,
 }
 
 struct Shared {
@@ -52,7 +53,8 @@ impl SelectedSource {
             .streams()
             .iter()
             .map(|it| StreamSchema { features: shared.mapping.features.clone(), ..it.clone() });
-        Ok(Self { streams: streams.collect(), shared: Arc::new(shared), inner })
+        let videos = shared.videos(inner.as_ref());
+        Ok(Self { streams: streams.collect(), videos, shared: Arc::new(shared), inner })
     }
 }
 
@@ -114,6 +116,19 @@ impl Shared {
             columns.push(column(field, &self.mapping, &tracks, &choices, n_rows).map_err(|it| (idx, it))?);
         }
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns).expect("columns follow the features"))
+    }
+
+    /// The coded video behind the fields that take a whole column of it.
+    fn videos(&self, source: &dyn Source) -> Vec<EpisodeVideo> {
+        let mut videos = Vec::new();
+        for field in &self.mapping.fields {
+            let [part] = field.value.parts() else { continue };
+            let stream = &self.mapping.streams[part.stream];
+            let name = &source.streams()[stream.id.0 as usize].features[stream.columns[part.column]].name;
+            let own = source.videos().iter().filter(|it| it.stream == stream.id && it.feature == *name);
+            videos.extend(own.map(|it| EpisodeVideo { feature: field.feature.name.clone(), ..it.clone() }));
+        }
+        videos
     }
 
     fn pixels(&self, batch: &Batch) -> Vec<nodedata_core::PixelShape> {
@@ -183,6 +198,18 @@ impl Source for SelectedSource {
 
     fn damage(&self) -> &[Error] {
         self.inner.damage()
+    }
+
+    fn repairs(&self) -> &[Error] {
+        self.inner.repairs()
+    }
+
+    fn videos(&self) -> &[EpisodeVideo] {
+        &self.videos
+    }
+
+    fn whole_inputs(&self, partition: &Partition) -> Vec<usize> {
+        self.inner.whole_inputs(partition)
     }
 
     fn warnings(&self) -> &[Error] {

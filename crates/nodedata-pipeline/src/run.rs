@@ -47,7 +47,7 @@ impl<'a> Run<'a> {
         let open = OpenOptions { salvage: options.on_error == OnError::Salvage, ..options.open.clone() };
         let mut opened = open_source(formats, &options.source, options.from.as_deref(), &open)?;
         opened.source = with_steps(opened.source, options.steps.as_ref())?;
-        let dealt = options.splits.deal(opened.source.episodes(), |_| None)?;
+        let dealt = options.splits.deal(opened.source.episodes(), |it| it.split.as_deref())?;
         let streams = opened.source.streams();
         let check = match &options.schema {
             None => SchemaCheck::undeclared(streams),

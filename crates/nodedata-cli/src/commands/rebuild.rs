@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use nodedata_core::{Error, ErrorKind, OpenOptions, Result, TimeRange};
 use nodedata_dataset::{Manifest, created_by};
 use nodedata_pipeline::{ConvertOptions, OnError, Silent, SplitPlan, convert};
@@ -84,6 +86,19 @@ fn options(config: &Value, schema: &str, source: &str, out: &std::path::Path) ->
         value.as_array()?.iter().map(|it| it.as_str().map(str::to_owned)).collect()
     };
     let number = |what: &str| config[what].as_u64().ok_or_else(|| unknown(what));
+    for what in ["steps", "quarantine"] {
+        if !config[what].is_null() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("the recipe has `{what}`, which came of a pipeline"),
+            )
+            .with_hint("run the pipeline file that made the revision, and compare the two datasets"));
+        }
+    }
+    let decode = match &config["decode"] {
+        Value::Null => BTreeMap::new(),
+        some => parse(some.to_string().as_bytes())?,
+    };
     let topics = match &config["topics"] {
         Value::Null => None,
         some => Some(strings(some).ok_or_else(|| unknown("topics"))?),
@@ -103,6 +118,7 @@ fn options(config: &Value, schema: &str, source: &str, out: &std::path::Path) ->
         from: Some(config["format"].as_str().ok_or_else(|| unknown("format"))?.to_owned()),
         open: OpenOptions {
             topics,
+            decode,
             undecoded: strings(&config["undecoded"]).ok_or_else(|| unknown("undecoded"))?,
             time_range: TimeRange { start_ns, end_ns },
             verify_checksums: config["verify_checksums"]
@@ -112,7 +128,11 @@ fn options(config: &Value, schema: &str, source: &str, out: &std::path::Path) ->
             ..OpenOptions::default()
         },
         schema,
-        splits: SplitPlan { fractions },
+        splits: if fractions == [("train".to_owned(), 1.0)] {
+            SplitPlan::default()
+        } else {
+            SplitPlan::fractions(fractions)
+        },
         on_error: on_error.ok_or_else(|| unknown("on_error"))?,
         shard_bytes: number("shard_bytes")?,
         ..ConvertOptions::new(source, out)

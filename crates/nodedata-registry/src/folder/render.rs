@@ -103,7 +103,7 @@ impl PlainModel {
             attachments: Vec::new(),
             ledger: [(
                 STEPS.to_owned(),
-                StreamLedger { read: rows, written: rows, dropped: BTreeMap::new() },
+                StreamLedger { read: rows, written: rows, ..StreamLedger::default() },
             )]
             .into(),
             n_damage: 0,
