@@ -18,6 +18,11 @@ pub trait Format: Send + Sync {
     /// Whether a file of this name belongs to a dataset of this format, when a folder is the input.
     fn claims(&self, path: &Path) -> bool;
 
+    /// Whether [`OpenOptions::decode`] is followed: whether coded video can be asked for as frames.
+    fn decodes_video(&self) -> bool {
+        false
+    }
+
     /// Opens a dataset by reading metadata only: no rows, except where a format has no types
     /// of its own and a full inference pass is the only way to know them.
     ///

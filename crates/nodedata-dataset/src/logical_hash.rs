@@ -35,7 +35,7 @@ const FIELD_CONTEXT: &str = "nodedata logical v1";
 const EPISODE_CONTEXT: &str = "nodedata logical v1 episode";
 
 /// Small pieces are gathered up to this many bytes, because the hash is slow on short calls.
-const STAGE_BYTES: usize = 16 << 10;
+const STAGE_BYTES: usize = 64 << 10;
 
 // Values are hashed as they lie in memory.
 const _: () = assert!(cfg!(target_endian = "little"), "the logical hash needs a little-endian machine");

@@ -49,6 +49,10 @@ impl Format for LeRobot {
         !path.iter().any(is_hidden)
     }
 
+    fn decodes_video(&self) -> bool {
+        true
+    }
+
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
         let mut findings = Findings::default();
         let plan = plan(files, options, &mut findings)?;

@@ -66,6 +66,7 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
         open: OpenOptions {
             topics: source.topics.clone(),
             undecoded: source.undecoded.clone(),
+            decode: source.decode.clone(),
             time_range: source.time_range,
             verify_checksums: source.verify_checksums,
             ..OpenOptions::default()

@@ -39,6 +39,13 @@ pub fn open_source(
         Some(name) => named(formats, name)?,
         None => detect(formats, input.files.as_ref(), &names, source)?,
     };
+    if !options.decode.is_empty() && !format.decodes_video() {
+        let message =
+            format!("the video of {} sources is not decoded here; samples pass through", format.name());
+        return Err(Error::new(ErrorKind::Unsupported, message)
+            .at(Locus::path(source))
+            .with_hint("leave out `--decode`, `source.decode` and `encoding`"));
+    }
     let (claimed, ignored): (Vec<_>, Vec<_>) =
         names.into_iter().partition(|it| input.exact || format.claims(it));
     if claimed.is_empty() {

@@ -70,6 +70,9 @@ fn told(found: &Validation, quality: Option<&QualityReport>) -> String {
         }
     }
     text.push_str(&quality.map(report::told).unwrap_or_default());
+    for what in &found.unchecked {
+        text.push_str(&format!("not decoded: {what}\n"));
+    }
     let looked_at = format!(
         "{} ({}), {}",
         human::plural(found.files, "file"),

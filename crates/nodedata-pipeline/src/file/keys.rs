@@ -47,6 +47,7 @@ const TEXTS: Kind = Kind::List(&Kind::Text);
 const TEXT_OR_TEXTS: Kind = Kind::Either(&[Kind::Text, TEXTS]);
 const MILLIS: Kind = Kind::Number(0.0, 1e12);
 const ALIGN: Kind = Kind::Choice(&["nearest", "hold", "linear", "slerp"]);
+const ENCODING: Kind = Kind::Choice(&["jpeg", "png", "raw"]);
 const BEYOND: Kind = Kind::Choice(&["null", "drop", "fail"]);
 const LEVEL: Kind = Kind::Choice(&["off", "warn", "quarantine", "fail"]);
 /// Nanoseconds since 1970.
@@ -106,6 +107,11 @@ const SOURCE: &[Key] = &[
     key("undecoded", TEXT_OR_TEXTS, "Topics whose messages stay bytes, with their schema beside them"),
     key("start_ns", TIME_NS, "Only records logged at or after this time, in nanoseconds since 1970"),
     key("end_ns", TIME_NS, "Only records logged before this time"),
+    key(
+        "decode",
+        ENCODING,
+        "Decodes the coded video of every camera of a source of steps; absent: samples pass through",
+    ),
     key("verify_checksums", Kind::Bool, "Whether checksums of the source are verified; yes by default"),
 ];
 
@@ -188,6 +194,11 @@ const FIELD_KEYS: &[Key] = &[
         "by_name",
         Kind::Either(&[TEXTS, Kind::Map(BY_NAME)]),
         "Names of the elements wanted, found in each message's own name array",
+    ),
+    key(
+        "encoding",
+        ENCODING,
+        "Decodes the coded video that `from` names, of a source of steps, and stores frames so",
     ),
     key("align", ALIGN, "As in `steps`, for this field"),
     key("tolerance_ms", MILLIS, "As in `steps`, for this field"),

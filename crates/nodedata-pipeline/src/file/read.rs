@@ -1,6 +1,9 @@
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use nodedata_core::TimeRange;
+use nodedata_core::{MediaEncoding, TimeRange};
 
 use super::{
     check::{Places, word},
@@ -62,6 +65,7 @@ impl<'a> Reader<'a> {
             format: None,
             topics: None,
             undecoded: Vec::new(),
+            decode: self.decode(),
             time_range: TimeRange::ALL,
             verify_checksums: true,
         };
@@ -82,9 +86,22 @@ impl<'a> Reader<'a> {
             format: text(node, "format"),
             topics: node.get("topics").map(texts),
             undecoded: node.get("undecoded").map(texts).unwrap_or_default(),
+            decode: self.decode(),
             time_range: TimeRange { start_ns: start_ns.unwrap_or(i64::MIN), end_ns },
             verify_checksums: node.get("verify_checksums").and_then(Node::bool).unwrap_or(true),
         }
+    }
+
+    /// What video is decoded to: every camera's by `source.decode`, one field's by its `encoding`.
+    fn decode(&self) -> BTreeMap<String, MediaEncoding> {
+        let encoding = |node: Option<&Node>| MediaEncoding::from_name(&node?.text()?);
+        let all = encoding(self.root.get("source").and_then(|it| it.get("decode")));
+        let fields = self.root.get("fields").map(Node::members).unwrap_or_default();
+        let of_field = fields.iter().filter_map(|it| {
+            let camera = it.node.get("from").and_then(Node::text)?;
+            Some((camera, encoding(it.node.get("encoding"))?))
+        });
+        all.map(|it| ("*".to_owned(), it)).into_iter().chain(of_field).collect()
     }
 
     fn tests(&mut self) -> Vec<PipelineTest> {

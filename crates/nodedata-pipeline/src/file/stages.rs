@@ -1,6 +1,6 @@
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use nodedata_core::TimeRange;
+use nodedata_core::{MediaEncoding, TimeRange};
 use nodedata_normalize::StepSpec;
 use nodedata_quality::Rules;
 
@@ -48,6 +48,8 @@ pub struct SourceStage {
     pub undecoded: Vec<String>,
     /// Only records of this time.
     pub time_range: TimeRange,
+    /// Cameras whose video is decoded, by name or `*`, and what their frames are stored as.
+    pub decode: BTreeMap<String, MediaEncoding>,
     /// Whether checksums are verified.
     pub verify_checksums: bool,
 }
