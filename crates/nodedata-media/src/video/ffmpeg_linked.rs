@@ -15,7 +15,6 @@ use crate::VideoCodec;
 
 /// Pixels that FFmpeg may count too many: it rounds a row up to 64 and takes 65,536 rows at the most.
 const ROUNDING_PIXELS: u64 = 63 * 65_536;
-const H264_SPS: u8 = 7;
 
 /// The FFmpeg that the program is linked with.
 ///
@@ -56,27 +55,49 @@ impl Linked {
             .decoder()
             .open_with(settings(codec, options.pixels_max))
             .map_err(|err| explain(err, codec))?;
-        Ok(Self {
+        let mut linked = Self {
             decoder,
             codec,
             framing,
             head: annex_b(&parameter_sets),
-            filled_chroma: stream_color::of_parameter_sets(codec, &parameter_sets).filled_chroma,
+            filled_chroma: false,
             pixels_max: options.pixels_max,
             ready: VecDeque::new(),
-        })
+        };
+        linked.look_at(&parameter_sets)?;
+        Ok(linked)
     }
 
     /// What FFmpeg is fed for `sample`.
     fn coded(&mut self, sample: &[u8]) -> Result<Vec<u8>> {
         let units = units(sample, self.framing)?;
-        if self.codec == VideoCodec::H264 {
-            let is_sps = |it: &&&[u8]| it.first().is_some_and(|head| head & 0x1f == H264_SPS);
-            for color in units.iter().filter(is_sps).filter_map(|it| stream_color::of_unit(self.codec, it)) {
+        self.look_at(&units)?;
+        Ok(annex_b(&units))
+    }
+
+    /// Learns what FFmpeg does not tell, and refuses large frames: it calls them damage.
+    fn look_at(&mut self, units: &[&[u8]]) -> Result<()> {
+        let is_sps = |unit: &[u8]| match (self.codec, unit) {
+            (VideoCodec::H264, [head, ..]) => head & 0x1f == 7,
+            // Of the base layer: those of others are read in another way.
+            (VideoCodec::H265, [head, layer, ..]) => *head == 33 << 1 && layer >> 3 == 0,
+            _ => false,
+        };
+        for unit in units.iter().filter(|it| is_sps(it)) {
+            if let Some(color) = stream_color::of_unit(self.codec, unit) {
+                self.check_size(color.coded_pixels)?;
                 self.filled_chroma = color.filled_chroma;
             }
         }
-        Ok(annex_b(&units))
+        Ok(())
+    }
+
+    fn check_size(&self, pixels: u64) -> Result<()> {
+        if pixels <= self.pixels_max {
+            return Ok(());
+        }
+        let message = format!("the video has frames of {pixels} pixels, more than {}", self.pixels_max);
+        Err(Error::new(ErrorKind::Limit, message))
     }
 
     fn drain(&mut self) -> Result<()> {
@@ -94,11 +115,7 @@ impl Linked {
 
     fn frame(&self, decoded: &frame::Video) -> Result<VideoFrame> {
         let (width, height) = (decoded.width(), decoded.height());
-        if u64::from(width) * u64::from(height) > self.pixels_max {
-            let message =
-                format!("the video has frames of {width} × {height} pixels, more than {}", self.pixels_max);
-            return Err(Error::new(ErrorKind::Limit, message));
-        }
+        self.check_size(u64::from(width) * u64::from(height))?;
         if decoded.is_corrupt() || decoded.has_decode_errors() {
             return Err(Error::new(ErrorKind::Corrupt, "FFmpeg had to fill in what a damaged sample lacks"));
         }
@@ -224,9 +241,8 @@ fn explain(err: LinkedError, codec: VideoCodec) -> Error {
         | LinkedError::Other { errno: error::ENOSYS } => {
             (ErrorKind::Unsupported, format!("this kind of {codec} is not decoded by FFmpeg"))
         }
-        // The answer to more pixels than allowed.
-        LinkedError::Other { errno: error::EINVAL | error::ENOMEM } => {
-            (ErrorKind::Limit, format!("the {codec} video has larger frames than allowed"))
+        LinkedError::Other { errno: error::ENOMEM } => {
+            (ErrorKind::Limit, format!("the {codec} video takes more memory than there is"))
         }
         _ => (ErrorKind::Corrupt, format!("FFmpeg could not decode the {codec} video")),
     };
