@@ -144,6 +144,13 @@ fn the_linked_ffmpeg_gives_the_same() {
     assert!(n_frames > 120, "{n_frames}");
 }
 
+#[cfg(feature = "ffmpeg")]
+#[test]
+fn the_linked_ffmpeg_is_never_given_av1() {
+    let err = decoder(VideoCodec::Av1, &[], &linked()).err().unwrap();
+    assert_eq!(err.kind(), ErrorKind::Unsupported);
+}
+
 #[cfg(not(feature = "ffmpeg"))]
 #[test]
 fn without_the_feature_no_ffmpeg_is_linked() {
