@@ -20,6 +20,7 @@ const PERMISSIVE: &[&str] = &[
     "MIT-0",
     "Unicode-3.0",
     "Unlicense",
+    "WTFPL",
     "Zlib",
     "bzip2-1.0.6",
 ];

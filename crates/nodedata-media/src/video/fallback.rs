@@ -1,64 +1,85 @@
 use nodedata_core::{Error, ErrorKind, Result};
 
-use super::{DecodeOptions, FrameDecoder, VideoFrame, built_in, ffmpeg::Ffmpeg};
+use super::{Backend, DecodeOptions, FrameDecoder, VideoFrame, decoder};
 use crate::VideoCodec;
 
-/// Coded bytes kept until the built-in decoder has shown that it can decode them.
+/// Coded bytes kept until a decoder has shown that it can decode them.
 const KEPT_BYTES_MAX: usize = 64 << 20;
 
-/// The built-in decoder until it says that the video is not supported, then the `ffmpeg` program.
+/// One decoder after the other, until one does not say that the video is not supported.
 pub(super) struct Fallback {
     decoder: Box<dyn FrameDecoder>,
     /// What was fed before the first frame came out, to be fed again; `None` once one has.
     fed: Option<Vec<(Vec<u8>, i64)>>,
     fed_bytes: usize,
+    untried: Untried,
+}
+
+/// The decoders left, and what they are opened with.
+struct Untried {
+    backends: &'static [Backend],
     codec: VideoCodec,
     config: Vec<u8>,
     options: DecodeOptions,
 }
 
+/// The decoders in the order to try them.
+fn backends(codec: VideoCodec) -> &'static [Backend] {
+    if cfg!(feature = "ffmpeg") && matches!(codec, VideoCodec::H264 | VideoCodec::H265) {
+        return &[Backend::LinkedFfmpeg, Backend::BuiltIn, Backend::Ffmpeg];
+    }
+    &[Backend::BuiltIn, Backend::Ffmpeg]
+}
+
 impl Fallback {
-    pub(super) fn open(
-        codec: VideoCodec,
-        config: &[u8],
-        options: &DecodeOptions,
-    ) -> Result<Box<dyn FrameDecoder>> {
-        match built_in(codec, config, options) {
-            Ok(decoder) => Ok(Box::new(Self {
-                decoder,
-                fed: Some(Vec::new()),
-                fed_bytes: 0,
-                codec,
-                config: config.to_vec(),
-                options: options.clone(),
-            })),
-            Err(err) if err.kind() == ErrorKind::Unsupported => open_ffmpeg(err, codec, config, options),
-            Err(err) => Err(err),
-        }
+    pub(super) fn open(codec: VideoCodec, config: &[u8], options: &DecodeOptions) -> Result<Self> {
+        let options = options.clone();
+        let mut untried = Untried { backends: backends(codec), codec, config: config.to_vec(), options };
+        let decoder = untried.open(None)?;
+        Ok(Self { decoder, fed: Some(Vec::new()), fed_bytes: 0, untried })
     }
 
-    /// Answers `err`, if it says that the video is not supported, by starting again with the other decoder.
-    fn start_again(&mut self, err: Error) -> Result<()> {
-        let fed = match self.fed.take() {
-            Some(fed) if err.kind() == ErrorKind::Unsupported => fed,
-            _ => return Err(err),
-        };
-        self.decoder = open_ffmpeg(err, self.codec, &self.config, &self.options)?;
-        fed.into_iter().try_for_each(|(sample, order)| self.decoder.decode(&sample, order))
+    /// Answers `err`, if it says that the video is not supported, by starting again with the next decoder.
+    fn start_again(&mut self, mut err: Error) -> Result<()> {
+        if self.fed.is_none() {
+            return Err(err);
+        }
+        while err.kind() == ErrorKind::Unsupported {
+            self.decoder = self.untried.open(Some(err))?;
+            let mut fed = self.fed.iter().flatten();
+            match fed.try_for_each(|(sample, order)| self.decoder.decode(sample, *order)) {
+                Ok(()) => {
+                    if self.untried.backends.is_empty() {
+                        self.fed = None;
+                    }
+                    return Ok(());
+                }
+                Err(next) => err = next,
+            }
+        }
+        Err(err)
     }
 }
 
-fn open_ffmpeg(
-    err: Error,
-    codec: VideoCodec,
-    config: &[u8],
-    options: &DecodeOptions,
-) -> Result<Box<dyn FrameDecoder>> {
-    match Ffmpeg::new(codec, config, options) {
-        Ok(decoder) => Ok(Box::new(decoder)),
-        Err(_) => Err(err.with_hint(
+impl Untried {
+    /// The next decoder that can be opened. `refusal` is why the one before cannot be used.
+    fn open(&mut self, mut refusal: Option<Error>) -> Result<Box<dyn FrameDecoder>> {
+        while let Some((backend, rest)) = self.backends.split_first() {
+            self.backends = rest;
+            let options = DecodeOptions { backend: *backend, ..self.options.clone() };
+            match decoder(self.codec, &self.config, &options) {
+                Ok(decoder) => return Ok(decoder),
+                // The last refuses because it is not there; what the first said is about the video.
+                Err(err) if err.kind() == ErrorKind::Unsupported || rest.is_empty() => {
+                    refusal.get_or_insert(err);
+                }
+                Err(err) => return Err(err),
+            }
+        }
+        let refusal = refusal.unwrap_or_else(|| Error::new(ErrorKind::Unsupported, "no decoder is left"));
+        Err(refusal.with_hint(
             "install the `ffmpeg` program, which decodes this video, or keep the video as it is coded",
-        )),
+        ))
     }
 }
 
@@ -80,7 +101,7 @@ impl FrameDecoder for Fallback {
             Ok(()) => Ok(()),
             Err(err) => {
                 self.start_again(err)?;
-                self.decoder.finish()
+                self.finish()
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the sequence parameter sets of H.264 and H.265 say about color.
+//! What the sequence parameter sets of H.264 and H.265 say about color and size.
 
 use rust_h264::nal::{parse_avcc, parse_sps_info};
 
@@ -13,11 +13,13 @@ pub(super) struct Color {
     pub(super) matrix: u8,
     /// Whether an H.264 stream has no chroma, for which FFmpeg makes planes of one value.
     pub(super) filled_chroma: bool,
+    /// Of a frame, before it is cropped; 0 is unknown.
+    pub(super) coded_pixels: u64,
 }
 
 impl Default for Color {
     fn default() -> Self {
-        Self { full_range: false, matrix: 2, filled_chroma: false }
+        Self { full_range: false, matrix: 2, filled_chroma: false, coded_pixels: 0 }
     }
 }
 
@@ -38,7 +40,12 @@ pub(super) fn of_unit(codec: VideoCodec, unit: &[u8]) -> Option<Color> {
 fn of_h264(unit: &[u8]) -> Option<Color> {
     let prefixed = [&(unit.len() as u32).to_be_bytes(), unit].concat();
     let info = parse_sps_info(parse_avcc(&prefixed, 4).first()?).ok()?;
-    Some(Color { full_range: info.full_range, matrix: info.matrix, filled_chroma: info.chroma_format == 0 })
+    Some(Color {
+        full_range: info.full_range,
+        matrix: info.matrix,
+        filled_chroma: info.chroma_format == 0,
+        coded_pixels: u64::from(info.coded_width) * u64::from(info.coded_height),
+    })
 }
 
 mod h265_sps {
@@ -53,10 +60,11 @@ mod h265_sps {
         }
         let bytes = without_emulation_prevention(unit.get(2..)?);
         let mut bits = Bits { bytes: &bytes, at: 0 };
-        let max_sub_layers = skip_to_coding_blocks(&mut bits)?;
+        let (max_sub_layers, coded_pixels) = read_to_coding_blocks(&mut bits)?;
         skip_to_vui(&mut bits, max_sub_layers)?;
+        let mut color = Color { coded_pixels, ..Color::default() };
         if !bits.flag()? {
-            return Some(Color::default());
+            return Some(color);
         }
         if bits.flag()? && bits.read(8)? == 255 {
             bits.skip(32)?;
@@ -64,7 +72,6 @@ mod h265_sps {
         if bits.flag()? {
             bits.skip(1)?;
         }
-        let mut color = Color::default();
         if bits.flag()? {
             bits.skip(3)?;
             color.full_range = bits.flag()?;
@@ -76,8 +83,8 @@ mod h265_sps {
         Some(color)
     }
 
-    /// Profile, size, depth and sub-layers.
-    fn skip_to_coding_blocks(bits: &mut Bits<'_>) -> Option<u32> {
+    /// Profile, size, depth and sub-layers. The highest sub-layer, and the pixels of a frame.
+    fn read_to_coding_blocks(bits: &mut Bits<'_>) -> Option<(u32, u64)> {
         bits.skip(4)?;
         let max_sub_layers = bits.read(3)?;
         bits.skip(1)?;
@@ -94,12 +101,12 @@ mod h265_sps {
         if bits.exp_golomb()? == 3 {
             bits.skip(1)?;
         }
-        bits.skip_exp_golombs(2)?;
+        let coded_pixels = u64::from(bits.exp_golomb()?) * u64::from(bits.exp_golomb()?);
         if bits.flag()? {
             bits.skip_exp_golombs(4)?;
         }
         bits.skip_exp_golombs(2)?;
-        Some(max_sub_layers)
+        Some((max_sub_layers, coded_pixels))
     }
 
     /// Coding blocks, scaling lists, reference picture sets.

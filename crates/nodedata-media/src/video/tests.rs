@@ -21,6 +21,11 @@ fn built_in() -> DecodeOptions {
     DecodeOptions { backend: Backend::BuiltIn, ..DecodeOptions::default() }
 }
 
+#[cfg(feature = "ffmpeg")]
+fn linked() -> DecodeOptions {
+    DecodeOptions { backend: Backend::LinkedFfmpeg, ..DecodeOptions::default() }
+}
+
 /// The `ffmpeg` program, from `NODEDATA_TEST_FFMPEG` or the PATH. Says so when a test must do without.
 fn with_ffmpeg() -> Option<DecodeOptions> {
     let ffmpeg =
@@ -118,6 +123,42 @@ fn the_ffmpeg_program_gives_the_same() {
     }
 }
 
+#[cfg(feature = "ffmpeg")]
+#[test]
+fn the_linked_ffmpeg_gives_the_same() {
+    let nowhere = DecodeOptions { ffmpeg: PathBuf::from("/no/such/ffmpeg"), ..DecodeOptions::default() };
+    let mut n_frames = 0;
+    for (name, path, truth) in fixtures() {
+        if name.starts_with("av1") {
+            continue;
+        }
+        let shown = shown_frames(&path, &linked());
+        let found: Vec<String> = shown.iter().map(|it| hex(&it.planes)).collect();
+        assert_eq!(found, plane_hashes(&truth), "{name}");
+        n_frames += found.len();
+        assert_eq!(shown_frames(&path, &nowhere), shown, "{name}: without the program");
+        if !BUILT_IN_CANNOT.contains(&name.as_str()) {
+            assert_eq!(shown_frames(&path, &built_in()), shown, "{name}: colors too");
+        }
+    }
+    assert!(n_frames > 120, "{n_frames}");
+}
+
+#[cfg(feature = "ffmpeg")]
+#[test]
+fn the_linked_ffmpeg_is_never_given_av1() {
+    let err = decoder(VideoCodec::Av1, &[], &linked()).err().unwrap();
+    assert_eq!(err.kind(), ErrorKind::Unsupported);
+}
+
+#[cfg(not(feature = "ffmpeg"))]
+#[test]
+fn without_the_feature_no_ffmpeg_is_linked() {
+    let options = DecodeOptions { backend: Backend::LinkedFfmpeg, ..DecodeOptions::default() };
+    let err = decoder(VideoCodec::H264, &[], &options).err().unwrap();
+    assert_eq!((err.kind(), err.hint().is_some()), (ErrorKind::Unsupported, true));
+}
+
 /// The frames that the edit list shows.
 fn shown_frames(path: &Path, options: &DecodeOptions) -> Vec<VideoFrame> {
     let (track, frames) = decode_file(path, options);
@@ -156,15 +197,20 @@ fn color_descriptions_are_read() {
 
 #[test]
 fn any_range_gives_its_own_frames() {
+    every_range_gives_its_own_frames(&built_in());
+    every_range_gives_its_own_frames(&DecodeOptions::default());
+}
+
+fn every_range_gives_its_own_frames(options: &DecodeOptions) {
     for name in ["h264_bframes", "hevc_open_gop", "av1_g2", "h264_concatenated"] {
         let (track, coded) = samples(&path(name));
-        let whole = shown_frames(&path(name), &built_in());
+        let whole = shown_frames(&path(name), options);
         let n = track.n_frames();
         for (start, end) in (0..n).step_by(3).flat_map(|it| [(it, it + 1), (it, n), (it, (it + 7).min(n))]) {
             let fed = track.samples_for(start..end).unwrap();
             let last = track.shown(end - 1).unwrap().pts;
             let wanted = track.shown(start).unwrap().pts..last + 1;
-            let frames = decode(&track, coded[fed].iter().cloned(), wanted, &built_in()).unwrap();
+            let frames = decode(&track, coded[fed].iter().cloned(), wanted, options).unwrap();
             assert_eq!(frames, whole[start as usize..end as usize], "{name} {start}..{end}");
         }
     }
@@ -176,6 +222,9 @@ fn what_the_built_in_decoders_cannot_do_is_not_supported() {
         let (track, coded) = samples(&path(name));
         let nowhere = PathBuf::from("/no/such/ffmpeg");
         for backend in [Backend::BuiltIn, Backend::Auto] {
+            if backend == Backend::Auto && cfg!(feature = "ffmpeg") {
+                continue;
+            }
             let options = DecodeOptions { backend, ffmpeg: nowhere.clone(), ..DecodeOptions::default() };
             let err = decode(&track, coded.clone(), i64::MIN..i64::MAX, &options).unwrap_err();
             assert_eq!(err.kind(), ErrorKind::Unsupported, "{name}: {}", err.chain());
@@ -197,10 +246,15 @@ fn gray_depth_keeps_its_twelve_bits() {
 }
 
 #[test]
-fn large_frames_are_refused_before_they_are_decoded() {
+fn large_frames_are_refused() {
+    large_frames_are_refused_by(&built_in());
+    large_frames_are_refused_by(&DecodeOptions::default());
+}
+
+fn large_frames_are_refused_by(options: &DecodeOptions) {
     for name in ["h264_bframes", "hevc", "av1_g2"] {
         let (track, coded) = samples(&path(name));
-        let options = DecodeOptions { pixels_max: 63 * 48, ..built_in() };
+        let options = DecodeOptions { pixels_max: 63 * 48, ..options.clone() };
         let err = decode(&track, coded, i64::MIN..i64::MAX, &options).unwrap_err();
         assert_eq!(err.kind(), ErrorKind::Limit, "{name}: {}", err.chain());
     }
@@ -210,10 +264,11 @@ fn large_frames_are_refused_before_they_are_decoded() {
 fn a_sample_too_few_is_noticed() {
     let (track, mut coded) = samples(&path("h264_bframes"));
     coded[3].data = Bytes::new();
-    assert_eq!(
-        decode(&track, coded, i64::MIN..i64::MAX, &built_in()).unwrap_err().kind(),
-        ErrorKind::Corrupt
-    );
+    for backend in [Backend::BuiltIn, Backend::Auto] {
+        let options = DecodeOptions { backend, ..DecodeOptions::default() };
+        let err = decode(&track, coded.clone(), i64::MIN..i64::MAX, &options).unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Corrupt, "{backend:?}");
+    }
 }
 
 #[test]
@@ -249,6 +304,8 @@ fn damaged_samples_never_crash_the_process() {
                 changed[at] ^= 1 << random(8);
             }
             track.codec_config = changed.into();
+            #[cfg(feature = "ffmpeg")]
+            drop(decode(&track, damaged.clone(), i64::MIN..i64::MAX, &linked()));
             drop(decode(&track, damaged, i64::MIN..i64::MAX, &built_in()));
         }
     }
