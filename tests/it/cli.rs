@@ -335,6 +335,7 @@ fn formats_completions_and_manual() {
         &work.run(["formats"]),
         &expect![[r#"
         mcap         MCAP logs, one episode a file: chunked or not, indexed or not, whole or damaged
+        lerobot      LeRobot datasets v2.0, v2.1 and v3.0: pointers audited, video passed through or decoded
         --- exit 0
     "#]],
     );

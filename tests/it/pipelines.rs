@@ -197,7 +197,7 @@ fn a_dry_run_says_what_would_be_done() {
             joints: float32[-1]  from /joint_states.position
         shards     1 unit
         quality    gap warn
-        warning    publishing is not in this build: `acme/x` is not published
+        publishes  acme/x
     "#]]
     .assert_eq(&kept);
     let json = work.run(["run", "p.yaml", "--dry-run", "--format", "json"]).exits(0).json();
@@ -205,24 +205,32 @@ fn a_dry_run_says_what_would_be_done() {
     assert_eq!(work.names(), ["p.yaml", "teleop.mcap"]);
 }
 
-/// Publishing belongs to another build: everything else is done, and the exit code says that something is not.
 #[test]
-fn what_is_not_done_is_said() {
+fn a_pipeline_publishes_what_it_made() {
     let work = Work::new();
     work.copy(&fixture("json_and_cbor.mcap"));
     work.write(
         "p.yaml",
-        "version: 1\nsource: json_and_cbor.mcap\npublish: {dataset: acme/x, license: MIT}\n",
+        "version: 1\nsource: json_and_cbor.mcap\npublish: {dataset: acme/x, license: MIT, price_usd: 199, sensitivity: none}\n",
     );
-    let ran = work.run(["run", "p.yaml", "--out", "out"]).exits(3);
-    assert!(
-        ran.stderr.contains("publishing is not in this build: `acme/x` is not published"),
-        "{}",
-        ran.stderr
-    );
-    work.run(["validate", "out"]).exits(0);
+    let (store, cache) = (work.path("store").display().to_string(), work.path("cache").display().to_string());
+    let variables = [("NODEDATA_STORE", store.as_str()), ("XDG_CACHE_HOME", &cache), ("USER", "test")];
+    let run = |out: &str| {
+        work.run_with(&variables, ["run", "p.yaml", "--out", out, "--format", "json"]).exits(0).json()
+    };
+    let first = run("out");
+    assert_eq!(first["published"]["revision"], "1.0.0", "{first}");
+    work.run(["dataset", "pull", "acme/x@latest", "--store", &store, "--out", "back"]).exits(0);
+    work.run(["validate", "back"]).exits(0);
+    let manifest = |folder: &str| work.json(&format!("{folder}/manifest.json"))["content_root"].clone();
+    assert_eq!(manifest("back"), manifest("out"));
+    let again = run("out");
+    assert_eq!(again["published"]["revision"], "1.0.0", "the same content is the same revision: {again}");
+    let wrong = "version: 1\nsource: json_and_cbor.mcap\npublish: {dataset: acme/x, license: MIT, sensitivity: face}\n";
+    work.write("p.yaml", wrong);
+    let ran = work.run_with(&variables, ["run", "p.yaml", "--out", "out"]).exits(2);
+    assert!(ran.stderr.contains("no data class"), "{}", ran.stderr);
 }
-
 /// What `init` writes can be read and run as it is, whatever the source.
 #[test]
 fn what_init_proposes_runs() {

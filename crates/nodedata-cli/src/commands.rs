@@ -11,6 +11,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
+pub(crate) mod publish;
 pub(crate) mod rebuild;
 pub(crate) mod registry;
 pub(crate) mod report;

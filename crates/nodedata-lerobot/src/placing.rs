@@ -75,7 +75,7 @@ impl Placing {
         self.pointers[idx].as_ref()?.file
     }
 
-    fn from_seconds(&self, idx: usize) -> Option<f64> {
+    fn seconds_of(&self, idx: usize) -> Option<f64> {
         self.pointers[idx].as_ref()?.from_seconds.filter(|it| it.is_finite() && *it >= 0.0)
     }
 
@@ -106,7 +106,7 @@ impl Placing {
             }
         }
         for members in &mut members {
-            let start = |idx: &usize| self.from_seconds(*idx).unwrap_or(f64::MAX);
+            let start = |idx: &usize| self.seconds_of(*idx).unwrap_or(f64::MAX);
             members.sort_by(|one, two| start(one).total_cmp(&start(two)).then(one.cmp(two)));
         }
         members
@@ -162,7 +162,7 @@ impl Placing {
 
     /// What the time window says wrongly, rounded to frames: float sums of durations drift by less.
     fn window_repair(&self, idx: usize, first_frame: u64, length: u64) -> Option<(&'static str, String)> {
-        let from = self.from_seconds(idx)?;
+        let from = self.seconds_of(idx)?;
         let to = self.pointers[idx].as_ref()?.to_seconds;
         let told_first = (from * self.fps).round();
         let told_length = to.map(|to| ((to - from) * self.fps).round());
@@ -180,7 +180,7 @@ impl Placing {
 
     /// Frames lie where the time windows say, as far as the file has them.
     fn by_window(&self, file: usize, members: &[usize], placed: &mut [Placed]) {
-        let start_of = |idx: usize| self.from_seconds(idx).map(|it| (it * self.fps).round() as u64);
+        let start_of = |idx: usize| self.seconds_of(idx).map(|it| (it * self.fps).round() as u64);
         for idx in members {
             let length = self.length(*idx);
             let Some(first_frame) = start_of(*idx) else {

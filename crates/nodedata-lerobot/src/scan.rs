@@ -104,7 +104,7 @@ impl Run {
         let timestamp = columns.timestamp.as_ref().map(|it| it[idx]);
         if self.off_grid.is_none()
             && let Some(timestamp) = timestamp
-            && !((timestamp * fps - position as f64).abs() <= 0.5)
+            && (timestamp.is_nan() || (timestamp * fps - position as f64).abs() > 0.5)
         {
             self.off_grid = Some((position, timestamp));
         }

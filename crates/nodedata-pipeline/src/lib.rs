@@ -31,7 +31,7 @@ pub use file::{
 pub use init::propose;
 pub use inspect::{EpisodeLengths, Inspection, StreamInspection, inspect};
 pub use open::{OpenedSource, open_source};
-pub use outline::{Outline, OutlinedFeature, OutlinedStream, not_done, outline};
+pub use outline::{Outline, OutlinedFeature, OutlinedStream, outline};
 pub use plan::{Plan, PlannedInput, PlannedUnit, Share, Worked, finish, plan, work};
 pub use progress::{Progress, Silent};
 pub use quality::check_quality;

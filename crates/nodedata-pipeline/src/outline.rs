@@ -41,8 +41,8 @@ pub struct Outline {
     pub estimated_bytes: u64,
     /// Seconds, estimated from how long the first records took.
     pub estimated_seconds: f64,
-    /// What the pipeline asks for and this build does not do.
-    pub not_done: Vec<String>,
+    /// The dataset that a revision would be published of.
+    pub publishes: Option<String>,
 }
 
 /// A stream of the dataset.
@@ -140,17 +140,8 @@ pub fn outline(
         decoded_bytes,
         estimated_bytes: (sample.written_bytes * scale) as u64,
         estimated_seconds: sample.seconds * scale * if file.quality.is_some() { 3.0 } else { 2.0 },
-        not_done: not_done(parsed),
+        publishes: file.publish.as_ref().map(|it| it.dataset.clone()),
     })
-}
-
-/// What a pipeline asks for and this build does not do.
-pub fn not_done(parsed: &Parsed) -> Vec<String> {
-    let publish = parsed.file.publish.as_ref();
-    publish
-        .map(|it| format!("publishing is not in this build: `{}` is not published", it.dataset))
-        .into_iter()
-        .collect()
 }
 
 fn paths(field: &nodedata_normalize::FieldSpec) -> Vec<String> {

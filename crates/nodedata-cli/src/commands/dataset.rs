@@ -157,7 +157,7 @@ fn push_options(args: PushArgs, registry: &Registry) -> Result<PushOptions> {
     })
 }
 
-fn bump(text: &str) -> Result<BumpRequest> {
+pub(crate) fn bump(text: &str) -> Result<BumpRequest> {
     match text {
         "auto" => Ok(BumpRequest::Auto),
         "major" => Ok(BumpRequest::Kind(BumpKind::Major)),
@@ -276,7 +276,7 @@ fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
     message::to_stdout(&text)
 }
 
-fn tell_push(report: &PushReport, output: Output) -> Result<()> {
+pub(crate) fn tell_push(report: &PushReport, output: Output) -> Result<()> {
     let text = match output {
         Output::Json => message::json_line(report)?,
         Output::Text => {

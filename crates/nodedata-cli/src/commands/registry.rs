@@ -26,6 +26,28 @@ impl Registry {
         Ok(Self { remote, author: author(args) })
     }
 
+    /// Opens the registry that the environment names, or the user's own. `token` is the variable that holds the
+    /// token for a server.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; `Config` when the variable is not set.
+    pub(crate) fn of_environment(token: Option<&str>) -> Result<Self> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|it| !it.trim().is_empty());
+        let args = StoreArgs { store: variable("NODEDATA_STORE"), author: variable("NODEDATA_USER") };
+        let (StoreLocation::Server(url), Some(name)) = (location(&args)?, token) else {
+            return Self::open(&args, true);
+        };
+        let text = variable(name).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Config,
+                format!("the variable `{name}`, which `publish.token` names, is not set"),
+            )
+            .with_hint("set it to a token of the server")
+        })?;
+        let remote = HttpRemote::new(&url, Some(Token::parse(&text)?))?;
+        Ok(Self { remote: Box::new(remote), author: author(&args) })
+    }
+
     /// What a reference means; datasets named without an owner are the author's.
     pub(crate) fn reference(&self, text: &str) -> Result<Reference> {
         Reference::parse(text, &self.author)

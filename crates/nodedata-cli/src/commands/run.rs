@@ -1,13 +1,13 @@
 use std::path::{Path, PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Result};
-use nodedata_pipeline::{ConvertOptions, Outline, Parsed, Refused, execute, load, not_done, outline};
+use nodedata_pipeline::{ConvertOptions, Outline, Parsed, Refused, execute, load, outline};
 use serde_json::json;
 
 use crate::{
     Outcome,
     args::{Output, RunArgs},
-    commands::{convert, report},
+    commands::{convert, dataset::tell_push, publish::publish, report},
     human, message, peak_heap,
     progress::Shown,
 };
@@ -57,7 +57,9 @@ fn run_file(args: &RunArgs, output: Output) -> Result<Outcome, Refused> {
     } else if !args.report.is_empty() {
         message::note("no report was written: the pipeline has no `quality`");
     }
-    let not_done = not_done(&parsed);
+    // Published before anything is printed, so that JSON is one document; a failure leaves the dataset in its place.
+    let stage = parsed.file.publish.as_ref();
+    let published = stage.map(|it| publish(it, &out, args.progress)).transpose()?;
     match output {
         Output::Json => {
             let converted = &executed.converted;
@@ -68,7 +70,7 @@ fn run_file(args: &RunArgs, output: Output) -> Result<Outcome, Refused> {
                 "shards": converted.manifest.shards.len(),
                 "report": converted.report,
                 "quality": executed.quality,
-                "not_done": not_done,
+                "published": published,
             });
             message::to_stdout(&format!("{text}\n"))?;
         }
@@ -77,13 +79,12 @@ fn run_file(args: &RunArgs, output: Output) -> Result<Outcome, Refused> {
                 message::to_stdout(&report::told(quality))?;
             }
             convert::tell(&executed.converted, &out)?;
+            if let Some(published) = &published {
+                tell_push(published, output)?;
+            }
         }
     }
-    for line in &not_done {
-        message::note(&format!("warning: {line}"));
-    }
-    let complete = !executed.converted.is_incomplete() && not_done.is_empty();
-    Ok(if complete { Outcome::Complete } else { Outcome::Incomplete })
+    Ok(if !executed.converted.is_incomplete() { Outcome::Complete } else { Outcome::Incomplete })
 }
 
 pub(crate) fn environment(name: &str) -> Option<String> {
@@ -159,8 +160,8 @@ fn told(planned: &Outline) -> String {
         human::bytes(planned.estimated_bytes),
         planned.estimated_seconds
     ));
-    for line in &planned.not_done {
-        text.push_str(&format!("warning    {line}\n"));
+    if let Some(dataset) = &planned.publishes {
+        text.push_str(&format!("publishes  {dataset}\n"));
     }
     text
 }

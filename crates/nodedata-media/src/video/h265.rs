@@ -54,12 +54,12 @@ impl H265 {
         }
         self.decoder.decode_nal(&unit).map_err(explain)?;
         while let Some(frame) = self.decoder.next_output() {
-            self.push(frame)?;
+            self.push(&frame)?;
         }
         Ok(())
     }
 
-    fn push(&mut self, frame: Frame) -> Result<()> {
+    fn push(&mut self, frame: &Frame) -> Result<()> {
         let Some(Reverse(order)) = self.orders.pop() else {
             return Err(Error::new(ErrorKind::Corrupt, "the H.265 decoder gave more frames than samples"));
         };
@@ -100,7 +100,7 @@ impl FrameDecoder for H265 {
 
     fn finish(&mut self) -> Result<()> {
         while let Some(frame) = self.decoder.flush() {
-            self.push(frame)?;
+            self.push(&frame)?;
         }
         self.decoder.next_error().map_or(Ok(()), |err| Err(explain(err)))
     }
