@@ -152,6 +152,11 @@ fn inspect() {
             --- exit 0
         "#]],
     );
+}
+
+#[test]
+fn inspect_features_and_damage() {
+    let work = Work::new();
     let log = work.copy(&fixture("foxglove_protobuf_zstd.mcap"));
     check(
         &work.run(["inspect", &log, "--features", "--topic", "/joints"]),

@@ -83,27 +83,20 @@ fn the_tour_of_the_readme() {
     assert_eq!(work.json("back/revision.json")["price"]["amount"], "199.00");
 }
 
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
 #[test]
 fn shards_that_nobody_converted() {
     let work = Work::new();
     shard(&work, "shards/train-00000.parquet", 0, 1);
     shard(&work, "shards/val-00000.parquet", 2, 2);
     work.write("schema.json", SCHEMA);
-    let line = [
-        "dataset",
-        "push",
-        "--name",
-        "panda-arm-grasp-100k",
-        "--license",
-        "CC-BY-4.0",
-        "--modality",
-        "rgb,depth,proprioception,action",
-        "--price",
-        "199",
-        "--schema",
-        "./schema.json",
-        "./shards/",
-    ];
+    let line = words(
+        "dataset push --name panda-arm-grasp-100k --license CC-BY-4.0 --modality rgb,depth,proprioception,action \
+         --price 199 --schema ./schema.json ./shards/",
+    );
     let pushed = run(&work, &line).exits(0);
     assert!(
         pushed.stdout.starts_with("robot-lab/panda-arm-grasp-100k 1.0.0 published (first)\n"),
@@ -124,35 +117,14 @@ fn shards_that_nobody_converted() {
     assert_eq!(shown["revision"]["schema"]["mode"], "declared");
     // More shards, then other splits and fewer episodes without a byte of data moved.
     shard(&work, "more/train-00001.parquet", 4, 3);
-    let more = run(
-        &work,
-        &[
-            "dataset",
-            "push",
-            "--name",
-            "panda-arm-grasp-100k",
-            "--append",
-            "--deep",
-            "more",
-            "--format",
-            "json",
-        ],
-    )
-    .exits(0)
-    .json();
+    let more =
+        run(&work, &words("dataset push --name panda-arm-grasp-100k --append --deep more --format json"))
+            .exits(0)
+            .json();
     assert_eq!((&more["revision"], &more["bump"]["proof"]["added"]), (&"1.1.0".into(), &2.into()));
     let moved = run(
         &work,
-        &[
-            "dataset",
-            "push",
-            "--name",
-            "panda-arm-grasp-100k",
-            "--assign",
-            "val=train-00001*",
-            "--format",
-            "json",
-        ],
+        &words("dataset push --name panda-arm-grasp-100k --assign val=train-00001* --format json"),
     )
     .exits(0)
     .json();

@@ -91,15 +91,14 @@ fn write(dataset: &Dataset, folder: &Path, facts: &HubFacts, report: &mut Export
 /// YAML for programs: what the Hub shows and what `load_dataset` opens.
 fn front_matter(manifest: &Manifest, facts: &HubFacts) -> String {
     let mut lines = vec!["---".to_owned()];
-    match facts.license.as_deref() {
-        Some(license) => match hub_license(license) {
+    if let Some(license) = facts.license.as_deref() {
+        match hub_license(license) {
             Some(known) => lines.push(format!("license: {known}")),
             None => {
                 lines.push("license: other".to_owned());
                 lines.push(format!("license_name: {}", yaml(license)));
             }
-        },
-        None => {}
+        }
     }
     if let Some(title) = &facts.title {
         lines.push(format!("pretty_name: {}", yaml(title)));

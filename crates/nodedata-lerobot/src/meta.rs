@@ -125,10 +125,10 @@ impl EpisodeRecord {
                 let number = value.as_u64();
                 match fact {
                     "chunk_index" => {
-                        pointer.file = number.map(|it| (it, pointer.file.map_or(0, |(_, it)| it)))
+                        pointer.file = number.map(|it| (it, pointer.file.map_or(0, |(_, it)| it)));
                     }
                     "file_index" => {
-                        pointer.file = number.map(|it| (pointer.file.map_or(0, |(it, _)| it), it))
+                        pointer.file = number.map(|it| (pointer.file.map_or(0, |(it, _)| it), it));
                     }
                     "from_timestamp" => pointer.from_seconds = value.as_f64(),
                     "to_timestamp" => pointer.to_seconds = value.as_f64(),

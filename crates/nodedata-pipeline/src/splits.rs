@@ -5,7 +5,7 @@ use nodedata_core::{EpisodeInfo, Error, ErrorKind, Result};
 use crate::SplitKey;
 
 /// How episodes are dealt to splits. Adding data never moves an episode: where it goes depends on itself alone.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum SplitPlan {
     /// By the hash of a key.
     Hash {
@@ -19,6 +19,7 @@ pub enum SplitPlan {
     /// As the source says.
     Source,
     /// As the source says where every episode has a split; otherwise all are in `train`.
+    #[default]
     SourceOrTrain,
 }
 
@@ -29,12 +30,6 @@ pub(crate) struct Dealt {
     pub(crate) names: Vec<String>,
     /// Per episode, the position of its split.
     pub(crate) split_of_episode: Vec<usize>,
-}
-
-impl Default for SplitPlan {
-    fn default() -> Self {
-        Self::SourceOrTrain
-    }
 }
 
 impl SplitPlan {

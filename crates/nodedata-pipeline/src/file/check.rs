@@ -121,7 +121,7 @@ impl Checker {
                 }
             }
             Kind::Integer(..) | Kind::Number(..) | Kind::Rate | Kind::Choice(_) => {
-                self.scalar(node, kind, path)
+                self.scalar(node, kind, path);
             }
             Kind::Text if node.text().is_some_and(|it| it.trim().is_empty()) => {
                 self.add(&node.place, format!("`{path}` is empty"), "write a value, or remove the key");

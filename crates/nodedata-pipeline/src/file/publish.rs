@@ -65,5 +65,5 @@ fn is_name(name: &str) -> bool {
 fn is_version(text: &str) -> bool {
     let parts: Vec<&str> = text.split('.').collect();
     let is_number = |it: &&str| it.parse::<u64>().is_ok_and(|n| n.to_string() == **it);
-    parts.len() == 3 && parts.iter().all(|it| is_number(it))
+    parts.len() == 3 && parts.iter().all(is_number)
 }

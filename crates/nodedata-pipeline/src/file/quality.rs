@@ -66,7 +66,7 @@ fn bounds(
     let max = node.get(greatest).and_then(Node::number);
     match (min, max) {
         (None, None) => {
-            reader.add(path, format!("`{path}` has no bound"), format!("add `{least}` or `{greatest}`"))
+            reader.add(path, format!("`{path}` has no bound"), format!("add `{least}` or `{greatest}`"));
         }
         (Some(min), Some(max)) if max < min => {
             let message = format!("`{path}.{greatest}` is {max}, less than `{least}` {min}");

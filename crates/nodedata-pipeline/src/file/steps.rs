@@ -128,7 +128,7 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
             "keep one of them",
         ),
         (None, None) => {
-            reader.add(&path, format!("`{path}` has neither `from` nor `value`"), "add `from: /topic.field`")
+            reader.add(&path, format!("`{path}` has neither `from` nor `value`"), "add `from: /topic.field`");
         }
     }
     spec.align = align(node);

@@ -64,7 +64,12 @@ fn attestations_are_kept_with_their_history() {
     let version = semver::Version::new(1, 0, 0);
     let one =
         Attestation::request("a".to_owned(), dataset.clone(), &version, B3::of(b"t"), asked, now()).unwrap();
-    database.add_attestation(&one, |newest| Ok(assert!(newest.is_none()))).unwrap();
+    database
+        .add_attestation(&one, |newest| {
+            let _: () = assert!(newest.is_none());
+            Ok(())
+        })
+        .unwrap();
     let refuse = |_: Option<&Attestation>| Err(Error::new(ErrorKind::Conflict, "no"));
     assert!(database.add_attestation(&one, refuse).is_err());
     let grant = nodedata_registry::gate::Action::Grant { valid_days: 3 };

@@ -101,14 +101,14 @@ pub(crate) fn append(app: &App, call: &Call) -> Answered<Reply> {
                 ..AuditEvent::default()
             })?;
             leave_hint(app, &dataset);
-            created(CommitAnswer { seq: record.seq, digest })
+            created(&CommitAnswer { seq: record.seq, digest })
         }
         Appended::Taken(entry) => Err(Refusal::taken(entry)),
     }
 }
 
-fn created(answer: CommitAnswer) -> Answered<Reply> {
-    Ok(Reply::json(&answer)?.with_status(StatusCode::CREATED))
+fn created(answer: &CommitAnswer) -> Answered<Reply> {
+    Ok(Reply::json(answer)?.with_status(StatusCode::CREATED))
 }
 
 /// The answer when the number is taken: by this very record, whose first answer was lost, or by another.
@@ -132,7 +132,7 @@ fn already_there(
         && entry.record.op == record.op
         && entry.record.author == record.author;
     Ok(Some(match is_same {
-        true => created(CommitAnswer { seq: record.seq, digest: entry.digest }),
+        true => created(&CommitAnswer { seq: record.seq, digest: entry.digest }),
         false => Err(Refusal::taken(entry)),
     }))
 }

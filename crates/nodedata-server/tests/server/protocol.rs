@@ -110,7 +110,8 @@ fn the_log_takes_nothing_that_would_break_it() {
         manifest: published.manifest,
         tags: Vec::new(),
     };
-    let cases: [(&str, Box<dyn Fn(&mut nodedata_registry::record::CommitRecord)>); 8] = [
+    type Change<'a> = Box<dyn Fn(&mut nodedata_registry::record::CommitRecord) + 'a>;
+    let cases: [(&str, Change<'_>); 8] = [
         ("prev", Box::new(|it| it.prev = Some(nodedata_registry::B3::of(b"x")))),
         ("a gap", Box::new(|it| it.seq += 1)),
         ("no op_id", Box::new(|it| it.op_id = String::new())),

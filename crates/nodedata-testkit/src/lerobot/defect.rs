@@ -281,7 +281,7 @@ impl Defect {
                 forget_last(copy);
                 move_window(copy, 1, 0.1);
             }
-            Self::WrongItems => copy.edit_table(DATA, one_item_less),
+            Self::WrongItems => copy.edit_table(DATA, |rows| one_item_less(&rows)),
             Self::OtherEpisodeIndex | Self::UnusedFrames | Self::EpisodesMixed => self.apply_apart(copy),
             Self::EmptyVideo
             | Self::CutVideo
@@ -366,7 +366,7 @@ fn forget_last(copy: &mut Folder) {
 }
 
 /// `action` as lists, the one of row 13 without its last value.
-fn one_item_less(rows: RecordBatch) -> RecordBatch {
+fn one_item_less(rows: &RecordBatch) -> RecordBatch {
     let action = rows.column_by_name("action").expect("a feature");
     let lists = (0..rows.num_rows()).map(|row| {
         let values = action.as_fixed_size_list().value(row);
@@ -375,5 +375,5 @@ fn one_item_less(rows: RecordBatch) -> RecordBatch {
         Some(values.into_iter().take(n).map(Some).collect::<Vec<_>>())
     });
     let lists = arrow_array::ListArray::from_iter_primitive::<Float32Type, _, _>(lists);
-    with_column(&without_column(&rows, "action"), "action", Arc::new(lists))
+    with_column(&without_column(rows, "action"), "action", Arc::new(lists))
 }
