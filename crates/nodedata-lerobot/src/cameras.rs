@@ -1,7 +1,7 @@
 use std::{ops::Range, sync::Arc};
 
 use arrow_array::{ArrayRef, BinaryArray, BooleanArray, Int32Array, builder::BinaryBuilder};
-use nodedata_core::{DType, PixelShape, Result};
+use nodedata_core::{DType, Error, ErrorKind, Locus, PixelShape, Result};
 use nodedata_media::mp4::Sample;
 
 use crate::{
@@ -47,6 +47,12 @@ impl CameraRows {
             let path = &plan.cameras[camera].files[file].path;
             let video = source.videos.get(plan.listing.files().as_ref(), path)?;
             let n_frames = episode.rows.end - episode.rows.start;
+            if video.track.n_frames() < first_frame + n_frames {
+                let message = "the video has fewer frames than when the dataset was planned";
+                return Err(Error::new(ErrorKind::Corrupt, message)
+                    .at(Locus::path(path))
+                    .with_hint("convert a dataset that nobody writes to"));
+            }
             Ok(Some(EpisodeVideo { video, first_frame, n_frames }))
         };
         Ok(Self((0..plan.cameras.len()).map(open).collect::<Result<_>>()?))

@@ -4,7 +4,7 @@ use arrow_array::{RecordBatch, cast::AsArray, types::Int64Type};
 use nodedata_core::{
     EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, Source, StreamClock, StreamId, StreamSchema,
 };
-use nodedata_dataset::{ContentHasher, Dataset, ShardEntry};
+use nodedata_dataset::{ContentHasher, Dataset, EpisodeEntry, ShardEntry};
 use nodedata_quality::{
     Contents, QualityFinding, QualityReport, RangeBounds, Rule, Rules, StreamCheck, StreamSummary,
 };
@@ -54,14 +54,12 @@ pub fn check_quality(root: &Path, rules: &Rules) -> Result<QualityReport> {
     if let Ok(schema) = Schema::from_json(&text) {
         declared_ranges(&schema, &mut rules);
     }
-    let mut keys: BTreeMap<u64, String> = BTreeMap::new();
-    for entry in dataset.episodes()? {
-        keys.insert(entry.episode, entry.key);
-    }
-    let keys: Vec<String> = keys.into_values().collect();
+    let index = dataset.episodes()?;
     let names: Vec<&str> = dataset.manifest.streams.iter().map(|it| it.name.as_str()).collect();
     let watched: Vec<Result<Option<Watch>>> =
-        names.par_iter().map(|it| watch_stream(&dataset, it, &rules)).collect();
+        names.par_iter().map(|it| watch_stream(&dataset, it, &index, &rules)).collect();
+    let keys: BTreeMap<u64, String> = index.into_iter().map(|it| (it.episode, it.key)).collect();
+    let keys: Vec<String> = keys.into_values().collect();
     let watches = watched.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>>>()?;
     Ok(conclude(&rules, watches, &keys))
 }
@@ -152,9 +150,15 @@ fn conclude(rules: &Rules, watches: Vec<Watch>, keys: &[String]) -> QualityRepor
 }
 
 /// `None` for a stream without shards.
-fn watch_stream(dataset: &Dataset, name: &str, rules: &Rules) -> Result<Option<Watch>> {
+fn watch_stream(
+    dataset: &Dataset,
+    name: &str,
+    index: &[EpisodeEntry],
+    rules: &Rules,
+) -> Result<Option<Watch>> {
     let mut watch: Option<Watch> = None;
-    for shard in dataset.manifest.shards.iter().filter(|it| it.stream == name) {
+    for (idx, shard) in dataset.manifest.shards.iter().enumerate().filter(|(_, it)| it.stream == name) {
+        let mut first_row = 0;
         for batch in dataset.shard(shard)? {
             let batch = batch.map_err(|err| {
                 Error::new(ErrorKind::Corrupt, "the rows of the shard cannot be decoded")
@@ -165,30 +169,62 @@ fn watch_stream(dataset: &Dataset, name: &str, rules: &Rules) -> Result<Option<W
                 watch = Some(Watch::new(rules, &stream_of(name, &batch, shard)?));
             }
             if let Some(watch) = &mut watch {
-                observe_shard(watch, &batch, shard)?;
+                let episodes =
+                    episodes_of(&batch, first_row, shard, index.iter().filter(|it| it.shard == idx))?;
+                observe_shard(watch, &batch, shard, &episodes)?;
             }
+            first_row += batch.num_rows() as u64;
         }
     }
     Ok(watch)
 }
 
-fn observe_shard(watch: &mut Watch, batch: &RecordBatch, shard: &ShardEntry) -> Result<()> {
+/// The episodes of a batch's rows, in their order, each with its number of rows. Shards that were written
+/// elsewhere may lack the column; where their episodes lie, the index says.
+fn episodes_of<'a>(
+    batch: &RecordBatch,
+    first_row: u64,
+    shard: &ShardEntry,
+    index: impl Iterator<Item = &'a EpisodeEntry>,
+) -> Result<Vec<(u64, usize)>> {
     let malformed = |what: &str| Error::new(ErrorKind::Corrupt, what).at(Locus::path(&shard.path));
-    let episodes = batch
-        .column_by_name(EPISODE_INDEX)
-        .and_then(|it| it.as_primitive_opt::<Int64Type>())
-        .ok_or_else(|| malformed("the shard has no column `episode_index`"))?;
-    let columns: Vec<usize> = (1..batch.num_columns()).collect();
+    let Some(column) = batch.column_by_name(EPISODE_INDEX) else {
+        let last_row = first_row + batch.num_rows() as u64;
+        let episodes = index.filter_map(|it| {
+            let (start, end) = (it.row.max(first_row), it.row.saturating_add(it.n_rows).min(last_row));
+            (start < end).then_some((it.episode, (end - start) as usize))
+        });
+        let episodes: Vec<_> = episodes.collect();
+        if episodes.iter().map(|it| it.1).sum::<usize>() != batch.num_rows() {
+            return Err(malformed("the sample index does not tell the episode of every row"));
+        }
+        return Ok(episodes);
+    };
+    let column = column
+        .as_primitive_opt::<Int64Type>()
+        .ok_or_else(|| malformed("column `episode_index` does not hold 64-bit integers"))?;
+    let runs = column.values().chunk_by(|a, b| a == b);
+    Ok(runs.map(|it| (u64::try_from(it[0]).unwrap_or(0), it.len())).collect())
+}
+
+fn observe_shard(
+    watch: &mut Watch,
+    batch: &RecordBatch,
+    shard: &ShardEntry,
+    episodes: &[(u64, usize)],
+) -> Result<()> {
+    let malformed = |what: &str| Error::new(ErrorKind::Corrupt, what).at(Locus::path(&shard.path));
+    let schema = batch.schema();
+    let is_feature = |idx: &usize| schema.field(*idx).name() != EPISODE_INDEX;
+    let columns: Vec<usize> = (0..batch.num_columns()).filter(is_feature).collect();
     let rows =
         batch.project(&columns).map_err(|err| malformed("the shard has no columns").with_source(err))?;
     if rows.num_columns() != watch.stream.features.len() {
         return Err(malformed("the shard has other columns than the one before it"));
     }
     let mut start = 0;
-    while start < rows.num_rows() {
-        let episode = episodes.value(start);
-        let n_rows = episodes.values()[start..].iter().take_while(|it| **it == episode).count();
-        watch.observe(u64::try_from(episode).unwrap_or(0), &rows.slice(start, n_rows));
+    for (episode, n_rows) in episodes {
+        watch.observe(*episode, &rows.slice(start, *n_rows));
         start += n_rows;
     }
     Ok(())

@@ -218,8 +218,11 @@ impl<T: Number> Moments<T> {
 /// them runs in vector registers and in an order that does not depend on how rows arrive.
 #[derive(Debug, Clone)]
 pub(crate) struct Lanes<T> {
-    /// Near the mean: what is summed is the distance from it.
+    /// Near the mean: what is summed is the distance from it. Where nothing was expected it is the first
+    /// value of the lane.
     shift: Vec<T>,
+    /// Lanes that wait for their first value.
+    is_open: Vec<bool>,
     sum: Vec<f64>,
     sum_squared: Vec<f64>,
     count: Vec<u64>,
@@ -231,6 +234,7 @@ impl<T: Number> Lanes<T> {
     pub(crate) fn new(n_lanes: usize) -> Self {
         Self {
             shift: vec![T::default(); n_lanes],
+            is_open: vec![true; n_lanes],
             sum: vec![0.0; n_lanes],
             sum_squared: vec![0.0; n_lanes],
             count: vec![0; n_lanes],
@@ -243,10 +247,12 @@ impl<T: Number> Lanes<T> {
         self.shift.len()
     }
 
-    /// Starts a block: `shift(lane)` is what is expected there.
-    pub(crate) fn start(&mut self, shift: impl Fn(usize) -> T) {
+    /// Starts a block: `shift(lane)` is what is expected there, if anything is.
+    pub(crate) fn start(&mut self, shift: impl Fn(usize) -> Option<T>) {
         for lane in 0..self.n_lanes() {
-            self.shift[lane] = shift(lane);
+            let expected = shift(lane);
+            self.shift[lane] = expected.unwrap_or_default();
+            self.is_open[lane] = expected.is_none();
             self.sum[lane] = 0.0;
             self.sum_squared[lane] = 0.0;
             self.count[lane] = 0;
@@ -258,6 +264,9 @@ impl<T: Number> Lanes<T> {
     /// Adds a finite value.
     #[inline]
     pub(crate) fn add(&mut self, lane: usize, value: T) {
+        if self.is_open[lane] {
+            self.open(lane, value);
+        }
         let distance = value.distance(self.shift[lane]);
         self.sum[lane] += distance;
         self.sum_squared[lane] += distance * distance;
@@ -266,9 +275,19 @@ impl<T: Number> Lanes<T> {
         self.max[lane] = if value > self.max[lane] { value } else { self.max[lane] };
     }
 
+    fn open(&mut self, lane: usize, first: T) {
+        self.shift[lane] = first;
+        self.is_open[lane] = false;
+    }
+
     /// Adds whole groups of finite values, as [`Self::add`] would one by one.
     pub(crate) fn add_groups(&mut self, values: &[T]) {
-        let Self { shift, sum, sum_squared, count, min, max } = self;
+        for (lane, first) in values.iter().enumerate().take(self.n_lanes()) {
+            if self.is_open[lane] {
+                self.open(lane, *first);
+            }
+        }
+        let Self { shift, is_open: _, sum, sum_squared, count, min, max } = self;
         let n_groups = (values.len() / shift.len()) as u64;
         match T::default().narrow() {
             None => add_groups(values, shift, sum, sum_squared, min, max),

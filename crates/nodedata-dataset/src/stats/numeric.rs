@@ -270,16 +270,15 @@ impl<T: Number> Measured<T> {
         self.n_rows += n_rows as u64;
     }
 
-    /// Distances are taken from the mean so far or, in the first block, from the first row.
+    /// Distances are taken from the mean so far or, where there is none, from the first row if it has a number.
     fn start_block(&mut self, first_row: &[T], is_valid: impl Fn(usize) -> bool) {
         let (stride, joined) = (self.stride, &self.joined);
         self.lanes.start(|lane| {
             let position = lane % stride;
             let first = first_row[position];
             match joined[position].count {
-                0 if first.is_finite() && is_valid(position) => first,
-                0 => T::default(),
-                _ => joined[position].center(),
+                0 => (first.is_finite() && is_valid(position)).then_some(first),
+                _ => Some(joined[position].center()),
             }
         });
     }

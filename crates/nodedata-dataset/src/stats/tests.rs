@@ -274,6 +274,15 @@ fn great_offsets_do_not_cancel() {
     let mean = noise.clone().sum::<f64>() / 1e5;
     let expected = (noise.map(|it| (it - mean) * (it - mean)).sum::<f64>() / 1e5).sqrt();
     assert!((values.std.as_f64().unwrap() / expected - 1.0).abs() < 1e-9, "{}", values.std);
+
+    // Nothing finite in front: the first number there is takes its place.
+    for first in [f64::INFINITY, f64::NAN] {
+        let noise = (0..4000).map(|it| if it == 0 { first } else { 1e9 + f64::from(it % 2) });
+        let values =
+            measure(&plain(DType::Float64, &[]), &[Arc::new(Float64Array::from_iter_values(noise))]).values;
+        let std = values.unwrap().std.as_f64().unwrap();
+        assert!((std - 0.5).abs() < 1e-4, "{std}");
+    }
 }
 
 #[test]
