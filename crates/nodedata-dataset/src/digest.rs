@@ -1,8 +1,3 @@
-use std::{
-    fs::File,
-    io::{self, Write},
-};
-
 use sha2::{Digest as _, Sha256};
 
 /// The two hashes of a file and its length: BLAKE3 is the address, SHA-256 is carried for tools that
@@ -40,6 +35,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Below this many bytes hashing is not worth spreading over threads.
+const PARALLEL_BYTES: usize = 64 << 10;
+
 /// Both hashes, fed in one pass.
 #[derive(Default)]
 pub(crate) struct Hashers {
@@ -50,9 +48,22 @@ pub(crate) struct Hashers {
 
 impl Hashers {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.bytes += bytes.len() as u64;
-        self.b3.update(bytes);
-        self.sha256.update(bytes);
+        self.update_beside(bytes, || ());
+    }
+
+    /// The same, with `beside` on another thread if one is free: SHA-256 costs as much as all the rest.
+    pub(crate) fn update_beside<T: Send>(&mut self, bytes: &[u8], beside: impl FnOnce() -> T + Send) -> T {
+        let Self { b3, sha256, bytes: n_bytes } = self;
+        *n_bytes += bytes.len() as u64;
+        let rest = || {
+            b3.update(bytes);
+            beside()
+        };
+        if bytes.len() < PARALLEL_BYTES {
+            sha256.update(bytes);
+            return rest();
+        }
+        rayon::join(rest, || sha256.update(bytes)).0
     }
 
     pub(crate) fn finish(&mut self) -> Digests {
@@ -61,53 +72,5 @@ impl Hashers {
             sha256: hex(&self.sha256.finalize_reset()),
             bytes: self.bytes,
         }
-    }
-}
-
-/// Below this many bytes a write is not worth spreading over threads.
-const PARALLEL_BYTES: usize = 64 << 10;
-
-/// A file that is hashed while it is written.
-pub(crate) struct HashingFile {
-    file: File,
-    hashers: Hashers,
-}
-
-impl HashingFile {
-    pub(crate) fn new(file: File) -> Self {
-        Self { file, hashers: Hashers::default() }
-    }
-
-    /// Makes everything written durable and returns its digests. Nothing may be written after.
-    pub(crate) fn finish(&mut self) -> io::Result<Digests> {
-        self.file.sync_all()?;
-        Ok(self.hashers.finish())
-    }
-}
-
-impl Write for HashingFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.len() < PARALLEL_BYTES {
-            self.hashers.update(bytes);
-            self.file.write_all(bytes)?;
-            return Ok(bytes.len());
-        }
-        // SHA-256 costs as much as the write itself: side by side they cost half.
-        let Hashers { b3, sha256, bytes: n_bytes } = &mut self.hashers;
-        let file = &mut self.file;
-        let (written, ()) = rayon::join(
-            || {
-                b3.update(bytes);
-                file.write_all(bytes)
-            },
-            || sha256.update(bytes),
-        );
-        written?;
-        *n_bytes += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }

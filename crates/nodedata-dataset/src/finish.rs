@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use nodedata_core::{EpisodeInfo, InputFile, Result, StreamSchema};
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
@@ -18,6 +19,9 @@ use crate::{
     stats::FeatureStats,
     writer::{RunFacts, WriterOptions, created_by},
 };
+
+/// Makes the bytes of one table of the index.
+type Table<'a> = Box<dyn Fn() -> Result<Vec<u8>> + Send + Sync + 'a>;
 
 /// Episodes up to this number are listed in `sample_index.json` itself.
 const INLINE_EPISODES: usize = 10_000;
@@ -47,9 +51,12 @@ impl Finish<'_> {
             Recipe { converter: run.converter, created_by: &created_by, config: run.config, inputs: &inputs };
         let (shards, provenance, provenance_root) = self.shard_entries(&recipe, &contents)?;
         let schema = self.put("schema.json", run.schema_json.as_bytes())?;
-        let stats = self.put("stats.json", self.stats_json()?.as_bytes())?;
         let attachments = self.put_attachments(&run)?;
-        let index = self.put_index(&contents, &run, &attachments)?;
+        let (stats, index) = rayon::join(
+            || self.put("stats.json", self.stats_json()?.as_bytes()),
+            || self.put_index(&contents, &run, &attachments),
+        );
+        let (stats, index) = (stats?, index?);
         let mut manifest = Manifest {
             nd: "manifest/1".to_owned(),
             created_by: [("tool".to_owned(), created_by.clone())].into(),
@@ -198,21 +205,26 @@ impl Finish<'_> {
         attachments: &[FileEntry],
     ) -> Result<BTreeMap<String, FileEntry>> {
         let rows = self.episode_rows(contents);
-        let mut files = BTreeMap::new();
-        let mut add = |name: &str, path: &str, bytes: Vec<u8>| -> Result<()> {
-            files.insert(name.to_owned(), self.put(path, &bytes)?);
-            Ok(())
-        };
-        add("episodes", "index/episodes.parquet", index::episodes(&rows)?)?;
-        add("pages", "index/pages.parquet", index::pages(&self.shards)?)?;
-        add("origins", "index/origins.parquet", index::origins(&self.shards, self.inputs)?)?;
+        let mut tables: Vec<(&str, Table<'_>)> = vec![
+            ("episodes", Box::new(|| index::episodes(&rows))),
+            ("pages", Box::new(|| index::pages(&self.shards))),
+            ("origins", Box::new(|| index::origins(&self.shards, self.inputs))),
+        ];
         if !run.videos.is_empty() {
-            add("video", "index/video.parquet", index::videos(run.videos, self.streams, self.inputs)?)?;
+            tables.push(("video", Box::new(|| index::videos(run.videos, self.streams, self.inputs))));
         }
         if !attachments.is_empty() {
-            let paths: Vec<String> = run.attachments.iter().map(|it| attachment_path(&it.data)).collect();
-            add("attachments", "index/attachments.parquet", index::attachments(run.attachments, &paths)?)?;
+            let table = || {
+                let paths: Vec<String> = run.attachments.iter().map(|it| attachment_path(&it.data)).collect();
+                index::attachments(run.attachments, &paths)
+            };
+            tables.push(("attachments", Box::new(table)));
         }
+        let put = |(name, table): &(&str, Table<'_>)| {
+            Ok(((*name).to_owned(), self.put(&format!("index/{name}.parquet"), &table()?)?))
+        };
+        let files: Vec<Result<(String, FileEntry)>> = tables.par_iter().with_max_len(1).map(put).collect();
+        let mut files = files.into_iter().collect::<Result<BTreeMap<_, _>>>()?;
         let head = self.sample_index(&rows, &files);
         files.insert("sample_index".to_owned(), self.put("sample_index.json", pretty(&head)?.as_bytes())?);
         Ok(files)

@@ -13,6 +13,7 @@ mod explain;
 mod finish;
 mod fold;
 mod folders;
+mod hashing_file;
 mod hugging_face;
 mod index;
 mod journal;

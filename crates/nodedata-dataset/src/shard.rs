@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, io::Write, path::Path, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use parquet::file::{metadata::ParquetMetaData, writer::SerializedFileWriter};
@@ -6,8 +6,9 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::{
-    digest::{Digests, HashingFile, hex},
+    digest::{Digests, hex},
     encode::{Origin, Sealed, ShardFacts, ShardId},
+    hashing_file::HashingFile,
     journal::{INPUTS, OriginRecord, PagesRecord, RECORD, ShardRecord, UnitInput, UnitRecord, part_record},
     measure::StreamFacts,
     staging::{Staging, UnitDir, write_error},
@@ -183,7 +184,8 @@ impl Sink {
                     chunk.append_to_row_group(&mut group).map_err(|err| shard_error(&path, err))?;
                 }
                 group.close().map_err(|err| shard_error(&path, err))?;
-                Ok(())
+                let file = file.writer.inner_mut();
+                file.flush().map_err(|err| write_error("cannot write the shard", &path, err))
             }
             Sealed::Shard(facts) => {
                 let file = match open.take() {

@@ -6,7 +6,7 @@ use std::{
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 
-use crate::digest::{Digests, HashingFile};
+use crate::{digest::Digests, hashing_file::HashingFile};
 
 /// The hidden folder a dataset grows in, beside its final place: `units` holds what is finished, each unit a
 /// folder with its shards and its record, named by its recipe; `tree` is the dataset as it will be, made of

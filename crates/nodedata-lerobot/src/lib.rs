@@ -23,6 +23,7 @@ mod scan;
 mod source;
 mod tables;
 mod template;
+mod track_check;
 mod tracks;
 mod video_audit;
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Files, Locus, Result};
+use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use crate::{cells::cell, parquet_file::ParquetFile};
@@ -38,42 +39,42 @@ pub(crate) struct VideoPointer {
     pub(crate) to_seconds: Option<f64>,
 }
 
-/// Reads a Parquet table as one JSON object a row.
+/// Reads a Parquet table, and makes something of each row as a JSON object.
 ///
 /// # Errors
 /// `Io`, `Corrupt`.
-pub(crate) fn parquet_rows(
+pub(crate) fn parquet_rows<T: Send>(
     files: &dyn Files,
     path: &Path,
-    mut visit: impl FnMut(Map<String, Value>),
-) -> Result<()> {
+    make: impl Fn(Map<String, Value>) -> T + Sync,
+) -> Result<Vec<T>> {
     let file = ParquetFile::open(files, path)?;
     let names: Vec<String> = file.footer.schema().fields().iter().map(|it| it.name().clone()).collect();
     let columns: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut made = Vec::new();
     for batch in file.rows(&columns, 0..file.n_rows(), 256)? {
         let batch = batch?;
-        for row in 0..batch.num_rows() {
+        made.par_extend((0..batch.num_rows()).into_par_iter().map(|row| {
             let cells = names.iter().zip(batch.columns()).map(|(name, it)| (name.clone(), cell(it, row)));
-            visit(cells.collect());
-        }
+            make(cells.collect())
+        }));
     }
-    Ok(())
+    Ok(made)
 }
 
-/// Reads lines of JSON objects.
+/// Reads lines of JSON objects, and makes something of each.
 ///
 /// # Errors
-/// `Io`; `Corrupt` with the line that is no object.
-pub(crate) fn json_lines(
+/// `Io`; `Corrupt` with the first line that is no object.
+pub(crate) fn json_lines<T: Send>(
     files: &dyn Files,
     path: &Path,
-    mut visit: impl FnMut(Map<String, Value>),
-) -> Result<()> {
+    make: impl Fn(Map<String, Value>) -> T + Sync,
+) -> Result<Vec<T>> {
     let bytes = whole(files, path)?;
-    for (idx, line) in bytes.split(|it| *it == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
+    let lines = bytes.split(|it| *it == b'\n').enumerate();
+    let lines: Vec<(usize, &[u8])> = lines.filter(|(_, line)| !line.trim_ascii().is_empty()).collect();
+    let parse = |(idx, line): (usize, &[u8])| {
         let object = serde_json::from_slice::<Map<String, Value>>(line).map_err(|err| {
             let place =
                 Locus { line_column: Some((idx as u32 + 1, err.column() as u32)), ..Locus::path(path) };
@@ -82,9 +83,11 @@ pub(crate) fn json_lines(
                 .at(place)
                 .with_hint("correct the line, or restore the file")
         })?;
-        visit(object);
-    }
-    Ok(())
+        Ok(make(object))
+    };
+    // Collected before it is looked at, so that the first bad line is the one that is told.
+    let made: Vec<Result<T>> = lines.into_par_iter().map(parse).collect();
+    made.into_iter().collect()
 }
 
 /// The bytes of a metadata file.
@@ -182,15 +185,18 @@ pub(crate) fn task_of(row: &Map<String, Value>) -> Option<(u64, String)> {
     Some((index, named.or_else(only)?.to_owned()))
 }
 
-/// Adds version 2.1's statistics of an episode under the names that version 3 gives them.
-pub(crate) fn add_stats(record: &mut EpisodeRecord, stats: Value) {
-    let Value::Object(features) = stats else { return };
+/// Version 2.1's statistics of an episode, under the names that version 3 gives them.
+pub(crate) fn stats_of(mut row: Map<String, Value>) -> Option<(u64, Vec<(String, String)>)> {
+    let index = row.get("episode_index")?.as_u64()?;
+    let Value::Object(features) = row.remove("stats")? else { return None };
+    let mut named = Vec::new();
     for (feature, stats) in features {
         let Value::Object(stats) = stats else { continue };
-        for (name, value) in stats {
-            record.metadata.insert(format!("stats/{feature}/{name}"), value.to_string());
-        }
+        named.extend(
+            stats.into_iter().map(|(name, value)| (format!("stats/{feature}/{name}"), value.to_string())),
+        );
     }
+    Some((index, named))
 }
 
 #[cfg(test)]

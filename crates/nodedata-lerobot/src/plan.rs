@@ -103,18 +103,17 @@ fn first_of(damage: Vec<Error>) -> Error {
 
 /// Every file that decides a row, in order of its path.
 fn inputs(listing: &Listing, data: &DataRows, cameras: &[CameraFrames]) -> Result<Vec<InputFile>> {
-    let mut paths: Vec<PathBuf> = listing.tables().map(|it| listing.path(it)).collect();
-    paths.extend(data.files.iter().map(|it| it.path.clone()));
-    paths.extend(cameras.iter().flat_map(|it| &it.files).map(|it| it.path.clone()));
-    paths.sort_unstable();
-    paths.dedup();
-    paths
-        .into_iter()
-        .map(|path| {
-            let file = listing.files().open(&path).map_err(|err| err.at(Locus::path(&path)))?;
-            Ok(InputFile { n_bytes: file.n_bytes(), path })
-        })
-        .collect()
+    let mut inputs = Vec::new();
+    for path in listing.tables().map(|it| listing.path(it)) {
+        let file = listing.files().open(&path).map_err(|err| err.at(Locus::path(&path)))?;
+        inputs.push(InputFile { n_bytes: file.n_bytes(), path });
+    }
+    let input = |path: &Path, n_bytes| InputFile { path: path.to_owned(), n_bytes };
+    inputs.extend(data.files.iter().map(|it| input(&it.path, it.n_bytes)));
+    inputs.extend(cameras.iter().flat_map(|it| &it.files).map(|it| input(&it.path, it.n_bytes)));
+    inputs.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    inputs.dedup_by(|a, b| a.path == b.path);
+    Ok(inputs)
 }
 
 impl Plan {
@@ -135,11 +134,12 @@ impl Plan {
                 .map(|it| it.episodes[idx].as_ref().map(|it| (it.file, it.first_frame)))
                 .collect();
             let Some(frames) = frames else { continue };
+            let metadata = std::mem::take(&mut self.tables.episodes[idx].metadata);
             let record = &self.tables.episodes[idx];
             let file = &self.data.files[rows.file];
             let input = position[&file.path];
             let source_index = record.index;
-            let mut info = self.info(record, input);
+            let mut info = self.info(record, metadata, input);
             if info.split.is_none() && !self.tables.info.splits.is_empty() {
                 uncovered.push(source_index);
                 info.split = Some(self.split_for_uncovered());
@@ -168,8 +168,12 @@ impl Plan {
         only.cloned().unwrap_or_else(|| "unassigned".to_owned())
     }
 
-    fn info(&self, record: &EpisodeRecord, input: usize) -> EpisodeInfo {
-        let mut metadata = record.metadata.clone();
+    fn info(
+        &self,
+        record: &EpisodeRecord,
+        mut metadata: BTreeMap<String, String>,
+        input: usize,
+    ) -> EpisodeInfo {
         metadata.insert("source_episode_index".to_owned(), record.index.to_string());
         if !record.tasks.is_empty() {
             metadata.insert("tasks".to_owned(), serde_json::Value::from(record.tasks.clone()).to_string());

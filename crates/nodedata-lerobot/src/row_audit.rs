@@ -8,6 +8,7 @@ use std::{
 };
 
 use nodedata_core::{Error, Locus, Result};
+use rayon::prelude::*;
 
 use crate::{
     findings::{Findings, in_episode, refusal},
@@ -41,6 +42,7 @@ impl EpisodeRows {
 #[derive(Debug)]
 pub(crate) struct DataFile {
     pub(crate) path: PathBuf,
+    pub(crate) n_bytes: u64,
     pub(crate) row_groups: Vec<RowGroup>,
 }
 
@@ -55,12 +57,16 @@ pub(crate) struct DataRows {
     pub(crate) leaves: Vec<Leaf>,
 }
 
+/// Chunk, file and episode, as the template of the data files names them.
+type Place = (u64, u64, u64);
+
 /// A data file with what its rows say.
 struct ScannedFile {
     path: PathBuf,
+    n_bytes: u64,
     row_groups: Vec<RowGroup>,
-    /// As the template names it: chunk, file, episode.
-    place: (u64, u64, u64),
+
+    place: Place,
     runs: Vec<Run>,
 }
 
@@ -88,8 +94,9 @@ pub(crate) fn data_rows(listing: &Listing, tables: &Tables, findings: &mut Findi
         tables.episodes.iter().map(|it| audit.shared_file(it, of(it), &files)).collect()
     };
     audit.orphans(&files);
-    let files = files.into_iter().map(|it| DataFile { path: it.path, row_groups: it.row_groups });
-    Ok(DataRows { files: files.collect(), episodes, leaves })
+    let planned =
+        |it: ScannedFile| DataFile { path: it.path, n_bytes: it.n_bytes, row_groups: it.row_groups };
+    Ok(DataRows { files: files.into_iter().map(planned).collect(), episodes, leaves })
 }
 
 /// Opens every data file that is there, and every one that is told of and lies elsewhere.
@@ -99,7 +106,7 @@ fn open_all(
     findings: &mut Findings,
 ) -> Result<(Vec<ScannedFile>, Vec<Leaf>)> {
     let template = &tables.info.data_path;
-    let mut names: BTreeMap<String, (u64, u64, u64)> = BTreeMap::new();
+    let mut names: BTreeMap<String, Place> = BTreeMap::new();
     for name in listing.names() {
         if let Some(it) = template.read(name, "") {
             names.insert(name.to_owned(), (it.chunk, it.file, it.episode));
@@ -121,15 +128,15 @@ fn open_all(
     }
     let mut joined = Joined::default();
     let mut files = Vec::with_capacity(names.len());
-    for (name, place) in names {
-        let path = listing.path(&name);
-        let opened = ParquetFile::open(listing.files().as_ref(), &path)
-            .and_then(|file| Ok((runs(&file, tables.info.fps)?, file)));
-        match opened {
-            Ok((runs, file)) => {
-                joined.add(&leaves(&file)?).map_err(|err| err.at(Locus::path(&path)))?;
-                let row_groups = file.row_groups();
-                files.push(ScannedFile { path, row_groups, place, runs });
+    let scan = |(name, place): (String, Place)| (place, scan(listing, &name, place, tables.info.fps));
+    // Told in the order of the names, whatever the thread timing.
+    let scanned: Vec<_> = names.into_par_iter().map(scan).collect();
+    for (place, scanned) in scanned {
+        match scanned {
+            Ok((file, leaves)) => {
+                let leaves: Vec<Leaf> = leaves?;
+                joined.add(&leaves).map_err(|err| err.at(Locus::path(&file.path)))?;
+                files.push(file);
             }
             Err(err) => findings.lost("unreadable-data-file", err, told_rows(tables, place)),
         }
@@ -137,8 +144,16 @@ fn open_all(
     Ok((files, joined.finish()))
 }
 
+/// Reads the footer and the placing columns of one data file, and which columns it has.
+fn scan(listing: &Listing, name: &str, place: Place, fps: f64) -> Result<(ScannedFile, Result<Vec<Leaf>>)> {
+    let path = listing.path(name);
+    let file = ParquetFile::open(listing.files().as_ref(), &path)?;
+    let (runs, row_groups, n_bytes) = (runs(&file, fps)?, file.row_groups(), file.n_bytes());
+    Ok((ScannedFile { path, n_bytes, row_groups, place, runs }, leaves(&file)))
+}
+
 /// Rows that the episodes table places in a file.
-fn told_rows(tables: &Tables, (chunk, file, episode): (u64, u64, u64)) -> u64 {
+fn told_rows(tables: &Tables, (chunk, file, episode): Place) -> u64 {
     let per_file = tables.info.version.has_file_per_episode();
     let in_it = |it: &&EpisodeRecord| {
         if per_file { it.index == episode } else { it.data_file == Some((chunk, file)) }

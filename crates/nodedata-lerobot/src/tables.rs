@@ -1,13 +1,14 @@
 //! What `meta/` says, read whole: info, episodes, tasks, statistics.
 
+use std::path::Path;
+
 use nodedata_core::{Locus, Result};
-use serde_json::Value;
 
 use crate::{
     findings::{Findings, refusal},
     info::{Info, Version},
     listing::{INFO, Listing},
-    meta::{EpisodeRecord, Tasks, add_stats, json_lines, parquet_rows, task_of, whole},
+    meta::{EpisodeRecord, Tasks, json_lines, parquet_rows, stats_of, task_of, whole},
 };
 
 /// The tables of one dataset.
@@ -57,23 +58,17 @@ impl Tables {
 
 fn episodes_of_lines(listing: &Listing, findings: &mut Findings) -> Result<Vec<EpisodeRecord>> {
     let path = listing.path("meta/episodes.jsonl");
-    let mut episodes = Vec::new();
-    let mut n_unusable = 0;
-    json_lines(listing.files().as_ref(), &path, |row| match EpisodeRecord::from_row(row, &path) {
-        Some(record) => episodes.push(record),
-        None => n_unusable += 1,
-    })?;
-    note_unusable(n_unusable, Locus::path(&path), findings);
+    let rows = json_lines(listing.files().as_ref(), &path, |row| EpisodeRecord::from_row(row, &path))?;
+    let mut episodes = usable(rows, &path, findings);
     let stats = "meta/episodes_stats.jsonl";
     if listing.has(stats) {
         episodes.sort_by_key(|it| it.index);
-        json_lines(listing.files().as_ref(), &listing.path(stats), |mut row| {
-            let index = row.get("episode_index").and_then(Value::as_u64);
-            let position = index.and_then(|index| episodes.binary_search_by_key(&index, |it| it.index).ok());
-            if let (Some(position), Some(stats)) = (position, row.remove("stats")) {
-                add_stats(&mut episodes[position], stats);
+        let rows = json_lines(listing.files().as_ref(), &listing.path(stats), stats_of)?;
+        for (index, stats) in rows.into_iter().flatten() {
+            if let Ok(position) = episodes.binary_search_by_key(&index, |it| it.index) {
+                episodes[position].metadata.extend(stats);
             }
-        })?;
+        }
     }
     Ok(episodes)
 }
@@ -90,46 +85,45 @@ fn episodes_of_parquet(listing: &Listing, findings: &mut Findings) -> Result<Vec
     }
     for name in tables {
         let path = listing.path(name);
-        let mut n_unusable = 0;
-        parquet_rows(listing.files().as_ref(), &path, |row| match EpisodeRecord::from_row(row, &path) {
-            Some(record) => episodes.push(record),
-            None => n_unusable += 1,
-        })?;
-        note_unusable(n_unusable, Locus::path(&path), findings);
+        let rows = parquet_rows(listing.files().as_ref(), &path, |row| EpisodeRecord::from_row(row, &path))?;
+        episodes.extend(usable(rows, &path, findings));
     }
     Ok(episodes)
 }
 
-fn note_unusable(n: u64, at: Locus, findings: &mut Findings) {
-    if n > 0 {
-        let message = format!("{n} rows of the episodes table have no `episode_index` or no `length`");
-        findings.lost("episode-without-number", refusal(message, at), 0);
+/// The rows that say which episode they are of.
+fn usable(rows: Vec<Option<EpisodeRecord>>, path: &Path, findings: &mut Findings) -> Vec<EpisodeRecord> {
+    let n_rows = rows.len();
+    let episodes: Vec<EpisodeRecord> = rows.into_iter().flatten().collect();
+    let n_unusable = n_rows - episodes.len();
+    if n_unusable > 0 {
+        let message =
+            format!("{n_unusable} rows of the episodes table have no `episode_index` or no `length`");
+        findings.lost("episode-without-number", refusal(message, Locus::path(path)), 0);
     }
+    episodes
 }
 
 /// The tasks table. Rows carry indices into it, so a dataset without one still has all its numbers.
 fn tasks(listing: &Listing, info: &Info, findings: &mut Findings) -> Tasks {
     let name = if info.version.has_file_per_episode() { "meta/tasks.jsonl" } else { "meta/tasks.parquet" };
     let path = listing.path(name);
-    let mut tasks = Tasks::new();
-    let mut n_unusable = 0u64;
-    let visit = |row: serde_json::Map<String, Value>| match task_of(&row) {
-        Some((index, text)) => drop(tasks.insert(index, text)),
-        None => n_unusable += 1,
-    };
     let files = listing.files().as_ref();
     let read = if info.version.has_file_per_episode() {
-        json_lines(files, &path, visit)
+        json_lines(files, &path, |row| task_of(&row))
     } else {
-        parquet_rows(files, &path, visit)
+        parquet_rows(files, &path, |row| task_of(&row))
     };
-    if let Err(err) = read {
+    let rows = read.unwrap_or_else(|err| {
         findings.repaired(
             "tasks-unreadable",
             format!("task texts are null: {}", err.chain()),
             Locus::path(&path),
         );
-    }
+        Vec::new()
+    });
+    let n_unusable = rows.iter().filter(|it| it.is_none()).count();
+    let tasks = rows.into_iter().flatten().collect();
     if n_unusable > 0 {
         let message = format!("{n_unusable} rows of the tasks table have no index or no text");
         findings.repaired("task-without-text", message, Locus::path(&path));

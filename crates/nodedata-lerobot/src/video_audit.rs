@@ -1,23 +1,33 @@
 //! Which frames of which video file each episode has, camera by camera: what the pointers say, held against
 //! what the files hold.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use nodedata_core::{Error, OpenOptions, Result};
 use nodedata_media::mp4::VideoTrack;
+use rayon::prelude::*;
 
 use crate::{
     features::{Camera, decoding_of},
     findings::{Findings, in_episode, refusal},
-    listing::{Found, Listing},
+    listing::{Found, INFO, Listing},
     meta::EpisodeRecord,
     placing::{Placed, Placing, place},
     row_audit::{EpisodeRows, values_of},
     tables::Tables,
     template::{Template, Values},
-    tracks,
+    track_check::{Checked, Wanted, check},
+    tracks::{self, OpenVideo},
 };
+
+/// Frames of a camera up to which its videos are opened once for the plan, and not again to check them: some
+/// 30 bytes each.
+const FRAMES_KEPT: u64 = 1 << 18;
 
 /// The frames of one episode in one video file.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +44,7 @@ pub(crate) struct EpisodeFrames {
 #[derive(Debug, Clone)]
 pub(crate) struct VideoFile {
     pub(crate) path: PathBuf,
+    pub(crate) n_bytes: u64,
     pub(crate) codec: String,
     pub(crate) codec_config: Bytes,
     pub(crate) width: u32,
@@ -100,6 +111,16 @@ pub(crate) fn frames(
     cameras
 }
 
+/// The videos of one camera.
+#[derive(Default)]
+struct OpenedFiles {
+    files: Vec<VideoFile>,
+    /// By file, what is kept of its tables.
+    tracks: Vec<Option<VideoTrack>>,
+    /// By episode.
+    pointers: Vec<Option<Pointer>>,
+}
+
 struct VideoAudit<'a> {
     listing: &'a Listing,
     tables: &'a Tables,
@@ -113,7 +134,7 @@ struct VideoAudit<'a> {
 
 impl VideoAudit<'_> {
     fn camera(&mut self) -> CameraFrames {
-        let (files, pointers) = self.open_files();
+        let OpenedFiles { files, tracks, pointers } = self.open_files();
         let placing = Placing {
             n_frames: files.iter().map(|it| it.n_frames).collect(),
             fps: self.tables.info.fps,
@@ -126,7 +147,7 @@ impl VideoAudit<'_> {
         for (idx, placed) in placed.into_iter().enumerate() {
             episodes.push(self.settle(idx, placed, &files));
         }
-        self.check_tracks(&files, &mut episodes);
+        self.check_tracks(&files, &tracks, &mut episodes);
         self.note_rest(&files, &episodes);
         let codecs: std::collections::BTreeSet<&str> = files.iter().map(|it| it.codec.as_str()).collect();
         let camera = Camera {
@@ -139,17 +160,17 @@ impl VideoAudit<'_> {
 
     /// Opens every video of the camera, and says which file each episode points at. Episodes whose file
     /// cannot be used are taken out.
-    fn open_files(&mut self) -> (Vec<VideoFile>, Vec<Option<Pointer>>) {
+    fn open_files(&mut self) -> OpenedFiles {
         let Some(template) = &self.tables.info.video_path else {
             for idx in 0..self.rows.len() {
                 self.refuse(
                     idx,
                     "no-video-path",
                     |at| refusal("meta/info.json has no `video_path`", at),
-                    "meta/info.json",
+                    self.listing.path(INFO),
                 );
             }
-            return (Vec::new(), vec![None; self.rows.len()]);
+            return OpenedFiles { pointers: vec![None; self.rows.len()], ..OpenedFiles::default() };
         };
         let mut names: BTreeMap<String, ()> = BTreeMap::new();
         for name in self.listing.names().filter(|it| template.read(it, self.key).is_some()) {
@@ -174,18 +195,23 @@ impl VideoAudit<'_> {
                 None => None,
             });
         }
-        let mut files = Vec::new();
+        let (mut files, mut tracks) = (Vec::new(), Vec::new());
         let mut opened: BTreeMap<String, Result<usize, Error>> = BTreeMap::new();
-        for name in names.into_keys() {
-            let file = self.open(&name).map(|file| {
+        let (listing, n_frames_kept) = (self.listing, AtomicU64::new(0));
+        let open = |(name, ()): (String, ())| (open(listing, &name, &n_frames_kept), name);
+        let all: Vec<_> = names.into_par_iter().map(open).collect();
+        for (file, name) in all {
+            let file = file.map(|(file, track)| {
                 files.push(file);
+                tracks.push(track);
                 files.len() - 1
             });
             opened.insert(name, file);
         }
         let pointers =
             (0..expected.len()).map(|idx| self.pointer(idx, &expected[idx], found[idx].as_deref(), &opened));
-        (files, pointers.collect())
+        let pointers = pointers.collect();
+        OpenedFiles { files, tracks, pointers }
     }
 
     /// Whether a name that is nearly the one looked for is that of another camera's or episode's video: folders
@@ -214,7 +240,7 @@ impl VideoAudit<'_> {
                 let place = err.locus().clone();
                 let hint = err.hint().unwrap_or("restore the video file").to_owned();
                 let refused = |at| Error::new(kind, message).at(place).at(at).with_hint(hint);
-                self.refuse(idx, "unreadable-video", refused, found.unwrap_or(expected));
+                self.refuse(idx, "unreadable-video", refused, self.listing.path(found.unwrap_or(expected)));
                 None
             }
             // The pointer may be stale: where other files are there, their frames can still tell.
@@ -224,7 +250,7 @@ impl VideoAudit<'_> {
                     idx,
                     "missing-video",
                     |at| refusal("the video of the episode is not there", at),
-                    expected,
+                    self.listing.path(expected),
                 );
                 None
             }
@@ -240,30 +266,15 @@ impl VideoAudit<'_> {
         Values { chunk, file, video_key: self.key, ..values_of(self.tables, record) }
     }
 
-    fn open(&self, name: &str) -> Result<VideoFile> {
-        let path = self.listing.path(name);
-        let track = tracks::open(self.listing.files().as_ref(), &path)?.track;
-        Ok(VideoFile {
-            codec: track.codec.name().to_owned(),
-            codec_config: track.codec_config.clone(),
-            width: track.width,
-            height: track.height,
-            n_frames: track.n_frames(),
-            is_reordered: track.is_reordered(),
-            has_audio: track.ignored_tracks.iter().any(|it| it == "soun"),
-            path,
-        })
-    }
-
     fn refuse(
         &mut self,
         idx: usize,
         code: &'static str,
         err: impl FnOnce(nodedata_core::Locus) -> Error,
-        name: &str,
+        path: PathBuf,
     ) {
         if let Some(rows) = self.rows[idx].take() {
-            let at = in_episode(self.listing.path(name), self.tables.episodes[idx].index);
+            let at = in_episode(path, self.tables.episodes[idx].index);
             let at = nodedata_core::Locus { feature: Some(self.key.to_owned()), ..at };
             self.findings.lost(code, err(at), rows.n_rows());
         }
@@ -285,7 +296,8 @@ impl VideoAudit<'_> {
             let (code, message) =
                 placed.refused.unwrap_or(("missing-video", "no video holds the episode".to_owned()));
             let expected = self.tables.info.video_path.as_ref().map(|it| it.fill(&self.values(record)));
-            self.refuse(idx, code, |at| refusal(message, at), expected.as_deref().unwrap_or_default());
+            let path = self.listing.path(expected.as_deref().unwrap_or_default());
+            self.refuse(idx, code, |at| refusal(message, at), path);
             return None;
         };
         if let Some((code, message)) = placed.refused {
@@ -305,35 +317,53 @@ impl VideoAudit<'_> {
         Some(EpisodeFrames { file, first_frame: placed.first_frame, n_bytes: 0 })
     }
 
-    /// Opens each file once more and checks that every episode in it can be cut out of it.
-    fn check_tracks(&mut self, files: &[VideoFile], episodes: &mut [Option<EpisodeFrames>]) {
-        let mut by_file: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (idx, frames) in episodes.iter().enumerate() {
-            if let Some(frames) = frames {
-                by_file.entry(frames.file).or_default().push(idx);
+    /// Checks that every episode can be cut out of its file.
+    fn check_tracks(
+        &mut self,
+        files: &[VideoFile],
+        tracks: &[Option<VideoTrack>],
+        episodes: &mut [Option<EpisodeFrames>],
+    ) {
+        let mut by_file: BTreeMap<usize, Vec<Wanted>> = BTreeMap::new();
+        for (idx, (frames, rows)) in episodes.iter().zip(self.rows.iter()).enumerate() {
+            if let (Some(frames), Some(rows)) = (frames, rows) {
+                let wanted = Wanted { idx, first_frame: frames.first_frame, n_frames: rows.n_rows() };
+                by_file.entry(frames.file).or_default().push(wanted);
             }
         }
         let decodes = decoding_of(self.key, self.options).is_some();
-        for (file, members) in by_file {
+        let (listing, fps) = (self.listing, self.tables.info.fps);
+        let check = |(file, wanted): (usize, Vec<Wanted>)| {
+            let again = match &tracks[file] {
+                Some(_) => None,
+                None => Some(tracks::open(listing.files().as_ref(), &files[file].path).map(|it| it.track)),
+            };
+            let track = match (&tracks[file], &again) {
+                (Some(track), _) | (None, Some(Ok(track))) => Ok(track),
+                (None, Some(Err(err))) => Err(format!("the video cannot be read again: {}", err.chain())),
+                (None, None) => Err("the video is not open".to_owned()),
+            };
+            let checked = wanted.iter().map(|it| match &track {
+                Ok(track) => check(track, it, fps, decodes),
+                Err(message) => Checked::unreadable(message),
+            });
+            (file, wanted.iter().map(|it| it.idx).zip(checked).collect())
+        };
+        let checked: Vec<(usize, Vec<(usize, Checked)>)> = by_file.into_par_iter().map(check).collect();
+        for (file, checked) in checked {
             let path = &files[file].path;
-            let name = path.display().to_string();
-            let Ok(video) = tracks::open(self.listing.files().as_ref(), path) else { continue };
-            for idx in members {
-                let Some(rows) = &self.rows[idx] else { continue };
-                let n_rows = rows.n_rows();
-                let Some(frames) = &mut episodes[idx] else { continue };
-                let checked = cut_out(&video.track, frames.first_frame, n_rows, decodes);
-                match checked {
-                    Ok(n_bytes) => frames.n_bytes = n_bytes,
-                    Err(message) => {
+            for (idx, Checked { n_bytes, off_grid }) in checked {
+                match (n_bytes, &mut episodes[idx]) {
+                    (Ok(n_bytes), Some(frames)) => frames.n_bytes = n_bytes,
+                    (Ok(_), None) => {}
+                    (Err(message), _) => {
                         let hint = format!("decode the camera instead: `--decode {}=png`", self.key);
-                        self.refuse(idx, "not-at-keyframe", |at| refusal(message, at).with_hint(hint), &name);
+                        let refused = |at| refusal(message, at).with_hint(hint);
+                        self.refuse(idx, "not-at-keyframe", refused, path.clone());
                         continue;
                     }
                 }
-                if let Some((frame, seconds)) =
-                    off_grid(&video.track, frames.first_frame, n_rows, self.tables.info.fps)
-                {
+                if let Some((frame, seconds)) = off_grid {
                     let message = format!(
                         "frame {frame} of the episode is shown {seconds:.4} s after its first, more than half a frame \
                          from its step; frames are paired by position"
@@ -382,31 +412,22 @@ pub(crate) struct Pointer {
     pub(crate) to_seconds: Option<f64>,
 }
 
-/// Checks that the frames can be decoded on their own; returns their coded bytes.
-fn cut_out(track: &VideoTrack, first: u64, n_frames: u64, decodes: bool) -> Result<u64, String> {
-    let wanted = &track.presentation[first as usize..(first + n_frames) as usize];
-    let n_bytes = wanted.iter().map(|it| u64::from(track.samples[*it as usize].n_bytes)).sum();
-    if decodes {
-        return Ok(n_bytes);
-    }
-    let (Some(start), Some(end)) = (wanted.iter().min(), wanted.iter().max()) else { return Ok(0) };
-    if !track.samples[*start as usize].keyframe {
-        return Err(
-            "the episode's first frame is no key frame: its samples alone cannot be decoded".to_owned()
-        );
-    }
-    if u64::from(end - start) + 1 != n_frames {
-        return Err("frames of other episodes lie among the episode's in decode order".to_owned());
-    }
-    Ok(n_bytes)
-}
-
-/// The first frame that is shown more than half a frame from its place on the grid.
-fn off_grid(track: &VideoTrack, first: u64, n_frames: u64, fps: f64) -> Option<(u64, f64)> {
-    let scale = f64::from(track.timescale.max(1));
-    let zero = track.shown(first)?.pts;
-    (0..n_frames).find_map(|idx| {
-        let seconds = (track.shown(first + idx)?.pts - zero) as f64 / scale;
-        ((seconds * fps - idx as f64).abs() > 0.5).then_some((idx, seconds))
-    })
+/// Opens a video for the plan, and keeps its tables while there are few.
+fn open(listing: &Listing, name: &str, n_frames_kept: &AtomicU64) -> Result<(VideoFile, Option<VideoTrack>)> {
+    let path = listing.path(name);
+    let OpenVideo { track, file } = tracks::open(listing.files().as_ref(), &path)?;
+    let n_frames = track.n_frames();
+    let file = VideoFile {
+        path,
+        n_bytes: file.n_bytes(),
+        codec: track.codec.name().to_owned(),
+        codec_config: track.codec_config.clone(),
+        width: track.width,
+        height: track.height,
+        n_frames,
+        is_reordered: track.is_reordered(),
+        has_audio: track.ignored_tracks.iter().any(|it| it == "soun"),
+    };
+    let is_kept = n_frames_kept.fetch_add(n_frames, Ordering::Relaxed) + n_frames <= FRAMES_KEPT;
+    Ok((file, is_kept.then_some(track)))
 }

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use nodedata_core::{Files, InputFile, ReadAt, Result};
 use nodedata_dataset::{InputSeen, UnitInput};
+use rayon::prelude::*;
 
 /// Bytes hashed at a time: large enough for BLAKE3's wide lanes, small enough for any memory budget.
 const PIECE_BYTES: u64 = 4 << 20;
@@ -20,8 +21,9 @@ pub(crate) struct InputHashes {
 
 impl InputHashes {
     pub(crate) fn new(files: &dyn Files, inputs: &[InputFile]) -> Result<Self> {
-        let stamps = inputs.iter().map(|it| files.stamp(&it.path)).collect();
-        let files: Vec<_> = inputs.iter().map(|it| files.open(&it.path)).collect::<Result<_>>()?;
+        let stamps = inputs.par_iter().map(|it| files.stamp(&it.path)).collect();
+        let files: Vec<Result<_>> = inputs.par_iter().map(|it| files.open(&it.path)).collect();
+        let files: Vec<_> = files.into_iter().collect::<Result<_>>()?;
         let n = files.len();
         Ok(Self {
             inputs: inputs.to_vec(),
