@@ -1,9 +1,9 @@
 use std::{ops::Range, sync::Arc};
 
-use arrow_array::{Array, ArrayRef, FixedSizeListArray, ListArray, cast::AsArray, make_array};
+use arrow_array::{Array, ArrayRef, FixedSizeListArray, ListArray, UInt64Array, cast::AsArray, make_array};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::DataType;
-use arrow_select::interleave::interleave;
+use arrow_select::{interleave::interleave, take::take};
 use nodedata_core::{DType, Feature};
 
 use crate::{
@@ -263,19 +263,26 @@ impl<'a> Places<'a> {
 
     fn take(mut self, values: &ArrayRef, each: usize) -> Flat {
         // An item that is null itself is missing as well.
-        for (row, is_there) in self.rows.iter_mut().enumerate() {
-            let items = &mut self.at[row * each..(row + 1) * each];
-            if items.iter().flatten().any(|it| values.is_null(*it)) {
-                *is_there = false;
-                items.fill(None);
+        if let Some(nulls) = values.logical_nulls().filter(|it| it.null_count() > 0) {
+            for (row, is_there) in self.rows.iter_mut().enumerate() {
+                let items = &mut self.at[row * each..(row + 1) * each];
+                if items.iter().flatten().any(|it| nulls.is_null(*it)) {
+                    *is_there = false;
+                    items.fill(None);
+                }
             }
+        }
+        let starts = Starts::Each(each);
+        if !self.rows.contains(&false) {
+            let places = UInt64Array::from_iter_values(self.at.iter().flatten().map(|it| *it as u64));
+            let values = take(values.as_ref(), &places, None).expect("places lie among the values");
+            return Flat { values, starts, valid: None };
         }
         let nothing = blank(DType::from_arrow(values.data_type()).unwrap_or(DType::Bytes));
         let places: Vec<(usize, usize)> = self.at.iter().map(|it| it.map_or((1, 0), |it| (0, it))).collect();
         let values = interleave(&[values.as_ref(), nothing.as_ref()], &places)
             .expect("a blank has the type of the values");
-        let valid = self.rows.contains(&false).then(|| NullBuffer::from(self.rows));
-        Flat { values, starts: Starts::Each(each), valid }
+        Flat { values, starts, valid: Some(NullBuffer::from(self.rows)) }
     }
 }
 

@@ -76,31 +76,53 @@ impl Filler<'_> {
         let flat = if self.interpolates() && of_one_stream {
             // Together, because a quaternion may be four fields.
             let choice = self.choice(parts[0].stream);
-            let before = parts.iter().map(|it| self.picked(it, &choice.rows)).collect();
-            let after = parts.iter().map(|it| self.picked(it, &choice.after)).collect();
+            let before = self.all_picked(parts, &choice.rows);
+            let after = self.all_picked(parts, &choice.after);
             self.mix(Flat::join(before, self.n_steps), &Flat::join(after, self.n_steps), parts[0].stream)?
                 .cast(feature.dtype)?
         } else {
-            let part = |part: &Part| {
-                let choice = self.choice(part.stream);
-                let flat = self.picked(part, &choice.rows);
-                let flat = match self.interpolates() {
-                    true => self.mix(flat, &self.picked(part, &choice.after), part.stream)?,
-                    false => flat,
-                };
-                flat.cast(feature.dtype)
+            let of_stream = |parts: &[Part]| {
+                let choice = self.choice(parts[0].stream);
+                let flats = self.all_picked(parts, &choice.rows);
+                if !self.interpolates() {
+                    return flats.into_iter().map(|it| it.cast(feature.dtype)).collect();
+                }
+                let after = self.all_picked(parts, &choice.after);
+                let mixed = flats
+                    .into_iter()
+                    .zip(&after)
+                    .map(|(flat, after)| self.mix(flat, after, parts[0].stream)?.cast(feature.dtype));
+                mixed.collect::<Result<Vec<Flat>, Misfit>>()
             };
-            Flat::join(parts.iter().map(part).collect::<Result<_, _>>()?, self.n_steps)
+            let mut flats = Vec::with_capacity(parts.len());
+            for neighbours in parts.chunk_by(|a, b| a.stream == b.stream) {
+                flats.extend(of_stream(neighbours)?);
+            }
+            Flat::join(flats, self.n_steps)
         };
         Ok(flat.into_column(feature))
     }
 
-    fn picked(&self, part: &Part, rows: &[u32]) -> Flat {
-        let names = match &part.pick {
-            Pick::Names { at, .. } => Some(self.gather(part.stream, *at, rows)),
-            Pick::All | Pick::Items(_) => None,
-        };
-        Flat::of(&self.gather(part.stream, part.column, rows)).pick(self.n_steps, &part.pick, names.as_ref())
+    /// Parts of one stream. Most have the same array of names, which is gathered once.
+    fn all_picked(&self, parts: &[Part], rows: &[u32]) -> Vec<Flat> {
+        let mut names: Option<(usize, ArrayRef)> = None;
+        let mut picked = Vec::with_capacity(parts.len());
+        for part in parts {
+            let Pick::Names { at, .. } = &part.pick else {
+                picked.push(self.picked(part, rows, None));
+                continue;
+            };
+            let (_, of_part) = match names.take() {
+                Some(same) if same.0 == *at => names.insert(same),
+                _ => names.insert((*at, self.gather(part.stream, *at, rows))),
+            };
+            picked.push(self.picked(part, rows, Some(of_part)));
+        }
+        picked
+    }
+
+    fn picked(&self, part: &Part, rows: &[u32], names: Option<&ArrayRef>) -> Flat {
+        Flat::of(&self.gather(part.stream, part.column, rows)).pick(self.n_steps, &part.pick, names)
     }
 
     fn interpolates(&self) -> bool {
