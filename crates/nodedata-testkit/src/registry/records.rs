@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use nodedata_core::ErrorKind;
 use nodedata_registry::{
     Appended, DatasetName, DatasetState, PushOptions, Remote, Sensitivity, Unwatched, Visibility, create,
-    push, tag,
+    push, record::CommitRecord, tag,
 };
 
 use super::{ShardSpec, write_shard};
@@ -37,12 +37,14 @@ pub(super) fn one_record_has_a_number(remote: &dyn Remote, dataset: &DatasetName
         };
         state.next_record(op, &format!("kit-race-{idx}"), "kit")
     };
+    // Made once: a record says at which second it was made.
+    let records: Vec<CommitRecord> = (0..8).map(record).collect();
     let outcomes = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for idx in 0..8 {
-            let (outcomes, record) = (&outcomes, record(idx));
+        for (idx, record) in records.iter().enumerate() {
+            let outcomes = &outcomes;
             scope.spawn(move || {
-                let outcome = remote.append(dataset, &record).expect("an answer");
+                let outcome = remote.append(dataset, record).expect("an answer");
                 outcomes.lock().expect("no panic").push((idx, outcome));
             });
         }
@@ -56,7 +58,7 @@ pub(super) fn one_record_has_a_number(remote: &dyn Remote, dataset: &DatasetName
             assert_eq!(entry.record.op_id, format!("kit-race-{winner}"), "losers see who won");
         }
     }
-    let again = remote.append(dataset, &record(*winner)).expect("an answer");
+    let again = remote.append(dataset, &records[*winner]).expect("an answer");
     assert!(matches!(again, Appended::Done { .. }), "the same record again is there already");
     let log = remote.log(dataset, 0).expect("a log");
     assert_eq!(log.len(), 3, "create, publish, one tag");
