@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from s3_server import DIRECT, S3Server, ServerAbsent, free_ports
 
 BUCKET = "registry"
 COMMAND_SECONDS_MAX = 120
+# One test of the binary that NODEDATA_CONFORMANCE names, and how long it may take.
+CONFORMANCE_TEST = "a_bucket_conforms"
+CONFORMANCE_SECONDS_MAX = 300
 
 
 def environment(endpoint, cache):
@@ -71,6 +75,20 @@ class S3Registry(unittest.TestCase):
 
     def test_the_bucket_is_safe(self):
         self.assertIn("is safe to publish to", self.succeed("store", "check"))
+
+    def test_the_bucket_conforms(self):
+        # The kit that a directory, memory and the server are held to: `nodedata-testkit::registry::conformance`.
+        if "NODEDATA_CONFORMANCE" not in os.environ:
+            self.skipTest("NODEDATA_CONFORMANCE is not set: run `cargo xtask test`")
+        done = subprocess.run(
+            [os.environ["NODEDATA_CONFORMANCE"], "--ignored", "--exact", CONFORMANCE_TEST],
+            env=environment(self.server.endpoint, self.folder / "cache") | {"NODEDATA_TEST_BUCKET": self.store},
+            cwd=self.work, capture_output=True, text=True, timeout=CONFORMANCE_SECONDS_MAX,
+        )
+        said = done.stdout + done.stderr
+        self.assertEqual(done.returncode, 0, said)
+        # A binary that has no such test, is content, too.
+        self.assertRegex(done.stdout, re.compile(r"^test result: ok\. [1-9][0-9]* passed; 0 failed", re.MULTILINE), said)
 
     def test_the_tour(self):
         self.succeed("convert", self.fixture, "--out", "tour")

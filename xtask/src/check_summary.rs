@@ -1,4 +1,6 @@
-use std::fmt;
+use std::{fmt, path::PathBuf};
+
+use serde_json::Value;
 
 /// How many checks and tests came out which way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -98,6 +100,19 @@ pub(crate) fn unittest(output: &str) -> Option<Counts> {
     Some(counts)
 }
 
+/// The executable of a package's test target among the messages that cargo prints as JSON, one a line.
+pub(crate) fn test_executable(messages: &str, package: &str, target: &str) -> Option<PathBuf> {
+    messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|it| {
+        // Package ids have had several forms; a folder has the name of its package here.
+        let manifest = PathBuf::from(it["manifest_path"].as_str()?);
+        let is_it = it["reason"] == "compiler-artifact"
+            && manifest.parent()?.ends_with(package)
+            && it["target"]["kind"].as_array()?.iter().any(|kind| kind == "test")
+            && it["target"]["name"] == target;
+        if is_it { it["executable"].as_str().map(PathBuf::from) } else { None }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +151,27 @@ mod tests {
         check(unittest("Ran 5 tests in 0.1s\n\nOK (skipped=2)\n"), 3, 0, 2);
         check(unittest("Ran 5 tests in 0.1s\n\nFAILED (failures=1, errors=2, skipped=1)\n"), 1, 3, 1);
         assert_eq!(unittest("Traceback (most recent call last):"), None);
+    }
+
+    #[test]
+    fn executables_are_found_among_messages() {
+        let line = |package: &str, kind: &str, executable: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","manifest_path":"/x/{package}/Cargo.toml","target":{{"kind":["{kind}"],"name":"kit"}},"executable":{executable}}}"#
+            )
+        };
+        let messages = [
+            line("nodedata-server", "test", r#""/t/other""#),
+            line("nodedata-registry", "lib", "null"),
+            "not json".to_owned(),
+            line("nodedata-registry", "test", r#""/t/kit-0""#),
+            r#"{"reason":"build-finished","success":true}"#.to_owned(),
+        ]
+        .join("\n");
+        let found = |package, target| test_executable(&messages, package, target);
+        assert_eq!(found("nodedata-registry", "kit"), Some("/t/kit-0".into()));
+        assert_eq!(found("nodedata-registry", "kits"), None);
+        assert_eq!(found("registry", "kit"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
 
 use crate::{
     check_summary::{self, Counts},
-    test_command::{LONG, Stream, echoed},
+    test_command::{LONG, Stream, echoed, test_binary},
     workspace::{self, Result},
 };
 
@@ -13,11 +13,12 @@ use crate::{
 const TESTS: &str = "tests/python";
 
 /// Converts every MCAP fixture with the debug binary and lets pyarrow, DuckDB, Polars and `datasets`
-/// read what came out, converts from an S3 server, and holds aligned steps against numpy. Without Python or
-/// without its packages the part is skipped, and says so; without those of single tests only they are.
+/// read what came out, converts from an S3 server, holds a registry in it to the kit of all registries, and
+/// aligned steps against numpy. Without Python or without its packages the part is skipped, and says so; without
+/// those of single tests only they are.
 ///
 /// # Errors
-/// When a fixture does not convert, or the tests cannot be run.
+/// When a fixture does not convert, the kit does not compile, or the tests cannot be run.
 pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
     let python = match environment() {
         Ok(python) => python,
@@ -36,11 +37,13 @@ pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
     let missing: Vec<String> = missing.into_iter().flatten().collect();
     let remark = (!missing.is_empty()).then(|| missing.join("; "));
     let datasets = convert_fixtures()?;
+    let conformance = test_binary("nodedata-registry", "bucket")?;
     let mut command = Command::new(python);
     command
         .args(["-m", "unittest", "discover", "--verbose", "--start-directory", TESTS])
         .current_dir(workspace::root())
         .env("NODEDATA_BINARY", workspace::node_data("debug"))
+        .env("NODEDATA_CONFORMANCE", conformance)
         .env("NODEDATA_DATASETS", &datasets)
         .env("NODEDATA_FIXTURES", workspace::root().join("fixtures"))
         .env("PYTHONDONTWRITEBYTECODE", "1")

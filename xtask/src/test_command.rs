@@ -1,5 +1,6 @@
 use std::{
     io::{BufRead, BufReader, Read},
+    path::PathBuf,
     process::{Command, ExitCode, Stdio},
 };
 
@@ -23,6 +24,20 @@ pub(crate) const LONG: &str = "NODEDATA_TEST_LONG";
 /// What every build of a test run covers. Always the same, so that no part builds a dependency again
 /// with other features; the bench is in it so that it cannot rot.
 const WHOLE_WORKSPACE: [&str; 3] = ["--workspace", "--features", "xtask/bench"];
+
+/// The test binary `name` of a package, as the tests were run from it: another selection of features would build it
+/// again.
+///
+/// # Errors
+/// When it does not compile, or there is none.
+pub(crate) fn test_binary(package: &str, name: &str) -> Result<PathBuf> {
+    let mut command =
+        workspace::cargo(&["test", "--no-run", "--quiet", "--message-format", "json-render-diagnostics"]);
+    command.args(WHOLE_WORKSPACE).args(["--test", name]);
+    let messages = workspace::stdout_of(&mut command)?;
+    check_summary::test_executable(&messages, package, name)
+        .ok_or_else(|| format!("{} names no test `{name}` of {package}", workspace::shown(&command)))
+}
 
 /// What one part of the run says at the end.
 struct Part {

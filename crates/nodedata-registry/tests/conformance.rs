@@ -1,4 +1,4 @@
-//! What every registry must do, on a directory and in memory. Server and bucket run the same kit elsewhere.
+//! What every registry must do, on a directory and in memory. `bucket.rs` and the server run the same kit.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use nodedata_registry::{DatasetName, Direct, OpenStore, Store, StoreLocation};
