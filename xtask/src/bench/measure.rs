@@ -35,8 +35,18 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 /// # Errors
 /// When the command fails, with what it said on stderr.
 pub(super) fn in_own_process(command: &[String]) -> Result<Measured> {
+    in_own_process_with(command, &[])
+}
+
+/// The same in an environment that has `variables`, too.
+///
+/// # Errors
+/// When the command fails, with what it said on stderr.
+pub(super) fn in_own_process_with(command: &[String], variables: &[(&str, &str)]) -> Result<Measured> {
     let own = std::env::current_exe().map_err(|err| format!("cannot find this program: {err}"))?;
-    let json = workspace::stdout_of(Command::new(own).args(["bench-job", "measure", "--"]).args(command))?;
+    let mut measure = Command::new(own);
+    measure.args(["bench-job", "measure", "--"]).args(command).envs(variables.iter().copied());
+    let json = workspace::stdout_of(&mut measure)?;
     serde_json::from_str(&json).map_err(|err| format!("cannot read a measurement: {err}"))
 }
 
@@ -105,18 +115,19 @@ fn anonymous_bytes(status: &str) -> u64 {
         .map_or(0, |kib| kib * 1024)
 }
 
+/// The median; 0 of nothing.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => values[n / 2],
+        n => f64::midpoint(values[n / 2 - 1], values[n / 2]),
+    }
+}
+
 /// The median of each time, and the highest of each peak.
 pub(super) fn median_of(runs: &[Measured]) -> Measured {
-    let median = |of: fn(&Measured) -> f64| {
-        let mut values: Vec<f64> = runs.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        let n = values.len();
-        match n {
-            0 => 0.0,
-            _ if n % 2 == 1 => values[n / 2],
-            _ => f64::midpoint(values[n / 2 - 1], values[n / 2]),
-        }
-    };
+    let median = |of: fn(&Measured) -> f64| median(runs.iter().map(of).collect());
     Measured {
         wall_s: median(|it| it.wall_s),
         cpu_s: median(|it| it.cpu_s),

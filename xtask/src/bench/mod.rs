@@ -1,5 +1,5 @@
-//! Times `node-data convert` on inputs made here, against reference jobs in the same run, because
-//! figures of two runs on a shared machine cannot be compared.
+//! Times `node-data convert` and `node-data dataset push` on inputs made here, against reference jobs in the
+//! same run, because figures of two runs on a shared machine cannot be compared.
 
 mod cdr;
 mod inputs;
@@ -7,6 +7,7 @@ mod lerobot;
 mod measure;
 mod noise;
 mod pictures;
+mod push;
 mod reference;
 mod report;
 
@@ -94,8 +95,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     let lerobot = lerobot::run(&folder, &outputs, options)?;
+    let push = push::run(&folder, &outputs, options)?;
     remove(&outputs)?;
-    if n_selected + lerobot.n_selected == 0 {
+    if n_selected + lerobot.n_selected + push.n_selected == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
     }
     if options.inputs_only {
@@ -105,8 +107,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("{}\n", report::markdown(&rows, options));
     }
     println!("{}", lerobot::markdown(&lerobot, options));
+    println!("{}", push::markdown(&push, options));
     if let Some(path) = &options.json {
-        std::fs::write(path, report::json(&rows, &lerobot::json(&lerobot), options)?)
+        std::fs::write(path, report::json(&rows, &lerobot::json(&lerobot), &push::json(&push), options)?)
             .map_err(|err| format!("cannot write {}: {err}", path.display()))?;
     }
     Ok(())
