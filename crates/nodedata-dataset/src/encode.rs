@@ -2,14 +2,13 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use arrow_array::{Array, ArrayRef, cast::AsArray, types::Int64Type};
 use nodedata_core::{Feature, Partition, PixelShape, Result, RowSpan, StreamClock, StreamSchema};
-use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use rayon::prelude::*;
 
 use crate::{
     cut::RowGroupBudget,
     hugging_face::is_image_encoding,
     measure::{Column, Contents, Spanning, StreamFacts},
-    table::{Slot, Table, episode_column},
+    table::{Chunk, Slot, Table, episode_column},
     unit::Unit,
     writer::DecodedPart,
 };
@@ -18,7 +17,7 @@ use crate::{
 pub(crate) enum Sealed {
     RowGroup {
         shard: ShardId,
-        columns: Vec<Vec<ArrowColumnChunk>>,
+        columns: Vec<Vec<Chunk>>,
     },
     Shard(Box<ShardFacts>),
     /// All shards of the unit came before.

@@ -21,6 +21,8 @@ mod ledger;
 mod logical_hash;
 mod manifest;
 mod measure;
+mod media_chunk;
+mod page_header;
 mod properties;
 mod provenance;
 mod read;

@@ -6,12 +6,12 @@ use parquet::{
 };
 
 /// Rows of a media column in one page: one frame is one small range (REGISTRY 2.6, `balanced`).
-const MEDIA_PAGE_ROWS: usize = 8;
+pub(crate) const MEDIA_PAGE_ROWS: usize = 8;
 /// Values between two looks at the page limits. The writer knows one number for the whole file, so media
 /// columns get writers of their own (see [`media`]).
 const BATCH_ROWS: usize = 1024;
 /// Target of a data page before compression.
-const PAGE_BYTES: usize = 1 << 20;
+pub(crate) const PAGE_BYTES: usize = 1 << 20;
 
 /// What the writer settings are called in provenance; changes whenever they change bytes.
 pub(crate) const SETTINGS: &str = "zstd:1;bss-float;delta-time;dict-text;media-plain-8;page-1MiB;v1";

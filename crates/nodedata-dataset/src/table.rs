@@ -2,17 +2,26 @@ use std::{collections::HashMap, sync::Arc};
 
 use arrow_array::{ArrayRef, Int64Array};
 use arrow_schema::{Schema, SchemaRef};
-use nodedata_core::{DType, EPISODE_INDEX, Error, ErrorKind, Feature, Result, StreamSchema};
+use nodedata_core::{DType, EPISODE_INDEX, Error, ErrorKind, Feature, Result, Storage, StreamSchema};
 use parquet::{
     arrow::{
         ArrowSchemaConverter,
         arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
     },
-    file::{metadata::KeyValue, properties::WriterProperties, writer::SerializedFileWriter},
-    schema::types::TypePtr,
+    file::{
+        metadata::KeyValue,
+        properties::WriterProperties,
+        writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    },
+    schema::types::{ColumnDescPtr, TypePtr},
 };
 
-use crate::{digest::b3_of, hugging_face, properties};
+use crate::{
+    digest::b3_of,
+    hugging_face,
+    media_chunk::{MediaChunk, MediaWriter, is_media_column},
+    properties,
+};
 
 /// How the rows of one stream become Parquet columns: the same for all of its shards.
 pub(crate) struct Table {
@@ -25,8 +34,11 @@ pub(crate) struct Table {
     pub(crate) arrow: SchemaRef,
     pub(crate) root: TypePtr,
     pub(crate) properties: WriterProperties,
+    /// The Parquet columns.
+    leaves: Vec<ColumnDescPtr>,
     plain: ArrowRowGroupWriterFactory,
-    media: ArrowRowGroupWriterFactory,
+    /// For what stands beside media in their columns, where there are any.
+    media: Option<ArrowRowGroupWriterFactory>,
 }
 
 impl Table {
@@ -34,19 +46,22 @@ impl Table {
         let mut features = vec![Feature::new(EPISODE_INDEX, DType::Int64, Vec::new())];
         features.extend(stream.features.iter().cloned());
         let arrow = Arc::new(Schema::new(features.iter().map(Feature::arrow_field).collect::<Vec<_>>()));
-        let root = ArrowSchemaConverter::new()
+        let columns = ArrowSchemaConverter::new()
             .with_coerce_types(false)
             .convert(&arrow)
-            .map_err(|err| unwritable(stream, err))?
-            .root_schema_ptr();
+            .map_err(|err| unwritable(stream, err))?;
+        let (root, leaves) = (columns.root_schema_ptr(), columns.columns().to_vec());
         let properties = properties::plain(&features, created_by);
         let plain = factory(&root, &arrow, properties.clone()).map_err(|err| unwritable(stream, err))?;
-        let media = factory(&root, &arrow, properties::media(&features, created_by))
-            .map_err(|err| unwritable(stream, err))?;
+        let media = features.iter().any(|it| it.storage == Storage::EncodedMedia).then(|| {
+            factory(&root, &arrow, properties::media(&features, created_by))
+                .map_err(|err| unwritable(stream, err))
+        });
+        let media = media.transpose()?;
         let stream = Arc::clone(&stream.name);
         // What the footer says of a feature is in its fields, and so in what `Debug` prints.
         let columns_hash = b3_of(format!("{features:?}").as_bytes());
-        Ok(Self { stream, columns_hash, features, arrow, root, properties, plain, media })
+        Ok(Self { stream, columns_hash, features, arrow, root, properties, leaves, plain, media })
     }
 
     /// What the footer of a shard says beside its columns. Hugging Face readers look for their features in the
@@ -65,17 +80,29 @@ impl Table {
     /// Writers for a new row group, one slot per feature.
     pub(crate) fn open_row_group(&self) -> Result<Vec<Slot>> {
         let mut plain = self.plain.create_column_writers(0).map_err(encode_error)?.into_iter();
-        let mut media = self.media.create_column_writers(0).map_err(encode_error)?.into_iter();
+        let media = self.media.as_ref().map(|it| it.create_column_writers(0)).transpose();
+        let mut media = media.map_err(encode_error)?.unwrap_or_default().into_iter();
+        let mut leaves = self.leaves.iter();
         let mut slots = Vec::with_capacity(self.features.len());
-        for feature in &self.features {
+        for (feature, field) in self.features.iter().zip(self.arrow.fields()) {
             let is_media = properties::is_encoded_media(feature);
-            let n_leaves = if feature.storage == nodedata_core::Storage::EncodedMedia { 2 } else { 1 };
+            let n_leaves = if feature.storage == Storage::EncodedMedia { 2 } else { 1 };
             let mut writers = Vec::with_capacity(n_leaves);
-            for _ in 0..n_leaves {
-                // Both factories make the writers of all columns; each column takes one of the two.
-                let pair = plain.next().zip(media.next());
-                let (of_plain, of_media) = pair.expect("a writer per leaf of the same schema");
-                writers.push(if is_media { of_media } else { of_plain });
+            for leaf in 0..n_leaves {
+                // The factories make the writers of all columns; each column takes one of them.
+                let (of_plain, of_media) = (plain.next(), media.next());
+                let column = leaves.next().expect("a column per leaf of the same schema");
+                writers.push(match is_media {
+                    true if leaf == 0 && is_media_column(field) => {
+                        LeafWriter::Media(MediaWriter::new(Arc::clone(column)))
+                    }
+                    true => {
+                        LeafWriter::Arrow(Box::new(of_media.expect("a writer per leaf of the same schema")))
+                    }
+                    false => {
+                        LeafWriter::Arrow(Box::new(of_plain.expect("a writer per leaf of the same schema")))
+                    }
+                });
             }
             slots.push(Slot { writers, chunks: Vec::new() });
         }
@@ -94,16 +121,50 @@ fn factory(
 
 /// The encoders of one column in one row group; once closed, its finished chunks.
 pub(crate) struct Slot {
-    writers: Vec<ArrowColumnWriter>,
-    pub(crate) chunks: Vec<ArrowColumnChunk>,
+    writers: Vec<LeafWriter>,
+    pub(crate) chunks: Vec<Chunk>,
+}
+
+enum LeafWriter {
+    Arrow(Box<ArrowColumnWriter>),
+    Media(MediaWriter),
+}
+
+/// A finished column chunk.
+pub(crate) enum Chunk {
+    Arrow(ArrowColumnChunk),
+    Media(MediaChunk),
+}
+
+impl Chunk {
+    /// Writes the chunk as the next column of a row group.
+    ///
+    /// # Errors
+    /// What the target reports.
+    pub(crate) fn append_to_row_group<W: std::io::Write + Send>(
+        self,
+        group: &mut SerializedRowGroupWriter<'_, W>,
+    ) -> parquet::errors::Result<()> {
+        match self {
+            Self::Arrow(chunk) => chunk.append_to_row_group(group),
+            Self::Media(chunk) => chunk.append_to_row_group(group),
+        }
+    }
 }
 
 impl Slot {
     /// Encodes one more piece of the column.
     pub(crate) fn write(&mut self, field: &arrow_schema::Field, array: &ArrayRef) -> Result<()> {
+        if let [LeafWriter::Media(writer)] = self.writers.as_mut_slice() {
+            return writer.write(field, array).map_err(encode_error);
+        }
         let leaves = compute_leaves(field, array).map_err(encode_error)?;
         for (writer, leaf) in self.writers.iter_mut().zip(&leaves) {
-            writer.write(leaf).map_err(encode_error)?;
+            match writer {
+                LeafWriter::Arrow(writer) => writer.write(leaf),
+                LeafWriter::Media(writer) => writer.write(field, array),
+            }
+            .map_err(encode_error)?;
         }
         Ok(())
     }
@@ -111,7 +172,11 @@ impl Slot {
     /// Ends the column's chunk.
     pub(crate) fn close(&mut self) -> Result<()> {
         for writer in self.writers.drain(..) {
-            self.chunks.push(writer.close().map_err(encode_error)?);
+            let chunk = match writer {
+                LeafWriter::Arrow(writer) => writer.close().map(Chunk::Arrow),
+                LeafWriter::Media(writer) => writer.close().map(Chunk::Media),
+            };
+            self.chunks.push(chunk.map_err(encode_error)?);
         }
         Ok(())
     }

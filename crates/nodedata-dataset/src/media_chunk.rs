@@ -1,0 +1,317 @@
+//! Column chunks of encoded media: plain pages of a few rows, without compression and statistics.
+//!
+//! The pages are those that the Parquet crate's own writer makes with [`properties::media`], byte for byte.
+//! It copies every value three times on its way; here it is once, which matters where media are nearly all
+//! there is.
+//!
+//! [`properties::media`]: crate::properties::media
+
+use std::{io::Read, sync::Arc};
+
+use arrow_array::{Array, ArrayRef, BinaryArray, cast::AsArray};
+use arrow_buffer::NullBuffer;
+use arrow_schema::{DataType, Field};
+use bytes::{Buf, Bytes};
+use parquet::{
+    basic::{Compression, Encoding, EncodingMask, PageType},
+    column::writer::ColumnCloseResult,
+    errors::{ParquetError, Result},
+    file::{
+        metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncodingStats},
+        reader::{ChunkReader, Length},
+        writer::SerializedRowGroupWriter,
+    },
+    schema::types::ColumnDescPtr,
+};
+
+use crate::{
+    page_header::{data_page_header, put_levels},
+    properties::{MEDIA_PAGE_ROWS, PAGE_BYTES},
+};
+
+/// Bytes of a value's length before the value.
+const PREFIX_BYTES: usize = size_of::<u32>();
+/// Bytes of encoded pages that are allocated at once.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// Whether a column can be written here: bytes, or a struct whose first field they are.
+pub(crate) fn is_media_column(field: &Field) -> bool {
+    match field.data_type() {
+        DataType::Binary => true,
+        DataType::Struct(fields) => fields.first().is_some_and(|it| *it.data_type() == DataType::Binary),
+        _ => false,
+    }
+}
+
+/// Encodes the bytes of one media column in one row group.
+pub(crate) struct MediaWriter {
+    column: ColumnDescPtr,
+    /// The rows of the page at hand.
+    open: Vec<Rows>,
+    n_open_rows: usize,
+    n_open_bytes: usize,
+    blocks: Vec<Vec<u8>>,
+    n_bytes: usize,
+    n_rows: usize,
+    n_pages: usize,
+    offsets: OffsetIndexBuilder,
+}
+
+/// Some neighbouring rows of a batch.
+struct Rows {
+    values: Arc<Values>,
+    start: usize,
+    n_rows: usize,
+}
+
+/// The bytes of a batch, and what may be null, from the outside in.
+struct Values {
+    bytes: BinaryArray,
+    optional: Vec<Option<NullBuffer>>,
+}
+
+impl Values {
+    fn new(field: &Field, array: &ArrayRef) -> Self {
+        let mut optional = Vec::new();
+        if field.is_nullable() {
+            optional.push(array.nulls().cloned());
+        }
+        let DataType::Struct(fields) = field.data_type() else {
+            return Self { bytes: array.as_binary().clone(), optional };
+        };
+        let bytes = array.as_struct().column(0);
+        if fields[0].is_nullable() {
+            optional.push(bytes.nulls().cloned());
+        }
+        Self { bytes: bytes.as_binary().clone(), optional }
+    }
+
+    /// How many of the optional fields are there, from the outside in.
+    fn level(&self, row: usize) -> usize {
+        let is_there = |it: &&Option<NullBuffer>| it.as_ref().is_none_or(|it| it.is_valid(row));
+        self.optional.iter().take_while(is_there).count()
+    }
+
+    fn is_there(&self, row: usize) -> bool {
+        self.level(row) == self.optional.len()
+    }
+}
+
+impl Rows {
+    fn rows(&self) -> impl Iterator<Item = usize> {
+        self.start..self.start + self.n_rows
+    }
+}
+
+impl MediaWriter {
+    pub(crate) fn new(column: ColumnDescPtr) -> Self {
+        Self {
+            column,
+            open: Vec::new(),
+            n_open_rows: 0,
+            n_open_bytes: 0,
+            blocks: Vec::new(),
+            n_bytes: 0,
+            n_rows: 0,
+            n_pages: 0,
+            offsets: OffsetIndexBuilder::new(),
+        }
+    }
+
+    /// Encodes one more piece of the column.
+    ///
+    /// # Errors
+    /// When a page would have 2 GiB.
+    pub(crate) fn write(&mut self, field: &Field, array: &ArrayRef) -> Result<()> {
+        let values = Arc::new(Values::new(field, array));
+        let n_rows = array.len();
+        for start in (0..n_rows).step_by(MEDIA_PAGE_ROWS) {
+            let end = n_rows.min(start + MEDIA_PAGE_ROWS);
+            let step = rows_in_budget(&values, start, end);
+            for start in (start..end).step_by(step) {
+                self.push(&values, start, end.min(start + step));
+                if self.n_open_rows >= MEDIA_PAGE_ROWS || self.n_open_bytes >= PAGE_BYTES {
+                    self.end_page()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, values: &Arc<Values>, start: usize, end: usize) {
+        self.n_open_rows += end - start;
+        let there = (start..end).filter(|it| values.is_there(*it));
+        self.n_open_bytes += there.map(|it| PREFIX_BYTES + values.bytes.value(it).len()).sum::<usize>();
+        self.open.push(Rows { values: Arc::clone(values), start, n_rows: end - start });
+    }
+
+    fn end_page(&mut self) -> Result<()> {
+        let mut levels = Vec::new();
+        let max_level = usize::try_from(self.column.max_def_level()).unwrap_or(0);
+        if max_level > 0 {
+            let of_rows = self.open.iter().flat_map(|it| it.rows().map(|row| it.values.level(row)));
+            put_levels(&of_rows.collect::<Vec<_>>(), max_level, &mut levels);
+        }
+        let n_payload = i32::try_from(levels.len() + self.n_open_bytes)
+            .map_err(|_| ParquetError::General("the values of one page have more than 2 GiB".to_owned()))?;
+        let header = data_page_header(n_payload, self.n_open_rows as i32);
+        let n_page = header.len() + n_payload as usize;
+        let block = self.room(n_page);
+        block.extend_from_slice(&header);
+        block.extend_from_slice(&levels);
+        let mut n_value_bytes = 0;
+        let open = std::mem::take(&mut self.open);
+        let block = self.room(0);
+        for rows in &open {
+            for row in rows.rows().filter(|it| rows.values.is_there(*it)) {
+                let value = rows.values.bytes.value(row);
+                block.extend_from_slice(&(value.len() as u32).to_le_bytes());
+                block.extend_from_slice(value);
+                n_value_bytes += value.len();
+            }
+        }
+        self.offsets.append_row_count(self.n_open_rows as i64);
+        self.offsets.append_unencoded_byte_array_data_bytes(Some(n_value_bytes as i64));
+        self.offsets.append_offset_and_size(self.n_bytes as i64, n_page as i32);
+        self.n_bytes += n_page;
+        self.n_rows += self.n_open_rows;
+        self.n_pages += 1;
+        (self.n_open_rows, self.n_open_bytes) = (0, 0);
+        Ok(())
+    }
+
+    /// A block that takes `n_bytes` more without growing.
+    fn room(&mut self, n_bytes: usize) -> &mut Vec<u8> {
+        if self.blocks.last().is_none_or(|it| it.capacity() - it.len() < n_bytes) {
+            self.blocks.push(Vec::with_capacity(n_bytes.max(BLOCK_BYTES)));
+        }
+        let last = self.blocks.len() - 1;
+        &mut self.blocks[last]
+    }
+
+    /// Ends the chunk.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) fn close(mut self) -> Result<MediaChunk> {
+        if self.n_open_rows > 0 {
+            self.end_page()?;
+        }
+        let n_bytes = self.n_bytes as i64;
+        let pages = PageEncodingStats {
+            page_type: PageType::DATA_PAGE,
+            encoding: Encoding::PLAIN,
+            count: self.n_pages as i32,
+        };
+        let encodings = EncodingMask::new_from_encodings([Encoding::PLAIN, Encoding::RLE].iter());
+        let metadata = ColumnChunkMetaData::builder(self.column)
+            .set_compression(Compression::UNCOMPRESSED)
+            .set_encodings_mask(encodings)
+            .set_page_encoding_stats(vec![pages])
+            .set_total_compressed_size(n_bytes)
+            .set_total_uncompressed_size(n_bytes)
+            .set_num_values(self.n_rows as i64)
+            .set_data_page_offset(0)
+            .build()?;
+        let close = ColumnCloseResult {
+            bytes_written: self.n_bytes as u64,
+            rows_written: self.n_rows as u64,
+            metadata,
+            bloom_filter: None,
+            column_index: None,
+            offset_index: Some(self.offsets.build()),
+        };
+        let blocks = self.blocks.into_iter().map(Bytes::from).collect();
+        Ok(MediaChunk { blocks: Blocks(blocks), close })
+    }
+}
+
+/// How many rows, of some that start a page's worth, may be added before the size of the page is looked at.
+fn rows_in_budget(values: &Values, start: usize, end: usize) -> usize {
+    let lengths =
+        (start..end).filter(|it| values.is_there(*it)).map(|it| PREFIX_BYTES + values.bytes.value(it).len());
+    let (mut n_values, mut n_bytes, mut fit) = (0, 0, None);
+    for length in lengths {
+        n_values += 1;
+        n_bytes += length;
+        if n_bytes > PAGE_BYTES && fit.is_none() {
+            fit = Some(n_values);
+        }
+    }
+    match fit {
+        Some(fit) if fit < n_values => (fit * (end - start)).div_ceil(n_values).min(end - start),
+        _ => end - start,
+    }
+}
+
+/// The finished chunk of one column in one row group.
+pub(crate) struct MediaChunk {
+    blocks: Blocks,
+    close: ColumnCloseResult,
+}
+
+impl MediaChunk {
+    /// Writes the chunk as the next column of a row group.
+    ///
+    /// # Errors
+    /// What the target reports.
+    pub(crate) fn append_to_row_group<W: std::io::Write + Send>(
+        self,
+        group: &mut SerializedRowGroupWriter<'_, W>,
+    ) -> Result<()> {
+        group.append_column(&self.blocks, self.close)
+    }
+}
+
+/// Bytes that follow each other.
+struct Blocks(Vec<Bytes>);
+
+impl Length for Blocks {
+    fn len(&self) -> u64 {
+        self.0.iter().map(|it| it.len() as u64).sum()
+    }
+}
+
+impl ChunkReader for Blocks {
+    type T = BlockReader;
+
+    fn get_read(&self, start: u64) -> Result<BlockReader> {
+        let mut n_skipped = start as usize;
+        let mut left: Vec<Bytes> = Vec::with_capacity(self.0.len());
+        for block in &self.0 {
+            let n = n_skipped.min(block.len());
+            n_skipped -= n;
+            left.push(block.slice(n..));
+        }
+        left.reverse();
+        Ok(BlockReader(left))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        let mut bytes = vec![0; length.min(self.len() as usize)];
+        self.get_read(start)?.read_exact(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+/// What is left to read, the next block last.
+struct BlockReader(Vec<Bytes>);
+
+impl Read for BlockReader {
+    fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(next) = self.0.last_mut() {
+            if next.is_empty() {
+                self.0.pop();
+                continue;
+            }
+            let n = next.len().min(target.len());
+            next.copy_to_slice(&mut target[..n]);
+            return Ok(n);
+        }
+        Ok(0)
+    }
+}
+
+#[cfg(test)]
+#[path = "media_chunk/tests.rs"]
+mod tests;
