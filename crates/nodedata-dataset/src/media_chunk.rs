@@ -31,8 +31,6 @@ use crate::{
 
 /// Bytes of a value's length before the value.
 const PREFIX_BYTES: usize = size_of::<u32>();
-/// Bytes of encoded pages that are allocated at once.
-const BLOCK_BYTES: usize = 1 << 20;
 
 /// Whether a column can be written here: bytes, or a struct whose first field they are.
 pub(crate) fn is_media_column(field: &Field) -> bool {
@@ -50,10 +48,9 @@ pub(crate) struct MediaWriter {
     open: Vec<Rows>,
     n_open_rows: usize,
     n_open_bytes: usize,
-    blocks: Vec<Vec<u8>>,
+    pages: Vec<Bytes>,
     n_bytes: usize,
     n_rows: usize,
-    n_pages: usize,
     offsets: OffsetIndexBuilder,
 }
 
@@ -110,10 +107,9 @@ impl MediaWriter {
             open: Vec::new(),
             n_open_rows: 0,
             n_open_bytes: 0,
-            blocks: Vec::new(),
+            pages: Vec::new(),
             n_bytes: 0,
             n_rows: 0,
-            n_pages: 0,
             offsets: OffsetIndexBuilder::new(),
         }
     }
@@ -156,37 +152,26 @@ impl MediaWriter {
             .map_err(|_| ParquetError::General("the values of one page have more than 2 GiB".to_owned()))?;
         let header = data_page_header(n_payload, self.n_open_rows as i32);
         let n_page = header.len() + n_payload as usize;
-        let block = self.room(n_page);
-        block.extend_from_slice(&header);
-        block.extend_from_slice(&levels);
+        let mut page = Vec::with_capacity(n_page);
+        page.extend_from_slice(&header);
+        page.extend_from_slice(&levels);
         let mut n_value_bytes = 0;
-        let open = std::mem::take(&mut self.open);
-        let block = self.room(0);
-        for rows in &open {
+        for rows in self.open.drain(..) {
             for row in rows.rows().filter(|it| rows.values.is_there(*it)) {
                 let value = rows.values.bytes.value(row);
-                block.extend_from_slice(&(value.len() as u32).to_le_bytes());
-                block.extend_from_slice(value);
+                page.extend_from_slice(&(value.len() as u32).to_le_bytes());
+                page.extend_from_slice(value);
                 n_value_bytes += value.len();
             }
         }
+        self.pages.push(page.into());
         self.offsets.append_row_count(self.n_open_rows as i64);
         self.offsets.append_unencoded_byte_array_data_bytes(Some(n_value_bytes as i64));
         self.offsets.append_offset_and_size(self.n_bytes as i64, n_page as i32);
         self.n_bytes += n_page;
         self.n_rows += self.n_open_rows;
-        self.n_pages += 1;
         (self.n_open_rows, self.n_open_bytes) = (0, 0);
         Ok(())
-    }
-
-    /// A block that takes `n_bytes` more without growing.
-    fn room(&mut self, n_bytes: usize) -> &mut Vec<u8> {
-        if self.blocks.last().is_none_or(|it| it.capacity() - it.len() < n_bytes) {
-            self.blocks.push(Vec::with_capacity(n_bytes.max(BLOCK_BYTES)));
-        }
-        let last = self.blocks.len() - 1;
-        &mut self.blocks[last]
     }
 
     /// Ends the chunk.
@@ -201,7 +186,7 @@ impl MediaWriter {
         let pages = PageEncodingStats {
             page_type: PageType::DATA_PAGE,
             encoding: Encoding::PLAIN,
-            count: self.n_pages as i32,
+            count: self.pages.len() as i32,
         };
         let encodings = EncodingMask::new_from_encodings([Encoding::PLAIN, Encoding::RLE].iter());
         let metadata = ColumnChunkMetaData::builder(self.column)
@@ -221,8 +206,7 @@ impl MediaWriter {
             column_index: None,
             offset_index: Some(self.offsets.build()),
         };
-        let blocks = self.blocks.into_iter().map(Bytes::from).collect();
-        Ok(MediaChunk { blocks: Blocks(blocks), close })
+        Ok(MediaChunk { pages: Pages(self.pages), close })
     }
 }
 
@@ -246,7 +230,7 @@ fn rows_in_budget(values: &Values, start: usize, end: usize) -> usize {
 
 /// The finished chunk of one column in one row group.
 pub(crate) struct MediaChunk {
-    blocks: Blocks,
+    pages: Pages,
     close: ColumnCloseResult,
 }
 
@@ -259,32 +243,32 @@ impl MediaChunk {
         self,
         group: &mut SerializedRowGroupWriter<'_, W>,
     ) -> Result<()> {
-        group.append_column(&self.blocks, self.close)
+        group.append_column(&self.pages, self.close)
     }
 }
 
-/// Bytes that follow each other.
-struct Blocks(Vec<Bytes>);
+/// Pages that follow each other.
+struct Pages(Vec<Bytes>);
 
-impl Length for Blocks {
+impl Length for Pages {
     fn len(&self) -> u64 {
         self.0.iter().map(|it| it.len() as u64).sum()
     }
 }
 
-impl ChunkReader for Blocks {
-    type T = BlockReader;
+impl ChunkReader for Pages {
+    type T = PagesReader;
 
-    fn get_read(&self, start: u64) -> Result<BlockReader> {
+    fn get_read(&self, start: u64) -> Result<PagesReader> {
         let mut n_skipped = start as usize;
         let mut left: Vec<Bytes> = Vec::with_capacity(self.0.len());
-        for block in &self.0 {
-            let n = n_skipped.min(block.len());
+        for page in &self.0 {
+            let n = n_skipped.min(page.len());
             n_skipped -= n;
-            left.push(block.slice(n..));
+            left.push(page.slice(n..));
         }
         left.reverse();
-        Ok(BlockReader(left))
+        Ok(PagesReader(left))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
@@ -294,10 +278,10 @@ impl ChunkReader for Blocks {
     }
 }
 
-/// What is left to read, the next block last.
-struct BlockReader(Vec<Bytes>);
+/// What is left to read, the next page last.
+struct PagesReader(Vec<Bytes>);
 
-impl Read for BlockReader {
+impl Read for PagesReader {
     fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
         while let Some(next) = self.0.last_mut() {
             if next.is_empty() {

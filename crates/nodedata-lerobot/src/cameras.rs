@@ -1,6 +1,7 @@
 use std::{ops::Range, sync::Arc};
 
 use arrow_array::{ArrayRef, BinaryArray, BooleanArray, Int32Array, builder::BinaryBuilder};
+use arrow_buffer::{Buffer, OffsetBuffer};
 use nodedata_core::{DType, Error, ErrorKind, Locus, PixelShape, Result};
 use nodedata_media::mp4::Sample;
 
@@ -62,16 +63,25 @@ impl CameraRows {
         self.0[camera].as_ref().expect("every camera with a column is opened")
     }
 
-    /// The coded samples of some steps, as they lie in the file.
+    /// The coded samples of some steps, as they lie in the file. Where they follow each other there, which is
+    /// nearly always, the column is a view of it.
     ///
     /// # Errors
     /// `Io`.
     pub(crate) fn samples(&self, camera: usize, steps: &Range<u64>) -> Result<ArrayRef> {
         let episode = self.episode(camera);
-        let n_bytes: usize = episode.each(steps).map(|it| it.n_bytes as usize).sum();
+        let file = &episode.video.file;
+        let lengths = || episode.each(steps).map(|it| it.n_bytes as usize);
+        let n_bytes: usize = lengths().sum();
+        if let Some(start) = episode.start_of_neighbours(steps)
+            && i32::try_from(n_bytes).is_ok()
+        {
+            let bytes = Buffer::from(file.read_at(start..start + n_bytes as u64)?);
+            return Ok(Arc::new(BinaryArray::new(OffsetBuffer::from_lengths(lengths()), bytes, None)));
+        }
         let mut samples = BinaryBuilder::with_capacity((steps.end - steps.start) as usize, n_bytes);
         for sample in episode.each(steps) {
-            samples.append_value(episode.video.file.read_at(sample.byte_range())?);
+            samples.append_value(file.read_at(sample.byte_range())?);
         }
         let samples: BinaryArray = samples.finish();
         Ok(Arc::new(samples))
@@ -126,5 +136,13 @@ impl EpisodeVideo {
         let track = &self.video.track;
         let frames = (self.first_frame + steps.start) as usize..(self.first_frame + steps.end) as usize;
         track.presentation[frames].iter().map(|it| &track.samples[*it as usize])
+    }
+
+    /// Where the samples of some steps start in the file, if nothing lies between them.
+    fn start_of_neighbours(&self, steps: &Range<u64>) -> Option<u64> {
+        let mut ranges = self.each(steps).map(Sample::byte_range);
+        let first = ranges.next()?;
+        let end = ranges.try_fold(first.end, |end, it| (it.start == end).then_some(it.end));
+        end.map(|_| first.start)
     }
 }

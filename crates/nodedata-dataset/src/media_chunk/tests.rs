@@ -140,8 +140,8 @@ fn a_column_of_nulls_and_a_slice_are_read_back() {
 
 #[test]
 fn chunks_are_read_from_any_place() {
-    let blocks = Blocks(vec![Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"cde")]);
-    assert_eq!(blocks.len(), 5);
-    assert_eq!(blocks.get_bytes(1, 3).unwrap(), "bcd");
-    assert!(blocks.get_bytes(4, 3).is_err());
+    let pages = Pages(vec![Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"cde")]);
+    assert_eq!(pages.len(), 5);
+    assert_eq!(pages.get_bytes(1, 3).unwrap(), "bcd");
+    assert!(pages.get_bytes(4, 3).is_err());
 }
