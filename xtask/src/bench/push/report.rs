@@ -19,7 +19,7 @@ pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String
     // Writing to a String cannot fail.
     for row in &figures.rows {
         let cells = [
-            row.name.to_owned(),
+            row.job.name.to_owned(),
             shards.n_files.to_string(),
             format!("{megabytes:.0}"),
             format!("{:.3}", row.push.wall_s),
@@ -33,17 +33,17 @@ pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String
         _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text.push_str("\n| goal | found | |\n| --- | --- | --- |\n");
-    for row in figures.rows.iter().filter(|it| it.target == Target::Server) {
+    for row in figures.rows.iter().filter(|it| it.job.target == Target::Server) {
         let verdict = if is_met(row) { "met" } else { "**missed**" };
         _ = writeln!(
             text,
             "| {}: upload ≥ {TO_COPY_MIN} × copy | {:.2} | {verdict} |",
-            row.name, row.to_copy
+            row.job.name, row.to_copy
         );
     }
     _ = writeln!(
         text,
-        "\nMedians of {} runs in turns (× copy: of the ratios within a turn; peaks: the highest), each into a new store and with nothing hashed before; `--mb {}`.",
+        "\nMedians of {} runs in turns (× copy: of the ratios within a turn; peaks: the highest), each into a new store; `known`: shards that this user has hashed and read before, so that only the upload is left; `--mb {}`.",
         options.runs, options.mb
     );
     text
@@ -57,8 +57,7 @@ fn is_met(row: &Row) -> bool {
 pub(in crate::bench) fn json(figures: &Figures) -> Value {
     let rows = figures.rows.iter().map(|row| {
         json!({
-            "job": row.name,
-            "target": row.target,
+            "job": row.job,
             "push": row.push,
             "copy": row.copy,
             "to_copy": row.to_copy,
