@@ -1,6 +1,7 @@
 //! Times `node-data convert` and `node-data dataset push` on inputs made here, against reference jobs in the
 //! same run, because figures of two runs on a shared machine cannot be compared.
 
+mod align;
 mod cdr;
 mod inputs;
 mod lerobot;
@@ -94,10 +95,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }
         }
     }
+    let align = align::run(&folder, &outputs, options)?;
     let lerobot = lerobot::run(&folder, &outputs, options)?;
     let push = push::run(&folder, &outputs, options)?;
     remove(&outputs)?;
-    if n_selected + lerobot.n_selected + push.n_selected == 0 {
+    if n_selected + align.n_selected + lerobot.n_selected + push.n_selected == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
     }
     if options.inputs_only {
@@ -106,11 +108,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if n_selected > 0 {
         println!("{}\n", report::markdown(&rows, options));
     }
+    println!("{}", align::markdown(&align, options));
     println!("{}", lerobot::markdown(&lerobot, options));
     println!("{}", push::markdown(&push, options));
     if let Some(path) = &options.json {
-        std::fs::write(path, report::json(&rows, &lerobot::json(&lerobot), &push::json(&push), options)?)
-            .map_err(|err| format!("cannot write {}: {err}", path.display()))?;
+        std::fs::write(
+            path,
+            report::json(&rows, [align::json(&align), lerobot::json(&lerobot), push::json(&push)], options)?,
+        )
+        .map_err(|err| format!("cannot write {}: {err}", path.display()))?;
     }
     Ok(())
 }

@@ -93,7 +93,7 @@ pub(super) fn mebibytes(n: u64) -> String {
 ///
 /// # Errors
 /// When they cannot be written as JSON.
-pub(super) fn json(rows: &[Row], lerobot: &Value, push: &Value, options: &Options) -> Result<String> {
+pub(super) fn json(rows: &[Row], [align, lerobot, push]: [Value; 3], options: &Options) -> Result<String> {
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {
@@ -114,7 +114,7 @@ pub(super) fn json(rows: &[Row], lerobot: &Value, push: &Value, options: &Option
         })
         .collect();
     serde_json::to_string_pretty(
-        &json!({"mb": options.mb, "runs": options.runs, "rows": rows, "lerobot": lerobot, "push": push}),
+        &json!({"mb": options.mb, "runs": options.runs, "rows": rows, "align": align, "lerobot": lerobot, "push": push}),
     )
     .map_err(|err| format!("cannot write the figures: {err}"))
 }

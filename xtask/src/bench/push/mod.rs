@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use self::{served::Served, shards::Shards};
 use super::{
-    measure::{self, Measured, median, median_of},
+    measure::{self, Measured, median, median_of, touch_memory},
     path_text, reference, remove,
 };
 use crate::{
@@ -112,14 +112,6 @@ fn time_all(wanted: &[Job], shards: &Shards, outputs: &Path, n_runs: usize) -> R
         Row { job: *job, push: median_of(runs), copy: median_of(&copies), to_copy: median(ratios.collect()) }
     });
     Ok(rows.collect())
-}
-
-/// Writes to more memory than a job needs and lets it go. What the host of a virtual machine has yet to give out takes
-/// longer to write than all else here, and only whoever comes first would pay for it.
-fn touch_memory(n_bytes: u64) {
-    const BESIDE_FILES: usize = 512 << 20;
-    let n_bytes = usize::try_from(2 * n_bytes).unwrap_or(0) + BESIDE_FILES;
-    drop(std::hint::black_box(vec![1_u8; n_bytes]));
 }
 
 /// Pushes into a store that holds nothing; store and cache are taken away again.
