@@ -107,14 +107,17 @@ impl nodedata_registry::PushProgress for Hashed {
     fn sent(&self, _: u64) {}
 }
 
-/// A push that ends at half of its parts goes on there: at most one part per worker is sent twice.
+/// A push that is killed at half of its parts goes on there: at most the one part that each worker had under way is
+/// sent twice, and nothing that was acknowledged.
 #[test]
 fn parts_that_were_acknowledged_are_not_sent_again() {
     let folder = tempfile::tempdir().unwrap();
     let shards = folder.path().join("shards");
     std::fs::create_dir_all(&shards).unwrap();
-    let n_bytes = 20 * tree::PART_BYTES_MIN;
-    sparse_shard(&shards.join("train-0.parquet"), n_bytes);
+    let shard = shards.join("train-0.parquet");
+    sparse_shard(&shard, 39 * tree::PART_BYTES_MIN);
+    let n_bytes = std::fs::metadata(&shard).unwrap().len();
+    assert_eq!((tree::n_parts(n_bytes), tree::part_bytes(n_bytes)), (40, tree::PART_BYTES_MIN));
     let store = folder.path().join("store");
     let open = || {
         let location = nodedata_registry::StoreLocation::Folder(store.clone());
@@ -123,14 +126,17 @@ fn parts_that_were_acknowledged_are_not_sent_again() {
     };
     let options = PushOptions::new(dataset(), vec![shards], "test");
     let first = open();
-    first.deny_after(10);
+    first.lose_parts_after(20);
     assert_eq!(push(&first, &options, &Unwatched).unwrap_err().kind(), ErrorKind::Denied);
+    let n_workers = first.n_senders();
+    // Else the bound below says nothing.
+    assert!((2..=10).contains(&n_workers), "{n_workers} workers");
     let second = open();
     let report = push(&second, &options, &Unwatched).unwrap();
-    let sent = first.sent() + second.sent();
-    assert!(first.sent() >= 10 * tree::PART_BYTES_MIN);
-    assert!(report.sent_bytes < 12 * tree::PART_BYTES_MIN, "{} bytes in the second push", report.sent_bytes);
-    assert!(sent < n_bytes + 5 * tree::PART_BYTES_MIN, "{sent} bytes for {n_bytes}");
+    assert_eq!((report.outcome, second.lost()), (Outcome::Published, 0));
+    let again = (first.sent() + second.sent()).checked_sub(n_bytes).expect("all of it was sent");
+    assert_eq!(again, first.lost(), "what was lost is sent again, and nothing else");
+    assert!(again > 0 && again <= n_workers * tree::PART_BYTES_MIN, "{again} bytes by {n_workers} workers");
 }
 
 /// Answers that get lost before and after the record was written: one push, one revision.

@@ -1,12 +1,14 @@
 //! A registry that counts, forbids and fails as a test asks it to.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     ops::Range,
     sync::{
         Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    thread::ThreadId,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,9 +23,11 @@ pub(crate) struct Wrapped {
     forbidden: Mutex<BTreeSet<B3>>,
     swallow_above: AtomicU64,
     swallowed: Mutex<BTreeSet<B3>>,
-    /// Parts of large blobs until every further one is denied.
+    /// Parts of large blobs until every further one is lost.
     parts_left: AtomicI64,
     sent: AtomicU64,
+    lost: AtomicU64,
+    senders: Mutex<HashSet<ThreadId>>,
     lose_before: AtomicI64,
     lose_after: AtomicI64,
 }
@@ -37,6 +41,8 @@ impl Wrapped {
             swallowed: Mutex::default(),
             parts_left: AtomicI64::new(i64::MAX),
             sent: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            senders: Mutex::default(),
             lose_before: AtomicI64::new(0),
             lose_after: AtomicI64::new(0),
         }
@@ -52,8 +58,9 @@ impl Wrapped {
         self.swallow_above.store(n_bytes, Ordering::Relaxed);
     }
 
-    /// Says no to every part of a large blob after so many.
-    pub(crate) fn deny_after(&self, n_parts: i64) {
+    /// Takes so many parts of large blobs. Those sent after them are gone, and whoever sent them is told that it is
+    /// over, as one who is killed while they are under way.
+    pub(crate) fn lose_parts_after(&self, n_parts: i64) {
         self.parts_left.store(n_parts, Ordering::Relaxed);
     }
 
@@ -63,9 +70,19 @@ impl Wrapped {
         self.lose_after.store(after, Ordering::Relaxed);
     }
 
-    /// Bytes of parts that were taken.
+    /// Bytes of parts of large blobs that were sent, whether they were taken or lost.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of those that were lost.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Workers that sent parts of large blobs.
+    pub(crate) fn n_senders(&self) -> u64 {
+        self.senders.lock().unwrap().len() as u64
     }
 
     fn swallows(&self, blob: &BlobRef) -> bool {
@@ -98,11 +115,16 @@ impl Remote for Wrapped {
     }
 
     fn upload_part(&self, blob: &BlobRef, part: u32, bytes: Bytes) -> Result<()> {
-        let is_large = nodedata_registry::tree::n_parts(blob.bytes) > 1;
-        if is_large && self.parts_left.fetch_sub(1, Ordering::Relaxed) <= 0 {
-            return Err(Error::new(ErrorKind::Denied, "no more"));
+        if nodedata_registry::tree::n_parts(blob.bytes) > 1 {
+            self.senders.lock().unwrap().insert(std::thread::current().id());
+            self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            if self.parts_left.fetch_sub(1, Ordering::Relaxed) <= 0 {
+                self.lost.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                // Until then every other worker has one under way, too.
+                std::thread::sleep(Duration::from_millis(100));
+                return Err(Error::new(ErrorKind::Denied, "it is over"));
+            }
         }
-        self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if self.swallows(blob) { Ok(()) } else { self.inner.upload_part(blob, part, bytes) }
     }
 
