@@ -65,7 +65,7 @@ impl Flat {
     }
 
     /// The items that `pick` names. A row that lacks one of them is not there.
-    pub(crate) fn pick(self, n_rows: usize, pick: &Pick, names: Option<&ArrayRef>) -> Self {
+    pub(crate) fn pick(self, n_rows: usize, pick: &Pick, names: Option<&NamePlaces>) -> Self {
         let mut places = Places::new(n_rows, self.valid.as_ref());
         match (pick, names) {
             (Pick::All, _) => self,
@@ -78,13 +78,11 @@ impl Flat {
                 places.take(&self.values, items.len())
             }
             (Pick::Names { wanted, .. }, Some(names)) => {
-                let mut finder = NameFinder::new(wanted, names);
                 for row in 0..n_rows {
                     let range = self.starts.range(row);
-                    let found = finder.positions(row);
                     let place =
                         |it: &Option<usize>| it.map(|it| range.start + it).filter(|it| *it < range.end);
-                    places.row(row, found.iter().map(place));
+                    places.row(row, names.of(row).iter().map(place));
                 }
                 places.take(&self.values, wanted.len())
             }
@@ -286,19 +284,18 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Finds names in the arrays of names that messages carry. Neighbours nearly always carry the same.
-struct NameFinder<'a> {
-    wanted: &'a [String],
-    texts: &'a arrow_array::StringArray,
-    starts: Starts,
-    valid: Option<NullBuffer>,
-    last: Option<Range<usize>>,
-    positions: Vec<Option<usize>>,
+/// Where the names wanted stand in the arrays of names that messages carry. Neighbours nearly always carry the
+/// same.
+pub(crate) struct NamePlaces {
+    /// By kind of array; for each name wanted its position, of the first where it comes twice.
+    found: Vec<Vec<Option<usize>>>,
+    /// By row, the kind of its array.
+    kinds: Vec<usize>,
 }
 
-impl<'a> NameFinder<'a> {
-    fn new(wanted: &'a [String], names: &'a ArrayRef) -> Self {
-        let valid = names.nulls().cloned();
+impl NamePlaces {
+    /// Looks through the arrays of all rows.
+    pub(crate) fn new(wanted: &[String], names: &ArrayRef) -> Self {
         let (texts, starts) = match names.data_type() {
             DataType::List(_) => {
                 let list = names.as_list::<i32>();
@@ -310,28 +307,33 @@ impl<'a> NameFinder<'a> {
                 (list.values().as_string::<i32>(), Starts::Each(n))
             }
         };
-        Self { wanted, texts, starts, valid, last: None, positions: vec![None; wanted.len()] }
+        let text = |it: usize| texts.is_valid(it).then(|| texts.value(it));
+        let is_same = |last: &Range<usize>, range: &Range<usize>| {
+            last.len() == range.len() && last.clone().zip(range.clone()).all(|(a, b)| text(a) == text(b))
+        };
+        // The first kind is that of rows without an array.
+        let mut places =
+            Self { found: vec![vec![None; wanted.len()]], kinds: Vec::with_capacity(names.len()) };
+        let mut last: Option<Range<usize>> = None;
+        for row in 0..names.len() {
+            if names.is_null(row) {
+                last = None;
+                places.kinds.push(0);
+                continue;
+            }
+            let range = starts.range(row);
+            if !last.as_ref().is_some_and(|last| is_same(last, &range)) {
+                let find = |name: &String| range.clone().position(|it| text(it) == Some(name.as_str()));
+                places.found.push(wanted.iter().map(find).collect());
+            }
+            places.kinds.push(places.found.len() - 1);
+            last = Some(range);
+        }
+        places
     }
 
-    /// For each name wanted where it stands in the array of a row; the first place where it comes twice.
-    fn positions(&mut self, row: usize) -> &[Option<usize>] {
-        if self.valid.as_ref().is_some_and(|it| it.is_null(row)) {
-            self.last = None;
-            self.positions.fill(None);
-            return &self.positions;
-        }
-        let range = self.starts.range(row);
-        let text = |it: usize| if self.texts.is_null(it) { None } else { Some(self.texts.value(it)) };
-        let is_same = self.last.as_ref().is_some_and(|last| {
-            last.len() == range.len() && last.clone().zip(range.clone()).all(|(a, b)| text(a) == text(b))
-        });
-        if !is_same {
-            for (position, wanted) in self.positions.iter_mut().zip(self.wanted) {
-                *position = range.clone().position(|it| text(it) == Some(wanted.as_str()));
-            }
-        }
-        self.last = Some(range);
-        &self.positions
+    fn of(&self, row: usize) -> &[Option<usize>] {
+        &self.found[self.kinds[row]]
     }
 }
 
@@ -377,8 +379,9 @@ mod tests {
         let values =
             vectors(&[Some(&[1.0, 2.0, 3.0]), Some(&[4.0, 5.0, 6.0]), Some(&[7.0]), Some(&[]), None]);
         let names = names(&[&["a", "b", "c"], &["c", "a", "b"], &["a", "b"], &["a", "b"], &["a", "b"]]);
-        let pick = Pick::Names { at: 0, wanted: ["b".to_owned(), "a".to_owned()].into() };
-        let picked = Flat::of(&values).pick(5, &pick, Some(&names));
+        let wanted = ["b".to_owned(), "a".to_owned()];
+        let pick = Pick::Names { at: 0, wanted: wanted.clone().into() };
+        let picked = Flat::of(&values).pick(5, &pick, Some(&NamePlaces::new(&wanted, &names)));
         let expected = [Some(vec![2.0, 1.0]), Some(vec![6.0, 5.0]), None, None, None];
         assert_eq!(rows(picked, vec![Dim::Fixed(2)]), expected);
     }

@@ -6,7 +6,7 @@ use crate::{
     Align,
     align::{Choice, linear, slerp},
     cast::Misfit,
-    flat::{Flat, cast_leaves, retyped},
+    flat::{Flat, NamePlaces, cast_leaves, retyped},
     mapping::{Field, Mapping, Part, Pick, Value},
     track::Track,
 };
@@ -103,26 +103,25 @@ impl Filler<'_> {
         Ok(flat.into_column(feature))
     }
 
-    /// Parts of one stream. Most have the same array of names, which is gathered once.
+    /// Parts of one stream. Most have the same array of names, which is looked through once.
     fn all_picked(&self, parts: &[Part], rows: &[u32]) -> Vec<Flat> {
-        let mut names: Option<(usize, ArrayRef)> = None;
+        let mut names: Option<(&Pick, NamePlaces)> = None;
         let mut picked = Vec::with_capacity(parts.len());
         for part in parts {
-            let Pick::Names { at, .. } = &part.pick else {
-                picked.push(self.picked(part, rows, None));
-                continue;
+            let of_part = match &part.pick {
+                Pick::All | Pick::Items(_) => None,
+                Pick::Names { at, wanted } => Some(match names.take() {
+                    Some(same) if *same.0 == part.pick => names.insert(same),
+                    _ => {
+                        let places = NamePlaces::new(wanted, &self.gather(part.stream, *at, rows));
+                        names.insert((&part.pick, places))
+                    }
+                }),
             };
-            let (_, of_part) = match names.take() {
-                Some(same) if same.0 == *at => names.insert(same),
-                _ => names.insert((*at, self.gather(part.stream, *at, rows))),
-            };
-            picked.push(self.picked(part, rows, Some(of_part)));
+            let flat = Flat::of(&self.gather(part.stream, part.column, rows));
+            picked.push(flat.pick(self.n_steps, &part.pick, of_part.map(|it| &it.1)));
         }
         picked
-    }
-
-    fn picked(&self, part: &Part, rows: &[u32], names: Option<&ArrayRef>) -> Flat {
-        Flat::of(&self.gather(part.stream, part.column, rows)).pick(self.n_steps, &part.pick, names)
     }
 
     fn interpolates(&self) -> bool {
