@@ -128,7 +128,7 @@ impl Remote for HttpRemote {
                 Some(entry) => Ok(Appended::Taken((*entry).into())),
                 None => Err(problem.to_error()),
             },
-            Err(Failure::Unknown(err)) => Err(err),
+            Err(Failure::Absent(err) | Failure::Unknown(err)) => Err(err),
         }
     }
 

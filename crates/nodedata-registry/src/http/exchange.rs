@@ -50,6 +50,8 @@ pub(super) struct Answer {
 pub(super) enum Failure {
     /// The server said what is wrong.
     Told(Box<Problem>),
+    /// What a `HEAD` asks for is not there: its answers have no body that could say so.
+    Absent(Error),
     /// Nobody knows.
     Unknown(Error),
 }
@@ -58,7 +60,7 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Told(problem) => problem.to_error(),
-            Failure::Unknown(err) => err,
+            Failure::Absent(err) | Failure::Unknown(err) => err,
         }
     }
 }
@@ -131,6 +133,7 @@ impl Exchange {
         match self.ask(question) {
             Ok(answer) => Ok(Some(answer)),
             Err(Failure::Told(problem)) if problem.status == 404 => Ok(None),
+            Err(Failure::Absent(_)) => Ok(None),
             Err(failure) => Err(failure.into()),
         }
     }
@@ -170,7 +173,7 @@ impl Exchange {
         if status.is_success() {
             return Ok(Answer { headers, body });
         }
-        Err((refusal(status, &body), retry_after(status, &headers)))
+        Err((refusal(&question.method, status, &body), retry_after(status, &headers)))
     }
 }
 
@@ -208,7 +211,7 @@ async fn read(mut response: reqwest::Response, limit: u64) -> Result<Bytes, (Fai
     Ok(body.freeze())
 }
 
-fn refusal(status: StatusCode, body: &[u8]) -> Failure {
+fn refusal(method: &Method, status: StatusCode, body: &[u8]) -> Failure {
     if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
         return Failure::Told(Box::new(Problem { status: status.as_u16(), ..problem }));
     }
@@ -218,7 +221,11 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
         _ => ErrorKind::Unsupported,
     };
     let err = Error::new(kind, format!("the server answers {status} without saying why"));
-    Failure::Unknown(err.with_hint("is this the address of a `node-data serve`?"))
+    let err = err.with_hint("is this the address of a `node-data serve`?");
+    if *method == Method::HEAD && status == StatusCode::NOT_FOUND {
+        return Failure::Absent(err);
+    }
+    Failure::Unknown(err)
 }
 
 fn retry_after(status: StatusCode, headers: &header::HeaderMap) -> Option<Duration> {

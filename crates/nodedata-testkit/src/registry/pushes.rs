@@ -25,19 +25,27 @@ fn shard(first_episode: i64, seed: u64) -> ShardSpec {
     ShardSpec { first_episode, n_episodes: 2, n_steps: 40, seed }
 }
 
-/// A push is a revision, the same again is none, more sends only what is new, and a pull brings all of it.
+/// A push is a revision, the same again is none, more sends only what is new, and a pull brings all of it. A plan
+/// says what a push would send, and does nothing.
 pub(super) fn what_is_pushed_is_pulled(remote: &dyn Remote, dataset: &DatasetName) {
     let folder = tempfile::tempdir().expect("a folder");
     let shards = folder.path().join("shards");
     write_shard(&shards.join("train-00000.parquet"), &shard(0, 1));
     write_shard(&shards.join("val-00000.parquet"), &shard(2, 2));
+    let plan = || send(remote, &PushOptions { dry_run: true, ..options(dataset, &shards) });
+    let planned = plan();
+    assert_eq!((planned.outcome, planned.revision.as_str()), (Outcome::Planned, "1.0.0"));
+    assert_eq!(remote.log(dataset, 0).expect("an empty log"), []);
     let first = send(remote, &options(dataset, &shards));
+    assert_eq!(planned.sent_bytes, first.sent_bytes);
     assert_eq!((first.outcome, first.revision.as_str()), (Outcome::Published, "1.0.0"));
     assert_eq!(first.bump.proof.added, 4);
     let again = send(remote, &options(dataset, &shards));
     assert_eq!((again.outcome, again.revision.as_str(), again.sent_bytes), (Outcome::Unchanged, "1.0.0", 0));
     write_shard(&shards.join("train-00001.parquet"), &shard(4, 3));
+    let planned = plan();
     let more = send(remote, &options(dataset, &shards));
+    assert_eq!((planned.outcome, planned.sent_bytes), (Outcome::Planned, more.sent_bytes));
     assert_eq!((more.revision.as_str(), more.bump.kind.as_str()), ("1.1.0", "minor"));
     assert_eq!((more.bump.proof.kept, more.bump.proof.added), (4, 2));
     let old_shards = (shard_bytes(&shard(0, 1)).len() + shard_bytes(&shard(2, 2)).len()) as u64;
