@@ -1,4 +1,7 @@
 use std::{
+    fs::File,
+    io::Read,
+    path::Path,
     process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
@@ -29,12 +32,18 @@ pub(super) struct Measured {
 /// How often the memory of a running command is looked at.
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 
-/// Writes to more memory than a job needs and lets it go. What the host of a virtual machine has yet to give out takes
-/// longer to write than all else here, and only whoever comes first would pay for it.
-pub(super) fn touch_memory(n_bytes: u64) {
-    const BESIDE_FILES: usize = 512 << 20;
-    let n_bytes = usize::try_from(2 * n_bytes).unwrap_or(0) + BESIDE_FILES;
-    drop(std::hint::black_box(vec![1_u8; n_bytes]));
+/// Writes a file of as many bytes as a job is going to write and removes it again, so that the job finds free pages.
+/// What the host of a virtual machine has yet to give out takes longer to write than all else here, and only whoever comes
+/// first would pay for it.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(super) fn free_pages(folder: &Path, n_bytes: u64) -> Result<()> {
+    let path = folder.join("free-pages.bin");
+    let failed = |err: std::io::Error| format!("cannot write {}: {err}", path.display());
+    let mut file = File::create(&path).map_err(failed)?;
+    std::io::copy(&mut std::io::repeat(1).take(n_bytes), &mut file).map_err(failed)?;
+    std::fs::remove_file(&path).map_err(failed)
 }
 
 /// Runs a command below a process of its own: what a process has waited for is added up over its

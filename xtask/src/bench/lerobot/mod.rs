@@ -119,6 +119,7 @@ fn time_passed(set: Set, outputs: &Path, options: &Options) -> Result<Passed> {
     let (mut converts, mut copies) = (Vec::new(), Vec::new());
     for run in 0..options.runs.max(1) {
         eprintln!("{}: run {} of {}", set.name, run + 1, options.runs.max(1));
+        measure::free_pages(outputs, set.n_bytes)?;
         converts.push(convert(&set, outputs, &[])?);
         let copy = [
             path_text(&own),
@@ -127,9 +128,10 @@ fn time_passed(set: Set, outputs: &Path, options: &Options) -> Result<Passed> {
             path_text(&set.path),
             path_text(&copied),
         ];
+        measure::free_pages(outputs, set.n_bytes)?;
         copies.push(measure::in_own_process(&copy)?);
+        remove(&copied)?;
     }
-    remove(&copied)?;
     Ok(Passed { set, convert: middle(&converts), copy: median_of(&copies) })
 }
 
