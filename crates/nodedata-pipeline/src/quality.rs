@@ -54,11 +54,17 @@ pub fn check_quality(root: &Path, rules: &Rules) -> Result<QualityReport> {
     if let Ok(schema) = Schema::from_json(&text) {
         declared_ranges(&schema, &mut rules);
     }
-    let index = dataset.episodes()?;
+    let mut index: BTreeMap<usize, Vec<EpisodeEntry>> = BTreeMap::new();
+    let mut keys: BTreeMap<u64, String> = BTreeMap::new();
+    for entry in dataset.episodes()? {
+        keys.insert(entry.episode, entry.key.clone());
+        index.entry(entry.shard).or_default().push(entry);
+    }
+    // Episodes may be numbered in another order than their rows stand in.
+    index.values_mut().for_each(|it| it.sort_by_key(|entry| entry.row));
     let names: Vec<&str> = dataset.manifest.streams.iter().map(|it| it.name.as_str()).collect();
     let watched: Vec<Result<Option<Watch>>> =
         names.par_iter().map(|it| watch_stream(&dataset, it, &index, &rules)).collect();
-    let keys: BTreeMap<u64, String> = index.into_iter().map(|it| (it.episode, it.key)).collect();
     let keys: Vec<String> = keys.into_values().collect();
     let watches = watched.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>>>()?;
     Ok(conclude(&rules, watches, &keys))
@@ -153,11 +159,12 @@ fn conclude(rules: &Rules, watches: Vec<Watch>, keys: &[String]) -> QualityRepor
 fn watch_stream(
     dataset: &Dataset,
     name: &str,
-    index: &[EpisodeEntry],
+    index: &BTreeMap<usize, Vec<EpisodeEntry>>,
     rules: &Rules,
 ) -> Result<Option<Watch>> {
     let mut watch: Option<Watch> = None;
     for (idx, shard) in dataset.manifest.shards.iter().enumerate().filter(|(_, it)| it.stream == name) {
+        let of_shard = index.get(&idx).map_or(&[][..], Vec::as_slice);
         let mut first_row = 0;
         for batch in dataset.shard(shard)? {
             let batch = batch.map_err(|err| {
@@ -169,8 +176,7 @@ fn watch_stream(
                 watch = Some(Watch::new(rules, &stream_of(name, &batch, shard)?));
             }
             if let Some(watch) = &mut watch {
-                let episodes =
-                    episodes_of(&batch, first_row, shard, index.iter().filter(|it| it.shard == idx))?;
+                let episodes = episodes_of(&batch, first_row, shard, of_shard)?;
                 observe_shard(watch, &batch, shard, &episodes)?;
             }
             first_row += batch.num_rows() as u64;
@@ -180,31 +186,31 @@ fn watch_stream(
 }
 
 /// The episodes of a batch's rows, in their order, each with its number of rows. Shards that were written
-/// elsewhere may lack the column; where their episodes lie, the index says.
-fn episodes_of<'a>(
+/// elsewhere may lack the column, or hold it in another width: where their episodes lie, the index says.
+/// `index` has the entries of the shard in order of their rows.
+fn episodes_of(
     batch: &RecordBatch,
     first_row: u64,
     shard: &ShardEntry,
-    index: impl Iterator<Item = &'a EpisodeEntry>,
+    index: &[EpisodeEntry],
 ) -> Result<Vec<(u64, usize)>> {
-    let malformed = |what: &str| Error::new(ErrorKind::Corrupt, what).at(Locus::path(&shard.path));
-    let Some(column) = batch.column_by_name(EPISODE_INDEX) else {
-        let last_row = first_row + batch.num_rows() as u64;
-        let episodes = index.filter_map(|it| {
-            let (start, end) = (it.row.max(first_row), it.row.saturating_add(it.n_rows).min(last_row));
-            (start < end).then_some((it.episode, (end - start) as usize))
-        });
-        let episodes: Vec<_> = episodes.collect();
-        if episodes.iter().map(|it| it.1).sum::<usize>() != batch.num_rows() {
-            return Err(malformed("the sample index does not tell the episode of every row"));
-        }
-        return Ok(episodes);
-    };
-    let column = column
-        .as_primitive_opt::<Int64Type>()
-        .ok_or_else(|| malformed("column `episode_index` does not hold 64-bit integers"))?;
-    let runs = column.values().chunk_by(|a, b| a == b);
-    Ok(runs.map(|it| (u64::try_from(it[0]).unwrap_or(0), it.len())).collect())
+    let column = batch.column_by_name(EPISODE_INDEX).and_then(|it| it.as_primitive_opt::<Int64Type>());
+    if let Some(column) = column {
+        let runs = column.values().chunk_by(|a, b| a == b);
+        return Ok(runs.map(|it| (u64::try_from(it[0]).unwrap_or(0), it.len())).collect());
+    }
+    let last_row = first_row + batch.num_rows() as u64;
+    let episodes = index.iter().filter_map(|it| {
+        let (start, end) = (it.row.max(first_row), it.row.saturating_add(it.n_rows).min(last_row));
+        (start < end).then(|| (it.episode, (end - start) as usize))
+    });
+    let episodes: Vec<_> = episodes.collect();
+    if episodes.iter().map(|it| it.1).sum::<usize>() != batch.num_rows() {
+        let message = "the sample index does not tell the episode of every row";
+        let hint = "publish it again with a whole sample index; `validate --no-quality` checks the rest";
+        return Err(Error::new(ErrorKind::Corrupt, message).at(Locus::path(&shard.path)).with_hint(hint));
+    }
+    Ok(episodes)
 }
 
 fn observe_shard(
@@ -247,4 +253,57 @@ fn stream_of(name: &str, batch: &RecordBatch, shard: &ShardEntry) -> Result<Stre
         features,
         metadata: BTreeMap::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int32Array, Int64Array};
+
+    use super::*;
+
+    fn shard() -> ShardEntry {
+        let empty = String::new;
+        ShardEntry {
+            path: "data/train-0.parquet".to_owned(),
+            stream: STEPS.to_owned(),
+            split: empty(),
+            b3: empty(),
+            sha256: empty(),
+            bytes: 0,
+            rows: 6,
+            row_groups: 1,
+            episodes: (4, 7),
+            content: empty(),
+            provenance: empty(),
+        }
+    }
+
+    fn entry(episode: u64, row: u64, n_rows: u64) -> EpisodeEntry {
+        let (key, stream, source) = (episode.to_string(), Some(STEPS.to_owned()), String::new());
+        EpisodeEntry { episode, key, stream, shard: 0, row, n_rows, content: None, source }
+    }
+
+    fn batch(name: &str, column: ArrayRef) -> RecordBatch {
+        RecordBatch::try_from_iter([(name, column)]).unwrap()
+    }
+
+    #[test]
+    fn the_column_says_whose_rows_they_are() {
+        let rows = batch(EPISODE_INDEX, Arc::new(Int64Array::from(vec![4, 4, 7])));
+        assert_eq!(episodes_of(&rows, 0, &shard(), &[]).unwrap(), [(4, 2), (7, 1)]);
+    }
+
+    #[test]
+    fn without_a_column_or_with_another_width_the_index_does() {
+        let index = [entry(7, 0, 2), entry(3, 1, 0), entry(4, 2, 4)];
+        for name in ["action", EPISODE_INDEX] {
+            let rows = batch(name, Arc::new(Int32Array::from(vec![0; 3])));
+            assert_eq!(episodes_of(&rows, 1, &shard(), &index).unwrap(), [(7, 1), (4, 2)], "{name}");
+        }
+        let rows = batch("action", Arc::new(Int32Array::from(vec![0; 3])));
+        let err = episodes_of(&rows, 4, &shard(), &index).unwrap_err();
+        assert_eq!((err.kind(), err.hint().is_some()), (ErrorKind::Corrupt, true));
+    }
 }
