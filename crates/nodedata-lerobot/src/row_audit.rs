@@ -65,7 +65,6 @@ struct ScannedFile {
     path: PathBuf,
     n_bytes: u64,
     row_groups: Vec<RowGroup>,
-
     place: Place,
     runs: Vec<Run>,
 }

@@ -20,12 +20,6 @@ pub(crate) struct Checked {
     pub(crate) off_grid: Option<(u64, f64)>,
 }
 
-impl Checked {
-    pub(crate) fn unreadable(message: &str) -> Self {
-        Self { n_bytes: Err(message.to_owned()), off_grid: None }
-    }
-}
-
 /// Checks the frames of one episode. What is going to be decoded need not start at a key frame.
 pub(crate) fn check(track: &VideoTrack, wanted: &Wanted, fps: f64, decodes: bool) -> Checked {
     let Wanted { first_frame, n_frames, .. } = *wanted;

@@ -236,11 +236,7 @@ impl VideoAudit<'_> {
         match found.and_then(|it| opened.get(it)) {
             Some(Ok(file)) => Some(pointer(Some(*file))),
             Some(Err(err)) => {
-                let (kind, message) = (err.kind(), format!("the video cannot be used: {}", err.chain()));
-                let place = err.locus().clone();
-                let hint = err.hint().unwrap_or("restore the video file").to_owned();
-                let refused = |at| Error::new(kind, message).at(place).at(at).with_hint(hint);
-                self.refuse(idx, "unreadable-video", refused, self.listing.path(found.unwrap_or(expected)));
+                self.refuse_unreadable(idx, err, self.listing.path(found.unwrap_or(expected)));
                 None
             }
             // The pointer may be stale: where other files are there, their frames can still tell.
@@ -264,6 +260,14 @@ impl VideoAudit<'_> {
             None => (record.index / self.tables.info.chunks_size, 0),
         };
         Values { chunk, file, video_key: self.key, ..values_of(self.tables, record) }
+    }
+
+    fn refuse_unreadable(&mut self, idx: usize, err: &Error, path: PathBuf) {
+        let (kind, message) = (err.kind(), format!("the video cannot be used: {}", err.chain()));
+        let place = err.locus().clone();
+        let hint = err.hint().unwrap_or("restore the video file").to_owned();
+        let refused = |at| Error::new(kind, message).at(place).at(at).with_hint(hint);
+        self.refuse(idx, "unreadable-video", refused, path);
     }
 
     fn refuse(
@@ -334,25 +338,24 @@ impl VideoAudit<'_> {
         let decodes = decoding_of(self.key, self.options).is_some();
         let (listing, fps) = (self.listing, self.tables.info.fps);
         let check = |(file, wanted): (usize, Vec<Wanted>)| {
-            let again = match &tracks[file] {
-                Some(_) => None,
-                None => Some(tracks::open(listing.files().as_ref(), &files[file].path).map(|it| it.track)),
+            let all = |track: &VideoTrack| wanted.iter().map(|it| check(track, it, fps, decodes)).collect();
+            let checked: Result<Vec<Checked>> = match &tracks[file] {
+                Some(track) => Ok(all(track)),
+                None => tracks::open(listing.files().as_ref(), &files[file].path).map(|it| all(&it.track)),
             };
-            let track = match (&tracks[file], &again) {
-                (Some(track), _) | (None, Some(Ok(track))) => Ok(track),
-                (None, Some(Err(err))) => Err(format!("the video cannot be read again: {}", err.chain())),
-                (None, None) => Err("the video is not open".to_owned()),
-            };
-            let checked = wanted.iter().map(|it| match &track {
-                Ok(track) => check(track, it, fps, decodes),
-                Err(message) => Checked::unreadable(message),
-            });
-            (file, wanted.iter().map(|it| it.idx).zip(checked).collect())
+            (file, wanted, checked)
         };
-        let checked: Vec<(usize, Vec<(usize, Checked)>)> = by_file.into_par_iter().map(check).collect();
-        for (file, checked) in checked {
+        let checked: Vec<_> = by_file.into_par_iter().map(check).collect();
+        for (file, wanted, checked) in checked {
             let path = &files[file].path;
-            for (idx, Checked { n_bytes, off_grid }) in checked {
+            let checked = match checked {
+                Ok(checked) => checked,
+                Err(err) => {
+                    wanted.iter().for_each(|it| self.refuse_unreadable(it.idx, &err, path.clone()));
+                    continue;
+                }
+            };
+            for (Wanted { idx, .. }, Checked { n_bytes, off_grid }) in wanted.into_iter().zip(checked) {
                 match (n_bytes, &mut episodes[idx]) {
                     (Ok(n_bytes), Some(frames)) => frames.n_bytes = n_bytes,
                     (Ok(_), None) => {}
