@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Makes the bytes of one table of the index.
-type Table<'a> = Box<dyn Fn() -> Result<Vec<u8>> + Send + Sync + 'a>;
+type MakeTable<'a> = Box<dyn Fn() -> Result<Vec<u8>> + Send + Sync + 'a>;
 
 /// Episodes up to this number are listed in `sample_index.json` itself.
 const INLINE_EPISODES: usize = 10_000;
@@ -205,7 +205,7 @@ impl Finish<'_> {
         attachments: &[FileEntry],
     ) -> Result<BTreeMap<String, FileEntry>> {
         let rows = self.episode_rows(contents);
-        let mut tables: Vec<(&str, Table<'_>)> = vec![
+        let mut tables: Vec<(&str, MakeTable<'_>)> = vec![
             ("episodes", Box::new(|| index::episodes(&rows))),
             ("pages", Box::new(|| index::pages(&self.shards))),
             ("origins", Box::new(|| index::origins(&self.shards, self.inputs))),
@@ -220,7 +220,7 @@ impl Finish<'_> {
             };
             tables.push(("attachments", Box::new(table)));
         }
-        let put = |(name, table): &(&str, Table<'_>)| {
+        let put = |(name, table): &(&str, MakeTable<'_>)| {
             Ok(((*name).to_owned(), self.put(&format!("index/{name}.parquet"), &table()?)?))
         };
         let files: Vec<Result<(String, FileEntry)>> = tables.par_iter().with_max_len(1).map(put).collect();

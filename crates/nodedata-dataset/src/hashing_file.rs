@@ -48,10 +48,11 @@ impl HashingFile {
 
     fn start_sync(&mut self) -> io::Result<()> {
         self.end_sync()?;
-        let file = self.file.try_clone()?;
-        // It waits for the disk and needs no core, so it is none of the workers.
-        self.syncing = Some(std::thread::Builder::new().spawn(move || file.sync_data())?);
         self.n_unsynced = 0;
+        // Only time is lost where the system has no handle or no thread left: the end syncs all of it.
+        let Ok(file) = self.file.try_clone() else { return Ok(()) };
+        // It waits for the disk and needs no core, so it is none of the workers.
+        self.syncing = std::thread::Builder::new().spawn(move || file.sync_data()).ok();
         Ok(())
     }
 
@@ -83,5 +84,31 @@ impl Write for HashingFile {
             return Ok(());
         }
         self.put(&bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_in_any_pieces_is_there_and_hashed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shard");
+        let mut file = HashingFile::new(File::create(&path).unwrap());
+        let mut expected: Vec<u8> = Vec::new();
+        let small = [0, 1, BUFFER_BYTES - 1, BUFFER_BYTES, BUFFER_BYTES + 1, 7, 3 * BUFFER_BYTES];
+        // The last but one is enough to set off a sync.
+        for n_bytes in small.into_iter().chain([SYNC_BYTES as usize, 5]) {
+            let piece: Vec<u8> = (0..n_bytes).map(|it| (it * 7 + expected.len()) as u8).collect();
+            file.write_all(&piece).unwrap();
+            expected.extend(piece);
+            if n_bytes == 7 {
+                file.flush().unwrap();
+            }
+        }
+        assert!(file.syncing.is_some() && !file.buffer.is_empty());
+        assert_eq!(file.finish().unwrap(), Digests::of(&expected));
+        assert!(std::fs::read(&path).unwrap() == expected);
     }
 }

@@ -1,6 +1,7 @@
 //! Column chunks of encoded media: plain pages of a few rows, without compression and statistics.
 //!
-//! The pages are those that the Parquet crate's own writer makes with [`properties::media`], byte for byte.
+//! The pages are those that the Parquet crate's own writer makes with [`properties::media`], byte for byte; only a
+//! chunk of nothing but nulls has no column index here.
 //! It copies every value three times on its way; here it is once, which matters where media are nearly all
 //! there is.
 //!
@@ -32,16 +33,7 @@ use crate::{
 /// Bytes of a value's length before the value.
 const PREFIX_BYTES: usize = size_of::<u32>();
 
-/// Whether a column can be written here: bytes, or a struct whose first field they are.
-pub(crate) fn is_media_column(field: &Field) -> bool {
-    match field.data_type() {
-        DataType::Binary => true,
-        DataType::Struct(fields) => fields.first().is_some_and(|it| *it.data_type() == DataType::Binary),
-        _ => false,
-    }
-}
-
-/// Encodes the bytes of one media column in one row group.
+/// Encodes the bytes of one media column in one row group: of a binary column, or of a struct's first field.
 pub(crate) struct MediaWriter {
     column: ColumnDescPtr,
     /// The rows of the page at hand.
@@ -148,11 +140,11 @@ impl MediaWriter {
             let of_rows = self.open.iter().flat_map(|it| it.rows().map(|row| it.values.level(row)));
             put_levels(&of_rows.collect::<Vec<_>>(), max_level, &mut levels);
         }
-        let n_payload = i32::try_from(levels.len() + self.n_open_bytes)
-            .map_err(|_| ParquetError::General("the values of one page have more than 2 GiB".to_owned()))?;
+        let too_large = |_| ParquetError::General("the values of one page have more than 2 GiB".to_owned());
+        let n_payload = i32::try_from(levels.len() + self.n_open_bytes).map_err(too_large)?;
         let header = data_page_header(n_payload, self.n_open_rows as i32);
-        let n_page = header.len() + n_payload as usize;
-        let mut page = Vec::with_capacity(n_page);
+        let n_page = i32::try_from(header.len() + n_payload as usize).map_err(too_large)?;
+        let mut page = Vec::with_capacity(n_page as usize);
         page.extend_from_slice(&header);
         page.extend_from_slice(&levels);
         let mut n_value_bytes = 0;
@@ -167,8 +159,8 @@ impl MediaWriter {
         self.pages.push(page.into());
         self.offsets.append_row_count(self.n_open_rows as i64);
         self.offsets.append_unencoded_byte_array_data_bytes(Some(n_value_bytes as i64));
-        self.offsets.append_offset_and_size(self.n_bytes as i64, n_page as i32);
-        self.n_bytes += n_page;
+        self.offsets.append_offset_and_size(self.n_bytes as i64, n_page);
+        self.n_bytes += n_page as usize;
         self.n_rows += self.n_open_rows;
         (self.n_open_rows, self.n_open_bytes) = (0, 0);
         Ok(())

@@ -19,7 +19,7 @@ use parquet::{
 use crate::{
     digest::b3_of,
     hugging_face,
-    media_chunk::{MediaChunk, MediaWriter, is_media_column},
+    media_chunk::{MediaChunk, MediaWriter},
     properties,
 };
 
@@ -84,7 +84,7 @@ impl Table {
         let mut media = media.map_err(encode_error)?.unwrap_or_default().into_iter();
         let mut leaves = self.leaves.iter();
         let mut slots = Vec::with_capacity(self.features.len());
-        for (feature, field) in self.features.iter().zip(self.arrow.fields()) {
+        for feature in &self.features {
             let is_media = properties::is_encoded_media(feature);
             let n_leaves = if feature.storage == Storage::EncodedMedia { 2 } else { 1 };
             let mut writers = Vec::with_capacity(n_leaves);
@@ -93,9 +93,7 @@ impl Table {
                 let (of_plain, of_media) = (plain.next(), media.next());
                 let column = leaves.next().expect("a column per leaf of the same schema");
                 writers.push(match is_media {
-                    true if leaf == 0 && is_media_column(field) => {
-                        LeafWriter::Media(MediaWriter::new(Arc::clone(column)))
-                    }
+                    true if leaf == 0 => LeafWriter::Media(MediaWriter::new(Arc::clone(column))),
                     true => {
                         LeafWriter::Arrow(Box::new(of_media.expect("a writer per leaf of the same schema")))
                     }
