@@ -37,6 +37,14 @@ impl Mix {
             Self::Numeric => "numeric",
         }
     }
+
+    /// Where pictures are published, if there are any.
+    pub(super) fn camera_topic(self) -> &'static str {
+        match self {
+            Self::Jpeg => "/camera/wrist/compressed",
+            Self::Raw | Self::Numeric => "/camera/wrist/image_raw",
+        }
+    }
 }
 
 /// How chunks are compressed, in the order of the report.
@@ -215,11 +223,11 @@ struct Camera {
 
 impl Camera {
     fn new<W: Write + Seek>(writer: &mut Writer<W>, mix: Mix) -> Result<Self> {
-        let (topic, schema_name, definition) = match mix {
-            Mix::Jpeg => ("/camera/wrist/compressed", "sensor_msgs/msg/CompressedImage", COMPRESSED_IMAGE),
-            Mix::Raw | Mix::Numeric => ("/camera/wrist/image_raw", "sensor_msgs/msg/Image", IMAGE),
+        let (schema_name, definition) = match mix {
+            Mix::Jpeg => ("sensor_msgs/msg/CompressedImage", COMPRESSED_IMAGE),
+            Mix::Raw | Mix::Numeric => ("sensor_msgs/msg/Image", IMAGE),
         };
-        let channel = add_channel(writer, topic, schema_name, definition)
+        let channel = add_channel(writer, mix.camera_topic(), schema_name, definition)
             .map_err(|err| format!("cannot add a camera: {err}"))?;
         Ok(Self { channel, mix, pictures: Vec::new(), frame: 0, scratch: Vec::new() })
     }

@@ -20,6 +20,9 @@ pub(super) struct Row {
     pub(super) heap_peak_bytes: Option<u64>,
 }
 
+/// What a conversion may take of the heap, whatever the input's size.
+pub(super) const HEAP_BYTES_MAX: u64 = 200 << 20;
+
 /// How fast the conversion was beside the reference jobs; above 1 it was faster.
 #[derive(Serialize)]
 struct Ratios {
@@ -117,6 +120,11 @@ pub(super) fn json(rows: &[Row], [align, lerobot, push]: [Value; 3], options: &O
         &json!({"mb": options.mb, "runs": options.runs, "rows": rows, "align": align, "lerobot": lerobot, "push": push}),
     )
     .map_err(|err| format!("cannot write the figures: {err}"))
+}
+
+/// How a goal's line ends.
+pub(super) fn verdict(is_met: bool) -> &'static str {
+    if is_met { "met" } else { "**missed**" }
 }
 
 /// `peak_heap_bytes` of a run report, wherever in it; `None` when the command did not count.

@@ -3,13 +3,13 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::{Conversion, Decoded, ENCODINGS, Figures, Passed};
-use crate::{bench::report::mebibytes, bench_command::Options};
+use crate::{
+    bench::report::{HEAP_BYTES_MAX, mebibytes, verdict},
+    bench_command::Options,
+};
 
 /// What pass-through has to reach beside the copy.
 const TO_COPY_MIN: f64 = 0.5;
-/// What a conversion may take of the heap, whatever the input's size.
-const HEAP_BYTES_MAX: u64 = 200 << 20;
-
 impl Passed {
     /// Above 1, converting was faster than copying.
     fn to_copy(&self) -> f64 {
@@ -61,7 +61,7 @@ pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String
     if figures.n_selected > 0 {
         text.push_str("\n| goal | found | |\n| --- | --- | --- |\n");
         for (goal, found, is_met) in goals(figures) {
-            _ = writeln!(text, "| {goal} | {found} | {} |", if is_met { "met" } else { "**missed**" });
+            _ = writeln!(text, "| {goal} | {found} | {} |", verdict(is_met));
         }
         _ = writeln!(
             text,

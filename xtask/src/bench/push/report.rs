@@ -3,7 +3,10 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::{Figures, Row, Target};
-use crate::{bench::report::mebibytes, bench_command::Options};
+use crate::{
+    bench::report::{mebibytes, verdict},
+    bench_command::Options,
+};
 
 /// What a push through a server on this machine has to reach beside the copy.
 const TO_COPY_MIN: f64 = 0.6;
@@ -34,7 +37,7 @@ pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String
     }
     text.push_str("\n| goal | found | |\n| --- | --- | --- |\n");
     for row in figures.rows.iter().filter(|it| it.job.target == Target::Server) {
-        let verdict = if is_met(row) { "met" } else { "**missed**" };
+        let verdict = verdict(is_met(row));
         _ = writeln!(
             text,
             "| {}: upload ≥ {TO_COPY_MIN} × copy | {:.2} | {verdict} |",
