@@ -260,7 +260,7 @@ pub struct EpisodeInfo {
     /// The split that the source itself puts it in, if it has splits.
     pub split: Option<String>,
     /// What the source says about the episode, such as MCAP metadata records (`<record>.<key>`).
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: BTreeMap<Arc<str>, String>,
 }
 
 /// The coded video of one episode behind one column, whose rows hold one sample each in presentation order.

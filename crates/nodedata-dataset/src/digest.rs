@@ -48,22 +48,14 @@ pub(crate) struct Hashers {
 
 impl Hashers {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.update_beside(bytes, || ());
-    }
-
-    /// The same, with `beside` on another thread if one is free: SHA-256 costs as much as all the rest.
-    pub(crate) fn update_beside<T: Send>(&mut self, bytes: &[u8], beside: impl FnOnce() -> T + Send) -> T {
         let Self { b3, sha256, bytes: n_bytes } = self;
         *n_bytes += bytes.len() as u64;
-        let rest = || {
-            b3.update(bytes);
-            beside()
-        };
         if bytes.len() < PARALLEL_BYTES {
             sha256.update(bytes);
-            return rest();
+            b3.update(bytes);
+        } else {
+            rayon::join(|| b3.update(bytes), || sha256.update(bytes));
         }
-        rayon::join(rest, || sha256.update(bytes)).0
     }
 
     pub(crate) fn finish(&mut self) -> Digests {

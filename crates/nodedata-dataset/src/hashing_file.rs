@@ -1,22 +1,29 @@
 use std::{
     fs::File,
     io::{self, Write},
+    sync::Arc,
     thread::JoinHandle,
 };
 
-use crate::digest::{Digests, Hashers};
+use crate::{
+    digest::{Digests, hex},
+    sha256_queue::{Pieces, Sha256Queue},
+};
 
 /// Bytes that are hashed and written at once. The pages of a shard are far smaller, and handing each of them
 /// to another thread costs more than hashing it.
-const BUFFER_BYTES: usize = 1 << 20;
+const PIECE_BYTES: usize = 1 << 20;
 /// Written bytes that set off writing to the disk, so that little is left to wait for at the end.
 const SYNC_BYTES: u64 = 32 << 20;
 
 /// A file that is hashed while it is written.
 pub(crate) struct HashingFile {
     file: File,
-    hashers: Hashers,
-    /// Neither hashed nor written yet.
+    b3: blake3::Hasher,
+    sha256: Arc<Sha256Queue>,
+    n_bytes: u64,
+    pieces: Arc<Pieces>,
+    /// Neither hashed nor written yet; at most a piece.
     buffer: Vec<u8>,
     /// Written since the disk was last told.
     n_unsynced: u64,
@@ -24,26 +31,30 @@ pub(crate) struct HashingFile {
 }
 
 impl HashingFile {
-    pub(crate) fn new(file: File) -> Self {
-        Self { file, hashers: Hashers::default(), buffer: Vec::new(), n_unsynced: 0, syncing: None }
+    pub(crate) fn new(file: File, pieces: Arc<Pieces>) -> Self {
+        Self {
+            file,
+            b3: blake3::Hasher::new(),
+            sha256: Arc::default(),
+            n_bytes: 0,
+            pieces,
+            buffer: Vec::new(),
+            n_unsynced: 0,
+            syncing: None,
+        }
     }
 
     /// Makes everything written durable and returns its digests. Nothing may be written after.
     pub(crate) fn finish(&mut self) -> io::Result<Digests> {
         self.flush()?;
         self.end_sync()?;
-        self.file.sync_all()?;
-        Ok(self.hashers.finish())
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let file = &mut self.file;
-        self.hashers.update_beside(bytes, || file.write_all(bytes))?;
-        self.n_unsynced += bytes.len() as u64;
-        if self.n_unsynced >= SYNC_BYTES && self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.start_sync()?;
-        }
-        Ok(())
+        let (synced, sha256) = rayon::join(|| self.file.sync_all(), || self.sha256.finish());
+        synced?;
+        Ok(Digests {
+            b3: self.b3.finalize().to_hex().to_string(),
+            sha256: hex(&sha256),
+            bytes: self.n_bytes,
+        })
     }
 
     fn start_sync(&mut self) -> io::Result<()> {
@@ -67,23 +78,33 @@ impl HashingFile {
 
 impl Write for HashingFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.buffer.len() + bytes.len() > BUFFER_BYTES {
+        if self.buffer.len() >= PIECE_BYTES {
             self.flush()?;
         }
-        match bytes.len() < BUFFER_BYTES {
-            true => self.buffer.extend_from_slice(bytes),
-            false => self.put(bytes)?,
+        if self.buffer.capacity() == 0 {
+            self.buffer = self.pieces.buffer(PIECE_BYTES);
         }
-        Ok(bytes.len())
+        let n_bytes = bytes.len().min(PIECE_BYTES - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..n_bytes]);
+        Ok(n_bytes)
     }
 
-    /// Hands everything on, and the buffer back: hundreds of shards may be open at a time.
+    /// Hands everything on, and the buffer with it: hundreds of shards may be open at a time.
     fn flush(&mut self) -> io::Result<()> {
-        let bytes = std::mem::take(&mut self.buffer);
-        if bytes.is_empty() {
+        if self.buffer.is_empty() {
             return Ok(());
         }
-        self.put(&bytes)
+        let piece = self.pieces.piece(std::mem::take(&mut self.buffer));
+        self.sha256.push(Arc::clone(&piece));
+        self.b3.update(piece.bytes());
+        self.file.write_all(piece.bytes())?;
+        let n_bytes = piece.bytes().len() as u64;
+        self.n_bytes += n_bytes;
+        self.n_unsynced += n_bytes;
+        if self.n_unsynced >= SYNC_BYTES && self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.start_sync()?;
+        }
+        Ok(())
     }
 }
 
@@ -95,9 +116,9 @@ mod tests {
     fn what_is_written_in_any_pieces_is_there_and_hashed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shard");
-        let mut file = HashingFile::new(File::create(&path).unwrap());
+        let mut file = HashingFile::new(File::create(&path).unwrap(), Arc::default());
         let mut expected: Vec<u8> = Vec::new();
-        let small = [0, 1, BUFFER_BYTES - 1, BUFFER_BYTES, BUFFER_BYTES + 1, 7, 3 * BUFFER_BYTES];
+        let small = [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 7, 3 * PIECE_BYTES];
         // The last but one is enough to set off a sync.
         for n_bytes in small.into_iter().chain([SYNC_BYTES as usize, 5]) {
             let piece: Vec<u8> = (0..n_bytes).map(|it| (it * 7 + expected.len()) as u8).collect();

@@ -19,6 +19,9 @@ use parquet::{
 
 use crate::shard::SealedShard;
 
+/// The column of the texts in an episode's metadata, level by level.
+const METADATA_TEXTS: [&str; 3] = ["metadata", "entries", "value"];
+
 /// One row of `index/episodes.parquet`: the rows of one episode in one shard, or an episode without rows.
 pub(crate) struct EpisodeRow<'a> {
     pub(crate) episode: usize,
@@ -220,12 +223,14 @@ fn table(columns: Vec<(&str, ArrayRef, bool)>) -> Result<Vec<u8>> {
     let arrays = columns.into_iter().map(|(_, array, _)| array).collect();
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(table_error)?;
-    let level = ZstdLevel::try_new(3).expect("3 is a level of zstd");
+    let level = ZstdLevel::try_new(1).expect("1 is a level of zstd");
     let properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by(crate::writer::created_by())
         .set_compression(Compression::ZSTD(level))
         .set_dictionary_enabled(true)
+        // Hardly a text of an episode is there twice.
+        .set_column_dictionary_enabled(METADATA_TEXTS.map(str::to_owned).to_vec().into(), false)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_data_page_row_count_limit(20_000)
         .set_max_row_group_row_count(Some(1 << 20))

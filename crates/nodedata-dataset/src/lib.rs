@@ -28,6 +28,7 @@ mod provenance;
 mod read;
 mod rehash;
 mod reuse;
+mod sha256_queue;
 mod shard;
 mod staging;
 mod stats;

@@ -2,8 +2,8 @@
 //!
 //! The pages are those that the Parquet crate's own writer makes with [`properties::media`], byte for byte; only a
 //! chunk of nothing but nulls has no column index here.
-//! It copies every value three times on its way; here it is once, which matters where media are nearly all
-//! there is.
+//! It copies every value three times on its way. Here a value stays where it is until its page is written, which
+//! matters where media are nearly all there is.
 //!
 //! [`properties::media`]: crate::properties::media
 
@@ -12,7 +12,7 @@ use std::{io::Read, sync::Arc};
 use arrow_array::{Array, ArrayRef, BinaryArray, cast::AsArray};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use parquet::{
     basic::{Compression, Encoding, EncodingMask, PageType},
     column::writer::ColumnCloseResult,
@@ -32,6 +32,8 @@ use crate::{
 
 /// Bytes of a value's length before the value.
 const PREFIX_BYTES: usize = size_of::<u32>();
+/// Bytes that a batch may keep in memory besides those of its values: as much as these, and this much more.
+const SLACK_BYTES: usize = 64 << 10;
 
 /// Encodes the bytes of one media column in one row group: of a binary column, or of a struct's first field.
 pub(crate) struct MediaWriter {
@@ -40,10 +42,17 @@ pub(crate) struct MediaWriter {
     open: Vec<Rows>,
     n_open_rows: usize,
     n_open_bytes: usize,
-    pages: Vec<Bytes>,
+    pages: Vec<Page>,
     n_bytes: usize,
     n_rows: usize,
     offsets: OffsetIndexBuilder,
+}
+
+/// A page that is not yet written.
+struct Page {
+    /// Its header and its levels.
+    head: Vec<u8>,
+    rows: Vec<Rows>,
 }
 
 /// Some neighbouring rows of a batch.
@@ -66,13 +75,18 @@ impl Values {
             optional.push(array.nulls().cloned());
         }
         let DataType::Struct(fields) = field.data_type() else {
-            return Self { bytes: array.as_binary().clone(), optional };
+            return Self { bytes: lean(array.as_binary()), optional };
         };
         let bytes = array.as_struct().column(0);
         if fields[0].is_nullable() {
             optional.push(bytes.nulls().cloned());
         }
-        Self { bytes: bytes.as_binary().clone(), optional }
+        Self { bytes: lean(bytes.as_binary()), optional }
+    }
+
+    /// The value of a row, where it is there.
+    fn value(&self, row: usize) -> Option<&[u8]> {
+        self.is_there(row).then(|| self.bytes.value(row))
     }
 
     /// How many of the optional fields are there, from the outside in.
@@ -86,9 +100,24 @@ impl Values {
     }
 }
 
+/// The values alone, where they are a small part of the memory that they keep.
+fn lean(values: &BinaryArray) -> BinaryArray {
+    let offsets = values.value_offsets();
+    let n_bytes = (offsets[values.len()] - offsets[0]) as usize;
+    match values.values().capacity() > 2 * n_bytes + SLACK_BYTES {
+        true => values.iter().collect(),
+        false => values.clone(),
+    }
+}
+
 impl Rows {
     fn rows(&self) -> impl Iterator<Item = usize> {
         self.start..self.start + self.n_rows
+    }
+
+    /// The values that are there.
+    fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.rows().filter_map(|row| self.values.value(row))
     }
 }
 
@@ -128,8 +157,8 @@ impl MediaWriter {
 
     fn push(&mut self, values: &Arc<Values>, start: usize, end: usize) {
         self.n_open_rows += end - start;
-        let there = (start..end).filter(|it| values.is_there(*it));
-        self.n_open_bytes += there.map(|it| PREFIX_BYTES + values.bytes.value(it).len()).sum::<usize>();
+        let there = (start..end).filter_map(|it| values.value(it));
+        self.n_open_bytes += there.map(|it| PREFIX_BYTES + it.len()).sum::<usize>();
         self.open.push(Rows { values: Arc::clone(values), start, n_rows: end - start });
     }
 
@@ -142,22 +171,14 @@ impl MediaWriter {
         }
         let too_large = |_| ParquetError::General("the values of one page have more than 2 GiB".to_owned());
         let n_payload = i32::try_from(levels.len() + self.n_open_bytes).map_err(too_large)?;
-        let header = data_page_header(n_payload, self.n_open_rows as i32);
-        let n_page = i32::try_from(header.len() + n_payload as usize).map_err(too_large)?;
-        let mut page = Vec::with_capacity(n_page as usize);
-        page.extend_from_slice(&header);
-        page.extend_from_slice(&levels);
-        let mut n_value_bytes = 0;
-        for rows in self.open.drain(..) {
-            for row in rows.rows().filter(|it| rows.values.is_there(*it)) {
-                let value = rows.values.bytes.value(row);
-                page.extend_from_slice(&(value.len() as u32).to_le_bytes());
-                page.extend_from_slice(value);
-                n_value_bytes += value.len();
-            }
-        }
-        self.pages.push(page.into());
+        let mut head = data_page_header(n_payload, self.n_open_rows as i32);
+        let n_page = i32::try_from(head.len() + n_payload as usize).map_err(too_large)?;
+        head.extend_from_slice(&levels);
+        let rows = std::mem::take(&mut self.open);
+        let n_values: usize = rows.iter().map(|it| it.values().count()).sum();
+        self.pages.push(Page { head, rows });
         self.offsets.append_row_count(self.n_open_rows as i64);
+        let n_value_bytes = self.n_open_bytes - PREFIX_BYTES * n_values;
         self.offsets.append_unencoded_byte_array_data_bytes(Some(n_value_bytes as i64));
         self.offsets.append_offset_and_size(self.n_bytes as i64, n_page);
         self.n_bytes += n_page as usize;
@@ -198,14 +219,13 @@ impl MediaWriter {
             column_index: None,
             offset_index: Some(self.offsets.build()),
         };
-        Ok(MediaChunk { pages: Pages(self.pages), close })
+        Ok(MediaChunk { pages: self.pages, n_bytes: self.n_bytes, close })
     }
 }
 
 /// How many rows, of some that start a page's worth, may be added before the size of the page is looked at.
 fn rows_in_budget(values: &Values, start: usize, end: usize) -> usize {
-    let lengths =
-        (start..end).filter(|it| values.is_there(*it)).map(|it| PREFIX_BYTES + values.bytes.value(it).len());
+    let lengths = (start..end).filter_map(|it| values.value(it)).map(|it| PREFIX_BYTES + it.len());
     let (mut n_values, mut n_bytes, mut fit) = (0, 0, None);
     for length in lengths {
         n_values += 1;
@@ -220,9 +240,10 @@ fn rows_in_budget(values: &Values, start: usize, end: usize) -> usize {
     }
 }
 
-/// The finished chunk of one column in one row group.
+/// The finished chunk of one column in one row group, whose pages are put together when it is written.
 pub(crate) struct MediaChunk {
-    pages: Pages,
+    pages: Vec<Page>,
+    n_bytes: usize,
     close: ColumnCloseResult,
 }
 
@@ -235,56 +256,87 @@ impl MediaChunk {
         self,
         group: &mut SerializedRowGroupWriter<'_, W>,
     ) -> Result<()> {
-        group.append_column(&self.pages, self.close)
+        group.append_column(&Pages { pages: &self.pages, n_bytes: self.n_bytes }, self.close)
     }
 }
 
 /// Pages that follow each other.
-struct Pages(Vec<Bytes>);
+struct Pages<'a> {
+    pages: &'a [Page],
+    n_bytes: usize,
+}
 
-impl Length for Pages {
+impl Length for Pages<'_> {
     fn len(&self) -> u64 {
-        self.0.iter().map(|it| it.len() as u64).sum()
+        self.n_bytes as u64
     }
 }
 
-impl ChunkReader for Pages {
-    type T = PagesReader;
+impl<'a> ChunkReader for Pages<'a> {
+    type T = PagesReader<'a>;
 
-    fn get_read(&self, start: u64) -> Result<PagesReader> {
-        let mut n_skipped = start as usize;
-        let mut left: Vec<Bytes> = Vec::with_capacity(self.0.len());
-        for page in &self.0 {
-            let n = n_skipped.min(page.len());
-            n_skipped -= n;
-            left.push(page.slice(n..));
-        }
-        left.reverse();
-        Ok(PagesReader(left))
+    fn get_read(&self, start: u64) -> Result<PagesReader<'a>> {
+        let mut reader = PagesReader::new(self.pages);
+        std::io::copy(&mut reader.by_ref().take(start), &mut std::io::sink())?;
+        Ok(reader)
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let mut bytes = vec![0; length.min(self.len() as usize)];
+        let mut bytes = vec![0; length.min(self.n_bytes)];
         self.get_read(start)?.read_exact(&mut bytes)?;
         Ok(bytes.into())
     }
 }
 
-/// What is left to read, the next page last.
-struct PagesReader(Vec<Bytes>);
+/// Puts pages together, copying each value once.
+struct PagesReader<'a> {
+    left: Box<dyn Iterator<Item = Piece<'a>> + 'a>,
+    prefix: [u8; PREFIX_BYTES],
+    /// How much of the prefix is still to come, before the bytes.
+    n_prefix: usize,
+    bytes: &'a [u8],
+}
 
-impl Read for PagesReader {
+enum Piece<'a> {
+    Head(&'a [u8]),
+    /// Its length comes before it.
+    Value(&'a [u8]),
+}
+
+impl<'a> PagesReader<'a> {
+    fn new(pages: &'a [Page]) -> Self {
+        let left = pages.iter().flat_map(|page| {
+            let values = page.rows.iter().flat_map(Rows::values).map(Piece::Value);
+            std::iter::once(Piece::Head(&page.head)).chain(values)
+        });
+        Self { left: Box::new(left), prefix: [0; PREFIX_BYTES], n_prefix: 0, bytes: &[] }
+    }
+}
+
+impl Read for PagesReader<'_> {
     fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
-        while let Some(next) = self.0.last_mut() {
-            if next.is_empty() {
-                self.0.pop();
-                continue;
+        let mut n_read = 0;
+        while n_read < target.len() {
+            let mut next = match self.n_prefix {
+                0 => self.bytes,
+                n => &self.prefix[PREFIX_BYTES - n..],
+            };
+            let n = next.read(&mut target[n_read..])?;
+            n_read += n;
+            match (self.n_prefix, n) {
+                (0, 0) => match self.left.next() {
+                    Some(Piece::Head(bytes)) => self.bytes = bytes,
+                    Some(Piece::Value(bytes)) => {
+                        self.prefix = (bytes.len() as u32).to_le_bytes();
+                        (self.n_prefix, self.bytes) = (PREFIX_BYTES, bytes);
+                    }
+                    None => break,
+                },
+                (0, _) => self.bytes = &self.bytes[n..],
+                _ => self.n_prefix -= n,
             }
-            let n = next.len().min(target.len());
-            next.copy_to_slice(&mut target[..n]);
-            return Ok(n);
         }
-        Ok(0)
+        Ok(n_read)
     }
 }
 

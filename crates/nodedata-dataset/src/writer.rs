@@ -99,8 +99,6 @@ pub struct SourceFacts<'a> {
     pub streams: &'a [StreamSchema],
     /// The input files.
     pub inputs: &'a [InputFile],
-    /// The episodes.
-    pub episodes: &'a [EpisodeInfo],
     /// The partitions.
     pub partitions: &'a [Partition],
     /// By partition, what decides its rows besides its bytes; see [`nodedata_core::Source::plan_of`].
@@ -122,6 +120,8 @@ pub struct RunFacts<'a> {
     pub ledger: Ledger,
     /// The rest of the report; its ledger, sizes and result are filled in here.
     pub report: Report,
+    /// The episodes.
+    pub episodes: &'a [EpisodeInfo],
     /// Files the source carries.
     pub attachments: &'a [Attachment],
     /// What decoders need beside the samples of coded video columns.
@@ -145,7 +145,6 @@ pub(crate) struct Plan {
     pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) streams: Vec<StreamSchema>,
     pub(crate) inputs: Vec<InputFile>,
-    pub(crate) episodes: Vec<EpisodeInfo>,
     pub(crate) folders: Vec<String>,
     pub(crate) options: WriterOptions,
     pub(crate) units: Arc<Vec<Unit>>,
@@ -259,7 +258,6 @@ impl DatasetWriter {
             tables,
             streams: source.streams.to_vec(),
             inputs: source.inputs.to_vec(),
-            episodes: source.episodes.to_vec(),
             folders,
             options,
             units,
@@ -300,7 +298,7 @@ impl DatasetWriter {
     pub fn finish(self, run: RunFacts<'_>) -> Result<(Manifest, Report)> {
         let Self { plan, encoder, sink, folded } = self;
         drop((encoder, sink));
-        let Plan { staging, streams, inputs, episodes, folders, options, .. } = plan;
+        let Plan { staging, streams, inputs, folders, options, .. } = plan;
         let finish = Finish {
             staging: &staging,
             shards: folded.shards,
@@ -308,7 +306,7 @@ impl DatasetWriter {
             contents: folded.contents,
             streams: &streams,
             inputs: &inputs,
-            episodes: &episodes,
+            episodes: run.episodes,
             folders: &folders,
             options: &options,
         };

@@ -1,8 +1,10 @@
 use std::{
-    collections::BTreeMap,
+    collections::{HashMap, VecDeque},
+    ffi::OsString,
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -15,8 +17,39 @@ use crate::memory::WholeFile;
 pub struct LocalFiles {
     root: PathBuf,
     names: Vec<PathBuf>,
-    /// Files in use, so that two readers of one file share one map.
-    open: Mutex<BTreeMap<PathBuf, Weak<WholeFile>>>,
+    open: Mutex<OpenFiles>,
+}
+
+/// Files opened last, so that several readers of one file share one map. They stay open when nobody reads them:
+/// a file is read by the plan, for its rows and for its hash, and mapping it costs more than reading a short one.
+#[derive(Debug, Default)]
+struct OpenFiles {
+    by_name: HashMap<OsString, Arc<WholeFile>>,
+    /// The oldest first.
+    order: VecDeque<OsString>,
+}
+
+/// Files kept open: Linux allows 65,530 maps to a process.
+const FILES_KEPT: usize = 4096;
+/// Bytes of a file up to which it is read instead of mapped.
+const SHORT_FILE: u64 = 16 << 10;
+
+impl OpenFiles {
+    /// Another reader may have been faster: then its file is the one.
+    fn keep(&mut self, name: OsString, file: WholeFile) -> Arc<WholeFile> {
+        if let Some(file) = self.by_name.get(&name) {
+            return Arc::clone(file);
+        }
+        if self.order.len() >= FILES_KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_name.remove(&oldest);
+        }
+        let file = Arc::new(file);
+        self.order.push_back(name.clone());
+        self.by_name.insert(name, Arc::clone(&file));
+        file
+    }
 }
 
 impl LocalFiles {
@@ -62,6 +95,10 @@ impl LocalFiles {
         names.dedup();
         Self { root: root.to_owned(), names, open: Mutex::default() }
     }
+
+    fn lock(&self) -> MutexGuard<'_, OpenFiles> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Files for LocalFiles {
@@ -70,15 +107,13 @@ impl Files for LocalFiles {
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = open.get(path).and_then(Weak::upgrade) {
-            return Ok(file);
+        if let Some(file) = self.lock().by_name.get(path.as_os_str()) {
+            return Ok(Arc::clone(file) as Arc<dyn ReadAt>);
         }
+        // Not under the lock: other threads open other files meanwhile.
         let full = self.root.join(path);
-        let bytes = map(&full).map_err(|err| io_error("cannot open the file", path, err))?;
-        let file = Arc::new(WholeFile(bytes));
-        open.insert(path.to_owned(), Arc::downgrade(&file));
-        Ok(file)
+        let bytes = whole(&full).map_err(|err| io_error("cannot open the file", path, err))?;
+        Ok(self.lock().keep(path.as_os_str().to_owned(), WholeFile(bytes)))
     }
 
     fn stamp(&self, path: &Path) -> Option<String> {
@@ -117,16 +152,19 @@ fn stamp(_found: &fs::Metadata) -> Option<String> {
     None
 }
 
-/// The whole file as a view of the page cache.
-fn map(path: &Path) -> std::io::Result<Bytes> {
+/// The whole file as a view of the page cache; a short one as a copy.
+fn whole(path: &Path) -> std::io::Result<Bytes> {
     #[expect(clippy::disallowed_methods, reason = "this crate is where input files are opened")]
     let file = fs::File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(std::io::Error::other("it is a folder"));
     }
-    if metadata.len() == 0 {
-        return Ok(Bytes::new());
+    if metadata.len() <= SHORT_FILE {
+        // One more, because a full buffer would grow to find out that nothing is left.
+        let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+        file.take(metadata.len()).read_to_end(&mut bytes)?;
+        return Ok(bytes.into());
     }
     #[expect(unsafe_code, reason = "memory mapping is the one exception, see the crate's doc")]
     // SAFETY: the map is private and read-only. Recordings are not written while they are converted;
@@ -137,4 +175,33 @@ fn map(path: &Path) -> std::io::Result<Bytes> {
 
 pub(crate) fn io_error(what: &str, path: &Path, err: std::io::Error) -> Error {
     Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_share_a_file_and_only_the_last_files_stay_open() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let long = vec![7; SHORT_FILE as usize + 1];
+        for (name, content) in [("empty", &long[..0]), ("short", &long[1..]), ("long", &long)] {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        let files = LocalFiles::folder(folder.path()).unwrap();
+        for (name, n_bytes) in [("empty", 0), ("short", SHORT_FILE), ("long", SHORT_FILE + 1)] {
+            let file = files.open(Path::new(name)).unwrap();
+            assert_eq!(file.n_bytes(), n_bytes);
+            let all = file.read_at(0..n_bytes).unwrap();
+            assert_eq!(all, long[..n_bytes as usize]);
+            let again = files.open(Path::new(name)).unwrap().read_at(0..n_bytes).unwrap();
+            assert_eq!(again.as_ptr(), all.as_ptr(), "{name}");
+        }
+        let mut open = OpenFiles::default();
+        for n in 0..=FILES_KEPT {
+            open.keep(n.to_string().into(), WholeFile(Bytes::new()));
+        }
+        assert_eq!((open.by_name.len(), open.order.len()), (FILES_KEPT, FILES_KEPT));
+        assert!(!open.by_name.contains_key(std::ffi::OsStr::new("0")));
+    }
 }

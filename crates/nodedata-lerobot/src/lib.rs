@@ -12,6 +12,7 @@ mod features;
 mod findings;
 mod info;
 mod leaves;
+mod inputs;
 mod listing;
 mod meta;
 mod parquet_file;

@@ -3,13 +3,21 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use arrow_array::ArrayRef;
 use nodedata_core::{Error, ErrorKind, Files, Locus, Result};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::{cells::cell, parquet_file::ParquetFile};
+use crate::{
+    cells::{cell, cell_text},
+    parquet_file::ParquetFile,
+};
+
+/// Start of the names of an episode's statistics.
+const STATS: &str = "stats/";
 
 /// One row of the episodes table.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,7 +34,7 @@ pub(crate) struct EpisodeRecord {
     /// By video key.
     pub(crate) videos: BTreeMap<String, VideoPointer>,
     /// Everything else the table says, as JSON text.
-    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) metadata: BTreeMap<Arc<str>, String>,
     /// The file that says so.
     pub(crate) told_by: PathBuf,
 }
@@ -48,16 +56,47 @@ pub(crate) fn parquet_rows<T: Send>(
     path: &Path,
     make: impl Fn(Map<String, Value>) -> T + Sync,
 ) -> Result<Vec<T>> {
+    each_row(files, path, |names, columns, row| {
+        make(names.iter().zip(columns).map(|(name, it)| (name.to_string(), cell(it, row))).collect())
+    })
+}
+
+/// Reads a Parquet table of episodes: what is known of each, and everything else as text.
+///
+/// # Errors
+/// `Io`, `Corrupt`.
+pub(crate) fn parquet_episodes(files: &dyn Files, path: &Path) -> Result<Vec<Option<EpisodeRecord>>> {
+    each_row(files, path, |names, columns, row| {
+        let mut known = Map::new();
+        let mut texts = Vec::new();
+        for (name, column) in names.iter().zip(columns) {
+            match name.starts_with(STATS) {
+                // Most of the table; nothing here reads it.
+                true => texts.extend(cell_text(column, row).map(|it| (Arc::clone(name), it))),
+                false => drop(known.insert(name.to_string(), cell(column, row))),
+            }
+        }
+        let mut record = EpisodeRecord::from_row(known, path)?;
+        record.metadata.extend(texts);
+        Some(record)
+    })
+}
+
+/// Makes something of each row of a Parquet table, from the names of its columns, the columns of some rows, and
+/// the position among these.
+fn each_row<T: Send>(
+    files: &dyn Files,
+    path: &Path,
+    make: impl Fn(&[Arc<str>], &[ArrayRef], usize) -> T + Sync,
+) -> Result<Vec<T>> {
     let file = ParquetFile::open(files, path)?;
-    let names: Vec<String> = file.footer.schema().fields().iter().map(|it| it.name().clone()).collect();
-    let columns: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names: Vec<Arc<str>> = file.footer.schema().fields().iter().map(|it| it.name().as_str().into()).collect();
+    let columns: Vec<&str> = names.iter().map(|it| &**it).collect();
     let mut made = Vec::new();
     for batch in file.rows(&columns, 0..file.n_rows(), 256)? {
         let batch = batch?;
-        made.par_extend((0..batch.num_rows()).into_par_iter().map(|row| {
-            let cells = names.iter().zip(batch.columns()).map(|(name, it)| (name.clone(), cell(it, row)));
-            make(cells.collect())
-        }));
+        let rows = (0..batch.num_rows()).into_par_iter();
+        made.par_extend(rows.map(|row| make(&names, batch.columns(), row)));
     }
     Ok(made)
 }
@@ -138,7 +177,7 @@ impl EpisodeRecord {
                     _ => {}
                 }
             } else if !value.is_null() {
-                record.metadata.insert(name, plain_text(value));
+                record.metadata.insert(name.into(), plain_text(value));
             }
         }
         Some(record)
@@ -186,14 +225,14 @@ pub(crate) fn task_of(row: &Map<String, Value>) -> Option<(u64, String)> {
 }
 
 /// Version 2.1's statistics of an episode, under the names that version 3 gives them.
-pub(crate) fn stats_of(mut row: Map<String, Value>) -> Option<(u64, Vec<(String, String)>)> {
+pub(crate) fn stats_of(mut row: Map<String, Value>) -> Option<(u64, Vec<(Arc<str>, String)>)> {
     let index = row.get("episode_index")?.as_u64()?;
     let Value::Object(features) = row.remove("stats")? else { return None };
     let mut named = Vec::new();
     for (feature, stats) in features {
         let Value::Object(stats) = stats else { continue };
         named.extend(
-            stats.into_iter().map(|(name, value)| (format!("stats/{feature}/{name}"), value.to_string())),
+            stats.into_iter().map(|(name, value)| (format!("stats/{feature}/{name}").into(), value.to_string())),
         );
     }
     Some((index, named))

@@ -1,19 +1,15 @@
 //! Everything known before a row is read: episodes, columns, and the pieces they are read in.
 
-use std::{
-    collections::BTreeMap,
-    ops::Range,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use nodedata_core::{
-    EpisodeInfo, EpisodeVideo, Error, Files, InputFile, Locus, OpenOptions, Partition, Result,
+    EpisodeInfo, EpisodeVideo, Error, Files, Locus, OpenOptions, Partition, Result,
 };
 
 use crate::{
     features::{self, Camera, Column, Origin},
     findings::{Findings, STEPS},
+    inputs::Inputs,
     listing::{INFO, Listing},
     meta::EpisodeRecord,
     parquet_file::RowGroup,
@@ -26,7 +22,7 @@ use crate::{
 pub(crate) struct Plan {
     pub(crate) tables: Tables,
     pub(crate) listing: Listing,
-    pub(crate) inputs: Vec<InputFile>,
+    pub(crate) inputs: Inputs,
     pub(crate) columns: Vec<Column>,
     pub(crate) not_selected: Vec<String>,
     pub(crate) infos: Vec<EpisodeInfo>,
@@ -67,7 +63,7 @@ pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions, findings: &mut 
     }
     let of_camera: Vec<Camera> = cameras.iter().map(|it| it.camera.clone()).collect();
     let (columns, not_selected) = features::columns(&tables.info, &data.leaves, &of_camera, options)?;
-    let inputs = inputs(&listing, &data, &cameras)?;
+    let inputs = Inputs::new(&listing, &data, &cameras)?;
     let mut plan = Plan {
         tables,
         listing,
@@ -101,30 +97,8 @@ fn first_of(damage: Vec<Error>) -> Error {
     }
 }
 
-/// Every file that decides a row, in order of its path.
-fn inputs(listing: &Listing, data: &DataRows, cameras: &[CameraFrames]) -> Result<Vec<InputFile>> {
-    let mut inputs = Vec::new();
-    for path in listing.tables().map(|it| listing.path(it)) {
-        let file = listing.files().open(&path).map_err(|err| err.at(Locus::path(&path)))?;
-        inputs.push(InputFile { n_bytes: file.n_bytes(), path });
-    }
-    let input = |path: &Path, n_bytes| InputFile { path: path.to_owned(), n_bytes };
-    inputs.extend(data.files.iter().map(|it| input(&it.path, it.n_bytes)));
-    inputs.extend(cameras.iter().flat_map(|it| &it.files).map(|it| input(&it.path, it.n_bytes)));
-    inputs.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    inputs.dedup_by(|a, b| a.path == b.path);
-    Ok(inputs)
-}
-
 impl Plan {
-    /// Position of a file among the inputs.
-    pub(crate) fn input_of(&self, path: &Path) -> Option<usize> {
-        self.inputs.binary_search_by(|it| it.path.as_path().cmp(path)).ok()
-    }
-
     fn add_episodes(&mut self, options: &OpenOptions, findings: &mut Findings) {
-        let position: BTreeMap<PathBuf, usize> =
-            self.inputs.iter().enumerate().map(|(idx, it)| (it.path.clone(), idx)).collect();
         let mut uncovered = Vec::new();
         for idx in 0..self.tables.episodes.len() {
             let Some(rows) = self.data.episodes[idx].clone() else { continue };
@@ -136,15 +110,14 @@ impl Plan {
             let Some(frames) = frames else { continue };
             let metadata = std::mem::take(&mut self.tables.episodes[idx].metadata);
             let record = &self.tables.episodes[idx];
-            let file = &self.data.files[rows.file];
-            let input = position[&file.path];
+            let input = self.inputs.data[rows.file];
             let source_index = record.index;
             let mut info = self.info(record, metadata, input);
             if info.split.is_none() && !self.tables.info.splits.is_empty() {
                 uncovered.push(source_index);
                 info.split = Some(self.split_for_uncovered());
             }
-            let videos = self.videos_of(idx, self.infos.len(), rows.n_rows(), &position);
+            let videos = self.videos_of(idx, self.infos.len(), rows.n_rows());
             let bytes_per_row = self.bytes_per_row(idx, rows.file, rows.n_rows());
             self.cut(input, rows.file, rows.rows.clone(), bytes_per_row, options);
             self.episodes.push(Episode { source_index, data_file: rows.file, rows: rows.rows, frames });
@@ -171,12 +144,12 @@ impl Plan {
     fn info(
         &self,
         record: &EpisodeRecord,
-        mut metadata: BTreeMap<String, String>,
+        mut metadata: BTreeMap<Arc<str>, String>,
         input: usize,
     ) -> EpisodeInfo {
-        metadata.insert("source_episode_index".to_owned(), record.index.to_string());
+        metadata.insert("source_episode_index".into(), record.index.to_string());
         if !record.tasks.is_empty() {
-            metadata.insert("tasks".to_owned(), serde_json::Value::from(record.tasks.clone()).to_string());
+            metadata.insert("tasks".into(), serde_json::Value::from(record.tasks.clone()).to_string());
         }
         EpisodeInfo {
             key: format!("episode_{:06}", record.index),
@@ -188,13 +161,7 @@ impl Plan {
     }
 
     /// The entries of `index/video.parquet` for the cameras that pass through.
-    fn videos_of(
-        &self,
-        idx: usize,
-        episode: usize,
-        n_frames: u64,
-        position: &BTreeMap<PathBuf, usize>,
-    ) -> Vec<EpisodeVideo> {
+    fn videos_of(&self, idx: usize, episode: usize, n_frames: u64) -> Vec<EpisodeVideo> {
         let passed = self.columns.iter().filter_map(|it| match it.origin {
             Origin::Samples(camera) => Some((camera, it.feature.name.clone())),
             _ => None,
@@ -212,7 +179,7 @@ impl Plan {
                 height: file.height,
                 fps: self.tables.info.fps,
                 n_frames,
-                input: position[&file.path],
+                input: self.inputs.videos[camera][frames.file],
                 first_frame: frames.first_frame,
             })
         });

@@ -72,8 +72,6 @@ pub(crate) struct Opened {
     repairs: Vec<Error>,
     damage: Vec<Error>,
     warnings: Vec<Error>,
-    /// Positions of the metadata tables among the inputs.
-    table_inputs: Vec<usize>,
     open_data: Mutex<Vec<(usize, Arc<ParquetFile>)>>,
     pub(crate) videos: VideoCache,
 }
@@ -91,11 +89,6 @@ impl Opened {
             metadata: metadata(&plan),
         }];
         Self {
-            table_inputs: plan
-                .listing
-                .tables()
-                .filter_map(|it| plan.input_of(&plan.listing.path(it)))
-                .collect(),
             plan,
             schema: streams[0].arrow(),
             streams,
@@ -152,7 +145,7 @@ impl Source for LeRobotSource {
     }
 
     fn inputs(&self) -> &[InputFile] {
-        &self.0.plan.inputs
+        &self.0.plan.inputs.files
     }
 
     fn episodes(&self) -> &[EpisodeInfo] {
@@ -169,10 +162,10 @@ impl Source for LeRobotSource {
 
     fn whole_inputs(&self, partition: &Partition) -> Vec<usize> {
         let plan = &self.0.plan;
-        let videos = plan.episodes[partition.episode].frames.iter().zip(&plan.cameras);
-        let videos = videos.filter_map(|((file, _), camera)| plan.input_of(&camera.files[*file].path));
+        let videos = plan.episodes[partition.episode].frames.iter().zip(&plan.inputs.videos);
+        let videos = videos.map(|((file, _), inputs)| inputs[*file]);
         let own = std::iter::once(partition.input);
-        own.chain(videos).chain(self.0.table_inputs.iter().copied()).collect()
+        own.chain(videos).chain(plan.inputs.tables.iter().copied()).collect()
     }
 
     fn damage(&self) -> &[Error] {

@@ -8,7 +8,7 @@ use crate::{
     findings::{Findings, refusal},
     info::{Info, Version},
     listing::{INFO, Listing},
-    meta::{EpisodeRecord, Tasks, json_lines, parquet_rows, stats_of, task_of, whole},
+    meta::{EpisodeRecord, Tasks, json_lines, parquet_episodes, parquet_rows, stats_of, task_of, whole},
 };
 
 /// The tables of one dataset.
@@ -85,7 +85,7 @@ fn episodes_of_parquet(listing: &Listing, findings: &mut Findings) -> Result<Vec
     }
     for name in tables {
         let path = listing.path(name);
-        let rows = parquet_rows(listing.files().as_ref(), &path, |row| EpisodeRecord::from_row(row, &path))?;
+        let rows = parquet_episodes(listing.files().as_ref(), &path)?;
         episodes.extend(usable(rows, &path, findings));
     }
     Ok(episodes)

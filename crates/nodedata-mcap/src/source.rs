@@ -287,6 +287,7 @@ fn windows_of(units: &[Unit], n_bytes: u64) -> Vec<Range<usize>> {
 fn episode(path: &Path, input: usize, metadata: BTreeMap<String, String>) -> EpisodeInfo {
     // The key is stable across machines: `/` whatever this one uses.
     let parts: Vec<_> = path.components().map(|it| it.as_os_str().to_string_lossy()).collect();
+    let metadata = metadata.into_iter().map(|(key, value)| (key.into(), value)).collect();
     EpisodeInfo { key: parts.join("/"), input, task: None, split: None, metadata }
 }
 

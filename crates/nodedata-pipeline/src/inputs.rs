@@ -1,6 +1,9 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
-use nodedata_core::{Files, InputFile, ReadAt, Result};
+use nodedata_core::{Error, ErrorKind, Files, InputFile, Locus, ReadAt, Result};
 use nodedata_dataset::{InputSeen, UnitInput};
 use rayon::prelude::*;
 
@@ -9,30 +12,21 @@ const PIECE_BYTES: u64 = 4 << 20;
 
 /// Hashes the input files while their pages are warm, in order.
 pub(crate) struct InputHashes {
+    files: Arc<dyn Files>,
     inputs: Vec<InputFile>,
-    files: Vec<Arc<dyn ReadAt>>,
     /// As they were before anything was read.
     stamps: Vec<Option<String>>,
-    hashers: Vec<blake3::Hasher>,
-    hashed: Vec<u64>,
+    /// Those that are hashed in part.
+    begun: BTreeMap<usize, Hashing>,
     /// Digests that need no reading.
     known: Vec<Option<String>>,
 }
 
 impl InputHashes {
-    pub(crate) fn new(files: &dyn Files, inputs: &[InputFile]) -> Result<Self> {
+    pub(crate) fn new(files: Arc<dyn Files>, inputs: &[InputFile]) -> Self {
         let stamps = inputs.par_iter().map(|it| files.stamp(&it.path)).collect();
-        let files: Vec<Result<_>> = inputs.par_iter().map(|it| files.open(&it.path)).collect();
-        let files: Vec<_> = files.into_iter().collect::<Result<_>>()?;
-        let n = files.len();
-        Ok(Self {
-            inputs: inputs.to_vec(),
-            files,
-            stamps,
-            hashers: vec![blake3::Hasher::new(); n],
-            hashed: vec![0; n],
-            known: vec![None; n],
-        })
+        let known = vec![None; inputs.len()];
+        Self { files, inputs: inputs.to_vec(), stamps, begun: BTreeMap::new(), known }
     }
 
     /// Takes over the digests of inputs that look as they did when an earlier run read them.
@@ -57,16 +51,16 @@ impl InputHashes {
     }
 
     fn read_to(&mut self, input: usize, end: u64) -> Result<()> {
-        let n_bytes = self.files[input].n_bytes();
-        let end = end.min(n_bytes);
-        while self.hashed[input] < end {
-            let start = self.hashed[input];
-            let stop = end.min(start + PIECE_BYTES);
-            self.hashers[input].update(&self.files[input].read_at(start..stop)?);
-            self.hashed[input] = stop;
-        }
-        if self.hashed[input] == n_bytes && self.known[input].is_none() {
-            self.known[input] = Some(self.hashers[input].finalize().to_hex().to_string());
+        let begun = match self.begun.entry(input) {
+            Entry::Occupied(begun) => begun.into_mut(),
+            Entry::Vacant(new) => new.insert(Hashing::new(&*self.files, &self.inputs[input])?),
+        };
+        begun.read_to(end)?;
+        if begun.n_hashed == self.inputs[input].n_bytes {
+            let b3 = begun.b3();
+            self.known[input].get_or_insert(b3);
+            // With it goes the file: a dataset may have more of them than a process can hold open.
+            self.begun.remove(&input);
         }
         Ok(())
     }
@@ -74,14 +68,12 @@ impl InputHashes {
     /// Proof of at least the first `end` bytes of an input.
     pub(crate) fn prove(&mut self, input: usize, end: u64) -> Result<UnitInput> {
         self.advance(input, end)?;
-        let path = self.inputs[input].path.display().to_string();
-        Ok(match &self.known[input] {
-            Some(b3) => UnitInput { path, bytes: self.inputs[input].n_bytes, b3: b3.clone() },
-            None => {
-                let b3 = self.hashers[input].finalize().to_hex().to_string();
-                UnitInput { path, bytes: self.hashed[input], b3 }
-            }
-        })
+        let InputFile { path, n_bytes } = &self.inputs[input];
+        let (bytes, b3) = match (&self.known[input], self.begun.get(&input)) {
+            (None, Some(begun)) => (begun.n_hashed, begun.b3()),
+            (known, _) => (*n_bytes, known.clone().expect("an input is begun or known by now")),
+        };
+        Ok(UnitInput { path: path.display().to_string(), bytes, b3 })
     }
 
     /// Which of the proofs hold for the inputs as they are now, by position.
@@ -92,28 +84,32 @@ impl InputHashes {
         let mut order: Vec<usize> = (0..proofs.len()).collect();
         order.sort_by_key(|it| (&proofs[*it].path, proofs[*it].bytes));
         let mut holds = vec![false; proofs.len()];
-        let mut again: Option<Again> = None;
+        let mut again: Option<(usize, Hashing)> = None;
         let mut last: Option<(usize, u64, String)> = None;
         for at in order {
             let proof = proofs[at];
             let Some(input) = positions.get(&proof.path).copied() else { continue };
-            let n_bytes = self.files[input].n_bytes();
+            let n_bytes = self.inputs[input].n_bytes;
             if proof.bytes > n_bytes {
                 continue;
             }
+            let n_hashed = self.begun.get(&input).map(|it| it.n_hashed);
             let b3 = match (&last, &self.known[input]) {
                 (_, Some(known)) if proof.bytes == n_bytes => known.clone(),
                 (Some((same, bytes, b3)), _) if *same == input && *bytes == proof.bytes => b3.clone(),
-                _ if self.hashed[input] > proof.bytes => {
-                    let again = match &mut again {
-                        Some(it) if it.input == input => it,
-                        other => other.insert(Again { input, hasher: blake3::Hasher::new(), hashed: 0 }),
-                    };
-                    again.read_to(proof.bytes, self.files[input].as_ref())?
+                (_, None) if n_hashed.is_none_or(|it| it <= proof.bytes) => {
+                    self.prove(input, proof.bytes)?.b3
                 }
                 _ => {
-                    self.read_to(input, proof.bytes)?;
-                    self.hashers[input].finalize().to_hex().to_string()
+                    let again = match &mut again {
+                        Some((same, it)) if *same == input => it,
+                        other => {
+                            let hashing = Hashing::new(&*self.files, &self.inputs[input])?;
+                            &mut other.insert((input, hashing)).1
+                        }
+                    };
+                    again.read_to(proof.bytes)?;
+                    again.b3()
                 }
             };
             holds[at] = b3 == proof.b3;
@@ -124,7 +120,7 @@ impl InputHashes {
 
     /// Hashes what is left and returns the digests as hex, by input.
     pub(crate) fn digests(&mut self) -> Result<Vec<String>> {
-        (0..self.files.len()).map(|input| Ok(self.prove(input, u64::MAX)?.b3)).collect()
+        (0..self.inputs.len()).map(|input| Ok(self.prove(input, u64::MAX)?.b3)).collect()
     }
 
     /// What the inputs looked like before they were read, where that can be relied on.
@@ -139,22 +135,38 @@ impl InputHashes {
     }
 }
 
-/// An input that was hashed beyond what is asked for, hashed once more.
-struct Again {
-    input: usize,
+/// An input, hashed up to some byte.
+struct Hashing {
+    file: Arc<dyn ReadAt>,
     hasher: blake3::Hasher,
-    hashed: u64,
+    n_hashed: u64,
 }
 
-impl Again {
-    /// The hash of the first bytes.
-    fn read_to(&mut self, end: u64, file: &dyn ReadAt) -> Result<String> {
-        while self.hashed < end {
-            let stop = end.min(self.hashed + PIECE_BYTES);
-            self.hasher.update(&file.read_at(self.hashed..stop)?);
-            self.hashed = stop;
+impl Hashing {
+    fn new(files: &dyn Files, input: &InputFile) -> Result<Self> {
+        let file = files.open(&input.path)?;
+        if file.n_bytes() != input.n_bytes {
+            let message = format!("the file had {} bytes and now has {}", input.n_bytes, file.n_bytes());
+            return Err(Error::new(ErrorKind::Corrupt, message)
+                .at(Locus::path(&input.path))
+                .with_hint("convert recordings that nobody writes to"));
         }
-        Ok(self.hasher.finalize().to_hex().to_string())
+        Ok(Self { file, hasher: blake3::Hasher::new(), n_hashed: 0 })
+    }
+
+    fn read_to(&mut self, end: u64) -> Result<()> {
+        let end = end.min(self.file.n_bytes());
+        while self.n_hashed < end {
+            let stop = end.min(self.n_hashed + PIECE_BYTES);
+            self.hasher.update(&self.file.read_at(self.n_hashed..stop)?);
+            self.n_hashed = stop;
+        }
+        Ok(())
+    }
+
+    /// The hash of the bytes so far, as hex.
+    fn b3(&self) -> String {
+        self.hasher.finalize().to_hex().to_string()
     }
 }
 
@@ -199,11 +211,11 @@ mod tests {
         }
     }
 
-    fn file(bytes: &[u8], stamp: Option<&str>) -> (OneFile, InputHashes) {
-        let files =
-            OneFile { bytes: bytes.to_vec(), stamp: stamp.map(str::to_owned), n_read: Arc::default() };
+    fn file(bytes: &[u8], stamp: Option<&str>) -> (Arc<OneFile>, InputHashes) {
+        let (bytes, stamp) = (bytes.to_vec(), stamp.map(str::to_owned));
+        let files = Arc::new(OneFile { bytes, stamp, n_read: Arc::default() });
         let input = InputFile { path: "a".into(), n_bytes: bytes.len() as u64 };
-        let hashes = InputHashes::new(&files, &[input]).unwrap();
+        let hashes = InputHashes::new(Arc::clone(&files) as Arc<dyn Files>, &[input]);
         (files, hashes)
     }
 
@@ -234,5 +246,13 @@ mod tests {
             assert_eq!(again.digests().unwrap(), [seen[0].b3.clone()]);
             assert_eq!(files.n_read.load(std::sync::atomic::Ordering::Relaxed), n_read, "{stamp:?}");
         }
+    }
+
+    #[test]
+    fn a_file_that_has_another_length_by_now_is_refused() {
+        let (files, _) = file(b"hello", None);
+        let input = InputFile { path: "a".into(), n_bytes: 6 };
+        let err = InputHashes::new(files, &[input]).digests().unwrap_err();
+        assert_eq!((err.kind(), err.to_string().contains("had 6 bytes and now has 5")), (ErrorKind::Corrupt, true));
     }
 }

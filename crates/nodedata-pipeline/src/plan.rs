@@ -89,7 +89,7 @@ pub fn plan(formats: &Formats, options: &ConvertOptions, job: Value) -> Result<P
     with_threads(options, || {
         nodedata_dataset::recover(&options.out)?;
         let run = Run::new(formats, options)?;
-        let mut hashes = run.hashes()?;
+        let mut hashes = run.hashes();
         let mut writer_options = run.writer_options();
         match run.present(&mut hashes)? {
             // Nothing is to be done, and the workers will find that out.
@@ -231,7 +231,7 @@ pub fn work(
         };
         let mut writer = DatasetWriter::join(run.facts(), run.writer_options())?;
         plan.check_units(writer.recipes())?;
-        let mut state = State::new(run.hashes()?);
+        let mut state = State::new(run.hashes());
         let partitions = run.opened.source.partitions();
         let of_mine = mine.iter().flat_map(|it| &writer.units()[*it].partitions);
         let read = |it: &usize| {
@@ -273,7 +273,7 @@ pub fn finish(
         writer_options.overwrite = plan.replaces;
         let units = nodedata_dataset::plan_units(&run.facts(), &writer_options);
         plan.check_units(&nodedata_dataset::plan_recipes(&units, &run.facts(), &writer_options))?;
-        let mut hashes = run.hashes()?;
+        let mut hashes = run.hashes();
         let inputs: Vec<usize> = (0..run.opened.source.inputs().len()).collect();
         plan.check_inputs(&run, &inputs, &mut hashes)?;
         let mut writer = DatasetWriter::create(run.facts(), writer_options)?;

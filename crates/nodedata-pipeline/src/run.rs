@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use nodedata_core::{Error, ErrorKind, Formats, Locus, OpenOptions, Result};
 use nodedata_dataset::{
@@ -61,7 +61,7 @@ impl<'a> Run<'a> {
 
     pub(crate) fn run(self, progress: &dyn Progress) -> Result<Converted> {
         nodedata_dataset::recover(&self.options.out)?;
-        let mut state = State::new(self.hashes()?);
+        let mut state = State::new(self.hashes());
         let mut options = self.writer_options();
         let present = match self.present(&mut state.hashes)? {
             Present::Nothing => None,
@@ -119,8 +119,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(crate) fn hashes(&self) -> Result<InputHashes> {
-        InputHashes::new(self.opened.files.as_ref(), self.opened.source.inputs())
+    pub(crate) fn hashes(&self) -> InputHashes {
+        InputHashes::new(Arc::clone(&self.opened.files), self.opened.source.inputs())
     }
 
     pub(crate) fn facts(&self) -> SourceFacts<'_> {
@@ -128,7 +128,6 @@ impl<'a> Run<'a> {
         SourceFacts {
             streams: source.streams(),
             inputs: source.inputs(),
-            episodes: source.episodes(),
             partitions: source.partitions(),
             partition_plans: &self.partition_plans,
         }
@@ -255,6 +254,7 @@ impl<'a> Run<'a> {
             schema_json: schema.to_json(),
             ledger,
             report,
+            episodes: source.episodes(),
             attachments: source.attachments(),
             videos: source.videos(),
         })?;

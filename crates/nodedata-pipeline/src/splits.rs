@@ -120,7 +120,7 @@ fn hashed<'a>(key: &SplitKey, episode: &'a EpisodeInfo) -> Result<&'a str> {
                 "deal by another key, such as `episode`",
             )
         }),
-        SplitKey::Metadata(name) => episode.metadata.get(name).map(String::as_str).ok_or_else(|| {
+        SplitKey::Metadata(name) => episode.metadata.get(name.as_str()).map(String::as_str).ok_or_else(|| {
             let names: Vec<String> = episode.metadata.keys().map(|it| format!("`{it}`")).collect();
             let hint = match names.as_slice() {
                 [] => "the source says nothing about it; deal by another key, such as `episode`".to_owned(),
@@ -208,7 +208,7 @@ mod tests {
     fn episodes(n: usize) -> Vec<EpisodeInfo> {
         let episode = |it: usize| EpisodeInfo {
             key: format!("run-{it}.mcap"),
-            metadata: [("scene".to_owned(), format!("kitchen {}", it % 40))].into(),
+            metadata: [("scene".into(), format!("kitchen {}", it % 40))].into(),
             ..EpisodeInfo::default()
         };
         (0..n).map(episode).collect()

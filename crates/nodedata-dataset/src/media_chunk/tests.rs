@@ -140,8 +140,36 @@ fn a_column_of_nulls_and_a_slice_are_read_back() {
 
 #[test]
 fn chunks_are_read_from_any_place() {
-    let pages = Pages(vec![Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"cde")]);
-    assert_eq!(pages.len(), 5);
-    assert_eq!(pages.get_bytes(1, 3).unwrap(), "bcd");
-    assert!(pages.get_bytes(4, 3).is_err());
+    let columns = Columns::new(Storage::RawMedia, true);
+    let values: Vec<Option<Vec<u8>>> = (0..20).map(|it| (it % 3 > 0).then(|| vec![it; 5])).collect();
+    let mut writer = MediaWriter::new(columns.parquet.column(0));
+    writer.write(columns.schema.field(0), &columns.array(&values)).unwrap();
+    let chunk = writer.close().unwrap();
+    let pages = Pages { pages: &chunk.pages, n_bytes: chunk.n_bytes };
+    let mut whole = Vec::new();
+    pages.get_read(0).unwrap().read_to_end(&mut whole).unwrap();
+    assert_eq!(whole.len() as u64, pages.len());
+    for start in 0..whole.len() {
+        assert_eq!(pages.get_bytes(start as u64, 3).ok().as_deref(), whole.get(start..start + 3), "{start}");
+        let mut by_byte = Vec::new();
+        let mut reader = pages.get_read(start as u64).unwrap();
+        let mut byte = [0];
+        while reader.read(&mut byte).unwrap() == 1 {
+            by_byte.push(byte[0]);
+        }
+        assert_eq!(by_byte, whole[start..]);
+    }
+}
+
+#[test]
+fn a_few_rows_of_a_large_batch_do_not_keep_the_batch() {
+    let columns = Columns::new(Storage::RawMedia, true);
+    let values: Vec<Option<Vec<u8>>> = (0..100).map(|it| (it != 7).then(|| vec![it; 10_000])).collect();
+    let batch = columns.array(&values);
+    let few = batch.slice(5, 4);
+    let kept = Values::new(columns.schema.field(0), &few);
+    assert_eq!(kept.bytes, *few.as_binary());
+    assert!(kept.bytes.values().capacity() < 100_000, "{}", kept.bytes.values().capacity());
+    let all = Values::new(columns.schema.field(0), &batch);
+    assert_eq!(all.bytes.values().as_ptr(), batch.as_binary::<i32>().values().as_ptr());
 }
