@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod heap;
 mod human;
 mod message;
 mod progress;
@@ -12,12 +13,12 @@ use clap::Parser;
 
 use crate::args::{Arguments, Command};
 
-/// Counts every byte on the heap, so that `report.json` can say how much memory a run took.
+/// Counts the bytes on the heap, so that `report.json` can say how much memory a run took.
 #[global_allocator]
-static HEAP: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
+static HEAP: heap::Heap = heap::Heap::new();
 
 fn peak_heap() -> u64 {
-    HEAP.max_allocated() as u64
+    HEAP.peak()
 }
 
 /// How a command ended.

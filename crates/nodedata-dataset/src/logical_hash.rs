@@ -229,13 +229,22 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     fn push(&mut self, piece: &[u8]) {
-        if self.bytes.len() + piece.len() > STAGE_BYTES {
-            self.flush();
-        }
-        if piece.len() > STAGE_BYTES {
-            self.hasher.update(piece);
-        } else {
-            self.bytes.extend_from_slice(piece);
+        let mut piece = piece;
+        loop {
+            // Up to where a part of the hash's tree ends: what is cut there is hashed in its widest lanes.
+            let done = self.hasher.count() as usize + self.bytes.len();
+            let room = STAGE_BYTES - done % STAGE_BYTES;
+            if piece.len() < room {
+                return self.bytes.extend_from_slice(piece);
+            }
+            let (now, later) = piece.split_at(room);
+            if self.bytes.is_empty() {
+                self.hasher.update(now);
+            } else {
+                self.bytes.extend_from_slice(now);
+                self.flush();
+            }
+            piece = later;
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     inputs::{self, Input, Mix},
-    measure::{self, Measured, free_pages, median, median_of},
+    measure::{self, Measured, even_ground, median, median_of},
     path_text, remove,
     report::{HEAP_BYTES_MAX, heap_peak_bytes, mebibytes, verdict},
 };
@@ -84,7 +84,7 @@ fn time_all(name: &'static str, input: Input, pipeline: &str, outputs: &Path, n_
             [(command("convert", &input.path), &mut lossless), (command("run", &file), &mut aligned)]
         {
             remove(&out)?;
-            free_pages(outputs, input.n_bytes)?;
+            even_ground(outputs, input.n_bytes)?;
             runs.push(measure::in_own_process(&command)?);
         }
         heap_peak = heap_peak.max(heap_peak_bytes(&out.join("report.json")));

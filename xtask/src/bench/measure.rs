@@ -32,18 +32,25 @@ pub(super) struct Measured {
 /// How often the memory of a running command is looked at.
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
 
-/// Writes a file of as many bytes as a job is going to write and removes it again, so that the job finds free pages.
-/// What the host of a virtual machine has yet to give out takes longer to write than all else here, and only whoever comes
-/// first would pay for it.
+/// Memory that a job takes for anything but the file it writes, roughly.
+const OTHER_BYTES: u64 = 256 << 20;
+
+/// Makes the ground even for a job that is going to write `n_bytes`: what earlier ones left to the disk is written, and
+/// pages of memory are free that have been in use. What the host of a virtual machine has yet to give out takes longer
+/// to write than all else here, and only whoever comes first would pay for it.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub(super) fn free_pages(folder: &Path, n_bytes: u64) -> Result<()> {
+/// When the file that takes the pages cannot be written.
+pub(super) fn even_ground(folder: &Path, n_bytes: u64) -> Result<()> {
     let path = folder.join("free-pages.bin");
     let failed = |err: std::io::Error| format!("cannot write {}: {err}", path.display());
     let mut file = File::create(&path).map_err(failed)?;
-    std::io::copy(&mut std::io::repeat(1).take(n_bytes), &mut file).map_err(failed)?;
-    std::fs::remove_file(&path).map_err(failed)
+    std::io::copy(&mut std::io::repeat(1).take(n_bytes + OTHER_BYTES), &mut file).map_err(failed)?;
+    std::fs::remove_file(&path).map_err(failed)?;
+    drop(file);
+    // After the removals: the disk is told of them as well.
+    nix::unistd::sync();
+    Ok(())
 }
 
 /// Runs a command below a process of its own: what a process has waited for is added up over its

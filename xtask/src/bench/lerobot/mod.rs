@@ -119,7 +119,7 @@ fn time_passed(set: Set, outputs: &Path, options: &Options) -> Result<Passed> {
     let (mut converts, mut copies) = (Vec::new(), Vec::new());
     for run in 0..options.runs.max(1) {
         eprintln!("{}: run {} of {}", set.name, run + 1, options.runs.max(1));
-        measure::free_pages(outputs, set.n_bytes)?;
+        measure::even_ground(outputs, set.n_bytes)?;
         converts.push(convert(&set, outputs, &[])?);
         let copy = [
             path_text(&own),
@@ -128,7 +128,7 @@ fn time_passed(set: Set, outputs: &Path, options: &Options) -> Result<Passed> {
             path_text(&set.path),
             path_text(&copied),
         ];
-        measure::free_pages(outputs, set.n_bytes)?;
+        measure::even_ground(outputs, set.n_bytes)?;
         copies.push(measure::in_own_process(&copy)?);
         remove(&copied)?;
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use self::{served::Served, shards::Shards};
 use super::{
-    measure::{self, Measured, free_pages, median, median_of},
+    measure::{self, Measured, even_ground, median, median_of},
     path_text, reference, remove,
 };
 use crate::{
@@ -100,7 +100,7 @@ fn time_all(wanted: &[Job], shards: &Shards, outputs: &Path, n_runs: usize) -> R
     let mut pushes: Vec<Vec<Measured>> = wanted.iter().map(|_| Vec::new()).collect();
     for run in 0..n_runs {
         eprintln!("push: run {} of {n_runs}", run + 1);
-        free_pages(outputs, shards.n_bytes)?;
+        even_ground(outputs, shards.n_bytes)?;
         copies.push(measure::in_own_process(&copy)?);
         remove(&copied)?;
         for (job, runs) in wanted.iter().zip(&mut pushes) {
@@ -138,7 +138,7 @@ fn push(job: Job, shards: &Shards, outputs: &Path) -> Result<Measured> {
         measure::in_own_process_with(&command, &variables)?;
     }
     let command = push_command(&place, shards);
-    free_pages(outputs, shards.n_bytes)?;
+    even_ground(outputs, shards.n_bytes)?;
     let measured = measure::in_own_process_with(&command, &variables)?;
     drop(server);
     let mut n_stored = 0;
