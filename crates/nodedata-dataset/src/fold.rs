@@ -1,4 +1,7 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use rayon::prelude::*;
@@ -29,10 +32,12 @@ pub(crate) struct Folded {
 }
 
 impl Folded {
-    /// Reads the records in the order of the units, and gives the shards their places in the dataset.
+    /// Reads the records in the order of the units, but for one that is at hand, and gives the shards their places in
+    /// the dataset.
     pub(crate) fn gather(
         plan: &Plan,
         encoder: &mut Encoder,
+        at_hand: Option<UnitRecord>,
         visit: &mut dyn FnMut(&Unit, Value) -> Result<()>,
     ) -> Result<Self> {
         let stats = plan.streams.iter().map(|it| it.features.iter().map(FeatureStats::new).collect());
@@ -41,10 +46,11 @@ impl Folded {
             plan.inputs.iter().enumerate().map(|(idx, it)| (it.path.display().to_string(), idx)).collect();
         let streams: BTreeMap<&str, usize> =
             plan.streams.iter().enumerate().map(|(idx, it)| (&*it.name, idx)).collect();
+        let at_hand = Mutex::new(at_hand);
         let units: Vec<(usize, &Unit)> = plan.units.iter().enumerate().collect();
         for units in units.chunks(RECORDS_AHEAD) {
             let records: Vec<Result<UnitRecord>> =
-                units.par_iter().map(|(idx, _)| take_over(plan, &plan.recipes[*idx])).collect();
+                units.par_iter().map(|(idx, _)| take_over(plan, &plan.recipes[*idx], &at_hand)).collect();
             for ((_, unit), record) in units.iter().zip(records) {
                 let record = record?;
                 let find = |name: &str| {
@@ -87,11 +93,12 @@ impl Folded {
 
 /// Reads the record of a unit, and makes it a part of the dataset, for later runs. What it was made of is
 /// proved by the manifest there.
-fn take_over(plan: &Plan, recipe: &str) -> Result<UnitRecord> {
+fn take_over(plan: &Plan, recipe: &str, at_hand: &Mutex<Option<UnitRecord>>) -> Result<UnitRecord> {
     let name = unit_name(recipe);
     let path = plan.staging.unit(name).join(RECORD);
     plan.staging.link(&path, &format!("{RECORDS}/{name}.zst"))?;
-    UnitRecord::read(&path)
+    let at_hand = at_hand.lock().unwrap_or_else(PoisonError::into_inner).take_if(|it| it.recipe == recipe);
+    at_hand.map_or_else(|| UnitRecord::read(&path), Ok)
 }
 
 fn misfit(what: &str) -> Error {

@@ -27,7 +27,7 @@ pub(crate) struct HashingFile {
     buffer: Vec<u8>,
     /// Written since the disk was last told.
     n_unsynced: u64,
-    syncing: Option<JoinHandle<io::Result<()>>>,
+    syncing: Option<Syncing>,
 }
 
 impl HashingFile {
@@ -44,35 +44,54 @@ impl HashingFile {
         }
     }
 
-    /// Makes everything written durable and returns its digests. Nothing may be written after.
-    pub(crate) fn finish(&mut self) -> io::Result<Digests> {
+    /// Makes everything written durable, while others go on.
+    pub(crate) fn sync_behind(&mut self) -> io::Result<Syncing> {
         self.flush()?;
         self.end_sync()?;
-        let (synced, sha256) = rayon::join(|| self.file.sync_all(), || self.sha256.finish());
-        synced?;
+        Syncing::start(&self.file, File::sync_all)
+    }
+
+    /// Makes everything written durable.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.end_sync()?;
+        self.file.sync_all()
+    }
+
+    /// The digests of everything written. Nothing may be written after.
+    pub(crate) fn finish(&mut self) -> io::Result<Digests> {
+        self.flush()?;
         Ok(Digests {
             b3: self.b3.finalize().to_hex().to_string(),
-            sha256: hex(&sha256),
+            sha256: hex(&self.sha256.finish()),
             bytes: self.n_bytes,
         })
     }
 
-    fn start_sync(&mut self) -> io::Result<()> {
-        self.end_sync()?;
-        self.n_unsynced = 0;
-        // Only time is lost where the system has no handle or no thread left: the end syncs all of it.
-        let Ok(file) = self.file.try_clone() else { return Ok(()) };
-        // It waits for the disk and needs no core, so it is none of the workers.
-        self.syncing = std::thread::Builder::new().spawn(move || file.sync_data()).ok();
-        Ok(())
-    }
-
     /// A failure is told once by the system, to whoever asks first: it must not get lost.
     fn end_sync(&mut self) -> io::Result<()> {
-        let Some(syncing) = self.syncing.take() else { return Ok(()) };
-        syncing
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the thread that waits for the disk panicked")))
+        self.n_unsynced = 0;
+        self.syncing.take().map_or(Ok(()), Syncing::wait)
+    }
+}
+
+/// Written bytes on their way to the disk. It is waited for in a thread of its own, none of the workers, because that
+/// needs no core.
+pub(crate) struct Syncing(JoinHandle<io::Result<()>>);
+
+impl Syncing {
+    fn start(file: &File, sync: fn(&File) -> io::Result<()>) -> io::Result<Self> {
+        let file = file.try_clone()?;
+        std::thread::Builder::new().spawn(move || sync(&file)).map(Self)
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    /// Waits until all of it is durable.
+    pub(crate) fn wait(self) -> io::Result<()> {
+        self.0.join().unwrap_or_else(|_| Err(io::Error::other("the thread that waits for the disk panicked")))
     }
 }
 
@@ -101,8 +120,10 @@ impl Write for HashingFile {
         let n_bytes = piece.bytes().len() as u64;
         self.n_bytes += n_bytes;
         self.n_unsynced += n_bytes;
-        if self.n_unsynced >= SYNC_BYTES && self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.start_sync()?;
+        if self.n_unsynced >= SYNC_BYTES && self.syncing.as_ref().is_none_or(Syncing::is_over) {
+            self.end_sync()?;
+            // Only time is lost where the system has no handle or no thread left: the end syncs all of it.
+            self.syncing = Syncing::start(&self.file, File::sync_data).ok();
         }
         Ok(())
     }
@@ -129,6 +150,8 @@ mod tests {
             }
         }
         assert!(file.syncing.is_some() && !file.buffer.is_empty());
+        file.sync_behind().unwrap().wait().unwrap();
+        file.sync().unwrap();
         assert_eq!(file.finish().unwrap(), Digests::of(&expected));
         assert!(std::fs::read(&path).unwrap() == expected);
     }

@@ -87,10 +87,10 @@ pub(crate) struct PagesRecord {
 impl UnitRecord {
     /// The record as bytes of a file: the length of its text, the text, and the many numbers that it points
     /// at, all of it compressed.
-    pub(crate) fn into_bytes(mut self) -> Result<Vec<u8>> {
+    pub(crate) fn to_bytes(&mut self) -> Result<Vec<u8>> {
         let mut blob = Vec::new();
         self.shards.iter_mut().flat_map(|it| &mut it.stats).for_each(|it| it.pack(&mut blob));
-        let json = serde_json::to_vec(&self).map_err(io::Error::from)?;
+        let json = serde_json::to_vec(self).map_err(io::Error::from)?;
         let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1)?;
         // What a disk has lost must not be taken for a record.
         encoder.include_checksum(true)?;
@@ -104,7 +104,7 @@ impl UnitRecord {
     /// Reads the record at `path`.
     ///
     /// # Errors
-    /// `Io` when it is not there, `Corrupt` when it is not what [`Self::into_bytes`] wrote.
+    /// `Io` when it is not there, `Corrupt` when it is not what [`Self::to_bytes`] wrote.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path)
             .map_err(|err| crate::staging::write_error("cannot read the unit's record", path, err))?;
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(pages.names, ["a", "b.list"]);
         assert_eq!(pages.entries().unwrap().len(), 3);
         assert!(PagesRecord { column: vec![0, 0, 2], ..pages }.entries().is_none());
-        let record = UnitRecord {
+        let mut record = UnitRecord {
             nd: "unit/1".to_owned(),
             recipe: "b3:0".to_owned(),
             inputs: vec!["a.mcap".to_owned()],
@@ -255,7 +255,7 @@ mod tests {
         let (recipe, run) = (record.recipe.clone(), record.run.clone());
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(RECORD);
-        let mut bytes = record.into_bytes().unwrap();
+        let mut bytes = record.to_bytes().unwrap();
         std::fs::write(&path, &bytes).unwrap();
         let read = UnitRecord::read(&path).unwrap();
         assert_eq!((read.recipe, read.inputs, read.run), (recipe, vec!["a.mcap".to_owned()], run));

@@ -97,7 +97,7 @@ impl FieldHasher {
         let values = nested.values.as_ref();
         match self.dtype {
             DType::String | DType::Bytes => {
-                let mut stage = Stage { hasher: &mut self.values, bytes: &mut self.stage };
+                let mut stage = Stage::new(&mut self.values, &mut self.stage);
                 for_each_bytes(values, |idx, value| {
                     if valid.is_none_or(|it| it.is_valid(idx)) {
                         stage.number(value.len());
@@ -193,7 +193,7 @@ impl LevelHash {
         self.n_items += count(items.n_items, items.reached.as_ref());
         let Some(valid) = &items.valid else { return };
         let hasher = self.nulls.get_or_insert_with(Box::default);
-        let mut stage = Stage { hasher, bytes: stage };
+        let mut stage = Stage::new(hasher, stage);
         let mut position = first;
         for idx in 0..items.n_items {
             if !is_there(items.reached.as_ref(), idx) {
@@ -210,7 +210,7 @@ impl LevelHash {
 
     fn lengths(&mut self, dim: &NestedDim, items: &NestedItems, stage: &mut Vec<u8>) {
         let hasher = self.lengths.get_or_insert_with(Box::default);
-        let mut stage = Stage { hasher, bytes: stage };
+        let mut stage = Stage::new(hasher, stage);
         for idx in (0..items.n_items).filter(|idx| is_there(items.valid.as_ref(), *idx)) {
             stage.number(match dim {
                 NestedDim::Fixed(n) => *n,
@@ -225,27 +225,40 @@ impl LevelHash {
 struct Stage<'a> {
     hasher: &'a mut Hasher,
     bytes: &'a mut Vec<u8>,
+    /// Bytes to gather: up to where a part of the hash's tree ends, because what is cut there is hashed in the
+    /// widest lanes.
+    n_bytes: usize,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    fn new(hasher: &'a mut Hasher, bytes: &'a mut Vec<u8>) -> Self {
+        let n_bytes = STAGE_BYTES - hasher.count() as usize % STAGE_BYTES;
+        Self { hasher, bytes, n_bytes }
+    }
+
+    #[inline]
     fn push(&mut self, piece: &[u8]) {
-        let mut piece = piece;
-        loop {
-            // Up to where a part of the hash's tree ends: what is cut there is hashed in its widest lanes.
-            let done = self.hasher.count() as usize + self.bytes.len();
-            let room = STAGE_BYTES - done % STAGE_BYTES;
-            if piece.len() < room {
-                return self.bytes.extend_from_slice(piece);
-            }
-            let (now, later) = piece.split_at(room);
+        if self.bytes.len() + piece.len() < self.n_bytes {
+            self.bytes.extend_from_slice(piece);
+        } else {
+            self.push_past_end(piece);
+        }
+    }
+
+    #[cold]
+    fn push_past_end(&mut self, mut piece: &[u8]) {
+        while self.bytes.len() + piece.len() >= self.n_bytes {
+            let (now, later) = piece.split_at(self.n_bytes - self.bytes.len());
             if self.bytes.is_empty() {
                 self.hasher.update(now);
             } else {
                 self.bytes.extend_from_slice(now);
                 self.flush();
             }
+            self.n_bytes = STAGE_BYTES;
             piece = later;
         }
+        self.bytes.extend_from_slice(piece);
     }
 
     fn number(&mut self, number: usize) {

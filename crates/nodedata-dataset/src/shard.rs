@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     digest::{Digests, hex},
     encode::{Origin, Sealed, ShardFacts, ShardId},
-    hashing_file::HashingFile,
+    hashing_file::{HashingFile, Syncing},
     journal::{INPUTS, OriginRecord, PagesRecord, RECORD, ShardRecord, UnitInput, UnitRecord, part_record},
     measure::StreamFacts,
     staging::{Staging, UnitDir, write_error},
@@ -46,19 +46,25 @@ pub(crate) struct Sink {
     dir: Option<UnitDir>,
     /// By stream.
     open: BTreeMap<usize, ShardFile>,
-    done: Vec<SealedShard>,
+    done: Vec<Written>,
+    /// The record written last: where one unit makes a dataset, it is asked for next.
+    pub(crate) last_record: Option<UnitRecord>,
 }
+
+/// A finished shard, and what is on its way to the disk.
+type Written = (SealedShard, Syncing);
 
 struct ShardFile {
     path: String,
     writer: SerializedFileWriter<HashingFile>,
 }
 
-/// A unit whose shards are complete and durable, but which has no name yet.
+/// A unit whose shards are complete, but which has no name yet.
 pub(crate) struct UnitFiles {
     pub(crate) unit: usize,
     dir: UnitDir,
     shards: Vec<SealedShard>,
+    syncing: Vec<Syncing>,
     streams: BTreeMap<usize, StreamFacts>,
 }
 
@@ -70,7 +76,7 @@ impl Sink {
         splits: Vec<String>,
     ) -> Self {
         let (open, done) = (BTreeMap::new(), Vec::new());
-        Self { staging, tables, folders, splits, dir: None, open, done }
+        Self { staging, tables, folders, splits, dir: None, open, done, last_record: None }
     }
 
     /// Writes what the encoder sealed; returns the units that are complete.
@@ -89,9 +95,10 @@ impl Sink {
                         Some(dir) => dir,
                         None => self.staging.unit_dir()?,
                     };
-                    let mut shards = std::mem::take(&mut self.done);
-                    shards.sort_by_key(|it| it.facts.id);
-                    units.push(UnitFiles { unit: facts.unit, dir, shards, streams: facts.streams });
+                    let (mut shards, syncing): (Vec<_>, _) =
+                        std::mem::take(&mut self.done).into_iter().unzip();
+                    shards.sort_by_key(|it: &SealedShard| it.facts.id);
+                    units.push(UnitFiles { unit: facts.unit, dir, shards, syncing, streams: facts.streams });
                 }
             }
         }
@@ -142,13 +149,13 @@ impl Sink {
     /// # Errors
     /// `Io`.
     pub(crate) fn seal(
-        &self,
+        &mut self,
         unit: UnitFiles,
         recipe: &str,
         inputs: Vec<(usize, UnitInput)>,
         run: Value,
     ) -> Result<()> {
-        let UnitFiles { dir, shards, streams, .. } = unit;
+        let UnitFiles { dir, shards, syncing, streams, .. } = unit;
         let (positions, inputs): (Vec<usize>, Vec<UnitInput>) = inputs.into_iter().unzip();
         let shards = shards
             .par_iter()
@@ -160,9 +167,15 @@ impl Sink {
         let proofs = serde_json::to_vec(&inputs).map_err(std::io::Error::from)?;
         dir.write(INPUTS, &proofs)?;
         let inputs = inputs.into_iter().map(|it| it.path).collect();
-        let record = UnitRecord { nd: "unit/1".to_owned(), recipe: recipe.to_owned(), inputs, shards, run };
-        dir.write(RECORD, &record.into_bytes()?)?;
-        self.staging.seal(dir, unit_name(recipe))
+        let mut record =
+            UnitRecord { nd: "unit/1".to_owned(), recipe: recipe.to_owned(), inputs, shards, run };
+        dir.write(RECORD, &record.to_bytes()?)?;
+        for syncing in syncing {
+            syncing.wait().map_err(|err| flush_error(unit_name(recipe), err))?;
+        }
+        self.staging.seal(dir, unit_name(recipe))?;
+        self.last_record = Some(record);
+        Ok(())
     }
 
     fn write_one(
@@ -170,7 +183,7 @@ impl Sink {
         dir: &UnitDir,
         open: &mut Option<ShardFile>,
         item: Sealed,
-        done: &mut Vec<SealedShard>,
+        done: &mut Vec<Written>,
     ) -> Result<()> {
         match item {
             Sealed::RowGroup { shard, columns } => {
@@ -210,7 +223,7 @@ impl Sink {
         Ok(ShardFile { path, writer })
     }
 
-    fn close(&self, file: ShardFile, facts: ShardFacts) -> Result<SealedShard> {
+    fn close(&self, file: ShardFile, facts: ShardFacts) -> Result<Written> {
         let ShardFile { path, mut writer } = file;
         let table = &self.tables[facts.id.stream];
         for entry in table.footer(&facts.images) {
@@ -218,17 +231,19 @@ impl Sink {
         }
         let at = |err| shard_error(Path::new(&path), err);
         let metadata = writer.finish().map_err(at)?;
-        let digests = writer
-            .inner_mut()
-            .finish()
-            .map_err(|err| write_error("cannot flush the shard", Path::new(&path), err))?;
+        let file = writer.inner_mut();
+        let (syncing, digests) = file
+            .sync_behind()
+            .and_then(|syncing| Ok((syncing, file.finish()?)))
+            .map_err(|err| flush_error(&path, err))?;
         let n_rows = metadata.file_metadata().num_rows();
         if u64::try_from(n_rows) != Ok(facts.n_rows) {
             let message = format!("the shard holds {n_rows} rows where {} were written", facts.n_rows);
             return Err(Error::new(ErrorKind::Corrupt, message).at(Locus::path(&path)));
         }
         let pages = pages(&metadata);
-        Ok(SealedShard { n_row_groups: metadata.num_row_groups() as u64, path, facts, digests, pages })
+        let n_row_groups = metadata.num_row_groups() as u64;
+        Ok((SealedShard { n_row_groups, path, facts, digests, pages }, syncing))
     }
 }
 
@@ -301,6 +316,10 @@ fn pages(metadata: &ParquetMetaData) -> Vec<PageEntry> {
         }
     }
     pages
+}
+
+fn flush_error(path: impl AsRef<Path>, err: std::io::Error) -> Error {
+    write_error("cannot flush the shard", path.as_ref(), err)
 }
 
 fn shard_error(path: &Path, err: parquet::errors::ParquetError) -> Error {

@@ -312,7 +312,7 @@ fn new_file(path: &Path, pieces: &Arc<Pieces>) -> Result<HashingFile> {
 fn write_new(path: &Path, bytes: &[u8], pieces: &Arc<Pieces>) -> Result<Digests> {
     let mut file = new_file(path, pieces)?;
     file.write_all(bytes).map_err(|err| write_error("cannot write the file", path, err))?;
-    file.finish().map_err(|err| write_error("cannot flush the file", path, err))
+    file.sync().and_then(|()| file.finish()).map_err(|err| write_error("cannot flush the file", path, err))
 }
 
 /// A second name for a file, or a copy where the file system has no links.

@@ -151,7 +151,7 @@ pub(crate) struct Plan {
     pub(crate) recipes: Vec<String>,
 }
 
-/// A unit whose shards are written and durable, but which is not recorded yet.
+/// A unit whose shards are written, but which is not recorded yet.
 pub struct FinishedUnit(UnitFiles);
 
 impl FinishedUnit {
@@ -286,7 +286,7 @@ impl DatasetWriter {
     /// # Errors
     /// `Io` or `Corrupt` when a record is missing or damaged, what `visit` returns.
     pub fn fold(&mut self, visit: &mut dyn FnMut(&Unit, Value) -> Result<()>) -> Result<()> {
-        self.folded = Folded::gather(&self.plan, &mut self.encoder, visit)?;
+        self.folded = Folded::gather(&self.plan, &mut self.encoder, self.sink.last_record.take(), visit)?;
         Ok(())
     }
 

@@ -1,8 +1,4 @@
-use std::{
-    collections::HashMap,
-    ffi::OsStr,
-    path::Path,
-};
+use std::{collections::HashMap, ffi::OsStr, path::Path};
 
 use nodedata_core::{InputFile, Locus, Result};
 

@@ -90,7 +90,8 @@ fn each_row<T: Send>(
     make: impl Fn(&[Arc<str>], &[ArrayRef], usize) -> T + Sync,
 ) -> Result<Vec<T>> {
     let file = ParquetFile::open(files, path)?;
-    let names: Vec<Arc<str>> = file.footer.schema().fields().iter().map(|it| it.name().as_str().into()).collect();
+    let names: Vec<Arc<str>> =
+        file.footer.schema().fields().iter().map(|it| it.name().as_str().into()).collect();
     let columns: Vec<&str> = names.iter().map(|it| &**it).collect();
     let mut made = Vec::new();
     for batch in file.rows(&columns, 0..file.n_rows(), 256)? {
@@ -232,7 +233,9 @@ pub(crate) fn stats_of(mut row: Map<String, Value>) -> Option<(u64, Vec<(Arc<str
     for (feature, stats) in features {
         let Value::Object(stats) = stats else { continue };
         named.extend(
-            stats.into_iter().map(|(name, value)| (format!("stats/{feature}/{name}").into(), value.to_string())),
+            stats
+                .into_iter()
+                .map(|(name, value)| (format!("stats/{feature}/{name}").into(), value.to_string())),
         );
     }
     Some((index, named))

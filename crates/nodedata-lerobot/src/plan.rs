@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use nodedata_core::{
-    EpisodeInfo, EpisodeVideo, Error, Files, Locus, OpenOptions, Partition, Result,
-};
+use nodedata_core::{EpisodeInfo, EpisodeVideo, Error, Files, Locus, OpenOptions, Partition, Result};
 
 use crate::{
     features::{self, Camera, Column, Origin},

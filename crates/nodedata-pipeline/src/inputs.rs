@@ -253,6 +253,9 @@ mod tests {
         let (files, _) = file(b"hello", None);
         let input = InputFile { path: "a".into(), n_bytes: 6 };
         let err = InputHashes::new(files, &[input]).digests().unwrap_err();
-        assert_eq!((err.kind(), err.to_string().contains("had 6 bytes and now has 5")), (ErrorKind::Corrupt, true));
+        assert_eq!(
+            (err.kind(), err.to_string().contains("had 6 bytes and now has 5")),
+            (ErrorKind::Corrupt, true)
+        );
     }
 }

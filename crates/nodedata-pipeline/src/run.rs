@@ -258,6 +258,9 @@ impl<'a> Run<'a> {
             attachments: source.attachments(),
             videos: source.videos(),
         })?;
+        // Maps of every input and texts of every episode: nobody has to wait until they are gone.
+        let opened = self.opened;
+        drop(std::thread::Builder::new().spawn(move || drop((opened, hashes))));
         Ok(Converted { manifest, report, unchanged: false })
     }
 

@@ -120,14 +120,18 @@ fn hashed<'a>(key: &SplitKey, episode: &'a EpisodeInfo) -> Result<&'a str> {
                 "deal by another key, such as `episode`",
             )
         }),
-        SplitKey::Metadata(name) => episode.metadata.get(name.as_str()).map(String::as_str).ok_or_else(|| {
-            let names: Vec<String> = episode.metadata.keys().map(|it| format!("`{it}`")).collect();
-            let hint = match names.as_slice() {
-                [] => "the source says nothing about it; deal by another key, such as `episode`".to_owned(),
-                names => format!("its metadata are {}", names.join(", ")),
-            };
-            lacking(episode, &format!("has no metadata `{name}`, which `splits.key` names"), &hint)
-        }),
+        SplitKey::Metadata(name) => {
+            episode.metadata.get(name.as_str()).map(String::as_str).ok_or_else(|| {
+                let names: Vec<String> = episode.metadata.keys().map(|it| format!("`{it}`")).collect();
+                let hint = match names.as_slice() {
+                    [] => {
+                        "the source says nothing about it; deal by another key, such as `episode`".to_owned()
+                    }
+                    names => format!("its metadata are {}", names.join(", ")),
+                };
+                lacking(episode, &format!("has no metadata `{name}`, which `splits.key` names"), &hint)
+            })
+        }
     }
 }
 

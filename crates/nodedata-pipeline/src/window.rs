@@ -6,7 +6,7 @@ use rayon::prelude::*;
 /// Decoded bytes that one window aims at. Two windows are in memory at a time: one being decoded, one
 /// being encoded. Not more than this, whatever the number of threads: small windows also find their memory
 /// where the last one left it, instead of asking the system for fresh pages.
-const WINDOW_BYTES: u64 = 12 << 20;
+const WINDOW_BYTES: u64 = 16 << 20;
 /// Partitions one window holds at the most: tiny files would make large plans otherwise.
 const WINDOW_PARTITIONS: usize = 64;
 

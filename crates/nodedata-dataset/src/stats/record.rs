@@ -60,9 +60,7 @@ impl Words {
     fn pack(&mut self, blob: &mut Vec<u8>) {
         self.at = (blob.len(), self.words.len());
         blob.reserve(self.words.len() * 8);
-        for word in self.words.drain(..) {
-            blob.extend_from_slice(&word.to_le_bytes());
-        }
+        self.words.iter().for_each(|it| blob.extend_from_slice(&it.to_le_bytes()));
     }
 
     fn unpack(&mut self, blob: &[u8]) -> Option<()> {
@@ -75,7 +73,7 @@ impl Words {
 }
 
 impl StatsRecord {
-    /// Moves the many numbers behind `blob`.
+    /// Puts the many numbers behind `blob`.
     pub(crate) fn pack(&mut self, blob: &mut Vec<u8>) {
         if let ValuesRecord::Numbers(Some(it)) = &mut self.values {
             it.moments.pack(blob);
