@@ -87,7 +87,7 @@ pub(crate) struct PagesRecord {
 impl UnitRecord {
     /// The record as bytes of a file: the length of its text, the text, and the many numbers that it points
     /// at, all of it compressed.
-    pub(crate) fn to_bytes(&mut self) -> Result<Vec<u8>> {
+    pub(crate) fn pack(&mut self) -> Result<Vec<u8>> {
         let mut blob = Vec::new();
         self.shards.iter_mut().flat_map(|it| &mut it.stats).for_each(|it| it.pack(&mut blob));
         let json = serde_json::to_vec(self).map_err(io::Error::from)?;
@@ -104,7 +104,7 @@ impl UnitRecord {
     /// Reads the record at `path`.
     ///
     /// # Errors
-    /// `Io` when it is not there, `Corrupt` when it is not what [`Self::to_bytes`] wrote.
+    /// `Io` when it is not there, `Corrupt` when it is not what [`Self::pack`] wrote.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path)
             .map_err(|err| crate::staging::write_error("cannot read the unit's record", path, err))?;
@@ -255,7 +255,7 @@ mod tests {
         let (recipe, run) = (record.recipe.clone(), record.run.clone());
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(RECORD);
-        let mut bytes = record.to_bytes().unwrap();
+        let mut bytes = record.pack().unwrap();
         std::fs::write(&path, &bytes).unwrap();
         let read = UnitRecord::read(&path).unwrap();
         assert_eq!((read.recipe, read.inputs, read.run), (recipe, vec!["a.mcap".to_owned()], run));

@@ -169,7 +169,7 @@ impl Sink {
         let inputs = inputs.into_iter().map(|it| it.path).collect();
         let mut record =
             UnitRecord { nd: "unit/1".to_owned(), recipe: recipe.to_owned(), inputs, shards, run };
-        dir.write(RECORD, &record.to_bytes()?)?;
+        dir.write(RECORD, &record.pack()?)?;
         for syncing in syncing {
             syncing.wait().map_err(|err| flush_error(unit_name(recipe), err))?;
         }

@@ -225,8 +225,11 @@ pub(crate) fn task_of(row: &Map<String, Value>) -> Option<(u64, String)> {
     Some((index, named.or_else(only)?.to_owned()))
 }
 
+/// What metadata says under a name.
+type NamedText = (Arc<str>, String);
+
 /// Version 2.1's statistics of an episode, under the names that version 3 gives them.
-pub(crate) fn stats_of(mut row: Map<String, Value>) -> Option<(u64, Vec<(Arc<str>, String)>)> {
+pub(crate) fn stats_of(mut row: Map<String, Value>) -> Option<(u64, Vec<NamedText>)> {
     let index = row.get("episode_index")?.as_u64()?;
     let Value::Object(features) = row.remove("stats")? else { return None };
     let mut named = Vec::new();

@@ -214,7 +214,7 @@ mod tests {
     fn file(bytes: &[u8], stamp: Option<&str>) -> (Arc<OneFile>, InputHashes) {
         let (bytes, stamp) = (bytes.to_vec(), stamp.map(str::to_owned));
         let files = Arc::new(OneFile { bytes, stamp, n_read: Arc::default() });
-        let input = InputFile { path: "a".into(), n_bytes: bytes.len() as u64 };
+        let input = InputFile { path: "a".into(), n_bytes: files.bytes.len() as u64 };
         let hashes = InputHashes::new(Arc::clone(&files) as Arc<dyn Files>, &[input]);
         (files, hashes)
     }

@@ -299,7 +299,7 @@ fn check_source(name: &str, log: &Bytes, expected: &Value, options: &nodedata_co
     for record in expected_of(expected, "Metadata") {
         for (key, value) in record["metadata"].as_object().unwrap() {
             let key = format!("{}.{key}", record["name"].as_str().unwrap());
-            assert_eq!(source.episodes()[0].metadata[&key], value.as_str().unwrap(), "{name}");
+            assert_eq!(source.episodes()[0].metadata[key.as_str()], value.as_str().unwrap(), "{name}");
         }
     }
 }
