@@ -1,6 +1,6 @@
 //! Inputs as named byte ranges: files on disk (memory-mapped), in memory, and in object stores.
 //!
-//! The only crate that opens input files, and the only one with `unsafe`: the memory map.
+//! The only crate that opens input files, and the only library with `unsafe`: the memory map.
 
 mod input;
 mod local;
