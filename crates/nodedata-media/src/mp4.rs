@@ -100,7 +100,8 @@ impl VideoTrack {
         let presentation = edit_list::apply(&mut table, &moov)?;
         Ok(Self {
             codec: moov.entry.codec,
-            codec_config: moov.entry.codec_config.clone(),
+            // A copy: a view would keep all of the file mapped for as long as the track is known.
+            codec_config: Bytes::copy_from_slice(&moov.entry.codec_config),
             width: moov.entry.width,
             height: moov.entry.height,
             timescale: moov.timescale,

@@ -86,6 +86,16 @@ fn another_demuxer_finds_the_same_samples() {
 }
 
 #[test]
+fn a_track_does_not_keep_its_file() {
+    let bytes = Bytes::from(fixture("h264_edit_list"));
+    let name = PathBuf::from("video.mp4");
+    let files = MemoryFiles::default().with(&name, bytes.clone());
+    let track = VideoTrack::read(files.open(&name).unwrap().as_ref(), &Mp4Limits::default()).unwrap();
+    assert!(!track.codec_config.is_empty());
+    assert!(!bytes.as_ptr_range().contains(&track.codec_config.as_ptr()));
+}
+
+#[test]
 fn the_edit_list_hides_samples_and_moves_the_clock() {
     let track = read(&fixture("h264_edit_list")).unwrap();
     let hidden = track.samples.iter().filter(|it| !it.shown).count();
