@@ -44,11 +44,14 @@ impl HashingFile {
         }
     }
 
-    /// Makes everything written durable, while others go on.
-    pub(crate) fn sync_behind(&mut self) -> io::Result<Syncing> {
+    /// Makes everything written durable, while others go on where the system has a handle and a thread for it.
+    pub(crate) fn sync_behind(&mut self) -> io::Result<Option<Syncing>> {
         self.flush()?;
         self.end_sync()?;
-        Syncing::start(&self.file, File::sync_all)
+        match Syncing::start(&self.file, File::sync_all) {
+            Ok(syncing) => Ok(Some(syncing)),
+            Err(_) => self.file.sync_all().map(|()| None),
+        }
     }
 
     /// Makes everything written durable.
@@ -150,7 +153,7 @@ mod tests {
             }
         }
         assert!(file.syncing.is_some() && !file.buffer.is_empty());
-        file.sync_behind().unwrap().wait().unwrap();
+        file.sync_behind().unwrap().unwrap().wait().unwrap();
         file.sync().unwrap();
         assert_eq!(file.finish().unwrap(), Digests::of(&expected));
         assert!(std::fs::read(&path).unwrap() == expected);

@@ -52,7 +52,7 @@ pub(crate) struct Sink {
 }
 
 /// A finished shard, and what is on its way to the disk.
-type Written = (SealedShard, Syncing);
+type Written = (SealedShard, Option<Syncing>);
 
 struct ShardFile {
     path: String,
@@ -64,7 +64,7 @@ pub(crate) struct UnitFiles {
     pub(crate) unit: usize,
     dir: UnitDir,
     shards: Vec<SealedShard>,
-    syncing: Vec<Syncing>,
+    syncing: Vec<Option<Syncing>>,
     streams: BTreeMap<usize, StreamFacts>,
 }
 
@@ -170,7 +170,7 @@ impl Sink {
         let mut record =
             UnitRecord { nd: "unit/1".to_owned(), recipe: recipe.to_owned(), inputs, shards, run };
         dir.write(RECORD, &record.pack()?)?;
-        for syncing in syncing {
+        for syncing in syncing.into_iter().flatten() {
             syncing.wait().map_err(|err| flush_error(unit_name(recipe), err))?;
         }
         self.staging.seal(dir, unit_name(recipe))?;
