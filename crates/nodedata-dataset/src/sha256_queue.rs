@@ -7,6 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 /// Pieces that may wait before whoever adds one hashes some of them.
 const PIECES_AHEAD: usize = 8;
+/// Bytes of a piece below which hashing it is not worth another thread.
+const SMALL_PIECE: usize = 64 << 10;
 /// Buffers kept for the next pieces: fresh memory costs more than hashing what is written to it.
 const SPARE_MAX: usize = 16;
 
@@ -60,12 +62,13 @@ impl Drop for Piece {
 impl Sha256Queue {
     /// Takes in the next piece.
     pub(crate) fn push(self: &Arc<Self>, piece: Arc<Piece>) {
+        let is_small = piece.bytes().len() < SMALL_PIECE;
         let n_waiting = {
             let mut waiting = lock(&self.waiting);
             waiting.push_back(piece);
             waiting.len()
         };
-        if n_waiting > PIECES_AHEAD {
+        if is_small || n_waiting > PIECES_AHEAD {
             return self.work();
         }
         let queue = Arc::clone(self);
@@ -114,9 +117,9 @@ mod tests {
             let queue = Arc::new(Sha256Queue::default());
             let mut expected = Sha256::new();
             for n in 0..n_pieces {
-                let mut buffer = pieces.buffer(1000);
+                let mut buffer = pieces.buffer(2 * SMALL_PIECE);
                 assert!(buffer.is_empty());
-                buffer.resize(n * 37 % 1000, n as u8);
+                buffer.resize(n * 3700 % (2 * SMALL_PIECE), n as u8);
                 expected.update(&buffer);
                 queue.push(pieces.piece(buffer));
             }
