@@ -41,6 +41,7 @@ pub(crate) struct MediaWriter {
     /// The rows of the page at hand.
     open: Vec<Rows>,
     n_open_rows: usize,
+    n_open_values: usize,
     n_open_bytes: usize,
     pages: Vec<Page>,
     n_bytes: usize,
@@ -127,6 +128,7 @@ impl MediaWriter {
             column,
             open: Vec::new(),
             n_open_rows: 0,
+            n_open_values: 0,
             n_open_bytes: 0,
             pages: Vec::new(),
             n_bytes: 0,
@@ -157,8 +159,10 @@ impl MediaWriter {
 
     fn push(&mut self, values: &Arc<Values>, start: usize, end: usize) {
         self.n_open_rows += end - start;
-        let there = (start..end).filter_map(|it| values.value(it));
-        self.n_open_bytes += there.map(|it| PREFIX_BYTES + it.len()).sum::<usize>();
+        for value in (start..end).filter_map(|it| values.value(it)) {
+            self.n_open_values += 1;
+            self.n_open_bytes += PREFIX_BYTES + value.len();
+        }
         self.open.push(Rows { values: Arc::clone(values), start, n_rows: end - start });
     }
 
@@ -174,16 +178,14 @@ impl MediaWriter {
         let mut head = data_page_header(n_payload, self.n_open_rows as i32);
         let n_page = i32::try_from(head.len() + n_payload as usize).map_err(too_large)?;
         head.extend_from_slice(&levels);
-        let rows = std::mem::take(&mut self.open);
-        let n_values: usize = rows.iter().map(|it| it.values().count()).sum();
-        self.pages.push(Page { head, rows });
+        self.pages.push(Page { head, rows: std::mem::take(&mut self.open) });
         self.offsets.append_row_count(self.n_open_rows as i64);
-        let n_value_bytes = self.n_open_bytes - PREFIX_BYTES * n_values;
+        let n_value_bytes = self.n_open_bytes - PREFIX_BYTES * self.n_open_values;
         self.offsets.append_unencoded_byte_array_data_bytes(Some(n_value_bytes as i64));
         self.offsets.append_offset_and_size(self.n_bytes as i64, n_page);
         self.n_bytes += n_page as usize;
         self.n_rows += self.n_open_rows;
-        (self.n_open_rows, self.n_open_bytes) = (0, 0);
+        (self.n_open_rows, self.n_open_values, self.n_open_bytes) = (0, 0, 0);
         Ok(())
     }
 
@@ -290,14 +292,14 @@ impl<'a> ChunkReader for Pages<'a> {
 
 /// Puts pages together, copying each value once.
 struct PagesReader<'a> {
-    left: Box<dyn Iterator<Item = Piece<'a>> + 'a>,
+    left: Box<dyn Iterator<Item = Part<'a>> + 'a>,
     prefix: [u8; PREFIX_BYTES],
     /// How much of the prefix is still to come, before the bytes.
     n_prefix: usize,
     bytes: &'a [u8],
 }
 
-enum Piece<'a> {
+enum Part<'a> {
     Head(&'a [u8]),
     /// Its length comes before it.
     Value(&'a [u8]),
@@ -306,8 +308,8 @@ enum Piece<'a> {
 impl<'a> PagesReader<'a> {
     fn new(pages: &'a [Page]) -> Self {
         let left = pages.iter().flat_map(|page| {
-            let values = page.rows.iter().flat_map(Rows::values).map(Piece::Value);
-            std::iter::once(Piece::Head(&page.head)).chain(values)
+            let values = page.rows.iter().flat_map(Rows::values).map(Part::Value);
+            std::iter::once(Part::Head(&page.head)).chain(values)
         });
         Self { left: Box::new(left), prefix: [0; PREFIX_BYTES], n_prefix: 0, bytes: &[] }
     }
@@ -325,8 +327,8 @@ impl Read for PagesReader<'_> {
             n_read += n;
             match (self.n_prefix, n) {
                 (0, 0) => match self.left.next() {
-                    Some(Piece::Head(bytes)) => self.bytes = bytes,
-                    Some(Piece::Value(bytes)) => {
+                    Some(Part::Head(bytes)) => self.bytes = bytes,
+                    Some(Part::Value(bytes)) => {
                         self.prefix = (bytes.len() as u32).to_le_bytes();
                         (self.n_prefix, self.bytes) = (PREFIX_BYTES, bytes);
                     }
