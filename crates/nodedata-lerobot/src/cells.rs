@@ -23,15 +23,22 @@ pub(crate) fn cell(array: &ArrayRef, row: usize) -> Value {
         DataType::Float64 => float(array.as_primitive::<Float64Type>().value(row)),
         DataType::Utf8 => array.as_string::<i32>().value(row).into(),
         DataType::LargeUtf8 => array.as_string::<i64>().value(row).into(),
-        DataType::List(_) => items(&array.as_list::<i32>().value(row)),
-        DataType::LargeList(_) => items(&array.as_list::<i64>().value(row)),
-        DataType::FixedSizeList(..) => items(&array.as_fixed_size_list().value(row)),
         DataType::Struct(fields) => {
             let columns = fields.iter().zip(array.as_struct().columns());
             let members = columns.map(|(field, column)| (field.name().clone(), cell(column, row)));
             Value::Object(members.collect::<Map<_, _>>())
         }
-        _ => Value::Null,
+        _ => items_of(array, row).map_or(Value::Null, |it| items(&it)),
+    }
+}
+
+/// What a list holds; `None` for other types.
+fn items_of(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
+    match array.data_type() {
+        DataType::List(_) => Some(array.as_list::<i32>().value(row)),
+        DataType::LargeList(_) => Some(array.as_list::<i64>().value(row)),
+        DataType::FixedSizeList(..) => Some(array.as_fixed_size_list().value(row)),
+        _ => None,
     }
 }
 
@@ -42,13 +49,7 @@ pub(crate) fn cell_text(array: &ArrayRef, row: usize) -> Option<String> {
         return None;
     }
     let mut text = String::new();
-    let numbers = match array.data_type() {
-        DataType::List(_) => Some(array.as_list::<i32>().value(row)),
-        DataType::LargeList(_) => Some(array.as_list::<i64>().value(row)),
-        DataType::FixedSizeList(..) => Some(array.as_fixed_size_list().value(row)),
-        _ => None,
-    };
-    if numbers.is_some_and(|it| put_numbers(&it, &mut text)) {
+    if items_of(array, row).is_some_and(|it| put_numbers(&it, &mut text)) {
         return Some(text);
     }
     match cell(array, row) {

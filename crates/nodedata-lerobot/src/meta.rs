@@ -70,10 +70,11 @@ pub(crate) fn parquet_episodes(files: &dyn Files, path: &Path) -> Result<Vec<Opt
         let mut known = Map::new();
         let mut texts = Vec::new();
         for (name, column) in names.iter().zip(columns) {
-            match name.starts_with(STATS) {
+            if name.starts_with(STATS) {
                 // Most of the table; nothing here reads it.
-                true => texts.extend(cell_text(column, row).map(|it| (Arc::clone(name), it))),
-                false => drop(known.insert(name.to_string(), cell(column, row))),
+                texts.extend(cell_text(column, row).map(|it| (Arc::clone(name), it)));
+            } else {
+                known.insert(name.to_string(), cell(column, row));
             }
         }
         let mut record = EpisodeRecord::from_row(known, path)?;
