@@ -247,3 +247,30 @@ fn table_error(err: ArrowError) -> Error {
 fn parquet_error(err: parquet::errors::ParquetError) -> Error {
     Error::new(ErrorKind::Io, "cannot encode an index table").with_source(err)
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::{
+        basic::Encoding,
+        file::reader::{FileReader, SerializedFileReader},
+    };
+
+    use super::*;
+
+    #[test]
+    fn texts_of_episodes_have_no_dictionary_and_their_names_do() {
+        let metadata = [("quality".into(), "good".to_owned())].into();
+        let info = EpisodeInfo { key: "run".to_owned(), metadata, ..EpisodeInfo::default() };
+        let input = InputFile { path: "run.mcap".into(), n_bytes: 1 };
+        let row =
+            EpisodeRow { episode: 0, info: &info, input: &input, split: "train", part: None, content: None };
+        let file = SerializedFileReader::new(bytes::Bytes::from(episodes(&[row]).unwrap())).unwrap();
+        let group = file.metadata().row_group(0);
+        let has_dictionary = |name: &str| {
+            let column = group.columns().iter().find(|it| it.column_path().string() == name).unwrap();
+            column.encodings().any(|it| it == Encoding::RLE_DICTIONARY || it == Encoding::PLAIN_DICTIONARY)
+        };
+        assert!(has_dictionary("metadata.entries.key"));
+        assert!(!has_dictionary(&METADATA_TEXTS.join(".")));
+    }
+}

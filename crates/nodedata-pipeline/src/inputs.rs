@@ -249,6 +249,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_let_go_of_once_all_of_it_is_hashed() {
+        let (_, mut hashes) = file(b"hello", None);
+        assert!(hashes.begun.is_empty());
+        hashes.advance(0, 3).unwrap();
+        assert_eq!(hashes.begun.len(), 1);
+        hashes.advance(0, 5).unwrap();
+        assert!(hashes.begun.is_empty());
+    }
+
+    #[test]
     fn a_file_that_has_another_length_by_now_is_refused() {
         let (files, _) = file(b"hello", None);
         let input = InputFile { path: "a".into(), n_bytes: 6 };

@@ -219,6 +219,25 @@ fn long_values_bypass_the_stage() {
     assert_eq!(hasher.values.finalize(), blake3::hash(&values));
 }
 
+#[test]
+fn values_are_hashed_wherever_stages_end() {
+    let feature = Feature::new("rgb", DType::Bytes, vec![]);
+    let around =
+        [0, 1, STAGE_BYTES - 9, STAGE_BYTES - 8, STAGE_BYTES - 7, 2 * STAGE_BYTES - 16, 3 * STAGE_BYTES + 5];
+    let mut values = Vec::new();
+    let mut hasher = FieldHasher::new(&feature);
+    // A batch of its own for each length, so that stages start anywhere, too.
+    for n_bytes in around.into_iter().chain(around.into_iter().rev()) {
+        let batch: Vec<Vec<u8>> = (0..3).map(|it| vec![it + n_bytes as u8; n_bytes]).collect();
+        for value in &batch {
+            values.extend((value.len() as u64).to_le_bytes());
+            values.extend(value);
+        }
+        hasher.update(&BinaryArray::from_iter_values(&batch));
+    }
+    assert_eq!(hasher.values.finalize(), blake3::hash(&values));
+}
+
 /// Frozen: these hashes stand in published manifests. Only a new version of the hash may change them.
 #[test]
 fn frozen_vectors() {
