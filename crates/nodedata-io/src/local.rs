@@ -20,8 +20,9 @@ pub struct LocalFiles {
     open: Mutex<OpenFiles>,
 }
 
-/// Files opened last, so that several readers of one file share one map. They stay open when nobody reads them:
-/// a file is read by the plan, for its rows and for its hash, and mapping it costs more than reading a short one.
+/// Files opened last, so that several readers of one file share one map. They stay open when nobody reads them
+/// any more: the plan, the rows and the hash each read a file in their turn, and to map and unmap it every time
+/// costs more than to read a short one.
 #[derive(Debug, Default)]
 struct OpenFiles {
     by_name: HashMap<OsString, Arc<WholeFile>>,
