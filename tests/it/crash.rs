@@ -37,12 +37,15 @@ fn a_killed_pusher_leaves_nothing_half_done() {
     write_shard(&big.join("train-big.parquet"), &spec(1_000_000, 800_000));
     let n_bytes = std::fs::metadata(big.join("train-big.parquet")).unwrap().len();
     assert!(tree::n_parts(n_bytes) >= 3, "{n_bytes} bytes");
-    // The first one fills the cache of hashes, as those after it find it; the second is measured.
-    let mut whole = Duration::ZERO;
-    for store in ["warm", "measured"] {
+    // The first one fills the cache of hashes, as those after it find it; the fastest of the others counts, because
+    // a slow one says when victims are dead by themselves.
+    let mut whole = Duration::MAX;
+    for store in ["warm", "first", "second", "third"] {
         let started = Instant::now();
         assert!(pusher(&work, &work.path(store), "a/x", &big).wait().unwrap().success());
-        whole = started.elapsed();
+        if store != "warm" {
+            whole = whole.min(started.elapsed());
+        }
     }
     let shard = blob_of(&std::fs::read(big.join("train-big.parquet")).unwrap());
     let direct = open(&store);
