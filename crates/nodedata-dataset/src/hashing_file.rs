@@ -1,18 +1,14 @@
 use std::{
     fs::File,
     io::{self, Write},
-    sync::Arc,
     thread::JoinHandle,
 };
 
-use crate::{
-    digest::{Digests, hex},
-    sha256_queue::{Pieces, Sha256Queue},
-};
+use crate::digest::Digest;
 
-/// Bytes that are hashed and written at once. The pages of a shard are far smaller, and handing each of them
-/// to another thread costs more than hashing it.
-const PIECE_BYTES: usize = 1 << 20;
+/// Bytes that are hashed and written at once: many, because the pages of a shard are small, and few enough to be still in a
+/// core's cache when they are hashed and written.
+const PIECE_BYTES: usize = 256 << 10;
 /// Written bytes that set off writing to the disk, so that little is left to wait for at the end.
 const SYNC_BYTES: u64 = 32 << 20;
 
@@ -20,9 +16,7 @@ const SYNC_BYTES: u64 = 32 << 20;
 pub(crate) struct HashingFile {
     file: File,
     b3: blake3::Hasher,
-    sha256: Arc<Sha256Queue>,
     n_bytes: u64,
-    pieces: Arc<Pieces>,
     /// Neither hashed nor written yet; at most a piece.
     buffer: Vec<u8>,
     /// Written since the disk was last told.
@@ -31,17 +25,8 @@ pub(crate) struct HashingFile {
 }
 
 impl HashingFile {
-    pub(crate) fn new(file: File, pieces: Arc<Pieces>) -> Self {
-        Self {
-            file,
-            b3: blake3::Hasher::new(),
-            sha256: Arc::default(),
-            n_bytes: 0,
-            pieces,
-            buffer: Vec::new(),
-            n_unsynced: 0,
-            syncing: None,
-        }
+    pub(crate) fn new(file: File) -> Self {
+        Self { file, b3: blake3::Hasher::new(), n_bytes: 0, buffer: Vec::new(), n_unsynced: 0, syncing: None }
     }
 
     /// Makes everything written durable, while others go on where the system has a handle and a thread for it.
@@ -61,14 +46,25 @@ impl HashingFile {
         self.file.sync_all()
     }
 
-    /// The digests of everything written. Nothing may be written after.
-    pub(crate) fn finish(&mut self) -> io::Result<Digests> {
+    /// The digest of everything written. Nothing may be written after.
+    pub(crate) fn finish(&mut self) -> io::Result<Digest> {
         self.flush()?;
-        Ok(Digests {
-            b3: self.b3.finalize().to_hex().to_string(),
-            sha256: hex(&self.sha256.finish()),
-            bytes: self.n_bytes,
-        })
+        Ok(Digest { b3: self.b3.finalize().to_hex().to_string(), bytes: self.n_bytes })
+    }
+
+    /// Hashes and writes some bytes.
+    fn piece(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.b3.update(bytes);
+        self.file.write_all(bytes)?;
+        let n_bytes = bytes.len() as u64;
+        self.n_bytes += n_bytes;
+        self.n_unsynced += n_bytes;
+        if self.n_unsynced >= SYNC_BYTES && self.syncing.as_ref().is_none_or(Syncing::is_over) {
+            self.end_sync()?;
+            // Only time is lost where the system has no handle or no thread left: the end syncs all of it.
+            self.syncing = Syncing::start(&self.file, File::sync_data).ok();
+        }
+        Ok(())
     }
 
     /// A failure is told once by the system, to whoever asks first: it must not get lost.
@@ -100,35 +96,28 @@ impl Syncing {
 
 impl Write for HashingFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.buffer.len() >= PIECE_BYTES {
-            self.flush()?;
+        if self.buffer.is_empty() && bytes.len() >= PIECE_BYTES {
+            self.piece(&bytes[..PIECE_BYTES])?;
+            return Ok(PIECE_BYTES);
         }
         if self.buffer.capacity() == 0 {
-            self.buffer = self.pieces.buffer(PIECE_BYTES);
+            self.buffer = Vec::with_capacity(PIECE_BYTES);
         }
         let n_bytes = bytes.len().min(PIECE_BYTES - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..n_bytes]);
+        if self.buffer.len() == PIECE_BYTES {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            self.piece(&buffer)?;
+            buffer.clear();
+            self.buffer = buffer;
+        }
         Ok(n_bytes)
     }
 
-    /// Hands everything on, and the buffer with it: hundreds of shards may be open at a time.
+    /// Hands everything on and lets go of the buffer: hundreds of shards may be open at a time.
     fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let piece = self.pieces.piece(std::mem::take(&mut self.buffer));
-        self.sha256.push(Arc::clone(&piece));
-        self.b3.update(piece.bytes());
-        self.file.write_all(piece.bytes())?;
-        let n_bytes = piece.bytes().len() as u64;
-        self.n_bytes += n_bytes;
-        self.n_unsynced += n_bytes;
-        if self.n_unsynced >= SYNC_BYTES && self.syncing.as_ref().is_none_or(Syncing::is_over) {
-            self.end_sync()?;
-            // Only time is lost where the system has no handle or no thread left: the end syncs all of it.
-            self.syncing = Syncing::start(&self.file, File::sync_data).ok();
-        }
-        Ok(())
+        let buffer = std::mem::take(&mut self.buffer);
+        if buffer.is_empty() { Ok(()) } else { self.piece(&buffer) }
     }
 }
 
@@ -140,7 +129,7 @@ mod tests {
     fn what_is_written_in_any_pieces_is_there_and_hashed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shard");
-        let mut file = HashingFile::new(File::create(&path).unwrap(), Arc::default());
+        let mut file = HashingFile::new(File::create(&path).unwrap());
         let mut expected: Vec<u8> = Vec::new();
         let small = [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 7, 3 * PIECE_BYTES];
         // The last but one is enough to set off a sync.
@@ -155,7 +144,8 @@ mod tests {
         assert!(file.syncing.is_some() && !file.buffer.is_empty());
         file.sync_behind().unwrap().unwrap().wait().unwrap();
         file.sync().unwrap();
-        assert_eq!(file.finish().unwrap(), Digests::of(&expected));
+        let b3 = blake3::hash(&expected).to_hex().to_string();
+        assert_eq!(file.finish().unwrap(), Digest { b3, bytes: expected.len() as u64 });
         assert!(std::fs::read(&path).unwrap() == expected);
     }
 }

@@ -5,11 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    digest::Digest,
     encode::{EpisodePart, Origin, ShardFacts, ShardId},
     shard::{PageEntry, SealedShard},
     stats::record::StatsRecord,
 };
 
+/// What a record says of itself. One that says something else is of another version: its unit is made again.
+pub(crate) const FORMAT: &str = "unit/2";
 /// Name of the record in the folder of a unit.
 pub(crate) const RECORD: &str = "unit.zst";
 /// Name of the proofs of its inputs. They are no part of the record, which is the same whoever made the unit
@@ -24,7 +27,7 @@ const RECORD_BYTES_MAX: u64 = 4 << 30;
 /// statistics, manifest and report of the dataset are folded from.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct UnitRecord {
-    /// `unit/1`.
+    /// [`FORMAT`].
     pub(crate) nd: String,
     pub(crate) recipe: String,
     /// Paths of the inputs, relative to SRC.
@@ -32,6 +35,11 @@ pub(crate) struct UnitRecord {
     pub(crate) shards: Vec<ShardRecord>,
     /// What the pipeline wants to know again; it alone understands it.
     pub(crate) run: Value,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    nd: String,
 }
 
 /// An input of a unit, and a proof of the bytes that were read.
@@ -54,7 +62,6 @@ pub(crate) struct ShardRecord {
     /// Name in the folder of the unit.
     pub(crate) file: String,
     pub(crate) b3: String,
-    pub(crate) sha256: String,
     pub(crate) bytes: u64,
     pub(crate) rows: u64,
     pub(crate) row_groups: u64,
@@ -104,7 +111,7 @@ impl UnitRecord {
     /// Reads the record at `path`.
     ///
     /// # Errors
-    /// `Io` when it is not there, `Corrupt` when it is not what [`Self::pack`] wrote.
+    /// `Io` when it is not there, `Corrupt` when it is not what [`Self::pack`] of this version wrote.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path)
             .map_err(|err| crate::staging::write_error("cannot read the unit's record", path, err))?;
@@ -115,6 +122,15 @@ impl UnitRecord {
         let (n_json, rest) = all.split_first_chunk::<8>().ok_or_else(|| damaged(path))?;
         let n_json = usize::try_from(u64::from_le_bytes(*n_json)).unwrap_or(usize::MAX);
         let (json, blob) = rest.split_at_checked(n_json).ok_or_else(|| damaged(path))?;
+        // An earlier record may read like one of today, so it is asked first.
+        let Version { nd } = serde_json::from_slice(json).map_err(|err| damaged(path).with_source(err))?;
+        if nd != FORMAT {
+            let message =
+                format!("the record of a finished unit says `{nd}`, but this version writes `{FORMAT}`");
+            return Err(Error::new(ErrorKind::Corrupt, message)
+                .at(Locus::path(path))
+                .with_hint("run `work` again for this unit, with the version that folds it"));
+        }
         let mut record: Self = serde_json::from_slice(json).map_err(|err| damaged(path).with_source(err))?;
         for stats in record.shards.iter_mut().flat_map(|it| &mut it.stats) {
             stats.unpack(blob).ok_or_else(|| damaged(path))?;
@@ -152,10 +168,9 @@ impl UnitRecord {
             parts: shard.parts.iter().map(part).collect(),
             origins: shard.origins.iter().map(origin).collect::<Result<_>>()?,
         };
-        let digests =
-            crate::digest::Digests { b3: shard.b3.clone(), sha256: shard.sha256.clone(), bytes: shard.bytes };
+        let digest = Digest { b3: shard.b3.clone(), bytes: shard.bytes };
         let pages = shard.pages.entries().ok_or_else(|| unusable(&shard.file))?;
-        Ok(SealedShard { path, facts, digests, n_row_groups: shard.row_groups, pages })
+        Ok(SealedShard { path, facts, digest, n_row_groups: shard.row_groups, pages })
     }
 }
 
@@ -246,7 +261,7 @@ mod tests {
         assert_eq!(pages.entries().unwrap().len(), 3);
         assert!(PagesRecord { column: vec![0, 0, 2], ..pages }.entries().is_none());
         let mut record = UnitRecord {
-            nd: "unit/1".to_owned(),
+            nd: FORMAT.to_owned(),
             recipe: "b3:0".to_owned(),
             inputs: vec!["a.mcap".to_owned()],
             shards: Vec::new(),

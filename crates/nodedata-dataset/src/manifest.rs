@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::Digests, ledger::Ledger};
+use crate::{digest::Digest, ledger::Ledger};
 
 /// `manifest.json`: what a dataset consists of. Names carry no meaning for our readers; this does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,8 +91,9 @@ pub struct ShardEntry {
     pub split: String,
     /// BLAKE3-256 of the file, 64 hex digits: its address.
     pub b3: String,
-    /// SHA-256 of the file.
-    pub sha256: String,
+    /// SHA-256 of the file; see [`FileEntry::sha256`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Length.
     pub bytes: u64,
     /// Rows.
@@ -114,21 +115,23 @@ pub struct FileEntry {
     pub path: String,
     /// BLAKE3-256, 64 hex digits.
     pub b3: String,
-    /// SHA-256.
-    pub sha256: String,
+    /// SHA-256, where it is recorded. A conversion leaves it to the push, which reads all bytes once more anyway; shards that
+    /// were pushed as they are and datasets of earlier versions have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Length.
     pub bytes: u64,
 }
 
 impl FileEntry {
-    pub(crate) fn new(path: &str, digests: Digests) -> Self {
-        let Digests { b3, sha256, bytes } = digests;
-        Self { path: path.to_owned(), b3, sha256, bytes }
+    pub(crate) fn new(path: &str, digest: Digest) -> Self {
+        let Digest { b3, bytes } = digest;
+        Self { path: path.to_owned(), b3, sha256: None, bytes }
     }
 }
 
 impl Manifest {
-    /// Every file the manifest vouches for, in a fixed order: path, BLAKE3, SHA-256, length.
+    /// Every file the manifest vouches for, in a fixed order.
     pub fn files(&self) -> Vec<FileEntry> {
         let shards = self.shards.iter().map(|it| FileEntry {
             path: it.path.clone(),

@@ -65,10 +65,7 @@ impl Recipe<'_> {
             },
             "resolvedDependencies": dependencies,
         });
-        let subject = json!([{
-            "name": shard.path,
-            "digest": {"blake3": shard.digests.b3, "sha256": shard.digests.sha256},
-        }]);
+        let subject = json!([{"name": shard.path, "digest": {"blake3": shard.digest.b3}}]);
         let recipe = b3_of(canonical_json(&definition).as_bytes());
         let hashed = json!({"subject": subject, "buildDefinition": definition});
         let hash = b3_of(canonical_json(&hashed).as_bytes());

@@ -6,10 +6,12 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::{
-    digest::{Digests, hex},
+    digest::{Digest, hex},
     encode::{Origin, Sealed, ShardFacts, ShardId},
     hashing_file::{HashingFile, Syncing},
-    journal::{INPUTS, OriginRecord, PagesRecord, RECORD, ShardRecord, UnitInput, UnitRecord, part_record},
+    journal::{
+        FORMAT, INPUTS, OriginRecord, PagesRecord, RECORD, ShardRecord, UnitInput, UnitRecord, part_record,
+    },
     measure::StreamFacts,
     staging::{Staging, UnitDir, write_error},
     stats::FeatureStats,
@@ -21,7 +23,7 @@ pub(crate) struct SealedShard {
     /// In the dataset.
     pub(crate) path: String,
     pub(crate) facts: ShardFacts,
-    pub(crate) digests: Digests,
+    pub(crate) digest: Digest,
     pub(crate) n_row_groups: u64,
     pub(crate) pages: Vec<PageEntry>,
 }
@@ -167,8 +169,7 @@ impl Sink {
         let proofs = serde_json::to_vec(&inputs).map_err(std::io::Error::from)?;
         dir.write(INPUTS, &proofs)?;
         let inputs = inputs.into_iter().map(|it| it.path).collect();
-        let mut record =
-            UnitRecord { nd: "unit/1".to_owned(), recipe: recipe.to_owned(), inputs, shards, run };
+        let mut record = UnitRecord { nd: FORMAT.to_owned(), recipe: recipe.to_owned(), inputs, shards, run };
         dir.write(RECORD, &record.pack()?)?;
         for syncing in syncing.into_iter().flatten() {
             syncing.wait().map_err(|err| flush_error(unit_name(recipe), err))?;
@@ -232,7 +233,7 @@ impl Sink {
         let at = |err| shard_error(Path::new(&path), err);
         let metadata = writer.finish().map_err(at)?;
         let file = writer.inner_mut();
-        let (syncing, digests) = file
+        let (syncing, digest) = file
             .sync_behind()
             .and_then(|syncing| Ok((syncing, file.finish()?)))
             .map_err(|err| flush_error(&path, err))?;
@@ -243,7 +244,7 @@ impl Sink {
         }
         let pages = pages(&metadata);
         let n_row_groups = metadata.num_row_groups() as u64;
-        Ok((SealedShard { n_row_groups, path, facts, digests, pages }, syncing))
+        Ok((SealedShard { n_row_groups, path, facts, digest, pages }, syncing))
     }
 }
 
@@ -275,9 +276,8 @@ fn record(shard: &SealedShard, table: &Table, facts: Option<&StreamFacts>, input
         stream: table.stream.to_string(),
         columns: table.columns_hash.clone(),
         file: file_name(id.stream),
-        b3: shard.digests.b3.clone(),
-        sha256: shard.digests.sha256.clone(),
-        bytes: shard.digests.bytes,
+        b3: shard.digest.b3.clone(),
+        bytes: shard.digest.bytes,
         rows: *n_rows,
         row_groups: shard.n_row_groups,
         parts: parts.iter().map(part_record).collect(),

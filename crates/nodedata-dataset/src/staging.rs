@@ -2,12 +2,11 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 
-use crate::{digest::Digests, hashing_file::HashingFile, sha256_queue::Pieces};
+use crate::{digest::Digest, hashing_file::HashingFile};
 
 /// The hidden folder a dataset grows in, beside its final place: `units` holds what is finished, each unit a
 /// folder with its shards and its record, named by its recipe; `tree` is the dataset as it will be, made of
@@ -21,14 +20,12 @@ pub(crate) struct Staging {
     _lock: File,
     shared: bool,
     committed: bool,
-    pieces: Arc<Pieces>,
 }
 
 /// A unit under construction; removed when dropped before [`Staging::seal`].
 pub(crate) struct UnitDir {
     path: PathBuf,
     sealed: bool,
-    pieces: Arc<Pieces>,
 }
 
 /// Start of the names of units under construction.
@@ -62,8 +59,7 @@ impl Staging {
             };
             // A run that ended in between took the folder away, with the lock that is held now.
             if is_at(&lock, &path) {
-                let (out, pieces) = (out.to_owned(), Arc::default());
-                return Ok(Self { out, root, _lock: lock, shared, committed: false, pieces });
+                return Ok(Self { out: out.to_owned(), root, _lock: lock, shared, committed: false });
             }
         }
     }
@@ -120,10 +116,7 @@ impl Staging {
         loop {
             let path = units.join(format!("{TEMPORARY}{}-{n}", std::process::id()));
             match fs::create_dir(&path) {
-                Ok(()) => {
-                    let pieces = Arc::clone(&self.pieces);
-                    return Ok(UnitDir { path, sealed: false, pieces });
-                }
+                Ok(()) => return Ok(UnitDir { path, sealed: false }),
                 // Process ids repeat on other machines.
                 Err(err) if err.kind() == std::io::ErrorKind::AlreadyExists => n += 1,
                 Err(err) => return Err(write_error("cannot make the folder", &path, err)),
@@ -190,8 +183,8 @@ impl Staging {
     }
 
     /// Writes a whole small file of the dataset and makes it durable.
-    pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> Result<Digests> {
-        write_new(&self.in_tree(path)?, bytes, &self.pieces)
+    pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> Result<Digest> {
+        write_new(&self.in_tree(path)?, bytes)
     }
 
     /// Gives the dataset its final name in one step. With `overwrite`, what was there goes away after.
@@ -232,12 +225,12 @@ impl Drop for Staging {
 impl UnitDir {
     /// Opens a new file of the unit for writing.
     pub(crate) fn file(&self, name: &str) -> Result<HashingFile> {
-        new_file(&self.path.join(name), &self.pieces)
+        new_file(&self.path.join(name))
     }
 
     /// Writes a whole small file of the unit and makes it durable.
-    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<Digests> {
-        write_new(&self.path.join(name), bytes, &self.pieces)
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<Digest> {
+        write_new(&self.path.join(name), bytes)
     }
 
     /// Takes in a finished file from elsewhere.
@@ -300,17 +293,17 @@ fn remove(path: &Path) -> Result<()> {
     removed.map_err(|err| write_error("cannot remove what an earlier run left", path, err))
 }
 
-fn new_file(path: &Path, pieces: &Arc<Pieces>) -> Result<HashingFile> {
+fn new_file(path: &Path) -> Result<HashingFile> {
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(path)
         .map_err(|err| write_error("cannot make the file", path, err))?;
-    Ok(HashingFile::new(file, Arc::clone(pieces)))
+    Ok(HashingFile::new(file))
 }
 
-fn write_new(path: &Path, bytes: &[u8], pieces: &Arc<Pieces>) -> Result<Digests> {
-    let mut file = new_file(path, pieces)?;
+fn write_new(path: &Path, bytes: &[u8]) -> Result<Digest> {
+    let mut file = new_file(path)?;
     file.write_all(bytes).map_err(|err| write_error("cannot write the file", path, err))?;
     file.sync().and_then(|()| file.finish()).map_err(|err| write_error("cannot flush the file", path, err))
 }

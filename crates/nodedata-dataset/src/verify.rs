@@ -4,11 +4,12 @@ use nodedata_core::{Result, StreamSchema};
 use nodedata_schema::Schema;
 use rayon::prelude::*;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     canonical::canonical_json,
     deep,
-    digest::{Hashers, b3_of},
+    digest::{b3_of, hex},
     manifest::{FileEntry, ShardEntry},
     read::Dataset,
 };
@@ -104,25 +105,31 @@ fn check_file(root: &Path, entry: &FileEntry) -> Option<Finding> {
         Ok(file) => file,
         Err(err) => return finding("missing-file", format!("the manifest names it, but: {err}")),
     };
-    let mut hashers = Hashers::default();
+    let (mut b3, mut sha256) = (blake3::Hasher::new(), entry.sha256.as_ref().map(|_| Sha256::new()));
+    let mut n_bytes = 0;
     let mut piece = vec![0; 1 << 20];
     loop {
-        match file.read(&mut piece) {
+        let bytes = match file.read(&mut piece) {
             Ok(0) => break,
-            Ok(n) => hashers.update(&piece[..n]),
+            Ok(n) => &piece[..n],
             Err(err) => return finding("unreadable-file", format!("reading failed: {err}")),
+        };
+        n_bytes += bytes.len() as u64;
+        match &mut sha256 {
+            Some(sha256) => drop(rayon::join(|| b3.update(bytes), || sha256.update(bytes))),
+            None => drop(b3.update(bytes)),
         }
     }
-    let digests = hashers.finish();
-    if digests.bytes != entry.bytes {
-        let message = format!("{} bytes, but the manifest says {}", digests.bytes, entry.bytes);
+    if n_bytes != entry.bytes {
+        let message = format!("{n_bytes} bytes, but the manifest says {}", entry.bytes);
         return finding("hash-mismatch", message);
     }
-    if digests.b3 != entry.b3 || digests.sha256 != entry.sha256 {
-        let message = format!("BLAKE3 {}…, but the manifest says {}…", &digests.b3[..16], short(&entry.b3));
-        return finding("hash-mismatch", message);
-    }
-    None
+    let b3 = b3.finalize().to_hex().to_string();
+    let sha256 = sha256.map(|it| hex(&it.finalize()));
+    let pairs = [("BLAKE3", Some(&b3), Some(&entry.b3)), ("SHA-256", sha256.as_ref(), entry.sha256.as_ref())];
+    let (name, found, recorded) = pairs.into_iter().find(|(_, found, recorded)| found != recorded)?;
+    let [found, recorded] = [found, recorded].map(|it| it.map_or("", |it| short(it)));
+    finding("hash-mismatch", format!("{name} {found}…, but the manifest says {recorded}…"))
 }
 
 fn short(hash: &str) -> &str {
@@ -199,7 +206,7 @@ fn statement_hash(line: &str, shard: &ShardEntry) -> Option<String> {
     let digest = subject.get(0)?.get("digest")?;
     let names_shard = subject.get(0)?.get("name")?.as_str() == Some(&shard.path)
         && digest.get("blake3")?.as_str() == Some(&shard.b3)
-        && digest.get("sha256")?.as_str() == Some(&shard.sha256);
+        && digest.get("sha256").and_then(serde_json::Value::as_str) == shard.sha256.as_deref();
     let definition = statement.get("predicate")?.get("buildDefinition")?;
     let hashed = serde_json::json!({"subject": subject, "buildDefinition": definition});
     names_shard.then(|| b3_of(canonical_json(&hashed).as_bytes()))

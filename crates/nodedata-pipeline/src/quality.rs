@@ -270,7 +270,7 @@ mod tests {
             stream: STEPS.to_owned(),
             split: empty(),
             b3: empty(),
-            sha256: empty(),
+            sha256: None,
             bytes: 0,
             rows: 6,
             row_groups: 1,

@@ -35,7 +35,10 @@ pub(crate) fn read_converted(root: &Path, cache: &HashCache, hashed: &(dyn Fn(u6
     let files: Vec<&Path> = paths.iter().map(|(_, file)| file.as_path()).collect();
     let blobs = hash_files(&files, cache, hashed)?;
     for (entry, blob) in vouched.iter().zip(&blobs) {
-        if entry.b3 != blob.b3.hex() || entry.sha256 != blob.sha256 || entry.bytes != blob.bytes {
+        if entry.b3 != blob.b3.hex()
+            || entry.sha256.as_ref().is_some_and(|it| *it != blob.sha256)
+            || entry.bytes != blob.bytes
+        {
             return Err(Error::new(
                 ErrorKind::Corrupt,
                 "the file is not the one that the manifest describes",

@@ -87,7 +87,7 @@ impl Draft {
         for file in self.files.iter_mut().filter(|it| it.path == path) {
             file.blob = blob.clone();
         }
-        FileEntry { path: path.to_owned(), b3: blob.b3.hex(), sha256: blob.sha256, bytes: blob.bytes }
+        FileEntry { path: path.to_owned(), b3: blob.b3.hex(), sha256: None, bytes: blob.bytes }
     }
 }
 

@@ -226,7 +226,12 @@ impl PlainModel {
 }
 
 fn entry(path: &str, blob: &BlobRef) -> FileEntry {
-    FileEntry { path: path.to_owned(), b3: blob.b3.hex(), sha256: blob.sha256.clone(), bytes: blob.bytes }
+    FileEntry {
+        path: path.to_owned(),
+        b3: blob.b3.hex(),
+        sha256: Some(blob.sha256.clone()),
+        bytes: blob.bytes,
+    }
 }
 
 fn shard_entry(shard: &ShardRef) -> ShardEntry {
@@ -235,7 +240,7 @@ fn shard_entry(shard: &ShardRef) -> ShardEntry {
         stream: shard.stream.clone(),
         split: shard.split.clone(),
         b3: shard.blob.b3.hex(),
-        sha256: shard.blob.sha256.clone(),
+        sha256: Some(shard.blob.sha256.clone()),
         bytes: shard.blob.bytes,
         rows: shard.rows,
         row_groups: shard.row_groups,
