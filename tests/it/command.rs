@@ -84,7 +84,12 @@ impl Work {
         args: impl IntoIterator<Item = S>,
     ) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_node-data"));
-        command.args(args).current_dir(self.0.path()).env_remove("NO_COLOR").env("RUST_BACKTRACE", "0");
+        command
+            .args(args)
+            .current_dir(self.0.path())
+            .env_remove("NO_COLOR")
+            .env_remove("RUST_LOG")
+            .env("RUST_BACKTRACE", "0");
         command.envs(variables.iter().copied());
         let output = command.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();

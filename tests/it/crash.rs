@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nodedata_core::Silent;
 use nodedata_registry::{
     B3, DatasetState, Depth, Direct, OpenStore, Remote, Revision, Store, StoreLocation, blob_of, fsck,
     layout, tree,
@@ -73,7 +74,7 @@ fn a_killed_pusher_leaves_nothing_half_done() {
         }
         n_published += u32::from(check(&direct, &dataset));
         if kill % 10 == 9 {
-            assert_eq!(fsck(&direct, Depth::Quick, &|_| ()).unwrap().flaws, [], "after kill {kill}");
+            assert_eq!(fsck(&direct, Depth::Quick, &Silent).unwrap().flaws, [], "after kill {kill}");
         }
         // What the next victim sends must not be there already, and each blob only once to keep.
         if kill + 1 < KILLS {
@@ -92,7 +93,7 @@ fn a_killed_pusher_leaves_nothing_half_done() {
     assert_eq!(state.revisions.len(), n_others, "no push of the others is lost");
     let head = Revision::open(&direct, &state.dataset, state.head().unwrap()).unwrap();
     assert_eq!(head.contents().unwrap().0.len(), n_others);
-    assert_eq!(fsck(&direct, Depth::Full, &|_| ()).unwrap().flaws, []);
+    assert_eq!(fsck(&direct, Depth::Full, &Silent).unwrap().flaws, []);
 }
 
 /// When to kill: spread over the time a whole push takes, in an order without a pattern.

@@ -14,6 +14,10 @@ pub(crate) struct Arguments {
     /// How reports and errors are printed.
     #[arg(long = "format", value_enum, default_value_t, global = true, help_heading = "Output")]
     pub(crate) output: Output,
+    /// Tell on stderr what is opened, tried again, made or used again, and written to a store; `-vv` tells more. The
+    /// variable `RUST_LOG` (`info`, `nodedata_io=debug,warn`) says it in detail. Secrets are never told.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "Output")]
+    pub(crate) verbose: u8,
 }
 
 /// How reports and errors are printed.
@@ -83,8 +87,8 @@ pub(crate) struct SourceArgs {
     /// Format of SRC; detected from its content when absent.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
-    /// Read only these topics, or features of a step table; `*` stands for any letters. May be given several
-    /// times.
+    /// Read only these topics, or features of a step table; `*` stands for any letters, `?` for one, `[a-z]` for
+    /// one of these. May be given several times.
     #[arg(long = "topic", value_name = "TOPIC", help_heading = "Selection")]
     pub(crate) topics: Vec<String>,
     /// Keep the messages of these topics as bytes, with their schema beside them.
@@ -96,7 +100,7 @@ pub(crate) struct SourceArgs {
     /// Read only records logged before this time: nanoseconds since 1970.
     #[arg(long, value_name = "NANOS", help_heading = "Selection", allow_negative_numbers = true)]
     pub(crate) end: Option<i64>,
-    /// Decode the video of a camera and store its frames as `jpeg`, `png` or `raw`; `*` stands for any letters.
+    /// Decode the video of a camera and store its frames as `jpeg`, `png` or `raw`; CAMERA may be a pattern as in `--topic`.
     /// Without it coded samples pass through as they are. May be given several times.
     #[arg(long, value_name = "CAMERA=ENCODING", value_parser = decoding, help_heading = "Selection")]
     pub(crate) decode: Vec<(String, MediaEncoding)>,

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod heap;
 mod human;
+mod log;
 mod message;
 mod progress;
 
@@ -36,7 +37,21 @@ enum Outcome {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let output = arguments.output;
-    let result = match arguments.command {
+    let result = log::start(arguments.verbose).and_then(|()| run(arguments.command, output));
+    match result {
+        Ok(Outcome::Complete) => ExitCode::SUCCESS,
+        Ok(Outcome::Refused) => ExitCode::from(1),
+        Ok(Outcome::Mistaken) => ExitCode::from(2),
+        Ok(Outcome::Incomplete) => ExitCode::from(3),
+        Err(err) => {
+            message::print_error(&err, output);
+            ExitCode::from(if err.kind() == nodedata_core::ErrorKind::Config { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(command: Command, output: args::Output) -> nodedata_core::Result<Outcome> {
+    match command {
         Command::Convert(args) => commands::convert::run(*args, output),
         Command::Plan(args) => commands::plan::plan(*args, output),
         Command::Work(args) => commands::plan::work(&args, output),
@@ -55,15 +70,5 @@ fn main() -> ExitCode {
         Command::Formats => commands::formats::run(output),
         Command::Completions { shell } => commands::shell::completions(shell),
         Command::Man => commands::shell::man(),
-    };
-    match result {
-        Ok(Outcome::Complete) => ExitCode::SUCCESS,
-        Ok(Outcome::Refused) => ExitCode::from(1),
-        Ok(Outcome::Mistaken) => ExitCode::from(2),
-        Ok(Outcome::Incomplete) => ExitCode::from(3),
-        Err(err) => {
-            message::print_error(&err, output);
-            ExitCode::from(if err.kind() == nodedata_core::ErrorKind::Config { 2 } else { 1 })
-        }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use nodedata_pipeline::Progress;
+use nodedata_core::Progress;
 use serde_json::json;
 
 use crate::{args::ProgressArg, message};
@@ -95,21 +95,6 @@ impl Progress for Shown {
             Self::Events(events) => events.print("finishing"),
             Self::Nothing => {}
         }
-    }
-}
-
-/// Shows a push. Hashing and sending are one way of bytes each.
-pub(crate) struct Transfer(pub(crate) Shown);
-
-impl nodedata_registry::PushProgress for Transfer {
-    fn hashed(&self, _: u64) {}
-
-    fn planned(&self, n_bytes: u64) {
-        self.0.planned(n_bytes);
-    }
-
-    fn sent(&self, n_bytes: u64) {
-        self.0.advanced(n_bytes, 0);
     }
 }
 

@@ -6,8 +6,11 @@ mod error;
 mod feature;
 mod files;
 mod format;
+mod names;
 mod nested;
 pub mod patterns;
+pub mod placed;
+mod progress;
 mod source;
 
 pub use columns::{Columns, Layout, LeafId, Level, ListId};
@@ -15,7 +18,9 @@ pub use error::{Error, ErrorKind, Locus, Loss, Result};
 pub use feature::{DType, Dim, Feature, Storage, meta};
 pub use files::{Files, ReadAt};
 pub use format::{Confidence, Format, Formats, MediaEncoding, OpenOptions, Probe};
+pub use names::{nearest, suggest};
 pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
+pub use progress::{Progress, Silent};
 pub use source::{
     Attachment, Batch, EPISODE_INDEX, EpisodeInfo, EpisodeStream, EpisodeVideo, Fate, InputFile, Partition,
     PixelShape, ReadOptions, RowSpan, Source, StreamClock, StreamId, StreamSchema, TimeRange,

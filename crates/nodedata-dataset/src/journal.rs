@@ -114,7 +114,7 @@ impl UnitRecord {
     /// `Io` when it is not there, `Corrupt` when it is not what [`Self::pack`] of this version wrote.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path)
-            .map_err(|err| crate::staging::write_error("cannot read the unit's record", path, err))?;
+            .map_err(|err| nodedata_io::io_error("cannot read the unit's record", path, err))?;
         let decoder = zstd::stream::Decoder::with_buffer(bytes.as_slice())?;
         let mut all = Vec::new();
         io::Read::read_to_end(&mut io::Read::take(decoder, RECORD_BYTES_MAX), &mut all)

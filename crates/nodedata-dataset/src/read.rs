@@ -8,12 +8,12 @@ use arrow_array::{Array, RecordBatch, cast::AsArray, types};
 use nodedata_core::{
     EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, StreamClock, StreamId, StreamSchema,
 };
+use nodedata_io::io_error;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::{
     ledger::Report,
     manifest::{Manifest, ShardEntry},
-    staging::write_error,
 };
 
 /// A converted dataset on disk, opened by its manifest.
@@ -89,7 +89,7 @@ impl Dataset {
         let root = root.into();
         let path = root.join("manifest.json");
         let text = fs::read_to_string(&path).map_err(|err| {
-            write_error("cannot read the manifest", &path, err)
+            io_error("cannot read the manifest", &path, err)
                 .with_hint("name the folder that `node-data convert --out` wrote")
         })?;
         let manifest = serde_json::from_str(&text).map_err(|err| {
@@ -123,8 +123,7 @@ impl Dataset {
     /// `Io` when there is no report, `Corrupt` when it cannot be read as one.
     pub fn report(&self) -> Result<Report> {
         let path = self.root.join("report.json");
-        let text =
-            fs::read_to_string(&path).map_err(|err| write_error("cannot read the report", &path, err))?;
+        let text = fs::read_to_string(&path).map_err(|err| io_error("cannot read the report", &path, err))?;
         serde_json::from_str(&text).map_err(|err| {
             Error::new(ErrorKind::Corrupt, "the report cannot be read")
                 .with_source(err)
@@ -143,7 +142,7 @@ impl Dataset {
     pub(crate) fn parquet(&self, path: &str) -> Result<ParquetRecordBatchReaderBuilder<File>> {
         #[expect(clippy::disallowed_methods, reason = "a file of a dataset, not an input")]
         let file = File::open(self.root.join(path))
-            .map_err(|err| write_error("cannot open the file", Path::new(path), err))?;
+            .map_err(|err| io_error("cannot open the file", Path::new(path), err))?;
         ParquetRecordBatchReaderBuilder::try_new(file).map_err(|err| unreadable(path, err))
     }
 

@@ -1,6 +1,7 @@
 use std::{fs::File, ops::Range, path::Path, sync::Arc};
 
 use nodedata_core::Result;
+use nodedata_io::io_error;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rayon::prelude::*;
 
@@ -9,7 +10,7 @@ use crate::{
     measure::Contents,
     read::{corrupt_rows, unreadable},
     shard::SealedShard,
-    staging::{Staging, write_error},
+    staging::Staging,
     table::Table,
 };
 
@@ -66,7 +67,7 @@ fn hash(staging: &Staging, table: &Table, parts: &[(&str, Range<u64>)]) -> Resul
     for (path, rows) in parts {
         #[expect(clippy::disallowed_methods, reason = "a shard we wrote, not an input")]
         let file = File::open(staging.tree_path(path))
-            .map_err(|err| write_error("cannot open the shard", Path::new(path), err))?;
+            .map_err(|err| io_error("cannot open the shard", Path::new(path), err))?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|err| unreadable(path, err))?;
         let groups = builder.metadata().row_groups();
         let n_bytes: i64 = groups.iter().map(|it| it.total_byte_size()).sum();

@@ -6,6 +6,7 @@ use std::{
 };
 
 use nodedata_core::Result;
+use nodedata_io::io_error;
 use rayon::prelude::*;
 
 use crate::{
@@ -13,7 +14,6 @@ use crate::{
     manifest::InputEntry,
     read::Dataset,
     shard::unit_name,
-    staging::write_error,
     writer::{DatasetWriter, Plan},
 };
 
@@ -157,7 +157,7 @@ impl Plan {
 }
 
 fn b3_of_file(path: &Path) -> Result<String> {
-    let unreadable = |err| write_error("cannot read the shard", path, err);
+    let unreadable = |err| io_error("cannot read the shard", path, err);
     #[expect(clippy::disallowed_methods, reason = "a shard of a dataset, not an input")]
     let mut file = fs::File::open(path).map_err(unreadable)?;
     let mut hasher = blake3::Hasher::new();

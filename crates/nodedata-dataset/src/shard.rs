@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, io::Write, path::Path, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_io::io_error;
 use parquet::file::{metadata::ParquetMetaData, writer::SerializedFileWriter};
 use rayon::prelude::*;
 use serde_json::Value;
@@ -13,7 +14,7 @@ use crate::{
         FORMAT, INPUTS, OriginRecord, PagesRecord, RECORD, ShardRecord, UnitInput, UnitRecord, part_record,
     },
     measure::StreamFacts,
-    staging::{Staging, UnitDir, write_error},
+    staging::{Staging, UnitDir},
     stats::FeatureStats,
     table::Table,
 };
@@ -175,6 +176,7 @@ impl Sink {
             syncing.wait().map_err(|err| flush_error(unit_name(recipe), err))?;
         }
         self.staging.seal(dir, unit_name(recipe))?;
+        tracing::info!(recipe = unit_name(recipe), shards = record.shards.len(), "unit is made");
         self.last_record = Some(record);
         Ok(())
     }
@@ -199,7 +201,7 @@ impl Sink {
                 }
                 group.close().map_err(|err| shard_error(&path, err))?;
                 let file = file.writer.inner_mut();
-                file.flush().map_err(|err| write_error("cannot write the shard", &path, err))
+                file.flush().map_err(|err| io_error("cannot write the shard", &path, err))
             }
             Sealed::Shard(facts) => {
                 let file = match open.take() {
@@ -319,7 +321,7 @@ fn pages(metadata: &ParquetMetaData) -> Vec<PageEntry> {
 }
 
 fn flush_error(path: impl AsRef<Path>, err: std::io::Error) -> Error {
-    write_error("cannot flush the shard", path.as_ref(), err)
+    io_error("cannot flush the shard", path.as_ref(), err)
 }
 
 fn shard_error(path: &Path, err: parquet::errors::ParquetError) -> Error {

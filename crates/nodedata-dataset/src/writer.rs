@@ -344,7 +344,7 @@ pub fn refuse_existing(options: &WriterOptions) -> Result<()> {
     if is_empty_folder() {
         // An empty folder holds nothing to lose, and a rename may not replace it on every system.
         return std::fs::remove_dir(out)
-            .map_err(|err| crate::staging::write_error("cannot replace the empty folder", out, err));
+            .map_err(|err| nodedata_io::io_error("cannot replace the empty folder", out, err));
     }
     Err(Error::new(ErrorKind::Config, "the output exists already, and another recipe made it")
         .at(Locus::path(out))

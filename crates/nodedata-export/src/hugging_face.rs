@@ -1,11 +1,15 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Component, Path, PathBuf},
+    path::{Component, Path},
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_dataset::{Dataset, Manifest};
+use nodedata_io::{AtomicDir, Writer, Writing, io_error, link_or_copy, write_file};
+
+/// What the name of the hidden folder ends in while an export grows.
+const SUFFIX: &str = "export";
 
 /// What a folder for the Hugging Face Hub says beside its data.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,20 +48,21 @@ pub fn export_hugging_face(dataset: &Dataset, out: &Path, facts: &HubFacts) -> R
             .at(Locus::path(out))
             .with_hint("choose another, or remove it"));
     }
-    let partial = partial_of(out)?;
+    let writer = Writer { suffix: SUFFIX, shared: false, busy: "another export fills this folder" };
+    let folder = AtomicDir::open(out, writer)?;
     // What an export that was killed left behind.
-    remove(&partial)?;
+    folder.clear(&[])?;
     let mut report = ExportReport::default();
-    let written = write(dataset, &partial, facts, &mut report);
+    let written = write(dataset, &folder.tree(), facts, &mut report).and_then(|()| {
+        if out.exists() {
+            fs::remove_dir(out).map_err(|err| io_error("cannot take the folder's place", out, err))?;
+        }
+        folder.commit(false)
+    });
     if written.is_err() {
-        drop(remove(&partial));
+        folder.abandon();
     }
-    written?;
-    if out.exists() {
-        fs::remove_dir(out).map_err(|err| failed("cannot take the folder's place", out, err))?;
-    }
-    fs::rename(&partial, out).map_err(|err| failed("cannot give the folder its name", out, err))?;
-    Ok(report)
+    written.map(|()| report)
 }
 
 fn write(dataset: &Dataset, folder: &Path, facts: &HubFacts, report: &mut ExportReport) -> Result<()> {
@@ -69,23 +74,19 @@ fn write(dataset: &Dataset, folder: &Path, facts: &HubFacts, report: &mut Export
         check_inside(path)?;
         let (from, to) = (dataset.root.join(path), folder.join(path));
         if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent).map_err(|err| failed("cannot make the folder", parent, err))?;
+            fs::create_dir_all(parent).map_err(|err| io_error("cannot make the folder", parent, err))?;
         }
-        if fs::hard_link(&from, &to).is_err() {
-            // Another disk, or a file system without links.
-            fs::copy(&from, &to).map_err(|err| failed("cannot copy", &from, err))?;
-            report.copied += 1;
-        }
+        report.copied += u64::from(link_or_copy(&from, &to)?);
         report.files += 1;
         report.bytes += n_bytes;
     }
     let readme_path = dataset.root.join(&manifest.readme.path);
     check_inside(&manifest.readme.path)?;
-    let readme = fs::read_to_string(&readme_path).map_err(|err| failed("cannot read", &readme_path, err))?;
+    let readme =
+        fs::read_to_string(&readme_path).map_err(|err| io_error("cannot read", &readme_path, err))?;
     let card = format!("{}{}", front_matter(manifest, facts), body_of(&readme));
-    fs::create_dir_all(folder).map_err(|err| failed("cannot make the folder", folder, err))?;
-    let path = folder.join("README.md");
-    fs::write(&path, card).map_err(|err| failed("cannot write", &path, err))
+    fs::create_dir_all(folder).map_err(|err| io_error("cannot make the folder", folder, err))?;
+    write_file(&folder.join("README.md"), card.as_bytes(), Writing::Replace)
 }
 
 /// YAML for programs: what the Hub shows and what `load_dataset` opens.
@@ -213,29 +214,6 @@ fn check_inside(path: &str) -> Result<()> {
             Err(Error::new(ErrorKind::Corrupt, format!("the manifest names `{path}`, outside its folder")))
         }
     }
-}
-
-fn partial_of(out: &Path) -> Result<PathBuf> {
-    let name = out.file_name().ok_or_else(|| {
-        Error::new(ErrorKind::Config, "this is no name for a folder")
-            .at(Locus::path(out))
-            .with_hint("name a new folder")
-    })?;
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    hidden.push(".partial");
-    Ok(out.with_file_name(hidden))
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(failed("cannot remove", folder, err)),
-        _ => Ok(()),
-    }
-}
-
-fn failed(what: &str, path: &Path, err: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(path))
 }
 
 #[cfg(test)]

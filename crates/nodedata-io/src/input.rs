@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use nodedata_core::{Error, ErrorKind, Files, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Files, Locus, Result, patterns::is_pattern};
 
 use crate::LocalFiles;
 
@@ -34,6 +34,15 @@ pub fn open(source: &str) -> Result<Input> {
     open_local(source)
 }
 
+/// SRC, or another address, as it may be printed: of a URL neither the user nor the query, which may hold a signature.
+pub fn printable(source: &str) -> String {
+    let Some((scheme, rest)) = source.split_once("://") else { return source.to_owned() };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
 #[cfg(feature = "remote")]
 fn open_url(source: &str) -> Result<Input> {
     crate::remote::open(source)
@@ -55,7 +64,7 @@ fn open_local(source: &str) -> Result<Input> {
         let root = path.parent().map_or_else(String::new, |it| it.display().to_string());
         return Ok(Input { files: Arc::new(LocalFiles::file(path)), root, exact: true });
     }
-    if source.contains(['*', '?', '[']) {
+    if is_pattern(source) {
         return open_glob(source);
     }
     Err(Error::new(ErrorKind::Io, "there is no such file or folder")
@@ -65,7 +74,7 @@ fn open_local(source: &str) -> Result<Input> {
 
 fn open_glob(pattern: &str) -> Result<Input> {
     let malformed = |err: glob::PatternError| {
-        Error::new(ErrorKind::Config, format!("`{pattern}` is not a glob")).with_source(err)
+        Error::new(ErrorKind::Config, format!("`{pattern}` is not a pattern")).with_source(err)
     };
     let root = glob_root(pattern);
     let mut names = Vec::new();
@@ -94,7 +103,7 @@ fn glob_root(pattern: &str) -> PathBuf {
     let parts: Vec<_> = Path::new(pattern).components().collect();
     let mut root = PathBuf::new();
     for part in parts.iter().take(parts.len().saturating_sub(1)) {
-        if part.as_os_str().to_string_lossy().contains(['*', '?', '[']) {
+        if is_pattern(&part.as_os_str().to_string_lossy()) {
             break;
         }
         root.push(part);
@@ -135,6 +144,18 @@ mod tests {
         assert_eq!(names(&open(&format!("{root}/**/*.mcap")).unwrap())[..2], ["a/1.mcap", "b.mcap"]);
         let nothing = open(&format!("{root}/*.bag")).err().expect("no match is an error");
         assert_eq!(nothing.kind(), ErrorKind::Config);
+    }
+
+    #[test]
+    fn an_address_is_printed_without_what_is_secret() {
+        for (source, printed) in [
+            ("https://me:secret@host/a/b.mcap?X-Amz-Signature=secret", "https://host/a/b.mcap"),
+            ("https://me:se@cret@host?a#b", "https://host"),
+            ("s3://bucket/a", "s3://bucket/a"),
+            ("runs/what?.mcap", "runs/what?.mcap"),
+        ] {
+            assert_eq!(printable(source), printed);
+        }
     }
 
     #[test]

@@ -1,7 +1,12 @@
-//! Inputs as named byte ranges: files on disk (memory-mapped), in memory, and in object stores.
+//! Inputs as named byte ranges: files on disk (memory-mapped), in memory, and in object stores. Outputs that appear
+//! whole: a folder or a file grows hidden, is synced, and gets its name by one rename.
 //!
 //! The only crate that opens input files, and the only library with `unsafe`: the memory map.
 
+mod atomic_dir;
+mod atomic_file;
+#[cfg(feature = "remote")]
+mod bucket;
 mod input;
 mod local;
 mod memory;
@@ -9,9 +14,17 @@ mod memory;
 mod remote;
 #[cfg(feature = "remote")]
 mod remote_error;
+#[cfg(feature = "remote")]
+mod runtime;
 
-pub use input::{Input, open};
+pub use atomic_dir::{AtomicDir, Writer, entries, has_left_behind, is_half_replaced, link_or_copy, remove};
+pub use atomic_file::{Writing, io_error, sync_folder, write_file};
+#[cfg(feature = "remote")]
+pub use bucket::{Bucket, open_bucket};
+pub use input::{Input, open, printable};
 pub use local::LocalFiles;
 pub use memory::MemoryFiles;
 #[cfg(feature = "remote")]
 pub use remote::RemoteFiles;
+#[cfg(feature = "remote")]
+pub use runtime::block_on;

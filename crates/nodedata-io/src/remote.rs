@@ -2,7 +2,7 @@ use std::{
     collections::VecDeque,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
@@ -11,7 +11,10 @@ use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use url::Url;
 
-use crate::{Input, memory::past_the_end, remote_error::store_error};
+use crate::{
+    Input, bucket::open_bucket, input::printable, memory::past_the_end, remote_error::store_error,
+    runtime::block_on,
+};
 
 /// Reads below this size go through the block cache; larger ones are one request of their own.
 const SMALL_READ_BYTES: u64 = 256 << 10;
@@ -192,18 +195,17 @@ impl ReadAt for RemoteFile {
     }
 }
 
-/// Opens `s3://`, `gs://`, `az://`, `http(s)://`; credentials and endpoints come from the environment
-/// under the names each cloud's own tools use (`AWS_…`, `GOOGLE_…`, `AZURE_…`).
+/// Times that a request is repeated: a conversion of hours outlives a store that is away for minutes.
+const RETRIES: usize = 10;
+
+/// Opens a bucket or a web address.
 pub(crate) fn open(source: &str) -> Result<Input> {
-    // Another part of the process may have installed a provider first: then that one serves.
-    drop(rustls::crypto::ring::default_provider().install_default());
     let url = object_url(source)?;
-    let options = std::env::vars()
-        .filter(|(name, _)| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix)));
-    let options = options.map(|(name, value)| (name.to_ascii_lowercase(), value));
-    let (store, prefix) = object_store::parse_url_opts(&url, options)
-        .map_err(|err| store_error("cannot use the store", &err).at(Locus::path(source)))?;
-    let files = RemoteFiles::list_of(Arc::from(store), prefix).map_err(|err| err.at(Locus::path(source)))?;
+    let place = || Locus::path(printable(source));
+    let bucket =
+        open_bucket(&url, RETRIES).map_err(|err| store_error("cannot use the store", &err).at(place()))?;
+    tracing::debug!(source = printable(source), "list the objects");
+    let files = RemoteFiles::list_of(bucket.objects, bucket.prefix).map_err(|err| err.at(place()))?;
     let exact = files.one_object;
     Ok(Input { files: Arc::new(files), root: source.to_owned(), exact })
 }
@@ -214,31 +216,17 @@ fn object_url(source: &str) -> Result<Url> {
         .map_err(|err| Error::new(ErrorKind::Config, format!("`{source}` is not a URL")).with_source(err))?;
     for (part, mark, escaped) in [(url.fragment(), '#', "%23"), (url.query(), '?', "%3F")] {
         if part.is_some() {
-            let message = format!("`{mark}` ends the name of an object in a URL: {source}");
+            let message = format!("`{mark}` ends the name of an object in a URL: {}", printable(source));
             return Err(Error::new(ErrorKind::Config, message)
                 .with_hint(format!("if it is part of a name, write it `{escaped}`; queries are not sent")));
         }
     }
     if url.path().contains('*') {
-        let message = format!("`*` is no pattern in a URL: {source}");
+        let message = format!("`*` is no pattern in a URL: {}", printable(source));
         return Err(Error::new(ErrorKind::Config, message)
             .with_hint("name the prefix above the files; if it is part of a name, write it `%2A`"));
     }
     Ok(url)
-}
-
-/// The one runtime of the process for store requests; decoding never runs on it.
-fn block_on<F: Future>(future: F) -> F::Output {
-    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
-    RUNTIME
-        .get_or_init(|| {
-            tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .expect("the process may start two threads")
-        })
-        .block_on(future)
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@ use std::sync::Arc;
 use nodedata_core::{
     Attachment, EpisodeInfo, EpisodeStream, Error, ErrorKind, InputFile, Partition, ReadOptions, Result,
     Source, StreamClock, StreamSchema,
+    placed::{Mistake, mistakes_to_error},
+    suggest,
 };
 
 use crate::{
-    Cut, Mistake, StepSpec,
+    Cut, StepSpec,
     mapping::{Mapping, has_steps},
-    mistake::{mistakes_to_error, nearest},
     piece::{STEPS, counted_id},
     plan::PIECE_BYTES,
     planned::Planned,
@@ -78,10 +79,10 @@ impl AlignedSource {
 
     /// As [`Self::new`], in pieces of about `piece_bytes`. They decide no value.
     pub(crate) fn in_pieces(inner: Box<dyn Source>, spec: StepSpec, piece_bytes: u64) -> Result<Self> {
-        let mapping = Mapping::compile(&spec, inner.streams()).map_err(|it| mistakes_to_error(&it))?;
+        let mapping = Mapping::compile(&spec, inner.streams()).map_err(|it| mistakes_to_error(&it, None))?;
         let unknown = unknown_recordings(&spec, inner.episodes());
         if !unknown.is_empty() {
-            return Err(mistakes_to_error(&unknown));
+            return Err(mistakes_to_error(&unknown, None));
         }
         let store = Store::new(inner, mapping);
         let mut planned = Planned::default();
@@ -126,7 +127,7 @@ fn unknown_recordings(spec: &StepSpec, episodes: &[EpisodeInfo]) -> Vec<Mistake>
         let keys = episodes.iter().map(|it| it.key.as_str());
         let mistake =
             Mistake::new(format!("episodes.ranges[{idx}]"), format!("there is no recording `{key}`"));
-        Some(mistake.with_hint(nearest(key, keys, "recordings")))
+        Some(mistake.with_hint(suggest(key, keys)))
     });
     unknown.collect()
 }

@@ -1,4 +1,4 @@
-use crate::Mistake;
+use nodedata_core::placed::Mistake;
 
 /// Steps per second as a fraction, so that no time is ever the sum of rounded ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

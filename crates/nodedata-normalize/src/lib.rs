@@ -12,7 +12,6 @@ mod flat;
 mod loaded;
 mod lookup;
 mod mapping;
-mod mistake;
 mod path;
 mod piece;
 mod plan;
@@ -30,7 +29,6 @@ mod values;
 pub use aligned::{AlignedSource, mistakes, normalized, step_features};
 pub use all_fields::all_fields;
 pub use clock::Rate;
-pub use mistake::{Mistake, mistakes_to_error};
 pub use spec::{
     Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, ORDER_BOUND_NS,
     Start, StepSpec, TimeSource, Tolerance, TopicTime,

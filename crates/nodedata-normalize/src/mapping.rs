@@ -3,11 +3,14 @@ mod field;
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow_schema::SchemaRef;
-use nodedata_core::{DType, Feature, StreamClock, StreamId, StreamSchema};
+use nodedata_core::{
+    DType, Feature, StreamClock, StreamId, StreamSchema,
+    placed::{Mistake, Place},
+};
 
 pub(crate) use self::field::{Field, Part, Pick, Value};
 use crate::{
-    Align, Clock, Cut, Marker, Mistake, StepSpec, TimeSource, Tolerance,
+    Align, Clock, Cut, Marker, StepSpec, TimeSource, Tolerance,
     path::{Lost, column_of, resolve, stream_of},
     stamp::Stamp,
 };
@@ -130,7 +133,7 @@ impl Mapping {
 }
 
 impl Compiler<'_> {
-    fn found<T>(&mut self, key: impl Into<String>, found: Result<T, Lost>) -> Option<T> {
+    fn found<T>(&mut self, key: impl Into<Place>, found: Result<T, Lost>) -> Option<T> {
         match found {
             Ok(found) => Some(found),
             Err(lost) => {

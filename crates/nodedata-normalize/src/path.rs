@@ -1,6 +1,4 @@
-use nodedata_core::{Feature, Storage, StreamClock, StreamSchema};
-
-use crate::mistake::nearest;
+use nodedata_core::{Feature, Storage, StreamClock, StreamSchema, suggest};
 
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +54,7 @@ pub(crate) fn resolve(path: &str, streams: &[StreamSchema]) -> Result<Found, Los
 pub(crate) fn stream_of(topic: &str, streams: &[StreamSchema]) -> Result<usize, Lost> {
     streams.iter().position(|it| &*it.name == topic).ok_or_else(|| {
         let names = streams.iter().map(|it| &*it.name);
-        Lost::new(format!("there is no topic `{topic}`"), nearest(topic, names, "topics"))
+        Lost::new(format!("there is no topic `{topic}`"), suggest(topic, names))
     })
 }
 
@@ -112,7 +110,7 @@ fn split<'a>(path: &'a str, streams: &[StreamSchema]) -> Result<(usize, Option<&
         None => path,
     };
     let names = streams.iter().map(|it| &*it.name);
-    Err(Lost::new(format!("there is no topic `{topic}`"), nearest(topic, names, "topics")))
+    Err(Lost::new(format!("there is no topic `{topic}`"), suggest(topic, names)))
 }
 
 fn columns_of(stream: &StreamSchema, field: &str) -> Result<Vec<usize>, Lost> {
@@ -126,10 +124,8 @@ fn columns_of(stream: &StreamSchema, field: &str) -> Result<Vec<usize>, Lost> {
         (0..stream.features.len()).filter(|it| stream.features[*it].name.starts_with(&prefix)).collect();
     let Some(first) = members.first().map(|it| &stream.features[*it]) else {
         let names = stream.features.iter().map(|it| it.name.as_str());
-        return Err(Lost::new(
-            format!("`{}` has no field `{field}`", stream.name),
-            nearest(field, names, "fields"),
-        ));
+        let message = format!("`{}` has no field `{field}`", stream.name);
+        return Err(Lost::new(message, suggest(field, names)));
     };
     let alike = |it: &Feature| it.shape.is_empty() && it.dtype == first.dtype && it.dtype.is_numeric();
     if members.iter().all(|it| alike(&stream.features[*it])) {

@@ -5,14 +5,14 @@ use arrow_schema::SchemaRef;
 use nodedata_core::{
     Attachment, Batch, EpisodeInfo, EpisodeStream, EpisodeVideo, Error, ErrorKind, Fate, Feature, InputFile,
     Locus, Partition, ReadOptions, Result, Source, StreamId, StreamSchema,
+    placed::{Mistake, mistakes_to_error},
 };
 
 use crate::{
-    Align, Clock, Cut, Mistake, StepSpec,
+    Align, Clock, Cut, StepSpec,
     align::Choice,
     cast::Misfit,
     mapping::{MappedStream, Mapping, Way},
-    mistake::mistakes_to_error,
     piece::schema_of,
     stamp::Stamp,
     track::{Messages, Place, Track},
@@ -48,7 +48,7 @@ impl SelectedSource {
     /// # Errors
     /// `Config` with all mistakes.
     pub(crate) fn new(inner: Box<dyn Source>, spec: &StepSpec) -> Result<Self> {
-        let shared = Shared::new(spec, inner.streams()).map_err(|it| mistakes_to_error(&it))?;
+        let shared = Shared::new(spec, inner.streams()).map_err(|it| mistakes_to_error(&it, None))?;
         let streams = inner
             .streams()
             .iter()

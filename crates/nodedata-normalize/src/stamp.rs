@@ -3,9 +3,9 @@ use arrow_array::{
     cast::AsArray,
     types::{Int32Type, Int64Type, UInt32Type, UInt64Type},
 };
-use nodedata_core::{DType, StreamSchema};
+use nodedata_core::{DType, StreamSchema, suggest};
 
-use crate::{TimeSource, mistake::nearest, path::Lost};
+use crate::{TimeSource, path::Lost};
 
 /// Where the time of a message stands, by column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Stamp {
             let names = stream.features.iter().filter(|it| it.dtype.is_numeric()).map(|it| it.name.as_str());
             Lost {
                 message: format!("`{}` has no time `{name}`", stream.name),
-                hint: format!("{}, or use `log_time`", nearest(name, names, "number fields")),
+                hint: format!("{}, or use `log_time`", suggest(name, names)),
             }
         };
         match time {

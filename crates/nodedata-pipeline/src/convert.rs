@@ -1,11 +1,11 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
-use nodedata_core::{Error, ErrorKind, Formats, OpenOptions, Result};
+use nodedata_core::{Error, ErrorKind, Formats, OpenOptions, Progress, Result};
 use nodedata_dataset::{Manifest, Report};
 use nodedata_normalize::StepSpec;
 use nodedata_schema::Schema;
 
-use crate::{Progress, SplitPlan, run::Run};
+use crate::{SplitPlan, run::Run};
 
 /// What becomes of damaged input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, ops::Range};
 
-use nodedata_core::{Partition, ReadOptions, Result, Source};
+use nodedata_core::{Partition, Progress, ReadOptions, Result, Source};
 use nodedata_dataset::{
     CheckedRows, DatasetWriter, DecodedPart, Encoded, FileHalf, FinishedUnit, Unit, UnitInput,
 };
@@ -9,7 +9,6 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::{
-    Progress,
     inputs::InputHashes,
     journal::UnitState,
     steps::numbered,

@@ -3,12 +3,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nodedata_core::{Error, ErrorKind, Formats, Locus, OpenOptions, Result};
+use nodedata_core::{
+    Error, ErrorKind, Formats, Locus, OpenOptions, Progress, Result,
+    placed::{Mistake, mistakes_to_error},
+};
 use nodedata_quality::{QualityFinding, QualityReport};
 use nodedata_schema::Schema;
 
 use crate::{
-    ConvertOptions, Converted, Environment, Mistake, OnError, Parsed, Progress, convert,
+    ConvertOptions, Converted, Environment, OnError, Parsed, convert,
     convert::with_threads,
     file::PipelineFile,
     parse_pipeline,
@@ -187,5 +190,5 @@ fn read_schema(path: &Path) -> Result<Schema> {
     let text = std::fs::read_to_string(path).map_err(|err| {
         Error::new(ErrorKind::Config, "cannot read the schema").with_source(err).at(Locus::path(path))
     })?;
-    Schema::from_json(&text).map_err(|mistakes| nodedata_schema::into_error(&mistakes, path))
+    Schema::from_json(&text).map_err(|mistakes| mistakes_to_error(&mistakes, Some(path)))
 }

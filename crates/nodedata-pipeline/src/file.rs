@@ -2,7 +2,6 @@ mod check;
 mod episodes;
 mod json_schema;
 mod keys;
-mod mistake;
 mod publish;
 mod quality;
 mod read;
@@ -16,10 +15,13 @@ mod yaml;
 
 use std::path::Path;
 
-use nodedata_core::StreamSchema;
+use nodedata_core::{
+    StreamSchema,
+    placed::{Mistake, Place},
+    suggest,
+};
 
 pub use json_schema::pipeline_json_schema;
-pub use mistake::{Mistake, Place};
 pub use stages::{Expected, PipelineFile, PipelineTest, PublishStage, Secret, SourceStage, SplitKey};
 pub use variables::Environment;
 
@@ -70,16 +72,15 @@ pub fn parse_pipeline(
 
 impl Parsed {
     /// Mistakes that only the source shows, with the places of their keys.
-    pub fn place(&self, found: &[nodedata_normalize::Mistake]) -> Vec<Mistake> {
+    pub fn place(&self, found: &[Mistake]) -> Vec<Mistake> {
         let mut mistakes: Vec<Mistake> = found
             .iter()
-            .map(|it| {
-                let message = format!("`{}`: {}", it.key, it.message);
-                let mistake = Mistake::new(&self.places.of(&it.key), message);
-                match &it.hint {
-                    Some(hint) => mistake.with_hint(hint),
-                    None => mistake,
+            .map(|it| match &it.place {
+                Place::Key(key) => {
+                    let message = format!("`{key}`: {}", it.message);
+                    Mistake { place: self.places.of(key), message, hint: it.hint.clone() }
                 }
+                Place::File(..) | Place::Set(_) => it.clone(),
             })
             .collect();
         mistakes.sort_by(|one, other| one.place.cmp(&other.place));
@@ -94,10 +95,8 @@ impl Parsed {
         for bounds in rules.rates.iter().filter(|it| !names.contains(&it.stream.as_str())) {
             let path = format!("quality.rate.streams.{}", bounds.stream);
             let message = format!("the source has no stream `{}`", bounds.stream);
-            mistakes.push(
-                Mistake::new(&self.places.of(&path), message)
-                    .with_hint(mistake::suggest(&bounds.stream, &names)),
-            );
+            let hint = suggest(&bounds.stream, names.iter().copied());
+            mistakes.push(Mistake::new(self.places.of(&path), message).with_hint(hint));
         }
         for bounds in &rules.ranges {
             let of_stream =
@@ -113,7 +112,7 @@ impl Parsed {
             };
             let place = self.places.of(&format!("quality.range.features.{key}"));
             let mistake = Mistake::new(&place, format!("the source has no feature `{key}`"));
-            mistakes.push(mistake.with_hint(mistake::suggest(&bounds.feature, &features)));
+            mistakes.push(mistake.with_hint(suggest(&bounds.feature, features)));
         }
         mistakes
     }

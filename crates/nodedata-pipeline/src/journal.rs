@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use nodedata_core::{Error, ErrorKind, Result, Source};
 use nodedata_dataset::{Candidate, Dataset, DatasetWriter, InputSeen, Ledger, UnitInput};
 use nodedata_schema::{Observations, SchemaBuilder};
@@ -97,11 +99,33 @@ pub(crate) fn take_over(
         // All of them are taken from the iterator, whatever the first of them says.
         .map(|it| holds.by_ref().take(it.inputs.len()).filter(|it| !it).count() == 0)
         .collect();
+    let known: BTreeSet<usize> = candidates.iter().map(|it| it.unit).collect();
     let mut sound = sound.into_iter();
     candidates.retain(|_| sound.next().unwrap_or(false));
     let done = writer.adopt(&candidates, mine)?;
     candidates.retain(|it| done.contains(&it.unit));
+    tell(mine, &known, &candidates);
     Ok(candidates)
+}
+
+/// Which units are used again, and why others are not.
+fn tell(mine: &[usize], known: &BTreeSet<usize>, reused: &[Candidate]) {
+    let reused: BTreeSet<usize> = reused.iter().map(|it| it.unit).collect();
+    for unit in mine {
+        match (reused.contains(unit), known.contains(unit)) {
+            (true, _) => tracing::info!(unit, "unit is used again"),
+            (false, true) => {
+                tracing::info!(
+                    unit,
+                    why = "its inputs have changed, or its files are damaged",
+                    "unit is to be made"
+                );
+            }
+            (false, false) => {
+                tracing::info!(unit, why = "none with its recipe is there", "unit is to be made");
+            }
+        }
+    }
 }
 
 /// What to trust of an earlier run's report.

@@ -12,7 +12,6 @@ mod journal;
 mod open;
 mod outline;
 mod plan;
-mod progress;
 mod quality;
 mod run;
 mod scan;
@@ -25,15 +24,14 @@ pub use convert::{ConvertOptions, Converted, OnError, convert};
 pub use damage::entry_of;
 pub use execute::{Executed, Refused, execute, load, prepare, prepared};
 pub use file::{
-    Environment, Expected, Mistake, Parsed, PipelineFile, PipelineTest, Place, PublishStage, Secret,
-    SourceStage, SplitKey, parse_pipeline, pipeline_json_schema,
+    Environment, Expected, Parsed, PipelineFile, PipelineTest, PublishStage, Secret, SourceStage, SplitKey,
+    parse_pipeline, pipeline_json_schema,
 };
 pub use init::propose;
 pub use inspect::{EpisodeLengths, Inspection, StreamInspection, inspect};
 pub use open::{OpenedSource, open_source};
 pub use outline::{Outline, OutlinedFeature, OutlinedStream, outline};
 pub use plan::{Plan, PlannedInput, PlannedUnit, Share, Worked, finish, plan, work};
-pub use progress::{Progress, Silent};
 pub use quality::check_quality;
 pub use scan::{check_schema, infer_schema};
 pub use splits::{SplitPlan, parse_splits};

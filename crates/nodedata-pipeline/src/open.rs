@@ -54,6 +54,16 @@ pub fn open_source(
             .at(Locus::path(source))
             .with_hint("name the files themselves, or choose another format with `--from`"));
     }
+    let (source, why) =
+        (nodedata_io::printable(source), if from.is_some() { "it was named" } else { "detected" });
+    tracing::info!(
+        source,
+        format = format.name(),
+        why,
+        files = claimed.len(),
+        ignored = ignored.len(),
+        "open"
+    );
     let files: Arc<dyn Files> = Arc::new(Chosen { inner: input.files, names: claimed });
     let opened = format.open(Arc::clone(&files), options)?;
     Ok(OpenedSource { source: opened, format, files, ignored })

@@ -1,12 +1,12 @@
 use std::path::Path;
 
-use nodedata_core::{Error, ErrorKind, Formats, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Formats, Locus, Progress, Result};
 use nodedata_dataset::{Dataset, DatasetWriter, InputSeen, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    ConvertOptions, Converted, Progress,
+    ConvertOptions, Converted,
     convert::with_threads,
     drive::State,
     inputs::InputHashes,

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use nodedata_core::{Error, ErrorKind, Formats, Locus, OpenOptions, Result};
+use nodedata_core::{Error, ErrorKind, Formats, Locus, OpenOptions, Progress, Result};
 use nodedata_dataset::{
     DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, SourceFacts,
     WriterOptions,
@@ -9,7 +9,7 @@ use nodedata_schema::{SchemaCheck, Violation};
 use serde_json::{Value, json};
 
 use crate::{
-    ConvertOptions, Converted, OnError, OpenedSource, Progress,
+    ConvertOptions, Converted, OnError, OpenedSource,
     damage::entry_of,
     drive::{Drive, State},
     inputs::InputHashes,

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::{EpisodeInfo, Error, ErrorKind, Result};
+use nodedata_core::{EpisodeInfo, Error, ErrorKind, Result, patterns::fits};
 
 use crate::SplitKey;
 
@@ -14,7 +14,7 @@ pub enum SplitPlan {
         /// What is hashed. Episodes that share it, such as near-twins of one scene, share their split.
         key: SplitKey,
     },
-    /// By lists of episode keys, in which `*` stands for any letters; the first list that fits decides.
+    /// By lists of episode keys, which may be patterns; the first list that fits decides.
     Lists(Vec<(String, Vec<String>)>),
     /// As the source says.
     Source,
@@ -153,19 +153,6 @@ fn fraction_of(fractions: &[(String, f64)], key: &str) -> usize {
         }
     }
     fractions.len() - 1
-}
-
-/// Whether a key fits a pattern, in which `*` stands for any text.
-fn fits(pattern: &str, key: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = key.strip_prefix(parts.next().unwrap_or("")) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
-    for part in parts {
-        // The leftmost match leaves the most for the parts that follow.
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
 }
 
 /// Reads `train=0.9,val=0.1`.

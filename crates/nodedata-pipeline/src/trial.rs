@@ -1,9 +1,9 @@
 use std::path::Path;
 
-use nodedata_core::{Error, ErrorKind, Formats};
+use nodedata_core::{Error, ErrorKind, Formats, Silent};
 use serde::Serialize;
 
-use crate::{Executed, Expected, Parsed, PipelineTest, Refused, Silent, execute};
+use crate::{Executed, Expected, Parsed, PipelineTest, Refused, execute};
 
 /// How one test of a pipeline file ended.
 #[derive(Debug, Clone, Serialize)]

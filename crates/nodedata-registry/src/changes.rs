@@ -1,11 +1,11 @@
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, Silent};
 
 use crate::{
     clock::fresh_id,
     folder::Origin,
     hashing::blob_of,
     name::DatasetName,
-    push::{Unwatched, check_public, send},
+    push::{check_public, send},
     record::{AttachmentKind, CommitRecord, Operation, Sensitivity, Visibility},
     reference::is_tag,
     remote::{Appended, PushRequest, Remote},
@@ -100,7 +100,7 @@ pub fn put_blob(remote: &dyn Remote, dataset: &DatasetName, bytes: Vec<u8>) -> R
         Ok(remote.negotiate(&request)?.need)
     };
     let sources = [(blob.b3, Origin::Memory(bytes.into()))].into();
-    send(remote, negotiate()?, &sources, &negotiate, &Unwatched)?;
+    send(remote, negotiate()?, &sources, &negotiate, &Silent)?;
     Ok(push)
 }
 

@@ -4,7 +4,7 @@ use std::{
     path::Path,
 };
 
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Progress, Result};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
@@ -34,7 +34,7 @@ pub fn blob_of(bytes: &[u8]) -> BlobRef {
 pub(crate) fn hash_files(
     files: &[&Path],
     cache: &HashCache,
-    hashed: &(dyn Fn(u64) + Sync),
+    progress: &dyn Progress,
 ) -> Result<Vec<BlobRef>> {
     let identities: Vec<Option<FileIdentity>> =
         files.par_iter().map(|it| FileIdentity::of(it)).collect::<Result<_>>()?;
@@ -64,7 +64,7 @@ pub(crate) fn hash_files(
                         .at(Locus::path(files[*idx]))
                         .with_hint("push again when nobody writes to it"));
                 }
-                hashed(blob.bytes);
+                progress.hashed(blob.bytes);
                 Ok(blob)
             })
             .collect::<Result<_>>()?;
@@ -124,7 +124,19 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use nodedata_core::Silent;
+
     use super::*;
+
+    /// Counts the files that were hashed.
+    #[derive(Default)]
+    struct Count(AtomicU64);
+
+    impl Progress for Count {
+        fn hashed(&self, _n_bytes: u64) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     /// What was written just now may change once more without a trace in its times, so it is not remembered.
     fn settle(path: &Path) {
@@ -138,7 +150,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new");
         std::fs::write(&path, vec![1; 64 << 20]).unwrap();
-        assert_eq!(hash_files(&[&path], &HashCache::none(), &|_| ()).unwrap()[0].bytes, 64 << 20);
+        assert_eq!(hash_files(&[&path], &HashCache::none(), &Silent).unwrap()[0].bytes, 64 << 20);
     }
 
     #[test]
@@ -152,21 +164,18 @@ mod tests {
             settle(&path);
             let cache = HashCache::none();
             let expected = blob_of(&bytes);
-            assert_eq!(hash_files(&[&path], &cache, &|_| ()).unwrap(), [expected], "{n_bytes} bytes");
+            assert_eq!(hash_files(&[&path], &cache, &Silent).unwrap(), [expected], "{n_bytes} bytes");
             paths.push(path);
         }
         let cache = HashCache::at(&dir.path().join("cache"));
-        let count = AtomicU64::new(0);
-        let note = |_| {
-            count.fetch_add(1, Ordering::Relaxed);
-        };
+        let count = Count::default();
         let files: Vec<&Path> = paths.iter().map(AsRef::as_ref).collect();
-        let first = hash_files(&files, &cache, &note).unwrap();
-        assert_eq!(count.swap(0, Ordering::Relaxed), files.len() as u64);
-        assert_eq!(hash_files(&files, &cache, &note).unwrap(), first);
-        assert_eq!(count.load(Ordering::Relaxed), 0, "all came from the cache");
+        let first = hash_files(&files, &cache, &count).unwrap();
+        assert_eq!(count.0.swap(0, Ordering::Relaxed), files.len() as u64);
+        assert_eq!(hash_files(&files, &cache, &count).unwrap(), first);
+        assert_eq!(count.0.load(Ordering::Relaxed), 0, "all came from the cache");
         std::fs::write(&paths[1], b"other").unwrap();
-        assert_ne!(hash_files(&files, &cache, &note).unwrap(), first);
-        assert_eq!(count.load(Ordering::Relaxed), 1, "the changed one is read");
+        assert_ne!(hash_files(&files, &cache, &count).unwrap(), first);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1, "the changed one is read");
     }
 }

@@ -44,8 +44,7 @@ pub use maintain::{Depth, Flaw, FsckReport, GcOptions, GcReport, HealReport, fsc
 pub use name::DatasetName;
 pub use pull::{PullReport, REVISION_FILE, pull};
 pub use push::{
-    BumpRequest, Facts, Outcome, PushOptions, PushProgress, PushReport, Unwatched, check_license, create,
-    parse_price, push,
+    BumpRequest, Facts, Outcome, PushOptions, PushReport, check_license, create, parse_price, push,
 };
 pub use record::{AttachmentKind, DataClass, Gate, GateKind, Operation, Sensitivity, Visibility};
 pub use reference::{Reference, Selector, is_tag};

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, OpenOptions},
     io::{Seek, SeekFrom, Write},
     path::{Component, Path, PathBuf},
     sync::{
@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Progress, Result, Silent};
+use nodedata_io::{AtomicDir, Writer, Writing, entries, io_error, is_half_replaced, remove, write_file};
 use serde::Serialize;
 
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
 
 /// The revision's manifest in the folder of a pull.
 pub const REVISION_FILE: &str = "revision.json";
+/// What the hidden folder's name ends in.
+const SUFFIX: &str = "pull";
 /// Files fetched at once.
 const WORKERS: usize = 4;
 
@@ -59,7 +62,7 @@ pub fn pull(
     revision: &Revision<'_>,
     out: &Path,
     overwrite: bool,
-    fetched: &(dyn Fn(u64) + Sync),
+    progress: &dyn Progress,
 ) -> Result<PullReport> {
     let files = files_of(revision)?;
     let manifest = revision.manifest();
@@ -73,6 +76,10 @@ pub fn pull(
         unchanged: false,
     };
     let manifest_bytes = manifest.to_bytes()?;
+    if is_half_replaced(out, SUFFIX)? {
+        // What was there gets its name back before it is looked at.
+        drop(Partial::open(out)?);
+    }
     if out.exists() && !is_empty_folder(out) {
         if fs::read(out.join(REVISION_FILE)).is_ok_and(|it| it == manifest_bytes) {
             report.unchanged = true;
@@ -90,15 +97,16 @@ pub fn pull(
     let pulled = Pull {
         remote,
         dataset: revision.dataset(),
-        root: &partial.folder,
-        fetched,
+        root: &partial.tree,
+        progress,
         n_bytes: AtomicU64::new(0),
     };
+    progress.planned(missing.iter().map(|it| it.blob.bytes).sum());
     pulled.all(&missing)?;
     report.fetched_bytes = pulled.n_bytes.into_inner();
     partial.keep_only(&files)?;
-    write_new(&partial.folder.join(REVISION_FILE), &manifest_bytes)?;
-    partial.commit(out)?;
+    write_file(&partial.tree.join(REVISION_FILE), &manifest_bytes, Writing::Replace)?;
+    partial.folder.commit(true)?;
     Ok(report)
 }
 
@@ -136,7 +144,7 @@ struct Pull<'a> {
     remote: &'a dyn Remote,
     dataset: &'a DatasetName,
     root: &'a Path,
-    fetched: &'a (dyn Fn(u64) + Sync),
+    progress: &'a dyn Progress,
     n_bytes: AtomicU64,
 }
 
@@ -166,11 +174,11 @@ impl Pull<'_> {
         let target = self.root.join(&file.path);
         let partial = partial_name(&target);
         if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(|err| write_error("cannot make the folder", folder, err))?;
+            fs::create_dir_all(folder).map_err(|err| io_error("cannot make the folder", folder, err))?;
         }
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&partial);
-        let mut to = opened.map_err(|err| write_error("cannot open", &partial, err))?;
-        let failed = |err| write_error("cannot write", &partial, err);
+        let mut to = opened.map_err(|err| io_error("cannot open", &partial, err))?;
+        let failed = |err| io_error("cannot write", &partial, err);
         let reader = BlobReader::open(self.remote, self.dataset, b3, *n_bytes)?;
         let part_bytes = tree::part_bytes(*n_bytes);
         let there = to.metadata().map_err(failed)?.len().min(*n_bytes) / part_bytes * part_bytes;
@@ -181,13 +189,13 @@ impl Pull<'_> {
             let bytes = reader.read(offset..end)?;
             to.write_all(&bytes).map_err(failed)?;
             self.n_bytes.fetch_add(end - offset, Ordering::Relaxed);
-            (self.fetched)(end - offset);
+            self.progress.advanced(end - offset, 0);
             offset = end;
         }
         to.sync_all().map_err(failed)?;
         if there > 0 {
             // What an earlier try left was verified when it came, but may have been lost since.
-            let found = hash_files(&[&partial], &HashCache::none(), &|_| ())?;
+            let found = hash_files(&[&partial], &HashCache::none(), &Silent)?;
             if found.first().map(|it| it.b3) != Some(*b3) {
                 fs::remove_file(&partial).map_err(failed)?;
                 return Err(Error::new(
@@ -203,45 +211,31 @@ impl Pull<'_> {
 
 /// The folder a pull grows in, beside its final place. Kept when the pull fails, for the next try.
 struct Partial {
-    folder: PathBuf,
-    /// Held until the end, so that two pulls never fill one folder.
-    _lock: File,
+    /// Locked until the end, so that two pulls never fill one folder.
+    folder: AtomicDir,
+    tree: PathBuf,
 }
 
 impl Partial {
     fn open(out: &Path) -> Result<Self> {
-        let name = out.file_name().ok_or_else(|| {
-            Error::new(ErrorKind::Config, "the output needs a name of its own").at(Locus::path(out))
-        })?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(".pull");
-        let folder = out.with_file_name(hidden);
-        fs::create_dir_all(&folder).map_err(|err| write_error("cannot make the folder", &folder, err))?;
-        let path = folder.join("lock");
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-        let lock = opened.map_err(|err| write_error("cannot make the lock", &path, err))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { folder, _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::new(ErrorKind::Conflict, "another pull fills this folder")
-                    .at(Locus::path(out))
-                    .with_hint("wait for it, or choose another `--out`"))
-            }
-            Err(TryLockError::Error(err)) => Err(write_error("cannot lock", &path, err)),
-        }
+        let writer = Writer { suffix: SUFFIX, shared: false, busy: "another pull fills this folder" };
+        let folder = AtomicDir::open(out, writer)?;
+        folder.clear(&["tree"])?;
+        let tree = folder.tree();
+        fs::create_dir_all(&tree).map_err(|err| io_error("cannot make the folder", &tree, err))?;
+        Ok(Self { folder, tree })
     }
 
     /// Files that an earlier try completed.
     fn have(&self, files: &[FileRef]) -> Result<BTreeMap<String, B3>> {
         let there = |it: &&FileRef| {
-            fs::metadata(self.folder.join(&it.path))
+            fs::metadata(self.tree.join(&it.path))
                 .is_ok_and(|found| found.is_file() && found.len() == it.blob.bytes)
         };
         let candidates: Vec<&FileRef> = files.iter().filter(there).collect();
-        let paths: Vec<PathBuf> = candidates.iter().map(|it| self.folder.join(&it.path)).collect();
+        let paths: Vec<PathBuf> = candidates.iter().map(|it| self.tree.join(&it.path)).collect();
         let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-        let found = hash_files(&paths, &HashCache::none(), &|_| ())?;
+        let found = hash_files(&paths, &HashCache::none(), &Silent)?;
         let sound = candidates.iter().zip(found).filter(|(file, found)| file.blob.b3 == found.b3);
         Ok(sound.map(|(file, found)| (file.path.clone(), found.b3)).collect())
     }
@@ -250,45 +244,17 @@ impl Partial {
     fn keep_only(&self, files: &[FileRef]) -> Result<()> {
         let mut pending = vec![PathBuf::new()];
         while let Some(inside) = pending.pop() {
-            let at = self.folder.join(&inside);
-            for entry in fs::read_dir(&at).map_err(|err| write_error("cannot list", &at, err))?.flatten() {
-                let path = inside.join(entry.file_name());
-                let name = path.to_string_lossy();
-                if entry.path().is_dir() {
+            for found in entries(&self.tree.join(&inside))? {
+                let path = inside.join(found.file_name().unwrap_or_default());
+                if found.is_dir() {
                     pending.push(path);
-                } else if name != "lock" && files.binary_search_by(|it| it.path.as_str().cmp(&name)).is_err()
+                } else if files.binary_search_by(|it| it.path.as_str().cmp(&path.to_string_lossy())).is_err()
                 {
-                    fs::remove_file(entry.path()).map_err(|err| {
-                        write_error("cannot remove what an earlier pull left", &entry.path(), err)
-                    })?;
+                    remove(&found)?;
                 }
             }
         }
         Ok(())
-    }
-
-    fn commit(self, out: &Path) -> Result<()> {
-        let lock = self.folder.join("lock");
-        fs::remove_file(&lock).map_err(|err| write_error("cannot remove the lock", &lock, err))?;
-        sync_folders(&self.folder)?;
-        let failed = |err| write_error("cannot give the folder its final name", out, err);
-        let mut replaced = None;
-        if out.exists() {
-            let mut old = self.folder.clone().into_os_string();
-            old.push(".replaced");
-            let old = PathBuf::from(old);
-            fs::rename(out, &old).map_err(failed)?;
-            replaced = Some(old);
-        }
-        fs::rename(&self.folder, out).map_err(failed)?;
-        if let Some(parent) = out.parent().filter(|it| !it.as_os_str().is_empty()) {
-            sync_folder(parent)?;
-        }
-        match replaced {
-            Some(old) => fs::remove_dir_all(&old)
-                .map_err(|err| write_error("cannot remove what was replaced", &old, err)),
-            None => Ok(()),
-        }
     }
 }
 
@@ -298,38 +264,6 @@ fn partial_name(target: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    let written = File::create(path).and_then(|mut it| {
-        it.write_all(bytes)?;
-        it.sync_all()
-    });
-    written.map_err(|err| write_error("cannot write", path, err))
-}
-
 fn is_empty_folder(path: &Path) -> bool {
     path.read_dir().is_ok_and(|mut it| it.next().is_none())
-}
-
-fn sync_folders(root: &Path) -> Result<()> {
-    for entry in fs::read_dir(root).map_err(|err| write_error("cannot list", root, err))?.flatten() {
-        if entry.path().is_dir() {
-            sync_folders(&entry.path())?;
-        }
-    }
-    sync_folder(root)
-}
-
-/// Makes the names in a folder durable.
-fn sync_folder(folder: &Path) -> Result<()> {
-    if cfg!(unix) {
-        let handle = OpenOptions::new().read(true).open(folder);
-        handle
-            .and_then(|it| it.sync_all())
-            .map_err(|err| write_error("cannot flush the folder", folder, err))?;
-    }
-    Ok(())
-}
-
-fn write_error(what: &str, path: &Path, err: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(path))
 }

@@ -52,7 +52,7 @@ pub struct PushOptions {
     pub exclude: Vec<String>,
     /// Keys of episodes to take in again.
     pub include: Vec<String>,
-    /// Shards (by path, `*` stands for any letters) to count to another split, without moving data.
+    /// Shards (by path, which may be a pattern) to count to another split, without moving data.
     pub assign: BTreeMap<String, String>,
     /// What a dataset that is not there yet becomes; private when absent. One that is there keeps what it is.
     pub visibility: Option<Visibility>,
@@ -160,24 +160,4 @@ pub enum Outcome {
     Unchanged,
     /// Nothing was done, as was asked.
     Planned,
-}
-
-/// Watches a push. All methods may be called from several threads.
-pub trait PushProgress: Sync {
-    /// Bytes of a file were hashed.
-    fn hashed(&self, n_bytes: u64);
-    /// So many bytes will be sent.
-    fn planned(&self, n_bytes: u64);
-    /// Bytes were sent and acknowledged.
-    fn sent(&self, n_bytes: u64);
-}
-
-/// Nobody watches.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Unwatched;
-
-impl PushProgress for Unwatched {
-    fn hashed(&self, _: u64) {}
-    fn planned(&self, _: u64) {}
-    fn sent(&self, _: u64) {}
 }

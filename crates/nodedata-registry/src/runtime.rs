@@ -1,4 +1,4 @@
-use std::{sync::OnceLock, time::Duration};
+use std::time::Duration;
 
 use futures_util::Future;
 
@@ -11,20 +11,8 @@ const REQUEST_SECONDS: u64 = 60;
 #[derive(Debug)]
 pub(crate) struct Stalled;
 
-/// Runs a request of `n_bytes` on the one runtime of the process; hashing and decoding never run there. Gives
-/// up when the request is slower than any line in use.
+/// Runs a request of `n_bytes`. Gives up when it is slower than any line in use.
 pub(crate) fn block_on<F: Future>(n_bytes: u64, future: F) -> Result<F::Output, Stalled> {
     let limit = Duration::from_secs(REQUEST_SECONDS + n_bytes / STALLED_BYTES_PER_SECOND);
-    runtime().block_on(async { tokio::time::timeout(limit, future).await.map_err(|_| Stalled) })
-}
-
-fn runtime() -> &'static tokio::runtime::Runtime {
-    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("the process may start two threads")
-    })
+    nodedata_io::block_on(async { tokio::time::timeout(limit, future).await.map_err(|_| Stalled) })
 }

@@ -85,6 +85,7 @@ impl Store {
     /// # Errors
     /// `Io`, `Denied`.
     pub fn get(&self, path: &str) -> Result<Option<Bytes>> {
+        tracing::debug!(store = self.label(), path, "get");
         let at = self.at(path);
         let read = async { self.0.objects.get(&at).await?.bytes().await };
         match block_on(0, read).map_err(stalled)? {
@@ -122,6 +123,7 @@ impl Store {
             return Ok(Bytes::new());
         }
         let n_bytes = range.end - range.start;
+        tracing::debug!(store = self.label(), path, bytes = n_bytes, from = range.start, "get");
         let at = self.at(path);
         let bytes = block_on(n_bytes, self.0.objects.get_range(&at, range.clone()))
             .map_err(stalled)?
@@ -185,6 +187,7 @@ impl Store {
     fn put_mode(&self, path: &str, bytes: Bytes, mode: PutMode) -> Result<object_store::Result<()>> {
         let at = self.at(path);
         let n_bytes = bytes.len() as u64;
+        tracing::debug!(store = self.label(), path, bytes = n_bytes, "put");
         let options = PutOptions { mode, ..PutOptions::default() };
         let put = self.0.objects.put_opts(&at, PutPayload::from(bytes), options);
         Ok(block_on(n_bytes, put).map_err(stalled)?.map(drop))

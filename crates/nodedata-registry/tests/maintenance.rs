@@ -6,10 +6,10 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use nodedata_core::ErrorKind;
+use nodedata_core::{ErrorKind, Silent};
 use nodedata_registry::{
     DatasetName, DatasetState, Depth, Direct, GcOptions, OpenStore, PushOptions, Remote, Revision, Store,
-    StoreLocation, Unwatched, fsck, gc, heal, layout, push,
+    StoreLocation, fsck, gc, heal, layout, push,
 };
 use nodedata_testkit::registry::{ShardSpec, write_shard};
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn push_one(remote: &dyn Remote, folder: &Path, spec: ShardSpec, append: bool) -
     write_shard(&path, &spec);
     let mut options = PushOptions::new(dataset(), vec![path], "test");
     options.append = append;
-    push(remote, &options, &Unwatched).map(drop)
+    push(remote, &options, &Silent).map(drop)
 }
 
 fn big() -> ShardSpec {
@@ -47,18 +47,18 @@ fn rot_is_found_named_and_mended() {
     let state = DatasetState::open(&store, &dataset()).unwrap();
     let shard =
         Revision::open(&store, &dataset(), state.head().unwrap()).unwrap().shards().unwrap()[0].clone();
-    assert_eq!(fsck(&store, Depth::Full, &|_| ()).unwrap().flaws, []);
+    assert_eq!(fsck(&store, Depth::Full, &Silent).unwrap().flaws, []);
     let path = folder.path().join("a").join(layout::blob(&shard.blob.b3));
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[300_000] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
     std::fs::remove_file(folder.path().join("a").join(layout::revision(&dataset(), "1.0.0"))).unwrap();
-    assert_eq!(fsck(&store, Depth::Quick, &|_| ()).unwrap().flaws, [], "lengths and names are right");
+    assert_eq!(fsck(&store, Depth::Quick, &Silent).unwrap().flaws, [], "lengths and names are right");
     assert!(
         folder.path().join("a").join(layout::revision(&dataset(), "1.0.0")).exists(),
         "the look-up is back"
     );
-    let found = fsck(&store, Depth::Full, &|_| ()).unwrap();
+    let found = fsck(&store, Depth::Full, &Silent).unwrap();
     let [flaw] = found.flaws.as_slice() else { panic!("{found:?}") };
     assert_eq!(
         (flaw.code, flaw.blob, flaw.needed_by.as_slice()),
@@ -70,16 +70,16 @@ fn rot_is_found_named_and_mended() {
     let healed = heal(&store, Some(&copy), Depth::Full).unwrap();
     assert_eq!((healed.blobs, healed.left), (vec![shard.blob.b3], vec![]));
     std::fs::remove_file(folder.path().join("a").join(layout::tree(&shard.blob.b3))).unwrap();
-    assert_eq!(fsck(&store, Depth::Quick, &|_| ()).unwrap().flaws[0].code, "missing-tree");
+    assert_eq!(fsck(&store, Depth::Quick, &Silent).unwrap().flaws[0].code, "missing-tree");
     assert_eq!(heal(&store, None, Depth::Quick).unwrap().trees, [shard.blob.b3]);
     std::fs::remove_file(&path).unwrap();
-    let found = fsck(&store, Depth::Quick, &|_| ()).unwrap();
+    let found = fsck(&store, Depth::Quick, &Silent).unwrap();
     assert!(
         found.flaws.iter().any(|it| it.code == "missing-blob" && it.blob == Some(shard.blob.b3)),
         "{found:?}"
     );
     assert!(heal(&store, Some(&copy), Depth::Quick).unwrap().left.is_empty());
-    assert_eq!(fsck(&store, Depth::Full, &|_| ()).unwrap().flaws, []);
+    assert_eq!(fsck(&store, Depth::Full, &Silent).unwrap().flaws, []);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn what_nobody_needs_goes_and_what_is_leased_stays() {
     assert_eq!(gc(&store, NOW).unwrap().removed, []);
     store.end_push("p").unwrap();
     assert_eq!(gc(&store, NOW).unwrap().removed, [leased.b3]);
-    assert_eq!(fsck(&store, Depth::Full, &|_| ()).unwrap().flaws, []);
+    assert_eq!(fsck(&store, Depth::Full, &Silent).unwrap().flaws, []);
 }
 
 proptest! {
@@ -142,7 +142,7 @@ proptest! {
             ended.store(true, Ordering::Relaxed);
             assert_eq!(failed, 0);
         });
-        let found = fsck(&store, Depth::Full, &|_| ()).unwrap();
+        let found = fsck(&store, Depth::Full, &Silent).unwrap();
         prop_assert_eq!(found.flaws, vec![]);
         prop_assert!(found.revisions > 0);
     }

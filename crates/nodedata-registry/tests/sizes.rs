@@ -11,10 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nodedata_core::ErrorKind;
+use nodedata_core::{ErrorKind, Silent};
 use nodedata_registry::{
-    DatasetName, DatasetState, Direct, HashCache, Outcome, PushOptions, Revision, Store, Unwatched, push,
-    tree,
+    DatasetName, DatasetState, Direct, HashCache, Outcome, PushOptions, Revision, Store, push, tree,
 };
 use nodedata_testkit::registry::{ShardSpec, shard_bytes, write_shard};
 use wrapped::Wrapped;
@@ -41,9 +40,9 @@ fn thousands_of_shards_are_listed_compared_and_planned_without_reading_them() {
     let remote = Wrapped::new(Direct::new(Store::memory()));
     let mut options = PushOptions::new(dataset(), vec![shards.clone()], "test");
     options.cache = HashCache::at(&folder.path().join("cache"));
-    push(&remote, &options, &Unwatched).unwrap();
+    push(&remote, &options, &Silent).unwrap();
     write(n_shards);
-    let second = push(&remote, &options, &Unwatched).unwrap();
+    let second = push(&remote, &options, &Silent).unwrap();
     assert_eq!((second.bump.proof.kept, second.bump.proof.added), (n_shards as u64, 1));
     let started = Instant::now();
     let state = DatasetState::open(&remote, &dataset()).unwrap();
@@ -99,12 +98,10 @@ fn what_has_not_changed_is_not_read_again() {
 
 struct Hashed(AtomicU64);
 
-impl nodedata_registry::PushProgress for Hashed {
+impl nodedata_core::Progress for Hashed {
     fn hashed(&self, n_bytes: u64) {
         self.0.fetch_add(n_bytes, Ordering::Relaxed);
     }
-    fn planned(&self, _: u64) {}
-    fn sent(&self, _: u64) {}
 }
 
 /// A push that is killed at half of its parts goes on there: at most the one part that each worker had under way is
@@ -127,12 +124,12 @@ fn parts_that_were_acknowledged_are_not_sent_again() {
     let options = PushOptions::new(dataset(), vec![shards], "test");
     let first = open();
     first.lose_parts_after(20);
-    assert_eq!(push(&first, &options, &Unwatched).unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(push(&first, &options, &Silent).unwrap_err().kind(), ErrorKind::Denied);
     let n_workers = first.n_senders();
     // Else the bound below says nothing.
     assert!((2..=10).contains(&n_workers), "{n_workers} workers");
     let second = open();
-    let report = push(&second, &options, &Unwatched).unwrap();
+    let report = push(&second, &options, &Silent).unwrap();
     assert_eq!((report.outcome, second.lost()), (Outcome::Published, 0));
     let again = (first.sent() + second.sent()).checked_sub(n_bytes).expect("all of it was sent");
     assert_eq!(again, first.lost(), "what was lost is sent again, and nothing else");
@@ -150,12 +147,12 @@ fn lost_answers_publish_once() {
         write_shard(&path, &ShardSpec { first_episode: 0, n_episodes: 1, n_steps: 2, seed: 7 });
         let mut options = PushOptions::new(dataset(), vec![path], "test");
         options.op_id = Some("once".to_owned());
-        let report = push(&remote, &options, &Unwatched).unwrap();
+        let report = push(&remote, &options, &Silent).unwrap();
         assert_eq!(report.outcome, Outcome::Published);
         let state = DatasetState::open(&remote, &dataset()).unwrap();
         assert_eq!((state.revisions.len(), state.next_seq), (1, 2));
         // The same operation again is the same revision, whatever is in the folder by now.
-        let again = push(&remote, &options, &Unwatched).unwrap();
+        let again = push(&remote, &options, &Silent).unwrap();
         assert_eq!((again.outcome, again.seq), (Outcome::Unchanged, report.seq));
     }
 }

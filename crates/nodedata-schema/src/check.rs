@@ -1,5 +1,5 @@
 use arrow_array::RecordBatch;
-use nodedata_core::{Batch, Feature, PixelShape, StreamId, StreamSchema};
+use nodedata_core::{Batch, Feature, PixelShape, StreamId, StreamSchema, nearest};
 
 use crate::{
     FieldSchema, Rule, STEPS, Schema, Violation, Violations,
@@ -231,13 +231,13 @@ fn missing_streams(declared: &Schema, streams: &[StreamSchema]) -> Vec<Violation
     names
         .filter(|name| !streams.iter().any(|it| *it.name == **name))
         .map(|name| {
-            let found = crate::mistake::suggest(name, streams.iter().map(|it| &*it.name));
+            let near = nearest(name, streams.iter().map(|it| &*it.name));
             let message = format!("stream `{name}` is missing, but the schema declares it");
-            let hint = match (name, found) {
+            let hint = match (name, near) {
                 (STEPS, _) => {
                     "this source has topics: put their features under `streams` in schema.json".to_owned()
                 }
-                (_, found) if found.starts_with("did you mean") => found,
+                (_, Some(near)) => format!("did you mean `{near}`?"),
                 _ => format!("remove `streams.{name}` from schema.json, or select the topic"),
             };
             violation(name, None, Rule::MissingStream, message, hint)

@@ -1,4 +1,4 @@
-use nodedata_core::{DType, Dim, Feature, meta};
+use nodedata_core::{DType, Dim, Feature, meta, nearest};
 
 use crate::{FieldSchema, Fields, Rule, STEPS, Violation, schema::is_media};
 
@@ -142,11 +142,9 @@ fn compare_encoding(stream: &str, field: &FieldSchema, feature: &Feature) -> Opt
 fn missing(stream: &str, name: &str, features: &[Feature]) -> Violation {
     let message = format!("feature `{name}` is missing, but the schema declares it");
     let names = features.iter().map(|it| it.name.as_str());
-    let near = crate::mistake::suggest(name, names);
-    let hint = if near.starts_with("did you mean") {
-        near
-    } else {
-        format!("remove it from {} in schema.json", path(stream))
+    let hint = match nearest(name, names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("remove it from {} in schema.json", path(stream)),
     };
     violation(stream, Some(name), Rule::Missing, message, hint)
 }

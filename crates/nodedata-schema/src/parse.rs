@@ -1,11 +1,14 @@
 use std::collections::BTreeSet;
 
-use nodedata_core::{DType, Dim};
+use nodedata_core::{
+    DType, Dim,
+    placed::{Member, Mistake, Node, Place, Value},
+    suggest,
+};
 
 use crate::{
-    Bound, FieldSchema, Fields, Mistake, Mode, Schema, TimeSchema,
-    mistake::suggest,
-    tree::{self, Member, Node, Value},
+    Bound, FieldSchema, Fields, Mode, Schema, TimeSchema,
+    tree::{self, kind_of},
 };
 
 /// The only version of the document there is.
@@ -36,22 +39,21 @@ impl Schema {
         // Editors on Windows put it there.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let root = tree::parse(text).map_err(|it| vec![it])?;
-        let mut parser = Parser { text, mistakes: Vec::new() };
+        let mut parser = Parser { mistakes: Vec::new() };
         let schema = parser.schema(&root);
         if parser.mistakes.is_empty() {
             return Ok(schema);
         }
-        parser.mistakes.sort_by_key(|it| (it.line, it.column));
+        parser.mistakes.sort_by(|one, other| one.place.cmp(&other.place));
         Err(parser.mistakes)
     }
 }
 
-struct Parser<'a> {
-    text: &'a str,
+struct Parser {
     mistakes: Vec<Mistake>,
 }
 
-impl Parser<'_> {
+impl Parser {
     fn schema(&mut self, root: &Node) -> Schema {
         let mut schema = Schema::default();
         let mut described = false;
@@ -62,7 +64,7 @@ impl Parser<'_> {
                     if version.as_deref().is_some_and(|it| it != VERSION) {
                         let message =
                             format!("`nd` is `{}`, expected `{VERSION}`", version.unwrap_or_default());
-                        self.at(member.node.at, message, "a newer node-data may read it");
+                        self.at(&member.node.place, message, "a newer node-data may read it");
                     }
                 }
                 "mode" => {
@@ -90,9 +92,9 @@ impl Parser<'_> {
                 }
             }
         }
-        if !described && matches!(root.value, Value::Object(_)) {
+        if !described && matches!(root.value, Value::Map(_)) {
             self.at(
-                root.at,
+                &root.place,
                 "the schema has neither `fields` nor `streams`",
                 r#"add `"fields": {"action": {"type": "float32", "shape": [-1, 7]}}`"#,
             );
@@ -109,8 +111,8 @@ impl Parser<'_> {
                 _ => self.unknown(member, &place, &["fields"]),
             }
         }
-        if fields.is_none() && matches!(stream.node.value, Value::Object(_)) {
-            self.at(stream.at, format!("{place} has no `fields`"), "add its `fields`, which may be `{}`");
+        if fields.is_none() && matches!(stream.node.value, Value::Map(_)) {
+            self.at(&stream.place, format!("{place} has no `fields`"), "add its `fields`, which may be `{}`");
         }
         fields.unwrap_or_default()
     }
@@ -123,7 +125,7 @@ impl Parser<'_> {
     fn field(&mut self, member: &Member) -> Option<FieldSchema> {
         let place = format!("field `{}`", member.key);
         if member.key.is_empty() {
-            self.at(member.at, "a field has an empty name", "name it");
+            self.at(&member.place, "a field has an empty name", "name it");
         }
         let mut dtype = None;
         let mut shape = None;
@@ -156,7 +158,7 @@ impl Parser<'_> {
                 _ => self.unknown(member, &place, &FIELD_KEYS),
             }
         }
-        if !matches!(member.node.value, Value::Object(_)) {
+        if !matches!(member.node.value, Value::Map(_)) {
             return None;
         }
         for (there, key, example) in [
@@ -164,7 +166,7 @@ impl Parser<'_> {
             (has_shape, "shape", r#"`"shape": [-1]` for a scalar"#),
         ] {
             if !there {
-                self.at(member.at, format!("{place} has no `{key}`"), format!("add {example}"));
+                self.at(&member.place, format!("{place} has no `{key}`"), format!("add {example}"));
             }
         }
         field.dtype = dtype?;
@@ -175,7 +177,7 @@ impl Parser<'_> {
 
     /// What holds between the keys of one field.
     fn check_field(&mut self, member: &Member, members: &[Member], field: &FieldSchema) {
-        let place = |key: &str| members.iter().find(|it| it.key == key).map_or(member.at, |it| it.at);
+        let place = |key: &str| members.iter().find(|it| it.key == key).map_or(&member.place, |it| &it.place);
         let name = &member.key;
         let FieldSchema { dtype, min, max, .. } = field;
         for (key, bound) in [("min", min), ("max", max)] {
@@ -214,7 +216,7 @@ impl Parser<'_> {
         self.check_names(place("names"), name, field);
     }
 
-    fn check_names(&mut self, at: usize, name: &str, field: &FieldSchema) {
+    fn check_names(&mut self, at: &Place, name: &str, field: &FieldSchema) {
         let Some(names) = &field.names else { return };
         let fixed: Option<Vec<usize>> = field
             .shape
@@ -236,14 +238,14 @@ impl Parser<'_> {
 
     /// The shape at one step: the leading -1 is time and may be left out when no other -1 is there.
     fn shape(&mut self, member: &Member) -> Option<Vec<Dim>> {
-        let Value::Array(items) = &member.node.value else {
+        let Value::List(items) = &member.node.value else {
             self.wrong_kind(member, "a list of integers");
             return None;
         };
         let mut shape = Vec::with_capacity(items.len());
         for item in items {
             let n = match &item.value {
-                Value::Number(it) => it.as_i64(),
+                Value::Integer(it) => i64::try_from(*it).ok(),
                 _ => None,
             };
             match n {
@@ -256,7 +258,7 @@ impl Parser<'_> {
                 }
                 _ => {
                     self.at(
-                        item.at,
+                        &item.place,
                         "a dimension that is neither -1 nor a length",
                         "-1 stands for any length",
                     );
@@ -271,7 +273,7 @@ impl Parser<'_> {
             None => {}
             Some(_) => {
                 let message = "the first -1 of a shape is time, but it is not the first dimension";
-                self.at(member.node.at, message, "put -1 for time in front: [-1, 3, -1]");
+                self.at(&member.node.place, message, "put -1 for time in front: [-1, 3, -1]");
                 return None;
             }
         }
@@ -290,7 +292,11 @@ impl Parser<'_> {
                 "fps" => {
                     time.fps = self.number(member).map(Bound::as_f64);
                     if time.fps.is_some_and(|it| it <= 0.0) {
-                        self.at(member.node.at, "`fps` is not above 0", "leave it out where the rate varies");
+                        self.at(
+                            &member.node.place,
+                            "`fps` is not above 0",
+                            "leave it out where the rate varies",
+                        );
                     }
                 }
                 "tolerance_ns" => match self.number(member) {
@@ -298,7 +304,7 @@ impl Parser<'_> {
                         time.tolerance_ns = Some(it);
                     }
                     Some(_) => self.at(
-                        member.node.at,
+                        &member.node.place,
                         "`tolerance_ns` is not a count of nanoseconds",
                         "write an integer",
                     ),
@@ -312,10 +318,10 @@ impl Parser<'_> {
 
     /// The members of an object, each key once.
     fn members<'n>(&mut self, node: &'n Node, place: &str) -> &'n [Member] {
-        let Value::Object(members) = &node.value else {
+        let Value::Map(members) = &node.value else {
             self.at(
-                node.at,
-                format!("{place} is {}, expected an object", node.kind()),
+                &node.place,
+                format!("{place} is {}, expected an object", kind_of(&node.value)),
                 "see `node-data schema --help`",
             );
             return &[];
@@ -323,14 +329,18 @@ impl Parser<'_> {
         let mut seen = BTreeSet::new();
         for member in members {
             if !seen.insert(&member.key) {
-                self.at(member.at, format!("`{}` stands twice in {place}", member.key), "remove one of them");
+                self.at(
+                    &member.place,
+                    format!("`{}` stands twice in {place}", member.key),
+                    "remove one of them",
+                );
             }
         }
         members
     }
 
     fn string(&mut self, member: &Member) -> Option<String> {
-        let Value::String(text) = &member.node.value else {
+        let Value::Text(text) = &member.node.value else {
             self.wrong_kind(member, "a string");
             return None;
         };
@@ -338,24 +348,28 @@ impl Parser<'_> {
     }
 
     fn strings(&mut self, member: &Member) -> Option<Vec<String>> {
-        let Value::Array(items) = &member.node.value else {
+        let Value::List(items) = &member.node.value else {
             self.wrong_kind(member, "a list of strings");
             return None;
         };
         let mut strings: Vec<String> = Vec::with_capacity(items.len());
         let mut seen = BTreeSet::new();
         for item in items {
-            let Value::String(text) = &item.value else {
+            let Value::Text(text) = &item.value else {
                 self.at(
-                    item.at,
-                    format!("`{}` holds {}, expected strings", member.key, item.kind()),
+                    &item.place,
+                    format!("`{}` holds {}, expected strings", member.key, kind_of(&item.value)),
                     "quote it",
                 );
                 return None;
             };
             // Elements may share a name: `["x", "y", "x", "y"]` of two arms.
             if !seen.insert(text) && member.key != "names" {
-                self.at(item.at, format!("`{text}` stands twice in `{}`", member.key), "remove one of them");
+                self.at(
+                    &item.place,
+                    format!("`{text}` stands twice in `{}`", member.key),
+                    "remove one of them",
+                );
             }
             strings.push(text.clone());
         }
@@ -363,12 +377,14 @@ impl Parser<'_> {
     }
 
     fn number(&mut self, member: &Member) -> Option<Bound> {
-        let Value::Number(number) = &member.node.value else {
-            self.wrong_kind(member, "a number");
-            return None;
-        };
-        let integer = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));
-        integer.map(Bound::Integer).or(number.as_f64().map(Bound::Float))
+        match member.node.value {
+            Value::Integer(it) => Some(Bound::Integer(it)),
+            Value::Float(it) => Some(Bound::Float(it)),
+            Value::Null | Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Map(_) => {
+                self.wrong_kind(member, "a number");
+                None
+            }
+        }
     }
 
     fn bool(&mut self, member: &Member) -> Option<bool> {
@@ -384,23 +400,23 @@ impl Parser<'_> {
         let found = all.iter().copied().find(|it| name(*it) == text);
         if found.is_none() {
             let hint = suggest(&text, all.iter().map(|it| name(*it)));
-            self.at(member.node.at, format!("unknown {} `{text}`", member.key), hint);
+            self.at(&member.node.place, format!("unknown {} `{text}`", member.key), hint);
         }
         found
     }
 
     fn wrong_kind(&mut self, member: &Member, expected: &str) {
-        let message = format!("`{}` is {}, expected {expected}", member.key, member.node.kind());
-        self.at(member.node.at, message, format!("write {expected}"));
+        let message = format!("`{}` is {}, expected {expected}", member.key, kind_of(&member.node.value));
+        self.at(&member.node.place, message, format!("write {expected}"));
     }
 
     fn unknown(&mut self, member: &Member, place: &str, allowed: &[&str]) {
         let hint = suggest(&member.key, allowed.iter().copied());
-        self.at(member.at, format!("unknown key `{}` in {place}", member.key), hint);
+        self.at(&member.place, format!("unknown key `{}` in {place}", member.key), hint);
     }
 
-    fn at(&mut self, offset: usize, message: impl Into<String>, hint: impl Into<String>) {
-        self.mistakes.push(Mistake::at(self.text, offset, message).with_hint(hint));
+    fn at(&mut self, place: &Place, message: impl Into<String>, hint: impl Into<String>) {
+        self.mistakes.push(Mistake::new(place, message).with_hint(hint));
     }
 }
 

@@ -1,56 +1,26 @@
-use crate::Mistake;
+use nodedata_core::placed::{Member, Mistake, Node, Place, Value};
 
-/// A JSON value that knows where it stands. The schema's parser needs places for its messages, which
-/// `serde_json` does not give; numbers and strings themselves are still read by it.
-#[derive(Debug)]
-pub(crate) struct Node {
-    /// Byte offset of its first character.
-    pub(crate) at: usize,
-    pub(crate) value: Value,
-}
-
-#[derive(Debug)]
-pub(crate) enum Value {
-    Null,
-    Bool(bool),
-    Number(serde_json::Number),
-    String(String),
-    Array(Vec<Node>),
-    /// In the order of the document.
-    Object(Vec<Member>),
-}
-
-#[derive(Debug)]
-pub(crate) struct Member {
-    /// Byte offset of the key.
-    pub(crate) at: usize,
-    pub(crate) key: String,
-    pub(crate) node: Node,
-}
-
-impl Node {
-    /// What the value is, for messages.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self.value {
-            Value::Null => "null",
-            Value::Bool(_) => "a bool",
-            Value::Number(_) => "a number",
-            Value::String(_) => "a string",
-            Value::Array(_) => "a list",
-            Value::Object(_) => "an object",
-        }
+/// What a value is, in the words of JSON.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a bool",
+        Value::Integer(_) | Value::Float(_) => "a number",
+        Value::Text(_) => "a string",
+        Value::List(_) => "a list",
+        Value::Map(_) => "an object",
     }
 }
 
 /// Deeper documents are refused: a schema needs five levels.
 const DEPTH_MAX: usize = 32;
 
-/// Reads a whole document.
+/// Reads a whole document. `serde_json` gives no places; numbers and strings themselves are still read by it.
 ///
 /// # Errors
 /// The one place where the text stops being JSON.
 pub(crate) fn parse(text: &str) -> Result<Node, Mistake> {
-    let mut reader = Reader { text, pos: 0 };
+    let mut reader = Reader { text, pos: 0, told: Told { offset: 0, line: 1, column: 1 } };
     reader.skip_space();
     let node = reader.value(0)?;
     reader.skip_space();
@@ -63,6 +33,15 @@ pub(crate) fn parse(text: &str) -> Result<Node, Mistake> {
 struct Reader<'a> {
     text: &'a str,
     pos: usize,
+    told: Told,
+}
+
+/// The last place that was told: counted on from there, a document is walked once for all its places.
+#[derive(Clone, Copy)]
+struct Told {
+    offset: usize,
+    line: u32,
+    column: u32,
 }
 
 impl Reader<'_> {
@@ -76,11 +55,27 @@ impl Reader<'_> {
         }
     }
 
-    fn mistake(&self, message: impl Into<String>) -> Mistake {
-        Mistake::at(self.text, self.pos, message)
+    /// The place of an offset, none of which comes before one that was told.
+    fn place(&mut self, offset: usize) -> Place {
+        let Told { offset: from, line, column } = &mut self.told;
+        for byte in &self.text.as_bytes()[*from..offset.max(*from)] {
+            match byte {
+                b'\n' => (*line, *column) = (line.saturating_add(1), 1),
+                // Continuation bytes do not count, so a column is a character as an editor shows it.
+                byte if byte & 0xc0 == 0x80 => {}
+                _ => *column = column.saturating_add(1),
+            }
+        }
+        *from = offset.max(*from);
+        Place::File(*line, *column)
     }
 
-    fn unexpected(&self, expected: &str) -> Mistake {
+    fn mistake(&mut self, message: impl Into<String>) -> Mistake {
+        let place = self.place(self.pos);
+        Mistake::new(&place, message)
+    }
+
+    fn unexpected(&mut self, expected: &str) -> Mistake {
         // `pos` may stand inside a token, but never inside a character.
         match self.text.get(self.pos..).and_then(|it| it.chars().next()) {
             Some(found) => self.mistake(format!("found `{found}`, expected {expected}")),
@@ -92,18 +87,18 @@ impl Reader<'_> {
         if depth > DEPTH_MAX {
             return Err(self.mistake(format!("nested deeper than {DEPTH_MAX} levels")));
         }
-        let at = self.pos;
+        let place = self.place(self.pos);
         let value = match self.peek() {
             Some(b'{') => self.object(depth)?,
             Some(b'[') => self.array(depth)?,
-            Some(b'"') => Value::String(self.string()?),
-            Some(b'-' | b'0'..=b'9') => Value::Number(self.number()?),
+            Some(b'"') => Value::Text(self.string()?),
+            Some(b'-' | b'0'..=b'9') => self.number()?,
             Some(b't') => self.word("true", Value::Bool(true))?,
             Some(b'f') => self.word("false", Value::Bool(false))?,
             Some(b'n') => self.word("null", Value::Null)?,
             _ => return Err(self.unexpected("a value")),
         };
-        Ok(Node { at, value })
+        Ok(Node { place, value, expanded: false })
     }
 
     fn object(&mut self, depth: usize) -> Result<Value, Mistake> {
@@ -112,11 +107,11 @@ impl Reader<'_> {
         self.skip_space();
         if self.peek() == Some(b'}') {
             self.pos += 1;
-            return Ok(Value::Object(members));
+            return Ok(Value::Map(members));
         }
         loop {
             self.skip_space();
-            let at = self.pos;
+            let place = self.place(self.pos);
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a key in double quotes"));
             }
@@ -128,13 +123,13 @@ impl Reader<'_> {
             self.pos += 1;
             self.skip_space();
             let node = self.value(depth + 1)?;
-            members.push(Member { at, key, node });
+            members.push(Member { place, key, node });
             self.skip_space();
             match self.peek() {
                 Some(b',') => self.pos += 1,
                 Some(b'}') => {
                     self.pos += 1;
-                    return Ok(Value::Object(members));
+                    return Ok(Value::Map(members));
                 }
                 _ => return Err(self.unexpected("`,` or `}`")),
             }
@@ -147,7 +142,7 @@ impl Reader<'_> {
         self.skip_space();
         if self.peek() == Some(b']') {
             self.pos += 1;
-            return Ok(Value::Array(items));
+            return Ok(Value::List(items));
         }
         loop {
             self.skip_space();
@@ -157,7 +152,7 @@ impl Reader<'_> {
                 Some(b',') => self.pos += 1,
                 Some(b']') => {
                     self.pos += 1;
-                    return Ok(Value::Array(items));
+                    return Ok(Value::List(items));
                 }
                 _ => return Err(self.unexpected("`,` or `]`")),
             }
@@ -172,11 +167,8 @@ impl Reader<'_> {
                 b'"' if !escaped => {
                     self.pos = idx + 1;
                     return serde_json::from_str(&self.text[start..=idx]).map_err(|_| {
-                        Mistake::at(
-                            self.text,
-                            start,
-                            "a string with an escape or control character not allowed",
-                        )
+                        let place = self.place(start);
+                        Mistake::new(&place, "a string with an escape or control character not allowed")
                     });
                 }
                 b'\\' => escaped = !escaped,
@@ -186,14 +178,20 @@ impl Reader<'_> {
         Err(self.mistake("a string without its closing quote"))
     }
 
-    fn number(&mut self) -> Result<serde_json::Number, Mistake> {
+    fn number(&mut self) -> Result<Value, Mistake> {
         let start = self.pos;
         while matches!(self.peek(), Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
             self.pos += 1;
         }
         let digits = &self.text[start..self.pos];
-        serde_json::from_str(digits)
-            .map_err(|_| Mistake::at(self.text, start, format!("`{digits}` is not a JSON number")))
+        let number = serde_json::from_str::<serde_json::Number>(digits).ok();
+        let whole =
+            number.as_ref().and_then(|it| it.as_i64().map(i128::from).or(it.as_u64().map(i128::from)));
+        let value = whole.map(Value::Integer).or_else(|| number?.as_f64().map(Value::Float));
+        value.ok_or_else(|| {
+            let place = self.place(start);
+            Mistake::new(&place, format!("`{digits}` is not a JSON number"))
+        })
     }
 
     fn word(&mut self, word: &str, value: Value) -> Result<Value, Mistake> {
@@ -212,7 +210,7 @@ mod tests {
     #[track_caller]
     fn refused(text: &str, line_column: (u32, u32), message: &str) {
         let mistake = parse(text).expect_err("not JSON");
-        assert_eq!((mistake.line, mistake.column), line_column);
+        assert_eq!(mistake.place, Place::File(line_column.0, line_column.1));
         assert_eq!(mistake.message, message);
     }
 
@@ -232,10 +230,25 @@ mod tests {
     #[test]
     fn values_keep_their_places() {
         let node = parse(r#"{"a\"b": [true, null, -1.5e3, "x\\"]}"#).unwrap();
-        let Value::Object(members) = &node.value else { panic!() };
+        let Value::Map(members) = &node.value else { panic!() };
         assert_eq!(members[0].key, "a\"b");
-        let Value::Array(items) = &members[0].node.value else { panic!() };
-        assert_eq!(items.iter().map(|it| it.at).collect::<Vec<_>>(), [10, 16, 22, 30]);
-        assert!(matches!(&items[3].value, Value::String(it) if it == "x\\"));
+        let Value::List(items) = &members[0].node.value else { panic!() };
+        let places: Vec<_> = items.iter().map(|it| it.place.clone()).collect();
+        assert_eq!(places, [11, 17, 23, 31].map(|column| Place::File(1, column)));
+        let values: Vec<_> = items.iter().map(|it| it.value.clone()).collect();
+        let text = Value::Text("x\\".to_owned());
+        assert_eq!(values, [Value::Bool(true), Value::Null, Value::Float(-1500.0), text]);
+    }
+
+    #[test]
+    fn whole_numbers_stay_whole_as_far_as_64_bits_go() {
+        let values =
+            |text: &str| parse(text).unwrap().items().iter().map(|it| it.value.clone()).collect::<Vec<_>>();
+        let expected = [i128::from(u64::MAX), i128::from(i64::MIN)].map(Value::Integer);
+        assert_eq!(values("[18446744073709551615, -9223372036854775808]"), expected);
+        assert_eq!(
+            values("[18446744073709551616, 2.0]"),
+            [Value::Float(18446744073709551616.0), Value::Float(2.0)]
+        );
     }
 }

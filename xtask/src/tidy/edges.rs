@@ -40,10 +40,12 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-pipeline", "nodedata-dataset", "writes the dataset"),
     edge("nodedata-registry", "nodedata-core", "errors with place and hint"),
     edge("nodedata-registry", "nodedata-dataset", "publishes datasets, makes folders of revisions"),
+    edge("nodedata-registry", "nodedata-io", "opens buckets, runs requests, makes folders that appear whole"),
     edge("nodedata-registry", "nodedata-schema", "enforces schema.json on shards that others wrote"),
     edge("nodedata-export", "nodedata-core", "errors with place and hint"),
     edge("nodedata-export", "nodedata-schema", "the fields of a dataset, in others' words"),
     edge("nodedata-export", "nodedata-dataset", "folders that were converted or pulled"),
+    edge("nodedata-export", "nodedata-io", "a folder that appears whole"),
     edge("nodedata-export", "nodedata-registry", "the manifest of a revision, in others' words"),
     edge("nodedata-server", "nodedata-core", "errors become problem+json"),
     edge("nodedata-server", "nodedata-schema", "the page shows a revision's schema"),
@@ -87,6 +89,7 @@ const FREE_IN_TESTS: &[&str] = &["nodedata-testkit", "nodedata-core", "nodedata-
 const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("nodedata-core", "parquet", "the vocabulary does no I/O and must stay quick to build"),
     ("nodedata-core", "tokio", "the vocabulary does no I/O and must stay quick to build"),
+    ("nodedata-core", "tracing", "what is done is told at borders, and the vocabulary has none"),
     ("nodedata-ros", "tokio", "parsers see bytes, not files"),
     ("nodedata-message", "tokio", "parsers see bytes, not files"),
     (

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, Result, TimeRange};
+use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, Result, TimeRange, placed::mistakes_to_error};
 use nodedata_dataset::{Report, StreamLedger};
 use nodedata_pipeline::{
     ConvertOptions, Converted, OnError, StepFlags, convert, parse_splits, steps_of_flags,
@@ -60,7 +60,7 @@ pub(crate) fn read_schema(path: &Path) -> Result<Schema> {
     let text = std::fs::read_to_string(path).map_err(|err| {
         Error::new(ErrorKind::Io, "cannot read the schema").with_source(err).at(Locus::path(path))
     })?;
-    Schema::from_json(&text).map_err(|mistakes| nodedata_schema::into_error(&mistakes, path))
+    Schema::from_json(&text).map_err(|mistakes| mistakes_to_error(&mistakes, Some(path)))
 }
 
 /// What the flags of a conversion mean.

@@ -19,7 +19,7 @@ use crate::{
         registry::{Registry, cache},
     },
     human, message,
-    progress::{Shown, Transfer},
+    progress::Shown,
 };
 
 /// `node-data dataset`.
@@ -107,14 +107,14 @@ fn run_create(args: &CreateArgs, output: Output) -> Result<()> {
 
 fn run_push(args: PushArgs, output: Output) -> Result<()> {
     let registry = Registry::open(&args.store, !args.dry_run)?;
-    let shown = Transfer(Shown::new(args.progress));
+    let shown = Shown::new(args.progress);
     let class = args.class.clone();
     let options = push_options(args, &registry)?;
     if !options.dry_run {
         keep_agreement(&registry, &options.dataset, &class)?;
     }
     let report = push(&*registry.remote, &options, &shown);
-    shown.0.done();
+    shown.done();
     let report = report?;
     tell_push(&report, output)
 }
@@ -232,7 +232,7 @@ fn withdraw_episodes(
     }
     let mut options = PushOptions::new(reference.dataset.clone(), Vec::new(), &registry.author);
     options.exclude = episodes;
-    let report = push(&*registry.remote, &options, &nodedata_registry::Unwatched)?;
+    let report = push(&*registry.remote, &options, &nodedata_core::Silent)?;
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     if let Some(entry) = state.revision(&report.revision) {
         let note = json!({"reason": reason, "episodes": options.exclude}).to_string();
@@ -252,11 +252,7 @@ fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
     }
     let revision = Revision::open(&*registry.remote, &reference.dataset, entry)?;
     let shown = Shown::new(args.progress);
-    let report = {
-        use nodedata_pipeline::Progress as _;
-        shown.planned(revision.manifest().shard_bytes);
-        pull(&*registry.remote, &revision, &args.out, args.overwrite, &|n| shown.advanced(n, 0))
-    };
+    let report = pull(&*registry.remote, &revision, &args.out, args.overwrite, &shown);
     shown.done();
     let report = report?;
     let text = match output {

@@ -239,7 +239,7 @@ pub(crate) struct PushArgs {
     /// Take these episodes in again.
     #[arg(long, value_name = "KEY,…", value_delimiter = ',', help_heading = "Splits")]
     pub(crate) include: Vec<String>,
-    /// Count shards to another split: `val=train-0000[0-9].parquet` takes one path, `*` stands for any letters.
+    /// Count shards to another split: `val=train-0000[0-9].parquet` takes ten, `*` stands for any letters.
     #[arg(long, value_name = "SPLIT=SHARD", help_heading = "Splits")]
     pub(crate) assign: Vec<String>,
     /// Name of this push: one that is tried again under the same name is done once.

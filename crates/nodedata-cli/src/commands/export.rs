@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Result, placed::mistakes_to_error};
 use nodedata_dataset::Dataset;
 use nodedata_export::{CroissantFacts, ExportReport, HubFacts, croissant, export_hugging_face};
 use nodedata_registry::{
@@ -72,7 +72,7 @@ fn hugging_face(source: &str, out: &Path, store: &StoreArgs, output: Output) -> 
                 Error::new(ErrorKind::Io, "cannot make a folder").with_source(err).at(Locus::path(parent))
             })?;
         let pulled = folder.path().join("dataset");
-        pull(&*registry.remote, &revision, &pulled, false, &|_| ())?;
+        pull(&*registry.remote, &revision, &pulled, false, &nodedata_core::Silent)?;
         export_folder(&pulled, out)?
     };
     match output {
@@ -117,7 +117,7 @@ fn tell_croissant(source: &str, base_url: Option<&str>, store: &StoreArgs) -> Re
     let text = |blob| Ok::<_, Error>(String::from_utf8_lossy(&revision.read(blob)?).into_owned());
     let manifest = revision.manifest();
     let schema = Schema::from_json(&text(&manifest.schema.file.blob)?)
-        .map_err(|mistakes| nodedata_schema::into_error(&mistakes, Path::new("schema.json")))?;
+        .map_err(|mistakes| mistakes_to_error(&mistakes, Some(Path::new("schema.json"))))?;
     let reports = state.attachments.iter().filter(|it| {
         it.kind == AttachmentKind::DpReport
             && it.manifest == entry.manifest

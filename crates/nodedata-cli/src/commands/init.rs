@@ -1,6 +1,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_io::{Writing, write_file};
 use nodedata_pipeline::propose;
 
 use crate::{Outcome, args::InitArgs, message};
@@ -19,11 +20,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<Outcome> {
     match &args.out {
         None => message::to_stdout(&text)?,
         Some(out) => {
-            std::fs::write(out, text).map_err(|err| {
-                Error::new(ErrorKind::Io, "cannot write the pipeline file")
-                    .with_source(err)
-                    .at(Locus::path(out))
-            })?;
+            write_file(out, text.as_bytes(), Writing::Replace)?;
             let run = format!("node-data run {} --dry-run", out.display());
             message::note(&format!("written to {}; `{run}` shows what it would do", out.display()));
         }

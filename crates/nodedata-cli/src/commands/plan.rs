@@ -5,6 +5,7 @@ use std::{
 
 use clap::Parser as _;
 use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_io::{Writing, write_file};
 use nodedata_pipeline::{ConvertOptions, Plan, Refused, Share, Worked, prepare, prepared};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -43,7 +44,8 @@ pub(crate) fn plan(args: PlanArgs, output: Output) -> Result<Outcome> {
     };
     let job = serde_json::to_value(&job).map_err(std::io::Error::from)?;
     let plan = nodedata_pipeline::plan(&nodedata_formats::builtin(), &options, job)?;
-    write_whole(&path, &plan.to_json()?)?;
+    // Workers may look for it at any time.
+    write_file(&path, plan.to_json()?.as_bytes(), Writing::Replace)?;
     let bytes: u64 = plan.units.iter().map(|it| it.bytes).sum();
     let text = match output {
         Output::Json => {
@@ -167,15 +169,5 @@ fn read(path: &Path, how: &HowArgs) -> Result<(Plan, ConvertOptions), Refused> {
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|err| {
         Error::new(ErrorKind::Config, "the path has no meaning here").with_source(err).at(Locus::path(path))
-    })
-}
-
-/// Workers may look for the plan at any time: it is there as a whole, or not at all.
-fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, path)).map_err(|err| {
-        Error::new(ErrorKind::Io, "cannot write the plan").with_source(err).at(Locus::path(path))
     })
 }

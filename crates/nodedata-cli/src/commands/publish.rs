@@ -10,7 +10,7 @@ use crate::{
         dataset::bump,
         registry::{Registry, cache},
     },
-    progress::{Shown, Transfer},
+    progress::Shown,
 };
 
 /// Publishes the dataset that a pipeline made, as its `publish` stage says, to the store that the environment
@@ -35,9 +35,9 @@ pub(crate) fn publish(stage: &PublishStage, folder: &Path, progress: ProgressArg
         cache: cache(),
         ..PushOptions::new(reference.dataset, vec![folder.to_owned()], &registry.author)
     };
-    let shown = Transfer(Shown::new(progress));
+    let shown = Shown::new(progress);
     let report = push(&*registry.remote, &options, &shown);
-    shown.0.done();
+    shown.done();
     report
 }
 

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::{Error, ErrorKind, OpenOptions, Result, TimeRange};
+use nodedata_core::{Error, ErrorKind, OpenOptions, Result, Silent, TimeRange};
 use nodedata_dataset::{Manifest, created_by};
-use nodedata_pipeline::{ConvertOptions, OnError, Silent, SplitPlan, convert};
+use nodedata_pipeline::{ConvertOptions, OnError, SplitPlan, convert};
 use nodedata_registry::{DatasetName, Remote, Revision, RevisionEntry, record::FileRef};
 use nodedata_schema::{Mode, Schema};
 use serde::Serialize;

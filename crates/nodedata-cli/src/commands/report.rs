@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_io::{Writing, write_file};
 use nodedata_quality::{QualityReport, html, junit};
 
 use crate::{human, message};
@@ -16,9 +17,7 @@ pub(crate) fn write_all(paths: &[PathBuf], title: &str, report: &QualityReport) 
             Ending::JUnit => junit(report),
             Ending::Html => html(title, report),
         };
-        std::fs::write(path, text).map_err(|err| {
-            Error::new(ErrorKind::Io, "cannot write the report").with_source(err).at(Locus::path(path))
-        })?;
+        write_file(path, text.as_bytes(), Writing::Replace)?;
     }
     Ok(())
 }

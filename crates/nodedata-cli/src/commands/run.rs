@@ -98,7 +98,9 @@ pub(crate) fn tell_refused(refused: Refused, output: Output) -> Result<Outcome> 
         Refused::Mistakes(path, mistakes) => (path, mistakes),
     };
     match output {
-        Output::Text => mistakes.iter().for_each(|it| message::print_error(&it.to_error(&path), output)),
+        Output::Text => {
+            mistakes.iter().for_each(|it| message::print_error(&it.to_error(Some(&path)), output));
+        }
         Output::Json => {
             let text = json!({"mistakes": mistakes, "file": path.display().to_string()});
             message::note(&text.to_string());

@@ -68,7 +68,7 @@ fn run_check(args: &StoreArgs, rounds: usize, output: Output) -> Result<Outcome>
 }
 
 fn run_fsck(args: &StoreArgs, depth: Depth, output: Output) -> Result<Outcome> {
-    let report = fsck(&Direct::new(store(args, false)?), depth, &|_| ())?;
+    let report = fsck(&Direct::new(store(args, false)?), depth, &nodedata_core::Silent)?;
     let text = match output {
         Output::Json => message::json_line(&report)?,
         Output::Text => {

@@ -1,10 +1,11 @@
 use std::{
     fs::OpenOptions,
-    io::{Read as _, Write as _},
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_io::{Writing, write_file};
 use nodedata_registry::{
     AttachmentKind, DatasetState, attach,
     trust::{
@@ -46,8 +47,13 @@ pub(crate) fn run(command: TrustCommand, output: Output) -> Result<Outcome> {
 fn keygen(out: &Path, output: Output) -> Result<Outcome> {
     let key = SecretKey::generate()?;
     let public_path = with_suffix(out, ".pub");
-    write_new(out, &key.to_pem()?, true)?;
-    write_new(&public_path, &key.public().to_pem()?, false)?;
+    // Keys are never replaced.
+    let write = |path: &Path, text: String, writing| {
+        write_file(path, text.as_bytes(), writing)
+            .map_err(|err| err.with_hint("name a file that is not there yet"))
+    };
+    write(out, key.to_pem()?, Writing::NewSecret)?;
+    write(&public_path, key.public().to_pem()?, Writing::New)?;
     let id = key.public().id();
     match output {
         Output::Json => {
@@ -69,29 +75,6 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
-}
-
-/// Writes a file that must not be there: keys are never replaced.
-fn write_new(path: &Path, text: &str, is_secret: bool) -> Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    if is_secret {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    #[cfg(not(unix))]
-    let _ = is_secret;
-    let written = options.open(path).and_then(|mut it| {
-        it.write_all(text.as_bytes())?;
-        it.sync_all()
-    });
-    written.map_err(|err| {
-        Error::new(ErrorKind::Io, "cannot write the key")
-            .with_source(err)
-            .at(Locus::path(path))
-            .with_hint("name a file that is not there yet")
-    })
 }
 
 fn read_key(path: &Path) -> Result<String> {

@@ -1,14 +1,13 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
-use nodedata_core::{DType, Dim, Feature, Storage, meta};
+use nodedata_core::{DType, Dim, Feature, Storage, meta, placed::Mistake, suggest};
 
 use super::{Compiler, Way};
 use crate::{
-    Align, Beyond, Constant, FieldFrom, FieldSpec, Mistake, Tolerance,
+    Align, Beyond, Constant, FieldFrom, FieldSpec, Tolerance,
     cast::{can_cast, cast},
     flat::constant_of,
-    mistake::nearest,
     path::{Brackets, resolve},
 };
 
@@ -290,11 +289,7 @@ impl Compiler<'_> {
         let Some(at) = stream.features.iter().position(|it| it.name == wanted && texts(it)) else {
             let names = stream.features.iter().filter(|it| texts(it)).map(|it| it.name.as_str());
             let message = format!("`{}` has no array of names `{wanted}`", stream.name);
-            self.mistakes.push(Mistake::new(key, message).with_hint(nearest(
-                &wanted,
-                names,
-                "arrays of names",
-            )));
+            self.mistakes.push(Mistake::new(key, message).with_hint(suggest(&wanted, names)));
             return None;
         };
         Some(Pick::Names { at, wanted: by_name.names.clone().into() })

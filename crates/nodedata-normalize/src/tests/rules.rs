@@ -3,7 +3,7 @@ use arrow_array::{
     cast::AsArray,
     types::{Float64Type, Int64Type},
 };
-use nodedata_core::{DType, Dim, Source, StreamId};
+use nodedata_core::{DType, Dim, Source, StreamId, placed::Place};
 
 use super::{
     memory::{MemorySource, Message, stream},
@@ -264,8 +264,8 @@ fn steps_that_are_there_are_selected_joined_and_cast() {
     let cut = Cut::Gap { gap_ns: 1, topic: None };
     let broken = StepSpec { episodes: cut, ..spec(vec![FieldSpec::new("state", "valeu")]) };
     let found = mistakes(&broken, MemorySource::steps(rows()).streams());
-    let keys: Vec<&str> = found.iter().map(|it| it.key.as_str()).collect();
-    assert_eq!(keys, ["episodes.by", "fields.state.from"]);
+    let keys: Vec<Place> = found.iter().map(|it| it.place.clone()).collect();
+    assert_eq!(keys, ["episodes.by", "fields.state.from"].map(Place::from));
     assert_eq!(found[1].hint.as_deref(), Some("did you mean `value`?"));
 }
 
@@ -293,14 +293,10 @@ fn all_mistakes_are_told_at_once_with_their_keys() {
         ],
         ..spec(Vec::new())
     };
-    let told = |it: &crate::Mistake| match &it.hint {
-        Some(hint) => format!("{it} ({hint})"),
-        None => it.to_string(),
-    };
-    let found: Vec<String> = mistakes(&broken, &streams).iter().map(told).collect();
+    let found: Vec<String> = mistakes(&broken, &streams).iter().map(ToString::to_string).collect();
     let expected = expect_test::expect![[r#"
         `steps.clock.topic`: there is no topic `/cdm` (did you mean `/cmd`?)
-        `steps.time./cmd`: `/cmd` has no time `stamp` (the number fields are: `value`, `position`, `header.stamp`, `sequence`, `log_time_ns`, `publish_time_ns`, or use `log_time`)
+        `steps.time./cmd`: `/cmd` has no time `stamp` (one of: log_time_ns, publish_time_ns, sequence, header.stamp, value, position, or use `log_time`)
         `steps.tolerance_ms`: a tolerance cannot be negative
         `fields.joints.by_name[1]`: `x` is wanted twice
         `fields.joints.from`: `/joint_states` has no array of names `nmae` (did you mean `name`?)

@@ -1,11 +1,14 @@
 use std::collections::BTreeMap;
 
+use nodedata_core::{
+    placed::{Mistake, Node, Place, Value},
+    suggest,
+};
 use nodedata_normalize::Rate;
 
 use super::{
     keys::{Key, Kind},
-    mistake::{Mistake, Place, suggest},
-    yaml::{Node, Value},
+    yaml::kind_of,
 };
 
 /// Where every key stands, by its path: `fields.action.from[1]`.
@@ -37,9 +40,10 @@ pub(super) fn check(root: &Node, keys: &'static [Key]) -> (Places, Vec<Mistake>)
             Mistake::new(&root.place, "the file is empty")
                 .with_hint("`node-data init SRC` writes one to start from"),
         ),
-        _ => checker
-            .mistakes
-            .push(Mistake::new(&root.place, format!("found {}, expected a mapping of stages", root.kind()))),
+        _ => checker.mistakes.push(Mistake::new(
+            &root.place,
+            format!("found {}, expected a mapping of stages", kind_of(&root.value)),
+        )),
     }
     (checker.places, checker.mistakes)
 }
@@ -70,9 +74,8 @@ impl Checker {
             match known.or(names) {
                 Some(kind) => self.value(&member.node, kind, &inside),
                 None => {
-                    let all: Vec<&str> = keys.iter().map(|it| it.name).collect();
                     let message = format!("unknown key `{}` in {place_name}", member.key);
-                    self.add(&member.place, message, suggest(&member.key, &all));
+                    self.add(&member.place, message, suggest(&member.key, keys.iter().map(|it| it.name)));
                 }
             }
         }
@@ -158,7 +161,7 @@ impl Checker {
                 let found = word(node).unwrap_or_default();
                 if !words.contains(&found.as_str()) {
                     let message = format!("`{path}` is `{found}`");
-                    self.add(&node.place, message, suggest(&found, words));
+                    self.add(&node.place, message, suggest(&found, words.iter().copied()));
                 }
             }
             _ => {}
@@ -180,13 +183,14 @@ impl Checker {
 
     fn wrong_shape(&mut self, node: &Node, kind: &'static Kind, path: &str) {
         if let Kind::Secret = kind {
-            let message = format!("`{path}` holds {}, and a secret never stands in a file", node.kind());
+            let message =
+                format!("`{path}` holds {}, and a secret never stands in a file", kind_of(&node.value));
             self.add(&node.place, message, "write `{env: NAME}` and set the variable NAME");
             return;
         }
         let found = match node.text().filter(|it| it.chars().count() <= 60) {
-            Some(text) => format!("{} (`{text}`)", node.kind()),
-            None => node.kind().to_owned(),
+            Some(text) => format!("{} (`{text}`)", kind_of(&node.value)),
+            None => kind_of(&node.value).to_owned(),
         };
         self.add(&node.place, format!("`{path}` is {found}"), format!("expected {}", kind.told()));
     }

@@ -1,9 +1,9 @@
+use nodedata_core::placed::Node;
 use nodedata_normalize::{Cut, EpisodeRange, Marker};
 
 use super::{
     read::{Reader, text, texts},
     steps::nanos,
-    yaml::Node,
 };
 
 /// Keys that belong to one way of cutting.

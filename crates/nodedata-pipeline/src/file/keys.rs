@@ -103,7 +103,11 @@ const SOURCE: &[Key] = &[
         "A file, a folder, a glob or a URL (`s3://bucket/prefix`); relative to the pipeline file",
     ),
     key("format", Kind::Text, "Name of the format; detected when absent"),
-    key("topics", TEXT_OR_TEXTS, "Only these topics are read; `*` stands for any letters"),
+    key(
+        "topics",
+        TEXT_OR_TEXTS,
+        "Only these topics are read; `*` stands for any letters, `?` for one, `[a-z]` for one of these",
+    ),
     key("undecoded", TEXT_OR_TEXTS, "Topics whose messages stay bytes, with their schema beside them"),
     key("start_ns", TIME_NS, "Only records logged at or after this time, in nanoseconds since 1970"),
     key("end_ns", TIME_NS, "Only records logged before this time"),

@@ -1,7 +1,8 @@
+use nodedata_core::placed::Node;
+
 use super::{
     read::{Reader, text, texts},
     stages::{PublishStage, Secret},
-    yaml::Node,
 };
 
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> PublishStage {

@@ -1,11 +1,7 @@
+use nodedata_core::placed::{Member, Node, Value};
 use nodedata_quality::{Level, RangeBounds, RateBounds, Rule, Rules};
 
-use super::{
-    check::word,
-    read::Reader,
-    steps::nanos,
-    yaml::{Member, Node, Value},
-};
+use super::{check::word, read::Reader, steps::nanos};
 
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Rules {
     let mut rules = Rules::off();

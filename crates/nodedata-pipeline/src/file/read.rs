@@ -3,15 +3,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nodedata_core::{MediaEncoding, TimeRange};
+use nodedata_core::{
+    MediaEncoding, TimeRange,
+    placed::{Mistake, Node},
+};
 
 use super::{
     check::{Places, word},
-    mistake::Mistake,
     publish, quality, splits,
     stages::{Expected, PipelineFile, PipelineTest, SourceStage},
     steps,
-    yaml::Node,
 };
 use crate::OnError;
 
@@ -32,7 +33,7 @@ impl<'a> Reader<'a> {
 
     /// Notes a mistake at a key.
     pub(super) fn add(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {
-        self.mistakes.push(Mistake::new(&self.places.of(path), message).with_hint(hint));
+        self.mistakes.push(Mistake::new(self.places.of(path), message).with_hint(hint));
     }
 
     pub(super) fn file(&mut self, path: &Path) -> PipelineFile {

@@ -1,9 +1,12 @@
+use nodedata_core::{
+    patterns::check_pattern,
+    placed::{Member, Node, Value},
+};
 use nodedata_dataset::QUARANTINE;
 
 use super::{
     read::{Reader, text, texts},
     stages::SplitKey,
-    yaml::{Member, Node, Value},
 };
 use crate::SplitPlan;
 
@@ -77,6 +80,10 @@ fn lists(reader: &mut Reader<'_>, named: &[&Member]) -> SplitPlan {
     for member in named {
         let keys = texts(&member.node);
         for (idx, key) in keys.iter().enumerate() {
+            if let Err(err) = check_pattern(key) {
+                let hint = err.hint().unwrap_or_default().to_owned();
+                reader.add(&format!("splits.{}[{idx}]", member.key), err.to_string(), hint);
+            }
             if let Some((other, _)) = lists.iter().find(|(_, it)| it.contains(key)) {
                 let message = format!("episode `{key}` is in `{}` and in `{other}`", member.key);
                 reader.add(

@@ -1,4 +1,7 @@
-use nodedata_core::DType;
+use nodedata_core::{
+    DType,
+    placed::{Node, Value},
+};
 use nodedata_normalize::{
     Align, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, Rate, Start, StepSpec, TimeSource,
     Tolerance, TopicTime,
@@ -7,7 +10,6 @@ use nodedata_normalize::{
 use super::{
     episodes,
     read::{Reader, choice, text, texts},
-    yaml::{Node, Value},
 };
 
 /// How messages become steps; `None` when the file has no `steps`.

@@ -1,7 +1,6 @@
-use super::{
-    mistake::{Mistake, Place},
-    yaml::{self, Member, Node, Value},
-};
+use nodedata_core::placed::{Member, Mistake, Node, Place, Value};
+
+use super::yaml;
 
 /// Reads variables of the environment. A function, so that tests need no environment.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -1,114 +1,26 @@
 use std::fmt;
 
+use nodedata_core::placed::{Member, Mistake, Node, Place, Value};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, Options, Spanned};
 
-use super::mistake::{Mistake, Place};
-
-/// A YAML value that knows where it stands.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
-    pub(super) place: Place,
-    pub(super) value: Value,
-    /// Whether the text came out of a variable: then it may stand for a number as well.
-    pub(super) expanded: bool,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
-    Null,
-    Bool(bool),
-    Integer(i128),
-    Float(f64),
-    Text(String),
-    List(Vec<Node>),
-    /// In the order of the document.
-    Map(Vec<Member>),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Member {
-    pub(super) place: Place,
-    pub(super) key: String,
-    pub(super) node: Node,
-}
-
 /// Deeper documents are refused: a pipeline needs six levels.
 const DEPTH_MAX: usize = 32;
 const BYTES_MAX: usize = 4 << 20;
 
-impl Node {
-    /// What the value is, for messages.
-    pub(super) fn kind(&self) -> &'static str {
-        match self.value {
-            Value::Null => "nothing",
-            Value::Bool(_) => "a bool",
-            Value::Integer(_) => "a whole number",
-            Value::Float(_) => "a number",
-            Value::Text(_) => "text",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a mapping",
-        }
-    }
-
-    /// The member of a mapping called `key`; the last one where it is given twice.
-    pub(super) fn get(&self, key: &str) -> Option<&Self> {
-        self.members().iter().rev().find(|it| it.key == key).map(|it| &it.node)
-    }
-
-    pub(super) fn members(&self) -> &[Member] {
-        match &self.value {
-            Value::Map(members) => members,
-            _ => &[],
-        }
-    }
-
-    /// The items of a list; a single value stands for a list of one.
-    pub(super) fn items(&self) -> &[Self] {
-        match &self.value {
-            Value::List(items) => items,
-            Value::Null => &[],
-            _ => std::slice::from_ref(self),
-        }
-    }
-
-    /// A scalar as text, as a person would write it.
-    pub(super) fn text(&self) -> Option<String> {
-        match &self.value {
-            Value::Bool(it) => Some(it.to_string()),
-            Value::Integer(it) => Some(it.to_string()),
-            Value::Float(it) => Some(it.to_string()),
-            Value::Text(it) => Some(it.clone()),
-            Value::Null | Value::List(_) | Value::Map(_) => None,
-        }
-    }
-
-    pub(super) fn number(&self) -> Option<f64> {
-        match &self.value {
-            Value::Integer(it) => Some(*it as f64),
-            Value::Float(it) => Some(*it),
-            Value::Text(it) if self.expanded => it.trim().parse().ok().filter(|it: &f64| it.is_finite()),
-            _ => None,
-        }
-    }
-
-    pub(super) fn integer(&self) -> Option<i128> {
-        match &self.value {
-            Value::Integer(it) => Some(*it),
-            Value::Text(it) if self.expanded => it.trim().parse().ok(),
-            _ => None,
-        }
-    }
-
-    pub(super) fn bool(&self) -> Option<bool> {
-        match &self.value {
-            Value::Bool(it) => Some(*it),
-            Value::Text(it) if self.expanded => it.trim().parse().ok(),
-            _ => None,
-        }
+/// What a value is, in the words of YAML.
+pub(super) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a bool",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Text(_) => "text",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a mapping",
     }
 }
 
@@ -119,7 +31,7 @@ impl Node {
 pub(super) fn parse(text: &str) -> Result<Node, Mistake> {
     if BYTES_MAX < text.len() {
         let message = format!("the file has {} bytes, at most {BYTES_MAX} are read", text.len());
-        return Err(Mistake::new(&Place::File(1, 1), message));
+        return Err(Mistake::new(Place::File(1, 1), message));
     }
     let mut options = Options::default();
     options.duplicate_keys = DuplicateKeyPolicy::PassThrough;
@@ -130,7 +42,8 @@ pub(super) fn parse(text: &str) -> Result<Node, Mistake> {
         budget.max_aliases = 0;
         budget.max_anchors = 0;
     }
-    serde_saphyr::from_str_with_options(text, options).map_err(|err| {
+    let read = serde_saphyr::from_str_with_options::<Read>(text, options);
+    read.map(|it| it.0).map_err(|err| {
         let place = err
             .location()
             .map_or(Place::File(1, 1), |it| Place::File(one_based(it.line()), one_based(it.column())));
@@ -148,18 +61,23 @@ fn one_based(n: u64) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX).max(1)
 }
 
-impl<'de> Deserialize<'de> for Node {
+/// A node as it is read: the tree itself knows no parser.
+struct Read(Node);
+
+struct ReadValue(Value);
+
+impl<'de> Deserialize<'de> for Read {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        let spanned = Spanned::<ReadValue>::deserialize(deserializer)?;
         let at = spanned.referenced;
         let place = Place::File(one_based(at.line()), one_based(at.column()));
-        Ok(Self { place, value: spanned.value, expanded: false })
+        Ok(Self(Node { place, value: spanned.value.0, expanded: false }))
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for ReadValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Values)
+        deserializer.deserialize_any(Values).map(Self)
     }
 }
 
@@ -206,7 +124,7 @@ impl<'de> Visitor<'de> for Values {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
+        while let Some(Read(item)) = items.next_element()? {
             list.push(item);
         }
         Ok(Value::List(list))
@@ -215,7 +133,7 @@ impl<'de> Visitor<'de> for Values {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut members = Vec::new();
         while let Some(key) = map.next_key::<Spanned<String>>()? {
-            let node: Node = map.next_value()?;
+            let Read(node) = map.next_value()?;
             let at = key.referenced;
             let place = Place::File(one_based(at.line()), one_based(at.column()));
             members.push(Member { place, key: key.value, node });

@@ -4,7 +4,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Progress, Result};
 use nodedata_dataset::{Dataset, Manifest};
 use nodedata_schema::{Mode, Schema};
 
@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// `Corrupt` when its files are not what its manifest says; `Io`.
-pub(crate) fn read_converted(root: &Path, cache: &HashCache, hashed: &(dyn Fn(u64) + Sync)) -> Result<Draft> {
+pub(crate) fn read_converted(root: &Path, cache: &HashCache, progress: &dyn Progress) -> Result<Draft> {
     let dataset = Dataset::open(root)?;
     let manifest = &dataset.manifest;
     let vouched = manifest.files();
@@ -33,7 +33,7 @@ pub(crate) fn read_converted(root: &Path, cache: &HashCache, hashed: &(dyn Fn(u6
         }
     }
     let files: Vec<&Path> = paths.iter().map(|(_, file)| file.as_path()).collect();
-    let blobs = hash_files(&files, cache, hashed)?;
+    let blobs = hash_files(&files, cache, progress)?;
     for (entry, blob) in vouched.iter().zip(&blobs) {
         if entry.b3 != blob.b3.hex()
             || entry.sha256.as_ref().is_some_and(|it| *it != blob.sha256)

@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nodedata_core::{Dim, Error, ErrorKind, Locus, Result};
+use nodedata_core::{Dim, Error, ErrorKind, Locus, Progress, Result};
 use nodedata_schema::{Mode, Schema};
 use rayon::prelude::*;
 
@@ -46,11 +46,11 @@ pub(crate) fn scan(
     paths: &[PathBuf],
     options: &ScanOptions,
     cache: &HashCache,
-    hashed: &(dyn Fn(u64) + Sync),
+    progress: &dyn Progress,
 ) -> Result<PlainModel> {
     let files = shard_files(paths)?;
     let names: Vec<&Path> = files.iter().map(|(_, file)| file.as_path()).collect();
-    let blobs = hash_files(&names, cache, hashed)?;
+    let blobs = hash_files(&names, cache, progress)?;
     let footers: Vec<Footer> = names.par_iter().map(|it| Footer::read(it)).collect::<Result<_>>()?;
     check_footers(&files, &footers, options.schema.as_ref())?;
     let sized: Vec<(String, u64)> =

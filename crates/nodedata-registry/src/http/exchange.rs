@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_io::printable;
 use reqwest::{Client, Method, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
@@ -124,6 +125,12 @@ impl Exchange {
             } else {
                 wait
             };
+            let why = match &failure {
+                Failure::Told(problem) => format!("status {}", problem.status),
+                Failure::Absent(err) | Failure::Unknown(err) => err.to_string(),
+            };
+            let path = printable(self.base.as_str());
+            tracing::warn!(server = path, method = %question.method, tries, ?wait, why, "try again");
             std::thread::sleep(wait);
         }
     }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use nodedata_core::{Error, Result};
+use nodedata_core::{Error, Progress, Result};
 use serde::Serialize;
 
 use crate::{
@@ -67,7 +67,7 @@ pub struct Flaw {
 ///
 /// # Errors
 /// `Io`, `Denied` when the store does not answer. What is wrong in it is no error but a flaw.
-pub fn fsck(direct: &Direct, depth: Depth, read: &dyn Fn(u64)) -> Result<FsckReport> {
+pub fn fsck(direct: &Direct, depth: Depth, progress: &dyn Progress) -> Result<FsckReport> {
     let store = direct.store();
     let mut check =
         Check { direct, report: FsckReport::default(), needed: BTreeMap::new(), trees: BTreeSet::new() };
@@ -104,7 +104,7 @@ pub fn fsck(direct: &Direct, depth: Depth, read: &dyn Fn(u64)) -> Result<FsckRep
             if let Some(message) = rot(store, b3, object.bytes)? {
                 check.flaw("rot", object.path.clone(), message, Some(*b3));
             }
-            read(object.bytes);
+            progress.advanced(object.bytes, 0);
         }
     }
     Ok(check.report)

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use nodedata_core::{ErrorKind, Result};
+use nodedata_core::{ErrorKind, Result, Silent};
 use serde::Serialize;
 
 use crate::{
@@ -34,7 +34,7 @@ pub struct HealReport {
 pub fn heal(direct: &Direct, from: Option<&dyn Remote>, depth: Depth) -> Result<HealReport> {
     let store = direct.store();
     let mut report = HealReport::default();
-    for flaw in fsck(direct, depth, &|_| ())?.flaws {
+    for flaw in fsck(direct, depth, &Silent)?.flaws {
         let (Some(b3), Some(dataset)) = (flaw.blob, dataset_of(&flaw)) else {
             // A blob that nobody needs but that has no tree is mended all the same.
             match (flaw.code, flaw.blob) {

@@ -3,7 +3,10 @@ use std::{
     path::Path,
 };
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{
+    Error, ErrorKind, Progress, Result,
+    patterns::{check_pattern, fits},
+};
 use nodedata_schema::{Mode, Schema};
 
 use crate::{
@@ -13,7 +16,7 @@ use crate::{
         CardFacts, Draft, PlainModel, PlainShard, ScanOptions, read_converted, reassign, restore, scan,
     },
     hashing::read_error,
-    push::{PushOptions, PushProgress, deep},
+    push::{PushOptions, deep},
     revision::Revision,
 };
 
@@ -32,9 +35,8 @@ impl Pushed {
     pub(crate) fn read(
         options: &PushOptions,
         parent: Option<&Revision<'_>>,
-        progress: &dyn PushProgress,
+        progress: &dyn Progress,
     ) -> Result<Self> {
-        let hashed = |n| progress.hashed(n);
         match options.paths.as_slice() {
             [] => Ok(Self::Facts),
             [folder] if folder.join("manifest.json").is_file() => {
@@ -49,7 +51,7 @@ impl Pushed {
                             .with_hint("leave it out, or convert again with `--schema`"));
                     }
                 }
-                let draft = read_converted(folder, &options.cache, &hashed)?;
+                let draft = read_converted(folder, &options.cache, progress)?;
                 Ok(Self::Converted(Box::new(draft)))
             }
             paths => {
@@ -63,7 +65,7 @@ impl Pushed {
                     sample_index: options.sample_index.clone(),
                     readme: options.readme.clone(),
                 };
-                Ok(Self::Plain(Box::new(scan(paths, &scan_options, &options.cache, &hashed)?)))
+                Ok(Self::Plain(Box::new(scan(paths, &scan_options, &options.cache, progress)?)))
             }
         }
     }
@@ -258,7 +260,7 @@ fn read_text(file: &Path) -> Result<String> {
 
 fn split_of<'a>(assign: &'a BTreeMap<String, String>, path: &str) -> Option<&'a String> {
     let inside = path.strip_prefix("data/").unwrap_or(path);
-    assign.iter().find(|(pattern, _)| matches(pattern, path) || matches(pattern, inside)).map(|(_, it)| it)
+    assign.iter().find(|(pattern, _)| fits(pattern, path) || fits(pattern, inside)).map(|(_, it)| it)
 }
 
 fn check_patterns<'a>(assign: &BTreeMap<String, String>, paths: impl Iterator<Item = &'a str>) -> Result<()> {
@@ -266,21 +268,12 @@ fn check_patterns<'a>(assign: &BTreeMap<String, String>, paths: impl Iterator<It
     for (pattern, split) in assign {
         let one = [(pattern.clone(), split.clone())].into();
         if !paths.iter().any(|it| split_of(&one, it).is_some()) {
+            check_pattern(pattern)?;
             return Err(Error::new(ErrorKind::Config, format!("no shard is called `{pattern}`"))
-                .with_hint("`node-data dataset show --shards` lists them; `*` stands for any letters"));
+                .with_hint("`node-data dataset show --shards` lists them"));
         }
     }
     Ok(())
-}
-
-/// Whether `text` is `pattern`, where `*` stands for any letters.
-fn matches(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((before, after)) => text.strip_prefix(before).is_some_and(|rest| {
-            rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| matches(after, &rest[at..]))
-        }),
-    }
 }
 
 fn card_facts(options: &PushOptions, head: Option<&Revision<'_>>) -> CardFacts {
@@ -304,23 +297,4 @@ pub(crate) fn conflict(kind: &str, message: &str) -> Error {
 pub(crate) fn without_excluded(contents: &Contents, is_excluded: impl Fn(&str, &str) -> bool) -> Contents {
     let kept = contents.0.iter().filter(|(id, _)| !is_excluded(&id.split, &id.key));
     Contents(kept.map(|(id, it)| (id.clone(), it.clone())).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stars_stand_for_any_letters() {
-        for (pattern, text, expected) in [
-            ("a*c", "abbc", true),
-            ("a*c", "ac", true),
-            ("a*c", "acb", false),
-            ("*", "", true),
-            ("train-*.parquet", "train-00001.parquet", true),
-            ("train", "train-0", false),
-        ] {
-            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
-        }
-    }
 }

@@ -1,12 +1,12 @@
 use std::{cell::Cell, time::Duration};
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Progress, Result};
 
 use crate::{
     clock::{fresh_id, jitter, now},
     name::DatasetName,
     push::{
-        Outcome, PushOptions, PushProgress, PushReport,
+        Outcome, PushOptions, PushReport,
         assemble::{Assembled, assemble},
         build::{Pushed, conflict},
         facts::check_public,
@@ -74,7 +74,7 @@ fn begin(
 /// # Errors
 /// `Config` for wrong facts and numbers; `SchemaMismatch`, `Corrupt` for the data; `Conflict` when another
 /// push changed the same; `Denied`, `Io` of the remote.
-pub fn push(remote: &dyn Remote, options: &PushOptions, progress: &dyn PushProgress) -> Result<PushReport> {
+pub fn push(remote: &dyn Remote, options: &PushOptions, progress: &dyn Progress) -> Result<PushReport> {
     let op_id = options.op_id.clone().unwrap_or_else(fresh_id);
     let push = Push { remote, options, progress, op_id, sent: Cell::default() };
     let report = push.run();
@@ -88,7 +88,7 @@ pub fn push(remote: &dyn Remote, options: &PushOptions, progress: &dyn PushProgr
 struct Push<'a> {
     remote: &'a dyn Remote,
     options: &'a PushOptions,
-    progress: &'a dyn PushProgress,
+    progress: &'a dyn Progress,
     op_id: String,
     sent: Cell<Sent>,
 }
@@ -133,6 +133,8 @@ impl Push<'_> {
             let record = current.next_record(self.operation(&assembled), &self.op_id, &options.author);
             match self.append(&record)? {
                 Appended::Done { .. } => {
+                    let dataset = options.dataset.to_string();
+                    tracing::info!(dataset, seq = record.seq, store = remote.label(), "commit");
                     current.catch_up(remote)?;
                     // A hint that is not left costs the next reader some requests.
                     drop(current.leave_hint(remote));
@@ -158,8 +160,9 @@ impl Push<'_> {
         loop {
             match self.remote.append(&self.options.dataset, record) {
                 Err(err) if err.kind() == ErrorKind::Io && n_tries < APPEND_TRIES_MAX => {
-                    std::thread::sleep(Duration::from_millis(jitter(100 << n_tries) + 1));
                     n_tries += 1;
+                    tracing::warn!(tries = n_tries, why = %err, "add the record again");
+                    std::thread::sleep(Duration::from_millis(jitter(50 << n_tries) + 1));
                 }
                 other => return other,
             }

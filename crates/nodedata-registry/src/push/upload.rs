@@ -10,16 +10,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Progress, Result};
 
 use crate::{
     digest::B3,
     folder::Origin,
     hashing::{open, read_error},
-    push::{
-        PushProgress,
-        pace::{Pace, TRIES_MAX, WORKERS_MAX},
-    },
+    push::pace::{Pace, TRIES_MAX, WORKERS_MAX},
     record::BlobRef,
     remote::{Needed, Remote},
     tree,
@@ -47,7 +44,7 @@ pub(crate) fn send(
     need: Vec<Needed>,
     sources: &BTreeMap<B3, Origin>,
     again: &dyn Fn() -> Result<Vec<Needed>>,
-    progress: &dyn PushProgress,
+    progress: &dyn Progress,
 ) -> Result<Sent> {
     let mut sent = Sent { blobs: need.len() as u64, bytes: 0 };
     let mut need = need;
@@ -79,7 +76,7 @@ fn round_of(
     remote: &dyn Remote,
     need: &[Needed],
     sources: &BTreeMap<B3, Origin>,
-    progress: &dyn PushProgress,
+    progress: &dyn Progress,
 ) -> Result<(u64, Option<Error>)> {
     let mut tasks = VecDeque::new();
     let mut left = Vec::with_capacity(need.len());
@@ -126,7 +123,7 @@ fn round_of(
 
 struct Shared<'a> {
     remote: &'a dyn Remote,
-    progress: &'a dyn PushProgress,
+    progress: &'a dyn Progress,
     pace: Pace,
     /// Parts of each blob that are still to be sent.
     left: Vec<AtomicU64>,
@@ -164,7 +161,7 @@ impl<'a> Shared<'a> {
             .map_err(|err| err.at(place(task.origin)))?;
         self.pace.sent(n_bytes);
         self.n_bytes.fetch_add(n_bytes, Ordering::Relaxed);
-        self.progress.sent(n_bytes);
+        self.progress.advanced(n_bytes, 0);
         match self.left[task.at].fetch_sub(1, Ordering::AcqRel) {
             1 => self.seal(task.blob),
             _ => Ok(()),
@@ -188,6 +185,7 @@ impl<'a> Shared<'a> {
             match call() {
                 Err(err) if err.kind() == ErrorKind::Io && n_tries + 1 < TRIES_MAX => {
                     n_tries += 1;
+                    tracing::warn!(tries = n_tries, why = %err, "try again");
                     std::thread::sleep(self.pace.failed(n_tries));
                 }
                 other => return other,

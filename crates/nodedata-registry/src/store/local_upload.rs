@@ -6,7 +6,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_io::{io_error, sync_folder};
 
 use crate::{
     digest::B3,
@@ -53,7 +54,7 @@ impl LocalUploads {
 
     pub(crate) fn put_part(&self, blob: &BlobRef, part: u32, bytes: &[u8], cvs: &[Cv]) -> Result<()> {
         let folder = self.root.join(UPLOADS);
-        fs::create_dir_all(&folder).map_err(|err| failed("cannot make the folder", &folder, err))?;
+        fs::create_dir_all(&folder).map_err(|err| io_error("cannot make the folder", &folder, err))?;
         let range = tree::part_range(blob.bytes, part);
         write_at(&self.data(blob), range.start, bytes)?;
         write_at(&self.values(blob), grains(blob, part).start as u64 * 32, &tree::tree_bytes(cvs))?;
@@ -88,12 +89,12 @@ impl LocalUploads {
         let mut file = match OpenOptions::new().read(true).open(&path) {
             Ok(file) => file,
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(err) => return Err(failed("cannot read", &path, err)),
+            Err(err) => return Err(io_error("cannot read", &path, err)),
         };
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(range.start))
             .and_then(|_| file.take(range.end - range.start).read_to_end(&mut bytes))
-            .map_err(|err| failed("cannot read", &path, err))?;
+            .map_err(|err| io_error("cannot read", &path, err))?;
         Ok(bytes.len() as u64 == range.end - range.start && tree::grain_cvs(range.start, &bytes) == expected)
     }
 
@@ -104,10 +105,10 @@ impl LocalUploads {
             it.set_len(blob.bytes)?;
             it.sync_all()
         });
-        flushed.map_err(|err| failed("cannot flush", &from, err))?;
+        flushed.map_err(|err| io_error("cannot flush", &from, err))?;
         let folder = to.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder).map_err(|err| failed("cannot make the folder", folder, err))?;
-        fs::rename(&from, &to).map_err(|err| failed("cannot give the blob its name", &to, err))?;
+        fs::create_dir_all(folder).map_err(|err| io_error("cannot make the folder", folder, err))?;
+        fs::rename(&from, &to).map_err(|err| io_error("cannot give the blob its name", &to, err))?;
         sync_folders(folder, &self.root)?;
         self.forget(blob)
     }
@@ -116,7 +117,7 @@ impl LocalUploads {
         for path in [self.data(blob), self.values(blob)] {
             match fs::remove_file(&path) {
                 Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(failed("cannot remove", &path, err));
+                    return Err(io_error("cannot remove", &path, err));
                 }
                 _ => {}
             }
@@ -132,7 +133,7 @@ impl LocalUploads {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(err) => return Err(failed("cannot read", &path, err)),
+            Err(err) => return Err(io_error("cannot read", &path, err)),
         };
         let mut cvs = bytes.as_chunks::<32>().0.to_vec();
         cvs.resize(n_grains, ABSENT);
@@ -152,26 +153,13 @@ fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
         .create(true)
         .truncate(false)
         .open(path)
-        .map_err(|err| failed("cannot open", path, err))?;
+        .map_err(|err| io_error("cannot open", path, err))?;
     file.seek(SeekFrom::Start(offset))
         .and_then(|_| file.write_all(bytes))
-        .map_err(|err| failed("cannot write", path, err))
+        .map_err(|err| io_error("cannot write", path, err))
 }
 
 /// Makes new names durable, up to the root of the store.
 fn sync_folders(folder: &Path, root: &Path) -> Result<()> {
-    if cfg!(unix) {
-        for at in folder.ancestors().take_while(|it| it.starts_with(root)) {
-            OpenOptions::new()
-                .read(true)
-                .open(at)
-                .and_then(|it| it.sync_all())
-                .map_err(|err| failed("cannot flush the folder", at, err))?;
-        }
-    }
-    Ok(())
-}
-
-fn failed(what: &str, path: &Path, err: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(path))
+    folder.ancestors().take_while(|it| it.starts_with(root)).try_for_each(sync_folder)
 }

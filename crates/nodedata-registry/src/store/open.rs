@@ -5,14 +5,9 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_io::{Bucket, open_bucket, printable};
 use object_store::{
-    ClientConfigKey, ObjectStore, RetryConfig,
-    aws::{AmazonS3Builder, AmazonS3ConfigKey},
-    azure::{AzureConfigKey, MicrosoftAzureBuilder},
-    gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
-    local::LocalFileSystem,
-    memory::InMemory,
-    multipart::MultipartStore,
+    ObjectStore, local::LocalFileSystem, memory::InMemory, multipart::MultipartStore,
     path::Path as ObjectPath,
 };
 use url::Url;
@@ -21,8 +16,8 @@ use crate::store::{
     Inner, Store, Uploads, error::store_error, local_upload::LocalUploads, multipart_upload::MultipartUploads,
 };
 
-/// The library's own limit on a request, above ours: a slow line may need minutes for a part.
-const REQUEST_TIMEOUT: &str = "5 minutes";
+/// Times that a request is repeated by the library. Above it, uploads are tried again by us.
+const RETRIES: usize = 4;
 
 /// Where a store is, as `--store` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,49 +131,12 @@ impl Store {
     }
 
     fn open_bucket(url: &Url, journal: Option<PathBuf>) -> Result<Self> {
-        // Another part of the process may have installed a provider first: then that one serves.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let label = without_secrets(url);
-        let failed = |err| store_error("cannot use the bucket", &label, &err);
-        let (_, prefix) = object_store::ObjectStoreScheme::parse(url).map_err(|err| {
-            Error::new(ErrorKind::Config, format!("`{label}` is no store")).with_source(err)
-        })?;
-        let retry = RetryConfig { max_retries: 4, ..RetryConfig::default() };
-        let (objects, parts): (Arc<dyn ObjectStore>, Arc<dyn MultipartStore>) = match url.scheme() {
-            "s3" | "s3a" => {
-                let builder = AmazonS3Builder::from_env()
-                    .with_url(url.as_str())
-                    .with_retry(retry)
-                    .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT);
-                let store = Arc::new(builder.build().map_err(failed)?);
-                (Arc::clone(&store) as _, store)
-            }
-            "gs" => {
-                let builder = GoogleCloudStorageBuilder::from_env()
-                    .with_url(url.as_str())
-                    .with_retry(retry)
-                    .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT);
-                let store = Arc::new(builder.build().map_err(failed)?);
-                (Arc::clone(&store) as _, store)
-            }
-            _ => {
-                let builder = MicrosoftAzureBuilder::from_env()
-                    .with_url(url.as_str())
-                    .with_retry(retry)
-                    .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT);
-                let store = Arc::new(builder.build().map_err(failed)?);
-                (Arc::clone(&store) as _, store)
-            }
-        };
+        let label = printable(url.as_str());
+        let Bucket { objects, parts, prefix } =
+            open_bucket(url, RETRIES).map_err(|err| store_error("cannot use the bucket", &label, &err))?;
+        let parts = parts
+            .ok_or_else(|| Error::new(ErrorKind::Config, format!("`{label}` takes no uploads by parts")))?;
         let uploads = Uploads::Multipart(MultipartUploads::new(&label, parts, journal));
         Ok(Self(Arc::new(Inner { label, objects, prefix, uploads })))
     }
-}
-
-/// The address as it may be printed.
-fn without_secrets(url: &Url) -> String {
-    let mut url = url.clone();
-    // Only URLs that cannot have them refuse.
-    url.set_password(None).and_then(|()| url.set_username("")).ok();
-    url.to_string()
 }

@@ -1,4 +1,5 @@
 use expect_test::{Expect, expect};
+use nodedata_core::placed::mistakes_to_error;
 use proptest::prelude::*;
 
 use super::*;
@@ -10,8 +11,11 @@ const PLAIN: &str = r#"{"splits":["train","val"],"fields":{"rgb":{"type":"uint8"
 #[track_caller]
 fn refused(text: &str, expected: Expect) {
     let mistakes = Schema::from_json(text).expect_err("mistakes");
-    let lines: Vec<String> =
-        mistakes.iter().map(|it| format!("{it} [{}]\n", it.hint.as_deref().unwrap_or("-"))).collect();
+    let told = |it: &Mistake| {
+        let plain = Mistake { hint: None, ..it.clone() };
+        format!("{plain} [{}]\n", it.hint.as_deref().unwrap_or("-"))
+    };
+    let lines: Vec<String> = mistakes.iter().map(told).collect();
     expected.assert_eq(&lines.concat());
 }
 
@@ -118,7 +122,7 @@ fn keys_that_contradict_each_other_are_refused() {
 #[test]
 fn a_mistake_becomes_an_error_with_line_and_column() {
     let mistakes = Schema::from_json("{\"fields\": {\"a\": {\"tpye\": 1}}}").unwrap_err();
-    let error = crate::into_error(&mistakes, std::path::Path::new("schema.json"));
+    let error = mistakes_to_error(&mistakes, Some(std::path::Path::new("schema.json")));
     assert_eq!(error.locus().to_string(), "schema.json, line 1, column 13");
     assert!(error.to_string().contains("unknown key `tpye` in field `a` (did you mean `type`?)"), "{error}");
 }

@@ -1,7 +1,7 @@
-use nodedata_core::ErrorKind;
+use nodedata_core::{ErrorKind, Silent};
 use nodedata_registry::{
     BlobReader, DatasetState, OpenStore, PushOptions, PushRequest, Remote, Sensitivity, Store, StoreLocation,
-    Unwatched, Visibility, blob_of, create, push, tree,
+    Visibility, blob_of, create, push, tree,
 };
 use nodedata_testkit::registry::{ShardSpec, conformance, write_shard};
 
@@ -89,7 +89,7 @@ fn the_log_takes_nothing_that_would_break_it() {
     );
     let dataset = "kit/x".parse().unwrap();
     let options = PushOptions::new("kit/x".parse().unwrap(), vec![folder.path().to_owned()], "someone else");
-    push(&remote, &options, &Unwatched).unwrap();
+    push(&remote, &options, &Silent).unwrap();
     let state = DatasetState::open(&remote, &dataset).unwrap();
     assert_eq!(state.revisions[0].author, "kit", "who asks is what the token says");
     let good = state.next_record(

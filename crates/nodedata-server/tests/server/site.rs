@@ -1,7 +1,8 @@
 use std::sync::{Arc, Mutex};
 
+use nodedata_core::Silent;
 use nodedata_registry::{
-    DatasetName, Direct, Facts, Gate, GateKind, PushOptions, Sensitivity, Store, Unwatched, Visibility,
+    DatasetName, Direct, Facts, Gate, GateKind, PushOptions, Sensitivity, Store, Visibility,
     http::{HttpRemote, Token},
     push, put_blob,
 };
@@ -128,7 +129,7 @@ impl Site {
         options.readme = Some(readme);
         (options.visibility, options.sensitivity) = (Some(visibility), Some(sensitivity));
         options.facts = Facts { license: Some("CC-BY-4.0".to_owned()), ..Facts::default() };
-        push(&direct, &options, &Unwatched).unwrap_or_else(|err| panic!("{}", err.chain()));
+        push(&direct, &options, &Silent).unwrap_or_else(|err| panic!("{}", err.chain()));
         dataset
     }
 

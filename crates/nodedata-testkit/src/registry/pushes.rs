@@ -1,9 +1,8 @@
 use std::{collections::BTreeSet, path::Path};
 
-use nodedata_core::ErrorKind;
+use nodedata_core::{ErrorKind, Silent};
 use nodedata_registry::{
-    BlobReader, DatasetName, DatasetState, Outcome, PushOptions, PushReport, Remote, Revision, Unwatched,
-    pull, push,
+    BlobReader, DatasetName, DatasetState, Outcome, PushOptions, PushReport, Remote, Revision, pull, push,
 };
 
 use super::{ShardSpec, shard_bytes, write_shard};
@@ -13,7 +12,7 @@ fn options(dataset: &DatasetName, folder: &Path) -> PushOptions {
 }
 
 fn send(remote: &dyn Remote, options: &PushOptions) -> PushReport {
-    push(remote, options, &Unwatched).unwrap_or_else(|err| panic!("the push failed: {}", err.chain()))
+    push(remote, options, &Silent).unwrap_or_else(|err| panic!("the push failed: {}", err.chain()))
 }
 
 fn head<'a>(remote: &'a dyn Remote, dataset: &DatasetName) -> Revision<'a> {
@@ -55,13 +54,13 @@ pub(super) fn what_is_pushed_is_pulled(remote: &dyn Remote, dataset: &DatasetNam
     );
     let out = folder.path().join("out");
     let revision = head(remote, dataset);
-    let pulled = pull(remote, &revision, &out, false, &|_| ()).expect("a pull");
+    let pulled = pull(remote, &revision, &out, false, &Silent).expect("a pull");
     assert!(!pulled.unchanged && pulled.fetched_bytes == pulled.bytes);
     for name in ["train-00000.parquet", "train-00001.parquet", "val-00000.parquet"] {
         let found = std::fs::read(out.join("data").join(name)).expect("a shard");
         assert_eq!(found, std::fs::read(shards.join(name)).expect("what was pushed"), "{name}");
     }
-    assert!(pull(remote, &revision, &out, false, &|_| ()).expect("a pull").unchanged);
+    assert!(pull(remote, &revision, &out, false, &Silent).expect("a pull").unchanged);
     std::fs::remove_file(shards.join("val-00000.parquet")).expect("it goes");
     let less = send(remote, &options(dataset, &shards));
     assert_eq!((less.revision.as_str(), less.bump.kind.as_str()), ("2.0.0", "major"));
@@ -134,7 +133,7 @@ pub fn increments_of_many_are_all_kept(
 }
 
 fn push_once(remote: &dyn Remote, options: &PushOptions) -> nodedata_core::Result<PushReport> {
-    push(remote, options, &Unwatched)
+    push(remote, options, &Silent)
 }
 
 /// Two who put other rows under one episode are told, and neither is lost without a word.

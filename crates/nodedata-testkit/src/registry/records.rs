@@ -1,9 +1,9 @@
 use std::sync::Mutex;
 
-use nodedata_core::ErrorKind;
+use nodedata_core::{ErrorKind, Silent};
 use nodedata_registry::{
-    Appended, DatasetName, DatasetState, PushOptions, Remote, Sensitivity, Unwatched, Visibility, create,
-    push, record::CommitRecord, tag,
+    Appended, DatasetName, DatasetState, PushOptions, Remote, Sensitivity, Visibility, create, push,
+    record::CommitRecord, tag,
 };
 
 use super::{ShardSpec, write_shard};
@@ -28,7 +28,7 @@ pub(super) fn one_record_has_a_number(remote: &dyn Remote, dataset: &DatasetName
     let shard = ShardSpec { first_episode: 0, n_episodes: 1, n_steps: 3, seed: 5 };
     write_shard(&folder.path().join("train-0.parquet"), &shard);
     let options = PushOptions::new(dataset.clone(), vec![folder.path().to_owned()], "kit");
-    push(remote, &options, &Unwatched).expect("a revision");
+    push(remote, &options, &Silent).expect("a revision");
     let state = DatasetState::open(remote, dataset).expect("a state");
     let record = |idx: usize| {
         let op = nodedata_registry::Operation::Tag {
