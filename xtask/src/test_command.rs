@@ -57,6 +57,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         check("format", format_check),
         check("tidy", tidy::rules),
         check("clippy", clippy),
+        check("fuzz targets", fuzz_targets),
         check("generated files", || generated::run(true)),
         licences(),
     ];
@@ -112,6 +113,14 @@ fn clippy() -> Result<()> {
             .args(WHOLE_WORKSPACE)
             .args(lints),
     )
+}
+
+/// Whether the fuzz targets compile. They are a workspace of their own, built below this one's target folder.
+fn fuzz_targets() -> Result<()> {
+    let mut command = workspace::cargo(&["check", "--quiet", "--bins", "--manifest-path", "fuzz/Cargo.toml"]);
+    // Without the engine, which wants a C++ compiler.
+    command.arg("--no-default-features").arg("--target-dir").arg(workspace::target_dir().join("fuzz"));
+    workspace::run(&mut command)
 }
 
 /// `cargo deny` where it is installed. `tidy` has checked the licences in any case; what is left out
