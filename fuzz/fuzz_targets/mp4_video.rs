@@ -19,9 +19,9 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(track.samples.iter().all(|it| it.byte_range().end <= bytes.len() as u64));
     let frames = 0..track.n_frames().min(16);
     let Ok(fed) = track.samples_for(frames) else { return };
-    let samples = track.samples[fed].iter().map(|it| {
-        Ok(CodedSample { order: it.pts, data: file.read_at(it.byte_range())? })
-    });
+    let samples = track.samples[fed]
+        .iter()
+        .map(|it| Ok(CodedSample { order: it.pts, data: file.read_at(it.byte_range())? }));
     let options =
         DecodeOptions { backend: Backend::BuiltIn, pixels_max: 1 << 20, ..DecodeOptions::default() };
     // Damage is an error; only a crash of the process is a finding.

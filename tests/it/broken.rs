@@ -66,7 +66,7 @@ const CASES: &[Case] = &[
 
 #[test]
 fn every_broken_file_is_told_and_salvaged() {
-    let Some(folder) = corpus::folder("logs/broken") else { return };
+    let folder = corpus::fixtures("mcap/broken");
     for_each(CASES, |case| {
         let work = Work::new();
         let log = work.copy(&folder.join(format!("{}.mcap", case.name)));
@@ -98,7 +98,7 @@ fn every_broken_file_is_told_and_salvaged() {
 
 #[test]
 fn no_broken_file_is_left_out() {
-    let Some(folder) = corpus::folder("logs/broken") else { return };
+    let folder = corpus::fixtures("mcap/broken");
     let expected: Value =
         serde_json::from_slice(&std::fs::read(folder.join("EXPECT.json")).unwrap()).unwrap();
     let names = expected.as_object().unwrap().keys().filter_map(|it| it.strip_suffix(".mcap"));
@@ -110,9 +110,8 @@ fn no_broken_file_is_left_out() {
 /// Bits flipped at random: whatever is kept was recorded so.
 #[test]
 fn what_is_kept_of_flipped_files_was_recorded_so() {
-    let Some(folder) = corpus::folder("logs") else { return };
     let work = Work::new();
-    let sound = work.copy(&folder.join("mcap/foxglove_sdk_lz4.mcap"));
+    let sound = work.copy(&corpus::recording("foxglove_sdk_lz4"));
     let messages = |work: &Work, out: &str| -> Vec<(String, i64, String)> {
         let mut all = Vec::new();
         for (name, rows) in Dataset::open(work.path(out)).tables() {
@@ -125,7 +124,7 @@ fn what_is_kept_of_flipped_files_was_recorded_so() {
     work.run(["convert", &sound, "--out", "sound", "--undecoded", "*"]).exits(0);
     let recorded = messages(&work, "sound");
     assert_eq!(recorded.len() as u64, N_ALL);
-    let flipped: Vec<_> = corpus::files(&folder.join("broken"), ".mcap")
+    let flipped: Vec<_> = corpus::files(&corpus::fixtures("mcap/broken"), ".mcap")
         .into_iter()
         .filter(|it| it.file_name().unwrap().to_string_lossy().starts_with("fuzz_"))
         .collect();
@@ -145,7 +144,7 @@ fn what_is_kept_of_flipped_files_was_recorded_so() {
     });
 }
 
-/// The same on damaged copies of a fixture, so that it is checked without the corpus, too.
+/// The same on damaged copies of a larger recording.
 #[test]
 fn damaged_copies_of_a_fixture() {
     let whole = std::fs::read(fixture("teleop.mcap")).unwrap();

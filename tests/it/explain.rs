@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     command::{Work, for_each},
-    logs::{fixture, fixtures},
+    logs::fixture,
     tables::{Dataset, definition, int64, payloads},
 };
 
@@ -112,14 +112,8 @@ fn walk(work: &Work, root: &Path, out: &str) -> usize {
 
 #[test]
 fn every_row_is_found_where_it_came_from() {
-    let mut logs: Vec<_> = fixtures().into_iter().map(|it| it.path).collect();
-    // Messages outside chunks, chunks that overlap in time, and chunks of a few messages each.
-    if let Some(folder) = corpus::folder("logs/mcap") {
-        logs.extend(
-            ["unchunked", "overlapping_chunks", "tiny_chunks"].map(|it| folder.join(format!("{it}.mcap"))),
-        );
-    }
-    for_each(&logs, |log| {
+    // Among them: messages outside chunks, chunks that overlap in time, and chunks of a few messages each.
+    for_each(&corpus::recordings(), |log| {
         let work = Work::new();
         let name = work.copy(log);
         work.run(["convert", &name, "--out", "out", "--undecoded", "*"]).exits(0);
@@ -158,9 +152,8 @@ fn rows_of_a_time_range() {
 /// Messages that cannot be decoded lie between those that can.
 #[test]
 fn rows_beside_messages_that_were_left_out() {
-    let Some(folder) = corpus::folder("logs/broken") else { return };
     let work = Work::new();
-    let log = work.copy(&folder.join("cdr_bad_payloads.mcap"));
+    let log = work.copy(&corpus::fixtures("mcap/broken").join("cdr_bad_payloads.mcap"));
     work.run(["convert", &log, "--out", "out", "--on-error", "salvage"]).exits(3);
     let times = int64(&Dataset::open(work.path("out")).tables()["/s"], "log_time_ns");
     // The generator stamps each message with its position.

@@ -17,11 +17,6 @@ use crate::{
 const KEPT_AS_BYTES: [(&str, &str); 1] = [("other_encodings", "/bad_json")];
 
 #[test]
-fn fixtures_say_what_the_official_readers_say() {
-    for_each(&fixtures(), check);
-}
-
-#[test]
 fn recordings_say_what_the_official_readers_say() {
     for_each(&recordings(), check);
 }

@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nodedata_testkit::{corpus, truth::Truth};
 
@@ -16,27 +16,23 @@ impl Log {
     }
 }
 
-/// The recordings in the repository.
+/// The recordings in the repository whose writers are those of every day.
 pub(crate) fn fixtures() -> Vec<Log> {
     let logs = corpus::files(&corpus::fixtures("mcap"), ".mcap");
     assert!(6 <= logs.len(), "{logs:?}");
-    let log = |path: PathBuf| Log { truth: Truth::load(&path.with_extension("truth.json")), path };
     logs.into_iter().map(log).collect()
+}
+
+/// All of them, special cases of the format too.
+pub(crate) fn recordings() -> Vec<Log> {
+    corpus::recordings().into_iter().map(log).collect()
+}
+
+fn log(path: PathBuf) -> Log {
+    Log { truth: Truth::load(&path.with_extension("truth.json")), path }
 }
 
 /// One of them.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     corpus::fixtures("mcap").join(name)
-}
-
-/// The recordings of the corpus beside the repository; none when it is absent.
-pub(crate) fn recordings() -> Vec<Log> {
-    let Some(folder) = corpus::folder("logs") else { return Vec::new() };
-    let logs = corpus::files(&folder.join("mcap"), ".mcap");
-    assert!(20 <= logs.len(), "{logs:?}");
-    let truth = |path: &Path| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        Truth::load(&folder.join(format!("truth/mcap__{name}.json")))
-    };
-    logs.into_iter().map(|path| Log { truth: truth(&path), path }).collect()
 }

@@ -1,8 +1,9 @@
 //! A run that is killed leaves nothing under a final name, and the next one goes on where it was.
 
 use std::{
+    path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::{
@@ -28,20 +29,28 @@ pub(crate) fn start(work: &Work, args: &[&str]) -> Child {
     command.spawn().unwrap()
 }
 
-/// Lets it run for so long and kills it; `true` when it was still running.
-pub(crate) fn kill_after(mut child: Child, time: Duration) -> bool {
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{status}");
-            return false;
-        }
+/// Lets it run until something can be seen of its work, and kills it; `true` when it was still running. Were it done
+/// before, it must have ended well.
+pub(crate) fn kill_at(mut child: Child, is_reached: impl Fn() -> bool) -> bool {
+    while !is_reached() && child.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();
     let status = child.wait().unwrap();
     // It may have ended between the last look and the kill.
+    assert!(status.success() || status.code().is_none(), "{status}");
     status.code().is_none()
+}
+
+/// Bytes of the files below a folder, as far as they are there: files come and go while a run is looked at.
+pub(crate) fn bytes_below(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let bytes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(facts) if facts.is_dir() => bytes_below(&entry.path()),
+        Ok(facts) => facts.len(),
+        Err(_) => 0,
+    });
+    bytes.sum()
 }
 
 /// Names of the finished units in the hidden folder.
@@ -57,9 +66,8 @@ fn killed_at_random_moments_a_run_ends_in_the_same_bytes() {
     work.write("logs/b.mcap", log(2, LOG_MB / 2));
     let args = ["convert", "logs", "--shard-mb", "1", "--split", "train=0.5,val=0.5", "--out"];
     let args_to = |out: &'static str| -> Vec<&str> { args.iter().copied().chain([out]).collect() };
-    let started = Instant::now();
     work.run(args_to("calm")).exits(0);
-    let calm_time = started.elapsed();
+    let n_bytes = bytes_below(&work.path("calm"));
     let n_units = work.json("calm/report.json")["units"].as_u64().unwrap();
     assert!(20 <= n_units, "{n_units} units");
 
@@ -68,10 +76,13 @@ fn killed_at_random_moments_a_run_ends_in_the_same_bytes() {
     let (mut killed, mut reused) = (0, 0);
     let (mut rounds, mut with_units) = (0, 0);
     while killed < n_kills {
-        // From the first file opened to the last rename; what is left to do gets less with every kill.
-        let left = calm_time.mul_f64(1.0 - (finished_units(&work, "out") as f64 / n_units as f64) * 0.8);
-        let time = Duration::from_micros(random.below(left.as_micros() as u64 + 1));
-        let was_killed = kill_after(start(&work, &args_to("out")), time);
+        // Between what is there already and the last rename: a random part of what is still to be written, or its end.
+        let hidden = work.path(".out.partial");
+        let there = bytes_below(&hidden);
+        let until = there + random.below(n_bytes.saturating_sub(there) + n_bytes / 20);
+        let was_killed = kill_at(start(&work, &args_to("out")), || {
+            bytes_below(&hidden) >= until || work.path("out").exists()
+        });
         killed += usize::from(was_killed);
         with_units += usize::from(finished_units(&work, "out") > 0);
         if was_killed && !work.path("out").exists() {
@@ -101,14 +112,15 @@ fn killed_while_replacing_a_dataset_one_of_the_two_is_left() {
     work.run(["convert", "log.mcap", "--shard-mb", "1", "--out", "one"]).exits(0);
     work.run(["convert", "log.mcap", "--shard-mb", "2", "--out", "two"]).exits(0);
     work.run(["convert", "log.mcap", "--shard-mb", "1", "--out", "out"]).exits(0);
-    let started = Instant::now();
+    let n_bytes = bytes_below(&work.path("one"));
     let mut random = Random(7);
     for round in 0..if is_long() { 100 } else { 8 } {
         let shard_mb = if round % 2 == 0 { "2" } else { "1" };
         let args = ["convert", "log.mcap", "--shard-mb", shard_mb, "--out", "out", "--overwrite"];
-        let time =
-            Duration::from_micros(random.below(started.elapsed().as_micros() as u64 / (round + 1) + 1));
-        kill_after(start(&work, &args), time);
+        // While the new one is written, or as soon as the old one makes way.
+        let until = random.below(n_bytes * 2);
+        let (hidden, replaced) = (work.path(".out.partial"), work.path(".out.partial.replaced"));
+        kill_at(start(&work, &args), || bytes_below(&hidden) >= until || replaced.exists());
         // Whatever comes next finds a dataset, were it only to read it.
         work.run(["convert", "log.mcap", "--shard-mb", shard_mb, "--out", "out", "--overwrite"]).exits(0);
         let expected = if round % 2 == 0 { "two" } else { "one" };
@@ -134,13 +146,9 @@ fn stale_units_are_removed() {
     assert!(finished_units(&work, "out") >= 2);
     let left = std::fs::read_dir(work.path(".out.partial/units")).unwrap();
     let left: Vec<_> = left.map(|it| it.unwrap().file_name()).collect();
-    let mut child = start(&work, &convert("out", &["--topic", "/joints"]));
+    let child = start(&work, &convert("out", &["--topic", "/joints"]));
     let is_there = |name: &std::ffi::OsString| work.path(".out.partial/units").join(name).exists();
-    while left.iter().any(is_there) && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_at(child, || !left.iter().any(is_there));
     assert!(!left.iter().any(is_there));
     work.run(convert("out", &["--topic", "/joints"])).exits(0);
     assert_eq!(differing(&work.path("calm"), &work.path("out")), ["report.json"]);
@@ -167,10 +175,6 @@ fn a_changed_input_is_not_taken_for_the_old_one() {
 }
 
 /// Kills a run as soon as it has finished so many units, or lets it end.
-pub(crate) fn kill_when(work: &Work, mut child: Child, out: &str, n_units: usize) {
-    while finished_units(work, out) < n_units && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+pub(crate) fn kill_when(work: &Work, child: Child, out: &str, n_units: usize) {
+    kill_at(child, || finished_units(work, out) >= n_units);
 }

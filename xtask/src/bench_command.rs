@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::workspace::Result;
 
@@ -31,9 +31,21 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PYTHON")]
     pub(crate) lerobot: Option<PathBuf>,
 
+    /// Another build of node-data: every job runs with it and with ours in turns, instead of with reference jobs.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["inputs_only", "rerun", "lerobot"])]
+    pub(crate) against: Option<PathBuf>,
+
     /// Write the figures as JSON to this file, too.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[cfg(feature = "bench")]
+impl Options {
+    /// Whether `--only` lets a job of this name through.
+    pub(crate) fn lets_through(&self, name: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| name.contains(only))
+    }
 }
 
 /// Runs the bench; the first call builds xtask again, optimised and with what only the bench needs.
@@ -63,11 +75,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let absolute = is_path.then(|| std::path::absolute(python).ok()).flatten();
         command.arg("--lerobot").arg(absolute.as_ref().unwrap_or(python));
     }
+    if let Some(theirs) = &options.against {
+        if !theirs.is_file() {
+            return Err(format!("{} is no program to run against", theirs.display()));
+        }
+        command.arg("--against").arg(absolute(theirs)?);
+    }
     if let Some(json) = &options.json {
-        // The second call runs in the workspace's folder, wherever the first one was.
-        let json =
-            std::path::absolute(json).map_err(|err| format!("cannot use {}: {err}", json.display()))?;
-        command.arg("--json").arg(json);
+        command.arg("--json").arg(absolute(json)?);
     }
     crate::workspace::run(&mut command)
+}
+
+/// The second call runs in the workspace's folder, wherever the first one was.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|err| format!("cannot use {}: {err}", path.display()))
 }

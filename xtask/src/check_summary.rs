@@ -1,4 +1,4 @@
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde_json::Value;
 
@@ -23,6 +23,15 @@ impl Counts {
         self.n_skipped += other.n_skipped;
     }
 
+    /// Tests that ended early because something was not there: their programs call them passed.
+    pub(crate) fn without(mut self, left_out: &BTreeMap<String, String>) -> Self {
+        // One that failed all the same, or that nothing has counted, is no pass to take away.
+        let n = self.n_passed.min(left_out.len() as u64);
+        self.n_passed -= n;
+        self.n_skipped += n;
+        self
+    }
+
     /// A part that says it failed must count as a failure even when its own counts show none, such as
     /// a test binary that did not compile.
     pub(crate) fn with_exit(mut self, succeeded: bool) -> Self {
@@ -38,6 +47,13 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} passed, {} failed, {} skipped", self.n_passed, self.n_failed, self.n_skipped)
     }
+}
+
+/// Why each test was left out, by its name: lines of name, tab and reason, as `nodedata_testkit::skipped` writes them. A
+/// test that says it twice counts once.
+pub(crate) fn left_out(lines: &str) -> BTreeMap<String, String> {
+    let pairs = lines.lines().filter_map(|line| line.split_once('\t'));
+    pairs.map(|(name, reason)| (name.to_owned(), reason.to_owned())).collect()
 }
 
 /// The counts in the last `Summary` line of nextest, such as
@@ -172,6 +188,15 @@ mod tests {
         assert_eq!(found("nodedata-registry", "kit"), Some("/t/kit-0".into()));
         assert_eq!(found("nodedata-registry", "kits"), None);
         assert_eq!(found("registry", "kit"), None);
+    }
+
+    #[test]
+    fn a_test_that_was_left_out_is_no_pass() {
+        let found = left_out("it-1 a::b\tno corpus\nit-1 a::b\tno truth\nit-1 c\tno ffmpeg\nhalf a li");
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["it-1 a::b", "it-1 c"]);
+        let counts = Counts { n_passed: 5, n_failed: 1, n_skipped: 1 };
+        assert_eq!(counts.without(&found).to_string(), "3 passed, 1 failed, 3 skipped");
+        assert_eq!(Counts::default().without(&found), Counts::default());
     }
 
     #[test]

@@ -140,9 +140,9 @@ fn convert_fixtures() -> Result<PathBuf> {
         }
     }
     for path in workspace::tracked_files()? {
-        let Some(name) = path.strip_prefix("fixtures/mcap/").and_then(|it| it.strip_suffix(".mcap")) else {
-            continue;
-        };
+        let name = path.strip_prefix("fixtures/mcap/").and_then(|it| it.strip_suffix(".mcap"));
+        // Those in folders below are special cases, or broken.
+        let Some(name) = name.filter(|it| !it.contains('/')) else { continue };
         workspace::run(
             Command::new(workspace::node_data("debug"))
                 .args(["convert", &path, "--out"])

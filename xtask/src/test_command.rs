@@ -1,6 +1,7 @@
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
 
@@ -20,6 +21,9 @@ pub(crate) struct Options {
 
 /// Name of the variable that asks tests for their long form.
 pub(crate) const LONG: &str = "NODEDATA_TEST_LONG";
+
+/// Name of the variable that names the file in which tests say that they are left out (`nodedata_testkit::skipped`).
+const LEFT_OUT: &str = "NODEDATA_TEST_SKIPPED";
 
 /// What every build of a test run covers. Always the same, so that no part builds a dependency again
 /// with other features; the bench is in it so that it cannot rot.
@@ -53,6 +57,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         check("format", format_check),
         check("tidy", tidy::rules),
         check("clippy", clippy),
+        check("fuzz targets", fuzz_targets),
         check("generated files", || generated::run(true)),
         licences(),
     ];
@@ -110,6 +115,14 @@ fn clippy() -> Result<()> {
     )
 }
 
+/// Whether the fuzz targets compile. They are a workspace of their own, built below this one's target folder.
+fn fuzz_targets() -> Result<()> {
+    let mut command = workspace::cargo(&["check", "--quiet", "--bins", "--manifest-path", "fuzz/Cargo.toml"]);
+    // Without the engine, which wants a C++ compiler.
+    command.arg("--no-default-features").arg("--target-dir").arg(workspace::target_dir().join("fuzz"));
+    workspace::run(&mut command)
+}
+
 /// `cargo deny` where it is installed. `tidy` has checked the licences in any case; what is left out
 /// without it are bans and sources. Advisories need the network and are no part of this.
 fn licences() -> Part {
@@ -135,16 +148,33 @@ fn licences() -> Part {
 fn nextest_or_libtest(options: &Options) -> Result<(Counts, Option<String>)> {
     // Tests of the command line run the binary, which a test build alone does not make.
     generated::build_node_data()?;
+    let list = workspace::target_dir().join("tests-left-out.txt");
+    std::fs::write(&list, "").map_err(|err| format!("cannot write {}: {err}", list.display()))?;
+    let (counts, remark) = run_tests(options, &list)?;
+    let lines =
+        std::fs::read_to_string(&list).map_err(|err| format!("cannot read {}: {err}", list.display()))?;
+    let left_out = check_summary::left_out(&lines);
+    for (test, reason) in &left_out {
+        eprintln!("left out: {test}: {reason}");
+    }
+    let reasons: BTreeSet<&str> = left_out.values().map(String::as_str).collect();
+    let remarks: Vec<&str> = remark.as_deref().into_iter().chain(reasons).collect();
+    Ok((counts.without(&left_out), (!remarks.is_empty()).then(|| remarks.join("; "))))
+}
+
+/// Runs the tests, which write to `left_out` when they are left out.
+fn run_tests(options: &Options, left_out: &Path) -> Result<(Counts, Option<String>)> {
     if workspace::works(&mut workspace::cargo(&["nextest", "--version"])) {
         let mut command = workspace::cargo(&["nextest", "run", "--no-fail-fast", "--color", "never"]);
         command.args(WHOLE_WORKSPACE);
+        command.env(LEFT_OUT, left_out);
         set_long(&mut command, options.long);
         let (succeeded, output) = echoed(&mut command, Stream::Stderr)?;
         let counts = check_summary::nextest(&output).unwrap_or_default();
         return Ok((counts.with_exit(succeeded), None));
     }
     let mut command = workspace::cargo(&["test", "--no-fail-fast", "--all-targets"]);
-    command.args(WHOLE_WORKSPACE);
+    command.args(WHOLE_WORKSPACE).env(LEFT_OUT, left_out);
     set_long(&mut command, options.long);
     let (succeeded, output) = echoed(&mut command, Stream::Stdout)?;
     let remark = "cargo-nextest is not installed, so `cargo test` ran them".to_owned();

@@ -16,15 +16,7 @@ fn check(logs: Vec<PathBuf>) {
 
 #[test]
 fn fixtures() {
-    let logs = corpus::files(&corpus::fixtures("mcap"), ".mcap");
-    assert!(6 <= logs.len(), "{logs:?}");
-    check(logs);
-}
-
-#[test]
-fn corpus_logs() {
-    let Some(folder) = corpus::folder("logs/mcap") else { return };
-    check(corpus::files(&folder, ".mcap"));
+    check(corpus::recordings());
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! Every topic of the recorded MCAP files, against what the official readers returned.
+//! Every topic of the recordings in the repository, against what the official readers returned.
 
 use std::collections::BTreeMap;
 
 use nodedata_core::Dim;
+use nodedata_testkit::corpus;
 use serde_json::Value as Json;
 
 use crate::{
@@ -19,13 +20,9 @@ struct Recorded {
     payloads: Vec<Vec<u8>>,
 }
 
-/// The channels by `<topic>#<id>`; `None` when the corpus is not there.
-fn channels(file: &str) -> Option<BTreeMap<String, Recorded>> {
-    let path = format!("{}/../../../shared/corpora/logs/mcap/{file}", env!("CARGO_MANIFEST_DIR"));
-    let Ok(log) = std::fs::read(&path) else {
-        eprintln!("skipped: corpus folder absent");
-        return None;
-    };
+/// The channels of a recording by `<topic>#<id>`.
+fn channels(name: &str) -> BTreeMap<String, Recorded> {
+    let log = std::fs::read(corpus::recording(name)).unwrap();
     let mut channels: BTreeMap<String, Recorded> = BTreeMap::new();
     for message in mcap::MessageStream::new(&log).unwrap().map(Result::unwrap) {
         let channel = &message.channel;
@@ -41,7 +38,7 @@ fn channels(file: &str) -> Option<BTreeMap<String, Recorded>> {
         });
         recorded.payloads.push(message.data.to_vec());
     }
-    Some(channels)
+    channels
 }
 
 impl Recorded {
@@ -70,22 +67,22 @@ impl Recorded {
 
 /// Files whose every message the schema describes.
 const FILES: [&str; 10] = [
-    "json_and_cbor.mcap",
-    "other_encodings.mcap",
-    "foxglove_protobuf_none.mcap",
-    "foxglove_sdk_lz4.mcap",
-    "foxglove_video_h264.mcap",
-    "foxglove_flatbuffer.mcap",
-    "ros1_profile.mcap",
-    "ros2idl_and_bigendian.mcap",
-    "teleop_zstd.mcap",
-    "same_topic_two_ros2_schemas.mcap",
+    "json_and_cbor",
+    "other_encodings",
+    "foxglove_protobuf_none",
+    "foxglove_sdk_lz4",
+    "foxglove_video_h264",
+    "foxglove_flatbuffer",
+    "ros1_profile",
+    "ros2idl_and_bigendian",
+    "teleop",
+    "same_topic_two_ros2_schemas",
 ];
 
 #[test]
 fn every_recorded_message_becomes_a_row() {
     for file in FILES {
-        let Some(channels) = channels(file) else { return };
+        let channels = channels(file);
         let truth = truth(file);
         for (key, expected) in truth.as_object().unwrap() {
             let n_expected = expected["count"].as_u64().unwrap();
@@ -95,7 +92,7 @@ fn every_recorded_message_becomes_a_row() {
             };
             let (topic, rows) = recorded.decode();
             let opaque = ["/opaque#5", "/msgpack#2", "/capnp#3", "/bad_json#4", "/empty_encoding#5"];
-            let is_opaque = file == "json_and_cbor.mcap" || file == "other_encodings.mcap";
+            let is_opaque = file == "json_and_cbor" || file == "other_encodings";
             let is_opaque = is_opaque && opaque.contains(&key.as_str());
             assert_eq!(topic.decoder.is_opaque(), is_opaque, "{file} {key}");
             for (name, values) in &rows.columns {
@@ -120,8 +117,8 @@ fn printed(value: &Json, is_float: bool) -> String {
 
 #[test]
 fn json_and_cbor_read_as_the_official_readers_read_them() {
-    let file = "json_and_cbor.mcap";
-    let Some(channels) = channels(file) else { return };
+    let file = "json_and_cbor";
+    let channels = channels(file);
     let truth = truth(file);
     for key in ["/arm#1", "/arm#2", "/cbor#4"] {
         let (topic, rows) = channels[key].decode();
@@ -160,17 +157,17 @@ fn json_and_cbor_read_as_the_official_readers_read_them() {
 #[test]
 fn recorded_images_tell_what_they_hold() {
     let expected: [(&str, &str, &str, &[u32]); 8] = [
-        ("teleop_zstd.mcap", "/camera/wrist/image/compressed", "jpeg", &[96, 96, 3]),
-        ("teleop_zstd.mcap", "/camera/depth/image_raw", "raw", &[48, 64]),
-        ("teleop_zstd.mcap", "/camera/thumb/image_raw", "raw", &[12, 20, 3]),
-        ("foxglove_protobuf_none.mcap", "/camera", "jpeg", &[64, 64, 3]),
-        ("foxglove_protobuf_none.mcap", "/depth", "raw", &[48, 64]),
-        ("foxglove_flatbuffer.mcap", "/camera", "jpeg", &[64, 64, 3]),
-        ("foxglove_video_h264.mcap", "/video", "h264", &[]),
-        ("ros1_profile.mcap", "/cam/compressed", "jpeg", &[96, 96, 3]),
+        ("teleop", "/camera/wrist/image/compressed", "jpeg", &[96, 96, 3]),
+        ("teleop", "/camera/depth/image_raw", "raw", &[48, 64]),
+        ("teleop", "/camera/thumb/image_raw", "raw", &[12, 20, 3]),
+        ("foxglove_protobuf_none", "/camera", "jpeg", &[64, 64, 3]),
+        ("foxglove_protobuf_none", "/depth", "raw", &[48, 64]),
+        ("foxglove_flatbuffer", "/camera", "jpeg", &[64, 64, 3]),
+        ("foxglove_video_h264", "/video", "h264", &[]),
+        ("ros1_profile", "/cam/compressed", "jpeg", &[96, 96, 3]),
     ];
     for (file, name, encoding, shape) in expected {
-        let Some(channels) = channels(file) else { return };
+        let channels = channels(file);
         let recorded = channels.values().find(|it| it.name.split('#').next() == Some(name)).unwrap();
         let (topic, rows) = recorded.decode();
         let data = topic.layout.features().position(|it| it.name == "data").unwrap();

@@ -8,7 +8,7 @@ use std::{
     io::{Seek, SeekFrom, Write},
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nodedata_core::{ErrorKind, Silent};
@@ -44,7 +44,7 @@ fn thousands_of_shards_are_listed_compared_and_planned_without_reading_them() {
     write(n_shards);
     let second = push(&remote, &options, &Silent).unwrap();
     assert_eq!((second.bump.proof.kept, second.bump.proof.added), (n_shards as u64, 1));
-    let started = Instant::now();
+    let asked_before = remote.asked();
     let state = DatasetState::open(&remote, &dataset()).unwrap();
     let [old, new] = [0, 1].map(|idx| Revision::open(&remote, &dataset(), &state.revisions[idx]).unwrap());
     assert!(new.manifest().shard_table.is_some() && new.manifest().shards.is_empty());
@@ -57,8 +57,13 @@ fn thousands_of_shards_are_listed_compared_and_planned_without_reading_them() {
         new.blobs().unwrap().len() as u64,
         new.manifest().n_shards + new.manifest().blobs().len() as u64
     );
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    let n_asked = remote.asked() - asked_before;
+    assert!(n_asked <= ASKED_MAX, "{n_asked} requests for {n_shards} shards");
 }
+
+/// Requests that listing and comparing two revisions take, however many shards they have: the log, two manifests, and
+/// of each revision a few tables, read in ranges.
+const ASKED_MAX: u64 = 40;
 
 /// A shard whose pages lie before a hole of `n_bytes`, which costs no disk.
 fn sparse_shard(path: &Path, n_bytes: u64) {
@@ -89,11 +94,9 @@ fn what_has_not_changed_is_not_read_again() {
     let watch = Hashed(AtomicU64::new(0));
     let first = push(&remote, &options, &watch).unwrap();
     assert!(first.bytes > n_bytes && watch.0.swap(0, Ordering::Relaxed) > n_bytes);
-    let started = Instant::now();
     let again = push(&remote, &options, &watch).unwrap();
     assert_eq!((again.outcome, again.sent_bytes), (Outcome::Unchanged, 0));
     assert_eq!(watch.0.load(Ordering::Relaxed), 0, "nothing is hashed again");
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 
 struct Hashed(AtomicU64);

@@ -1,17 +1,15 @@
 //! Definitions compiled to columns: public definitions, limits, metadata.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-mod support;
-
 use std::{collections::BTreeMap, fmt::Write, io::Read};
 
 use nodedata_core::{DType, Dim, ErrorKind, Feature, Layout, meta};
 use nodedata_ros::{Definitions, Dialect, RosPlan};
-use support::corpus;
+use nodedata_testkit::corpus;
 
 /// The definitions of an archive by full name (`pkg/msg/Name`).
 fn archive(name: &str) -> Option<BTreeMap<String, String>> {
-    let bytes = std::fs::read(corpus(&format!("public/{name}.tar.zst"))?).unwrap();
+    let bytes = std::fs::read(corpus::folder(&format!("logs/public/{name}.tar.zst"))?).unwrap();
     let mut archive = tar::Archive::new(zstd::Decoder::new(bytes.as_slice()).unwrap());
     let mut texts = BTreeMap::new();
     for entry in archive.entries().unwrap() {

@@ -7,51 +7,21 @@ use std::sync::Arc;
 
 use nodedata_core::{Columns, Layout};
 use nodedata_ros::{Definitions, Dialect, RosPlan};
-use support::{corpus, mcap};
+use nodedata_testkit::{corpus, damaged::Random};
+use support::mcap;
 
-/// Marsaglia's xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-
-    fn mutate(&mut self, bytes: &mut Vec<u8>) {
-        for _ in 0..=self.below(3) {
-            let at = self.below(bytes.len());
-            match self.below(6) {
-                0 => bytes.truncate(at),
-                1 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
-                2 if !bytes.is_empty() => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][self.below(5)],
-                3 if bytes.len() > at + 4 => {
-                    let value = [0u32, 1, 0x7fff_ffff, u32::MAX, 0x0100_0000][self.below(5)];
-                    bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
-                }
-                4 => {
-                    let end = at + self.below(bytes.len() - at);
-                    let copy = bytes[at..end].to_vec();
-                    bytes.splice(at..at, copy);
-                }
-                // The representation id: all other forms of CDR.
-                _ if bytes.len() > 1 => bytes[1] = self.below(22) as u8,
-                _ => bytes.push(self.below(256) as u8),
-            }
-        }
+/// Damage, and now and then another representation id: all other forms of CDR.
+fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
+    random.damage(bytes);
+    if bytes.len() > 1 && random.below(4) == 0 {
+        bytes[1] = random.below(22) as u8;
     }
 }
 
-fn recorded() -> Option<Vec<mcap::Message>> {
+fn recorded() -> Vec<mcap::Message> {
     let mut messages = Vec::new();
-    for name in ["teleop_none", "ros1_profile", "ros2idl_and_bigendian"] {
-        let all = mcap::messages(&corpus(&format!("mcap/{name}.mcap"))?);
+    for name in ["teleop", "ros1_profile", "ros2idl_and_bigendian"] {
+        let all = mcap::messages(&corpus::recording(name));
         let mut seen = std::collections::BTreeMap::<String, usize>::new();
         messages.extend(all.into_iter().filter(|it| {
             let n = seen.entry(it.channel.clone()).or_default();
@@ -59,7 +29,7 @@ fn recorded() -> Option<Vec<mcap::Message>> {
             *n <= 2
         }));
     }
-    Some(messages)
+    messages
 }
 
 fn definitions(schema: &mcap::Schema, text: &str) -> nodedata_core::Result<Definitions> {
@@ -72,8 +42,8 @@ fn definitions(schema: &mcap::Schema, text: &str) -> nodedata_core::Result<Defin
 
 #[test]
 fn damaged_payloads_are_errors_and_cost_little() {
-    let Some(messages) = recorded() else { return };
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let messages = recorded();
+    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
     let (mut n_good, mut n_bad) = (0, 0);
     for message in &messages {
         let definitions = definitions(&message.schema, &message.schema.text).unwrap();
@@ -82,7 +52,7 @@ fn damaged_payloads_are_errors_and_cost_little() {
         let mut columns = Columns::new(Arc::new(layout));
         for _ in 0..400 {
             let mut payload = message.data.clone();
-            random.mutate(&mut payload);
+            mutate(&mut random, &mut payload);
             let before = columns.n_bytes();
             let result = if message.encoding == "cdr" {
                 plan.decode_cdr(&payload, &mut columns)
@@ -119,14 +89,14 @@ const IDL: &str = "enum Kind { A, B };
 
 #[test]
 fn framed_payloads_never_panic() {
-    let Some(path) = corpus("cdr/vectors.json") else { return };
+    let path = corpus::fixtures("ros").join("vectors.json");
     let file: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let text = file["msg"]["lab_msgs/msg/Vec"].as_str().unwrap().to_owned()
         + "================\nMSG: lab_msgs/VecInner\n"
         + file["msg"]["lab_msgs/msg/VecInner"].as_str().unwrap();
     let message = Definitions::from_msg("lab_msgs/Vec", &text, Dialect::Ros2).unwrap();
     let framed = Definitions::from_idl("Root", IDL).unwrap();
-    let mut random = Random(77);
+    let mut random = Random::new(77);
     let (mut n_good, mut n_bad) = (0, 0);
     for (definitions, root) in [(&message, "lab_msgs/Vec"), (&framed, "Root"), (&framed, "App")] {
         let mut layout = Layout::default();
@@ -139,7 +109,7 @@ fn framed_payloads_never_panic() {
                 .collect();
             for _ in 0..200 {
                 let mut payload = whole.clone();
-                random.mutate(&mut payload);
+                mutate(&mut random, &mut payload);
                 match plan.decode_cdr(&payload, &mut columns) {
                     Ok(()) => {
                         columns.end_row();
@@ -159,7 +129,7 @@ fn framed_payloads_never_panic() {
 
 #[test]
 fn every_single_flip_and_cut() {
-    let Some(messages) = recorded() else { return };
+    let messages = recorded();
     for message in messages.iter().filter(|it| it.data.len() < 500) {
         let definitions = definitions(&message.schema, &message.schema.text).unwrap();
         let mut layout = Layout::default();
@@ -189,13 +159,13 @@ fn every_single_flip_and_cut() {
 
 #[test]
 fn damaged_definitions_never_panic() {
-    let Some(messages) = recorded() else { return };
-    let mut random = Random(42);
+    let messages = recorded();
+    let mut random = Random::new(42);
     let (mut n_good, mut n_bad) = (0, 0);
     for message in &messages {
         for _ in 0..60 {
             let mut text = message.schema.text.clone().into_bytes();
-            random.mutate(&mut text);
+            random.damage(&mut text);
             let text = String::from_utf8_lossy(&text);
             let mut layout = Layout::default();
             let plan = definitions(&message.schema, &text)

@@ -4,12 +4,13 @@
 mod support;
 
 use nodedata_ros::{Definitions, Dialect};
+use nodedata_testkit::corpus;
 use serde_json::Value;
-use support::{Topic, corpus, expected};
+use support::{Topic, expected};
 
 #[test]
 fn every_representation_decodes_alike() {
-    let Some(path) = corpus("cdr/vectors.json") else { return };
+    let path = corpus::fixtures("ros").join("vectors.json");
     let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let text = format!(
         "{}{}\nMSG: lab_msgs/VecInner\n{}",

@@ -4,6 +4,7 @@
 //! Everything here panics where a test should fail, with a message that names the case.
 
 pub mod corpus;
+pub mod damaged;
 pub mod lerobot;
 #[cfg(feature = "registry")]
 pub mod registry;
@@ -14,6 +15,9 @@ mod cell;
 mod damage;
 mod pixels;
 mod rows;
+mod skipped;
+
+pub use skipped::skipped;
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,20 @@
 //! What steps on a grid cost beside the conversion of the same topics as they are.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
 use super::{
+    against,
+    conversion::{Conversion, convert},
     inputs::{self, Input, Mix},
-    measure::{self, Measured, even_ground, median, median_of},
-    path_text, remove,
-    report::{HEAP_BYTES_MAX, heap_peak_bytes, mebibytes, verdict},
+    measure::{even_ground, median},
+    path_text,
+    report::{HEAP_BYTES_MAX, mebibytes, verdict},
 };
 use crate::{
     bench_command::Options,
@@ -38,11 +44,10 @@ pub(super) struct Figures {
 struct Row {
     name: &'static str,
     input: Input,
-    aligned: Measured,
-    lossless: Measured,
+    aligned: Conversion,
+    lossless: Conversion,
     /// Median of the aligned run's time over the conversion's in the same turn, less one.
     overhead: f64,
-    heap_peak_bytes: Option<u64>,
 }
 
 /// Makes the recordings below `folder` and times the selected pipelines on them.
@@ -51,54 +56,69 @@ struct Row {
 /// When a recording cannot be made or a run fails.
 pub(super) fn run(folder: &Path, outputs: &Path, options: &Options) -> Result<Figures> {
     let mut figures = Figures::default();
-    for (name, mix, pipeline) in JOBS {
-        if options.only.as_deref().is_some_and(|only| !name.contains(only)) {
-            continue;
-        }
+    for (name, mix, pipeline) in JOBS.into_iter().filter(|it| options.lets_through(it.0)) {
         figures.n_selected += 1;
         let input = inputs::make(folder, mix, "none", options.mb)?;
         if options.inputs_only {
             println!("{}", input.path.display());
         } else {
-            let pipeline = pipeline.replace(CAMERA, mix.camera_topic());
+            let pipeline = write_pipeline(name, mix, pipeline, &input, outputs)?;
             figures.rows.push(time_all(name, input, &pipeline, outputs, options.runs.max(1))?);
         }
     }
     Ok(figures)
 }
 
-fn time_all(name: &'static str, input: Input, pipeline: &str, outputs: &Path, n_runs: usize) -> Result<Row> {
-    let failed = |err: std::io::Error| format!("cannot prepare {name}: {err}");
+/// The selected pipelines as jobs for any build of the program.
+///
+/// # Errors
+/// When a recording cannot be made.
+pub(super) fn jobs<'a>(folder: &Path, outputs: &'a Path, options: &Options) -> Result<Vec<against::Job<'a>>> {
+    let wanted = JOBS.into_iter().filter(|it| options.lets_through(it.0));
+    let jobs = wanted.map(|(name, mix, pipeline)| {
+        let input = inputs::make(folder, mix, "none", options.mb)?;
+        let pipeline = write_pipeline(name, mix, pipeline, &input, outputs)?;
+        Ok(against::Job {
+            name: name.to_owned(),
+            n_bytes: input.n_bytes,
+            once: Box::new(move |program| convert(program, "run", &pipeline, &outputs.join("aligned"), &[])),
+        })
+    });
+    jobs.collect()
+}
+
+/// Writes a pipeline over a recording and says where it is.
+fn write_pipeline(name: &str, mix: Mix, pipeline: &str, input: &Input, outputs: &Path) -> Result<PathBuf> {
     let file = outputs.join(format!("{name}.yaml"));
+    let pipeline = pipeline.replace(CAMERA, mix.camera_topic());
     let source = serde_json::to_string(&path_text(&input.path)).map_err(|err| err.to_string())?;
-    fs::write(&file, format!("{pipeline}source: {{path: {source}}}\n")).map_err(failed)?;
-    let out = outputs.join("aligned");
-    let command = |verb: &str, what: &Path| {
-        let program = path_text(&workspace::node_data("release"));
-        [program, verb.to_owned(), path_text(what), "--out".to_owned(), path_text(&out)]
-    };
-    let (mut aligned, mut lossless, mut heap_peak) = (Vec::new(), Vec::new(), None);
+    fs::write(&file, format!("{pipeline}source: {{path: {source}}}\n"))
+        .map_err(|err| format!("cannot prepare {name}: {err}"))?;
+    Ok(file)
+}
+
+fn time_all(name: &'static str, input: Input, pipeline: &Path, outputs: &Path, n_runs: usize) -> Result<Row> {
+    let program = workspace::node_data("release");
+    let (mut aligned, mut lossless) = (Vec::new(), Vec::new());
     for run in 0..n_runs {
         eprintln!("{name}: run {} of {n_runs}", run + 1);
-        for (command, runs) in
-            [(command("convert", &input.path), &mut lossless), (command("run", &file), &mut aligned)]
+        for (verb, what, runs) in
+            [("convert", input.path.as_path(), &mut lossless), ("run", pipeline, &mut aligned)]
         {
-            remove(&out)?;
             even_ground(outputs, input.n_bytes)?;
-            runs.push(measure::in_own_process(&command)?);
+            runs.push(convert(&program, verb, what, &outputs.join("aligned"), &[])?);
         }
-        heap_peak = heap_peak.max(heap_peak_bytes(&out.join("report.json")));
-        remove(&out)?;
     }
-    let overheads =
-        aligned.iter().zip(&lossless).map(|(aligned, lossless)| aligned.wall_s / lossless.wall_s - 1.0);
+    let overheads = aligned
+        .iter()
+        .zip(&lossless)
+        .map(|(aligned, lossless)| aligned.measured.wall_s / lossless.measured.wall_s - 1.0);
     Ok(Row {
         name,
         input,
         overhead: median(overheads.collect()),
-        aligned: median_of(&aligned),
-        lossless: median_of(&lossless),
-        heap_peak_bytes: heap_peak,
+        aligned: Conversion::middle(&aligned),
+        lossless: Conversion::middle(&lossless),
     })
 }
 
@@ -118,12 +138,12 @@ pub(super) fn markdown(figures: &Figures, options: &Options) -> String {
             row.name.to_owned(),
             format!("{:.0}", row.input.n_bytes as f64 / 1e6),
             row.input.n_messages.to_string(),
-            format!("{:.3}", row.aligned.wall_s),
-            format!("{:.3}", row.aligned.cpu_s),
-            format!("{:.3}", row.lossless.wall_s),
-            format!("{:.3}", row.lossless.cpu_s),
+            format!("{:.3}", row.aligned.measured.wall_s),
+            format!("{:.3}", row.aligned.measured.cpu_s),
+            format!("{:.3}", row.lossless.measured.wall_s),
+            format!("{:.3}", row.lossless.measured.cpu_s),
             format!("{:+.0} %", row.overhead * 100.0),
-            row.heap_peak_bytes.map_or("–".to_owned(), mebibytes),
+            row.aligned.heap_peak_bytes.map_or("–".to_owned(), mebibytes),
         ];
         _ = writeln!(text, "| {} |", cells.join(" | "));
         let is_met = verdict(row.overhead <= OVERHEAD_MAX);
@@ -133,7 +153,7 @@ pub(super) fn markdown(figures: &Figures, options: &Options) -> String {
             row.name,
             row.overhead * 100.0
         );
-        if let Some(peak) = row.heap_peak_bytes {
+        if let Some(peak) = row.aligned.heap_peak_bytes {
             let is_met = verdict(peak <= HEAP_BYTES_MAX);
             _ = writeln!(goals, "| {}: peak heap ≤ 200 MiB | {} MiB | {is_met} |", row.name, mebibytes(peak));
         }
@@ -152,10 +172,10 @@ pub(super) fn json(figures: &Figures) -> Value {
         json!({
             "pipeline": row.name,
             "input": row.input,
-            "aligned": row.aligned,
-            "lossless": row.lossless,
+            "aligned": row.aligned.measured,
+            "lossless": row.lossless.measured,
             "overhead": row.overhead,
-            "heap_peak_bytes": row.heap_peak_bytes,
+            "heap_peak_bytes": row.aligned.heap_peak_bytes,
         })
     });
     rows.collect::<Vec<_>>().into()

@@ -13,7 +13,7 @@ use super::{
     noise::Noise,
     pictures::{self, HEIGHT, WIDTH},
 };
-use crate::workspace::Result;
+use crate::{bench_command::Options, workspace::Result};
 
 /// What a recording holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) enum Mix {
 
 impl Mix {
     /// Every mix, in the order of the report.
-    pub(super) const ALL: [Self; 3] = [Self::Jpeg, Self::Raw, Self::Numeric];
+    const ALL: [Self; 3] = [Self::Jpeg, Self::Raw, Self::Numeric];
 
     fn name(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Mix {
 }
 
 /// How chunks are compressed, in the order of the report.
-pub(super) const COMPRESSIONS: [&str; 2] = ["none", "zstd"];
+const COMPRESSIONS: [&str; 2] = ["none", "zstd"];
 
 /// Changes when the bytes made here change, so that old inputs are not used.
 const GENERATION: u32 = 2;
@@ -69,8 +69,14 @@ pub(super) struct Input {
     pub(super) n_messages: u64,
 }
 
+/// The inputs that `--only` lets through, in the order of the report.
+pub(super) fn wanted(options: &Options) -> Vec<(Mix, &'static str)> {
+    let all = Mix::ALL.into_iter().flat_map(|mix| COMPRESSIONS.map(|compression| (mix, compression)));
+    all.filter(|(mix, compression)| options.lets_through(&name(*mix, compression))).collect()
+}
+
 /// The name of an input.
-pub(super) fn name(mix: Mix, compression: &str) -> String {
+fn name(mix: Mix, compression: &str) -> String {
     format!("{}-{compression}", mix.name())
 }
 

@@ -1,8 +1,10 @@
 //! Times `node-data convert` and `node-data dataset push` on inputs made here, against reference jobs in the
 //! same run, because figures of two runs on a shared machine cannot be compared.
 
+mod against;
 mod align;
 mod cdr;
+mod conversion;
 mod inputs;
 mod lerobot;
 mod measure;
@@ -14,12 +16,15 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use crate::{
     bench_command::Options,
     generated, python_readers,
     workspace::{self, Result},
 };
-use inputs::{Input, Mix};
+use conversion::{Conversion, convert};
+use inputs::Input;
 use measure::median_of;
 use report::Row;
 
@@ -73,26 +78,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     // Two runs at once may share inputs, never outputs.
     let outputs = folder.join(format!("run-{}", std::process::id()));
     std::fs::create_dir_all(&outputs).map_err(|err| format!("cannot make {}: {err}", outputs.display()))?;
+    if let Some(theirs) = &options.against {
+        return run_against(&folder, &outputs, options, theirs);
+    }
     let mut rows = Vec::new();
     let mut n_selected = 0;
-    for mix in Mix::ALL {
-        let wanted: Vec<&str> = inputs::COMPRESSIONS
-            .into_iter()
-            .filter(|it| options.only.as_deref().is_none_or(|only| inputs::name(mix, it).contains(only)))
-            .collect();
-        if wanted.is_empty() {
-            continue;
-        }
+    for (mix, compression) in inputs::wanted(options) {
         // The reference jobs work on the uncompressed bytes, so those are always made.
         let plain = inputs::make(&folder, mix, "none", options.mb)?;
-        for compression in wanted {
-            let input = inputs::make(&folder, mix, compression, options.mb)?;
-            n_selected += 1;
-            if options.inputs_only {
-                println!("{}", input.path.display());
-            } else {
-                rows.push(time_all(&outputs, &input, &plain, options.runs, rerun.as_deref())?);
-            }
+        let input = inputs::make(&folder, mix, compression, options.mb)?;
+        n_selected += 1;
+        if options.inputs_only {
+            println!("{}", input.path.display());
+        } else {
+            rows.push(time_all(&outputs, &input, &plain, options.runs, rerun.as_deref())?);
         }
     }
     let align = align::run(&folder, &outputs, options)?;
@@ -111,36 +110,40 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("{}", align::markdown(&align, options));
     println!("{}", lerobot::markdown(&lerobot, options));
     println!("{}", push::markdown(&push, options));
-    if let Some(path) = &options.json {
-        std::fs::write(
-            path,
-            report::json(&rows, [align::json(&align), lerobot::json(&lerobot), push::json(&push)], options)?,
-        )
-        .map_err(|err| format!("cannot write {}: {err}", path.display()))?;
-    }
-    Ok(())
+    let others = [align::json(&align), lerobot::json(&lerobot), push::json(&push)];
+    write_json(options, || report::json(&rows, others, options))
+}
+
+/// Runs the selected jobs with our program and another build of it, without reference jobs.
+fn run_against(folder: &Path, outputs: &Path, options: &Options, theirs: &Path) -> Result<()> {
+    let rows = against::run(folder, outputs, options, theirs)?;
+    remove(outputs)?;
+    println!("{}", against::markdown(&rows, options, theirs));
+    write_json(
+        options,
+        || json!({"mb": options.mb, "runs": options.runs, "against": theirs, "rows": against::json(&rows)}),
+    )
+}
+
+/// Writes the figures where the options want them.
+fn write_json(options: &Options, figures: impl FnOnce() -> Value) -> Result<()> {
+    let Some(path) = &options.json else { return Ok(()) };
+    let text =
+        serde_json::to_string_pretty(&figures()).map_err(|err| format!("cannot write the figures: {err}"))?;
+    std::fs::write(path, text).map_err(|err| format!("cannot write {}: {err}", path.display()))
 }
 
 /// Runs every job `n_runs` times, in turns, so that a slow minute of the machine hits all of them.
 fn time_all(folder: &Path, input: &Input, plain: &Input, n_runs: usize, rerun: Option<&Path>) -> Result<Row> {
     let dataset = folder.join(format!("{}-out", input.name));
+    let program = workspace::node_data("release");
     let copied = folder.join("copy.bin");
     let recording = folder.join("rerun.rrd");
     let own = std::env::current_exe().map_err(|err| format!("cannot find this program: {err}"))?;
     let (mut converts, mut copies, mut zstds, mut reruns) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut heap_peak_bytes = None;
     for run in 0..n_runs.max(1) {
         eprintln!("{}: run {} of {}", input.name, run + 1, n_runs.max(1));
-        remove(&dataset)?;
-        let convert = [
-            path_text(&workspace::node_data("release")),
-            "convert".to_owned(),
-            path_text(&input.path),
-            "--out".to_owned(),
-            path_text(&dataset),
-        ];
-        converts.push(measure::in_own_process(&convert)?);
-        heap_peak_bytes = heap_peak_bytes.max(report::heap_peak_bytes(&dataset.join("report.json")));
+        converts.push(convert(&program, "convert", &input.path, &dataset, &[])?);
 
         let job =
             |name: &str| [path_text(&own), "bench-job".to_owned(), name.to_owned(), path_text(&plain.path)];
@@ -154,16 +157,15 @@ fn time_all(folder: &Path, input: &Input, plain: &Input, n_runs: usize, rerun: O
             reruns.push(measure::in_own_process(&command)?);
         }
     }
-    for left_over in [&dataset, &copied, &recording] {
+    for left_over in [&copied, &recording] {
         remove(left_over)?;
     }
     Ok(Row {
         input: input.clone(),
-        convert: median_of(&converts),
+        convert: Conversion::middle(&converts),
         copy: median_of(&copies),
         zstd: median_of(&zstds),
         rerun: (!reruns.is_empty()).then(|| median_of(&reruns)),
-        heap_peak_bytes,
     })
 }
 

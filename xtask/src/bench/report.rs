@@ -1,23 +1,21 @@
-use std::{fmt::Write, path::Path};
+use std::fmt::Write;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{inputs::Input, measure::Measured};
-use crate::{bench_command::Options, workspace::Result};
+use super::{conversion::Conversion, inputs::Input, measure::Measured};
+use crate::bench_command::Options;
 
 /// Everything known about one input.
 pub(super) struct Row {
     pub(super) input: Input,
-    pub(super) convert: Measured,
+    pub(super) convert: Conversion,
     /// Read, BLAKE3, write and sync of the uncompressed bytes.
     pub(super) copy: Measured,
     /// zstd level 1 of the uncompressed bytes, on one core.
     pub(super) zstd: Measured,
     /// `rerun mcap convert` of the same file.
     pub(super) rerun: Option<Measured>,
-    /// What the command itself says about its heap.
-    pub(super) heap_peak_bytes: Option<u64>,
 }
 
 /// What a conversion may take of the heap, whatever the input's size.
@@ -34,19 +32,19 @@ struct Ratios {
 impl Row {
     fn ratios(&self) -> Ratios {
         Ratios {
-            to_copy: self.copy.wall_s / self.convert.wall_s,
-            to_zstd1: self.zstd.wall_s / self.convert.wall_s,
-            to_rerun: self.rerun.map(|it| it.wall_s / self.convert.wall_s),
+            to_copy: self.copy.wall_s / self.convert.measured.wall_s,
+            to_zstd1: self.zstd.wall_s / self.convert.measured.wall_s,
+            to_rerun: self.rerun.map(|it| it.wall_s / self.convert.measured.wall_s),
         }
     }
 
     /// Megabytes before compression, in a second.
     fn mb_per_s(&self) -> f64 {
-        self.input.n_bytes as f64 / 1e6 / self.convert.wall_s
+        self.input.n_bytes as f64 / 1e6 / self.convert.measured.wall_s
     }
 
     fn messages_per_s(&self) -> f64 {
-        self.input.n_messages as f64 / self.convert.wall_s
+        self.input.n_messages as f64 / self.convert.measured.wall_s
     }
 }
 
@@ -62,13 +60,13 @@ pub(super) fn markdown(rows: &[Row], options: &Options) -> String {
             row.input.name.clone(),
             format!("{:.0}", row.input.n_file_bytes as f64 / 1e6),
             format!("{:.0}", row.input.n_bytes as f64 / 1e6),
-            format!("{:.3}", row.convert.wall_s),
-            format!("{:.3}", row.convert.cpu_s),
+            format!("{:.3}", row.convert.measured.wall_s),
+            format!("{:.3}", row.convert.measured.cpu_s),
             format!("{:.0}", row.mb_per_s()),
             format!("{:.0}", row.messages_per_s()),
-            row.heap_peak_bytes.map_or("–".to_owned(), mebibytes),
-            mebibytes(row.convert.anon_peak_bytes),
-            mebibytes(row.convert.rss_peak_bytes),
+            row.convert.heap_peak_bytes.map_or("–".to_owned(), mebibytes),
+            mebibytes(row.convert.measured.anon_peak_bytes),
+            mebibytes(row.convert.measured.rss_peak_bytes),
             format!("{:.2}", ratios.to_copy),
             format!("{:.2}", ratios.to_zstd1),
             ratios.to_rerun.map_or("–".to_owned(), |it| format!("{it:.2}")),
@@ -93,10 +91,7 @@ pub(super) fn mebibytes(n: u64) -> String {
 }
 
 /// The same figures for programs.
-///
-/// # Errors
-/// When they cannot be written as JSON.
-pub(super) fn json(rows: &[Row], [align, lerobot, push]: [Value; 3], options: &Options) -> Result<String> {
+pub(super) fn json(rows: &[Row], [align, lerobot, push]: [Value; 3], options: &Options) -> Value {
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {
@@ -105,8 +100,8 @@ pub(super) fn json(rows: &[Row], [align, lerobot, push]: [Value; 3], options: &O
                 "file_bytes": row.input.n_file_bytes,
                 "bytes": row.input.n_bytes,
                 "messages": row.input.n_messages,
-                "convert": row.convert,
-                "heap_peak_bytes": row.heap_peak_bytes,
+                "convert": row.convert.measured,
+                "heap_peak_bytes": row.convert.heap_peak_bytes,
                 "mb_per_s": row.mb_per_s(),
                 "messages_per_s": row.messages_per_s(),
                 "copy": row.copy,
@@ -116,28 +111,12 @@ pub(super) fn json(rows: &[Row], [align, lerobot, push]: [Value; 3], options: &O
             })
         })
         .collect();
-    serde_json::to_string_pretty(
-        &json!({"mb": options.mb, "runs": options.runs, "rows": rows, "align": align, "lerobot": lerobot, "push": push}),
-    )
-    .map_err(|err| format!("cannot write the figures: {err}"))
+    json!({
+        "mb": options.mb, "runs": options.runs, "rows": rows, "align": align, "lerobot": lerobot, "push": push,
+    })
 }
 
 /// How a goal's line ends.
 pub(super) fn verdict(is_met: bool) -> &'static str {
     if is_met { "met" } else { "**missed**" }
-}
-
-/// `peak_heap_bytes` of a run report, wherever in it; `None` when the command did not count.
-pub(super) fn heap_peak_bytes(report: &Path) -> Option<u64> {
-    fn find(value: &Value) -> Option<u64> {
-        match value {
-            Value::Object(map) => {
-                map.get("peak_heap_bytes").and_then(Value::as_u64).or_else(|| map.values().find_map(find))
-            }
-            Value::Array(items) => items.iter().find_map(find),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-        }
-    }
-    let text = std::fs::read_to_string(report).ok()?;
-    find(&serde_json::from_str(&text).ok()?)
 }

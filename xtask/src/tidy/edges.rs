@@ -13,12 +13,9 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-message", "nodedata-core", "one message's bytes become columns"),
     edge("nodedata-message", "nodedata-ros", "ROS 1 and ROS 2 are two of its encodings"),
     edge("nodedata-message", "nodedata-media", "image messages are recognised by what their bytes say"),
-    // Format crates: core, io, media, ros, message; never each other.
+    // Format crates: core, media, message; never each other.
     edge("nodedata-mcap", "nodedata-core", "implements Format"),
-    edge("nodedata-mcap", "nodedata-io", "reads through Files"),
-    edge("nodedata-mcap", "nodedata-media", "image columns"),
     edge("nodedata-mcap", "nodedata-message", "a channel's messages, whatever their encoding"),
-    edge("nodedata-mcap", "nodedata-ros", "definitions a channel does not carry itself"),
     edge("nodedata-lerobot", "nodedata-core", "implements Format"),
     edge("nodedata-lerobot", "nodedata-media", "video files, their decoding, image headers"),
     edge("nodedata-formats", "nodedata-core", "the list is a Formats"),
@@ -28,14 +25,11 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-normalize", "nodedata-core", "a Source over a Source"),
     edge("nodedata-quality", "nodedata-core", "rules look at batches and features"),
     edge("nodedata-dataset", "nodedata-core", "stores features, names places in errors"),
-    edge("nodedata-dataset", "nodedata-io", "reads and writes files"),
     edge("nodedata-dataset", "nodedata-media", "validate --deep decodes frames"),
     edge("nodedata-dataset", "nodedata-schema", "schema.json, and batches proved by the check"),
     edge("nodedata-pipeline", "nodedata-core", "drives Source and EpisodeStream"),
     edge("nodedata-pipeline", "nodedata-io", "opens the input's files"),
-    edge("nodedata-pipeline", "nodedata-media", "re-encoding when a pipeline asks for it"),
     edge("nodedata-pipeline", "nodedata-normalize", "steps are a stage"),
-    edge("nodedata-pipeline", "nodedata-formats", "detects the format of the input"),
     edge("nodedata-pipeline", "nodedata-schema", "the schema check is a stage"),
     edge("nodedata-pipeline", "nodedata-dataset", "writes the dataset"),
     edge("nodedata-registry", "nodedata-core", "errors with place and hint"),
@@ -58,7 +52,6 @@ const ALLOWED: &[Edge] = &[
     ),
     // The command.
     edge("nodedata-cli", "nodedata-core", "prints errors with place and hint"),
-    edge("nodedata-cli", "nodedata-io", "SRC and DIR arguments"),
     edge("nodedata-cli", "nodedata-formats", "node-data formats"),
     edge("nodedata-cli", "nodedata-schema", "node-data schema"),
     edge("nodedata-cli", "nodedata-dataset", "node-data validate and explain"),
@@ -75,9 +68,6 @@ const ALLOWED: &[Edge] = &[
 
 /// Edges for tests only, beside those above and those to [`FREE_IN_TESTS`].
 const ALLOWED_IN_TESTS: &[Edge] = &[
-    edge("nodedata-ros", "nodedata-message", "golden files of whole messages"),
-    edge("nodedata-dataset", "nodedata-formats", "round trips from real logs"),
-    edge("nodedata-schema", "nodedata-formats", "inference over real logs"),
     edge("nodedata-normalize", "nodedata-formats", "steps of real logs"),
     edge("nodedata-cli", "nodedata-media", "frames of a converted dataset are compared decoded"),
 ];
@@ -100,6 +90,9 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("nodedata-mcap", "parquet", "a format hands out batches; writing them belongs to nodedata-dataset"),
 ];
 
+/// Where the tables are.
+const TABLES: &str = "xtask/src/tidy/edges.rs";
+
 struct Edge {
     from: &'static str,
     to: &'static str,
@@ -116,8 +109,35 @@ fn has(table: &[Edge], from: &str, to: &str) -> bool {
     table.iter().any(|it| it.from == from && it.to == to)
 }
 
-/// Edges between our crates that the table does not allow, and forbidden crates of others.
+/// Edges between our crates that the table does not allow, those that it allows and no crate uses, and forbidden crates
+/// of others.
 pub(super) fn check(graph: &CrateGraph) -> Vec<Finding> {
+    let mut findings = refusals(graph);
+    findings.extend(unused(graph));
+    findings
+}
+
+/// Lines of the tables that no `Cargo.toml` needs: a permission that nobody asked for is one that nobody justified.
+fn unused(graph: &CrateGraph) -> Vec<Finding> {
+    let needs = |from: &str, to: &str| graph.members.get(from).is_some_and(|it| it.needs.contains(to));
+    let needs_in_tests =
+        |from: &str, to: &str| graph.members.get(from).is_some_and(|it| it.needs_in_tests.contains(to));
+    let shipped = ALLOWED.iter().filter(|it| !needs(it.from, it.to)).map(|it| (it, "ALLOWED"));
+    let tests = ALLOWED_IN_TESTS
+        .iter()
+        .filter(|it| !needs_in_tests(it.from, it.to))
+        .map(|it| (it, "ALLOWED_IN_TESTS"));
+    let finding = |(edge, table): (&Edge, &str)| {
+        Finding::new(
+            TABLES,
+            format!("{table} lets {} depend on {}, which it does not", edge.from, edge.to),
+            "take the line out",
+        )
+    };
+    shipped.chain(tests).map(finding).collect()
+}
+
+fn refusals(graph: &CrateGraph) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (from, member) in &graph.members {
         for to in member.needs.iter().filter(|to| !has(ALLOWED, from, to)) {
@@ -146,9 +166,7 @@ fn refused(manifest: &str, from: &str, to: &str, table: &str) -> Finding {
     Finding::new(
         manifest,
         format!("{from} depends on {to}, which is no allowed edge"),
-        format!(
-            "move the shared part below both, or add the edge with its reason to {table} in xtask/src/tidy/edges.rs"
-        ),
+        format!("move the shared part below both, or add the edge with its reason to {table} in {TABLES}"),
     )
 }
 
@@ -166,14 +184,36 @@ mod tests {
 
     #[test]
     fn a_listed_edge_passes_and_its_reverse_does_not() {
-        assert_eq!(check(&graph("nodedata-io", &["nodedata-core"], &[])), []);
-        assert_eq!(check(&graph("nodedata-core", &["nodedata-io"], &[])).len(), 1);
+        assert_eq!(refusals(&graph("nodedata-io", &["nodedata-core"], &[])), []);
+        assert_eq!(refusals(&graph("nodedata-core", &["nodedata-io"], &[])).len(), 1);
     }
 
     #[test]
     fn tests_may_use_the_kit_but_not_everything() {
-        assert_eq!(check(&graph("nodedata-mcap", &[], &["nodedata-testkit"])), []);
-        assert_eq!(check(&graph("nodedata-mcap", &[], &["nodedata-cli"])).len(), 1);
+        assert_eq!(refusals(&graph("nodedata-mcap", &[], &["nodedata-testkit"])), []);
+        assert_eq!(refusals(&graph("nodedata-mcap", &[], &["nodedata-cli"])).len(), 1);
+    }
+
+    #[test]
+    fn an_edge_that_nobody_uses_is_found_in_either_table() {
+        let mut all = CrateGraph::default();
+        for edge in ALLOWED {
+            all.members.entry(edge.from.to_owned()).or_default().needs.insert(edge.to.to_owned());
+        }
+        for edge in ALLOWED_IN_TESTS {
+            all.members.entry(edge.from.to_owned()).or_default().needs_in_tests.insert(edge.to.to_owned());
+        }
+        assert_eq!(check(&all), []);
+        let (one, other) = (&ALLOWED[0], &ALLOWED_IN_TESTS[0]);
+        all.members.get_mut(one.from).unwrap().needs.remove(one.to);
+        // What is shipped is no reason for an edge of tests.
+        let member = all.members.get_mut(other.from).unwrap();
+        member.needs_in_tests.remove(other.to);
+        member.needs.insert(other.to.to_owned());
+        let found: Vec<String> = unused(&all).into_iter().map(|it| it.message).collect();
+        let expected = [("ALLOWED", one), ("ALLOWED_IN_TESTS", other)]
+            .map(|(table, it)| format!("{table} lets {} depend on {}, which it does not", it.from, it.to));
+        assert_eq!(found, expected);
     }
 
     #[test]
@@ -181,7 +221,7 @@ mod tests {
         let mut graph = graph("nodedata-core", &[], &[]);
         graph.shipped.insert("nodedata-core".to_owned(), ["arrow-x".to_owned()].into());
         graph.shipped.insert("arrow-x".to_owned(), ["parquet".to_owned()].into());
-        let findings = check(&graph);
+        let findings = refusals(&graph);
         assert_eq!(findings.len(), 1);
         assert!(findings[0].message.ends_with("nodedata-core -> arrow-x -> parquet"), "{}", findings[0]);
     }

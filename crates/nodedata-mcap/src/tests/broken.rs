@@ -3,7 +3,7 @@
 use nodedata_core::{Error, ErrorKind, OpenOptions, ReadOptions};
 use serde_json::Value;
 
-use super::{Outcome, corpus, logs, open, read_all};
+use super::{Outcome, broken, corpus, open, read_all};
 
 /// What opening to fail, or else reading, must say.
 enum Fails {
@@ -67,7 +67,7 @@ fn has_address(name: &str, err: &Error) {
 
 #[test]
 fn every_broken_file_says_what_is_wrong() {
-    for (name, bytes) in logs("broken") {
+    for (name, bytes) in broken() {
         let stem = name.strip_suffix(".mcap").unwrap();
         let Some((_, fails, salvaged)) = CASES.iter().find(|it| it.0 == stem) else { continue };
         match (fails, open(&bytes, &OpenOptions::default())) {
@@ -109,7 +109,7 @@ fn every_broken_file_says_what_is_wrong() {
 
 #[test]
 fn no_broken_file_is_left_out() {
-    let Some(root) = corpus("broken") else { return };
+    let root = corpus::fixtures("mcap/broken");
     let expected: Value = serde_json::from_slice(&std::fs::read(root.join("EXPECT.json")).unwrap()).unwrap();
     let names = expected.as_object().unwrap().keys().filter_map(|it| it.strip_suffix(".mcap"));
     let left_out: Vec<&str> =
@@ -120,7 +120,7 @@ fn no_broken_file_is_left_out() {
 
 #[test]
 fn bad_payloads_cost_only_themselves() {
-    for (name, bytes) in logs("broken").into_iter().filter(|it| it.0 == "cdr_bad_payloads.mcap") {
+    for (name, bytes) in broken().into_iter().filter(|it| it.0 == "cdr_bad_payloads.mcap") {
         let source = open(&bytes, &OpenOptions::default()).unwrap();
         let outcome: Outcome = read_all(&*source, &ReadOptions::default());
         outcome.errors.iter().for_each(|it| has_address(&name, it));
@@ -134,11 +134,9 @@ fn bad_payloads_cost_only_themselves() {
 
 #[test]
 fn bit_flips_never_alter_a_row_unnoticed() {
-    let Some((_, sound)) = logs("mcap").into_iter().find(|it| it.0 == "foxglove_sdk_lz4.mcap") else {
-        return;
-    };
+    let sound = std::fs::read(corpus::recording("foxglove_sdk_lz4")).unwrap().into();
     let (_, sound) = super::read(&sound, &super::undecoded());
-    for (name, bytes) in logs("broken").into_iter().filter(|it| it.0.starts_with("fuzz_")) {
+    for (name, bytes) in broken().into_iter().filter(|it| it.0.starts_with("fuzz_")) {
         let (source, outcome) = super::read(&bytes, &super::salvage());
         assert!(!source.damage().is_empty() || !outcome.errors.is_empty(), "{name}");
         for (topic, rows) in &outcome.topics {

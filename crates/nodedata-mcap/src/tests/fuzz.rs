@@ -1,23 +1,10 @@
 //! Seeded damage: whatever is done to a file, reading ends, nothing panics and the ledger balances.
 
-use std::path::Path;
-
 use bytes::Bytes;
 use nodedata_core::{OpenOptions, ReadOptions};
+use nodedata_testkit::damaged::Random;
 
-use super::{open, read_all, writer};
-
-/// A small generator with a fixed seed, so that a failure comes back.
-struct Seeded(u64);
-
-impl Seeded {
-    fn next(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % end.max(1)
-    }
-}
+use super::{open, read_all, recordings, writer};
 
 fn check(bytes: &Bytes) {
     for salvage in [false, true] {
@@ -28,42 +15,19 @@ fn check(bytes: &Bytes) {
     }
 }
 
-fn damage(bytes: &[u8], seeded: &mut Seeded) -> Bytes {
+fn damage(bytes: &[u8], random: &mut Random) -> Bytes {
     let mut bytes = bytes.to_vec();
-    for _ in 0..=seeded.next(4) {
-        let at = seeded.next(bytes.len());
-        match seeded.next(5) {
-            0 => bytes.truncate(at.max(1)),
-            1 => bytes[at] = seeded.next(256) as u8,
-            2 => {
-                let value = [0u64, u64::MAX, 1 << 62, bytes.len() as u64, 9][seeded.next(5)].to_le_bytes();
-                let end = bytes.len().min(at + 8);
-                bytes[at..end].copy_from_slice(&value[..end - at]);
-            }
-            3 => {
-                let end = bytes.len().min(at + seeded.next(64));
-                bytes.drain(at..end);
-            }
-            _ => bytes[at] ^= 1 << seeded.next(8),
-        }
-        if bytes.is_empty() {
-            break;
-        }
-    }
+    random.damage(&mut bytes);
     bytes.into()
 }
 
 #[test]
 fn damaged_recordings_end_in_errors() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mcap");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
-    paths.sort();
-    let mut seeded = Seeded(7);
-    for path in paths.iter().filter(|it| it.extension().is_some_and(|it| it == "mcap")) {
-        let bytes = std::fs::read(path).unwrap();
+    let mut random = Random::new(7);
+    for (_, bytes) in recordings() {
         let n_rounds = (2_000_000 / bytes.len()).clamp(8, 100);
         for _ in 0..n_rounds {
-            check(&damage(&bytes, &mut seeded));
+            check(&damage(&bytes, &mut random));
         }
     }
 }
@@ -79,9 +43,9 @@ fn damaged_small_logs_end_in_errors() {
         writer::metadata("m", &[("k", "v")]),
         writer::message(2, 2, b"{}"),
     ]);
-    let mut seeded = Seeded(11);
+    let mut random = Random::new(11);
     for _ in 0..4000 {
-        check(&damage(&log, &mut seeded));
+        check(&damage(&log, &mut random));
     }
     for end in 0..log.len() {
         check(&log.slice(..end));

@@ -2,16 +2,12 @@
 
 mod broken;
 mod conformance;
-mod corpus;
 mod fuzz;
 mod partitions;
+mod undamaged;
 mod writer;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use arrow_array::{
     Array as _,
@@ -21,31 +17,27 @@ use arrow_array::{
 use bytes::Bytes;
 use nodedata_core::{Error, Format as _, OpenOptions, ReadOptions, Result, Source};
 use nodedata_io::MemoryFiles;
+use nodedata_testkit::corpus;
 use sha2::{Digest as _, Sha256};
 
 use crate::MCAP;
 
-/// A folder of the shared corpora, or `None` with a message when it is not there.
-fn corpus(folder: &str) -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora/logs").join(folder);
-    if root.exists() {
-        return Some(root);
-    }
-    println!("skipped: corpus folder absent: {folder}");
-    None
+/// Files with their names.
+fn read_all_of(paths: Vec<PathBuf>) -> Vec<(String, Bytes)> {
+    let named = |it: PathBuf| {
+        (it.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(it).unwrap().into())
+    };
+    paths.into_iter().map(named).collect()
 }
 
-/// Every `.mcap` file of a corpus folder.
-fn logs(folder: &str) -> Vec<(String, Bytes)> {
-    let Some(root) = corpus(folder) else { return Vec::new() };
-    let mut logs: Vec<(String, Bytes)> = std::fs::read_dir(root)
-        .unwrap()
-        .map(|it| it.unwrap().path())
-        .filter(|it| it.extension().is_some_and(|it| it == "mcap"))
-        .map(|it| (it.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(it).unwrap().into()))
-        .collect();
-    logs.sort();
-    logs
+/// The recordings in the repository that are whole.
+fn recordings() -> Vec<(String, Bytes)> {
+    read_all_of(corpus::recordings())
+}
+
+/// Those that are damaged.
+fn broken() -> Vec<(String, Bytes)> {
+    read_all_of(corpus::files(&corpus::fixtures("mcap/broken"), ".mcap"))
 }
 
 fn open(bytes: &Bytes, options: &OpenOptions) -> Result<Box<dyn Source>> {

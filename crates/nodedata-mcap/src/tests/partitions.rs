@@ -7,7 +7,7 @@ use mcap::{Channel, Compression, Message, Schema, WriteOptions};
 use nodedata_core::{OpenOptions, ReadOptions};
 use proptest::prelude::*;
 
-use super::{TopicRows, logs, open, read_all, undecoded};
+use super::{TopicRows, open, read_all, recordings, undecoded};
 
 #[derive(Debug, Clone)]
 struct Written {
@@ -118,7 +118,7 @@ proptest! {
 
 #[test]
 fn partitions_of_any_size_give_the_same_rows() {
-    for (name, bytes) in logs("mcap") {
+    for (name, bytes) in recordings() {
         let mut seen = None;
         for partition_bytes in [1, 8 << 20, u64::MAX] {
             let source = open(&bytes, &OpenOptions { partition_bytes, ..undecoded() }).unwrap();

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Result};
-use nodedata_testkit::corpus;
+use nodedata_testkit::{corpus, skipped};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -34,7 +34,7 @@ fn with_ffmpeg() -> Option<DecodeOptions> {
     if decoder(VideoCodec::H264, &[], &options).is_ok() {
         return Some(options);
     }
-    println!("skipped: no `ffmpeg` program; put one on the PATH or name it in NODEDATA_TEST_FFMPEG");
+    skipped("no `ffmpeg` program; put one on the PATH or name it in NODEDATA_TEST_FFMPEG");
     None
 }
 

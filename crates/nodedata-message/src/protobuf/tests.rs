@@ -10,6 +10,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Schema};
 use nodedata_core::{Columns, ErrorKind, Feature, Layout, Result, meta};
+use nodedata_testkit::corpus;
 use proptest::prelude::*;
 use prost_reflect::{DescriptorPool, DynamicMessage, prost::Message};
 use serde_json::{Value as Json, json};
@@ -629,12 +630,8 @@ proptest! {
 }
 
 /// The messages of a topic of a recorded file: schema name, schema and payloads.
-pub(crate) fn recorded(file: &str, topic: &str) -> Option<(String, Vec<u8>, Vec<Vec<u8>>)> {
-    let path = format!("{}/../../../shared/corpora/logs/mcap/{file}", env!("CARGO_MANIFEST_DIR"));
-    let Ok(log) = std::fs::read(&path) else {
-        eprintln!("skipped: corpus folder absent");
-        return None;
-    };
+pub(crate) fn recorded(name: &str, topic: &str) -> (String, Vec<u8>, Vec<Vec<u8>>) {
+    let log = std::fs::read(corpus::recording(name)).unwrap();
     let mut found = (String::new(), Vec::new(), Vec::new());
     for message in mcap::MessageStream::new(&log).unwrap().map(Result::unwrap) {
         if message.channel.topic == topic {
@@ -644,25 +641,25 @@ pub(crate) fn recorded(file: &str, topic: &str) -> Option<(String, Vec<u8>, Vec<
             found.2.push(message.data.to_vec());
         }
     }
-    Some(found)
+    found
 }
 
 /// What an independent reader found in a recorded file: the topics by `<name>#<channel>`.
-pub(crate) fn truth(file: &str) -> Json {
-    let path = format!("{}/../../../shared/corpora/logs/truth/mcap__{file}.json", env!("CARGO_MANIFEST_DIR"));
-    let found: Json = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+pub(crate) fn truth(name: &str) -> Json {
+    let truth = std::fs::read(corpus::recording(name).with_extension("truth.json")).unwrap();
+    let found: Json = serde_json::from_slice(&truth).unwrap();
     found["topics"].clone()
 }
 
 #[test]
 fn recorded_messages_read_as_the_reference_reads_them() {
     for (file, topics) in [
-        ("foxglove_protobuf_none.mcap", &["/joints", "/camera", "/depth", "/log", "/tf"][..]),
-        ("foxglove_sdk_lz4.mcap", &["/joints", "/camera", "/tf"]),
-        ("foxglove_video_h264.mcap", &["/video"]),
+        ("foxglove_protobuf_none", &["/joints", "/camera", "/depth", "/log", "/tf"][..]),
+        ("foxglove_sdk_lz4", &["/joints", "/camera", "/tf"]),
+        ("foxglove_video_h264", &["/video"]),
     ] {
         for topic in topics {
-            let Some((name, set, payloads)) = recorded(file, topic) else { return };
+            let (name, set, payloads) = recorded(file, topic);
             let pool = DescriptorPool::decode(&set[..]).unwrap();
             let (plan, mut columns) = plan_of(&pool, &name);
             for payload in &payloads {
@@ -683,8 +680,8 @@ fn recorded_messages_read_as_the_reference_reads_them() {
 
 #[test]
 fn recorded_joints_keep_presence() {
-    let file = "foxglove_protobuf_none.mcap";
-    let Some((name, set, payloads)) = recorded(file, "/joints") else { return };
+    let file = "foxglove_protobuf_none";
+    let (name, set, payloads) = recorded(file, "/joints");
     let (plan, mut columns) = plan_of(&DescriptorPool::decode(&set[..]).unwrap(), &name);
     for payload in &payloads {
         decode_row(&plan, &mut columns, payload).unwrap();

@@ -4,11 +4,10 @@ use std::{
     collections::{BTreeSet, HashSet},
     ops::Range,
     sync::{
-        Mutex,
+        Condvar, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     thread::ThreadId,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -28,6 +27,10 @@ pub(crate) struct Wrapped {
     sent: AtomicU64,
     lost: AtomicU64,
     senders: Mutex<HashSet<ThreadId>>,
+    /// Lost parts that are under way.
+    losing: Mutex<u32>,
+    one_more_is_losing: Condvar,
+    asked: AtomicU64,
     lose_before: AtomicI64,
     lose_after: AtomicI64,
 }
@@ -43,6 +46,9 @@ impl Wrapped {
             sent: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             senders: Mutex::default(),
+            losing: Mutex::new(0),
+            one_more_is_losing: Condvar::new(),
+            asked: AtomicU64::new(0),
             lose_before: AtomicI64::new(0),
             lose_after: AtomicI64::new(0),
         }
@@ -85,6 +91,15 @@ impl Wrapped {
         self.senders.lock().unwrap().len() as u64
     }
 
+    /// Questions about logs and blobs so far.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    fn ask(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn swallows(&self, blob: &BlobRef) -> bool {
         blob.bytes > self.swallow_above.load(Ordering::Relaxed)
     }
@@ -120,8 +135,12 @@ impl Remote for Wrapped {
             self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             if self.parts_left.fetch_sub(1, Ordering::Relaxed) <= 0 {
                 self.lost.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                // Until then every other worker has one under way, too.
-                std::thread::sleep(Duration::from_millis(100));
+                // Nobody hears that it is over before another one has a part under way, too: a push starts with more
+                // workers than one, and they have parts left to send.
+                let mut losing = self.losing.lock().unwrap();
+                *losing += 1;
+                self.one_more_is_losing.notify_all();
+                drop(self.one_more_is_losing.wait_while(losing, |it| *it < 2).unwrap());
                 return Err(Error::new(ErrorKind::Denied, "it is over"));
             }
         }
@@ -153,24 +172,29 @@ impl Remote for Wrapped {
     }
 
     fn log(&self, dataset: &DatasetName, from_seq: u64) -> Result<Vec<LogEntry>> {
+        self.ask();
         self.inner.log(dataset, from_seq)
     }
 
     fn blob_bytes(&self, dataset: &DatasetName, b3: &B3) -> Result<Option<u64>> {
+        self.ask();
         self.inner.blob_bytes(dataset, b3)
     }
 
     fn read_blob(&self, dataset: &DatasetName, b3: &B3, range: Range<u64>) -> Result<Bytes> {
+        self.ask();
         self.check(b3);
         self.inner.read_blob(dataset, b3, range)
     }
 
     fn read_tree(&self, dataset: &DatasetName, b3: &B3) -> Result<Option<Bytes>> {
+        self.ask();
         self.check(b3);
         self.inner.read_tree(dataset, b3)
     }
 
     fn read_hint(&self, dataset: &DatasetName) -> Result<Option<Bytes>> {
+        self.ask();
         self.inner.read_hint(dataset)
     }
 

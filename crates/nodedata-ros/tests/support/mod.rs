@@ -1,10 +1,10 @@
-//! What the test files share: corpus paths, columns as JSON, and a CDR writer of its own.
+//! What the test files share: columns as JSON, and a CDR writer of its own.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod cdr;
 pub(crate) mod mcap;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use arrow_array::{
     Array,
@@ -17,16 +17,6 @@ use arrow_array::{
 use nodedata_core::{Columns, DType, Layout, Result};
 use nodedata_ros::{Definitions, RosPlan};
 use serde_json::{Value, json};
-
-/// A file or folder of the log corpus; `None`, loudly, where the corpus is not there.
-pub(crate) fn corpus(path: &str) -> Option<PathBuf> {
-    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpora/logs"));
-    if !root.exists() {
-        eprintln!("skipped: corpus folder absent");
-        return None;
-    }
-    Some(root.join(path))
-}
 
 /// A compiled message and its columns.
 pub(crate) struct Topic {

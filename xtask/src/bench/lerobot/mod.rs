@@ -14,6 +14,8 @@ use std::path::Path;
 
 use self::{footage::Codec, official::Reading, set::Set, shape::Layout};
 use super::{
+    against,
+    conversion::{Conversion, convert},
     measure::{self, Measured, median_of},
     path_text, remove,
 };
@@ -57,21 +59,13 @@ struct Decoded {
     official: Option<Reading>,
 }
 
-/// The figures of one conversion.
-struct Conversion {
-    measured: Measured,
-    /// What the command itself says about its heap.
-    heap_peak_bytes: Option<u64>,
-}
-
 /// Makes the selected sets below `folder` and times every job on them.
 ///
 /// # Errors
 /// When a set cannot be made or a job fails.
 pub(super) fn run(folder: &Path, outputs: &Path, options: &Options) -> Result<Figures> {
-    let is_wanted = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
     let mut figures = Figures::default();
-    for (name, layout) in PASSED.into_iter().filter(|(name, _)| is_wanted(name)) {
+    for (name, layout) in PASSED.into_iter().filter(|(name, _)| options.lets_through(name)) {
         figures.n_selected += 1;
         let set = set::make(folder, name, layout, options.mb)?;
         if options.inputs_only {
@@ -80,47 +74,86 @@ pub(super) fn run(folder: &Path, outputs: &Path, options: &Options) -> Result<Fi
             figures.passed.push(time_passed(set, outputs, options)?);
         }
     }
-    let wanted: Vec<_> = DECODED.into_iter().filter(|(name, _)| is_wanted(name)).collect();
-    figures.n_selected += wanted.len();
-    if wanted.is_empty() {
-        return Ok(figures);
-    }
-    let ffmpeg = match footage::ffmpeg() {
-        Ok(ffmpeg) => ffmpeg,
-        Err(reason) => {
-            eprintln!("skipped: no FFmpeg\n{reason}");
-            figures.remarks.push("No FFmpeg to make real video with: decoding was not timed.".to_owned());
-            return Ok(figures);
-        }
-    };
-    if options.lerobot.is_none() {
-        figures
-            .remarks
-            .push("`--lerobot PYTHON` was not given: the official reader was not timed.".to_owned());
-    }
-    for (name, codec) in wanted {
-        if !footage::can_encode(&ffmpeg, codec) {
-            figures.remarks.push(format!("FFmpeg has no encoder for it: {name} was skipped."));
-            continue;
-        }
-        let set = footage::make(folder, name, codec, &ffmpeg)?;
+    figures.n_selected += DECODED.into_iter().filter(|(name, _)| options.lets_through(name)).count();
+    for set in real_video(folder, options, &mut figures.remarks)? {
         if options.inputs_only {
             println!("{}", set.path.display());
         } else {
             figures.decoded.push(time_decoded(set, outputs, options)?);
         }
     }
+    if !figures.decoded.is_empty() && options.lerobot.is_none() {
+        figures
+            .remarks
+            .push("`--lerobot PYTHON` was not given: the official reader was not timed.".to_owned());
+    }
     Ok(figures)
+}
+
+/// The selected sets of real video, as far as they can be made; what cannot is a remark.
+fn real_video(folder: &Path, options: &Options, remarks: &mut Vec<String>) -> Result<Vec<Set>> {
+    let wanted: Vec<_> = DECODED.into_iter().filter(|(name, _)| options.lets_through(name)).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ffmpeg = match footage::ffmpeg() {
+        Ok(ffmpeg) => ffmpeg,
+        Err(reason) => {
+            eprintln!("skipped: no FFmpeg\n{reason}");
+            remarks.push("No FFmpeg to make real video with: decoding was not timed.".to_owned());
+            return Ok(Vec::new());
+        }
+    };
+    let mut sets = Vec::new();
+    for (name, codec) in wanted {
+        if footage::can_encode(&ffmpeg, codec) {
+            sets.push(footage::make(folder, name, codec, &ffmpeg)?);
+        } else {
+            remarks.push(format!("FFmpeg has no encoder for it: {name} was skipped."));
+        }
+    }
+    Ok(sets)
+}
+
+/// The conversions of the selected sets as jobs for any build of the program.
+///
+/// # Errors
+/// When a set cannot be made.
+pub(super) fn jobs<'a>(folder: &Path, outputs: &'a Path, options: &Options) -> Result<Vec<against::Job<'a>>> {
+    let mut jobs = Vec::new();
+    for (name, layout) in PASSED.into_iter().filter(|(name, _)| options.lets_through(name)) {
+        jobs.push(job(name.to_owned(), set::make(folder, name, layout, options.mb)?, outputs, Vec::new()));
+    }
+    let mut remarks = Vec::new();
+    for set in real_video(folder, options, &mut remarks)? {
+        for encoding in ENCODINGS {
+            let more = vec!["--decode".to_owned(), format!("*={encoding}")];
+            jobs.push(job(format!("{} {encoding}", set.name), set.clone(), outputs, more));
+        }
+    }
+    for remark in remarks {
+        eprintln!("{remark}");
+    }
+    Ok(jobs)
+}
+
+fn job(name: String, set: Set, outputs: &Path, more: Vec<String>) -> against::Job<'_> {
+    let once = move |program: &Path| {
+        let more: Vec<&str> = more.iter().map(String::as_str).collect();
+        convert(program, "convert", &set.path, &outputs.join("dataset"), &more)
+    };
+    against::Job { name, n_bytes: set.n_bytes, once: Box::new(once) }
 }
 
 fn time_passed(set: Set, outputs: &Path, options: &Options) -> Result<Passed> {
     let own = std::env::current_exe().map_err(|err| format!("cannot find this program: {err}"))?;
+    let (program, dataset) = (workspace::node_data("release"), outputs.join("dataset"));
     let copied = outputs.join("copy.bin");
     let (mut converts, mut copies) = (Vec::new(), Vec::new());
     for run in 0..options.runs.max(1) {
         eprintln!("{}: run {} of {}", set.name, run + 1, options.runs.max(1));
         measure::even_ground(outputs, set.n_bytes)?;
-        converts.push(convert(&set, outputs, &[])?);
+        converts.push(convert(&program, "convert", &set.path, &dataset, &[])?);
         let copy = [
             path_text(&own),
             "bench-job".to_owned(),
@@ -132,43 +165,23 @@ fn time_passed(set: Set, outputs: &Path, options: &Options) -> Result<Passed> {
         copies.push(measure::in_own_process(&copy)?);
         remove(&copied)?;
     }
-    Ok(Passed { set, convert: middle(&converts), copy: median_of(&copies) })
+    Ok(Passed { set, convert: Conversion::middle(&converts), copy: median_of(&copies) })
 }
 
 fn time_decoded(set: Set, outputs: &Path, options: &Options) -> Result<Decoded> {
+    let (program, dataset) = (workspace::node_data("release"), outputs.join("dataset"));
     let mut converts: Vec<Vec<Conversion>> = ENCODINGS.iter().map(|_| Vec::new()).collect();
     let mut readings = Vec::new();
     for run in 0..options.runs.max(1) {
         eprintln!("{}: run {} of {}", set.name, run + 1, options.runs.max(1));
         for (encoding, runs) in ENCODINGS.iter().zip(&mut converts) {
-            runs.push(convert(&set, outputs, &["--decode", &format!("*={encoding}")])?);
+            let more = ["--decode", &format!("*={encoding}")];
+            runs.push(convert(&program, "convert", &set.path, &dataset, &more)?);
         }
         if let Some(python) = &options.lerobot {
             readings.push(official::read(python, &set, outputs)?);
         }
     }
-    let converts = converts.iter().map(|it| middle(it)).collect();
+    let converts = converts.iter().map(|it| Conversion::middle(it)).collect();
     Ok(Decoded { set, converts, official: official::median_of(readings) })
-}
-
-/// Converts a set into a new folder, which is taken away again. Anything left out is a failure: the sets
-/// made here have no defect.
-fn convert(set: &Set, outputs: &Path, more: &[&str]) -> Result<Conversion> {
-    let dataset = outputs.join(format!("{}-out", set.name));
-    let program = path_text(&workspace::node_data("release"));
-    let whole = ["convert", &path_text(&set.path), "--out", &path_text(&dataset)].map(str::to_owned);
-    let more = more.iter().map(|it| (*it).to_owned());
-    let command: Vec<String> = std::iter::once(program).chain(whole).chain(more).collect();
-    let measured = measure::in_own_process(&command)?;
-    let heap_peak_bytes = super::report::heap_peak_bytes(&dataset.join("report.json"));
-    remove(&dataset)?;
-    Ok(Conversion { measured, heap_peak_bytes })
-}
-
-fn middle(runs: &[Conversion]) -> Conversion {
-    let measured: Vec<Measured> = runs.iter().map(|it| it.measured).collect();
-    Conversion {
-        measured: median_of(&measured),
-        heap_peak_bytes: runs.iter().filter_map(|it| it.heap_peak_bytes).max(),
-    }
 }

@@ -2,8 +2,9 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{Conversion, Decoded, ENCODINGS, Figures, Passed};
+use super::{Decoded, ENCODINGS, Figures, Passed};
 use crate::{
+    bench::conversion::Conversion,
     bench::report::{HEAP_BYTES_MAX, mebibytes, verdict},
     bench_command::Options,
 };
@@ -28,10 +29,8 @@ impl Decoded {
     }
 }
 
-impl Conversion {
-    fn heap_text(&self) -> String {
-        self.heap_peak_bytes.map_or("–".to_owned(), mebibytes)
-    }
+fn heap_text(convert: &Conversion) -> String {
+    convert.heap_peak_bytes.map_or("–".to_owned(), mebibytes)
 }
 
 /// The tables for `docs/performance.md`; nothing when no set was selected.
@@ -89,7 +88,7 @@ fn passed_cells(row: &Passed) -> [String; 13] {
         format!("{:.0}", megabytes / convert.wall_s),
         format!("{:.3}", row.copy.wall_s),
         format!("{:.2}", row.to_copy()),
-        row.convert.heap_text(),
+        heap_text(&row.convert),
         mebibytes(convert.anon_peak_bytes),
         mebibytes(convert.rss_peak_bytes),
     ]
@@ -109,7 +108,7 @@ fn decoded_cells(row: &Decoded) -> Vec<[String; 9]> {
                 format!("{:.3}", convert.measured.cpu_s),
                 format!("{:.0}", row.frames_per_cpu_s(convert)),
                 row.to_official(convert).map_or_else(none, |it| format!("{it:.2}")),
-                convert.heap_text(),
+                heap_text(convert),
                 mebibytes(convert.measured.anon_peak_bytes),
             ]
         })

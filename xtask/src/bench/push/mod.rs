@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use self::{served::Served, shards::Shards};
 use super::{
+    against,
+    conversion::Conversion,
     measure::{self, Measured, even_ground, median, median_of},
     path_text, reference, remove,
 };
@@ -74,8 +76,7 @@ struct Row {
 /// # Errors
 /// When the shards cannot be made, a job fails, or a store does not hold what was pushed.
 pub(super) fn run(folder: &Path, outputs: &Path, options: &Options) -> Result<Figures> {
-    let is_wanted = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
-    let wanted: Vec<_> = JOBS.into_iter().filter(|it| is_wanted(it.name)).collect();
+    let wanted: Vec<_> = JOBS.into_iter().filter(|it| options.lets_through(it.name)).collect();
     if wanted.is_empty() {
         return Ok(Figures::default());
     }
@@ -90,12 +91,37 @@ pub(super) fn run(folder: &Path, outputs: &Path, options: &Options) -> Result<Fi
     Ok(Figures { shards: Some(shards), rows, n_selected })
 }
 
+/// The selected jobs for any build of the program; what serves a push is the program that pushes.
+///
+/// # Errors
+/// When the shards cannot be made.
+pub(super) fn jobs<'a>(folder: &Path, outputs: &'a Path, options: &Options) -> Result<Vec<against::Job<'a>>> {
+    let wanted: Vec<_> = JOBS.into_iter().filter(|it| options.lets_through(it.name)).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let shards = shards::make(folder, options.mb)?;
+    let jobs = wanted.into_iter().map(|job| {
+        let shards = shards.clone();
+        against::Job {
+            name: job.name.to_owned(),
+            n_bytes: shards.n_bytes,
+            once: Box::new(move |program| {
+                let measured = push(program, job, &shards, outputs)?;
+                Ok(Conversion { measured, heap_peak_bytes: None })
+            }),
+        }
+    });
+    Ok(jobs.collect())
+}
+
 /// Runs every job and the copy in turns, so that a slow minute of the machine hits all of them.
 fn time_all(wanted: &[Job], shards: &Shards, outputs: &Path, n_runs: usize) -> Result<Vec<Row>> {
     let own = std::env::current_exe().map_err(|err| format!("cannot find this program: {err}"))?;
     let copied = outputs.join("copy.bin");
     let copy = ["bench-job", "copy", &path_text(&shards.path), &path_text(&copied)].map(str::to_owned);
     let copy: Vec<String> = std::iter::once(path_text(&own)).chain(copy).collect();
+    let program = workspace::node_data("release");
     let mut copies = Vec::new();
     let mut pushes: Vec<Vec<Measured>> = wanted.iter().map(|_| Vec::new()).collect();
     for run in 0..n_runs {
@@ -104,7 +130,7 @@ fn time_all(wanted: &[Job], shards: &Shards, outputs: &Path, n_runs: usize) -> R
         copies.push(measure::in_own_process(&copy)?);
         remove(&copied)?;
         for (job, runs) in wanted.iter().zip(&mut pushes) {
-            runs.push(push(*job, shards, outputs)?);
+            runs.push(push(&program, *job, shards, outputs)?);
         }
     }
     let rows = wanted.iter().zip(&pushes).map(|(job, runs)| {
@@ -115,7 +141,7 @@ fn time_all(wanted: &[Job], shards: &Shards, outputs: &Path, n_runs: usize) -> R
 }
 
 /// Pushes into a store that holds nothing; store and cache are taken away again.
-fn push(job: Job, shards: &Shards, outputs: &Path) -> Result<Measured> {
+fn push(program: &Path, job: Job, shards: &Shards, outputs: &Path) -> Result<Measured> {
     let work = outputs.join("push");
     remove(&work)?;
     let store = work.join("store");
@@ -124,7 +150,7 @@ fn push(job: Job, shards: &Shards, outputs: &Path) -> Result<Measured> {
     }
     let server = match job.target {
         Target::Folder => None,
-        Target::Server => Some(Served::start(&work.join("server"), &store)?),
+        Target::Server => Some(Served::start(program, &work.join("server"), &store)?),
     };
     let (place, token) =
         server.as_ref().map_or((path_text(&store), ""), |it| (it.url.clone(), it.token.as_str()));
@@ -133,11 +159,11 @@ fn push(job: Job, shards: &Shards, outputs: &Path) -> Result<Measured> {
         [("XDG_CACHE_HOME", cache.as_str()), ("NODEDATA_TOKEN", token), ("NO_PROXY", "127.0.0.1")];
     if job.is_known {
         // What is known is the user's, whatever the store.
-        let mut command = push_command(&path_text(&work.join("other")), shards);
+        let mut command = push_command(program, &path_text(&work.join("other")), shards);
         command.push("--dry-run".to_owned());
         measure::in_own_process_with(&command, &variables)?;
     }
-    let command = push_command(&place, shards);
+    let command = push_command(program, &place, shards);
     even_ground(outputs, shards.n_bytes)?;
     let measured = measure::in_own_process_with(&command, &variables)?;
     drop(server);
@@ -153,8 +179,7 @@ fn push(job: Job, shards: &Shards, outputs: &Path) -> Result<Measured> {
     Ok(measured)
 }
 
-fn push_command(place: &str, shards: &Shards) -> Vec<String> {
-    let program = path_text(&workspace::node_data("release"));
+fn push_command(program: &Path, place: &str, shards: &Shards) -> Vec<String> {
     let dataset = format!("{ACCOUNT}/shards");
     let path = path_text(&shards.path);
     let words = [
@@ -170,5 +195,5 @@ fn push_command(place: &str, shards: &Shards) -> Vec<String> {
         "CC0-1.0",
         &path,
     ];
-    std::iter::once(program).chain(words.map(str::to_owned)).collect()
+    std::iter::once(path_text(program)).chain(words.map(str::to_owned)).collect()
 }

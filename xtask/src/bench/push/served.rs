@@ -16,13 +16,13 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// Starts a server over `store`, whose database is new, and waits until it listens.
+    /// Starts `program` as a server over `store`, whose database is new, and waits until it listens.
     ///
     /// # Errors
     /// When it cannot be started, or makes no token.
-    pub(super) fn start(data: &Path, store: &Path) -> Result<Self> {
+    pub(super) fn start(program: &Path, data: &Path, store: &Path) -> Result<Self> {
         let serve = || {
-            let mut command = Command::new(workspace::node_data("release"));
+            let mut command = Command::new(program);
             command.arg("serve").arg("--data").arg(data);
             command
         };

@@ -1,0 +1,52 @@
+// What the targets of self-contained messages share; a part of each of them.
+
+use std::sync::Arc;
+
+use nodedata_core::{Columns, Layout};
+use nodedata_message::{JsonInference, MessageDecoder, MessageSchema, Pixels};
+
+/// Room that a decoder may take for a small message: offsets of FlatBuffers may share what they point at, and what they
+/// bring has a budget.
+const BASE_BYTES: usize = 66 << 20;
+
+/// Decodes a payload by a schema, if there are columns for it; columns may grow by `factor` for each of its bytes.
+pub(crate) fn check(
+    [message_encoding, schema_encoding, schema_name]: [&str; 3],
+    schema: &[u8],
+    payload: &[u8],
+    factor: usize,
+) {
+    let schema = MessageSchema { message_encoding, schema_encoding, schema_name, schema };
+    let mut layout = Layout::default();
+    if let Ok(decoder) = MessageDecoder::compile(&mut layout, &schema) {
+        decode(&decoder, layout, &[payload], factor);
+    }
+}
+
+/// Decodes payloads into the columns that the first of them seems to need.
+#[allow(dead_code, reason = "not every target has messages that describe themselves")]
+pub(crate) fn check_inferred(mut inference: JsonInference, payloads: [&[u8]; 2]) {
+    inference.observe(payloads[0]);
+    let mut layout = Layout::default();
+    let decoder = inference.compile(&mut layout).expect("what was seen can be kept");
+    decode(&decoder, layout, &payloads, usize::MAX);
+}
+
+fn decode(decoder: &MessageDecoder, layout: Layout, payloads: &[&[u8]], factor: usize) {
+    let mut columns = Columns::new(Arc::new(layout));
+    let mut pixels = Pixels::default();
+    for payload in payloads {
+        let before = columns.n_bytes();
+        match decoder.decode(payload, &mut columns, &mut pixels) {
+            Ok(()) => {
+                let grown = columns.n_bytes() - before;
+                let most = payload.len().saturating_mul(factor).saturating_add(BASE_BYTES);
+                assert!(grown <= most, "{grown} bytes from {}", payload.len());
+                columns.end_row();
+            }
+            Err(_) => columns.abort_row(),
+        }
+    }
+    // Arrow checks offsets and text again: rows that came out of damage are well formed.
+    columns.finish();
+}
