@@ -144,7 +144,7 @@ fn schema() -> impl Strategy<Value = Schema> {
             .iter()
             .map(|it| {
                 format!(
-                    "{it:?}: {{\"type\": \"float32\", \"shape\": [-1, 7], \"min\": -0.1, \"max\": 1e300}}"
+                    "{it:?}: {{\"type\": \"float64\", \"shape\": [-1, 7], \"min\": -0.1, \"max\": 1e300}}"
                 )
             })
             .collect();
