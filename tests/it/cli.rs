@@ -68,7 +68,7 @@ fn convert_and_validate() {
     check(
         &validated,
         &expect![[r#"
-        sound: 13 files (--- exit 0
+        sound: 14 files (--- exit 0
     "#]],
     );
     check(

@@ -21,6 +21,7 @@ mod older;
 mod pages;
 mod pipelines;
 mod quality;
+mod rebuild;
 mod registry;
 mod resume;
 mod scale_out;

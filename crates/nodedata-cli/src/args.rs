@@ -320,6 +320,12 @@ pub(crate) struct ExplainArgs {
     /// One stream of the dataset, by name.
     #[arg(long, value_name = "NAME")]
     pub(crate) stream: Option<String>,
+    /// Run the recipe again on SRC and compare the shards of these rows, as they lie there.
+    #[arg(long, requires = "source")]
+    pub(crate) rebuild: bool,
+    /// What the dataset was converted from: a file, a folder, a glob or a URL.
+    #[arg(long, value_name = "SRC", requires = "rebuild")]
+    pub(crate) source: Option<String>,
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -1,9 +1,11 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use arrow_schema::{DataType, Field};
+use serde::{Deserialize, Serialize};
 
 /// The element type of a feature, spelled as in `schema.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DType {
     /// `true` or `false`.
     Bool,

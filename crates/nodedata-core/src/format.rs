@@ -31,8 +31,10 @@ pub trait Format: Send + Sync {
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>>;
 }
 
-/// What to take from a source, and how to treat damage met while opening it.
-#[derive(Debug, Clone)]
+/// What to take from a source, and how to treat damage met while opening it. All of it decides bytes, and is a part
+/// of recipes by these names; what does not belong there is skipped by serde.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct OpenOptions {
     /// Topics (or step features) to read; `None` means all.
     pub topics: Option<Vec<String>>,
@@ -40,7 +42,9 @@ pub struct OpenOptions {
     pub undecoded: Vec<String>,
     /// Only records whose log time lies in this range. Default: all.
     pub time_range: TimeRange,
-    /// Whether damage found while opening is listed ([`Source::damage`]) instead of returned.
+    /// Whether damage found while opening is listed ([`Source::damage`]) instead of returned. Follows from what is to become
+    /// of damage in the rows.
+    #[serde(skip)]
     pub salvage: bool,
     /// Whether checksums are verified. Default: yes.
     pub verify_checksums: bool,

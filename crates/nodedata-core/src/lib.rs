@@ -3,6 +3,7 @@
 
 mod columns;
 mod error;
+pub mod exact;
 mod feature;
 mod files;
 mod format;

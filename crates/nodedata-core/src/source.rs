@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::{DType, Error, Feature, Result};
 
@@ -308,7 +309,8 @@ pub struct Attachment {
 }
 
 /// Half-open range of log times in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TimeRange {
     /// First time inside.
     pub start_ns: i64,

@@ -13,7 +13,7 @@ use crate::{
     ledger::{self, Ledger, Report, StreamLedger},
     manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry},
     measure::Contents,
-    provenance::Recipe,
+    provenance::{Making, recipe_hash},
     shard::SealedShard,
     staging::Staging,
     stats::FeatureStats,
@@ -47,9 +47,10 @@ impl Finish<'_> {
         let contents = std::mem::take(&mut self.contents);
         let inputs = self.input_entries(run.input_digests);
         let created_by = created_by();
-        let recipe =
-            Recipe { converter: run.converter, created_by: &created_by, config: run.config, inputs: &inputs };
-        let (shards, provenance, provenance_root) = self.shard_entries(&recipe, &contents)?;
+        let recipe = self.put("recipe.json", run.recipe.as_bytes())?;
+        let making =
+            Making { converter: run.converter, created_by: &created_by, recipe: &recipe, inputs: &inputs };
+        let (shards, provenance, provenance_root) = self.shard_entries(&making, &contents)?;
         let schema = self.put("schema.json", run.schema_json.as_bytes())?;
         let attachments = self.put_attachments(&run)?;
         let (stats, index) = rayon::join(
@@ -60,7 +61,8 @@ impl Finish<'_> {
         let mut manifest = Manifest {
             nd: "manifest/1".to_owned(),
             created_by: [("tool".to_owned(), created_by.clone())].into(),
-            recipe: recipe.hash(),
+            recipe: recipe_hash(run.recipe, &inputs),
+            recipe_file: Some(recipe),
             content_root: self.content_root(&contents),
             provenance_root,
             splits: self.splits(&shards),
@@ -128,7 +130,7 @@ impl Finish<'_> {
 
     fn shard_entries(
         &self,
-        recipe: &Recipe<'_>,
+        making: &Making<'_>,
         contents: &Contents,
     ) -> Result<(Vec<ShardEntry>, FileEntry, String)> {
         let mut lines = String::new();
@@ -137,7 +139,7 @@ impl Finish<'_> {
         for shard in &self.shards {
             let id = shard.facts.id;
             let (stream, split) = (&*self.streams[id.stream].name, &*self.options.splits[id.split]);
-            let (statement, hash) = recipe.statement(shard, stream, split);
+            let (statement, hash) = making.statement(shard, stream, split);
             lines.push_str(&canonical_json(&statement));
             lines.push('\n');
             hashes.push(Value::from(hash.as_str()));

@@ -11,8 +11,11 @@ pub struct Manifest {
     pub nd: String,
     /// Tool and version.
     pub created_by: BTreeMap<String, String>,
-    /// Hash over inputs, selection, converter and writer settings: the same recipe makes the same bytes.
+    /// Hash over inputs, options, program and writer settings: the same recipe makes the same bytes.
     pub recipe: String,
+    /// `recipe.json`: the options. `None` where nothing was converted, and where a version from before it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe_file: Option<FileEntry>,
     /// Hash over the logical content of all episodes: stable across re-encoding and re-sharding.
     pub content_root: String,
     /// Hash over the provenance of all shards.
@@ -140,7 +143,8 @@ impl Manifest {
             bytes: it.bytes,
         });
         let others = [&self.schema, &self.stats, &self.provenance, &self.readme];
-        let others = others.into_iter().chain(self.index.values()).chain(&self.attachments);
+        let others =
+            others.into_iter().chain(&self.recipe_file).chain(self.index.values()).chain(&self.attachments);
         shards.chain(others.cloned()).collect()
     }
 }

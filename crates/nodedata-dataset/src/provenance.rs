@@ -3,38 +3,27 @@ use std::ops::Range;
 use serde_json::{Value, json};
 
 use crate::{
-    canonical::canonical_json, digest::b3_of, encode::Origin, manifest::InputEntry, properties,
-    shard::SealedShard, writer::created_by,
+    canonical::canonical_json,
+    digest::b3_of,
+    encode::Origin,
+    manifest::{FileEntry, InputEntry},
+    properties,
+    shard::SealedShard,
+    writer::created_by,
 };
 
 /// What all shards of a run have in common.
-pub(crate) struct Recipe<'a> {
+pub(crate) struct Making<'a> {
     /// Name of the converter, such as `mcap`.
     pub(crate) converter: &'a str,
     /// Tool and version that made the dataset.
     pub(crate) created_by: &'a str,
-    /// The normalised selection and options.
-    pub(crate) config: &'a Value,
+    /// `recipe.json`.
+    pub(crate) recipe: &'a FileEntry,
     pub(crate) inputs: &'a [InputEntry],
 }
 
-impl Recipe<'_> {
-    /// Hash over everything that decides the bytes of the dataset, known before any row is read.
-    pub(crate) fn hash(&self) -> String {
-        let inputs: Vec<Value> =
-            self.inputs.iter().map(|it| json!({"path": it.path, "b3": it.b3, "bytes": it.bytes})).collect();
-        b3_of(
-            canonical_json(&json!({
-                "converter": self.converter,
-                "created_by": self.created_by,
-                "config": self.config,
-                "writer": writer_settings(),
-                "inputs": inputs,
-            }))
-            .as_bytes(),
-        )
-    }
-
+impl Making<'_> {
     /// The in-toto statement of one shard and its provenance hash. Nothing in it is volatile: no time,
     /// host or user (REGISTRY 2.5).
     pub(crate) fn statement(&self, shard: &SealedShard, stream: &str, split: &str) -> (Value, String) {
@@ -56,7 +45,7 @@ impl Recipe<'_> {
                 "stream": stream,
                 "split": split,
                 "shard": shard.facts.id.number,
-                "config": self.config,
+                "recipe": {"name": self.recipe.path, "digest": {"blake3": self.recipe.b3}},
             },
             "internalParameters": {
                 "converter": self.converter,
@@ -85,10 +74,18 @@ impl Recipe<'_> {
     }
 }
 
-/// The hash in [`crate::Manifest::recipe`]: the same inputs, options, converter and writer settings make the
-/// same bytes. `config` must hold no floating-point numbers.
-pub fn recipe_hash(converter: &str, config: &Value, inputs: &[InputEntry]) -> String {
-    Recipe { converter, created_by: &created_by(), config, inputs }.hash()
+/// The hash in [`crate::Manifest::recipe`], known before any row is read: the same inputs, options, program and writer settings make the same bytes.
+/// `recipe` is the content of `recipe.json`.
+pub fn recipe_hash(recipe: &str, inputs: &[InputEntry]) -> String {
+    let inputs: Vec<Value> =
+        inputs.iter().map(|it| json!({"path": it.path, "b3": it.b3, "bytes": it.bytes})).collect();
+    let hashed = json!({
+        "created_by": created_by(),
+        "recipe": recipe,
+        "writer": writer_settings(),
+        "inputs": inputs,
+    });
+    b3_of(canonical_json(&hashed).as_bytes())
 }
 
 /// What of the writer decides bytes.

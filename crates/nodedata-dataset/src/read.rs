@@ -14,6 +14,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use crate::{
     ledger::Report,
     manifest::{Manifest, ShardEntry},
+    reuse::b3_of_file,
 };
 
 /// A converted dataset on disk, opened by its manifest.
@@ -129,6 +130,24 @@ impl Dataset {
                 .with_source(err)
                 .at(Locus::path(&path))
         })
+    }
+
+    /// The content of `recipe.json`; `None` where the manifest names none.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be read.
+    pub fn recipe(&self) -> Result<Option<Vec<u8>>> {
+        let Some(entry) = &self.manifest.recipe_file else { return Ok(None) };
+        let path = self.root.join(&entry.path);
+        fs::read(&path).map(Some).map_err(|err| write_error("cannot read the recipe", &path, err))
+    }
+
+    /// BLAKE3-256 of a file of the dataset as it lies there, 64 hex digits, whatever the manifest says.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be read.
+    pub fn b3_of_file(&self, path: &str) -> Result<String> {
+        b3_of_file(&self.root.join(path))
     }
 
     /// The rows of one shard, in batches. `episode_index` comes first.

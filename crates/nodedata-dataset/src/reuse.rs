@@ -156,7 +156,7 @@ impl Plan {
     }
 }
 
-fn b3_of_file(path: &Path) -> Result<String> {
+pub(crate) fn b3_of_file(path: &Path) -> Result<String> {
     let unreadable = |err| io_error("cannot read the shard", path, err);
     #[expect(clippy::disallowed_methods, reason = "a shard of a dataset, not an input")]
     let mut file = fs::File::open(path).map_err(unreadable)?;

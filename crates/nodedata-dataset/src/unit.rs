@@ -52,10 +52,9 @@ pub(crate) fn units(partitions: &[Partition], cuts: &CutPlan) -> Vec<Unit> {
 /// a unit is found again when splits, shard sizes or inputs beside its own have changed.
 pub(crate) fn recipes(units: &[Unit], source: &SourceFacts<'_>, options: &WriterOptions) -> Vec<String> {
     let common = canonical_json(&json!({
-        "nd": "unit-recipe/1",
-        "converter": options.converter,
+        "nd": "unit-recipe/2",
         "created_by": created_by(),
-        "config": options.unit_config,
+        "recipe": options.unit_recipe,
         "writer": writer_settings(),
         "row_group_bytes": options.row_group_bytes,
         "open_row_groups_bytes": options.open_row_groups_bytes,

@@ -10,7 +10,7 @@ use crate::{
     canonical::canonical_json,
     deep,
     digest::{b3_of, hex},
-    manifest::{FileEntry, ShardEntry},
+    manifest::{FileEntry, Manifest, ShardEntry},
     read::Dataset,
 };
 
@@ -178,14 +178,14 @@ fn check_ledger(dataset: &Dataset, found: &mut Validation) {
     }
 }
 
-/// Each shard's statement must name the shard's own bytes, and hash to what the manifest says.
+/// Each shard's statement must name the shard's own bytes and the recipe, and hash to what the manifest says.
 fn check_provenance(dataset: &Dataset, found: &mut Validation) {
     let path = &dataset.manifest.provenance.path;
     let Ok(text) = fs::read_to_string(dataset.root.join(path)) else { return };
     let mut hashes = Vec::new();
     let mut lines = text.lines();
     for shard in &dataset.manifest.shards {
-        let hash = lines.next().and_then(|line| statement_hash(line, shard));
+        let hash = lines.next().and_then(|line| statement_hash(line, shard, &dataset.manifest));
         if hash.as_deref() != Some(shard.provenance.as_str()) {
             let message = format!("the statement for `{}` does not prove this shard", shard.path);
             found.add("provenance-mismatch", path.as_str(), message, RESTORE);
@@ -199,8 +199,8 @@ fn check_provenance(dataset: &Dataset, found: &mut Validation) {
     }
 }
 
-/// The provenance hash of a statement about `shard`; `None` when it is about something else.
-fn statement_hash(line: &str, shard: &ShardEntry) -> Option<String> {
+/// The provenance hash of a statement about `shard`; `None` when it is about something else, or names another recipe.
+fn statement_hash(line: &str, shard: &ShardEntry, manifest: &Manifest) -> Option<String> {
     let statement: serde_json::Value = serde_json::from_str(line).ok()?;
     let subject = statement.get("subject")?;
     let digest = subject.get(0)?.get("digest")?;
@@ -208,8 +208,10 @@ fn statement_hash(line: &str, shard: &ShardEntry) -> Option<String> {
         && digest.get("blake3")?.as_str() == Some(&shard.b3)
         && digest.get("sha256").and_then(serde_json::Value::as_str) == shard.sha256.as_deref();
     let definition = statement.get("predicate")?.get("buildDefinition")?;
+    let recipe = definition.pointer("/externalParameters/recipe/digest/blake3");
+    let names_recipe = manifest.recipe_file.as_ref().is_none_or(|it| recipe.is_some_and(|b3| *b3 == it.b3));
     let hashed = serde_json::json!({"subject": subject, "buildDefinition": definition});
-    names_shard.then(|| b3_of(canonical_json(&hashed).as_bytes()))
+    (names_shard && names_recipe).then(|| b3_of(canonical_json(&hashed).as_bytes()))
 }
 
 fn read_schema(dataset: &Dataset, found: &mut Validation) -> Option<Schema> {

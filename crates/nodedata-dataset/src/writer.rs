@@ -38,11 +38,8 @@ pub struct WriterOptions {
     pub out: PathBuf,
     /// Whether an existing folder is replaced once the new dataset is complete.
     pub overwrite: bool,
-    /// Name of the format: a part of what units are known by.
-    pub converter: String,
-    /// What else decides the bytes of a row group besides the sizes below; holds no floating-point numbers.
-    /// A unit made under another one is not reused.
-    pub unit_config: Value,
+    /// What decides the rows, as text that means nothing here. A unit made under another one is not reused.
+    pub unit_recipe: String,
     /// Bytes of source one shard covers. Default 512 MiB.
     pub shard_bytes: u64,
     /// Bytes of rows at which a row group ends. Default 16 MiB.
@@ -61,8 +58,7 @@ impl WriterOptions {
         Self {
             out: out.into(),
             overwrite: false,
-            converter: String::new(),
-            unit_config: Value::Null,
+            unit_recipe: String::new(),
             shard_bytes: 512 << 20,
             row_group_bytes: 16 << 20,
             open_row_groups_bytes: 64 << 20,
@@ -110,8 +106,8 @@ pub struct SourceFacts<'a> {
 pub struct RunFacts<'a> {
     /// Name of the format.
     pub converter: &'a str,
-    /// The normalised selection and options that decide bytes; holds no floating-point numbers.
-    pub config: &'a Value,
+    /// The content of `recipe.json`: every option that decides bytes. It means nothing here.
+    pub recipe: &'a str,
     /// BLAKE3-256 of each input, 64 hex digits, by position.
     pub input_digests: &'a [String],
     /// The schema to write: declared, or inferred from the rows.

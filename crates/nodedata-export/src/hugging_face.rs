@@ -69,7 +69,11 @@ fn write(dataset: &Dataset, folder: &Path, facts: &HubFacts, report: &mut Export
     let manifest = &dataset.manifest;
     let shards = manifest.shards.iter().map(|it| (it.path.as_str(), it.bytes));
     let others = [&manifest.schema, &manifest.stats, &manifest.provenance];
-    let others = others.into_iter().chain(manifest.index.values()).map(|it| (it.path.as_str(), it.bytes));
+    let others = others
+        .into_iter()
+        .chain(&manifest.recipe_file)
+        .chain(manifest.index.values())
+        .map(|it| (it.path.as_str(), it.bytes));
     for (path, n_bytes) in shards.chain(others) {
         check_inside(path)?;
         let (from, to) = (dataset.root.join(path), folder.join(path));

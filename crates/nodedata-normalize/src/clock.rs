@@ -1,7 +1,9 @@
 use nodedata_core::placed::Mistake;
+use serde::{Deserialize, Serialize};
 
 /// Steps per second as a fraction, so that no time is ever the sum of rounded ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Rate {
     num: u64,
     den: u64,
@@ -77,6 +79,21 @@ fn decimal(text: &str) -> Option<(u64, u64)> {
     let whole: u64 = whole.parse().ok()?;
     let part: u64 = if decimals.is_empty() { 0 } else { decimals.parse().ok()? };
     Some((whole.checked_mul(den)?.checked_add(part)?, den))
+}
+
+/// As [`Rate::parse`] reads it.
+impl From<Rate> for String {
+    fn from(Rate { num, den }: Rate) -> Self {
+        format!("{num}/{den}")
+    }
+}
+
+impl TryFrom<String> for Rate {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
 }
 
 impl std::fmt::Display for Rate {

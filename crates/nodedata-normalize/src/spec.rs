@@ -1,33 +1,48 @@
 use nodedata_core::DType;
+use serde::{Deserialize, Serialize};
 
 use crate::Rate;
 
 /// How messages become steps. Plain data: everything is checked against a source by [`crate::mistakes`].
-#[derive(Debug, Clone, PartialEq)]
+///
+/// It is a part of recipes, by the names that things have here. What is as by default is left out there, so that a new
+/// option changes no recipe that does without it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StepSpec {
     /// How recordings are cut into episodes.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub episodes: Cut,
     /// What one step is.
     pub clock: Clock,
     /// When a message happened, for topics without a rule of their own. [`TimeSource::Field`] applies to
     /// the topics that have the field; the others go by log time.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub time: TimeSource,
     /// Rules for single topics; these must fit.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub topic_times: Vec<TopicTime>,
     /// Alignment of fields without one of their own.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub align: Align,
     /// Tolerance of fields without one of their own.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tolerance: Tolerance,
     /// Whether fields without a rule of their own bring a column `<feature>.skew_ns`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub skew: bool,
     /// Where an episode starts when its fields do not start together.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub start: Start,
     /// How far stamps may stray from log times beyond what the sampled parts of a recording show, in
     /// nanoseconds. `None` is [`ORDER_BOUND_NS`]. A message that strays farther is counted and reported.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub order_bound_ns: Option<i64>,
     /// The features of a step, in column order.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub fields: Vec<FieldSpec>,
     /// Whether the topics are written as tables of their own, too (`streams: keep`).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub keep_streams: bool,
 }
 
@@ -54,9 +69,11 @@ impl StepSpec {
 }
 
 /// How a recording is cut into episodes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Cut {
     /// An episode is what the source says it is: a file, or its own episodes.
+    #[default]
     Whole,
     /// Messages of one topic say where episodes start and end.
     Marker(Marker),
@@ -65,6 +82,7 @@ pub enum Cut {
         /// Longest silence inside an episode, in nanoseconds.
         gap_ns: i64,
         /// The topic listened to; `None` for all mapped topics that are not held.
+        #[serde(default, skip_serializing_if = "is_default")]
         topic: Option<String>,
     },
     /// The times given, each half open, in the clock of the stamps. They must not overlap.
@@ -72,24 +90,31 @@ pub enum Cut {
 }
 
 /// A field whose values open and close episodes. Values are compared as text: `1`, `true`, `start`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Marker {
     /// The field, such as `/episode.kind`.
     pub field: String,
     /// Values that start an episode; an open one ends there.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub start: Vec<String>,
     /// Values that end it. The step at this time is not part of it.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub end: Vec<String>,
     /// Values that end it and throw it away.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub discard: Vec<String>,
     /// A text field of the same topic: the task of an episode is its value at the start.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub task: Option<String>,
 }
 
 /// One episode given by its times.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EpisodeRange {
     /// The recording it belongs to, by episode key; `None` for every recording that has messages there.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub recording: Option<String>,
     /// First nanosecond inside.
     pub start_ns: i64,
@@ -98,7 +123,8 @@ pub struct EpisodeRange {
 }
 
 /// What one step is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Clock {
     /// One point of a grid that starts with the episode.
     Rate(Rate),
@@ -107,7 +133,8 @@ pub enum Clock {
 }
 
 /// When a message happened.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum TimeSource {
     /// When it was recorded.
     #[default]
@@ -119,7 +146,8 @@ pub enum TimeSource {
 }
 
 /// The time source of one topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TopicTime {
     /// The topic.
     pub topic: String,
@@ -128,7 +156,8 @@ pub struct TopicTime {
 }
 
 /// Which message gives a step its value.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Align {
     /// The one nearest in time; of two equally near the earlier one.
     #[default]
@@ -142,17 +171,21 @@ pub enum Align {
 }
 
 /// How far from a step the message may be that gives it its value.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tolerance {
     /// Nanoseconds, inclusive; `None` for any distance.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub max_ns: Option<i64>,
     /// What becomes of a step without a message in reach.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub beyond: Beyond,
 }
 
 /// What becomes of a step for which a field has no value: no message in reach, or a name that the
 /// message does not hold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Beyond {
     /// The field is null.
     #[default]
@@ -164,7 +197,8 @@ pub enum Beyond {
 }
 
 /// Where an episode starts when its fields do not start together. Fields that are held do not count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Start {
     /// Where it is cut; without a cut, with the first message. Fields that start later are null before.
     #[default]
@@ -174,26 +208,34 @@ pub enum Start {
 }
 
 /// One feature of a step.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FieldSpec {
     /// Its name.
     pub name: String,
     /// Where its values come from.
     pub from: FieldFrom,
     /// Picks values by the names that each message carries beside them.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub by_name: Option<ByName>,
     /// `None` for that of the steps.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub align: Option<Align>,
     /// `None` for that of the steps.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tolerance: Option<Tolerance>,
     /// Element type to cast to; a value that does not fit is an error. `None` for the source's own.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub dtype: Option<DType>,
     /// Whether a column `<name>.skew_ns` says how far the message was from the step: message minus step,
     /// of the farthest message where several topics give one feature. `None` for that of the steps.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub skew: Option<bool>,
     /// Unit of the values; written down, never converted.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub unit: Option<String>,
     /// What the values are, for people.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub description: Option<String>,
 }
 
@@ -215,7 +257,8 @@ impl FieldSpec {
 }
 
 /// Where the values of a feature come from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FieldFrom {
     /// Paths such as `/joint_states.position`, `/cmd.data[0:7]`, `/state.data[3]`, `/state.data[0,2]`, or
     /// a topic alone: its image, or its only field. Several are joined to one vector.
@@ -225,25 +268,32 @@ pub enum FieldFrom {
 }
 
 /// A value that every step has.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Constant {
     /// A bool.
     Bool(bool),
     /// A whole number; int64 unless a type is given.
     Int(i64),
     /// A number; float64 unless a type is given.
-    Float(f64),
+    Float(#[serde(with = "nodedata_core::exact")] f64),
     /// Text.
     Text(String),
     /// A vector; float64 unless a type is given.
-    Floats(Vec<f64>),
+    Floats(#[serde(with = "nodedata_core::exact")] Vec<f64>),
 }
 
 /// Values picked by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ByName {
     /// The names wanted, in order; for each path of the field all of them.
     pub names: Vec<String>,
     /// The array of names, relative to the topic; `None` for `name` beside the values.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub at: Option<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

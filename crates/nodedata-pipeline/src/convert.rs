@@ -4,11 +4,13 @@ use nodedata_core::{Error, ErrorKind, Formats, OpenOptions, Progress, Result};
 use nodedata_dataset::{Manifest, Report};
 use nodedata_normalize::StepSpec;
 use nodedata_schema::Schema;
+use serde::{Deserialize, Serialize};
 
 use crate::{SplitPlan, run::Run};
 
 /// What becomes of damaged input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnError {
     /// The first damage ends the run; nothing is committed.
     #[default]
@@ -17,17 +19,7 @@ pub enum OnError {
     Salvage,
 }
 
-impl OnError {
-    /// As pipelines and flags spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fail => "fail",
-            Self::Salvage => "salvage",
-        }
-    }
-}
-
-/// What to convert, and how.
+/// What to convert, and how. What of it decides bytes is a [`crate::Recipe`].
 #[derive(Debug, Clone)]
 pub struct ConvertOptions {
     /// A file, a folder, a glob or a URL.

@@ -6,10 +6,9 @@ use nodedata_dataset::{
     WriterOptions,
 };
 use nodedata_schema::{SchemaCheck, Violation};
-use serde_json::{Value, json};
 
 use crate::{
-    ConvertOptions, Converted, OnError, OpenedSource,
+    ConvertOptions, Converted, OnError, OpenedSource, Recipe,
     damage::entry_of,
     drive::{Drive, State},
     inputs::InputHashes,
@@ -23,7 +22,7 @@ use crate::{
 pub(crate) struct Run<'a> {
     pub(crate) options: &'a ConvertOptions,
     pub(crate) opened: OpenedSource,
-    pub(crate) config: Value,
+    recipe: Recipe,
     /// By partition, what decides its rows besides its bytes.
     partition_plans: Vec<Option<String>>,
     check: SchemaCheck,
@@ -47,16 +46,18 @@ impl<'a> Run<'a> {
         let open = OpenOptions { salvage: options.on_error == OnError::Salvage, ..options.open.clone() };
         let mut opened = open_source(formats, &options.source, options.from.as_deref(), &open)?;
         opened.source = with_steps(opened.source, options.steps.as_ref())?;
-        let dealt = options.splits.deal(opened.source.episodes(), |it| it.split.as_deref())?;
+        let mut recipe = Recipe::new(options, opened.format.name());
+        // Where the source decides between two plans, the recipe says which it was.
+        recipe.shards.splits = options.splits.settled(opened.source.episodes());
+        let dealt = recipe.shards.splits.deal(opened.source.episodes())?;
         let streams = opened.source.streams();
         let check = match &options.schema {
             None => SchemaCheck::undeclared(streams),
             Some(declared) => SchemaCheck::new(declared, streams).map_err(|it| refusal(&it))?,
         };
-        let config = config(options, opened.format.name());
         let source = opened.source.as_ref();
         let partition_plans = source.partitions().iter().map(|it| source.plan_of(it)).collect();
-        Ok(Self { options, opened, config, partition_plans, check, dealt, started })
+        Ok(Self { options, opened, recipe, partition_plans, check, dealt, started })
     }
 
     pub(crate) fn run(self, progress: &dyn Progress) -> Result<Converted> {
@@ -160,7 +161,7 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn recipe(&self, inputs: &[InputEntry]) -> String {
-        nodedata_dataset::recipe_hash(self.opened.format.name(), &self.config, inputs)
+        nodedata_dataset::recipe_hash(&self.recipe.to_json(), inputs)
     }
 
     pub(crate) fn input_entries(&self, digests: &[String]) -> Vec<InputEntry> {
@@ -192,17 +193,10 @@ impl<'a> Run<'a> {
 
     pub(crate) fn writer_options(&self) -> WriterOptions {
         let (splits, split_of_episode) = self.deal();
-        let mut unit_config = self.config.clone();
-        if let Some(unit_config) = unit_config.as_object_mut() {
-            // These say which rows make a unit, which the unit knows; not what becomes of them.
-            unit_config.remove("splits");
-            unit_config.remove("quarantine");
-            unit_config.remove("shard_bytes");
-        }
         WriterOptions {
             overwrite: self.options.overwrite,
-            converter: self.opened.format.name().to_owned(),
-            unit_config,
+            // Which rows make a unit the unit knows.
+            unit_recipe: self.recipe.rows.to_json(),
             shard_bytes: self.options.shard_bytes,
             splits,
             split_of_episode,
@@ -249,7 +243,7 @@ impl<'a> Run<'a> {
         };
         let (manifest, report) = writer.finish(RunFacts {
             converter: self.opened.format.name(),
-            config: &self.config,
+            recipe: &self.recipe.to_json(),
             input_digests: &input_digests,
             schema_json: schema.to_json(),
             ledger,
@@ -300,32 +294,6 @@ pub(crate) fn unchanged(dataset: Dataset) -> Result<Converted> {
     nodedata_dataset::tidy_up(&dataset.root)?;
     let report = dataset.report()?;
     Ok(Converted { manifest: dataset.manifest, report, unchanged: true })
-}
-
-/// Everything that decides the bytes of the dataset, besides inputs and code. No floating-point numbers.
-fn config(options: &ConvertOptions, format: &str) -> Value {
-    let open = &options.open;
-    let mut config = json!({
-        "format": format,
-        "topics": open.topics,
-        "undecoded": open.undecoded,
-        "time_range": [open.time_range.start_ns, open.time_range.end_ns],
-        "verify_checksums": open.verify_checksums,
-        "decode": open.decode.iter().map(|(name, it)| (name.as_str(), it.name())).collect::<BTreeMap<_, _>>(),
-        "partition_bytes": open.partition_bytes,
-        "on_error": options.on_error.name(),
-        "splits": options.splits.facts(),
-        "shard_bytes": options.shard_bytes,
-        "schema": options.schema.as_ref().map(|it| nodedata_dataset::b3_of(it.to_json().as_bytes())),
-    });
-    if let Some(steps) = &options.steps {
-        // Every rule, spelled as the program spells it.
-        config["steps"] = json!(format!("{steps:?}"));
-    }
-    if !options.quarantine.is_empty() {
-        config["quarantine"] = json!(options.quarantine.keys().collect::<Vec<_>>());
-    }
-    config
 }
 
 /// A schema that cannot hold, whatever the rows are: the first reason, and all of them in the message.

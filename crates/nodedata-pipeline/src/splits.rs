@@ -1,15 +1,18 @@
 use std::collections::BTreeMap;
 
 use nodedata_core::{EpisodeInfo, Error, ErrorKind, Result, patterns::fits};
+use serde::{Deserialize, Serialize};
 
 use crate::SplitKey;
 
 /// How episodes are dealt to splits. Adding data never moves an episode: where it goes depends on itself alone.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SplitPlan {
     /// By the hash of a key.
     Hash {
         /// Name and fraction of each split, in the order given; the fractions add up to 1.
+        #[serde(with = "nodedata_core::exact")]
         fractions: Vec<(String, f64)>,
         /// What is hashed. Episodes that share it, such as near-twins of one scene, share their split.
         key: SplitKey,
@@ -38,21 +41,24 @@ impl SplitPlan {
         Self::Hash { fractions, key: SplitKey::Episode }
     }
 
-    /// Deals all episodes. `own` is the split that the source gives an episode.
+    /// The same plan for these episodes, without a choice between two.
+    pub(crate) fn settled(&self, episodes: &[EpisodeInfo]) -> Self {
+        let has_splits = || !episodes.is_empty() && episodes.iter().all(|it| it.split.is_some());
+        match self {
+            Self::SourceOrTrain if has_splits() => Self::Source,
+            Self::SourceOrTrain => Self::fractions(vec![("train".to_owned(), 1.0)]),
+            settled => settled.clone(),
+        }
+    }
+
+    /// Deals all episodes.
     ///
     /// # Errors
     /// `Config` for an episode that lacks what decides: its key to be hashed, its place in a list, or a split of
     /// its own.
-    pub(crate) fn deal(
-        &self,
-        episodes: &[EpisodeInfo],
-        own: impl Fn(&EpisodeInfo) -> Option<&str>,
-    ) -> Result<Dealt> {
+    pub(crate) fn deal(&self, episodes: &[EpisodeInfo]) -> Result<Dealt> {
         match self {
-            Self::SourceOrTrain if !episodes.is_empty() && episodes.iter().all(|it| own(it).is_some()) => {
-                Self::Source.deal(episodes, own)
-            }
-            Self::SourceOrTrain => Self::fractions(vec![("train".to_owned(), 1.0)]).deal(episodes, own),
+            Self::SourceOrTrain => self.settled(episodes).deal(episodes),
             Self::Hash { fractions, key } => {
                 let names = fractions.iter().map(|(name, _)| name.clone()).collect();
                 let split = |it: &EpisodeInfo| Ok::<_, Error>(fraction_of(fractions, hashed(key, it)?));
@@ -73,7 +79,7 @@ impl SplitPlan {
                 let mut names: Vec<String> = Vec::new();
                 let mut split_of_episode = Vec::with_capacity(episodes.len());
                 for episode in episodes {
-                    let split = own(episode).ok_or_else(|| {
+                    let split = episode.split.as_deref().ok_or_else(|| {
                         lacking(episode, "has no split in the source", "deal by fractions or lists instead")
                     })?;
                     split_of_episode.push(*positions.entry(split).or_insert_with(|| {
@@ -83,28 +89,6 @@ impl SplitPlan {
                 }
                 Ok(Dealt { names, split_of_episode })
             }
-        }
-    }
-
-    /// Everything that decides where episodes go, as text: floating-point numbers have no place in a recipe.
-    pub(crate) fn facts(&self) -> serde_json::Value {
-        use serde_json::json;
-        match self {
-            Self::Hash { fractions, key } => {
-                let fractions: Vec<_> =
-                    fractions.iter().map(|(name, it)| json!([name, it.to_string()])).collect();
-                match key {
-                    SplitKey::Episode => json!(fractions),
-                    SplitKey::Task => json!({"key": "task", "fractions": fractions}),
-                    SplitKey::Metadata(name) => {
-                        json!({"key": format!("metadata.{name}"), "fractions": fractions})
-                    }
-                }
-            }
-            Self::Lists(lists) => json!({"lists": lists}),
-            Self::Source => json!("source"),
-            // The splits of the source follow from its inputs, which are a part of the recipe themselves.
-            Self::SourceOrTrain => json!([["train", "1"]]),
         }
     }
 }
@@ -206,7 +190,7 @@ mod tests {
     }
 
     fn deal(plan: &SplitPlan, episodes: &[EpisodeInfo]) -> Vec<usize> {
-        plan.deal(episodes, |_| None).unwrap().split_of_episode
+        plan.deal(episodes).unwrap().split_of_episode
     }
 
     #[test]
@@ -228,7 +212,7 @@ mod tests {
         assert!((0..160).all(|it| dealt[it] == dealt[it + 40]));
         assert!(dealt.contains(&0) && dealt.contains(&1));
         let missing = SplitPlan::Hash { fractions, key: SplitKey::Metadata("operator".to_owned()) };
-        let err = missing.deal(&episodes(1), |_| None).unwrap_err();
+        let err = missing.deal(&episodes(1)).unwrap_err();
         assert_eq!(
             err.to_string(),
             "episode `run-0.mcap` has no metadata `operator`, which `splits.key` names"
@@ -244,17 +228,22 @@ mod tests {
             SplitPlan::Lists(vec![list("val", &["run-1.mcap", "run-*3.mcap"]), list("train", &["run-*"])]);
         assert_eq!(deal(&plan, &episodes(15)), [1, 0, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1]);
         let short = SplitPlan::Lists(vec![list("val", &["run-1.mcap"])]);
-        let err = short.deal(&episodes(2), |_| None).unwrap_err();
+        let err = short.deal(&episodes(2)).unwrap_err();
         assert_eq!(err.to_string(), "episode `run-0.mcap` is in no list of `splits`");
-        fn own(it: &EpisodeInfo) -> Option<&str> {
-            Some(if it.key.contains('1') { "test" } else { "train" })
+        let mut placed = episodes(3);
+        for (episode, split) in placed.iter_mut().zip(["train", "test", "train"]) {
+            episode.split = Some(split.to_owned());
         }
-        let dealt = SplitPlan::Source.deal(&episodes(3), own).unwrap();
-        assert_eq!(
-            (dealt.names, dealt.split_of_episode),
-            (vec!["train".to_owned(), "test".to_owned()], vec![0, 1, 0])
-        );
-        assert!(SplitPlan::Source.deal(&episodes(3), |_| None).is_err());
+        for plan in [SplitPlan::Source, SplitPlan::SourceOrTrain] {
+            let dealt = plan.deal(&placed).unwrap();
+            assert_eq!(
+                (dealt.names, dealt.split_of_episode),
+                (vec!["train".to_owned(), "test".to_owned()], vec![0, 1, 0])
+            );
+            assert_eq!(plan.settled(&placed), SplitPlan::Source);
+        }
+        assert!(SplitPlan::Source.deal(&episodes(3)).is_err());
+        assert_eq!(deal(&SplitPlan::SourceOrTrain, &episodes(3)), [0, 0, 0]);
     }
 
     #[test]

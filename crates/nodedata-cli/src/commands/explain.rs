@@ -1,9 +1,11 @@
 use nodedata_core::Result;
-use nodedata_dataset::{Explanation, Question, explain};
+use nodedata_dataset::{Dataset, Explanation, Question, explain};
+use serde_json::json;
 
 use crate::{
     Outcome,
     args::{ExplainArgs, Output},
+    commands::rebuild,
     human, message,
 };
 
@@ -14,12 +16,29 @@ const RANGES_SHOWN: usize = 12;
 pub(crate) fn run(args: &ExplainArgs, output: Output) -> Result<Outcome> {
     let question = Question { row: args.row, episode: args.episode, stream: args.stream.clone() };
     let all = explain(&args.target, &question)?;
-    let text = match output {
-        Output::Json => message::json_line(&all)?,
-        Output::Text => all.iter().map(told).collect::<Vec<_>>().join("\n"),
+    let rebuilt = match &args.source {
+        Some(source) => {
+            let dataset = if args.target.is_dir() {
+                Dataset::open(&args.target)?
+            } else {
+                Dataset::of_file(&args.target)?.0
+            };
+            Some(rebuild::of_dataset(&dataset, &all, source)?)
+        }
+        None => None,
+    };
+    let text = match (output, &rebuilt) {
+        (Output::Json, None) => message::json_line(&all)?,
+        (Output::Json, Some(rebuilt)) => {
+            message::json_line(&json!({"explained": all, "rebuild": rebuilt, "sound": rebuilt.is_same()}))?
+        }
+        (Output::Text, _) => {
+            let parts = all.iter().map(told).chain(rebuilt.as_ref().map(rebuild::told));
+            parts.collect::<Vec<_>>().join("\n")
+        }
     };
     message::to_stdout(&text)?;
-    Ok(Outcome::Complete)
+    Ok(if rebuilt.is_none_or(|it| it.is_same()) { Outcome::Complete } else { Outcome::Refused })
 }
 
 fn told(it: &Explanation) -> String {

@@ -1,140 +1,71 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use nodedata_core::{Error, ErrorKind, OpenOptions, Result, Silent, TimeRange};
-use nodedata_dataset::{Manifest, created_by};
-use nodedata_pipeline::{ConvertOptions, OnError, SplitPlan, convert};
+use nodedata_core::Result;
+use nodedata_dataset::{Dataset, Explanation, Manifest};
+use nodedata_pipeline::{Rebuilt, Remake, no_recipe};
 use nodedata_registry::{DatasetName, Remote, Revision, RevisionEntry, record::FileRef};
-use nodedata_schema::{Mode, Schema};
-use serde::Serialize;
-use serde_json::Value;
 
-/// What came of running a recipe again.
-#[derive(Debug, Serialize)]
-pub(crate) struct Rebuilt {
-    /// Shards with the digest that was published.
-    pub(crate) same: u64,
-    /// Paths of shards that came out otherwise, or not at all, or that were not published.
-    pub(crate) different: Vec<String>,
-}
+use crate::{args::ProgressArg, human, progress::Shown};
 
-/// Converts `source` once more by the recipe that the revision's provenance tells, into a folder that is gone
-/// afterwards, and compares the shards.
+/// Makes a revision once more of `source` and compares all of its files, but for the card, which is no conversion's alone.
 ///
 /// # Errors
-/// `Unsupported` when the revision was not converted by this tool, or by another version of it; what
-/// converting reports.
-pub(crate) fn rebuild(
+/// `Unsupported` when the revision was not converted, or by another version; what converting reports.
+pub(crate) fn of_revision(
     remote: &dyn Remote,
     dataset: &DatasetName,
     entry: &RevisionEntry,
     source: &str,
 ) -> Result<Rebuilt> {
     let revision = Revision::open(remote, dataset, entry)?;
-    let manifest: Manifest = parse(&file(&revision, "manifest.json")?)?;
-    let made_by = manifest.created_by.get("tool").cloned().unwrap_or_default();
-    if made_by != created_by() {
-        let message = format!("the revision was made by `{made_by}`, this is `{}`", created_by());
-        return Err(Error::new(ErrorKind::Unsupported, message).with_hint("run the version that made it"));
-    }
-    let statements = file(&revision, "provenance.jsonl")?;
-    let first = statements.split(|it| *it == b'\n').next().unwrap_or_default();
-    let statement: Value = parse(first)?;
-    let config =
-        statement.pointer("/predicate/buildDefinition/externalParameters/config").ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, "the provenance tells no recipe")
-                .with_hint("only what `node-data convert` made can be made again")
-        })?;
-    let schema = String::from_utf8_lossy(&revision.read(&revision.manifest().schema.file.blob)?).into_owned();
-    let out = tempfile::tempdir()?;
-    let options = options(config, &schema, source, &out.path().join("dataset"))?;
-    let made = convert(&nodedata_formats::builtin(), &options, &Silent)?.manifest;
-    let mut rebuilt = Rebuilt { same: 0, different: Vec::new() };
-    let published = revision.shards()?;
-    for shard in published {
-        let found = made.shards.iter().find(|it| it.path == shard.path);
-        match found.is_some_and(|it| it.b3.trim_start_matches("b3:") == shard.blob.b3.hex()) {
-            true => rebuilt.same += 1,
-            false => rebuilt.different.push(shard.path.clone()),
-        }
-    }
-    let is_new = |path: &String| !published.iter().any(|it| it.path == *path);
-    rebuilt.different.extend(made.shards.into_iter().map(|it| it.path).filter(is_new));
-    Ok(rebuilt)
+    let read = |path: &str| {
+        let found: Option<&FileRef> = revision.manifest().files.iter().find(|it| it.path == path);
+        found.map(|it| revision.read(&it.blob)).transpose()
+    };
+    let manifest: Manifest = match read("manifest.json")? {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(std::io::Error::from)?,
+        None => return Err(no_recipe()),
+    };
+    let recipe = manifest.recipe_file.as_ref().map(|it| read(&it.path)).transpose()?.flatten();
+    let recipe = recipe.ok_or_else(no_recipe)?;
+    let mut files: BTreeMap<String, String> =
+        manifest.files().into_iter().map(|it| (it.path, it.b3)).collect();
+    files.remove(&manifest.readme.path);
+    files.extend(revision.shards()?.iter().map(|it| (it.path.clone(), it.blob.b3.hex())));
+    again(&Remake { manifest: &manifest, recipe: &recipe, files: &files, source })
 }
 
-fn file(revision: &Revision<'_>, path: &str) -> Result<Vec<u8>> {
-    let found: Option<&FileRef> = revision.manifest().files.iter().find(|it| it.path == path);
-    let found = found.ok_or_else(|| {
-        Error::new(ErrorKind::Unsupported, format!("the revision has no `{path}`"))
-            .with_hint("only what `node-data convert` made can be made again")
-    })?;
-    Ok(revision.read(&found.blob)?.to_vec())
+/// Makes a dataset once more of `source` and compares the shards explained, as they lie there.
+///
+/// # Errors
+/// As [`of_revision`]; `Io` when a shard cannot be read.
+pub(crate) fn of_dataset(dataset: &Dataset, explained: &[Explanation], source: &str) -> Result<Rebuilt> {
+    let recipe = dataset.recipe()?.ok_or_else(no_recipe)?;
+    let paths: BTreeSet<&str> = explained.iter().map(|it| it.shard.as_str()).collect();
+    let files = paths.into_iter().map(|it| Ok((it.to_owned(), dataset.b3_of_file(it)?)));
+    let files = files.collect::<Result<_>>()?;
+    let remake = Remake { manifest: &dataset.manifest, recipe: &recipe, files: &files, source };
+    again(&remake)
 }
 
-fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes)
-        .map_err(|err| Error::new(ErrorKind::Corrupt, "the recipe cannot be read").with_source(err))
+/// Runs the recipe into a folder that is gone afterwards.
+fn again(remake: &Remake<'_>) -> Result<Rebuilt> {
+    let folder = tempfile::tempdir()?;
+    let shown = Shown::new(ProgressArg::Auto);
+    let formats = nodedata_formats::builtin();
+    let rebuilt = nodedata_pipeline::rebuild(&formats, remake, &folder.path().join("dataset"), &shown);
+    shown.done();
+    rebuilt
 }
 
-/// The options that gave this recipe.
-fn options(config: &Value, schema: &str, source: &str, out: &std::path::Path) -> Result<ConvertOptions> {
-    let unknown = |what: &str| {
-        Error::new(ErrorKind::Unsupported, format!("the recipe's `{what}` is not one we know"))
-            .with_hint("run the version that made the revision")
-    };
-    let strings = |value: &Value| -> Option<Vec<String>> {
-        value.as_array()?.iter().map(|it| it.as_str().map(str::to_owned)).collect()
-    };
-    let number = |what: &str| config[what].as_u64().ok_or_else(|| unknown(what));
-    for what in ["steps", "quarantine"] {
-        if !config[what].is_null() {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("the recipe has `{what}`, which came of a pipeline"),
-            )
-            .with_hint("run the pipeline file that made the revision, and compare the two datasets"));
-        }
+/// The lines about it, for people.
+pub(crate) fn told(rebuilt: &Rebuilt) -> String {
+    let mut text = format!("rebuild     {} the same\n", human::plural(rebuilt.same, "shard"));
+    for path in &rebuilt.inputs {
+        text.push_str(&format!("wrong       other-input: the dataset was made of something else ({path})\n"));
     }
-    let decode = match &config["decode"] {
-        Value::Null => BTreeMap::new(),
-        some => parse(some.to_string().as_bytes())?,
-    };
-    let topics = match &config["topics"] {
-        Value::Null => None,
-        some => Some(strings(some).ok_or_else(|| unknown("topics"))?),
-    };
-    let start_ns = config["time_range"][0].as_i64().ok_or_else(|| unknown("time_range"))?;
-    let end_ns = config["time_range"][1].as_i64();
-    let fractions = config["splits"].as_array().ok_or_else(|| unknown("splits"))?.iter().map(|it| {
-        let fraction = it[1].as_str().and_then(|it| it.parse().ok());
-        Some((it[0].as_str()?.to_owned(), fraction?))
-    });
-    let fractions = fractions.collect::<Option<Vec<(String, f64)>>>().ok_or_else(|| unknown("splits"))?;
-    let on_error = [OnError::Fail, OnError::Salvage].into_iter().find(|it| config["on_error"] == it.name());
-    // An inferred schema is made again; a declared one is what the revision carries.
-    let schema = Schema::from_json(schema).map_err(|_| unknown("schema"))?;
-    let schema = Some(schema).filter(|it| it.mode != Some(Mode::Inferred) && !config["schema"].is_null());
-    Ok(ConvertOptions {
-        from: Some(config["format"].as_str().ok_or_else(|| unknown("format"))?.to_owned()),
-        open: OpenOptions {
-            topics,
-            decode,
-            undecoded: strings(&config["undecoded"]).ok_or_else(|| unknown("undecoded"))?,
-            time_range: TimeRange { start_ns, end_ns },
-            verify_checksums: config["verify_checksums"]
-                .as_bool()
-                .ok_or_else(|| unknown("verify_checksums"))?,
-            partition_bytes: number("partition_bytes")?,
-            ..OpenOptions::default()
-        },
-        schema,
-        splits: if fractions == [("train".to_owned(), 1.0)] {
-            SplitPlan::default()
-        } else {
-            SplitPlan::fractions(fractions)
-        },
-        on_error: on_error.ok_or_else(|| unknown("on_error"))?,
-        shard_bytes: number("shard_bytes")?,
-        ..ConvertOptions::new(source, out)
-    })
+    for path in &rebuilt.different {
+        text.push_str(&format!("wrong       rebuild-mismatch: the recipe makes other bytes ({path})\n"));
+    }
+    text
 }

@@ -6,6 +6,7 @@ use std::{
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_io::{Writing, write_file};
+use nodedata_pipeline::Rebuilt;
 use nodedata_registry::{
     AttachmentKind, DatasetState, attach,
     trust::{
@@ -21,7 +22,7 @@ use crate::{
     commands::{
         access,
         dataset_args::StoreArgs,
-        rebuild::{Rebuilt, rebuild},
+        rebuild,
         registry::Registry,
         trust_args::{TrustCommand, VerifyArgs},
     },
@@ -128,10 +129,10 @@ fn verify(args: &VerifyArgs, output: Output) -> Result<Outcome> {
     let options = VerifyOptions { trusted: &trusted, bytes: !args.quick };
     let found = verify_published(&*registry.remote, &reference.dataset, entry, &options)?;
     let rebuilt = match &args.source {
-        Some(source) => Some(rebuild(&*registry.remote, &reference.dataset, entry, source)?),
+        Some(source) => Some(rebuild::of_revision(&*registry.remote, &reference.dataset, entry, source)?),
         None => None,
     };
-    let is_sound = found.is_sound() && rebuilt.as_ref().is_none_or(|it| it.different.is_empty());
+    let is_sound = found.is_sound() && rebuilt.as_ref().is_none_or(Rebuilt::is_same);
     match output {
         Output::Json => {
             let told = json!({"sound": is_sound, "verification": found, "rebuild": rebuilt});
@@ -157,10 +158,7 @@ fn told(found: &Verification, rebuilt: Option<&Rebuilt>, quick: bool) -> String 
         text.push_str(&format!("wrong       {}: {} ({})\n", it.code, it.message, it.at));
     }
     if let Some(rebuilt) = rebuilt {
-        text.push_str(&format!("rebuild     {} the same\n", human::plural(rebuilt.same, "shard")));
-        for path in &rebuilt.different {
-            text.push_str(&format!("wrong       rebuild-mismatch: the recipe makes other bytes ({path})\n"));
-        }
+        text.push_str(&rebuild::told(rebuilt));
     }
     text
 }

@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use nodedata_core::{MediaEncoding, TimeRange};
 use nodedata_normalize::StepSpec;
 use nodedata_quality::Rules;
+use serde::{Deserialize, Serialize};
 
 use crate::{OnError, SplitPlan};
 
@@ -55,7 +56,8 @@ pub struct SourceStage {
 }
 
 /// What is hashed to deal an episode.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SplitKey {
     /// Its own key.
     Episode,

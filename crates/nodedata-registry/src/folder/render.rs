@@ -84,6 +84,7 @@ impl PlainModel {
             nd: "manifest/1".to_owned(),
             created_by: [("tool".to_owned(), created_by())].into(),
             recipe: recipe.to_string(),
+            recipe_file: None,
             content_root: draft.contents.root().to_string(),
             provenance_root: draft.provenance_root.to_string(),
             inputs: Vec::new(),

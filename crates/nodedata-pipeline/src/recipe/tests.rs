@@ -1,0 +1,247 @@
+use std::collections::BTreeMap;
+
+use nodedata_core::{DType, MediaEncoding, TimeRange};
+use nodedata_normalize::{
+    Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, Rate, Start,
+    TimeSource, Tolerance, TopicTime,
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::SplitKey;
+
+fn text() -> impl Strategy<Value = String> {
+    "[/a-z0-9.\u{e9}\"*-]{0,6}"
+}
+
+fn texts() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(text(), 0..3)
+}
+
+fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![any::<f64>().prop_filter("equal to itself", |it| !it.is_nan()), Just(0.1 + 0.2), Just(-0.0)]
+}
+
+prop_compose! {
+    fn open()(
+        topics in prop::option::of(texts()),
+        undecoded in texts(),
+        start_ns in any::<i64>(),
+        end_ns in any::<Option<i64>>(),
+        verify_checksums in any::<bool>(),
+        sizes in any::<(u64, u64)>(),
+        decode in prop::collection::btree_map(text(), prop::sample::select(MediaEncoding::ALL.map(|it| it.0).to_vec()), 0..3),
+    ) -> OpenOptions {
+        // Every field is named: a new one has to be given values here, and is then held against what is read back.
+        OpenOptions {
+            topics,
+            undecoded,
+            time_range: TimeRange { start_ns, end_ns },
+            salvage: false,
+            verify_checksums,
+            partition_bytes: sizes.0,
+            decode,
+            record_bytes_max: sizes.1,
+        }
+    }
+}
+
+fn time() -> impl Strategy<Value = TimeSource> {
+    prop_oneof![Just(TimeSource::LogTime), Just(TimeSource::PublishTime), text().prop_map(TimeSource::Field)]
+}
+
+fn align() -> impl Strategy<Value = Align> {
+    prop::sample::select(vec![Align::Nearest, Align::Hold, Align::Linear, Align::Slerp])
+}
+
+fn tolerance() -> impl Strategy<Value = Tolerance> {
+    let beyond = prop::sample::select(vec![Beyond::Null, Beyond::Drop, Beyond::Fail]);
+    (any::<Option<i64>>(), beyond).prop_map(|(max_ns, beyond)| Tolerance { max_ns, beyond })
+}
+
+fn cut() -> impl Strategy<Value = Cut> {
+    let marker = (text(), texts(), texts(), texts(), prop::option::of(text()));
+    let marker =
+        marker.prop_map(|(field, start, end, discard, task)| Marker { field, start, end, discard, task });
+    let range = (prop::option::of(text()), any::<i64>(), any::<i64>());
+    let range = range.prop_map(|(recording, start_ns, end_ns)| EpisodeRange { recording, start_ns, end_ns });
+    prop_oneof![
+        Just(Cut::Whole),
+        marker.prop_map(Cut::Marker),
+        (any::<i64>(), prop::option::of(text())).prop_map(|(gap_ns, topic)| Cut::Gap { gap_ns, topic }),
+        prop::collection::vec(range, 0..3).prop_map(Cut::Ranges),
+    ]
+}
+
+fn constant() -> impl Strategy<Value = Constant> {
+    prop_oneof![
+        any::<bool>().prop_map(Constant::Bool),
+        any::<i64>().prop_map(Constant::Int),
+        number().prop_map(Constant::Float),
+        text().prop_map(Constant::Text),
+        prop::collection::vec(number(), 0..3).prop_map(Constant::Floats),
+    ]
+}
+
+prop_compose! {
+    fn field()(
+        name in text(),
+        from in prop_oneof![texts().prop_map(FieldFrom::Paths), constant().prop_map(FieldFrom::Constant)],
+        by_name in prop::option::of((texts(), prop::option::of(text()))),
+        align in prop::option::of(align()),
+        tolerance in prop::option::of(tolerance()),
+        dtype in prop::option::of(prop::sample::select(DType::ALL.to_vec())),
+        skew in any::<Option<bool>>(),
+        unit in prop::option::of(text()),
+        description in prop::option::of(text()),
+    ) -> FieldSpec {
+        let by_name = by_name.map(|(names, at)| ByName { names, at });
+        FieldSpec { name, from, by_name, align, tolerance, dtype, skew, unit, description }
+    }
+}
+
+fn clock() -> impl Strategy<Value = Clock> {
+    let rate =
+        (1..1_000_000u64, 1..1_000_000u64).prop_map(|(num, den)| Clock::Rate(Rate::new(num, den).unwrap()));
+    prop_oneof![rate, text().prop_map(Clock::Topic)]
+}
+
+prop_compose! {
+    fn steps()(
+        episodes in cut(),
+        clock in clock(),
+        time in time(),
+        topic_times in prop::collection::vec((text(), time()), 0..3),
+        (align, tolerance, skew) in (align(), tolerance(), any::<bool>()),
+        start in prop::sample::select(vec![Start::First, Start::All]),
+        order_bound_ns in any::<Option<i64>>(),
+        fields in prop::collection::vec(field(), 0..3),
+        keep_streams in any::<bool>(),
+    ) -> StepSpec {
+        let topic_times = topic_times.into_iter().map(|(topic, time)| TopicTime { topic, time }).collect();
+        StepSpec {
+            episodes, clock, time, topic_times, align, tolerance, skew, start, order_bound_ns, fields, keep_streams,
+        }
+    }
+}
+
+fn splits() -> impl Strategy<Value = SplitPlan> {
+    let key = prop_oneof![Just(SplitKey::Episode), Just(SplitKey::Task), text().prop_map(SplitKey::Metadata)];
+    let fractions = prop::collection::vec((text(), number()), 0..3);
+    prop_oneof![
+        (fractions, key).prop_map(|(fractions, key)| SplitPlan::Hash { fractions, key }),
+        prop::collection::vec((text(), texts()), 0..3).prop_map(SplitPlan::Lists),
+        Just(SplitPlan::Source),
+        Just(SplitPlan::SourceOrTrain),
+    ]
+}
+
+fn schema() -> impl Strategy<Value = Schema> {
+    // That every schema survives its text is a test of the schema's own; here the order of fields must.
+    let fields = prop::sample::subsequence(vec!["state", "action", "b", "a"], 1..4).prop_shuffle();
+    fields.prop_map(|names| {
+        let fields: Vec<String> = names
+            .iter()
+            .map(|it| {
+                format!(
+                    "{it:?}: {{\"type\": \"float64\", \"shape\": [-1, 7], \"min\": -0.1, \"max\": 1e300}}"
+                )
+            })
+            .collect();
+        Schema::from_json(&format!("{{\"splits\": [\"train\"], \"fields\": {{{}}}}}", fields.join(", ")))
+            .unwrap()
+    })
+}
+
+prop_compose! {
+    fn options()(
+        open in open(),
+        steps in prop::option::of(steps()),
+        schema in prop::option::of(schema()),
+        splits in splits(),
+        quarantine in prop::collection::btree_map(text(), text(), 0..3),
+        on_error in prop::sample::select(vec![OnError::Fail, OnError::Salvage]),
+        shard_bytes in any::<u64>(),
+    ) -> ConvertOptions {
+        ConvertOptions {
+            source: "source".to_owned(),
+            from: Some("mcap".to_owned()),
+            out: "out".into(),
+            overwrite: false,
+            open,
+            steps,
+            schema,
+            splits,
+            quarantine,
+            on_error,
+            threads: None,
+            shard_bytes,
+            peak_heap: None,
+        }
+    }
+}
+
+proptest! {
+    /// What is written says every option, and is read by the same type.
+    #[test]
+    fn options_come_back_from_their_recipe(options in options()) {
+        let recipe = Recipe::new(&options, "mcap");
+        let text = recipe.to_json();
+        let read = Recipe::from_json(text.as_bytes()).unwrap();
+        prop_assert_eq!(&read, &recipe);
+        prop_assert_eq!(read.to_json(), text);
+        let again = read.options("source", "out");
+        prop_assert_eq!(format!("{again:?}"), format!("{options:?}"));
+    }
+}
+
+/// Frozen: these bytes are what recipes are known by.
+#[test]
+fn a_recipe_is_spelled_so() {
+    let plain = Recipe::new(&ConvertOptions::new("a.mcap", "out"), "mcap");
+    expect_test::expect![[r#"
+        {"nd":"recipe/1","rows":{"format":"mcap","on_error":"fail","open":{}},"shards":{"shard_bytes":536870912,"splits":"source_or_train"}}
+    "#]]
+    .assert_eq(&plain.to_json());
+    let clock = Clock::Rate(Rate::parse("29.97").unwrap());
+    let constant =
+        FieldSpec { from: FieldFrom::Constant(Constant::Float(0.1)), ..FieldSpec::new("scale", "") };
+    let options = ConvertOptions {
+        open: OpenOptions { verify_checksums: false, ..OpenOptions::default() },
+        steps: Some(StepSpec {
+            fields: vec![FieldSpec::new("joints", "/joints"), constant],
+            ..StepSpec::new(clock)
+        }),
+        splits: SplitPlan::fractions(vec![("train".to_owned(), 0.9), ("val".to_owned(), 0.1)]),
+        quarantine: BTreeMap::from([("a.mcap".to_owned(), "ND-Q001: black".to_owned())]),
+        ..ConvertOptions::new("a.mcap", "out")
+    };
+    expect_test::expect![[r#"
+        {"nd":"recipe/1","rows":{"format":"mcap","on_error":"fail","open":{"verify_checksums":false},"steps":{"clock":{"rate":"2997/100"},"fields":[{"from":{"paths":["/joints"]},"name":"joints"},{"from":{"constant":{"float":"0.1"}},"name":"scale"}]}},"shards":{"quarantine":{"a.mcap":"ND-Q001: black"},"shard_bytes":536870912,"splits":{"hash":{"fractions":[["train","0.9"],["val","0.1"]],"key":"episode"}}}}
+    "#]]
+    .assert_eq(&Recipe::new(&options, "mcap").to_json());
+}
+
+/// An option that this version does not know decides bytes: it is never passed over.
+#[test]
+fn recipes_of_other_versions_are_refused() {
+    let plain = Recipe::new(&ConvertOptions::new("a.mcap", "out"), "mcap").to_json();
+    for (from, to) in
+        [("\"open\":{}", "\"open\":{\"depth\":1}"), ("recipe/1", "recipe/2"), ("\"fail\"", "\"skip\"")]
+    {
+        let err = Recipe::from_json(plain.replace(from, to).as_bytes()).unwrap_err();
+        assert_eq!(
+            (err.kind(), err.hint()),
+            (ErrorKind::Unsupported, Some("run the version that made the dataset"))
+        );
+    }
+    assert_eq!(Recipe::from_json(&plain.as_bytes()[..40]).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+/// Element types are spelled as everywhere else.
+#[test]
+fn types_have_one_spelling() {
+    for dtype in DType::ALL {
+        assert_eq!(serde_json::to_value(dtype).unwrap(), dtype.name());
+    }
+}
