@@ -16,6 +16,7 @@ mod incremental;
 mod lerobot;
 mod lerobot_defects;
 mod lerobot_variants;
+mod media_lists;
 mod older;
 mod pages;
 mod pipelines;

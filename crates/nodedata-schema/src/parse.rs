@@ -11,9 +11,10 @@ use crate::{
 /// The only version of the document there is.
 pub(crate) const VERSION: &str = "schema/1";
 
-const FIELD_KEYS: [&str; 13] = [
+const FIELD_KEYS: [&str; 14] = [
     "type",
     "shape",
+    "lists",
     "encoding",
     "unit",
     "scale",
@@ -142,6 +143,7 @@ impl Parser<'_> {
                     has_shape = true;
                     shape = self.shape(member);
                 }
+                "lists" => field.lists = self.count(member),
                 "encoding" => field.encoding = self.string(member),
                 "unit" => field.unit = self.string(member),
                 "scale" => field.scale = self.number(member).map(Bound::as_f64),
@@ -212,6 +214,12 @@ impl Parser<'_> {
             );
         }
         self.check_names(place("names"), name, field);
+        if let Some(lists) = field.lists.filter(|it| *it > field.shape.len()) {
+            let n_dims = field.shape.len();
+            let message =
+                format!("`lists` of field `{name}` is {lists}, but its shape has {n_dims} dimensions");
+            self.at(place("lists"), message, "count the dimensions after time that are lists of media");
+        }
     }
 
     fn check_names(&mut self, at: usize, name: &str, field: &FieldSchema) {
@@ -369,6 +377,16 @@ impl Parser<'_> {
         };
         let integer = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));
         integer.map(Bound::Integer).or(number.as_f64().map(Bound::Float))
+    }
+
+    fn count(&mut self, member: &Member) -> Option<usize> {
+        match self.number(member)? {
+            Bound::Integer(it) if let Ok(it) = usize::try_from(it) => Some(it),
+            Bound::Integer(_) | Bound::Float(_) => {
+                self.at(member.node.at, format!("`{}` is not a count", member.key), "write an integer");
+                None
+            }
+        }
     }
 
     fn bool(&mut self, member: &Member) -> Option<bool> {
