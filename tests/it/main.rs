@@ -17,6 +17,7 @@ mod lerobot;
 mod lerobot_defects;
 mod lerobot_variants;
 mod log;
+mod media_lists;
 mod older;
 mod pages;
 mod pipelines;

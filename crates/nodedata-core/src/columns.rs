@@ -11,7 +11,7 @@ use self::{
     assemble::assemble,
     layout::{LeafLayout, ListLayout, innermost},
 };
-use crate::{DType, Feature, Storage};
+use crate::DType;
 
 /// Rows under construction, column by column.
 ///
@@ -142,7 +142,7 @@ impl Columns {
         let layout = &self.layout.leaves[id.0];
         let leaf = &mut self.leaves[id.0];
         for _ in 0..layout.values_per_item {
-            match layout.feature.storage_dtype() {
+            match layout.feature.stored_dtype() {
                 DType::Bool => leaf.values.push(0u8),
                 DType::String | DType::Bytes => leaf.end_value(),
                 other => {
@@ -213,7 +213,7 @@ impl Columns {
                 None => self.n_rows,
             };
             let n_values = n_items * leaf.values_per_item;
-            let n_bytes = match leaf.feature.storage_dtype() {
+            let n_bytes = match leaf.feature.stored_dtype() {
                 DType::Bool => n_values,
                 DType::String | DType::Bytes => {
                     built.offsets.truncate(n_values + 1);
@@ -271,7 +271,7 @@ impl Leaf {
     }
 
     fn empty(layout: &LeafLayout) -> Self {
-        let has_offsets = matches!(layout.feature.storage_dtype(), DType::String | DType::Bytes);
+        let has_offsets = matches!(layout.feature.stored_dtype(), DType::String | DType::Bytes);
         Self {
             values: MutableBuffer::new(0),
             offsets: if has_offsets { vec![0] } else { Vec::new() },
@@ -288,16 +288,6 @@ impl Leaf {
 impl List {
     fn new(layout: &ListLayout) -> Self {
         Self { offsets: vec![0], valid: layout.nullable.then(|| NullBufferBuilder::new(0)) }
-    }
-}
-
-impl Feature {
-    /// The type of the values as they lie in the column: media are bytes whatever they decode to.
-    fn storage_dtype(&self) -> DType {
-        match self.storage {
-            Storage::Plain => self.dtype,
-            Storage::EncodedMedia | Storage::RawMedia => DType::Bytes,
-        }
     }
 }
 

@@ -160,9 +160,10 @@ pub enum Storage {
     #[default]
     Plain,
     /// `struct<bytes: binary, path: utf8>`: an encoded image or audio clip, as Hugging Face readers
-    /// expect it. The element type is that of the decoded tensor or, before anything was seen, `Bytes`.
+    /// expect it, or lists of them. The element type is that of the decoded tensor or, before anything was
+    /// seen, `Bytes`.
     EncodedMedia,
-    /// Plain binary that holds a whole tensor (raw pixels) or a coded video sample.
+    /// Plain binary that holds a whole tensor (raw pixels) or a coded video sample, or lists of it.
     RawMedia,
 }
 
@@ -208,9 +209,12 @@ pub struct Feature {
     pub name: String,
     /// Type of one element.
     pub dtype: DType,
-    /// Shape at one step, outermost first; empty for a scalar. For media it is what metadata says
-    /// before any row is read, usually empty; the pixels have the last word.
+    /// Shape at one step, outermost first; empty for a scalar. For media it is what metadata says of one of
+    /// them before any row is read, usually empty; the pixels have the last word.
     pub shape: Vec<Dim>,
+    /// The dimensions of the lists around a media value, outermost first: a stack of four frames is
+    /// `[Fixed(4)]`. Empty for one value a step, and always for plain values, whose lists are their shape.
+    pub lists: Vec<Dim>,
     /// Whether a value (or an item of the innermost variable list) may be absent.
     pub nullable: bool,
     /// How the values lie in the column.
@@ -226,6 +230,7 @@ impl Feature {
             name: name.into(),
             dtype,
             shape,
+            lists: Vec::new(),
             nullable: false,
             storage: Storage::Plain,
             metadata: BTreeMap::new(),
@@ -239,6 +244,13 @@ impl Feature {
         self
     }
 
+    /// The same feature with lists around its media.
+    #[must_use]
+    pub fn in_lists(mut self, lists: Vec<Dim>) -> Self {
+        self.lists = lists;
+        self
+    }
+
     /// The same feature with one more fact under a key of [`meta`].
     #[must_use]
     pub fn with_meta(mut self, key: &str, value: impl Into<String>) -> Self {
@@ -246,27 +258,54 @@ impl Feature {
         self
     }
 
+    /// The dimensions that are lists in the column, outermost first: the shape of plain values, and the lists
+    /// around media.
+    pub fn dims(&self) -> &[Dim] {
+        match self.storage {
+            Storage::Plain => &self.shape,
+            Storage::EncodedMedia | Storage::RawMedia => &self.lists,
+        }
+    }
+
+    /// The shape of all there is at one step: the lists around media, then what is known of one of them.
+    pub fn step_shape(&self) -> Vec<Dim> {
+        [&self.lists[..], &self.shape].concat()
+    }
+
+    /// The type of one value as it lies in the column: media are bytes whatever they decode to.
+    pub fn stored_dtype(&self) -> DType {
+        match self.storage {
+            Storage::Plain => self.dtype,
+            Storage::EncodedMedia | Storage::RawMedia => DType::Bytes,
+        }
+    }
+
     /// The Arrow type of the column.
     pub fn arrow_type(&self) -> DataType {
-        match self.storage {
+        let mut data_type = match self.storage {
             Storage::EncodedMedia => DataType::Struct(media_fields()),
-            Storage::RawMedia => DataType::Binary,
-            Storage::Plain => {
-                // Null one by one: the items of the innermost variable list, and whole lists inside lists.
-                let last_list = self.shape.iter().rposition(|it| *it == Dim::Variable);
-                let mut data_type = self.dtype.arrow();
-                for (idx, dim) in self.shape.iter().enumerate().rev() {
-                    let holds_lists = self.shape.get(idx + 1) == Some(&Dim::Variable);
-                    let nullable = self.nullable && (holds_lists || last_list == Some(idx));
-                    let item = Arc::new(Field::new(LIST_ITEM, data_type, nullable));
-                    data_type = match dim {
-                        Dim::Fixed(n) => DataType::FixedSizeList(item, i32::try_from(*n).unwrap_or(i32::MAX)),
-                        Dim::Variable => DataType::List(item),
-                    };
-                }
-                data_type
-            }
+            Storage::Plain | Storage::RawMedia => self.stored_dtype().arrow(),
+        };
+        for (idx, dim) in self.dims().iter().enumerate().rev() {
+            let item = Arc::new(Field::new(LIST_ITEM, data_type, self.items_nullable(idx)));
+            data_type = match dim {
+                Dim::Fixed(n) => DataType::FixedSizeList(item, i32::try_from(*n).unwrap_or(i32::MAX)),
+                Dim::Variable => DataType::List(item),
+            };
         }
+        data_type
+    }
+
+    /// Whether the Arrow type allows nulls among the items of dimension `idx`.
+    pub(crate) fn items_nullable(&self, idx: usize) -> bool {
+        // Hugging Face readers show images only where every level around them may be null.
+        if self.storage == Storage::EncodedMedia {
+            return true;
+        }
+        // Null one by one: the items of the innermost variable list, and whole lists inside lists.
+        let below = &self.dims()[idx + 1..];
+        let is_last_list = self.dims()[idx] == Dim::Variable && !below.contains(&Dim::Variable);
+        self.nullable && (is_last_list || below.first() == Some(&Dim::Variable))
     }
 
     /// The Arrow field of the column, with our facts under `nodedata:` keys.
@@ -292,16 +331,16 @@ impl Feature {
         let storage = metadata.remove(meta::STORAGE);
         let never_null = metadata.remove(meta::NULLABLE).is_some_and(|it| it == "false");
         let declared = metadata.remove(meta::DTYPE).and_then(|it| DType::from_name(&it));
-        let mut shape = Vec::new();
+        let mut dims = Vec::new();
         let mut data_type = field.data_type();
         loop {
             match data_type {
                 DataType::List(item) | DataType::LargeList(item) => {
-                    shape.push(Dim::Variable);
+                    dims.push(Dim::Variable);
                     data_type = item.data_type();
                 }
                 DataType::FixedSizeList(item, n) => {
-                    shape.push(Dim::Fixed(u32::try_from(*n).ok()?));
+                    dims.push(Dim::Fixed(u32::try_from(*n).ok()?));
                     data_type = item.data_type();
                 }
                 _ => break,
@@ -318,10 +357,15 @@ impl Feature {
             (_, Some("raw")) => (declared.unwrap_or(DType::Bytes), Storage::RawMedia),
             (other, _) => (DType::from_arrow(other)?, Storage::Plain),
         };
+        let (shape, lists) = match storage {
+            Storage::Plain => (dims, Vec::new()),
+            Storage::EncodedMedia | Storage::RawMedia => (Vec::new(), dims),
+        };
         Some(Self {
             name: field.name().clone(),
             dtype,
             shape,
+            lists,
             nullable: field.is_nullable() && !never_null,
             storage,
             metadata,

@@ -97,14 +97,35 @@ impl Nested {
 
     /// The row that holds item `idx` of `items[level]`.
     pub fn row_of(&self, level: usize, idx: usize) -> usize {
-        self.dims[..level].iter().rev().fold(idx, |idx, dim| match dim {
-            NestedDim::Fixed(n) => idx.checked_div(*n).unwrap_or(0),
-            NestedDim::List(offsets) => offsets.list_of(idx),
-        })
+        self.dims[..level].iter().rev().fold(idx, |idx, dim| dim.parent_of(idx).0)
+    }
+
+    /// The row that holds value `idx`, and where in it, outermost dimension first.
+    pub fn place_of(&self, idx: usize) -> (usize, Vec<usize>) {
+        let mut place = Vec::with_capacity(self.dims.len());
+        let mut item = idx;
+        for dim in self.dims.iter().rev() {
+            let (parent, position) = dim.parent_of(item);
+            place.push(position);
+            item = parent;
+        }
+        place.reverse();
+        (item, place)
     }
 }
 
 impl NestedDim {
+    /// The item that holds item `idx` of the level below, and its position in there.
+    fn parent_of(&self, idx: usize) -> (usize, usize) {
+        match self {
+            Self::Fixed(n) => (idx.checked_div(*n).unwrap_or(0), idx.checked_rem(*n).unwrap_or(0)),
+            Self::List(offsets) => {
+                let list = offsets.list_of(idx);
+                (list, idx - offsets.range(list).start)
+            }
+        }
+    }
+
     /// Which items of the level below can be reached, given the valid items of this one.
     fn reached_below(&self, valid: Option<&NullBuffer>) -> Option<NullBuffer> {
         let valid = valid?;
@@ -215,6 +236,7 @@ mod tests {
         assert!(nested.items[1].reached.is_none());
         assert_eq!(nested.items[1].valid.as_ref().map(NullBuffer::null_count), Some(1));
         assert_eq!([0, 1, 2].map(|idx| nested.row_of(1, idx)), [0, 0, 3]);
+        assert_eq!([0, 1, 2].map(|idx| nested.place_of(idx)), [(0, vec![0]), (0, vec![1]), (3, vec![0])]);
     }
 
     #[test]

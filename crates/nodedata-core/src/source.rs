@@ -229,7 +229,7 @@ pub struct PixelShape {
     pub shape: Vec<u32>,
     /// `jpeg`, `png`, `raw`, `h264` …
     pub encoding: String,
-    /// Rows with this finding.
+    /// Rows with this finding: of lists of media, those with at least one such frame.
     pub n_rows: u64,
 }
 

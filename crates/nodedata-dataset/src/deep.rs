@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use arrow_array::{Array as _, ArrayRef, RecordBatch, cast::AsArray, types::Int64Type};
-use nodedata_core::{EPISODE_INDEX, Result, Storage, StreamId, StreamSchema};
+use nodedata_core::{EPISODE_INDEX, Feature, Nested, Result, Storage, StreamId, StreamSchema};
 use nodedata_media::Encoding;
 use nodedata_schema::{RowPlace, Schema, SchemaCheck, Violations};
 use rayon::prelude::*;
@@ -175,7 +175,7 @@ impl<'a> StreamWalk<'a> {
         }
         for (feature, column) in self.stream.features.iter().zip(rows.columns()) {
             if feature.storage == Storage::EncodedMedia {
-                self.frames(shard, &feature.name, column, row);
+                self.frames(shard, feature, column, row);
             }
         }
         self.videos.rows(episode, &rows);
@@ -189,16 +189,17 @@ impl<'a> StreamWalk<'a> {
     }
 
     /// Decodes every JPEG and PNG; images of other codings have no decoder in this build and are passed over.
-    fn frames(&mut self, shard: &ShardEntry, feature: &str, column: &ArrayRef, first_row: u64) {
-        let Some(bytes) = column.as_struct_opt().and_then(|it| it.column(0).as_binary_opt::<i32>()) else {
-            return;
-        };
+    fn frames(&mut self, shard: &ShardEntry, feature: &Feature, column: &ArrayRef, first_row: u64) {
+        let nested = Nested::of(column);
+        let Some(bytes) = nested.values.as_binary_opt::<i32>() else { return };
+        let valid = nested.items.last().and_then(|it| it.valid.as_ref());
         let is_image =
             |frame: &[u8]| matches!(nodedata_media::sniff(frame), Some(Encoding::Jpeg | Encoding::Png));
         let decoded: Vec<Option<Result<()>>> = (0..bytes.len())
             .into_par_iter()
             .map(|idx| {
-                let frame = bytes.is_valid(idx).then(|| bytes.value(idx)).filter(|it| is_image(it))?;
+                let is_there = valid.is_none_or(|it| it.is_valid(idx));
+                let frame = is_there.then(|| bytes.value(idx)).filter(|it| is_image(it))?;
                 Some(nodedata_media::decode_image(frame).map(drop))
             })
             .collect();
@@ -209,8 +210,10 @@ impl<'a> StreamWalk<'a> {
                 Some(Err(err)) => {
                     self.walked.n_bad_frames += 1;
                     if self.walked.n_bad_frames <= FRAMES_NAMED {
-                        let at =
-                            format!("{}, row {}, feature `{feature}`", shard.path, first_row + idx as u64);
+                        let (row, place) = nested.place_of(idx);
+                        let row = first_row + row as u64;
+                        let place: String = place.iter().map(|it| format!("[{it}]")).collect();
+                        let at = format!("{}, row {row}, feature `{}{place}`", shard.path, feature.name);
                         self.walked.bad_frames.push((at, err.chain()));
                     }
                 }

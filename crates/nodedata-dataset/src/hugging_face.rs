@@ -12,17 +12,15 @@ pub(crate) fn features_json(features: &[Feature], images: &[bool]) -> String {
 }
 
 fn feature_json(feature: &Feature, is_image: bool) -> Value {
-    match feature.storage {
+    let one = match feature.storage {
         Storage::EncodedMedia if is_image => json!({"_type": "Image"}),
-        Storage::EncodedMedia => {
-            json!({"bytes": value(DType::Bytes), "path": value(DType::String)})
-        }
-        Storage::RawMedia => value(DType::Bytes),
-        Storage::Plain => feature.shape.iter().rev().fold(value(feature.dtype), |inner, dim| match dim {
-            Dim::Fixed(n) => json!({"_type": "List", "feature": inner, "length": n}),
-            Dim::Variable => json!({"_type": "List", "feature": inner}),
-        }),
-    }
+        Storage::EncodedMedia => json!({"bytes": value(DType::Bytes), "path": value(DType::String)}),
+        Storage::Plain | Storage::RawMedia => value(feature.stored_dtype()),
+    };
+    feature.dims().iter().rev().fold(one, |inner, dim| match dim {
+        Dim::Fixed(n) => json!({"_type": "List", "feature": inner, "length": n}),
+        Dim::Variable => json!({"_type": "List", "feature": inner}),
+    })
 }
 
 fn value(dtype: DType) -> Value {

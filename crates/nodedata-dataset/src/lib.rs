@@ -22,6 +22,7 @@ mod logical_hash;
 mod manifest;
 mod measure;
 mod media_chunk;
+mod media_values;
 mod page_header;
 mod properties;
 mod provenance;

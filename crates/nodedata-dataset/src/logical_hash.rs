@@ -6,13 +6,14 @@
 //!
 //! Numbers are unsigned 64 bit, little endian. The items of level 0 are the rows; the items of level `i+1`
 //! are what the valid items of level `i` hold, along dimension `i` of the feature's shape; those of the last
-//! level are the values. A feature of `n` dimensions has `n + 1` levels; media have level 0 only. The hash is
-//! BLAKE3 in key-derivation mode with context `nodedata logical v1` over
+//! level are the values. A feature of `n` dimensions has `n + 1` levels. Those of media are the lists around
+//! each encoded value, and most have none: level 0 only. The hash is BLAKE3 in key-derivation mode with context
+//! `nodedata logical v1` over
 //!
 //! 1. the length of the name in bytes, the name;
 //! 2. the length of the type in bytes, the type: `bool i8 i16 i32 i64 u8 u16 u32 u64 f16 f32 f64 str bytes`
 //!    and, unless a scalar, the shape at one step: `f32[7]`, `f64[?,3]`. Media are `bytes` as they are
-//!    stored, whatever they decode to;
+//!    stored, whatever they decode to, and in lists `bytes[4]`, `bytes[?]`;
 //! 3. for each level: how many items it has; how many of them are null; BLAKE3 of their positions among the
 //!    items of the level;
 //! 4. for each variable dimension: BLAKE3 of the lengths of the valid lists;
@@ -27,7 +28,7 @@ use arrow_array::{Array, cast::AsArray};
 use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use blake3::Hasher;
-use nodedata_core::{DType, Dim, Feature, Nested, NestedDim, NestedItems, Storage};
+use nodedata_core::{DType, Dim, Feature, Nested, NestedDim, NestedItems};
 
 use crate::stats::leaf_values::{bools, for_each_bytes};
 
@@ -66,10 +67,7 @@ struct LevelHash {
 impl FieldHasher {
     /// No rows yet.
     pub fn new(feature: &Feature) -> Self {
-        let (dtype, shape) = match feature.storage {
-            Storage::Plain => (feature.dtype, feature.shape.clone()),
-            Storage::EncodedMedia | Storage::RawMedia => (DType::Bytes, Vec::new()),
-        };
+        let (dtype, shape) = (feature.stored_dtype(), feature.dims().to_vec());
         let levels = vec![LevelHash::default(); shape.len() + 1];
         let name = feature.name.clone();
         let values = Hasher::new();

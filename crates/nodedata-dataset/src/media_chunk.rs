@@ -1,17 +1,16 @@
 //! Column chunks of encoded media: plain pages of a few rows, without compression and statistics.
 //!
 //! The pages are those that the Parquet crate's own writer makes with [`properties::media`], byte for byte; only a
-//! chunk of nothing but nulls has no column index here.
+//! chunk of nothing but nulls has no column index here, and none where the nulls in lists are as many as the rows.
 //! It copies every value three times on its way. Here a value stays where it is until its page is written, which
 //! matters where media are nearly all there is.
 //!
 //! [`properties::media`]: crate::properties::media
 
-use std::{io::Read, sync::Arc};
+use std::{io::Read, ops::Range, sync::Arc};
 
-use arrow_array::{Array, ArrayRef, BinaryArray, cast::AsArray};
-use arrow_buffer::NullBuffer;
-use arrow_schema::{DataType, Field};
+use arrow_array::ArrayRef;
+use arrow_schema::Field;
 use bytes::Bytes;
 use parquet::{
     basic::{Compression, Encoding, EncodingMask, PageType},
@@ -26,25 +25,27 @@ use parquet::{
 };
 
 use crate::{
+    media_values::Values,
     page_header::{data_page_header, put_levels},
     properties::{MEDIA_PAGE_ROWS, PAGE_BYTES},
 };
 
 /// Bytes of a value's length before the value.
 const PREFIX_BYTES: usize = size_of::<u32>();
-/// Bytes that a batch may keep in memory besides those of its values: as much as these, and this much more.
-const SLACK_BYTES: usize = 64 << 10;
 
-/// Encodes the bytes of one media column in one row group: of a binary column, or of a struct's first field.
+/// Encodes the bytes of one media column in one row group: of a binary column or of a struct's first field, alone or
+/// in lists.
 pub(crate) struct MediaWriter {
     column: ColumnDescPtr,
-    /// The rows of the page at hand.
-    open: Vec<Rows>,
+    /// The entries of the page at hand.
+    open: Vec<Entries>,
+    n_open_entries: usize,
     n_open_rows: usize,
     n_open_values: usize,
     n_open_bytes: usize,
     pages: Vec<Page>,
     n_bytes: usize,
+    n_entries: usize,
     n_rows: usize,
     offsets: OffsetIndexBuilder,
 }
@@ -53,72 +54,19 @@ pub(crate) struct MediaWriter {
 struct Page {
     /// Its header and its levels.
     head: Vec<u8>,
-    rows: Vec<Rows>,
+    entries: Vec<Entries>,
 }
 
-/// Some neighbouring rows of a batch.
-struct Rows {
+/// Some neighbouring entries of a batch: whole rows.
+struct Entries {
     values: Arc<Values>,
-    start: usize,
-    n_rows: usize,
+    range: Range<usize>,
 }
 
-/// The bytes of a batch, and what may be null, from the outside in.
-struct Values {
-    bytes: BinaryArray,
-    optional: Vec<Option<NullBuffer>>,
-}
-
-impl Values {
-    fn new(field: &Field, array: &ArrayRef) -> Self {
-        let mut optional = Vec::new();
-        if field.is_nullable() {
-            optional.push(array.nulls().cloned());
-        }
-        let DataType::Struct(fields) = field.data_type() else {
-            return Self { bytes: lean(array.as_binary()), optional };
-        };
-        let bytes = array.as_struct().column(0);
-        if fields[0].is_nullable() {
-            optional.push(bytes.nulls().cloned());
-        }
-        Self { bytes: lean(bytes.as_binary()), optional }
-    }
-
-    /// The value of a row, where it is there.
-    fn value(&self, row: usize) -> Option<&[u8]> {
-        self.is_there(row).then(|| self.bytes.value(row))
-    }
-
-    /// How many of the optional fields are there, from the outside in.
-    fn level(&self, row: usize) -> usize {
-        let is_there = |it: &&Option<NullBuffer>| it.as_ref().is_none_or(|it| it.is_valid(row));
-        self.optional.iter().take_while(is_there).count()
-    }
-
-    fn is_there(&self, row: usize) -> bool {
-        self.level(row) == self.optional.len()
-    }
-}
-
-/// The values alone, where they are a small part of the memory that they keep.
-fn lean(values: &BinaryArray) -> BinaryArray {
-    let offsets = values.value_offsets();
-    let n_bytes = (offsets[values.len()] - offsets[0]) as usize;
-    match values.values().capacity() > 2 * n_bytes + SLACK_BYTES {
-        true => values.iter().collect(),
-        false => values.clone(),
-    }
-}
-
-impl Rows {
-    fn rows(&self) -> impl Iterator<Item = usize> {
-        self.start..self.start + self.n_rows
-    }
-
+impl Entries {
     /// The values that are there.
     fn values(&self) -> impl Iterator<Item = &[u8]> {
-        self.rows().filter_map(|row| self.values.value(row))
+        self.range.clone().filter_map(|idx| self.values.value(idx))
     }
 }
 
@@ -127,11 +75,13 @@ impl MediaWriter {
         Self {
             column,
             open: Vec::new(),
+            n_open_entries: 0,
             n_open_rows: 0,
             n_open_values: 0,
             n_open_bytes: 0,
             pages: Vec::new(),
             n_bytes: 0,
+            n_entries: 0,
             n_rows: 0,
             offsets: OffsetIndexBuilder::new(),
         }
@@ -143,50 +93,64 @@ impl MediaWriter {
     /// When a page would have 2 GiB.
     pub(crate) fn write(&mut self, field: &Field, array: &ArrayRef) -> Result<()> {
         let values = Arc::new(Values::new(field, array));
-        let n_rows = array.len();
-        for start in (0..n_rows).step_by(MEDIA_PAGE_ROWS) {
-            let end = n_rows.min(start + MEDIA_PAGE_ROWS);
-            let step = rows_in_budget(&values, start, end);
-            for start in (start..end).step_by(step) {
-                self.push(&values, start, end.min(start + step));
+        let n_entries = values.n_entries();
+        let mut start = 0;
+        while start < n_entries {
+            let end = values.next_row(n_entries.min(start + MEDIA_PAGE_ROWS));
+            let step = entries_in_budget(&values, start..end);
+            while start < end {
+                let next = values.next_row(end.min(start + step));
+                self.push(&values, start..next);
                 if self.n_open_rows >= MEDIA_PAGE_ROWS || self.n_open_bytes >= PAGE_BYTES {
                     self.end_page()?;
                 }
+                start = next;
             }
         }
         Ok(())
     }
 
-    fn push(&mut self, values: &Arc<Values>, start: usize, end: usize) {
-        self.n_open_rows += end - start;
-        for value in (start..end).filter_map(|it| values.value(it)) {
-            self.n_open_values += 1;
-            self.n_open_bytes += PREFIX_BYTES + value.len();
+    fn push(&mut self, values: &Arc<Values>, range: Range<usize>) {
+        self.n_open_entries += range.len();
+        for idx in range.clone() {
+            self.n_open_rows += usize::from(values.repetition(idx) == 0);
+            if let Some(value) = values.value(idx) {
+                self.n_open_values += 1;
+                self.n_open_bytes += PREFIX_BYTES + value.len();
+            }
         }
-        self.open.push(Rows { values: Arc::clone(values), start, n_rows: end - start });
+        self.open.push(Entries { values: Arc::clone(values), range });
     }
 
     fn end_page(&mut self) -> Result<()> {
         let mut levels = Vec::new();
-        let max_level = usize::try_from(self.column.max_def_level()).unwrap_or(0);
-        if max_level > 0 {
-            let of_rows = self.open.iter().flat_map(|it| it.rows().map(|row| it.values.level(row)));
-            put_levels(&of_rows.collect::<Vec<_>>(), max_level, &mut levels);
-        }
+        self.put_levels(self.column.max_rep_level(), Values::repetition, &mut levels);
+        self.put_levels(self.column.max_def_level(), Values::definition, &mut levels);
         let too_large = |_| ParquetError::General("the values of one page have more than 2 GiB".to_owned());
         let n_payload = i32::try_from(levels.len() + self.n_open_bytes).map_err(too_large)?;
-        let mut head = data_page_header(n_payload, self.n_open_rows as i32);
+        let mut head = data_page_header(n_payload, self.n_open_entries as i32);
         let n_page = i32::try_from(head.len() + n_payload as usize).map_err(too_large)?;
         head.extend_from_slice(&levels);
-        self.pages.push(Page { head, rows: std::mem::take(&mut self.open) });
+        self.pages.push(Page { head, entries: std::mem::take(&mut self.open) });
         self.offsets.append_row_count(self.n_open_rows as i64);
         let n_value_bytes = self.n_open_bytes - PREFIX_BYTES * self.n_open_values;
         self.offsets.append_unencoded_byte_array_data_bytes(Some(n_value_bytes as i64));
         self.offsets.append_offset_and_size(self.n_bytes as i64, n_page);
         self.n_bytes += n_page as usize;
+        self.n_entries += self.n_open_entries;
         self.n_rows += self.n_open_rows;
-        (self.n_open_rows, self.n_open_values, self.n_open_bytes) = (0, 0, 0);
+        (self.n_open_entries, self.n_open_rows) = (0, 0);
+        (self.n_open_values, self.n_open_bytes) = (0, 0);
         Ok(())
+    }
+
+    /// The levels of one kind of the page at hand; none where all are 0.
+    fn put_levels(&self, max: i16, level: impl Fn(&Values, usize) -> usize, target: &mut Vec<u8>) {
+        let max = usize::try_from(max).unwrap_or(0);
+        if max > 0 {
+            let levels = self.open.iter().flat_map(|it| it.range.clone().map(|idx| level(&it.values, idx)));
+            put_levels(&levels.collect::<Vec<_>>(), max, target);
+        }
     }
 
     /// Ends the chunk.
@@ -210,7 +174,7 @@ impl MediaWriter {
             .set_page_encoding_stats(vec![pages])
             .set_total_compressed_size(n_bytes)
             .set_total_uncompressed_size(n_bytes)
-            .set_num_values(self.n_rows as i64)
+            .set_num_values(self.n_entries as i64)
             .set_data_page_offset(0)
             .build()?;
         let close = ColumnCloseResult {
@@ -225,9 +189,10 @@ impl MediaWriter {
     }
 }
 
-/// How many rows, of some that start a page's worth, may be added before the size of the page is looked at.
-fn rows_in_budget(values: &Values, start: usize, end: usize) -> usize {
-    let lengths = (start..end).filter_map(|it| values.value(it)).map(|it| PREFIX_BYTES + it.len());
+/// How many entries, of some that start a page's worth, may be added before the size of the page is looked at.
+fn entries_in_budget(values: &Values, range: Range<usize>) -> usize {
+    let n_entries = range.len();
+    let lengths = range.filter_map(|it| values.value(it)).map(|it| PREFIX_BYTES + it.len());
     let (mut n_values, mut n_bytes, mut fit) = (0, 0, None);
     for length in lengths {
         n_values += 1;
@@ -237,8 +202,8 @@ fn rows_in_budget(values: &Values, start: usize, end: usize) -> usize {
         }
     }
     match fit {
-        Some(fit) if fit < n_values => (fit * (end - start)).div_ceil(n_values).min(end - start),
-        _ => end - start,
+        Some(fit) if fit < n_values => (fit * n_entries).div_ceil(n_values).min(n_entries),
+        _ => n_entries,
     }
 }
 
@@ -308,7 +273,7 @@ enum Part<'a> {
 impl<'a> PagesReader<'a> {
     fn new(pages: &'a [Page]) -> Self {
         let left = pages.iter().flat_map(|page| {
-            let values = page.rows.iter().flat_map(Rows::values).map(Part::Value);
+            let values = page.entries.iter().flat_map(Entries::values).map(Part::Value);
             std::iter::once(Part::Head(&page.head)).chain(values)
         });
         Self { left: Box::new(left), prefix: [0; PREFIX_BYTES], n_prefix: 0, bytes: &[] }

@@ -1,5 +1,5 @@
 //! What stands before the values of a Parquet data page of version 1: its header in Thrift's compact protocol
-//! (parquet-format, `PageHeader`), and its definition levels (`RLE`, with their length in front).
+//! (parquet-format, `PageHeader`), and its levels (`RLE`, with their length in front).
 
 /// Field header: the id is one more than that of the field before, and the type is `i32`.
 const NEXT_I32: u8 = 0x15;
@@ -42,8 +42,10 @@ fn put_varint(mut value: u32, target: &mut Vec<u8>) {
 
 /// Levels of one group of a packed run.
 const GROUP: usize = 8;
+/// Groups of one packed run, so that its header is one byte.
+const GROUPS_MAX: usize = 63;
 
-/// Definition levels: runs of one level, and where levels change, groups of eight packed into bits.
+/// Levels of one kind: runs of one level, and where levels change, groups of eight packed into bits.
 pub(crate) fn put_levels(levels: &[usize], max_level: usize, target: &mut Vec<u8>) {
     let width = (usize::BITS - max_level.leading_zeros()) as usize;
     let mut encoded = Vec::with_capacity(8);
@@ -59,6 +61,9 @@ pub(crate) fn put_levels(levels: &[usize], max_level: usize, target: &mut Vec<u8
         } else {
             let (group, rest) = left.split_at(GROUP.min(left.len()));
             packed.push(group);
+            if packed.len() == GROUPS_MAX {
+                put_packed(&mut packed, width, &mut encoded);
+            }
             left = rest;
         }
     }
@@ -104,6 +109,14 @@ mod tests {
             &[5, 0, 0, 0, 5, 0b1001_0010, 0b1010_1010, 0b01, 0],
             &[4, 0, 0, 0, 18, 1, 2, 0],
         ];
+        assert_eq!(target, expected.concat());
+    }
+
+    #[test]
+    fn long_runs_of_bits_are_cut_where_their_header_is_full() {
+        let mut target = Vec::new();
+        put_levels(&[0, 1].repeat(4 * 64), 1, &mut target);
+        let expected = [&[66, 0, 0, 0, 63 << 1 | 1][..], &[0b1010_1010; 63], &[3, 0b1010_1010]];
         assert_eq!(target, expected.concat());
     }
 }

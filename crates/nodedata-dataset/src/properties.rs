@@ -99,15 +99,11 @@ fn column(builder: WriterPropertiesBuilder, feature: &Feature) -> WriterProperti
 /// The Parquet path of the column's values: lists add `list.element` a level, media add `bytes`.
 pub(crate) fn leaf_path(feature: &Feature) -> ColumnPath {
     let mut parts = vec![feature.name.clone()];
-    match feature.storage {
-        Storage::EncodedMedia => parts.push("bytes".to_owned()),
-        Storage::RawMedia => {}
-        Storage::Plain => {
-            for _ in &feature.shape {
-                parts.push("list".to_owned());
-                parts.push("element".to_owned());
-            }
-        }
+    for _ in feature.dims() {
+        parts.extend(["list", "element"].map(str::to_owned));
+    }
+    if feature.storage == Storage::EncodedMedia {
+        parts.push("bytes".to_owned());
     }
     ColumnPath::new(parts)
 }

@@ -5,7 +5,7 @@
 
 use arrow_array::{Array, types::*};
 use half::f16;
-use nodedata_core::{DType, Feature, Nested, NestedDim, Storage};
+use nodedata_core::{DType, Feature, Nested, NestedDim};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -198,10 +198,7 @@ pub(crate) struct TextSummary {
 impl FeatureStats {
     /// No rows yet.
     pub(crate) fn new(feature: &Feature) -> Self {
-        let (dtype, rank) = match feature.storage {
-            Storage::Plain => (feature.dtype, feature.shape.len()),
-            Storage::EncodedMedia | Storage::RawMedia => (DType::Bytes, 0),
-        };
+        let (dtype, rank) = (feature.stored_dtype(), feature.dims().len());
         Self {
             dtype,
             count: 0,

@@ -25,12 +25,17 @@ pub(crate) fn croissant_type(field: &FieldSchema) -> &'static str {
     }
 }
 
-/// The shape of a feature's value, without time, as `arrayShape` writes it; `None` for a scalar.
+/// The shape of a feature's value, without time, as `arrayShape` writes it; `None` for a scalar. Of what is coded,
+/// such as pictures, only the lists around it have a shape there.
 pub(crate) fn array_shape(field: &FieldSchema) -> Option<String> {
-    if field.encoding.is_some() || field.shape.is_empty() {
+    let shape = match (&field.encoding, field.lists) {
+        (Some(_), lists) => field.shape.get(..lists.unwrap_or(0)).unwrap_or_default(),
+        (None, _) => &field.shape,
+    };
+    if shape.is_empty() {
         return None;
     }
-    Some(field.shape.iter().copied().map(Dim::as_i64).map(|it| it.to_string()).collect::<Vec<_>>().join(","))
+    Some(shape.iter().copied().map(Dim::as_i64).map(|it| it.to_string()).collect::<Vec<_>>().join(","))
 }
 
 /// Whether values are pictures, coded one by one.

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, FixedSizeListArray, ListArray, PrimitiveArray, StructArray, UInt32Array,
-    builder::BinaryBuilder, cast::AsArray, make_array, new_null_array, types::*,
+    Array, ArrayRef, BinaryArray, FixedSizeListArray, ListArray, PrimitiveArray, StringArray, StructArray,
+    UInt32Array, builder::BinaryBuilder, cast::AsArray, make_array, new_null_array, types::*,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
-use arrow_schema::{DataType, Field};
+use arrow_schema::{DataType, Field, Fields};
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Feature, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Feature, Locus, Nested, Result};
 
 use crate::scan::{floats, integers};
 
@@ -20,8 +20,8 @@ use crate::scan::{floats, integers};
 /// `Corrupt` when a value has another length than the feature, or is null where none may be, with the row
 /// of the batch as the step.
 pub(crate) fn plain(array: &ArrayRef, members: &[String], feature: &Feature) -> Result<ArrayRef> {
-    let column =
-        shaped(array, members, &feature.arrow_type()).map_err(|err| err.at(Locus::feature(&feature.name)))?;
+    let column = shaped(array, Taken::Members(members), &feature.arrow_type())
+        .map_err(|err| err.at(Locus::feature(&feature.name)))?;
     if !feature.nullable
         && let Some(row) = (0..column.len()).find(|it| column.is_null(*it))
     {
@@ -32,23 +32,38 @@ pub(crate) fn plain(array: &ArrayRef, members: &[String], feature: &Feature) -> 
     Ok(column)
 }
 
-fn shaped(array: &ArrayRef, members: &[String], target: &DataType) -> Result<ArrayRef> {
+/// What is taken from the structs of a column.
+#[derive(Clone, Copy)]
+enum Taken<'a> {
+    /// A member of each, from the outside in.
+    Members(&'a [String]),
+    /// The medium that it is, its bytes or the file that it names. That file is read by name and for the struct at
+    /// that place.
+    Medium(&'a dyn Fn(&str, usize) -> Result<Bytes>),
+}
+
+fn shaped(array: &ArrayRef, taken: Taken<'_>, target: &DataType) -> Result<ArrayRef> {
     match (array.data_type(), target) {
         (DataType::Null, _) => Ok(new_null_array(target, array.len())),
-        (DataType::Struct(_), _) => {
-            shaped(&member(array, members)?, members.get(1..).unwrap_or_default(), target)
-        }
+        (DataType::Struct(_), _) => match (taken, target) {
+            (Taken::Medium(load), DataType::Struct(fields)) => medium(array.as_struct(), fields, load),
+            (Taken::Members(members), _) => {
+                let below = Taken::Members(members.get(1..).unwrap_or_default());
+                shaped(&member(array, members)?, below, target)
+            }
+            (Taken::Medium(_), _) => widened(array, target),
+        },
         (DataType::List(_), DataType::List(item)) => {
             let list = array.as_list::<i32>();
             let (offsets, values) = whole(list);
-            let values = shaped(&values, members, item.data_type())?;
+            let values = shaped(&values, taken, item.data_type())?;
             let list = ListArray::try_new(Arc::clone(item), offsets, values, list.nulls().cloned());
             Ok(Arc::new(list.map_err(wrong_nulls)?))
         }
-        (DataType::List(_), DataType::FixedSizeList(item, n)) => fixed(array.as_list(), members, item, *n),
+        (DataType::List(_), DataType::FixedSizeList(item, n)) => fixed(array.as_list(), taken, item, *n),
         (DataType::FixedSizeList(_, found), DataType::FixedSizeList(item, n)) if found == n => {
             let list = array.as_fixed_size_list();
-            let values = shaped(list.values(), members, item.data_type())?;
+            let values = shaped(list.values(), taken, item.data_type())?;
             let list = FixedSizeListArray::try_new(Arc::clone(item), *n, values, list.nulls().cloned());
             Ok(Arc::new(list.map_err(wrong_nulls)?))
         }
@@ -86,7 +101,7 @@ fn whole(list: &ListArray) -> (OffsetBuffer<i32>, ArrayRef) {
 }
 
 /// Lists that must all have `n` items.
-fn fixed(list: &ListArray, members: &[String], item: &Arc<Field>, n: i32) -> Result<ArrayRef> {
+fn fixed(list: &ListArray, taken: Taken<'_>, item: &Arc<Field>, n: i32) -> Result<ArrayRef> {
     let (offsets, mut values) = whole(list);
     let length = |row: usize| offsets[row + 1] - offsets[row];
     let differs = |row: &usize| list.is_valid(*row) && length(*row) != n;
@@ -103,7 +118,7 @@ fn fixed(list: &ListArray, members: &[String], item: &Arc<Field>, n: i32) -> Res
         }
         values = arrow_select::take::take(&values, &UInt32Array::from(picked), None).map_err(wrong_nulls)?;
     }
-    let values = shaped(&values, members, item.data_type())?;
+    let values = shaped(&values, taken, item.data_type())?;
     let list = FixedSizeListArray::try_new(Arc::clone(item), n, values, list.nulls().cloned());
     Ok(Arc::new(list.map_err(wrong_nulls)?))
 }
@@ -144,44 +159,57 @@ fn widened(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
     }
 }
 
-/// The column of an encoded medium: `bytes`, then `path`, whatever the order in the file. Where a row holds only
-/// a path, `load` reads the file it names.
+/// The column of an encoded medium, or of lists of them: `bytes`, then `path`, whatever the order in the file. Where
+/// a struct holds only a path, `load` reads the file it names.
 ///
 /// # Errors
-/// What `load` reports.
+/// What `load` reports, with the row of the batch as the step.
 pub(crate) fn media(
     array: &ArrayRef,
     feature: &Feature,
     load: &dyn Fn(&str) -> Result<Bytes>,
 ) -> Result<ArrayRef> {
-    let DataType::Struct(fields) = feature.arrow_type() else { return plain(array, &[], feature) };
-    if array.data_type() == &DataType::Null {
-        return Ok(new_null_array(&DataType::Struct(fields), array.len()));
-    }
-    let all = array.as_struct();
+    let load = |name: &str, idx: usize| {
+        load(name).map_err(|err| {
+            let nested = Nested::of(array);
+            err.at(row_of(nested.row_of(nested.dims.len(), idx)))
+        })
+    };
+    shaped(array, Taken::Medium(&load), &feature.arrow_type())
+}
+
+fn medium(
+    all: &StructArray,
+    fields: &Fields,
+    load: &dyn Fn(&str, usize) -> Result<Bytes>,
+) -> Result<ArrayRef> {
     let column = |name: &str| all.column_by_name(name).map(Arc::clone);
     let bytes = column("bytes").filter(|it| it.data_type() == &DataType::Binary);
     let mut bytes = bytes.unwrap_or_else(|| new_null_array(&DataType::Binary, all.len()));
     let path = column("path").filter(|it| it.data_type() == &DataType::Utf8);
     let path = path.unwrap_or_else(|| new_null_array(&DataType::Utf8, all.len()));
-    let names_file = |row: usize| all.is_valid(row) && bytes.is_null(row) && path.is_valid(row);
+    let names_file = |idx: usize| all.is_valid(idx) && bytes.is_null(idx) && path.is_valid(idx);
     if (0..all.len()).any(names_file) {
-        bytes = loaded(bytes.as_binary(), &path, load)?;
+        bytes = loaded(bytes.as_binary(), path.as_string(), load)?;
     }
-    let absent = |row: usize| all.is_null(row) || bytes.is_null(row);
-    let nulls: NullBuffer = (0..all.len()).map(|row| !absent(row)).collect();
+    let absent = |idx: usize| all.is_null(idx) || bytes.is_null(idx);
+    let nulls: NullBuffer = (0..all.len()).map(|idx| !absent(idx)).collect();
     let nulls = (nulls.null_count() > 0).then_some(nulls);
-    let media = StructArray::try_new(fields, vec![bytes, path], nulls).map_err(wrong_nulls)?;
+    let media = StructArray::try_new(fields.clone(), vec![bytes, path], nulls).map_err(wrong_nulls)?;
     Ok(Arc::new(media))
 }
 
-fn loaded(bytes: &BinaryArray, path: &ArrayRef, load: &dyn Fn(&str) -> Result<Bytes>) -> Result<ArrayRef> {
+fn loaded(
+    bytes: &BinaryArray,
+    path: &StringArray,
+    load: &dyn Fn(&str, usize) -> Result<Bytes>,
+) -> Result<ArrayRef> {
     let mut all = BinaryBuilder::new();
-    for row in 0..bytes.len() {
-        if bytes.is_valid(row) {
-            all.append_value(bytes.value(row));
-        } else if path.is_valid(row) {
-            all.append_value(load(path.as_string::<i32>().value(row)).map_err(|err| err.at(row_of(row)))?);
+    for idx in 0..bytes.len() {
+        if bytes.is_valid(idx) {
+            all.append_value(bytes.value(idx));
+        } else if path.is_valid(idx) {
+            all.append_value(load(path.value(idx), idx)?);
         } else {
             all.append_null();
         }

@@ -112,6 +112,10 @@ fn data_feature(info: &Info, leaf: &Leaf) -> Feature {
         return feature;
     };
     if feature.storage == Storage::EncodedMedia {
+        // Before the three dimensions of an image, a shape of more tells those of the lists around it.
+        if told.shape.len() == feature.lists.len() + 3 {
+            fix_lengths(&mut feature.lists, told);
+        }
         return with_camera_facts(feature, told);
     }
     if let Some(dtype) = DType::from_name(&told.dtype)
@@ -121,18 +125,20 @@ fn data_feature(info: &Info, leaf: &Leaf) -> Feature {
         feature.dtype = dtype;
     }
     if feature.shape.len() == told.shape.len() {
-        let fixed = told.shape.iter().map(|it| match u32::try_from(*it) {
-            Ok(n) if n > 0 => Dim::Fixed(n),
-            _ => Dim::Variable,
-        });
-        // What a file stores with a fixed length keeps it.
-        for (dim, told) in feature.shape.iter_mut().zip(fixed) {
-            if *dim == Dim::Variable {
-                *dim = told;
-            }
-        }
+        fix_lengths(&mut feature.shape, told);
     }
     with_names(feature, told)
+}
+
+/// Gives dimensions the lengths that `info.json` tells. What a file stores with a fixed length keeps it.
+fn fix_lengths(dims: &mut [Dim], told: &FeatureInfo) {
+    for (dim, told) in dims.iter_mut().zip(&told.shape) {
+        if let (Dim::Variable, Ok(n)) = (*dim, u32::try_from(*told))
+            && n > 0
+        {
+            *dim = Dim::Fixed(n);
+        }
+    }
 }
 
 fn with_names(feature: Feature, told: &FeatureInfo) -> Feature {

@@ -19,7 +19,8 @@ pub(crate) struct Leaf {
     /// `None` where the writer never saw a value.
     pub(crate) dtype: Option<DType>,
     pub(crate) nullable: bool,
-    /// An encoded image or audio clip: a struct of `bytes` and `path`, in either order.
+    /// An encoded image or audio clip: a struct of `bytes` and `path`, in either order. The lists on the way are
+    /// lists of them.
     pub(crate) is_media: bool,
 }
 
@@ -36,14 +37,14 @@ impl Leaf {
 
     /// The feature that holds this leaf.
     pub(crate) fn feature(&self) -> Feature {
-        let dtype = self.dtype.unwrap_or(DType::String);
-        let mut feature = Feature::new(self.name(), dtype, self.dims.clone());
-        feature.nullable = self.nullable || self.dtype.is_none();
+        let nullable = self.nullable || self.dtype.is_none();
         if self.is_media {
-            feature.dtype = DType::UInt8;
-            feature.storage = Storage::EncodedMedia;
+            let media = Feature::new(self.name(), DType::UInt8, Vec::new());
+            let media = Feature { storage: Storage::EncodedMedia, nullable, ..media };
+            return media.in_lists(self.dims.clone());
         }
-        feature
+        let dtype = self.dtype.unwrap_or(DType::String);
+        Feature { nullable, ..Feature::new(self.name(), dtype, self.dims.clone()) }
     }
 }
 
@@ -102,7 +103,7 @@ fn walk(
         }
         DataType::Struct(members) => {
             let names: Vec<&str> = members.iter().map(|it| it.name().as_str()).collect();
-            if leaf.dims.is_empty() && (names == ["bytes", "path"] || names == ["path", "bytes"]) {
+            if names == ["bytes", "path"] || names == ["path", "bytes"] {
                 // A frame is absent when its bytes are; the path may be absent as it likes.
                 for name in &names {
                     let has_nulls = has_nulls.next().unwrap_or(true);

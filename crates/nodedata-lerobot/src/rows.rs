@@ -5,8 +5,8 @@ use arrow_array::{
 };
 use bytes::Bytes;
 use nodedata_core::{
-    Batch, DType, EpisodeStream, Error, ErrorKind, Locus, Loss, Partition, PixelShape, ReadOptions, Result,
-    RowSpan, Storage, StreamId,
+    Batch, DType, EpisodeStream, Error, ErrorKind, Locus, Loss, Nested, Partition, PixelShape, ReadOptions,
+    Result, RowSpan, Storage, StreamId,
 };
 use nodedata_media::image_header;
 
@@ -241,12 +241,15 @@ fn timestamps(rows: &RecordBatch, steps: &Range<u64>, fps: f64) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(times))
 }
 
-/// What the headers of encoded images say, each finding once.
+/// What the headers of encoded images say, each finding once. A row of a list counts once for all that it finds alike.
 pub(crate) fn image_pixels(column: usize, media: &ArrayRef) -> Vec<PixelShape> {
-    let bytes = media.as_struct().column(0).as_binary::<i32>();
-    let mut found: BTreeMap<PixelShape, u64> = BTreeMap::new();
-    for row in (0..bytes.len()).filter(|it| bytes.is_valid(*it)) {
-        let frame = bytes.value(row);
+    let nested = Nested::of(media);
+    let bytes = nested.values.as_binary::<i32>();
+    let valid = nested.items.last().and_then(|it| it.valid.as_ref());
+    // How many rows, and the last of them.
+    let mut found: BTreeMap<PixelShape, (u64, Option<usize>)> = BTreeMap::new();
+    for idx in (0..bytes.len()).filter(|it| valid.is_none_or(|valid| valid.is_valid(*it))) {
+        let frame = bytes.value(idx);
         let (encoding, dtype, shape) = match image_header(frame) {
             Some(header) => {
                 let (dims, n_dims) = header.shape();
@@ -257,7 +260,9 @@ pub(crate) fn image_pixels(column: usize, media: &ArrayRef) -> Vec<PixelShape> {
             }
         };
         let shape = PixelShape { column, dtype, shape, encoding: encoding.to_owned(), n_rows: 0 };
-        *found.entry(shape).or_default() += 1;
+        let row = nested.row_of(nested.dims.len(), idx);
+        let (n_rows, last) = found.entry(shape).or_default();
+        *n_rows += u64::from(last.replace(row) != Some(row));
     }
-    found.into_iter().map(|(shape, n_rows)| PixelShape { n_rows, ..shape }).collect()
+    found.into_iter().map(|(shape, (n_rows, _))| PixelShape { n_rows, ..shape }).collect()
 }

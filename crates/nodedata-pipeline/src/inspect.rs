@@ -184,7 +184,7 @@ fn describe(stream: &StreamSchema, typed: &dyn Source) -> StreamInspection {
     let decoded = typed.streams().iter().find(|it| it.name == stream.name).unwrap_or(stream);
     let fact = |key: &str| stream.metadata.get(key).cloned().unwrap_or_default();
     let features = decoded.features.iter().map(|it| {
-        let shape: Vec<String> = it.shape.iter().map(|it| it.as_i64().to_string()).collect();
+        let shape: Vec<String> = it.step_shape().iter().map(|it| it.as_i64().to_string()).collect();
         let shape = if shape.is_empty() { String::new() } else { format!("[{}]", shape.join(", ")) };
         (it.name.clone(), format!("{}{shape}", it.dtype))
     });

@@ -152,7 +152,7 @@ fn paths(field: &nodedata_normalize::FieldSpec) -> Vec<String> {
 }
 
 fn kind(feature: &nodedata_core::Feature) -> String {
-    let shape: Vec<String> = feature.shape.iter().map(|it| it.as_i64().to_string()).collect();
+    let shape: Vec<String> = feature.step_shape().iter().map(|it| it.as_i64().to_string()).collect();
     let shape = if shape.is_empty() { String::new() } else { format!("[{}]", shape.join(", ")) };
     match feature.storage {
         Storage::Plain => format!("{}{shape}", feature.dtype),

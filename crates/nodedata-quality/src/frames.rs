@@ -1,4 +1,5 @@
 use arrow_array::{Array, cast::AsArray};
+use nodedata_core::Nested;
 
 /// How the frames of one feature followed each other in one episode.
 #[derive(Debug, Clone, Default)]
@@ -12,31 +13,36 @@ pub(crate) struct Frames {
     run: (u64, u64),
     /// One frame, to hold the next against.
     previous: Vec<u8>,
+    /// The frame at hand.
+    frame: Vec<u8>,
 }
 
 impl Frames {
-    /// Takes in the rows of a media column.
+    /// Takes in the rows of a media column. The frames of a list are one: what is seen at the row.
     pub(crate) fn observe(&mut self, column: &dyn Array) {
-        let bytes = match column.as_struct_opt() {
-            Some(media) => media.columns().first().and_then(|it| it.as_binary_opt::<i32>()),
-            None => column.as_binary_opt::<i32>(),
-        };
-        let Some(bytes) = bytes else { return };
-        for idx in 0..bytes.len() {
+        let nested = Nested::of(column);
+        let Some(bytes) = nested.values.as_binary_opt::<i32>() else { return };
+        let valid = nested.items.last().and_then(|it| it.valid.as_ref());
+        let mut values = (0..bytes.len()).peekable();
+        for idx in 0..column.len() {
             let row = self.n_rows;
             self.n_rows += 1;
-            if !column.is_valid(idx) || !bytes.is_valid(idx) || bytes.value(idx).is_empty() {
+            self.frame.clear();
+            while let Some(value) = values.next_if(|it| nested.row_of(nested.dims.len(), *it) == idx) {
+                if valid.is_none_or(|it| it.is_valid(value)) {
+                    self.frame.extend_from_slice(bytes.value(value));
+                }
+            }
+            if self.frame.is_empty() {
                 self.n_missing += 1;
                 self.first_missing = self.first_missing.or(Some(row));
                 continue;
             }
-            let frame = bytes.value(idx);
-            if self.run.0 > 0 && self.previous == frame {
+            if self.run.0 > 0 && self.previous == self.frame {
                 self.run.0 += 1;
             } else {
                 self.run = (1, row);
-                self.previous.clear();
-                self.previous.extend_from_slice(frame);
+                std::mem::swap(&mut self.previous, &mut self.frame);
             }
             if self.longest_run.0 < self.run.0 {
                 self.longest_run = self.run;

@@ -155,6 +155,34 @@ fn frames_that_repeat_and_frames_that_miss() {
 }
 
 #[test]
+fn a_stack_of_frames_is_one_frame() {
+    let mut feature = Feature::new("rgb", DType::UInt8, vec![]).in_lists(vec![Dim::Variable]).nullable();
+    feature.storage = Storage::RawMedia;
+    let arrow_schema::DataType::List(item) = feature.arrow_type() else { panic!() };
+    let stream = stream(StreamClock::Step, vec![feature]);
+    // Stacks that move on by a frame, then seven alike, then one of no frame.
+    let stacks: Vec<Vec<Option<Vec<u8>>>> = (0..20u8)
+        .map(|row| match row {
+            15 => vec![None],
+            _ => {
+                let row = if (4..11).contains(&row) { 4 } else { row };
+                vec![Some(vec![row]), Some(vec![row + 1])]
+            }
+        })
+        .collect();
+    let offsets = arrow_buffer::OffsetBuffer::from_lengths(stacks.iter().map(Vec::len));
+    let frames: arrow_array::BinaryArray = stacks.into_iter().flatten().collect();
+    let column = arrow_array::ListArray::new(item, offsets, Arc::new(frames), None);
+    let rows = rows(&stream, every_10_ms(20), Arc::new(column));
+    let all = found(&Rules::warn(), &stream, &[(0, rows.slice(0, 7)), (0, rows.slice(7, 13))]);
+    expect![[r#"
+        ND-Q006 episode 0 (), topic /arm, feature `rgb`, row 4: 7 equal frames in a row, 5 are allowed
+        ND-Q010 episode 0 (), topic /arm, feature `rgb`, row 15: 19 frames in 20 rows
+    "#]]
+    .assert_eq(&told(&all));
+}
+
+#[test]
 fn an_episode_ends_where_the_next_begins() {
     let (feature, column) = vectors(2, 100, |row, element| (row * 2 + element) as f64);
     let stream = stream(StreamClock::LogTimeNanos, vec![feature]);

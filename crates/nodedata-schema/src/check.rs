@@ -3,7 +3,7 @@ use nodedata_core::{Batch, Feature, PixelShape, StreamId, StreamSchema, nearest}
 
 use crate::{
     FieldSchema, Rule, STEPS, Schema, Violation, Violations,
-    compare::{compare_stream, encoding_violation, holds_media, same_encoding, shape_violation, violation},
+    compare::{compare_stream, encoding_violation, media_lists, same_encoding, shape_violation, violation},
     is_built_in,
     values::{ColumnCheck, RowContext},
 };
@@ -54,7 +54,8 @@ struct DeclaredColumn {
     idx: usize,
     feature: Feature,
     field: FieldSchema,
-    media: bool,
+    /// How many lists are around its media; `None` for plain values.
+    media_lists: Option<usize>,
 }
 
 impl SchemaCheck {
@@ -82,12 +83,11 @@ impl SchemaCheck {
             violations.extend(compare_stream(&stream.name, fields, &stream.features, built_in));
             for (idx, feature) in stream.features.iter().enumerate() {
                 if let Some(field) = fields.get(&feature.name) {
-                    let media = holds_media(field, feature);
                     columns.push(DeclaredColumn {
                         idx,
                         feature: feature.clone(),
                         field: field.clone(),
-                        media,
+                        media_lists: media_lists(field, feature),
                     });
                 }
             }
@@ -135,8 +135,8 @@ impl SchemaCheck {
                 continue;
             };
             let context = RowContext { stream_idx, stream: name, place };
-            let check =
-                ColumnCheck { idx: column.idx, name: feature, field: &column.field, media: column.media };
+            let DeclaredColumn { idx, field, media_lists, .. } = column;
+            let check = ColumnCheck { idx: *idx, name: feature, field, media_lists: *media_lists };
             check.values(array, &context, &mut violations);
         }
         self.pixels(stream_idx, pixels, &mut violations);
@@ -148,7 +148,8 @@ impl SchemaCheck {
         let name = &self.names[stream_idx as usize];
         for found in pixels {
             let columns = &self.columns[stream_idx as usize];
-            let Some(column) = columns.iter().find(|it| it.idx == found.column && it.media) else { continue };
+            let Some(column) = columns.iter().find(|it| it.idx == found.column) else { continue };
+            let Some(n_lists) = column.media_lists else { continue };
             let feature = &column.feature.name;
             let at = |rule| (stream_idx, column.idx, rule);
             let unplaced = |violation: Violation| Violation { count: 0, ..violation };
@@ -161,9 +162,8 @@ impl SchemaCheck {
             }
             // A schema that only says `bytes` asks nothing of the pixels, and some bytes do not tell.
             let field = &column.field;
-            if (field.dtype == nodedata_core::DType::Bytes && field.shape.is_empty())
-                || found.shape.is_empty()
-            {
+            let declared = field.shape.get(n_lists..).unwrap_or_default();
+            if (field.dtype == nodedata_core::DType::Bytes && declared.is_empty()) || found.shape.is_empty() {
                 continue;
             }
             if field.dtype != found.dtype {
@@ -180,10 +180,10 @@ impl SchemaCheck {
                 nodedata_core::Dim::Fixed(n) => n == found,
                 nodedata_core::Dim::Variable => true,
             };
-            let same_rank = field.shape.len() == found.shape.len();
-            if !same_rank || !field.shape.iter().zip(&found.shape).all(same_dim) {
+            let same_rank = declared.len() == found.shape.len();
+            if !same_rank || !declared.iter().zip(&found.shape).all(same_dim) {
                 violations.note_rows(at(Rule::Shape), found.n_rows, || {
-                    let expected = crate::compare::shape_text(&field.shape);
+                    let expected = crate::compare::shape_text(declared);
                     unplaced(shape_violation(name, feature, &format!("{:?}", found.shape), &expected))
                 });
             }

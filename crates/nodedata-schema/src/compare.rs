@@ -66,11 +66,14 @@ pub(crate) fn shape_text(shape: &[Dim]) -> String {
     format!("[{}]", dims.join(", "))
 }
 
-/// Whether the column holds whole encoded tensors. Files of others do not mark raw ones, but their schema
-/// does.
-pub(crate) fn holds_media(field: &FieldSchema, feature: &Feature) -> bool {
-    is_media(feature)
-        || (feature.dtype == DType::Bytes && feature.shape.is_empty() && field.encoding.is_some())
+/// How many lists are around the whole encoded tensors that a column holds; `None` where it holds plain values.
+/// Files of others do not mark raw ones, but their schema does.
+pub(crate) fn media_lists(field: &FieldSchema, feature: &Feature) -> Option<usize> {
+    let n_dims = feature.dims().len();
+    let is_marked = feature.dtype == DType::Bytes
+        && field.encoding.is_some()
+        && (n_dims == 0 || field.lists == Some(n_dims));
+    (is_media(feature) || is_marked).then_some(n_dims)
 }
 
 /// `X.keyframe` and `X.decode_index` belong to a video `X` and are not declared on their own.
@@ -85,9 +88,10 @@ fn is_video_companion(feature: &Feature, declared: &Fields) -> bool {
 fn compare_feature(stream: &str, field: &FieldSchema, feature: &Feature) -> Vec<Violation> {
     let name = &feature.name;
     let mut violations = Vec::new();
-    if holds_media(field, feature) {
+    if let Some(n_lists) = media_lists(field, feature) {
         // Types and shapes of media are what the pixels say, see `CheckedBatch`.
-        return compare_encoding(stream, field, feature).into_iter().collect();
+        let lists = compare_lists(stream, field, feature, n_lists);
+        return lists.into_iter().chain(compare_encoding(stream, field, feature)).collect();
     }
     if field.dtype != feature.dtype {
         let message =
@@ -95,13 +99,8 @@ fn compare_feature(stream: &str, field: &FieldSchema, feature: &Feature) -> Vec<
         let hint = format!("change {} in schema.json", key_path(stream, name, "type"));
         violations.push(violation(stream, Some(name), Rule::Type, message, hint));
     }
-    let same_dim = |(declared, found): (&Dim, &Dim)| match (declared, found) {
-        (Dim::Fixed(declared), Dim::Fixed(found)) => declared == found,
-        // Rows tell.
-        (Dim::Variable, _) | (_, Dim::Variable) => true,
-    };
     let same_rank = field.shape.len() == feature.shape.len();
-    if !same_rank || !field.shape.iter().zip(&feature.shape).all(same_dim) {
+    if !same_rank || !may_agree(&field.shape, &feature.shape) {
         let (found, expected) = (shape_text(&feature.shape), shape_text(&field.shape));
         violations.push(shape_violation(stream, name, &found, &expected));
     }
@@ -114,6 +113,32 @@ fn compare_feature(stream: &str, field: &FieldSchema, feature: &Feature) -> Vec<
         violations.push(violation(stream, Some(name), Rule::Encoding, message, hint));
     }
     violations
+}
+
+/// Whether rows may have both shapes, as far as both go. Where one is open, rows tell.
+fn may_agree(declared: &[Dim], found: &[Dim]) -> bool {
+    declared.iter().zip(found).all(|pair| match pair {
+        (Dim::Fixed(declared), Dim::Fixed(found)) => declared == found,
+        (Dim::Variable, _) | (_, Dim::Variable) => true,
+    })
+}
+
+/// The lists around media. What comes after them in the declared shape is for the pixels to tell.
+fn compare_lists(stream: &str, field: &FieldSchema, feature: &Feature, n_lists: usize) -> Option<Violation> {
+    let name = &feature.name;
+    if let Some(declared) = field.lists.filter(|it| *it != n_lists) {
+        let message = format!(
+            "feature `{name}` holds media in {n_lists} lists, but the schema declares {declared} around them"
+        );
+        let hint = format!("change {} in schema.json", key_path(stream, name, "lists"));
+        return Some(violation(stream, Some(name), Rule::Shape, message, hint));
+    }
+    let too_few = field.shape.len() < n_lists;
+    (too_few || !may_agree(&field.shape, feature.dims())).then(|| {
+        let expected = shape_text(&field.shape[..n_lists.min(field.shape.len())]);
+        let found = format!("{} around its media", shape_text(feature.dims()));
+        shape_violation(stream, name, &found, &expected)
+    })
 }
 
 pub(crate) fn shape_violation(stream: &str, name: &str, found: &str, expected: &str) -> Violation {

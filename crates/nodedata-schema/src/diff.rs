@@ -138,6 +138,7 @@ impl Changes {
         self.value(&at("type"), Some(json(old.dtype.name())), Some(json(new.dtype.name())), false);
         let shape = |it: &FieldSchema| Some(json(it.document_shape()));
         self.value(&at("shape"), shape(old), shape(new), accepts_shape(&old.shape, &new.shape));
+        self.key(path, "lists", old.lists, new.lists, Effect::Meaning);
         let mixed = old.encoding.as_deref() == Some("mixed");
         let coding = |it: &FieldSchema| it.encoding.as_ref().map(json);
         self.value(&at("encoding"), coding(old), coding(new), old.encoding.is_none() || mixed);
@@ -237,6 +238,29 @@ mod tests {
             diff(&schema(r#""fields": {}"#), &schema(r#""fields": {"x": {"type": "bool", "shape": [-1]}}"#));
         expect![[r#"[{"path":"fields.x","kind":"added","new":"{\"type\": \"bool\", \"shape\": [-1]}","compatible":true}]"#]]
             .assert_eq(&serde_json::to_string(&changes).unwrap());
+    }
+
+    #[test]
+    fn lists_of_media_may_be_said_but_not_moved() {
+        let field =
+            |lists: &str| format!(r#""fields": {{"a": {{"type": "uint8", "shape": [-1, 4, 8, 8]{lists}}}}}"#);
+        let one = field(r#", "lists": 1"#);
+        check(
+            &field(""),
+            &one,
+            true,
+            expect![[r#"
+            + fields.a.lists: 1
+        "#]],
+        );
+        check(
+            &one,
+            &field(r#", "lists": 0"#),
+            false,
+            expect![[r#"
+            ~ fields.a.lists: 1 → 0 (breaks readers)
+        "#]],
+        );
     }
 
     #[test]

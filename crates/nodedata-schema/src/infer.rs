@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nodedata_core::{Batch, DType, Dim, Nested, NestedDim, NestedItems, PixelShape, StreamId, StreamSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::{FieldSchema, Fields, Mode, STEPS, Schema, is_built_in, schema::is_media};
+use crate::{FieldSchema, Fields, Mode, STEPS, Schema, is_built_in};
 
 /// Learns the schema of a source from its rows while they pass: types come from the stream schemas, the
 /// lengths of variable dimensions and the shapes of images from the rows.
@@ -23,7 +23,7 @@ pub struct Observations(BTreeMap<String, Vec<Seen>>);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
-    /// By dimension of the feature; fixed ones stay `Unseen`.
+    /// By dimension of the column, see [`nodedata_core::Feature::dims`]; fixed ones stay `Unseen`.
     lengths: Vec<Length>,
     media: MediaSeen,
 }
@@ -90,7 +90,7 @@ impl SchemaBuilder {
             |n_dims: usize| Seen { lengths: vec![Length::Unseen; n_dims], media: MediaSeen::default() };
         let seen = streams
             .iter()
-            .map(|it| it.features.iter().map(|it| of_column(it.shape.len())).collect())
+            .map(|it| it.features.iter().map(|it| of_column(it.dims().len())).collect())
             .collect();
         Self { streams: streams.to_vec(), seen }
     }
@@ -108,7 +108,7 @@ impl SchemaBuilder {
         for ((feature, seen), column) in stream.features.iter().zip(&mut *seen).zip(batch.rows.columns()) {
             // A column whose lengths all vary, or that has none, can teach nothing more.
             let open = |(dim, length): (&Dim, &Length)| *dim == Dim::Variable && *length != Length::Varies;
-            if is_media(feature) || !feature.shape.iter().zip(&seen.lengths).any(open) {
+            if !feature.dims().iter().zip(&seen.lengths).any(open) {
                 continue;
             }
             let nested = Nested::of(column);
@@ -176,7 +176,7 @@ impl SchemaBuilder {
                 .filter(|(idx, _)| !is_built_in(stream, *idx))
                 .map(|(_, (feature, seen))| {
                     let mut field = FieldSchema::from_feature(feature);
-                    seen.refine(&mut field);
+                    seen.refine(feature.dims().len(), &mut field);
                     (feature.name.clone(), field)
                 })
                 .collect();
@@ -202,7 +202,8 @@ impl Seen {
         }
     }
 
-    fn refine(self, field: &mut FieldSchema) {
+    /// Says what was seen. The first `n_dims` dimensions of the field are those of the column.
+    fn refine(self, n_dims: usize, field: &mut FieldSchema) {
         for (dim, length) in field.shape.iter_mut().zip(self.lengths) {
             if *dim == Dim::Variable {
                 *dim = length.dim();
@@ -217,11 +218,12 @@ impl Seen {
             None => {}
             Some(Tensor::Like(dtype, shape)) => {
                 field.dtype = dtype;
-                field.shape = shape.into_iter().map(Length::dim).collect();
+                field.shape.truncate(n_dims);
+                field.shape.extend(shape.into_iter().map(Length::dim));
             }
             Some(Tensor::Conflict) => {
                 field.dtype = DType::Bytes;
-                field.shape = Vec::new();
+                field.shape.truncate(n_dims);
             }
         }
     }

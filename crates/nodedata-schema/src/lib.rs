@@ -3,6 +3,10 @@
 //!
 //! The plain form is `{"splits":["train"],"fields":{"rgb":{"type":"uint8","shape":[-1,224,224,3]}}}`.
 //! `fields` describes the step table; `streams` holds the same for topic tables, by topic.
+//!
+//! A shape is time, then the lists around media, then what one of them decodes to: frames of 224 × 224 in stacks of
+//! four have the shape `[-1,4,224,224,3]`, and `"lists":1` says that its second dimension is a list. Left out, the
+//! data decides which dimensions are lists.
 
 mod check;
 mod compare;

@@ -14,9 +14,10 @@ use crate::{
 /// The only version of the document there is.
 pub(crate) const VERSION: &str = "schema/1";
 
-const FIELD_KEYS: [&str; 13] = [
+const FIELD_KEYS: [&str; 14] = [
     "type",
     "shape",
+    "lists",
     "encoding",
     "unit",
     "scale",
@@ -144,6 +145,7 @@ impl Parser {
                     has_shape = true;
                     shape = self.shape(member);
                 }
+                "lists" => field.lists = self.count(member),
                 "encoding" => field.encoding = self.string(member),
                 "unit" => field.unit = self.string(member),
                 "scale" => field.scale = self.number(member).map(Bound::as_f64),
@@ -214,6 +216,12 @@ impl Parser {
             );
         }
         self.check_names(place("names"), name, field);
+        if let Some(lists) = field.lists.filter(|it| *it > field.shape.len()) {
+            let n_dims = field.shape.len();
+            let message =
+                format!("`lists` of field `{name}` is {lists}, but its shape has {n_dims} dimensions");
+            self.at(place("lists"), message, "count the dimensions after time that are lists of media");
+        }
     }
 
     fn check_names(&mut self, at: &Place, name: &str, field: &FieldSchema) {
@@ -382,6 +390,16 @@ impl Parser {
             Value::Float(it) => Some(Bound::Float(it)),
             Value::Null | Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Map(_) => {
                 self.wrong_kind(member, "a number");
+                None
+            }
+        }
+    }
+
+    fn count(&mut self, member: &Member) -> Option<usize> {
+        match self.number(member)? {
+            Bound::Integer(it) if let Ok(it) = usize::try_from(it) => Some(it),
+            Bound::Integer(_) | Bound::Float(_) => {
+                self.at(member.node.at, format!("`{}` is not a count", member.key), "write an integer");
                 None
             }
         }

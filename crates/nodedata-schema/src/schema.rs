@@ -89,8 +89,12 @@ impl FromIterator<(String, FieldSchema)> for Fields {
 pub struct FieldSchema {
     /// Type of one element; of encoded media, of the decoded tensor.
     pub dtype: DType,
-    /// Shape at one step, without the time axis that the document writes first.
+    /// Shape at one step, without the time axis that the document writes first. Of media in lists, the
+    /// dimensions of the lists and then those of one of the decoded tensors.
     pub shape: Vec<Dim>,
+    /// How many dimensions of the shape, from the first on, are lists of media that are coded one by one;
+    /// `None` where the document leaves it to the data.
+    pub lists: Option<usize>,
     /// `raw`, `jpeg`, `png`, `h264`, … or `mixed`; `None` where nothing is said.
     pub encoding: Option<String>,
     /// Unit of the values.
@@ -121,6 +125,7 @@ impl FieldSchema {
         Self {
             dtype,
             shape,
+            lists: None,
             encoding: None,
             unit: None,
             scale: None,
@@ -144,7 +149,8 @@ impl FieldSchema {
             description: fact(meta::DESCRIPTION),
             names: fact(meta::NAMES).and_then(|it| serde_json::from_str(&it).ok()),
             nullable: feature.nullable.then_some(true),
-            ..Self::new(feature.dtype, feature.shape.clone())
+            lists: Some(feature.lists.len()).filter(|it| *it > 0),
+            ..Self::new(feature.dtype, feature.step_shape())
         }
     }
 

@@ -14,8 +14,9 @@ pub(crate) struct ColumnCheck<'a> {
     pub(crate) idx: usize,
     pub(crate) name: &'a str,
     pub(crate) field: &'a FieldSchema,
-    /// Whether the values are whole encoded tensors, so that only nulls can be checked.
-    pub(crate) media: bool,
+    /// How many lists are around whole encoded tensors, of which nulls and those lists can be checked; `None`
+    /// for plain values.
+    pub(crate) media_lists: Option<usize>,
 }
 
 /// Where the rows stand.
@@ -29,9 +30,10 @@ impl ColumnCheck<'_> {
     /// Checks what the schema says of values. Costs nothing for a column without rules.
     pub(crate) fn values(&self, array: &dyn Array, context: &RowContext<'_>, violations: &mut Violations) {
         let field = self.field;
-        let has_value_rule = field.min.is_some() || field.max.is_some() || field.finite == Some(true);
-        let lists_to_measure = !self.media && field.shape.iter().any(|it| matches!(it, Dim::Fixed(_)));
-        if field.nullable != Some(false) && !lists_to_measure && (self.media || !has_value_rule) {
+        let has_bound = field.min.is_some() || field.max.is_some() || field.finite == Some(true);
+        let has_value_rule = has_bound && self.media_lists.is_none();
+        let lists_to_measure = self.dims().iter().any(|it| matches!(it, Dim::Fixed(_)));
+        if field.nullable != Some(false) && !lists_to_measure && !has_value_rule {
             return;
         }
         let nested = Nested::of(array);
@@ -42,9 +44,15 @@ impl ColumnCheck<'_> {
         if lists_to_measure {
             notes.lengths(&nested);
         }
-        if has_value_rule && !self.media {
+        if has_value_rule {
             notes.bounds(&nested);
         }
+    }
+
+    /// The declared dimensions of what are lists in the column.
+    fn dims(&self) -> &[Dim] {
+        let shape = &self.field.shape;
+        &shape[..self.media_lists.map_or(shape.len(), |it| it.min(shape.len()))]
     }
 }
 
@@ -71,7 +79,7 @@ impl Notes<'_> {
     /// Lists whose length is not the declared one. Rows of a fixed-size list were compared by type.
     fn lengths(&mut self, nested: &Nested) {
         let mut rows = Vec::new();
-        for (level, (dim, declared)) in nested.dims.iter().zip(&self.check.field.shape).enumerate() {
+        for (level, (dim, declared)) in nested.dims.iter().zip(self.check.dims()).enumerate() {
             let (NestedDim::List(offsets), Dim::Fixed(expected)) = (dim, declared) else { continue };
             let items = &nested.items[level];
             let mut idx = 0;
@@ -186,7 +194,7 @@ fn describe(check: &ColumnCheck<'_>, stream: &str, rule: Rule, found: &str) -> V
     let bound = |it: Option<Bound>| it.map(|it| it.to_string()).unwrap_or_default();
     let (message, key) = match rule {
         Rule::Shape => {
-            let expected = crate::compare::shape_text(&field.shape);
+            let expected = crate::compare::shape_text(check.dims());
             return Violation { count: 0, ..shape_violation(stream, name, found, &expected) };
         }
         Rule::Min => (format!("is {found}, but the schema declares at least {}", bound(field.min)), "min"),

@@ -45,12 +45,13 @@ fn fields_json(fields: &Fields, indent: usize) -> String {
 impl FieldSchema {
     /// The field's description on one line.
     pub fn to_json(&self) -> String {
-        let Self { dtype, shape: _, encoding, unit, scale, names, min, max, .. } = self;
+        let Self { dtype, shape: _, lists, encoding, unit, scale, names, min, max, .. } = self;
         let Self { finite, nullable, role, description, sensitive, .. } = self;
         let shape: Vec<String> = self.document_shape().iter().map(i64::to_string).collect();
         object(&[
             ("type", Some(text(dtype.name()))),
             ("shape", Some(format!("[{}]", shape.join(", ")))),
+            ("lists", lists.map(|it| it.to_string())),
             ("encoding", encoding.as_deref().map(text)),
             ("unit", unit.as_deref().map(text)),
             ("scale", scale.map(|it| format!("{it:?}"))),

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, StructArray, make_array, new_null_array};
+use arrow_array::{Array, ArrayRef, StructArray, make_array, new_null_array};
 use arrow_buffer::{Buffer, MutableBuffer, NullBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field};
@@ -20,7 +20,7 @@ pub(super) fn assemble(
     leaf: Leaf,
     lists: &[(Buffer, Option<NullBuffer>, usize)],
 ) -> ArrayRef {
-    let dtype = layout.feature.storage_dtype();
+    let dtype = layout.feature.stored_dtype();
     let Leaf { values, offsets, mut valid } = leaf;
     let mut nulls = valid.as_mut().and_then(|it| it.finish());
     let (n_values, buffers) = match dtype {
@@ -39,13 +39,14 @@ pub(super) fn assemble(
     let n_inner_fixed = layout.levels.iter().rev().take_while(|it| matches!(it, Level::Fixed(_))).count();
     let value_nulls = if n_inner_fixed == 0 { nulls.take() } else { None };
     let mut data = build(dtype.arrow(), n_values, value_nulls, buffers, Vec::new());
+    if layout.feature.storage == Storage::EncodedMedia {
+        let nulls = data.nulls().cloned();
+        let path = new_null_array(&DataType::Utf8, n_values);
+        data = StructArray::new(media_fields(), vec![make_array(data), path], nulls).into_data();
+    }
     for (idx, level) in layout.levels.iter().enumerate().rev() {
-        let is_innermost_list = layout.levels[idx + 1..].iter().all(|it| matches!(it, Level::Fixed(_)))
-            && matches!(level, Level::List(_));
-        // A list inside a list may be absent as a whole, see `Feature::arrow_type`.
-        let holds_lists = matches!(layout.levels.get(idx + 1), Some(Level::List(_)));
-        let item_nullable = layout.feature.nullable && (is_innermost_list || holds_lists);
-        let item = Arc::new(Field::new(LIST_ITEM, data.data_type().clone(), item_nullable));
+        let nullable = layout.feature.items_nullable(idx);
+        let item = Arc::new(Field::new(LIST_ITEM, data.data_type().clone(), nullable));
         data = match level {
             Level::Fixed(n) => {
                 let outermost_fixed = layout.levels.len() - n_inner_fixed == idx;
@@ -62,16 +63,7 @@ pub(super) fn assemble(
             }
         };
     }
-    let array = make_array(data);
-    match layout.feature.storage {
-        Storage::Plain | Storage::RawMedia => array,
-        Storage::EncodedMedia => {
-            let n_rows = array.len();
-            let nulls = array.nulls().cloned();
-            let path = new_null_array(&DataType::Utf8, n_rows);
-            Arc::new(StructArray::new(media_fields(), vec![array, path], nulls))
-        }
-    }
+    make_array(data)
 }
 
 fn build(

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::{Dim, Feature, Storage};
+use crate::{Dim, Feature};
 
 /// Position of a column in a [`Layout`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,16 +75,16 @@ impl Layout {
         ListId(self.lists.len() - 1)
     }
 
-    /// Adds a column named and typed by `feature`, whose shape must describe `levels`.
+    /// Adds a column named and typed by `feature`, whose [`Feature::dims`] must describe `levels`.
     ///
     /// # Panics
-    /// When the shape and the levels differ in number: a mistake of the calling compiler.
+    /// When the dimensions and the levels differ in number: a mistake of the calling compiler.
     pub fn leaf(&mut self, feature: Feature, levels: &[Level]) -> LeafId {
         assert!(
-            feature.storage != Storage::Plain || feature.shape.len() == levels.len(),
-            "feature {} has shape {:?} but {} levels",
+            feature.dims().len() == levels.len(),
+            "feature {} has dimensions {:?} but {} levels",
             feature.name,
-            feature.shape,
+            feature.dims(),
             levels.len()
         );
         let (_, values_per_item) = innermost(levels);

@@ -5,7 +5,7 @@ use arrow_array::{
 };
 
 use super::*;
-use crate::Dim;
+use crate::{Dim, Feature, Storage};
 
 /// points: a list of structs {x: f64, tags: string[]}, flags: bool, offset: f64[3] (may be absent).
 fn layout() -> (Arc<Layout>, ListId, ListId, [LeafId; 4]) {
@@ -123,4 +123,69 @@ fn a_list_inside_a_list_may_be_absent() {
     assert_eq!(*arrays[0].data_type(), layout.feature(leaf).arrow_type());
     let joints = arrays[0].as_list::<i32>().value(0);
     assert!(joints.is_null(0) && joints.is_valid(1));
+}
+
+/// Two stacks of two frames, of which the second is absent, and a ragged list whose second item is.
+#[test]
+fn media_lie_in_lists() {
+    let mut layout = Layout::default();
+    let media = |name: &str, storage, lists: &[Dim]| {
+        let feature = Feature::new(name, DType::UInt8, vec![]).in_lists(lists.to_vec()).nullable();
+        Feature { storage, ..feature }
+    };
+    let stack = layout.leaf(media("stack", Storage::EncodedMedia, &[Dim::Fixed(2)]), &[Level::Fixed(2)]);
+    let list = layout.list(&[], false);
+    let levels = [Level::List(list)];
+    let images = layout.leaf(media("images", Storage::EncodedMedia, &[Dim::Variable]), &levels);
+    let raw = layout.leaf(media("raw", Storage::RawMedia, &[Dim::Variable]), &levels);
+    let layout = Arc::new(layout);
+    let mut columns = Columns::new(Arc::clone(&layout));
+    for row in 0..2 {
+        match row {
+            0 => {
+                [b"one", b"two"].iter().for_each(|it| columns.push_bytes(stack, *it));
+                columns.push_valid(stack);
+            }
+            _ => columns.push_null(stack),
+        }
+        columns.push_len(list, row + 1);
+        for id in [images, raw] {
+            columns.push_bytes(id, b"first");
+            columns.push_valid(id);
+            (0..row).for_each(|_| columns.push_null(id));
+        }
+        columns.end_row();
+    }
+    let arrays = columns.finish();
+    for (array, feature) in arrays.iter().zip(layout.features()) {
+        assert_eq!(*array.data_type(), feature.arrow_type(), "{}", feature.name);
+        assert_eq!(Feature::from_arrow(&feature.arrow_field()).as_ref(), Some(feature));
+    }
+    let stacks = arrays[0].as_fixed_size_list();
+    let frames = stacks.value(0);
+    let frames = frames.as_struct().column(0).as_binary::<i32>();
+    assert_eq!((frames.value(0), frames.value(1), stacks.is_null(1)), (&b"one"[..], &b"two"[..], true));
+    let second = arrays[1].as_list::<i32>().value(1);
+    assert!(second.is_valid(0) && second.is_null(1));
+    let second = arrays[2].as_list::<i32>().value(1);
+    assert_eq!(second.as_binary::<i32>().value(0), b"first");
+    assert!(second.is_null(1));
+}
+
+#[test]
+fn features_survive_their_arrow_field() {
+    for storage in [Storage::Plain, Storage::EncodedMedia, Storage::RawMedia] {
+        for dims in [&[][..], &[Dim::Variable], &[Dim::Fixed(4)], &[Dim::Variable, Dim::Fixed(2)]] {
+            for nullable in [false, true] {
+                let mut feature = Feature::new("x", DType::UInt8, vec![]);
+                (feature.storage, feature.nullable) = (storage, nullable);
+                match storage {
+                    Storage::Plain => feature.shape = dims.to_vec(),
+                    Storage::EncodedMedia | Storage::RawMedia => feature.lists = dims.to_vec(),
+                }
+                assert_eq!(feature.dims(), dims);
+                assert_eq!(Feature::from_arrow(&feature.arrow_field()), Some(feature));
+            }
+        }
+    }
 }

@@ -8,6 +8,8 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::Field;
 use proptest::prelude::*;
 
+use nodedata_core::Storage;
+
 use super::*;
 
 fn hash(feature: &Feature, batches: &[ArrayRef]) -> [u8; 32] {
@@ -193,6 +195,43 @@ fn media_hash_as_their_encoded_bytes() {
     assert_eq!(hash(&encoded, &[Arc::new(media)]), hash(&raw, &[Arc::new(bytes)]));
 }
 
+/// Lists of media hash as lists of the bytes of each, whatever they are stored as; a stack of a fixed size is another
+/// type than a list that happens to have it.
+#[test]
+fn media_in_lists_hash_as_lists_of_bytes() {
+    let rows = [vec![Some(&b"jpeg one"[..]), None], vec![], vec![Some(b"two")]];
+    let bytes = BinaryArray::from_iter(rows.iter().flatten().copied());
+    let offsets = OffsetBuffer::<i32>::from_lengths(rows.iter().map(Vec::len));
+    let feature = |storage, lists: &[Dim]| {
+        let feature = Feature::new("rgb", DType::UInt8, vec![]).in_lists(lists.to_vec()).nullable();
+        Feature { storage, ..feature }
+    };
+    let list = |values: ArrayRef, feature: &Feature| -> ArrayRef {
+        let DataType::List(item) = feature.arrow_type() else { panic!() };
+        Arc::new(ListArray::new(item, offsets.clone(), values, None))
+    };
+    let media = |nulls: Option<NullBuffer>| -> ArrayRef {
+        let DataType::Struct(fields) = feature(Storage::EncodedMedia, &[]).arrow_type() else { panic!() };
+        let path = arrow_array::new_null_array(&DataType::Utf8, bytes.len());
+        Arc::new(StructArray::new(fields, vec![Arc::new(bytes.clone()), path], nulls))
+    };
+    let raw = feature(Storage::RawMedia, &[Dim::Variable]);
+    let encoded = feature(Storage::EncodedMedia, &[Dim::Variable]);
+    let plain = Feature::new("rgb", DType::Bytes, vec![Dim::Variable]).nullable();
+    let expected = hash(&raw, &[list(Arc::new(bytes.clone()), &raw)]);
+    let encoded_rows = list(media(bytes.nulls().cloned()), &encoded);
+    assert_eq!(hash(&encoded, &cut(&encoded_rows, &[1, 2])), expected);
+    // A frame without bytes is absent, whether or not its struct is.
+    assert_eq!(hash(&encoded, &[list(media(None), &encoded)]), expected);
+    assert_eq!(hash(&plain, &[list(Arc::new(bytes.clone()), &plain)]), expected);
+    let stack = feature(Storage::EncodedMedia, &[Dim::Fixed(3)]);
+    let DataType::FixedSizeList(item, n) = stack.arrow_type() else { panic!() };
+    let stacks: ArrayRef = Arc::new(FixedSizeListArray::new(item, n, media(None), None));
+    let DataType::List(item) = encoded.arrow_type() else { panic!() };
+    let list = ListArray::new(item, OffsetBuffer::from_lengths([3]), media(None), None);
+    assert_ne!(hash(&stack, &[stacks]), hash(&encoded, &[Arc::new(list)]));
+}
+
 #[test]
 fn a_column_of_another_type_matches_nothing() {
     let feature = Feature::new("n", DType::Float32, vec![]);
@@ -250,19 +289,27 @@ fn frozen_vectors() {
     let rows = vec![Some(vec![Some(1.0), None]), None, Some(vec![])];
     let ragged =
         hash(&lists_feature(), &[Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(rows))]);
+    let mut images = Feature::new("images", DType::UInt8, vec![]).in_lists(vec![Dim::Variable]);
+    images.storage = Storage::RawMedia;
+    let DataType::List(item) = images.arrow_type() else { panic!() };
+    let frames = Arc::new(BinaryArray::from_vec(vec![b"one", b"two", b""]));
+    let frames = ListArray::new(item, OffsetBuffer::from_lengths([2, 0, 1]), frames, None);
+    let images = hash(&images, &[Arc::new(frames)]);
     let episode = episode_hash(&[("task", task), ("joints", joints), ("x.y", ragged)]);
     assert_eq!(episode, episode_hash(&[("joints", joints), ("task", task), ("x.y", ragged)]));
     expect_test::expect![[r#"
         joints ad2accf05d35e1a3c34d0f4a06e1d0d56764074030dadb0dd8fa78c5c60f78d0
         task b40d477718faf18cd08f584b3a253361d3c4a4c34e589bbee4191cd8da7ad8d3
         x.y e45d6c3944da4dc38a9497d29aec43d82a43304b1937b55380a4bcbfc787808c
+        images 07fc99697c60f8a698e345827dfb7d06ea819f0cf2a089a155a3233478b299c6
         episode 6ecec4d07180904b40f69d9adaa2161efb3eaaa767f2927da32c93fb25c994c4
     "#]]
     .assert_eq(&format!(
-        "joints {}\ntask {}\nx.y {}\nepisode {}\n",
+        "joints {}\ntask {}\nx.y {}\nimages {}\nepisode {}\n",
         hex(joints),
         hex(task),
         hex(ragged),
+        hex(images),
         hex(episode)
     ));
 }

@@ -221,6 +221,33 @@ fn text_is_listed_while_it_is_little() {
 }
 
 #[test]
+fn media_in_lists_are_measured_by_frame_and_their_lists_by_length() {
+    let mut feature = Feature::new("images", DType::UInt8, vec![]).in_lists(vec![Dim::Variable]).nullable();
+    feature.storage = nodedata_core::Storage::RawMedia;
+    let frames = BinaryArray::from_iter([Some(&b"abc"[..]), None, Some(b"a")]);
+    let field = Arc::new(Field::new("element", DataType::Binary, true));
+    let offsets = arrow_buffer::OffsetBuffer::from_lengths([2, 0, 0, 1]);
+    let nulls = NullBuffer::from(vec![true, true, false, true]);
+    let lists = ListArray::new(field, offsets, Arc::new(frames), Some(nulls));
+    check(
+        &feature,
+        Arc::new(lists),
+        expect![[r#"
+        {
+          "count": 4,
+          "null_count": 1,
+          "null_item_count": 1,
+          "lengths": [ { "min": 0, "max": 2 } ],
+          "value_count": 2,
+          "total_bytes": 4,
+          "min_bytes": 1,
+          "max_bytes": 3
+        }
+    "#]],
+    );
+}
+
+#[test]
 fn without_rows_or_values_nothing_is_claimed() {
     let empty = Float64Array::from(Vec::<f64>::new());
     check(

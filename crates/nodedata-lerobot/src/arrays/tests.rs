@@ -83,3 +83,33 @@ fn media_come_in_any_order_and_from_files() {
     assert_eq!((bytes.value(0), bytes.value(1)), (b"inside".as_slice(), b"file a.png".as_slice()));
     assert!(column.is_null(2));
 }
+
+#[test]
+fn media_in_lists_keep_their_places() {
+    let lists = vec![Dim::Variable];
+    let feature = Feature::new("views", DType::UInt8, Vec::new()).in_lists(lists).nullable();
+    let feature = Feature { storage: Storage::EncodedMedia, ..feature };
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_opt_vec(vec![Some(b"one"), None, Some(b"two"), None]));
+    let path: ArrayRef = Arc::new(StringArray::from(vec![None, None, Some("kept.png"), Some("b.png")]));
+    let items = StructArray::from(vec![
+        (Arc::new(Field::new("path", DataType::Utf8, true)), path),
+        (Arc::new(Field::new("bytes", DataType::Binary, true)), bytes),
+    ]);
+    let item = Arc::new(Field::new("item", items.data_type().clone(), true));
+    let offsets = OffsetBuffer::from_lengths([1, 0, 2, 0, 1]);
+    let nulls = NullBuffer::from(vec![true, true, true, false, true]);
+    let rows: ArrayRef = Arc::new(ListArray::new(item, offsets, Arc::new(items), Some(nulls)));
+    let load = |name: &str| Ok(Bytes::from(format!("file {name}")));
+    let column = media(&rows.slice(1, 4), &feature, &load).unwrap();
+    assert_eq!(column.data_type(), &feature.arrow_type());
+    let lists = column.as_list::<i32>();
+    assert_eq!((lists.value(0).len(), lists.is_null(2)), (0, true));
+    let second = lists.value(1);
+    assert!(second.is_null(0));
+    let last = lists.value(3);
+    let frame = |of: &ArrayRef, idx| of.as_struct().column(0).as_binary::<i32>().value(idx).to_vec();
+    assert_eq!((frame(&second, 1), frame(&last, 0)), (b"two".to_vec(), b"file b.png".to_vec()));
+    let missing = |_: &str| Err(Error::new(ErrorKind::Corrupt, "not there"));
+    let err = media(&rows.slice(1, 4), &feature, &missing).unwrap_err();
+    assert_eq!(err.locus().step_idx, Some(3));
+}

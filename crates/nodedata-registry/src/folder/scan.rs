@@ -321,8 +321,10 @@ fn shape_errors(declared: &Schema, found: &Schema, path: &str) -> Vec<Error> {
         let Some(field) = declared.fields.get(name) else { continue };
         let is_media =
             field.encoding.as_deref().is_some_and(|it| it != "raw") || field.shape.len() != found.shape.len();
-        let differs = field.shape.iter().zip(&found.shape).any(|(a, b)| matches!(a, Dim::Fixed(_)) && a != b);
-        if !is_media && differs {
+        // Of media, rows tell the lists around them.
+        let n_told = if is_media { found.lists.unwrap_or(0) } else { found.shape.len() };
+        let mut told = field.shape.iter().zip(&found.shape).take(n_told);
+        if told.any(|(a, b)| matches!(a, Dim::Fixed(_)) && a != b) {
             let message = format!(
                 "rows of feature `{name}` have shape {:?}, but the schema declares {:?}",
                 found.document_shape(),

@@ -46,7 +46,8 @@ pub(crate) fn join_schemas(published: &Schema, added: &Schema) -> Result<Schema>
 }
 
 fn join(known: &mut FieldSchema, other: &FieldSchema) -> Result<(), ()> {
-    if known.dtype != other.dtype || known.shape.len() != other.shape.len() {
+    let rank = |it: &FieldSchema| (it.shape.len(), it.lists);
+    if known.dtype != other.dtype || rank(known) != rank(other) {
         return Err(());
     }
     for (a, b) in known.shape.iter_mut().zip(&other.shape) {

@@ -201,6 +201,84 @@ fn frames_are_held_against_the_declared_tensor() {
     .assert_eq(&text(violations.iter()));
 }
 
+/// Frames in lists of the given lengths, none of them null.
+fn frames(lengths: &[usize], feature: &Feature) -> ArrayRef {
+    let arrow_schema::DataType::List(item) = feature.arrow_type() else { panic!() };
+    let bytes = arrow_array::BinaryArray::from_iter_values((0..lengths.iter().sum()).map(|_| b"jpeg"));
+    let offsets = arrow_buffer::OffsetBuffer::from_lengths(lengths.iter().copied());
+    Arc::new(arrow_array::ListArray::new(item, offsets, Arc::new(bytes), None))
+}
+
+fn frame_lists(dim: Dim) -> Feature {
+    let mut feature = Feature::new("views", DType::Bytes, vec![]).in_lists(vec![dim]);
+    feature.storage = Storage::RawMedia;
+    feature
+}
+
+#[test]
+fn lists_of_frames_are_held_against_the_first_dimensions() {
+    let feature = frame_lists(Dim::Variable);
+    let stream = stream(vec![feature.clone()]);
+    // The plain form leaves it to the data which dimensions are lists; the key pins them.
+    for lists in ["", r#", "lists": 1"#] {
+        let declared = format!(r#""views": {{"type": "uint8", "shape": [-1, 2, 8, -1, 3]{lists}}}"#);
+        let rows = |lengths| RecordBatch::try_new(stream.arrow(), vec![frames(lengths, &feature)]).unwrap();
+        let check = SchemaCheck::new(&schema(&declared), std::slice::from_ref(&stream)).unwrap();
+        let pixels = |shape: &[u32]| PixelShape {
+            column: 0,
+            dtype: DType::UInt8,
+            shape: shape.to_vec(),
+            encoding: "jpeg".to_owned(),
+            n_rows: 2,
+        };
+        assert!(check.rows(StreamId(0), rows(&[2, 2]), &[pixels(&[8, 9, 3])], PLACE).is_ok());
+        let mut broken = check.rows(StreamId(0), rows(&[2, 3, 2]), &[], PLACE).unwrap_err();
+        expect![[r#"
+            feature `views` has shape [3], but the schema declares [2] (episode 118, step 41, feature `views`)
+              hint: change `fields.views.shape` in schema.json
+        "#]]
+        .assert_eq(&text(broken.iter()));
+        broken = check.rows(StreamId(0), rows(&[2, 2]), &[pixels(&[8, 9])], PLACE).unwrap_err();
+        expect![[r#"
+            feature `views` has shape [8, 9], but the schema declares [8, -1, 3]; so do 1 more rows (feature `views`)
+              hint: change `fields.views.shape` in schema.json
+        "#]]
+        .assert_eq(&text(broken.iter()));
+    }
+}
+
+#[test]
+fn lists_that_the_column_does_not_have_are_refused() {
+    let told = |declared: &str, feature: Feature| {
+        text(&SchemaCheck::new(&schema(declared), &[stream(vec![feature])]).expect_err("violations"))
+    };
+    let two = r#""views": {"type": "uint8", "shape": [-1, 2, 2, 8, 8], "encoding": "png", "lists": 2}"#;
+    let none = r#""views": {"type": "uint8", "shape": [-1, 8, 8], "lists": 0}"#;
+    let four = r#""views": {"type": "uint8", "shape": [-1, 4, 8, 8], "encoding": "png"}"#;
+    let scalar = r#""views": {"type": "bytes", "shape": [-1]}"#;
+    let all = [
+        told(two, frame_lists(Dim::Variable)),
+        told(none, frame_lists(Dim::Variable)),
+        told(four, frame_lists(Dim::Fixed(2))),
+        told(scalar, frame_lists(Dim::Fixed(2))),
+    ];
+    expect![[r#"
+        feature `views` holds media in 1 lists, but the schema declares 2 around them (feature `views`)
+          hint: change `fields.views.lists` in schema.json
+        feature `views` holds media in 1 lists, but the schema declares 0 around them (feature `views`)
+          hint: change `fields.views.lists` in schema.json
+        feature `views` has shape [2] around its media, but the schema declares [4] (feature `views`)
+          hint: change `fields.views.shape` in schema.json
+        feature `views` has shape [2] around its media, but the schema declares [] (feature `views`)
+          hint: change `fields.views.shape` in schema.json
+    "#]]
+    .assert_eq(&all.concat());
+    // What others wrote without a mark is media where the schema says how deep it lies.
+    let unmarked = Feature::new("views", DType::Bytes, vec![Dim::Variable]);
+    let declared = r#""views": {"type": "uint8", "shape": [-1, -1, 8, 8], "encoding": "png", "lists": 1}"#;
+    assert!(SchemaCheck::new(&schema(declared), &[stream(vec![unmarked])]).is_ok());
+}
+
 #[test]
 fn streams_are_declared_by_topic() {
     let topic = |name: &str| StreamSchema { name: name.into(), ..stream(vec![]) };

@@ -23,6 +23,10 @@ fn stream() -> (StreamSchema, Arc<Layout>) {
     let mut camera = Feature::new("data", DType::Bytes, vec![]);
     camera.storage = Storage::EncodedMedia;
     layout.leaf(camera, &[]);
+    let views = layout.list(&[], false);
+    let mut feature = Feature::new("views", DType::Bytes, vec![]).in_lists(vec![Dim::Variable]);
+    feature.storage = Storage::EncodedMedia;
+    layout.leaf(feature, &[Level::List(views)]);
     let stream = StreamSchema {
         id: StreamId(0),
         name: "/robot".into(),
@@ -36,12 +40,14 @@ fn stream() -> (StreamSchema, Arc<Layout>) {
 struct Row {
     joints: Option<usize>,
     tags: Vec<usize>,
+    views: usize,
 }
 
 fn batch(rows: &[Row], pixels: &[(&str, DType, &[u32])]) -> Batch {
     let (stream, layout) = stream();
-    let [time, publish, sequence, position, tag, data] = [0, 1, 2, 3, 4, 5].map(nodedata_core::LeafId);
-    let [joints, outer, inner] = [0, 1, 2].map(nodedata_core::ListId);
+    let [time, publish, sequence, position, tag, data, view] =
+        [0, 1, 2, 3, 4, 5, 6].map(nodedata_core::LeafId);
+    let [joints, outer, inner, views] = [0, 1, 2, 3].map(nodedata_core::ListId);
     let mut columns = Columns::new(layout);
     for row in rows {
         columns.push_zeroed(time, 8);
@@ -61,6 +67,8 @@ fn batch(rows: &[Row], pixels: &[(&str, DType, &[u32])]) -> Batch {
             (0..*n).for_each(|_| columns.push_bool(tag, true));
         }
         columns.push_bytes(data, b"jpeg");
+        columns.push_len(views, row.views);
+        (0..row.views).for_each(|_| columns.push_bytes(view, b"png"));
         columns.end_row();
     }
     Batch {
@@ -69,8 +77,9 @@ fn batch(rows: &[Row], pixels: &[(&str, DType, &[u32])]) -> Batch {
         spans: vec![],
         pixels: pixels
             .iter()
-            .map(|(encoding, dtype, shape)| PixelShape {
-                column: 5,
+            .flat_map(|it| [(5, it), (6, it)])
+            .map(|(column, (encoding, dtype, shape))| PixelShape {
+                column,
                 dtype: *dtype,
                 shape: shape.to_vec(),
                 encoding: (*encoding).to_owned(),
@@ -81,7 +90,7 @@ fn batch(rows: &[Row], pixels: &[(&str, DType, &[u32])]) -> Batch {
 }
 
 fn row(joints: Option<usize>, tags: &[usize]) -> Row {
-    Row { joints, tags: tags.to_vec() }
+    Row { joints, tags: tags.to_vec(), views: joints.unwrap_or(7) }
 }
 
 const GREY: (&str, DType, &[u32]) = ("png", DType::UInt8, &[480, 640]);
@@ -136,6 +145,7 @@ fn constant_lengths_become_dimensions() {
             position: {"type": "float64", "shape": [-1, 7], "unit": "rad", "nullable": true}
             tags: {"type": "bool", "shape": [-1, 2, 2]}
             data: {"type": "uint8", "shape": [-1, 480, 640, 3], "encoding": "jpeg"}
+            views: {"type": "uint8", "shape": [-1, 7, 480, 640, 3], "lists": 1, "encoding": "jpeg"}
         "#]],
     );
 }
@@ -150,6 +160,7 @@ fn lengths_that_vary_stay_open() {
             position: {"type": "float64", "shape": [-1, -1], "unit": "rad", "nullable": true}
             tags: {"type": "bool", "shape": [-1, 2, -1]}
             data: {"type": "uint8", "shape": [-1, 480, -1, 3], "encoding": "jpeg"}
+            views: {"type": "uint8", "shape": [-1, -1, 480, -1, 3], "lists": 1, "encoding": "jpeg"}
         "#]],
     );
 }
@@ -162,6 +173,7 @@ fn frames_of_different_rank_are_only_bytes() {
             position: {"type": "float64", "shape": [-1, -1], "unit": "rad", "nullable": true}
             tags: {"type": "bool", "shape": [-1, 0, -1]}
             data: {"type": "bytes", "shape": [-1], "encoding": "mixed"}
+            views: {"type": "bytes", "shape": [-1, 7], "lists": 1, "encoding": "mixed"}
         "#]],
     );
 }
@@ -174,6 +186,7 @@ fn without_rows_only_types_are_known() {
             position: {"type": "float64", "shape": [-1, -1], "unit": "rad", "nullable": true}
             tags: {"type": "bool", "shape": [-1, -1, -1]}
             data: {"type": "bytes", "shape": [-1]}
+            views: {"type": "bytes", "shape": [-1, -1], "lists": 1}
         "#]],
     );
 }

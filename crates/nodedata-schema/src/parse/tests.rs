@@ -41,7 +41,8 @@ fn a_full_document_survives_a_round_trip() {
     "q": {"type": "float32", "shape": [-1, 2], "unit": "rad", "names": ["q1", "q2"], "finite": true},
     "action": {"type": "float32", "shape": [-1, 7], "min": -1.0, "max": 1.0, "nullable": false},
     "stamp": {"type": "uint64", "shape": [-1], "max": 18446744073709551615, "description": "a \"quoted\" ü"},
-    "tags": {"type": "string", "shape": [-1, -1]}
+    "tags": {"type": "string", "shape": [-1, -1]},
+    "stack": {"type": "uint8", "shape": [-1, 4, 84, 84], "lists": 1, "encoding": "png"}
   },
   "streams": {
     "/joint_states": {
@@ -105,6 +106,17 @@ fn keys_that_contradict_each_other_are_refused() {
         "#]],
     );
     refused(
+        r#"{"fields": {
+            "a": {"type": "uint8", "shape": [-1, 4, 8, 8], "lists": 4},
+            "b": {"type": "uint8", "shape": [-1, 4], "lists": 1.5},
+            "c": {"type": "uint8", "shape": [-1, 4], "lists": [4]}}}"#,
+        expect![[r#"
+            line 2, column 60: `lists` of field `a` is 4, but its shape has 3 dimensions [count the dimensions after time that are lists of media]
+            line 3, column 63: `lists` is not a count [write an integer]
+            line 4, column 63: `lists` is a list, expected a number [write a number]
+        "#]],
+    );
+    refused(
         "[]",
         expect![[r#"
         line 1, column 1: the schema is a list, expected an object [see `node-data schema --help`]
@@ -135,9 +147,15 @@ fn any_field() -> impl Strategy<Value = FieldSchema> {
         (0..14usize, proptest::collection::vec(dim, 0..4), text(), text(), text(), text()),
         (proptest::option::of(-1.0e3..1.0e3), proptest::option::of(-100i128..100), flag()),
         proptest::collection::btree_set("[a-z]{1,3}", 0..3),
+        proptest::option::of(0usize..5),
     )
         .prop_map(
-            |((dtype, shape, encoding, unit, role, description), (scale, min, nullable), sensitive)| {
+            |(
+                (dtype, shape, encoding, unit, role, description),
+                (scale, min, nullable),
+                sensitive,
+                lists,
+            )| {
                 let dtype = DType::ALL[dtype];
                 FieldSchema {
                     encoding,
@@ -149,6 +167,7 @@ fn any_field() -> impl Strategy<Value = FieldSchema> {
                     max: Some(Bound::Float(101.5)).filter(|it| fits(*it, dtype)),
                     nullable,
                     sensitive: sensitive.into_iter().collect(),
+                    lists: lists.map(|it| it.min(shape.len())),
                     ..FieldSchema::new(dtype, shape)
                 }
             },
