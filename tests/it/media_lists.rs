@@ -31,9 +31,9 @@ fn images(frames: Vec<Option<Vec<u8>>>) -> ArrayRef {
 }
 
 /// The fourth image of `views` is absent. `second` is the second image of the stack of row 3.
-fn source(second: Vec<u8>) -> Build {
+fn source(second: &[u8]) -> Build {
     let views = (0..7).map(|it| (it != 3).then(|| png(it))).collect();
-    let stack = (0..14).map(|it| Some(if it == 7 { second.clone() } else { png(100 + it) })).collect();
+    let stack = (0..14).map(|it| Some(if it == 7 { second.to_vec() } else { png(100 + it) })).collect();
     let columns = vec![
         FeatureColumn { name: "views", values: list_of(LENGTHS, images(views)), told: None },
         FeatureColumn::new("stack", "image", &[2, 6, 8, 3], tensors(images(stack), &[2])),
@@ -64,7 +64,7 @@ fn frames(lists: &ArrayRef, row: usize) -> Vec<Option<Vec<u8>>> {
 
 #[test]
 fn every_image_of_a_list_is_kept_and_described() {
-    let work = converted(&source(png(107)), &[]);
+    let work = converted(&source(&png(107)), &[]);
     let rows = steps(&work);
     let mut next = 0;
     for (row, length) in LENGTHS.into_iter().enumerate() {
@@ -95,7 +95,7 @@ fn every_image_of_a_list_is_kept_and_described() {
 /// The index says which bytes of the shard hold the images of a row.
 #[test]
 fn pages_of_lists_are_indexed() {
-    let work = converted(&source(png(107)), &[]);
+    let work = converted(&source(&png(107)), &[]);
     let dataset = Dataset::open(work.path("out"));
     let pages = dataset.table("index/pages.parquet");
     let shard = dataset.files().remove("data/train-00000.parquet").unwrap();
@@ -124,7 +124,7 @@ fn pages_of_lists_are_indexed() {
 fn an_image_that_does_not_decode_is_named_by_its_place() {
     let mut torn = png(107);
     torn.truncate(60);
-    let work = converted(&source(torn), &[]);
+    let work = converted(&source(&torn), &[]);
     let found = work.run(["validate", "--deep", "out", "--format", "json"]).exits(1).json();
     assert_eq!(found["findings"][0]["code"], "undecodable-frame");
     let at = found["findings"][0]["at"].as_str().unwrap();
@@ -156,7 +156,7 @@ fn lists_are_deterministic() {
 /// The plain form of a schema does not say what is a list; the data does, and rows are held against it.
 #[test]
 fn a_declared_schema_may_leave_the_lists_to_the_data() {
-    let source = source(png(107));
+    let source = source(&png(107));
     let work = converted(&source, &[]);
     let mut schema = work.json("out/schema.json");
     for name in ["views", "stack"] {
@@ -175,7 +175,7 @@ fn a_declared_schema_may_leave_the_lists_to_the_data() {
 /// A pipeline selects and renames such a column as any other.
 #[test]
 fn a_pipeline_renames_lists_of_images() {
-    let work = converted(&source(png(107)), &[]);
+    let work = converted(&source(&png(107)), &[]);
     let pipeline =
         "version: 1\nsource: src\nsteps: {clock: {rate_hz: 20}}\nfields: {history: stack, others: views}\n";
     work.write("lists.yaml", pipeline);

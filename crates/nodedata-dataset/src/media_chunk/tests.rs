@@ -144,8 +144,7 @@ impl Columns {
 /// Rows of a column in lists, of which about one item in ten is null wherever the column allows it.
 fn items(dims: &[Dim], storage: Storage, nullable: bool) -> BoxedStrategy<Item> {
     let n_bytes = prop_oneof![30 => 0usize..200, 4 => 20_000usize..300_000, 1 => 900_000usize..1_300_000];
-    let one = n_bytes.prop_map(Item::Bytes).boxed();
-    let mut items = one;
+    let mut items = n_bytes.prop_map(Item::Bytes).boxed();
     for (idx, dim) in dims.iter().enumerate().rev() {
         let below = &dims[idx + 1..];
         let is_last_list = *dim == Dim::Variable && !below.contains(&Dim::Variable);
