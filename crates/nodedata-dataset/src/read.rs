@@ -139,7 +139,7 @@ impl Dataset {
     pub fn recipe(&self) -> Result<Option<Vec<u8>>> {
         let Some(entry) = &self.manifest.recipe_file else { return Ok(None) };
         let path = self.root.join(&entry.path);
-        fs::read(&path).map(Some).map_err(|err| crate::staging::io_error("cannot read the recipe", &path, err))
+        fs::read(&path).map(Some).map_err(|err| nodedata_io::io_error("cannot read the recipe", &path, err))
     }
 
     /// BLAKE3-256 of a file of the dataset as it lies there, 64 hex digits, whatever the manifest says.

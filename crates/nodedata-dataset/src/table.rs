@@ -93,7 +93,7 @@ impl Table {
                 let (of_plain, of_media) = (plain.next(), media.next());
                 let column = leaves.next().expect("a column per leaf of the same schema");
                 writers.push(match is_media {
-                    true if leaf == 0 => LeafWriter::Media(MediaWriter::new(Arc::clone(column))),
+                    true if leaf == 0 => LeafWriter::Media(Box::new(MediaWriter::new(Arc::clone(column)))),
                     true => {
                         LeafWriter::Arrow(Box::new(of_media.expect("a writer per leaf of the same schema")))
                     }
@@ -125,13 +125,13 @@ pub(crate) struct Slot {
 
 enum LeafWriter {
     Arrow(Box<ArrowColumnWriter>),
-    Media(MediaWriter),
+    Media(Box<MediaWriter>),
 }
 
 /// A finished column chunk.
 pub(crate) enum Chunk {
     Arrow(ArrowColumnChunk),
-    Media(MediaChunk),
+    Media(Box<MediaChunk>),
 }
 
 impl Chunk {
@@ -172,7 +172,7 @@ impl Slot {
         for writer in self.writers.drain(..) {
             let chunk = match writer {
                 LeafWriter::Arrow(writer) => writer.close().map(Chunk::Arrow),
-                LeafWriter::Media(writer) => writer.close().map(Chunk::Media),
+                LeafWriter::Media(writer) => writer.close().map(|it| Chunk::Media(Box::new(it))),
             };
             self.chunks.push(chunk.map_err(encode_error)?);
         }

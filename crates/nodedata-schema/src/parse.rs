@@ -399,7 +399,7 @@ impl Parser {
         match self.number(member)? {
             Bound::Integer(it) if let Ok(it) = usize::try_from(it) => Some(it),
             Bound::Integer(_) | Bound::Float(_) => {
-                self.at(member.node.at, format!("`{}` is not a count", member.key), "write an integer");
+                self.at(&member.node.place, format!("`{}` is not a count", member.key), "write an integer");
                 None
             }
         }

@@ -101,7 +101,7 @@ impl Columns {
 enum Item {
     Null,
     Bytes(usize),
-    List(Vec<Item>),
+    List(Vec<Self>),
 }
 
 impl Columns {
