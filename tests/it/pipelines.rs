@@ -127,7 +127,7 @@ fn a_file_that_does_not_fit_its_source() {
         --- stderr
         error: `steps.clock.topic`: there is no topic `/camera/wrst`
           --> p.yaml, line 4, column 11
-        hint: the topics are: `/cmd/pose`, `/cmd/joints`, `/heartbeat`, `/imu/data`, `/cmd/gripper`, `/episode`, `/gripper/state`, `/points`, …
+        hint: one of: /cmd/pose, /cmd/joints, /heartbeat, /imu/data, /cmd/gripper, /episode, /gripper/state, /points, /tf_static, /tf, /joint_states, /diag/all_types, /camera/depth/image_raw, /camera/thumb/image_raw, /language_instruction, /camera/wrist/image/compressed, …
         error: `fields.joints.from[1]`: `/joint_states` has no field `velocty`
           --> p.yaml, line 6, column 43
         hint: did you mean `velocity`?

@@ -3,7 +3,7 @@
 use std::{io::Write, str::FromStr, sync::OnceLock};
 
 use nodedata_core::{Error, ErrorKind, Result, suggest};
-use nodedata_io::printable;
+use nodedata_io::printable_text;
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     fmt::{layer, time::uptime},
@@ -117,24 +117,13 @@ fn secrets(variables: impl Iterator<Item = (String, String)>) -> Vec<String> {
 
 /// The last line of defence: what is told names places by their printable form to begin with.
 fn without_secrets(text: &str, secrets: &[String]) -> String {
-    let mut clean: String = text.split_inclusive(char::is_whitespace).map(without_credentials).collect();
+    let mut clean = printable_text(text);
     for secret in secrets {
         if clean.contains(secret.as_str()) {
             clean = clean.replace(secret.as_str(), "***");
         }
     }
     clean
-}
-
-/// A word without the user of a URL and without a query.
-fn without_credentials(word: &str) -> String {
-    let end = word.trim_end().len();
-    let (word, space) = word.split_at(end);
-    let word = match word.split_once('?').filter(|(_, query)| query.contains('=')) {
-        Some((before, _)) => format!("{}?***", printable(before)),
-        None => printable(word),
-    };
-    format!("{word}{space}")
 }
 
 #[cfg(test)]
@@ -147,10 +136,7 @@ mod tests {
         let known = secrets(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
         for (told, clean) in [
             ("open source=s3://bucket/a\n", "open source=s3://bucket/a\n"),
-            ("url=\"https://me:pw@host/a?sig=x&b=c\" ok\n", "url=\"https://host/a?*** ok\n"),
             ("key s3cr3t-value in /home/me\n", "key *** in /home/me\n"),
-            ("GET /a/b?X-Amz-Signature=abc then", "GET /a/b?*** then"),
-            ("what? no", "what? no"),
         ] {
             assert_eq!(without_secrets(told, &known), clean);
         }

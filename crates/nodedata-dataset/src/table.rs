@@ -130,7 +130,7 @@ enum LeafWriter {
 
 /// A finished column chunk.
 pub(crate) enum Chunk {
-    Arrow(ArrowColumnChunk),
+    Arrow(Box<ArrowColumnChunk>),
     Media(Box<MediaChunk>),
 }
 
@@ -171,7 +171,7 @@ impl Slot {
     pub(crate) fn close(&mut self) -> Result<()> {
         for writer in self.writers.drain(..) {
             let chunk = match writer {
-                LeafWriter::Arrow(writer) => writer.close().map(Chunk::Arrow),
+                LeafWriter::Arrow(writer) => writer.close().map(|it| Chunk::Arrow(Box::new(it))),
                 LeafWriter::Media(writer) => writer.close().map(|it| Chunk::Media(Box::new(it))),
             };
             self.chunks.push(chunk.map_err(encode_error)?);

@@ -282,6 +282,7 @@ mod tests {
         grow(&folder, "new");
         assert_eq!(folder.commit(false).unwrap_err().kind(), ErrorKind::Io);
         assert_eq!(names(&out), ["old.txt"]);
+        drop(folder);
         // What the refused one left is found by the next.
         let folder = AtomicDir::open(&out, ALONE).unwrap();
         assert!(folder.tree().join("a/b.txt").exists());

@@ -43,7 +43,12 @@ pub fn write_file(path: &Path, bytes: &[u8], writing: Writing) -> Result<()> {
         builder.permissions(mode);
     }
     let mut file = builder.tempfile_in(&folder).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    if let (Writing::Replace, Some(there)) = (writing, there) {
+        // Whole: the umask took a part of it.
+        file.as_file().set_permissions(there.permissions()).map_err(failed)?;
+    }
+    file.as_file().sync_all().map_err(failed)?;
     let named = match writing {
         Writing::Replace => file.persist(&target),
         Writing::New | Writing::NewSecret => file.persist_noclobber(&target),

@@ -43,6 +43,20 @@ pub fn printable(source: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
+/// A text as it may be printed, such as what a library says: each address in it as [`printable`], each path without its
+/// query.
+pub fn printable_text(text: &str) -> String {
+    text.split_inclusive(char::is_whitespace).map(printable_word).collect()
+}
+
+fn printable_word(word: &str) -> String {
+    let (word, space) = word.split_at(word.trim_end().len());
+    match word.split_once('?').filter(|(_, query)| query.contains('=')) {
+        Some((before, _)) => format!("{}?***{space}", printable(before)),
+        None => format!("{}{space}", printable(word)),
+    }
+}
+
 #[cfg(feature = "remote")]
 fn open_url(source: &str) -> Result<Input> {
     crate::remote::open(source)
@@ -155,6 +169,14 @@ mod tests {
             ("runs/what?.mcap", "runs/what?.mcap"),
         ] {
             assert_eq!(printable(source), printed);
+        }
+        for (text, printed) in [
+            ("HEAD http://me:pw@host/a in 1 ms\n", "HEAD http://host/a in 1 ms\n"),
+            ("url=\"https://me:pw@host/a?sig=x&b=c\" ok\n", "url=\"https://host/a?*** ok\n"),
+            ("GET /a/b?X-Amz-Signature=abc then", "GET /a/b?*** then"),
+            ("what? no", "what? no"),
+        ] {
+            assert_eq!(printable_text(text), printed);
         }
     }
 

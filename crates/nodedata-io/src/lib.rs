@@ -21,7 +21,7 @@ pub use atomic_dir::{AtomicDir, Writer, entries, has_left_behind, is_half_replac
 pub use atomic_file::{Writing, io_error, sync_folder, write_file};
 #[cfg(feature = "remote")]
 pub use bucket::{Bucket, open_bucket};
-pub use input::{Input, open, printable};
+pub use input::{Input, open, printable, printable_text};
 pub use local::LocalFiles;
 pub use memory::MemoryFiles;
 #[cfg(feature = "remote")]

@@ -2,6 +2,8 @@ use std::{error::Error as StdError, fmt};
 
 use nodedata_core::{Error, ErrorKind};
 
+use crate::input::printable_text;
+
 /// The failure of a request as one of ours; `what` says what could not be done.
 ///
 /// `Denied` when the store refuses the credentials, otherwise `Io`.
@@ -35,6 +37,7 @@ impl Cause {
         while let Some(link) = next {
             // Answers of servers span lines.
             let text = link.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            let text = printable_text(&text);
             if texts.last().is_none_or(|it| !it.contains(&text)) {
                 texts.push(text);
             }

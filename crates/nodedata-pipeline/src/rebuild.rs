@@ -3,11 +3,11 @@ use std::{
     path::Path,
 };
 
-use nodedata_core::{Error, ErrorKind, Formats, Result};
+use nodedata_core::{Error, ErrorKind, Formats, Progress, Result};
 use nodedata_dataset::{InputEntry, Manifest, created_by};
 use serde::Serialize;
 
-use crate::{Progress, Recipe, convert};
+use crate::{Recipe, convert};
 
 /// A dataset that is to be made once more.
 #[derive(Debug, Clone, Copy)]

@@ -25,6 +25,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-normalize", "nodedata-core", "a Source over a Source"),
     edge("nodedata-quality", "nodedata-core", "rules look at batches and features"),
     edge("nodedata-dataset", "nodedata-core", "stores features, names places in errors"),
+    edge("nodedata-dataset", "nodedata-io", "grows folders hidden and gives them their name"),
     edge("nodedata-dataset", "nodedata-media", "validate --deep decodes frames"),
     edge("nodedata-dataset", "nodedata-schema", "schema.json, and batches proved by the check"),
     edge("nodedata-pipeline", "nodedata-core", "drives Source and EpisodeStream"),
@@ -52,6 +53,7 @@ const ALLOWED: &[Edge] = &[
     ),
     // The command.
     edge("nodedata-cli", "nodedata-core", "prints errors with place and hint"),
+    edge("nodedata-cli", "nodedata-io", "writes single files whole or not at all"),
     edge("nodedata-cli", "nodedata-formats", "node-data formats"),
     edge("nodedata-cli", "nodedata-schema", "node-data schema"),
     edge("nodedata-cli", "nodedata-dataset", "node-data validate and explain"),

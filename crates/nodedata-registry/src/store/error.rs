@@ -1,4 +1,5 @@
 use nodedata_core::{Error, ErrorKind};
+use nodedata_io::printable_text;
 
 use crate::runtime::Stalled;
 
@@ -26,7 +27,7 @@ pub(crate) fn store_error(what: &str, label: &str, err: &object_store::Error) ->
         }
         source = cause.source();
     }
-    Error::new(kind, format!("{what} in {label}")).with_source(text).with_hint(hint)
+    Error::new(kind, format!("{what} in {label}")).with_source(printable_text(&text)).with_hint(hint)
 }
 
 pub(crate) fn stalled(_: Stalled) -> Error {
