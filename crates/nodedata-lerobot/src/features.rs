@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use nodedata_arrow::{Leaf, wider};
 use nodedata_core::{
     DType, Dim, EPISODE_INDEX, Feature, Locus, MediaEncoding, OpenOptions, Result, Storage, meta, patterns,
 };
@@ -9,7 +10,6 @@ use nodedata_core::{
 use crate::{
     decoded::FrameFormat,
     info::{FeatureInfo, Info},
-    leaves::{Leaf, wider},
 };
 
 /// Where the values of a column come from.

@@ -57,6 +57,10 @@ impl Findings {
 pub(crate) const SALVAGE_HINT: &str =
     "`--on-error salvage` leaves out what cannot be used, lists it, and exits with 3";
 
+/// What can be done about a file that cannot be read.
+pub(crate) const RESTORE_HINT: &str =
+    "restore the file; `--on-error salvage` leaves its episodes out and lists them";
+
 /// A refusal with the hint that goes with all of them.
 pub(crate) fn refusal(message: impl Into<String>, at: Locus) -> Error {
     Error::new(ErrorKind::Corrupt, message).at(at).with_hint(SALVAGE_HINT)

@@ -4,18 +4,14 @@
 //! themselves say before any row is read; what the data settles is put right and named, everything else is
 //! refused with its address. Video passes through sample by sample, or is decoded when asked for.
 
-mod arrays;
 mod cameras;
-mod cells;
 mod decoded;
 mod features;
 mod findings;
 mod info;
 mod inputs;
-mod leaves;
 mod listing;
 mod meta;
-mod parquet_file;
 mod placing;
 mod plan;
 mod row_audit;

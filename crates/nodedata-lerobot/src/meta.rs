@@ -7,14 +7,12 @@ use std::{
 };
 
 use arrow_array::ArrayRef;
+use nodedata_arrow::{ParquetFile, cell, cell_text};
 use nodedata_core::{Error, ErrorKind, Files, Locus, Result};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::{
-    cells::{cell, cell_text},
-    parquet_file::ParquetFile,
-};
+use crate::findings::RESTORE_HINT;
 
 /// Start of the names of an episode's statistics.
 const STATS: &str = "stats/";
@@ -90,9 +88,8 @@ fn each_row<T: Send>(
     path: &Path,
     make: impl Fn(&[Arc<str>], &[ArrayRef], usize) -> T + Sync,
 ) -> Result<Vec<T>> {
-    let file = ParquetFile::open(files, path)?;
-    let names: Vec<Arc<str>> =
-        file.footer.schema().fields().iter().map(|it| it.name().as_str().into()).collect();
+    let file = ParquetFile::open(files, path, RESTORE_HINT)?;
+    let names: Vec<Arc<str>> = file.column_names().map(Arc::from).collect();
     let columns: Vec<&str> = names.iter().map(|it| &**it).collect();
     let mut made = Vec::new();
     for batch in file.rows(&columns, 0..file.n_rows(), 256)? {

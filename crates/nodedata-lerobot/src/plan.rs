@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
+use nodedata_arrow::bytes_of;
 use nodedata_core::{EpisodeInfo, EpisodeVideo, Error, Files, Locus, OpenOptions, Partition, Result};
 
 use crate::{
@@ -10,7 +11,6 @@ use crate::{
     inputs::Inputs,
     listing::{INFO, Listing},
     meta::EpisodeRecord,
-    parquet_file::RowGroup,
     row_audit::{DataRows, data_rows},
     tables::Tables,
     video_audit::{CameraFrames, frames},
@@ -230,13 +230,4 @@ impl Plan {
             start = end;
         }
     }
-}
-
-/// The bytes of the row groups that hold some rows.
-pub(crate) fn bytes_of(groups: &[RowGroup], rows: &Range<u64>) -> Range<u64> {
-    let mut inside =
-        groups.iter().filter(|it| it.first_row < rows.end && rows.start < it.first_row + it.n_rows);
-    let Some(first) = inside.next() else { return 0..0 };
-    let last = inside.next_back().unwrap_or(first);
-    first.byte_range.start..last.byte_range.end
 }

@@ -7,15 +7,14 @@ use std::{
     path::PathBuf,
 };
 
+use nodedata_arrow::{Joined, Leaf, ParquetFile, RowGroup, leaves};
 use nodedata_core::{Error, Locus, Result};
 use rayon::prelude::*;
 
 use crate::{
-    findings::{Findings, in_episode, refusal},
-    leaves::{Joined, Leaf, leaves},
+    findings::{Findings, RESTORE_HINT, in_episode, refusal},
     listing::{Found, Listing},
     meta::EpisodeRecord,
-    parquet_file::{ParquetFile, RowGroup},
     scan::{Run, runs},
     tables::Tables,
     template::Values,
@@ -146,9 +145,11 @@ fn open_all(
 /// Reads the footer and the placing columns of one data file, and which columns it has.
 fn scan(listing: &Listing, name: &str, place: Place, fps: f64) -> Result<(ScannedFile, Result<Vec<Leaf>>)> {
     let path = listing.path(name);
-    let file = ParquetFile::open(listing.files().as_ref(), &path)?;
+    let file = ParquetFile::open(listing.files().as_ref(), &path, RESTORE_HINT)?;
+    let leaves = leaves(&file)
+        .map_err(|err| err.with_hint("leave it out with `--topic` and the names of the other features"));
     let (runs, row_groups, n_bytes) = (runs(&file, fps)?, file.row_groups(), file.n_bytes());
-    Ok((ScannedFile { path, n_bytes, row_groups, place, runs }, leaves(&file)))
+    Ok((ScannedFile { path, n_bytes, row_groups, place, runs }, leaves))
 }
 
 /// Rows that the episodes table places in a file.

@@ -4,6 +4,7 @@ use arrow_array::{
     Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, builder::StringBuilder, cast::AsArray,
 };
 use bytes::Bytes;
+use nodedata_arrow::{Rows, floats, integers, media_column, plain_column, spans};
 use nodedata_core::{
     Batch, DType, EpisodeStream, Error, ErrorKind, Locus, Loss, Nested, Partition, PixelShape, ReadOptions,
     Result, RowSpan, Storage, StreamId,
@@ -11,12 +12,9 @@ use nodedata_core::{
 use nodedata_media::image_header;
 
 use crate::{
-    arrays,
     cameras::CameraRows,
     features::{Column, Origin},
     findings::{SALVAGE_HINT, STEPS},
-    parquet_file::Rows,
-    scan::{floats, integers},
     source::Opened,
 };
 
@@ -102,11 +100,11 @@ impl PieceRows {
             Origin::Data(leaf) => match rows.column_by_name(&leaf.root) {
                 None => plain(arrow_array::new_null_array(&column.feature.arrow_type(), rows.num_rows())),
                 Some(array) if leaf.is_media => {
-                    let array = arrays::media(array, &column.feature, &|name| self.load(name))?;
+                    let array = media_column(array, &column.feature, &|name| self.load(name))?;
                     let found = image_pixels(idx, &array);
                     (array, found)
                 }
-                Some(array) => plain(arrays::plain(array, &leaf.members, &column.feature)?),
+                Some(array) => plain(plain_column(array, &leaf.members, &column.feature)?),
             },
             Origin::Samples(camera) => {
                 let samples = self.cameras.samples(*camera, steps)?;
@@ -152,16 +150,7 @@ impl PieceRows {
         let plan = &self.source.plan;
         let groups = &plan.data.files[plan.episodes[self.episode].data_file].row_groups;
         let rows = self.left.start..self.left.start + n_rows;
-        let mut spans = Vec::new();
-        for group in groups {
-            let start = rows.start.max(group.first_row);
-            let end = rows.end.min(group.first_row + group.n_rows);
-            if start < end {
-                let (n_rows, first_record) = (end - start, start - group.first_row);
-                spans.push(RowSpan { n_rows, byte_range: group.byte_range.clone(), first_record });
-            }
-        }
-        spans
+        spans(groups, &rows)
     }
 
     /// The place of an error, and what it costs: the rest of the piece.

@@ -5,15 +5,15 @@ use std::{
 };
 
 use arrow_schema::SchemaRef;
+use nodedata_arrow::ParquetFile;
 use nodedata_core::{
     Confidence, EpisodeInfo, EpisodeStream, EpisodeVideo, Error, Files, Format, InputFile, OpenOptions,
     Partition, Probe, ReadOptions, Result, Source, StreamClock, StreamSchema,
 };
 
 use crate::{
-    findings::{Findings, STEPS},
+    findings::{Findings, RESTORE_HINT, STEPS},
     listing::INFO,
-    parquet_file::ParquetFile,
     plan::{Plan, plan},
     rows::PieceRows,
     tracks::VideoCache,
@@ -107,7 +107,7 @@ impl Opened {
             return Ok(Arc::clone(file));
         }
         let path = &self.plan.data.files[position].path;
-        let file = Arc::new(ParquetFile::open(self.plan.listing.files().as_ref(), path)?);
+        let file = Arc::new(ParquetFile::open(self.plan.listing.files().as_ref(), path, RESTORE_HINT)?);
         let mut open = lock();
         if open.len() >= DATA_FILES_KEPT {
             open.remove(0);

@@ -8,6 +8,8 @@ use std::{
 use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
 use nodedata_media::mp4::{Mp4Limits, VideoTrack};
 
+use crate::findings::RESTORE_HINT;
+
 /// An opened video file.
 pub(crate) struct OpenVideo {
     pub(crate) track: VideoTrack,
@@ -24,7 +26,7 @@ pub(crate) fn open(files: &dyn Files, path: &Path) -> Result<OpenVideo> {
     if file.n_bytes() == 0 {
         return Err(Error::new(ErrorKind::Corrupt, "the video file is empty")
             .at(Locus::path(path))
-            .with_hint("restore the file; `--on-error salvage` leaves its episodes out and lists them"));
+            .with_hint(RESTORE_HINT));
     }
     let track = VideoTrack::read(file.as_ref(), &Mp4Limits::default()).map_err(at)?;
     Ok(OpenVideo { track, file })

@@ -13,10 +13,16 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-message", "nodedata-core", "one message's bytes become columns"),
     edge("nodedata-message", "nodedata-ros", "ROS 1 and ROS 2 are two of its encodings"),
     edge("nodedata-message", "nodedata-media", "image messages are recognised by what their bytes say"),
-    // Format crates: core, media, message; never each other.
+    edge(
+        "nodedata-arrow",
+        "nodedata-core",
+        "others' columns become features, their files are read over ReadAt",
+    ),
+    // Format crates: core, media, and what formats share; never each other.
     edge("nodedata-mcap", "nodedata-core", "implements Format"),
     edge("nodedata-mcap", "nodedata-message", "a channel's messages, whatever their encoding"),
     edge("nodedata-lerobot", "nodedata-core", "implements Format"),
+    edge("nodedata-lerobot", "nodedata-arrow", "its tables are Parquet that others wrote"),
     edge("nodedata-lerobot", "nodedata-media", "video files, their decoding, image headers"),
     edge("nodedata-formats", "nodedata-core", "the list is a Formats"),
     edge("nodedata-formats", "nodedata-lerobot", "one line a format"),

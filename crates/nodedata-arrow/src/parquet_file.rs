@@ -19,13 +19,17 @@ use parquet::{
     file::reader::{ChunkReader, Length},
 };
 
-/// A Parquet file of the dataset: its bytes by range, and its footer.
-pub(crate) struct ParquetFile {
-    pub(crate) path: PathBuf,
+use crate::RowGroup;
+
+/// A Parquet file that somebody else wrote: its bytes by range, and its footer.
+pub struct ParquetFile {
+    /// Where it lies among the files of its source.
+    pub path: PathBuf,
     bytes: Ranges,
     /// Types come from Parquet alone: what writers put beside it in Arrow's own spelling differs between
     /// versions of them, and is often dropped.
     pub(crate) footer: ArrowReaderMetadata,
+    hint: &'static str,
 }
 
 /// A file read by range, as the Parquet reader asks for it.
@@ -59,33 +63,40 @@ fn external(err: Error) -> ParquetError {
 }
 
 impl ParquetFile {
-    /// Opens a file and reads its footer.
+    /// Opens a file and reads its footer. `hint` is what the user can do about the file when it is damaged.
     ///
     /// # Errors
     /// `Io` when it is not there, `Corrupt` when it is no whole Parquet file.
-    pub(crate) fn open(files: &dyn Files, path: &Path) -> Result<Self> {
+    pub fn open(files: &dyn Files, path: &Path, hint: &'static str) -> Result<Self> {
         let file = files.open(path).map_err(|err| err.at(Locus::path(path)))?;
         let bytes = Ranges(file);
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let footer = guarded(|| ArrowReaderMetadata::load(&bytes, options))
-            .map_err(|err| corrupt(err, path, "the Parquet file cannot be read"))?;
+            .map_err(|err| corrupt(err, path, hint, "the Parquet file cannot be read"))?;
         if has_negative_places(&footer) {
             let err = ParquetError::General("a column chunk starts or ends before the file".to_owned());
-            return Err(corrupt(err, path, "the Parquet file cannot be read"));
+            return Err(corrupt(err, path, hint, "the Parquet file cannot be read"));
         }
-        Ok(Self { path: path.to_owned(), bytes, footer })
+        Ok(Self { path: path.to_owned(), bytes, footer, hint })
     }
 
-    pub(crate) fn n_rows(&self) -> u64 {
+    /// Rows that the footer counts.
+    pub fn n_rows(&self) -> u64 {
         self.footer.metadata().row_groups().iter().map(|it| it.num_rows().max(0) as u64).sum()
     }
 
-    pub(crate) fn n_bytes(&self) -> u64 {
+    /// Length of the file.
+    pub fn n_bytes(&self) -> u64 {
         self.bytes.0.n_bytes()
     }
 
+    /// The names of the top-level columns, in order.
+    pub fn column_names(&self) -> impl Iterator<Item = &str> {
+        self.footer.schema().fields().iter().map(|it| it.name().as_str())
+    }
+
     /// The row groups in order: first row, rows, bytes in the file, bytes after decompression.
-    pub(crate) fn row_groups(&self) -> Vec<RowGroup> {
+    pub fn row_groups(&self) -> Vec<RowGroup> {
         let mut first_row = 0;
         let groups = self.footer.metadata().row_groups().iter();
         groups
@@ -110,7 +121,7 @@ impl ParquetFile {
     ///
     /// # Errors
     /// `Corrupt` when a page cannot be read.
-    pub(crate) fn rows(&self, columns: &[&str], rows: Range<u64>, batch_rows: usize) -> Result<Rows> {
+    pub fn rows(&self, columns: &[&str], rows: Range<u64>, batch_rows: usize) -> Result<Rows> {
         let descriptor = self.footer.parquet_schema();
         let wanted = descriptor.root_schema().get_fields().iter().enumerate();
         let roots: Vec<usize> =
@@ -135,8 +146,9 @@ impl ParquetFile {
                 .with_batch_size(batch_rows.max(1))
                 .build()
         };
-        let reader = guarded(build).map_err(|err| corrupt(err, &self.path, "the rows cannot be read"))?;
-        Ok(Rows { path: self.path.clone(), reader })
+        let reader =
+            guarded(build).map_err(|err| corrupt(err, &self.path, self.hint, "the rows cannot be read"))?;
+        Ok(Rows { path: self.path.clone(), hint: self.hint, reader })
     }
 }
 
@@ -150,18 +162,10 @@ fn has_negative_places(footer: &ArrowReaderMetadata) -> bool {
     })
 }
 
-/// A row group as the footer describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RowGroup {
-    pub(crate) first_row: u64,
-    pub(crate) n_rows: u64,
-    pub(crate) byte_range: Range<u64>,
-    pub(crate) n_decoded: u64,
-}
-
 /// Batches of rows, in order.
-pub(crate) struct Rows {
+pub struct Rows {
     path: PathBuf,
+    hint: &'static str,
     reader: ParquetRecordBatchReader,
 }
 
@@ -170,7 +174,8 @@ impl Iterator for Rows {
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = guarded(|| self.reader.next().transpose().map_err(ParquetError::from));
-        next.map_err(|err| corrupt(err, &self.path, "a page of the Parquet file cannot be read")).transpose()
+        next.map_err(|err| corrupt(err, &self.path, self.hint, "a page of the Parquet file cannot be read"))
+            .transpose()
     }
 }
 
@@ -181,9 +186,6 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Parqu
     })
 }
 
-fn corrupt(err: ParquetError, path: &Path, message: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, message)
-        .with_source(err)
-        .at(Locus::path(path))
-        .with_hint("restore the file; `--on-error salvage` leaves its episodes out and lists them")
+fn corrupt(err: ParquetError, path: &Path, hint: &str, message: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, message).with_source(err).at(Locus::path(path)).with_hint(hint)
 }

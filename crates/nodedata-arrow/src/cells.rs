@@ -5,7 +5,7 @@ use arrow_schema::DataType;
 use serde_json::{Map, Number, Value};
 
 /// One cell of a metadata table as JSON. Types that JSON has no word for are null.
-pub(crate) fn cell(array: &ArrayRef, row: usize) -> Value {
+pub fn cell(array: &ArrayRef, row: usize) -> Value {
     if array.is_null(row) {
         return Value::Null;
     }
@@ -44,7 +44,7 @@ fn items_of(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
 
 /// One cell as text: text as it is, everything else as JSON; `None` for a null. Lists of numbers, which a table of
 /// statistics is full of, do not become values on the way.
-pub(crate) fn cell_text(array: &ArrayRef, row: usize) -> Option<String> {
+pub fn cell_text(array: &ArrayRef, row: usize) -> Option<String> {
     if array.is_null(row) {
         return None;
     }

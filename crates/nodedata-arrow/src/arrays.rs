@@ -12,14 +12,14 @@ use arrow_schema::{DataType, Field, Fields};
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Feature, Locus, Nested, Result};
 
-use crate::scan::{floats, integers};
+use crate::{floats, integers};
 
 /// The column of a plain feature. `members` are the struct members to take, lists passed through.
 ///
 /// # Errors
 /// `Corrupt` when a value has another length than the feature, or is null where none may be, with the row
 /// of the batch as the step.
-pub(crate) fn plain(array: &ArrayRef, members: &[String], feature: &Feature) -> Result<ArrayRef> {
+pub fn plain_column(array: &ArrayRef, members: &[String], feature: &Feature) -> Result<ArrayRef> {
     let column = shaped(array, Taken::Members(members), &feature.arrow_type())
         .map_err(|err| err.at(Locus::feature(&feature.name)))?;
     if !feature.nullable
@@ -106,7 +106,7 @@ fn fixed(list: &ListArray, taken: Taken<'_>, item: &Arc<Field>, n: i32) -> Resul
     let length = |row: usize| offsets[row + 1] - offsets[row];
     let differs = |row: &usize| list.is_valid(*row) && length(*row) != n;
     if let Some(row) = (0..list.len()).find(differs) {
-        let message = format!("the value has {} items, but meta/info.json says {n}", length(row));
+        let message = format!("the value has {} items, but the feature has {n}", length(row));
         return Err(Error::new(ErrorKind::Corrupt, message).at(row_of(row)));
     }
     if list.null_count() > 0 {
@@ -164,7 +164,7 @@ fn widened(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
 ///
 /// # Errors
 /// What `load` reports, with the row of the batch as the step.
-pub(crate) fn media(
+pub fn media_column(
     array: &ArrayRef,
     feature: &Feature,
     load: &dyn Fn(&str) -> Result<Bytes>,
@@ -218,7 +218,7 @@ fn loaded(
 }
 
 fn wrong_nulls(err: arrow_schema::ArrowError) -> Error {
-    Error::new(ErrorKind::Corrupt, "the values do not have the shape and nulls that meta/info.json tells")
+    Error::new(ErrorKind::Corrupt, "the values do not have the shape and nulls of the feature")
         .with_source(err)
 }
 

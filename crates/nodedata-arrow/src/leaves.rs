@@ -5,28 +5,29 @@ use std::collections::BTreeMap;
 use arrow_schema::{DataType, Field};
 use nodedata_core::{DType, Dim, Error, ErrorKind, Feature, Locus, Result, Storage};
 
-use crate::parquet_file::ParquetFile;
+use crate::ParquetFile;
 
 /// One column of values and the way to it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Leaf {
+pub struct Leaf {
     /// The top-level column.
-    pub(crate) root: String,
+    pub root: String,
     /// Struct members below it, lists passed through.
-    pub(crate) members: Vec<String>,
+    pub members: Vec<String>,
     /// Lists on the way, outermost first.
-    pub(crate) dims: Vec<Dim>,
+    pub dims: Vec<Dim>,
     /// `None` where the writer never saw a value.
-    pub(crate) dtype: Option<DType>,
-    pub(crate) nullable: bool,
+    pub dtype: Option<DType>,
+    /// Whether a null may occur.
+    pub nullable: bool,
     /// An encoded image or audio clip: a struct of `bytes` and `path`, in either order. The lists on the way are
     /// lists of them.
-    pub(crate) is_media: bool,
+    pub is_media: bool,
 }
 
 impl Leaf {
     /// Dotted name of the leaf.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         let mut name = self.root.clone();
         for member in &self.members {
             name.push('.');
@@ -36,7 +37,7 @@ impl Leaf {
     }
 
     /// The feature that holds this leaf.
-    pub(crate) fn feature(&self) -> Feature {
+    pub fn feature(&self) -> Feature {
         let nullable = self.nullable || self.dtype.is_none();
         if self.is_media {
             let media = Feature::new(self.name(), DType::UInt8, Vec::new());
@@ -48,11 +49,11 @@ impl Leaf {
     }
 }
 
-/// The leaves of a data file, in the order of its columns.
+/// The leaves of a file, in the order of its columns.
 ///
 /// # Errors
 /// `Unsupported` for a type that no feature has.
-pub(crate) fn leaves(file: &ParquetFile) -> Result<Vec<Leaf>> {
+pub fn leaves(file: &ParquetFile) -> Result<Vec<Leaf>> {
     let mut leaves = Vec::new();
     let mut has_nulls = null_counts(file).into_iter();
     for field in file.footer.schema().fields() {
@@ -129,7 +130,6 @@ fn walk(
                     let message =
                         format!("column `{}` has Arrow type {other}, which no feature has", leaf.name());
                     Error::new(ErrorKind::Unsupported, message)
-                        .with_hint("leave it out with `--topic` and the names of the other features")
                 })?),
             };
             found.push(leaf);
@@ -141,7 +141,7 @@ fn walk(
 /// The leaves that hold the rows of all files: by name, in the order of the first file, each as wide as its
 /// widest. A file may order its columns otherwise, and a leaf it lacks is null there.
 #[derive(Debug, Default)]
-pub(crate) struct Joined {
+pub struct Joined {
     leaves: Vec<Leaf>,
     position: BTreeMap<String, usize>,
     n_files: usize,
@@ -152,7 +152,7 @@ impl Joined {
     ///
     /// # Errors
     /// `Unsupported` when it stores a column in a way that has no common type with the files before.
-    pub(crate) fn add(&mut self, leaves: &[Leaf]) -> Result<()> {
+    pub fn add(&mut self, leaves: &[Leaf]) -> Result<()> {
         for leaf in leaves {
             match self.position.get(&leaf.name()) {
                 None => {
@@ -172,7 +172,7 @@ impl Joined {
     }
 
     /// The leaves of all files taken in.
-    pub(crate) fn finish(self) -> Vec<Leaf> {
+    pub fn finish(self) -> Vec<Leaf> {
         self.leaves
     }
 }
@@ -211,7 +211,7 @@ fn widen(known: &mut Leaf, other: &Leaf) -> Result<()> {
 }
 
 /// The narrowest type that holds every value of both; `None` where there is none.
-pub(crate) fn wider(one: DType, two: DType) -> Option<DType> {
+pub fn wider(one: DType, two: DType) -> Option<DType> {
     use DType::{Float16, Float32, Float64, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64};
     const SIGNED: [DType; 4] = [Int8, Int16, Int32, Int64];
     const UNSIGNED: [DType; 4] = [UInt8, UInt16, UInt32, UInt64];

@@ -24,7 +24,7 @@ fn lists(rows: &[Option<&[f32]>]) -> ArrayRef {
 fn lists_of_equal_length_become_fixed_without_a_copy() {
     let feature = Feature::new("state", DType::Float32, vec![Dim::Fixed(2)]);
     let rows = lists(&[Some(&[9.0]), Some(&[1.0, 2.0]), Some(&[3.0, 4.0])]).slice(1, 2);
-    let column = plain(&rows, &[], &feature).unwrap();
+    let column = plain_column(&rows, &[], &feature).unwrap();
     assert_eq!(column.data_type(), &feature.arrow_type());
     let values = column.as_fixed_size_list().values().as_primitive::<Float32Type>().values().clone();
     assert_eq!(&*values, [1.0, 2.0, 3.0, 4.0]);
@@ -35,7 +35,7 @@ fn lists_of_equal_length_become_fixed_without_a_copy() {
 #[test]
 fn a_value_of_another_length_is_named() {
     let feature = Feature::new("state", DType::Float32, vec![Dim::Fixed(2)]);
-    let err = plain(&lists(&[Some(&[1.0, 2.0]), Some(&[3.0])]), &[], &feature).unwrap_err();
+    let err = plain_column(&lists(&[Some(&[1.0, 2.0]), Some(&[3.0])]), &[], &feature).unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Corrupt);
     assert_eq!(err.locus().to_string(), "step 1, feature `state`");
 }
@@ -43,12 +43,12 @@ fn a_value_of_another_length_is_named() {
 #[test]
 fn nulls_keep_their_place_in_fixed_lists() {
     let feature = Feature::new("state", DType::Float32, vec![Dim::Fixed(2)]).nullable();
-    let column = plain(&lists(&[Some(&[1.0, 2.0]), None, Some(&[3.0, 4.0])]), &[], &feature).unwrap();
+    let column = plain_column(&lists(&[Some(&[1.0, 2.0]), None, Some(&[3.0, 4.0])]), &[], &feature).unwrap();
     assert!(column.is_null(1));
     let last = column.as_fixed_size_list().value(2);
     assert_eq!(last.as_primitive::<Float32Type>().values().as_ref(), [3.0, 4.0]);
     let never = Feature { nullable: false, ..feature };
-    let err = plain(&lists(&[None]), &[], &never).unwrap_err();
+    let err = plain_column(&lists(&[None]), &[], &never).unwrap_err();
     assert_eq!(err.locus().step_idx, Some(0));
 }
 
@@ -58,12 +58,12 @@ fn numbers_are_widened_and_members_taken_out() {
     let numbers: ArrayRef = Arc::new(Int16Array::from(vec![Some(-3), None]));
     let field = Arc::new(Field::new("n", DataType::Int16, true));
     let nested: ArrayRef = Arc::new(StructArray::from(vec![(field, numbers)]));
-    let column = plain(&nested, &["n".to_owned()], &feature).unwrap();
+    let column = plain_column(&nested, &["n".to_owned()], &feature).unwrap();
     assert_eq!(column.as_primitive::<Int64Type>().value(0), -3);
     assert!(column.is_null(1));
     let floats: ArrayRef = Arc::new(Float32Array::from(vec![0.5]));
     let wide = Feature::new("f", DType::Float64, Vec::new());
-    assert_eq!(plain(&floats, &[], &wide).unwrap().as_primitive::<Float64Type>().value(0), 0.5);
+    assert_eq!(plain_column(&floats, &[], &wide).unwrap().as_primitive::<Float64Type>().value(0), 0.5);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn media_come_in_any_order_and_from_files() {
         (Arc::new(Field::new("bytes", DataType::Binary, true)), bytes),
     ]));
     let load = |name: &str| Ok(Bytes::from(format!("file {name}")));
-    let column = media(&column, &feature, &load).unwrap();
+    let column = media_column(&column, &feature, &load).unwrap();
     assert_eq!(column.data_type(), &feature.arrow_type());
     let bytes = column.as_struct().column(0).as_binary::<i32>();
     assert_eq!((bytes.value(0), bytes.value(1)), (b"inside".as_slice(), b"file a.png".as_slice()));
@@ -100,7 +100,7 @@ fn media_in_lists_keep_their_places() {
     let nulls = NullBuffer::from(vec![true, true, true, false, true]);
     let rows: ArrayRef = Arc::new(ListArray::new(item, offsets, Arc::new(items), Some(nulls)));
     let load = |name: &str| Ok(Bytes::from(format!("file {name}")));
-    let column = media(&rows.slice(1, 4), &feature, &load).unwrap();
+    let column = media_column(&rows.slice(1, 4), &feature, &load).unwrap();
     assert_eq!(column.data_type(), &feature.arrow_type());
     let lists = column.as_list::<i32>();
     assert_eq!((lists.value(0).len(), lists.is_null(2)), (0, true));
@@ -110,6 +110,6 @@ fn media_in_lists_keep_their_places() {
     let frame = |of: &ArrayRef, idx| of.as_struct().column(0).as_binary::<i32>().value(idx).to_vec();
     assert_eq!((frame(&second, 1), frame(&last, 0)), (b"two".to_vec(), b"file b.png".to_vec()));
     let missing = |_: &str| Err(Error::new(ErrorKind::Corrupt, "not there"));
-    let err = media(&rows.slice(1, 4), &feature, &missing).unwrap_err();
+    let err = media_column(&rows.slice(1, 4), &feature, &missing).unwrap_err();
     assert_eq!(err.locus().step_idx, Some(3));
 }

@@ -1,0 +1,19 @@
+//! Other people's Arrow and Parquet as features, for whoever reads files that this program did not write.
+//!
+//! A Parquet file is opened over any `ReadAt` and read by rows; its columns are leaves (structs become dotted
+//! names), which are joined over many files; arrays take the shape of their feature, and a cell becomes JSON where
+//! a table is metadata. What files we wrote ourselves look like is no business of this crate.
+
+mod arrays;
+mod cells;
+mod leaves;
+mod numbers;
+mod parquet_file;
+mod row_groups;
+
+pub use arrays::{media_column, plain_column};
+pub use cells::{cell, cell_text};
+pub use leaves::{Joined, Leaf, leaves, wider};
+pub use numbers::{floats, integers};
+pub use parquet_file::{ParquetFile, Rows};
+pub use row_groups::{RowGroup, bytes_of, spans};
