@@ -1,11 +1,8 @@
 //! The columns of the step table: what `info.json` says of each feature, and what the files hold of it.
 
-use std::collections::BTreeSet;
-
 use nodedata_arrow::{Leaf, wider};
-use nodedata_core::{
-    DType, Dim, EPISODE_INDEX, Feature, Locus, MediaEncoding, OpenOptions, Result, Storage, meta, patterns,
-};
+use nodedata_core::{DType, Dim, EPISODE_INDEX, Feature, Locus, OpenOptions, Result, Storage, meta};
+use nodedata_steps::{check_names, decoding_of, free_name, select, step_index, timestamp};
 
 use crate::{
     decoded::FrameFormat,
@@ -34,11 +31,7 @@ pub(crate) enum Origin {
 }
 
 /// A column of the step table.
-#[derive(Debug, Clone)]
-pub(crate) struct Column {
-    pub(crate) feature: Feature,
-    pub(crate) origin: Origin,
-}
+pub(crate) type Column = nodedata_steps::Column<Origin>;
 
 /// A camera whose frames lie in video files, as the features need to know it.
 #[derive(Debug, Clone)]
@@ -62,15 +55,8 @@ pub(crate) fn columns(
     options: &OpenOptions,
 ) -> Result<(Vec<Column>, Vec<String>)> {
     let mut all = vec![
-        Column {
-            feature: described("step_index", "position in the episode, from 0"),
-            origin: Origin::StepIndex,
-        },
-        Column {
-            feature: described("timestamp_ns", "time since the start of the episode")
-                .with_meta(meta::UNIT, "ns"),
-            origin: Origin::Timestamp,
-        },
+        Column { feature: step_index(), origin: Origin::StepIndex },
+        Column { feature: timestamp(), origin: Origin::Timestamp },
     ];
     for leaf in leaves.iter().filter(|it| it.root != EPISODE_INDEX) {
         all.push(Column { feature: data_feature(info, leaf), origin: Origin::Data(leaf.clone()) });
@@ -81,33 +67,18 @@ pub(crate) fn columns(
         let feature = feature.with_meta(meta::DESCRIPTION, about);
         all.push(Column { feature, origin: Origin::Task });
     }
-    check_names(&all, cameras, options)?;
+    let keys: Vec<&str> = cameras.iter().map(|it| it.key.as_str()).collect();
+    check_names(&all, &keys, options)?;
     for (idx, camera) in cameras.iter().enumerate() {
         all.extend(camera_columns(info.features.get(&camera.key), camera, idx, options)?);
     }
-    Ok(select(all, cameras, options))
-}
-
-fn described(name: &str, about: &str) -> Feature {
-    Feature::new(name, DType::Int64, Vec::new()).with_meta(meta::DESCRIPTION, about)
-}
-
-fn check_names(all: &[Column], cameras: &[Camera], options: &OpenOptions) -> Result<()> {
-    let videos: Vec<&str> = cameras.iter().map(|it| it.key.as_str()).collect();
-    let names: Vec<&str> =
-        all.iter().map(|it| it.feature.name.as_str()).chain(videos.iter().copied()).collect();
-    patterns::check_patterns("feature", "topics", options.topics.as_deref().unwrap_or_default(), &names)?;
-    let decoded: Vec<String> = options.decode.keys().cloned().collect();
-    patterns::check_patterns("camera", "decode", &decoded, &videos)
+    Ok(select(all, options, |it| key_of(it, cameras)))
 }
 
 /// The feature of a column of the data files: its own type, in the shape and with the words of `info.json`.
 fn data_feature(info: &Info, leaf: &Leaf) -> Feature {
     let mut feature = leaf.feature();
-    if matches!(feature.name.as_str(), "step_index" | "timestamp_ns") {
-        // The table has columns of these names that mean the same in every dataset.
-        feature.name = format!("source.{}", feature.name);
-    }
+    feature.name = free_name(&feature.name);
     let Some(told) = info.features.get(&leaf.root).filter(|_| leaf.members.is_empty()) else {
         return feature;
     };
@@ -187,40 +158,13 @@ fn camera_columns(
     Ok(columns)
 }
 
-/// What the frames of a camera are to be decoded to; an exact name goes before a pattern.
-pub(crate) fn decoding_of(key: &str, options: &OpenOptions) -> Option<MediaEncoding> {
-    let exact = options.decode.get(key);
-    let fitting =
-        || options.decode.iter().find(|(pattern, _)| patterns::fits(pattern, key)).map(|(_, it)| it);
-    exact.or_else(fitting).copied()
-}
-
-/// Keeps the selected columns; returns them with the names of the others. `undecoded` everything is the
-/// look that needs no values: position and time alone.
-fn select(all: Vec<Column>, cameras: &[Camera], options: &OpenOptions) -> (Vec<Column>, Vec<String>) {
-    let bare = options.undecoded.iter().any(|it| it == "*");
-    let key_of = |column: &Column| match &column.origin {
+/// What a column is selected by: position and time always are there.
+fn key_of(column: &Column, cameras: &[Camera]) -> Option<String> {
+    match &column.origin {
         Origin::StepIndex | Origin::Timestamp => None,
         Origin::Task | Origin::Data(_) => Some(column.feature.name.clone()),
         Origin::Samples(idx) | Origin::Keyframes(idx) | Origin::DecodeIndex(idx) | Origin::Frames(idx, _) => {
             Some(cameras[*idx].key.clone())
         }
-    };
-    let wanted = |name: &str| match &options.topics {
-        None => true,
-        Some(patterns) => patterns.iter().any(|it| patterns::fits(it, name)),
-    };
-    let mut left_out = BTreeSet::new();
-    let kept = all.into_iter().filter(|column| match key_of(column) {
-        None => true,
-        Some(_) if bare => false,
-        Some(name) => {
-            wanted(&name) || {
-                left_out.insert(name);
-                false
-            }
-        }
-    });
-    let kept = kept.collect();
-    (kept, left_out.into_iter().collect())
+    }
 }

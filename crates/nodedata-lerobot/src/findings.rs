@@ -1,9 +1,7 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::{Error, ErrorKind, Locus, Loss, StreamId};
-
-/// The one stream of a LeRobot dataset.
-pub(crate) const STEPS: StreamId = StreamId(0);
+use nodedata_core::{Error, ErrorKind, Locus, Loss};
+use nodedata_steps::STEPS;
 
 /// What the pointers of a dataset got wrong: what the data itself put right, and what nothing could.
 #[derive(Debug, Default)]
@@ -53,20 +51,6 @@ impl Findings {
     }
 }
 
-/// What can be done about anything that cannot be used.
-pub(crate) const SALVAGE_HINT: &str =
-    "`--on-error salvage` leaves out what cannot be used, lists it, and exits with 3";
-
 /// What can be done about a file that cannot be read.
 pub(crate) const RESTORE_HINT: &str =
     "restore the file; `--on-error salvage` leaves its episodes out and lists them";
-
-/// A refusal with the hint that goes with all of them.
-pub(crate) fn refusal(message: impl Into<String>, at: Locus) -> Error {
-    Error::new(ErrorKind::Corrupt, message).at(at).with_hint(SALVAGE_HINT)
-}
-
-/// An episode, by its number in the source, in a file.
-pub(crate) fn in_episode(path: impl AsRef<std::path::Path>, episode: u64) -> Locus {
-    Locus { episode_idx: Some(episode), ..Locus::path(path) }
-}

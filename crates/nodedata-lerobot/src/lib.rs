@@ -10,7 +10,7 @@ mod features;
 mod findings;
 mod info;
 mod inputs;
-mod listing;
+mod layout;
 mod meta;
 mod placing;
 mod plan;

@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use nodedata_arrow::bytes_of;
 use nodedata_core::{EpisodeInfo, EpisodeVideo, Error, Files, Locus, OpenOptions, Partition, Result};
+use nodedata_steps::{Listing, STEPS, cut, split_for_uncovered};
 
 use crate::{
     features::{self, Camera, Column, Origin},
-    findings::{Findings, STEPS},
+    findings::Findings,
     inputs::Inputs,
-    listing::{INFO, Listing},
+    layout::{INFO, MARKER},
     meta::EpisodeRecord,
     row_audit::{DataRows, data_rows},
     tables::Tables,
@@ -52,7 +53,7 @@ pub(crate) struct Episode {
 /// # Errors
 /// See [`nodedata_core::Format::open`].
 pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions, findings: &mut Findings) -> Result<Plan> {
-    let listing = Listing::new(files)?;
+    let listing = Listing::new(files, &MARKER)?;
     let tables = Tables::read(&listing, findings)?;
     let mut data = data_rows(&listing, &tables, findings)?;
     let cameras = frames(&listing, &tables, &mut data.episodes, options, findings);
@@ -132,11 +133,8 @@ impl Plan {
         }
     }
 
-    /// With one split, an episode outside of it can only have been forgotten; with several, nobody knows.
     fn split_for_uncovered(&self) -> String {
-        let splits = &self.tables.info.splits;
-        let only = splits.keys().next().filter(|_| splits.len() == 1);
-        only.cloned().unwrap_or_else(|| "unassigned".to_owned())
+        split_for_uncovered(self.tables.info.splits.keys().map(String::as_str))
     }
 
     fn info(
@@ -215,19 +213,15 @@ impl Plan {
         bytes_per_row: u64,
         options: &OpenOptions,
     ) {
-        let per_piece = (options.partition_bytes / bytes_per_row).max(1);
-        let mut start = rows.start;
-        while start < rows.end {
-            let end = rows.end.min(start.saturating_add(per_piece));
+        for piece in cut(rows, bytes_per_row, options.partition_bytes) {
             self.partitions.push(Partition {
                 index: self.partitions.len(),
                 episode: self.infos.len(),
                 input,
-                byte_range: bytes_of(&self.data.files[data_file].row_groups, &(start..end)),
-                decoded_bytes: bytes_per_row * (end - start),
+                byte_range: bytes_of(&self.data.files[data_file].row_groups, &piece),
+                decoded_bytes: bytes_per_row * (piece.end - piece.start),
             });
-            self.pieces.push(start..end);
-            start = end;
+            self.pieces.push(piece);
         }
     }
 }

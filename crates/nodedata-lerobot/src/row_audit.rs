@@ -9,11 +9,11 @@ use std::{
 
 use nodedata_arrow::{Joined, Leaf, ParquetFile, RowGroup, leaves};
 use nodedata_core::{Error, Locus, Result};
+use nodedata_steps::{Found, Listing, in_episode, refusal};
 use rayon::prelude::*;
 
 use crate::{
-    findings::{Findings, RESTORE_HINT, in_episode, refusal},
-    listing::{Found, Listing},
+    findings::{Findings, RESTORE_HINT},
     meta::EpisodeRecord,
     scan::{Run, runs},
     tables::Tables,

@@ -1,86 +1,79 @@
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
-use arrow_array::{
-    Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, builder::StringBuilder, cast::AsArray,
-};
+use arrow_array::{ArrayRef, RecordBatch, builder::StringBuilder};
 use bytes::Bytes;
 use nodedata_arrow::{Rows, floats, integers, media_column, plain_column, spans};
-use nodedata_core::{
-    Batch, DType, EpisodeStream, Error, ErrorKind, Locus, Loss, Nested, Partition, PixelShape, ReadOptions,
-    Result, RowSpan, Storage, StreamId,
+use nodedata_core::{EpisodeStream, Error, ErrorKind, Partition, PixelShape, ReadOptions, Result, Storage};
+use nodedata_steps::{
+    Piece, PieceReader, PieceStream, StepRows, batch_rows, image_pixels, in_episode, step_indices, timestamps,
 };
-use nodedata_media::image_header;
 
 use crate::{
     cameras::CameraRows,
     features::{Column, Origin},
-    findings::{SALVAGE_HINT, STEPS},
     source::Opened,
 };
 
-/// The rows of one partition: a piece of one episode.
-pub(crate) struct PieceRows {
+/// The rows of one piece of an episode.
+struct PieceRows {
     source: Arc<Opened>,
-    partition: usize,
     episode: usize,
-    /// Rows of the data file still to come.
-    left: Range<u64>,
-    rows: Option<Rows>,
+    rows: Rows,
     cameras: CameraRows,
-    records_read: [(StreamId, u64); 1],
 }
 
-/// Distance from the grid, in frames, up to which a timestamp is the grid's: what 32-bit seconds lose.
-const GRID_TOLERANCE: f64 = 1e-3;
+/// Starts reading a partition, which is a piece of one episode.
+///
+/// # Errors
+/// `Io` or `Corrupt` when a file that the plan has seen cannot be read any more.
+pub(crate) fn piece_stream(
+    source: Arc<Opened>,
+    partition: &Partition,
+    options: &ReadOptions,
+) -> Result<Box<dyn EpisodeStream>> {
+    let plan = &source.plan;
+    let rows = plan.pieces[partition.index].clone();
+    let batch_rows = batch_rows(partition.decoded_bytes, rows.end - rows.start, options);
+    let episode = &plan.episodes[partition.episode];
+    let file = source.data_file(episode.data_file)?;
+    let mut columns: Vec<&str> = vec!["timestamp", "task_index"];
+    columns.extend(plan.columns.iter().filter_map(|it| match &it.origin {
+        Origin::Data(leaf) => Some(leaf.root.as_str()),
+        _ => None,
+    }));
+    let piece = Piece {
+        schema: Arc::clone(&source.schema),
+        steps: rows.start - episode.rows.start..rows.end - episode.rows.start,
+        place: in_episode(&plan.data.files[episode.data_file].path, episode.source_index),
+        byte_range: partition.byte_range.clone(),
+    };
+    let rows = file.rows(&columns, rows, batch_rows)?;
+    let cameras = CameraRows::open(&source, partition.episode)?;
+    let reader = PieceRows { episode: partition.episode, rows, cameras, source };
+    Ok(Box::new(PieceStream::new(piece, reader)))
+}
 
-impl PieceRows {
-    pub(crate) fn new(source: Arc<Opened>, partition: &Partition, options: &ReadOptions) -> Result<Self> {
-        let plan = &source.plan;
-        let piece = plan.pieces[partition.index].clone();
-        let bytes_per_row = (partition.decoded_bytes / (piece.end - piece.start).max(1)).max(1);
-        let batch_rows = (options.batch_bytes_max as u64 / bytes_per_row).clamp(1, 1 << 20) as usize;
-        let episode = &plan.episodes[partition.episode];
-        let file = source.data_file(episode.data_file)?;
-        let mut columns: Vec<&str> = vec!["timestamp", "task_index"];
-        columns.extend(plan.columns.iter().filter_map(|it| match &it.origin {
-            Origin::Data(leaf) => Some(leaf.root.as_str()),
-            _ => None,
-        }));
-        let rows = file.rows(&columns, piece.clone(), batch_rows)?;
-        let cameras = CameraRows::open(&source, partition.episode)?;
-        Ok(Self {
-            records_read: [(STEPS, piece.end - piece.start)],
-            partition: partition.index,
-            episode: partition.episode,
-            left: piece,
-            rows: Some(rows),
-            cameras,
-            source,
-        })
-    }
-
-    fn batch(&mut self, rows: &RecordBatch) -> Result<Batch> {
-        let n_rows = rows.num_rows() as u64;
-        let source = Arc::clone(&self.source);
-        let plan = &source.plan;
-        let first_step = self.left.start - plan.episodes[self.episode].rows.start;
-        let steps = first_step..first_step + n_rows;
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(plan.columns.len());
+impl PieceReader for PieceRows {
+    fn next_rows(&mut self, first_step: u64) -> Result<Option<StepRows>> {
+        let Some(rows) = self.rows.next().transpose()? else { return Ok(None) };
+        let n_rows = rows.num_rows();
+        let steps = first_step..first_step + n_rows as u64;
+        let plan = &self.source.plan;
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(plan.columns.len());
         let mut pixels = Vec::new();
         for (idx, column) in plan.columns.iter().enumerate() {
-            let (array, found) =
-                self.column(idx, column, rows, &steps).map_err(|err| shifted(err, first_step))?;
+            let (array, found) = self.column(idx, column, &rows, &steps)?;
             pixels.extend(found);
-            arrays.push(array);
+            columns.push(array);
         }
-        let schema = Arc::clone(&source.schema);
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        let rows = RecordBatch::try_new_with_options(schema, arrays, &options).map_err(|err| {
-            Error::new(ErrorKind::Corrupt, "the rows do not have the types of the plan").with_source(err)
-        })?;
-        Ok(Batch { stream: STEPS, rows, spans: self.spans(n_rows), pixels })
+        let episode = &plan.episodes[self.episode];
+        let in_file = episode.rows.start + steps.start..episode.rows.start + steps.end;
+        let spans = spans(&plan.data.files[episode.data_file].row_groups, &in_file);
+        Ok(Some(StepRows { n_rows, columns, spans, pixels }))
     }
+}
 
+impl PieceRows {
     /// One column of a batch, and what its pixels say.
     fn column(
         &self,
@@ -92,10 +85,11 @@ impl PieceRows {
         let fps = self.source.plan.tables.info.fps;
         let plain = |array: ArrayRef| (array, Vec::new());
         Ok(match &column.origin {
-            Origin::StepIndex => {
-                plain(Arc::new(Int64Array::from_iter_values(steps.clone().map(|it| it as i64))))
+            Origin::StepIndex => plain(step_indices(steps)),
+            Origin::Timestamp => {
+                let told = rows.column_by_name("timestamp").and_then(floats);
+                plain(timestamps(told.as_deref(), steps, fps))
             }
-            Origin::Timestamp => plain(timestamps(rows, steps, fps)),
             Origin::Task => plain(self.tasks(rows)),
             Origin::Data(leaf) => match rows.column_by_name(&leaf.root) {
                 None => plain(arrow_array::new_null_array(&column.feature.arrow_type(), rows.num_rows())),
@@ -144,114 +138,4 @@ impl PieceRows {
         }
         Arc::new(tasks.finish())
     }
-
-    /// Where the rows lie: the row groups that hold them.
-    fn spans(&self, n_rows: u64) -> Vec<RowSpan> {
-        let plan = &self.source.plan;
-        let groups = &plan.data.files[plan.episodes[self.episode].data_file].row_groups;
-        let rows = self.left.start..self.left.start + n_rows;
-        spans(groups, &rows)
-    }
-
-    /// The place of an error, and what it costs: the rest of the piece.
-    fn fatal(&mut self, err: Error) -> Error {
-        let plan = &self.source.plan;
-        let episode = &plan.episodes[self.episode];
-        let n_rows = self.left.end - self.left.start;
-        self.rows = None;
-        self.left.start = self.left.end;
-        let place = Locus {
-            episode_idx: Some(episode.source_index),
-            ..Locus::path(&plan.data.files[episode.data_file].path)
-        };
-        let byte_range = Some(plan.partitions[self.partition].byte_range.clone());
-        let records = vec![(STEPS, n_rows)];
-        let err = if err.hint().is_some() { err } else { err.with_hint(SALVAGE_HINT) };
-        err.at(place).with_loss(Loss { byte_range, records, uncounted: false, reason: "undecodable" })
-    }
-}
-
-impl EpisodeStream for PieceRows {
-    fn next_batch(&mut self) -> Result<Option<Batch>> {
-        if self.left.is_empty() {
-            return Ok(None);
-        }
-        let next = match self.rows.as_mut().and_then(Iterator::next) {
-            Some(Ok(rows)) => self.batch(&rows),
-            Some(Err(err)) => Err(err),
-            None => {
-                Err(Error::new(ErrorKind::Corrupt, "the file ends before the rows that its footer counts"))
-            }
-        };
-        match next {
-            Ok(batch) => {
-                self.left.start += batch.rows.num_rows() as u64;
-                Ok(Some(batch))
-            }
-            Err(err) => Err(self.fatal(err)),
-        }
-    }
-
-    fn records_read(&self) -> &[(StreamId, u64)] {
-        &self.records_read
-    }
-}
-
-/// Row numbers of a batch become steps of the episode.
-fn shifted(err: Error, first_step: u64) -> Error {
-    match err.locus().step_idx {
-        None => err,
-        Some(row) => {
-            let place = Locus { step_idx: Some(first_step + row), ..err.locus().clone() };
-            let told = Error::new(err.kind(), err.chain()).at(place);
-            match err.hint() {
-                Some(hint) => told.with_hint(hint),
-                None => told,
-            }
-        }
-    }
-}
-
-/// The grid's time where the timestamp is on it, which 32-bit seconds cannot tell exactly, and else its own.
-fn timestamps(rows: &RecordBatch, steps: &Range<u64>, fps: f64) -> ArrayRef {
-    let told = rows.column_by_name("timestamp").and_then(floats);
-    let times = steps.clone().enumerate().map(|(row, step)| {
-        let on_grid = (step as f64 * 1e9 / fps).round() as i64;
-        match told.as_ref().map(|it| it[row]) {
-            Some(seconds)
-                if seconds.is_finite()
-                    && (seconds * fps - step as f64).abs() > GRID_TOLERANCE.max(step as f64 * 1e-6) =>
-            {
-                (seconds * 1e9).round() as i64
-            }
-            _ => on_grid,
-        }
-    });
-    Arc::new(Int64Array::from_iter_values(times))
-}
-
-/// What the headers of encoded images say, each finding once. A row of a list counts once for all that it finds alike.
-pub(crate) fn image_pixels(column: usize, media: &ArrayRef) -> Vec<PixelShape> {
-    let nested = Nested::of(media);
-    let bytes = nested.values.as_binary::<i32>();
-    let valid = nested.items.last().and_then(|it| it.valid.as_ref());
-    // How many rows, and the last of them.
-    let mut found: BTreeMap<PixelShape, (u64, Option<usize>)> = BTreeMap::new();
-    for idx in (0..bytes.len()).filter(|it| valid.is_none_or(|valid| valid.is_valid(*it))) {
-        let frame = bytes.value(idx);
-        let (encoding, dtype, shape) = match image_header(frame) {
-            Some(header) => {
-                let (dims, n_dims) = header.shape();
-                (header.encoding.name(), header.dtype, dims[..n_dims].to_vec())
-            }
-            None => {
-                (nodedata_media::sniff(frame).map_or("unknown", |it| it.name()), DType::UInt8, Vec::new())
-            }
-        };
-        let shape = PixelShape { column, dtype, shape, encoding: encoding.to_owned(), n_rows: 0 };
-        let row = nested.row_of(nested.dims.len(), idx);
-        let (n_rows, last) = found.entry(shape).or_default();
-        *n_rows += u64::from(last.replace(row) != Some(row));
-    }
-    found.into_iter().map(|(shape, (n_rows, _))| PixelShape { n_rows, ..shape }).collect()
 }

@@ -10,12 +10,13 @@ use nodedata_core::{
     Confidence, EpisodeInfo, EpisodeStream, EpisodeVideo, Error, Files, Format, InputFile, OpenOptions,
     Partition, Probe, ReadOptions, Result, Source, StreamClock, StreamSchema,
 };
+use nodedata_steps::STEPS;
 
 use crate::{
-    findings::{Findings, RESTORE_HINT, STEPS},
-    listing::INFO,
+    findings::{Findings, RESTORE_HINT},
+    layout::INFO,
     plan::{Plan, plan},
-    rows::PieceRows,
+    rows::piece_stream,
     tracks::VideoCache,
 };
 
@@ -157,7 +158,7 @@ impl Source for LeRobotSource {
     }
 
     fn read(&self, partition: &Partition, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
-        Ok(Box::new(PieceRows::new(Arc::clone(&self.0), partition, options)?))
+        piece_stream(Arc::clone(&self.0), partition, options)
     }
 
     fn whole_inputs(&self, partition: &Partition) -> Vec<usize> {

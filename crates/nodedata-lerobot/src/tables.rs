@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use nodedata_core::{Locus, Result};
+use nodedata_steps::{Listing, refusal};
 
 use crate::{
-    findings::{Findings, refusal},
+    findings::Findings,
     info::{Info, Version},
-    listing::{INFO, Listing},
+    layout::INFO,
     meta::{EpisodeRecord, Tasks, json_lines, parquet_episodes, parquet_rows, stats_of, task_of, whole},
 };
 

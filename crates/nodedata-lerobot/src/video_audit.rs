@@ -10,12 +10,13 @@ use std::{
 use bytes::Bytes;
 use nodedata_core::{Error, OpenOptions, Result};
 use nodedata_media::mp4::VideoTrack;
+use nodedata_steps::{Found, Listing, decoding_of, in_episode, refusal};
 use rayon::prelude::*;
 
 use crate::{
-    features::{Camera, decoding_of},
-    findings::{Findings, in_episode, refusal},
-    listing::{Found, INFO, Listing},
+    features::Camera,
+    findings::Findings,
+    layout::INFO,
     meta::EpisodeRecord,
     placing::{Placed, Placing, place},
     row_audit::{EpisodeRows, values_of},

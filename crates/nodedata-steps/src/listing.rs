@@ -6,8 +6,8 @@ use std::{
 
 use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
 
-/// The files of the dataset below its root, which is the folder that holds `meta/info.json`.
-pub(crate) struct Listing {
+/// The files of a dataset below its root, which is the folder that holds the marker.
+pub struct Listing {
     files: Arc<dyn Files>,
     root: PathBuf,
     /// Relative to the root, in order.
@@ -16,28 +16,37 @@ pub(crate) struct Listing {
     by_name: BTreeMap<String, Vec<String>>,
 }
 
-/// The file that makes a folder a LeRobot dataset.
-pub(crate) const INFO: &str = "meta/info.json";
+/// The file that makes a folder a dataset of some format.
+#[derive(Debug, Clone, Copy)]
+pub struct RootMarker {
+    /// Its path below the root.
+    pub file: &'static str,
+    /// What the format calls several of its datasets.
+    pub datasets: &'static str,
+    /// What the user can do when it is not there.
+    pub hint: &'static str,
+}
 
 impl Listing {
     /// Lists the files.
     ///
     /// # Errors
-    /// `Unsupported` when there is no `meta/info.json`, or more than one.
-    pub(crate) fn new(files: Arc<dyn Files>) -> Result<Self> {
+    /// `Unsupported` when the marker is not there, or more than once; `Io`.
+    pub fn new(files: Arc<dyn Files>, marker: &RootMarker) -> Result<Self> {
         let all = files.list()?;
-        let roots: Vec<&Path> =
-            all.iter().filter(|it| it.ends_with(INFO)).filter_map(|it| it.parent()?.parent()).collect();
+        let n_parts = Path::new(marker.file).components().count();
+        let marked = all.iter().filter(|it| it.ends_with(marker.file));
+        let roots: Vec<&Path> = marked.filter_map(|it| it.ancestors().nth(n_parts)).collect();
         let root = match roots.as_slice() {
             [root] => root.to_path_buf(),
             [] => {
-                return Err(Error::new(ErrorKind::Unsupported, "no `meta/info.json` is among the files")
-                    .with_hint("name the folder that holds `meta`, `data` and `videos`"));
+                let message = format!("no `{}` is among the files", marker.file);
+                return Err(Error::new(ErrorKind::Unsupported, message).with_hint(marker.hint));
             }
             [first, second, ..] => {
-                let message = format!("{} LeRobot datasets lie below the folder", roots.len());
+                let message = format!("{} {} lie below the folder", roots.len(), marker.datasets);
                 return Err(Error::new(ErrorKind::Unsupported, message)
-                    .at(Locus::path(second.join(INFO)))
+                    .at(Locus::path(second.join(marker.file)))
                     .with_hint(format!("convert one at a time, for example `{}`", first.display())));
             }
         };
@@ -52,41 +61,37 @@ impl Listing {
     }
 
     /// Names relative to the root, in order.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
 
-    /// The tables below `meta/` that decide rows.
-    pub(crate) fn tables(&self) -> impl Iterator<Item = &str> {
-        self.names().filter(|it| {
-            *it == INFO
-                || it.starts_with("meta/episodes")
-                || it.starts_with("meta/tasks")
-                || *it == "meta/stats.json"
-        })
-    }
-
-    pub(crate) fn has(&self, name: &str) -> bool {
+    /// Whether there is a file called `name`.
+    pub fn has(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
     /// The path of `name` as the source's files know it.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    pub(crate) fn files(&self) -> &Arc<dyn Files> {
+    /// The files of the source, which may be more than the dataset.
+    pub fn files(&self) -> &Arc<dyn Files> {
         &self.files
     }
 
-    pub(crate) fn open(&self, name: &str) -> Result<Arc<dyn ReadAt>> {
+    /// Opens the file called `name`.
+    ///
+    /// # Errors
+    /// `Io` when it is not there.
+    pub fn open(&self, name: &str) -> Result<Arc<dyn ReadAt>> {
         let path = self.path(name);
         self.files.open(&path).map_err(|err| err.at(Locus::path(path)))
     }
 
-    /// The file that `info.json` calls `expected`: there, or the only one whose path differs in a single
+    /// The file that the metadata calls `expected`: there, or the only one whose path differs in a single
     /// folder's name (seen in public datasets: `video/` for `videos/`).
-    pub(crate) fn find(&self, expected: &str) -> Option<Found> {
+    pub fn find(&self, expected: &str) -> Option<Found> {
         if self.has(expected) {
             return Some(Found::AsTold(expected.to_owned()));
         }
@@ -103,8 +108,8 @@ impl Listing {
 
 /// How a file was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// Where `info.json` says.
+pub enum Found {
+    /// Where the metadata says.
     AsTold(String),
     /// In a folder of another name.
     Elsewhere(String),

@@ -1,0 +1,28 @@
+//! What formats of steps share: a dataset of theirs is one table whose rows are the steps of episodes.
+//!
+//! A format finds the root of its dataset, says which columns it has and where their values come from, and cuts
+//! each episode into pieces. It then reads a piece by handing out columns of the next rows; the stream around it
+//! makes batches of them and accounts for what could not be read. Nothing here knows a file format.
+
+// Planning.
+mod listing;
+mod pieces;
+mod refusal;
+mod splits;
+
+// Columns.
+mod builtin;
+mod images;
+mod selection;
+
+// Reading rows.
+mod piece_stream;
+
+pub use builtin::{STEPS, free_name, step_index, step_indices, timestamp, timestamps};
+pub use images::image_pixels;
+pub use listing::{Found, Listing, RootMarker};
+pub use piece_stream::{Piece, PieceReader, PieceStream, StepRows};
+pub use pieces::{batch_rows, cut};
+pub use refusal::{SALVAGE_HINT, in_episode, refusal};
+pub use selection::{Column, check_names, decoding_of, select};
+pub use splits::split_for_uncovered;

@@ -1,0 +1,189 @@
+use std::ops::Range;
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::SchemaRef;
+use nodedata_core::{
+    Batch, EpisodeStream, Error, ErrorKind, Locus, Loss, PixelShape, Result, RowSpan, StreamId,
+};
+
+use crate::{SALVAGE_HINT, STEPS};
+
+/// Hands out the rows of one piece, in order.
+pub trait PieceReader: Send {
+    /// The next rows, of which the first is the step `first_step` of the episode; `None` when there are no more.
+    ///
+    /// # Errors
+    /// What cannot be read, with the row among those asked for as its step if one is to blame. Nothing more is
+    /// asked for then.
+    fn next_rows(&mut self, first_step: u64) -> Result<Option<StepRows>>;
+}
+
+/// Consecutive rows of a piece.
+#[derive(Debug, Clone)]
+pub struct StepRows {
+    /// How many.
+    pub n_rows: usize,
+    /// The columns of the table, in its order.
+    pub columns: Vec<ArrayRef>,
+    /// As [`Batch::spans`].
+    pub spans: Vec<RowSpan>,
+    /// As [`Batch::pixels`].
+    pub pixels: Vec<PixelShape>,
+}
+
+/// Part of an episode that is read alone.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// Of a batch.
+    pub schema: SchemaRef,
+    /// Which steps of the episode.
+    pub steps: Range<u64>,
+    /// The file it lies in and the episode, for errors.
+    pub place: Locus,
+    /// Its bytes in that file.
+    pub byte_range: Range<u64>,
+}
+
+/// The rows of one piece as batches. Where they break off, the rest of the piece is lost, and counted.
+pub struct PieceStream<R> {
+    piece: Piece,
+    /// `None` once nothing can be read any more.
+    reader: Option<R>,
+    /// Steps still to come.
+    left: Range<u64>,
+    records_read: [(StreamId, u64); 1],
+}
+
+impl<R: PieceReader> PieceStream<R> {
+    /// Reads a piece.
+    pub fn new(piece: Piece, reader: R) -> Self {
+        let left = piece.steps.clone();
+        let records_read = [(STEPS, left.end - left.start)];
+        Self { piece, reader: Some(reader), left, records_read }
+    }
+
+    fn batch(&mut self) -> Result<Batch> {
+        let first_step = self.left.start;
+        let reader = self.reader.as_mut();
+        let next = reader.map_or(Ok(None), |it| it.next_rows(first_step));
+        let Some(rows) = next.map_err(|err| shifted(err, first_step))? else {
+            return Err(Error::new(ErrorKind::Corrupt, "the rows end before the number that was planned"));
+        };
+        let StepRows { n_rows, columns, spans, pixels } = rows;
+        if self.left.end - first_step < n_rows as u64 {
+            let message = "there are more rows than the number that was planned";
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
+        let schema = SchemaRef::clone(&self.piece.schema);
+        let rows = RecordBatch::try_new_with_options(schema, columns, &options).map_err(|err| {
+            Error::new(ErrorKind::Corrupt, "the rows do not have the types of the plan").with_source(err)
+        })?;
+        Ok(Batch { stream: STEPS, rows, spans, pixels })
+    }
+
+    /// The place of an error, and what it costs: the rest of the piece.
+    fn fatal(&mut self, err: Error) -> Error {
+        let n_rows = self.left.end - self.left.start;
+        self.reader = None;
+        self.left.start = self.left.end;
+        let byte_range = Some(self.piece.byte_range.clone());
+        let records = vec![(STEPS, n_rows)];
+        let err = if err.hint().is_some() { err } else { err.with_hint(SALVAGE_HINT) };
+        err.at(self.piece.place.clone()).with_loss(Loss {
+            byte_range,
+            records,
+            uncounted: false,
+            reason: "undecodable",
+        })
+    }
+}
+
+impl<R: PieceReader> EpisodeStream for PieceStream<R> {
+    fn next_batch(&mut self) -> Result<Option<Batch>> {
+        if self.left.is_empty() {
+            return Ok(None);
+        }
+        match self.batch() {
+            Ok(batch) => {
+                self.left.start += batch.rows.num_rows() as u64;
+                Ok(Some(batch))
+            }
+            Err(err) => Err(self.fatal(err)),
+        }
+    }
+
+    fn records_read(&self) -> &[(StreamId, u64)] {
+        &self.records_read
+    }
+}
+
+/// Row numbers of a batch become steps of the episode.
+fn shifted(err: Error, first_step: u64) -> Error {
+    match err.locus().step_idx {
+        None => err,
+        Some(row) => {
+            let place = Locus { step_idx: Some(first_step + row), ..err.locus().clone() };
+            let told = Error::new(err.kind(), err.chain()).at(place);
+            match err.hint() {
+                Some(hint) => told.with_hint(hint),
+                None => told,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_schema::Schema;
+
+    use super::*;
+    use crate::{step_index, step_indices};
+
+    /// Batches of two rows, until the step at which it fails.
+    struct Pairs {
+        fails_at: u64,
+    }
+
+    impl PieceReader for Pairs {
+        fn next_rows(&mut self, first_step: u64) -> Result<Option<StepRows>> {
+            let steps = first_step..first_step + 2;
+            if steps.contains(&self.fails_at) {
+                let row = Locus { step_idx: Some(self.fails_at - first_step), ..Locus::default() };
+                return Err(Error::new(ErrorKind::Corrupt, "broken").at(row));
+            }
+            let columns = vec![step_indices(&steps)];
+            Ok(Some(StepRows { n_rows: 2, columns, spans: Vec::new(), pixels: Vec::new() }))
+        }
+    }
+
+    fn stream(steps: Range<u64>, fails_at: u64) -> PieceStream<Pairs> {
+        let schema = Arc::new(Schema::new(vec![step_index().arrow_field()]));
+        let place = Locus::path("a.bin");
+        PieceStream::new(Piece { schema, steps, place, byte_range: 5..9 }, Pairs { fails_at })
+    }
+
+    #[test]
+    fn what_cannot_be_read_costs_the_rest_of_the_piece() {
+        let mut stream = stream(4..10, 7);
+        assert_eq!(stream.records_read(), [(STEPS, 6)]);
+        assert_eq!(stream.next_batch().unwrap().unwrap().rows.num_rows(), 2);
+        let err = stream.next_batch().unwrap_err();
+        assert_eq!(err.locus().to_string(), "a.bin, step 7");
+        assert_eq!(err.hint(), Some(SALVAGE_HINT));
+        let loss = err.loss().unwrap();
+        assert_eq!((&loss.byte_range, &loss.records[..]), (&Some(5..9), &[(STEPS, 4)][..]));
+        assert!(stream.next_batch().unwrap().is_none());
+    }
+
+    #[test]
+    fn no_more_rows_come_than_were_planned() {
+        let mut stream = stream(0..3, 100);
+        assert!(stream.next_batch().unwrap().is_some());
+        let err = stream.next_batch().unwrap_err();
+        assert_eq!(err.loss().unwrap().records, [(STEPS, 1)]);
+        assert!(stream.next_batch().unwrap().is_none());
+    }
+}
