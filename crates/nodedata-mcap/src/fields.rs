@@ -1,6 +1,5 @@
 use nodedata_core::Result;
-
-use crate::fault::corrupt;
+use nodedata_log::corrupt;
 
 /// Takes little-endian fields off the front of a record's content, never past its end.
 #[derive(Debug, Clone, Copy)]

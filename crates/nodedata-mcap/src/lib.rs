@@ -13,22 +13,15 @@ mod view;
 mod walk;
 
 // Planning one file.
-mod definitions;
+mod defined;
 mod log_plan;
 mod open;
 mod resync;
 mod scan;
 mod tail;
 
-// Joining files into streams.
-mod routes;
-mod streams;
-
 // Reading rows.
 mod cursor;
-mod inference;
-mod log_stream;
-mod rows;
 mod source;
 
 pub use source::{MCAP, Mcap};

@@ -1,23 +1,14 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-};
+use std::{collections::BTreeSet, ops::Range};
 
-use nodedata_core::{Attachment, Error, Loss, StreamId};
-
-use crate::definitions::Definitions;
+use nodedata_log::{LogFacts, Times};
 
 /// What is known of one file before any row is read.
 #[derive(Debug, Default)]
 pub(crate) struct LogPlan {
-    pub(crate) definitions: Definitions,
+    /// What it declares, with `<record name>.<key>` of its Metadata records; the last of a name wins.
+    pub(crate) facts: LogFacts,
     /// In file order.
     pub(crate) units: Vec<Unit>,
-    /// `<record name>.<key>` of the Metadata records; the last of a name wins.
-    pub(crate) metadata: BTreeMap<String, String>,
-    pub(crate) attachments: Vec<Attachment>,
-    pub(crate) damage: Vec<Damage>,
-    pub(crate) warnings: Vec<Error>,
 }
 
 /// The smallest piece that can be read alone.
@@ -29,7 +20,7 @@ pub(crate) struct Unit {
     /// Bytes of records after decompression, as far as known.
     pub(crate) n_uncompressed: u64,
     /// Channels with messages; `None` when nothing trustworthy tells.
-    pub(crate) channels: Option<BTreeSet<u16>>,
+    pub(crate) channels: Option<BTreeSet<u32>>,
     /// Earliest and latest log time; `None` when nothing trustworthy tells.
     pub(crate) times: Option<(u64, u64)>,
     /// Bytes after a chunk that hold its message indexes; empty when there are none.
@@ -42,8 +33,17 @@ impl Unit {
         Self { kind, byte_range, n_uncompressed: 0, channels: None, times: None, index_range: 0..0 }
     }
 
+    /// The log times of its messages, as far as known.
+    pub(crate) fn log_times(&self) -> Times {
+        match (&self.channels, self.times) {
+            (Some(channels), _) if channels.is_empty() => Times::Nothing,
+            (_, Some((first, last))) => Times::Within(first, last),
+            (_, None) => Times::Unknown,
+        }
+    }
+
     /// Notes that the unit holds a message of `channel_id` logged at `log_time`.
-    pub(crate) fn saw(&mut self, channel_id: u16, log_time: u64) {
+    pub(crate) fn saw(&mut self, channel_id: u32, log_time: u64) {
         self.channels.get_or_insert_default().insert(channel_id);
         let (first, last) = self.times.unwrap_or((log_time, log_time));
         self.times = Some((first.min(log_time), last.max(log_time)));
@@ -59,48 +59,4 @@ pub(crate) enum UnitKind {
     CutChunk,
     /// Consecutive records outside chunks.
     Records,
-}
-
-/// Damage whose cost per stream is known once streams have their numbers.
-#[derive(Debug)]
-pub(crate) struct Damage {
-    pub(crate) error: Error,
-    pub(crate) cost: Cost,
-}
-
-/// What damage costs, by channel.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Cost {
-    pub(crate) byte_range: Option<Range<u64>>,
-    pub(crate) records: BTreeMap<u16, u64>,
-    pub(crate) uncounted: bool,
-    pub(crate) reason: &'static str,
-}
-
-impl Cost {
-    /// Damage that takes nothing away.
-    pub(crate) fn nothing(reason: &'static str) -> Self {
-        Self { byte_range: None, records: BTreeMap::new(), uncounted: false, reason }
-    }
-
-    /// A range of bytes with nobody knows how many records.
-    pub(crate) fn range(reason: &'static str, byte_range: Range<u64>) -> Self {
-        Self { byte_range: Some(byte_range), records: BTreeMap::new(), uncounted: true, reason }
-    }
-
-    /// The cost by stream; channels that are not selected cost nothing.
-    pub(crate) fn loss(self, stream_of: impl Fn(u16) -> Option<StreamId>) -> Loss {
-        let mut records: BTreeMap<StreamId, u64> = BTreeMap::new();
-        for (channel, n) in &self.records {
-            if let Some(stream) = stream_of(*channel) {
-                *records.entry(stream).or_default() += n;
-            }
-        }
-        Loss {
-            byte_range: self.byte_range,
-            records: records.into_iter().collect(),
-            uncounted: self.uncounted,
-            reason: self.reason,
-        }
-    }
 }

@@ -2,10 +2,11 @@ use std::{ops::Range, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, ReadAt, Result};
+use nodedata_log::{Cost, SALVAGE_HINT};
 
 use crate::{
-    fault::{SALVAGE_HINT, corrupt_at},
-    log_plan::{Cost, LogPlan, Unit, UnitKind},
+    fault::corrupt_at,
+    log_plan::{LogPlan, Unit, UnitKind},
     records::{Header, MAGIC, RECORD_HEAD_BYTES, RecordHead, op},
     scan::Scanner,
     tail::{IndexedChunk, Summary, Tail},
@@ -94,7 +95,7 @@ fn has_data_crc(view: &mut FileView, tail: Option<&Tail>) -> Result<bool> {
 
 /// Walks only what lies between the chunks the summary names: their own records are not touched.
 fn walk_between_chunks(scanner: &mut Scanner<'_>, summary: Summary, data_end: u64) -> Result<()> {
-    scanner.plan.definitions = summary.definitions;
+    scanner.plan.facts.definitions = summary.definitions;
     let mut at = MAGIC.len() as u64;
     for chunk in summary.chunks {
         scanner.walk(at..chunk.start)?;

@@ -4,8 +4,9 @@
 //! version of the specification may give a meaning: they are ignored.
 
 use nodedata_core::Result;
+use nodedata_log::corrupt;
 
-use crate::{fault::corrupt, fields::Fields};
+use crate::fields::Fields;
 
 /// First and last bytes of a file; the sixth is the major version.
 pub(crate) const MAGIC: [u8; 8] = *b"\x89MCAP0\r\n";
@@ -135,7 +136,7 @@ impl<'a> Channel<'a> {
 /// One message; times are nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Message<'a> {
-    pub(crate) channel_id: u16,
+    pub(crate) channel_id: u32,
     pub(crate) sequence: u32,
     pub(crate) log_time: u64,
     pub(crate) publish_time: u64,
@@ -148,7 +149,7 @@ impl<'a> Message<'a> {
     pub(crate) fn parse(content: &'a [u8]) -> Option<Self> {
         let (head, data) = content.split_first_chunk::<MESSAGE_HEAD_BYTES>()?;
         Some(Self {
-            channel_id: u16::from_le_bytes([head[0], head[1]]),
+            channel_id: u16::from_le_bytes([head[0], head[1]]).into(),
             sequence: u32::from_le_bytes([head[2], head[3], head[4], head[5]]),
             log_time: u64::from_le_bytes(*head[6..].first_chunk()?),
             publish_time: u64::from_le_bytes(*head[14..].first_chunk()?),
@@ -193,14 +194,14 @@ impl<'a> ChunkHead<'a> {
 /// Where the messages of one channel lie in the chunk before it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MessageIndex<'a> {
-    pub(crate) channel_id: u16,
+    pub(crate) channel_id: u32,
     entries: &'a [u8],
 }
 
 impl<'a> MessageIndex<'a> {
     pub(crate) fn parse(content: &'a [u8]) -> Result<Self> {
         let mut fields = Fields::new("MessageIndex", content);
-        let channel_id = fields.u16("channel_id")?;
+        let channel_id = fields.u16("channel_id")?.into();
         let entries = fields.block("records")?;
         if !entries.len().is_multiple_of(16) {
             return Err(corrupt(format!(

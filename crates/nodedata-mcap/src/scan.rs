@@ -5,11 +5,13 @@ use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, Result};
+use nodedata_log::{Cost, Damage, corrupt, too_large};
 
 use crate::{
     chunk::ChunkDecoder,
-    fault::{corrupt, corrupt_at, too_large},
-    log_plan::{Cost, Damage, LogPlan, Unit, UnitKind},
+    defined::define,
+    fault::corrupt_at,
+    log_plan::{LogPlan, Unit, UnitKind},
     records::{self, MAGIC, Message, MessageIndex, RECORD_HEAD_BYTES, RecordHead, op},
     resync,
     tail::IndexedChunk,
@@ -109,7 +111,7 @@ impl<'a> Scanner<'a> {
         if !self.options.salvage || error.kind() == ErrorKind::Io {
             return Err(error);
         }
-        self.plan.damage.push(Damage { error, cost });
+        self.plan.facts.damage.push(Damage { error, cost });
         Ok(())
     }
 
@@ -118,7 +120,7 @@ impl<'a> Scanner<'a> {
         for (opcode, n) in &self.n_unknown {
             let message = format!("skipped {n} records with the unknown opcode {opcode:#04x}");
             let warning = Error::new(ErrorKind::Unsupported, message).at(Locus::path(self.path));
-            self.plan.warnings.push(warning);
+            self.plan.facts.warnings.push(warning);
         }
         self.plan
     }
@@ -189,7 +191,7 @@ impl<'a> Scanner<'a> {
         }
         match opcode {
             op::SCHEMA | op::CHANNEL => {
-                let defined = self.plan.definitions.add(opcode, content, (at, 0));
+                let defined = define(&mut self.plan.facts.definitions, opcode, content, (at, 0));
                 defined.or_else(|err| self.damaged(err.at(Locus::byte(at)), Cost::nothing("definition")))
             }
             op::MESSAGE => self.message(at, next, content),
@@ -219,7 +221,7 @@ impl<'a> Scanner<'a> {
                 corrupt_at(at, format!("message record has {} bytes, but the least is 22", content.len()));
             return self.damaged(err, Cost::range("damaged_record", at..next));
         };
-        if !self.options.salvage && !self.plan.definitions.channels.contains_key(&message.channel_id) {
+        if !self.options.salvage && !self.plan.facts.definitions.channels.contains_key(&message.channel_id) {
             let err = corrupt_at(
                 at,
                 format!("message for channel {} comes before its Channel record", message.channel_id),
@@ -278,7 +280,8 @@ impl<'a> Scanner<'a> {
         while let Some((place, opcode, content)) = walk.next_record()? {
             match opcode {
                 op::SCHEMA | op::CHANNEL => {
-                    let defined = self.plan.definitions.add(opcode, content, (at, place as u64));
+                    let defined =
+                        define(&mut self.plan.facts.definitions, opcode, content, (at, place as u64));
                     faults.extend(defined.err());
                 }
                 op::MESSAGE => {
@@ -286,7 +289,7 @@ impl<'a> Scanner<'a> {
                         return Err(short_message(place, content.len()));
                     };
                     if !self.options.salvage
-                        && !self.plan.definitions.channels.contains_key(&message.channel_id)
+                        && !self.plan.facts.definitions.channels.contains_key(&message.channel_id)
                     {
                         return Err(corrupt(format!(
                             "message for channel {} at byte {place} of the chunk comes before its Channel record",
@@ -320,7 +323,7 @@ impl<'a> Scanner<'a> {
                 }
             }
             IndexesOf::LastDamage => {
-                if let Some(damage) = self.plan.damage.last_mut() {
+                if let Some(damage) = self.plan.facts.damage.last_mut() {
                     *damage.cost.records.entry(index.channel_id).or_default() +=
                         index.log_times().count() as u64;
                     damage.cost.uncounted = false;

@@ -1,8 +1,9 @@
 use nodedata_core::Result;
+use nodedata_log::{Definitions, too_large};
 
-use crate::definitions::Definitions;
 use crate::{
-    fault::{corrupt_at, too_large},
+    defined::define,
+    fault::corrupt_at,
     records::{ChunkIndex, FOOTER_BYTES, Footer, MAGIC, RECORD_HEAD_BYTES, RecordHead, Statistics, op},
     view::FileView,
 };
@@ -54,7 +55,7 @@ pub(crate) struct IndexedChunk {
     pub(crate) index_end: u64,
     pub(crate) times: (u64, u64),
     /// Channels with messages; empty when message indexes were not written.
-    pub(crate) channels: Vec<u16>,
+    pub(crate) channels: Vec<u32>,
     pub(crate) n_uncompressed: u64,
 }
 
@@ -121,7 +122,7 @@ impl Summary {
                 return Err(corrupt_at(offset, "summary ends inside a record"));
             };
             let parsed = match opcode {
-                op::SCHEMA | op::CHANNEL => self.definitions.add(opcode, content, (offset, 0)),
+                op::SCHEMA | op::CHANNEL => define(&mut self.definitions, opcode, content, (offset, 0)),
                 op::STATISTICS => Statistics::parse(content).map(|it| self.statistics = Some(it)),
                 op::CHUNK_INDEX => ChunkIndex::parse(content).map(|it| self.chunks.push((&it).into())),
                 // Attachments and metadata are met while walking between the chunks; the rest is offsets.
@@ -170,7 +171,7 @@ impl Summary {
             .definitions
             .channels
             .values()
-            .any(|it| it.schema_id != 0 && !self.definitions.schemas.contains_key(&it.schema_id))
+            .any(|it| it.schema_id.is_some_and(|it| !self.definitions.schemas.contains_key(&it)))
         {
             return false;
         }
@@ -178,7 +179,7 @@ impl Summary {
         if !is_indexed && n_counted.is_none() {
             return false;
         }
-        let counted = self.statistics.iter().flat_map(|it| &it.channel_message_counts).map(|it| it.0);
+        let counted = self.statistics.iter().flat_map(|it| &it.channel_message_counts).map(|it| it.0.into());
         let indexed = self.chunks.iter().flat_map(|it| it.channels.iter().copied());
         indexed.chain(counted).all(|it| known.contains_key(&it))
     }
@@ -187,7 +188,7 @@ impl Summary {
 impl From<&ChunkIndex<'_>> for IndexedChunk {
     fn from(index: &ChunkIndex<'_>) -> Self {
         let end = index.chunk_start_offset.saturating_add(index.chunk_length);
-        let mut channels: Vec<u16> = index.message_index_offsets.iter().map(|it| it.0).collect();
+        let mut channels: Vec<u32> = index.message_index_offsets.iter().map(|it| it.0.into()).collect();
         channels.sort_unstable();
         channels.dedup();
         Self {

@@ -1,9 +1,7 @@
 use nodedata_core::{Error, Result};
+use nodedata_log::corrupt;
 
-use crate::{
-    fault::corrupt,
-    records::{RECORD_HEAD_BYTES, RecordHead},
-};
+use crate::records::{RECORD_HEAD_BYTES, RecordHead};
 
 /// The records inside a decoded chunk.
 pub(crate) struct ChunkWalk<'a> {

@@ -20,9 +20,11 @@ const ALLOWED: &[Edge] = &[
     ),
     edge("nodedata-steps", "nodedata-core", "columns, pieces and streams of steps"),
     edge("nodedata-steps", "nodedata-media", "image columns"),
+    edge("nodedata-log", "nodedata-core", "streams of rows over a Source"),
+    edge("nodedata-log", "nodedata-message", "a channel's messages, whatever their encoding"),
     // Format crates: core, media, and what formats share; never each other.
     edge("nodedata-mcap", "nodedata-core", "implements Format"),
-    edge("nodedata-mcap", "nodedata-message", "a channel's messages, whatever their encoding"),
+    edge("nodedata-mcap", "nodedata-log", "a log of channels and messages"),
     edge("nodedata-lerobot", "nodedata-core", "implements Format"),
     edge("nodedata-lerobot", "nodedata-arrow", "its tables are Parquet that others wrote"),
     edge("nodedata-lerobot", "nodedata-media", "video files, their decoding, image headers"),
@@ -98,6 +100,7 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
         "parquet",
         "normalize hands out batches; writing them belongs to nodedata-dataset",
     ),
+    ("nodedata-log", "parquet", "logs hand out batches; writing them belongs to nodedata-dataset"),
     ("nodedata-mcap", "parquet", "a format hands out batches; writing them belongs to nodedata-dataset"),
 ];
 

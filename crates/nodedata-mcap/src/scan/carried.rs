@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use nodedata_core::{Attachment, Locus, Result};
+use nodedata_log::Cost;
 
 use super::Scanner;
 use crate::{
     fault::corrupt_at,
-    log_plan::Cost,
     records::{self, Metadata},
 };
 
@@ -39,7 +39,7 @@ impl Scanner<'_> {
                 corrupt_at(at, format!("attachment `{}` has a time after the year 2262", attachment.name));
             return self.damaged(err, lost_attachment(at..next));
         };
-        self.plan.attachments.push(Attachment {
+        self.plan.facts.attachments.push(Attachment {
             episode: 0,
             name: attachment.name.to_owned(),
             media_type: attachment.media_type.to_owned(),
@@ -54,9 +54,9 @@ impl Scanner<'_> {
         let Metadata { name, entries } = Metadata::parse(content)?;
         // rosbag2 writes its record once when it opens a file and once when it closes it: the last wins.
         let prefix = format!("{name}.");
-        self.plan.metadata.retain(|key, _| !key.starts_with(&prefix));
+        self.plan.facts.metadata.retain(|key, _| !key.starts_with(&prefix));
         for (key, value) in entries {
-            self.plan.metadata.insert(format!("{prefix}{key}"), value.to_owned());
+            self.plan.facts.metadata.insert(format!("{prefix}{key}"), value.to_owned());
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! Where a walk goes on after damage.
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_log::Cost;
 
 use super::{IndexesOf, Scanner};
 use crate::{
-    log_plan::{Cost, Unit, UnitKind},
+    log_plan::{Unit, UnitKind},
     records::{ChunkHead, RECORD_HEAD_BYTES, RecordHead, op},
     resync,
 };
@@ -93,7 +94,7 @@ impl Scanner<'_> {
             // Nothing but this message can lie behind its head.
             let content = self.view.up_to(lost_from + RECORD_HEAD_BYTES, 2)?;
             if let Some(id) = content.first_chunk() {
-                cost.records.insert(u16::from_le_bytes(*id), 1);
+                cost.records.insert(u16::from_le_bytes(*id).into(), 1);
                 cost.uncounted = false;
             }
         }

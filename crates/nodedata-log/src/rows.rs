@@ -3,7 +3,7 @@ use arrow_schema::SchemaRef;
 use nodedata_core::{Batch, Columns, LeafId, Result, RowSpan, StreamId};
 use nodedata_message::Pixels;
 
-use crate::{cursor::Found, records::Message, streams::LogStream};
+use crate::{Message, MessagePlace, streams::LogStream};
 
 const LOG_TIME: LeafId = LeafId(0);
 const PUBLISH_TIME: LeafId = LeafId(1);
@@ -32,8 +32,8 @@ pub(crate) struct StreamRows {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamps {
     pub(crate) log_time_ns: i64,
-    pub(crate) publish_time_ns: i64,
-    pub(crate) sequence: u32,
+    pub(crate) publish_time_ns: Option<i64>,
+    pub(crate) sequence: Option<u32>,
 }
 
 impl Stamps {
@@ -41,7 +41,7 @@ impl Stamps {
     pub(crate) fn of(message: &Message<'_>) -> Option<Self> {
         Some(Self {
             log_time_ns: i64::try_from(message.log_time).ok()?,
-            publish_time_ns: i64::try_from(message.publish_time).ok()?,
+            publish_time_ns: message.publish_time.map(i64::try_from).transpose().ok()?,
             sequence: message.sequence,
         })
     }
@@ -67,11 +67,23 @@ impl StreamRows {
         stream: &LogStream,
         stamps: Stamps,
         payload: &[u8],
-        found: &Found,
+        place: &MessagePlace,
     ) -> Result<()> {
         self.columns.push_le(LOG_TIME, &stamps.log_time_ns.to_le_bytes());
-        self.columns.push_le(PUBLISH_TIME, &stamps.publish_time_ns.to_le_bytes());
-        self.columns.push_le(SEQUENCE, &stamps.sequence.to_le_bytes());
+        match stamps.publish_time_ns {
+            Some(time_ns) => {
+                self.columns.push_le(PUBLISH_TIME, &time_ns.to_le_bytes());
+                self.columns.push_valid(PUBLISH_TIME);
+            }
+            None => self.columns.push_null(PUBLISH_TIME),
+        }
+        match stamps.sequence {
+            Some(sequence) => {
+                self.columns.push_le(SEQUENCE, &sequence.to_le_bytes());
+                self.columns.push_valid(SEQUENCE);
+            }
+            None => self.columns.push_null(SEQUENCE),
+        }
         if let Err(err) = stream.decoder.decode(payload, &mut self.columns, &mut self.pixels) {
             self.columns.abort_row();
             return Err(err);
@@ -81,18 +93,18 @@ impl StreamRows {
         self.n_payload_unchecked += payload.len();
         match self.spans.last_mut() {
             // A message left out between two others ends the span, so that its records have no gap.
-            Some(span) if self.span_next == Some((found.unit, found.ordinal)) => {
+            Some(span) if self.span_next == Some((place.unit, place.ordinal)) => {
                 span.n_rows += 1;
-                span.byte_range.end = found.byte_range.end;
+                span.byte_range.end = place.byte_range.end;
             }
             _ => self.spans.push(RowSpan {
                 n_rows: 1,
-                byte_range: found.byte_range.clone(),
+                byte_range: place.byte_range.clone(),
                 // Outside chunks the range begins with the record itself.
-                first_record: if found.in_chunk { found.ordinal } else { 0 },
+                first_record: if place.in_chunk.is_some() { place.ordinal } else { 0 },
             }),
         }
-        self.span_next = Some((found.unit, found.ordinal + 1));
+        self.span_next = Some((place.unit, place.ordinal + 1));
         Ok(())
     }
 

@@ -11,12 +11,7 @@ use nodedata_core::{
 };
 use nodedata_message::{JsonInference, MessageDecoder, MessageSchema};
 
-use crate::{
-    definitions::{OwnedChannel, OwnedSchema},
-    fault::corrupt,
-    log_plan::{Cost, Damage, LogPlan},
-    routes::{Route, Routes},
-};
+use crate::{ClockColumns, Cost, Damage, LogChannel, LogFacts, LogSchema, Route, Routes, corrupt};
 
 /// One stream with what it takes to read its messages.
 #[derive(Debug)]
@@ -42,7 +37,7 @@ pub(crate) struct Joined {
 struct Definition {
     topic: String,
     message_encoding: String,
-    schema: Option<OwnedSchema>,
+    schema: Option<LogSchema>,
 }
 
 #[derive(Debug)]
@@ -62,15 +57,15 @@ impl Joined {
     /// # Errors
     /// `Config` for a topic that is not there; opened to fail, `Corrupt` for a channel whose schema is
     /// missing.
-    pub(crate) fn new(plans: &mut [LogPlan], paths: &[&Path], options: &OpenOptions) -> Result<Self> {
+    pub(crate) fn new(files: &mut [LogFacts], paths: &[&Path], options: &OpenOptions) -> Result<Self> {
         let mut drafts = Drafts::default();
-        let mut draft_of: Vec<BTreeMap<u16, usize>> = Vec::new();
-        for (input, plan) in plans.iter_mut().enumerate() {
+        let mut draft_of: Vec<BTreeMap<u32, usize>> = Vec::new();
+        for (input, facts) in files.iter_mut().enumerate() {
             let mut by_channel = BTreeMap::new();
-            let LogPlan { definitions, damage, .. } = plan;
+            let LogFacts { definitions, damage, .. } = facts;
             for (id, channel) in &definitions.channels {
-                let schema = definitions.schemas.get(&channel.schema_id);
-                let schema_missing = channel.schema_id != 0 && schema.is_none();
+                let schema = channel.schema_id.and_then(|it| definitions.schemas.get(&it));
+                let schema_missing = channel.schema_id.is_some() && schema.is_none();
                 if schema_missing {
                     let error = missing_schema(*id, channel).at(Locus::path(paths[input]));
                     if !options.salvage {
@@ -82,7 +77,7 @@ impl Joined {
             }
             draft_of.push(by_channel);
         }
-        drafts.select(plans, &draft_of, options)
+        drafts.select(files, &draft_of, options)
     }
 
     /// For each stream, what its types have to be inferred with; `None` when its schema says them.
@@ -105,13 +100,14 @@ impl Joined {
     pub(crate) fn compile(
         self,
         inferences: Vec<Option<JsonInference>>,
+        clock: ClockColumns,
         paths: &[&Path],
         options: &OpenOptions,
         damage: &mut Vec<Error>,
     ) -> Result<Vec<LogStream>> {
         let mut streams = Vec::new();
         for (idx, (draft, inference)) in self.drafts.iter().zip(inferences).enumerate() {
-            let mut layout = clock_layout();
+            let mut layout = clock_layout(clock);
             let compiled = match inference {
                 Some(inference) => inference.compile(&mut layout),
                 None if draft.stays_opaque(options) => Ok(MessageDecoder::opaque(&mut layout)),
@@ -125,7 +121,7 @@ impl Joined {
                         return Err(err);
                     }
                     damage.push(err.with_loss(Cost::nothing("schema").loss(|_| None)));
-                    layout = clock_layout();
+                    layout = clock_layout(clock);
                     MessageDecoder::opaque(&mut layout)
                 }
             };
@@ -146,8 +142,8 @@ struct Drafts {
 impl Drafts {
     fn add(
         &mut self,
-        channel: &OwnedChannel,
-        schema: Option<&OwnedSchema>,
+        channel: &LogChannel,
+        schema: Option<&LogSchema>,
         input: usize,
         schema_missing: bool,
     ) -> usize {
@@ -193,8 +189,8 @@ impl Drafts {
 
     fn select(
         self,
-        plans: &[LogPlan],
-        draft_of: &[BTreeMap<u16, usize>],
+        files: &[LogFacts],
+        draft_of: &[BTreeMap<u32, usize>],
         options: &OpenOptions,
     ) -> Result<Joined> {
         let mut names: Vec<&str> = Vec::new();
@@ -217,21 +213,21 @@ impl Drafts {
             stream_of.insert(idx, joined.drafts.len());
             joined.drafts.push(draft);
         }
-        for (plan, by_channel) in plans.iter().zip(draft_of) {
-            joined.routes.push(Arc::new(routes(plan, by_channel, &stream_of)));
+        for (facts, by_channel) in files.iter().zip(draft_of) {
+            joined.routes.push(Arc::new(routes(facts, by_channel, &stream_of)));
         }
         Ok(joined)
     }
 }
 
-fn routes(plan: &LogPlan, by_channel: &BTreeMap<u16, usize>, stream_of: &BTreeMap<usize, usize>) -> Routes {
+fn routes(facts: &LogFacts, by_channel: &BTreeMap<u32, usize>, stream_of: &BTreeMap<usize, usize>) -> Routes {
     let mut routes = Routes::default();
     for (channel, draft) in by_channel {
         let stream = stream_of.get(draft);
         routes.set(*channel, stream.map_or(Route::Unselected, |it| Route::Stream(*it)));
     }
-    for (id, channel) in &plan.definitions.channels {
-        if let Some(place) = plan.definitions.ambiguous_from(channel) {
+    for (id, channel) in &facts.definitions.channels {
+        if let Some(place) = facts.definitions.ambiguous_from(channel) {
             routes.set_ambiguous(*id, place);
         }
     }
@@ -316,18 +312,22 @@ impl Draft {
     }
 }
 
-fn clock_layout() -> Layout {
+fn clock_layout(clock: ClockColumns) -> Layout {
     let mut layout = Layout::default();
-    for (name, dtype) in
-        [("log_time_ns", DType::Int64), ("publish_time_ns", DType::Int64), ("sequence", DType::UInt32)]
-    {
-        layout.leaf(Feature::new(name, dtype, Vec::new()), &[]);
+    for (name, dtype, is_always_there) in [
+        ("log_time_ns", DType::Int64, true),
+        ("publish_time_ns", DType::Int64, clock.publish_time),
+        ("sequence", DType::UInt32, clock.sequence),
+    ] {
+        let feature = Feature::new(name, dtype, Vec::new());
+        layout.leaf(if is_always_there { feature } else { feature.nullable() }, &[]);
     }
     layout
 }
 
-fn missing_schema(id: u16, channel: &OwnedChannel) -> Error {
-    corrupt(format!("channel {id} names schema {}, which the file does not hold", channel.schema_id))
+fn missing_schema(id: u32, channel: &LogChannel) -> Error {
+    let schema = channel.schema_id.unwrap_or_default();
+    corrupt(format!("channel {id} names schema {schema}, which the file does not hold"))
         .at(Locus::topic(&channel.topic))
         .with_hint("`--on-error salvage` keeps the messages of this topic as bytes")
 }

@@ -1,0 +1,36 @@
+//! What logs of messages share: a log is files of records on channels, and each topic becomes a stream of rows.
+//!
+//! A log format plans its files: which channels and schemas they declare, and in which units they can be read
+//! alone. That is a `LogFile`; what walks the messages of some units is its `MessageCursor`. From these a
+//! `LogSource` makes everything else: channels of all files joined into streams, types inferred where no schema
+//! tells them, partitions, and rows with their places, losses and counts. Nothing here knows a file format.
+
+// What a log format supplies.
+mod damage;
+mod definitions;
+mod log_file;
+
+// Planning: joining files into streams.
+mod inference;
+mod recordings;
+mod routes;
+mod streams;
+
+// Reading rows.
+mod decompress;
+mod log_stream;
+mod rows;
+mod selector;
+mod source;
+
+pub use damage::{Cost, Damage, SALVAGE_HINT, corrupt, too_large};
+pub use decompress::{Compression, Decompressor};
+pub use definitions::{ChannelRecord, Definitions, LogChannel, LogSchema, Position, SchemaRecord};
+pub use log_file::{ClockColumns, LogFacts, LogFile, Message, MessageCursor, MessagePlace, Times, Unit};
+pub use recordings::{PlannedFile, Recording, each_file};
+pub use routes::{Route, Routes};
+pub use selector::{Picked, Selector};
+pub use source::LogSource;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+use std::{collections::BTreeMap, ops::Range};
+
+use nodedata_core::{Attachment, Error, OpenOptions, Result};
+
+use crate::{Damage, Definitions, Selector};
+
+/// One file of a log, opened and planned: what a log format has to supply.
+///
+/// Its units are the smallest parts that can be read alone (a chunk, some records, some pages), in file order.
+/// They depend on the file alone, never on what is selected.
+pub trait LogFile: Send + Sync + 'static {
+    /// What walks the messages of some units.
+    type Cursor: MessageCursor + 'static;
+
+    /// Which columns beside the log time every message has.
+    const CLOCK: ClockColumns;
+
+    /// How many units there are.
+    fn n_units(&self) -> usize;
+
+    /// What is known of a unit without reading it.
+    fn unit(&self, idx: usize) -> Unit;
+
+    /// Starts walking the messages of consecutive units that `selector` picks.
+    fn messages(&self, units: Range<usize>, selector: Selector, options: &OpenOptions) -> Self::Cursor;
+}
+
+/// The selected messages of consecutive units, in file order.
+pub trait MessageCursor: Send {
+    /// Moves to the next selected message; `None` at the end.
+    ///
+    /// # Errors
+    /// Damage with its cost; the next call goes on behind it and never returns the same damage again. Every
+    /// message that a [`Selector`] picked is handed out or counted in a cost.
+    fn next_message(&mut self) -> Result<Option<Message<'_>>, Box<Damage>>;
+}
+
+/// Which columns beside the log time every message of a format has; a column that not every message has may be null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockColumns {
+    /// When the message was published.
+    pub publish_time: bool,
+    /// Its number on its channel.
+    pub sequence: bool,
+}
+
+/// One message, borrowed from the bytes it lies in; times are nanoseconds.
+#[derive(Debug, Clone)]
+pub struct Message<'a> {
+    /// Position of its stream.
+    pub stream: usize,
+    /// When it was logged.
+    pub log_time: u64,
+    /// When it was published; `None` only where [`LogFile::CLOCK`] says so.
+    pub publish_time: Option<u64>,
+    /// Its number on its channel; `None` only where [`LogFile::CLOCK`] says so.
+    pub sequence: Option<u32>,
+    /// Its bytes, which may still be compressed by themselves.
+    pub payload: &'a [u8],
+    /// Where it lies.
+    pub place: MessagePlace,
+}
+
+/// Where a message lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessagePlace {
+    /// Position of its unit among those of the file.
+    pub unit: usize,
+    /// Position among the messages of its stream in the unit, selected or not.
+    pub ordinal: u64,
+    /// Bytes of the file: the chunk, or the record itself when it lies in none.
+    pub byte_range: Range<u64>,
+    /// Offset of the record in its chunk; `None` when it lies in none.
+    pub in_chunk: Option<u64>,
+}
+
+/// What is known of a unit without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Its bytes in the file.
+    pub byte_range: Range<u64>,
+    /// Bytes of its records after decompression, as far as known.
+    pub decoded_bytes: u64,
+    /// The log times of its messages.
+    pub times: Times,
+}
+
+/// The log times of some messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// Nothing trustworthy tells.
+    Unknown,
+    /// There are no messages.
+    Nothing,
+    /// Earliest and latest.
+    Within(u64, u64),
+}
+
+/// What one file declares and carries besides messages.
+#[derive(Debug, Default)]
+pub struct LogFacts {
+    /// Its schemas and channels.
+    pub definitions: Definitions,
+    /// What it says about the recording.
+    pub metadata: BTreeMap<String, String>,
+    /// Files carried in it; which episode they belong to is filled in later.
+    pub attachments: Vec<Attachment>,
+    /// What was found broken while planning; reading does not meet it again.
+    pub damage: Vec<Damage>,
+    /// Remarks that lose nothing.
+    pub warnings: Vec<Error>,
+}

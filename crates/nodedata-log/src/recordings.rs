@@ -1,0 +1,81 @@
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use nodedata_core::{Error, ErrorKind, Files, InputFile, Locus, Loss, OpenOptions, ReadAt, Result};
+
+use crate::LogFacts;
+
+/// One recording: an episode, in one file or in several that follow each other.
+#[derive(Debug)]
+pub struct Recording<F> {
+    /// The recorder's own id, or its path relative to the root: stable when data is added.
+    pub key: String,
+    /// What is known of it besides what its files say.
+    pub metadata: BTreeMap<String, String>,
+    /// Its files, in order.
+    pub files: Vec<PlannedFile<F>>,
+}
+
+/// A planned file of a recording.
+#[derive(Debug)]
+pub struct PlannedFile<F> {
+    /// The file.
+    pub input: InputFile,
+    /// `None` when nothing of it can be read.
+    pub log: Option<F>,
+    /// What it declares and carries.
+    pub facts: LogFacts,
+}
+
+/// Opens and plans every path as a recording of its own. What costs a whole file when opened to salvage is returned
+/// beside them.
+///
+/// # Errors
+/// `Io`; otherwise what `plan` returns for a file, unless opened to salvage and another one can be read.
+pub fn each_file<F>(
+    files: &dyn Files,
+    paths: Vec<PathBuf>,
+    options: &OpenOptions,
+    plan: impl Fn(Arc<dyn ReadAt>, &Path) -> Result<(F, LogFacts)>,
+) -> Result<(Vec<Recording<F>>, Vec<Error>)> {
+    let mut recordings = Vec::new();
+    let mut damage = Vec::new();
+    for path in paths {
+        let file = files.open(&path).map_err(|err| err.at(Locus::path(&path)))?;
+        let n_bytes = file.n_bytes();
+        let (log, facts) = match plan(file, &path) {
+            Ok((log, facts)) => (Some(log), facts),
+            // A file that is no log at all costs only itself, unless it is all there is.
+            Err(err) if options.salvage && err.kind() != ErrorKind::Io => {
+                damage.push(whole_file_lost(err, n_bytes));
+                (None, LogFacts::default())
+            }
+            Err(err) => return Err(err.at(Locus::path(&path))),
+        };
+        let key = key_of(&path);
+        let files = vec![PlannedFile { input: InputFile { path, n_bytes }, log, facts }];
+        recordings.push(Recording { key, metadata: BTreeMap::new(), files });
+    }
+    if !damage.is_empty() && damage.len() == recordings.len() {
+        return Err(damage.swap_remove(0));
+    }
+    Ok((recordings, damage))
+}
+
+/// A path as a key that is the same on every machine: `/` whatever this one uses.
+fn key_of(path: &Path) -> String {
+    let parts: Vec<_> = path.components().map(|it| it.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}
+
+fn whole_file_lost(err: Error, n_bytes: u64) -> Error {
+    err.with_loss(Loss {
+        byte_range: Some(0..n_bytes),
+        records: Vec::new(),
+        uncounted: true,
+        reason: "unreadable_file",
+    })
+}

@@ -1,0 +1,138 @@
+//! A log of the smallest kind: messages without a sequence or a publish time, on channels with large ids, in a
+//! recording of several files.
+
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use arrow_array::{Array as _, cast::AsArray as _, types::Int64Type};
+use nodedata_core::{ErrorKind, InputFile, OpenOptions, ReadOptions, Result, Source as _, TimeRange};
+
+use crate::{
+    ChannelRecord, ClockColumns, Cost, Damage, LogFacts, LogFile, LogSource, Message, MessageCursor,
+    MessagePlace, PlannedFile, Recording, Selector, Times, Unit, corrupt,
+};
+
+/// The ids of the two topics.
+const TOPICS: [(u32, &str); 2] = [(u32::MAX, "/a"), (7, "/b")];
+
+/// Channel, log time and payload; a channel of 0 is damage that costs a message of `/a`.
+type Stored = (u32, u64, &'static [u8]);
+
+/// One file; each message is a unit.
+struct Toy(Arc<[Stored]>);
+
+struct ToyCursor {
+    messages: Arc<[Stored]>,
+    left: Range<usize>,
+    selector: Selector,
+}
+
+fn bytes_of(idx: usize) -> Range<u64> {
+    idx as u64 * 10..idx as u64 * 10 + 10
+}
+
+impl LogFile for Toy {
+    type Cursor = ToyCursor;
+
+    const CLOCK: ClockColumns = ClockColumns { publish_time: false, sequence: false };
+
+    fn n_units(&self) -> usize {
+        self.0.len()
+    }
+
+    fn unit(&self, idx: usize) -> Unit {
+        let (_, time, _) = self.0[idx];
+        Unit { byte_range: bytes_of(idx), decoded_bytes: 10, times: Times::Within(time, time) }
+    }
+
+    fn messages(&self, left: Range<usize>, selector: Selector, _: &OpenOptions) -> ToyCursor {
+        ToyCursor { messages: Arc::clone(&self.0), left, selector }
+    }
+}
+
+impl MessageCursor for ToyCursor {
+    fn next_message(&mut self) -> Result<Option<Message<'_>>, Box<Damage>> {
+        for unit in self.left.by_ref() {
+            let (channel, log_time, payload) = self.messages[unit];
+            self.selector.start_unit();
+            if channel == 0 {
+                let cost = Cost { records: [(TOPICS[0].0, 1)].into(), ..Cost::nothing("broken") };
+                return Err(Box::new(Damage { error: corrupt("broken"), cost }));
+            }
+            let Some(picked) = self.selector.pick(channel, log_time, (bytes_of(unit).start, 0)) else {
+                continue;
+            };
+            let place =
+                MessagePlace { unit, ordinal: picked.ordinal, byte_range: bytes_of(unit), in_chunk: None };
+            let (publish_time, sequence) = (None, None);
+            return Ok(Some(Message {
+                stream: picked.stream,
+                log_time,
+                publish_time,
+                sequence,
+                payload,
+                place,
+            }));
+        }
+        Ok(None)
+    }
+}
+
+fn recording(key: &str, files: &[&[Stored]]) -> Recording<Toy> {
+    let planned = |(idx, messages): (usize, &&[Stored])| {
+        let mut facts = LogFacts::default();
+        for (id, topic) in TOPICS {
+            let channel =
+                ChannelRecord { id, schema_id: None, topic, message_encoding: "odd", metadata: &[] };
+            facts.definitions.add_channel(&channel, (0, 0)).unwrap();
+        }
+        let input = InputFile { path: format!("{key}_{idx}").into(), n_bytes: messages.len() as u64 * 10 };
+        PlannedFile { input, log: Some(Toy((*messages).into())), facts }
+    };
+    let metadata = BTreeMap::from([("robot".to_owned(), "arm".to_owned())]);
+    Recording { key: key.to_owned(), metadata, files: files.iter().enumerate().map(planned).collect() }
+}
+
+#[test]
+fn a_recording_in_several_files_is_one_episode() {
+    let (a, b) = (TOPICS[0].0, TOPICS[1].0);
+    let first: &[Stored] = &[(a, 10, b"x"), (b, 11, b"y"), (a, 12, b"z")];
+    let second: &[Stored] = &[(a, 13, b"w"), (0, 14, b""), (b, 15, b"v")];
+    let recordings = vec![recording("one", &[first, second]), recording("two", &[&[(b, 20, b"u")]])];
+    let source = LogSource::new(recordings, Vec::new(), &OpenOptions::default()).unwrap();
+    assert_eq!(source.episodes().iter().map(|it| it.input).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(source.episodes()[0].metadata["robot"], "arm");
+    let partitions: Vec<_> = source.partitions().iter().map(|it| (it.episode, it.input)).collect();
+    assert_eq!(partitions, [(0, 0), (0, 1), (1, 2)]);
+
+    let mut stream = source.read(&source.partitions()[1], &ReadOptions::default()).unwrap();
+    let err = stream.next_batch().unwrap_err();
+    assert_eq!((err.kind(), err.locus().to_string().as_str()), (ErrorKind::Corrupt, "one_1"));
+    assert_eq!(err.loss().unwrap().records.len(), 1);
+    let batch = stream.next_batch().unwrap().unwrap();
+    assert_eq!(batch.rows.schema(), source.streams()[0].arrow());
+    assert_eq!(batch.rows.column(0).as_primitive::<Int64Type>().values(), &[13]);
+    assert!(batch.rows.column(1).is_null(0) && batch.rows.column(2).is_null(0));
+    assert_eq!(batch.rows.column(3).as_binary::<i32>().value(0), b"w");
+    assert_eq!(stream.next_batch().unwrap().unwrap().stream, source.streams()[1].id);
+    assert!(stream.next_batch().unwrap().is_none());
+    let n_read: Vec<u64> = stream.records_read().iter().map(|it| it.1).collect();
+    assert_eq!(n_read, [2, 1]);
+}
+
+#[test]
+fn what_is_not_selected_is_not_read() {
+    let (a, b) = (TOPICS[0].0, TOPICS[1].0);
+    let messages: &[Stored] = &[(a, 10, b"x"), (b, 11, b"y"), (a, 12, b"z"), (a, 13, b"w")];
+    let options = OpenOptions {
+        topics: Some(vec!["/a".to_owned()]),
+        time_range: TimeRange { start_ns: 11, end_ns: Some(13) },
+        ..OpenOptions::default()
+    };
+    let source = LogSource::new(vec![recording("one", &[messages])], Vec::new(), &options).unwrap();
+    assert_eq!(source.unselected(), ["/b"]);
+    let mut stream = source.read(&source.partitions()[0], &ReadOptions::default()).unwrap();
+    let batch = stream.next_batch().unwrap().unwrap();
+    assert_eq!(batch.rows.column(0).as_primitive::<Int64Type>().values(), &[12]);
+    assert_eq!(batch.spans[0].byte_range, 20..30);
+    assert!(stream.next_batch().unwrap().is_none());
+}
