@@ -40,7 +40,7 @@ pub struct OpenOptions {
     pub undecoded: Vec<String>,
     /// Only records whose log time lies in this range. Default: all.
     pub time_range: TimeRange,
-    /// Whether damage found while opening is listed ([`Source::damage`]) instead of returned.
+    /// Whether damage found while opening is listed ([`crate::SourcePlan::findings`]) instead of returned.
     pub salvage: bool,
     /// Whether checksums are verified. Default: yes.
     pub verify_checksums: bool,

@@ -3,7 +3,7 @@ mod field;
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow_schema::SchemaRef;
-use nodedata_core::{DType, Feature, StreamClock, StreamId, StreamSchema};
+use nodedata_core::{DType, Feature, StreamId, StreamKind, StreamSchema};
 
 pub(crate) use self::field::{Field, Part, Pick, Value};
 use crate::{
@@ -357,5 +357,5 @@ fn step_features(fields: &[Field]) -> Vec<Feature> {
 
 /// Whether a source hands out steps already.
 pub(crate) fn has_steps(streams: &[StreamSchema]) -> bool {
-    matches!(streams, [only] if only.clock == StreamClock::Step)
+    matches!(streams, [only] if only.kind == StreamKind::Steps)
 }

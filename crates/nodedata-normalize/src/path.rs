@@ -1,4 +1,4 @@
-use nodedata_core::{Feature, Storage, StreamClock, StreamSchema};
+use nodedata_core::{Feature, Storage, StreamKind, StreamSchema};
 
 use crate::mistake::nearest;
 
@@ -40,7 +40,7 @@ const ITEMS_MAX: usize = 100_000;
 pub(crate) fn resolve(path: &str, streams: &[StreamSchema]) -> Result<Found, Lost> {
     let (plain, pick) = brackets(path)?;
     if let [steps] = streams
-        && steps.clock == StreamClock::Step
+        && steps.kind == StreamKind::Steps
     {
         return Ok(Found { stream: 0, columns: columns_of(steps, plain)?, pick });
     }
@@ -174,7 +174,7 @@ mod tests {
         StreamSchema {
             id: StreamId(0),
             name: name.into(),
-            clock: StreamClock::LogTimeNanos,
+            kind: StreamKind::Messages,
             features: clock.into_iter().chain([sequence]).chain(features).collect(),
             metadata: Default::default(),
         }

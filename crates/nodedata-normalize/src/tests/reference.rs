@@ -30,8 +30,8 @@ pub(crate) struct Everything {
 pub(crate) fn read_all(source: &dyn Source) -> Everything {
     let mut all = Everything::default();
     let mut batches = Vec::new();
-    for partition in source.partitions() {
-        let mut stream = source.read(partition, &ReadOptions::default()).unwrap();
+    for (idx, partition) in source.plan().partitions.iter().enumerate() {
+        let mut stream = source.read(idx, &ReadOptions::default()).unwrap();
         loop {
             match stream.next_batch() {
                 Ok(Some(batch)) if batch.stream == StreamId(0) => {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float32Array, Int64Array, builder::*};
 use expect_test::{Expect, expect};
-use nodedata_core::{DType, Dim, Storage, StreamClock};
+use nodedata_core::{DType, Dim, Storage, StreamKind};
 
 use super::*;
 use crate::Address;
@@ -11,7 +11,7 @@ fn stream(features: Vec<Feature>) -> StreamSchema {
     StreamSchema {
         id: StreamId(0),
         name: STEPS.into(),
-        clock: StreamClock::Step,
+        kind: StreamKind::Steps,
         features,
         metadata: [].into(),
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use expect_test::expect;
-use nodedata_core::{Columns, Feature, Layout, Level, Storage, StreamClock, meta};
+use nodedata_core::{Columns, Feature, Layout, Level, Storage, StreamKind, meta};
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn stream() -> (StreamSchema, Arc<Layout>) {
     let stream = StreamSchema {
         id: StreamId(0),
         name: "/robot".into(),
-        clock: StreamClock::LogTimeNanos,
+        kind: StreamKind::Messages,
         features: layout.features().cloned().collect(),
         metadata: [].into(),
     };
