@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use nodedata_core::{EpisodeInfo, EpisodeVideo, Error, Files, Locus, OpenOptions, Partition, Result};
+use nodedata_core::{
+    EpisodeInfo, EpisodeVideo, Error, Fact, Files, InputRange, Locus, OpenOptions, Partition, Result,
+};
 
 use crate::{
     features::{self, Camera, Column, Origin},
@@ -117,7 +119,12 @@ impl Plan {
             }
             let videos = self.videos_of(idx, self.infos.len(), rows.n_rows());
             let bytes_per_row = self.bytes_per_row(idx, rows.file, rows.n_rows());
-            self.cut(input, rows.file, rows.rows.clone(), bytes_per_row, options);
+            let video_inputs =
+                frames.iter().zip(&self.inputs.videos).map(|((file, _), inputs)| inputs[*file]);
+            // The footer behind the rows, the video beside them, and the tables that point at both decide rows.
+            let whole = std::iter::once(input).chain(video_inputs).chain(self.inputs.tables.iter().copied());
+            let whole: Vec<InputRange> = whole.map(InputRange::whole).collect();
+            self.cut(input, rows.file, rows.rows.clone(), bytes_per_row, &whole, options);
             self.episodes.push(Episode { source_index, data_file: rows.file, rows: rows.rows, frames });
             self.infos.push(info);
             self.videos.extend(videos);
@@ -142,12 +149,12 @@ impl Plan {
     fn info(
         &self,
         record: &EpisodeRecord,
-        mut metadata: BTreeMap<Arc<str>, String>,
+        mut metadata: BTreeMap<Arc<str>, Fact>,
         input: usize,
     ) -> EpisodeInfo {
-        metadata.insert("source_episode_index".into(), record.index.to_string());
+        metadata.insert("source_episode_index".into(), Fact::Int(record.index as i64));
         if !record.tasks.is_empty() {
-            metadata.insert("tasks".into(), serde_json::Value::from(record.tasks.clone()).to_string());
+            metadata.insert("tasks".into(), serde_json::Value::from(record.tasks.clone()).to_string().into());
         }
         EpisodeInfo {
             key: format!("episode_{:06}", record.index),
@@ -213,18 +220,20 @@ impl Plan {
         data_file: usize,
         rows: Range<u64>,
         bytes_per_row: u64,
+        whole: &[InputRange],
         options: &OpenOptions,
     ) {
         let per_piece = (options.partition_bytes / bytes_per_row).max(1);
         let mut start = rows.start;
         while start < rows.end {
             let end = rows.end.min(start.saturating_add(per_piece));
+            let byte_range = bytes_of(&self.data.files[data_file].row_groups, &(start..end));
+            let own = InputRange { input, byte_range };
             self.partitions.push(Partition {
-                index: self.partitions.len(),
                 episode: self.infos.len(),
-                input,
-                byte_range: bytes_of(&self.data.files[data_file].row_groups, &(start..end)),
+                reads: std::iter::once(own).chain(whole.iter().cloned()).collect(),
                 decoded_bytes: bytes_per_row * (end - start),
+                ..Partition::default()
             });
             self.pieces.push(start..end);
             start = end;

@@ -5,8 +5,8 @@ use arrow_array::{
 };
 use bytes::Bytes;
 use nodedata_core::{
-    Batch, DType, EpisodeStream, Error, ErrorKind, Locus, Loss, Nested, Partition, PixelShape, ReadOptions,
-    Result, RowSpan, Storage, StreamId,
+    Batch, DType, EpisodeStream, Error, ErrorKind, Locus, Loss, Nested, PixelShape, ReadOptions, Result,
+    RowSpan, Storage, StreamId,
 };
 use nodedata_media::image_header;
 
@@ -36,9 +36,13 @@ pub(crate) struct PieceRows {
 const GRID_TOLERANCE: f64 = 1e-3;
 
 impl PieceRows {
-    pub(crate) fn new(source: Arc<Opened>, partition: &Partition, options: &ReadOptions) -> Result<Self> {
+    pub(crate) fn new(source: Arc<Opened>, idx: usize, options: &ReadOptions) -> Result<Self> {
         let plan = &source.plan;
-        let piece = plan.pieces[partition.index].clone();
+        let (Some(piece), Some(partition)) = (plan.pieces.get(idx).cloned(), source.told.partitions.get(idx))
+        else {
+            let message = format!("partition {idx} was asked for, but there are {}", plan.pieces.len());
+            return Err(Error::new(ErrorKind::Config, message));
+        };
         let bytes_per_row = (partition.decoded_bytes / (piece.end - piece.start).max(1)).max(1);
         let batch_rows = (options.batch_bytes_max as u64 / bytes_per_row).clamp(1, 1 << 20) as usize;
         let episode = &plan.episodes[partition.episode];
@@ -52,7 +56,7 @@ impl PieceRows {
         let cameras = CameraRows::open(&source, partition.episode)?;
         Ok(Self {
             records_read: [(STEPS, piece.end - piece.start)],
-            partition: partition.index,
+            partition: idx,
             episode: partition.episode,
             left: piece,
             rows: Some(rows),
@@ -150,7 +154,8 @@ impl PieceRows {
     /// Where the rows lie: the row groups that hold them.
     fn spans(&self, n_rows: u64) -> Vec<RowSpan> {
         let plan = &self.source.plan;
-        let groups = &plan.data.files[plan.episodes[self.episode].data_file].row_groups;
+        let data_file = plan.episodes[self.episode].data_file;
+        let (input, groups) = (plan.inputs.data[data_file], &plan.data.files[data_file].row_groups);
         let rows = self.left.start..self.left.start + n_rows;
         let mut spans = Vec::new();
         for group in groups {
@@ -158,7 +163,7 @@ impl PieceRows {
             let end = rows.end.min(group.first_row + group.n_rows);
             if start < end {
                 let (n_rows, first_record) = (end - start, start - group.first_row);
-                spans.push(RowSpan { n_rows, byte_range: group.byte_range.clone(), first_record });
+                spans.push(RowSpan { input, n_rows, byte_range: group.byte_range.clone(), first_record });
             }
         }
         spans
@@ -175,7 +180,8 @@ impl PieceRows {
             episode_idx: Some(episode.source_index),
             ..Locus::path(&plan.data.files[episode.data_file].path)
         };
-        let byte_range = Some(plan.partitions[self.partition].byte_range.clone());
+        let byte_range =
+            self.source.told.partitions[self.partition].reads.first().map(|it| it.byte_range.clone());
         let records = vec![(STEPS, n_rows)];
         let err = if err.hint().is_some() { err } else { err.with_hint(SALVAGE_HINT) };
         err.at(place).with_loss(Loss { byte_range, records, uncounted: false, reason: "undecodable" })

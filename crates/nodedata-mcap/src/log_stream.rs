@@ -15,6 +15,7 @@ use crate::{
 /// The rows of one partition: consecutive units of one file.
 pub(crate) struct LogRows {
     cursor: MessageCursor,
+    input: usize,
     path: PathBuf,
     routes: Arc<Routes>,
     streams: Arc<[LogStream]>,
@@ -30,7 +31,7 @@ pub(crate) struct LogRows {
 impl LogRows {
     pub(crate) fn new(
         cursor: MessageCursor,
-        path: PathBuf,
+        (input, path): (usize, PathBuf),
         routes: Arc<Routes>,
         streams: Arc<[LogStream]>,
         options: ReadOptions,
@@ -38,6 +39,7 @@ impl LogRows {
     ) -> Self {
         Self {
             cursor,
+            input,
             path,
             routes,
             rows: streams.iter().map(|_| None).collect(),
@@ -71,7 +73,7 @@ impl LogRows {
         } else {
             Ok(message.data)
         };
-        let rows = self.rows[found.stream].get_or_insert_with(|| StreamRows::new(stream));
+        let rows = self.rows[found.stream].get_or_insert_with(|| StreamRows::new(stream, self.input));
         let pushed = payload.and_then(|it| rows.push(stream, stamps, it, found));
         pushed.map_err(|err| self.lost(found, err, "undecodable"))
     }

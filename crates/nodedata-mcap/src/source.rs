@@ -1,8 +1,9 @@
 use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
 
 use nodedata_core::{
-    Attachment, Confidence, EpisodeInfo, EpisodeStream, Error, ErrorKind, Files, Format, InputFile, Locus,
-    OpenOptions, Partition, Probe, ReadAt, ReadOptions, Result, Source, StreamId, StreamSchema,
+    Confidence, EpisodeInfo, EpisodeStream, Error, ErrorKind, Files, Finding, FindingKind, Format, InputFile,
+    InputRange, Locus, Numbering, OpenOptions, Partition, Probe, ReadAt, ReadOptions, Result, Source,
+    SourcePlan, StreamId,
 };
 
 use crate::{
@@ -54,21 +55,15 @@ impl Format for Mcap {
 
 /// The MCAP files of one input.
 struct McapSource {
+    plan: SourcePlan,
     options: OpenOptions,
-    inputs: Vec<InputFile>,
     files: Vec<Arc<dyn ReadAt>>,
-    plans: Vec<Arc<LogPlan>>,
+    /// By input, as the routes are.
+    logs: Vec<Arc<LogPlan>>,
     routes: Vec<Arc<Routes>>,
     streams: Arc<[LogStream]>,
-    schemas: Vec<StreamSchema>,
-    episodes: Vec<EpisodeInfo>,
-    partitions: Vec<Partition>,
-    /// Units of each partition.
-    windows: Vec<Range<usize>>,
-    attachments: Vec<Attachment>,
-    damage: Vec<Error>,
-    warnings: Vec<Error>,
-    unselected: Vec<String>,
+    /// Input and units of each partition.
+    windows: Vec<(usize, Range<usize>)>,
 }
 
 impl McapSource {
@@ -110,94 +105,78 @@ impl McapSource {
     fn join(
         inputs: Vec<InputFile>,
         files: Vec<Arc<dyn ReadAt>>,
-        mut plans: Vec<LogPlan>,
+        mut logs: Vec<LogPlan>,
         mut damage: Vec<Error>,
         options: &OpenOptions,
     ) -> Result<Self> {
         let paths: Vec<&Path> = inputs.iter().map(|it| it.path.as_path()).collect();
-        let joined = Joined::new(&mut plans, &paths, options)?;
-        let mut episodes = Vec::new();
-        let mut attachments = Vec::new();
+        let joined = Joined::new(&mut logs, &paths, options)?;
+        let mut plan = SourcePlan { unselected: joined.unselected.clone(), ..SourcePlan::default() };
         let mut warnings = Vec::new();
-        let mut partitions = Vec::new();
         let mut windows = Vec::new();
-        for (input, plan) in plans.iter_mut().enumerate() {
+        for (input, log) in logs.iter_mut().enumerate() {
             let routes = &joined.routes[input];
-            for it in plan.damage.drain(..) {
+            for it in log.damage.drain(..) {
                 let loss = it.cost.loss(|channel| routes.stream_id(channel));
                 damage.push(it.error.at(Locus::path(paths[input])).with_loss(loss));
             }
-            warnings.append(&mut plan.warnings);
-            for mut attachment in plan.attachments.drain(..) {
+            warnings.append(&mut log.warnings);
+            for mut attachment in log.attachments.drain(..) {
                 attachment.episode = input;
-                attachments.push(attachment);
+                attachment.content.input = input;
+                plan.attachments.push(attachment);
             }
-            for units in windows_of(&plan.units, options.partition_bytes) {
-                let byte_range =
-                    plan.units[units.start].byte_range.start..plan.units[units.end - 1].byte_range.end;
-                let decoded_bytes = plan.units[units.clone()].iter().map(|it| it.n_uncompressed).sum();
-                partitions.push(Partition {
-                    index: partitions.len(),
-                    episode: input,
-                    input,
-                    byte_range,
-                    decoded_bytes,
-                });
-                windows.push(units);
+            for units in windows_of(&log.units, options.partition_bytes) {
+                plan.partitions.push(partition(input, &log.units[units.clone()]));
+                windows.push((input, units));
             }
-            episodes.push(episode(paths[input], input, std::mem::take(&mut plan.metadata)));
+            plan.episodes.push(episode(paths[input], input, std::mem::take(&mut log.metadata)));
         }
-        let plans: Vec<Arc<LogPlan>> = plans.into_iter().map(Arc::new).collect();
+        let logs: Vec<Arc<LogPlan>> = logs.into_iter().map(Arc::new).collect();
         let mut inferences = joined.inferences(options);
-        observe_messages(&mut inferences, &files, &plans, &joined.routes, options)?;
+        observe_messages(&mut inferences, &files, &logs, &joined.routes, options)?;
         let routes = joined.routes.clone();
-        let unselected = joined.unselected.clone();
         let streams = joined.compile(inferences, &paths, options, &mut damage)?;
-        Ok(Self {
-            options: options.clone(),
-            schemas: streams.iter().map(|it| it.schema.clone()).collect(),
-            streams: streams.into(),
-            routes,
-            plans,
-            unselected,
-            inputs,
-            files,
-            episodes,
-            partitions,
-            windows,
-            attachments,
-            damage,
-            warnings,
-        })
+        plan.streams = streams.iter().map(|it| it.schema.clone()).collect();
+        let name = |it: StreamId| Some(streams.get(it.0 as usize)?.schema.name.to_string());
+        let of_kind = |kind, errors: &[Error]| errors.iter().map(|it| Finding::new(kind, it, name)).collect();
+        let found: [Vec<Finding>; 2] =
+            [of_kind(FindingKind::Damage, &damage), of_kind(FindingKind::Warning, &warnings)];
+        plan.findings = found.concat();
+        plan.inputs = inputs;
+        Ok(Self { plan, options: options.clone(), files, logs, routes, streams: streams.into(), windows })
     }
 }
 
-impl McapSource {
-    /// The rows of a partition, of those streams that the routes chosen lead to.
-    fn rows(
-        &self,
-        partition: &Partition,
-        options: &ReadOptions,
-        choose: impl FnOnce(&Arc<Routes>) -> Arc<Routes>,
-    ) -> Result<Box<dyn EpisodeStream>> {
-        let Some(units) = self.windows.get(partition.index) else {
-            return Err(Error::new(
-                ErrorKind::Config,
-                format!("partition {} was asked for, but there are {}", partition.index, self.windows.len()),
-            ));
+impl Source for McapSource {
+    fn plan(&self) -> &SourcePlan {
+        &self.plan
+    }
+
+    fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
+        let Some((input, units)) = self.windows.get(partition).cloned() else {
+            let message =
+                format!("partition {partition} was asked for, but there are {}", self.windows.len());
+            return Err(Error::new(ErrorKind::Config, message));
         };
-        let input = self.partitions[partition.index].input;
-        let routes = choose(&self.routes[input]);
+        let mut routes = Arc::clone(&self.routes[input]);
+        if let Some(streams) = &options.streams {
+            let wanted = |route: Route| match route {
+                Route::Stream(idx) => streams.iter().any(|it| it.0 as usize == idx),
+                Route::Unknown | Route::Unselected => false,
+            };
+            routes = Arc::new(routes.only(wanted));
+        }
         let cursor = MessageCursor::new(
             Arc::clone(&self.files[input]),
-            Arc::clone(&self.plans[input]),
+            Arc::clone(&self.logs[input]),
             Arc::clone(&routes),
             &self.options,
-            units.clone(),
+            units,
         );
         Ok(Box::new(LogRows::new(
             cursor,
-            self.inputs[input].path.clone(),
+            (input, self.plan.inputs[input].path.clone()),
             routes,
             Arc::clone(&self.streams),
             options.clone(),
@@ -206,66 +185,27 @@ impl McapSource {
     }
 }
 
-impl Source for McapSource {
-    fn streams(&self) -> &[StreamSchema] {
-        &self.schemas
+/// The partition that consecutive units of one file make.
+fn partition(input: usize, units: &[Unit]) -> Partition {
+    let start = units.first().map_or(0, |it| it.byte_range.start);
+    let end = units.last().map_or(start, |it| it.byte_range.end);
+    Partition {
+        episode: input,
+        reads: vec![InputRange { input, byte_range: start..end }],
+        decoded_bytes: units.iter().map(|it| it.n_uncompressed).sum(),
+        times: times(units),
+        recipe: String::new(),
+        numbering: Numbering::Own,
     }
+}
 
-    fn inputs(&self) -> &[InputFile] {
-        &self.inputs
-    }
-
-    fn episodes(&self) -> &[EpisodeInfo] {
-        &self.episodes
-    }
-
-    fn partitions(&self) -> &[Partition] {
-        &self.partitions
-    }
-
-    fn read(&self, partition: &Partition, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
-        self.rows(partition, options, Arc::clone)
-    }
-
-    fn read_only(
-        &self,
-        partition: &Partition,
-        options: &ReadOptions,
-        streams: &[StreamId],
-    ) -> Result<Box<dyn EpisodeStream>> {
-        let wanted = |route: Route| match route {
-            Route::Stream(idx) => streams.iter().any(|it| it.0 as usize == idx),
-            Route::Unknown | Route::Unselected => false,
-        };
-        self.rows(partition, options, |routes| Arc::new(routes.only(wanted)))
-    }
-
-    fn times(&self, partition: &Partition) -> Option<(i64, i64)> {
-        let plan = &self.plans[partition.input];
-        let units = &plan.units[self.windows.get(partition.index)?.clone()];
-        let has_none = |it: &&Unit| it.channels.as_ref().is_some_and(|it| it.is_empty());
-        let all: Option<Vec<(u64, u64)>> =
-            units.iter().filter(|it| !has_none(it)).map(|it| it.times).collect();
-        let first = all.as_ref()?.iter().map(|it| it.0).min()?;
-        let last = all?.iter().map(|it| it.1).max()?;
-        i64::try_from(first).ok().zip(i64::try_from(last).ok())
-    }
-
-    fn attachments(&self) -> &[Attachment] {
-        &self.attachments
-    }
-
-    fn damage(&self) -> &[Error] {
-        &self.damage
-    }
-
-    fn warnings(&self) -> &[Error] {
-        &self.warnings
-    }
-
-    fn unselected(&self) -> &[String] {
-        &self.unselected
-    }
+/// Earliest and latest log time, where every unit with a message knows its own.
+fn times(units: &[Unit]) -> Option<(i64, i64)> {
+    let has_none = |it: &&Unit| it.channels.as_ref().is_some_and(|it| it.is_empty());
+    let all: Option<Vec<(u64, u64)>> = units.iter().filter(|it| !has_none(it)).map(|it| it.times).collect();
+    let first = all.as_ref()?.iter().map(|it| it.0).min()?;
+    let last = all?.iter().map(|it| it.1).max()?;
+    i64::try_from(first).ok().zip(i64::try_from(last).ok())
 }
 
 /// Consecutive units of about `n_bytes` each. They depend on the file alone, never on what is selected.
@@ -287,7 +227,7 @@ fn windows_of(units: &[Unit], n_bytes: u64) -> Vec<Range<usize>> {
 fn episode(path: &Path, input: usize, metadata: BTreeMap<String, String>) -> EpisodeInfo {
     // The key is stable across machines: `/` whatever this one uses.
     let parts: Vec<_> = path.components().map(|it| it.as_os_str().to_string_lossy()).collect();
-    let metadata = metadata.into_iter().map(|(key, value)| (key.into(), value)).collect();
+    let metadata = metadata.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
     EpisodeInfo { key: parts.join("/"), input, task: None, split: None, metadata }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use base64::Engine as _;
 use nodedata_core::{
-    DType, Error, Feature, Layout, Locus, OpenOptions, Result, StreamClock, StreamId, StreamSchema, patterns,
+    Error, Feature, Layout, Locus, OpenOptions, Result, StreamId, StreamKind, StreamSchema, patterns,
 };
 use nodedata_message::{JsonInference, MessageDecoder, MessageSchema};
 
@@ -275,7 +275,7 @@ impl Draft {
         let schema = StreamSchema {
             id,
             name: self.name.as_str().into(),
-            clock: StreamClock::LogTimeNanos,
+            kind: StreamKind::Messages,
             features: layout.features().cloned().collect(),
             metadata: self.metadata(),
         };
@@ -318,10 +318,8 @@ impl Draft {
 
 fn clock_layout() -> Layout {
     let mut layout = Layout::default();
-    for (name, dtype) in
-        [("log_time_ns", DType::Int64), ("publish_time_ns", DType::Int64), ("sequence", DType::UInt32)]
-    {
-        layout.leaf(Feature::new(name, dtype, Vec::new()), &[]);
+    for built_in in StreamKind::Messages.built_in() {
+        layout.leaf(Feature::new(built_in.name, built_in.dtype, Vec::new()), &[]);
     }
     layout
 }
