@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         let files = Arc::new(MemoryFiles::default().with("a.mcap", bytes.to_vec()));
         let options = OpenOptions { salvage, record_bytes_max: 8 << 20, ..OpenOptions::default() };
         let Ok(source) = MCAP.open(files, &options) else { continue };
-        for partition in source.partitions() {
+        for partition in 0..source.plan().partitions.len() {
             let mut rows =
                 source.read(partition, &ReadOptions::default()).expect("a planned partition opens");
             let mut n_kept = 0;

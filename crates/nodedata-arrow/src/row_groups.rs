@@ -17,15 +17,15 @@ pub struct RowGroup {
     pub n_decoded: u64,
 }
 
-/// Where some rows come from: a span for each row group that holds any of them.
-pub fn spans(groups: &[RowGroup], rows: &Range<u64>) -> Vec<RowSpan> {
+/// Where some rows of an input come from: a span for each row group that holds any of them.
+pub fn spans(input: usize, groups: &[RowGroup], rows: &Range<u64>) -> Vec<RowSpan> {
     let mut spans = Vec::new();
     for group in groups {
         let start = rows.start.max(group.first_row);
         let end = rows.end.min(group.first_row + group.n_rows);
         if start < end {
             let (n_rows, first_record) = (end - start, start - group.first_row);
-            spans.push(RowSpan { n_rows, byte_range: group.byte_range.clone(), first_record });
+            spans.push(RowSpan { input, n_rows, byte_range: group.byte_range.clone(), first_record });
         }
     }
     spans

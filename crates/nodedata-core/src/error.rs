@@ -4,6 +4,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::StreamId;
 
 /// Result of every fallible operation in the workspace.
@@ -65,7 +67,8 @@ pub enum ErrorKind {
 
 /// Where in the input a failure happened. Every field is optional; each layer fills in
 /// what only it knows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Locus {
     /// File inside the source, relative to its root.
     pub path: Option<PathBuf>,

@@ -42,7 +42,7 @@ pub struct OpenOptions {
     pub undecoded: Vec<String>,
     /// Only records whose log time lies in this range. Default: all.
     pub time_range: TimeRange,
-    /// Whether damage found while opening is listed ([`Source::damage`]) instead of returned. Follows from what is to become
+    /// Whether damage found while opening is listed ([`crate::SourcePlan::findings`]) instead of returned. Follows from what is to become
     /// of damage in the rows.
     #[serde(skip)]
     pub salvage: bool,

@@ -6,23 +6,32 @@ mod error;
 pub mod exact;
 mod feature;
 mod files;
+mod finding;
 mod format;
 mod names;
 mod nested;
 pub mod patterns;
 pub mod placed;
+mod plan;
 mod progress;
 mod source;
+mod stream;
 
 pub use columns::{Columns, Layout, LeafId, Level, ListId};
 pub use error::{Error, ErrorKind, Locus, Loss, Result};
 pub use feature::{DType, Dim, Feature, Storage, meta};
 pub use files::{Files, ReadAt};
+pub use finding::{Finding, FindingKind, Findings};
 pub use format::{Confidence, Format, Formats, MediaEncoding, OpenOptions, Probe};
 pub use names::{nearest, suggest};
 pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
+pub use plan::{
+    Attachment, DatasetFacts, EpisodeFacts, EpisodeInfo, EpisodeVideo, Fact, InputFile, InputRange,
+    Numbering, Partition, SourcePlan, TimeRange,
+};
 pub use progress::{Progress, Silent};
-pub use source::{
-    Attachment, Batch, EPISODE_INDEX, EpisodeInfo, EpisodeStream, EpisodeVideo, Fate, InputFile, Partition,
-    PixelShape, ReadOptions, RowSpan, Source, StreamClock, StreamId, StreamSchema, TimeRange,
+pub use source::{EpisodeStream, ReadOptions, Source};
+pub use stream::{
+    Batch, BuiltIn, EPISODE_INDEX, Fate, LOG_TIME_NS, PUBLISH_TIME_NS, PixelShape, RowSpan, SEQUENCE,
+    STEP_INDEX, STEPS, StreamId, StreamKind, StreamSchema, TIMESTAMP_NS,
 };

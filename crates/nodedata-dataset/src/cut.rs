@@ -94,18 +94,8 @@ mod tests {
 
     #[test]
     fn shards_follow_planned_bytes_and_never_mix_splits() {
-        let partition = |index: usize, episode: usize| Partition {
-            index,
-            episode,
-            input: 0,
-            byte_range: 0..1,
-            decoded_bytes: 10,
-        };
-        let partitions: Vec<_> = [0, 0, 0, 1, 2, 2]
-            .iter()
-            .enumerate()
-            .map(|(index, episode)| partition(index, *episode))
-            .collect();
+        let partition = |episode| Partition { episode, decoded_bytes: 10, ..Partition::default() };
+        let partitions = [0, 0, 0, 1, 2, 2].map(partition);
         let plan = CutPlan::new(&partitions, &[0, 1, 0], 20, false);
         let shards: Vec<_> = (0..6).map(|it| plan.shard_of(it)).collect();
         assert_eq!(shards, [(0, 0), (0, 0), (0, 1), (1, 0), (0, 1), (0, 2)]);

@@ -237,7 +237,7 @@ impl<'a> StreamWalk<'a> {
 fn only(schema: &Schema, stream: &StreamSchema) -> Schema {
     let mut part = schema.clone();
     part.streams.retain(|name, _| **name == *stream.name);
-    if *stream.name != *nodedata_schema::STEPS {
+    if *stream.name != *nodedata_core::STEPS {
         part.fields = Default::default();
     }
     part

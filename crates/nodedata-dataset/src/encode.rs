@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use arrow_array::{Array, ArrayRef, cast::AsArray, types::Int64Type};
-use nodedata_core::{Feature, Partition, PixelShape, Result, RowSpan, StreamClock, StreamSchema};
+use nodedata_core::{Feature, Partition, PixelShape, Result, RowSpan, StreamSchema};
 use rayon::prelude::*;
 
 use crate::{
@@ -86,8 +86,8 @@ pub(crate) struct Encoder {
     spanning: Spanning,
     pixels: Vec<Vec<PixelShape>>,
     time_column: Vec<Option<usize>>,
-    /// Whether a stream is of steps, whose row groups end with episodes where sizes allow.
-    is_steps: Vec<bool>,
+    /// Whether row groups of a stream end with episodes where sizes allow.
+    keeps_episodes: Vec<bool>,
 }
 
 struct OpenShard {
@@ -117,12 +117,8 @@ impl Encoder {
     ) -> Self {
         let columns =
             streams.iter().map(|stream| stream.features.iter().map(Column::new).collect()).collect();
-        let time_column = streams
-            .iter()
-            .map(|stream| {
-                stream.features.iter().position(|it| it.name == "log_time_ns" || it.name == "timestamp_ns")
-            })
-            .collect();
+        let time_column =
+            streams.iter().map(|stream| stream.kind.time_column().and_then(|it| stream.column(it))).collect();
         Self {
             spanning: Spanning::new(&units, &partitions),
             pixels: vec![Vec::new(); tables.len()],
@@ -135,7 +131,7 @@ impl Encoder {
             units,
             partitions,
             time_column,
-            is_steps: streams.iter().map(|it| it.clock == StreamClock::Step).collect(),
+            keeps_episodes: streams.iter().map(|it| it.kind.keeps_episodes_whole()).collect(),
         }
     }
 
@@ -204,7 +200,7 @@ impl Encoder {
     fn accept(&mut self, unit: usize, part: DecodedPart) -> Result<()> {
         let partition = &self.partitions[part.partition];
         let Unit { split, number, .. } = self.units[unit];
-        let (episode, input) = (partition.episode, partition.input);
+        let episode = partition.episode;
         for batch in part.batches {
             let stream = batch.rows.stream().0 as usize;
             merge_pixels(&mut self.pixels[stream], batch.pixels);
@@ -216,12 +212,12 @@ impl Encoder {
             let table = &self.tables[stream];
             let id = ShardId { stream, split, number };
             let shard = self.open.entry(stream).or_insert_with(|| OpenShard::new(id));
-            let n_bytes = shard.push(table, rows.columns(), episode, input, &batch.spans, times)?;
+            let n_bytes = shard.push(table, rows.columns(), episode, &batch.spans, times)?;
             self.budget.add((stream, split), n_bytes);
         }
         let next = self.partitions.get(part.partition + 1);
         let episode_ends = next.is_none_or(|it| it.episode != episode);
-        for (stream, _) in self.budget.full(|stream| episode_ends && self.is_steps[stream]) {
+        for (stream, _) in self.budget.full(|stream| episode_ends && self.keeps_episodes[stream]) {
             if let Some(shard) = self.open.get_mut(&stream) {
                 shard.cut();
             }
@@ -287,7 +283,6 @@ impl OpenShard {
         table: &Table,
         arrays: &[ArrayRef],
         episode: usize,
-        input: usize,
         spans: &[RowSpan],
         times: Option<(i64, i64)>,
     ) -> Result<u64> {
@@ -307,25 +302,18 @@ impl OpenShard {
             n_bytes += array.to_data().get_slice_memory_size().unwrap_or(0) as u64;
             pieces.push(array);
         }
-        self.note(episode, input, n_rows as u64, spans, times);
+        self.note(episode, n_rows as u64, spans, times);
         Ok(n_bytes)
     }
 
     /// Records where the rows come from and whose they are.
-    fn note(
-        &mut self,
-        episode: usize,
-        input: usize,
-        n_rows: u64,
-        spans: &[RowSpan],
-        times: Option<(i64, i64)>,
-    ) {
+    fn note(&mut self, episode: usize, n_rows: u64, spans: &[RowSpan], times: Option<(i64, i64)>) {
         let facts = &mut self.facts;
         let mut row = facts.n_rows;
         for span in spans {
             match facts.origins.last_mut() {
                 Some(last)
-                    if last.input == input
+                    if last.input == span.input
                         && last.byte_range == span.byte_range
                         && last.first_record + last.n_rows == span.first_record =>
                 {
@@ -334,7 +322,7 @@ impl OpenShard {
                 _ => facts.origins.push(Origin {
                     row,
                     n_rows: span.n_rows,
-                    input,
+                    input: span.input,
                     byte_range: span.byte_range.clone(),
                     first_record: span.first_record,
                 }),

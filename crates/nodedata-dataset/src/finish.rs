@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::{EpisodeInfo, InputFile, Result, StreamSchema};
+use nodedata_core::{EpisodeInfo, InputFile, Result, SourcePlan, StreamSchema};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -52,10 +52,10 @@ impl Finish<'_> {
             Making { converter: run.converter, created_by: &created_by, recipe: &recipe, inputs: &inputs };
         let (shards, provenance, provenance_root) = self.shard_entries(&making, &contents)?;
         let schema = self.put("schema.json", run.schema_json.as_bytes())?;
-        let attachments = self.put_attachments(&run)?;
+        let (attachments, attachment_paths) = self.put_attachments(&run)?;
         let (stats, index) = rayon::join(
             || self.put("stats.json", self.stats_json()?.as_bytes()),
-            || self.put_index(&contents, &run, &attachments),
+            || self.put_index(&contents, &run, &attachment_paths),
         );
         let (stats, index) = (stats?, index?);
         let mut manifest = Manifest {
@@ -65,6 +65,7 @@ impl Finish<'_> {
             recipe_file: Some(recipe),
             content_root: self.content_root(&contents),
             provenance_root,
+            source: run.source.facts.clone(),
             splits: self.splits(&shards),
             streams: self.stream_entries(&shards),
             shards,
@@ -188,23 +189,27 @@ impl Finish<'_> {
         pretty(&json!({"nd": "stats/1", "streams": streams}))
     }
 
-    fn put_attachments(&self, run: &RunFacts<'_>) -> Result<Vec<FileEntry>> {
+    /// Writes what the source carries; returns the files, and the path of each attachment.
+    fn put_attachments(&self, run: &RunFacts<'_>) -> Result<(Vec<FileEntry>, Vec<String>)> {
         let mut files: Vec<FileEntry> = Vec::new();
-        for attachment in run.attachments {
-            let path = attachment_path(&attachment.data);
+        let mut paths = Vec::new();
+        for attachment in &run.source.attachments {
+            let content = (run.content_of)(attachment)?;
+            let path = format!("attachments/{}", blake3::hash(&content).to_hex());
             if !files.iter().any(|it| it.path == path) {
-                files.push(self.put(&path, &attachment.data)?);
+                files.push(self.put(&path, &content)?);
             }
+            paths.push(path);
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(files)
+        Ok((files, paths))
     }
 
     fn put_index(
         &self,
         contents: &Contents,
         run: &RunFacts<'_>,
-        attachments: &[FileEntry],
+        attachment_paths: &[String],
     ) -> Result<BTreeMap<String, FileEntry>> {
         let rows = self.episode_rows(contents);
         let mut tables: Vec<(&str, MakeTable<'_>)> = vec![
@@ -212,14 +217,12 @@ impl Finish<'_> {
             ("pages", Box::new(|| index::pages(&self.shards))),
             ("origins", Box::new(|| index::origins(&self.shards, self.inputs))),
         ];
-        if !run.videos.is_empty() {
-            tables.push(("video", Box::new(|| index::videos(run.videos, self.streams, self.inputs))));
+        let SourcePlan { videos, attachments, .. } = run.source;
+        if !videos.is_empty() {
+            tables.push(("video", Box::new(|| index::videos(videos, self.streams, self.inputs))));
         }
         if !attachments.is_empty() {
-            let table = || {
-                let paths: Vec<String> = run.attachments.iter().map(|it| attachment_path(&it.data)).collect();
-                index::attachments(run.attachments, &paths)
-            };
+            let table = || index::attachments(attachments, attachment_paths);
             tables.push(("attachments", Box::new(table)));
         }
         let put = |(name, table): &(&str, MakeTable<'_>)| {
@@ -314,6 +317,7 @@ impl Finish<'_> {
             .zip(self.folders)
             .map(|(stream, folder)| StreamEntry {
                 name: stream.name.to_string(),
+                told_kind: Some(stream.kind),
                 folder: folder.clone(),
                 rows: shards.iter().filter(|it| *it.stream == *stream.name).map(|it| it.rows).sum(),
                 metadata: stream.metadata.clone(),
@@ -335,10 +339,6 @@ impl Finish<'_> {
             ..run.report
         }
     }
-}
-
-fn attachment_path(data: &[u8]) -> String {
-    format!("attachments/{}", blake3::hash(data).to_hex())
 }
 
 fn pretty(value: &impl serde::Serialize) -> Result<String> {

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use nodedata_core::{StreamClock, StreamSchema};
+use nodedata_core::StreamSchema;
 
 /// The folder of each stream: `data` for steps, `streams/<name>` for topics. Names are made of letters,
 /// digits, `.`, `-` and `_`, so that no topic can name a path; two topics never share a folder, also on
@@ -10,7 +10,7 @@ pub(crate) fn stream_folders(streams: &[StreamSchema]) -> Vec<String> {
     streams
         .iter()
         .map(|stream| {
-            if stream.clock == StreamClock::Step {
+            if stream.kind.is_one_table() {
                 return "data".to_owned();
             }
             let plain = plain_name(&stream.name);
@@ -46,7 +46,7 @@ mod tests {
         let stream = |name: &str| StreamSchema {
             id: nodedata_core::StreamId(0),
             name: name.into(),
-            clock: StreamClock::LogTimeNanos,
+            kind: nodedata_core::StreamKind::Messages,
             features: Vec::new(),
             metadata: Default::default(),
         };

@@ -9,7 +9,7 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, Schema};
 use nodedata_core::{
-    Attachment, EpisodeInfo, EpisodeVideo, Error, ErrorKind, InputFile, Result, StreamSchema,
+    Attachment, EpisodeInfo, EpisodeVideo, Error, ErrorKind, Fact, InputFile, Result, StreamSchema,
 };
 use parquet::{
     arrow::ArrowWriter,
@@ -43,7 +43,8 @@ pub(crate) fn episodes(rows: &[EpisodeRow<'_>]) -> Result<Vec<u8>> {
     let (mut start, mut end) = (Int64Builder::new(), Int64Builder::new());
     let (mut task, mut source) = (StringBuilder::new(), StringBuilder::new());
     let mut content = FixedSizeBinaryBuilder::new(32);
-    let mut metadata = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+    let map = || MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+    let (mut metadata, mut types) = (map(), map());
     for it in rows {
         episode.append_value(it.episode as i64);
         key.append_value(&it.info.key);
@@ -65,9 +66,14 @@ pub(crate) fn episodes(rows: &[EpisodeRow<'_>]) -> Result<Vec<u8>> {
         }
         for (name, value) in &it.info.metadata {
             metadata.keys().append_value(name);
-            metadata.values().append_value(value);
+            metadata.values().append_value(value.to_string());
+            if !matches!(value, Fact::Text(_)) {
+                types.keys().append_value(name);
+                types.values().append_value(value.type_name());
+            }
         }
         metadata.append(true).map_err(table_error)?;
+        types.append(true).map_err(table_error)?;
     }
     table(vec![
         ("episode_index", Arc::new(episode.finish()), false),
@@ -85,6 +91,8 @@ pub(crate) fn episodes(rows: &[EpisodeRow<'_>]) -> Result<Vec<u8>> {
         ("source", Arc::new(source.finish()), false),
         ("content", Arc::new(content.finish()), true),
         ("metadata", Arc::new(metadata.finish()), false),
+        // Of values that are no text: `bool`, `int` or `float`.
+        ("metadata_types", Arc::new(types.finish()), false),
     ])
 }
 
@@ -200,7 +208,7 @@ pub(crate) fn attachments(all: &[Attachment], paths: &[String]) -> Result<Vec<u8
         media_type.append_value(&attachment.media_type);
         log_time.append_value(attachment.log_time_ns);
         create_time.append_value(attachment.create_time_ns);
-        n_bytes.append_value(attachment.data.len() as u64);
+        n_bytes.append_value(attachment.n_bytes());
         path.append_value(stored);
     }
     table(vec![
@@ -259,7 +267,7 @@ mod tests {
 
     #[test]
     fn texts_of_episodes_have_no_dictionary_and_their_names_do() {
-        let metadata = [("quality".into(), "good".to_owned())].into();
+        let metadata = [("quality".into(), "good".to_owned().into())].into();
         let info = EpisodeInfo { key: "run".to_owned(), metadata, ..EpisodeInfo::default() };
         let input = InputFile { path: "run.mcap".into(), n_bytes: 1 };
         let row =

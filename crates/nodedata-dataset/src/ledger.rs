@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::{Error, ErrorKind};
+use nodedata_core::{Error, ErrorKind, Finding};
 use serde::{Deserialize, Serialize};
 
 /// What became of the records of one stream: `read = written + Σ dropped`, or the run fails. Of a stream that steps
@@ -111,6 +111,22 @@ pub struct DamageEntry {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+impl From<&Finding> for DamageEntry {
+    fn from(finding: &Finding) -> Self {
+        let Finding { kind: _, reason, message, at, hint, byte_range, records, uncounted, times } = finding;
+        Self {
+            message: message.clone(),
+            at: at.to_string(),
+            reason: reason.clone(),
+            byte_range: byte_range.as_ref().map(|it| (it.start, it.end)),
+            records: records.clone(),
+            uncounted: *uncounted,
+            times: *times,
+            hint: hint.clone(),
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]

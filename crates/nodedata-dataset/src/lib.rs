@@ -54,5 +54,5 @@ pub use unit::Unit;
 pub use verify::{Finding, Validation, validate};
 pub use writer::{
     CheckedRows, DatasetWriter, DecodedPart, EncodeHalf, Encoded, FileHalf, FinishedUnit, RunFacts,
-    SourceFacts, WriterOptions, created_by, plan_recipes, plan_units, refuse_existing,
+    WriterOptions, created_by, plan_recipes, plan_units, refuse_existing,
 };

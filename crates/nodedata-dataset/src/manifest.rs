@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
+use nodedata_core::{DatasetFacts, STEPS, StreamKind};
 use serde::{Deserialize, Serialize};
 
 use crate::{digest::Digest, ledger::Ledger};
 
 /// `manifest.json`: what a dataset consists of. Names carry no meaning for our readers; this does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// `manifest/1`.
     pub nd: String,
@@ -20,6 +21,9 @@ pub struct Manifest {
     pub content_root: String,
     /// Hash over the provenance of all shards.
     pub provenance_root: String,
+    /// What the source says of itself as a whole.
+    #[serde(default, skip_serializing_if = "DatasetFacts::is_empty")]
+    pub source: DatasetFacts,
     /// The input files, by path: length and BLAKE3.
     pub inputs: Vec<InputEntry>,
     /// Episodes and rows per split.
@@ -74,6 +78,9 @@ pub struct SplitEntry {
 pub struct StreamEntry {
     /// `steps`, or the topic.
     pub name: String,
+    /// What one row is. A manifest of an earlier version does not say: see [`Self::kind`].
+    #[serde(default, rename = "kind", skip_serializing_if = "Option::is_none")]
+    pub told_kind: Option<StreamKind>,
     /// Folder of its shards.
     pub folder: String,
     /// Rows over all shards.
@@ -81,6 +88,14 @@ pub struct StreamEntry {
     /// What the source says of it: encoding, schema name, schema text, channel metadata.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+}
+
+impl StreamEntry {
+    /// What one row is. Where the manifest does not say, it is of a version that had two kinds, which the name tells
+    /// apart.
+    pub fn kind(&self) -> StreamKind {
+        self.told_kind.unwrap_or(if self.name == STEPS { StreamKind::Steps } else { StreamKind::Messages })
+    }
 }
 
 /// One shard.

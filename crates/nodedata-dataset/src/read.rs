@@ -6,7 +6,7 @@ use std::{
 
 use arrow_array::{Array, RecordBatch, cast::AsArray, types};
 use nodedata_core::{
-    EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, StreamClock, StreamId, StreamSchema,
+    EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, StreamId, StreamKind, StreamSchema,
 };
 use nodedata_io::io_error;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -169,11 +169,7 @@ impl Dataset {
     ///
     /// # Errors
     /// `Unsupported` when a column has a type that no feature has.
-    pub(crate) fn stream_of(
-        &self,
-        entry: &ShardEntry,
-        schema: &arrow_schema::Schema,
-    ) -> Result<StreamSchema> {
+    pub fn stream_of(&self, entry: &ShardEntry, schema: &arrow_schema::Schema) -> Result<StreamSchema> {
         let mut features = Vec::new();
         for field in schema.fields().iter().filter(|it| it.name() != EPISODE_INDEX) {
             let feature = Feature::from_arrow(field).ok_or_else(|| {
@@ -186,7 +182,7 @@ impl Dataset {
         Ok(StreamSchema {
             id: StreamId(0),
             name: Arc::from(entry.stream.as_str()),
-            clock: if entry.stream == "steps" { StreamClock::Step } else { StreamClock::LogTimeNanos },
+            kind: stream.map_or(StreamKind::Steps, crate::StreamEntry::kind),
             features,
             metadata: stream.map(|it| it.metadata.clone()).unwrap_or_default(),
         })

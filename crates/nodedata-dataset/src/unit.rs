@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::Partition;
+use nodedata_core::{InputRange, Partition, SourcePlan};
 use serde_json::{Value, json};
 
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     cut::CutPlan,
     digest::b3_of,
     provenance::writer_settings,
-    writer::{SourceFacts, WriterOptions, created_by},
+    writer::{WriterOptions, created_by},
 };
 
 /// What is made, recorded and reused as a whole: the shards of all streams that have one split and one
@@ -50,7 +50,7 @@ pub(crate) fn units(partitions: &[Partition], cuts: &CutPlan) -> Vec<Unit> {
 /// The recipe of each unit: a hash over everything that decides its bytes, but for what the input files
 /// hold, which [`crate::UnitInput`] proves. Neither its number nor the other units are part of it, so that
 /// a unit is found again when splits, shard sizes or inputs beside its own have changed.
-pub(crate) fn recipes(units: &[Unit], source: &SourceFacts<'_>, options: &WriterOptions) -> Vec<String> {
+pub(crate) fn recipes(units: &[Unit], source: &SourcePlan, options: &WriterOptions) -> Vec<String> {
     let common = canonical_json(&json!({
         "nd": "unit-recipe/2",
         "created_by": created_by(),
@@ -65,9 +65,14 @@ pub(crate) fn recipes(units: &[Unit], source: &SourceFacts<'_>, options: &Writer
             .partitions
             .iter()
             .map(|idx| {
-                let Partition { episode, input, byte_range, .. } = &source.partitions[*idx];
-                let path = source.inputs[*input].path.display().to_string();
-                json!([path, byte_range.start, byte_range.end, episode, source.partition_plans.get(*idx)])
+                // Sizes and times are for planning; what they decide is which partitions a unit has.
+                let Partition { episode, reads, recipe, numbering: _, decoded_bytes: _, times: _ } =
+                    &source.partitions[*idx];
+                let read = |it: &InputRange| {
+                    let path = source.inputs[it.input].path.to_string_lossy();
+                    json!([path, it.byte_range.start, it.byte_range.end])
+                };
+                json!([episode, reads.iter().map(read).collect::<Vec<_>>(), recipe])
             })
             .collect();
         b3_of(canonical_json(&json!([common, partitions])).as_bytes())
@@ -81,15 +86,8 @@ mod tests {
 
     #[test]
     fn units_follow_their_first_partition() {
-        let partition = |index: usize, episode: usize| Partition {
-            index,
-            episode,
-            input: 0,
-            byte_range: 0..1,
-            decoded_bytes: 10,
-        };
-        let partitions: Vec<_> =
-            [0, 1, 1, 2, 3].iter().enumerate().map(|(index, it)| partition(index, *it)).collect();
+        let partition = |episode| Partition { episode, decoded_bytes: 10, ..Partition::default() };
+        let partitions = [0, 1, 1, 2, 3].map(partition);
         let cuts = CutPlan::new(&partitions, &[1, 0, 1, 0], 20, false);
         let found: Vec<_> = units(&partitions, &cuts)
             .into_iter()

@@ -252,7 +252,8 @@ fn check_footers(
         match dataset.stream_of(shard, builder.schema()) {
             Ok(stream) => {
                 if let Some(schema) = schema {
-                    let result = nodedata_schema::check_arrow(schema, &shard.stream, builder.schema());
+                    let result =
+                        nodedata_schema::check_arrow(schema, &shard.stream, stream.kind, builder.schema());
                     for violation in result.err().unwrap_or_default() {
                         let hint = "change schema.json or convert again; shards are never edited";
                         found.add("schema-mismatch", shard.path.as_str(), violation.to_string(), hint);

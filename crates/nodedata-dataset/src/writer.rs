@@ -4,9 +4,10 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use nodedata_core::{
-    Attachment, EPISODE_INDEX, EpisodeInfo, EpisodeVideo, Error, ErrorKind, InputFile, Locus, Partition,
-    PixelShape, Result, RowSpan, StreamClock, StreamSchema,
+    Attachment, EPISODE_INDEX, EpisodeInfo, Error, ErrorKind, InputFile, Locus, PixelShape, Result, RowSpan,
+    SourcePlan, StreamSchema,
 };
 use nodedata_schema::CheckedBatch;
 use serde_json::Value;
@@ -88,21 +89,7 @@ pub struct CheckedRows {
     pub pixels: Vec<PixelShape>,
 }
 
-/// What a source has, as far as the writer needs to know.
-#[derive(Debug, Clone, Copy)]
-pub struct SourceFacts<'a> {
-    /// The streams.
-    pub streams: &'a [StreamSchema],
-    /// The input files.
-    pub inputs: &'a [InputFile],
-    /// The partitions.
-    pub partitions: &'a [Partition],
-    /// By partition, what decides its rows besides its bytes; see [`nodedata_core::Source::plan_of`].
-    pub partition_plans: &'a [Option<String>],
-}
-
 /// What the pipeline learned by the end of a run.
-#[derive(Debug)]
 pub struct RunFacts<'a> {
     /// Name of the format.
     pub converter: &'a str,
@@ -116,12 +103,12 @@ pub struct RunFacts<'a> {
     pub ledger: Ledger,
     /// The rest of the report; its ledger, sizes and result are filled in here.
     pub report: Report,
-    /// The episodes.
+    /// The plan of the source.
+    pub source: &'a SourcePlan,
+    /// The episodes of the plan, with what reading told of them.
     pub episodes: &'a [EpisodeInfo],
-    /// Files the source carries.
-    pub attachments: &'a [Attachment],
-    /// What decoders need beside the samples of coded video columns.
-    pub videos: &'a [EpisodeVideo],
+    /// Reads what an attachment of the plan holds.
+    pub content_of: &'a (dyn Fn(&Attachment) -> Result<Bytes> + Sync),
 }
 
 /// Writes one dataset, unit by unit: rows go through [`EncodeHalf`] to [`FileHalf`], which may work side by
@@ -214,7 +201,7 @@ impl DatasetWriter {
     /// # Errors
     /// `Config` when `out` exists and is not to be replaced, `Conflict` when another run writes it,
     /// `Unsupported` when a stream has a type Parquet cannot hold, `Io`.
-    pub fn create(source: SourceFacts<'_>, options: WriterOptions) -> Result<Self> {
+    pub fn create(source: &SourcePlan, options: WriterOptions) -> Result<Self> {
         refuse_existing(&options)?;
         let staging = Staging::create(&options.out)?;
         Self::new(source, options, staging)
@@ -224,7 +211,7 @@ impl DatasetWriter {
     ///
     /// # Errors
     /// `Conflict` when a run that wants the output for itself is at work; else as [`Self::create`].
-    pub fn join(source: SourceFacts<'_>, options: WriterOptions) -> Result<Self> {
+    pub fn join(source: &SourcePlan, options: WriterOptions) -> Result<Self> {
         let staging = Staging::join(&options.out)?;
         let mut writer = Self::new(source, options, staging)?;
         // Whoever folds the units does not have this worker's hashers.
@@ -233,27 +220,27 @@ impl DatasetWriter {
         Ok(writer)
     }
 
-    fn new(source: SourceFacts<'_>, options: WriterOptions, staging: Staging) -> Result<Self> {
-        refuse_same_names(source.streams)?;
+    fn new(source: &SourcePlan, options: WriterOptions, staging: Staging) -> Result<Self> {
+        refuse_same_names(&source.streams)?;
         let tables: Vec<Arc<Table>> = source
             .streams
             .iter()
             .map(|stream| Table::new(stream, &created_by()).map(Arc::new))
             .collect::<Result<_>>()?;
-        let units = Arc::new(plan_units(&source, &options));
-        let recipes = unit::recipes(&units, &source, &options);
+        let units = Arc::new(plan_units(source, &options));
+        let recipes = unit::recipes(&units, source, &options);
         let budget = RowGroupBudget::new(options.row_group_bytes, options.open_row_groups_bytes);
-        let folders = stream_folders(source.streams);
+        let folders = stream_folders(&source.streams);
         let staging = Arc::new(staging);
-        let partitions = source.partitions.to_vec();
-        let encoder = Encoder::new(source.streams, tables.clone(), partitions, Arc::clone(&units), budget);
+        let partitions = source.partitions.clone();
+        let encoder = Encoder::new(&source.streams, tables.clone(), partitions, Arc::clone(&units), budget);
         let splits = options.splits.clone();
         let sink = Sink::new(Arc::clone(&staging), tables.clone(), folders.clone(), splits);
         let plan = Plan {
             staging,
             tables,
-            streams: source.streams.to_vec(),
-            inputs: source.inputs.to_vec(),
+            streams: source.streams.clone(),
+            inputs: source.inputs.clone(),
             folders,
             options,
             units,
@@ -314,16 +301,16 @@ impl DatasetWriter {
 }
 
 /// The units of a source, in order.
-pub fn plan_units(source: &SourceFacts<'_>, options: &WriterOptions) -> Vec<Unit> {
-    let whole_episodes = source.streams.iter().any(|it| it.clock == StreamClock::Step);
+pub fn plan_units(source: &SourcePlan, options: &WriterOptions) -> Vec<Unit> {
+    let whole_episodes = source.streams.iter().any(|it| it.kind.keeps_episodes_whole());
     let cuts =
-        CutPlan::new(source.partitions, &options.split_of_episode, options.shard_bytes, whole_episodes);
-    unit::units(source.partitions, &cuts)
+        CutPlan::new(&source.partitions, &options.split_of_episode, options.shard_bytes, whole_episodes);
+    unit::units(&source.partitions, &cuts)
 }
 
 /// The recipe of each unit: a hash over everything that decides its bytes, but for what the input files
 /// hold, which [`UnitInput`] proves.
-pub fn plan_recipes(units: &[Unit], source: &SourceFacts<'_>, options: &WriterOptions) -> Vec<String> {
+pub fn plan_recipes(units: &[Unit], source: &SourcePlan, options: &WriterOptions) -> Vec<String> {
     unit::recipes(units, source, options)
 }
 

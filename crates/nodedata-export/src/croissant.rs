@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
+use nodedata_core::STEPS;
 use nodedata_registry::{
     attach::DpReport,
     record::{DataClass, FileRef, RevisionManifest, Sensitivity, ShardRef},
 };
-use nodedata_schema::{Fields, STEPS, Schema};
+use nodedata_schema::{Fields, Schema};
 use serde_json::{Map, Value, json};
 
 use crate::data_types::{array_shape, croissant_type};

@@ -1,30 +1,18 @@
-use std::collections::BTreeMap;
-
-use nodedata_core::{Error, ErrorKind, Locus, Loss};
+use nodedata_core::{Error, ErrorKind, Finding, FindingKind, Findings as Told, Locus, Loss};
 use nodedata_steps::STEPS;
 
 /// What the pointers of a dataset got wrong: what the data itself put right, and what nothing could.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    pub(crate) repairs: Vec<Error>,
+    /// Kept as errors until it is known that the run goes on in spite of them.
     pub(crate) damage: Vec<Error>,
-    pub(crate) warnings: Vec<Error>,
-    /// Findings of one kind that were told in full, by kind.
-    told: BTreeMap<&'static str, usize>,
+    told: Told,
 }
-
-/// Repairs of one kind that are told one by one; a mistake of a writer repeats in every episode.
-const TOLD_PER_KIND: usize = 20;
 
 impl Findings {
     /// Notes a pointer that was wrong and that the data put right. `code` is the stable name of the kind.
     pub(crate) fn repaired(&mut self, code: &'static str, message: impl Into<String>, at: Locus) {
-        let n = self.told.entry(code).or_default();
-        *n += 1;
-        if *n <= TOLD_PER_KIND {
-            let loss = Loss { reason: code, ..Loss::default() };
-            self.repairs.push(Error::new(ErrorKind::Corrupt, message).at(at).with_loss(loss));
-        }
+        self.told.push(Finding::repair(code, message, at));
     }
 
     /// Notes rows that are left out, and why.
@@ -35,19 +23,16 @@ impl Findings {
 
     /// Notes what loses nothing.
     pub(crate) fn warn(&mut self, message: impl Into<String>, at: Locus) {
-        self.warnings.push(Error::new(ErrorKind::Corrupt, message).at(at));
+        self.told.push(Finding::warning(message, at));
     }
 
-    /// The repairs, each kind told in full up to a number and then counted.
-    pub(crate) fn take_repairs(&mut self) -> Vec<Error> {
-        for (code, n) in std::mem::take(&mut self.told) {
-            if n > TOLD_PER_KIND {
-                let message = format!("`{code}` was put right {} more times", n - TOLD_PER_KIND);
-                let loss = Loss { reason: code, ..Loss::default() };
-                self.repairs.push(Error::new(ErrorKind::Corrupt, message).with_loss(loss));
-            }
+    /// All of it, as a plan tells it.
+    pub(crate) fn finish(mut self) -> Vec<Finding> {
+        let steps = |_| Some(nodedata_core::STEPS.to_owned());
+        for err in &self.damage {
+            self.told.push(Finding::new(FindingKind::Damage, err, steps));
         }
-        std::mem::take(&mut self.repairs)
+        self.told.into_vec()
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use arrow_array::ArrayRef;
 use nodedata_arrow::{ParquetFile, cell, cell_text};
-use nodedata_core::{Error, ErrorKind, Files, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Fact, Files, Locus, Result};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
@@ -31,8 +31,8 @@ pub(crate) struct EpisodeRecord {
     pub(crate) dataset_rows: Option<(u64, u64)>,
     /// By video key.
     pub(crate) videos: BTreeMap<String, VideoPointer>,
-    /// Everything else the table says, as JSON text.
-    pub(crate) metadata: BTreeMap<Arc<str>, String>,
+    /// Everything else the table says; what is no scalar as JSON text.
+    pub(crate) metadata: BTreeMap<Arc<str>, Fact>,
     /// The file that says so.
     pub(crate) told_by: PathBuf,
 }
@@ -70,7 +70,7 @@ pub(crate) fn parquet_episodes(files: &dyn Files, path: &Path) -> Result<Vec<Opt
         for (name, column) in names.iter().zip(columns) {
             if name.starts_with(STATS) {
                 // Most of the table; nothing here reads it.
-                texts.extend(cell_text(column, row).map(|it| (Arc::clone(name), it)));
+                texts.extend(cell_text(column, row).map(|it| (Arc::clone(name), Fact::Text(it))));
             } else {
                 known.insert(name.to_string(), cell(column, row));
             }
@@ -176,18 +176,25 @@ impl EpisodeRecord {
                     _ => {}
                 }
             } else if !value.is_null() {
-                record.metadata.insert(name.into(), plain_text(value));
+                record.metadata.insert(name.into(), fact(value));
             }
         }
         Some(record)
     }
 }
 
-/// Text as it is, everything else as JSON.
-fn plain_text(value: Value) -> String {
+/// A scalar as it is, everything else as JSON.
+fn fact(value: Value) -> Fact {
     match value {
-        Value::String(text) => text,
-        other => other.to_string(),
+        Value::String(text) => Fact::Text(text),
+        Value::Bool(it) => Fact::Bool(it),
+        Value::Number(it) => match (it.as_i64(), it.as_f64()) {
+            (Some(it), _) => Fact::Int(it),
+            (None, Some(float)) if it.is_f64() => Fact::Float(float),
+            // A whole number that no i64 holds.
+            _ => Fact::Text(it.to_string()),
+        },
+        other => Fact::Text(other.to_string()),
     }
 }
 
@@ -224,19 +231,19 @@ pub(crate) fn task_of(row: &Map<String, Value>) -> Option<(u64, String)> {
 }
 
 /// What metadata says under a name.
-type NamedText = (Arc<str>, String);
+type NamedFact = (Arc<str>, Fact);
 
 /// Version 2.1's statistics of an episode, under the names that version 3 gives them.
-pub(crate) fn stats_of(mut row: Map<String, Value>) -> Option<(u64, Vec<NamedText>)> {
+pub(crate) fn stats_of(mut row: Map<String, Value>) -> Option<(u64, Vec<NamedFact>)> {
     let index = row.get("episode_index")?.as_u64()?;
     let Value::Object(features) = row.remove("stats")? else { return None };
     let mut named = Vec::new();
     for (feature, stats) in features {
         let Value::Object(stats) = stats else { continue };
         named.extend(
-            stats
-                .into_iter()
-                .map(|(name, value)| (format!("stats/{feature}/{name}").into(), value.to_string())),
+            stats.into_iter().map(|(name, value)| {
+                (format!("stats/{feature}/{name}").into(), Fact::Text(value.to_string()))
+            }),
         );
     }
     Some((index, named))
@@ -254,15 +261,17 @@ mod tests {
     fn rows_bind_by_name_and_keep_what_they_do_not_know() {
         let record = EpisodeRecord::from_row(
             row(r#"{"videos/a/b/file_index":3,"videos/a/b/chunk_index":1,"length":4,"episode_index":7,"tasks":["x"],
-                "videos/a/b/from_timestamp":1.5,"meta/episodes/file_index":0,"quality":"good","stats/s/min":[0.5]}"#),
+                "videos/a/b/from_timestamp":1.5,"meta/episodes/file_index":0,"quality":"good","score":0.5,"success":true,"stats/s/min":[0.5]}"#),
             Path::new("meta/episodes/x.parquet"),
         )
         .unwrap();
         assert_eq!((record.index, record.length), (7, 4));
         let pointer = &record.videos["a/b"];
         assert_eq!((pointer.file, pointer.from_seconds), (Some((1, 3)), Some(1.5)));
-        assert_eq!(record.metadata["quality"], "good");
-        assert_eq!(record.metadata["stats/s/min"], "[0.5]");
+        assert_eq!(record.metadata["quality"], Fact::Text("good".to_owned()));
+        assert_eq!(record.metadata["score"], Fact::Float(0.5));
+        assert_eq!(record.metadata["success"], Fact::Bool(true));
+        assert_eq!(record.metadata["stats/s/min"], Fact::Text("[0.5]".to_owned()));
         assert!(!record.metadata.contains_key("meta/episodes/file_index"));
         assert_eq!(EpisodeRecord::from_row(row(r#"{"length":4}"#), Path::new("x")), None);
     }

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use nodedata_arrow::bytes_of;
-use nodedata_core::{EpisodeInfo, EpisodeVideo, Error, Files, Locus, OpenOptions, Partition, Result};
+use nodedata_core::{
+    EpisodeInfo, EpisodeVideo, Error, Fact, Files, InputRange, Locus, OpenOptions, Partition, Result,
+};
 use nodedata_steps::{Listing, STEPS, cut, split_for_uncovered};
 
 use crate::{
@@ -118,7 +120,12 @@ impl Plan {
             }
             let videos = self.videos_of(idx, self.infos.len(), rows.n_rows());
             let bytes_per_row = self.bytes_per_row(idx, rows.file, rows.n_rows());
-            self.cut(input, rows.file, rows.rows.clone(), bytes_per_row, options);
+            let video_inputs =
+                frames.iter().zip(&self.inputs.videos).map(|((file, _), inputs)| inputs[*file]);
+            // The footer behind the rows, the video beside them, and the tables that point at both decide rows.
+            let whole = std::iter::once(input).chain(video_inputs).chain(self.inputs.tables.iter().copied());
+            let whole: Vec<InputRange> = whole.map(InputRange::whole).collect();
+            self.cut(input, rows.file, rows.rows.clone(), bytes_per_row, &whole, options);
             self.episodes.push(Episode { source_index, data_file: rows.file, rows: rows.rows, frames });
             self.infos.push(info);
             self.videos.extend(videos);
@@ -140,12 +147,12 @@ impl Plan {
     fn info(
         &self,
         record: &EpisodeRecord,
-        mut metadata: BTreeMap<Arc<str>, String>,
+        mut metadata: BTreeMap<Arc<str>, Fact>,
         input: usize,
     ) -> EpisodeInfo {
-        metadata.insert("source_episode_index".into(), record.index.to_string());
+        metadata.insert("source_episode_index".into(), Fact::Int(record.index as i64));
         if !record.tasks.is_empty() {
-            metadata.insert("tasks".into(), serde_json::Value::from(record.tasks.clone()).to_string());
+            metadata.insert("tasks".into(), serde_json::Value::from(record.tasks.clone()).to_string().into());
         }
         EpisodeInfo {
             key: format!("episode_{:06}", record.index),
@@ -211,15 +218,17 @@ impl Plan {
         data_file: usize,
         rows: Range<u64>,
         bytes_per_row: u64,
+        whole: &[InputRange],
         options: &OpenOptions,
     ) {
         for piece in cut(rows, bytes_per_row, options.partition_bytes) {
+            let byte_range = bytes_of(&self.data.files[data_file].row_groups, &piece);
+            let own = InputRange { input, byte_range };
             self.partitions.push(Partition {
-                index: self.partitions.len(),
                 episode: self.infos.len(),
-                input,
-                byte_range: bytes_of(&self.data.files[data_file].row_groups, &piece),
+                reads: std::iter::once(own).chain(whole.iter().cloned()).collect(),
                 decoded_bytes: bytes_per_row * (piece.end - piece.start),
+                ..Partition::default()
             });
             self.pieces.push(piece);
         }

@@ -3,7 +3,7 @@ use std::{ops::Range, sync::Arc};
 use arrow_array::{ArrayRef, RecordBatch, builder::StringBuilder};
 use bytes::Bytes;
 use nodedata_arrow::{Rows, floats, integers, media_column, plain_column, spans};
-use nodedata_core::{EpisodeStream, Error, ErrorKind, Partition, PixelShape, ReadOptions, Result, Storage};
+use nodedata_core::{EpisodeStream, Error, ErrorKind, PixelShape, ReadOptions, Result, Storage};
 use nodedata_steps::{
     Piece, PieceReader, PieceStream, StepRows, batch_rows, image_pixels, in_episode, step_indices, timestamps,
 };
@@ -25,14 +25,18 @@ struct PieceRows {
 /// Starts reading a partition, which is a piece of one episode.
 ///
 /// # Errors
-/// `Io` or `Corrupt` when a file that the plan has seen cannot be read any more.
+/// `Config` when there is no such partition; `Io` or `Corrupt` when a file that the plan has seen cannot be read any more.
 pub(crate) fn piece_stream(
-    source: Arc<Opened>,
-    partition: &Partition,
+    source: &Arc<Opened>,
+    idx: usize,
     options: &ReadOptions,
 ) -> Result<Box<dyn EpisodeStream>> {
     let plan = &source.plan;
-    let rows = plan.pieces[partition.index].clone();
+    let (Some(rows), Some(partition)) = (plan.pieces.get(idx).cloned(), source.told.partitions.get(idx))
+    else {
+        let message = format!("partition {idx} was asked for, but there are {}", plan.pieces.len());
+        return Err(Error::new(ErrorKind::Config, message));
+    };
     let batch_rows = batch_rows(partition.decoded_bytes, rows.end - rows.start, options);
     let episode = &plan.episodes[partition.episode];
     let file = source.data_file(episode.data_file)?;
@@ -45,11 +49,11 @@ pub(crate) fn piece_stream(
         schema: Arc::clone(&source.schema),
         steps: rows.start - episode.rows.start..rows.end - episode.rows.start,
         place: in_episode(&plan.data.files[episode.data_file].path, episode.source_index),
-        byte_range: partition.byte_range.clone(),
+        byte_range: partition.reads.first().map_or(0..0, |it| it.byte_range.clone()),
     };
     let rows = file.rows(&columns, rows, batch_rows)?;
-    let cameras = CameraRows::open(&source, partition.episode)?;
-    let reader = PieceRows { episode: partition.episode, rows, cameras, source };
+    let cameras = CameraRows::open(source, partition.episode)?;
+    let reader = PieceRows { episode: partition.episode, rows, cameras, source: Arc::clone(source) };
     Ok(Box::new(PieceStream::new(piece, reader)))
 }
 
@@ -68,7 +72,8 @@ impl PieceReader for PieceRows {
         }
         let episode = &plan.episodes[self.episode];
         let in_file = episode.rows.start + steps.start..episode.rows.start + steps.end;
-        let spans = spans(&plan.data.files[episode.data_file].row_groups, &in_file);
+        let input = plan.inputs.data[episode.data_file];
+        let spans = spans(input, &plan.data.files[episode.data_file].row_groups, &in_file);
         Ok(Some(StepRows { n_rows, columns, spans, pixels }))
     }
 }

@@ -7,8 +7,8 @@ use std::{
 use arrow_schema::SchemaRef;
 use nodedata_arrow::ParquetFile;
 use nodedata_core::{
-    Confidence, EpisodeInfo, EpisodeStream, EpisodeVideo, Error, Files, Format, InputFile, OpenOptions,
-    Partition, Probe, ReadOptions, Result, Source, StreamClock, StreamSchema,
+    Confidence, DatasetFacts, EpisodeStream, Files, Format, OpenOptions, Probe, ReadOptions, Result, Source,
+    SourcePlan, StreamKind, StreamSchema,
 };
 use nodedata_steps::STEPS;
 
@@ -66,13 +66,11 @@ struct LeRobotSource(Arc<Opened>);
 
 /// What the streams of a source share.
 pub(crate) struct Opened {
+    /// What others are told.
+    pub(crate) told: SourcePlan,
     pub(crate) plan: Plan,
-    streams: Vec<StreamSchema>,
     /// Of a batch.
     pub(crate) schema: SchemaRef,
-    repairs: Vec<Error>,
-    damage: Vec<Error>,
-    warnings: Vec<Error>,
     open_data: Mutex<Vec<(usize, Arc<ParquetFile>)>>,
     pub(crate) videos: VideoCache,
 }
@@ -81,24 +79,27 @@ pub(crate) struct Opened {
 const DATA_FILES_KEPT: usize = 4;
 
 impl Opened {
-    fn new(plan: Plan, mut findings: Findings) -> Self {
-        let streams = vec![StreamSchema {
+    fn new(mut plan: Plan, findings: Findings) -> Self {
+        let steps = StreamSchema {
             id: STEPS,
-            name: "steps".into(),
-            clock: StreamClock::Step,
+            name: nodedata_core::STEPS.into(),
+            kind: StreamKind::Steps,
             features: plan.columns.iter().map(|it| it.feature.clone()).collect(),
             metadata: metadata(&plan),
-        }];
-        Self {
-            plan,
-            schema: streams[0].arrow(),
-            streams,
-            repairs: findings.take_repairs(),
-            damage: findings.damage,
-            warnings: findings.warnings,
-            open_data: Mutex::new(Vec::new()),
-            videos: VideoCache::new(),
-        }
+        };
+        let schema = steps.arrow();
+        let told = SourcePlan {
+            facts: facts(&plan),
+            streams: vec![steps],
+            unselected: std::mem::take(&mut plan.not_selected),
+            inputs: std::mem::take(&mut plan.inputs.files),
+            episodes: std::mem::take(&mut plan.infos),
+            partitions: std::mem::take(&mut plan.partitions),
+            videos: std::mem::take(&mut plan.videos),
+            findings: findings.finish(),
+            ..SourcePlan::default()
+        };
+        Self { schema, told, plan, open_data: Mutex::new(Vec::new()), videos: VideoCache::new() }
     }
 
     /// The data file at a position, opened where it is not open.
@@ -140,52 +141,24 @@ fn metadata(plan: &Plan) -> BTreeMap<String, String> {
     all
 }
 
+/// The same in the words that all sources share.
+fn facts(plan: &Plan) -> DatasetFacts {
+    let info = &plan.tables.info;
+    DatasetFacts {
+        robot: info.robot_type.clone(),
+        fps: Some(info.fps),
+        tasks: plan.tables.tasks.values().cloned().collect(),
+        version: Some(info.codebase_version.clone()),
+        ..DatasetFacts::default()
+    }
+}
+
 impl Source for LeRobotSource {
-    fn streams(&self) -> &[StreamSchema] {
-        &self.0.streams
+    fn plan(&self) -> &SourcePlan {
+        &self.0.told
     }
 
-    fn inputs(&self) -> &[InputFile] {
-        &self.0.plan.inputs.files
-    }
-
-    fn episodes(&self) -> &[EpisodeInfo] {
-        &self.0.plan.infos
-    }
-
-    fn partitions(&self) -> &[Partition] {
-        &self.0.plan.partitions
-    }
-
-    fn read(&self, partition: &Partition, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
-        piece_stream(Arc::clone(&self.0), partition, options)
-    }
-
-    fn whole_inputs(&self, partition: &Partition) -> Vec<usize> {
-        let plan = &self.0.plan;
-        let videos = plan.episodes[partition.episode].frames.iter().zip(&plan.inputs.videos);
-        let videos = videos.map(|((file, _), inputs)| inputs[*file]);
-        let own = std::iter::once(partition.input);
-        own.chain(videos).chain(plan.inputs.tables.iter().copied()).collect()
-    }
-
-    fn damage(&self) -> &[Error] {
-        &self.0.damage
-    }
-
-    fn warnings(&self) -> &[Error] {
-        &self.0.warnings
-    }
-
-    fn repairs(&self) -> &[Error] {
-        &self.0.repairs
-    }
-
-    fn videos(&self) -> &[EpisodeVideo] {
-        &self.0.plan.videos
-    }
-
-    fn unselected(&self) -> &[String] {
-        &self.0.plan.not_selected
+    fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
+        piece_stream(&self.0, partition, options)
     }
 }

@@ -21,6 +21,14 @@ pub trait LogFile: Send + Sync + 'static {
     /// What is known of a unit without reading it.
     fn unit(&self, idx: usize) -> Unit;
 
+    /// Bytes of the file that decide the messages of consecutive units, those of the messages first. Units may share
+    /// some of them, as they do in a tree of pages.
+    fn reads(&self, units: Range<usize>) -> Vec<Range<u64>> {
+        let all = || units.clone().map(|it| self.unit(it).byte_range);
+        let start = all().map(|it| it.start).min();
+        start.zip(all().map(|it| it.end).max()).map(|(start, end)| start..end).into_iter().collect()
+    }
+
     /// Starts walking the messages of consecutive units that `selector` picks.
     fn messages(&self, units: Range<usize>, selector: Selector, options: &OpenOptions) -> Self::Cursor;
 }
@@ -103,7 +111,7 @@ pub struct LogFacts {
     pub definitions: Definitions,
     /// What it says about the recording.
     pub metadata: BTreeMap<String, String>,
-    /// Files carried in it; which episode they belong to is filled in later.
+    /// Files carried in it; which episode and which input they belong to is filled in later.
     pub attachments: Vec<Attachment>,
     /// What was found broken while planning; reading does not meet it again.
     pub damage: Vec<Damage>,

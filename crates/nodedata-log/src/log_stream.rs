@@ -24,6 +24,7 @@ pub(crate) struct LogRows<C> {
 
 /// The rows under construction and what was read for them.
 struct PartitionRows {
+    input: usize,
     path: PathBuf,
     routes: Arc<Routes>,
     streams: Arc<[LogStream]>,
@@ -40,13 +41,14 @@ struct PartitionRows {
 impl<C: MessageCursor> LogRows<C> {
     pub(crate) fn new(
         cursor: C,
-        path: PathBuf,
+        (input, path): (usize, PathBuf),
         routes: Arc<Routes>,
         streams: Arc<[LogStream]>,
         options: ReadOptions,
         record_bytes_max: u64,
     ) -> Self {
         let rows = PartitionRows {
+            input,
             path,
             routes,
             rows: streams.iter().map(|_| None).collect(),
@@ -77,7 +79,7 @@ impl PartitionRows {
         } else {
             Ok(message.payload)
         };
-        let rows = self.rows[message.stream].get_or_insert_with(|| StreamRows::new(stream));
+        let rows = self.rows[message.stream].get_or_insert_with(|| StreamRows::new(stream, self.input));
         let pushed = payload.and_then(|it| rows.push(stream, stamps, it, &message.place));
         pushed.map_err(|err| lost(err, "undecodable"))?;
         Ok(if rows.is_full(self.options.batch_bytes_max) { rows.take() } else { None })

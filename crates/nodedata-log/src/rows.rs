@@ -18,6 +18,7 @@ const PAYLOAD_BYTES_PER_SIZE_CHECK: usize = 1 << 20;
 /// Rows of one stream under construction.
 pub(crate) struct StreamRows {
     stream: StreamId,
+    input: usize,
     arrow: SchemaRef,
     columns: Columns,
     spans: Vec<RowSpan>,
@@ -48,9 +49,10 @@ impl Stamps {
 }
 
 impl StreamRows {
-    pub(crate) fn new(stream: &LogStream) -> Self {
+    pub(crate) fn new(stream: &LogStream, input: usize) -> Self {
         Self {
             stream: stream.schema.id,
+            input,
             arrow: stream.schema.arrow(),
             columns: Columns::new(stream.layout.clone()),
             spans: Vec::new(),
@@ -98,6 +100,7 @@ impl StreamRows {
                 span.byte_range.end = place.byte_range.end;
             }
             _ => self.spans.push(RowSpan {
+                input: self.input,
                 n_rows: 1,
                 byte_range: place.byte_range.clone(),
                 // Outside chunks the range begins with the record itself.

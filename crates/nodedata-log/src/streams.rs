@@ -7,7 +7,8 @@ use std::{
 
 use base64::Engine as _;
 use nodedata_core::{
-    DType, Error, Feature, Layout, Locus, OpenOptions, Result, StreamClock, StreamId, StreamSchema, patterns,
+    Error, Feature, Layout, Locus, OpenOptions, PUBLISH_TIME_NS, Result, SEQUENCE, StreamId, StreamKind,
+    StreamSchema, patterns,
 };
 use nodedata_message::{JsonInference, MessageDecoder, MessageSchema};
 
@@ -271,7 +272,7 @@ impl Draft {
         let schema = StreamSchema {
             id,
             name: self.name.as_str().into(),
-            clock: StreamClock::LogTimeNanos,
+            kind: StreamKind::Messages,
             features: layout.features().cloned().collect(),
             metadata: self.metadata(),
         };
@@ -314,12 +315,13 @@ impl Draft {
 
 fn clock_layout(clock: ClockColumns) -> Layout {
     let mut layout = Layout::default();
-    for (name, dtype, is_always_there) in [
-        ("log_time_ns", DType::Int64, true),
-        ("publish_time_ns", DType::Int64, clock.publish_time),
-        ("sequence", DType::UInt32, clock.sequence),
-    ] {
-        let feature = Feature::new(name, dtype, Vec::new());
+    for built_in in StreamKind::Messages.built_in() {
+        let feature = Feature::new(built_in.name, built_in.dtype, Vec::new());
+        let is_always_there = match built_in.name {
+            PUBLISH_TIME_NS => clock.publish_time,
+            SEQUENCE => clock.sequence,
+            _ => true,
+        };
         layout.leaf(if is_always_there { feature } else { feature.nullable() }, &[]);
     }
     layout

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use arrow_array::{Array as _, cast::AsArray as _, types::Int64Type};
-use nodedata_core::{ErrorKind, InputFile, OpenOptions, ReadOptions, Result, Source as _, TimeRange};
+use nodedata_core::{ErrorKind, Fact, InputFile, OpenOptions, ReadOptions, Result, Source as _, TimeRange};
 
 use crate::{
     ChannelRecord, ClockColumns, Cost, Damage, LogFacts, LogFile, LogSource, Message, MessageCursor,
@@ -99,21 +99,22 @@ fn a_recording_in_several_files_is_one_episode() {
     let second: &[Stored] = &[(a, 13, b"w"), (0, 14, b""), (b, 15, b"v")];
     let recordings = vec![recording("one", &[first, second]), recording("two", &[&[(b, 20, b"u")]])];
     let source = LogSource::new(recordings, Vec::new(), &OpenOptions::default()).unwrap();
-    assert_eq!(source.episodes().iter().map(|it| it.input).collect::<Vec<_>>(), [0, 2]);
-    assert_eq!(source.episodes()[0].metadata["robot"], "arm");
-    let partitions: Vec<_> = source.partitions().iter().map(|it| (it.episode, it.input)).collect();
+    let plan = source.plan();
+    assert_eq!(plan.episodes.iter().map(|it| it.input).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(plan.episodes[0].metadata["robot"], Fact::Text("arm".to_owned()));
+    let partitions: Vec<_> = plan.partitions.iter().map(|it| (it.episode, it.reads[0].input)).collect();
     assert_eq!(partitions, [(0, 0), (0, 1), (1, 2)]);
 
-    let mut stream = source.read(&source.partitions()[1], &ReadOptions::default()).unwrap();
+    let mut stream = source.read(1, &ReadOptions::default()).unwrap();
     let err = stream.next_batch().unwrap_err();
     assert_eq!((err.kind(), err.locus().to_string().as_str()), (ErrorKind::Corrupt, "one_1"));
     assert_eq!(err.loss().unwrap().records.len(), 1);
     let batch = stream.next_batch().unwrap().unwrap();
-    assert_eq!(batch.rows.schema(), source.streams()[0].arrow());
+    assert_eq!(batch.rows.schema(), plan.streams[0].arrow());
     assert_eq!(batch.rows.column(0).as_primitive::<Int64Type>().values(), &[13]);
     assert!(batch.rows.column(1).is_null(0) && batch.rows.column(2).is_null(0));
     assert_eq!(batch.rows.column(3).as_binary::<i32>().value(0), b"w");
-    assert_eq!(stream.next_batch().unwrap().unwrap().stream, source.streams()[1].id);
+    assert_eq!(stream.next_batch().unwrap().unwrap().stream, plan.streams[1].id);
     assert!(stream.next_batch().unwrap().is_none());
     let n_read: Vec<u64> = stream.records_read().iter().map(|it| it.1).collect();
     assert_eq!(n_read, [2, 1]);
@@ -129,8 +130,8 @@ fn what_is_not_selected_is_not_read() {
         ..OpenOptions::default()
     };
     let source = LogSource::new(vec![recording("one", &[messages])], Vec::new(), &options).unwrap();
-    assert_eq!(source.unselected(), ["/b"]);
-    let mut stream = source.read(&source.partitions()[0], &ReadOptions::default()).unwrap();
+    assert_eq!(source.plan().unselected, ["/b"]);
+    let mut stream = source.read(0, &ReadOptions::default()).unwrap();
     let batch = stream.next_batch().unwrap().unwrap();
     assert_eq!(batch.rows.column(0).as_primitive::<Int64Type>().values(), &[12]);
     assert_eq!(batch.spans[0].byte_range, 20..30);

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use nodedata_core::{
-    Attachment, EpisodeInfo, EpisodeStream, Error, ErrorKind, InputFile, Partition, ReadOptions, Result,
-    Source, StreamClock, StreamSchema,
+    EpisodeInfo, EpisodeStream, Error, ErrorKind, Finding, ReadOptions, Result, Source, SourcePlan,
+    StreamKind, StreamSchema,
     placed::{Mistake, mistakes_to_error},
     suggest,
 };
@@ -13,7 +13,7 @@ use crate::{
     piece::{STEPS, counted_id},
     plan::PIECE_BYTES,
     planned::Planned,
-    reading::{Kept, Part, Shared, retold},
+    reading::{Kept, Part, Shared},
     store::Store,
 };
 
@@ -24,13 +24,7 @@ use crate::{
 /// joins the batches of an episode numbers them.
 pub struct AlignedSource {
     shared: Arc<Shared>,
-    streams: Vec<StreamSchema>,
-    counted: Vec<Arc<str>>,
-    episodes: Vec<EpisodeInfo>,
-    partitions: Vec<Partition>,
-    damage: Vec<Error>,
-    unselected: Vec<String>,
-    attachments: Vec<Attachment>,
+    plan: SourcePlan,
 }
 
 /// All mistakes of a specification for a source that hands out messages or steps.
@@ -60,7 +54,7 @@ pub fn step_features(
 /// # Errors
 /// As [`AlignedSource::new`].
 pub fn normalized(inner: Box<dyn Source>, spec: StepSpec) -> Result<Box<dyn Source>> {
-    if has_steps(inner.streams()) {
+    if has_steps(&inner.plan().streams) {
         return Ok(Box::new(crate::selected::SelectedSource::new(inner, &spec)?));
     }
     Ok(Box::new(AlignedSource::new(inner, spec)?))
@@ -79,17 +73,18 @@ impl AlignedSource {
 
     /// As [`Self::new`], in pieces of about `piece_bytes`. They decide no value.
     pub(crate) fn in_pieces(inner: Box<dyn Source>, spec: StepSpec, piece_bytes: u64) -> Result<Self> {
-        let mapping = Mapping::compile(&spec, inner.streams()).map_err(|it| mistakes_to_error(&it, None))?;
-        let unknown = unknown_recordings(&spec, inner.episodes());
+        let mapping =
+            Mapping::compile(&spec, &inner.plan().streams).map_err(|it| mistakes_to_error(&it, None))?;
+        let unknown = unknown_recordings(&spec, &inner.plan().episodes);
         if !unknown.is_empty() {
             return Err(mistakes_to_error(&unknown, None));
         }
         let store = Store::new(inner, mapping);
         let mut planned = Planned::default();
-        for episode in 0..store.source.episodes().len() {
+        for episode in 0..store.source.plan().episodes.len() {
             planned.recording(&store, &spec, episode, piece_bytes)?;
         }
-        if planned.episodes.is_empty() && !store.source.episodes().is_empty() {
+        if planned.episodes.is_empty() && !store.source.plan().episodes.is_empty() {
             return Err(Error::new(ErrorKind::Config, "no episode was found").with_hint(
                 match spec.episodes {
                     Cut::Marker(_) => {
@@ -104,18 +99,25 @@ impl AlignedSource {
             ));
         }
         planned.count_uses(&store);
-        let source = store.source.as_ref();
-        let streams = streams(source, &store.mapping, &spec);
-        let counted = match spec.keep_streams {
+        let inner = store.source.plan();
+        let (mapping, keeps) = (&store.mapping, spec.keep_streams);
+        let counted = match keeps {
             true => Vec::new(),
-            false => source.streams().iter().map(|it| Arc::clone(&it.name)).collect(),
+            false => inner.streams.iter().map(|it| Arc::clone(&it.name)).collect(),
         };
-        let damage = source.damage().iter().map(|it| retold(it, &store.mapping, spec.keep_streams)).collect();
-        let unselected = unselected(source, &store.mapping, spec.keep_streams);
-        let attachments = planned.attachments(source);
+        let mut plan = SourcePlan {
+            streams: streams(&inner.streams, mapping, &spec),
+            counted,
+            unselected: unselected(inner, mapping, keeps),
+            attachments: planned.attachments(&inner.attachments),
+            findings: inner.findings.iter().map(|it| as_read(it, inner, mapping, keeps)).collect(),
+            videos: Vec::new(),
+            ..inner.clone()
+        };
         let Planned { recordings, parts, partitions, episodes, .. } = planned;
-        let shared = Arc::new(Shared { store, spec, recordings, parts });
-        Ok(Self { shared, streams, counted, episodes, partitions, damage, unselected, attachments })
+        plan.partitions = partitions;
+        plan.episodes = episodes;
+        Ok(Self { shared: Arc::new(Shared { store, spec, recordings, parts }), plan })
     }
 }
 
@@ -132,98 +134,63 @@ fn unknown_recordings(spec: &StepSpec, episodes: &[EpisodeInfo]) -> Vec<Mistake>
     unknown.collect()
 }
 
-fn streams(source: &dyn Source, mapping: &Mapping, spec: &StepSpec) -> Vec<StreamSchema> {
+fn streams(of_source: &[StreamSchema], mapping: &Mapping, spec: &StepSpec) -> Vec<StreamSchema> {
     let steps = StreamSchema {
         id: STEPS,
-        name: "steps".into(),
-        clock: StreamClock::Step,
+        name: nodedata_core::STEPS.into(),
+        kind: StreamKind::Steps,
         features: mapping.features.clone(),
         metadata: Default::default(),
     };
-    let kept = source.streams().iter().filter(|_| spec.keep_streams);
+    let kept = of_source.iter().filter(|_| spec.keep_streams);
     let kept = kept.map(|it| StreamSchema { id: counted_id(it.id), ..it.clone() });
     std::iter::once(steps).chain(kept).collect()
 }
 
-fn unselected(source: &dyn Source, mapping: &Mapping, keeps: bool) -> Vec<String> {
+/// A finding of the source, without the records of streams that nobody reads: they lose nothing.
+fn as_read(finding: &Finding, source: &SourcePlan, mapping: &Mapping, keeps: bool) -> Finding {
+    let is_read = |name: &String| {
+        let stream = source.streams.iter().find(|it| *it.name == **name);
+        keeps || stream.is_some_and(|stream| mapping.streams.iter().any(|it| it.id == stream.id))
+    };
+    let mut finding = finding.clone();
+    finding.records.retain(|name, _| is_read(name));
+    finding
+}
+
+fn unselected(source: &SourcePlan, mapping: &Mapping, keeps: bool) -> Vec<String> {
     let is_read = |it: &&StreamSchema| {
         keeps
             || mapping.streams.iter().any(|mapped| mapped.id == it.id)
             || mapping.marker.is_some_and(|marker| marker.id == it.id)
     };
-    let mut names = source.unselected().to_vec();
-    names.extend(source.streams().iter().filter(|it| !is_read(it)).map(|it| it.name.to_string()));
+    let mut names = source.unselected.clone();
+    names.extend(source.streams.iter().filter(|it| !is_read(it)).map(|it| it.name.to_string()));
     names.sort_unstable();
     names
 }
 
 impl Source for AlignedSource {
-    fn streams(&self) -> &[StreamSchema] {
-        &self.streams
+    fn plan(&self) -> &SourcePlan {
+        &self.plan
     }
 
-    fn inputs(&self) -> &[InputFile] {
-        self.shared.store.source.inputs()
-    }
-
-    fn episodes(&self) -> &[EpisodeInfo] {
-        &self.episodes
-    }
-
-    fn partitions(&self) -> &[Partition] {
-        &self.partitions
-    }
-
-    fn read(&self, partition: &Partition, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
+    fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
         let shared = &self.shared;
-        match shared.parts.get(partition.index) {
+        match shared.parts.get(partition) {
             Some(Part::Piece(piece, n_markers)) => {
-                shared.piece(piece, *n_markers, partition).map(|it| Box::new(it) as Box<dyn EpisodeStream>)
+                let partition = &self.plan.partitions[partition];
+                Ok(Box::new(shared.piece(piece, *n_markers, partition)?))
             }
             Some(Part::Kept(number)) => {
-                let source = shared.store.source.as_ref();
-                let inner = source.read(&source.partitions()[*number], options)?;
+                let inner = shared.store.source.read(*number, options)?;
                 Ok(Box::new(Kept::new(inner, Arc::clone(shared))))
             }
             None => {
-                let message = format!(
-                    "partition {} was asked for, but there are {}",
-                    partition.index,
-                    shared.parts.len()
-                );
+                let message =
+                    format!("partition {partition} was asked for, but there are {}", shared.parts.len());
                 Err(Error::new(ErrorKind::Config, message))
             }
         }
-    }
-
-    fn counted(&self) -> &[Arc<str>] {
-        &self.counted
-    }
-
-    fn plan_of(&self, partition: &Partition) -> Option<String> {
-        match self.shared.parts.get(partition.index)? {
-            Part::Piece(piece, _) => Some(format!("steps {:?} of {}..{}", piece.steps, piece.from, piece.to)),
-            Part::Kept(_) => None,
-        }
-    }
-
-    fn attachments(&self) -> &[Attachment] {
-        &self.attachments
-    }
-
-    fn damage(&self) -> &[Error] {
-        &self.damage
-    }
-
-    fn repairs(&self) -> &[Error] {
-        self.shared.store.source.repairs()
-    }
-
-    fn warnings(&self) -> &[Error] {
-        self.shared.store.source.warnings()
-    }
-
-    fn unselected(&self) -> &[String] {
-        &self.unselected
     }
 }

@@ -197,11 +197,10 @@ fn signals(
     survey: &Survey,
     columns: MarkerColumns,
 ) -> Result<Vec<(i64, String, Option<String>)>> {
-    let source = store.source.as_ref();
     let mut signals = Vec::new();
+    let options = ReadOptions { streams: Some(vec![columns.id]), ..ReadOptions::default() };
     for partition in survey.partitions.iter() {
-        let partition = &source.partitions()[*partition];
-        let mut reading = source.read_only(partition, &ReadOptions::default(), &[columns.id])?;
+        let mut reading = store.source.read(*partition, &options)?;
         loop {
             match reading.next_batch() {
                 Ok(Some(batch)) if batch.stream == columns.id => {

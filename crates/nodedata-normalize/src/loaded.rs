@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use nodedata_core::{Error, Partition, ReadOptions, Result, Source};
+use nodedata_core::{Error, LOG_TIME_NS, ReadOptions, Result, Source};
 
 use crate::{mapping::Mapping, stamp::NO_TIME, track::Messages};
 
@@ -54,7 +54,7 @@ impl LoadedStream {
 pub(crate) fn load(
     source: &dyn Source,
     mapping: &Mapping,
-    partition: &Partition,
+    partition: usize,
     only: Option<usize>,
 ) -> Result<Loaded> {
     let ids: Vec<_> = mapping
@@ -66,7 +66,8 @@ pub(crate) fn load(
         .collect();
     let mut loaded = Loaded::default();
     loaded.streams.resize_with(mapping.streams.len(), LoadedStream::default);
-    let mut reading = source.read_only(partition, &ReadOptions::default(), &ids)?;
+    let options = ReadOptions { streams: Some(ids), ..ReadOptions::default() };
+    let mut reading = source.read(partition, &options)?;
     loop {
         let batch = match reading.next_batch() {
             Ok(Some(batch)) => batch,
@@ -115,10 +116,10 @@ pub(crate) fn load(
     Ok(loaded)
 }
 
-/// The log times of a batch, as all streams of messages have them first.
+/// The log times of a batch of messages.
 fn log_times(rows: &arrow_array::RecordBatch) -> Option<Vec<i64>> {
     use arrow_array::{cast::AsArray, types::Int64Type};
-    Some(rows.column(0).as_primitive_opt::<Int64Type>()?.values().to_vec())
+    Some(rows.column_by_name(LOG_TIME_NS)?.as_primitive_opt::<Int64Type>()?.values().to_vec())
 }
 
 impl LoadedStream {

@@ -59,6 +59,16 @@ impl Lookup {
         }
     }
 
+    /// Positions of the partitions that may have a message from `first_ns` to `last_ns`: what decides that the last
+    /// one before a time, or the first one after it, is the one that was found.
+    pub(crate) fn around(&self, first_ns: i64, last_ns: i64) -> impl Iterator<Item = usize> + '_ {
+        let overlaps = move |it: &usize| {
+            let (first, last) = self.spans[*it];
+            first <= last && first <= last_ns && first_ns <= last
+        };
+        (0..self.spans.len()).filter(overlaps)
+    }
+
     /// The last message at or before `time_ns`.
     pub(crate) fn before(&self, store: &Store, held: &Held, time_ns: i64) -> Result<Option<Edge>> {
         let known = answer(&self.before, time_ns);

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    DType, Feature, StreamClock, StreamId, StreamSchema,
+    DType, Feature, StreamId, StreamKind, StreamSchema,
     placed::{Mistake, Place},
 };
 
@@ -360,5 +360,5 @@ fn step_features(fields: &[Field]) -> Vec<Feature> {
 
 /// Whether a source hands out steps already.
 pub(crate) fn has_steps(streams: &[StreamSchema]) -> bool {
-    matches!(streams, [only] if only.clock == StreamClock::Step)
+    matches!(streams, [only] if only.kind == StreamKind::Steps)
 }

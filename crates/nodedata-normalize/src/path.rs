@@ -1,4 +1,4 @@
-use nodedata_core::{Feature, Storage, StreamClock, StreamSchema, suggest};
+use nodedata_core::{Feature, Storage, StreamKind, StreamSchema, suggest};
 
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ const ITEMS_MAX: usize = 100_000;
 pub(crate) fn resolve(path: &str, streams: &[StreamSchema]) -> Result<Found, Lost> {
     let (plain, pick) = brackets(path)?;
     if let [steps] = streams
-        && steps.clock == StreamClock::Step
+        && steps.kind == StreamKind::Steps
     {
         return Ok(Found { stream: 0, columns: columns_of(steps, plain)?, pick });
     }
@@ -170,7 +170,7 @@ mod tests {
         StreamSchema {
             id: StreamId(0),
             name: name.into(),
-            clock: StreamClock::LogTimeNanos,
+            kind: StreamKind::Messages,
             features: clock.into_iter().chain([sequence]).chain(features).collect(),
             metadata: Default::default(),
         }

@@ -1,10 +1,14 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 use arrow_select::filter::filter;
 use nodedata_core::{
-    Batch, Error, ErrorKind, Fate, Feature, Locus, Partition, PixelShape, Result, RowSpan, StreamId,
+    Batch, Error, ErrorKind, Fate, Feature, InputRange, Locus, Partition, PixelShape, Result, RowSpan,
+    StreamId,
 };
 
 use crate::{
@@ -14,6 +18,7 @@ use crate::{
     fates::fates,
     mapping::{Field, Mapping, Way},
     plan::{Piece, window},
+    planned::{joined, needed},
     recording::Recording,
     store::{Held, Store},
     track::{Place, Track},
@@ -40,6 +45,8 @@ pub(crate) struct Made {
     /// Steps that the clock has in the piece.
     pub(crate) n_steps: u64,
     pub(crate) fates: Vec<Fate>,
+    /// Bytes outside the partition that decided rows.
+    pub(crate) looked_at: Vec<InputRange>,
 }
 
 /// The steps of a piece, and what they are made of.
@@ -62,10 +69,11 @@ impl PieceReader<'_> {
         let mapping = &self.store.mapping;
         let mut gathered: Vec<Gathered> = (0..mapping.streams.len()).map(|it| self.gather(it)).collect();
         let mut clock_track = mapping.clock.map(|it| gathered[it].track());
-        let steps = self.steps(clock_track.as_ref())?;
+        let mut looked_at = BTreeSet::new();
+        let steps = self.steps(clock_track.as_ref(), &mut looked_at)?;
         for (stream, gathered) in gathered.iter_mut().enumerate() {
             if mapping.clock != Some(stream) && mapping.streams[stream].reach_ns().is_none() {
-                self.add_edges(stream, gathered, &steps)?;
+                self.add_edges(stream, gathered, &steps, &mut looked_at)?;
             }
         }
         let tracks: Vec<Track> = gathered
@@ -80,7 +88,16 @@ impl PieceReader<'_> {
         let fates = self.fates(&tracks, &chosen, &steps);
         let own = &steps.around[steps.own.clone()];
         let batch = self.batch(&tracks, &chosen, &steps, own)?;
-        Ok(Made { batch, n_steps: own.len() as u64, fates })
+        Ok(Made { batch, n_steps: own.len() as u64, fates, looked_at: self.outside(&looked_at) })
+    }
+
+    /// The bytes of partitions that are not among those the piece was planned with.
+    fn outside(&self, looked_at: &BTreeSet<usize>) -> Vec<InputRange> {
+        let partitions = &self.recording.survey.partitions;
+        let known: BTreeSet<usize> = needed(self.piece).collect();
+        let others =
+            looked_at.difference(&known).map(|it| &self.store.source.plan().partitions[partitions[*it]]);
+        joined(others.flat_map(|it| &it.reads))
     }
 
     /// The messages of a stream in the window of the piece.
@@ -106,7 +123,7 @@ impl PieceReader<'_> {
     }
 
     /// The times of the steps in the piece and on either side of it.
-    fn steps(&self, clock: Option<&Track>) -> Result<Steps> {
+    fn steps(&self, clock: Option<&Track>, looked_at: &mut BTreeSet<usize>) -> Result<Steps> {
         let (piece, recording) = (self.piece, self.recording);
         let episode = piece.episode.map(|it| &recording.episodes[it]);
         let (own, clock_rows): (Vec<i64>, _) = match (&self.spec.clock, clock, episode) {
@@ -125,14 +142,14 @@ impl PieceReader<'_> {
             }
             _ => (Vec::new(), clock.map(|_| Vec::new())),
         };
-        let (before, after) = (self.steps_before(clock)?, self.steps_after(clock)?);
+        let (before, after) = (self.steps_before(clock, looked_at)?, self.steps_after(clock, looked_at)?);
         let own_range = before.len()..before.len() + own.len();
         let around = before.into_iter().chain(own).chain(after).collect();
         Ok(Steps { around, own: own_range, clock_rows })
     }
 
     /// The steps before the piece that may take messages of it, in order.
-    fn steps_before(&self, clock: Option<&Track>) -> Result<Vec<i64>> {
+    fn steps_before(&self, clock: Option<&Track>, looked_at: &mut BTreeSet<usize>) -> Result<Vec<i64>> {
         let from = self.piece.from;
         if from == i64::MIN {
             return Ok(Vec::new());
@@ -141,11 +158,15 @@ impl PieceReader<'_> {
         let clock = clock.map(|it| it.stamps.as_slice());
         let near = self.recording.steps_between(self.spec, clock, first, from.saturating_sub(1));
         let far = self.recording.step_before(self.store, self.spec, self.held, first)?;
+        if let Some(clock) = self.store.mapping.clock {
+            let lookup = &self.recording.survey.lookups[clock];
+            looked_at.extend(lookup.around(far.unwrap_or(i64::MIN), first));
+        }
         Ok(far.into_iter().chain(near).collect())
     }
 
     /// The steps after the piece that may take messages of it, in order.
-    fn steps_after(&self, clock: Option<&Track>) -> Result<Vec<i64>> {
+    fn steps_after(&self, clock: Option<&Track>, looked_at: &mut BTreeSet<usize>) -> Result<Vec<i64>> {
         let to = self.piece.to;
         if to == i64::MAX {
             return Ok(Vec::new());
@@ -154,12 +175,23 @@ impl PieceReader<'_> {
         let clock = clock.map(|it| it.stamps.as_slice());
         let mut steps = self.recording.steps_between(self.spec, clock, to, last);
         let after = last.saturating_add(1);
-        steps.extend(self.recording.step_from(self.store, self.spec, self.held, after)?);
+        let far = self.recording.step_from(self.store, self.spec, self.held, after)?;
+        if let Some(clock) = self.store.mapping.clock {
+            let lookup = &self.recording.survey.lookups[clock];
+            looked_at.extend(lookup.around(after, far.unwrap_or(i64::MAX)));
+        }
+        steps.extend(far);
         Ok(steps)
     }
 
     /// Adds the messages outside the window that a field which looks without end may need.
-    fn add_edges(&self, stream: usize, gathered: &mut Gathered, steps: &Steps) -> Result<()> {
+    fn add_edges(
+        &self,
+        stream: usize,
+        gathered: &mut Gathered,
+        steps: &Steps,
+        looked_at: &mut BTreeSet<usize>,
+    ) -> Result<()> {
         let lookup = &self.recording.survey.lookups[stream];
         // Between its own first and last step nothing is asked that these do not answer.
         let own = &steps.around[steps.own.clone()];
@@ -176,10 +208,14 @@ impl PieceReader<'_> {
             let knows_before = time <= last && earliest.is_some_and(|it| it <= time);
             let knows_after = first <= time && latest.is_some_and(|it| time < it);
             if needs_after && !knows_after {
-                edges.extend(lookup.after(self.store, self.held, time)?.map(|it| (it.place, it.message)));
+                let after = lookup.after(self.store, self.held, time)?;
+                looked_at.extend(lookup.around(time, after.as_ref().map_or(i64::MAX, |it| it.place.stamp)));
+                edges.extend(after.map(|it| (it.place, it.message)));
             }
             if !knows_before {
-                edges.extend(lookup.before(self.store, self.held, time)?.map(|it| (it.place, it.message)));
+                let before = lookup.before(self.store, self.held, time)?;
+                looked_at.extend(lookup.around(before.as_ref().map_or(i64::MIN, |it| it.place.stamp), time));
+                edges.extend(before.map(|it| (it.place, it.message)));
             }
         }
         // In order of place, so that messages of one time keep their order.
@@ -271,11 +307,10 @@ impl PieceReader<'_> {
         if rows.num_rows() == 0 {
             return Ok(None);
         }
-        let span = RowSpan {
-            n_rows: rows.num_rows() as u64,
-            byte_range: self.partition.byte_range.clone(),
-            first_record: 0,
-        };
+        // A step is made of messages from all over the piece. Where a recording goes on in another file, the bytes
+        // named are those of the first.
+        let InputRange { input, byte_range } = self.partition.reads[0].clone();
+        let span = RowSpan { input, n_rows: rows.num_rows() as u64, byte_range, first_record: 0 };
         Ok(Some(Batch { stream: STEPS, rows, spans: vec![span], pixels }))
     }
 
@@ -299,12 +334,11 @@ impl PieceReader<'_> {
     }
 
     fn locus(&self, field: &Field, idx: usize) -> Locus {
-        let source = self.store.source.as_ref();
         let topic =
             field.value.parts().first().map(|it| self.store.mapping.streams[it.stream].name.to_string());
         let is_grid = matches!(self.spec.clock, Clock::Rate(_));
         Locus {
-            path: source.inputs().get(self.partition.input).map(|it| it.path.clone()),
+            path: self.store.source.plan().input_path(self.partition.reads[0].input),
             topic,
             episode_idx: Some(self.partition.episode as u64),
             step_idx: is_grid.then_some(self.piece.steps.start + idx as u64),

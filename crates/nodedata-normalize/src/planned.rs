@@ -1,8 +1,10 @@
-use nodedata_core::{Attachment, EpisodeInfo, Partition, Result, Source};
+use std::ops::Range;
+
+use nodedata_core::{Attachment, EpisodeInfo, InputRange, Numbering, Partition, Result, SourcePlan};
 
 use crate::{
     Cut, StepSpec,
-    cut::episodes,
+    cut::{EpisodeCut, episodes},
     plan::{Piece, pieces, step_bytes},
     reading::Part,
     recording::Recording,
@@ -30,13 +32,13 @@ impl Planned {
         episode: usize,
         piece_bytes: u64,
     ) -> Result<()> {
-        let source = store.source.as_ref();
-        let info = &source.episodes()[episode];
+        let source = store.source.plan();
+        let info = &source.episodes[episode];
         let numbers: Vec<usize> =
-            source.partitions().iter().filter(|it| it.episode == episode).map(|it| it.index).collect();
+            (0..source.partitions.len()).filter(|it| source.partitions[*it].episode == episode).collect();
         let survey = Survey::new(store, spec, numbers.clone())?;
         let (cuts, mut n_markers) = episodes(store, spec, &survey, &info.key)?;
-        let bytes: Vec<u64> = numbers.iter().map(|it| source.partitions()[*it].decoded_bytes).collect();
+        let bytes: Vec<u64> = numbers.iter().map(|it| source.partitions[*it].decoded_bytes).collect();
         let recording = self.recordings.len();
         let pieces = pieces(spec, &store.mapping, &survey, recording, &cuts, &bytes, piece_bytes);
         let first_episode = self.episodes.len();
@@ -53,25 +55,19 @@ impl Planned {
             // Messages between episodes are accounted for with the episode before them.
             at = piece.episode.map_or(at, |it| first_episode + it);
             let episode = at.min(self.episodes.len().saturating_sub(1));
-            self.partitions.push(partition_of(
-                source,
-                &survey,
-                &piece,
+            let n_markers = std::mem::take(&mut n_markers);
+            let cut = piece.episode.map(|it| &cuts[it]);
+            self.partitions.push(Partition {
                 episode,
-                step_bytes,
-                self.partitions.len(),
-                info.input,
-            ));
-            self.parts.push(Part::Piece(piece, std::mem::take(&mut n_markers)));
+                recipe: recipe(source, &piece, cut, &survey, n_markers),
+                ..partition_of(source, &survey, &piece, step_bytes, info.input)
+            });
+            self.parts.push(Part::Piece(piece, n_markers));
         }
         if spec.keep_streams {
             for number in numbers {
-                let kept = source.partitions()[number].clone();
-                self.partitions.push(Partition {
-                    index: self.partitions.len(),
-                    episode: first_episode,
-                    ..kept
-                });
+                let kept = source.partitions[number].clone();
+                self.partitions.push(Partition { episode: first_episode, ..kept });
                 self.parts.push(Part::Kept(number));
             }
         }
@@ -80,19 +76,15 @@ impl Planned {
     }
 
     /// What the source carries, with the first episode of its recording.
-    pub(crate) fn attachments(&self, source: &dyn Source) -> Vec<Attachment> {
+    pub(crate) fn attachments(&self, of_source: &[Attachment]) -> Vec<Attachment> {
         let last = self.episodes.len().saturating_sub(1);
         let episode = |it: usize| self.first_episodes.get(it).copied().unwrap_or(0).min(last);
-        source
-            .attachments()
-            .iter()
-            .map(|it| Attachment { episode: episode(it.episode), ..it.clone() })
-            .collect()
+        of_source.iter().map(|it| Attachment { episode: episode(it.episode), ..it.clone() }).collect()
     }
 
     /// Tells the store how many pieces will ask for each partition.
     pub(crate) fn count_uses(&self, store: &Store) {
-        let mut n_uses = vec![0usize; store.source.partitions().len()];
+        let mut n_uses = vec![0usize; store.source.plan().partitions.len()];
         for part in &self.parts {
             let Part::Piece(piece, _) = part else { continue };
             let partitions = &self.recordings[piece.recording].survey.partitions;
@@ -112,23 +104,62 @@ pub(crate) fn needed(piece: &Piece) -> impl Iterator<Item = usize> + '_ {
     piece.load.iter().chain(only_counted).copied()
 }
 
+/// What the source's own partitions say of a piece. `input` is where the recording starts.
 fn partition_of(
-    source: &dyn Source,
+    source: &SourcePlan,
     survey: &Survey,
     piece: &Piece,
-    episode: usize,
     step_bytes: u64,
-    index: usize,
     input: usize,
 ) -> Partition {
-    let of = |position: usize| &source.partitions()[survey.partitions[position]];
-    let input = needed(piece).next().map_or(input, |it| of(it).input);
-    // A recording may go on in another file; the bytes named are those of the first.
-    let ranges: Vec<_> =
-        needed(piece).map(of).filter(|it| it.input == input).map(|it| &it.byte_range).collect();
-    let start = ranges.iter().map(|it| it.start).min().unwrap_or(0);
-    let end = ranges.iter().map(|it| it.end).max().unwrap_or(start);
+    let of = |position: usize| &source.partitions[survey.partitions[position]];
     let read: u64 = piece.own.iter().map(|it| of(*it).decoded_bytes).sum();
     let made = (piece.steps.end - piece.steps.start).saturating_mul(step_bytes);
-    Partition { index, episode, input, byte_range: start..end, decoded_bytes: read.max(made).max(1) }
+    let mut reads = joined(needed(piece).flat_map(|it| &of(it).reads));
+    if reads.is_empty() {
+        // Steps without a message near them are still steps of the recording.
+        reads.push(InputRange { input, byte_range: 0..0 });
+    }
+    Partition {
+        reads,
+        decoded_bytes: read.max(made).max(1),
+        numbering: Numbering::Joined,
+        ..Partition::default()
+    }
+}
+
+/// One range for each input, in the order in which they are met; it may hold more than the parts do.
+pub(crate) fn joined<'a>(parts: impl Iterator<Item = &'a InputRange>) -> Vec<InputRange> {
+    let mut joined: Vec<InputRange> = Vec::new();
+    for part in parts {
+        match joined.iter_mut().find(|it| it.input == part.input) {
+            Some(InputRange { byte_range, .. }) => {
+                byte_range.start = byte_range.start.min(part.byte_range.start);
+                byte_range.end = byte_range.end.max(part.byte_range.end);
+            }
+            None => joined.push(part.clone()),
+        }
+    }
+    joined
+}
+
+/// Everything that decides what a piece makes besides the bytes it reads: where it lies, what episodes and the
+/// survey of the whole recording say of it, and what it counts for others.
+fn recipe(
+    source: &SourcePlan,
+    piece: &Piece,
+    cut: Option<&EpisodeCut>,
+    survey: &Survey,
+    n_markers: u64,
+) -> String {
+    let Piece { recording: _, from, to, episode: _, steps, load, own } = piece;
+    let bounds = cut.map(|it| [it.from, it.to, it.start, it.end]);
+    let spans: Vec<Vec<(i64, i64)>> =
+        survey.lookups.iter().map(|lookup| load.iter().map(|it| lookup.spans[*it]).collect()).collect();
+    let of_source: Vec<&str> =
+        needed(piece).map(|it| source.partitions[survey.partitions[it]].recipe.as_str()).collect();
+    let Range { start, end } = steps;
+    format!(
+        "steps {start}..{end} of {from}..{to} in {bounds:?}; {load:?} {spans:?}; {own:?} {n_markers} {of_source:?}"
+    )
 }

@@ -1,6 +1,9 @@
 use std::{collections::VecDeque, sync::Arc};
 
-use nodedata_core::{Batch, EpisodeStream, Error, ErrorKind, Fate, Locus, Loss, Partition, Result, StreamId};
+use nodedata_core::{
+    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, InputRange, Locus, Loss, Partition, Result,
+    StreamId,
+};
 
 use crate::{
     StepSpec,
@@ -43,6 +46,7 @@ impl Shared {
         let mut rows = PieceRows::default();
         rows.records_read.push((STEPS, made.n_steps));
         rows.fates = made.fates;
+        rows.looked_at = made.looked_at;
         let n_left_out = made.n_steps - made.batch.as_ref().map_or(0, |it| it.rows.num_rows() as u64);
         if n_left_out != 0 {
             let mut fate = Fate::new(STEPS);
@@ -111,10 +115,11 @@ impl Shared {
             ),
         };
         let loss = Loss { byte_range: None, records: vec![(id, n)], uncounted: false, reason };
-        let path = self.store.source.inputs().get(partition.input).map(|it| it.path.clone());
+        let start = &partition.reads[0];
+        let path = self.store.source.plan().input_path(start.input);
         Error::new(ErrorKind::Corrupt, message)
             .at(Locus { path, topic: Some(topic.to_owned()), ..Locus::default() })
-            .at(Locus::byte(partition.byte_range.start))
+            .at(Locus::byte(start.byte_range.start))
             .with_hint(hint)
             .with_loss(loss)
     }
@@ -126,6 +131,7 @@ pub(crate) struct PieceRows {
     ready: VecDeque<Result<Batch>>,
     records_read: Vec<(StreamId, u64)>,
     fates: Vec<Fate>,
+    looked_at: Vec<InputRange>,
 }
 
 impl PieceRows {
@@ -148,6 +154,10 @@ impl EpisodeStream for PieceRows {
 
     fn fates(&self) -> &[Fate] {
         &self.fates
+    }
+
+    fn looked_at(&self) -> &[InputRange] {
+        &self.looked_at
     }
 }
 
@@ -180,6 +190,14 @@ impl EpisodeStream for Kept {
     fn records_read(&self) -> &[(StreamId, u64)] {
         &self.records_read
     }
+
+    fn facts(&self) -> Option<&EpisodeFacts> {
+        self.inner.facts()
+    }
+
+    fn looked_at(&self) -> &[InputRange] {
+        self.inner.looked_at()
+    }
 }
 
 /// A loss in the numbers of this source. Streams that nobody reads lose nothing.
@@ -190,7 +208,7 @@ fn loss_of(loss: &Loss, mapping: &Mapping, keeps: bool) -> Loss {
 }
 
 /// The same error for another reader.
-pub(crate) fn retold(err: &Error, mapping: &Mapping, keeps: bool) -> Error {
+fn retold(err: &Error, mapping: &Mapping, keeps: bool) -> Error {
     let mut told = Error::new(err.kind(), err.to_string()).at(err.locus().clone());
     if let Some(hint) = err.hint() {
         told = told.with_hint(hint);

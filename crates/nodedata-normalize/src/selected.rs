@@ -3,8 +3,8 @@ use std::{path::PathBuf, sync::Arc};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Attachment, Batch, EpisodeInfo, EpisodeStream, EpisodeVideo, Error, ErrorKind, Fate, Feature, InputFile,
-    Locus, Partition, ReadOptions, Result, Source, StreamId, StreamSchema,
+    Batch, EpisodeFacts, EpisodeStream, EpisodeVideo, Error, ErrorKind, Fate, Feature, InputRange, Locus,
+    ReadOptions, Result, STEP_INDEX, Source, SourcePlan, StreamId, StreamSchema, TIMESTAMP_NS,
     placed::{Mistake, mistakes_to_error},
 };
 
@@ -23,8 +23,7 @@ use crate::{
 pub(crate) struct SelectedSource {
     inner: Box<dyn Source>,
     shared: Arc<Shared>,
-    streams: Vec<StreamSchema>,
-    videos: Vec<EpisodeVideo>,
+    plan: SourcePlan,
 }
 
 struct Shared {
@@ -48,13 +47,16 @@ impl SelectedSource {
     /// # Errors
     /// `Config` with all mistakes.
     pub(crate) fn new(inner: Box<dyn Source>, spec: &StepSpec) -> Result<Self> {
-        let shared = Shared::new(spec, inner.streams()).map_err(|it| mistakes_to_error(&it, None))?;
-        let streams = inner
-            .streams()
-            .iter()
-            .map(|it| StreamSchema { features: shared.mapping.features.clone(), ..it.clone() });
-        let videos = shared.videos(inner.as_ref());
-        Ok(Self { streams: streams.collect(), videos, shared: Arc::new(shared), inner })
+        let of_source = inner.plan();
+        let shared = Shared::new(spec, &of_source.streams).map_err(|it| mistakes_to_error(&it, None))?;
+        let selected =
+            |it: &StreamSchema| StreamSchema { features: shared.mapping.features.clone(), ..it.clone() };
+        let plan = SourcePlan {
+            streams: of_source.streams.iter().map(selected).collect(),
+            videos: shared.videos(of_source),
+            ..of_source.clone()
+        };
+        Ok(Self { plan, shared: Arc::new(shared), inner })
     }
 }
 
@@ -94,7 +96,7 @@ impl Shared {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let is_built_in = |it: &Feature| matches!(it.name.as_str(), "step_index" | "timestamp_ns");
+        let is_built_in = |it: &Feature| matches!(it.name.as_str(), STEP_INDEX | TIMESTAMP_NS);
         let features = streams.first().map(|it| it.features.as_slice()).unwrap_or_default();
         let built_in: Vec<usize> = (0..features.len()).filter(|it| is_built_in(&features[*it])).collect();
         let own = mapping.features.split_off(2);
@@ -119,13 +121,13 @@ impl Shared {
     }
 
     /// The coded video behind the fields that take a whole column of it.
-    fn videos(&self, source: &dyn Source) -> Vec<EpisodeVideo> {
+    fn videos(&self, source: &SourcePlan) -> Vec<EpisodeVideo> {
         let mut videos = Vec::new();
         for field in &self.mapping.fields {
             let [part] = field.value.parts() else { continue };
             let stream = &self.mapping.streams[part.stream];
-            let name = &source.streams()[stream.id.0 as usize].features[stream.columns[part.column]].name;
-            let own = source.videos().iter().filter(|it| it.stream == stream.id && it.feature == *name);
+            let name = &source.streams[stream.id.0 as usize].features[stream.columns[part.column]].name;
+            let own = source.videos.iter().filter(|it| it.stream == stream.id && it.feature == *name);
             videos.extend(own.map(|it| EpisodeVideo { feature: field.feature.name.clone(), ..it.clone() }));
         }
         videos
@@ -170,54 +172,15 @@ impl Mapping {
 }
 
 impl Source for SelectedSource {
-    fn streams(&self) -> &[StreamSchema] {
-        &self.streams
+    fn plan(&self) -> &SourcePlan {
+        &self.plan
     }
 
-    fn inputs(&self) -> &[InputFile] {
-        self.inner.inputs()
-    }
-
-    fn episodes(&self) -> &[EpisodeInfo] {
-        self.inner.episodes()
-    }
-
-    fn partitions(&self) -> &[Partition] {
-        self.inner.partitions()
-    }
-
-    fn read(&self, partition: &Partition, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
+    fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
         let inner = self.inner.read(partition, options)?;
-        let path = self.inner.inputs().get(partition.input).map(|it| it.path.clone());
+        let start = self.plan.partitions[partition].reads.first();
+        let path = start.and_then(|it| self.plan.input_path(it.input));
         Ok(Box::new(SelectedRows { inner, shared: Arc::clone(&self.shared), path }))
-    }
-
-    fn attachments(&self) -> &[Attachment] {
-        self.inner.attachments()
-    }
-
-    fn damage(&self) -> &[Error] {
-        self.inner.damage()
-    }
-
-    fn repairs(&self) -> &[Error] {
-        self.inner.repairs()
-    }
-
-    fn videos(&self) -> &[EpisodeVideo] {
-        &self.videos
-    }
-
-    fn whole_inputs(&self, partition: &Partition) -> Vec<usize> {
-        self.inner.whole_inputs(partition)
-    }
-
-    fn warnings(&self) -> &[Error] {
-        self.inner.warnings()
-    }
-
-    fn unselected(&self) -> &[String] {
-        self.inner.unselected()
     }
 }
 
@@ -250,5 +213,13 @@ impl EpisodeStream for SelectedRows {
 
     fn fates(&self) -> &[Fate] {
         self.inner.fates()
+    }
+
+    fn facts(&self) -> Option<&EpisodeFacts> {
+        self.inner.facts()
+    }
+
+    fn looked_at(&self) -> &[InputRange] {
+        self.inner.looked_at()
     }
 }

@@ -37,7 +37,7 @@ pub(crate) type Held = BTreeMap<usize, Arc<Loaded>>;
 
 impl Store {
     pub(crate) fn new(source: Box<dyn Source>, mapping: Mapping) -> Self {
-        let slots = source.partitions().iter().map(|_| Mutex::default()).collect();
+        let slots = source.plan().partitions.iter().map(|_| Mutex::default()).collect();
         Self { source, mapping, slots, waiting_bytes: AtomicUsize::new(0) }
     }
 
@@ -100,7 +100,7 @@ impl Store {
     }
 
     fn load(&self, partition: usize, only: Option<usize>) -> Result<Loaded> {
-        load(self.source.as_ref(), &self.mapping, &self.source.partitions()[partition], only)
+        load(self.source.as_ref(), &self.mapping, partition, only)
     }
 
     fn slot(&self, partition: usize) -> MutexGuard<'_, Slot> {

@@ -42,10 +42,9 @@ impl Survey {
     /// # Errors
     /// What reading the samples reports.
     pub(crate) fn new(store: &Store, spec: &StepSpec, partitions: Vec<usize>) -> Result<Self> {
-        let source = store.source.as_ref();
+        let known = &store.source.plan().partitions;
         let n_streams = store.mapping.streams.len();
-        let logged: Vec<Option<(i64, i64)>> =
-            partitions.iter().map(|it| source.times(&source.partitions()[*it])).collect();
+        let logged: Vec<Option<(i64, i64)>> = partitions.iter().map(|it| known[*it].times).collect();
         let mut seen = vec![Seen::default(); n_streams];
         let mut exact: Vec<Option<Vec<(i64, i64)>>> = vec![None; partitions.len()];
         for position in samples(&logged) {

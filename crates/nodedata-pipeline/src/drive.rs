@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, ops::Range};
 
-use nodedata_core::{Partition, Progress, ReadOptions, Result, Source};
+use nodedata_core::{InputRange, Progress, ReadOptions, Result, Source};
 use nodedata_dataset::{
     CheckedRows, DatasetWriter, DecodedPart, Encoded, FileHalf, FinishedUnit, Unit, UnitInput,
 };
@@ -33,18 +33,26 @@ pub(crate) struct State {
     pub(crate) rows: BTreeMap<(usize, usize), u64>,
     /// Of the units that are not recorded yet.
     units: BTreeMap<usize, UnitState>,
+    /// By unit, what was looked at besides what its partitions read.
+    looked_at: BTreeMap<usize, Vec<InputRange>>,
 }
 
 impl State {
     pub(crate) fn new(hashes: InputHashes) -> Self {
-        Self { violations: Violations::default(), hashes, rows: BTreeMap::new(), units: BTreeMap::new() }
+        Self {
+            violations: Violations::default(),
+            hashes,
+            rows: BTreeMap::new(),
+            units: BTreeMap::new(),
+            looked_at: BTreeMap::new(),
+        }
     }
 }
 
 /// Consecutive partitions of one unit, decoded at the same time.
 struct Window {
     unit: usize,
-    partitions: Vec<Partition>,
+    partitions: Vec<usize>,
 }
 
 /// A unit on its way into the journal.
@@ -78,7 +86,7 @@ impl Drive<'_> {
             let next = windows.next();
             let current = decoded.take();
             let is_last = current.is_none();
-            let State { violations, hashes, rows, units: states } = &mut *state;
+            let State { violations, hashes, rows, units: states, looked_at: _ } = &mut *state;
             let ((ahead, hashed), (done, written)) = rayon::join(
                 || {
                     rayon::join(
@@ -96,7 +104,7 @@ impl Drive<'_> {
                                     if self.alone {
                                         rows.clear();
                                     }
-                                    UnitState::new(self.source)
+                                    UnitState::new(self.source.plan())
                                 });
                                 let checked = self.check(parts, of_unit, violations, rows);
                                 encoder.encode(*unit, checked)
@@ -127,18 +135,15 @@ impl Drive<'_> {
     }
 
     fn windows(&self, unit: usize, of: &Unit) -> Vec<Window> {
-        let all = self.source.partitions();
-        let partitions: Vec<Partition> = of.partitions.iter().map(|it| all[*it].clone()).collect();
-        let window = |range: Range<usize>| Window { unit, partitions: partitions[range].to_vec() };
-        windows(&partitions).into_iter().map(window).collect()
+        let all = &self.source.plan().partitions;
+        let window = |range: Range<usize>| Window { unit, partitions: of.partitions[range].to_vec() };
+        windows(of.partitions.iter().map(|it| &all[*it])).into_iter().map(window).collect()
     }
 
     fn hash(&self, hashes: &mut InputHashes, parts: Option<&[ReadPart]>) -> Result<()> {
         for part in parts.unwrap_or_default() {
-            let partition = &self.source.partitions()[part.partition];
-            hashes.advance(partition.input, partition.byte_range.end)?;
-            for input in self.source.whole_inputs(partition) {
-                hashes.advance(input, u64::MAX)?;
+            for read in self.source.plan().partitions[part.partition].reads.iter().chain(&part.looked_at) {
+                hashes.advance(read.input, read.byte_range.end)?;
             }
         }
         Ok(())
@@ -153,16 +158,17 @@ impl Drive<'_> {
         violations: &mut Violations,
         rows: &mut BTreeMap<(usize, usize), u64>,
     ) -> Vec<DecodedPart> {
+        let plan = self.source.plan();
         let mut places = Vec::new();
         let mut batches = Vec::new();
         for part in parts {
-            let partition = &self.source.partitions()[part.partition];
+            let partition = &plan.partitions[part.partition];
             let episode = partition.episode;
             for batch in &part.batches {
                 unit.inferred.observe(batch);
                 let rows = rows.entry((episode, batch.stream.0 as usize)).or_default();
                 places.push(RowPlace { episode: episode as u64, first_row: *rows });
-                batches.push(numbered(batch, partition, self.source, *rows));
+                batches.push(numbered(batch, partition, plan, *rows));
                 *rows += batch.rows.num_rows() as u64;
             }
         }
@@ -192,12 +198,14 @@ impl Drive<'_> {
     }
 
     fn account(&self, unit: usize, parts: Vec<ReadPart>, state: &mut State, progress: &dyn Progress) {
+        let plan = self.source.plan();
         for part in parts {
             let n_records = part.records_read.iter().map(|(_, n)| n).sum();
             if let Some(of_unit) = state.units.get_mut(&unit) {
-                of_unit.account(&part, self.source);
+                of_unit.account(&part, plan);
             }
-            progress.advanced(self.source.partitions()[part.partition].decoded_bytes, n_records);
+            state.looked_at.entry(unit).or_default().extend(part.looked_at);
+            progress.advanced(plan.partitions[part.partition].decoded_bytes, n_records);
         }
     }
 
@@ -212,26 +220,29 @@ impl Drive<'_> {
         let mut sealings = Vec::new();
         for unit in finished {
             let Some(of_unit) = state.units.remove(&unit.unit()) else { continue };
+            let looked_at = state.looked_at.remove(&unit.unit()).unwrap_or_default();
             if !state.violations.is_empty() {
                 continue;
             }
-            let inputs = self.proofs(&units[unit.unit()], &mut state.hashes)?;
+            let inputs = self.proofs(&units[unit.unit()], &looked_at, &mut state.hashes)?;
             sealings.push(Sealing { unit, inputs, run: of_unit.keep()? });
         }
         Ok(sealings)
     }
 
     /// The bytes a unit was made of, and at least what lies before them in the same files.
-    fn proofs(&self, unit: &Unit, hashes: &mut InputHashes) -> Result<Vec<(usize, UnitInput)>> {
+    fn proofs(
+        &self,
+        unit: &Unit,
+        looked_at: &[InputRange],
+        hashes: &mut InputHashes,
+    ) -> Result<Vec<(usize, UnitInput)>> {
+        let partitions = &self.source.plan().partitions;
+        let planned = unit.partitions.iter().flat_map(|it| &partitions[*it].reads);
         let mut ends: BTreeMap<usize, u64> = BTreeMap::new();
-        for partition in &unit.partitions {
-            let partition = &self.source.partitions()[*partition];
-            // Rows that are made of other rows may come from anywhere in the file.
-            let made = self.source.plan_of(partition).is_some();
-            let end = if made { u64::MAX } else { partition.byte_range.end };
-            let known = ends.entry(partition.input).or_default();
-            *known = end.max(*known);
-            ends.extend(self.source.whole_inputs(partition).into_iter().map(|it| (it, u64::MAX)));
+        for InputRange { input, byte_range } in planned.chain(looked_at) {
+            let known = ends.entry(*input).or_default();
+            *known = byte_range.end.max(*known);
         }
         ends.into_iter().map(|(input, end)| Ok((input, hashes.prove(input, end)?))).collect()
     }

@@ -95,13 +95,13 @@ pub(crate) fn fit<'a>(
     if let Some(steps) = &parsed.file.steps {
         let open = OpenOptions { salvage: options.on_error == OnError::Salvage, ..options.open.clone() };
         let opened = crate::open_source(formats, &options.source, options.from.as_deref(), &open)?;
-        let found = nodedata_normalize::mistakes(steps, opened.source.streams());
+        let found = nodedata_normalize::mistakes(steps, &opened.source.plan().streams);
         if !found.is_empty() {
             return Err(Refused::Mistakes(parsed.file.path.clone(), parsed.place(&found)));
         }
     }
     let run = Run::new(formats, options)?;
-    let idle = parsed.idle_rules(run.opened.source.streams());
+    let idle = parsed.idle_rules(&run.source().streams);
     if idle.is_empty() { Ok(run) } else { Err(Refused::Mistakes(parsed.file.path.clone(), idle)) }
 }
 

@@ -1,7 +1,7 @@
 mod seen;
 mod write;
 
-use nodedata_core::{Formats, OpenOptions, Result, StreamClock};
+use nodedata_core::{Formats, OpenOptions, Result, StreamKind};
 
 use crate::{inspect::inspect_source, open_source};
 
@@ -13,7 +13,7 @@ use crate::{inspect::inspect_source, open_source};
 pub fn propose(formats: &Formats, source: &str, from: Option<&str>, path: &str) -> Result<String> {
     let open = OpenOptions { salvage: true, ..OpenOptions::default() };
     let typed = open_source(formats, source, from, &open)?;
-    let has_steps = typed.source.streams().iter().any(|it| it.clock == StreamClock::Step);
+    let has_steps = typed.source.plan().streams.iter().any(|it| it.kind != StreamKind::Messages);
     let inspection = if has_steps {
         inspect_source(typed.source.as_ref(), typed.source.as_ref())?
     } else {

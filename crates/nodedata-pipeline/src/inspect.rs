@@ -4,13 +4,16 @@ mod tests;
 use std::collections::BTreeMap;
 
 use arrow_array::{Array, cast::AsArray};
-use nodedata_core::{Formats, OpenOptions, ReadOptions, Result, Source, StreamClock, StreamId, StreamSchema};
+use nodedata_core::{
+    Finding, FindingKind, Formats, OpenOptions, ReadOptions, Result, Source, StreamId, StreamKind,
+    StreamSchema,
+};
 use nodedata_dataset::DamageEntry;
 use nodedata_quality::{Offsets, Pace, stamp_column};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{OpenedSource, damage::entry_of, open_source, scan::each_window, window::windows};
+use crate::{OpenedSource, open_source, scan::each_window, window::windows};
 
 /// Equal stretches of time that a timeline is told in.
 pub(crate) const CELLS: usize = 60;
@@ -107,7 +110,7 @@ pub fn inspect(
 ) -> Result<Inspection> {
     let salvage = OpenOptions { salvage: true, ..open.clone() };
     let typed = open_source(formats, source, from, &salvage)?;
-    let has_steps = typed.source.streams().iter().any(|it| it.clock == StreamClock::Step);
+    let has_steps = typed.source.plan().streams.iter().any(|it| it.kind != StreamKind::Messages);
     let mut inspection = if has_steps {
         inspect_source(typed.source.as_ref(), typed.source.as_ref())?
     } else {
@@ -130,21 +133,25 @@ struct Measure {
 
 /// `raw` is read for counts, sizes and times, `typed` for types and stamps.
 pub(crate) fn inspect_source(raw: &dyn Source, typed: &dyn Source) -> Result<Inspection> {
-    let mut measures: Vec<Measure> = raw
-        .streams()
+    let (plan, told) = (raw.plan(), typed.plan());
+    let mut measures: Vec<Measure> = plan
+        .streams
         .iter()
         .map(|it| Measure { stream: describe(it, typed), pace: Pace::default(), episode: None })
         .collect();
-    let mut damage: Vec<_> = typed.damage().iter().map(entry_of).collect();
+    let entries = |kind| told.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
+    let mut damage = entries(FindingKind::Damage);
     let mut lengths: BTreeMap<usize, u64> = BTreeMap::new();
     each_window(raw, true, |parts| {
         for part in parts {
-            let episode = raw.partitions()[part.partition].episode;
-            damage.extend(part.damage.iter().map(entry_of));
+            let episode = plan.partitions[part.partition].episode;
+            let name = |it| plan.stream_name(it).map(|it| it.to_string());
+            let found = part.damage.iter().map(|it| Finding::new(FindingKind::Damage, it, name));
+            damage.extend(found.map(|it| DamageEntry::from(&it)));
             for batch in &part.batches {
                 let StreamId(idx) = batch.stream;
-                let schema = &raw.streams()[idx as usize];
-                if schema.clock == StreamClock::Step {
+                let schema = &plan.streams[idx as usize];
+                if schema.kind == StreamKind::Steps {
                     *lengths.entry(episode).or_default() += batch.rows.num_rows() as u64;
                 }
                 measures[idx as usize].take_in(schema, episode, &batch.rows);
@@ -167,21 +174,21 @@ pub(crate) fn inspect_source(raw: &dyn Source, typed: &dyn Source) -> Result<Ins
     });
     Ok(Inspection {
         format: String::new(),
-        inputs: raw.inputs().iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
-        episodes: raw.episodes().iter().map(|it| it.key.clone()).collect(),
+        inputs: plan.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
+        episodes: plan.episodes.iter().map(|it| it.key.clone()).collect(),
         episode_lengths,
         first_time_ns,
         last_time_ns,
         streams,
-        attachments: raw.attachments().iter().map(|it| (it.name.clone(), it.data.len() as u64)).collect(),
+        attachments: plan.attachments.iter().map(|it| (it.name.clone(), it.n_bytes())).collect(),
         damage,
-        repairs: typed.repairs().iter().map(entry_of).collect(),
-        warnings: typed.warnings().iter().map(entry_of).collect(),
+        repairs: entries(FindingKind::Repair),
+        warnings: entries(FindingKind::Warning),
     })
 }
 
 fn describe(stream: &StreamSchema, typed: &dyn Source) -> StreamInspection {
-    let decoded = typed.streams().iter().find(|it| it.name == stream.name).unwrap_or(stream);
+    let decoded = typed.plan().streams.iter().find(|it| it.name == stream.name).unwrap_or(stream);
     let fact = |key: &str| stream.metadata.get(key).cloned().unwrap_or_default();
     let features = decoded.features.iter().map(|it| {
         let shape: Vec<String> = it.step_shape().iter().map(|it| it.as_i64().to_string()).collect();
@@ -203,9 +210,9 @@ impl Measure {
             self.pace.end_episode();
         }
         self.stream.count += rows.num_rows() as u64;
-        self.stream.bytes += match schema.clock {
-            StreamClock::LogTimeNanos => payload_bytes(rows),
-            StreamClock::Step => {
+        self.stream.bytes += match schema.kind {
+            StreamKind::Messages => payload_bytes(rows),
+            StreamKind::Steps | StreamKind::Samples => {
                 let sizes = rows.columns().iter().map(|it| it.to_data().get_slice_memory_size().unwrap_or(0));
                 sizes.sum::<usize>() as u64
             }
@@ -242,19 +249,20 @@ fn payload_bytes(rows: &arrow_array::RecordBatch) -> u64 {
 
 /// How far stamps lie from log times, by stream. Only streams that have stamps are read.
 fn stamp_offsets(typed: &dyn Source) -> Result<BTreeMap<String, Offsets>> {
+    let plan = typed.plan();
     let stamped: Vec<StreamId> =
-        typed.streams().iter().filter(|it| stamp_column(it).is_some()).map(|it| it.id).collect();
+        plan.streams.iter().filter(|it| stamp_column(it).is_some()).map(|it| it.id).collect();
     let mut paces: BTreeMap<StreamId, Pace> = stamped.iter().map(|it| (*it, Pace::default())).collect();
     if stamped.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let options = ReadOptions::default();
-    for window in windows(typed.partitions()) {
-        let read: Vec<Result<Vec<_>>> = typed.partitions()[window]
-            .par_iter()
+    let options = ReadOptions { streams: Some(stamped), ..ReadOptions::default() };
+    for window in windows(plan.partitions.iter()) {
+        let read: Vec<Result<Vec<_>>> = window
+            .into_par_iter()
             .with_max_len(1)
             .map(|partition| {
-                let mut stream = typed.read_only(partition, &options, &stamped)?;
+                let mut stream = typed.read(partition, &options)?;
                 let mut batches = Vec::new();
                 loop {
                     match stream.next_batch() {
@@ -269,11 +277,11 @@ fn stamp_offsets(typed: &dyn Source) -> Result<BTreeMap<String, Offsets>> {
             .collect();
         for batch in read.into_iter().collect::<Result<Vec<_>>>()?.iter().flatten() {
             if let Some(pace) = paces.get_mut(&batch.stream) {
-                pace.observe(&typed.streams()[batch.stream.0 as usize], &batch.rows);
+                pace.observe(&plan.streams[batch.stream.0 as usize], &batch.rows);
             }
         }
     }
     let named =
-        paces.into_iter().map(|(id, pace)| (typed.streams()[id.0 as usize].name.to_string(), pace.offsets));
+        paces.into_iter().map(|(id, pace)| (plan.streams[id.0 as usize].name.to_string(), pace.offsets));
     Ok(named.collect())
 }

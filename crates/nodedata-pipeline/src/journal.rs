@@ -1,24 +1,21 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use nodedata_core::{Error, ErrorKind, Result, Source};
+use nodedata_core::{EpisodeFacts, Error, ErrorKind, Finding, FindingKind, Findings, Result, SourcePlan};
 use nodedata_dataset::{Candidate, Dataset, DatasetWriter, InputSeen, Ledger, UnitInput};
 use nodedata_schema::{Observations, SchemaBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{
-    damage::DamageLog,
-    inputs::InputHashes,
-    steps::add_fates,
-    window::{ReadPart, stream_name},
-};
+use crate::{inputs::InputHashes, steps::add_fates, window::ReadPart};
 
 /// What a run learns of the rows of one unit besides what their writer sees. It is kept with the unit, so that
 /// a later run, which does not read them, can report the same.
 pub(crate) struct UnitState {
     pub(crate) inferred: SchemaBuilder,
     pub(crate) ledger: Ledger,
-    pub(crate) damage: DamageLog,
+    pub(crate) damage: Findings,
+    /// By episode, what only its rows told.
+    pub(crate) facts: BTreeMap<usize, EpisodeFacts>,
 }
 
 /// [`UnitState`] as it is kept.
@@ -26,44 +23,64 @@ pub(crate) struct UnitState {
 struct Kept {
     observed: Observations,
     ledger: Ledger,
-    damage: DamageLog,
+    damage: Findings,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    facts: BTreeMap<usize, EpisodeFacts>,
 }
 
 impl UnitState {
     /// Nothing read yet.
-    pub(crate) fn new(source: &dyn Source) -> Self {
-        let inferred = SchemaBuilder::new(source.streams());
-        Self { inferred, ledger: Ledger::new(), damage: DamageLog::default() }
+    pub(crate) fn new(plan: &SourcePlan) -> Self {
+        let inferred = SchemaBuilder::new(&plan.streams);
+        Self { inferred, ledger: Ledger::new(), damage: Findings::default(), facts: BTreeMap::new() }
     }
 
     /// Counts what a partition gave.
-    pub(crate) fn account(&mut self, part: &ReadPart, source: &dyn Source) {
+    pub(crate) fn account(&mut self, part: &ReadPart, plan: &SourcePlan) {
         for (stream, n) in &part.records_read {
-            if let Some(name) = stream_name(source, *stream) {
-                self.ledger.entry(name).or_default().read += n;
+            if let Some(name) = plan.stream_name(*stream) {
+                self.ledger.entry(name.to_string()).or_default().read += n;
             }
         }
-        add_fates(&mut self.ledger, &part.fates, source);
+        add_fates(&mut self.ledger, &part.fates, plan);
         for err in &part.damage {
-            self.damage.add(err, |it| stream_name(source, it));
+            let name = |it| plan.stream_name(it).map(|it| it.to_string());
+            self.lose(Finding::new(FindingKind::Damage, err, name));
+        }
+        if let Some(facts) = &part.facts {
+            self.learn(plan.partitions[part.partition].episode, facts.clone());
         }
     }
 
     /// Counts the damage met while opening: its records were seen by nobody else.
-    pub(crate) fn account_opening(&mut self, source: &dyn Source) {
-        for err in source.damage() {
-            self.damage.add(err, |it| stream_name(source, it));
-            for (stream, n) in err.loss().map(|it| it.records.as_slice()).unwrap_or_default() {
-                if let Some(name) = stream_name(source, *stream) {
-                    self.ledger.entry(name).or_default().read += n;
-                }
+    pub(crate) fn account_opening(&mut self, plan: &SourcePlan) {
+        for finding in plan.findings_of(FindingKind::Damage) {
+            for (stream, n) in &finding.records {
+                self.ledger.entry(stream.clone()).or_default().read += n;
             }
+            self.lose(finding.clone());
         }
+    }
+
+    fn lose(&mut self, damage: Finding) {
+        for (stream, n) in &damage.records {
+            let dropped = &mut self.ledger.entry(stream.clone()).or_default().dropped;
+            *dropped.entry(damage.reason.clone()).or_default() += n;
+        }
+        self.damage.push(damage);
+    }
+
+    /// Parts of an episode add to what the parts before them told.
+    fn learn(&mut self, episode: usize, facts: EpisodeFacts) {
+        let known = self.facts.entry(episode).or_default();
+        known.task = facts.task.or(known.task.take());
+        known.metadata.extend(facts.metadata);
     }
 
     /// As a record keeps it.
     pub(crate) fn keep(self) -> Result<Value> {
-        let kept = Kept { observed: self.inferred.observations(), ledger: self.ledger, damage: self.damage };
+        let Self { inferred, ledger, damage, facts } = self;
+        let kept = Kept { observed: inferred.observations(), ledger, damage, facts };
         Ok(serde_json::to_value(kept).map_err(std::io::Error::from)?)
     }
 
@@ -78,6 +95,7 @@ impl UnitState {
             self.ledger.entry(stream.clone()).or_default().add(entry);
         }
         self.damage.join(kept.damage);
+        kept.facts.into_iter().for_each(|(episode, facts)| self.learn(episode, facts));
         if self.inferred.take_in(&kept.observed) { Ok(()) } else { Err(misfit()) }
     }
 }

@@ -1,7 +1,6 @@
 //! From a source to a dataset: plan, then run. Threads live here; format crates spawn none.
 
 mod convert;
-mod damage;
 mod drive;
 mod execute;
 mod file;
@@ -23,7 +22,6 @@ mod trial;
 mod window;
 
 pub use convert::{ConvertOptions, Converted, OnError, convert};
-pub use damage::entry_of;
 pub use execute::{Executed, Refused, execute, load, prepare, prepared};
 pub use file::{
     Environment, Expected, Parsed, PipelineFile, PipelineTest, PublishStage, Secret, SourceStage, SplitKey,

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use arrow_array::Array as _;
-use nodedata_core::{Formats, OpenOptions, ReadOptions, Result, Storage, StreamClock};
+use nodedata_core::{Formats, OpenOptions, ReadOptions, Result, Storage, StreamKind};
 use nodedata_dataset::plan_units;
 use serde::Serialize;
 
@@ -86,18 +86,18 @@ pub fn outline(
     let measured =
         with_threads(&options, || inspect(formats, &options.source, options.from.as_deref(), &open))?;
     let sample = with_threads(&options, || Sample::take(&run, options.on_error == OnError::Salvage))?;
-    let source = run.opened.source.as_ref();
-    let decoded_bytes: u64 = source.partitions().iter().map(|it| it.decoded_bytes).sum();
+    let source = run.source();
+    let decoded_bytes: u64 = source.partitions.iter().map(|it| it.decoded_bytes).sum();
     let scale = decoded_bytes as f64 / sample.decoded_bytes.max(1) as f64;
     let counts: BTreeMap<&str, u64> =
         measured.streams.iter().map(|it| (it.name.as_str(), it.count)).collect();
     let from: BTreeMap<&str, Vec<String>> =
         file.steps.iter().flat_map(|it| &it.fields).map(|it| (it.name.as_str(), paths(it))).collect();
-    let streams = source.streams().iter().enumerate().map(|(idx, stream)| OutlinedStream {
+    let streams = source.streams.iter().enumerate().map(|(idx, stream)| OutlinedStream {
         name: stream.name.to_string(),
-        rows: match stream.clock {
-            StreamClock::LogTimeNanos => counts.get(&*stream.name).copied().unwrap_or(0),
-            StreamClock::Step => (sample.rows[idx] as f64 * scale).round() as u64,
+        rows: match stream.kind {
+            StreamKind::Messages => counts.get(&*stream.name).copied().unwrap_or(0),
+            StreamKind::Steps | StreamKind::Samples => (sample.rows[idx] as f64 * scale).round() as u64,
         },
         features: stream
             .features
@@ -105,9 +105,9 @@ pub fn outline(
             .map(|it| OutlinedFeature {
                 name: it.name.clone(),
                 kind: kind(it),
-                from: match stream.clock {
-                    StreamClock::Step => from.get(it.name.as_str()).cloned().unwrap_or_default(),
-                    StreamClock::LogTimeNanos => Vec::new(),
+                from: match stream.kind {
+                    StreamKind::Steps => from.get(it.name.as_str()).cloned().unwrap_or_default(),
+                    StreamKind::Messages | StreamKind::Samples => Vec::new(),
                 },
             })
             .collect(),
@@ -115,16 +115,16 @@ pub fn outline(
     let streams = streams.collect();
     let writer_options = run.writer_options();
     let splits = &writer_options.splits;
-    let episodes = source.episodes().iter().zip(&writer_options.split_of_episode);
-    let units = plan_units(&run.facts(), &writer_options);
+    let episodes = source.episodes.iter().zip(&writer_options.split_of_episode);
+    let units = plan_units(source, &writer_options);
     let bytes_of =
-        |partitions: &[usize]| partitions.iter().map(|it| source.partitions()[*it].decoded_bytes).sum();
+        |partitions: &[usize]| partitions.iter().map(|it| source.partitions[*it].decoded_bytes).sum();
     let rules = nodedata_quality::Rule::ALL.into_iter();
     Ok(Outline {
         nd: "outline/1",
         source: options.source.clone(),
         format: run.opened.format.name().to_owned(),
-        inputs: source.inputs().iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
+        inputs: source.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
         episodes: episodes.map(|(it, split)| (it.key.clone(), splits[*split].clone())).collect(),
         measured: measured.streams,
         streams,
@@ -177,18 +177,19 @@ impl Sample {
             decoded_bytes: 0,
             written_bytes: 0.0,
             seconds: 0.0,
-            rows: vec![0; source.streams().len()],
+            rows: vec![0; source.plan().streams.len()],
         };
-        let Some(first) = windows(source.partitions()).into_iter().next() else { return Ok(sample) };
-        let partitions = &source.partitions()[first];
+        let all = &source.plan().partitions;
+        let Some(first) = windows(all.iter()).into_iter().next() else { return Ok(sample) };
         let started = Instant::now();
-        let parts = read_window(source, partitions, &ReadOptions::default(), salvage)?;
+        let partitions: Vec<usize> = first.clone().collect();
+        let parts = read_window(source, &partitions, &ReadOptions::default(), salvage)?;
         sample.seconds = started.elapsed().as_secs_f64();
-        sample.decoded_bytes = partitions.iter().map(|it| it.decoded_bytes).sum();
+        sample.decoded_bytes = all[first].iter().map(|it| it.decoded_bytes).sum();
         for batch in parts.iter().flat_map(|it| &it.batches) {
             let idx = batch.stream.0 as usize;
             sample.rows[idx] += batch.rows.num_rows() as u64;
-            for (feature, column) in source.streams()[idx].features.iter().zip(batch.rows.columns()) {
+            for (feature, column) in source.plan().streams[idx].features.iter().zip(batch.rows.columns()) {
                 let bytes = column.to_data().get_slice_memory_size().unwrap_or(0) as f64;
                 sample.written_bytes += match feature.storage {
                     Storage::EncodedMedia => bytes,

@@ -109,9 +109,9 @@ pub fn plan(formats: &Formats, options: &ConvertOptions, job: Value) -> Result<P
             .into_iter()
             .map(|it| PlannedInput { stamp: stamp(&it.path), path: it.path, bytes: it.bytes, b3: it.b3 })
             .collect();
-        let units = nodedata_dataset::plan_units(&run.facts(), &writer_options);
-        let recipes = nodedata_dataset::plan_recipes(&units, &run.facts(), &writer_options);
-        let partitions = run.opened.source.partitions();
+        let units = nodedata_dataset::plan_units(run.source(), &writer_options);
+        let recipes = nodedata_dataset::plan_recipes(&units, run.source(), &writer_options);
+        let partitions = &run.opened.source.plan().partitions;
         let planned = |(unit, recipe): (&Unit, String)| PlannedUnit {
             name: unit.name(&writer_options.splits),
             recipe,
@@ -180,7 +180,7 @@ impl Plan {
         });
         hashes.trust(&seen.collect::<Vec<_>>());
         for input in wanted {
-            let found = &run.opened.source.inputs()[*input];
+            let found = &run.opened.source.plan().inputs[*input];
             let path = found.path.display().to_string();
             let planned = self.inputs.iter().find(|it| it.path == path);
             let is_same = match planned {
@@ -229,16 +229,13 @@ pub fn work(
             Present::Other(dataset) => Some(dataset),
             Present::Nothing => None,
         };
-        let mut writer = DatasetWriter::join(run.facts(), run.writer_options())?;
+        let mut writer = DatasetWriter::join(run.source(), run.writer_options())?;
         plan.check_units(writer.recipes())?;
         let mut state = State::new(run.hashes());
-        let partitions = run.opened.source.partitions();
+        let partitions = &run.opened.source.plan().partitions;
         let of_mine = mine.iter().flat_map(|it| &writer.units()[*it].partitions);
-        let read = |it: &usize| {
-            let partition = &partitions[*it];
-            std::iter::once(partition.input).chain(run.opened.source.whole_inputs(partition))
-        };
-        let mut inputs: Vec<usize> = of_mine.flat_map(read).collect();
+        let mut inputs: Vec<usize> =
+            of_mine.flat_map(|it| &partitions[*it].reads).map(|it| it.input).collect();
         inputs.sort_unstable();
         inputs.dedup();
         plan.check_inputs(&run, &inputs, &mut state.hashes)?;
@@ -271,12 +268,12 @@ pub fn finish(
         };
         let mut writer_options = run.writer_options();
         writer_options.overwrite = plan.replaces;
-        let units = nodedata_dataset::plan_units(&run.facts(), &writer_options);
-        plan.check_units(&nodedata_dataset::plan_recipes(&units, &run.facts(), &writer_options))?;
+        let units = nodedata_dataset::plan_units(run.source(), &writer_options);
+        plan.check_units(&nodedata_dataset::plan_recipes(&units, run.source(), &writer_options))?;
         let mut hashes = run.hashes();
-        let inputs: Vec<usize> = (0..run.opened.source.inputs().len()).collect();
+        let inputs: Vec<usize> = (0..run.opened.source.plan().inputs.len()).collect();
         plan.check_inputs(&run, &inputs, &mut hashes)?;
-        let mut writer = DatasetWriter::create(run.facts(), writer_options)?;
+        let mut writer = DatasetWriter::create(run.source(), writer_options)?;
         let all: Vec<usize> = (0..plan.units.len()).collect();
         let done = take_over(&mut writer, present.as_ref(), &all, &mut hashes)?;
         let is_done = |unit: &usize| done.iter().any(|it| it.unit == *unit);

@@ -1,14 +1,12 @@
 use std::{collections::BTreeMap, path::Path};
 
 use arrow_array::{RecordBatch, cast::AsArray, types::Int64Type};
-use nodedata_core::{
-    EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, Source, StreamClock, StreamId, StreamSchema,
-};
+use nodedata_core::{EPISODE_INDEX, Error, ErrorKind, Locus, Result, STEPS, Source, StreamId, StreamSchema};
 use nodedata_dataset::{ContentHasher, Dataset, EpisodeEntry, ShardEntry};
 use nodedata_quality::{
     Contents, QualityFinding, QualityReport, RangeBounds, Rule, Rules, StreamCheck, StreamSummary,
 };
-use nodedata_schema::{Fields, STEPS, Schema};
+use nodedata_schema::{Fields, Schema};
 use rayon::prelude::*;
 
 use crate::scan::each_window;
@@ -22,11 +20,11 @@ const CELLS: usize = 60;
 /// # Errors
 /// What reading the source reports.
 pub(crate) fn check_source(source: &dyn Source, rules: &Rules, salvage: bool) -> Result<QualityReport> {
-    let mut watches: Vec<Watch> = source.streams().iter().map(|it| Watch::new(rules, it)).collect();
+    let mut watches: Vec<Watch> = source.plan().streams.iter().map(|it| Watch::new(rules, it)).collect();
     each_window(source, salvage, |parts| {
         let mut by_stream: BTreeMap<StreamId, Vec<(u64, &RecordBatch)>> = BTreeMap::new();
         for part in &parts {
-            let episode = source.partitions()[part.partition].episode as u64;
+            let episode = source.plan().partitions[part.partition].episode as u64;
             for batch in &part.batches {
                 by_stream.entry(batch.stream).or_default().push((episode, &batch.rows));
             }
@@ -39,7 +37,7 @@ pub(crate) fn check_source(source: &dyn Source, rules: &Rules, salvage: bool) ->
         });
         Ok(())
     })?;
-    let keys: Vec<String> = source.episodes().iter().map(|it| it.key.clone()).collect();
+    let keys: Vec<String> = source.plan().episodes.iter().map(|it| it.key.clone()).collect();
     Ok(conclude(rules, watches, &keys))
 }
 
@@ -173,7 +171,7 @@ fn watch_stream(
                     .at(Locus::path(&shard.path))
             })?;
             if watch.is_none() {
-                watch = Some(Watch::new(rules, &stream_of(name, &batch, shard)?));
+                watch = Some(Watch::new(rules, &dataset.stream_of(shard, &batch.schema())?));
             }
             if let Some(watch) = &mut watch {
                 let episodes = episodes_of(&batch, first_row, shard, of_shard)?;
@@ -234,25 +232,6 @@ fn observe_shard(
         start += n_rows;
     }
     Ok(())
-}
-
-/// The stream of a shard as its columns say, without `episode_index`.
-fn stream_of(name: &str, batch: &RecordBatch, shard: &ShardEntry) -> Result<StreamSchema> {
-    let schema = batch.schema();
-    let mut features = Vec::new();
-    for field in schema.fields().iter().filter(|it| it.name() != EPISODE_INDEX) {
-        features.push(Feature::from_arrow(field).ok_or_else(|| {
-            let message = format!("column `{}` has a type that no feature has", field.name());
-            Error::new(ErrorKind::Unsupported, message).at(Locus::path(&shard.path))
-        })?);
-    }
-    Ok(StreamSchema {
-        id: StreamId(0),
-        name: name.into(),
-        clock: if name == STEPS { StreamClock::Step } else { StreamClock::LogTimeNanos },
-        features,
-        metadata: BTreeMap::new(),
-    })
 }
 
 #[cfg(test)]

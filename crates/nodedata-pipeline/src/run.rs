@@ -1,15 +1,17 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use nodedata_core::{Error, ErrorKind, Formats, Locus, OpenOptions, Progress, Result};
+use bytes::Bytes;
+use nodedata_core::{
+    Attachment, EpisodeFacts, EpisodeInfo, Error, ErrorKind, Finding, FindingKind, Formats, InputRange,
+    Locus, OpenOptions, Progress, Result, SourcePlan,
+};
 use nodedata_dataset::{
-    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, SourceFacts,
-    WriterOptions,
+    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, WriterOptions,
 };
 use nodedata_schema::{SchemaCheck, Violation};
 
 use crate::{
     ConvertOptions, Converted, OnError, OpenedSource, Recipe,
-    damage::entry_of,
     drive::{Drive, State},
     inputs::InputHashes,
     journal::{UnitState, seen_before, take_over},
@@ -23,8 +25,6 @@ pub(crate) struct Run<'a> {
     pub(crate) options: &'a ConvertOptions,
     pub(crate) opened: OpenedSource,
     recipe: Recipe,
-    /// By partition, what decides its rows besides its bytes.
-    partition_plans: Vec<Option<String>>,
     check: SchemaCheck,
     dealt: Dealt,
     started: Instant,
@@ -48,16 +48,14 @@ impl<'a> Run<'a> {
         opened.source = with_steps(opened.source, options.steps.as_ref())?;
         let mut recipe = Recipe::new(options, opened.format.name());
         // Where the source decides between two plans, the recipe says which it was.
-        recipe.shards.splits = options.splits.settled(opened.source.episodes());
-        let dealt = recipe.shards.splits.deal(opened.source.episodes())?;
-        let streams = opened.source.streams();
+        recipe.shards.splits = options.splits.settled(&opened.source.plan().episodes);
+        let dealt = recipe.shards.splits.deal(&opened.source.plan().episodes)?;
+        let streams = &opened.source.plan().streams;
         let check = match &options.schema {
             None => SchemaCheck::undeclared(streams),
             Some(declared) => SchemaCheck::new(declared, streams).map_err(|it| refusal(&it))?,
         };
-        let source = opened.source.as_ref();
-        let partition_plans = source.partitions().iter().map(|it| source.plan_of(it)).collect();
-        Ok(Self { options, opened, recipe, partition_plans, check, dealt, started })
+        Ok(Self { options, opened, recipe, check, dealt, started })
     }
 
     pub(crate) fn run(self, progress: &dyn Progress) -> Result<Converted> {
@@ -73,7 +71,7 @@ impl<'a> Run<'a> {
                 Some(dataset)
             }
         };
-        let mut writer = DatasetWriter::create(self.facts(), options)?;
+        let mut writer = DatasetWriter::create(self.source(), options)?;
         let all: Vec<usize> = (0..writer.units().len()).collect();
         let done = take_over(&mut writer, present.as_ref(), &all, &mut state.hashes)?;
         for (episode, stream, n_rows) in done.iter().flat_map(|it| &it.rows) {
@@ -102,7 +100,7 @@ impl<'a> Run<'a> {
         let source = self.opened.source.as_ref();
         let units = writer.units();
         let partitions = todo.iter().flat_map(|it| &units[*it].partitions);
-        progress.planned(partitions.map(|it| source.partitions()[*it].decoded_bytes).sum());
+        progress.planned(partitions.map(|it| source.plan().partitions[*it].decoded_bytes).sum());
         let salvage = self.options.on_error == OnError::Salvage;
         let drive = Drive { source, check: &self.check, salvage, alone };
         drive.run(writer, todo, state, progress)?;
@@ -121,17 +119,12 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn hashes(&self) -> InputHashes {
-        InputHashes::new(Arc::clone(&self.opened.files), self.opened.source.inputs())
+        InputHashes::new(Arc::clone(&self.opened.files), &self.source().inputs)
     }
 
-    pub(crate) fn facts(&self) -> SourceFacts<'_> {
-        let source = self.opened.source.as_ref();
-        SourceFacts {
-            streams: source.streams(),
-            inputs: source.inputs(),
-            partitions: source.partitions(),
-            partition_plans: &self.partition_plans,
-        }
+    /// The plan of the source.
+    pub(crate) fn source(&self) -> &SourcePlan {
+        self.opened.source.plan()
     }
 
     /// What lies at the output. Inputs are read only when a dataset is there, and only those that look other
@@ -165,7 +158,7 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn input_entries(&self, digests: &[String]) -> Vec<InputEntry> {
-        let inputs = self.opened.source.inputs().iter().zip(digests);
+        let inputs = self.source().inputs.iter().zip(digests);
         inputs
             .map(|(it, b3)| InputEntry {
                 path: it.path.display().to_string(),
@@ -178,7 +171,7 @@ impl<'a> Run<'a> {
     /// The splits, and which of them each episode is dealt to. Episodes in quarantine have one of their own.
     fn deal(&self) -> (Vec<String>, Vec<usize>) {
         let quarantine = &self.options.quarantine;
-        let episodes = self.opened.source.episodes();
+        let episodes = &self.source().episodes;
         let Dealt { mut names, mut split_of_episode } = self.dealt.clone();
         for (split, episode) in split_of_episode.iter_mut().zip(episodes) {
             if quarantine.contains_key(&episode.key) {
@@ -212,15 +205,18 @@ impl<'a> Run<'a> {
         n_reused: usize,
         mut seconds: BTreeMap<String, f64>,
     ) -> Result<Converted> {
-        let source = self.opened.source.as_ref();
+        let source = self.source();
         let mut all = UnitState::new(source);
-        all.ledger = source.streams().iter().map(|it| (it.name.to_string(), Default::default())).collect();
+        all.ledger = source.streams.iter().map(|it| (it.name.to_string(), Default::default())).collect();
         all.account_opening(source);
         let input_digests = hashes.digests()?;
         writer.fold(&mut |_, run| all.join(run))?;
-        let UnitState { inferred, mut ledger, damage } = all;
-        let mut damage = damage.finish(&mut ledger);
+        let UnitState { inferred, ledger, damage, facts } = all;
+        let mut damage: Vec<DamageEntry> = damage.into_vec().iter().map(DamageEntry::from).collect();
         damage.extend(self.quarantined());
+        let told = |kind| source.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
+        let mut warnings = told(FindingKind::Warning);
+        warnings.extend(self.ignored());
         let mut schema = match &self.options.schema {
             Some(declared) => declared.clone(),
             None => inferred.finish(),
@@ -231,9 +227,9 @@ impl<'a> Run<'a> {
         seconds.insert("total".to_owned(), self.started.elapsed().as_secs_f64());
         let report = Report {
             damage,
-            repairs: source.repairs().iter().map(entry_of).collect(),
-            warnings: self.warnings(),
-            not_selected: source.unselected().to_vec(),
+            repairs: told(FindingKind::Repair),
+            warnings,
+            not_selected: source.unselected.clone(),
             seconds,
             peak_heap_bytes: self.options.peak_heap.map(|it| it()),
             units_reused: n_reused as u64,
@@ -241,6 +237,7 @@ impl<'a> Run<'a> {
             inputs_seen: hashes.seen()?,
             ..Report::default()
         };
+        let episodes = learned(&source.episodes, facts);
         let (manifest, report) = writer.finish(RunFacts {
             converter: self.opened.format.name(),
             recipe: &self.recipe.to_json(),
@@ -248,9 +245,9 @@ impl<'a> Run<'a> {
             schema_json: schema.to_json(),
             ledger,
             report,
-            episodes: source.episodes(),
-            attachments: source.attachments(),
-            videos: source.videos(),
+            source,
+            episodes: &episodes,
+            content_of: &|it| self.content_of(it),
         })?;
         // Maps of every input and texts of every episode: nobody has to wait until they are gone.
         let opened = self.opened;
@@ -260,7 +257,7 @@ impl<'a> Run<'a> {
 
     /// Episodes in quarantine, as the report names them.
     fn quarantined(&self) -> Vec<DamageEntry> {
-        let episodes = self.opened.source.episodes().iter().enumerate();
+        let episodes = self.source().episodes.iter().enumerate();
         let quarantined = episodes.filter_map(|(idx, it)| {
             let reason = self.options.quarantine.get(&it.key)?;
             Some(DamageEntry {
@@ -274,19 +271,35 @@ impl<'a> Run<'a> {
         quarantined.collect()
     }
 
-    fn warnings(&self) -> Vec<DamageEntry> {
-        let mut warnings: Vec<_> = self.opened.source.warnings().iter().map(entry_of).collect();
-        if let Some(first) = self.opened.ignored.first() {
-            let message = format!(
-                "{} other files in the folder are not {} files and were not read",
-                self.opened.ignored.len(),
-                self.opened.format.name()
-            );
-            let err = Error::new(ErrorKind::Unsupported, message).at(Locus::path(first));
-            warnings.push(entry_of(&err));
-        }
-        warnings
+    /// Files in the folder that are not of the format.
+    fn ignored(&self) -> Option<DamageEntry> {
+        let first = self.opened.ignored.first()?;
+        let message = format!(
+            "{} other files in the folder are not {} files and were not read",
+            self.opened.ignored.len(),
+            self.opened.format.name()
+        );
+        Some(DamageEntry::from(&Finding::warning(message, Locus::path(first))))
     }
+
+    /// What an attachment holds.
+    fn content_of(&self, attachment: &Attachment) -> Result<Bytes> {
+        let InputRange { input, byte_range } = &attachment.content;
+        let path = &self.source().inputs[*input].path;
+        let content = self.opened.files.open(path).and_then(|it| it.read_at(byte_range.clone()));
+        content.map_err(|err| err.at(Locus { byte_offset: Some(byte_range.start), ..Locus::path(path) }))
+    }
+}
+
+/// The episodes of a plan with what reading told of them.
+fn learned(episodes: &[EpisodeInfo], facts: BTreeMap<usize, EpisodeFacts>) -> Vec<EpisodeInfo> {
+    let mut episodes = episodes.to_vec();
+    for (episode, EpisodeFacts { task, metadata }) in facts {
+        let Some(info) = episodes.get_mut(episode) else { continue };
+        info.task = task.or(info.task.take());
+        info.metadata.extend(metadata.into_iter().map(|(name, fact)| (name.into(), fact)));
+    }
+    episodes
 }
 
 /// The dataset is there already. What a killed run may have left beside it is of no use any more.

@@ -17,7 +17,7 @@ pub fn infer_schema(
     open: &OpenOptions,
 ) -> Result<Schema> {
     let opened = open_source(formats, source, from, open)?;
-    let mut builder = SchemaBuilder::new(opened.source.streams());
+    let mut builder = SchemaBuilder::new(&opened.source.plan().streams);
     each_window(opened.source.as_ref(), open.salvage, |parts| {
         for batch in parts.iter().flat_map(|it| &it.batches) {
             builder.observe(batch);
@@ -39,7 +39,7 @@ pub fn check_schema(
     declared: &Schema,
 ) -> Result<Vec<nodedata_schema::Violation>> {
     let opened = open_source(formats, source, from, open)?;
-    let check = match SchemaCheck::new(declared, opened.source.streams()) {
+    let check = match SchemaCheck::new(declared, &opened.source.plan().streams) {
         Ok(check) => check,
         Err(violations) => return Ok(violations),
     };
@@ -47,7 +47,7 @@ pub fn check_schema(
     let mut rows = std::collections::BTreeMap::new();
     each_window(opened.source.as_ref(), open.salvage, |parts| {
         for part in &parts {
-            let episode = opened.source.partitions()[part.partition].episode;
+            let episode = opened.source.plan().partitions[part.partition].episode;
             for batch in &part.batches {
                 let first_row: &mut u64 = rows.entry((episode, batch.stream)).or_default();
                 let place = RowPlace { episode: episode as u64, first_row: *first_row };
@@ -69,8 +69,9 @@ pub(crate) fn each_window(
     mut visit: impl FnMut(Vec<ReadPart>) -> Result<()>,
 ) -> Result<()> {
     let options = ReadOptions::default();
-    for window in windows(source.partitions()) {
-        visit(read_window(source, &source.partitions()[window], &options, salvage)?)?;
+    let partitions = &source.plan().partitions;
+    for window in windows(partitions.iter()) {
+        visit(read_window(source, &window.collect::<Vec<_>>(), &options, salvage)?)?;
     }
     Ok(())
 }

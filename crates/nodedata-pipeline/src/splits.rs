@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use nodedata_core::{EpisodeInfo, Error, ErrorKind, Result, patterns::fits};
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,7 @@ impl SplitPlan {
             Self::SourceOrTrain => self.settled(episodes).deal(episodes),
             Self::Hash { fractions, key } => {
                 let names = fractions.iter().map(|(name, _)| name.clone()).collect();
-                let split = |it: &EpisodeInfo| Ok::<_, Error>(fraction_of(fractions, hashed(key, it)?));
+                let split = |it: &EpisodeInfo| Ok::<_, Error>(fraction_of(fractions, &hashed(key, it)?));
                 Ok(Dealt { names, split_of_episode: episodes.iter().map(split).collect::<Result<_>>()? })
             }
             Self::Lists(lists) => {
@@ -94,10 +94,10 @@ impl SplitPlan {
 }
 
 /// What is hashed to deal an episode.
-fn hashed<'a>(key: &SplitKey, episode: &'a EpisodeInfo) -> Result<&'a str> {
+fn hashed<'a>(key: &SplitKey, episode: &'a EpisodeInfo) -> Result<Cow<'a, str>> {
     match key {
-        SplitKey::Episode => Ok(&episode.key),
-        SplitKey::Task => episode.task.as_deref().ok_or_else(|| {
+        SplitKey::Episode => Ok(Cow::Borrowed(&episode.key)),
+        SplitKey::Task => episode.task.as_deref().map(Cow::Borrowed).ok_or_else(|| {
             lacking(
                 episode,
                 "has no task, but `splits.key` is `task`",
@@ -105,7 +105,7 @@ fn hashed<'a>(key: &SplitKey, episode: &'a EpisodeInfo) -> Result<&'a str> {
             )
         }),
         SplitKey::Metadata(name) => {
-            episode.metadata.get(name.as_str()).map(String::as_str).ok_or_else(|| {
+            episode.metadata.get(name.as_str()).map(|it| Cow::Owned(it.to_string())).ok_or_else(|| {
                 let names: Vec<String> = episode.metadata.keys().map(|it| format!("`{it}`")).collect();
                 let hint = match names.as_slice() {
                     [] => {
@@ -183,7 +183,7 @@ mod tests {
     fn episodes(n: usize) -> Vec<EpisodeInfo> {
         let episode = |it: usize| EpisodeInfo {
             key: format!("run-{it}.mcap"),
-            metadata: [("scene".into(), format!("kitchen {}", it % 40))].into(),
+            metadata: [("scene".into(), format!("kitchen {}", it % 40).into())].into(),
             ..EpisodeInfo::default()
         };
         (0..n).map(episode).collect()

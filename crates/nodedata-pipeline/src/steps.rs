@@ -2,12 +2,13 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array};
 use nodedata_core::{
-    Batch, Error, ErrorKind, Fate, Formats, OpenOptions, Partition, Result, Source, StreamClock,
+    Batch, Error, ErrorKind, Fate, Formats, Numbering, OpenOptions, Partition, Result, STEP_INDEX, Source,
+    SourcePlan, StreamKind,
 };
 use nodedata_dataset::Ledger;
 use nodedata_normalize::{Clock, Rate, StepSpec, TimeSource, Tolerance, all_fields, normalized};
 
-use crate::{open_source, window::stream_name};
+use crate::open_source;
 
 /// What flags say of steps, where no pipeline file does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub fn steps_of_flags(
         }
     };
     let opened = open_source(formats, source, from, open)?;
-    let fields = all_fields(opened.source.streams(), &clock);
+    let fields = all_fields(&opened.source.plan().streams, &clock);
     let time = match flags.time.as_deref() {
         None | Some("log_time") => TimeSource::LogTime,
         Some("publish_time") => TimeSource::PublishTime,
@@ -67,11 +68,13 @@ pub(crate) fn with_steps(source: Box<dyn Source>, spec: Option<&StepSpec>) -> Re
 
 /// The batch with its steps numbered from `first`. A piece of an episode cannot know how many steps earlier pieces
 /// leave out; a source whose steps are there already numbers them itself.
-pub(crate) fn numbered(batch: &Batch, partition: &Partition, source: &dyn Source, first: u64) -> Batch {
-    let stream = &source.streams()[batch.stream.0 as usize];
-    let column = batch.rows.schema_ref().index_of("step_index").ok();
-    let is_made = stream.clock == StreamClock::Step && source.plan_of(partition).is_some();
-    let Some(column) = column.filter(|_| is_made) else { return batch.clone() };
+pub(crate) fn numbered(batch: &Batch, partition: &Partition, plan: &SourcePlan, first: u64) -> Batch {
+    let stream = &plan.streams[batch.stream.0 as usize];
+    let is_joined = match partition.numbering {
+        Numbering::Own => false,
+        Numbering::Joined => stream.kind.has_built_in(STEP_INDEX),
+    };
+    let Some(column) = stream.column(STEP_INDEX).filter(|_| is_joined) else { return batch.clone() };
     let first = i64::try_from(first).unwrap_or(i64::MAX);
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((first..).take(batch.rows.num_rows())));
     let mut columns = batch.rows.columns().to_vec();
@@ -82,16 +85,16 @@ pub(crate) fn numbered(batch: &Batch, partition: &Partition, source: &dyn Source
 }
 
 /// Adds what became of records that steps are made of.
-pub(crate) fn add_fates(ledger: &mut Ledger, fates: &[Fate], source: &dyn Source) {
+pub(crate) fn add_fates(ledger: &mut Ledger, fates: &[Fate], plan: &SourcePlan) {
     for fate in fates {
-        let Some(name) = stream_name(source, fate.stream) else { continue };
-        let table = source.streams().get(fate.stream.0 as usize).map(|it| it.clock);
-        let entry = ledger.entry(name).or_default();
+        let Some(name) = plan.stream_name(fate.stream) else { continue };
+        let table = plan.streams.get(fate.stream.0 as usize).map(|it| it.kind);
+        let entry = ledger.entry(name.to_string()).or_default();
         let add = |of: &mut std::collections::BTreeMap<String, u64>, reason: &str, n: u64| {
             *of.entry(reason.to_owned()).or_default() += n;
         };
         // Steps that were left out are no records that other steps are made of.
-        if table == Some(StreamClock::Step) {
+        if table == Some(StreamKind::Steps) {
             fate.dropped.iter().for_each(|(reason, n)| add(&mut entry.dropped, reason, *n));
             continue;
         }

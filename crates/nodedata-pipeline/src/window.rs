@@ -1,6 +1,8 @@
 use std::ops::Range;
 
-use nodedata_core::{Batch, Error, Fate, Partition, ReadOptions, Result, Source, StreamId};
+use nodedata_core::{
+    Batch, EpisodeFacts, Error, Fate, InputRange, Partition, ReadOptions, Result, Source, StreamId,
+};
 use rayon::prelude::*;
 
 /// Decoded bytes that one window aims at. Two windows are in memory at a time: one being decoded, one
@@ -17,65 +19,63 @@ pub(crate) struct ReadPart {
     pub(crate) damage: Vec<Error>,
     pub(crate) records_read: Vec<(StreamId, u64)>,
     pub(crate) fates: Vec<Fate>,
+    pub(crate) facts: Option<EpisodeFacts>,
+    pub(crate) looked_at: Vec<InputRange>,
 }
 
-/// Consecutive partitions that are decoded at the same time. Where windows end has no effect on the bytes
-/// written.
-pub(crate) fn windows(partitions: &[Partition]) -> Vec<Range<usize>> {
+/// Consecutive ones of some partitions that are decoded at the same time, as ranges among these. Where windows end
+/// has no effect on the bytes written.
+pub(crate) fn windows<'a>(partitions: impl Iterator<Item = &'a Partition>) -> Vec<Range<usize>> {
     let mut windows = Vec::new();
     let mut start = 0;
     let mut n_bytes = 0;
-    for (idx, partition) in partitions.iter().enumerate() {
+    let mut end = 0;
+    for partition in partitions {
         n_bytes += partition.decoded_bytes;
-        if n_bytes >= WINDOW_BYTES || idx + 1 - start == WINDOW_PARTITIONS {
-            windows.push(start..idx + 1);
-            start = idx + 1;
+        end += 1;
+        if n_bytes >= WINDOW_BYTES || end - start == WINDOW_PARTITIONS {
+            windows.push(start..end);
+            start = end;
             n_bytes = 0;
         }
     }
-    if start < partitions.len() {
-        windows.push(start..partitions.len());
+    if start < end {
+        windows.push(start..end);
     }
     windows
 }
 
-/// Decodes the partitions of one window. Without `salvage` the first damage in their order is the error.
+/// Decodes the partitions of one window, by position. Without `salvage` the first damage in their order is the error.
 pub(crate) fn read_window(
     source: &dyn Source,
-    window: &[Partition],
+    window: &[usize],
     options: &ReadOptions,
     salvage: bool,
 ) -> Result<Vec<ReadPart>> {
     let read: Vec<Result<ReadPart>> = window
         .par_iter()
         .with_max_len(1)
-        .map(|partition| read_partition(source, partition, options, salvage))
+        .map(|partition| read_partition(source, *partition, options, salvage))
         .collect();
     // Collected before it is looked at, so that the same damage is reported whatever the thread timing.
     read.into_iter().collect()
 }
 
-/// Name of a stream of a source, or of one whose records it only counts.
-pub(crate) fn stream_name(source: &dyn Source, stream: StreamId) -> Option<String> {
-    let idx = stream.0 as usize;
-    let streams = source.streams();
-    let name = streams.get(idx).map(|it| &it.name).or_else(|| source.counted().get(idx - streams.len()));
-    name.map(|it| it.to_string())
-}
-
 fn read_partition(
     source: &dyn Source,
-    partition: &Partition,
+    partition: usize,
     options: &ReadOptions,
     salvage: bool,
 ) -> Result<ReadPart> {
     let mut stream = source.read(partition, options)?;
     let mut part = ReadPart {
-        partition: partition.index,
+        partition,
         batches: Vec::new(),
         damage: Vec::new(),
         records_read: Vec::new(),
         fates: Vec::new(),
+        facts: None,
+        looked_at: Vec::new(),
     };
     loop {
         match stream.next_batch() {
@@ -88,6 +88,8 @@ fn read_partition(
     }
     part.records_read = stream.records_read().to_vec();
     part.fates = stream.fates().to_vec();
+    part.facts = stream.facts().cloned();
+    part.looked_at = stream.looked_at().to_vec();
     // Streams end their batches in any order; files take them by stream.
     part.batches.sort_by_key(|it| it.stream);
     Ok(part)

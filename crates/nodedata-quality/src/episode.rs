@@ -1,4 +1,4 @@
-use nodedata_core::StreamClock;
+use nodedata_core::StreamKind;
 
 use crate::{Level, Pace, QualityFinding, Rule, Rules, StreamCheck, frames::Frames, numbers::Numbers};
 
@@ -53,7 +53,7 @@ impl EpisodeMeasure {
             let names = self.names.get(idx).map_or(&[][..], Vec::as_slice);
             self.judge_numbers(rules, numbers, plan.column, names, &mut note);
         }
-        let is_steps = check.stream.clock == StreamClock::Step;
+        let is_steps = check.stream.kind == StreamKind::Steps;
         for (frames, column) in self.frames.iter().zip(&check.frames) {
             judge_frames(rules, frames, *column, is_steps, &mut note);
         }

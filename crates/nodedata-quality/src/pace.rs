@@ -1,5 +1,5 @@
 use arrow_array::{Array, Int64Array, RecordBatch, cast::AsArray, types::Int64Type};
-use nodedata_core::{DType, StreamClock, StreamSchema};
+use nodedata_core::{DType, StreamKind, StreamSchema};
 use serde::Serialize;
 
 use crate::Timeline;
@@ -13,10 +13,7 @@ const STAMPS: [&str; 3] = ["header.stamp", "stamp", "timestamp"];
 
 /// Position of the column that gives the rows of a stream their time.
 pub fn time_column(stream: &StreamSchema) -> Option<usize> {
-    let name = match stream.clock {
-        StreamClock::Step => "timestamp_ns",
-        StreamClock::LogTimeNanos => "log_time_ns",
-    };
+    let name = stream.kind.time_column()?;
     stream.features.iter().position(|it| it.name == name && it.dtype == DType::Int64)
 }
 
@@ -28,9 +25,9 @@ pub fn stamp_column(stream: &StreamSchema) -> Option<usize> {
             .iter()
             .position(|it| it.name == name && it.dtype == DType::Int64 && it.shape.is_empty())
     };
-    match stream.clock {
-        StreamClock::Step => None,
-        StreamClock::LogTimeNanos => STAMPS.into_iter().find_map(fits),
+    match stream.kind {
+        StreamKind::Steps | StreamKind::Samples => None,
+        StreamKind::Messages => STAMPS.into_iter().find_map(fits),
     }
 }
 

@@ -1,5 +1,5 @@
 use arrow_array::{Array, RecordBatch, cast::AsArray, types::Int64Type};
-use nodedata_core::{Storage, StreamClock, StreamSchema};
+use nodedata_core::{Storage, StreamKind, StreamSchema};
 
 use crate::{
     Pace, QualityFinding, Rule, Rules, StreamSummary, episode::EpisodeMeasure, numbers::NumbersPlan,
@@ -23,12 +23,10 @@ impl StreamCheck {
     /// Gets ready for the rows of one stream.
     pub fn new(rules: &Rules, stream: &StreamSchema) -> Self {
         let features = || stream.features.iter().enumerate();
-        let built_in = match stream.clock {
-            StreamClock::Step => 0,
-            StreamClock::LogTimeNanos => 3,
-        };
+        // What a source of steps says of position and time is judged like any number of it.
+        let is_judged = |idx: usize| stream.kind == StreamKind::Steps || !stream.is_built_in(idx);
         let numbers = features()
-            .skip(built_in)
+            .filter(|(idx, _)| is_judged(*idx))
             .filter_map(|(idx, it)| NumbersPlan::new(rules, &stream.name, idx, it))
             .collect();
         let wants_frames = rules.is_on(Rule::DuplicateFrames) || rules.is_on(Rule::RowCount);

@@ -2,30 +2,31 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use expect_test::expect;
-use nodedata_core::{DType, Dim, Feature, Storage, StreamClock, StreamId, StreamSchema};
+use nodedata_core::{DType, Dim, Feature, Storage, StreamId, StreamKind, StreamSchema};
 
 use crate::{
     Contents, Level, QualityFinding, QualityReport, RangeBounds, RateBounds, Rule, Rules, StreamCheck, html,
     junit,
 };
 
-fn stream(clock: StreamClock, features: Vec<Feature>) -> StreamSchema {
-    let mut all = match clock {
-        StreamClock::Step => vec![Feature::new("timestamp_ns", DType::Int64, vec![]).nullable()],
-        StreamClock::LogTimeNanos => ["log_time_ns", "publish_time_ns", "sequence"]
+fn stream(kind: StreamKind, features: Vec<Feature>) -> StreamSchema {
+    let mut all = match kind {
+        StreamKind::Steps => vec![Feature::new("timestamp_ns", DType::Int64, vec![]).nullable()],
+        StreamKind::Messages => ["log_time_ns", "publish_time_ns", "sequence"]
             .map(|it| Feature::new(it, DType::Int64, vec![]))
             .into(),
+        StreamKind::Samples => vec![],
     };
     all.extend(features);
     let id = StreamId(0);
-    StreamSchema { id, name: "/arm".into(), clock, features: all, metadata: Default::default() }
+    StreamSchema { id, name: "/arm".into(), kind, features: all, metadata: Default::default() }
 }
 
 /// Rows with times every 10 ms from `first` on, and one column.
 fn rows(stream: &StreamSchema, times: Vec<i64>, column: ArrayRef) -> RecordBatch {
     let times: ArrayRef = Arc::new(Int64Array::from(times));
     let mut columns = vec![Arc::clone(&times)];
-    if stream.clock == StreamClock::LogTimeNanos {
+    if stream.kind == StreamKind::Messages {
         columns.extend([Arc::clone(&times), times]);
     }
     columns.push(column);
@@ -65,7 +66,7 @@ fn a_joint_that_never_moves_and_a_signal_that_freezes() {
         _ if row >= 300 => 3.0,
         _ => row as f64 + element as f64,
     });
-    let stream = stream(StreamClock::LogTimeNanos, vec![feature]);
+    let stream = stream(StreamKind::Messages, vec![feature]);
     let rows = rows(&stream, every_10_ms(1000), column);
     // In two pieces: where batches end makes no difference.
     let pieces = [(4, rows.slice(0, 350)), (4, rows.slice(350, 650))];
@@ -81,7 +82,7 @@ fn a_joint_that_never_moves_and_a_signal_that_freezes() {
 #[test]
 fn a_signal_that_is_calm_by_nature_is_not_frozen() {
     let (feature, column) = vectors(2, 2000, |row, _| (row / 900) as f64);
-    let stream = stream(StreamClock::LogTimeNanos, vec![feature]);
+    let stream = stream(StreamKind::Messages, vec![feature]);
     let rows = rows(&stream, every_10_ms(2000), column);
     assert_eq!(told(&found(&Rules::warn(), &stream, &[(0, rows)])), "");
 }
@@ -94,7 +95,7 @@ fn times_numbers_and_bounds() {
         (5, 1) => 7.5,
         _ => row as f64,
     });
-    let stream = stream(StreamClock::LogTimeNanos, vec![feature]);
+    let stream = stream(StreamKind::Messages, vec![feature]);
     let times = vec![0, 10_000_000, 5_000_000, 20_000_000, 4_000_000_000, 4_010_000_000];
     let rows = rows(&stream, times, column);
     let mut rules = Rules::warn();
@@ -114,7 +115,7 @@ fn times_numbers_and_bounds() {
 #[test]
 fn a_clock_that_is_set() {
     let stamp = Feature::new("header.stamp", DType::Int64, vec![]);
-    let stream = stream(StreamClock::LogTimeNanos, vec![stamp]);
+    let stream = stream(StreamKind::Messages, vec![stamp]);
     let times = every_10_ms(20);
     let stamps: Int64Array = times
         .iter()
@@ -132,7 +133,7 @@ fn a_clock_that_is_set() {
 fn frames_that_repeat_and_frames_that_miss() {
     let mut feature = Feature::new("rgb", DType::UInt8, vec![]).nullable();
     feature.storage = Storage::RawMedia;
-    let stream = stream(StreamClock::Step, vec![feature]);
+    let stream = stream(StreamKind::Steps, vec![feature]);
     let frames: Vec<Option<&[u8]>> = (0..20)
         .map(|it| {
             if it == 15 {
@@ -159,7 +160,7 @@ fn a_stack_of_frames_is_one_frame() {
     let mut feature = Feature::new("rgb", DType::UInt8, vec![]).in_lists(vec![Dim::Variable]).nullable();
     feature.storage = Storage::RawMedia;
     let arrow_schema::DataType::List(item) = feature.arrow_type() else { panic!() };
-    let stream = stream(StreamClock::Step, vec![feature]);
+    let stream = stream(StreamKind::Steps, vec![feature]);
     // Stacks that move on by a frame, then seven alike, then one of no frame.
     let stacks: Vec<Vec<Option<Vec<u8>>>> = (0..20u8)
         .map(|row| match row {
@@ -185,7 +186,7 @@ fn a_stack_of_frames_is_one_frame() {
 #[test]
 fn an_episode_ends_where_the_next_begins() {
     let (feature, column) = vectors(2, 100, |row, element| (row * 2 + element) as f64);
-    let stream = stream(StreamClock::LogTimeNanos, vec![feature]);
+    let stream = stream(StreamKind::Messages, vec![feature]);
     let rows = rows(&stream, every_10_ms(100), column);
     // The second episode is earlier than the first; no interval leads from one to the other.
     let all = found(&Rules::warn(), &stream, &[(0, rows.clone()), (1, rows)]);
@@ -198,7 +199,7 @@ fn report() -> QualityReport {
     rules.set(Rule::NonFinite, Level::Quarantine);
     rules.set(Rule::Gap, Level::Off);
     let (feature, column) = vectors(1, 3, |row, _| if row == 1 { f64::INFINITY } else { 0.0 });
-    let mut stream = stream(StreamClock::LogTimeNanos, vec![feature]);
+    let mut stream = stream(StreamKind::Messages, vec![feature]);
     stream.name = "/<b>&\"arm\u{1}".into();
     let mut check = StreamCheck::new(&rules, &stream);
     check.observe(1, &rows(&stream, vec![0, 10, 5], column));

@@ -1,10 +1,9 @@
 use arrow_array::RecordBatch;
-use nodedata_core::{Batch, Feature, PixelShape, StreamId, StreamSchema, nearest};
+use nodedata_core::{Batch, Feature, PixelShape, STEPS, StreamId, StreamKind, StreamSchema, nearest};
 
 use crate::{
-    FieldSchema, Rule, STEPS, Schema, Violation, Violations,
+    FieldSchema, Rule, Schema, Violation, Violations,
     compare::{compare_stream, encoding_violation, media_lists, same_encoding, shape_violation, violation},
-    is_built_in,
     values::{ColumnCheck, RowContext},
 };
 
@@ -79,7 +78,7 @@ impl SchemaCheck {
                 violations.extend(extra_stream(declared, stream));
                 continue;
             };
-            let built_in = |idx| is_built_in(stream, idx);
+            let built_in = |idx| stream.is_built_in(idx);
             violations.extend(compare_stream(&stream.name, fields, &stream.features, built_in));
             for (idx, feature) in stream.features.iter().enumerate() {
                 if let Some(field) = fields.get(&feature.name) {
@@ -199,6 +198,7 @@ impl SchemaCheck {
 pub fn check_arrow(
     declared: &Schema,
     stream: &str,
+    kind: StreamKind,
     arrow: &arrow_schema::Schema,
 ) -> Result<(), Vec<Violation>> {
     let Some(fields) = declared.stream(stream) else { return Ok(()) };
@@ -216,11 +216,7 @@ pub fn check_arrow(
             }
         }
     }
-    let built_in: &[&str] = match stream {
-        STEPS => &["episode_index", "step_index", "timestamp_ns"],
-        _ => &["episode_index", "log_time_ns", "publish_time_ns", "sequence"],
-    };
-    let is_built_in = |idx: usize| built_in.contains(&features[idx].name.as_str());
+    let is_built_in = |idx: usize| kind.has_built_in(&features[idx].name);
     violations.extend(compare_stream(stream, fields, &features, is_built_in));
     if violations.is_empty() { Ok(()) } else { Err(violations) }
 }

@@ -1,6 +1,6 @@
-use nodedata_core::{DType, Dim, Feature, meta, nearest};
+use nodedata_core::{DType, Dim, Feature, STEPS, meta, nearest};
 
-use crate::{FieldSchema, Fields, Rule, STEPS, Violation, schema::is_media};
+use crate::{FieldSchema, Fields, Rule, Violation, schema::is_media};
 
 /// Holds the features of a stream against what is declared, before any row is read. `built_in` says
 /// which columns a schema need not name.

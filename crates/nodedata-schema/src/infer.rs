@@ -1,9 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use nodedata_core::{Batch, DType, Dim, Nested, NestedDim, NestedItems, PixelShape, StreamId, StreamSchema};
+use nodedata_core::{
+    Batch, DType, Dim, Nested, NestedDim, NestedItems, PixelShape, STEPS, StreamId, StreamSchema,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{FieldSchema, Fields, Mode, STEPS, Schema, is_built_in};
+use crate::{FieldSchema, Fields, Mode, Schema};
 
 /// Learns the schema of a source from its rows while they pass: types come from the stream schemas, the
 /// lengths of variable dimensions and the shapes of images from the rows.
@@ -173,7 +175,7 @@ impl SchemaBuilder {
                 .iter()
                 .zip(seen)
                 .enumerate()
-                .filter(|(idx, _)| !is_built_in(stream, *idx))
+                .filter(|(idx, _)| !stream.is_built_in(*idx))
                 .map(|(_, (feature, seen))| {
                     let mut field = FieldSchema::from_feature(feature);
                     seen.refine(feature.dims().len(), &mut field);

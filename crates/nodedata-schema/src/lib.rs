@@ -22,5 +22,5 @@ mod write;
 pub use check::{CheckedBatch, RowPlace, SchemaCheck, check_arrow};
 pub use diff::{Change, ChangeKind, diff, is_compatible};
 pub use infer::{Observations, SchemaBuilder};
-pub use schema::{Bound, FieldSchema, Fields, Mode, STEPS, Schema, TimeSchema, is_built_in};
+pub use schema::{Bound, FieldSchema, Fields, Mode, Schema, TimeSchema};
 pub use violation::{Address, Rule, Violation, Violations};

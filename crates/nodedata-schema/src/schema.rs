@@ -1,9 +1,6 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::{DType, Dim, Feature, Storage, StreamClock, StreamSchema, meta};
-
-/// Name of the step table among the streams.
-pub const STEPS: &str = "steps";
+use nodedata_core::{DType, Dim, Feature, STEPS, Storage, meta};
 
 /// The content of a `schema.json`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -212,20 +209,6 @@ impl Schema {
             (STEPS, false) => Some(&self.fields),
             _ => self.streams.get(name),
         }
-    }
-}
-
-/// Whether column `idx` of a stream is one that every table of its kind has, which a schema need not name.
-pub fn is_built_in(stream: &StreamSchema, idx: usize) -> bool {
-    let name = stream.features[idx].name.as_str();
-    match stream.clock {
-        StreamClock::Step => matches!(name, "episode_index" | "step_index" | "timestamp_ns"),
-        // A message may have a field `sequence` of its own, after the three stamps.
-        StreamClock::LogTimeNanos => match idx {
-            0 | 1 => matches!(name, "episode_index" | "log_time_ns" | "publish_time_ns"),
-            2 | 3 => matches!(name, "log_time_ns" | "publish_time_ns" | "sequence"),
-            _ => false,
-        },
     }
 }
 

@@ -1,9 +1,7 @@
 use std::{collections::BTreeMap, fmt};
 
-use nodedata_core::{Error, ErrorKind, Locus};
+use nodedata_core::{Error, ErrorKind, Locus, STEPS};
 use serde::Serialize;
-
-use crate::STEPS;
 
 /// How many rows that break one rule are named; the others are counted.
 const ADDRESSES_MAX: usize = 10;

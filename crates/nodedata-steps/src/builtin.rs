@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use arrow_array::{ArrayRef, Int64Array};
-use nodedata_core::{DType, Feature, StreamId, meta};
+use nodedata_core::{DType, Feature, STEP_INDEX, StreamId, StreamKind, TIMESTAMP_NS, meta};
 
 /// The one stream of a dataset of steps.
 pub const STEPS: StreamId = StreamId(0);
@@ -13,12 +13,12 @@ const GRID_TOLERANCE: f64 = 1e-3;
 
 /// The feature of the position of a row in its episode.
 pub fn step_index() -> Feature {
-    described("step_index", "position in the episode, from 0")
+    described(STEP_INDEX, "position in the episode, from 0")
 }
 
 /// The feature of the time of a row from its episode's start.
 pub fn timestamp() -> Feature {
-    described("timestamp_ns", "time since the start of the episode").with_meta(meta::UNIT, "ns")
+    described(TIMESTAMP_NS, "time since the start of the episode").with_meta(meta::UNIT, "ns")
 }
 
 fn described(name: &str, about: &str) -> Feature {
@@ -28,10 +28,7 @@ fn described(name: &str, about: &str) -> Feature {
 /// The name of a column of the source's own: one that the table has for itself is prefixed, because that means
 /// the same in every dataset.
 pub fn free_name(name: &str) -> String {
-    match name {
-        "step_index" | "timestamp_ns" => format!("source.{name}"),
-        _ => name.to_owned(),
-    }
+    if StreamKind::Steps.has_built_in(name) { format!("source.{name}") } else { name.to_owned() }
 }
 
 /// The positions of some steps of an episode.

@@ -3,7 +3,7 @@ use std::path::Path;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
-use nodedata_core::{Error, Format, OpenOptions, ReadOptions};
+use nodedata_core::{Error, FindingKind, Format, OpenOptions, ReadOptions};
 
 use crate::{
     rows::{Everything, StreamRows, read_all},
@@ -83,8 +83,11 @@ fn read_if_it_opens(format: &dyn Format, copy: &Case, salvage: bool) -> Option<E
             None
         }
         Ok(source) => {
-            source.damage().iter().for_each(has_file);
-            assert!(salvage || source.damage().is_empty(), "{}: opened in spite of damage", copy.name);
+            let damage: Vec<_> = source.plan().findings_of(FindingKind::Damage).collect();
+            for found in &damage {
+                assert!(found.at.path.is_some(), "{}: no file: {}", copy.name, found.message);
+            }
+            assert!(salvage || damage.is_empty(), "{}: opened in spite of damage", copy.name);
             Some(read_all(&copy.name, source.as_ref(), &ReadOptions::default()))
         }
     }

@@ -6,7 +6,9 @@ use std::{
 
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
-use nodedata_core::{Batch, EpisodeStream, Error, Partition, ReadOptions, Source, StreamSchema};
+use nodedata_core::{
+    Batch, EpisodeStream, Error, Partition, ReadOptions, Source, SourcePlan, StreamKind, StreamSchema,
+};
 
 /// Everything that reading a source to its end gives.
 #[derive(Debug, Default)]
@@ -23,7 +25,7 @@ pub(crate) struct StreamRows {
     /// What the source says of the stream. A name may go to another stream when its first owner is lost.
     pub(crate) facts: BTreeMap<String, String>,
     pub(crate) rows: RecordBatch,
-    /// Per row: the episode its partition starts with, the input file and the bytes.
+    /// Per row: its episode, the input file and the bytes.
     pub(crate) origins: Vec<(usize, usize, Range<u64>)>,
 }
 
@@ -39,12 +41,13 @@ pub(crate) fn read_all(case: &str, source: &dyn Source, options: &ReadOptions) -
     let mut batches: BTreeMap<String, Vec<RecordBatch>> = BTreeMap::new();
     let mut origins: BTreeMap<String, Vec<(usize, usize, Range<u64>)>> = BTreeMap::new();
     let mut errors = Vec::new();
-    for partition in source.partitions() {
-        let at = format!("{case}, partition {}", partition.index);
-        let mut stream = source.read(partition, options).unwrap_or_else(|err| panic!("{at}: {err}"));
+    let plan = source.plan();
+    for (idx, partition) in plan.partitions.iter().enumerate() {
+        let at = format!("{case}, partition {idx}");
+        let mut stream = source.read(idx, options).unwrap_or_else(|err| panic!("{at}: {err}"));
         let mut reading = Reading {
             at: &at,
-            source,
+            plan,
             partition,
             options,
             accounted: BTreeMap::new(),
@@ -58,7 +61,7 @@ pub(crate) fn read_all(case: &str, source: &dyn Source, options: &ReadOptions) -
                     let name = reading.take_in(&batch);
                     let found = origins.entry(name.clone()).or_default();
                     for span in &batch.spans {
-                        let origin = (partition.episode, partition.input, span.byte_range.clone());
+                        let origin = (partition.episode, span.input, span.byte_range.clone());
                         found.extend(std::iter::repeat_n(origin, span.n_rows as usize));
                     }
                     batches.entry(name).or_default().push(batch.rows);
@@ -76,7 +79,7 @@ pub(crate) fn read_all(case: &str, source: &dyn Source, options: &ReadOptions) -
     let streams = batches.into_iter().map(|(name, batches)| {
         let rows = concat_batches(&batches[0].schema(), &batches).expect("batches of one schema");
         let origins = origins.remove(&name).unwrap_or_default();
-        let stream = source.streams().iter().find(|it| *it.name == *name);
+        let stream = plan.streams.iter().find(|it| *it.name == *name);
         let facts = stream.map(|it| it.metadata.clone()).unwrap_or_default();
         (name, StreamRows { facts, rows, origins })
     });
@@ -86,18 +89,18 @@ pub(crate) fn read_all(case: &str, source: &dyn Source, options: &ReadOptions) -
 /// One partition on its way.
 struct Reading<'a> {
     at: &'a str,
-    source: &'a dyn Source,
+    plan: &'a SourcePlan,
     partition: &'a Partition,
     options: &'a ReadOptions,
     /// Rows handed out and records named as lost, by stream.
     accounted: BTreeMap<u32, u64>,
-    /// By stream: the last byte range, and the first of its records that no row was made of yet.
-    last_span: BTreeMap<u32, (Range<u64>, u64)>,
+    /// By stream and input: the last byte range, and the first of its records that no row was made of yet.
+    last_span: BTreeMap<(u32, usize), (Range<u64>, u64)>,
 }
 
 impl Reading<'_> {
     fn schema(&self, stream: u32) -> &StreamSchema {
-        let streams = self.source.streams();
+        let streams = &self.plan.streams;
         assert!((stream as usize) < streams.len(), "{}: there is no stream {stream}", self.at);
         &streams[stream as usize]
     }
@@ -112,16 +115,23 @@ impl Reading<'_> {
         assert_eq!(batch.rows.schema(), schema.arrow(), "{at}: a batch of another schema");
         let n_in_spans: u64 = batch.spans.iter().map(|it| it.n_rows).sum();
         assert_eq!(n_in_spans, n_rows as u64, "{at}: spans do not add up to the rows");
-        let within = &self.partition.byte_range;
+        self.lie_within_times(&at, batch, schema);
+        let reads = &self.partition.reads;
         for span in &batch.spans {
             let Range { start, end } = span.byte_range;
-            let lies_within = within.start <= start && start < end && end <= within.end;
-            assert!(lies_within, "{at}: {span:?} in {within:?}");
-            let last = self.last_span.get(&batch.stream.0).filter(|it| it.0 == span.byte_range);
+            let lies_within = reads.iter().any(|it| {
+                it.input == span.input
+                    && it.byte_range.start <= start
+                    && start < end
+                    && end <= it.byte_range.end
+            });
+            assert!(lies_within, "{at}: {span:?} in {reads:?}");
+            let key = (batch.stream.0, span.input);
+            let last = self.last_span.get(&key).filter(|it| it.0 == span.byte_range);
             let free = last.map_or(0, |it| it.1);
             assert!(free <= span.first_record, "{at}: two rows of one record: {span:?}, {free} are taken");
             let taken = (span.byte_range.clone(), span.first_record + span.n_rows);
-            self.last_span.insert(batch.stream.0, taken);
+            self.last_span.insert(key, taken);
         }
         for pixels in &batch.pixels {
             assert!(pixels.column < batch.rows.num_columns(), "{at}: pixels of no column: {pixels:?}");
@@ -133,6 +143,16 @@ impl Reading<'_> {
         assert!(but_last <= bound, "{at}: {but_last} bytes before the last row, but the bound is {bound}");
         *self.accounted.entry(batch.stream.0).or_default() += n_rows as u64;
         name
+    }
+
+    /// What a partition says of its log times holds for every row.
+    fn lie_within_times(&self, at: &str, batch: &Batch, schema: &StreamSchema) {
+        let Some((first, last)) = self.partition.times.filter(|_| schema.kind == StreamKind::Messages) else {
+            return;
+        };
+        for time in crate::source::log_times(&batch.rows) {
+            assert!((first..=last).contains(&time), "{at}: log time {time} is not in {first}..={last}");
+        }
     }
 
     fn lose(&mut self, err: &Error) {

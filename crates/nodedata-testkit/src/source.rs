@@ -9,7 +9,8 @@ use arrow_array::{Array as _, BooleanArray, RecordBatch, cast::AsArray as _, typ
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
 use nodedata_core::{
-    Confidence, Files, Format, OpenOptions, Probe, ReadOptions, Source, StreamClock, TimeRange,
+    Confidence, Files, Format, LOG_TIME_NS, OpenOptions, Probe, ReadOptions, Source, SourcePlan, StreamKind,
+    TimeRange,
 };
 use nodedata_io::{LocalFiles, MemoryFiles};
 
@@ -77,15 +78,16 @@ impl Case {
 pub fn conformance(format: &dyn Format, case: &Case) {
     recognised(format, case);
     let source = open(format, case, &OpenOptions::default());
-    well_formed(case, source.as_ref());
+    well_formed(case, source.plan());
     let all = read_all(&case.name, source.as_ref(), &ReadOptions::default());
     assert!(all.errors.is_empty(), "{}: a sound dataset has damage: {:?}", case.name, all.errors);
     assert_ne!(all.n_rows(), 0, "{}: a dataset without rows shows nothing", case.name);
-    same_opening(case, source.as_ref(), open(format, case, &OpenOptions::default()).as_ref());
+    same_opening(case, source.plan(), open(format, case, &OpenOptions::default()).plan());
+    streams_can_be_wanted_alone(case, source.as_ref(), &all);
     rows_do_not_depend_on_cuts(format, case, &all);
     rows_do_not_depend_on_files(format, case, &all);
-    if source.streams().iter().all(|it| it.clock == StreamClock::LogTimeNanos) {
-        topics_select(format, case, source.as_ref(), &all);
+    if source.plan().streams.iter().all(|it| it.kind == StreamKind::Messages) {
+        topics_select(format, case, source.plan(), &all);
         time_ranges_filter(format, case, &all);
     }
     damage::check(format, case);
@@ -105,53 +107,65 @@ fn recognised(format: &dyn Format, case: &Case) {
     }
 }
 
-/// Positions are what they say, names are unique, and partitions cover their files in order.
-fn well_formed(case: &Case, source: &dyn Source) {
+/// Positions are what they say, names are unique, and what partitions read is there.
+fn well_formed(case: &Case, plan: &SourcePlan) {
     let at = &case.name;
-    for (idx, stream) in source.streams().iter().enumerate() {
+    for (idx, stream) in plan.streams.iter().enumerate() {
         assert_eq!(stream.id.0 as usize, idx, "{at}: stream {} has another position", stream.name);
-        let twin = source.streams()[..idx].iter().any(|it| it.name == stream.name);
+        let twin = plan.streams[..idx].iter().any(|it| it.name == stream.name);
         assert!(!twin, "{at}: two streams are called {}", stream.name);
         let names: Vec<&str> = stream.features.iter().map(|it| it.name.as_str()).collect();
         let mut unique = names.clone();
         unique.sort_unstable();
         unique.dedup();
         assert_eq!(unique.len(), names.len(), "{at}: stream {} has two columns of one name", stream.name);
-        if stream.clock == StreamClock::LogTimeNanos {
-            assert_eq!(names[..3], ["log_time_ns", "publish_time_ns", "sequence"], "{at}: {}", stream.name);
+        let built_in = stream.kind.built_in();
+        for column in built_in {
+            // Steps need not have a time; messages always do.
+            let found = stream.features.iter().find(|it| it.name == column.name);
+            assert!(
+                found.is_some() || stream.kind == StreamKind::Steps,
+                "{at}: {} of {}",
+                column.name,
+                stream.name
+            );
+            let fits = found.is_none_or(|it| it.dtype == column.dtype && it.shape.is_empty());
+            assert!(fits, "{at}: {} of {} is {found:?}", column.name, stream.name);
+        }
+        let n_built_in = (0..names.len()).take_while(|it| stream.is_built_in(*it)).count();
+        let behind = (n_built_in..names.len()).find(|it| stream.is_built_in(*it));
+        assert_eq!(behind, None, "{at}: a built-in column of {} stands behind others", stream.name);
+    }
+    for (idx, partition) in plan.partitions.iter().enumerate() {
+        assert!(partition.episode < plan.episodes.len(), "{at}: partition {idx} has no episode");
+        assert!(!partition.reads.is_empty(), "{at}: partition {idx} reads nothing");
+        for read in &partition.reads {
+            let (range, n_bytes) = (&read.byte_range, plan.inputs[read.input].n_bytes);
+            let is_there = range.start <= range.end && (range.end <= n_bytes || range.end == u64::MAX);
+            assert!(is_there, "{at}: partition {idx} reads {read:?} of {n_bytes} bytes");
         }
     }
-    for (idx, partition) in source.partitions().iter().enumerate() {
-        assert_eq!(partition.index, idx, "{at}: partition {idx} has another position");
-        assert!(partition.episode < source.episodes().len(), "{at}: partition {idx} has no episode");
-        let input = &source.inputs()[partition.input];
-        let range = &partition.byte_range;
-        assert!(range.start <= range.end && range.end <= input.n_bytes, "{at}: partition {idx}: {range:?}");
-    }
-    // Rows of one Parquet row group share its bytes, and an episode may be a few of them: partitions of steps
-    // are cut by rows. That no row is read twice or never, the comparison of all cuts shows.
-    let has_steps_only = source.streams().iter().all(|it| it.clock == StreamClock::Step);
-    for pair in source.partitions().windows(2) {
+    // That no row is read twice or never, the comparison of all cuts shows: partitions may share bytes.
+    for pair in plan.partitions.windows(2) {
         assert!(pair[0].episode <= pair[1].episode, "{at}: episodes are mixed up: {pair:?}");
-        let (one, two) = (&pair[0].byte_range, &pair[1].byte_range);
-        let apart = one.end <= two.start || has_steps_only && one.start <= two.start && one.end <= two.end;
-        assert!(pair[0].input != pair[1].input || apart, "{at}: partitions overlap: {pair:?}");
     }
 }
 
-fn same_opening(case: &Case, one: &dyn Source, two: &dyn Source) {
-    let at = &case.name;
-    let told = |source: &dyn Source| {
-        let streams = source.streams().iter();
-        streams
-            .map(|it| (it.name.to_string(), it.clock, it.features.clone(), it.metadata.clone()))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(told(one), told(two), "{at}: streams differ from opening to opening");
-    assert_eq!(one.inputs(), two.inputs(), "{at}: inputs differ from opening to opening");
-    assert_eq!(one.episodes(), two.episodes(), "{at}: episodes differ from opening to opening");
-    assert_eq!(one.partitions(), two.partitions(), "{at}: partitions differ from opening to opening");
-    assert_eq!(one.attachments(), two.attachments(), "{at}: attachments differ from opening to opening");
+fn same_opening(case: &Case, one: &SourcePlan, two: &SourcePlan) {
+    assert!(one == two, "{}: plans differ from opening to opening: {one:?} and {two:?}", case.name);
+}
+
+/// A reader that wants one stream gets its rows, whatever else it may get.
+fn streams_can_be_wanted_alone(case: &Case, source: &dyn Source, all: &Everything) {
+    for stream in &source.plan().streams {
+        let at = format!("{}, only stream {} wanted", case.name, stream.name);
+        let options = ReadOptions { streams: Some(vec![stream.id]), ..ReadOptions::default() };
+        let mut found = read_all(&at, source, &options);
+        found.streams.retain(|name, _| **name == *stream.name);
+        let streams = all.streams.iter().filter(|it| **it.0 == *stream.name);
+        let streams = streams.map(|(name, rows)| (name.clone(), rows.clone())).collect();
+        same_rows(&at, &found, &Everything { streams, errors: Vec::new() });
+    }
 }
 
 fn rows_do_not_depend_on_cuts(format: &dyn Format, case: &Case, all: &Everything) {
@@ -159,8 +173,9 @@ fn rows_do_not_depend_on_cuts(format: &dyn Format, case: &Case, all: &Everything
         for batch_bytes_max in [1, 16 << 10] {
             let options = OpenOptions { partition_bytes, ..OpenOptions::default() };
             let source = open(format, case, &options);
-            well_formed(case, source.as_ref());
-            let found = read_all(&case.name, source.as_ref(), &ReadOptions { batch_bytes_max });
+            well_formed(case, source.plan());
+            let found =
+                read_all(&case.name, source.as_ref(), &ReadOptions { batch_bytes_max, streams: None });
             let at = format!("{}, {partition_bytes} bytes a partition, {batch_bytes_max} a batch", case.name);
             same_rows(&at, &found, all);
         }
@@ -202,12 +217,12 @@ fn same_rows(at: &str, found: &Everything, expected: &Everything) {
     }
 }
 
-fn topics_select(format: &dyn Format, case: &Case, source: &dyn Source, all: &Everything) {
+fn topics_select(format: &dyn Format, case: &Case, plan: &SourcePlan, all: &Everything) {
     let topic_of = |name: &str| {
-        let stream = source.streams().iter().find(|it| &*it.name == name);
+        let stream = plan.streams.iter().find(|it| &*it.name == name);
         stream.and_then(|it| it.metadata.get("topic")).cloned().unwrap_or_else(|| name.to_owned())
     };
-    let mut topics: Vec<String> = source.streams().iter().map(|it| topic_of(&it.name)).collect();
+    let mut topics: Vec<String> = plan.streams.iter().map(|it| topic_of(&it.name)).collect();
     topics.sort_unstable();
     topics.dedup();
     for topic in &topics {
@@ -221,8 +236,9 @@ fn topics_select(format: &dyn Format, case: &Case, source: &dyn Source, all: &Ev
             errors: Vec::new(),
         };
         same_rows(&at, &found, &expected);
-        let n_streams = selected.streams().len() + selected.unselected().len();
-        assert_eq!(n_streams, source.streams().len(), "{at}: unselected are {:?}", selected.unselected());
+        let SourcePlan { streams, unselected, .. } = selected.plan();
+        let n_streams = streams.len() + unselected.len();
+        assert_eq!(n_streams, plan.streams.len(), "{at}: unselected are {unselected:?}");
     }
 }
 
@@ -261,7 +277,7 @@ fn time_ranges_filter(format: &dyn Format, case: &Case, all: &Everything) {
 }
 
 pub(crate) fn log_times(rows: &RecordBatch) -> Vec<i64> {
-    let times = rows.column_by_name("log_time_ns").expect("a log has log times");
+    let times = rows.column_by_name(LOG_TIME_NS).expect("a log has log times");
     assert_eq!(times.null_count(), 0, "log times are always there");
     times.as_primitive::<Int64Type>().values().to_vec()
 }

@@ -10,9 +10,9 @@ use std::{
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, UInt32Array};
 use bytes::Bytes;
 use nodedata_core::{
-    Batch, Confidence, DType, EpisodeInfo, EpisodeStream, Error, ErrorKind, Feature, Files, Format,
-    InputFile, Locus, Loss, OpenOptions, Partition, Probe, ReadOptions, Result, RowSpan, Source, StreamClock,
-    StreamId, StreamSchema,
+    Batch, Confidence, DType, EpisodeInfo, EpisodeStream, Error, ErrorKind, Feature, Files, Finding,
+    FindingKind, Format, InputFile, InputRange, Locus, Loss, OpenOptions, Partition, Probe, ReadOptions,
+    Result, RowSpan, Source, SourcePlan, StreamId, StreamKind, StreamSchema,
 };
 
 use crate::source::{Case, Damage, conformance};
@@ -104,13 +104,8 @@ fn is_sound(record: &[u8]) -> bool {
 struct ToySource {
     lie: Lie,
     bytes: Bytes,
-    damage: Vec<Error>,
     options: OpenOptions,
-    streams: Vec<StreamSchema>,
-    unselected: Vec<String>,
-    inputs: Vec<InputFile>,
-    episodes: Vec<EpisodeInfo>,
-    partitions: Vec<Partition>,
+    plan: SourcePlan,
 }
 
 impl ToySource {
@@ -127,7 +122,7 @@ impl ToySource {
             streams.push(StreamSchema {
                 id: StreamId(streams.len() as u32),
                 name: topic.into(),
-                clock: StreamClock::LogTimeNanos,
+                kind: StreamKind::Messages,
                 features: vec![
                     column("log_time_ns", DType::Int64),
                     column("publish_time_ns", DType::Int64),
@@ -140,59 +135,40 @@ impl ToySource {
         let n_records = (bytes.len() - MAGIC.len()) / RECORD;
         let per_partition = (options.partition_bytes as usize / RECORD).clamp(1, n_records.max(1));
         let starts = (0..n_records).step_by(per_partition);
-        let partitions = starts.enumerate().map(|(index, first)| {
+        let partitions = starts.map(|first| {
             let end = n_records.min(first + per_partition);
             let byte = |record: usize| (MAGIC.len() + record * RECORD) as u64;
             let byte_range = byte(first)..byte(end);
             let decoded_bytes = byte_range.end - byte_range.start;
-            Partition { index, episode: 0, input: 0, byte_range, decoded_bytes }
+            let reads = vec![InputRange { input: 0, byte_range }];
+            Partition { reads, decoded_bytes, ..Partition::default() }
         });
         let is_cut = !(bytes.len() - MAGIC.len()).is_multiple_of(RECORD);
         let damage = is_cut.then(|| Error::new(ErrorKind::Corrupt, "cut").at(Locus::path(&path)));
-        Self {
-            damage: damage.into_iter().collect(),
+        let plan = SourcePlan {
+            findings: damage.iter().map(|it| Finding::new(FindingKind::Damage, it, |_| None)).collect(),
             partitions: partitions.collect(),
             inputs: vec![InputFile { path, n_bytes: bytes.len() as u64 }],
             episodes: vec![EpisodeInfo::default()],
-            options: options.clone(),
-            lie,
-            bytes,
             streams,
             unselected,
-        }
+            ..SourcePlan::default()
+        };
+        Self { options: options.clone(), lie, bytes, plan }
     }
 }
 
 impl Source for ToySource {
-    fn streams(&self) -> &[StreamSchema] {
-        &self.streams
+    fn plan(&self) -> &SourcePlan {
+        &self.plan
     }
 
-    fn inputs(&self) -> &[InputFile] {
-        &self.inputs
-    }
-
-    fn episodes(&self) -> &[EpisodeInfo] {
-        &self.episodes
-    }
-
-    fn partitions(&self) -> &[Partition] {
-        &self.partitions
-    }
-
-    fn damage(&self) -> &[Error] {
-        &self.damage
-    }
-
-    fn unselected(&self) -> &[String] {
-        &self.unselected
-    }
-
-    fn read(&self, partition: &Partition, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
-        let start = partition.byte_range.start as usize;
-        let range = start..partition.byte_range.end as usize;
+    fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
+        let byte_range = &self.plan.partitions[partition].reads[0].byte_range;
+        let start = byte_range.start as usize;
+        let range = start..byte_range.end as usize;
         let lie = self.lie;
-        if lie == Lie::DropsRowsOfSmallPartitions && range.len() == RECORD && self.partitions.len() > 9 {
+        if lie == Lie::DropsRowsOfSmallPartitions && range.len() == RECORD && self.plan.partitions.len() > 9 {
             return Ok(Box::new(ToyRows::default()));
         }
         let mut rows = ToyRows { lie, ..ToyRows::default() };
@@ -201,11 +177,11 @@ impl Source for ToySource {
         for (idx, record) in self.bytes[range].chunks_exact(RECORD).enumerate() {
             let at = start + idx * RECORD;
             if !is_sound(record) || (lie == Lie::SavesNothing && self.options.salvage) {
-                rows.damage(at, lie, &self.inputs[0].path);
+                rows.damage(at, lie, &self.plan.inputs[0].path);
                 continue;
             }
             let topic = char::from(record[0]).to_string();
-            let Some(stream) = self.streams.iter().find(|it| *it.name == *topic) else { continue };
+            let Some(stream) = self.plan.streams.iter().find(|it| *it.name == *topic) else { continue };
             let time = i64::from(record[1]);
             let range = self.options.time_range;
             let is_end = lie == Lie::IncludesTheEndOfTimes && range.end_ns == Some(time);
@@ -221,7 +197,7 @@ impl Source for ToySource {
         }
         for (stream, pending) in pending {
             let n_kept = pending.len() - usize::from(lie == Lie::LosesTheLastRow);
-            rows.batch(&self.streams[stream as usize], &pending[..n_kept]);
+            rows.batch(&self.plan.streams[stream as usize], &pending[..n_kept]);
         }
         rows.batches.reverse();
         Ok(Box::new(rows))
@@ -267,6 +243,7 @@ impl ToyRows {
         let columns: Vec<ArrayRef> = vec![times(), times(), Arc::new(sequence), Arc::new(data)];
         let short = usize::from(self.lie == Lie::SpansTooShort);
         let spans = records.iter().skip(short).map(|it| RowSpan {
+            input: 0,
             n_rows: 1,
             byte_range: it.0 as u64..(it.0 + RECORD) as u64,
             first_record: 0,

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use nodedata_core::{OpenOptions, Result};
+use nodedata_core::{FindingKind, OpenOptions, Result};
 use nodedata_dataset::DamageEntry;
 use nodedata_pipeline::open_source;
 use serde_json::json;
@@ -12,11 +12,11 @@ use crate::{Outcome, args::Output, human, message};
 pub(crate) fn run(source: &Path, output: Output) -> Result<Outcome> {
     let options = OpenOptions { salvage: true, ..OpenOptions::default() };
     let opened = open_source(&nodedata_formats::builtin(), &source.display().to_string(), None, &options)?;
-    let entries =
-        |all: &[nodedata_core::Error]| all.iter().map(nodedata_pipeline::entry_of).collect::<Vec<_>>();
-    let (damage, repairs) = (entries(opened.source.damage()), entries(opened.source.repairs()));
-    let warnings = entries(opened.source.warnings());
-    let n_episodes = opened.source.episodes().len() as u64;
+    let plan = opened.source.plan();
+    let entries = |kind| plan.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
+    let (damage, repairs) = (entries(FindingKind::Damage), entries(FindingKind::Repair));
+    let warnings = entries(FindingKind::Warning);
+    let n_episodes = plan.episodes.len() as u64;
     let format = opened.format.name();
     let text = match output {
         Output::Json => message::json_line(&json!({

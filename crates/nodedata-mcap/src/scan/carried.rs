@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use nodedata_core::{Attachment, Locus, Result};
+use nodedata_core::{Attachment, InputRange, Locus, Result};
 use nodedata_log::Cost;
 
 use super::Scanner;
 use crate::{
     fault::corrupt_at,
-    records::{self, Metadata},
+    records::{self, Metadata, RECORD_HEAD_BYTES},
 };
 
 impl Scanner<'_> {
@@ -39,13 +39,16 @@ impl Scanner<'_> {
                 corrupt_at(at, format!("attachment `{}` has a time after the year 2262", attachment.name));
             return self.damaged(err, lost_attachment(at..next));
         };
-        self.plan.facts.attachments.push(Attachment {
+        // Its content ends where what the CRC covers does.
+        let end = at + RECORD_HEAD_BYTES + attachment.n_covered as u64;
+        self.plan.attachments.push(Attachment {
+            // Which file this is, the caller knows.
             episode: 0,
             name: attachment.name.to_owned(),
             media_type: attachment.media_type.to_owned(),
             log_time_ns,
             create_time_ns,
-            data: content.slice_ref(attachment.data),
+            content: InputRange { input: 0, byte_range: end - attachment.data.len() as u64..end },
         });
         Ok(())
     }

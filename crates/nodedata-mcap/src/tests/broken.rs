@@ -1,9 +1,9 @@
 //! Damaged files, opened to fail and to salvage.
 
-use nodedata_core::{Error, ErrorKind, OpenOptions, ReadOptions};
+use nodedata_core::{Error, ErrorKind, Finding, OpenOptions, ReadOptions};
 use serde_json::Value;
 
-use super::{Outcome, broken, corpus, open, read_all};
+use super::{Outcome, broken, corpus, damage, open, read_all};
 
 /// What opening to fail, or else reading, must say.
 enum Fails {
@@ -55,14 +55,21 @@ const CASES: &[(&str, Fails, Salvaged)] = &[
     ("header_late", Opening(Corrupt, 8, "must be a Header"), Some((0, 0, &["header"], &[]))),
 ];
 
-fn reasons(damage: &[Error]) -> Vec<&'static str> {
-    damage.iter().map(|it| it.loss().unwrap().reason).collect()
+fn reasons(damage: &[Finding]) -> Vec<&str> {
+    damage.iter().map(|it| it.reason.as_str()).collect()
 }
 
 fn has_address(name: &str, err: &Error) {
     assert!(err.locus().path.is_some(), "{name}: no path: {err}");
     assert!(err.locus().byte_offset.is_some() || err.locus().topic.is_some(), "{name}: no place: {err}");
     assert!(err.hint().is_some(), "{name}: no hint: {err}");
+}
+
+fn is_placed(name: &str, found: &Finding) {
+    let Finding { at, hint, message, .. } = found;
+    assert!(at.path.is_some(), "{name}: no path: {message}");
+    assert!(at.byte_offset.is_some() || at.topic.is_some(), "{name}: no place: {message}");
+    assert!(hint.is_some(), "{name}: no hint: {message}");
 }
 
 #[test]
@@ -81,7 +88,7 @@ fn every_broken_file_says_what_is_wrong() {
                 let outcome = read_all(&*source, &ReadOptions::default());
                 outcome.errors.iter().for_each(|it| has_address(&name, it));
                 assert_eq!((outcome.n_rows(), outcome.reasons().as_slice()), (*n_rows, *expected), "{name}");
-                assert!(source.damage().is_empty(), "{name}");
+                assert!(damage(&*source).is_empty(), "{name}");
             }
             (_, Ok(_)) => panic!("{name}: opens"),
             (_, Err(err)) => panic!("{name}: {err} at {}", err.locus()),
@@ -96,11 +103,11 @@ fn every_broken_file_says_what_is_wrong() {
             (_, other) => panic!("{name}: {:?}", other.err()),
         };
         let outcome = read_all(&*source, &ReadOptions::default());
-        let n_lost_opening: u64 =
-            source.damage().iter().flat_map(|it| &it.loss().unwrap().records).map(|it| it.1).sum();
-        source.damage().iter().chain(&outcome.errors).for_each(|it| has_address(&name, it));
+        let n_lost_opening: u64 = damage(&*source).iter().flat_map(|it| it.records.values()).sum();
+        damage(&*source).iter().for_each(|it| is_placed(&name, it));
+        outcome.errors.iter().for_each(|it| has_address(&name, it));
         let (n_rows, n_lost, opening, reading) = salvaged.unwrap();
-        assert_eq!(reasons(source.damage()), opening, "{name}: {:?}", source.damage());
+        assert_eq!(reasons(&damage(&*source)), opening, "{name}: {:?}", damage(&*source));
         assert_eq!(outcome.reasons(), reading, "{name}: {:?}", outcome.errors);
         assert_eq!(outcome.n_rows(), n_rows, "{name}");
         assert_eq!(outcome.n_lost() + n_lost_opening, n_lost, "{name}");
@@ -138,7 +145,7 @@ fn bit_flips_never_alter_a_row_unnoticed() {
     let (_, sound) = super::read(&sound, &super::undecoded());
     for (name, bytes) in broken().into_iter().filter(|it| it.0.starts_with("fuzz_")) {
         let (source, outcome) = super::read(&bytes, &super::salvage());
-        assert!(!source.damage().is_empty() || !outcome.errors.is_empty(), "{name}");
+        assert!(!damage(&*source).is_empty() || !outcome.errors.is_empty(), "{name}");
         for (topic, rows) in &outcome.topics {
             let whole = &sound.topics[topic];
             for idx in 0..rows.log_times.len() {

@@ -15,7 +15,7 @@ use arrow_array::{
     types::{Int64Type, UInt32Type},
 };
 use bytes::Bytes;
-use nodedata_core::{Error, Format as _, OpenOptions, ReadOptions, Result, Source};
+use nodedata_core::{Error, Finding, FindingKind, Format as _, OpenOptions, ReadOptions, Result, Source};
 use nodedata_io::MemoryFiles;
 use nodedata_testkit::corpus;
 use sha2::{Digest as _, Sha256};
@@ -95,9 +95,10 @@ impl TopicRows {
 /// Reads every partition to its end and checks the ledger on the way.
 fn read_all(source: &dyn Source, options: &ReadOptions) -> Outcome {
     let mut outcome = Outcome::default();
-    for partition in source.partitions() {
-        let mut stream = source.read(partition, options).unwrap();
-        let mut n_returned = vec![0u64; source.streams().len()];
+    let plan = source.plan();
+    for (idx, partition) in plan.partitions.iter().enumerate() {
+        let mut stream = source.read(idx, options).unwrap();
+        let mut n_returned = vec![0u64; plan.streams.len()];
         loop {
             let batch = match stream.next_batch() {
                 Ok(Some(batch)) => batch,
@@ -115,11 +116,13 @@ fn read_all(source: &dyn Source, options: &ReadOptions) -> Outcome {
             assert_ne!(n_rows, 0);
             assert_eq!(batch.spans.iter().map(|it| it.n_rows).sum::<u64>(), n_rows);
             for span in &batch.spans {
-                assert!(partition.byte_range.start <= span.byte_range.start);
-                assert!(span.byte_range.end <= partition.byte_range.end);
+                let own = &partition.reads[0];
+                assert_eq!(span.input, own.input);
+                assert!(own.byte_range.start <= span.byte_range.start);
+                assert!(span.byte_range.end <= own.byte_range.end);
             }
             n_returned[batch.stream.0 as usize] += n_rows;
-            let schema = &source.streams()[batch.stream.0 as usize];
+            let schema = &plan.streams[batch.stream.0 as usize];
             assert_eq!(batch.rows.schema(), schema.arrow());
             let rows = outcome.topics.entry(schema.name.to_string()).or_default();
             rows.log_times.extend(batch.rows.column(0).as_primitive::<Int64Type>().values());
@@ -133,9 +136,14 @@ fn read_all(source: &dyn Source, options: &ReadOptions) -> Outcome {
         }
         assert!(stream.next_batch().unwrap().is_none(), "the end is the end");
         let n_read: Vec<u64> = stream.records_read().iter().map(|it| it.1).collect();
-        assert_eq!(n_read, n_returned, "ledger of partition {}", partition.index);
+        assert_eq!(n_read, n_returned, "ledger of partition {idx}");
     }
     outcome
+}
+
+/// Damage met while opening.
+fn damage(source: &dyn Source) -> Vec<Finding> {
+    source.plan().findings_of(FindingKind::Damage).cloned().collect()
 }
 
 fn read(bytes: &Bytes, options: &OpenOptions) -> (Box<dyn Source>, Outcome) {

@@ -7,7 +7,7 @@ use mcap::{Channel, Compression, Message, Schema, WriteOptions};
 use nodedata_core::{OpenOptions, ReadOptions};
 use proptest::prelude::*;
 
-use super::{TopicRows, open, read_all, recordings, undecoded};
+use super::{TopicRows, damage, open, read_all, recordings, undecoded};
 
 #[derive(Debug, Clone)]
 struct Written {
@@ -108,10 +108,10 @@ proptest! {
         for salvage in [false, true] {
             let options = OpenOptions { partition_bytes, salvage, ..OpenOptions::default() };
             let source = open(&log, &options).unwrap();
-            let outcome = read_all(&*source, &ReadOptions { batch_bytes_max: 100 });
-            prop_assert!(outcome.errors.is_empty() && source.damage().is_empty(), "{:?}", outcome.errors);
+            let outcome = read_all(&*source, &ReadOptions { batch_bytes_max: 100, ..ReadOptions::default() });
+            prop_assert!(outcome.errors.is_empty() && damage(&*source).is_empty(), "{:?}", outcome.errors);
             prop_assert_eq!(&outcome.topics, &expected);
-            prop_assert_eq!(source.attachments().len(), (messages.len() + 8) / 16);
+            prop_assert_eq!(source.plan().attachments.len(), (messages.len() + 8) / 16);
         }
     }
 }
@@ -122,7 +122,8 @@ fn partitions_of_any_size_give_the_same_rows() {
         let mut seen = None;
         for partition_bytes in [1, 8 << 20, u64::MAX] {
             let source = open(&bytes, &OpenOptions { partition_bytes, ..undecoded() }).unwrap();
-            let ranges: Vec<_> = source.partitions().iter().map(|it| it.byte_range.clone()).collect();
+            let ranges: Vec<_> =
+                source.plan().partitions.iter().map(|it| it.reads[0].byte_range.clone()).collect();
             assert!(ranges.windows(2).all(|it| it[0].end <= it[1].start), "{name}");
             if partition_bytes == u64::MAX {
                 assert_eq!(ranges.len(), 1, "{name}");

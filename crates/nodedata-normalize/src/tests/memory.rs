@@ -5,8 +5,8 @@ use arrow_array::{
     builder::{Float64Builder, ListBuilder, StringBuilder},
 };
 use nodedata_core::{
-    Batch, DType, Dim, EpisodeInfo, EpisodeStream, Feature, InputFile, Partition, ReadOptions, Result,
-    RowSpan, Source, StreamClock, StreamId, StreamSchema,
+    Batch, DType, Dim, EpisodeInfo, EpisodeStream, Feature, InputFile, InputRange, Partition, ReadOptions,
+    Result, RowSpan, Source, SourcePlan, StreamId, StreamKind, StreamSchema,
 };
 
 /// One message of a made-up recording.
@@ -21,13 +21,9 @@ pub(crate) struct Message {
 /// A recording in memory, cut into partitions of a few messages each. Every stream has the fields `header.stamp`,
 /// `value`, `text`, `name` and `position`: of joints `a` and `b`, whose order changes from message to message.
 pub(crate) struct MemorySource {
-    streams: Vec<StreamSchema>,
+    plan: SourcePlan,
     messages: Vec<Message>,
     per_partition: usize,
-    partitions: Vec<Partition>,
-    episodes: Vec<EpisodeInfo>,
-    inputs: Vec<InputFile>,
-    tells_times: bool,
 }
 
 pub(crate) fn stream(id: u32, name: &str) -> StreamSchema {
@@ -35,7 +31,7 @@ pub(crate) fn stream(id: u32, name: &str) -> StreamSchema {
     StreamSchema {
         id: StreamId(id),
         name: name.into(),
-        clock: StreamClock::LogTimeNanos,
+        kind: StreamKind::Messages,
         features: vec![
             scalar("log_time_ns", DType::Int64),
             scalar("publish_time_ns", DType::Int64),
@@ -57,38 +53,37 @@ impl MemorySource {
         per_partition: usize,
         tells_times: bool,
     ) -> Self {
-        let n = messages.len().div_ceil(per_partition);
-        let partition = |index: usize| {
-            let end = messages.len().min((index + 1) * per_partition);
+        let partition = |(idx, part): (usize, &[Message])| {
+            let start = (idx * per_partition * 100) as u64;
+            let decoded_bytes = (part.len() * 100) as u64;
+            let times = part.iter().map(|it| it.log_time);
             Partition {
-                index,
-                episode: 0,
-                input: 0,
-                byte_range: (index * per_partition * 100) as u64..(end * 100) as u64,
-                decoded_bytes: ((end - index * per_partition) * 100) as u64,
+                reads: vec![InputRange { input: 0, byte_range: start..start + decoded_bytes }],
+                decoded_bytes,
+                times: times.clone().min().zip(times.max()).filter(|_| tells_times),
+                ..Partition::default()
             }
         };
-        Self {
+        let plan = SourcePlan {
             streams: (0u32..).zip(names).map(|(id, name)| stream(id, name)).collect(),
-            partitions: (0..n).map(partition).collect(),
+            partitions: messages.chunks(per_partition).enumerate().map(partition).collect(),
             episodes: vec![EpisodeInfo { key: "log".to_owned(), ..EpisodeInfo::default() }],
             inputs: vec![InputFile { path: PathBuf::from("log"), n_bytes: (messages.len() * 100) as u64 }],
-            messages,
-            per_partition,
-            tells_times,
-        }
+            ..SourcePlan::default()
+        };
+        Self { plan, messages, per_partition }
     }
 
     /// The messages as rows of a source that has steps already.
     pub(crate) fn steps(messages: Vec<Message>) -> Self {
         let mut source = Self::new(&["steps"], messages, 7, false);
-        source.streams[0].clock = StreamClock::Step;
-        source.streams[0].features[0].name = "timestamp_ns".to_owned();
+        source.plan.streams[0].kind = StreamKind::Steps;
+        source.plan.streams[0].features[0].name = "timestamp_ns".to_owned();
         source
     }
 
-    fn of(&self, partition: &Partition) -> &[Message] {
-        let start = partition.index * self.per_partition;
+    fn of(&self, partition: usize) -> &[Message] {
+        let start = partition * self.per_partition;
         &self.messages[start..self.messages.len().min(start + self.per_partition)]
     }
 
@@ -107,7 +102,7 @@ impl MemorySource {
             names.append(true);
             positions.append(true);
         }
-        let schema = self.streams[stream.0 as usize].arrow();
+        let schema = self.plan.streams[stream.0 as usize].arrow();
         let field = |idx: usize| schema.field(idx).data_type().clone();
         let columns: Vec<ArrayRef> = vec![
             int64(|it| it.log_time),
@@ -120,41 +115,20 @@ impl MemorySource {
             crate::flat::retyped(Arc::new(positions.finish()), &field(7)),
         ];
         let rows = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
-        let spans = vec![RowSpan { n_rows: messages.len() as u64, byte_range: 0..1, first_record: 0 }];
+        let spans =
+            vec![RowSpan { input: 0, n_rows: messages.len() as u64, byte_range: 0..1, first_record: 0 }];
         Batch { stream, rows, spans, pixels: Vec::new() }
     }
 }
 
 impl Source for MemorySource {
-    fn streams(&self) -> &[StreamSchema] {
-        &self.streams
+    fn plan(&self) -> &SourcePlan {
+        &self.plan
     }
 
-    fn inputs(&self) -> &[InputFile] {
-        &self.inputs
-    }
-
-    fn episodes(&self) -> &[EpisodeInfo] {
-        &self.episodes
-    }
-
-    fn partitions(&self) -> &[Partition] {
-        &self.partitions
-    }
-
-    fn read(&self, partition: &Partition, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
-        let all: Vec<StreamId> = self.streams.iter().map(|it| it.id).collect();
-        self.read_only(partition, options, &all)
-    }
-
-    fn read_only(
-        &self,
-        partition: &Partition,
-        _options: &ReadOptions,
-        streams: &[StreamId],
-    ) -> Result<Box<dyn EpisodeStream>> {
+    fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
         let mut rows = MemoryRows { batches: Vec::new(), records_read: Vec::new() };
-        for id in streams {
+        for StreamSchema { id, .. } in self.plan.streams.iter().filter(|it| options.wants(it.id)) {
             let messages: Vec<&Message> =
                 self.of(partition).iter().filter(|it| it.stream == id.0 as usize).collect();
             rows.records_read.push((*id, messages.len() as u64));
@@ -165,11 +139,6 @@ impl Source for MemorySource {
         }
         rows.batches.reverse();
         Ok(Box::new(rows))
-    }
-
-    fn times(&self, partition: &Partition) -> Option<(i64, i64)> {
-        let times = self.of(partition).iter().map(|it| it.log_time);
-        times.clone().min().zip(times.max()).filter(|_| self.tells_times)
     }
 }
 

@@ -30,8 +30,8 @@ pub(crate) struct Everything {
 pub(crate) fn read_all(source: &dyn Source) -> Everything {
     let mut all = Everything::default();
     let mut batches = Vec::new();
-    for partition in source.partitions() {
-        let mut stream = source.read(partition, &ReadOptions::default()).unwrap();
+    for (idx, partition) in source.plan().partitions.iter().enumerate() {
+        let mut stream = source.read(idx, &ReadOptions::default()).unwrap();
         loop {
             match stream.next_batch() {
                 Ok(Some(batch)) if batch.stream == StreamId(0) => {
@@ -230,7 +230,7 @@ fn check(log: &Log, rules: &Rules) {
     balances(&all);
     // Everything in one piece is what it is in many.
     let whole_log = AlignedSource::in_pieces(Box::new(open(1000)), spec, u64::MAX).unwrap();
-    assert_eq!(aligned.episodes(), whole_log.episodes());
+    assert_eq!(aligned.plan().episodes, whole_log.plan().episodes);
     let at_once = read_all(&whole_log);
     let is_grid = matches!(rules.clock, Clock::Rate(_));
     match (&all.rows, &at_once.rows) {

@@ -73,7 +73,7 @@ fn a_missing_value_is_null_or_leaves_the_step_out_or_fails() {
     assert_eq!((dropped.fates[&0].2["beyond_tolerance"], dropped.read[&0]), (n_dropped, 15));
 
     let source = aligned(messages(), spec(vec![a(), field(Beyond::Fail)]));
-    let err = source.read(&source.partitions()[0], &Default::default()).err().unwrap();
+    let err = source.read(0, &Default::default()).err().unwrap();
     assert_eq!(err.to_string(), "field `b` has no value within 5 ms of the step at 1 ns");
     assert_eq!((err.locus().step_idx, err.locus().topic.as_deref()), (Some(0), Some("/b")));
 }
@@ -109,7 +109,7 @@ fn joints_are_found_by_their_names() {
     let typed = FieldSpec { dtype: Some(DType::Float32), ..joints.clone() };
     let typed = FieldSpec { name: "typed".to_owned(), ..typed };
     let source = aligned(messages(), spec(vec![joints, missing, both, typed]));
-    let features = &source.streams()[0].features;
+    let features = &source.plan().streams[0].features;
     assert_eq!(
         (features[2].shape.as_slice(), features[5].dtype),
         ([Dim::Fixed(2)].as_slice(), DType::Float32)
@@ -145,8 +145,9 @@ fn constants_and_texts_are_there_at_every_step() {
 fn a_value_that_does_not_fit_has_an_address() {
     let field = FieldSpec { dtype: Some(DType::Int8), ..FieldSpec::new("a", "/a.value") };
     let source = aligned(messages(), spec(vec![field]));
-    let errors: Vec<_> =
-        source.partitions().iter().filter_map(|it| source.read(it, &Default::default()).err()).collect();
+    let errors: Vec<_> = (0..source.plan().partitions.len())
+        .filter_map(|it| source.read(it, &Default::default()).err())
+        .collect();
     assert_eq!(errors[0].to_string(), "the value 140 does not fit int8, at 140000001 ns");
     assert_eq!(errors[0].locus().step_idx, Some(7));
     assert_eq!(errors[0].locus().feature.as_deref(), Some("a"));
@@ -168,7 +169,7 @@ fn markers_cut_episodes_and_what_lies_outside_is_counted() {
     }];
     let source = aligned(messages(), StepSpec { episodes: Cut::Marker(marker), ..spec(fields) });
     let keys: Vec<(&str, Option<&str>)> =
-        source.episodes().iter().map(|it| (it.key.as_str(), it.task.as_deref())).collect();
+        source.plan().episodes.iter().map(|it| (it.key.as_str(), it.task.as_deref())).collect();
     assert_eq!(keys, [("log#0", Some("43")), ("log#1", Some("163"))]);
     let all = read_all(&source);
     balances(&all);
@@ -197,7 +198,7 @@ fn silence_cuts_episodes() {
     let fields = vec![FieldSpec::new("a", "/a.value")];
     let cut = Cut::Gap { gap_ns: 50 * MS, topic: Some("/a".to_owned()) };
     let source = aligned(messages, StepSpec { episodes: cut, ..spec(fields) });
-    assert_eq!(source.episodes().len(), 2);
+    assert_eq!(source.plan().episodes.len(), 2);
     let all = read_all(&source);
     balances(&all);
     let rows = all.rows.as_ref().unwrap();
@@ -233,9 +234,9 @@ fn messages_that_cannot_be_placed_are_counted_and_reported() {
 fn topics_are_kept_beside_the_steps() {
     let kept = StepSpec { keep_streams: true, ..spec(vec![FieldSpec::new("a", "/a.value")]) };
     let source = aligned(messages(), kept);
-    let names: Vec<&str> = source.streams().iter().map(|it| &*it.name).collect();
+    let names: Vec<&str> = source.plan().streams.iter().map(|it| &*it.name).collect();
     assert_eq!(names, ["steps", "/a", "/b"]);
-    assert_eq!(source.streams()[2].id, StreamId(2));
+    assert_eq!(source.plan().streams[2].id, StreamId(2));
     let all = read_all(&source);
     balances(&all);
     assert_eq!((all.read[&1], all.read[&2]), (30, 6));
@@ -252,7 +253,7 @@ fn steps_that_are_there_are_selected_joined_and_cast() {
     };
     let fields = vec![joined, FieldSpec::new("label", "text")];
     let source = normalized(Box::new(MemorySource::steps(rows())), spec(fields)).unwrap();
-    let names: Vec<&str> = source.streams()[0].features.iter().map(|it| it.name.as_str()).collect();
+    let names: Vec<&str> = source.plan().streams[0].features.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["timestamp_ns", "state", "label"]);
     let all = read_all(source.as_ref());
     let steps = all.rows.unwrap();
@@ -263,7 +264,7 @@ fn steps_that_are_there_are_selected_joined_and_cast() {
 
     let cut = Cut::Gap { gap_ns: 1, topic: None };
     let broken = StepSpec { episodes: cut, ..spec(vec![FieldSpec::new("state", "valeu")]) };
-    let found = mistakes(&broken, MemorySource::steps(rows()).streams());
+    let found = mistakes(&broken, &MemorySource::steps(rows()).plan().streams);
     let keys: Vec<Place> = found.iter().map(|it| it.place.clone()).collect();
     assert_eq!(keys, ["episodes.by", "fields.state.from"].map(Place::from));
     assert_eq!(found[1].hint.as_deref(), Some("did you mean `value`?"));

@@ -25,18 +25,19 @@ pub(super) struct Seen {
 
 /// Reads the streams without pictures.
 pub(super) fn look(source: &dyn Source) -> Result<Vec<Seen>> {
-    let mut all: Vec<Seen> = source.streams().iter().map(Seen::new).collect();
+    let plan = source.plan();
+    let mut all: Vec<Seen> = plan.streams.iter().map(Seen::new).collect();
     let wanted: Vec<StreamId> = all.iter().filter(|it| !it.has_media).map(|it| it.stream.id).collect();
     if wanted.is_empty() {
         return Ok(all);
     }
-    let options = ReadOptions::default();
-    for window in windows(source.partitions()) {
-        let read: Vec<Result<Vec<_>>> = source.partitions()[window]
-            .par_iter()
+    let options = ReadOptions { streams: Some(wanted), ..ReadOptions::default() };
+    for window in windows(plan.partitions.iter()) {
+        let read: Vec<Result<Vec<_>>> = window
+            .into_par_iter()
             .with_max_len(1)
             .map(|partition| {
-                let mut stream = source.read_only(partition, &options, &wanted)?;
+                let mut stream = source.read(partition, &options)?;
                 let mut batches = Vec::new();
                 loop {
                     match stream.next_batch() {

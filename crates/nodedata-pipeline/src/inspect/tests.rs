@@ -2,17 +2,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{Float32Array, Int64Array, RecordBatch};
 use nodedata_core::{
-    Batch, DType, EpisodeInfo, EpisodeStream, Feature, InputFile, Partition, ReadOptions, Result, Source,
-    StreamClock, StreamId, StreamSchema,
+    Batch, DType, EpisodeInfo, EpisodeStream, Feature, Partition, ReadOptions, Result, Source, SourcePlan,
+    StreamId, StreamKind, StreamSchema,
 };
 
 use super::inspect_source;
 
 /// A source of steps: episodes of these lengths, every 100 ms.
 struct Steps {
-    streams: Vec<StreamSchema>,
-    episodes: Vec<EpisodeInfo>,
-    partitions: Vec<Partition>,
+    plan: SourcePlan,
     lengths: Vec<i64>,
 }
 
@@ -25,45 +23,34 @@ impl Steps {
         let stream = StreamSchema {
             id: StreamId(0),
             name: "steps".into(),
-            clock: StreamClock::Step,
+            kind: StreamKind::Steps,
             features,
             metadata: BTreeMap::new(),
         };
         let info = |idx| EpisodeInfo { key: format!("episode-{idx}"), ..EpisodeInfo::default() };
-        let partition =
-            |idx| Partition { index: idx, episode: idx, input: 0, byte_range: 0..1, decoded_bytes: 1 };
-        Self {
+        let partition = |episode| Partition { episode, decoded_bytes: 1, ..Partition::default() };
+        let plan = SourcePlan {
             streams: vec![stream],
             episodes: (0..lengths.len()).map(info).collect(),
             partitions: (0..lengths.len()).map(partition).collect(),
-            lengths: lengths.to_vec(),
-        }
+            ..SourcePlan::default()
+        };
+        Self { plan, lengths: lengths.to_vec() }
     }
 }
 
 impl Source for Steps {
-    fn streams(&self) -> &[StreamSchema] {
-        &self.streams
+    fn plan(&self) -> &SourcePlan {
+        &self.plan
     }
 
-    fn inputs(&self) -> &[InputFile] {
-        &[]
-    }
-
-    fn episodes(&self) -> &[EpisodeInfo] {
-        &self.episodes
-    }
-
-    fn partitions(&self) -> &[Partition] {
-        &self.partitions
-    }
-
-    fn read(&self, partition: &Partition, _: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
-        let n = self.lengths[partition.episode];
+    fn read(&self, partition: usize, _: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
+        let n = self.lengths[partition];
         // One step has no time.
         let times: Int64Array = (0..n).map(|it| (it != 1).then_some(it * 100_000_000)).collect();
         let values: Float32Array = (0..n).map(|it| Some(it as f32)).collect();
-        let rows = RecordBatch::try_new(self.streams[0].arrow(), vec![Arc::new(times), Arc::new(values)]);
+        let rows =
+            RecordBatch::try_new(self.plan.streams[0].arrow(), vec![Arc::new(times), Arc::new(values)]);
         let batch = Batch { stream: StreamId(0), rows: rows.unwrap(), spans: vec![], pixels: vec![] };
         Ok(Box::new(One(Some(batch))))
     }

@@ -1,8 +1,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use arrow_schema::SchemaRef;
-use nodedata_core::{EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result};
-use nodedata_schema::{Bound, STEPS, Schema};
+use nodedata_core::{EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, STEPS, StreamKind};
+use nodedata_schema::{Bound, Schema};
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
     file::{
@@ -80,10 +80,11 @@ impl Footer {
 
     /// What breaks the schema as far as the footer tells: types, shapes, nulls, least and greatest values.
     pub(crate) fn check(&self, schema: &Schema, path: &str) -> Vec<Error> {
-        let mut errors: Vec<Error> = match nodedata_schema::check_arrow(schema, STEPS, self.arrow()) {
-            Ok(()) => Vec::new(),
-            Err(violations) => violations.iter().map(|it| it.to_error().at(Locus::path(path))).collect(),
-        };
+        let mut errors: Vec<Error> =
+            match nodedata_schema::check_arrow(schema, STEPS, StreamKind::Steps, self.arrow()) {
+                Ok(()) => Vec::new(),
+                Err(violations) => violations.iter().map(|it| it.to_error().at(Locus::path(path))).collect(),
+            };
         let Some(fields) = schema.stream(STEPS) else { return errors };
         let parquet = self.metadata.metadata();
         for (group_idx, group) in parquet.row_groups().iter().enumerate() {

@@ -120,7 +120,7 @@ impl PlainModel {
     pub(crate) fn contents(&self) -> Contents {
         let episodes = self.shards.iter().flat_map(|shard| shard.episodes.iter().map(move |it| (shard, it)));
         let one = |(shard, it): (&PlainShard, &PlainEpisode)| {
-            let stream = nodedata_schema::STEPS.to_owned();
+            let stream = nodedata_core::STEPS.to_owned();
             let id = EpisodeId { split: shard.split.clone(), stream, key: it.key.clone() };
             (id, EpisodeContent { hash: it.hash, features: it.features.clone(), rows: it.rows })
         };

@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use nodedata_core::Result;
+use nodedata_core::{DatasetFacts, Result, STEPS, StreamKind};
 use nodedata_dataset::{
     FileEntry, Manifest, ShardEntry, SplitEntry, StreamEntry, StreamLedger, canonical_json, created_by,
 };
-use nodedata_schema::{Mode, STEPS};
+use nodedata_schema::Mode;
 use serde_json::{Value, json};
 
 use crate::{
@@ -87,9 +87,11 @@ impl PlainModel {
             recipe_file: None,
             content_root: draft.contents.root().to_string(),
             provenance_root: draft.provenance_root.to_string(),
+            source: DatasetFacts::default(),
             inputs: Vec::new(),
             splits: self.split_entries(),
             streams: vec![StreamEntry {
+                told_kind: Some(StreamKind::Steps),
                 name: STEPS.to_owned(),
                 folder: "data".to_owned(),
                 rows,

@@ -2,10 +2,10 @@ use std::path::Path;
 
 use arrow_array::{Array, RecordBatch, cast::AsArray, types};
 use nodedata_core::{
-    Batch, EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, StreamClock, StreamId, StreamSchema,
+    Batch, EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, STEPS, StreamId, StreamKind, StreamSchema,
 };
 use nodedata_dataset::{FieldHasher, episode_hash};
-use nodedata_schema::{STEPS, SchemaBuilder};
+use nodedata_schema::SchemaBuilder;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +61,7 @@ pub(crate) fn read_rows(path: &Path, footer: &Footer, cuts: &Cuts) -> Result<Sha
     let stream = StreamSchema {
         id: StreamId(0),
         name: STEPS.into(),
-        clock: StreamClock::Step,
+        kind: StreamKind::Steps,
         features: footer.features.clone(),
         metadata: Default::default(),
     };

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float32Array, Int64Array, builder::*};
 use expect_test::{Expect, expect};
-use nodedata_core::{DType, Dim, Storage, StreamClock};
+use nodedata_core::{DType, Dim, Storage, StreamKind};
 
 use super::*;
 use crate::Address;
@@ -11,7 +11,7 @@ fn stream(features: Vec<Feature>) -> StreamSchema {
     StreamSchema {
         id: StreamId(0),
         name: STEPS.into(),
-        clock: StreamClock::Step,
+        kind: StreamKind::Steps,
         features,
         metadata: [].into(),
     }
@@ -307,8 +307,8 @@ fn a_footer_is_held_against_the_schema() {
     let arrow = arrow_schema::Schema::new(columns.iter().map(Feature::arrow_field).collect::<Vec<_>>());
     let declared = r#""rgb": {"type": "uint8", "shape": [-1, 8, 8, 3], "encoding": "h264"}"#;
     let both = schema(&format!(r#"{declared}, "action": {{"type": "float32", "shape": [-1, 7]}}"#));
-    assert_eq!(check_arrow(&both, STEPS, &arrow), Ok(()));
-    let violations = check_arrow(&schema(declared), STEPS, &arrow).unwrap_err();
+    assert_eq!(check_arrow(&both, STEPS, StreamKind::Steps, &arrow), Ok(()));
+    let violations = check_arrow(&schema(declared), STEPS, StreamKind::Steps, &arrow).unwrap_err();
     assert_eq!(violations.iter().map(|it| it.rule).collect::<Vec<_>>(), [Rule::Extra]);
 }
 

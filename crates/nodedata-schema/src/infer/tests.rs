@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use expect_test::expect;
-use nodedata_core::{Columns, Feature, Layout, Level, Storage, StreamClock, meta};
+use nodedata_core::{Columns, Feature, Layout, Level, Storage, StreamKind, meta};
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn stream() -> (StreamSchema, Arc<Layout>) {
     let stream = StreamSchema {
         id: StreamId(0),
         name: "/robot".into(),
-        clock: StreamClock::LogTimeNanos,
+        kind: StreamKind::Messages,
         features: layout.features().cloned().collect(),
         metadata: [].into(),
     };
@@ -129,7 +129,7 @@ fn check(batches: &[Batch], expected: expect_test::Expect) {
         let checked = rule.batch(batch, crate::RowPlace::default()).unwrap();
         assert_eq!(checked.rows(), &batch.rows);
     }
-    assert_eq!(crate::check_arrow(&schema, "/robot", &stream.arrow()), Ok(()));
+    assert_eq!(crate::check_arrow(&schema, "/robot", stream.kind, &stream.arrow()), Ok(()));
     let lines: Vec<String> =
         schema.streams["/robot"].iter().map(|(name, it)| format!("{name}: {}\n", it.to_json())).collect();
     expected.assert_eq(&lines.concat());
