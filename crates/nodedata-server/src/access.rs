@@ -27,7 +27,7 @@ impl App {
     /// A dataset, for whoever may know of it. Everybody else is told what they are told of one that is not
     /// there.
     pub(crate) fn see(&self, principal: &Principal, dataset: &DatasetName) -> Answered<Arc<DatasetView>> {
-        let Some(view) = self.views.get(&self.direct, dataset)? else {
+        let Some(view) = self.views.get(&self.remote, dataset)? else {
             return Err(Refusal::missing("dataset"));
         };
         match view.state.visibility {

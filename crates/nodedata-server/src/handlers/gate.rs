@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::{
-    DatasetName, Remote, Selector,
+    DatasetName, Selector,
     clock::fresh_id,
     gate::{Action, Approval, Attestation, AuditEvent, may_request},
     http::{AttestBody, AttestationList, DecisionBody},
@@ -27,8 +27,8 @@ pub(crate) fn agreement(app: &App, call: &Call) -> Answered<Reply> {
     let view = app.see(&call.principal, &call.dataset()?)?;
     let policy = view.policy().ok_or_else(|| Refusal::missing("agreement: the dataset is not gated"))?;
     let dataset = &view.state.dataset;
-    let n_bytes = app.direct.blob_bytes(dataset, &policy)?.ok_or_else(|| Refusal::missing("agreement"))?;
-    let text = read_whole(&app.direct, dataset, &policy, n_bytes, AGREEMENT_BYTES_MAX)?;
+    let n_bytes = app.remote.blob_bytes(dataset, &policy)?.ok_or_else(|| Refusal::missing("agreement"))?;
+    let text = read_whole(&*app.remote, dataset, &policy, n_bytes, AGREEMENT_BYTES_MAX)?;
     Ok(Reply::bytes("text/plain; charset=utf-8", text)
         .with_header(axum::http::header::ETAG, &format!("\"{}\"", policy.hex())))
 }
