@@ -135,7 +135,7 @@ fn no_way_leads_to_gated_bytes_without_a_grant() {
     it.check(Some(&it.reader), 403, "attestation-denied");
     let all = it.site.remote(Some(&it.reviewer)).attestations(&it.dataset).unwrap();
     assert_eq!(all.len(), 2);
-    assert_eq!(all[0].history().len(), 4);
+    assert_eq!(all[0].history.len(), 4);
     let own = it.site.remote(Some(&it.site.token("other", &["read"]))).attestations(&it.dataset).unwrap();
     assert_eq!(own, [], "others' requests are nobody's affair");
 }
@@ -163,7 +163,7 @@ fn grants_end_with_their_time_and_with_a_new_text() {
     assert_eq!(err.kind(), ErrorKind::Conflict, "the old text is agreed to no more");
     // The new gate approves by itself.
     let granted = it.attest("Other words.").unwrap();
-    assert_eq!(granted.history().last().unwrap().to, State::Granted);
+    assert_eq!(granted.history.last().unwrap().to, State::Granted);
     it.check(Some(&it.reader), 200, "");
 }
 
