@@ -83,7 +83,7 @@ fn a_killed_pusher_leaves_nothing_half_done() {
     assert!(check(&direct, &dataset));
     let state = DatasetState::open(&direct, &"a/shared".parse().unwrap()).unwrap();
     assert_eq!(state.revisions.len(), n_others, "no push of the others is lost");
-    let head = Revision::open(&direct, &state.dataset, state.head().unwrap()).unwrap();
+    let head = Revision::open(&direct.shared(), &state.dataset, state.head().unwrap()).unwrap();
     assert_eq!(head.contents().unwrap().0.len(), n_others);
     assert_eq!(fsck(&direct, Depth::Full, &Silent).unwrap().flaws, []);
 }
@@ -116,7 +116,7 @@ fn check(direct: &Direct, dataset: &str) -> bool {
     let name = dataset.parse().unwrap();
     let Some(state) = DatasetState::load(direct, &name).unwrap() else { return false };
     let Some(head) = state.head() else { return false };
-    let revision = Revision::open(direct, &name, head).unwrap();
+    let revision = Revision::open(&direct.shared(), &name, head).unwrap();
     for blob in revision.blobs().unwrap() {
         assert_eq!(direct.blob_bytes(&name, &blob.b3).unwrap(), Some(blob.bytes), "{} of {dataset}", blob.b3);
     }

@@ -4,6 +4,7 @@
 mod command;
 mod generated;
 mod logs;
+mod served;
 mod tables;
 
 mod broken;
@@ -25,6 +26,7 @@ mod quality;
 mod rebuild;
 mod registry;
 mod resume;
+mod revisions;
 mod scale_out;
 mod schema;
 mod steps;

@@ -1,12 +1,11 @@
 //! Signing, verifying, rebuilding, serving and exporting, by the command.
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::path::Path;
 
-use crate::command::{Ran, Work};
+use crate::{
+    command::{Ran, Work},
+    served::Served,
+};
 
 fn run(work: &Work, store: &str, token: &str, args: &[&str]) -> Ran {
     let cache = work.path("cache").display().to_string();
@@ -80,16 +79,6 @@ fn exports_open_elsewhere() {
     assert_eq!(croissant["version"], "1.0.0");
 }
 
-/// `node-data serve`, ended with the test.
-struct Served(Child);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn a_gated_dataset_is_served_attested_and_read() {
     let work = Work::new();
@@ -103,19 +92,8 @@ fn a_gated_dataset_is_served_attested_and_read() {
     };
     let owner = token("acme", &["read", "publish:acme/*", "review:acme/*"]);
     let (reader, root) = (token("reader", &["read"]), token("root", &["admin"]));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_node-data"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--quiet", "--data"])
-        .arg(work.path("server"))
-        .arg("--store")
-        .arg(work.path("store"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut url = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
-    let _served = Served(child);
-    let url = url.trim();
+    let served = Served::new(&work);
+    let url = served.url.as_str();
     std::fs::write(work.path("agreement.txt"), "I will not identify anybody.\n").unwrap();
     let public = ["--visibility", "public", "--data-class", "biometric", "--category", "face"];
     let declare = |more: &[&str]| {

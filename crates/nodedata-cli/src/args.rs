@@ -4,6 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nodedata_core::MediaEncoding;
 use serde::{Deserialize, Serialize};
 
+use crate::commands::dataset_args::StoreArgs;
+
 /// Turn robot recordings into schema-checked Parquet datasets, with nothing lost and every origin provable.
 #[derive(Debug, Parser)]
 #[command(name = "node-data", version, arg_required_else_help = true, max_term_width = 100)]
@@ -343,12 +345,17 @@ pub(crate) enum SchemaCommand {
         #[arg(long, value_name = "FILE")]
         schema: PathBuf,
     },
-    /// Compare two schemas: files, or folders of datasets.
+    /// Compare two schemas: files, or those of datasets in folders or registries.
     Diff {
-        /// The older one.
+        /// The older one: a file, a dataset's folder, or a revision with its `@`, such as `owner/name@1.2.0`. What is
+        /// there on disk goes first.
+        #[arg(value_name = "FILE|DIR|REF")]
         old: PathBuf,
         /// The newer one.
+        #[arg(value_name = "FILE|DIR|REF")]
         new: PathBuf,
+        #[command(flatten)]
+        store: StoreArgs,
     },
 }
 

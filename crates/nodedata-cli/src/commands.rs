@@ -21,6 +21,7 @@ pub(crate) mod serve;
 pub(crate) mod shell;
 pub(crate) mod store;
 pub(crate) mod store_args;
+pub(crate) mod target;
 pub(crate) mod trust;
 pub(crate) mod trust_args;
 pub(crate) mod validate;

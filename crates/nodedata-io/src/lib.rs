@@ -5,6 +5,7 @@
 
 mod atomic_dir;
 mod atomic_file;
+mod blocks;
 #[cfg(feature = "remote")]
 mod bucket;
 mod input;
@@ -19,6 +20,7 @@ mod runtime;
 
 pub use atomic_dir::{AtomicDir, Writer, entries, has_left_behind, is_half_replaced, link_or_copy, remove};
 pub use atomic_file::{Writing, io_error, sync_folder, write_file};
+pub use blocks::Blocks;
 #[cfg(feature = "remote")]
 pub use bucket::{Bucket, open_bucket};
 pub use input::{Input, open, printable, printable_text};

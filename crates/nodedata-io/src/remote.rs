@@ -1,8 +1,7 @@
 use std::{
-    collections::VecDeque,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -12,16 +11,8 @@ use object_store::{ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use url::Url;
 
 use crate::{
-    Input, bucket::open_bucket, input::printable, memory::past_the_end, remote_error::store_error,
-    runtime::block_on,
+    Blocks, Input, bucket::open_bucket, input::printable, remote_error::store_error, runtime::block_on,
 };
-
-/// Reads below this size go through the block cache; larger ones are one request of their own.
-const SMALL_READ_BYTES: u64 = 256 << 10;
-/// What one cached request fetches: record headers and summaries come in runs.
-const BLOCK_BYTES: u64 = 1 << 20;
-/// Blocks kept per file.
-const BLOCKS_MAX: usize = 8;
 
 /// Objects below a prefix of a bucket, read by range.
 pub struct RemoteFiles {
@@ -117,12 +108,8 @@ impl Files for RemoteFiles {
         let Some(RemoteObject { location, n_bytes, .. }) = self.object(path) else {
             return Err(Error::new(ErrorKind::Io, "no such object").at(Locus::path(path)));
         };
-        Ok(Arc::new(RemoteFile {
-            store: Arc::clone(&self.store),
-            location: location.clone(),
-            n_bytes: *n_bytes,
-            blocks: Mutex::default(),
-        }))
+        let (store, location) = (Arc::clone(&self.store), location.clone());
+        Ok(Arc::new(Blocks::over(RemoteFile { store, location, n_bytes: *n_bytes })))
     }
 
     fn stamp(&self, path: &Path) -> Option<String> {
@@ -131,16 +118,19 @@ impl Files for RemoteFiles {
     }
 }
 
+/// Behind [`Blocks`], which ask for what is there only.
 struct RemoteFile {
     store: Arc<dyn ObjectStore>,
     location: ObjectPath,
     n_bytes: u64,
-    /// Most recently used last.
-    blocks: Mutex<VecDeque<(u64, Bytes)>>,
 }
 
-impl RemoteFile {
-    fn fetch(&self, range: Range<u64>) -> Result<Bytes> {
+impl ReadAt for RemoteFile {
+    fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
+    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
         let n_wanted = range.end - range.start;
         let bytes = block_on(self.store.get_range(&self.location, range.clone())).map_err(|err| {
             store_error("cannot read the object", &err).at(Locus::path(self.location.as_ref()))
@@ -150,48 +140,6 @@ impl RemoteFile {
         }
         let message = format!("the store sent {} bytes where {n_wanted} were asked", bytes.len());
         Err(Error::new(ErrorKind::Io, message).at(Locus::byte(range.start)))
-    }
-
-    fn block(&self, idx: u64) -> Result<Bytes> {
-        let mut blocks = self.blocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(at) = blocks.iter().position(|(it, _)| *it == idx)
-            && let Some(hit) = blocks.remove(at)
-        {
-            let bytes = hit.1.clone();
-            blocks.push_back(hit);
-            return Ok(bytes);
-        }
-        let start = idx * BLOCK_BYTES;
-        let bytes = self.fetch(start..(start + BLOCK_BYTES).min(self.n_bytes))?;
-        if blocks.len() == BLOCKS_MAX {
-            blocks.pop_front();
-        }
-        blocks.push_back((idx, bytes.clone()));
-        Ok(bytes)
-    }
-}
-
-impl ReadAt for RemoteFile {
-    fn n_bytes(&self) -> u64 {
-        self.n_bytes
-    }
-
-    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
-        if range.end < range.start || range.end > self.n_bytes {
-            return Err(past_the_end(&range, self.n_bytes));
-        }
-        let n_bytes = range.end - range.start;
-        if n_bytes == 0 {
-            return Ok(Bytes::new());
-        }
-        let (first, last) = (range.start / BLOCK_BYTES, (range.end - 1) / BLOCK_BYTES);
-        if n_bytes > SMALL_READ_BYTES || first != last {
-            return self.fetch(range);
-        }
-        let within = range.start - first * BLOCK_BYTES;
-        let block = self.block(first)?;
-        // Both ends lie in one block of 1 MiB, so they fit memory.
-        Ok(block.slice(within as usize..(within + n_bytes) as usize))
     }
 }
 

@@ -1,7 +1,7 @@
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
 
 use crate::{
     digest::B3,
@@ -12,21 +12,24 @@ use crate::{
 };
 
 /// Reads a blob by range and verifies every byte before it hands it out.
-pub struct BlobReader<'a> {
-    remote: &'a dyn Remote,
-    dataset: &'a DatasetName,
+///
+/// It owns what it needs, so threads and objects of other languages can hold it. Its errors name the blob in their
+/// words and leave the path to whoever knows what file the blob is.
+pub struct BlobReader {
+    remote: Arc<dyn Remote>,
+    dataset: DatasetName,
     b3: B3,
     n_bytes: u64,
     /// `None` for a blob of one grain, which is verified whole.
     tree: Option<Tree>,
 }
 
-impl<'a> BlobReader<'a> {
+impl BlobReader {
     /// Opens a blob of a dataset.
     ///
     /// # Errors
     /// `Io`, `Denied`; `Corrupt` when its tree is missing or is another blob's.
-    pub fn open(remote: &'a dyn Remote, dataset: &'a DatasetName, b3: &B3, n_bytes: u64) -> Result<Self> {
+    pub fn open(remote: &Arc<dyn Remote>, dataset: &DatasetName, b3: &B3, n_bytes: u64) -> Result<Self> {
         let tree = match tree::n_grains(n_bytes) {
             0 => None,
             _ => {
@@ -37,39 +40,29 @@ impl<'a> BlobReader<'a> {
                 Some(Tree::parse(b3, n_bytes, &bytes)?)
             }
         };
-        Ok(Self { remote, dataset, b3: *b3, n_bytes, tree })
+        Ok(Self { remote: Arc::clone(remote), dataset: dataset.clone(), b3: *b3, n_bytes, tree })
     }
+}
 
-    /// Length of the blob.
-    pub fn n_bytes(&self) -> u64 {
+impl ReadAt for BlobReader {
+    fn n_bytes(&self) -> u64 {
         self.n_bytes
     }
 
-    /// The bytes of a range.
-    ///
-    /// # Errors
-    /// `Corrupt` at the first grain whose bytes are not those that were published, and for a range past the
-    /// end; `Io`, `Denied`.
-    pub fn read(&self, range: Range<u64>) -> Result<Bytes> {
+    /// `Corrupt` at the first grain whose bytes are not those that were published.
+    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
         if range.end > self.n_bytes || range.start > range.end {
             let message = format!("{range:?} lies outside the {} bytes of {}", self.n_bytes, self.b3);
-            return Err(Error::new(ErrorKind::Corrupt, message));
+            return Err(Error::new(ErrorKind::Corrupt, message).at(Locus::byte(range.start)));
         }
-        let at = |err: Error| err.at(Locus::path(self.b3.to_string()));
         let aligned = match &self.tree {
             Some(tree) => tree.aligned(&range),
             None => 0..self.n_bytes,
         };
-        let bytes = self.remote.read_blob(self.dataset, &self.b3, aligned.clone())?;
+        let bytes = self.remote.read_blob(&self.dataset, &self.b3, aligned.clone())?;
         match &self.tree {
-            Some(tree) => tree.verify(aligned.start, &bytes).map_err(at)?,
-            None if B3::of(&bytes) == self.b3 => {}
-            None => {
-                let message =
-                    format!("the bytes are not those that were published: they hash to {}", B3::of(&bytes));
-                return Err(at(Error::new(ErrorKind::Corrupt, message)
-                    .with_hint("`node-data store heal --from STORE` fetches them again")));
-            }
+            Some(tree) => tree.verify(aligned.start, &bytes)?,
+            None => check_whole(&self.b3, &bytes)?,
         }
         // Both ends lie inside what was read, so they fit memory.
         Ok(bytes.slice((range.start - aligned.start) as usize..(range.end - aligned.start) as usize))
@@ -92,12 +85,12 @@ pub fn read_whole(
         return Err(Error::new(ErrorKind::Limit, message));
     }
     let bytes = remote.read_blob(dataset, b3, 0..n_bytes)?;
-    if B3::of(&bytes) != *b3 {
-        return Err(Error::new(ErrorKind::Corrupt, "the bytes are not those that were published")
-            .at(Locus::path(b3.to_string()))
-            .with_hint("`node-data store heal --from STORE` fetches them again"));
-    }
+    check_whole(b3, &bytes)?;
     Ok(bytes)
+}
+
+fn check_whole(b3: &B3, bytes: &[u8]) -> Result<()> {
+    if B3::of(bytes) == *b3 { Ok(()) } else { Err(tree::other_bytes(b3, 0)) }
 }
 
 /// A whole small blob by its reference.

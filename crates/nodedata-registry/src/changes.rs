@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use nodedata_core::{Error, ErrorKind, Result, Silent};
 
 use crate::{
@@ -133,13 +135,13 @@ pub fn attach(
 /// # Errors
 /// `Denied` when it would be public without what that needs; otherwise as [`change`].
 pub fn declare(
-    remote: &dyn Remote,
+    remote: &Arc<dyn Remote>,
     dataset: &DatasetName,
     author: &str,
     visibility: Option<Visibility>,
     sensitivity: Option<&Sensitivity>,
 ) -> Result<CommitRecord> {
-    change(remote, dataset, author, &|state| {
+    change(&**remote, dataset, author, &|state| {
         let visibility = visibility.unwrap_or(state.visibility);
         let sensitivity = sensitivity.unwrap_or(&state.sensitivity).clone();
         let license = match state.head() {

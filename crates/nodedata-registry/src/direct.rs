@@ -1,7 +1,10 @@
 use std::{
     collections::BTreeSet,
     ops::Range,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -23,18 +26,23 @@ pub const LEASE_SECONDS: u64 = 48 * 3600;
 /// Records asked for at once when nobody knows how many there are.
 const LOG_WINDOW_MAX: u64 = 64;
 
-/// A store that this process reads and writes itself.
-#[derive(Debug)]
+/// A store that this process reads and writes itself. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Direct {
     store: Store,
     /// Whether the store is known to be safe to write to.
-    checked: AtomicBool,
+    checked: Arc<AtomicBool>,
 }
 
 impl Direct {
     /// Speaks to `store`.
     pub fn new(store: Store) -> Self {
-        Self { store, checked: AtomicBool::new(false) }
+        Self { store, checked: Arc::default() }
+    }
+
+    /// The same store, as what reads from it holds it.
+    pub fn shared(&self) -> Arc<dyn Remote> {
+        Arc::new(self.clone())
     }
 
     /// The store.

@@ -1,10 +1,10 @@
-//! What stands before personal data: which declarations may be made, who has been let in to what, and the
-//! log of who was let in and who was not.
+//! What client and server both say of the gate before personal data: which declarations may be made, what was asked
+//! and answered, and the lines of the log of who was let in and who was not. Who is let in, the server decides.
 
 mod attestation;
 mod audit;
 mod rule;
 
-pub use attestation::{Action, Attestation, Purpose, Refusal, State, Subject, Transition, may_request};
+pub use attestation::{Attestation, Purpose, State, Subject, Transition};
 pub use audit::{AuditEvent, AuditHead, AuditLine, Outcome, verify_audit};
 pub use rule::{Approval, CATEGORIES, check_declaration, needs_attestation};

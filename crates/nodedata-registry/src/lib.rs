@@ -42,13 +42,13 @@ pub use hash_cache::{FileIdentity, HashCache};
 pub use hashing::blob_of;
 pub use maintain::{Depth, Flaw, FsckReport, GcOptions, GcReport, HealReport, fsck, gc, heal};
 pub use name::DatasetName;
-pub use pull::{PullReport, REVISION_FILE, pull};
+pub use pull::{PullReport, pull};
 pub use push::{
     BumpRequest, Facts, Outcome, PushOptions, PushReport, check_license, create, parse_price, push,
 };
 pub use record::{AttachmentKind, DataClass, Gate, GateKind, Operation, Sensitivity, Visibility};
 pub use reference::{Reference, Selector, is_tag};
 pub use remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, Remote};
-pub use revision::Revision;
+pub use revision::{REVISION_FILE, Revision};
 pub use state::{AttachmentEntry, DatasetState, LATEST, RevisionEntry};
 pub use store::{Created, ObjectInfo, OpenStore, Probe, Store, StoreLocation, default_store_folder};

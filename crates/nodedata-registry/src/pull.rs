@@ -2,31 +2,27 @@ use std::{
     collections::BTreeMap,
     fs::{self, OpenOptions},
     io::{Seek, SeekFrom, Write},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use nodedata_core::{Error, ErrorKind, Locus, Progress, Result, Silent};
+use nodedata_core::{Error, ErrorKind, Locus, Progress, ReadAt as _, Result, Silent};
 use nodedata_io::{AtomicDir, Writer, Writing, entries, io_error, is_half_replaced, remove, write_file};
 use serde::Serialize;
 
 use crate::{
-    blob_reader::BlobReader,
     digest::B3,
     hash_cache::HashCache,
     hashing::hash_files,
     name::DatasetName,
     record::{BlobRef, FileRef},
-    remote::Remote,
-    revision::Revision,
+    revision::{REVISION_FILE, Revision},
     tree,
 };
 
-/// The revision's manifest in the folder of a pull.
-pub const REVISION_FILE: &str = "revision.json";
 /// What the hidden folder's name ends in.
 const SUFFIX: &str = "pull";
 /// Files fetched at once.
@@ -57,14 +53,8 @@ pub struct PullReport {
 /// # Errors
 /// `Config` when the folder holds something else and `overwrite` is not set; `Conflict` when another pull
 /// fills it; `Corrupt` at the first byte that is not what was published; `Io`, `Denied`.
-pub fn pull(
-    remote: &dyn Remote,
-    revision: &Revision<'_>,
-    out: &Path,
-    overwrite: bool,
-    progress: &dyn Progress,
-) -> Result<PullReport> {
-    let files = files_of(revision)?;
+pub fn pull(revision: &Revision, out: &Path, overwrite: bool, progress: &dyn Progress) -> Result<PullReport> {
+    let files = revision.files()?;
     let manifest = revision.manifest();
     let mut report = PullReport {
         dataset: manifest.dataset.clone(),
@@ -92,57 +82,20 @@ pub fn pull(
         }
     }
     let partial = Partial::open(out)?;
-    let have = partial.have(&files)?;
+    let have = partial.have(files)?;
     let missing: Vec<&FileRef> = files.iter().filter(|it| !have.contains_key(it.path.as_str())).collect();
-    let pulled = Pull {
-        remote,
-        dataset: revision.dataset(),
-        root: &partial.tree,
-        progress,
-        n_bytes: AtomicU64::new(0),
-    };
+    let pulled = Pull { revision, root: &partial.tree, progress, n_bytes: AtomicU64::new(0) };
     progress.planned(missing.iter().map(|it| it.blob.bytes).sum());
     pulled.all(&missing)?;
     report.fetched_bytes = pulled.n_bytes.into_inner();
-    partial.keep_only(&files)?;
+    partial.keep_only(files)?;
     write_file(&partial.tree.join(REVISION_FILE), &manifest_bytes, Writing::Replace)?;
     partial.folder.commit(true)?;
     Ok(report)
 }
 
-/// Every file of the folder, each path checked: what a manifest says is no reason to write elsewhere.
-fn files_of(revision: &Revision<'_>) -> Result<Vec<FileRef>> {
-    let manifest = revision.manifest();
-    let mut files: Vec<FileRef> = vec![manifest.readme.clone(), manifest.schema.file.clone()];
-    files.extend(manifest.index.values().cloned());
-    files.extend(manifest.files.iter().cloned());
-    let shards = revision.shards()?.iter();
-    files.extend(shards.map(|it| FileRef { path: it.path.clone(), blob: it.blob.clone() }));
-    let mut seen = BTreeMap::new();
-    for file in &files {
-        let path = Path::new(&file.path);
-        let is_plain = path.components().all(|it| matches!(it, Component::Normal(_)))
-            && !file.path.is_empty()
-            && !file.path.contains('\\')
-            && file.path != REVISION_FILE;
-        if !is_plain {
-            let message =
-                format!("the manifest names the file `{}`, which is no path inside a folder", file.path);
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        }
-        if seen.insert(&file.path, &file.blob).is_some_and(|it| *it != file.blob) {
-            return Err(Error::new(ErrorKind::Corrupt, format!("the manifest names `{}` twice", file.path)));
-        }
-    }
-    let mut files: Vec<FileRef> = files.clone();
-    files.sort();
-    files.dedup();
-    Ok(files)
-}
-
 struct Pull<'a> {
-    remote: &'a dyn Remote,
-    dataset: &'a DatasetName,
+    revision: &'a Revision,
     root: &'a Path,
     progress: &'a dyn Progress,
     n_bytes: AtomicU64,
@@ -179,14 +132,14 @@ impl Pull<'_> {
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&partial);
         let mut to = opened.map_err(|err| io_error("cannot open", &partial, err))?;
         let failed = |err| io_error("cannot write", &partial, err);
-        let reader = BlobReader::open(self.remote, self.dataset, b3, *n_bytes)?;
+        let reader = self.revision.reader(&file.blob)?;
         let part_bytes = tree::part_bytes(*n_bytes);
         let there = to.metadata().map_err(failed)?.len().min(*n_bytes) / part_bytes * part_bytes;
         to.set_len(there).and_then(|()| to.seek(SeekFrom::Start(there))).map_err(failed)?;
         let mut offset = there;
         while offset < *n_bytes {
             let end = (offset + part_bytes).min(*n_bytes);
-            let bytes = reader.read(offset..end)?;
+            let bytes = reader.read_at(offset..end)?;
             to.write_all(&bytes).map_err(failed)?;
             self.n_bytes.fetch_add(end - offset, Ordering::Relaxed);
             self.progress.advanced(end - offset, 0);

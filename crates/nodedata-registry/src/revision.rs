@@ -1,14 +1,18 @@
-use std::cell::OnceCell;
+mod files;
+
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, ReadAt as _, Result};
+
+pub use files::REVISION_FILE;
 
 use crate::{
     blob_reader::{BlobReader, read_whole},
     content::Contents,
     digest::B3,
     name::DatasetName,
-    record::{BlobRef, RECORD_BYTES_MAX, RevisionManifest, ShardRef},
+    record::{BlobRef, FileRef, RECORD_BYTES_MAX, RevisionManifest, ShardRef},
     remote::Remote,
     state::RevisionEntry,
     tables::{contents_of, read_episodes, read_shards},
@@ -18,20 +22,22 @@ use crate::{
 const INDEX_BYTES_MAX: u64 = 1 << 30;
 
 /// A published revision: its manifest and, as far as asked for, its tables. Shards are never read.
-pub struct Revision<'a> {
-    remote: &'a dyn Remote,
+pub struct Revision {
+    remote: Arc<dyn Remote>,
     dataset: DatasetName,
     digest: B3,
     manifest: RevisionManifest,
-    shards: OnceCell<Vec<ShardRef>>,
+    shards: OnceLock<Vec<ShardRef>>,
+    /// In the order of their paths.
+    files: OnceLock<Vec<FileRef>>,
 }
 
-impl<'a> Revision<'a> {
+impl Revision {
     /// Reads the manifest of a revision.
     ///
     /// # Errors
     /// `Corrupt` when the manifest is not what the record says; `Io`, `Denied`.
-    pub fn open(remote: &'a dyn Remote, dataset: &DatasetName, entry: &RevisionEntry) -> Result<Self> {
+    pub fn open(remote: &Arc<dyn Remote>, dataset: &DatasetName, entry: &RevisionEntry) -> Result<Self> {
         Self::of_manifest(remote, dataset, &entry.manifest)
     }
 
@@ -39,14 +45,21 @@ impl<'a> Revision<'a> {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn of_manifest(remote: &'a dyn Remote, dataset: &DatasetName, digest: &B3) -> Result<Self> {
+    pub fn of_manifest(remote: &Arc<dyn Remote>, dataset: &DatasetName, digest: &B3) -> Result<Self> {
         let n_bytes = remote.blob_bytes(dataset, digest)?.ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, format!("the manifest {digest} is missing"))
                 .with_hint("`node-data store fsck` says what else is missing")
         })?;
-        let bytes = read_whole(remote, dataset, digest, n_bytes, RECORD_BYTES_MAX)?;
+        let bytes = read_whole(&**remote, dataset, digest, n_bytes, RECORD_BYTES_MAX)?;
         let manifest = RevisionManifest::parse(&bytes)?;
-        Ok(Self { remote, dataset: dataset.clone(), digest: *digest, manifest, shards: OnceCell::new() })
+        Ok(Self {
+            remote: Arc::clone(remote),
+            dataset: dataset.clone(),
+            digest: *digest,
+            manifest,
+            shards: OnceLock::new(),
+            files: OnceLock::new(),
+        })
     }
 
     /// Digest of its manifest.
@@ -100,7 +113,15 @@ impl<'a> Revision<'a> {
             let message = format!("{} has {} bytes, which is no index table", blob.b3, blob.bytes);
             return Err(Error::new(ErrorKind::Limit, message));
         }
-        BlobReader::open(self.remote, &self.dataset, &blob.b3, blob.bytes)?.read(0..blob.bytes)
+        self.reader(blob)?.read_at(0..blob.bytes)
+    }
+
+    /// A blob of it, range by range.
+    ///
+    /// # Errors
+    /// As [`BlobReader::open`].
+    pub fn reader(&self, blob: &BlobRef) -> Result<BlobReader> {
+        BlobReader::open(&self.remote, &self.dataset, &blob.b3, blob.bytes)
     }
 
     /// An index table by name.

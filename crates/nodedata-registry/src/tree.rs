@@ -89,6 +89,7 @@ fn halves(cvs: &[Cv]) -> Option<(&[Cv], &[Cv])> {
 /// A `.tree` file that belongs to its blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
+    b3: B3,
     n_bytes: u64,
     cvs: Vec<Cv>,
 }
@@ -105,7 +106,7 @@ impl Tree {
             return Err(Error::new(ErrorKind::Corrupt, format!("the tree of {b3} folds to another digest"))
                 .with_hint("`node-data store heal` makes it again from the blob"));
         }
-        Ok(Self { n_bytes, cvs: cvs.to_vec() })
+        Ok(Self { b3: *b3, n_bytes, cvs: cvs.to_vec() })
     }
 
     /// Widens a range to whole grains.
@@ -126,12 +127,17 @@ impl Tree {
             None if found.len() == expected.len() => Ok(()),
             at => {
                 let at = offset + at.unwrap_or(expected.len()) as u64 * GRAIN_BYTES;
-                Err(Error::new(ErrorKind::Corrupt, "the bytes are not those that were published")
-                    .at(Locus::byte(at))
-                    .with_hint("`node-data store heal --from STORE` fetches them again"))
+                Err(other_bytes(&self.b3, at))
             }
         }
     }
+}
+
+/// The error of bytes from `offset` on that are not the blob's.
+pub(crate) fn other_bytes(b3: &B3, offset: u64) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("the bytes of {b3} are not those that were published"))
+        .at(Locus::byte(offset))
+        .with_hint("`node-data store heal --from STORE` fetches them again")
 }
 
 /// The bytes of a `.tree` file.

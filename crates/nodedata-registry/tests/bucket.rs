@@ -16,5 +16,5 @@ fn a_bucket_conforms() {
     assert!(matches!(location, StoreLocation::Bucket(_)), "{url} is no bucket");
     let journal = tempfile::tempdir().unwrap();
     let options = OpenStore { journal: Some(journal.path().to_owned()), create: false };
-    conformance(&Direct::new(Store::open(&location, &options).unwrap()), "kit");
+    conformance(&Direct::new(Store::open(&location, &options).unwrap()).shared(), "kit");
 }

@@ -11,13 +11,13 @@ fn folder_store(folder: &std::path::Path) -> Direct {
 
 #[test]
 fn memory_conforms() {
-    conformance(&Direct::new(Store::memory()), "kit");
+    conformance(&Direct::new(Store::memory()).shared(), "kit");
 }
 
 #[test]
 fn a_directory_conforms() {
     let folder = tempfile::tempdir().unwrap();
-    conformance(&folder_store(&folder.path().join("store")), "kit");
+    conformance(&folder_store(&folder.path().join("store")).shared(), "kit");
 }
 
 /// 200 pushes of 8 clients; 1,000 with `NODEDATA_TEST_LONG`.
@@ -26,5 +26,10 @@ fn many_small_increments_are_all_kept() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder_store(&folder.path().join("store"));
     let n_pushes = if std::env::var_os("NODEDATA_TEST_LONG").is_some() { 125 } else { 25 };
-    increments_of_many_are_all_kept(&store, &"kit/increments".parse::<DatasetName>().unwrap(), 8, n_pushes);
+    increments_of_many_are_all_kept(
+        &store.shared(),
+        &"kit/increments".parse::<DatasetName>().unwrap(),
+        8,
+        n_pushes,
+    );
 }

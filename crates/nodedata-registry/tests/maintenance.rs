@@ -25,12 +25,12 @@ fn dataset() -> DatasetName {
     "acme/x".parse().unwrap()
 }
 
-fn push_one(remote: &dyn Remote, folder: &Path, spec: ShardSpec, append: bool) -> nodedata_core::Result<()> {
+fn push_one(store: &Direct, folder: &Path, spec: ShardSpec, append: bool) -> nodedata_core::Result<()> {
     let path: PathBuf = folder.join(format!("train-{}-{}.parquet", spec.first_episode, spec.seed));
     write_shard(&path, &spec);
     let mut options = PushOptions::new(dataset(), vec![path], "test");
     options.append = append;
-    push(remote, &options, &Silent).map(drop)
+    push(&store.shared(), &options, &Silent).map(drop)
 }
 
 fn big() -> ShardSpec {
@@ -45,8 +45,9 @@ fn rot_is_found_named_and_mended() {
         push_one(remote, folder.path(), big(), false).unwrap();
     }
     let state = DatasetState::open(&store, &dataset()).unwrap();
-    let shard =
-        Revision::open(&store, &dataset(), state.head().unwrap()).unwrap().shards().unwrap()[0].clone();
+    let shard = Revision::open(&store.shared(), &dataset(), state.head().unwrap()).unwrap().shards().unwrap()
+        [0]
+    .clone();
     assert_eq!(fsck(&store, Depth::Full, &Silent).unwrap().flaws, []);
     let path = folder.path().join("a").join(layout::blob(&shard.blob.b3));
     let mut bytes = std::fs::read(&path).unwrap();
@@ -67,7 +68,7 @@ fn rot_is_found_named_and_mended() {
     assert!(flaw.message.contains("262144"), "the grain is named: {}", flaw.message);
     let alone = heal(&store, None, Depth::Full).unwrap();
     assert_eq!((alone.blobs.len(), alone.left.len()), (0, 1), "nobody has a sound copy");
-    let healed = heal(&store, Some(&copy), Depth::Full).unwrap();
+    let healed = heal(&store, Some(&copy.shared()), Depth::Full).unwrap();
     assert_eq!((healed.blobs, healed.left), (vec![shard.blob.b3], vec![]));
     std::fs::remove_file(folder.path().join("a").join(layout::tree(&shard.blob.b3))).unwrap();
     assert_eq!(fsck(&store, Depth::Quick, &Silent).unwrap().flaws[0].code, "missing-tree");
@@ -78,7 +79,7 @@ fn rot_is_found_named_and_mended() {
         found.flaws.iter().any(|it| it.code == "missing-blob" && it.blob == Some(shard.blob.b3)),
         "{found:?}"
     );
-    assert!(heal(&store, Some(&copy), Depth::Quick).unwrap().left.is_empty());
+    assert!(heal(&store, Some(&copy.shared()), Depth::Quick).unwrap().left.is_empty());
     assert_eq!(fsck(&store, Depth::Full, &Silent).unwrap().flaws, []);
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use nodedata_core::{ErrorKind, Silent};
 use nodedata_registry::{
-    DatasetName, DatasetState, Direct, HashCache, Outcome, PushOptions, Revision, Store, push, tree,
+    DatasetName, DatasetState, HashCache, Outcome, PushOptions, Revision, Store, push, tree,
 };
 use nodedata_testkit::registry::{ShardSpec, shard_bytes, write_shard};
 use wrapped::Wrapped;
@@ -37,16 +37,17 @@ fn thousands_of_shards_are_listed_compared_and_planned_without_reading_them() {
         write_shard(&shards.join(format!("train-{idx:05}.parquet")), &spec);
     };
     (0..n_shards).for_each(write);
-    let remote = Wrapped::new(Direct::new(Store::memory()));
+    let remote = Wrapped::over(Store::memory());
     let mut options = PushOptions::new(dataset(), vec![shards.clone()], "test");
     options.cache = HashCache::at(&folder.path().join("cache"));
-    push(&remote, &options, &Silent).unwrap();
+    push(&remote.shared(), &options, &Silent).unwrap();
     write(n_shards);
-    let second = push(&remote, &options, &Silent).unwrap();
+    let second = push(&remote.shared(), &options, &Silent).unwrap();
     assert_eq!((second.bump.proof.kept, second.bump.proof.added), (n_shards as u64, 1));
     let asked_before = remote.asked();
-    let state = DatasetState::open(&remote, &dataset()).unwrap();
-    let [old, new] = [0, 1].map(|idx| Revision::open(&remote, &dataset(), &state.revisions[idx]).unwrap());
+    let state = DatasetState::open(&*remote, &dataset()).unwrap();
+    let [old, new] =
+        [0, 1].map(|idx| Revision::open(&remote.shared(), &dataset(), &state.revisions[idx]).unwrap());
     assert!(new.manifest().shard_table.is_some() && new.manifest().shards.is_empty());
     let listed = new.shards().unwrap();
     assert_eq!(listed.len() as i64, n_shards + 1);
@@ -87,14 +88,14 @@ fn what_has_not_changed_is_not_read_again() {
     let n_bytes = if is_long() { 10u64 << 30 } else { 1 << 30 };
     sparse_shard(&shards.join("train-0.parquet"), n_bytes);
     // Large blobs are taken and thrown away: this is about what the client reads.
-    let remote = Wrapped::new(Direct::new(Store::memory()));
+    let remote = Wrapped::over(Store::memory());
     remote.swallow_above(512 << 20);
     let mut options = PushOptions::new(dataset(), vec![shards], "test");
     options.cache = HashCache::at(&folder.path().join("cache"));
     let watch = Hashed(AtomicU64::new(0));
-    let first = push(&remote, &options, &watch).unwrap();
+    let first = push(&remote.shared(), &options, &watch).unwrap();
     assert!(first.bytes > n_bytes && watch.0.swap(0, Ordering::Relaxed) > n_bytes);
-    let again = push(&remote, &options, &watch).unwrap();
+    let again = push(&remote.shared(), &options, &watch).unwrap();
     assert_eq!((again.outcome, again.sent_bytes), (Outcome::Unchanged, 0));
     assert_eq!(watch.0.load(Ordering::Relaxed), 0, "nothing is hashed again");
 }
@@ -122,17 +123,17 @@ fn parts_that_were_acknowledged_are_not_sent_again() {
     let open = || {
         let location = nodedata_registry::StoreLocation::Folder(store.clone());
         let options = nodedata_registry::OpenStore { journal: None, create: true };
-        Wrapped::new(Direct::new(Store::open(&location, &options).unwrap()))
+        Wrapped::over(Store::open(&location, &options).unwrap())
     };
     let options = PushOptions::new(dataset(), vec![shards], "test");
     let first = open();
     first.lose_parts_after(20);
-    assert_eq!(push(&first, &options, &Silent).unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(push(&first.shared(), &options, &Silent).unwrap_err().kind(), ErrorKind::Denied);
     let n_workers = first.n_senders();
     // Else the bound below says nothing.
     assert!((2..=10).contains(&n_workers), "{n_workers} workers");
     let second = open();
-    let report = push(&second, &options, &Silent).unwrap();
+    let report = push(&second.shared(), &options, &Silent).unwrap();
     assert_eq!((report.outcome, second.lost()), (Outcome::Published, 0));
     let again = (first.sent() + second.sent()).checked_sub(n_bytes).expect("all of it was sent");
     assert_eq!(again, first.lost(), "what was lost is sent again, and nothing else");
@@ -144,18 +145,18 @@ fn parts_that_were_acknowledged_are_not_sent_again() {
 fn lost_answers_publish_once() {
     let folder = tempfile::tempdir().unwrap();
     for (idx, (before, after)) in [(2, 0), (0, 2), (1, 1)].into_iter().enumerate() {
-        let remote = Wrapped::new(Direct::new(Store::memory()));
+        let remote = Wrapped::over(Store::memory());
         remote.lose(before, after);
         let path = folder.path().join(format!("{idx}/train-0.parquet"));
         write_shard(&path, &ShardSpec { first_episode: 0, n_episodes: 1, n_steps: 2, seed: 7 });
         let mut options = PushOptions::new(dataset(), vec![path], "test");
         options.op_id = Some("once".to_owned());
-        let report = push(&remote, &options, &Silent).unwrap();
+        let report = push(&remote.shared(), &options, &Silent).unwrap();
         assert_eq!(report.outcome, Outcome::Published);
-        let state = DatasetState::open(&remote, &dataset()).unwrap();
+        let state = DatasetState::open(&*remote, &dataset()).unwrap();
         assert_eq!((state.revisions.len(), state.next_seq), (1, 2));
         // The same operation again is the same revision, whatever is in the folder by now.
-        let again = push(&remote, &options, &Silent).unwrap();
+        let again = push(&remote.shared(), &options, &Silent).unwrap();
         assert_eq!((again.outcome, again.seq), (Outcome::Unchanged, report.seq));
     }
 }

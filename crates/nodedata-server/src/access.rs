@@ -2,13 +2,14 @@ use std::sync::{Arc, atomic::Ordering};
 
 use nodedata_registry::{
     B3, DatasetName,
-    gate::{self, AuditEvent, Outcome},
+    gate::{AuditEvent, Outcome, needs_attestation},
     record::Visibility,
 };
 use semver::Version;
 
 use crate::{
     app::App,
+    case,
     principal::Principal,
     refusal::{Answered, Refusal},
     views::{BlobUse, DatasetView},
@@ -27,7 +28,7 @@ impl App {
     /// A dataset, for whoever may know of it. Everybody else is told what they are told of one that is not
     /// there.
     pub(crate) fn see(&self, principal: &Principal, dataset: &DatasetName) -> Answered<Arc<DatasetView>> {
-        let Some(view) = self.views.get(&self.direct, dataset)? else {
+        let Some(view) = self.views.get(&self.remote, dataset)? else {
             return Err(Refusal::missing("dataset"));
         };
         match view.state.visibility {
@@ -57,7 +58,7 @@ impl App {
         blob: &BlobUse,
         asked: &Asked<'_>,
     ) -> Answered<()> {
-        if blob.is_open || !gate::needs_attestation(view.state.visibility, &view.state.sensitivity) {
+        if blob.is_open || !needs_attestation(view.state.visibility, &view.state.sensitivity) {
             return Ok(());
         }
         let dataset = &view.state.dataset;
@@ -98,7 +99,7 @@ impl App {
     ) -> Answered<()> {
         let view = self.see(principal, dataset)?;
         let blob = self.blob_of(&view, b3)?;
-        if blob.is_open || !gate::needs_attestation(view.state.visibility, &view.state.sensitivity) {
+        if blob.is_open || !needs_attestation(view.state.visibility, &view.state.sensitivity) {
             return Ok(());
         }
         self.pass(principal, &view, &blob).map(drop)
@@ -123,17 +124,17 @@ impl App {
                 fix,
             ));
         };
-        let refused = |why: gate::Refusal| {
+        let refused = |why: case::Refusal| {
             Err(Refusal::new(403, why.code(), format!("access to {dataset} is not granted"), why.fix()))
         };
-        let Some(newest) = self.database.newest_attestation(dataset, account)? else {
-            return refused(gate::Refusal::NotRequested);
+        let Some(newest) = self.database.newest_case(dataset, account)? else {
+            return refused(case::Refusal::NotRequested);
         };
         let now = self.options.clock.now();
-        let mut why = gate::Refusal::OtherRevision;
+        let mut why = case::Refusal::OtherRevision;
         for major in &blob.majors {
             match newest.covers(&Version::new(*major, 0, 0), &policy, now) {
-                Ok(()) => return Ok(Some(newest.id)),
+                Ok(()) => return Ok(Some(newest.attestation().id.clone())),
                 Err(it) => why = it,
             }
         }

@@ -1,6 +1,6 @@
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, ReadAt as _, Result};
 use nodedata_registry::{
-    B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Remote, Revision, Selector,
+    B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Revision, Selector,
     attach::{DOCUMENT_BYTES_MAX, check_document},
     check_license, gate, is_tag,
     record::{BlobRef, Bump, CommitRecord, DataClass, Operation, RevisionManifest, Sensitivity, Visibility},
@@ -100,7 +100,7 @@ impl Candidate<'_> {
         })?;
         if let Some(policy) = sensitivity.gate.as_ref().and_then(|it| it.policy) {
             let is_current = view.and_then(DatasetView::policy) == Some(policy);
-            let n_bytes = self.app.direct.blob_bytes(self.dataset, &policy)?;
+            let n_bytes = self.app.remote.blob_bytes(self.dataset, &policy)?;
             if n_bytes.is_none_or(|it| it > AGREEMENT_BYTES_MAX) {
                 let message = format!(
                     "the agreement {policy} was not sent, or is longer than {AGREEMENT_BYTES_MAX} bytes"
@@ -115,7 +115,7 @@ impl Candidate<'_> {
         if visibility == Visibility::Public
             && let Some((_, head)) = head
         {
-            let manifest = Revision::open(&self.app.direct, self.dataset, head)?;
+            let manifest = Revision::open(&self.app.remote, self.dataset, head)?;
             check_licensed(visibility, manifest.manifest())?;
         }
         Ok(())
@@ -135,11 +135,11 @@ impl Candidate<'_> {
                 Error::new(ErrorKind::Config, format!("`{revision}` is no SemVer number")).with_source(err),
             )
         })?;
-        if self.app.direct.blob_bytes(self.dataset, digest)?.is_none() {
+        if self.app.remote.blob_bytes(self.dataset, digest)?.is_none() {
             let message = format!("the manifest {digest} was not sent");
             return Err(Refusal::new(422, "closure", message, "push again: only what is missing is sent"));
         }
-        let opened = Revision::of_manifest(&self.app.direct, self.dataset, digest).map_err(invalid)?;
+        let opened = Revision::of_manifest(&self.app.remote, self.dataset, digest).map_err(invalid)?;
         let manifest = opened.manifest();
         if manifest.dataset != *self.dataset || manifest.revision != revision {
             let message = format!("the manifest is of {}@{}", manifest.dataset, manifest.revision);
@@ -179,7 +179,7 @@ impl Candidate<'_> {
     /// Every blob must be there, as long as it is said to be.
     fn check_closure(&self, blobs: &[BlobRef]) -> Answered<()> {
         let paths: Vec<String> = blobs.iter().map(|it| nodedata_registry::layout::blob(&it.b3)).collect();
-        let found = self.app.store().heads(&paths)?;
+        let found = self.app.store.heads(&paths)?;
         let missing =
             blobs.iter().zip(found).find(|(blob, it)| it.as_ref().map(|it| it.bytes) != Some(blob.bytes));
         match missing {
@@ -209,13 +209,7 @@ impl Candidate<'_> {
     }
 
     /// The number must not claim less than what changed.
-    fn check_bump(
-        &self,
-        view: &DatasetView,
-        version: &Version,
-        new: &Revision<'_>,
-        bump: &Bump,
-    ) -> Answered<()> {
+    fn check_bump(&self, view: &DatasetView, version: &Version, new: &Revision, bump: &Bump) -> Answered<()> {
         let Some(head) = view.state.head() else { return Ok(()) };
         let parent = Version::parse(&head.revision).map_err(|err| {
             Error::new(ErrorKind::Corrupt, "a revision has no SemVer number").with_source(err)
@@ -229,7 +223,7 @@ impl Candidate<'_> {
                 "choose a higher number, or `--bump auto`",
             ));
         }
-        let old = Revision::open(&self.app.direct, self.dataset, head)?;
+        let old = Revision::open(&self.app.remote, self.dataset, head)?;
         let invalid = |err: Error| Refusal::of(422, "manifest", &err);
         let comparison = old.contents()?.compare(&new.contents().map_err(invalid)?);
         let (claimed, proved) = (BumpKind::claimed(&parent, version), comparison.kind());
@@ -258,13 +252,13 @@ impl Candidate<'_> {
     }
 
     fn small_blob(&self, blob: &BlobRef, bytes_max: u64) -> Answered<bytes::Bytes> {
-        let n_bytes = self.app.direct.blob_bytes(self.dataset, &blob.b3)?;
+        let n_bytes = self.app.remote.blob_bytes(self.dataset, &blob.b3)?;
         if n_bytes != Some(blob.bytes) || blob.bytes > bytes_max {
             let message = format!("{} was not sent, or is longer than {bytes_max} bytes", blob.b3);
             return Err(Refusal::new(422, "closure", message, "send the document first"));
         }
-        let reader = BlobReader::open(&self.app.direct, self.dataset, &blob.b3, blob.bytes)?;
-        Ok(reader.read(0..blob.bytes)?)
+        let reader = BlobReader::open(&self.app.remote, self.dataset, &blob.b3, blob.bytes)?;
+        Ok(reader.read_at(0..blob.bytes)?)
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use nodedata_core::Result;
 use nodedata_registry::{
-    Direct, Store,
+    Direct, Remote, Store,
     gate::{AuditEvent, Outcome},
 };
 use tokio::sync::Semaphore;
@@ -23,7 +23,9 @@ pub(crate) const BODY_PERMIT_BYTES: u64 = 64 << 10;
 
 /// Everything that requests share.
 pub(crate) struct App {
-    pub(crate) direct: Direct,
+    pub(crate) store: Store,
+    /// The store, as what reads revisions from it holds it.
+    pub(crate) remote: Arc<dyn Remote>,
     pub(crate) database: Database,
     pub(crate) options: ServerOptions,
     pub(crate) views: Views,
@@ -39,7 +41,8 @@ impl App {
         let permits =
             (options.bodies_bytes_max.max(options.body_bytes_max) / BODY_PERMIT_BYTES).max(1) as usize;
         Self {
-            direct: Direct::new(store),
+            remote: Arc::new(Direct::new(store.clone())),
+            store,
             database,
             views: Views::default(),
             proofs: Proofs::default(),
@@ -48,10 +51,6 @@ impl App {
             bodies: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             options,
         }
-    }
-
-    pub(crate) fn store(&self) -> &Store {
-        self.direct.store()
     }
 
     /// Notes something in the audit log.

@@ -5,6 +5,7 @@ mod access;
 mod admission;
 mod app;
 mod call;
+mod case;
 mod clock;
 mod database;
 mod dispatch;

@@ -35,14 +35,14 @@ pub(crate) struct BlobUse {
 }
 
 impl DatasetView {
-    fn of(state: DatasetState, direct: &dyn Remote) -> Result<Self> {
+    fn of(state: DatasetState, remote: &Arc<dyn Remote>) -> Result<Self> {
         let mut view = Self { state, blobs: Arc::default(), n_revisions: 0, n_attachments: 0 };
-        view.index(direct)?;
+        view.index(remote)?;
         Ok(view)
     }
 
     /// Takes in the blobs of revisions and documents that came since.
-    fn index(&mut self, direct: &dyn Remote) -> Result<()> {
+    fn index(&mut self, remote: &Arc<dyn Remote>) -> Result<()> {
         let (revisions, attachments) =
             (&self.state.revisions[self.n_revisions..], &self.state.attachments[self.n_attachments..]);
         if revisions.is_empty() && attachments.is_empty() {
@@ -50,7 +50,7 @@ impl DatasetView {
         }
         let blobs = Arc::make_mut(&mut self.blobs);
         for entry in revisions {
-            let revision = Revision::open(direct, &self.state.dataset, entry)?;
+            let revision = Revision::open(remote, &self.state.dataset, entry)?;
             let major = Version::parse(&entry.revision).map_or(0, |it| it.major);
             for blob in revision.blobs()? {
                 let found = blobs.entry(blob.b3).or_default();
@@ -100,21 +100,25 @@ pub(crate) struct Views(Mutex<BTreeMap<DatasetName, Arc<DatasetView>>>);
 
 impl Views {
     /// The view of a dataset; `None` when there is none.
-    pub(crate) fn get(&self, direct: &dyn Remote, dataset: &DatasetName) -> Result<Option<Arc<DatasetView>>> {
+    pub(crate) fn get(
+        &self,
+        remote: &Arc<dyn Remote>,
+        dataset: &DatasetName,
+    ) -> Result<Option<Arc<DatasetView>>> {
         let known = self.lock().get(dataset).cloned();
         let view = match known {
             Some(known) => {
-                let newer = direct.log(dataset, known.state.next_seq)?;
+                let newer = remote.log(dataset, known.state.next_seq)?;
                 if newer.is_empty() {
                     return Ok(Some(known));
                 }
                 let mut view = (*known).clone();
                 newer.iter().try_for_each(|it| view.state.apply(it))?;
-                view.index(direct)?;
+                view.index(remote)?;
                 view
             }
-            None => match DatasetState::load(direct, dataset)? {
-                Some(state) => DatasetView::of(state, direct)?,
+            None => match DatasetState::load(&**remote, dataset)? {
+                Some(state) => DatasetView::of(state, remote)?,
                 None => return Ok(None),
             },
         };

@@ -6,6 +6,8 @@ mod pushes;
 mod records;
 mod shards;
 
+use std::sync::Arc;
+
 use nodedata_registry::{DatasetName, Remote};
 
 pub use shards::{ShardSpec, shard_bytes, write_shard};
@@ -15,11 +17,11 @@ pub use shards::{ShardSpec, shard_bytes, write_shard};
 ///
 /// # Panics
 /// With the promise that is broken.
-pub fn conformance(remote: &dyn Remote, owner: &str) {
+pub fn conformance(remote: &Arc<dyn Remote>, owner: &str) {
     let name = |it: &str| DatasetName::new(owner, it).expect("a name");
-    records::nothing_is_there(remote, &name("nothing"));
-    parts::any_order_any_number_of_times(remote, &name("parts"));
-    parts::other_bytes_are_refused(remote, &name("lies"));
+    records::nothing_is_there(&**remote, &name("nothing"));
+    parts::any_order_any_number_of_times(&**remote, &name("parts"));
+    parts::other_bytes_are_refused(&**remote, &name("lies"));
     records::one_record_has_a_number(remote, &name("race"));
     pushes::what_is_pushed_is_pulled(remote, &name("round"));
     pushes::ranges_are_verified(remote, &name("ranges"));

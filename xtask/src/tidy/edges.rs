@@ -46,7 +46,11 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-pipeline", "nodedata-dataset", "writes the dataset"),
     edge("nodedata-registry", "nodedata-core", "errors with place and hint"),
     edge("nodedata-registry", "nodedata-dataset", "publishes datasets, makes folders of revisions"),
-    edge("nodedata-registry", "nodedata-io", "opens buckets, runs requests, makes folders that appear whole"),
+    edge(
+        "nodedata-registry",
+        "nodedata-io",
+        "opens buckets, runs requests, reads far files by blocks, makes folders",
+    ),
     edge("nodedata-registry", "nodedata-schema", "enforces schema.json on shards that others wrote"),
     edge("nodedata-export", "nodedata-core", "errors with place and hint"),
     edge("nodedata-export", "nodedata-schema", "the fields of a dataset, in others' words"),

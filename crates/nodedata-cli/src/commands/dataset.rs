@@ -82,7 +82,7 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
             let visibility = class.visibility.map(|it| it.visibility());
             keep_agreement(&registry, &reference.dataset, &class)?;
             let done =
-                declare(&*registry.remote, &reference.dataset, &registry.author, visibility, said.as_ref())?;
+                declare(&registry.remote, &reference.dataset, &registry.author, visibility, said.as_ref())?;
             tell_record(&reference, &done, output)?;
         }
     }
@@ -113,7 +113,7 @@ fn run_push(args: PushArgs, output: Output) -> Result<()> {
     if !options.dry_run {
         keep_agreement(&registry, &options.dataset, &class)?;
     }
-    let report = push(&*registry.remote, &options, &shown);
+    let report = push(&registry.remote, &options, &shown);
     shown.done();
     let report = report?;
     tell_push(&report, output)
@@ -232,7 +232,7 @@ fn withdraw_episodes(
     }
     let mut options = PushOptions::new(reference.dataset.clone(), Vec::new(), &registry.author);
     options.exclude = episodes;
-    let report = push(&*registry.remote, &options, &nodedata_core::Silent)?;
+    let report = push(&registry.remote, &options, &nodedata_core::Silent)?;
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     if let Some(entry) = state.revision(&report.revision) {
         let note = json!({"reason": reason, "episodes": options.exclude}).to_string();
@@ -250,9 +250,9 @@ fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
     if let Some(reason) = &entry.withdrawn {
         message::note(&format!("warning: {} {} is withdrawn: {reason}", reference.dataset, entry.revision));
     }
-    let revision = Revision::open(&*registry.remote, &reference.dataset, entry)?;
+    let revision = Revision::open(&registry.remote, &reference.dataset, entry)?;
     let shown = Shown::new(args.progress);
-    let report = pull(&*registry.remote, &revision, &args.out, args.overwrite, &shown);
+    let report = pull(&revision, &args.out, args.overwrite, &shown);
     shown.done();
     let report = report?;
     let text = match output {

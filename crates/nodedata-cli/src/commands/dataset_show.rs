@@ -56,7 +56,7 @@ pub(crate) fn show(args: &ShowArgs, output: Output) -> Result<()> {
     let reference = registry.reference(&args.reference)?;
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     let entry = reference.resolve(&state)?;
-    let revision = Revision::open(&*registry.remote, &reference.dataset, entry)?;
+    let revision = Revision::open(&registry.remote, &reference.dataset, entry)?;
     let manifest = revision.manifest();
     let shards = if args.shards { Some(revision.shards()?) } else { None };
     let text = match output {
@@ -207,7 +207,7 @@ pub(crate) fn diff(registry: &Registry, old: &str, new: &str, output: Output) ->
     let contents = |it: &Reference| {
         let state = DatasetState::open(&*registry.remote, &it.dataset)?;
         let entry = it.resolve(&state)?;
-        let contents = Revision::open(&*registry.remote, &it.dataset, entry)?.contents()?;
+        let contents = Revision::open(&registry.remote, &it.dataset, entry)?.contents()?;
         Ok::<_, nodedata_core::Error>((entry.revision.clone(), contents))
     };
     let ((old_number, old_contents), (new_number, new_contents)) = (contents(&old)?, contents(&new)?);

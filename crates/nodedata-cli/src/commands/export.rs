@@ -64,7 +64,7 @@ fn hugging_face(source: &str, out: &Path, store: &StoreArgs, output: Output) -> 
         let registry = Registry::open(store, false)?;
         let reference = registry.reference(source)?;
         let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
-        let revision = Revision::open(&*registry.remote, &reference.dataset, reference.resolve(&state)?)?;
+        let revision = Revision::open(&registry.remote, &reference.dataset, reference.resolve(&state)?)?;
         // Beside the folder, so that it can be linked from there.
         let parent = out.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder =
@@ -72,7 +72,7 @@ fn hugging_face(source: &str, out: &Path, store: &StoreArgs, output: Output) -> 
                 Error::new(ErrorKind::Io, "cannot make a folder").with_source(err).at(Locus::path(parent))
             })?;
         let pulled = folder.path().join("dataset");
-        pull(&*registry.remote, &revision, &pulled, false, &nodedata_core::Silent)?;
+        pull(&revision, &pulled, false, &nodedata_core::Silent)?;
         export_folder(&pulled, out)?
     };
     match output {
@@ -113,7 +113,7 @@ fn tell_croissant(source: &str, base_url: Option<&str>, store: &StoreArgs) -> Re
     let reference = registry.reference(source)?;
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     let entry = reference.resolve(&state)?;
-    let revision = Revision::open(&*registry.remote, &reference.dataset, entry)?;
+    let revision = Revision::open(&registry.remote, &reference.dataset, entry)?;
     let text = |blob| Ok::<_, Error>(String::from_utf8_lossy(&revision.read(blob)?).into_owned());
     let manifest = revision.manifest();
     let schema = Schema::from_json(&text(&manifest.schema.file.blob)?)

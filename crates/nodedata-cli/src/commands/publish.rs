@@ -36,7 +36,7 @@ pub(crate) fn publish(stage: &PublishStage, folder: &Path, progress: ProgressArg
         ..PushOptions::new(reference.dataset, vec![folder.to_owned()], &registry.author)
     };
     let shown = Shown::new(progress);
-    let report = push(&*registry.remote, &options, &shown);
+    let report = push(&registry.remote, &options, &shown);
     shown.done();
     report
 }

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use nodedata_core::Result;
 use nodedata_dataset::{Dataset, Explanation, Manifest};
@@ -12,7 +15,7 @@ use crate::{args::ProgressArg, human, progress::Shown};
 /// # Errors
 /// `Unsupported` when the revision was not converted, or by another version; what converting reports.
 pub(crate) fn of_revision(
-    remote: &dyn Remote,
+    remote: &Arc<dyn Remote>,
     dataset: &DatasetName,
     entry: &RevisionEntry,
     source: &str,

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{
@@ -10,7 +10,7 @@ use crate::commands::dataset_args::StoreArgs;
 
 /// A registry, and who speaks to it.
 pub(crate) struct Registry {
-    pub(crate) remote: Box<dyn Remote>,
+    pub(crate) remote: Arc<dyn Remote>,
     /// Who does what is done.
     pub(crate) author: String,
 }
@@ -19,9 +19,9 @@ impl Registry {
     /// Opens the registry that the flags or the environment name. With `create`, a folder that is not there
     /// becomes one.
     pub(crate) fn open(args: &StoreArgs, create: bool) -> Result<Self> {
-        let remote: Box<dyn Remote> = match location(args)? {
-            StoreLocation::Server(url) => Box::new(HttpRemote::new(&url, token()?)?),
-            other => Box::new(Direct::new(open_store(&other, create)?)),
+        let remote: Arc<dyn Remote> = match location(args)? {
+            StoreLocation::Server(url) => Arc::new(HttpRemote::new(&url, token()?)?),
+            other => Arc::new(Direct::new(open_store(&other, create)?)),
         };
         Ok(Self { remote, author: author(args) })
     }
@@ -45,7 +45,7 @@ impl Registry {
             .with_hint("set it to a token of the server")
         })?;
         let remote = HttpRemote::new(&url, Some(Token::parse(&text)?))?;
-        Ok(Self { remote: Box::new(remote), author: author(&args) })
+        Ok(Self { remote: Arc::new(remote), author: author(&args) })
     }
 
     /// What a reference means; datasets named without an owner are the author's.

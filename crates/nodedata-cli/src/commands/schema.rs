@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use nodedata_core::Result;
+use nodedata_core::{Error, ErrorKind, Files as _, Locus, Result, placed::mistakes_to_error};
 use nodedata_pipeline::{check_schema, infer_schema};
 use nodedata_schema::{Schema, diff, is_compatible};
 use serde_json::json;
@@ -8,9 +8,16 @@ use serde_json::json;
 use crate::{
     Outcome,
     args::{Output, SchemaCommand},
-    commands::convert::{open_options, read_schema},
+    commands::{
+        convert::{open_options, read_schema},
+        dataset_args::StoreArgs,
+        target::Target,
+    },
     message,
 };
+
+/// Longest schema that is read from a registry.
+const SCHEMA_BYTES_MAX: u64 = 16 << 20;
 
 /// `node-data schema`.
 pub(crate) fn run(command: SchemaCommand, output: Output) -> Result<Outcome> {
@@ -34,8 +41,8 @@ pub(crate) fn run(command: SchemaCommand, output: Output) -> Result<Outcome> {
             message::to_stdout(&text)?;
             Ok(if found.is_empty() { Outcome::Complete } else { Outcome::Refused })
         }
-        SchemaCommand::Diff { old, new } => {
-            let changes = diff(&schema_at(&old)?, &schema_at(&new)?);
+        SchemaCommand::Diff { old, new, store } => {
+            let changes = diff(&schema_at(&old, &store)?, &schema_at(&new, &store)?);
             let compatible = is_compatible(&changes);
             let text = match output {
                 Output::Json => format!("{}\n", json!({"compatible": compatible, "changes": changes})),
@@ -55,7 +62,23 @@ pub(crate) fn run(command: SchemaCommand, output: Output) -> Result<Outcome> {
     }
 }
 
-/// The schema in a file, or of the dataset in a folder.
-fn schema_at(path: &Path) -> Result<Schema> {
-    if path.is_dir() { read_schema(&path.join("schema.json")) } else { read_schema(path) }
+/// The schema in a file, or of a dataset in a folder or registry.
+fn schema_at(path: &Path, store: &StoreArgs) -> Result<Schema> {
+    let (revision, file) = match Target::of(path, store)? {
+        Target::Path(path) if path.is_dir() => return read_schema(&path.join("schema.json")),
+        Target::Path(path) => return read_schema(&path),
+        Target::Revision { revision, file } => (revision, file),
+    };
+    let path = file.unwrap_or_else(|| revision.manifest().schema.file.path.clone());
+    let path = Path::new(&path);
+    let file = revision.open(path)?;
+    if file.n_bytes() > SCHEMA_BYTES_MAX {
+        return Err(Error::new(
+            ErrorKind::Limit,
+            format!("it has {} bytes, which is no schema", file.n_bytes()),
+        )
+        .at(Locus::path(path)));
+    }
+    let text = String::from_utf8_lossy(&file.read_at(0..file.n_bytes())?).into_owned();
+    Schema::from_json(&text).map_err(|mistakes| mistakes_to_error(&mistakes, Some(path)))
 }

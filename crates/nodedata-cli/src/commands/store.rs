@@ -1,5 +1,5 @@
 use nodedata_core::{Error, ErrorKind, Result};
-use nodedata_registry::{Depth, Direct, Flaw, GcOptions, Remote, fsck, gc, heal};
+use nodedata_registry::{Depth, Direct, Flaw, GcOptions, fsck, gc, heal};
 
 use crate::{
     Outcome,
@@ -95,8 +95,7 @@ fn run_heal(args: &StoreArgs, from: Option<String>, depth: Depth, output: Output
     let direct = Direct::new(store(args, false)?);
     let other =
         from.map(|it| Registry::open(&StoreArgs { store: Some(it), author: None }, false)).transpose()?;
-    let other: Option<&dyn Remote> = other.as_ref().map(|it| &*it.remote);
-    let report = heal(&direct, other, depth)?;
+    let report = heal(&direct, other.as_ref().map(|it| &it.remote), depth)?;
     let text = match output {
         Output::Json => message::json_line(&report)?,
         Output::Text => format!(

@@ -23,7 +23,7 @@ const EPISODES: &str = "index/episodes.parquet";
 /// # Errors
 /// `Corrupt` when the revision's own files cannot be read; `Io`.
 pub(crate) fn reassign(
-    revision: &Revision<'_>,
+    revision: &Revision,
     mut draft: Draft,
     split_of: &dyn Fn(&str) -> Option<String>,
     readme: Option<&str>,
@@ -91,7 +91,7 @@ impl Draft {
     }
 }
 
-fn file(revision: &Revision<'_>, draft: &Draft, path: &str) -> Result<Bytes> {
+fn file(revision: &Revision, draft: &Draft, path: &str) -> Result<Bytes> {
     let found: Option<&FileRef> = draft.files.iter().find(|it| it.path == path);
     let found =
         found.ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("the revision has no file `{path}`")))?;

@@ -24,7 +24,7 @@ struct Stats {
 ///
 /// # Errors
 /// `Unsupported` for a revision that was converted; `Corrupt`, `Io`.
-pub(crate) fn restore(revision: &Revision<'_>) -> Result<PlainModel> {
+pub(crate) fn restore(revision: &Revision) -> Result<PlainModel> {
     let manifest = revision.manifest();
     let Some(contents) = manifest.index.get("contents") else {
         return Err(Error::new(ErrorKind::Unsupported, "a converted dataset cannot be added to or merged")

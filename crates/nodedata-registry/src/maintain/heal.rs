@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
-use nodedata_core::{ErrorKind, Result, Silent};
+use nodedata_core::{ErrorKind, ReadAt as _, Result, Silent};
 use serde::Serialize;
 
 use crate::{
@@ -31,7 +33,7 @@ pub struct HealReport {
 ///
 /// # Errors
 /// `Io`, `Denied` of either side. What the other has not, or has damaged too, stays a flaw.
-pub fn heal(direct: &Direct, from: Option<&dyn Remote>, depth: Depth) -> Result<HealReport> {
+pub fn heal(direct: &Direct, from: Option<&Arc<dyn Remote>>, depth: Depth) -> Result<HealReport> {
     let store = direct.store();
     let mut report = HealReport::default();
     for flaw in fsck(direct, depth, &Silent)?.flaws {
@@ -81,7 +83,7 @@ fn make_tree(store: &Store, b3: &B3) -> Result<bool> {
 }
 
 /// Fetches a blob from another registry, verified, in the place of what is here.
-fn fetch(store: &Store, from: &dyn Remote, dataset: &DatasetName, b3: &B3) -> Result<bool> {
+fn fetch(store: &Store, from: &Arc<dyn Remote>, dataset: &DatasetName, b3: &B3) -> Result<bool> {
     let Some(n_bytes) = from.blob_bytes(dataset, b3)? else { return Ok(false) };
     let blob = BlobRef { b3: *b3, sha256: String::new(), bytes: n_bytes };
     let reader = match BlobReader::open(from, dataset, b3, n_bytes) {
@@ -90,7 +92,7 @@ fn fetch(store: &Store, from: &dyn Remote, dataset: &DatasetName, b3: &B3) -> Re
     };
     // First all of it, so that a damaged copy there does not cost what is here.
     for part in 0..tree::n_parts(n_bytes) {
-        match reader.read(tree::part_range(n_bytes, part)) {
+        match reader.read_at(tree::part_range(n_bytes, part)) {
             Err(err) if err.kind() == ErrorKind::Corrupt => return Ok(false),
             other => drop(other?),
         }
@@ -98,7 +100,7 @@ fn fetch(store: &Store, from: &dyn Remote, dataset: &DatasetName, b3: &B3) -> Re
     store.delete(&layout::blob(b3))?;
     store.delete(&layout::tree(b3))?;
     for part in 0..tree::n_parts(n_bytes) {
-        store.upload_part(&blob, part, reader.read(tree::part_range(n_bytes, part))?)?;
+        store.upload_part(&blob, part, reader.read_at(tree::part_range(n_bytes, part))?)?;
     }
     store.seal(&blob)?;
     Ok(true)

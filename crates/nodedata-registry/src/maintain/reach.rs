@@ -69,7 +69,7 @@ impl Reach {
 
     fn blobs(&mut self, direct: &Direct, dataset: &DatasetName, manifest: &B3) -> Result<&[(B3, u64)]> {
         if !self.manifests.contains_key(manifest) {
-            let revision = Revision::of_manifest(direct, dataset, manifest)?;
+            let revision = Revision::of_manifest(&direct.shared(), dataset, manifest)?;
             let blobs = revision.blobs()?.into_iter().map(|it| (it.b3, it.bytes)).collect();
             self.manifests.insert(*manifest, blobs);
         }

@@ -47,7 +47,7 @@ pub(crate) fn assemble(
     mut draft: Draft,
     options: &PushOptions,
     state: Option<&DatasetState>,
-    head: Option<&Revision<'_>>,
+    head: Option<&Revision>,
 ) -> Result<Assembled> {
     let splits = splits(&draft, options, head)?;
     let is_excluded =
@@ -92,7 +92,7 @@ fn describe(
     draft: &mut Draft,
     options: &PushOptions,
     state: Option<&DatasetState>,
-    head: Option<&Revision<'_>>,
+    head: Option<&Revision>,
     splits: BTreeMap<String, SplitRef>,
 ) -> Result<RevisionManifest> {
     let published = head.map(Revision::manifest);
@@ -188,7 +188,7 @@ fn other_files(draft: &Draft) -> Vec<FileRef> {
 fn splits(
     draft: &Draft,
     options: &PushOptions,
-    head: Option<&Revision<'_>>,
+    head: Option<&Revision>,
 ) -> Result<BTreeMap<String, SplitRef>> {
     let mut splits = draft.splits.clone();
     let published = head.map(|it| it.manifest().splits.values().flat_map(|it| &it.exclude));

@@ -34,7 +34,7 @@ impl Pushed {
     /// Reads what is pushed. `parent` is the revision it will follow.
     pub(crate) fn read(
         options: &PushOptions,
-        parent: Option<&Revision<'_>>,
+        parent: Option<&Revision>,
         progress: &dyn Progress,
     ) -> Result<Self> {
         match options.paths.as_slice() {
@@ -89,13 +89,13 @@ impl Pushed {
     pub(crate) fn draft(
         &self,
         options: &PushOptions,
-        base: Option<&Revision<'_>>,
-        head: Option<&Revision<'_>>,
+        base: Option<&Revision>,
+        head: Option<&Revision>,
     ) -> Result<Draft> {
         let has_moved = base.map(Revision::digest) != head.map(Revision::digest);
         let mut model = match self {
             Self::Converted(draft) => {
-                let is_same = |it: &Revision<'_>| {
+                let is_same = |it: &Revision| {
                     let root = it.contents().map(|it| it.root());
                     root.is_ok_and(|it| it == draft.contents.root())
                 };
@@ -125,7 +125,7 @@ impl Pushed {
                 Some(head) => added(restore(head)?, mine)?,
             },
             Self::Plain(mine) if has_moved => {
-                let of = |it: Option<&Revision<'_>>| it.map(restore).transpose();
+                let of = |it: Option<&Revision>| it.map(restore).transpose();
                 merged(of(base)?, mine, of(head)?)?
             }
             Self::Plain(mine) => (**mine).clone(),
@@ -140,7 +140,7 @@ impl Pushed {
 
 impl Draft {
     /// A published revision as it is: nothing need be sent.
-    fn of_revision(revision: &Revision<'_>) -> Result<Self> {
+    fn of_revision(revision: &Revision) -> Result<Self> {
         let manifest = revision.manifest();
         let mut roles: BTreeMap<String, String> =
             manifest.index.iter().map(|(name, it)| (name.clone(), it.path.clone())).collect();
@@ -247,7 +247,7 @@ fn assign(model: &mut PlainModel, assign: &BTreeMap<String, String>) -> Result<(
 }
 
 /// The same for a dataset that was converted.
-fn reassigned(head: &Revision<'_>, options: &PushOptions) -> Result<Draft> {
+fn reassigned(head: &Revision, options: &PushOptions) -> Result<Draft> {
     let draft = Draft::of_revision(head)?;
     check_patterns(&options.assign, draft.shards.iter().map(|it| it.path.as_str()))?;
     let readme = options.readme.as_deref().map(read_text).transpose()?;
@@ -276,7 +276,7 @@ fn check_patterns<'a>(assign: &BTreeMap<String, String>, paths: impl Iterator<It
     Ok(())
 }
 
-fn card_facts(options: &PushOptions, head: Option<&Revision<'_>>) -> CardFacts {
+fn card_facts(options: &PushOptions, head: Option<&Revision>) -> CardFacts {
     let published = head.map(Revision::manifest);
     let facts = &options.facts;
     let title = facts.title.clone().or_else(|| published?.title.clone());

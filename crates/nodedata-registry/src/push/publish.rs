@@ -1,4 +1,4 @@
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use nodedata_core::{Error, ErrorKind, Progress, Result};
 
@@ -74,7 +74,7 @@ fn begin(
 /// # Errors
 /// `Config` for wrong facts and numbers; `SchemaMismatch`, `Corrupt` for the data; `Conflict` when another
 /// push changed the same; `Denied`, `Io` of the remote.
-pub fn push(remote: &dyn Remote, options: &PushOptions, progress: &dyn Progress) -> Result<PushReport> {
+pub fn push(remote: &Arc<dyn Remote>, options: &PushOptions, progress: &dyn Progress) -> Result<PushReport> {
     let op_id = options.op_id.clone().unwrap_or_else(fresh_id);
     let push = Push { remote, options, progress, op_id, sent: Cell::default() };
     let report = push.run();
@@ -86,7 +86,7 @@ pub fn push(remote: &dyn Remote, options: &PushOptions, progress: &dyn Progress)
 }
 
 struct Push<'a> {
-    remote: &'a dyn Remote,
+    remote: &'a Arc<dyn Remote>,
     options: &'a PushOptions,
     progress: &'a dyn Progress,
     op_id: String,
@@ -95,7 +95,7 @@ struct Push<'a> {
 
 impl Push<'_> {
     fn run(&self) -> Result<PushReport> {
-        let (remote, options) = (self.remote, self.options);
+        let (remote, options) = (&**self.remote, self.options);
         let mut state = DatasetState::load(remote, &options.dataset)?;
         if let Some(done) = state.as_ref().and_then(|it| self.done_before(it)) {
             return self.found(done, 0);
@@ -174,7 +174,7 @@ impl Push<'_> {
         state.revisions.iter().find(|it| it.op_id == self.op_id)
     }
 
-    fn revision(&self, entry: Option<&RevisionEntry>) -> Result<Option<Revision<'_>>> {
+    fn revision(&self, entry: Option<&RevisionEntry>) -> Result<Option<Revision>> {
         entry.map(|it| Revision::open(self.remote, &self.options.dataset, it)).transpose()
     }
 
@@ -183,8 +183,8 @@ impl Push<'_> {
         let op_id = format!("{}-create", self.op_id);
         let visibility = visibility.unwrap_or(Visibility::Private);
         let sensitivity = sensitivity.clone().unwrap_or_default();
-        begin(self.remote, dataset, visibility, &sensitivity, author, &op_id)?;
-        DatasetState::open(self.remote, dataset)
+        begin(&**self.remote, dataset, visibility, &sensitivity, author, &op_id)?;
+        DatasetState::open(&**self.remote, dataset)
     }
 
     fn operation(&self, assembled: &Assembled) -> Operation {
@@ -212,7 +212,7 @@ impl Push<'_> {
             return Ok(());
         }
         let again = || self.negotiate(assembled);
-        let sent = send(self.remote, need, &assembled.sources, &again, self.progress)?;
+        let sent = send(&**self.remote, need, &assembled.sources, &again, self.progress)?;
         let before = self.sent.get();
         self.sent.set(Sent { blobs: before.blobs + sent.blobs, bytes: before.bytes + sent.bytes });
         match self.negotiate(assembled)?.first() {

@@ -1,6 +1,6 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use nodedata_core::{ErrorKind, Result};
+use nodedata_core::{ErrorKind, ReadAt as _, Result};
 use nodedata_dataset::canonical_json;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ impl Verification {
 /// # Errors
 /// `Corrupt` when log or manifest cannot be read at all, `Io`, `Denied`. What is wrong below is in the findings.
 pub fn verify_published(
-    remote: &dyn Remote,
+    remote: &Arc<dyn Remote>,
     dataset: &DatasetName,
     entry: &RevisionEntry,
     options: &VerifyOptions<'_>,
@@ -102,7 +102,7 @@ pub fn verify_published(
         signed_by: Vec::new(),
         findings: Vec::new(),
     };
-    let state = DatasetState::replay(remote, dataset)?;
+    let state = DatasetState::replay(&**remote, dataset)?;
     if state.revision(&entry.revision).map(|it| it.manifest) != Some(entry.manifest) {
         let message = "the log publishes another manifest under this number";
         found.add("log-mismatch", format!("record {}", entry.seq), message);
@@ -127,7 +127,7 @@ fn unique(blobs: Vec<BlobRef>) -> Vec<BlobRef> {
 }
 
 fn check_blob(
-    remote: &dyn Remote,
+    remote: &Arc<dyn Remote>,
     dataset: &DatasetName,
     blob: &BlobRef,
     bytes: bool,
@@ -158,13 +158,13 @@ fn check_blob(
 }
 
 /// The SHA-256 of a blob whose BLAKE3 holds: the reader verifies that.
-fn sha256_of(remote: &dyn Remote, dataset: &DatasetName, blob: &BlobRef) -> Result<String> {
+fn sha256_of(remote: &Arc<dyn Remote>, dataset: &DatasetName, blob: &BlobRef) -> Result<String> {
     let reader = BlobReader::open(remote, dataset, &blob.b3, blob.bytes)?;
     let mut sha = Sha256::new();
     let mut start = 0;
     loop {
         let end = (start + WINDOW_BYTES).min(blob.bytes);
-        sha.update(&reader.read(start..end)?);
+        sha.update(&reader.read_at(start..end)?);
         if end == blob.bytes {
             return Ok(hex(&sha.finalize()));
         }
@@ -174,7 +174,7 @@ fn sha256_of(remote: &dyn Remote, dataset: &DatasetName, blob: &BlobRef) -> Resu
 
 /// Each shard's statement must name the shard's own bytes and hash to what the manifest says, and all of them
 /// to the root.
-fn check_provenance(revision: &Revision<'_>, found: &mut Verification) -> Result<()> {
+fn check_provenance(revision: &Revision, found: &mut Verification) -> Result<()> {
     let shards = revision.shards()?;
     let leaves: Vec<B3> = shards.iter().map(|it| it.provenance).collect();
     if revision.manifest().provenance_root != merkle_root(&leaves) {
@@ -240,7 +240,7 @@ fn has_float(value: &Value) -> bool {
 }
 
 fn check_signatures(
-    remote: &dyn Remote,
+    remote: &Arc<dyn Remote>,
     state: &DatasetState,
     entry: &RevisionEntry,
     trusted: &[PublicKey],
@@ -263,7 +263,8 @@ fn check_signatures(
             continue;
         }
         let (b3, n_bytes) = (&attachment.blob.b3, attachment.blob.bytes);
-        let read = BlobReader::open(remote, &state.dataset, b3, n_bytes).and_then(|it| it.read(0..n_bytes));
+        let read =
+            BlobReader::open(remote, &state.dataset, b3, n_bytes).and_then(|it| it.read_at(0..n_bytes));
         let envelope = match read {
             Ok(envelope) => envelope,
             Err(err) if err.kind() == ErrorKind::Corrupt => {

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeSet, HashSet},
     ops::Range,
     sync::{
-        Condvar, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     thread::ThreadId,
@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{
-    Appended, B3, DatasetName, Direct, LogEntry, Negotiated, PushRequest, Remote,
+    Appended, B3, DatasetName, Direct, LogEntry, Negotiated, PushRequest, Remote, Store,
     record::{BlobRef, CommitRecord, Operation},
 };
 
@@ -36,9 +36,9 @@ pub(crate) struct Wrapped {
 }
 
 impl Wrapped {
-    pub(crate) fn new(inner: Direct) -> Self {
-        Self {
-            inner,
+    pub(crate) fn over(store: Store) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Direct::new(store),
             forbidden: Mutex::default(),
             swallow_above: AtomicU64::new(u64::MAX),
             swallowed: Mutex::default(),
@@ -51,7 +51,12 @@ impl Wrapped {
             asked: AtomicU64::new(0),
             lose_before: AtomicI64::new(0),
             lose_after: AtomicI64::new(0),
-        }
+        })
+    }
+
+    /// As what is tested takes it.
+    pub(crate) fn shared(self: &Arc<Self>) -> Arc<dyn Remote> {
+        Arc::clone(self) as Arc<dyn Remote>
     }
 
     /// Reading one of these fails the test.

@@ -1,16 +1,16 @@
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{DatasetName, gate::Attestation};
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
+use serde::de::DeserializeOwned;
 
-use crate::database::{Database, failed};
+use crate::{
+    case::Case,
+    database::{Database, failed},
+};
 
 impl Database {
     /// The newest attestation of an account for a dataset.
-    pub(crate) fn newest_attestation(
-        &self,
-        dataset: &DatasetName,
-        account: &str,
-    ) -> Result<Option<Attestation>> {
+    pub(crate) fn newest_case(&self, dataset: &DatasetName, account: &str) -> Result<Option<Case>> {
         let text: Option<String> = self
             .lock()
             .prepare_cached(
@@ -43,11 +43,12 @@ impl Database {
 
     /// Adds an attestation when `admit` agrees, given the newest of the same account and dataset; nobody
     /// else adds one in between.
-    pub(crate) fn add_attestation(
+    pub(crate) fn add_case(
         &self,
-        attestation: &Attestation,
-        admit: impl FnOnce(Option<&Attestation>) -> Result<()>,
+        case: &Case,
+        admit: impl FnOnce(Option<&Case>) -> Result<()>,
     ) -> Result<()> {
+        let attestation = case.attestation();
         let mut connection = self.lock();
         let at_once = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let (dataset, account) = (attestation.dataset.to_string(), &attestation.subject.user);
@@ -59,7 +60,7 @@ impl Database {
             )
             .optional()
             .map_err(failed)?;
-        admit(newest.map(|it| parse(&it)).transpose()?.as_ref())?;
+        admit(newest.map(|it| parse::<Case>(&it)).transpose()?.as_ref())?;
         at_once
             .execute(
                 "INSERT INTO attestations (id, dataset, account, body) VALUES (?1, ?2, ?3, ?4)",
@@ -70,25 +71,28 @@ impl Database {
     }
 
     /// Changes an attestation of a dataset; `None` when there is none of that name.
-    pub(crate) fn change_attestation(
+    pub(crate) fn change_case(
         &self,
         dataset: &DatasetName,
         id: &str,
-        change: impl FnOnce(&mut Attestation) -> Result<()>,
-    ) -> Result<Option<Attestation>> {
+        change: impl FnOnce(&mut Case) -> Result<()>,
+    ) -> Result<Option<Case>> {
         let mut connection = self.lock();
         let at_once = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let Some(mut attestation) = find(&at_once, dataset, id)? else { return Ok(None) };
-        change(&mut attestation)?;
+        let Some(mut case) = find(&at_once, dataset, id)? else { return Ok(None) };
+        change(&mut case)?;
         at_once
-            .execute("UPDATE attestations SET body = ?2 WHERE id = ?1", params![id, text_of(&attestation)?])
+            .execute(
+                "UPDATE attestations SET body = ?2 WHERE id = ?1",
+                params![id, text_of(case.attestation())?],
+            )
             .map_err(failed)?;
         at_once.commit().map_err(failed)?;
-        Ok(Some(attestation))
+        Ok(Some(case))
     }
 }
 
-fn find(at_once: &Transaction<'_>, dataset: &DatasetName, id: &str) -> Result<Option<Attestation>> {
+fn find(at_once: &Transaction<'_>, dataset: &DatasetName, id: &str) -> Result<Option<Case>> {
     let text: Option<String> = at_once
         .query_row(
             "SELECT body FROM attestations WHERE dataset = ?1 AND id = ?2",
@@ -100,7 +104,7 @@ fn find(at_once: &Transaction<'_>, dataset: &DatasetName, id: &str) -> Result<Op
     text.map(|it| parse(&it)).transpose()
 }
 
-fn parse(text: &str) -> Result<Attestation> {
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|err| {
         Error::new(ErrorKind::Corrupt, "an attestation in the database cannot be read").with_source(err)
     })

@@ -1,11 +1,14 @@
 use chrono::{DateTime, Duration, Utc};
 use nodedata_registry::{
     B3,
-    gate::{Attestation, AuditEvent, Purpose, Subject, verify_audit},
+    gate::{AuditEvent, Purpose, Subject, verify_audit},
 };
 
 use super::*;
-use crate::principal::Scope;
+use crate::{
+    case::{Action, Case},
+    principal::Scope,
+};
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -62,22 +65,20 @@ fn attestations_are_kept_with_their_history() {
     let purpose = Purpose { duo: Vec::new(), text: "t".to_owned() };
     let asked = (subject, purpose, Vec::new());
     let version = semver::Version::new(1, 0, 0);
-    let one =
-        Attestation::request("a".to_owned(), dataset.clone(), &version, B3::of(b"t"), asked, now()).unwrap();
+    let one = Case::request("a".to_owned(), dataset.clone(), &version, B3::of(b"t"), asked, now()).unwrap();
     database
-        .add_attestation(&one, |newest| {
+        .add_case(&one, |newest| {
             let _: () = assert!(newest.is_none());
             Ok(())
         })
         .unwrap();
-    let refuse = |_: Option<&Attestation>| Err(Error::new(ErrorKind::Conflict, "no"));
-    assert!(database.add_attestation(&one, refuse).is_err());
-    let grant = nodedata_registry::gate::Action::Grant { valid_days: 3 };
-    let changed =
-        database.change_attestation(&dataset, "a", |it| it.act(grant, Some("o"), None, now())).unwrap();
-    assert_eq!(database.newest_attestation(&dataset, "u").unwrap(), changed);
-    assert_eq!(changed.unwrap().history().len(), 2);
-    assert!(database.change_attestation(&dataset, "b", |_| Ok(())).unwrap().is_none());
+    let refuse = |_: Option<&Case>| Err(Error::new(ErrorKind::Conflict, "no"));
+    assert!(database.add_case(&one, refuse).is_err());
+    let grant = Action::Grant { valid_days: 3 };
+    let changed = database.change_case(&dataset, "a", |it| it.act(grant, Some("o"), None, now())).unwrap();
+    assert_eq!(database.newest_case(&dataset, "u").unwrap(), changed);
+    assert_eq!(changed.unwrap().attestation().history.len(), 2);
+    assert!(database.change_case(&dataset, "b", |_| Ok(())).unwrap().is_none());
     assert_eq!(database.attestations(&dataset, None).unwrap().len(), 1);
     assert!(database.attestations(&dataset, Some("v")).unwrap().is_empty());
 }

@@ -10,7 +10,8 @@ use axum::{
     http::{StatusCode, header},
 };
 use bytes::Bytes;
-use nodedata_registry::{B3, BlobReader, DatasetName, Remote};
+use nodedata_core::ReadAt as _;
+use nodedata_registry::{B3, BlobReader, DatasetName};
 
 use crate::{
     access::Asked,
@@ -38,7 +39,7 @@ pub(crate) fn tree(app: &Arc<App>, call: &Call) -> Answered<Reply> {
     let blob = app.blob_of(&view, &b3)?;
     let asked = Asked { action: "read-tree", subject: b3.to_string(), n_bytes: 0 };
     app.admit(&call.principal, &view, &blob, &asked)?;
-    let bytes = app.direct.read_tree(&view.state.dataset, &b3)?.ok_or_else(|| Refusal::missing("tree"))?;
+    let bytes = app.remote.read_tree(&view.state.dataset, &b3)?.ok_or_else(|| Refusal::missing("tree"))?;
     Ok(Reply::bytes("application/octet-stream", bytes))
 }
 
@@ -54,7 +55,7 @@ pub(crate) fn serve(
     let dataset = &view.state.dataset;
     let n_bytes = match blob.bytes {
         Some(n_bytes) => n_bytes,
-        None => app.direct.blob_bytes(dataset, b3)?.ok_or_else(|| Refusal::missing("blob"))?,
+        None => app.remote.blob_bytes(dataset, b3)?.ok_or_else(|| Refusal::missing("blob"))?,
     };
     let range = match call.header(header::RANGE.as_str()) {
         Some(text) => Some(range_of(text, n_bytes)?),
@@ -83,10 +84,10 @@ pub(crate) fn serve(
         principal: call.principal.clone(),
         dataset: dataset.clone(),
         b3: *b3,
-        n_bytes,
+        reader: BlobReader::open(&app.remote, dataset, b3, n_bytes)?,
     };
     reply.body = if wanted.end - wanted.start <= WINDOW_BYTES {
-        Body::from(piece.read(wanted)?)
+        Body::from(piece.reader.read_at(wanted)?)
     } else {
         piece.stream(wanted)
     };
@@ -98,15 +99,10 @@ struct Piece {
     principal: Principal,
     dataset: DatasetName,
     b3: B3,
-    n_bytes: u64,
+    reader: BlobReader,
 }
 
 impl Piece {
-    fn read(&self, range: Range<u64>) -> Answered<Bytes> {
-        let reader = BlobReader::open(&self.app.direct, &self.dataset, &self.b3, self.n_bytes)?;
-        Ok(reader.read(range)?)
-    }
-
     /// Reads while it is sent. Before each window the gate is asked again: a grant that is taken back ends the
     /// answer, and the asker sees that bytes are missing.
     fn stream(self, range: Range<u64>) -> Body {
@@ -118,7 +114,7 @@ impl Piece {
             let (window, reading) = (left.start..end, Arc::clone(&piece));
             let read = tokio::task::spawn_blocking(move || {
                 reading.app.still_admitted(&reading.principal, &reading.dataset, &reading.b3)?;
-                reading.read(window)
+                Ok::<Bytes, Refusal>(reading.reader.read_at(window)?)
             });
             match read.await {
                 Ok(Ok(bytes)) => Ok(Some((bytes, (piece, end..left.end)))),

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::{
-    Appended, DatasetName, Remote,
+    Appended, DatasetName,
     gate::AuditEvent,
     http::{CommitAnswer, DatasetList, DatasetSummary, EntryBody, LogAnswer},
     layout,
@@ -32,9 +32,9 @@ pub(crate) fn list(app: &App, call: &Call) -> Answered<Reply> {
 /// The datasets that the asker may know of.
 pub(crate) fn visible(app: &App, call: &Call) -> Answered<Vec<std::sync::Arc<DatasetView>>> {
     let mut views = Vec::new();
-    for name in app.direct.datasets()? {
+    for name in app.remote.datasets()? {
         // A dataset whose log is damaged must not hide the others.
-        let Ok(Some(view)) = app.views.get(&app.direct, &name) else { continue };
+        let Ok(Some(view)) = app.views.get(&app.remote, &name) else { continue };
         if view.state.visibility == Visibility::Public || call.principal.may_see_private(&name) {
             views.push(view);
         }
@@ -58,7 +58,7 @@ pub(crate) fn log(app: &App, call: &Call) -> Answered<Reply> {
     let dataset = call.dataset()?;
     app.see(&call.principal, &dataset)?;
     let from = call.number("from", Some(call.query.get("from").map_or("0", String::as_str)))?;
-    let mut entries = app.direct.log(&dataset, from)?;
+    let mut entries = app.remote.log(&dataset, from)?;
     let more = entries.len() > PAGE_RECORDS;
     entries.truncate(PAGE_RECORDS);
     Reply::json(&LogAnswer { entries: entries.into_iter().map(EntryBody::from).collect(), more })
@@ -81,7 +81,7 @@ pub(crate) fn append(app: &App, call: &Call) -> Answered<Reply> {
     // Who asks is what the token says.
     record.author = call.principal.who().to_owned();
     record.to_bytes().map_err(|err| Refusal::invalid(&err))?;
-    let view = app.views.get(&app.direct, &dataset)?;
+    let view = app.views.get(&app.remote, &dataset)?;
     if let Some(done) = already_there(app, &dataset, view.as_deref(), &record)? {
         return done;
     }
@@ -90,7 +90,7 @@ pub(crate) fn append(app: &App, call: &Call) -> Answered<Reply> {
     if let Err(refusal) = candidate.check() {
         return app.denied(&call.principal, name_of(&record.op), named, refusal);
     }
-    match app.direct.append(&dataset, &record)? {
+    match app.remote.append(&dataset, &record)? {
         Appended::Done { digest } => {
             app.metrics.commits.fetch_add(1, Ordering::Relaxed);
             app.note(AuditEvent {
@@ -121,7 +121,7 @@ fn already_there(
     if view.is_none_or(|it| record.seq >= it.state.next_seq) {
         return Ok(None);
     }
-    let Some(bytes) = app.store().get(&layout::record(dataset, record.seq))? else {
+    let Some(bytes) = app.store.get(&layout::record(dataset, record.seq))? else {
         return Err(Error::new(ErrorKind::Corrupt, "a record of the log is missing").into());
     };
     let entry = nodedata_registry::LogEntry {
@@ -139,9 +139,9 @@ fn already_there(
 
 /// Clients of a server leave none, so it leaves its own.
 fn leave_hint(app: &App, dataset: &DatasetName) {
-    if let Ok(Some(view)) = app.views.get(&app.direct, dataset) {
+    if let Ok(Some(view)) = app.views.get(&app.remote, dataset) {
         // A hint that is not left costs the next reader some requests.
-        drop(view.state.leave_hint(&app.direct));
+        drop(view.state.leave_hint(&*app.remote));
     }
 }
 

@@ -3,9 +3,9 @@
 use axum::http::StatusCode;
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::{
-    DatasetName, Remote, Selector,
+    DatasetName, Selector,
     clock::fresh_id,
-    gate::{Action, Approval, Attestation, AuditEvent, may_request},
+    gate::{Approval, AuditEvent},
     http::{AttestBody, AttestationList, DecisionBody},
     read_whole,
     record::Gate,
@@ -15,6 +15,7 @@ use crate::{
     admission::AGREEMENT_BYTES_MAX,
     app::App,
     call::Call,
+    case::{Action, Case, may_request},
     refusal::{Answered, Refusal},
     reply::Reply,
     views::{DatasetView, version_of},
@@ -27,8 +28,8 @@ pub(crate) fn agreement(app: &App, call: &Call) -> Answered<Reply> {
     let view = app.see(&call.principal, &call.dataset()?)?;
     let policy = view.policy().ok_or_else(|| Refusal::missing("agreement: the dataset is not gated"))?;
     let dataset = &view.state.dataset;
-    let n_bytes = app.direct.blob_bytes(dataset, &policy)?.ok_or_else(|| Refusal::missing("agreement"))?;
-    let text = read_whole(&app.direct, dataset, &policy, n_bytes, AGREEMENT_BYTES_MAX)?;
+    let n_bytes = app.remote.blob_bytes(dataset, &policy)?.ok_or_else(|| Refusal::missing("agreement"))?;
+    let text = read_whole(&*app.remote, dataset, &policy, n_bytes, AGREEMENT_BYTES_MAX)?;
     Ok(Reply::bytes("text/plain; charset=utf-8", text)
         .with_header(axum::http::header::ETAG, &format!("\"{}\"", policy.hex())))
 }
@@ -60,15 +61,15 @@ pub(crate) fn request(app: &App, call: &Call) -> Answered<Reply> {
     let revision = asked_revision(&view, body.revision.as_deref())?;
     let now = app.options.clock.now();
     let asked = (body.subject, body.purpose, body.affirm);
-    let mut attestation = Attestation::request(fresh_id(), dataset.clone(), &revision, policy, asked, now)
+    let mut case = Case::request(fresh_id(), dataset.clone(), &revision, policy, asked, now)
         .map_err(|err| Refusal::invalid(&err))?;
-    if Approval::parse(&gate.approval)?.grants(&attestation.purpose.duo) {
+    if Approval::parse(&gate.approval)?.grants(&case.attestation().purpose.duo) {
         let why = format!("rule: {}", gate.approval);
-        attestation.act(Action::Grant { valid_days: gate.valid_days }, None, Some(&why), now)?;
+        case.act(Action::Grant { valid_days: gate.valid_days }, None, Some(&why), now)?;
     }
-    app.database.add_attestation(&attestation, |newest| may_request(newest, &revision, &policy, now))?;
-    app.note(note_of(call, &dataset, "attest", &attestation.id))?;
-    Ok(Reply::json(&attestation)?.with_status(StatusCode::CREATED))
+    app.database.add_case(&case, |newest| may_request(newest, &revision, &policy, now))?;
+    app.note(note_of(call, &dataset, "attest", &case.attestation().id))?;
+    Ok(Reply::json(case.attestation())?.with_status(StatusCode::CREATED))
 }
 
 fn asked_revision(view: &DatasetView, revision: Option<&str>) -> Answered<semver::Version> {
@@ -115,12 +116,12 @@ pub(crate) fn decide(app: &App, call: &Call) -> Answered<Reply> {
     let action = action_of(name, view.state.sensitivity.gate.as_ref())?;
     let body: DecisionBody = if call.body.is_empty() { DecisionBody::default() } else { call.json()? };
     let now = app.options.clock.now();
-    let changed = app.database.change_attestation(&dataset, id, |it| {
+    let changed = app.database.change_case(&dataset, id, |it| {
         it.act(action, Some(call.principal.who()), body.reason.as_deref(), now)
     })?;
     let changed = changed.ok_or_else(|| Refusal::missing("attestation"))?;
     app.note(note_of(call, &dataset, name, id))?;
-    Reply::json(&changed)
+    Reply::json(changed.attestation())
 }
 
 fn action_of(name: &str, gate: Option<&Gate>) -> Answered<Action> {

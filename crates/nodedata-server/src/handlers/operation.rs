@@ -19,7 +19,7 @@ use crate::{
 
 pub(crate) fn health(app: &App, _: &Call) -> Answered<Reply> {
     // A store and a database that answer.
-    app.store().head(layout::MARKER)?;
+    app.store.head(layout::MARKER)?;
     app.database.audit_since(u64::MAX)?;
     Ok(Reply::new("text/plain; charset=utf-8", "ok\n"))
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::{
-    B3, LEASE_SECONDS, Needed, PushRequest, Remote,
+    B3, LEASE_SECONDS, Needed, PushRequest,
     http::{BLOB_BYTES, NeededBody, PART_CV, PartsAnswer, PushAnswer, bitmap_of},
     layout,
     record::{BlobRef, Lease},
@@ -31,8 +31,8 @@ pub(crate) fn negotiate(app: &App, call: &Call) -> Answered<Reply> {
         let err = Error::new(ErrorKind::Config, format!("the push is for `{}`", request.dataset));
         return Err(Refusal::invalid(&err.with_hint("send it to its own dataset")));
     }
-    let mut need = app.direct.negotiate(&request)?.need;
-    let view = app.views.get(&app.direct, &dataset)?;
+    let mut need = app.remote.negotiate(&request)?.need;
+    let view = app.views.get(&app.remote, &dataset)?;
     withhold(app, call, &request, view.as_deref(), &mut need)?;
     let need = need.into_iter().map(|it| {
         let parts = bitmap_of(&it.have, tree::n_parts(it.blob.bytes));
@@ -73,13 +73,13 @@ fn withhold(
 pub(crate) fn end(app: &App, call: &Call) -> Answered<Reply> {
     let push = call.param("push");
     check_push_id(push)?;
-    let Some(bytes) = app.store().get(&layout::lease(push))? else { return Ok(Reply::empty()) };
+    let Some(bytes) = app.store.get(&layout::lease(push))? else { return Ok(Reply::empty()) };
     let lease: Lease = nodedata_registry::record::from_bytes("lease", &bytes)?;
     if !call.principal.may_push(&lease.dataset) {
         let refusal = Refusal::forbidden(&format!("push:{}", lease.dataset));
         return app.denied(&call.principal, "end-push", Some(lease.dataset.to_string()), refusal);
     }
-    app.direct.end_push(push)?;
+    app.remote.end_push(push)?;
     Ok(Reply::empty())
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn put_part(app: &App, call: &Call) -> Answered<Reply> {
         }
     } else {
         // The bytes are at fault, not the store.
-        app.direct.upload_part(&blob, part, call.body.clone()).map_err(|err| match err.kind() {
+        app.remote.upload_part(&blob, part, call.body.clone()).map_err(|err| match err.kind() {
             ErrorKind::Corrupt => Refusal::of(422, "part-damaged", &err),
             _ => err.into(),
         })?;
@@ -154,7 +154,7 @@ fn damaged(part: u32) -> Refusal {
 }
 
 fn is_there(app: &App, blob: &BlobRef) -> Answered<bool> {
-    Ok(app.store().head(&layout::blob(&blob.b3))?.is_some_and(|it| it.bytes == blob.bytes))
+    Ok(app.store.head(&layout::blob(&blob.b3))?.is_some_and(|it| it.bytes == blob.bytes))
 }
 
 pub(crate) fn parts(app: &App, call: &Call) -> Answered<Reply> {
@@ -163,7 +163,7 @@ pub(crate) fn parts(app: &App, call: &Call) -> Answered<Reply> {
     let blob = BlobRef { b3: call.b3()?, sha256: String::new(), bytes: n_bytes };
     let (account, n_parts) = (call.principal.who(), tree::n_parts(n_bytes));
     let have = if !is_there(app, &blob)? {
-        app.store().uploaded_parts(&blob)?
+        app.store.uploaded_parts(&blob)?
     } else if app.database.possesses(account, &blob.b3)? {
         (0..n_parts).collect()
     } else {
@@ -190,7 +190,7 @@ pub(crate) fn seal(app: &App, call: &Call) -> Answered<Reply> {
             return Err(Refusal::of(422, "parts-missing", &err.with_hint("push again: only they are sent")));
         }
     } else {
-        app.direct.seal(&blob).map_err(|err| match err.kind() {
+        app.remote.seal(&blob).map_err(|err| match err.kind() {
             ErrorKind::Corrupt => Refusal::of(422, "parts-missing", &err),
             _ => err.into(),
         })?;

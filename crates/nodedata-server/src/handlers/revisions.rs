@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::header;
-use nodedata_core::{Error, ErrorKind};
+use nodedata_core::{Error, ErrorKind, ReadAt as _};
 use nodedata_registry::{
     AttachmentEntry, BlobReader, Revision, RevisionEntry,
     attach::{DOCUMENT_BYTES_MAX, DpReport},
@@ -29,20 +29,20 @@ const JSON: &str = "application/json";
 const PARQUET: &str = "application/vnd.apache.parquet";
 
 /// A revision that somebody sees.
-pub(crate) struct Found<'a> {
+pub(crate) struct Found {
     pub(crate) view: Arc<DatasetView>,
     pub(crate) entry: RevisionEntry,
-    pub(crate) revision: Revision<'a>,
+    pub(crate) revision: Revision,
 }
 
-impl<'a> Found<'a> {
+impl Found {
     /// The revision that `{name}@{revision}` means; the newest without one.
-    pub(crate) fn of(app: &'a App, call: &Call) -> Answered<Self> {
+    pub(crate) fn of(app: &App, call: &Call) -> Answered<Self> {
         let reference = call.reference()?;
         let view = app.see(&call.principal, &reference.dataset)?;
         let entry = reference.resolve(&view.state);
         let entry = entry.map_err(|err| Refusal::of(404, "not-found", &err))?.clone();
-        let revision = Revision::open(&app.direct, &reference.dataset, &entry)?;
+        let revision = Revision::open(&app.remote, &reference.dataset, &entry)?;
         Ok(Self { view, entry, revision })
     }
 
@@ -73,8 +73,8 @@ impl<'a> Found<'a> {
                 return None;
             }
             let reader =
-                BlobReader::open(&app.direct, &self.view.state.dataset, &it.blob.b3, it.blob.bytes).ok()?;
-            DpReport::parse(&reader.read(0..it.blob.bytes).ok()?).ok()
+                BlobReader::open(&app.remote, &self.view.state.dataset, &it.blob.b3, it.blob.bytes).ok()?;
+            DpReport::parse(&reader.read_at(0..it.blob.bytes).ok()?).ok()
         });
         reports.collect()
     }
@@ -189,7 +189,7 @@ pub(crate) fn file(app: &Arc<App>, call: &Call) -> Answered<Reply> {
 }
 
 /// Statistics of the revision's columns: they come from the data, so the gate stands before them.
-pub(crate) fn stats(app: &App, call: &Call, found: &Found<'_>) -> Answered<Option<serde_json::Value>> {
+pub(crate) fn stats(app: &App, call: &Call, found: &Found) -> Answered<Option<serde_json::Value>> {
     let Some(file) = found.revision.manifest().index.get("stats") else { return Ok(None) };
     if file.blob.bytes > TEXT_BYTES_MAX {
         return Ok(None);

@@ -44,7 +44,7 @@ pub(crate) fn card(app: &Arc<App>, call: &Call) -> Answered<Reply> {
     Ok(page(call, &format!("{}@{}", reference.dataset, found.entry.revision), &body))
 }
 
-fn head(found: &Found<'_>, manifest: &RevisionManifest) -> String {
+fn head(found: &Found, manifest: &RevisionManifest) -> String {
     let (state, entry) = (&found.view.state, &found.entry);
     let dataset = Escaped(&state.dataset);
     let mut html = format!("<h1>{dataset} <small>{}</small></h1>\n", Escaped(&entry.revision));
@@ -87,7 +87,7 @@ fn head(found: &Found<'_>, manifest: &RevisionManifest) -> String {
 }
 
 /// What is claimed about privacy: whole sentences, and the losses added up as the bound that they are.
-fn privacy(app: &App, found: &Found<'_>, html: &mut String) {
+fn privacy(app: &App, found: &Found, html: &mut String) {
     let reports = found.dp_reports(app);
     for report in &reports {
         push(

@@ -1,4 +1,4 @@
-use nodedata_core::{ErrorKind, Silent};
+use nodedata_core::{ErrorKind, ReadAt as _, Silent};
 use nodedata_registry::{
     BlobReader, DatasetState, OpenStore, PushOptions, PushRequest, Remote, Sensitivity, Store, StoreLocation,
     Visibility, blob_of, create, push, tree,
@@ -11,7 +11,7 @@ use crate::site::Site;
 fn the_server_keeps_the_promises_of_registries() {
     let site = Site::new();
     let token = site.token("kit", &["read", "publish:kit/*"]);
-    conformance(&site.remote(Some(&token)), "kit");
+    conformance(&site.shared(Some(&token)), "kit");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn the_log_takes_nothing_that_would_break_it() {
     );
     let dataset = "kit/x".parse().unwrap();
     let options = PushOptions::new("kit/x".parse().unwrap(), vec![folder.path().to_owned()], "someone else");
-    push(&remote, &options, &Silent).unwrap();
+    push(&site.shared(Some(&token)), &options, &Silent).unwrap();
     let state = DatasetState::open(&remote, &dataset).unwrap();
     assert_eq!(state.revisions[0].author, "kit", "who asks is what the token says");
     let good = state.next_record(
@@ -140,12 +140,12 @@ fn the_log_takes_nothing_that_would_break_it() {
 fn every_byte_can_be_had_by_range_and_whole() {
     let site = Site::new();
     let dataset = site.publish("acme/x", Visibility::Public, none());
-    let anonymous = site.remote(None);
-    let state = DatasetState::open(&anonymous, &dataset).unwrap();
+    let anonymous = site.shared(None);
+    let state = DatasetState::open(&*anonymous, &dataset).unwrap();
     let revision = nodedata_registry::Revision::open(&anonymous, &dataset, state.head().unwrap()).unwrap();
     let shard = &revision.shards().unwrap()[0];
     let whole = BlobReader::open(&anonymous, &dataset, &shard.blob.b3, shard.blob.bytes).unwrap();
-    let whole = whole.read(0..shard.blob.bytes).unwrap();
+    let whole = whole.read_at(0..shard.blob.bytes).unwrap();
     let by_path = site.get(&format!("v1/d/acme/x@1.0.0/files/{}", shard.path), None);
     assert_eq!((by_path.status, by_path.body.len()), (200, whole.len()));
     assert_eq!(by_path.body, whole);

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use nodedata_core::Silent;
 use nodedata_registry::{
-    DatasetName, Direct, Facts, Gate, GateKind, PushOptions, Sensitivity, Store, Visibility,
+    DatasetName, Direct, Facts, Gate, GateKind, PushOptions, Remote, Sensitivity, Store, Visibility,
     http::{HttpRemote, Token},
     push, put_blob,
 };
@@ -107,6 +107,16 @@ impl Site {
         })
     }
 
+    /// The store, past the server.
+    pub(crate) fn direct(&self) -> Direct {
+        Direct::new(self.store.clone())
+    }
+
+    /// The server, as what reads revisions from it holds it.
+    pub(crate) fn shared(&self, token: Option<&Token>) -> Arc<dyn Remote> {
+        Arc::new(self.remote(token))
+    }
+
     /// Publishes two shards straight into the store, as somebody who owns it.
     pub(crate) fn publish(
         &self,
@@ -115,7 +125,6 @@ impl Site {
         sensitivity: Sensitivity,
     ) -> DatasetName {
         let dataset: DatasetName = dataset.parse().unwrap();
-        let direct = Direct::new(self.store.clone());
         let folder = tempfile::tempdir().unwrap();
         for (idx, name) in ["train-00000.parquet", "val-00000.parquet"].iter().enumerate() {
             let spec =
@@ -129,14 +138,13 @@ impl Site {
         options.readme = Some(readme);
         (options.visibility, options.sensitivity) = (Some(visibility), Some(sensitivity));
         options.facts = Facts { license: Some("CC-BY-4.0".to_owned()), ..Facts::default() };
-        push(&direct, &options, &Silent).unwrap_or_else(|err| panic!("{}", err.chain()));
+        push(&self.direct().shared(), &options, &Silent).unwrap_or_else(|err| panic!("{}", err.chain()));
         dataset
     }
 
     /// Puts the text of an agreement into the store and says which gate it makes.
     pub(crate) fn gate(&self, dataset: &str, text: &str, approval: &str) -> Gate {
-        let direct = Direct::new(self.store.clone());
-        put_blob(&direct, &dataset.parse().unwrap(), text.as_bytes().to_vec()).unwrap();
+        put_blob(&self.direct(), &dataset.parse().unwrap(), text.as_bytes().to_vec()).unwrap();
         Gate {
             kind: GateKind::Attestation,
             policy: Some(nodedata_registry::B3::of(text.as_bytes())),

@@ -1,6 +1,6 @@
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use nodedata_core::{ErrorKind, Silent};
+use nodedata_core::{ErrorKind, ReadAt as _, Silent};
 use nodedata_registry::{
     BlobReader, DatasetName, DatasetState, Outcome, PushOptions, PushReport, Remote, Revision, pull, push,
 };
@@ -11,12 +11,12 @@ fn options(dataset: &DatasetName, folder: &Path) -> PushOptions {
     PushOptions::new(dataset.clone(), vec![folder.to_owned()], "kit")
 }
 
-fn send(remote: &dyn Remote, options: &PushOptions) -> PushReport {
+fn send(remote: &Arc<dyn Remote>, options: &PushOptions) -> PushReport {
     push(remote, options, &Silent).unwrap_or_else(|err| panic!("the push failed: {}", err.chain()))
 }
 
-fn head<'a>(remote: &'a dyn Remote, dataset: &DatasetName) -> Revision<'a> {
-    let state = DatasetState::open(remote, dataset).expect("a dataset");
+fn head(remote: &Arc<dyn Remote>, dataset: &DatasetName) -> Revision {
+    let state = DatasetState::open(&**remote, dataset).expect("a dataset");
     Revision::open(remote, dataset, state.head().expect("a revision")).expect("its manifest")
 }
 
@@ -26,7 +26,7 @@ fn shard(first_episode: i64, seed: u64) -> ShardSpec {
 
 /// A push is a revision, the same again is none, more sends only what is new, and a pull brings all of it. A plan
 /// says what a push would send, and does nothing.
-pub(super) fn what_is_pushed_is_pulled(remote: &dyn Remote, dataset: &DatasetName) {
+pub(super) fn what_is_pushed_is_pulled(remote: &Arc<dyn Remote>, dataset: &DatasetName) {
     let folder = tempfile::tempdir().expect("a folder");
     let shards = folder.path().join("shards");
     write_shard(&shards.join("train-00000.parquet"), &shard(0, 1));
@@ -54,20 +54,20 @@ pub(super) fn what_is_pushed_is_pulled(remote: &dyn Remote, dataset: &DatasetNam
     );
     let out = folder.path().join("out");
     let revision = head(remote, dataset);
-    let pulled = pull(remote, &revision, &out, false, &Silent).expect("a pull");
+    let pulled = pull(&revision, &out, false, &Silent).expect("a pull");
     assert!(!pulled.unchanged && pulled.fetched_bytes == pulled.bytes);
     for name in ["train-00000.parquet", "train-00001.parquet", "val-00000.parquet"] {
         let found = std::fs::read(out.join("data").join(name)).expect("a shard");
         assert_eq!(found, std::fs::read(shards.join(name)).expect("what was pushed"), "{name}");
     }
-    assert!(pull(remote, &revision, &out, false, &Silent).expect("a pull").unchanged);
+    assert!(pull(&revision, &out, false, &Silent).expect("a pull").unchanged);
     std::fs::remove_file(shards.join("val-00000.parquet")).expect("it goes");
     let less = send(remote, &options(dataset, &shards));
     assert_eq!((less.revision.as_str(), less.bump.kind.as_str()), ("2.0.0", "major"));
 }
 
 /// A range is read and verified without the rest.
-pub(super) fn ranges_are_verified(remote: &dyn Remote, dataset: &DatasetName) {
+pub(super) fn ranges_are_verified(remote: &Arc<dyn Remote>, dataset: &DatasetName) {
     let folder = tempfile::tempdir().expect("a folder");
     let spec = ShardSpec { first_episode: 0, n_episodes: 4, n_steps: 20_000, seed: 9 };
     write_shard(&folder.path().join("train-0.parquet"), &spec);
@@ -78,10 +78,10 @@ pub(super) fn ranges_are_verified(remote: &dyn Remote, dataset: &DatasetName) {
     assert!(blob.bytes > 1 << 20, "several grains");
     let reader = BlobReader::open(remote, dataset, &blob.b3, blob.bytes).expect("its tree");
     for range in [0..1, 262_100..262_200, 5..700_000, blob.bytes - 3..blob.bytes] {
-        let found = reader.read(range.clone()).expect("a range");
+        let found = reader.read_at(range.clone()).expect("a range");
         assert_eq!(found, bytes[range.start as usize..range.end as usize], "{range:?}");
     }
-    assert!(reader.read(0..blob.bytes + 1).is_err(), "past the end");
+    assert!(reader.read_at(0..blob.bytes + 1).is_err(), "past the end");
 }
 
 /// Several clients that add to one dataset at once lose nothing of each other.
@@ -89,7 +89,7 @@ pub(super) fn ranges_are_verified(remote: &dyn Remote, dataset: &DatasetName) {
 /// # Panics
 /// When an increment is lost, a number is given twice, or the log has a gap.
 pub fn increments_of_many_are_all_kept(
-    remote: &dyn Remote,
+    remote: &Arc<dyn Remote>,
     dataset: &DatasetName,
     n_clients: usize,
     n_pushes: usize,
@@ -120,7 +120,7 @@ pub fn increments_of_many_are_all_kept(
             });
         }
     });
-    let state = DatasetState::open(remote, dataset).expect("a dataset");
+    let state = DatasetState::open(&**remote, dataset).expect("a dataset");
     let n_all = n_clients * n_pushes;
     let numbers: BTreeSet<&str> = state.revisions.iter().map(|it| it.revision.as_str()).collect();
     assert_eq!((state.revisions.len(), numbers.len()), (n_all, n_all), "one number a push");
@@ -132,12 +132,12 @@ pub fn increments_of_many_are_all_kept(
     assert_eq!(keys, (0..n_all).map(|it| it.to_string()).collect(), "no increment is lost");
 }
 
-fn push_once(remote: &dyn Remote, options: &PushOptions) -> nodedata_core::Result<PushReport> {
+fn push_once(remote: &Arc<dyn Remote>, options: &PushOptions) -> nodedata_core::Result<PushReport> {
     push(remote, options, &Silent)
 }
 
 /// Two who put other rows under one episode are told, and neither is lost without a word.
-pub(super) fn changes_of_the_same_episode_conflict(remote: &dyn Remote, dataset: &DatasetName) {
+pub(super) fn changes_of_the_same_episode_conflict(remote: &Arc<dyn Remote>, dataset: &DatasetName) {
     let folder = tempfile::tempdir().expect("a folder");
     let (one, other) = (folder.path().join("one"), folder.path().join("other"));
     write_shard(&one.join("train-a.parquet"), &shard(0, 1));
@@ -147,5 +147,5 @@ pub(super) fn changes_of_the_same_episode_conflict(remote: &dyn Remote, dataset:
     options.append = true;
     let err = push_once(remote, &options).expect_err("episode 1 is there already");
     assert_eq!(err.kind(), ErrorKind::Conflict, "{err}");
-    assert_eq!(DatasetState::open(remote, dataset).expect("a dataset").revisions.len(), 1);
+    assert_eq!(DatasetState::open(&**remote, dataset).expect("a dataset").revisions.len(), 1);
 }

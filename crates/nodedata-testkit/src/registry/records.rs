@@ -1,4 +1,4 @@
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use nodedata_core::{ErrorKind, Silent};
 use nodedata_registry::{
@@ -19,7 +19,8 @@ pub(super) fn nothing_is_there(remote: &dyn Remote, dataset: &DatasetName) {
 
 /// Of several writers of one number exactly one is told that it was the one, and a record that is added
 /// again is there once.
-pub(super) fn one_record_has_a_number(remote: &dyn Remote, dataset: &DatasetName) {
+pub(super) fn one_record_has_a_number(shared: &Arc<dyn Remote>, dataset: &DatasetName) {
+    let remote = &**shared;
     create(remote, dataset, Visibility::Private, &Sensitivity::default(), "kit").expect("a new dataset");
     let again = create(remote, dataset, Visibility::Private, &Sensitivity::default(), "kit");
     assert_eq!(again.expect_err("it is there").kind(), ErrorKind::Conflict);
@@ -28,7 +29,7 @@ pub(super) fn one_record_has_a_number(remote: &dyn Remote, dataset: &DatasetName
     let shard = ShardSpec { first_episode: 0, n_episodes: 1, n_steps: 3, seed: 5 };
     write_shard(&folder.path().join("train-0.parquet"), &shard);
     let options = PushOptions::new(dataset.clone(), vec![folder.path().to_owned()], "kit");
-    push(remote, &options, &Silent).expect("a revision");
+    push(shared, &options, &Silent).expect("a revision");
     let state = DatasetState::open(remote, dataset).expect("a state");
     let record = |idx: usize| {
         let op = nodedata_registry::Operation::Tag {
