@@ -1,4 +1,4 @@
-use nodedata_core::{Error, ErrorKind, Finding, FindingKind, Findings as Told, Locus, Loss};
+use nodedata_core::{Error, Finding, FindingKind, Findings as Told, Locus, Loss};
 use nodedata_steps::STEPS;
 
 /// What the pointers of a dataset got wrong: what the data itself put right, and what nothing could.

@@ -41,7 +41,7 @@ impl Scanner<'_> {
         };
         // Its content ends where what the CRC covers does.
         let end = at + RECORD_HEAD_BYTES + attachment.n_covered as u64;
-        self.plan.attachments.push(Attachment {
+        self.plan.facts.attachments.push(Attachment {
             // Which file this is, the caller knows.
             episode: 0,
             name: attachment.name.to_owned(),
