@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,6 +19,13 @@ pub(crate) struct Listing {
 
 /// The file that makes a folder a LeRobot dataset.
 pub(crate) const INFO: &str = "meta/info.json";
+
+/// Whether a path below the root is that of the episodes or the tasks, in any version.
+pub(crate) fn is_metadata_table(path: &Path) -> bool {
+    let mut parts = path.iter().map(OsStr::as_encoded_bytes);
+    parts.next() == Some(b"meta")
+        && parts.next().is_some_and(|it| it.starts_with(b"episodes") || it.starts_with(b"tasks"))
+}
 
 impl Listing {
     /// Lists the files.
@@ -58,12 +66,7 @@ impl Listing {
 
     /// The tables below `meta/` that decide rows.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &str> {
-        self.names().filter(|it| {
-            *it == INFO
-                || it.starts_with("meta/episodes")
-                || it.starts_with("meta/tasks")
-                || *it == "meta/stats.json"
-        })
+        self.names().filter(|it| *it == INFO || is_metadata_table(Path::new(it)) || *it == "meta/stats.json")
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

@@ -1,8 +1,8 @@
 use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
 
 use nodedata_core::{
-    Attachment, Confidence, EpisodeInfo, EpisodeStream, Error, ErrorKind, Files, Format, InputFile, Locus,
-    OpenOptions, Partition, Probe, ReadAt, ReadOptions, Result, Source, StreamId, StreamSchema,
+    Attachment, Detection, EpisodeInfo, EpisodeStream, Error, ErrorKind, Files, Format, InputFile, Listing,
+    Locus, OpenOptions, Partition, ReadAt, ReadOptions, Result, Source, StreamId, StreamSchema,
 };
 
 use crate::{
@@ -32,19 +32,11 @@ impl Format for Mcap {
         "MCAP logs, one episode a file: chunked or not, indexed or not, whole or damaged"
     }
 
-    fn detect(&self, probe: &Probe<'_>) -> Confidence {
+    fn detect(&self, listing: &Listing<'_>) -> Detection {
+        let is_named = |it: &Path| it.extension().is_some_and(|it| it.eq_ignore_ascii_case("mcap"));
         // The sixth byte is the version: a later one is ours to refuse with a clear error.
-        if probe.head.starts_with(&MAGIC[..5]) && probe.head.get(6..8) == Some(b"\r\n") {
-            Confidence::Content
-        } else if self.claims(probe.path) {
-            Confidence::Name
-        } else {
-            Confidence::No
-        }
-    }
-
-    fn claims(&self, path: &Path) -> bool {
-        path.extension().is_some_and(|it| it.eq_ignore_ascii_case("mcap"))
+        let begins = |it: &[u8]| it.starts_with(&MAGIC[..5]) && it.get(6..8) == Some(b"\r\n");
+        Detection::by_magic(listing, "MCAP logs", is_named, begins)
     }
 
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
@@ -73,14 +65,9 @@ struct McapSource {
 
 impl McapSource {
     fn open(files: &dyn Files, options: &OpenOptions) -> Result<Self> {
-        let mut paths = files.list()?;
-        // One file is read whatever it is called; of a folder only what looks like ours.
-        if paths.len() != 1 {
-            paths.retain(|it| MCAP.claims(it));
-        }
+        let paths = files.list()?;
         if paths.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "no `.mcap` file was found in the input")
-                .with_hint("name the file itself if it is called otherwise"));
+            return Err(Error::new(ErrorKind::Config, "the input has no files").with_hint("name an MCAP log"));
         }
         let mut inputs = Vec::new();
         let mut readers = Vec::new();

@@ -2,6 +2,7 @@
 
 mod convert;
 mod damage;
+mod detect;
 mod drive;
 mod execute;
 mod file;
@@ -9,6 +10,7 @@ mod init;
 mod inputs;
 mod inspect;
 mod journal;
+mod known;
 mod open;
 mod outline;
 mod plan;
@@ -31,6 +33,7 @@ pub use file::{
 };
 pub use init::propose;
 pub use inspect::{EpisodeLengths, Inspection, StreamInspection, inspect};
+pub use known::{Known, known_only};
 pub use open::{OpenedSource, open_source};
 pub use outline::{Outline, OutlinedFeature, OutlinedStream, outline};
 pub use plan::{Plan, PlannedInput, PlannedUnit, Share, Worked, finish, plan, work};

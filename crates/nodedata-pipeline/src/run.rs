@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use nodedata_core::{Error, ErrorKind, Formats, Locus, OpenOptions, Progress, Result};
+use nodedata_core::{Error, ErrorKind, Formats, OpenOptions, Progress, Result};
 use nodedata_dataset::{
     DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, SourceFacts,
     WriterOptions,
@@ -232,8 +232,9 @@ impl<'a> Run<'a> {
         let report = Report {
             damage,
             repairs: source.repairs().iter().map(entry_of).collect(),
-            warnings: self.warnings(),
+            warnings: source.warnings().iter().map(entry_of).collect(),
             not_selected: source.unselected().to_vec(),
+            not_read: self.opened.not_read.clone(),
             seconds,
             peak_heap_bytes: self.options.peak_heap.map(|it| it()),
             units_reused: n_reused as u64,
@@ -272,20 +273,6 @@ impl<'a> Run<'a> {
             })
         });
         quarantined.collect()
-    }
-
-    fn warnings(&self) -> Vec<DamageEntry> {
-        let mut warnings: Vec<_> = self.opened.source.warnings().iter().map(entry_of).collect();
-        if let Some(first) = self.opened.ignored.first() {
-            let message = format!(
-                "{} other files in the folder are not {} files and were not read",
-                self.opened.ignored.len(),
-                self.opened.format.name()
-            );
-            let err = Error::new(ErrorKind::Unsupported, message).at(Locus::path(first));
-            warnings.push(entry_of(&err));
-        }
-        warnings
     }
 }
 
