@@ -341,6 +341,27 @@ fn formats_completions_and_manual() {
         &expect![[r#"
         mcap         MCAP logs, one episode a file: chunked or not, indexed or not, whole or damaged
         lerobot      LeRobot datasets v2.0, v2.1 and v3.0: pointers audited, video passed through or decoded
+
+        recognised, and refused with what to do instead:
+        nodedata     datasets that node-data wrote
+        rosbag2      ROS 2 bags in SQLite or compressed as whole files
+        rosbag1      ROS 1 bags
+        rlds         RLDS (TFDS) datasets
+        zarr         Zarr stores
+        lance        Lance tables
+        hdf5         HDF5 files
+        rrd          Rerun recordings
+        svo          ZED recordings (SVO)
+        pickle       pickles
+        npz          NumPy files
+        arrow        Arrow files
+        parquet      plain Parquet files
+        webdataset   tar archives, such as WebDataset shards
+        lfs          Git LFS pointers
+        compressed   files compressed as a whole
+        video        video files alone
+        jsonl        JSON Lines
+        csv          CSV tables
         --- exit 0
     "#]],
     );

@@ -17,7 +17,7 @@ fn what_is_done_is_told_on_stderr_only() {
     let told = |text: &str, words: &[&str]| {
         assert!(text.lines().any(|line| words.iter().all(|it| line.contains(it))), "{words:?} in {text}");
     };
-    told(&first.stderr, &["INFO", "open", "format=\"mcap\"", "why=\"detected\"", "files=1"]);
+    told(&first.stderr, &["INFO", "open", "format=\"mcap\"", "begins as MCAP logs do", "files=1"]);
     told(&first.stderr, &["unit is to be made", "none with its recipe is there"]);
     told(&first.stderr, &["unit is made", "shards="]);
     first.json();

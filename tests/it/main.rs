@@ -10,6 +10,7 @@ mod tables;
 mod broken;
 mod cli;
 mod crash;
+mod detection;
 mod determinism;
 mod explain;
 mod golden;

@@ -69,7 +69,7 @@ pub(crate) enum Command {
     /// Write a dataset as other tools want it.
     #[command(subcommand)]
     Export(crate::commands::export::ExportCommand),
-    /// List the formats this build reads.
+    /// List the formats this build reads, and those it refuses by name.
     Formats,
     /// Print shell completions.
     Completions {

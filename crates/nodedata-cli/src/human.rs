@@ -1,3 +1,5 @@
+use nodedata_dataset::NotRead;
+
 /// A number of bytes in the unit people read best, such as `1.2 GiB`.
 pub(crate) fn bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -26,6 +28,16 @@ pub(crate) fn count(n: u64) -> String {
 /// `1 episode`, `2 episodes`.
 pub(crate) fn plural(n: u64, word: &str) -> String {
     if n == 1 { format!("1 {word}") } else { format!("{} {word}s", count(n)) }
+}
+
+/// The files of a source that were not read, as a remark with its hint; nothing when there are none.
+pub(crate) fn not_read(found: &NotRead) -> String {
+    if found.is_empty() {
+        return String::new();
+    }
+    let label = if found.left_out > 0 { "left out" } else { "warning" };
+    let hint = found.hint().map_or_else(String::new, |it| format!("hint: {it}\n"));
+    format!("{label}: {}\n{hint}", found.sentence())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ErrorKind, Files, Locus, Result, Source, TimeRange};
+use crate::{Confidence, Detection, Files, Listing, Result, Source, TimeRange};
 
 /// A file format we can read. One `static` per format crate.
 pub trait Format: Send + Sync {
@@ -12,11 +12,8 @@ pub trait Format: Send + Sync {
     /// One line about the format, for `node-data formats`.
     fn about(&self) -> &'static str;
 
-    /// How sure we are that `probe` is this format. Looks at names and leading bytes only.
-    fn detect(&self, probe: &Probe<'_>) -> Confidence;
-
-    /// Whether a file of this name belongs to a dataset of this format, when a folder is the input.
-    fn claims(&self, path: &Path) -> bool;
+    /// Which files of an input are this format's, how sure that is, and why. Looks at names and heads only.
+    fn detect(&self, listing: &Listing<'_>) -> Detection;
 
     /// Whether [`OpenOptions::decode`] is followed: whether coded video can be asked for as frames.
     fn decodes_video(&self) -> bool {
@@ -24,7 +21,8 @@ pub trait Format: Send + Sync {
     }
 
     /// Opens a dataset by reading metadata only: no rows, except where a format has no types
-    /// of its own and a full inference pass is the only way to know them.
+    /// of its own and a full inference pass is the only way to know them. `files` are those that [`Self::detect`]
+    /// claims (of one of its roots, where it names some), or those that a user says are of this format.
     ///
     /// # Errors
     /// `Corrupt`, `Unsupported` or `Limit` when the metadata cannot be read.
@@ -103,26 +101,6 @@ impl MediaEncoding {
     }
 }
 
-/// What [`Format::detect`] may look at.
-#[derive(Debug)]
-pub struct Probe<'a> {
-    /// One file of the input, relative to its root.
-    pub path: &'a Path,
-    /// Its first bytes, at most 4 KiB.
-    pub head: &'a [u8],
-}
-
-/// Answer of [`Format::detect`], in increasing order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Confidence {
-    /// Not this format.
-    No,
-    /// The file name fits.
-    Name,
-    /// Magic bytes or required metadata files are there.
-    Content,
-}
-
 /// The formats this build can read, in detection order.
 #[derive(Default)]
 pub struct Formats(Vec<&'static dyn Format>);
@@ -149,24 +127,11 @@ impl Formats {
         self.0.iter().copied().find(|it| it.name() == name)
     }
 
-    /// The format most confident about `probe`; the first registered wins a tie.
-    ///
-    /// # Errors
-    /// `Unsupported` when none recognises it.
-    pub fn detect(&self, probe: &Probe<'_>) -> Result<&'static dyn Format> {
-        let mut best: Option<(Confidence, &'static dyn Format)> = None;
-        for &format in &self.0 {
-            let confidence = format.detect(probe);
-            if Confidence::No < confidence && best.is_none_or(|(top, _)| top < confidence) {
-                best = Some((confidence, format));
-            }
-        }
-        let Some((_, format)) = best else {
-            let names: Vec<&str> = self.0.iter().map(|it| it.name()).collect();
-            return Err(Error::new(ErrorKind::Unsupported, "cannot tell the format of the input")
-                .at(Locus::path(probe.path))
-                .with_hint(format!("name it with `--from`, one of: {}", names.join(", "))));
-        };
-        Ok(format)
+    /// The formats that recognise something in an input, the surest first; among equals, as they were registered.
+    pub fn detect(&self, listing: &Listing<'_>) -> Vec<(&'static dyn Format, Detection)> {
+        let detections = self.0.iter().map(|it| (*it, it.detect(listing)));
+        let mut found: Vec<_> = detections.filter(|(_, it)| it.confidence != Confidence::No).collect();
+        found.sort_by_key(|(_, it)| Reverse(it.confidence));
+        found
     }
 }

@@ -2,12 +2,14 @@
 //! format is read, and how a failure is described. It does no I/O of its own.
 
 mod columns;
+mod detection;
 mod error;
 pub mod exact;
 mod feature;
 mod files;
 mod finding;
 mod format;
+mod listing;
 mod names;
 mod nested;
 pub mod patterns;
@@ -18,11 +20,13 @@ mod source;
 mod stream;
 
 pub use columns::{Columns, Layout, LeafId, Level, ListId};
+pub use detection::{Confidence, Detection};
 pub use error::{Error, ErrorKind, Locus, Loss, Result};
 pub use feature::{DType, Dim, Feature, Storage, meta};
 pub use files::{Files, ReadAt};
 pub use finding::{Finding, FindingKind, Findings};
-pub use format::{Confidence, Format, Formats, MediaEncoding, OpenOptions, Probe};
+pub use format::{Format, Formats, MediaEncoding, OpenOptions};
+pub use listing::{HEAD_BYTES, HEADS_MAX, Listing};
 pub use names::{nearest, suggest};
 pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
 pub use plan::{

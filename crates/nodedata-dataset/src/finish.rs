@@ -328,6 +328,7 @@ impl Finish<'_> {
     fn report(&self, run: RunFacts<'_>, ledger: Ledger, manifest: &Manifest) -> Report {
         let is_complete = manifest.n_damage == 0
             && run.report.repairs.is_empty()
+            && run.report.not_read.left_out == 0
             && ledger.values().all(StreamLedger::is_complete);
         Report {
             nd: "report/1".to_owned(),

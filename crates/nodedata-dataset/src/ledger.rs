@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use nodedata_core::{Error, ErrorKind, Finding};
 use serde::{Deserialize, Serialize};
 
+use crate::NotRead;
+
 /// What became of the records of one stream: `read = written + Σ dropped`, or the run fails. Of a stream that steps
 /// are made of: `read = used + Σ superseded + Σ dropped`; both hold where its table is written, too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +163,9 @@ pub struct Report {
     /// Streams that exist in the source but were not selected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_selected: Vec<String>,
+    /// Files of the source that no row comes from.
+    #[serde(default, skip_serializing_if = "NotRead::is_empty")]
+    pub not_read: NotRead,
     /// Seconds by stage.
     #[serde(default)]
     pub seconds: BTreeMap<String, f64>,

@@ -1,20 +1,20 @@
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use arrow_schema::SchemaRef;
 use nodedata_arrow::ParquetFile;
 use nodedata_core::{
-    Confidence, DatasetFacts, EpisodeStream, Files, Format, OpenOptions, Probe, ReadOptions, Result, Source,
-    SourcePlan, StreamKind, StreamSchema,
+    Confidence, DatasetFacts, Detection, EpisodeStream, Files, Format, Listing, OpenOptions, ReadOptions,
+    Result, Source, SourcePlan, StreamKind, StreamSchema,
 };
 use nodedata_steps::STEPS;
 
 use crate::{
     findings::{Findings, RESTORE_HINT},
-    layout::INFO,
+    layout::{INFO, is_metadata_table},
     plan::{Plan, plan},
     rows::piece_stream,
     tracks::VideoCache,
@@ -27,6 +27,9 @@ pub struct LeRobot;
 /// The LeRobot format, for the list of formats.
 pub static LEROBOT: LeRobot = LeRobot;
 
+/// The key of `meta/info.json` that no other format has.
+const VERSION_KEY: &[u8] = b"\"codebase_version\"";
+
 impl Format for LeRobot {
     fn name(&self) -> &'static str {
         "lerobot"
@@ -36,18 +39,30 @@ impl Format for LeRobot {
         "LeRobot datasets v2.0, v2.1 and v3.0: pointers audited, video passed through or decoded"
     }
 
-    fn detect(&self, probe: &Probe<'_>) -> Confidence {
-        if !probe.path.ends_with(INFO) {
-            return Confidence::No;
+    fn detect(&self, listing: &Listing<'_>) -> Detection {
+        let found = listing.folders_with(INFO);
+        let Some(first) = found.first() else { return Detection::no() };
+        // Other projects have a `meta/info.json`, too.
+        let is_dataset = |root: &PathBuf| {
+            let head = listing.head(&root.join(INFO));
+            let is_table = |it: &Path| it.strip_prefix(root).is_ok_and(is_metadata_table);
+            head.windows(VERSION_KEY.len()).any(|it| it == VERSION_KEY)
+                || listing
+                    .below(&root.join("data"))
+                    .any(|it| it.extension().is_some_and(|it| it == "parquet"))
+                || listing.below(&root.join("meta")).any(is_table)
+        };
+        let roots: Vec<PathBuf> = found.iter().filter(|it| is_dataset(it)).cloned().collect();
+        match roots.first() {
+            Some(root) => {
+                let why = format!("`{}` is the head of a LeRobot dataset", root.join(INFO).display());
+                Detection::of_roots(listing, Confidence::Layout, roots, why)
+            }
+            None => {
+                let why = format!("`{}` is called as in LeRobot datasets", first.join(INFO).display());
+                Detection::of_roots(listing, Confidence::Name, found, why)
+            }
         }
-        let has_version = probe.head.windows(18).any(|it| it == b"\"codebase_version\"");
-        if has_version { Confidence::Content } else { Confidence::Name }
-    }
-
-    fn claims(&self, path: &Path) -> bool {
-        // Which files are read, the metadata decides; everything beside it belongs to the dataset.
-        let is_hidden = |it: &std::ffi::OsStr| it.to_string_lossy().starts_with('.');
-        !path.iter().any(is_hidden)
     }
 
     fn decodes_video(&self) -> bool {

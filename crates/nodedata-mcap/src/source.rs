@@ -1,7 +1,7 @@
 use std::{ops::Range, path::Path, sync::Arc};
 
 use nodedata_core::{
-    Confidence, Error, ErrorKind, Files, Format, OpenOptions, Probe, ReadAt, Result, Source,
+    Detection, Error, ErrorKind, Files, Format, Listing, OpenOptions, ReadAt, Result, Source,
 };
 use nodedata_log::{ClockColumns, LogFile, LogSource, Selector, each_file};
 
@@ -28,19 +28,11 @@ impl Format for Mcap {
         "MCAP logs, one episode a file: chunked or not, indexed or not, whole or damaged"
     }
 
-    fn detect(&self, probe: &Probe<'_>) -> Confidence {
+    fn detect(&self, listing: &Listing<'_>) -> Detection {
+        let is_named = |it: &Path| it.extension().is_some_and(|it| it.eq_ignore_ascii_case("mcap"));
         // The sixth byte is the version: a later one is ours to refuse with a clear error.
-        if probe.head.starts_with(&MAGIC[..5]) && probe.head.get(6..8) == Some(b"\r\n") {
-            Confidence::Content
-        } else if self.claims(probe.path) {
-            Confidence::Name
-        } else {
-            Confidence::No
-        }
-    }
-
-    fn claims(&self, path: &Path) -> bool {
-        path.extension().is_some_and(|it| it.eq_ignore_ascii_case("mcap"))
+        let begins = |it: &[u8]| it.starts_with(&MAGIC[..5]) && it.get(6..8) == Some(b"\r\n");
+        Detection::by_magic(listing, "MCAP logs", is_named, begins)
     }
 
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
@@ -78,14 +70,9 @@ impl LogFile for McapLog {
 }
 
 fn open(files: &dyn Files, options: &OpenOptions) -> Result<LogSource<McapLog>> {
-    let mut paths = files.list()?;
-    // One file is read whatever it is called; of a folder only what looks like ours.
-    if paths.len() != 1 {
-        paths.retain(|it| MCAP.claims(it));
-    }
+    let paths = files.list()?;
     if paths.is_empty() {
-        return Err(Error::new(ErrorKind::Config, "no `.mcap` file was found in the input")
-            .with_hint("name the file itself if it is called otherwise"));
+        return Err(Error::new(ErrorKind::Config, "the input has no files").with_hint("name an MCAP log"));
     }
     let (recordings, damage) = each_file(files, paths, options, |file, path| {
         let LogPlan { facts, units } = plan_log(Arc::clone(&file), path, options)?;

@@ -8,7 +8,7 @@ use nodedata_core::{
     Finding, FindingKind, Formats, OpenOptions, ReadOptions, Result, Source, StreamId, StreamKind,
     StreamSchema,
 };
-use nodedata_dataset::DamageEntry;
+use nodedata_dataset::{DamageEntry, NotRead};
 use nodedata_quality::{Offsets, Pace, stamp_column};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -25,6 +25,8 @@ const GAP_MEDIANS: f64 = 5.0;
 pub struct Inspection {
     /// Name of the format.
     pub format: String,
+    /// How it was found, as a sentence without a full stop.
+    pub detected: String,
     /// Input files and their length.
     pub inputs: Vec<(String, u64)>,
     /// Episode keys.
@@ -46,6 +48,9 @@ pub struct Inspection {
     pub repairs: Vec<DamageEntry>,
     /// Remarks that lose nothing.
     pub warnings: Vec<DamageEntry>,
+    /// Files of the source that no row comes from.
+    #[serde(skip_serializing_if = "NotRead::is_empty")]
+    pub not_read: NotRead,
 }
 
 /// How long the episodes of a source of steps are.
@@ -116,11 +121,12 @@ pub fn inspect(
     } else {
         // Times and sizes need no columns: a second look at the messages as bytes is many times cheaper.
         let raw_options = OpenOptions { undecoded: vec!["*".to_owned()], ..salvage };
-        let OpenedSource { source: raw, .. } =
-            open_source(formats, source, Some(typed.format.name()), &raw_options)?;
+        let OpenedSource { source: raw, .. } = open_source(formats, source, from, &raw_options)?;
         inspect_source(raw.as_ref(), typed.source.as_ref())?
     };
     inspection.format = typed.format.name().to_owned();
+    inspection.detected = typed.why;
+    inspection.not_read = typed.not_read;
     Ok(inspection)
 }
 
@@ -174,6 +180,7 @@ pub(crate) fn inspect_source(raw: &dyn Source, typed: &dyn Source) -> Result<Ins
     });
     Ok(Inspection {
         format: String::new(),
+        detected: String::new(),
         inputs: plan.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
         episodes: plan.episodes.iter().map(|it| it.key.clone()).collect(),
         episode_lengths,
@@ -184,6 +191,7 @@ pub(crate) fn inspect_source(raw: &dyn Source, typed: &dyn Source) -> Result<Ins
         damage,
         repairs: entries(FindingKind::Repair),
         warnings: entries(FindingKind::Warning),
+        not_read: NotRead::default(),
     })
 }
 

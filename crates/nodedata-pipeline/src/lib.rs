@@ -1,6 +1,7 @@
 //! From a source to a dataset: plan, then run. Threads live here; format crates spawn none.
 
 mod convert;
+mod detect;
 mod drive;
 mod execute;
 mod file;
@@ -8,6 +9,7 @@ mod init;
 mod inputs;
 mod inspect;
 mod journal;
+mod known;
 mod open;
 mod outline;
 mod plan;
@@ -29,6 +31,7 @@ pub use file::{
 };
 pub use init::propose;
 pub use inspect::{EpisodeLengths, Inspection, StreamInspection, inspect};
+pub use known::{Known, known_only};
 pub use open::{OpenedSource, open_source};
 pub use outline::{Outline, OutlinedFeature, OutlinedStream, outline};
 pub use plan::{Plan, PlannedInput, PlannedUnit, Share, Worked, finish, plan, work};

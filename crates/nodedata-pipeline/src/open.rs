@@ -1,14 +1,16 @@
 use std::{
+    collections::HashSet,
+    ffi::OsStr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use nodedata_core::{
-    Confidence, Error, ErrorKind, Files, Format, Formats, Locus, OpenOptions, Probe, ReadAt, Result, Source,
+    Error, ErrorKind, Files, Format, Formats, Listing, Locus, OpenOptions, ReadAt, Result, Source,
 };
+use nodedata_dataset::NotRead;
 
-/// How much of a file a format may look at.
-const HEAD_BYTES: u64 = 4096;
+use crate::detect::{Choice, Named, guessed, named};
 
 /// An opened source and how it was found.
 pub struct OpenedSource {
@@ -16,10 +18,12 @@ pub struct OpenedSource {
     pub source: Box<dyn Source>,
     /// Its format.
     pub format: &'static dyn Format,
+    /// How the format was found, as a sentence without a full stop.
+    pub why: String,
     /// Its files.
     pub files: Arc<dyn Files>,
-    /// Files of a folder that the format does not claim.
-    pub ignored: Vec<PathBuf>,
+    /// Files of the input that no row comes from.
+    pub not_read: NotRead,
 }
 
 /// Opens SRC with the format named, or with the one its content shows.
@@ -34,11 +38,13 @@ pub fn open_source(
     options: &OpenOptions,
 ) -> Result<OpenedSource> {
     let input = nodedata_io::open(source)?;
-    let names = input.files.list()?;
-    let format = match from {
-        Some(name) => named(formats, name)?,
-        None => detect(formats, input.files.as_ref(), &names, source)?,
+    let listing = Listing::new(input.files.as_ref())?;
+    let src = Named { source, root: &input.root };
+    let choice = match from {
+        Some(name) => named(formats, &listing, src, name, input.exact)?,
+        None => guessed(formats, &listing, src)?,
     };
+    let format = choice.format;
     if !options.decode.is_empty() && !format.decodes_video() {
         let message =
             format!("the video of {} sources is not decoded here; samples pass through", format.name());
@@ -46,62 +52,24 @@ pub fn open_source(
             .at(Locus::path(source))
             .with_hint("leave out `--decode`, `source.decode` and `encoding`"));
     }
-    let (claimed, ignored): (Vec<_>, Vec<_>) =
-        names.into_iter().partition(|it| input.exact || format.claims(it));
-    if claimed.is_empty() {
-        let message = format!("no file here is named as {} files are", format.name());
-        return Err(Error::new(ErrorKind::Unsupported, message)
-            .at(Locus::path(source))
-            .with_hint("name the files themselves, or choose another format with `--from`"));
-    }
-    let (source, why) =
-        (nodedata_io::printable(source), if from.is_some() { "it was named" } else { "detected" });
+    let Choice { claimed, why, others, .. } = choice;
     tracing::info!(
-        source,
+        source = nodedata_io::printable(source),
         format = format.name(),
         why,
         files = claimed.len(),
-        ignored = ignored.len(),
         "open"
     );
-    let files: Arc<dyn Files> = Arc::new(Chosen { inner: input.files, names: claimed });
+    let files: Arc<dyn Files> = Arc::new(Chosen { inner: Arc::clone(&input.files), names: claimed });
     let opened = format.open(Arc::clone(&files), options)?;
-    Ok(OpenedSource { source: opened, format, files, ignored })
-}
-
-fn named(formats: &Formats, name: &str) -> Result<&'static dyn Format> {
-    formats.by_name(name).ok_or_else(|| {
-        let all: Vec<&str> = formats.iter().map(|it| it.name()).collect();
-        Error::new(ErrorKind::Config, format!("there is no format `{name}`"))
-            .with_hint(format!("`--from` takes one of: {}", all.join(", ")))
-    })
-}
-
-/// The first file whose content a format recognises decides; without one, the best of the names.
-fn detect(
-    formats: &Formats,
-    files: &dyn Files,
-    names: &[PathBuf],
-    source: &str,
-) -> Result<&'static dyn Format> {
-    let mut by_name: Option<&'static dyn Format> = None;
-    let mut refused = None;
-    for path in names {
-        let file = files.open(path)?;
-        let head = file.read_at(0..file.n_bytes().min(HEAD_BYTES))?;
-        let probe = Probe { path, head: &head };
-        match formats.detect(&probe) {
-            Ok(format) if format.detect(&probe) == Confidence::Content => return Ok(format),
-            Ok(format) => by_name = by_name.or(Some(format)),
-            Err(err) => refused = refused.or(Some(err)),
-        }
-    }
-    let empty = || {
-        Error::new(ErrorKind::Unsupported, "the folder holds no files")
-            .at(Locus::path(source))
-            .with_hint("name a folder with recordings in it, or a recording itself")
-    };
-    by_name.ok_or_else(|| refused.unwrap_or_else(empty))
+    let read = opened.plan().inputs.iter().map(|it| it.path.as_os_str());
+    // Files of what was not selected are no news: the selection names it.
+    let selected_away = if opened.plan().unselected.is_empty() { Vec::new() } else { files.list()? };
+    let read: HashSet<&OsStr> = read.chain(selected_away.iter().map(|it| it.as_os_str())).collect();
+    let not_read = listing.paths().filter(|it| !read.contains(it.as_os_str()));
+    let not_read: Vec<_> = not_read.map(|it| (it, others.get(it).copied())).collect();
+    let not_read = NotRead::new(&not_read);
+    Ok(OpenedSource { source: opened, format, why, files, not_read })
 }
 
 /// Some of the files of an input.

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use arrow_array::Array as _;
 use nodedata_core::{Formats, OpenOptions, ReadOptions, Result, Storage, StreamKind};
-use nodedata_dataset::plan_units;
+use nodedata_dataset::{NotRead, plan_units};
 use serde::Serialize;
 
 use crate::{
@@ -25,6 +25,9 @@ pub struct Outline {
     pub format: String,
     /// Input files and their length.
     pub inputs: Vec<(String, u64)>,
+    /// Files of the source that no row would come from.
+    #[serde(skip_serializing_if = "NotRead::is_empty")]
+    pub not_read: NotRead,
     /// Episodes and, for each, its split.
     pub episodes: Vec<(String, String)>,
     /// The source's streams with measured rates, without timelines.
@@ -125,6 +128,7 @@ pub fn outline(
         source: options.source.clone(),
         format: run.opened.format.name().to_owned(),
         inputs: source.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
+        not_read: run.opened.not_read.clone(),
         episodes: episodes.map(|(it, split)| (it.key.clone(), splits[*split].clone())).collect(),
         measured: measured.streams,
         streams,

@@ -2,8 +2,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use nodedata_core::{
-    Attachment, EpisodeFacts, EpisodeInfo, Error, ErrorKind, Finding, FindingKind, Formats, InputRange,
-    Locus, OpenOptions, Progress, Result, SourcePlan,
+    Attachment, EpisodeFacts, EpisodeInfo, Error, ErrorKind, FindingKind, Formats, InputRange, Locus,
+    OpenOptions, Progress, Result, SourcePlan,
 };
 use nodedata_dataset::{
     DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, WriterOptions,
@@ -215,8 +215,6 @@ impl<'a> Run<'a> {
         let mut damage: Vec<DamageEntry> = damage.into_vec().iter().map(DamageEntry::from).collect();
         damage.extend(self.quarantined());
         let told = |kind| source.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
-        let mut warnings = told(FindingKind::Warning);
-        warnings.extend(self.ignored());
         let mut schema = match &self.options.schema {
             Some(declared) => declared.clone(),
             None => inferred.finish(),
@@ -228,8 +226,9 @@ impl<'a> Run<'a> {
         let report = Report {
             damage,
             repairs: told(FindingKind::Repair),
-            warnings,
+            warnings: told(FindingKind::Warning),
             not_selected: source.unselected.clone(),
+            not_read: self.opened.not_read.clone(),
             seconds,
             peak_heap_bytes: self.options.peak_heap.map(|it| it()),
             units_reused: n_reused as u64,
@@ -269,17 +268,6 @@ impl<'a> Run<'a> {
             })
         });
         quarantined.collect()
-    }
-
-    /// Files in the folder that are not of the format.
-    fn ignored(&self) -> Option<DamageEntry> {
-        let first = self.opened.ignored.first()?;
-        let message = format!(
-            "{} other files in the folder are not {} files and were not read",
-            self.opened.ignored.len(),
-            self.opened.format.name()
-        );
-        Some(DamageEntry::from(&Finding::warning(message, Locus::path(first))))
     }
 
     /// What an attachment holds.

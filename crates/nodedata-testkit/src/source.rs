@@ -9,8 +9,8 @@ use arrow_array::{Array as _, BooleanArray, RecordBatch, cast::AsArray as _, typ
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
 use nodedata_core::{
-    Confidence, Files, Format, LOG_TIME_NS, OpenOptions, Probe, ReadOptions, Source, SourcePlan, StreamKind,
-    TimeRange,
+    Confidence, Detection, Files, Format, LOG_TIME_NS, Listing, OpenOptions, ReadOptions, Source, SourcePlan,
+    StreamKind, TimeRange,
 };
 use nodedata_io::{LocalFiles, MemoryFiles};
 
@@ -64,7 +64,7 @@ impl Case {
 /// Holds a format to what [`Format`], [`Source`] and [`nodedata_core::EpisodeStream`] promise, on one
 /// sound dataset:
 ///
-/// - the content is recognised, and every file claimed;
+/// - the dataset is recognised at the root and below it, and its files are claimed and no others;
 /// - two openings give the same streams, inputs, episodes and partitions, in the same order;
 /// - batches are bounded, never empty, and of the schema of their stream; spans lie in the partition and
 ///   add up to the rows; records read are rows plus losses; the end is the end;
@@ -98,13 +98,40 @@ pub(crate) fn open(format: &dyn Format, case: &Case, options: &OpenOptions) -> B
     opened.unwrap_or_else(|err| panic!("{}: {err} at {} (with {options:?})", case.name, err.locus()))
 }
 
+/// Recognised where it lies at the root and where it lies below, among files of other kinds; and these alone are
+/// not taken for it.
 fn recognised(format: &dyn Format, case: &Case) {
-    let heads = case.files.iter().map(|(path, bytes)| (path, &bytes[..bytes.len().min(4096)]));
-    let best = heads.map(|(path, head)| format.detect(&Probe { path, head })).max();
-    assert_eq!(best, Some(Confidence::Content), "{}: no file is recognised", case.name);
-    for (path, _) in &case.files {
-        assert!(format.claims(path), "{}: {} is not claimed", case.name, path.display());
+    let at = &case.name;
+    let others = || {
+        MemoryFiles::default()
+            .with("README.md", "# Read me\n")
+            .with("empty.bin", "")
+            .with("a/b/notes.txt", "x")
+    };
+    for folder in ["", "some/where"] {
+        let claims: Vec<PathBuf> = case.files.iter().map(|(path, _)| Path::new(folder).join(path)).collect();
+        let files = claims.iter().zip(&case.files);
+        let beside = if folder.is_empty() { MemoryFiles::default() } else { others() };
+        let all = files.fold(beside, |all, (path, (_, bytes))| all.with(path, bytes.clone()));
+        let listing = Listing::new(&all).expect("files in memory can be listed");
+        let found = format.detect(&listing);
+        let why = &found.why;
+        assert!(Confidence::Content <= found.confidence, "{at}: recognised by no content: {found:?}");
+        assert_eq!(found.claims, sorted(claims), "{at}: other files are claimed than the dataset has");
+        let names_a_file = found.claims.iter().any(|it| why.contains(&it.display().to_string()));
+        assert!(names_a_file, "{at}: `{why}` names no file");
+        for root in &found.roots {
+            assert!(root.starts_with(folder), "{at}: {} is no root here", root.display());
+        }
     }
+    let beside = others();
+    let found = format.detect(&Listing::new(&beside).expect("files in memory can be listed"));
+    assert_eq!(found, Detection::no(), "{at}: files of other kinds are claimed");
+}
+
+fn sorted(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    paths.sort_unstable();
+    paths
 }
 
 /// Positions are what they say, names are unique, and what partitions read is there.

@@ -10,9 +10,9 @@ use std::{
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, UInt32Array};
 use bytes::Bytes;
 use nodedata_core::{
-    Batch, Confidence, DType, EpisodeInfo, EpisodeStream, Error, ErrorKind, Feature, Files, Finding,
-    FindingKind, Format, InputFile, InputRange, Locus, Loss, OpenOptions, Partition, Probe, ReadOptions,
-    Result, RowSpan, Source, SourcePlan, StreamId, StreamKind, StreamSchema,
+    Batch, Confidence, DType, Detection, EpisodeInfo, EpisodeStream, Error, ErrorKind, Feature, Files,
+    Finding, FindingKind, Format, InputFile, InputRange, Listing, Locus, Loss, OpenOptions, Partition,
+    ReadOptions, Result, RowSpan, Source, SourcePlan, StreamId, StreamKind, StreamSchema,
 };
 
 use crate::source::{Case, Damage, conformance};
@@ -21,6 +21,9 @@ use crate::source::{Case, Damage, conformance};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lie {
     None,
+    GoesByNames,
+    ForgetsToClaim,
+    ClaimsEverything,
     LosesTheLastRow,
     ForgetsALoss,
     CountsTooMuch,
@@ -66,12 +69,15 @@ impl Format for Toy {
         "records of one size"
     }
 
-    fn detect(&self, probe: &Probe<'_>) -> Confidence {
-        if probe.head.starts_with(MAGIC) { Confidence::Content } else { Confidence::No }
-    }
-
-    fn claims(&self, path: &Path) -> bool {
-        path.extension().is_some_and(|it| it == "toy")
+    fn detect(&self, listing: &Listing<'_>) -> Detection {
+        let is_named = |it: &Path| it.extension().is_some_and(|it| it == "toy");
+        let begins = |it: &[u8]| self.0 == Lie::ClaimsEverything || it.starts_with(MAGIC);
+        let found = Detection::by_magic(listing, "toys", is_named, begins);
+        match self.0 {
+            Lie::GoesByNames => Detection { confidence: Confidence::Name, ..found },
+            Lie::ForgetsToClaim => Detection { claims: Vec::new(), ..found },
+            _ => found,
+        }
     }
 
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
@@ -289,6 +295,9 @@ fn noticed(lie: Lie) -> String {
 #[test]
 fn every_broken_promise_is_noticed() {
     let cases = [
+        (Lie::GoesByNames, "recognised by no content"),
+        (Lie::ForgetsToClaim, "other files are claimed than the dataset has"),
+        (Lie::ClaimsEverything, "other files are claimed than the dataset has"),
         (Lie::LosesTheLastRow, "records read are not rows plus losses"),
         (Lie::ForgetsALoss, "damage that names no loss"),
         (Lie::CountsTooMuch, "records read are not rows plus losses"),

@@ -25,9 +25,10 @@ pub(crate) fn run(source: &Path, output: Output) -> Result<Outcome> {
             "damage": damage,
             "repairs": repairs,
             "warnings": warnings,
+            "not_read": opened.not_read,
         }))?,
         Output::Text => {
-            let mut text = String::new();
+            let mut text = human::not_read(&opened.not_read);
             for entry in repairs.iter().chain(&damage) {
                 text.push_str(&told(&entry.reason, entry));
             }
@@ -44,7 +45,8 @@ pub(crate) fn run(source: &Path, output: Output) -> Result<Outcome> {
     };
     message::to_stdout(&text)?;
     Ok(match (damage.is_empty(), repairs.is_empty()) {
-        (true, true) => Outcome::Complete,
+        (true, true) if opened.not_read.left_out == 0 => Outcome::Complete,
+        (true, true) => Outcome::Incomplete,
         (true, false) => Outcome::Incomplete,
         (false, _) => Outcome::Refused,
     })

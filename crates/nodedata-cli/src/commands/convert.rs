@@ -129,6 +129,9 @@ fn dropped(ledger: &StreamLedger) -> String {
 }
 
 fn tell_damage(report: &Report) {
+    if !report.not_read.is_empty() {
+        message::note(human::not_read(&report.not_read).trim_end());
+    }
     for entry in &report.warnings {
         message::note(&format!("warning: {}{}", entry.message, place(&entry.at)));
     }

@@ -1,4 +1,5 @@
 use nodedata_core::Result;
+use nodedata_pipeline::known_only;
 use serde_json::json;
 
 use crate::{Outcome, args::Output, message};
@@ -10,9 +11,17 @@ pub(crate) fn run(output: Output) -> Result<Outcome> {
         Output::Json => {
             let all: Vec<_> =
                 formats.iter().map(|it| json!({"name": it.name(), "about": it.about()})).collect();
-            format!("{}\n", json!({ "formats": all }))
+            let refused = known_only(&formats);
+            let refused: Vec<_> =
+                refused.map(|it| json!({"name": it.name, "about": it.what, "instead": it.instead})).collect();
+            format!("{}\n", json!({ "formats": all, "refused": refused }))
         }
-        Output::Text => formats.iter().map(|it| format!("{:<12} {}\n", it.name(), it.about())).collect(),
+        Output::Text => {
+            let line = |name: &str, about: &str| format!("{name:<12} {about}\n");
+            let read: String = formats.iter().map(|it| line(it.name(), it.about())).collect();
+            let refused: String = known_only(&formats).map(|it| line(it.name, it.what)).collect();
+            format!("{read}\nrecognised, and refused with what to do instead:\n{refused}")
+        }
     };
     message::to_stdout(&text)?;
     Ok(Outcome::Complete)

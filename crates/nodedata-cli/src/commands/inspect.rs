@@ -18,7 +18,7 @@ pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<Outcome> {
         Output::Text => told(&found, args.features),
     };
     message::to_stdout(&text)?;
-    Ok(if found.damage.is_empty() && found.repairs.is_empty() {
+    Ok(if found.damage.is_empty() && found.repairs.is_empty() && found.not_read.left_out == 0 {
         Outcome::Complete
     } else {
         Outcome::Incomplete
@@ -59,6 +59,7 @@ fn told(found: &Inspection, with_features: bool) -> String {
     for (name, n_bytes) in &found.attachments {
         text.push_str(&format!("attachment {name} ({})\n", human::bytes(*n_bytes)));
     }
+    text.push_str(&human::not_read(&found.not_read));
     for entry in &found.warnings {
         text.push_str(&format!("warning: {}\n  --> {}\n", entry.message, entry.at));
     }

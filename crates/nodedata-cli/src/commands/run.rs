@@ -118,6 +118,9 @@ fn told(planned: &Outline) -> String {
         human::plural(planned.inputs.len() as u64, "file"),
         human::bytes(n_bytes)
     );
+    if !planned.not_read.is_empty() {
+        text.push_str(&format!("not read   {}\n", planned.not_read.sentence()));
+    }
     let mut splits: Vec<(&str, u64)> = Vec::new();
     for (_, split) in &planned.episodes {
         match splits.iter_mut().find(|(it, _)| it == split) {
