@@ -165,7 +165,7 @@ fn streams_join_over_files_by_definition() {
         message(7, 3, b"3"),
         message(8, 4, b"4"),
     ]);
-    let files = MemoryFiles::default().with("b.mcap", second).with("a.mcap", first).with("notes.txt", "no");
+    let files = MemoryFiles::default().with("b.mcap", second).with("a.mcap", first);
     let source = MCAP.open(Arc::new(files), &OpenOptions::default()).unwrap();
     let names: Vec<&str> = source.plan().streams.iter().map(|it| &*it.name).collect();
     assert_eq!(names.len(), 2);
