@@ -1,5 +1,5 @@
 use nodedata_core::Result;
-use nodedata_dataset::{Validation, validate};
+use nodedata_dataset::{Dataset, Validation, validate};
 use nodedata_pipeline::check_quality;
 use nodedata_quality::{QualityReport, Rules};
 use serde_json::{Value, json};
@@ -27,13 +27,13 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
             Err(refused) => return tell_refused(refused, output),
         },
     };
-    let found = validate(&args.dataset, args.deep)?;
+    let dataset = Dataset::open(&args.dataset)?;
+    let found = validate(&dataset, args.deep);
     // Rows of files whose bytes are not the published ones say nothing about the recording.
     let readable = found.findings.iter().all(|it| {
         !matches!(it.code, "hash-mismatch" | "missing-file" | "unreadable-shard" | "unreadable-index")
     });
-    let quality =
-        if readable && !args.no_quality { Some(check_quality(&args.dataset, &rules)?) } else { None };
+    let quality = if readable && !args.no_quality { Some(check_quality(&dataset, &rules)?) } else { None };
     if let Some(quality) = &quality {
         report::write_all(&args.report, &args.dataset.display().to_string(), quality)?;
     } else if !args.report.is_empty() {

@@ -23,7 +23,7 @@ use crate::{
 /// `Corrupt` when its files are not what its manifest says; `Io`.
 pub(crate) fn read_converted(root: &Path, cache: &HashCache, progress: &dyn Progress) -> Result<Draft> {
     let dataset = Dataset::open(root)?;
-    let manifest = &dataset.manifest;
+    let manifest = &*dataset.manifest;
     let vouched = manifest.files();
     let mut paths: Vec<(String, PathBuf)> =
         vouched.iter().map(|it| (it.path.clone(), root.join(&it.path))).collect();
