@@ -11,9 +11,9 @@ use std::{
 
 use bytes::Bytes;
 use nodedata_core::{ErrorKind, Files, ReadAt, Result};
-use nodedata_dataset::{Dataset, Question, explain, validate};
+use nodedata_dataset::{Dataset, Question, Rows, explain, validate};
 use nodedata_export::{HubFacts, export_hugging_face};
-use nodedata_io::{FolderFiles, MemoryFiles, RemoteFiles};
+use nodedata_io::{FolderFiles, MemoryFiles, RemoteFiles, block_on};
 use nodedata_testkit::corpus;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, memory::InMemory, path::Path as ObjectPath};
 
@@ -39,12 +39,11 @@ fn in_memory(dataset: &Dataset) -> MemoryFiles {
 fn in_a_bucket(dataset: &Dataset) -> RemoteFiles {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let prefix = ObjectPath::from("sets/one");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for path in dataset.files().list().unwrap() {
         let file = dataset.files().open(&path).unwrap();
         let bytes = file.read_at(0..file.n_bytes()).unwrap();
         let location = ObjectPath::from(format!("{prefix}/{}", path.display()));
-        runtime.block_on(store.put(&location, PutPayload::from(bytes))).unwrap();
+        block_on(store.put(&location, PutPayload::from(bytes))).unwrap();
     }
     RemoteFiles::list_of(store, prefix).unwrap()
 }
@@ -161,6 +160,40 @@ fn a_damaged_shard_is_an_error() {
         }
     }
     assert!(0 < n_errors);
+}
+
+/// Shards that are pushed as they are get the index that a conversion writes: the same tables, and the same content of the same
+/// rows.
+#[test]
+fn one_describer_writes_every_index() {
+    let work = Work::new();
+    let converted = converted(&work, "video");
+    let store = work.path("store").display().to_string();
+    let variables = [("NODEDATA_STORE", store.as_str()), ("NODEDATA_USER", "acme")];
+    work.run_with(&variables, ["dataset", "push", "--name", "acme/plain", "video/data"]).exits(0);
+    work.run_with(&variables, ["dataset", "pull", "acme/plain", "--out", "plain"]).exits(0);
+    let plain = Dataset::open(work.path("plain")).unwrap();
+    for name in ["episodes", "pages", "origins"] {
+        let schema = |dataset: &Dataset| {
+            let path = &dataset.manifest.index[name].path;
+            let mut rows = Rows::of_file(path, dataset.file(path).unwrap()).unwrap();
+            rows.next().unwrap().unwrap().schema()
+        };
+        assert_eq!(schema(&plain), schema(&converted), "{name}");
+    }
+    let contents = |dataset: &Dataset| {
+        let rows = dataset.episodes().unwrap().into_iter();
+        rows.map(|it| (it.episode, it.split, it.row, it.n_rows, it.content)).collect::<Vec<_>>()
+    };
+    assert_eq!(contents(&plain), contents(&converted));
+    assert_eq!(plain.pages(0).unwrap(), converted.pages(0).unwrap());
+    let head = |folder: &str| work.json(&format!("{folder}/sample_index.json"));
+    let (plain, converted) = (head("plain"), head("video"));
+    for key in ["episodes", "rows", "shards", "row_groups"] {
+        assert_eq!(plain[key], converted[key], "{key}");
+    }
+    let keys = |it: &serde_json::Value| it.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&plain["inline_episodes"][0]), keys(&converted["inline_episodes"][0]));
 }
 
 /// Counts the bytes that are asked for.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrowPrimitiveType, RecordBatch, cast::AsArray, types};
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
 
-use crate::pages::PageEntry;
+use crate::{pages::PageEntry, ranges::Rows};
 
 /// One row of the episode index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub struct AttachmentEntry {
 }
 
 pub(crate) fn episodes(batch: &RecordBatch) -> Result<Vec<EpisodeEntry>> {
-    let table = Table(batch);
+    let table = Columns(batch);
     let entry = |idx| {
         Ok(EpisodeEntry {
             episode: table.episode(idx)?,
@@ -129,7 +129,7 @@ pub(crate) fn episodes(batch: &RecordBatch) -> Result<Vec<EpisodeEntry>> {
 }
 
 pub(crate) fn origins(batch: &RecordBatch) -> Result<Vec<OriginEntry>> {
-    let table = Table(batch);
+    let table = Columns(batch);
     let entry = |idx| {
         Ok(OriginEntry {
             shard: table.u32("shard", idx)? as usize,
@@ -145,7 +145,7 @@ pub(crate) fn origins(batch: &RecordBatch) -> Result<Vec<OriginEntry>> {
 }
 
 pub(crate) fn videos(batch: &RecordBatch) -> Result<Vec<VideoEntry>> {
-    let table = Table(batch);
+    let table = Columns(batch);
     let entry = |idx| {
         Ok(VideoEntry {
             episode: table.episode(idx)?,
@@ -165,7 +165,7 @@ pub(crate) fn videos(batch: &RecordBatch) -> Result<Vec<VideoEntry>> {
 }
 
 pub(crate) fn attachments(batch: &RecordBatch) -> Result<Vec<AttachmentEntry>> {
-    let table = Table(batch);
+    let table = Columns(batch);
     let entry = |idx| {
         Ok(AttachmentEntry {
             episode: table.episode(idx)?,
@@ -182,7 +182,7 @@ pub(crate) fn attachments(batch: &RecordBatch) -> Result<Vec<AttachmentEntry>> {
 
 /// The pages of a batch by shard, in their order. There are many, so neighbours share the name of their column.
 pub(crate) fn pages(batch: &RecordBatch) -> Result<Vec<(usize, PageEntry)>> {
-    let table = Table(batch);
+    let table = Columns(batch);
     let mut name: Arc<str> = "".into();
     let names = table.column("column")?.as_string_opt::<i32>().ok_or_else(|| wrong("column"))?;
     let mut entry = |idx| {
@@ -201,10 +201,43 @@ pub(crate) fn pages(batch: &RecordBatch) -> Result<Vec<(usize, PageEntry)>> {
     (0..batch.num_rows()).map(&mut entry).collect()
 }
 
-/// Columns of an index table by name and type.
-struct Table<'a>(&'a RecordBatch);
+impl EpisodeEntry {
+    /// The rows of an episode index that lies at `path`.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt`.
+    pub fn read(path: &str, file: Arc<dyn ReadAt>) -> Result<Vec<Self>> {
+        read(path, file, episodes)
+    }
+}
 
-impl Table<'_> {
+impl PageEntry {
+    /// The rows of a table of pages that lies at `path`, each with the position of its shard in the manifest.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt`.
+    pub fn read(path: &str, file: Arc<dyn ReadAt>) -> Result<Vec<(usize, Self)>> {
+        read(path, file, pages)
+    }
+}
+
+fn read<T>(
+    path: &str,
+    file: Arc<dyn ReadAt>,
+    rows: impl Fn(&RecordBatch) -> Result<Vec<T>>,
+) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    for batch in Rows::of_file(path, file)? {
+        all.extend(rows(&batch?).map_err(|err| err.at(Locus::path(path)))?);
+    }
+    Ok(all)
+}
+
+/// Columns of an index table by name and type. Every way to a value is `Corrupt` when there is no such column, or another type in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Columns<'a>(pub &'a RecordBatch);
+
+impl Columns<'_> {
     fn column(&self, name: &str) -> Result<&dyn Array> {
         self.0
             .column_by_name(name)
@@ -217,11 +250,19 @@ impl Table<'_> {
         Ok(array.is_valid(idx).then(|| array.value(idx)))
     }
 
-    fn u64(&self, name: &str, idx: usize) -> Result<u64> {
+    /// A whole number; 0 where there is none.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn u64(&self, name: &str, idx: usize) -> Result<u64> {
         Ok(self.number::<types::UInt64Type>(name, idx)?.unwrap_or_default())
     }
 
-    fn u32(&self, name: &str, idx: usize) -> Result<u32> {
+    /// A whole number; 0 where there is none.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn u32(&self, name: &str, idx: usize) -> Result<u32> {
         Ok(self.number::<types::UInt32Type>(name, idx)?.unwrap_or_default())
     }
 
@@ -231,12 +272,20 @@ impl Table<'_> {
             .map_err(|_| Error::new(ErrorKind::Corrupt, format!("the index has an episode {episode}")))
     }
 
-    fn optional_text(&self, name: &str, idx: usize) -> Result<Option<String>> {
+    /// A text.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn optional_text(&self, name: &str, idx: usize) -> Result<Option<String>> {
         let array = self.column(name)?.as_string_opt::<i32>().ok_or_else(|| wrong(name))?;
         Ok(array.is_valid(idx).then(|| array.value(idx).to_owned()))
     }
 
-    fn text(&self, name: &str, idx: usize) -> Result<String> {
+    /// A text; empty where there is none.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn text(&self, name: &str, idx: usize) -> Result<String> {
         Ok(self.optional_text(name, idx)?.unwrap_or_default())
     }
 
@@ -245,7 +294,11 @@ impl Table<'_> {
         Ok(array.value(idx).to_vec())
     }
 
-    fn hash(&self, name: &str, idx: usize) -> Result<Option<[u8; 32]>> {
+    /// A hash.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn hash(&self, name: &str, idx: usize) -> Result<Option<[u8; 32]>> {
         let array = self.column(name)?.as_fixed_size_binary_opt().ok_or_else(|| wrong(name))?;
         let hash = array.is_valid(idx).then(|| array.value(idx).try_into().map_err(|_| wrong(name)));
         hash.transpose()

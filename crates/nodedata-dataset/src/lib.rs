@@ -33,6 +33,7 @@ mod ranges;
 mod read;
 mod rehash;
 mod reuse;
+mod sample_index;
 mod shard;
 mod staging;
 mod stats;
@@ -41,12 +42,15 @@ mod unit;
 mod verify;
 mod writer;
 
-pub use canonical::canonical_json;
+pub use canonical::{canonical_json, pretty_json};
 pub use card::QUARANTINE;
 pub use content::ContentHasher;
 pub use digest::{b3_of, each_window};
-pub use entries::{AttachmentEntry, EpisodeEntry, OriginEntry, VideoEntry};
+pub use entries::{AttachmentEntry, Columns, EpisodeEntry, OriginEntry, VideoEntry};
 pub use explain::{Explanation, OriginRange, Question, explain};
+pub use index::{
+    EpisodePlace, EpisodeRow, OriginRow, episode_table, origin_table, page_table, table, table_of,
+};
 pub use journal::UnitInput;
 pub use ledger::{DamageEntry, InputSeen, Ledger, Report, StreamLedger};
 pub use logical_hash::{FieldHasher, episode_hash};
@@ -57,6 +61,7 @@ pub use provenance::recipe_hash;
 pub use ranges::Rows;
 pub use read::Dataset;
 pub use reuse::Candidate;
+pub use sample_index::{IndexTotals, sample_index};
 pub use staging::{recover, tidy_up};
 pub use unit::Unit;
 pub use verify::{Finding, Validation, validate};

@@ -67,6 +67,16 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// All rows of a file that lies at `path`.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is no Parquet file.
+    pub fn of_file(path: &str, file: Arc<dyn ReadAt>) -> Result<Self> {
+        let file = Ranges(file);
+        let footer = footer(path, || ArrowReaderMetadata::load(&file, Default::default()))?;
+        Self::new(path, ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer))
+    }
+
     pub(crate) fn new(path: &str, builder: ParquetRecordBatchReaderBuilder<Ranges>) -> Result<Self> {
         let reader = guarded(|| builder.build()).map_err(|err| unreadable(path, err))?;
         Ok(Self { path: path.to_owned(), reader })
