@@ -74,11 +74,14 @@ impl Dataset {
 
     fn of(files: Arc<dyn Files>, root: Option<PathBuf>) -> Result<Self> {
         let at = || Locus::path(root.as_deref().unwrap_or(Path::new("")).join(MANIFEST));
-        let bytes = files.open(Path::new(MANIFEST)).and_then(|it| whole(&*it)).map_err(|err| {
-            Error::new(err.kind(), "cannot read the manifest")
+        let read = files.open(Path::new(MANIFEST)).and_then(|it| whole(&*it));
+        let bytes = read.map_err(|err| match &root {
+            Some(_) => Error::new(err.kind(), "cannot read the manifest")
                 .with_source(err)
                 .at(at())
-                .with_hint("name the folder that `node-data convert --out` wrote")
+                .with_hint("name the folder that `node-data convert --out` wrote"),
+            // Whoever has the files says best what to do, such as ask for access.
+            None => err.at(at()),
         })?;
         let manifest = serde_json::from_slice(&bytes).map_err(|err| {
             Error::new(ErrorKind::Corrupt, "the manifest cannot be read")
