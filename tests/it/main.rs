@@ -13,6 +13,7 @@ mod crash;
 mod detection;
 mod determinism;
 mod explain;
+mod files;
 mod golden;
 mod incremental;
 mod lerobot;

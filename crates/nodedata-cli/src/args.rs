@@ -226,8 +226,9 @@ pub(crate) struct InspectArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ValidateArgs {
-    /// Folder of the dataset.
-    #[arg(value_name = "DIR")]
+    /// Folder of the dataset, or a revision with its `@`, such as `owner/name@1.2.0`, which is read where it lies.
+    /// What is there on disk goes first.
+    #[arg(value_name = "DIR|REF")]
     pub(crate) dataset: PathBuf,
     /// Read every row as well: content hashes, declared limits, and every frame of images and video decoded.
     #[arg(long)]
@@ -241,6 +242,8 @@ pub(crate) struct ValidateArgs {
     /// Write what the rules found to a file: .json, .xml (JUnit) or .html. May be given several times.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -310,8 +313,9 @@ pub(crate) enum PipelineCommand {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ExplainArgs {
-    /// A shard inside a dataset, or the dataset's folder.
-    #[arg(value_name = "SHARD|DIR")]
+    /// A shard inside a dataset, the dataset's folder, or a revision with its `@`: `owner/name@1.2.0`, or a shard of
+    /// it, `owner/name@1.2.0/PATH`. What is there on disk goes first.
+    #[arg(value_name = "SHARD|DIR|REF")]
     pub(crate) target: PathBuf,
     /// One row: of the shard, or of `--episode` and `--stream`. Counts from 0.
     #[arg(long, value_name = "N")]
@@ -328,6 +332,8 @@ pub(crate) struct ExplainArgs {
     /// What the dataset was converted from: a file, a folder, a glob or a URL.
     #[arg(long, value_name = "SRC", requires = "rebuild")]
     pub(crate) source: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -46,6 +46,16 @@ fn write(value: &Value, out: &mut String) {
     }
 }
 
+/// The text of a JSON file that people look at as well.
+///
+/// # Errors
+/// `Io` when the value has no JSON form.
+pub fn pretty_json(value: &impl serde::Serialize) -> nodedata_core::Result<String> {
+    let mut text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
+    text.push('\n');
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -8,9 +8,11 @@ use rayon::prelude::*;
 
 use crate::{
     deep_video::VideoWalk,
+    entries::EpisodeEntry,
     logical_hash::{FieldHasher, episode_hash},
     manifest::ShardEntry,
-    read::{Dataset, corrupt_rows},
+    ranges::corrupt_rows,
+    read::Dataset,
     verify::Validation,
 };
 
@@ -44,7 +46,7 @@ pub(crate) fn check_rows(
     }
 }
 
-type Contents = BTreeMap<(String, u64), Vec<u8>>;
+type Contents = BTreeMap<(String, u64), [u8; 32]>;
 
 fn expected_contents(dataset: &Dataset) -> Result<Contents> {
     let mut contents = Contents::new();
@@ -61,7 +63,7 @@ fn report(name: &str, walked: Walked, expected: &Contents, found: &mut Validatio
     found.frames += walked.n_frames;
     found.unchecked.extend(walked.unchecked.into_iter().map(|(at, why)| format!("{at}: {why}")));
     for (episode, hash) in &walked.contents {
-        if expected.get(&(name.to_owned(), *episode)).map(Vec::as_slice) != Some(hash.as_slice()) {
+        if expected.get(&(name.to_owned(), *episode)) != Some(hash) {
             let message =
                 format!("the rows of episode {episode} have another content hash than the index says");
             found.add("content-mismatch", format!("topic {name}"), message, RESTORE);
@@ -118,7 +120,7 @@ impl<'a> StreamWalk<'a> {
         for shard in self.dataset.manifest.shards.iter().filter(|it| it.stream == name) {
             let mut row = 0;
             for batch in self.dataset.shard(shard)? {
-                let batch = batch.map_err(|err| corrupt_rows(&shard.path, err))?;
+                let batch = batch?;
                 self.batch(shard, &batch, row)?;
                 row += batch.num_rows() as u64;
             }
@@ -151,7 +153,7 @@ impl<'a> StreamWalk<'a> {
     /// The episode of each of `n_rows` rows of a shard, as the index says.
     fn indexed_episodes(&self, shard: &ShardEntry, first_row: u64, n_rows: usize) -> Result<Vec<i64>> {
         let mut episodes = vec![-1; n_rows];
-        let is_here = |it: &&crate::read::EpisodeEntry| {
+        let is_here = |it: &&EpisodeEntry| {
             self.dataset.manifest.shards.get(it.shard).is_some_and(|it| it.path == shard.path)
         };
         for entry in self.dataset.episodes()?.iter().filter(is_here) {

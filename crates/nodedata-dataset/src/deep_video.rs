@@ -11,7 +11,7 @@ use nodedata_media::{
 };
 use rayon::prelude::*;
 
-use crate::read::{Dataset, VideoEntry};
+use crate::{entries::VideoEntry, read::Dataset};
 
 /// The cameras of a stream, each with the decoder of the episode being read.
 pub(crate) struct VideoWalk {

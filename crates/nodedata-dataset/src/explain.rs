@@ -1,11 +1,10 @@
-use std::path::Path;
-
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use serde::Serialize;
 
 use crate::{
+    entries::OriginEntry,
     manifest::{InputEntry, ShardEntry},
-    read::{Dataset, OriginEntry},
+    read::Dataset,
 };
 
 /// What the user wants explained.
@@ -59,24 +58,18 @@ pub struct OriginRange {
     pub records: (u64, u64),
 }
 
-/// Walks rows of a dataset, or of one shard of it, back to the bytes of the input.
+/// Walks rows of a dataset, or of one shard of it, named by its path inside, back to the bytes of the input.
 ///
 /// # Errors
 /// `Config` when the question names something that is not there; `Io` or `Corrupt` when the dataset
 /// cannot be read.
-pub fn explain(target: &Path, question: &Question) -> Result<Vec<Explanation>> {
-    let (dataset, shard) = if target.is_dir() {
-        (Dataset::open(target)?, None)
-    } else {
-        let (dataset, path) = Dataset::of_file(target)?;
-        (dataset, Some(path))
-    };
+pub fn explain(dataset: &Dataset, shard: Option<&str>, question: &Question) -> Result<Vec<Explanation>> {
     let origins = dataset.origins()?;
-    let places = match &shard {
-        Some(path) => vec![in_shard(&dataset, path, question)?],
-        None => in_dataset(&dataset, question)?,
+    let places = match shard {
+        Some(path) => vec![in_shard(dataset, path, question)?],
+        None => in_dataset(dataset, question)?,
     };
-    Ok(places.into_iter().map(|place| explanation(&dataset, &origins, place)).collect())
+    places.into_iter().map(|place| explanation(dataset, &origins, place)).collect()
 }
 
 /// Rows of one shard.
@@ -139,9 +132,11 @@ fn no_such_row(row: u64, n_rows: u64, at: &str) -> Error {
         .at(Locus::path(at))
 }
 
-fn explanation(dataset: &Dataset, origins: &[OriginEntry], place: Place) -> Explanation {
+fn explanation(dataset: &Dataset, origins: &[OriginEntry], place: Place) -> Result<Explanation> {
     let manifest = &dataset.manifest;
-    let shard: &ShardEntry = &manifest.shards[place.shard];
+    let shard: &ShardEntry = manifest.shards.get(place.shard).ok_or_else(|| {
+        Error::new(ErrorKind::Corrupt, format!("the index names shard {}, which is not there", place.shard))
+    })?;
     let end = place.row + place.n_rows;
     let ranges: Vec<OriginRange> = origins
         .iter()
@@ -163,7 +158,7 @@ fn explanation(dataset: &Dataset, origins: &[OriginEntry], place: Place) -> Expl
         .filter(|input| ranges.iter().any(|it| it.source == input.path))
         .cloned()
         .collect();
-    Explanation {
+    Ok(Explanation {
         shard: shard.path.clone(),
         stream: shard.stream.clone(),
         split: shard.split.clone(),
@@ -174,5 +169,5 @@ fn explanation(dataset: &Dataset, origins: &[OriginEntry], place: Place) -> Expl
         made_by: manifest.created_by.get("tool").cloned().unwrap_or_default(),
         origins: ranges,
         inputs,
-    }
+    })
 }

@@ -5,15 +5,16 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
-    canonical::canonical_json,
+    canonical::{canonical_json, pretty_json},
     card::card,
     digest::{b3_of, hex},
     encode::EpisodePart,
-    index::{self, EpisodeRow},
+    index::{self, EpisodePlace, EpisodeRow, OriginRow},
     ledger::{self, Ledger, Report, StreamLedger},
     manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry},
     measure::Contents,
     provenance::{Making, recipe_hash},
+    sample_index::{IndexTotals, sample_index},
     shard::SealedShard,
     staging::Staging,
     stats::FeatureStats,
@@ -22,9 +23,6 @@ use crate::{
 
 /// Makes the bytes of one table of the index.
 type MakeTable<'a> = Box<dyn Fn() -> Result<Vec<u8>> + Send + Sync + 'a>;
-
-/// Episodes up to this number are listed in `sample_index.json` itself.
-const INLINE_EPISODES: usize = 10_000;
 
 /// Writes everything that describes the shards.
 pub(crate) struct Finish<'a> {
@@ -82,8 +80,8 @@ impl Finish<'_> {
         };
         manifest.readme = self.put("README.md", card(&manifest).as_bytes())?;
         let report = self.report(run, ledger, &manifest);
-        self.staging.write("report.json", pretty(&report)?.as_bytes())?;
-        self.staging.write("manifest.json", pretty(&manifest)?.as_bytes())?;
+        self.staging.write("report.json", pretty_json(&report)?.as_bytes())?;
+        self.staging.write("manifest.json", pretty_json(&manifest)?.as_bytes())?;
         Ok((manifest, report))
     }
 
@@ -186,7 +184,7 @@ impl Finish<'_> {
                 stream.features.iter().zip(stats).map(|(it, stats)| (&*it.name, stats.finish())).collect();
             streams.insert(&*stream.name, features);
         }
-        pretty(&json!({"nd": "stats/1", "streams": streams}))
+        pretty_json(&json!({"nd": "stats/1", "streams": streams}))
     }
 
     /// Writes what the source carries; returns the files, and the path of each attachment.
@@ -213,9 +211,9 @@ impl Finish<'_> {
     ) -> Result<BTreeMap<String, FileEntry>> {
         let rows = self.episode_rows(contents);
         let mut tables: Vec<(&str, MakeTable<'_>)> = vec![
-            ("episodes", Box::new(|| index::episodes(&rows))),
-            ("pages", Box::new(|| index::pages(&self.shards))),
-            ("origins", Box::new(|| index::origins(&self.shards, self.inputs))),
+            ("episodes", Box::new(|| index::episode_table(&rows))),
+            ("pages", Box::new(|| index::page_table(self.shards.iter().map(|it| it.pages.as_slice())))),
+            ("origins", Box::new(|| index::origin_table(self.origin_rows()))),
         ];
         let SourcePlan { videos, attachments, .. } = run.source;
         if !videos.is_empty() {
@@ -230,8 +228,14 @@ impl Finish<'_> {
         };
         let files: Vec<Result<(String, FileEntry)>> = tables.par_iter().with_max_len(1).map(put).collect();
         let mut files = files.into_iter().collect::<Result<BTreeMap<_, _>>>()?;
-        let head = self.sample_index(&rows, &files);
-        files.insert("sample_index".to_owned(), self.put("sample_index.json", pretty(&head)?.as_bytes())?);
+        let totals = IndexTotals {
+            episodes: self.episodes.len() as u64,
+            rows: self.shards.iter().map(|it| it.facts.n_rows).sum(),
+            shards: self.shards.len() as u64,
+            row_groups: self.shards.iter().map(|it| it.n_row_groups).sum(),
+        };
+        let head = sample_index(totals, &rows, &files)?;
+        files.insert("sample_index".to_owned(), self.put("sample_index.json", head.as_bytes())?);
         Ok(files)
     }
 
@@ -245,56 +249,49 @@ impl Finish<'_> {
         }
         let mut rows = Vec::new();
         for ((episode, info), parts) in self.episodes.iter().enumerate().zip(parts) {
-            let row = |part, content| EpisodeRow {
-                episode,
-                info,
-                input: &self.inputs[info.input],
+            let row = |place, content| EpisodeRow {
+                episode: episode as u64,
+                key: &info.key,
                 split: self.split_name(episode),
-                part,
+                place,
+                task: info.task.as_deref(),
+                source: self.inputs[info.input].path.to_string_lossy(),
                 content,
+                metadata: &info.metadata,
             };
             if parts.is_empty() {
                 rows.push(row(None, None));
             }
             for (idx, part) in parts {
                 let stream = self.shards[idx].facts.id.stream;
-                let content = contents.get(&(episode, stream)).copied();
-                rows.push(row(Some((&*self.streams[stream].name, idx, part)), content));
+                let place = EpisodePlace {
+                    stream: &self.streams[stream].name,
+                    shard: idx,
+                    row: part.rows.start,
+                    n_rows: part.rows.end - part.rows.start,
+                    row_group: part.row_groups.start,
+                    n_row_groups: part.row_groups.end - part.row_groups.start,
+                    start_time_ns: part.start_time_ns,
+                    end_time_ns: part.end_time_ns,
+                };
+                rows.push(row(Some(place), contents.get(&(episode, stream)).copied()));
             }
         }
         rows
     }
 
-    fn sample_index(&self, rows: &[EpisodeRow<'_>], files: &BTreeMap<String, FileEntry>) -> Value {
-        let n_rows: u64 = self.shards.iter().map(|it| it.facts.n_rows).sum();
-        let n_groups: u64 = self.shards.iter().map(|it| it.n_row_groups).sum();
-        let mut head = json!({
-            "nd": "sample-index/1",
-            "episodes": self.episodes.len(),
-            "rows": n_rows,
-            "shards": self.shards.len(),
-            "row_groups": n_groups,
-            "tables": files,
-        });
-        if rows.len() <= INLINE_EPISODES {
-            let inline: Vec<Value> = rows
-                .iter()
-                .map(|it| {
-                    let mut entry = json!({"episode": it.episode, "key": it.info.key, "split": it.split});
-                    if let Some((stream, shard, part)) = it.part {
-                        entry["stream"] = stream.into();
-                        entry["shard"] = shard.into();
-                        entry["row"] = part.rows.start.into();
-                        entry["rows"] = (part.rows.end - part.rows.start).into();
-                        entry["row_group"] = part.row_groups.start.into();
-                        entry["row_groups"] = (part.row_groups.end - part.row_groups.start).into();
-                    }
-                    entry
-                })
-                .collect();
-            head["inline_episodes"] = inline.into();
-        }
-        head
+    fn origin_rows(&self) -> impl Iterator<Item = OriginRow<'_>> {
+        let shards = self.shards.iter().enumerate();
+        let origins =
+            shards.flat_map(|(shard, sealed)| sealed.facts.origins.iter().map(move |it| (shard, it)));
+        origins.map(move |(shard, origin)| OriginRow {
+            shard,
+            row: origin.row,
+            n_rows: origin.n_rows,
+            source: self.inputs.get(origin.input).map_or("".into(), |it| it.path.to_string_lossy()),
+            byte_range: origin.byte_range.clone(),
+            first_record: origin.first_record,
+        })
     }
 
     fn splits(&self, shards: &[ShardEntry]) -> BTreeMap<String, SplitEntry> {
@@ -340,10 +337,4 @@ impl Finish<'_> {
             ..run.report
         }
     }
-}
-
-fn pretty(value: &impl serde::Serialize) -> Result<String> {
-    let mut text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
-    text.push('\n');
-    Ok(text)
 }

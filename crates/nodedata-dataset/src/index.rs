@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
 
 use arrow_array::{
     ArrayRef, RecordBatch,
@@ -7,35 +7,83 @@ use arrow_array::{
         UInt32Builder, UInt64Builder,
     },
 };
-use arrow_schema::{ArrowError, Schema};
-use nodedata_core::{
-    Attachment, EpisodeInfo, EpisodeVideo, Error, ErrorKind, Fact, InputFile, Result, StreamSchema,
-};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
+use nodedata_core::{Attachment, EpisodeVideo, Error, ErrorKind, Fact, InputFile, Result, StreamSchema};
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
     file::properties::{EnabledStatistics, WriterProperties, WriterVersion},
 };
 
-use crate::shard::SealedShard;
+use crate::pages::PageEntry;
 
 /// The column of the texts in an episode's metadata, level by level.
 const METADATA_TEXTS: [&str; 3] = ["metadata", "entries", "value"];
 
 /// One row of `index/episodes.parquet`: the rows of one episode in one shard, or an episode without rows.
-pub(crate) struct EpisodeRow<'a> {
-    pub(crate) episode: usize,
-    pub(crate) info: &'a EpisodeInfo,
-    pub(crate) input: &'a InputFile,
-    pub(crate) split: &'a str,
-    /// Stream, position of the shard in the manifest, and the part; `None` for an episode without rows.
-    pub(crate) part: Option<(&'a str, usize, &'a crate::encode::EpisodePart)>,
+#[derive(Debug, Clone)]
+pub struct EpisodeRow<'a> {
+    /// Position of the episode in the dataset.
+    pub episode: u64,
+    /// Stable key.
+    pub key: &'a str,
+    /// Its split.
+    pub split: &'a str,
+    /// `None` for an episode without rows.
+    pub place: Option<EpisodePlace<'a>>,
+    /// What was to be done.
+    pub task: Option<&'a str>,
+    /// The input file it comes from.
+    pub source: Cow<'a, str>,
     /// Content hash of the episode's rows in this stream, over all shards.
-    pub(crate) content: Option<[u8; 32]>,
+    pub content: Option<[u8; 32]>,
+    /// What else the source says of the episode.
+    pub metadata: &'a BTreeMap<Arc<str>, Fact>,
+}
+
+/// Where rows of an episode lie.
+#[derive(Debug, Clone, Copy)]
+pub struct EpisodePlace<'a> {
+    /// Their stream.
+    pub stream: &'a str,
+    /// Position of the shard in the manifest.
+    pub shard: usize,
+    /// First row in the shard.
+    pub row: u64,
+    /// Rows.
+    pub n_rows: u64,
+    /// First row group.
+    pub row_group: u64,
+    /// Row groups.
+    pub n_row_groups: u64,
+    /// Time of the first row, where there is a clock.
+    pub start_time_ns: Option<i64>,
+    /// Time of the last row.
+    pub end_time_ns: Option<i64>,
+}
+
+/// One row of `index/origins.parquet`: rows of a shard, and the bytes of the input that they come from.
+#[derive(Debug, Clone)]
+pub struct OriginRow<'a> {
+    /// Position of the shard in the manifest.
+    pub shard: usize,
+    /// First row in the shard.
+    pub row: u64,
+    /// Rows.
+    pub n_rows: u64,
+    /// Input file.
+    pub source: Cow<'a, str>,
+    /// Bytes of it.
+    pub byte_range: Range<u64>,
+    /// Which of the stream's records in that range the first row is made of, counted from 0.
+    pub first_record: u64,
 }
 
 /// The bytes of `index/episodes.parquet`.
-pub(crate) fn episodes(rows: &[EpisodeRow<'_>]) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// What encoding reports.
+pub fn episode_table(rows: &[EpisodeRow<'_>]) -> Result<Vec<u8>> {
     let mut episode = Int64Builder::new();
     let (mut key, mut stream, mut split) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
     let (mut shard, mut row, mut n_rows) = (UInt32Builder::new(), UInt64Builder::new(), UInt64Builder::new());
@@ -47,24 +95,23 @@ pub(crate) fn episodes(rows: &[EpisodeRow<'_>]) -> Result<Vec<u8>> {
     let (mut metadata, mut types) = (map(), map());
     for it in rows {
         episode.append_value(it.episode as i64);
-        key.append_value(&it.info.key);
-        stream.append_option(it.part.map(|(name, ..)| name));
+        key.append_value(it.key);
+        stream.append_option(it.place.map(|it| it.stream));
         split.append_value(it.split);
-        shard.append_option(it.part.map(|(_, shard, _)| shard as u32));
-        row.append_option(it.part.map(|(.., part)| part.rows.start));
-        n_rows.append_value(it.part.map_or(0, |(.., part)| part.rows.end - part.rows.start));
-        group.append_option(it.part.map(|(.., part)| part.row_groups.start as u32));
-        n_groups
-            .append_option(it.part.map(|(.., part)| (part.row_groups.end - part.row_groups.start) as u32));
-        start.append_option(it.part.and_then(|(.., part)| part.start_time_ns));
-        end.append_option(it.part.and_then(|(.., part)| part.end_time_ns));
-        task.append_option(it.info.task.as_deref());
-        source.append_value(it.input.path.display().to_string());
+        shard.append_option(it.place.map(|it| it.shard as u32));
+        row.append_option(it.place.map(|it| it.row));
+        n_rows.append_value(it.place.map_or(0, |it| it.n_rows));
+        group.append_option(it.place.map(|it| it.row_group as u32));
+        n_groups.append_option(it.place.map(|it| it.n_row_groups as u32));
+        start.append_option(it.place.and_then(|it| it.start_time_ns));
+        end.append_option(it.place.and_then(|it| it.end_time_ns));
+        task.append_option(it.task);
+        source.append_value(&it.source);
         match it.content {
             Some(hash) => content.append_value(hash).map_err(table_error)?,
             None => content.append_null(),
         }
-        for (name, value) in &it.info.metadata {
+        for (name, value) in it.metadata {
             metadata.keys().append_value(name);
             metadata.values().append_value(value.to_string());
             if !matches!(value, Fact::Text(_)) {
@@ -97,13 +144,16 @@ pub(crate) fn episodes(rows: &[EpisodeRow<'_>]) -> Result<Vec<u8>> {
 }
 
 /// The bytes of `index/pages.parquet`: where every page of every shard lies.
-pub(crate) fn pages(shards: &[SealedShard]) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// What encoding reports.
+pub fn page_table<'a>(shards: impl Iterator<Item = &'a [PageEntry]>) -> Result<Vec<u8>> {
     let (mut shard, mut group) = (UInt32Builder::new(), UInt32Builder::new());
     let mut column = StringBuilder::new();
     let (mut offset, mut length) = (UInt64Builder::new(), UInt64Builder::new());
     let mut first_row = Int64Builder::new();
-    for (idx, sealed) in shards.iter().enumerate() {
-        for page in &sealed.pages {
+    for (idx, pages) in shards.enumerate() {
+        for page in pages {
             shard.append_value(idx as u32);
             group.append_value(page.row_group);
             column.append_value(&page.column);
@@ -123,23 +173,23 @@ pub(crate) fn pages(shards: &[SealedShard]) -> Result<Vec<u8>> {
 }
 
 /// The bytes of `index/origins.parquet`: which rows of which shard come from which bytes of which input.
-pub(crate) fn origins(shards: &[SealedShard], inputs: &[InputFile]) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// What encoding reports.
+pub fn origin_table<'a>(rows: impl Iterator<Item = OriginRow<'a>>) -> Result<Vec<u8>> {
     let mut shard = UInt32Builder::new();
     let (mut row, mut n_rows) = (UInt64Builder::new(), UInt64Builder::new());
     let mut source = StringBuilder::new();
     let (mut start, mut end) = (UInt64Builder::new(), UInt64Builder::new());
     let mut first_record = UInt64Builder::new();
-    for (idx, sealed) in shards.iter().enumerate() {
-        for origin in &sealed.facts.origins {
-            shard.append_value(idx as u32);
-            row.append_value(origin.row);
-            n_rows.append_value(origin.n_rows);
-            let path = inputs.get(origin.input).map(|it| it.path.display().to_string());
-            source.append_value(path.unwrap_or_default());
-            start.append_value(origin.byte_range.start);
-            end.append_value(origin.byte_range.end);
-            first_record.append_value(origin.first_record);
-        }
+    for it in rows {
+        shard.append_value(it.shard as u32);
+        row.append_value(it.row);
+        n_rows.append_value(it.n_rows);
+        source.append_value(&it.source);
+        start.append_value(it.byte_range.start);
+        end.append_value(it.byte_range.end);
+        first_record.append_value(it.first_record);
     }
     table(vec![
         ("shard", Arc::new(shard.finish()), false),
@@ -222,15 +272,26 @@ pub(crate) fn attachments(all: &[Attachment], paths: &[String]) -> Result<Vec<u8
     ])
 }
 
-/// One small table as a Parquet file in memory.
-fn table(columns: Vec<(&str, ArrayRef, bool)>) -> Result<Vec<u8>> {
+/// One small table as a Parquet file in memory, by its columns: name, values, and whether they may be null. The same rows give
+/// the same bytes.
+///
+/// # Errors
+/// `Corrupt` when the columns do not fit each other; what encoding reports.
+pub fn table(columns: Vec<(&str, ArrayRef, bool)>) -> Result<Vec<u8>> {
     let fields: Vec<_> = columns
         .iter()
         .map(|(name, array, nullable)| arrow_schema::Field::new(*name, array.data_type().clone(), *nullable))
         .collect();
     let arrays = columns.into_iter().map(|(_, array, _)| array).collect();
     let schema = Arc::new(Schema::new(fields));
-    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(table_error)?;
+    table_of(&schema, &[RecordBatch::try_new(Arc::clone(&schema), arrays).map_err(table_error)?])
+}
+
+/// The same of rows that are batches already.
+///
+/// # Errors
+/// As [`table`].
+pub fn table_of(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>> {
     let level = ZstdLevel::try_new(1).expect("1 is a level of zstd");
     let properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
@@ -243,8 +304,9 @@ fn table(columns: Vec<(&str, ArrayRef, bool)>) -> Result<Vec<u8>> {
         .set_data_page_row_count_limit(20_000)
         .set_max_row_group_row_count(Some(1 << 20))
         .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(parquet_error)?;
-    writer.write(&batch).map_err(parquet_error)?;
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties)).map_err(parquet_error)?;
+    batches.iter().try_for_each(|it| writer.write(it)).map_err(parquet_error)?;
     writer.into_inner().map_err(parquet_error)
 }
 
@@ -268,11 +330,17 @@ mod tests {
     #[test]
     fn texts_of_episodes_have_no_dictionary_and_their_names_do() {
         let metadata = [("quality".into(), "good".to_owned().into())].into();
-        let info = EpisodeInfo { key: "run".to_owned(), metadata, ..EpisodeInfo::default() };
-        let input = InputFile { path: "run.mcap".into(), n_bytes: 1 };
-        let row =
-            EpisodeRow { episode: 0, info: &info, input: &input, split: "train", part: None, content: None };
-        let file = SerializedFileReader::new(bytes::Bytes::from(episodes(&[row]).unwrap())).unwrap();
+        let row = EpisodeRow {
+            episode: 0,
+            key: "run",
+            split: "train",
+            place: None,
+            task: None,
+            source: "run.mcap".into(),
+            content: None,
+            metadata: &metadata,
+        };
+        let file = SerializedFileReader::new(bytes::Bytes::from(episode_table(&[row]).unwrap())).unwrap();
         let group = file.metadata().row_group(0);
         let has_dictionary = |name: &str| {
             let column = group.columns().iter().find(|it| it.column_path().string() == name).unwrap();

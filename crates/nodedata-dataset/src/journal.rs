@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::{
     digest::Digest,
     encode::{EpisodePart, Origin, ShardFacts, ShardId},
-    shard::{PageEntry, SealedShard},
+    pages::PageEntry,
+    shard::SealedShard,
     stats::record::StatsRecord,
 };
 

@@ -1,84 +1,57 @@
 use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
-use arrow_array::{Array, RecordBatch, cast::AsArray, types};
+use arrow_array::RecordBatch;
+use bytes::Bytes;
 use nodedata_core::{
-    EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, StreamId, StreamKind, StreamSchema,
+    EPISODE_INDEX, Error, ErrorKind, Feature, Files, Locus, ReadAt, Result, StreamId, StreamKind,
+    StreamSchema,
 };
-use nodedata_io::io_error;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use nodedata_io::FolderFiles;
+use nodedata_schema::Schema;
+use parquet::{
+    arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    file::{
+        metadata::{PageIndexPolicy, RowGroupMetaData},
+        statistics::Statistics,
+    },
+};
 
 use crate::{
+    digest::b3_of_file,
+    entries::{self, AttachmentEntry, EpisodeEntry, OriginEntry, VideoEntry},
     ledger::Report,
     manifest::{Manifest, ShardEntry},
-    reuse::b3_of_file,
+    pages::PageEntry,
+    ranges::{Ranges, Rows, footer},
 };
 
-/// A converted dataset on disk, opened by its manifest.
-#[derive(Debug, Clone)]
+/// Name of the manifest.
+pub(crate) const MANIFEST: &str = "manifest.json";
+/// Most bytes of a file that is read as a whole: manifest, schema, statements.
+const WHOLE_BYTES_MAX: u64 = 1 << 30;
+/// Rows of a shard decoded at once.
+const BATCH_ROWS: usize = 1024;
+
+/// A converted dataset, opened by its manifest: in a folder, a bucket, a revision, or memory. Copies share everything.
+#[derive(Clone)]
 pub struct Dataset {
-    /// Its folder.
-    pub root: PathBuf,
     /// Its manifest.
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
+    files: Arc<dyn Files>,
+    root: Option<PathBuf>,
 }
 
-/// One row of the episode index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EpisodeEntry {
-    /// Position of the episode in the dataset.
-    pub episode: u64,
-    /// Stable key.
-    pub key: String,
-    /// The stream; `None` for an episode without rows.
-    pub stream: Option<String>,
-    /// Position of the shard in the manifest; 0 for an episode without rows.
-    pub shard: usize,
-    /// First row in the shard.
-    pub row: u64,
-    /// Rows in the shard.
-    pub n_rows: u64,
-    /// Content hash of the episode's rows in the stream, over all shards.
-    pub content: Option<Vec<u8>>,
-    /// The input file it comes from.
-    pub source: String,
-}
-
-/// Rows of a shard and the bytes they come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OriginEntry {
-    /// Position of the shard in the manifest.
-    pub shard: usize,
-    /// First row in the shard.
-    pub row: u64,
-    /// Rows.
-    pub n_rows: u64,
-    /// Input file.
-    pub source: String,
-    /// First byte.
-    pub byte_start: u64,
-    /// One past the last byte.
-    pub byte_end: u64,
-    /// Which of the stream's records in that range the first row is made of, counted from 0.
-    pub first_record: u64,
-}
-
-/// The video of one episode and column, as `index/video.parquet` describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VideoEntry {
-    /// Episode index.
-    pub episode: u64,
-    /// Stream of the column.
-    pub stream: String,
-    /// Name of the column.
-    pub feature: String,
-    /// `h264`, `h265`, `av1` …
-    pub codec: String,
-    /// What a decoder needs before the first sample.
-    pub codec_config: Vec<u8>,
+impl std::fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { manifest, files: _, root } = self;
+        f.debug_struct("Dataset")
+            .field("root", root)
+            .field("recipe", &manifest.recipe)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Dataset {
@@ -88,18 +61,35 @@ impl Dataset {
     /// `Io` when there is no manifest, `Corrupt` when it cannot be read as one.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
-        let path = root.join("manifest.json");
-        let text = fs::read_to_string(&path).map_err(|err| {
-            io_error("cannot read the manifest", &path, err)
-                .with_hint("name the folder that `node-data convert --out` wrote")
+        Self::of(Arc::new(FolderFiles::new(&root)), Some(root))
+    }
+
+    /// Opens the dataset that consists of these files.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and what the files report.
+    pub fn over(files: Arc<dyn Files>) -> Result<Self> {
+        Self::of(files, None)
+    }
+
+    fn of(files: Arc<dyn Files>, root: Option<PathBuf>) -> Result<Self> {
+        let at = || Locus::path(root.as_deref().unwrap_or(Path::new("")).join(MANIFEST));
+        let read = files.open(Path::new(MANIFEST)).and_then(|it| whole(&*it));
+        let bytes = read.map_err(|err| match &root {
+            Some(_) => Error::new(err.kind(), "cannot read the manifest")
+                .with_source(err)
+                .at(at())
+                .with_hint("name the folder that `node-data convert --out` wrote"),
+            // Whoever has the files says best what to do, such as ask for access.
+            None => err.at(at()),
         })?;
-        let manifest = serde_json::from_str(&text).map_err(|err| {
+        let manifest = serde_json::from_slice(&bytes).map_err(|err| {
             Error::new(ErrorKind::Corrupt, "the manifest cannot be read")
                 .with_source(err)
-                .at(Locus::path(&path))
+                .at(at())
                 .with_hint("restore it, or convert again with `--overwrite`")
         })?;
-        Ok(Self { root, manifest })
+        Ok(Self { manifest: Arc::new(manifest), files, root })
     }
 
     /// Opens the dataset that a file of it, such as a shard, lies in; returns the file's path inside.
@@ -108,7 +98,7 @@ impl Dataset {
     /// As [`Self::open`].
     pub fn of_file(file: &Path) -> Result<(Self, String)> {
         for folder in file.ancestors().skip(1) {
-            if folder.join("manifest.json").is_file() {
+            if folder.join(MANIFEST).is_file() {
                 let inside = file.strip_prefix(folder).unwrap_or(file).display().to_string();
                 return Ok((Self::open(folder)?, inside));
             }
@@ -118,17 +108,68 @@ impl Dataset {
             .with_hint("name a shard inside a dataset, or the dataset's folder"))
     }
 
+    /// Its folder, where it lies in one: only there its files can be linked.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// All of its files, also those that the manifest does not name.
+    pub fn files(&self) -> &Arc<dyn Files> {
+        &self.files
+    }
+
+    /// Opens one of its files.
+    ///
+    /// # Errors
+    /// `Corrupt` when the path, which a manifest from elsewhere may name, leads out of the dataset; what the files report.
+    pub fn file(&self, path: &str) -> Result<Arc<dyn ReadAt>> {
+        let is_inside =
+            !path.is_empty() && Path::new(path).components().all(|it| matches!(it, Component::Normal(_)));
+        if !is_inside {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("the manifest names `{path}`, outside its folder"),
+            ));
+        }
+        self.files.open(Path::new(path)).map_err(|err| err.at(Locus::path(path)))
+    }
+
+    /// All bytes of one of its files.
+    ///
+    /// # Errors
+    /// As [`Self::file`]; `Corrupt` when it is longer than a gibibyte.
+    pub fn bytes(&self, path: &str) -> Result<Bytes> {
+        whole(&*self.file(path)?).map_err(|err| err.at(Locus::path(path)))
+    }
+
+    /// The text of one of its files.
+    ///
+    /// # Errors
+    /// As [`Self::bytes`]; `Corrupt` when it is no text.
+    pub fn text(&self, path: &str) -> Result<String> {
+        String::from_utf8(self.bytes(path)?.into()).map_err(|err| {
+            Error::new(ErrorKind::Corrupt, "the file is no text").with_source(err).at(Locus::path(path))
+        })
+    }
+
+    /// Its schema.
+    ///
+    /// # Errors
+    /// As [`Self::text`]; `Config` with every mistake when it is no schema.
+    pub fn schema(&self) -> Result<Schema> {
+        let path = &self.manifest.schema.path;
+        Schema::from_json(&self.text(path)?)
+            .map_err(|mistakes| nodedata_schema::into_error(&mistakes, Path::new(path)))
+    }
+
     /// What the run that made the dataset reported.
     ///
     /// # Errors
     /// `Io` when there is no report, `Corrupt` when it cannot be read as one.
     pub fn report(&self) -> Result<Report> {
-        let path = self.root.join("report.json");
-        let text = fs::read_to_string(&path).map_err(|err| io_error("cannot read the report", &path, err))?;
-        serde_json::from_str(&text).map_err(|err| {
-            Error::new(ErrorKind::Corrupt, "the report cannot be read")
-                .with_source(err)
-                .at(Locus::path(&path))
+        let path = "report.json";
+        serde_json::from_str(&self.text(path)?).map_err(|err| {
+            Error::new(ErrorKind::Corrupt, "the report cannot be read").with_source(err).at(Locus::path(path))
         })
     }
 
@@ -136,10 +177,9 @@ impl Dataset {
     ///
     /// # Errors
     /// `Io` when it cannot be read.
-    pub fn recipe(&self) -> Result<Option<Vec<u8>>> {
+    pub fn recipe(&self) -> Result<Option<Bytes>> {
         let Some(entry) = &self.manifest.recipe_file else { return Ok(None) };
-        let path = self.root.join(&entry.path);
-        fs::read(&path).map(Some).map_err(|err| nodedata_io::io_error("cannot read the recipe", &path, err))
+        self.bytes(&entry.path).map(Some)
     }
 
     /// BLAKE3-256 of a file of the dataset as it lies there, 64 hex digits, whatever the manifest says.
@@ -147,22 +187,27 @@ impl Dataset {
     /// # Errors
     /// `Io` when it cannot be read.
     pub fn b3_of_file(&self, path: &str) -> Result<String> {
-        b3_of_file(&self.root.join(path))
+        b3_of_file(&*self.file(path)?).map_err(|err| err.at(Locus::path(path)))
     }
 
     /// The rows of one shard, in batches. `episode_index` comes first.
     ///
     /// # Errors
     /// `Io` when the file is missing, `Corrupt` when it is no Parquet file.
-    pub fn shard(&self, entry: &ShardEntry) -> Result<ParquetRecordBatchReader> {
-        self.parquet(&entry.path)?.with_batch_size(1024).build().map_err(|err| unreadable(&entry.path, err))
+    pub fn shard(&self, entry: &ShardEntry) -> Result<Rows> {
+        Rows::new(&entry.path, self.parquet(&entry.path)?.with_batch_size(BATCH_ROWS))
     }
 
-    pub(crate) fn parquet(&self, path: &str) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-        #[expect(clippy::disallowed_methods, reason = "a file of a dataset, not an input")]
-        let file = File::open(self.root.join(path))
-            .map_err(|err| io_error("cannot open the file", Path::new(path), err))?;
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|err| unreadable(path, err))
+    pub(crate) fn parquet(&self, path: &str) -> Result<ParquetRecordBatchReaderBuilder<Ranges>> {
+        let file = Ranges(self.file(path)?);
+        let load = |policy| {
+            let options = ArrowReaderOptions::new().with_page_index_policy(policy);
+            ArrowReaderMetadata::load(&file, options)
+        };
+        // A page index that cannot be read makes reading slower, nothing more.
+        let footer = footer(path, || load(PageIndexPolicy::Optional))
+            .or_else(|_| footer(path, || load(PageIndexPolicy::Skip)))?;
+        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer))
     }
 
     /// The stream of a shard as its columns say, without `episode_index`.
@@ -193,23 +238,7 @@ impl Dataset {
     /// # Errors
     /// `Io` or `Corrupt`.
     pub fn episodes(&self) -> Result<Vec<EpisodeEntry>> {
-        let mut entries = Vec::new();
-        for batch in self.index_table("episodes")? {
-            let table = Table(&batch);
-            for idx in 0..batch.num_rows() {
-                entries.push(EpisodeEntry {
-                    episode: table.i64("episode_index", idx)? as u64,
-                    key: table.text("episode_key", idx)?.unwrap_or_default(),
-                    stream: table.text("stream", idx)?,
-                    shard: table.u32("shard", idx)? as usize,
-                    row: table.u64("row", idx)?,
-                    n_rows: table.u64("rows", idx)?,
-                    content: table.hash("content", idx)?,
-                    source: table.text("source", idx)?.unwrap_or_default(),
-                });
-            }
-        }
-        Ok(entries)
+        self.index_table("episodes", |_| true, entries::episodes)
     }
 
     /// Where rows come from, by shard and row.
@@ -217,22 +246,18 @@ impl Dataset {
     /// # Errors
     /// `Io` or `Corrupt`.
     pub fn origins(&self) -> Result<Vec<OriginEntry>> {
-        let mut entries = Vec::new();
-        for batch in self.index_table("origins")? {
-            let table = Table(&batch);
-            for idx in 0..batch.num_rows() {
-                entries.push(OriginEntry {
-                    shard: table.u32("shard", idx)? as usize,
-                    row: table.u64("row", idx)?,
-                    n_rows: table.u64("rows", idx)?,
-                    source: table.text("source", idx)?.unwrap_or_default(),
-                    byte_start: table.u64("byte_start", idx)?,
-                    byte_end: table.u64("byte_end", idx)?,
-                    first_record: table.u64("first_record", idx)?,
-                });
-            }
-        }
-        Ok(entries)
+        self.index_table("origins", |_| true, entries::origins)
+    }
+
+    /// Where the pages of one shard lie; `shard` is its position in the manifest. Of the table no more is read than holds them.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt`.
+    pub fn pages(&self, shard: usize) -> Result<Vec<PageEntry>> {
+        let may_hold = |group: &RowGroupMetaData| shards_of(group).is_none_or(|it| it.contains(&shard));
+        let mut pages = self.index_table("pages", may_hold, entries::pages)?;
+        pages.retain(|(of, _)| *of == shard);
+        Ok(pages.into_iter().map(|(_, page)| page).collect())
     }
 
     /// What decoders need beside the samples of coded video columns; empty where there are none.
@@ -240,88 +265,58 @@ impl Dataset {
     /// # Errors
     /// `Io` or `Corrupt`.
     pub fn videos(&self) -> Result<Vec<VideoEntry>> {
-        let mut entries = Vec::new();
-        if !self.manifest.index.contains_key("video") {
-            return Ok(entries);
-        }
-        for batch in self.index_table("video")? {
-            let table = Table(&batch);
-            for idx in 0..batch.num_rows() {
-                entries.push(VideoEntry {
-                    episode: table.i64("episode_index", idx)? as u64,
-                    stream: table.text("stream", idx)?.unwrap_or_default(),
-                    feature: table.text("feature", idx)?.unwrap_or_default(),
-                    codec: table.text("codec", idx)?.unwrap_or_default(),
-                    codec_config: table.bytes("codec_config", idx)?,
-                });
-            }
-        }
-        Ok(entries)
+        self.optional_table("video", entries::videos)
     }
 
-    fn index_table(&self, name: &str) -> Result<Vec<RecordBatch>> {
+    /// Files that the source carried; empty where there are none.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt`.
+    pub fn attachments(&self) -> Result<Vec<AttachmentEntry>> {
+        self.optional_table("attachments", entries::attachments)
+    }
+
+    fn optional_table<T>(&self, name: &str, read: impl Fn(&RecordBatch) -> Result<Vec<T>>) -> Result<Vec<T>> {
+        match self.manifest.index.contains_key(name) {
+            true => self.index_table(name, |_| true, read),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// The rows of an index table, of the row groups that are wanted.
+    fn index_table<T>(
+        &self,
+        name: &str,
+        wanted: impl Fn(&RowGroupMetaData) -> bool,
+        read: impl Fn(&RecordBatch) -> Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
         let entry = self.manifest.index.get(name).ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, format!("the manifest names no index table `{name}`"))
         })?;
-        let reader = self.parquet(&entry.path)?.build().map_err(|err| unreadable(&entry.path, err))?;
-        reader.collect::<Result<_, _>>().map_err(|err| corrupt_rows(&entry.path, err))
+        let builder = self.parquet(&entry.path)?;
+        let groups = builder.metadata().row_groups().iter().enumerate();
+        let groups = groups.filter(|(_, group)| wanted(group)).map(|(idx, _)| idx).collect();
+        let mut all = Vec::new();
+        for batch in Rows::new(&entry.path, builder.with_row_groups(groups))? {
+            all.extend(read(&batch?).map_err(|err| err.at(Locus::path(&entry.path)))?);
+        }
+        Ok(all)
     }
 }
 
-/// Columns of an index table by name and type.
-struct Table<'a>(&'a RecordBatch);
-
-impl Table<'_> {
-    fn column(&self, name: &str) -> Result<&dyn Array> {
-        self.0
-            .column_by_name(name)
-            .map(AsRef::as_ref)
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("the index has no column `{name}`")))
-    }
-
-    fn wrong(name: &str) -> Error {
-        Error::new(ErrorKind::Corrupt, format!("column `{name}` of the index has another type"))
-    }
-
-    fn text(&self, name: &str, idx: usize) -> Result<Option<String>> {
-        let array = self.column(name)?.as_string_opt::<i32>().ok_or_else(|| Self::wrong(name))?;
-        Ok(array.is_valid(idx).then(|| array.value(idx).to_owned()))
-    }
-
-    fn u64(&self, name: &str, idx: usize) -> Result<u64> {
-        let array = self.column(name)?.as_primitive_opt::<types::UInt64Type>();
-        Ok(array.ok_or_else(|| Self::wrong(name))?.value(idx))
-    }
-
-    fn u32(&self, name: &str, idx: usize) -> Result<u32> {
-        let array = self.column(name)?.as_primitive_opt::<types::UInt32Type>();
-        Ok(array.ok_or_else(|| Self::wrong(name))?.value(idx))
-    }
-
-    fn i64(&self, name: &str, idx: usize) -> Result<i64> {
-        let array = self.column(name)?.as_primitive_opt::<types::Int64Type>();
-        Ok(array.ok_or_else(|| Self::wrong(name))?.value(idx))
-    }
-
-    fn bytes(&self, name: &str, idx: usize) -> Result<Vec<u8>> {
-        let array = self.column(name)?.as_binary_opt::<i32>().ok_or_else(|| Self::wrong(name))?;
-        Ok(array.value(idx).to_vec())
-    }
-
-    fn hash(&self, name: &str, idx: usize) -> Result<Option<Vec<u8>>> {
-        let array = self.column(name)?.as_fixed_size_binary_opt().ok_or_else(|| Self::wrong(name))?;
-        Ok(array.is_valid(idx).then(|| array.value(idx).to_vec()))
-    }
+/// First and last shard that a row group of the table of pages speaks of, where its statistics tell.
+fn shards_of(group: &RowGroupMetaData) -> Option<std::ops::RangeInclusive<usize>> {
+    let column = group.columns().iter().find(|it| it.column_path().string() == "shard")?;
+    let Some(Statistics::Int32(found)) = column.statistics() else { return None };
+    Some(usize::try_from(*found.min_opt()?).ok()?..=usize::try_from(*found.max_opt()?).ok()?)
 }
 
-pub(crate) fn unreadable(path: &str, err: parquet::errors::ParquetError) -> Error {
-    Error::new(ErrorKind::Corrupt, "this is not a Parquet file we can read")
-        .with_source(err)
-        .at(Locus::path(path))
-}
-
-pub(crate) fn corrupt_rows(path: &str, err: arrow_schema::ArrowError) -> Error {
-    Error::new(ErrorKind::Corrupt, "the rows of the file cannot be decoded")
-        .with_source(err)
-        .at(Locus::path(path))
+/// All bytes of a file that is small enough for it.
+fn whole(file: &dyn ReadAt) -> Result<Bytes> {
+    let n_bytes = file.n_bytes();
+    if n_bytes > WHOLE_BYTES_MAX {
+        let message = format!("{n_bytes} bytes are too many for such a file");
+        return Err(Error::new(ErrorKind::Corrupt, message));
+    }
+    file.read_at(0..n_bytes)
 }

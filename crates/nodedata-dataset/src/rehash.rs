@@ -1,14 +1,14 @@
-use std::{fs::File, ops::Range, path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
-use nodedata_core::Result;
-use nodedata_io::io_error;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use nodedata_core::{Files, Result};
+use nodedata_io::FolderFiles;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 use rayon::prelude::*;
 
 use crate::{
     logical_hash::{FieldHasher, episode_hash},
     measure::Contents,
-    read::{corrupt_rows, unreadable},
+    ranges::{Ranges, Rows, footer},
     shard::SealedShard,
     staging::Staging,
     table::Table,
@@ -64,24 +64,21 @@ fn hash(staging: &Staging, table: &Table, parts: &[(&str, Range<u64>)]) -> Resul
     // The first column is `episode_index`, which is no feature of the source.
     let features = &table.features[1..];
     let mut hashers: Vec<FieldHasher> = features.iter().map(FieldHasher::new).collect();
+    let files = FolderFiles::new(staging.tree_path(""));
     for (path, rows) in parts {
-        #[expect(clippy::disallowed_methods, reason = "a shard we wrote, not an input")]
-        let file = File::open(staging.tree_path(path))
-            .map_err(|err| io_error("cannot open the shard", Path::new(path), err))?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|err| unreadable(path, err))?;
-        let groups = builder.metadata().row_groups();
+        let file = Ranges(files.open(Path::new(path))?);
+        let footer = footer(path, || ArrowReaderMetadata::load(&file, Default::default()))?;
+        let groups = footer.metadata().row_groups();
         let n_bytes: i64 = groups.iter().map(|it| it.total_byte_size()).sum();
         let n_rows: i64 = groups.iter().map(|it| it.num_rows()).sum();
         let row_bytes = (n_bytes.max(1) as u64).div_ceil(n_rows.max(1) as u64);
         let batch_rows = (BATCH_BYTES / row_bytes).clamp(1, BATCH_ROWS_MAX);
-        let reader = builder
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
             .with_batch_size(batch_rows as usize)
             .with_offset(rows.start as usize)
-            .with_limit((rows.end - rows.start) as usize)
-            .build()
-            .map_err(|err| unreadable(path, err))?;
-        for batch in reader {
-            let batch = batch.map_err(|err| corrupt_rows(path, err))?;
+            .with_limit((rows.end - rows.start) as usize);
+        for batch in Rows::new(path, builder)? {
+            let batch = batch?;
             for (hasher, column) in hashers.iter_mut().zip(&batch.columns()[1..]) {
                 hasher.update(column.as_ref());
             }

@@ -1,15 +1,15 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::Read as _,
     path::{Path, PathBuf},
 };
 
-use nodedata_core::Result;
-use nodedata_io::io_error;
+use nodedata_core::{Files, Result};
+use nodedata_io::FolderFiles;
 use rayon::prelude::*;
 
 use crate::{
+    digest::b3_of_file,
     journal::{INPUTS, RECORD, RECORDS, ShardRecord, UnitInput, UnitRecord, read_inputs},
     manifest::InputEntry,
     read::Dataset,
@@ -92,11 +92,12 @@ impl Plan {
 
     fn published(&self, unit: usize, dataset: &Dataset) -> Option<Candidate> {
         let name = unit_name(&self.recipes[unit]);
-        let record = dataset.root.join(RECORDS).join(format!("{name}.zst"));
+        let root = dataset.root()?;
+        let record = root.join(RECORDS).join(format!("{name}.zst"));
         // Its place may have changed since; its content has not.
         let locate = |kept: &ShardRecord| {
             let shard = dataset.manifest.shards.iter().find(|it| it.b3 == kept.b3)?;
-            Some(dataset.root.join(&shard.path))
+            Some(root.join(&shard.path))
         };
         let proof = |path: &str| {
             let InputEntry { path, bytes, b3 } =
@@ -140,7 +141,7 @@ impl Plan {
         let Some((record, files)) = &candidate.elsewhere else { return Ok(true) };
         let dir = self.staging.unit_dir()?;
         for file in files {
-            if b3_of_file(&file.at)? != file.b3 {
+            if b3_of_file(&*FolderFiles::new("").open(&file.at)?)? != file.b3 {
                 return Ok(false);
             }
             dir.link(&file.at, &file.name)?;
@@ -153,19 +154,5 @@ impl Plan {
         self.staging.discard(name)?;
         self.staging.seal(dir, name)?;
         Ok(true)
-    }
-}
-
-pub(crate) fn b3_of_file(path: &Path) -> Result<String> {
-    let unreadable = |err| io_error("cannot read the shard", path, err);
-    #[expect(clippy::disallowed_methods, reason = "a shard of a dataset, not an input")]
-    let mut file = fs::File::open(path).map_err(unreadable)?;
-    let mut hasher = blake3::Hasher::new();
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut piece).map_err(unreadable)? {
-            0 => return Ok(hasher.finalize().to_hex().to_string()),
-            n => hasher.update(&piece[..n]),
-        };
     }
 }

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, io::Write, path::Path, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_io::io_error;
-use parquet::file::{metadata::ParquetMetaData, writer::SerializedFileWriter};
+use parquet::file::writer::SerializedFileWriter;
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use crate::{
         FORMAT, INPUTS, OriginRecord, PagesRecord, RECORD, ShardRecord, UnitInput, UnitRecord, part_record,
     },
     measure::StreamFacts,
+    pages::{PageEntry, pages_of},
     staging::{Staging, UnitDir},
     stats::FeatureStats,
     table::Table,
@@ -27,16 +28,6 @@ pub(crate) struct SealedShard {
     pub(crate) digest: Digest,
     pub(crate) n_row_groups: u64,
     pub(crate) pages: Vec<PageEntry>,
-}
-
-/// One data or dictionary page of a shard.
-pub(crate) struct PageEntry {
-    pub(crate) row_group: u32,
-    pub(crate) column: Arc<str>,
-    pub(crate) offset: u64,
-    pub(crate) n_bytes: u64,
-    /// First row, counted from the row group's; -1 for a dictionary page.
-    pub(crate) first_row: i64,
 }
 
 /// Writes encoded row groups to shard files, unit by unit.
@@ -244,7 +235,7 @@ impl Sink {
             let message = format!("the shard holds {n_rows} rows where {} were written", facts.n_rows);
             return Err(Error::new(ErrorKind::Corrupt, message).at(Locus::path(&path)));
         }
-        let pages = pages(&metadata);
+        let pages = pages_of(&metadata);
         let n_row_groups = metadata.num_row_groups() as u64;
         Ok((SealedShard { n_row_groups, path, facts, digest, pages }, syncing))
     }
@@ -290,34 +281,6 @@ fn record(shard: &SealedShard, table: &Table, facts: Option<&StreamFacts>, input
         }),
         stats: facts.map_or(Vec::new(), |it| it.stats.iter().map(FeatureStats::record).collect()),
     }
-}
-
-/// Where every page lies, for ranged reads without the footer.
-fn pages(metadata: &ParquetMetaData) -> Vec<PageEntry> {
-    let columns = metadata.file_metadata().schema_descr().columns();
-    let names: Vec<Arc<str>> = columns.iter().map(|it| it.path().string().into()).collect();
-    let mut pages = Vec::new();
-    for (idx, group) in metadata.row_groups().iter().enumerate() {
-        let offsets = metadata.page_index_for_row_group(idx);
-        for (column_idx, (column, name)) in group.columns().iter().zip(&names).enumerate() {
-            let mut page = |offset: i64, n_bytes: i64, first_row| {
-                pages.push(PageEntry {
-                    row_group: idx as u32,
-                    column: Arc::clone(name),
-                    offset: offset as u64,
-                    n_bytes: n_bytes as u64,
-                    first_row,
-                });
-            };
-            if let Some(offset) = column.dictionary_page_offset() {
-                page(offset, column.data_page_offset().saturating_sub(offset), -1);
-            }
-            for location in offsets.page_locations(column_idx).into_iter().flatten() {
-                page(location.offset, i64::from(location.compressed_page_size), location.first_row_index);
-            }
-        }
-    }
-    pages
 }
 
 fn flush_error(path: impl AsRef<Path>, err: std::io::Error) -> Error {

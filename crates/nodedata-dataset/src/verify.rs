@@ -1,6 +1,6 @@
-use std::{collections::BTreeMap, fs, io::Read, path::Path};
+use std::collections::{BTreeMap, BTreeSet};
 
-use nodedata_core::{Result, StreamSchema};
+use nodedata_core::StreamSchema;
 use nodedata_schema::Schema;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     canonical::canonical_json,
     deep,
-    digest::{b3_of, hex},
+    digest::{b3_of, each_window, hex},
     manifest::{FileEntry, Manifest, ShardEntry},
-    read::Dataset,
+    read::{Dataset, MANIFEST},
 };
 
 /// One thing that is wrong with a dataset.
@@ -52,23 +52,22 @@ const RESTORE: &str = "restore the file from a copy, or convert the source again
 /// footer. With `deep` every row is read as well: content hashes, declared limits, and every JPEG and PNG
 /// frame and every sample of the video index is decoded.
 ///
-/// # Errors
-/// `Io` or `Corrupt` when the manifest itself cannot be read. Everything else is a finding.
-pub fn validate(root: &Path, deep: bool) -> Result<Validation> {
-    let dataset = Dataset::open(root)?;
+/// Whatever is wrong is a finding.
+pub fn validate(dataset: &Dataset, deep: bool) -> Validation {
     let mut found = Validation { deep, ..Validation::default() };
-    check_files(&dataset, &mut found);
-    check_strangers(&dataset, &mut found);
-    check_ledger(&dataset, &mut found);
-    check_provenance(&dataset, &mut found);
-    let schema = read_schema(&dataset, &mut found);
-    let streams = check_footers(&dataset, schema.as_ref(), &mut found);
-    check_index(&dataset, &mut found);
+    check_files(dataset, &mut found);
+    check_strangers(dataset, &mut found);
+    check_ledger(dataset, &mut found);
+    check_provenance(dataset, &mut found);
+    let schema = read_schema(dataset, &mut found);
+    let streams = check_footers(dataset, schema.as_ref(), &mut found);
+    check_index(dataset, &mut found);
     // Rows of a file whose bytes are not the published ones prove nothing.
-    if deep && found.findings.iter().all(|it| !matches!(it.code, "hash-mismatch" | "missing-file")) {
-        deep::check_rows(&dataset, schema.as_ref(), &streams, &mut found);
+    let is_other = |code| matches!(code, "hash-mismatch" | "missing-file" | "unreadable-file");
+    if deep && !found.findings.iter().any(|it| is_other(it.code)) {
+        deep::check_rows(dataset, schema.as_ref(), &streams, &mut found);
     }
-    Ok(found)
+    found
 }
 
 impl Validation {
@@ -90,7 +89,7 @@ impl Validation {
 
 fn check_files(dataset: &Dataset, found: &mut Validation) {
     let files = dataset.manifest.files();
-    let checked: Vec<_> = files.par_iter().map(|it| check_file(&dataset.root, it)).collect();
+    let checked: Vec<_> = files.par_iter().map(|it| check_file(dataset, it)).collect();
     for (entry, finding) in files.iter().zip(checked) {
         found.files += 1;
         found.bytes += entry.bytes;
@@ -98,31 +97,26 @@ fn check_files(dataset: &Dataset, found: &mut Validation) {
     }
 }
 
-fn check_file(root: &Path, entry: &FileEntry) -> Option<Finding> {
+fn check_file(dataset: &Dataset, entry: &FileEntry) -> Option<Finding> {
     let finding = |code, message| Some(Finding { code, message, at: entry.path.clone(), hint: RESTORE });
-    #[expect(clippy::disallowed_methods, reason = "a file of a dataset, not an input")]
-    let mut file = match fs::File::open(root.join(&entry.path)) {
+    let file = match dataset.file(&entry.path) {
         Ok(file) => file,
-        Err(err) => return finding("missing-file", format!("the manifest names it, but: {err}")),
+        Err(err) => return finding("missing-file", format!("the manifest names it, but: {}", err.chain())),
     };
+    let n_bytes = file.n_bytes();
+    if n_bytes != entry.bytes {
+        return finding("hash-mismatch", format!("{n_bytes} bytes, but the manifest says {}", entry.bytes));
+    }
     let (mut b3, mut sha256) = (blake3::Hasher::new(), entry.sha256.as_ref().map(|_| Sha256::new()));
-    let mut n_bytes = 0;
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        let bytes = match file.read(&mut piece) {
-            Ok(0) => break,
-            Ok(n) => &piece[..n],
-            Err(err) => return finding("unreadable-file", format!("reading failed: {err}")),
-        };
-        n_bytes += bytes.len() as u64;
+    let hashed = each_window(&*file, &mut |bytes| {
         match &mut sha256 {
             Some(sha256) => drop(rayon::join(|| b3.update(bytes), || sha256.update(bytes))),
             None => drop(b3.update(bytes)),
         }
-    }
-    if n_bytes != entry.bytes {
-        let message = format!("{n_bytes} bytes, but the manifest says {}", entry.bytes);
-        return finding("hash-mismatch", message);
+        Ok(())
+    });
+    if let Err(err) = hashed {
+        return finding("unreadable-file", err.chain());
     }
     let b3 = b3.finalize().to_hex().to_string();
     let sha256 = sha256.map(|it| hex(&it.finalize()));
@@ -138,23 +132,20 @@ fn short(hash: &str) -> &str {
 
 /// Shards that lie in the dataset's folders but that the manifest does not know.
 fn check_strangers(dataset: &Dataset, found: &mut Validation) {
-    let known: std::collections::BTreeSet<String> =
-        dataset.manifest.files().into_iter().map(|it| it.path).collect();
-    for folder in ["data", "streams", "index"] {
-        let mut pending = vec![dataset.root.join(folder)];
-        while let Some(at) = pending.pop() {
-            let Ok(entries) = fs::read_dir(&at) else { continue };
-            for path in entries.flatten().map(|it| it.path()) {
-                if path.is_dir() {
-                    pending.push(path);
-                } else if let Ok(inside) = path.strip_prefix(&dataset.root) {
-                    let inside = inside.display().to_string();
-                    if inside.ends_with(".parquet") && !known.contains(&inside) {
-                        let message = "the manifest does not know this shard".to_owned();
-                        found.add("stray-shard", inside, message, "remove it, or move it out of the dataset");
-                    }
-                }
-            }
+    let known: BTreeSet<String> = dataset.manifest.files().into_iter().map(|it| it.path).collect();
+    let all = match dataset.files().list() {
+        Ok(all) => all,
+        Err(err) => {
+            found.add("unreadable-folder", MANIFEST, err.chain(), "make the folder readable");
+            return;
+        }
+    };
+    for path in all {
+        let is_ours = ["data", "streams", "index"].iter().any(|it| path.starts_with(it));
+        let path = path.display().to_string();
+        if is_ours && path.ends_with(".parquet") && !known.contains(&path) {
+            let message = "the manifest does not know this shard".to_owned();
+            found.add("stray-shard", path, message, "remove it, or move it out of the dataset");
         }
     }
 }
@@ -173,7 +164,7 @@ fn check_ledger(dataset: &Dataset, found: &mut Validation) {
                 "stream `{stream}`: {} read, {} written, {dropped} dropped, {in_shards} in the shards",
                 ledger.read, ledger.written
             );
-            found.add("ledger-unbalanced", "manifest.json", message, RESTORE);
+            found.add("ledger-unbalanced", MANIFEST, message, RESTORE);
         }
     }
 }
@@ -181,7 +172,7 @@ fn check_ledger(dataset: &Dataset, found: &mut Validation) {
 /// Each shard's statement must name the shard's own bytes and the recipe, and hash to what the manifest says.
 fn check_provenance(dataset: &Dataset, found: &mut Validation) {
     let path = &dataset.manifest.provenance.path;
-    let Ok(text) = fs::read_to_string(dataset.root.join(path)) else { return };
+    let Ok(text) = dataset.text(path) else { return };
     let mut hashes = Vec::new();
     let mut lines = text.lines();
     for shard in &dataset.manifest.shards {
@@ -195,7 +186,7 @@ fn check_provenance(dataset: &Dataset, found: &mut Validation) {
     let root = b3_of(canonical_json(&serde_json::Value::Array(hashes)).as_bytes());
     if root != dataset.manifest.provenance_root {
         let message = "provenance_root does not follow from the shards' statements".to_owned();
-        found.add("provenance-mismatch", "manifest.json", message, RESTORE);
+        found.add("provenance-mismatch", MANIFEST, message, RESTORE);
     }
 }
 
@@ -216,7 +207,7 @@ fn statement_hash(line: &str, shard: &ShardEntry, manifest: &Manifest) -> Option
 
 fn read_schema(dataset: &Dataset, found: &mut Validation) -> Option<Schema> {
     let path = &dataset.manifest.schema.path;
-    let text = fs::read_to_string(dataset.root.join(path)).ok()?;
+    let text = dataset.text(path).ok()?;
     match Schema::from_json(&text) {
         Ok(schema) => Some(schema),
         Err(mistakes) => {

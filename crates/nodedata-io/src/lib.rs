@@ -8,6 +8,7 @@ mod atomic_file;
 mod blocks;
 #[cfg(feature = "remote")]
 mod bucket;
+mod folder;
 mod input;
 mod local;
 mod memory;
@@ -23,6 +24,7 @@ pub use atomic_file::{Writing, io_error, sync_folder, write_file};
 pub use blocks::Blocks;
 #[cfg(feature = "remote")]
 pub use bucket::{Bucket, open_bucket};
+pub use folder::FolderFiles;
 pub use input::{Input, open, printable, printable_text};
 pub use local::LocalFiles;
 pub use memory::MemoryFiles;

@@ -67,27 +67,7 @@ impl LocalFiles {
     /// # Errors
     /// `Io` when a folder cannot be listed.
     pub fn folder(root: &Path) -> Result<Self> {
-        let mut names = Vec::new();
-        let mut pending = vec![PathBuf::new()];
-        while let Some(folder) = pending.pop() {
-            let at = root.join(&folder);
-            let entries = fs::read_dir(&at).map_err(|err| io_error("cannot list the folder", &at, err))?;
-            for entry in entries {
-                let entry = entry.map_err(|err| io_error("cannot list the folder", &at, err))?;
-                let name = entry.file_name();
-                if name.as_encoded_bytes().starts_with(b".") {
-                    continue;
-                }
-                let kind = entry.file_type().map_err(|err| io_error("cannot look at", &entry.path(), err))?;
-                if kind.is_dir() {
-                    pending.push(folder.join(name));
-                } else if kind.is_file() || entry.path().is_file() {
-                    names.push(folder.join(name));
-                }
-            }
-        }
-        names.sort_unstable();
-        Ok(Self { root: root.to_owned(), names, open: Mutex::default() })
+        Ok(Self { root: root.to_owned(), names: walk(root)?, open: Mutex::default() })
     }
 
     /// The files named, relative to `root`, sorted and each once.
@@ -100,6 +80,31 @@ impl LocalFiles {
     fn lock(&self) -> MutexGuard<'_, OpenFiles> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Every file below a folder: see [`LocalFiles::folder`].
+pub(crate) fn walk(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut names = Vec::new();
+    let mut pending = vec![PathBuf::new()];
+    while let Some(folder) = pending.pop() {
+        let at = root.join(&folder);
+        let entries = fs::read_dir(&at).map_err(|err| io_error("cannot list the folder", &at, err))?;
+        for entry in entries {
+            let entry = entry.map_err(|err| io_error("cannot list the folder", &at, err))?;
+            let name = entry.file_name();
+            if name.as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let kind = entry.file_type().map_err(|err| io_error("cannot look at", &entry.path(), err))?;
+            if kind.is_dir() {
+                pending.push(folder.join(name));
+            } else if kind.is_file() || entry.path().is_file() {
+                names.push(folder.join(name));
+            }
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 impl Files for LocalFiles {
@@ -118,8 +123,13 @@ impl Files for LocalFiles {
     }
 
     fn stamp(&self, path: &Path) -> Option<String> {
-        stamp(&fs::metadata(self.root.join(path)).ok()?)
+        stamp_of(&self.root.join(path))
     }
+}
+
+/// See [`Files::stamp`].
+pub(crate) fn stamp_of(path: &Path) -> Option<String> {
+    stamp(&fs::metadata(path).ok()?)
 }
 
 /// Clocks of file systems tick slowly: a file may change again within the tick of its last change.

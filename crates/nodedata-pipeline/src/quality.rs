@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use arrow_array::{RecordBatch, cast::AsArray, types::Int64Type};
 use nodedata_core::{EPISODE_INDEX, Error, ErrorKind, Locus, Result, STEPS, Source, StreamId, StreamSchema};
@@ -45,11 +45,9 @@ pub(crate) fn check_source(source: &dyn Source, rules: &Rules, salvage: bool) ->
 ///
 /// # Errors
 /// `Io` or `Corrupt` when the dataset cannot be read.
-pub fn check_quality(root: &Path, rules: &Rules) -> Result<QualityReport> {
-    let dataset = Dataset::open(root)?;
+pub fn check_quality(dataset: &Dataset, rules: &Rules) -> Result<QualityReport> {
     let mut rules = rules.clone();
-    let text = std::fs::read_to_string(root.join(&dataset.manifest.schema.path))?;
-    if let Ok(schema) = Schema::from_json(&text) {
+    if let Ok(schema) = Schema::from_json(&dataset.text(&dataset.manifest.schema.path)?) {
         declared_ranges(&schema, &mut rules);
     }
     let mut index: BTreeMap<usize, Vec<EpisodeEntry>> = BTreeMap::new();
@@ -62,7 +60,7 @@ pub fn check_quality(root: &Path, rules: &Rules) -> Result<QualityReport> {
     index.values_mut().for_each(|it| it.sort_by_key(|entry| entry.row));
     let names: Vec<&str> = dataset.manifest.streams.iter().map(|it| it.name.as_str()).collect();
     let watched: Vec<Result<Option<Watch>>> =
-        names.par_iter().map(|it| watch_stream(&dataset, it, &index, &rules)).collect();
+        names.par_iter().map(|it| watch_stream(dataset, it, &index, &rules)).collect();
     let keys: Vec<String> = keys.into_values().collect();
     let watches = watched.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>>>()?;
     Ok(conclude(&rules, watches, &keys))
@@ -165,11 +163,7 @@ fn watch_stream(
         let of_shard = index.get(&idx).map_or(&[][..], Vec::as_slice);
         let mut first_row = 0;
         for batch in dataset.shard(shard)? {
-            let batch = batch.map_err(|err| {
-                Error::new(ErrorKind::Corrupt, "the rows of the shard cannot be decoded")
-                    .with_source(err)
-                    .at(Locus::path(&shard.path))
-            })?;
+            let batch = batch?;
             if watch.is_none() {
                 watch = Some(Watch::new(rules, &dataset.stream_of(shard, &batch.schema())?));
             }
@@ -260,8 +254,22 @@ mod tests {
     }
 
     fn entry(episode: u64, row: u64, n_rows: u64) -> EpisodeEntry {
-        let (key, stream, source) = (episode.to_string(), Some(STEPS.to_owned()), String::new());
-        EpisodeEntry { episode, key, stream, shard: 0, row, n_rows, content: None, source }
+        EpisodeEntry {
+            episode,
+            key: episode.to_string(),
+            stream: Some(STEPS.to_owned()),
+            split: String::new(),
+            shard: 0,
+            row,
+            n_rows,
+            row_group: 0,
+            n_row_groups: 1,
+            start_time_ns: None,
+            end_time_ns: None,
+            task: None,
+            source: String::new(),
+            content: None,
+        }
     }
 
     fn batch(name: &str, column: ArrayRef) -> RecordBatch {

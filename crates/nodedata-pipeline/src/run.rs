@@ -148,7 +148,7 @@ impl<'a> Run<'a> {
     /// Whether this run makes the same of more inputs, so that nothing is lost when it takes the dataset's
     /// place.
     pub(crate) fn extends(&self, there: &Dataset, hashes: &mut InputHashes) -> Result<bool> {
-        let Manifest { inputs, recipe, .. } = &there.manifest;
+        let Manifest { inputs, recipe, .. } = &*there.manifest;
         let now = self.input_entries(&hashes.digests()?);
         Ok(self.recipe(inputs) == *recipe && inputs.iter().all(|it| now.contains(it)))
     }
@@ -292,9 +292,9 @@ fn learned(episodes: &[EpisodeInfo], facts: BTreeMap<usize, EpisodeFacts>) -> Ve
 
 /// The dataset is there already. What a killed run may have left beside it is of no use any more.
 pub(crate) fn unchanged(dataset: Dataset) -> Result<Converted> {
-    nodedata_dataset::tidy_up(&dataset.root)?;
+    dataset.root().map_or(Ok(()), nodedata_dataset::tidy_up)?;
     let report = dataset.report()?;
-    Ok(Converted { manifest: dataset.manifest, report, unchanged: true })
+    Ok(Converted { manifest: Arc::unwrap_or_clone(dataset.manifest), report, unchanged: true })
 }
 
 /// A schema that cannot hold, whatever the rows are: the first reason, and all of them in the message.

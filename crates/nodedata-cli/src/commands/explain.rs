@@ -1,11 +1,11 @@
 use nodedata_core::Result;
-use nodedata_dataset::{Dataset, Explanation, Question, explain};
+use nodedata_dataset::{Explanation, Question, explain};
 use serde_json::json;
 
 use crate::{
     Outcome,
     args::{ExplainArgs, Output},
-    commands::rebuild,
+    commands::{rebuild, target::Target},
     human, message,
 };
 
@@ -15,16 +15,10 @@ const RANGES_SHOWN: usize = 12;
 /// `node-data explain`.
 pub(crate) fn run(args: &ExplainArgs, output: Output) -> Result<Outcome> {
     let question = Question { row: args.row, episode: args.episode, stream: args.stream.clone() };
-    let all = explain(&args.target, &question)?;
+    let (dataset, shard) = Target::of(&args.target, &args.store)?.dataset()?;
+    let all = explain(&dataset, shard.as_deref(), &question)?;
     let rebuilt = match &args.source {
-        Some(source) => {
-            let dataset = if args.target.is_dir() {
-                Dataset::open(&args.target)?
-            } else {
-                Dataset::of_file(&args.target)?.0
-            };
-            Some(rebuild::of_dataset(&dataset, &all, source)?)
-        }
+        Some(source) => Some(rebuild::of_dataset(&dataset, &all, source)?),
         None => None,
     };
     let text = match (output, &rebuilt) {

@@ -4,6 +4,7 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_dataset::Dataset;
 use nodedata_registry::{DatasetName, DatasetState, Revision};
 
 use crate::{
@@ -59,6 +60,23 @@ impl Target {
         }
         let revision = Revision::open(&registry.remote, &reference.dataset, entry)?;
         Ok(Self::Revision { revision: Arc::new(revision), file: file.map(str::to_owned) })
+    }
+}
+
+impl Target {
+    /// The dataset, and the file of it that was named.
+    ///
+    /// # Errors
+    /// What opening a dataset reports; `Config` for a file that lies in none.
+    pub(crate) fn dataset(self) -> Result<(Dataset, Option<String>)> {
+        match self {
+            Self::Path(path) if path.is_dir() => Ok((Dataset::open(path)?, None)),
+            Self::Path(path) => {
+                let (dataset, file) = Dataset::of_file(&path)?;
+                Ok((dataset, Some(file)))
+            }
+            Self::Revision { revision, file } => Ok((Dataset::over(revision)?, file)),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use nodedata_core::Result;
+use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_dataset::{Validation, validate};
 use nodedata_pipeline::check_quality;
 use nodedata_quality::{QualityReport, Rules};
@@ -10,14 +10,19 @@ use crate::{
     commands::{
         audit, report,
         run::{load_file, tell_refused},
+        target::Target,
     },
     human, message,
 };
 
 /// `node-data validate`.
 pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
-    if args.dataset.is_dir() && !args.dataset.join("manifest.json").is_file() {
-        return audit::run(&args.dataset, output);
+    let target = Target::of(&args.dataset, &args.store)?;
+    if let Target::Path(folder) = &target
+        && folder.is_dir()
+        && !folder.join("manifest.json").is_file()
+    {
+        return audit::run(folder, output);
     }
     report::check_names(&args.report)?;
     let rules = match &args.rules {
@@ -27,13 +32,21 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
             Err(refused) => return tell_refused(refused, output),
         },
     };
-    let found = validate(&args.dataset, args.deep)?;
+    let (dataset, file) = target.dataset()?;
+    if let Some(file) = file {
+        return Err(Error::new(ErrorKind::Config, "a dataset is checked as a whole")
+            .at(Locus::path(file))
+            .with_hint("name its folder, or the revision alone: `owner/name@1.2.0`"));
+    }
+    let found = validate(&dataset, args.deep);
     // Rows of files whose bytes are not the published ones say nothing about the recording.
     let readable = found.findings.iter().all(|it| {
-        !matches!(it.code, "hash-mismatch" | "missing-file" | "unreadable-shard" | "unreadable-index")
+        !matches!(
+            it.code,
+            "hash-mismatch" | "missing-file" | "unreadable-file" | "unreadable-shard" | "unreadable-index"
+        )
     });
-    let quality =
-        if readable && !args.no_quality { Some(check_quality(&args.dataset, &rules)?) } else { None };
+    let quality = if readable && !args.no_quality { Some(check_quality(&dataset, &rules)?) } else { None };
     if let Some(quality) = &quality {
         report::write_all(&args.report, &args.dataset.display().to_string(), quality)?;
     } else if !args.report.is_empty() {

@@ -3,7 +3,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, Progress, Result};
 use nodedata_dataset::{Dataset, Manifest};
 use nodedata_schema::{Mode, Schema};
@@ -12,9 +11,9 @@ use crate::{
     digest::B3,
     folder::{Draft, Origin},
     hash_cache::HashCache,
-    hashing::{hash_files, read_error},
+    hashing::hash_files,
     record::{BlobRef, FileRef, ShardRef, SplitRef},
-    tables::{contents_of, read_episodes},
+    tables::contents_of,
 };
 
 /// The folder that `node-data convert` wrote, as it is: its own manifest, indexes and provenance.
@@ -23,7 +22,7 @@ use crate::{
 /// `Corrupt` when its files are not what its manifest says; `Io`.
 pub(crate) fn read_converted(root: &Path, cache: &HashCache, progress: &dyn Progress) -> Result<Draft> {
     let dataset = Dataset::open(root)?;
-    let manifest = &dataset.manifest;
+    let manifest = &*dataset.manifest;
     let vouched = manifest.files();
     let mut paths: Vec<(String, PathBuf)> =
         vouched.iter().map(|it| (it.path.clone(), root.join(&it.path))).collect();
@@ -56,10 +55,7 @@ pub(crate) fn read_converted(root: &Path, cache: &HashCache, progress: &dyn Prog
     let files = paths.iter().zip(&blobs).filter(|((path, _), _)| !is_shard(path));
     let files = files.map(|((path, _), blob)| FileRef { path: path.clone(), blob: blob.clone() }).collect();
     let sources = paths.iter().zip(&blobs).map(|((_, file), blob)| (blob.b3, Origin::File(file.clone())));
-    let read = |path: &str| std::fs::read(root.join(path)).map_err(|err| read_error(&root.join(path), err));
-    let episodes_path =
-        manifest.index.get("episodes").map_or("index/episodes.parquet", |it| it.path.as_str());
-    let episodes = read_episodes(Bytes::from(read(episodes_path)?))?;
+    let episodes = dataset.episodes()?;
     let splits = manifest.splits.iter().map(|(name, it)| {
         let split =
             SplitRef { episodes: it.episodes, frames: it.rows, shards: it.shards, exclude: Vec::new() };
@@ -77,7 +73,7 @@ pub(crate) fn read_converted(root: &Path, cache: &HashCache, progress: &dyn Prog
         files,
         roles,
         sources: sources.collect(),
-        schema_mode: schema_mode(&read(&manifest.schema.path)?),
+        schema_mode: schema_mode(&dataset.text(&manifest.schema.path)?),
         splits: splits.collect(),
         contents: contents_of(&episodes, None)?,
         provenance_root: manifest.provenance_root.parse::<B3>()?,
@@ -101,8 +97,7 @@ fn shard_refs(manifest: &Manifest, blobs: &BTreeMap<&str, &BlobRef>) -> Result<V
     manifest.shards.iter().map(shard).collect()
 }
 
-fn schema_mode(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let mode = Schema::from_json(&text).ok().and_then(|it| it.mode);
+fn schema_mode(text: &str) -> String {
+    let mode = Schema::from_json(text).ok().and_then(|it| it.mode);
     mode.map_or("declared", Mode::name).to_owned()
 }

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use arrow_schema::SchemaRef;
 use nodedata_core::{EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, STEPS, StreamKind};
+use nodedata_dataset::{PageEntry, pages_of};
 use nodedata_schema::{Bound, Schema};
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
@@ -13,7 +14,7 @@ use parquet::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{hashing::open, tables::PageRow};
+use crate::hashing::open;
 
 /// What the footer of a shard tells, without a row being read.
 pub(crate) struct Footer {
@@ -27,8 +28,8 @@ pub(crate) struct Footer {
     pub(crate) strangers: Vec<(String, String)>,
     /// Statistics of each feature.
     pub(crate) stats: BTreeMap<String, FeatureStats>,
-    /// Where its pages lie; `shard` is 0. Empty when the footer does not say.
-    pub(crate) pages: Vec<PageRow>,
+    /// Where its pages lie. Empty when the footer does not say.
+    pub(crate) pages: Vec<PageEntry>,
 }
 
 /// What the writer of a shard said of one feature.
@@ -69,7 +70,7 @@ impl Footer {
                 None => strangers.push((field.name().clone(), field.data_type().to_string())),
             }
         }
-        let (stats, pages) = (stats(parquet), pages(parquet));
+        let (stats, pages) = (stats(parquet), pages_of(parquet));
         Ok(Self { rows: group_rows.iter().sum(), group_rows, features, strangers, stats, pages, metadata })
     }
 
@@ -187,34 +188,4 @@ fn greater(a: Option<Value>, b: Option<Value>) -> Option<Value> {
         (Some(a), Some(b)) => Some(if b.as_f64() > a.as_f64() { b } else { a }),
         (a, b) => a.or(b),
     }
-}
-
-/// Every page, as the offset index tells.
-fn pages(metadata: &ParquetMetaData) -> Vec<PageRow> {
-    let columns = metadata.file_metadata().schema_descr().columns();
-    let mut pages = Vec::new();
-    for (group_idx, group) in metadata.row_groups().iter().enumerate() {
-        let index = metadata.page_index_for_row_group(group_idx);
-        for (column_idx, column) in columns.iter().enumerate() {
-            let mut page = |offset: i64, length: i64, first_row: i64| {
-                pages.push(PageRow {
-                    shard: 0,
-                    row_group: group_idx as u32,
-                    column: column.path().string(),
-                    offset: u64::try_from(offset).unwrap_or(0),
-                    length: u64::try_from(length).unwrap_or(0),
-                    first_row,
-                });
-            };
-            let Some(locations) = index.page_locations(column_idx) else { continue };
-            let chunk = group.column(column_idx);
-            if let Some(offset) = chunk.dictionary_page_offset() {
-                page(offset, chunk.data_page_offset().saturating_sub(offset), -1);
-            }
-            for location in locations {
-                page(location.offset, i64::from(location.compressed_page_size), location.first_row_index);
-            }
-        }
-    }
-    pages
 }

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_dataset::PageEntry;
 use nodedata_schema::Schema;
 
 use crate::{
@@ -8,7 +9,6 @@ use crate::{
     digest::B3,
     folder::footer::FeatureStats,
     record::BlobRef,
-    tables::PageRow,
 };
 
 /// A dataset of shards that were not converted by us.
@@ -32,8 +32,7 @@ pub(crate) struct PlainShard {
     pub(crate) rows: u64,
     pub(crate) row_groups: u64,
     pub(crate) episodes: Vec<PlainEpisode>,
-    /// `shard` is 0 in all.
-    pub(crate) pages: Vec<PageRow>,
+    pub(crate) pages: Vec<PageEntry>,
     pub(crate) stats: BTreeMap<String, FeatureStats>,
     /// Where its bytes are; `None` when they lie in the registry.
     pub(crate) file: Option<PathBuf>,

@@ -2,8 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{RecordBatch, StringArray};
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Result};
-use nodedata_dataset::{FileEntry, Manifest, SplitEntry, canonical_json};
+use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_dataset::{
+    EpisodeEntry, FileEntry, Manifest, SplitEntry, canonical_json, pretty_json, table_of,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
     folder::Draft,
     record::{FileRef, SplitRef},
     revision::Revision,
-    tables::{EpisodeRow, batches, contents_of, read_episodes, write_batches},
+    tables::{batches, contents_of, read_episodes},
 };
 
 const EPISODES: &str = "index/episodes.parquet";
@@ -71,11 +73,11 @@ pub(crate) fn reassign(
     let episodes = draft.replace(EPISODES, table.to_vec());
     manifest.index.insert("episodes".to_owned(), episodes.clone());
     index["tables"]["episodes"] = serde_json::to_value(&episodes).map_err(std::io::Error::from)?;
-    let head = draft.replace("sample_index.json", pretty(&index)?);
+    let head = draft.replace("sample_index.json", pretty_json(&index)?.into_bytes());
     manifest.index.insert("sample_index".to_owned(), head);
     let readme = manifest.readme.path.clone();
     manifest.readme = draft.replace(&readme, with_files(&text, &manifest).into_bytes());
-    draft.replace("manifest.json", pretty(&manifest)?);
+    draft.replace("manifest.json", pretty_json(&manifest)?.into_bytes());
     Ok(draft)
 }
 
@@ -104,7 +106,7 @@ fn with_splits(table: Bytes, splits: &[&str]) -> Result<Vec<u8>> {
         Error::new(ErrorKind::Corrupt, "the episode table cannot be changed").with_source(err)
     };
     let rows = read_episodes(table.clone())?;
-    let mut names = rows.iter().map(|row| match (&row.stream, splits.get(row.shard as usize)) {
+    let mut names = rows.iter().map(|row| match (&row.stream, splits.get(row.shard)) {
         (Some(_), Some(split)) => (*split).to_owned(),
         _ => row.split.clone(),
     });
@@ -116,10 +118,13 @@ fn with_splits(table: Bytes, splits: &[&str]) -> Result<Vec<u8>> {
         columns[at] = std::sync::Arc::new(split);
         changed.push(RecordBatch::try_new(batch.schema(), columns).map_err(broken)?);
     }
-    write_batches(&changed)
+    let schema = changed.first().map(RecordBatch::schema).ok_or_else(|| {
+        Error::new(ErrorKind::Corrupt, "the episode table has no rows").at(Locus::path(EPISODES))
+    })?;
+    table_of(&schema, &changed)
 }
 
-fn counted(draft: &Draft, rows: &[EpisodeRow]) -> BTreeMap<String, SplitRef> {
+fn counted(draft: &Draft, rows: &[EpisodeEntry]) -> BTreeMap<String, SplitRef> {
     // A split that has become empty stays declared.
     let mut splits: BTreeMap<String, SplitRef> =
         draft.splits.keys().map(|it| (it.clone(), SplitRef::default())).collect();
@@ -139,12 +144,12 @@ fn counted(draft: &Draft, rows: &[EpisodeRow]) -> BTreeMap<String, SplitRef> {
 }
 
 /// As the conversion takes it: by episode and stream.
-fn content_root(manifest: &Manifest, rows: &[EpisodeRow]) -> String {
+fn content_root(manifest: &Manifest, rows: &[EpisodeEntry]) -> String {
     let position = |name: &str| manifest.streams.iter().position(|it| it.name == name).unwrap_or(usize::MAX);
-    let mut all: BTreeMap<(i64, usize), Value> = BTreeMap::new();
+    let mut all: BTreeMap<(u64, usize), Value> = BTreeMap::new();
     for row in rows {
         if let (Some(stream), Some(hash)) = (&row.stream, row.content) {
-            let value = json!([row.key, stream, row.split, hash.hex()]);
+            let value = json!([row.key, stream, row.split, B3(hash).hex()]);
             all.insert((row.episode, position(stream)), value);
         }
     }
@@ -187,10 +192,4 @@ fn with_files(card: &str, manifest: &Manifest) -> String {
         }
     }
     format!("---\n{}\n---\n{body}", lines.join("\n"))
-}
-
-fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(std::io::Error::from)?;
-    text.push(b'\n');
-    Ok(text)
 }

@@ -1,8 +1,13 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use nodedata_core::{DatasetFacts, Result, STEPS, StreamKind};
+use nodedata_core::{DatasetFacts, Fact, Result, STEPS, StreamKind};
 use nodedata_dataset::{
-    FileEntry, Manifest, ShardEntry, SplitEntry, StreamEntry, StreamLedger, canonical_json, created_by,
+    EpisodePlace, EpisodeRow, FileEntry, IndexTotals, Manifest, OriginRow, ShardEntry, SplitEntry,
+    StreamEntry, StreamLedger, canonical_json, created_by, episode_table, origin_table, page_table,
+    pretty_json, sample_index,
 };
 use nodedata_schema::Mode;
 use serde_json::{Value, json};
@@ -15,11 +20,11 @@ use crate::{
         plain::{PlainModel, PlainShard},
     },
     record::{BlobRef, ShardRef, SplitRef},
-    tables::{EpisodeRow, PageRow, write_contents, write_episodes, write_origins, write_pages},
+    tables::write_contents,
 };
 
-/// Episodes up to this number are listed in `sample_index.json` itself.
-const INLINE_EPISODES: usize = 10_000;
+/// The rows of plain shards say nothing else of their episodes.
+static NO_METADATA: BTreeMap<Arc<str>, Fact> = BTreeMap::new();
 
 impl PlainModel {
     /// Everything that describes the shards, and a manifest that `validate` checks.
@@ -50,15 +55,20 @@ impl PlainModel {
             let blob = draft.put(name, path, bytes);
             index.insert(name.to_owned(), entry(path, &blob));
         };
-        table(&mut draft, "episodes", "index/episodes.parquet", write_episodes(&rows)?);
-        table(&mut draft, "pages", "index/pages.parquet", write_pages(&self.page_rows())?);
-        let origins: Vec<_> =
-            self.shards.iter().map(|it| (it.rows, it.path.clone(), it.blob.bytes)).collect();
-        table(&mut draft, "origins", "index/origins.parquet", write_origins(&origins)?);
+        table(&mut draft, "episodes", "index/episodes.parquet", episode_table(&rows)?);
+        let pages = page_table(self.shards.iter().map(|it| it.pages.as_slice()))?;
+        table(&mut draft, "pages", "index/pages.parquet", pages);
+        table(&mut draft, "origins", "index/origins.parquet", origin_table(self.origin_rows())?);
         let contents = write_contents(&draft.contents)?;
         table(&mut draft, "contents", "index/contents.parquet", contents);
-        let head = pretty(&self.sample_index(&rows, &index))?;
-        let blob = draft.put("sample_index", "sample_index.json", head);
+        let totals = IndexTotals {
+            episodes: rows.len() as u64,
+            rows: self.shards.iter().map(|it| it.rows).sum(),
+            shards: self.shards.len() as u64,
+            row_groups: self.shards.iter().map(|it| it.row_groups).sum(),
+        };
+        let head = sample_index(totals, &rows, &index)?;
+        let blob = draft.put("sample_index", "sample_index.json", head.into_bytes());
         index.insert("sample_index".to_owned(), entry("sample_index.json", &blob));
         self.put_manifest(&mut draft, index, &statements, facts)?;
         Ok(draft)
@@ -74,7 +84,7 @@ impl PlainModel {
         let lines: String = statements.iter().map(|(line, _)| format!("{line}\n")).collect();
         let mut put = |role: &str, path: &str, bytes: Vec<u8>| entry(path, &draft.put(role, path, bytes));
         let schema = put("schema", "schema.json", self.schema.to_json().into_bytes());
-        let stats = put("stats", "stats.json", pretty(&self.stats())?);
+        let stats = put("stats", "stats.json", pretty_json(&self.stats())?.into_bytes());
         let provenance = put("provenance", "provenance.jsonl", lines.into_bytes());
         let readme = put("readme", "README.md", card(self, facts).into_bytes());
         let rows: u64 = self.shards.iter().map(|it| it.rows).sum();
@@ -111,7 +121,7 @@ impl PlainModel {
             .into(),
             n_damage: 0,
         };
-        draft.put("manifest", "manifest.json", pretty(&manifest)?);
+        draft.put("manifest", "manifest.json", pretty_json(&manifest)?.into_bytes());
         Ok(())
     }
 
@@ -170,55 +180,44 @@ impl PlainModel {
         self.splits().into_iter().map(|(name, it)| (name, entry(it))).collect()
     }
 
-    fn episode_rows(&self, positions: &[Vec<i64>]) -> Vec<EpisodeRow> {
+    fn episode_rows(&self, positions: &[Vec<i64>]) -> Vec<EpisodeRow<'_>> {
         let mut rows = Vec::new();
         for (idx, (shard, positions)) in self.shards.iter().zip(positions).enumerate() {
             for (episode, position) in shard.episodes.iter().zip(positions) {
                 rows.push(EpisodeRow {
-                    episode: *position,
-                    key: episode.key.clone(),
-                    stream: Some(STEPS.to_owned()),
-                    split: shard.split.clone(),
-                    shard: idx as u32,
-                    row: episode.row,
-                    rows: episode.rows,
-                    row_group: episode.row_group,
-                    row_groups: episode.row_groups,
-                    source: shard.path.clone(),
-                    content: Some(episode.hash),
+                    episode: *position as u64,
+                    key: &episode.key,
+                    split: &shard.split,
+                    place: Some(EpisodePlace {
+                        stream: STEPS,
+                        shard: idx,
+                        row: episode.row,
+                        n_rows: episode.rows,
+                        row_group: u64::from(episode.row_group),
+                        n_row_groups: u64::from(episode.row_groups),
+                        start_time_ns: None,
+                        end_time_ns: None,
+                    }),
+                    task: None,
+                    source: shard.path.as_str().into(),
+                    content: Some(episode.hash.0),
+                    metadata: &NO_METADATA,
                 });
             }
         }
         rows
     }
 
-    fn page_rows(&self) -> Vec<PageRow> {
-        let of = |(idx, shard): (usize, &PlainShard)| {
-            shard.pages.iter().map(|it| PageRow { shard: idx as u32, ..it.clone() }).collect::<Vec<_>>()
-        };
-        self.shards.iter().enumerate().flat_map(of).collect()
-    }
-
-    fn sample_index(&self, rows: &[EpisodeRow], tables: &BTreeMap<String, FileEntry>) -> Value {
-        let mut head = json!({
-            "nd": "sample-index/1",
-            "episodes": rows.len(),
-            "rows": self.shards.iter().map(|it| it.rows).sum::<u64>(),
-            "shards": self.shards.len(),
-            "row_groups": self.shards.iter().map(|it| it.row_groups).sum::<u64>(),
-            "tables": tables,
-        });
-        if rows.len() <= INLINE_EPISODES {
-            let inline = rows.iter().map(|it| {
-                json!({
-                    "episode": it.episode, "key": it.key, "split": it.split, "stream": it.stream,
-                    "shard": it.shard, "row": it.row, "rows": it.rows,
-                    "row_group": it.row_group, "row_groups": it.row_groups,
-                })
-            });
-            head["inline_episodes"] = inline.collect();
-        }
-        head
+    /// All that is known of a shard that somebody else wrote: its rows come from its own bytes.
+    fn origin_rows(&self) -> impl Iterator<Item = OriginRow<'_>> {
+        self.shards.iter().enumerate().map(|(shard, it)| OriginRow {
+            shard,
+            row: 0,
+            n_rows: it.rows,
+            source: it.path.as_str().into(),
+            byte_range: 0..it.blob.bytes,
+            first_record: 0,
+        })
     }
 
     /// What the footers told, by shard.
@@ -275,10 +274,4 @@ fn statement(shard: &PlainShard) -> (String, B3) {
         },
     });
     (canonical_json(&statement), hash)
-}
-
-fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(std::io::Error::from)?;
-    text.push(b'\n');
-    Ok(text)
 }

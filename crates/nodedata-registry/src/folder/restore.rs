@@ -52,24 +52,23 @@ pub(crate) fn restore(revision: &Revision) -> Result<PlainModel> {
         })
         .collect();
     let out_of_range = || Error::new(ErrorKind::Corrupt, "the index names a shard that the revision has not");
-    for page in read_pages(revision.index("pages")?)? {
-        let shard = shards.get_mut(page.shard as usize).ok_or_else(out_of_range)?;
-        shard.pages.push(crate::tables::PageRow { shard: 0, ..page });
+    for (shard, page) in read_pages(revision.index("pages")?)? {
+        shards.get_mut(shard).ok_or_else(out_of_range)?.pages.push(page);
     }
     let mut by_key: BTreeMap<(&str, &str), _> = BTreeMap::new();
     for (id, content) in &contents.0 {
         by_key.insert((&id.split, &id.key), content);
     }
     for row in rows {
-        let shard = shards.get_mut(row.shard as usize).ok_or_else(out_of_range)?;
+        let shard = shards.get_mut(row.shard).ok_or_else(out_of_range)?;
         let Some(content) = by_key.get(&(row.split.as_str(), row.key.as_str())) else { continue };
         shard.episodes.push(PlainEpisode {
             index: index_of(&row.key),
             key: row.key.clone(),
             row: row.row,
-            rows: row.rows,
+            rows: row.n_rows,
             row_group: row.row_group,
-            row_groups: row.row_groups,
+            row_groups: row.n_row_groups,
             hash: content.hash,
             features: content.features.clone(),
         });

@@ -1,12 +1,14 @@
-use std::path::PathBuf;
-
-use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_dataset::validate;
-
-use crate::{
-    folder::{Draft, Origin},
-    hashing::read_error,
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
+
+use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
+use nodedata_dataset::{Dataset, validate};
+use nodedata_io::{FolderFiles, MemoryFiles};
+
+use crate::folder::{Draft, Origin};
 
 /// Mistakes that are told at once.
 const MISTAKES_TOLD: usize = 8;
@@ -16,14 +18,11 @@ const MISTAKES_TOLD: usize = 8;
 /// # Errors
 /// `SchemaMismatch` with what was found; `Io`.
 pub(crate) fn check(draft: &Draft, paths: &[PathBuf]) -> Result<()> {
-    let found = match paths {
-        [folder] if folder.join("manifest.json").is_file() => validate(folder, true)?,
-        _ => {
-            let scratch = tempfile::tempdir()?;
-            lay_out(draft, scratch.path())?;
-            validate(scratch.path(), true)?
-        }
+    let dataset = match paths {
+        [folder] if folder.join("manifest.json").is_file() => Dataset::open(folder)?,
+        _ => Dataset::over(Arc::new(DraftFiles::new(draft)))?,
     };
+    let found = validate(&dataset, true);
     let mut findings = found.findings.iter();
     let Some(first) = findings.next() else { return Ok(()) };
     let mut message = format!("{}: {}", first.code, first.message);
@@ -33,28 +32,40 @@ pub(crate) fn check(draft: &Draft, paths: &[PathBuf]) -> Result<()> {
     Err(Error::new(ErrorKind::SchemaMismatch, message).at(Locus::path(&first.at)).with_hint(first.hint))
 }
 
-/// The dataset's folder, with links to the shards.
-fn lay_out(draft: &Draft, root: &std::path::Path) -> Result<()> {
-    let files = draft.files.iter().map(|it| (&it.path, &it.blob));
-    for (path, blob) in files.chain(draft.shards.iter().map(|it| (&it.path, &it.blob))) {
-        let to = root.join(path);
-        if let Some(folder) = to.parent() {
-            std::fs::create_dir_all(folder).map_err(|err| read_error(folder, err))?;
-        }
-        match draft.sources.get(&blob.b3) {
-            Some(Origin::Memory(bytes)) => std::fs::write(&to, bytes),
-            Some(Origin::File(from)) => link(&std::path::absolute(from)?, &to),
-            // It lies in the registry, and was checked when it came there.
-            None => continue,
-        }
-        .map_err(|err| read_error(&to, err))?;
-    }
-    Ok(())
+/// A dataset that has no folder yet: what describes it is in memory, its shards lie wherever they are pushed from.
+struct DraftFiles {
+    memory: MemoryFiles,
+    on_disk: BTreeMap<PathBuf, PathBuf>,
 }
 
-fn link(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    return std::os::unix::fs::symlink(from, to);
-    #[cfg(not(unix))]
-    return std::fs::copy(from, to).map(drop);
+impl DraftFiles {
+    fn new(draft: &Draft) -> Self {
+        let (mut memory, mut on_disk) = (MemoryFiles::default(), BTreeMap::new());
+        let files = draft.files.iter().map(|it| (&it.path, &it.blob));
+        for (path, blob) in files.chain(draft.shards.iter().map(|it| (&it.path, &it.blob))) {
+            match draft.sources.get(&blob.b3) {
+                Some(Origin::Memory(bytes)) => memory = memory.with(path, bytes.clone()),
+                Some(Origin::File(file)) => drop(on_disk.insert(PathBuf::from(path), file.clone())),
+                // It lies in the registry, and was checked when it came there.
+                None => {}
+            }
+        }
+        Self { memory, on_disk }
+    }
+}
+
+impl Files for DraftFiles {
+    fn list(&self) -> Result<Vec<PathBuf>> {
+        let mut all = self.memory.list()?;
+        all.extend(self.on_disk.keys().cloned());
+        all.sort_unstable();
+        Ok(all)
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
+        match self.on_disk.get(path) {
+            Some(file) => FolderFiles::new("").open(file),
+            None => self.memory.open(path),
+        }
+    }
 }
