@@ -159,7 +159,7 @@ impl Dataset {
     pub fn schema(&self) -> Result<Schema> {
         let path = &self.manifest.schema.path;
         Schema::from_json(&self.text(path)?)
-            .map_err(|mistakes| nodedata_schema::into_error(&mistakes, Path::new(path)))
+            .map_err(|mistakes| nodedata_core::placed::mistakes_to_error(&mistakes, Some(Path::new(path))))
     }
 
     /// What the run that made the dataset reported.
