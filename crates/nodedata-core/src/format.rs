@@ -2,7 +2,10 @@ use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, Detection, Files, Listing, Result, Source, TimeRange};
+use crate::{
+    Confidence, Detection, Error, ErrorKind, Files, Listing, OptionKey, OptionValue, Result, RowDeal, Source,
+    TimeRange, suggest,
+};
 
 /// A file format we can read. One `static` per format crate.
 pub trait Format: Send + Sync {
@@ -14,6 +17,11 @@ pub trait Format: Send + Sync {
 
     /// Which files of an input are this format's, how sure that is, and why. Looks at names and heads only.
     fn detect(&self, listing: &Listing<'_>) -> Detection;
+
+    /// Options that only this format has.
+    fn options(&self) -> &'static [OptionKey] {
+        &[]
+    }
 
     /// Whether [`OpenOptions::decode`] is followed: whether coded video can be asked for as frames.
     fn decodes_video(&self) -> bool {
@@ -53,6 +61,52 @@ pub struct OpenOptions {
     pub decode: BTreeMap<String, MediaEncoding>,
     /// Upper bound on one record or chunk, before and after decompression. Default 1 GiB.
     pub record_bytes_max: u64,
+    /// Options of the one format, by name; see [`Format::options`]. Those that are as by default are left out.
+    pub options: BTreeMap<String, OptionValue>,
+    /// How rows that belong to no episode are dealt to splits. A source whose rows are steps or messages has no use for it.
+    /// Follows from the splits, and what it decides is in the recipes of partitions.
+    #[serde(skip)]
+    pub deal: Option<RowDeal>,
+    /// What an earlier opening of the same files with the same options learned by reading them all, as
+    /// [`crate::SourcePlan::learned`] told it: it need not be learned again. Decides nothing.
+    #[serde(skip)]
+    pub learned: Option<String>,
+}
+
+impl OpenOptions {
+    /// The value of an option of the format: what was given, or else its default.
+    pub fn option(&self, key: &OptionKey) -> OptionValue {
+        self.options.get(key.name).cloned().unwrap_or_else(|| key.default_value())
+    }
+
+    /// Takes options of a format in, by name and text.
+    ///
+    /// # Errors
+    /// `Config` for a name that the format does not have, or a value that the option cannot be.
+    pub fn set_options<'a>(
+        &mut self,
+        format: &dyn Format,
+        given: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<()> {
+        for (name, text) in given {
+            let keys = format.options();
+            let Some(key) = keys.iter().find(|it| it.name == name) else {
+                let message = format!("the format `{}` has no option `{name}`", format.name());
+                let hint = match keys {
+                    [] => "it has none at all".to_owned(),
+                    keys => suggest(name, keys.iter().map(|it| it.name)),
+                };
+                return Err(Error::new(ErrorKind::Config, message).with_hint(hint));
+            };
+            let value = key.parse(text)?;
+            if value == key.default_value() {
+                self.options.remove(name);
+            } else {
+                self.options.insert(name.to_owned(), value);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for OpenOptions {
@@ -66,6 +120,9 @@ impl Default for OpenOptions {
             partition_bytes: 2 << 20,
             decode: BTreeMap::new(),
             record_bytes_max: 1 << 30,
+            options: BTreeMap::new(),
+            deal: None,
+            learned: None,
         }
     }
 }

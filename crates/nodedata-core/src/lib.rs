@@ -2,6 +2,7 @@
 //! format is read, and how a failure is described. It does no I/O of its own.
 
 mod columns;
+mod deal;
 mod detection;
 mod error;
 pub mod exact;
@@ -12,6 +13,7 @@ mod format;
 mod listing;
 mod names;
 mod nested;
+mod options;
 pub mod patterns;
 pub mod placed;
 mod plan;
@@ -20,6 +22,7 @@ mod source;
 mod stream;
 
 pub use columns::{Columns, Layout, LeafId, Level, ListId};
+pub use deal::{RowDeal, RowKey, split_of};
 pub use detection::{Confidence, Detection};
 pub use error::{Error, ErrorKind, Locus, Loss, Result};
 pub use feature::{DType, Dim, Feature, Storage, meta};
@@ -29,6 +32,7 @@ pub use format::{Format, Formats, MediaEncoding, OpenOptions};
 pub use listing::{HEAD_BYTES, HEADS_MAX, Listing};
 pub use names::{nearest, suggest};
 pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
+pub use options::{OptionKey, OptionKind, OptionValue};
 pub use plan::{
     Attachment, DatasetFacts, EpisodeFacts, EpisodeInfo, EpisodeVideo, Fact, InputFile, InputRange,
     Numbering, Partition, SourcePlan, TimeRange,

@@ -30,6 +30,9 @@ pub struct SourcePlan {
     pub videos: Vec<EpisodeVideo>,
     /// What opening found wrong, put right, or wants the user to know.
     pub findings: Vec<Finding>,
+    /// What opening learned by reading all of the input, in words of the format's own, so that the next opening can do
+    /// without; see [`crate::OpenOptions::learned`]. `None` where metadata tells everything.
+    pub learned: Option<String>,
 }
 
 impl SourcePlan {
