@@ -109,6 +109,10 @@ pub(crate) struct SourceArgs {
     /// Do not verify the checksums of the source.
     #[arg(long, help_heading = "Selection")]
     pub(crate) no_verify: bool,
+    /// Set an option of the source's format: `source.NAME=VALUE`; `node-data formats` lists them. Where SRC is a pipeline file,
+    /// any of its keys. May be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Selection")]
+    pub(crate) settings: Vec<String>,
 }
 
 /// Reads `observation.images.front=png`.
@@ -172,9 +176,6 @@ pub(crate) struct StepArgs {
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) convert: ConvertArgs,
-    /// When SRC is a pipeline file: set a key of it, such as `shards.target_mb=128`. May be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) settings: Vec<String>,
     /// File to write the plan to. Workers need to see it, SRC and DIR under the same paths.
     #[arg(long, value_name = "FILE")]
     pub(crate) plan: PathBuf,

@@ -61,7 +61,7 @@ pub struct OpenOptions {
     pub decode: BTreeMap<String, MediaEncoding>,
     /// Upper bound on one record or chunk, before and after decompression. Default 1 GiB.
     pub record_bytes_max: u64,
-    /// Options of the one format, by name; see [`Format::options`]. Those that are as by default are left out.
+    /// Options of the one format, by name; see [`Format::options`] and [`Self::settle`].
     pub options: BTreeMap<String, OptionValue>,
     /// How rows that belong to no episode are dealt to splits. A source whose rows are steps or messages has no use for it.
     /// Follows from the splits, and what it decides is in the recipes of partitions.
@@ -79,30 +79,25 @@ impl OpenOptions {
         self.options.get(key.name).cloned().unwrap_or_else(|| key.default_value())
     }
 
-    /// Takes options of a format in, by name and text.
+    /// Holds the options of the one format, which may be text still, against what the format declares, and leaves out those
+    /// that are as by default.
     ///
     /// # Errors
     /// `Config` for a name that the format does not have, or a value that the option cannot be.
-    pub fn set_options<'a>(
-        &mut self,
-        format: &dyn Format,
-        given: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> Result<()> {
-        for (name, text) in given {
+    pub fn settle(&mut self, format: &dyn Format) -> Result<()> {
+        for (name, given) in std::mem::take(&mut self.options) {
             let keys = format.options();
             let Some(key) = keys.iter().find(|it| it.name == name) else {
                 let message = format!("the format `{}` has no option `{name}`", format.name());
                 let hint = match keys {
                     [] => "it has none at all".to_owned(),
-                    keys => suggest(name, keys.iter().map(|it| it.name)),
+                    keys => suggest(&name, keys.iter().map(|it| it.name)),
                 };
                 return Err(Error::new(ErrorKind::Config, message).with_hint(hint));
             };
-            let value = key.parse(text)?;
-            if value == key.default_value() {
-                self.options.remove(name);
-            } else {
-                self.options.insert(name.to_owned(), value);
+            let value = key.parse(&given.to_string())?;
+            if value != key.default_value() {
+                self.options.insert(name, value);
             }
         }
         Ok(())

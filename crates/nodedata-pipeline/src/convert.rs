@@ -6,7 +6,7 @@ use nodedata_normalize::StepSpec;
 use nodedata_schema::Schema;
 use serde::{Deserialize, Serialize};
 
-use crate::{SplitPlan, run::Run};
+use crate::{SplitPlan, StepFlags, run::Run};
 
 /// What becomes of damaged input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct ConvertOptions {
     pub open: OpenOptions,
     /// How messages become steps; `None` for a table per topic.
     pub steps: Option<StepSpec>,
+    /// Steps of all that can be aligned, where `steps` says nothing.
+    pub step_flags: StepFlags,
     /// What rows must follow; inferred when absent.
     pub schema: Option<Schema>,
     /// How episodes are dealt to splits.
@@ -61,6 +63,7 @@ impl ConvertOptions {
             overwrite: false,
             open: OpenOptions::default(),
             steps: None,
+            step_flags: StepFlags::default(),
             schema: None,
             splits: SplitPlan::default(),
             quarantine: BTreeMap::new(),
@@ -96,14 +99,14 @@ impl Converted {
 /// `Config` for wrong options, `SchemaMismatch` when rows break a declared schema, and what reading the
 /// source and writing the dataset report. On an error nothing has a final name.
 pub fn convert(formats: &Formats, options: &ConvertOptions, progress: &dyn Progress) -> Result<Converted> {
-    with_threads(options, || Run::new(formats, options)?.run(progress))
+    with_threads(options, || Run::open(formats, options.clone())?.run(progress))
 }
 
 /// Runs `job` on the threads that the options ask for.
-pub(crate) fn with_threads<T: Send>(
+pub(crate) fn with_threads<T: Send, E: From<Error> + Send>(
     options: &ConvertOptions,
-    job: impl FnOnce() -> Result<T> + Send,
-) -> Result<T> {
+    job: impl FnOnce() -> Result<T, E> + Send,
+) -> Result<T, E> {
     let n_threads = options.threads.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().map_err(|err| {
         Error::new(ErrorKind::Config, format!("cannot start {n_threads} threads")).with_source(err)

@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use nodedata_core::{
@@ -11,12 +12,12 @@ use nodedata_quality::{QualityFinding, QualityReport};
 use nodedata_schema::Schema;
 
 use crate::{
-    ConvertOptions, Converted, Environment, OnError, Parsed, convert,
+    ConvertOptions, Converted, Environment, OnError, OpenedSource, Parsed,
     convert::with_threads,
     file::PipelineFile,
     parse_pipeline,
     quality::{check_source, declared_ranges},
-    run::Run,
+    run::{Run, open_for},
 };
 
 /// Why a pipeline did not run.
@@ -72,6 +73,7 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
             decode: source.decode.clone(),
             time_range: source.time_range,
             verify_checksums: source.verify_checksums,
+            options: source.options.clone(),
             ..OpenOptions::default()
         },
         schema,
@@ -83,24 +85,33 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
     })
 }
 
-/// Opens the source of a pipeline and holds the file against it.
+/// Opens the source of a pipeline, once, and holds the file against it.
 ///
 /// # Errors
 /// [`Refused::Mistakes`] with every key that does not fit the source.
-pub(crate) fn fit<'a>(
-    formats: &Formats,
+pub(crate) fn fit(formats: &Formats, parsed: &Parsed, options: ConvertOptions) -> Result<Run, Refused> {
+    let started = Instant::now();
+    let opened = open_for(formats, &options)?;
+    fit_over(opened, parsed, options, started)
+}
+
+/// Holds the file of a pipeline against its source.
+///
+/// # Errors
+/// As [`fit`].
+pub(crate) fn fit_over(
+    opened: OpenedSource,
     parsed: &Parsed,
-    options: &'a ConvertOptions,
-) -> Result<Run<'a>, Refused> {
+    options: ConvertOptions,
+    started: Instant,
+) -> Result<Run, Refused> {
     if let Some(steps) = &parsed.file.steps {
-        let open = OpenOptions { salvage: options.on_error == OnError::Salvage, ..options.open.clone() };
-        let opened = crate::open_source(formats, &options.source, options.from.as_deref(), &open)?;
         let found = nodedata_normalize::mistakes(steps, &opened.source.plan().streams);
         if !found.is_empty() {
             return Err(Refused::Mistakes(parsed.file.path.clone(), parsed.place(&found)));
         }
     }
-    let run = Run::new(formats, options)?;
+    let run = Run::over(opened, options, started)?;
     let idle = parsed.idle_rules(&run.source().streams);
     if idle.is_empty() { Ok(run) } else { Err(Refused::Mistakes(parsed.file.path.clone(), idle)) }
 }
@@ -109,7 +120,7 @@ pub(crate) fn fit<'a>(
 ///
 /// # Errors
 /// [`Refused::Mistakes`] when the file does not fit its source; [`Refused::Failed`]
-/// when a rule of level `fail` found something; otherwise as [`convert()`].
+/// when a rule of level `fail` found something; otherwise as [`crate::convert()`].
 pub fn execute(
     formats: &Formats,
     parsed: &Parsed,
@@ -117,9 +128,24 @@ pub fn execute(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<Executed, Refused> {
-    let (options, quality) = prepare(formats, parsed, options, out)?;
-    let converted = convert(formats, &options, progress)?;
+    let Prepared { run, quality } = prepare(formats, parsed, options, out)?;
+    let limits = run.options.clone();
+    let converted = with_threads(&limits, || run.run(progress))?;
     Ok(Executed { converted, quality })
+}
+
+/// A pipeline whose source is open and whose gate has been passed.
+pub struct Prepared {
+    pub(crate) run: Run,
+    /// What the gate found; `None` without a gate.
+    pub quality: Option<QualityReport>,
+}
+
+impl Prepared {
+    /// Episodes that the gate keeps out of the splits, by key, each with its reason.
+    pub fn quarantine(&self) -> &BTreeMap<String, String> {
+        &self.run.options.quarantine
+    }
 }
 
 /// What a pipeline comes to: the conversion, once the gate has said which episodes are to be kept apart, and
@@ -132,35 +158,24 @@ pub fn prepare(
     parsed: &Parsed,
     options: impl FnOnce(ConvertOptions) -> ConvertOptions,
     out: &Path,
-) -> Result<(ConvertOptions, Option<QualityReport>), Refused> {
-    let mut options = options(self::options(&parsed.file, out)?);
-    let quality = match &parsed.file.quality {
-        Some(rules) => {
-            let mut rules = rules.clone();
-            if let Some(schema) = &options.schema {
-                declared_ranges(schema, &mut rules);
-            }
-            let report = {
-                let run = fit(formats, parsed, &options)?;
-                let source = run.opened.source.as_ref();
-                with_threads(&options, || check_source(source, &rules, options.on_error == OnError::Salvage))?
-            };
-            if let Some(first) = report.failure() {
-                let err = failure(&parsed.file, &report, first);
-                return Err(Refused::Failed(Box::new(report), err));
-            }
-            for episode in &report.quarantined {
-                let reason = format!("{}: {}", episode.code, episode.reason);
-                options.quarantine.insert(episode.key.clone(), reason);
-            }
-            Some(report)
-        }
-        None => {
-            drop(fit(formats, parsed, &options)?);
-            None
-        }
-    };
-    Ok((options, quality))
+) -> Result<Prepared, Refused> {
+    let options = options(self::options(&parsed.file, out)?);
+    let limits = options.clone();
+    let mut run = with_threads(&limits, || fit(formats, parsed, options))?;
+    let Some(rules) = &parsed.file.quality else { return Ok(Prepared { run, quality: None }) };
+    let mut rules = rules.clone();
+    if let Some(schema) = &limits.schema {
+        declared_ranges(schema, &mut rules);
+    }
+    let salvage = limits.on_error == OnError::Salvage;
+    let report = with_threads(&limits, || check_source(run.opened.source.as_ref(), &rules, salvage))?;
+    if let Some(first) = report.failure() {
+        let err = failure(&parsed.file, &report, first);
+        return Err(Refused::Failed(Box::new(report), err));
+    }
+    let reason = |it: &nodedata_quality::Quarantined| format!("{}: {}", it.code, it.reason);
+    run.quarantine(report.quarantined.iter().map(|it| (it.key.clone(), reason(it))).collect());
+    Ok(Prepared { run, quality: Some(report) })
 }
 
 /// The conversion that a pipeline comes to, when its gate has been passed before: `quarantine` is what

@@ -3,7 +3,7 @@ mod write;
 
 use nodedata_core::{Formats, OpenOptions, Result, StreamKind};
 
-use crate::{inspect::inspect_source, open_source};
+use crate::{inspect::inspect_opened, open_source};
 
 /// Proposes a commented pipeline for a source, from what all of its records show: measured rates, cameras,
 /// names of joints, candidates for actions, tasks. `path` is how the pipeline file is to name the source.
@@ -14,11 +14,7 @@ pub fn propose(formats: &Formats, source: &str, from: Option<&str>, path: &str) 
     let open = OpenOptions { salvage: true, ..OpenOptions::default() };
     let typed = open_source(formats, source, from, &open)?;
     let has_steps = typed.source.plan().streams.iter().any(|it| it.kind != StreamKind::Messages);
-    let inspection = if has_steps {
-        inspect_source(typed.source.as_ref(), typed.source.as_ref())?
-    } else {
-        crate::inspect(formats, source, from, &OpenOptions::default())?
-    };
+    let inspection = inspect_opened(&typed)?;
     let seen = if has_steps { Vec::new() } else { seen::look(typed.source.as_ref())? };
     Ok(write::pipeline(path, typed.format.name(), &inspection, &seen))
 }

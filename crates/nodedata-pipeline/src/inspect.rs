@@ -1,7 +1,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{Array, cast::AsArray};
 use nodedata_core::{
@@ -114,19 +114,25 @@ pub fn inspect(
     open: &OpenOptions,
 ) -> Result<Inspection> {
     let salvage = OpenOptions { salvage: true, ..open.clone() };
-    let typed = open_source(formats, source, from, &salvage)?;
+    inspect_opened(&open_source(formats, source, from, &salvage)?)
+}
+
+/// What a source that is open holds. Messages are looked at as bytes: for that the files, which are known by now, are
+/// opened in a second way, which reads no more than their summaries.
+pub(crate) fn inspect_opened(typed: &OpenedSource) -> Result<Inspection> {
     let has_steps = typed.source.plan().streams.iter().any(|it| it.kind != StreamKind::Messages);
     let mut inspection = if has_steps {
         inspect_source(typed.source.as_ref(), typed.source.as_ref())?
     } else {
         // Times and sizes need no columns: a second look at the messages as bytes is many times cheaper.
-        let raw_options = OpenOptions { undecoded: vec!["*".to_owned()], ..salvage };
-        let OpenedSource { source: raw, .. } = open_source(formats, source, from, &raw_options)?;
+        let as_bytes =
+            OpenOptions { undecoded: vec!["*".to_owned()], salvage: true, ..typed.options.clone() };
+        let raw = typed.format.open(Arc::clone(&typed.files), &as_bytes)?;
         inspect_source(raw.as_ref(), typed.source.as_ref())?
     };
     inspection.format = typed.format.name().to_owned();
-    inspection.detected = typed.why;
-    inspection.not_read = typed.not_read;
+    inspection.detected = typed.why.clone();
+    inspection.not_read = typed.not_read.clone();
     Ok(inspection)
 }
 

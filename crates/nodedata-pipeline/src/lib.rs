@@ -24,7 +24,7 @@ mod trial;
 mod window;
 
 pub use convert::{ConvertOptions, Converted, OnError, convert};
-pub use execute::{Executed, Refused, execute, load, prepare, prepared};
+pub use execute::{Executed, Prepared, Refused, execute, load, prepare, prepared};
 pub use file::{
     Environment, Expected, Parsed, PipelineFile, PipelineTest, PublishStage, Secret, SourceStage, SplitKey,
     parse_pipeline, pipeline_json_schema,
@@ -34,11 +34,11 @@ pub use inspect::{EpisodeLengths, Inspection, StreamInspection, inspect};
 pub use known::{Known, known_only};
 pub use open::{OpenedSource, open_source};
 pub use outline::{Outline, OutlinedFeature, OutlinedStream, outline};
-pub use plan::{Plan, PlannedInput, PlannedUnit, Share, Worked, finish, plan, work};
+pub use plan::{Plan, PlannedInput, PlannedUnit, Share, Worked, finish, plan, plan_prepared, work};
 pub use quality::check_quality;
 pub use rebuild::{Rebuilt, Remake, no_recipe, rebuild};
 pub use recipe::{Recipe, RecipeVersion, RowRecipe, ShardRecipe};
 pub use scan::{check_schema, infer_schema};
 pub use splits::{SplitPlan, parse_splits};
-pub use steps::{StepFlags, steps_of_flags};
+pub use steps::StepFlags;
 pub use trial::{Trial, try_out};

@@ -22,6 +22,8 @@ pub struct OpenedSource {
     pub why: String,
     /// Its files.
     pub files: Arc<dyn Files>,
+    /// What it was opened with, options of the format settled.
+    pub options: OpenOptions,
     /// Files of the input that no row comes from.
     pub not_read: NotRead,
 }
@@ -52,6 +54,8 @@ pub fn open_source(
             .at(Locus::path(source))
             .with_hint("leave out `--decode`, `source.decode` and `encoding`"));
     }
+    let mut options = options.clone();
+    options.settle(format).map_err(|err| err.at(Locus::path(source)))?;
     let Choice { claimed, why, others, .. } = choice;
     tracing::info!(
         source = nodedata_io::printable(source),
@@ -61,7 +65,7 @@ pub fn open_source(
         "open"
     );
     let files: Arc<dyn Files> = Arc::new(Chosen { inner: Arc::clone(&input.files), names: claimed });
-    let opened = format.open(Arc::clone(&files), options)?;
+    let opened = format.open(Arc::clone(&files), &options)?;
     let read = opened.plan().inputs.iter().map(|it| it.path.as_os_str());
     // Files of what was not selected are no news: the selection names it.
     let selected_away = if opened.plan().unselected.is_empty() { Vec::new() } else { files.list()? };
@@ -69,7 +73,7 @@ pub fn open_source(
     let not_read = listing.paths().filter(|it| !read.contains(it.as_os_str()));
     let not_read: Vec<_> = not_read.map(|it| (it, others.get(it).copied())).collect();
     let not_read = NotRead::new(&not_read);
-    Ok(OpenedSource { source: opened, format, why, files, not_read })
+    Ok(OpenedSource { source: opened, format, why, files, options, not_read })
 }
 
 /// Some of the files of an input.

@@ -1,16 +1,16 @@
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use arrow_array::Array as _;
-use nodedata_core::{Formats, OpenOptions, ReadOptions, Result, Storage, StreamKind};
+use nodedata_core::{Formats, ReadOptions, Result, Storage, StreamKind};
 use nodedata_dataset::{NotRead, plan_units};
 use serde::Serialize;
 
 use crate::{
     ConvertOptions, OnError, Parsed, Refused, StreamInspection,
     convert::with_threads,
-    execute::{fit, options},
-    inspect,
-    run::Run,
+    execute::{fit_over, options},
+    inspect::inspect_opened,
+    run::{Run, open_for},
     window::{read_window, windows},
 };
 
@@ -84,10 +84,10 @@ pub fn outline(
 ) -> Result<Outline, Refused> {
     let file = &parsed.file;
     let options = adjust(options(file, out)?);
-    let run = fit(formats, parsed, &options)?;
-    let open = OpenOptions { salvage: options.on_error == OnError::Salvage, ..options.open.clone() };
-    let measured =
-        with_threads(&options, || inspect(formats, &options.source, options.from.as_deref(), &open))?;
+    let started = Instant::now();
+    let opened = with_threads(&options, || open_for(formats, &options))?;
+    let measured = with_threads(&options, || inspect_opened(&opened))?;
+    let run = with_threads(&options, || fit_over(opened, parsed, options.clone(), started))?;
     let sample = with_threads(&options, || Sample::take(&run, options.on_error == OnError::Salvage))?;
     let source = run.source();
     let decoded_bytes: u64 = source.partitions.iter().map(|it| it.decoded_bytes).sum();
@@ -175,7 +175,7 @@ struct Sample {
 }
 
 impl Sample {
-    fn take(run: &Run<'_>, salvage: bool) -> Result<Self> {
+    fn take(run: &Run, salvage: bool) -> Result<Self> {
         let source = run.opened.source.as_ref();
         let mut sample = Self {
             decoded_bytes: 0,

@@ -9,6 +9,7 @@ use crate::{
     ConvertOptions, Converted,
     convert::with_threads,
     drive::State,
+    execute::Prepared,
     inputs::InputHashes,
     journal::take_over,
     run::{Present, Run, unchanged},
@@ -86,47 +87,56 @@ pub struct Worked {
 /// `Config` for wrong options or an output that is not to be replaced, and what opening and reading the
 /// source report.
 pub fn plan(formats: &Formats, options: &ConvertOptions, job: Value) -> Result<Plan> {
-    with_threads(options, || {
-        nodedata_dataset::recover(&options.out)?;
-        let run = Run::new(formats, options)?;
-        let mut hashes = run.hashes();
-        let mut writer_options = run.writer_options();
-        match run.present(&mut hashes)? {
-            // Nothing is to be done, and the workers will find that out.
-            Present::Same(_) => {}
-            Present::Other(dataset) => {
-                writer_options.overwrite |= run.extends(&dataset, &mut hashes)?;
-                nodedata_dataset::refuse_existing(&writer_options)?;
-            }
-            Present::Nothing => nodedata_dataset::refuse_existing(&writer_options)?,
+    with_threads(options, || plan_run(&Run::open(formats, options.clone())?, job))
+}
+
+/// Plans a pipeline whose gate has been passed, as [`plan`] does.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_prepared(prepared: &Prepared, job: Value) -> Result<Plan> {
+    with_threads(&prepared.run.options, || plan_run(&prepared.run, job))
+}
+
+fn plan_run(run: &Run, job: Value) -> Result<Plan> {
+    nodedata_dataset::recover(&run.options.out)?;
+    let mut hashes = run.hashes();
+    let mut writer_options = run.writer_options();
+    match run.present(&mut hashes)? {
+        // Nothing is to be done, and the workers will find that out.
+        Present::Same(_) => {}
+        Present::Other(dataset) => {
+            writer_options.overwrite |= run.extends(&dataset, &mut hashes)?;
+            nodedata_dataset::refuse_existing(&writer_options)?;
         }
-        let digests = hashes.digests()?;
-        let seen = hashes.seen()?;
-        let stamp = |path: &str| seen.iter().find(|it| it.path == path).map(|it| it.stamp.clone());
-        let entries = run.input_entries(&digests);
-        let recipe = run.recipe(&entries);
-        let inputs = entries
-            .into_iter()
-            .map(|it| PlannedInput { stamp: stamp(&it.path), path: it.path, bytes: it.bytes, b3: it.b3 })
-            .collect();
-        let units = nodedata_dataset::plan_units(run.source(), &writer_options);
-        let recipes = nodedata_dataset::plan_recipes(&units, run.source(), &writer_options);
-        let partitions = &run.opened.source.plan().partitions;
-        let planned = |(unit, recipe): (&Unit, String)| PlannedUnit {
-            name: unit.name(&writer_options.splits),
-            recipe,
-            partitions: unit.partitions.len(),
-            bytes: unit.partitions.iter().map(|it| partitions[*it].decoded_bytes).sum(),
-        };
-        Ok(Plan {
-            nd: "plan/1".to_owned(),
-            created_by: nodedata_dataset::created_by(),
-            job,
-            recipe,
-            replaces: writer_options.overwrite,
-            inputs,
-            units: units.iter().zip(recipes).map(planned).collect(),
-        })
+        Present::Nothing => nodedata_dataset::refuse_existing(&writer_options)?,
+    }
+    let digests = hashes.digests()?;
+    let seen = hashes.seen()?;
+    let stamp = |path: &str| seen.iter().find(|it| it.path == path).map(|it| it.stamp.clone());
+    let entries = run.input_entries(&digests);
+    let recipe = run.recipe(&entries);
+    let inputs = entries
+        .into_iter()
+        .map(|it| PlannedInput { stamp: stamp(&it.path), path: it.path, bytes: it.bytes, b3: it.b3 })
+        .collect();
+    let units = nodedata_dataset::plan_units(run.source(), &writer_options);
+    let recipes = nodedata_dataset::plan_recipes(&units, run.source(), &writer_options);
+    let partitions = &run.opened.source.plan().partitions;
+    let planned = |(unit, recipe): (&Unit, String)| PlannedUnit {
+        name: unit.name(&writer_options.splits),
+        recipe,
+        partitions: unit.partitions.len(),
+        bytes: unit.partitions.iter().map(|it| partitions[*it].decoded_bytes).sum(),
+    };
+    Ok(Plan {
+        nd: "plan/1".to_owned(),
+        created_by: nodedata_dataset::created_by(),
+        job,
+        recipe,
+        replaces: writer_options.overwrite,
+        inputs,
+        units: units.iter().zip(recipes).map(planned).collect(),
     })
 }
 
@@ -174,7 +184,7 @@ impl Plan {
     }
 
     /// Refuses inputs that hold something else than they did. Those that look the same are not read.
-    fn check_inputs(&self, run: &Run<'_>, wanted: &[usize], hashes: &mut InputHashes) -> Result<()> {
+    fn check_inputs(&self, run: &Run, wanted: &[usize], hashes: &mut InputHashes) -> Result<()> {
         let seen = self.inputs.iter().filter_map(|it| {
             Some(InputSeen { path: it.path.clone(), stamp: it.stamp.clone()?, b3: it.b3.clone() })
         });
@@ -221,7 +231,7 @@ pub fn work(
     progress: &dyn Progress,
 ) -> Result<Worked> {
     with_threads(options, || {
-        let run = Run::new(formats, options)?;
+        let run = Run::open(formats, options.clone())?;
         let mine: Vec<usize> = (0..plan.units.len()).filter(|it| it % share.of == share.index).collect();
         let all_done = Worked { units: mine.len(), made: 0, reused: mine.len() };
         let present = match plan.present(&options.out) {
@@ -260,7 +270,7 @@ pub fn finish(
 ) -> Result<Converted> {
     with_threads(options, || {
         nodedata_dataset::recover(&options.out)?;
-        let run = Run::new(formats, options)?;
+        let run = Run::open(formats, options.clone())?;
         let present = match plan.present(&options.out) {
             Present::Same(dataset) => return unchanged(dataset),
             Present::Other(dataset) => Some(dataset),

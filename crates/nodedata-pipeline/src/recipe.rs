@@ -78,6 +78,8 @@ impl Recipe {
             from: _,
             open,
             steps,
+            // What they come to in this source is in `steps` by now.
+            step_flags: _,
             schema,
             splits,
             quarantine,
@@ -114,6 +116,8 @@ impl Recipe {
             from: Some(format),
             open,
             steps,
+            // What they come to in this source is in `steps` by now.
+            step_flags: _,
             schema,
             splits,
             quarantine,

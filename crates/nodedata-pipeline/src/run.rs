@@ -21,8 +21,9 @@ use crate::{
 };
 
 /// One conversion from its plan to its commit.
-pub(crate) struct Run<'a> {
-    pub(crate) options: &'a ConvertOptions,
+pub(crate) struct Run {
+    /// With the steps and the options of the format that they come to in this source.
+    pub(crate) options: ConvertOptions,
     pub(crate) opened: OpenedSource,
     recipe: Recipe,
     check: SchemaCheck,
@@ -40,22 +41,41 @@ pub(crate) enum Present {
     Other(Dataset),
 }
 
-impl<'a> Run<'a> {
-    pub(crate) fn new(formats: &Formats, options: &'a ConvertOptions) -> Result<Self> {
+impl Run {
+    /// Opens the source of a conversion, and plans it.
+    pub(crate) fn open(formats: &Formats, options: ConvertOptions) -> Result<Self> {
         let started = Instant::now();
-        let open = OpenOptions { salvage: options.on_error == OnError::Salvage, ..options.open.clone() };
-        let mut opened = open_source(formats, &options.source, options.from.as_deref(), &open)?;
+        let opened = open_for(formats, &options)?;
+        Self::over(opened, options, started)
+    }
+
+    /// Plans a conversion of a source that is open.
+    pub(crate) fn over(
+        mut opened: OpenedSource,
+        mut options: ConvertOptions,
+        started: Instant,
+    ) -> Result<Self> {
+        options.open = opened.options.clone();
+        if options.steps.is_none() {
+            options.steps = options.step_flags.spec(opened.source.plan())?;
+        }
         opened.source = with_steps(opened.source, options.steps.as_ref())?;
-        let mut recipe = Recipe::new(options, opened.format.name());
+        let mut recipe = Recipe::new(&options, opened.format.name());
         // Where the source decides between two plans, the recipe says which it was.
         recipe.shards.splits = options.splits.settled(&opened.source.plan().episodes);
-        let dealt = recipe.shards.splits.deal(&opened.source.plan().episodes)?;
+        let dealt = recipe.shards.splits.deal(opened.source.plan())?;
         let streams = &opened.source.plan().streams;
         let check = match &options.schema {
             None => SchemaCheck::undeclared(streams),
             Some(declared) => SchemaCheck::new(declared, streams).map_err(|it| refusal(&it))?,
         };
         Ok(Self { options, opened, recipe, check, dealt, started })
+    }
+
+    /// Keeps episodes out of the splits, by key, each with its reason.
+    pub(crate) fn quarantine(&mut self, quarantine: BTreeMap<String, String>) {
+        self.recipe.shards.quarantine.extend(quarantine.clone());
+        self.options.quarantine.extend(quarantine);
     }
 
     pub(crate) fn run(self, progress: &dyn Progress) -> Result<Converted> {
@@ -288,6 +308,18 @@ fn learned(episodes: &[EpisodeInfo], facts: BTreeMap<usize, EpisodeFacts>) -> Ve
         info.metadata.extend(metadata.into_iter().map(|(name, fact)| (name.into(), fact)));
     }
     episodes
+}
+
+/// Opens the source of a conversion, as far as its rows.
+pub(crate) fn open_for(formats: &Formats, options: &ConvertOptions) -> Result<OpenedSource> {
+    // A rate that is none is told before anything is read.
+    options.step_flags.clock()?;
+    let open = OpenOptions {
+        salvage: options.on_error == OnError::Salvage,
+        deal: options.splits.rows(),
+        ..options.open.clone()
+    };
+    open_source(formats, &options.source, options.from.as_deref(), &open)
 }
 
 /// The dataset is there already. What a killed run may have left beside it is of no use any more.

@@ -1,6 +1,8 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
-use nodedata_core::{EpisodeInfo, Error, ErrorKind, Result, patterns::fits};
+use nodedata_core::{
+    EpisodeInfo, Error, ErrorKind, Result, RowDeal, RowKey, SourcePlan, StreamKind, patterns::fits, split_of,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::SplitKey;
@@ -41,6 +43,17 @@ impl SplitPlan {
         Self::Hash { fractions, key: SplitKey::Episode }
     }
 
+    /// How rows that belong to no episode are dealt; `None` where whole files go to one split each.
+    pub(crate) fn rows(&self) -> Option<RowDeal> {
+        let Self::Hash { fractions, key } = self else { return None };
+        let key = match key {
+            SplitKey::Episode | SplitKey::Row => RowKey::Row,
+            SplitKey::Field(name) => RowKey::Field(name.clone()),
+            SplitKey::Task | SplitKey::Metadata(_) => return None,
+        };
+        (fractions.len() > 1).then(|| RowDeal { fractions: fractions.clone(), key })
+    }
+
     /// The same plan for these episodes, without a choice between two.
     pub(crate) fn settled(&self, episodes: &[EpisodeInfo]) -> Self {
         let has_splits = || !episodes.is_empty() && episodes.iter().all(|it| it.split.is_some());
@@ -56,12 +69,31 @@ impl SplitPlan {
     /// # Errors
     /// `Config` for an episode that lacks what decides: its key to be hashed, its place in a list, or a split of
     /// its own.
-    pub(crate) fn deal(&self, episodes: &[EpisodeInfo]) -> Result<Dealt> {
+    pub(crate) fn deal(&self, source: &SourcePlan) -> Result<Dealt> {
+        let episodes = &source.episodes;
         match self {
-            Self::SourceOrTrain => self.settled(episodes).deal(episodes),
+            Self::SourceOrTrain => self.settled(episodes).deal(source),
             Self::Hash { fractions, key } => {
                 let names = fractions.iter().map(|(name, _)| name.clone()).collect();
-                let split = |it: &EpisodeInfo| Ok::<_, Error>(fraction_of(fractions, &hashed(key, it)?));
+                let has_samples = source.streams.iter().any(|it| it.kind == StreamKind::Samples);
+                if has_samples && self.rows().is_some() {
+                    // The source has dealt its rows, and says of each part where it belongs.
+                    let place = |it: &EpisodeInfo| {
+                        fractions.iter().position(|(name, _)| it.split.as_ref() == Some(name)).ok_or_else(
+                            || {
+                                lacking(
+                                    it,
+                                    "is not dealt by its rows",
+                                    "deal files by lists, or as the source says",
+                                )
+                            },
+                        )
+                    };
+                    let split_of_episode = episodes.iter().map(place).collect::<Result<_>>()?;
+                    return Ok(Dealt { names, split_of_episode });
+                }
+                let split =
+                    |it: &EpisodeInfo| Ok::<_, Error>(split_of(fractions, hashed(key, it)?.as_bytes()));
                 Ok(Dealt { names, split_of_episode: episodes.iter().map(split).collect::<Result<_>>()? })
             }
             Self::Lists(lists) => {
@@ -97,6 +129,11 @@ impl SplitPlan {
 fn hashed<'a>(key: &SplitKey, episode: &'a EpisodeInfo) -> Result<Cow<'a, str>> {
     match key {
         SplitKey::Episode => Ok(Cow::Borrowed(&episode.key)),
+        SplitKey::Row | SplitKey::Field(_) => Err(lacking(
+            episode,
+            "is dealt as a whole: its rows are not samples, which can be dealt one by one",
+            "deal by another key, such as `episode`",
+        )),
         SplitKey::Task => episode.task.as_deref().map(Cow::Borrowed).ok_or_else(|| {
             lacking(
                 episode,
@@ -121,22 +158,6 @@ fn hashed<'a>(key: &SplitKey, episode: &'a EpisodeInfo) -> Result<Cow<'a, str>> 
 
 fn lacking(episode: &EpisodeInfo, what: &str, hint: &str) -> Error {
     Error::new(ErrorKind::Config, format!("episode `{}` {what}", episode.key)).with_hint(hint)
-}
-
-/// The split in whose part of 0..1 the hash of a key lies.
-fn fraction_of(fractions: &[(String, f64)], key: &str) -> usize {
-    let hash = blake3::hash(key.as_bytes());
-    let first: [u8; 8] = hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes");
-    // 53 bits: what a float holds exactly, so that every machine draws the same line.
-    let point = (u64::from_be_bytes(first) >> 11) as f64 / (1u64 << 53) as f64;
-    let mut end = 0.0;
-    for (idx, (_, fraction)) in fractions.iter().enumerate() {
-        end += fraction;
-        if point < end {
-            return idx;
-        }
-    }
-    fractions.len() - 1
 }
 
 /// Reads `train=0.9,val=0.1`.
@@ -178,7 +199,13 @@ pub fn parse_splits(text: &str) -> Result<SplitPlan> {
 
 #[cfg(test)]
 mod tests {
+    use nodedata_core::{StreamId, StreamSchema};
+
     use super::*;
+
+    fn source_of(episodes: &[EpisodeInfo]) -> SourcePlan {
+        SourcePlan { episodes: episodes.to_vec(), ..SourcePlan::default() }
+    }
 
     fn episodes(n: usize) -> Vec<EpisodeInfo> {
         let episode = |it: usize| EpisodeInfo {
@@ -190,7 +217,7 @@ mod tests {
     }
 
     fn deal(plan: &SplitPlan, episodes: &[EpisodeInfo]) -> Vec<usize> {
-        plan.deal(episodes).unwrap().split_of_episode
+        plan.deal(&source_of(episodes)).unwrap().split_of_episode
     }
 
     #[test]
@@ -212,7 +239,7 @@ mod tests {
         assert!((0..160).all(|it| dealt[it] == dealt[it + 40]));
         assert!(dealt.contains(&0) && dealt.contains(&1));
         let missing = SplitPlan::Hash { fractions, key: SplitKey::Metadata("operator".to_owned()) };
-        let err = missing.deal(&episodes(1)).unwrap_err();
+        let err = missing.deal(&source_of(&episodes(1))).unwrap_err();
         assert_eq!(
             err.to_string(),
             "episode `run-0.mcap` has no metadata `operator`, which `splits.key` names"
@@ -228,22 +255,44 @@ mod tests {
             SplitPlan::Lists(vec![list("val", &["run-1.mcap", "run-*3.mcap"]), list("train", &["run-*"])]);
         assert_eq!(deal(&plan, &episodes(15)), [1, 0, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1]);
         let short = SplitPlan::Lists(vec![list("val", &["run-1.mcap"])]);
-        let err = short.deal(&episodes(2)).unwrap_err();
+        let err = short.deal(&source_of(&episodes(2))).unwrap_err();
         assert_eq!(err.to_string(), "episode `run-0.mcap` is in no list of `splits`");
         let mut placed = episodes(3);
         for (episode, split) in placed.iter_mut().zip(["train", "test", "train"]) {
             episode.split = Some(split.to_owned());
         }
         for plan in [SplitPlan::Source, SplitPlan::SourceOrTrain] {
-            let dealt = plan.deal(&placed).unwrap();
+            let dealt = plan.deal(&source_of(&placed)).unwrap();
             assert_eq!(
                 (dealt.names, dealt.split_of_episode),
                 (vec!["train".to_owned(), "test".to_owned()], vec![0, 1, 0])
             );
             assert_eq!(plan.settled(&placed), SplitPlan::Source);
         }
-        assert!(SplitPlan::Source.deal(&episodes(3)).is_err());
+        assert!(SplitPlan::Source.deal(&source_of(&episodes(3))).is_err());
         assert_eq!(deal(&SplitPlan::SourceOrTrain, &episodes(3)), [0, 0, 0]);
+    }
+
+    #[test]
+    fn samples_are_dealt_row_by_row_and_episodes_never() {
+        let halves = parse_splits("train=0.5,val=0.5").unwrap();
+        assert_eq!(halves.rows().map(|it| it.key), Some(RowKey::Row));
+        assert_eq!(parse_splits("train=1").unwrap().rows(), None);
+        let mut parts = episodes(2);
+        (parts[0].split, parts[1].split) = (Some("val".to_owned()), Some("train".to_owned()));
+        let samples = StreamSchema {
+            id: StreamId(0),
+            name: nodedata_core::STEPS.into(),
+            kind: StreamKind::Samples,
+            features: Vec::new(),
+            metadata: BTreeMap::new(),
+        };
+        let source = SourcePlan { streams: vec![samples], ..source_of(&parts) };
+        assert_eq!(halves.deal(&source).unwrap().split_of_episode, [1, 0]);
+        let SplitPlan::Hash { fractions, .. } = halves else { panic!() };
+        let by_row = SplitPlan::Hash { fractions, key: SplitKey::Row };
+        let err = by_row.deal(&source_of(&parts)).unwrap_err();
+        assert!(err.to_string().contains("its rows are not samples"), "{err}");
     }
 
     #[test]

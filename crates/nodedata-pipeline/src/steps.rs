@@ -2,13 +2,10 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array};
 use nodedata_core::{
-    Batch, Error, ErrorKind, Fate, Formats, Numbering, OpenOptions, Partition, Result, STEP_INDEX, Source,
-    SourcePlan, StreamKind,
+    Batch, Error, ErrorKind, Fate, Numbering, Partition, Result, STEP_INDEX, Source, SourcePlan, StreamKind,
 };
 use nodedata_dataset::Ledger;
 use nodedata_normalize::{Clock, Rate, StepSpec, TimeSource, Tolerance, all_fields, normalized};
-
-use crate::open_source;
 
 /// What flags say of steps, where no pipeline file does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,39 +20,42 @@ pub struct StepFlags {
     pub tolerance_ms: Option<u32>,
 }
 
-/// Steps of everything in a source that can be aligned; `None` when no flag asks for steps.
-///
-/// # Errors
-/// `Config` for a rate that is none, and for both a rate and a clock; what opening the source reports.
-pub fn steps_of_flags(
-    formats: &Formats,
-    source: &str,
-    from: Option<&str>,
-    open: &OpenOptions,
-    flags: &StepFlags,
-) -> Result<Option<StepSpec>> {
-    let clock = match (&flags.rate, &flags.clock) {
-        (None, None) => return Ok(None),
-        (Some(rate), None) => Clock::Rate(Rate::parse(rate).map_err(|it| Error::new(ErrorKind::Config, it))?),
-        (None, Some(topic)) => Clock::Topic(topic.clone()),
-        (Some(_), Some(_)) => {
-            return Err(Error::new(
-                ErrorKind::Config,
-                "steps have one clock, but `--rate` and `--clock` give two",
-            )
-            .with_hint("leave one of them out"));
+impl StepFlags {
+    /// The clock that the flags ask for; `None` when none asks for steps.
+    ///
+    /// # Errors
+    /// `Config` for a rate that is none, and for both a rate and a clock.
+    pub(crate) fn clock(&self) -> Result<Option<Clock>> {
+        match (&self.rate, &self.clock) {
+            (None, None) => Ok(None),
+            (Some(rate), None) => {
+                let rate = Rate::parse(rate).map_err(|it| Error::new(ErrorKind::Config, it))?;
+                Ok(Some(Clock::Rate(rate)))
+            }
+            (None, Some(topic)) => Ok(Some(Clock::Topic(topic.clone()))),
+            (Some(_), Some(_)) => {
+                let message = "steps have one clock, but `--rate` and `--clock` give two";
+                Err(Error::new(ErrorKind::Config, message).with_hint("leave one of them out"))
+            }
         }
-    };
-    let opened = open_source(formats, source, from, open)?;
-    let fields = all_fields(&opened.source.plan().streams, &clock);
-    let time = match flags.time.as_deref() {
-        None | Some("log_time") => TimeSource::LogTime,
-        Some("publish_time") => TimeSource::PublishTime,
-        Some(field) => TimeSource::Field(field.to_owned()),
-    };
-    let max_ns = flags.tolerance_ms.map(|it| i64::from(it) * 1_000_000);
-    let tolerance = Tolerance { max_ns, ..Tolerance::default() };
-    Ok(Some(StepSpec { time, tolerance, fields, ..StepSpec::new(clock) }))
+    }
+
+    /// Steps of everything in a source that can be aligned; `None` when no flag asks for steps.
+    ///
+    /// # Errors
+    /// As [`Self::clock`].
+    pub(crate) fn spec(&self, source: &SourcePlan) -> Result<Option<StepSpec>> {
+        let Some(clock) = self.clock()? else { return Ok(None) };
+        let fields = all_fields(&source.streams, &clock);
+        let time = match self.time.as_deref() {
+            None | Some("log_time") => TimeSource::LogTime,
+            Some("publish_time") => TimeSource::PublishTime,
+            Some(field) => TimeSource::Field(field.to_owned()),
+        };
+        let max_ns = self.tolerance_ms.map(|it| i64::from(it) * 1_000_000);
+        let tolerance = Tolerance { max_ns, ..Tolerance::default() };
+        Ok(Some(StepSpec { time, tolerance, fields, ..StepSpec::new(clock) }))
+    }
 }
 
 /// Puts the step stage over a source, where the pipeline has one.

@@ -1,10 +1,10 @@
 use std::path::Path;
 
-use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, Result, TimeRange, placed::mistakes_to_error};
-use nodedata_dataset::{Report, StreamLedger};
-use nodedata_pipeline::{
-    ConvertOptions, Converted, OnError, StepFlags, convert, parse_splits, steps_of_flags,
+use nodedata_core::{
+    Error, ErrorKind, Locus, OpenOptions, OptionValue, Result, TimeRange, placed::mistakes_to_error,
 };
+use nodedata_dataset::{Report, StreamLedger};
+use nodedata_pipeline::{ConvertOptions, Converted, OnError, StepFlags, convert, parse_splits};
 use nodedata_schema::Schema;
 use serde_json::json;
 
@@ -44,15 +44,27 @@ pub(crate) fn report(converted: &Converted, out: &Path, output: Output) -> Resul
 }
 
 /// What the selection flags mean.
-pub(crate) fn open_options(args: &SourceArgs) -> OpenOptions {
-    OpenOptions {
+///
+/// # Errors
+/// `Config` when a `--set` is no option of the source.
+pub(crate) fn open_options(args: &SourceArgs) -> Result<OpenOptions> {
+    let option = |it: &String| {
+        let given = it.split_once('=').and_then(|(key, value)| Some((key.strip_prefix("source.")?, value)));
+        given.map(|(name, value)| (name.to_owned(), OptionValue::Text(value.to_owned()))).ok_or_else(|| {
+            Error::new(ErrorKind::Config, format!("`--set {it}` is no option of the source")).with_hint(
+                "write `--set source.NAME=VALUE`; `node-data formats` lists the options of each format",
+            )
+        })
+    };
+    Ok(OpenOptions {
+        options: args.settings.iter().map(option).collect::<Result<_>>()?,
         topics: (!args.topics.is_empty()).then(|| args.topics.clone()),
         undecoded: args.undecoded.clone(),
         decode: args.decode.iter().cloned().collect(),
         time_range: TimeRange { start_ns: args.start.unwrap_or(i64::MIN), end_ns: args.end },
         verify_checksums: !args.no_verify,
         ..OpenOptions::default()
-    }
+    })
 }
 
 /// Reads a `schema.json`.
@@ -65,15 +77,12 @@ pub(crate) fn read_schema(path: &Path) -> Result<Schema> {
 
 /// What the flags of a conversion mean.
 pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
-    let open = open_options(&args.source);
+    let open = open_options(&args.source)?;
     let StepArgs { rate, clock, time, tolerance_ms } = args.steps.clone();
-    let flags = StepFlags { rate, clock, time, tolerance_ms };
-    let SourceArgs { source, from, .. } = &args.source;
-    let steps = steps_of_flags(&nodedata_formats::builtin(), source, from.as_deref(), &open, &flags)?;
     Ok(ConvertOptions {
         from: args.source.from.clone(),
         overwrite: args.overwrite,
-        steps,
+        step_flags: StepFlags { rate, clock, time, tolerance_ms },
         open,
         schema: args.schema.as_deref().map(read_schema).transpose()?,
         splits: args.split.as_deref().map(parse_splits).transpose()?.unwrap_or_default(),

@@ -1,6 +1,6 @@
-use nodedata_core::Result;
+use nodedata_core::{Format, OptionKey, Result};
 use nodedata_pipeline::known_only;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Outcome, args::Output, message};
 
@@ -9,8 +9,10 @@ pub(crate) fn run(output: Output) -> Result<Outcome> {
     let formats = nodedata_formats::builtin();
     let text = match output {
         Output::Json => {
-            let all: Vec<_> =
-                formats.iter().map(|it| json!({"name": it.name(), "about": it.about()})).collect();
+            let all: Vec<_> = formats
+                .iter()
+                .map(|it| json!({"name": it.name(), "about": it.about(), "options": options(it)}))
+                .collect();
             let refused = known_only(&formats);
             let refused: Vec<_> =
                 refused.map(|it| json!({"name": it.name, "about": it.what, "instead": it.instead})).collect();
@@ -18,11 +20,26 @@ pub(crate) fn run(output: Output) -> Result<Outcome> {
         }
         Output::Text => {
             let line = |name: &str, about: &str| format!("{name:<12} {about}\n");
-            let read: String = formats.iter().map(|it| line(it.name(), it.about())).collect();
+            let read: String = formats
+                .iter()
+                .map(|it| {
+                    let option = |it: &OptionKey| {
+                        let OptionKey { name, kind, default, doc } = it;
+                        format!("{:<12} --set source.{name}=…  {doc}: {kind}; {default} by default\n", "")
+                    };
+                    line(it.name(), it.about()) + &it.options().iter().map(option).collect::<String>()
+                })
+                .collect();
             let refused: String = known_only(&formats).map(|it| line(it.name, it.what)).collect();
             format!("{read}\nrecognised, and refused with what to do instead:\n{refused}")
         }
     };
     message::to_stdout(&text)?;
     Ok(Outcome::Complete)
+}
+
+/// The options of one format.
+fn options(format: &dyn Format) -> Vec<Value> {
+    let option = |it: &OptionKey| json!({"name": it.name, "takes": it.kind.to_string(), "default": it.default, "about": it.doc});
+    format.options().iter().map(option).collect()
 }

@@ -11,8 +11,12 @@ use crate::{
 /// `node-data inspect`.
 pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<Outcome> {
     let source = &args.source;
-    let found =
-        inspect(&nodedata_formats::builtin(), &source.source, source.from.as_deref(), &open_options(source))?;
+    let found = inspect(
+        &nodedata_formats::builtin(),
+        &source.source,
+        source.from.as_deref(),
+        &open_options(source)?,
+    )?;
     let text = match output {
         Output::Json => message::json_line(&found)?,
         Output::Text => told(&found, args.features),

@@ -8,7 +8,7 @@ use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_io::{Writing, write_file};
 use nodedata_pipeline::{ConvertOptions, Plan, Refused, Share, Worked, prepare, prepared};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Outcome,
@@ -38,12 +38,10 @@ enum Job {
 /// `node-data plan`.
 pub(crate) fn plan(args: PlanArgs, output: Output) -> Result<Outcome> {
     let path = args.plan.clone();
-    let (job, options) = match job(args) {
+    let plan = match planned(args) {
         Ok(it) => it,
         Err(refused) => return tell_refused(refused, output),
     };
-    let job = serde_json::to_value(&job).map_err(std::io::Error::from)?;
-    let plan = nodedata_pipeline::plan(&nodedata_formats::builtin(), &options, job)?;
     // Workers may look for it at any time.
     write_file(&path, plan.to_json()?.as_bytes(), Writing::Replace)?;
     let bytes: u64 = plan.units.iter().map(|it| it.bytes).sum();
@@ -102,33 +100,36 @@ pub(crate) fn finish(args: &FinishArgs, output: Output) -> Result<Outcome> {
     convert::report(&result?, &options.out, output)
 }
 
-/// What to plan: a conversion by its flags, or a pipeline file.
-fn job(args: PlanArgs) -> Result<(Job, ConvertOptions), Refused> {
-    let PlanArgs { mut convert, settings, .. } = args;
+fn to_json(job: &Job) -> Result<Value> {
+    Ok(serde_json::to_value(job).map_err(std::io::Error::from)?)
+}
+
+/// Plans a conversion by its flags, or a pipeline file.
+fn planned(args: PlanArgs) -> Result<Plan, Refused> {
+    let PlanArgs { mut convert, .. } = args;
     // Workers may start in another folder.
     convert.out = absolute(&convert.out)?;
     let source = Path::new(&convert.source.source);
     let is_pipeline = source.extension().is_some_and(|it| it == "yaml" || it == "yml") && source.is_file();
     if !is_pipeline {
-        if let Some(first) = settings.first() {
-            let message = format!("`--set {first}` is for pipeline files, and SRC is none");
-            return Err(Error::new(ErrorKind::Config, message).into());
-        }
         if !convert.source.source.contains("://") {
             convert.source.source = absolute(source)?.display().to_string();
         }
         convert.schema = convert.schema.as_deref().map(absolute).transpose()?;
         let options = convert::options(convert.clone())?;
-        return Ok((Job::Convert(Box::new(convert)), options));
+        let job = to_json(&Job::Convert(Box::new(convert)))?;
+        return Ok(nodedata_pipeline::plan(&nodedata_formats::builtin(), &options, job)?);
     }
-    refuse_flags(&convert)?;
     let file = absolute(source)?;
+    let settings = std::mem::take(&mut convert.source.settings);
+    refuse_flags(&convert)?;
     let parsed = load_file(&file, &settings)?;
     let (overwrite, threads) = (convert.overwrite, convert.threads.map(usize::from));
     let adjust = |it: ConvertOptions| ConvertOptions { overwrite, threads, ..it };
-    let (options, _) = prepare(&nodedata_formats::builtin(), &parsed, adjust, &convert.out)?;
-    let quarantine = options.quarantine.clone();
-    Ok((Job::Pipeline { file, settings, out: convert.out, quarantine }, options))
+    let prepared = prepare(&nodedata_formats::builtin(), &parsed, adjust, &convert.out)?;
+    let quarantine = prepared.quarantine().clone();
+    let job = Job::Pipeline { file, settings, out: convert.out, quarantine };
+    Ok(nodedata_pipeline::plan_prepared(&prepared, to_json(&job)?)?)
 }
 
 /// A pipeline file says what to do; flags that say so, too, would be passed over in silence.

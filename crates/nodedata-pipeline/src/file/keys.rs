@@ -117,7 +117,14 @@ const SOURCE: &[Key] = &[
         "Decodes the coded video of every camera of a source of steps; absent: samples pass through",
     ),
     key("verify_checksums", Kind::Bool, "Whether checksums of the source are verified; yes by default"),
+    key(
+        "options",
+        Kind::Names(&[], &OPTION),
+        "Options of the one format, by name; `node-data formats` lists them",
+    ),
 ];
+
+const OPTION: Kind = Kind::Either(&[Kind::Bool, Kind::Integer(i64::MIN, i64::MAX), Kind::Text]);
 
 const EPISODES: &[Key] = &[
     required(
@@ -229,7 +236,7 @@ const SPLITS: &[Key] = &[
     key(
         "key",
         Kind::Text,
-        "What is hashed: `episode` (the default), `task`, or `metadata.<name>`, so that near-twins share a split",
+        "What is hashed: `episode` (the default), `task`, or `metadata.<name>`, so that near-twins share a split; of samples `row` (their default) or `field.<name>`",
     ),
     key("by", Kind::Choice(&["hash", "source"]), "`source` takes the splits that the source itself names"),
 ];

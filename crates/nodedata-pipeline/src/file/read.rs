@@ -4,8 +4,8 @@ use std::{
 };
 
 use nodedata_core::{
-    MediaEncoding, TimeRange,
-    placed::{Mistake, Node},
+    MediaEncoding, OptionValue, TimeRange,
+    placed::{Member, Mistake, Node},
 };
 
 use super::{
@@ -69,7 +69,10 @@ impl<'a> Reader<'a> {
             decode: self.decode(),
             time_range: TimeRange::ALL,
             verify_checksums: true,
+            options: BTreeMap::new(),
         };
+        // What an option may be, only the format says.
+        let option = |it: &Member| Some((it.key.clone(), OptionValue::Text(it.node.text()?)));
         let Some(node) = self.root.get("source") else { return plain(String::new()) };
         if let Some(path) = node.text() {
             return plain(self.source_path(&path));
@@ -90,6 +93,13 @@ impl<'a> Reader<'a> {
             decode: self.decode(),
             time_range: TimeRange { start_ns: start_ns.unwrap_or(i64::MIN), end_ns },
             verify_checksums: node.get("verify_checksums").and_then(Node::bool).unwrap_or(true),
+            options: node
+                .get("options")
+                .map(Node::members)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(option)
+                .collect(),
         }
     }
 

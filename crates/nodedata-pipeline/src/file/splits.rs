@@ -64,14 +64,20 @@ fn key(reader: &mut Reader<'_>, node: &Node) -> SplitKey {
     match text(node, "key").as_deref() {
         None | Some("episode") => SplitKey::Episode,
         Some("task") => SplitKey::Task,
-        Some(other) => match other.strip_prefix("metadata.").filter(|it| !it.is_empty()) {
-            Some(name) => SplitKey::Metadata(name.to_owned()),
-            None => {
-                let message = format!("`splits.key` is `{other}`");
-                reader.add("splits.key", message, "expected `episode`, `task` or `metadata.<name>`");
-                SplitKey::Episode
+        Some("row") => SplitKey::Row,
+        Some(other) if let Some(name) = other.strip_prefix("field.").filter(|it| !it.is_empty()) => {
+            SplitKey::Field(name.to_owned())
+        }
+        Some(other) => {
+            match other.strip_prefix("metadata.").filter(|it| !it.is_empty()) {
+                Some(name) => SplitKey::Metadata(name.to_owned()),
+                None => {
+                    let message = format!("`splits.key` is `{other}`");
+                    reader.add("splits.key", message, "expected `episode`, `task`, `metadata.<name>`, or for samples `row` or `field.<name>`");
+                    SplitKey::Episode
+                }
             }
-        },
+        }
     }
 }
 

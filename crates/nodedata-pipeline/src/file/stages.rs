@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
-use nodedata_core::{MediaEncoding, TimeRange};
+use nodedata_core::{MediaEncoding, OptionValue, TimeRange};
 use nodedata_normalize::StepSpec;
 use nodedata_quality::Rules;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,8 @@ pub struct SourceStage {
     pub decode: BTreeMap<String, MediaEncoding>,
     /// Whether checksums are verified.
     pub verify_checksums: bool,
+    /// Options of the one format, by name, as they are written.
+    pub options: BTreeMap<String, OptionValue>,
 }
 
 /// What is hashed to deal an episode.
@@ -65,6 +67,10 @@ pub enum SplitKey {
     Task,
     /// What the source says about it under this name.
     Metadata(String),
+    /// The row itself: of samples, which belong to no episode.
+    Row,
+    /// The value of a feature of the row, of samples as well.
+    Field(String),
 }
 
 /// Where the dataset is published, and under which terms.

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::{DType, MediaEncoding, TimeRange};
+use nodedata_core::{DType, MediaEncoding, OptionValue, TimeRange};
 use nodedata_normalize::{
     Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, Rate, Start,
     TimeSource, Tolerance, TopicTime,
@@ -8,7 +8,7 @@ use nodedata_normalize::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::SplitKey;
+use crate::{SplitKey, StepFlags};
 
 fn text() -> impl Strategy<Value = String> {
     "[/a-z0-9.\u{e9}\"*-]{0,6}"
@@ -22,6 +22,14 @@ fn number() -> impl Strategy<Value = f64> {
     prop_oneof![any::<f64>().prop_filter("equal to itself", |it| !it.is_nan()), Just(0.1 + 0.2), Just(-0.0)]
 }
 
+fn option() -> impl Strategy<Value = OptionValue> {
+    prop_oneof![
+        any::<bool>().prop_map(OptionValue::Bool),
+        any::<i64>().prop_map(OptionValue::Integer),
+        text().prop_map(OptionValue::Text),
+    ]
+}
+
 prop_compose! {
     fn open()(
         topics in prop::option::of(texts()),
@@ -31,6 +39,7 @@ prop_compose! {
         verify_checksums in any::<bool>(),
         sizes in any::<(u64, u64)>(),
         decode in prop::collection::btree_map(text(), prop::sample::select(MediaEncoding::ALL.map(|it| it.0).to_vec()), 0..3),
+        options in prop::collection::btree_map(text(), option(), 0..3),
     ) -> OpenOptions {
         // Every field is named: a new one has to be given values here, and is then held against what is read back.
         OpenOptions {
@@ -42,6 +51,10 @@ prop_compose! {
             partition_bytes: sizes.0,
             decode,
             record_bytes_max: sizes.1,
+            options,
+            // Neither is a part of recipes.
+            deal: None,
+            learned: None,
         }
     }
 }
@@ -126,7 +139,13 @@ prop_compose! {
 }
 
 fn splits() -> impl Strategy<Value = SplitPlan> {
-    let key = prop_oneof![Just(SplitKey::Episode), Just(SplitKey::Task), text().prop_map(SplitKey::Metadata)];
+    let key = prop_oneof![
+        Just(SplitKey::Episode),
+        Just(SplitKey::Task),
+        text().prop_map(SplitKey::Metadata),
+        Just(SplitKey::Row),
+        text().prop_map(SplitKey::Field),
+    ];
     let fractions = prop::collection::vec((text(), number()), 0..3);
     prop_oneof![
         (fractions, key).prop_map(|(fractions, key)| SplitPlan::Hash { fractions, key }),
@@ -170,6 +189,7 @@ prop_compose! {
             overwrite: false,
             open,
             steps,
+            step_flags: StepFlags::default(),
             schema,
             splits,
             quarantine,
