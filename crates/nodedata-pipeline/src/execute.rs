@@ -105,15 +105,23 @@ pub(crate) fn fit_over(
     options: ConvertOptions,
     started: Instant,
 ) -> Result<Run, Refused> {
-    if let Some(steps) = &parsed.file.steps {
-        let found = nodedata_normalize::mistakes(steps, &opened.source.plan().streams);
-        if !found.is_empty() {
-            return Err(Refused::Mistakes(parsed.file.path.clone(), parsed.place(&found)));
-        }
-    }
+    check_steps(&opened, parsed)?;
     let run = Run::over(opened, options, started)?;
     let idle = parsed.idle_rules(&run.source().streams);
     if idle.is_empty() { Ok(run) } else { Err(Refused::Mistakes(parsed.file.path.clone(), idle)) }
+}
+
+/// Holds the steps of a pipeline against its source.
+///
+/// # Errors
+/// [`Refused::Mistakes`] with all of them.
+pub(crate) fn check_steps(opened: &OpenedSource, parsed: &Parsed) -> Result<(), Refused> {
+    let Some(steps) = &parsed.file.steps else { return Ok(()) };
+    let found = nodedata_normalize::mistakes(steps, &opened.source.plan().streams);
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Refused::Mistakes(parsed.file.path.clone(), parsed.place(&found)))
 }
 
 /// Runs a pipeline: the gate first, which reads the source once more and writes nothing, then the conversion.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     ConvertOptions, OnError, Parsed, Refused, StreamInspection,
     convert::with_threads,
-    execute::{fit_over, options},
+    execute::{check_steps, fit_over, options},
     inspect::inspect_opened,
     run::{Run, open_for},
     window::{read_window, windows},
@@ -86,9 +86,13 @@ pub fn outline(
     let options = adjust(options(file, out)?);
     let started = Instant::now();
     let opened = with_threads(&options, || open_for(formats, &options))?;
-    let measured = with_threads(&options, || inspect_opened(&opened))?;
-    let run = with_threads(&options, || fit_over(opened, parsed, options.clone(), started))?;
-    let sample = with_threads(&options, || Sample::take(&run, options.on_error == OnError::Salvage))?;
+    check_steps(&opened, parsed)?;
+    let (run, measured, sample) = with_threads(&options, || {
+        let measured = inspect_opened(&opened)?;
+        let run = fit_over(opened, parsed, options.clone(), started)?;
+        let sample = Sample::take(&run, run.options.on_error == OnError::Salvage)?;
+        Ok::<_, Refused>((run, measured, sample))
+    })?;
     let source = run.source();
     let decoded_bytes: u64 = source.partitions.iter().map(|it| it.decoded_bytes).sum();
     let scale = decoded_bytes as f64 / sample.decoded_bytes.max(1) as f64;
@@ -125,7 +129,7 @@ pub fn outline(
     let rules = nodedata_quality::Rule::ALL.into_iter();
     Ok(Outline {
         nd: "outline/1",
-        source: options.source.clone(),
+        source: run.options.source.clone(),
         format: run.opened.format.name().to_owned(),
         inputs: source.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
         not_read: run.opened.not_read.clone(),

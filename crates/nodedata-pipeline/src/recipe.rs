@@ -116,8 +116,6 @@ impl Recipe {
             from: Some(format),
             open,
             steps,
-            // What they come to in this source is in `steps` by now.
-            step_flags: _,
             schema,
             splits,
             quarantine,
