@@ -190,7 +190,7 @@ fn what_stands_between_stages_is_told() {
     broken(
         "version: 1\nsource: x\nsplits: {train: 1, key: scene}\n",
         &expect![[r#"
-        line 3, column 20: `splits.key` is `scene` (expected `episode`, `task` or `metadata.<name>`)
+        line 3, column 20: `splits.key` is `scene` (expected `episode`, `task`, `metadata.<name>`, or for samples `row` or `field.<name>`)
     "#]],
     );
 }
