@@ -21,6 +21,8 @@ pub(crate) const RECORD: &str = "unit.zst";
 pub(crate) const INPUTS: &str = "inputs.json";
 /// Folder of the records in a finished dataset. The manifest does not name it: it is no part of the data.
 pub(crate) const RECORDS: &str = ".units";
+/// What the run that made a dataset noted for the next.
+pub(crate) const NOTED: &str = ".units/note.json";
 /// Most bytes a record may have: beyond that it is damaged.
 const RECORD_BYTES_MAX: u64 = 4 << 30;
 

@@ -62,7 +62,7 @@ pub use ranges::Rows;
 pub use read::Dataset;
 pub use reuse::Candidate;
 pub use sample_index::{IndexTotals, sample_index};
-pub use staging::{recover, tidy_up};
+pub use staging::{notes, recover, tidy_up};
 pub use unit::Unit;
 pub use verify::{Finding, Validation, validate};
 pub use writer::{

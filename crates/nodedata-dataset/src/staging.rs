@@ -6,11 +6,11 @@ use std::{
 
 use nodedata_core::{ErrorKind, Result};
 use nodedata_io::{
-    AtomicDir, Writer, entries, has_left_behind, io_error, is_half_replaced, link_or_copy, remove,
-    sync_folder,
+    AtomicDir, Writer, Writing, entries, has_left_behind, hidden, io_error, is_half_replaced, link_or_copy,
+    remove, sync_folder, write_file,
 };
 
-use crate::{digest::Digest, hashing_file::HashingFile};
+use crate::{digest::Digest, hashing_file::HashingFile, journal::NOTED};
 
 /// The hidden folder a dataset grows in, beside its final place: `units` holds what is finished, each unit a
 /// folder with its shards and its record, named by its recipe; `tree` is the dataset as it will be, made of
@@ -33,6 +33,8 @@ pub(crate) struct UnitDir {
 
 /// What the hidden folder's name ends in.
 const SUFFIX: &str = "partial";
+/// What the run that works there wants the next one to know.
+const NOTE: &str = "note.json";
 /// Start of the names of units under construction.
 const TEMPORARY: &str = "tmp-";
 
@@ -58,9 +60,9 @@ impl Staging {
         Ok(Self { folder, root, shared, committed: false })
     }
 
-    /// Removes all but finished units.
+    /// Removes all but finished units and the note.
     fn clear(&self) -> Result<()> {
-        self.folder.clear(&["units"])?;
+        self.folder.clear(&["units", NOTE])?;
         self.retain(|name| !name.starts_with(TEMPORARY))
     }
 
@@ -148,6 +150,11 @@ impl Staging {
         Ok(full)
     }
 
+    /// Leaves a note for whoever works here next, should this run not come to its end.
+    pub(crate) fn note(&self, note: &[u8]) -> Result<()> {
+        write_file(&self.root.join(NOTE), note, Writing::Replace)
+    }
+
     /// Writes a whole small file of the dataset and makes it durable.
     pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> Result<Digest> {
         write_new(&self.in_tree(path)?, bytes)
@@ -197,6 +204,14 @@ impl Drop for UnitDir {
             drop(fs::remove_dir_all(&self.path));
         }
     }
+}
+
+/// What earlier runs noted for the next: those that did not come to their end, and the one that made the dataset. Notes that
+/// cannot be read are none.
+pub fn notes(out: &Path) -> Vec<Vec<u8>> {
+    let unfinished = hidden(out, SUFFIX).ok().map(|it| it.join(NOTE));
+    let places = unfinished.into_iter().chain([out.join(NOTED)]);
+    places.filter_map(|it| fs::read(it).ok()).collect()
 }
 
 /// Gives a dataset its name back when a crash left it without one, in the middle of being replaced.

@@ -120,6 +120,7 @@ pub struct DatasetWriter {
     pub(crate) encoder: Encoder,
     sink: Sink,
     folded: Folded,
+    note: Option<Vec<u8>>,
 }
 
 /// What is known before any row is.
@@ -246,7 +247,18 @@ impl DatasetWriter {
             units,
             recipes,
         };
-        Ok(Self { plan, encoder, sink, folded: Folded::default() })
+        Ok(Self { plan, encoder, sink, folded: Folded::default(), note: None })
+    }
+
+    /// Keeps a note for later runs, whether this one comes to its end or not; see [`crate::notes`]. It is no part of the
+    /// dataset's content.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn keep_note(&mut self, note: Vec<u8>) -> Result<()> {
+        self.plan.staging.note(&note)?;
+        self.note = Some(note);
+        Ok(())
     }
 
     /// What the dataset is made of, in order.
@@ -279,7 +291,7 @@ impl DatasetWriter {
     /// # Errors
     /// `Corrupt` when the ledger does not balance: nothing is committed. `Io`.
     pub fn finish(self, run: RunFacts<'_>) -> Result<(Manifest, Report)> {
-        let Self { plan, encoder, sink, folded } = self;
+        let Self { plan, encoder, sink, folded, note } = self;
         drop((encoder, sink));
         let Plan { staging, streams, inputs, folders, options, .. } = plan;
         let finish = Finish {
@@ -294,6 +306,9 @@ impl DatasetWriter {
             options: &options,
         };
         let done = finish.run(run)?;
+        if let Some(note) = note {
+            staging.write(crate::journal::NOTED, &note)?;
+        }
         let staging = Arc::into_inner(staging).expect("the sink is gone, so nobody else holds it");
         staging.commit(options.overwrite)?;
         Ok(done)

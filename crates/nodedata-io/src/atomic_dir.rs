@@ -176,7 +176,11 @@ pub fn link_or_copy(from: &Path, to: &Path) -> Result<bool> {
     copied.map(|()| true).map_err(|err| io_error("cannot take over the file", from, err))
 }
 
-fn hidden(out: &Path, suffix: &str) -> Result<PathBuf> {
+/// Where the hidden folder of a writer lies.
+///
+/// # Errors
+/// `Config` when `out` has no name of its own.
+pub fn hidden(out: &Path, suffix: &str) -> Result<PathBuf> {
     let name = out.file_name().ok_or_else(|| {
         Error::new(ErrorKind::Config, "the output needs a name of its own").at(Locus::path(out))
     })?;

@@ -19,7 +19,9 @@ mod remote_error;
 #[cfg(feature = "remote")]
 mod runtime;
 
-pub use atomic_dir::{AtomicDir, Writer, entries, has_left_behind, is_half_replaced, link_or_copy, remove};
+pub use atomic_dir::{
+    AtomicDir, Writer, entries, has_left_behind, hidden, is_half_replaced, link_or_copy, remove,
+};
 pub use atomic_file::{Writing, io_error, sync_folder, write_file};
 pub use blocks::Blocks;
 #[cfg(feature = "remote")]

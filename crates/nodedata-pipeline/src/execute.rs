@@ -15,6 +15,7 @@ use crate::{
     ConvertOptions, Converted, Environment, OnError, OpenedSource, Parsed,
     convert::with_threads,
     file::PipelineFile,
+    learned::Learned,
     parse_pipeline,
     quality::{check_source, declared_ranges},
     run::{Run, open_for},
@@ -91,7 +92,7 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
 /// [`Refused::Mistakes`] with every key that does not fit the source.
 pub(crate) fn fit(formats: &Formats, parsed: &Parsed, options: ConvertOptions) -> Result<Run, Refused> {
     let started = Instant::now();
-    let opened = open_for(formats, &options)?;
+    let opened = open_for(formats, &options, &Learned::noted(&options.out))?;
     fit_over(opened, parsed, options, started)
 }
 

@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    path::Path,
     sync::Arc,
 };
 
@@ -133,6 +134,14 @@ impl InputHashes {
             })
             .collect())
     }
+}
+
+/// The digest of a whole file, as hex.
+pub(crate) fn hash_of(files: &dyn Files, path: &Path) -> Result<String> {
+    let input = InputFile { path: path.to_owned(), n_bytes: files.open(path)?.n_bytes() };
+    let mut hashing = Hashing::new(files, &input)?;
+    hashing.read_to(u64::MAX)?;
+    Ok(hashing.b3())
 }
 
 /// An input, hashed up to some byte.

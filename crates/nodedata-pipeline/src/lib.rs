@@ -10,6 +10,7 @@ mod inputs;
 mod inspect;
 mod journal;
 mod known;
+mod learned;
 mod open;
 mod outline;
 mod plan;
@@ -32,6 +33,7 @@ pub use file::{
 pub use init::propose;
 pub use inspect::{EpisodeLengths, Inspection, StreamInspection, inspect};
 pub use known::{Known, known_only};
+pub use learned::Learned;
 pub use open::{OpenedSource, open_source};
 pub use outline::{Outline, OutlinedFeature, OutlinedStream, outline};
 pub use plan::{Plan, PlannedInput, PlannedUnit, Share, Worked, finish, plan, plan_prepared, work};

@@ -10,7 +10,10 @@ use nodedata_core::{
 };
 use nodedata_dataset::NotRead;
 
-use crate::detect::{Choice, Named, guessed, named};
+use crate::{
+    detect::{Choice, Named, guessed, named},
+    learned::Learned,
+};
 
 /// An opened source and how it was found.
 pub struct OpenedSource {
@@ -39,6 +42,17 @@ pub fn open_source(
     from: Option<&str>,
     options: &OpenOptions,
 ) -> Result<OpenedSource> {
+    open_knowing(formats, source, from, options, &[])
+}
+
+/// As [`open_source`], where earlier runs may have learned what only reading all of the input tells.
+pub(crate) fn open_knowing(
+    formats: &Formats,
+    source: &str,
+    from: Option<&str>,
+    options: &OpenOptions,
+    known: &[Learned],
+) -> Result<OpenedSource> {
     let input = nodedata_io::open(source)?;
     let listing = Listing::new(input.files.as_ref())?;
     let src = Named { source, root: &input.root };
@@ -65,6 +79,11 @@ pub fn open_source(
         "open"
     );
     let files: Arc<dyn Files> = Arc::new(Chosen { inner: Arc::clone(&input.files), names: claimed });
+    for known in known {
+        if options.learned.is_none() {
+            options.learned = known.recall(format.name(), &options, files.as_ref(), &files.list()?)?;
+        }
+    }
     let opened = format.open(Arc::clone(&files), &options)?;
     let read = opened.plan().inputs.iter().map(|it| it.path.as_os_str());
     // Files of what was not selected are no news: the selection names it.

@@ -85,7 +85,7 @@ pub fn outline(
     let file = &parsed.file;
     let options = adjust(options(file, out)?);
     let started = Instant::now();
-    let opened = with_threads(&options, || open_for(formats, &options))?;
+    let opened = with_threads(&options, || open_for(formats, &options, &[]))?;
     check_steps(&opened, parsed)?;
     let (run, measured, sample) = with_threads(&options, || {
         let measured = inspect_opened(&opened)?;

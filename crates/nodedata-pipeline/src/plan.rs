@@ -12,6 +12,7 @@ use crate::{
     execute::Prepared,
     inputs::InputHashes,
     journal::take_over,
+    learned::Learned,
     run::{Present, Run, unchanged},
 };
 
@@ -32,6 +33,9 @@ pub struct Plan {
     pub inputs: Vec<PlannedInput>,
     /// The units, in order. Their number does not depend on that of the workers.
     pub units: Vec<PlannedUnit>,
+    /// What planning learned by reading all of the inputs, so that no worker repeats it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Learned>,
 }
 
 /// An input of a plan.
@@ -114,6 +118,7 @@ fn plan_run(run: &Run, job: Value) -> Result<Plan> {
     let digests = hashes.digests()?;
     let seen = hashes.seen()?;
     let stamp = |path: &str| seen.iter().find(|it| it.path == path).map(|it| it.stamp.clone());
+    let learned = Learned::of(&run.opened, Some(&digests))?;
     let entries = run.input_entries(&digests);
     let recipe = run.recipe(&entries);
     let inputs = entries
@@ -137,6 +142,7 @@ fn plan_run(run: &Run, job: Value) -> Result<Plan> {
         replaces: writer_options.overwrite,
         inputs,
         units: units.iter().zip(recipes).map(planned).collect(),
+        learned,
     })
 }
 
@@ -231,7 +237,7 @@ pub fn work(
     progress: &dyn Progress,
 ) -> Result<Worked> {
     with_threads(options, || {
-        let run = Run::open(formats, options.clone())?;
+        let run = Run::open_planned(formats, options.clone(), plan)?;
         let mine: Vec<usize> = (0..plan.units.len()).filter(|it| it % share.of == share.index).collect();
         let all_done = Worked { units: mine.len(), made: 0, reused: mine.len() };
         let present = match plan.present(&options.out) {
@@ -270,7 +276,7 @@ pub fn finish(
 ) -> Result<Converted> {
     with_threads(options, || {
         nodedata_dataset::recover(&options.out)?;
-        let run = Run::open(formats, options.clone())?;
+        let run = Run::open_planned(formats, options.clone(), plan)?;
         let present = match plan.present(&options.out) {
             Present::Same(dataset) => return unchanged(dataset),
             Present::Other(dataset) => Some(dataset),

@@ -15,7 +15,9 @@ use crate::{
     drive::{Drive, State},
     inputs::InputHashes,
     journal::{UnitState, seen_before, take_over},
-    open_source,
+    learned::Learned,
+    open::open_knowing,
+    plan::Plan,
     splits::Dealt,
     steps::with_steps,
 };
@@ -45,7 +47,15 @@ impl Run {
     /// Opens the source of a conversion, and plans it.
     pub(crate) fn open(formats: &Formats, options: ConvertOptions) -> Result<Self> {
         let started = Instant::now();
-        let opened = open_for(formats, &options)?;
+        let opened = open_for(formats, &options, &Learned::noted(&options.out))?;
+        Self::over(opened, options, started)
+    }
+
+    /// As [`Self::open`], where a plan says what was learned.
+    pub(crate) fn open_planned(formats: &Formats, options: ConvertOptions, plan: &Plan) -> Result<Self> {
+        let started = Instant::now();
+        let known: Vec<Learned> = plan.learned.iter().cloned().collect();
+        let opened = open_for(formats, &options, &known)?;
         Self::over(opened, options, started)
     }
 
@@ -92,6 +102,9 @@ impl Run {
             }
         };
         let mut writer = DatasetWriter::create(self.source(), options)?;
+        if let Some(learned) = Learned::of(&self.opened, None)? {
+            writer.keep_note(learned.to_note()?)?;
+        }
         let all: Vec<usize> = (0..writer.units().len()).collect();
         let done = take_over(&mut writer, present.as_ref(), &all, &mut state.hashes)?;
         for (episode, stream, n_rows) in done.iter().flat_map(|it| &it.rows) {
@@ -230,6 +243,9 @@ impl Run {
         all.ledger = source.streams.iter().map(|it| (it.name.to_string(), Default::default())).collect();
         all.account_opening(source);
         let input_digests = hashes.digests()?;
+        if let Some(learned) = Learned::of(&self.opened, Some(&input_digests))? {
+            writer.keep_note(learned.to_note()?)?;
+        }
         writer.fold(&mut |_, run| all.join(run))?;
         let UnitState { inferred, ledger, damage, facts } = all;
         let mut damage: Vec<DamageEntry> = damage.into_vec().iter().map(DamageEntry::from).collect();
@@ -311,7 +327,11 @@ fn learned(episodes: &[EpisodeInfo], facts: BTreeMap<usize, EpisodeFacts>) -> Ve
 }
 
 /// Opens the source of a conversion, as far as its rows.
-pub(crate) fn open_for(formats: &Formats, options: &ConvertOptions) -> Result<OpenedSource> {
+pub(crate) fn open_for(
+    formats: &Formats,
+    options: &ConvertOptions,
+    known: &[Learned],
+) -> Result<OpenedSource> {
     // A rate that is none is told before anything is read.
     options.step_flags.clock()?;
     let open = OpenOptions {
@@ -319,7 +339,7 @@ pub(crate) fn open_for(formats: &Formats, options: &ConvertOptions) -> Result<Op
         deal: options.splits.rows(),
         ..options.open.clone()
     };
-    open_source(formats, &options.source, options.from.as_deref(), &open)
+    open_knowing(formats, &options.source, options.from.as_deref(), &open, known)
 }
 
 /// The dataset is there already. What a killed run may have left beside it is of no use any more.

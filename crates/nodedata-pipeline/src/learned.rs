@@ -1,0 +1,99 @@
+use std::path::{Path, PathBuf};
+
+use nodedata_core::{Error, Files, OpenOptions, Result};
+use nodedata_dataset::created_by;
+use serde::{Deserialize, Serialize};
+
+use crate::{OpenedSource, PlannedInput, inputs::hash_of};
+
+/// What opening a source learned by reading all of it, and of which files: whoever opens the same files in the same way need
+/// not read them again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Learned {
+    /// `learned/1`.
+    nd: String,
+    /// Tool and version: another one may learn otherwise.
+    created_by: String,
+    format: String,
+    /// What it was opened with.
+    options: serde_json::Value,
+    /// Whether damage was passed over.
+    salvage: bool,
+    inputs: Vec<PlannedInput>,
+    /// In words of the format.
+    text: String,
+}
+
+impl Learned {
+    /// What an opening learned; `None` when metadata told everything. Without `digests` it is of use only where files have
+    /// stamps.
+    pub(crate) fn of(opened: &OpenedSource, digests: Option<&[String]>) -> Result<Option<Self>> {
+        let plan = opened.source.plan();
+        let Some(text) = plan.learned.clone() else { return Ok(None) };
+        let input = |(idx, it): (usize, &nodedata_core::InputFile)| PlannedInput {
+            path: it.path.display().to_string(),
+            bytes: it.n_bytes,
+            b3: digests.map(|it| it[idx].clone()).unwrap_or_default(),
+            stamp: opened.files.stamp(&it.path),
+        };
+        Ok(Some(Self {
+            nd: "learned/1".to_owned(),
+            created_by: created_by(),
+            format: opened.format.name().to_owned(),
+            options: json(&opened.options)?,
+            salvage: opened.options.salvage,
+            inputs: plan.inputs.iter().enumerate().map(input).collect(),
+            text,
+        }))
+    }
+
+    /// What earlier runs to `out` left behind.
+    pub(crate) fn noted(out: &Path) -> Vec<Self> {
+        nodedata_dataset::notes(out).iter().filter_map(|it| serde_json::from_slice(it).ok()).collect()
+    }
+
+    /// As a note for later runs.
+    pub(crate) fn to_note(&self) -> Result<Vec<u8>> {
+        Ok(serde_json::to_vec(self).map_err(std::io::Error::from)?)
+    }
+
+    /// What was learned, when these are the same files, opened in the same way. A file that looks as it did is not read.
+    pub(crate) fn recall(
+        &self,
+        format: &str,
+        options: &OpenOptions,
+        files: &dyn Files,
+        paths: &[PathBuf],
+    ) -> Result<Option<String>> {
+        let is_same_way = self.nd == "learned/1"
+            && self.created_by == created_by()
+            && self.format == format
+            && self.salvage == options.salvage
+            && self.options == json(options)?;
+        let known: Vec<&str> = self.inputs.iter().map(|it| it.path.as_str()).collect();
+        let now: Vec<String> = paths.iter().map(|it| it.display().to_string()).collect();
+        if !is_same_way || known != now {
+            return Ok(None);
+        }
+        for (input, path) in self.inputs.iter().zip(paths) {
+            if input.stamp.is_some() && input.stamp == files.stamp(path) {
+                continue;
+            }
+            if input.b3.is_empty()
+                || files.open(path)?.n_bytes() != input.bytes
+                || hash_of(files, path)? != input.b3
+            {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.text.clone()))
+    }
+}
+
+fn json(options: &OpenOptions) -> Result<serde_json::Value> {
+    serde_json::to_value(options).map_err(|err| Error::from(std::io::Error::from(err)))
+}
+
+#[cfg(test)]
+mod tests;

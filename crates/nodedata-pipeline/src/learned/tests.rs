@@ -1,0 +1,116 @@
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use nodedata_core::{
+    Detection, EpisodeInfo, EpisodeStream, Format, Formats, InputFile, Listing, ReadOptions, Silent, Source,
+    SourcePlan, StreamId, StreamKind, StreamSchema,
+};
+
+use super::*;
+use crate::{ConvertOptions, Share};
+
+/// A format whose types only all of its bytes tell. It counts how often they were read.
+struct Lines(AtomicUsize);
+
+struct Opened(SourcePlan);
+
+impl Format for Lines {
+    fn name(&self) -> &'static str {
+        "lines"
+    }
+
+    fn about(&self) -> &'static str {
+        "lines of text"
+    }
+
+    fn detect(&self, listing: &Listing<'_>) -> Detection {
+        let is_named = |it: &Path| it.extension().is_some_and(|it| it == "lines");
+        Detection::by_magic(listing, "lines", is_named, |it| it.starts_with(b"line"))
+    }
+
+    fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        let path = files.list()?.swap_remove(0);
+        let file = files.open(&path)?;
+        let learned = match &options.learned {
+            Some(learned) => learned.clone(),
+            None => {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                file.read_at(0..file.n_bytes())?.len().to_string()
+            }
+        };
+        let steps = StreamSchema {
+            id: StreamId(0),
+            name: nodedata_core::STEPS.into(),
+            kind: StreamKind::Samples,
+            features: Vec::new(),
+            metadata: [("learned".to_owned(), learned.clone())].into(),
+        };
+        Ok(Box::new(Opened(SourcePlan {
+            streams: vec![steps],
+            inputs: vec![InputFile { path, n_bytes: file.n_bytes() }],
+            episodes: vec![EpisodeInfo { key: "lines".to_owned(), ..EpisodeInfo::default() }],
+            learned: Some(learned),
+            ..SourcePlan::default()
+        })))
+    }
+}
+
+impl Source for Opened {
+    fn plan(&self) -> &SourcePlan {
+        &self.0
+    }
+
+    fn read(&self, _: usize, _: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
+        unreachable!("there are no partitions")
+    }
+}
+
+/// The format, alone; tests share it, each with files of its own.
+fn lines() -> (&'static Lines, Formats) {
+    let lines: &'static Lines = Box::leak(Box::new(Lines(AtomicUsize::new(0))));
+    (lines, Formats::default().with(lines))
+}
+
+#[test]
+fn no_run_learns_again_what_one_before_it_learned() {
+    let (lines, formats) = lines();
+    let work = tempfile::tempdir().unwrap();
+    let source = work.path().join("a.lines");
+    std::fs::write(&source, "line 1\n").unwrap();
+    let mut options = ConvertOptions::new(source.display().to_string(), work.path().join("out"));
+    let convert = |options: &ConvertOptions| {
+        let converted = crate::convert(&formats, options, &Silent).unwrap();
+        (converted.manifest.streams[0].metadata["learned"].clone(), lines.0.load(Ordering::Relaxed))
+    };
+    assert_eq!(convert(&options), ("7".to_owned(), 1));
+    assert_eq!(convert(&options), ("7".to_owned(), 1), "nothing is to be done, and nothing to be read");
+    options.overwrite = true;
+    options.shard_bytes = 1 << 20;
+    assert_eq!(convert(&options), ("7".to_owned(), 1), "made otherwise, of the same files");
+    options.open.topics = Some(vec!["*".to_owned()]);
+    assert_eq!(convert(&options), ("7".to_owned(), 2), "opened in another way");
+    std::fs::write(&source, "line 1\nline 2\n").unwrap();
+    assert_eq!(convert(&options), ("14".to_owned(), 3), "another file");
+}
+
+#[test]
+fn no_worker_learns_what_the_plan_says() {
+    let (lines, formats) = lines();
+    let work = tempfile::tempdir().unwrap();
+    let source = work.path().join("a.lines");
+    std::fs::write(&source, "line 1\n").unwrap();
+    let options = ConvertOptions::new(source.display().to_string(), work.path().join("out"));
+    let plan = crate::plan(&formats, &options, serde_json::Value::Null).unwrap();
+    // Elsewhere the file has another stamp, and is recognised by its bytes.
+    std::fs::write(&source, "line 1\n").unwrap();
+    for index in 0..2 {
+        crate::work(&formats, &options, &plan, Share { index, of: 2 }, &Silent).unwrap();
+    }
+    crate::finish(&formats, &options, &plan, &Silent).unwrap();
+    assert_eq!(lines.0.load(Ordering::Relaxed), 1);
+}
