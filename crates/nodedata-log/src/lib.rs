@@ -27,7 +27,7 @@ pub use damage::{Cost, Damage, SALVAGE_HINT, corrupt, too_large};
 pub use decompress::{Compression, Decompressor};
 pub use definitions::{ChannelRecord, Definitions, LogChannel, LogSchema, Position, SchemaRecord};
 pub use log_file::{ClockColumns, LogFacts, LogFile, Message, MessageCursor, MessagePlace, Times, Unit};
-pub use recordings::{PlannedFile, Recording, each_file};
+pub use recordings::{PlannedFile, Recording, each_file, plan_file};
 pub use routes::{Route, Routes};
 pub use selector::{Picked, Selector};
 pub use source::LogSource;

@@ -15,6 +15,10 @@ pub trait LogFile: Send + Sync + 'static {
     /// Which columns beside the log time every message has.
     const CLOCK: ClockColumns;
 
+    /// Whether the messages of a unit lie in the file in the order in which they are handed out, with none of another
+    /// unit between them. Where not, every row names the bytes of its own message alone.
+    const IN_FILE_ORDER: bool = true;
+
     /// How many units there are.
     fn n_units(&self) -> usize;
 
@@ -33,7 +37,7 @@ pub trait LogFile: Send + Sync + 'static {
     fn messages(&self, units: Range<usize>, selector: Selector, options: &OpenOptions) -> Self::Cursor;
 }
 
-/// The selected messages of consecutive units, in file order.
+/// The selected messages of consecutive units, those of one unit in an order that never changes.
 pub trait MessageCursor: Send {
     /// Moves to the next selected message; `None` at the end.
     ///

@@ -26,6 +26,8 @@ pub(crate) struct LogRows<C> {
 struct PartitionRows {
     input: usize,
     path: PathBuf,
+    /// See [`crate::LogFile::IN_FILE_ORDER`].
+    in_file_order: bool,
     routes: Arc<Routes>,
     streams: Arc<[LogStream]>,
     /// By stream; made when its first message comes.
@@ -42,6 +44,7 @@ impl<C: MessageCursor> LogRows<C> {
     pub(crate) fn new(
         cursor: C,
         (input, path): (usize, PathBuf),
+        in_file_order: bool,
         routes: Arc<Routes>,
         streams: Arc<[LogStream]>,
         options: ReadOptions,
@@ -50,6 +53,7 @@ impl<C: MessageCursor> LogRows<C> {
         let rows = PartitionRows {
             input,
             path,
+            in_file_order,
             routes,
             rows: streams.iter().map(|_| None).collect(),
             records_read: streams.iter().map(|it| (it.schema.id, 0)).collect(),
@@ -79,7 +83,8 @@ impl PartitionRows {
         } else {
             Ok(message.payload)
         };
-        let rows = self.rows[message.stream].get_or_insert_with(|| StreamRows::new(stream, self.input));
+        let rows = self.rows[message.stream]
+            .get_or_insert_with(|| StreamRows::new(stream, self.input, self.in_file_order));
         let pushed = payload.and_then(|it| rows.push(stream, stamps, it, &message.place));
         pushed.map_err(|err| lost(err, "undecodable"))?;
         Ok(if rows.is_full(self.options.batch_bytes_max) { rows.take() } else { None })

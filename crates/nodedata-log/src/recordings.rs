@@ -44,25 +44,39 @@ pub fn each_file<F>(
     let mut recordings = Vec::new();
     let mut damage = Vec::new();
     for path in paths {
-        let file = files.open(&path).map_err(|err| err.at(Locus::path(&path)))?;
-        let n_bytes = file.n_bytes();
-        let (log, facts) = match plan(file, &path) {
-            Ok((log, facts)) => (Some(log), facts),
-            // A file that is no log at all costs only itself, unless it is all there is.
-            Err(err) if options.salvage && err.kind() != ErrorKind::Io => {
-                damage.push(whole_file_lost(err, n_bytes));
-                (None, LogFacts::default())
-            }
-            Err(err) => return Err(err.at(Locus::path(&path))),
-        };
         let key = key_of(&path);
-        let files = vec![PlannedFile { input: InputFile { path, n_bytes }, log, facts }];
-        recordings.push(Recording { key, metadata: BTreeMap::new(), files });
+        let planned = plan_file(files, path, options, &mut damage, &plan)?;
+        recordings.push(Recording { key, metadata: BTreeMap::new(), files: vec![planned] });
     }
     if !damage.is_empty() && damage.len() == recordings.len() {
         return Err(damage.swap_remove(0));
     }
     Ok((recordings, damage))
+}
+
+/// Opens and plans one file. What costs the whole of it when opened to salvage is added to `damage`.
+///
+/// # Errors
+/// `Io`; otherwise what `plan` returns, unless opened to salvage.
+pub fn plan_file<F>(
+    files: &dyn Files,
+    path: PathBuf,
+    options: &OpenOptions,
+    damage: &mut Vec<Error>,
+    plan: impl FnOnce(Arc<dyn ReadAt>, &Path) -> Result<(F, LogFacts)>,
+) -> Result<PlannedFile<F>> {
+    let file = files.open(&path).map_err(|err| err.at(Locus::path(&path)))?;
+    let n_bytes = file.n_bytes();
+    let (log, facts) = match plan(file, &path) {
+        Ok((log, facts)) => (Some(log), facts),
+        // A file that is no log at all costs only itself, unless it is all there is.
+        Err(err) if options.salvage && err.kind() != ErrorKind::Io => {
+            damage.push(whole_file_lost(err.at(Locus::path(&path)), n_bytes));
+            (None, LogFacts::default())
+        }
+        Err(err) => return Err(err.at(Locus::path(&path))),
+    };
+    Ok(PlannedFile { input: InputFile { path, n_bytes }, log, facts })
 }
 
 /// A path as a key that is the same on every machine: `/` whatever this one uses.

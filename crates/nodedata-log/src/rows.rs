@@ -19,6 +19,8 @@ const PAYLOAD_BYTES_PER_SIZE_CHECK: usize = 1 << 20;
 pub(crate) struct StreamRows {
     stream: StreamId,
     input: usize,
+    /// See [`crate::LogFile::IN_FILE_ORDER`].
+    in_file_order: bool,
     arrow: SchemaRef,
     columns: Columns,
     spans: Vec<RowSpan>,
@@ -49,10 +51,11 @@ impl Stamps {
 }
 
 impl StreamRows {
-    pub(crate) fn new(stream: &LogStream, input: usize) -> Self {
+    pub(crate) fn new(stream: &LogStream, input: usize, in_file_order: bool) -> Self {
         Self {
             stream: stream.schema.id,
             input,
+            in_file_order,
             arrow: stream.schema.arrow(),
             columns: Columns::new(stream.layout.clone()),
             spans: Vec::new(),
@@ -95,7 +98,7 @@ impl StreamRows {
         self.n_payload_unchecked += payload.len();
         match self.spans.last_mut() {
             // A message left out between two others ends the span, so that its records have no gap.
-            Some(span) if self.span_next == Some((place.unit, place.ordinal)) => {
+            Some(span) if self.in_file_order && self.span_next == Some((place.unit, place.ordinal)) => {
                 span.n_rows += 1;
                 span.byte_range.end = place.byte_range.end;
             }

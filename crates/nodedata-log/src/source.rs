@@ -109,6 +109,7 @@ impl<F: LogFile> Source for LogSource<F> {
         Ok(Box::new(LogRows::new(
             file.messages(units, selector, &self.options),
             (input, self.plan.inputs[input].path.clone()),
+            F::IN_FILE_ORDER,
             routes,
             Arc::clone(&self.streams),
             options.clone(),

@@ -3,3 +3,4 @@
 mod memory;
 mod reference;
 mod rules;
+mod toy;

@@ -142,6 +142,9 @@ impl Drive<'_> {
 
     fn hash(&self, hashes: &mut InputHashes, parts: Option<&[ReadPart]>) -> Result<()> {
         for part in parts.unwrap_or_default() {
+            hashes.expect(&part.looked_at);
+        }
+        for part in parts.unwrap_or_default() {
             for read in self.source.plan().partitions[part.partition].reads.iter().chain(&part.looked_at) {
                 hashes.advance(read.input, read.byte_range.end)?;
             }

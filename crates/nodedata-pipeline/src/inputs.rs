@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use nodedata_core::{Error, ErrorKind, Files, InputFile, Locus, ReadAt, Result};
+use nodedata_core::{Error, ErrorKind, Files, InputFile, InputRange, Locus, ReadAt, Result};
 use nodedata_dataset::{InputSeen, UnitInput};
 use rayon::prelude::*;
 
@@ -21,13 +21,25 @@ pub(crate) struct InputHashes {
     begun: BTreeMap<usize, Hashing>,
     /// Digests that need no reading.
     known: Vec<Option<String>>,
+    /// By input, lengths at which proofs will be asked for, and the digests of so many first bytes once they are
+    /// hashed. A proof of more bytes than decide a unit would not hold any more when the others change.
+    marks: Vec<BTreeMap<u64, Option<String>>>,
 }
 
 impl InputHashes {
     pub(crate) fn new(files: Arc<dyn Files>, inputs: &[InputFile]) -> Self {
         let stamps = inputs.par_iter().map(|it| files.stamp(&it.path)).collect();
         let known = vec![None; inputs.len()];
-        Self { files, inputs: inputs.to_vec(), stamps, begun: BTreeMap::new(), known }
+        let marks = vec![BTreeMap::new(); inputs.len()];
+        Self { files, inputs: inputs.to_vec(), stamps, begun: BTreeMap::new(), known, marks }
+    }
+
+    /// Says that a proof of the bytes up to the end of each range will be asked for, so that hashing remembers it on
+    /// its way. What is behind it already is not hashed again: a proof will be of a few bytes more.
+    pub(crate) fn expect<'a>(&mut self, reads: impl IntoIterator<Item = &'a InputRange>) {
+        for InputRange { input, byte_range } in reads {
+            self.marks[*input].entry(byte_range.end).or_default();
+        }
     }
 
     /// Takes over the digests of inputs that look as they did when an earlier run read them.
@@ -56,6 +68,12 @@ impl InputHashes {
             Entry::Occupied(begun) => begun.into_mut(),
             Entry::Vacant(new) => new.insert(Hashing::new(&*self.files, &self.inputs[input])?),
         };
+        if begun.n_hashed < end {
+            for (mark, b3) in self.marks[input].range_mut(begun.n_hashed + 1..=end) {
+                begun.read_to(*mark)?;
+                *b3 = Some(begun.b3());
+            }
+        }
         begun.read_to(end)?;
         if begun.n_hashed == self.inputs[input].n_bytes {
             let b3 = begun.b3();
@@ -66,13 +84,15 @@ impl InputHashes {
         Ok(())
     }
 
-    /// Proof of at least the first `end` bytes of an input.
+    /// Proof of the first `end` bytes of an input where these are expected, else of a few more.
     pub(crate) fn prove(&mut self, input: usize, end: u64) -> Result<UnitInput> {
         self.advance(input, end)?;
         let InputFile { path, n_bytes } = &self.inputs[input];
-        let (bytes, b3) = match (&self.known[input], self.begun.get(&input)) {
-            (None, Some(begun)) => (begun.n_hashed, begun.b3()),
-            (known, _) => (*n_bytes, known.clone().expect("an input is begun or known by now")),
+        let marked = self.marks[input].range(end..).find_map(|(mark, b3)| Some((*mark, b3.clone()?)));
+        let (bytes, b3) = match (marked, &self.known[input], self.begun.get(&input)) {
+            (Some((mark, b3)), ..) => (mark.min(*n_bytes), b3),
+            (None, None, Some(begun)) => (begun.n_hashed, begun.b3()),
+            (None, known, _) => (*n_bytes, known.clone().expect("an input is begun or known by now")),
         };
         Ok(UnitInput { path: path.display().to_string(), bytes, b3 })
     }
@@ -243,6 +263,24 @@ mod tests {
         assert_eq!(check(b"hell"), [false; 4]);
         // Also when more than that has been hashed already.
         assert_eq!(hashes.check(&[&short, &long]).unwrap(), [true, true]);
+    }
+
+    /// Units are proved after others were read: by their own bytes, and not by those of the others as well.
+    #[test]
+    fn a_proof_does_not_grow_with_what_else_was_read() {
+        let reads = [5, 8].map(|end| InputRange { input: 0, byte_range: 0..end });
+        for hashed in [9, 11] {
+            let (_, mut hashes) = file(b"hello world", None);
+            hashes.expect(&reads);
+            hashes.advance(0, hashed).unwrap();
+            let proof = |hashes: &mut InputHashes, end| hashes.prove(0, end).unwrap();
+            let found = [3, 5, 6, 8].map(|end| proof(&mut hashes, end).bytes);
+            assert_eq!(found, [5, 5, 8, 8], "{hashed} bytes were hashed");
+            assert_eq!(proof(&mut hashes, 5).b3, blake3::hash(b"hello").to_hex().to_string());
+            // What nobody expected is proved with what comes before it.
+            assert_eq!(proof(&mut hashes, 9).bytes, hashed);
+            assert_eq!(proof(&mut hashes, u64::MAX).bytes, 11);
+        }
     }
 
     #[test]

@@ -44,3 +44,6 @@ pub use scan::{check_schema, infer_schema};
 pub use splits::{SplitPlan, parse_splits};
 pub use steps::StepFlags;
 pub use trial::{Trial, try_out};
+
+#[cfg(test)]
+mod tests;

@@ -152,7 +152,10 @@ impl Run {
     }
 
     pub(crate) fn hashes(&self) -> InputHashes {
-        InputHashes::new(Arc::clone(&self.opened.files), &self.source().inputs)
+        let source = self.source();
+        let mut hashes = InputHashes::new(Arc::clone(&self.opened.files), &source.inputs);
+        hashes.expect(source.partitions.iter().flat_map(|it| &it.reads));
+        hashes
     }
 
     /// The plan of the source.

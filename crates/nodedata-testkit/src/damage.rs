@@ -6,6 +6,7 @@ use bytes::Bytes;
 use nodedata_core::{Error, FindingKind, Format, OpenOptions, ReadOptions};
 
 use crate::{
+    random::Random,
     rows::{Everything, StreamRows, read_all},
     source::{Case, Damage, open},
 };
@@ -27,7 +28,7 @@ pub(crate) fn check(format: &dyn Format, case: &Case) {
                 nothing_sound_is_lost(&at, salvaged.as_ref(), &whole, input, end as u64);
             }
         }
-        let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ bytes.len() as u64);
+        let mut random = Random::new(bytes.len() as u64);
         for round in 0..N_FLIPPED {
             let mut flipped = bytes.to_vec();
             for _ in 0..=round % 4 {
@@ -131,16 +132,4 @@ fn nothing_sound_is_lost(
 fn rows_of(stream: &StreamRows, input: usize) -> RecordBatch {
     let inside: BooleanArray = stream.origins.iter().map(|it| Some(it.1 == input)).collect();
     filter_record_batch(&stream.rows, &inside).expect("a filter of equal length")
-}
-
-/// Marsaglia's xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n.max(1)
-    }
 }

@@ -9,11 +9,13 @@ pub mod lerobot;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod source;
+pub mod toy;
 pub mod truth;
 
 mod cell;
 mod damage;
 mod pixels;
+mod random;
 mod rows;
 mod skipped;
 
