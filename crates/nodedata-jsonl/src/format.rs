@@ -21,8 +21,7 @@ pub(crate) const ON_CONFLICT: OptionKey = OptionKey {
     name: "on_conflict",
     kind: OptionKind::Choice(&["text", "fail"]),
     default: "text",
-    doc: "what happens to a field that is of several kinds, such as a number here and text there: it is kept as JSON \
-          text, or the source is refused with the lines",
+    doc: "what happens to a field that is of several kinds: it is kept as JSON text, or refused with the lines",
 };
 
 impl Format for Jsonl {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::observed::{DEPTH_MAX, Met, Observed, Place, Seen};
 
@@ -40,8 +40,9 @@ impl<'de> DeserializeSeed<'de> for Observer<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
         if self.depth > DEPTH_MAX {
-            self.note(Seen::Vast);
-            return from.deserialize_any(IgnoredAny).map(|_| ());
+            // Passed over as decoding does, which refuses what nests without end.
+            self.observed.note(Seen::Vast, self.place);
+            return from.deserialize_any(Observer { observed: &mut Observed::default(), ..self });
         }
         from.deserialize_any(self)
     }
@@ -111,7 +112,8 @@ impl<'de> Visitor<'de> for Observer<'_> {
                 Some(Met::Again) => return Err(A::Error::custom("a key appears twice")),
                 Some(Met::TooMany) => {
                     is_vast = true;
-                    entries.next_value::<IgnoredAny>()?;
+                    let (observed, n_objects) = (&mut Observed::default(), &mut *n_objects);
+                    entries.next_value_seed(Observer { observed, n_objects, place, depth: depth + 1 })?;
                 }
                 Some(Met::Member(value)) => {
                     let n_objects = &mut *n_objects;

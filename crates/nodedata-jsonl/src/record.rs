@@ -1,7 +1,10 @@
 use nodedata_core::{Error, ErrorKind};
-use serde::de::IgnoredAny;
 
-use crate::lines::Line;
+use crate::{
+    lines::Line,
+    observed::{Observed, Place},
+    observer::observe,
+};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -56,13 +59,14 @@ pub(crate) fn check(line: &Line, record: &[u8], line_bytes_max: u64) -> Result<(
 
 /// What is wrong with a record that passed [`check`] and could not be decoded.
 pub(crate) fn diagnosed(line: &Line, record: &[u8], err: &Error) -> Flaw {
-    match serde_json::from_slice::<IgnoredAny>(record) {
+    let lead = lead_of(line, record);
+    match observe(&mut Observed::default(), &mut 0, record, Place { input: 0, byte: 0 }) {
         Err(cause) => {
             let text = cause.to_string();
             let text = text.split(" at line ").next().unwrap_or_default();
-            Flaw::corrupt(lead_of(line, record) + cause.column(), format!("the line is not JSON: {text}"))
+            Flaw::corrupt(lead + cause.column(), format!("the line cannot be read: {text}"))
         }
-        Ok(_) => Flaw { kind: err.kind(), ..Flaw::corrupt(lead_of(line, record) + 1, err.chain()) },
+        Ok(()) => Flaw { kind: err.kind(), ..Flaw::corrupt(lead + 1, err.chain()) },
     }
 }
 
