@@ -341,6 +341,8 @@ fn formats_completions_and_manual() {
         &expect![[r#"
         mcap         MCAP logs, one episode a file: chunked or not, indexed or not, whole or damaged
         lerobot      LeRobot datasets v2.0, v2.1 and v3.0: pointers audited, video passed through or decoded
+        jsonl        JSON Lines, one sample a line: types learned from all rows, rows dealt to splits
+                     --set source.on_conflict=…  what happens to a field that is of several kinds: it is kept as JSON text, or refused with the lines: one of: text, fail; text by default
 
         recognised, and refused with what to do instead:
         nodedata     datasets that node-data wrote
@@ -360,7 +362,6 @@ fn formats_completions_and_manual() {
         lfs          Git LFS pointers
         compressed   files compressed as a whole
         video        video files alone
-        jsonl        JSON Lines
         csv          CSV tables
         --- exit 0
     "#]],

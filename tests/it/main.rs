@@ -16,6 +16,7 @@ mod explain;
 mod files;
 mod golden;
 mod incremental;
+mod jsonl;
 mod lerobot;
 mod lerobot_defects;
 mod lerobot_variants;

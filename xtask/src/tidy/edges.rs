@@ -29,7 +29,11 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-lerobot", "nodedata-arrow", "its tables are Parquet that others wrote"),
     edge("nodedata-lerobot", "nodedata-media", "video files, their decoding, image headers"),
     edge("nodedata-lerobot", "nodedata-steps", "one table of steps"),
+    edge("nodedata-jsonl", "nodedata-core", "implements Format"),
+    edge("nodedata-jsonl", "nodedata-message", "a line is a message of JSON"),
+    edge("nodedata-jsonl", "nodedata-steps", "one table of rows, its selection, the words of losses"),
     edge("nodedata-formats", "nodedata-core", "the list is a Formats"),
+    edge("nodedata-formats", "nodedata-jsonl", "one line a format"),
     edge("nodedata-formats", "nodedata-lerobot", "one line a format"),
     edge("nodedata-formats", "nodedata-mcap", "one line a format"),
     // The way of the data.
