@@ -4,5 +4,5 @@ use nodedata_core::Formats;
 
 /// Every format, in detection order.
 pub fn builtin() -> Formats {
-    Formats::default().with(&nodedata_mcap::MCAP).with(&nodedata_lerobot::LEROBOT)
+    Formats::default().with(&nodedata_mcap::MCAP).with(&nodedata_lerobot::LEROBOT).with(&nodedata_rlds::RLDS)
 }

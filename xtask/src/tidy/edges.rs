@@ -29,9 +29,12 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-lerobot", "nodedata-arrow", "its tables are Parquet that others wrote"),
     edge("nodedata-lerobot", "nodedata-media", "video files, their decoding, image headers"),
     edge("nodedata-lerobot", "nodedata-steps", "one table of steps"),
+    edge("nodedata-rlds", "nodedata-core", "implements Format"),
+    edge("nodedata-rlds", "nodedata-steps", "one table of steps"),
     edge("nodedata-formats", "nodedata-core", "the list is a Formats"),
     edge("nodedata-formats", "nodedata-lerobot", "one line a format"),
     edge("nodedata-formats", "nodedata-mcap", "one line a format"),
+    edge("nodedata-formats", "nodedata-rlds", "one line a format"),
     // The way of the data.
     edge("nodedata-normalize", "nodedata-core", "a Source over a Source"),
     edge("nodedata-quality", "nodedata-core", "rules look at batches and features"),
