@@ -30,6 +30,7 @@ mod rebuild;
 mod registry;
 mod resume;
 mod revisions;
+mod rlds;
 mod scale_out;
 mod schema;
 mod steps;

@@ -8,4 +8,5 @@ pub fn builtin() -> Formats {
         .with(&nodedata_mcap::MCAP)
         .with(&nodedata_lerobot::LEROBOT)
         .with(&nodedata_jsonl::JSONL)
+        .with(&nodedata_rlds::RLDS)
 }

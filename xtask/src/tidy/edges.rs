@@ -32,10 +32,13 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-jsonl", "nodedata-core", "implements Format"),
     edge("nodedata-jsonl", "nodedata-message", "a line is a message of JSON"),
     edge("nodedata-jsonl", "nodedata-steps", "one table of rows, its selection, the words of losses"),
+    edge("nodedata-rlds", "nodedata-core", "implements Format"),
+    edge("nodedata-rlds", "nodedata-steps", "one table of steps"),
     edge("nodedata-formats", "nodedata-core", "the list is a Formats"),
     edge("nodedata-formats", "nodedata-jsonl", "one line a format"),
     edge("nodedata-formats", "nodedata-lerobot", "one line a format"),
     edge("nodedata-formats", "nodedata-mcap", "one line a format"),
+    edge("nodedata-formats", "nodedata-rlds", "one line a format"),
     // The way of the data.
     edge("nodedata-normalize", "nodedata-core", "a Source over a Source"),
     edge("nodedata-quality", "nodedata-core", "rules look at batches and features"),

@@ -1,0 +1,357 @@
+//! The wire form of `tf.train.Example`, walked in place: a map of keys to one list of bytes, floats or integers each.
+
+use std::ops::Range;
+
+use nodedata_core::{Error, ErrorKind, Result};
+
+/// What a list holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListKind {
+    Bytes,
+    Float,
+    Int,
+}
+
+impl ListKind {
+    fn of_field(field: u64) -> Option<Self> {
+        match field {
+            1 => Some(Self::Bytes),
+            2 => Some(Self::Float),
+            3 => Some(Self::Int),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Float => "floats",
+            Self::Int => "integers",
+        }
+    }
+}
+
+const VARINT: u64 = 0;
+const LENGTH: u64 = 2;
+const FIXED_32: u64 = 5;
+
+/// The value of a key: its lists, which are one after the other. None for a key without a value.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Values {
+    kind: Option<ListKind>,
+    /// Where the messages that hold the values lie in the record.
+    lists: Vec<Range<usize>>,
+}
+
+impl Values {
+    /// What they are; `None` for no values at all.
+    pub(crate) fn kind(&self) -> Option<ListKind> {
+        self.kind
+    }
+
+    /// How many values there are, after a look at each.
+    pub(crate) fn count(&self, record: &[u8]) -> Result<u64> {
+        let mut cursor = self.cursor();
+        let mut n = 0u64;
+        while let Some(run) = cursor.next_run(record)? {
+            n += match self.kind {
+                Some(ListKind::Float) => run.len() as u64 / 4,
+                Some(ListKind::Int) => record[run].iter().filter(|it| **it < 0x80).count() as u64,
+                Some(ListKind::Bytes) | None => 1,
+            };
+        }
+        Ok(n)
+    }
+
+    /// Starts reading them.
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor { values: self.clone(), n_lists: 0, list: 0..0, run: 0..0 }
+    }
+}
+
+/// Hands every key of a record, with its value, to `found`, in the order in which they lie there.
+///
+/// # Errors
+/// `Corrupt` when the bytes are no `Example`; what `found` returns.
+pub(crate) fn entries<'a>(
+    record: &'a [u8],
+    mut found: impl FnMut(&'a [u8], Values) -> Result<()>,
+) -> Result<()> {
+    let mut example = Wire { bytes: record, left: 0..record.len() };
+    while let Some(features) = example.part()? {
+        let mut map = Wire { bytes: record, left: features };
+        while let Some(entry) = map.part()? {
+            let (key, values) = entry_of(record, entry)?;
+            found(&record[key], values)?;
+        }
+    }
+    Ok(())
+}
+
+fn entry_of(record: &[u8], range: Range<usize>) -> Result<(Range<usize>, Values)> {
+    let mut entry = Wire { bytes: record, left: range };
+    let (mut key, mut values) = (0..0, Values::default());
+    while let Some(tag) = entry.tag()? {
+        match tag {
+            (1, LENGTH) => key = entry.length_prefixed()?,
+            (2, LENGTH) => {
+                let mut feature = Wire { bytes: record, left: entry.length_prefixed()? };
+                while let Some((field, wire)) = feature.tag()? {
+                    let kind = ListKind::of_field(field).filter(|_| wire == LENGTH);
+                    let kind = kind.ok_or_else(|| feature.wrong("a field that no feature has"))?;
+                    // Of several kinds the last is meant; pieces of one kind are one list.
+                    if values.kind != Some(kind) {
+                        values = Values { kind: Some(kind), lists: Vec::new() };
+                    }
+                    let list = feature.length_prefixed()?;
+                    if !list.is_empty() {
+                        values.lists.push(list);
+                    }
+                }
+            }
+            _ => return Err(entry.wrong("a field that no entry has")),
+        }
+    }
+    Ok((key, values))
+}
+
+/// A position among values.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    values: Values,
+    /// Lists begun.
+    n_lists: usize,
+    /// What is left of the last of them.
+    list: Range<usize>,
+    /// What is left of the last run of floats or integers.
+    run: Range<usize>,
+}
+
+impl Cursor {
+    /// The next value of bytes, or floats or integers that lie one after the other.
+    fn next_run(&mut self, record: &[u8]) -> Result<Option<Range<usize>>> {
+        while self.list.is_empty() {
+            let Some(list) = self.values.lists.get(self.n_lists) else { return Ok(None) };
+            self.list = list.clone();
+            self.n_lists += 1;
+        }
+        let mut wire = Wire { bytes: record, left: self.list.clone() };
+        let run = match (wire.tag()?, self.values.kind) {
+            (Some((1, LENGTH)), Some(kind)) => {
+                let run = wire.length_prefixed()?;
+                let is_whole = match kind {
+                    ListKind::Bytes => true,
+                    ListKind::Float => run.len().is_multiple_of(4),
+                    ListKind::Int => record[run.clone()].last().is_none_or(|it| *it < 0x80),
+                };
+                if !is_whole {
+                    return Err(wire.wrong("a number that is cut"));
+                }
+                run
+            }
+            (Some((1, FIXED_32)), Some(ListKind::Float)) => wire.take(4)?,
+            (Some((1, VARINT)), Some(ListKind::Int)) => {
+                let start = wire.left.start;
+                wire.varint()?;
+                start..wire.left.start
+            }
+            _ => return Err(wire.wrong("a field that no list has")),
+        };
+        self.list = wire.left;
+        Ok(Some(run))
+    }
+
+    /// The next value of bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` when there is none.
+    pub(crate) fn bytes<'a>(&mut self, record: &'a [u8]) -> Result<&'a [u8]> {
+        let run = self.next_run(record)?.ok_or_else(too_few)?;
+        Ok(&record[run])
+    }
+
+    /// The next integer.
+    ///
+    /// # Errors
+    /// `Corrupt` when there is none, or it has more than 64 bits.
+    pub(crate) fn int(&mut self, record: &[u8]) -> Result<i64> {
+        while self.run.is_empty() {
+            self.run = self.next_run(record)?.ok_or_else(too_few)?;
+        }
+        let mut wire = Wire { bytes: record, left: self.run.clone() };
+        let value = wire.varint()?;
+        self.run = wire.left;
+        Ok(value.cast_signed())
+    }
+
+    /// The next floats, as many as there is room for, each in four bytes from the lowest.
+    ///
+    /// # Errors
+    /// `Corrupt` when there are not so many.
+    pub(crate) fn floats(&mut self, record: &[u8], mut room: &mut [u8]) -> Result<()> {
+        while !room.is_empty() {
+            while self.run.is_empty() {
+                self.run = self.next_run(record)?.ok_or_else(too_few)?;
+            }
+            let n = self.run.len().min(room.len());
+            let (now, later) = room.split_at_mut(n);
+            now.copy_from_slice(&record[self.run.start..self.run.start + n]);
+            self.run.start += n;
+            room = later;
+        }
+        Ok(())
+    }
+}
+
+fn too_few() -> Error {
+    Error::new(ErrorKind::Corrupt, "there are fewer values than were counted")
+}
+
+/// What is left of a message.
+struct Wire<'a> {
+    bytes: &'a [u8],
+    left: Range<usize>,
+}
+
+impl Wire<'_> {
+    /// Field and wire type of what comes next; `None` at the end.
+    fn tag(&mut self) -> Result<Option<(u64, u64)>> {
+        if self.left.is_empty() {
+            return Ok(None);
+        }
+        let tag = self.varint()?;
+        Ok(Some((tag >> 3, tag & 7)))
+    }
+
+    /// What the one field of a message holds next, where that is its first and another message.
+    fn part(&mut self) -> Result<Option<Range<usize>>> {
+        match self.tag()? {
+            None => Ok(None),
+            Some((1, LENGTH)) => self.length_prefixed().map(Some),
+            Some(_) => Err(self.wrong("a field that no `tf.train.Example` has")),
+        }
+    }
+
+    fn length_prefixed(&mut self) -> Result<Range<usize>> {
+        let n = self.varint()?;
+        let n = usize::try_from(n).map_err(|_| self.wrong("a length past the end"))?;
+        self.take(n)
+    }
+
+    fn take(&mut self, n: usize) -> Result<Range<usize>> {
+        if n > self.left.len() {
+            return Err(self.wrong("a length past the end"));
+        }
+        let taken = self.left.start..self.left.start + n;
+        self.left.start = taken.end;
+        Ok(taken)
+    }
+
+    fn varint(&mut self) -> Result<u64> {
+        let mut value = 0u64;
+        for (idx, byte) in self.bytes[self.left.clone()].iter().take(10).enumerate() {
+            let bits = u64::from(byte & 0x7f);
+            if idx == 9 && bits > 1 {
+                return Err(self.wrong("a number of more than 64 bits"));
+            }
+            value |= bits << (7 * idx);
+            if *byte < 0x80 {
+                self.left.start += idx + 1;
+                return Ok(value);
+            }
+        }
+        Err(self.wrong("a number without an end"))
+    }
+
+    fn wrong(&self, what: &str) -> Error {
+        let message =
+            format!("the record is no `tf.train.Example`: {what}, before byte {} of it", self.left.start);
+        Error::new(ErrorKind::Corrupt, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field with bytes, which are short.
+    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+        [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
+    }
+
+    fn example(feature: &[u8]) -> Vec<u8> {
+        field(1, &field(1, &[field(1, b"k"), field(2, feature)].concat()))
+    }
+
+    fn values(record: &[u8]) -> Result<Values> {
+        let mut found = Values::default();
+        entries(record, |key, values| {
+            assert_eq!(key, b"k");
+            found = values;
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn integers_are_read_packed_and_apart_and_in_pieces() {
+        let packed = field(3, &field(1, &[1, 0xac, 2]));
+        let apart = field(3, &[8, 5, 8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]);
+        let record = example(&[packed, field(3, b""), apart].concat());
+        let values = values(&record).unwrap();
+        assert_eq!((values.kind(), values.count(&record).unwrap()), (Some(ListKind::Int), 4));
+        let mut cursor = values.cursor();
+        let found: Vec<i64> = (0..4).map(|_| cursor.int(&record).unwrap()).collect();
+        assert_eq!(found, [1, 300, 5, -1]);
+        assert!(cursor.int(&record).is_err());
+    }
+
+    #[test]
+    fn floats_are_read_across_runs() {
+        let all: Vec<u8> = [1f32, 2.0, 3.0].iter().flat_map(|it| it.to_le_bytes()).collect();
+        let apart = [&[1 << 3 | 5], &all[8..]].concat();
+        let record = example(&field(2, &[field(1, &all[..8]), apart].concat()));
+        let values = values(&record).unwrap();
+        assert_eq!(values.count(&record).unwrap(), 3);
+        let mut cursor = values.cursor();
+        let (mut one, mut two) = ([0; 4], [0; 8]);
+        cursor.floats(&record, &mut one).unwrap();
+        cursor.floats(&record, &mut two).unwrap();
+        assert_eq!([&one[..], &two].concat(), all);
+        assert!(cursor.floats(&record, &mut one).is_err());
+    }
+
+    #[test]
+    fn of_two_kinds_the_last_is_meant() {
+        let record = example(
+            &[field(3, &field(1, &[1])), field(1, &[field(1, b""), field(1, b"ab")].concat())].concat(),
+        );
+        let values = values(&record).unwrap();
+        assert_eq!((values.kind(), values.count(&record).unwrap()), (Some(ListKind::Bytes), 2));
+        let mut cursor = values.cursor();
+        assert_eq!([cursor.bytes(&record).unwrap(), cursor.bytes(&record).unwrap()], [&b""[..], b"ab"]);
+        let empty = example(&[]);
+        assert_eq!(super::tests::values(&empty).unwrap().kind(), None);
+    }
+
+    #[test]
+    fn what_is_no_example_is_refused() {
+        let long = [vec![0xff; 10], vec![1]].concat();
+        let wrong_lists = [field(3, &field(1, &[0x80])), field(2, &field(1, &[0; 5])), field(2, &[8, 1])];
+        for record in [
+            vec![0x0a, 5, 0],
+            vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+            field(2, b""),
+            vec![8, 1],
+            field(1, &field(1, &[3 << 3, 1])),
+            long,
+            example(&field(4, b"")),
+        ] {
+            assert!(values(&record).is_err(), "{record:?}");
+        }
+        for list in wrong_lists {
+            let record = example(&list);
+            assert!(values(&record).unwrap().count(&record).is_err(), "{record:?}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+use std::ops::Range;
+
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Locus, Loss, OpenOptions, ReadAt, Result};
+use nodedata_steps::SALVAGE_HINT;
+
+/// Bytes before a record: its length, and the checksum of that.
+const HEAD_BYTES: u64 = 12;
+/// Bytes after a record: its checksum.
+const TAIL_BYTES: u64 = 4;
+
+/// The records of one file, as far as its framing holds, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    /// With head and tail.
+    pub(crate) records: Vec<Range<u64>>,
+    pub(crate) damage: Vec<Error>,
+}
+
+/// Walks the framing of a file. Lengths that their checksum does not vouch for end it: nothing else tells where the next
+/// record begins.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn walk(file: &dyn ReadAt, options: &OpenOptions) -> Result<Frames> {
+    let n_bytes = file.n_bytes();
+    // Arrow counts the bytes of a column in 31 bits.
+    let payload_max = options.record_bytes_max.min(i32::MAX as u64);
+    let mut frames = Frames::default();
+    let mut start = 0;
+    while start < n_bytes {
+        let n_left = n_bytes - start;
+        let rest = start..n_bytes;
+        if n_left < HEAD_BYTES {
+            frames.damage.push(damaged("the file ends within the head of a record", rest, "truncated"));
+            break;
+        }
+        let head = file.read_at(start..start + HEAD_BYTES)?;
+        let (length, checksum) = head.split_at(8);
+        if options.verify_checksums && masked_crc(length) != checksum {
+            frames.damage.push(broken_head(&head, rest));
+            break;
+        }
+        let n_payload = u64::from_le_bytes(length.try_into().expect("eight bytes were split off"));
+        let end = n_payload.checked_add(HEAD_BYTES + TAIL_BYTES).filter(|it| *it <= n_left);
+        let Some(end) = end.map(|it| start + it) else {
+            let message = format!("the file ends within a record of {n_payload} bytes");
+            frames.damage.push(damaged(message, rest, "truncated"));
+            break;
+        };
+        if n_payload > payload_max {
+            let message = format!("a record has {n_payload} bytes, but at most {payload_max} are read");
+            frames.damage.push(lost(Error::new(ErrorKind::Limit, message), start..end, "too_large"));
+        } else {
+            frames.records.push(start..end);
+        }
+        start = end;
+    }
+    Ok(frames)
+}
+
+/// The bytes of a record, held against their checksum.
+///
+/// # Errors
+/// `Io`; `Corrupt` when they are not there any more or are others.
+pub(crate) fn payload(file: &dyn ReadAt, record: &Range<u64>, verify_checksums: bool) -> Result<Bytes> {
+    let bytes = file.read_at(record.start + HEAD_BYTES..record.end)?;
+    let at = bytes.len().checked_sub(TAIL_BYTES as usize);
+    let at = at.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the record has no checksum"))?;
+    let (payload, checksum) = (bytes.slice(..at), &bytes[at..]);
+    if verify_checksums && masked_crc(&payload) != checksum {
+        return Err(Error::new(ErrorKind::Corrupt, "the record is not what its checksum says"));
+    }
+    Ok(payload)
+}
+
+/// CRC-32C, turned and moved so that the checksum of data with checksums in it is a sound one; as stored.
+fn masked_crc(bytes: &[u8]) -> [u8; 4] {
+    crc_fast::crc32_iscsi(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
+}
+
+/// What begins where a record should.
+fn broken_head(head: &[u8], rest: Range<u64>) -> Error {
+    let message = "the length of a record is not what its checksum says";
+    let (message, hint) = match head {
+        _ if rest.start != 0 => (message, SALVAGE_HINT),
+        [b'v', b'e', b'r', b's', b'i', b'o', b'n', b' ', ..] => {
+            ("the file is a Git LFS pointer", "`git lfs pull` fetches the file that it stands for")
+        }
+        [0x1f, 0x8b, ..] => ("the file is compressed", "decompress it first: `gunzip` keeps the name"),
+        _ => (message, SALVAGE_HINT),
+    };
+    damaged(message, rest, "damaged_framing").with_hint(hint)
+}
+
+fn damaged(message: impl Into<String>, lost_bytes: Range<u64>, reason: &'static str) -> Error {
+    lost(Error::new(ErrorKind::Corrupt, message), lost_bytes, reason)
+}
+
+/// An error that costs records whose steps nothing counts.
+pub(crate) fn lost(err: Error, byte_range: Range<u64>, reason: &'static str) -> Error {
+    let err = if err.hint().is_some() { err } else { err.with_hint(SALVAGE_HINT) };
+    let loss = Loss { byte_range: Some(byte_range.clone()), records: Vec::new(), uncounted: true, reason };
+    err.at(Locus::byte(byte_range.start)).with_loss(loss)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Memory(Bytes);
+
+    impl ReadAt for Memory {
+        fn n_bytes(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
+            Ok(self.0.slice(range.start as usize..range.end as usize))
+        }
+    }
+
+    fn frame(length: u64, payload: &[u8]) -> Vec<u8> {
+        let length = length.to_le_bytes();
+        [&length[..], &masked_crc(&length), payload, &masked_crc(payload)].concat()
+    }
+
+    fn walked(bytes: Vec<u8>) -> (Vec<Range<u64>>, Vec<String>) {
+        let options = OpenOptions { record_bytes_max: 100, ..OpenOptions::default() };
+        let frames = walk(&Memory(bytes.into()), &options).unwrap();
+        let told =
+            |it: &Error| format!("{} ({:?})", it.chain(), it.loss().unwrap().byte_range.clone().unwrap());
+        (frames.records, frames.damage.iter().map(told).collect())
+    }
+
+    /// As TensorFlow writes the record `abc`.
+    #[test]
+    fn checksums_are_those_of_tensorflow() {
+        assert_eq!(
+            masked_crc(b"123456789"),
+            0xe306_9283u32.rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
+        );
+        let bytes = frame(3, b"abc");
+        let (records, damage) = walked(bytes.clone());
+        assert_eq!((records, damage.len()), (vec![0..19], 0));
+        assert_eq!(payload(&Memory(bytes.clone().into()), &(0..19), true).unwrap(), &b"abc"[..]);
+        let mut flipped = bytes;
+        flipped[13] ^= 1;
+        assert!(payload(&Memory(flipped.clone().into()), &(0..19), true).is_err());
+        assert!(payload(&Memory(flipped.into()), &(0..19), false).is_ok());
+    }
+
+    #[test]
+    fn a_length_that_lies_ends_the_walk() {
+        let sound = frame(3, b"abc");
+        for (second, told) in [
+            (frame(u64::MAX, b"abc"), "the file ends within a record of 18446744073709551615 bytes (19..38)"),
+            (frame(1 << 63, b""), "the file ends within a record of 9223372036854775808 bytes (19..35)"),
+            (sound[..11].to_vec(), "the file ends within the head of a record (19..30)"),
+            (sound[..18].to_vec(), "the file ends within a record of 3 bytes (19..37)"),
+            (
+                [vec![4], sound[1..].to_vec()].concat(),
+                "the length of a record is not what its checksum says (19..38)",
+            ),
+        ] {
+            let found = walked([sound.clone(), second].concat());
+            assert_eq!(found, (vec![0..19], vec![told.to_owned()]));
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_too_large_is_stepped_over() {
+        let found = walked([frame(200, &[0; 200]), frame(3, b"abc")].concat());
+        assert_eq!(found.0, [216..235]);
+        assert_eq!(found.1, ["a record has 200 bytes, but at most 100 are read (0..216)"]);
+    }
+}

@@ -1,0 +1,79 @@
+//! Seeded mutations of every file of a dataset: it opens or is refused, and what opens is read to its end.
+
+mod built;
+
+use std::sync::Arc;
+
+use built::{Files, dataset, entries, example, framed};
+use nodedata_core::{Format as _, OpenOptions, ReadOptions};
+use nodedata_io::MemoryFiles;
+use nodedata_rlds::RLDS;
+use nodedata_testkit::damaged::Random;
+
+/// Whether it opens; and how many batches and errors it gives.
+fn read(files: Files, options: &OpenOptions) -> Option<(usize, usize)> {
+    let files = files.into_iter().fold(MemoryFiles::default(), |all, (path, bytes)| all.with(path, bytes));
+    let source = match RLDS.open(Arc::new(files), options) {
+        Ok(source) => source,
+        Err(err) => {
+            assert!(err.locus().path.is_some(), "no path: {err}");
+            return None;
+        }
+    };
+    let (mut n_batches, mut n_errors) = (0, 0);
+    for partition in 0..source.plan().partitions.len() {
+        let mut stream = source.read(partition, &ReadOptions::default()).unwrap();
+        loop {
+            match stream.next_batch() {
+                Ok(Some(_)) => n_batches += 1,
+                Ok(None) => break,
+                Err(err) => {
+                    assert!(err.locus().path.is_some() && err.loss().is_some(), "no place or loss: {err}");
+                    n_errors += 1;
+                }
+            }
+        }
+    }
+    Some((n_batches, n_errors))
+}
+
+#[test]
+fn damaged_files() {
+    let mut random = Random::new(11);
+    let (mut n_opened, mut n_refused) = (0, 0);
+    for position in 0..dataset().len() {
+        for round in 0..150 {
+            let mut files = dataset();
+            let mut damaged = files[position].1.to_vec();
+            random.damage(&mut damaged);
+            files[position].1 = damaged.into();
+            let options = OpenOptions {
+                salvage: round % 2 == 1,
+                verify_checksums: round % 4 < 2,
+                record_bytes_max: 1 << 20,
+                ..OpenOptions::default()
+            };
+            match read(files, &options) {
+                Some(_) => n_opened += 1,
+                None => n_refused += 1,
+            }
+        }
+    }
+    assert!(n_opened > 100 && n_refused > 100, "{n_opened} opened, {n_refused} refused");
+}
+
+/// Behind a checksum that vouches for them.
+#[test]
+fn damaged_records() {
+    let mut random = Random::new(12);
+    let (mut n_batches, mut n_errors) = (0, 0);
+    for _ in 0..1500 {
+        let mut record = example(&entries(3, 2));
+        random.damage(&mut record);
+        let files = built::with(built::VAL, framed(&record));
+        let (batches, errors) = read(files, &OpenOptions::default()).unwrap();
+        n_batches += batches - 3;
+        n_errors += errors;
+    }
+    assert!(n_batches > 100 && n_errors > 100, "{n_batches} batches, {n_errors} errors");
+}
