@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     deal::DealText,
     pass::{Share, Stretch},
-    types::{LEAVES_MAX, Type},
+    record_type::{LEAVES_MAX, Type},
 };
 
 /// Of another version nothing is taken over.

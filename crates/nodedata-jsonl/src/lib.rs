@@ -15,7 +15,7 @@ mod learned;
 mod observed;
 mod observer;
 mod pass;
-mod types;
+mod record_type;
 
 // The format, its plan and its rows.
 mod format;

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::types::{Kind, LEAVES_MAX, Member, Type};
+use crate::record_type::{Kind, LEAVES_MAX, Member, Type};
 
 /// Keys of one object below a record's own. One with more is a map whose keys are data: it becomes JSON text.
 const MEMBERS_MAX: usize = 512;

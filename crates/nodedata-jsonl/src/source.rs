@@ -17,8 +17,8 @@ use crate::{
     learned::{Conditions, Learned},
     observed::{Conflict, Observed},
     pass::{Found, Pass, Stretch},
+    record_type::{Kind, Type},
     stream::RecordStream,
-    types::{Kind, Type},
 };
 
 /// A line may have no more, whatever the options say: a batch that holds it stays below what its offsets count.

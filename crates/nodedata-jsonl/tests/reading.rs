@@ -1,4 +1,5 @@
 //! What JSON Lines become: types, damage, deals, and what an opening remembers.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use std::{
     collections::BTreeMap,
