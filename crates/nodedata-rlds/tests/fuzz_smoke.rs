@@ -1,4 +1,5 @@
 //! Seeded mutations of every file of a dataset: it opens or is refused, and what opens is read to its end.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 mod built;
 

@@ -1,4 +1,5 @@
 //! What a dataset becomes, and what becomes of one that is damaged or of kinds that are not read yet.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 mod built;
 
