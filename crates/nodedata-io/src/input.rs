@@ -34,10 +34,14 @@ pub fn open(source: &str) -> Result<Input> {
     open_local(source)
 }
 
-/// SRC, or another address, as it may be printed: of a URL neither the user nor the query, which may hold a signature.
+/// SRC, or another address, as it may be printed: of a URL neither the user nor a query of `name=value`, which may hold a
+/// signature.
 pub fn printable(source: &str) -> String {
     let Some((scheme, rest)) = source.split_once("://") else { return source.to_owned() };
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let rest = match rest.split_once('?') {
+        Some((place, query)) if query.contains('=') => place,
+        _ => rest,
+    };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     format!("{scheme}://{host}{path}")
