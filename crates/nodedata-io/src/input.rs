@@ -34,14 +34,13 @@ pub fn open(source: &str) -> Result<Input> {
     open_local(source)
 }
 
-/// SRC, or another address, as it may be printed: of a URL neither the user nor a query of `name=value`, which may hold a
-/// signature.
+/// SRC, or another address, as it may be printed: of a URL not the user, and of one that is sent as it is, neither the query,
+/// which may hold a signature.
 pub fn printable(source: &str) -> String {
     let Some((scheme, rest)) = source.split_once("://") else { return source.to_owned() };
-    let rest = match rest.split_once('?') {
-        Some((place, query)) if query.contains('=') => place,
-        _ => rest,
-    };
+    // In the name of an object, what looks like a query is a slip that the user has to see.
+    let is_sent = matches!(scheme, "http" | "https");
+    let rest = if is_sent { rest.split(['?', '#']).next().unwrap_or_default() } else { rest };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     format!("{scheme}://{host}{path}")
@@ -170,6 +169,7 @@ mod tests {
             ("https://me:secret@host/a/b.mcap?X-Amz-Signature=secret", "https://host/a/b.mcap"),
             ("https://me:se@cret@host?a#b", "https://host"),
             ("s3://bucket/a", "s3://bucket/a"),
+            ("s3://bucket/a?b#c", "s3://bucket/a?b#c"),
             ("runs/what?.mcap", "runs/what?.mcap"),
         ] {
             assert_eq!(printable(source), printed);
