@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use arrow_array::{Array, ArrayRef, cast::AsArray, types::Int64Type};
-use nodedata_core::{Feature, Partition, PixelShape, Result, RowSpan, StreamSchema};
+use nodedata_core::{Feature, PixelShape, Result, RowSpan, StreamSchema};
 use rayon::prelude::*;
 
 use crate::{
@@ -82,7 +82,8 @@ pub(crate) struct Encoder {
     /// What each unit starts from.
     fresh_budget: RowGroupBudget,
     units: Arc<Vec<Unit>>,
-    partitions: Vec<Partition>,
+    /// Episode of each partition: all that encoding asks of it, where a whole plan may name many files a partition.
+    episodes: Vec<usize>,
     spanning: Spanning,
     pixels: Vec<Vec<PixelShape>>,
     time_column: Vec<Option<usize>>,
@@ -111,7 +112,7 @@ impl Encoder {
     pub(crate) fn new(
         streams: &[StreamSchema],
         tables: Vec<Arc<Table>>,
-        partitions: Vec<Partition>,
+        episodes: Vec<usize>,
         units: Arc<Vec<Unit>>,
         budget: RowGroupBudget,
     ) -> Self {
@@ -120,7 +121,7 @@ impl Encoder {
         let time_column =
             streams.iter().map(|stream| stream.kind.time_column().and_then(|it| stream.column(it))).collect();
         Self {
-            spanning: Spanning::new(&units, &partitions),
+            spanning: Spanning::new(&units, &episodes),
             pixels: vec![Vec::new(); tables.len()],
             tables,
             columns,
@@ -129,7 +130,7 @@ impl Encoder {
             fresh_budget: budget.clone(),
             budget,
             units,
-            partitions,
+            episodes,
             time_column,
             keeps_episodes: streams.iter().map(|it| it.kind.keeps_episodes_whole()).collect(),
         }
@@ -137,7 +138,7 @@ impl Encoder {
 
     /// Says which units are not encoded here: episodes that run through one of them get no content hash.
     pub(crate) fn skip(&mut self, units: &[usize]) {
-        self.spanning.skip(units, &self.units, &self.partitions);
+        self.spanning.skip(units, &self.units, &self.episodes);
     }
 
     /// Encodes some parts of one unit, which must come in partition order. A unit ends where the next one
@@ -198,9 +199,8 @@ impl Encoder {
 
     /// Assigns the batches of one partition to row groups.
     fn accept(&mut self, unit: usize, part: DecodedPart) -> Result<()> {
-        let partition = &self.partitions[part.partition];
         let Unit { split, number, .. } = self.units[unit];
-        let episode = partition.episode;
+        let episode = self.episodes[part.partition];
         for batch in part.batches {
             let stream = batch.rows.stream().0 as usize;
             merge_pixels(&mut self.pixels[stream], batch.pixels);
@@ -215,8 +215,8 @@ impl Encoder {
             let n_bytes = shard.push(table, rows.columns(), episode, &batch.spans, times)?;
             self.budget.add((stream, split), n_bytes);
         }
-        let next = self.partitions.get(part.partition + 1);
-        let episode_ends = next.is_none_or(|it| it.episode != episode);
+        let next = self.episodes.get(part.partition + 1);
+        let episode_ends = next.is_none_or(|it| *it != episode);
         for (stream, _) in self.budget.full(|stream| episode_ends && self.keeps_episodes[stream]) {
             if let Some(shard) = self.open.get_mut(&stream) {
                 shard.cut();

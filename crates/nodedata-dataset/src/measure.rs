@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use arrow_array::ArrayRef;
-use nodedata_core::{Feature, Partition};
+use nodedata_core::Feature;
 
 use crate::{
     logical_hash::{FieldHasher, episode_hash},
@@ -96,11 +96,11 @@ struct Span {
 }
 
 impl Spanning {
-    pub(crate) fn new(units: &[Unit], partitions: &[Partition]) -> Self {
+    pub(crate) fn new(units: &[Unit], episodes: &[usize]) -> Self {
         let mut seen: BTreeMap<usize, (usize, bool)> = BTreeMap::new();
         for (idx, unit) in units.iter().enumerate() {
             for partition in &unit.partitions {
-                let (last_unit, several) = seen.entry(partitions[*partition].episode).or_insert((idx, false));
+                let (last_unit, several) = seen.entry(episodes[*partition]).or_insert((idx, false));
                 *several |= *last_unit != idx;
                 *last_unit = idx;
             }
@@ -111,9 +111,9 @@ impl Spanning {
         Self { episodes, contents: Contents::new() }
     }
 
-    pub(crate) fn skip(&mut self, skipped: &[usize], units: &[Unit], partitions: &[Partition]) {
+    pub(crate) fn skip(&mut self, skipped: &[usize], units: &[Unit], episodes: &[usize]) {
         for partition in skipped.iter().flat_map(|it| &units[*it].partitions) {
-            if let Some(span) = self.episodes.get_mut(&partitions[*partition].episode) {
+            if let Some(span) = self.episodes.get_mut(&episodes[*partition]) {
                 span.hashed_here = false;
             }
         }

@@ -233,8 +233,8 @@ impl DatasetWriter {
         let budget = RowGroupBudget::new(options.row_group_bytes, options.open_row_groups_bytes);
         let folders = stream_folders(&source.streams);
         let staging = Arc::new(staging);
-        let partitions = source.partitions.clone();
-        let encoder = Encoder::new(&source.streams, tables.clone(), partitions, Arc::clone(&units), budget);
+        let episodes = source.partitions.iter().map(|it| it.episode).collect();
+        let encoder = Encoder::new(&source.streams, tables.clone(), episodes, Arc::clone(&units), budget);
         let splits = options.splits.clone();
         let sink = Sink::new(Arc::clone(&staging), tables.clone(), folders.clone(), splits);
         let plan = Plan {
