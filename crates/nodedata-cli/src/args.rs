@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nodedata_core::MediaEncoding;
+use nodedata_core::{MediaEncoding, Moment};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::dataset_args::StoreArgs;
@@ -96,12 +96,14 @@ pub(crate) struct SourceArgs {
     /// Keep the messages of these topics as bytes, with their schema beside them.
     #[arg(long, value_name = "TOPIC", help_heading = "Selection")]
     pub(crate) undecoded: Vec<String>,
-    /// Read only records logged at or after this time: nanoseconds since 1970.
-    #[arg(long, value_name = "NANOS", help_heading = "Selection", allow_negative_numbers = true)]
-    pub(crate) start: Option<i64>,
-    /// Read only records logged before this time: nanoseconds since 1970.
-    #[arg(long, value_name = "NANOS", help_heading = "Selection", allow_negative_numbers = true)]
-    pub(crate) end: Option<i64>,
+    /// Read only records logged at or after this time: a date with its zone (`2026-06-11T09:30:00Z`), a number with its
+    /// unit (`1700000000s`, `1700000000123ms`), whole nanoseconds since 1970, or an offset from the start of the
+    /// recording (`+12.5s`, `+1m30s`).
+    #[arg(long, value_name = "TIME", help_heading = "Selection", allow_negative_numbers = true)]
+    pub(crate) start: Option<Moment>,
+    /// Read only records logged before this time, written as for `--start`.
+    #[arg(long, value_name = "TIME", help_heading = "Selection", allow_negative_numbers = true)]
+    pub(crate) end: Option<Moment>,
     /// Decode the video of a camera and store its frames as `jpeg`, `png` or `raw`; CAMERA may be a pattern as in `--topic`.
     /// Without it coded samples pass through as they are. May be given several times.
     #[arg(long, value_name = "CAMERA=ENCODING", value_parser = decoding, help_heading = "Selection")]
@@ -170,6 +172,10 @@ pub(crate) struct StepArgs {
     /// Milliseconds a message may be away from its step; farther ones leave a null. Any distance when absent.
     #[arg(long, value_name = "MS", help_heading = "Steps")]
     pub(crate) tolerance_ms: Option<u32>,
+    /// Let `--rate` be finer than every topic: messages are repeated. Without it such a rate is refused.
+    #[arg(long, help_heading = "Steps", requires = "rate")]
+    #[serde(default)]
+    pub(crate) upsample: bool,
 }
 
 #[derive(Debug, Clone, Args)]

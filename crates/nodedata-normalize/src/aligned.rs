@@ -10,6 +10,7 @@ use nodedata_core::{
 use crate::{
     Cut, StepSpec,
     mapping::{Mapping, has_steps},
+    pace,
     piece::{STEPS, counted_id},
     plan::PIECE_BYTES,
     planned::Planned,
@@ -98,6 +99,7 @@ impl AlignedSource {
                 },
             ));
         }
+        pace::refuse_finer(&store, &spec, &planned.recordings)?;
         planned.count_uses(&store);
         let inner = store.source.plan();
         let (mapping, keeps) = (&store.mapping, spec.keep_streams);

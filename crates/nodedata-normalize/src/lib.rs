@@ -12,6 +12,7 @@ mod flat;
 mod loaded;
 mod lookup;
 mod mapping;
+mod pace;
 mod path;
 mod piece;
 mod plan;

@@ -8,6 +8,7 @@ mod read;
 mod splits;
 mod stages;
 mod steps;
+mod times;
 #[cfg(test)]
 mod tests;
 mod variables;

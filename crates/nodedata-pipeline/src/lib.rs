@@ -21,6 +21,7 @@ mod run;
 mod scan;
 mod splits;
 mod steps;
+mod time_range;
 mod trial;
 mod window;
 

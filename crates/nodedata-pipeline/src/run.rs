@@ -6,7 +6,8 @@ use nodedata_core::{
     OpenOptions, Progress, Result, SourcePlan,
 };
 use nodedata_dataset::{
-    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, WriterOptions,
+    DamageEntry, Dataset, DatasetWriter, InputEntry, Ledger, Manifest, QUARANTINE, Report, RunFacts, StreamLedger,
+    WriterOptions,
 };
 use nodedata_schema::{SchemaCheck, Violation};
 
@@ -251,6 +252,7 @@ impl Run {
         }
         writer.fold(&mut |_, run| all.join(run))?;
         let UnitState { inferred, ledger, damage, facts } = all;
+        self.refuse_empty(&ledger, damage.is_empty())?;
         let mut damage: Vec<DamageEntry> = damage.into_vec().iter().map(DamageEntry::from).collect();
         damage.extend(self.quarantined());
         let told = |kind| source.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
@@ -291,6 +293,24 @@ impl Run {
         let opened = self.opened;
         drop(std::thread::Builder::new().spawn(move || drop((opened, hashes))));
         Ok(Converted { manifest, report, unchanged: false })
+    }
+
+    /// A dataset without a row, of a source that has records, is not what anybody asked for.
+    fn refuse_empty(&self, ledger: &Ledger, is_sound: bool) -> Result<()> {
+        let sum = |of: fn(&StreamLedger) -> u64| ledger.values().map(of).sum::<u64>();
+        let (n_read, n_written) = (sum(|it| it.read), sum(|it| it.written));
+        // What damage or a rule left out is told by the report, and by the exit code.
+        let is_told = !is_sound || ledger.values().any(|it| !it.is_complete());
+        if n_written != 0 || n_read == 0 || is_told {
+            return Ok(());
+        }
+        let message = format!("{n_read} records were read, and not a row comes of them");
+        let hint = match self.options.steps {
+            Some(_) => "no step has a message in reach: `node-data inspect` shows when topics have messages; a wider \
+                        `tolerance_ms`, or `beyond: null`, keeps steps",
+            None => "`node-data inspect` shows what there is",
+        };
+        Err(Error::new(ErrorKind::Empty, message).at(Locus::path(&self.options.source)).with_hint(hint))
     }
 
     /// Episodes in quarantine, as the report names them.

@@ -18,6 +18,8 @@ pub struct StepFlags {
     pub time: Option<String>,
     /// How far from a step its message may be, in milliseconds; any distance when absent.
     pub tolerance_ms: Option<u32>,
+    /// Whether the rate may be finer than every topic.
+    pub upsample: bool,
 }
 
 impl StepFlags {
@@ -54,7 +56,7 @@ impl StepFlags {
         };
         let max_ns = self.tolerance_ms.map(|it| i64::from(it) * 1_000_000);
         let tolerance = Tolerance { max_ns, ..Tolerance::default() };
-        Ok(Some(StepSpec { time, tolerance, fields, ..StepSpec::new(clock) }))
+        Ok(Some(StepSpec { time, tolerance, fields, upsample: self.upsample, ..StepSpec::new(clock) }))
     }
 }
 

@@ -169,8 +169,8 @@ fn what_stands_between_stages_is_told() {
     broken(
         "version: 1\nsource: x\nsteps: {clock: {topic: /a}}\nfields: {a: /a.b}\nepisodes:\n  by: ranges\n  ranges:\n  - {start_ns: 0, end_ns: 10}\n  - {start_ns: 5, end_ns: 2}\n  - {start_ns: 9, end_ns: 12}\n",
         &expect![[r#"
-            line 9, column 5: a range ends at 2, not after its start 5 (swap them)
             line 9, column 5: a range overlaps the one from 0 to 10 (no moment belongs to two episodes)
+            line 9, column 19: `episodes.ranges[1].end_ns` is 2, not after `start_ns` 5 (swap them)
             line 10, column 5: a range overlaps the one from 0 to 10 (no moment belongs to two episodes)
         "#]],
     );
