@@ -1,3 +1,5 @@
+use nodedata_core::StreamKind;
+
 use crate::manifest::{Manifest, StreamEntry};
 
 /// Name of the split of episodes that a quality gate keeps out of all others. `load_dataset` does not see it.
@@ -10,13 +12,27 @@ pub(crate) fn card(manifest: &Manifest) -> String {
         let shards = manifest.shards.iter().filter(|it| it.stream == stream.name && it.split != QUARANTINE);
         shards.map(|it| it.rows).sum::<u64>() > 0
     };
-    for (idx, stream) in manifest.streams.iter().filter(is_shown).enumerate() {
-        config(&mut lines, manifest, stream, idx == 0);
+    let default = default_config(manifest, is_shown);
+    for stream in manifest.streams.iter().filter(is_shown) {
+        config(&mut lines, manifest, stream, default == Some(stream.name.as_str()));
     }
     lines.extend(["tags:", "- robotics", "- node-data", "---", ""].map(str::to_owned));
     body(&mut lines, manifest);
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// Name of the stream that a reader sees who asks for none: the steps, or else the one with the most bytes among those
+/// `shown`; of equals the first.
+pub fn default_config<'a>(manifest: &'a Manifest, shown: impl Fn(&&StreamEntry) -> bool) -> Option<&'a str> {
+    let bytes = |stream: &StreamEntry| -> u64 {
+        manifest.shards.iter().filter(|it| it.stream == stream.name).map(|it| it.bytes).sum()
+    };
+    let shown = manifest.streams.iter().filter(shown).enumerate();
+    let rank = |(idx, stream): &(usize, &StreamEntry)| {
+        (stream.kind() == StreamKind::Steps, bytes(stream), std::cmp::Reverse(*idx))
+    };
+    shown.max_by_key(rank).map(|(_, stream)| stream.name.as_str())
 }
 
 /// One configuration of `load_dataset`: the shards of one stream, by split.

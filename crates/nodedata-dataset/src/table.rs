@@ -1,8 +1,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arrow_array::{ArrayRef, Int64Array};
-use arrow_schema::{Schema, SchemaRef};
-use nodedata_core::{DType, EPISODE_INDEX, Error, ErrorKind, Feature, Result, Storage, StreamSchema};
+use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
+use nodedata_core::{
+    DType, EPISODE_INDEX, Error, ErrorKind, Feature, PixelShape, Result, Storage, StreamSchema, meta,
+};
 use parquet::{
     arrow::{
         ArrowSchemaConverter,
@@ -15,6 +17,7 @@ use parquet::{
     },
     schema::types::{ColumnDescPtr, TypePtr},
 };
+use serde_json::json;
 
 use crate::{
     digest::b3_of,
@@ -66,15 +69,27 @@ impl Table {
 
     /// What the footer of a shard says beside its columns. Hugging Face readers look for their features in the
     /// metadata of the Arrow schema, and nowhere else once there is one.
-    pub(crate) fn footer(&self, images: &[bool]) -> Vec<KeyValue> {
+    pub(crate) fn footer(&self, images: &[bool], frames: &[Option<PixelShape>]) -> Vec<KeyValue> {
         let features = hugging_face::features_json(&self.features, images);
         let metadata = HashMap::from([("huggingface".to_owned(), features.clone())]);
-        let arrow = Schema::clone(&self.arrow).with_metadata(metadata);
+        let arrow = self.with_frames(frames).with_metadata(metadata);
         let mut carrier = WriterProperties::default();
         parquet::arrow::add_encoded_arrow_schema_to_metadata(&arrow, &mut carrier);
         let mut entries = carrier.key_value_metadata().cloned().unwrap_or_default();
         entries.push(KeyValue::new("huggingface".to_owned(), features));
         entries
+    }
+
+    /// The columns, with what raw frames are where that is known.
+    fn with_frames(&self, frames: &[Option<PixelShape>]) -> Schema {
+        let with = |(column, field): (usize, &FieldRef)| {
+            let Some(Some(frame)) = frames.get(column) else { return Arc::clone(field) };
+            let mut metadata = field.metadata().clone();
+            metadata.insert(meta::FRAME_TYPE.to_owned(), frame.dtype.name().to_owned());
+            metadata.insert(meta::FRAME_SHAPE.to_owned(), json!(frame.shape).to_string());
+            Arc::new(Field::clone(field).with_metadata(metadata))
+        };
+        Schema::new(self.arrow.fields().iter().enumerate().map(with).collect::<Vec<_>>())
     }
 
     /// Writers for a new row group, one slot per feature.

@@ -87,6 +87,8 @@ pub struct CheckedRows {
     pub spans: Vec<RowSpan>,
     /// See [`nodedata_core::Batch::pixels`].
     pub pixels: Vec<PixelShape>,
+    /// When the clock of the times in `rows` starts, by the source's own; 0 where they are told by that.
+    pub clock_start_ns: i64,
 }
 
 /// What the pipeline learned by the end of a run.

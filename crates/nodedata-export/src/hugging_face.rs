@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fs, io::Write, path::Path};
 
 use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
-use nodedata_dataset::{Dataset, Manifest, each_window};
+use nodedata_dataset::{Dataset, Manifest, default_config, each_window};
 use nodedata_io::{AtomicDir, Writer, Writing, io_error, link_or_copy, write_file};
 
 /// What the name of the hidden folder ends in while an export grows.
@@ -122,10 +122,11 @@ fn front_matter(manifest: &Manifest, facts: &HubFacts) -> String {
         lines.push(format!("extra_gated_prompt: {}", yaml(gate)));
     }
     lines.push("configs:".to_owned());
-    for (idx, stream) in manifest.streams.iter().filter(|it| it.rows > 0).enumerate() {
+    let default = default_config(manifest, |it| it.rows > 0);
+    for stream in manifest.streams.iter().filter(|it| it.rows > 0) {
         let name = stream.folder.rsplit('/').next().unwrap_or(&stream.folder);
         lines.push(format!("- config_name: {}", yaml(name)));
-        if idx == 0 {
+        if default == Some(stream.name.as_str()) {
             lines.push("  default: true".to_owned());
         }
         lines.push("  data_files:".to_owned());

@@ -66,10 +66,13 @@ impl AlignedSource {
     /// messages of their topic.
     ///
     /// # Errors
-    /// `Config` with all mistakes of the specification, or when it finds no episode; `Limit` for an episode of
+    /// `Config` with all mistakes of the specification, for a grid finer than every topic, or when it finds no episode;
+    /// `Empty` for a range of time without a message; `Limit` for an episode of
     /// more steps than can be meant; what reading the source reports.
     pub fn new(inner: Box<dyn Source>, spec: StepSpec) -> Result<Self> {
-        Self::in_pieces(inner, spec, PIECE_BYTES)
+        let aligned = Self::in_pieces(inner, spec, PIECE_BYTES)?;
+        crate::idle_ranges::refuse(&aligned.shared)?;
+        Ok(aligned)
     }
 
     /// As [`Self::new`], in pieces of about `piece_bytes`. They decide no value.

@@ -9,6 +9,8 @@ mod clock;
 mod cut;
 mod fates;
 mod flat;
+mod idle_ranges;
+mod lengths;
 mod loaded;
 mod lookup;
 mod mapping;
@@ -30,6 +32,7 @@ mod values;
 pub use aligned::{AlignedSource, mistakes, normalized, step_features};
 pub use all_fields::all_fields;
 pub use clock::Rate;
+pub use lengths::with_lengths;
 pub use spec::{
     Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, ORDER_BOUND_NS,
     Start, StepSpec, TimeSource, Tolerance, TopicTime,

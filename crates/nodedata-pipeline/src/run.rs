@@ -2,14 +2,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use nodedata_core::{
-    Attachment, EpisodeFacts, EpisodeInfo, Error, ErrorKind, FindingKind, Formats, InputRange, Locus,
+    Attachment, Dim, EpisodeFacts, EpisodeInfo, Error, ErrorKind, FindingKind, Formats, InputRange, Locus,
     OpenOptions, Progress, Result, SourcePlan,
 };
 use nodedata_dataset::{
     DamageEntry, Dataset, DatasetWriter, InputEntry, Ledger, Manifest, QUARANTINE, Report, RunFacts, StreamLedger,
     WriterOptions,
 };
-use nodedata_schema::{SchemaCheck, Violation};
+use nodedata_normalize::with_lengths;
+use nodedata_schema::{Schema, SchemaCheck, Violation};
 
 use crate::{
     ConvertOptions, Converted, OnError, OpenedSource, Recipe,
@@ -71,6 +72,9 @@ impl Run {
             options.steps = options.step_flags.spec(opened.source.plan())?;
         }
         opened.source = with_steps(opened.source, options.steps.as_ref())?;
+        if let Some(declared) = &options.schema {
+            opened.source = with_lengths(opened.source, |stream, feature| length_of(declared, stream, feature));
+        }
         let mut recipe = Recipe::new(&options, opened.format.name());
         // Where the source decides between two plans, the recipe says which it was.
         recipe.shards.splits = options.splits.settled(&opened.source.plan().episodes);
@@ -347,6 +351,14 @@ fn learned(episodes: &[EpisodeInfo], facts: BTreeMap<usize, EpisodeFacts>) -> Ve
         info.metadata.extend(metadata.into_iter().map(|(name, fact)| (name.into(), fact)));
     }
     episodes
+}
+
+/// The length that a schema declares for a vector.
+fn length_of(declared: &Schema, stream: &str, feature: &str) -> Option<u32> {
+    match declared.stream(stream)?.get(feature)?.shape.as_slice() {
+        [Dim::Fixed(n)] => Some(*n),
+        _ => None,
+    }
 }
 
 /// Opens the source of a conversion, as far as its rows.

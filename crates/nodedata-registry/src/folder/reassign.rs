@@ -4,7 +4,7 @@ use arrow_array::{RecordBatch, StringArray};
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_dataset::{
-    EpisodeEntry, FileEntry, Manifest, SplitEntry, canonical_json, pretty_json, table_of,
+    EpisodeEntry, FileEntry, Manifest, SplitEntry, canonical_json, default_config, pretty_json, table_of,
 };
 use serde_json::{Value, json};
 
@@ -165,10 +165,11 @@ fn with_files(card: &str, manifest: &Manifest) -> String {
     let Some((yaml, body)) = yaml_and_body(card) else { return card.to_owned() };
     let quoted = |it: &str| Value::from(it).to_string();
     let mut lines = vec!["configs:".to_owned()];
-    for (idx, stream) in manifest.streams.iter().filter(|it| it.rows > 0).enumerate() {
+    let default = default_config(manifest, |it| it.rows > 0);
+    for stream in manifest.streams.iter().filter(|it| it.rows > 0) {
         let name = stream.folder.rsplit('/').next().unwrap_or(&stream.folder);
         lines.push(format!("- config_name: {}", quoted(name)));
-        if idx == 0 {
+        if default == Some(stream.name.as_str()) {
             lines.push("  default: true".to_owned());
         }
         lines.push("  data_files:".to_owned());
