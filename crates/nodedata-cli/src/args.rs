@@ -336,8 +336,9 @@ pub(crate) struct ExplainArgs {
     /// Run the recipe again on SRC and compare the shards of these rows, as they lie there.
     #[arg(long, requires = "source")]
     pub(crate) rebuild: bool,
-    /// What the dataset was converted from: a file, a folder, a glob or a URL.
-    #[arg(long, value_name = "SRC", requires = "rebuild")]
+    /// What the dataset was converted from: a file, a folder, a glob or a URL. With `--row` of steps that are made of
+    /// messages it tells, for every field, the topic, file, byte range and record it was made of.
+    #[arg(long, value_name = "SRC")]
     pub(crate) source: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,

@@ -423,7 +423,9 @@ fn raw_frames(features: &[Feature], pixels: &[PixelShape]) -> Vec<Option<PixelSh
         // `episode_index` comes before the source's features.
         let of_column: Vec<&PixelShape> = pixels.iter().filter(|it| it.column + 1 == column).collect();
         match of_column.as_slice() {
-            [one] if feature.storage == Storage::RawMedia && !one.shape.is_empty() => Some((*one).clone()),
+            [one] if feature.storage == Storage::RawMedia && one.encoding == "raw" && !one.shape.is_empty() => {
+                Some((*one).clone())
+            }
             _ => None,
         }
     };

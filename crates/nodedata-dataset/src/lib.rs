@@ -36,6 +36,7 @@ mod reuse;
 mod sample_index;
 mod shard;
 mod staging;
+mod step_place;
 mod stats;
 mod table;
 mod unit;
@@ -63,6 +64,7 @@ pub use read::Dataset;
 pub use reuse::Candidate;
 pub use sample_index::{IndexTotals, sample_index};
 pub use staging::{notes, recover, tidy_up};
+pub use step_place::StepPlace;
 pub use unit::Unit;
 pub use verify::{Finding, Validation, validate};
 pub use writer::{

@@ -126,6 +126,12 @@ impl AlignedSource {
     }
 }
 
+impl AlignedSource {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+}
+
 /// Ranges of recordings that are not there.
 fn unknown_recordings(spec: &StepSpec, episodes: &[EpisodeInfo]) -> Vec<Mistake> {
     let Cut::Ranges(ranges) = &spec.episodes else { return Vec::new() };

@@ -14,6 +14,7 @@ mod lengths;
 mod loaded;
 mod lookup;
 mod mapping;
+mod origin;
 mod pace;
 mod path;
 mod piece;
@@ -33,6 +34,7 @@ pub use aligned::{AlignedSource, mistakes, normalized, step_features};
 pub use all_fields::all_fields;
 pub use clock::Rate;
 pub use lengths::with_lengths;
+pub use origin::{FieldOrigin, MessageOrigin, StepAt};
 pub use spec::{
     Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, ORDER_BOUND_NS,
     Start, StepSpec, TimeSource, Tolerance, TopicTime,

@@ -4,6 +4,7 @@ mod convert;
 mod detect;
 mod drive;
 mod execute;
+mod explain_step;
 mod file;
 mod init;
 mod inputs;
@@ -27,6 +28,7 @@ mod window;
 
 pub use convert::{ConvertOptions, Converted, OnError, convert};
 pub use execute::{Executed, Prepared, Refused, execute, load, prepare, prepared};
+pub use explain_step::{MadeField, MadeOf, MadeStep, StepAsked, explain_step};
 pub use file::{
     Environment, Expected, Parsed, PipelineFile, PipelineTest, PublishStage, Secret, SourceStage, SplitKey,
     parse_pipeline, pipeline_json_schema,
