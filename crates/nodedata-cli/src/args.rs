@@ -289,17 +289,18 @@ pub(crate) struct InitArgs {
     /// Format of SRC; detected from its content when absent.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
-    /// File to write; standard output when absent.
-    #[arg(long, value_name = "FILE")]
+    /// File to write, which names SRC from where it lies; standard output when absent, where a path of SRC is absolute
+    /// because nobody knows where the text goes.
+    #[arg(short, long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Replace the file if it exists.
+    /// Replace the file if it exists and is a pipeline.
     #[arg(long)]
     pub(crate) overwrite: bool,
 }
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum PipelineCommand {
-    /// Run the `tests` of pipeline files; exit 1 when one fails.
+    /// Run the `tests` of pipeline files; exit 1 when one fails. What is no pipeline, or has no tests, is skipped and named.
     Test {
         /// The pipeline files.
         #[arg(value_name = "FILE", required = true)]

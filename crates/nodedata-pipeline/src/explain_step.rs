@@ -102,7 +102,9 @@ pub fn explain_step(formats: &Formats, asked: &StepAsked<'_>) -> Result<MadeStep
     let at = StepAt { time_ns: step.time_ns, nth: step.nth };
     let found = aligned.made_of(episode, at)?;
     let found = found.ok_or_else(|| other(format!("the source has no step at {} ns", step.time_ns)))?;
-    same_inputs(opened.files.as_ref(), plan, &manifest.inputs, &found).map_err(other)??;
+    if let Some(message) = other_input(opened.files.as_ref(), plan, &manifest.inputs, &found)? {
+        return Err(other(message));
+    }
     Ok(MadeStep {
         episode_key: step.key.clone(),
         episode: step.episode,
@@ -112,27 +114,27 @@ pub fn explain_step(formats: &Formats, asked: &StepAsked<'_>) -> Result<MadeStep
     })
 }
 
-/// Holds the files that messages lie in against what the dataset was made of. The outer error is a file that differs.
-fn same_inputs(
+/// Holds the files that messages lie in against what the dataset was made of; says which of them is another one.
+fn other_input(
     files: &dyn Files,
     plan: &SourcePlan,
     known: &[InputEntry],
     found: &[FieldOrigin],
-) -> Result<Result<()>, String> {
+) -> Result<Option<String>> {
     let inputs = found.iter().flat_map(|it| &it.messages).map(|it| it.input);
     let inputs: BTreeMap<usize, &nodedata_core::InputFile> =
         inputs.filter_map(|it| Some((it, plan.inputs.get(it)?))).collect();
     for input in inputs.into_values() {
         let path = input.path.display().to_string();
         let entry = known.iter().find(|it| it.path == path && it.bytes == input.n_bytes);
-        let entry = entry.ok_or_else(|| format!("the dataset was made of something else than this `{path}`"))?;
-        match hash_of(files, &input.path) {
-            Ok(b3) if b3 == entry.b3 => {}
-            Ok(_) => return Err(format!("`{path}` has changed since the dataset was made of it")),
-            Err(err) => return Ok(Err(err)),
+        let Some(entry) = entry else {
+            return Ok(Some(format!("the dataset was made of something else than this `{path}`")));
+        };
+        if hash_of(files, &input.path)? != entry.b3 {
+            return Ok(Some(format!("`{path}` has changed since the dataset was made of it")));
         }
     }
-    Ok(Ok(()))
+    Ok(None)
 }
 
 fn made_field(field: FieldOrigin, plan: &SourcePlan, step_ns: i64) -> MadeField {

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use nodedata_core::{
     StreamSchema,
-    placed::{Mistake, Place},
+    placed::{Mistake, Node, Place},
     suggest,
 };
 
@@ -69,6 +69,16 @@ pub fn parse_pipeline(
     }
     mistakes.sort_by(|one, other| one.place.cmp(&other.place));
     Err(mistakes)
+}
+
+/// Whether a text is meant for a pipeline, and not for another program that reads YAML: it says what is read, or which
+/// version of the format it is.
+pub fn is_pipeline(text: &str) -> bool {
+    match yaml::parse(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+        Ok(root) => root.get("source").is_some() || root.get("version").and_then(Node::integer).is_some(),
+        // A slip in a pipeline is to be told as one.
+        Err(_) => text.lines().any(|it| it.starts_with("source:") || it.starts_with("version: 1")),
+    }
 }
 
 impl Parsed {

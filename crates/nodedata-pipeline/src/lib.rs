@@ -31,7 +31,7 @@ pub use execute::{Executed, Prepared, Refused, execute, load, prepare, prepared}
 pub use explain_step::{MadeField, MadeOf, MadeStep, StepAsked, explain_step};
 pub use file::{
     Environment, Expected, Parsed, PipelineFile, PipelineTest, PublishStage, Secret, SourceStage, SplitKey,
-    parse_pipeline, pipeline_json_schema,
+    is_pipeline, parse_pipeline, pipeline_json_schema,
 };
 pub use init::propose;
 pub use inspect::{EpisodeLengths, Inspection, StreamInspection, inspect};

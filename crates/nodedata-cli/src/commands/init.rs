@@ -2,21 +2,29 @@ use std::path::{Component, Path, PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_io::{Writing, write_file};
-use nodedata_pipeline::propose;
+use nodedata_pipeline::{is_pipeline, propose};
 
 use crate::{Outcome, args::InitArgs, message};
+
+/// What stands beside a path that would otherwise start where the file lies.
+const ABSOLUTE: &str = "absolute, as `init` does not know where its output goes; `--out FILE` names it from FILE";
 
 /// `node-data init`.
 pub(crate) fn run(args: &InitArgs) -> Result<Outcome> {
     let formats = nodedata_formats::builtin();
     let folder = args.out.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-    let path = source_from(&folder, &args.source);
-    if let Some(out) = args.out.as_deref().filter(|it| it.exists() && !args.overwrite) {
-        return Err(Error::new(ErrorKind::Config, "the file exists already")
-            .at(Locus::path(out))
-            .with_hint("choose another name, or add `--overwrite`"));
-    }
-    let text = propose(&formats, &args.source, args.from.as_deref(), &path)?;
+    let (path, about) = match &args.out {
+        Some(out) => {
+            refuse_foreign(out, args.overwrite)?;
+            (source_from(&folder, &args.source), None)
+        }
+        None => {
+            let path = absolute(&args.source);
+            let about = (path != args.source).then_some(ABSOLUTE);
+            (path, about)
+        }
+    };
+    let text = propose(&formats, &args.source, args.from.as_deref(), &path, about)?;
     match &args.out {
         None => message::to_stdout(&text)?,
         Some(out) => {
@@ -26,6 +34,24 @@ pub(crate) fn run(args: &InitArgs) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Complete)
+}
+
+/// A file that is there is replaced only when that is asked for, and only when it is a pipeline.
+fn refuse_foreign(out: &Path, overwrite: bool) -> Result<()> {
+    if !out.exists() {
+        return Ok(());
+    }
+    if !overwrite {
+        return Err(Error::new(ErrorKind::Config, "the file exists already")
+            .at(Locus::path(out))
+            .with_hint("choose another name, or add `--overwrite`"));
+    }
+    if std::fs::read_to_string(out).is_ok_and(|it| is_pipeline(&it)) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Config, "the file that is there is no pipeline, and stays as it is")
+        .at(Locus::path(out))
+        .with_hint("choose another name, or remove it yourself"))
 }
 
 /// How a file in `folder` names a source that is named from here.
@@ -38,6 +64,14 @@ fn source_from(folder: &Path, source: &str) -> String {
     if plain {
         let up: PathBuf = folder.components().map(|_| "..").collect();
         return up.join(source).display().to_string();
+    }
+    absolute(source)
+}
+
+/// The source by a name that holds everywhere on this machine.
+fn absolute(source: &str) -> String {
+    if source.contains("://") {
+        return source.to_owned();
     }
     std::path::absolute(source).map_or_else(|_| source.to_owned(), |it| it.display().to_string())
 }

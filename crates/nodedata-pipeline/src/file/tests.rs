@@ -326,3 +326,21 @@ fn the_json_schema_knows_every_stage() {
         assert!(about.as_str().unwrap().starts_with(rule.code()), "{rule:?}");
     }
 }
+
+#[test]
+fn files_of_other_programs_are_told_apart() {
+    for (text, expected) in [
+        ("version: 1\nsource: a.mcap\n", true),
+        ("source: {path: a.mcap}\n", true),
+        ("version: 1\nsurce: a.mcap\n", true),
+        ("{version: 1, source: a.mcap}", true),
+        ("version: 1\nsource: [a.mcap\n", true),
+        ("apiVersion: batch/v1\nkind: Job\nspec: {source: x}\n", false),
+        ("version: \"3.8\"\nservices: {a: {image: b}}\n", false),
+        ("apiVersion: v1\n---\nkind: Service\n", false),
+        ("- a\n- b\n", false),
+        ("", false),
+    ] {
+        assert_eq!(is_pipeline(text), expected, "{text}");
+    }
+}

@@ -44,10 +44,19 @@ impl Proposal {
             Role::Camera | Role::State => false,
         }
     }
+
+    /// What stands behind the name, with the reach that follows from the field's own rate.
+    fn mapped(&self) -> String {
+        let rate = self.rate_hz.filter(|it| *it > 0.0 && !self.is_held());
+        match (rate, self.value.strip_suffix('}')) {
+            (Some(rate), Some(open)) => format!("{open}, tolerance_ms: {}}}", (1500.0 / rate).ceil()),
+            _ => self.value.clone(),
+        }
+    }
 }
 
 /// The proposal as a file.
-pub(super) fn pipeline(path: &str, format: &str, inspection: &Inspection, seen: &[Seen]) -> String {
+pub(super) fn pipeline(path: &str, about_path: Option<&str>, format: &str, inspection: &Inspection, seen: &[Seen]) -> String {
     let proposals = proposals(inspection, seen);
     let mut text = String::new();
     let n_bytes: u64 = inspection.inputs.iter().map(|(_, n)| n).sum();
@@ -58,7 +67,8 @@ pub(super) fn pipeline(path: &str, format: &str, inspection: &Inspection, seen: 
     line(&mut text, "# `node-data run FILE --out DIR`; `--dry-run` shows what it would do.");
     line(&mut text, "version: 1\n");
     line(&mut text, "source:");
-    line(&mut text, &format!("  path: {}", scalar(path)));
+    let about_path = about_path.map_or_else(String::new, |it| format!("    # {it}"));
+    line(&mut text, &format!("  path: {}{about_path}", scalar(path)));
     line(
         &mut text,
         &format!(
@@ -118,19 +128,14 @@ fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &
         line(text, "  time: log_time");
     }
     line(text, "  align: nearest");
-    let slowest =
-        active().filter(|it| !it.is_held()).filter_map(|it| it.rate_hz).fold(f64::INFINITY, f64::min);
-    if slowest.is_finite() && slowest > 0.0 {
-        let tolerance = (1500.0 / slowest).ceil();
-        line(text, &format!("  tolerance_ms: {tolerance}    # one and a half periods of the slowest field"));
-    }
-    line(text, "  beyond: \"null\"    # or drop the step, or fail");
-    line(text, "\nfields:");
+    line(text, "  beyond: \"null\"    # what a step without a message in reach has; or drop the step, or fail");
+    line(text, "\n# `tolerance_ms` is one and a half periods of the field itself; what is held stays until the next message.");
+    line(text, "fields:");
     for proposal in proposals {
         let mark = if proposal.active { "" } else { "# " };
         line(
             text,
-            &format!("  {mark}{}: {}    # {}", scalar(&proposal.name), proposal.value, proposal.about),
+            &format!("  {mark}{}: {}    # {}", scalar(&proposal.name), proposal.mapped(), proposal.about),
         );
     }
     let is_mapped = |stream: &&StreamInspection| {
