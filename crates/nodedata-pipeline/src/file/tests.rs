@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 use nodedata_normalize::{Align, Beyond, Clock, Cut, FieldFrom, TimeSource};
 use nodedata_quality::{Level, Rule};
 
-use super::{Mistake, Parsed, SplitKey, parse_pipeline, pipeline_json_schema};
+use super::{Mistake, Parsed, SplitKey, is_pipeline, parse_pipeline, pipeline_json_schema};
 use crate::SplitPlan;
 
 fn environment(name: &str) -> Option<String> {
