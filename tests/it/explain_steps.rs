@@ -35,7 +35,8 @@ impl Truth {
     fn of(work: &Work, log: &str) -> Self {
         work.run(["convert", log, "--out", "topics", "--undecoded", "*"]).exits(0);
         let topics = Dataset::open(work.path("topics"));
-        let times = topics.tables().iter().map(|(name, rows)| (name.clone(), int64(rows, "log_time_ns"))).collect();
+        let times =
+            topics.tables().iter().map(|(name, rows)| (name.clone(), int64(rows, "log_time_ns"))).collect();
         Self { log: Log::open(&work.path(log)), topics, times }
     }
 
@@ -72,7 +73,10 @@ fn every_field_is_found_where_it_came_from() {
         let time = step["time_ns"].as_i64().unwrap();
         assert_eq!((&step["step"], &step["episode_key"]), (&row.into(), &Value::from(log.as_str())));
         let fields = fields(step);
-        assert_eq!(fields.keys().copied().collect::<Vec<_>>(), ["action", "depth", "joints", "robot", "turn", "wrist"]);
+        assert_eq!(
+            fields.keys().copied().collect::<Vec<_>>(),
+            ["action", "depth", "joints", "robot", "turn", "wrist"]
+        );
         for (field, made) in &fields {
             for message in made["messages"].as_array().unwrap() {
                 let at = truth.time_at(message);
@@ -160,7 +164,8 @@ fn what_is_known_without_the_source_is_told() {
     assert_ne!(ran.code, 0);
     work.run(["explain", "out", "--source", &log]).exits(2);
     work.run(["convert", &log, "--out", "topics"]).exits(0);
-    let topic = ["explain", "topics", "--episode", "0", "--stream", "/imu/data", "--row", "5", "--source", &log];
+    let topic =
+        ["explain", "topics", "--episode", "0", "--stream", "/imu/data", "--row", "5", "--source", &log];
     let ran = work.run(topic).exits(2);
     assert!(ran.stderr.contains("not made of messages"), "{}", ran.stderr);
 }

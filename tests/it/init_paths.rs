@@ -11,7 +11,10 @@ fn a_pipeline_finds_its_source_from_where_it_lies() {
     std::fs::create_dir_all(work.path("sub/deep")).unwrap();
     work.run(["init", &log, "-o", "sub/deep/x.yaml"]).exits(0);
     let text = std::fs::read_to_string(work.path("sub/deep/x.yaml")).unwrap();
-    assert!(text.contains("\n  path: \"../../teleop.mcap\"\n") || text.contains("\n  path: ../../teleop.mcap\n"), "{text}");
+    assert!(
+        text.contains("\n  path: \"../../teleop.mcap\"\n") || text.contains("\n  path: ../../teleop.mcap\n"),
+        "{text}"
+    );
     work.run(["run", "sub/deep/x.yaml", "--out", "one"]).exits(0);
     // Standard output may go anywhere.
     let printed = work.run(["init", &log]).exits(0).stdout;

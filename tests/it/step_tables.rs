@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use arrow_array::{Array as _, cast::AsArray as _, types::Int64Type};
-use arrow_schema::DataType;
 use nodedata_testkit::corpus;
 use serde_json::{Value, json};
 
@@ -29,7 +28,11 @@ fn clocks(dataset: &Dataset) -> Vec<(i64, Option<i64>, Option<i64>)> {
         let of_episode: Vec<i64> =
             episodes.iter().zip(&times).filter(|it| *it.0 == episode).map(|it| *it.1).collect();
         let (start, end) = (of("start_time_ns", row), of("end_time_ns", row));
-        assert_eq!(end.zip(start).map(|(end, start)| end - start), of_episode.last().copied(), "episode {episode}");
+        assert_eq!(
+            end.zip(start).map(|(end, start)| end - start),
+            of_episode.last().copied(),
+            "episode {episode}"
+        );
         (of_episode[0], start, end)
     })
     .collect()
@@ -41,14 +44,18 @@ fn times_count_from_the_start_of_the_episode() {
     let log = std::fs::read(fixture("teleop.mcap")).unwrap();
     work.write("runs/a.mcap", &log);
     work.write("runs/b.mcap", &log);
-    for (out, clock) in [("grid", ["--rate", "20"]), ("topic", ["--clock", "/camera/wrist/image/compressed"])] {
+    for (out, clock) in [("grid", ["--rate", "20"]), ("topic", ["--clock", "/camera/wrist/image/compressed"])]
+    {
         work.run(["convert", "runs", "--out", out].iter().chain(&clock)).exits(0);
         let found = clocks(&Dataset::open(work.path(out)));
         assert_eq!(found.len(), 2);
         for (first, start, _) in found {
             assert_eq!(first, 0, "{out}");
             let start = start.unwrap();
-            assert!((1_700_000_000_000_000_000..1_700_000_000_100_000_000).contains(&start), "{out}: {start}");
+            assert!(
+                (1_700_000_000_000_000_000..1_700_000_000_100_000_000).contains(&start),
+                "{out}: {start}"
+            );
         }
         let field = Dataset::open(work.path(out)).tables()["steps"].schema();
         let metadata = field.field_with_name("timestamp_ns").unwrap().metadata().clone();
@@ -131,7 +138,8 @@ fn raw_frames_say_their_type_and_shape() {
     let schema = work.json("out/schema.json")["fields"]["depth"].clone();
     assert_eq!(depth["nodedata:frame_type"], schema["type"].as_str().unwrap());
     let shape: Vec<i64> = serde_json::from_str(&depth["nodedata:frame_shape"]).unwrap();
-    let declared: Vec<i64> = schema["shape"].as_array().unwrap().iter().skip(1).map(|it| it.as_i64().unwrap()).collect();
+    let declared: Vec<i64> =
+        schema["shape"].as_array().unwrap().iter().skip(1).map(|it| it.as_i64().unwrap()).collect();
     assert_eq!(shape, declared);
     let n_bytes = steps.column_by_name("depth").unwrap().as_binary::<i32>();
     let row = (0..n_bytes.len()).find(|it| n_bytes.is_valid(*it)).unwrap();
@@ -155,7 +163,7 @@ fn a_vector_has_the_length_that_its_schema_declares() {
     );
     work.run(["run", "p.yaml", "--out", "open"]).exits(0);
     let open = Dataset::open(work.path("open")).tables()["steps"].clone();
-    assert!(matches!(open.column_by_name("joints").unwrap().data_type(), DataType::List(_)));
+    assert!(open.column_by_name("joints").unwrap().as_list_opt::<i32>().is_some());
     std::fs::copy(work.path("open/schema.json"), work.path("schema.json")).unwrap();
     work.run(["run", "p.yaml", "--set", "schema=schema.json", "--out", "fixed"]).exits(0);
     work.run(["validate", "--deep", "fixed"]).exits(0);
@@ -208,5 +216,8 @@ fn the_default_configuration_is_the_one_to_look_at() {
     work.run(["run", "p.yaml", "--out", "steps"]).exits(0);
     let steps = work.json("steps/manifest.json")["streams"][0].clone();
     assert_eq!(steps["name"], "steps");
-    assert_eq!(default("steps"), format!("- config_name: \"{}\"", steps["folder"].as_str().unwrap().rsplit('/').next().unwrap()));
+    assert_eq!(
+        default("steps"),
+        format!("- config_name: \"{}\"", steps["folder"].as_str().unwrap().rsplit('/').next().unwrap())
+    );
 }

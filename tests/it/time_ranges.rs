@@ -63,7 +63,11 @@ fn keys_of_a_pipeline_are_read_alike() {
     ] {
         work.write("p.yaml", format!("version: 1\nsource: {{path: {log}, {source}}}\n"));
         let ran = work.run(["pipeline", "check", "p.yaml"]).exits(2);
-        assert!(ran.stderr.contains(told) && ran.stderr.contains("p.yaml, line 2"), "{source}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(told) && ran.stderr.contains("p.yaml, line 2"),
+            "{source}: {}",
+            ran.stderr
+        );
     }
 }
 
@@ -102,7 +106,10 @@ fn a_range_without_a_record_is_refused() {
     );
     // A start alone would select everything, and nobody would see that it did nothing.
     let start = ["convert", &log, "--out", "out", "--start", "1700000000500"];
-    refused(&work.run(start).exits(2), &["1700000000500 is 1700.0 s after 1970", "did you mean 1700000000500ms?"]);
+    refused(
+        &work.run(start).exits(2),
+        &["1700000000500 is 1700.0 s after 1970", "did you mean 1700000000500ms?"],
+    );
     assert_eq!(work.names(), [log]);
 }
 
@@ -144,7 +151,10 @@ fn episodes_given_by_their_times() {
         )
     };
     let first = "{start: 2023-11-14T22:13:20Z, end: 1700000001s}";
-    work.write("p.yaml", pipeline(&format!("{first}, {{start_ns: 1700000001000000000, end: 1700000001500ms}}")));
+    work.write(
+        "p.yaml",
+        pipeline(&format!("{first}, {{start_ns: 1700000001000000000, end: 1700000001500ms}}")),
+    );
     work.run(["run", "p.yaml", "--out", "out"]).exits(0);
     assert_eq!(work.json("out/report.json")["episodes"], 2);
     // One of two that selects nothing is a slip, too.
@@ -181,5 +191,8 @@ fn nothing_comes_of_nothing_alone() {
     work.write("empty.mcap", empty);
     work.run(["convert", "empty.mcap", "--out", "empty"]).exits(0);
     work.run(["convert", "empty.mcap", "--out", "dated", "--start", "1700000000s"]).exits(0);
-    refused(&work.run(["convert", "empty.mcap", "--out", "offset", "--start", "+1s"]).exits(2), &["no record tells"]);
+    refused(
+        &work.run(["convert", "empty.mcap", "--out", "offset", "--start", "+1s"]).exits(2),
+        &["no record tells"],
+    );
 }

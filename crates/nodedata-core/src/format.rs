@@ -3,8 +3,8 @@ use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Confidence, Detection, Error, ErrorKind, Files, Listing, Moments, OptionKey, OptionValue, Result, RowDeal,
-    Source, TimeRange, suggest,
+    Confidence, Detection, Error, ErrorKind, Files, Listing, Moments, OptionKey, OptionValue, Result,
+    RowDeal, Source, TimeRange, suggest,
 };
 
 /// A file format we can read. One `static` per format crate.

@@ -67,7 +67,8 @@ impl Moment {
     pub fn forgotten_unit(self, first_ns: i64, last_ns: i64) -> Option<String> {
         const NEAR_NS: i128 = 86_400_000_000_000;
         let Self::Bare(number) = self else { return None };
-        let near = |nanos: i128| i128::from(first_ns) - NEAR_NS <= nanos && nanos <= i128::from(last_ns) + NEAR_NS;
+        let near =
+            |nanos: i128| i128::from(first_ns) - NEAR_NS <= nanos && nanos <= i128::from(last_ns) + NEAR_NS;
         if near(i128::from(number)) {
             return None;
         }
@@ -80,7 +81,10 @@ impl Moment {
 
 /// A time in nanoseconds since 1970 as people read it, beside the number.
 pub fn told_time(nanos: i64) -> String {
-    format!("{} ({nanos})", DateTime::from_timestamp_nanos(nanos).to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    format!(
+        "{} ({nanos})",
+        DateTime::from_timestamp_nanos(nanos).to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    )
 }
 
 /// What [`FromStr`] reads again.
@@ -113,7 +117,8 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let out_of_range = || format!("`{text}` is beyond what 64 bits of nanoseconds hold: years 1677 to 2262");
+        let out_of_range =
+            || format!("`{text}` is beyond what 64 bits of nanoseconds hold: years 1677 to 2262");
         if let Ok(number) = text.parse::<i64>()
             && !text.starts_with('+')
         {
@@ -154,7 +159,9 @@ fn date(text: &str) -> Result<DateTime<chrono::FixedOffset>, String> {
         stamped.iter().any(|it| DateTime::parse_from_rfc3339(it).is_ok())
     });
     Err(match has_zone {
-        true => format!("`{text}` names no time zone: add `Z` for UTC, or an offset such as `+02:00`, to a date and time"),
+        true => format!(
+            "`{text}` names no time zone: add `Z` for UTC, or an offset such as `+02:00`, to a date and time"
+        ),
         false => format!("`{text}` is no date and time; {FORMS}"),
     })
 }
@@ -178,7 +185,8 @@ fn quantity(text: &str) -> Result<i128, String> {
             "" => "has no unit".to_owned(),
             unit => format!("has the unit `{unit}`, which is none of h, m, s, ms, us, ns"),
         })?;
-        let nanos = scaled(number, factor).ok_or_else(|| format!("holds `{number}{unit}`, which is no whole number of nanoseconds"))?;
+        let nanos = scaled(number, factor)
+            .ok_or_else(|| format!("holds `{number}{unit}`, which is no whole number of nanoseconds"))?;
         sum = sum.checked_add(nanos).ok_or("is too large")?;
         rest = behind;
     }

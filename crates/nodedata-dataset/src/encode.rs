@@ -214,7 +214,8 @@ impl Encoder {
                 column.push(episode, Arc::clone(array));
             }
             let start = batch.clock_start_ns;
-            let by_source = |(first, last): (i64, i64)| (first.saturating_add(start), last.saturating_add(start));
+            let by_source =
+                |(first, last): (i64, i64)| (first.saturating_add(start), last.saturating_add(start));
             let times = self.time_column[stream].and_then(|it| time_bounds(rows.column(it))).map(by_source);
             let table = &self.tables[stream];
             let id = ShardId { stream, split, number };
@@ -284,7 +285,14 @@ impl Encoder {
 
 impl OpenShard {
     fn new(id: ShardId) -> Self {
-        let facts = ShardFacts { id, n_rows: 0, images: Vec::new(), frames: Vec::new(), parts: Vec::new(), origins: Vec::new() };
+        let facts = ShardFacts {
+            id,
+            n_rows: 0,
+            images: Vec::new(),
+            frames: Vec::new(),
+            parts: Vec::new(),
+            origins: Vec::new(),
+        };
         Self { facts, slots: None, n_row_groups: 0, runs: Vec::new() }
     }
 
@@ -423,7 +431,9 @@ fn raw_frames(features: &[Feature], pixels: &[PixelShape]) -> Vec<Option<PixelSh
         // `episode_index` comes before the source's features.
         let of_column: Vec<&PixelShape> = pixels.iter().filter(|it| it.column + 1 == column).collect();
         match of_column.as_slice() {
-            [one] if feature.storage == Storage::RawMedia && one.encoding == "raw" && !one.shape.is_empty() => {
+            [one]
+                if feature.storage == Storage::RawMedia && one.encoding == "raw" && !one.shape.is_empty() =>
+            {
                 Some((*one).clone())
             }
             _ => None,

@@ -163,7 +163,8 @@ fn explanation(
                 n_rows: last - first,
                 source: it.source.clone(),
                 bytes: (it.byte_start, it.byte_end),
-                records: (!is_made).then(|| (it.first_record + first - it.row, it.first_record + last - it.row)),
+                records: (!is_made)
+                    .then(|| (it.first_record + first - it.row, it.first_record + last - it.row)),
             }
         })
         .collect();

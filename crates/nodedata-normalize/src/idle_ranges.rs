@@ -13,7 +13,9 @@ pub(crate) fn refuse(shared: &Shared) -> Result<()> {
     let Some(idle) = ranges.iter().find(is_idle) else { return Ok(()) };
     let source = shared.store.source.plan();
     let of_range = |episode: usize| {
-        idle.recording.as_ref().is_none_or(|it| source.episodes.get(episode).is_some_and(|info| info.key == *it))
+        idle.recording
+            .as_ref()
+            .is_none_or(|it| source.episodes.get(episode).is_some_and(|info| info.key == *it))
     };
     let times = source.partitions.iter().filter(|it| of_range(it.episode)).filter_map(|it| it.times);
     let span = times.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
@@ -26,7 +28,8 @@ pub(crate) fn refuse(shared: &Shared) -> Result<()> {
         told_time(idle.end_ns)
     );
     let bare = [Moment::Bare(idle.start_ns), Moment::Bare(idle.end_ns)];
-    let forgotten = span.and_then(|(first, last)| bare.into_iter().find_map(|it| it.forgotten_unit(first, last)));
+    let forgotten =
+        span.and_then(|(first, last)| bare.into_iter().find_map(|it| it.forgotten_unit(first, last)));
     let hint = "change `episodes.ranges`; `node-data inspect` shows when there are messages";
     let path = source.inputs.first().map(|it| it.path.clone());
     Err(Error::new(ErrorKind::Empty, message)

@@ -10,7 +10,10 @@ use nodedata_core::{
 
 /// A source whose vectors of any length have the length that is wanted of them: `length_of` tells it by stream and
 /// feature. A batch with a vector of another length is handed on as it is, for the check of the schema to name its rows.
-pub fn with_lengths(source: Box<dyn Source>, length_of: impl Fn(&str, &str) -> Option<u32>) -> Box<dyn Source> {
+pub fn with_lengths(
+    source: Box<dyn Source>,
+    length_of: impl Fn(&str, &str) -> Option<u32>,
+) -> Box<dyn Source> {
     let fixed = |stream: &StreamSchema| {
         let fixed = |feature: &Feature| {
             let is_vector = feature.storage == Storage::Plain && feature.shape == [Dim::Variable];
@@ -98,7 +101,9 @@ impl Fixed {
         let mut columns = batch.rows.columns().to_vec();
         for column in &self.columns {
             let field = self.schema.field(*column);
-            let fits = columns[*column].as_list_opt::<i32>().and_then(|it| Some((it, positions(it, field.data_type())?)));
+            let fits = columns[*column]
+                .as_list_opt::<i32>()
+                .and_then(|it| Some((it, positions(it, field.data_type())?)));
             let Some((lists, positions)) = fits else { return Ok(batch) };
             columns[*column] = fixed(lists, &positions, field.data_type()).map_err(|err| {
                 Error::new(ErrorKind::SchemaMismatch, "a vector of a declared length holds a null")
@@ -129,7 +134,11 @@ fn positions(lists: &ListArray, wanted: &DataType) -> Option<UInt32Array> {
     Some(UInt32Array::from(positions))
 }
 
-fn fixed(lists: &ListArray, positions: &UInt32Array, wanted: &DataType) -> Result<ArrayRef, arrow_schema::ArrowError> {
+fn fixed(
+    lists: &ListArray,
+    positions: &UInt32Array,
+    wanted: &DataType,
+) -> Result<ArrayRef, arrow_schema::ArrowError> {
     let DataType::FixedSizeList(item, n) = wanted else { return Ok(Arc::new(lists.clone())) };
     let values = take(lists.values().as_ref(), positions, None)?;
     Ok(Arc::new(FixedSizeListArray::try_new(Arc::clone(item), *n, values, lists.nulls().cloned())?))
@@ -147,7 +156,8 @@ mod tests {
         let feature = Feature::new("v", DType::Float64, vec![Dim::Fixed(2)]).nullable();
         let wanted = feature.arrow_type();
         let row = |it: &[f64]| Some(it.iter().map(|it| Some(*it)).collect::<Vec<_>>());
-        let lists = |rows: Vec<Option<Vec<Option<f64>>>>| ListArray::from_iter_primitive::<Float64Type, _, _>(rows);
+        let lists =
+            |rows: Vec<Option<Vec<Option<f64>>>>| ListArray::from_iter_primitive::<Float64Type, _, _>(rows);
         let good = lists(vec![row(&[9.0]), row(&[1.0, 2.0]), None, row(&[3.0, 4.0])]).slice(1, 3);
         let found = fixed(&good, &positions(&good, &wanted).unwrap(), &wanted).unwrap();
         let found = found.as_fixed_size_list();

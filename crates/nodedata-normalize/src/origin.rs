@@ -66,7 +66,8 @@ pub(crate) fn field_origin(
             let Some(RowSpan { input, byte_range, first_record, .. }) = track.span(row) else { continue };
             let time_ns = track.stamps[row];
             let same = |it: &&mut MessageOrigin| {
-                it.topic == *stream.name && (it.input, &it.byte_range, it.record) == (input, &byte_range, first_record)
+                it.topic == *stream.name
+                    && (it.input, &it.byte_range, it.record) == (input, &byte_range, first_record)
             };
             match messages.iter_mut().find(same) {
                 Some(known) => known.columns.push(column.clone()),

@@ -176,7 +176,8 @@ impl Drive<'_> {
                 unit.inferred.observe(batch);
                 let key = (episode, batch.stream.0 as usize);
                 let rows = rows.entry(key).or_default();
-                let clock_start = first_time(batch, partition, plan).map(|it| *starts.entry(key).or_insert(it));
+                let clock_start =
+                    first_time(batch, partition, plan).map(|it| *starts.entry(key).or_insert(it));
                 places.push(RowPlace { episode: episode as u64, first_row: *rows });
                 batches.push(joined(batch, partition, plan, *rows, clock_start));
                 clocks.push(clock_start.unwrap_or(0));

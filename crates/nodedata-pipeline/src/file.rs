@@ -8,9 +8,9 @@ mod read;
 mod splits;
 mod stages;
 mod steps;
-mod times;
 #[cfg(test)]
 mod tests;
+mod times;
 mod variables;
 mod yaml;
 

@@ -6,8 +6,8 @@ use nodedata_core::{
     OpenOptions, Progress, Result, SourcePlan,
 };
 use nodedata_dataset::{
-    DamageEntry, Dataset, DatasetWriter, InputEntry, Ledger, Manifest, QUARANTINE, Report, RunFacts, StreamLedger,
-    WriterOptions,
+    DamageEntry, Dataset, DatasetWriter, InputEntry, Ledger, Manifest, QUARANTINE, Report, RunFacts,
+    StreamLedger, WriterOptions,
 };
 use nodedata_normalize::with_lengths;
 use nodedata_schema::{Schema, SchemaCheck, Violation};
@@ -73,7 +73,8 @@ impl Run {
         }
         opened.source = with_steps(opened.source, options.steps.as_ref())?;
         if let Some(declared) = &options.schema {
-            opened.source = with_lengths(opened.source, |stream, feature| length_of(declared, stream, feature));
+            opened.source =
+                with_lengths(opened.source, |stream, feature| length_of(declared, stream, feature));
         }
         let mut recipe = Recipe::new(&options, opened.format.name());
         // Where the source decides between two plans, the recipe says which it was.
@@ -310,8 +311,10 @@ impl Run {
         }
         let message = format!("{n_read} records were read, and not a row comes of them");
         let hint = match self.options.steps {
-            Some(_) => "no step has a message in reach: `node-data inspect` shows when topics have messages; a wider \
-                        `tolerance_ms`, or `beyond: null`, keeps steps",
+            Some(_) => {
+                "no step has a message in reach: `node-data inspect` shows when topics have messages; a wider \
+                        `tolerance_ms`, or `beyond: null`, keeps steps"
+            }
             None => "`node-data inspect` shows what there is",
         };
         Err(Error::new(ErrorKind::Empty, message).at(Locus::path(&self.options.source)).with_hint(hint))

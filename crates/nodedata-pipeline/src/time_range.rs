@@ -35,12 +35,21 @@ impl Asked<'_> {
         let Recorded { span, n_episodes } = self.recorded(options)?;
         let offset = moments.given().find(|it| it.is_offset());
         if let Some(offset) = offset.filter(|_| n_episodes > 1) {
-            let message = format!("`{offset}` counts from the start of a recording, but here are {n_episodes}");
-            return Err(self.error(ErrorKind::Config, message, "name one recording, or dates: `2026-06-11T09:30:00Z`"));
+            let message =
+                format!("`{offset}` counts from the start of a recording, but here are {n_episodes}");
+            return Err(self.error(
+                ErrorKind::Config,
+                message,
+                "name one recording, or dates: `2026-06-11T09:30:00Z`",
+            ));
         }
         if let Some(offset) = offset.filter(|_| span.is_none()) {
             let message = format!("no record tells from when on `{offset}` counts");
-            return Err(self.error(ErrorKind::Config, message, "leave the time out: the source holds no record"));
+            return Err(self.error(
+                ErrorKind::Config,
+                message,
+                "leave the time out: the source holds no record",
+            ));
         }
         let nanos = |it: Option<nodedata_core::Moment>| {
             let settle = |it: nodedata_core::Moment| {
@@ -55,7 +64,11 @@ impl Asked<'_> {
         if let (Some(start), Some(end)) = (start, end)
             && end <= start
         {
-            let message = format!("the time range ends at {}, not after its start at {}", told_time(end), told_time(start));
+            let message = format!(
+                "the time range ends at {}, not after its start at {}",
+                told_time(end),
+                told_time(start)
+            );
             return Err(self.error(ErrorKind::Config, message, "swap the two, or write both in one unit"));
         }
         options.time_range = TimeRange { start_ns: start.unwrap_or(i64::MIN), end_ns: end };
@@ -68,7 +81,11 @@ impl Asked<'_> {
             // It selects everything, or cuts nothing off: not what was meant, but nobody would see it.
             Some(forgotten) => {
                 let (message, hint) = forgotten.split_once("; ").unwrap_or((&forgotten, "write the unit"));
-                Err(self.error(ErrorKind::Config, format!("{message}, and the recording is from {}", told_time(first)), hint))
+                Err(self.error(
+                    ErrorKind::Config,
+                    format!("{message}, and the recording is from {}", told_time(first)),
+                    hint,
+                ))
             }
             None => Ok(()),
         }
@@ -133,7 +150,8 @@ impl Asked<'_> {
             told_time(first),
             told_time(last)
         );
-        let hint = "`node-data inspect SRC` shows when each stream has records; `+12.5s` counts from the start";
+        let hint =
+            "`node-data inspect SRC` shows when each stream has records; `+12.5s` counts from the start";
         self.error(ErrorKind::Empty, message, &forgotten.unwrap_or_else(|| hint.to_owned()))
     }
 

@@ -87,7 +87,8 @@ fn told_step(made: &MadeStep) -> String {
             text.push_str(&format!("field       {field:<width$}  {nothing}\n"));
         }
         for message in messages {
-            let MadeOf { topic, columns, time_ns, skew_ns, weight, source, bytes: (start, end), record } = message;
+            let MadeOf { topic, columns, time_ns, skew_ns, weight, source, bytes: (start, end), record } =
+                message;
             let share = weight.map_or_else(String::new, |it| format!(", {:.0} % of it", it * 100.0));
             text.push_str(&format!(
                 "field       {field:<width$}  {topic} ({}) at {time_ns} ({:+.3} ms{share}): {source}, bytes {start}..{end}, record {record} there\n",
@@ -118,13 +119,18 @@ fn told(it: &Explanation) -> String {
     for range in it.origins.iter().take(RANGES_SHOWN) {
         let (start, end) = range.bytes;
         let records = match range.records {
-            Some((first, last)) if last - first == 1 => format!("record {first} of topic {} there", it.stream),
+            Some((first, last)) if last - first == 1 => {
+                format!("record {first} of topic {} there", it.stream)
+            }
             Some((first, last)) => {
                 format!("records {first} to {} of topic {} there", last.saturating_sub(1), it.stream)
             }
             None => "messages there; `--row N --source SRC` names those of each field".to_owned(),
         };
-        text.push_str(&format!("origin      row {}: {}, bytes {start}..{end}, {records}\n", range.row, range.source));
+        text.push_str(&format!(
+            "origin      row {}: {}, bytes {start}..{end}, {records}\n",
+            range.row, range.source
+        ));
     }
     if it.origins.len() > RANGES_SHOWN {
         text.push_str(&format!(

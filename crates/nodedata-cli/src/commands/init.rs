@@ -7,7 +7,8 @@ use nodedata_pipeline::{is_pipeline, propose};
 use crate::{Outcome, args::InitArgs, message};
 
 /// What stands beside a path that would otherwise start where the file lies.
-const ABSOLUTE: &str = "absolute, as `init` does not know where its output goes; `--out FILE` names it from FILE";
+const ABSOLUTE: &str =
+    "absolute, as `init` does not know where its output goes; `--out FILE` names it from FILE";
 
 /// `node-data init`.
 pub(crate) fn run(args: &InitArgs) -> Result<Outcome> {

@@ -61,7 +61,11 @@ fn ranges(reader: &mut Reader<'_>, node: &Node) -> Vec<EpisodeRange> {
         let at = format!("episodes.ranges[{idx}]");
         for key in ["start", "end"] {
             if item.get(key).is_none() && item.get(&format!("{key}_ns")).is_none() {
-                reader.add(&at, format!("`{at}` has no `{key}`"), format!("add `{key}: 2026-06-11T09:30:00Z`"));
+                reader.add(
+                    &at,
+                    format!("`{at}` has no `{key}`"),
+                    format!("add `{key}: 2026-06-11T09:30:00Z`"),
+                );
             }
         }
         let Moments { start, end } = times::read(reader, item, &at);

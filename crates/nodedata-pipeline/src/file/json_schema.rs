@@ -49,7 +49,9 @@ fn of(kind: &Kind) -> Value {
         ]})),
         Kind::Moment(takes_offsets) => {
             let offset = if *takes_offsets { r"|\+([\d.]+(h|m|s|ms|us|µs|ns))+" } else { "" };
-            let pattern = format!(r"^(\d{{4}}-\d\d-\d\d[Tt ].*([Zz]|[+-]\d\d:\d\d)|-?[\d.]+(h|m|s|ms|us|µs|ns){offset})$");
+            let pattern = format!(
+                r"^(\d{{4}}-\d\d-\d\d[Tt ].*([Zz]|[+-]\d\d:\d\d)|-?[\d.]+(h|m|s|ms|us|µs|ns){offset})$"
+            );
             or_variable(&json!({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": pattern}]}))
         }
         Kind::Choice(words) => {

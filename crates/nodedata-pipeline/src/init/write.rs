@@ -56,7 +56,13 @@ impl Proposal {
 }
 
 /// The proposal as a file.
-pub(super) fn pipeline(path: &str, about_path: Option<&str>, format: &str, inspection: &Inspection, seen: &[Seen]) -> String {
+pub(super) fn pipeline(
+    path: &str,
+    about_path: Option<&str>,
+    format: &str,
+    inspection: &Inspection,
+    seen: &[Seen],
+) -> String {
     let proposals = proposals(inspection, seen);
     let mut text = String::new();
     let n_bytes: u64 = inspection.inputs.iter().map(|(_, n)| n).sum();
@@ -128,8 +134,14 @@ fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &
         line(text, "  time: log_time");
     }
     line(text, "  align: nearest");
-    line(text, "  beyond: \"null\"    # what a step without a message in reach has; or drop the step, or fail");
-    line(text, "\n# `tolerance_ms` is one and a half periods of the field itself; what is held stays until the next message.");
+    line(
+        text,
+        "  beyond: \"null\"    # what a step without a message in reach has; or drop the step, or fail",
+    );
+    line(
+        text,
+        "\n# `tolerance_ms` is one and a half periods of the field itself; what is held stays until the next message.",
+    );
     line(text, "fields:");
     for proposal in proposals {
         let mark = if proposal.active { "" } else { "# " };
