@@ -31,10 +31,16 @@ fn a_grid_finer_than_every_topic_is_refused() {
     let rows = |out: &str| Dataset::open(work.path(out)).tables()["steps"].num_rows();
     assert_eq!((rows("same"), rows("out")), (40, 59));
     work.run(gripper.iter().chain(&["none", "--upsample"])).exits(2);
-    // Only the topic that says two things in two seconds: no sample shows its pace.
-    let said = ["convert", &log, "--topic", "/language_instruction", "--out"];
-    work.run(said.iter().chain(&["slow", "--rate", "1"])).exits(0);
-    let ran = work.run(said.iter().chain(&["none", "--rate", "30"])).exits(2);
+    // A topic that says two things in two seconds.
+    let said = |rate: &str| {
+        format!(
+            "version: 1\nsource: {log}\nsteps: {{clock: {{rate_hz: {rate}}}}}\nfields: {{said: /language_instruction.data}}\n"
+        )
+    };
+    work.write("p.yaml", said("1"));
+    work.run(["run", "p.yaml", "--out", "slow"]).exits(0);
+    work.write("p.yaml", said("30"));
+    let ran = work.run(["run", "p.yaml", "--out", "none"]).exits(2);
     assert!(ran.stderr.contains("`/language_instruction`, has 1.0 messages a second"), "{}", ran.stderr);
 }
 

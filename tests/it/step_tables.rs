@@ -158,7 +158,7 @@ fn a_vector_has_the_length_that_its_schema_declares() {
     work.write(
         "p.yaml",
         format!(
-            "version: 1\nsource: {log}\nsteps: {{clock: {{rate_hz: 10}}, tolerance_ms: 4}}\nfields: {{joints: /joint_states.position, action: /cmd/joints.data}}\n"
+            "version: 1\nsource: {log}\nsteps: {{clock: {{rate_hz: 20}}, tolerance_ms: 4}}\nfields: {{joints: /joint_states.position, action: /cmd/joints.data}}\n"
         ),
     );
     work.run(["run", "p.yaml", "--out", "open"]).exits(0);

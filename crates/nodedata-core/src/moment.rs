@@ -46,7 +46,7 @@ const UNITS: [(&str, i128); 7] = [
 ];
 
 /// What a forgotten unit may have been.
-const FORGOTTEN: [&str; 3] = ["s", "ms", "us"];
+const FORGOTTEN: [(&str, i128); 3] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
 
 impl Moment {
     /// Nanoseconds since 1970; `None` for an offset where nothing tells from when on it counts.
@@ -72,8 +72,8 @@ impl Moment {
         if near(i128::from(number)) {
             return None;
         }
-        let factor = |unit: &str| UNITS.iter().find(|it| it.0 == unit).map_or(1, |it| it.1);
-        let unit = FORGOTTEN.into_iter().find(|it| near(i128::from(number).saturating_mul(factor(it))))?;
+        let mut units = FORGOTTEN.into_iter();
+        let (unit, _) = units.find(|it| near(i128::from(number).saturating_mul(it.1)))?;
         let after = number as f64 / 1e9;
         Some(format!("{number} is {after:.1} s after 1970 as nanoseconds; did you mean {number}{unit}?"))
     }

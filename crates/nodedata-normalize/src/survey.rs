@@ -33,7 +33,7 @@ pub(crate) struct Survey {
 }
 
 /// What samples show of one stream.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     offsets: Option<(i64, i64)>,
     n_bytes: u64,

@@ -86,6 +86,9 @@ pub(crate) fn joined(
     first: u64,
     clock_start: Option<i64>,
 ) -> Batch {
+    if partition.numbering == Numbering::Own {
+        return batch.clone();
+    }
     let mut columns = batch.rows.columns().to_vec();
     if let Some(column) = joined_column(batch, partition, plan, STEP_INDEX) {
         let first = i64::try_from(first).unwrap_or(i64::MAX);

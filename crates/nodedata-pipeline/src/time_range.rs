@@ -80,7 +80,7 @@ impl Asked<'_> {
         match forgotten {
             // It selects everything, or cuts nothing off: not what was meant, but nobody would see it.
             Some(forgotten) => {
-                let (message, hint) = forgotten.split_once("; ").unwrap_or((&forgotten, "write the unit"));
+                let (message, hint) = forgotten.split_once("; ").unwrap_or((forgotten.as_str(), "write the unit"));
                 Err(self.error(
                     ErrorKind::Config,
                     format!("{message}, and the recording is from {}", told_time(first)),
@@ -163,8 +163,8 @@ impl Asked<'_> {
 /// Whether any row lies in a range. What cannot be read counts as one: whoever reads it for good reports it.
 fn selects_any(source: &dyn Source, range: TimeRange) -> bool {
     let partitions = source.plan().partitions.iter().enumerate();
-    let near = partitions.filter(|it| it.1.times.is_none_or(|(first, last)| range.overlaps(first, last)));
-    near.into_iter().any(|(idx, _)| {
+    let mut near = partitions.filter(|it| it.1.times.is_none_or(|(first, last)| range.overlaps(first, last)));
+    near.any(|(idx, _)| {
         let read = source.read(idx, &ReadOptions::default()).and_then(|mut it| it.next_batch());
         !matches!(read, Ok(None))
     })
