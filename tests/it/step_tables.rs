@@ -57,9 +57,8 @@ fn times_count_from_the_start_of_the_episode() {
                 "{out}: {start}"
             );
         }
-        let field = Dataset::open(work.path(out)).tables()["steps"].schema();
-        let metadata = field.field_with_name("timestamp_ns").unwrap().metadata().clone();
-        assert_eq!(metadata["nodedata:unit"], "ns");
+        let steps = Dataset::open(work.path(out)).tables()["steps"].clone();
+        assert_eq!(metadata(&steps, "timestamp_ns")["nodedata:unit"], "ns");
         work.run(["validate", "--deep", out]).exits(0);
     }
     // Also where the first steps are dropped, and where an episode starts late.
@@ -92,7 +91,9 @@ fn the_clock_is_that_of_the_whole_episode() {
 }
 
 fn metadata(rows: &arrow_array::RecordBatch, column: &str) -> HashMap<String, String> {
-    rows.schema().field_with_name(column).unwrap().metadata().clone()
+    let schema = rows.schema();
+    let metadata = schema.field_with_name(column).unwrap().metadata();
+    metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(crate) fn card(manifest: &Manifest) -> String {
 
 /// Name of the stream that a reader sees who asks for none: the steps, or else the one with the most bytes among those
 /// `shown`; of equals the first.
-pub fn default_config<'a>(manifest: &'a Manifest, shown: impl Fn(&&StreamEntry) -> bool) -> Option<&'a str> {
+pub fn default_config(manifest: &Manifest, shown: impl Fn(&&StreamEntry) -> bool) -> Option<&str> {
     let bytes = |stream: &StreamEntry| -> u64 {
         manifest.shards.iter().filter(|it| it.stream == stream.name).map(|it| it.bytes).sum()
     };

@@ -415,9 +415,9 @@ fn time_bounds(array: &ArrayRef) -> Option<(i64, i64)> {
 fn merge_pixels(all: &mut Vec<PixelShape>, found: Vec<PixelShape>) {
     for shape in found {
         let alike = |it: &PixelShape| it.column == shape.column && it.encoding == shape.encoding;
-        let same = |it: &&mut PixelShape| alike(it) && it.dtype == shape.dtype && it.shape == shape.shape;
-        match all.iter_mut().find(same) {
-            Some(known) => known.n_rows += shape.n_rows,
+        let same = |it: &PixelShape| alike(it) && it.dtype == shape.dtype && it.shape == shape.shape;
+        match all.iter().position(same) {
+            Some(known) => all[known].n_rows += shape.n_rows,
             // Two tell already that frames differ: how many kinds there are, nobody asks.
             None if all.iter().filter(|it| alike(it)).count() < 2 => all.push(shape),
             None => {}

@@ -25,14 +25,17 @@ pub(crate) struct Drive<'a> {
     pub(crate) alone: bool,
 }
 
+/// Something by (episode, stream).
+type ByStream<T> = BTreeMap<(usize, usize), T>;
+
 /// What a drive has learned so far.
 pub(crate) struct State {
     pub(crate) violations: Violations,
     pub(crate) hashes: InputHashes,
     /// Rows so far by (episode, stream).
-    pub(crate) rows: BTreeMap<(usize, usize), u64>,
+    pub(crate) rows: ByStream<u64>,
     /// Where the clock of each (episode, stream) begins whose times count from there.
-    starts: BTreeMap<(usize, usize), i64>,
+    starts: ByStream<i64>,
     /// Of the units that are not recorded yet.
     units: BTreeMap<usize, UnitState>,
     /// By unit, what was looked at besides what its partitions read.
@@ -163,7 +166,7 @@ impl Drive<'_> {
         parts: &[ReadPart],
         unit: &mut UnitState,
         violations: &mut Violations,
-        (rows, starts): (&mut BTreeMap<(usize, usize), u64>, &mut BTreeMap<(usize, usize), i64>),
+        (rows, starts): (&mut ByStream<u64>, &mut ByStream<i64>),
     ) -> Vec<DecodedPart> {
         let plan = self.source.plan();
         let mut places = Vec::new();

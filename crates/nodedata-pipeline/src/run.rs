@@ -257,9 +257,9 @@ impl Run {
         }
         writer.fold(&mut |_, run| all.join(run))?;
         let UnitState { inferred, ledger, damage, facts } = all;
-        self.refuse_empty(&ledger, damage.is_empty())?;
         let mut damage: Vec<DamageEntry> = damage.into_vec().iter().map(DamageEntry::from).collect();
         damage.extend(self.quarantined());
+        self.refuse_empty(&ledger, damage.is_empty())?;
         let told = |kind| source.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
         let mut schema = match &self.options.schema {
             Some(declared) => declared.clone(),

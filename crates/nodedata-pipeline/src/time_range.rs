@@ -80,7 +80,8 @@ impl Asked<'_> {
         match forgotten {
             // It selects everything, or cuts nothing off: not what was meant, but nobody would see it.
             Some(forgotten) => {
-                let (message, hint) = forgotten.split_once("; ").unwrap_or((forgotten.as_str(), "write the unit"));
+                let (message, hint) =
+                    forgotten.split_once("; ").unwrap_or((forgotten.as_str(), "write the unit"));
                 Err(self.error(
                     ErrorKind::Config,
                     format!("{message}, and the recording is from {}", told_time(first)),
