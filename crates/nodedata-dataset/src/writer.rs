@@ -287,6 +287,11 @@ impl DatasetWriter {
         Ok(())
     }
 
+    /// Rows of all shards that were folded.
+    pub fn n_rows(&self) -> u64 {
+        self.folded.shards.iter().map(|it| it.facts.n_rows).sum()
+    }
+
     /// Writes everything that describes the shards, checks the ledger, and gives the dataset its final name.
     /// What was not folded is not part of it.
     ///

@@ -7,7 +7,7 @@ use nodedata_core::{
 };
 use nodedata_dataset::{
     DamageEntry, Dataset, DatasetWriter, InputEntry, Ledger, Manifest, QUARANTINE, Report, RunFacts,
-    StreamLedger, WriterOptions,
+    WriterOptions,
 };
 use nodedata_normalize::with_lengths;
 use nodedata_schema::{Schema, SchemaCheck, Violation};
@@ -259,7 +259,7 @@ impl Run {
         let UnitState { inferred, ledger, damage, facts } = all;
         let mut damage: Vec<DamageEntry> = damage.into_vec().iter().map(DamageEntry::from).collect();
         damage.extend(self.quarantined());
-        self.refuse_empty(&ledger, damage.is_empty())?;
+        self.refuse_empty(&ledger, writer.n_rows(), damage.is_empty())?;
         let told = |kind| source.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
         let mut schema = match &self.options.schema {
             Some(declared) => declared.clone(),
@@ -301,9 +301,8 @@ impl Run {
     }
 
     /// A dataset without a row, of a source that has records, is not what anybody asked for.
-    fn refuse_empty(&self, ledger: &Ledger, is_sound: bool) -> Result<()> {
-        let sum = |of: fn(&StreamLedger) -> u64| ledger.values().map(of).sum::<u64>();
-        let (n_read, n_written) = (sum(|it| it.read), sum(|it| it.written));
+    fn refuse_empty(&self, ledger: &Ledger, n_written: u64, is_sound: bool) -> Result<()> {
+        let n_read: u64 = ledger.values().map(|it| it.read).sum();
         // What damage or a rule left out is told by the report, and by the exit code.
         let is_told = !is_sound || ledger.values().any(|it| !it.is_complete());
         if n_written != 0 || n_read == 0 || is_told {
