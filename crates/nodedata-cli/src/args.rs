@@ -65,7 +65,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Store(crate::commands::store_args::StoreCommand),
     /// Serve a registry over HTTP: the protocol, and a page for people.
-    Serve(crate::commands::serve::ServeArgs),
+    Serve(crate::commands::serve_args::ServeArgs),
     /// Write a dataset as other tools want it.
     #[command(subcommand)]
     Export(crate::commands::export::ExportCommand),

@@ -1,3 +1,6 @@
+#[cfg(not(all(feature = "remote", feature = "server")))]
+pub(crate) mod absent;
+#[cfg(feature = "remote")]
 pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod convert;
@@ -17,7 +20,9 @@ pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
+#[cfg(feature = "server")]
 pub(crate) mod serve;
+pub(crate) mod serve_args;
 pub(crate) mod shell;
 pub(crate) mod store;
 pub(crate) mod store_args;

@@ -65,7 +65,10 @@ fn run(command: Command, output: args::Output) -> nodedata_core::Result<Outcome>
         Command::Explain(args) => commands::explain::run(&args, output),
         Command::Dataset(command) => commands::dataset::run(command, output),
         Command::Store(command) => commands::store::run(command, output),
+        #[cfg(feature = "server")]
         Command::Serve(args) => commands::serve::run(&args, output),
+        #[cfg(not(feature = "server"))]
+        Command::Serve(_) => Err(commands::absent::absent("the server", "server")),
         Command::Export(command) => commands::export::run(&command, output),
         Command::Formats => commands::formats::run(output),
         Command::Completions { shell } => commands::shell::completions(shell),

@@ -16,7 +16,7 @@ mod memory;
 mod remote;
 #[cfg(feature = "remote")]
 mod remote_error;
-#[cfg(feature = "remote")]
+#[cfg(feature = "runtime")]
 mod runtime;
 
 pub use atomic_dir::{
@@ -32,5 +32,5 @@ pub use local::LocalFiles;
 pub use memory::MemoryFiles;
 #[cfg(feature = "remote")]
 pub use remote::RemoteFiles;
-#[cfg(feature = "remote")]
+#[cfg(feature = "runtime")]
 pub use runtime::block_on;

@@ -16,11 +16,14 @@ use nodedata_registry::{
 };
 use serde_json::json;
 
+#[cfg(not(feature = "remote"))]
+use crate::commands::absent::absent;
+#[cfg(feature = "remote")]
+use crate::commands::access;
 use crate::{
     Outcome,
     args::Output,
     commands::{
-        access,
         dataset_args::StoreArgs,
         rebuild,
         registry::Registry,
@@ -35,13 +38,24 @@ pub(crate) fn run(command: TrustCommand, output: Output) -> Result<Outcome> {
         TrustCommand::Keygen { out } => keygen(&out, output),
         TrustCommand::Sign { reference, key, store } => sign(&reference, &key, &store, output),
         TrustCommand::Verify(args) => verify(&args, output),
+        #[cfg(feature = "remote")]
         TrustCommand::Agreement { dataset, store } => access::agreement(&dataset, &store, output),
+        #[cfg(feature = "remote")]
         TrustCommand::Attest(args) => access::attest(&args, output),
+        #[cfg(feature = "remote")]
         TrustCommand::Attestations { dataset, store } => access::attestations(&dataset, &store, output),
+        #[cfg(feature = "remote")]
         TrustCommand::Decide { dataset, id, answer, reason, store } => {
             access::decide(&dataset, &id, answer, reason.as_deref(), &store, output)
         }
+        #[cfg(feature = "remote")]
         TrustCommand::Audit { store } => access::audit(&store, output),
+        #[cfg(not(feature = "remote"))]
+        TrustCommand::Agreement { .. }
+        | TrustCommand::Attest(_)
+        | TrustCommand::Attestations { .. }
+        | TrustCommand::Decide { .. }
+        | TrustCommand::Audit { .. } => Err(absent("what asks a server", "remote")),
     }
 }
 

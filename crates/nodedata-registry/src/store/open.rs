@@ -5,7 +5,7 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_io::{Bucket, open_bucket, printable};
+use nodedata_io::printable;
 use object_store::{
     ObjectStore, local::LocalFileSystem, memory::InMemory, multipart::MultipartStore,
     path::Path as ObjectPath,
@@ -17,6 +17,7 @@ use crate::store::{
 };
 
 /// Times that a request is repeated by the library. Above it, uploads are tried again by us.
+#[cfg(feature = "remote")]
 const RETRIES: usize = 4;
 
 /// Where a store is, as `--store` says.
@@ -130,10 +131,18 @@ impl Store {
         })))
     }
 
+    #[cfg(not(feature = "remote"))]
+    fn open_bucket(url: &Url, _: Option<PathBuf>) -> Result<Self> {
+        let label = printable(url.as_str());
+        Err(Error::new(ErrorKind::Unsupported, format!("this build speaks to no buckets: {label}"))
+            .with_hint("build with the feature `remote`, or name a folder"))
+    }
+
+    #[cfg(feature = "remote")]
     fn open_bucket(url: &Url, journal: Option<PathBuf>) -> Result<Self> {
         let label = printable(url.as_str());
-        let Bucket { objects, parts, prefix } =
-            open_bucket(url, RETRIES).map_err(|err| store_error("cannot use the bucket", &label, &err))?;
+        let nodedata_io::Bucket { objects, parts, prefix } =
+            nodedata_io::open_bucket(url, RETRIES).map_err(|err| store_error("cannot use the bucket", &label, &err))?;
         let parts = parts
             .ok_or_else(|| Error::new(ErrorKind::Config, format!("`{label}` takes no uploads by parts")))?;
         let uploads = Uploads::Multipart(MultipartUploads::new(&label, parts, journal));
