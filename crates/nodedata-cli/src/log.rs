@@ -91,7 +91,7 @@ impl Write for Stderr {
                     .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
             )
         });
-        let text = without_secrets(&String::from_utf8_lossy(event), secrets);
+        let text = without_secrets(&visible_lines(&String::from_utf8_lossy(event)), secrets);
         // A closed stderr is no reason to fail.
         drop(std::io::stderr().lock().write_all(text.as_bytes()));
         Ok(event.len())

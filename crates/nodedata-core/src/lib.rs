@@ -20,6 +20,7 @@ mod plan;
 mod progress;
 mod source;
 mod stream;
+pub mod visible;
 
 pub use columns::{Columns, Layout, LeafId, Level, ListId};
 pub use deal::{RowDeal, RowKey, split_of};

@@ -1,3 +1,5 @@
+use nodedata_core::visible::{visible_code, visible_json, visible_markdown};
+
 use crate::manifest::{Manifest, StreamEntry};
 
 /// Name of the split of episodes that a quality gate keeps out of all others. `load_dataset` does not see it.
@@ -21,7 +23,7 @@ pub(crate) fn card(manifest: &Manifest) -> String {
 
 /// One configuration of `load_dataset`: the shards of one stream, by split.
 fn config(lines: &mut Vec<String>, manifest: &Manifest, stream: &StreamEntry, is_default: bool) {
-    lines.push(format!("- config_name: {}", yaml(config_name(&stream.folder))));
+    lines.push(format!("- config_name: {}", yaml_scalar(config_name(&stream.folder))));
     if is_default {
         lines.push("  default: true".to_owned());
     }
@@ -29,7 +31,7 @@ fn config(lines: &mut Vec<String>, manifest: &Manifest, stream: &StreamEntry, is
     for split in manifest.splits.keys().filter(|it| *it != QUARANTINE) {
         if manifest.shards.iter().any(|it| it.stream == stream.name && it.split == *split) {
             lines.push(format!("  - split: {split}"));
-            lines.push(format!("    path: {}", yaml(&format!("{}/{split}-*.parquet", stream.folder))));
+            lines.push(format!("    path: {}", yaml_scalar(&format!("{}/{split}-*.parquet", stream.folder))));
         }
     }
 }
@@ -59,8 +61,8 @@ fn body(lines: &mut Vec<String>, manifest: &Manifest) {
     lines.push("| stream | config | rows | message |\n|---|---|---|---|".to_owned());
     for stream in &manifest.streams {
         let message = stream.metadata.get("schema_name").map_or("", String::as_str);
-        let (name, config) = (stream.name.replace('|', "\\|"), config_name(&stream.folder));
-        lines.push(format!("| `{name}` | `{config}` | {} | {message} |", stream.rows));
+        let (name, config) = (visible_code(&stream.name), config_name(&stream.folder));
+        lines.push(format!("| {name} | `{config}` | {} | {} |", stream.rows, visible_markdown(message)));
     }
     for stream in &manifest.streams {
         facts(lines, stream);
@@ -102,9 +104,9 @@ fn facts(lines: &mut Vec<String>, stream: &StreamEntry) {
     }
 }
 
-/// Text of the source as one line of Markdown: it must not start a heading or a second document.
+/// Text of the source as one line of Markdown: it must not start a heading, a link or a second document.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('<', "&lt;")
+    visible_markdown(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// The last part of a stream's folder: what `load_dataset(path, name)` takes.
@@ -112,7 +114,7 @@ fn config_name(folder: &str) -> &str {
     folder.rsplit('/').next().unwrap_or(folder)
 }
 
-/// A YAML double-quoted scalar.
-fn yaml(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// A YAML double-quoted scalar, in which nothing is hidden.
+pub fn yaml_scalar(text: &str) -> String {
+    visible_json(&serde_json::Value::from(text).to_string()).into_owned()
 }

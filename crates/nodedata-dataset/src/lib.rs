@@ -43,7 +43,7 @@ mod verify;
 mod writer;
 
 pub use canonical::{canonical_json, pretty_json};
-pub use card::QUARANTINE;
+pub use card::{QUARANTINE, yaml_scalar};
 pub use content::ContentHasher;
 pub use digest::{b3_of, each_window};
 pub use entries::{AttachmentEntry, Columns, EpisodeEntry, OriginEntry, VideoEntry};

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fs, io::Write, path::Path};
 
 use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
-use nodedata_dataset::{Dataset, Manifest, each_window};
+use nodedata_dataset::{Dataset, Manifest, each_window, yaml_scalar};
 use nodedata_io::{AtomicDir, Writer, Writing, io_error, link_or_copy, write_file};
 
 /// What the name of the hidden folder ends in while an export grows.
@@ -104,27 +104,27 @@ fn front_matter(manifest: &Manifest, facts: &HubFacts) -> String {
             Some(known) => lines.push(format!("license: {known}")),
             None => {
                 lines.push("license: other".to_owned());
-                lines.push(format!("license_name: {}", yaml(license)));
+                lines.push(format!("license_name: {}", yaml_scalar(license)));
             }
         }
     }
     if let Some(title) = &facts.title {
-        lines.push(format!("pretty_name: {}", yaml(title)));
+        lines.push(format!("pretty_name: {}", yaml_scalar(title)));
     }
     lines.push("task_categories:\n- robotics".to_owned());
     lines.push("tags:".to_owned());
     let mut tags = facts.tags.clone();
     tags.extend(["robotics".to_owned(), "node-data".to_owned()]);
     tags.dedup();
-    lines.extend(tags.iter().map(|it| format!("- {}", yaml(it))));
+    lines.extend(tags.iter().map(|it| format!("- {}", yaml_scalar(it))));
     lines.push(format!("size_categories:\n- {}", size_category(manifest)));
     if let Some(gate) = &facts.gate {
-        lines.push(format!("extra_gated_prompt: {}", yaml(gate)));
+        lines.push(format!("extra_gated_prompt: {}", yaml_scalar(gate)));
     }
     lines.push("configs:".to_owned());
     for (idx, stream) in manifest.streams.iter().filter(|it| it.rows > 0).enumerate() {
         let name = stream.folder.rsplit('/').next().unwrap_or(&stream.folder);
-        lines.push(format!("- config_name: {}", yaml(name)));
+        lines.push(format!("- config_name: {}", yaml_scalar(name)));
         if idx == 0 {
             lines.push("  default: true".to_owned());
         }
@@ -137,7 +137,7 @@ fn front_matter(manifest: &Manifest, facts: &HubFacts) -> String {
             lines.push(format!("  - split: {split}"));
             lines.push("    path:".to_owned());
             // The files themselves, not a pattern: what else lies there is not meant.
-            lines.extend(paths.iter().map(|it| format!("    - {}", yaml(it))));
+            lines.extend(paths.iter().map(|it| format!("    - {}", yaml_scalar(it))));
         }
     }
     lines.push("---\n".to_owned());
@@ -204,11 +204,6 @@ fn body_of(readme: &str) -> &str {
         Some((_, body)) => body,
         None => readme,
     }
-}
-
-/// A YAML double-quoted scalar.
-fn yaml(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -357,11 +357,5 @@ fn refusal(found: &[Violation]) -> Error {
     let Some(first) = found.first().map(Violation::to_error) else {
         return Error::new(ErrorKind::SchemaMismatch, "the schema does not fit the source");
     };
-    let others: Vec<String> = found.iter().skip(1).map(|it| format!("\n  also: {it}")).collect();
-    let all = Error::new(ErrorKind::SchemaMismatch, format!("{first}{}", others.concat()));
-    let all = all.at(first.locus().clone());
-    match first.hint() {
-        Some(hint) => all.with_hint(hint),
-        None => all,
-    }
+    first.with_others(found.iter().skip(1).map(|it| format!("also: {it}")))
 }

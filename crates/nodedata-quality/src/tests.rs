@@ -232,12 +232,12 @@ fn junit_counts_what_is_more_than_a_warning() {
         <testsuite name="node-data quality" tests="10" failures="1">
         <testcase classname="ND-Q004" name="backward_time: a row that is earlier than its predecessor">
         <system-out>a row is 0.0 µs earlier than its predecessor
-          --&gt; episode 1 (&lt;i&gt;.mcap), topic /&lt;b&gt;&amp;&quot;arm?, time 5
+          --&gt; episode 1 (&lt;i&gt;.mcap), topic /&lt;b&gt;&amp;&quot;arm\u{1}, time 5
         </system-out>
         </testcase>
         <testcase classname="ND-Q007" name="non_finite: NaN or infinite numbers">
         <failure message="1 found" type="ND-Q007">one number is not finite: inf in element 0
-          --&gt; episode 1 (&lt;i&gt;.mcap), topic /&lt;b&gt;&amp;&quot;arm?, feature `position`, row 1
+          --&gt; episode 1 (&lt;i&gt;.mcap), topic /&lt;b&gt;&amp;&quot;arm\u{1}, feature `position`, row 1
         </failure>
         </testcase>
         <testcase classname="ND-Q011" name="duplicate_episode: an episode with the content of another one">

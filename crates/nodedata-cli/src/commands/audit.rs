@@ -53,9 +53,9 @@ pub(crate) fn run(source: &Path, output: Output) -> Result<Outcome> {
 }
 
 fn told(label: &str, entry: &DamageEntry) -> String {
-    let mut text = format!("{label}: {}\n  --> {}\n", entry.message, entry.at);
+    let mut text = format!("{label}: {}\n  --> {}\n", visible(&entry.message), visible(&entry.at));
     if let Some(hint) = &entry.hint {
-        text.push_str(&format!("hint: {hint}\n"));
+        text.push_str(&format!("hint: {}\n", visible(hint)));
     }
     text
 }

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use nodedata_core::{
     Error, ErrorKind, Locus, OpenOptions, OptionValue, Result, TimeRange, placed::mistakes_to_error,
+    visible::{column_of, padded, visible},
 };
 use nodedata_dataset::{Report, StreamLedger};
 use nodedata_pipeline::{ConvertOptions, Converted, OnError, StepFlags, convert, parse_splits};
@@ -100,7 +101,7 @@ pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
 pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
     let Converted { manifest, report, unchanged } = converted;
     let mut text = String::new();
-    let width = report.streams.keys().map(String::len).max().unwrap_or(0).clamp(6, 48);
+    let width = column_of(report.streams.keys().map(String::as_str), 6, 48);
     // Of topics that steps are made of: how many of their messages the steps have.
     let is_aligned = report.streams.values().any(|it| it.used.is_some());
     let (kept, left) = if is_aligned { ("used", "not used") } else { ("written", "dropped") };
@@ -109,7 +110,7 @@ pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
         let StreamLedger { read, written, used, .. } = ledger;
         let written = used.unwrap_or(*written);
         let (read, written) = (human::count(*read), human::count(written));
-        let line = format!("{name:<width$}  {read:>12}  {written:>12}  {}", dropped(ledger));
+        let line = format!("{}  {read:>12}  {written:>12}  {}", padded(name, width), dropped(ledger));
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -125,7 +126,7 @@ pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
         human::bytes((report.input_bytes as f64 / seconds) as u64),
     ));
     let verb = if *unchanged { "is already complete in" } else { "written to" };
-    text.push_str(&format!("{} {verb} {}\n", manifest.content_root, out.display()));
+    text.push_str(&format!("{} {verb} {}\n", manifest.content_root, visible(&out.to_string_lossy())));
     message::to_stdout(&text)?;
     tell_damage(report);
     Ok(())
@@ -142,10 +143,10 @@ fn tell_damage(report: &Report) {
         message::note(human::not_read(&report.not_read).trim_end());
     }
     for entry in &report.warnings {
-        message::note(&format!("warning: {}{}", entry.message, place(&entry.at)));
+        message::note(&format!("warning: {}{}", visible(&entry.message), place(&entry.at)));
     }
     for entry in &report.repairs {
-        message::note(&format!("{}: {}{}", entry.reason, entry.message, place(&entry.at)));
+        message::note(&format!("{}: {}{}", entry.reason, visible(&entry.message), place(&entry.at)));
     }
     for entry in &report.damage {
         let times =
@@ -158,7 +159,7 @@ fn tell_damage(report: &Report) {
         } else {
             "damaged"
         };
-        message::note(&format!("{label}: {}{times}{}", entry.message, place(&entry.at)));
+        message::note(&format!("{label}: {}{times}{}", visible(&entry.message), place(&entry.at)));
     }
     let is_damaged = report.damage.iter().any(|it| it.reason != "quarantined");
     let is_dropped = report.streams.values().any(|it| !it.is_complete());
@@ -172,5 +173,5 @@ fn tell_damage(report: &Report) {
 }
 
 fn place(at: &str) -> String {
-    if at.is_empty() { String::new() } else { format!("\n  --> {at}") }
+    if at.is_empty() { String::new() } else { format!("\n  --> {}", visible(at)) }
 }

@@ -41,12 +41,18 @@ fn told(it: &Explanation) -> String {
         if n_rows == 1 { format!("{first}") } else { format!("{first} to {}", first + n_rows.max(1) - 1) };
     let mut text = format!(
         "shard       {} ({})\nstream      {}\nrows        {rows}\nblake3      {}\nprovenance  {}\nrecipe      {}\nmade by     {}\n",
-        it.shard, it.split, it.stream, it.b3, it.provenance, it.recipe, it.made_by,
+        visible(&it.shard),
+        visible(&it.split),
+        visible(&it.stream),
+        it.b3,
+        it.provenance,
+        it.recipe,
+        it.made_by,
     );
     for input in &it.inputs {
         text.push_str(&format!(
             "input       {} ({}, blake3 {})\n",
-            input.path,
+            visible(&input.path),
             human::bytes(input.bytes),
             input.b3
         ));
@@ -61,7 +67,9 @@ fn told(it: &Explanation) -> String {
         };
         text.push_str(&format!(
             "origin      row {}: {}, bytes {start}..{end}, {records} of topic {} there\n",
-            range.row, range.source, it.stream
+            range.row,
+            visible(&range.source),
+            visible(&it.stream)
         ));
     }
     if it.origins.len() > RANGES_SHOWN {

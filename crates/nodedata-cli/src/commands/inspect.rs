@@ -1,4 +1,7 @@
-use nodedata_core::Result;
+use nodedata_core::{
+    Result,
+    visible::{column_of, padded, visible},
+};
 use nodedata_pipeline::{Inspection, StreamInspection, inspect};
 
 use crate::{
@@ -46,7 +49,7 @@ fn told(found: &Inspection, with_features: bool) -> String {
         text.push_str(&format!("time: {first} to {last} ns ({:.2} s)\n", seconds(first, last)));
     }
     text.push('\n');
-    let width = found.streams.iter().map(|it| it.name.chars().count()).max().unwrap_or(0).clamp(6, 40);
+    let width = column_of(found.streams.iter().map(|it| it.name.as_str()), 6, 40);
     text.push_str(&format!(
         "{:<width$}  {:>9}  {:>10}  {:>9}  {:>9}  {:>9}  {:>10}  {:>4}  {:>10}  message\n",
         "stream", "records", "bytes", "seconds", "rate", "jitter", "gap", "gaps", "stamp"
@@ -55,23 +58,23 @@ fn told(found: &Inspection, with_features: bool) -> String {
         text.push_str(&line(stream, width));
         if with_features {
             for (name, kind) in &stream.features {
-                text.push_str(&format!("    {name}: {kind}\n"));
+                text.push_str(&format!("    {}: {}\n", visible(name), visible(kind)));
             }
         }
     }
     timelines(&mut text, found, width);
     for (name, n_bytes) in &found.attachments {
-        text.push_str(&format!("attachment {name} ({})\n", human::bytes(*n_bytes)));
+        text.push_str(&format!("attachment {} ({})\n", visible(name), human::bytes(*n_bytes)));
     }
     text.push_str(&human::not_read(&found.not_read));
     for entry in &found.warnings {
-        text.push_str(&format!("warning: {}\n  --> {}\n", entry.message, entry.at));
+        text.push_str(&format!("warning: {}\n  --> {}\n", visible(&entry.message), visible(&entry.at)));
     }
     for entry in &found.repairs {
-        text.push_str(&format!("{}: {}\n  --> {}\n", entry.reason, entry.message, entry.at));
+        text.push_str(&format!("{}: {}\n  --> {}\n", entry.reason, visible(&entry.message), visible(&entry.at)));
     }
     for entry in &found.damage {
-        text.push_str(&format!("damage: {}\n  --> {}\n", entry.message, entry.at));
+        text.push_str(&format!("damage: {}\n  --> {}\n", visible(&entry.message), visible(&entry.at)));
     }
     text
 }
@@ -94,12 +97,12 @@ fn line(stream: &StreamInspection, width: usize) -> String {
         n => format!("  ({} back in time)", human::plural(n, "step")),
     };
     let line = format!(
-        "{:<width$}  {:>9}  {:>10}  {shown:>9}  {rate:>9}  {jitter:>9}  {gap:>10}  {gaps:>4}  {stamp:>10}  {} {}{back}",
-        stream.name,
+        "{}  {:>9}  {:>10}  {shown:>9}  {rate:>9}  {jitter:>9}  {gap:>10}  {gaps:>4}  {stamp:>10}  {} {}{back}",
+        padded(&stream.name, width),
         human::count(stream.count),
         human::bytes(stream.bytes),
-        stream.message,
-        stream.encoding,
+        visible(&stream.message),
+        visible(&stream.encoding),
     );
     format!("{}\n", line.trim_end())
 }
@@ -123,6 +126,6 @@ fn timelines(text: &mut String, found: &Inspection, width: usize) {
             n => BLOCKS[usize::try_from(n.saturating_mul(7).div_ceil(most)).unwrap_or(7).min(7)],
         };
         let bars: String = stream.timeline.iter().map(block).collect();
-        text.push_str(&format!("{:<width$}  {bars}\n", stream.name));
+        text.push_str(&format!("{}  {bars}\n", padded(&stream.name, width)));
     }
 }

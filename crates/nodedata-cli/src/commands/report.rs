@@ -53,7 +53,12 @@ pub(crate) fn told(report: &QualityReport) -> String {
     let mut text = String::new();
     for finding in report.findings.iter().take(SHOWN_MAX) {
         let level = finding.level.name();
-        text.push_str(&format!("{} {level}: {}\n  --> {}\n", finding.code, finding.message, finding.place()));
+        text.push_str(&format!(
+            "{} {level}: {}\n  --> {}\n",
+            finding.code,
+            visible(&finding.message),
+            visible(&finding.place())
+        ));
     }
     let rest = report.n_findings().saturating_sub(report.findings.len().min(SHOWN_MAX) as u64);
     if rest > 0 {

@@ -113,7 +113,7 @@ fn told(planned: &Outline) -> String {
     let n_bytes: u64 = planned.inputs.iter().map(|(_, n)| n).sum();
     let mut text = format!(
         "source     {} ({}, {}, {})\n",
-        planned.source,
+        visible(&planned.source),
         planned.format,
         human::plural(planned.inputs.len() as u64, "file"),
         human::bytes(n_bytes)
@@ -128,20 +128,24 @@ fn told(planned: &Outline) -> String {
             None => splits.push((split, 1)),
         }
     }
-    let splits: Vec<String> = splits.iter().map(|(name, n)| format!("{name} {n}")).collect();
+    let splits: Vec<String> = splits.iter().map(|(name, n)| format!("{} {n}", visible(name))).collect();
     let n_episodes = human::plural(planned.episodes.len() as u64, "episode");
     text.push_str(&format!("episodes   {n_episodes}: {}\n", splits.join(", ")));
     text.push_str("measured\n");
-    let width = planned.measured.iter().map(|it| it.name.len()).max().unwrap_or(0).clamp(6, 48);
+    let width = column_of(planned.measured.iter().map(|it| it.name.as_str()), 6, 48);
     for stream in &planned.measured {
         let rate = stream.rate_hz.map_or_else(String::new, |it| format!("{it:.1} Hz"));
-        let line = format!("  {:<width$}  {:>9}  {rate:>10}", stream.name, human::count(stream.count));
+        let line = format!("  {}  {:>9}  {rate:>10}", padded(&stream.name, width), human::count(stream.count));
         text.push_str(&format!("{}\n", line.trim_end()));
     }
     text.push_str("written\n");
     for stream in &planned.streams {
         let about = if stream.name == "steps" { "about " } else { "" };
-        text.push_str(&format!("  {} ({about}{})\n", stream.name, human::plural(stream.rows, "row")));
+        text.push_str(&format!(
+            "  {} ({about}{})\n",
+            visible(&stream.name),
+            human::plural(stream.rows, "row")
+        ));
         if stream.name != "steps" {
             continue;
         }
@@ -149,9 +153,9 @@ fn told(planned: &Outline) -> String {
             let from = if feature.from.is_empty() {
                 String::new()
             } else {
-                format!("  from {}", feature.from.join(", "))
+                format!("  from {}", visible(&feature.from.join(", ")))
             };
-            text.push_str(&format!("    {}: {}{from}\n", feature.name, feature.kind));
+            text.push_str(&format!("    {}: {}{from}\n", visible(&feature.name), visible(&feature.kind)));
         }
     }
     text.push_str(&format!("shards     {}\n", human::plural(planned.shards.len() as u64, "unit")));

@@ -77,14 +77,19 @@ fn json_of(found: &Validation, quality: Option<&QualityReport>) -> Result<String
 fn told(found: &Validation, quality: Option<&QualityReport>) -> String {
     let mut text = String::new();
     for finding in &found.findings {
-        text.push_str(&format!("{}: {}\n  --> {}\n", finding.code, finding.message, finding.at));
+        text.push_str(&format!(
+            "{}: {}\n  --> {}\n",
+            finding.code,
+            visible(&finding.message),
+            visible(&finding.at)
+        ));
         if !finding.hint.is_empty() {
-            text.push_str(&format!("hint: {}\n", finding.hint));
+            text.push_str(&format!("hint: {}\n", visible(&finding.hint)));
         }
     }
     text.push_str(&quality.map(report::told).unwrap_or_default());
     for what in &found.unchecked {
-        text.push_str(&format!("not decoded: {what}\n"));
+        text.push_str(&format!("not decoded: {}\n", visible(what)));
     }
     let looked_at = format!(
         "{} ({}), {}",

@@ -1,5 +1,8 @@
 use std::collections::BTreeMap;
 
+use nodedata_core::visible::{visible_code, visible_markdown};
+use nodedata_dataset::yaml_scalar;
+
 use crate::folder::plain::PlainModel;
 
 /// Shards named one by one in the card up to this number per split; more are named by a pattern.
@@ -28,21 +31,21 @@ pub(crate) fn card(model: &PlainModel, facts: &CardFacts) -> String {
     if let Some(license) = &facts.license {
         lines.push(format!("license: {}", license.to_ascii_lowercase()));
     }
-    lines.push(format!("pretty_name: {}", yaml(&facts.title)));
+    lines.push(format!("pretty_name: {}", yaml_scalar(&facts.title)));
     lines.push("configs:\n- config_name: default\n  data_files:".to_owned());
     for (split, paths) in &splits {
         lines.push(format!("  - split: {split}"));
         let pattern = format!("data/{split}-*.parquet");
         let fits = |it: &&str| it.starts_with(&format!("data/{split}-")) && it.matches('/').count() == 1;
         if paths.len() > SHARDS_NAMED && paths.iter().all(fits) {
-            lines.push(format!("    path: {}", yaml(&pattern)));
+            lines.push(format!("    path: {}", yaml_scalar(&pattern)));
         } else {
             lines.push("    path:".to_owned());
-            lines.extend(paths.iter().map(|it| format!("    - {}", yaml(it))));
+            lines.extend(paths.iter().map(|it| format!("    - {}", yaml_scalar(it))));
         }
     }
     lines.push(OUR_TAGS.to_owned());
-    lines.extend(facts.tags.iter().map(|it| format!("- {}", yaml(it))));
+    lines.extend(facts.tags.iter().map(|it| format!("- {}", yaml_scalar(it))));
     lines.push("---\n".to_owned());
     match &model.readme {
         Some(own) => lines.push(own.clone()),
@@ -72,20 +75,14 @@ fn body(lines: &mut Vec<String>, model: &PlainModel, facts: &CardFacts) {
     let episodes: usize = model.shards.iter().map(|it| it.episodes.len()).sum();
     let rows: u64 = model.shards.iter().map(|it| it.rows).sum();
     let bytes: u64 = model.shards.iter().map(|it| it.blob.bytes).sum();
-    lines.push(format!("# {}\n", facts.title));
+    lines.push(format!("# {}\n", visible_markdown(&facts.title)));
     lines.push(format!(
         "{episodes} episodes, {rows} rows, {} shards of {bytes} bytes in all.\n",
         model.shards.len()
     ));
     lines.push("| feature | type | shape |\n|---|---|---|".to_owned());
     for (name, field) in model.schema.fields.iter() {
-        let name = name.replace('|', "\\|");
-        lines.push(format!("| `{name}` | {} | {:?} |", field.dtype, field.document_shape()));
+        lines.push(format!("| {} | {} | {:?} |", visible_code(name), field.dtype, field.document_shape()));
     }
     lines.push(format!("\n{MADE_HERE}\n"));
-}
-
-/// A YAML double-quoted scalar.
-fn yaml(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }

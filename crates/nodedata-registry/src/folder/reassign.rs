@@ -163,18 +163,17 @@ fn yaml_and_body(card: &str) -> Option<(&str, &str)> {
 /// The card with the files of every split named one by one.
 fn with_files(card: &str, manifest: &Manifest) -> String {
     let Some((yaml, body)) = yaml_and_body(card) else { return card.to_owned() };
-    let quoted = |it: &str| Value::from(it).to_string();
     let mut lines = vec!["configs:".to_owned()];
     for (idx, stream) in manifest.streams.iter().filter(|it| it.rows > 0).enumerate() {
         let name = stream.folder.rsplit('/').next().unwrap_or(&stream.folder);
-        lines.push(format!("- config_name: {}", quoted(name)));
+        lines.push(format!("- config_name: {}", yaml_scalar(name)));
         if idx == 0 {
             lines.push("  default: true".to_owned());
         }
         lines.push("  data_files:".to_owned());
         for split in manifest.splits.keys() {
             let of = manifest.shards.iter().filter(|it| it.stream == stream.name && it.split == *split);
-            let paths: Vec<String> = of.map(|it| format!("    - {}", quoted(&it.path))).collect();
+            let paths: Vec<String> = of.map(|it| format!("    - {}", yaml_scalar(&it.path))).collect();
             if !paths.is_empty() {
                 lines.push(format!("  - split: {split}\n    path:\n{}", paths.join("\n")));
             }
