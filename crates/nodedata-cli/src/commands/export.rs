@@ -11,13 +11,12 @@ use nodedata_registry::{
     record::{AttachmentKind, RevisionManifest},
 };
 use nodedata_schema::Schema;
-use serde_json::json;
 
 use crate::{
     Outcome,
     args::Output,
     commands::{dataset_args::StoreArgs, registry::Registry},
-    human, message,
+    documents, human, message,
 };
 
 /// Write a dataset as other tools want it.
@@ -77,9 +76,8 @@ fn hugging_face(source: &str, out: &Path, store: &StoreArgs, output: Output) -> 
     };
     match output {
         Output::Json => {
-            let told =
-                json!({"out": out, "files": report.files, "bytes": report.bytes, "copied": report.copied});
-            message::to_stdout(&message::json_line(&told)?)?;
+            let ExportReport { files, bytes, copied } = report;
+            message::to_stdout(&documents::line(&documents::HubExport { out, files, bytes, copied })?)?;
         }
         Output::Text => {
             let (files, bytes) = (human::plural(report.files, "file"), human::bytes(report.bytes));

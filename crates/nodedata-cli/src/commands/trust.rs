@@ -14,7 +14,6 @@ use nodedata_registry::{
         sign_revision, verify_published,
     },
 };
-use serde_json::json;
 
 use crate::{
     Outcome,
@@ -26,7 +25,7 @@ use crate::{
         registry::Registry,
         trust_args::{TrustCommand, VerifyArgs},
     },
-    human, message,
+    documents, human, message,
 };
 
 /// `node-data dataset keygen|sign|verify`, and what a gate asks for.
@@ -58,8 +57,8 @@ fn keygen(out: &Path, output: Output) -> Result<Outcome> {
     let id = key.public().id();
     match output {
         Output::Json => {
-            let told = json!({"keyid": id, "secret": out, "public": public_path});
-            message::to_stdout(&message::json_line(&told)?)?;
+            let told = documents::KeyPair { keyid: id, secret: out, public: &public_path };
+            message::to_stdout(&documents::line(&told)?)?;
         }
         Output::Text => {
             message::to_stdout(&format!("{id}\n"))?;
@@ -103,10 +102,13 @@ fn sign(reference: &str, key: &Path, store: &StoreArgs, output: Output) -> Resul
     let done = attach(&*registry.remote, &reference.dataset, &registry.author, kind, entry, envelope)?;
     let keyid = key.public().id();
     match output {
-        Output::Json => message::to_stdout(&message::json_line(&json!({
-            "dataset": reference.dataset, "revision": entry.revision, "manifest": entry.manifest,
-            "keyid": keyid, "seq": done.seq,
-        }))?)?,
+        Output::Json => message::to_stdout(&documents::line(&documents::Signed {
+            dataset: &reference.dataset,
+            revision: &entry.revision,
+            manifest: entry.manifest,
+            keyid,
+            seq: done.seq,
+        })?)?,
         Output::Text => {
             let text =
                 format!("signed {}@{} ({}) by {keyid}\n", reference.dataset, entry.revision, entry.manifest);
@@ -135,8 +137,12 @@ fn verify(args: &VerifyArgs, output: Output) -> Result<Outcome> {
     let is_sound = found.is_sound() && rebuilt.as_ref().is_none_or(Rebuilt::is_same);
     match output {
         Output::Json => {
-            let told = json!({"sound": is_sound, "verification": found, "rebuild": rebuilt});
-            message::to_stdout(&message::json_line(&told)?)?;
+            let told = documents::Verified {
+                sound: is_sound,
+                verification: &found,
+                rebuild: rebuilt.as_ref(),
+            };
+            message::to_stdout(&documents::line(&told)?)?;
         }
         Output::Text => message::to_stdout(&told(&found, rebuilt.as_ref(), args.quick))?,
     }
