@@ -2,7 +2,7 @@
 
 use std::{io::Write, str::FromStr, sync::OnceLock};
 
-use nodedata_core::{Error, ErrorKind, Result, suggest};
+use nodedata_core::{Error, ErrorKind, Result, suggest, visible::visible_lines};
 use nodedata_io::printable_text;
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},

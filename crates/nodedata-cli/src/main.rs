@@ -2,17 +2,18 @@
 
 mod args;
 mod commands;
+mod documents;
 mod heap;
+mod help;
 mod human;
 mod log;
 mod message;
 mod progress;
+mod usage;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::{Arguments, Command};
+use crate::args::Command;
 
 /// Counts the bytes on the heap, so that `report.json` can say how much memory a run took.
 #[global_allocator]
@@ -35,7 +36,10 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match usage::arguments() {
+        Ok(it) => it,
+        Err(code) => return code,
+    };
     let output = arguments.output;
     let result = log::start(arguments.verbose).and_then(|()| run(arguments.command, output));
     match result {
@@ -58,7 +62,7 @@ fn run(command: Command, output: args::Output) -> nodedata_core::Result<Outcome>
         Command::Finish(args) => commands::plan::finish(&args, output),
         Command::Inspect(args) => commands::inspect::run(&args, output),
         Command::Run(args) => commands::run::run(&args, output),
-        Command::Init(args) => commands::init::run(&args),
+        Command::Init(args) => commands::init::run(&args, output),
         Command::Pipeline(command) => commands::pipeline::run(command, output),
         Command::Validate(args) => commands::validate::run(&args, output),
         Command::Schema(command) => commands::schema::run(command, output),
@@ -71,7 +75,7 @@ fn run(command: Command, output: args::Output) -> nodedata_core::Result<Outcome>
         Command::Serve(_) => Err(commands::absent::absent("the server", "server")),
         Command::Export(command) => commands::export::run(&command, output),
         Command::Formats => commands::formats::run(output),
-        Command::Completions { shell } => commands::shell::completions(shell),
-        Command::Man => commands::shell::man(),
+        Command::Completions { shell } => commands::shell::completions(shell, output),
+        Command::Man(args) => commands::shell::man(&args, output),
     }
 }

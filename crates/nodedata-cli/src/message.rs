@@ -2,50 +2,39 @@ use std::io::{IsTerminal, Write};
 
 use nodedata_core::{
     Error,
-    visible::{visible, visible_json, visible_lines},
+    visible::{visible, visible_lines},
 };
-use serde_json::json;
 
-use crate::args::Output;
+use crate::{
+    args::Output,
+    documents::{self, Failure},
+};
 
 /// Prints an error once, with its causes, its place and what to do next.
 pub(crate) fn print_error(err: &Error, output: Output) {
-    let mut causes = Vec::new();
-    let mut source = std::error::Error::source(err);
-    while let Some(cause) = source {
-        causes.push(cause.to_string());
-        source = cause.source();
+    let failure = Failure::from(err);
+    if output == Output::Json {
+        return print_failure(&failure);
     }
-    let place = (!err.locus().is_empty()).then(|| err.locus().to_string());
-    let text = match output {
-        Output::Json => {
-            let kind = format!("{:?}", err.kind());
-            let body = json!({
-                "kind": kind,
-                "message": err.to_string(),
-                "at": place,
-                "hint": err.hint(),
-                "causes": causes,
-            });
-            visible_json(&format!("{}\n", json!({ "error": body }))).into_owned()
-        }
-        Output::Text => {
-            let (red, bold, reset) =
-                if colors() { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
-            let mut text = format!("{red}error{reset}{bold}: {}{reset}\n", visible_lines(&err.to_string()));
-            if let Some(place) = place {
-                text.push_str(&format!("  --> {}\n", visible(&place)));
-            }
-            for cause in causes {
-                text.push_str(&format!("cause: {}\n", visible_lines(&cause)));
-            }
-            if let Some(hint) = err.hint() {
-                text.push_str(&format!("hint: {}\n", visible_lines(hint)));
-            }
-            text
-        }
-    };
+    let error = failure.error;
+    let (red, bold, reset) = if colors() { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+    let mut text = format!("{red}error{reset}{bold}: {}{reset}\n", visible_lines(&error.message));
+    if let Some(place) = error.at {
+        text.push_str(&format!("  --> {}\n", visible(&place)));
+    }
+    for cause in error.causes {
+        text.push_str(&format!("cause: {}\n", visible_lines(&cause)));
+    }
+    if let Some(hint) = error.hint {
+        text.push_str(&format!("hint: {}\n", visible_lines(&hint)));
+    }
     to_stderr(&text);
+}
+
+/// Prints a failure as the document it is.
+pub(crate) fn print_failure(failure: &Failure<'_>) {
+    // Texts alone cannot fail to be written as JSON; were it so, the message would still be told.
+    to_stderr(&documents::line(failure).unwrap_or_else(|_| format!("{}\n", failure.error.message)));
 }
 
 /// Prints a line for people. Nothing in it drives a terminal; what it names is put in as [`visible`], and breaks no line.
@@ -53,7 +42,8 @@ pub(crate) fn note(text: &str) {
     to_stderr(&format!("{}\n", visible_lines(text)));
 }
 
-fn to_stderr(text: &str) {
+/// Prints what is no data.
+pub(crate) fn to_stderr(text: &str) {
     // A closed stderr is no reason to fail.
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }

@@ -7,12 +7,11 @@ use nodedata_core::{
 use nodedata_dataset::{Report, StreamLedger};
 use nodedata_pipeline::{ConvertOptions, Converted, OnError, StepFlags, convert, parse_splits};
 use nodedata_schema::Schema;
-use serde_json::json;
 
 use crate::{
     Outcome,
     args::{ConvertArgs, OnErrorArg, Output, SourceArgs, StepArgs},
-    human, message, peak_heap,
+    documents, human, message, peak_heap,
     progress::Shown,
 };
 
@@ -30,14 +29,7 @@ pub(crate) fn run(args: ConvertArgs, output: Output) -> Result<Outcome> {
 pub(crate) fn report(converted: &Converted, out: &Path, output: Output) -> Result<Outcome> {
     match output {
         Output::Json => {
-            let text = json!({
-                "out": out.display().to_string(),
-                "recipe": converted.manifest.recipe,
-                "content_root": converted.manifest.content_root,
-                "shards": converted.manifest.shards.len(),
-                "report": converted.report,
-            });
-            message::to_stdout(&format!("{text}\n"))?;
+            message::to_stdout(&documents::line(&documents::Conversion::new(converted, out))?)?;
         }
         Output::Text => tell(converted, out)?,
     }

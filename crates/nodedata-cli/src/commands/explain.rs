@@ -1,12 +1,12 @@
-use nodedata_core::Result;
+use nodedata_core::{Result, visible::visible};
 use nodedata_dataset::{Explanation, Question, explain};
-use serde_json::json;
+use nodedata_pipeline::Rebuilt;
 
 use crate::{
     Outcome,
     args::{ExplainArgs, Output},
     commands::{rebuild, target::Target},
-    human, message,
+    documents, human, message,
 };
 
 /// Ranges printed for people; JSON has them all.
@@ -21,12 +21,13 @@ pub(crate) fn run(args: &ExplainArgs, output: Output) -> Result<Outcome> {
         Some(source) => Some(rebuild::of_dataset(&dataset, &all, source)?),
         None => None,
     };
-    let text = match (output, &rebuilt) {
-        (Output::Json, None) => message::json_line(&all)?,
-        (Output::Json, Some(rebuilt)) => {
-            message::json_line(&json!({"explained": all, "rebuild": rebuilt, "sound": rebuilt.is_same()}))?
-        }
-        (Output::Text, _) => {
+    let text = match output {
+        Output::Json => documents::line(&documents::Explained {
+            explained: &all,
+            rebuild: rebuilt.as_ref(),
+            sound: rebuilt.as_ref().map(Rebuilt::is_same),
+        })?,
+        Output::Text => {
             let parts = all.iter().map(told).chain(rebuilt.as_ref().map(rebuild::told));
             parts.collect::<Vec<_>>().join("\n")
         }

@@ -1,7 +1,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use nodedata_core::{Error, ErrorKind, Locus, Result, placed::mistakes_to_error};
+use nodedata_core::{
+    Error, ErrorKind, Locus, Result,
+    placed::mistakes_to_error,
+    visible::{visible, visible_json},
+};
 use nodedata_dataset::Dataset;
 use nodedata_export::{CroissantFacts, ExportReport, HubFacts, croissant, export_hugging_face};
 use nodedata_registry::{
@@ -11,13 +15,12 @@ use nodedata_registry::{
     record::{AttachmentKind, RevisionManifest},
 };
 use nodedata_schema::Schema;
-use serde_json::json;
 
 use crate::{
     Outcome,
     args::Output,
     commands::{dataset_args::StoreArgs, registry::Registry},
-    human, message,
+    documents, human, message,
 };
 
 /// Write a dataset as other tools want it.
@@ -77,13 +80,12 @@ fn hugging_face(source: &str, out: &Path, store: &StoreArgs, output: Output) -> 
     };
     match output {
         Output::Json => {
-            let told =
-                json!({"out": out, "files": report.files, "bytes": report.bytes, "copied": report.copied});
-            message::to_stdout(&message::json_line(&told)?)?;
+            let ExportReport { files, bytes, copied } = report;
+            message::to_stdout(&documents::line(&documents::HubExport { out, files, bytes, copied })?)?;
         }
         Output::Text => {
             let (files, bytes) = (human::plural(report.files, "file"), human::bytes(report.bytes));
-            message::to_stdout(&format!("{}  {files}, {bytes}, {} copied\n", out.display(), report.copied))?;
+            message::to_stdout(&format!("{}  {files}, {bytes}, {} copied\n", visible(&out.to_string_lossy()), report.copied))?;
         }
     }
     Ok(Outcome::Complete)
@@ -128,6 +130,6 @@ fn tell_croissant(source: &str, base_url: Option<&str>, store: &StoreArgs) -> Re
         CroissantFacts { published: &entry.at, base_url, dp_reports: &reports, shards: revision.shards()? };
     let document = croissant(manifest, &schema, &text(&manifest.readme.blob)?, &facts);
     let pretty = serde_json::to_string_pretty(&document).map_err(std::io::Error::from)?;
-    message::to_stdout(&format!("{pretty}\n"))?;
+    message::to_stdout(&visible_json(&format!("{pretty}\n")))?;
     Ok(Outcome::Complete)
 }

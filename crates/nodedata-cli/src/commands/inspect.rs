@@ -8,7 +8,7 @@ use crate::{
     Outcome,
     args::{InspectArgs, Output},
     commands::convert::open_options,
-    human, message,
+    documents, human, message,
 };
 
 /// `node-data inspect`.
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<Outcome> {
         &open_options(source)?,
     )?;
     let text = match output {
-        Output::Json => message::json_line(&found)?,
+        Output::Json => documents::line(&found)?,
         Output::Text => told(&found, args.features),
     };
     message::to_stdout(&text)?;

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
 use nodedata_io::{Writing, write_file};
 use nodedata_quality::{QualityReport, html, junit};
 

@@ -1,14 +1,16 @@
 use std::path::{Path, PathBuf};
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{
+    Error, ErrorKind, Result,
+    visible::{column_of, padded, visible},
+};
 use nodedata_pipeline::{ConvertOptions, Outline, Parsed, Refused, execute, load, outline};
-use serde_json::json;
 
 use crate::{
     Outcome,
     args::{Output, RunArgs},
     commands::{convert, dataset::tell_push, publish::publish, report},
-    human, message, peak_heap,
+    documents, human, message, peak_heap,
     progress::Shown,
 };
 
@@ -31,7 +33,7 @@ fn run_file(args: &RunArgs, output: Output) -> Result<Outcome, Refused> {
         let out = out.unwrap_or_else(|| PathBuf::from("dataset"));
         let planned = outline(&formats, &parsed, adjust, &out)?;
         let text = match output {
-            Output::Json => message::json_line(&planned)?,
+            Output::Json => documents::line(&planned)?,
             Output::Text => told(&planned),
         };
         message::to_stdout(&text)?;
@@ -62,17 +64,12 @@ fn run_file(args: &RunArgs, output: Output) -> Result<Outcome, Refused> {
     let published = stage.map(|it| publish(it, &out, args.progress)).transpose()?;
     match output {
         Output::Json => {
-            let converted = &executed.converted;
-            let text = json!({
-                "out": out.display().to_string(),
-                "recipe": converted.manifest.recipe,
-                "content_root": converted.manifest.content_root,
-                "shards": converted.manifest.shards.len(),
-                "report": converted.report,
-                "quality": executed.quality,
-                "published": published,
-            });
-            message::to_stdout(&format!("{text}\n"))?;
+            let ran = documents::Ran {
+                conversion: documents::Conversion::new(&executed.converted, &out),
+                quality: executed.quality.as_ref(),
+                published: published.as_ref(),
+            };
+            message::to_stdout(&documents::line(&ran)?)?;
         }
         Output::Text => {
             if let Some(quality) = &executed.quality {
@@ -102,8 +99,8 @@ pub(crate) fn tell_refused(refused: Refused, output: Output) -> Result<Outcome> 
             mistakes.iter().for_each(|it| message::print_error(&it.to_error(Some(&path)), output));
         }
         Output::Json => {
-            let text = json!({"mistakes": mistakes, "file": path.display().to_string()});
-            message::note(&text.to_string());
+            let told = documents::Mistakes { mistakes: &mistakes, file: path.display().to_string() };
+            message::to_stderr(&documents::line(&told)?);
         }
     }
     Ok(Outcome::Mistaken)

@@ -2,12 +2,12 @@ use std::io::Write as _;
 
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_server::{Database, LogSink, Scope, ServerOptions, openapi, start};
-use serde_json::json;
 
 use crate::{
     Outcome,
     args::Output,
     commands::{registry, serve_args::ServeArgs},
+    documents::{self, Serving, TokenMade},
     message,
 };
 
@@ -30,8 +30,8 @@ fn new_token(args: &ServeArgs, account: &str, output: Output) -> Result<Outcome>
     let made = database.create_token(account, &scopes, args.days, chrono::Utc::now())?;
     match output {
         Output::Json => {
-            let told = json!({"id": made.id, "token": made.token.reveal(), "expires": made.expires});
-            message::to_stdout(&message::json_line(&told)?)?;
+            let told = TokenMade { id: &made.id, token: made.token.reveal(), expires: &made.expires };
+            message::to_stdout(&documents::line(&told)?)?;
         }
         Output::Text => {
             message::to_stdout(&format!("{}\n", made.token.reveal()))?;
@@ -57,7 +57,9 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
     let running = start(registry::store(&args.store, true)?, options)?;
     let url = format!("http://{}", running.address());
     match output {
-        Output::Json => message::to_stdout(&message::json_line(&json!({"event": "listening", "url": url}))?)?,
+        Output::Json => {
+            message::to_stdout(&documents::line(&Serving { event: "listening", url: &url })?)?;
+        }
         Output::Text => message::to_stdout(&format!("{url}\n"))?,
     }
     if args.data.is_none() {

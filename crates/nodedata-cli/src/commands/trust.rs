@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
 use nodedata_io::{Writing, write_file};
 use nodedata_pipeline::Rebuilt;
 use nodedata_registry::{
@@ -14,7 +14,6 @@ use nodedata_registry::{
         sign_revision, verify_published,
     },
 };
-use serde_json::json;
 
 #[cfg(not(feature = "remote"))]
 use crate::commands::absent::absent;
@@ -29,7 +28,7 @@ use crate::{
         registry::Registry,
         trust_args::{TrustCommand, VerifyArgs},
     },
-    human, message,
+    documents, human, message,
 };
 
 /// `node-data dataset keygen|sign|verify`, and what a gate asks for.
@@ -72,12 +71,13 @@ fn keygen(out: &Path, output: Output) -> Result<Outcome> {
     let id = key.public().id();
     match output {
         Output::Json => {
-            let told = json!({"keyid": id, "secret": out, "public": public_path});
-            message::to_stdout(&message::json_line(&told)?)?;
+            let told = documents::KeyPair { keyid: id, secret: out, public: &public_path };
+            message::to_stdout(&documents::line(&told)?)?;
         }
         Output::Text => {
             message::to_stdout(&format!("{id}\n"))?;
-            let (secret, public) = (out.display(), public_path.display());
+            let (secret, public) = (out.to_string_lossy(), public_path.to_string_lossy());
+            let (secret, public) = (visible(&secret), visible(&public));
             message::note(&format!(
                 "wrote {secret} (keep it secret) and {public} (hand it to whoever verifies)"
             ));
@@ -117,10 +117,13 @@ fn sign(reference: &str, key: &Path, store: &StoreArgs, output: Output) -> Resul
     let done = attach(&*registry.remote, &reference.dataset, &registry.author, kind, entry, envelope)?;
     let keyid = key.public().id();
     match output {
-        Output::Json => message::to_stdout(&message::json_line(&json!({
-            "dataset": reference.dataset, "revision": entry.revision, "manifest": entry.manifest,
-            "keyid": keyid, "seq": done.seq,
-        }))?)?,
+        Output::Json => message::to_stdout(&documents::line(&documents::Signed {
+            dataset: &reference.dataset,
+            revision: &entry.revision,
+            manifest: entry.manifest,
+            keyid,
+            seq: done.seq,
+        })?)?,
         Output::Text => {
             let text =
                 format!("signed {}@{} ({}) by {keyid}\n", reference.dataset, entry.revision, entry.manifest);
@@ -149,8 +152,12 @@ fn verify(args: &VerifyArgs, output: Output) -> Result<Outcome> {
     let is_sound = found.is_sound() && rebuilt.as_ref().is_none_or(Rebuilt::is_same);
     match output {
         Output::Json => {
-            let told = json!({"sound": is_sound, "verification": found, "rebuild": rebuilt});
-            message::to_stdout(&message::json_line(&told)?)?;
+            let told = documents::Verified {
+                sound: is_sound,
+                verification: &found,
+                rebuild: rebuilt.as_ref(),
+            };
+            message::to_stdout(&documents::line(&told)?)?;
         }
         Output::Text => message::to_stdout(&told(&found, rebuilt.as_ref(), args.quick))?,
     }

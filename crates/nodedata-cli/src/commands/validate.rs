@@ -1,8 +1,7 @@
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
 use nodedata_dataset::{Validation, validate};
 use nodedata_pipeline::check_quality;
 use nodedata_quality::{QualityReport, Rules};
-use serde_json::{Value, json};
 
 use crate::{
     Outcome,
@@ -12,7 +11,7 @@ use crate::{
         run::{load_file, tell_refused},
         target::Target,
     },
-    human, message,
+    documents, human, message,
 };
 
 /// `node-data validate`.
@@ -53,7 +52,9 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
         message::note("no report was written: the dataset is damaged");
     }
     let text = match output {
-        Output::Json => json_of(&found, quality.as_ref())?,
+        Output::Json => {
+            documents::line(&documents::CheckedDataset { found: &found, quality: quality.as_ref() })?
+        }
         Output::Text => told(&found, quality.as_ref()),
     };
     message::to_stdout(&text)?;
@@ -65,13 +66,6 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
         (true, false, true) => Outcome::Incomplete,
         _ => Outcome::Refused,
     })
-}
-
-/// The validation as before, with what the rules found beside it.
-fn json_of(found: &Validation, quality: Option<&QualityReport>) -> Result<String> {
-    let mut body: Value = serde_json::to_value(found).map_err(std::io::Error::from)?;
-    body["quality"] = json!(quality);
-    message::json_line(&body)
 }
 
 fn told(found: &Validation, quality: Option<&QualityReport>) -> String {

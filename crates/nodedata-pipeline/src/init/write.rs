@@ -1,4 +1,7 @@
-use nodedata_core::{DType, Feature};
+use nodedata_core::{
+    DType, Feature,
+    visible::{is_hidden, visible_json},
+};
 use nodedata_quality::stamp_column;
 
 use super::seen::Seen;
@@ -346,12 +349,12 @@ fn hertz(rate: Option<f64>) -> String {
 
 /// A text of the source inside a comment: nothing in it can end the line.
 fn plain(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
+    text.chars().map(|it| if is_hidden(it) { ' ' } else { it }).collect()
 }
 
 fn one_line(text: &str) -> String {
     let short: String = text.chars().take(60).collect();
-    serde_json::Value::from(short).to_string()
+    visible_json(&serde_json::Value::from(short).to_string()).into_owned()
 }
 
 /// A text as YAML: plain where nothing can be misread, quoted otherwise.
@@ -366,7 +369,7 @@ fn scalar(text: &str) -> String {
     if starts_well && text.chars().all(is_plain) && !is_word && !is_number && !text.contains("${") {
         return text.to_owned();
     }
-    serde_json::Value::from(text.replace("${", "$${")).to_string()
+    visible_json(&serde_json::Value::from(text.replace("${", "$${")).to_string()).into_owned()
 }
 
 fn line(text: &mut String, line: &str) {
