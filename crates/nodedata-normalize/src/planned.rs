@@ -67,7 +67,8 @@ impl Planned {
         if spec.keep_streams {
             for number in numbers {
                 let kept = source.partitions[number].clone();
-                self.partitions.push(Partition { episode: first_episode, ..kept });
+                // Streams have other numbers here.
+                self.partitions.push(Partition { episode: first_episode, counts: None, ..kept });
                 self.parts.push(Part::Kept(number));
             }
         }
