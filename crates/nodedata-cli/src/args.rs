@@ -83,9 +83,10 @@ pub(crate) enum Command {
 /// Which part of a source is read.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub(crate) struct SourceArgs {
-    /// A file, a folder, a glob in quotes (`'runs/**/*.mcap'`) or a URL (`s3://bucket/prefix`).
-    #[arg(value_name = "SRC")]
-    pub(crate) source: String,
+    /// A file, a folder, a glob in quotes (`'runs/**/*.mcap'`) or a URL (`s3://bucket/prefix`, `https://host/a.mcap`). Several
+    /// are read as one; all of them are of one format.
+    #[arg(value_name = "SRC", required = true)]
+    pub(crate) sources: Vec<String>,
     /// Format of SRC; detected from its content when absent.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
@@ -128,9 +129,9 @@ pub(crate) struct ConvertArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     /// Folder of the dataset. It appears in one step when everything is written.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Replace an existing dataset once the new one is complete.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace an existing dataset once the new one is complete. What this tool did not write is never replaced.
     #[arg(long)]
     pub(crate) overwrite: bool,
     #[command(flatten)]
@@ -228,7 +229,7 @@ pub(crate) struct InspectArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ValidateArgs {
     /// Folder of the dataset, or a revision with its `@`, such as `owner/name@1.2.0`, which is read where it lies.
-    /// What is there on disk goes first.
+    /// What is there on disk goes first. Of a source, or the URL of one, its pointers are checked.
     #[arg(value_name = "DIR|REF")]
     pub(crate) dataset: PathBuf,
     /// Read every row as well: content hashes, declared limits, and every frame of images and video decoded.
@@ -253,7 +254,7 @@ pub(crate) struct RunArgs {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Folder of the dataset; `out` of the file when absent.
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Print what would be done: inputs, episodes, rates, features, shards, estimated bytes and time.
     #[arg(long)]
@@ -261,7 +262,7 @@ pub(crate) struct RunArgs {
     /// Set a key of the file, such as `shards.target_mb=128`. The value is YAML. May be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) settings: Vec<String>,
-    /// Replace an existing dataset once the new one is complete.
+    /// Replace an existing dataset once the new one is complete. What this tool did not write is never replaced.
     #[arg(long)]
     pub(crate) overwrite: bool,
     /// Worker threads; all cores when absent. Has no effect on the bytes written.
@@ -284,9 +285,9 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
     /// File to write; standard output when absent.
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Replace the file if it exists.
+    /// Replace the file if it exists and is a pipeline file.
     #[arg(long)]
     pub(crate) overwrite: bool,
 }
@@ -330,9 +331,9 @@ pub(crate) struct ExplainArgs {
     /// Run the recipe again on SRC and compare the shards of these rows, as they lie there.
     #[arg(long, requires = "source")]
     pub(crate) rebuild: bool,
-    /// What the dataset was converted from: a file, a folder, a glob or a URL.
+    /// What the dataset was converted from: a file, a folder, a glob or a URL. May be given several times.
     #[arg(long, value_name = "SRC", requires = "rebuild")]
-    pub(crate) source: Option<String>,
+    pub(crate) source: Vec<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

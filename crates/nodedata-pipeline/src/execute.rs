@@ -171,6 +171,7 @@ pub fn prepare(
     let options = options(self::options(&parsed.file, out)?);
     let limits = options.clone();
     let mut run = with_threads(&limits, || fit(formats, parsed, options))?;
+    run.refuse_foreign_output()?;
     let Some(rules) = &parsed.file.quality else { return Ok(Prepared { run, quality: None }) };
     let mut rules = rules.clone();
     if let Some(schema) = &limits.schema {

@@ -12,7 +12,7 @@ use crate::{inspect::inspect_opened, open_source};
 /// What opening and reading the source report.
 pub fn propose(formats: &Formats, source: &str, from: Option<&str>, path: &str) -> Result<String> {
     let open = OpenOptions { salvage: true, ..OpenOptions::default() };
-    let typed = open_source(formats, source, from, &open)?;
+    let typed = open_source(formats, &[source.to_owned()], from, &open)?;
     let has_steps = typed.source.plan().streams.iter().any(|it| it.kind != StreamKind::Messages);
     let inspection = inspect_opened(&typed)?;
     let seen = if has_steps { Vec::new() } else { seen::look(typed.source.as_ref())? };

@@ -109,12 +109,12 @@ pub struct StreamInspection {
 /// What opening the source reports.
 pub fn inspect(
     formats: &Formats,
-    source: &str,
+    sources: &[String],
     from: Option<&str>,
     open: &OpenOptions,
 ) -> Result<Inspection> {
     let salvage = OpenOptions { salvage: true, ..open.clone() };
-    inspect_opened(&open_source(formats, source, from, &salvage)?)
+    inspect_opened(&open_source(formats, sources, from, &salvage)?)
 }
 
 /// What a source that is open holds. Messages are looked at as bytes: for that the files, which are known by now, are

@@ -1,7 +1,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_io::{Writing, write_file};
+use nodedata_io::{Writing, refuse_foreign_file, write_file};
 use nodedata_pipeline::propose;
 
 use crate::{Outcome, args::InitArgs, message};
@@ -15,6 +15,10 @@ pub(crate) fn run(args: &InitArgs) -> Result<Outcome> {
         return Err(Error::new(ErrorKind::Config, "the file exists already")
             .at(Locus::path(out))
             .with_hint("choose another name, or add `--overwrite`"));
+    }
+    if let Some(out) = &args.out {
+        // Also one that was written by hand: it names a source at its left edge.
+        refuse_foreign_file(out, "pipeline file", |head| head.lines().any(|it| it.starts_with("source:")))?;
     }
     let text = propose(&formats, &args.source, args.from.as_deref(), &path)?;
     match &args.out {
