@@ -51,7 +51,7 @@ fn other_commands_read_web_addresses_too() {
         work.run(["init", &url, "-o", &pipeline]).exits(0);
         let text = std::fs::read_to_string(work.path(&pipeline)).unwrap();
         assert!(text.contains(&url), "{text}");
-        work.write("plain.yaml", format!("source: {{path: '{url}'}}\n"));
+        work.write("plain.yaml", format!("version: 1\nsource: {{path: '{url}'}}\n"));
         work.run(["run", "plain.yaml", "-o", &format!("run-{way}")]).exits(0);
         assert_eq!(differing(&work.path("near"), &work.path(format!("run-{way}"))), ["report.json"]);
     }

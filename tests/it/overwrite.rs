@@ -32,7 +32,7 @@ fn furnished() -> Work {
         work.write(name, &bytes);
     }
     work.write("thesis/thesis.txt", "the work of years");
-    work.write("rule.yaml", "source: {path: src}\nquality: {gap: warn}\n");
+    work.write("rule.yaml", "version: 1\nsource: {path: src}\nquality: {gap: warn}\n");
     work.run(["convert", "rec.mcap", "--out", "ds"]).exits(0);
     work
 }

@@ -39,7 +39,7 @@ fn files_and_folders_are_read_as_one_and_each_is_named() {
     // The order decides nothing, and neither does how they are written.
     for (out, sources) in [
         ("other-order", &["runs", "b.mcap", "./a.mcap"][..]),
-        ("globs", &["*.mcap", "runs/../runs/**/*.mcap"]),
+        ("globs", &["*.mcap", "runs/../runs/**/*.mcap"][..]),
     ] {
         work.run([&["convert"][..], sources, &["-o", out]].concat()).exits(0);
         assert_eq!(differing(&work.path("ds"), &work.path(out)), ["report.json"], "{sources:?}");
@@ -76,6 +76,16 @@ fn other_commands_take_several_too() {
     work.run(["work", "--plan", "p.json", "--index", "0", "--of", "1"]).exits(0);
     work.run(["finish", "--plan", "p.json"]).exits(0);
     assert_eq!(differing(&work.path("ds"), &work.path("shared")), ["report.json"]);
+    // A pipeline names them as a list, and `init` writes it so.
+    std::fs::create_dir(work.path("pipelines")).unwrap();
+    work.run(["init", "a.mcap", "runs", "-o", "pipelines/p.yaml"]).exits(0);
+    let text = std::fs::read_to_string(work.path("pipelines/p.yaml")).unwrap();
+    assert!(text.contains("  path:\n    - ../a.mcap\n    - ../runs\n"), "{text}");
+    let outline = work.run(["run", "pipelines/p.yaml", "-o", "x", "--dry-run"]).exits(0);
+    assert!(outline.stdout.contains("3 files"), "{}", outline.stdout);
+    work.write("plain.yaml", "version: 1\nsource: {path: [a.mcap, runs]}\n");
+    work.run(["run", "plain.yaml", "-o", "piped"]).exits(0);
+    assert_eq!(differing(&work.path("ds"), &work.path("piped")), ["report.json"]);
 }
 
 #[test]
@@ -86,15 +96,15 @@ fn what_does_not_belong_together_is_refused() {
     work.write("rows/samples.jsonl", std::fs::read(samples).unwrap());
     let before = work.names();
     for (sources, code, message, hint) in [
-        (&["a.mcap", "rows/samples.jsonl"][..], 2, "and the others are mcap", "of one format"),
-        (&["rows", "a.mcap"], 2, "and the others are mcap", "of one format"),
-        (&["a.mcap", "empty"], 2, "nothing in this source is mcap", "of one format"),
-        (&["a.mcap", "b.mcap", "a.mcap"], 2, "name the same file", "leave it out"),
-        (&["runs", "runs/day/d.mcap"], 2, "name the same file", "leave it out"),
-        (&["a.mcap", "-"], 1, "standard input", "write it to a file"),
-        (&["a.mcap", "gopher://host/b.mcap"], 1, "`gopher://`", "this build reads"),
-        (&["a.mcap", "ds"], 1, "no such file or folder", "write `--out ds`"),
-        (&["nothing.mcap", "a.mcap"], 1, "no such file or folder", "SRC is a file"),
+        (&["a.mcap", "rows/samples.jsonl"][..], 2, "and the others are ", "of one format"),
+        (&["rows", "a.mcap"][..], 2, "and the others are ", "of one format"),
+        (&["a.mcap", "empty"][..], 2, "nothing in this source is mcap", "of one format"),
+        (&["a.mcap", "b.mcap", "a.mcap"][..], 2, "name the same file", "leave it out"),
+        (&["runs", "runs/day/d.mcap"][..], 2, "name the same file", "leave it out"),
+        (&["a.mcap", "-"][..], 1, "standard input", "write it to a file"),
+        (&["a.mcap", "gopher://host/b.mcap"][..], 1, "`gopher://`", "this build reads"),
+        (&["a.mcap", "ds"][..], 1, "no such file or folder", "write `--out ds`"),
+        (&["nothing.mcap", "a.mcap"][..], 1, "no such file or folder", "SRC is a file"),
     ] {
         let refused = work.run([&["convert"][..], sources, &["--out", "out"]].concat()).exits(code);
         assert!(refused.stderr.contains(message), "{sources:?}: {}", refused.stderr);
@@ -103,8 +113,8 @@ fn what_does_not_belong_together_is_refused() {
     }
     for (sources, hint) in [
         (&["a.mcap", "ds"][..], "if `ds` is where it goes, write `--out ds`"),
-        (&["a.mcap", "b.mcap"], "add `--out DIR`"),
-        (&["a.mcap"], "add `--out DIR`"),
+        (&["a.mcap", "b.mcap"][..], "add `--out DIR`"),
+        (&["a.mcap"][..], "add `--out DIR`"),
     ] {
         let refused = work.run([&["convert"][..], sources].concat()).exits(2);
         assert!(refused.stderr.contains("no folder for the dataset is named"), "{}", refused.stderr);

@@ -48,7 +48,9 @@ fn paths_in(value: &Value, named: &mut BTreeSet<PathBuf>) {
         Value::Object(map) => {
             for (key, inner) in map.iter().filter(|(key, _)| *key != "inputs") {
                 match inner {
-                    Value::String(path) if key == "path" => drop(named.insert(path.into())),
+                    Value::String(path) if key == "path" => {
+                        named.insert(path.into());
+                    }
                     _ => paths_in(inner, named),
                 }
             }

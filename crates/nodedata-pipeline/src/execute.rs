@@ -82,7 +82,8 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
         on_error: file.on_error,
         shard_bytes: file.shard_bytes,
         steps: file.steps.clone(),
-        ..ConvertOptions::new(source.path.clone(), out)
+        sources: source.paths.clone(),
+        ..ConvertOptions::new("", out)
     })
 }
 

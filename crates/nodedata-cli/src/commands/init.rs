@@ -10,7 +10,7 @@ use crate::{Outcome, args::InitArgs, message};
 pub(crate) fn run(args: &InitArgs) -> Result<Outcome> {
     let formats = nodedata_formats::builtin();
     let folder = args.out.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-    let path = source_from(&folder, &args.source);
+    let paths: Vec<String> = args.sources.iter().map(|it| source_from(&folder, it)).collect();
     if let Some(out) = args.out.as_deref().filter(|it| it.exists() && !args.overwrite) {
         return Err(Error::new(ErrorKind::Config, "the file exists already")
             .at(Locus::path(out))
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<Outcome> {
         // Also one that was written by hand: it names a source at its left edge.
         refuse_foreign_file(out, "pipeline file", |head| head.lines().any(|it| it.starts_with("source:")))?;
     }
-    let text = propose(&formats, &args.source, args.from.as_deref(), &path)?;
+    let text = propose(&formats, &args.sources, args.from.as_deref(), &paths)?;
     match &args.out {
         None => message::to_stdout(&text)?,
         Some(out) => {
