@@ -31,7 +31,7 @@ pub(crate) struct State {
     pub(crate) hashes: InputHashes,
     /// Rows so far by (episode, stream).
     pub(crate) rows: BTreeMap<(usize, usize), u64>,
-    /// Units that are recorded: no later run makes them again.
+    /// Units that are recorded, or are before the drive ends: no later run makes them again.
     pub(crate) n_kept: usize,
     /// Of the units that are not recorded yet.
     units: BTreeMap<usize, UnitState>,
@@ -108,7 +108,6 @@ impl Drive<'_> {
                 || {
                     let pending = std::mem::take(&mut encoded);
                     let sealings = std::mem::take(&mut sealings);
-                    let n_sealings = sealings.len();
                     rayon::join(
                         || match &current {
                             Some((unit, parts)) => {
@@ -123,13 +122,12 @@ impl Drive<'_> {
                             }
                             None => encoder.end(),
                         },
-                        || write(&mut files, sealings, pending).map(|it| (it, n_sealings)),
+                        || write(&mut files, sealings, pending),
                     )
                 },
             );
             // Reported in the order of the data, so that equal input gives an equal message.
-            let (finished, n_sealed) = written?;
-            state.n_kept += n_sealed;
+            let finished = written?;
             encoded = done?;
             hashed?;
             if let Some((unit, parts)) = current {
@@ -142,10 +140,8 @@ impl Drive<'_> {
             }
             decoded = ahead?;
         }
-        let n_sealed = sealings.len();
         let finished = write(&mut files, sealings, encoded)?;
         let sealings = self.sealings(finished, &units, state)?;
-        state.n_kept += n_sealed + sealings.len();
         write(&mut files, sealings, Encoded::default())?;
         if progress.is_stopped() {
             return Err(Error::new(ErrorKind::Interrupted, "the run was stopped"));
@@ -248,6 +244,7 @@ impl Drive<'_> {
             }
             let inputs = self.proofs(&units[unit.unit()], &looked_at, &mut state.hashes)?;
             sealings.push(Sealing { unit, inputs, run: of_unit.keep()? });
+            state.n_kept += 1;
         }
         Ok(sealings)
     }

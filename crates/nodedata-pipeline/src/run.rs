@@ -207,7 +207,7 @@ impl Run {
         }
         let there = match Dataset::open(out) {
             Ok(there) => there,
-            // It is going to be replaced, whatever it is.
+            // Whether it may be replaced is looked at before anything is written.
             Err(_) if self.options.overwrite => return Ok(Present::Nothing),
             Err(err) => return Err(err),
         };
