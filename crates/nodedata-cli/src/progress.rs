@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use nodedata_core::Progress;
 use serde_json::json;
 
-use crate::{args::ProgressArg, message};
+use crate::{args::ProgressArg, interrupt, message};
 
 /// Shows a run on stderr.
 pub(crate) enum Shown {
@@ -89,7 +89,12 @@ impl Progress for Shown {
         }
     }
 
+    fn is_stopped(&self) -> bool {
+        interrupt::is_asked_for()
+    }
+
     fn finishing(&self) {
+        interrupt::is_looked_for_no_more();
         match self {
             Self::Bar { bar, .. } => bar.set_message("writing the index"),
             Self::Events(events) => events.print("finishing"),

@@ -65,6 +65,8 @@ pub enum ErrorKind {
     Conflict,
     /// The registry refused: missing token, missing attestation, missing license.
     Denied,
+    /// Somebody stopped the run; what it finished is kept.
+    Interrupted,
 }
 
 /// Where in the input a failure happened. Every field is optional; each layer fills in

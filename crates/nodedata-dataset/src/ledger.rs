@@ -178,6 +178,9 @@ pub struct Report {
     /// All units.
     #[serde(default)]
     pub units: u64,
+    /// Where some were not made again, bytes of the input files that the others were made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_bytes: Option<u64>,
     /// What the inputs looked like, so that the next run need not read those that still look so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs_seen: Vec<InputSeen>,

@@ -87,7 +87,7 @@ impl Dataset {
             Error::new(ErrorKind::Corrupt, "the manifest cannot be read")
                 .with_source(err)
                 .at(at())
-                .with_hint("restore it, or convert again with `--overwrite`")
+                .with_hint("restore it, or convert again to another folder")
         })?;
         Ok(Self { manifest: Arc::new(manifest), files, root })
     }

@@ -1,8 +1,10 @@
 use std::{collections::BTreeMap, fs, io::Write, path::Path};
 
-use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
+use nodedata_core::{ReadAt, Result};
 use nodedata_dataset::{Dataset, Manifest, each_window, yaml_scalar};
-use nodedata_io::{AtomicDir, Writer, Writing, io_error, link_or_copy, write_file};
+use nodedata_io::{
+    AtomicDir, Places, Recognised, Replacing, Writer, Writing, io_error, link_or_copy, write_file,
+};
 
 /// What the name of the hidden folder ends in while an export grows.
 const SUFFIX: &str = "export";
@@ -38,21 +40,23 @@ pub struct ExportReport {
 /// # Errors
 /// `Config` when `out` is there already; `Io`; `Corrupt` when the manifest names a path outside its folder.
 pub fn export_hugging_face(dataset: &Dataset, out: &Path, facts: &HubFacts) -> Result<ExportReport> {
-    let exists = out.exists() && !fs::read_dir(out).is_ok_and(|mut it| it.next().is_none());
-    if exists {
-        return Err(Error::new(ErrorKind::Config, "the folder is there already")
-            .at(Locus::path(out))
-            .with_hint("choose another, or remove it"));
-    }
-    let writer = Writer { suffix: SUFFIX, shared: false, busy: "another export fills this folder" };
+    let reads = Places::new(dataset.root());
+    let replacing = Replacing {
+        asked: false,
+        reads: &reads,
+        recognise: &|_| Ok(Recognised::Ours),
+        there: "the folder is there already",
+        hint: "choose another, or remove it",
+    };
+    replacing.check(out)?;
+    let busy = "another export fills this folder";
+    let writer = Writer { suffix: SUFFIX, shared: false, keeps: &[], busy };
     let folder = AtomicDir::open(out, writer)?;
     // What an export that was killed left behind.
     folder.clear(&[])?;
     let mut report = ExportReport::default();
     let written = write(dataset, &folder.tree(), facts, &mut report).and_then(|()| {
-        if out.exists() {
-            fs::remove_dir(out).map_err(|err| io_error("cannot take the folder's place", out, err))?;
-        }
+        replacing.check(out)?;
         folder.commit(false)
     });
     if written.is_err() {

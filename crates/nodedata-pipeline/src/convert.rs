@@ -22,8 +22,8 @@ pub enum OnError {
 /// What to convert, and how. What of it decides bytes is a [`crate::Recipe`].
 #[derive(Debug, Clone)]
 pub struct ConvertOptions {
-    /// A file, a folder, a glob or a URL.
-    pub source: String,
+    /// Files, folders, globs or URLs, read as one.
+    pub sources: Vec<String>,
     /// Name of the format; detected when absent.
     pub from: Option<String>,
     /// The dataset's folder.
@@ -57,7 +57,7 @@ impl ConvertOptions {
     /// Converts `source` to `out` with every default.
     pub fn new(source: impl Into<String>, out: impl Into<PathBuf>) -> Self {
         Self {
-            source: source.into(),
+            sources: vec![source.into()],
             from: None,
             out: out.into(),
             overwrite: false,

@@ -82,7 +82,8 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
         on_error: file.on_error,
         shard_bytes: file.shard_bytes,
         steps: file.steps.clone(),
-        ..ConvertOptions::new(source.path.clone(), out)
+        sources: source.paths.clone(),
+        ..ConvertOptions::new("", out)
     })
 }
 
@@ -171,6 +172,7 @@ pub fn prepare(
     let options = options(self::options(&parsed.file, out)?);
     let limits = options.clone();
     let mut run = with_threads(&limits, || fit(formats, parsed, options))?;
+    run.refuse_foreign_output()?;
     let Some(rules) = &parsed.file.quality else { return Ok(Prepared { run, quality: None }) };
     let mut rules = rules.clone();
     if let Some(schema) = &limits.schema {

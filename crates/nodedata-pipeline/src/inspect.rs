@@ -153,7 +153,7 @@ const READ_WHOLE_BYTES: u64 = 16 << 20;
 /// What opening the source reports.
 pub fn inspect(
     formats: &Formats,
-    source: &str,
+    sources: &[String],
     from: Option<&str>,
     open: &OpenOptions,
     depth: Depth,
@@ -162,12 +162,12 @@ pub fn inspect(
     let mut open = OpenOptions { salvage: true, ..open.clone() };
     let why = match depth {
         Depth::Full => "it was asked for".to_owned(),
-        Depth::Enough => match by_index(formats, source, from, &mut open)? {
+        Depth::Enough => match by_index(formats, sources, from, &mut open)? {
             Ok(found) => return Ok(found),
             Err(why) => why,
         },
     };
-    let mut found = inspect_whole(&open_source(formats, source, from, &open)?, progress)?;
+    let mut found = inspect_whole(&open_source(formats, sources, from, &open)?, progress)?;
     found.looked.why = why;
     Ok(found)
 }
@@ -175,13 +175,13 @@ pub fn inspect(
 /// What the index says; otherwise why all has to be read. What opening has learned by reading is kept in `open`.
 fn by_index(
     formats: &Formats,
-    source: &str,
+    sources: &[String],
     from: Option<&str>,
     open: &mut OpenOptions,
 ) -> Result<Result<Inspection, String>> {
     // Opened to fail: only then is a log with an index not walked.
     let strict = OpenOptions { salvage: false, ..open.clone() };
-    let opened = match open_source(formats, source, from, &strict) {
+    let opened = match open_source(formats, sources, from, &strict) {
         Ok(it) => it,
         Err(err) if matches!(err.kind(), ErrorKind::Corrupt | ErrorKind::Limit) => {
             return Ok(Err(format!("it cannot be trusted as it is: {}", err.chain())));

@@ -10,6 +10,7 @@ use crate::{
     convert::with_threads,
     execute::{check_steps, fit_over, options},
     inspect::inspect_opened,
+    open::told,
     run::{Run, open_for},
     window::{read_window, windows},
 };
@@ -129,7 +130,7 @@ pub fn outline(
     let rules = nodedata_quality::Rule::ALL.into_iter();
     Ok(Outline {
         nd: "outline/1",
-        source: run.options.source.clone(),
+        source: told(&run.options.sources),
         format: run.opened.format.name().to_owned(),
         inputs: source.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
         not_read: run.opened.not_read.clone(),

@@ -13,7 +13,7 @@ use crate::{
     inputs::InputHashes,
     journal::take_over,
     learned::Learned,
-    run::{Present, Run, unchanged},
+    run::{Present, Reused, Run, told_if_stopped, unchanged},
 };
 
 /// A conversion cut into units that any number of workers make, on any machines that see the same files.
@@ -258,7 +258,8 @@ pub fn work(
         let done = take_over(&mut writer, present.as_ref(), &mine, &mut state.hashes)?;
         let is_done = |unit: &usize| done.iter().any(|it| it.unit == *unit);
         let todo: Vec<usize> = mine.iter().copied().filter(|it| !is_done(it)).collect();
-        run.make(&mut writer, &todo, &mut state, true, progress)?;
+        run.make(&mut writer, &todo, &mut state, true, progress)
+            .map_err(|err| told_if_stopped(err, done.len() + state.n_kept, mine.len()))?;
         Ok(Worked { made: todo.len(), reused: mine.len() - todo.len(), ..all_done })
     })
 }
@@ -299,7 +300,7 @@ pub fn finish(
             return Err(unfinished(&missing, plan.units.len()));
         }
         progress.finishing();
-        run.finish(writer, hashes, done.len(), Default::default())
+        run.finish(writer, hashes, Reused { n_units: done.len(), made_bytes: None }, Default::default())
     })
 }
 

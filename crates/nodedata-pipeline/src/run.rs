@@ -6,7 +6,7 @@ use nodedata_core::{
     OpenOptions, Progress, Result, SourcePlan,
 };
 use nodedata_dataset::{
-    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, WriterOptions,
+    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, Unit, WriterOptions,
 };
 use nodedata_schema::{SchemaCheck, Violation};
 
@@ -82,6 +82,16 @@ impl Run {
         Ok(Self { options, opened, recipe, check, dealt, started })
     }
 
+    /// Refuses, before anything long begins, an output that no recipe would make this run replace.
+    pub(crate) fn refuse_foreign_output(&self) -> Result<()> {
+        let out = &self.options.out;
+        // Whether a dataset may be replaced depends on what made it, which is looked at later.
+        if !out.exists() || out.join("manifest.json").is_file() {
+            return Ok(());
+        }
+        nodedata_dataset::refuse_existing(&self.writer_options())
+    }
+
     /// Keeps episodes out of the splits, by key, each with its reason.
     pub(crate) fn quarantine(&mut self, quarantine: BTreeMap<String, String>) {
         self.recipe.shards.quarantine.extend(quarantine.clone());
@@ -113,12 +123,37 @@ impl Run {
         let todo: Vec<usize> =
             all.into_iter().filter(|unit| done.iter().all(|it| it.unit != *unit)).collect();
         let opened_after = self.started.elapsed().as_secs_f64();
-        self.make(&mut writer, &todo, &mut state, false, progress)?;
+        let n_units = writer.units().len();
+        self.make(&mut writer, &todo, &mut state, false, progress)
+            .map_err(|err| told_if_stopped(err, done.len() + state.n_kept, n_units))?;
         let rows_after = self.started.elapsed().as_secs_f64();
         progress.finishing();
         let seconds =
             [("open".to_owned(), opened_after), ("rows".to_owned(), rows_after - opened_after)].into();
-        self.finish(writer, state.hashes, done.len(), seconds)
+        let made_bytes = (!done.is_empty()).then(|| self.bytes_of(&todo, writer.units()));
+        self.finish(writer, state.hashes, Reused { n_units: done.len(), made_bytes }, seconds)
+    }
+
+    /// Bytes of the input files that units are made of, each counted once.
+    fn bytes_of(&self, of: &[usize], units: &[Unit]) -> u64 {
+        let source = self.source();
+        let partitions = of.iter().flat_map(|it| &units[*it].partitions);
+        let reads = partitions.flat_map(|it| &source.partitions[*it].reads);
+        let mut ranges: Vec<(usize, u64, u64)> = reads
+            .map(|InputRange { input, byte_range }| {
+                let n_bytes = source.inputs[*input].n_bytes;
+                (*input, byte_range.start.min(n_bytes), byte_range.end.min(n_bytes))
+            })
+            .collect();
+        ranges.sort_unstable();
+        let mut counted = (usize::MAX, 0);
+        let mut n_bytes = 0;
+        for (input, start, end) in ranges {
+            let start = if counted.0 == input { start.max(counted.1) } else { start };
+            n_bytes += end.saturating_sub(start);
+            counted = (input, end.max(start));
+        }
+        n_bytes
     }
 
     /// Makes units; fails when rows broke the schema.
@@ -172,7 +207,7 @@ impl Run {
         }
         let there = match Dataset::open(out) {
             Ok(there) => there,
-            // It is going to be replaced, whatever it is.
+            // Whether it may be replaced is looked at before anything is written.
             Err(_) if self.options.overwrite => return Ok(Present::Nothing),
             Err(err) => return Err(err),
         };
@@ -224,6 +259,7 @@ impl Run {
         let (splits, split_of_episode) = self.deal();
         WriterOptions {
             overwrite: self.options.overwrite,
+            reads: self.opened.places.clone(),
             // Which rows make a unit the unit knows.
             unit_recipe: self.recipe.rows.to_json(),
             shard_bytes: self.options.shard_bytes,
@@ -238,7 +274,7 @@ impl Run {
         self,
         mut writer: DatasetWriter,
         mut hashes: InputHashes,
-        n_reused: usize,
+        reused: Reused,
         mut seconds: BTreeMap<String, f64>,
     ) -> Result<Converted> {
         let source = self.source();
@@ -270,7 +306,8 @@ impl Run {
             not_read: self.opened.not_read.clone(),
             seconds,
             peak_heap_bytes: self.options.peak_heap.map(|it| it()),
-            units_reused: n_reused as u64,
+            units_reused: reused.n_units as u64,
+            made_bytes: reused.made_bytes,
             units: writer.units().len() as u64,
             inputs_seen: hashes.seen()?,
             ..Report::default()
@@ -318,6 +355,27 @@ impl Run {
     }
 }
 
+/// What a run did not have to make.
+pub(crate) struct Reused {
+    pub(crate) n_units: usize,
+    /// See [`Report::made_bytes`].
+    pub(crate) made_bytes: Option<u64>,
+}
+
+/// Says what is kept of a run that was stopped.
+pub(crate) fn told_if_stopped(err: Error, n_kept: usize, n_units: usize) -> Error {
+    if err.kind() != ErrorKind::Interrupted {
+        return err;
+    }
+    Error::new(
+        ErrorKind::Interrupted,
+        match n_kept {
+            0 => format!("none of {n_units} units was finished yet; the same command starts anew"),
+            _ => format!("{n_kept} of {n_units} units are kept; the same command goes on from there"),
+        },
+    )
+}
+
 /// The episodes of a plan with what reading told of them.
 fn learned(episodes: &[EpisodeInfo], facts: BTreeMap<usize, EpisodeFacts>) -> Vec<EpisodeInfo> {
     let mut episodes = episodes.to_vec();
@@ -342,7 +400,7 @@ pub(crate) fn open_for(
         deal: options.splits.rows(),
         ..options.open.clone()
     };
-    open_knowing(formats, &options.source, options.from.as_deref(), &open, known)
+    open_knowing(formats, &options.sources, options.from.as_deref(), &open, known)
 }
 
 /// The dataset is there already. What a killed run may have left beside it is of no use any more.

@@ -29,7 +29,7 @@ pub fn try_out(
     scratch: &Path,
 ) -> Result<Trial, Refused> {
     let mut parsed = parsed.clone();
-    parsed.file.source.path.clone_from(&test.source);
+    parsed.file.source.paths = vec![test.source.clone()];
     let result = execute(formats, &parsed, |it| it, scratch, &Silent);
     let (differences, content_root) = match result {
         Ok(executed) => {

@@ -14,7 +14,7 @@ const LISTED_MAX: usize = 1000;
 pub fn html(title: &str, report: &QualityReport) -> String {
     let title = escaped(title);
     let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"node-data quality\">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
     );
     page.push_str(&format!(
         "<p>{} episodes, {} streams, {} findings, {} episodes quarantined.</p>\n",

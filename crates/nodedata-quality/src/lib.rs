@@ -21,7 +21,7 @@ pub use content::Contents;
 pub use html::html;
 pub use junit::junit;
 pub use pace::{Offsets, Pace, stamp_column, time_column};
-pub use report::{QualityFinding, QualityReport, Quarantined, RuleResult, StreamSummary};
+pub use report::{QualityFinding, QualityReport, Quarantined, RuleResult, StreamSummary, is_report};
 pub use rule::{Level, RangeBounds, RateBounds, Rule, Rules};
 pub use stream::StreamCheck;
 pub use timeline::Timeline;

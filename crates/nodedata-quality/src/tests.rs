@@ -6,7 +6,7 @@ use nodedata_core::{DType, Dim, Feature, Storage, StreamId, StreamKind, StreamSc
 
 use crate::{
     Contents, Level, QualityFinding, QualityReport, RangeBounds, RateBounds, Rule, Rules, StreamCheck, html,
-    junit,
+    is_report, junit,
 };
 
 fn stream(kind: StreamKind, features: Vec<Feature>) -> StreamSchema {
@@ -210,6 +210,18 @@ fn report() -> QualityReport {
     contents.add(1, [7; 32]);
     findings.extend(contents.findings(rules.level(Rule::DuplicateEpisode)));
     QualityReport::new(&rules, findings, vec![summary], &["a.mcap".to_owned(), "<i>.mcap".to_owned()])
+}
+
+#[test]
+fn a_report_is_recognised_in_each_of_its_forms() {
+    let report = report();
+    let json = serde_json::to_string(&report).unwrap();
+    for text in [json, junit(&report), html("a title", &report)] {
+        assert!(is_report(&text), "{text}");
+    }
+    for other in ["", "{\"nd\":\"report/1\"}", "<testsuites><testsuite name=\"pytest\">", "<!doctype html>"] {
+        assert!(!is_report(other), "{other}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{Outcome, args::Output, documents, human, message};
 /// reading its rows. Exit 3 where the data puts right whatever is wrong, 1 where it cannot.
 pub(crate) fn run(source: &Path, output: Output) -> Result<Outcome> {
     let options = OpenOptions { salvage: true, ..OpenOptions::default() };
-    let opened = open_source(&nodedata_formats::builtin(), &source.display().to_string(), None, &options)?;
+    let opened = open_source(&nodedata_formats::builtin(), &[source.display().to_string()], None, &options)?;
     let plan = opened.source.plan();
     let entries = |kind| plan.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
     let (damage, repairs) = (entries(FindingKind::Damage), entries(FindingKind::Repair));

@@ -11,18 +11,35 @@ use nodedata_schema::Schema;
 use crate::{
     Outcome,
     args::{ConvertArgs, OnErrorArg, Output, SourceArgs, StepArgs},
-    documents, human, message, peak_heap,
+    documents, human, interrupt, message, peak_heap,
     progress::Shown,
 };
 
 /// `node-data convert`.
 pub(crate) fn run(args: ConvertArgs, output: Output) -> Result<Outcome> {
     let shown = Shown::new(args.progress);
-    let out = args.out.clone();
+    let out = output_of(&args)?.to_owned();
     let options = options(args)?;
+    interrupt::listen(interrupt::RUN)?;
     let result = convert(&nodedata_formats::builtin(), &options, &shown);
     shown.done();
     report(&result?, &out, output)
+}
+
+/// The folder that a conversion goes to.
+///
+/// # Errors
+/// `Config` when none is named.
+pub(crate) fn output_of(args: &ConvertArgs) -> Result<&Path> {
+    args.out.as_deref().ok_or_else(|| {
+        let err = Error::new(ErrorKind::Config, "no folder for the dataset is named");
+        match args.source.sources.as_slice() {
+            [.., last] if args.source.sources.len() > 1 && !Path::new(last).exists() => {
+                err.with_hint(format!("if `{last}` is where it goes, write `--out {last}`"))
+            }
+            _ => err.with_hint("add `--out DIR`"),
+        }
+    })
 }
 
 /// Tells what a conversion did.
@@ -70,6 +87,7 @@ pub(crate) fn read_schema(path: &Path) -> Result<Schema> {
 
 /// What the flags of a conversion mean.
 pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
+    let out = output_of(&args)?.to_owned();
     let open = open_options(&args.source)?;
     let StepArgs { rate, clock, time, tolerance_ms } = args.steps.clone();
     Ok(ConvertOptions {
@@ -86,7 +104,8 @@ pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
         threads: args.threads.map(usize::from),
         shard_bytes: u64::from(args.shard_mb) << 20,
         peak_heap: Some(peak_heap),
-        ..ConvertOptions::new(args.source.source, args.out)
+        sources: args.source.sources,
+        ..ConvertOptions::new("", out)
     })
 }
 
@@ -108,20 +127,43 @@ pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
     }
     let rows: u64 = report.streams.values().map(|it| it.written).sum();
     let seconds = report.seconds.get("total").copied().unwrap_or(0.0).max(1e-6);
+    // What others had made would count as work of this run.
+    let rate = match report.units_reused {
+        0 => format!(" ({}/s)", human::bytes((report.input_bytes as f64 / seconds) as u64)),
+        _ => String::new(),
+    };
     text.push_str(&format!(
-        "{}, {} in {}: {} to {} in {seconds:.1} s ({}/s)\n",
+        "{}, {} in {}: {} to {} in {seconds:.1} s{rate}\n",
         human::plural(report.episodes, "episode"),
         human::plural(rows, "row"),
         human::plural(manifest.shards.len() as u64, "shard"),
         human::bytes(report.input_bytes),
         human::bytes(report.output_bytes),
-        human::bytes((report.input_bytes as f64 / seconds) as u64),
     ));
+    if !*unchanged && 0 < report.units_reused {
+        text.push_str(&taken_over(report));
+    }
     let verb = if *unchanged { "is already complete in" } else { "written to" };
     text.push_str(&format!("{} {verb} {}\n", manifest.content_root, visible(&out.to_string_lossy())));
     message::to_stdout(&text)?;
     tell_damage(report);
     Ok(())
+}
+
+/// What an earlier run or other workers had made, and how fast the rest was.
+fn taken_over(report: &Report) -> String {
+    let Report { units, units_reused, made_bytes, seconds, .. } = report;
+    let mut text =
+        format!("{} of {} taken over", human::count(*units_reused), human::plural(*units, "unit"));
+    if let Some(made) = made_bytes.filter(|it| 0 < *it) {
+        let seconds = seconds.get("rows").copied().unwrap_or(0.0).max(1e-6);
+        text.push_str(&format!(
+            "; the rest made from {} in {seconds:.1} s ({}/s)",
+            human::bytes(made),
+            human::bytes((made as f64 / seconds) as u64),
+        ));
+    }
+    text + "\n"
 }
 
 fn dropped(ledger: &StreamLedger) -> String {

@@ -18,7 +18,7 @@ use crate::{
         dataset_show,
         registry::{Registry, cache},
     },
-    documents, human, message,
+    documents, human, interrupt, message,
     progress::Shown,
 };
 
@@ -107,6 +107,7 @@ fn run_create(args: &CreateArgs, output: Output) -> Result<()> {
 
 fn run_push(args: PushArgs, output: Output) -> Result<()> {
     let registry = Registry::open(&args.store, !args.dry_run)?;
+    interrupt::listen(interrupt::PUSH)?;
     let shown = Shown::new(args.progress);
     let class = args.class.clone();
     let options = push_options(args, &registry)?;
@@ -251,6 +252,7 @@ fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
         message::note(&format!("warning: {} {} is withdrawn: {}", reference.dataset, entry.revision, visible(reason)));
     }
     let revision = Revision::open(&registry.remote, &reference.dataset, entry)?;
+    interrupt::listen(interrupt::PULL)?;
     let shown = Shown::new(args.progress);
     let report = pull(&revision, &args.out, args.overwrite, &shown);
     shown.done();

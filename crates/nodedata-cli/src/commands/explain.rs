@@ -17,9 +17,9 @@ pub(crate) fn run(args: &ExplainArgs, output: Output) -> Result<Outcome> {
     let question = Question { row: args.row, episode: args.episode, stream: args.stream.clone() };
     let (dataset, shard) = Target::of(&args.target, &args.store)?.dataset()?;
     let all = explain(&dataset, shard.as_deref(), &question)?;
-    let rebuilt = match &args.source {
-        Some(source) => Some(rebuild::of_dataset(&dataset, &all, source)?),
-        None => None,
+    let rebuilt = match args.source.as_slice() {
+        [] => None,
+        sources => Some(rebuild::of_dataset(&dataset, &all, sources)?),
     };
     let text = match output {
         Output::Json => documents::line(&documents::Explained {

@@ -16,7 +16,7 @@ pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<Outcome> {
     let source = &args.source;
     let found = inspect(
         &nodedata_formats::builtin(),
-        &source.source,
+        &source.sources,
         source.from.as_deref(),
         &open_options(source)?,
     )?;

@@ -10,7 +10,7 @@ use crate::{
     Outcome,
     args::{Output, RunArgs},
     commands::{convert, dataset::tell_push, publish::publish, report},
-    documents, human, message, peak_heap,
+    documents, human, interrupt, message, peak_heap,
     progress::Shown,
 };
 
@@ -43,6 +43,7 @@ fn run_file(args: &RunArgs, output: Output) -> Result<Outcome, Refused> {
         Error::new(ErrorKind::Config, "the pipeline names no folder for the dataset")
             .with_hint("add `--out DIR`, or `out: DIR` to the file")
     })?;
+    interrupt::listen(interrupt::RUN)?;
     let shown = Shown::new(args.progress);
     let result = execute(&formats, &parsed, adjust, &out, &shown);
     shown.done();

@@ -28,14 +28,14 @@ pub(crate) fn run(command: SchemaCommand, output: Output) -> Result<Outcome> {
     match command {
         SchemaCommand::Infer { source } => {
             let schema =
-                infer_schema(&formats, &source.source, source.from.as_deref(), &open_options(&source)?)?;
+                infer_schema(&formats, &source.sources, source.from.as_deref(), &open_options(&source)?)?;
             message::to_stdout(&visible_json(&schema.to_json()))?;
             Ok(Outcome::Complete)
         }
         SchemaCommand::Check { source, schema } => {
             let declared = read_schema(&schema)?;
             let open = open_options(&source)?;
-            let found = check_schema(&formats, &source.source, source.from.as_deref(), &open, &declared)?;
+            let found = check_schema(&formats, &source.sources, source.from.as_deref(), &open, &declared)?;
             let text = match output {
                 Output::Json => documents::line(&documents::CheckedSchema { violations: &found })?,
                 Output::Text if found.is_empty() => "every row follows the schema\n".to_owned(),

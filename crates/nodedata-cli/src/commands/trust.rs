@@ -145,9 +145,9 @@ fn verify(args: &VerifyArgs, output: Output) -> Result<Outcome> {
     let entry = reference.resolve(&state)?;
     let options = VerifyOptions { trusted: &trusted, bytes: !args.quick };
     let found = verify_published(&registry.remote, &reference.dataset, entry, &options)?;
-    let rebuilt = match &args.source {
-        Some(source) => Some(rebuild::of_revision(&registry.remote, &reference.dataset, entry, source)?),
-        None => None,
+    let rebuilt = match args.source.as_slice() {
+        [] => None,
+        sources => Some(rebuild::of_revision(&registry.remote, &reference.dataset, entry, sources)?),
     };
     let is_sound = found.is_sound() && rebuilt.as_ref().is_none_or(Rebuilt::is_same);
     match output {

@@ -16,6 +16,9 @@ use crate::{
 
 /// `node-data validate`.
 pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
+    if args.dataset.to_str().is_some_and(|it| it.contains("://")) {
+        return audit::run(&args.dataset, output);
+    }
     let target = Target::of(&args.dataset, &args.store)?;
     if let Target::Path(folder) = &target
         && folder.is_dir()

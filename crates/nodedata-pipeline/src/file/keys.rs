@@ -99,8 +99,8 @@ pub(super) const FILE: &[Key] = &[
 const SOURCE: &[Key] = &[
     required(
         "path",
-        Kind::Text,
-        "A file, a folder, a glob or a URL (`s3://bucket/prefix`); relative to the pipeline file",
+        TEXT_OR_TEXTS,
+        "A file, a folder, a glob or a URL (`s3://bucket/prefix`), or several; relative to the pipeline file",
     ),
     key("format", Kind::Text, "Name of the format; detected when absent"),
     key(

@@ -50,7 +50,7 @@ impl Proposal {
 }
 
 /// The proposal as a file.
-pub(super) fn pipeline(path: &str, format: &str, inspection: &Inspection, seen: &[Seen]) -> String {
+pub(super) fn pipeline(paths: &[String], format: &str, inspection: &Inspection, seen: &[Seen]) -> String {
     let proposals = proposals(inspection, seen);
     let mut text = String::new();
     let n_bytes: u64 = inspection.inputs.iter().map(|(_, n)| n).sum();
@@ -61,7 +61,13 @@ pub(super) fn pipeline(path: &str, format: &str, inspection: &Inspection, seen: 
     line(&mut text, "# `node-data run FILE --out DIR`; `--dry-run` shows what it would do.");
     line(&mut text, "version: 1\n");
     line(&mut text, "source:");
-    line(&mut text, &format!("  path: {}", scalar(path)));
+    match paths {
+        [path] => line(&mut text, &format!("  path: {}", scalar(path))),
+        _ => {
+            line(&mut text, "  path:");
+            paths.iter().for_each(|it| line(&mut text, &format!("    - {}", scalar(it))));
+        }
+    }
     line(
         &mut text,
         &format!(

@@ -210,7 +210,7 @@ proptest! {
         let read = Recipe::from_json(text.as_bytes()).unwrap();
         prop_assert_eq!(&read, &recipe);
         prop_assert_eq!(read.to_json(), text);
-        let again = read.options("source", "out");
+        let again = read.options(&["source".to_owned()], "out");
         prop_assert_eq!(format!("{again:?}"), format!("{options:?}"));
     }
 }
