@@ -239,6 +239,13 @@ pub(crate) struct InspectArgs {
     /// List the features of every stream.
     #[arg(long)]
     pub(crate) features: bool,
+    /// Read every record, and so tell sizes, jitter, gaps, stamps and damage as well. Without it the index of a log that has one
+    /// tells what is in it, unless the log is short.
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// How progress is shown on stderr.
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub(crate) progress: ProgressArg,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -259,6 +266,9 @@ pub(crate) struct ValidateArgs {
     /// Write what the rules found to a file: .json, .xml (JUnit) or .html. May be given several times.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Vec<PathBuf>,
+    /// How progress is shown on stderr.
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub(crate) progress: ProgressArg,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

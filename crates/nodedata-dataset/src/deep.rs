@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use arrow_array::{Array as _, ArrayRef, RecordBatch, cast::AsArray, types::Int64Type};
-use nodedata_core::{EPISODE_INDEX, Feature, Nested, Result, Storage, StreamId, StreamSchema};
+use nodedata_core::{EPISODE_INDEX, Feature, Nested, Progress, Result, Storage, StreamId, StreamSchema};
 use nodedata_media::Encoding;
 use nodedata_schema::{RowPlace, Schema, SchemaCheck, Violations};
 use rayon::prelude::*;
@@ -25,6 +25,7 @@ pub(crate) fn check_rows(
     schema: Option<&Schema>,
     streams: &BTreeMap<String, StreamSchema>,
     found: &mut Validation,
+    progress: &dyn Progress,
 ) {
     let expected = match expected_contents(dataset) {
         Ok(expected) => expected,
@@ -34,8 +35,10 @@ pub(crate) fn check_rows(
         }
     };
     let all: Vec<(&String, &StreamSchema)> = streams.iter().collect();
-    let checked: Vec<_> =
-        all.par_iter().map(|(name, stream)| StreamWalk::new(dataset, stream, schema)?.walk(name)).collect();
+    let checked: Vec<_> = all
+        .par_iter()
+        .map(|(name, stream)| StreamWalk::new(dataset, stream, schema)?.walk(name, progress))
+        .collect();
     for ((name, _), result) in all.iter().zip(checked) {
         match result {
             Ok(walked) => report(name, walked, &expected, found),
@@ -116,13 +119,15 @@ impl<'a> StreamWalk<'a> {
         Ok(Self { dataset, stream, check, hashers, videos, current: None, walked })
     }
 
-    fn walk(mut self, name: &str) -> Result<Walked> {
+    fn walk(mut self, name: &str, progress: &dyn Progress) -> Result<Walked> {
         for shard in self.dataset.manifest.shards.iter().filter(|it| it.stream == name) {
             let mut row = 0;
             for batch in self.dataset.shard(shard)? {
                 let batch = batch?;
                 self.batch(shard, &batch, row)?;
-                row += batch.num_rows() as u64;
+                let n_rows = batch.num_rows() as u64;
+                progress.advanced(shard.share_of(row, n_rows), n_rows);
+                row += n_rows;
             }
         }
         self.end_episode();

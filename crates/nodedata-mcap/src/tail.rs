@@ -245,3 +245,41 @@ impl From<&ChunkIndex<'_>> for IndexedChunk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(offsets: &[(u16, u64)], n_index_bytes: u64) -> Option<Vec<(u32, u64)>> {
+        counts(&ChunkIndex {
+            start_time: 0,
+            end_time: 0,
+            chunk_start_offset: 100,
+            chunk_length: 50,
+            message_index_offsets: offsets.to_vec(),
+            message_index_length: n_index_bytes,
+            compression: "",
+            compressed_size: 0,
+            uncompressed_size: 0,
+        })
+    }
+
+    #[test]
+    fn message_indexes_are_counted_by_their_lengths() {
+        // Two entries of channel 7, then one of channel 3.
+        let (two, one) = (15 + 32, 15 + 16);
+        assert_eq!(counted(&[(3, 150 + two), (7, 150)], two + one), Some(vec![(7, 2), (3, 1)]));
+        assert_eq!(counted(&[], 0), Some(vec![]));
+        for (offsets, n_bytes) in [
+            // Something lies behind the last one.
+            (&[(7, 150)][..], two + 1),
+            // Two at one place.
+            (&[(3, 150), (7, 150)], two),
+            // Outside of the indexes.
+            (&[(7, 150 + two)], two),
+            (&[(7, u64::MAX)], two),
+        ] {
+            assert_eq!(counted(offsets, n_bytes), None, "{offsets:?}");
+        }
+    }
+}

@@ -72,8 +72,9 @@ pub enum Depth {
 pub struct Looked {
     /// `index` or `all`.
     pub at: LookedAt,
-    /// Why, as a sentence without a full stop.
-    pub why: String,
+    /// Why every record was read, where nobody asked for it and it takes time; as a sentence without a full stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// What is not known, because only the index was read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_known: Vec<Arc<str>>,
@@ -161,15 +162,19 @@ pub fn inspect(
 ) -> Result<Inspection> {
     let mut open = OpenOptions { salvage: true, ..open.clone() };
     let why = match depth {
-        Depth::Full => "it was asked for".to_owned(),
+        Depth::Full => None,
         Depth::Enough => match by_index(formats, sources, from, &mut open)? {
             Ok(found) => return Ok(found),
-            Err(why) => why,
+            Err(why) => Some(why),
         },
     };
     let mut found = inspect_whole(&open_source(formats, sources, from, &open)?, progress)?;
-    found.looked.why = why;
+    found.looked.why = why.filter(|_| !is_short(found.inputs.iter().map(|it| it.1)));
     Ok(found)
+}
+
+fn is_short(lengths: impl Iterator<Item = u64>) -> bool {
+    lengths.fold(0, u64::saturating_add) <= READ_WHOLE_BYTES
 }
 
 /// What the index says; otherwise why all has to be read. What opening has learned by reading is kept in `open`.
@@ -189,8 +194,7 @@ fn by_index(
         Err(err) => return Err(err),
     };
     open.learned = opened.source.plan().learned.clone();
-    let n_bytes: u64 = opened.source.plan().inputs.iter().map(|it| it.n_bytes).sum();
-    if n_bytes <= READ_WHOLE_BYTES {
+    if is_short(opened.source.plan().inputs.iter().map(|it| it.n_bytes)) {
         return Ok(Err("it is short".to_owned()));
     }
     Ok(match index::of_index(opened.source.as_ref()) {
@@ -290,7 +294,7 @@ pub(crate) fn inspect_source(
     Ok(Inspection {
         format: String::new(),
         detected: String::new(),
-        looked: Looked { at: LookedAt::All, why: String::new(), not_known: Vec::new() },
+        looked: Looked { at: LookedAt::All, why: None, not_known: Vec::new() },
         inputs: plan.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
         episodes: plan.episodes.iter().map(|it| it.key.clone()).collect(),
         episode_lengths,

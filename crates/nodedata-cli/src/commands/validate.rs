@@ -12,6 +12,7 @@ use crate::{
         target::Target,
     },
     documents, human, message,
+    progress::Shown,
 };
 
 /// `node-data validate`.
@@ -40,7 +41,9 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
             .at(Locus::path(file))
             .with_hint("name its folder, or the revision alone: `owner/name@1.2.0`"));
     }
-    let found = validate(&dataset, args.deep);
+    let shown = Shown::new(args.progress);
+    let found = validate(&dataset, args.deep, &shown);
+    shown.done();
     // Rows of files whose bytes are not the published ones say nothing about the recording.
     let readable = found.findings.iter().all(|it| {
         !matches!(
@@ -48,7 +51,14 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
             "hash-mismatch" | "missing-file" | "unreadable-file" | "unreadable-shard" | "unreadable-index"
         )
     });
-    let quality = if readable && !args.no_quality { Some(check_quality(&dataset, &rules)?) } else { None };
+    let quality = if readable && !args.no_quality {
+        let shown = Shown::new(args.progress);
+        let checked = check_quality(&dataset, &rules, &shown);
+        shown.done();
+        Some(checked?)
+    } else {
+        None
+    };
     if let Some(quality) = &quality {
         report::write_all(&args.report, &args.dataset.display().to_string(), quality)?;
     } else if !args.report.is_empty() {

@@ -49,7 +49,7 @@ pub(super) fn of_index(source: &dyn Source) -> Option<Inspection> {
         detected: String::new(),
         looked: Looked {
             at: LookedAt::Index,
-            why: "the log's own index counts its records".to_owned(),
+            why: None,
             not_known: NOT_KNOWN.map(Arc::from).to_vec(),
         },
         inputs: plan.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
