@@ -12,7 +12,7 @@ use nodedata_core::{
 use nodedata_io::FolderFiles;
 use nodedata_schema::Schema;
 use parquet::{
-    arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
     file::{
         metadata::{PageIndexPolicy, RowGroupMetaData},
         statistics::Statistics,
@@ -25,7 +25,7 @@ use crate::{
     ledger::Report,
     manifest::{Manifest, ShardEntry},
     pages::PageEntry,
-    ranges::{Ranges, Rows, footer},
+    ranges::{Rows, footer},
 };
 
 /// Name of the manifest.
@@ -200,13 +200,10 @@ impl Dataset {
 
     pub(crate) fn parquet(&self, path: &str) -> Result<ParquetRecordBatchReaderBuilder<Ranges>> {
         let file = Ranges(self.file(path)?);
-        let load = |policy| {
-            let options = ArrowReaderOptions::new().with_page_index_policy(policy);
-            ArrowReaderMetadata::load(&file, options)
-        };
+        let options = |policy| ArrowReaderOptions::new().with_page_index_policy(policy);
         // A page index that cannot be read makes reading slower, nothing more.
-        let footer = footer(path, || load(PageIndexPolicy::Optional))
-            .or_else(|_| footer(path, || load(PageIndexPolicy::Skip)))?;
+        let footer = footer(path, &file, options(PageIndexPolicy::Optional))
+            .or_else(|_| footer(path, &file, options(PageIndexPolicy::Skip)))?;
         Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer))
     }
 

@@ -440,7 +440,7 @@ fn a_message_that_cannot_be_read_is_refused_at_its_byte() {
     check(json(), br#"{"a": 1, "a": 2}"#, "a key appears twice", 11);
     check(json(), b"{\"a\":\n 1,\n x}", "key must be a string", 11);
     check(json(), b"", "EOF while parsing a value", 0);
-    check(JsonInference::cbor(), &[0xa1, 0x61], "1 bytes are left", 2);
+    check(JsonInference::cbor(), &[0xa1, 0x61], "0 bytes are left, but 1 are declared at byte 2", 2);
 }
 
 /// What nests as deep as columns go is stored, and read again.
