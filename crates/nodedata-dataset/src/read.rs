@@ -257,6 +257,14 @@ impl Dataset {
         Ok(pages.into_iter().map(|(_, page)| page).collect())
     }
 
+    /// The same of every shard, each page with the position of its shard in the manifest.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt`.
+    pub fn all_pages(&self) -> Result<Vec<(usize, PageEntry)>> {
+        self.index_table("pages", |_| true, entries::pages)
+    }
+
     /// What decoders need beside the samples of coded video columns; empty where there are none.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
-use std::{collections::BTreeMap, fs, io::Write, path::Path};
+use std::{fs, io::Write, path::Path};
 
 use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
-use nodedata_dataset::{Dataset, Manifest, each_window};
+use nodedata_dataset::{
+    Dataset, Manifest, card_configs, config_lines, each_window, split_card, yaml_text,
+};
 use nodedata_io::{AtomicDir, Writer, Writing, io_error, link_or_copy, write_file};
 
 /// What the name of the hidden folder ends in while an export grows.
@@ -86,7 +88,9 @@ fn write(dataset: &Dataset, folder: &Path, facts: &HubFacts, report: &mut Export
         report.bytes += n_bytes;
     }
     let readme = dataset.text(&manifest.readme.path)?;
-    let card = format!("{}{}", front_matter(manifest, facts), body_of(&readme));
+    // Without the YAML that the dataset came with.
+    let body = split_card(&readme).map_or(readme.as_str(), |(_, body)| body);
+    let card = format!("{}{}", front_matter(manifest, facts), body);
     fs::create_dir_all(folder).map_err(|err| io_error("cannot make the folder", folder, err))?;
     write_file(&folder.join("README.md"), card.as_bytes(), Writing::Replace)
 }
@@ -104,42 +108,25 @@ fn front_matter(manifest: &Manifest, facts: &HubFacts) -> String {
             Some(known) => lines.push(format!("license: {known}")),
             None => {
                 lines.push("license: other".to_owned());
-                lines.push(format!("license_name: {}", yaml(license)));
+                lines.push(format!("license_name: {}", yaml_text(license)));
             }
         }
     }
     if let Some(title) = &facts.title {
-        lines.push(format!("pretty_name: {}", yaml(title)));
+        lines.push(format!("pretty_name: {}", yaml_text(title)));
     }
     lines.push("task_categories:\n- robotics".to_owned());
     lines.push("tags:".to_owned());
     let mut tags = facts.tags.clone();
     tags.extend(["robotics".to_owned(), "node-data".to_owned()]);
     tags.dedup();
-    lines.extend(tags.iter().map(|it| format!("- {}", yaml(it))));
+    lines.extend(tags.iter().map(|it| format!("- {}", yaml_text(it))));
     lines.push(format!("size_categories:\n- {}", size_category(manifest)));
     if let Some(gate) = &facts.gate {
-        lines.push(format!("extra_gated_prompt: {}", yaml(gate)));
+        lines.push(format!("extra_gated_prompt: {}", yaml_text(gate)));
     }
-    lines.push("configs:".to_owned());
-    for (idx, stream) in manifest.streams.iter().filter(|it| it.rows > 0).enumerate() {
-        let name = stream.folder.rsplit('/').next().unwrap_or(&stream.folder);
-        lines.push(format!("- config_name: {}", yaml(name)));
-        if idx == 0 {
-            lines.push("  default: true".to_owned());
-        }
-        lines.push("  data_files:".to_owned());
-        let mut by_split: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for shard in manifest.shards.iter().filter(|it| it.stream == stream.name) {
-            by_split.entry(&shard.split).or_default().push(&shard.path);
-        }
-        for (split, paths) in by_split {
-            lines.push(format!("  - split: {split}"));
-            lines.push("    path:".to_owned());
-            // The files themselves, not a pattern: what else lies there is not meant.
-            lines.extend(paths.iter().map(|it| format!("    - {}", yaml(it))));
-        }
-    }
+    // The files themselves, not a pattern: what else lies there is not meant.
+    lines.extend(config_lines(&card_configs(manifest, true)));
     lines.push("---\n".to_owned());
     lines.join("\n")
 }
@@ -196,19 +183,6 @@ fn size_category(manifest: &Manifest) -> &'static str {
         10_000_000..100_000_000 => "10M<n<100M",
         _ => "100M<n<1B",
     }
-}
-
-/// The card without the YAML that the dataset came with.
-fn body_of(readme: &str) -> &str {
-    match readme.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n")) {
-        Some((_, body)) => body,
-        None => readme,
-    }
-}
-
-/// A YAML double-quoted scalar.
-fn yaml(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

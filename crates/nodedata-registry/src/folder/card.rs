@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use nodedata_dataset::{CardConfig, SplitFiles, config_lines, split_card, yaml_text};
+
 use crate::folder::plain::PlainModel;
 
 /// Shards named one by one in the card up to this number per split; more are named by a pattern.
@@ -28,21 +30,20 @@ pub(crate) fn card(model: &PlainModel, facts: &CardFacts) -> String {
     if let Some(license) = &facts.license {
         lines.push(format!("license: {}", license.to_ascii_lowercase()));
     }
-    lines.push(format!("pretty_name: {}", yaml(&facts.title)));
-    lines.push("configs:\n- config_name: default\n  data_files:".to_owned());
-    for (split, paths) in &splits {
-        lines.push(format!("  - split: {split}"));
-        let pattern = format!("data/{split}-*.parquet");
+    lines.push(format!("pretty_name: {}", yaml_text(&facts.title)));
+    let files = |(split, paths): (&'_ str, Vec<&'_ str>)| {
         let fits = |it: &&str| it.starts_with(&format!("data/{split}-")) && it.matches('/').count() == 1;
-        if paths.len() > SHARDS_NAMED && paths.iter().all(fits) {
-            lines.push(format!("    path: {}", yaml(&pattern)));
+        let files = if paths.len() > SHARDS_NAMED && paths.iter().all(fits) {
+            SplitFiles::Pattern(format!("data/{split}-*.parquet"))
         } else {
-            lines.push("    path:".to_owned());
-            lines.extend(paths.iter().map(|it| format!("    - {}", yaml(it))));
-        }
-    }
+            SplitFiles::Each(paths)
+        };
+        (split, files)
+    };
+    let splits = splits.into_iter().map(files).collect();
+    lines.extend(config_lines(&[CardConfig { name: "default".to_owned(), is_default: false, splits }]));
     lines.push(OUR_TAGS.to_owned());
-    lines.extend(facts.tags.iter().map(|it| format!("- {}", yaml(it))));
+    lines.extend(facts.tags.iter().map(|it| format!("- {}", yaml_text(it))));
     lines.push("---\n".to_owned());
     match &model.readme {
         Some(own) => lines.push(own.clone()),
@@ -59,7 +60,7 @@ const OUR_TAGS: &str = "tags:\n- robotics\n- node-data";
 
 /// What people wrote of a card that [`card`] made: without our YAML; `None` when all of it is ours.
 pub(crate) fn own_text(card: &str) -> Option<String> {
-    let ours = card.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n"));
+    let ours = split_card(card);
     match ours {
         Some((yaml, body)) if yaml.contains(OUR_TAGS) => {
             (!body.contains(MADE_HERE)).then(|| body.strip_prefix('\n').unwrap_or(body).to_owned())
@@ -83,9 +84,4 @@ fn body(lines: &mut Vec<String>, model: &PlainModel, facts: &CardFacts) {
         lines.push(format!("| `{name}` | {} | {:?} |", field.dtype, field.document_shape()));
     }
     lines.push(format!("\n{MADE_HERE}\n"));
-}
-
-/// A YAML double-quoted scalar.
-fn yaml(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
