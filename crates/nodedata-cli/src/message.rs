@@ -3,7 +3,7 @@ use std::io::{IsTerminal, Write};
 use nodedata_core::Error;
 use serde_json::json;
 
-use crate::args::Output;
+use crate::{args::Output, progress::above_bar};
 
 /// Prints an error once, with its causes, its place and what to do next.
 pub(crate) fn print_error(err: &Error, output: Output) {
@@ -50,9 +50,10 @@ pub(crate) fn note(text: &str) {
     to_stderr(&format!("{text}\n"));
 }
 
-fn to_stderr(text: &str) {
+/// Writes text as it is, above a progress bar.
+pub(crate) fn to_stderr(text: &str) {
     // A closed stderr is no reason to fail.
-    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+    above_bar(|| drop(std::io::stderr().lock().write_all(text.as_bytes())));
 }
 
 /// A report as one line of JSON.

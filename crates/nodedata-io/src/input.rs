@@ -67,7 +67,7 @@ fn open_url(source: &str) -> Result<Input> {
 
 #[cfg(not(feature = "remote"))]
 fn open_url(source: &str) -> Result<Input> {
-    Err(Error::new(ErrorKind::Unsupported, format!("this build reads no URLs: {source}"))
+    Err(Error::new(ErrorKind::Unsupported, format!("this build reads no URLs: {}", printable(source)))
         .with_hint("build with the feature `remote`, or copy the data to disk"))
 }
 

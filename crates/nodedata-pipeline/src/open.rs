@@ -55,7 +55,9 @@ pub(crate) fn open_knowing(
 ) -> Result<OpenedSource> {
     let input = nodedata_io::open(source)?;
     let listing = Listing::new(input.files.as_ref())?;
-    let src = Named { source, root: &input.root };
+    // As errors may say it.
+    let shown = nodedata_io::printable(source);
+    let src = Named { source: &shown, root: &input.root };
     let choice = match from {
         Some(name) => named(formats, &listing, src, name, input.exact)?,
         None => guessed(formats, &listing, src)?,
@@ -65,14 +67,14 @@ pub(crate) fn open_knowing(
         let message =
             format!("the video of {} sources is not decoded here; samples pass through", format.name());
         return Err(Error::new(ErrorKind::Unsupported, message)
-            .at(Locus::path(source))
+            .at(Locus::path(&shown))
             .with_hint("leave out `--decode`, `source.decode` and `encoding`"));
     }
     let mut options = options.clone();
-    options.settle(format).map_err(|err| err.at(Locus::path(source)))?;
+    options.settle(format).map_err(|err| err.at(Locus::path(&shown)))?;
     let Choice { claimed, why, others, .. } = choice;
     tracing::info!(
-        source = nodedata_io::printable(source),
+        source = shown,
         format = format.name(),
         why,
         files = claimed.len(),
