@@ -19,7 +19,7 @@ use nodedata_core::{
 };
 use nodedata_io::MemoryFiles;
 use nodedata_jsonl::JSONL;
-use nodedata_testkit::{corpus, damaged::Random};
+use nodedata_testkit::corpus;
 
 fn files(text: impl Into<Bytes>) -> MemoryFiles {
     MemoryFiles::default().with("a.jsonl", text)
@@ -328,35 +328,4 @@ fn fields_are_selected_and_lines_kept_as_bytes() {
     let (rows, damage) = read(open("{\"b\": 1, \"a\": 2}\n{1}\n", &bytes).unwrap().as_ref());
     assert_eq!(rows[0].column_by_name("data").unwrap().as_binary::<i32>().value(0), b"{\"b\": 1, \"a\": 2}");
     assert_eq!(damage.len(), 1);
-}
-
-/// Whatever happens to a file: no panic, every record has one fate, and what one pass understood the other does, too.
-#[test]
-fn damaged_files_are_read_in_good_order() {
-    let whole = fixture();
-    let mut random = Random::new(23);
-    for round in 0..400 {
-        let start = random.below(whole.len() - 3000);
-        let mut damaged = whole[start..start + 3000].to_vec();
-        random.damage(&mut damaged);
-        let options = OpenOptions {
-            partition_bytes: 1,
-            deal: (round % 2 == 0).then(|| deal(RowKey::Field("id".to_owned()))),
-            record_bytes_max: if round % 5 == 0 { 300 } else { 1 << 20 },
-            ..OpenOptions::default()
-        };
-        match open(damaged, &options) {
-            Ok(source) => {
-                let (_, damage) = read(source.as_ref());
-                for err in damage {
-                    let is_of_the_line = err.kind() == ErrorKind::Limit
-                        || err.to_string().contains("the line is")
-                        || err.to_string().contains("cannot be read")
-                        || err.to_string().contains("beyond 64 bits");
-                    assert!(is_of_the_line, "round {round}: {err}");
-                }
-            }
-            Err(err) => assert!(matches!(err.kind(), ErrorKind::Unsupported | ErrorKind::Config), "{err}"),
-        }
-    }
 }

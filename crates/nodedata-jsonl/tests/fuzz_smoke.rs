@@ -1,0 +1,81 @@
+//! What the fuzz target `jsonl` does, for a few hundred seeded mutations on a stable compiler.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
+
+use std::sync::Arc;
+
+use nodedata_core::{
+    Error, ErrorKind, Format as _, OpenOptions, ReadOptions, Result, RowDeal, RowKey, Source,
+};
+use nodedata_io::MemoryFiles;
+use nodedata_jsonl::JSONL;
+use nodedata_testkit::{corpus, damaged::Random};
+
+fn open(bytes: &[u8], options: &OpenOptions) -> Result<Box<dyn Source>> {
+    JSONL.open(Arc::new(MemoryFiles::default().with("a.jsonl", bytes.to_vec())), options)
+}
+
+/// Rows and damage; every record that was read is one of them.
+fn read(source: &dyn Source) -> (usize, Vec<Error>) {
+    let (mut n_rows, mut damage) = (0, Vec::new());
+    for partition in 0..source.plan().partitions.len() {
+        let mut stream = source.read(partition, &ReadOptions::default()).unwrap();
+        let mut n_accounted = 0;
+        loop {
+            match stream.next_batch() {
+                Ok(None) => break,
+                Ok(Some(batch)) => {
+                    n_accounted += batch.rows.num_rows() as u64;
+                    n_rows += batch.rows.num_rows();
+                }
+                Err(err) => {
+                    n_accounted += err.loss().unwrap().records.iter().map(|it| it.1).sum::<u64>();
+                    damage.push(err);
+                }
+            }
+        }
+        assert_eq!(stream.records_read().iter().map(|it| it.1).sum::<u64>(), n_accounted);
+    }
+    (n_rows, damage)
+}
+
+/// Whatever happens to a file: no panic, every record has one fate, what one pass understood the other does, too, and
+/// what was learned opens the file again.
+#[test]
+fn damaged_files_are_read_in_good_order() {
+    let whole = std::fs::read(corpus::fixtures("jsonl").join("samples.jsonl")).unwrap();
+    let mut random = Random::new(23);
+    let (mut n_rows, mut n_damage, mut n_refused) = (0, 0, 0);
+    for round in 0..400 {
+        let start = random.below(whole.len() - 3000);
+        let mut damaged = whole[start..start + 3000].to_vec();
+        random.damage(&mut damaged);
+        let fractions = vec![("train".to_owned(), 0.8), ("val".to_owned(), 0.2)];
+        let options = OpenOptions {
+            partition_bytes: 1,
+            deal: (round % 2 == 0).then(|| RowDeal { fractions, key: RowKey::Field("id".to_owned()) }),
+            record_bytes_max: if round % 5 == 0 { 300 } else { 1 << 20 },
+            ..OpenOptions::default()
+        };
+        let source = match open(&damaged, &options) {
+            Ok(source) => source,
+            Err(err) => {
+                assert!(matches!(err.kind(), ErrorKind::Unsupported | ErrorKind::Config), "{err}");
+                n_refused += 1;
+                continue;
+            }
+        };
+        let (rows, damage) = read(source.as_ref());
+        n_rows += rows;
+        n_damage += damage.len();
+        for err in damage {
+            let is_of_the_line = err.kind() == ErrorKind::Limit
+                || err.to_string().contains("the line is")
+                || err.to_string().contains("cannot be read")
+                || err.to_string().contains("beyond 64 bits");
+            assert!(is_of_the_line, "round {round}: {err}");
+        }
+        let learned = OpenOptions { learned: source.plan().learned.clone(), ..options };
+        assert!(open(&damaged, &learned).unwrap().plan() == source.plan(), "round {round}");
+    }
+    assert!(n_rows > 1000 && n_damage > 100, "{n_rows} rows, {n_damage} damaged, {n_refused} refused");
+}
