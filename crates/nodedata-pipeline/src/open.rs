@@ -9,6 +9,7 @@ use nodedata_core::{
     Error, ErrorKind, Files, Format, Formats, Listing, Locus, OpenOptions, ReadAt, Result, Source,
 };
 use nodedata_dataset::NotRead;
+use nodedata_io::{Input, printable};
 
 use crate::{
     detect::{Choice, Named, guessed, named},
@@ -53,11 +54,21 @@ pub(crate) fn open_knowing(
     options: &OpenOptions,
     known: &[Learned],
 ) -> Result<OpenedSource> {
-    let input = nodedata_io::open(source)?;
+    open_input(formats, source, &nodedata_io::open(source)?, from, options, known)
+}
+
+fn open_input(
+    formats: &Formats,
+    source: &str,
+    input: &Input,
+    from: Option<&str>,
+    options: &OpenOptions,
+    known: &[Learned],
+) -> Result<OpenedSource> {
     let listing = Listing::new(input.files.as_ref())?;
-    // As errors may say it.
-    let shown = nodedata_io::printable(source);
-    let src = Named { source: &shown, root: &input.root };
+    // As errors may say them.
+    let (shown, root) = (printable(source), printable(&input.root));
+    let src = Named { source: &shown, root: &root };
     let choice = match from {
         Some(name) => named(formats, &listing, src, name, input.exact)?,
         None => guessed(formats, &listing, src)?,
@@ -74,7 +85,7 @@ pub(crate) fn open_knowing(
     options.settle(format).map_err(|err| err.at(Locus::path(&shown)))?;
     let Choice { claimed, why, others, .. } = choice;
     tracing::info!(
-        source = shown,
+        source = shown.as_str(),
         format = format.name(),
         why,
         files = claimed.len(),
@@ -114,5 +125,29 @@ impl Files for Chosen {
 
     fn stamp(&self, path: &Path) -> Option<String> {
         self.inner.stamp(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nodedata_io::MemoryFiles;
+
+    use super::*;
+
+    /// Errors end up in logs and issues: whoever reads them does not learn what stands before the host.
+    #[test]
+    fn errors_do_not_tell_the_user_of_an_address() {
+        let source = "s3://me:secret@bucket/runs";
+        let input = Input {
+            files: Arc::new(MemoryFiles::default().with("a.xyz", "?")),
+            root: source.to_owned(),
+            exact: false,
+        };
+        let open = |from| {
+            open_input(&Formats::default(), source, &input, from, &OpenOptions::default(), &[]).map(|_| ())
+        };
+        let err = open(None).unwrap_err();
+        assert_eq!(err.locus().to_string(), "s3://bucket/runs");
+        assert!(!format!("{} {:?}", err.chain(), err.hint()).contains("secret"));
     }
 }
