@@ -212,7 +212,8 @@ mod tests {
     #[test]
     fn what_is_told_stands_above_the_bar_and_not_in_it() {
         let told = Told::default();
-        let bar = ProgressBar::with_draw_target(Some(3), ProgressDrawTarget::term_like(Box::new(told.clone())));
+        let bar =
+            ProgressBar::with_draw_target(Some(3), ProgressDrawTarget::term_like(Box::new(told.clone())));
         bar.set_style(ProgressStyle::with_template("the bar {pos}").unwrap());
         let shown = Shown::Bar { bar: bar.clone(), records: AtomicU64::new(0) };
         set_bar(Some(bar.clone()));

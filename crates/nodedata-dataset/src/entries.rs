@@ -290,8 +290,8 @@ impl Columns<'_> {
     fn texts(&self, name: &str, idx: usize) -> Result<BTreeMap<String, String>> {
         let Some(column) = self.0.column_by_name(name) else { return Ok(BTreeMap::new()) };
         let entries = column.as_map_opt().ok_or_else(|| wrong(name))?.value(idx);
-        let [keys, values] =
-            [entries.column(0), entries.column(1)].map(|it| it.as_string_opt::<i32>().ok_or_else(|| wrong(name)));
+        let [keys, values] = [entries.column(0), entries.column(1)]
+            .map(|it| it.as_string_opt::<i32>().ok_or_else(|| wrong(name)));
         let (keys, values) = (keys?, values?);
         let entry = |idx| (keys.value(idx).to_owned(), values.value(idx).to_owned());
         Ok((0..entries.len()).map(entry).collect())

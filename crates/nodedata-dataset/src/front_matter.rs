@@ -104,7 +104,8 @@ mod tests {
                 "split": split, "b3": "", "bytes": 1, "rows": rows, "row_groups": 1, "episodes": [0, 0],
                 "content": "", "provenance": ""})
         };
-        let stream = |name: &str| serde_json::json!({"name": name, "folder": format!("data/{name}"), "rows": 9});
+        let stream =
+            |name: &str| serde_json::json!({"name": name, "folder": format!("data/{name}"), "rows": 9});
         let split = serde_json::json!({"episodes": 1, "rows": 1, "shards": 1});
         let manifest = serde_json::json!({
             "nd": "manifest/1", "created_by": {}, "recipe": "", "content_root": "", "provenance_root": "",

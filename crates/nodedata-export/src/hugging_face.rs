@@ -1,9 +1,7 @@
 use std::{fs, io::Write, path::Path};
 
 use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
-use nodedata_dataset::{
-    Dataset, Manifest, card_configs, config_lines, each_window, split_card, yaml_text,
-};
+use nodedata_dataset::{Dataset, Manifest, card_configs, config_lines, each_window, split_card, yaml_text};
 use nodedata_io::{AtomicDir, Writer, Writing, io_error, link_or_copy, write_file};
 
 /// What the name of the hidden folder ends in while an export grows.

@@ -137,11 +137,8 @@ fn learn(
     };
     let found = pass.run()?;
     let mut findings = Findings::default();
-    let types = if conditions.decodes {
-        Some(types(&pass, &found, &conditions, &mut findings)?)
-    } else {
-        None
-    };
+    let types =
+        if conditions.decodes { Some(types(&pass, &found, &conditions, &mut findings)?) } else { None };
     Ok(Learned::new(conditions, inputs, &found.stretches, types, findings.into_vec()))
 }
 
@@ -175,11 +172,8 @@ fn told(pass: &Pass<'_>, found: &Found, conflict: &JsonConflict) -> Result<(Stri
         let path = &pass.inputs[place.input as usize].path;
         let line = pass.line_number(found, place).map_err(|err| err.at(Locus::path(path)))?;
         words.push(format!("{kind} in line {line} of {}", path.display()));
-        at = Locus {
-            byte_offset: Some(place.at),
-            feature: Some(conflict.field.clone()),
-            ..Locus::path(path)
-        };
+        at =
+            Locus { byte_offset: Some(place.at), feature: Some(conflict.field.clone()), ..Locus::path(path) };
     }
     Ok((format!("the field `{}` is {}", conflict.field, words.join(" and ")), at))
 }

@@ -84,13 +84,7 @@ fn open_input(
     let mut options = options.clone();
     options.settle(format).map_err(|err| err.at(Locus::path(&shown)))?;
     let Choice { claimed, why, others, .. } = choice;
-    tracing::info!(
-        source = shown.as_str(),
-        format = format.name(),
-        why,
-        files = claimed.len(),
-        "open"
-    );
+    tracing::info!(source = shown.as_str(), format = format.name(), why, files = claimed.len(), "open");
     let files: Arc<dyn Files> = Arc::new(Chosen { inner: Arc::clone(&input.files), names: claimed });
     for known in known {
         if options.learned.is_none() {

@@ -153,7 +153,8 @@ impl Plan {
     /// # Errors
     /// `Io` when it is not there, `Corrupt` when it is no plan, `Unsupported` when another version made it.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|err| io_error("cannot read the plan", path, err))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|err| io_error("cannot read the plan", path, err))?;
         let plan: Self = serde_json::from_str(&text).map_err(|err| {
             Error::new(ErrorKind::Corrupt, "the file is no plan")
                 .with_source(err)

@@ -34,7 +34,8 @@ pub(crate) fn record_stream(plan: &Arc<Plan>, idx: usize, options: &ReadOptions)
     let path = &plan.told.inputs[input].path;
     let place = Locus { byte_offset: Some(bytes.start), ..in_episode(path, partition.episode as u64) };
     let schema = plan.told.streams[0].arrow();
-    let piece = |n_steps| Piece { schema, steps: 0..n_steps, place: place.clone(), byte_range: bytes.clone() };
+    let piece =
+        |n_steps| Piece { schema, steps: 0..n_steps, place: place.clone(), byte_range: bytes.clone() };
     let file = plan.listing.files().open(path).map_err(|err| err.at(place.clone()))?;
     let read = payload(file.as_ref(), bytes, plan.verify_checksums)
         .and_then(|record| plan.keys.bind(&record).map(|bound| (record, bound)));

@@ -68,11 +68,10 @@ fn hugging_face(source: &str, out: &Path, store: &StoreArgs, output: Output) -> 
         let revision = Revision::open(&registry.remote, &reference.dataset, reference.resolve(&state)?)?;
         // Beside the folder, so that it can be linked from there.
         let parent = out.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder =
-            tempfile::Builder::new()
-                .prefix(".nodedata-export-")
-                .tempdir_in(parent)
-                .map_err(|err| io_error("cannot make a folder", parent, err))?;
+        let folder = tempfile::Builder::new()
+            .prefix(".nodedata-export-")
+            .tempdir_in(parent)
+            .map_err(|err| io_error("cannot make a folder", parent, err))?;
         let pulled = folder.path().join("dataset");
         pull(&revision, &pulled, false, &nodedata_core::Silent)?;
         export_folder(&pulled, out)?

@@ -125,7 +125,8 @@ fn broken_json(payload: &[u8], err: &serde_json::Error) -> Error {
     let message = text.split(" at line ").next().unwrap_or_default();
     // Lines and columns are counted from 1, and the column is that of the last byte that was read.
     let lines_before = err.line().saturating_sub(1);
-    let n_before: usize = payload.split_inclusive(|it| *it == b'\n').take(lines_before).map(<[u8]>::len).sum();
+    let n_before: usize =
+        payload.split_inclusive(|it| *it == b'\n').take(lines_before).map(<[u8]>::len).sum();
     broken(message, n_before + err.column().saturating_sub(1))
 }
 

@@ -109,14 +109,15 @@ impl Store {
 
     fn open_folder(folder: &Path, create: bool) -> Result<Self> {
         if create {
-            fs::create_dir_all(folder).map_err(|err| io_error("cannot make the store's folder", folder, err))?;
+            fs::create_dir_all(folder)
+                .map_err(|err| io_error("cannot make the store's folder", folder, err))?;
         } else if !folder.is_dir() {
             return Err(Error::new(ErrorKind::Config, "there is no store")
                 .at(Locus::path(folder))
                 .with_hint("`node-data dataset push` makes one, so does `node-data store init`; or name another with `--store`"));
         }
-        let root =
-            fs::canonicalize(folder).map_err(|err| io_error("cannot find the store's folder", folder, err))?;
+        let root = fs::canonicalize(folder)
+            .map_err(|err| io_error("cannot find the store's folder", folder, err))?;
         let label = root.display().to_string();
         let objects = LocalFileSystem::new_with_prefix(&root)
             .map_err(|err| store_error("cannot use the folder", &label, &err))?
