@@ -83,6 +83,56 @@ pub fn config_lines(configs: &[CardConfig<'_>]) -> Vec<String> {
     lines
 }
 
+/// What the YAML says of a licence, an SPDX expression: the Hub's word for it, or that it is another one.
+pub fn license_lines(license: &str) -> Vec<String> {
+    match hub_license(license) {
+        Some(known) => vec![format!("license: {known}")],
+        None => vec!["license: other".to_owned(), format!("license_name: {}", yaml_text(license))],
+    }
+}
+
+/// The Hub's word for a licence, where it has one.
+fn hub_license(license: &str) -> Option<String> {
+    let known = [
+        "MIT",
+        "Apache-2.0",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "CC0-1.0",
+        "CC-BY-2.0",
+        "CC-BY-3.0",
+        "CC-BY-4.0",
+        "CC-BY-SA-3.0",
+        "CC-BY-SA-4.0",
+        "CC-BY-NC-2.0",
+        "CC-BY-NC-3.0",
+        "CC-BY-NC-4.0",
+        "CC-BY-ND-4.0",
+        "CC-BY-NC-ND-3.0",
+        "CC-BY-NC-ND-4.0",
+        "CC-BY-NC-SA-2.0",
+        "CC-BY-NC-SA-3.0",
+        "CC-BY-NC-SA-4.0",
+        "CDLA-Permissive-1.0",
+        "CDLA-Permissive-2.0",
+        "CDLA-Sharing-1.0",
+        "ODbL-1.0",
+        "PDDL-1.0",
+        "Unlicense",
+        "GPL-2.0",
+        "GPL-3.0",
+        "LGPL-3.0",
+        "AGPL-3.0",
+        "ISC",
+        "Zlib",
+    ];
+    known.contains(&license).then(|| match license {
+        "ODbL-1.0" => "odbl".to_owned(),
+        "PDDL-1.0" => "pddl".to_owned(),
+        other => other.to_lowercase(),
+    })
+}
+
 /// The YAML of a card and its page; `None` for a card without YAML.
 pub fn split_card(card: &str) -> Option<(&str, &str)> {
     card.strip_prefix("---\n")?.split_once("\n---\n")
@@ -133,6 +183,14 @@ mod tests {
         let patterns = config_lines(&card_configs(&manifest, false)).join("\n");
         assert!(patterns.contains("    path: \"data/imu/train-*.parquet\""), "{patterns}");
         assert!(!patterns.contains("quarantine") && !patterns.contains("hidden"), "{patterns}");
+    }
+
+    #[test]
+    fn licences_are_said_in_the_hubs_words() {
+        assert_eq!(license_lines("CC-BY-4.0"), ["license: cc-by-4.0"]);
+        assert_eq!(license_lines("ODbL-1.0"), ["license: odbl"]);
+        let other = ["license: other", "license_name: \"MIT OR Apache-2.0\""];
+        assert_eq!(license_lines("MIT OR Apache-2.0"), other);
     }
 
     #[test]

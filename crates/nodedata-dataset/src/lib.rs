@@ -49,7 +49,9 @@ pub use content::{ContentHasher, content_root};
 pub use digest::{b3_of, each_window};
 pub use entries::{AttachmentEntry, Columns, EpisodeEntry, OriginEntry, VideoEntry};
 pub use explain::{Explanation, OriginRange, Question, explain};
-pub use front_matter::{CardConfig, SplitFiles, card_configs, config_lines, split_card, yaml_text};
+pub use front_matter::{
+    CardConfig, SplitFiles, card_configs, config_lines, license_lines, split_card, yaml_text,
+};
 pub use index::{
     EpisodePlace, EpisodeRow, OriginRow, episode_table, origin_table, page_table, table, table_of,
 };

@@ -1,7 +1,9 @@
 use std::{fs, io::Write, path::Path};
 
 use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
-use nodedata_dataset::{Dataset, Manifest, card_configs, config_lines, each_window, split_card, yaml_text};
+use nodedata_dataset::{
+    Dataset, Manifest, card_configs, config_lines, each_window, license_lines, split_card, yaml_text,
+};
 use nodedata_io::{AtomicDir, Writer, Writing, io_error, link_or_copy, write_file};
 
 /// What the name of the hidden folder ends in while an export grows.
@@ -102,13 +104,7 @@ fn copy(file: &dyn ReadAt, to: &Path) -> Result<()> {
 fn front_matter(manifest: &Manifest, facts: &HubFacts) -> String {
     let mut lines = vec!["---".to_owned()];
     if let Some(license) = facts.license.as_deref() {
-        match hub_license(license) {
-            Some(known) => lines.push(format!("license: {known}")),
-            None => {
-                lines.push("license: other".to_owned());
-                lines.push(format!("license_name: {}", yaml_text(license)));
-            }
-        }
+        lines.extend(license_lines(license));
     }
     if let Some(title) = &facts.title {
         lines.push(format!("pretty_name: {}", yaml_text(title)));
@@ -129,48 +125,6 @@ fn front_matter(manifest: &Manifest, facts: &HubFacts) -> String {
     lines.join("\n")
 }
 
-/// The Hub's word for a licence, where it has one.
-fn hub_license(license: &str) -> Option<String> {
-    let known = [
-        "MIT",
-        "Apache-2.0",
-        "BSD-2-Clause",
-        "BSD-3-Clause",
-        "CC0-1.0",
-        "CC-BY-2.0",
-        "CC-BY-3.0",
-        "CC-BY-4.0",
-        "CC-BY-SA-3.0",
-        "CC-BY-SA-4.0",
-        "CC-BY-NC-2.0",
-        "CC-BY-NC-3.0",
-        "CC-BY-NC-4.0",
-        "CC-BY-ND-4.0",
-        "CC-BY-NC-ND-3.0",
-        "CC-BY-NC-ND-4.0",
-        "CC-BY-NC-SA-2.0",
-        "CC-BY-NC-SA-3.0",
-        "CC-BY-NC-SA-4.0",
-        "CDLA-Permissive-1.0",
-        "CDLA-Permissive-2.0",
-        "CDLA-Sharing-1.0",
-        "ODbL-1.0",
-        "PDDL-1.0",
-        "Unlicense",
-        "GPL-2.0",
-        "GPL-3.0",
-        "LGPL-3.0",
-        "AGPL-3.0",
-        "ISC",
-        "Zlib",
-    ];
-    known.contains(&license).then(|| match license {
-        "ODbL-1.0" => "odbl".to_owned(),
-        "PDDL-1.0" => "pddl".to_owned(),
-        other => other.to_lowercase(),
-    })
-}
-
 fn size_category(manifest: &Manifest) -> &'static str {
     match manifest.streams.iter().map(|it| it.rows).max().unwrap_or(0) {
         0..1_000 => "n<1K",
@@ -180,16 +134,5 @@ fn size_category(manifest: &Manifest) -> &'static str {
         1_000_000..10_000_000 => "1M<n<10M",
         10_000_000..100_000_000 => "10M<n<100M",
         _ => "100M<n<1B",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn licences_are_said_in_the_hubs_words() {
-        assert_eq!(hub_license("CC-BY-4.0").as_deref(), Some("cc-by-4.0"));
-        assert_eq!(hub_license("MIT OR Apache-2.0"), None);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
+use nodedata_core::{Files, ReadAt, Result};
 
 use crate::{atomic_file::io_error, memory::WholeFile};
 

@@ -34,7 +34,7 @@ pub(crate) fn observe_messages<F: LogFile>(
                     match &mut inferences[message.stream] {
                         // Messages of which one is not readable stay bytes, whatever the others are.
                         Some(inference) if !inference.is_broken() => {
-                            let _ = inference.observe(message.payload, place);
+                            drop(inference.observe(message.payload, place));
                         }
                         _ => {}
                     }

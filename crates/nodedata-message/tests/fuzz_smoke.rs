@@ -32,7 +32,7 @@ impl Channel {
         let mut inference =
             if self.message_encoding == "cbor" { JsonInference::cbor() } else { JsonInference::default() };
         for (at, payload) in self.payloads.iter().enumerate() {
-            let _ = inference.observe(payload, Place { input: 0, at: at as u64 });
+            drop(inference.observe(payload, Place { input: 0, at: at as u64 }));
         }
         inference.compile(layout)
     }

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use nodedata_core::{
-    Error, ErrorKind, Locus, OpenOptions, OptionValue, Result, TimeRange, placed::mistakes_to_error,
+    Error, ErrorKind, OpenOptions, OptionValue, Result, TimeRange, placed::mistakes_to_error,
 };
 use nodedata_dataset::{Report, StreamLedger};
 use nodedata_io::io_error;

@@ -109,12 +109,13 @@ impl<'de> Visitor<'de> for Observer<'_> {
         let mut is_vast = false;
         loop {
             let key = MemberKey { observed: &mut *observed, n_object, expected: &mut expected, members_max };
-            let mut passed_over = Observed::default();
+            let mut passed_over;
             let observed = match entries.next_key_seed(key)? {
                 None => break,
                 Some(Met::Again) => return Err(A::Error::custom("a key appears twice")),
                 Some(Met::TooMany) => {
                     is_vast = true;
+                    passed_over = Observed::default();
                     &mut passed_over
                 }
                 Some(Met::Member(value)) => value,

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nodedata_dataset::{CardConfig, SplitFiles, config_lines, split_card, yaml_text};
+use nodedata_dataset::{CardConfig, SplitFiles, config_lines, license_lines, split_card, yaml_text};
 
 use crate::folder::plain::PlainModel;
 
@@ -28,19 +28,10 @@ pub(crate) fn card(model: &PlainModel, facts: &CardFacts) -> String {
     }
     let mut lines = vec!["---".to_owned()];
     if let Some(license) = &facts.license {
-        lines.push(format!("license: {}", license.to_ascii_lowercase()));
+        lines.extend(license_lines(license));
     }
     lines.push(format!("pretty_name: {}", yaml_text(&facts.title)));
-    let files = |(split, paths): (&'_ str, Vec<&'_ str>)| {
-        let fits = |it: &&str| it.starts_with(&format!("data/{split}-")) && it.matches('/').count() == 1;
-        let files = if paths.len() > SHARDS_NAMED && paths.iter().all(fits) {
-            SplitFiles::Pattern(format!("data/{split}-*.parquet"))
-        } else {
-            SplitFiles::Each(paths)
-        };
-        (split, files)
-    };
-    let splits = splits.into_iter().map(files).collect();
+    let splits = splits.into_iter().map(|(split, paths)| (split, files_of(split, paths))).collect();
     lines.extend(config_lines(&[CardConfig { name: "default".to_owned(), is_default: false, splits }]));
     lines.push(OUR_TAGS.to_owned());
     lines.extend(facts.tags.iter().map(|it| format!("- {}", yaml_text(it))));
@@ -52,6 +43,15 @@ pub(crate) fn card(model: &PlainModel, facts: &CardFacts) -> String {
     lines.join("\n")
 }
 
+fn files_of<'a>(split: &str, paths: Vec<&'a str>) -> SplitFiles<'a> {
+    let fits = |it: &&str| it.starts_with(&format!("data/{split}-")) && it.matches('/').count() == 1;
+    if paths.len() > SHARDS_NAMED && paths.iter().all(fits) {
+        SplitFiles::Pattern(format!("data/{split}-*.parquet"))
+    } else {
+        SplitFiles::Each(paths)
+    }
+}
+
 /// Ends the body of a card that nobody wrote.
 const MADE_HERE: &str =
     "`manifest.json` lists every shard with its hashes, `schema.json` describes the columns.";
@@ -60,8 +60,7 @@ const OUR_TAGS: &str = "tags:\n- robotics\n- node-data";
 
 /// What people wrote of a card that [`card`] made: without our YAML; `None` when all of it is ours.
 pub(crate) fn own_text(card: &str) -> Option<String> {
-    let ours = split_card(card);
-    match ours {
+    match split_card(card) {
         Some((yaml, body)) if yaml.contains(OUR_TAGS) => {
             (!body.contains(MADE_HERE)).then(|| body.strip_prefix('\n').unwrap_or(body).to_owned())
         }
