@@ -327,6 +327,19 @@ mod tests {
 
     use super::*;
 
+    fn row(metadata: &BTreeMap<Arc<str>, Fact>) -> EpisodeRow<'_> {
+        EpisodeRow {
+            episode: 0,
+            key: "run",
+            split: "train",
+            place: None,
+            task: None,
+            source: "run.mcap".into(),
+            content: None,
+            metadata,
+        }
+    }
+
     #[test]
     fn metadata_comes_back_with_its_types() {
         let metadata: BTreeMap<Arc<str>, Fact> = [
@@ -339,16 +352,6 @@ mod tests {
         .map(|(key, value)| (key.into(), value))
         .into();
         let none = BTreeMap::new();
-        let row = |metadata| EpisodeRow {
-            episode: 0,
-            key: "run",
-            split: "train",
-            place: None,
-            task: None,
-            source: "run.mcap".into(),
-            content: None,
-            metadata,
-        };
         let table = episode_table(&[row(&none), row(&metadata), row(&none)]).unwrap();
         let files = nodedata_io::MemoryFiles::default().with("episodes", table);
         let file = nodedata_core::Files::open(&files, std::path::Path::new("episodes")).unwrap();
@@ -362,17 +365,8 @@ mod tests {
     #[test]
     fn texts_of_episodes_have_no_dictionary_and_their_names_do() {
         let metadata = [("quality".into(), "good".to_owned().into())].into();
-        let row = EpisodeRow {
-            episode: 0,
-            key: "run",
-            split: "train",
-            place: None,
-            task: None,
-            source: "run.mcap".into(),
-            content: None,
-            metadata: &metadata,
-        };
-        let file = SerializedFileReader::new(bytes::Bytes::from(episode_table(&[row]).unwrap())).unwrap();
+        let file =
+            SerializedFileReader::new(bytes::Bytes::from(episode_table(&[row(&metadata)]).unwrap())).unwrap();
         let group = file.metadata().row_group(0);
         let has_dictionary = |name: &str| {
             let column = group.columns().iter().find(|it| it.column_path().string() == name).unwrap();

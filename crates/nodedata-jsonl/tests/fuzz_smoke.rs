@@ -1,41 +1,18 @@
 //! What the fuzz target `jsonl` does, for a few hundred seeded mutations on a stable compiler.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+mod rows;
+
 use std::sync::Arc;
 
-use nodedata_core::{
-    Error, ErrorKind, Format as _, OpenOptions, ReadOptions, Result, RowDeal, RowKey, Source,
-};
+use nodedata_core::{ErrorKind, Format as _, OpenOptions, Result, RowDeal, RowKey, Source};
 use nodedata_io::MemoryFiles;
 use nodedata_jsonl::JSONL;
 use nodedata_testkit::{corpus, damaged::Random};
+use rows::read;
 
 fn open(bytes: &[u8], options: &OpenOptions) -> Result<Box<dyn Source>> {
     JSONL.open(Arc::new(MemoryFiles::default().with("a.jsonl", bytes.to_vec())), options)
-}
-
-/// Rows and damage; every record that was read is one of them.
-fn read(source: &dyn Source) -> (usize, Vec<Error>) {
-    let (mut n_rows, mut damage) = (0, Vec::new());
-    for partition in 0..source.plan().partitions.len() {
-        let mut stream = source.read(partition, &ReadOptions::default()).unwrap();
-        let mut n_accounted = 0;
-        loop {
-            match stream.next_batch() {
-                Ok(None) => break,
-                Ok(Some(batch)) => {
-                    n_accounted += batch.rows.num_rows() as u64;
-                    n_rows += batch.rows.num_rows();
-                }
-                Err(err) => {
-                    n_accounted += err.loss().unwrap().records.iter().map(|it| it.1).sum::<u64>();
-                    damage.push(err);
-                }
-            }
-        }
-        assert_eq!(stream.records_read().iter().map(|it| it.1).sum::<u64>(), n_accounted);
-    }
-    (n_rows, damage)
 }
 
 /// Whatever happens to a file: no panic, every record has one fate, what one pass understood the other does, too, and
@@ -65,7 +42,7 @@ fn damaged_files_are_read_in_good_order() {
             }
         };
         let (rows, damage) = read(source.as_ref());
-        n_rows += rows;
+        n_rows += rows.iter().map(|it| it.num_rows()).sum::<usize>();
         n_damage += damage.len();
         for err in damage {
             let is_of_the_line = err.kind() == ErrorKind::Limit

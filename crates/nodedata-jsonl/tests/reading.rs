@@ -1,6 +1,8 @@
 //! What JSON Lines become: types, damage, deals, and what an opening remembers.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+mod rows;
+
 use std::{
     collections::BTreeMap,
     ops::Range,
@@ -14,12 +16,13 @@ use std::{
 use arrow_array::{Array as _, RecordBatch, cast::AsArray as _, types::Int64Type};
 use bytes::Bytes;
 use nodedata_core::{
-    Confidence, Error, ErrorKind, Files, Format as _, Listing, OpenOptions, OptionValue, ReadAt, ReadOptions,
+    Confidence, ErrorKind, Files, Format as _, Listing, OpenOptions, OptionValue, ReadAt, ReadOptions,
     Result, RowDeal, RowKey, Source, StreamKind,
 };
 use nodedata_io::MemoryFiles;
 use nodedata_jsonl::JSONL;
 use nodedata_testkit::corpus;
+use rows::read;
 
 fn files(text: impl Into<Bytes>) -> MemoryFiles {
     MemoryFiles::default().with("a.jsonl", text)
@@ -46,30 +49,6 @@ fn types(text: &str) -> (Vec<String>, Vec<String>) {
 #[track_caller]
 fn check_types(lines: &[&str], expected: &[&str]) {
     assert_eq!(types(&lines.join("\n")).0, expected);
-}
-
-/// All rows, and all damage, in order.
-fn read(source: &dyn Source) -> (Vec<RecordBatch>, Vec<Error>) {
-    let (mut rows, mut damage) = (Vec::new(), Vec::new());
-    for partition in 0..source.plan().partitions.len() {
-        let mut stream = source.read(partition, &ReadOptions::default()).unwrap();
-        let mut n_accounted = 0;
-        loop {
-            match stream.next_batch() {
-                Ok(None) => break,
-                Ok(Some(batch)) => {
-                    n_accounted += batch.rows.num_rows() as u64;
-                    rows.push(batch.rows);
-                }
-                Err(err) => {
-                    n_accounted += err.loss().unwrap().records.iter().map(|it| it.1).sum::<u64>();
-                    damage.push(err);
-                }
-            }
-        }
-        assert_eq!(stream.records_read().iter().map(|it| it.1).sum::<u64>(), n_accounted);
-    }
-    (rows, damage)
 }
 
 fn ints(rows: &[RecordBatch], name: &str) -> Vec<i64> {
