@@ -5,6 +5,7 @@ use std::{
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
+use nodedata_arrow::Ranges;
 use nodedata_core::{
     EPISODE_INDEX, Error, ErrorKind, Feature, Files, Locus, ReadAt, Result, StreamId, StreamKind,
     StreamSchema,

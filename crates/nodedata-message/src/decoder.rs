@@ -132,7 +132,8 @@ fn rename_taken(layout: &mut Layout, first: usize) {
     let mut reserved: BTreeSet<String> = layout.features().take(first).map(|it| it.name.clone()).collect();
     reserved.insert(EPISODE_INDEX.to_owned());
     let mut names: BTreeSet<String> = layout.features().map(|it| it.name.clone()).collect();
-    for idx in first..layout.features().len() {
+    let n_features = layout.features().len();
+    for idx in first..n_features {
         let feature = layout.feature_mut(LeafId(idx));
         if reserved.contains(&feature.name) {
             feature.name = free_name(&format!("message.{}", feature.name), |it| names.contains(it));

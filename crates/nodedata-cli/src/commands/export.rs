@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use nodedata_core::{Result, placed::mistakes_to_error};
+use nodedata_core::{Error, Result, placed::mistakes_to_error};
 use nodedata_dataset::Dataset;
 use nodedata_export::{CroissantFacts, ExportReport, HubFacts, croissant, export_hugging_face};
 use nodedata_io::io_error;
