@@ -11,6 +11,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+use crate::message;
+
 /// The variable that says what is told, where no flag does.
 const VARIABLE: &str = "RUST_LOG";
 /// Our own crates, and the library that tries requests to buckets again. What other libraries tell (headers, bodies)
@@ -92,8 +94,7 @@ impl Write for Stderr {
             )
         });
         let text = without_secrets(&visible_lines(&String::from_utf8_lossy(event)), secrets);
-        // A closed stderr is no reason to fail.
-        drop(std::io::stderr().lock().write_all(text.as_bytes()));
+        message::to_stderr(&text);
         Ok(event.len())
     }
 

@@ -8,6 +8,7 @@ use nodedata_core::{
 use crate::{
     args::Output,
     documents::{self, Failure},
+    progress::above_bar,
 };
 
 /// Prints an error once, with its causes, its place and what to do next.
@@ -37,15 +38,10 @@ pub(crate) fn print_failure(failure: &Failure<'_>) {
     to_stderr(&documents::line(failure).unwrap_or_else(|_| format!("{}\n", failure.error.message)));
 }
 
-/// Prints a line for people. Nothing in it drives a terminal; what it names is put in as [`visible`], and breaks no line.
-pub(crate) fn note(text: &str) {
-    to_stderr(&format!("{}\n", visible_lines(text)));
-}
-
-/// Prints what is no data.
+/// Writes text as it is, above a progress bar.
 pub(crate) fn to_stderr(text: &str) {
     // A closed stderr is no reason to fail.
-    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+    above_bar(|| drop(std::io::stderr().lock().write_all(text.as_bytes())));
 }
 
 /// A report as one line of JSON, in which nothing is hidden. All JSON of this program is written here, or as it is by

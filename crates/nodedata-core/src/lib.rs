@@ -31,7 +31,7 @@ pub use files::{Files, ReadAt};
 pub use finding::{Finding, FindingKind, Findings};
 pub use format::{Format, Formats, MediaEncoding, OpenOptions};
 pub use listing::{HEAD_BYTES, HEADS_MAX, Listing};
-pub use names::{nearest, suggest};
+pub use names::{free_name, nearest, suggest};
 pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
 pub use options::{OptionKey, OptionKind, OptionValue};
 pub use plan::{

@@ -62,11 +62,6 @@ impl StreamKind {
         }
     }
 
-    /// The kind called `name`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.name() == name)
-    }
-
     /// The columns between [`EPISODE_INDEX`] and those of the source, in order. A source of messages has all of them;
     /// one of steps need not know its times.
     pub fn built_in(self) -> &'static [BuiltIn] {
@@ -221,14 +216,6 @@ impl Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_kind_is_spelled_in_one_way() {
-        for kind in StreamKind::ALL {
-            assert_eq!(StreamKind::from_name(kind.name()), Some(kind));
-        }
-        assert_eq!(StreamKind::from_name("Steps"), None);
-    }
 
     #[test]
     fn the_column_that_orders_rows_is_one_of_the_built_in_ones() {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     canonical::{canonical_json, pretty_json},
     card::card,
+    content::content_root,
     digest::{b3_of, hex},
     encode::EpisodePart,
     index::{self, EpisodePlace, EpisodeRow, OriginRow},
@@ -100,14 +101,11 @@ impl Finish<'_> {
     }
 
     fn content_root(&self, contents: &Contents) -> String {
-        let rows: Vec<Value> = contents
-            .iter()
-            .map(|((episode, stream), hash)| {
-                let key = self.episodes.get(*episode).map_or("", |it| it.key.as_str());
-                json!([key, &*self.streams[*stream].name, self.split_name(*episode), hex(hash)])
-            })
-            .collect();
-        b3_of(canonical_json(&Value::Array(rows)).as_bytes())
+        let parts = contents.iter().map(|((episode, stream), hash)| {
+            let key = self.episodes.get(*episode).map_or("", |it| it.key.as_str());
+            (key, &*self.streams[*stream].name, self.split_name(*episode), *hash)
+        });
+        content_root(parts)
     }
 
     fn split_name(&self, episode: usize) -> &str {

@@ -275,6 +275,7 @@ mod tests {
             task: None,
             source: String::new(),
             content: None,
+            metadata: Default::default(),
         }
     }
 

@@ -1,10 +1,11 @@
 use std::path::Path;
 
 use nodedata_core::{
-    Error, ErrorKind, Locus, OpenOptions, OptionValue, Result, TimeRange, placed::mistakes_to_error,
+    Error, ErrorKind, OpenOptions, OptionValue, Result, TimeRange, placed::mistakes_to_error,
     visible::{column_of, padded, visible},
 };
 use nodedata_dataset::{Report, StreamLedger};
+use nodedata_io::io_error;
 use nodedata_pipeline::{ConvertOptions, Converted, OnError, StepFlags, convert, parse_splits};
 use nodedata_schema::Schema;
 
@@ -79,9 +80,7 @@ pub(crate) fn open_options(args: &SourceArgs) -> Result<OpenOptions> {
 
 /// Reads a `schema.json`.
 pub(crate) fn read_schema(path: &Path) -> Result<Schema> {
-    let text = std::fs::read_to_string(path).map_err(|err| {
-        Error::new(ErrorKind::Io, "cannot read the schema").with_source(err).at(Locus::path(path))
-    })?;
+    let text = std::fs::read_to_string(path).map_err(|err| io_error("cannot read the schema", path, err))?;
     Schema::from_json(&text).map_err(|mistakes| mistakes_to_error(&mistakes, Some(path)))
 }
 

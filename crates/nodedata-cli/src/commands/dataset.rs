@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
+use nodedata_io::io_error;
 use nodedata_registry::{
     B3, BumpKind, BumpRequest, DatasetName, DatasetState, Facts, Gate, GateKind, Operation,
     Outcome as PushOutcome, PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, Visibility,
@@ -330,7 +331,5 @@ fn tell_record(reference: &Reference, done: &record::CommitRecord, output: Outpu
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
-    std::fs::read(file).map_err(|err| {
-        Error::new(ErrorKind::Io, "cannot read the file").with_source(err).at(Locus::path(file))
-    })
+    std::fs::read(file).map_err(|err| io_error("cannot read the file", file, err))
 }

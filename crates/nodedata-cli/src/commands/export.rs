@@ -2,12 +2,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use nodedata_core::{
-    Error, ErrorKind, Locus, Result,
+    Error, Result,
     placed::mistakes_to_error,
     visible::{visible, visible_json},
 };
 use nodedata_dataset::Dataset;
 use nodedata_export::{CroissantFacts, ExportReport, HubFacts, croissant, export_hugging_face};
+use nodedata_io::io_error;
 use nodedata_registry::{
     DatasetState, REVISION_FILE, Revision,
     attach::{DOCUMENT_BYTES_MAX, DpReport},
@@ -70,10 +71,10 @@ fn hugging_face(source: &str, out: &Path, store: &StoreArgs, output: Output) -> 
         let revision = Revision::open(&registry.remote, &reference.dataset, reference.resolve(&state)?)?;
         // Beside the folder, so that it can be linked from there.
         let parent = out.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder =
-            tempfile::Builder::new().prefix(".nodedata-export-").tempdir_in(parent).map_err(|err| {
-                Error::new(ErrorKind::Io, "cannot make a folder").with_source(err).at(Locus::path(parent))
-            })?;
+        let folder = tempfile::Builder::new()
+            .prefix(".nodedata-export-")
+            .tempdir_in(parent)
+            .map_err(|err| io_error("cannot make a folder", parent, err))?;
         let pulled = folder.path().join("dataset");
         pull(&revision, &pulled, false, &nodedata_core::Silent)?;
         export_folder(&pulled, out)?

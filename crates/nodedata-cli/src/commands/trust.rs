@@ -5,7 +5,7 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
-use nodedata_io::{Writing, write_file};
+use nodedata_io::{Writing, io_error, write_file};
 use nodedata_pipeline::Rebuilt;
 use nodedata_registry::{
     AttachmentKind, DatasetState, attach,
@@ -93,8 +93,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn read_key(path: &Path) -> Result<String> {
-    let failed =
-        |err| Error::new(ErrorKind::Io, "cannot read the key").with_source(err).at(Locus::path(path));
+    let failed = |err| io_error("cannot read the key", path, err);
     let mut text = String::new();
     let file = OpenOptions::new().read(true).open(path).map_err(failed)?;
     file.take(KEY_TEXT_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;

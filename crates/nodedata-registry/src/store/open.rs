@@ -5,7 +5,7 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_io::printable;
+use nodedata_io::{io_error, printable};
 use object_store::{
     ObjectStore, local::LocalFileSystem, memory::InMemory, multipart::MultipartStore,
     path::Path as ObjectPath,
@@ -109,16 +109,16 @@ impl Store {
     }
 
     fn open_folder(folder: &Path, create: bool) -> Result<Self> {
-        let failed =
-            |what: &str, err| Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(folder));
         if create {
-            fs::create_dir_all(folder).map_err(|err| failed("cannot make the store's folder", err))?;
+            fs::create_dir_all(folder)
+                .map_err(|err| io_error("cannot make the store's folder", folder, err))?;
         } else if !folder.is_dir() {
             return Err(Error::new(ErrorKind::Config, "there is no store")
                 .at(Locus::path(folder))
                 .with_hint("`node-data dataset push` makes one, so does `node-data store init`; or name another with `--store`"));
         }
-        let root = fs::canonicalize(folder).map_err(|err| failed("cannot find the store's folder", err))?;
+        let root = fs::canonicalize(folder)
+            .map_err(|err| io_error("cannot find the store's folder", folder, err))?;
         let label = root.display().to_string();
         let objects = LocalFileSystem::new_with_prefix(&root)
             .map_err(|err| store_error("cannot use the folder", &label, &err))?
