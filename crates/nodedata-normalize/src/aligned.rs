@@ -3,13 +3,14 @@ use std::sync::Arc;
 use nodedata_core::{
     EpisodeInfo, EpisodeStream, Error, ErrorKind, Finding, ReadOptions, Result, Source, SourcePlan,
     StreamKind, StreamSchema,
-    placed::{Mistake, mistakes_to_error},
+    placed::Mistake,
     suggest,
 };
 
 use crate::{
-    Cut, StepSpec,
+    Cut, StepSpec, Unfit,
     mapping::{Mapping, has_steps},
+    named::NamesMet,
     piece::{STEPS, counted_id},
     plan::PIECE_BYTES,
     planned::Planned,
@@ -53,7 +54,7 @@ pub fn step_features(
 ///
 /// # Errors
 /// As [`AlignedSource::new`].
-pub fn normalized(inner: Box<dyn Source>, spec: StepSpec) -> Result<Box<dyn Source>> {
+pub fn normalized(inner: Box<dyn Source>, spec: StepSpec) -> Result<Box<dyn Source>, Unfit> {
     if has_steps(&inner.plan().streams) {
         return Ok(Box::new(crate::selected::SelectedSource::new(inner, &spec)?));
     }
@@ -62,25 +63,24 @@ pub fn normalized(inner: Box<dyn Source>, spec: StepSpec) -> Result<Box<dyn Sour
 
 impl AlignedSource {
     /// Plans the steps of a source of messages: metadata and a few samples are read; markers and gaps need the
-    /// messages of their topic.
+    /// messages of their topic, and so does a name that no sample holds.
     ///
     /// # Errors
-    /// `Config` with all mistakes of the specification, or when it finds no episode; `Limit` for an episode of
-    /// more steps than can be meant; what reading the source reports.
-    pub fn new(inner: Box<dyn Source>, spec: StepSpec) -> Result<Self> {
+    /// All mistakes of the specification; `Config` when it finds no episode; `Limit` for an episode of more steps
+    /// than can be meant; what reading the source reports.
+    pub fn new(inner: Box<dyn Source>, spec: StepSpec) -> Result<Self, Unfit> {
         Self::in_pieces(inner, spec, PIECE_BYTES)
     }
 
     /// As [`Self::new`], in pieces of about `piece_bytes`. They decide no value.
-    pub(crate) fn in_pieces(inner: Box<dyn Source>, spec: StepSpec, piece_bytes: u64) -> Result<Self> {
-        let mapping =
-            Mapping::compile(&spec, &inner.plan().streams).map_err(|it| mistakes_to_error(&it, None))?;
+    pub(crate) fn in_pieces(inner: Box<dyn Source>, spec: StepSpec, piece_bytes: u64) -> Result<Self, Unfit> {
+        let mapping = Mapping::compile(&spec, &inner.plan().streams).map_err(Unfit::Mistakes)?;
         let unknown = unknown_recordings(&spec, &inner.plan().episodes);
         if !unknown.is_empty() {
-            return Err(mistakes_to_error(&unknown, None));
+            return Err(Unfit::Mistakes(unknown));
         }
         let store = Store::new(inner, mapping);
-        let mut planned = Planned::default();
+        let mut planned = Planned { names: NamesMet::new(&store.mapping), ..Planned::default() };
         for episode in 0..store.source.plan().episodes.len() {
             planned.recording(&store, &spec, episode, piece_bytes)?;
         }
@@ -96,7 +96,14 @@ impl AlignedSource {
                     }
                     Cut::Whole => "the source holds none",
                 },
-            ));
+            )
+            .into());
+        }
+        planned.names.read_on(&store, &planned.recordings)?;
+        let unknown = planned.names.mistakes(&spec, &store.mapping);
+        // Of an input without any recording nothing is known.
+        if !unknown.is_empty() && !planned.recordings.is_empty() {
+            return Err(Unfit::Mistakes(unknown));
         }
         planned.count_uses(&store);
         let inner = store.source.plan();

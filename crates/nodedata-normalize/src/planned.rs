@@ -5,6 +5,7 @@ use nodedata_core::{Attachment, EpisodeInfo, InputRange, Numbering, Partition, R
 use crate::{
     Cut, StepSpec,
     cut::{EpisodeCut, episodes},
+    named::NamesMet,
     plan::{Piece, pieces, step_bytes},
     reading::Part,
     recording::Recording,
@@ -21,6 +22,8 @@ pub(crate) struct Planned {
     pub(crate) episodes: Vec<EpisodeInfo>,
     /// By episode of the source, the first of those it is cut into.
     first_episodes: Vec<usize>,
+    /// Which of the names that fields want were met.
+    pub(crate) names: NamesMet,
 }
 
 impl Planned {
@@ -36,7 +39,7 @@ impl Planned {
         let info = &source.episodes[episode];
         let numbers: Vec<usize> =
             (0..source.partitions.len()).filter(|it| source.partitions[*it].episode == episode).collect();
-        let survey = Survey::new(store, spec, numbers.clone())?;
+        let survey = Survey::new(store, spec, numbers.clone(), &mut self.names)?;
         let (cuts, mut n_markers) = episodes(store, spec, &survey, &info.key)?;
         let bytes: Vec<u64> = numbers.iter().map(|it| source.partitions[*it].decoded_bytes).collect();
         let recording = self.recordings.len();

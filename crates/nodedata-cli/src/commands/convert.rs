@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::{
     Outcome,
     args::{ConvertArgs, OnErrorArg, Output, SourceArgs, StepArgs},
+    commands::nulls,
     human, message, peak_heap,
     progress::Shown,
 };
@@ -113,6 +114,7 @@ pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
         text.push_str(line.trim_end());
         text.push('\n');
     }
+    text.push_str(&nulls::told(report));
     let rows: u64 = report.streams.values().map(|it| it.written).sum();
     let seconds = report.seconds.get("total").copied().unwrap_or(0.0).max(1e-6);
     text.push_str(&format!(

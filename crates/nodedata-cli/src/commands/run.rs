@@ -151,7 +151,10 @@ fn told(planned: &Outline) -> String {
             } else {
                 format!("  from {}", feature.from.join(", "))
             };
-            text.push_str(&format!("    {}: {}{from}\n", feature.name, feature.kind));
+            let nulls = feature.nulls.map_or_else(String::new, |it| {
+                format!("  null in {} of the first {}", human::count(it.nulls), human::plural(it.rows, "row"))
+            });
+            text.push_str(&format!("    {}: {}{from}{nulls}\n", feature.name, feature.kind));
         }
     }
     text.push_str(&format!("shards     {}\n", human::plural(planned.shards.len() as u64, "unit")));

@@ -1,6 +1,6 @@
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_dataset::{Validation, validate};
-use nodedata_pipeline::check_quality;
+use nodedata_pipeline::{Refused, check_quality};
 use nodedata_quality::{QualityReport, Rules};
 use serde_json::{Value, json};
 
@@ -25,12 +25,13 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
         return audit::run(folder, output);
     }
     report::check_names(&args.report)?;
-    let rules = match &args.rules {
+    let parsed = match args.rules.as_deref().map(|it| load_file(it, &[])).transpose() {
+        Ok(parsed) => parsed,
+        Err(refused) => return tell_refused(refused, output),
+    };
+    let rules = match &parsed {
         None => Rules::warn(),
-        Some(file) => match load_file(file, &[]) {
-            Ok(parsed) => parsed.file.quality.unwrap_or_else(Rules::off),
-            Err(refused) => return tell_refused(refused, output),
-        },
+        Some(parsed) => parsed.file.quality.clone().unwrap_or_else(Rules::off),
     };
     let (dataset, file) = target.dataset()?;
     if let Some(file) = file {
@@ -46,6 +47,12 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
             "hash-mismatch" | "missing-file" | "unreadable-file" | "unreadable-shard" | "unreadable-index"
         )
     });
+    if let Some(parsed) = parsed.filter(|_| readable && !args.no_quality) {
+        let idle = parsed.idle_rules_of(&dataset)?;
+        if !idle.is_empty() {
+            return tell_refused(Refused::Mistakes(parsed.file.path, idle), output);
+        }
+    }
     let quality = if readable && !args.no_quality { Some(check_quality(&dataset, &rules)?) } else { None };
     if let Some(quality) = &quality {
         report::write_all(&args.report, &args.dataset.display().to_string(), quality)?;

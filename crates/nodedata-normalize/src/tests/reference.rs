@@ -221,6 +221,7 @@ fn check(log: &Log, rules: &Rules) {
         match AlignedSource::in_pieces(Box::new(open(log.per_partition)), spec.clone(), log.piece_bytes) {
             Ok(aligned) => aligned,
             Err(err) => {
+                let err = nodedata_core::Error::from(err);
                 assert!(rules.ranges.is_some() && err.to_string() == "no episode was found", "{err}");
                 return;
             }
