@@ -61,7 +61,8 @@ mod tests {
         let steps =
             StreamSchema { id: StreamId(0), name: STEPS.into(), kind, features, metadata: BTreeMap::new() };
         let nulls = nulls_of(&[steps], &stats);
-        let found: Vec<(&str, NullCount)> = nulls[STEPS].iter().map(|(name, it)| (name.as_str(), *it)).collect();
+        let found: Vec<(&str, NullCount)> =
+            nulls[STEPS].iter().map(|(name, it)| (name.as_str(), *it)).collect();
         let count = |nulls| NullCount { nulls, rows: 2 };
         assert_eq!(found, [("none", count(2)), ("some", count(1))]);
         assert!(count(2).is_all() && !count(1).is_all() && !NullCount::default().is_all());

@@ -2,9 +2,7 @@ use std::sync::Arc;
 
 use nodedata_core::{
     EpisodeInfo, EpisodeStream, Error, ErrorKind, Finding, ReadOptions, Result, Source, SourcePlan,
-    StreamKind, StreamSchema,
-    placed::Mistake,
-    suggest,
+    StreamKind, StreamSchema, placed::Mistake, suggest,
 };
 
 use crate::{
@@ -85,8 +83,8 @@ impl AlignedSource {
             planned.recording(&store, &spec, episode, piece_bytes)?;
         }
         if planned.episodes.is_empty() && !store.source.plan().episodes.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "no episode was found").with_hint(
-                match spec.episodes {
+            return Err(Error::new(ErrorKind::Config, "no episode was found")
+                .with_hint(match spec.episodes {
                     Cut::Marker(_) => {
                         "no marker has a value of `episodes.start`: `node-data inspect` shows the topic"
                     }
@@ -95,9 +93,8 @@ impl AlignedSource {
                         "no message lies in the ranges: `node-data inspect` shows the times there are"
                     }
                     Cut::Whole => "the source holds none",
-                },
-            )
-            .into());
+                })
+                .into());
         }
         planned.names.read_on(&store, &planned.recordings)?;
         let unknown = planned.names.mistakes(&spec, &store.mapping);

@@ -365,7 +365,8 @@ impl PieceReader<'_> {
 
     fn lacking(&self, field: &Field, own: &[i64], idx: usize, name: &str) -> Error {
         let feature = &field.feature.name;
-        let message = format!("field `{feature}`: the message of the step at {} ns has no `{name}`", own[idx]);
+        let message =
+            format!("field `{feature}`: the message of the step at {} ns has no `{name}`", own[idx]);
         Error::new(ErrorKind::Corrupt, message)
             .at(self.locus(field, idx))
             .with_hint("`by_name: {names: […], absent: null}` or `absent: drop` lets the run go on")

@@ -275,7 +275,8 @@ impl EpisodeStream for SelectedRows {
         }
         let Some(batch) = next? else { return Ok(None) };
         let mut missing = Missing::new(batch.stream, batch.rows.num_rows());
-        let locus = |it: usize| Locus { path: self.path.clone(), step_idx: Some(it as u64), ..Locus::default() };
+        let locus =
+            |it: usize| Locus { path: self.path.clone(), step_idx: Some(it as u64), ..Locus::default() };
         let rows = self.shared.rows(&batch, &mut missing).map_err(|(idx, err)| err.at(locus(idx)))?;
         for (name, n) in missing.absent {
             *self.absent.entry(name).or_default() += n;

@@ -49,10 +49,7 @@ mod tests {
         refuse_empty(&spec, &nulls(59)).unwrap();
         let err = refuse_empty(&spec, &nulls(60)).unwrap_err();
         assert_eq!(err.kind(), ErrorKind::Config);
-        assert_eq!(
-            err.to_string(),
-            "`fields.state`: none of the 60 steps has a value of /joints.effort"
-        );
+        assert_eq!(err.to_string(), "`fields.state`: none of the 60 steps has a value of /joints.effort");
         assert!(err.hint().is_some_and(|it| it.contains("nullable: always")), "{err:?}");
         spec.fields[0].may_be_empty = true;
         refuse_empty(&spec, &nulls(60)).unwrap();

@@ -67,10 +67,7 @@ impl StreamCheck {
         if self.current.as_ref().map(|(it, _)| *it) != Some(episode) {
             self.end_episode();
         }
-        let (_, mut measure) = self
-            .current
-            .take()
-            .unwrap_or_else(|| (episode, EpisodeMeasure::new(self)));
+        let (_, mut measure) = self.current.take().unwrap_or_else(|| (episode, EpisodeMeasure::new(self)));
         for (nulls, column) in measure.nulls.iter_mut().zip(&self.nulls) {
             nulls.observe(rows.column(*column).as_ref(), measure.n_rows);
         }

@@ -94,8 +94,9 @@ fn an_episode_may_start_when_all_fields_are_there() {
 
 #[test]
 fn joints_are_found_by_their_names() {
-    let by_name =
-        |names: &[&str]| Some(ByName { names: names.iter().map(|it| (*it).to_owned()).collect(), ..ByName::default() });
+    let by_name = |names: &[&str]| {
+        Some(ByName { names: names.iter().map(|it| (*it).to_owned()).collect(), ..ByName::default() })
+    };
     let joints = FieldSpec { by_name: by_name(&["b", "a"]), ..FieldSpec::new("joints", "/a.position") };
     let swapped = FieldSpec { by_name: by_name(&["a", "b"]), ..FieldSpec::new("swapped", "/a.position") };
     let both = FieldSpec {

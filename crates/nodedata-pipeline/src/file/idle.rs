@@ -24,7 +24,8 @@ impl Parsed {
         let mut named = Vec::new();
         for stream in &dataset.manifest.streams {
             let shard = dataset.manifest.shards.iter().find(|it| it.stream == stream.name);
-            let batch = shard.map(|it| Ok::<_, nodedata_core::Error>((it, dataset.shard(it)?.next()))).transpose()?;
+            let batch =
+                shard.map(|it| Ok::<_, nodedata_core::Error>((it, dataset.shard(it)?.next()))).transpose()?;
             let Some((shard, Some(batch))) = batch else {
                 // Without rows nobody can say which features it would have.
                 named.push(Named { name: stream.name.clone(), features: None });
@@ -54,7 +55,8 @@ impl Parsed {
         }
         for (idx, FeatureName { stream, feature }) in rules.null_fields.iter().enumerate() {
             let place = format!("quality.nulls.fields[{idx}]");
-            let malformed = [stream.as_ref(), Some(feature)].into_iter().flatten().find_map(|it| check_pattern(it).err());
+            let malformed =
+                [stream.as_ref(), Some(feature)].into_iter().flatten().find_map(|it| check_pattern(it).err());
             if let Some(err) = malformed {
                 let hint = err.hint().unwrap_or_default().to_owned();
                 mistakes.push(Mistake::new(self.places.of(&place), err.to_string()).with_hint(hint));
@@ -87,7 +89,8 @@ impl Parsed {
         if of_stream.iter().any(|it| it.features.is_none()) {
             return None;
         }
-        let features: Vec<&str> = of_stream.iter().flat_map(|it| it.features.iter().flatten()).map(String::as_str).collect();
+        let features: Vec<&str> =
+            of_stream.iter().flat_map(|it| it.features.iter().flatten()).map(String::as_str).collect();
         if features.iter().any(|it| is_name(feature, it)) {
             return None;
         }

@@ -145,6 +145,13 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
     spec.by_name = node.get("by_name").map(|it| by_name(reader, &path, it));
     spec.may_be_empty = node.get("nullable").is_some();
     check_field(reader, &path, &spec);
+    if node.get("encoding").is_some() && from.and_then(Node::text).is_none() {
+        reader.add(
+            &format!("{path}.encoding"),
+            format!("`{path}` does not take the video of one camera, so there is nothing to decode"),
+            "write the camera as `from: observation.images.front`, or remove `encoding`",
+        );
+    }
     spec
 }
 
