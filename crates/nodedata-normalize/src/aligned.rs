@@ -109,12 +109,15 @@ impl AlignedSource {
             true => Vec::new(),
             false => inner.streams.iter().map(|it| Arc::clone(&it.name)).collect(),
         };
+        let mut findings: Vec<Finding> =
+            inner.findings.iter().map(|it| as_read(it, inner, mapping, keeps)).collect();
+        findings.extend(planned.cut.warnings(&spec.episodes));
         let mut plan = SourcePlan {
             streams: streams(&inner.streams, mapping, &spec),
             counted,
             unselected: unselected(inner, mapping, keeps),
             attachments: planned.attachments(&inner.attachments),
-            findings: inner.findings.iter().map(|it| as_read(it, inner, mapping, keeps)).collect(),
+            findings,
             videos: Vec::new(),
             ..inner.clone()
         };

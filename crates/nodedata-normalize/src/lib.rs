@@ -27,6 +27,7 @@ mod store;
 mod survey;
 mod track;
 mod unfit;
+mod unmet;
 mod values;
 
 pub use aligned::{AlignedSource, mistakes, normalized, step_features};

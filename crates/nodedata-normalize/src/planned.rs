@@ -11,6 +11,7 @@ use crate::{
     recording::Recording,
     store::Store,
     survey::Survey,
+    unmet::CutMet,
 };
 
 /// The plan under construction.
@@ -24,6 +25,8 @@ pub(crate) struct Planned {
     first_episodes: Vec<usize>,
     /// Which of the names that fields want were met.
     pub(crate) names: NamesMet,
+    /// What of the cut was met.
+    pub(crate) cut: CutMet,
 }
 
 impl Planned {
@@ -40,7 +43,7 @@ impl Planned {
         let numbers: Vec<usize> =
             (0..source.partitions.len()).filter(|it| source.partitions[*it].episode == episode).collect();
         let survey = Survey::new(store, spec, numbers.clone(), &mut self.names)?;
-        let (cuts, mut n_markers) = episodes(store, spec, &survey, &info.key)?;
+        let (cuts, mut n_markers) = episodes(store, spec, &survey, &info.key, &mut self.cut)?;
         let bytes: Vec<u64> = numbers.iter().map(|it| source.partitions[*it].decoded_bytes).collect();
         let recording = self.recordings.len();
         let pieces = pieces(spec, &store.mapping, &survey, recording, &cuts, &bytes, piece_bytes);
