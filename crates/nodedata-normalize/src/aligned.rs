@@ -78,7 +78,7 @@ impl AlignedSource {
             return Err(Unfit::Mistakes(unknown));
         }
         let store = Store::new(inner, mapping);
-        let mut planned = Planned { names: NamesMet::new(&store.mapping), ..Planned::default() };
+        let mut planned = Planned::new(NamesMet::new(&store.mapping));
         for episode in 0..store.source.plan().episodes.len() {
             planned.recording(&store, &spec, episode, piece_bytes)?;
         }

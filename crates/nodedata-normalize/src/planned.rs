@@ -30,6 +30,11 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
+    /// Nothing planned yet, and no name met.
+    pub(crate) fn new(names: NamesMet) -> Self {
+        Self { names, ..Self::default() }
+    }
+
     /// Plans one episode of the source.
     pub(crate) fn recording(
         &mut self,

@@ -39,7 +39,6 @@ impl CutMet {
                     keys.iter().flat_map(|(key, values)| values.iter().map(move |it| (key, it)))
                 {
                     if !self.values.contains(value) {
-                        let field = &marker.field;
                         let hint = suggest(value, self.values.iter().map(String::as_str));
                         let message =
                             format!("`episodes.{key}`: `{}` is never `{value}` ({hint})", marker.field);

@@ -198,6 +198,7 @@ prop_compose! {
             splits,
             quarantine,
             on_error,
+            refuse_empty: false,
             threads: None,
             shard_bytes,
             peak_heap: None,
