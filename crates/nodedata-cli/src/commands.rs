@@ -12,6 +12,7 @@ pub(crate) mod export;
 pub(crate) mod formats;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod nulls;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
 pub(crate) mod publish;

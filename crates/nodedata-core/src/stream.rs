@@ -204,12 +204,20 @@ pub struct Fate {
     pub superseded: BTreeMap<&'static str, u64>,
     /// Records that no step was there for, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// Of the steps: those whose message lacks a name that a field wants, by `field.name`, whatever became of them.
+    pub absent: BTreeMap<String, u64>,
 }
 
 impl Fate {
     /// Nothing counted yet.
     pub fn new(stream: StreamId) -> Self {
-        Self { stream, used: 0, superseded: BTreeMap::new(), dropped: BTreeMap::new() }
+        Self {
+            stream,
+            used: 0,
+            superseded: BTreeMap::new(),
+            dropped: BTreeMap::new(),
+            absent: BTreeMap::new(),
+        }
     }
 }
 

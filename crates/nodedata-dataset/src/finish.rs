@@ -14,6 +14,7 @@ use crate::{
     ledger::{self, Ledger, Report, StreamLedger},
     manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry},
     measure::Contents,
+    nulls::nulls_of,
     provenance::{Making, recipe_hash},
     sample_index::{IndexTotals, sample_index},
     shard::SealedShard,
@@ -40,9 +41,11 @@ pub(crate) struct Finish<'a> {
 }
 
 impl Finish<'_> {
-    pub(crate) fn run(mut self, run: RunFacts<'_>) -> Result<(Manifest, Report)> {
+    pub(crate) fn run(mut self, mut run: RunFacts<'_>) -> Result<(Manifest, Report)> {
         let ledger = self.complete_ledger(&run);
         ledger::check(&ledger)?;
+        run.report.nulls = nulls_of(self.streams, &self.stats);
+        (run.check_nulls)(&run.report.nulls)?;
         let contents = std::mem::take(&mut self.contents);
         let inputs = self.input_entries(run.input_digests);
         let created_by = created_by();

@@ -8,7 +8,7 @@ use nodedata_core::{
     patterns, suggest,
 };
 use nodedata_message::{JsonConflict, JsonKind, JsonType, MessageDecoder};
-use nodedata_steps::{Column, STEPS, check_names, select};
+use nodedata_steps::{Column, STEPS, check_names, check_undecoded, select};
 use serde::Serialize;
 
 use crate::{
@@ -64,6 +64,7 @@ pub(crate) struct Part {
 impl JsonlSource {
     pub(crate) fn open(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Self> {
         let inputs = inputs(&*files)?;
+        check_undecoded(&[STEPS_NAME], options)?;
         let conditions = Conditions {
             partition_bytes: options.partition_bytes,
             line_bytes_max: options.record_bytes_max.min(LINE_BYTES_MAX),

@@ -3,6 +3,7 @@
 mod convert;
 mod detect;
 mod drive;
+mod empty;
 mod execute;
 mod file;
 mod init;

@@ -12,6 +12,7 @@ use nodedata_schema::Schema;
 use crate::{
     Outcome,
     args::{ConvertArgs, OnErrorArg, Output, SourceArgs, StepArgs},
+    commands::nulls,
     documents, human, interrupt, message, peak_heap,
     progress::Shown,
 };
@@ -124,6 +125,7 @@ pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
         text.push_str(line.trim_end());
         text.push('\n');
     }
+    text.push_str(&nulls::told(report));
     let rows: u64 = report.streams.values().map(|it| it.written).sum();
     let seconds = report.seconds.get("total").copied().unwrap_or(0.0).max(1e-6);
     // What others had made would count as work of this run.

@@ -153,7 +153,12 @@ fn told(planned: &Outline) -> String {
             } else {
                 format!("  from {}", visible(&feature.from.join(", ")))
             };
-            text.push_str(&format!("    {}: {}{from}\n", visible(&feature.name), visible(&feature.kind)));
+            let nulls = feature.nulls.map_or_else(String::new, |it| {
+                format!("  null in {} of the first {}", human::count(it.nulls), human::plural(it.rows, "row"))
+            });
+            let (name, kind) = (visible(&feature.name), visible(&feature.kind));
+            text.push_str(&format!("    {name}: {kind}{from}{nulls}\
+"));
         }
     }
     text.push_str(&format!("shards     {}\n", human::plural(planned.shards.len() as u64, "unit")));

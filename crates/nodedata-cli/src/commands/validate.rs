@@ -1,6 +1,6 @@
 use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
 use nodedata_dataset::{Validation, validate};
-use nodedata_pipeline::check_quality;
+use nodedata_pipeline::{Refused, check_quality};
 use nodedata_quality::{QualityReport, Rules};
 
 use crate::{
@@ -28,12 +28,13 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
         return audit::run(folder, output);
     }
     report::check_names(&args.report)?;
-    let rules = match &args.rules {
+    let parsed = match args.rules.as_deref().map(|it| load_file(it, &[])).transpose() {
+        Ok(parsed) => parsed,
+        Err(refused) => return tell_refused(refused, output),
+    };
+    let rules = match &parsed {
         None => Rules::warn(),
-        Some(file) => match load_file(file, &[]) {
-            Ok(parsed) => parsed.file.quality.unwrap_or_else(Rules::off),
-            Err(refused) => return tell_refused(refused, output),
-        },
+        Some(parsed) => parsed.file.quality.clone().unwrap_or_else(Rules::off),
     };
     let (dataset, file) = target.dataset()?;
     if let Some(file) = file {
@@ -51,6 +52,12 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
             "hash-mismatch" | "missing-file" | "unreadable-file" | "unreadable-shard" | "unreadable-index"
         )
     });
+    if let Some(parsed) = parsed.filter(|_| readable && !args.no_quality) {
+        let idle = parsed.idle_rules_of(&dataset)?;
+        if !idle.is_empty() {
+            return tell_refused(Refused::Mistakes(parsed.file.path, idle), output);
+        }
+    }
     let quality = if readable && !args.no_quality {
         let shown = Shown::new(args.progress);
         let checked = check_quality(&dataset, &rules, &shown);

@@ -133,8 +133,14 @@ fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &
         let tolerance = (1500.0 / slowest).ceil();
         line(text, &format!("  tolerance_ms: {tolerance}    # one and a half periods of the slowest field"));
     }
-    line(text, "  beyond: \"null\"    # or drop the step, or fail");
-    line(text, "\nfields:");
+    line(
+        text,
+        "  beyond: \"null\"    # or drop the step, or fail; `by_name` has `absent` for names that are not there",
+    );
+    line(
+        text,
+        "\nfields:    # one that no step has a value of is refused, unless it says `nullable: always`",
+    );
     for proposal in proposals {
         let mark = if proposal.active { "" } else { "# " };
         line(
