@@ -1,6 +1,7 @@
 //! Logs become steps: a [`nodedata_core::Source`] over a source, which cuts episodes, aligns clocks, selects, renames
 //! and casts. What it does is told by a [`StepSpec`].
 
+mod absent;
 mod align;
 mod aligned;
 mod all_fields;
@@ -14,6 +15,7 @@ mod lengths;
 mod loaded;
 mod lookup;
 mod mapping;
+mod named;
 mod origin;
 mod pace;
 mod path;
@@ -28,6 +30,8 @@ mod stamp;
 mod store;
 mod survey;
 mod track;
+mod unfit;
+mod unmet;
 mod values;
 
 pub use aligned::{AlignedSource, mistakes, normalized, step_features};
@@ -39,6 +43,7 @@ pub use spec::{
     Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, ORDER_BOUND_NS,
     Start, StepSpec, TimeSource, Tolerance, TopicTime,
 };
+pub use unfit::Unfit;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use nodedata_dataset::{InputEntry, Manifest, StepPlace, created_by};
 use nodedata_normalize::{AlignedSource, FieldOrigin, MessageOrigin, StepAt};
 use serde::Serialize;
 
-use crate::{Recipe, inputs::hash_of, run::open_for};
+use crate::{Recipe, inputs::hash_of, open::told, run::open_for};
 
 /// A step whose messages are asked for.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +14,8 @@ pub struct StepAsked<'a> {
     pub manifest: &'a Manifest,
     /// The content of its `recipe.json`; see [`crate::no_recipe`] where there is none.
     pub recipe: &'a [u8],
-    /// What it was made of: a file, a folder, a glob or a URL.
-    pub source: &'a str,
+    /// What it was made of: files, folders, globs or URLs.
+    pub sources: &'a [String],
     /// Which step.
     pub step: &'a StepPlace,
 }
@@ -75,26 +75,26 @@ pub struct MadeOf {
 /// `Unsupported` when the steps are not made of messages, or when another version made the dataset; `Config` when the
 /// source is not what the dataset was made of; what reading the source reports.
 pub fn explain_step(formats: &Formats, asked: &StepAsked<'_>) -> Result<MadeStep> {
-    let StepAsked { manifest, recipe, source, step } = *asked;
+    let StepAsked { manifest, recipe, sources, step } = *asked;
     let made_by = manifest.created_by.get("tool").map_or("another tool", String::as_str);
     if made_by != created_by() {
         let message = format!("the dataset was made by `{made_by}`, this is `{}`", created_by());
         return Err(Error::new(ErrorKind::Unsupported, message).with_hint("run the version that made it"));
     }
-    let options = Recipe::from_json(recipe)?.options(source, "");
+    let options = Recipe::from_json(recipe)?.options(sources, "");
     let opened = open_for(formats, &options, &[])?;
     let is_log = opened.source.plan().streams.iter().all(|it| it.kind == StreamKind::Messages);
     let Some(spec) = options.steps.filter(|_| is_log) else {
         let message = "the steps are rows of the source itself, not made of messages";
         return Err(Error::new(ErrorKind::Unsupported, message)
-            .at(Locus::path(source))
+            .at(Locus::path(told(sources)))
             .with_hint("leave `--source` out: the origins name the records"));
     };
     let aligned = AlignedSource::new(opened.source, spec)?;
     let plan = aligned.plan();
     let other = |message: String| {
         Error::new(ErrorKind::Config, message)
-            .at(Locus::path(source))
+            .at(Locus::path(told(sources)))
             .with_hint("`--source` is what the dataset was converted from, as it was then")
     };
     let episode = plan.episodes.iter().position(|it| it.key == step.key);

@@ -1,13 +1,12 @@
-use nodedata_core::{Error, ErrorKind, Result, told_time};
+use nodedata_core::{Error, ErrorKind, Result, told_time, visible::visible};
 use nodedata_dataset::{Dataset, Explanation, Question, explain};
-use nodedata_pipeline::{MadeField, MadeOf, MadeStep, StepAsked, explain_step, no_recipe};
-use serde_json::json;
+use nodedata_pipeline::{MadeField, MadeOf, MadeStep, Rebuilt, StepAsked, explain_step, no_recipe};
 
 use crate::{
     Outcome,
     args::{ExplainArgs, Output},
     commands::{rebuild, target::Target},
-    human, message,
+    documents, human, message,
 };
 
 /// Ranges printed for people; JSON has them all.
@@ -19,26 +18,25 @@ pub(crate) fn run(args: &ExplainArgs, output: Output) -> Result<Outcome> {
     let (dataset, shard) = Target::of(&args.target, &args.store)?.dataset()?;
     let all = explain(&dataset, shard.as_deref(), &question)?;
     let (mut rebuilt, mut made) = (None, None);
-    match &args.source {
-        Some(source) if args.rebuild => rebuilt = Some(rebuild::of_dataset(&dataset, &all, source)?),
-        Some(source) => {
-            made = Some(made_of(&dataset, &all, args.row, source).inspect_err(|_| {
+    match args.source.as_slice() {
+        [] => {}
+        sources if args.rebuild => rebuilt = Some(rebuild::of_dataset(&dataset, &all, sources)?),
+        sources => {
+            made = Some(made_of(&dataset, &all, args.row, sources).inspect_err(|_| {
                 // What is known without the source is told all the same.
                 let known: Vec<String> = all.iter().map(told).collect();
                 message::note(known.join("\n").trim_end());
             })?);
         }
-        None => {}
     }
-    let text = match (output, &rebuilt) {
-        (Output::Json, None) => match &made {
-            Some(made) => message::json_line(&json!({"explained": all, "step": made}))?,
-            None => message::json_line(&all)?,
-        },
-        (Output::Json, Some(rebuilt)) => {
-            message::json_line(&json!({"explained": all, "rebuild": rebuilt, "sound": rebuilt.is_same()}))?
-        }
-        (Output::Text, _) => {
+    let text = match output {
+        Output::Json => documents::line(&documents::Explained {
+            explained: &all,
+            step: made.as_ref(),
+            rebuild: rebuilt.as_ref(),
+            sound: rebuilt.as_ref().map(Rebuilt::is_same),
+        })?,
+        Output::Text => {
             let parts = all.iter().map(told).chain(made.as_ref().map(told_step));
             let parts = parts.chain(rebuilt.as_ref().map(rebuild::told));
             parts.collect::<Vec<_>>().join("\n")
@@ -49,7 +47,12 @@ pub(crate) fn run(args: &ExplainArgs, output: Output) -> Result<Outcome> {
 }
 
 /// What the fields of the step are made of that was asked for.
-fn made_of(dataset: &Dataset, explained: &[Explanation], row: Option<u64>, source: &str) -> Result<MadeStep> {
+fn made_of(
+    dataset: &Dataset,
+    explained: &[Explanation],
+    row: Option<u64>,
+    sources: &[String],
+) -> Result<MadeStep> {
     let [one] = explained else { return Err(one_row()) };
     if row.is_none() {
         return Err(one_row());
@@ -59,7 +62,7 @@ fn made_of(dataset: &Dataset, explained: &[Explanation], row: Option<u64>, sourc
         Error::new(ErrorKind::Config, message).with_hint("leave `--source` out: the origin names the record")
     })?;
     let recipe = dataset.recipe()?.ok_or_else(no_recipe)?;
-    let asked = StepAsked { manifest: &dataset.manifest, recipe: &recipe, source, step: &step };
+    let asked = StepAsked { manifest: &dataset.manifest, recipe: &recipe, sources, step: &step };
     explain_step(&nodedata_formats::builtin(), &asked)
 }
 
@@ -73,7 +76,7 @@ fn told_step(made: &MadeStep) -> String {
         "step        {} of episode {} ({}), at {}\n",
         made.step,
         made.episode,
-        made.episode_key,
+        visible(&made.episode_key),
         told_time(made.time_ns)
     );
     let width = made.fields.iter().map(|it| it.field.chars().count()).max().unwrap_or(0).min(40);
@@ -106,12 +109,18 @@ fn told(it: &Explanation) -> String {
         if n_rows == 1 { format!("{first}") } else { format!("{first} to {}", first + n_rows.max(1) - 1) };
     let mut text = format!(
         "shard       {} ({})\nstream      {}\nrows        {rows}\nblake3      {}\nprovenance  {}\nrecipe      {}\nmade by     {}\n",
-        it.shard, it.split, it.stream, it.b3, it.provenance, it.recipe, it.made_by,
+        visible(&it.shard),
+        visible(&it.split),
+        visible(&it.stream),
+        it.b3,
+        it.provenance,
+        it.recipe,
+        it.made_by,
     );
     for input in &it.inputs {
         text.push_str(&format!(
             "input       {} ({}, blake3 {})\n",
-            input.path,
+            visible(&input.path),
             human::bytes(input.bytes),
             input.b3
         ));
@@ -120,16 +129,21 @@ fn told(it: &Explanation) -> String {
         let (start, end) = range.bytes;
         let records = match range.records {
             Some((first, last)) if last - first == 1 => {
-                format!("record {first} of topic {} there", it.stream)
+                format!("record {first} of topic {} there", visible(&it.stream))
             }
             Some((first, last)) => {
-                format!("records {first} to {} of topic {} there", last.saturating_sub(1), it.stream)
+                format!(
+                    "records {first} to {} of topic {} there",
+                    last.saturating_sub(1),
+                    visible(&it.stream)
+                )
             }
             None => "messages there; `--row N --source SRC` names those of each field".to_owned(),
         };
         text.push_str(&format!(
             "origin      row {}: {}, bytes {start}..{end}, {records}\n",
-            range.row, range.source
+            range.row,
+            visible(&range.source)
         ));
     }
     if it.origins.len() > RANGES_SHOWN {

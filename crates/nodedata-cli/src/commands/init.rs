@@ -1,58 +1,57 @@
 use std::path::{Component, Path, PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_io::{Writing, write_file};
+use nodedata_io::{Writing, refuse_foreign_file, write_file};
 use nodedata_pipeline::{is_pipeline, propose};
 
-use crate::{Outcome, args::InitArgs, message};
+use crate::{
+    Outcome,
+    args::{InitArgs, Output},
+    documents::{self, Proposal},
+    message,
+};
 
 /// What stands beside a path that would otherwise start where the file lies.
 const ABSOLUTE: &str =
     "absolute, as `init` does not know where its output goes; `--out FILE` names it from FILE";
 
 /// `node-data init`.
-pub(crate) fn run(args: &InitArgs) -> Result<Outcome> {
+pub(crate) fn run(args: &InitArgs, output: Output) -> Result<Outcome> {
     let formats = nodedata_formats::builtin();
     let folder = args.out.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-    let (path, about) = match &args.out {
-        Some(out) => {
-            refuse_foreign(out, args.overwrite)?;
-            (source_from(&folder, &args.source), None)
-        }
+    let (paths, about): (Vec<String>, _) = match &args.out {
+        Some(_) => (args.sources.iter().map(|it| source_from(&folder, it)).collect(), None),
         None => {
-            let path = absolute(&args.source);
-            let about = (path != args.source).then_some(ABSOLUTE);
-            (path, about)
+            let paths: Vec<String> = args.sources.iter().map(|it| absolute(it)).collect();
+            let about = (paths != args.sources).then_some(ABSOLUTE);
+            (paths, about)
         }
     };
-    let text = propose(&formats, &args.source, args.from.as_deref(), &path, about)?;
-    match &args.out {
-        None => message::to_stdout(&text)?,
-        Some(out) => {
-            write_file(out, text.as_bytes(), Writing::Replace)?;
+    if let Some(out) = args.out.as_deref().filter(|it| it.exists() && !args.overwrite) {
+        return Err(Error::new(ErrorKind::Config, "the file exists already")
+            .at(Locus::path(out))
+            .with_hint("choose another name, or add `--overwrite`"));
+    }
+    if let Some(out) = &args.out {
+        // Also one that was written by hand.
+        refuse_foreign_file(out, "pipeline file", is_pipeline)?;
+    }
+    let text = propose(&formats, &args.sources, args.from.as_deref(), &paths, about)?;
+    if let Some(out) = &args.out {
+        write_file(out, text.as_bytes(), Writing::Replace)?;
+    }
+    match (output, args.out.as_deref()) {
+        (Output::Json, out) => {
+            let pipeline = out.is_none().then_some(text.as_str());
+            message::to_stdout(&documents::line(&Proposal { out, pipeline })?)?;
+        }
+        (Output::Text, None) => message::to_stdout(&text)?,
+        (Output::Text, Some(out)) => {
             let run = format!("node-data run {} --dry-run", out.display());
             message::note(&format!("written to {}; `{run}` shows what it would do", out.display()));
         }
     }
     Ok(Outcome::Complete)
-}
-
-/// A file that is there is replaced only when that is asked for, and only when it is a pipeline.
-fn refuse_foreign(out: &Path, overwrite: bool) -> Result<()> {
-    if !out.exists() {
-        return Ok(());
-    }
-    if !overwrite {
-        return Err(Error::new(ErrorKind::Config, "the file exists already")
-            .at(Locus::path(out))
-            .with_hint("choose another name, or add `--overwrite`"));
-    }
-    if std::fs::read_to_string(out).is_ok_and(|it| is_pipeline(&it)) {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Config, "the file that is there is no pipeline, and stays as it is")
-        .at(Locus::path(out))
-        .with_hint("choose another name, or remove it yourself"))
 }
 
 /// How a file in `folder` names a source that is named from here.

@@ -79,7 +79,13 @@ impl<'a> Reader<'a> {
         }
         let moments = times::read(self, node, "source");
         SourceStage {
-            path: self.source_path(&text(node, "path").unwrap_or_default()),
+            paths: node
+                .get("path")
+                .map(texts)
+                .unwrap_or_default()
+                .iter()
+                .map(|it| self.source_path(it))
+                .collect(),
             format: text(node, "format"),
             topics: node.get("topics").map(texts),
             undecoded: node.get("undecoded").map(texts).unwrap_or_default(),

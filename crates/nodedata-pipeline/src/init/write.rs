@@ -1,4 +1,7 @@
-use nodedata_core::{DType, Feature};
+use nodedata_core::{
+    DType, Feature,
+    visible::{is_hidden, visible_json},
+};
 use nodedata_quality::stamp_column;
 
 use super::seen::Seen;
@@ -57,8 +60,8 @@ impl Proposal {
 
 /// The proposal as a file.
 pub(super) fn pipeline(
-    path: &str,
-    about_path: Option<&str>,
+    paths: &[String],
+    about_paths: Option<&str>,
     format: &str,
     inspection: &Inspection,
     seen: &[Seen],
@@ -73,8 +76,14 @@ pub(super) fn pipeline(
     line(&mut text, "# `node-data run FILE --out DIR`; `--dry-run` shows what it would do.");
     line(&mut text, "version: 1\n");
     line(&mut text, "source:");
-    let about_path = about_path.map_or_else(String::new, |it| format!("    # {it}"));
-    line(&mut text, &format!("  path: {}{about_path}", scalar(path)));
+    let about_paths = about_paths.map_or_else(String::new, |it| format!("    # {it}"));
+    match paths {
+        [path] => line(&mut text, &format!("  path: {}{about_paths}", scalar(path))),
+        _ => {
+            line(&mut text, &format!("  path:{about_paths}"));
+            paths.iter().for_each(|it| line(&mut text, &format!("    - {}", scalar(it))));
+        }
+    }
     line(
         &mut text,
         &format!(
@@ -136,13 +145,13 @@ fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &
     line(text, "  align: nearest");
     line(
         text,
-        "  beyond: \"null\"    # what a step without a message in reach has; or drop the step, or fail",
+        "  beyond: \"null\"    # or drop the step, or fail; `by_name` has `absent` for names that are not there",
     );
     line(
         text,
         "\n# `tolerance_ms` is one and a half periods of the field itself; what is held stays until the next message.",
     );
-    line(text, "fields:");
+    line(text, "fields:    # one that no step has a value of is refused, unless it says `nullable: always`");
     for proposal in proposals {
         let mark = if proposal.active { "" } else { "# " };
         line(
@@ -363,12 +372,12 @@ fn hertz(rate: Option<f64>) -> String {
 
 /// A text of the source inside a comment: nothing in it can end the line.
 fn plain(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
+    text.chars().map(|it| if is_hidden(it) { ' ' } else { it }).collect()
 }
 
 fn one_line(text: &str) -> String {
     let short: String = text.chars().take(60).collect();
-    serde_json::Value::from(short).to_string()
+    visible_json(&serde_json::Value::from(short).to_string()).into_owned()
 }
 
 /// A text as YAML: plain where nothing can be misread, quoted otherwise.
@@ -383,7 +392,7 @@ fn scalar(text: &str) -> String {
     if starts_well && text.chars().all(is_plain) && !is_word && !is_number && !text.contains("${") {
         return text.to_owned();
     }
-    serde_json::Value::from(text.replace("${", "$${")).to_string()
+    visible_json(&serde_json::Value::from(text.replace("${", "$${")).to_string()).into_owned()
 }
 
 fn line(text: &mut String, line: &str) {
