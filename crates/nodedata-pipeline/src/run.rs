@@ -6,7 +6,8 @@ use nodedata_core::{
     OpenOptions, Progress, Result, SourcePlan,
 };
 use nodedata_dataset::{
-    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, Unit, WriterOptions,
+    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, Unit,
+    WriterOptions,
 };
 use nodedata_schema::{SchemaCheck, Violation};
 
