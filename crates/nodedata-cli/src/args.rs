@@ -69,7 +69,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Store(crate::commands::store_args::StoreCommand),
     /// Serve a registry over HTTP: the protocol, and a page for people.
-    Serve(crate::commands::serve::ServeArgs),
+    Serve(crate::commands::serve_args::ServeArgs),
     /// Write a dataset as other tools want it.
     #[command(subcommand)]
     Export(crate::commands::export::ExportCommand),
@@ -80,8 +80,19 @@ pub(crate) enum Command {
         /// For which shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
-    Man,
+    /// Print a page of the manual, or write all of them.
+    Man(ManArgs),
+}
+
+/// Which pages of the manual.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ManArgs {
+    /// The command whose page it is, such as `dataset push`; that of `node-data` when absent.
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+    /// Write the pages of all commands to this folder, as `man1` of a system has them.
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// Which part of a source is read.
@@ -228,6 +239,13 @@ pub(crate) struct InspectArgs {
     /// List the features of every stream.
     #[arg(long)]
     pub(crate) features: bool,
+    /// Read every record, and so tell sizes, jitter, gaps, stamps and damage as well. Without it the index of a log that has one
+    /// tells what is in it, unless the log is short.
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// How progress is shown on stderr.
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub(crate) progress: ProgressArg,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -248,6 +266,9 @@ pub(crate) struct ValidateArgs {
     /// Write what the rules found to a file: .json, .xml (JUnit) or .html. May be given several times.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Vec<PathBuf>,
+    /// How progress is shown on stderr.
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub(crate) progress: ProgressArg,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

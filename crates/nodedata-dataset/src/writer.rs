@@ -22,6 +22,7 @@ use crate::{
     journal::UnitInput,
     ledger::{Ledger, Report},
     manifest::Manifest,
+    nulls::Nulls,
     recognise::recognise,
     shard::{Sink, UnitFiles},
     staging::Staging,
@@ -112,6 +113,8 @@ pub struct RunFacts<'a> {
     pub source: &'a SourcePlan,
     /// The episodes of the plan, with what reading told of them.
     pub episodes: &'a [EpisodeInfo],
+    /// Holds the rows without a value against what was asked for: an error ends the run, and nothing is committed.
+    pub check_nulls: &'a (dyn Fn(&Nulls) -> Result<()> + Sync),
     /// Reads what an attachment of the plan holds.
     pub content_of: &'a (dyn Fn(&Attachment) -> Result<Bytes> + Sync),
 }
@@ -301,7 +304,7 @@ impl DatasetWriter {
     /// What was not folded is not part of it.
     ///
     /// # Errors
-    /// `Corrupt` when the ledger does not balance: nothing is committed. `Io`.
+    /// `Corrupt` when the ledger does not balance, and what [`RunFacts::check_nulls`] says: nothing is committed. `Io`.
     pub fn finish(self, run: RunFacts<'_>) -> Result<(Manifest, Report)> {
         let Self { plan, encoder, sink, folded, note } = self;
         drop((encoder, sink));

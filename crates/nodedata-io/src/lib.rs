@@ -18,7 +18,7 @@ mod remote;
 #[cfg(feature = "remote")]
 mod remote_error;
 mod replacing;
-#[cfg(feature = "remote")]
+#[cfg(feature = "runtime")]
 mod runtime;
 mod several;
 #[cfg(feature = "remote")]
@@ -39,6 +39,6 @@ pub use places::Places;
 #[cfg(feature = "remote")]
 pub use remote::RemoteFiles;
 pub use replacing::{Recognised, Replacing, refuse_foreign_file};
-#[cfg(feature = "remote")]
+#[cfg(feature = "runtime")]
 pub use runtime::block_on;
 pub use several::open_all;

@@ -45,6 +45,8 @@ pub struct ConvertOptions {
     pub quarantine: BTreeMap<String, String>,
     /// What becomes of damaged input.
     pub on_error: OnError,
+    /// Whether a field that somebody named, and that no step has a value of, ends the run. It decides no byte.
+    pub refuse_empty: bool,
     /// Worker threads; all cores when absent. Never changes the bytes written.
     pub threads: Option<usize>,
     /// Bytes of source one shard covers.
@@ -68,6 +70,7 @@ impl ConvertOptions {
             splits: SplitPlan::default(),
             quarantine: BTreeMap::new(),
             on_error: OnError::Fail,
+            refuse_empty: false,
             threads: None,
             shard_bytes: 512 << 20,
             peak_heap: None,

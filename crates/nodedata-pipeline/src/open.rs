@@ -63,12 +63,9 @@ pub(crate) fn open_knowing(
 ) -> Result<OpenedSource> {
     let input = nodedata_io::open_all(sources)?;
     let listing = Listing::new(input.files.as_ref())?;
-    let source = told(sources);
-    let source = match sources {
-        [one] => one.as_str(),
-        _ => source.as_str(),
-    };
-    let src = Named { source, root: &input.root };
+    // As errors may say them.
+    let (shown, root) = (told(sources), printable(&input.root));
+    let src = Named { source: &shown, root: &root };
     let choice = match from {
         Some(name) => named(formats, &listing, src, name, input.exact)?,
         None => guessed(formats, &listing, src)?,
@@ -79,19 +76,13 @@ pub(crate) fn open_knowing(
         let message =
             format!("the video of {} sources is not decoded here; samples pass through", format.name());
         return Err(Error::new(ErrorKind::Unsupported, message)
-            .at(Locus::path(source))
+            .at(Locus::path(&shown))
             .with_hint("leave out `--decode`, `source.decode` and `encoding`"));
     }
     let mut options = options.clone();
-    options.settle(format).map_err(|err| err.at(Locus::path(source)))?;
+    options.settle(format).map_err(|err| err.at(Locus::path(&shown)))?;
     let Choice { claimed, why, others, .. } = choice;
-    tracing::info!(
-        source = nodedata_io::printable(source),
-        format = format.name(),
-        why,
-        files = claimed.len(),
-        "open"
-    );
+    tracing::info!(source = shown.as_str(), format = format.name(), why, files = claimed.len(), "open");
     let files: Arc<dyn Files> = Arc::new(Chosen { inner: Arc::clone(&input.files), names: claimed });
     for known in known {
         if options.learned.is_none() {
@@ -142,5 +133,29 @@ impl Files for Chosen {
 
     fn stamp(&self, path: &Path) -> Option<String> {
         self.inner.stamp(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nodedata_io::MemoryFiles;
+
+    use super::*;
+
+    /// Errors end up in logs and issues: whoever reads them does not learn what stands before the host.
+    #[test]
+    fn errors_do_not_tell_the_user_of_an_address() {
+        let source = "s3://me:secret@bucket/runs";
+        let input = Input {
+            files: Arc::new(MemoryFiles::default().with("a.xyz", "?")),
+            root: source.to_owned(),
+            exact: false,
+        };
+        let open = |from| {
+            open_input(&Formats::default(), source, &input, from, &OpenOptions::default(), &[]).map(|_| ())
+        };
+        let err = open(None).unwrap_err();
+        assert_eq!(err.locus().to_string(), "s3://bucket/runs");
+        assert!(!format!("{} {:?}", err.chain(), err.hint()).contains("secret"));
     }
 }

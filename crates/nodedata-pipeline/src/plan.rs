@@ -2,6 +2,7 @@ use std::path::Path;
 
 use nodedata_core::{Error, ErrorKind, Formats, Locus, Progress, Result};
 use nodedata_dataset::{Dataset, DatasetWriter, InputSeen, Unit};
+use nodedata_io::io_error;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -152,9 +153,8 @@ impl Plan {
     /// # Errors
     /// `Io` when it is not there, `Corrupt` when it is no plan, `Unsupported` when another version made it.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|err| {
-            Error::new(ErrorKind::Io, "cannot read the plan").with_source(err).at(Locus::path(path))
-        })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|err| io_error("cannot read the plan", path, err))?;
         let plan: Self = serde_json::from_str(&text).map_err(|err| {
             Error::new(ErrorKind::Corrupt, "the file is no plan")
                 .with_source(err)

@@ -84,6 +84,8 @@ impl Recipe {
             splits,
             quarantine,
             on_error,
+            // It says whether a run may end as it does, not what comes of it: what was made once is made again.
+            refuse_empty: _,
             // The same bytes come of any number of threads.
             threads: _,
             shard_bytes,

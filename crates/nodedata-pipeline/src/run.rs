@@ -3,16 +3,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use bytes::Bytes;
 use nodedata_core::{
     Attachment, EpisodeFacts, EpisodeInfo, Error, ErrorKind, FindingKind, Formats, InputRange, Locus,
-    OpenOptions, Progress, Result, SourcePlan,
+    OpenOptions, Progress, Result, SourcePlan, StreamKind,
 };
 use nodedata_dataset::{
-    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, Unit, WriterOptions,
+    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, Nulls, QUARANTINE, Report, RunFacts, Unit,
+    WriterOptions,
 };
+use nodedata_normalize::Unfit;
 use nodedata_schema::{SchemaCheck, Violation};
 
 use crate::{
     ConvertOptions, Converted, OnError, OpenedSource, Recipe,
     drive::{Drive, State},
+    empty::refuse_empty,
     inputs::InputHashes,
     journal::{UnitState, seen_before, take_over},
     learned::Learned,
@@ -30,6 +33,8 @@ pub(crate) struct Run {
     recipe: Recipe,
     check: SchemaCheck,
     dealt: Dealt,
+    /// Whether steps are made of messages, so that a field without any value is nobody's but the pipeline's.
+    aligns: bool,
     started: Instant,
 }
 
@@ -48,7 +53,7 @@ impl Run {
     pub(crate) fn open(formats: &Formats, options: ConvertOptions) -> Result<Self> {
         let started = Instant::now();
         let opened = open_for(formats, &options, &Learned::noted(&options.out))?;
-        Self::over(opened, options, started)
+        Ok(Self::over(opened, options, started)?)
     }
 
     /// As [`Self::open`], where a plan says what was learned.
@@ -56,7 +61,7 @@ impl Run {
         let started = Instant::now();
         let known: Vec<Learned> = plan.learned.iter().cloned().collect();
         let opened = open_for(formats, &options, &known)?;
-        Self::over(opened, options, started)
+        Ok(Self::over(opened, options, started)?)
     }
 
     /// Plans a conversion of a source that is open.
@@ -64,11 +69,12 @@ impl Run {
         mut opened: OpenedSource,
         mut options: ConvertOptions,
         started: Instant,
-    ) -> Result<Self> {
+    ) -> Result<Self, Unfit> {
         options.open = opened.options.clone();
         if options.steps.is_none() {
             options.steps = options.step_flags.spec(opened.source.plan())?;
         }
+        let aligns = opened.source.plan().streams.iter().any(|it| it.kind == StreamKind::Messages);
         opened.source = with_steps(opened.source, options.steps.as_ref())?;
         let mut recipe = Recipe::new(&options, opened.format.name());
         // Where the source decides between two plans, the recipe says which it was.
@@ -79,7 +85,7 @@ impl Run {
             None => SchemaCheck::undeclared(streams),
             Some(declared) => SchemaCheck::new(declared, streams).map_err(|it| refusal(&it))?,
         };
-        Ok(Self { options, opened, recipe, check, dealt, started })
+        Ok(Self { options, opened, recipe, check, dealt, aligns, started })
     }
 
     /// Refuses, before anything long begins, an output that no recipe would make this run replace.
@@ -287,6 +293,10 @@ impl Run {
         }
         writer.fold(&mut |_, run| all.join(run))?;
         let UnitState { inferred, ledger, damage, facts } = all;
+        let refused = |nulls: &Nulls| match self.options.steps.as_ref() {
+            Some(spec) if self.options.refuse_empty && self.aligns => refuse_empty(spec, nulls),
+            Some(_) | None => Ok(()),
+        };
         let mut damage: Vec<DamageEntry> = damage.into_vec().iter().map(DamageEntry::from).collect();
         damage.extend(self.quarantined());
         let told = |kind| source.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
@@ -322,6 +332,7 @@ impl Run {
             report,
             source,
             episodes: &episodes,
+            check_nulls: &refused,
             content_of: &|it| self.content_of(it),
         })?;
         // Maps of every input and texts of every episode: nobody has to wait until they are gone.
@@ -416,11 +427,5 @@ fn refusal(found: &[Violation]) -> Error {
     let Some(first) = found.first().map(Violation::to_error) else {
         return Error::new(ErrorKind::SchemaMismatch, "the schema does not fit the source");
     };
-    let others: Vec<String> = found.iter().skip(1).map(|it| format!("\n  also: {it}")).collect();
-    let all = Error::new(ErrorKind::SchemaMismatch, format!("{first}{}", others.concat()));
-    let all = all.at(first.locus().clone());
-    match first.hint() {
-        Some(hint) => all.with_hint(hint),
-        None => all,
-    }
+    first.with_others(found.iter().skip(1).map(|it| format!("also: {it}")))
 }

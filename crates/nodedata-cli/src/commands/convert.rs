@@ -1,17 +1,19 @@
 use std::path::Path;
 
 use nodedata_core::{
-    Error, ErrorKind, Locus, OpenOptions, OptionValue, Result, TimeRange, placed::mistakes_to_error,
+    Error, ErrorKind, OpenOptions, OptionValue, Result, TimeRange, placed::mistakes_to_error,
+    visible::{column_of, padded, visible},
 };
 use nodedata_dataset::{Report, StreamLedger};
+use nodedata_io::io_error;
 use nodedata_pipeline::{ConvertOptions, Converted, OnError, StepFlags, convert, parse_splits};
 use nodedata_schema::Schema;
-use serde_json::json;
 
 use crate::{
     Outcome,
     args::{ConvertArgs, OnErrorArg, Output, SourceArgs, StepArgs},
-    human, interrupt, message, peak_heap,
+    commands::nulls,
+    documents, human, interrupt, message, peak_heap,
     progress::Shown,
 };
 
@@ -46,14 +48,7 @@ pub(crate) fn output_of(args: &ConvertArgs) -> Result<&Path> {
 pub(crate) fn report(converted: &Converted, out: &Path, output: Output) -> Result<Outcome> {
     match output {
         Output::Json => {
-            let text = json!({
-                "out": out.display().to_string(),
-                "recipe": converted.manifest.recipe,
-                "content_root": converted.manifest.content_root,
-                "shards": converted.manifest.shards.len(),
-                "report": converted.report,
-            });
-            message::to_stdout(&format!("{text}\n"))?;
+            message::to_stdout(&documents::line(&documents::Conversion::new(converted, out))?)?;
         }
         Output::Text => tell(converted, out)?,
     }
@@ -86,9 +81,7 @@ pub(crate) fn open_options(args: &SourceArgs) -> Result<OpenOptions> {
 
 /// Reads a `schema.json`.
 pub(crate) fn read_schema(path: &Path) -> Result<Schema> {
-    let text = std::fs::read_to_string(path).map_err(|err| {
-        Error::new(ErrorKind::Io, "cannot read the schema").with_source(err).at(Locus::path(path))
-    })?;
+    let text = std::fs::read_to_string(path).map_err(|err| io_error("cannot read the schema", path, err))?;
     Schema::from_json(&text).map_err(|mistakes| mistakes_to_error(&mistakes, Some(path)))
 }
 
@@ -119,7 +112,7 @@ pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
 pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
     let Converted { manifest, report, unchanged } = converted;
     let mut text = String::new();
-    let width = report.streams.keys().map(String::len).max().unwrap_or(0).clamp(6, 48);
+    let width = column_of(report.streams.keys().map(String::as_str), 6, 48);
     // Of topics that steps are made of: how many of their messages the steps have.
     let is_aligned = report.streams.values().any(|it| it.used.is_some());
     let (kept, left) = if is_aligned { ("used", "not used") } else { ("written", "dropped") };
@@ -128,10 +121,11 @@ pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
         let StreamLedger { read, written, used, .. } = ledger;
         let written = used.unwrap_or(*written);
         let (read, written) = (human::count(*read), human::count(written));
-        let line = format!("{name:<width$}  {read:>12}  {written:>12}  {}", dropped(ledger));
+        let line = format!("{}  {read:>12}  {written:>12}  {}", padded(name, width), dropped(ledger));
         text.push_str(line.trim_end());
         text.push('\n');
     }
+    text.push_str(&nulls::told(report));
     let rows: u64 = report.streams.values().map(|it| it.written).sum();
     let seconds = report.seconds.get("total").copied().unwrap_or(0.0).max(1e-6);
     // What others had made would count as work of this run.
@@ -151,7 +145,7 @@ pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
         text.push_str(&taken_over(report));
     }
     let verb = if *unchanged { "is already complete in" } else { "written to" };
-    text.push_str(&format!("{} {verb} {}\n", manifest.content_root, out.display()));
+    text.push_str(&format!("{} {verb} {}\n", manifest.content_root, visible(&out.to_string_lossy())));
     message::to_stdout(&text)?;
     tell_damage(report);
     Ok(())
@@ -184,10 +178,10 @@ fn tell_damage(report: &Report) {
         message::note(human::not_read(&report.not_read).trim_end());
     }
     for entry in &report.warnings {
-        message::note(&format!("warning: {}{}", entry.message, place(&entry.at)));
+        message::note(&format!("warning: {}{}", visible(&entry.message), place(&entry.at)));
     }
     for entry in &report.repairs {
-        message::note(&format!("{}: {}{}", entry.reason, entry.message, place(&entry.at)));
+        message::note(&format!("{}: {}{}", entry.reason, visible(&entry.message), place(&entry.at)));
     }
     for entry in &report.damage {
         let times =
@@ -200,7 +194,7 @@ fn tell_damage(report: &Report) {
         } else {
             "damaged"
         };
-        message::note(&format!("{label}: {}{times}{}", entry.message, place(&entry.at)));
+        message::note(&format!("{label}: {}{times}{}", visible(&entry.message), place(&entry.at)));
     }
     let is_damaged = report.damage.iter().any(|it| it.reason != "quarantined");
     let is_dropped = report.streams.values().any(|it| !it.is_complete());
@@ -214,5 +208,5 @@ fn tell_damage(report: &Report) {
 }
 
 fn place(at: &str) -> String {
-    if at.is_empty() { String::new() } else { format!("\n  --> {at}") }
+    if at.is_empty() { String::new() } else { format!("\n  --> {}", visible(at)) }
 }

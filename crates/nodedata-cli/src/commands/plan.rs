@@ -5,11 +5,11 @@ use std::{
 };
 
 use clap::Parser as _;
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
 use nodedata_io::{Writing, refuse_foreign_file, write_file};
 use nodedata_pipeline::{ConvertOptions, Plan, Refused, Share, Worked, prepare, prepared};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     Outcome,
@@ -18,7 +18,7 @@ use crate::{
         convert,
         run::{load_file, tell_refused},
     },
-    human, interrupt, message, peak_heap,
+    documents, human, interrupt, message, peak_heap,
     progress::Shown,
 };
 
@@ -50,14 +50,14 @@ pub(crate) fn plan(args: PlanArgs, output: Output) -> Result<Outcome> {
     let text = match output {
         Output::Json => {
             let Plan { recipe, units, .. } = &plan;
-            format!("{}\n", json!({"plan": path, "recipe": recipe, "bytes": bytes, "units": units}))
+            documents::line(&documents::Planned { plan: &path, recipe, bytes, units })?
         }
         Output::Text => format!(
             "{} of {} in all, from {}: planned in {}\n",
             human::plural(plan.units.len() as u64, "unit"),
             human::bytes(bytes),
             human::plural(plan.inputs.len() as u64, "input file"),
-            path.display(),
+            visible(&path.to_string_lossy()),
         ),
     };
     message::to_stdout(&text)?;
@@ -81,7 +81,7 @@ pub(crate) fn work(args: &WorkArgs, output: Output) -> Result<Outcome> {
     shown.done();
     let worked = result?;
     let text = match output {
-        Output::Json => message::json_line(&worked)?,
+        Output::Json => documents::line(&worked)?,
         Output::Text => {
             let Worked { units, made, reused } = worked;
             format!("{}: {made} made, {reused} finished before\n", human::plural(units as u64, "unit"))

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use nodedata_core::Result;
+use nodedata_core::{Result, visible::visible};
 use nodedata_dataset::{Dataset, Explanation, Manifest};
 use nodedata_pipeline::{Rebuilt, Remake, no_recipe};
 use nodedata_registry::{DatasetName, Remote, Revision, RevisionEntry, record::FileRef};
@@ -65,10 +65,10 @@ fn again(remake: &Remake<'_>) -> Result<Rebuilt> {
 pub(crate) fn told(rebuilt: &Rebuilt) -> String {
     let mut text = format!("rebuild     {} the same\n", human::plural(rebuilt.same, "shard"));
     for path in &rebuilt.inputs {
-        text.push_str(&format!("wrong       other-input: the dataset was made of something else ({path})\n"));
+        text.push_str(&format!("wrong       other-input: the dataset was made of something else ({})\n", visible(path)));
     }
     for path in &rebuilt.different {
-        text.push_str(&format!("wrong       rebuild-mismatch: the recipe makes other bytes ({path})\n"));
+        text.push_str(&format!("wrong       rebuild-mismatch: the recipe makes other bytes ({})\n", visible(path)));
     }
     text
 }

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
 use nodedata_io::{Writing, refuse_foreign_file, write_file};
 use nodedata_quality::{QualityReport, html, is_report, junit};
 
@@ -56,7 +56,12 @@ pub(crate) fn told(report: &QualityReport) -> String {
     let mut text = String::new();
     for finding in report.findings.iter().take(SHOWN_MAX) {
         let level = finding.level.name();
-        text.push_str(&format!("{} {level}: {}\n  --> {}\n", finding.code, finding.message, finding.place()));
+        text.push_str(&format!(
+            "{} {level}: {}\n  --> {}\n",
+            finding.code,
+            visible(&finding.message),
+            visible(&finding.place())
+        ));
     }
     let rest = report.n_findings().saturating_sub(report.findings.len().min(SHOWN_MAX) as u64);
     if rest > 0 {
