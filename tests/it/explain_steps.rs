@@ -151,7 +151,7 @@ fn what_is_known_without_the_source_is_told() {
     assert!(plain.stdout.contains("`--row N --source SRC` names those of each field"), "{}", plain.stdout);
     assert!(!plain.stdout.contains("of topic steps"), "{}", plain.stdout);
     let told = work.run(row.iter().chain(&["--format", "json"])).exits(0).json();
-    assert_eq!(told[0]["origins"][0].get("records"), None);
+    assert_eq!(told["explained"][0]["origins"][0].get("records"), None);
     let gone = work.run(row.iter().chain(&["--source", "gone.mcap"]));
     assert_ne!(gone.code, 0);
     assert!(gone.stderr.contains("shard       data/train-00000.parquet"), "{}", gone.stderr);
