@@ -20,7 +20,7 @@ fn a_grid_finer_than_every_topic_is_refused() {
     assert!(ran.stderr.contains("a grid of 100000 Hz is finer than every topic"), "{}", ran.stderr);
     assert!(ran.stderr.contains("`/imu/data`, has 20"), "{}", ran.stderr);
     assert!(ran.stderr.contains("--upsample") && ran.stderr.contains("upsample: true"), "{}", ran.stderr);
-    assert_eq!(work.names(), [log.clone()]);
+    assert_eq!(work.names(), std::slice::from_ref(&log));
     work.run(["convert", &log, "--out", "fast", "--rate", "200"]).exits(0);
     let gripper = ["convert", &log, "--topic", "/gripper/state", "--out"];
     // Twenty a second, and a tenth more that clocks may drift.
