@@ -53,7 +53,10 @@ fn blocks(text: &str) -> Result<Vec<Block>, String> {
             continue;
         };
         if !LANGUAGES.contains(&language) {
-            return Err(format!("line {}: the block says `{language}`, which is none of {LANGUAGES:?}", idx + 1));
+            return Err(format!(
+                "line {}: the block says `{language}`, which is none of {LANGUAGES:?}",
+                idx + 1
+            ));
         }
         let inside: Vec<&str> =
             lines.by_ref().map(|it| it.1).take_while(|it| !it.trim_start().starts_with("```")).collect();
@@ -137,9 +140,15 @@ fn run(page: &Path, blocks: &[&Block]) {
     let mut command = Command::new("sh");
     command.arg("commands.sh").current_dir(folder.path()).env("PATH", path.unwrap());
     command.env("HOME", folder.path().join("home")).env("NO_COLOR", "1").env("USER", "tester");
-    for name in
-        ["NODEDATA_STORE", "NODEDATA_TOKEN", "NODEDATA_USER", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "RUST_LOG"]
-    {
+    for name in [
+        "NODEDATA_STORE",
+        "NODEDATA_TOKEN",
+        "NODEDATA_USER",
+        "XDG_DATA_HOME",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "RUST_LOG",
+    ] {
         command.env_remove(name);
     }
     // To files: a server that a page starts would hold pipes open.
@@ -150,7 +159,8 @@ fn run(page: &Path, blocks: &[&Block]) {
     // Whatever of its group still runs was started by the page.
     let group = format!("-{}", shell.id());
     drop(Command::new("kill").args(["--", &group]).stderr(Stdio::null()).status());
-    let text = |name: &str| String::from_utf8_lossy(&std::fs::read(folder.path().join(name)).unwrap()).into_owned();
+    let text =
+        |name: &str| String::from_utf8_lossy(&std::fs::read(folder.path().join(name)).unwrap()).into_owned();
     assert!(
         ended.success(),
         "{}: {ended}; the last line that is named is that of the block\n--- stdout\n{}--- stderr\n{}",
@@ -168,7 +178,8 @@ fn commands_of_the_pages_run() {
         let text = std::fs::read_to_string(&page).unwrap();
         let found = blocks(&text).unwrap_or_else(|err| panic!("{}: {err}", page.display()));
         let name = page.file_name().unwrap().to_string_lossy();
-        let exceptions = found.iter().filter_map(|it| Some(format!("{name}, line {}: {}", it.line, it.not_run.as_ref()?)));
+        let exceptions =
+            found.iter().filter_map(|it| Some(format!("{name}, line {}: {}", it.line, it.not_run.as_ref()?)));
         not_run.extend(exceptions);
         let to_run: Vec<&Block> = found.iter().filter(|it| it.not_run.is_none()).collect();
         n_run += to_run.len();

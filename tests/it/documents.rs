@@ -123,7 +123,7 @@ source: {path: teleop.mcap, topics: [/joint_states]}
 steps: {clock: {rate_hz: 10}, align: nearest}
 fields:
   joints: {from: /joint_states.position}
-quality: {finite: warn}
+quality: {backward_time: warn}
 tests:
 - {name: ten a second, source: teleop.mcap, expect: {episodes: 1}}
 ";
@@ -137,8 +137,9 @@ fn every_document_is_as_the_reference_says() {
     of_registries(&work, &mut documents);
     of_servers(&work, &mut documents);
     let all = documents.schema["oneOf"].as_array().unwrap().iter();
-    let all: BTreeSet<String> =
-        all.map(|it| it["$ref"].as_str().unwrap().trim_start_matches("#/$defs/").replace("~1", "/")).collect();
+    let all: BTreeSet<String> = all
+        .map(|it| it["$ref"].as_str().unwrap().trim_start_matches("#/$defs/").replace("~1", "/"))
+        .collect();
     assert_eq!(documents.seen, all);
 }
 
@@ -207,8 +208,14 @@ fn of_registries(work: &Work, documents: &mut Documents) {
         (&["store", "init"], "store-init/1"),
         (&["store", "check", "--rounds", "1"], "store-check/1"),
         (&["dataset", "create", "acme/teleop", "--data-class", "pseudonymous"], "dataset-create/1"),
-        (&["dataset", "push", "--name", "acme/teleop", "--license", "MIT", "--dry-run", "made"], "dataset-push/1"),
-        (&["dataset", "push", "--name", "acme/teleop", "--license", "MIT", "--price", "199", "made"], "dataset-push/1"),
+        (
+            &["dataset", "push", "--name", "acme/teleop", "--license", "MIT", "--dry-run", "made"],
+            "dataset-push/1",
+        ),
+        (
+            &["dataset", "push", "--name", "acme/teleop", "--license", "MIT", "--price", "199", "made"],
+            "dataset-push/1",
+        ),
         (&["dataset", "pull", "acme/teleop", "--out", "back"], "dataset-pull/1"),
         (&["dataset", "list"], "dataset-list/1"),
         (&["dataset", "tag", "acme/teleop@1.0.0", "stable"], "dataset-record/1"),
@@ -217,7 +224,10 @@ fn of_registries(work: &Work, documents: &mut Documents) {
         (&["dataset", "sign", "acme/teleop", "--key", "key"], "dataset-sign/1"),
         (&["dataset", "verify", "acme/teleop", "--key", "key.pub"], "dataset-verify/1"),
         (&["dataset", "show", "acme/teleop", "--shards"], "dataset-show/1"),
-        (&["dataset", "push", "--name", "acme/teleop", "--license", "MIT", "--bump", "auto", "steps"], "dataset-push/1"),
+        (
+            &["dataset", "push", "--name", "acme/teleop", "--license", "MIT", "--bump", "auto", "steps"],
+            "dataset-push/1",
+        ),
         (&["dataset", "log", "acme/teleop"], "dataset-log/1"),
         (&["dataset", "diff", "acme/teleop@1.0.0", "@latest"], "dataset-diff/1"),
         (&["dataset", "withdraw", "acme/teleop@1.0.0", "--reason", "old"], "dataset-record/1"),
@@ -249,15 +259,21 @@ fn of_servers(work: &Work, documents: &mut Documents) {
         documents.check(name, &ran.stdout)
     };
     work.write("agreement.txt", "I will not identify anybody.\n");
-    let declare = ["dataset", "declare", "acme/teleop", "--visibility", "public", "--data-class", "biometric"];
+    let declare =
+        ["dataset", "declare", "acme/teleop", "--visibility", "public", "--data-class", "biometric"];
     let gate = ["--category", "face", "--agreement", "agreement.txt"];
     ask(&owner, "dataset-record/1", &[&declare[..], &gate].concat());
     let agreement = ask(&reader, "dataset-agreement/1", &["dataset", "agreement", "acme/teleop"]);
     let policy = agreement["policy"].as_str().unwrap();
-    let attest = ["dataset", "attest", "acme/teleop", "--agree", policy, "--name", "R. Reader", "--purpose", "x"];
+    let attest =
+        ["dataset", "attest", "acme/teleop", "--agree", policy, "--name", "R. Reader", "--purpose", "x"];
     let asked = ask(&reader, "dataset-attestations/1", &attest);
     let id = asked["attestations"][0]["id"].as_str().unwrap();
-    ask(&owner, "dataset-attestations/1", &["dataset", "decide", "acme/teleop", id, "grant", "--reason", "known"]);
+    ask(
+        &owner,
+        "dataset-attestations/1",
+        &["dataset", "decide", "acme/teleop", id, "grant", "--reason", "known"],
+    );
     ask(&owner, "dataset-attestations/1", &["dataset", "attestations", "acme/teleop"]);
     let audit = ask(&root, "dataset-audit/1", &["dataset", "audit"]);
     assert_eq!(audit["next_seq"], json!(audit["lines"].as_array().unwrap().len()));

@@ -183,7 +183,9 @@ fn one_row_of_an_episode_or_a_shard() {
     assert_eq!(origins.len(), 1);
     assert_eq!((&origins[0]["row"], &origins[0]["n_rows"]), (&Value::from(137), &Value::from(1)));
     let shard = format!("out/{}", of_episode[0]["shard"].as_str().unwrap());
-    let of_shard = work.run(["explain", &shard, "--row", "137", "--format", "json"]).exits(0).json()["explained"].clone();
+    let of_shard =
+        work.run(["explain", &shard, "--row", "137", "--format", "json"]).exits(0).json()["explained"]
+            .clone();
     assert_eq!(of_shard, of_episode);
     let rows = Dataset::open(work.path("out")).table(of_shard[0]["shard"].as_str().unwrap());
     let time = int64(&rows, "log_time_ns")[137];

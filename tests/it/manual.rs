@@ -27,8 +27,15 @@ fn every_command_has_a_page() {
     work.run(["man", "--dir", "man/man1"]).exits(0);
     work.write("man/man1/node-data-plan.1", ".TH plan 1\nmine\n");
     let refused = work.run(["man", "--dir", "man/man1"]).exits(2);
-    assert!(refused.stderr.contains("node-data-plan.1") && refused.stderr.contains("hint: "), "{}", refused.stderr);
-    assert_eq!(std::fs::read_to_string(work.path("man/man1/node-data-plan.1")).unwrap(), ".TH plan 1\nmine\n");
+    assert!(
+        refused.stderr.contains("node-data-plan.1") && refused.stderr.contains("hint: "),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(
+        std::fs::read_to_string(work.path("man/man1/node-data-plan.1")).unwrap(),
+        ".TH plan 1\nmine\n"
+    );
     assert_eq!(names(&work), written);
 }
 
@@ -46,5 +53,8 @@ fn help_has_examples_and_exit_codes() {
     let help = work.run(["--help"]).exits(0).stdout;
     assert!(help.contains("Exit codes:\n  0  done"), "{help}");
     let help = work.run(["convert", "--help"]).exits(0).stdout;
-    assert!(help.contains("Examples:\n  node-data convert fixtures/mcap/teleop.mcap --out dataset\n"), "{help}");
+    assert!(
+        help.contains("Examples:\n  node-data convert fixtures/mcap/teleop.mcap --out dataset\n"),
+        "{help}"
+    );
 }

@@ -36,11 +36,19 @@ const MISTAKES: [Mistake; 36] = [
     mistake("a wrong name of a format", "node-data convert teleop.mcap --out out --from mpac", 2),
     mistake("an unknown topic", "node-data convert teleop.mcap --out out --topic /joint_sttaes", 2),
     mistake("a rate that is no number", "node-data convert teleop.mcap --out out --rate fast", 2),
-    mistake("splits that are more than all", "node-data convert teleop.mcap --out out --split train=0.9,val=0.3", 2),
+    mistake(
+        "splits that are more than all",
+        "node-data convert teleop.mcap --out out --split train=0.9,val=0.3",
+        2,
+    ),
     mistake("a shard without bytes", "node-data convert teleop.mcap --out out --shard-mb 0", 2),
     mistake("a time in words", "node-data convert teleop.mcap --out out --start yesterday", 2),
     mistake("a coding that is none", "node-data convert teleop.mcap --out out --decode front=gif", 2),
-    mistake("an option that the format has not", "node-data convert teleop.mcap --out out --set source.speed=2", 2),
+    mistake(
+        "an option that the format has not",
+        "node-data convert teleop.mcap --out out --set source.speed=2",
+        2,
+    ),
     mistake("a damaged recording", "node-data convert damaged.mcap --out out", 1),
     mistake("a recording that was cut off", "node-data convert cut.mcap --out out", 1),
     mistake("another file for the schema", "node-data convert teleop.mcap --out out --schema wrong.json", 2),
@@ -49,11 +57,27 @@ const MISTAKES: [Mistake; 36] = [
     mistake("an unknown stream", "node-data explain made --stream /imu/dtaa", 2),
     mistake("no registry", "node-data dataset list --store nowhere", 2),
     mistake("an unknown dataset", "node-data dataset show acme/telop --store store", 2),
-    mistake("a reference that is none", "node-data dataset pull acme/teleop@1.x.y --out out --store store", 2),
-    mistake("a revision that is not there", "node-data dataset pull acme/teleop@9.0.0 --out out --store store", 2),
-    mistake("an unknown licence", "node-data dataset push --name acme/new --license free made --store store", 2),
+    mistake(
+        "a reference that is none",
+        "node-data dataset pull acme/teleop@1.x.y --out out --store store",
+        2,
+    ),
+    mistake(
+        "a revision that is not there",
+        "node-data dataset pull acme/teleop@9.0.0 --out out --store store",
+        2,
+    ),
+    mistake(
+        "an unknown licence",
+        "node-data dataset push --name acme/new --license free made --store store",
+        2,
+    ),
     mistake("an unknown key of a pipeline", "node-data pipeline check key.yaml", 2),
-    mistake("a wrong value in a pipeline, and splits by what is no key", "node-data pipeline check value.yaml", 2),
+    mistake(
+        "a wrong value in a pipeline, and splits by what is no key",
+        "node-data pipeline check value.yaml",
+        2,
+    ),
     mistake("tabs in a pipeline", "node-data pipeline check tabs.yaml", 2),
     mistake("a variable that is not set", "node-data run variable.yaml --out out", 2),
 ];
@@ -83,7 +107,8 @@ fn prepared() -> Work {
 
 fn run(work: &Work, line: &str) -> Ran {
     let home = work.path("home").display().to_string();
-    let variables = [("HOME", home.as_str()), ("XDG_CACHE_HOME", &home), ("NODEDATA_USER", "acme"), ("NO_COLOR", "1")];
+    let variables =
+        [("HOME", home.as_str()), ("XDG_CACHE_HOME", &home), ("NODEDATA_USER", "acme"), ("NO_COLOR", "1")];
     work.run_with(&variables, line.split(' ').skip(1))
 }
 

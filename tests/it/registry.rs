@@ -232,7 +232,8 @@ fn tags_documents_and_withdrawals_are_later_records() {
     assert!(pulled.stderr.contains("withdrawn: wrong units"), "{}", pulled.stderr);
     run(&work, &["dataset", "pull", "x", "--out", "p"]).exits(2);
     let log = run(&work, &["dataset", "log", "x", "--all", "--format", "json"]).exits(0).json();
-    let ops: Vec<&str> = log["records"].as_array().unwrap().iter().map(|it| it["op"].as_str().unwrap()).collect();
+    let ops: Vec<&str> =
+        log["records"].as_array().unwrap().iter().map(|it| it["op"].as_str().unwrap()).collect();
     assert_eq!(ops, ["withdraw", "attach", "tag", "tag", "publish", "create"]);
     run(&work, &["store", "gc", "--grace-days", "0"]).exits(0);
     run(&work, &["store", "fsck", "--full"]).exits(0);

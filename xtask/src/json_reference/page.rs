@@ -99,7 +99,10 @@ mod tests {
     #[test]
     fn exit_codes_are_those_of_the_help() {
         let help = "Usage: x\n\nExit codes:\n  0  done\n  1  failed\n\nData goes\n";
-        assert_eq!(exit_codes(help).expect("it says so"), "| code | means |\n| --- | --- |\n| 0 | done |\n| 1 | failed |");
+        assert_eq!(
+            exit_codes(help).expect("it says so"),
+            "| code | means |\n| --- | --- |\n| 0 | done |\n| 1 | failed |"
+        );
         assert!(exit_codes("Usage: x\n").is_err());
     }
 

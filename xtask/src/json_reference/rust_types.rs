@@ -86,11 +86,10 @@ impl Definitions {
         let all = self.0.get(name).map_or(&[][..], Vec::as_slice);
         let krate = |path: &str| path.split('/').nth(1).unwrap_or_default().to_owned();
         let here = krate(path);
-        let ranks: [&dyn Fn(&Definition) -> bool; 3] = [
-            &|it| it.path == path,
-            &|it| krate(&it.path) == here,
-            &|it| uses.contains(&krate(&it.path).replace('-', "_")),
-        ];
+        let ranks: [&dyn Fn(&Definition) -> bool; 3] =
+            [&|it| it.path == path, &|it| krate(&it.path) == here, &|it| {
+                uses.contains(&krate(&it.path).replace('-', "_"))
+            }];
         for rank in ranks {
             let found: Vec<&Definition> = all.iter().filter(|it| rank(it)).collect();
             match found.as_slice() {
@@ -153,10 +152,8 @@ fn fields(lines: &[&str]) -> Result<Vec<Field>> {
             let next = lines.next().ok_or_else(|| format!("`{field}` does not end"))?;
             field.push_str(next.trim());
         }
-        let (name, ty) = field
-            .trim_end_matches(',')
-            .split_once(": ")
-            .ok_or_else(|| format!("`{field}` is no field"))?;
+        let (name, ty) =
+            field.trim_end_matches(',').split_once(": ").ok_or_else(|| format!("`{field}` is no field"))?;
         let Above { doc, attributes } = std::mem::take(&mut above);
         found.push(Field { name: name.to_owned(), doc, attributes, ty: ty.to_owned() });
     }
@@ -270,9 +267,11 @@ struct Unprinted {
         assert_eq!(thing.doc, "One thing in two lines.");
         assert!(thing.attributes.contains("kebab-case"), "{}", thing.attributes);
         let Body::Struct(fields) = &thing.body else { panic!("a struct") };
-        let told: Vec<_> = fields.iter().map(|it| (it.name.as_str(), it.ty.as_str(), it.doc.as_str())).collect();
+        let told: Vec<_> =
+            fields.iter().map(|it| (it.name.as_str(), it.ty.as_str(), it.doc.as_str())).collect();
         assert_eq!(told, [("name", "&'a str", "Its name."), ("inner", "BTreeMap<String,(u64, u64),>", "")]);
-        let kind = all.find("Kind", "crates/nodedata-b/src/lib.rs", "use nodedata_a::Kind;").expect("it is used");
+        let kind =
+            all.find("Kind", "crates/nodedata-b/src/lib.rs", "use nodedata_a::Kind;").expect("it is used");
         let Body::Enum(variants) = &kind.body else { panic!("an enum") };
         assert_eq!((variants[0].name.as_str(), variants[1].fields[0].name.as_str()), ("Plain", "what"));
         assert!(all.find("Unprinted", "crates/nodedata-a/src/lib.rs", "").is_err());

@@ -14,8 +14,10 @@ pub(super) fn render(documents: &Documents, shapes: &Shapes) -> Result<String> {
     for document in documents {
         definitions.insert(document.name.clone(), object(&document.shape, Some(&document.name)));
     }
-    let all: Vec<Value> =
-        documents.iter().map(|it| json!({"$ref": format!("#/$defs/{}", it.name.replace('/', "~1"))})).collect();
+    let all: Vec<Value> = documents
+        .iter()
+        .map(|it| json!({"$ref": format!("#/$defs/{}", it.name.replace('/', "~1"))}))
+        .collect();
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What `node-data` prints under `--format json`",

@@ -123,7 +123,12 @@ impl Shapes {
     }
 
     /// An enum with a tag: the tag, and the members of all variants.
-    fn of_variants(&mut self, variants: &[Variant], of: &Definition, all: &Definitions) -> Result<Vec<Member>> {
+    fn of_variants(
+        &mut self,
+        variants: &[Variant],
+        of: &Definition,
+        all: &Definitions,
+    ) -> Result<Vec<Member>> {
         let tag = value_of(&of.attributes, "tag")
             .ok_or_else(|| format!("{}: `{}` has no tag", of.path, of.name))?;
         let names = names(variants, &of.attributes);
@@ -220,7 +225,11 @@ impl Shapes {
         let members = vec![
             member("line", nullable(Kind::Integer), "Line of the file, from 1."),
             member("column", nullable(Kind::Integer), "Column of the line, from 1."),
-            member("set", nullable(Kind::Text), "The `--set` that it is in, where it is in none of the file's lines."),
+            member(
+                "set",
+                nullable(Kind::Text),
+                "The `--set` that it is in, where it is in none of the file's lines.",
+            ),
             member("message", Kind::Text, "What is wrong."),
             member("hint", nullable(Kind::Text), "What to do about it."),
         ];
@@ -319,11 +328,15 @@ mod tests {
         assert_eq!(bare("Conversion<'_>"), "Conversion");
         assert_eq!(split("String, Vec<(u64, u64)>,"), ["String", "Vec<(u64, u64)>"]);
         assert_eq!(between("[String; 0]", '[', ']'), Some("String; 0"));
-        let attributes = "#[derive(Debug)]#[serde(default, rename = \"use\", skip_serializing_if = \"Option::is_none\")]";
+        let attributes =
+            "#[derive(Debug)]#[serde(default, rename = \"use\", skip_serializing_if = \"Option::is_none\")]";
         assert_eq!(value_of(attributes, "rename").as_deref(), Some("use"));
         assert!(!serde_says(attributes, "skip") && serde_says("#[serde(skip)]", "skip"));
         let variant = |it: &str| Variant { name: it.to_owned(), fields: Vec::new() };
         let kebab = "#[serde(rename_all = \"kebab-case\")]";
-        assert_eq!(names(&[variant("SpecialCategory"), variant("None")], kebab), ["special-category", "none"]);
+        assert_eq!(
+            names(&[variant("SpecialCategory"), variant("None")], kebab),
+            ["special-category", "none"]
+        );
     }
 }
