@@ -29,7 +29,7 @@ struct Block {
 }
 
 fn root() -> PathBuf {
-    corpus::fixtures("").join("..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 /// README.md, and the pages that lie in `docs/` itself.

@@ -8,10 +8,10 @@ use crate::command::Work;
 fn every_command_has_a_page() {
     let work = Work::new();
     let root = work.run(["man"]).exits(0).stdout;
-    assert!(root.contains(".TH node-data 1") && root.contains("Exit codes:"), "{root}");
+    assert!(root.contains(".TH node-data 1") && root.contains(".SH EXIT STATUS\n  0  done"), "{root}");
     let page = work.run(["man", "dataset", "push"]).exits(0).stdout;
     assert!(page.contains(".TH node-data-dataset-push 1") && page.contains("\\-\\-append"), "{page}");
-    assert!(page.contains("node\\-data dataset push \\-\\-name acme/teleop"), "{page}");
+    assert!(page.contains(".SH EXAMPLES\n  node\\-data dataset push \\-\\-name acme/teleop"), "{page}");
     let told = work.run(["man", "--dir", "man/man1"]).exits(0).stdout;
     let names = |work: &Work| -> BTreeSet<String> {
         let entries = std::fs::read_dir(work.path("man/man1")).unwrap();

@@ -11,8 +11,8 @@ Exit codes:
   2  the command line, or a file of the user's such as a pipeline, is wrong
   3  done, but something that is named was left out or put right
 
-Data goes to stdout and everything else to stderr. With `--format json` stdout is one JSON document, and an error is
-one on stderr.";
+Data goes to stdout and everything else to stderr. With `--format json` stdout is one JSON
+document, and an error is one on stderr.";
 
 /// Examples, by the words of the command.
 const EXAMPLES: &[(&str, &[&str])] = &[

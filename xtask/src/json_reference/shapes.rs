@@ -278,7 +278,7 @@ fn split(inside: &str) -> Vec<String> {
 }
 
 /// What stands between two brackets.
-fn between<'a>(text: &'a str, open: char, close: char) -> Option<&'a str> {
+fn between(text: &str, open: char, close: char) -> Option<&str> {
     text.strip_prefix(open)?.strip_suffix(close)
 }
 

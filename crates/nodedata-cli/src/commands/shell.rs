@@ -55,7 +55,14 @@ fn page(command: &Command) -> Result<ManPage> {
     let man = clap_mangen::Man::new(command.clone());
     let mut text = Vec::new();
     man.render(&mut text)?;
-    Ok(ManPage { name: man.get_filename(), text: Some(String::from_utf8_lossy(&text).into_owned()) })
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    // What stands after the arguments has no heading of its own there.
+    for (title, section) in
+        [("Exit codes:", "EXIT STATUS"), ("Examples:", "EXAMPLES"), ("Example:", "EXAMPLES")]
+    {
+        text = text.replace(&format!(".SH EXTRA\n{title}\n"), &format!(".SH {section}\n"));
+    }
+    Ok(ManPage { name: man.get_filename(), text: Some(text) })
 }
 
 /// The command of these words.
