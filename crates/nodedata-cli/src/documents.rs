@@ -2,6 +2,11 @@
 //! `"document": "convert/1"`. `cargo xtask gen` reads the table below, and the types it names wherever they are
 //! written down, and makes `docs/reference/json.md` and `json.schema.json` of them.
 
+#![cfg_attr(
+    not(all(feature = "remote", feature = "server")),
+    allow(dead_code, unused_imports, reason = "documents of commands that were left out")
+)]
+
 mod dataset;
 mod error;
 mod program;
@@ -9,7 +14,7 @@ mod source;
 mod store;
 mod trust;
 
-use nodedata_core::Result;
+use nodedata_core::{Result, visible::visible_json};
 use nodedata_pipeline::{Inspection, Outline, Worked};
 use nodedata_registry::{
     DatasetState, FsckReport, GcReport, HealReport, Probe, PullReport, PushReport, record::CommitRecord,
@@ -144,5 +149,5 @@ struct Named<'a, T> {
 pub(crate) fn line<T: Document>(body: &T) -> Result<String> {
     let named = Named { document: T::NAME, body };
     let text = serde_json::to_string(&named).map_err(std::io::Error::from)?;
-    Ok(format!("{text}\n"))
+    Ok(format!("{}\n", visible_json(&text)))
 }

@@ -6,6 +6,7 @@ mod documents;
 mod heap;
 mod help;
 mod human;
+mod interrupt;
 mod log;
 mod message;
 mod progress;
@@ -13,7 +14,9 @@ mod usage;
 
 use std::process::ExitCode;
 
-use crate::args::Command;
+use nodedata_core::ErrorKind;
+
+use crate::args::{Command, Output};
 
 /// Counts the bytes on the heap, so that `report.json` can say how much memory a run took.
 #[global_allocator]
@@ -47,9 +50,18 @@ fn main() -> ExitCode {
         Ok(Outcome::Refused) => ExitCode::from(1),
         Ok(Outcome::Mistaken) => ExitCode::from(2),
         Ok(Outcome::Incomplete) => ExitCode::from(3),
+        // One line for people: nothing is wrong.
+        Err(err) if err.kind() == ErrorKind::Interrupted && output == Output::Text => {
+            message::note(&format!("interrupted: {err}"));
+            ExitCode::from(interrupt::exit_code())
+        }
+        Err(err) if err.kind() == ErrorKind::Interrupted => {
+            message::print_error(&err, output);
+            ExitCode::from(interrupt::exit_code())
+        }
         Err(err) => {
             message::print_error(&err, output);
-            ExitCode::from(if err.kind() == nodedata_core::ErrorKind::Config { 2 } else { 1 })
+            ExitCode::from(if err.kind() == ErrorKind::Config { 2 } else { 1 })
         }
     }
 }
@@ -69,7 +81,10 @@ fn run(command: Command, output: args::Output) -> nodedata_core::Result<Outcome>
         Command::Explain(args) => commands::explain::run(&args, output),
         Command::Dataset(command) => commands::dataset::run(command, output),
         Command::Store(command) => commands::store::run(command, output),
+        #[cfg(feature = "server")]
         Command::Serve(args) => commands::serve::run(&args, output),
+        #[cfg(not(feature = "server"))]
+        Command::Serve(_) => Err(commands::absent::absent("the server", "server")),
         Command::Export(command) => commands::export::run(&command, output),
         Command::Formats => commands::formats::run(output),
         Command::Completions { shell } => commands::shell::completions(shell, output),

@@ -1,4 +1,4 @@
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, visible::visible};
 use nodedata_registry::{
     B3, Selector,
     gate::{Attestation, Purpose, Subject, verify_audit},
@@ -94,13 +94,13 @@ fn tell(attestations: &[Attestation], output: Output) -> Result<Outcome> {
 }
 
 fn told(it: &Attestation) -> String {
-    let org = it.subject.org.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
+    let org = it.subject.org.as_ref().map(|it| format!(", {}", visible(it))).unwrap_or_default();
     let until = it.expires.as_ref().map(|it| format!(" until {it}")).unwrap_or_default();
     let mut text = format!("{}  {} {}{until}\n", it.id, it.dataset, it.revisions);
-    text.push_str(&format!("  {} ({}{org}): {}\n", it.subject.user, it.subject.name, it.purpose.text));
+    text.push_str(&format!("  {} ({}{org}): {}\n", it.subject.user, visible(&it.subject.name), visible(&it.purpose.text)));
     for step in &it.history {
-        let by = step.by.as_ref().map(|it| format!(" by {it}")).unwrap_or_default();
-        let reason = step.reason.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+        let by = step.by.as_ref().map(|it| format!(" by {}", visible(it))).unwrap_or_default();
+        let reason = step.reason.as_ref().map(|it| format!(": {}", visible(it))).unwrap_or_default();
         text.push_str(&format!("  {} {}{by}{reason}\n", step.at, format!("{:?}", step.to).to_lowercase()));
     }
     text

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, path::Path};
 
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
+use nodedata_io::io_error;
 use nodedata_registry::{
     B3, BumpKind, BumpRequest, DatasetName, DatasetState, Facts, Gate, GateKind, Operation,
     Outcome as PushOutcome, PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, Visibility,
@@ -18,7 +19,7 @@ use crate::{
         dataset_show,
         registry::{Registry, cache},
     },
-    documents, human, message,
+    documents, human, interrupt, message,
     progress::Shown,
 };
 
@@ -107,6 +108,7 @@ fn run_create(args: &CreateArgs, output: Output) -> Result<()> {
 
 fn run_push(args: PushArgs, output: Output) -> Result<()> {
     let registry = Registry::open(&args.store, !args.dry_run)?;
+    interrupt::listen(interrupt::PUSH)?;
     let shown = Shown::new(args.progress);
     let class = args.class.clone();
     let options = push_options(args, &registry)?;
@@ -248,9 +250,10 @@ fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     let entry = reference.resolve(&state)?;
     if let Some(reason) = &entry.withdrawn {
-        message::note(&format!("warning: {} {} is withdrawn: {reason}", reference.dataset, entry.revision));
+        message::note(&format!("warning: {} {} is withdrawn: {}", reference.dataset, entry.revision, visible(reason)));
     }
     let revision = Revision::open(&registry.remote, &reference.dataset, entry)?;
+    interrupt::listen(interrupt::PULL)?;
     let shown = Shown::new(args.progress);
     let report = pull(&revision, &args.out, args.overwrite, &shown);
     shown.done();
@@ -258,13 +261,13 @@ fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
     let text = match output {
         Output::Json => documents::line(&report)?,
         Output::Text if report.unchanged => {
-            format!("{} {} is in {} already\n", report.dataset, report.revision, report.out.display())
+            format!("{} {} is in {} already\n", report.dataset, report.revision, visible(&report.out.to_string_lossy()))
         }
         Output::Text => format!(
             "{} {} in {}: {} ({}), every byte verified\n",
             report.dataset,
             report.revision,
-            report.out.display(),
+            visible(&report.out.to_string_lossy()),
             human::plural(report.files, "file"),
             human::bytes(report.bytes),
         ),
@@ -328,7 +331,5 @@ fn tell_record(reference: &Reference, done: &record::CommitRecord, output: Outpu
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
-    std::fs::read(file).map_err(|err| {
-        Error::new(ErrorKind::Io, "cannot read the file").with_source(err).at(Locus::path(file))
-    })
+    std::fs::read(file).map_err(|err| io_error("cannot read the file", file, err))
 }

@@ -1,4 +1,4 @@
-use nodedata_core::Result;
+use nodedata_core::{Result, visible::visible};
 use nodedata_registry::{
     Comparison, DatasetState, EpisodeId, Operation, Reference, Revision, record::RevisionManifest,
 };
@@ -64,13 +64,13 @@ pub(crate) fn show(args: &ShowArgs, output: Output) -> Result<()> {
         Output::Text => {
             let mut text = told(&state, manifest);
             if let Some(reason) = &entry.withdrawn {
-                text.push_str(&format!("withdrawn   {reason}\n"));
+                text.push_str(&format!("withdrawn   {}\n", visible(reason)));
             }
             for shard in shards.unwrap_or_default() {
                 text.push_str(&format!(
                     "shard       {} ({}, {}, {})\n",
-                    shard.path,
-                    shard.split,
+                    visible(&shard.path),
+                    visible(&shard.split),
                     human::plural(shard.rows, "row"),
                     human::bytes(shard.blob.bytes)
                 ));
@@ -83,7 +83,7 @@ pub(crate) fn show(args: &ShowArgs, output: Output) -> Result<()> {
 
 fn told(state: &DatasetState, manifest: &RevisionManifest) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<10}  {value}\n"));
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<10}  {}\n", visible(&value)));
     line("dataset", format!("{} {}", manifest.dataset, manifest.revision));
     if let Some(title) = &manifest.title {
         line("title", title.clone());
@@ -143,7 +143,7 @@ pub(crate) fn log(registry: &Registry, dataset: &str, all: bool, output: Output)
             .map(|it| {
                 let proof = &it.bump.proof;
                 let changes = format!("+{} ~{} -{}", proof.added, proof.changed, proof.removed);
-                let end = it.withdrawn.as_ref().map(|why| format!("  withdrawn: {why}")).unwrap_or_default();
+                let end = it.withdrawn.as_ref().map(|why| format!("  withdrawn: {}", visible(why))).unwrap_or_default();
                 format!(
                     "{:<8}  {:<5}  {changes:<14}  {}  {}{end}\n",
                     it.revision, it.bump.kind, it.at, it.author
@@ -178,12 +178,12 @@ fn what(op: &Operation) -> String {
         Operation::Tag { tag, revision: Some(revision) } => format!("tag {tag} = {revision}"),
         Operation::Tag { tag, revision: None } => format!("tag {tag} gone"),
         Operation::Attach { kind, revision, .. } => format!("attach {kind} to {revision}"),
-        Operation::Withdraw { revision, reason } => format!("withdraw {revision}: {reason}"),
+        Operation::Withdraw { revision, reason } => format!("withdraw {revision}: {}", visible(reason)),
         Operation::Declare { visibility, sensitivity } => {
             format!("declare {}, {}", word(visibility), word(&sensitivity.class))
         }
         Operation::Purge { blobs, reason } => {
-            format!("purge {}: {reason}", human::plural(blobs.len() as u64, "blob"))
+            format!("purge {}: {}", human::plural(blobs.len() as u64, "blob"), visible(reason))
         }
     }
 }
@@ -248,7 +248,7 @@ fn told_diff(old: &str, new: &str, found: &Comparison) -> String {
     ];
     for (mark, lines) in groups {
         for line in lines.iter().take(EPISODES_SHOWN) {
-            text.push_str(format!("{mark} {line}").trim_end());
+            text.push_str(format!("{mark} {}", visible(line)).trim_end());
             text.push('\n');
         }
         if lines.len() > EPISODES_SHOWN {

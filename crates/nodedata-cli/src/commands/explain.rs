@@ -1,4 +1,4 @@
-use nodedata_core::Result;
+use nodedata_core::{Result, visible::visible};
 use nodedata_dataset::{Explanation, Question, explain};
 use nodedata_pipeline::Rebuilt;
 
@@ -17,9 +17,9 @@ pub(crate) fn run(args: &ExplainArgs, output: Output) -> Result<Outcome> {
     let question = Question { row: args.row, episode: args.episode, stream: args.stream.clone() };
     let (dataset, shard) = Target::of(&args.target, &args.store)?.dataset()?;
     let all = explain(&dataset, shard.as_deref(), &question)?;
-    let rebuilt = match &args.source {
-        Some(source) => Some(rebuild::of_dataset(&dataset, &all, source)?),
-        None => None,
+    let rebuilt = match args.source.as_slice() {
+        [] => None,
+        sources => Some(rebuild::of_dataset(&dataset, &all, sources)?),
     };
     let text = match output {
         Output::Json => documents::line(&documents::Explained {
@@ -42,12 +42,18 @@ fn told(it: &Explanation) -> String {
         if n_rows == 1 { format!("{first}") } else { format!("{first} to {}", first + n_rows.max(1) - 1) };
     let mut text = format!(
         "shard       {} ({})\nstream      {}\nrows        {rows}\nblake3      {}\nprovenance  {}\nrecipe      {}\nmade by     {}\n",
-        it.shard, it.split, it.stream, it.b3, it.provenance, it.recipe, it.made_by,
+        visible(&it.shard),
+        visible(&it.split),
+        visible(&it.stream),
+        it.b3,
+        it.provenance,
+        it.recipe,
+        it.made_by,
     );
     for input in &it.inputs {
         text.push_str(&format!(
             "input       {} ({}, blake3 {})\n",
-            input.path,
+            visible(&input.path),
             human::bytes(input.bytes),
             input.b3
         ));
@@ -62,7 +68,9 @@ fn told(it: &Explanation) -> String {
         };
         text.push_str(&format!(
             "origin      row {}: {}, bytes {start}..{end}, {records} of topic {} there\n",
-            range.row, range.source, it.stream
+            range.row,
+            visible(&range.source),
+            visible(&it.stream)
         ));
     }
     if it.origins.len() > RANGES_SHOWN {

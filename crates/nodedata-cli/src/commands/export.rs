@@ -1,9 +1,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use nodedata_core::{Error, ErrorKind, Locus, Result, placed::mistakes_to_error};
+use nodedata_core::{
+    Error, Result,
+    placed::mistakes_to_error,
+    visible::{visible, visible_json},
+};
 use nodedata_dataset::Dataset;
 use nodedata_export::{CroissantFacts, ExportReport, HubFacts, croissant, export_hugging_face};
+use nodedata_io::io_error;
 use nodedata_registry::{
     DatasetState, REVISION_FILE, Revision,
     attach::{DOCUMENT_BYTES_MAX, DpReport},
@@ -66,10 +71,10 @@ fn hugging_face(source: &str, out: &Path, store: &StoreArgs, output: Output) -> 
         let revision = Revision::open(&registry.remote, &reference.dataset, reference.resolve(&state)?)?;
         // Beside the folder, so that it can be linked from there.
         let parent = out.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder =
-            tempfile::Builder::new().prefix(".nodedata-export-").tempdir_in(parent).map_err(|err| {
-                Error::new(ErrorKind::Io, "cannot make a folder").with_source(err).at(Locus::path(parent))
-            })?;
+        let folder = tempfile::Builder::new()
+            .prefix(".nodedata-export-")
+            .tempdir_in(parent)
+            .map_err(|err| io_error("cannot make a folder", parent, err))?;
         let pulled = folder.path().join("dataset");
         pull(&revision, &pulled, false, &nodedata_core::Silent)?;
         export_folder(&pulled, out)?
@@ -81,7 +86,7 @@ fn hugging_face(source: &str, out: &Path, store: &StoreArgs, output: Output) -> 
         }
         Output::Text => {
             let (files, bytes) = (human::plural(report.files, "file"), human::bytes(report.bytes));
-            message::to_stdout(&format!("{}  {files}, {bytes}, {} copied\n", out.display(), report.copied))?;
+            message::to_stdout(&format!("{}  {files}, {bytes}, {} copied\n", visible(&out.to_string_lossy()), report.copied))?;
         }
     }
     Ok(Outcome::Complete)
@@ -126,6 +131,6 @@ fn tell_croissant(source: &str, base_url: Option<&str>, store: &StoreArgs) -> Re
         CroissantFacts { published: &entry.at, base_url, dp_reports: &reports, shards: revision.shards()? };
     let document = croissant(manifest, &schema, &text(&manifest.readme.blob)?, &facts);
     let pretty = serde_json::to_string_pretty(&document).map_err(std::io::Error::from)?;
-    message::to_stdout(&format!("{pretty}\n"))?;
+    message::to_stdout(&visible_json(&format!("{pretty}\n")))?;
     Ok(Outcome::Complete)
 }

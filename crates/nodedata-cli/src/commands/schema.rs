@@ -1,6 +1,10 @@
 use std::path::Path;
 
-use nodedata_core::{Error, ErrorKind, Files as _, Locus, Result, placed::mistakes_to_error};
+use nodedata_core::{
+    Error, ErrorKind, Files as _, Locus, Result,
+    placed::mistakes_to_error,
+    visible::{visible, visible_json, visible_lines},
+};
 use nodedata_pipeline::{check_schema, infer_schema};
 use nodedata_schema::{Schema, diff, is_compatible};
 
@@ -24,18 +28,18 @@ pub(crate) fn run(command: SchemaCommand, output: Output) -> Result<Outcome> {
     match command {
         SchemaCommand::Infer { source } => {
             let schema =
-                infer_schema(&formats, &source.source, source.from.as_deref(), &open_options(&source)?)?;
-            message::to_stdout(&schema.to_json())?;
+                infer_schema(&formats, &source.sources, source.from.as_deref(), &open_options(&source)?)?;
+            message::to_stdout(&visible_json(&schema.to_json()))?;
             Ok(Outcome::Complete)
         }
         SchemaCommand::Check { source, schema } => {
             let declared = read_schema(&schema)?;
             let open = open_options(&source)?;
-            let found = check_schema(&formats, &source.source, source.from.as_deref(), &open, &declared)?;
+            let found = check_schema(&formats, &source.sources, source.from.as_deref(), &open, &declared)?;
             let text = match output {
                 Output::Json => documents::line(&documents::CheckedSchema { violations: &found })?,
                 Output::Text if found.is_empty() => "every row follows the schema\n".to_owned(),
-                Output::Text => found.iter().map(|it| format!("{it}\n")).collect(),
+                Output::Text => found.iter().map(|it| format!("{}\n", visible_lines(&it.to_string()))).collect(),
             };
             message::to_stdout(&text)?;
             Ok(if found.is_empty() { Outcome::Complete } else { Outcome::Refused })
@@ -50,7 +54,7 @@ pub(crate) fn run(command: SchemaCommand, output: Output) -> Result<Outcome> {
                 Output::Text if changes.is_empty() => "no difference\n".to_owned(),
                 Output::Text => {
                     let verdict = if compatible { "compatible" } else { "incompatible" };
-                    let lines: String = changes.iter().map(|it| format!("{it}\n")).collect();
+                    let lines: String = changes.iter().map(|it| format!("{}\n", visible(&it.to_string()))).collect();
                     format!(
                         "{lines}{verdict}: what reads the old {} read the new\n",
                         if compatible { "can" } else { "cannot" }

@@ -1,4 +1,4 @@
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, visible::visible};
 use nodedata_registry::{Depth, Direct, Flaw, GcOptions, fsck, gc, heal};
 
 use crate::{
@@ -113,7 +113,13 @@ fn run_heal(args: &StoreArgs, from: Option<String>, depth: Depth, output: Output
 fn told(flaws: &[Flaw]) -> String {
     let line = |it: &Flaw| {
         let needed = if it.needed_by.is_empty() { "nobody".to_owned() } else { it.needed_by.join(", ") };
-        format!("{}: {}\n  --> {}, needed by {needed}\n", it.code, it.message, it.path)
+        format!(
+            "{}: {}\n  --> {}, needed by {}\n",
+            it.code,
+            visible(&it.message),
+            visible(&it.path),
+            visible(&needed)
+        )
     };
     flaws.iter().map(line).collect()
 }
