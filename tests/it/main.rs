@@ -32,7 +32,6 @@ mod manual;
 mod media_lists;
 mod mistakes;
 mod nulls;
-||||||| a60b1c1
 mod older;
 mod overwrite;
 mod pages;

@@ -177,7 +177,7 @@ impl Shapes {
             "f64" | "f32" => Kind::Number,
             "Value" => Kind::Any,
             "u8" | "u16" | "u32" | "u64" | "usize" | "i32" | "i64" => Kind::Integer,
-            "Cow" => self.kind(argument(0)?, of, all)?,
+            "Arc" | "Box" | "Cow" => self.kind(argument(0)?, of, all)?,
             "Option" => Kind::Nullable(Box::new(self.kind(argument(0)?, of, all)?)),
             "Vec" => Kind::Array(Box::new(self.kind(argument(0)?, of, all)?)),
             "BTreeMap" => Kind::Map(Box::new(self.kind(argument(1)?, of, all)?)),
