@@ -1,4 +1,4 @@
-use nodedata_core::StreamKind;
+use nodedata_core::{StreamKind, visible::visible};
 use nodedata_dataset::{NullCount, Report};
 
 use crate::human;
@@ -16,11 +16,14 @@ pub(crate) fn told(report: &Report) -> String {
     for (stream, features) in &report.nulls {
         // What a format never knows of its messages, such as a sequence number, is no gap in them.
         let own = features.iter().filter(|(name, _)| is_own(name));
-        let parts: Vec<String> = own.map(|(name, it)| format!("{name} {}", share(*it))).collect();
+        let parts: Vec<String> = own.map(|(name, it)| format!("{} {}", visible(name), share(*it))).collect();
         text.push_str(&line("nulls", stream, &parts));
     }
     for (stream, ledger) in &report.streams {
-        let parts = ledger.absent.iter().map(|(name, n)| format!("{name} in {}", human::plural(*n, "step")));
+        let parts = ledger
+            .absent
+            .iter()
+            .map(|(name, n)| format!("{} in {}", visible(name), human::plural(*n, "step")));
         text.push_str(&line("absent", stream, &parts.collect::<Vec<_>>()));
     }
     text
@@ -42,7 +45,7 @@ fn line(what: &str, stream: &str, parts: &[String]) -> String {
         0 => String::new(),
         n => format!(", and {n} more in report.json"),
     };
-    format!("{what} in {stream}: {shown}{more}\n")
+    format!("{what} in {}: {shown}{more}\n", visible(stream))
 }
 
 #[cfg(test)]
