@@ -1,7 +1,8 @@
 use std::path::Path;
 
 use nodedata_core::{
-    Error, ErrorKind, OpenOptions, OptionValue, Result, TimeRange, placed::mistakes_to_error,
+    Error, ErrorKind, OpenOptions, OptionValue, Result, TimeRange,
+    placed::mistakes_to_error,
     visible::{column_of, padded, visible},
 };
 use nodedata_dataset::{Report, StreamLedger};
