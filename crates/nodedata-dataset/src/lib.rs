@@ -3,6 +3,7 @@
 
 mod canonical;
 mod card;
+mod codec;
 mod content;
 mod cut;
 mod deep;
@@ -32,6 +33,7 @@ mod provenance;
 mod ranges;
 mod read;
 mod rehash;
+mod repeats;
 mod reuse;
 mod sample_index;
 mod shard;
