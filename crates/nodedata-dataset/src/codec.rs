@@ -44,7 +44,10 @@ impl PlainColumn {
             Feature { shape: Vec::new(), lists: Vec::new(), nullable: false, ..Feature::clone(feature) };
         Ok(Self {
             dtype: feature.stored_dtype(),
-            compressed: ColumnFactory::new(feature, properties::plain(std::slice::from_ref(feature), created_by))?,
+            compressed: ColumnFactory::new(
+                feature,
+                properties::plain(std::slice::from_ref(feature), created_by),
+            )?,
             stored: ColumnFactory::new(feature, properties::stored(feature, created_by))?,
             trial: ColumnFactory::new(&values, properties::plain(std::slice::from_ref(&values), created_by))?,
         })
@@ -113,7 +116,10 @@ pub(crate) struct PlainWriter {
 
 enum State {
     /// The rows so far, which hold too few values to decide.
-    Undecided { head: Vec<ArrayRef>, n_bytes: usize },
+    Undecided {
+        head: Vec<ArrayRef>,
+        n_bytes: usize,
+    },
     Decided(Box<ArrowColumnWriter>),
 }
 

@@ -24,7 +24,7 @@
 //! `nodedata logical v1 episode` over the number of features and, in byte order of their names, the length
 //! of the name, the name and the feature's hash.
 
-use arrow_array::{Array, cast::AsArray};
+use arrow_array::Array;
 use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use blake3::Hasher;
@@ -79,7 +79,17 @@ impl FieldHasher {
         let levels = vec![LevelHash::default(); shape.len() + 1];
         let name = feature.name.clone();
         let values = Hasher::new();
-        Self { name, dtype, shape, levels, n_values: 0, values, stage: Vec::new(), row: Vec::new(), stray: None }
+        Self {
+            name,
+            dtype,
+            shape,
+            levels,
+            n_values: 0,
+            values,
+            stage: Vec::new(),
+            row: Vec::new(),
+            stray: None,
+        }
     }
 
     /// Takes in the next rows. How they are cut into batches does not change the hash. A column that does
@@ -293,7 +303,6 @@ impl<'a> Stage<'a> {
         (0..n_times / n_copies).for_each(|_| self.push(&copies));
         self.push(&copies[..n_times % n_copies * piece.len()]);
     }
-
 
     fn flush(&mut self) {
         self.hasher.update(self.bytes);

@@ -14,7 +14,8 @@ const BATCH_ROWS: usize = 1024;
 pub(crate) const PAGE_BYTES: usize = 1 << 20;
 
 /// What the writer settings are called in provenance; changes whenever they change bytes.
-pub(crate) const SETTINGS: &str = "zstd:1-where-10%;bss-float;delta-time;dict-text;media-plain-8;page-1MiB;v2";
+pub(crate) const SETTINGS: &str =
+    "zstd:1-where-10%;bss-float;delta-time;dict-text;media-plain-8;page-1MiB;v2";
 
 /// Whether a column holds media that get small uncompressed pages.
 pub(crate) fn is_encoded_media(feature: &Feature) -> bool {

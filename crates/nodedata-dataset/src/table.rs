@@ -55,7 +55,7 @@ impl Table {
             .map_err(|err| unwritable(stream, err))?;
         let root = columns.root_schema_ptr();
         let mut leaves = columns.columns().iter();
-        let of_features = features.iter().map(|it| {
+        let of_features = features.iter().map(|it| -> parquet::errors::Result<Column> {
             let leaf = leaves.next().expect("a column per leaf of the same schema");
             let column = Column::new(it, leaf, created_by)?;
             if let Column::Media { beside: Some(_), .. } = column {

@@ -8,8 +8,9 @@ use nodedata_ros::{Definitions, Dialect};
 use nodedata_testkit::damaged::Random;
 use serde_json::Value;
 use support::{
-    Topic, cell,
+    Topic,
     cdr::{Encoding, Writer},
+    cell,
 };
 
 const TEXT: &str = "string frame\nuint8 shift\nstring[] name\nTool[] tools\nuint8 last\n\
@@ -17,7 +18,8 @@ const TEXT: &str = "string frame\nuint8 shift\nstring[] name\nTool[] tools\nuint
 
 /// A message whose lists are those of a few kinds, at different places of the payload.
 fn payload(random: &mut Random, encoding: Encoding) -> Vec<u8> {
-    const LISTS: [&[&str]; 5] = [&[], &["a"], &["a", ""], &["joint_1", "joint_2", "é"], &["joint_1", "joint_2", "è"]];
+    const LISTS: [&[&str]; 5] =
+        [&[], &["a"], &["a", ""], &["joint_1", "joint_2", "é"], &["joint_1", "joint_2", "è"]];
     let mut lists = || LISTS[random.below(LISTS.len())];
     let (names, tags) = (lists(), [lists(), lists()]);
     let texts = |writer: &mut Writer, texts: &[&str]| {

@@ -45,7 +45,8 @@ fn rendered(seed: usize) -> Vec<u8> {
             let (x, y) = (f64::from(x) / f64::from(WIDTH), f64::from(y) / f64::from(HEIGHT));
             // A wall above a table, both darker to one side.
             let light = 0.55 + 0.35 * (1.0 - x) * y;
-            let mut color = if y < 0.35 { [170.0, 175.0, 180.0] } else { [150.0, 115.0, 80.0] }.map(|it| it * light);
+            let behind = if y < 0.35 { [170.0, 175.0, 180.0] } else { [150.0, 115.0, 80.0] };
+            let mut color = behind.map(|it| it * light);
             for [ball_x, ball_y, radius, r, g, b] in balls {
                 let (radius, dx) = (0.09 + 0.05 * radius, x - 0.5 - 0.4 * ball_x);
                 // Pictures are wider than high.

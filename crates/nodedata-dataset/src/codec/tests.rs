@@ -101,9 +101,8 @@ fn few_values_are_compressed_whatever_they_are() {
         noise(3, 100_000).iter().map(|it| format!("joint_{}", it % 7)),
     ));
     check(&Feature::new("name", DType::String, Vec::new()), &names, true);
-    let flags: ArrayRef = Arc::new(arrow_array::BooleanArray::from_iter(
-        noise(3, 500_000).iter().map(|it| Some(it % 2 == 0)),
-    ));
+    let flags: ArrayRef =
+        Arc::new(arrow_array::BooleanArray::from_iter(noise(3, 500_000).iter().map(|it| Some(it % 2 == 0))));
     check(&Feature::new("flag", DType::Bool, Vec::new()), &flags, true);
 }
 
@@ -124,8 +123,11 @@ fn what_nulls_hide_does_not_decide() {
 
 #[test]
 fn lists_of_numbers_are_judged_by_their_numbers() {
-    let mut lists = FixedSizeListBuilder::new(Float32Builder::new(), 3)
-        .with_field(Field::new("element", arrow_schema::DataType::Float32, false));
+    let mut lists = FixedSizeListBuilder::new(Float32Builder::new(), 3).with_field(Field::new(
+        "element",
+        arrow_schema::DataType::Float32,
+        false,
+    ));
     for (idx, it) in noise(9, 300_000).iter().enumerate() {
         lists.values().append_value(f32::from(*it));
         if idx % 3 == 2 {
