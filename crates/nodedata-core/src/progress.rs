@@ -1,4 +1,4 @@
-/// Hears how far a long run is: a conversion, a push, a pull, a check of a store. Called from many threads; must be
+/// Hears how far a long run is, and says when to stop it: a conversion, a push, a pull, a check of a store. Called from many threads; must be
 /// cheap.
 pub trait Progress: Sync {
     /// `n_bytes` more of the files that are named are hashed, before it is known what must be done.
@@ -14,6 +14,11 @@ pub trait Progress: Sync {
     /// `n_bytes` and `n_records` more are done: decoded, sent and acknowledged, fetched, read again.
     fn advanced(&self, n_bytes: u64, n_records: u64) {
         let _ = (n_bytes, n_records);
+    }
+
+    /// Whether somebody wants the run to stop where it can go on later. Asked between pieces of work.
+    fn is_stopped(&self) -> bool {
+        false
     }
 
     /// The rows are written; what describes them is being written.

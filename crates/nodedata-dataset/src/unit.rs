@@ -65,9 +65,16 @@ pub(crate) fn recipes(units: &[Unit], source: &SourcePlan, options: &WriterOptio
             .partitions
             .iter()
             .map(|idx| {
-                // Sizes and times are for planning; what they decide is which partitions a unit has.
-                let Partition { episode, reads, recipe, numbering: _, decoded_bytes: _, times: _ } =
-                    &source.partitions[*idx];
+                // Sizes, times and counts are for planning; what they decide is which partitions a unit has.
+                let Partition {
+                    episode,
+                    reads,
+                    recipe,
+                    numbering: _,
+                    decoded_bytes: _,
+                    times: _,
+                    counts: _,
+                } = &source.partitions[*idx];
                 let read = |it: &InputRange| {
                     let path = source.inputs[it.input].path.to_string_lossy();
                     json!([path, it.byte_range.start, it.byte_range.end])

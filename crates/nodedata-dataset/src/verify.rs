@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use nodedata_core::StreamSchema;
+use nodedata_core::{Progress, StreamSchema};
 use nodedata_schema::Schema;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -52,10 +52,14 @@ const RESTORE: &str = "restore the file from a copy, or convert the source again
 /// footer. With `deep` every row is read as well: content hashes, declared limits, and every JPEG and PNG
 /// frame and every sample of the video index is decoded.
 ///
-/// Whatever is wrong is a finding.
-pub fn validate(dataset: &Dataset, deep: bool) -> Validation {
+/// Whatever is wrong is a finding. `progress` hears of the bytes that are hashed and, with `deep`, of the shards whose rows are
+/// read.
+pub fn validate(dataset: &Dataset, deep: bool, progress: &dyn Progress) -> Validation {
     let mut found = Validation { deep, ..Validation::default() };
-    check_files(dataset, &mut found);
+    let hashed: u64 = dataset.manifest.files().iter().map(|it| it.bytes).sum();
+    let read: u64 = dataset.manifest.shards.iter().map(|it| it.bytes).sum();
+    progress.planned(hashed.saturating_add(if deep { read } else { 0 }));
+    check_files(dataset, &mut found, progress);
     check_strangers(dataset, &mut found);
     check_ledger(dataset, &mut found);
     check_provenance(dataset, &mut found);
@@ -65,7 +69,7 @@ pub fn validate(dataset: &Dataset, deep: bool) -> Validation {
     // Rows of a file whose bytes are not the published ones prove nothing.
     let is_other = |code| matches!(code, "hash-mismatch" | "missing-file" | "unreadable-file");
     if deep && !found.findings.iter().any(|it| is_other(it.code)) {
-        deep::check_rows(dataset, schema.as_ref(), &streams, &mut found);
+        deep::check_rows(dataset, schema.as_ref(), &streams, &mut found, progress);
     }
     found
 }
@@ -87,9 +91,9 @@ impl Validation {
     }
 }
 
-fn check_files(dataset: &Dataset, found: &mut Validation) {
+fn check_files(dataset: &Dataset, found: &mut Validation, progress: &dyn Progress) {
     let files = dataset.manifest.files();
-    let checked: Vec<_> = files.par_iter().map(|it| check_file(dataset, it)).collect();
+    let checked: Vec<_> = files.par_iter().map(|it| check_file(dataset, it, progress)).collect();
     for (entry, finding) in files.iter().zip(checked) {
         found.files += 1;
         found.bytes += entry.bytes;
@@ -97,7 +101,7 @@ fn check_files(dataset: &Dataset, found: &mut Validation) {
     }
 }
 
-fn check_file(dataset: &Dataset, entry: &FileEntry) -> Option<Finding> {
+fn check_file(dataset: &Dataset, entry: &FileEntry, progress: &dyn Progress) -> Option<Finding> {
     let finding = |code, message| Some(Finding { code, message, at: entry.path.clone(), hint: RESTORE });
     let file = match dataset.file(&entry.path) {
         Ok(file) => file,
@@ -113,6 +117,7 @@ fn check_file(dataset: &Dataset, entry: &FileEntry) -> Option<Finding> {
             Some(sha256) => drop(rayon::join(|| b3.update(bytes), || sha256.update(bytes))),
             None => drop(b3.update(bytes)),
         }
+        progress.advanced(bytes.len() as u64, 0);
         Ok(())
     });
     if let Err(err) = hashed {

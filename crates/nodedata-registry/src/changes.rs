@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use nodedata_core::{Error, ErrorKind, Result, Silent};
+use nodedata_core::{Error, ErrorKind, Result, Silent, suggest};
 
 use crate::{
     clock::fresh_id,
@@ -63,7 +63,7 @@ pub fn tag(
     change(remote, dataset, author, &|state| {
         if revision.is_none() && !state.tags.contains_key(tag) {
             return Err(Error::new(ErrorKind::Config, format!("there is no tag `{tag}`"))
-                .with_hint("`node-data dataset show` lists the tags"));
+                .with_hint(suggest(tag, state.tags.keys().map(String::as_str))));
         }
         Ok(Operation::Tag { tag: tag.to_owned(), revision: revision.map(str::to_owned) })
     })

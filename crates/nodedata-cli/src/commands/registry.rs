@@ -1,9 +1,11 @@
 use std::{path::PathBuf, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Result};
+#[cfg(feature = "remote")]
+use nodedata_registry::http::HttpRemote;
 use nodedata_registry::{
     Direct, HashCache, OpenStore, Reference, Remote, Store, StoreLocation, default_store_folder,
-    http::{HttpRemote, Token},
+    http::{Token, at_server},
 };
 
 use crate::commands::dataset_args::StoreArgs;
@@ -20,7 +22,7 @@ impl Registry {
     /// becomes one.
     pub(crate) fn open(args: &StoreArgs, create: bool) -> Result<Self> {
         let remote: Arc<dyn Remote> = match location(args)? {
-            StoreLocation::Server(url) => Arc::new(HttpRemote::new(&url, token()?)?),
+            StoreLocation::Server(url) => at_server(&url, token()?)?,
             other => Arc::new(Direct::new(open_store(&other, create)?)),
         };
         Ok(Self { remote, author: author(args) })
@@ -44,8 +46,7 @@ impl Registry {
             )
             .with_hint("set it to a token of the server")
         })?;
-        let remote = HttpRemote::new(&url, Some(Token::parse(&text)?))?;
-        Ok(Self { remote: Arc::new(remote), author: author(&args) })
+        Ok(Self { remote: at_server(&url, Some(Token::parse(&text)?))?, author: author(&args) })
     }
 
     /// What a reference means; datasets named without an owner are the author's.
@@ -55,6 +56,7 @@ impl Registry {
 }
 
 /// The server that the flags or the environment name, for what only a server can do.
+#[cfg(feature = "remote")]
 pub(crate) fn server(args: &StoreArgs) -> Result<HttpRemote> {
     match location(args)? {
         StoreLocation::Server(url) => HttpRemote::new(&url, token()?),
@@ -66,6 +68,7 @@ pub(crate) fn server(args: &StoreArgs) -> Result<HttpRemote> {
 }
 
 /// What a reference means, without opening anything.
+#[cfg(feature = "remote")]
 pub(crate) fn reference(args: &StoreArgs, text: &str) -> Result<Reference> {
     Reference::parse(text, &author(args))
 }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, misspelt_modality, suggest};
 use semver::Version;
 
 use crate::{
@@ -100,8 +100,14 @@ fn describe(
     let license = license.or_else(|| published?.license.clone());
     let (visibility, sensitivity) = declared(options, state)?;
     check_public(visibility, &sensitivity, license.as_deref())?;
-    let shard_table = shard_table(draft)?;
     let facts = &options.facts;
+    for word in facts.modality.iter().flatten() {
+        if let Some(meant) = misspelt_modality(word) {
+            return Err(Error::new(ErrorKind::Config, format!("`{word}` is no modality"))
+                .with_hint(format!("did you mean `{meant}`?")));
+        }
+    }
+    let shard_table = shard_table(draft)?;
     Ok(RevisionManifest {
         nd: "revision/1".to_owned(),
         dataset: options.dataset.clone(),
@@ -197,13 +203,13 @@ fn splits(
     for key in &options.include {
         if !excluded.remove(key) {
             return Err(Error::new(ErrorKind::Config, format!("episode `{key}` is not left out"))
-                .with_hint("`node-data dataset show` lists what is"));
+                .with_hint(suggest(key, excluded.iter().map(|it| it.as_str()))));
         }
     }
     let has = |key: &String| draft.contents.0.keys().any(|it| it.key == *key);
     if let Some(unknown) = options.exclude.iter().find(|it| !has(it)) {
         return Err(Error::new(ErrorKind::Config, format!("there is no episode `{unknown}`"))
-            .with_hint("episodes are named by their key, see `index/episodes.parquet`"));
+            .with_hint(suggest(unknown, draft.contents.0.keys().map(|it| it.key.as_str()))));
     }
     for (name, split) in &mut splits {
         let mut keys = BTreeSet::new();
