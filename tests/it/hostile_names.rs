@@ -42,7 +42,10 @@ fn log() -> Vec<u8> {
 fn is_clean(what: &str, text: &str) {
     let hidden = text.chars().find(|it| is_hidden(*it) && *it != '\n');
     assert_eq!(hidden, None, "{what}: {text}");
-    assert!(!text.lines().any(|it| it.starts_with("error: forged") || it.starts_with("forged")), "{what}: {text}");
+    assert!(
+        !text.lines().any(|it| it.starts_with("error: forged") || it.starts_with("forged")),
+        "{what}: {text}"
+    );
 }
 
 #[track_caller]
@@ -78,7 +81,8 @@ fn topics_are_shown_by_every_command() {
         clean(work.run(["validate", "out", "--report", report]).exits(0));
         is_clean(report, &std::fs::read_to_string(work.path(report)).unwrap());
     }
-    let told = clean(work.run(["explain", "out", "--stream", TOPIC, "--episode", "0", "--row", "0"]).exits(0));
+    let told =
+        clean(work.run(["explain", "out", "--stream", TOPIC, "--episode", "0", "--row", "0"]).exits(0));
     assert!(told.stdout.contains(r"\nerror: forged\u{202e}"), "{}", told.stdout);
     let card = std::fs::read_to_string(work.path("out/README.md")).unwrap();
     is_clean("README.md", &card);

@@ -18,7 +18,9 @@ fn a_web_address_converts_as_the_file_does() {
     let (work, web) = both();
     let signed = web.at("signed", "a.mcap?key=1");
     for (idx, url) in
-        [web.at("files", "a.mcap"), web.at("whole", "a.mcap"), web.at("moved", "a.mcap"), signed].iter().enumerate()
+        [web.at("files", "a.mcap"), web.at("whole", "a.mcap"), web.at("moved", "a.mcap"), signed]
+            .iter()
+            .enumerate()
     {
         let out = format!("far-{idx}");
         let ran = work.run(["convert", url, "-o", &out]).exits(0);
@@ -94,7 +96,11 @@ fn what_cannot_be_read_is_said_with_what_to_do() {
         ("-".to_owned(), 1, "standard input", "write it to a file"),
     ] {
         let refused = work.run(["convert", &url, "-o", "out"]).exits(code);
-        assert!(refused.stderr.contains(message) && refused.stderr.contains(hint), "{url}: {}", refused.stderr);
+        assert!(
+            refused.stderr.contains(message) && refused.stderr.contains(hint),
+            "{url}: {}",
+            refused.stderr
+        );
         assert!(!refused.stderr.contains("secret"), "{}", refused.stderr);
         assert_eq!(work.names(), before, "{url}");
     }

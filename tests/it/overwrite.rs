@@ -16,7 +16,10 @@ fn all_below(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         if kind.is_dir() {
             found.extend(all_below(&path));
         } else if kind.is_symlink() {
-            found.insert(path.clone(), std::fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes());
+            found.insert(
+                path.clone(),
+                std::fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
+            );
         } else {
             found.insert(path.clone(), std::fs::read(&path).unwrap());
         }
@@ -129,7 +132,12 @@ fn a_pull_replaces_what_a_pull_or_a_conversion_wrote() {
     refuses(&work, &variables, &pull("acme/x", "thesis"), "it has no manifest.json");
     refuses(&work, &variables, &pull("acme/x", "store"), "it has no manifest.json");
     refuses(&work, &variables, &pull("acme/x", "rec.mcap"), "a file is there already");
-    refuses(&work, &variables, &["dataset", "pull", "acme/x", "--out", "other"], "another dataset or revision");
+    refuses(
+        &work,
+        &variables,
+        &["dataset", "pull", "acme/x", "--out", "other"],
+        "another dataset or revision",
+    );
     for name in ["acme/x", "acme/y"] {
         work.run_with(&variables, pull(name, "other")).exits(0);
         work.run(["validate", "--deep", "other"]).exits(0);

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    io::{BufBufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -111,7 +111,8 @@ impl Shared {
                 let (start, end): (usize, usize) = (start.parse().unwrap(), end.parse().unwrap());
                 let end = (end + 1).min(bytes.len());
                 if start >= end {
-                    let head = format!("416 Range Not Satisfiable\r\nContent-Range: bytes */{}\r\n", bytes.len());
+                    let head =
+                        format!("416 Range Not Satisfiable\r\nContent-Range: bytes */{}\r\n", bytes.len());
                     return (head, Vec::new());
                 }
                 let all = bytes.len();

@@ -24,12 +24,10 @@ use serde::Serialize;
 pub(crate) use self::{
     dataset::{DatasetLine, DatasetList, RecordLog, RevisionDiff, RevisionLog, ShownRevision},
     error::{Failure, FailureBody, Mistakes, USAGE},
-    program::{
-        Completions, FormatLine, FormatList, FormatOption, ManPage, ManPages, RefusedFormat,
-    },
+    program::{Completions, FormatLine, FormatList, FormatOption, ManPage, ManPages, RefusedFormat},
     source::{
-        CheckedDataset, CheckedPipeline, CheckedSchema, CheckedSource, Conversion, Explained,
-        PipelineTests, Planned, Proposal, Ran, SchemaDifference, TestOfFile,
+        CheckedDataset, CheckedPipeline, CheckedSchema, CheckedSource, Conversion, Explained, PipelineTests,
+        Planned, Proposal, Ran, SchemaDifference, TestOfFile,
     },
     store::{HubExport, Serving, StoreMade, TokenMade},
     trust::{Agreement, Attestations, AuditLog, KeyPair, Signed, Verified},

@@ -10,9 +10,10 @@ Exit codes:
   1  failed, or a check did not hold
   2  the command line, or a file of the user's such as a pipeline, is wrong
   3  done, but something that is named was left out or put right
+  130, 143  stopped by Ctrl-C or SIGTERM; what was finished is kept
 
-Data goes to stdout and everything else to stderr. With `--format json` stdout is one JSON document, and an error is
-one on stderr.";
+Data goes to stdout and everything else to stderr. With `--format json` stdout is one JSON
+document, and an error is one on stderr.";
 
 /// Examples, by the words of the command.
 const EXAMPLES: &[(&str, &[&str])] = &[
@@ -29,10 +30,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("finish", &["node-data finish --plan plan.json"]),
     (
         "inspect",
-        &[
-            "node-data inspect fixtures/mcap/teleop.mcap",
-            "node-data inspect runs/ --features --format json",
-        ],
+        &["node-data inspect fixtures/mcap/teleop.mcap", "node-data inspect runs/ --features --format json"],
     ),
     (
         "run",
@@ -81,7 +79,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("dataset diff", &["node-data dataset diff acme/teleop@1.0.0 @latest"]),
     (
         "dataset tag",
-        &["node-data dataset tag acme/teleop@1.0.0 stable", "node-data dataset tag acme/teleop stable --delete"],
+        &[
+            "node-data dataset tag acme/teleop@1.0.0 stable",
+            "node-data dataset tag acme/teleop stable --delete",
+        ],
     ),
     ("dataset attach", &["node-data dataset attach acme/teleop@1.0.0 notes.md --kind note"]),
     (
@@ -91,10 +92,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "node-data dataset withdraw acme/teleop --episodes teleop-7 --reason 'asked for by the operator'",
         ],
     ),
-    (
-        "dataset declare",
-        &["node-data dataset declare acme/teleop --visibility public --data-class none"],
-    ),
+    ("dataset declare", &["node-data dataset declare acme/teleop --visibility public --data-class none"]),
     ("dataset keygen", &["node-data dataset keygen --out acme.key"]),
     ("dataset sign", &["node-data dataset sign acme/teleop@1.0.0 --key acme.key"]),
     (
@@ -107,7 +105,9 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("dataset agreement", &["node-data dataset agreement acme/teleop --store https://data.example.org"]),
     (
         "dataset attest",
-        &["node-data dataset attest acme/teleop --agree b3:DIGEST --name 'R. Reader' --purpose 'grasp planning'"],
+        &[
+            "node-data dataset attest acme/teleop --agree b3:DIGEST --name 'R. Reader' --purpose 'grasp planning'",
+        ],
     ),
     ("dataset attestations", &["node-data dataset attestations acme/teleop"]),
     ("dataset decide", &["node-data dataset decide acme/teleop ID grant --reason 'known to us'"]),
@@ -189,7 +189,7 @@ mod tests {
             for line in *lines {
                 assert!(line.starts_with(&format!("node-data {name}")), "{line}");
                 // What a shell does with the output is not the command's.
-                let own = line.split([ '|', '>']).next().unwrap_or_default();
+                let own = line.split(['|', '>']).next().unwrap_or_default();
                 let read = command().try_get_matches_from(words(own));
                 assert!(read.is_ok(), "{line}: {}", read.expect_err("it is none").render());
             }

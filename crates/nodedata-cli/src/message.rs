@@ -2,7 +2,7 @@ use std::io::{IsTerminal, Write};
 
 use nodedata_core::{
     Error,
-    visible::{visible, visible_lines},
+    visible::{visible, visible_json, visible_lines},
 };
 
 use crate::{
@@ -36,6 +36,11 @@ pub(crate) fn print_error(err: &Error, output: Output) {
 pub(crate) fn print_failure(failure: &Failure<'_>) {
     // Texts alone cannot fail to be written as JSON; were it so, the message would still be told.
     to_stderr(&documents::line(failure).unwrap_or_else(|_| format!("{}\n", failure.error.message)));
+}
+
+/// Prints a line for people. Nothing in it drives a terminal; what it names is put in as [`visible`], and breaks no line.
+pub(crate) fn note(text: &str) {
+    to_stderr(&format!("{}\n", visible_lines(text)));
 }
 
 /// Writes text as it is, above a progress bar.

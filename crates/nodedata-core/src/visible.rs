@@ -137,7 +137,8 @@ mod tests {
     fn what_is_hidden_is_shown() {
         assert_eq!(visible(HOSTILE), r"/a\u{1b}[2J\nerror: b\u{202e}c\u{9b}\u{7f}");
         assert_eq!(visible_lines("a\n\tb\u{1b}\r"), "a\n\tb\\u{1b}\\r");
-        for plain in ["/joint_states", "関節/状態", "👩\u{200d}🔬", "می\u{200c}خواهم", "a\u{fe0f}", r"C:\n"] {
+        for plain in ["/joint_states", "関節/状態", "👩\u{200d}🔬", "می\u{200c}خواهم", "a\u{fe0f}", r"C:\n"]
+        {
             assert!(matches!(visible(plain), Cow::Borrowed(it) if it == plain), "{plain}");
         }
     }

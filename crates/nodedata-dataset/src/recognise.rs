@@ -132,7 +132,10 @@ mod tests {
     fn what_cannot_be_read_is_not_taken_for_a_dataset() {
         is_foreign(&[("thesis.txt", "x")], "no manifest.json");
         is_foreign(&[("manifest.json", "{")], "manifest.json cannot be read");
-        is_foreign(&[("manifest.json", r#"{"name": "a web app", "icons": []}"#)], "manifest.json cannot be read");
+        is_foreign(
+            &[("manifest.json", r#"{"name": "a web app", "icons": []}"#)],
+            "manifest.json cannot be read",
+        );
         is_foreign(&[("revision.json", r#"{"nd": "revision/1"}"#)], "no manifest.json");
     }
 

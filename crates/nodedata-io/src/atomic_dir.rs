@@ -207,12 +207,11 @@ fn refuse_foreign(root: &Path, keeps: &[&str]) -> Result<()> {
     };
     match found.iter().find(|it| !is_ours(it)) {
         None => Ok(()),
-        Some(path) => Err(Error::new(
-            ErrorKind::Config,
-            "the output would grow in a folder that holds something else",
-        )
-        .at(Locus::path(path))
-        .with_hint("move that folder away, or choose another output")),
+        Some(path) => {
+            Err(Error::new(ErrorKind::Config, "the output would grow in a folder that holds something else")
+                .at(Locus::path(path))
+                .with_hint("move that folder away, or choose another output"))
+        }
     }
 }
 
@@ -269,7 +268,8 @@ fn sync_folders(root: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    const ALONE: Writer<'_> = Writer { suffix: "partial", shared: false, keeps: &["units"], busy: "another is at work" };
+    const ALONE: Writer<'_> =
+        Writer { suffix: "partial", shared: false, keeps: &["units"], busy: "another is at work" };
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> = entries(folder).unwrap();

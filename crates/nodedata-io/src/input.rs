@@ -46,8 +46,11 @@ impl Input {
 /// that this build does not speak to.
 pub fn open(source: &str) -> Result<Input> {
     if source == "-" {
-        return Err(Error::new(ErrorKind::Unsupported, "standard input is not read: files are read by range")
-            .with_hint("write it to a file first, and name that; a file called `-` is `./-`"));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "standard input is not read: files are read by range",
+        )
+        .with_hint("write it to a file first, and name that; a file called `-` is `./-`"));
     }
     if let Some(path) = source.strip_prefix("file://") {
         return open_local(path);

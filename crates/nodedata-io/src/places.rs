@@ -125,7 +125,8 @@ mod tests {
             let refused = refuses(&["other", place], out).unwrap_or_else(|| panic!("{place} and {out}"));
             assert!(refused.contains(part), "{place} and {out}: {refused}");
         }
-        for (place, out) in [("runs", "other"), ("runs", "new"), ("nowhere", "runs"), ("runs/day/a.mcap", "data")]
+        for (place, out) in
+            [("runs", "other"), ("runs", "new"), ("nowhere", "runs"), ("runs/day/a.mcap", "data")]
         {
             assert_eq!(refuses(&[place], out), None, "{place} and {out}");
         }

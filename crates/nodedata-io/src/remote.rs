@@ -11,7 +11,8 @@ use object_store::{ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use url::Url;
 
 use crate::{
-    Blocks, Input, Places, bucket::open_bucket, input::printable, remote_error::store_error, runtime::block_on,
+    Blocks, Input, Places, bucket::open_bucket, input::printable, remote_error::store_error,
+    runtime::block_on,
 };
 
 /// Objects below a prefix of a bucket, read by range.

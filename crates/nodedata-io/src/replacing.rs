@@ -56,8 +56,7 @@ impl Replacing<'_> {
             );
         }
         if entries(out)?.is_empty() {
-            return fs::remove_dir(out)
-                .map_err(|err| io_error("cannot replace the empty folder", out, err));
+            return fs::remove_dir(out).map_err(|err| io_error("cannot replace the empty folder", out, err));
         }
         match (self.recognise)(out)? {
             Recognised::Foreign(why) => {

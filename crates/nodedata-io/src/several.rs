@@ -70,7 +70,8 @@ fn together(sources: &[String]) -> Result<Input> {
 fn open_one<'a>(source: &'a str, all: &[String]) -> Result<Opened<'a>> {
     let input = open(source).map_err(|err| {
         let is_last = all.last().is_some_and(|it| it == source);
-        let is_no_place = !source.contains("://") && err.kind() == ErrorKind::Io && !Path::new(source).exists();
+        let is_no_place =
+            !source.contains("://") && err.kind() == ErrorKind::Io && !Path::new(source).exists();
         // As with `cp`, the last one may be meant as the place to write to.
         if is_last && is_no_place {
             return err.with_hint(format!(
@@ -111,8 +112,11 @@ struct Several {
     /// Those on disk.
     near: LocalFiles,
     /// Where each of the others comes from.
-    names: BTreeMap<PathBuf, Option<(Arc<dyn Files>, PathBuf)>>,
+    names: BTreeMap<PathBuf, Option<Far>>,
 }
+
+/// A file of another input, and its name there.
+type Far = (Arc<dyn Files>, PathBuf);
 
 impl Files for Several {
     fn list(&self) -> Result<Vec<PathBuf>> {

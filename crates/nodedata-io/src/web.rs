@@ -319,7 +319,10 @@ mod tests {
     fn addresses_that_name_no_file_are_refused() {
         for source in ["http://localhost:1/", "http://localhost:1", "http://localhost:1/runs/"] {
             let err = open(source).err().expect("refused");
-            assert_eq!((err.kind(), err.to_string().as_str()), (ErrorKind::Config, "the address names no file"));
+            assert_eq!(
+                (err.kind(), err.to_string().as_str()),
+                (ErrorKind::Config, "the address names no file")
+            );
         }
         for source in ["https://localhost:1/a#b", "https://localhost:1/*.mcap", "https://"] {
             assert_eq!(open(source).err().expect("refused").kind(), ErrorKind::Config, "{source}");

@@ -65,9 +65,8 @@ impl<F: LogFile> LogSource<F> {
             plan.episodes[episode].metadata.extend(metadata);
             let Some(file) = &files[input] else { continue };
             for units in windows_of(file, options.partition_bytes) {
-                let counts = (options.time_range == TimeRange::ALL)
-                    .then(|| counts(file, &units, routes))
-                    .flatten();
+                let counts =
+                    (options.time_range == TimeRange::ALL).then(|| counts(file, &units, routes)).flatten();
                 plan.partitions.push(Partition { counts, ..partition(file, episode, input, &units) });
                 windows.push((input, units));
             }

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{Array, cast::AsArray};
 use nodedata_core::{
-    ErrorKind, Finding, FindingKind, Formats, OpenOptions, Progress, ReadOptions, Result, Silent, Source, SourcePlan,
-    StreamId, StreamKind, StreamSchema, TimeRange,
+    ErrorKind, Finding, FindingKind, Formats, OpenOptions, Progress, ReadOptions, Result, Silent, Source,
+    SourcePlan, StreamId, StreamKind, StreamSchema, TimeRange,
 };
 use nodedata_dataset::{DamageEntry, NotRead};
 use nodedata_quality::{Offsets, Pace, stamp_column};
@@ -77,7 +77,7 @@ pub struct Looked {
     pub why: Option<String>,
     /// What is not known, because only the index was read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub not_known: Vec<Arc<str>>,
+    pub not_known: Vec<String>,
 }
 
 /// Where it was looked.

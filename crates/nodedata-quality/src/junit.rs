@@ -19,7 +19,8 @@ pub fn junit(report: &QualityReport) -> String {
         }
         text.push_str(&format!("<testcase classname=\"{code}\" name=\"{name}: {about}\">\n"));
         let told = report.findings.iter().filter(|it| it.code == code);
-        let mut lines: String = told.map(|it| format!("{}\n  --> {}\n", visible(&it.message), visible(&it.place()))).collect();
+        let mut lines: String =
+            told.map(|it| format!("{}\n  --> {}\n", visible(&it.message), visible(&it.place()))).collect();
         let n_told = report.findings.iter().filter(|it| it.code == code).count() as u64;
         if n_told < rule.n_findings {
             lines.push_str(&format!("and {} more\n", rule.n_findings - n_told));

@@ -154,7 +154,9 @@ pub(super) fn markdown(figures: &Figures, options: &Options) -> String {
     if figures.rows.is_empty() {
         return String::new();
     }
-    let mut text = String::from("| job | MB | messages | command | wall s | ours over it |\n| --- | --- | --- | --- | --- | --- |\n");
+    let mut text = String::from(
+        "| job | MB | messages | command | wall s | ours over it |\n| --- | --- | --- | --- | --- | --- |\n",
+    );
     let mut goals = String::from("\n| goal | found | |\n| --- | --- | --- |\n");
     // Writing to a String cannot fail.
     for row in &figures.rows {
@@ -188,7 +190,8 @@ pub(super) fn markdown(figures: &Figures, options: &Options) -> String {
 /// The same figures for programs.
 pub(super) fn json(figures: &Figures) -> Value {
     let rows = figures.rows.iter().map(|row| {
-        let peers = row.peers.iter().map(|it| json!({"peer": it.name, "measured": it.measured, "ratio": it.ratio}));
+        let peers =
+            row.peers.iter().map(|it| json!({"peer": it.name, "measured": it.measured, "ratio": it.ratio}));
         json!({
             "job": row.name,
             "input": row.input,

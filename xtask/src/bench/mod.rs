@@ -119,8 +119,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("{}", align::markdown(&align, options));
     println!("{}", lerobot::markdown(&lerobot, options));
     println!("{}", push::markdown(&push, options));
-    let others =
-        [align::json(&align), lerobot::json(&lerobot), push::json(&push), inspect::json(&inspect)];
+    let others = [align::json(&align), lerobot::json(&lerobot), push::json(&push), inspect::json(&inspect)];
     write_json(options, || report::json(&rows, others, options))
 }
 

@@ -97,7 +97,12 @@ fn told(it: &Attestation) -> String {
     let org = it.subject.org.as_ref().map(|it| format!(", {}", visible(it))).unwrap_or_default();
     let until = it.expires.as_ref().map(|it| format!(" until {it}")).unwrap_or_default();
     let mut text = format!("{}  {} {}{until}\n", it.id, it.dataset, it.revisions);
-    text.push_str(&format!("  {} ({}{org}): {}\n", it.subject.user, visible(&it.subject.name), visible(&it.purpose.text)));
+    text.push_str(&format!(
+        "  {} ({}{org}): {}\n",
+        it.subject.user,
+        visible(&it.subject.name),
+        visible(&it.purpose.text)
+    ));
     for step in &it.history {
         let by = step.by.as_ref().map(|it| format!(" by {}", visible(it))).unwrap_or_default();
         let reason = step.reason.as_ref().map(|it| format!(": {}", visible(it))).unwrap_or_default();

@@ -1,7 +1,8 @@
 use std::path::Path;
 
 use nodedata_core::{
-    Error, ErrorKind, OpenOptions, OptionValue, Result, TimeRange, placed::mistakes_to_error,
+    Error, ErrorKind, OpenOptions, OptionValue, Result, TimeRange,
+    placed::mistakes_to_error,
     visible::{column_of, padded, visible},
 };
 use nodedata_dataset::{Report, StreamLedger};
@@ -154,8 +155,7 @@ pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
 /// What an earlier run or other workers had made, and how fast the rest was.
 fn taken_over(report: &Report) -> String {
     let Report { units, units_reused, made_bytes, seconds, .. } = report;
-    let mut text =
-        format!("{} of {} taken over", human::count(*units_reused), human::plural(*units, "unit"));
+    let mut text = format!("{} of {} taken over", human::count(*units_reused), human::plural(*units, "unit"));
     if let Some(made) = made_bytes.filter(|it| 0 < *it) {
         let seconds = seconds.get("rows").copied().unwrap_or(0.0).max(1e-6);
         text.push_str(&format!(

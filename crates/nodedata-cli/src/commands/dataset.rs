@@ -250,7 +250,12 @@ fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     let entry = reference.resolve(&state)?;
     if let Some(reason) = &entry.withdrawn {
-        message::note(&format!("warning: {} {} is withdrawn: {}", reference.dataset, entry.revision, visible(reason)));
+        message::note(&format!(
+            "warning: {} {} is withdrawn: {}",
+            reference.dataset,
+            entry.revision,
+            visible(reason)
+        ));
     }
     let revision = Revision::open(&registry.remote, &reference.dataset, entry)?;
     interrupt::listen(interrupt::PULL)?;
@@ -261,7 +266,12 @@ fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
     let text = match output {
         Output::Json => documents::line(&report)?,
         Output::Text if report.unchanged => {
-            format!("{} {} is in {} already\n", report.dataset, report.revision, visible(&report.out.to_string_lossy()))
+            format!(
+                "{} {} is in {} already\n",
+                report.dataset,
+                report.revision,
+                visible(&report.out.to_string_lossy())
+            )
         }
         Output::Text => format!(
             "{} {} in {}: {} ({}), every byte verified\n",

@@ -58,7 +58,7 @@ pub(crate) fn show(args: &ShowArgs, output: Output) -> Result<()> {
                 tags: &state.tags,
                 visibility: state.visibility,
                 attachments: about.collect(),
-                shards: shards.as_deref(),
+                shards,
             })?
         }
         Output::Text => {
@@ -143,7 +143,11 @@ pub(crate) fn log(registry: &Registry, dataset: &str, all: bool, output: Output)
             .map(|it| {
                 let proof = &it.bump.proof;
                 let changes = format!("+{} ~{} -{}", proof.added, proof.changed, proof.removed);
-                let end = it.withdrawn.as_ref().map(|why| format!("  withdrawn: {}", visible(why))).unwrap_or_default();
+                let end = it
+                    .withdrawn
+                    .as_ref()
+                    .map(|why| format!("  withdrawn: {}", visible(why)))
+                    .unwrap_or_default();
                 format!(
                     "{:<8}  {:<5}  {changes:<14}  {}  {}{end}\n",
                     it.revision, it.bump.kind, it.at, it.author

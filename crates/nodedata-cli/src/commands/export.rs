@@ -86,7 +86,11 @@ fn hugging_face(source: &str, out: &Path, store: &StoreArgs, output: Output) -> 
         }
         Output::Text => {
             let (files, bytes) = (human::plural(report.files, "file"), human::bytes(report.bytes));
-            message::to_stdout(&format!("{}  {files}, {bytes}, {} copied\n", visible(&out.to_string_lossy()), report.copied))?;
+            message::to_stdout(&format!(
+                "{}  {files}, {bytes}, {} copied\n",
+                visible(&out.to_string_lossy()),
+                report.copied
+            ))?;
         }
     }
     Ok(Outcome::Complete)

@@ -78,7 +78,12 @@ fn told(found: &Inspection, with_features: bool) -> String {
         text.push_str(&format!("warning: {}\n  --> {}\n", visible(&entry.message), visible(&entry.at)));
     }
     for entry in &found.repairs {
-        text.push_str(&format!("{}: {}\n  --> {}\n", entry.reason, visible(&entry.message), visible(&entry.at)));
+        text.push_str(&format!(
+            "{}: {}\n  --> {}\n",
+            entry.reason,
+            visible(&entry.message),
+            visible(&entry.at)
+        ));
     }
     for entry in &found.damage {
         text.push_str(&format!("damage: {}\n  --> {}\n", visible(&entry.message), visible(&entry.at)));

@@ -42,7 +42,11 @@ pub(crate) fn of_revision(
 ///
 /// # Errors
 /// As [`of_revision`]; `Io` when a shard cannot be read.
-pub(crate) fn of_dataset(dataset: &Dataset, explained: &[Explanation], sources: &[String]) -> Result<Rebuilt> {
+pub(crate) fn of_dataset(
+    dataset: &Dataset,
+    explained: &[Explanation],
+    sources: &[String],
+) -> Result<Rebuilt> {
     let recipe = dataset.recipe()?.ok_or_else(no_recipe)?;
     let paths: BTreeSet<&str> = explained.iter().map(|it| it.shard.as_str()).collect();
     let files = paths.into_iter().map(|it| Ok((it.to_owned(), dataset.b3_of_file(it)?)));
@@ -65,10 +69,16 @@ fn again(remake: &Remake<'_>) -> Result<Rebuilt> {
 pub(crate) fn told(rebuilt: &Rebuilt) -> String {
     let mut text = format!("rebuild     {} the same\n", human::plural(rebuilt.same, "shard"));
     for path in &rebuilt.inputs {
-        text.push_str(&format!("wrong       other-input: the dataset was made of something else ({})\n", visible(path)));
+        text.push_str(&format!(
+            "wrong       other-input: the dataset was made of something else ({})\n",
+            visible(path)
+        ));
     }
     for path in &rebuilt.different {
-        text.push_str(&format!("wrong       rebuild-mismatch: the recipe makes other bytes ({})\n", visible(path)));
+        text.push_str(&format!(
+            "wrong       rebuild-mismatch: the recipe makes other bytes ({})\n",
+            visible(path)
+        ));
     }
     text
 }

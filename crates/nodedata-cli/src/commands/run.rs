@@ -133,7 +133,8 @@ fn told(planned: &Outline) -> String {
     let width = column_of(planned.measured.iter().map(|it| it.name.as_str()), 6, 48);
     for stream in &planned.measured {
         let rate = stream.rate_hz.map_or_else(String::new, |it| format!("{it:.1} Hz"));
-        let line = format!("  {}  {:>9}  {rate:>10}", padded(&stream.name, width), human::count(stream.count));
+        let line =
+            format!("  {}  {:>9}  {rate:>10}", padded(&stream.name, width), human::count(stream.count));
         text.push_str(&format!("{}\n", line.trim_end()));
     }
     text.push_str("written\n");

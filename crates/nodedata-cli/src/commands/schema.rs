@@ -39,7 +39,9 @@ pub(crate) fn run(command: SchemaCommand, output: Output) -> Result<Outcome> {
             let text = match output {
                 Output::Json => documents::line(&documents::CheckedSchema { violations: &found })?,
                 Output::Text if found.is_empty() => "every row follows the schema\n".to_owned(),
-                Output::Text => found.iter().map(|it| format!("{}\n", visible_lines(&it.to_string()))).collect(),
+                Output::Text => {
+                    found.iter().map(|it| format!("{}\n", visible_lines(&it.to_string()))).collect()
+                }
             };
             message::to_stdout(&text)?;
             Ok(if found.is_empty() { Outcome::Complete } else { Outcome::Refused })
@@ -54,7 +56,8 @@ pub(crate) fn run(command: SchemaCommand, output: Output) -> Result<Outcome> {
                 Output::Text if changes.is_empty() => "no difference\n".to_owned(),
                 Output::Text => {
                     let verdict = if compatible { "compatible" } else { "incompatible" };
-                    let lines: String = changes.iter().map(|it| format!("{}\n", visible(&it.to_string()))).collect();
+                    let lines: String =
+                        changes.iter().map(|it| format!("{}\n", visible(&it.to_string()))).collect();
                     format!(
                         "{lines}{verdict}: what reads the old {} read the new\n",
                         if compatible { "can" } else { "cannot" }

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
+use nodedata_core::{Locus, Result, visible::visible};
 use nodedata_io::{Writing, io_error, write_file};
 use nodedata_pipeline::Rebuilt;
 use nodedata_registry::{
@@ -151,11 +151,8 @@ fn verify(args: &VerifyArgs, output: Output) -> Result<Outcome> {
     let is_sound = found.is_sound() && rebuilt.as_ref().is_none_or(Rebuilt::is_same);
     match output {
         Output::Json => {
-            let told = documents::Verified {
-                sound: is_sound,
-                verification: &found,
-                rebuild: rebuilt.as_ref(),
-            };
+            let told =
+                documents::Verified { sound: is_sound, verification: &found, rebuild: rebuilt.as_ref() };
             message::to_stdout(&documents::line(&told)?)?;
         }
         Output::Text => message::to_stdout(&told(&found, rebuilt.as_ref(), args.quick))?,

@@ -246,7 +246,10 @@ fn any_piece_of_a_file_is_refused_or_read() {
 fn variables_and_settings() {
     let text = "version: 1\nsource: '${env:DATA}/x.mcap'\nshards: {target_mb: '${env:MB}'}\ndescription: a $${b} ${env:C:-c}\n";
     let file = sound(text).file;
-    assert_eq!((file.source.paths.as_slice(), file.shard_bytes), (&["/data/x.mcap".to_owned()][..], 64 << 20));
+    assert_eq!(
+        (file.source.paths.as_slice(), file.shard_bytes),
+        (&["/data/x.mcap".to_owned()][..], 64 << 20)
+    );
     assert_eq!(file.description.as_deref(), Some("a ${b} c"));
     let set = parse(
         text,

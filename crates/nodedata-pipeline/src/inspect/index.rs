@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use nodedata_core::{FindingKind, Partition, Source, StreamId};
 use nodedata_dataset::{DamageEntry, NotRead};
@@ -27,8 +27,9 @@ struct Part<'a> {
 pub(super) fn of_index(source: &dyn Source) -> Option<Inspection> {
     let plan = source.plan();
     let parts = plan.partitions.iter().filter(|it| has_records(it));
-    let parts: Vec<Part<'_>> =
-        parts.map(|it| Some(Part { counts: it.counts.as_deref()?, times: it.times? })).collect::<Option<_>>()?;
+    let parts: Vec<Part<'_>> = parts
+        .map(|it| Some(Part { counts: it.counts.as_deref()?, times: it.times? }))
+        .collect::<Option<_>>()?;
     let first_time_ns = parts.iter().map(|it| it.times.0).min();
     let last_time_ns = parts.iter().map(|it| it.times.1).max();
     let span = first_time_ns.zip(last_time_ns);
@@ -47,11 +48,7 @@ pub(super) fn of_index(source: &dyn Source) -> Option<Inspection> {
     Some(Inspection {
         format: String::new(),
         detected: String::new(),
-        looked: Looked {
-            at: LookedAt::Index,
-            why: None,
-            not_known: NOT_KNOWN.map(Arc::from).to_vec(),
-        },
+        looked: Looked { at: LookedAt::Index, why: None, not_known: NOT_KNOWN.map(str::to_owned).to_vec() },
         inputs: plan.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
         episodes: plan.episodes.iter().map(|it| it.key.clone()).collect(),
         episode_lengths: None,
@@ -142,7 +139,11 @@ mod tests {
 
     #[test]
     fn a_silence_is_what_no_part_covers() {
-        let told = vec![(10, (0, 1_000_000_000)), (5, (4_000_000_000, 5_000_000_000)), (1, (900_000_000, 2_000_000_000))];
+        let told = vec![
+            (10, (0, 1_000_000_000)),
+            (5, (4_000_000_000, 5_000_000_000)),
+            (1, (900_000_000, 2_000_000_000)),
+        ];
         let found = measured(StreamInspection::default(), told, Some((0, 5_000_000_000)));
         assert_eq!((found.count, found.rate_hz), (16, Some(3.0)));
         assert_eq!((found.silence_ns, found.longest_gap_at_ns), (Some(2_000_000_000), Some(2_000_000_000)));

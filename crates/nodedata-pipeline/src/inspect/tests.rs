@@ -2,8 +2,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{Float32Array, Int64Array, RecordBatch};
 use nodedata_core::{
-    Batch, DType, EpisodeInfo, EpisodeStream, Feature, Partition, ReadOptions, Result, Silent, Source, SourcePlan,
-    StreamId, StreamKind, StreamSchema,
+    Batch, DType, EpisodeInfo, EpisodeStream, Feature, Partition, ReadOptions, Result, Silent, Source,
+    SourcePlan, StreamId, StreamKind, StreamSchema,
 };
 
 use super::inspect_source;

@@ -141,8 +141,8 @@ impl Store {
     #[cfg(feature = "remote")]
     fn open_bucket(url: &Url, journal: Option<PathBuf>) -> Result<Self> {
         let label = printable(url.as_str());
-        let nodedata_io::Bucket { objects, parts, prefix } =
-            nodedata_io::open_bucket(url, RETRIES).map_err(|err| store_error("cannot use the bucket", &label, &err))?;
+        let nodedata_io::Bucket { objects, parts, prefix } = nodedata_io::open_bucket(url, RETRIES)
+            .map_err(|err| store_error("cannot use the bucket", &label, &err))?;
         let parts = parts
             .ok_or_else(|| Error::new(ErrorKind::Config, format!("`{label}` takes no uploads by parts")))?;
         let uploads = Uploads::Multipart(MultipartUploads::new(&label, parts, journal));
