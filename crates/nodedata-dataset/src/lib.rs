@@ -3,6 +3,7 @@
 
 mod canonical;
 mod card;
+mod codec;
 mod content;
 mod cut;
 mod deep;
@@ -35,6 +36,7 @@ mod ranges;
 mod read;
 mod recognise;
 mod rehash;
+mod repeats;
 mod reuse;
 mod sample_index;
 mod shard;
