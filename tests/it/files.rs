@@ -66,7 +66,7 @@ fn a_folder_a_bucket_and_memory_are_read_alike() {
     for name in ["log", "video"] {
         let folder = converted(&work, name);
         is_shared(&folder);
-        let sound = validate(&folder, true);
+        let sound = validate(&folder, true).unwrap();
         assert!(sound.is_sound() && 0 < sound.frames, "{sound:?}");
         let question = Question { episode: Some(0), ..Question::default() };
         let explained = explain(&folder, None, &question).unwrap();
@@ -79,7 +79,7 @@ fn a_folder_a_bucket_and_memory_are_read_alike() {
         ] {
             let dataset = Dataset::over(files).unwrap();
             assert_eq!(dataset.root(), None);
-            assert_eq!(validate(&dataset, true), sound, "{name} in {place}");
+            assert_eq!(validate(&dataset, true).unwrap(), sound, "{name} in {place}");
             assert_eq!(explain(&dataset, None, &question).unwrap(), explained, "{name} in {place}");
             assert_eq!(dataset.episodes().unwrap(), folder.episodes().unwrap());
             assert_eq!(dataset.videos().unwrap(), folder.videos().unwrap());

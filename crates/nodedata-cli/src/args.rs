@@ -66,6 +66,12 @@ pub(crate) enum Command {
     Store(crate::commands::store_args::StoreCommand),
     /// Serve a registry over HTTP: the protocol, and a page for people.
     Serve(crate::commands::serve::ServeArgs),
+    /// Keep a token for a server, so that nothing else need hold it.
+    Login(crate::commands::login::LoginArgs),
+    /// Forget the token that is kept for a server.
+    Logout(crate::commands::login::ServerArgs),
+    /// Say whose token a server is sent, and what it opens.
+    Whoami(crate::commands::login::ServerArgs),
     /// Write a dataset as other tools want it.
     #[command(subcommand)]
     Export(crate::commands::export::ExportCommand),
@@ -352,7 +358,8 @@ pub(crate) enum SchemaCommand {
         #[arg(long, value_name = "FILE")]
         schema: PathBuf,
     },
-    /// Compare two schemas: files, or those of datasets in folders or registries.
+    /// Compare two schemas: files, or those of datasets in folders or registries; exit 1 when what reads the older one
+    /// cannot read the newer.
     Diff {
         /// The older one: a file, a dataset's folder, or a revision with its `@`, such as `owner/name@1.2.0`. What is
         /// there on disk goes first.

@@ -1,6 +1,7 @@
 pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod convert;
+pub(crate) mod credentials;
 pub(crate) mod dataset;
 pub(crate) mod dataset_args;
 pub(crate) mod dataset_show;
@@ -9,6 +10,7 @@ pub(crate) mod export;
 pub(crate) mod formats;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod login;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
 pub(crate) mod publish;

@@ -89,6 +89,14 @@ impl Progress for Shown {
         }
     }
 
+    fn warned(&self, warning: &str) {
+        match self {
+            Self::Bar { bar, .. } => bar.suspend(|| message::note(&format!("warning: {warning}"))),
+            Self::Events(_) => message::note(&json!({"event": "warning", "message": warning}).to_string()),
+            Self::Nothing => message::note(&format!("warning: {warning}")),
+        }
+    }
+
     fn finishing(&self) {
         match self {
             Self::Bar { bar, .. } => bar.set_message("writing the index"),

@@ -16,6 +16,11 @@ pub trait Progress: Sync {
         let _ = (n_bytes, n_records);
     }
 
+    /// Something that whoever runs this should know before it is done.
+    fn warned(&self, warning: &str) {
+        let _ = warning;
+    }
+
     /// The rows are written; what describes them is being written.
     fn finishing(&self) {}
 }

@@ -30,6 +30,7 @@ mod pages;
 mod properties;
 mod provenance;
 mod ranges;
+mod reach;
 mod read;
 mod rehash;
 mod reuse;

@@ -1,6 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use nodedata_core::StreamSchema;
+use nodedata_core::{Result, StreamSchema};
 use nodedata_schema::Schema;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -11,6 +14,7 @@ use crate::{
     deep,
     digest::{b3_of, each_window, hex},
     manifest::{FileEntry, Manifest, ShardEntry},
+    reach::Reached,
     read::{Dataset, MANIFEST},
 };
 
@@ -52,8 +56,22 @@ const RESTORE: &str = "restore the file from a copy, or convert the source again
 /// footer. With `deep` every row is read as well: content hashes, declared limits, and every JPEG and PNG
 /// frame and every sample of the video index is decoded.
 ///
-/// Whatever is wrong is a finding.
-pub fn validate(dataset: &Dataset, deep: bool) -> Validation {
+/// Whatever is wrong is a finding. In a folder that includes what the disk does not give; what lies elsewhere and cannot
+/// be reached is neither sound nor wrong.
+///
+/// # Errors
+/// `Denied`, `Io` when files that lie in no folder of this machine cannot be reached.
+pub fn validate(dataset: &Dataset, deep: bool) -> Result<Validation> {
+    if dataset.root().is_some() {
+        return Ok(checked(dataset, deep));
+    }
+    let reached = Arc::new(Reached::over(Arc::clone(dataset.files())));
+    let found = checked(&dataset.through(Arc::clone(&reached) as _), deep);
+    reached.check()?;
+    Ok(found)
+}
+
+fn checked(dataset: &Dataset, deep: bool) -> Validation {
     let mut found = Validation { deep, ..Validation::default() };
     check_files(dataset, &mut found);
     check_strangers(dataset, &mut found);

@@ -33,4 +33,6 @@ pub use memory::MemoryFiles;
 #[cfg(feature = "remote")]
 pub use remote::RemoteFiles;
 #[cfg(feature = "remote")]
+pub use remote_error::store_error;
+#[cfg(feature = "remote")]
 pub use runtime::block_on;

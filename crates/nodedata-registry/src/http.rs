@@ -9,10 +9,10 @@ mod token;
 mod wire;
 
 pub use bitmap::{bitmap_of, parts_in};
-pub use client::HttpRemote;
+pub use client::{HttpRemote, server_name};
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use token::Token;
 pub use wire::{
     AttestBody, AttestationList, BLOB_BYTES, CommitAnswer, DatasetList, DatasetSummary, DecisionBody,
-    EntryBody, LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, TokenAnswer, TokenBody,
+    EntryBody, LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, TokenAnswer, TokenBody, WhoamiAnswer,
 };

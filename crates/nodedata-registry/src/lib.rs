@@ -34,7 +34,7 @@ mod store;
 mod tables;
 
 pub use blob_reader::{BlobReader, read_ref, read_whole};
-pub use changes::{attach, change, declare, put_blob, tag, withdraw};
+pub use changes::{TagTarget, attach, change, declare, put_blob, tag, withdraw};
 pub use content::{BumpKind, ChangedEpisode, Comparison, Contents, EpisodeContent, EpisodeId};
 pub use digest::B3;
 pub use direct::{Direct, LEASE_SECONDS};

@@ -4,9 +4,11 @@ mod assemble;
 mod build;
 mod deep;
 mod facts;
+mod license;
 mod pace;
 mod publish;
 mod upload;
+mod warnings;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -15,7 +17,8 @@ use semver::Version;
 use serde::Serialize;
 
 pub(crate) use facts::check_public;
-pub use facts::{check_license, parse_price};
+pub use facts::parse_price;
+pub use license::check_license;
 pub use publish::{create, push};
 pub(crate) use upload::send;
 
@@ -148,6 +151,8 @@ pub struct PushReport {
     pub sent_bytes: u64,
     /// How often another push came first.
     pub rebased: u32,
+    /// What was told through [`nodedata_core::Progress::warned`] before anything was sent.
+    pub warnings: Vec<String>,
 }
 
 /// How a push ended.

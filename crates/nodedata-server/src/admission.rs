@@ -286,7 +286,12 @@ fn known(view: &DatasetView, revision: &str) -> Answered<B3> {
 fn check_licensed(visibility: Visibility, manifest: &RevisionManifest) -> Answered<()> {
     match (&manifest.license, visibility) {
         (Some(license), _) => {
-            check_license(license).map(drop).map_err(|err| Refusal::of(422, "license", &err))
+            let spelled = check_license(license).map_err(|err| Refusal::of(422, "license", &err))?;
+            if spelled == *license {
+                return Ok(());
+            }
+            let message = format!("the licence `{license}` is spelled `{spelled}` by SPDX");
+            Err(Refusal::new(422, "license", message, "publish it as spelled there"))
         }
         (None, Visibility::Private) => Ok(()),
         (None, Visibility::Public) => {

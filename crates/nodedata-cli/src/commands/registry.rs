@@ -3,10 +3,11 @@ use std::{path::PathBuf, sync::Arc};
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{
     Direct, HashCache, OpenStore, Reference, Remote, Store, StoreLocation, default_store_folder,
-    http::{HttpRemote, Token},
+    http::{HttpRemote, Token, server_name},
 };
+use url::Url;
 
-use crate::commands::dataset_args::StoreArgs;
+use crate::commands::{credentials::token_for, dataset_args::StoreArgs};
 
 /// A registry, and who speaks to it.
 pub(crate) struct Registry {
@@ -16,11 +17,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Opens the registry that the flags or the environment name. With `create`, a folder that is not there
-    /// becomes one.
+    /// Opens the registry that the flags or the environment name. With `create`, a place where nothing is becomes
+    /// one; otherwise it must be one.
     pub(crate) fn open(args: &StoreArgs, create: bool) -> Result<Self> {
-        let remote: Arc<dyn Remote> = match location(args)? {
-            StoreLocation::Server(url) => Arc::new(HttpRemote::new(&url, token()?)?),
+        let remote: Arc<dyn Remote> = match location(args.store.as_deref())? {
+            StoreLocation::Server(url) => Arc::new(Server::at(url).remote()?),
             other => Arc::new(Direct::new(open_store(&other, create)?)),
         };
         Ok(Self { remote, author: author(args) })
@@ -34,7 +35,7 @@ impl Registry {
     pub(crate) fn of_environment(token: Option<&str>) -> Result<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|it| !it.trim().is_empty());
         let args = StoreArgs { store: variable("NODEDATA_STORE"), author: variable("NODEDATA_USER") };
-        let (StoreLocation::Server(url), Some(name)) = (location(&args)?, token) else {
+        let (StoreLocation::Server(url), Some(name)) = (location(args.store.as_deref())?, token) else {
             return Self::open(&args, true);
         };
         let text = variable(name).ok_or_else(|| {
@@ -54,15 +55,42 @@ impl Registry {
     }
 }
 
-/// The server that the flags or the environment name, for what only a server can do.
-pub(crate) fn server(args: &StoreArgs) -> Result<HttpRemote> {
-    match location(args)? {
-        StoreLocation::Server(url) => HttpRemote::new(&url, token()?),
-        StoreLocation::Folder(_) | StoreLocation::Bucket(_) => {
-            Err(Error::new(ErrorKind::Config, "a gate is kept by a server, and this is a store without one")
-                .with_hint("name the server with `--store https://…`"))
+/// A server by its address.
+pub(crate) struct Server {
+    pub(crate) url: Url,
+    /// As it is shown, and as tokens are kept for it.
+    pub(crate) name: String,
+}
+
+impl Server {
+    /// The server that the flag or the environment names.
+    ///
+    /// # Errors
+    /// `Config` when that is no server.
+    pub(crate) fn of(store: Option<&str>) -> Result<Self> {
+        match location(store)? {
+            StoreLocation::Server(url) => Ok(Self::at(url)),
+            StoreLocation::Folder(_) | StoreLocation::Bucket(_) => {
+                Err(Error::new(ErrorKind::Config, "this is for a server, and the store is a folder or a bucket")
+                    .with_hint("name the server with `--store https://…`"))
+            }
         }
     }
+
+    fn at(url: Url) -> Self {
+        Self { name: server_name(&url), url }
+    }
+
+    /// The server, and the token that there is for it. That comes from the environment or from a file only, so that
+    /// no list of processes shows it.
+    pub(crate) fn remote(&self) -> Result<HttpRemote> {
+        HttpRemote::new(&self.url, token_for(&self.name)?.map(|it| it.token))
+    }
+}
+
+/// The server that the flags or the environment name, for what only a server can do.
+pub(crate) fn server(args: &StoreArgs) -> Result<HttpRemote> {
+    Server::of(args.store.as_deref())?.remote()
 }
 
 /// What a reference means, without opening anything.
@@ -70,22 +98,41 @@ pub(crate) fn reference(args: &StoreArgs, text: &str) -> Result<Reference> {
     Reference::parse(text, &author(args))
 }
 
-/// The store that the flags or the environment name, for commands that look after it.
+/// The store that the flags or the environment name, for commands that look after it. As [`Registry::open`].
 pub(crate) fn store(args: &StoreArgs, create: bool) -> Result<Store> {
-    match location(args)? {
+    open_store(&own_location(args)?, create)
+}
+
+/// The place that the flags or the environment name, whatever lies there: for whoever asks for a store to be made of it.
+pub(crate) fn place(args: &StoreArgs) -> Result<Store> {
+    at(&own_location(args)?, true)
+}
+
+fn own_location(args: &StoreArgs) -> Result<StoreLocation> {
+    match location(args.store.as_deref())? {
         StoreLocation::Server(url) => Err(Error::new(ErrorKind::Config, format!("{url} is a server"))
             .with_hint("name the folder or bucket behind it")),
-        other => open_store(&other, create),
+        other => Ok(other),
     }
 }
 
 fn open_store(location: &StoreLocation, create: bool) -> Result<Store> {
+    let store = at(location, create)?;
+    if create {
+        store.expect_room()?;
+    } else {
+        store.expect_store()?;
+    }
+    Ok(store)
+}
+
+fn at(location: &StoreLocation, create: bool) -> Result<Store> {
     let journal = HashCache::default_folder().map(|it| it.join("uploads"));
     Store::open(location, &OpenStore { journal, create })
 }
 
-fn location(args: &StoreArgs) -> Result<StoreLocation> {
-    match args.store.as_deref().filter(|it| !it.is_empty()) {
+fn location(store: Option<&str>) -> Result<StoreLocation> {
+    match store.filter(|it| !it.is_empty()) {
         Some(text) => StoreLocation::parse(text),
         None => default_store_folder().map(StoreLocation::Folder).ok_or_else(|| {
             Error::new(ErrorKind::Config, "there is no home folder to keep a registry in")
@@ -97,12 +144,6 @@ fn location(args: &StoreArgs) -> Result<StoreLocation> {
 /// What this machine has hashed before.
 pub(crate) fn cache() -> HashCache {
     HashCache::default_folder().map_or_else(HashCache::none, |it: PathBuf| HashCache::at(&it))
-}
-
-/// The secret that opens a server; from the environment only, so that no list of processes shows it.
-fn token() -> Result<Option<Token>> {
-    let text = std::env::var("NODEDATA_TOKEN").ok().filter(|it| !it.trim().is_empty());
-    text.map(|it| Token::parse(&it)).transpose()
 }
 
 /// The name given, or the user's, made to what a dataset's owner may be called.

@@ -4,7 +4,7 @@ use std::{
 };
 
 use nodedata_core::{
-    Error, ErrorKind, Progress, Result,
+    Error, ErrorKind, Progress, Result, nearest,
     patterns::{check_pattern, fits},
 };
 use nodedata_schema::{Mode, Schema};
@@ -269,8 +269,12 @@ fn check_patterns<'a>(assign: &BTreeMap<String, String>, paths: impl Iterator<It
         let one = [(pattern.clone(), split.clone())].into();
         if !paths.iter().any(|it| split_of(&one, it).is_some()) {
             check_pattern(pattern)?;
+            let hint = match nearest(pattern, paths.iter().copied()) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => "`node-data dataset show --shards` lists them".to_owned(),
+            };
             return Err(Error::new(ErrorKind::Config, format!("no shard is called `{pattern}`"))
-                .with_hint("`node-data dataset show --shards` lists them"));
+                .with_hint(hint));
         }
     }
     Ok(())
