@@ -135,10 +135,11 @@ mod tests {
             let reached = Reached::over(Arc::new(Gated(kind)));
             assert!(reached.open(Path::new("missing")).is_err());
             reached.check().unwrap();
-            for read in [
-                (|it: &Reached| it.open(Path::new("gated")).err()) as fn(&Reached) -> Option<Error>,
-                |it| it.open(Path::new("unread")).unwrap().read_at(0..1).err(),
-            ] {
+            for read in
+                [(|it: &Reached| it.open(Path::new("gated")).err()) as fn(&Reached) -> Option<Error>, |it| {
+                    it.open(Path::new("unread")).unwrap().read_at(0..1).err()
+                }]
+            {
                 assert_eq!(read(&reached).unwrap().to_string(), "no");
                 let err = reached.check().unwrap_err();
                 assert_eq!((err.kind(), err.hint()), (kind, Some("ask")));

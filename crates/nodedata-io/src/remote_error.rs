@@ -92,7 +92,8 @@ mod tests {
         assert_eq!(store_error("x", &denied).kind(), ErrorKind::Denied);
         let absent = object_store::Error::NotFound { path: "a".to_owned(), source: source() };
         assert_eq!(store_error("x", &absent).kind(), ErrorKind::Io);
-        let other = object_store::Error::NotImplemented { operation: "a".to_owned(), implementer: "b".to_owned() };
+        let other =
+            object_store::Error::NotImplemented { operation: "a".to_owned(), implementer: "b".to_owned() };
         assert_eq!(store_error("x", &other).kind(), ErrorKind::Unsupported);
     }
 }

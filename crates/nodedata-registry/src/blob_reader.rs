@@ -47,13 +47,14 @@ impl BlobReader {
 impl BlobReader {
     /// A store that answers, but has not the blob, is damaged; one that does not answer is not.
     fn missing_or(&self, err: Error) -> Error {
-        let is_missing =
-            err.kind() == ErrorKind::Io && matches!(self.remote.blob_bytes(&self.dataset, &self.b3), Ok(None));
+        let is_missing = err.kind() == ErrorKind::Io
+            && matches!(self.remote.blob_bytes(&self.dataset, &self.b3), Ok(None));
         if !is_missing {
             return err;
         }
-        Error::new(ErrorKind::Corrupt, format!("the blob {} is missing", self.b3))
-            .with_hint("`node-data store fsck` says what else is missing, `node-data store heal` fetches copies")
+        Error::new(ErrorKind::Corrupt, format!("the blob {} is missing", self.b3)).with_hint(
+            "`node-data store fsck` says what else is missing, `node-data store heal` fetches copies",
+        )
     }
 }
 

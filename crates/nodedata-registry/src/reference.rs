@@ -79,8 +79,11 @@ impl Reference {
         let is_latest = matches!(&self.selector, Selector::Tag(tag) if tag == LATEST);
         if is_latest && let Some(newest) = all().next() {
             let hint = format!("`{}@{newest}` names one all the same", self.dataset);
-            return Error::new(ErrorKind::Config, format!("every revision of `{}` is withdrawn", self.dataset))
-                .with_hint(format!("{hint}; `node-data dataset log` says why they are"));
+            return Error::new(
+                ErrorKind::Config,
+                format!("every revision of `{}` is withdrawn", self.dataset),
+            )
+            .with_hint(format!("{hint}; `node-data dataset log` says why they are"));
         }
         let near = match &self.selector {
             // Between numbers, near in letters says nothing about what was meant.
@@ -91,7 +94,9 @@ impl Reference {
         let hint = match (near, known.as_slice()) {
             (Some(near), _) => format!("did you mean `{}@{near}`?", self.dataset),
             (None, []) => "nothing has been published: `node-data dataset push` does".to_owned(),
-            (None, known) => format!("the newest are {}; `node-data dataset log` lists all", known.join(", ")),
+            (None, known) => {
+                format!("the newest are {}; `node-data dataset log` lists all", known.join(", "))
+            }
         };
         Error::new(ErrorKind::Config, format!("`{self}` is no revision")).with_hint(hint)
     }

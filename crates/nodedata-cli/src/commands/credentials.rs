@@ -72,11 +72,8 @@ pub(crate) fn keep(server: &str, account: &str, token: &Token) -> Result<PathBuf
     if let Some(folder) = path.parent() {
         make_private(folder)?;
     }
-    let kept = Kept {
-        store: server.to_owned(),
-        account: account.to_owned(),
-        token: token.reveal().to_owned(),
-    };
+    let kept =
+        Kept { store: server.to_owned(), account: account.to_owned(), token: token.reveal().to_owned() };
     let text = serde_json::to_string_pretty(&kept).map_err(std::io::Error::from)?;
     write_file(&path, format!("{text}\n").as_bytes(), Writing::ReplaceSecret)?;
     Ok(path)

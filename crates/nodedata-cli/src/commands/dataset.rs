@@ -3,9 +3,9 @@ use std::{collections::BTreeMap, path::Path};
 use nodedata_core::{Error, ErrorKind, Locus, Result, nearest};
 use nodedata_registry::{
     B3, BumpKind, BumpRequest, DatasetName, DatasetState, Facts, Gate, GateKind, Operation,
-    Outcome as PushOutcome, PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, Visibility,
-    TagTarget, attach, attach::check_document, create, declare, parse_price, pull, push, put_blob, record, tag,
-    trust::RevisionStatement, withdraw,
+    Outcome as PushOutcome, PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, TagTarget,
+    Visibility, attach, attach::check_document, create, declare, parse_price, pull, push, put_blob, record,
+    tag, trust::RevisionStatement, withdraw,
 };
 use serde_json::json;
 
@@ -110,7 +110,10 @@ fn run_create(args: &CreateArgs, output: Output) -> Result<()> {
 }
 
 fn run_push(args: PushArgs, output: Output) -> Result<()> {
-    let registry = Registry::open(&args.store, !args.dry_run)?;
+    let registry = match args.dry_run {
+        true => Registry::open_for_plan(&args.store)?,
+        false => Registry::open(&args.store, true)?,
+    };
     let shown = Shown::new(args.progress);
     let class = args.class.clone();
     let options = push_options(args, &registry)?;
@@ -230,7 +233,10 @@ fn keep_agreement(registry: &Registry, dataset: &DatasetName, args: &ClassArgs) 
 fn warn_of_withdrawal(state: &DatasetState, revision: &str) {
     let usable = |it: &&nodedata_registry::RevisionEntry| it.withdrawn.is_none() && it.revision != revision;
     if state.revisions.iter().find(usable).is_none() {
-        message::note(&format!("warning: no other revision of {} may be used: `@latest` will mean none", state.dataset));
+        message::note(&format!(
+            "warning: no other revision of {} may be used: `@latest` will mean none",
+            state.dataset
+        ));
     }
     let tags: Vec<String> = state
         .tags
@@ -239,7 +245,10 @@ fn warn_of_withdrawal(state: &DatasetState, revision: &str) {
         .map(|(tag, _)| format!("`{tag}`"))
         .collect();
     if !tags.is_empty() {
-        message::note(&format!("warning: still tagged {}: `node-data dataset tag` points a tag elsewhere", tags.join(", ")));
+        message::note(&format!(
+            "warning: still tagged {}: `node-data dataset tag` points a tag elsewhere",
+            tags.join(", ")
+        ));
     }
 }
 

@@ -84,8 +84,11 @@ pub(crate) fn logout(args: &ServerArgs, output: Output) -> Result<Outcome> {
 pub(crate) fn whoami(args: &ServerArgs, output: Output) -> Result<Outcome> {
     let server = Server::of(args.store.as_deref())?;
     let sent = credentials::token_for(&server.name)?.ok_or_else(|| {
-        Error::new(ErrorKind::Denied, format!("no token is kept for {}, and {VARIABLE} is not set", server.name))
-            .with_hint(format!("`node-data login --store {}` keeps one", server.name))
+        Error::new(
+            ErrorKind::Denied,
+            format!("no token is kept for {}, and {VARIABLE} is not set", server.name),
+        )
+        .with_hint(format!("`node-data login --store {}` keeps one", server.name))
     })?;
     let who = HttpRemote::new(&server.url, Some(sent.token))?.whoami()?;
     let text = match output {

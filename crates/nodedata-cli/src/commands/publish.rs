@@ -50,10 +50,7 @@ fn sensitivity(words: &[String]) -> Result<Sensitivity> {
             format!("`publish.sensitivity` starts with `{first}`, which is no data class"),
         )
         .with_source(err)
-        .with_hint(suggest(
-            first,
-            ["none", "pseudonymous", "identifying", "biometric", "special-category"],
-        ))
+        .with_hint(suggest(first, ["none", "pseudonymous", "identifying", "biometric", "special-category"]))
     })?;
     Ok(Sensitivity {
         class,

@@ -20,9 +20,22 @@ impl Registry {
     /// Opens the registry that the flags or the environment name. With `create`, a place where nothing is becomes
     /// one; otherwise it must be one.
     pub(crate) fn open(args: &StoreArgs, create: bool) -> Result<Self> {
+        Self::over(args, |place| open_store(place, create))
+    }
+
+    /// The same for a plan of what would be written: what is there may hold nothing yet, and stays as it is.
+    pub(crate) fn open_for_plan(args: &StoreArgs) -> Result<Self> {
+        Self::over(args, |place| {
+            let store = at(place, false)?;
+            store.expect_room()?;
+            Ok(store)
+        })
+    }
+
+    fn over(args: &StoreArgs, open: impl FnOnce(&StoreLocation) -> Result<Store>) -> Result<Self> {
         let remote: Arc<dyn Remote> = match location(args.store.as_deref())? {
             StoreLocation::Server(url) => Arc::new(Server::at(url).remote()?),
-            other => Arc::new(Direct::new(open_store(&other, create)?)),
+            place => Arc::new(Direct::new(open(&place)?)),
         };
         Ok(Self { remote, author: author(args) })
     }
@@ -70,10 +83,11 @@ impl Server {
     pub(crate) fn of(store: Option<&str>) -> Result<Self> {
         match location(store)? {
             StoreLocation::Server(url) => Ok(Self::at(url)),
-            StoreLocation::Folder(_) | StoreLocation::Bucket(_) => {
-                Err(Error::new(ErrorKind::Config, "this is for a server, and the store is a folder or a bucket")
-                    .with_hint("name the server with `--store https://…`"))
-            }
+            StoreLocation::Folder(_) | StoreLocation::Bucket(_) => Err(Error::new(
+                ErrorKind::Config,
+                "this is for a server, and the store is a folder or a bucket",
+            )
+            .with_hint("name the server with `--store https://…`")),
         }
     }
 

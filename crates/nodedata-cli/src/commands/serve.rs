@@ -2,6 +2,7 @@ use std::{io::Write as _, path::PathBuf};
 
 use clap::Args;
 use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_registry::{StoreLocation, http::server_name};
 use nodedata_server::{Database, LogSink, Scope, ServerOptions, openapi, start};
 use serde_json::json;
 
@@ -18,6 +19,10 @@ pub(crate) struct ServeArgs {
     /// Where to listen; port 0 takes a free one. Put a proxy that speaks TLS before anything but this machine.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
+    /// How readers reach it, such as `https://data.example`: what its pages tell them to type. Say it where a proxy
+    /// stands before it; as the browser names it when absent.
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
     /// Folder of the server's database: tokens, grants, audit log. In memory when absent, and gone at the end.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -54,6 +59,17 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Outcome> {
     }
 }
 
+/// As others type it.
+fn public_url(text: &str) -> Result<String> {
+    match StoreLocation::parse(text)? {
+        StoreLocation::Server(url) => Ok(server_name(&url)),
+        StoreLocation::Folder(_) | StoreLocation::Bucket(_) => {
+            Err(Error::new(ErrorKind::Config, format!("`--public-url {text}` is no address of a server"))
+                .with_hint("write https://HOST"))
+        }
+    }
+}
+
 fn new_token(args: &ServeArgs, account: &str, output: Output) -> Result<Outcome> {
     let scopes = args.scope.iter().map(|it| it.parse()).collect::<Result<Vec<Scope>>>()?;
     let database = Database::open(args.data.as_deref())?;
@@ -80,6 +96,7 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
     };
     let options = ServerOptions {
         listen: args.listen.clone(),
+        public_url: args.public_url.as_deref().map(public_url).transpose()?,
         data: args.data.clone(),
         log,
         ..ServerOptions::default()

@@ -49,7 +49,10 @@ impl HttpRemote {
             return refused("a server is spoken to over HTTP", "write http://HOST:PORT or https://HOST");
         }
         if address.password().is_some() || !address.username().is_empty() {
-            return refused("the address holds a password", "`node-data login` keeps a token, or put it into NODEDATA_TOKEN");
+            return refused(
+                "the address holds a password",
+                "`node-data login` keeps a token, or put it into NODEDATA_TOKEN",
+            );
         }
         if token.is_some() && !is_encrypted_or_local(address) {
             return refused("the token would travel in the clear", "use an https:// address");

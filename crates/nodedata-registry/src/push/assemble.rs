@@ -10,10 +10,7 @@ use crate::{
     folder::{Draft, Origin},
     hashing::blob_of,
     push::{
-        BumpRequest, PushOptions,
-        build::without_excluded,
-        facts::check_public,
-        license::check_license,
+        BumpRequest, PushOptions, build::without_excluded, facts::check_public, license::check_license,
         warnings::warnings,
     },
     record::{

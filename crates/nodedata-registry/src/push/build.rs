@@ -269,12 +269,14 @@ fn check_patterns<'a>(assign: &BTreeMap<String, String>, paths: impl Iterator<It
         let one = [(pattern.clone(), split.clone())].into();
         if !paths.iter().any(|it| split_of(&one, it).is_some()) {
             check_pattern(pattern)?;
-            let hint = match nearest(pattern, paths.iter().copied()) {
+            let names = paths.iter().flat_map(|it| [*it, it.strip_prefix("data/").unwrap_or(it)]);
+            let hint = match nearest(pattern, names) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => "`node-data dataset show --shards` lists them".to_owned(),
             };
-            return Err(Error::new(ErrorKind::Config, format!("no shard is called `{pattern}`"))
-                .with_hint(hint));
+            return Err(
+                Error::new(ErrorKind::Config, format!("no shard is called `{pattern}`")).with_hint(hint)
+            );
         }
     }
     Ok(())

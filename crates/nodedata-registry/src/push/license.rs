@@ -1,7 +1,8 @@
 use nodedata_core::{Error, ErrorKind, Result, nearest};
 use spdx::identifiers::{EXCEPTIONS, IMPRECISE_NAMES, LICENSES};
 
-const EXAMPLES: &str = "write an identifier such as `CC-BY-4.0`, `Apache-2.0 OR MIT`, or `LicenseRef-own-terms`";
+const EXAMPLES: &str =
+    "write an identifier such as `CC-BY-4.0`, `Apache-2.0 OR MIT`, or `LicenseRef-own-terms`";
 
 /// Checks an SPDX expression, and gives it back with its identifiers as the SPDX list spells them: case means nothing
 /// in them.
@@ -15,7 +16,9 @@ pub fn check_license(text: &str) -> Result<String> {
         Err(err) => Err(Error::new(ErrorKind::Config, format!("`{text}` is no SPDX licence expression"))
             .with_source(err)
             .with_hint(match meant(&spelled) {
-                Some(meant) => format!("did you mean `{meant}`? Case does not matter, every other letter does"),
+                Some(meant) => {
+                    format!("did you mean `{meant}`? Case does not matter, every other letter does")
+                }
                 None => EXAMPLES.to_owned(),
             })),
     }

@@ -76,7 +76,9 @@ impl MultipartUploads {
                     // The bucket has dropped the upload; the next try begins another.
                     self.forget(blob)?;
                 }
-                return Err(object_error("cannot send a part", &self.label, &err).at(Locus::path(at.as_ref())));
+                return Err(
+                    object_error("cannot send a part", &self.label, &err).at(Locus::path(at.as_ref()))
+                );
             }
         };
         let cvs = cvs.iter().map(|it| B3(*it).hex()).collect();

@@ -13,7 +13,8 @@ use object_store::{
 use url::Url;
 
 use crate::store::{
-    Inner, Store, Uploads, error::object_error, local_upload::LocalUploads, multipart_upload::MultipartUploads,
+    Inner, Store, Uploads, error::object_error, local_upload::LocalUploads,
+    multipart_upload::MultipartUploads,
 };
 
 /// Times that a request is repeated by the library. Above it, uploads are tried again by us.

@@ -56,7 +56,9 @@ impl Store {
         if let Some(folder) = self.folder() {
             // Empty folders, which a listing of objects does not show, are somebody's as well.
             let failed = |err| {
-                Error::new(ErrorKind::Io, "cannot look into the folder").with_source(err).at(Locus::path(&folder))
+                Error::new(ErrorKind::Io, "cannot look into the folder")
+                    .with_source(err)
+                    .at(Locus::path(&folder))
             };
             let mut names = Vec::new();
             for entry in std::fs::read_dir(&folder).map_err(failed)? {

@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex};
 
 use nodedata_core::{ErrorKind, Silent};
 use nodedata_registry::{
-    Appended, DatasetName, DatasetState, PushOptions, Remote, Sensitivity, Visibility, create, push,
-    TagTarget, record::CommitRecord, tag,
+    Appended, DatasetName, DatasetState, PushOptions, Remote, Sensitivity, TagTarget, Visibility, create,
+    push, record::CommitRecord, tag,
 };
 
 use super::{ShardSpec, write_shard};
