@@ -123,7 +123,7 @@ fn what_cannot_be_reached_is_no_finding_and_what_is_missing_is_one() {
         for deep in [false, true] {
             let err = validate(&dataset, deep).unwrap_err();
             assert_eq!((err.kind(), err.to_string().as_str()), (kind, "not for you"));
-            assert_eq!((err.hint(), err.locus().path.as_deref()), (Some("ask"), None));
+            assert_eq!((err.hint(), err.locus().path.as_ref()), (Some("ask"), Some(&shard)));
         }
     }
     let less = in_memory(&folder);

@@ -66,7 +66,12 @@ pub(crate) enum Command {
     Store(crate::commands::store_args::StoreCommand),
     /// Serve a registry over HTTP: the protocol, and a page for people.
     Serve(crate::commands::serve::ServeArgs),
-    /// Keep a token for a server, so that nothing else need hold it.
+    /// Keep a token for a server, which every command that names the server then sends.
+    ///
+    /// The token is asked for without showing it, tried on the server, and kept in the user's configuration
+    /// (`$XDG_CONFIG_HOME/nodedata/tokens`, or `~/.config/nodedata/tokens`), where its owner alone may read it. The variable
+    /// NODEDATA_TOKEN, where it is set, goes before what is kept. Operators make tokens with
+    /// `node-data serve --new-token ACCOUNT`.
     Login(crate::commands::login::LoginArgs),
     /// Forget the token that is kept for a server.
     Logout(crate::commands::login::ServerArgs),

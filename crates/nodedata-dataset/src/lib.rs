@@ -19,6 +19,7 @@ mod hugging_face;
 mod index;
 mod journal;
 mod ledger;
+mod license;
 mod logical_hash;
 mod manifest;
 mod measure;
@@ -54,6 +55,7 @@ pub use index::{
 };
 pub use journal::UnitInput;
 pub use ledger::{DamageEntry, InputSeen, Ledger, Report, StreamLedger};
+pub use license::check_license;
 pub use logical_hash::{FieldHasher, episode_hash};
 pub use manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry};
 pub use not_read::{FileNotRead, NotRead};

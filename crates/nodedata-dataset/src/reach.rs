@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Files, ReadAt, Result};
+use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
 
 /// The files of a dataset that lies elsewhere, and the first time that one of them could not be reached. What a gate or
 /// the network refuses says nothing about the data, and those who read through other libraries lose what kind of
@@ -65,10 +65,13 @@ impl Files for Reached {
     fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
         self.failure.stop()?;
         match self.files.open(path) {
-            Ok(file) => Ok(Arc::new(ReachedFile { file, failure: Arc::clone(&self.failure) })),
+            Ok(file) => {
+                let (path, failure) = (path.to_owned(), Arc::clone(&self.failure));
+                Ok(Arc::new(ReachedFile { path, file, failure }))
+            }
             // A file that is not even listed is missing, which is for the check to tell.
             Err(err) if err.kind() == ErrorKind::Io && !self.lists(path) => Err(err),
-            Err(err) if is_out_of_reach(&err) => Err(self.failure.keep(err)),
+            Err(err) if is_out_of_reach(&err) => Err(self.failure.keep(err.at(Locus::path(path)))),
             Err(err) => Err(err),
         }
     }
@@ -79,6 +82,7 @@ impl Files for Reached {
 }
 
 struct ReachedFile {
+    path: PathBuf,
     file: Arc<dyn ReadAt>,
     failure: Arc<Failure>,
 }
@@ -90,9 +94,10 @@ impl ReadAt for ReachedFile {
 
     fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
         self.failure.stop()?;
-        self.file
-            .read_at(range)
-            .map_err(|err| if is_out_of_reach(&err) { self.failure.keep(err) } else { err })
+        self.file.read_at(range).map_err(|err| match is_out_of_reach(&err) {
+            true => self.failure.keep(err.at(Locus::path(&self.path))),
+            false => err,
+        })
     }
 }
 

@@ -162,7 +162,7 @@ impl Contents {
     /// Episodes, as split and key, that are in both under one key although nothing of them is the same: rows of every
     /// stream are others, and so is their number or everything that is known of their features. Another recording
     /// under a key that is taken looks like this, and a recording that was put right does not.
-    pub fn reused_keys<'a>(&'a self, new: &'a Self) -> Vec<(&'a str, &'a str)> {
+    pub fn reused_keys(&self, new: &Self) -> Vec<(&str, &str)> {
         let mut looks_other: BTreeMap<(&str, &str), bool> = BTreeMap::new();
         for (id, old) in &self.0 {
             let Some(new) = new.0.get(id) else { continue };

@@ -43,9 +43,7 @@ pub use hashing::blob_of;
 pub use maintain::{Depth, Flaw, FsckReport, GcOptions, GcReport, HealReport, fsck, gc, heal};
 pub use name::DatasetName;
 pub use pull::{PullReport, pull};
-pub use push::{
-    BumpRequest, Facts, Outcome, PushOptions, PushReport, check_license, create, parse_price, push,
-};
+pub use push::{BumpRequest, Facts, Outcome, PushOptions, PushReport, create, parse_price, push};
 pub use record::{AttachmentKind, DataClass, Gate, GateKind, Operation, Sensitivity, Visibility};
 pub use reference::{Reference, Selector, is_tag};
 pub use remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, Remote};

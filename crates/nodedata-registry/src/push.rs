@@ -4,7 +4,6 @@ mod assemble;
 mod build;
 mod deep;
 mod facts;
-mod license;
 mod pace;
 mod publish;
 mod upload;
@@ -18,7 +17,6 @@ use serde::Serialize;
 
 pub(crate) use facts::check_public;
 pub use facts::parse_price;
-pub use license::check_license;
 pub use publish::{create, push};
 pub(crate) use upload::send;
 

@@ -2,7 +2,7 @@ use nodedata_core::{Error, ErrorKind, ReadAt as _, Result};
 use nodedata_registry::{
     B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Revision, Selector,
     attach::{DOCUMENT_BYTES_MAX, check_document},
-    check_license, gate, is_tag,
+    gate, is_tag,
     record::{BlobRef, Bump, CommitRecord, DataClass, Operation, RevisionManifest, Sensitivity, Visibility},
     trust::RevisionStatement,
 };
@@ -285,14 +285,7 @@ fn known(view: &DatasetView, revision: &str) -> Answered<B3> {
 
 fn check_licensed(visibility: Visibility, manifest: &RevisionManifest) -> Answered<()> {
     match (&manifest.license, visibility) {
-        (Some(license), _) => {
-            let spelled = check_license(license).map_err(|err| Refusal::of(422, "license", &err))?;
-            if spelled == *license {
-                return Ok(());
-            }
-            let message = format!("the licence `{license}` is spelled `{spelled}` by SPDX");
-            Err(Refusal::new(422, "license", message, "publish it as spelled there"))
-        }
+        (Some(_), _) => manifest.check_license().map_err(|err| Refusal::of(422, "license", &err)),
         (None, Visibility::Private) => Ok(()),
         (None, Visibility::Public) => {
             let message = "a public dataset needs a licence";

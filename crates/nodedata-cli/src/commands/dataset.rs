@@ -231,8 +231,7 @@ fn keep_agreement(registry: &Registry, dataset: &DatasetName, args: &ClassArgs) 
 
 /// What a revision leaves behind when it is no longer to be used.
 fn warn_of_withdrawal(state: &DatasetState, revision: &str) {
-    let usable = |it: &&nodedata_registry::RevisionEntry| it.withdrawn.is_none() && it.revision != revision;
-    if state.revisions.iter().find(usable).is_none() {
+    if !state.revisions.iter().any(|it| it.withdrawn.is_none() && it.revision != revision) {
         message::note(&format!(
             "warning: no other revision of {} may be used: `@latest` will mean none",
             state.dataset

@@ -27,12 +27,7 @@ pub(crate) struct ServerArgs {
     pub(crate) store: Option<String>,
 }
 
-/// Keep a token for a server, so that nothing else need hold it.
-///
-/// The token is asked for without showing it, tried on the server, and kept in the user's configuration
-/// (`$XDG_CONFIG_HOME/nodedata/tokens`, or `~/.config/…`), where its owner alone may read it. Every command that names the
-/// server then sends it. The variable NODEDATA_TOKEN, where it is set, goes before what is kept. Operators make tokens with
-/// `node-data serve --new-token ACCOUNT`.
+/// Which server, and where its token comes from.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LoginArgs {
     /// Read the token from standard input, for scripts.

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Result, suggest};
+use nodedata_dataset::check_license;
 use semver::Version;
 
 use crate::{
@@ -9,10 +10,7 @@ use crate::{
     digest::B3,
     folder::{Draft, Origin},
     hashing::blob_of,
-    push::{
-        BumpRequest, PushOptions, build::without_excluded, facts::check_public, license::check_license,
-        warnings::warnings,
-    },
+    push::{BumpRequest, PushOptions, build::without_excluded, facts::check_public, warnings::warnings},
     record::{
         BlobRef, Bump, BumpProof, FileRef, RevisionManifest, SHARDS_INLINE_MAX, SchemaRef, Sensitivity,
         SplitRef, Visibility,

@@ -55,8 +55,8 @@ fn mistyped_splits<'a>(
     manifest: &'a RevisionManifest,
     published: &'a RevisionManifest,
 ) -> impl Iterator<Item = String> + 'a {
-    let known = || published.splits.keys().map(String::as_str);
-    let new = manifest.splits.keys().filter(|it| !published.splits.contains_key(*it));
+    let known = move || published.splits.keys().map(String::as_str);
+    let new = manifest.splits.keys().filter(move |it| !published.splits.contains_key(*it));
     new.filter_map(move |name| {
         let near = nearest(name, known())?;
         Some(format!("`{name}` is a new split; did you mean `{near}`?"))

@@ -3,7 +3,10 @@ use nodedata_core::{Error, ErrorKind, Locus, Result};
 use crate::{
     layout::{DATASETS, LEASES, MARKER, UPLOADS},
     runtime::block_on,
-    store::{Store, error::stalled},
+    store::{
+        Store,
+        error::{object_error, stalled},
+    },
 };
 
 /// Names at the root of a store that we put there. Without the marker they are what a first write that was cut off
@@ -69,7 +72,7 @@ impl Store {
         let prefix = (!self.0.prefix.as_ref().is_empty()).then_some(&self.0.prefix);
         let found = block_on(1 << 30, self.0.objects.list_with_delimiter(prefix))
             .map_err(stalled)?
-            .map_err(|err| self.failed("cannot list", "", &err))?;
+            .map_err(|err| object_error("cannot list", self.label(), &err))?;
         let paths = found.common_prefixes.iter().chain(found.objects.iter().map(|it| &it.location));
         Ok(foreign(paths.filter_map(|it| Some(it.filename()?.to_owned())).collect()))
     }

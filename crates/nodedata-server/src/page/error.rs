@@ -20,5 +20,6 @@ pub(crate) fn error_page(refusal: Refusal) -> Reply {
     };
     let title = Escaped(&problem.title);
     let body = format!("<h1>{title}</h1>\n{place}{fix}{log_in}<p><a href=\"/\">All datasets</a></p>\n");
-    refusal.told_by(page_of(None, &problem.title, &body))
+    let page = page_of(None, &problem.title, &body);
+    refusal.told_by(page)
 }
