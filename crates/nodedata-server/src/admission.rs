@@ -227,7 +227,11 @@ impl Candidate<'_> {
         let invalid = |err: Error| Refusal::of(422, "manifest", &err);
         let comparison = old.contents()?.compare(&new.contents().map_err(invalid)?);
         let (claimed, proved) = (BumpKind::claimed(&parent, version), comparison.kind());
-        if claimed < proved || bump.proof != comparison.proof {
+        if bump.proof != comparison.proof {
+            let message = "the record counts other episodes than a comparison of the contents does";
+            return Err(Refusal::new(422, "bump", message, "push with a node-data of the server's version"));
+        }
+        if claimed < proved {
             let message = format!(
                 "{version} claims a {} change, but the content proves a {} one",
                 claimed.name(),
