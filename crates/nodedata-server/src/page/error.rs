@@ -6,7 +6,7 @@ use crate::{
 
 /// A refusal for people. It says what the refusal says and nothing more of what was asked: a page that differs between
 /// what is hidden and what is not there would tell which it is.
-pub(crate) fn error_page(refusal: Refusal) -> Reply {
+pub(crate) fn error_page(refusal: &Refusal) -> Reply {
     let problem = &refusal.problem;
     let place = problem.place.as_ref().map_or_else(String::new, |it| format!("<p>At {}.</p>\n", Escaped(it)));
     // Without a token it speaks of headers, to programs.
