@@ -63,7 +63,7 @@ fn wants_page(headers: &HeaderMap) -> bool {
 
 /// A refusal, to be read by people or by programs.
 fn refused(refusal: Refusal, as_page: bool) -> Response {
-    if as_page { error_page(refusal).into_response() } else { refusal.into_response() }
+    if as_page { error_page(&refusal).into_response() } else { refusal.into_response() }
 }
 
 async fn dispatch(app: Arc<App>, route: &'static Route, request: Request) -> Response {
