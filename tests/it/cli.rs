@@ -324,7 +324,7 @@ fn wrong_usage_exits_with_2() {
     expect![[r#"
         : Turn robot recordings into schema-checked Parquet datasets, with nothing lost and every origin
         convert: error: the following required arguments were not provided:
-        convert ros1_profile.mcap: error: the following required arguments were not provided:
+        convert ros1_profile.mcap: error: no folder for the dataset is named
         nonsense: error: unrecognized subcommand 'nonsense'
         convert ros1_profile.mcap --out out --split train=0.9,val=0.3: error: the fractions add up to 1.2, not to 1
         convert ros1_profile.mcap --out out --from rosbag9: error: there is no format `rosbag9`

@@ -270,9 +270,9 @@ fn what_init_proposes_for_a_teleoperation() {
           time: header.stamp    # topics without it go by log time
           align: nearest
           tolerance_ms: 151    # one and a half periods of the slowest field
-          beyond: "null"    # or drop the step, or fail
+          beyond: "null"    # or drop the step, or fail; `by_name` has `absent` for names that are not there
 
-        fields:
+        fields:    # one that no step has a value of is refused, unless it says `nullable: always`
           camera_depth: {from: /camera/depth/image_raw}    # sensor_msgs/msg/Image at 10.0 Hz
           camera_scene: {from: /camera/scene/image/compressed}    # sensor_msgs/msg/CompressedImage at 30.0 Hz
           camera_wrist: {from: /camera/wrist/image/compressed}    # sensor_msgs/msg/CompressedImage at 30.0 Hz

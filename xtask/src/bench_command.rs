@@ -10,8 +10,8 @@ pub(crate) struct Options {
     pub(crate) mb: u64,
 
     /// Only inputs whose name contains this: jpeg-none, jpeg-zstd, raw-none, raw-zstd, numeric-none, numeric-zstd,
-    /// lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1; or jobs: align-jpeg, align-raw, align-numeric, push-folder,
-    /// push-server, push-folder-known, push-server-known.
+    /// lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1; or jobs: inspect-jpeg, inspect-numeric, align-jpeg, align-raw,
+    /// align-numeric, push-folder, push-server, push-folder-known, push-server-known.
     #[arg(long)]
     pub(crate) only: Option<String>,
 
@@ -23,7 +23,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 5)]
     pub(crate) runs: usize,
 
-    /// Also time `rerun mcap convert`; installs rerun-sdk into target/.venv-rerun on first use.
+    /// Also time `rerun mcap convert` and `rerun mcap info`; installs rerun-sdk into target/.venv-rerun on first use.
     #[arg(long)]
     pub(crate) rerun: bool,
 

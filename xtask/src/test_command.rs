@@ -57,6 +57,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         check("format", format_check),
         check("tidy", tidy::rules),
         check("clippy", clippy),
+        check("lean build", lean_build),
         check("fuzz targets", fuzz_targets),
         check("generated files", || generated::run(true)),
         licences(),
@@ -112,6 +113,15 @@ fn clippy() -> Result<()> {
         workspace::cargo(&["clippy", "--quiet", "--keep-going", "--all-targets"])
             .args(WHOLE_WORKSPACE)
             .args(lints),
+    )
+}
+
+/// Whether the command compiles without what is on by default, which no other part of the run builds. Warnings are mistakes
+/// there as well: what only a left-out part uses has to be left out with it.
+fn lean_build() -> Result<()> {
+    workspace::run(
+        workspace::cargo(&["clippy", "--quiet", "--package", "nodedata-cli", "--no-default-features"])
+            .args(["--", "-D", "warnings"]),
     )
 }
 

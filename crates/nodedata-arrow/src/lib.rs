@@ -2,13 +2,15 @@
 //!
 //! A Parquet file is opened over any `ReadAt` and read by rows; its columns are leaves (structs become dotted
 //! names), which are joined over many files; arrays take the shape of their feature, and a cell becomes JSON where
-//! a table is metadata. What files we wrote ourselves look like is no business of this crate.
+//! a table is metadata. What files we wrote ourselves look like is no business of this crate; that no damage in one
+//! ends the program is, so datasets are read through [`Ranges`], [`footer`] and [`Batches`] as well.
 
 mod arrays;
 mod cells;
 mod leaves;
 mod numbers;
 mod parquet_file;
+mod ranges;
 mod row_groups;
 
 pub use arrays::{media_column, plain_column};
@@ -16,4 +18,5 @@ pub use cells::{cell, cell_text};
 pub use leaves::{Joined, Leaf, leaves, wider};
 pub use numbers::{floats, integers};
 pub use parquet_file::{ParquetFile, Rows};
+pub use ranges::{Batches, Cursor, Ranges, footer};
 pub use row_groups::{RowGroup, bytes_of, spans};

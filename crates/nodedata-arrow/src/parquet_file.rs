@@ -1,25 +1,21 @@
 use std::{
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use arrow_array::RecordBatch;
-use bytes::{Buf, Bytes, buf::Reader};
-use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
+use nodedata_core::{Error, ErrorKind, Files, Locus, Result};
 use parquet::{
     arrow::{
         ProjectionMask,
         arrow_reader::{
-            ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-            ParquetRecordBatchReaderBuilder, RowSelection,
+            ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
         },
     },
     errors::ParquetError,
-    file::reader::{ChunkReader, Length},
 };
 
-use crate::RowGroup;
+use crate::{Batches, Ranges, RowGroup};
 
 /// A Parquet file that somebody else wrote: its bytes by range, and its footer.
 pub struct ParquetFile {
@@ -32,36 +28,6 @@ pub struct ParquetFile {
     hint: &'static str,
 }
 
-/// A file read by range, as the Parquet reader asks for it.
-#[derive(Clone)]
-struct Ranges(Arc<dyn ReadAt>);
-
-impl Length for Ranges {
-    fn len(&self) -> u64 {
-        self.0.n_bytes()
-    }
-}
-
-impl ChunkReader for Ranges {
-    type T = Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        let bytes = self.0.read_at(start..self.0.n_bytes().max(start)).map_err(external)?;
-        Ok(bytes.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        let end = start.checked_add(length as u64).filter(|it| *it <= self.0.n_bytes());
-        let end =
-            end.ok_or_else(|| ParquetError::EOF("the file ends before the bytes it points at".to_owned()))?;
-        self.0.read_at(start..end).map_err(external)
-    }
-}
-
-fn external(err: Error) -> ParquetError {
-    ParquetError::External(Box::new(err))
-}
-
 impl ParquetFile {
     /// Opens a file and reads its footer. `hint` is what the user can do about the file when it is damaged.
     ///
@@ -71,12 +37,8 @@ impl ParquetFile {
         let file = files.open(path).map_err(|err| err.at(Locus::path(path)))?;
         let bytes = Ranges(file);
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let footer = guarded(|| ArrowReaderMetadata::load(&bytes, options))
+        let footer = crate::footer(&bytes, options)
             .map_err(|err| corrupt(err, path, hint, "the Parquet file cannot be read"))?;
-        if has_negative_places(&footer) {
-            let err = ParquetError::General("a column chunk starts or ends before the file".to_owned());
-            return Err(corrupt(err, path, hint, "the Parquet file cannot be read"));
-        }
         Ok(Self { path: path.to_owned(), bytes, footer, hint })
     }
 
@@ -138,52 +100,32 @@ impl ParquetFile {
         let picked = (rows.start.max(first) - first) as usize..(rows.end.min(last) - first) as usize;
         let selection =
             RowSelection::from_consecutive_ranges(std::iter::once(picked), (last - first) as usize);
-        let build = || {
+        let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.footer.clone())
                 .with_projection(mask)
                 .with_row_groups(groups.iter().map(|(idx, _)| *idx).collect())
                 .with_row_selection(selection)
-                .with_batch_size(batch_rows.max(1))
-                .build()
-        };
-        let reader =
-            guarded(build).map_err(|err| corrupt(err, &self.path, self.hint, "the rows cannot be read"))?;
-        Ok(Rows { path: self.path.clone(), hint: self.hint, reader })
+                .with_batch_size(batch_rows.max(1));
+        let batches = Batches::of(builder)
+            .map_err(|err| corrupt(err, &self.path, self.hint, "the rows cannot be read"))?;
+        Ok(Rows { path: self.path.clone(), hint: self.hint, batches })
     }
-}
-
-/// Whether a footer holds offsets or lengths below zero, which the Parquet reader takes for a mistake of ours.
-fn has_negative_places(footer: &ArrowReaderMetadata) -> bool {
-    let mut columns = footer.metadata().row_groups().iter().flat_map(|it| it.columns());
-    columns.any(|it| {
-        it.data_page_offset() < 0
-            || it.dictionary_page_offset().is_some_and(|it| it < 0)
-            || it.compressed_size() < 0
-    })
 }
 
 /// Batches of rows, in order.
 pub struct Rows {
     path: PathBuf,
     hint: &'static str,
-    reader: ParquetRecordBatchReader,
+    batches: Batches,
 }
 
 impl Iterator for Rows {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = guarded(|| self.reader.next().transpose().map_err(ParquetError::from));
-        next.map_err(|err| corrupt(err, &self.path, self.hint, "a page of the Parquet file cannot be read"))
-            .transpose()
+        let message = "a page of the Parquet file cannot be read";
+        self.batches.next().map(|it| it.map_err(|err| corrupt(err, &self.path, self.hint, message)))
     }
-}
-
-/// Runs a piece of the Parquet reader: damaged pages come from outside, and no input may end the program.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).unwrap_or_else(|_| {
-        Err(ParquetError::General("the page breaks the rules of its encoding".to_owned()))
-    })
 }
 
 fn corrupt(err: ParquetError, path: &Path, hint: &str, message: &str) -> Error {

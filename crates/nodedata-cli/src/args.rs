@@ -6,9 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::dataset_args::StoreArgs;
 
+const EXIT_CODES: &str = "Exit codes: 0 all of it was done; 1 it failed, or a check did not hold; 2 wrong usage; 3 done, \
+    but something named was left out; 130 and 143 stopped by Ctrl-C or SIGTERM, with what was finished kept.";
+
 /// Turn robot recordings into schema-checked Parquet datasets, with nothing lost and every origin provable.
 #[derive(Debug, Parser)]
 #[command(name = "node-data", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -65,18 +69,18 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Store(crate::commands::store_args::StoreCommand),
     /// Serve a registry over HTTP: the protocol, and a page for people.
-    Serve(crate::commands::serve::ServeArgs),
+    Serve(crate::commands::serve_args::ServeArgs),
     /// Keep a token for a server, which every command that names the server then sends.
     ///
     /// The token is asked for without showing it, tried on the server, and kept in the user's configuration
     /// (`$XDG_CONFIG_HOME/nodedata/tokens`, or `~/.config/nodedata/tokens`), where its owner alone may read it. The variable
     /// NODEDATA_TOKEN, where it is set, goes before what is kept. Operators make tokens with
     /// `node-data serve --new-token ACCOUNT`.
-    Login(crate::commands::login::LoginArgs),
+    Login(crate::commands::login_args::LoginArgs),
     /// Forget the token that is kept for a server.
-    Logout(crate::commands::login::ServerArgs),
+    Logout(crate::commands::login_args::ServerArgs),
     /// Say whose token a server is sent, and what it opens.
-    Whoami(crate::commands::login::ServerArgs),
+    Whoami(crate::commands::login_args::ServerArgs),
     /// Write a dataset as other tools want it.
     #[command(subcommand)]
     Export(crate::commands::export::ExportCommand),
@@ -87,16 +91,28 @@ pub(crate) enum Command {
         /// For which shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
-    Man,
+    /// Print a page of the manual, or write all of them.
+    Man(ManArgs),
+}
+
+/// Which pages of the manual.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ManArgs {
+    /// The command whose page it is, such as `dataset push`; that of `node-data` when absent.
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+    /// Write the pages of all commands to this folder, as `man1` of a system has them.
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// Which part of a source is read.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub(crate) struct SourceArgs {
-    /// A file, a folder, a glob in quotes (`'runs/**/*.mcap'`) or a URL (`s3://bucket/prefix`).
-    #[arg(value_name = "SRC")]
-    pub(crate) source: String,
+    /// A file, a folder, a glob in quotes (`'runs/**/*.mcap'`) or a URL (`s3://bucket/prefix`, `https://host/a.mcap`). Several
+    /// are read as one; all of them are of one format.
+    #[arg(value_name = "SRC", required = true)]
+    pub(crate) sources: Vec<String>,
     /// Format of SRC; detected from its content when absent.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
@@ -139,9 +155,9 @@ pub(crate) struct ConvertArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     /// Folder of the dataset. It appears in one step when everything is written.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Replace an existing dataset once the new one is complete.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace an existing dataset once the new one is complete. What this tool did not write is never replaced.
     #[arg(long)]
     pub(crate) overwrite: bool,
     #[command(flatten)]
@@ -234,12 +250,19 @@ pub(crate) struct InspectArgs {
     /// List the features of every stream.
     #[arg(long)]
     pub(crate) features: bool,
+    /// Read every record, and so tell sizes, jitter, gaps, stamps and damage as well. Without it the index of a log that has one
+    /// tells what is in it, unless the log is short.
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// How progress is shown on stderr.
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub(crate) progress: ProgressArg,
 }
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ValidateArgs {
     /// Folder of the dataset, or a revision with its `@`, such as `owner/name@1.2.0`, which is read where it lies.
-    /// What is there on disk goes first.
+    /// What is there on disk goes first. Of a source, or the URL of one, its pointers are checked.
     #[arg(value_name = "DIR|REF")]
     pub(crate) dataset: PathBuf,
     /// Read every row as well: content hashes, declared limits, and every frame of images and video decoded.
@@ -254,6 +277,9 @@ pub(crate) struct ValidateArgs {
     /// Write what the rules found to a file: .json, .xml (JUnit) or .html. May be given several times.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Vec<PathBuf>,
+    /// How progress is shown on stderr.
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub(crate) progress: ProgressArg,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }
@@ -264,7 +290,7 @@ pub(crate) struct RunArgs {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Folder of the dataset; `out` of the file when absent.
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Print what would be done: inputs, episodes, rates, features, shards, estimated bytes and time.
     #[arg(long)]
@@ -272,7 +298,7 @@ pub(crate) struct RunArgs {
     /// Set a key of the file, such as `shards.target_mb=128`. The value is YAML. May be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) settings: Vec<String>,
-    /// Replace an existing dataset once the new one is complete.
+    /// Replace an existing dataset once the new one is complete. What this tool did not write is never replaced.
     #[arg(long)]
     pub(crate) overwrite: bool,
     /// Worker threads; all cores when absent. Has no effect on the bytes written.
@@ -288,16 +314,16 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct InitArgs {
-    /// A file, a folder, a glob in quotes or a URL.
-    #[arg(value_name = "SRC")]
-    pub(crate) source: String,
+    /// A file, a folder, a glob in quotes or a URL. Several are read as one; all of them are of one format.
+    #[arg(value_name = "SRC", required = true)]
+    pub(crate) sources: Vec<String>,
     /// Format of SRC; detected from its content when absent.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
     /// File to write; standard output when absent.
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Replace the file if it exists.
+    /// Replace the file if it exists and is a pipeline file.
     #[arg(long)]
     pub(crate) overwrite: bool,
 }
@@ -341,9 +367,9 @@ pub(crate) struct ExplainArgs {
     /// Run the recipe again on SRC and compare the shards of these rows, as they lie there.
     #[arg(long, requires = "source")]
     pub(crate) rebuild: bool,
-    /// What the dataset was converted from: a file, a folder, a glob or a URL.
+    /// What the dataset was converted from: a file, a folder, a glob or a URL. May be given several times.
     #[arg(long, value_name = "SRC", requires = "rebuild")]
-    pub(crate) source: Option<String>,
+    pub(crate) source: Vec<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

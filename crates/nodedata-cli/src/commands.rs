@@ -1,3 +1,6 @@
+#[cfg(not(all(feature = "remote", feature = "server")))]
+pub(crate) mod absent;
+#[cfg(feature = "remote")]
 pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod convert;
@@ -10,7 +13,10 @@ pub(crate) mod export;
 pub(crate) mod formats;
 pub(crate) mod init;
 pub(crate) mod inspect;
+#[cfg(feature = "remote")]
 pub(crate) mod login;
+pub(crate) mod login_args;
+pub(crate) mod nulls;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
 pub(crate) mod publish;
@@ -19,7 +25,9 @@ pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
+#[cfg(feature = "server")]
 pub(crate) mod serve;
+pub(crate) mod serve_args;
 pub(crate) mod shell;
 pub(crate) mod store;
 pub(crate) mod store_args;

@@ -2,7 +2,7 @@
 
 use std::{io::Write, str::FromStr, sync::OnceLock};
 
-use nodedata_core::{Error, ErrorKind, Result, suggest};
+use nodedata_core::{Error, ErrorKind, Result, suggest, visible::visible_lines};
 use nodedata_io::printable_text;
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
@@ -10,6 +10,8 @@ use tracing_subscriber::{
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
+
+use crate::message;
 
 /// The variable that says what is told, where no flag does.
 const VARIABLE: &str = "RUST_LOG";
@@ -91,9 +93,8 @@ impl Write for Stderr {
                     .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
             )
         });
-        let text = without_secrets(&String::from_utf8_lossy(event), secrets);
-        // A closed stderr is no reason to fail.
-        drop(std::io::stderr().lock().write_all(text.as_bytes()));
+        let text = without_secrets(&visible_lines(&String::from_utf8_lossy(event)), secrets);
+        message::to_stderr(&text);
         Ok(event.len())
     }
 

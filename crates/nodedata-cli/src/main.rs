@@ -2,17 +2,21 @@
 
 mod args;
 mod commands;
+mod documents;
 mod heap;
+mod help;
 mod human;
+mod interrupt;
 mod log;
 mod message;
 mod progress;
+mod usage;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use nodedata_core::ErrorKind;
 
-use crate::args::{Arguments, Command};
+use crate::args::{Command, Output};
 
 /// Counts the bytes on the heap, so that `report.json` can say how much memory a run took.
 #[global_allocator]
@@ -35,7 +39,10 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match usage::arguments() {
+        Ok(it) => it,
+        Err(code) => return code,
+    };
     let output = arguments.output;
     let result = log::start(arguments.verbose).and_then(|()| run(arguments.command, output));
     match result {
@@ -43,9 +50,18 @@ fn main() -> ExitCode {
         Ok(Outcome::Refused) => ExitCode::from(1),
         Ok(Outcome::Mistaken) => ExitCode::from(2),
         Ok(Outcome::Incomplete) => ExitCode::from(3),
+        // One line for people: nothing is wrong.
+        Err(err) if err.kind() == ErrorKind::Interrupted && output == Output::Text => {
+            message::note(&format!("interrupted: {err}"));
+            ExitCode::from(interrupt::exit_code())
+        }
+        Err(err) if err.kind() == ErrorKind::Interrupted => {
+            message::print_error(&err, output);
+            ExitCode::from(interrupt::exit_code())
+        }
         Err(err) => {
             message::print_error(&err, output);
-            ExitCode::from(if err.kind() == nodedata_core::ErrorKind::Config { 2 } else { 1 })
+            ExitCode::from(if err.kind() == ErrorKind::Config { 2 } else { 1 })
         }
     }
 }
@@ -58,20 +74,30 @@ fn run(command: Command, output: args::Output) -> nodedata_core::Result<Outcome>
         Command::Finish(args) => commands::plan::finish(&args, output),
         Command::Inspect(args) => commands::inspect::run(&args, output),
         Command::Run(args) => commands::run::run(&args, output),
-        Command::Init(args) => commands::init::run(&args),
+        Command::Init(args) => commands::init::run(&args, output),
         Command::Pipeline(command) => commands::pipeline::run(command, output),
         Command::Validate(args) => commands::validate::run(&args, output),
         Command::Schema(command) => commands::schema::run(command, output),
         Command::Explain(args) => commands::explain::run(&args, output),
         Command::Dataset(command) => commands::dataset::run(command, output),
         Command::Store(command) => commands::store::run(command, output),
+        #[cfg(feature = "server")]
         Command::Serve(args) => commands::serve::run(&args, output),
+        #[cfg(not(feature = "server"))]
+        Command::Serve(_) => Err(commands::absent::absent("the server", "server")),
+        #[cfg(feature = "remote")]
         Command::Login(args) => commands::login::login(&args, output),
+        #[cfg(feature = "remote")]
         Command::Logout(args) => commands::login::logout(&args, output),
+        #[cfg(feature = "remote")]
         Command::Whoami(args) => commands::login::whoami(&args, output),
+        #[cfg(not(feature = "remote"))]
+        Command::Login(_) | Command::Logout(_) | Command::Whoami(_) => {
+            Err(commands::absent::absent("servers", "remote"))
+        }
         Command::Export(command) => commands::export::run(&command, output),
         Command::Formats => commands::formats::run(output),
-        Command::Completions { shell } => commands::shell::completions(shell),
-        Command::Man => commands::shell::man(),
+        Command::Completions { shell } => commands::shell::completions(shell, output),
+        Command::Man(args) => commands::shell::man(&args, output),
     }
 }

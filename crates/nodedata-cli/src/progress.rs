@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use nodedata_core::Progress;
 use serde_json::json;
 
-use crate::{args::ProgressArg, message};
+use crate::{args::ProgressArg, interrupt, message};
 
 /// Shows a run on stderr.
 pub(crate) enum Shown {
@@ -29,6 +29,22 @@ pub(crate) struct Events {
     last: Mutex<Instant>,
 }
 
+/// The bar that is on the terminal.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Writes to stderr with the bar, if there is one, out of the way: what is told stands above it, whole.
+pub(crate) fn above_bar(write: impl FnOnce()) {
+    let bar = BAR.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+fn set_bar(bar: Option<ProgressBar>) {
+    *BAR.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bar;
+}
+
 impl Shown {
     pub(crate) fn new(choice: ProgressArg) -> Self {
         match choice {
@@ -40,6 +56,7 @@ impl Shown {
                 if let Ok(style) = style {
                     bar.set_style(style);
                 }
+                set_bar(Some(bar.clone()));
                 Self::Bar { bar, records: AtomicU64::new(0) }
             }
             ProgressArg::Auto | ProgressArg::None => Self::Nothing,
@@ -56,8 +73,16 @@ impl Shown {
     /// Takes the bar away.
     pub(crate) fn done(&self) {
         if let Self::Bar { bar, .. } = self {
+            set_bar(None);
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Whoever fails leaves no bar behind.
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.done();
     }
 }
 
@@ -91,13 +116,17 @@ impl Progress for Shown {
 
     fn warned(&self, warning: &str) {
         match self {
-            Self::Bar { bar, .. } => bar.suspend(|| message::note(&format!("warning: {warning}"))),
             Self::Events(_) => message::note(&json!({"event": "warning", "message": warning}).to_string()),
-            Self::Nothing => message::note(&format!("warning: {warning}")),
+            Self::Bar { .. } | Self::Nothing => message::note(&format!("warning: {warning}")),
         }
     }
 
+    fn is_stopped(&self) -> bool {
+        interrupt::is_asked_for()
+    }
+
     fn finishing(&self) {
+        interrupt::is_looked_for_no_more();
         match self {
             Self::Bar { bar, .. } => bar.set_message("writing the index"),
             Self::Events(events) => events.print("finishing"),
@@ -132,5 +161,85 @@ impl Events {
             })
             .to_string(),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Arc};
+
+    use indicatif::{ProgressDrawTarget, TermLike};
+
+    use super::*;
+
+    /// A terminal of one line that remembers what was done to it.
+    #[derive(Debug, Clone, Default)]
+    struct Told(Arc<Mutex<Vec<String>>>);
+
+    impl Told {
+        fn note(&self, what: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push(what.to_owned());
+            Ok(())
+        }
+    }
+
+    impl TermLike for Told {
+        fn width(&self) -> u16 {
+            80
+        }
+
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.note(text)
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.note(text)
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            self.note("<clear>")
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_told_stands_above_the_bar_and_not_in_it() {
+        let told = Told::default();
+        let bar =
+            ProgressBar::with_draw_target(Some(3), ProgressDrawTarget::term_like(Box::new(told.clone())));
+        bar.set_style(ProgressStyle::with_template("the bar {pos}").unwrap());
+        let shown = Shown::Bar { bar: bar.clone(), records: AtomicU64::new(0) };
+        set_bar(Some(bar.clone()));
+        bar.tick();
+        told.0.lock().unwrap().clear();
+        above_bar(|| told.note("a line").unwrap());
+        let seen = told.0.lock().unwrap().clone();
+        let at = |what: &str| seen.iter().position(|it| it.contains(what)).unwrap();
+        assert!(at("<clear>") < at("a line") && at("a line") < at("the bar 0"), "{seen:?}");
+
+        // Without a bar nothing is cleared or drawn.
+        drop(shown);
+        told.0.lock().unwrap().clear();
+        above_bar(|| told.note("another line").unwrap());
+        assert_eq!(*told.0.lock().unwrap(), ["another line"]);
     }
 }

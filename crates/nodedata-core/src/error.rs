@@ -6,7 +6,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::StreamId;
+use crate::{StreamId, visible::visible};
 
 /// Result of every fallible operation in the workspace.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -24,6 +24,8 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     message: String,
+    /// Further mistakes, each a line of its own below the message.
+    others: Vec<String>,
     locus: Locus,
     hint: Option<String>,
     source: Option<BoxError>,
@@ -63,6 +65,8 @@ pub enum ErrorKind {
     Conflict,
     /// The registry refused: missing token, missing attestation, missing license.
     Denied,
+    /// Somebody stopped the run; what it finished is kept.
+    Interrupted,
 }
 
 /// Where in the input a failure happened. Every field is optional; each layer fills in
@@ -125,11 +129,19 @@ impl Error {
         Self(Box::new(Inner {
             kind,
             message: message.into(),
+            others: Vec::new(),
             locus: Locus::default(),
             hint: None,
             source: None,
             loss: None,
         }))
+    }
+
+    /// Names further mistakes of the same input, each on a line of its own.
+    #[must_use]
+    pub fn with_others(mut self, others: impl IntoIterator<Item = String>) -> Self {
+        self.0.others.extend(others);
+        self
     }
 
     /// Says what is lost when the caller goes on.
@@ -202,8 +214,10 @@ impl Error {
 }
 
 impl fmt::Display for Error {
+    /// One line, and one for each further mistake. What they name may come from the data, and breaks no line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        f.write_str(&visible(&self.0.message))?;
+        self.0.others.iter().try_for_each(|it| write!(f, "\n  {}", visible(it)))
     }
 }
 
@@ -218,13 +232,13 @@ impl fmt::Display for Locus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line_column, byte_offset, topic, episode_idx, step_idx, feature } = self;
         let parts = [
-            path.as_ref().map(|it| it.display().to_string()),
+            path.as_ref().map(|it| visible(&it.to_string_lossy()).into_owned()),
             line_column.map(|(line, column)| format!("line {line}, column {column}")),
             byte_offset.map(|it| format!("byte {it}")),
-            topic.as_ref().map(|it| format!("topic {it}")),
+            topic.as_ref().map(|it| format!("topic {}", visible(it))),
             episode_idx.map(|it| format!("episode {it}")),
             step_idx.map(|it| format!("step {it}")),
-            feature.as_ref().map(|it| format!("feature `{it}`")),
+            feature.as_ref().map(|it| format!("feature `{}`", visible(it))),
         ];
         let mut separator = "";
         for part in parts.into_iter().flatten() {

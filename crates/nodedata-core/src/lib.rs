@@ -11,6 +11,7 @@ mod files;
 mod finding;
 mod format;
 mod listing;
+mod modality;
 mod names;
 mod nested;
 mod options;
@@ -20,6 +21,7 @@ mod plan;
 mod progress;
 mod source;
 mod stream;
+pub mod visible;
 
 pub use columns::{Columns, Layout, LeafId, Level, ListId};
 pub use deal::{RowDeal, RowKey, split_of};
@@ -30,7 +32,8 @@ pub use files::{Files, ReadAt};
 pub use finding::{Finding, FindingKind, Findings};
 pub use format::{Format, Formats, MediaEncoding, OpenOptions};
 pub use listing::{HEAD_BYTES, HEADS_MAX, Listing};
-pub use names::{nearest, suggest};
+pub use modality::misspelt_modality;
+pub use names::{free_name, nearest, suggest};
 pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
 pub use options::{OptionKey, OptionKind, OptionValue};
 pub use plan::{

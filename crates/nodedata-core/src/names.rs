@@ -31,6 +31,17 @@ pub fn suggest<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Str
     format!("one of: {}{more}", names.join(", "))
 }
 
+/// `name`, or with the first number behind it, as in `name#2`, that makes it a name nobody has.
+pub fn free_name(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let mut free = name.to_owned();
+    let mut number = 2;
+    while is_taken(&free) {
+        free = format!("{name}#{number}");
+        number += 1;
+    }
+    free
+}
+
 fn n_edits(one: &str, other: &str) -> usize {
     let letters = |it: &str| it.chars().take(COMPARED_CHARS).flat_map(char::to_lowercase).collect::<String>();
     strsim::osa_distance(&letters(one), &letters(other))
@@ -61,6 +72,13 @@ mod tests {
         let hint = suggest("top", names.iter().map(String::as_str).chain(["topics"]));
         assert!(hint.starts_with("one of: topics, topic_10_long, topic_11_long"), "{hint}");
         assert!(hint.ends_with("topic_24_long, …"), "{hint}");
+    }
+
+    #[test]
+    fn a_name_that_is_taken_gets_the_first_free_number() {
+        let taken = ["a", "a#2", "a#4"];
+        let free = |name: &str| free_name(name, |it| taken.contains(&it));
+        assert_eq!([free("a"), free("b"), free("a#2")], ["a#3", "b", "a#2#2"]);
     }
 
     #[test]

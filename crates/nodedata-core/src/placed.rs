@@ -197,11 +197,7 @@ impl Mistake {
 /// When there is no mistake.
 pub fn mistakes_to_error(mistakes: &[Mistake], path: Option<&Path>) -> Error {
     let (first, others) = mistakes.split_first().expect("an error needs a mistake");
-    let mut first = first.clone();
-    for other in others {
-        first.message.push_str(&format!("\n  also {other}"));
-    }
-    first.to_error(path)
+    first.to_error(path).with_others(others.iter().map(|it| format!("also {it}")))
 }
 
 impl fmt::Display for Mistake {

@@ -128,6 +128,9 @@ pub struct Partition {
     /// Earliest and latest log time of its records, whatever their stream, where metadata tells: no record lies
     /// outside.
     pub times: Option<(i64, i64)>,
+    /// Its records by stream, in the order of streams, where the source's own index counts all that are selected; a stream
+    /// without any may be left out.
+    pub counts: Option<Vec<(StreamId, u64)>>,
     /// What decides its rows besides bytes and options, such as which steps of an episode it makes. Empty for
     /// nothing.
     pub recipe: String,

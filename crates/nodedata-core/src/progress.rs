@@ -1,4 +1,4 @@
-/// Hears how far a long run is: a conversion, a push, a pull, a check of a store. Called from many threads; must be
+/// Hears how far a long run is, and says when to stop it: a conversion, a push, a pull, a check of a store. Called from many threads; must be
 /// cheap.
 pub trait Progress: Sync {
     /// `n_bytes` more of the files that are named are hashed, before it is known what must be done.
@@ -19,6 +19,11 @@ pub trait Progress: Sync {
     /// Something that whoever runs this should know before it is done.
     fn warned(&self, warning: &str) {
         let _ = warning;
+    }
+
+    /// Whether somebody wants the run to stop where it can go on later. Asked between pieces of work.
+    fn is_stopped(&self) -> bool {
+        false
     }
 
     /// The rows are written; what describes them is being written.

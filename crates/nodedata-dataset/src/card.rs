@@ -1,37 +1,21 @@
-use crate::manifest::{Manifest, StreamEntry};
+use nodedata_core::visible::{visible_code, visible_markdown};
+
+use crate::{
+    front_matter::{card_configs, config_lines, config_name},
+    manifest::{Manifest, StreamEntry},
+};
 
 /// Name of the split of episodes that a quality gate keeps out of all others. `load_dataset` does not see it.
 pub const QUARANTINE: &str = "quarantine";
 
 /// The dataset card: YAML that `load_dataset` reads, then a page for people.
 pub(crate) fn card(manifest: &Manifest) -> String {
-    let mut lines = vec!["---".to_owned(), "configs:".to_owned()];
-    let is_shown = |stream: &&StreamEntry| {
-        let shards = manifest.shards.iter().filter(|it| it.stream == stream.name && it.split != QUARANTINE);
-        shards.map(|it| it.rows).sum::<u64>() > 0
-    };
-    for (idx, stream) in manifest.streams.iter().filter(is_shown).enumerate() {
-        config(&mut lines, manifest, stream, idx == 0);
-    }
+    let mut lines = vec!["---".to_owned()];
+    lines.extend(config_lines(&card_configs(manifest, false)));
     lines.extend(["tags:", "- robotics", "- node-data", "---", ""].map(str::to_owned));
     body(&mut lines, manifest);
     lines.push(String::new());
     lines.join("\n")
-}
-
-/// One configuration of `load_dataset`: the shards of one stream, by split.
-fn config(lines: &mut Vec<String>, manifest: &Manifest, stream: &StreamEntry, is_default: bool) {
-    lines.push(format!("- config_name: {}", yaml(config_name(&stream.folder))));
-    if is_default {
-        lines.push("  default: true".to_owned());
-    }
-    lines.push("  data_files:".to_owned());
-    for split in manifest.splits.keys().filter(|it| *it != QUARANTINE) {
-        if manifest.shards.iter().any(|it| it.stream == stream.name && it.split == *split) {
-            lines.push(format!("  - split: {split}"));
-            lines.push(format!("    path: {}", yaml(&format!("{}/{split}-*.parquet", stream.folder))));
-        }
-    }
 }
 
 fn body(lines: &mut Vec<String>, manifest: &Manifest) {
@@ -59,8 +43,8 @@ fn body(lines: &mut Vec<String>, manifest: &Manifest) {
     lines.push("| stream | config | rows | message |\n|---|---|---|---|".to_owned());
     for stream in &manifest.streams {
         let message = stream.metadata.get("schema_name").map_or("", String::as_str);
-        let (name, config) = (stream.name.replace('|', "\\|"), config_name(&stream.folder));
-        lines.push(format!("| `{name}` | `{config}` | {} | {message} |", stream.rows));
+        let (name, config) = (visible_code(&stream.name), config_name(stream));
+        lines.push(format!("| {name} | `{config}` | {} | {} |", stream.rows, visible_markdown(message)));
     }
     for stream in &manifest.streams {
         facts(lines, stream);
@@ -102,17 +86,7 @@ fn facts(lines: &mut Vec<String>, stream: &StreamEntry) {
     }
 }
 
-/// Text of the source as one line of Markdown: it must not start a heading or a second document.
+/// Text of the source as one line of Markdown: it must not start a heading, a link or a second document.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('<', "&lt;")
-}
-
-/// The last part of a stream's folder: what `load_dataset(path, name)` takes.
-fn config_name(folder: &str) -> &str {
-    folder.rsplit('/').next().unwrap_or(folder)
-}
-
-/// A YAML double-quoted scalar.
-fn yaml(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    visible_markdown(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }

@@ -1,7 +1,19 @@
 use arrow_array::RecordBatch;
 use nodedata_core::Feature;
+use serde_json::{Value, json};
 
-use crate::logical_hash::{FieldHasher, episode_hash};
+use crate::{
+    canonical::canonical_json,
+    digest::{b3_of, hex},
+    logical_hash::{FieldHasher, episode_hash},
+};
+
+/// The hash in [`crate::Manifest::content_root`]: over key, stream, split and content hash of every episode and stream, by
+/// episode and then by the stream's place in the manifest.
+pub fn content_root<'a>(parts: impl Iterator<Item = (&'a str, &'a str, &'a str, [u8; 32])>) -> String {
+    let parts = parts.map(|(key, stream, split, hash)| json!([key, stream, split, hex(&hash)]));
+    b3_of(canonical_json(&Value::Array(parts.collect())).as_bytes())
+}
 
 /// Hashes what the rows of one episode hold in one stream, as the index of a dataset does.
 #[derive(Debug, Clone)]

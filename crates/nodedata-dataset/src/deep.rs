@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use arrow_array::{Array as _, ArrayRef, RecordBatch, cast::AsArray, types::Int64Type};
-use nodedata_core::{EPISODE_INDEX, Feature, Nested, Result, Storage, StreamId, StreamSchema};
+use nodedata_core::{EPISODE_INDEX, Feature, Nested, Progress, Result, Storage, StreamId, StreamSchema};
 use nodedata_media::Encoding;
 use nodedata_schema::{RowPlace, Schema, SchemaCheck, Violations};
 use rayon::prelude::*;
@@ -25,6 +25,7 @@ pub(crate) fn check_rows(
     schema: Option<&Schema>,
     streams: &BTreeMap<String, StreamSchema>,
     found: &mut Validation,
+    progress: &dyn Progress,
 ) {
     let expected = match expected_contents(dataset) {
         Ok(expected) => expected,
@@ -34,8 +35,10 @@ pub(crate) fn check_rows(
         }
     };
     let all: Vec<(&String, &StreamSchema)> = streams.iter().collect();
-    let checked: Vec<_> =
-        all.par_iter().map(|(name, stream)| StreamWalk::new(dataset, stream, schema)?.walk(name)).collect();
+    let checked: Vec<_> = all
+        .par_iter()
+        .map(|(name, stream)| StreamWalk::new(dataset, stream, schema)?.walk(name, progress))
+        .collect();
     for ((name, _), result) in all.iter().zip(checked) {
         match result {
             Ok(walked) => report(name, walked, &expected, found),
@@ -102,6 +105,8 @@ struct StreamWalk<'a> {
     videos: VideoWalk,
     /// The episode being read, and how many of its rows came.
     current: Option<(u64, u64)>,
+    /// The index of episodes, once a shard needed it.
+    index: Option<Vec<EpisodeEntry>>,
     walked: Walked,
 }
 
@@ -113,16 +118,18 @@ impl<'a> StreamWalk<'a> {
         let check = check.unwrap_or_else(|| SchemaCheck::undeclared(streams));
         let videos = VideoWalk::new(dataset, stream)?;
         let (hashers, walked) = (Vec::new(), Walked::default());
-        Ok(Self { dataset, stream, check, hashers, videos, current: None, walked })
+        Ok(Self { dataset, stream, check, hashers, videos, current: None, index: None, walked })
     }
 
-    fn walk(mut self, name: &str) -> Result<Walked> {
+    fn walk(mut self, name: &str, progress: &dyn Progress) -> Result<Walked> {
         for shard in self.dataset.manifest.shards.iter().filter(|it| it.stream == name) {
             let mut row = 0;
             for batch in self.dataset.shard(shard)? {
                 let batch = batch?;
                 self.batch(shard, &batch, row)?;
-                row += batch.num_rows() as u64;
+                let n_rows = batch.num_rows() as u64;
+                progress.advanced(shard.share_of(row, n_rows), n_rows);
+                row += n_rows;
             }
         }
         self.end_episode();
@@ -150,19 +157,25 @@ impl<'a> StreamWalk<'a> {
         Ok(())
     }
 
-    /// The episode of each of `n_rows` rows of a shard, as the index says.
-    fn indexed_episodes(&self, shard: &ShardEntry, first_row: u64, n_rows: usize) -> Result<Vec<i64>> {
+    /// The episode of each of `n_rows` rows of a shard, as the index says, which is read once a stream, and only when it is
+    /// needed.
+    fn indexed_episodes(&mut self, shard: &ShardEntry, first_row: u64, n_rows: usize) -> Result<Vec<i64>> {
+        let index = match self.index.take() {
+            Some(index) => index,
+            None => self.dataset.episodes()?,
+        };
         let mut episodes = vec![-1; n_rows];
         let is_here = |it: &&EpisodeEntry| {
             self.dataset.manifest.shards.get(it.shard).is_some_and(|it| it.path == shard.path)
         };
-        for entry in self.dataset.episodes()?.iter().filter(is_here) {
+        for entry in index.iter().filter(is_here) {
             let end = entry.row.saturating_add(entry.n_rows).min(first_row + n_rows as u64);
             for row in entry.row.max(first_row)..end {
                 // Both lie inside the batch.
                 episodes[(row - first_row) as usize] = entry.episode as i64;
             }
         }
+        self.index = Some(index);
         Ok(episodes)
     }
 

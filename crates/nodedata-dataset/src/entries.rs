@@ -1,14 +1,14 @@
 //! The rows of the index tables, as readers see them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{Array, ArrowPrimitiveType, RecordBatch, cast::AsArray, types};
-use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
+use nodedata_core::{Error, ErrorKind, Fact, Locus, ReadAt, Result};
 
 use crate::{pages::PageEntry, ranges::Rows};
 
 /// One row of the episode index.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EpisodeEntry {
     /// Position of the episode in the dataset.
     pub episode: u64,
@@ -38,6 +38,8 @@ pub struct EpisodeEntry {
     pub source: String,
     /// Content hash of the episode's rows in the stream, over all shards.
     pub content: Option<[u8; 32]>,
+    /// What else the source says of the episode, each value of the type it has there.
+    pub metadata: BTreeMap<String, Fact>,
 }
 
 /// Rows of a shard and the bytes they come from.
@@ -123,6 +125,7 @@ pub(crate) fn episodes(batch: &RecordBatch) -> Result<Vec<EpisodeEntry>> {
             task: table.optional_text("task", idx)?,
             source: table.text("source", idx)?,
             content: table.hash("content", idx)?,
+            metadata: table.facts(idx)?,
         })
     };
     (0..batch.num_rows()).map(entry).collect()
@@ -207,30 +210,12 @@ impl EpisodeEntry {
     /// # Errors
     /// `Io` or `Corrupt`.
     pub fn read(path: &str, file: Arc<dyn ReadAt>) -> Result<Vec<Self>> {
-        read(path, file, episodes)
+        let mut all = Vec::new();
+        for batch in Rows::of_file(path, file)? {
+            all.extend(episodes(&batch?).map_err(|err| err.at(Locus::path(path)))?);
+        }
+        Ok(all)
     }
-}
-
-impl PageEntry {
-    /// The rows of a table of pages that lies at `path`, each with the position of its shard in the manifest.
-    ///
-    /// # Errors
-    /// `Io` or `Corrupt`.
-    pub fn read(path: &str, file: Arc<dyn ReadAt>) -> Result<Vec<(usize, Self)>> {
-        read(path, file, pages)
-    }
-}
-
-fn read<T>(
-    path: &str,
-    file: Arc<dyn ReadAt>,
-    rows: impl Fn(&RecordBatch) -> Result<Vec<T>>,
-) -> Result<Vec<T>> {
-    let mut all = Vec::new();
-    for batch in Rows::of_file(path, file)? {
-        all.extend(rows(&batch?).map_err(|err| err.at(Locus::path(path)))?);
-    }
-    Ok(all)
 }
 
 /// Columns of an index table by name and type. Every way to a value is `Corrupt` when there is no such column, or another type in it.
@@ -287,6 +272,29 @@ impl Columns<'_> {
     /// `Corrupt`.
     pub fn text(&self, name: &str, idx: usize) -> Result<String> {
         Ok(self.optional_text(name, idx)?.unwrap_or_default())
+    }
+
+    /// Metadata: texts, and beside them the types of those that are none. Tables of earlier versions lack one or both.
+    fn facts(&self, idx: usize) -> Result<BTreeMap<String, Fact>> {
+        let mut types = self.texts("metadata_types", idx)?;
+        let fact = |(key, text): (String, String)| {
+            let kind = types.remove(&key).unwrap_or_else(|| "text".to_owned());
+            // A type of a later version says no more to this one than the text does.
+            let fact = Fact::parse(&kind, &text).unwrap_or(Fact::Text(text));
+            (key, fact)
+        };
+        Ok(self.texts("metadata", idx)?.into_iter().map(fact).collect())
+    }
+
+    /// The entries of a map of texts; none where there is no such column.
+    fn texts(&self, name: &str, idx: usize) -> Result<BTreeMap<String, String>> {
+        let Some(column) = self.0.column_by_name(name) else { return Ok(BTreeMap::new()) };
+        let entries = column.as_map_opt().ok_or_else(|| wrong(name))?.value(idx);
+        let [keys, values] = [entries.column(0), entries.column(1)]
+            .map(|it| it.as_string_opt::<i32>().ok_or_else(|| wrong(name)));
+        let (keys, values) = (keys?, values?);
+        let entry = |idx| (keys.value(idx).to_owned(), values.value(idx).to_owned());
+        Ok((0..entries.len()).map(entry).collect())
     }
 
     fn bytes(&self, name: &str, idx: usize) -> Result<Vec<u8>> {

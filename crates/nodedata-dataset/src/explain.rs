@@ -1,4 +1,4 @@
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Result, suggest};
 use serde::Serialize;
 
 use crate::{
@@ -83,8 +83,28 @@ struct Place {
 fn in_shard(dataset: &Dataset, path: &str, question: &Question) -> Result<Place> {
     let found = dataset.manifest.shards.iter().enumerate().find(|(_, it)| it.path == path);
     let (idx, shard) = found.ok_or_else(|| {
-        Error::new(ErrorKind::Config, "the manifest knows no such shard").at(Locus::path(path))
+        let known = dataset.manifest.shards.iter().map(|it| it.path.as_str());
+        Error::new(ErrorKind::Config, "the manifest knows no such shard")
+            .at(Locus::path(path))
+            .with_hint(suggest(path, known))
     })?;
+    // A shard is of one stream, and its rows are counted from its start.
+    if let Some(name) = question.stream.as_ref().filter(|it| **it != shard.stream) {
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!("the shard is of stream `{}`, not `{name}`", shard.stream),
+        )
+        .at(Locus::path(path))
+        .with_hint("leave out `--stream`, or name the dataset instead of the shard"));
+    }
+    if question.episode.is_some() {
+        return Err(Error::new(
+            ErrorKind::Config,
+            "rows of a shard are counted from its start, not by episode",
+        )
+        .at(Locus::path(path))
+        .with_hint("leave out `--episode`, or name the dataset instead of the shard"));
+    }
     match question.row {
         None => Ok(Place { shard: idx, row: 0, n_rows: shard.rows }),
         Some(row) if row < shard.rows => Ok(Place { shard: idx, row, n_rows: 1 }),
@@ -99,13 +119,18 @@ fn in_dataset(dataset: &Dataset, question: &Question) -> Result<Vec<Place>> {
     {
         let names: Vec<&str> = dataset.manifest.streams.iter().map(|it| it.name.as_str()).collect();
         return Err(Error::new(ErrorKind::Config, format!("the dataset has no stream `{name}`"))
-            .with_hint(format!("it has: {}", names.join(", "))));
+            .with_hint(suggest(name, names)));
     }
     if question.row.is_some() && (stream.is_none() || question.episode.is_none()) {
         return Err(Error::new(ErrorKind::Config, "a row of a dataset needs its episode and its stream")
             .with_hint("add `--episode N --stream NAME`, or name a shard instead of the dataset"));
     }
     let mut entries = dataset.episodes()?;
+    if let Some(episode) = question.episode.filter(|wanted| entries.iter().all(|it| it.episode != *wanted)) {
+        let n_episodes = entries.iter().map(|it| it.episode + 1).max().unwrap_or(0);
+        let message = format!("there is no episode {episode}: they count from 0 and there are {n_episodes}");
+        return Err(Error::new(ErrorKind::Config, message).at(Locus::path("index/episodes.parquet")));
+    }
     entries.retain(|it| {
         it.stream.is_some()
             && stream.is_none_or(|name| it.stream.as_deref() == Some(name))

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use crate::{
     canonical::{canonical_json, pretty_json},
     card::card,
+    content::content_root,
     digest::{b3_of, hex},
     encode::EpisodePart,
     index::{self, EpisodePlace, EpisodeRow, OriginRow},
     ledger::{self, Ledger, Report, StreamLedger},
     manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry},
     measure::Contents,
+    nulls::nulls_of,
     provenance::{Making, recipe_hash},
     sample_index::{IndexTotals, sample_index},
     shard::SealedShard,
@@ -39,9 +41,11 @@ pub(crate) struct Finish<'a> {
 }
 
 impl Finish<'_> {
-    pub(crate) fn run(mut self, run: RunFacts<'_>) -> Result<(Manifest, Report)> {
+    pub(crate) fn run(mut self, mut run: RunFacts<'_>) -> Result<(Manifest, Report)> {
         let ledger = self.complete_ledger(&run);
         ledger::check(&ledger)?;
+        run.report.nulls = nulls_of(self.streams, &self.stats);
+        (run.check_nulls)(&run.report.nulls)?;
         let contents = std::mem::take(&mut self.contents);
         let inputs = self.input_entries(run.input_digests);
         let created_by = created_by();
@@ -100,14 +104,11 @@ impl Finish<'_> {
     }
 
     fn content_root(&self, contents: &Contents) -> String {
-        let rows: Vec<Value> = contents
-            .iter()
-            .map(|((episode, stream), hash)| {
-                let key = self.episodes.get(*episode).map_or("", |it| it.key.as_str());
-                json!([key, &*self.streams[*stream].name, self.split_name(*episode), hex(hash)])
-            })
-            .collect();
-        b3_of(canonical_json(&Value::Array(rows)).as_bytes())
+        let parts = contents.iter().map(|((episode, stream), hash)| {
+            let key = self.episodes.get(*episode).map_or("", |it| it.key.as_str());
+            (key, &*self.streams[*stream].name, self.split_name(*episode), *hash)
+        });
+        content_root(parts)
     }
 
     fn split_name(&self, episode: usize) -> &str {

@@ -327,10 +327,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn texts_of_episodes_have_no_dictionary_and_their_names_do() {
-        let metadata = [("quality".into(), "good".to_owned().into())].into();
-        let row = EpisodeRow {
+    fn row(metadata: &BTreeMap<Arc<str>, Fact>) -> EpisodeRow<'_> {
+        EpisodeRow {
             episode: 0,
             key: "run",
             split: "train",
@@ -338,9 +336,37 @@ mod tests {
             task: None,
             source: "run.mcap".into(),
             content: None,
-            metadata: &metadata,
-        };
-        let file = SerializedFileReader::new(bytes::Bytes::from(episode_table(&[row]).unwrap())).unwrap();
+            metadata,
+        }
+    }
+
+    #[test]
+    fn metadata_comes_back_with_its_types() {
+        let metadata: BTreeMap<Arc<str>, Fact> = [
+            ("quality", Fact::Text("good".to_owned())),
+            ("attempts", Fact::Int(-3)),
+            ("score", Fact::Float(0.5)),
+            ("success", Fact::Bool(true)),
+            ("code", Fact::Text("007".to_owned())),
+        ]
+        .map(|(key, value)| (key.into(), value))
+        .into();
+        let none = BTreeMap::new();
+        let table = episode_table(&[row(&none), row(&metadata), row(&none)]).unwrap();
+        let files = nodedata_io::MemoryFiles::default().with("episodes", table);
+        let file = nodedata_core::Files::open(&files, std::path::Path::new("episodes")).unwrap();
+        let read = crate::EpisodeEntry::read("episodes", file).unwrap();
+        let told: BTreeMap<Arc<str>, Fact> =
+            read[1].metadata.iter().map(|(key, value)| (key.as_str().into(), value.clone())).collect();
+        assert_eq!(told, metadata);
+        assert!(read[0].metadata.is_empty() && read[2].metadata.is_empty());
+    }
+
+    #[test]
+    fn texts_of_episodes_have_no_dictionary_and_their_names_do() {
+        let metadata = [("quality".into(), "good".to_owned().into())].into();
+        let file =
+            SerializedFileReader::new(bytes::Bytes::from(episode_table(&[row(&metadata)]).unwrap())).unwrap();
         let group = file.metadata().row_group(0);
         let has_dictionary = |name: &str| {
             let column = group.columns().iter().find(|it| it.column_path().string() == name).unwrap();

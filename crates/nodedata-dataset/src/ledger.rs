@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use nodedata_core::{Error, ErrorKind, Finding};
 use serde::{Deserialize, Serialize};
 
-use crate::NotRead;
+use crate::{NotRead, Nulls};
 
 /// What became of the records of one stream: `read = written + Σ dropped`, or the run fails. Of a stream that steps
 /// are made of: `read = used + Σ superseded + Σ dropped`; both hold where its table is written, too.
@@ -23,11 +23,15 @@ pub struct StreamLedger {
     /// Records left out, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, u64>,
+    /// Of steps: how many of their messages lack a name that `by_name` wants, by `field.name`. Whether such a step is
+    /// written without the value or left out, the pipeline says; it is counted here in both cases.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub absent: BTreeMap<String, u64>,
 }
 
-/// Reasons of dropped records, and of steps left out, that say what the pipeline asked for: where episodes are, and
-/// how far a message may be from its step. They alone do not make a dataset incomplete.
-const ASKED_FOR: [&str; 2] = ["outside_every_episode", "beyond_tolerance"];
+/// Reasons of dropped records, and of steps left out, that say what the pipeline asked for: where episodes are, how
+/// far a message may be from its step, and which names it must hold. They alone do not make a dataset incomplete.
+const ASKED_FOR: [&str; 3] = ["outside_every_episode", "beyond_tolerance", "absent_name"];
 
 impl StreamLedger {
     /// Whether every record is accounted for.
@@ -55,8 +59,11 @@ impl StreamLedger {
         if let Some(used) = other.used {
             *self.used.get_or_insert(0) += used;
         }
-        for (of, reasons) in [(&mut self.superseded, &other.superseded), (&mut self.dropped, &other.dropped)]
-        {
+        for (of, reasons) in [
+            (&mut self.superseded, &other.superseded),
+            (&mut self.dropped, &other.dropped),
+            (&mut self.absent, &other.absent),
+        ] {
             for (reason, n) in reasons {
                 *of.entry(reason.clone()).or_default() += n;
             }
@@ -160,6 +167,9 @@ pub struct Report {
     /// Remarks that lost nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<DamageEntry>,
+    /// Rows without a value, of the features that have any. Statistics count them while rows are written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nulls: Nulls,
     /// Streams that exist in the source but were not selected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_selected: Vec<String>,
@@ -178,6 +188,9 @@ pub struct Report {
     /// All units.
     #[serde(default)]
     pub units: u64,
+    /// Where some were not made again, bytes of the input files that the others were made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_bytes: Option<u64>,
     /// What the inputs looked like, so that the next run need not read those that still look so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs_seen: Vec<InputSeen>,
@@ -206,6 +219,7 @@ mod tests {
             used: Some(used),
             superseded: [("not_nearest".to_owned(), 2)].into(),
             dropped: [("beyond_tolerance".to_owned(), 1)].into(),
+            absent: BTreeMap::new(),
         };
         assert!(aligned(6, 0).balances() && aligned(6, 8).balances());
         assert!(!aligned(5, 0).balances() && !aligned(6, 7).balances());

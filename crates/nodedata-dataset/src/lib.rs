@@ -14,6 +14,7 @@ mod explain;
 mod finish;
 mod fold;
 mod folders;
+mod front_matter;
 mod hashing_file;
 mod hugging_face;
 mod index;
@@ -26,6 +27,7 @@ mod measure;
 mod media_chunk;
 mod media_values;
 mod not_read;
+mod nulls;
 mod page_header;
 mod pages;
 mod properties;
@@ -33,6 +35,7 @@ mod provenance;
 mod ranges;
 mod reach;
 mod read;
+mod recognise;
 mod rehash;
 mod reuse;
 mod sample_index;
@@ -46,10 +49,13 @@ mod writer;
 
 pub use canonical::{canonical_json, pretty_json};
 pub use card::QUARANTINE;
-pub use content::ContentHasher;
+pub use content::{ContentHasher, content_root};
 pub use digest::{b3_of, each_window};
 pub use entries::{AttachmentEntry, Columns, EpisodeEntry, OriginEntry, VideoEntry};
 pub use explain::{Explanation, OriginRange, Question, explain};
+pub use front_matter::{
+    CardConfig, SplitFiles, card_configs, config_lines, license_lines, split_card, yaml_text,
+};
 pub use index::{
     EpisodePlace, EpisodeRow, OriginRow, episode_table, origin_table, page_table, table, table_of,
 };
@@ -59,10 +65,12 @@ pub use license::check_license;
 pub use logical_hash::{FieldHasher, episode_hash};
 pub use manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry};
 pub use not_read::{FileNotRead, NotRead};
+pub use nulls::{NullCount, Nulls};
 pub use pages::{PageEntry, pages_of};
-pub use provenance::recipe_hash;
+pub use provenance::{recipe_hash, statement};
 pub use ranges::Rows;
 pub use read::Dataset;
+pub use recognise::recognise;
 pub use reuse::Candidate;
 pub use sample_index::{IndexTotals, sample_index};
 pub use staging::{notes, recover, tidy_up};

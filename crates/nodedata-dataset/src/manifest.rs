@@ -126,6 +126,19 @@ pub struct ShardEntry {
     pub provenance: String,
 }
 
+impl ShardEntry {
+    /// The bytes that stand for some rows where progress is shown: as if all rows were of one size. Those of all rows are all
+    /// bytes.
+    pub fn share_of(&self, first_row: u64, n_rows: u64) -> u64 {
+        let up_to = |row: u64| {
+            let bytes =
+                u128::from(self.bytes) * u128::from(row.min(self.rows)) / u128::from(self.rows.max(1));
+            u64::try_from(bytes).unwrap_or(self.bytes)
+        };
+        up_to(first_row.saturating_add(n_rows)) - up_to(first_row)
+    }
+}
+
 /// A file of the dataset that is not a shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {

@@ -52,8 +52,8 @@ impl NotRead {
             n => format!(", {n} of them with data of another format"),
         };
         let told = self.first.iter().take(TOLD).map(|it| match &it.format {
-            Some(format) => format!("{} ({format})", it.path),
-            None => it.path.clone(),
+            Some(format) => format!("{} ({format})", visible(&it.path)),
+            None => visible(&it.path).into_owned(),
         });
         let told: Vec<String> = told.collect();
         let others = match self.files.saturating_sub(told.len() as u64) {

@@ -56,22 +56,31 @@ impl Making<'_> {
         });
         let subject = json!([{"name": shard.path, "digest": {"blake3": shard.digest.b3}}]);
         let recipe = b3_of(canonical_json(&definition).as_bytes());
-        let hashed = json!({"subject": subject, "buildDefinition": definition});
-        let hash = b3_of(canonical_json(&hashed).as_bytes());
-        let statement = json!({
-            "_type": "https://in-toto.io/Statement/v1",
-            "subject": subject,
-            "predicateType": "https://slsa.dev/provenance/v1",
-            "predicate": {
-                "buildDefinition": definition,
-                "runDetails": {
-                    "builder": {"id": "urn:nodedata:cli", "version": {"node-data": self.created_by}},
-                    "metadata": {"recipe": recipe, "provenance": hash},
-                },
-            },
-        });
-        (statement, hash)
+        statement(&subject, &definition, |hash| Some(json!({"recipe": recipe, "provenance": hash})))
     }
+}
+
+/// The in-toto statement that something was made as `definition` says, and the hash of both. `metadata` is what else is
+/// told of the run, by that hash.
+pub fn statement(
+    subject: &Value,
+    definition: &Value,
+    metadata: impl FnOnce(&str) -> Option<Value>,
+) -> (Value, String) {
+    let hashed = json!({"subject": subject, "buildDefinition": definition});
+    let hash = b3_of(canonical_json(&hashed).as_bytes());
+    let builder = json!({"id": "urn:nodedata:cli", "version": {"node-data": created_by()}});
+    let details = match metadata(&hash) {
+        Some(metadata) => json!({"builder": builder, "metadata": metadata}),
+        None => json!({"builder": builder}),
+    };
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": subject,
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {"buildDefinition": definition, "runDetails": details},
+    });
+    (statement, hash)
 }
 
 /// The hash in [`crate::Manifest::recipe`], known before any row is read: the same inputs, options, program and writer settings make the same bytes.

@@ -5,6 +5,7 @@ use std::{
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
+use nodedata_arrow::Ranges;
 use nodedata_core::{
     EPISODE_INDEX, Error, ErrorKind, Feature, Files, Locus, ReadAt, Result, StreamId, StreamKind,
     StreamSchema,
@@ -12,7 +13,7 @@ use nodedata_core::{
 use nodedata_io::FolderFiles;
 use nodedata_schema::Schema;
 use parquet::{
-    arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
     file::{
         metadata::{PageIndexPolicy, RowGroupMetaData},
         statistics::Statistics,
@@ -25,7 +26,7 @@ use crate::{
     ledger::Report,
     manifest::{Manifest, ShardEntry},
     pages::PageEntry,
-    ranges::{Ranges, Rows, footer},
+    ranges::{Rows, footer},
 };
 
 /// Name of the manifest.
@@ -87,7 +88,7 @@ impl Dataset {
             Error::new(ErrorKind::Corrupt, "the manifest cannot be read")
                 .with_source(err)
                 .at(at())
-                .with_hint("restore it, or convert again with `--overwrite`")
+                .with_hint("restore it, or convert again to another folder")
         })?;
         Ok(Self { manifest: Arc::new(manifest), files, root })
     }
@@ -205,13 +206,10 @@ impl Dataset {
 
     pub(crate) fn parquet(&self, path: &str) -> Result<ParquetRecordBatchReaderBuilder<Ranges>> {
         let file = Ranges(self.file(path)?);
-        let load = |policy| {
-            let options = ArrowReaderOptions::new().with_page_index_policy(policy);
-            ArrowReaderMetadata::load(&file, options)
-        };
+        let options = |policy| ArrowReaderOptions::new().with_page_index_policy(policy);
         // A page index that cannot be read makes reading slower, nothing more.
-        let footer = footer(path, || load(PageIndexPolicy::Optional))
-            .or_else(|_| footer(path, || load(PageIndexPolicy::Skip)))?;
+        let footer = footer(path, &file, options(PageIndexPolicy::Optional))
+            .or_else(|_| footer(path, &file, options(PageIndexPolicy::Skip)))?;
         Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer))
     }
 
@@ -263,6 +261,14 @@ impl Dataset {
         let mut pages = self.index_table("pages", may_hold, entries::pages)?;
         pages.retain(|(of, _)| *of == shard);
         Ok(pages.into_iter().map(|(_, page)| page).collect())
+    }
+
+    /// The same of every shard, each page with the position of its shard in the manifest.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt`.
+    pub fn all_pages(&self) -> Result<Vec<(usize, PageEntry)>> {
+        self.index_table("pages", |_| true, entries::pages)
     }
 
     /// What decoders need beside the samples of coded video columns; empty where there are none.

@@ -1,14 +1,15 @@
 use std::{ops::Range, path::Path, sync::Arc};
 
+use nodedata_arrow::Ranges;
 use nodedata_core::{Files, Result};
 use nodedata_io::FolderFiles;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use rayon::prelude::*;
 
 use crate::{
     logical_hash::{FieldHasher, episode_hash},
     measure::Contents,
-    ranges::{Ranges, Rows, footer},
+    ranges::{Rows, footer},
     shard::SealedShard,
     staging::Staging,
     table::Table,
@@ -67,7 +68,7 @@ fn hash(staging: &Staging, table: &Table, parts: &[(&str, Range<u64>)]) -> Resul
     let files = FolderFiles::new(staging.tree_path(""));
     for (path, rows) in parts {
         let file = Ranges(files.open(Path::new(path))?);
-        let footer = footer(path, || ArrowReaderMetadata::load(&file, Default::default()))?;
+        let footer = footer(path, &file, ArrowReaderOptions::new())?;
         let groups = footer.metadata().row_groups();
         let n_bytes: i64 = groups.iter().map(|it| it.total_byte_size()).sum();
         let n_rows: i64 = groups.iter().map(|it| it.num_rows()).sum();

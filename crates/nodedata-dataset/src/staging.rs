@@ -52,7 +52,8 @@ impl Staging {
     }
 
     fn open(out: &Path, shared: bool) -> Result<Self> {
-        let writer = Writer { suffix: SUFFIX, shared, busy: "another run is writing this dataset" };
+        let busy = "another run is writing this dataset";
+        let writer = Writer { suffix: SUFFIX, shared, keeps: &["units", NOTE], busy };
         let folder = AtomicDir::open(out, writer)?;
         let root = folder.root().to_owned();
         let units = root.join("units");

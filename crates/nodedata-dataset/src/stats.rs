@@ -16,6 +16,7 @@ use self::{
     record::{NumbersRecord, ValuesRecord},
     texts::Texts,
 };
+use crate::NullCount;
 
 pub(crate) mod leaf_values;
 mod moments;
@@ -237,6 +238,11 @@ impl FeatureStats {
     /// Whether there was no row.
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Rows, and how many of them are null.
+    pub(crate) fn nulls(&self) -> NullCount {
+        NullCount { nulls: self.null_count, rows: self.count }
     }
 
     /// What was measured so far.

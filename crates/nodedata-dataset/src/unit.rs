@@ -61,20 +61,27 @@ pub(crate) fn recipes(units: &[Unit], source: &SourcePlan, options: &WriterOptio
     }));
     let common = b3_of(common.as_bytes());
     let of_unit = |unit: &Unit| {
-        let partitions: Vec<Value> = unit
-            .partitions
-            .iter()
-            .map(|idx| {
-                // Sizes and times are for planning; what they decide is which partitions a unit has.
-                let Partition { episode, reads, recipe, numbering: _, decoded_bytes: _, times: _ } =
-                    &source.partitions[*idx];
-                let read = |it: &InputRange| {
-                    let path = source.inputs[it.input].path.to_string_lossy();
-                    json!([path, it.byte_range.start, it.byte_range.end])
-                };
-                json!([episode, reads.iter().map(read).collect::<Vec<_>>(), recipe])
-            })
-            .collect();
+        let partitions: Vec<Value> =
+            unit.partitions
+                .iter()
+                .map(|idx| {
+                    // Sizes, times and counts are for planning; what they decide is which partitions a unit has.
+                    let Partition {
+                        episode,
+                        reads,
+                        recipe,
+                        numbering: _,
+                        decoded_bytes: _,
+                        times: _,
+                        counts: _,
+                    } = &source.partitions[*idx];
+                    let read = |it: &InputRange| {
+                        let path = source.inputs[it.input].path.to_string_lossy();
+                        json!([path, it.byte_range.start, it.byte_range.end])
+                    };
+                    json!([episode, reads.iter().map(read).collect::<Vec<_>>(), recipe])
+                })
+                .collect();
         b3_of(canonical_json(&json!([common, partitions])).as_bytes())
     };
     units.iter().map(of_unit).collect()

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use nodedata_core::{Result, StreamSchema};
+use nodedata_core::{Progress, Result, StreamSchema};
 use nodedata_schema::Schema;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -57,23 +57,27 @@ const RESTORE: &str = "restore the file from a copy, or convert the source again
 /// frame and every sample of the video index is decoded.
 ///
 /// Whatever is wrong is a finding. In a folder that includes what the disk does not give; what lies elsewhere and cannot
-/// be reached is neither sound nor wrong.
+/// be reached is neither sound nor wrong. `progress` hears of the bytes that are hashed and, with `deep`, of the shards
+/// whose rows are read.
 ///
 /// # Errors
 /// `Denied`, `Io` when files that lie in no folder of this machine cannot be reached.
-pub fn validate(dataset: &Dataset, deep: bool) -> Result<Validation> {
+pub fn validate(dataset: &Dataset, deep: bool, progress: &dyn Progress) -> Result<Validation> {
     if dataset.root().is_some() {
-        return Ok(checked(dataset, deep));
+        return Ok(checked(dataset, deep, progress));
     }
     let reached = Arc::new(Reached::over(Arc::clone(dataset.files())));
-    let found = checked(&dataset.through(Arc::clone(&reached) as _), deep);
+    let found = checked(&dataset.through(Arc::clone(&reached) as _), deep, progress);
     reached.check()?;
     Ok(found)
 }
 
-fn checked(dataset: &Dataset, deep: bool) -> Validation {
+fn checked(dataset: &Dataset, deep: bool, progress: &dyn Progress) -> Validation {
     let mut found = Validation { deep, ..Validation::default() };
-    check_files(dataset, &mut found);
+    let hashed: u64 = dataset.manifest.files().iter().map(|it| it.bytes).sum();
+    let read: u64 = dataset.manifest.shards.iter().map(|it| it.bytes).sum();
+    progress.planned(hashed.saturating_add(if deep { read } else { 0 }));
+    check_files(dataset, &mut found, progress);
     check_strangers(dataset, &mut found);
     check_ledger(dataset, &mut found);
     check_provenance(dataset, &mut found);
@@ -83,7 +87,7 @@ fn checked(dataset: &Dataset, deep: bool) -> Validation {
     // Rows of a file whose bytes are not the published ones prove nothing.
     let is_other = |code| matches!(code, "hash-mismatch" | "missing-file" | "unreadable-file");
     if deep && !found.findings.iter().any(|it| is_other(it.code)) {
-        deep::check_rows(dataset, schema.as_ref(), &streams, &mut found);
+        deep::check_rows(dataset, schema.as_ref(), &streams, &mut found, progress);
     }
     found
 }
@@ -105,9 +109,9 @@ impl Validation {
     }
 }
 
-fn check_files(dataset: &Dataset, found: &mut Validation) {
+fn check_files(dataset: &Dataset, found: &mut Validation, progress: &dyn Progress) {
     let files = dataset.manifest.files();
-    let checked: Vec<_> = files.par_iter().map(|it| check_file(dataset, it)).collect();
+    let checked: Vec<_> = files.par_iter().map(|it| check_file(dataset, it, progress)).collect();
     for (entry, finding) in files.iter().zip(checked) {
         found.files += 1;
         found.bytes += entry.bytes;
@@ -115,7 +119,7 @@ fn check_files(dataset: &Dataset, found: &mut Validation) {
     }
 }
 
-fn check_file(dataset: &Dataset, entry: &FileEntry) -> Option<Finding> {
+fn check_file(dataset: &Dataset, entry: &FileEntry, progress: &dyn Progress) -> Option<Finding> {
     let finding = |code, message| Some(Finding { code, message, at: entry.path.clone(), hint: RESTORE });
     let file = match dataset.file(&entry.path) {
         Ok(file) => file,
@@ -131,6 +135,7 @@ fn check_file(dataset: &Dataset, entry: &FileEntry) -> Option<Finding> {
             Some(sha256) => drop(rayon::join(|| b3.update(bytes), || sha256.update(bytes))),
             None => drop(b3.update(bytes)),
         }
+        progress.advanced(bytes.len() as u64, 0);
         Ok(())
     });
     if let Err(err) = hashed {

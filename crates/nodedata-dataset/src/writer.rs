@@ -1,14 +1,11 @@
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use nodedata_core::{
     Attachment, EPISODE_INDEX, EpisodeInfo, Error, ErrorKind, InputFile, Locus, PixelShape, Result, RowSpan,
     SourcePlan, StreamSchema,
 };
+use nodedata_io::{Places, Replacing};
 use nodedata_schema::CheckedBatch;
 use serde_json::Value;
 
@@ -21,6 +18,8 @@ use crate::{
     journal::UnitInput,
     ledger::{Ledger, Report},
     manifest::Manifest,
+    nulls::Nulls,
+    recognise::recognise,
     shard::{Sink, UnitFiles},
     staging::Staging,
     table::Table,
@@ -37,8 +36,10 @@ pub fn created_by() -> String {
 pub struct WriterOptions {
     /// The dataset's folder; it must not exist, or `overwrite` must be set.
     pub out: PathBuf,
-    /// Whether an existing folder is replaced once the new dataset is complete.
+    /// Whether an existing dataset is replaced once the new one is complete.
     pub overwrite: bool,
+    /// What the dataset is made of: never replaced, whatever is asked.
+    pub reads: Places,
     /// What decides the rows, as text that means nothing here. A unit made under another one is not reused.
     pub unit_recipe: String,
     /// Bytes of source one shard covers. Default 512 MiB.
@@ -59,6 +60,7 @@ impl WriterOptions {
         Self {
             out: out.into(),
             overwrite: false,
+            reads: Places::default(),
             unit_recipe: String::new(),
             shard_bytes: 512 << 20,
             row_group_bytes: 16 << 20,
@@ -107,6 +109,8 @@ pub struct RunFacts<'a> {
     pub source: &'a SourcePlan,
     /// The episodes of the plan, with what reading told of them.
     pub episodes: &'a [EpisodeInfo],
+    /// Holds the rows without a value against what was asked for: an error ends the run, and nothing is committed.
+    pub check_nulls: &'a (dyn Fn(&Nulls) -> Result<()> + Sync),
     /// Reads what an attachment of the plan holds.
     pub content_of: &'a (dyn Fn(&Attachment) -> Result<Bytes> + Sync),
 }
@@ -148,6 +152,13 @@ impl FinishedUnit {
 /// Encoded rows on their way from the encoder to the files.
 #[derive(Default)]
 pub struct Encoded(Vec<crate::encode::Sealed>);
+
+impl Encoded {
+    /// Adds what was encoded after it.
+    pub fn append(&mut self, mut more: Self) {
+        self.0.append(&mut more.0);
+    }
+}
 
 /// The half of a writer that encodes rows.
 pub struct EncodeHalf<'a>(&'a mut Encoder);
@@ -289,7 +300,7 @@ impl DatasetWriter {
     /// What was not folded is not part of it.
     ///
     /// # Errors
-    /// `Corrupt` when the ledger does not balance: nothing is committed. `Io`.
+    /// `Corrupt` when the ledger does not balance, and what [`RunFacts::check_nulls`] says: nothing is committed. `Io`.
     pub fn finish(self, run: RunFacts<'_>) -> Result<(Manifest, Report)> {
         let Self { plan, encoder, sink, folded, note } = self;
         drop((encoder, sink));
@@ -309,6 +320,8 @@ impl DatasetWriter {
         if let Some(note) = note {
             staging.write(crate::journal::NOTED, &note)?;
         }
+        // Hours may have gone by since it was looked at first.
+        refuse_existing(&options)?;
         let staging = Arc::into_inner(staging).expect("the sink is gone, so nobody else holds it");
         staging.commit(options.overwrite)?;
         Ok(done)
@@ -329,24 +342,19 @@ pub fn plan_recipes(units: &[Unit], source: &SourcePlan, options: &WriterOptions
     unit::recipes(units, source, options)
 }
 
-/// Refuses an output that is there and is not to be replaced.
+/// Refuses an output that is there and is not to be replaced: see [`Replacing`].
 ///
 /// # Errors
 /// `Config`; `Io` when an empty folder cannot be removed.
 pub fn refuse_existing(options: &WriterOptions) -> Result<()> {
-    let out: &Path = &options.out;
-    let is_empty_folder = || out.read_dir().is_ok_and(|mut it| it.next().is_none());
-    if options.overwrite || !out.exists() {
-        return Ok(());
-    }
-    if is_empty_folder() {
-        // An empty folder holds nothing to lose, and a rename may not replace it on every system.
-        return std::fs::remove_dir(out)
-            .map_err(|err| nodedata_io::io_error("cannot replace the empty folder", out, err));
-    }
-    Err(Error::new(ErrorKind::Config, "the output exists already, and another recipe made it")
-        .at(Locus::path(out))
-        .with_hint("choose another `--out`, or `--overwrite` to replace it once the new one is complete"))
+    let replacing = Replacing {
+        asked: options.overwrite,
+        reads: &options.reads,
+        recognise: &recognise,
+        there: "the output exists already, and another recipe made it",
+        hint: "choose another `--out`, or `--overwrite` to replace it once the new one is complete",
+    };
+    replacing.check(&options.out)
 }
 
 fn refuse_same_names(streams: &[StreamSchema]) -> Result<()> {

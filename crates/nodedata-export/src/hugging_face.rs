@@ -1,8 +1,12 @@
-use std::{collections::BTreeMap, fs, io::Write, path::Path};
+use std::{fs, io::Write, path::Path};
 
-use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
-use nodedata_dataset::{Dataset, Manifest, each_window};
-use nodedata_io::{AtomicDir, Writer, Writing, io_error, link_or_copy, write_file};
+use nodedata_core::{ReadAt, Result};
+use nodedata_dataset::{
+    Dataset, Manifest, card_configs, config_lines, each_window, license_lines, split_card, yaml_text,
+};
+use nodedata_io::{
+    AtomicDir, Places, Recognised, Replacing, Writer, Writing, io_error, link_or_copy, write_file,
+};
 
 /// What the name of the hidden folder ends in while an export grows.
 const SUFFIX: &str = "export";
@@ -38,21 +42,23 @@ pub struct ExportReport {
 /// # Errors
 /// `Config` when `out` is there already; `Io`; `Corrupt` when the manifest names a path outside its folder.
 pub fn export_hugging_face(dataset: &Dataset, out: &Path, facts: &HubFacts) -> Result<ExportReport> {
-    let exists = out.exists() && !fs::read_dir(out).is_ok_and(|mut it| it.next().is_none());
-    if exists {
-        return Err(Error::new(ErrorKind::Config, "the folder is there already")
-            .at(Locus::path(out))
-            .with_hint("choose another, or remove it"));
-    }
-    let writer = Writer { suffix: SUFFIX, shared: false, busy: "another export fills this folder" };
+    let reads = Places::new(dataset.root());
+    let replacing = Replacing {
+        asked: false,
+        reads: &reads,
+        recognise: &|_| Ok(Recognised::Ours),
+        there: "the folder is there already",
+        hint: "choose another, or remove it",
+    };
+    replacing.check(out)?;
+    let busy = "another export fills this folder";
+    let writer = Writer { suffix: SUFFIX, shared: false, keeps: &[], busy };
     let folder = AtomicDir::open(out, writer)?;
     // What an export that was killed left behind.
     folder.clear(&[])?;
     let mut report = ExportReport::default();
     let written = write(dataset, &folder.tree(), facts, &mut report).and_then(|()| {
-        if out.exists() {
-            fs::remove_dir(out).map_err(|err| io_error("cannot take the folder's place", out, err))?;
-        }
+        replacing.check(out)?;
         folder.commit(false)
     });
     if written.is_err() {
@@ -86,7 +92,9 @@ fn write(dataset: &Dataset, folder: &Path, facts: &HubFacts, report: &mut Export
         report.bytes += n_bytes;
     }
     let readme = dataset.text(&manifest.readme.path)?;
-    let card = format!("{}{}", front_matter(manifest, facts), body_of(&readme));
+    // Without the YAML that the dataset came with.
+    let body = split_card(&readme).map_or(readme.as_str(), |(_, body)| body);
+    let card = format!("{}{}", front_matter(manifest, facts), body);
     fs::create_dir_all(folder).map_err(|err| io_error("cannot make the folder", folder, err))?;
     write_file(&folder.join("README.md"), card.as_bytes(), Writing::Replace)
 }
@@ -100,90 +108,25 @@ fn copy(file: &dyn ReadAt, to: &Path) -> Result<()> {
 fn front_matter(manifest: &Manifest, facts: &HubFacts) -> String {
     let mut lines = vec!["---".to_owned()];
     if let Some(license) = facts.license.as_deref() {
-        match hub_license(license) {
-            Some(known) => lines.push(format!("license: {known}")),
-            None => {
-                lines.push("license: other".to_owned());
-                lines.push(format!("license_name: {}", yaml(license)));
-            }
-        }
+        lines.extend(license_lines(license));
     }
     if let Some(title) = &facts.title {
-        lines.push(format!("pretty_name: {}", yaml(title)));
+        lines.push(format!("pretty_name: {}", yaml_text(title)));
     }
     lines.push("task_categories:\n- robotics".to_owned());
     lines.push("tags:".to_owned());
     let mut tags = facts.tags.clone();
     tags.extend(["robotics".to_owned(), "node-data".to_owned()]);
     tags.dedup();
-    lines.extend(tags.iter().map(|it| format!("- {}", yaml(it))));
+    lines.extend(tags.iter().map(|it| format!("- {}", yaml_text(it))));
     lines.push(format!("size_categories:\n- {}", size_category(manifest)));
     if let Some(gate) = &facts.gate {
-        lines.push(format!("extra_gated_prompt: {}", yaml(gate)));
+        lines.push(format!("extra_gated_prompt: {}", yaml_text(gate)));
     }
-    lines.push("configs:".to_owned());
-    for (idx, stream) in manifest.streams.iter().filter(|it| it.rows > 0).enumerate() {
-        let name = stream.folder.rsplit('/').next().unwrap_or(&stream.folder);
-        lines.push(format!("- config_name: {}", yaml(name)));
-        if idx == 0 {
-            lines.push("  default: true".to_owned());
-        }
-        lines.push("  data_files:".to_owned());
-        let mut by_split: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for shard in manifest.shards.iter().filter(|it| it.stream == stream.name) {
-            by_split.entry(&shard.split).or_default().push(&shard.path);
-        }
-        for (split, paths) in by_split {
-            lines.push(format!("  - split: {split}"));
-            lines.push("    path:".to_owned());
-            // The files themselves, not a pattern: what else lies there is not meant.
-            lines.extend(paths.iter().map(|it| format!("    - {}", yaml(it))));
-        }
-    }
+    // The files themselves, not a pattern: what else lies there is not meant.
+    lines.extend(config_lines(&card_configs(manifest, true)));
     lines.push("---\n".to_owned());
     lines.join("\n")
-}
-
-/// The Hub's word for a licence, where it has one.
-fn hub_license(license: &str) -> Option<String> {
-    let known = [
-        "MIT",
-        "Apache-2.0",
-        "BSD-2-Clause",
-        "BSD-3-Clause",
-        "CC0-1.0",
-        "CC-BY-2.0",
-        "CC-BY-3.0",
-        "CC-BY-4.0",
-        "CC-BY-SA-3.0",
-        "CC-BY-SA-4.0",
-        "CC-BY-NC-2.0",
-        "CC-BY-NC-3.0",
-        "CC-BY-NC-4.0",
-        "CC-BY-ND-4.0",
-        "CC-BY-NC-ND-3.0",
-        "CC-BY-NC-ND-4.0",
-        "CC-BY-NC-SA-2.0",
-        "CC-BY-NC-SA-3.0",
-        "CC-BY-NC-SA-4.0",
-        "CDLA-Permissive-1.0",
-        "CDLA-Permissive-2.0",
-        "CDLA-Sharing-1.0",
-        "ODbL-1.0",
-        "PDDL-1.0",
-        "Unlicense",
-        "GPL-2.0",
-        "GPL-3.0",
-        "LGPL-3.0",
-        "AGPL-3.0",
-        "ISC",
-        "Zlib",
-    ];
-    known.contains(&license).then(|| match license {
-        "ODbL-1.0" => "odbl".to_owned(),
-        "PDDL-1.0" => "pddl".to_owned(),
-        other => other.to_lowercase(),
-    })
 }
 
 fn size_category(manifest: &Manifest) -> &'static str {
@@ -195,29 +138,5 @@ fn size_category(manifest: &Manifest) -> &'static str {
         1_000_000..10_000_000 => "1M<n<10M",
         10_000_000..100_000_000 => "10M<n<100M",
         _ => "100M<n<1B",
-    }
-}
-
-/// The card without the YAML that the dataset came with.
-fn body_of(readme: &str) -> &str {
-    match readme.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n")) {
-        Some((_, body)) => body,
-        None => readme,
-    }
-}
-
-/// A YAML double-quoted scalar.
-fn yaml(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn licences_are_said_in_the_hubs_words() {
-        assert_eq!(hub_license("CC-BY-4.0").as_deref(), Some("cc-by-4.0"));
-        assert_eq!(hub_license("MIT OR Apache-2.0"), None);
     }
 }

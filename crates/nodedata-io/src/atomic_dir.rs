@@ -6,7 +6,7 @@ use std::{
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 
-use crate::atomic_file::{io_error, sync_folder};
+use crate::atomic_file::{PARTIAL_PREFIX, PARTIAL_SUFFIX, io_error, sync_folder};
 
 /// A folder that appears whole: it grows in a hidden folder beside its place, under a lock, is synced, and gets its
 /// name by one rename.
@@ -27,6 +27,8 @@ pub struct Writer<'a> {
     pub suffix: &'a str,
     /// Whether others that say so too may be at work at once.
     pub shared: bool,
+    /// Names in the hidden folder, besides `lock` and `tree`, that such writers leave there.
+    pub keeps: &'a [&'a str],
     /// What another that is at work is told to be doing: `another run is writing this dataset`.
     pub busy: &'a str,
 }
@@ -36,9 +38,11 @@ impl AtomicDir {
     /// its name, in the middle of being replaced, gets it back, unless the folder is shared.
     ///
     /// # Errors
-    /// `Conflict` when another is at work there; `Config` when `out` has no name of its own; `Io`.
+    /// `Conflict` when another is at work there; `Config` when `out` has no name of its own, or what is in the hidden
+    /// folder's place is somebody else's; `Io`.
     pub fn open(out: &Path, writer: Writer<'_>) -> Result<Self> {
         let root = hidden(out, writer.suffix)?;
+        refuse_foreign(&root, writer.keeps)?;
         loop {
             // The parents of `out` are made on the way.
             fs::create_dir_all(&root).map_err(|err| io_error("cannot make the folder", &root, err))?;
@@ -191,6 +195,26 @@ pub fn hidden(out: &Path, suffix: &str) -> Result<PathBuf> {
     Ok(out.with_file_name(hidden))
 }
 
+/// Refuses a folder of that name that no writer left: whatever lies in it would be cleared away.
+fn refuse_foreign(root: &Path, keeps: &[&str]) -> Result<()> {
+    // Where it is not there, or is just going, there is nothing to clear.
+    let Ok(found) = entries(root) else { return Ok(()) };
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // A file that was on its way when its writer was killed.
+        let is_partial = name.starts_with(PARTIAL_PREFIX) && name.ends_with(PARTIAL_SUFFIX);
+        is_partial || name == "lock" || name == "tree" || keeps.iter().any(|it| *it == name)
+    };
+    match found.iter().find(|it| !is_ours(it)) {
+        None => Ok(()),
+        Some(path) => {
+            Err(Error::new(ErrorKind::Config, "the output would grow in a folder that holds something else")
+                .at(Locus::path(path))
+                .with_hint("move that folder away, or choose another output"))
+        }
+    }
+}
+
 /// Where a folder lies while another one takes its place.
 fn replaced(root: &Path) -> PathBuf {
     let mut old = root.to_owned().into_os_string();
@@ -244,7 +268,8 @@ fn sync_folders(root: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    const ALONE: Writer<'_> = Writer { suffix: "partial", shared: false, busy: "another is at work" };
+    const ALONE: Writer<'_> =
+        Writer { suffix: "partial", shared: false, keeps: &["units"], busy: "another is at work" };
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> = entries(folder).unwrap();
@@ -306,6 +331,17 @@ mod tests {
         fs::create_dir(dir.path().join(".out.partial.replaced")).unwrap();
         AtomicDir::open(&out, ALONE).unwrap().abandon();
         assert_eq!(names(dir.path()), ["out"]);
+    }
+
+    #[test]
+    fn a_folder_of_that_name_that_is_somebody_elses_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        let theirs = dir.path().join(".out.partial/thesis.txt");
+        fs::create_dir(theirs.parent().unwrap()).unwrap();
+        fs::write(&theirs, "x").unwrap();
+        assert_eq!(AtomicDir::open(&out, ALONE).unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "x");
     }
 
     #[test]

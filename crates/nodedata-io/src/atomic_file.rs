@@ -19,6 +19,10 @@ pub enum Writing {
     ReplaceSecret,
 }
 
+/// How the temporary names of files begin and end.
+pub(crate) const PARTIAL_PREFIX: &str = ".nodedata-";
+pub(crate) const PARTIAL_SUFFIX: &str = ".partial";
+
 /// Writes a file that is there whole or not at all: under a temporary name beside its place, synced, then renamed.
 /// What is no file, such as a terminal or a pipe, is written as it is; behind a link, what it leads to is replaced.
 ///
@@ -39,7 +43,7 @@ pub fn write_file(path: &Path, bytes: &[u8], writing: Writing) -> Result<()> {
         .filter(|it| !it.as_os_str().is_empty())
         .map_or_else(|| PathBuf::from("."), Path::to_owned);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".nodedata-").suffix(".partial");
+    builder.prefix(PARTIAL_PREFIX).suffix(PARTIAL_SUFFIX);
     let mode = permissions(there.as_ref(), writing);
     if let Some(mode) = mode {
         builder.permissions(mode);

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
 
 use crate::{
-    local::{io_error, stamp_of, walk},
+    atomic_file::io_error,
+    local::{stamp_of, walk},
     memory::past_the_end,
 };
 

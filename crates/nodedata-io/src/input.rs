@@ -5,7 +5,7 @@ use std::{
 
 use nodedata_core::{Error, ErrorKind, Files, Locus, Result, patterns::is_pattern};
 
-use crate::LocalFiles;
+use crate::{LocalFiles, Places};
 
 /// What the user named as SRC.
 #[derive(Clone)]
@@ -16,22 +16,67 @@ pub struct Input {
     pub root: String,
     /// Whether SRC named files one by one (a file or a glob), rather than a folder that may hold others.
     pub exact: bool,
+    /// What of it lies on disk, and is not to be written over.
+    pub places: Places,
+    /// Of a URL, the address that its names are relative to: `host/folder`.
+    pub address: Option<PathBuf>,
+    /// Where there are several sources, which files each of them named.
+    pub parts: Vec<Part>,
+}
+
+/// One of several sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// As the user named it.
+    pub source: String,
+    /// Names of its files in the input.
+    pub names: Vec<PathBuf>,
+}
+
+impl Input {
+    fn on_disk(files: LocalFiles, root: String, exact: bool, places: Places) -> Self {
+        Self { files: Arc::new(files), root, exact, places, address: None, parts: Vec::new() }
+    }
 }
 
 /// Opens SRC: a file, a folder, a glob (`runs/**/*.mcap`) or a URL (`s3://bucket/prefix`).
 ///
 /// # Errors
-/// `Io` when nothing is there; `Config` when a glob or URL is malformed or matches nothing.
+/// `Io` when nothing is there; `Config` when a glob or URL is malformed or matches nothing; `Unsupported` for an address
+/// that this build does not speak to.
 pub fn open(source: &str) -> Result<Input> {
+    if source == "-" {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "standard input is not read: files are read by range",
+        )
+        .with_hint("write it to a file first, and name that; a file called `-` is `./-`"));
+    }
     if let Some(path) = source.strip_prefix("file://") {
         return open_local(path);
     }
     if let Some((scheme, _)) = source.split_once("://")
         && scheme.chars().all(|it| it.is_ascii_alphanumeric() || it == '+')
     {
-        return open_url(source);
+        return open_url(source, &scheme.to_ascii_lowercase());
     }
     open_local(source)
+}
+
+/// A scheme that nothing here speaks to.
+fn foreign_scheme(source: &str, scheme: &str) -> Error {
+    let built_in = if cfg!(feature = "remote") {
+        "this build reads http://, https://, s3://, gs:// and az://, and what lies on disk"
+    } else {
+        "this build reads what lies on disk alone"
+    };
+    let hint = match scheme {
+        "hf" | "huggingface" => format!("{built_in}: fetch it with `hf download`, and name the folder"),
+        _ => format!("{built_in}: copy the data to one of these"),
+    };
+    Error::new(ErrorKind::Unsupported, format!("`{scheme}://` is no address that is read here"))
+        .at(Locus::path(printable(source)))
+        .with_hint(hint)
 }
 
 /// SRC, or another address, as it may be printed: of a URL not the user, and of one that is sent as it is, neither the query,
@@ -61,25 +106,28 @@ fn printable_word(word: &str) -> String {
 }
 
 #[cfg(feature = "remote")]
-fn open_url(source: &str) -> Result<Input> {
-    crate::remote::open(source)
+fn open_url(source: &str, scheme: &str) -> Result<Input> {
+    match scheme {
+        "http" | "https" => crate::web::open(source),
+        "s3" | "s3a" | "gs" | "az" | "azure" | "adl" | "abfs" | "abfss" => crate::remote::open(source),
+        _ => Err(foreign_scheme(source, scheme)),
+    }
 }
 
 #[cfg(not(feature = "remote"))]
-fn open_url(source: &str) -> Result<Input> {
-    Err(Error::new(ErrorKind::Unsupported, format!("this build reads no URLs: {source}"))
-        .with_hint("build with the feature `remote`, or copy the data to disk"))
+fn open_url(source: &str, scheme: &str) -> Result<Input> {
+    Err(foreign_scheme(source, scheme))
 }
 
 fn open_local(source: &str) -> Result<Input> {
     let path = Path::new(source);
     if path.is_dir() {
         let files = LocalFiles::folder(path)?;
-        return Ok(Input { files: Arc::new(files), root: source.to_owned(), exact: false });
+        return Ok(Input::on_disk(files, source.to_owned(), false, Places::new([path])));
     }
     if path.exists() {
         let root = path.parent().map_or_else(String::new, |it| it.display().to_string());
-        return Ok(Input { files: Arc::new(LocalFiles::file(path)), root, exact: true });
+        return Ok(Input::on_disk(LocalFiles::file(path), root, true, Places::new([path])));
     }
     if is_pattern(source) {
         return open_glob(source);
@@ -108,11 +156,8 @@ fn open_glob(pattern: &str) -> Result<Input> {
         return Err(Error::new(ErrorKind::Config, format!("no file matches `{pattern}`"))
             .with_hint("quote the glob so that the shell does not expand it first"));
     }
-    Ok(Input {
-        files: Arc::new(LocalFiles::list_of(&root, names)),
-        root: root.display().to_string(),
-        exact: true,
-    })
+    let places = Places::new(names.iter().map(|it| root.join(it)));
+    Ok(Input::on_disk(LocalFiles::list_of(&root, names), root.display().to_string(), true, places))
 }
 
 /// The leading folders of a glob that hold no pattern characters.
@@ -181,6 +226,21 @@ mod tests {
             ("what? no", "what? no"),
         ] {
             assert_eq!(printable_text(text), printed);
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_says_so_and_what_is() {
+        for (source, part, hint) in [
+            ("-", "standard input", "write it to a file"),
+            ("ftp://host/a.mcap", "`ftp://`", "this build reads"),
+            ("hf://datasets/a/b", "`hf://`", "hf download"),
+            ("HDFS://host/a", "`hdfs://`", "this build reads"),
+        ] {
+            let err = open(source).err().expect("refused");
+            assert_eq!(err.kind(), ErrorKind::Unsupported);
+            assert!(err.to_string().contains(part), "{source}: {err}");
+            assert!(err.hint().is_some_and(|it| it.contains(hint)), "{source}: {:?}", err.hint());
         }
     }
 

@@ -12,12 +12,17 @@ mod folder;
 mod input;
 mod local;
 mod memory;
+mod places;
 #[cfg(feature = "remote")]
 mod remote;
-#[cfg(feature = "remote")]
+#[cfg(feature = "runtime")]
 mod remote_error;
-#[cfg(feature = "remote")]
+mod replacing;
+#[cfg(feature = "runtime")]
 mod runtime;
+mod several;
+#[cfg(feature = "remote")]
+mod web;
 
 pub use atomic_dir::{
     AtomicDir, Writer, entries, has_left_behind, hidden, is_half_replaced, link_or_copy, remove,
@@ -27,12 +32,15 @@ pub use blocks::Blocks;
 #[cfg(feature = "remote")]
 pub use bucket::{Bucket, open_bucket};
 pub use folder::FolderFiles;
-pub use input::{Input, open, printable, printable_text};
+pub use input::{Input, Part, open, printable, printable_text};
 pub use local::LocalFiles;
 pub use memory::MemoryFiles;
+pub use places::Places;
 #[cfg(feature = "remote")]
 pub use remote::RemoteFiles;
-#[cfg(feature = "remote")]
+#[cfg(feature = "runtime")]
 pub use remote_error::store_error;
-#[cfg(feature = "remote")]
+pub use replacing::{Recognised, Replacing, refuse_foreign_file};
+#[cfg(feature = "runtime")]
 pub use runtime::block_on;
+pub use several::open_all;

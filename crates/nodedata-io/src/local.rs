@@ -8,9 +8,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
+use nodedata_core::{Files, ReadAt, Result};
 
-use crate::memory::WholeFile;
+use crate::{atomic_file::io_error, memory::WholeFile};
 
 /// Files on disk below a root, read through a memory map.
 #[derive(Debug)]
@@ -182,10 +182,6 @@ fn whole(path: &Path) -> std::io::Result<Bytes> {
     // a file that shrinks under us ends the process with SIGBUS before anything has a final name.
     let map = unsafe { memmap2::MmapOptions::new().map(&file)? };
     Ok(Bytes::from_owner(map))
-}
-
-pub(crate) fn io_error(what: &str, path: &Path, err: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(path))
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use object_store::{ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use url::Url;
 
 use crate::{
-    Blocks, Input, bucket::open_bucket, input::printable, remote_error::store_error, runtime::block_on,
+    Blocks, Input, Places, bucket::open_bucket, input::printable, remote_error::store_error,
+    runtime::block_on,
 };
 
 /// Objects below a prefix of a bucket, read by range.
@@ -146,7 +147,7 @@ impl ReadAt for RemoteFile {
 /// Times that a request is repeated: a conversion of hours outlives a store that is away for minutes.
 const RETRIES: usize = 10;
 
-/// Opens a bucket or a web address.
+/// Opens a bucket.
 pub(crate) fn open(source: &str) -> Result<Input> {
     let url = object_url(source)?;
     let place = || Locus::path(printable(source));
@@ -155,7 +156,25 @@ pub(crate) fn open(source: &str) -> Result<Input> {
     tracing::debug!(source = printable(source), "list the objects");
     let files = RemoteFiles::list_of(bucket.objects, bucket.prefix).map_err(|err| err.at(place()))?;
     let exact = files.one_object;
-    Ok(Input { files: Arc::new(files), root: source.to_owned(), exact })
+    let address = Some(address_of(&url, exact));
+    let (files, places, parts) = (Arc::new(files), Places::default(), Vec::new());
+    Ok(Input { files, root: source.to_owned(), exact, places, address, parts })
+}
+
+/// What names of files below a URL are relative to, as one path: host and folder. Of one file, that is what it lies in.
+pub(crate) fn address_of(url: &Url, is_file: bool) -> PathBuf {
+    let mut address = PathBuf::from(url.host_str().unwrap_or_default());
+    if let Some(port) = url.port() {
+        address = PathBuf::from(format!("{}:{port}", address.display()));
+    }
+    // Names in it are as the store has them, not as they are escaped in a URL.
+    if let Ok(path) = ObjectPath::from_url_path(url.path()) {
+        address.extend(path.parts().map(|it| it.as_ref().to_owned()));
+        if is_file {
+            address.pop();
+        }
+    }
+    address
 }
 
 /// Refuses what the store would drop without a word and so read another prefix than was asked for.

@@ -1,10 +1,10 @@
 use nodedata_core::{Finding, InputFile, OpenOptions};
+use nodedata_message::JsonType;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     deal::DealText,
     pass::{Share, Stretch},
-    record_type::{LEAVES_MAX, Type},
 };
 
 /// Of another version nothing is taken over.
@@ -19,7 +19,7 @@ pub(crate) struct Learned {
     conditions: Conditions,
     files: Vec<LearnedFile>,
     /// `None` where records stay bytes.
-    pub(crate) types: Option<Type>,
+    pub(crate) types: Option<JsonType>,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -51,7 +51,7 @@ impl Learned {
         conditions: Conditions,
         inputs: &[InputFile],
         stretches: &[Vec<Stretch>],
-        types: Option<Type>,
+        types: Option<JsonType>,
         findings: Vec<Finding>,
     ) -> Self {
         let stretch = |it: &Stretch| {
@@ -86,7 +86,7 @@ impl Learned {
         let fits = learned.version == VERSION
             && learned.conditions == *conditions
             && learned.types.is_some() == conditions.decodes
-            && learned.types.as_ref().is_none_or(|it| it.n_leaves() <= LEAVES_MAX)
+            && learned.types.as_ref().is_none_or(|it| it.n_leaves() <= JsonType::LEAVES_MAX)
             && learned.files.len() == inputs.len()
             && learned.files.iter().zip(inputs).all(same_file);
         fits.then_some(learned)

@@ -12,10 +12,8 @@ mod record;
 // What a full pass learns.
 mod deal;
 mod learned;
-mod observed;
-mod observer;
+mod own_keys;
 mod pass;
-mod record_type;
 
 // The format, its plan and its rows.
 mod format;

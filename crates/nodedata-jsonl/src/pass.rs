@@ -1,13 +1,12 @@
 use std::{ops::Range, path::Path, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Files, InputFile, Locus, ReadAt, Result, RowDeal};
+use nodedata_message::{JsonInference, Place};
 use rayon::prelude::*;
 
 use crate::{
     deal::split_of,
     lines::{Lines, first_line},
-    observed::{Observed, Place},
-    observer::observe,
     record::{check, record_of},
 };
 
@@ -49,11 +48,11 @@ pub(crate) struct Pass<'a> {
 }
 
 /// What it found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Found {
     /// By input.
     pub(crate) stretches: Vec<Vec<Stretch>>,
-    pub(crate) observed: Observed,
+    pub(crate) inference: JsonInference,
 }
 
 impl Pass<'_> {
@@ -62,16 +61,17 @@ impl Pass<'_> {
     /// # Errors
     /// `Io`; `Unsupported` for a file that is compressed as a whole.
     pub(crate) fn run(&self) -> Result<Found> {
-        let mut found = Found { stretches: vec![Vec::new(); self.inputs.len()], ..Found::default() };
+        let mut found =
+            Found { stretches: vec![Vec::new(); self.inputs.len()], inference: JsonInference::rows() };
         let parts: Vec<(usize, Range<u64>)> = (0..self.inputs.len()).flat_map(|it| self.parts(it)).collect();
         for parts in parts.chunks(STRETCHES_AT_ONCE) {
-            let looked_at: Vec<Result<Option<(Stretch, Observed)>>> =
+            let looked_at: Vec<Result<Option<(Stretch, JsonInference)>>> =
                 parts.par_iter().map(|(input, part)| self.stretch(*input, part)).collect();
             for ((input, _), looked_at) in parts.iter().zip(looked_at) {
                 let looked_at = looked_at.map_err(|err| err.at(Locus::path(&self.inputs[*input].path)))?;
-                let Some((stretch, observed)) = looked_at else { continue };
+                let Some((stretch, inference)) = looked_at else { continue };
                 found.stretches[*input].push(stretch);
-                found.observed.merge(observed);
+                found.inference.merge(inference);
             }
         }
         Ok(found)
@@ -89,7 +89,7 @@ impl Pass<'_> {
         })
     }
 
-    fn stretch(&self, input: usize, part: &Range<u64>) -> Result<Option<(Stretch, Observed)>> {
+    fn stretch(&self, input: usize, part: &Range<u64>) -> Result<Option<(Stretch, JsonInference)>> {
         let file = self.files.open(&self.inputs[input].path)?;
         if part.start == 0 {
             refuse_compressed(&*file, &self.inputs[input].path)?;
@@ -99,13 +99,13 @@ impl Pass<'_> {
         let n_splits = self.deal.map_or(1, |it| it.fractions.len());
         let mut stretch =
             Stretch { byte_range: range.clone(), n_lines: 0, shares: vec![Share::default(); n_splits] };
-        let (observed, broken) = self.look(input, &file, &range, &[], Some(&mut stretch))?;
+        let (inference, broken) = self.look(input, &file, &range, &[], Some(&mut stretch))?;
         if broken.is_empty() {
-            return Ok(Some((stretch, observed)));
+            return Ok(Some((stretch, inference)));
         }
         // Types are those of the records that can be read: once more, without what the others left behind.
-        let (observed, _) = self.look(input, &file, &range, &broken, None)?;
-        Ok(Some((stretch, observed)))
+        let (inference, _) = self.look(input, &file, &range, &broken, None)?;
+        Ok(Some((stretch, inference)))
     }
 
     /// What the records of a range hold, without those that begin at `broken`, and which of the others cannot be read.
@@ -116,9 +116,9 @@ impl Pass<'_> {
         range: &Range<u64>,
         broken: &[u64],
         mut stretch: Option<&mut Stretch>,
-    ) -> Result<(Observed, Vec<u64>)> {
+    ) -> Result<(JsonInference, Vec<u64>)> {
         let mut lines = Lines::within(Arc::clone(file), range.clone(), self.line_bytes_max);
-        let (mut observed, mut n_objects) = (Observed::default(), 0);
+        let mut inference = JsonInference::rows();
         let mut found_broken = Vec::new();
         while let Some(line) = lines.next_line()? {
             let record = record_of(&line);
@@ -136,12 +136,12 @@ impl Pass<'_> {
             if !self.types || record.is_empty() || broken.binary_search(&start).is_ok() || !is_sound() {
                 continue;
             }
-            let place = Place { input: input as u32, byte: start };
-            if observe(&mut observed, &mut n_objects, record, place).is_err() {
+            let place = Place { input: input as u32, at: start };
+            if inference.observe(record, place).is_err() {
                 found_broken.push(start);
             }
         }
-        Ok((observed, found_broken))
+        Ok((inference, found_broken))
     }
 
     /// Number of the line that begins at a place, from 1.
@@ -151,9 +151,9 @@ impl Pass<'_> {
     pub(crate) fn line_number(&self, found: &Found, place: Place) -> Result<u64> {
         let mut number = 1;
         for stretch in &found.stretches[place.input as usize] {
-            if stretch.byte_range.contains(&place.byte) {
+            if stretch.byte_range.contains(&place.at) {
                 let file = self.files.open(&self.inputs[place.input as usize].path)?;
-                let range = stretch.byte_range.start..place.byte;
+                let range = stretch.byte_range.start..place.at;
                 let mut lines = Lines::within(file, range, self.line_bytes_max);
                 while lines.next_line()?.is_some() {
                     number += 1;

@@ -1,10 +1,7 @@
 use nodedata_core::{Error, ErrorKind};
+use nodedata_message::{JsonInference, Place};
 
-use crate::{
-    lines::Line,
-    observed::{Observed, Place},
-    observer::observe,
-};
+use crate::lines::Line;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -60,11 +57,10 @@ pub(crate) fn check(line: &Line, record: &[u8], line_bytes_max: u64) -> Result<(
 /// What is wrong with a record that passed [`check`] and could not be decoded.
 pub(crate) fn diagnosed(line: &Line, record: &[u8], err: &Error) -> Flaw {
     let lead = lead_of(line, record);
-    match observe(&mut Observed::default(), &mut 0, record, Place { input: 0, byte: 0 }) {
+    match JsonInference::rows().observe(record, Place { input: 0, at: 0 }) {
         Err(cause) => {
-            let text = cause.to_string();
-            let text = text.split(" at line ").next().unwrap_or_default();
-            Flaw::corrupt(lead + cause.column(), format!("the line cannot be read: {text}"))
+            let at = cause.locus().byte_offset.map_or(0, |it| it as usize);
+            Flaw::corrupt(lead + at + 1, format!("the line cannot be read: {cause}"))
         }
         Ok(()) => Flaw { kind: err.kind(), ..Flaw::corrupt(lead + 1, err.chain()) },
     }

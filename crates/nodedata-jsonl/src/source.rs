@@ -4,20 +4,19 @@ use arrow_schema::SchemaRef;
 use nodedata_core::{
     DType, EpisodeInfo, EpisodeStream, Error, ErrorKind, Feature, Files, Finding, Findings, InputFile,
     InputRange, Layout, LeafId, Locus, OpenOptions, OptionValue, Partition, ReadOptions, Result, RowDeal,
-    RowKey, STEP_INDEX, STEPS as STEPS_NAME, Source, SourcePlan, StreamKind, StreamSchema, meta, patterns,
-    suggest,
+    RowKey, STEP_INDEX, STEPS as STEPS_NAME, Source, SourcePlan, StreamKind, StreamSchema, free_name, meta,
+    patterns, suggest,
 };
-use nodedata_message::MessageDecoder;
-use nodedata_steps::{Column, STEPS, check_names, select};
+use nodedata_message::{JsonConflict, JsonKind, JsonType, MessageDecoder};
+use nodedata_steps::{Column, STEPS, check_names, check_undecoded, select};
 use serde::Serialize;
 
 use crate::{
     deal::{DealText, SOURCE},
     format::ON_CONFLICT,
     learned::{Conditions, Learned},
-    observed::{Conflict, Observed},
+    own_keys::own_keys,
     pass::{Found, Pass, Stretch},
-    record_type::{Kind, Type},
     stream::RecordStream,
 };
 
@@ -65,6 +64,7 @@ pub(crate) struct Part {
 impl JsonlSource {
     pub(crate) fn open(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Self> {
         let inputs = inputs(&*files)?;
+        check_undecoded(&[STEPS_NAME], options)?;
         let conditions = Conditions {
             partition_bytes: options.partition_bytes,
             line_bytes_max: options.record_bytes_max.min(LINE_BYTES_MAX),
@@ -136,26 +136,20 @@ fn learn(
         deal: options.deal.as_ref(),
         types: conditions.decodes,
     };
-    let mut found = pass.run()?;
-    let observed = std::mem::take(&mut found.observed);
+    let found = pass.run()?;
     let mut findings = Findings::default();
-    let types = if conditions.decodes {
-        Some(types(&pass, &found, &observed, &conditions, &mut findings)?)
-    } else {
-        None
-    };
+    let types =
+        if conditions.decodes { Some(types(&pass, &found, &conditions, &mut findings)?) } else { None };
     Ok(Learned::new(conditions, inputs, &found.stretches, types, findings.into_vec()))
 }
 
 fn types(
     pass: &Pass<'_>,
     found: &Found,
-    observed: &Observed,
     conditions: &Conditions,
     findings: &mut Findings,
-) -> Result<Type> {
-    let mut conflicts = Vec::new();
-    let types = observed.describe(&mut conflicts);
+) -> Result<JsonType> {
+    let (types, conflicts) = found.inference.types();
     for conflict in &conflicts {
         let (message, at) = told(pass, found, conflict)?;
         if conditions.refuses_conflicts {
@@ -170,27 +164,24 @@ fn types(
 }
 
 /// A conflict in words, and where the second kind is first met.
-fn told(pass: &Pass<'_>, found: &Found, conflict: &Conflict) -> Result<(String, Locus)> {
+fn told(pass: &Pass<'_>, found: &Found, conflict: &JsonConflict) -> Result<(String, Locus)> {
     let mut kinds = conflict.kinds.clone();
-    kinds.sort_by_key(|it| (it.1.input, it.1.byte));
+    kinds.sort_by_key(|it| (it.1.input, it.1.at));
     let mut words = Vec::new();
     let mut at = Locus::default();
     for (kind, place) in kinds.into_iter().take(2) {
         let path = &pass.inputs[place.input as usize].path;
         let line = pass.line_number(found, place).map_err(|err| err.at(Locus::path(path)))?;
         words.push(format!("{kind} in line {line} of {}", path.display()));
-        at = Locus {
-            byte_offset: Some(place.byte),
-            feature: Some(conflict.field.clone()),
-            ..Locus::path(path)
-        };
+        at =
+            Locus { byte_offset: Some(place.at), feature: Some(conflict.field.clone()), ..Locus::path(path) };
     }
     Ok((format!("the field `{}` is {}", conflict.field, words.join(" and ")), at))
 }
 
 /// The columns of records of these types, or of their bytes; the stream of those that are selected; and the
 /// names of the others.
-fn table(types: Option<&Type>, options: &OpenOptions) -> Result<(Table, StreamSchema, Vec<String>)> {
+fn table(types: Option<&JsonType>, options: &OpenOptions) -> Result<(Table, StreamSchema, Vec<String>)> {
     let mut layout = Layout::default();
     let about = "position of the line's row in its file, from 0";
     let step_index = Feature::new(STEP_INDEX, DType::Int64, Vec::new()).with_meta(meta::DESCRIPTION, about);
@@ -234,14 +225,12 @@ fn table(types: Option<&Type>, options: &OpenOptions) -> Result<(Table, StreamSc
 }
 
 /// A field that is called as a column of the table's own becomes `source.<name>`, as in every format of steps.
-fn name_columns(layout: &mut Layout, types: &Type) {
+fn name_columns(layout: &mut Layout, types: &JsonType) {
     let mut names: BTreeSet<String> = layout.features().map(|it| it.name.clone()).collect();
-    for (idx, key) in types.own_keys().into_iter().enumerate() {
+    for (idx, key) in own_keys(types).into_iter().enumerate() {
         let Some(key) = key.filter(|it| StreamKind::Samples.has_built_in(it)) else { continue };
-        let mut name = format!("{SOURCE}{key}");
-        while !names.insert(name.clone()) {
-            name.push_str("#2");
-        }
+        let name = free_name(&format!("{SOURCE}{key}"), |it| names.contains(it));
+        names.insert(name.clone());
         layout.feature_mut(LeafId(1 + idx)).name = name;
     }
 }
@@ -258,7 +247,7 @@ struct PartRecipe<'a> {
 }
 
 fn types_hash(learned: &Learned) -> String {
-    let json = Type { kind: Kind::Json, nullable: false };
+    let json = JsonType::from(JsonKind::Json);
     let text = serde_json::to_string(learned.types.as_ref().unwrap_or(&json));
     let text = text.expect("words and lists of them are JSON");
     blake3::hash(text.as_bytes()).to_hex().to_string()

@@ -1,6 +1,8 @@
 //! What JSON Lines become: types, damage, deals, and what an opening remembers.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+mod rows;
+
 use std::{
     collections::BTreeMap,
     ops::Range,
@@ -14,12 +16,13 @@ use std::{
 use arrow_array::{Array as _, RecordBatch, cast::AsArray as _, types::Int64Type};
 use bytes::Bytes;
 use nodedata_core::{
-    Confidence, Error, ErrorKind, Files, Format as _, Listing, OpenOptions, OptionValue, ReadAt, ReadOptions,
+    Confidence, ErrorKind, Files, Format as _, Listing, OpenOptions, OptionValue, ReadAt, ReadOptions,
     Result, RowDeal, RowKey, Source, StreamKind,
 };
 use nodedata_io::MemoryFiles;
 use nodedata_jsonl::JSONL;
-use nodedata_testkit::{corpus, damaged::Random};
+use nodedata_testkit::corpus;
+use rows::read;
 
 fn files(text: impl Into<Bytes>) -> MemoryFiles {
     MemoryFiles::default().with("a.jsonl", text)
@@ -46,30 +49,6 @@ fn types(text: &str) -> (Vec<String>, Vec<String>) {
 #[track_caller]
 fn check_types(lines: &[&str], expected: &[&str]) {
     assert_eq!(types(&lines.join("\n")).0, expected);
-}
-
-/// All rows, and all damage, in order.
-fn read(source: &dyn Source) -> (Vec<RecordBatch>, Vec<Error>) {
-    let (mut rows, mut damage) = (Vec::new(), Vec::new());
-    for partition in 0..source.plan().partitions.len() {
-        let mut stream = source.read(partition, &ReadOptions::default()).unwrap();
-        let mut n_accounted = 0;
-        loop {
-            match stream.next_batch() {
-                Ok(None) => break,
-                Ok(Some(batch)) => {
-                    n_accounted += batch.rows.num_rows() as u64;
-                    rows.push(batch.rows);
-                }
-                Err(err) => {
-                    n_accounted += err.loss().unwrap().records.iter().map(|it| it.1).sum::<u64>();
-                    damage.push(err);
-                }
-            }
-        }
-        assert_eq!(stream.records_read().iter().map(|it| it.1).sum::<u64>(), n_accounted);
-    }
-    (rows, damage)
 }
 
 fn ints(rows: &[RecordBatch], name: &str) -> Vec<i64> {
@@ -328,35 +307,4 @@ fn fields_are_selected_and_lines_kept_as_bytes() {
     let (rows, damage) = read(open("{\"b\": 1, \"a\": 2}\n{1}\n", &bytes).unwrap().as_ref());
     assert_eq!(rows[0].column_by_name("data").unwrap().as_binary::<i32>().value(0), b"{\"b\": 1, \"a\": 2}");
     assert_eq!(damage.len(), 1);
-}
-
-/// Whatever happens to a file: no panic, every record has one fate, and what one pass understood the other does, too.
-#[test]
-fn damaged_files_are_read_in_good_order() {
-    let whole = fixture();
-    let mut random = Random::new(23);
-    for round in 0..400 {
-        let start = random.below(whole.len() - 3000);
-        let mut damaged = whole[start..start + 3000].to_vec();
-        random.damage(&mut damaged);
-        let options = OpenOptions {
-            partition_bytes: 1,
-            deal: (round % 2 == 0).then(|| deal(RowKey::Field("id".to_owned()))),
-            record_bytes_max: if round % 5 == 0 { 300 } else { 1 << 20 },
-            ..OpenOptions::default()
-        };
-        match open(damaged, &options) {
-            Ok(source) => {
-                let (_, damage) = read(source.as_ref());
-                for err in damage {
-                    let is_of_the_line = err.kind() == ErrorKind::Limit
-                        || err.to_string().contains("the line is")
-                        || err.to_string().contains("cannot be read")
-                        || err.to_string().contains("beyond 64 bits");
-                    assert!(is_of_the_line, "round {round}: {err}");
-                }
-            }
-            Err(err) => assert!(matches!(err.kind(), ErrorKind::Unsupported | ErrorKind::Config), "{err}"),
-        }
-    }
 }

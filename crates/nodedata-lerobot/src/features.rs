@@ -2,7 +2,7 @@
 
 use nodedata_arrow::{Leaf, wider};
 use nodedata_core::{DType, Dim, EPISODE_INDEX, Feature, Locus, OpenOptions, Result, Storage, meta};
-use nodedata_steps::{check_names, decoding_of, free_name, select, step_index, timestamp};
+use nodedata_steps::{check_names, check_undecoded, decoding_of, free_name, select, step_index, timestamp};
 
 use crate::{
     decoded::FrameFormat,
@@ -69,6 +69,7 @@ pub(crate) fn columns(
     }
     let keys: Vec<&str> = cameras.iter().map(|it| it.key.as_str()).collect();
     check_names(&all, &keys, options)?;
+    check_undecoded(&[], options)?;
     for (idx, camera) in cameras.iter().enumerate() {
         all.extend(camera_columns(info.features.get(&camera.key), camera, idx, options)?);
     }

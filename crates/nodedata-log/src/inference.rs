@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use nodedata_core::{ErrorKind, OpenOptions, Result, TimeRange};
-use nodedata_message::JsonInference;
+use nodedata_message::{JsonInference, Place};
 
 use crate::{LogFile, MessageCursor as _, Route, Routes, Selector};
 
@@ -16,7 +16,7 @@ pub(crate) fn observe_messages<F: LogFile>(
     routes: &[Arc<Routes>],
     options: &OpenOptions,
 ) -> Result<()> {
-    for (file, routes) in files.iter().zip(routes) {
+    for (input, (file, routes)) in files.iter().zip(routes).enumerate() {
         let Some(file) = file else { continue };
         let needed = |stream: usize| inferences[stream].is_some();
         let routes = routes.only(|it| matches!(it, Route::Stream(stream) if needed(stream)));
@@ -25,11 +25,18 @@ pub(crate) fn observe_messages<F: LogFile>(
         }
         let selector = Selector::new(Arc::new(routes), TimeRange::ALL);
         let mut cursor = file.messages(0..file.n_units(), selector, options);
+        let mut n_messages = 0;
         loop {
             match cursor.next_message() {
                 Ok(Some(message)) => {
-                    if let Some(inference) = &mut inferences[message.stream] {
-                        inference.observe(message.payload);
+                    let place = Place { input: u32::try_from(input).unwrap_or(u32::MAX), at: n_messages };
+                    n_messages += 1;
+                    match &mut inferences[message.stream] {
+                        // Messages of which one is not readable stay bytes, whatever the others are.
+                        Some(inference) if !inference.is_broken() => {
+                            drop(inference.observe(message.payload, place));
+                        }
+                        _ => {}
                     }
                 }
                 Ok(None) => break,

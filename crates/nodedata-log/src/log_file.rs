@@ -25,6 +25,13 @@ pub trait LogFile: Send + Sync + 'static {
     /// What is known of a unit without reading it.
     fn unit(&self, idx: usize) -> Unit;
 
+    /// The messages of a unit by channel, where an index of the file counts all of them; a channel without any may be left
+    /// out.
+    fn counts(&self, idx: usize) -> Option<&[(u32, u64)]> {
+        let _ = idx;
+        None
+    }
+
     /// Bytes of the file that decide the messages of consecutive units, those of the messages first. Units may share
     /// some of them, as they do in a tree of pages.
     fn reads(&self, units: Range<usize>) -> Vec<Range<u64>> {

@@ -63,6 +63,11 @@ impl Routes {
         self.ambiguous.iter().any(|(id, from)| *id == channel_id && *from <= place)
     }
 
+    /// Whether there is a place from which on nobody knows whose messages those of the channel are.
+    pub fn is_ever_ambiguous(&self, channel_id: u32) -> bool {
+        self.ambiguous.iter().any(|(id, _)| *id == channel_id)
+    }
+
     /// The same routes where `keep` says so; other declared channels are not selected.
     pub fn only(&self, keep: impl Fn(Route) -> bool) -> Self {
         let kept = |route: Route| match route {

@@ -1,8 +1,8 @@
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
 
 use nodedata_core::{
     EpisodeInfo, EpisodeStream, Error, ErrorKind, Fact, Finding, FindingKind, InputRange, Locus, Numbering,
-    OpenOptions, Partition, ReadOptions, Result, Source, SourcePlan, StreamId,
+    OpenOptions, Partition, ReadOptions, Result, Source, SourcePlan, StreamId, TimeRange,
 };
 
 use crate::{
@@ -65,7 +65,9 @@ impl<F: LogFile> LogSource<F> {
             plan.episodes[episode].metadata.extend(metadata);
             let Some(file) = &files[input] else { continue };
             for units in windows_of(file, options.partition_bytes) {
-                plan.partitions.push(partition(file, episode, input, &units));
+                let counts =
+                    (options.time_range == TimeRange::ALL).then(|| counts(file, &units, routes)).flatten();
+                plan.partitions.push(Partition { counts, ..partition(file, episode, input, &units) });
                 windows.push((input, units));
             }
         }
@@ -126,9 +128,28 @@ fn partition(file: &impl LogFile, episode: usize, input: usize, units: &Range<us
         reads: reads.map(|byte_range| InputRange { input, byte_range }).collect(),
         decoded_bytes: units.clone().map(|it| file.unit(it).decoded_bytes).sum(),
         times: times(file, units),
+        counts: None,
         recipe: String::new(),
         numbering: Numbering::Own,
     }
+}
+
+/// The messages of each stream, where the file's index counts those of every unit, and all of them have a stream or are not
+/// selected.
+fn counts(file: &impl LogFile, units: &Range<usize>, routes: &Routes) -> Option<Vec<(StreamId, u64)>> {
+    let mut all: BTreeMap<StreamId, u64> = BTreeMap::new();
+    for unit in units.clone() {
+        for (channel, n) in file.counts(unit)? {
+            match routes.of(*channel) {
+                Route::Stream(_) if !routes.is_ever_ambiguous(*channel) => {
+                    *all.entry(routes.stream_id(*channel)?).or_default() += n;
+                }
+                Route::Unselected => {}
+                Route::Stream(_) | Route::Unknown => return None,
+            }
+        }
+    }
+    Some(all.into_iter().collect())
 }
 
 /// Earliest and latest log time, where every unit with a message knows its own.

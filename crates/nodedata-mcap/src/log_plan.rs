@@ -23,6 +23,8 @@ pub(crate) struct Unit {
     pub(crate) channels: Option<BTreeSet<u32>>,
     /// Earliest and latest log time; `None` when nothing trustworthy tells.
     pub(crate) times: Option<(u64, u64)>,
+    /// Messages by channel, where the summary counts them.
+    pub(crate) counts: Option<Vec<(u32, u64)>>,
     /// Bytes after a chunk that hold its message indexes; empty when there are none.
     pub(crate) index_range: Range<u64>,
 }
@@ -30,7 +32,15 @@ pub(crate) struct Unit {
 impl Unit {
     /// A unit nothing is known of yet.
     pub(crate) fn empty(kind: UnitKind, byte_range: Range<u64>) -> Self {
-        Self { kind, byte_range, n_uncompressed: 0, channels: None, times: None, index_range: 0..0 }
+        Self {
+            kind,
+            byte_range,
+            n_uncompressed: 0,
+            channels: None,
+            times: None,
+            counts: None,
+            index_range: 0..0,
+        }
     }
 
     /// The log times of its messages, as far as known.

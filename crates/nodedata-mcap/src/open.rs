@@ -95,9 +95,11 @@ fn has_data_crc(view: &mut FileView, tail: Option<&Tail>) -> Result<bool> {
 
 /// Walks only what lies between the chunks the summary names: their own records are not touched.
 fn walk_between_chunks(scanner: &mut Scanner<'_>, summary: Summary, data_end: u64) -> Result<()> {
+    let is_counted = summary.counts_every_message();
     scanner.plan.facts.definitions = summary.definitions;
     let mut at = MAGIC.len() as u64;
-    for chunk in summary.chunks {
+    for mut chunk in summary.chunks {
+        chunk.counts = chunk.counts.filter(|_| is_counted);
         scanner.walk(at..chunk.start)?;
         at = if chunk.index_end <= data_end { chunk.index_end } else { chunk.end };
         scanner.plan.units.push(unit_of(chunk));
@@ -106,7 +108,7 @@ fn walk_between_chunks(scanner: &mut Scanner<'_>, summary: Summary, data_end: u6
 }
 
 fn unit_of(chunk: IndexedChunk) -> Unit {
-    let IndexedChunk { start, end, index_end, times, channels, n_uncompressed } = chunk;
+    let IndexedChunk { start, end, index_end, times, channels, counts, n_uncompressed } = chunk;
     Unit {
         kind: UnitKind::Chunk,
         byte_range: start..end,
@@ -114,6 +116,7 @@ fn unit_of(chunk: IndexedChunk) -> Unit {
         // Writers that leave message indexes out name no channel; that is not "no message".
         channels: (!channels.is_empty()).then(|| channels.into_iter().collect()),
         times: (times != (0, 0)).then_some(times),
+        counts,
         index_range: end..index_end,
     }
 }

@@ -64,6 +64,10 @@ impl LogFile for McapLog {
         }
     }
 
+    fn counts(&self, idx: usize) -> Option<&[(u32, u64)]> {
+        self.units[idx].counts.as_deref()
+    }
+
     fn messages(&self, units: Range<usize>, selector: Selector, options: &OpenOptions) -> McapCursor {
         McapCursor::new(Arc::clone(&self.file), Arc::clone(&self.units), units, selector, options)
     }

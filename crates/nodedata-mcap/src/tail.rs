@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use nodedata_core::Result;
 use nodedata_log::{Definitions, too_large};
 
@@ -56,6 +58,8 @@ pub(crate) struct IndexedChunk {
     pub(crate) times: (u64, u64),
     /// Channels with messages; empty when message indexes were not written.
     pub(crate) channels: Vec<u32>,
+    /// Messages by channel, as the lengths of its message indexes tell.
+    pub(crate) counts: Option<Vec<(u32, u64)>>,
     pub(crate) n_uncompressed: u64,
 }
 
@@ -157,6 +161,24 @@ impl Summary {
         Ok(())
     }
 
+    /// Whether the counts of the chunks are those of the statistics, channel by channel. A writer may put something else
+    /// between its indexes, or messages outside of chunks: then nothing is counted without a walk.
+    pub(crate) fn counts_every_message(&self) -> bool {
+        let Some(statistics) = &self.statistics else { return false };
+        let mut of_chunks: BTreeMap<u32, u64> = BTreeMap::new();
+        for chunk in &self.chunks {
+            let Some(counts) = &chunk.counts else { return false };
+            for (channel, n) in counts {
+                let sum = of_chunks.entry(*channel).or_default();
+                *sum = sum.saturating_add(*n);
+            }
+        }
+        let told = statistics.channel_message_counts.iter().map(|(channel, n)| (u32::from(*channel), *n));
+        let told: BTreeMap<u32, u64> = told.filter(|(_, n)| *n != 0).collect();
+        of_chunks.retain(|_, n| *n != 0);
+        of_chunks == told
+    }
+
     /// Whether every channel with messages is known to be among the summary's channels.
     ///
     /// Statistics alone prove nothing when they say less than is there (libmcap 1.1), and a channel may
@@ -185,6 +207,27 @@ impl Summary {
     }
 }
 
+/// Bytes of a message index beside its entries: head, channel, and the length of the entries.
+const INDEX_FRAME_BYTES: u64 = RECORD_HEAD_BYTES + 2 + 4;
+/// Bytes of one entry of a message index.
+const INDEX_ENTRY_BYTES: u64 = 16;
+
+/// How many messages of each channel a chunk has: its message indexes lie one behind the other, and their entries have one
+/// length. `None` where they do not lie like that.
+fn counts(index: &ChunkIndex<'_>) -> Option<Vec<(u32, u64)>> {
+    let end = index.chunk_start_offset.checked_add(index.chunk_length)?;
+    let end = end.checked_add(index.message_index_length)?;
+    let mut starts: Vec<(u64, u32)> =
+        index.message_index_offsets.iter().map(|(channel, at)| (*at, u32::from(*channel))).collect();
+    starts.sort_unstable();
+    let ends = starts.iter().skip(1).map(|(at, _)| *at).chain([end]);
+    let count = |((start, channel), end): (&(u64, u32), u64)| {
+        let entries = end.checked_sub(*start)?.checked_sub(INDEX_FRAME_BYTES)?;
+        entries.is_multiple_of(INDEX_ENTRY_BYTES).then_some((*channel, entries / INDEX_ENTRY_BYTES))
+    };
+    starts.iter().zip(ends).map(count).collect()
+}
+
 impl From<&ChunkIndex<'_>> for IndexedChunk {
     fn from(index: &ChunkIndex<'_>) -> Self {
         let end = index.chunk_start_offset.saturating_add(index.chunk_length);
@@ -197,7 +240,46 @@ impl From<&ChunkIndex<'_>> for IndexedChunk {
             index_end: end.saturating_add(index.message_index_length),
             times: (index.start_time, index.end_time),
             channels,
+            counts: counts(index),
             n_uncompressed: index.uncompressed_size,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(offsets: &[(u16, u64)], n_index_bytes: u64) -> Option<Vec<(u32, u64)>> {
+        counts(&ChunkIndex {
+            start_time: 0,
+            end_time: 0,
+            chunk_start_offset: 100,
+            chunk_length: 50,
+            message_index_offsets: offsets.to_vec(),
+            message_index_length: n_index_bytes,
+            compression: "",
+            compressed_size: 0,
+            uncompressed_size: 0,
+        })
+    }
+
+    #[test]
+    fn message_indexes_are_counted_by_their_lengths() {
+        // Two entries of channel 7, then one of channel 3.
+        let (two, one) = (15 + 32, 15 + 16);
+        assert_eq!(counted(&[(3, 150 + two), (7, 150)], two + one), Some(vec![(7, 2), (3, 1)]));
+        assert_eq!(counted(&[], 0), Some(vec![]));
+        for (offsets, n_bytes) in [
+            // Something lies behind the last one.
+            (&[(7, 150)][..], two + 1),
+            // Two at one place.
+            (&[(3, 150), (7, 150)], two),
+            // Outside of the indexes.
+            (&[(7, 150 + two)], two),
+            (&[(7, u64::MAX)], two),
+        ] {
+            assert_eq!(counted(offsets, n_bytes), None, "{offsets:?}");
         }
     }
 }

@@ -2,25 +2,34 @@
 //!
 //! Each decoder stands behind [`FrameDecoder`]: the built-in ones are pure Rust and run where a panic ends
 //! the decoder, not the process; the `ffmpeg` program, where there is one, takes what they cannot decode. The
-//! feature `ffmpeg` links FFmpeg's own decoders.
+//! feature `ffmpeg` links FFmpeg's own decoders. Without the feature `video-decode` there is none, and [`decoder`] says so.
 
+#[cfg(feature = "video-decode")]
 mod av1;
 mod color;
+#[cfg(feature = "video-decode")]
 mod fallback;
+#[cfg(feature = "video-decode")]
 mod ffmpeg;
 #[cfg(feature = "ffmpeg")]
 mod ffmpeg_linked;
 mod frame;
+#[cfg(feature = "video-decode")]
 mod h264;
+#[cfg(feature = "video-decode")]
 mod h265;
+#[cfg(feature = "video-decode")]
 mod isolate;
+#[cfg(feature = "video-decode")]
 mod nal;
+#[cfg(feature = "video-decode")]
 mod stream_color;
+#[cfg(feature = "video-decode")]
 mod y4m;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "video-decode"))]
 mod corpus_tests;
-#[cfg(test)]
+#[cfg(all(test, feature = "video-decode"))]
 mod tests;
 
 use std::{cmp::Reverse, collections::BinaryHeap, ops::Range, path::PathBuf};
@@ -94,6 +103,7 @@ pub trait FrameDecoder: Send {
 /// # Errors
 /// `Unsupported` when no decoder takes the codec, the profile or the pixel format; `Corrupt` when `config` is
 /// damaged; `Limit` when the frames are larger than allowed; `Io`.
+#[cfg(feature = "video-decode")]
 pub fn decoder(codec: VideoCodec, config: &[u8], options: &DecodeOptions) -> Result<Box<dyn FrameDecoder>> {
     match options.backend {
         Backend::BuiltIn => built_in(codec, config, options),
@@ -103,17 +113,28 @@ pub fn decoder(codec: VideoCodec, config: &[u8], options: &DecodeOptions) -> Res
     }
 }
 
+/// No decoder: this build has none.
+///
+/// # Errors
+/// Always `Unsupported`.
+#[cfg(not(feature = "video-decode"))]
+pub fn decoder(codec: VideoCodec, _: &[u8], _: &DecodeOptions) -> Result<Box<dyn FrameDecoder>> {
+    Err(Error::new(ErrorKind::Unsupported, format!("this build decodes no video, so no {}", codec.name()))
+        .with_hint("build with the feature `video-decode`, or keep the video as it is coded"))
+}
+
 #[cfg(feature = "ffmpeg")]
 fn linked(codec: VideoCodec, config: &[u8], options: &DecodeOptions) -> Result<Box<dyn FrameDecoder>> {
     Ok(Box::new(isolate::Isolated::new(|| ffmpeg_linked::Linked::new(codec, config, options))?))
 }
 
-#[cfg(not(feature = "ffmpeg"))]
+#[cfg(all(feature = "video-decode", not(feature = "ffmpeg")))]
 fn linked(_: VideoCodec, _: &[u8], _: &DecodeOptions) -> Result<Box<dyn FrameDecoder>> {
     Err(Error::new(ErrorKind::Unsupported, "FFmpeg is not linked into this build")
         .with_hint("build with the feature `ffmpeg`"))
 }
 
+#[cfg(feature = "video-decode")]
 fn built_in(codec: VideoCodec, config: &[u8], options: &DecodeOptions) -> Result<Box<dyn FrameDecoder>> {
     Ok(match codec {
         VideoCodec::H264 => Box::new(isolate::Isolated::new(|| h264::H264::new(config, options))?),

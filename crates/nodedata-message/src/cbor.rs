@@ -60,8 +60,13 @@ impl<'de> CborReader<'de> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.error("bytes follow the item")) }
     }
 
+    /// Bytes that were read.
+    pub(crate) fn at(&self) -> usize {
+        self.n_bytes - self.rest.len()
+    }
+
     fn error(&self, what: impl fmt::Display) -> CborError {
-        CborError(format!("{what} at byte {}", self.n_bytes - self.rest.len()))
+        CborError(format!("{what} at byte {}", self.at()))
     }
 
     fn take(&mut self, n_bytes: u64) -> Result<&'de [u8], CborError> {

@@ -1,4 +1,6 @@
-use nodedata_core::{Columns, DType, EPISODE_INDEX, Feature, Layout, LeafId, Result};
+use std::collections::BTreeSet;
+
+use nodedata_core::{Columns, DType, EPISODE_INDEX, Feature, Layout, LeafId, Result, free_name};
 
 use crate::{
     flatbuffer::FlatBufferPlan,
@@ -49,7 +51,7 @@ enum Body {
 
 impl MessageDecoder {
     /// Compiles a schema and appends the message's columns to `layout`, which already has those of the
-    /// log. A top-level field whose name is taken becomes `message.<name>`.
+    /// log. A field whose name is taken becomes `message.<name>`.
     ///
     /// Messages of an encoding that is not known, and those without a schema, become one column of bytes.
     ///
@@ -124,15 +126,18 @@ fn json(layout: &mut Layout, schema: &[u8], wire: Wire) -> Result<Option<Body>> 
 }
 
 /// Columns from `first` on whose name an earlier column has become `message.<name>`; so do those that are
-/// called as the column that datasets put first.
+/// called as the column that datasets put first. Where the message itself has a field of the new name, or
+/// two become one, a number tells them apart.
 fn rename_taken(layout: &mut Layout, first: usize) {
-    let mut taken: Vec<String> = layout.features().take(first).map(|it| it.name.clone()).collect();
-    taken.push(EPISODE_INDEX.to_owned());
+    let mut reserved: BTreeSet<String> = layout.features().take(first).map(|it| it.name.clone()).collect();
+    reserved.insert(EPISODE_INDEX.to_owned());
+    let mut names: BTreeSet<String> = layout.features().map(|it| it.name.clone()).collect();
     let n_features = layout.features().len();
     for idx in first..n_features {
         let feature = layout.feature_mut(LeafId(idx));
-        if taken.contains(&feature.name) {
-            feature.name = format!("message.{}", feature.name);
+        if reserved.contains(&feature.name) {
+            feature.name = free_name(&format!("message.{}", feature.name), |it| names.contains(it));
+            names.insert(feature.name.clone());
         }
     }
 }

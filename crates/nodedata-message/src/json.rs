@@ -4,7 +4,10 @@
 mod decode;
 mod describe;
 mod inference;
+mod json_type;
 mod node;
+mod observed;
+mod observer;
 mod ordered;
 mod plan;
 mod row;
@@ -12,7 +15,9 @@ mod scalar;
 mod schema;
 mod text;
 
-pub use inference::JsonInference;
+pub use inference::{JsonConflict, JsonInference};
+pub use json_type::{JsonKind, JsonMember, JsonType};
+pub use observed::Place;
 
 pub(crate) use plan::{JsonPlan, Wire};
 pub(crate) use schema::describe_schema;

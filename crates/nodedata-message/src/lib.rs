@@ -11,7 +11,7 @@ mod protobuf;
 mod ros;
 
 pub use decoder::{MessageDecoder, MessageSchema};
-pub use json::JsonInference;
+pub use json::{JsonConflict, JsonInference, JsonKind, JsonMember, JsonType, Place};
 pub use pixels::Pixels;
 
 #[cfg(test)]

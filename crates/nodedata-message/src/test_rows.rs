@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef, cast::AsArray, types::*};
 use arrow_schema::DataType;
 use nodedata_core::{Columns, Feature, Layout, PixelShape, Result};
 
-use crate::{JsonInference, MessageDecoder, MessageSchema, Pixels};
+use crate::{JsonInference, MessageDecoder, MessageSchema, Pixels, Place};
 
 /// One topic: its columns, and a decoder.
 pub(crate) struct Topic {
@@ -47,7 +47,10 @@ impl Topic {
 
     /// A topic of messages without a schema.
     pub(crate) fn inferred(mut inference: JsonInference, messages: &[impl AsRef<[u8]>]) -> Self {
-        messages.iter().for_each(|it| inference.observe(it.as_ref()));
+        for (at, message) in messages.iter().enumerate() {
+            // One that is not readable makes bytes of all.
+            drop(inference.observe(message.as_ref(), Place { input: 0, at: at as u64 }));
+        }
         Self::new(|layout| inference.compile(layout)).unwrap()
     }
 

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use nodedata_core::{Columns, Layout};
-use nodedata_message::{JsonInference, MessageDecoder, MessageSchema, Pixels};
+use nodedata_message::{JsonInference, MessageDecoder, MessageSchema, Pixels, Place};
 use nodedata_testkit::{corpus, damaged::Random};
 
 /// What a recording says of one channel, and its first messages.
@@ -31,7 +31,9 @@ impl Channel {
         }
         let mut inference =
             if self.message_encoding == "cbor" { JsonInference::cbor() } else { JsonInference::default() };
-        self.payloads.iter().for_each(|it| inference.observe(it));
+        for (at, payload) in self.payloads.iter().enumerate() {
+            drop(inference.observe(payload, Place { input: 0, at: at as u64 }));
+        }
         inference.compile(layout)
     }
 }

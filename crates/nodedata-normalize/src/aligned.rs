@@ -2,14 +2,13 @@ use std::sync::Arc;
 
 use nodedata_core::{
     EpisodeInfo, EpisodeStream, Error, ErrorKind, Finding, ReadOptions, Result, Source, SourcePlan,
-    StreamKind, StreamSchema,
-    placed::{Mistake, mistakes_to_error},
-    suggest,
+    StreamKind, StreamSchema, placed::Mistake, suggest,
 };
 
 use crate::{
-    Cut, StepSpec,
+    Cut, StepSpec, Unfit,
     mapping::{Mapping, has_steps},
+    named::NamesMet,
     piece::{STEPS, counted_id},
     plan::PIECE_BYTES,
     planned::Planned,
@@ -53,7 +52,7 @@ pub fn step_features(
 ///
 /// # Errors
 /// As [`AlignedSource::new`].
-pub fn normalized(inner: Box<dyn Source>, spec: StepSpec) -> Result<Box<dyn Source>> {
+pub fn normalized(inner: Box<dyn Source>, spec: StepSpec) -> Result<Box<dyn Source>, Unfit> {
     if has_steps(&inner.plan().streams) {
         return Ok(Box::new(crate::selected::SelectedSource::new(inner, &spec)?));
     }
@@ -62,31 +61,30 @@ pub fn normalized(inner: Box<dyn Source>, spec: StepSpec) -> Result<Box<dyn Sour
 
 impl AlignedSource {
     /// Plans the steps of a source of messages: metadata and a few samples are read; markers and gaps need the
-    /// messages of their topic.
+    /// messages of their topic, and so does a name that no sample holds.
     ///
     /// # Errors
-    /// `Config` with all mistakes of the specification, or when it finds no episode; `Limit` for an episode of
-    /// more steps than can be meant; what reading the source reports.
-    pub fn new(inner: Box<dyn Source>, spec: StepSpec) -> Result<Self> {
+    /// All mistakes of the specification; `Config` when it finds no episode; `Limit` for an episode of more steps
+    /// than can be meant; what reading the source reports.
+    pub fn new(inner: Box<dyn Source>, spec: StepSpec) -> Result<Self, Unfit> {
         Self::in_pieces(inner, spec, PIECE_BYTES)
     }
 
     /// As [`Self::new`], in pieces of about `piece_bytes`. They decide no value.
-    pub(crate) fn in_pieces(inner: Box<dyn Source>, spec: StepSpec, piece_bytes: u64) -> Result<Self> {
-        let mapping =
-            Mapping::compile(&spec, &inner.plan().streams).map_err(|it| mistakes_to_error(&it, None))?;
+    pub(crate) fn in_pieces(inner: Box<dyn Source>, spec: StepSpec, piece_bytes: u64) -> Result<Self, Unfit> {
+        let mapping = Mapping::compile(&spec, &inner.plan().streams).map_err(Unfit::Mistakes)?;
         let unknown = unknown_recordings(&spec, &inner.plan().episodes);
         if !unknown.is_empty() {
-            return Err(mistakes_to_error(&unknown, None));
+            return Err(Unfit::Mistakes(unknown));
         }
         let store = Store::new(inner, mapping);
-        let mut planned = Planned::default();
+        let mut planned = Planned::new(NamesMet::new(&store.mapping));
         for episode in 0..store.source.plan().episodes.len() {
             planned.recording(&store, &spec, episode, piece_bytes)?;
         }
         if planned.episodes.is_empty() && !store.source.plan().episodes.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "no episode was found").with_hint(
-                match spec.episodes {
+            return Err(Error::new(ErrorKind::Config, "no episode was found")
+                .with_hint(match spec.episodes {
                     Cut::Marker(_) => {
                         "no marker has a value of `episodes.start`: `node-data inspect` shows the topic"
                     }
@@ -95,8 +93,14 @@ impl AlignedSource {
                         "no message lies in the ranges: `node-data inspect` shows the times there are"
                     }
                     Cut::Whole => "the source holds none",
-                },
-            ));
+                })
+                .into());
+        }
+        planned.names.read_on(&store, &planned.recordings)?;
+        let unknown = planned.names.mistakes(&spec, &store.mapping);
+        // Of an input without any recording nothing is known.
+        if !unknown.is_empty() && !planned.recordings.is_empty() {
+            return Err(Unfit::Mistakes(unknown));
         }
         planned.count_uses(&store);
         let inner = store.source.plan();
@@ -105,12 +109,15 @@ impl AlignedSource {
             true => Vec::new(),
             false => inner.streams.iter().map(|it| Arc::clone(&it.name)).collect(),
         };
+        let mut findings: Vec<Finding> =
+            inner.findings.iter().map(|it| as_read(it, inner, mapping, keeps)).collect();
+        findings.extend(planned.cut.warnings(&spec.episodes));
         let mut plan = SourcePlan {
             streams: streams(&inner.streams, mapping, &spec),
             counted,
             unselected: unselected(inner, mapping, keeps),
             attachments: planned.attachments(&inner.attachments),
-            findings: inner.findings.iter().map(|it| as_read(it, inner, mapping, keeps)).collect(),
+            findings,
             videos: Vec::new(),
             ..inner.clone()
         };

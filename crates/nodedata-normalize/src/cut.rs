@@ -4,12 +4,13 @@ use arrow_array::{Array, RecordBatch, cast::AsArray};
 use nodedata_core::{DType, Error, ErrorKind, ReadOptions, Result};
 
 use crate::{
-    Clock, Cut, Marker, Start, StepSpec,
+    Clock, Cut, EpisodeRange, Marker, Start, StepSpec,
     cast::cast,
     mapping::MarkerColumns,
     stamp::NO_TIME,
     store::{Held, Store},
     survey::Survey,
+    unmet::CutMet,
 };
 
 /// More steps than this in one episode are a slip: a stamp from another epoch, say.
@@ -32,12 +33,13 @@ pub(crate) struct EpisodeCut {
 }
 
 /// The episodes of a recording in order of time, and how many messages were read to find them that are
-/// nothing else.
+/// nothing else. `met` takes in what of the cut the recording answers to.
 pub(crate) fn episodes(
     store: &Store,
     spec: &StepSpec,
     survey: &Survey,
     key: &str,
+    met: &mut CutMet,
 ) -> Result<(Vec<EpisodeCut>, u64)> {
     let open = |from: i64, to: i64, task: Option<String>| EpisodeCut {
         from,
@@ -56,8 +58,10 @@ pub(crate) fn episodes(
         }
         Cut::Ranges(ranges) => {
             let mut found = Vec::new();
-            for range in ranges.iter().filter(|it| it.recording.as_deref().is_none_or(|it| it == key)) {
+            let of_recording = |it: &EpisodeRange| it.recording.as_deref().is_none_or(|it| it == key);
+            for (idx, range) in ranges.iter().enumerate().filter(|it| of_recording(it.1)) {
                 if has_messages(store, survey, range.start_ns, range.end_ns)? {
+                    met.range(idx);
                     found.push(open(range.start_ns, range.end_ns, None));
                 }
             }
@@ -67,6 +71,10 @@ pub(crate) fn episodes(
         Cut::Marker(marker) => {
             let Some(columns) = store.mapping.marker else { return Ok((Vec::new(), 0)) };
             let signals = signals(store, survey, columns)?;
+            let named = [&marker.start, &marker.end, &marker.discard];
+            for (_, value, _) in &signals {
+                met.value(value, named.iter().any(|it| it.contains(value)));
+            }
             let is_mapped = store.mapping.streams.iter().any(|it| it.id == columns.id);
             n_markers = if is_mapped { 0 } else { signals.len() as u64 };
             between_markers(marker, signals)

@@ -332,7 +332,8 @@ impl NamePlaces {
         places
     }
 
-    fn of(&self, row: usize) -> &[Option<usize>] {
+    /// Where the names wanted stand in the array of a row; all of them nowhere in one that is null.
+    pub(crate) fn of(&self, row: usize) -> &[Option<usize>] {
         &self.found[self.kinds[row]]
     }
 }

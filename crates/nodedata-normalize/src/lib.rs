@@ -1,6 +1,7 @@
 //! Logs become steps: a [`nodedata_core::Source`] over a source, which cuts episodes, aligns clocks, selects, renames
 //! and casts. What it does is told by a [`StepSpec`].
 
+mod absent;
 mod align;
 mod aligned;
 mod all_fields;
@@ -12,6 +13,7 @@ mod flat;
 mod loaded;
 mod lookup;
 mod mapping;
+mod named;
 mod path;
 mod piece;
 mod plan;
@@ -24,6 +26,8 @@ mod stamp;
 mod store;
 mod survey;
 mod track;
+mod unfit;
+mod unmet;
 mod values;
 
 pub use aligned::{AlignedSource, mistakes, normalized, step_features};
@@ -33,6 +37,7 @@ pub use spec::{
     Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, ORDER_BOUND_NS,
     Start, StepSpec, TimeSource, Tolerance, TopicTime,
 };
+pub use unfit::Unfit;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 use arrow_select::filter::filter;
 use nodedata_core::{
@@ -13,6 +13,7 @@ use nodedata_core::{
 
 use crate::{
     Beyond, Clock, StepSpec,
+    absent::{Absent, Missing},
     align::{Choice, NO_ROW, choose},
     cast::Misfit,
     fates::fates,
@@ -44,6 +45,7 @@ pub(crate) struct Made {
     pub(crate) batch: Option<Batch>,
     /// Steps that the clock has in the piece.
     pub(crate) n_steps: u64,
+    /// Those of the messages, and that of the steps where some were left out or lack a name.
     pub(crate) fates: Vec<Fate>,
     /// Bytes outside the partition that decided rows.
     pub(crate) looked_at: Vec<InputRange>,
@@ -85,9 +87,11 @@ impl PieceReader<'_> {
             })
             .collect();
         let chosen = self.choose(&tracks, &steps);
-        let fates = self.fates(&tracks, &chosen, &steps);
+        let mut fates = self.fates(&tracks, &chosen, &steps);
         let own = &steps.around[steps.own.clone()];
-        let batch = self.batch(&tracks, &chosen, &steps, own)?;
+        let mut missing = Missing::new(STEPS, own.len());
+        let batch = self.batch(&tracks, &chosen, &steps, own, &mut missing)?;
+        fates.extend(missing.fate());
         Ok(Made { batch, n_steps: own.len() as u64, fates, looked_at: self.outside(&looked_at) })
     }
 
@@ -263,6 +267,7 @@ impl PieceReader<'_> {
         chosen: &[BTreeMap<Way, Choice>],
         steps: &Steps,
         own: &[i64],
+        missing: &mut Missing,
     ) -> Result<Option<Batch>> {
         if own.is_empty() {
             return Ok(None);
@@ -272,20 +277,15 @@ impl PieceReader<'_> {
         let numbers = Int64Array::from_iter_values((first..).take(own.len()));
         let mut columns: Vec<ArrayRef> = vec![Arc::new(numbers), Arc::new(Int64Array::from(own.to_vec()))];
         let mut pixels = Vec::new();
-        let mut keep: Option<Vec<bool>> = None;
         for field in &mapping.fields {
             let of_field =
                 |stream: &BTreeMap<Way, Choice>| stream.get(&field.way).map(|it| it.part(&steps.own));
             let choices: Vec<Option<Choice>> = chosen.iter().map(of_field).collect();
             let array = column(field, mapping, tracks, &choices, own.len())
                 .map_err(|it| self.misfit(&it, field, own))?;
-            if field.beyond != Beyond::Null && array.null_count() != 0 {
-                let missing = (0..own.len()).find(|it| array.is_null(*it)).unwrap_or(0);
-                if field.beyond == Beyond::Fail {
-                    return Err(self.missing(field, own, missing));
-                }
-                let keep = keep.get_or_insert_with(|| vec![true; own.len()]);
-                keep.iter_mut().enumerate().for_each(|(row, it)| *it &= array.is_valid(row));
+            if array.null_count() != 0 {
+                let absent = Absent::of(field, mapping, tracks, &choices, own.len());
+                self.judge(field, array.as_ref(), own, absent.as_ref(), missing)?;
             }
             for part in field.value.parts() {
                 if let Some(choice) = &choices[part.stream] {
@@ -297,8 +297,7 @@ impl PieceReader<'_> {
             columns.push(array);
             columns.extend(skew);
         }
-        if let Some(keep) = keep {
-            let keep = BooleanArray::from(keep);
+        if let Some(keep) = missing.kept() {
             let kept = |it: &ArrayRef| filter(it.as_ref(), &keep).expect("a filter of equal length");
             columns = columns.iter().map(kept).collect();
         }
@@ -312,6 +311,37 @@ impl PieceReader<'_> {
         let InputRange { input, byte_range } = self.partition.reads[0].clone();
         let span = RowSpan { input, n_rows: rows.num_rows() as u64, byte_range, first_record: 0 };
         Ok(Some(Batch { stream: STEPS, rows, spans: vec![span], pixels }))
+    }
+
+    /// Holds the steps without a value against what is to become of them.
+    fn judge(
+        &self,
+        field: &Field,
+        array: &dyn Array,
+        own: &[i64],
+        absent: Option<&Absent>,
+        missing: &mut Missing,
+    ) -> Result<()> {
+        if field.beyond == Beyond::Null && absent.is_none() {
+            return Ok(());
+        }
+        for step in (0..own.len()).filter(|it| array.is_null(*it)) {
+            let name = absent.and_then(|it| it.at(step));
+            let (rule, reason) = match name {
+                Some(_) => (field.absent, "absent_name"),
+                None => (field.beyond, "beyond_tolerance"),
+            };
+            match (rule, name) {
+                (Beyond::Null, _) => {}
+                (Beyond::Drop, _) => missing.leave_out(step, reason),
+                (Beyond::Fail, Some(name)) => return Err(self.lacking(field, own, step, name)),
+                (Beyond::Fail, None) => return Err(self.missing(field, own, step)),
+            }
+        }
+        if let Some(absent) = absent {
+            absent.count(&field.feature.name, &mut missing.absent);
+        }
+        Ok(())
     }
 
     fn misfit(&self, misfit: &Misfit, field: &Field, own: &[i64]) -> Error {
@@ -331,6 +361,15 @@ impl PieceReader<'_> {
         Error::new(ErrorKind::Corrupt, message)
             .at(self.locus(field, idx))
             .with_hint("a wider `tolerance_ms`, or `beyond: null` or `beyond: drop`, lets the run go on")
+    }
+
+    fn lacking(&self, field: &Field, own: &[i64], idx: usize, name: &str) -> Error {
+        let feature = &field.feature.name;
+        let message =
+            format!("field `{feature}`: the message of the step at {} ns has no `{name}`", own[idx]);
+        Error::new(ErrorKind::Corrupt, message)
+            .at(self.locus(field, idx))
+            .with_hint("`by_name: {names: […], absent: null}` or `absent: drop` lets the run go on")
     }
 
     fn locus(&self, field: &Field, idx: usize) -> Locus {

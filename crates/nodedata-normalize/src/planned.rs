@@ -5,11 +5,13 @@ use nodedata_core::{Attachment, EpisodeInfo, InputRange, Numbering, Partition, R
 use crate::{
     Cut, StepSpec,
     cut::{EpisodeCut, episodes},
+    named::NamesMet,
     plan::{Piece, pieces, step_bytes},
     reading::Part,
     recording::Recording,
     store::Store,
     survey::Survey,
+    unmet::CutMet,
 };
 
 /// The plan under construction.
@@ -21,9 +23,18 @@ pub(crate) struct Planned {
     pub(crate) episodes: Vec<EpisodeInfo>,
     /// By episode of the source, the first of those it is cut into.
     first_episodes: Vec<usize>,
+    /// Which of the names that fields want were met.
+    pub(crate) names: NamesMet,
+    /// What of the cut was met.
+    pub(crate) cut: CutMet,
 }
 
 impl Planned {
+    /// Nothing planned yet, and no name met.
+    pub(crate) fn new(names: NamesMet) -> Self {
+        Self { names, ..Self::default() }
+    }
+
     /// Plans one episode of the source.
     pub(crate) fn recording(
         &mut self,
@@ -36,8 +47,8 @@ impl Planned {
         let info = &source.episodes[episode];
         let numbers: Vec<usize> =
             (0..source.partitions.len()).filter(|it| source.partitions[*it].episode == episode).collect();
-        let survey = Survey::new(store, spec, numbers.clone())?;
-        let (cuts, mut n_markers) = episodes(store, spec, &survey, &info.key)?;
+        let survey = Survey::new(store, spec, numbers.clone(), &mut self.names)?;
+        let (cuts, mut n_markers) = episodes(store, spec, &survey, &info.key, &mut self.cut)?;
         let bytes: Vec<u64> = numbers.iter().map(|it| source.partitions[*it].decoded_bytes).collect();
         let recording = self.recordings.len();
         let pieces = pieces(spec, &store.mapping, &survey, recording, &cuts, &bytes, piece_bytes);
@@ -67,7 +78,8 @@ impl Planned {
         if spec.keep_streams {
             for number in numbers {
                 let kept = source.partitions[number].clone();
-                self.partitions.push(Partition { episode: first_episode, ..kept });
+                // Streams have other numbers here.
+                self.partitions.push(Partition { episode: first_episode, counts: None, ..kept });
                 self.parts.push(Part::Kept(number));
             }
         }

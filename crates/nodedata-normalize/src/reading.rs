@@ -47,12 +47,6 @@ impl Shared {
         rows.records_read.push((STEPS, made.n_steps));
         rows.fates = made.fates;
         rows.looked_at = made.looked_at;
-        let n_left_out = made.n_steps - made.batch.as_ref().map_or(0, |it| it.rows.num_rows() as u64);
-        if n_left_out != 0 {
-            let mut fate = Fate::new(STEPS);
-            fate.dropped.insert("beyond_tolerance", n_left_out);
-            rows.fates.push(fate);
-        }
         self.account(piece, &held, partition, &mut rows);
         if let Some(marker) = self.store.mapping.marker.filter(|_| n_markers != 0) {
             let id = counted_id(marker.id);

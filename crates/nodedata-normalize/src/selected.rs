@@ -1,18 +1,20 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
     Batch, EpisodeFacts, EpisodeStream, EpisodeVideo, Error, ErrorKind, Fate, Feature, InputRange, Locus,
     ReadOptions, Result, STEP_INDEX, Source, SourcePlan, StreamId, StreamSchema, TIMESTAMP_NS,
-    placed::{Mistake, mistakes_to_error},
+    placed::Mistake,
 };
 
 use crate::{
-    Align, Clock, Cut, StepSpec,
+    Align, Beyond, Clock, Cut, Start, StepSpec, TimeSource, Unfit,
+    absent::{Absent, Missing},
     align::Choice,
     cast::Misfit,
-    mapping::{MappedStream, Mapping, Way},
+    mapping::{Field, MappedStream, Mapping, Way},
+    named::NamesMet,
     piece::schema_of,
     stamp::Stamp,
     track::{Messages, Place, Track},
@@ -45,10 +47,16 @@ pub(crate) fn features(spec: &StepSpec, streams: &[StreamSchema]) -> Result<Vec<
 
 impl SelectedSource {
     /// # Errors
-    /// `Config` with all mistakes.
-    pub(crate) fn new(inner: Box<dyn Source>, spec: &StepSpec) -> Result<Self> {
+    /// All mistakes; what reading reports, where names are wanted that the first rows do not hold.
+    pub(crate) fn new(inner: Box<dyn Source>, spec: &StepSpec) -> Result<Self, Unfit> {
         let of_source = inner.plan();
-        let shared = Shared::new(spec, &of_source.streams).map_err(|it| mistakes_to_error(&it, None))?;
+        let shared = Shared::new(spec, &of_source.streams).map_err(Unfit::Mistakes)?;
+        let mut names = NamesMet::new(&shared.mapping);
+        names.read_steps(inner.as_ref(), &shared.mapping)?;
+        let unknown = names.mistakes(spec, &shared.mapping);
+        if !unknown.is_empty() && !of_source.partitions.is_empty() {
+            return Err(Unfit::Mistakes(unknown));
+        }
         let selected =
             |it: &StreamSchema| StreamSchema { features: shared.mapping.features.clone(), ..it.clone() };
         let plan = SourcePlan {
@@ -62,27 +70,12 @@ impl SelectedSource {
 
 impl Shared {
     fn new(spec: &StepSpec, streams: &[StreamSchema]) -> Result<Self, Vec<Mistake>> {
-        let mut mistakes = Vec::new();
-        if spec.episodes != Cut::Whole {
-            mistakes.push(Mistake::new(
-                "episodes.by",
-                "the source has episodes of its own, which are not cut again",
-            ));
-        }
-        if let Clock::Topic(_) = spec.clock {
-            mistakes.push(Mistake::new(
-                "steps.clock",
-                "the source has steps already, so there is no clock to choose",
-            ));
-        }
-        if spec.fields.iter().any(|it| !matches!(it.align, None | Some(Align::Nearest | Align::Hold))) {
-            mistakes.push(Mistake::new("fields", "the steps of the source are not interpolated"));
-        }
+        let mut mistakes = without_meaning(spec);
         // Every step takes the row it is, whatever the specification says of logs.
         let spec = StepSpec {
             align: Align::Nearest,
             topic_times: Vec::new(),
-            time: crate::TimeSource::LogTime,
+            time: TimeSource::LogTime,
             skew: false,
             episodes: Cut::Whole,
             keep_streams: false,
@@ -105,7 +98,7 @@ impl Shared {
         Ok(Self { mapping, built_in, schema })
     }
 
-    fn rows(&self, batch: &Batch) -> Result<RecordBatch, (usize, Misfit)> {
+    fn rows(&self, batch: &Batch, missing: &mut Missing) -> Result<RecordBatch, (usize, Error)> {
         let rows = &batch.rows;
         let n_rows = rows.num_rows();
         let mut columns: Vec<ArrayRef> =
@@ -114,8 +107,19 @@ impl Shared {
         let every: Vec<u32> = (0u32..).take(n_rows).collect();
         let own = Choice { rows: every, skew_ns: vec![0; n_rows], ..Choice::default() };
         let choices = vec![Some(own); tracks.len()];
-        for (idx, field) in self.mapping.fields.iter().enumerate() {
-            columns.push(column(field, &self.mapping, &tracks, &choices, n_rows).map_err(|it| (idx, it))?);
+        for field in &self.mapping.fields {
+            let array = column(field, &self.mapping, &tracks, &choices, n_rows).map_err(|it| {
+                let hint = format!("give `fields.{}` another `type`, or none", field.feature.name);
+                (it.idx, refusal(field, it, hint))
+            })?;
+            if array.null_count() != 0 {
+                let absent = Absent::of(field, &self.mapping, &tracks, &choices, n_rows);
+                judge(field, array.as_ref(), absent.as_ref(), missing).map_err(|it| {
+                    let hint = "`beyond: null` and `absent: null` let the run go on".to_owned();
+                    (it.idx, refusal(field, it, hint))
+                })?;
+            }
+            columns.push(array);
         }
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns).expect("columns follow the features"))
     }
@@ -151,6 +155,73 @@ impl Shared {
     }
 }
 
+/// Holds the rows without a value against what is to become of them.
+fn judge(
+    field: &Field,
+    array: &dyn Array,
+    absent: Option<&Absent>,
+    missing: &mut Missing,
+) -> Result<(), Misfit> {
+    for idx in (0..array.len()).filter(|it| array.is_null(*it)) {
+        let (rule, message) = match absent.and_then(|it| it.at(idx)) {
+            Some(name) => (field.absent, format!("the row has no `{name}`")),
+            None => (field.beyond, "the row has no value".to_owned()),
+        };
+        if rule == Beyond::Fail {
+            return Err(Misfit { idx, message });
+        }
+    }
+    if let Some(absent) = absent {
+        absent.count(&field.feature.name, &mut missing.absent);
+    }
+    Ok(())
+}
+
+fn refusal(field: &Field, misfit: Misfit, hint: String) -> Error {
+    Error::new(ErrorKind::Corrupt, misfit.message).at(Locus::feature(&field.feature.name)).with_hint(hint)
+}
+
+/// What is said of logs alone: it would have no effect on steps that are there already.
+fn without_meaning(spec: &StepSpec) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let mut refuse = |is_said: bool, key: &str, message: &str| {
+        if is_said {
+            mistakes.push(Mistake::new(key, message).with_hint("remove it: each step takes the row it is"));
+        }
+    };
+    refuse(
+        spec.episodes != Cut::Whole,
+        "episodes.by",
+        "the source has episodes of its own, which are not cut again",
+    );
+    refuse(
+        matches!(spec.clock, Clock::Topic(_)),
+        "steps.clock",
+        "the source has steps already, so there is no clock to choose",
+    );
+    refuse(
+        spec.time != TimeSource::LogTime || !spec.topic_times.is_empty(),
+        "steps.time",
+        "the source has steps already, so there is no topic to place in time",
+    );
+    refuse(spec.start != Start::First, "steps.start", "the source says itself where its episodes start");
+    refuse(spec.skew, "steps.skew", "the steps of the source are no distance away");
+    for field in &spec.fields {
+        let key = |it: &str| format!("fields.{}.{it}", field.name);
+        refuse(
+            !matches!(field.align, None | Some(Align::Nearest | Align::Hold)),
+            &key("align"),
+            "the steps of the source are not interpolated",
+        );
+        refuse(field.skew == Some(true), &key("skew"), "the steps of the source are no distance away");
+        let beyond = field.tolerance.unwrap_or(spec.tolerance).beyond;
+        let absent = field.by_name.as_ref().and_then(|it| it.absent);
+        refuse(beyond == Beyond::Drop, &key("beyond"), "the steps of the source are kept, every one");
+        refuse(absent == Some(Beyond::Drop), &key("by_name"), "the steps of the source are kept, every one");
+    }
+    mistakes
+}
+
 /// All rows of a batch, in their order.
 fn track(stream: &MappedStream, rows: &RecordBatch) -> Track {
     let kept = rows.project(&stream.columns).expect("the columns are those of the stream");
@@ -180,7 +251,8 @@ impl Source for SelectedSource {
         let inner = self.inner.read(partition, options)?;
         let start = self.plan.partitions[partition].reads.first();
         let path = start.and_then(|it| self.plan.input_path(it.input));
-        Ok(Box::new(SelectedRows { inner, shared: Arc::clone(&self.shared), path }))
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(SelectedRows { inner, shared, path, absent: BTreeMap::new(), fates: Vec::new() }))
     }
 }
 
@@ -188,21 +260,27 @@ struct SelectedRows {
     inner: Box<dyn EpisodeStream>,
     shared: Arc<Shared>,
     path: Option<PathBuf>,
+    /// How many rows lack a name, by field and name.
+    absent: BTreeMap<String, u64>,
+    /// What the source says, and the above.
+    fates: Vec<Fate>,
 }
 
 impl EpisodeStream for SelectedRows {
     fn next_batch(&mut self) -> Result<Option<Batch>> {
-        let Some(batch) = self.inner.next_batch()? else { return Ok(None) };
-        let rows = self.shared.rows(&batch).map_err(|(field, misfit)| {
-            let feature = &self.shared.mapping.fields[field].feature.name;
-            Error::new(ErrorKind::Corrupt, misfit.message)
-                .at(Locus {
-                    path: self.path.clone(),
-                    step_idx: Some(misfit.idx as u64),
-                    ..Locus::feature(feature)
-                })
-                .with_hint(format!("give `fields.{feature}` another `type`, or none"))
-        })?;
+        let next = self.inner.next_batch();
+        self.fates = self.inner.fates().to_vec();
+        if !self.absent.is_empty() {
+            self.fates.push(Fate { absent: self.absent.clone(), ..Fate::new(StreamId(0)) });
+        }
+        let Some(batch) = next? else { return Ok(None) };
+        let mut missing = Missing::new(batch.stream, batch.rows.num_rows());
+        let locus =
+            |it: usize| Locus { path: self.path.clone(), step_idx: Some(it as u64), ..Locus::default() };
+        let rows = self.shared.rows(&batch, &mut missing).map_err(|(idx, err)| err.at(locus(idx)))?;
+        for (name, n) in missing.absent {
+            *self.absent.entry(name).or_default() += n;
+        }
         let pixels = self.shared.pixels(&batch);
         Ok(Some(Batch { rows, pixels, ..batch }))
     }
@@ -212,7 +290,7 @@ impl EpisodeStream for SelectedRows {
     }
 
     fn fates(&self) -> &[Fate] {
-        self.inner.fates()
+        &self.fates
     }
 
     fn facts(&self) -> Option<&EpisodeFacts> {

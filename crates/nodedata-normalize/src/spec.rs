@@ -182,8 +182,8 @@ pub struct Tolerance {
     pub beyond: Beyond,
 }
 
-/// What becomes of a step for which a field has no value: no message in reach, or a name that the
-/// message does not hold.
+/// What becomes of a step for which a field has no value: no message in reach, or, where [`ByName::absent`] says
+/// nothing else, a name that the message does not hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Beyond {
@@ -237,6 +237,10 @@ pub struct FieldSpec {
     /// What the values are, for people.
     #[serde(default, skip_serializing_if = "is_default")]
     pub description: Option<String>,
+    /// Whether every step may be without a value (`nullable: always`). It decides no row, only whether a run may
+    /// end so: it is no part of recipes, and a run that was refused goes on where it stopped.
+    #[serde(skip)]
+    pub may_be_empty: bool,
 }
 
 impl FieldSpec {
@@ -252,6 +256,7 @@ impl FieldSpec {
             skew: None,
             unit: None,
             description: None,
+            may_be_empty: false,
         }
     }
 }
@@ -292,6 +297,10 @@ pub struct ByName {
     /// The array of names, relative to the topic; `None` for `name` beside the values.
     #[serde(default, skip_serializing_if = "is_default")]
     pub at: Option<String>,
+    /// What becomes of a step whose message lacks one of the names; `None` for what becomes of one without a
+    /// message. A name that no message holds is a mistake.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub absent: Option<Beyond>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -6,6 +6,7 @@ use crate::{
     ORDER_BOUND_NS, StepSpec,
     loaded::Loaded,
     lookup::{EMPTY_SPAN, Lookup},
+    named::NamesMet,
     stamp::Stamp,
     store::{Held, Store},
 };
@@ -39,9 +40,16 @@ struct Seen {
 }
 
 impl Survey {
+    /// `names` takes in the messages that are looked at.
+    ///
     /// # Errors
     /// What reading the samples reports.
-    pub(crate) fn new(store: &Store, spec: &StepSpec, partitions: Vec<usize>) -> Result<Self> {
+    pub(crate) fn new(
+        store: &Store,
+        spec: &StepSpec,
+        partitions: Vec<usize>,
+        names: &mut NamesMet,
+    ) -> Result<Self> {
         let known = &store.source.plan().partitions;
         let n_streams = store.mapping.streams.len();
         let logged: Vec<Option<(i64, i64)>> = partitions.iter().map(|it| known[*it].times).collect();
@@ -49,6 +57,7 @@ impl Survey {
         let mut exact: Vec<Option<Vec<(i64, i64)>>> = vec![None; partitions.len()];
         for position in samples(&logged) {
             let loaded = store.look_at(partitions[position])?;
+            names.take_in(&loaded);
             for (seen, stream) in seen.iter_mut().zip(0..) {
                 seen.take_in(&loaded, stream, logged[position]);
             }

@@ -22,8 +22,8 @@ pub enum OnError {
 /// What to convert, and how. What of it decides bytes is a [`crate::Recipe`].
 #[derive(Debug, Clone)]
 pub struct ConvertOptions {
-    /// A file, a folder, a glob or a URL.
-    pub source: String,
+    /// Files, folders, globs or URLs, read as one.
+    pub sources: Vec<String>,
     /// Name of the format; detected when absent.
     pub from: Option<String>,
     /// The dataset's folder.
@@ -45,6 +45,8 @@ pub struct ConvertOptions {
     pub quarantine: BTreeMap<String, String>,
     /// What becomes of damaged input.
     pub on_error: OnError,
+    /// Whether a field that somebody named, and that no step has a value of, ends the run. It decides no byte.
+    pub refuse_empty: bool,
     /// Worker threads; all cores when absent. Never changes the bytes written.
     pub threads: Option<usize>,
     /// Bytes of source one shard covers.
@@ -57,7 +59,7 @@ impl ConvertOptions {
     /// Converts `source` to `out` with every default.
     pub fn new(source: impl Into<String>, out: impl Into<PathBuf>) -> Self {
         Self {
-            source: source.into(),
+            sources: vec![source.into()],
             from: None,
             out: out.into(),
             overwrite: false,
@@ -68,6 +70,7 @@ impl ConvertOptions {
             splits: SplitPlan::default(),
             quarantine: BTreeMap::new(),
             on_error: OnError::Fail,
+            refuse_empty: false,
             threads: None,
             shard_bytes: 512 << 20,
             peak_heap: None,

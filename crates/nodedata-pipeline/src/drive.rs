@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, ops::Range};
 
-use nodedata_core::{InputRange, Progress, ReadOptions, Result, Source};
+use nodedata_core::{Error, ErrorKind, InputRange, Progress, ReadOptions, Result, Source};
 use nodedata_dataset::{
     CheckedRows, DatasetWriter, DecodedPart, Encoded, FileHalf, FinishedUnit, Unit, UnitInput,
 };
@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) hashes: InputHashes,
     /// Rows so far by (episode, stream).
     pub(crate) rows: BTreeMap<(usize, usize), u64>,
+    /// Units that are recorded, or are before the drive ends: no later run makes them again.
+    pub(crate) n_kept: usize,
     /// Of the units that are not recorded yet.
     units: BTreeMap<usize, UnitState>,
     /// By unit, what was looked at besides what its partitions read.
@@ -43,6 +45,7 @@ impl State {
             violations: Violations::default(),
             hashes,
             rows: BTreeMap::new(),
+            n_kept: 0,
             units: BTreeMap::new(),
             looked_at: BTreeMap::new(),
         }
@@ -63,7 +66,7 @@ struct Sealing {
 }
 
 impl Drive<'_> {
-    /// Makes the units at these positions, in order.
+    /// Makes the units at these positions, in order. Stopped, it records those whose rows are all encoded, and says so.
     pub(crate) fn run(
         &self,
         writer: &mut DatasetWriter,
@@ -75,18 +78,26 @@ impl Drive<'_> {
         let read_options = ReadOptions::default();
         let read = |window: Window| {
             let parts = read_window(self.source, &window.partitions, &read_options, self.salvage)?;
-            Ok::<_, nodedata_core::Error>((window.unit, parts))
+            Ok::<_, Error>((window.unit, parts))
         };
         let mut windows = todo.iter().flat_map(|unit| self.windows(*unit, &units[*unit]));
         let mut decoded: Option<(usize, Vec<ReadPart>)> = windows.next().map(read).transpose()?;
         let mut encoded = Encoded::default();
         let mut sealings: Vec<Sealing> = Vec::new();
         let (mut encoder, mut files) = writer.halves();
+        let mut last = None;
         loop {
+            if progress.is_stopped() {
+                // The next window is of another unit: the last one has all its rows.
+                if last.is_some() && decoded.as_ref().map(|it| it.0) != last {
+                    encoded.append(encoder.end()?);
+                }
+                break;
+            }
             let next = windows.next();
             let current = decoded.take();
             let is_last = current.is_none();
-            let State { violations, hashes, rows, units: states, looked_at: _ } = &mut *state;
+            let State { violations, hashes, rows, units: states, .. } = &mut *state;
             let ((ahead, hashed), (done, written)) = rayon::join(
                 || {
                     rayon::join(
@@ -120,6 +131,7 @@ impl Drive<'_> {
             encoded = done?;
             hashed?;
             if let Some((unit, parts)) = current {
+                last = Some(unit);
                 self.account(unit, parts, state, progress);
             }
             sealings = self.sealings(finished, &units, state)?;
@@ -131,6 +143,9 @@ impl Drive<'_> {
         let finished = write(&mut files, sealings, encoded)?;
         let sealings = self.sealings(finished, &units, state)?;
         write(&mut files, sealings, Encoded::default())?;
+        if progress.is_stopped() {
+            return Err(Error::new(ErrorKind::Interrupted, "the run was stopped"));
+        }
         Ok(())
     }
 
@@ -229,6 +244,7 @@ impl Drive<'_> {
             }
             let inputs = self.proofs(&units[unit.unit()], &looked_at, &mut state.hashes)?;
             sealings.push(Sealing { unit, inputs, run: of_unit.keep()? });
+            state.n_kept += 1;
         }
         Ok(sealings)
     }

@@ -8,6 +8,7 @@ use nodedata_core::{
     Error, ErrorKind, Formats, Locus, OpenOptions, Progress, Result,
     placed::{Mistake, mistakes_to_error},
 };
+use nodedata_normalize::Unfit;
 use nodedata_quality::{QualityFinding, QualityReport};
 use nodedata_schema::Schema;
 
@@ -82,7 +83,9 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
         on_error: file.on_error,
         shard_bytes: file.shard_bytes,
         steps: file.steps.clone(),
-        ..ConvertOptions::new(source.path.clone(), out)
+        sources: source.paths.clone(),
+        refuse_empty: true,
+        ..ConvertOptions::new("", out)
     })
 }
 
@@ -107,8 +110,12 @@ pub(crate) fn fit_over(
     started: Instant,
 ) -> Result<Run, Refused> {
     check_steps(&opened, parsed)?;
-    let run = Run::over(opened, options, started)?;
-    let idle = parsed.idle_rules(&run.source().streams);
+    let run = Run::over(opened, options, started).map_err(|it| match it {
+        Unfit::Mistakes(found) => Refused::Mistakes(parsed.file.path.clone(), parsed.place(&found)),
+        Unfit::Error(err) => Refused::Error(err),
+    })?;
+    let mut idle = parsed.idle_rules(&run.source().streams);
+    idle.extend(parsed.idle_splits(&run.source().episodes));
     if idle.is_empty() { Ok(run) } else { Err(Refused::Mistakes(parsed.file.path.clone(), idle)) }
 }
 
@@ -139,7 +146,12 @@ pub fn execute(
 ) -> Result<Executed, Refused> {
     let Prepared { run, quality } = prepare(formats, parsed, options, out)?;
     let limits = run.options.clone();
-    let converted = with_threads(&limits, || run.run(progress))?;
+    // What only the end of a run shows of the file, such as a field without any value, has its place as well.
+    let placed = |err: Error| match err.kind() {
+        ErrorKind::Config => err.at(Locus::path(&parsed.file.path)),
+        _ => err,
+    };
+    let converted = with_threads(&limits, || run.run(progress).map_err(placed))?;
     Ok(Executed { converted, quality })
 }
 
@@ -171,6 +183,7 @@ pub fn prepare(
     let options = options(self::options(&parsed.file, out)?);
     let limits = options.clone();
     let mut run = with_threads(&limits, || fit(formats, parsed, options))?;
+    run.refuse_foreign_output()?;
     let Some(rules) = &parsed.file.quality else { return Ok(Prepared { run, quality: None }) };
     let mut rules = rules.clone();
     if let Some(schema) = &limits.schema {

@@ -1,5 +1,6 @@
 mod check;
 mod episodes;
+mod idle;
 mod json_schema;
 mod keys;
 mod publish;
@@ -15,11 +16,7 @@ mod yaml;
 
 use std::path::Path;
 
-use nodedata_core::{
-    StreamSchema,
-    placed::{Mistake, Place},
-    suggest,
-};
+use nodedata_core::placed::{Mistake, Place};
 
 pub use json_schema::pipeline_json_schema;
 pub use stages::{Expected, PipelineFile, PipelineTest, PublishStage, Secret, SourceStage, SplitKey};
@@ -84,36 +81,6 @@ impl Parsed {
             })
             .collect();
         mistakes.sort_by(|one, other| one.place.cmp(&other.place));
-        mistakes
-    }
-
-    /// Quality rules about streams and features that the source does not have: they would never find anything.
-    pub(crate) fn idle_rules(&self, streams: &[StreamSchema]) -> Vec<Mistake> {
-        let Some(rules) = &self.file.quality else { return Vec::new() };
-        let names: Vec<&str> = streams.iter().map(|it| &*it.name).collect();
-        let mut mistakes = Vec::new();
-        for bounds in rules.rates.iter().filter(|it| !names.contains(&it.stream.as_str())) {
-            let path = format!("quality.rate.streams.{}", bounds.stream);
-            let message = format!("the source has no stream `{}`", bounds.stream);
-            let hint = suggest(&bounds.stream, names.iter().copied());
-            mistakes.push(Mistake::new(self.places.of(&path), message).with_hint(hint));
-        }
-        for bounds in &rules.ranges {
-            let of_stream =
-                |it: &&StreamSchema| bounds.stream.as_deref().is_none_or(|name| name == &*it.name);
-            let features = streams.iter().filter(of_stream).flat_map(|it| &it.features);
-            let features: Vec<&str> = features.map(|it| it.name.as_str()).collect();
-            if features.contains(&bounds.feature.as_str()) {
-                continue;
-            }
-            let key = match &bounds.stream {
-                Some(stream) => format!("{stream}.{}", bounds.feature),
-                None => bounds.feature.clone(),
-            };
-            let place = self.places.of(&format!("quality.range.features.{key}"));
-            let mistake = Mistake::new(&place, format!("the source has no feature `{key}`"));
-            mistakes.push(mistake.with_hint(suggest(&bounds.feature, features)));
-        }
         mistakes
     }
 }

@@ -6,15 +6,20 @@ use nodedata_core::{Formats, OpenOptions, Result, StreamKind};
 use crate::{inspect::inspect_opened, open_source};
 
 /// Proposes a commented pipeline for a source, from what all of its records show: measured rates, cameras,
-/// names of joints, candidates for actions, tasks. `path` is how the pipeline file is to name the source.
+/// names of joints, candidates for actions, tasks. `paths` is how the pipeline file is to name the sources.
 ///
 /// # Errors
 /// What opening and reading the source report.
-pub fn propose(formats: &Formats, source: &str, from: Option<&str>, path: &str) -> Result<String> {
+pub fn propose(
+    formats: &Formats,
+    sources: &[String],
+    from: Option<&str>,
+    paths: &[String],
+) -> Result<String> {
     let open = OpenOptions { salvage: true, ..OpenOptions::default() };
-    let typed = open_source(formats, source, from, &open)?;
+    let typed = open_source(formats, sources, from, &open)?;
     let has_steps = typed.source.plan().streams.iter().any(|it| it.kind != StreamKind::Messages);
     let inspection = inspect_opened(&typed)?;
     let seen = if has_steps { Vec::new() } else { seen::look(typed.source.as_ref())? };
-    Ok(write::pipeline(path, typed.format.name(), &inspection, &seen))
+    Ok(write::pipeline(paths, typed.format.name(), &inspection, &seen))
 }

@@ -1,3 +1,4 @@
+mod index;
 #[cfg(test)]
 mod tests;
 
@@ -5,8 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{Array, cast::AsArray};
 use nodedata_core::{
-    Finding, FindingKind, Formats, OpenOptions, ReadOptions, Result, Source, StreamId, StreamKind,
-    StreamSchema,
+    ErrorKind, Finding, FindingKind, Formats, OpenOptions, Progress, ReadOptions, Result, Silent, Source,
+    SourcePlan, StreamId, StreamKind, StreamSchema, TimeRange,
 };
 use nodedata_dataset::{DamageEntry, NotRead};
 use nodedata_quality::{Offsets, Pace, stamp_column};
@@ -27,6 +28,8 @@ pub struct Inspection {
     pub format: String,
     /// How it was found, as a sentence without a full stop.
     pub detected: String,
+    /// What was read for it.
+    pub looked: Looked,
     /// Input files and their length.
     pub inputs: Vec<(String, u64)>,
     /// Episode keys.
@@ -53,6 +56,40 @@ pub struct Inspection {
     pub not_read: NotRead,
 }
 
+/// How much of a source is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Depth {
+    /// As little as tells what is in it: the index, where the source has one that counts its records, and is not so short
+    /// that all of it is read as fast.
+    #[default]
+    Enough,
+    /// Every record.
+    Full,
+}
+
+/// What was read for an inspection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Looked {
+    /// `index` or `all`.
+    pub at: LookedAt,
+    /// Why every record was read, where nobody asked for it and it takes time; as a sentence without a full stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What is not known, because only the index was read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_known: Vec<Arc<str>>,
+}
+
+/// Where it was looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LookedAt {
+    /// The source's own index alone.
+    Index,
+    /// Every record.
+    All,
+}
+
 /// How long the episodes of a source of steps are.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct EpisodeLengths {
@@ -77,9 +114,10 @@ pub struct StreamInspection {
     pub features: Vec<(String, String)>,
     /// Records, or rows of steps.
     pub count: u64,
-    /// Bytes of their payloads; of steps, of their columns.
-    pub bytes: u64,
-    /// Time of the earliest and latest record, in nanoseconds: log time, or `timestamp_ns` of steps.
+    /// Bytes of their payloads; of steps, of their columns; `None` where only the index was read.
+    pub bytes: Option<u64>,
+    /// Time of the earliest and latest record, in nanoseconds: log time, or `timestamp_ns` of steps. Where only the index was
+    /// read, those of the parts of the log that the records lie in.
     pub first_time_ns: Option<i64>,
     /// See `first_time_ns`.
     pub last_time_ns: Option<i64>,
@@ -87,14 +125,18 @@ pub struct StreamInspection {
     pub rate_hz: Option<f64>,
     /// Standard deviation of the time between neighbours, in nanoseconds.
     pub jitter_ns: Option<f64>,
-    /// Times between neighbours longer than five times the median.
-    pub gaps: u64,
+    /// Times between neighbours longer than five times the median; `None` where only the index was read.
+    pub gaps: Option<u64>,
+    /// Where only the index was read: the longest time that no part with a record of the stream covers, in nanoseconds. The
+    /// longest gap is at least as long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence_ns: Option<i64>,
     /// Longest time between neighbours of one episode, in nanoseconds.
     pub longest_gap_ns: Option<i64>,
-    /// When the longest one begins.
+    /// When the longest one begins, or that silence.
     pub longest_gap_at_ns: Option<i64>,
-    /// Records logged before their predecessor in the file.
-    pub time_steps_back: u64,
+    /// Records logged before their predecessor in the file; `None` where only the index was read.
+    pub time_steps_back: Option<u64>,
     /// The messages' own stamp minus their log time, where they have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamp_offset: Option<Offsets>,
@@ -102,38 +144,94 @@ pub struct StreamInspection {
     pub timeline: Vec<u64>,
 }
 
-/// Reads a whole source and says what is in it. Messages are decoded only where they carry a stamp of their
+/// Sources of at most so many bytes are read whole: it takes no time that anybody would notice, and tells more.
+const READ_WHOLE_BYTES: u64 = 16 << 20;
+
+/// Says what is in a source. Where all of it is read, messages are decoded only where they carry a stamp of their
 /// own; pictures never are. Damage is listed, not an error.
 ///
 /// # Errors
 /// What opening the source reports.
 pub fn inspect(
     formats: &Formats,
-    source: &str,
+    sources: &[String],
     from: Option<&str>,
     open: &OpenOptions,
+    depth: Depth,
+    progress: &dyn Progress,
 ) -> Result<Inspection> {
-    let salvage = OpenOptions { salvage: true, ..open.clone() };
-    inspect_opened(&open_source(formats, source, from, &salvage)?)
+    let mut open = OpenOptions { salvage: true, ..open.clone() };
+    let why = match depth {
+        Depth::Full => None,
+        Depth::Enough => match by_index(formats, sources, from, &mut open)? {
+            Ok(found) => return Ok(found),
+            Err(why) => Some(why),
+        },
+    };
+    let mut found = inspect_whole(&open_source(formats, sources, from, &open)?, progress)?;
+    found.looked.why = why.filter(|_| !is_short(found.inputs.iter().map(|it| it.1)));
+    Ok(found)
 }
 
-/// What a source that is open holds. Messages are looked at as bytes: for that the files, which are known by now, are
+fn is_short(lengths: impl Iterator<Item = u64>) -> bool {
+    lengths.fold(0, u64::saturating_add) <= READ_WHOLE_BYTES
+}
+
+/// What the index says; otherwise why all has to be read. What opening has learned by reading is kept in `open`.
+fn by_index(
+    formats: &Formats,
+    sources: &[String],
+    from: Option<&str>,
+    open: &mut OpenOptions,
+) -> Result<Result<Inspection, String>> {
+    // Opened to fail: only then is a log with an index not walked.
+    let strict = OpenOptions { salvage: false, ..open.clone() };
+    let opened = match open_source(formats, sources, from, &strict) {
+        Ok(it) => it,
+        Err(err) if matches!(err.kind(), ErrorKind::Corrupt | ErrorKind::Limit) => {
+            return Ok(Err(format!("it cannot be trusted as it is: {}", err.chain())));
+        }
+        Err(err) => return Err(err),
+    };
+    open.learned = opened.source.plan().learned.clone();
+    if is_short(opened.source.plan().inputs.iter().map(|it| it.n_bytes)) {
+        return Ok(Err("it is short".to_owned()));
+    }
+    Ok(match index::of_index(opened.source.as_ref()) {
+        Some(found) => Ok(about(found, &opened)),
+        None if open.time_range != TimeRange::ALL => Err("no index counts records by their time".to_owned()),
+        None => Err("no index counts its records".to_owned()),
+    })
+}
+
+/// What all records of a source that is open say. Messages are looked at as bytes: for that the files, which are known by now, are
 /// opened in a second way, which reads no more than their summaries.
 pub(crate) fn inspect_opened(typed: &OpenedSource) -> Result<Inspection> {
+    inspect_whole(typed, &Silent)
+}
+
+fn inspect_whole(typed: &OpenedSource, progress: &dyn Progress) -> Result<Inspection> {
     let has_steps = typed.source.plan().streams.iter().any(|it| it.kind != StreamKind::Messages);
-    let mut inspection = if has_steps {
-        inspect_source(typed.source.as_ref(), typed.source.as_ref())?
+    let inspection = if has_steps {
+        inspect_source(typed.source.as_ref(), typed.source.as_ref(), progress)?
     } else {
         // Times and sizes need no columns: a second look at the messages as bytes is many times cheaper.
         let as_bytes =
             OpenOptions { undecoded: vec!["*".to_owned()], salvage: true, ..typed.options.clone() };
         let raw = typed.format.open(Arc::clone(&typed.files), &as_bytes)?;
-        inspect_source(raw.as_ref(), typed.source.as_ref())?
+        inspect_source(raw.as_ref(), typed.source.as_ref(), progress)?
     };
-    inspection.format = typed.format.name().to_owned();
-    inspection.detected = typed.why.clone();
-    inspection.not_read = typed.not_read.clone();
-    Ok(inspection)
+    Ok(about(inspection, typed))
+}
+
+/// What opening the source told of it.
+fn about(found: Inspection, opened: &OpenedSource) -> Inspection {
+    Inspection {
+        format: opened.format.name().to_owned(),
+        detected: opened.why.clone(),
+        not_read: opened.not_read.clone(),
+        ..found
+    }
 }
 
 /// What one stream's rows are measured by.
@@ -144,8 +242,15 @@ struct Measure {
 }
 
 /// `raw` is read for counts, sizes and times, `typed` for types and stamps.
-pub(crate) fn inspect_source(raw: &dyn Source, typed: &dyn Source) -> Result<Inspection> {
+pub(crate) fn inspect_source(
+    raw: &dyn Source,
+    typed: &dyn Source,
+    progress: &dyn Progress,
+) -> Result<Inspection> {
     let (plan, told) = (raw.plan(), typed.plan());
+    let stamped = stamped(told);
+    let n_bytes = |plan: &SourcePlan| plan.partitions.iter().map(|it| it.decoded_bytes).sum::<u64>();
+    progress.planned(n_bytes(plan) + if stamped.is_empty() { 0 } else { n_bytes(told) });
     let mut measures: Vec<Measure> = plan
         .streams
         .iter()
@@ -168,12 +273,14 @@ pub(crate) fn inspect_source(raw: &dyn Source, typed: &dyn Source) -> Result<Ins
                 }
                 measures[idx as usize].take_in(schema, episode, &batch.rows);
             }
+            let n_records = part.batches.iter().map(|it| it.rows.num_rows() as u64).sum();
+            progress.advanced(plan.partitions[part.partition].decoded_bytes, n_records);
         }
         Ok(())
     })?;
     let first_time_ns = measures.iter().filter_map(|it| it.pace.first_ns).min();
     let last_time_ns = measures.iter().filter_map(|it| it.pace.last_ns).max();
-    let offsets = stamp_offsets(typed)?;
+    let offsets = stamp_offsets(typed, stamped, progress)?;
     let span = first_time_ns.zip(last_time_ns);
     let streams = measures.into_iter().map(|it| {
         let offset = offsets.get(&it.stream.name).filter(|it| it.n > 0).cloned();
@@ -187,6 +294,7 @@ pub(crate) fn inspect_source(raw: &dyn Source, typed: &dyn Source) -> Result<Ins
     Ok(Inspection {
         format: String::new(),
         detected: String::new(),
+        looked: Looked { at: LookedAt::All, why: None, not_known: Vec::new() },
         inputs: plan.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
         episodes: plan.episodes.iter().map(|it| it.key.clone()).collect(),
         episode_lengths,
@@ -224,7 +332,7 @@ impl Measure {
             self.pace.end_episode();
         }
         self.stream.count += rows.num_rows() as u64;
-        self.stream.bytes += match schema.kind {
+        *self.stream.bytes.get_or_insert_default() += match schema.kind {
             StreamKind::Messages => payload_bytes(rows),
             StreamKind::Steps | StreamKind::Samples => {
                 let sizes = rows.columns().iter().map(|it| it.to_data().get_slice_memory_size().unwrap_or(0));
@@ -237,14 +345,15 @@ impl Measure {
     fn finish(self, span: Option<(i64, i64)>, stamp_offset: Option<Offsets>) -> StreamInspection {
         let Self { stream, pace, .. } = self;
         StreamInspection {
+            bytes: Some(stream.bytes.unwrap_or(0)),
             first_time_ns: pace.first_ns,
             last_time_ns: pace.last_ns,
             rate_hz: pace.rate_hz(),
             jitter_ns: pace.jitter_ns(),
-            gaps: pace.n_gaps(GAP_MEDIANS),
+            gaps: Some(pace.n_gaps(GAP_MEDIANS)),
             longest_gap_ns: pace.longest_gap.map(|(gap, _)| gap),
             longest_gap_at_ns: pace.longest_gap.map(|(gap, end)| end.saturating_sub(gap)),
-            time_steps_back: pace.n_back,
+            time_steps_back: Some(pace.n_back),
             timeline: span.map(|(first, last)| pace.timeline.cells(first, last, CELLS)).unwrap_or_default(),
             stamp_offset,
             ..stream
@@ -261,11 +370,18 @@ fn payload_bytes(rows: &arrow_array::RecordBatch) -> u64 {
     payloads.sum()
 }
 
+/// The streams whose messages carry a stamp of their own.
+fn stamped(plan: &SourcePlan) -> Vec<StreamId> {
+    plan.streams.iter().filter(|it| stamp_column(it).is_some()).map(|it| it.id).collect()
+}
+
 /// How far stamps lie from log times, by stream. Only streams that have stamps are read.
-fn stamp_offsets(typed: &dyn Source) -> Result<BTreeMap<String, Offsets>> {
+fn stamp_offsets(
+    typed: &dyn Source,
+    stamped: Vec<StreamId>,
+    progress: &dyn Progress,
+) -> Result<BTreeMap<String, Offsets>> {
     let plan = typed.plan();
-    let stamped: Vec<StreamId> =
-        plan.streams.iter().filter(|it| stamp_column(it).is_some()).map(|it| it.id).collect();
     let mut paces: BTreeMap<StreamId, Pace> = stamped.iter().map(|it| (*it, Pace::default())).collect();
     if stamped.is_empty() {
         return Ok(BTreeMap::new());
@@ -273,6 +389,7 @@ fn stamp_offsets(typed: &dyn Source) -> Result<BTreeMap<String, Offsets>> {
     let options = ReadOptions { streams: Some(stamped), ..ReadOptions::default() };
     for window in windows(plan.partitions.iter()) {
         let read: Vec<Result<Vec<_>>> = window
+            .clone()
             .into_par_iter()
             .with_max_len(1)
             .map(|partition| {
@@ -294,6 +411,7 @@ fn stamp_offsets(typed: &dyn Source) -> Result<BTreeMap<String, Offsets>> {
                 pace.observe(&plan.streams[batch.stream.0 as usize], &batch.rows);
             }
         }
+        progress.advanced(plan.partitions[window].iter().map(|it| it.decoded_bytes).sum(), 0);
     }
     let named =
         paces.into_iter().map(|(id, pace)| (plan.streams[id.0 as usize].name.to_string(), pace.offsets));

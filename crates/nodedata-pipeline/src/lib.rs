@@ -3,6 +3,7 @@
 mod convert;
 mod detect;
 mod drive;
+mod empty;
 mod execute;
 mod file;
 mod init;
@@ -31,7 +32,7 @@ pub use file::{
     parse_pipeline, pipeline_json_schema,
 };
 pub use init::propose;
-pub use inspect::{EpisodeLengths, Inspection, StreamInspection, inspect};
+pub use inspect::{Depth, EpisodeLengths, Inspection, Looked, LookedAt, StreamInspection, inspect};
 pub use known::{Known, known_only};
 pub use learned::Learned;
 pub use open::{OpenedSource, open_source};

@@ -9,6 +9,7 @@ use nodedata_core::{
     Error, ErrorKind, Files, Format, Formats, Listing, Locus, OpenOptions, ReadAt, Result, Source,
 };
 use nodedata_dataset::NotRead;
+use nodedata_io::{Part, Places, printable};
 
 use crate::{
     detect::{Choice, Named, guessed, named},
@@ -29,55 +30,59 @@ pub struct OpenedSource {
     pub options: OpenOptions,
     /// Files of the input that no row comes from.
     pub not_read: NotRead,
+    /// What of it lies on disk, and is not to be written over.
+    pub places: Places,
 }
 
-/// Opens SRC with the format named, or with the one its content shows.
+/// Sources as one text for people.
+pub(crate) fn told(sources: &[String]) -> String {
+    sources.iter().map(|it| printable(it)).collect::<Vec<_>>().join(", ")
+}
+
+/// Opens SRC, one or several that are read as one, with the format named, or with the one its content shows.
 ///
 /// # Errors
 /// `Config` when there is no such format, `Unsupported` when none recognises the input, and what the
 /// format's own opening reports.
 pub fn open_source(
     formats: &Formats,
-    source: &str,
+    sources: &[String],
     from: Option<&str>,
     options: &OpenOptions,
 ) -> Result<OpenedSource> {
-    open_knowing(formats, source, from, options, &[])
+    open_knowing(formats, sources, from, options, &[])
 }
 
 /// As [`open_source`], where earlier runs may have learned what only reading all of the input tells.
 pub(crate) fn open_knowing(
     formats: &Formats,
-    source: &str,
+    sources: &[String],
     from: Option<&str>,
     options: &OpenOptions,
     known: &[Learned],
 ) -> Result<OpenedSource> {
-    let input = nodedata_io::open(source)?;
+    let input = nodedata_io::open_all(sources)?;
     let listing = Listing::new(input.files.as_ref())?;
-    let src = Named { source, root: &input.root };
+    // As errors may say them.
+    let (shown, root) = (told(sources), printable(&input.root));
+    let src = Named { source: &shown, root: &root };
     let choice = match from {
         Some(name) => named(formats, &listing, src, name, input.exact)?,
         None => guessed(formats, &listing, src)?,
     };
     let format = choice.format;
+    refuse_other_formats(&input.parts, &choice)?;
     if !options.decode.is_empty() && !format.decodes_video() {
         let message =
             format!("the video of {} sources is not decoded here; samples pass through", format.name());
         return Err(Error::new(ErrorKind::Unsupported, message)
-            .at(Locus::path(source))
+            .at(Locus::path(&shown))
             .with_hint("leave out `--decode`, `source.decode` and `encoding`"));
     }
     let mut options = options.clone();
-    options.settle(format).map_err(|err| err.at(Locus::path(source)))?;
+    options.settle(format).map_err(|err| err.at(Locus::path(&shown)))?;
     let Choice { claimed, why, others, .. } = choice;
-    tracing::info!(
-        source = nodedata_io::printable(source),
-        format = format.name(),
-        why,
-        files = claimed.len(),
-        "open"
-    );
+    tracing::info!(source = shown.as_str(), format = format.name(), why, files = claimed.len(), "open");
     let files: Arc<dyn Files> = Arc::new(Chosen { inner: Arc::clone(&input.files), names: claimed });
     for known in known {
         if options.learned.is_none() {
@@ -92,7 +97,23 @@ pub(crate) fn open_knowing(
     let not_read = listing.paths().filter(|it| !read.contains(it.as_os_str()));
     let not_read: Vec<_> = not_read.map(|it| (it, others.get(it).copied())).collect();
     let not_read = NotRead::new(&not_read);
-    Ok(OpenedSource { source: opened, format, why, files, options, not_read })
+    Ok(OpenedSource { source: opened, format, why, files, options, not_read, places: input.places })
+}
+
+/// Refuses one of several sources that gives no file to read: whoever named it meant it to be.
+fn refuse_other_formats(parts: &[Part], choice: &Choice) -> Result<()> {
+    let claimed: HashSet<&OsStr> = choice.claimed.iter().map(|it| it.as_os_str()).collect();
+    let is_idle = |it: &&Part| !it.names.iter().any(|name| claimed.contains(name.as_os_str()));
+    let Some(idle) = parts.iter().find(is_idle) else { return Ok(()) };
+    let format = choice.format.name();
+    let other = idle.names.iter().find_map(|it| choice.others.get(it));
+    let message = match other {
+        Some(other) => format!("this source is {other}, and the others are {format}"),
+        None => format!("nothing in this source is {format}, as the others are"),
+    };
+    Err(Error::new(ErrorKind::Config, message)
+        .at(Locus::path(printable(&idle.source)))
+        .with_hint("all sources of one command are of one format: convert this one alone"))
 }
 
 /// Some of the files of an input.
@@ -112,5 +133,29 @@ impl Files for Chosen {
 
     fn stamp(&self, path: &Path) -> Option<String> {
         self.inner.stamp(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nodedata_io::MemoryFiles;
+
+    use super::*;
+
+    /// Errors end up in logs and issues: whoever reads them does not learn what stands before the host.
+    #[test]
+    fn errors_do_not_tell_the_user_of_an_address() {
+        let source = "s3://me:secret@bucket/runs";
+        let input = Input {
+            files: Arc::new(MemoryFiles::default().with("a.xyz", "?")),
+            root: source.to_owned(),
+            exact: false,
+        };
+        let open = |from| {
+            open_input(&Formats::default(), source, &input, from, &OpenOptions::default(), &[]).map(|_| ())
+        };
+        let err = open(None).unwrap_err();
+        assert_eq!(err.locus().to_string(), "s3://bucket/runs");
+        assert!(!format!("{} {:?}", err.chain(), err.hint()).contains("secret"));
     }
 }

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use arrow_array::Array as _;
 use nodedata_core::{Formats, ReadOptions, Result, Storage, StreamKind};
-use nodedata_dataset::{NotRead, plan_units};
+use nodedata_dataset::{NotRead, NullCount, plan_units};
 use serde::Serialize;
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     convert::with_threads,
     execute::{check_steps, fit_over, options},
     inspect::inspect_opened,
+    open::told,
     run::{Run, open_for},
     window::{read_window, windows},
 };
@@ -70,6 +71,9 @@ pub struct OutlinedFeature {
     /// The paths it is made of; empty outside of steps, and for constants.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<String>,
+    /// Rows of the first records that have no value here; absent where all of them have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nulls: Option<NullCount>,
 }
 
 /// Says what a pipeline would do. Reads the source once for rates and decodes the first records; writes nothing.
@@ -109,13 +113,15 @@ pub fn outline(
         features: stream
             .features
             .iter()
-            .map(|it| OutlinedFeature {
+            .zip(&sample.nulls[idx])
+            .map(|(it, nulls)| OutlinedFeature {
                 name: it.name.clone(),
                 kind: kind(it),
                 from: match stream.kind {
                     StreamKind::Steps => from.get(it.name.as_str()).cloned().unwrap_or_default(),
                     StreamKind::Messages | StreamKind::Samples => Vec::new(),
                 },
+                nulls: (*nulls != 0).then_some(NullCount { nulls: *nulls, rows: sample.rows[idx] }),
             })
             .collect(),
     });
@@ -129,7 +135,7 @@ pub fn outline(
     let rules = nodedata_quality::Rule::ALL.into_iter();
     Ok(Outline {
         nd: "outline/1",
-        source: run.options.source.clone(),
+        source: told(&run.options.sources),
         format: run.opened.format.name().to_owned(),
         inputs: source.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
         not_read: run.opened.not_read.clone(),
@@ -176,6 +182,8 @@ struct Sample {
     seconds: f64,
     /// Rows by stream.
     rows: Vec<u64>,
+    /// Rows without a value, by stream and feature.
+    nulls: Vec<Vec<u64>>,
 }
 
 impl Sample {
@@ -186,6 +194,7 @@ impl Sample {
             written_bytes: 0.0,
             seconds: 0.0,
             rows: vec![0; source.plan().streams.len()],
+            nulls: source.plan().streams.iter().map(|it| vec![0; it.features.len()]).collect(),
         };
         let all = &source.plan().partitions;
         let Some(first) = windows(all.iter()).into_iter().next() else { return Ok(sample) };
@@ -197,7 +206,9 @@ impl Sample {
         for batch in parts.iter().flat_map(|it| &it.batches) {
             let idx = batch.stream.0 as usize;
             sample.rows[idx] += batch.rows.num_rows() as u64;
-            for (feature, column) in source.plan().streams[idx].features.iter().zip(batch.rows.columns()) {
+            let features = source.plan().streams[idx].features.iter().zip(batch.rows.columns());
+            for ((feature, column), nulls) in features.zip(&mut sample.nulls[idx]) {
+                *nulls += column.null_count() as u64;
                 let bytes = column.to_data().get_slice_memory_size().unwrap_or(0) as f64;
                 sample.written_bytes += match feature.storage {
                     Storage::EncodedMedia => bytes,

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use nodedata_core::{Error, ErrorKind, Formats, Locus, Progress, Result};
 use nodedata_dataset::{Dataset, DatasetWriter, InputSeen, Unit};
+use nodedata_io::io_error;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use crate::{
     inputs::InputHashes,
     journal::take_over,
     learned::Learned,
-    run::{Present, Run, unchanged},
+    run::{Present, Reused, Run, told_if_stopped, unchanged},
 };
 
 /// A conversion cut into units that any number of workers make, on any machines that see the same files.
@@ -152,9 +153,8 @@ impl Plan {
     /// # Errors
     /// `Io` when it is not there, `Corrupt` when it is no plan, `Unsupported` when another version made it.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|err| {
-            Error::new(ErrorKind::Io, "cannot read the plan").with_source(err).at(Locus::path(path))
-        })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|err| io_error("cannot read the plan", path, err))?;
         let plan: Self = serde_json::from_str(&text).map_err(|err| {
             Error::new(ErrorKind::Corrupt, "the file is no plan")
                 .with_source(err)
@@ -258,7 +258,8 @@ pub fn work(
         let done = take_over(&mut writer, present.as_ref(), &mine, &mut state.hashes)?;
         let is_done = |unit: &usize| done.iter().any(|it| it.unit == *unit);
         let todo: Vec<usize> = mine.iter().copied().filter(|it| !is_done(it)).collect();
-        run.make(&mut writer, &todo, &mut state, true, progress)?;
+        run.make(&mut writer, &todo, &mut state, true, progress)
+            .map_err(|err| told_if_stopped(err, done.len() + state.n_kept, mine.len()))?;
         Ok(Worked { made: todo.len(), reused: mine.len() - todo.len(), ..all_done })
     })
 }
@@ -299,7 +300,7 @@ pub fn finish(
             return Err(unfinished(&missing, plan.units.len()));
         }
         progress.finishing();
-        run.finish(writer, hashes, done.len(), Default::default())
+        run.finish(writer, hashes, Reused { n_units: done.len(), made_bytes: None }, Default::default())
     })
 }
 

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use arrow_array::{RecordBatch, cast::AsArray, types::Int64Type};
-use nodedata_core::{EPISODE_INDEX, Error, ErrorKind, Locus, Result, STEPS, Source, StreamId, StreamSchema};
+use nodedata_core::{
+    EPISODE_INDEX, Error, ErrorKind, Locus, Progress, Result, STEPS, Source, StreamId, StreamSchema,
+};
 use nodedata_dataset::{ContentHasher, Dataset, EpisodeEntry, ShardEntry};
 use nodedata_quality::{
     Contents, QualityFinding, QualityReport, RangeBounds, Rule, Rules, StreamCheck, StreamSummary,
@@ -45,7 +47,8 @@ pub(crate) fn check_source(source: &dyn Source, rules: &Rules, salvage: bool) ->
 ///
 /// # Errors
 /// `Io` or `Corrupt` when the dataset cannot be read.
-pub fn check_quality(dataset: &Dataset, rules: &Rules) -> Result<QualityReport> {
+pub fn check_quality(dataset: &Dataset, rules: &Rules, progress: &dyn Progress) -> Result<QualityReport> {
+    progress.planned(dataset.manifest.shards.iter().map(|it| it.bytes).sum());
     let mut rules = rules.clone();
     if let Ok(schema) = Schema::from_json(&dataset.text(&dataset.manifest.schema.path)?) {
         declared_ranges(&schema, &mut rules);
@@ -60,7 +63,7 @@ pub fn check_quality(dataset: &Dataset, rules: &Rules) -> Result<QualityReport> 
     index.values_mut().for_each(|it| it.sort_by_key(|entry| entry.row));
     let names: Vec<&str> = dataset.manifest.streams.iter().map(|it| it.name.as_str()).collect();
     let watched: Vec<Result<Option<Watch>>> =
-        names.par_iter().map(|it| watch_stream(dataset, it, &index, &rules)).collect();
+        names.par_iter().map(|it| watch_stream(dataset, it, &index, &rules, progress)).collect();
     let keys: Vec<String> = keys.into_values().collect();
     let watches = watched.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>>>()?;
     Ok(conclude(&rules, watches, &keys))
@@ -157,6 +160,7 @@ fn watch_stream(
     name: &str,
     index: &BTreeMap<usize, Vec<EpisodeEntry>>,
     rules: &Rules,
+    progress: &dyn Progress,
 ) -> Result<Option<Watch>> {
     let mut watch: Option<Watch> = None;
     for (idx, shard) in dataset.manifest.shards.iter().enumerate().filter(|(_, it)| it.stream == name) {
@@ -171,7 +175,9 @@ fn watch_stream(
                 let episodes = episodes_of(&batch, first_row, shard, of_shard)?;
                 observe_shard(watch, &batch, shard, &episodes)?;
             }
-            first_row += batch.num_rows() as u64;
+            let n_rows = batch.num_rows() as u64;
+            progress.advanced(shard.share_of(first_row, n_rows), n_rows);
+            first_row += n_rows;
         }
     }
     Ok(watch)
@@ -269,6 +275,7 @@ mod tests {
             task: None,
             source: String::new(),
             content: None,
+            metadata: Default::default(),
         }
     }
 

@@ -18,8 +18,8 @@ pub struct Remake<'a> {
     pub recipe: &'a [u8],
     /// The files to compare: path, and BLAKE3 of what lies there, in 64 hex digits.
     pub files: &'a BTreeMap<String, String>,
-    /// What it was made of: a file, a folder, a glob or a URL.
-    pub source: &'a str,
+    /// What it was made of: files, folders, globs or URLs.
+    pub sources: &'a [String],
 }
 
 /// What came of running a recipe again.
@@ -57,13 +57,13 @@ pub fn rebuild(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<Rebuilt> {
-    let Remake { manifest, recipe, files, source } = *remake;
+    let Remake { manifest, recipe, files, sources } = *remake;
     let made_by = manifest.created_by.get("tool").map_or("another tool", String::as_str);
     if made_by != created_by() {
         let message = format!("the dataset was made by `{made_by}`, this is `{}`", created_by());
         return Err(Error::new(ErrorKind::Unsupported, message).with_hint("run the version that made it"));
     }
-    let options = Recipe::from_json(recipe)?.options(source, out);
+    let options = Recipe::from_json(recipe)?.options(sources, out);
     let made = convert(formats, &options, progress)?.manifest;
     let made_files: BTreeMap<String, String> = made.files().into_iter().map(|it| (it.path, it.b3)).collect();
     let shards: BTreeSet<&str> = made.shards.iter().map(|it| it.path.as_str()).collect();

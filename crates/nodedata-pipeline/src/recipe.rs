@@ -71,7 +71,7 @@ impl Recipe {
         // Every option is named, so that a new one is either a part of the recipe or left out on purpose.
         let ConvertOptions {
             // Where things lie decides nothing: inputs are known by their paths inside the source, and by their hashes.
-            source: _,
+            sources: _,
             out: _,
             overwrite: _,
             // The format was detected meanwhile.
@@ -84,6 +84,8 @@ impl Recipe {
             splits,
             quarantine,
             on_error,
+            // It says whether a run may end as it does, not what comes of it: what was made once is made again.
+            refuse_empty: _,
             // The same bytes come of any number of threads.
             threads: _,
             shard_bytes,
@@ -107,12 +109,13 @@ impl Recipe {
         }
     }
 
-    /// The options that make the same of `source` again, at `out`.
-    pub fn options(self, source: impl Into<String>, out: impl Into<PathBuf>) -> ConvertOptions {
+    /// The options that make the same of these sources again, at `out`.
+    pub fn options(self, sources: &[String], out: impl Into<PathBuf>) -> ConvertOptions {
         let Self { nd: RecipeVersion::V1, rows, shards } = self;
         let RowRecipe { format, open, steps, schema, on_error } = rows;
         let ShardRecipe { splits, quarantine, shard_bytes } = shards;
         ConvertOptions {
+            sources: sources.to_vec(),
             from: Some(format),
             open,
             steps,
@@ -121,7 +124,7 @@ impl Recipe {
             quarantine,
             on_error,
             shard_bytes,
-            ..ConvertOptions::new(source, out)
+            ..ConvertOptions::new("", out)
         }
     }
 

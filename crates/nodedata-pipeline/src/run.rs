@@ -3,16 +3,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use bytes::Bytes;
 use nodedata_core::{
     Attachment, EpisodeFacts, EpisodeInfo, Error, ErrorKind, FindingKind, Formats, InputRange, Locus,
-    OpenOptions, Progress, Result, SourcePlan,
+    OpenOptions, Progress, Result, SourcePlan, StreamKind,
 };
 use nodedata_dataset::{
-    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, QUARANTINE, Report, RunFacts, WriterOptions,
+    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, Nulls, QUARANTINE, Report, RunFacts, Unit,
+    WriterOptions,
 };
+use nodedata_normalize::Unfit;
 use nodedata_schema::{SchemaCheck, Violation};
 
 use crate::{
     ConvertOptions, Converted, OnError, OpenedSource, Recipe,
     drive::{Drive, State},
+    empty::refuse_empty,
     inputs::InputHashes,
     journal::{UnitState, seen_before, take_over},
     learned::Learned,
@@ -30,6 +33,8 @@ pub(crate) struct Run {
     recipe: Recipe,
     check: SchemaCheck,
     dealt: Dealt,
+    /// Whether steps are made of messages, so that a field without any value is nobody's but the pipeline's.
+    aligns: bool,
     started: Instant,
 }
 
@@ -48,7 +53,7 @@ impl Run {
     pub(crate) fn open(formats: &Formats, options: ConvertOptions) -> Result<Self> {
         let started = Instant::now();
         let opened = open_for(formats, &options, &Learned::noted(&options.out))?;
-        Self::over(opened, options, started)
+        Ok(Self::over(opened, options, started)?)
     }
 
     /// As [`Self::open`], where a plan says what was learned.
@@ -56,7 +61,7 @@ impl Run {
         let started = Instant::now();
         let known: Vec<Learned> = plan.learned.iter().cloned().collect();
         let opened = open_for(formats, &options, &known)?;
-        Self::over(opened, options, started)
+        Ok(Self::over(opened, options, started)?)
     }
 
     /// Plans a conversion of a source that is open.
@@ -64,11 +69,12 @@ impl Run {
         mut opened: OpenedSource,
         mut options: ConvertOptions,
         started: Instant,
-    ) -> Result<Self> {
+    ) -> Result<Self, Unfit> {
         options.open = opened.options.clone();
         if options.steps.is_none() {
             options.steps = options.step_flags.spec(opened.source.plan())?;
         }
+        let aligns = opened.source.plan().streams.iter().any(|it| it.kind == StreamKind::Messages);
         opened.source = with_steps(opened.source, options.steps.as_ref())?;
         let mut recipe = Recipe::new(&options, opened.format.name());
         // Where the source decides between two plans, the recipe says which it was.
@@ -79,7 +85,17 @@ impl Run {
             None => SchemaCheck::undeclared(streams),
             Some(declared) => SchemaCheck::new(declared, streams).map_err(|it| refusal(&it))?,
         };
-        Ok(Self { options, opened, recipe, check, dealt, started })
+        Ok(Self { options, opened, recipe, check, dealt, aligns, started })
+    }
+
+    /// Refuses, before anything long begins, an output that no recipe would make this run replace.
+    pub(crate) fn refuse_foreign_output(&self) -> Result<()> {
+        let out = &self.options.out;
+        // Whether a dataset may be replaced depends on what made it, which is looked at later.
+        if !out.exists() || out.join("manifest.json").is_file() {
+            return Ok(());
+        }
+        nodedata_dataset::refuse_existing(&self.writer_options())
     }
 
     /// Keeps episodes out of the splits, by key, each with its reason.
@@ -113,12 +129,37 @@ impl Run {
         let todo: Vec<usize> =
             all.into_iter().filter(|unit| done.iter().all(|it| it.unit != *unit)).collect();
         let opened_after = self.started.elapsed().as_secs_f64();
-        self.make(&mut writer, &todo, &mut state, false, progress)?;
+        let n_units = writer.units().len();
+        self.make(&mut writer, &todo, &mut state, false, progress)
+            .map_err(|err| told_if_stopped(err, done.len() + state.n_kept, n_units))?;
         let rows_after = self.started.elapsed().as_secs_f64();
         progress.finishing();
         let seconds =
             [("open".to_owned(), opened_after), ("rows".to_owned(), rows_after - opened_after)].into();
-        self.finish(writer, state.hashes, done.len(), seconds)
+        let made_bytes = (!done.is_empty()).then(|| self.bytes_of(&todo, writer.units()));
+        self.finish(writer, state.hashes, Reused { n_units: done.len(), made_bytes }, seconds)
+    }
+
+    /// Bytes of the input files that units are made of, each counted once.
+    fn bytes_of(&self, of: &[usize], units: &[Unit]) -> u64 {
+        let source = self.source();
+        let partitions = of.iter().flat_map(|it| &units[*it].partitions);
+        let reads = partitions.flat_map(|it| &source.partitions[*it].reads);
+        let mut ranges: Vec<(usize, u64, u64)> = reads
+            .map(|InputRange { input, byte_range }| {
+                let n_bytes = source.inputs[*input].n_bytes;
+                (*input, byte_range.start.min(n_bytes), byte_range.end.min(n_bytes))
+            })
+            .collect();
+        ranges.sort_unstable();
+        let mut counted = (usize::MAX, 0);
+        let mut n_bytes = 0;
+        for (input, start, end) in ranges {
+            let start = if counted.0 == input { start.max(counted.1) } else { start };
+            n_bytes += end.saturating_sub(start);
+            counted = (input, end.max(start));
+        }
+        n_bytes
     }
 
     /// Makes units; fails when rows broke the schema.
@@ -172,7 +213,7 @@ impl Run {
         }
         let there = match Dataset::open(out) {
             Ok(there) => there,
-            // It is going to be replaced, whatever it is.
+            // Whether it may be replaced is looked at before anything is written.
             Err(_) if self.options.overwrite => return Ok(Present::Nothing),
             Err(err) => return Err(err),
         };
@@ -224,6 +265,7 @@ impl Run {
         let (splits, split_of_episode) = self.deal();
         WriterOptions {
             overwrite: self.options.overwrite,
+            reads: self.opened.places.clone(),
             // Which rows make a unit the unit knows.
             unit_recipe: self.recipe.rows.to_json(),
             shard_bytes: self.options.shard_bytes,
@@ -238,7 +280,7 @@ impl Run {
         self,
         mut writer: DatasetWriter,
         mut hashes: InputHashes,
-        n_reused: usize,
+        reused: Reused,
         mut seconds: BTreeMap<String, f64>,
     ) -> Result<Converted> {
         let source = self.source();
@@ -251,6 +293,10 @@ impl Run {
         }
         writer.fold(&mut |_, run| all.join(run))?;
         let UnitState { inferred, ledger, damage, facts } = all;
+        let refused = |nulls: &Nulls| match self.options.steps.as_ref() {
+            Some(spec) if self.options.refuse_empty && self.aligns => refuse_empty(spec, nulls),
+            Some(_) | None => Ok(()),
+        };
         let mut damage: Vec<DamageEntry> = damage.into_vec().iter().map(DamageEntry::from).collect();
         damage.extend(self.quarantined());
         let told = |kind| source.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
@@ -270,7 +316,8 @@ impl Run {
             not_read: self.opened.not_read.clone(),
             seconds,
             peak_heap_bytes: self.options.peak_heap.map(|it| it()),
-            units_reused: n_reused as u64,
+            units_reused: reused.n_units as u64,
+            made_bytes: reused.made_bytes,
             units: writer.units().len() as u64,
             inputs_seen: hashes.seen()?,
             ..Report::default()
@@ -285,6 +332,7 @@ impl Run {
             report,
             source,
             episodes: &episodes,
+            check_nulls: &refused,
             content_of: &|it| self.content_of(it),
         })?;
         // Maps of every input and texts of every episode: nobody has to wait until they are gone.
@@ -318,6 +366,27 @@ impl Run {
     }
 }
 
+/// What a run did not have to make.
+pub(crate) struct Reused {
+    pub(crate) n_units: usize,
+    /// See [`Report::made_bytes`].
+    pub(crate) made_bytes: Option<u64>,
+}
+
+/// Says what is kept of a run that was stopped.
+pub(crate) fn told_if_stopped(err: Error, n_kept: usize, n_units: usize) -> Error {
+    if err.kind() != ErrorKind::Interrupted {
+        return err;
+    }
+    Error::new(
+        ErrorKind::Interrupted,
+        match n_kept {
+            0 => format!("none of {n_units} units was finished yet; the same command starts anew"),
+            _ => format!("{n_kept} of {n_units} units are kept; the same command goes on from there"),
+        },
+    )
+}
+
 /// The episodes of a plan with what reading told of them.
 fn learned(episodes: &[EpisodeInfo], facts: BTreeMap<usize, EpisodeFacts>) -> Vec<EpisodeInfo> {
     let mut episodes = episodes.to_vec();
@@ -342,7 +411,7 @@ pub(crate) fn open_for(
         deal: options.splits.rows(),
         ..options.open.clone()
     };
-    open_knowing(formats, &options.source, options.from.as_deref(), &open, known)
+    open_knowing(formats, &options.sources, options.from.as_deref(), &open, known)
 }
 
 /// The dataset is there already. What a killed run may have left beside it is of no use any more.
@@ -357,11 +426,5 @@ fn refusal(found: &[Violation]) -> Error {
     let Some(first) = found.first().map(Violation::to_error) else {
         return Error::new(ErrorKind::SchemaMismatch, "the schema does not fit the source");
     };
-    let others: Vec<String> = found.iter().skip(1).map(|it| format!("\n  also: {it}")).collect();
-    let all = Error::new(ErrorKind::SchemaMismatch, format!("{first}{}", others.concat()));
-    let all = all.at(first.locus().clone());
-    match first.hint() {
-        Some(hint) => all.with_hint(hint),
-        None => all,
-    }
+    first.with_others(found.iter().skip(1).map(|it| format!("also: {it}")))
 }

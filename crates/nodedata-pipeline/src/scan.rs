@@ -12,11 +12,11 @@ use crate::{
 /// What opening and reading the source report.
 pub fn infer_schema(
     formats: &Formats,
-    source: &str,
+    sources: &[String],
     from: Option<&str>,
     open: &OpenOptions,
 ) -> Result<Schema> {
-    let opened = open_source(formats, source, from, open)?;
+    let opened = open_source(formats, sources, from, open)?;
     let mut builder = SchemaBuilder::new(&opened.source.plan().streams);
     each_window(opened.source.as_ref(), open.salvage, |parts| {
         for batch in parts.iter().flat_map(|it| &it.batches) {
@@ -33,12 +33,12 @@ pub fn infer_schema(
 /// What opening and reading the source report. What breaks the schema is returned, not an error.
 pub fn check_schema(
     formats: &Formats,
-    source: &str,
+    sources: &[String],
     from: Option<&str>,
     open: &OpenOptions,
     declared: &Schema,
 ) -> Result<Vec<nodedata_schema::Violation>> {
-    let opened = open_source(formats, source, from, open)?;
+    let opened = open_source(formats, sources, from, open)?;
     let check = match SchemaCheck::new(declared, &opened.source.plan().streams) {
         Ok(check) => check,
         Err(violations) => return Ok(violations),

@@ -5,7 +5,7 @@ use nodedata_core::{
     Batch, Error, ErrorKind, Fate, Numbering, Partition, Result, STEP_INDEX, Source, SourcePlan, StreamKind,
 };
 use nodedata_dataset::Ledger;
-use nodedata_normalize::{Clock, Rate, StepSpec, TimeSource, Tolerance, all_fields, normalized};
+use nodedata_normalize::{Clock, Rate, StepSpec, TimeSource, Tolerance, Unfit, all_fields, normalized};
 
 /// What flags say of steps, where no pipeline file does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl StepFlags {
 }
 
 /// Puts the step stage over a source, where the pipeline has one.
-pub(crate) fn with_steps(source: Box<dyn Source>, spec: Option<&StepSpec>) -> Result<Box<dyn Source>> {
+pub(crate) fn with_steps(source: Box<dyn Source>, spec: Option<&StepSpec>) -> Result<Box<dyn Source>, Unfit> {
     match spec {
         Some(spec) => normalized(source, spec.clone()),
         None => Ok(source),
@@ -95,6 +95,7 @@ pub(crate) fn add_fates(ledger: &mut Ledger, fates: &[Fate], plan: &SourcePlan) 
         };
         // Steps that were left out are no records that other steps are made of.
         if table == Some(StreamKind::Steps) {
+            fate.absent.iter().for_each(|(name, n)| add(&mut entry.absent, name, *n));
             fate.dropped.iter().for_each(|(reason, n)| add(&mut entry.dropped, reason, *n));
             continue;
         }

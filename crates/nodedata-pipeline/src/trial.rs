@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use nodedata_core::{Error, ErrorKind, Formats, Silent};
+use nodedata_core::{Error, ErrorKind, Formats, Silent, suggest};
 use serde::Serialize;
 
 use crate::{Executed, Expected, Parsed, PipelineTest, Refused, execute};
@@ -29,7 +29,7 @@ pub fn try_out(
     scratch: &Path,
 ) -> Result<Trial, Refused> {
     let mut parsed = parsed.clone();
-    parsed.file.source.path.clone_from(&test.source);
+    parsed.file.source.paths = vec![test.source.clone()];
     let result = execute(formats, &parsed, |it| it, scratch, &Silent);
     let (differences, content_root) = match result {
         Ok(executed) => {
@@ -61,7 +61,7 @@ fn differences(executed: &Executed, expect: &Expected) -> Vec<String> {
     compare("episodes", report.episodes, expect.episodes);
     let written = |it: &nodedata_dataset::StreamLedger| it.written;
     compare("rows", report.streams.values().map(written).sum(), expect.rows);
-    for (stream, rows) in &expect.rows_by_stream {
+    for (stream, rows) in expect.rows_by_stream.iter().filter(|it| report.streams.contains_key(&it.0)) {
         compare(&format!("rows of {stream}"), report.streams.get(stream).map_or(0, written), Some(*rows));
     }
     let quarantined = executed.quality.as_ref().map_or(0, |it| it.quarantined.len() as u64);
@@ -69,6 +69,10 @@ fn differences(executed: &Executed, expect: &Expected) -> Vec<String> {
     for (reason, n) in &expect.dropped {
         let found = report.streams.values().filter_map(|it| it.dropped.get(reason)).sum();
         compare(&format!("records dropped as {reason}"), found, Some(*n));
+    }
+    for (stream, _) in expect.rows_by_stream.iter().filter(|it| !report.streams.contains_key(&it.0)) {
+        let hint = suggest(stream, report.streams.keys().map(String::as_str));
+        all.push(format!("rows of {stream}: there is no such stream; {hint}"));
     }
     if let Some(expected) = &expect.content_root {
         let found = &executed.converted.manifest.content_root;

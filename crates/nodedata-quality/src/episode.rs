@@ -1,6 +1,8 @@
 use nodedata_core::StreamKind;
 
-use crate::{Level, Pace, QualityFinding, Rule, Rules, StreamCheck, frames::Frames, numbers::Numbers};
+use crate::{
+    Level, Pace, QualityFinding, Rule, Rules, StreamCheck, frames::Frames, nulls::NullRows, numbers::Numbers,
+};
 
 /// What one stream was like in one episode.
 #[derive(Debug, Clone)]
@@ -11,6 +13,8 @@ pub(crate) struct EpisodeMeasure {
     pub(crate) numbers: Vec<Numbers>,
     /// By position among the media columns.
     pub(crate) frames: Vec<Frames>,
+    /// By position among the columns whose nulls are counted.
+    pub(crate) nulls: Vec<NullRows>,
     /// Names of the elements of each vector, where they are known.
     pub(crate) names: Vec<Vec<String>>,
 }
@@ -20,12 +24,14 @@ const GAP_MEDIANS: f64 = 10.0;
 const GAP_NS_MIN: f64 = 1e9;
 
 impl EpisodeMeasure {
-    pub(crate) fn new(n_numbers: usize, n_frames: usize) -> Self {
+    /// Nothing of `check`'s stream seen yet.
+    pub(crate) fn new(check: &StreamCheck) -> Self {
         Self {
             n_rows: 0,
             pace: Pace::default(),
-            numbers: vec![Numbers::default(); n_numbers],
-            frames: vec![Frames::default(); n_frames],
+            numbers: vec![Numbers::default(); check.numbers.len()],
+            frames: vec![Frames::default(); check.frames.len()],
+            nulls: vec![NullRows::default(); check.nulls.len()],
             names: Vec::new(),
         }
     }
@@ -56,6 +62,16 @@ impl EpisodeMeasure {
         let is_steps = check.stream.kind == StreamKind::Steps;
         for (frames, column) in self.frames.iter().zip(&check.frames) {
             judge_frames(rules, frames, *column, is_steps, &mut note);
+        }
+        for (nulls, column) in self.nulls.iter().zip(&check.nulls) {
+            let share = nulls.n as f64 / self.n_rows.max(1) as f64;
+            if rules.null_share < share {
+                let message = format!(
+                    "{} of {} rows have no value, a share of {} is allowed",
+                    nulls.n, self.n_rows, rules.null_share
+                );
+                note(Rule::Nulls, message, Place { feature: Some(*column), row: nulls.first, time_ns: None });
+            }
         }
     }
 

@@ -1,4 +1,6 @@
-use crate::{QualityReport, StreamSummary, junit::escaped, plot};
+use nodedata_core::visible::visible_markup as escaped;
+
+use crate::{QualityReport, StreamSummary, plot};
 
 const STYLE: &str = "body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#1a1a1a}\
 table{border-collapse:collapse;width:100%;margin:1rem 0}td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #ddd;\
@@ -12,7 +14,7 @@ const LISTED_MAX: usize = 1000;
 pub fn html(title: &str, report: &QualityReport) -> String {
     let title = escaped(title);
     let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"node-data quality\">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
     );
     page.push_str(&format!(
         "<p>{} episodes, {} streams, {} findings, {} episodes quarantined.</p>\n",

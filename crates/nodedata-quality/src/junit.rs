@@ -1,3 +1,5 @@
+use nodedata_core::visible::{visible, visible_markup as escaped};
+
 use crate::{Level, QualityReport};
 
 /// The report as JUnit XML: one test case a rule, one failure per finding that is more than a warning.
@@ -17,7 +19,8 @@ pub fn junit(report: &QualityReport) -> String {
         }
         text.push_str(&format!("<testcase classname=\"{code}\" name=\"{name}: {about}\">\n"));
         let told = report.findings.iter().filter(|it| it.code == code);
-        let mut lines: String = told.map(|it| format!("{}\n  --> {}\n", it.message, it.place())).collect();
+        let mut lines: String =
+            told.map(|it| format!("{}\n  --> {}\n", visible(&it.message), visible(&it.place()))).collect();
         let n_told = report.findings.iter().filter(|it| it.code == code).count() as u64;
         if n_told < rule.n_findings {
             lines.push_str(&format!("and {} more\n", rule.n_findings - n_told));
@@ -33,22 +36,4 @@ pub fn junit(report: &QualityReport) -> String {
     }
     text.push_str("</testsuite>\n</testsuites>\n");
     text
-}
-
-/// Text that markup cannot come out of. What XML cannot hold at all becomes a question mark.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            '\n' | '\t' => safe.push(letter),
-            it if it.is_control() || matches!(it, '\u{fffe}' | '\u{ffff}') => safe.push('?'),
-            it => safe.push(it),
-        }
-    }
-    safe
 }

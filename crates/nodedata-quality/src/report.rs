@@ -116,6 +116,13 @@ pub struct StreamSummary {
     pub intervals: Vec<(f64, u64)>,
 }
 
+/// Whether a file that begins like this is a report that was written as JSON, JUnit or HTML.
+pub fn is_report(head: &str) -> bool {
+    head.starts_with("{\"nd\":\"quality/1\"")
+        || head.contains("<testsuite name=\"node-data quality\"")
+        || head.contains("<meta name=\"generator\" content=\"node-data quality\">")
+}
+
 /// What the rules found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct QualityReport {

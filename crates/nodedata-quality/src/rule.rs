@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use nodedata_core::patterns::fits;
 use serde::Serialize;
 
 /// One thing that quality rules look for. Codes never change their meaning.
@@ -27,11 +28,13 @@ pub enum Rule {
     RowCount,
     /// Two episodes with the same content.
     DuplicateEpisode,
+    /// Rows without a value.
+    Nulls,
 }
 
 impl Rule {
     /// Every rule, in the order of the codes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Rate,
         Self::Gap,
         Self::ClockJump,
@@ -43,6 +46,7 @@ impl Rule {
         Self::DeadJoint,
         Self::RowCount,
         Self::DuplicateEpisode,
+        Self::Nulls,
     ];
 
     /// `ND-Q001` …
@@ -59,6 +63,7 @@ impl Rule {
             Self::DeadJoint => "ND-Q009",
             Self::RowCount => "ND-Q010",
             Self::DuplicateEpisode => "ND-Q011",
+            Self::Nulls => "ND-Q012",
         }
     }
 
@@ -76,6 +81,7 @@ impl Rule {
             Self::DeadJoint => "dead_joint",
             Self::RowCount => "row_count",
             Self::DuplicateEpisode => "duplicate_episode",
+            Self::Nulls => "nulls",
         }
     }
 
@@ -93,6 +99,7 @@ impl Rule {
             Self::DeadJoint => "an element of a vector that never moves while others do",
             Self::RowCount => "fewer frames or rows than there should be",
             Self::DuplicateEpisode => "an episode with the content of another one",
+            Self::Nulls => "rows without a value",
         }
     }
 
@@ -151,6 +158,35 @@ pub struct Rules {
     pub dead_rows: u64,
     /// Bounds of [`Rule::Range`].
     pub ranges: Vec<RangeBounds>,
+    /// Share of an episode's rows that [`Rule::Nulls`] lets be without a value. Default: none.
+    pub null_share: f64,
+    /// Features that [`Rule::Nulls`] looks at; all of step tables when empty. What a source of messages or samples
+    /// may leave out, its own schema says.
+    pub null_fields: Vec<FeatureName>,
+}
+
+/// A feature as rules name it, or several by a pattern: `state`, `/joint_states.effort`, `camera_*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeatureName {
+    /// The stream; `None` for every stream that has the feature.
+    pub stream: Option<String>,
+    /// The feature.
+    pub feature: String,
+}
+
+impl FeatureName {
+    /// Reads a name. A topic starts with a slash and holds no dot before its field.
+    pub fn parse(text: &str) -> Self {
+        match text.split_once('.').filter(|(it, _)| it.starts_with('/')) {
+            Some((stream, feature)) => Self { stream: Some(stream.to_owned()), feature: feature.to_owned() },
+            None => Self { stream: None, feature: text.to_owned() },
+        }
+    }
+
+    /// Whether a feature of a stream is meant.
+    pub fn fits(&self, stream: &str, feature: &str) -> bool {
+        self.stream.as_deref().is_none_or(|it| fits(it, stream)) && fits(&self.feature, feature)
+    }
 }
 
 /// How fast the rows of a stream must come.
@@ -189,13 +225,15 @@ impl Rules {
             equal_frames: 5,
             dead_rows: 100,
             ranges: Vec::new(),
+            null_share: 0.0,
+            null_fields: Vec::new(),
         }
     }
 
-    /// Every rule warns.
+    /// Every rule warns. Nobody said which rows need a value, so only a feature that hardly has one is told.
     pub fn warn() -> Self {
         let levels = Rule::ALL.into_iter().map(|it| (it, Level::Warn)).collect();
-        Self { levels, ..Self::off() }
+        Self { levels, null_share: 0.99, ..Self::off() }
     }
 
     /// The level of a rule.

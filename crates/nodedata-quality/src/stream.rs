@@ -2,8 +2,8 @@ use arrow_array::{Array, RecordBatch, cast::AsArray, types::Int64Type};
 use nodedata_core::{Storage, StreamKind, StreamSchema};
 
 use crate::{
-    Pace, QualityFinding, Rule, Rules, StreamSummary, episode::EpisodeMeasure, numbers::NumbersPlan,
-    pace::time_column,
+    Pace, QualityFinding, Rule, Rules, StreamSummary, episode::EpisodeMeasure, nulls::columns_of,
+    numbers::NumbersPlan, pace::time_column,
 };
 
 /// The rules at work on one stream. Rows come by episode, in order; one episode is in memory.
@@ -13,6 +13,8 @@ pub struct StreamCheck {
     pub(crate) stream: StreamSchema,
     pub(crate) numbers: Vec<NumbersPlan>,
     pub(crate) frames: Vec<usize>,
+    /// The columns whose rows without a value are counted.
+    pub(crate) nulls: Vec<usize>,
     current: Option<(u64, EpisodeMeasure)>,
     whole: Pace,
     rows: u64,
@@ -40,6 +42,7 @@ impl StreamCheck {
             stream: stream.clone(),
             numbers,
             frames: frames.map(|(idx, _)| idx).collect(),
+            nulls: columns_of(rules, stream),
             current: None,
             whole: Pace::default(),
             rows: 0,
@@ -52,6 +55,7 @@ impl StreamCheck {
         let stamps = [time_column(&self.stream), crate::stamp_column(&self.stream)];
         let names = self.numbers.iter().filter_map(|it| self.names_beside(it.column));
         let mut columns: Vec<usize> = self.numbers.iter().map(|it| it.column).collect();
+        columns.extend_from_slice(&self.nulls);
         columns.extend(stamps.into_iter().flatten().chain(self.frames.iter().copied()).chain(names));
         columns.sort_unstable();
         columns.dedup();
@@ -63,10 +67,10 @@ impl StreamCheck {
         if self.current.as_ref().map(|(it, _)| *it) != Some(episode) {
             self.end_episode();
         }
-        let (_, mut measure) = self
-            .current
-            .take()
-            .unwrap_or_else(|| (episode, EpisodeMeasure::new(self.numbers.len(), self.frames.len())));
+        let (_, mut measure) = self.current.take().unwrap_or_else(|| (episode, EpisodeMeasure::new(self)));
+        for (nulls, column) in measure.nulls.iter_mut().zip(&self.nulls) {
+            nulls.observe(rows.column(*column).as_ref(), measure.n_rows);
+        }
         self.rows += rows.num_rows() as u64;
         self.whole.observe(&self.stream, rows);
         measure.n_rows += rows.num_rows() as u64;

@@ -5,8 +5,8 @@ use expect_test::expect;
 use nodedata_core::{DType, Dim, Feature, Storage, StreamId, StreamKind, StreamSchema};
 
 use crate::{
-    Contents, Level, QualityFinding, QualityReport, RangeBounds, RateBounds, Rule, Rules, StreamCheck, html,
-    junit,
+    Contents, FeatureName, Level, QualityFinding, QualityReport, RangeBounds, RateBounds, Rule, Rules,
+    StreamCheck, html, is_report, junit,
 };
 
 fn stream(kind: StreamKind, features: Vec<Feature>) -> StreamSchema {
@@ -193,6 +193,38 @@ fn an_episode_ends_where_the_next_begins() {
     assert_eq!(told(&all), "");
 }
 
+#[test]
+fn rows_without_a_value_are_counted_where_somebody_wants_one() {
+    let feature = Feature::new("state", DType::Int64, vec![]).nullable();
+    let column = |first: i64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter((0..100).map(|it| (it % 10 != 3).then_some(first + it))))
+    };
+    let told_of = |rules: &Rules, kind| {
+        let stream = stream(kind, vec![feature.clone()]);
+        let rows = |first| rows(&stream, every_10_ms(100), column(first));
+        let found = found(rules, &stream, &[(0, rows(0)), (0, rows(100))]);
+        told(&found.into_iter().filter(|it| it.code == "ND-Q012").collect::<Vec<_>>())
+    };
+    let mut rules = Rules::off();
+    assert_eq!(told_of(&rules, StreamKind::Steps), "");
+    rules.set(Rule::Nulls, Level::Warn);
+    let message = "20 of 200 rows have no value, a share of 0 is allowed";
+    assert_eq!(
+        told_of(&rules, StreamKind::Steps),
+        format!("ND-Q012 episode 0, topic /arm, feature `state`, row 3: {message}\n")
+    );
+    // What a message may leave out, its own definition says, unless somebody names it.
+    assert_eq!(told_of(&rules, StreamKind::Messages), "");
+    rules.null_fields = vec![FeatureName::parse("/arm.st*")];
+    assert!(told_of(&rules, StreamKind::Messages).contains(message));
+    rules.null_fields = vec![FeatureName::parse("/leg.state")];
+    assert_eq!(told_of(&rules, StreamKind::Messages), "");
+    rules.null_share = 0.1;
+    rules.null_fields = Vec::new();
+    assert_eq!(told_of(&rules, StreamKind::Steps), "");
+    assert_eq!(told_of(&Rules::warn(), StreamKind::Steps), "");
+}
+
 /// What a level means, and reports that hold names which look like markup.
 fn report() -> QualityReport {
     let mut rules = Rules::warn();
@@ -213,6 +245,18 @@ fn report() -> QualityReport {
 }
 
 #[test]
+fn a_report_is_recognised_in_each_of_its_forms() {
+    let report = report();
+    let json = serde_json::to_string(&report).unwrap();
+    for text in [json, junit(&report), html("a title", &report)] {
+        assert!(is_report(&text), "{text}");
+    }
+    for other in ["", "{\"nd\":\"report/1\"}", "<testsuites><testsuite name=\"pytest\">", "<!doctype html>"] {
+        assert!(!is_report(other), "{other}");
+    }
+}
+
+#[test]
 fn levels_decide() {
     let report = report();
     assert_eq!(report.quarantined.len(), 1);
@@ -229,15 +273,15 @@ fn junit_counts_what_is_more_than_a_warning() {
     expect![[r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <testsuites>
-        <testsuite name="node-data quality" tests="10" failures="1">
+        <testsuite name="node-data quality" tests="11" failures="1">
         <testcase classname="ND-Q004" name="backward_time: a row that is earlier than its predecessor">
         <system-out>a row is 0.0 µs earlier than its predecessor
-          --&gt; episode 1 (&lt;i&gt;.mcap), topic /&lt;b&gt;&amp;&quot;arm?, time 5
+          --&gt; episode 1 (&lt;i&gt;.mcap), topic /&lt;b&gt;&amp;&quot;arm\u{1}, time 5
         </system-out>
         </testcase>
         <testcase classname="ND-Q007" name="non_finite: NaN or infinite numbers">
         <failure message="1 found" type="ND-Q007">one number is not finite: inf in element 0
-          --&gt; episode 1 (&lt;i&gt;.mcap), topic /&lt;b&gt;&amp;&quot;arm?, feature `position`, row 1
+          --&gt; episode 1 (&lt;i&gt;.mcap), topic /&lt;b&gt;&amp;&quot;arm\u{1}, feature `position`, row 1
         </failure>
         </testcase>
         <testcase classname="ND-Q011" name="duplicate_episode: an episode with the content of another one">

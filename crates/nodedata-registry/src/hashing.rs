@@ -108,7 +108,7 @@ pub(crate) fn open(path: &Path) -> Result<File> {
 }
 
 pub(crate) fn read_error(path: &Path, err: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, "cannot read the file").with_source(err).at(Locus::path(path))
+    nodedata_io::io_error("cannot read the file", path, err)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -1,15 +1,21 @@
 //! The protocol of a server: the bodies that both sides write and read, and the side that asks.
 
 mod bitmap;
+#[cfg(feature = "remote")]
 mod client;
+#[cfg(feature = "remote")]
 mod exchange;
+#[cfg(feature = "remote")]
 mod gate_client;
+mod opened;
 mod problem;
 mod token;
 mod wire;
 
 pub use bitmap::{bitmap_of, parts_in};
-pub use client::{HttpRemote, server_name};
+#[cfg(feature = "remote")]
+pub use client::HttpRemote;
+pub use opened::{at_server, server_name};
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use token::Token;
 pub use wire::{

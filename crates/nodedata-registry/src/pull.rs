@@ -10,7 +10,10 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Progress, ReadAt as _, Result, Silent};
-use nodedata_io::{AtomicDir, Writer, Writing, entries, io_error, is_half_replaced, remove, write_file};
+use nodedata_dataset::recognise;
+use nodedata_io::{
+    AtomicDir, Places, Replacing, Writer, Writing, entries, io_error, is_half_replaced, remove, write_file,
+};
 use serde::Serialize;
 
 use crate::{
@@ -70,17 +73,19 @@ pub fn pull(revision: &Revision, out: &Path, overwrite: bool, progress: &dyn Pro
         // What was there gets its name back before it is looked at.
         drop(Partial::open(out)?);
     }
-    if out.exists() && !is_empty_folder(out) {
-        if fs::read(out.join(REVISION_FILE)).is_ok_and(|it| it == manifest_bytes) {
-            report.unchanged = true;
-            return Ok(report);
-        }
-        if !overwrite {
-            return Err(Error::new(ErrorKind::Config, "the folder exists already, and holds something else")
-                .at(Locus::path(out))
-                .with_hint("choose another `--out`, or `--overwrite` to replace it once all is there"));
-        }
+    if fs::read(out.join(REVISION_FILE)).is_ok_and(|it| it == manifest_bytes) {
+        report.unchanged = true;
+        return Ok(report);
     }
+    let reads = Places::default();
+    let replacing = Replacing {
+        asked: overwrite,
+        reads: &reads,
+        recognise: &recognise,
+        there: "the folder exists already, and holds another dataset or revision",
+        hint: "choose another `--out`, or `--overwrite` to replace it once all is there",
+    };
+    replacing.check(out)?;
     let partial = Partial::open(out)?;
     let have = partial.have(files)?;
     let missing: Vec<&FileRef> = files.iter().filter(|it| !have.contains_key(it.path.as_str())).collect();
@@ -90,6 +95,8 @@ pub fn pull(revision: &Revision, out: &Path, overwrite: bool, progress: &dyn Pro
     report.fetched_bytes = pulled.n_bytes.into_inner();
     partial.keep_only(files)?;
     write_file(&partial.tree.join(REVISION_FILE), &manifest_bytes, Writing::Replace)?;
+    // It may have been long since it was looked at first.
+    replacing.check(out)?;
     partial.folder.commit(true)?;
     Ok(report)
 }
@@ -171,7 +178,8 @@ struct Partial {
 
 impl Partial {
     fn open(out: &Path) -> Result<Self> {
-        let writer = Writer { suffix: SUFFIX, shared: false, busy: "another pull fills this folder" };
+        let busy = "another pull fills this folder";
+        let writer = Writer { suffix: SUFFIX, shared: false, keeps: &[], busy };
         let folder = AtomicDir::open(out, writer)?;
         folder.clear(&["tree"])?;
         let tree = folder.tree();
@@ -215,8 +223,4 @@ fn partial_name(target: &Path) -> PathBuf {
     let mut name = target.as_os_str().to_owned();
     name.push(".part");
     PathBuf::from(name)
-}
-
-fn is_empty_folder(path: &Path) -> bool {
-    path.read_dir().is_ok_and(|mut it| it.next().is_none())
 }

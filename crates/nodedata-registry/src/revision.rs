@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, ReadAt as _, Result};
+use nodedata_dataset::Dataset;
 
 pub use files::REVISION_FILE;
 
@@ -22,6 +23,7 @@ use crate::{
 const INDEX_BYTES_MAX: u64 = 1 << 30;
 
 /// A published revision: its manifest and, as far as asked for, its tables. Shards are never read.
+#[derive(Clone)]
 pub struct Revision {
     remote: Arc<dyn Remote>,
     dataset: DatasetName,
@@ -133,6 +135,14 @@ impl Revision {
             Error::new(ErrorKind::Corrupt, format!("the revision names no index table `{name}`"))
         })?;
         self.read(&table.blob)
+    }
+
+    /// The dataset that it holds, read where it lies and verified.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`, `Denied`.
+    pub(crate) fn as_dataset(&self) -> Result<Dataset> {
+        Dataset::over(Arc::new(self.clone()))
     }
 
     /// What its episodes hold, those left out not counted. Reads the episode tables only.

@@ -8,7 +8,7 @@ use arrow_array::{
 };
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Files, ReadAt, Result};
-use nodedata_dataset::{Columns, EpisodeEntry, PageEntry, Rows, table};
+use nodedata_dataset::{Columns, EpisodeEntry, Rows, table};
 use nodedata_io::MemoryFiles;
 
 use crate::{
@@ -20,12 +20,6 @@ use crate::{
 pub(crate) fn read_episodes(bytes: Bytes) -> Result<Vec<EpisodeEntry>> {
     let path = "index/episodes.parquet";
     EpisodeEntry::read(path, file(path, bytes)?)
-}
-
-/// The pages of every shard, each with the shard's position.
-pub(crate) fn read_pages(bytes: Bytes) -> Result<Vec<(usize, PageEntry)>> {
-    let path = "index/pages.parquet";
-    PageEntry::read(path, file(path, bytes)?)
 }
 
 /// `index/contents.parquet`: the hash of every feature of every episode.

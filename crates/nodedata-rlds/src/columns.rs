@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use nodedata_core::{Error, ErrorKind, Layout, LeafId, Level, Locus, OpenOptions, Result, Storage};
-use nodedata_steps::{check_names, select, step_index};
+use nodedata_steps::{check_names, check_undecoded, select, step_index};
 
 use crate::features::Leaf;
 
@@ -35,6 +35,7 @@ pub(crate) fn columns(leaves: &[Leaf], options: &OpenOptions) -> Result<(Vec<Col
         all.push(Column { feature: leaf.feature.clone(), origin });
     }
     check_names(&all, &[], options)?;
+    check_undecoded(&[], options)?;
     let (kept, left_out) = select(all, options, |column| match column.origin {
         Origin::StepIndex => None,
         Origin::Leaf(_) | Origin::Unsupported(_) => Some(column.feature.name.clone()),

@@ -3,8 +3,7 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use half::f16;
 use nodedata_core::{
-    Batch, Columns, DType, EpisodeFacts, EpisodeStream, Error, ErrorKind, LeafId, Locus, PixelShape,
-    ReadOptions, Result, RowSpan, Storage, StreamId,
+    Columns, DType, Error, ErrorKind, LeafId, Locus, PixelShape, ReadOptions, Result, RowSpan, Storage,
 };
 use nodedata_steps::{
     Piece, PieceReader, PieceStream, StepRows, batch_rows, image_pixels, in_episode, step_indices,
@@ -20,11 +19,7 @@ use crate::{
 };
 
 /// The steps of one record, or why there are none.
-pub(crate) struct RecordStream {
-    rows: Option<PieceStream<RecordRows>>,
-    damage: Option<Error>,
-    facts: Option<EpisodeFacts>,
-}
+pub(crate) type RecordStream = PieceStream<RecordRows>;
 
 /// Starts reading a partition, which is a record.
 ///
@@ -38,29 +33,21 @@ pub(crate) fn record_stream(plan: &Arc<Plan>, idx: usize, options: &ReadOptions)
     let input = partition.reads.first().map_or(0, |it| it.input);
     let path = &plan.told.inputs[input].path;
     let place = Locus { byte_offset: Some(bytes.start), ..in_episode(path, partition.episode as u64) };
-    let damaged = |err: Error| match err.kind() {
-        ErrorKind::Io => Err(err.at(place.clone())),
-        _ => {
-            let err = lost(err, bytes.clone(), "damaged_record").at(place.clone());
-            Ok(RecordStream { rows: None, damage: Some(err), facts: None })
+    let schema = plan.told.streams[0].arrow();
+    let piece =
+        |n_steps| Piece { schema, steps: 0..n_steps, place: place.clone(), byte_range: bytes.clone() };
+    let file = plan.listing.files().open(path).map_err(|err| err.at(place.clone()))?;
+    let read = payload(file.as_ref(), bytes, plan.verify_checksums)
+        .and_then(|record| plan.keys.bind(&record).map(|bound| (record, bound)));
+    let (record, bound) = match read {
+        Ok(read) => read,
+        Err(err) if err.kind() == ErrorKind::Io => return Err(err.at(place.clone())),
+        Err(err) => {
+            let damage = lost(err, bytes.clone(), "damaged_record").at(place.clone());
+            return Ok(PieceStream::unreadable(piece(0), damage));
         }
     };
-    let file = plan.listing.files().open(path).map_err(|err| err.at(place.clone()))?;
-    let record = match payload(file.as_ref(), bytes, plan.verify_checksums) {
-        Ok(record) => record,
-        Err(err) => return damaged(err),
-    };
-    let bound = match plan.keys.bind(&record) {
-        Ok(bound) => bound,
-        Err(err) => return damaged(err),
-    };
     let cursors = plan.places.iter().map(|(leaf, _)| bound.values[*leaf].cursor()).collect();
-    let piece = Piece {
-        schema: plan.told.streams[0].arrow(),
-        steps: 0..bound.n_steps,
-        place,
-        byte_range: bytes.clone(),
-    };
     let rows = RecordRows {
         plan: Arc::clone(plan),
         record,
@@ -71,29 +58,11 @@ pub(crate) fn record_stream(plan: &Arc<Plan>, idx: usize, options: &ReadOptions)
         input,
         byte_range: bytes.clone(),
     };
-    Ok(RecordStream { rows: Some(PieceStream::new(piece, rows)), damage: None, facts: Some(bound.facts) })
-}
-
-impl EpisodeStream for RecordStream {
-    fn next_batch(&mut self) -> Result<Option<Batch>> {
-        match (self.damage.take(), &mut self.rows) {
-            (Some(err), _) => Err(err),
-            (None, Some(rows)) => rows.next_batch(),
-            (None, None) => Ok(None),
-        }
-    }
-
-    fn records_read(&self) -> &[(StreamId, u64)] {
-        self.rows.as_ref().map_or(&[], |it| it.records_read())
-    }
-
-    fn facts(&self) -> Option<&EpisodeFacts> {
-        self.facts.as_ref()
-    }
+    Ok(PieceStream::new(piece(bound.n_steps), rows).with_facts(bound.facts))
 }
 
 /// Decodes a record, some steps of each leaf at a time.
-struct RecordRows {
+pub(crate) struct RecordRows {
     plan: Arc<Plan>,
     record: Bytes,
     /// By column of the layout.

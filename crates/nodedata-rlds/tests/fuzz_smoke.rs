@@ -1,4 +1,5 @@
-//! Seeded mutations of every file of a dataset: it opens or is refused, and what opens is read to its end.
+//! What the fuzz targets `tfrecord`, `tf_example` and `tfds_features` do, for seeded mutations on a stable compiler: a
+//! dataset opens or is refused, and what opens is read to its end.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 mod built;

@@ -138,7 +138,7 @@ impl Violations {
     pub fn into_error(self) -> Option<Error> {
         let mut all = self.0.into_values();
         let mut first = all.next()?;
-        let others: Vec<String> = all.map(|it| format!("\n  also {it}")).collect();
+        let others: Vec<String> = all.map(|it| format!("also {it}")).collect();
         if others.is_empty() {
             return Some(first.to_error());
         }
@@ -146,8 +146,7 @@ impl Violations {
             first.message.push_str(&format!("; so do {} more rows", first.count - 1));
             first.count = 1;
         }
-        first.message.push_str(&others.concat());
-        Some(first.to_error())
+        Some(first.to_error().with_others(others))
     }
 
     /// Notes one row. `describe` makes the message and hint and is called for the first row only.

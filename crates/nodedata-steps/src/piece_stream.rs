@@ -3,7 +3,7 @@ use std::ops::Range;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Batch, EpisodeStream, Error, ErrorKind, Locus, Loss, PixelShape, Result, RowSpan, StreamId,
+    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Locus, Loss, PixelShape, Result, RowSpan, StreamId,
 };
 
 use crate::{SALVAGE_HINT, STEPS};
@@ -52,6 +52,9 @@ pub struct PieceStream<R> {
     /// Steps still to come.
     left: Range<u64>,
     records_read: [(StreamId, u64); 1],
+    facts: Option<EpisodeFacts>,
+    /// Damage that nothing is read behind.
+    damage: Option<Error>,
 }
 
 impl<R: PieceReader> PieceStream<R> {
@@ -59,7 +62,21 @@ impl<R: PieceReader> PieceStream<R> {
     pub fn new(piece: Piece, reader: R) -> Self {
         let left = piece.steps.clone();
         let records_read = [(STEPS, left.end - left.start)];
-        Self { piece, reader: Some(reader), left, records_read }
+        Self { piece, reader: Some(reader), left, records_read, facts: None, damage: None }
+    }
+
+    /// A piece of which nothing can be read: its damage, which says what it costs, and no row. Its steps are not counted
+    /// as read, since nothing tells how many they are.
+    pub fn unreadable(piece: Piece, damage: Error) -> Self {
+        let start = piece.steps.start;
+        let (left, records_read) = (start..start, [(STEPS, 0)]);
+        Self { piece, reader: None, left, records_read, facts: None, damage: Some(damage) }
+    }
+
+    /// What only reading told of the episode.
+    #[must_use]
+    pub fn with_facts(self, facts: EpisodeFacts) -> Self {
+        Self { facts: Some(facts), ..self }
     }
 
     fn batch(&mut self) -> Result<Batch> {
@@ -101,6 +118,9 @@ impl<R: PieceReader> PieceStream<R> {
 
 impl<R: PieceReader> EpisodeStream for PieceStream<R> {
     fn next_batch(&mut self) -> Result<Option<Batch>> {
+        if let Some(damage) = self.damage.take() {
+            return Err(damage);
+        }
         if self.left.is_empty() {
             return Ok(None);
         }
@@ -115,6 +135,10 @@ impl<R: PieceReader> EpisodeStream for PieceStream<R> {
 
     fn records_read(&self) -> &[(StreamId, u64)] {
         &self.records_read
+    }
+
+    fn facts(&self) -> Option<&EpisodeFacts> {
+        self.facts.as_ref()
     }
 }
 
@@ -176,6 +200,21 @@ mod tests {
         let loss = err.loss().unwrap();
         assert_eq!((&loss.byte_range, &loss.records[..]), (&Some(5..9), &[(STEPS, 4)][..]));
         assert!(stream.next_batch().unwrap().is_none());
+    }
+
+    #[test]
+    fn facts_outlive_damage_and_what_is_unreadable_is_told_once() {
+        let facts = EpisodeFacts { task: Some("pick".to_owned()), ..EpisodeFacts::default() };
+        let mut told = stream(0..4, 1).with_facts(facts.clone());
+        told.next_batch().unwrap_err();
+        assert_eq!(told.facts(), Some(&facts));
+
+        let piece = stream(4..10, 100).piece;
+        let damage = Error::new(ErrorKind::Corrupt, "broken").with_loss(Loss::default());
+        let mut unreadable = PieceStream::<Pairs>::unreadable(piece, damage);
+        assert_eq!(unreadable.next_batch().unwrap_err().to_string(), "broken");
+        assert!(unreadable.next_batch().unwrap().is_none());
+        assert_eq!((unreadable.records_read(), unreadable.facts()), (&[(STEPS, 0)][..], None));
     }
 
     #[test]

@@ -23,6 +23,14 @@ pub fn check_names<O>(all: &[Column<O>], cameras: &[&str], options: &OpenOptions
     patterns::check_patterns("camera", "decode", &decoded, cameras)
 }
 
+/// Checks that `undecoded` names nothing but what a source of steps can keep as it is: `whole`, or `*`.
+///
+/// # Errors
+/// `Config` for any other name: a table of steps has no topics.
+pub fn check_undecoded(whole: &[&str], options: &OpenOptions) -> Result<()> {
+    patterns::check_patterns("stream", "undecoded", &options.undecoded, whole)
+}
+
 /// What the frames of a camera are to be decoded to; an exact name goes before a pattern.
 pub fn decoding_of(key: &str, options: &OpenOptions) -> Option<MediaEncoding> {
     let exact = options.decode.get(key);

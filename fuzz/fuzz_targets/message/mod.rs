@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nodedata_core::{Columns, Layout};
-use nodedata_message::{JsonInference, MessageDecoder, MessageSchema, Pixels};
+use nodedata_message::{JsonInference, MessageDecoder, MessageSchema, Pixels, Place};
 
 /// Room that a decoder may take for a small message: offsets of FlatBuffers may share what they point at, and what they
 /// bring has a budget.
@@ -26,7 +26,8 @@ pub(crate) fn check(
 /// Decodes payloads into the columns that the first of them seems to need.
 #[allow(dead_code, reason = "not every target has messages that describe themselves")]
 pub(crate) fn check_inferred(mut inference: JsonInference, payloads: [&[u8]; 2]) {
-    inference.observe(payloads[0]);
+    let is_readable = inference.observe(payloads[0], Place { input: 0, at: 0 }).is_ok();
+    assert_eq!(is_readable, !inference.is_broken());
     let mut layout = Layout::default();
     let decoder = inference.compile(&mut layout).expect("what was seen can be kept");
     decode(&decoder, layout, &payloads, usize::MAX);

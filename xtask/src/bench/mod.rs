@@ -6,6 +6,7 @@ mod align;
 mod cdr;
 mod conversion;
 mod inputs;
+mod inspect;
 mod lerobot;
 mod measure;
 mod noise;
@@ -44,6 +45,11 @@ pub(crate) enum Job {
         /// The file written; of a folder it gets the files one after the other.
         output: PathBuf,
     },
+    /// Reads the summary of an MCAP log with the crate `mcap`, and prints its topics.
+    McapSummary {
+        /// The log read.
+        input: PathBuf,
+    },
     /// Compresses a file with zstd level 1 on one core, in memory.
     Zstd {
         /// The file read.
@@ -59,6 +65,7 @@ pub(crate) fn run_job(job: &Job) -> Result<()> {
     match job {
         Job::Measure { command } => measure::run_and_print(command),
         Job::Copy { input, output } => reference::copy(input, output),
+        Job::McapSummary { input } => inspect::summary(input),
         Job::Zstd { input } => reference::zstd(input),
     }
 }
@@ -94,11 +101,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             rows.push(time_all(&outputs, &input, &plain, options.runs, rerun.as_deref())?);
         }
     }
+    let inspect = inspect::run(&folder, options, rerun.as_deref())?;
     let align = align::run(&folder, &outputs, options)?;
     let lerobot = lerobot::run(&folder, &outputs, options)?;
     let push = push::run(&folder, &outputs, options)?;
     remove(&outputs)?;
-    if n_selected + align.n_selected + lerobot.n_selected + push.n_selected == 0 {
+    if n_selected + inspect.n_selected + align.n_selected + lerobot.n_selected + push.n_selected == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
     }
     if options.inputs_only {
@@ -107,10 +115,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if n_selected > 0 {
         println!("{}\n", report::markdown(&rows, options));
     }
+    println!("{}", inspect::markdown(&inspect, options));
     println!("{}", align::markdown(&align, options));
     println!("{}", lerobot::markdown(&lerobot, options));
     println!("{}", push::markdown(&push, options));
-    let others = [align::json(&align), lerobot::json(&lerobot), push::json(&push)];
+    let others = [align::json(&align), lerobot::json(&lerobot), push::json(&push), inspect::json(&inspect)];
     write_json(options, || report::json(&rows, others, options))
 }
 

@@ -91,7 +91,7 @@ pub(super) fn mebibytes(n: u64) -> String {
 }
 
 /// The same figures for programs.
-pub(super) fn json(rows: &[Row], [align, lerobot, push]: [Value; 3], options: &Options) -> Value {
+pub(super) fn json(rows: &[Row], [align, lerobot, push, inspect]: [Value; 4], options: &Options) -> Value {
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {
@@ -113,6 +113,7 @@ pub(super) fn json(rows: &[Row], [align, lerobot, push]: [Value; 3], options: &O
         .collect();
     json!({
         "mb": options.mb, "runs": options.runs, "rows": rows, "align": align, "lerobot": lerobot, "push": push,
+        "inspect": inspect,
     })
 }
 

@@ -25,6 +25,18 @@ pub(super) struct Member {
     pub(super) needs: BTreeSet<String>,
     /// Our crates it needs for its tests only.
     pub(super) needs_in_tests: BTreeSet<String>,
+    /// What it asks of our crates to run, beside that they are there.
+    pub(super) asks: Vec<Asked>,
+    /// The features it has when nobody says otherwise.
+    pub(super) default_features: BTreeSet<String>,
+}
+
+/// The features that a crate asks of another.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) of: String,
+    pub(super) default_features: bool,
+    pub(super) features: BTreeSet<String>,
 }
 
 /// A crate of somebody else.
@@ -78,6 +90,8 @@ struct MetadataPackage {
     description: Option<String>,
     manifest_path: String,
     dependencies: Vec<MetadataDependency>,
+    #[serde(default)]
+    features: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +99,10 @@ struct MetadataDependency {
     name: String,
     kind: Option<String>,
     path: Option<String>,
+    #[serde(default)]
+    uses_default_features: bool,
+    #[serde(default)]
+    features: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -153,6 +171,7 @@ fn member(package: &MetadataPackage, workspace_root: &str) -> Member {
     let mut member = Member {
         manifest: manifest.trim_start_matches(['/', '\\']).replace('\\', "/"),
         description: package.description.clone(),
+        default_features: package.features.get("default").cloned().unwrap_or_default(),
         ..Member::default()
     };
     for dependency in package.dependencies.iter().filter(|it| it.path.is_some()) {
@@ -160,6 +179,11 @@ fn member(package: &MetadataPackage, workspace_root: &str) -> Member {
             member.needs_in_tests.insert(dependency.name.clone());
         } else {
             member.needs.insert(dependency.name.clone());
+            member.asks.push(Asked {
+                of: dependency.name.clone(),
+                default_features: dependency.uses_default_features,
+                features: dependency.features.clone(),
+            });
         }
     }
     member
@@ -173,7 +197,9 @@ mod tests {
         "packages": [
             {"id": "a", "name": "ours", "version": "0.1.0", "license": "MIT", "description": "x",
              "manifest_path": "/w/crates/ours/Cargo.toml",
-             "dependencies": [{"name": "other", "kind": null, "path": "/w/crates/other"},
+             "features": {"default": ["x"], "x": []},
+             "dependencies": [{"name": "other", "kind": null, "path": "/w/crates/other",
+                               "uses_default_features": true, "features": ["y"]},
                               {"name": "kit", "kind": "dev", "path": "/w/crates/kit"},
                               {"name": "serde", "kind": null, "path": null}]},
             {"id": "s", "name": "serde", "version": "1.0.0", "license": "MIT OR Apache-2.0", "description": null,
@@ -196,6 +222,10 @@ mod tests {
         assert_eq!(ours.manifest, "crates/ours/Cargo.toml");
         assert_eq!(ours.needs, BTreeSet::from(["other".to_owned()]));
         assert_eq!(ours.needs_in_tests, BTreeSet::from(["kit".to_owned()]));
+        assert_eq!(ours.default_features, BTreeSet::from(["x".to_owned()]));
+        let [asked] = &ours.asks[..] else { panic!("{:?}", ours.asks) };
+        assert_eq!((asked.of.as_str(), asked.default_features), ("other", true));
+        assert_eq!(asked.features, BTreeSet::from(["y".to_owned()]));
         assert_eq!(graph.packages.len(), 2);
         assert_eq!(graph.way("ours", "serde"), Some(vec!["ours".to_owned(), "serde".to_owned()]));
         assert_eq!(graph.way("ours", "tokio"), None, "serde needs tokio for its tests only");

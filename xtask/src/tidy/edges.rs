@@ -43,6 +43,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-normalize", "nodedata-core", "a Source over a Source"),
     edge("nodedata-quality", "nodedata-core", "rules look at batches and features"),
     edge("nodedata-dataset", "nodedata-core", "stores features, names places in errors"),
+    edge("nodedata-dataset", "nodedata-arrow", "damage in a Parquet file never ends the program"),
     edge("nodedata-dataset", "nodedata-io", "grows folders hidden and gives them their name"),
     edge("nodedata-dataset", "nodedata-media", "validate --deep decodes frames"),
     edge("nodedata-dataset", "nodedata-schema", "schema.json, and batches proved by the check"),
@@ -52,6 +53,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-pipeline", "nodedata-schema", "the schema check is a stage"),
     edge("nodedata-pipeline", "nodedata-dataset", "writes the dataset"),
     edge("nodedata-registry", "nodedata-core", "errors with place and hint"),
+    edge("nodedata-registry", "nodedata-arrow", "shards that others wrote"),
     edge("nodedata-registry", "nodedata-dataset", "publishes datasets, makes folders of revisions"),
     edge(
         "nodedata-registry",

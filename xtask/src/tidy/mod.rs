@@ -4,6 +4,7 @@
 mod crate_graph;
 mod edges;
 mod file_sizes;
+mod lean;
 mod licences;
 mod manifests;
 mod names;
@@ -91,6 +92,7 @@ pub(crate) fn rules() -> Result<()> {
     let graph = crate_graph::read()?;
     let mut findings = Vec::new();
     findings.extend(edges::check(&graph));
+    findings.extend(lean::check(&graph));
     findings.extend(licences::check(&graph));
     findings.extend(manifests::check(&files, &graph));
     findings.extend(file_sizes::check(&files));

@@ -1,10 +1,9 @@
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, visible::visible};
 use nodedata_registry::{
     B3, Selector,
     gate::{Attestation, Purpose, Subject, verify_audit},
     http::AttestBody,
 };
-use serde_json::json;
 
 use crate::{
     Outcome,
@@ -14,14 +13,16 @@ use crate::{
         registry::{reference, server},
         trust_args::{Answer, AttestArgs},
     },
-    message,
+    documents, message,
 };
 
 pub(crate) fn agreement(dataset: &str, store: &StoreArgs, output: Output) -> Result<Outcome> {
     let text = server(store)?.agreement(&reference(store, dataset)?.dataset)?;
     let digest = B3::of(text.as_bytes());
     match output {
-        Output::Json => message::to_stdout(&message::json_line(&json!({"policy": digest, "text": text}))?)?,
+        Output::Json => {
+            message::to_stdout(&documents::line(&documents::Agreement { policy: digest, text: &text })?)?;
+        }
         Output::Text => {
             message::to_stdout(&format!("{}\n", text.trim_end()))?;
             message::note(&format!(
@@ -85,7 +86,7 @@ pub(crate) fn decide(
 
 fn tell(attestations: &[Attestation], output: Output) -> Result<Outcome> {
     let text = match output {
-        Output::Json => message::json_line(&attestations)?,
+        Output::Json => documents::line(&documents::Attestations { attestations })?,
         Output::Text => attestations.iter().map(told).collect(),
     };
     message::to_stdout(&text)?;
@@ -93,26 +94,39 @@ fn tell(attestations: &[Attestation], output: Output) -> Result<Outcome> {
 }
 
 fn told(it: &Attestation) -> String {
-    let org = it.subject.org.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
+    let org = it.subject.org.as_ref().map(|it| format!(", {}", visible(it))).unwrap_or_default();
     let until = it.expires.as_ref().map(|it| format!(" until {it}")).unwrap_or_default();
     let mut text = format!("{}  {} {}{until}\n", it.id, it.dataset, it.revisions);
-    text.push_str(&format!("  {} ({}{org}): {}\n", it.subject.user, it.subject.name, it.purpose.text));
+    text.push_str(&format!(
+        "  {} ({}{org}): {}\n",
+        it.subject.user,
+        visible(&it.subject.name),
+        visible(&it.purpose.text)
+    ));
     for step in &it.history {
-        let by = step.by.as_ref().map(|it| format!(" by {it}")).unwrap_or_default();
-        let reason = step.reason.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+        let by = step.by.as_ref().map(|it| format!(" by {}", visible(it))).unwrap_or_default();
+        let reason = step.reason.as_ref().map(|it| format!(": {}", visible(it))).unwrap_or_default();
         text.push_str(&format!("  {} {}{by}{reason}\n", step.at, format!("{:?}", step.to).to_lowercase()));
     }
     text
 }
 
-/// Prints the log as it is, and refuses one whose chain does not hold.
+/// Prints the log, for people as it is, and refuses one whose chain does not hold.
 pub(crate) fn audit(store: &StoreArgs, output: Output) -> Result<Outcome> {
     let text = server(store)?.audit(0)?;
-    message::to_stdout(&text)?;
-    let head = verify_audit(&text)?;
-    if output == Output::Text {
-        let last = head.last.map_or_else(String::new, |it| format!(", the last is {it}"));
-        message::note(&format!("{} lines follow each other{last}", head.next_seq));
+    match output {
+        Output::Json => {
+            let head = verify_audit(&text)?;
+            let lines = text.lines().map(serde_json::from_str).collect::<std::result::Result<_, _>>();
+            let lines = lines.map_err(std::io::Error::from)?;
+            message::to_stdout(&documents::line(&documents::AuditLog { head, lines })?)?;
+        }
+        Output::Text => {
+            message::to_stdout(&text)?;
+            let head = verify_audit(&text)?;
+            let last = head.last.map_or_else(String::new, |it| format!(", the last is {it}"));
+            message::note(&format!("{} lines follow each other{last}", head.next_seq));
+        }
     }
     Ok(Outcome::Complete)
 }

@@ -1,17 +1,16 @@
 use std::path::Path;
 
-use nodedata_core::{FindingKind, OpenOptions, Result};
+use nodedata_core::{FindingKind, OpenOptions, Result, visible::visible};
 use nodedata_dataset::DamageEntry;
 use nodedata_pipeline::open_source;
-use serde_json::json;
 
-use crate::{Outcome, args::Output, human, message};
+use crate::{Outcome, args::Output, documents, human, message};
 
 /// `node-data validate` on a source that is no dataset of ours: what its own pointers get wrong, found without
 /// reading its rows. Exit 3 where the data puts right whatever is wrong, 1 where it cannot.
 pub(crate) fn run(source: &Path, output: Output) -> Result<Outcome> {
     let options = OpenOptions { salvage: true, ..OpenOptions::default() };
-    let opened = open_source(&nodedata_formats::builtin(), &source.display().to_string(), None, &options)?;
+    let opened = open_source(&nodedata_formats::builtin(), &[source.display().to_string()], None, &options)?;
     let plan = opened.source.plan();
     let entries = |kind| plan.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
     let (damage, repairs) = (entries(FindingKind::Damage), entries(FindingKind::Repair));
@@ -19,14 +18,14 @@ pub(crate) fn run(source: &Path, output: Output) -> Result<Outcome> {
     let n_episodes = plan.episodes.len() as u64;
     let format = opened.format.name();
     let text = match output {
-        Output::Json => message::json_line(&json!({
-            "format": format,
-            "episodes": n_episodes,
-            "damage": damage,
-            "repairs": repairs,
-            "warnings": warnings,
-            "not_read": opened.not_read,
-        }))?,
+        Output::Json => documents::line(&documents::CheckedSource {
+            format,
+            episodes: n_episodes,
+            damage: &damage,
+            repairs: &repairs,
+            warnings: &warnings,
+            not_read: &opened.not_read,
+        })?,
         Output::Text => {
             let mut text = human::not_read(&opened.not_read);
             for entry in repairs.iter().chain(&damage) {
@@ -53,9 +52,9 @@ pub(crate) fn run(source: &Path, output: Output) -> Result<Outcome> {
 }
 
 fn told(label: &str, entry: &DamageEntry) -> String {
-    let mut text = format!("{label}: {}\n  --> {}\n", entry.message, entry.at);
+    let mut text = format!("{label}: {}\n  --> {}\n", visible(&entry.message), visible(&entry.at));
     if let Some(hint) = &entry.hint {
-        text.push_str(&format!("hint: {hint}\n"));
+        text.push_str(&format!("hint: {}\n", visible(hint)));
     }
     text
 }

@@ -1,42 +1,55 @@
 use std::path::Path;
 
 use nodedata_core::{
-    Error, ErrorKind, Locus, OpenOptions, OptionValue, Result, TimeRange, placed::mistakes_to_error,
+    Error, ErrorKind, OpenOptions, OptionValue, Result, TimeRange,
+    placed::mistakes_to_error,
+    visible::{column_of, padded, visible},
 };
 use nodedata_dataset::{Report, StreamLedger};
+use nodedata_io::io_error;
 use nodedata_pipeline::{ConvertOptions, Converted, OnError, StepFlags, convert, parse_splits};
 use nodedata_schema::Schema;
-use serde_json::json;
 
 use crate::{
     Outcome,
     args::{ConvertArgs, OnErrorArg, Output, SourceArgs, StepArgs},
-    human, message, peak_heap,
+    commands::nulls,
+    documents, human, interrupt, message, peak_heap,
     progress::Shown,
 };
 
 /// `node-data convert`.
 pub(crate) fn run(args: ConvertArgs, output: Output) -> Result<Outcome> {
     let shown = Shown::new(args.progress);
-    let out = args.out.clone();
+    let out = output_of(&args)?.to_owned();
     let options = options(args)?;
+    interrupt::listen(interrupt::RUN)?;
     let result = convert(&nodedata_formats::builtin(), &options, &shown);
     shown.done();
     report(&result?, &out, output)
+}
+
+/// The folder that a conversion goes to.
+///
+/// # Errors
+/// `Config` when none is named.
+pub(crate) fn output_of(args: &ConvertArgs) -> Result<&Path> {
+    args.out.as_deref().ok_or_else(|| {
+        let err = Error::new(ErrorKind::Config, "no folder for the dataset is named");
+        match args.source.sources.as_slice() {
+            [.., last] if args.source.sources.len() > 1 && !Path::new(last).exists() => {
+                err.with_hint(format!("if `{last}` is where it goes, write `--out {last}`"))
+            }
+            _ => err.with_hint("add `--out DIR`"),
+        }
+    })
 }
 
 /// Tells what a conversion did.
 pub(crate) fn report(converted: &Converted, out: &Path, output: Output) -> Result<Outcome> {
     match output {
         Output::Json => {
-            let text = json!({
-                "out": out.display().to_string(),
-                "recipe": converted.manifest.recipe,
-                "content_root": converted.manifest.content_root,
-                "shards": converted.manifest.shards.len(),
-                "report": converted.report,
-            });
-            message::to_stdout(&format!("{text}\n"))?;
+            message::to_stdout(&documents::line(&documents::Conversion::new(converted, out))?)?;
         }
         Output::Text => tell(converted, out)?,
     }
@@ -69,14 +82,13 @@ pub(crate) fn open_options(args: &SourceArgs) -> Result<OpenOptions> {
 
 /// Reads a `schema.json`.
 pub(crate) fn read_schema(path: &Path) -> Result<Schema> {
-    let text = std::fs::read_to_string(path).map_err(|err| {
-        Error::new(ErrorKind::Io, "cannot read the schema").with_source(err).at(Locus::path(path))
-    })?;
+    let text = std::fs::read_to_string(path).map_err(|err| io_error("cannot read the schema", path, err))?;
     Schema::from_json(&text).map_err(|mistakes| mistakes_to_error(&mistakes, Some(path)))
 }
 
 /// What the flags of a conversion mean.
 pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
+    let out = output_of(&args)?.to_owned();
     let open = open_options(&args.source)?;
     let StepArgs { rate, clock, time, tolerance_ms } = args.steps.clone();
     Ok(ConvertOptions {
@@ -93,14 +105,15 @@ pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
         threads: args.threads.map(usize::from),
         shard_bytes: u64::from(args.shard_mb) << 20,
         peak_heap: Some(peak_heap),
-        ..ConvertOptions::new(args.source.source, args.out)
+        sources: args.source.sources,
+        ..ConvertOptions::new("", out)
     })
 }
 
 pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
     let Converted { manifest, report, unchanged } = converted;
     let mut text = String::new();
-    let width = report.streams.keys().map(String::len).max().unwrap_or(0).clamp(6, 48);
+    let width = column_of(report.streams.keys().map(String::as_str), 6, 48);
     // Of topics that steps are made of: how many of their messages the steps have.
     let is_aligned = report.streams.values().any(|it| it.used.is_some());
     let (kept, left) = if is_aligned { ("used", "not used") } else { ("written", "dropped") };
@@ -109,26 +122,49 @@ pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
         let StreamLedger { read, written, used, .. } = ledger;
         let written = used.unwrap_or(*written);
         let (read, written) = (human::count(*read), human::count(written));
-        let line = format!("{name:<width$}  {read:>12}  {written:>12}  {}", dropped(ledger));
+        let line = format!("{}  {read:>12}  {written:>12}  {}", padded(name, width), dropped(ledger));
         text.push_str(line.trim_end());
         text.push('\n');
     }
+    text.push_str(&nulls::told(report));
     let rows: u64 = report.streams.values().map(|it| it.written).sum();
     let seconds = report.seconds.get("total").copied().unwrap_or(0.0).max(1e-6);
+    // What others had made would count as work of this run.
+    let rate = match report.units_reused {
+        0 => format!(" ({}/s)", human::bytes((report.input_bytes as f64 / seconds) as u64)),
+        _ => String::new(),
+    };
     text.push_str(&format!(
-        "{}, {} in {}: {} to {} in {seconds:.1} s ({}/s)\n",
+        "{}, {} in {}: {} to {} in {seconds:.1} s{rate}\n",
         human::plural(report.episodes, "episode"),
         human::plural(rows, "row"),
         human::plural(manifest.shards.len() as u64, "shard"),
         human::bytes(report.input_bytes),
         human::bytes(report.output_bytes),
-        human::bytes((report.input_bytes as f64 / seconds) as u64),
     ));
+    if !*unchanged && 0 < report.units_reused {
+        text.push_str(&taken_over(report));
+    }
     let verb = if *unchanged { "is already complete in" } else { "written to" };
-    text.push_str(&format!("{} {verb} {}\n", manifest.content_root, out.display()));
+    text.push_str(&format!("{} {verb} {}\n", manifest.content_root, visible(&out.to_string_lossy())));
     message::to_stdout(&text)?;
     tell_damage(report);
     Ok(())
+}
+
+/// What an earlier run or other workers had made, and how fast the rest was.
+fn taken_over(report: &Report) -> String {
+    let Report { units, units_reused, made_bytes, seconds, .. } = report;
+    let mut text = format!("{} of {} taken over", human::count(*units_reused), human::plural(*units, "unit"));
+    if let Some(made) = made_bytes.filter(|it| 0 < *it) {
+        let seconds = seconds.get("rows").copied().unwrap_or(0.0).max(1e-6);
+        text.push_str(&format!(
+            "; the rest made from {} in {seconds:.1} s ({}/s)",
+            human::bytes(made),
+            human::bytes((made as f64 / seconds) as u64),
+        ));
+    }
+    text + "\n"
 }
 
 fn dropped(ledger: &StreamLedger) -> String {
@@ -142,10 +178,10 @@ fn tell_damage(report: &Report) {
         message::note(human::not_read(&report.not_read).trim_end());
     }
     for entry in &report.warnings {
-        message::note(&format!("warning: {}{}", entry.message, place(&entry.at)));
+        message::note(&format!("warning: {}{}", visible(&entry.message), place(&entry.at)));
     }
     for entry in &report.repairs {
-        message::note(&format!("{}: {}{}", entry.reason, entry.message, place(&entry.at)));
+        message::note(&format!("{}: {}{}", entry.reason, visible(&entry.message), place(&entry.at)));
     }
     for entry in &report.damage {
         let times =
@@ -158,7 +194,7 @@ fn tell_damage(report: &Report) {
         } else {
             "damaged"
         };
-        message::note(&format!("{label}: {}{times}{}", entry.message, place(&entry.at)));
+        message::note(&format!("{label}: {}{times}{}", visible(&entry.message), place(&entry.at)));
     }
     let is_damaged = report.damage.iter().any(|it| it.reason != "quarantined");
     let is_dropped = report.streams.values().any(|it| !it.is_complete());
@@ -172,5 +208,5 @@ fn tell_damage(report: &Report) {
 }
 
 fn place(at: &str) -> String {
-    if at.is_empty() { String::new() } else { format!("\n  --> {at}") }
+    if at.is_empty() { String::new() } else { format!("\n  --> {}", visible(at)) }
 }

@@ -1,5 +1,7 @@
 //! The tokens that `node-data login` keeps: one file a server, which its owner alone may read.
 
+#![cfg_attr(not(feature = "remote"), allow(dead_code, reason = "only servers take tokens"))]
+
 use std::{
     fs,
     io::Read as _,

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, path::Path};
 
-use nodedata_core::{Error, ErrorKind, Locus, Result, nearest};
+use nodedata_core::{Error, ErrorKind, Locus, Result, nearest, visible::visible};
+use nodedata_io::io_error;
 use nodedata_registry::{
     B3, BumpKind, BumpRequest, DatasetName, DatasetState, Facts, Gate, GateKind, Operation,
     Outcome as PushOutcome, PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, TagTarget,
@@ -18,7 +19,7 @@ use crate::{
         dataset_show,
         registry::{Registry, cache},
     },
-    human, message,
+    documents, human, interrupt, message,
     progress::Shown,
 };
 
@@ -101,7 +102,7 @@ fn run_create(args: &CreateArgs, output: Output) -> Result<()> {
     keep_agreement(&registry, &reference.dataset, &args.class)?;
     let state = create(&*registry.remote, &reference.dataset, visibility, &sensitivity, &registry.author)?;
     let text = match output {
-        Output::Json => message::json_line(&state)?,
+        Output::Json => documents::line(&state)?,
         Output::Text => {
             format!("{} created in {}\n", reference.dataset, registry.remote.label())
         }
@@ -114,6 +115,7 @@ fn run_push(args: PushArgs, output: Output) -> Result<()> {
         true => Registry::open_for_plan(&args.store)?,
         false => Registry::open(&args.store, true)?,
     };
+    interrupt::listen(interrupt::PUSH)?;
     let shown = Shown::new(args.progress);
     let class = args.class.clone();
     let options = push_options(args, &registry)?;
@@ -282,23 +284,34 @@ fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     let entry = reference.resolve(&state)?;
     if let Some(reason) = &entry.withdrawn {
-        message::note(&format!("warning: {} {} is withdrawn: {reason}", reference.dataset, entry.revision));
+        message::note(&format!(
+            "warning: {} {} is withdrawn: {}",
+            reference.dataset,
+            entry.revision,
+            visible(reason)
+        ));
     }
     let revision = Revision::open(&registry.remote, &reference.dataset, entry)?;
+    interrupt::listen(interrupt::PULL)?;
     let shown = Shown::new(args.progress);
     let report = pull(&revision, &args.out, args.overwrite, &shown);
     shown.done();
     let report = report?;
     let text = match output {
-        Output::Json => message::json_line(&report)?,
+        Output::Json => documents::line(&report)?,
         Output::Text if report.unchanged => {
-            format!("{} {} is in {} already\n", report.dataset, report.revision, report.out.display())
+            format!(
+                "{} {} is in {} already\n",
+                report.dataset,
+                report.revision,
+                visible(&report.out.to_string_lossy())
+            )
         }
         Output::Text => format!(
             "{} {} in {}: {} ({}), every byte verified\n",
             report.dataset,
             report.revision,
-            report.out.display(),
+            visible(&report.out.to_string_lossy()),
             human::plural(report.files, "file"),
             human::bytes(report.bytes),
         ),
@@ -308,7 +321,7 @@ fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
 
 pub(crate) fn tell_push(report: &PushReport, output: Output) -> Result<()> {
     let text = match output {
-        Output::Json => message::json_line(report)?,
+        Output::Json => documents::line(report)?,
         Output::Text => {
             let PushReport { dataset, revision, bump, .. } = report;
             let proof = &bump.proof;
@@ -342,7 +355,7 @@ pub(crate) fn tell_push(report: &PushReport, output: Output) -> Result<()> {
 
 fn tell_record(reference: &Reference, done: &record::CommitRecord, output: Output) -> Result<()> {
     let text = match output {
-        Output::Json => message::json_line(done)?,
+        Output::Json => documents::line(done)?,
         Output::Text => {
             let dataset = &reference.dataset;
             let what = match &done.op {
@@ -362,7 +375,5 @@ fn tell_record(reference: &Reference, done: &record::CommitRecord, output: Outpu
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
-    std::fs::read(file).map_err(|err| {
-        Error::new(ErrorKind::Io, "cannot read the file").with_source(err).at(Locus::path(file))
-    })
+    std::fs::read(file).map_err(|err| io_error("cannot read the file", file, err))
 }

@@ -266,9 +266,9 @@ pub(crate) struct PullArgs {
     #[arg(value_name = "REF")]
     pub(crate) reference: String,
     /// Folder of the dataset. It appears in one step when everything is there.
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Replace an existing folder once the new one is complete.
+    /// Replace an existing dataset once the new one is complete. What this tool did not write is never replaced.
     #[arg(long)]
     pub(crate) overwrite: bool,
     /// How progress is shown on stderr.

@@ -1,12 +1,12 @@
-use nodedata_core::Result;
+use nodedata_core::{Result, visible::visible};
 use nodedata_registry::{
     Comparison, DatasetState, EpisodeId, Operation, Reference, Revision, record::RevisionManifest,
 };
-use serde_json::json;
 
 use crate::{
     args::Output,
     commands::{dataset_args::ShowArgs, registry::Registry},
+    documents::{self, DatasetLine},
     human, message,
 };
 
@@ -26,19 +26,8 @@ pub(crate) fn list(registry: &Registry, output: Output) -> Result<()> {
     }
     let text = match output {
         Output::Json => {
-            let all: Vec<_> = states
-                .iter()
-                .map(|it| {
-                    json!({
-                        "dataset": it.dataset,
-                        "latest": it.head().map(|it| &it.revision),
-                        "revisions": it.revisions.len(),
-                        "visibility": it.visibility,
-                        "class": it.sensitivity.class,
-                    })
-                })
-                .collect();
-            message::json_line(&all)?
+            let datasets = states.iter().map(DatasetLine::from).collect();
+            documents::line(&documents::DatasetList { datasets })?
         }
         Output::Text => {
             let width = states.iter().map(|it| it.dataset.to_string().len()).max().unwrap_or(0);
@@ -66,29 +55,27 @@ pub(crate) fn show(args: &ShowArgs, output: Output) -> Result<()> {
     let shards = if args.shards { Some(revision.shards()?) } else { None };
     let text = match output {
         Output::Json => {
-            let mut shown = json!({
-                "manifest": entry.manifest,
-                "revision": manifest,
-                "record": entry,
-                "tags": state.tags,
-                "visibility": state.visibility,
-                "attachments": state.attachments.iter().filter(|it| it.revision == entry.revision).collect::<Vec<_>>(),
-            });
-            if let Some(shards) = shards {
-                shown["shards"] = serde_json::to_value(shards).map_err(std::io::Error::from)?;
-            }
-            format!("{shown}\n")
+            let about = state.attachments.iter().filter(|it| it.revision == entry.revision);
+            documents::line(&documents::ShownRevision {
+                manifest: entry.manifest,
+                revision: manifest,
+                record: entry,
+                tags: &state.tags,
+                visibility: state.visibility,
+                attachments: about.collect(),
+                shards: shards.as_deref(),
+            })?
         }
         Output::Text => {
             let mut text = told(&state, manifest);
             if let Some(reason) = &entry.withdrawn {
-                text.push_str(&format!("withdrawn   {reason}\n"));
+                text.push_str(&format!("withdrawn   {}\n", visible(reason)));
             }
             for shard in shards.unwrap_or_default() {
                 text.push_str(&format!(
                     "shard       {} ({}, {}, {})\n",
-                    shard.path,
-                    shard.split,
+                    visible(&shard.path),
+                    visible(&shard.split),
                     human::plural(shard.rows, "row"),
                     human::bytes(shard.blob.bytes)
                 ));
@@ -101,7 +88,7 @@ pub(crate) fn show(args: &ShowArgs, output: Output) -> Result<()> {
 
 fn told(state: &DatasetState, manifest: &RevisionManifest) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<10}  {value}\n"));
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<10}  {}\n", visible(&value)));
     line("dataset", format!("{} {}", manifest.dataset, manifest.revision));
     if let Some(title) = &manifest.title {
         line("title", title.clone());
@@ -145,10 +132,14 @@ pub(crate) fn log(registry: &Registry, dataset: &str, all: bool, output: Output)
     let Reference { dataset, .. } = registry.reference(dataset)?;
     let state = DatasetState::open(&*registry.remote, &dataset)?;
     let text = match (output, all) {
-        (Output::Json, false) => message::json_line(&state.revisions.iter().rev().collect::<Vec<_>>())?,
+        (Output::Json, false) => {
+            let revisions = state.revisions.iter().rev().collect();
+            documents::line(&documents::RevisionLog { dataset: &dataset, revisions })?
+        }
         (Output::Json, true) => {
             let records = registry.remote.log(&dataset, 0)?;
-            message::json_line(&records.iter().rev().map(|it| &it.record).collect::<Vec<_>>())?
+            let records = records.iter().rev().map(|it| &it.record).collect();
+            documents::line(&documents::RecordLog { dataset: &dataset, records })?
         }
         (Output::Text, false) => state
             .revisions
@@ -157,7 +148,11 @@ pub(crate) fn log(registry: &Registry, dataset: &str, all: bool, output: Output)
             .map(|it| {
                 let proof = &it.bump.proof;
                 let changes = format!("+{} ~{} -{}", proof.added, proof.changed, proof.removed);
-                let end = it.withdrawn.as_ref().map(|why| format!("  withdrawn: {why}")).unwrap_or_default();
+                let end = it
+                    .withdrawn
+                    .as_ref()
+                    .map(|why| format!("  withdrawn: {}", visible(why)))
+                    .unwrap_or_default();
                 format!(
                     "{:<8}  {:<5}  {changes:<14}  {}  {}{end}\n",
                     it.revision, it.bump.kind, it.at, it.author
@@ -192,12 +187,12 @@ fn what(op: &Operation) -> String {
         Operation::Tag { tag, revision: Some(revision) } => format!("tag {tag} = {revision}"),
         Operation::Tag { tag, revision: None } => format!("tag {tag} gone"),
         Operation::Attach { kind, revision, .. } => format!("attach {kind} to {revision}"),
-        Operation::Withdraw { revision, reason } => format!("withdraw {revision}: {reason}"),
+        Operation::Withdraw { revision, reason } => format!("withdraw {revision}: {}", visible(reason)),
         Operation::Declare { visibility, sensitivity } => {
             format!("declare {}, {}", word(visibility), word(&sensitivity.class))
         }
         Operation::Purge { blobs, reason } => {
-            format!("purge {}: {reason}", human::plural(blobs.len() as u64, "blob"))
+            format!("purge {}: {}", human::plural(blobs.len() as u64, "blob"), visible(reason))
         }
     }
 }
@@ -218,12 +213,12 @@ pub(crate) fn diff(registry: &Registry, old: &str, new: &str, output: Output) ->
     let ((old_number, old_contents), (new_number, new_contents)) = (contents(&old)?, contents(&new)?);
     let found = old_contents.compare(&new_contents);
     let text = match output {
-        Output::Json => {
-            format!(
-                "{}\n",
-                json!({"old": old_number, "new": new_number, "kind": found.kind().name(), "changes": found})
-            )
-        }
+        Output::Json => documents::line(&documents::RevisionDiff {
+            old: &old_number,
+            new: &new_number,
+            kind: found.kind().name(),
+            changes: &found,
+        })?,
         Output::Text => told_diff(&old_number, &new_number, &found),
     };
     message::to_stdout(&text)
@@ -262,7 +257,7 @@ fn told_diff(old: &str, new: &str, found: &Comparison) -> String {
     ];
     for (mark, lines) in groups {
         for line in lines.iter().take(EPISODES_SHOWN) {
-            text.push_str(format!("{mark} {line}").trim_end());
+            text.push_str(format!("{mark} {}", visible(line)).trim_end());
             text.push('\n');
         }
         if lines.len() > EPISODES_SHOWN {

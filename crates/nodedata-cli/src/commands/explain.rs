@@ -1,12 +1,12 @@
-use nodedata_core::Result;
+use nodedata_core::{Result, visible::visible};
 use nodedata_dataset::{Explanation, Question, explain};
-use serde_json::json;
+use nodedata_pipeline::Rebuilt;
 
 use crate::{
     Outcome,
     args::{ExplainArgs, Output},
     commands::{rebuild, target::Target},
-    human, message,
+    documents, human, message,
 };
 
 /// Ranges printed for people; JSON has them all.
@@ -17,16 +17,17 @@ pub(crate) fn run(args: &ExplainArgs, output: Output) -> Result<Outcome> {
     let question = Question { row: args.row, episode: args.episode, stream: args.stream.clone() };
     let (dataset, shard) = Target::of(&args.target, &args.store)?.dataset()?;
     let all = explain(&dataset, shard.as_deref(), &question)?;
-    let rebuilt = match &args.source {
-        Some(source) => Some(rebuild::of_dataset(&dataset, &all, source)?),
-        None => None,
+    let rebuilt = match args.source.as_slice() {
+        [] => None,
+        sources => Some(rebuild::of_dataset(&dataset, &all, sources)?),
     };
-    let text = match (output, &rebuilt) {
-        (Output::Json, None) => message::json_line(&all)?,
-        (Output::Json, Some(rebuilt)) => {
-            message::json_line(&json!({"explained": all, "rebuild": rebuilt, "sound": rebuilt.is_same()}))?
-        }
-        (Output::Text, _) => {
+    let text = match output {
+        Output::Json => documents::line(&documents::Explained {
+            explained: &all,
+            rebuild: rebuilt.as_ref(),
+            sound: rebuilt.as_ref().map(Rebuilt::is_same),
+        })?,
+        Output::Text => {
             let parts = all.iter().map(told).chain(rebuilt.as_ref().map(rebuild::told));
             parts.collect::<Vec<_>>().join("\n")
         }
@@ -41,12 +42,18 @@ fn told(it: &Explanation) -> String {
         if n_rows == 1 { format!("{first}") } else { format!("{first} to {}", first + n_rows.max(1) - 1) };
     let mut text = format!(
         "shard       {} ({})\nstream      {}\nrows        {rows}\nblake3      {}\nprovenance  {}\nrecipe      {}\nmade by     {}\n",
-        it.shard, it.split, it.stream, it.b3, it.provenance, it.recipe, it.made_by,
+        visible(&it.shard),
+        visible(&it.split),
+        visible(&it.stream),
+        it.b3,
+        it.provenance,
+        it.recipe,
+        it.made_by,
     );
     for input in &it.inputs {
         text.push_str(&format!(
             "input       {} ({}, blake3 {})\n",
-            input.path,
+            visible(&input.path),
             human::bytes(input.bytes),
             input.b3
         ));
@@ -61,7 +68,9 @@ fn told(it: &Explanation) -> String {
         };
         text.push_str(&format!(
             "origin      row {}: {}, bytes {start}..{end}, {records} of topic {} there\n",
-            range.row, range.source, it.stream
+            range.row,
+            visible(&range.source),
+            visible(&it.stream)
         ));
     }
     if it.origins.len() > RANGES_SHOWN {

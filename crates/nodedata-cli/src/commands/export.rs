@@ -1,9 +1,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use nodedata_core::{Error, ErrorKind, Locus, Result, placed::mistakes_to_error};
+use nodedata_core::{
+    Error, Result,
+    placed::mistakes_to_error,
+    visible::{visible, visible_json},
+};
 use nodedata_dataset::Dataset;
 use nodedata_export::{CroissantFacts, ExportReport, HubFacts, croissant, export_hugging_face};
+use nodedata_io::io_error;
 use nodedata_registry::{
     DatasetState, REVISION_FILE, Revision,
     attach::{DOCUMENT_BYTES_MAX, DpReport},
@@ -11,13 +16,12 @@ use nodedata_registry::{
     record::{AttachmentKind, RevisionManifest},
 };
 use nodedata_schema::Schema;
-use serde_json::json;
 
 use crate::{
     Outcome,
     args::Output,
     commands::{dataset_args::StoreArgs, registry::Registry},
-    human, message,
+    documents, human, message,
 };
 
 /// Write a dataset as other tools want it.
@@ -67,23 +71,26 @@ fn hugging_face(source: &str, out: &Path, store: &StoreArgs, output: Output) -> 
         let revision = Revision::open(&registry.remote, &reference.dataset, reference.resolve(&state)?)?;
         // Beside the folder, so that it can be linked from there.
         let parent = out.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder =
-            tempfile::Builder::new().prefix(".nodedata-export-").tempdir_in(parent).map_err(|err| {
-                Error::new(ErrorKind::Io, "cannot make a folder").with_source(err).at(Locus::path(parent))
-            })?;
+        let folder = tempfile::Builder::new()
+            .prefix(".nodedata-export-")
+            .tempdir_in(parent)
+            .map_err(|err| io_error("cannot make a folder", parent, err))?;
         let pulled = folder.path().join("dataset");
         pull(&revision, &pulled, false, &nodedata_core::Silent)?;
         export_folder(&pulled, out)?
     };
     match output {
         Output::Json => {
-            let told =
-                json!({"out": out, "files": report.files, "bytes": report.bytes, "copied": report.copied});
-            message::to_stdout(&message::json_line(&told)?)?;
+            let ExportReport { files, bytes, copied } = report;
+            message::to_stdout(&documents::line(&documents::HubExport { out, files, bytes, copied })?)?;
         }
         Output::Text => {
             let (files, bytes) = (human::plural(report.files, "file"), human::bytes(report.bytes));
-            message::to_stdout(&format!("{}  {files}, {bytes}, {} copied\n", out.display(), report.copied))?;
+            message::to_stdout(&format!(
+                "{}  {files}, {bytes}, {} copied\n",
+                visible(&out.to_string_lossy()),
+                report.copied
+            ))?;
         }
     }
     Ok(Outcome::Complete)
@@ -128,6 +135,6 @@ fn tell_croissant(source: &str, base_url: Option<&str>, store: &StoreArgs) -> Re
         CroissantFacts { published: &entry.at, base_url, dp_reports: &reports, shards: revision.shards()? };
     let document = croissant(manifest, &schema, &text(&manifest.readme.blob)?, &facts);
     let pretty = serde_json::to_string_pretty(&document).map_err(std::io::Error::from)?;
-    message::to_stdout(&format!("{pretty}\n"))?;
+    message::to_stdout(&visible_json(&format!("{pretty}\n")))?;
     Ok(Outcome::Complete)
 }

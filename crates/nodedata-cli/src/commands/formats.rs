@@ -1,22 +1,29 @@
 use nodedata_core::{Format, OptionKey, Result};
 use nodedata_pipeline::known_only;
-use serde_json::{Value, json};
 
-use crate::{Outcome, args::Output, message};
+use crate::{
+    Outcome,
+    args::Output,
+    documents::{self, FormatLine, FormatList, FormatOption, RefusedFormat},
+    message,
+};
 
 /// `node-data formats`.
 pub(crate) fn run(output: Output) -> Result<Outcome> {
     let formats = nodedata_formats::builtin();
     let text = match output {
         Output::Json => {
-            let all: Vec<_> = formats
-                .iter()
-                .map(|it| json!({"name": it.name(), "about": it.about(), "options": options(it)}))
-                .collect();
-            let refused = known_only(&formats);
-            let refused: Vec<_> =
-                refused.map(|it| json!({"name": it.name, "about": it.what, "instead": it.instead})).collect();
-            format!("{}\n", json!({ "formats": all, "refused": refused }))
+            let read = formats.iter().map(|it| FormatLine {
+                name: it.name(),
+                about: it.about(),
+                options: options(it),
+            });
+            let refused = known_only(&formats).map(|it| RefusedFormat {
+                name: it.name,
+                about: it.what,
+                instead: it.instead,
+            });
+            documents::line(&FormatList { formats: read.collect(), refused: refused.collect() })?
         }
         Output::Text => {
             let line = |name: &str, about: &str| format!("{name:<12} {about}\n");
@@ -39,7 +46,10 @@ pub(crate) fn run(output: Output) -> Result<Outcome> {
 }
 
 /// The options of one format.
-fn options(format: &dyn Format) -> Vec<Value> {
-    let option = |it: &OptionKey| json!({"name": it.name, "takes": it.kind.to_string(), "default": it.default, "about": it.doc});
+fn options(format: &dyn Format) -> Vec<FormatOption> {
+    let option = |it: &OptionKey| {
+        let OptionKey { name, kind, default, doc } = it;
+        FormatOption { name, takes: kind.to_string(), default, about: doc }
+    };
     format.options().iter().map(option).collect()
 }

@@ -1,26 +1,41 @@
 use std::path::{Component, Path, PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_io::{Writing, write_file};
+use nodedata_io::{Writing, refuse_foreign_file, write_file};
 use nodedata_pipeline::propose;
 
-use crate::{Outcome, args::InitArgs, message};
+use crate::{
+    Outcome,
+    args::{InitArgs, Output},
+    documents::{self, Proposal},
+    message,
+};
 
 /// `node-data init`.
-pub(crate) fn run(args: &InitArgs) -> Result<Outcome> {
+pub(crate) fn run(args: &InitArgs, output: Output) -> Result<Outcome> {
     let formats = nodedata_formats::builtin();
     let folder = args.out.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-    let path = source_from(&folder, &args.source);
+    let paths: Vec<String> = args.sources.iter().map(|it| source_from(&folder, it)).collect();
     if let Some(out) = args.out.as_deref().filter(|it| it.exists() && !args.overwrite) {
         return Err(Error::new(ErrorKind::Config, "the file exists already")
             .at(Locus::path(out))
             .with_hint("choose another name, or add `--overwrite`"));
     }
-    let text = propose(&formats, &args.source, args.from.as_deref(), &path)?;
-    match &args.out {
-        None => message::to_stdout(&text)?,
-        Some(out) => {
-            write_file(out, text.as_bytes(), Writing::Replace)?;
+    if let Some(out) = &args.out {
+        // Also one that was written by hand: it names a source at its left edge.
+        refuse_foreign_file(out, "pipeline file", |head| head.lines().any(|it| it.starts_with("source:")))?;
+    }
+    let text = propose(&formats, &args.sources, args.from.as_deref(), &paths)?;
+    if let Some(out) = &args.out {
+        write_file(out, text.as_bytes(), Writing::Replace)?;
+    }
+    match (output, args.out.as_deref()) {
+        (Output::Json, out) => {
+            let pipeline = out.is_none().then_some(text.as_str());
+            message::to_stdout(&documents::line(&Proposal { out, pipeline })?)?;
+        }
+        (Output::Text, None) => message::to_stdout(&text)?,
+        (Output::Text, Some(out)) => {
             let run = format!("node-data run {} --dry-run", out.display());
             message::note(&format!("written to {}; `{run}` shows what it would do", out.display()));
         }

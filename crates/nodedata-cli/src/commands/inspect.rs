@@ -1,24 +1,33 @@
-use nodedata_core::Result;
-use nodedata_pipeline::{Inspection, StreamInspection, inspect};
+use nodedata_core::{
+    Result,
+    visible::{column_of, padded, visible},
+};
+use nodedata_pipeline::{Depth, Inspection, LookedAt, StreamInspection, inspect};
 
 use crate::{
     Outcome,
     args::{InspectArgs, Output},
     commands::convert::open_options,
-    human, message,
+    documents, human, message,
+    progress::Shown,
 };
 
 /// `node-data inspect`.
 pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<Outcome> {
     let source = &args.source;
+    let shown = Shown::new(args.progress);
     let found = inspect(
         &nodedata_formats::builtin(),
-        &source.source,
+        &source.sources,
         source.from.as_deref(),
         &open_options(source)?,
-    )?;
+        if args.full { Depth::Full } else { Depth::Enough },
+        &shown,
+    );
+    shown.done();
+    let found = found?;
     let text = match output {
-        Output::Json => message::json_line(&found)?,
+        Output::Json => documents::line(&found)?,
         Output::Text => told(&found, args.features),
     };
     message::to_stdout(&text)?;
@@ -45,8 +54,9 @@ fn told(found: &Inspection, with_features: bool) -> String {
     if let (Some(first), Some(last)) = (found.first_time_ns, found.last_time_ns) {
         text.push_str(&format!("time: {first} to {last} ns ({:.2} s)\n", seconds(first, last)));
     }
+    text.push_str(&looked(found));
     text.push('\n');
-    let width = found.streams.iter().map(|it| it.name.chars().count()).max().unwrap_or(0).clamp(6, 40);
+    let width = column_of(found.streams.iter().map(|it| it.name.as_str()), 6, 40);
     text.push_str(&format!(
         "{:<width$}  {:>9}  {:>10}  {:>9}  {:>9}  {:>9}  {:>10}  {:>4}  {:>10}  message\n",
         "stream", "records", "bytes", "seconds", "rate", "jitter", "gap", "gaps", "stamp"
@@ -55,25 +65,42 @@ fn told(found: &Inspection, with_features: bool) -> String {
         text.push_str(&line(stream, width));
         if with_features {
             for (name, kind) in &stream.features {
-                text.push_str(&format!("    {name}: {kind}\n"));
+                text.push_str(&format!("    {}: {}\n", visible(name), visible(kind)));
             }
         }
     }
     timelines(&mut text, found, width);
     for (name, n_bytes) in &found.attachments {
-        text.push_str(&format!("attachment {name} ({})\n", human::bytes(*n_bytes)));
+        text.push_str(&format!("attachment {} ({})\n", visible(name), human::bytes(*n_bytes)));
     }
     text.push_str(&human::not_read(&found.not_read));
     for entry in &found.warnings {
-        text.push_str(&format!("warning: {}\n  --> {}\n", entry.message, entry.at));
+        text.push_str(&format!("warning: {}\n  --> {}\n", visible(&entry.message), visible(&entry.at)));
     }
     for entry in &found.repairs {
-        text.push_str(&format!("{}: {}\n  --> {}\n", entry.reason, entry.message, entry.at));
+        text.push_str(&format!(
+            "{}: {}\n  --> {}\n",
+            entry.reason,
+            visible(&entry.message),
+            visible(&entry.at)
+        ));
     }
     for entry in &found.damage {
-        text.push_str(&format!("damage: {}\n  --> {}\n", entry.message, entry.at));
+        text.push_str(&format!("damage: {}\n  --> {}\n", visible(&entry.message), visible(&entry.at)));
     }
     text
+}
+
+/// What was read, where that is not what one would expect.
+fn looked(found: &Inspection) -> String {
+    match (found.looked.at, &found.looked.why) {
+        (LookedAt::Index, _) => format!(
+            "read: the index alone; not read, and so not known: {}; `--full` reads it\n",
+            found.looked.not_known.join(", ")
+        ),
+        (LookedAt::All, Some(why)) => format!("read: every record, because {}\n", visible(why)),
+        (LookedAt::All, None) => String::new(),
+    }
 }
 
 fn seconds(first_ns: i64, last_ns: i64) -> f64 {
@@ -86,20 +113,23 @@ fn line(stream: &StreamInspection, width: usize) -> String {
     let rate = stream.rate_hz.map_or_else(String::new, |it| format!("{it:.1} Hz"));
     let millis = |it: Option<f64>| it.map_or_else(String::new, |it| format!("{:.1} ms", it / 1e6));
     let jitter = millis(stream.jitter_ns);
-    let gap = millis(stream.longest_gap_ns.map(|it| it as f64));
-    let gaps = if stream.gaps > 0 { human::count(stream.gaps) } else { String::new() };
+    let gap = match stream.silence_ns {
+        Some(silence) => format!("≥{}", millis(Some(silence as f64))),
+        None => millis(stream.longest_gap_ns.map(|it| it as f64)),
+    };
+    let gaps = stream.gaps.filter(|it| *it > 0).map_or_else(String::new, human::count);
+    let n_bytes = stream.bytes.map_or_else(String::new, human::bytes);
     let stamp = millis(stream.stamp_offset.as_ref().map(|it| it.mean_ns));
     let back = match stream.time_steps_back {
-        0 => String::new(),
-        n => format!("  ({} back in time)", human::plural(n, "step")),
+        None | Some(0) => String::new(),
+        Some(n) => format!("  ({} back in time)", human::plural(n, "step")),
     };
     let line = format!(
-        "{:<width$}  {:>9}  {:>10}  {shown:>9}  {rate:>9}  {jitter:>9}  {gap:>10}  {gaps:>4}  {stamp:>10}  {} {}{back}",
-        stream.name,
+        "{}  {:>9}  {n_bytes:>10}  {shown:>9}  {rate:>9}  {jitter:>9}  {gap:>10}  {gaps:>4}  {stamp:>10}  {} {}{back}",
+        padded(&stream.name, width),
         human::count(stream.count),
-        human::bytes(stream.bytes),
-        stream.message,
-        stream.encoding,
+        visible(&stream.message),
+        visible(&stream.encoding),
     );
     format!("{}\n", line.trim_end())
 }
@@ -123,6 +153,6 @@ fn timelines(text: &mut String, found: &Inspection, width: usize) {
             n => BLOCKS[usize::try_from(n.saturating_mul(7).div_ceil(most)).unwrap_or(7).min(7)],
         };
         let bars: String = stream.timeline.iter().map(block).collect();
-        text.push_str(&format!("{:<width$}  {bars}\n", stream.name));
+        text.push_str(&format!("{}  {bars}\n", padded(&stream.name, width)));
     }
 }

@@ -1,41 +1,23 @@
 use std::io::{IsTerminal as _, Read as _};
 
-use clap::Args;
 use console::Term;
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::http::{HttpRemote, Token};
-use serde_json::json;
 
 use crate::{
     Outcome,
     args::Output,
     commands::{
         credentials::{self, VARIABLE},
+        login_args::{LoginArgs, ServerArgs},
         registry::Server,
     },
+    documents::{self, LoggedIn, LoggedOut, Whoami},
     message,
 };
 
 /// Longest text that is taken for a token.
 const TOKEN_BYTES_MAX: u64 = 4 << 10;
-
-/// Which server.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ServerArgs {
-    /// The server: `https://…`, as other commands name it.
-    #[arg(long, value_name = "URL", env = "NODEDATA_STORE", help_heading = "Registry")]
-    pub(crate) store: Option<String>,
-}
-
-/// Which server, and where its token comes from.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct LoginArgs {
-    /// Read the token from standard input, for scripts.
-    #[arg(long)]
-    pub(crate) token_stdin: bool,
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
-}
 
 /// `node-data login`.
 pub(crate) fn login(args: &LoginArgs, output: Output) -> Result<Outcome> {
@@ -45,9 +27,12 @@ pub(crate) fn login(args: &LoginArgs, output: Output) -> Result<Outcome> {
     let who = HttpRemote::new(&server.url, Some(token.clone()))?.whoami()?;
     let file = credentials::keep(&server.name, &who.account, &token)?;
     let text = match output {
-        Output::Json => message::json_line(&json!({
-            "store": server.name, "account": who.account, "scopes": who.scopes, "file": file,
-        }))?,
+        Output::Json => documents::line(&LoggedIn {
+            store: &server.name,
+            account: &who.account,
+            scopes: &who.scopes,
+            file: &file,
+        })?,
         Output::Text => {
             format!("logged in to {} as {} ({})\n", server.name, who.account, who.scopes.join(", "))
         }
@@ -64,7 +49,7 @@ pub(crate) fn logout(args: &ServerArgs, output: Output) -> Result<Outcome> {
     let server = Server::of(args.store.as_deref())?;
     let was_kept = credentials::forget(&server.name)?;
     let text = match output {
-        Output::Json => message::json_line(&json!({"store": server.name, "was_kept": was_kept}))?,
+        Output::Json => documents::line(&LoggedOut { store: &server.name, was_kept })?,
         Output::Text if was_kept => format!("logged out of {}\n", server.name),
         Output::Text => format!("no token was kept for {}\n", server.name),
     };
@@ -87,9 +72,12 @@ pub(crate) fn whoami(args: &ServerArgs, output: Output) -> Result<Outcome> {
     })?;
     let who = HttpRemote::new(&server.url, Some(sent.token))?.whoami()?;
     let text = match output {
-        Output::Json => message::json_line(&json!({
-            "store": server.name, "account": who.account, "scopes": who.scopes, "token": sent.origin,
-        }))?,
+        Output::Json => documents::line(&Whoami {
+            store: &server.name,
+            account: &who.account,
+            scopes: &who.scopes,
+            token: &sent.origin,
+        })?,
         Output::Text => format!(
             "account  {}\nserver   {}\nscopes   {}\ntoken    of {}\n",
             who.account,

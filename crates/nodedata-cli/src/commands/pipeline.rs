@@ -2,12 +2,12 @@ use std::path::{Path, PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_pipeline::{Refused, Trial, pipeline_json_schema, try_out};
-use serde_json::json;
 
 use crate::{
     Outcome,
     args::{Output, PipelineCommand},
     commands::run::{load_file, tell_refused},
+    documents::{self, CheckedPipeline, PipelineTests, TestOfFile},
     message,
 };
 
@@ -18,7 +18,7 @@ pub(crate) fn run(command: PipelineCommand, output: Output) -> Result<Outcome> {
         PipelineCommand::Check { file, settings } => match load_file(&file, &settings) {
             Ok(_) => {
                 message::to_stdout(&match output {
-                    Output::Json => "{\"mistakes\":[]}\n".to_owned(),
+                    Output::Json => documents::line(&CheckedPipeline { mistakes: [] })?,
                     Output::Text => format!("{} can be read\n", file.display()),
                 })?;
                 Ok(Outcome::Complete)
@@ -44,8 +44,8 @@ fn test(files: &[PathBuf], output: Output) -> Result<Outcome> {
     let failed = trials.iter().filter(|(_, it)| !it.passed).count();
     let text = match output {
         Output::Json => {
-            let all: Vec<_> = trials.iter().map(|(file, it)| json!({"file": file, "test": it})).collect();
-            format!("{}\n", json!({"tests": all, "failed": failed}))
+            let tests = trials.iter().map(|(file, test)| TestOfFile { file, test }).collect();
+            documents::line(&PipelineTests { tests, failed })?
         }
         Output::Text => told(&trials),
     };

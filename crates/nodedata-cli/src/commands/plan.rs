@@ -1,14 +1,15 @@
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
 };
 
 use clap::Parser as _;
-use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_io::{Writing, write_file};
+use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
+use nodedata_io::{Writing, refuse_foreign_file, write_file};
 use nodedata_pipeline::{ConvertOptions, Plan, Refused, Share, Worked, prepare, prepared};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     Outcome,
@@ -17,7 +18,7 @@ use crate::{
         convert,
         run::{load_file, tell_refused},
     },
-    human, message, peak_heap,
+    documents, human, interrupt, message, peak_heap,
     progress::Shown,
 };
 
@@ -38,6 +39,7 @@ enum Job {
 /// `node-data plan`.
 pub(crate) fn plan(args: PlanArgs, output: Output) -> Result<Outcome> {
     let path = args.plan.clone();
+    refuse_foreign_file(&path, "plan", |head| head.contains("\"nd\": \"plan/1\""))?;
     let plan = match planned(args) {
         Ok(it) => it,
         Err(refused) => return tell_refused(refused, output),
@@ -48,14 +50,14 @@ pub(crate) fn plan(args: PlanArgs, output: Output) -> Result<Outcome> {
     let text = match output {
         Output::Json => {
             let Plan { recipe, units, .. } = &plan;
-            format!("{}\n", json!({"plan": path, "recipe": recipe, "bytes": bytes, "units": units}))
+            documents::line(&documents::Planned { plan: &path, recipe, bytes, units })?
         }
         Output::Text => format!(
             "{} of {} in all, from {}: planned in {}\n",
             human::plural(plan.units.len() as u64, "unit"),
             human::bytes(bytes),
             human::plural(plan.inputs.len() as u64, "input file"),
-            path.display(),
+            visible(&path.to_string_lossy()),
         ),
     };
     message::to_stdout(&text)?;
@@ -73,12 +75,13 @@ pub(crate) fn work(args: &WorkArgs, output: Output) -> Result<Outcome> {
         Ok(it) => it,
         Err(refused) => return tell_refused(refused, output),
     };
+    interrupt::listen(interrupt::RUN)?;
     let shown = Shown::new(args.how.progress);
     let result = nodedata_pipeline::work(&nodedata_formats::builtin(), &options, &plan, share, &shown);
     shown.done();
     let worked = result?;
     let text = match output {
-        Output::Json => message::json_line(&worked)?,
+        Output::Json => documents::line(&worked)?,
         Output::Text => {
             let Worked { units, made, reused } = worked;
             format!("{}: {made} made, {reused} finished before\n", human::plural(units as u64, "unit"))
@@ -94,6 +97,7 @@ pub(crate) fn finish(args: &FinishArgs, output: Output) -> Result<Outcome> {
         Ok(it) => it,
         Err(refused) => return tell_refused(refused, output),
     };
+    interrupt::listen(interrupt::RUN)?;
     let shown = Shown::new(args.how.progress);
     let result = nodedata_pipeline::finish(&nodedata_formats::builtin(), &options, &plan, &shown);
     shown.done();
@@ -108,35 +112,39 @@ fn to_json(job: &Job) -> Result<Value> {
 fn planned(args: PlanArgs) -> Result<Plan, Refused> {
     let PlanArgs { mut convert, .. } = args;
     // Workers may start in another folder.
-    convert.out = absolute(&convert.out)?;
-    let source = Path::new(&convert.source.source);
-    let is_pipeline = source.extension().is_some_and(|it| it == "yaml" || it == "yml") && source.is_file();
-    if !is_pipeline {
-        if !convert.source.source.contains("://") {
-            convert.source.source = absolute(source)?.display().to_string();
+    let out = absolute(convert::output_of(&convert)?)?;
+    convert.out = Some(out.clone());
+    let is_yaml = |it: &Path| it.extension().is_some_and(|it| it == "yaml" || it == "yml") && it.is_file();
+    let pipeline = match convert.source.sources.as_slice() {
+        [one] if is_yaml(Path::new(one)) => Some(absolute(Path::new(one))?),
+        _ => None,
+    };
+    let Some(file) = pipeline else {
+        for source in convert.source.sources.iter_mut().filter(|it| !it.contains("://") && *it != "-") {
+            *source = absolute(Path::new(source))?.display().to_string();
         }
         convert.schema = convert.schema.as_deref().map(absolute).transpose()?;
         let options = convert::options(convert.clone())?;
         let job = to_json(&Job::Convert(Box::new(convert)))?;
         return Ok(nodedata_pipeline::plan(&nodedata_formats::builtin(), &options, job)?);
-    }
-    let file = absolute(source)?;
+    };
     let settings = std::mem::take(&mut convert.source.settings);
     refuse_flags(&convert)?;
     let parsed = load_file(&file, &settings)?;
     let (overwrite, threads) = (convert.overwrite, convert.threads.map(usize::from));
     let adjust = |it: ConvertOptions| ConvertOptions { overwrite, threads, ..it };
-    let prepared = prepare(&nodedata_formats::builtin(), &parsed, adjust, &convert.out)?;
+    let prepared = prepare(&nodedata_formats::builtin(), &parsed, adjust, &out)?;
     let quarantine = prepared.quarantine().clone();
-    let job = Job::Pipeline { file, settings, out: convert.out, quarantine };
+    let job = Job::Pipeline { file, settings, out, quarantine };
     Ok(nodedata_pipeline::plan_prepared(&prepared, to_json(&job)?)?)
 }
 
 /// A pipeline file says what to do; flags that say so, too, would be passed over in silence.
 fn refuse_flags(given: &ConvertArgs) -> Result<()> {
     let ConvertArgs { source, out, overwrite, threads, progress, .. } = given.clone();
-    let plain =
-        ["node-data".into(), "convert".into(), source.source.into(), "--out".into(), out.into_os_string()];
+    let words = ["node-data".to_owned(), "convert".to_owned()].into_iter().chain(source.sources);
+    let out = out.map(|it| ["--out".into(), it.into_os_string()]);
+    let plain = words.map(OsString::from).chain(out.into_iter().flatten());
     let plain = match Arguments::try_parse_from(plain).map(|it| it.command) {
         Ok(Command::Convert(plain)) => ConvertArgs { overwrite, threads, progress, ..*plain },
         Ok(_) | Err(_) => return Ok(()),

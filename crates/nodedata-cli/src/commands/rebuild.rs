@@ -3,14 +3,14 @@ use std::{
     sync::Arc,
 };
 
-use nodedata_core::Result;
+use nodedata_core::{Result, visible::visible};
 use nodedata_dataset::{Dataset, Explanation, Manifest};
 use nodedata_pipeline::{Rebuilt, Remake, no_recipe};
 use nodedata_registry::{DatasetName, Remote, Revision, RevisionEntry, record::FileRef};
 
 use crate::{args::ProgressArg, human, progress::Shown};
 
-/// Makes a revision once more of `source` and compares all of its files, but for the card, which is no conversion's alone.
+/// Makes a revision once more of its sources and compares all of its files, but for the card, which is no conversion's alone.
 ///
 /// # Errors
 /// `Unsupported` when the revision was not converted, or by another version; what converting reports.
@@ -18,7 +18,7 @@ pub(crate) fn of_revision(
     remote: &Arc<dyn Remote>,
     dataset: &DatasetName,
     entry: &RevisionEntry,
-    source: &str,
+    sources: &[String],
 ) -> Result<Rebuilt> {
     let revision = Revision::open(remote, dataset, entry)?;
     let read = |path: &str| {
@@ -35,19 +35,23 @@ pub(crate) fn of_revision(
         manifest.files().into_iter().map(|it| (it.path, it.b3)).collect();
     files.remove(&manifest.readme.path);
     files.extend(revision.shards()?.iter().map(|it| (it.path.clone(), it.blob.b3.hex())));
-    again(&Remake { manifest: &manifest, recipe: &recipe, files: &files, source })
+    again(&Remake { manifest: &manifest, recipe: &recipe, files: &files, sources })
 }
 
-/// Makes a dataset once more of `source` and compares the shards explained, as they lie there.
+/// Makes a dataset once more of its sources and compares the shards explained, as they lie there.
 ///
 /// # Errors
 /// As [`of_revision`]; `Io` when a shard cannot be read.
-pub(crate) fn of_dataset(dataset: &Dataset, explained: &[Explanation], source: &str) -> Result<Rebuilt> {
+pub(crate) fn of_dataset(
+    dataset: &Dataset,
+    explained: &[Explanation],
+    sources: &[String],
+) -> Result<Rebuilt> {
     let recipe = dataset.recipe()?.ok_or_else(no_recipe)?;
     let paths: BTreeSet<&str> = explained.iter().map(|it| it.shard.as_str()).collect();
     let files = paths.into_iter().map(|it| Ok((it.to_owned(), dataset.b3_of_file(it)?)));
     let files = files.collect::<Result<_>>()?;
-    let remake = Remake { manifest: &dataset.manifest, recipe: &recipe, files: &files, source };
+    let remake = Remake { manifest: &dataset.manifest, recipe: &recipe, files: &files, sources };
     again(&remake)
 }
 
@@ -65,10 +69,16 @@ fn again(remake: &Remake<'_>) -> Result<Rebuilt> {
 pub(crate) fn told(rebuilt: &Rebuilt) -> String {
     let mut text = format!("rebuild     {} the same\n", human::plural(rebuilt.same, "shard"));
     for path in &rebuilt.inputs {
-        text.push_str(&format!("wrong       other-input: the dataset was made of something else ({path})\n"));
+        text.push_str(&format!(
+            "wrong       other-input: the dataset was made of something else ({})\n",
+            visible(path)
+        ));
     }
     for path in &rebuilt.different {
-        text.push_str(&format!("wrong       rebuild-mismatch: the recipe makes other bytes ({path})\n"));
+        text.push_str(&format!(
+            "wrong       rebuild-mismatch: the recipe makes other bytes ({})\n",
+            visible(path)
+        ));
     }
     text
 }

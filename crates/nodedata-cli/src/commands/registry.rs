@@ -1,9 +1,11 @@
 use std::{path::PathBuf, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Result};
+#[cfg(feature = "remote")]
+use nodedata_registry::http::HttpRemote;
 use nodedata_registry::{
     Direct, HashCache, OpenStore, Reference, Remote, Store, StoreLocation, default_store_folder,
-    http::{HttpRemote, Token, server_name},
+    http::{Token, at_server, server_name},
 };
 use url::Url;
 
@@ -34,7 +36,7 @@ impl Registry {
 
     fn over(args: &StoreArgs, open: impl FnOnce(&StoreLocation) -> Result<Store>) -> Result<Self> {
         let remote: Arc<dyn Remote> = match location(args.store.as_deref())? {
-            StoreLocation::Server(url) => Arc::new(Server::at(url).remote()?),
+            StoreLocation::Server(url) => at_server(&url, token(&url)?)?,
             place => Arc::new(Direct::new(open(&place)?)),
         };
         Ok(Self { remote, author: author(args) })
@@ -58,8 +60,7 @@ impl Registry {
             )
             .with_hint("set it to a token of the server")
         })?;
-        let remote = HttpRemote::new(&url, Some(Token::parse(&text)?))?;
-        Ok(Self { remote: Arc::new(remote), author: author(&args) })
+        Ok(Self { remote: at_server(&url, Some(Token::parse(&text)?))?, author: author(&args) })
     }
 
     /// What a reference means; datasets named without an owner are the author's.
@@ -69,12 +70,14 @@ impl Registry {
 }
 
 /// A server by its address.
+#[cfg(feature = "remote")]
 pub(crate) struct Server {
     pub(crate) url: Url,
     /// As it is shown, and as tokens are kept for it.
     pub(crate) name: String,
 }
 
+#[cfg(feature = "remote")]
 impl Server {
     /// The server that the flag or the environment names.
     ///
@@ -82,7 +85,7 @@ impl Server {
     /// `Config` when that is no server.
     pub(crate) fn of(store: Option<&str>) -> Result<Self> {
         match location(store)? {
-            StoreLocation::Server(url) => Ok(Self::at(url)),
+            StoreLocation::Server(url) => Ok(Self { name: server_name(&url), url }),
             StoreLocation::Folder(_) | StoreLocation::Bucket(_) => Err(Error::new(
                 ErrorKind::Config,
                 "this is for a server, and the store is a folder or a bucket",
@@ -90,24 +93,29 @@ impl Server {
             .with_hint("name the server with `--store https://…`")),
         }
     }
-
-    fn at(url: Url) -> Self {
-        Self { name: server_name(&url), url }
-    }
-
-    /// The server, and the token that there is for it. That comes from the environment or from a file only, so that
-    /// no list of processes shows it.
-    pub(crate) fn remote(&self) -> Result<HttpRemote> {
-        HttpRemote::new(&self.url, token_for(&self.name)?.map(|it| it.token))
-    }
 }
 
 /// The server that the flags or the environment name, for what only a server can do.
+#[cfg(feature = "remote")]
 pub(crate) fn server(args: &StoreArgs) -> Result<HttpRemote> {
-    Server::of(args.store.as_deref())?.remote()
+    let Server { url, .. } = Server::of(args.store.as_deref())?;
+    HttpRemote::new(&url, token(&url)?)
+}
+
+/// The token that there is for a server. It comes from the environment or from a file only, so that no list of
+/// processes shows it.
+#[cfg(feature = "remote")]
+fn token(url: &Url) -> Result<Option<Token>> {
+    Ok(token_for(&server_name(url))?.map(|it| it.token))
+}
+
+#[cfg(not(feature = "remote"))]
+fn token(_: &Url) -> Result<Option<Token>> {
+    Ok(None)
 }
 
 /// What a reference means, without opening anything.
+#[cfg(feature = "remote")]
 pub(crate) fn reference(args: &StoreArgs, text: &str) -> Result<Reference> {
     Reference::parse(text, &author(args))
 }

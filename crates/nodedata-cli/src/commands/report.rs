@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
 
-use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_io::{Writing, write_file};
-use nodedata_quality::{QualityReport, html, junit};
+use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
+use nodedata_io::{Writing, refuse_foreign_file, write_file};
+use nodedata_quality::{QualityReport, html, is_report, junit};
 
 use crate::{human, message};
 
@@ -39,12 +39,15 @@ fn ending(path: &Path) -> Result<Ending> {
     }
 }
 
-/// Refuses names that say no format before any work is done.
+/// Refuses names that say no format, and files that are no report of an earlier run, before any work is done.
 ///
 /// # Errors
-/// `Config`.
+/// `Config`; `Io` when what is there cannot be read.
 pub(crate) fn check_names(paths: &[PathBuf]) -> Result<()> {
-    paths.iter().try_for_each(|it| ending(it).map(drop))
+    paths.iter().try_for_each(|path| {
+        ending(path)?;
+        refuse_foreign_file(path, "report", is_report)
+    })
 }
 
 /// The findings for people; empty when there is none.
@@ -53,7 +56,12 @@ pub(crate) fn told(report: &QualityReport) -> String {
     let mut text = String::new();
     for finding in report.findings.iter().take(SHOWN_MAX) {
         let level = finding.level.name();
-        text.push_str(&format!("{} {level}: {}\n  --> {}\n", finding.code, finding.message, finding.place()));
+        text.push_str(&format!(
+            "{} {level}: {}\n  --> {}\n",
+            finding.code,
+            visible(&finding.message),
+            visible(&finding.place())
+        ));
     }
     let rest = report.n_findings().saturating_sub(report.findings.len().min(SHOWN_MAX) as u64);
     if rest > 0 {

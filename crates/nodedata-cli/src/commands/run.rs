@@ -1,14 +1,16 @@
 use std::path::{Path, PathBuf};
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{
+    Error, ErrorKind, Result,
+    visible::{column_of, padded, visible},
+};
 use nodedata_pipeline::{ConvertOptions, Outline, Parsed, Refused, execute, load, outline};
-use serde_json::json;
 
 use crate::{
     Outcome,
     args::{Output, RunArgs},
     commands::{convert, dataset::tell_push, publish::publish, report},
-    human, message, peak_heap,
+    documents, human, interrupt, message, peak_heap,
     progress::Shown,
 };
 
@@ -31,7 +33,7 @@ fn run_file(args: &RunArgs, output: Output) -> Result<Outcome, Refused> {
         let out = out.unwrap_or_else(|| PathBuf::from("dataset"));
         let planned = outline(&formats, &parsed, adjust, &out)?;
         let text = match output {
-            Output::Json => message::json_line(&planned)?,
+            Output::Json => documents::line(&planned)?,
             Output::Text => told(&planned),
         };
         message::to_stdout(&text)?;
@@ -41,6 +43,7 @@ fn run_file(args: &RunArgs, output: Output) -> Result<Outcome, Refused> {
         Error::new(ErrorKind::Config, "the pipeline names no folder for the dataset")
             .with_hint("add `--out DIR`, or `out: DIR` to the file")
     })?;
+    interrupt::listen(interrupt::RUN)?;
     let shown = Shown::new(args.progress);
     let result = execute(&formats, &parsed, adjust, &out, &shown);
     shown.done();
@@ -62,17 +65,12 @@ fn run_file(args: &RunArgs, output: Output) -> Result<Outcome, Refused> {
     let published = stage.map(|it| publish(it, &out, args.progress)).transpose()?;
     match output {
         Output::Json => {
-            let converted = &executed.converted;
-            let text = json!({
-                "out": out.display().to_string(),
-                "recipe": converted.manifest.recipe,
-                "content_root": converted.manifest.content_root,
-                "shards": converted.manifest.shards.len(),
-                "report": converted.report,
-                "quality": executed.quality,
-                "published": published,
-            });
-            message::to_stdout(&format!("{text}\n"))?;
+            let ran = documents::Ran {
+                conversion: documents::Conversion::new(&executed.converted, &out),
+                quality: executed.quality.as_ref(),
+                published: published.as_ref(),
+            };
+            message::to_stdout(&documents::line(&ran)?)?;
         }
         Output::Text => {
             if let Some(quality) = &executed.quality {
@@ -102,8 +100,8 @@ pub(crate) fn tell_refused(refused: Refused, output: Output) -> Result<Outcome> 
             mistakes.iter().for_each(|it| message::print_error(&it.to_error(Some(&path)), output));
         }
         Output::Json => {
-            let text = json!({"mistakes": mistakes, "file": path.display().to_string()});
-            message::note(&text.to_string());
+            let told = documents::Mistakes { mistakes: &mistakes, file: path.display().to_string() };
+            message::to_stderr(&documents::line(&told)?);
         }
     }
     Ok(Outcome::Mistaken)
@@ -113,7 +111,7 @@ fn told(planned: &Outline) -> String {
     let n_bytes: u64 = planned.inputs.iter().map(|(_, n)| n).sum();
     let mut text = format!(
         "source     {} ({}, {}, {})\n",
-        planned.source,
+        visible(&planned.source),
         planned.format,
         human::plural(planned.inputs.len() as u64, "file"),
         human::bytes(n_bytes)
@@ -128,20 +126,25 @@ fn told(planned: &Outline) -> String {
             None => splits.push((split, 1)),
         }
     }
-    let splits: Vec<String> = splits.iter().map(|(name, n)| format!("{name} {n}")).collect();
+    let splits: Vec<String> = splits.iter().map(|(name, n)| format!("{} {n}", visible(name))).collect();
     let n_episodes = human::plural(planned.episodes.len() as u64, "episode");
     text.push_str(&format!("episodes   {n_episodes}: {}\n", splits.join(", ")));
     text.push_str("measured\n");
-    let width = planned.measured.iter().map(|it| it.name.len()).max().unwrap_or(0).clamp(6, 48);
+    let width = column_of(planned.measured.iter().map(|it| it.name.as_str()), 6, 48);
     for stream in &planned.measured {
         let rate = stream.rate_hz.map_or_else(String::new, |it| format!("{it:.1} Hz"));
-        let line = format!("  {:<width$}  {:>9}  {rate:>10}", stream.name, human::count(stream.count));
+        let line =
+            format!("  {}  {:>9}  {rate:>10}", padded(&stream.name, width), human::count(stream.count));
         text.push_str(&format!("{}\n", line.trim_end()));
     }
     text.push_str("written\n");
     for stream in &planned.streams {
         let about = if stream.name == "steps" { "about " } else { "" };
-        text.push_str(&format!("  {} ({about}{})\n", stream.name, human::plural(stream.rows, "row")));
+        text.push_str(&format!(
+            "  {} ({about}{})\n",
+            visible(&stream.name),
+            human::plural(stream.rows, "row")
+        ));
         if stream.name != "steps" {
             continue;
         }
@@ -149,9 +152,16 @@ fn told(planned: &Outline) -> String {
             let from = if feature.from.is_empty() {
                 String::new()
             } else {
-                format!("  from {}", feature.from.join(", "))
+                format!("  from {}", visible(&feature.from.join(", ")))
             };
-            text.push_str(&format!("    {}: {}{from}\n", feature.name, feature.kind));
+            let nulls = feature.nulls.map_or_else(String::new, |it| {
+                format!("  null in {} of the first {}", human::count(it.nulls), human::plural(it.rows, "row"))
+            });
+            let (name, kind) = (visible(&feature.name), visible(&feature.kind));
+            text.push_str(&format!(
+                "    {name}: {kind}{from}{nulls}\
+"
+            ));
         }
     }
     text.push_str(&format!("shards     {}\n", human::plural(planned.shards.len() as u64, "unit")));

@@ -1,9 +1,12 @@
 use std::path::Path;
 
-use nodedata_core::{Error, ErrorKind, Files as _, Locus, Result, placed::mistakes_to_error};
+use nodedata_core::{
+    Error, ErrorKind, Files as _, Locus, Result,
+    placed::mistakes_to_error,
+    visible::{visible, visible_json, visible_lines},
+};
 use nodedata_pipeline::{check_schema, infer_schema};
 use nodedata_schema::{Schema, diff, is_compatible};
-use serde_json::json;
 
 use crate::{
     Outcome,
@@ -13,7 +16,7 @@ use crate::{
         dataset_args::StoreArgs,
         target::Target,
     },
-    message,
+    documents, message,
 };
 
 /// Longest schema that is read from a registry.
@@ -25,18 +28,20 @@ pub(crate) fn run(command: SchemaCommand, output: Output) -> Result<Outcome> {
     match command {
         SchemaCommand::Infer { source } => {
             let schema =
-                infer_schema(&formats, &source.source, source.from.as_deref(), &open_options(&source)?)?;
-            message::to_stdout(&schema.to_json())?;
+                infer_schema(&formats, &source.sources, source.from.as_deref(), &open_options(&source)?)?;
+            message::to_stdout(&visible_json(&schema.to_json()))?;
             Ok(Outcome::Complete)
         }
         SchemaCommand::Check { source, schema } => {
             let declared = read_schema(&schema)?;
             let open = open_options(&source)?;
-            let found = check_schema(&formats, &source.source, source.from.as_deref(), &open, &declared)?;
+            let found = check_schema(&formats, &source.sources, source.from.as_deref(), &open, &declared)?;
             let text = match output {
-                Output::Json => format!("{}\n", json!({ "violations": found })),
+                Output::Json => documents::line(&documents::CheckedSchema { violations: &found })?,
                 Output::Text if found.is_empty() => "every row follows the schema\n".to_owned(),
-                Output::Text => found.iter().map(|it| format!("{it}\n")).collect(),
+                Output::Text => {
+                    found.iter().map(|it| format!("{}\n", visible_lines(&it.to_string()))).collect()
+                }
             };
             message::to_stdout(&text)?;
             Ok(if found.is_empty() { Outcome::Complete } else { Outcome::Refused })
@@ -45,11 +50,14 @@ pub(crate) fn run(command: SchemaCommand, output: Output) -> Result<Outcome> {
             let changes = diff(&schema_at(&old, &store)?, &schema_at(&new, &store)?);
             let compatible = is_compatible(&changes);
             let text = match output {
-                Output::Json => format!("{}\n", json!({"compatible": compatible, "changes": changes})),
+                Output::Json => {
+                    documents::line(&documents::SchemaDifference { compatible, changes: &changes })?
+                }
                 Output::Text if changes.is_empty() => "no difference\n".to_owned(),
                 Output::Text => {
                     let verdict = if compatible { "compatible" } else { "incompatible" };
-                    let lines: String = changes.iter().map(|it| format!("{it}\n")).collect();
+                    let lines: String =
+                        changes.iter().map(|it| format!("{}\n", visible(&it.to_string()))).collect();
                     format!(
                         "{lines}{verdict}: what reads the old {} read the new\n",
                         if compatible { "can" } else { "cannot" }

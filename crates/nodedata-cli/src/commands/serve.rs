@@ -1,50 +1,16 @@
-use std::{io::Write as _, path::PathBuf};
+use std::io::Write as _;
 
-use clap::Args;
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{StoreLocation, http::server_name};
 use nodedata_server::{Database, LogSink, Scope, ServerOptions, openapi, start};
-use serde_json::json;
 
 use crate::{
     Outcome,
     args::Output,
-    commands::{dataset_args::StoreArgs, registry},
+    commands::{registry, serve_args::ServeArgs},
+    documents::{self, Serving, TokenMade},
     message,
 };
-
-/// Serve a registry over HTTP: the protocol, and a page for people.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ServeArgs {
-    /// Where to listen; port 0 takes a free one. Put a proxy that speaks TLS before anything but this machine.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
-    pub(crate) listen: String,
-    /// How readers reach it, such as `https://data.example`: what its pages tell them to type. Say it where a proxy
-    /// stands before it; as the browser names it when absent.
-    #[arg(long, value_name = "URL")]
-    pub(crate) public_url: Option<String>,
-    /// Folder of the server's database: tokens, grants, audit log. In memory when absent, and gone at the end.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Make a token for this account, print it once, and end. Works while a server runs.
-    #[arg(long, value_name = "ACCOUNT", requires = "data", help_heading = "Tokens")]
-    pub(crate) new_token: Option<String>,
-    /// What the token may do: `read`, `admin`, `read:`, `push:`, `publish:` or `review:` and OWNER/NAME or
-    /// OWNER/*. May be given several times.
-    #[arg(long, value_name = "SCOPE", requires = "new_token", help_heading = "Tokens")]
-    pub(crate) scope: Vec<String>,
-    /// How long the token holds.
-    #[arg(long, value_name = "N", default_value_t = 90, requires = "new_token", help_heading = "Tokens")]
-    pub(crate) days: u32,
-    /// Print the OpenAPI description of the protocol, and end.
-    #[arg(long, conflicts_with = "new_token")]
-    pub(crate) openapi: bool,
-    /// Write no line per request to stderr.
-    #[arg(long)]
-    pub(crate) quiet: bool,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-}
 
 /// `node-data serve`.
 pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Outcome> {
@@ -76,8 +42,8 @@ fn new_token(args: &ServeArgs, account: &str, output: Output) -> Result<Outcome>
     let made = database.create_token(account, &scopes, args.days, chrono::Utc::now())?;
     match output {
         Output::Json => {
-            let told = json!({"id": made.id, "token": made.token.reveal(), "expires": made.expires});
-            message::to_stdout(&message::json_line(&told)?)?;
+            let told = TokenMade { id: &made.id, token: made.token.reveal(), expires: &made.expires };
+            message::to_stdout(&documents::line(&told)?)?;
         }
         Output::Text => {
             message::to_stdout(&format!("{}\n", made.token.reveal()))?;
@@ -104,7 +70,9 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
     let running = start(registry::store(&args.store, true)?, options)?;
     let url = format!("http://{}", running.address());
     match output {
-        Output::Json => message::to_stdout(&message::json_line(&json!({"event": "listening", "url": url}))?)?,
+        Output::Json => {
+            message::to_stdout(&documents::line(&Serving { event: "listening", url: &url })?)?;
+        }
         Output::Text => message::to_stdout(&format!("{url}\n"))?,
     }
     if args.data.is_none() {

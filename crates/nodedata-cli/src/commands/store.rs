@@ -1,4 +1,4 @@
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, visible::visible};
 use nodedata_registry::{Depth, Direct, Flaw, GcOptions, fsck, gc, heal};
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         registry::{Registry, place, store},
         store_args::{DepthArgs, StoreCommand},
     },
-    human, message,
+    documents, human, message,
 };
 
 /// `node-data store`.
@@ -19,7 +19,7 @@ pub(crate) fn run(command: StoreCommand, output: Output) -> Result<Outcome> {
             let store = place(&args)?;
             store.init()?;
             let text = match output {
-                Output::Json => message::json_line(&serde_json::json!({"store": store.label()}))?,
+                Output::Json => documents::line(&documents::StoreMade { store: store.label() })?,
                 Output::Text => format!("{} is a store\n", store.label()),
             };
             message::to_stdout(&text)?;
@@ -32,7 +32,7 @@ pub(crate) fn run(command: StoreCommand, output: Output) -> Result<Outcome> {
             let options = GcOptions { grace_seconds: u64::from(grace_days) * 86_400, dry_run };
             let report = gc(&direct, options)?;
             let text = match output {
-                Output::Json => message::json_line(&report)?,
+                Output::Json => documents::line(&report)?,
                 Output::Text => format!(
                     "{} {} ({}); {} needed, {} too young\n",
                     human::plural(report.removed.len() as u64, "blob"),
@@ -54,7 +54,7 @@ fn run_check(args: &StoreArgs, rounds: usize, output: Output) -> Result<Outcome>
     let probe = store.probe(rounds)?;
     store.note_probe(&probe)?;
     let text = match output {
-        Output::Json => message::json_line(&probe)?,
+        Output::Json => documents::line(&probe)?,
         Output::Text if probe.is_safe() => {
             format!("{} is safe to publish to: {rounds} races, one winner each\n", store.label())
         }
@@ -70,7 +70,7 @@ fn run_check(args: &StoreArgs, rounds: usize, output: Output) -> Result<Outcome>
 fn run_fsck(args: &StoreArgs, depth: Depth, output: Output) -> Result<Outcome> {
     let report = fsck(&Direct::new(store(args, false)?), depth, &nodedata_core::Silent)?;
     let text = match output {
-        Output::Json => message::json_line(&report)?,
+        Output::Json => documents::line(&report)?,
         Output::Text => {
             let verdict = match report.flaws.len() as u64 {
                 0 => "sound".to_owned(),
@@ -97,7 +97,7 @@ fn run_heal(args: &StoreArgs, from: Option<String>, depth: Depth, output: Output
         from.map(|it| Registry::open(&StoreArgs { store: Some(it), author: None }, false)).transpose()?;
     let report = heal(&direct, other.as_ref().map(|it| &it.remote), depth)?;
     let text = match output {
-        Output::Json => message::json_line(&report)?,
+        Output::Json => documents::line(&report)?,
         Output::Text => format!(
             "{}{} and {} mended, {} left\n",
             told(&report.left),
@@ -113,7 +113,13 @@ fn run_heal(args: &StoreArgs, from: Option<String>, depth: Depth, output: Output
 fn told(flaws: &[Flaw]) -> String {
     let line = |it: &Flaw| {
         let needed = if it.needed_by.is_empty() { "nobody".to_owned() } else { it.needed_by.join(", ") };
-        format!("{}: {}\n  --> {}, needed by {needed}\n", it.code, it.message, it.path)
+        format!(
+            "{}: {}\n  --> {}, needed by {}\n",
+            it.code,
+            visible(&it.message),
+            visible(&it.path),
+            visible(&needed)
+        )
     };
     flaws.iter().map(line).collect()
 }

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
 use nodedata_dataset::Dataset;
 use nodedata_registry::{DatasetName, DatasetState, Revision};
 
@@ -46,7 +46,7 @@ impl Target {
         if path.exists() {
             message::note(&format!(
                 "{0} is taken for what lies here; `./{0}` says so, and `@b3:…` or `@seq:…` names a revision",
-                path.display()
+                visible(&path.to_string_lossy())
             ));
             return Ok(Self::Path(path.to_owned()));
         }
@@ -56,7 +56,7 @@ impl Target {
         let entry = reference.resolve(&state)?;
         if let Some(reason) = &entry.withdrawn {
             let (dataset, number) = (&reference.dataset, &entry.revision);
-            message::note(&format!("warning: {dataset} {number} is withdrawn: {reason}"));
+            message::note(&format!("warning: {dataset} {number} is withdrawn: {}", visible(reason)));
         }
         let revision = Revision::open(&registry.remote, &reference.dataset, entry)?;
         Ok(Self::Revision { revision: Arc::new(revision), file: file.map(str::to_owned) })

@@ -4,8 +4,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_io::{Writing, write_file};
+use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
+use nodedata_io::{Writing, io_error, write_file};
 use nodedata_pipeline::Rebuilt;
 use nodedata_registry::{
     AttachmentKind, DatasetState, attach,
@@ -14,19 +14,21 @@ use nodedata_registry::{
         sign_revision, verify_published,
     },
 };
-use serde_json::json;
 
+#[cfg(not(feature = "remote"))]
+use crate::commands::absent::absent;
+#[cfg(feature = "remote")]
+use crate::commands::access;
 use crate::{
     Outcome,
     args::Output,
     commands::{
-        access,
         dataset_args::StoreArgs,
         rebuild,
         registry::Registry,
         trust_args::{TrustCommand, VerifyArgs},
     },
-    human, message,
+    documents, human, message,
 };
 
 /// `node-data dataset keygen|sign|verify`, and what a gate asks for.
@@ -35,13 +37,24 @@ pub(crate) fn run(command: TrustCommand, output: Output) -> Result<Outcome> {
         TrustCommand::Keygen { out } => keygen(&out, output),
         TrustCommand::Sign { reference, key, store } => sign(&reference, &key, &store, output),
         TrustCommand::Verify(args) => verify(&args, output),
+        #[cfg(feature = "remote")]
         TrustCommand::Agreement { dataset, store } => access::agreement(&dataset, &store, output),
+        #[cfg(feature = "remote")]
         TrustCommand::Attest(args) => access::attest(&args, output),
+        #[cfg(feature = "remote")]
         TrustCommand::Attestations { dataset, store } => access::attestations(&dataset, &store, output),
+        #[cfg(feature = "remote")]
         TrustCommand::Decide { dataset, id, answer, reason, store } => {
             access::decide(&dataset, &id, answer, reason.as_deref(), &store, output)
         }
+        #[cfg(feature = "remote")]
         TrustCommand::Audit { store } => access::audit(&store, output),
+        #[cfg(not(feature = "remote"))]
+        TrustCommand::Agreement { .. }
+        | TrustCommand::Attest(_)
+        | TrustCommand::Attestations { .. }
+        | TrustCommand::Decide { .. }
+        | TrustCommand::Audit { .. } => Err(absent("what asks a server", "remote")),
     }
 }
 
@@ -58,12 +71,13 @@ fn keygen(out: &Path, output: Output) -> Result<Outcome> {
     let id = key.public().id();
     match output {
         Output::Json => {
-            let told = json!({"keyid": id, "secret": out, "public": public_path});
-            message::to_stdout(&message::json_line(&told)?)?;
+            let told = documents::KeyPair { keyid: id, secret: out, public: &public_path };
+            message::to_stdout(&documents::line(&told)?)?;
         }
         Output::Text => {
             message::to_stdout(&format!("{id}\n"))?;
-            let (secret, public) = (out.display(), public_path.display());
+            let (secret, public) = (out.to_string_lossy(), public_path.to_string_lossy());
+            let (secret, public) = (visible(&secret), visible(&public));
             message::note(&format!(
                 "wrote {secret} (keep it secret) and {public} (hand it to whoever verifies)"
             ));
@@ -79,8 +93,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn read_key(path: &Path) -> Result<String> {
-    let failed =
-        |err| Error::new(ErrorKind::Io, "cannot read the key").with_source(err).at(Locus::path(path));
+    let failed = |err| io_error("cannot read the key", path, err);
     let mut text = String::new();
     let file = OpenOptions::new().read(true).open(path).map_err(failed)?;
     file.take(KEY_TEXT_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
@@ -103,10 +116,13 @@ fn sign(reference: &str, key: &Path, store: &StoreArgs, output: Output) -> Resul
     let done = attach(&*registry.remote, &reference.dataset, &registry.author, kind, entry, envelope)?;
     let keyid = key.public().id();
     match output {
-        Output::Json => message::to_stdout(&message::json_line(&json!({
-            "dataset": reference.dataset, "revision": entry.revision, "manifest": entry.manifest,
-            "keyid": keyid, "seq": done.seq,
-        }))?)?,
+        Output::Json => message::to_stdout(&documents::line(&documents::Signed {
+            dataset: &reference.dataset,
+            revision: &entry.revision,
+            manifest: entry.manifest,
+            keyid,
+            seq: done.seq,
+        })?)?,
         Output::Text => {
             let text =
                 format!("signed {}@{} ({}) by {keyid}\n", reference.dataset, entry.revision, entry.manifest);
@@ -128,15 +144,16 @@ fn verify(args: &VerifyArgs, output: Output) -> Result<Outcome> {
     let entry = reference.resolve(&state)?;
     let options = VerifyOptions { trusted: &trusted, bytes: !args.quick };
     let found = verify_published(&registry.remote, &reference.dataset, entry, &options)?;
-    let rebuilt = match &args.source {
-        Some(source) => Some(rebuild::of_revision(&registry.remote, &reference.dataset, entry, source)?),
-        None => None,
+    let rebuilt = match args.source.as_slice() {
+        [] => None,
+        sources => Some(rebuild::of_revision(&registry.remote, &reference.dataset, entry, sources)?),
     };
     let is_sound = found.is_sound() && rebuilt.as_ref().is_none_or(Rebuilt::is_same);
     match output {
         Output::Json => {
-            let told = json!({"sound": is_sound, "verification": found, "rebuild": rebuilt});
-            message::to_stdout(&message::json_line(&told)?)?;
+            let told =
+                documents::Verified { sound: is_sound, verification: &found, rebuild: rebuilt.as_ref() };
+            message::to_stdout(&documents::line(&told)?)?;
         }
         Output::Text => message::to_stdout(&told(&found, rebuilt.as_ref(), args.quick))?,
     }

@@ -94,9 +94,9 @@ pub(crate) struct VerifyArgs {
     /// Run the recipe again on the sources and compare the shards' digests.
     #[arg(long, requires = "source")]
     pub(crate) rebuild: bool,
-    /// What the revision was converted from: a file, a folder, a glob or a URL.
+    /// What the revision was converted from: a file, a folder, a glob or a URL. May be given several times.
     #[arg(long, value_name = "SRC", requires = "rebuild")]
-    pub(crate) source: Option<String>,
+    pub(crate) source: Vec<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

@@ -1,10 +1,9 @@
 use std::path::Path;
 
-use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
 use nodedata_dataset::{Dataset, Validation, validate};
-use nodedata_pipeline::check_quality;
+use nodedata_pipeline::{Refused, check_quality};
 use nodedata_quality::{QualityReport, Rules};
-use serde_json::{Value, json};
 
 use crate::{
     Outcome,
@@ -14,11 +13,15 @@ use crate::{
         run::{load_file, tell_refused},
         target::Target,
     },
-    human, message,
+    documents, human, message,
+    progress::Shown,
 };
 
 /// `node-data validate`.
 pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
+    if args.dataset.to_str().is_some_and(|it| it.contains("://")) {
+        return audit::run(&args.dataset, output);
+    }
     let target = Target::of(&args.dataset, &args.store)?;
     if let Target::Path(folder) = &target
         && folder.is_dir()
@@ -30,12 +33,13 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
         check_is_dataset(path)?;
     }
     report::check_names(&args.report)?;
-    let rules = match &args.rules {
+    let parsed = match args.rules.as_deref().map(|it| load_file(it, &[])).transpose() {
+        Ok(parsed) => parsed,
+        Err(refused) => return tell_refused(refused, output),
+    };
+    let rules = match &parsed {
         None => Rules::warn(),
-        Some(file) => match load_file(file, &[]) {
-            Ok(parsed) => parsed.file.quality.unwrap_or_else(Rules::off),
-            Err(refused) => return tell_refused(refused, output),
-        },
+        Some(parsed) => parsed.file.quality.clone().unwrap_or_else(Rules::off),
     };
     let (dataset, file) = target.dataset()?;
     if let Some(file) = file {
@@ -43,7 +47,10 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
             .at(Locus::path(file))
             .with_hint("name its folder, or the revision alone: `owner/name@1.2.0`"));
     }
-    let found = validate(&dataset, args.deep)?;
+    let shown = Shown::new(args.progress);
+    let found = validate(&dataset, args.deep, &shown);
+    shown.done();
+    let found = found?;
     // Rows of files whose bytes are not the published ones say nothing about the recording.
     let readable = found.findings.iter().all(|it| {
         !matches!(
@@ -51,14 +58,29 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
             "hash-mismatch" | "missing-file" | "unreadable-file" | "unreadable-shard" | "unreadable-index"
         )
     });
-    let quality = if readable && !args.no_quality { Some(check_quality(&dataset, &rules)?) } else { None };
+    if let Some(parsed) = parsed.filter(|_| readable && !args.no_quality) {
+        let idle = parsed.idle_rules_of(&dataset)?;
+        if !idle.is_empty() {
+            return tell_refused(Refused::Mistakes(parsed.file.path, idle), output);
+        }
+    }
+    let quality = if readable && !args.no_quality {
+        let shown = Shown::new(args.progress);
+        let checked = check_quality(&dataset, &rules, &shown);
+        shown.done();
+        Some(checked?)
+    } else {
+        None
+    };
     if let Some(quality) = &quality {
         report::write_all(&args.report, &args.dataset.display().to_string(), quality)?;
     } else if !args.report.is_empty() {
         message::note("no report was written: the dataset is damaged");
     }
     let text = match output {
-        Output::Json => json_of(&found, quality.as_ref())?,
+        Output::Json => {
+            documents::line(&documents::CheckedDataset { found: &found, quality: quality.as_ref() })?
+        }
         Output::Text => told(&found, quality.as_ref()),
     };
     message::to_stdout(&text)?;
@@ -98,24 +120,22 @@ fn check_is_dataset(path: &Path) -> Result<()> {
     at(Error::new(ErrorKind::Config, "this is a file, and what is checked is a dataset").with_hint(hint))
 }
 
-/// The validation as before, with what the rules found beside it.
-fn json_of(found: &Validation, quality: Option<&QualityReport>) -> Result<String> {
-    let mut body: Value = serde_json::to_value(found).map_err(std::io::Error::from)?;
-    body["quality"] = json!(quality);
-    message::json_line(&body)
-}
-
 fn told(found: &Validation, quality: Option<&QualityReport>) -> String {
     let mut text = String::new();
     for finding in &found.findings {
-        text.push_str(&format!("{}: {}\n  --> {}\n", finding.code, finding.message, finding.at));
+        text.push_str(&format!(
+            "{}: {}\n  --> {}\n",
+            finding.code,
+            visible(&finding.message),
+            visible(&finding.at)
+        ));
         if !finding.hint.is_empty() {
-            text.push_str(&format!("hint: {}\n", finding.hint));
+            text.push_str(&format!("hint: {}\n", visible(&finding.hint)));
         }
     }
     text.push_str(&quality.map(report::told).unwrap_or_default());
     for what in &found.unchecked {
-        text.push_str(&format!("not decoded: {what}\n"));
+        text.push_str(&format!("not decoded: {}\n", visible(what)));
     }
     let looked_at = format!(
         "{} ({}), {}",

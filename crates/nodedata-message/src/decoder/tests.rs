@@ -46,6 +46,33 @@ fn names_of_the_log_are_not_taken_twice() {
     assert_eq!(names, ["log_time_ns", "sequence", "message.sequence", "log_time_ns.sequence"]);
 }
 
+/// Two columns of one name would be one too few for whoever reads by name, and Parquet readers refuse them.
+#[test]
+fn a_renamed_field_takes_no_other_fields_name() {
+    let mut layout = Layout::default();
+    for name in ["sequence", "message.log_time_ns", "log_time_ns"] {
+        layout.leaf(Feature::new(name, DType::Int64, Vec::new()), &[]);
+    }
+    let schema = schema(
+        "json",
+        "jsonschema",
+        br#"{"additionalProperties": false, "properties": {"sequence": {"type": "integer"},
+            "message": {"additionalProperties": false, "properties": {"sequence": {"type": "integer"}}},
+            "log_time_ns": {"type": "integer"}, "message.episode_index": {"type": "integer"},
+            "episode_index": {"type": "integer"}}}"#,
+    );
+    MessageDecoder::compile(&mut layout, &schema).unwrap();
+    let names: Vec<&str> = layout.features().skip(3).map(|it| it.name.as_str()).collect();
+    let expected = [
+        "message.sequence#2",
+        "message.sequence",
+        "message.log_time_ns#2",
+        "message.episode_index",
+        "message.episode_index#2",
+    ];
+    assert_eq!(names, expected);
+}
+
 #[test]
 fn ros_messages_are_decoded_by_their_own_serialization() {
     let text = b"string name\nint32 value\n";

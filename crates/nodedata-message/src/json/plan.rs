@@ -1,8 +1,10 @@
 use std::collections::BTreeSet;
 
 use nodedata_core::{
-    Columns, DType, Dim, Error, ErrorKind, Feature, Layout, LeafId, Level, Locus, Result, meta,
+    Columns, DType, Dim, Error, ErrorKind, Feature, Layout, LeafId, Level, Locus, Result, free_name, meta,
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     decode::decode,
@@ -25,7 +27,8 @@ const VALUE: &str = "value";
 const EXTRA: &str = "_extra";
 
 /// How the data model of JSON is spelled in the bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Wire {
     Json,
     Cbor,
@@ -160,12 +163,8 @@ impl Compiler<'_> {
 
     /// `{"a.b":1,"a":{"b":2}}` gives two columns one name: the later gets a number.
     fn unique(&mut self, name: &str) -> String {
-        let mut unique = name.to_owned();
-        let mut number = 2;
-        while !self.names.insert(unique.clone()) {
-            unique = format!("{name}#{number}");
-            number += 1;
-        }
+        let unique = free_name(name, |it| self.names.contains(it));
+        self.names.insert(unique.clone());
         unique
     }
 }

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use nodedata_core::{Columns, ErrorKind, Layout};
 use proptest::prelude::*;
 
-use crate::{JsonInference, MessageDecoder, MessageSchema, test_rows::Topic};
+use crate::{
+    JsonConflict, JsonInference, JsonKind, JsonType, MessageDecoder, MessageSchema, Place, test_rows::Topic,
+};
 
 const ARM: &str = r##"{"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ArmState",
     "type": "object", "required": ["t", "q"],
@@ -362,6 +364,95 @@ fn cbor_without_a_schema_has_bytes_and_tags() {
     let topic = Topic::inferred(JsonInference::cbor(), &[&tagged]);
     assert_eq!(topic.types(), ["b bytes", "t string as json"]);
     assert_eq!(topic.row(tagged).unwrap(), ["01ff", r#"{"@tag":1,"@value":2}"#]);
+}
+
+const CONFLICTING: [&str; 6] = [
+    r#"{"a": 1, "b": {"c": [1]}}"#,
+    r#"{"b": {"c": [0.5], "d": null}, "e": "x"}"#,
+    r#"{"a": -3, "b": {"c": []}}"#,
+    r#"{"a": "text", "b": {"c": ["y"], "f": 18446744073709551615}}"#,
+    r#"{"a": true}"#,
+    r#"{"a": null, "b": null, "g": [{"h": 1}, {}]}"#,
+];
+
+fn observed(messages: &[&str], first: usize) -> JsonInference {
+    let mut inference = JsonInference::default();
+    for (at, message) in messages.iter().enumerate() {
+        inference.observe(message.as_bytes(), Place { input: 0, at: (first + at) as u64 }).unwrap();
+    }
+    inference
+}
+
+#[test]
+fn what_is_seen_in_parts_and_stored_is_what_is_seen_at_once() {
+    let whole = observed(&CONFLICTING, 0).types();
+    for cut in 0..=CONFLICTING.len() {
+        let mut parts = observed(&CONFLICTING[..cut], 0);
+        parts.merge(observed(&CONFLICTING[cut..], cut));
+        assert_eq!(parts.types(), whole, "cut at {cut}");
+        let stored = serde_json::to_string(&observed(&CONFLICTING[..cut], 0)).unwrap();
+        let mut again: JsonInference = serde_json::from_str(&stored).unwrap();
+        for (at, message) in CONFLICTING.iter().enumerate().skip(cut) {
+            again.observe(message.as_bytes(), Place { input: 0, at: at as u64 }).unwrap();
+        }
+        assert_eq!(again.types(), whole, "stored at {cut}");
+    }
+    let at = |at: u64| Place { input: 0, at };
+    let expected = [
+        ("a", vec![("a number", at(0)), ("true or false", at(4)), ("text", at(3))]),
+        ("b.c", vec![("a number", at(0)), ("text", at(3))]),
+    ];
+    let expected = expected.map(|(field, kinds)| JsonConflict { field: field.to_owned(), kinds });
+    assert_eq!(whole.1, expected);
+    let types: JsonType = serde_json::from_str(&serde_json::to_string(&whole.0).unwrap()).unwrap();
+    assert_eq!(types, whole.0);
+    let topic = Topic::new(|layout| types.compile(layout)).unwrap();
+    assert_eq!(topic.decode(&CONFLICTING).unwrap().column("a")[3..], ["\"text\"", "true", "null"]);
+}
+
+/// As many keys as may be, in both parts together one more: the same whether they come at once or in parts.
+#[test]
+fn too_many_keys_of_two_parts_are_too_many() {
+    let message = |range: std::ops::Range<usize>| {
+        let keys: Vec<String> = range.map(|it| format!(r#""k{it}": {it}"#)).collect();
+        format!("{{{}}}", keys.join(","))
+    };
+    for (n, is_text) in [(512, false), (513, true), (2000, true)] {
+        let (one, other) = (message(0..300), message(300..n));
+        let mut parts = observed(&[&one], 0);
+        parts.merge(observed(&[&other], 1));
+        assert_eq!(parts.types(), observed(&[&one, &other], 0).types());
+        assert_eq!(parts.types().0.kind == JsonKind::Json, is_text, "{n} keys");
+        let mut rows = JsonInference::rows();
+        rows.observe(message(0..n).as_bytes(), Place { input: 0, at: 0 }).unwrap();
+        assert_eq!(rows.types().0.n_leaves(), n);
+    }
+}
+
+#[test]
+fn a_message_that_cannot_be_read_is_refused_at_its_byte() {
+    let check = |mut inference: JsonInference, payload: &[u8], message: &str, byte: u64| {
+        let err = inference.observe(payload, Place { input: 0, at: 0 }).unwrap_err();
+        assert_eq!((err.to_string().as_str(), err.locus().byte_offset), (message, Some(byte)));
+        assert!(inference.is_broken());
+    };
+    let json = JsonInference::default;
+    check(json(), br#"{"a": 1, "a": 2}"#, "a key appears twice", 11);
+    check(json(), b"{\"a\":\n 1,\n x}", "key must be a string", 11);
+    check(json(), b"", "EOF while parsing a value", 0);
+    check(JsonInference::cbor(), &[0xa1, 0x61], "0 bytes are left, but 1 are declared at byte 2", 2);
+}
+
+/// What nests as deep as columns go is stored, and read again.
+#[test]
+fn the_deepest_that_is_seen_can_be_stored() {
+    for depth in [24, 25, 100] {
+        let message = format!("{}1{}", r#"{"k":"#.repeat(depth), "}".repeat(depth));
+        let seen = observed(&[&message], 0);
+        let stored = serde_json::to_string(&seen).unwrap();
+        let again: JsonInference = serde_json::from_str(&stored).unwrap();
+        assert_eq!(again.types(), seen.types(), "{depth}");
+    }
 }
 
 /// The sample with some bytes changed, and a cut or some bytes more.

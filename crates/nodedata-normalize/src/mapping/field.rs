@@ -18,6 +18,8 @@ pub(crate) struct Field {
     pub(crate) value: Value,
     pub(crate) way: Way,
     pub(crate) beyond: Beyond,
+    /// What becomes of a step whose message lacks a name that is wanted.
+    pub(crate) absent: Beyond,
     pub(crate) skew: bool,
 }
 
@@ -140,7 +142,7 @@ impl Compiler<'_> {
         let feature = Feature::new(&field.name, dtype, shape);
         let value = Value::Constant(constant_of(array, &feature));
         let way = Way { align: Align::Hold, max_ns: None };
-        Some(Field { feature, value, way, beyond: Beyond::Null, skew: false })
+        Some(Field { feature, value, way, beyond: Beyond::Null, absent: Beyond::Null, skew: false })
     }
 
     fn paths(
@@ -185,7 +187,8 @@ impl Compiler<'_> {
             }
             feature
         };
-        feature.nullable |= tolerance.beyond == Beyond::Null;
+        let absent = field.by_name.as_ref().and_then(|it| it.absent).unwrap_or(tolerance.beyond);
+        feature.nullable |= tolerance.beyond == Beyond::Null || absent == Beyond::Null;
         self.interpolation(key, &feature, align, &sources.parts);
         let value = match sources.parts {
             parts if !single => Value::Joined(parts),
@@ -193,7 +196,7 @@ impl Compiler<'_> {
         };
         let way = self.way(align, tolerance);
         let skew = field.skew.unwrap_or(self.spec.skew);
-        Some(Field { feature, value, way, beyond: tolerance.beyond, skew })
+        Some(Field { feature, value, way, beyond: tolerance.beyond, absent, skew })
     }
 
     fn sources(&mut self, field: &FieldSpec, key: &str, paths: &[String]) -> Option<Sources> {

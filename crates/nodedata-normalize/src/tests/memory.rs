@@ -24,6 +24,8 @@ pub(crate) struct MemorySource {
     plan: SourcePlan,
     messages: Vec<Message>,
     per_partition: usize,
+    /// Messages of this value have a joint `c` as well.
+    rare: Option<f64>,
 }
 
 pub(crate) fn stream(id: u32, name: &str) -> StreamSchema {
@@ -71,7 +73,12 @@ impl MemorySource {
             inputs: vec![InputFile { path: PathBuf::from("log"), n_bytes: (messages.len() * 100) as u64 }],
             ..SourcePlan::default()
         };
-        Self { plan, messages, per_partition }
+        Self { plan, messages, per_partition, rare: None }
+    }
+
+    /// The same where messages of this value have a joint `c` as well.
+    pub(crate) fn with_rare(self, value: f64) -> Self {
+        Self { rare: Some(value), ..self }
     }
 
     /// The messages as rows of a source that has steps already.
@@ -98,6 +105,10 @@ impl MemorySource {
             for (name, sign) in if swapped { [("b", -1.0), ("a", 1.0)] } else { [("a", 1.0), ("b", -1.0)] } {
                 names.values().append_value(name);
                 positions.values().append_value(it.value * sign);
+            }
+            if self.rare == Some(it.value) {
+                names.values().append_value("c");
+                positions.values().append_value(0.5);
             }
             names.append(true);
             positions.append(true);

@@ -24,6 +24,8 @@ pub(crate) struct Everything {
     pub(crate) episodes: Vec<usize>,
     pub(crate) read: BTreeMap<u32, u64>,
     pub(crate) fates: BTreeMap<u32, Fates>,
+    /// Steps whose message lacks a name.
+    pub(crate) absent: BTreeMap<String, u64>,
     pub(crate) errors: Vec<String>,
 }
 
@@ -55,6 +57,9 @@ pub(crate) fn read_all(source: &dyn Source) -> Everything {
         for fate in stream.fates() {
             let known = all.fates.entry(fate.stream.0).or_default();
             known.0 += fate.used;
+            for (name, n) in &fate.absent {
+                *all.absent.entry(name.clone()).or_default() += n;
+            }
             for (of, reasons) in [(&mut known.1, &fate.superseded), (&mut known.2, &fate.dropped)] {
                 for (reason, n) in reasons {
                     *of.entry(reason).or_default() += n;
@@ -221,6 +226,7 @@ fn check(log: &Log, rules: &Rules) {
         match AlignedSource::in_pieces(Box::new(open(log.per_partition)), spec.clone(), log.piece_bytes) {
             Ok(aligned) => aligned,
             Err(err) => {
+                let err = nodedata_core::Error::from(err);
                 assert!(rules.ranges.is_some() && err.to_string() == "no episode was found", "{err}");
                 return;
             }

@@ -94,10 +94,11 @@ fn an_episode_may_start_when_all_fields_are_there() {
 
 #[test]
 fn joints_are_found_by_their_names() {
-    let by_name =
-        |names: &[&str]| Some(ByName { names: names.iter().map(|it| (*it).to_owned()).collect(), at: None });
+    let by_name = |names: &[&str]| {
+        Some(ByName { names: names.iter().map(|it| (*it).to_owned()).collect(), ..ByName::default() })
+    };
     let joints = FieldSpec { by_name: by_name(&["b", "a"]), ..FieldSpec::new("joints", "/a.position") };
-    let missing = FieldSpec { by_name: by_name(&["a", "c"]), ..FieldSpec::new("missing", "/a.position") };
+    let swapped = FieldSpec { by_name: by_name(&["a", "b"]), ..FieldSpec::new("swapped", "/a.position") };
     let both = FieldSpec {
         from: FieldFrom::Paths(vec![
             "/a.position".to_owned(),
@@ -108,7 +109,7 @@ fn joints_are_found_by_their_names() {
     };
     let typed = FieldSpec { dtype: Some(DType::Float32), ..joints.clone() };
     let typed = FieldSpec { name: "typed".to_owned(), ..typed };
-    let source = aligned(messages(), spec(vec![joints, missing, both, typed]));
+    let source = aligned(messages(), spec(vec![joints, swapped, both, typed]));
     let features = &source.plan().streams[0].features;
     assert_eq!(
         (features[2].shape.as_slice(), features[5].dtype),
@@ -124,7 +125,7 @@ fn joints_are_found_by_their_names() {
         assert_eq!(values[0], -values[1], "row {row}");
         assert_eq!(values[1], row as f64 * 20.0);
     }
-    assert_eq!(rows.column(3).null_count(), rows.num_rows());
+    assert_eq!(rows.column(3).null_count(), 0);
     assert_eq!(rows.column(4).as_list::<i32>().value(3).len(), 4);
 }
 
@@ -252,6 +253,7 @@ fn steps_that_are_there_are_selected_joined_and_cast() {
         ..FieldSpec::new("state", "")
     };
     let fields = vec![joined, FieldSpec::new("label", "text")];
+    let spec = |fields| StepSpec { time: TimeSource::LogTime, ..spec(fields) };
     let source = normalized(Box::new(MemorySource::steps(rows())), spec(fields)).unwrap();
     let names: Vec<&str> = source.plan().streams[0].features.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["timestamp_ns", "state", "label"]);
@@ -273,7 +275,8 @@ fn steps_that_are_there_are_selected_joined_and_cast() {
 #[test]
 fn all_mistakes_are_told_at_once_with_their_keys() {
     let streams = [stream(0, "/joint_states"), stream(1, "/cmd")];
-    let by_name = Some(ByName { names: vec!["x".to_owned(), "x".to_owned()], at: Some("nmae".to_owned()) });
+    let names = vec!["x".to_owned(), "x".to_owned()];
+    let by_name = Some(ByName { names, at: Some("nmae".to_owned()), absent: None });
     let broken = StepSpec {
         clock: Clock::Topic("/cdm".to_owned()),
         tolerance: Tolerance { max_ns: Some(-1), ..Tolerance::default() },

@@ -99,8 +99,8 @@ pub(super) const FILE: &[Key] = &[
 const SOURCE: &[Key] = &[
     required(
         "path",
-        Kind::Text,
-        "A file, a folder, a glob or a URL (`s3://bucket/prefix`); relative to the pipeline file",
+        TEXT_OR_TEXTS,
+        "A file, a folder, a glob or a URL (`s3://bucket/prefix`), or several; relative to the pipeline file",
     ),
     key("format", Kind::Text, "Name of the format; detected when absent"),
     key(
@@ -204,7 +204,7 @@ const FIELD_KEYS: &[Key] = &[
     key(
         "by_name",
         Kind::Either(&[TEXTS, Kind::Map(BY_NAME)]),
-        "Names of the elements wanted, found in each message's own name array",
+        "Names of the elements wanted, found in each message's own name array; one that no message holds is a mistake",
     ),
     key(
         "encoding",
@@ -223,6 +223,11 @@ const FIELD_KEYS: &[Key] = &[
         "Element type; a value that does not fit is an error",
     ),
     key("skew", Kind::Bool, "As in `steps`, for this field"),
+    key(
+        "nullable",
+        Kind::Choice(&["always"]),
+        "`always`: no step need have a value. Otherwise a field that is null at every step ends the run",
+    ),
     key("unit", Kind::Text, "Unit of the values; written down, never converted"),
     key("description", Kind::Text, "What the values are, for people"),
 ];
@@ -230,6 +235,11 @@ const FIELD_KEYS: &[Key] = &[
 const BY_NAME: &[Key] = &[
     required("names", TEXTS, "The names wanted, in order"),
     key("at", Kind::Text, "The array of names, relative to the topic; `name` beside the values when absent"),
+    key(
+        "absent",
+        BEYOND,
+        "What becomes of a step whose message lacks one of the names: `null`, `drop` the step, `fail` the run; as `beyond` when absent. All are counted",
+    ),
 ];
 
 const SPLITS: &[Key] = &[
@@ -355,6 +365,26 @@ const QUALITY: &[Key] = &[
     ),
     key("row_count", PLAIN_RULE, "ND-Q010: fewer frames than rows"),
     key("duplicate_episode", PLAIN_RULE, "ND-Q011: an episode with the content of another one"),
+    key(
+        "nulls",
+        Kind::Either(&[
+            LEVEL,
+            Kind::Map(&[
+                LEVEL_KEY,
+                key(
+                    "max_share",
+                    Kind::Number(0.0, 1.0),
+                    "Share of an episode's rows that may be without a value; 0 by default",
+                ),
+                key(
+                    "fields",
+                    TEXT_OR_TEXTS,
+                    "Features looked at, or `stream.feature`, which may be patterns; all of step tables when absent",
+                ),
+            ]),
+        ]),
+        "ND-Q012: rows without a value",
+    ),
 ];
 
 const RATE_BOUNDS: &[Key] = &[

@@ -1,4 +1,4 @@
-use nodedata_core::placed::Node;
+use nodedata_core::{misspelt_modality, placed::Node};
 use nodedata_dataset::check_license;
 
 use super::{
@@ -38,12 +38,19 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> PublishStage {
             "remove `none`, or the others",
         );
     }
+    let modality = node.get("modality").map(texts).unwrap_or_default();
+    for (idx, word) in modality.iter().enumerate() {
+        if let Some(meant) = misspelt_modality(word) {
+            let key = format!("publish.modality[{idx}]");
+            reader.add(&key, format!("`{word}` is no modality"), format!("did you mean `{meant}`?"));
+        }
+    }
     PublishStage {
         dataset,
         revision,
         license,
         price_usd: node.get("price_usd").and_then(Node::number),
-        modality: node.get("modality").map(texts).unwrap_or_default(),
+        modality,
         sensitivity,
         token: node.get("token").and_then(|it| text(it, "env")).map(|env| Secret { env }),
     }

@@ -1,7 +1,11 @@
 use nodedata_core::placed::{Member, Node, Value};
-use nodedata_quality::{Level, RangeBounds, RateBounds, Rule, Rules};
+use nodedata_quality::{FeatureName, Level, RangeBounds, RateBounds, Rule, Rules};
 
-use super::{check::word, read::Reader, steps::nanos};
+use super::{
+    check::word,
+    read::{Reader, texts},
+    steps::nanos,
+};
 
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Rules {
     let mut rules = Rules::off();
@@ -25,6 +29,11 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Rules {
             Rule::DuplicateFrames => rules.equal_frames = count("max").unwrap_or(rules.equal_frames),
             Rule::Range => ranges(reader, member, &mut rules),
             Rule::DeadJoint => rules.dead_rows = count("min_rows").unwrap_or(rules.dead_rows),
+            Rule::Nulls => {
+                rules.null_share = number("max_share").unwrap_or(rules.null_share);
+                let fields = member.node.get("fields").map(texts).unwrap_or_default();
+                rules.null_fields = fields.iter().map(|it| FeatureName::parse(it)).collect();
+            }
             Rule::BackwardTime | Rule::NonFinite | Rule::RowCount | Rule::DuplicateEpisode => {}
         }
     }
@@ -43,12 +52,8 @@ fn ranges(reader: &mut Reader<'_>, member: &Member, rules: &mut Rules) {
     for feature in member.node.get("features").map(Node::members).unwrap_or_default() {
         let path = format!("quality.range.features.{}", feature.key);
         let (min, max) = bounds(reader, &path, &feature.node, ("min", "max"));
-        // A topic starts with a slash and holds no dot before its field.
-        let (stream, name) = match feature.key.split_once('.').filter(|(it, _)| it.starts_with('/')) {
-            Some((stream, name)) => (Some(stream.to_owned()), name.to_owned()),
-            None => (None, feature.key.clone()),
-        };
-        rules.ranges.push(RangeBounds { stream, feature: name, min, max });
+        let FeatureName { stream, feature } = FeatureName::parse(&feature.key);
+        rules.ranges.push(RangeBounds { stream, feature, min, max });
     }
 }
 

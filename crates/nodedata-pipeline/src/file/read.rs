@@ -86,7 +86,13 @@ impl<'a> Reader<'a> {
             self.add("source.end_ns", message, "swap them");
         }
         SourceStage {
-            path: self.source_path(&text(node, "path").unwrap_or_default()),
+            paths: node
+                .get("path")
+                .map(texts)
+                .unwrap_or_default()
+                .iter()
+                .map(|it| self.source_path(it))
+                .collect(),
             format: text(node, "format"),
             topics: node.get("topics").map(texts),
             undecoded: node.get("undecoded").map(texts).unwrap_or_default(),

@@ -39,8 +39,8 @@ pub struct PipelineFile {
 /// What is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceStage {
-    /// A file, a folder, a glob or a URL, found from where the process runs.
-    pub path: String,
+    /// Files, folders, globs or URLs, found from where the process runs; read as one.
+    pub paths: Vec<String>,
     /// Name of the format; detected when absent.
     pub format: Option<String>,
     /// Only these topics.

@@ -143,7 +143,15 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
     spec.unit = text(node, "unit");
     spec.description = text(node, "description");
     spec.by_name = node.get("by_name").map(|it| by_name(reader, &path, it));
+    spec.may_be_empty = node.get("nullable").is_some();
     check_field(reader, &path, &spec);
+    if node.get("encoding").is_some() && from.and_then(Node::text).is_none() {
+        reader.add(
+            &format!("{path}.encoding"),
+            format!("`{path}` does not take the video of one camera, so there is nothing to decode"),
+            "write the camera as `from: observation.images.front`, or remove `encoding`",
+        );
+    }
     spec
 }
 
@@ -156,6 +164,7 @@ fn check_field(reader: &mut Reader<'_>, path: &str, spec: &FieldSpec) {
             (spec.tolerance.is_some(), "tolerance_ms"),
             (spec.by_name.is_some(), "by_name"),
             (spec.skew.is_some(), "skew"),
+            (spec.may_be_empty, "nullable"),
         ] {
             if is_there {
                 reader.add(
@@ -200,7 +209,7 @@ fn by_name(reader: &mut Reader<'_>, path: &str, node: &Node) -> ByName {
             reader.add(&at, format!("`{name}` is wanted twice in `{path}.by_name`"), "remove one of them");
         }
     }
-    ByName { names, at: text(node, "at") }
+    ByName { names, at: text(node, "at"), absent: beyond(node, "absent") }
 }
 
 fn constant(node: &Node) -> Constant {
@@ -230,13 +239,18 @@ fn align(node: &Node) -> Option<Align> {
 /// `None` when neither of its keys is there.
 fn tolerance(node: &Node) -> Option<Tolerance> {
     let max_ns = node.get("tolerance_ms").and_then(Node::number).map(nanos);
-    let beyond = match choice(node, "beyond").as_deref() {
-        Some("drop") => Some(Beyond::Drop),
-        Some("fail") => Some(Beyond::Fail),
-        Some("null") => Some(Beyond::Null),
-        _ => None,
-    };
+    let beyond = beyond(node, "beyond");
     (max_ns.is_some() || beyond.is_some()).then(|| Tolerance { max_ns, beyond: beyond.unwrap_or_default() })
+}
+
+/// What becomes of a step without a value.
+fn beyond(node: &Node, key: &str) -> Option<Beyond> {
+    match choice(node, key)?.as_str() {
+        "drop" => Some(Beyond::Drop),
+        "fail" => Some(Beyond::Fail),
+        "null" => Some(Beyond::Null),
+        _ => None,
+    }
 }
 
 /// Milliseconds as nanoseconds.

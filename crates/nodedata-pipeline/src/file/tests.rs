@@ -69,7 +69,7 @@ publish:
 #[test]
 fn the_file_of_the_design_is_read() {
     let file = sound(DESIGN).file;
-    assert_eq!(file.source.path, "lab/runs/2026-06/**/*.mcap");
+    assert_eq!(file.source.paths, ["lab/runs/2026-06/**/*.mcap"]);
     let steps = file.steps.unwrap();
     assert_eq!(steps.episodes, Cut::Whole);
     assert!(matches!(steps.clock, Clock::Rate(rate) if rate.hz() == 30.0));
@@ -246,7 +246,10 @@ fn any_piece_of_a_file_is_refused_or_read() {
 fn variables_and_settings() {
     let text = "version: 1\nsource: '${env:DATA}/x.mcap'\nshards: {target_mb: '${env:MB}'}\ndescription: a $${b} ${env:C:-c}\n";
     let file = sound(text).file;
-    assert_eq!((file.source.path.as_str(), file.shard_bytes), ("/data/x.mcap", 64 << 20));
+    assert_eq!(
+        (file.source.paths.as_slice(), file.shard_bytes),
+        (&["/data/x.mcap".to_owned()][..], 64 << 20)
+    );
     assert_eq!(file.description.as_deref(), Some("a ${b} c"));
     let set = parse(
         text,

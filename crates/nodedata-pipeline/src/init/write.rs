@@ -1,4 +1,7 @@
-use nodedata_core::{DType, Feature};
+use nodedata_core::{
+    DType, Feature,
+    visible::{is_hidden, visible_json},
+};
 use nodedata_quality::stamp_column;
 
 use super::seen::Seen;
@@ -47,7 +50,7 @@ impl Proposal {
 }
 
 /// The proposal as a file.
-pub(super) fn pipeline(path: &str, format: &str, inspection: &Inspection, seen: &[Seen]) -> String {
+pub(super) fn pipeline(paths: &[String], format: &str, inspection: &Inspection, seen: &[Seen]) -> String {
     let proposals = proposals(inspection, seen);
     let mut text = String::new();
     let n_bytes: u64 = inspection.inputs.iter().map(|(_, n)| n).sum();
@@ -58,7 +61,13 @@ pub(super) fn pipeline(path: &str, format: &str, inspection: &Inspection, seen: 
     line(&mut text, "# `node-data run FILE --out DIR`; `--dry-run` shows what it would do.");
     line(&mut text, "version: 1\n");
     line(&mut text, "source:");
-    line(&mut text, &format!("  path: {}", scalar(path)));
+    match paths {
+        [path] => line(&mut text, &format!("  path: {}", scalar(path))),
+        _ => {
+            line(&mut text, "  path:");
+            paths.iter().for_each(|it| line(&mut text, &format!("    - {}", scalar(it))));
+        }
+    }
     line(
         &mut text,
         &format!(
@@ -124,8 +133,14 @@ fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &
         let tolerance = (1500.0 / slowest).ceil();
         line(text, &format!("  tolerance_ms: {tolerance}    # one and a half periods of the slowest field"));
     }
-    line(text, "  beyond: \"null\"    # or drop the step, or fail");
-    line(text, "\nfields:");
+    line(
+        text,
+        "  beyond: \"null\"    # or drop the step, or fail; `by_name` has `absent` for names that are not there",
+    );
+    line(
+        text,
+        "\nfields:    # one that no step has a value of is refused, unless it says `nullable: always`",
+    );
     for proposal in proposals {
         let mark = if proposal.active { "" } else { "# " };
         line(
@@ -346,12 +361,12 @@ fn hertz(rate: Option<f64>) -> String {
 
 /// A text of the source inside a comment: nothing in it can end the line.
 fn plain(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
+    text.chars().map(|it| if is_hidden(it) { ' ' } else { it }).collect()
 }
 
 fn one_line(text: &str) -> String {
     let short: String = text.chars().take(60).collect();
-    serde_json::Value::from(short).to_string()
+    visible_json(&serde_json::Value::from(short).to_string()).into_owned()
 }
 
 /// A text as YAML: plain where nothing can be misread, quoted otherwise.
@@ -366,7 +381,7 @@ fn scalar(text: &str) -> String {
     if starts_well && text.chars().all(is_plain) && !is_word && !is_number && !text.contains("${") {
         return text.to_owned();
     }
-    serde_json::Value::from(text.replace("${", "$${")).to_string()
+    visible_json(&serde_json::Value::from(text.replace("${", "$${")).to_string()).into_owned()
 }
 
 fn line(text: &mut String, line: &str) {

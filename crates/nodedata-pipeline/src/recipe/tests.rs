@@ -67,9 +67,12 @@ fn align() -> impl Strategy<Value = Align> {
     prop::sample::select(vec![Align::Nearest, Align::Hold, Align::Linear, Align::Slerp])
 }
 
+fn beyond() -> impl Strategy<Value = Beyond> {
+    prop::sample::select(vec![Beyond::Null, Beyond::Drop, Beyond::Fail])
+}
+
 fn tolerance() -> impl Strategy<Value = Tolerance> {
-    let beyond = prop::sample::select(vec![Beyond::Null, Beyond::Drop, Beyond::Fail]);
-    (any::<Option<i64>>(), beyond).prop_map(|(max_ns, beyond)| Tolerance { max_ns, beyond })
+    (any::<Option<i64>>(), beyond()).prop_map(|(max_ns, beyond)| Tolerance { max_ns, beyond })
 }
 
 fn cut() -> impl Strategy<Value = Cut> {
@@ -100,7 +103,7 @@ prop_compose! {
     fn field()(
         name in text(),
         from in prop_oneof![texts().prop_map(FieldFrom::Paths), constant().prop_map(FieldFrom::Constant)],
-        by_name in prop::option::of((texts(), prop::option::of(text()))),
+        by_name in prop::option::of((texts(), prop::option::of(text()), prop::option::of(beyond()))),
         align in prop::option::of(align()),
         tolerance in prop::option::of(tolerance()),
         dtype in prop::option::of(prop::sample::select(DType::ALL.to_vec())),
@@ -108,8 +111,9 @@ prop_compose! {
         unit in prop::option::of(text()),
         description in prop::option::of(text()),
     ) -> FieldSpec {
-        let by_name = by_name.map(|(names, at)| ByName { names, at });
-        FieldSpec { name, from, by_name, align, tolerance, dtype, skew, unit, description }
+        let by_name = by_name.map(|(names, at, absent)| ByName { names, at, absent });
+        let may_be_empty = false;
+        FieldSpec { name, from, by_name, align, tolerance, dtype, skew, unit, description, may_be_empty }
     }
 }
 
@@ -194,6 +198,7 @@ prop_compose! {
             splits,
             quarantine,
             on_error,
+            refuse_empty: false,
             threads: None,
             shard_bytes,
             peak_heap: None,
@@ -210,7 +215,7 @@ proptest! {
         let read = Recipe::from_json(text.as_bytes()).unwrap();
         prop_assert_eq!(&read, &recipe);
         prop_assert_eq!(read.to_json(), text);
-        let again = read.options("source", "out");
+        let again = read.options(&["source".to_owned()], "out");
         prop_assert_eq!(format!("{again:?}"), format!("{options:?}"));
     }
 }

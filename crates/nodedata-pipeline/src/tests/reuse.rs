@@ -16,7 +16,7 @@ struct Reads(Vec<BTreeMap<usize, u64>>);
 impl Reads {
     fn of(folder: &Folder, steps: Option<&StepSpec>) -> Self {
         let options = folder.options(steps);
-        let opened = open_source(&formats(), &options.source, None, &options.open).unwrap();
+        let opened = open_source(&formats(), &options.sources, None, &options.open).unwrap();
         let source = with_steps(opened.source, steps).unwrap();
         let plan = source.plan();
         let writer = WriterOptions { shard_bytes: options.shard_bytes, ..WriterOptions::new("") };
@@ -103,7 +103,7 @@ fn check(steps: Option<&StepSpec>) {
 
 fn told_at_the_end(steps: Option<&StepSpec>, folder: &Folder) -> usize {
     let options = folder.options(steps);
-    let opened = open_source(&formats(), &options.source, None, &options.open).unwrap();
+    let opened = open_source(&formats(), &options.sources, None, &options.open).unwrap();
     with_steps(opened.source, steps).unwrap().plan().partitions.len() + 1
 }
 

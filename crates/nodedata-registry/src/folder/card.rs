@@ -1,5 +1,8 @@
 use std::collections::BTreeMap;
 
+use nodedata_core::visible::{visible_code, visible_markdown};
+use nodedata_dataset::{CardConfig, SplitFiles, config_lines, license_lines, split_card, yaml_text};
+
 use crate::folder::plain::PlainModel;
 
 /// Shards named one by one in the card up to this number per split; more are named by a pattern.
@@ -26,29 +29,28 @@ pub(crate) fn card(model: &PlainModel, facts: &CardFacts) -> String {
     }
     let mut lines = vec!["---".to_owned()];
     if let Some(license) = &facts.license {
-        lines.push(format!("license: {}", license.to_ascii_lowercase()));
+        lines.extend(license_lines(license));
     }
-    lines.push(format!("pretty_name: {}", yaml(&facts.title)));
-    lines.push("configs:\n- config_name: default\n  data_files:".to_owned());
-    for (split, paths) in &splits {
-        lines.push(format!("  - split: {split}"));
-        let pattern = format!("data/{split}-*.parquet");
-        let fits = |it: &&str| it.starts_with(&format!("data/{split}-")) && it.matches('/').count() == 1;
-        if paths.len() > SHARDS_NAMED && paths.iter().all(fits) {
-            lines.push(format!("    path: {}", yaml(&pattern)));
-        } else {
-            lines.push("    path:".to_owned());
-            lines.extend(paths.iter().map(|it| format!("    - {}", yaml(it))));
-        }
-    }
+    lines.push(format!("pretty_name: {}", yaml_text(&facts.title)));
+    let splits = splits.into_iter().map(|(split, paths)| (split, files_of(split, paths))).collect();
+    lines.extend(config_lines(&[CardConfig { name: "default".to_owned(), is_default: false, splits }]));
     lines.push(OUR_TAGS.to_owned());
-    lines.extend(facts.tags.iter().map(|it| format!("- {}", yaml(it))));
+    lines.extend(facts.tags.iter().map(|it| format!("- {}", yaml_text(it))));
     lines.push("---\n".to_owned());
     match &model.readme {
         Some(own) => lines.push(own.clone()),
         None => body(&mut lines, model, facts),
     }
     lines.join("\n")
+}
+
+fn files_of<'a>(split: &str, paths: Vec<&'a str>) -> SplitFiles<'a> {
+    let fits = |it: &&str| it.starts_with(&format!("data/{split}-")) && it.matches('/').count() == 1;
+    if paths.len() > SHARDS_NAMED && paths.iter().all(fits) {
+        SplitFiles::Pattern(format!("data/{split}-*.parquet"))
+    } else {
+        SplitFiles::Each(paths)
+    }
 }
 
 /// Ends the body of a card that nobody wrote.
@@ -59,8 +61,7 @@ const OUR_TAGS: &str = "tags:\n- robotics\n- node-data";
 
 /// What people wrote of a card that [`card`] made: without our YAML; `None` when all of it is ours.
 pub(crate) fn own_text(card: &str) -> Option<String> {
-    let ours = card.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n"));
-    match ours {
+    match split_card(card) {
         Some((yaml, body)) if yaml.contains(OUR_TAGS) => {
             (!body.contains(MADE_HERE)).then(|| body.strip_prefix('\n').unwrap_or(body).to_owned())
         }
@@ -72,20 +73,14 @@ fn body(lines: &mut Vec<String>, model: &PlainModel, facts: &CardFacts) {
     let episodes: usize = model.shards.iter().map(|it| it.episodes.len()).sum();
     let rows: u64 = model.shards.iter().map(|it| it.rows).sum();
     let bytes: u64 = model.shards.iter().map(|it| it.blob.bytes).sum();
-    lines.push(format!("# {}\n", facts.title));
+    lines.push(format!("# {}\n", visible_markdown(&facts.title)));
     lines.push(format!(
         "{episodes} episodes, {rows} rows, {} shards of {bytes} bytes in all.\n",
         model.shards.len()
     ));
     lines.push("| feature | type | shape |\n|---|---|---|".to_owned());
     for (name, field) in model.schema.fields.iter() {
-        let name = name.replace('|', "\\|");
-        lines.push(format!("| `{name}` | {} | {:?} |", field.dtype, field.document_shape()));
+        lines.push(format!("| {} | {} | {:?} |", visible_code(name), field.dtype, field.document_shape()));
     }
     lines.push(format!("\n{MADE_HERE}\n"));
-}
-
-/// A YAML double-quoted scalar.
-fn yaml(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }

@@ -52,8 +52,8 @@ impl Footer {
         let file = open(path)?;
         let options = |policy| ArrowReaderOptions::new().with_page_index_policy(policy);
         // A page index that cannot be read costs the index of pages, not the shard.
-        let metadata = ArrowReaderMetadata::load(&file, options(PageIndexPolicy::Optional))
-            .or_else(|_| ArrowReaderMetadata::load(&file, options(PageIndexPolicy::Skip)))
+        let metadata = nodedata_arrow::footer(&file, options(PageIndexPolicy::Optional))
+            .or_else(|_| nodedata_arrow::footer(&file, options(PageIndexPolicy::Skip)))
             .map_err(|err| {
                 Error::new(ErrorKind::Corrupt, "this is not a Parquet file we can read")
                     .with_source(err)

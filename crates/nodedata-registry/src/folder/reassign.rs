@@ -4,19 +4,19 @@ use arrow_array::{RecordBatch, StringArray};
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_dataset::{
-    EpisodeEntry, FileEntry, Manifest, SplitEntry, canonical_json, pretty_json, table_of,
+    EpisodeEntry, FileEntry, Manifest, card_configs, config_lines, pretty_json, split_card, table_of,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
-    digest::B3,
     folder::Draft,
-    record::{FileRef, SplitRef},
+    record::SplitRef,
     revision::Revision,
-    tables::{batches, contents_of, read_episodes},
+    tables::{batches, contents_of},
 };
 
 const EPISODES: &str = "index/episodes.parquet";
+const SAMPLE_INDEX: &str = "sample_index.json";
 
 /// A revision of a converted dataset with some of its shards counted to other splits, or with another card:
 /// no shard changes, only what describes them. `split_of` says the split of a shard, by path, where it is
@@ -30,21 +30,23 @@ pub(crate) fn reassign(
     split_of: &dyn Fn(&str) -> Option<String>,
     readme: Option<&str>,
 ) -> Result<Draft> {
-    let mut manifest: Manifest =
-        crate::record::from_bytes("revision's manifest.json", &file(revision, &draft, "manifest.json")?)?;
+    let dataset = revision.as_dataset()?;
+    let mut manifest = Manifest::clone(&dataset.manifest);
     for shard in &mut draft.shards {
         if let Some(split) = split_of(&shard.path) {
             shard.split = split;
         }
     }
     let splits: Vec<&str> = draft.shards.iter().map(|it| it.split.as_str()).collect();
-    let table = file(revision, &draft, EPISODES)?;
-    let table = Bytes::from(with_splits(table, &splits)?);
-    let rows = read_episodes(table.clone())?;
-    let mut index: Value = crate::record::from_bytes(
-        "revision's sample_index.json",
-        &file(revision, &draft, "sample_index.json")?,
-    )?;
+    let mut rows = dataset.episodes()?;
+    for row in rows.iter_mut().filter(|it| it.stream.is_some()) {
+        if let Some(split) = splits.get(row.shard) {
+            (*split).clone_into(&mut row.split);
+        }
+    }
+    let table = with_splits(dataset.bytes(EPISODES)?, &rows)?;
+    let index = dataset.bytes(SAMPLE_INDEX)?;
+    let mut index: Value = crate::record::from_bytes("revision's sample_index.json", &index)?;
     for episode in index.get_mut("inline_episodes").and_then(Value::as_array_mut).into_iter().flatten() {
         let shard =
             episode.get("shard").and_then(Value::as_u64).and_then(|it| splits.get(it as usize).copied());
@@ -57,23 +59,17 @@ pub(crate) fn reassign(
     }
     draft.contents = contents_of(&rows, None)?;
     draft.splits = counted(&draft, &rows);
-    manifest.splits = draft
-        .splits
-        .iter()
-        .map(|(name, it)| {
-            (name.clone(), SplitEntry { episodes: it.episodes, rows: it.frames, shards: it.shards })
-        })
-        .collect();
+    manifest.splits = draft.splits.iter().map(|(name, it)| (name.clone(), it.entry())).collect();
     manifest.content_root = content_root(&manifest, &rows);
-    let published = String::from_utf8_lossy(&file(revision, &draft, &manifest.readme.path)?).into_owned();
-    let text = match (readme, yaml_and_body(&published)) {
-        (Some(own), Some((yaml, _))) if yaml_and_body(own).is_none() => format!("---\n{yaml}\n---\n\n{own}"),
+    let published = String::from_utf8_lossy(&dataset.bytes(&manifest.readme.path)?).into_owned();
+    let text = match (readme, split_card(&published)) {
+        (Some(own), Some((yaml, _))) if split_card(own).is_none() => format!("---\n{yaml}\n---\n\n{own}"),
         (own, _) => own.unwrap_or(&published).to_owned(),
     };
-    let episodes = draft.replace(EPISODES, table.to_vec());
+    let episodes = draft.replace(EPISODES, table);
     manifest.index.insert("episodes".to_owned(), episodes.clone());
     index["tables"]["episodes"] = serde_json::to_value(&episodes).map_err(std::io::Error::from)?;
-    let head = draft.replace("sample_index.json", pretty_json(&index)?.into_bytes());
+    let head = draft.replace(SAMPLE_INDEX, pretty_json(&index)?.into_bytes());
     manifest.index.insert("sample_index".to_owned(), head);
     let readme = manifest.readme.path.clone();
     manifest.readme = draft.replace(&readme, with_files(&text, &manifest).into_bytes());
@@ -93,28 +89,17 @@ impl Draft {
     }
 }
 
-fn file(revision: &Revision, draft: &Draft, path: &str) -> Result<Bytes> {
-    let found: Option<&FileRef> = draft.files.iter().find(|it| it.path == path);
-    let found =
-        found.ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("the revision has no file `{path}`")))?;
-    revision.read(&found.blob)
-}
-
-/// The episode table with another column of splits, everything else as it was.
-fn with_splits(table: Bytes, splits: &[&str]) -> Result<Vec<u8>> {
+/// The episode table with the splits of `rows`, which are its own, and everything else as it was.
+fn with_splits(table: Bytes, rows: &[EpisodeEntry]) -> Result<Vec<u8>> {
     let broken = |err: arrow_schema::ArrowError| {
         Error::new(ErrorKind::Corrupt, "the episode table cannot be changed").with_source(err)
     };
-    let rows = read_episodes(table.clone())?;
-    let mut names = rows.iter().map(|row| match (&row.stream, splits.get(row.shard)) {
-        (Some(_), Some(split)) => (*split).to_owned(),
-        _ => row.split.clone(),
-    });
+    let mut splits = rows.iter().map(|it| it.split.as_str());
     let mut changed = Vec::new();
     for batch in batches(EPISODES, table)? {
         let at = batch.schema_ref().index_of("split").map_err(broken)?;
         let mut columns = batch.columns().to_vec();
-        let split: StringArray = names.by_ref().take(batch.num_rows()).map(Some).collect();
+        let split: StringArray = splits.by_ref().take(batch.num_rows()).map(Some).collect();
         columns[at] = std::sync::Arc::new(split);
         changed.push(RecordBatch::try_new(batch.schema(), columns).map_err(broken)?);
     }
@@ -146,40 +131,20 @@ fn counted(draft: &Draft, rows: &[EpisodeEntry]) -> BTreeMap<String, SplitRef> {
 /// As the conversion takes it: by episode and stream.
 fn content_root(manifest: &Manifest, rows: &[EpisodeEntry]) -> String {
     let position = |name: &str| manifest.streams.iter().position(|it| it.name == name).unwrap_or(usize::MAX);
-    let mut all: BTreeMap<(u64, usize), Value> = BTreeMap::new();
+    let mut all = BTreeMap::new();
     for row in rows {
         if let (Some(stream), Some(hash)) = (&row.stream, row.content) {
-            let value = json!([row.key, stream, row.split, B3(hash).hex()]);
-            all.insert((row.episode, position(stream)), value);
+            let part = (row.key.as_str(), stream.as_str(), row.split.as_str(), hash);
+            all.insert((row.episode, position(stream)), part);
         }
     }
-    B3::of(canonical_json(&all.into_values().collect()).as_bytes()).to_string()
-}
-
-fn yaml_and_body(card: &str) -> Option<(&str, &str)> {
-    card.strip_prefix("---\n")?.split_once("\n---\n")
+    nodedata_dataset::content_root(all.into_values())
 }
 
 /// The card with the files of every split named one by one.
 fn with_files(card: &str, manifest: &Manifest) -> String {
-    let Some((yaml, body)) = yaml_and_body(card) else { return card.to_owned() };
-    let quoted = |it: &str| Value::from(it).to_string();
-    let mut lines = vec!["configs:".to_owned()];
-    for (idx, stream) in manifest.streams.iter().filter(|it| it.rows > 0).enumerate() {
-        let name = stream.folder.rsplit('/').next().unwrap_or(&stream.folder);
-        lines.push(format!("- config_name: {}", quoted(name)));
-        if idx == 0 {
-            lines.push("  default: true".to_owned());
-        }
-        lines.push("  data_files:".to_owned());
-        for split in manifest.splits.keys() {
-            let of = manifest.shards.iter().filter(|it| it.stream == stream.name && it.split == *split);
-            let paths: Vec<String> = of.map(|it| format!("    - {}", quoted(&it.path))).collect();
-            if !paths.is_empty() {
-                lines.push(format!("  - split: {split}\n    path:\n{}", paths.join("\n")));
-            }
-        }
-    }
+    let Some((yaml, body)) = split_card(card) else { return card.to_owned() };
+    let mut lines = config_lines(&card_configs(manifest, true));
     // What stands beside `configs` is kept: it begins at a key of its own.
     let is_key = |it: &&str| it.chars().next().is_some_and(|it| it.is_ascii_alphabetic());
     let mut others = false;

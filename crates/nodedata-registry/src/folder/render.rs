@@ -30,7 +30,7 @@ impl PlainModel {
     /// Everything that describes the shards, and a manifest that `validate` checks.
     pub(crate) fn render(&self, facts: &CardFacts) -> Result<Draft> {
         let positions = self.positions();
-        let statements: Vec<(String, B3)> = self.shards.iter().map(statement).collect();
+        let statements: Vec<(String, B3)> = self.shards.iter().map(statement).collect::<Result<_>>()?;
         let hashes: Vec<Value> = statements.iter().map(|(_, hash)| Value::from(hash.to_string())).collect();
         let provenance_root = B3::of(canonical_json(&Value::Array(hashes)).as_bytes());
         let contents = self.contents();
@@ -176,8 +176,7 @@ impl PlainModel {
     }
 
     fn split_entries(&self) -> BTreeMap<String, SplitEntry> {
-        let entry = |it: SplitRef| SplitEntry { episodes: it.episodes, rows: it.frames, shards: it.shards };
-        self.splits().into_iter().map(|(name, it)| (name, entry(it))).collect()
+        self.splits().into_iter().map(|(name, it)| (name, it.entry())).collect()
     }
 
     fn episode_rows(&self, positions: &[Vec<i64>]) -> Vec<EpisodeRow<'_>> {
@@ -254,7 +253,7 @@ fn shard_entry(shard: &ShardRef) -> ShardEntry {
 
 /// The in-toto statement of a shard that somebody else wrote: all that is known of its making is that it was
 /// pushed as it is.
-fn statement(shard: &PlainShard) -> (String, B3) {
+fn statement(shard: &PlainShard) -> Result<(String, B3)> {
     let digest = json!({"blake3": shard.blob.b3.hex(), "sha256": shard.blob.sha256});
     let subject = json!([{"name": shard.path, "digest": digest}]);
     let definition = json!({
@@ -263,15 +262,6 @@ fn statement(shard: &PlainShard) -> (String, B3) {
         "internalParameters": {"tool": created_by()},
         "resolvedDependencies": [{"name": shard.path, "digest": digest}],
     });
-    let hash = B3::of(canonical_json(&json!({"subject": subject, "buildDefinition": definition})).as_bytes());
-    let statement = json!({
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": subject,
-        "predicateType": "https://slsa.dev/provenance/v1",
-        "predicate": {
-            "buildDefinition": definition,
-            "runDetails": {"builder": {"id": "urn:nodedata:cli", "version": {"node-data": created_by()}}},
-        },
-    });
-    (canonical_json(&statement), hash)
+    let (statement, hash) = nodedata_dataset::statement(&subject, &definition, |_| None);
+    Ok((canonical_json(&statement), hash.parse()?))
 }

@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
 use nodedata_core::{Error, ErrorKind, Result};
-use nodedata_schema::Schema;
 use serde::Deserialize;
 
 use crate::{
@@ -11,7 +10,7 @@ use crate::{
         plain::{PlainEpisode, PlainModel, PlainShard, index_of},
     },
     revision::Revision,
-    tables::{contents_of, read_episodes, read_pages},
+    tables::contents_of,
 };
 
 #[derive(Deserialize)]
@@ -30,12 +29,12 @@ pub(crate) fn restore(revision: &Revision) -> Result<PlainModel> {
         return Err(Error::new(ErrorKind::Unsupported, "a converted dataset cannot be added to or merged")
             .with_hint("convert all recordings to one folder and push that; only new shards are sent"));
     };
-    let rows = read_episodes(revision.index("episodes")?)?;
-    let contents = contents_of(&rows, Some(revision.read(&contents.blob)?))?;
-    let text = String::from_utf8_lossy(&revision.read(&manifest.schema.file.blob)?).into_owned();
-    let schema = Schema::from_json(&text)
-        .map_err(|_| Error::new(ErrorKind::Corrupt, "the schema of the revision cannot be read"))?;
-    let stats: Stats = crate::record::from_bytes("revision's stats.json", &revision.index("stats")?)?;
+    let dataset = revision.as_dataset()?;
+    let rows = dataset.episodes()?;
+    let contents = contents_of(&rows, Some(dataset.bytes(&contents.path)?))?;
+    let schema = dataset.schema()?;
+    let stats = dataset.bytes(&dataset.manifest.stats.path)?;
+    let stats: Stats = crate::record::from_bytes("revision's stats.json", &stats)?;
     let refs = revision.shards()?;
     let mut shards: Vec<PlainShard> = refs
         .iter()
@@ -52,7 +51,7 @@ pub(crate) fn restore(revision: &Revision) -> Result<PlainModel> {
         })
         .collect();
     let out_of_range = || Error::new(ErrorKind::Corrupt, "the index names a shard that the revision has not");
-    for (shard, page) in read_pages(revision.index("pages")?)? {
+    for (shard, page) in dataset.all_pages()? {
         shards.get_mut(shard).ok_or_else(out_of_range)?.pages.push(page);
     }
     let mut by_key: BTreeMap<(&str, &str), _> = BTreeMap::new();
@@ -73,6 +72,7 @@ pub(crate) fn restore(revision: &Revision) -> Result<PlainModel> {
             features: content.features.clone(),
         });
     }
-    let readme = String::from_utf8_lossy(&revision.read(&manifest.readme.blob)?).into_owned();
+    let readme = dataset.bytes(&dataset.manifest.readme.path)?;
+    let readme = String::from_utf8_lossy(&readme).into_owned();
     Ok(PlainModel { schema, shards, readme: own_text(&readme) })
 }

@@ -1,12 +1,13 @@
 use std::path::Path;
 
 use arrow_array::{Array, RecordBatch, cast::AsArray, types};
+use nodedata_arrow::Batches;
 use nodedata_core::{
     Batch, EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, STEPS, StreamId, StreamKind, StreamSchema,
 };
 use nodedata_dataset::{FieldHasher, episode_hash};
 use nodedata_schema::SchemaBuilder;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, errors::ParquetError};
 use serde::{Deserialize, Serialize};
 
 use crate::{digest::B3, folder::footer::Footer, hashing::open};
@@ -53,11 +54,11 @@ pub(crate) enum Cuts {
 /// Reads all rows once.
 pub(crate) fn read_rows(path: &Path, footer: &Footer, cuts: &Cuts) -> Result<ShardRows> {
     let at = |err: Error| err.at(Locus::path(path));
-    let unreadable = |err: Box<dyn std::error::Error + Send + Sync>| {
+    let unreadable = |err: ParquetError| {
         at(Error::new(ErrorKind::Corrupt, "the rows of the shard cannot be decoded").with_source(err))
     };
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open(path)?, footer.metadata.clone());
-    let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(|err| unreadable(err.into()))?;
+    let batches = Batches::of(builder.with_batch_size(BATCH_ROWS)).map_err(unreadable)?;
     let stream = StreamSchema {
         id: StreamId(0),
         name: STEPS.into(),
@@ -73,8 +74,8 @@ pub(crate) fn read_rows(path: &Path, footer: &Footer, cuts: &Cuts) -> Result<Sha
         done: Vec::new(),
         row: 0,
     };
-    for batch in reader {
-        walk.batch(&batch.map_err(|err| unreadable(err.into()))?).map_err(at)?;
+    for batch in batches {
+        walk.batch(&batch.map_err(unreadable)?).map_err(at)?;
     }
     walk.end();
     Ok(ShardRows { schema: walk.schema.finish().to_json(), episodes: walk.done })

@@ -169,18 +169,9 @@ fn all_as_one(errors: Vec<Error>) -> Result<()> {
     let n_more = errors.len().saturating_sub(MISTAKES_TOLD);
     let mut errors = errors.into_iter();
     let Some(first) = errors.next() else { return Ok(()) };
-    let mut message = first.to_string();
-    for other in errors.take(MISTAKES_TOLD - 1) {
-        message.push_str(&format!("\n  also {other} ({})", other.locus()));
-    }
-    if n_more > 0 {
-        message.push_str(&format!("\n  and {n_more} more"));
-    }
-    let all = Error::new(first.kind(), message).at(first.locus().clone());
-    Err(match first.hint() {
-        Some(hint) => all.with_hint(hint),
-        None => all,
-    })
+    let others = errors.take(MISTAKES_TOLD - 1).map(|it| format!("also {it} ({})", it.locus()));
+    let rest = (n_more > 0).then(|| format!("and {n_more} more"));
+    Err(first.with_others(others.chain(rest)))
 }
 
 /// The rows of all shards, decoded only where nobody has before.

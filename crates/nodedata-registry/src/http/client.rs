@@ -11,6 +11,7 @@ use crate::{
     http::{
         bitmap::parts_in,
         exchange::{Answer, Exchange, Failure, Question, is_encrypted_or_local},
+        opened::server_name,
         token::Token,
         wire::{BLOB_BYTES, CommitAnswer, DatasetList, LogAnswer, PART_CV, PushAnswer},
     },
@@ -30,11 +31,6 @@ impl std::fmt::Debug for HttpRemote {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("HttpRemote").field(&self.label).finish()
     }
-}
-
-/// How a server is named: its address without a slash at the end.
-pub fn server_name(address: &Url) -> String {
-    address.as_str().trim_end_matches('/').to_owned()
 }
 
 impl HttpRemote {

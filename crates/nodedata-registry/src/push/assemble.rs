@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Result, suggest};
+use nodedata_core::{Error, ErrorKind, Result, misspelt_modality, suggest};
 use nodedata_dataset::check_license;
 use semver::Version;
 
@@ -101,8 +101,14 @@ fn describe(
     let license = license.or_else(|| published?.license.clone());
     let (visibility, sensitivity) = declared(options, state)?;
     check_public(visibility, &sensitivity, license.as_deref())?;
-    let shard_table = shard_table(draft)?;
     let facts = &options.facts;
+    for word in facts.modality.iter().flatten() {
+        if let Some(meant) = misspelt_modality(word) {
+            return Err(Error::new(ErrorKind::Config, format!("`{word}` is no modality"))
+                .with_hint(format!("did you mean `{meant}`?")));
+        }
+    }
+    let shard_table = shard_table(draft)?;
     Ok(RevisionManifest {
         nd: "revision/1".to_owned(),
         dataset: options.dataset.clone(),

@@ -4,8 +4,9 @@ use std::{
 };
 
 use nodedata_core::{
-    Error, ErrorKind, Progress, Result, nearest,
+    Error, ErrorKind, Progress, Result,
     patterns::{check_pattern, fits},
+    suggest,
 };
 use nodedata_schema::{Mode, Schema};
 
@@ -49,6 +50,16 @@ impl Pushed {
                             format!("{flag} is for plain shards, but a converted dataset brings its own");
                         return Err(Error::new(ErrorKind::Config, message)
                             .with_hint("leave it out, or convert again with `--schema`"));
+                    }
+                }
+                for (flag, is_given) in
+                    [("--assign", !options.assign.is_empty()), ("--readme", options.readme.is_some())]
+                {
+                    if is_given {
+                        let message =
+                            format!("{flag} has no effect on a converted dataset while it is pushed");
+                        return Err(Error::new(ErrorKind::Config, message)
+                            .with_hint(format!("push it, and then push `{flag}` without a path")));
                     }
                 }
                 let draft = read_converted(folder, &options.cache, progress)?;
@@ -269,14 +280,9 @@ fn check_patterns<'a>(assign: &BTreeMap<String, String>, paths: impl Iterator<It
         let one = [(pattern.clone(), split.clone())].into();
         if !paths.iter().any(|it| split_of(&one, it).is_some()) {
             check_pattern(pattern)?;
-            let names = paths.iter().flat_map(|it| [*it, it.strip_prefix("data/").unwrap_or(it)]);
-            let hint = match nearest(pattern, names) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => "`node-data dataset show --shards` lists them".to_owned(),
-            };
-            return Err(
-                Error::new(ErrorKind::Config, format!("no shard is called `{pattern}`")).with_hint(hint)
-            );
+            let inside = paths.iter().map(|it| it.strip_prefix("data/").unwrap_or(*it));
+            return Err(Error::new(ErrorKind::Config, format!("no shard is called `{pattern}`"))
+                .with_hint(format!("{}; `dataset show --shards` lists them", suggest(pattern, inside))));
         }
     }
     Ok(())

@@ -22,14 +22,15 @@ pub(crate) fn check(draft: &Draft, paths: &[PathBuf]) -> Result<()> {
         [folder] if folder.join("manifest.json").is_file() => Dataset::open(folder)?,
         _ => Dataset::over(Arc::new(DraftFiles::new(draft)))?,
     };
-    let found = validate(&dataset, true)?;
+    let found = validate(&dataset, true, &nodedata_core::Silent)?;
     let mut findings = found.findings.iter();
     let Some(first) = findings.next() else { return Ok(()) };
-    let mut message = format!("{}: {}", first.code, first.message);
-    for other in findings.take(MISTAKES_TOLD - 1) {
-        message.push_str(&format!("\n  also {}: {} ({})", other.code, other.message, other.at));
-    }
-    Err(Error::new(ErrorKind::SchemaMismatch, message).at(Locus::path(&first.at)).with_hint(first.hint))
+    let message = format!("{}: {}", first.code, first.message);
+    let others = findings.take(MISTAKES_TOLD - 1);
+    Err(Error::new(ErrorKind::SchemaMismatch, message)
+        .with_others(others.map(|it| format!("also {}: {} ({})", it.code, it.message, it.at)))
+        .at(Locus::path(&first.at))
+        .with_hint(first.hint))
 }
 
 /// A dataset that has no folder yet: what describes it is in memory, its shards lie wherever they are pushed from.

@@ -1,6 +1,6 @@
 //! What whoever pushes should know before it is published for good.
 
-use nodedata_core::nearest;
+use nodedata_core::{nearest, visible::visible};
 
 use crate::{content::Contents, record::RevisionManifest, revision::Revision};
 
@@ -33,8 +33,11 @@ pub(crate) fn warnings(
         let before = &head.manifest().revision;
         let reused = published.reused_keys(contents);
         if !reused.is_empty() {
-            let named: Vec<String> =
-                reused.iter().take(NAMED_MAX).map(|(split, key)| format!("`{key}` ({split})")).collect();
+            let named: Vec<String> = reused
+                .iter()
+                .take(NAMED_MAX)
+                .map(|(split, key)| format!("`{}` ({})", visible(key), visible(split)))
+                .collect();
             let more = if reused.len() > NAMED_MAX { ", …" } else { "" };
             let what = match reused.len() {
                 1 => "1 episode holds".to_owned(),

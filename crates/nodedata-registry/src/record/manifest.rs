@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_dataset::SplitEntry;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -124,6 +125,13 @@ pub struct SplitRef {
     pub shards: u64,
     /// Keys of episodes that are left out although their rows lie in the shards.
     pub exclude: Vec<String>,
+}
+
+impl SplitRef {
+    /// The same as the manifest of a dataset's folder says it.
+    pub(crate) fn entry(&self) -> SplitEntry {
+        SplitEntry { episodes: self.episodes, rows: self.frames, shards: self.shards }
+    }
 }
 
 /// One shard.

@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_io::io_error;
 use object_store::{
     PutPayload,
     multipart::{MultipartStore, PartId},
@@ -125,7 +126,7 @@ impl MultipartUploads {
             && let Err(err) = fs::remove_file(&path)
             && err.kind() != std::io::ErrorKind::NotFound
         {
-            return Err(failed("cannot remove the journal", &path, err));
+            return Err(io_error("cannot remove the journal", &path, err));
         }
         Ok(())
     }
@@ -157,7 +158,7 @@ impl MultipartUploads {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(err) => return Err(failed("cannot read the journal", &path, err)),
+            Err(err) => return Err(io_error("cannot read the journal", &path, err)),
         };
         let mut upload = Upload::default();
         // A line that a crash cut off is no part that was acknowledged.
@@ -179,22 +180,18 @@ impl MultipartUploads {
         let mut line = serde_json::to_string(part).map_err(std::io::Error::from)?;
         line.push('\n');
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|err| failed("cannot make the folder", folder, err))?;
+            fs::create_dir_all(folder).map_err(|err| io_error("cannot make the folder", folder, err))?;
         }
         OpenOptions::new()
             .create(true)
             .append(true)
             .open(&path)
             .and_then(|mut it| it.write_all(line.as_bytes()))
-            .map_err(|err| failed("cannot write the journal", &path, err))
+            .map_err(|err| io_error("cannot write the journal", &path, err))
     }
 
     fn journal_of(&self, blob: &BlobRef) -> Option<PathBuf> {
         let key = B3::of(format!("{}\n{}", self.label, blob.b3).as_bytes());
         Some(self.journal.as_ref()?.join(format!("{}.jsonl", key.hex())))
     }
-}
-
-fn failed(what: &str, path: &std::path::Path, err: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(path))
 }

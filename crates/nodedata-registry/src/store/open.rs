@@ -5,7 +5,7 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_io::{Bucket, open_bucket, printable};
+use nodedata_io::{io_error, printable};
 use object_store::{
     ObjectStore, local::LocalFileSystem, memory::InMemory, multipart::MultipartStore,
     path::Path as ObjectPath,
@@ -18,6 +18,7 @@ use crate::store::{
 };
 
 /// Times that a request is repeated by the library. Above it, uploads are tried again by us.
+#[cfg(feature = "remote")]
 const RETRIES: usize = 4;
 
 /// Where a store is, as `--store` says.
@@ -109,16 +110,16 @@ impl Store {
     }
 
     fn open_folder(folder: &Path, create: bool) -> Result<Self> {
-        let failed =
-            |what: &str, err| Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(folder));
         if create {
-            fs::create_dir_all(folder).map_err(|err| failed("cannot make the store's folder", err))?;
+            fs::create_dir_all(folder)
+                .map_err(|err| io_error("cannot make the store's folder", folder, err))?;
         } else if !folder.is_dir() {
             return Err(Error::new(ErrorKind::Config, "there is no store")
                 .at(Locus::path(folder))
                 .with_hint("name another with `--store`; `node-data dataset push` makes one, so does `node-data store init`"));
         }
-        let root = fs::canonicalize(folder).map_err(|err| failed("cannot find the store's folder", err))?;
+        let root = fs::canonicalize(folder)
+            .map_err(|err| io_error("cannot find the store's folder", folder, err))?;
         let label = root.display().to_string();
         let objects = LocalFileSystem::new_with_prefix(&root)
             .map_err(|err| object_error("cannot use the folder", &label, &err))?
@@ -131,10 +132,18 @@ impl Store {
         })))
     }
 
+    #[cfg(not(feature = "remote"))]
+    fn open_bucket(url: &Url, _: Option<PathBuf>) -> Result<Self> {
+        let label = printable(url.as_str());
+        Err(Error::new(ErrorKind::Unsupported, format!("this build speaks to no buckets: {label}"))
+            .with_hint("build with the feature `remote`, or name a folder"))
+    }
+
+    #[cfg(feature = "remote")]
     fn open_bucket(url: &Url, journal: Option<PathBuf>) -> Result<Self> {
         let label = printable(url.as_str());
-        let Bucket { objects, parts, prefix } =
-            open_bucket(url, RETRIES).map_err(|err| object_error("cannot use the bucket", &label, &err))?;
+        let nodedata_io::Bucket { objects, parts, prefix } = nodedata_io::open_bucket(url, RETRIES)
+            .map_err(|err| object_error("cannot use the bucket", &label, &err))?;
         let parts = parts
             .ok_or_else(|| Error::new(ErrorKind::Config, format!("`{label}` takes no uploads by parts")))?;
         let uploads = Uploads::Multipart(MultipartUploads::new(&label, parts, journal));

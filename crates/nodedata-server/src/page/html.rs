@@ -1,6 +1,7 @@
 use std::fmt::{self, Display};
 
 use chrono::DateTime;
+use nodedata_core::visible::visible_markup;
 
 use crate::{call::Call, reply::Reply};
 
@@ -9,17 +10,7 @@ pub(super) struct Escaped<T>(pub(super) T);
 
 impl<T: Display> Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for letter in self.0.to_string().chars() {
-            match letter {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                other => write!(f, "{other}")?,
-            }
-        }
-        Ok(())
+        f.write_str(&visible_markup(&self.0.to_string()))
     }
 }
 

@@ -1,13 +1,15 @@
+use nodedata_core::visible::visible_lines;
 use pulldown_cmark::{CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html::push_html};
 
 /// A card as HTML. What the author wrote as HTML is shown as text; pictures are shown as their description,
-/// because loading them would tell others who reads; links lead to the web, to mail, or into the page.
+/// because loading them would tell others who reads; links lead to the web, to mail, or into the page. What is hidden in it is
+/// shown.
 pub(super) fn to_html(card: &str) -> String {
     let text = without_front_matter(card);
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_FOOTNOTES;
     let mut html = String::with_capacity(text.len() * 2);
     push_html(&mut html, Parser::new_ext(text, options).map(harmless));
-    html
+    visible_lines(&html).into_owned()
 }
 
 /// YAML between two lines of `---` at the start is for programs.

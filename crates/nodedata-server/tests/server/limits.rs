@@ -33,27 +33,28 @@ fn askers_have_a_rate() {
     assert_eq!(site.get("v1/datasets", None).status, 200, "others are not concerned");
 }
 
+/// A time that is over at once: whatever is not all there then is not waited for, on fast and on slow machines alike.
 #[test]
 fn requests_have_a_time() {
-    // A limit each, so that a slow machine meets only the one that is asked about.
-    let short = Duration::from_millis(150);
-    let site = Site::with(|it| it.request_timeout = short);
-    let token = site.token("kit", &["publish:kit/*"]);
     let talk = |site: &Site, text: &str| {
         let mut stream = TcpStream::connect(site.running.address()).unwrap();
-        stream.write_all(text.as_bytes()).unwrap();
+        // The server may have closed already; what it said before is there all the same.
+        drop(stream.write_all(text.as_bytes()));
         let mut answer = Vec::new();
         // An end without a word is an answer too.
         drop(stream.read_to_end(&mut answer));
         String::from_utf8_lossy(&answer).into_owned()
     };
+    // A limit each, so that each is met where it holds.
+    let site = Site::with(|it| it.request_timeout = Duration::ZERO);
+    let token = site.token("kit", &["publish:kit/*"]);
     let half_a_body = format!(
         "POST /v1/d/kit/x/pushes HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 100\r\n\r\n{{",
         token.reveal()
     );
     let answer = talk(&site, &half_a_body);
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    let site = Site::with(|it| it.head_timeout = short);
+    let site = Site::with(|it| it.head_timeout = Duration::ZERO);
     let answer = talk(&site, "GET /healthz HTTP/1.1\r\nhost: x\r\nx-half");
     assert!(!answer.contains("200 OK"), "half a head is closed: {answer}");
 }

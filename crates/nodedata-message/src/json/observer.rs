@@ -1,37 +1,31 @@
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess as _,
+    Visitor,
+};
 
-use crate::observed::{DEPTH_MAX, Met, Observed, Place, Seen};
+use super::observed::{DEPTH_MAX, Limits, Met, Observed, Place, Seen};
 
-/// Takes a record into account. One that is no JSON, or names a key twice, may leave traces: they are to be thrown
-/// away.
-///
-/// # Errors
-/// When it is no JSON object, or names a key twice.
-pub(crate) fn observe(
-    observed: &mut Observed,
-    n_objects: &mut u64,
-    record: &[u8],
-    place: Place,
-) -> Result<(), serde_json::Error> {
-    let mut reader = serde_json::Deserializer::from_slice(record);
-    Observer { observed, n_objects, place, depth: 0 }.deserialize(&mut reader)?;
-    reader.end()
-}
-
-/// Takes the next value into account.
-struct Observer<'a> {
-    observed: &'a mut Observed,
+/// Takes the next value into account. One that is not readable, or names a key twice, may leave traces.
+pub(super) struct Observer<'a> {
+    pub(super) observed: &'a mut Observed,
     /// Objects met, so that each can tell whether it has met a key before.
-    n_objects: &'a mut u64,
-    place: Place,
-    depth: usize,
+    pub(super) n_objects: &'a mut u64,
+    pub(super) limits: Limits,
+    pub(super) place: Place,
+    pub(super) depth: usize,
 }
 
 impl Observer<'_> {
-    fn note(self, seen: Seen) {
+    fn note<E>(self, seen: Seen) -> Result<(), E> {
         self.observed.note(seen, self.place);
+        Ok(())
+    }
+
+    fn note_whole<E>(self, value: i128) -> Result<(), E> {
+        self.observed.note_whole(value, self.place);
+        Ok(())
     }
 }
 
@@ -41,7 +35,7 @@ impl<'de> DeserializeSeed<'de> for Observer<'_> {
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
         if self.depth > DEPTH_MAX {
             // Passed over as decoding does, which refuses what nests without end.
-            self.observed.note(Seen::Vast, self.place);
+            self.observed.note(Seen::Other, self.place);
             return from.deserialize_any(Observer { observed: &mut Observed::default(), ..self });
         }
         from.deserialize_any(self)
@@ -56,41 +50,48 @@ impl<'de> Visitor<'de> for Observer<'_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.note(Seen::Null);
-        Ok(())
+        self.note(Seen::Null)
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        self.note(Seen::Bool);
-        Ok(())
+        self.note(Seen::Bool)
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
-        self.observed.note_whole(i128::from(value), self.place);
-        Ok(())
+        self.note_whole(i128::from(value))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        self.observed.note_whole(i128::from(value), self.place);
-        Ok(())
+        self.note_whole(i128::from(value))
+    }
+
+    fn visit_i128<E: Error>(self, _: i128) -> Result<(), E> {
+        self.note(Seen::Other)
+    }
+
+    fn visit_u128<E: Error>(self, _: u128) -> Result<(), E> {
+        self.note(Seen::Other)
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        self.note(Seen::Float);
-        Ok(())
+        self.note(Seen::Float)
     }
 
     fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        self.note(Seen::Text);
-        Ok(())
+        self.note(Seen::Text)
+    }
+
+    fn visit_bytes<E: Error>(self, _: &[u8]) -> Result<(), E> {
+        self.note(Seen::Bytes)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Self { observed, n_objects, place, depth } = self;
+        let Self { observed, n_objects, limits, place, depth } = self;
         observed.note(Seen::List, place);
         let item = observed.items.get_or_insert_default();
         loop {
-            let seed = Observer { observed: &mut *item, n_objects: &mut *n_objects, place, depth: depth + 1 };
+            let (observed, n_objects) = (&mut **item, &mut *n_objects);
+            let seed = Observer { observed, n_objects, limits, place, depth: depth + 1 };
             if items.next_element_seed(seed)?.is_none() {
                 return Ok(());
             }
@@ -98,38 +99,41 @@ impl<'de> Visitor<'de> for Observer<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let Self { observed, n_objects, place, depth } = self;
+        let Self { observed, n_objects, limits, place, depth } = self;
         observed.note(Seen::Object, place);
         *n_objects += 1;
         let n_object = *n_objects;
         observed.members.n_objects += 1;
+        let members_max = limits.members_max(depth);
         let mut expected = 0;
         let mut is_vast = false;
         loop {
-            let key = MemberKey { observed: &mut *observed, n_object, expected: &mut expected, depth };
-            match entries.next_key_seed(key)? {
+            let key = MemberKey { observed: &mut *observed, n_object, expected: &mut expected, members_max };
+            let mut passed_over;
+            let observed = match entries.next_key_seed(key)? {
                 None => break,
                 Some(Met::Again) => return Err(A::Error::custom("a key appears twice")),
                 Some(Met::TooMany) => {
                     is_vast = true;
-                    let (observed, n_objects) = (&mut Observed::default(), &mut *n_objects);
-                    entries.next_value_seed(Observer { observed, n_objects, place, depth: depth + 1 })?;
+                    passed_over = Observed::default();
+                    &mut passed_over
                 }
-                Some(Met::Member(value)) => {
-                    let n_objects = &mut *n_objects;
-                    entries.next_value_seed(Observer {
-                        observed: value,
-                        n_objects,
-                        place,
-                        depth: depth + 1,
-                    })?;
-                }
-            }
+                Some(Met::Member(value)) => value,
+            };
+            let n_objects = &mut *n_objects;
+            entries.next_value_seed(Observer { observed, n_objects, limits, place, depth: depth + 1 })?;
         }
         if is_vast {
-            observed.note(Seen::Vast, place);
+            observed.note(Seen::Other, place);
         }
         Ok(())
+    }
+
+    /// A CBOR tag.
+    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<(), A::Error> {
+        self.observed.note(Seen::Other, self.place);
+        let (_, content) = tagged.variant::<u64>()?;
+        content.newtype_variant::<IgnoredAny>().map(|_| ())
     }
 }
 
@@ -138,14 +142,14 @@ struct MemberKey<'a, 'e> {
     observed: &'a mut Observed,
     n_object: u64,
     expected: &'e mut usize,
-    depth: usize,
+    members_max: usize,
 }
 
 impl<'de, 'a> DeserializeSeed<'de> for MemberKey<'a, '_> {
     type Value = Met<'a>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Met<'a>, D::Error> {
-        from.deserialize_str(self)
+        from.deserialize_any(self)
     }
 }
 
@@ -157,6 +161,6 @@ impl<'a> Visitor<'_> for MemberKey<'a, '_> {
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Met<'a>, E> {
-        Ok(self.observed.members.meet(key, self.n_object, self.expected, self.depth))
+        Ok(self.observed.members.meet(key, self.n_object, self.expected, self.members_max))
     }
 }

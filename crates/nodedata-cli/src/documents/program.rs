@@ -1,0 +1,75 @@
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// The formats of this build.
+#[derive(Serialize)]
+pub(crate) struct FormatList {
+    /// Those that are read.
+    pub(crate) formats: Vec<FormatLine>,
+    /// Those that are known and refused.
+    pub(crate) refused: Vec<RefusedFormat>,
+}
+
+/// A format that is read.
+#[derive(Serialize)]
+pub(crate) struct FormatLine {
+    /// Its name, as `--from` takes it.
+    pub(crate) name: &'static str,
+    /// What it is.
+    pub(crate) about: &'static str,
+    /// Its options.
+    pub(crate) options: Vec<FormatOption>,
+}
+
+/// An option of a format: `--set source.NAME=VALUE`.
+#[derive(Serialize)]
+pub(crate) struct FormatOption {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it may be.
+    pub(crate) takes: String,
+    /// What it is where nobody says.
+    pub(crate) default: &'static str,
+    /// What it does.
+    pub(crate) about: &'static str,
+}
+
+/// A format that is recognised and not read.
+#[derive(Serialize)]
+pub(crate) struct RefusedFormat {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Its files.
+    pub(crate) about: &'static str,
+    /// What to do instead.
+    pub(crate) instead: &'static str,
+}
+
+/// The completions of a shell.
+#[derive(Serialize)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: String,
+    /// The script.
+    pub(crate) text: String,
+}
+
+/// Manual pages.
+#[derive(Serialize)]
+pub(crate) struct ManPages {
+    /// The folder that they were written to; null when they were printed.
+    pub(crate) dir: Option<PathBuf>,
+    /// The pages.
+    pub(crate) pages: Vec<ManPage>,
+}
+
+/// A page of the manual.
+#[derive(Serialize)]
+pub(crate) struct ManPage {
+    /// Its file: `node-data-convert.1`.
+    pub(crate) name: String,
+    /// The page, in roff; absent when it was written to a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
+}
