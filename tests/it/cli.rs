@@ -55,6 +55,8 @@ fn convert_and_validate() {
         /cbor                    40            40
         /free                    40            40
         /opaque                   4             4
+        nulls in /arm#fb4f4cc6: gripper 10 of 20
+        nulls in /cbor: gripper 10 of 40
         1 episode, 124 rows in 5 shards: <sizes, seconds>
         b3:<hash> written to out
         --- exit 0
@@ -80,6 +82,8 @@ fn convert_and_validate() {
         /cbor                    40            40
         /free                    40            40
         /opaque                   4             4
+        nulls in /arm#fb4f4cc6: gripper 10 of 20
+        nulls in /cbor: gripper 10 of 40
         1 episode, 124 rows in 5 shards: <sizes, seconds>
         b3:<hash> is already complete in out
         --- exit 0
@@ -286,6 +290,8 @@ fn salvage() {
         /cbor                    31            31
         /free                    31            31
         /opaque                   3             3
+        nulls in /arm#fb4f4cc6: gripper 8 of 16
+        nulls in /cbor: gripper 8 of 31
         1 episode, 96 rows in 5 shards: <sizes, seconds>
         b3:<hash> written to out
         --- stderr

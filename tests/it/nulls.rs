@@ -42,32 +42,44 @@ fn nulls_are_told_wherever_a_run_is_told() {
     assert_eq!(of("joints").get("nulls"), None);
 }
 
-/// No step lies within a nanosecond of a message: the file is wrong, and says so where it is.
+/// Every message of `/late` comes seven milliseconds after a step, so a tolerance of one leaves nothing.
 #[test]
 fn a_field_without_any_value_ends_the_run_unless_it_says_so() {
     let work = Work::new();
-    work.copy(&fixture("teleop.mcap"));
-    work.write("p.yaml", steps(", tolerance_ms: 0.000001"));
+    work.write("joints.mcap", joints());
+    let write = |nullable: &str| {
+        work.write(
+            "p.yaml",
+            format!(
+                "version: 1\nsource: joints.mcap\nsteps: {{clock: {{topic: /joints}}, tolerance_ms: 1}}\nfields:\n  \
+                 names: /joints.name\n  late: {{from: /late.value{nullable}}}\n"
+            ),
+        );
+    };
+    write("");
     let ran = work.run(["run", "p.yaml", "--out", "out"]).exits(2);
-    let expected =
-        "error: `fields.thumb`: none of the 60 steps has a value of /camera/thumb/image_raw\n  --> p.yaml\n";
+    let expected = "error: `fields.late`: none of the 60 steps has a value of /late.value\n  --> p.yaml\n";
     assert!(ran.stderr.starts_with(expected), "{}", ran.stderr);
-    assert!(ran.stderr.contains("`nullable: always`"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("farther than 1 ms") && ran.stderr.contains("`nullable: always`"),
+        "{}",
+        ran.stderr
+    );
     assert!(!work.path("out").exists());
 
-    work.write("p.yaml", steps(", tolerance_ms: 0.000001, nullable: always"));
+    write(", nullable: always");
     let ran = work.run(["run", "p.yaml", "--out", "out", "--format", "json"]).exits(0).json();
-    assert_eq!(ran["report"]["nulls"]["steps"]["thumb"], json!({"nulls": 60, "rows": 60}));
+    assert_eq!(ran["report"]["nulls"]["steps"]["late"], json!({"nulls": 60, "rows": 60}));
     // What the refused run had made is used: the key decides no row.
     assert_eq!(ran["report"]["units_reused"], ran["report"]["units"]);
     work.run(["validate", "--deep", "out"]).exits(0);
     // A dataset that is there is made again as it is.
-    work.run(["explain", "out", "--rebuild", "--source", "teleop.mcap"]).exits(0);
+    work.run(["explain", "out", "--rebuild", "--source", "joints.mcap"]).exits(0);
 
     // A flag names no field, so nobody is told to take it out of a file.
-    let args = ["convert", "teleop.mcap", "--out", "flags", "--rate", "30", "--tolerance-ms", "0"];
+    let args = ["convert", "joints.mcap", "--out", "flags", "--clock", "/joints", "--tolerance-ms", "1"];
     let ran = work.run(args).exits(0);
-    assert!(ran.stdout.contains("nulls in steps: "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("nulls in steps: ") && ran.stdout.contains(" all 60"), "{}", ran.stdout);
 }
 
 /// What a source itself leaves out is told, and is no mistake.
@@ -107,11 +119,15 @@ const SCHEMA: &str = r#"{"type": "object", "properties": {
     "name": {"type": "array", "items": {"type": "string"}},
     "position": {"type": "array", "items": {"type": "number"}}}}"#;
 
-/// Sixty messages at 30 Hz, of which the first forty do not name a wrist.
+const LATE: &str = r#"{"type": "object", "properties": {"value": {"type": "number"}}}"#;
+
+/// Sixty messages at 30 Hz, of which the first forty do not name a wrist, and as many of another topic after them.
 fn joints() -> Vec<u8> {
     let mut writer = WriteOptions::new().create(Cursor::new(Vec::new())).unwrap();
     let schema = writer.add_schema("joints", "jsonschema", SCHEMA.as_bytes()).unwrap();
     let channel_id = writer.add_channel(schema, "/joints", "json", &BTreeMap::new()).unwrap();
+    let late = writer.add_schema("late", "jsonschema", LATE.as_bytes()).unwrap();
+    let late = writer.add_channel(late, "/late", "json", &BTreeMap::new()).unwrap();
     for sequence in 0..60u32 {
         let time = 1_700_000_000_000_000_000 + u64::from(sequence) * 1_000_000_000 / 30;
         let header = MessageHeader { channel_id, sequence, log_time: time, publish_time: time };
@@ -120,6 +136,9 @@ fn joints() -> Vec<u8> {
             _ => json!({"name": ["wrist", "elbow"], "position": [f64::from(sequence), 0.5]}),
         };
         writer.write_to_known_channel(&header, message.to_string().as_bytes()).unwrap();
+        let time = time + 7_000_000;
+        let header = MessageHeader { channel_id: late, sequence, log_time: time, publish_time: time };
+        writer.write_to_known_channel(&header, br#"{"value": 1.5}"#).unwrap();
     }
     writer.finish().unwrap();
     writer.into_inner().into_inner()

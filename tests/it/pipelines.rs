@@ -54,6 +54,7 @@ fn a_test_that_does_not_hold_fails() {
         failed  p.yaml: wrong
                 episodes: 1, expected 2
                 rows of /free: 40, expected 41
+                rows of /nope: there is no such stream; one of: /arm, /arm#fb4f4cc6, /cbor, /free, /opaque
                 content_root: b3:f3c7551f4ecf4570744be2e7683e88a49a8322b3bac62285a58916c4096d39b5, expected b3:0
         ok      p.yaml: right
         failed  p.yaml: missing

@@ -39,7 +39,7 @@ fn a_pipeline_is_made_again() {
     }
     work.write(
         "p.yaml",
-        "version: 1\nsource: {path: runs, undecoded: [/points]}\nepisodes: {by: gap, gap_ms: 500}\nsteps: {clock: {rate_hz: 30}, tolerance_ms: 100, start: all}\nfields:\n  joints: {from: \"/joint_states.position[0:3]\", type: float32, align: linear, skew: true}\n  gain: {value: 0.1}\n  words: /language_instruction.data\nquality: {duplicate_episode: quarantine}\nsplits: {val: [b.mcap], train: [\"*\"]}\nshards: {target_mb: 1}\n",
+        "version: 1\nsource: {path: runs, undecoded: [/points]}\nepisodes: {by: gap, gap_ms: 500}\nsteps: {clock: {rate_hz: 30}, tolerance_ms: 100, start: all}\nfields:\n  joints: {from: \"/joint_states.position[0:3]\", type: float32, align: linear, skew: true}\n  gain: {value: 0.1}\n  words: /language_instruction.data\nquality: {duplicate_episode: quarantine}\nsplits: {val: [\"b.mcap#*\"], train: [\"*\"]}\nshards: {target_mb: 1}\n",
     );
     work.run(["run", "p.yaml", "--out", "inferred"]).exits(3);
     let splits = &work.json("inferred/manifest.json")["splits"];

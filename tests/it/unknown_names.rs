@@ -25,7 +25,7 @@ fn a_name_of_a_joint_that_no_message_holds() {
             hint: did you mean `shoulder_pan`?
             error: `fields.arm.by_name[2]`: no message of `/joint_states` holds the name `tail`
               --> p.yaml, line 5, column 69
-            hint: one of: elbow, gripper, shoulder_lift, shoulder_pan, wrist_1, wrist_2, wrist_3
+            hint: one of: elbow, shoulder_lift, shoulder_pan, wrist_1, wrist_2, wrist_3
             --- exit 2
         "#]]
         .assert_eq(&ran.transcript());
@@ -87,7 +87,7 @@ fn words_in_pipeline_files() {
         ("quality: {range: {level: warn, features: {/imu/data.orientation.xx: {min: 0}}}}", "has no feature"),
         ("quality: {nulls: {level: warn, fields: [/imu/dta.x]}}", "did you mean `/imu/data`?"),
         ("quality: {nulls: {level: warn, fields: [\"[\"]}}", "`[` is not a pattern"),
-        ("quality: {nul: warn}", "did you mean `nulls`?"),
+        ("quality: {nuls: warn}", "did you mean `nulls`?"),
         ("publish: {dataset: a/b, license: MIT, modality: [rbg]}", "did you mean `rgb`?"),
     ];
     for (idx, (text, told)) in cases.iter().enumerate() {

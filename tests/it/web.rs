@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    io::{BufBufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     sync::{
         Arc, Mutex,

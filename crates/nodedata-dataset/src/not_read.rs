@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use nodedata_core::visible::visible;
 use serde::{Deserialize, Serialize};
 
 /// Files of the source that no row comes from.

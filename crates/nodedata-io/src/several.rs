@@ -112,8 +112,11 @@ struct Several {
     /// Those on disk.
     near: LocalFiles,
     /// Where each of the others comes from.
-    names: BTreeMap<PathBuf, Option<(Arc<dyn Files>, PathBuf)>>,
+    names: BTreeMap<PathBuf, Option<Far>>,
 }
+
+/// A file of another input, and its name there.
+type Far = (Arc<dyn Files>, PathBuf);
 
 impl Files for Several {
     fn list(&self) -> Result<Vec<PathBuf>> {

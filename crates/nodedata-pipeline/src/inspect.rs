@@ -77,7 +77,7 @@ pub struct Looked {
     pub why: Option<String>,
     /// What is not known, because only the index was read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub not_known: Vec<Arc<str>>,
+    pub not_known: Vec<String>,
 }
 
 /// Where it was looked.

@@ -367,6 +367,7 @@ impl Run {
 }
 
 /// What a run did not have to make.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Reused {
     pub(crate) n_units: usize,
     /// See [`Report::made_bytes`].

@@ -211,7 +211,7 @@ fn rows_without_a_value_are_counted_where_somebody_wants_one() {
     let message = "20 of 200 rows have no value, a share of 0 is allowed";
     assert_eq!(
         told_of(&rules, StreamKind::Steps),
-        format!("ND-Q012 episode 0, topic /arm, feature `state`, row 3: {message}\n")
+        format!("ND-Q012 episode 0 (), topic /arm, feature `state`, row 3: {message}\n")
     );
     // What a message may leave out, its own definition says, unless somebody names it.
     assert_eq!(told_of(&rules, StreamKind::Messages), "");

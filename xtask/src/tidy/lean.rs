@@ -13,11 +13,11 @@ pub(super) fn check(graph: &CrateGraph) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, member) in &graph.members {
         for asked in &member.asks {
-            let by_default = |it: &&str| {
+            let by_default = |it: &str| {
                 let other = graph.members.get(&asked.of);
-                asked.default_features && other.is_some_and(|other| other.default_features.contains(**it))
+                asked.default_features && other.is_some_and(|other| other.default_features.contains(it))
             };
-            let brought = LEFT_OUT.iter().find(|it| asked.features.contains(**it) || by_default(it));
+            let brought = LEFT_OUT.into_iter().find(|it| asked.features.contains(*it) || by_default(it));
             if let Some(feature) = brought {
                 findings.push(Finding::new(
                     &member.manifest,

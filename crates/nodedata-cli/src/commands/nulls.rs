@@ -6,13 +6,16 @@ use crate::human;
 /// Features of one stream that are printed; `report.json` has all.
 const FEATURES_MAX: usize = 8;
 
+/// What a JSON message holds beside what its schema names: nearly always nothing, as it should be.
+const EXTRA: &str = "_extra";
+
 /// A line a stream for rows without a value, and for messages that lack a name; nothing where there are none.
 pub(crate) fn told(report: &Report) -> String {
     let mut text = String::new();
-    let is_built_in = |name: &str| StreamKind::ALL.iter().any(|it| it.has_built_in(name));
+    let is_own = |name: &str| name != EXTRA && !StreamKind::ALL.iter().any(|it| it.has_built_in(name));
     for (stream, features) in &report.nulls {
         // What a format never knows of its messages, such as a sequence number, is no gap in them.
-        let own = features.iter().filter(|(name, _)| !is_built_in(name));
+        let own = features.iter().filter(|(name, _)| is_own(name));
         let parts: Vec<String> = own.map(|(name, it)| format!("{name} {}", share(*it))).collect();
         text.push_str(&line("nulls", stream, &parts));
     }

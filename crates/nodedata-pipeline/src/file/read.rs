@@ -61,8 +61,8 @@ impl<'a> Reader<'a> {
     }
 
     fn source(&mut self) -> SourceStage {
-        let plain = |path| SourceStage {
-            path,
+        let plain = |paths| SourceStage {
+            paths,
             format: None,
             topics: None,
             undecoded: Vec::new(),
@@ -73,9 +73,9 @@ impl<'a> Reader<'a> {
         };
         // What an option may be, only the format says.
         let option = |it: &Member| Some((it.key.clone(), OptionValue::Text(it.node.text()?)));
-        let Some(node) = self.root.get("source") else { return plain(String::new()) };
+        let Some(node) = self.root.get("source") else { return plain(Vec::new()) };
         if let Some(path) = node.text() {
-            return plain(self.source_path(&path));
+            return plain(vec![self.source_path(&path)]);
         }
         let time = |key| node.get(key).and_then(Node::integer).and_then(|it| i64::try_from(it).ok());
         let (start_ns, end_ns) = (time("start_ns"), time("end_ns"));

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use nodedata_core::{FindingKind, Partition, Source, StreamId};
 use nodedata_dataset::{DamageEntry, NotRead};
@@ -48,7 +48,7 @@ pub(super) fn of_index(source: &dyn Source) -> Option<Inspection> {
     Some(Inspection {
         format: String::new(),
         detected: String::new(),
-        looked: Looked { at: LookedAt::Index, why: None, not_known: NOT_KNOWN.map(Arc::from).to_vec() },
+        looked: Looked { at: LookedAt::Index, why: None, not_known: NOT_KNOWN.map(str::to_owned).to_vec() },
         inputs: plan.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
         episodes: plan.episodes.iter().map(|it| it.key.clone()).collect(),
         episode_lengths: None,

@@ -187,7 +187,7 @@ prop_compose! {
         shard_bytes in any::<u64>(),
     ) -> ConvertOptions {
         ConvertOptions {
-            source: "source".to_owned(),
+            sources: vec!["source".to_owned()],
             from: Some("mcap".to_owned()),
             out: "out".into(),
             overwrite: false,
