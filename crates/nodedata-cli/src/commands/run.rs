@@ -158,17 +158,7 @@ fn told(planned: &Outline) -> String {
                 format!("  null in {} of the first {}", human::count(it.nulls), human::plural(it.rows, "row"))
             });
             let (name, kind) = (visible(&feature.name), visible(&feature.kind));
-<<<<<<< HEAD
-            text.push_str(&format!(
-                "    {name}: {kind}{from}{nulls}\
-"
-            ));
-||||||| 4f18f68
-            text.push_str(&format!("    {name}: {kind}{from}{nulls}\
-"));
-=======
             text.push_str(&format!("    {name}: {kind}{from}{nulls}\n"));
->>>>>>> main
         }
     }
     text.push_str(&format!("shards     {}\n", human::plural(planned.shards.len() as u64, "unit")));

@@ -143,7 +143,6 @@ impl Store {
     fn open_bucket(url: &Url, journal: Option<PathBuf>) -> Result<Self> {
         let label = printable(url.as_str());
         let nodedata_io::Bucket { objects, parts, prefix } = nodedata_io::open_bucket(url, RETRIES)
-        let nodedata_io::Bucket { objects, parts, prefix } = nodedata_io::open_bucket(url, RETRIES)
             .map_err(|err| object_error("cannot use the bucket", &label, &err))?;
         let parts = parts
             .ok_or_else(|| Error::new(ErrorKind::Config, format!("`{label}` takes no uploads by parts")))?;
