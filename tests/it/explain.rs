@@ -91,7 +91,7 @@ fn walk(work: &Work, root: &Path, out: &str) -> usize {
         let hashes = payloads(&rows).into_iter().map(sha256);
         let rows: Vec<Message> = times.into_iter().zip(hashes).collect();
         let stream = dataset.streams().iter().find(|it| it["name"] == shard["stream"]).unwrap();
-        let told = work.run(["explain", &at, "--format", "json"]).exits(0).json();
+        let told = work.run(["explain", &at, "--format", "json"]).exits(0).json()["explained"].clone();
         assert_eq!(told[0]["b3"], shard["b3"], "{at}");
         assert_eq!(pair(&told[0]["rows"]), (0, rows.len()), "{at}");
         let mut next_row = 0;
@@ -158,7 +158,7 @@ fn rows_beside_messages_that_were_left_out() {
     let times = int64(&Dataset::open(work.path("out")).tables()["/s"], "log_time_ns");
     // The generator stamps each message with its position.
     assert_eq!(times, [0, 4, 5, 6, 8]);
-    let told = work.run(["explain", "out", "--format", "json"]).exits(0).json();
+    let told = work.run(["explain", "out", "--format", "json"]).exits(0).json()["explained"].clone();
     let file = Log::open(&work.path(&log));
     let stream = Dataset::open(work.path("out")).streams()[0].clone();
     let mut walked = Vec::new();
@@ -177,13 +177,15 @@ fn one_row_of_an_episode_or_a_shard() {
     work.run(["convert", &log, "--out", "out"]).exits(0);
     let ask =
         ["explain", "out", "--episode", "0", "--stream", "/imu/data", "--row", "137", "--format", "json"];
-    let of_episode = work.run(ask).exits(0).json();
+    let of_episode = work.run(ask).exits(0).json()["explained"].clone();
     assert_eq!(pair(&of_episode[0]["rows"]), (137, 1));
     let origins = of_episode[0]["origins"].as_array().unwrap();
     assert_eq!(origins.len(), 1);
     assert_eq!((&origins[0]["row"], &origins[0]["n_rows"]), (&Value::from(137), &Value::from(1)));
     let shard = format!("out/{}", of_episode[0]["shard"].as_str().unwrap());
-    let of_shard = work.run(["explain", &shard, "--row", "137", "--format", "json"]).exits(0).json();
+    let of_shard =
+        work.run(["explain", &shard, "--row", "137", "--format", "json"]).exits(0).json()["explained"]
+            .clone();
     assert_eq!(of_shard, of_episode);
     let rows = Dataset::open(work.path("out")).table(of_shard[0]["shard"].as_str().unwrap());
     let time = int64(&rows, "log_time_ns")[137];

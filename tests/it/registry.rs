@@ -180,7 +180,7 @@ fn an_inferred_schema_is_written_back_and_a_broken_one_is_told() {
         assert!(refused.stderr.contains(word), "{word}: {}", refused.stderr);
     }
     let list = run(&work, &["dataset", "list", "--format", "json"]).exits(0).json();
-    assert_eq!(list.as_array().map(Vec::len), Some(1), "nothing was created: {list}");
+    assert_eq!(list["datasets"].as_array().map(Vec::len), Some(1), "nothing was created: {list}");
 }
 
 #[test]
@@ -232,7 +232,8 @@ fn tags_documents_and_withdrawals_are_later_records() {
     assert!(pulled.stderr.contains("withdrawn: wrong units"), "{}", pulled.stderr);
     run(&work, &["dataset", "pull", "x", "--out", "p"]).exits(2);
     let log = run(&work, &["dataset", "log", "x", "--all", "--format", "json"]).exits(0).json();
-    let ops: Vec<&str> = log.as_array().unwrap().iter().map(|it| it["op"].as_str().unwrap()).collect();
+    let ops: Vec<&str> =
+        log["records"].as_array().unwrap().iter().map(|it| it["op"].as_str().unwrap()).collect();
     assert_eq!(ops, ["withdraw", "attach", "tag", "tag", "publish", "create"]);
     run(&work, &["store", "gc", "--grace-days", "0"]).exits(0);
     run(&work, &["store", "fsck", "--full"]).exits(0);

@@ -124,7 +124,7 @@ fn a_gated_dataset_is_served_attested_and_read() {
         "json",
     ];
     let asked = run(&work, url, &reader, &ask).exits(0).json();
-    let id = asked[0]["id"].as_str().unwrap();
+    let id = asked["attestations"][0]["id"].as_str().unwrap();
     run(&work, url, &reader, &["dataset", "decide", "acme/teleop", id, "grant"]).exits(1);
     run(&work, url, &owner, &["dataset", "decide", "acme/teleop", id, "grant"]).exits(0);
     pull("granted").exits(0);

@@ -1,6 +1,9 @@
 use std::process::Command;
 
-use crate::workspace::{self, Result};
+use crate::{
+    json_reference,
+    workspace::{self, Result},
+};
 
 /// A file that is written by `cargo xtask gen` and by nobody else.
 struct GeneratedFile {
@@ -13,6 +16,8 @@ const FILES: &[GeneratedFile] = &[
     GeneratedFile { path: "docs/reference/cli.md", render: command_reference },
     GeneratedFile { path: "docs/reference/pipeline.schema.json", render: pipeline_schema },
     GeneratedFile { path: "docs/reference/openapi.json", render: openapi },
+    GeneratedFile { path: "docs/reference/json.md", render: json_page },
+    GeneratedFile { path: "docs/reference/json.schema.json", render: json_reference::schema },
 ];
 
 /// Width that help texts are wrapped to, whatever the terminal.
@@ -84,6 +89,11 @@ fn pipeline_schema() -> Result<String> {
 /// The description of the server's protocol, as the server itself tells it.
 fn openapi() -> Result<String> {
     workspace::stdout_of(Command::new(workspace::node_data("debug")).args(["serve", "--openapi"]))
+}
+
+/// The documents that commands print as JSON, for people; how commands end is what the command itself says of it.
+fn json_page() -> Result<String> {
+    json_reference::page(&help_of(&[])?)
 }
 
 /// The help of the command and of each subcommand, as one page.

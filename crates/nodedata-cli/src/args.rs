@@ -6,13 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::dataset_args::StoreArgs;
 
-const EXIT_CODES: &str = "Exit codes: 0 all of it was done; 1 it failed, or a check did not hold; 2 wrong usage; 3 done, \
-    but something named was left out; 130 and 143 stopped by Ctrl-C or SIGTERM, with what was finished kept.";
-
 /// Turn robot recordings into schema-checked Parquet datasets, with nothing lost and every origin provable.
 #[derive(Debug, Parser)]
 #[command(name = "node-data", version, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]

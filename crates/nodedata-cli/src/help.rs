@@ -10,9 +10,10 @@ Exit codes:
   1  failed, or a check did not hold
   2  the command line, or a file of the user's such as a pipeline, is wrong
   3  done, but something that is named was left out or put right
+  130, 143  stopped by Ctrl-C or SIGTERM; what was finished is kept
 
-Data goes to stdout and everything else to stderr. With `--format json` stdout is one JSON document, and an error is
-one on stderr.";
+Data goes to stdout and everything else to stderr. With `--format json` stdout is one JSON
+document, and an error is one on stderr.";
 
 /// Examples, by the words of the command.
 const EXAMPLES: &[(&str, &[&str])] = &[

@@ -2,7 +2,7 @@ use std::io::{IsTerminal, Write};
 
 use nodedata_core::{
     Error,
-    visible::{visible, visible_lines},
+    visible::{visible, visible_json, visible_lines},
 };
 
 use crate::{

@@ -155,6 +155,7 @@ fn in_dataset(dataset: &Dataset, question: &Question) -> Result<Vec<Place>> {
 fn no_such_row(row: u64, n_rows: u64, at: &str) -> Error {
     Error::new(ErrorKind::Config, format!("there is no row {row}: rows count from 0 and there are {n_rows}"))
         .at(Locus::path(at))
+        .with_hint("without `--row` all of them are explained")
 }
 
 fn explanation(dataset: &Dataset, origins: &[OriginEntry], place: Place) -> Result<Explanation> {

@@ -9,7 +9,7 @@ use nodedata_core::{
     Error, ErrorKind, Files, Format, Formats, Listing, Locus, OpenOptions, ReadAt, Result, Source,
 };
 use nodedata_dataset::NotRead;
-use nodedata_io::{Part, Places, printable};
+use nodedata_io::{Input, Part, Places, printable};
 
 use crate::{
     detect::{Choice, Named, guessed, named},
@@ -61,11 +61,21 @@ pub(crate) fn open_knowing(
     options: &OpenOptions,
     known: &[Learned],
 ) -> Result<OpenedSource> {
-    let input = nodedata_io::open_all(sources)?;
+    open_input(formats, &told(sources), nodedata_io::open_all(sources)?, from, options, known)
+}
+
+/// Opens an input whose sources errors may say as `shown`.
+fn open_input(
+    formats: &Formats,
+    shown: &str,
+    input: Input,
+    from: Option<&str>,
+    options: &OpenOptions,
+    known: &[Learned],
+) -> Result<OpenedSource> {
     let listing = Listing::new(input.files.as_ref())?;
-    // As errors may say them.
-    let (shown, root) = (told(sources), printable(&input.root));
-    let src = Named { source: &shown, root: &root };
+    let root = printable(&input.root);
+    let src = Named { source: shown, root: &root };
     let choice = match from {
         Some(name) => named(formats, &listing, src, name, input.exact)?,
         None => guessed(formats, &listing, src)?,
@@ -76,13 +86,13 @@ pub(crate) fn open_knowing(
         let message =
             format!("the video of {} sources is not decoded here; samples pass through", format.name());
         return Err(Error::new(ErrorKind::Unsupported, message)
-            .at(Locus::path(&shown))
+            .at(Locus::path(shown))
             .with_hint("leave out `--decode`, `source.decode` and `encoding`"));
     }
     let mut options = options.clone();
-    options.settle(format).map_err(|err| err.at(Locus::path(&shown)))?;
+    options.settle(format).map_err(|err| err.at(Locus::path(shown)))?;
     let Choice { claimed, why, others, .. } = choice;
-    tracing::info!(source = shown.as_str(), format = format.name(), why, files = claimed.len(), "open");
+    tracing::info!(source = shown, format = format.name(), why, files = claimed.len(), "open");
     let files: Arc<dyn Files> = Arc::new(Chosen { inner: Arc::clone(&input.files), names: claimed });
     for known in known {
         if options.learned.is_none() {
@@ -150,11 +160,13 @@ mod tests {
             files: Arc::new(MemoryFiles::default().with("a.xyz", "?")),
             root: source.to_owned(),
             exact: false,
+            places: Places::default(),
+            address: None,
+            parts: Vec::new(),
         };
-        let open = |from| {
-            open_input(&Formats::default(), source, &input, from, &OpenOptions::default(), &[]).map(|_| ())
-        };
-        let err = open(None).unwrap_err();
+        let shown = told(&[source.to_owned()]);
+        let opened = open_input(&Formats::default(), &shown, input, None, &OpenOptions::default(), &[]);
+        let err = opened.map(|_| ()).unwrap_err();
         assert_eq!(err.locus().to_string(), "s3://bucket/runs");
         assert!(!format!("{} {:?}", err.chain(), err.hint()).contains("secret"));
     }

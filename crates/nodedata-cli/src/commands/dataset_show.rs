@@ -63,7 +63,7 @@ pub(crate) fn show(args: &ShowArgs, output: Output) -> Result<()> {
                 tags: &state.tags,
                 visibility: state.visibility,
                 attachments: about.collect(),
-                shards: shards.as_deref(),
+                shards,
             })?
         }
         Output::Text => {

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use clap::Command;
-use nodedata_core::{Error, ErrorKind, Locus, Result, names::nearest};
+use nodedata_core::{Error, ErrorKind, Locus, Result, suggest};
 use nodedata_io::{Writing, write_file};
 
 use crate::{
@@ -55,7 +55,14 @@ fn page(command: &Command) -> Result<ManPage> {
     let man = clap_mangen::Man::new(command.clone());
     let mut text = Vec::new();
     man.render(&mut text)?;
-    Ok(ManPage { name: man.get_filename(), text: Some(String::from_utf8_lossy(&text).into_owned()) })
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    // What stands after the arguments has no heading of its own there.
+    for (title, section) in
+        [("Exit codes:", "EXIT STATUS"), ("Examples:", "EXAMPLES"), ("Example:", "EXAMPLES")]
+    {
+        text = text.replace(&format!(".SH EXTRA\n{title}\n"), &format!(".SH {section}\n"));
+    }
+    Ok(ManPage { name: man.get_filename(), text: Some(text) })
 }
 
 /// The command of these words.
@@ -63,11 +70,7 @@ fn command_of<'a>(root: &'a Command, words: &[String]) -> Result<&'a Command> {
     let mut command = root;
     for word in words {
         command = command.find_subcommand(word).ok_or_else(|| {
-            let names = command.get_subcommands().map(Command::get_name);
-            let hint = match nearest(word, names) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => "`node-data --help` lists the commands".to_owned(),
-            };
+            let hint = suggest(word, command.get_subcommands().map(Command::get_name));
             let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
             Error::new(ErrorKind::Config, format!("`{name}` has no command `{word}`")).with_hint(hint)
         })?;
