@@ -12,7 +12,7 @@ use nodedata_testkit::corpus;
 use tempfile::TempDir;
 
 /// Blocks of commands that say why they are not run. A new one is counted here.
-const NOT_RUN: usize = 7;
+const NOT_RUN: usize = 9;
 
 /// What blocks may be: commands; commands behind `$ `, with what they print; and what is no command.
 const LANGUAGES: [&str; 7] = ["sh", "console", "text", "python", "yaml", "json", "rust"];
@@ -112,6 +112,7 @@ fn scratch() -> TempDir {
     let cargo = "case \"$*\" in\n\
         'build --release -p nodedata-cli') ;;\n\
         'run --release -p nodedata-cli -- '*) shift 5; exec node-data \"$@\" ;;\n\
+        'run --release -p nodedata-cli --no-default-features -- '*) shift 6; exec node-data \"$@\" ;;\n\
         *) echo \"no test runs: cargo $*\" >&2; exit 1 ;;\n\
         esac\n";
     executable(&folder.path().join("bin/cargo"), cargo);

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
+use nodedata_core::{Locus, Result, visible::visible};
 use nodedata_io::{Writing, io_error, write_file};
 use nodedata_pipeline::Rebuilt;
 use nodedata_registry::{
