@@ -66,6 +66,17 @@ pub(crate) enum Command {
     Store(crate::commands::store_args::StoreCommand),
     /// Serve a registry over HTTP: the protocol, and a page for people.
     Serve(crate::commands::serve_args::ServeArgs),
+    /// Keep a token for a server, which every command that names the server then sends.
+    ///
+    /// The token is asked for without showing it, tried on the server, and kept in the user's configuration
+    /// (`$XDG_CONFIG_HOME/nodedata/tokens`, or `~/.config/nodedata/tokens`), where its owner alone may read it. The variable
+    /// NODEDATA_TOKEN, where it is set, goes before what is kept. Operators make tokens with
+    /// `node-data serve --new-token ACCOUNT`.
+    Login(crate::commands::login_args::LoginArgs),
+    /// Forget the token that is kept for a server.
+    Logout(crate::commands::login_args::ServerArgs),
+    /// Say whose token a server is sent, and what it opens.
+    Whoami(crate::commands::login_args::ServerArgs),
     /// Write a dataset as other tools want it.
     #[command(subcommand)]
     Export(crate::commands::export::ExportCommand),
@@ -382,7 +393,8 @@ pub(crate) enum SchemaCommand {
         #[arg(long, value_name = "FILE")]
         schema: PathBuf,
     },
-    /// Compare two schemas: files, or those of datasets in folders or registries.
+    /// Compare two schemas: files, or those of datasets in folders or registries; exit 1 when what reads the older one
+    /// cannot read the newer.
     Diff {
         /// The older one: a file, a dataset's folder, or a revision with its `@`, such as `owner/name@1.2.0`. What is
         /// there on disk goes first.

@@ -142,7 +142,7 @@ tests: [{name: a, source: x.mcap, expect: {}}]
             line 23, column 84: `quality.rate.streams./imu.max_hz` is 1, less than `min_hz` 5 (swap them)
             line 23, column 98: unknown key `frozne` in `quality` (did you mean `frozen`?)
             line 24, column 11: `Acme/X` is no name for a dataset (write `owner/name` in small letters, digits, `-`, `_` and `.`)
-            line 24, column 28: `CCBY` is no SPDX expression: unknown term (write an identifier such as `CC-BY-4.0` or `Apache-2.0`; `LicenseRef-<name>` for one of your own)
+            line 24, column 28: `CCBY` is no SPDX licence expression (write an identifier such as `CC-BY-4.0`, `Apache-2.0 OR MIT`, or `LicenseRef-own-terms`)
             line 24, column 50: `publish.token` holds text, and a secret never stands in a file (write `{env: NAME}` and set the variable NAME)
             line 24, column 59: `publish.revision` is `v1` (expected `auto`, or a version such as `1.2.0`)
             line 25, column 35: `expect` names nothing (add `episodes`, `rows` or `content_root`)
