@@ -17,17 +17,17 @@ use crate::{
 };
 
 /// Log time and payload hash of a message.
-type Message = (i64, String);
+pub(crate) type Message = (i64, String);
 
 /// The messages of one input file, as the `mcap` crate reads them.
-struct Log {
+pub(crate) struct Log {
     bytes: Vec<u8>,
     /// Topic, schema name and hash of the definition by channel.
     channels: BTreeMap<u16, (String, String, Option<String>)>,
 }
 
 impl Log {
-    fn open(path: &Path) -> Self {
+    pub(crate) fn open(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();
         let mut channels = BTreeMap::new();
         for message in MessageStream::new(&bytes).unwrap() {
@@ -41,7 +41,7 @@ impl Log {
     }
 
     /// The messages of a stream in a byte range: of the chunk that lies there, or of the records.
-    fn messages(&self, stream: &Value, range: (usize, usize)) -> Vec<Message> {
+    pub(crate) fn messages(&self, stream: &Value, range: (usize, usize)) -> Vec<Message> {
         let facts = &stream["metadata"];
         let wanted = (
             facts["topic"].as_str().unwrap().to_owned(),
@@ -73,7 +73,7 @@ impl Log {
     }
 }
 
-fn pair(value: &Value) -> (usize, usize) {
+pub(crate) fn pair(value: &Value) -> (usize, usize) {
     let number = |idx: usize| value[idx].as_u64().unwrap() as usize;
     (number(0), number(1))
 }

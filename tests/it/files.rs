@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use nodedata_core::{ErrorKind, Files, ReadAt, Result, Silent};
+use nodedata_core::{Error, ErrorKind, Files, ReadAt, Result, Silent};
 use nodedata_dataset::{Dataset, Question, Rows, explain, validate};
 use nodedata_export::{HubFacts, export_hugging_face};
 use nodedata_io::{FolderFiles, MemoryFiles, RemoteFiles, block_on};
@@ -66,7 +66,7 @@ fn a_folder_a_bucket_and_memory_are_read_alike() {
     for name in ["log", "video"] {
         let folder = converted(&work, name);
         is_shared(&folder);
-        let sound = validate(&folder, true, &Silent);
+        let sound = validate(&folder, true, &Silent).unwrap();
         assert!(sound.is_sound() && 0 < sound.frames, "{sound:?}");
         let question = Question { episode: Some(0), ..Question::default() };
         let explained = explain(&folder, None, &question).unwrap();
@@ -79,7 +79,7 @@ fn a_folder_a_bucket_and_memory_are_read_alike() {
         ] {
             let dataset = Dataset::over(files).unwrap();
             assert_eq!(dataset.root(), None);
-            assert_eq!(validate(&dataset, true, &Silent), sound, "{name} in {place}");
+            assert_eq!(validate(&dataset, true, &Silent).unwrap(), sound, "{name} in {place}");
             assert_eq!(explain(&dataset, None, &question).unwrap(), explained, "{name} in {place}");
             assert_eq!(dataset.episodes().unwrap(), folder.episodes().unwrap());
             assert_eq!(dataset.videos().unwrap(), folder.videos().unwrap());
@@ -90,6 +90,57 @@ fn a_folder_a_bucket_and_memory_are_read_alike() {
             assert_eq!(contents(&out), contents(&exported), "{name} in {place}");
         }
     }
+}
+
+/// Files of which one is behind a gate, or behind a network that is down.
+struct Unreachable {
+    files: MemoryFiles,
+    shard: PathBuf,
+    kind: ErrorKind,
+}
+
+impl Files for Unreachable {
+    fn list(&self) -> Result<Vec<PathBuf>> {
+        self.files.list()
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
+        match path == self.shard {
+            true => Err(Error::new(self.kind, "not for you").with_hint("ask")),
+            false => self.files.open(path),
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_reached_is_no_finding_and_what_is_missing_is_one() {
+    let work = Work::new();
+    let folder = converted(&work, "log");
+    let shard = PathBuf::from(&folder.manifest.shards[0].path);
+    for kind in [ErrorKind::Denied, ErrorKind::Io] {
+        let files = Unreachable { files: in_memory(&folder), shard: shard.clone(), kind };
+        let dataset = Dataset::over(Arc::new(files)).unwrap();
+        for deep in [false, true] {
+            let err = validate(&dataset, deep, &Silent).unwrap_err();
+            assert_eq!((err.kind(), err.to_string().as_str()), (kind, "not for you"));
+            assert_eq!((err.hint(), err.locus().path.as_ref()), (Some("ask"), Some(&shard)));
+        }
+    }
+    let less = in_memory(&folder);
+    let kept = less.list().unwrap().into_iter().filter(|it| *it != shard).fold(
+        MemoryFiles::default(),
+        |all, path| {
+            let file = less.open(&path).unwrap();
+            all.with(path, file.read_at(0..file.n_bytes()).unwrap())
+        },
+    );
+    let found = validate(&Dataset::over(Arc::new(kept)).unwrap(), false, &Silent).unwrap();
+    assert!(
+        found.findings.iter().any(|it| it.code == "missing-file" && it.at == shard.display().to_string())
+    );
+    std::fs::remove_file(work.path("log").join(&shard)).unwrap();
+    let found = validate(&folder, false, &Silent).unwrap();
+    assert!(found.findings.iter().any(|it| it.code == "missing-file"), "{found:?}");
 }
 
 /// What the tables say of pages, video and attachments is what the files hold.

@@ -61,10 +61,10 @@ fn the_tour_of_the_readme() {
     let log = run(&work, &["dataset", "log", "acme/teleop"]).exits(0);
     assert_eq!(
         steady(&log.stdout),
-        "1.0.1     patch  +0 ~0 -0        TIME  robot-lab\n1.0.0     first  +18 ~0 -0       TIME  robot-lab\n"
+        "1.0.1     patch  +0 ~0 -0        TIME  robot-lab\n1.0.0     first  +1 ~0 -0        TIME  robot-lab\n"
     );
     let diff = run(&work, &["dataset", "diff", "acme/teleop@1.0.0", "@latest"]).exits(0);
-    assert_eq!(diff.stdout, "1.0.0 to 1.0.1: patch (18 kept, 0 added, 0 changed, 0 removed)\n");
+    assert_eq!(diff.stdout, "1.0.0 to 1.0.1: patch (1 kept, 0 added, 0 changed, 0 removed)\n");
     run(&work, &["dataset", "pull", "acme/teleop@^1", "--out", "back"]).exits(0);
     run(&work, &["validate", "back", "--deep"]).exits(0);
     let same = run(&work, &["dataset", "pull", "acme/teleop", "--out", "back"]).exits(0);

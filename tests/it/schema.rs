@@ -21,7 +21,7 @@ fn an_inferred_schema_holds_for_its_source() {
         work.run(["convert", &name, "--out", "inferred"]).exits(0);
         work.run(["convert", &name, "--out", "declared", "--schema", "schema.json"]).exits(0);
         let differences =
-            work.run(["schema", "diff", "inferred", "schema.json", "--format", "json"]).exits(0).json();
+            work.run(["schema", "diff", "inferred", "schema.json", "--format", "json"]).exits(1).json();
         let mode = |out: &str| work.json(&format!("{out}/schema.json"))["mode"].clone();
         assert_eq!(mode("inferred"), "inferred", "{name}");
         // Only a conversion deals episodes to splits.
@@ -122,7 +122,7 @@ fn a_schema_is_compared_as_its_readers_see_it() {
         schema["streams"]["/custom"]["fields"]["c"]["max"] = json!(200);
     });
     work.run(["convert", &log, "--out", "out"]).exits(0);
-    let told = work.run(["schema", "diff", "out", "schema.json"]).exits(0);
+    let told = work.run(["schema", "diff", "out", "schema.json"]).exits(1);
     expect![[r#"
         ~ splits: ["train"] → [] (breaks readers)
         ~ streams./custom.fields.q.shape: [-1,6] → [-1,-1] (breaks readers)
@@ -130,7 +130,7 @@ fn a_schema_is_compared_as_its_readers_see_it() {
         - streams./instruction: 1 fields (breaks readers)
         - streams./instruction.fields.data: {"type": "string", "shape": [-1]} (breaks readers)
         incompatible: what reads the old cannot read the new
-        --- exit 0
+        --- exit 1
     "#]]
     .assert_eq(&told.transcript());
     let same = work.run(["schema", "diff", "out", "out/schema.json"]).exits(0);
@@ -144,11 +144,11 @@ fn the_plain_form_is_accepted() {
     let plain = r#"{"splits":["train","val"],"fields":{"rgb":{"type":"uint8","shape":[-1,224,224,3]},"action":{"type":"float32","shape":[-1,7]}}}"#;
     work.write("plain.json", plain);
     work.write("other.json", plain.replace("-1,7", "-1,8"));
-    let told = work.run(["schema", "diff", "plain.json", "other.json"]).exits(0);
+    let told = work.run(["schema", "diff", "plain.json", "other.json"]).exits(1);
     expect![[r#"
         ~ fields.action.shape: [-1,7] → [-1,8] (breaks readers)
         incompatible: what reads the old cannot read the new
-        --- exit 0
+        --- exit 1
     "#]]
     .assert_eq(&told.transcript());
     // A log has no step table yet: that is what is wrong, and not the schema.

@@ -163,7 +163,10 @@ class Alignment(unittest.TestCase):
         while (time := int(start) + (2 * len(steps) * 10**9 + RATE_HZ) // (2 * RATE_HZ)) <= end:
             steps.append(time)
         steps = numpy.array(steps, dtype=numpy.int64)
-        self.assertEqual(table["timestamp_ns"].to_pylist(), steps.tolist())
+        self.assertEqual(table["timestamp_ns"].to_pylist(), (steps - steps[0]).tolist())
+        index = pyarrow.parquet.read_table(folder / "out" / manifest["index"]["episodes"]["path"])
+        starts = [row["start_time_ns"] for row in index.to_pylist() if row["stream"] == "steps"]
+        self.assertEqual(starts, [int(steps[0])])
         self.assertEqual(table["step_index"].to_pylist(), list(range(len(steps))))
         self.assertEqual(set(table["episode_index"].to_pylist()), {0})
 

@@ -9,8 +9,9 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 300)]
     pub(crate) mb: u64,
 
-    /// Only inputs whose name contains this: jpeg-none, jpeg-zstd, raw-none, raw-zstd, numeric-none, numeric-zstd,
-    /// lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1; or jobs: inspect-jpeg, inspect-numeric, align-jpeg, align-raw,
+    /// Only inputs whose name contains this: jpeg-none, jpeg-zstd, raw-none, raw-zstd, camera-none, camera-zstd,
+    /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1; or jobs: inspect-jpeg,
+    /// inspect-numeric, align-jpeg, align-raw,
     /// align-numeric, push-folder, push-server, push-folder-known, push-server-known.
     #[arg(long)]
     pub(crate) only: Option<String>,

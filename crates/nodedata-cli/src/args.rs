@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nodedata_core::MediaEncoding;
+use nodedata_core::{MediaEncoding, Moment};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::dataset_args::StoreArgs;
@@ -66,6 +66,17 @@ pub(crate) enum Command {
     Store(crate::commands::store_args::StoreCommand),
     /// Serve a registry over HTTP: the protocol, and a page for people.
     Serve(crate::commands::serve_args::ServeArgs),
+    /// Keep a token for a server, which every command that names the server then sends.
+    ///
+    /// The token is asked for without showing it, tried on the server, and kept in the user's configuration
+    /// (`$XDG_CONFIG_HOME/nodedata/tokens`, or `~/.config/nodedata/tokens`), where its owner alone may read it. The variable
+    /// NODEDATA_TOKEN, where it is set, goes before what is kept. Operators make tokens with
+    /// `node-data serve --new-token ACCOUNT`.
+    Login(crate::commands::login_args::LoginArgs),
+    /// Forget the token that is kept for a server.
+    Logout(crate::commands::login_args::ServerArgs),
+    /// Say whose token a server is sent, and what it opens.
+    Whoami(crate::commands::login_args::ServerArgs),
     /// Write a dataset as other tools want it.
     #[command(subcommand)]
     Export(crate::commands::export::ExportCommand),
@@ -108,12 +119,14 @@ pub(crate) struct SourceArgs {
     /// Keep the messages of these topics as bytes, with their schema beside them.
     #[arg(long, value_name = "TOPIC", help_heading = "Selection")]
     pub(crate) undecoded: Vec<String>,
-    /// Read only records logged at or after this time: nanoseconds since 1970.
-    #[arg(long, value_name = "NANOS", help_heading = "Selection", allow_negative_numbers = true)]
-    pub(crate) start: Option<i64>,
-    /// Read only records logged before this time: nanoseconds since 1970.
-    #[arg(long, value_name = "NANOS", help_heading = "Selection", allow_negative_numbers = true)]
-    pub(crate) end: Option<i64>,
+    /// Read only records logged at or after this time: a date with its zone (`2026-06-11T09:30:00Z`), a number with its
+    /// unit (`1700000000s`, `1700000000123ms`), whole nanoseconds since 1970, or an offset from the start of the
+    /// recording (`+12.5s`, `+1m30s`).
+    #[arg(long, value_name = "TIME", help_heading = "Selection", allow_negative_numbers = true)]
+    pub(crate) start: Option<Moment>,
+    /// Read only records logged before this time, written as for `--start`.
+    #[arg(long, value_name = "TIME", help_heading = "Selection", allow_negative_numbers = true)]
+    pub(crate) end: Option<Moment>,
     /// Decode the video of a camera and store its frames as `jpeg`, `png` or `raw`; CAMERA may be a pattern as in `--topic`.
     /// Without it coded samples pass through as they are. May be given several times.
     #[arg(long, value_name = "CAMERA=ENCODING", value_parser = decoding, help_heading = "Selection")]
@@ -182,6 +195,10 @@ pub(crate) struct StepArgs {
     /// Milliseconds a message may be away from its step; farther ones leave a null. Any distance when absent.
     #[arg(long, value_name = "MS", help_heading = "Steps")]
     pub(crate) tolerance_ms: Option<u32>,
+    /// Let `--rate` be finer than every topic: messages are repeated. Without it such a rate is refused.
+    #[arg(long, help_heading = "Steps", requires = "rate")]
+    #[serde(default)]
+    pub(crate) upsample: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -305,7 +322,8 @@ pub(crate) struct InitArgs {
     /// Format of SRC; detected from its content when absent.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
-    /// File to write; standard output when absent.
+    /// File to write, which names SRC from where it lies; standard output when absent, where a path of SRC is absolute
+    /// because nobody knows where the text goes.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Replace the file if it exists and is a pipeline file.
@@ -315,7 +333,7 @@ pub(crate) struct InitArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum PipelineCommand {
-    /// Run the `tests` of pipeline files; exit 1 when one fails.
+    /// Run the `tests` of pipeline files; exit 1 when one fails. What is no pipeline, or has no tests, is skipped and named.
     Test {
         /// The pipeline files.
         #[arg(value_name = "FILE", required = true)]
@@ -352,8 +370,9 @@ pub(crate) struct ExplainArgs {
     /// Run the recipe again on SRC and compare the shards of these rows, as they lie there.
     #[arg(long, requires = "source")]
     pub(crate) rebuild: bool,
-    /// What the dataset was converted from: a file, a folder, a glob or a URL. May be given several times.
-    #[arg(long, value_name = "SRC", requires = "rebuild")]
+    /// What the dataset was converted from: a file, a folder, a glob or a URL. May be given several times. With `--row` of
+    /// steps that are made of messages it tells, for every field, the topic, file, byte range and record it was made of.
+    #[arg(long, value_name = "SRC")]
     pub(crate) source: Vec<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -374,7 +393,8 @@ pub(crate) enum SchemaCommand {
         #[arg(long, value_name = "FILE")]
         schema: PathBuf,
     },
-    /// Compare two schemas: files, or those of datasets in folders or registries.
+    /// Compare two schemas: files, or those of datasets in folders or registries; exit 1 when what reads the older one
+    /// cannot read the newer.
     Diff {
         /// The older one: a file, a dataset's folder, or a revision with its `@`, such as `owner/name@1.2.0`. What is
         /// there on disk goes first.

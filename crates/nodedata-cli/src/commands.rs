@@ -4,6 +4,7 @@ pub(crate) mod absent;
 pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod convert;
+pub(crate) mod credentials;
 pub(crate) mod dataset;
 pub(crate) mod dataset_args;
 pub(crate) mod dataset_show;
@@ -12,6 +13,9 @@ pub(crate) mod export;
 pub(crate) mod formats;
 pub(crate) mod init;
 pub(crate) mod inspect;
+#[cfg(feature = "remote")]
+pub(crate) mod login;
+pub(crate) mod login_args;
 pub(crate) mod nulls;
 pub(crate) mod pipeline;
 pub(crate) mod plan;

@@ -27,9 +27,9 @@ pub(crate) use self::{
     program::{Completions, FormatLine, FormatList, FormatOption, ManPage, ManPages, RefusedFormat},
     source::{
         CheckedDataset, CheckedPipeline, CheckedSchema, CheckedSource, Conversion, Explained, PipelineTests,
-        Planned, Proposal, Ran, SchemaDifference, TestOfFile,
+        Planned, Proposal, Ran, SchemaDifference, SkippedFile, TestOfFile,
     },
-    store::{HubExport, Serving, StoreMade, TokenMade},
+    store::{HubExport, LoggedIn, LoggedOut, Serving, StoreMade, TokenMade, Whoami},
     trust::{Agreement, Attestations, AuditLog, KeyPair, Signed, Verified},
 };
 
@@ -131,6 +131,12 @@ documents! {
     Serving<'_> => "serve/1",
     /// `serve --new-token`
     TokenMade<'_> => "serve-token/1",
+    /// `login`
+    LoggedIn<'_> => "login/1",
+    /// `logout`
+    LoggedOut<'_> => "logout/1",
+    /// `whoami`
+    Whoami<'_> => "whoami/1",
     /// `export hf`
     HubExport<'_> => "export-hf/1",
 }

@@ -124,6 +124,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "node-data serve --data server --new-token acme --scope read --scope 'publish:acme/*'",
         ],
     ),
+    (
+        "login",
+        &[
+            "node-data login --store https://data.example",
+            "node-data login --store https://data.example --token-stdin < token.txt",
+        ],
+    ),
+    ("logout", &["node-data logout --store https://data.example"]),
+    ("whoami", &["node-data whoami --store https://data.example"]),
     ("export hf", &["node-data export hf dataset hub"]),
     (
         "export croissant",
@@ -189,7 +198,7 @@ mod tests {
             for line in *lines {
                 assert!(line.starts_with(&format!("node-data {name}")), "{line}");
                 // What a shell does with the output is not the command's.
-                let own = line.split(['|', '>']).next().unwrap_or_default();
+                let own = line.split(['|', '>', '<']).next().unwrap_or_default();
                 let read = command().try_get_matches_from(words(own));
                 assert!(read.is_ok(), "{line}: {}", read.expect_err("it is none").render());
             }

@@ -85,6 +85,16 @@ fn run(command: Command, output: args::Output) -> nodedata_core::Result<Outcome>
         Command::Serve(args) => commands::serve::run(&args, output),
         #[cfg(not(feature = "server"))]
         Command::Serve(_) => Err(commands::absent::absent("the server", "server")),
+        #[cfg(feature = "remote")]
+        Command::Login(args) => commands::login::login(&args, output),
+        #[cfg(feature = "remote")]
+        Command::Logout(args) => commands::login::logout(&args, output),
+        #[cfg(feature = "remote")]
+        Command::Whoami(args) => commands::login::whoami(&args, output),
+        #[cfg(not(feature = "remote"))]
+        Command::Login(_) | Command::Logout(_) | Command::Whoami(_) => {
+            Err(commands::absent::absent("servers", "remote"))
+        }
         Command::Export(command) => commands::export::run(&command, output),
         Command::Formats => commands::formats::run(output),
         Command::Completions { shell } => commands::shell::completions(shell, output),

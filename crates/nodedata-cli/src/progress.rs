@@ -114,6 +114,13 @@ impl Progress for Shown {
         }
     }
 
+    fn warned(&self, warning: &str) {
+        match self {
+            Self::Events(_) => message::note(&json!({"event": "warning", "message": warning}).to_string()),
+            Self::Bar { .. } | Self::Nothing => message::note(&format!("warning: {warning}")),
+        }
+    }
+
     fn is_stopped(&self) -> bool {
         interrupt::is_asked_for()
     }

@@ -1,5 +1,6 @@
 mod assemble;
 mod layout;
+mod texts;
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -10,6 +11,7 @@ pub use self::layout::{Layout, LeafId, Level, ListId};
 use self::{
     assemble::assemble,
     layout::{LeafLayout, ListLayout, innermost},
+    texts::LastTexts,
 };
 use crate::DType;
 
@@ -22,6 +24,8 @@ pub struct Columns {
     layout: Arc<Layout>,
     leaves: Vec<Leaf>,
     lists: Vec<List>,
+    /// By list.
+    last_texts: Vec<LastTexts>,
     n_rows: usize,
 }
 
@@ -47,7 +51,8 @@ impl Columns {
     pub fn new(layout: Arc<Layout>) -> Self {
         let leaves = layout.leaves.iter().map(Leaf::new).collect();
         let lists = layout.lists.iter().map(List::new).collect();
-        Self { layout, leaves, lists, n_rows: 0 }
+        let last_texts = layout.lists.iter().map(|_| LastTexts::default()).collect();
+        Self { layout, leaves, lists, last_texts, n_rows: 0 }
     }
 
     /// The layout the rows follow.
@@ -194,6 +199,7 @@ impl Columns {
 
     /// Takes back whatever was pushed since the last complete row.
     pub fn abort_row(&mut self) {
+        self.last_texts.iter_mut().for_each(LastTexts::forget);
         let layout = Arc::clone(&self.layout);
         // Lists come after the list they lie in, so counts flow from the row downwards.
         let mut n_items = vec![0usize; self.lists.len()];
@@ -233,6 +239,7 @@ impl Columns {
     /// # Panics
     /// When a column or list did not get what the rows need: a mistake of the calling decoder.
     pub fn finish(&mut self) -> Vec<ArrayRef> {
+        self.last_texts.iter_mut().for_each(LastTexts::forget);
         let layout = Arc::clone(&self.layout);
         let lists: Vec<(Buffer, Option<NullBuffer>, usize)> = layout
             .lists

@@ -61,6 +61,8 @@ pub enum ErrorKind {
     Limit,
     /// The pipeline file or a flag is wrong.
     Config,
+    /// What was asked for is sound and selects nothing: a time range without a record, a clock without a step.
+    Empty,
     /// The registry's head moved since the parent revision was read.
     Conflict,
     /// The registry refused: missing token, missing attestation, missing license.

@@ -190,6 +190,10 @@ pub mod meta {
     pub const NULLABLE: &str = "nodedata:nullable";
     /// Codec of a media column, or `raw`.
     pub const ENCODING: &str = "nodedata:encoding";
+    /// Type of one element of raw frames, of a table whose rows do not say it: where all frames of the shard have one.
+    pub const FRAME_TYPE: &str = "nodedata:frame_type";
+    /// Shape of a raw frame, as a JSON list, of a table whose rows do not say it: where all frames of the shard have one.
+    pub const FRAME_SHAPE: &str = "nodedata:frame_shape";
     /// Unit of the values.
     pub const UNIT: &str = "nodedata:unit";
     /// Constants of an enumeration, `NAME=VALUE` joined by commas.

@@ -3,8 +3,8 @@ use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Confidence, Detection, Error, ErrorKind, Files, Listing, OptionKey, OptionValue, Result, RowDeal, Source,
-    TimeRange, suggest,
+    Confidence, Detection, Error, ErrorKind, Files, Listing, Moments, OptionKey, OptionValue, Result,
+    RowDeal, Source, TimeRange, suggest,
 };
 
 /// A file format we can read. One `static` per format crate.
@@ -48,6 +48,10 @@ pub struct OpenOptions {
     pub undecoded: Vec<String>,
     /// Only records whose log time lies in this range. Default: all.
     pub time_range: TimeRange,
+    /// The same as a person gives it, where that is still to be settled: whoever opens the source knows from when on offsets
+    /// count. What it comes to is `time_range`. Default: nothing is asked for.
+    #[serde(skip)]
+    pub moments: Moments,
     /// Whether damage found while opening is listed ([`crate::SourcePlan::findings`]) instead of returned. Follows from what is to become
     /// of damage in the rows.
     #[serde(skip)]
@@ -110,6 +114,7 @@ impl Default for OpenOptions {
             topics: None,
             undecoded: Vec::new(),
             time_range: TimeRange::ALL,
+            moments: Moments::default(),
             salvage: false,
             verify_checksums: true,
             partition_bytes: 2 << 20,

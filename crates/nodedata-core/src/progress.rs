@@ -16,6 +16,11 @@ pub trait Progress: Sync {
         let _ = (n_bytes, n_records);
     }
 
+    /// Something that whoever runs this should know before it is done.
+    fn warned(&self, warning: &str) {
+        let _ = warning;
+    }
+
     /// Whether somebody wants the run to stop where it can go on later. Asked between pieces of work.
     fn is_stopped(&self) -> bool {
         false

@@ -1,4 +1,7 @@
-use nodedata_core::visible::{visible_code, visible_markdown};
+use nodedata_core::{
+    StreamKind,
+    visible::{visible_code, visible_markdown},
+};
 
 use crate::{
     front_matter::{card_configs, config_lines, config_name},
@@ -49,11 +52,18 @@ fn body(lines: &mut Vec<String>, manifest: &Manifest) {
     for stream in &manifest.streams {
         facts(lines, stream);
     }
-    lines.push(
-        "\nTimes are nanoseconds. `manifest.json` lists every shard with its hashes, `provenance.jsonl` says \
+    let has_steps = manifest.streams.iter().any(|it| it.kind() == StreamKind::Steps);
+    let clock = match has_steps {
+        true => {
+            " `timestamp_ns` of a step counts from the start of its episode; when that was stands in `start_time_ns` of \
+             `index/episodes.parquet`."
+        }
+        false => "",
+    };
+    lines.push(format!(
+        "\nTimes are nanoseconds.{clock} `manifest.json` lists every shard with its hashes, `provenance.jsonl` says \
          which bytes of which input each was made from, `schema.json` describes the columns.\n"
-            .to_owned(),
-    );
+    ));
     lines.push(format!("Made by {}.", manifest.created_by.get("tool").map_or("", String::as_str)));
 }
 

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use arrow_array::{Array, ArrayRef, cast::AsArray, types::Int64Type};
-use nodedata_core::{Feature, PixelShape, Result, RowSpan, StreamSchema};
+use nodedata_core::{Feature, PixelShape, Result, RowSpan, Storage, StreamKind, StreamSchema};
 use rayon::prelude::*;
 
 use crate::{
@@ -44,6 +44,8 @@ pub(crate) struct ShardFacts {
     pub(crate) n_rows: u64,
     /// Whether each column shows as an image to Hugging Face readers.
     pub(crate) images: Vec<bool>,
+    /// What all raw frames of each column are, where they are alike and the rows do not say it.
+    pub(crate) frames: Vec<Option<PixelShape>>,
     pub(crate) parts: Vec<EpisodePart>,
     pub(crate) origins: Vec<Origin>,
 }
@@ -89,6 +91,8 @@ pub(crate) struct Encoder {
     time_column: Vec<Option<usize>>,
     /// Whether row groups of a stream end with episodes where sizes allow.
     keeps_episodes: Vec<bool>,
+    /// Whether the footers of a stream say what its raw frames are: rows of messages say it themselves.
+    says_frames: Vec<bool>,
 }
 
 struct OpenShard {
@@ -132,6 +136,7 @@ impl Encoder {
             units,
             episodes,
             time_column,
+            says_frames: streams.iter().map(|it| it.kind == StreamKind::Steps).collect(),
             keeps_episodes: streams.iter().map(|it| it.kind.keeps_episodes_whole()).collect(),
         }
     }
@@ -208,7 +213,10 @@ impl Encoder {
             for (column, array) in self.columns[stream].iter_mut().zip(rows.columns()) {
                 column.push(episode, Arc::clone(array));
             }
-            let times = self.time_column[stream].and_then(|it| time_bounds(rows.column(it)));
+            let start = batch.clock_start_ns;
+            let by_source =
+                |(first, last): (i64, i64)| (first.saturating_add(start), last.saturating_add(start));
+            let times = self.time_column[stream].and_then(|it| time_bounds(rows.column(it))).map(by_source);
             let table = &self.tables[stream];
             let id = ShardId { stream, split, number };
             let shard = self.open.entry(stream).or_insert_with(|| OpenShard::new(id));
@@ -265,6 +273,10 @@ impl Encoder {
             let columns = slots.into_iter().map(|it| it.chunks).collect();
             sealed.push(Sealed::RowGroup { shard: shard.facts.id, columns });
         }
+        shard.facts.frames = match self.says_frames[stream] {
+            true => raw_frames(&self.tables[stream].features, &self.pixels[stream]),
+            false => Vec::new(),
+        };
         shard.facts.images = shows_as_image(&self.tables[stream].features, &self.pixels[stream]);
         sealed.push(Sealed::Shard(Box::new(shard.facts)));
         Ok(())
@@ -273,7 +285,14 @@ impl Encoder {
 
 impl OpenShard {
     fn new(id: ShardId) -> Self {
-        let facts = ShardFacts { id, n_rows: 0, images: Vec::new(), parts: Vec::new(), origins: Vec::new() };
+        let facts = ShardFacts {
+            id,
+            n_rows: 0,
+            images: Vec::new(),
+            frames: Vec::new(),
+            parts: Vec::new(),
+            origins: Vec::new(),
+        };
         Self { facts, slots: None, n_row_groups: 0, runs: Vec::new() }
     }
 
@@ -395,12 +414,32 @@ fn time_bounds(array: &ArrayRef) -> Option<(i64, i64)> {
 
 fn merge_pixels(all: &mut Vec<PixelShape>, found: Vec<PixelShape>) {
     for shape in found {
-        let same = all.iter_mut().find(|it| it.column == shape.column && it.encoding == shape.encoding);
-        match same {
-            Some(known) => known.n_rows += shape.n_rows,
-            None => all.push(shape),
+        let alike = |it: &PixelShape| it.column == shape.column && it.encoding == shape.encoding;
+        let same = |it: &PixelShape| alike(it) && it.dtype == shape.dtype && it.shape == shape.shape;
+        match all.iter().position(same) {
+            Some(known) => all[known].n_rows += shape.n_rows,
+            // Two tell already that frames differ: how many kinds there are, nobody asks.
+            None if all.iter().filter(|it| alike(it)).count() < 2 => all.push(shape),
+            None => {}
         }
     }
+}
+
+/// What the raw frames of each column are, where all of the unit are alike.
+fn raw_frames(features: &[Feature], pixels: &[PixelShape]) -> Vec<Option<PixelShape>> {
+    let of_column = |(column, feature): (usize, &Feature)| {
+        // `episode_index` comes before the source's features.
+        let of_column: Vec<&PixelShape> = pixels.iter().filter(|it| it.column + 1 == column).collect();
+        match of_column.as_slice() {
+            [one]
+                if feature.storage == Storage::RawMedia && one.encoding == "raw" && !one.shape.is_empty() =>
+            {
+                Some((*one).clone())
+            }
+            _ => None,
+        }
+    };
+    features.iter().enumerate().map(of_column).collect()
 }
 
 /// A column of encoded media shows as an image when every frame of the unit is one.

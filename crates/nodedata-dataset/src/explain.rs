@@ -1,4 +1,4 @@
-use nodedata_core::{Error, ErrorKind, Locus, Result, suggest};
+use nodedata_core::{Error, ErrorKind, Locus, Result, STEPS, suggest};
 use serde::Serialize;
 
 use crate::{
@@ -54,8 +54,10 @@ pub struct OriginRange {
     pub source: String,
     /// First byte, and one past the last. A chunk of a log holds records of other topics as well.
     pub bytes: (u64, u64),
-    /// Which of the records of this stream in that range, counted from 0.
-    pub records: (u64, u64),
+    /// Which of the records of this stream in that range, counted from 0. `None` for a step that is made of messages of
+    /// several topics: the range is that of all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records: Option<(u64, u64)>,
 }
 
 /// Walks rows of a dataset, or of one shard of it, named by its path inside, back to the bytes of the input.
@@ -65,11 +67,12 @@ pub struct OriginRange {
 /// cannot be read.
 pub fn explain(dataset: &Dataset, shard: Option<&str>, question: &Question) -> Result<Vec<Explanation>> {
     let origins = dataset.origins()?;
+    let is_made = is_made_of_messages(dataset);
     let places = match shard {
         Some(path) => vec![in_shard(dataset, path, question)?],
         None => in_dataset(dataset, question)?,
     };
-    places.into_iter().map(|place| explanation(dataset, &origins, place)).collect()
+    places.into_iter().map(|place| explanation(dataset, &origins, is_made, place)).collect()
 }
 
 /// Rows of one shard.
@@ -158,11 +161,23 @@ fn no_such_row(row: u64, n_rows: u64, at: &str) -> Error {
         .with_hint("without `--row` all of them are explained")
 }
 
-fn explanation(dataset: &Dataset, origins: &[OriginEntry], place: Place) -> Result<Explanation> {
+/// Whether the steps of a dataset are made of messages, so that none is a record of its own.
+fn is_made_of_messages(dataset: &Dataset) -> bool {
+    // A dataset that was not converted has no report, and its rows are what its files hold.
+    dataset.report().is_ok_and(|it| it.streams.values().any(|it| it.used.is_some()))
+}
+
+fn explanation(
+    dataset: &Dataset,
+    origins: &[OriginEntry],
+    is_made: bool,
+    place: Place,
+) -> Result<Explanation> {
     let manifest = &dataset.manifest;
     let shard: &ShardEntry = manifest.shards.get(place.shard).ok_or_else(|| {
         Error::new(ErrorKind::Corrupt, format!("the index names shard {}, which is not there", place.shard))
     })?;
+    let is_made = is_made && shard.stream == STEPS;
     let end = place.row + place.n_rows;
     let ranges: Vec<OriginRange> = origins
         .iter()
@@ -174,7 +189,8 @@ fn explanation(dataset: &Dataset, origins: &[OriginEntry], place: Place) -> Resu
                 n_rows: last - first,
                 source: it.source.clone(),
                 bytes: (it.byte_start, it.byte_end),
-                records: (it.first_record + first - it.row, it.first_record + last - it.row),
+                records: (!is_made)
+                    .then(|| (it.first_record + first - it.row, it.first_record + last - it.row)),
             }
         })
         .collect();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use nodedata_core::visible::visible_json;
+use nodedata_core::{StreamKind, visible::visible_json};
 
 use crate::{
     card::QUARANTINE,
@@ -31,16 +31,19 @@ pub enum SplitFiles<'a> {
 }
 
 /// The configurations of a manifest, a stream each, of those that have rows outside the quarantine, which `load_dataset`
-/// does not see. `each` names files one by one, for where no pattern tells splits apart.
+/// does not see. The default is that of the steps, or else the one with the most bytes; of equals the first. `each` names
+/// files one by one, for where no pattern tells splits apart.
 pub fn card_configs(manifest: &Manifest, each: bool) -> Vec<CardConfig<'_>> {
     let mut configs: Vec<CardConfig<'_>> = Vec::new();
+    let mut best: Option<((bool, u64), usize)> = None;
     for stream in &manifest.streams {
         let mut by_split: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        let mut n_rows = 0;
+        let (mut n_rows, mut n_bytes) = (0, 0);
         for shard in &manifest.shards {
             if shard.stream == stream.name && shard.split != QUARANTINE {
                 by_split.entry(&shard.split).or_default().push(&shard.path);
                 n_rows += shard.rows;
+                n_bytes += shard.bytes;
             }
         }
         if n_rows == 0 {
@@ -52,7 +55,14 @@ pub fn card_configs(manifest: &Manifest, each: bool) -> Vec<CardConfig<'_>> {
         };
         let splits = by_split.into_iter().map(|(split, paths)| (split, files(split, paths)));
         let name = yaml_text(config_name(stream));
-        configs.push(CardConfig { name, is_default: configs.is_empty(), splits: splits.collect() });
+        let rank = (stream.kind() == StreamKind::Steps, n_bytes);
+        if best.is_none_or(|it| it.0 < rank) {
+            best = Some((rank, configs.len()));
+        }
+        configs.push(CardConfig { name, is_default: false, splits: splits.collect() });
+    }
+    if let Some((_, at)) = best {
+        configs[at].is_default = true;
     }
     configs
 }

@@ -168,6 +168,7 @@ impl UnitRecord {
             n_rows: shard.rows,
             // Only the footer says so, and that is written.
             images: Vec::new(),
+            frames: Vec::new(),
             parts: shard.parts.iter().map(part).collect(),
             origins: shard.origins.iter().map(origin).collect::<Result<_>>()?,
         };

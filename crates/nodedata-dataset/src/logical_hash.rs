@@ -24,19 +24,25 @@
 //! `nodedata logical v1 episode` over the number of features and, in byte order of their names, the length
 //! of the name, the name and the feature's hash.
 
-use arrow_array::{Array, cast::AsArray};
+use arrow_array::Array;
 use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use blake3::Hasher;
 use nodedata_core::{DType, Dim, Feature, Nested, NestedDim, NestedItems};
 
-use crate::stats::leaf_values::{bools, for_each_bytes};
+use crate::{
+    repeats::PackedTexts,
+    stats::leaf_values::{bools, for_each_bytes, number_bytes},
+};
 
 const FIELD_CONTEXT: &str = "nodedata logical v1";
 const EPISODE_CONTEXT: &str = "nodedata logical v1 episode";
 
 /// Small pieces are gathered up to this many bytes, because the hash is slow on short calls.
 const STAGE_BYTES: usize = 64 << 10;
+
+/// What repeats is gathered in copies of about this size.
+const REPEAT_BYTES: usize = 4 << 10;
 
 // Values are hashed as they lie in memory.
 const _: () = assert!(cfg!(target_endian = "little"), "the logical hash needs a little-endian machine");
@@ -51,6 +57,8 @@ pub struct FieldHasher {
     n_values: u64,
     values: Hasher,
     stage: Vec<u8>,
+    /// Texts that may follow each other many times, as they are hashed.
+    row: Vec<u8>,
     /// The type of a column that is not the feature's: a damaged file, whose hash must match nothing.
     stray: Option<DataType>,
 }
@@ -71,7 +79,17 @@ impl FieldHasher {
         let levels = vec![LevelHash::default(); shape.len() + 1];
         let name = feature.name.clone();
         let values = Hasher::new();
-        Self { name, dtype, shape, levels, n_values: 0, values, stage: Vec::new(), stray: None }
+        Self {
+            name,
+            dtype,
+            shape,
+            levels,
+            n_values: 0,
+            values,
+            stage: Vec::new(),
+            row: Vec::new(),
+            stray: None,
+        }
     }
 
     /// Takes in the next rows. How they are cut into batches does not change the hash. A column that does
@@ -96,9 +114,20 @@ impl FieldHasher {
         match self.dtype {
             DType::String | DType::Bytes => {
                 let mut stage = Stage::new(&mut self.values, &mut self.stage);
+                if let Some(texts) = PackedTexts::of(&nested) {
+                    texts.for_each_stretch(|stretch, n_times| {
+                        self.row.clear();
+                        for text in stretch.map(|it| texts.text(it)) {
+                            self.row.extend_from_slice(&length(text.len()));
+                            self.row.extend_from_slice(text);
+                        }
+                        stage.repeat(&self.row, n_times);
+                    });
+                    return stage.flush();
+                }
                 for_each_bytes(values, |idx, value| {
                     if valid.is_none_or(|it| it.is_valid(idx)) {
-                        stage.number(value.len());
+                        stage.push(&length(value.len()));
                         stage.push(value);
                     }
                 });
@@ -107,15 +136,7 @@ impl FieldHasher {
             DType::Bool => update_valid(&mut self.values, &bools(values), 1, valid),
             dtype => {
                 let width = dtype.byte_width().unwrap_or(1);
-                match values.as_any_dictionary_opt() {
-                    None => {
-                        let data = values.to_data();
-                        let bytes =
-                            &data.buffers()[0].as_slice()[data.offset() * width..][..data.len() * width];
-                        update_valid(&mut self.values, bytes, width, valid);
-                    }
-                    Some(_) => update_valid(&mut self.values, &dictionary_bytes(values, dtype), width, valid),
-                }
+                update_valid(&mut self.values, &number_bytes(values, dtype), width, valid);
             }
         }
     }
@@ -209,14 +230,27 @@ impl LevelHash {
     fn lengths(&mut self, dim: &NestedDim, items: &NestedItems, stage: &mut Vec<u8>) {
         let hasher = self.lengths.get_or_insert_with(Box::default);
         let mut stage = Stage::new(hasher, stage);
-        for idx in (0..items.n_items).filter(|idx| is_there(items.valid.as_ref(), *idx)) {
-            stage.number(match dim {
-                NestedDim::Fixed(n) => *n,
-                NestedDim::List(offsets) => offsets.range(idx).len(),
-            });
+        let n_there = count(items.n_items, items.valid.as_ref()) as usize;
+        match dim {
+            NestedDim::Fixed(n) => stage.repeat(&length(*n), n_there),
+            NestedDim::List(offsets) => {
+                let mut idx = 0;
+                while idx < items.n_items {
+                    let n = offsets.range(idx).len();
+                    let n_alike = offsets.n_lists_of_len(idx, n).max(1);
+                    let alike = items.valid.as_ref().map(|it| it.slice(idx, n_alike));
+                    stage.repeat(&length(n), count(n_alike, alike.as_ref()) as usize);
+                    idx += n_alike;
+                }
+            }
         }
         stage.flush();
     }
+}
+
+/// The length of a list or a value as it is hashed.
+fn length(n: usize) -> [u8; 8] {
+    (n as u64).to_le_bytes()
 }
 
 /// Gathers short pieces on their way to a hasher.
@@ -259,8 +293,15 @@ impl<'a> Stage<'a> {
         self.bytes.extend_from_slice(piece);
     }
 
-    fn number(&mut self, number: usize) {
-        self.push(&(number as u64).to_le_bytes());
+    /// Takes a piece many times.
+    fn repeat(&mut self, piece: &[u8], n_times: usize) {
+        let n_copies = (REPEAT_BYTES / piece.len().max(1)).min(n_times / 2).max(1);
+        if n_copies == 1 {
+            return (0..n_times).for_each(|_| self.push(piece));
+        }
+        let copies = piece.repeat(n_copies);
+        (0..n_times / n_copies).for_each(|_| self.push(&copies));
+        self.push(&copies[..n_times % n_copies * piece.len()]);
     }
 
     fn flush(&mut self) {
@@ -280,31 +321,6 @@ fn update_valid(hasher: &mut Hasher, bytes: &[u8], width: usize, valid: Option<&
                 hasher.update(&bytes[start * width..end * width]);
             }
         }
-    }
-}
-
-/// The values of a dictionary of numbers, decoded.
-fn dictionary_bytes(values: &dyn Array, dtype: DType) -> Vec<u8> {
-    use crate::stats::leaf_values::numbers;
-    use arrow_array::types::*;
-    macro_rules! decoded {
-        ($t:ty) => {
-            numbers::<$t>(values).iter().flat_map(|it| it.to_le_bytes()).collect()
-        };
-    }
-    match dtype {
-        DType::Int8 => decoded!(Int8Type),
-        DType::Int16 => decoded!(Int16Type),
-        DType::Int32 => decoded!(Int32Type),
-        DType::Int64 => decoded!(Int64Type),
-        DType::UInt8 => decoded!(UInt8Type),
-        DType::UInt16 => decoded!(UInt16Type),
-        DType::UInt32 => decoded!(UInt32Type),
-        DType::UInt64 => decoded!(UInt64Type),
-        DType::Float16 => decoded!(Float16Type),
-        DType::Float32 => decoded!(Float32Type),
-        DType::Float64 => decoded!(Float64Type),
-        DType::Bool | DType::String | DType::Bytes => Vec::new(),
     }
 }
 

@@ -14,7 +14,8 @@ const BATCH_ROWS: usize = 1024;
 pub(crate) const PAGE_BYTES: usize = 1 << 20;
 
 /// What the writer settings are called in provenance; changes whenever they change bytes.
-pub(crate) const SETTINGS: &str = "zstd:1;bss-float;delta-time;dict-text;media-plain-8;page-1MiB;v1";
+pub(crate) const SETTINGS: &str =
+    "zstd:1-where-10%;bss-float;delta-time;dict-text;media-plain-8;page-1MiB;v2";
 
 /// Whether a column holds media that get small uncompressed pages.
 pub(crate) fn is_encoded_media(feature: &Feature) -> bool {
@@ -33,6 +34,12 @@ pub(crate) fn plain(features: &[Feature], created_by: &str) -> WriterProperties 
         builder = column(builder, feature);
     }
     builder.build()
+}
+
+/// The same settings for chunks of one column that compression does not make smaller.
+pub(crate) fn stored(feature: &Feature, created_by: &str) -> WriterProperties {
+    let builder = base(created_by).set_write_batch_size(BATCH_ROWS);
+    column(builder.set_compression(Compression::UNCOMPRESSED), feature).build()
 }
 
 /// The same settings for the writers of media columns: looks at the page limit after every few rows.

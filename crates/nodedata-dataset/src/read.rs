@@ -114,6 +114,11 @@ impl Dataset {
         self.root.as_deref()
     }
 
+    /// The same dataset, its files read through `files`.
+    pub(crate) fn through(&self, files: Arc<dyn Files>) -> Self {
+        Self { files, ..self.clone() }
+    }
+
     /// All of its files, also those that the manifest does not name.
     pub fn files(&self) -> &Arc<dyn Files> {
         &self.files

@@ -62,7 +62,7 @@ macro_rules! numeric_values {
                 match self {
                     $(Self::$variant(it) => it.update(nested, &numbers::<$arrow>(values)),)*
                     Self::Bool(it) => it.update(nested, &bools(values)),
-                    Self::Texts(it) => it.update(values, nested.items.last().and_then(|it| it.valid.as_ref())),
+                    Self::Texts(it) => it.update(nested),
                 }
             }
 

@@ -1,22 +1,22 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arrow_array::{ArrayRef, Int64Array};
-use arrow_schema::{Schema, SchemaRef};
-use nodedata_core::{DType, EPISODE_INDEX, Error, ErrorKind, Feature, Result, Storage, StreamSchema};
+use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
+use nodedata_core::{
+    DType, EPISODE_INDEX, Error, ErrorKind, Feature, PixelShape, Result, Storage, StreamSchema, meta,
+};
 use parquet::{
     arrow::{
         ArrowSchemaConverter,
-        arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
+        arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves},
     },
-    file::{
-        metadata::KeyValue,
-        properties::WriterProperties,
-        writer::{SerializedFileWriter, SerializedRowGroupWriter},
-    },
+    file::{metadata::KeyValue, properties::WriterProperties, writer::SerializedRowGroupWriter},
     schema::types::{ColumnDescPtr, TypePtr},
 };
+use serde_json::json;
 
 use crate::{
+    codec::{ColumnFactory, PlainColumn, PlainWriter},
     digest::b3_of,
     hugging_face,
     media_chunk::{MediaChunk, MediaWriter},
@@ -34,11 +34,17 @@ pub(crate) struct Table {
     pub(crate) arrow: SchemaRef,
     pub(crate) root: TypePtr,
     pub(crate) properties: WriterProperties,
-    /// The Parquet columns.
-    leaves: Vec<ColumnDescPtr>,
-    plain: ArrowRowGroupWriterFactory,
-    /// For what stands beside media in their columns, where there are any.
-    media: Option<ArrowRowGroupWriterFactory>,
+    columns: Vec<Column>,
+}
+
+/// How one feature is encoded.
+enum Column {
+    Plain(Arc<PlainColumn>),
+    Media {
+        bytes: ColumnDescPtr,
+        /// What stands beside the bytes in the struct of encoded media.
+        beside: Option<Box<ColumnFactory>>,
+    },
 }
 
 impl Table {
@@ -50,26 +56,30 @@ impl Table {
             .with_coerce_types(false)
             .convert(&arrow)
             .map_err(|err| unwritable(stream, err))?;
-        let (root, leaves) = (columns.root_schema_ptr(), columns.columns().to_vec());
-        let properties = properties::plain(&features, created_by);
-        let plain = factory(&root, &arrow, properties.clone()).map_err(|err| unwritable(stream, err))?;
-        let media = features.iter().any(|it| it.storage == Storage::EncodedMedia).then(|| {
-            factory(&root, &arrow, properties::media(&features, created_by))
-                .map_err(|err| unwritable(stream, err))
+        let root = columns.root_schema_ptr();
+        let mut leaves = columns.columns().iter();
+        let of_features = features.iter().map(|it| -> parquet::errors::Result<Column> {
+            let leaf = leaves.next().expect("a column per leaf of the same schema");
+            let column = Column::new(it, leaf, created_by)?;
+            if let Column::Media { beside: Some(_), .. } = column {
+                leaves.next();
+            }
+            Ok(column)
         });
-        let media = media.transpose()?;
+        let columns = of_features.collect::<Result<_, _>>().map_err(|err| unwritable(stream, err))?;
+        let properties = properties::plain(&features, created_by);
         let stream = Arc::clone(&stream.name);
         // What the footer says of a feature is in its fields, and so in what `Debug` prints.
         let columns_hash = b3_of(format!("{features:?}").as_bytes());
-        Ok(Self { stream, columns_hash, features, arrow, root, properties, leaves, plain, media })
+        Ok(Self { stream, columns_hash, features, arrow, root, properties, columns })
     }
 
     /// What the footer of a shard says beside its columns. Hugging Face readers look for their features in the
     /// metadata of the Arrow schema, and nowhere else once there is one.
-    pub(crate) fn footer(&self, images: &[bool]) -> Vec<KeyValue> {
+    pub(crate) fn footer(&self, images: &[bool], frames: &[Option<PixelShape>]) -> Vec<KeyValue> {
         let features = hugging_face::features_json(&self.features, images);
         let metadata = HashMap::from([("huggingface".to_owned(), features.clone())]);
-        let arrow = Schema::clone(&self.arrow).with_metadata(metadata);
+        let arrow = self.with_frames(frames).with_metadata(metadata);
         let mut carrier = WriterProperties::default();
         parquet::arrow::add_encoded_arrow_schema_to_metadata(&arrow, &mut carrier);
         let mut entries = carrier.key_value_metadata().cloned().unwrap_or_default();
@@ -77,44 +87,61 @@ impl Table {
         entries
     }
 
+    /// The columns, with what raw frames are where that is known.
+    fn with_frames(&self, frames: &[Option<PixelShape>]) -> Schema {
+        let with = |(column, field): (usize, &FieldRef)| {
+            let Some(Some(frame)) = frames.get(column) else { return Arc::clone(field) };
+            let mut metadata = field.metadata().clone();
+            metadata.insert(meta::FRAME_TYPE.to_owned(), frame.dtype.name().to_owned());
+            metadata.insert(meta::FRAME_SHAPE.to_owned(), json!(frame.shape).to_string());
+            Arc::new(Field::clone(field).with_metadata(metadata))
+        };
+        Schema::new(self.arrow.fields().iter().enumerate().map(with).collect::<Vec<_>>())
+    }
+
     /// Writers for a new row group, one slot per feature.
     pub(crate) fn open_row_group(&self) -> Result<Vec<Slot>> {
-        let mut plain = self.plain.create_column_writers(0).map_err(encode_error)?.into_iter();
-        let media = self.media.as_ref().map(|it| it.create_column_writers(0)).transpose();
-        let mut media = media.map_err(encode_error)?.unwrap_or_default().into_iter();
-        let mut leaves = self.leaves.iter();
-        let mut slots = Vec::with_capacity(self.features.len());
-        for feature in &self.features {
-            let is_media = properties::is_encoded_media(feature);
-            let n_leaves = if feature.storage == Storage::EncodedMedia { 2 } else { 1 };
-            let mut writers = Vec::with_capacity(n_leaves);
-            for leaf in 0..n_leaves {
-                // The factories make the writers of all columns; each column takes one of them.
-                let (of_plain, of_media) = (plain.next(), media.next());
-                let column = leaves.next().expect("a column per leaf of the same schema");
-                writers.push(match is_media {
-                    true if leaf == 0 => LeafWriter::Media(Box::new(MediaWriter::new(Arc::clone(column)))),
-                    true => {
-                        LeafWriter::Arrow(Box::new(of_media.expect("a writer per leaf of the same schema")))
-                    }
-                    false => {
-                        LeafWriter::Arrow(Box::new(of_plain.expect("a writer per leaf of the same schema")))
-                    }
-                });
-            }
-            slots.push(Slot { writers, chunks: Vec::new() });
-        }
-        Ok(slots)
+        let slots = self.columns.iter().map(|column| {
+            let writers = column.writers().map_err(encode_error)?;
+            Ok(Slot { writers, chunks: Vec::new() })
+        });
+        slots.collect()
     }
 }
 
-fn factory(
-    root: &TypePtr,
-    arrow: &SchemaRef,
-    properties: WriterProperties,
-) -> parquet::errors::Result<ArrowRowGroupWriterFactory> {
-    let nowhere = SerializedFileWriter::new(std::io::sink(), Arc::clone(root), Arc::new(properties))?;
-    Ok(ArrowRowGroupWriterFactory::new(&nowhere, Arc::clone(arrow)))
+impl Column {
+    /// `leaf` is the first of its Parquet columns.
+    fn new(feature: &Feature, leaf: &ColumnDescPtr, created_by: &str) -> parquet::errors::Result<Self> {
+        if !properties::is_encoded_media(feature) {
+            return Ok(Self::Plain(Arc::new(PlainColumn::new(feature, created_by)?)));
+        }
+        let beside = match feature.storage {
+            Storage::EncodedMedia => {
+                let properties = properties::media(std::slice::from_ref(feature), created_by);
+                Some(Box::new(ColumnFactory::new(feature, properties)?))
+            }
+            Storage::Plain | Storage::RawMedia => None,
+        };
+        Ok(Self::Media { bytes: Arc::clone(leaf), beside })
+    }
+
+    /// A writer for each Parquet column.
+    fn writers(&self) -> parquet::errors::Result<Vec<LeafWriter>> {
+        match self {
+            Self::Plain(column) => {
+                Ok(vec![LeafWriter::Plain(Box::new(PlainWriter::new(Arc::clone(column))?))])
+            }
+            Self::Media { bytes, beside } => {
+                let mut writers = vec![LeafWriter::Media(Box::new(MediaWriter::new(Arc::clone(bytes))))];
+                if let Some(beside) = beside {
+                    // The first that the crate makes would be that of the bytes.
+                    let others = beside.writers()?.into_iter().skip(1);
+                    writers.extend(others.map(|it| LeafWriter::Arrow(Box::new(it))));
+                }
+                Ok(writers)
+            }
+        }
+    }
 }
 
 /// The encoders of one column in one row group; once closed, its finished chunks.
@@ -124,6 +151,8 @@ pub(crate) struct Slot {
 }
 
 enum LeafWriter {
+    Plain(Box<PlainWriter>),
+    /// What stands beside media.
     Arrow(Box<ArrowColumnWriter>),
     Media(Box<MediaWriter>),
 }
@@ -153,14 +182,13 @@ impl Chunk {
 impl Slot {
     /// Encodes one more piece of the column.
     pub(crate) fn write(&mut self, field: &arrow_schema::Field, array: &ArrayRef) -> Result<()> {
-        if let [LeafWriter::Media(writer)] = self.writers.as_mut_slice() {
-            return writer.write(field, array).map_err(encode_error);
-        }
-        let leaves = compute_leaves(field, array).map_err(encode_error)?;
-        for (writer, leaf) in self.writers.iter_mut().zip(&leaves) {
+        for (idx, writer) in self.writers.iter_mut().enumerate() {
             match writer {
-                LeafWriter::Arrow(writer) => writer.write(leaf),
+                LeafWriter::Plain(writer) => writer.write(array),
                 LeafWriter::Media(writer) => writer.write(field, array),
+                LeafWriter::Arrow(writer) => {
+                    compute_leaves(field, array).and_then(|leaves| writer.write(&leaves[idx]))
+                }
             }
             .map_err(encode_error)?;
         }
@@ -171,6 +199,7 @@ impl Slot {
     pub(crate) fn close(&mut self) -> Result<()> {
         for writer in self.writers.drain(..) {
             let chunk = match writer {
+                LeafWriter::Plain(writer) => writer.close().map(|it| Chunk::Arrow(Box::new(it))),
                 LeafWriter::Arrow(writer) => writer.close().map(|it| Chunk::Arrow(Box::new(it))),
                 LeafWriter::Media(writer) => writer.close().map(|it| Chunk::Media(Box::new(it))),
             };

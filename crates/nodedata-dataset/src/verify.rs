@@ -1,6 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use nodedata_core::{Progress, StreamSchema};
+use nodedata_core::{Progress, Result, StreamSchema};
 use nodedata_schema::Schema;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -11,6 +14,7 @@ use crate::{
     deep,
     digest::{b3_of, each_window, hex},
     manifest::{FileEntry, Manifest, ShardEntry},
+    reach::Reached,
     read::{Dataset, MANIFEST},
 };
 
@@ -52,9 +56,23 @@ const RESTORE: &str = "restore the file from a copy, or convert the source again
 /// footer. With `deep` every row is read as well: content hashes, declared limits, and every JPEG and PNG
 /// frame and every sample of the video index is decoded.
 ///
-/// Whatever is wrong is a finding. `progress` hears of the bytes that are hashed and, with `deep`, of the shards whose rows are
-/// read.
-pub fn validate(dataset: &Dataset, deep: bool, progress: &dyn Progress) -> Validation {
+/// Whatever is wrong is a finding. In a folder that includes what the disk does not give; what lies elsewhere and cannot
+/// be reached is neither sound nor wrong. `progress` hears of the bytes that are hashed and, with `deep`, of the shards
+/// whose rows are read.
+///
+/// # Errors
+/// `Denied`, `Io` when files that lie in no folder of this machine cannot be reached.
+pub fn validate(dataset: &Dataset, deep: bool, progress: &dyn Progress) -> Result<Validation> {
+    if dataset.root().is_some() {
+        return Ok(checked(dataset, deep, progress));
+    }
+    let reached = Arc::new(Reached::over(Arc::clone(dataset.files())));
+    let found = checked(&dataset.through(Arc::clone(&reached) as _), deep, progress);
+    reached.check()?;
+    Ok(found)
+}
+
+fn checked(dataset: &Dataset, deep: bool, progress: &dyn Progress) -> Validation {
     let mut found = Validation { deep, ..Validation::default() };
     let hashed: u64 = dataset.manifest.files().iter().map(|it| it.bytes).sum();
     let read: u64 = dataset.manifest.shards.iter().map(|it| it.bytes).sum();

@@ -89,6 +89,8 @@ pub struct CheckedRows {
     pub spans: Vec<RowSpan>,
     /// See [`nodedata_core::Batch::pixels`].
     pub pixels: Vec<PixelShape>,
+    /// When the clock of the times in `rows` starts, by the source's own; 0 where they are told by that.
+    pub clock_start_ns: i64,
 }
 
 /// What the pipeline learned by the end of a run.
@@ -294,6 +296,11 @@ impl DatasetWriter {
     pub fn fold(&mut self, visit: &mut dyn FnMut(&Unit, Value) -> Result<()>) -> Result<()> {
         self.folded = Folded::gather(&self.plan, &mut self.encoder, self.sink.last_record.take(), visit)?;
         Ok(())
+    }
+
+    /// Rows of all shards that were folded.
+    pub fn n_rows(&self) -> u64 {
+        self.folded.shards.iter().map(|it| it.facts.n_rows).sum()
     }
 
     /// Writes everything that describes the shards, checks the ledger, and gives the dataset its final name.

@@ -15,6 +15,8 @@ pub enum Writing {
     New,
     /// Refuses when something is there; only its owner may read it.
     NewSecret,
+    /// Replaces what is there; only its owner may read it, whoever could read what it replaces.
+    ReplaceSecret,
 }
 
 /// How the temporary names of files begin and end.
@@ -54,7 +56,7 @@ pub fn write_file(path: &Path, bytes: &[u8], writing: Writing) -> Result<()> {
     }
     file.as_file().sync_all().map_err(failed)?;
     let named = match writing {
-        Writing::Replace => file.persist(&target),
+        Writing::Replace | Writing::ReplaceSecret => file.persist(&target),
         Writing::New | Writing::NewSecret => file.persist_noclobber(&target),
     };
     named.map_err(|err| failed(err.error))?;
@@ -66,7 +68,7 @@ pub fn write_file(path: &Path, bytes: &[u8], writing: Writing) -> Result<()> {
 fn permissions(there: Option<&fs::Metadata>, writing: Writing) -> Option<fs::Permissions> {
     use std::os::unix::fs::PermissionsExt as _;
     match (writing, there) {
-        (Writing::NewSecret, _) => None,
+        (Writing::NewSecret | Writing::ReplaceSecret, _) => None,
         (Writing::Replace, Some(there)) => Some(there.permissions()),
         (Writing::Replace | Writing::New, _) => Some(fs::Permissions::from_mode(0o666)),
     }

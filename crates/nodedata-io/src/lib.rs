@@ -15,7 +15,7 @@ mod memory;
 mod places;
 #[cfg(feature = "remote")]
 mod remote;
-#[cfg(feature = "remote")]
+#[cfg(feature = "runtime")]
 mod remote_error;
 mod replacing;
 #[cfg(feature = "runtime")]
@@ -38,6 +38,8 @@ pub use memory::MemoryFiles;
 pub use places::Places;
 #[cfg(feature = "remote")]
 pub use remote::RemoteFiles;
+#[cfg(feature = "runtime")]
+pub use remote_error::store_error;
 pub use replacing::{Recognised, Replacing, refuse_foreign_file};
 #[cfg(feature = "runtime")]
 pub use runtime::block_on;

@@ -4,18 +4,22 @@ use nodedata_core::{Error, ErrorKind};
 
 use crate::input::printable_text;
 
-/// The failure of a request as one of ours; `what` says what could not be done.
+/// The failure of a request as one of ours; `what` says what could not be done, and where.
 ///
-/// `Denied` when the store refuses the credentials, otherwise `Io`.
-pub(crate) fn store_error(what: &str, err: &object_store::Error) -> Error {
-    let kind = match err {
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            ErrorKind::Denied
+/// `Denied` when the store refuses the credentials, `Unsupported` for what it cannot do at all, otherwise `Io`.
+pub fn store_error(what: impl Into<String>, err: &object_store::Error) -> Error {
+    use object_store::Error as E;
+    let (kind, hint) = match err {
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
+            (ErrorKind::Denied, "check the credentials in the environment (AWS_…, GOOGLE_…, AZURE_…)")
         }
-        _ => ErrorKind::Io,
+        E::NotFound { .. } => (ErrorKind::Io, "check the address"),
+        E::NotSupported { .. } | E::NotImplemented { .. } => {
+            (ErrorKind::Unsupported, "use a store of another kind")
+        }
+        _ => (ErrorKind::Io, "check the address, the network and the credentials, then try again"),
     };
-    let failure = Error::new(kind, what)
-        .with_hint("check the URL, the network, and the credentials in the environment");
+    let failure = Error::new(kind, what).with_hint(hint);
     match Cause::of(err) {
         Some(cause) => failure.with_source(cause),
         None => failure,
@@ -88,5 +92,8 @@ mod tests {
         assert_eq!(store_error("x", &denied).kind(), ErrorKind::Denied);
         let absent = object_store::Error::NotFound { path: "a".to_owned(), source: source() };
         assert_eq!(store_error("x", &absent).kind(), ErrorKind::Io);
+        let other =
+            object_store::Error::NotImplemented { operation: "a".to_owned(), implementer: "b".to_owned() };
+        assert_eq!(store_error("x", &other).kind(), ErrorKind::Unsupported);
     }
 }

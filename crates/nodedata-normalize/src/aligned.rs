@@ -9,6 +9,7 @@ use crate::{
     Cut, StepSpec, Unfit,
     mapping::{Mapping, has_steps},
     named::NamesMet,
+    pace,
     piece::{STEPS, counted_id},
     plan::PIECE_BYTES,
     planned::Planned,
@@ -64,10 +65,13 @@ impl AlignedSource {
     /// messages of their topic, and so does a name that no sample holds.
     ///
     /// # Errors
-    /// All mistakes of the specification; `Config` when it finds no episode; `Limit` for an episode of more steps
-    /// than can be meant; what reading the source reports.
+    /// All mistakes of the specification; `Config` for a grid finer than every topic, or when it finds no episode; `Empty`
+    /// for a range of time without a message; `Limit` for an episode of more steps than can be meant; what reading the
+    /// source reports.
     pub fn new(inner: Box<dyn Source>, spec: StepSpec) -> Result<Self, Unfit> {
-        Self::in_pieces(inner, spec, PIECE_BYTES)
+        let aligned = Self::in_pieces(inner, spec, PIECE_BYTES)?;
+        crate::idle_ranges::refuse(&aligned.shared)?;
+        Ok(aligned)
     }
 
     /// As [`Self::new`], in pieces of about `piece_bytes`. They decide no value.
@@ -102,6 +106,7 @@ impl AlignedSource {
         if !unknown.is_empty() && !planned.recordings.is_empty() {
             return Err(Unfit::Mistakes(unknown));
         }
+        pace::refuse_finer(&store, &spec, &planned.recordings)?;
         planned.count_uses(&store);
         let inner = store.source.plan();
         let (mapping, keeps) = (&store.mapping, spec.keep_streams);
@@ -125,6 +130,12 @@ impl AlignedSource {
         plan.partitions = partitions;
         plan.episodes = episodes;
         Ok(Self { shared: Arc::new(Shared { store, spec, recordings, parts }), plan })
+    }
+}
+
+impl AlignedSource {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 }
 

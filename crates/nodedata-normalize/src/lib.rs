@@ -10,10 +10,14 @@ mod clock;
 mod cut;
 mod fates;
 mod flat;
+mod idle_ranges;
+mod lengths;
 mod loaded;
 mod lookup;
 mod mapping;
 mod named;
+mod origin;
+mod pace;
 mod path;
 mod piece;
 mod plan;
@@ -33,6 +37,8 @@ mod values;
 pub use aligned::{AlignedSource, mistakes, normalized, step_features};
 pub use all_fields::all_fields;
 pub use clock::Rate;
+pub use lengths::with_lengths;
+pub use origin::{FieldOrigin, MessageOrigin, StepAt};
 pub use spec::{
     Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, ORDER_BOUND_NS,
     Start, StepSpec, TimeSource, Tolerance, TopicTime,

@@ -103,7 +103,7 @@ pub(crate) fn load(
             it.column = kept(it.column)?;
             Some(it)
         });
-        stream.batches.push(Arc::new(Messages { rows, pixels: pixels.collect() }));
+        stream.batches.push(Arc::new(Messages { rows, pixels: pixels.collect(), spans: batch.spans }));
     }
     for (id, n) in reading.records_read() {
         if let Some(idx) = mapping.streams.iter().position(|it| it.id == *id) {

@@ -1,10 +1,11 @@
+mod element_names;
 mod field;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    DType, Feature, StreamId, StreamKind, StreamSchema,
+    DType, EPISODE_INDEX, Feature, STEP_INDEX, StreamId, StreamKind, StreamSchema, TIMESTAMP_NS, meta,
     placed::{Mistake, Place},
 };
 
@@ -263,7 +264,7 @@ impl Compiler<'_> {
     /// Columns must differ in name.
     fn two_of_a_name(&mut self, fields: &[Field]) {
         let mut seen: BTreeSet<String> =
-            ["episode_index", "step_index", "timestamp_ns"].map(str::to_owned).into_iter().collect();
+            [EPISODE_INDEX, STEP_INDEX, TIMESTAMP_NS].map(str::to_owned).into_iter().collect();
         for field in fields {
             let name = &field.feature.name;
             let skew = field.skew.then(|| skew_name(name));
@@ -347,12 +348,15 @@ fn skew_name(field: &str) -> String {
 
 fn step_features(fields: &[Field]) -> Vec<Feature> {
     let int64 = |name: &str| Feature::new(name, DType::Int64, Vec::new());
-    let mut features = vec![int64("step_index"), int64("timestamp_ns")];
+    let time = int64(TIMESTAMP_NS)
+        .with_meta(meta::UNIT, "ns")
+        .with_meta(meta::DESCRIPTION, "time since the start of the episode");
+    let mut features = vec![int64(STEP_INDEX), time];
     for field in fields {
         features.push(field.feature.clone());
         if field.skew {
             let skew = int64(&skew_name(&field.feature.name)).nullable();
-            features.push(skew.with_meta(nodedata_core::meta::UNIT, "ns"));
+            features.push(skew.with_meta(meta::UNIT, "ns"));
         }
     }
     features

@@ -18,6 +18,7 @@ use crate::{
     cast::Misfit,
     fates::fates,
     mapping::{Field, Mapping, Way},
+    origin::{FieldOrigin, StepAt, field_origin},
     plan::{Piece, window},
     planned::{joined, needed},
     recording::Recording,
@@ -61,6 +62,16 @@ struct Steps {
     clock_rows: Option<Vec<u32>>,
 }
 
+/// The messages around a piece, and which of them its steps take.
+struct Chosen {
+    tracks: Vec<Track>,
+    /// By stream.
+    chosen: Vec<BTreeMap<Way, Choice>>,
+    steps: Steps,
+    /// Positions of the partitions that decided it.
+    looked_at: BTreeSet<usize>,
+}
+
 impl PieceReader<'_> {
     /// Makes the steps of the piece, and accounts for its messages.
     ///
@@ -68,6 +79,30 @@ impl PieceReader<'_> {
     /// `Corrupt` for a value that does not fit its type; `Config` for a step without a value where the
     /// pipeline says `fail`; what reading reports.
     pub(crate) fn make(&self) -> Result<Made> {
+        let Chosen { tracks, chosen, steps, looked_at } = self.chosen()?;
+        let mut fates = self.fates(&tracks, &chosen, &steps);
+        let own = &steps.around[steps.own.clone()];
+        let mut missing = Missing::new(STEPS, own.len());
+        let batch = self.batch(&tracks, &chosen, &steps, own, &mut missing)?;
+        fates.extend(missing.fate());
+        Ok(Made { batch, n_steps: own.len() as u64, fates, looked_at: self.outside(&looked_at) })
+    }
+
+    /// Of which messages each field of a step is made; `None` where the piece has no such step.
+    ///
+    /// # Errors
+    /// What reading reports.
+    pub(crate) fn made_of(&self, step: StepAt) -> Result<Option<Vec<FieldOrigin>>> {
+        let Chosen { tracks, chosen, steps, .. } = self.chosen()?;
+        let own = steps.own.clone();
+        let mut at_time = own.filter(|it| steps.around[*it] == step.time_ns);
+        let Some(idx) = at_time.nth(step.nth) else { return Ok(None) };
+        let of_field = |field: &Field| field_origin(&self.store.mapping, field, &tracks, &chosen, idx);
+        Ok(Some(self.store.mapping.fields.iter().map(of_field).collect()))
+    }
+
+    /// Puts the messages around the piece in order, and chooses among them for each step.
+    fn chosen(&self) -> Result<Chosen> {
         let mapping = &self.store.mapping;
         let mut gathered: Vec<Gathered> = (0..mapping.streams.len()).map(|it| self.gather(it)).collect();
         let mut clock_track = mapping.clock.map(|it| gathered[it].track());
@@ -87,12 +122,7 @@ impl PieceReader<'_> {
             })
             .collect();
         let chosen = self.choose(&tracks, &steps);
-        let mut fates = self.fates(&tracks, &chosen, &steps);
-        let own = &steps.around[steps.own.clone()];
-        let mut missing = Missing::new(STEPS, own.len());
-        let batch = self.batch(&tracks, &chosen, &steps, own, &mut missing)?;
-        fates.extend(missing.fate());
-        Ok(Made { batch, n_steps: own.len() as u64, fates, looked_at: self.outside(&looked_at) })
+        Ok(Chosen { tracks, chosen, steps, looked_at })
     }
 
     /// The bytes of partitions that are not among those the piece was planned with.

@@ -8,6 +8,7 @@ use nodedata_core::{
 use crate::{
     StepSpec,
     mapping::Mapping,
+    origin::{FieldOrigin, StepAt},
     piece::{PieceReader, STEPS, counted_id},
     plan::Piece,
     planned::needed,
@@ -34,15 +35,8 @@ pub(crate) enum Part {
 impl Shared {
     /// Reads one piece.
     pub(crate) fn piece(&self, piece: &Piece, n_markers: u64, partition: &Partition) -> Result<PieceRows> {
-        let recording = &self.recordings[piece.recording];
-        let partitions = &recording.survey.partitions;
-        let mut held = Held::new();
-        for position in needed(piece) {
-            held.insert(partitions[position], self.store.take(partitions[position])?);
-        }
-        let reader =
-            PieceReader { store: &self.store, spec: &self.spec, recording, piece, partition, held: &held };
-        let made = reader.make()?;
+        let held = self.held(piece)?;
+        let made = self.reader(piece, partition, &held).make()?;
         let mut rows = PieceRows::default();
         rows.records_read.push((STEPS, made.n_steps));
         rows.fates = made.fates;
@@ -55,6 +49,33 @@ impl Shared {
         }
         rows.ready.extend(made.batch.map(Ok));
         Ok(rows)
+    }
+
+    /// The partitions that a piece needs.
+    fn held(&self, piece: &Piece) -> Result<Held> {
+        let partitions = &self.recordings[piece.recording].survey.partitions;
+        needed(piece).map(|it| Ok((partitions[it], self.store.take(partitions[it])?))).collect()
+    }
+
+    fn reader<'a>(&'a self, piece: &'a Piece, partition: &'a Partition, held: &'a Held) -> PieceReader<'a> {
+        let recording = &self.recordings[piece.recording];
+        PieceReader { store: &self.store, spec: &self.spec, recording, piece, partition, held }
+    }
+
+    /// See [`crate::AlignedSource::made_of`]; `number` is the position of the partition.
+    pub(crate) fn made_of(
+        &self,
+        number: usize,
+        partition: &Partition,
+        step: StepAt,
+    ) -> Result<Option<Vec<FieldOrigin>>> {
+        match self.parts.get(number) {
+            Some(Part::Piece(piece, _)) if piece.episode.is_some() && piece.holds(step.time_ns) => {
+                let held = self.held(piece)?;
+                self.reader(piece, partition, &held).made_of(step)
+            }
+            Some(Part::Piece(..) | Part::Kept(_)) | None => Ok(None),
+        }
     }
 
     /// Counts the records of the partitions that the piece owns, and reports what they lack.

@@ -227,7 +227,10 @@ fn track(stream: &MappedStream, rows: &RecordBatch) -> Track {
     let kept = rows.project(&stream.columns).expect("the columns are those of the stream");
     let places = (0u32..).zip(0i64..).take(rows.num_rows());
     let places = places.map(|(row, stamp)| Place { stamp, partition: 0, batch: 0, row });
-    Track::new(vec![Arc::new(Messages { rows: kept, pixels: Vec::new() })], places.collect())
+    Track::new(
+        vec![Arc::new(Messages { rows: kept, pixels: Vec::new(), spans: Vec::new() })],
+        places.collect(),
+    )
 }
 
 impl Mapping {

@@ -34,6 +34,9 @@ pub struct StepSpec {
     /// Where an episode starts when its fields do not start together.
     #[serde(default, skip_serializing_if = "is_default")]
     pub start: Start,
+    /// Whether a grid may be finer than every topic that it reads, so that messages are repeated.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub upsample: bool,
     /// How far stamps may stray from log times beyond what the sampled parts of a recording show, in
     /// nanoseconds. `None` is [`ORDER_BOUND_NS`]. A message that strays farther is counted and reported.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -61,6 +64,7 @@ impl StepSpec {
             tolerance: Tolerance::default(),
             skew: false,
             start: Start::First,
+            upsample: false,
             order_bound_ns: None,
             fields: Vec::new(),
             keep_streams: false,

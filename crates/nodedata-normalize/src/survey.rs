@@ -7,6 +7,7 @@ use crate::{
     loaded::Loaded,
     lookup::{EMPTY_SPAN, Lookup},
     named::NamesMet,
+    pace::pace_hz,
     stamp::Stamp,
     store::{Held, Store},
 };
@@ -26,6 +27,8 @@ pub(crate) struct Survey {
     pub(crate) row_bytes: Vec<u64>,
     /// Messages of each mapped stream in a second, roughly.
     pub(crate) rates_hz: Vec<f64>,
+    /// Messages of each mapped stream in a second, by their own stamps; `None` where no sample holds two.
+    pub(crate) paces_hz: Vec<Option<f64>>,
     /// About where in time each partition starts, by the stamps of paced streams.
     pub(crate) starts: Vec<i64>,
 }
@@ -37,6 +40,7 @@ struct Seen {
     n_bytes: u64,
     n_rows: u64,
     spanned_ns: i64,
+    pace_hz: Option<f64>,
 }
 
 impl Survey {
@@ -102,6 +106,7 @@ impl Survey {
             lookups,
             row_bytes: seen.iter().map(|it| it.n_bytes / it.n_rows.max(1)).collect(),
             rates_hz: seen.iter().map(|it| it.n_rows as f64 * 1e9 / it.spanned_ns.max(1) as f64).collect(),
+            paces_hz: seen.iter().map(|it| it.pace_hz).collect(),
             starts,
             partitions,
         })
@@ -141,6 +146,8 @@ impl Seen {
             let (known_low, known_high) = self.offsets.unwrap_or((low, high));
             self.offsets = Some((known_low.min(low), known_high.max(high)));
         }
+        let stamps: Vec<i64> = stream.rows.iter().map(|it| it.0).collect();
+        self.pace_hz = self.pace_hz.into_iter().chain(pace_hz(&stamps)).reduce(f64::max);
         self.n_bytes += stream.n_bytes as u64;
         self.n_rows += stream.rows.len() as u64;
         if let Some((first, last)) = logged {

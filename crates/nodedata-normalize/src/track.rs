@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow_select::{interleave::interleave, take::take_record_batch};
-use nodedata_core::PixelShape;
+use nodedata_core::{PixelShape, RowSpan};
 
 use crate::align::NO_ROW;
 
@@ -13,14 +13,30 @@ pub(crate) struct Messages {
     pub(crate) rows: RecordBatch,
     /// What their pixels say, by position among the columns kept.
     pub(crate) pixels: Vec<PixelShape>,
+    /// Where they come from, in row order.
+    pub(crate) spans: Vec<RowSpan>,
 }
 
 impl Messages {
     /// One of them alone, which holds on to none of the others.
     pub(crate) fn single(&self, row: usize) -> Self {
+        let spans = self.span(row).into_iter().collect();
         let row = arrow_array::UInt32Array::from(vec![u32::try_from(row).expect("a batch has fewer rows")]);
         let rows = take_record_batch(&self.rows, &row).expect("the row is there");
-        Self { rows, pixels: self.pixels.clone() }
+        Self { rows, pixels: self.pixels.clone(), spans }
+    }
+
+    /// Where one of them comes from.
+    fn span(&self, row: usize) -> Option<RowSpan> {
+        let mut before = 0;
+        for span in &self.spans {
+            let within = (row as u64).checked_sub(before)?;
+            if within < span.n_rows {
+                return Some(RowSpan { n_rows: 1, first_record: span.first_record + within, ..span.clone() });
+            }
+            before += span.n_rows;
+        }
+        None
     }
 }
 
@@ -70,6 +86,12 @@ impl Track {
         };
         let places: Vec<(usize, usize)> = rows.iter().map(place).collect();
         interleave(&arrays, &places).expect("batches of one stream have one type")
+    }
+
+    /// Where the message at a row comes from.
+    pub(crate) fn span(&self, row: usize) -> Option<RowSpan> {
+        let (batch, row) = self.at.get(row)?;
+        self.batches[*batch as usize].span(*row as usize)
     }
 
     /// What the pixels of a column say at the rows chosen.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     inputs::InputHashes,
     journal::UnitState,
-    steps::numbered,
+    steps::{first_time, joined},
     window::{ReadPart, read_window, windows},
 };
 
@@ -25,12 +25,17 @@ pub(crate) struct Drive<'a> {
     pub(crate) alone: bool,
 }
 
+/// Something by (episode, stream).
+type ByStream<T> = BTreeMap<(usize, usize), T>;
+
 /// What a drive has learned so far.
 pub(crate) struct State {
     pub(crate) violations: Violations,
     pub(crate) hashes: InputHashes,
     /// Rows so far by (episode, stream).
-    pub(crate) rows: BTreeMap<(usize, usize), u64>,
+    pub(crate) rows: ByStream<u64>,
+    /// Where the clock of each (episode, stream) begins whose times count from there.
+    starts: ByStream<i64>,
     /// Units that are recorded, or are before the drive ends: no later run makes them again.
     pub(crate) n_kept: usize,
     /// Of the units that are not recorded yet.
@@ -45,6 +50,7 @@ impl State {
             violations: Violations::default(),
             hashes,
             rows: BTreeMap::new(),
+            starts: BTreeMap::new(),
             n_kept: 0,
             units: BTreeMap::new(),
             looked_at: BTreeMap::new(),
@@ -97,7 +103,7 @@ impl Drive<'_> {
             let next = windows.next();
             let current = decoded.take();
             let is_last = current.is_none();
-            let State { violations, hashes, rows, units: states, .. } = &mut *state;
+            let State { violations, hashes, rows, starts, units: states, .. } = &mut *state;
             let ((ahead, hashed), (done, written)) = rayon::join(
                 || {
                     rayon::join(
@@ -114,10 +120,11 @@ impl Drive<'_> {
                                 let of_unit = states.entry(*unit).or_insert_with(|| {
                                     if self.alone {
                                         rows.clear();
+                                        starts.clear();
                                     }
                                     UnitState::new(self.source.plan())
                                 });
-                                let checked = self.check(parts, of_unit, violations, rows);
+                                let checked = self.check(parts, of_unit, violations, (rows, starts));
                                 encoder.encode(*unit, checked)
                             }
                             None => encoder.end(),
@@ -174,19 +181,24 @@ impl Drive<'_> {
         parts: &[ReadPart],
         unit: &mut UnitState,
         violations: &mut Violations,
-        rows: &mut BTreeMap<(usize, usize), u64>,
+        (rows, starts): (&mut ByStream<u64>, &mut ByStream<i64>),
     ) -> Vec<DecodedPart> {
         let plan = self.source.plan();
         let mut places = Vec::new();
         let mut batches = Vec::new();
+        let mut clocks = Vec::new();
         for part in parts {
             let partition = &plan.partitions[part.partition];
             let episode = partition.episode;
             for batch in &part.batches {
                 unit.inferred.observe(batch);
-                let rows = rows.entry((episode, batch.stream.0 as usize)).or_default();
+                let key = (episode, batch.stream.0 as usize);
+                let rows = rows.entry(key).or_default();
+                let clock_start =
+                    first_time(batch, partition, plan).map(|it| *starts.entry(key).or_insert(it));
                 places.push(RowPlace { episode: episode as u64, first_row: *rows });
-                batches.push(numbered(batch, partition, plan, *rows));
+                batches.push(joined(batch, partition, plan, *rows, clock_start));
+                clocks.push(clock_start.unwrap_or(0));
                 *rows += batch.rows.num_rows() as u64;
             }
         }
@@ -195,17 +207,18 @@ impl Drive<'_> {
             .zip(places)
             .map(|(batch, place)| self.check.batch(&batch, place))
             .collect();
-        let mut checked = checked.into_iter();
+        let mut checked = checked.into_iter().zip(clocks);
         parts
             .iter()
             .map(|part| {
                 let mut batches = Vec::with_capacity(part.batches.len());
-                for (batch, result) in part.batches.iter().zip(&mut checked) {
+                for (batch, (result, clock_start_ns)) in part.batches.iter().zip(&mut checked) {
                     match result {
                         Ok(rows) => batches.push(CheckedRows {
                             rows,
                             spans: batch.spans.clone(),
                             pixels: batch.pixels.clone(),
+                            clock_start_ns,
                         }),
                         Err(found) => violations.merge(found),
                     }

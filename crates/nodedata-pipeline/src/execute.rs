@@ -73,7 +73,7 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
             topics: source.topics.clone(),
             undecoded: source.undecoded.clone(),
             decode: source.decode.clone(),
-            time_range: source.time_range,
+            moments: source.moments,
             verify_checksums: source.verify_checksums,
             options: source.options.clone(),
             ..OpenOptions::default()

@@ -11,12 +11,13 @@ mod stages;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod times;
 mod variables;
 mod yaml;
 
 use std::path::Path;
 
-use nodedata_core::placed::{Mistake, Place};
+use nodedata_core::placed::{Mistake, Node, Place};
 
 pub use json_schema::pipeline_json_schema;
 pub use stages::{Expected, PipelineFile, PipelineTest, PublishStage, Secret, SourceStage, SplitKey};
@@ -65,6 +66,16 @@ pub fn parse_pipeline(
     }
     mistakes.sort_by(|one, other| one.place.cmp(&other.place));
     Err(mistakes)
+}
+
+/// Whether a text is meant for a pipeline, and not for another program that reads YAML: it says what is read, or which
+/// version of the format it is.
+pub fn is_pipeline(text: &str) -> bool {
+    match yaml::parse(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+        Ok(root) => root.get("source").is_some() || root.get("version").and_then(Node::integer).is_some(),
+        // A slip in a pipeline is to be told as one.
+        Err(_) => text.lines().any(|it| it.starts_with("source:") || it.starts_with("version: 1")),
+    }
 }
 
 impl Parsed {

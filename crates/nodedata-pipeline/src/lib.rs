@@ -5,6 +5,7 @@ mod detect;
 mod drive;
 mod empty;
 mod execute;
+mod explain_step;
 mod file;
 mod init;
 mod inputs;
@@ -22,14 +23,16 @@ mod run;
 mod scan;
 mod splits;
 mod steps;
+mod time_range;
 mod trial;
 mod window;
 
 pub use convert::{ConvertOptions, Converted, OnError, convert};
 pub use execute::{Executed, Prepared, Refused, execute, load, prepare, prepared};
+pub use explain_step::{MadeField, MadeOf, MadeStep, StepAsked, explain_step};
 pub use file::{
     Environment, Expected, Parsed, PipelineFile, PipelineTest, PublishStage, Secret, SourceStage, SplitKey,
-    parse_pipeline, pipeline_json_schema,
+    is_pipeline, parse_pipeline, pipeline_json_schema,
 };
 pub use init::propose;
 pub use inspect::{Depth, EpisodeLengths, Inspection, Looked, LookedAt, StreamInspection, inspect};

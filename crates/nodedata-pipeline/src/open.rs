@@ -14,6 +14,7 @@ use nodedata_io::{Input, Part, Places, printable};
 use crate::{
     detect::{Choice, Named, guessed, named},
     learned::Learned,
+    time_range::Asked,
 };
 
 /// An opened source and how it was found.
@@ -94,12 +95,15 @@ fn open_input(
     let Choice { claimed, why, others, .. } = choice;
     tracing::info!(source = shown, format = format.name(), why, files = claimed.len(), "open");
     let files: Arc<dyn Files> = Arc::new(Chosen { inner: Arc::clone(&input.files), names: claimed });
+    let asked = Asked { format, files: &files, source: &shown };
+    asked.settle(&mut options)?;
     for known in known {
         if options.learned.is_none() {
             options.learned = known.recall(format.name(), &options, files.as_ref(), &files.list()?)?;
         }
     }
     let opened = format.open(Arc::clone(&files), &options)?;
+    asked.selects(opened.as_ref(), &options)?;
     let read = opened.plan().inputs.iter().map(|it| it.path.as_os_str());
     // Files of what was not selected are no news: the selection names it.
     let selected_away = if opened.plan().unselected.is_empty() { Vec::new() } else { files.list()? };

@@ -2,15 +2,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use nodedata_core::{
-    Attachment, EpisodeFacts, EpisodeInfo, Error, ErrorKind, FindingKind, Formats, InputRange, Locus,
+    Attachment, Dim, EpisodeFacts, EpisodeInfo, Error, ErrorKind, FindingKind, Formats, InputRange, Locus,
     OpenOptions, Progress, Result, SourcePlan, StreamKind,
 };
 use nodedata_dataset::{
-    DamageEntry, Dataset, DatasetWriter, InputEntry, Manifest, Nulls, QUARANTINE, Report, RunFacts, Unit,
-    WriterOptions,
+    DamageEntry, Dataset, DatasetWriter, InputEntry, Ledger, Manifest, Nulls, QUARANTINE, Report, RunFacts,
+    Unit, WriterOptions,
 };
-use nodedata_normalize::Unfit;
-use nodedata_schema::{SchemaCheck, Violation};
+use nodedata_normalize::{Unfit, with_lengths};
+use nodedata_schema::{Schema, SchemaCheck, Violation};
 
 use crate::{
     ConvertOptions, Converted, OnError, OpenedSource, Recipe,
@@ -19,7 +19,7 @@ use crate::{
     inputs::InputHashes,
     journal::{UnitState, seen_before, take_over},
     learned::Learned,
-    open::open_knowing,
+    open::{open_knowing, told},
     plan::Plan,
     splits::Dealt,
     steps::with_steps,
@@ -76,6 +76,10 @@ impl Run {
         }
         let aligns = opened.source.plan().streams.iter().any(|it| it.kind == StreamKind::Messages);
         opened.source = with_steps(opened.source, options.steps.as_ref())?;
+        if let Some(declared) = &options.schema {
+            opened.source =
+                with_lengths(opened.source, |stream, feature| length_of(declared, stream, feature));
+        }
         let mut recipe = Recipe::new(&options, opened.format.name());
         // Where the source decides between two plans, the recipe says which it was.
         recipe.shards.splits = options.splits.settled(&opened.source.plan().episodes);
@@ -299,6 +303,7 @@ impl Run {
         };
         let mut damage: Vec<DamageEntry> = damage.into_vec().iter().map(DamageEntry::from).collect();
         damage.extend(self.quarantined());
+        self.refuse_no_rows(&ledger, writer.n_rows(), damage.is_empty())?;
         let told = |kind| source.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
         let mut schema = match &self.options.schema {
             Some(declared) => declared.clone(),
@@ -339,6 +344,27 @@ impl Run {
         let opened = self.opened;
         drop(std::thread::Builder::new().spawn(move || drop((opened, hashes))));
         Ok(Converted { manifest, report, unchanged: false })
+    }
+
+    /// A dataset without a row, of a source that has records, is not what anybody asked for.
+    fn refuse_no_rows(&self, ledger: &Ledger, n_written: u64, is_sound: bool) -> Result<()> {
+        let n_read: u64 = ledger.values().map(|it| it.read).sum();
+        // What damage or a rule left out is told by the report, and by the exit code.
+        let is_told = !is_sound || ledger.values().any(|it| !it.is_complete());
+        if n_written != 0 || n_read == 0 || is_told {
+            return Ok(());
+        }
+        let message = format!("{n_read} records were read, and not a row comes of them");
+        let hint = match self.options.steps {
+            Some(_) => {
+                "no step has a message in reach: `node-data inspect` shows when topics have messages; a wider \
+                        `tolerance_ms`, or `beyond: null`, keeps steps"
+            }
+            None => "`node-data inspect` shows what there is",
+        };
+        Err(Error::new(ErrorKind::Empty, message)
+            .at(Locus::path(told(&self.options.sources)))
+            .with_hint(hint))
     }
 
     /// Episodes in quarantine, as the report names them.
@@ -397,6 +423,14 @@ fn learned(episodes: &[EpisodeInfo], facts: BTreeMap<usize, EpisodeFacts>) -> Ve
         info.metadata.extend(metadata.into_iter().map(|(name, fact)| (name.into(), fact)));
     }
     episodes
+}
+
+/// The length that a schema declares for a vector.
+fn length_of(declared: &Schema, stream: &str, feature: &str) -> Option<u32> {
+    match declared.stream(stream)?.get(feature)?.shape.as_slice() {
+        [Dim::Fixed(n)] => Some(*n),
+        _ => None,
+    }
 }
 
 /// Opens the source of a conversion, as far as its rows.

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array};
+use arrow_array::{Int64Array, cast::AsArray, types::Int64Type};
 use nodedata_core::{
     Batch, Error, ErrorKind, Fate, Numbering, Partition, Result, STEP_INDEX, Source, SourcePlan, StreamKind,
+    TIMESTAMP_NS,
 };
 use nodedata_dataset::Ledger;
 use nodedata_normalize::{Clock, Rate, StepSpec, TimeSource, Tolerance, Unfit, all_fields, normalized};
@@ -18,6 +19,8 @@ pub struct StepFlags {
     pub time: Option<String>,
     /// How far from a step its message may be, in milliseconds; any distance when absent.
     pub tolerance_ms: Option<u32>,
+    /// Whether the rate may be finer than every topic.
+    pub upsample: bool,
 }
 
 impl StepFlags {
@@ -54,7 +57,7 @@ impl StepFlags {
         };
         let max_ns = self.tolerance_ms.map(|it| i64::from(it) * 1_000_000);
         let tolerance = Tolerance { max_ns, ..Tolerance::default() };
-        Ok(Some(StepSpec { time, tolerance, fields, ..StepSpec::new(clock) }))
+        Ok(Some(StepSpec { time, tolerance, fields, upsample: self.upsample, ..StepSpec::new(clock) }))
     }
 }
 
@@ -66,22 +69,49 @@ pub(crate) fn with_steps(source: Box<dyn Source>, spec: Option<&StepSpec>) -> Re
     }
 }
 
-/// The batch with its steps numbered from `first`. A piece of an episode cannot know how many steps earlier pieces
-/// leave out; a source whose steps are there already numbers them itself.
-pub(crate) fn numbered(batch: &Batch, partition: &Partition, plan: &SourcePlan, first: u64) -> Batch {
-    let stream = &plan.streams[batch.stream.0 as usize];
-    let is_joined = match partition.numbering {
-        Numbering::Own => false,
-        Numbering::Joined => stream.kind.has_built_in(STEP_INDEX),
-    };
-    let Some(column) = stream.column(STEP_INDEX).filter(|_| is_joined) else { return batch.clone() };
-    let first = i64::try_from(first).unwrap_or(i64::MAX);
-    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((first..).take(batch.rows.num_rows())));
+/// The time of a batch's first row, where times are to count from that of the episode's first: of steps that pieces of an
+/// episode make, each by the source's own clock.
+pub(crate) fn first_time(batch: &Batch, partition: &Partition, plan: &SourcePlan) -> Option<i64> {
+    let column = joined_column(batch, partition, plan, TIMESTAMP_NS)?;
+    batch.rows.column(column).as_primitive_opt::<Int64Type>()?.values().first().copied()
+}
+
+/// The batch with its steps numbered from `first`, and their times counted from `clock_start`. A piece of an episode
+/// cannot know how many steps earlier pieces leave out, or which is the first that they keep; a source whose steps are
+/// there already numbers them itself.
+pub(crate) fn joined(
+    batch: &Batch,
+    partition: &Partition,
+    plan: &SourcePlan,
+    first: u64,
+    clock_start: Option<i64>,
+) -> Batch {
+    if partition.numbering == Numbering::Own {
+        return batch.clone();
+    }
     let mut columns = batch.rows.columns().to_vec();
-    columns[column] = numbers;
+    if let Some(column) = joined_column(batch, partition, plan, STEP_INDEX) {
+        let first = i64::try_from(first).unwrap_or(i64::MAX);
+        columns[column] = Arc::new(Int64Array::from_iter_values((first..).take(batch.rows.num_rows())));
+    }
+    if let Some((column, start)) = joined_column(batch, partition, plan, TIMESTAMP_NS).zip(clock_start)
+        && let Some(times) = columns[column].as_primitive_opt::<Int64Type>()
+    {
+        let times: Int64Array = times.unary(|it| it.saturating_sub(start));
+        columns[column] = Arc::new(times);
+    }
     let rows = arrow_array::RecordBatch::try_new(batch.rows.schema(), columns)
-        .expect("one column of the same type and length takes the place of another");
+        .expect("columns of the same type and length take the place of others");
     Batch { rows, ..batch.clone() }
+}
+
+/// The built-in column of that name, where whoever joins the batches of an episode fills it.
+fn joined_column(batch: &Batch, partition: &Partition, plan: &SourcePlan, name: &str) -> Option<usize> {
+    let stream = &plan.streams[batch.stream.0 as usize];
+    match partition.numbering {
+        Numbering::Own => None,
+        Numbering::Joined => stream.column(name).filter(|_| stream.kind.has_built_in(name)),
+    }
 }
 
 /// Adds what became of records that steps are made of.

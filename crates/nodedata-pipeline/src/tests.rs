@@ -132,6 +132,8 @@ fn unbounded() -> StepSpec {
             field("cmd.value", Align::Hold),
             field("state.level", Align::Nearest),
         ],
+        // Finer than the toy: many steps, many pieces.
+        upsample: true,
         ..StepSpec::new(Clock::Rate(Rate::parse("200").unwrap()))
     }
 }

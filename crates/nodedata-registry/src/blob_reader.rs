@@ -44,6 +44,20 @@ impl BlobReader {
     }
 }
 
+impl BlobReader {
+    /// A store that answers, but has not the blob, is damaged; one that does not answer is not.
+    fn missing_or(&self, err: Error) -> Error {
+        let is_missing = err.kind() == ErrorKind::Io
+            && matches!(self.remote.blob_bytes(&self.dataset, &self.b3), Ok(None));
+        if !is_missing {
+            return err;
+        }
+        Error::new(ErrorKind::Corrupt, format!("the blob {} is missing", self.b3)).with_hint(
+            "`node-data store fsck` says what else is missing, `node-data store heal` fetches copies",
+        )
+    }
+}
+
 impl ReadAt for BlobReader {
     fn n_bytes(&self) -> u64 {
         self.n_bytes
@@ -59,7 +73,8 @@ impl ReadAt for BlobReader {
             Some(tree) => tree.aligned(&range),
             None => 0..self.n_bytes,
         };
-        let bytes = self.remote.read_blob(&self.dataset, &self.b3, aligned.clone())?;
+        let read = self.remote.read_blob(&self.dataset, &self.b3, aligned.clone());
+        let bytes = read.map_err(|err| self.missing_or(err))?;
         match &self.tree {
             Some(tree) => tree.verify(aligned.start, &bytes)?,
             None => check_whole(&self.b3, &bytes)?,

@@ -45,27 +45,51 @@ pub fn change(
     Err(Error::new(ErrorKind::Conflict, "other records always came first").with_hint("try again"))
 }
 
+/// Where a tag is to point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TagTarget<'a> {
+    /// Nowhere: it is taken away.
+    Nothing,
+    /// At a revision that may be used.
+    Usable(&'a str),
+    /// At a revision, also at one that is withdrawn.
+    Any(&'a str),
+}
+
 /// Points a tag at a revision, or takes it away.
 ///
 /// # Errors
-/// `Config` for what may not be a tag; otherwise as [`change`].
+/// `Config` for what may not be a tag, for one that is not there, and for a withdrawn revision where a usable one is
+/// asked for; otherwise as [`change`].
 pub fn tag(
     remote: &dyn Remote,
     dataset: &DatasetName,
     author: &str,
     tag: &str,
-    revision: Option<&str>,
+    target: TagTarget<'_>,
 ) -> Result<CommitRecord> {
     if !is_tag(tag) {
         return Err(Error::new(ErrorKind::Config, format!("`{tag}` cannot be a tag"))
             .with_hint("begin with a letter; letters, digits, `.`, `_` and `-` may follow"));
     }
     change(remote, dataset, author, &|state| {
-        if revision.is_none() && !state.tags.contains_key(tag) {
-            return Err(Error::new(ErrorKind::Config, format!("there is no tag `{tag}`"))
-                .with_hint(suggest(tag, state.tags.keys().map(String::as_str))));
-        }
-        Ok(Operation::Tag { tag: tag.to_owned(), revision: revision.map(str::to_owned) })
+        let revision = match target {
+            TagTarget::Nothing if !state.tags.contains_key(tag) => {
+                return Err(Error::new(ErrorKind::Config, format!("there is no tag `{tag}`"))
+                    .with_hint(suggest(tag, state.tags.keys().map(String::as_str))));
+            }
+            TagTarget::Nothing => None,
+            TagTarget::Usable(revision) => {
+                if let Some(why) = state.revision(revision).and_then(|it| it.withdrawn.as_ref()) {
+                    let message = format!("{dataset} {revision} is withdrawn: {why}");
+                    return Err(Error::new(ErrorKind::Config, message)
+                        .with_hint("tag a revision that may be used; `--force` tags this one all the same"));
+                }
+                Some(revision.to_owned())
+            }
+            TagTarget::Any(revision) => Some(revision.to_owned()),
+        };
+        Ok(Operation::Tag { tag: tag.to_owned(), revision })
     })
 }
 

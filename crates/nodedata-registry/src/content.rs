@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 use serde::Serialize;
@@ -18,6 +18,12 @@ pub struct EpisodeId {
     pub stream: String,
     /// Stable key of the episode.
     pub key: String,
+}
+
+impl EpisodeId {
+    fn episode(&self) -> (&str, &str) {
+        (&self.split, &self.key)
+    }
 }
 
 /// What an episode's rows in one stream hold, however they are encoded.
@@ -118,13 +124,11 @@ impl Contents {
                 continue;
             };
             if old.hash == new.hash {
-                found.proof.kept += 1;
                 continue;
             }
             let differs = |name: &&String| old.features.get(*name) != new.features.get(*name);
             let lost: Vec<String> = old.features.keys().filter(differs).cloned().collect();
             if lost.is_empty() && !old.features.is_empty() && !new.features.is_empty() {
-                found.proof.kept += 1;
                 let features = new.features.keys().filter(differs).cloned().collect();
                 found.extended.push(ChangedEpisode { episode: id.clone(), features });
             } else {
@@ -132,10 +136,41 @@ impl Contents {
             }
         }
         found.added.extend(new.0.keys().filter(|it| !self.0.contains_key(it)).cloned());
-        found.proof.added = found.added.len() as u64;
-        found.proof.removed = found.removed.len() as u64;
-        found.proof.changed = found.changed.len() as u64;
+        found.proof = self.proof(new, &found);
         found
+    }
+
+    /// Each episode counted once, however many streams it has.
+    fn proof(&self, new: &Self, found: &Comparison) -> BumpProof {
+        let (old, new) = (self.episodes(), new.episodes());
+        let both: BTreeSet<_> = old.intersection(&new).copied().collect();
+        let differing = found.changed.iter().map(|it| &it.episode).chain(&found.removed);
+        let changed: BTreeSet<_> = differing.map(EpisodeId::episode).filter(|it| both.contains(it)).collect();
+        BumpProof {
+            kept: (both.len() - changed.len()) as u64,
+            added: (new.len() - both.len()) as u64,
+            changed: changed.len() as u64,
+            removed: (old.len() - both.len()) as u64,
+        }
+    }
+
+    /// The episodes, as split and key.
+    pub fn episodes(&self) -> BTreeSet<(&str, &str)> {
+        self.0.keys().map(EpisodeId::episode).collect()
+    }
+
+    /// Episodes, as split and key, that are in both under one key although nothing of them is the same: rows of every
+    /// stream are others, and so is their number or everything that is known of their features. Another recording
+    /// under a key that is taken looks like this, and a recording that was put right does not.
+    pub fn reused_keys(&self, new: &Self) -> Vec<(&str, &str)> {
+        let mut looks_other: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+        for (id, old) in &self.0 {
+            let Some(new) = new.0.get(id) else { continue };
+            let same_feature = old.features.iter().any(|(name, it)| new.features.get(name) == Some(it));
+            let is_other = old.hash != new.hash && (old.rows != new.rows || !same_feature);
+            *looks_other.entry(id.episode()).or_insert(true) &= is_other;
+        }
+        looks_other.into_iter().filter(|(_, is_other)| *is_other).map(|(episode, _)| episode).collect()
     }
 }
 
@@ -193,6 +228,43 @@ mod tests {
         check(&narrower, BumpKind::Major, (1, 0, 1, 0));
         check(&contents(&[("1", &[("a", "3"), ("b", "4")])]), BumpKind::Major, (1, 0, 0, 1));
         assert_ne!(old.root(), edited.root());
+    }
+
+    #[test]
+    fn an_episode_of_many_streams_is_one_episode() {
+        let of = |streams: &[(&str, &str, u64)]| {
+            let one = |(stream, text, rows): &(&str, &str, u64)| {
+                let id = EpisodeId { split: "train".into(), stream: (*stream).into(), key: "0".into() };
+                let features = BTreeMap::new();
+                (id, EpisodeContent { hash: B3::of(text.as_bytes()), features, rows: *rows })
+            };
+            Contents(streams.iter().map(one).collect())
+        };
+        let old = of(&[("/a", "1", 3), ("/b", "2", 3)]);
+        assert_eq!(old.episodes().len(), 1);
+        let proof = |new: &[(&str, &str, u64)]| old.compare(&of(new)).proof;
+        let count = |kept, added, changed, removed| BumpProof { kept, added, changed, removed };
+        assert_eq!(proof(&[("/a", "1", 3), ("/b", "2", 3)]), count(1, 0, 0, 0));
+        assert_eq!(proof(&[("/a", "1", 3), ("/b", "2", 3), ("/c", "4", 3)]), count(1, 0, 0, 0));
+        assert_eq!(proof(&[("/a", "1", 3)]), count(0, 0, 1, 0));
+        assert_eq!(proof(&[("/a", "9", 3), ("/b", "9", 3)]), count(0, 0, 1, 0));
+        assert_eq!(proof(&[]), count(0, 0, 0, 1));
+        let reused = |new: &[(&str, &str, u64)]| old.reused_keys(&of(new)).len();
+        assert_eq!(reused(&[("/a", "9", 5), ("/b", "9", 5)]), 1, "another recording");
+        assert_eq!(reused(&[("/a", "9", 5), ("/b", "2", 3)]), 0, "one stream put right");
+        assert_eq!(reused(&[("/c", "9", 5)]), 0, "nothing to compare");
+    }
+
+    #[test]
+    fn reuse_is_told_from_a_repair_by_features_and_rows() {
+        let old = contents(&[("0", &[("a", "1"), ("b", "2")])]);
+        let reused = |new: &Contents| old.reused_keys(new).len();
+        assert_eq!(reused(&contents(&[("0", &[("a", "1"), ("b", "7")])])), 0);
+        assert_eq!(reused(&contents(&[("0", &[("a", "8"), ("b", "7")])])), 1);
+        let mut longer = contents(&[("0", &[("a", "1"), ("b", "7")])]);
+        longer.0.values_mut().for_each(|it| it.rows = 9);
+        assert_eq!(reused(&longer), 1);
+        assert_eq!(reused(&old), 0);
     }
 
     #[test]

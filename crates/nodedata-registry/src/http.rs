@@ -15,10 +15,10 @@ mod wire;
 pub use bitmap::{bitmap_of, parts_in};
 #[cfg(feature = "remote")]
 pub use client::HttpRemote;
-pub use opened::at_server;
+pub use opened::{at_server, server_name};
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use token::Token;
 pub use wire::{
     AttestBody, AttestationList, BLOB_BYTES, CommitAnswer, DatasetList, DatasetSummary, DecisionBody,
-    EntryBody, LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, TokenAnswer, TokenBody,
+    EntryBody, LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, TokenAnswer, TokenBody, WhoamiAnswer,
 };

@@ -34,7 +34,7 @@ mod store;
 mod tables;
 
 pub use blob_reader::{BlobReader, read_ref, read_whole};
-pub use changes::{attach, change, declare, put_blob, tag, withdraw};
+pub use changes::{TagTarget, attach, change, declare, put_blob, tag, withdraw};
 pub use content::{BumpKind, ChangedEpisode, Comparison, Contents, EpisodeContent, EpisodeId};
 pub use digest::B3;
 pub use direct::{Direct, LEASE_SECONDS};
@@ -43,9 +43,7 @@ pub use hashing::blob_of;
 pub use maintain::{Depth, Flaw, FsckReport, GcOptions, GcReport, HealReport, fsck, gc, heal};
 pub use name::DatasetName;
 pub use pull::{PullReport, pull};
-pub use push::{
-    BumpRequest, Facts, Outcome, PushOptions, PushReport, check_license, create, parse_price, push,
-};
+pub use push::{BumpRequest, Facts, Outcome, PushOptions, PushReport, create, parse_price, push};
 pub use record::{AttachmentKind, DataClass, Gate, GateKind, Operation, Sensitivity, Visibility};
 pub use reference::{Reference, Selector, is_tag};
 pub use remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, Remote};

@@ -7,6 +7,7 @@ mod facts;
 mod pace;
 mod publish;
 mod upload;
+mod warnings;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -15,7 +16,7 @@ use semver::Version;
 use serde::Serialize;
 
 pub(crate) use facts::check_public;
-pub use facts::{check_license, parse_price};
+pub use facts::parse_price;
 pub use publish::{create, push};
 pub(crate) use upload::send;
 
@@ -148,6 +149,8 @@ pub struct PushReport {
     pub sent_bytes: u64,
     /// How often another push came first.
     pub rebased: u32,
+    /// What was told through [`nodedata_core::Progress::warned`] before anything was sent.
+    pub warnings: Vec<String>,
 }
 
 /// How a push ended.

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, nearest};
 use semver::{Version, VersionReq};
 
 use crate::{
@@ -71,14 +71,34 @@ impl Reference {
                 }
             }
         };
-        found.ok_or_else(|| {
-            let known: Vec<&str> = all().rev().take(5).map(|it| it.revision.as_str()).collect();
-            let hint = match known.as_slice() {
-                [] => "nothing has been published: `node-data dataset push` does".to_owned(),
-                known => format!("the newest are {}; `node-data dataset log` lists all", known.join(", ")),
-            };
-            Error::new(ErrorKind::Config, format!("`{self}` is no revision")).with_hint(hint)
-        })
+        found.ok_or_else(|| self.unresolved(state))
+    }
+
+    fn unresolved(&self, state: &DatasetState) -> Error {
+        let all = || state.revisions.iter().rev().map(|it| it.revision.as_str());
+        let is_latest = matches!(&self.selector, Selector::Tag(tag) if tag == LATEST);
+        if is_latest && let Some(newest) = all().next() {
+            let hint = format!("`{}@{newest}` names one all the same", self.dataset);
+            return Error::new(
+                ErrorKind::Config,
+                format!("every revision of `{}` is withdrawn", self.dataset),
+            )
+            .with_hint(format!("{hint}; `node-data dataset log` says why they are"));
+        }
+        let near = match &self.selector {
+            // Between numbers, near in letters says nothing about what was meant.
+            Selector::Tag(tag) => nearest(tag, state.tags.keys().map(String::as_str).chain(all())),
+            _ => None,
+        };
+        let known: Vec<&str> = all().take(5).collect();
+        let hint = match (near, known.as_slice()) {
+            (Some(near), _) => format!("did you mean `{}@{near}`?", self.dataset),
+            (None, []) => "nothing has been published: `node-data dataset push` does".to_owned(),
+            (None, known) => {
+                format!("the newest are {}; `node-data dataset log` lists all", known.join(", "))
+            }
+        };
+        Error::new(ErrorKind::Config, format!("`{self}` is no revision")).with_hint(hint)
     }
 }
 

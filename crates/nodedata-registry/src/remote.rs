@@ -18,6 +18,11 @@ pub trait Remote: Send + Sync {
     /// Where it is, for people; without secrets.
     fn label(&self) -> String;
 
+    /// Why a dataset that is there might not be seen by whoever asks, and what to do; `None` where nothing is hidden.
+    fn why_hidden(&self) -> Option<String> {
+        None
+    }
+
     /// Every dataset that may be seen, in order of name.
     ///
     /// # Errors

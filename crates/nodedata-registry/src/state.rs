@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, nearest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -117,9 +117,23 @@ impl DatasetState {
         Self::load(remote, dataset)?.ok_or_else(|| Self::missing(remote, dataset))
     }
 
+    /// A dataset that is not there, or not for whoever asks: nobody is told which.
     fn missing(remote: &dyn Remote, dataset: &DatasetName) -> Error {
+        // What there is helps, and is no reason to fail otherwise.
+        let names: Vec<String> =
+            remote.datasets().unwrap_or_default().iter().map(ToString::to_string).collect();
+        let of_others = names.iter().find(|it| it.rsplit('/').next() == Some(dataset.name()));
+        let near = nearest(&dataset.to_string(), names.iter().map(String::as_str));
+        let near = near.or(of_others.map(String::as_str));
+        let mut hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`node-data dataset list` shows what is there".to_owned(),
+        };
+        if let Some(why) = remote.why_hidden() {
+            hint.push_str(&format!("; {why}"));
+        }
         Error::new(ErrorKind::Config, format!("there is no dataset `{dataset}` in {}", remote.label()))
-            .with_hint("`node-data dataset list` shows what is there")
+            .with_hint(hint)
     }
 
     /// The hint and what came after it, when the hint belongs to this log.

@@ -2,6 +2,7 @@ mod error;
 mod local_upload;
 mod multipart_upload;
 mod open;
+mod place;
 mod probe;
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
@@ -21,7 +22,7 @@ use crate::{
     record::BlobRef,
     runtime::block_on,
     store::{
-        error::{stalled, store_error},
+        error::{object_error, stalled},
         local_upload::LocalUploads,
         multipart_upload::MultipartUploads,
     },
@@ -348,7 +349,7 @@ impl Store {
     }
 
     fn failed(&self, what: &str, path: &str, err: &object_store::Error) -> Error {
-        store_error(what, &self.0.label, err).at(Locus::path(path))
+        object_error(what, &self.0.label, err).at(Locus::path(path))
     }
 }
 

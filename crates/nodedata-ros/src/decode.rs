@@ -1,6 +1,6 @@
 //! The decode loop. It borrows the payload, pushes into columns and allocates nothing of its own.
 
-use nodedata_core::LeafId;
+use nodedata_core::{LeafId, ListId};
 
 use crate::{
     definition::Extensibility,
@@ -162,11 +162,7 @@ impl<S: Sink> Decoder<'_, S> {
         Ok(match operation {
             Op::ListOfTexts { list, leaf } => {
                 let (pos, frame_end) = self.open_frame::<BIG>(op, pos, true)?;
-                let (n, mut pos) = self.count::<BIG>(op, pos, 4)?;
-                self.sink.items(list, n);
-                for _ in 0..n {
-                    pos = self.text::<BIG>(op, pos, leaf)?;
-                }
+                let pos = self.texts::<BIG>(op, pos, list, leaf)?;
                 (self.close_frame(op, pos, frame_end)?, op + 1)
             }
             Op::Each { list, end, bytes_min, framed } => {
@@ -366,11 +362,36 @@ impl<S: Sink> Decoder<'_, S> {
             [value @ .., 0] if self.wire != Wire::Ros1 => value,
             value => value,
         };
-        if let Err(err) = std::str::from_utf8(value) {
+        if !self.sink.is_last_text(leaf, value)
+            && let Err(err) = std::str::from_utf8(value)
+        {
             return Err(Fault { op, at: pos + err.valid_up_to(), what: What::NotUtf8 });
         }
         self.sink.bytes(leaf, value);
         Ok(pos + n)
+    }
+
+    /// A list of texts. It starts aligned, so that the same bytes are always the same texts.
+    fn texts<const BIG: bool>(
+        &mut self,
+        op: usize,
+        pos: usize,
+        list: ListId,
+        leaf: LeafId,
+    ) -> Result<usize, Fault> {
+        let start = self.align(pos, 4);
+        let reading = self.wire as u8 * 2 + u8::from(BIG);
+        let source = self.data.get(start..).unwrap_or_default();
+        if let Some(n_bytes) = self.sink.texts_again(list, leaf, source, reading) {
+            return Ok(start + n_bytes);
+        }
+        let (n, mut pos) = self.count::<BIG>(op, start, 4)?;
+        self.sink.items(list, n);
+        for _ in 0..n {
+            pos = self.text::<BIG>(op, pos, leaf)?;
+        }
+        self.sink.remember_texts(list, leaf, &self.data[start..pos], reading);
+        Ok(pos)
     }
 
     #[inline]

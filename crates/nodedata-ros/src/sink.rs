@@ -17,6 +17,18 @@ pub(crate) trait Sink {
     fn valid(&mut self, leaf: LeafId);
     fn null(&mut self, leaf: LeafId);
     fn null_list(&mut self, list: ListId);
+
+    /// One list of texts again, if it is the same bytes as the last: see [`Columns::push_texts_again`].
+    fn texts_again(&mut self, _: ListId, _: LeafId, _source: &[u8], _reading: u8) -> Option<usize> {
+        None
+    }
+
+    fn remember_texts(&mut self, _: ListId, _: LeafId, _source: &[u8], _reading: u8) {}
+
+    /// Whether a text is the last one again, and so is UTF-8.
+    fn is_last_text(&self, _: LeafId, _: &[u8]) -> bool {
+        false
+    }
 }
 
 impl Sink for Columns {
@@ -58,6 +70,20 @@ impl Sink for Columns {
 
     fn null_list(&mut self, list: ListId) {
         self.push_null_list(list);
+    }
+
+    #[inline]
+    fn texts_again(&mut self, list: ListId, leaf: LeafId, source: &[u8], reading: u8) -> Option<usize> {
+        self.push_texts_again(list, leaf, source, reading)
+    }
+
+    fn remember_texts(&mut self, list: ListId, leaf: LeafId, source: &[u8], reading: u8) {
+        Self::remember_texts(self, list, leaf, source, reading);
+    }
+
+    #[inline]
+    fn is_last_text(&self, leaf: LeafId, value: &[u8]) -> bool {
+        Self::is_last_text(self, leaf, value)
     }
 }
 

@@ -2,7 +2,7 @@ use nodedata_core::{Error, ErrorKind, ReadAt as _, Result};
 use nodedata_registry::{
     B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Revision, Selector,
     attach::{DOCUMENT_BYTES_MAX, check_document},
-    check_license, gate, is_tag,
+    gate, is_tag,
     record::{BlobRef, Bump, CommitRecord, DataClass, Operation, RevisionManifest, Sensitivity, Visibility},
     trust::RevisionStatement,
 };
@@ -227,7 +227,11 @@ impl Candidate<'_> {
         let invalid = |err: Error| Refusal::of(422, "manifest", &err);
         let comparison = old.contents()?.compare(&new.contents().map_err(invalid)?);
         let (claimed, proved) = (BumpKind::claimed(&parent, version), comparison.kind());
-        if claimed < proved || bump.proof != comparison.proof {
+        if bump.proof != comparison.proof {
+            let message = "the record counts other episodes than a comparison of the contents does";
+            return Err(Refusal::new(422, "bump", message, "push with a node-data of the server's version"));
+        }
+        if claimed < proved {
             let message = format!(
                 "{version} claims a {} change, but the content proves a {} one",
                 claimed.name(),
@@ -285,9 +289,7 @@ fn known(view: &DatasetView, revision: &str) -> Answered<B3> {
 
 fn check_licensed(visibility: Visibility, manifest: &RevisionManifest) -> Answered<()> {
     match (&manifest.license, visibility) {
-        (Some(license), _) => {
-            check_license(license).map(drop).map_err(|err| Refusal::of(422, "license", &err))
-        }
+        (Some(_), _) => manifest.check_license().map_err(|err| Refusal::of(422, "license", &err)),
         (None, Visibility::Private) => Ok(()),
         (None, Visibility::Public) => {
             let message = "a public dataset needs a licence";

@@ -23,6 +23,7 @@ use crate::{
     app::{App, BODY_PERMIT_BYTES},
     call::Call,
     log::RequestLine,
+    page::error_page,
     principal::Principal,
     refusal::{Answered, Refusal},
     routes::{self, ROUTES, Route},
@@ -45,12 +46,24 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         let app = Arc::clone(app);
         router = router.route(route.path, on(filter, move |request: Request| dispatch(app, route, request)));
     }
-    router.fallback(|| async { Refusal::missing("path").into_response() }).method_not_allowed_fallback(
-        || async {
-            Refusal::new(405, "method", "this is not asked by that method", "see /openapi.json")
-                .into_response()
-        },
-    )
+    router
+        .fallback(|headers: HeaderMap| async move { refused(Refusal::missing("path"), wants_page(&headers)) })
+        .method_not_allowed_fallback(|headers: HeaderMap| async move {
+            let fix = "see /openapi.json";
+            let refusal = Refusal::new(405, "method", "this is not asked by that method", fix);
+            refused(refusal, wants_page(&headers))
+        })
+}
+
+/// Whether a page is wanted: browsers say so, and programs take what comes.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
+    accepted.any(|it| it.split(',').any(|it| it.trim_start().starts_with("text/html")))
+}
+
+/// A refusal, to be read by people or by programs.
+fn refused(refusal: Refusal, as_page: bool) -> Response {
+    if as_page { error_page(&refusal).into_response() } else { refusal.into_response() }
 }
 
 async fn dispatch(app: Arc<App>, route: &'static Route, request: Request) -> Response {
@@ -58,9 +71,10 @@ async fn dispatch(app: Arc<App>, route: &'static Route, request: Request) -> Res
     let method = if request.method() == Method::HEAD { "HEAD" } else { route.method };
     app.metrics.in_flight.fetch_add(1, Ordering::Relaxed);
     let (mut parts, body) = request.into_parts();
+    let as_page = wants_page(&parts.headers);
     let mut who = "anonymous".to_owned();
     let answered = answer(&app, route, &mut parts, body, &mut who).await;
-    let response = answered.map_or_else(IntoResponse::into_response, IntoResponse::into_response);
+    let response = answered.map_or_else(|it| refused(it, as_page), IntoResponse::into_response);
     app.metrics.in_flight.fetch_sub(1, Ordering::Relaxed);
     let (took, status) = (started.elapsed(), response.status().as_u16());
     app.metrics.request(method, route.path, status, took);

@@ -7,6 +7,9 @@ use crate::{clock::Clock, log::LogSink};
 pub struct ServerOptions {
     /// `ADDRESS:PORT` to listen on; port 0 takes a free one. Default `127.0.0.1:8080`.
     pub listen: String,
+    /// How readers reach the server, such as `https://data.example`: what pages tell them to type. Of the request's
+    /// own `Host` when absent.
+    pub public_url: Option<String>,
     /// Folder of the database; in memory when absent, so that tokens and grants end with the process.
     pub data: Option<PathBuf>,
     /// Longest body of a request, in bytes. Default 64 MiB: a part of a blob of 512 GiB.
@@ -35,6 +38,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            public_url: None,
             data: None,
             body_bytes_max: 64 << 20,
             bodies_bytes_max: 256 << 20,

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, nearest};
 use nodedata_registry::DatasetName;
 
 /// What a token may do.
@@ -39,8 +39,15 @@ impl FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self> {
         let refused = || {
-            Error::new(ErrorKind::Config, format!("`{text}` is no scope"))
-                .with_hint("write read, admin, or read:, push:, publish:, review: and OWNER/NAME or OWNER/*")
+            let (what, rest) = text.split_once(':').map_or((text, None), |(what, rest)| (what, Some(rest)));
+            let known = ["read", "admin", "push", "publish", "review"];
+            let near = nearest(what, known).filter(|it| *it != what).map_or_else(String::new, |it| {
+                let rest = rest.map_or_else(String::new, |rest| format!(":{rest}"));
+                format!("did you mean `{it}{rest}`? ")
+            });
+            Error::new(ErrorKind::Config, format!("`{text}` is no scope")).with_hint(format!(
+                "{near}write read, admin, or read:, push:, publish:, review: and OWNER/NAME or OWNER/*"
+            ))
         };
         let (what, dataset) = match text.split_once(':') {
             Some((what, dataset)) => (what, Some(dataset.parse::<DatasetPattern>().map_err(|_| refused())?)),

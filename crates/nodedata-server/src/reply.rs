@@ -62,10 +62,16 @@ impl IntoResponse for Reply {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&*self.problem).unwrap_or_default();
+        self.told_by(Reply::new(PROBLEM_MEDIA_TYPE, body)).into_response()
+    }
+}
+
+impl Refusal {
+    /// The answer with the refusal's status and headers, whatever form its words have.
+    pub(crate) fn told_by(&self, reply: Reply) -> Reply {
         let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut reply =
-            Reply::new(PROBLEM_MEDIA_TYPE, serde_json::to_vec(&*self.problem).unwrap_or_default())
-                .with_status(status);
+        let mut reply = reply.with_status(status);
         if let Some(seconds) = self.retry_after {
             reply = reply.with_header(header::RETRY_AFTER, &seconds.to_string());
         }
@@ -73,7 +79,7 @@ impl IntoResponse for Refusal {
             let challenge = if self.challenge { "Basic realm=\"node-data\"" } else { "Bearer" };
             reply = reply.with_header(header::WWW_AUTHENTICATE, challenge);
         }
-        reply.into_response()
+        reply
     }
 }
 

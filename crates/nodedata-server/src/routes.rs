@@ -125,6 +125,11 @@ pub(crate) const ROUTES: &[Route] = &[
         ..get("/metrics", "metrics", "Counters in Prometheus' text format", shared!(operation::metrics))
     },
     get("/openapi.json", "openapi", "This description", shared!(operation::description)),
+    Route {
+        scope: Some("any"),
+        statuses: &[],
+        ..get("/v1/whoami", "whoami", "Whose token was sent, and its scopes", shared!(operation::whoami))
+    },
     get("/v1/datasets", "listDatasets", "The datasets that the asker may see", shared!(commits::list)),
     get(
         "/v1/d/{owner}/{name}",

@@ -20,20 +20,23 @@ use crate::{bench_command::Options, workspace::Result};
 pub(super) enum Mix {
     /// A 640×480 JPEG camera at 30 Hz beside joint states at 200 Hz.
     Jpeg,
-    /// The same with rgb8 pictures.
+    /// The same with rgb8 pictures that are nearly all noise: what no compression makes small.
     Raw,
+    /// The same with rgb8 pictures of things in light, with a sensor's noise.
+    Camera,
     /// Joint states alone.
     Numeric,
 }
 
 impl Mix {
     /// Every mix, in the order of the report.
-    const ALL: [Self; 3] = [Self::Jpeg, Self::Raw, Self::Numeric];
+    const ALL: [Self; 4] = [Self::Jpeg, Self::Raw, Self::Camera, Self::Numeric];
 
     fn name(self) -> &'static str {
         match self {
             Self::Jpeg => "jpeg",
             Self::Raw => "raw",
+            Self::Camera => "camera",
             Self::Numeric => "numeric",
         }
     }
@@ -42,7 +45,7 @@ impl Mix {
     pub(super) fn camera_topic(self) -> &'static str {
         match self {
             Self::Jpeg => "/camera/wrist/compressed",
-            Self::Raw | Self::Numeric => "/camera/wrist/image_raw",
+            Self::Raw | Self::Camera | Self::Numeric => "/camera/wrist/image_raw",
         }
     }
 }
@@ -134,7 +137,7 @@ impl<W: Write + Seek> Recording<W> {
     fn fill(&mut self, mix: Mix, n_bytes_wanted: u64) -> Result<()> {
         let mut camera = match mix {
             Mix::Numeric => None,
-            Mix::Jpeg | Mix::Raw => Some(Camera::new(&mut self.writer, mix)?),
+            Mix::Jpeg | Mix::Raw | Mix::Camera => Some(Camera::new(&mut self.writer, mix)?),
         };
         let mut arm = Arm::new();
         let mut message = CdrWriter::new();
@@ -231,7 +234,7 @@ impl Camera {
     fn new<W: Write + Seek>(writer: &mut Writer<W>, mix: Mix) -> Result<Self> {
         let (schema_name, definition) = match mix {
             Mix::Jpeg => ("sensor_msgs/msg/CompressedImage", COMPRESSED_IMAGE),
-            Mix::Raw | Mix::Numeric => ("sensor_msgs/msg/Image", IMAGE),
+            Mix::Raw | Mix::Camera | Mix::Numeric => ("sensor_msgs/msg/Image", IMAGE),
         };
         let channel = add_channel(writer, mix.camera_topic(), schema_name, definition)
             .map_err(|err| format!("cannot add a camera: {err}"))?;
@@ -241,8 +244,11 @@ impl Camera {
     fn shoot(&mut self, time_ns: u64, message: &mut CdrWriter) -> Result<()> {
         let n_pictures = if self.mix == Mix::Jpeg { pictures::N_JPEG } else { pictures::N_RAW };
         if (self.pictures.len() as u64) < n_pictures {
-            let is_jpeg = self.mix == Mix::Jpeg;
-            self.pictures.push(if is_jpeg { pictures::jpeg(self.frame)? } else { pictures::raw(self.frame) });
+            self.pictures.push(match self.mix {
+                Mix::Jpeg => pictures::jpeg(self.frame)?,
+                Mix::Camera => pictures::camera(self.frame),
+                Mix::Raw | Mix::Numeric => pictures::raw(self.frame),
+            });
         }
         let picture = &self.pictures[(self.frame % n_pictures) as usize];
         message.clear();

@@ -31,6 +31,44 @@ fn rgb(seed: usize) -> Vec<u8> {
     pixels
 }
 
+/// Deviation of a camera's noise: what an 8 bit sensor has in a lit room.
+const SENSOR_DEVIATION: f64 = 2.0;
+
+/// An rgb8 picture of a lit table with balls on it, as a renderer shades them, seen by a sensor with noise.
+fn rendered(seed: usize) -> Vec<u8> {
+    const N_BALLS: usize = 6;
+    let mut noise = Noise::new(seed as u64 + 1000);
+    let balls: [[f64; 6]; N_BALLS] = std::array::from_fn(|_| std::array::from_fn(|_| noise.signed_unit()));
+    let mut pixels = Vec::with_capacity(usize::from(WIDTH) * usize::from(HEIGHT) * 3);
+    for y in 0..HEIGHT {
+        for x in 0..WIDTH {
+            let (x, y) = (f64::from(x) / f64::from(WIDTH), f64::from(y) / f64::from(HEIGHT));
+            // A wall above a table, both darker to one side.
+            let light = 0.55 + 0.35 * (1.0 - x) * y;
+            let behind = if y < 0.35 { [170.0, 175.0, 180.0] } else { [150.0, 115.0, 80.0] };
+            let mut color = behind.map(|it| it * light);
+            for [ball_x, ball_y, radius, r, g, b] in balls {
+                let (radius, dx) = (0.09 + 0.05 * radius, x - 0.5 - 0.4 * ball_x);
+                // Pictures are wider than high.
+                let dy = (y - 0.6 - 0.25 * ball_y) * f64::from(HEIGHT) / f64::from(WIDTH);
+                let height = 1.0 - (dx * dx + dy * dy) / (radius * radius);
+                if height > 0.0 {
+                    // Lit from the upper left.
+                    let shade = (0.35 + 0.65 * height.sqrt() - 0.3 * (dx + dy) / radius).clamp(0.1, 1.0);
+                    color = [r, g, b].map(|it| (130.0 + 90.0 * it) * shade);
+                }
+            }
+            pixels.extend(color.map(|it| (it + SENSOR_DEVIATION * noise.normal()).round() as u8));
+        }
+    }
+    pixels
+}
+
+/// The camera's picture with a number; they repeat after [`N_RAW`].
+pub(super) fn camera(frame: u64) -> Vec<u8> {
+    rendered((frame % N_RAW) as usize)
+}
+
 /// The raw picture with a number; they repeat after [`N_RAW`].
 pub(super) fn raw(frame: u64) -> Vec<u8> {
     rgb((frame % N_RAW) as usize)
@@ -82,5 +120,19 @@ mod tests {
     #[test]
     fn raw_pictures_have_all_their_bytes() {
         assert_eq!(raw(3).len(), usize::from(WIDTH) * usize::from(HEIGHT) * 3);
+        assert_eq!(camera(3).len(), usize::from(WIDTH) * usize::from(HEIGHT) * 3);
+    }
+
+    #[test]
+    fn neighbours_in_a_camera_picture_differ_by_its_noise() {
+        let picture = camera(0);
+        assert_ne!(picture, camera(1));
+        let differences = picture.iter().zip(&picture[3..]).map(|(a, b)| f64::from(*a) - f64::from(*b));
+        let mut squares: Vec<f64> = differences.map(|it| it * it).collect();
+        // The edges of things aside, neighbours are two samples of the same noise.
+        squares.sort_unstable_by(f64::total_cmp);
+        let inner = &squares[..squares.len() * 98 / 100];
+        let deviation = (inner.iter().sum::<f64>() / inner.len() as f64 / 2.0).sqrt();
+        assert!((1.6..2.2).contains(&deviation), "{deviation}");
     }
 }

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use nodedata_core::{
-    Error, ErrorKind, OpenOptions, OptionValue, Result, TimeRange,
+    Error, ErrorKind, Moments, OpenOptions, OptionValue, Result,
     placed::mistakes_to_error,
     visible::{column_of, padded, visible},
 };
@@ -74,7 +74,7 @@ pub(crate) fn open_options(args: &SourceArgs) -> Result<OpenOptions> {
         topics: (!args.topics.is_empty()).then(|| args.topics.clone()),
         undecoded: args.undecoded.clone(),
         decode: args.decode.iter().cloned().collect(),
-        time_range: TimeRange { start_ns: args.start.unwrap_or(i64::MIN), end_ns: args.end },
+        moments: Moments { start: args.start, end: args.end },
         verify_checksums: !args.no_verify,
         ..OpenOptions::default()
     })
@@ -90,11 +90,11 @@ pub(crate) fn read_schema(path: &Path) -> Result<Schema> {
 pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
     let out = output_of(&args)?.to_owned();
     let open = open_options(&args.source)?;
-    let StepArgs { rate, clock, time, tolerance_ms } = args.steps.clone();
+    let StepArgs { rate, clock, time, tolerance_ms, upsample } = args.steps.clone();
     Ok(ConvertOptions {
         from: args.source.from.clone(),
         overwrite: args.overwrite,
-        step_flags: StepFlags { rate, clock, time, tolerance_ms },
+        step_flags: StepFlags { rate, clock, time, tolerance_ms, upsample },
         open,
         schema: args.schema.as_deref().map(read_schema).transpose()?,
         splits: args.split.as_deref().map(parse_splits).transpose()?.unwrap_or_default(),

@@ -1,18 +1,18 @@
 use std::{collections::BTreeMap, path::Path};
 
-use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
+use nodedata_core::{Error, ErrorKind, Locus, Result, nearest, visible::visible};
 use nodedata_io::io_error;
 use nodedata_registry::{
     B3, BumpKind, BumpRequest, DatasetName, DatasetState, Facts, Gate, GateKind, Operation,
-    Outcome as PushOutcome, PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, Visibility,
-    attach, attach::check_document, create, declare, parse_price, pull, push, put_blob, record, tag,
-    trust::RevisionStatement, withdraw,
+    Outcome as PushOutcome, PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, TagTarget,
+    Visibility, attach, attach::check_document, create, declare, parse_price, pull, push, put_blob, record,
+    tag, trust::RevisionStatement, withdraw,
 };
 use serde_json::json;
 
 use crate::{
     Outcome,
-    args::Output,
+    args::{Output, ProgressArg},
     commands::{
         convert::read_schema,
         dataset_args::{ClassArgs, CreateArgs, DatasetCommand, PullArgs, PushArgs},
@@ -38,13 +38,16 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
         DatasetCommand::Diff { old, new, store } => {
             dataset_show::diff(&Registry::open(&store, false)?, &old, &new, output)?;
         }
-        DatasetCommand::Tag { reference, tag: name, delete, store } => {
+        DatasetCommand::Tag { reference, tag: name, delete, force, store } => {
             let registry = Registry::open(&store, false)?;
             let reference = registry.reference(&reference)?;
             let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
-            let revision = if delete { None } else { Some(reference.resolve(&state)?.revision.clone()) };
-            let done =
-                tag(&*registry.remote, &reference.dataset, &registry.author, &name, revision.as_deref())?;
+            let target = match (delete, force) {
+                (true, _) => TagTarget::Nothing,
+                (false, false) => TagTarget::Usable(&reference.resolve(&state)?.revision),
+                (false, true) => TagTarget::Any(&reference.resolve(&state)?.revision),
+            };
+            let done = tag(&*registry.remote, &reference.dataset, &registry.author, &name, target)?;
             tell_record(&reference, &done, output)?;
         }
         DatasetCommand::Attach { reference, file, kind, store } => {
@@ -69,6 +72,7 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
             if episodes.is_empty() {
                 let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
                 let revision = reference.resolve(&state)?.revision.clone();
+                warn_of_withdrawal(&state, &revision);
                 let done =
                     withdraw(&*registry.remote, &reference.dataset, &registry.author, &revision, &reason)?;
                 tell_record(&reference, &done, output)?;
@@ -107,7 +111,10 @@ fn run_create(args: &CreateArgs, output: Output) -> Result<()> {
 }
 
 fn run_push(args: PushArgs, output: Output) -> Result<()> {
-    let registry = Registry::open(&args.store, !args.dry_run)?;
+    let registry = match args.dry_run {
+        true => Registry::open_for_plan(&args.store)?,
+        false => Registry::open(&args.store, true)?,
+    };
     interrupt::listen(interrupt::PUSH)?;
     let shown = Shown::new(args.progress);
     let class = args.class.clone();
@@ -167,8 +174,13 @@ pub(crate) fn bump(text: &str) -> Result<BumpRequest> {
         "patch" => Ok(BumpRequest::Kind(BumpKind::Patch)),
         number => match Selector::parse(number) {
             Ok(Selector::Version(version)) => Ok(BumpRequest::Exact(version)),
-            _ => Err(Error::new(ErrorKind::Config, format!("`{number}` is no bump"))
-                .with_hint("use `auto`, `major`, `minor`, `patch` or a number such as `1.2.0`")),
+            _ => {
+                let near = nearest(number, ["auto", "major", "minor", "patch"]);
+                let near = near.map_or_else(String::new, |it| format!("did you mean `{it}`? "));
+                Err(Error::new(ErrorKind::Config, format!("`{number}` is no bump")).with_hint(format!(
+                    "{near}use `auto`, `major`, `minor`, `patch` or a number such as `1.2.0`"
+                )))
+            }
         },
     }
 }
@@ -219,6 +231,28 @@ fn keep_agreement(registry: &Registry, dataset: &DatasetName, args: &ClassArgs) 
     Ok(())
 }
 
+/// What a revision leaves behind when it is no longer to be used.
+fn warn_of_withdrawal(state: &DatasetState, revision: &str) {
+    if !state.revisions.iter().any(|it| it.withdrawn.is_none() && it.revision != revision) {
+        message::note(&format!(
+            "warning: no other revision of {} may be used: `@latest` will mean none",
+            state.dataset
+        ));
+    }
+    let tags: Vec<String> = state
+        .tags
+        .iter()
+        .filter(|(tag, it)| *it == revision && *tag != nodedata_registry::LATEST)
+        .map(|(tag, _)| format!("`{tag}`"))
+        .collect();
+    if !tags.is_empty() {
+        message::note(&format!(
+            "warning: still tagged {}: `node-data dataset tag` points a tag elsewhere",
+            tags.join(", ")
+        ));
+    }
+}
+
 fn withdraw_episodes(
     registry: &Registry,
     reference: &Reference,
@@ -234,7 +268,7 @@ fn withdraw_episodes(
     }
     let mut options = PushOptions::new(reference.dataset.clone(), Vec::new(), &registry.author);
     options.exclude = episodes;
-    let report = push(&registry.remote, &options, &nodedata_core::Silent)?;
+    let report = push(&registry.remote, &options, &Shown::new(ProgressArg::None))?;
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     if let Some(entry) = state.revision(&report.revision) {
         let note = json!({"reason": reason, "episodes": options.exclude}).to_string();

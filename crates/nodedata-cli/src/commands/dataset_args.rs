@@ -8,7 +8,8 @@ use crate::args::ProgressArg;
 /// Which registry.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StoreArgs {
-    /// Registry: a folder, `s3://…`, `gs://…`, `az://…` or `http(s)://…`; the user's own when absent.
+    /// Registry: a folder, `s3://…`, `gs://…`, `az://…` or `http(s)://…`; the user's own when absent. A server is sent
+    /// the token that `node-data login` keeps for it, or that of the variable NODEDATA_TOKEN.
     #[arg(long, value_name = "STORE", env = "NODEDATA_STORE", help_heading = "Registry")]
     pub(crate) store: Option<String>,
     /// Who does it; the user's name when absent. Also the owner of datasets that are named without one.
@@ -62,8 +63,11 @@ pub(crate) enum DatasetCommand {
         /// The tag.
         tag: String,
         /// Take the tag away.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "force")]
         delete: bool,
+        /// Point it at a revision that is withdrawn, too.
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         store: StoreArgs,
     },
@@ -110,8 +114,7 @@ pub(crate) enum DatasetCommand {
 
 fn attachment_kind(text: &str) -> Result<AttachmentKind, String> {
     AttachmentKind::from_name(text).ok_or_else(|| {
-        let names: Vec<&str> = AttachmentKind::ALL.into_iter().map(AttachmentKind::name).collect();
-        format!("one of {}", names.join(", "))
+        nodedata_core::suggest(text, AttachmentKind::ALL.into_iter().map(AttachmentKind::name))
     })
 }
 
@@ -215,7 +218,7 @@ pub(crate) struct PushArgs {
     /// Number of the revision: `auto`, `major`, `minor`, `patch` or `X.Y.Z`, never less than the content proves.
     #[arg(long, value_name = "BUMP", default_value = "auto")]
     pub(crate) bump: String,
-    /// SPDX expression, such as `CC-BY-4.0`.
+    /// SPDX expression, such as `CC-BY-4.0`; case does not matter.
     #[arg(long, value_name = "SPDX", help_heading = "Facts")]
     pub(crate) license: Option<String>,
     /// Price of a copy: `199`, or `"199.50 EUR"`.

@@ -19,6 +19,11 @@ pub(crate) fn list(registry: &Registry, output: Output) -> Result<()> {
     for name in registry.remote.datasets()? {
         states.extend(DatasetState::load(&*registry.remote, &name)?);
     }
+    if states.is_empty()
+        && let Some(why) = registry.remote.why_hidden()
+    {
+        message::note(&format!("no dataset of {} is shown: {why}", registry.remote.label()));
+    }
     let text = match output {
         Output::Json => {
             let datasets = states.iter().map(DatasetLine::from).collect();

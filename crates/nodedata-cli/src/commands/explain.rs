@@ -1,6 +1,6 @@
-use nodedata_core::{Result, visible::visible};
-use nodedata_dataset::{Explanation, Question, explain};
-use nodedata_pipeline::Rebuilt;
+use nodedata_core::{Error, ErrorKind, Result, told_time, visible::visible};
+use nodedata_dataset::{Dataset, Explanation, Question, explain};
+use nodedata_pipeline::{MadeField, MadeOf, MadeStep, Rebuilt, StepAsked, explain_step, no_recipe};
 
 use crate::{
     Outcome,
@@ -17,23 +17,90 @@ pub(crate) fn run(args: &ExplainArgs, output: Output) -> Result<Outcome> {
     let question = Question { row: args.row, episode: args.episode, stream: args.stream.clone() };
     let (dataset, shard) = Target::of(&args.target, &args.store)?.dataset()?;
     let all = explain(&dataset, shard.as_deref(), &question)?;
-    let rebuilt = match args.source.as_slice() {
-        [] => None,
-        sources => Some(rebuild::of_dataset(&dataset, &all, sources)?),
-    };
+    let (mut rebuilt, mut made) = (None, None);
+    match args.source.as_slice() {
+        [] => {}
+        sources if args.rebuild => rebuilt = Some(rebuild::of_dataset(&dataset, &all, sources)?),
+        sources => {
+            made = Some(made_of(&dataset, &all, args.row, sources).inspect_err(|_| {
+                // What is known without the source is told all the same.
+                let known: Vec<String> = all.iter().map(told).collect();
+                message::note(known.join("\n").trim_end());
+            })?);
+        }
+    }
     let text = match output {
         Output::Json => documents::line(&documents::Explained {
             explained: &all,
+            step: made.as_ref(),
             rebuild: rebuilt.as_ref(),
             sound: rebuilt.as_ref().map(Rebuilt::is_same),
         })?,
         Output::Text => {
-            let parts = all.iter().map(told).chain(rebuilt.as_ref().map(rebuild::told));
+            let parts = all.iter().map(told).chain(made.as_ref().map(told_step));
+            let parts = parts.chain(rebuilt.as_ref().map(rebuild::told));
             parts.collect::<Vec<_>>().join("\n")
         }
     };
     message::to_stdout(&text)?;
     Ok(if rebuilt.is_none_or(|it| it.is_same()) { Outcome::Complete } else { Outcome::Refused })
+}
+
+/// What the fields of the step are made of that was asked for.
+fn made_of(
+    dataset: &Dataset,
+    explained: &[Explanation],
+    row: Option<u64>,
+    sources: &[String],
+) -> Result<MadeStep> {
+    let [one] = explained else { return Err(one_row()) };
+    if row.is_none() {
+        return Err(one_row());
+    }
+    let step = dataset.step_of(one)?.ok_or_else(|| {
+        let message = format!("rows of `{}` are records of the source, not made of messages", one.stream);
+        Error::new(ErrorKind::Config, message).with_hint("leave `--source` out: the origin names the record")
+    })?;
+    let recipe = dataset.recipe()?.ok_or_else(no_recipe)?;
+    let asked = StepAsked { manifest: &dataset.manifest, recipe: &recipe, sources, step: &step };
+    explain_step(&nodedata_formats::builtin(), &asked)
+}
+
+fn one_row() -> Error {
+    Error::new(ErrorKind::Config, "`--source` explains one step at a time")
+        .with_hint("add `--episode N --stream steps --row N`, or `--rebuild` to run the recipe again")
+}
+
+fn told_step(made: &MadeStep) -> String {
+    let mut text = format!(
+        "step        {} of episode {} ({}), at {}\n",
+        made.step,
+        made.episode,
+        visible(&made.episode_key),
+        told_time(made.time_ns)
+    );
+    let width = made.fields.iter().map(|it| it.field.chars().count()).max().unwrap_or(0).min(40);
+    for MadeField { field, constant, messages } in &made.fields {
+        let nothing = match messages.as_slice() {
+            [] if *constant => Some("the same at every step"),
+            [] => Some("no message in reach"),
+            _ => None,
+        };
+        if let Some(nothing) = nothing {
+            text.push_str(&format!("field       {field:<width$}  {nothing}\n"));
+        }
+        for message in messages {
+            let MadeOf { topic, columns, time_ns, skew_ns, weight, source, bytes: (start, end), record } =
+                message;
+            let share = weight.map_or_else(String::new, |it| format!(", {:.0} % of it", it * 100.0));
+            text.push_str(&format!(
+                "field       {field:<width$}  {topic} ({}) at {time_ns} ({:+.3} ms{share}): {source}, bytes {start}..{end}, record {record} there\n",
+                columns.join(", "),
+                *skew_ns as f64 / 1e6,
+            ));
+        }
+    }
+    text
 }
 
 fn told(it: &Explanation) -> String {
@@ -60,17 +127,23 @@ fn told(it: &Explanation) -> String {
     }
     for range in it.origins.iter().take(RANGES_SHOWN) {
         let (start, end) = range.bytes;
-        let (first, last) = range.records;
-        let records = if last - first == 1 {
-            format!("record {first}")
-        } else {
-            format!("records {first} to {}", last.saturating_sub(1))
+        let records = match range.records {
+            Some((first, last)) if last - first == 1 => {
+                format!("record {first} of topic {} there", visible(&it.stream))
+            }
+            Some((first, last)) => {
+                format!(
+                    "records {first} to {} of topic {} there",
+                    last.saturating_sub(1),
+                    visible(&it.stream)
+                )
+            }
+            None => "messages there; `--row N --source SRC` names those of each field".to_owned(),
         };
         text.push_str(&format!(
-            "origin      row {}: {}, bytes {start}..{end}, {records} of topic {} there\n",
+            "origin      row {}: {}, bytes {start}..{end}, {records}\n",
             range.row,
-            visible(&range.source),
-            visible(&it.stream)
+            visible(&range.source)
         ));
     }
     if it.origins.len() > RANGES_SHOWN {

@@ -2,7 +2,7 @@ use std::path::{Component, Path, PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_io::{Writing, refuse_foreign_file, write_file};
-use nodedata_pipeline::propose;
+use nodedata_pipeline::{is_pipeline, propose};
 
 use crate::{
     Outcome,
@@ -11,21 +11,32 @@ use crate::{
     message,
 };
 
+/// What stands beside a path that would otherwise start where the file lies.
+const ABSOLUTE: &str =
+    "absolute, as `init` does not know where its output goes; `--out FILE` names it from FILE";
+
 /// `node-data init`.
 pub(crate) fn run(args: &InitArgs, output: Output) -> Result<Outcome> {
     let formats = nodedata_formats::builtin();
     let folder = args.out.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-    let paths: Vec<String> = args.sources.iter().map(|it| source_from(&folder, it)).collect();
+    let (paths, about): (Vec<String>, _) = match &args.out {
+        Some(_) => (args.sources.iter().map(|it| source_from(&folder, it)).collect(), None),
+        None => {
+            let paths: Vec<String> = args.sources.iter().map(|it| absolute(it)).collect();
+            let about = (paths != args.sources).then_some(ABSOLUTE);
+            (paths, about)
+        }
+    };
     if let Some(out) = args.out.as_deref().filter(|it| it.exists() && !args.overwrite) {
         return Err(Error::new(ErrorKind::Config, "the file exists already")
             .at(Locus::path(out))
             .with_hint("choose another name, or add `--overwrite`"));
     }
     if let Some(out) = &args.out {
-        // Also one that was written by hand: it names a source at its left edge.
-        refuse_foreign_file(out, "pipeline file", |head| head.lines().any(|it| it.starts_with("source:")))?;
+        // Also one that was written by hand.
+        refuse_foreign_file(out, "pipeline file", is_pipeline)?;
     }
-    let text = propose(&formats, &args.sources, args.from.as_deref(), &paths)?;
+    let text = propose(&formats, &args.sources, args.from.as_deref(), &paths, about)?;
     if let Some(out) = &args.out {
         write_file(out, text.as_bytes(), Writing::Replace)?;
     }
@@ -53,6 +64,14 @@ fn source_from(folder: &Path, source: &str) -> String {
     if plain {
         let up: PathBuf = folder.components().map(|_| "..").collect();
         return up.join(source).display().to_string();
+    }
+    absolute(source)
+}
+
+/// The source by a name that holds everywhere on this machine.
+fn absolute(source: &str) -> String {
+    if source.contains("://") {
+        return source.to_owned();
     }
     std::path::absolute(source).map_or_else(|_| source.to_owned(), |it| it.display().to_string())
 }

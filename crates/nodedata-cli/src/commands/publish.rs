@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, suggest};
 use nodedata_pipeline::PublishStage;
 use nodedata_registry::{DataClass, Facts, PushOptions, PushReport, Sensitivity, parse_price, push};
 
@@ -50,7 +50,7 @@ fn sensitivity(words: &[String]) -> Result<Sensitivity> {
             format!("`publish.sensitivity` starts with `{first}`, which is no data class"),
         )
         .with_source(err)
-        .with_hint("start with none, pseudonymous, identifying, biometric or special-category")
+        .with_hint(suggest(first, ["none", "pseudonymous", "identifying", "biometric", "special-category"]))
     })?;
     Ok(Sensitivity {
         class,

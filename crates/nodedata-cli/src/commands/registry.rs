@@ -5,10 +5,11 @@ use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::http::HttpRemote;
 use nodedata_registry::{
     Direct, HashCache, OpenStore, Reference, Remote, Store, StoreLocation, default_store_folder,
-    http::{Token, at_server},
+    http::{Token, at_server, server_name},
 };
+use url::Url;
 
-use crate::commands::dataset_args::StoreArgs;
+use crate::commands::{credentials::token_for, dataset_args::StoreArgs};
 
 /// A registry, and who speaks to it.
 pub(crate) struct Registry {
@@ -18,12 +19,25 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Opens the registry that the flags or the environment name. With `create`, a folder that is not there
-    /// becomes one.
+    /// Opens the registry that the flags or the environment name. With `create`, a place where nothing is becomes
+    /// one; otherwise it must be one.
     pub(crate) fn open(args: &StoreArgs, create: bool) -> Result<Self> {
-        let remote: Arc<dyn Remote> = match location(args)? {
-            StoreLocation::Server(url) => at_server(&url, token()?)?,
-            other => Arc::new(Direct::new(open_store(&other, create)?)),
+        Self::over(args, |place| open_store(place, create))
+    }
+
+    /// The same for a plan of what would be written: what is there may hold nothing yet, and stays as it is.
+    pub(crate) fn open_for_plan(args: &StoreArgs) -> Result<Self> {
+        Self::over(args, |place| {
+            let store = at(place, false)?;
+            store.expect_room()?;
+            Ok(store)
+        })
+    }
+
+    fn over(args: &StoreArgs, open: impl FnOnce(&StoreLocation) -> Result<Store>) -> Result<Self> {
+        let remote: Arc<dyn Remote> = match location(args.store.as_deref())? {
+            StoreLocation::Server(url) => at_server(&url, token(&url)?)?,
+            place => Arc::new(Direct::new(open(&place)?)),
         };
         Ok(Self { remote, author: author(args) })
     }
@@ -36,7 +50,7 @@ impl Registry {
     pub(crate) fn of_environment(token: Option<&str>) -> Result<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|it| !it.trim().is_empty());
         let args = StoreArgs { store: variable("NODEDATA_STORE"), author: variable("NODEDATA_USER") };
-        let (StoreLocation::Server(url), Some(name)) = (location(&args)?, token) else {
+        let (StoreLocation::Server(url), Some(name)) = (location(args.store.as_deref())?, token) else {
             return Self::open(&args, true);
         };
         let text = variable(name).ok_or_else(|| {
@@ -55,16 +69,49 @@ impl Registry {
     }
 }
 
+/// A server by its address.
+#[cfg(feature = "remote")]
+pub(crate) struct Server {
+    pub(crate) url: Url,
+    /// As it is shown, and as tokens are kept for it.
+    pub(crate) name: String,
+}
+
+#[cfg(feature = "remote")]
+impl Server {
+    /// The server that the flag or the environment names.
+    ///
+    /// # Errors
+    /// `Config` when that is no server.
+    pub(crate) fn of(store: Option<&str>) -> Result<Self> {
+        match location(store)? {
+            StoreLocation::Server(url) => Ok(Self { name: server_name(&url), url }),
+            StoreLocation::Folder(_) | StoreLocation::Bucket(_) => Err(Error::new(
+                ErrorKind::Config,
+                "this is for a server, and the store is a folder or a bucket",
+            )
+            .with_hint("name the server with `--store https://…`")),
+        }
+    }
+}
+
 /// The server that the flags or the environment name, for what only a server can do.
 #[cfg(feature = "remote")]
 pub(crate) fn server(args: &StoreArgs) -> Result<HttpRemote> {
-    match location(args)? {
-        StoreLocation::Server(url) => HttpRemote::new(&url, token()?),
-        StoreLocation::Folder(_) | StoreLocation::Bucket(_) => {
-            Err(Error::new(ErrorKind::Config, "a gate is kept by a server, and this is a store without one")
-                .with_hint("name the server with `--store https://…`"))
-        }
-    }
+    let Server { url, .. } = Server::of(args.store.as_deref())?;
+    HttpRemote::new(&url, token(&url)?)
+}
+
+/// The token that there is for a server. It comes from the environment or from a file only, so that no list of
+/// processes shows it.
+#[cfg(feature = "remote")]
+fn token(url: &Url) -> Result<Option<Token>> {
+    Ok(token_for(&server_name(url))?.map(|it| it.token))
+}
+
+#[cfg(not(feature = "remote"))]
+fn token(_: &Url) -> Result<Option<Token>> {
+    Ok(None)
 }
 
 /// What a reference means, without opening anything.
@@ -73,22 +120,41 @@ pub(crate) fn reference(args: &StoreArgs, text: &str) -> Result<Reference> {
     Reference::parse(text, &author(args))
 }
 
-/// The store that the flags or the environment name, for commands that look after it.
+/// The store that the flags or the environment name, for commands that look after it. As [`Registry::open`].
 pub(crate) fn store(args: &StoreArgs, create: bool) -> Result<Store> {
-    match location(args)? {
+    open_store(&own_location(args)?, create)
+}
+
+/// The place that the flags or the environment name, whatever lies there: for whoever asks for a store to be made of it.
+pub(crate) fn place(args: &StoreArgs) -> Result<Store> {
+    at(&own_location(args)?, true)
+}
+
+fn own_location(args: &StoreArgs) -> Result<StoreLocation> {
+    match location(args.store.as_deref())? {
         StoreLocation::Server(url) => Err(Error::new(ErrorKind::Config, format!("{url} is a server"))
             .with_hint("name the folder or bucket behind it")),
-        other => open_store(&other, create),
+        other => Ok(other),
     }
 }
 
 fn open_store(location: &StoreLocation, create: bool) -> Result<Store> {
+    let store = at(location, create)?;
+    if create {
+        store.expect_room()?;
+    } else {
+        store.expect_store()?;
+    }
+    Ok(store)
+}
+
+fn at(location: &StoreLocation, create: bool) -> Result<Store> {
     let journal = HashCache::default_folder().map(|it| it.join("uploads"));
     Store::open(location, &OpenStore { journal, create })
 }
 
-fn location(args: &StoreArgs) -> Result<StoreLocation> {
-    match args.store.as_deref().filter(|it| !it.is_empty()) {
+fn location(store: Option<&str>) -> Result<StoreLocation> {
+    match store.filter(|it| !it.is_empty()) {
         Some(text) => StoreLocation::parse(text),
         None => default_store_folder().map(StoreLocation::Folder).ok_or_else(|| {
             Error::new(ErrorKind::Config, "there is no home folder to keep a registry in")
@@ -100,12 +166,6 @@ fn location(args: &StoreArgs) -> Result<StoreLocation> {
 /// What this machine has hashed before.
 pub(crate) fn cache() -> HashCache {
     HashCache::default_folder().map_or_else(HashCache::none, |it: PathBuf| HashCache::at(&it))
-}
-
-/// The secret that opens a server; from the environment only, so that no list of processes shows it.
-fn token() -> Result<Option<Token>> {
-    let text = std::env::var("NODEDATA_TOKEN").ok().filter(|it| !it.trim().is_empty());
-    text.map(|it| Token::parse(&it)).transpose()
 }
 
 /// The name given, or the user's, made to what a dataset's owner may be called.

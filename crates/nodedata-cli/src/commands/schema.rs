@@ -65,7 +65,7 @@ pub(crate) fn run(command: SchemaCommand, output: Output) -> Result<Outcome> {
                 }
             };
             message::to_stdout(&text)?;
-            Ok(Outcome::Complete)
+            Ok(if compatible { Outcome::Complete } else { Outcome::Refused })
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::io::Write as _;
 
 use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_registry::{StoreLocation, http::server_name};
 use nodedata_server::{Database, LogSink, Scope, ServerOptions, openapi, start};
 
 use crate::{
@@ -21,6 +22,17 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Outcome> {
     match &args.new_token {
         Some(account) => new_token(args, account, output),
         None => serve(args, output),
+    }
+}
+
+/// As others type it.
+fn public_url(text: &str) -> Result<String> {
+    match StoreLocation::parse(text)? {
+        StoreLocation::Server(url) => Ok(server_name(&url)),
+        StoreLocation::Folder(_) | StoreLocation::Bucket(_) => {
+            Err(Error::new(ErrorKind::Config, format!("`--public-url {text}` is no address of a server"))
+                .with_hint("write https://HOST"))
+        }
     }
 }
 
@@ -50,6 +62,7 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
     };
     let options = ServerOptions {
         listen: args.listen.clone(),
+        public_url: args.public_url.as_deref().map(public_url).transpose()?,
         data: args.data.clone(),
         log,
         ..ServerOptions::default()

@@ -10,6 +10,10 @@ pub(crate) struct ServeArgs {
     /// Where to listen; port 0 takes a free one. Put a proxy that speaks TLS before anything but this machine.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
+    /// How readers reach it, such as `https://data.example`: what its pages tell them to type. Say it where a proxy
+    /// stands before it; as the browser names it when absent.
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
     /// Folder of the server's database: tokens, grants, audit log. In memory when absent, and gone at the end.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

@@ -6,7 +6,7 @@ use crate::{
     args::Output,
     commands::{
         dataset_args::StoreArgs,
-        registry::{Registry, store},
+        registry::{Registry, place, store},
         store_args::{DepthArgs, StoreCommand},
     },
     documents, human, message,
@@ -16,7 +16,7 @@ use crate::{
 pub(crate) fn run(command: StoreCommand, output: Output) -> Result<Outcome> {
     match command {
         StoreCommand::Init { store: args } => {
-            let store = store(&args, true)?;
+            let store = place(&args)?;
             store.init()?;
             let text = match output {
                 Output::Json => documents::line(&documents::StoreMade { store: store.label() })?,

@@ -1,5 +1,7 @@
+use std::path::Path;
+
 use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
-use nodedata_dataset::{Validation, validate};
+use nodedata_dataset::{Dataset, Validation, validate};
 use nodedata_pipeline::{Refused, check_quality};
 use nodedata_quality::{QualityReport, Rules};
 
@@ -27,6 +29,9 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
     {
         return audit::run(folder, output);
     }
+    if let Target::Path(path) = &target {
+        check_is_dataset(path)?;
+    }
     report::check_names(&args.report)?;
     let parsed = match args.rules.as_deref().map(|it| load_file(it, &[])).transpose() {
         Ok(parsed) => parsed,
@@ -45,6 +50,7 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
     let shown = Shown::new(args.progress);
     let found = validate(&dataset, args.deep, &shown);
     shown.done();
+    let found = found?;
     // Rows of files whose bytes are not the published ones say nothing about the recording.
     let readable = found.findings.iter().all(|it| {
         !matches!(
@@ -86,6 +92,32 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
         (true, false, true) => Outcome::Incomplete,
         _ => Outcome::Refused,
     })
+}
+
+/// Says what to type where a file is named that is no dataset, nor part of one.
+fn check_is_dataset(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let at = |err: Error| Err(err.at(Locus::path(path)));
+    if !path.exists() {
+        return at(Error::new(ErrorKind::Io, "there is no such file or folder")
+            .with_hint("name the folder of a dataset, or a revision with its `@`: `owner/name@latest`"));
+    }
+    if Dataset::of_file(path).is_ok() {
+        // It is a part of one, which is told further on.
+        return Ok(());
+    }
+    let shown = path.display();
+    let ending = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
+    let hint = match ending {
+        "yaml" | "yml" => format!("`node-data pipeline check {shown}` checks a pipeline file"),
+        "parquet" => "name the folder of its dataset; `node-data dataset push --deep --dry-run` checks shards that nobody converted".to_owned(),
+        _ => format!(
+            "`node-data inspect {shown}` looks for damage in a recording; `node-data convert {shown} --out DIR` makes a dataset of it, which `node-data validate DIR` checks"
+        ),
+    };
+    at(Error::new(ErrorKind::Config, "this is a file, and what is checked is a dataset").with_hint(hint))
 }
 
 fn told(found: &Validation, quality: Option<&QualityReport>) -> String {

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use nodedata_dataset::{DamageEntry, Explanation, NotRead, Report, Validation};
-use nodedata_pipeline::{Converted, PlannedUnit, Rebuilt, Trial};
+use nodedata_pipeline::{Converted, MadeStep, PlannedUnit, Rebuilt, Trial};
 use nodedata_quality::QualityReport;
 use nodedata_registry::PushReport;
 use nodedata_schema::{Change, Violation};
@@ -83,6 +83,17 @@ pub(crate) struct PipelineTests<'a> {
     pub(crate) tests: Vec<TestOfFile<'a>>,
     /// How many failed.
     pub(crate) failed: usize,
+    /// Files of which nothing was run.
+    pub(crate) skipped: Vec<SkippedFile<'a>>,
+}
+
+/// A file that is no pipeline, or has no tests.
+#[derive(Serialize)]
+pub(crate) struct SkippedFile<'a> {
+    /// The file.
+    pub(crate) file: &'a str,
+    /// Why nothing was run.
+    pub(crate) reason: &'a str,
 }
 
 /// A test of a pipeline file.
@@ -142,6 +153,8 @@ pub(crate) struct SchemaDifference<'a> {
 pub(crate) struct Explained<'a> {
     /// Each shard with rows that were asked about.
     pub(crate) explained: &'a [Explanation],
+    /// What the fields of the step are made of; null unless its sources were named.
+    pub(crate) step: Option<&'a MadeStep>,
     /// What came of running the recipe again; null unless it was asked for.
     pub(crate) rebuild: Option<&'a Rebuilt>,
     /// Whether the recipe made the same bytes; null unless it was asked for.

@@ -29,6 +29,41 @@ pub(crate) struct TokenMade<'a> {
     pub(crate) expires: &'a str,
 }
 
+/// A token that is kept from now on.
+#[derive(Serialize)]
+pub(crate) struct LoggedIn<'a> {
+    /// The server's address.
+    pub(crate) store: &'a str,
+    /// Whose token it is.
+    pub(crate) account: &'a str,
+    /// What it may do.
+    pub(crate) scopes: &'a [String],
+    /// Where it is kept.
+    pub(crate) file: &'a Path,
+}
+
+/// A token that is no longer kept.
+#[derive(Serialize)]
+pub(crate) struct LoggedOut<'a> {
+    /// The server's address.
+    pub(crate) store: &'a str,
+    /// Whether one was kept.
+    pub(crate) was_kept: bool,
+}
+
+/// Whose token a server is sent.
+#[derive(Serialize)]
+pub(crate) struct Whoami<'a> {
+    /// The server's address.
+    pub(crate) store: &'a str,
+    /// Whose token it is.
+    pub(crate) account: &'a str,
+    /// What it may do.
+    pub(crate) scopes: &'a [String],
+    /// Where it comes from: `NODEDATA_TOKEN`, or the file that it is kept in.
+    pub(crate) token: &'a str,
+}
+
 /// A folder for the Hugging Face Hub.
 #[derive(Serialize)]
 pub(crate) struct HubExport<'a> {

@@ -1,7 +1,9 @@
 use std::borrow::Cow;
 
 use arrow_array::{Array, ArrowPrimitiveType, cast::AsArray, types::*};
+use arrow_buffer::Buffer;
 use arrow_schema::DataType;
+use nodedata_core::DType;
 
 /// The numbers of a column's leaf, borrowed unless they are a dictionary.
 ///
@@ -17,6 +19,35 @@ pub(crate) fn numbers<T: ArrowPrimitiveType>(values: &dyn Array) -> Cow<'_, [T::
             Cow::Owned(keys(values).into_iter().map(word).collect())
         }
     }
+}
+
+/// The numbers of a column's leaf as they lie in memory, those of null slots included.
+pub(crate) fn number_bytes(values: &dyn Array, dtype: DType) -> Buffer {
+    let width = dtype.byte_width().unwrap_or(1);
+    if values.as_any_dictionary_opt().is_none() {
+        let data = values.to_data();
+        return data.buffers()[0].slice_with_length(data.offset() * width, data.len() * width);
+    }
+    macro_rules! decoded {
+        ($t:ty) => {
+            numbers::<$t>(values).iter().flat_map(|it| it.to_le_bytes()).collect()
+        };
+    }
+    let bytes: Vec<u8> = match dtype {
+        DType::Int8 => decoded!(Int8Type),
+        DType::Int16 => decoded!(Int16Type),
+        DType::Int32 => decoded!(Int32Type),
+        DType::Int64 => decoded!(Int64Type),
+        DType::UInt8 => decoded!(UInt8Type),
+        DType::UInt16 => decoded!(UInt16Type),
+        DType::UInt32 => decoded!(UInt32Type),
+        DType::UInt64 => decoded!(UInt64Type),
+        DType::Float16 => decoded!(Float16Type),
+        DType::Float32 => decoded!(Float32Type),
+        DType::Float64 => decoded!(Float64Type),
+        DType::Bool | DType::String | DType::Bytes => Vec::new(),
+    };
+    Buffer::from_vec(bytes)
 }
 
 /// The bools of a column's leaf, one byte each.

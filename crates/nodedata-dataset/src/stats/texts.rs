@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
-use arrow_array::Array;
-use arrow_buffer::NullBuffer;
+use nodedata_core::Nested;
 use serde::{Deserialize, Serialize};
 
 use super::leaf_values::for_each_bytes;
+use crate::repeats::PackedTexts;
 
 /// More distinct texts than this are only known to be many.
 const DISTINCT_MAX: usize = 64;
@@ -44,31 +44,43 @@ impl Texts {
         }
     }
 
-    pub(crate) fn update(&mut self, values: &dyn Array, valid: Option<&NullBuffer>) {
-        // Robot text repeats: a run of one text is looked up once.
+    pub(crate) fn update(&mut self, leaf: &Nested) {
+        // Robot text repeats: a run of one text, and of one row of them, is looked up once.
         let mut run: (&[u8], u64) = (&[], 0);
-        for_each_bytes(values, |idx, value| {
-            if valid.is_some_and(|it| it.is_null(idx)) {
-                return;
-            }
-            let n_bytes = value.len() as u64;
-            self.count += 1;
-            self.total_bytes += n_bytes;
-            self.lengths = Some(match self.lengths {
-                None => (n_bytes, n_bytes),
-                Some((min, max)) => (min.min(n_bytes), max.max(n_bytes)),
+        if let Some(texts) = PackedTexts::of(leaf) {
+            texts.for_each_stretch(|stretch, n_times| {
+                stretch.for_each(|idx| self.add(texts.text(idx), n_times as u64, &mut run));
             });
-            if self.distinct.is_none() {
-                return;
-            }
-            if run.0 == value {
-                run.1 += 1;
-            } else {
-                note(&mut self.distinct, run);
-                run = (value, 1);
-            }
-        });
+        } else {
+            let valid = leaf.items.last().and_then(|it| it.valid.as_ref());
+            for_each_bytes(leaf.values.as_ref(), |idx, value| {
+                if valid.is_none_or(|it| it.is_valid(idx)) {
+                    self.add(value, 1, &mut run);
+                }
+            });
+        }
         note(&mut self.distinct, run);
+    }
+
+    /// Takes in a value that occurs `n` times. `run` is not looked up yet.
+    #[inline]
+    fn add<'a>(&mut self, value: &'a [u8], n: u64, run: &mut (&'a [u8], u64)) {
+        let n_bytes = value.len() as u64;
+        self.count += n;
+        self.total_bytes += n * n_bytes;
+        self.lengths = Some(match self.lengths {
+            None => (n_bytes, n_bytes),
+            Some((min, max)) => (min.min(n_bytes), max.max(n_bytes)),
+        });
+        if self.distinct.is_none() {
+            return;
+        }
+        if run.0 == value {
+            run.1 += n;
+        } else {
+            note(&mut self.distinct, *run);
+            *run = (value, n);
+        }
     }
 }
 

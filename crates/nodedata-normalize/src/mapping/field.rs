@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use nodedata_core::{DType, Dim, Feature, Storage, meta, placed::Mistake, suggest};
 
-use super::{Compiler, Way};
+use super::{Compiler, Way, element_names::element_names};
 use crate::{
     Align, Beyond, Constant, FieldFrom, FieldSpec, Tolerance,
     cast::{can_cast, cast},
@@ -182,8 +182,9 @@ impl Compiler<'_> {
             let mut feature = Feature::new(&field.name, dtype, shape);
             feature.nullable =
                 sources.parts.iter().any(|it| self.streams[it.stream].features[it.column].nullable);
-            if let Some(by_name) = &field.by_name {
-                feature.metadata.insert("nodedata:names".to_owned(), by_name.names.join(","));
+            let is_vector = feature.shape.len() == 1;
+            if let Some(names) = element_names(&sources.parts, self.streams).filter(|_| is_vector) {
+                feature.metadata.insert(meta::NAMES.to_owned(), names);
             }
             feature
         };

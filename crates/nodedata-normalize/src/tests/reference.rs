@@ -161,6 +161,7 @@ impl Rules {
                 ]),
             },
             fields: vec![field("a", "/a.value", 0), field("b", "/b.value", 1), field("a2", "/a.value", 1)],
+            upsample: true,
             ..StepSpec::new(self.clock.clone())
         }
     }

@@ -35,6 +35,8 @@ fn spec(fields: Vec<FieldSpec>) -> StepSpec {
     StepSpec {
         time: TimeSource::Field("header.stamp".to_owned()),
         fields,
+        // Some tests read the slow topic alone.
+        upsample: true,
         ..StepSpec::new(Clock::Rate(Rate::parse("50").unwrap()))
     }
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use nodedata_core::{
+    Moment,
     placed::{Mistake, Node, Place, Value},
     suggest,
 };
@@ -123,7 +124,7 @@ impl Checker {
                     self.value(item, each, &inside);
                 }
             }
-            Kind::Integer(..) | Kind::Number(..) | Kind::Rate | Kind::Choice(_) => {
+            Kind::Integer(..) | Kind::Number(..) | Kind::Rate | Kind::Moment(_) | Kind::Choice(_) => {
                 self.scalar(node, kind, path);
             }
             Kind::Text if node.text().is_some_and(|it| it.trim().is_empty()) => {
@@ -157,6 +158,16 @@ impl Checker {
                     );
                 }
             }
+            Kind::Moment(takes_offsets) => match node.text().unwrap_or_default().parse::<Moment>() {
+                Ok(moment) if moment.is_offset() && !takes_offsets => {
+                    let message = format!("`{path}` counts from a start that ranges do not have");
+                    self.add(&node.place, message, "write a date: `2026-06-11T09:30:00Z`");
+                }
+                Ok(_) => {}
+                Err(message) => {
+                    self.add(&node.place, format!("`{path}`: {message}"), "write it in one of these forms");
+                }
+            },
             Kind::Choice(words) => {
                 let found = word(node).unwrap_or_default();
                 if !words.contains(&found.as_str()) {
@@ -200,7 +211,7 @@ impl Kind {
     /// Whether a value has the shape of this kind.
     fn takes(&self, node: &Node) -> bool {
         match self {
-            Self::Text | Self::Rate => node.text().is_some(),
+            Self::Text | Self::Rate | Self::Moment(_) => node.text().is_some(),
             Self::Bool => node.bool().is_some(),
             Self::Integer(..) => node.integer().is_some(),
             Self::Number(..) => node.number().is_some(),
@@ -222,6 +233,7 @@ impl Kind {
             Self::Integer(..) => "a whole number".to_owned(),
             Self::Number(..) => "a number".to_owned(),
             Self::Rate => "steps per second, such as `30`".to_owned(),
+            Self::Moment(_) => "a date with its zone, or a number with its unit".to_owned(),
             Self::Choice(words) => format!("one of: {}", words.join(", ")),
             Self::Secret => "`{env: NAME}`".to_owned(),
             Self::Constant => "text, a number, a bool, or a list of numbers".to_owned(),

@@ -1,9 +1,10 @@
-use nodedata_core::placed::Node;
+use nodedata_core::{Moment, Moments, placed::Node};
 use nodedata_normalize::{Cut, EpisodeRange, Marker};
 
 use super::{
     read::{Reader, text, texts},
     steps::nanos,
+    times,
 };
 
 /// Keys that belong to one way of cutting.
@@ -46,7 +47,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Cut {
             Cut::Gap { gap_ns, topic: text(node, "topic") }
         }
         "ranges" => {
-            need("ranges", "ranges: [{start_ns: 0, end_ns: 1000000000}]");
+            need("ranges", "ranges: [{start: 2026-06-11T09:30:00Z, end: 2026-06-11T09:31:00Z}]");
             Cut::Ranges(ranges(reader, node))
         }
         _ => Cut::Whole,
@@ -57,13 +58,20 @@ fn ranges(reader: &mut Reader<'_>, node: &Node) -> Vec<EpisodeRange> {
     let items = node.get("ranges").map(Node::items).unwrap_or_default();
     let mut ranges: Vec<EpisodeRange> = Vec::new();
     for (idx, item) in items.iter().enumerate() {
-        let time = |key| item.get(key).and_then(Node::integer).and_then(|it| i64::try_from(it).ok());
-        let (Some(start_ns), Some(end_ns)) = (time("start_ns"), time("end_ns")) else { continue };
-        let range = EpisodeRange { recording: text(item, "recording"), start_ns, end_ns };
         let at = format!("episodes.ranges[{idx}]");
-        if end_ns <= start_ns {
-            reader.add(&at, format!("a range ends at {end_ns}, not after its start {start_ns}"), "swap them");
+        for key in ["start", "end"] {
+            if item.get(key).is_none() && item.get(&format!("{key}_ns")).is_none() {
+                reader.add(
+                    &at,
+                    format!("`{at}` has no `{key}`"),
+                    format!("add `{key}: 2026-06-11T09:30:00Z`"),
+                );
+            }
         }
+        let Moments { start, end } = times::read(reader, item, &at);
+        let nanos = |it: Option<Moment>| it.and_then(|it| it.nanos(None));
+        let (Some(start_ns), Some(end_ns)) = (nanos(start), nanos(end)) else { continue };
+        let range = EpisodeRange { recording: text(item, "recording"), start_ns, end_ns };
         let meets = |it: &&EpisodeRange| {
             let same = it.recording.is_none() || range.recording.is_none() || it.recording == range.recording;
             same && it.start_ns < range.end_ns && range.start_ns < it.end_ns

@@ -47,6 +47,13 @@ fn of(kind: &Kind) -> Value {
             {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000},
             {"type": "string", "pattern": r"^\d+(\.\d{1,9}|/\d+)?$"},
         ]})),
+        Kind::Moment(takes_offsets) => {
+            let offset = if *takes_offsets { r"|\+([\d.]+(h|m|s|ms|us|µs|ns))+" } else { "" };
+            let pattern = format!(
+                r"^(\d{{4}}-\d\d-\d\d[Tt ].*([Zz]|[+-]\d\d:\d\d)|-?[\d.]+(h|m|s|ms|us|µs|ns){offset})$"
+            );
+            or_variable(&json!({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": pattern}]}))
+        }
         Kind::Choice(words) => {
             let mut words: Vec<Value> = words.iter().map(|it| json!(it)).collect();
             // YAML reads them so.

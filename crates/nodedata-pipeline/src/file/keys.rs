@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Number(f64, f64),
     /// `30`, `29.97` or `30000/1001`.
     Rate,
+    /// A date with its zone, or a number with its unit; with `true` also an offset from the start of the recording.
+    Moment(bool),
     /// One of some words.
     Choice(&'static [&'static str]),
     /// `{env: NAME}`.
@@ -109,8 +111,14 @@ const SOURCE: &[Key] = &[
         "Only these topics are read; `*` stands for any letters, `?` for one, `[a-z]` for one of these",
     ),
     key("undecoded", TEXT_OR_TEXTS, "Topics whose messages stay bytes, with their schema beside them"),
-    key("start_ns", TIME_NS, "Only records logged at or after this time, in nanoseconds since 1970"),
-    key("end_ns", TIME_NS, "Only records logged before this time"),
+    key(
+        "start",
+        Kind::Moment(true),
+        "Only records logged at or after this time: a date with its zone (`2026-06-11T09:30:00Z`), a number with its unit (`1700000000s`), or an offset from the start of the recording (`+12.5s`, `+1m30s`)",
+    ),
+    key("end", Kind::Moment(true), "Only records logged before this time, written as `start` is"),
+    key("start_ns", TIME_NS, "`start` in nanoseconds since 1970"),
+    key("end_ns", TIME_NS, "`end` in nanoseconds since 1970"),
     key(
         "decode",
         ENCODING,
@@ -152,8 +160,14 @@ const EPISODES: &[Key] = &[
 
 const RANGE: &[Key] = &[
     key("recording", Kind::Text, "Key of the recording; every recording when absent"),
-    required("start_ns", TIME_NS, "First nanosecond inside"),
-    required("end_ns", TIME_NS, "First nanosecond after"),
+    key(
+        "start",
+        Kind::Moment(false),
+        "First time inside: a date with its zone (`2026-06-11T09:30:00Z`), or a number with its unit (`1700000000s`)",
+    ),
+    key("end", Kind::Moment(false), "First time after, written as `start` is"),
+    key("start_ns", TIME_NS, "`start` in nanoseconds since 1970"),
+    key("end_ns", TIME_NS, "`end` in nanoseconds since 1970"),
 ];
 
 const STEPS: &[Key] = &[
@@ -179,6 +193,11 @@ const STEPS: &[Key] = &[
         "start",
         Kind::Choice(&["first", "all"]),
         "Where an episode starts when its fields do not start together",
+    ),
+    key(
+        "upsample",
+        Kind::Bool,
+        "Whether a grid may be finer than every topic that it reads, so that messages are repeated; no by default",
     ),
     key(
         "order_bound_ms",

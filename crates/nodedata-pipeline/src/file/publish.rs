@@ -1,4 +1,5 @@
 use nodedata_core::{misspelt_modality, placed::Node};
+use nodedata_dataset::check_license;
 
 use super::{
     read::{Reader, text, texts},
@@ -17,14 +18,9 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> PublishStage {
     }
     let license = text(node, "license").unwrap_or_default();
     if !license.is_empty()
-        && let Err(err) = spdx::Expression::parse(&license)
+        && let Err(err) = check_license(&license)
     {
-        let message = format!("`{license}` is no SPDX expression: {}", err.reason);
-        let hint = match spdx::imprecise_license_id(&license) {
-            Some((id, _)) => format!("did you mean `{}`?", id.name),
-            None => "write an identifier such as `CC-BY-4.0` or `Apache-2.0`; `LicenseRef-<name>` for one of your own".to_owned(),
-        };
-        reader.add("publish.license", message, hint);
+        reader.add("publish.license", err.to_string(), err.hint().unwrap_or_default());
     }
     let revision = text(node, "revision").unwrap_or_else(|| "auto".to_owned());
     if revision != "auto" && !is_version(&revision) {

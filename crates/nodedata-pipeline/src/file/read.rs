@@ -4,7 +4,7 @@ use std::{
 };
 
 use nodedata_core::{
-    MediaEncoding, OptionValue, TimeRange,
+    MediaEncoding, Moments, OptionValue,
     placed::{Member, Mistake, Node},
 };
 
@@ -12,7 +12,7 @@ use super::{
     check::{Places, word},
     publish, quality, splits,
     stages::{Expected, PipelineFile, PipelineTest, SourceStage},
-    steps,
+    steps, times,
 };
 use crate::OnError;
 
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
             topics: None,
             undecoded: Vec::new(),
             decode: self.decode(),
-            time_range: TimeRange::ALL,
+            moments: Moments::default(),
             verify_checksums: true,
             options: BTreeMap::new(),
         };
@@ -77,14 +77,7 @@ impl<'a> Reader<'a> {
         if let Some(path) = node.text() {
             return plain(vec![self.source_path(&path)]);
         }
-        let time = |key| node.get(key).and_then(Node::integer).and_then(|it| i64::try_from(it).ok());
-        let (start_ns, end_ns) = (time("start_ns"), time("end_ns"));
-        if let (Some(start), Some(end)) = (start_ns, end_ns)
-            && end <= start
-        {
-            let message = format!("`source.end_ns` is {end}, not after `start_ns` {start}");
-            self.add("source.end_ns", message, "swap them");
-        }
+        let moments = times::read(self, node, "source");
         SourceStage {
             paths: node
                 .get("path")
@@ -97,7 +90,7 @@ impl<'a> Reader<'a> {
             topics: node.get("topics").map(texts),
             undecoded: node.get("undecoded").map(texts).unwrap_or_default(),
             decode: self.decode(),
-            time_range: TimeRange { start_ns: start_ns.unwrap_or(i64::MIN), end_ns },
+            moments,
             verify_checksums: node.get("verify_checksums").and_then(Node::bool).unwrap_or(true),
             options: node
                 .get("options")

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
-use nodedata_core::{MediaEncoding, OptionValue, TimeRange};
+use nodedata_core::{MediaEncoding, Moments, OptionValue};
 use nodedata_normalize::StepSpec;
 use nodedata_quality::Rules;
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ pub struct SourceStage {
     /// Topics that stay bytes.
     pub undecoded: Vec<String>,
     /// Only records of this time.
-    pub time_range: TimeRange,
+    pub moments: Moments,
     /// Cameras whose video is decoded, by name or `*`, and what their frames are stored as.
     pub decode: BTreeMap<String, MediaEncoding>,
     /// Whether checksums are verified.

@@ -38,6 +38,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<StepSpec> {
         Some("all") => Start::All,
         _ => Start::First,
     };
+    spec.upsample = node.get("upsample").and_then(Node::bool).unwrap_or(false);
     spec.order_bound_ns = node.get("order_bound_ms").and_then(Node::number).map(nanos);
     spec.keep_streams = root.get("streams").is_some();
     match root.get("fields") {

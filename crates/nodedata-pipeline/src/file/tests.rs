@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 use nodedata_normalize::{Align, Beyond, Clock, Cut, FieldFrom, TimeSource};
 use nodedata_quality::{Level, Rule};
 
-use super::{Mistake, Parsed, SplitKey, parse_pipeline, pipeline_json_schema};
+use super::{Mistake, Parsed, SplitKey, is_pipeline, parse_pipeline, pipeline_json_schema};
 use crate::SplitPlan;
 
 fn environment(name: &str) -> Option<String> {
@@ -142,7 +142,7 @@ tests: [{name: a, source: x.mcap, expect: {}}]
             line 23, column 84: `quality.rate.streams./imu.max_hz` is 1, less than `min_hz` 5 (swap them)
             line 23, column 98: unknown key `frozne` in `quality` (did you mean `frozen`?)
             line 24, column 11: `Acme/X` is no name for a dataset (write `owner/name` in small letters, digits, `-`, `_` and `.`)
-            line 24, column 28: `CCBY` is no SPDX expression: unknown term (write an identifier such as `CC-BY-4.0` or `Apache-2.0`; `LicenseRef-<name>` for one of your own)
+            line 24, column 28: `CCBY` is no SPDX licence expression (write an identifier such as `CC-BY-4.0`, `Apache-2.0 OR MIT`, or `LicenseRef-own-terms`)
             line 24, column 50: `publish.token` holds text, and a secret never stands in a file (write `{env: NAME}` and set the variable NAME)
             line 24, column 59: `publish.revision` is `v1` (expected `auto`, or a version such as `1.2.0`)
             line 25, column 35: `expect` names nothing (add `episodes`, `rows` or `content_root`)
@@ -169,8 +169,8 @@ fn what_stands_between_stages_is_told() {
     broken(
         "version: 1\nsource: x\nsteps: {clock: {topic: /a}}\nfields: {a: /a.b}\nepisodes:\n  by: ranges\n  ranges:\n  - {start_ns: 0, end_ns: 10}\n  - {start_ns: 5, end_ns: 2}\n  - {start_ns: 9, end_ns: 12}\n",
         &expect![[r#"
-            line 9, column 5: a range ends at 2, not after its start 5 (swap them)
             line 9, column 5: a range overlaps the one from 0 to 10 (no moment belongs to two episodes)
+            line 9, column 19: `episodes.ranges[1].end_ns` is 2, not after `start_ns` 5 (swap them)
             line 10, column 5: a range overlaps the one from 0 to 10 (no moment belongs to two episodes)
         "#]],
     );
@@ -327,5 +327,23 @@ fn the_json_schema_knows_every_stage() {
     for rule in Rule::ALL {
         let about = &schema["properties"]["quality"]["properties"][rule.name()]["description"];
         assert!(about.as_str().unwrap().starts_with(rule.code()), "{rule:?}");
+    }
+}
+
+#[test]
+fn files_of_other_programs_are_told_apart() {
+    for (text, expected) in [
+        ("version: 1\nsource: a.mcap\n", true),
+        ("source: {path: a.mcap}\n", true),
+        ("version: 1\nsurce: a.mcap\n", true),
+        ("{version: 1, source: a.mcap}", true),
+        ("version: 1\nsource: [a.mcap\n", true),
+        ("apiVersion: batch/v1\nkind: Job\nspec: {source: x}\n", false),
+        ("version: \"3.8\"\nservices: {a: {image: b}}\n", false),
+        ("apiVersion: v1\n---\nkind: Service\n", false),
+        ("- a\n- b\n", false),
+        ("", false),
+    ] {
+        assert_eq!(is_pipeline(text), expected, "{text}");
     }
 }

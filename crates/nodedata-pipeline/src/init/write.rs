@@ -47,10 +47,25 @@ impl Proposal {
             Role::Camera | Role::State => false,
         }
     }
+
+    /// What stands behind the name, with the reach that follows from the field's own rate.
+    fn mapped(&self) -> String {
+        let rate = self.rate_hz.filter(|it| *it > 0.0 && !self.is_held());
+        match (rate, self.value.strip_suffix('}')) {
+            (Some(rate), Some(open)) => format!("{open}, tolerance_ms: {}}}", (1500.0 / rate).ceil()),
+            _ => self.value.clone(),
+        }
+    }
 }
 
 /// The proposal as a file.
-pub(super) fn pipeline(paths: &[String], format: &str, inspection: &Inspection, seen: &[Seen]) -> String {
+pub(super) fn pipeline(
+    paths: &[String],
+    about_paths: Option<&str>,
+    format: &str,
+    inspection: &Inspection,
+    seen: &[Seen],
+) -> String {
     let proposals = proposals(inspection, seen);
     let mut text = String::new();
     let n_bytes: u64 = inspection.inputs.iter().map(|(_, n)| n).sum();
@@ -61,10 +76,11 @@ pub(super) fn pipeline(paths: &[String], format: &str, inspection: &Inspection, 
     line(&mut text, "# `node-data run FILE --out DIR`; `--dry-run` shows what it would do.");
     line(&mut text, "version: 1\n");
     line(&mut text, "source:");
+    let about_paths = about_paths.map_or_else(String::new, |it| format!("    # {it}"));
     match paths {
-        [path] => line(&mut text, &format!("  path: {}", scalar(path))),
+        [path] => line(&mut text, &format!("  path: {}{about_paths}", scalar(path))),
         _ => {
-            line(&mut text, "  path:");
+            line(&mut text, &format!("  path:{about_paths}"));
             paths.iter().for_each(|it| line(&mut text, &format!("    - {}", scalar(it))));
         }
     }
@@ -127,25 +143,20 @@ fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &
         line(text, "  time: log_time");
     }
     line(text, "  align: nearest");
-    let slowest =
-        active().filter(|it| !it.is_held()).filter_map(|it| it.rate_hz).fold(f64::INFINITY, f64::min);
-    if slowest.is_finite() && slowest > 0.0 {
-        let tolerance = (1500.0 / slowest).ceil();
-        line(text, &format!("  tolerance_ms: {tolerance}    # one and a half periods of the slowest field"));
-    }
     line(
         text,
         "  beyond: \"null\"    # or drop the step, or fail; `by_name` has `absent` for names that are not there",
     );
     line(
         text,
-        "\nfields:    # one that no step has a value of is refused, unless it says `nullable: always`",
+        "\n# `tolerance_ms` is one and a half periods of the field itself; what is held stays until the next message.",
     );
+    line(text, "fields:    # one that no step has a value of is refused, unless it says `nullable: always`");
     for proposal in proposals {
         let mark = if proposal.active { "" } else { "# " };
         line(
             text,
-            &format!("  {mark}{}: {}    # {}", scalar(&proposal.name), proposal.value, proposal.about),
+            &format!("  {mark}{}: {}    # {}", scalar(&proposal.name), proposal.mapped(), proposal.about),
         );
     }
     let is_mapped = |stream: &&StreamInspection| {

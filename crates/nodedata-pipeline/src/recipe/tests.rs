@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::{DType, MediaEncoding, OptionValue, TimeRange};
+use nodedata_core::{DType, MediaEncoding, Moments, OptionValue, TimeRange};
 use nodedata_normalize::{
     Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, Rate, Start,
     TimeSource, Tolerance, TopicTime,
@@ -52,7 +52,8 @@ prop_compose! {
             decode,
             record_bytes_max: sizes.1,
             options,
-            // Neither is a part of recipes.
+            // None of them is a part of recipes.
+            moments: Moments::default(),
             deal: None,
             learned: None,
         }
@@ -131,13 +132,14 @@ prop_compose! {
         topic_times in prop::collection::vec((text(), time()), 0..3),
         (align, tolerance, skew) in (align(), tolerance(), any::<bool>()),
         start in prop::sample::select(vec![Start::First, Start::All]),
-        order_bound_ns in any::<Option<i64>>(),
+        (order_bound_ns, upsample) in any::<(Option<i64>, bool)>(),
         fields in prop::collection::vec(field(), 0..3),
         keep_streams in any::<bool>(),
     ) -> StepSpec {
         let topic_times = topic_times.into_iter().map(|(topic, time)| TopicTime { topic, time }).collect();
         StepSpec {
-            episodes, clock, time, topic_times, align, tolerance, skew, start, order_bound_ns, fields, keep_streams,
+            episodes, clock, time, topic_times, align, tolerance, skew, start, upsample, order_bound_ns, fields,
+            keep_streams,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     http::{
         bitmap::parts_in,
         exchange::{Answer, Exchange, Failure, Question, is_encrypted_or_local},
+        opened::server_name,
         token::Token,
         wire::{BLOB_BYTES, CommitAnswer, DatasetList, LogAnswer, PART_CV, PushAnswer},
     },
@@ -44,7 +45,10 @@ impl HttpRemote {
             return refused("a server is spoken to over HTTP", "write http://HOST:PORT or https://HOST");
         }
         if address.password().is_some() || !address.username().is_empty() {
-            return refused("the address holds a password", "put the token into NODEDATA_TOKEN instead");
+            return refused(
+                "the address holds a password",
+                "`node-data login` keeps a token, or put it into NODEDATA_TOKEN",
+            );
         }
         if token.is_some() && !is_encrypted_or_local(address) {
             return refused("the token would travel in the clear", "use an https:// address");
@@ -53,7 +57,7 @@ impl HttpRemote {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let label = base.as_str().trim_end_matches('/').to_owned();
+        let label = server_name(&base);
         Ok(Self { exchange: Exchange::new(base, token)?, label })
     }
 
@@ -77,6 +81,16 @@ impl HttpRemote {
 impl Remote for HttpRemote {
     fn label(&self) -> String {
         self.label.clone()
+    }
+
+    fn why_hidden(&self) -> Option<String> {
+        Some(match self.exchange.has_token() {
+            true => "a private one is shown only to a token with a scope for it".to_owned(),
+            false => format!(
+                "a private one is shown only with a token: `node-data login --store {}` keeps one",
+                self.label
+            ),
+        })
     }
 
     fn datasets(&self) -> Result<Vec<DatasetName>> {

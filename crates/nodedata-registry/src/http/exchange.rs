@@ -105,6 +105,10 @@ impl Exchange {
         Ok(Self { client, base, token })
     }
 
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     pub(super) fn is_encrypted_or_local(&self) -> bool {
         is_encrypted_or_local(&self.base)
     }
@@ -129,8 +133,7 @@ impl Exchange {
                 Failure::Told(problem) => format!("status {}", problem.status),
                 Failure::Absent(err) | Failure::Unknown(err) => err.to_string(),
             };
-            let path = printable(self.base.as_str());
-            tracing::warn!(server = path, method = %question.method, tries, ?wait, why, "try again");
+            tracing::warn!(server = self.name(), method = %question.method, tries, ?wait, why, "try again");
             std::thread::sleep(wait);
         }
     }
@@ -165,22 +168,85 @@ impl Exchange {
             request = request.header(header::CONTENT_TYPE, question.media_type).body(body.clone());
         }
         let exchange = async {
-            let response = request.send().await.map_err(|err| (unanswered(err), again))?;
+            let response = request.send().await.map_err(|err| (self.unanswered(err), again))?;
             let (status, headers) = (response.status(), response.headers().clone());
             // The body of an error is short.
             let limit = if status.is_success() { question.answer_bytes_max } else { ANSWER_BYTES_MAX };
-            let body = read(response, limit).await?;
+            let body = self.read(response, limit).await?;
             Ok((status, headers, body))
         };
         let n_bytes = n_sent + question.answer_bytes_max.min(ANSWER_BYTES_MAX);
         let (status, headers, body) = block_on(n_bytes, exchange).map_err(|_| {
-            let err = Error::new(ErrorKind::Io, "the server stopped answering").with_hint(AGAIN);
+            let message = format!("the server at {} stopped answering", self.name());
+            let err = Error::new(ErrorKind::Io, message).with_hint(AGAIN);
             (Failure::Unknown(err), again)
         })??;
         if status.is_success() {
             return Ok(Answer { headers, body });
         }
-        Err((refusal(&question.method, status, &body), retry_after(status, &headers)))
+        Err((self.refusal(&question.method, status, &body), retry_after(status, &headers)))
+    }
+
+    fn unanswered(&self, err: reqwest::Error) -> Failure {
+        let what = if err.is_connect() { "cannot reach the server" } else { "the server did not answer" };
+        let source = std::error::Error::source(&err).map(ToString::to_string);
+        let err = Error::new(ErrorKind::Io, format!("{what} at {}", self.name()))
+            .with_source(source.unwrap_or_else(|| err.without_url().to_string()));
+        Failure::Unknown(err.with_hint("check the address and the network, then try again"))
+    }
+
+    async fn read(
+        &self,
+        mut response: reqwest::Response,
+        limit: u64,
+    ) -> Result<Bytes, (Failure, Option<Duration>)> {
+        let mut body = BytesMut::new();
+        let failed = |err| (self.unanswered(err), Some(Duration::ZERO));
+        while let Some(piece) = response.chunk().await.map_err(failed)? {
+            if (body.len() + piece.len()) as u64 > limit {
+                let err =
+                    Error::new(ErrorKind::Limit, format!("the server answers with more than {limit} bytes"));
+                return Err((Failure::Unknown(err), None));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body.freeze())
+    }
+
+    /// Its address, without what could be a secret.
+    fn name(&self) -> String {
+        printable(self.base.as_str()).trim_end_matches('/').to_owned()
+    }
+
+    fn refusal(&self, method: &Method, status: StatusCode, body: &[u8]) -> Failure {
+        if let Ok(mut problem) = serde_json::from_slice::<Problem>(body) {
+            problem.status = status.as_u16();
+            if status == StatusCode::UNAUTHORIZED {
+                // The server speaks of headers.
+                problem.fix = Some(self.how_to_send_a_token(&problem));
+            }
+            return Failure::Told(Box::new(problem));
+        }
+        let kind = match status.as_u16() {
+            401 | 403 => ErrorKind::Denied,
+            408 | 429 | 500.. => ErrorKind::Io,
+            _ => ErrorKind::Unsupported,
+        };
+        let message = format!("{} answers {status} without saying why", self.name());
+        let err = Error::new(kind, message).with_hint("is this the address of a `node-data serve`?");
+        if *method == Method::HEAD && status == StatusCode::NOT_FOUND {
+            return Failure::Absent(err);
+        }
+        Failure::Unknown(err)
+    }
+
+    fn how_to_send_a_token(&self, problem: &Problem) -> String {
+        let login = format!("`node-data login --store {}` keeps a token, or set NODEDATA_TOKEN", self.name());
+        match (self.has_token(), problem.code.as_str()) {
+            (true, _) => format!("ask the server's operator for a new one; {login}"),
+            (false, "attestation-required") => format!("{login}; then `node-data dataset attest`"),
+            (false, _) => login,
+        }
     }
 }
 
@@ -196,44 +262,6 @@ pub(super) fn is_encrypted_or_local(url: &Url) -> bool {
 }
 
 const AGAIN: &str = "try again; what was sent already is not sent twice";
-
-fn unanswered(err: reqwest::Error) -> Failure {
-    let what = if err.is_connect() { "cannot reach the server" } else { "the server did not answer" };
-    let source = std::error::Error::source(&err).map(ToString::to_string);
-    let err =
-        Error::new(ErrorKind::Io, what).with_source(source.unwrap_or_else(|| err.without_url().to_string()));
-    Failure::Unknown(err.with_hint("check the address and the network, then try again"))
-}
-
-async fn read(mut response: reqwest::Response, limit: u64) -> Result<Bytes, (Failure, Option<Duration>)> {
-    let mut body = BytesMut::new();
-    while let Some(piece) = response.chunk().await.map_err(|err| (unanswered(err), Some(Duration::ZERO)))? {
-        if (body.len() + piece.len()) as u64 > limit {
-            let err =
-                Error::new(ErrorKind::Limit, format!("the server answers with more than {limit} bytes"));
-            return Err((Failure::Unknown(err), None));
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body.freeze())
-}
-
-fn refusal(method: &Method, status: StatusCode, body: &[u8]) -> Failure {
-    if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
-        return Failure::Told(Box::new(Problem { status: status.as_u16(), ..problem }));
-    }
-    let kind = match status.as_u16() {
-        401 | 403 => ErrorKind::Denied,
-        408 | 429 | 500.. => ErrorKind::Io,
-        _ => ErrorKind::Unsupported,
-    };
-    let err = Error::new(kind, format!("the server answers {status} without saying why"));
-    let err = err.with_hint("is this the address of a `node-data serve`?");
-    if *method == Method::HEAD && status == StatusCode::NOT_FOUND {
-        return Failure::Absent(err);
-    }
-    Failure::Unknown(err)
-}
 
 fn retry_after(status: StatusCode, headers: &header::HeaderMap) -> Option<Duration> {
     if !matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504) {

@@ -6,7 +6,7 @@ use crate::{
     http::{
         client::HttpRemote,
         exchange::Question,
-        wire::{AttestBody, AttestationList, DecisionBody, TokenAnswer, TokenBody},
+        wire::{AttestBody, AttestationList, DecisionBody, TokenAnswer, TokenBody, WhoamiAnswer},
     },
     name::DatasetName,
 };
@@ -72,6 +72,14 @@ impl HttpRemote {
                 Error::new(ErrorKind::Corrupt, "the audit log is not UTF-8").with_source(err)
             })?);
         }
+    }
+
+    /// Whose token is sent.
+    ///
+    /// # Errors
+    /// `Denied` without one, and for one that the server does not know or no longer takes; `Io`.
+    pub fn whoami(&self) -> Result<WhoamiAnswer> {
+        self.get("v1/whoami".to_owned())?.parse()
     }
 
     /// Makes a token.

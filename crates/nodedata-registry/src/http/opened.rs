@@ -5,6 +5,11 @@ use url::Url;
 
 use crate::{http::Token, remote::Remote};
 
+/// How a server is named: its address without a slash at the end.
+pub fn server_name(address: &Url) -> String {
+    address.as_str().trim_end_matches('/').to_owned()
+}
+
 /// The registry that a server keeps. Nothing is asked of it yet.
 ///
 /// # Errors

@@ -113,6 +113,15 @@ pub struct AttestBody {
     pub affirm: Vec<String>,
 }
 
+/// Whose token was sent, and what it opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoamiAnswer {
+    /// The account.
+    pub account: String,
+    /// What the token may do.
+    pub scopes: Vec<String>,
+}
+
 /// Attestations, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttestationList {

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Result, misspelt_modality, suggest};
+use nodedata_dataset::check_license;
 use semver::Version;
 
 use crate::{
@@ -9,11 +10,7 @@ use crate::{
     digest::B3,
     folder::{Draft, Origin},
     hashing::blob_of,
-    push::{
-        BumpRequest, PushOptions,
-        build::without_excluded,
-        facts::{check_license, check_public},
-    },
+    push::{BumpRequest, PushOptions, build::without_excluded, facts::check_public, warnings::warnings},
     record::{
         BlobRef, Bump, BumpProof, FileRef, RevisionManifest, SHARDS_INLINE_MAX, SchemaRef, Sensitivity,
         SplitRef, Visibility,
@@ -36,6 +33,8 @@ pub(crate) struct Assembled {
     pub(crate) sources: BTreeMap<B3, Origin>,
     /// Whether the head says the same already.
     pub(crate) is_unchanged: bool,
+    /// What should be known before it is published.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Makes the manifest of `draft` as the revision after `head`.
@@ -56,23 +55,25 @@ pub(crate) fn assemble(
     let mut manifest = describe(&mut draft, options, state, head, splits)?;
     manifest.content_root = contents.root();
     let is_unchanged = head.is_some_and(|it| says_the_same(it.manifest(), &manifest));
-    let bump = match (head, is_unchanged) {
-        (Some(head), true) => {
+    let published = head.filter(|_| !is_unchanged).map(Revision::contents).transpose()?;
+    let bump = match (head, &published) {
+        (Some(head), None) => {
             manifest.revision.clone_from(&head.manifest().revision);
             contents.compare(&contents).bump(BumpKind::Patch)
         }
-        (Some(head), false) => {
-            let comparison = head.contents()?.compare(&contents);
+        (Some(_), Some(published)) => {
+            let comparison = published.compare(&contents);
             let (number, kind) = number(&options.bump, comparison.kind(), state)?;
             manifest.revision = number.to_string();
             comparison.bump(kind)
         }
         (None, _) => {
             manifest.revision = first_number(&options.bump).to_string();
-            let proof = BumpProof { added: contents.0.len() as u64, ..BumpProof::default() };
+            let proof = BumpProof { added: contents.episodes().len() as u64, ..BumpProof::default() };
             Bump { kind: "first".to_owned(), proof }
         }
     };
+    let warnings = warnings(&manifest, &contents, head.zip(published.as_ref()));
     let bytes = manifest.to_bytes()?;
     let blob = blob_of(&bytes);
     let mut blobs = manifest.blobs();
@@ -84,7 +85,7 @@ pub(crate) fn assemble(
     blobs.retain(|it| seen.insert(it.b3));
     let mut sources = draft.sources;
     sources.insert(blob.b3, Origin::Memory(Bytes::from(bytes)));
-    Ok(Assembled { manifest, blob, bump, blobs, sources, is_unchanged })
+    Ok(Assembled { manifest, blob, bump, blobs, sources, is_unchanged, warnings })
 }
 
 /// The manifest without its number and content hash.
@@ -202,14 +203,16 @@ fn splits(
     excluded.extend(&options.exclude);
     for key in &options.include {
         if !excluded.remove(key) {
+            let left_out = excluded.iter().map(|it| it.as_str());
             return Err(Error::new(ErrorKind::Config, format!("episode `{key}` is not left out"))
-                .with_hint(suggest(key, excluded.iter().map(|it| it.as_str()))));
+                .with_hint(suggest(key, left_out)));
         }
     }
     let has = |key: &String| draft.contents.0.keys().any(|it| it.key == *key);
     if let Some(unknown) = options.exclude.iter().find(|it| !has(it)) {
+        let keys = draft.contents.0.keys().map(|it| it.key.as_str());
         return Err(Error::new(ErrorKind::Config, format!("there is no episode `{unknown}`"))
-            .with_hint(suggest(unknown, draft.contents.0.keys().map(|it| it.key.as_str()))));
+            .with_hint(format!("{}; episodes are named by their key", suggest(unknown, keys))));
     }
     for (name, split) in &mut splits {
         let mut keys = BTreeSet::new();

@@ -22,7 +22,7 @@ pub(crate) fn check(draft: &Draft, paths: &[PathBuf]) -> Result<()> {
         [folder] if folder.join("manifest.json").is_file() => Dataset::open(folder)?,
         _ => Dataset::over(Arc::new(DraftFiles::new(draft)))?,
     };
-    let found = validate(&dataset, true, &nodedata_core::Silent);
+    let found = validate(&dataset, true, &nodedata_core::Silent)?;
     let mut findings = found.findings.iter();
     let Some(first) = findings.next() else { return Ok(()) };
     let message = format!("{}: {}", first.code, first.message);

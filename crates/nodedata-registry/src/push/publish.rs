@@ -106,6 +106,7 @@ impl Push<'_> {
         if options.deep {
             pushed.check_rows(options)?;
         }
+        let mut warned: Vec<String> = Vec::new();
         for n_rebased in 0..REBASES_MAX {
             let entry = state.as_ref().and_then(|it| it.head().cloned());
             let head = self.revision(entry.as_ref())?;
@@ -114,6 +115,11 @@ impl Push<'_> {
             if let (true, Some(entry)) = (assembled.is_unchanged, &entry) {
                 return self.found(entry, n_rebased);
             }
+            // Of tries after others' pushes, only what is new is told.
+            for warning in assembled.warnings.iter().filter(|it| !warned.contains(it)) {
+                self.progress.warned(warning);
+            }
+            warned.clone_from(&assembled.warnings);
             if options.dry_run {
                 return self.plan(&assembled);
             }
@@ -261,6 +267,7 @@ impl Push<'_> {
             sent_blobs: sent.blobs,
             sent_bytes: sent.bytes,
             rebased,
+            warnings: assembled.warnings.clone(),
         }
     }
 
@@ -280,6 +287,7 @@ impl Push<'_> {
             sent_blobs: self.sent.get().blobs,
             sent_bytes: self.sent.get().bytes,
             rebased,
+            warnings: Vec::new(),
         })
     }
 }

@@ -114,14 +114,15 @@ pub struct Bump {
     pub proof: BumpProof,
 }
 
-/// Episodes (in each split and stream) of the parent and of the new revision, compared by content hash.
+/// Episodes of each split of the parent and of the new revision, compared by content hash: one of many streams is one
+/// episode. (Records of earlier versions count every stream.)
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BumpProof {
-    /// In both, with all features of the parent unchanged.
+    /// In both, with everything the parent has unchanged.
     pub kept: u64,
     /// New.
     pub added: u64,
-    /// In both, with a feature changed or gone.
+    /// In both, with a feature or stream changed or gone.
     pub changed: u64,
     /// Gone.
     pub removed: u64,

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::Result;
+use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_dataset::SplitEntry;
 use serde::{Deserialize, Serialize};
 
@@ -168,6 +168,20 @@ pub struct UseTerms {
 }
 
 impl RevisionManifest {
+    /// Whether its licence, where it says one, is an SPDX expression in SPDX's own spelling.
+    ///
+    /// # Errors
+    /// `Config` when it is not.
+    pub fn check_license(&self) -> Result<()> {
+        let Some(license) = &self.license else { return Ok(()) };
+        let spelled = nodedata_dataset::check_license(license)?;
+        if spelled == *license {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Config, format!("the licence `{license}` is not spelled as by SPDX"))
+            .with_hint(format!("write `{spelled}`")))
+    }
+
     /// The manifest's bytes.
     ///
     /// # Errors

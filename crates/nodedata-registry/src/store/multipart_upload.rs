@@ -20,7 +20,7 @@ use crate::{
     digest::B3,
     record::BlobRef,
     runtime::block_on,
-    store::error::{stalled, store_error},
+    store::error::{object_error, stalled},
     tree::{self, Cv},
 };
 
@@ -77,7 +77,9 @@ impl MultipartUploads {
                     // The bucket has dropped the upload; the next try begins another.
                     self.forget(blob)?;
                 }
-                return Err(store_error("cannot send a part", &self.label, &err).at(Locus::path(at.as_ref())));
+                return Err(
+                    object_error("cannot send a part", &self.label, &err).at(Locus::path(at.as_ref()))
+                );
             }
         };
         let cvs = cvs.iter().map(|it| B3(*it).hex()).collect();
@@ -114,7 +116,7 @@ impl MultipartUploads {
             block_on(blob.bytes, self.bucket.complete_multipart(at, &upload.id, parts)).map_err(stalled)?;
         self.forget(blob)?;
         done.map(drop).map_err(|err| {
-            store_error("cannot end the upload", &self.label, &err).at(Locus::path(at.as_ref()))
+            object_error("cannot end the upload", &self.label, &err).at(Locus::path(at.as_ref()))
         })
     }
 
@@ -140,7 +142,7 @@ impl MultipartUploads {
             return Ok(upload.id.clone());
         }
         let id = block_on(0, self.bucket.create_multipart(at)).map_err(stalled)?.map_err(|err| {
-            store_error("cannot begin an upload", &self.label, &err).at(Locus::path(at.as_ref()))
+            object_error("cannot begin an upload", &self.label, &err).at(Locus::path(at.as_ref()))
         })?;
         open.insert(blob.b3, Upload { id: id.clone(), parts: BTreeMap::new() });
         Ok(id)

@@ -13,7 +13,8 @@ use object_store::{
 use url::Url;
 
 use crate::store::{
-    Inner, Store, Uploads, error::store_error, local_upload::LocalUploads, multipart_upload::MultipartUploads,
+    Inner, Store, Uploads, error::object_error, local_upload::LocalUploads,
+    multipart_upload::MultipartUploads,
 };
 
 /// Times that a request is repeated by the library. Above it, uploads are tried again by us.
@@ -115,13 +116,13 @@ impl Store {
         } else if !folder.is_dir() {
             return Err(Error::new(ErrorKind::Config, "there is no store")
                 .at(Locus::path(folder))
-                .with_hint("`node-data dataset push` makes one, so does `node-data store init`; or name another with `--store`"));
+                .with_hint("name another with `--store`; `node-data dataset push` makes one, so does `node-data store init`"));
         }
         let root = fs::canonicalize(folder)
             .map_err(|err| io_error("cannot find the store's folder", folder, err))?;
         let label = root.display().to_string();
         let objects = LocalFileSystem::new_with_prefix(&root)
-            .map_err(|err| store_error("cannot use the folder", &label, &err))?
+            .map_err(|err| object_error("cannot use the folder", &label, &err))?
             .with_fsync(true);
         Ok(Self(Arc::new(Inner {
             label,
@@ -142,7 +143,7 @@ impl Store {
     fn open_bucket(url: &Url, journal: Option<PathBuf>) -> Result<Self> {
         let label = printable(url.as_str());
         let nodedata_io::Bucket { objects, parts, prefix } = nodedata_io::open_bucket(url, RETRIES)
-            .map_err(|err| store_error("cannot use the bucket", &label, &err))?;
+            .map_err(|err| object_error("cannot use the bucket", &label, &err))?;
         let parts = parts
             .ok_or_else(|| Error::new(ErrorKind::Config, format!("`{label}` takes no uploads by parts")))?;
         let uploads = Uploads::Multipart(MultipartUploads::new(&label, parts, journal));

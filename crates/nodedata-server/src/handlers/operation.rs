@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{
     gate::AuditEvent,
-    http::{TokenAnswer, TokenBody},
+    http::{TokenAnswer, TokenBody, WhoamiAnswer},
     layout,
 };
 
@@ -30,6 +30,12 @@ pub(crate) fn metrics(app: &App, _: &Call) -> Answered<Reply> {
 
 pub(crate) fn description(_: &App, _: &Call) -> Answered<Reply> {
     Reply::json(&openapi())
+}
+
+/// Whose token came, so that a login can be tried before it is kept.
+pub(crate) fn whoami(_: &App, call: &Call) -> Answered<Reply> {
+    let scopes = call.principal.scopes.iter().map(ToString::to_string).collect();
+    Reply::json(&WhoamiAnswer { account: call.principal.who().to_owned(), scopes })
 }
 
 fn admin_only(app: &App, call: &Call, action: &str) -> Answered<()> {

@@ -1,22 +1,22 @@
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use nodedata_registry::{
     attach::epsilon_bounds,
     gate::needs_attestation,
     record::{DataClass, RevisionManifest, Visibility},
 };
-use nodedata_schema::{Fields, Schema};
-use serde_json::Value;
 
 use crate::{
     app::App,
     call::Call,
     handlers::revisions::{Found, stats},
     page::{
-        html::{Escaped, badge, human_bytes, page},
+        html::{Escaped, badge, human_bytes, page, plural, time},
         markdown::to_html,
+        push,
+        schema::schema_tables,
     },
-    refusal::{Answered, Refusal},
+    refusal::Answered,
     reply::Reply,
 };
 
@@ -32,6 +32,7 @@ pub(crate) fn card(app: &Arc<App>, call: &Call) -> Answered<Reply> {
     let found = Found::of(app, call)?;
     let manifest = found.revision.manifest();
     let mut body = head(&found, manifest);
+    push(&mut body, format_args!("<pre><code>{}</code></pre>\n", Escaped(how_to_pull(app, call, &found))));
     privacy(app, &found, &mut body);
     let schema = found.schema(app)?;
     let (stats, hidden) = match stats(app, call, &found) {
@@ -75,15 +76,44 @@ fn head(found: &Found, manifest: &RevisionManifest) -> String {
     push(
         &mut html,
         format_args!(
-            "<p>{episodes} episodes, {rows} rows, {} shards, {}. Published {} by {}. <a href=\"/d/{dataset}/revisions\">All revisions</a></p>\n<pre><code>node-data dataset pull {dataset}@{}</code></pre>\n",
-            manifest.n_shards,
+            "<p>{}, {}, {}, {}. Published {} by {}. <a href=\"/d/{dataset}/revisions\">All revisions</a></p>\n",
+            plural(episodes, "episode"),
+            plural(rows, "row"),
+            plural(manifest.n_shards, "shard"),
             human_bytes(manifest.shard_bytes),
-            Escaped(&entry.at),
+            time(&entry.at),
             Escaped(&entry.author),
-            Escaped(&entry.revision),
         ),
     );
     html
+}
+
+/// Lines that work as they are, pasted into a shell.
+fn how_to_pull(app: &App, call: &Call, found: &Found) -> String {
+    let (state, revision) = (&found.view.state, &found.entry.revision);
+    let store = server_url(app, call).map_or_else(String::new, |it| format!(" --store {it}"));
+    let mut lines = String::new();
+    if state.visibility == Visibility::Private || needs_attestation(state.visibility, &state.sensitivity) {
+        lines.push_str(&format!("node-data login{store}\n"));
+    }
+    lines.push_str(&format!(
+        "node-data dataset pull {}@{revision}{store} --out {}",
+        state.dataset,
+        state.dataset.name()
+    ));
+    lines
+}
+
+/// How whoever asks reaches this server. What a request says of it is taken where a shell would not take it for
+/// anything but an address.
+fn server_url(app: &App, call: &Call) -> Option<String> {
+    if let Some(url) = &app.options.public_url {
+        return Some(url.clone());
+    }
+    let host = call.header("host").filter(|it| !it.is_empty())?;
+    let is_plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b':');
+    let is_encrypted = call.header("x-forwarded-proto") == Some("https");
+    host.bytes().all(is_plain).then(|| format!("{}://{host}", if is_encrypted { "https" } else { "http" }))
 }
 
 /// What is claimed about privacy: whole sentences, and the losses added up as the bound that they are.
@@ -120,68 +150,4 @@ fn class_name(class: DataClass) -> &'static str {
         DataClass::Biometric => "biometric",
         DataClass::SpecialCategory => "special category",
     }
-}
-
-fn schema_tables(html: &mut String, schema: &Schema, stats: Option<&Value>, hidden: Option<&Refusal>) {
-    html.push_str("<h2>Schema</h2>\n");
-    if let Some(refusal) = hidden {
-        let (title, fix) = (&refusal.problem.title, refusal.problem.fix.as_deref().unwrap_or_default());
-        push(
-            html,
-            format_args!(
-                "<p class=\"note\">Statistics are shown to those who were let in: {}; {}.</p>\n",
-                Escaped(title),
-                Escaped(fix)
-            ),
-        );
-    }
-    if !schema.fields.is_empty() {
-        fields_table(html, "steps", &schema.fields, stats);
-    }
-    for (stream, fields) in &schema.streams {
-        push(html, format_args!("<h3><code>{}</code></h3>\n", Escaped(stream)));
-        fields_table(html, stream, fields, stats);
-    }
-}
-
-fn fields_table(html: &mut String, stream: &str, fields: &Fields, stats: Option<&Value>) {
-    html.push_str("<table>\n<tr><th>feature</th><th>type</th><th>shape</th><th>unit</th><th class=\"number\">min</th><th class=\"number\">mean</th><th class=\"number\">max</th><th class=\"number\">nulls</th></tr>\n");
-    for (name, field) in fields.iter() {
-        let of = |what: &str| figure(stats, stream, name, what);
-        let shape: Vec<String> = field.shape.iter().map(|it| it.as_i64().to_string()).collect();
-        push(
-            html,
-            format_args!(
-                "<tr><td><code>{}</code></td><td>{}</td><td>[{}]</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>\n",
-                Escaped(name),
-                Escaped(field.dtype.name()),
-                shape.join(", "),
-                Escaped(field.unit.as_deref().unwrap_or_default()),
-                of("min"),
-                of("mean"),
-                of("max"),
-                of("null_count"),
-            ),
-        );
-    }
-    html.push_str("</table>\n");
-}
-
-/// One figure of `stats.json`; nothing where it has none. Figures per position are left to the file.
-fn figure(stats: Option<&Value>, stream: &str, feature: &str, what: &str) -> String {
-    let entry = stats.and_then(|it| it.get("streams")?.get(stream)?.get(feature));
-    let found = entry.and_then(|it| it.get(what).or_else(|| it.get("all")?.get(what)));
-    match found {
-        Some(Value::Number(number)) => match number.as_f64() {
-            Some(float) if number.is_f64() => format!("{float:.4}"),
-            _ => number.to_string(),
-        },
-        Some(Value::String(text)) => Escaped(text).to_string(),
-        _ => String::new(),
-    }
-}
-
-fn push(html: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    html.write_fmt(text).unwrap_or_default();
 }

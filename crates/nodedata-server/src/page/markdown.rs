@@ -1,5 +1,5 @@
 use nodedata_core::visible::visible_lines;
-use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html::push_html};
+use pulldown_cmark::{CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html::push_html};
 
 /// A card as HTML. What the author wrote as HTML is shown as text; pictures are shown as their description,
 /// because loading them would tell others who reads; links lead to the web, to mail, or into the page. What is hidden in it is
@@ -23,6 +23,11 @@ fn without_front_matter(card: &str) -> &str {
 
 fn harmless(event: Event<'_>) -> Event<'_> {
     match event {
+        // The page has its own heading of the first rank.
+        Event::Start(Tag::Heading { level, id, classes, attrs }) => {
+            Event::Start(Tag::Heading { level: lower(level), id, classes, attrs })
+        }
+        Event::End(TagEnd::Heading(level)) => Event::End(TagEnd::Heading(lower(level))),
         Event::Html(html) | Event::InlineHtml(html) => Event::Text(html),
         Event::Start(Tag::HtmlBlock) => Event::Start(Tag::Paragraph),
         Event::End(TagEnd::HtmlBlock) => Event::End(TagEnd::Paragraph),
@@ -34,6 +39,16 @@ fn harmless(event: Event<'_>) -> Event<'_> {
         Event::Start(Tag::Image { .. }) => Event::Start(Tag::Emphasis),
         Event::End(TagEnd::Image) => Event::End(TagEnd::Emphasis),
         other => other,
+    }
+}
+
+fn lower(level: HeadingLevel) -> HeadingLevel {
+    match level {
+        HeadingLevel::H1 => HeadingLevel::H2,
+        HeadingLevel::H2 => HeadingLevel::H3,
+        HeadingLevel::H3 => HeadingLevel::H4,
+        HeadingLevel::H4 => HeadingLevel::H5,
+        HeadingLevel::H5 | HeadingLevel::H6 => HeadingLevel::H6,
     }
 }
 
@@ -54,7 +69,7 @@ mod tests {
         let html = to_html(
             "---\ntags:\n- a\n---\n\n# Title\n\n| a | b |\n|---|---|\n| `x` | [y](https://y.example) |\n",
         );
-        assert!(html.contains("<h1>Title</h1>") && html.contains("<table>") && !html.contains("tags"));
+        assert!(html.contains("<h2>Title</h2>") && html.contains("<table>") && !html.contains("tags"));
         assert!(html.contains("href=\"https://y.example\""));
     }
 
@@ -84,7 +99,7 @@ mod tests {
                 let tag = tag.split('>').next().unwrap();
                 let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap();
                 assert!(
-                    ["p", "a", "em", "code", "pre", "h1", "div", "strong", "br"].contains(&name),
+                    ["p", "a", "em", "code", "pre", "h2", "div", "strong", "br"].contains(&name),
                     "`{name}` of {card}: {html}"
                 );
                 if name == "a" && tag.contains("href") {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::{
     app::App,
     call::Call,
-    page::html::{Escaped, badge, page},
+    page::html::{Escaped, badge, page, time},
     refusal::Answered,
     reply::Reply,
 };
@@ -27,7 +27,7 @@ pub(crate) fn revisions(app: &Arc<App>, call: &Call) -> Answered<Reply> {
             proof.added,
             proof.changed,
             proof.removed,
-            Escaped(&entry.at),
+            time(&entry.at),
             Escaped(&entry.author),
             revision = Escaped(&entry.revision),
             kind = Escaped(&entry.bump.kind),

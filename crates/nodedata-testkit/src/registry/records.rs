@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex};
 
 use nodedata_core::{ErrorKind, Silent};
 use nodedata_registry::{
-    Appended, DatasetName, DatasetState, PushOptions, Remote, Sensitivity, Visibility, create, push,
-    record::CommitRecord, tag,
+    Appended, DatasetName, DatasetState, PushOptions, Remote, Sensitivity, TagTarget, Visibility, create,
+    push, record::CommitRecord, tag,
 };
 
 use super::{ShardSpec, write_shard};
@@ -66,7 +66,7 @@ pub(super) fn one_record_has_a_number(shared: &Arc<dyn Remote>, dataset: &Datase
     assert!(log.iter().enumerate().all(|(idx, it)| it.record.seq == idx as u64), "no gap");
     assert!(log.windows(2).all(|it| it[1].record.prev == Some(it[0].digest)), "a chain");
     assert_eq!(remote.log(dataset, 2).expect("its end"), log[2..]);
-    tag(remote, dataset, "kit", "stable", Some("1.0.0")).expect("a tag");
+    tag(remote, dataset, "kit", "stable", TagTarget::Usable("1.0.0")).expect("a tag");
     let state = DatasetState::open(remote, dataset).expect("a state");
     assert_eq!(state.tags.get("stable").map(String::as_str), Some("1.0.0"));
 }

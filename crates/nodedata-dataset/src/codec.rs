@@ -1,0 +1,185 @@
+//! Compression that pays. Whether a chunk of a plain column is compressed follows from its first values: they are encoded
+//! and compressed on trial, and where that saves too little the chunk is stored as it is. The values come in the order of
+//! the rows, so neither batches nor threads can change the answer; Parquet's own field for the codec tells it to readers.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_schema::{Field, Schema};
+use nodedata_core::{DType, Feature};
+use parquet::{
+    arrow::{
+        ArrowSchemaConverter,
+        arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
+    },
+    errors::Result,
+    file::{metadata::ColumnChunkMetaData, properties::WriterProperties, writer::SerializedFileWriter},
+};
+
+use self::sample::SAMPLE_BYTES;
+use crate::properties;
+
+mod sample;
+
+/// What compression must save for a chunk to be compressed, in percent of its pages.
+const GAIN_PERCENT_MIN: i64 = 10;
+/// Pages smaller than this are compressed anyway: there is no time to win. They are those of few values, which repeat
+/// and are in a dictionary, as well.
+const SMALL_BYTES: i64 = 16 << 10;
+
+/// A column that is encoded by the Parquet crate, compressed where that pays.
+pub(crate) struct PlainColumn {
+    dtype: DType,
+    compressed: ColumnFactory,
+    stored: ColumnFactory,
+    /// The values alone, without lists and nulls, compressed.
+    trial: ColumnFactory,
+}
+
+impl PlainColumn {
+    /// # Errors
+    /// When Parquet has no column for the feature.
+    pub(crate) fn new(feature: &Feature, created_by: &str) -> Result<Self> {
+        let values =
+            Feature { shape: Vec::new(), lists: Vec::new(), nullable: false, ..Feature::clone(feature) };
+        Ok(Self {
+            dtype: feature.stored_dtype(),
+            compressed: ColumnFactory::new(
+                feature,
+                properties::plain(std::slice::from_ref(feature), created_by),
+            )?,
+            stored: ColumnFactory::new(feature, properties::stored(feature, created_by))?,
+            trial: ColumnFactory::new(&values, properties::plain(std::slice::from_ref(&values), created_by))?,
+        })
+    }
+
+    /// The writer that suits a chunk beginning with the rows of `head`.
+    fn writer_for(&self, head: &[ArrayRef]) -> Result<ArrowColumnWriter> {
+        let trial = self.trial.encode(&[sample::values(self.dtype, head)?])?;
+        if pays(&trial.close().metadata) { self.compressed.writer() } else { self.stored.writer() }
+    }
+}
+
+/// Whether the pages are so much smaller compressed that this is worth the time of everybody who reads them.
+fn pays(chunk: &ColumnChunkMetaData) -> bool {
+    let (stored, compressed) = (chunk.uncompressed_size(), chunk.compressed_size());
+    stored < SMALL_BYTES || compressed * 100 <= stored * (100 - GAIN_PERCENT_MIN)
+}
+
+/// Makes the Parquet crate's writers of one column.
+pub(crate) struct ColumnFactory {
+    field: Field,
+    writers: ArrowRowGroupWriterFactory,
+}
+
+impl ColumnFactory {
+    /// # Errors
+    /// When Parquet has no column for the feature.
+    pub(crate) fn new(feature: &Feature, properties: WriterProperties) -> Result<Self> {
+        let field = feature.arrow_field();
+        let arrow = Arc::new(Schema::new(vec![field.clone()]));
+        let columns = ArrowSchemaConverter::new().with_coerce_types(false).convert(&arrow)?;
+        let nowhere =
+            SerializedFileWriter::new(std::io::sink(), columns.root_schema_ptr(), Arc::new(properties))?;
+        Ok(Self { field, writers: ArrowRowGroupWriterFactory::new(&nowhere, arrow) })
+    }
+
+    /// A writer for each Parquet column of the feature.
+    ///
+    /// # Errors
+    /// What the Parquet crate reports.
+    pub(crate) fn writers(&self) -> Result<Vec<ArrowColumnWriter>> {
+        self.writers.create_column_writers(0)
+    }
+
+    /// The writer of a feature that is one Parquet column.
+    fn writer(&self) -> Result<ArrowColumnWriter> {
+        Ok(self.writers()?.pop().expect("a feature has a column"))
+    }
+
+    fn put(&self, writer: &mut ArrowColumnWriter, array: &ArrayRef) -> Result<()> {
+        compute_leaves(&self.field, array)?.iter().try_for_each(|leaf| writer.write(leaf))
+    }
+
+    fn encode(&self, pieces: &[ArrayRef]) -> Result<ArrowColumnChunk> {
+        let mut writer = self.writer()?;
+        pieces.iter().try_for_each(|it| self.put(&mut writer, it))?;
+        writer.close()
+    }
+}
+
+/// Encodes one plain column in one row group.
+pub(crate) struct PlainWriter {
+    column: Arc<PlainColumn>,
+    state: State,
+}
+
+enum State {
+    /// The rows so far, which hold too few values to decide.
+    Undecided {
+        head: Vec<ArrayRef>,
+        n_bytes: usize,
+    },
+    Decided(Box<ArrowColumnWriter>),
+}
+
+impl PlainWriter {
+    /// No rows yet.
+    ///
+    /// # Errors
+    /// What the Parquet crate reports.
+    pub(crate) fn new(column: Arc<PlainColumn>) -> Result<Self> {
+        let state = match column.dtype {
+            // A bit each, so that their pages are small.
+            DType::Bool => State::Decided(Box::new(column.compressed.writer()?)),
+            _ => State::Undecided { head: Vec::new(), n_bytes: 0 },
+        };
+        Ok(Self { column, state })
+    }
+
+    /// Encodes one more piece of the column.
+    ///
+    /// # Errors
+    /// What the Parquet crate reports.
+    pub(crate) fn write(&mut self, array: &ArrayRef) -> Result<()> {
+        let column = &self.column;
+        let (head, n_bytes) = match &mut self.state {
+            State::Decided(writer) => return column.compressed.put(writer, array),
+            State::Undecided { head, n_bytes } => (head, n_bytes),
+        };
+        match sample::rows_holding(column.dtype, array, SAMPLE_BYTES - *n_bytes) {
+            Err(n_held) => {
+                *n_bytes += n_held;
+                head.push(Arc::clone(array));
+            }
+            Ok(n_rows) => {
+                head.push(array.slice(0, n_rows));
+                let mut writer = column.writer_for(head)?;
+                head.pop();
+                for piece in head.iter().chain([array]) {
+                    column.compressed.put(&mut writer, piece)?;
+                }
+                self.state = State::Decided(Box::new(writer));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the chunk.
+    ///
+    /// # Errors
+    /// What the Parquet crate reports.
+    pub(crate) fn close(self) -> Result<ArrowColumnChunk> {
+        match self.state {
+            State::Decided(writer) => writer.close(),
+            // All there is decides.
+            State::Undecided { head, .. } => {
+                let chunk = self.column.compressed.encode(&head)?;
+                if pays(&chunk.close().metadata) { Ok(chunk) } else { self.column.stored.encode(&head) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
