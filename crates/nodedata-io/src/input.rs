@@ -119,9 +119,9 @@ fn open_url(source: &str, scheme: &str) -> Result<Input> {
     match scheme {
         "http" | "https" | "s3" | "s3a" | "gs" | "az" | "azure" | "adl" | "abfs" | "abfss" => {
             let message = format!("this build was made without `{scheme}://` addresses");
-            Err(Error::new(ErrorKind::Unsupported, message)
-                .at(Locus::path(printable(source)))
-                .with_hint("build it with the feature `remote`, which is on by default, or copy the data to disk"))
+            Err(Error::new(ErrorKind::Unsupported, message).at(Locus::path(printable(source))).with_hint(
+                "build it with the feature `remote`, which is on by default, or copy the data to disk",
+            ))
         }
         _ => Err(foreign_scheme(source, scheme)),
     }
