@@ -192,17 +192,15 @@ fn one_root<'a>(datasets: &BTreeMap<&'a Path, &Candidate>, src: Named<'_>) -> Re
     if datasets.len() == 1 || first.as_os_str().is_empty() && candidate.is_readable() {
         return Ok(Some(first));
     }
-    let mut message = format!("{} datasets lie below the folder:", datasets.len());
-    for (root, candidate) in datasets.iter().take(TOLD) {
-        let Candidate { name, .. } = candidate;
+    let message = format!("{} datasets lie below the folder:", datasets.len());
+    let told = datasets.iter().take(TOLD).map(|(root, candidate)| {
         let readable = if candidate.is_readable() { "" } else { ", which this build does not read" };
-        message.push_str(&format!("\n  {} ({name}{readable})", typed(src, root)));
-    }
-    if let Some(n @ 1..) = datasets.len().checked_sub(TOLD) {
-        message.push_str(&format!("\n  and {n} others"));
-    }
+        format!("{} ({}{readable})", typed(src, root), candidate.name)
+    });
+    let rest = datasets.len().checked_sub(TOLD).filter(|n| 0 < *n).map(|n| format!("and {n} others"));
     let example = datasets.iter().find(|(_, it)| it.is_readable()).map_or(first, |(root, _)| *root);
     Err(Error::new(ErrorKind::Unsupported, message)
+        .with_others(told.chain(rest))
         .at(Locus::path(src.source))
         .with_hint(format!("give one of them as SRC, for example `{}`", typed(src, example))))
 }
