@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Command, Stdio},
 };
@@ -110,11 +110,13 @@ impl Documents {
 
 fn run(work: &Work, store: &str, token: &str, args: &[&str]) -> Ran {
     let cache = work.path("cache").display().to_string();
+    let config = work.path("config").display().to_string();
     let variables = [
         ("NODEDATA_STORE", store),
         ("NODEDATA_TOKEN", token),
         ("NODEDATA_USER", "acme"),
         ("XDG_CACHE_HOME", &cache),
+        ("XDG_CONFIG_HOME", &config),
     ];
     work.run_with(&variables, args.iter().chain(&["--format", "json"]))
 }
@@ -278,7 +280,27 @@ fn of_servers(work: &Work, documents: &mut Documents) {
     ask(&owner, "dataset-attestations/1", &["dataset", "attestations", "acme/teleop"]);
     let audit = ask(&root, "dataset-audit/1", &["dataset", "audit"]);
     assert_eq!(audit["next_seq"], json!(audit["lines"].as_array().unwrap().len()));
+    ask(&reader, "whoami/1", &["whoami"]);
+    documents.check("login/1", &logged_in(work, &served.url, &reader));
+    let logout = run(work, &served.url, "", &["logout"]).exits(0);
+    assert_eq!(documents.check("logout/1", &logout.stdout)["was_kept"], true);
     documents.check("serve/1", &first_line_of_a_server(work));
+}
+
+/// What `login` prints that is handed a token.
+fn logged_in(work: &Work, url: &str, token: &str) -> String {
+    let mut login = Command::new(env!("CARGO_BIN_EXE_node-data"))
+        .args(["login", "--token-stdin", "--format", "json", "--store", url])
+        .env("XDG_CONFIG_HOME", work.path("config"))
+        .env_remove("NODEDATA_TOKEN")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    login.stdin.take().unwrap().write_all(token.as_bytes()).unwrap();
+    let ended = login.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    String::from_utf8(ended.stdout).unwrap()
 }
 
 /// What a server prints once it listens.
