@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use crate::visible::visible;
+
 /// Names that a hint lists at most.
 const LISTED_MAX: usize = 16;
 /// Letters of a name that are compared: names come from files, and comparing costs their product.
@@ -18,7 +20,7 @@ pub fn suggest<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Str
     let mut seen = BTreeSet::new();
     let mut names: Vec<&str> = names.into_iter().filter(|it| seen.insert(*it)).collect();
     if let Some(name) = nearest(found, names.iter().copied()) {
-        return format!("did you mean `{name}`?");
+        return format!("did you mean `{}`?", visible(name));
     }
     if names.is_empty() {
         return "there are none".to_owned();
@@ -28,6 +30,7 @@ pub fn suggest<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Str
         names.sort_by_cached_key(|it| (n_edits(found, it), *it));
         names.truncate(LISTED_MAX);
     }
+    let names: Vec<_> = names.into_iter().map(visible).collect();
     format!("one of: {}{more}", names.join(", "))
 }
 

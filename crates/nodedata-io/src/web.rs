@@ -137,7 +137,8 @@ impl Page {
     fn ask(&self, range: Range<u64>) -> Result<Response, Failure> {
         let range = format!("bytes={}-{}", range.start, range.end - 1);
         let request = self.client.get(self.url.clone()).header(RANGE, range);
-        block_on(request.send()).map_err(|err| self.broken(err))
+        // Its time-outs are made where it is sent, and belong to a runtime.
+        block_on(async { request.send().await }).map_err(|err| self.broken(err))
     }
 
     /// The bytes of a range, which must be of the file as it was found.

@@ -194,13 +194,14 @@ fn one_root<'a>(datasets: &BTreeMap<&'a Path, &Candidate>, src: Named<'_>) -> Re
     }
     let message = format!("{} datasets lie below the folder:", datasets.len());
     let told = datasets.iter().take(TOLD).map(|(root, candidate)| {
+        let Candidate { name, .. } = candidate;
         let readable = if candidate.is_readable() { "" } else { ", which this build does not read" };
-        format!("{} ({}{readable})", typed(src, root), candidate.name)
+        format!("{} ({name}{readable})", typed(src, root))
     });
-    let rest = datasets.len().checked_sub(TOLD).filter(|n| 0 < *n).map(|n| format!("and {n} others"));
+    let more = datasets.len().checked_sub(TOLD).filter(|it| *it > 0).map(|n| format!("and {n} others"));
     let example = datasets.iter().find(|(_, it)| it.is_readable()).map_or(first, |(root, _)| *root);
     Err(Error::new(ErrorKind::Unsupported, message)
-        .with_others(told.chain(rest))
+        .with_others(told.chain(more))
         .at(Locus::path(src.source))
         .with_hint(format!("give one of them as SRC, for example `{}`", typed(src, example))))
 }
