@@ -27,7 +27,7 @@ pub(crate) fn print_error(err: &Error, output: Output) {
         text.push_str(&format!("cause: {}\n", visible_lines(&cause)));
     }
     if let Some(hint) = error.hint {
-        text.push_str(&format!("hint: {}\n", visible_lines(&hint)));
+        text.push_str(&format!("hint: {}\n", visible(&hint)));
     }
     to_stderr(&text);
 }

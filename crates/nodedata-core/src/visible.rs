@@ -44,18 +44,29 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
     replaced(json, |it| is_hidden(it) && !is_layout(it), push)
 }
 
-/// Text that HTML and XML show, in content and in quoted attributes: as [`visible_lines`], and no markup begins in it.
+/// Text that HTML and XML show, in content and in quoted attributes: as [`visible`], and no markup begins in it.
 pub fn visible_markup(text: &str) -> Cow<'_, str> {
-    let is_markup = |it: char| matches!(it, '&' | '<' | '>' | '"' | '\'');
-    let push = |out: &mut String, letter: char| match letter {
+    replaced(text, |it| is_markup(it) || is_hidden(it), push_markup)
+}
+
+/// Lines that the program put together, as HTML and XML show them: as [`visible_lines`], and no markup begins in them.
+pub fn visible_markup_lines(text: &str) -> Cow<'_, str> {
+    replaced(text, |it| is_markup(it) || is_hidden(it) && !is_layout(it), push_markup)
+}
+
+fn is_markup(letter: char) -> bool {
+    matches!(letter, '&' | '<' | '>' | '"' | '\'')
+}
+
+fn push_markup(out: &mut String, letter: char) {
+    match letter {
         '&' => out.push_str("&amp;"),
         '<' => out.push_str("&lt;"),
         '>' => out.push_str("&gt;"),
         '"' => out.push_str("&quot;"),
         '\'' => out.push_str("&#39;"),
         other => push_visible(out, other),
-    };
-    replaced(text, |it| is_markup(it) || is_hidden(it) && !is_layout(it), push)
+    }
 }
 
 /// A code span of Markdown that may stand in a table: as [`visible`], and neither ends the span nor the cell.
@@ -183,7 +194,8 @@ mod tests {
 
     #[test]
     fn markup_stays_text() {
-        assert_eq!(visible_markup("<a b='\"&\u{202e}\n'>"), "&lt;a b=&#39;&quot;&amp;\\u{202e}\n&#39;&gt;");
+        assert_eq!(visible_markup("<a b='\"&\u{202e}\n'>"), "&lt;a b=&#39;&quot;&amp;\\u{202e}\\n&#39;&gt;");
+        assert_eq!(visible_markup_lines("<\n\u{1b}"), "&lt;\n\\u{1b}");
         assert_eq!(visible_code("a|b\n"), r"`a\|b\n`");
         assert_eq!(visible_code("a`b``c"), "``` a`b``c ```");
         assert_eq!(visible_markdown("[x](y) <b> *a*"), r"\[x\](y) \<b\> \*a\*");

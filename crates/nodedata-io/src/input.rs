@@ -116,7 +116,15 @@ fn open_url(source: &str, scheme: &str) -> Result<Input> {
 
 #[cfg(not(feature = "remote"))]
 fn open_url(source: &str, scheme: &str) -> Result<Input> {
-    Err(foreign_scheme(source, scheme))
+    match scheme {
+        "http" | "https" | "s3" | "s3a" | "gs" | "az" | "azure" | "adl" | "abfs" | "abfss" => {
+            let message = format!("this build was made without `{scheme}://` addresses");
+            Err(Error::new(ErrorKind::Unsupported, message).at(Locus::path(printable(source))).with_hint(
+                "build it with the feature `remote`, which is on by default, or copy the data to disk",
+            ))
+        }
+        _ => Err(foreign_scheme(source, scheme)),
+    }
 }
 
 fn open_local(source: &str) -> Result<Input> {

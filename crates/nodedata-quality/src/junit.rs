@@ -1,4 +1,4 @@
-use nodedata_core::visible::{visible, visible_markup as escaped};
+use nodedata_core::visible::{visible, visible_markup_lines as escaped};
 
 use crate::{Level, QualityReport};
 

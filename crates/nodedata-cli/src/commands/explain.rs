@@ -1,4 +1,7 @@
-use nodedata_core::{Error, ErrorKind, Result, told_time, visible::visible};
+use nodedata_core::{
+    Error, ErrorKind, Result, told_time,
+    visible::{column_of, padded, visible},
+};
 use nodedata_dataset::{Dataset, Explanation, Question, explain};
 use nodedata_pipeline::{MadeField, MadeOf, MadeStep, Rebuilt, StepAsked, explain_step, no_recipe};
 
@@ -79,7 +82,7 @@ fn told_step(made: &MadeStep) -> String {
         visible(&made.episode_key),
         told_time(made.time_ns)
     );
-    let width = made.fields.iter().map(|it| it.field.chars().count()).max().unwrap_or(0).min(40);
+    let width = column_of(made.fields.iter().map(|it| it.field.as_str()), 0, 40);
     for MadeField { field, constant, messages } in &made.fields {
         let nothing = match messages.as_slice() {
             [] if *constant => Some("the same at every step"),
@@ -87,16 +90,19 @@ fn told_step(made: &MadeStep) -> String {
             _ => None,
         };
         if let Some(nothing) = nothing {
-            text.push_str(&format!("field       {field:<width$}  {nothing}\n"));
+            text.push_str(&format!("field       {}  {nothing}\n", padded(field, width)));
         }
         for message in messages {
             let MadeOf { topic, columns, time_ns, skew_ns, weight, source, bytes: (start, end), record } =
                 message;
             let share = weight.map_or_else(String::new, |it| format!(", {:.0} % of it", it * 100.0));
             text.push_str(&format!(
-                "field       {field:<width$}  {topic} ({}) at {time_ns} ({:+.3} ms{share}): {source}, bytes {start}..{end}, record {record} there\n",
-                columns.join(", "),
+                "field       {}  {} ({}) at {time_ns} ({:+.3} ms{share}): {}, bytes {start}..{end}, record {record} there\n",
+                padded(field, width),
+                visible(topic),
+                visible(&columns.join(", ")),
                 *skew_ns as f64 / 1e6,
+                visible(source),
             ));
         }
     }

@@ -60,7 +60,7 @@ impl VideoFrame {
     ///
     /// # Errors
     /// `Corrupt` when one does not.
-    pub(super) fn checked(self) -> Result<Self> {
+    pub fn checked(self) -> Result<Self> {
         let width = if self.bit_depth > 8 { 2 } else { 1 };
         let (chroma_width, chroma_height) = self.chroma.plane_size(self.width, self.height);
         let luma = self.width as usize * self.height as usize * width;
