@@ -87,7 +87,7 @@ fn topics_are_shown_by_every_command() {
     let card = std::fs::read_to_string(work.path("out/README.md")).unwrap();
     is_clean("README.md", &card);
     assert!(card.contains(r"\nerror: forged\u{202e}") && !card.contains("X\u{1b}"), "{card}");
-    clean(work.run(["export", "hf", "out", "--out", "hub"]).exits(0));
+    clean(work.run(["export", "hf", "out", "hub"]).exits(0));
     is_clean("the Hub's card", &std::fs::read_to_string(work.path("hub/README.md")).unwrap());
     clean(work.run(["schema", "infer", "a.mcap"]).exits(0)).json();
     clean(work.run(["schema", "diff", "out", "out"]).exits(0));

@@ -83,7 +83,7 @@ fn secrets_are_never_told() {
     let busy = server(&["503 Service Unavailable", "404 Not Found"]);
     let store = format!("http://{busy}");
     for (args, word) in [
-        (vec!["inspect", &source, "-vv"], "list the objects"),
+        (vec!["inspect", &source, "-vv"], "404"),
         (vec!["inspect", &signed, "-vv"], missing.as_str()),
         (vec!["dataset", "show", "kit/x", "--store", &store, "-vv"], "try again"),
     ] {

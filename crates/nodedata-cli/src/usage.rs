@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(message, "invalid value 'yaml' for '--format <OUTPUT>' [possible values: text, json]");
         assert_eq!(hint, "For more information, try '--help'.");
         let (message, hint) = told("node-data convert");
-        assert_eq!(message, "the following required arguments were not provided: --out <DIR> <SRC>");
+        assert_eq!(message, "the following required arguments were not provided: <SRC>...");
         assert!(hint.starts_with("Usage: node-data convert"), "{hint}");
         assert_eq!(told("node-data dataset").0, "the command line ends before a command");
     }

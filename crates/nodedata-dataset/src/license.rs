@@ -4,7 +4,7 @@ use spdx::identifiers::{EXCEPTIONS, IMPRECISE_NAMES, LICENSES};
 const EXAMPLES: &str =
     "write an identifier such as `CC-BY-4.0`, `Apache-2.0 OR MIT`, or `LicenseRef-own-terms`";
 
-/// Checks an SPDX expression, and gives it back with its identifiers as the SPDX list spells them: case means nothing
+/// Checks an SPDX expression, and gives it back with its operators and identifiers as SPDX spells them: case means nothing
 /// in them.
 ///
 /// # Errors
@@ -24,6 +24,8 @@ pub fn check_license(text: &str) -> Result<String> {
     }
 }
 
+const OPERATORS: [&str; 3] = ["AND", "OR", "WITH"];
+
 fn identifiers() -> impl Iterator<Item = &'static str> {
     LICENSES.iter().map(|it| it.name).chain(EXCEPTIONS.iter().map(|it| it.name))
 }
@@ -34,7 +36,7 @@ fn canonical(text: &str) -> String {
     for piece in text.trim().split_inclusive(is_between) {
         let word = piece.trim_end_matches(is_between);
         let identifier = word.strip_suffix('+').unwrap_or(word);
-        let known = identifiers().find(|it| it.eq_ignore_ascii_case(identifier));
+        let known = OPERATORS.into_iter().chain(identifiers()).find(|it| it.eq_ignore_ascii_case(identifier));
         spelled.push_str(known.unwrap_or(identifier));
         spelled.push_str(&piece[identifier.len()..]);
     }
@@ -56,15 +58,13 @@ fn meant(text: &str) -> Option<String> {
         return Some(name.to_owned());
     }
     let is_known = |word: &str| {
-        matches!(word, "" | "AND" | "OR" | "WITH")
+        word.is_empty()
+            || OPERATORS.contains(&word)
             || word.contains("Ref-")
             || identifiers().any(|it| it == word.trim_end_matches('+'))
     };
     let wrong = text.split(is_between).find(|it| !is_known(it))?;
-    let fixed = match wrong.to_ascii_uppercase().as_str() {
-        operator @ ("AND" | "OR" | "WITH") => text.replacen(wrong, operator, 1),
-        _ => text.replacen(wrong, of(wrong)?, 1),
-    };
+    let fixed = text.replacen(wrong, of(wrong)?, 1);
     spdx::Expression::parse(&fixed).ok().map(|_| fixed)
 }
 
@@ -79,6 +79,7 @@ mod tests {
             (" cc-by-4.0 ", "CC-BY-4.0"),
             ("mit OR (apache-2.0 AND bsd-3-clause)", "MIT OR (Apache-2.0 AND BSD-3-Clause)"),
             ("apache-2.0 WITH llvm-exception", "Apache-2.0 WITH LLVM-exception"),
+            ("MIT or Apache-2.0", "MIT OR Apache-2.0"),
             ("LicenseRef-acme", "LicenseRef-acme"),
         ] {
             assert_eq!(check_license(written).unwrap(), kept);
@@ -91,7 +92,6 @@ mod tests {
             ("CC BY 4.0", "did you mean `CC-BY-4.0`?"),
             ("CC-BY-4", "did you mean `CC-BY-4.0`?"),
             ("Apache2", "did you mean `Apache-2.0`?"),
-            ("MIT or Apache-2.0", "did you mean `MIT OR Apache-2.0`?"),
             ("MIT OR Apache-2", "did you mean `MIT OR Apache-2.0`?"),
             ("whatever you like", "write an identifier such as"),
             ("", "write an identifier such as"),

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use arrow_array::{Array, StringArray, cast::AsArray};
+use arrow_array::{StringArray, cast::AsArray};
 use nodedata_core::{Nested, NestedDim};
 
 /// Rows compared at once before they are compared one by one.

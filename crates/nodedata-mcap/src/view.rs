@@ -5,6 +5,8 @@ use nodedata_core::{ReadAt, Result};
 
 /// Bytes fetched at once while walking; a mapped file only hands out a view of itself.
 const BLOCK_BYTES: u64 = 1 << 20;
+/// Bytes fetched at once behind a leap: whoever leaps over chunks wants their heads, and a store sends what is asked for.
+const PROBE_BYTES: u64 = 64 << 10;
 
 /// A file read front to back in blocks, with looks back and ahead.
 pub(crate) struct FileView {
@@ -28,7 +30,9 @@ impl FileView {
     pub(crate) fn bytes(&mut self, range: Range<u64>) -> Result<Bytes> {
         let block_end = self.block_start + self.block.len() as u64;
         if range.start < self.block_start || block_end < range.end {
-            let end = range.end.max(range.start.saturating_add(BLOCK_BYTES).min(self.n_bytes));
+            let has_leapt = !self.block.is_empty() && range.start >= block_end.saturating_add(PROBE_BYTES);
+            let ahead = if has_leapt { PROBE_BYTES } else { BLOCK_BYTES };
+            let end = range.end.max(range.start.saturating_add(ahead).min(self.n_bytes));
             self.block = self.file.read_at(range.start..end)?;
             self.block_start = range.start;
         }

@@ -5,16 +5,19 @@ use arrow_schema::{DataType, SchemaRef};
 use arrow_select::take::take;
 use nodedata_core::{
     Batch, Dim, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, Feature, InputRange, Locus, ReadOptions,
-    Result, Source, SourcePlan, Storage, StreamId, StreamSchema,
+    Result, Source, SourcePlan, Storage, StreamId, StreamKind, StreamSchema,
 };
 
-/// A source whose vectors of any length have the length that is wanted of them: `length_of` tells it by stream and
-/// feature. A batch with a vector of another length is handed on as it is, for the check of the schema to name its rows.
+/// A source whose steps have vectors of the length that is wanted of them: `length_of` tells it by stream and
+/// feature. Messages keep the lists that their definitions say: items of those may be null one by one. A batch with a vector of another length is handed on as it is, for the check of the schema to name its rows.
 pub fn with_lengths(
     source: Box<dyn Source>,
     length_of: impl Fn(&str, &str) -> Option<u32>,
 ) -> Box<dyn Source> {
     let fixed = |stream: &StreamSchema| {
+        if stream.kind != StreamKind::Steps {
+            return None;
+        }
         let fixed = |feature: &Feature| {
             let is_vector = feature.storage == Storage::Plain && feature.shape == [Dim::Variable];
             let n = length_of(&stream.name, &feature.name).filter(|n| is_vector && *n > 0)?;
