@@ -177,7 +177,7 @@ fn of_sources(work: &Work, documents: &mut Documents) {
         (&["validate", &lerobot], "validate-source/1", 0),
         (&["schema", "check", &log, "--schema", "made/schema.json"], "schema-check/1", 0),
         (&["schema", "check", &log, "--schema", "steps/schema.json"], "schema-check/1", 1),
-        (&["schema", "diff", "made", "steps"], "schema-diff/1", 0),
+        (&["schema", "diff", "made", "steps"], "schema-diff/1", 1),
         (&["explain", "made", "--episode", "0"], "explain/1", 0),
         (&["explain", "made", "--rebuild", "--source", &log], "explain/1", 0),
         (&["formats"], "formats/1", 0),
