@@ -199,7 +199,9 @@ fn by_index(
     }
     Ok(match index::of_index(opened.source.as_ref()) {
         Some(found) => Ok(about(found, &opened)),
-        None if opened.options.time_range != TimeRange::ALL => Err("no index counts records by their time".to_owned()),
+        None if opened.options.time_range != TimeRange::ALL => {
+            Err("no index counts records by their time".to_owned())
+        }
         None => Err("no index counts its records".to_owned()),
     })
 }

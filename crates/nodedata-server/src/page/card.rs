@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use nodedata_core::visible::visible_markup_lines;
 use nodedata_registry::{
     attach::epsilon_bounds,
     gate::needs_attestation,
@@ -32,7 +33,10 @@ pub(crate) fn card(app: &Arc<App>, call: &Call) -> Answered<Reply> {
     let found = Found::of(app, call)?;
     let manifest = found.revision.manifest();
     let mut body = head(&found, manifest);
-    push(&mut body, format_args!("<pre><code>{}</code></pre>\n", Escaped(how_to_pull(app, call, &found))));
+    push(
+        &mut body,
+        format_args!("<pre><code>{}</code></pre>\n", visible_markup_lines(&how_to_pull(app, call, &found))),
+    );
     privacy(app, &found, &mut body);
     let schema = found.schema(app)?;
     let (stats, hidden) = match stats(app, call, &found) {
