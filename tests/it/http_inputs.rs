@@ -67,7 +67,7 @@ fn a_look_fetches_little() {
     let bytes = log(1, 24);
     let n_bytes = bytes.len() as u64;
     let web = Web::new([("a.mcap", bytes)]);
-    work.run(["validate", &web.at("files", "a.mcap")]).exits(0);
+    work.run(["inspect", &web.at("files", "a.mcap")]).exits(0);
     let asked = web.asked();
     let ranges = asked.iter().filter_map(|it| it.rsplit(' ').next()?.split_once('-'));
     let fetched: u64 =

@@ -253,7 +253,7 @@ fn what_init_proposes_runs() {
 fn what_init_proposes_for_a_teleoperation() {
     let work = Work::new();
     let log = work.copy(&fixture("teleop.mcap"));
-    expect![[r#"
+    expect![[r##"
         # Proposed by `node-data init` from what the source holds. Read it, change it, and run it with
         # `node-data run FILE --out DIR`; `--dry-run` shows what it would do.
         version: 1
@@ -274,21 +274,21 @@ fn what_init_proposes_for_a_teleoperation() {
 
         # `tolerance_ms` is one and a half periods of the field itself; what is held stays until the next message.
         fields:    # one that no step has a value of is refused, unless it says `nullable: always`
-          camera_depth: {from: /camera/depth/image_raw}    # sensor_msgs/msg/Image at 10.0 Hz
-          camera_scene: {from: /camera/scene/image/compressed}    # sensor_msgs/msg/CompressedImage at 30.0 Hz
-          camera_wrist: {from: /camera/wrist/image/compressed}    # sensor_msgs/msg/CompressedImage at 30.0 Hz
+          camera_depth: {from: /camera/depth/image_raw, tolerance_ms: 151}    # sensor_msgs/msg/Image at 10.0 Hz
+          camera_scene: {from: /camera/scene/image/compressed, tolerance_ms: 51}    # sensor_msgs/msg/CompressedImage at 30.0 Hz
+          camera_wrist: {from: /camera/wrist/image/compressed, tolerance_ms: 50}    # sensor_msgs/msg/CompressedImage at 30.0 Hz
           action: {from: /cmd/joints.data, align: hold}    # 6 numbers at 10.0 Hz (std_msgs/msg/Float64MultiArray)
-          proprioception: {from: /joint_states.position, by_name: [shoulder_pan, shoulder_lift, elbow, wrist_1, wrist_2, wrist_3]}    # 6 joints at 100.0 Hz (sensor_msgs/msg/JointState)
+          proprioception: {from: /joint_states.position, by_name: [shoulder_pan, shoulder_lift, elbow, wrist_1, wrist_2, wrist_3], tolerance_ms: 15}    # 6 joints at 100.0 Hz (sensor_msgs/msg/JointState)
           task: {from: /language_instruction.data, align: hold}    # such as "pick up the red block", "place the block in the bin ✓"
-          # camera_thumb: {from: /camera/thumb/image_raw}    # sensor_msgs/msg/Image at 2.0 Hz
+          # camera_thumb: {from: /camera/thumb/image_raw, tolerance_ms: 750}    # sensor_msgs/msg/Image at 2.0 Hz
           # cmd_gripper: {from: /cmd/gripper.data, align: hold}    # a number at 10.0 Hz (std_msgs/msg/Float64)
           # cmd_pose: {from: [/cmd/pose.pose.position.x, /cmd/pose.pose.position.y, /cmd/pose.pose.position.z, /cmd/pose.pose.orientation.x, /cmd/pose.pose.orientation.y, /cmd/pose.pose.orientation.z, /cmd/pose.pose.orientation.w], align: hold}    # 7 numbers at 100.0 Hz (geometry_msgs/msg/PoseStamped)
-          # diag_all_types: {from: [/diag/all_types.a_float64, /diag/all_types.a_float32, /diag/all_types.tail]}    # 3 numbers at 4.0 Hz (lab_msgs/msg/AllTypes)
+          # diag_all_types: {from: [/diag/all_types.a_float64, /diag/all_types.a_float32, /diag/all_types.tail], tolerance_ms: 375}    # 3 numbers at 4.0 Hz (lab_msgs/msg/AllTypes)
           # episode: {from: /episode.task, align: hold}    # such as "pick up the red block", "place the block in the bin ✓"
-          # gripper_state: {from: /gripper/state.tip_offset}    # 3 numbers at 20.0 Hz (lab_msgs/msg/GripperState)
-          # imu_data: {from: [/imu/data.orientation.x, /imu/data.orientation.y, /imu/data.orientation.z, /imu/data.orientation.w, /imu/data.angular_velocity.x, /imu/data.angular_velocity.y, /imu/data.angular_velocity.z, /imu/data.linear_acceleration.x, /imu/data.linear_acceleration.y, /imu/data.linear_acceleration.z]}    # 10 numbers at 200.0 Hz (sensor_msgs/msg/Imu)
+          # gripper_state: {from: /gripper/state.tip_offset, tolerance_ms: 76}    # 3 numbers at 20.0 Hz (lab_msgs/msg/GripperState)
+          # imu_data: {from: [/imu/data.orientation.x, /imu/data.orientation.y, /imu/data.orientation.z, /imu/data.orientation.w, /imu/data.angular_velocity.x, /imu/data.angular_velocity.y, /imu/data.angular_velocity.z, /imu/data.linear_acceleration.x, /imu/data.linear_acceleration.y, /imu/data.linear_acceleration.z], tolerance_ms: 8}    # 10 numbers at 200.0 Hz (sensor_msgs/msg/Imu)
           # pick__action_feedback: {from: /pick/_action/feedback.feedback.progress, align: hold}    # a number at 4.0 Hz (lab_msgs/action/Pick_FeedbackMessage)
-          # tf: {from: /tf.transforms.transform.translation.x}    # 2 numbers at 20.0 Hz (tf2_msgs/msg/TFMessage)
+          # tf: {from: /tf.transforms.transform.translation.x, tolerance_ms: 75}    # 2 numbers at 20.0 Hz (tf2_msgs/msg/TFMessage)
           # tf_static: {from: /tf_static.transforms.transform.translation.x}    # 2 numbers at no rate (tf2_msgs/msg/TFMessage)
 
         # Not mapped; `streams: keep` writes every topic as a table of its own as well.
@@ -306,7 +306,7 @@ fn what_init_proposes_for_a_teleoperation() {
         splits: {train: 1}    # one episode so far; {train: 0.9, val: 0.1} with more
         shards: {target_mb: 512}
         on_error: fail    # or salvage: keep what is sound, list the rest, exit with 3
-    "#]]
+    "##]]
     .assert_eq(&work.run(["init", &log]).exits(0).stdout.replace(&work.path("").display().to_string(), "DIR/"));
 }
 

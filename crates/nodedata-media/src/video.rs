@@ -27,9 +27,11 @@ mod stream_color;
 #[cfg(feature = "video-decode")]
 mod y4m;
 
-#[cfg(all(test, feature = "video-decode"))]
+#[cfg(test)]
+#[cfg(feature = "video-decode")]
 mod corpus_tests;
-#[cfg(all(test, feature = "video-decode"))]
+#[cfg(test)]
+#[cfg(feature = "video-decode")]
 mod tests;
 
 use std::{cmp::Reverse, collections::BinaryHeap, ops::Range, path::PathBuf};

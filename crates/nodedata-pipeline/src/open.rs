@@ -95,7 +95,7 @@ fn open_input(
     let Choice { claimed, why, others, .. } = choice;
     tracing::info!(source = shown, format = format.name(), why, files = claimed.len(), "open");
     let files: Arc<dyn Files> = Arc::new(Chosen { inner: Arc::clone(&input.files), names: claimed });
-    let asked = Asked { format, files: &files, source: &shown };
+    let asked = Asked { format, files: &files, source: shown };
     asked.settle(&mut options)?;
     for known in known {
         if options.learned.is_none() {

@@ -130,7 +130,7 @@ fn told(found: &Validation, quality: Option<&QualityReport>) -> String {
             visible(&finding.at)
         ));
         if !finding.hint.is_empty() {
-            text.push_str(&format!("hint: {}\n", visible(&finding.hint)));
+            text.push_str(&format!("hint: {}\n", visible(finding.hint)));
         }
     }
     text.push_str(&quality.map(report::told).unwrap_or_default());

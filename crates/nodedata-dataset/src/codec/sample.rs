@@ -93,8 +93,8 @@ impl Picked {
     fn new(dtype: DType, n_bytes: usize) -> Self {
         let wanted = match dtype {
             // A piece of a text may be none.
-            DType::String => vec![0..SAMPLE_BYTES],
-            _ if n_bytes <= 2 * SAMPLE_BYTES => vec![0..n_bytes],
+            DType::String => std::iter::once(0..SAMPLE_BYTES).collect(),
+            _ if n_bytes <= 2 * SAMPLE_BYTES => std::iter::once(0..n_bytes).collect(),
             _ => {
                 let width = dtype.byte_width().unwrap_or(1);
                 let start = |idx: usize| n_bytes / N_STRETCHES * idx / width * width;

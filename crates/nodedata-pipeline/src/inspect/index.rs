@@ -23,6 +23,9 @@ struct Part<'a> {
     times: (i64, i64),
 }
 
+/// Records of a stream in one part, and the first and last time of that part.
+type Told = (u64, (i64, i64));
+
 /// What the index of a source says of it; `None` when it does not count every record.
 pub(super) fn of_index(source: &dyn Source) -> Option<Inspection> {
     let plan = source.plan();
@@ -33,7 +36,7 @@ pub(super) fn of_index(source: &dyn Source) -> Option<Inspection> {
     let first_time_ns = parts.iter().map(|it| it.times.0).min();
     let last_time_ns = parts.iter().map(|it| it.times.1).max();
     let span = first_time_ns.zip(last_time_ns);
-    let mut of_stream: BTreeMap<StreamId, Vec<(u64, (i64, i64))>> = BTreeMap::new();
+    let mut of_stream: BTreeMap<StreamId, Vec<Told>> = BTreeMap::new();
     for part in &parts {
         for (stream, n) in part.counts.iter().filter(|(_, n)| *n > 0) {
             of_stream.entry(*stream).or_default().push((*n, part.times));
@@ -69,11 +72,7 @@ fn has_records(partition: &Partition) -> bool {
 }
 
 /// A stream by the parts it lies in: how many of its records, and the times of all records there.
-fn measured(
-    stream: StreamInspection,
-    mut told: Vec<(u64, (i64, i64))>,
-    span: Option<(i64, i64)>,
-) -> StreamInspection {
+fn measured(stream: StreamInspection, mut told: Vec<Told>, span: Option<(i64, i64)>) -> StreamInspection {
     told.sort_unstable_by_key(|(_, times)| *times);
     let count: u64 = told.iter().map(|it| it.0).sum();
     let first_time_ns = told.iter().map(|it| it.1.0).min();
