@@ -10,6 +10,7 @@ mod feature;
 mod files;
 mod finding;
 mod format;
+pub mod human;
 mod listing;
 mod modality;
 mod moment;

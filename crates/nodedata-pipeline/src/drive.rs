@@ -81,11 +81,7 @@ impl Drive<'_> {
         progress: &dyn Progress,
     ) -> Result<()> {
         let units = writer.units().clone();
-        let read_options = ReadOptions::default();
-        let read = |window: Window| {
-            let parts = read_window(self.source, &window.partitions, &read_options, self.salvage)?;
-            Ok::<_, Error>((window.unit, parts))
-        };
+        let read = |window| self.read(&window);
         let mut windows = todo.iter().flat_map(|unit| self.windows(*unit, &units[*unit]));
         let mut decoded: Option<(usize, Vec<ReadPart>)> = windows.next().map(read).transpose()?;
         let mut encoded = Encoded::default();
@@ -154,6 +150,11 @@ impl Drive<'_> {
             return Err(Error::new(ErrorKind::Interrupted, "the run was stopped"));
         }
         Ok(())
+    }
+
+    fn read(&self, window: &Window) -> Result<(usize, Vec<ReadPart>)> {
+        let parts = read_window(self.source, &window.partitions, &ReadOptions::default(), self.salvage)?;
+        Ok((window.unit, parts))
     }
 
     fn windows(&self, unit: usize, of: &Unit) -> Vec<Window> {

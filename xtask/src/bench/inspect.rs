@@ -1,6 +1,7 @@
 //! How long `inspect` takes to say what is in a finished log, beside what others take for the same question.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs::File,
     io::{Read as _, Seek as _},
@@ -140,7 +141,8 @@ pub(super) fn summary(input: &Path) -> Result<()> {
     }
     let summary = reader.finish().ok_or_else(|| failed(&"it has no summary"))?;
     let counts = summary.stats.map(|it| it.channel_message_counts).unwrap_or_default();
-    for channel in summary.channels.values() {
+    let channels: BTreeMap<_, _> = summary.channels.iter().collect();
+    for channel in channels.into_values() {
         let n = counts.get(&channel.id).copied().unwrap_or(0);
         let schema = channel.schema.as_ref().map_or("", |it| it.name.as_str());
         println!("{} {n} {schema} {}", channel.topic, channel.message_encoding);

@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use nodedata_core::visible::visible_markup_lines;
+use nodedata_core::{
+    human::{self, plural},
+    visible::visible_markup_lines,
+};
 use nodedata_registry::{
     attach::epsilon_bounds,
     gate::needs_attestation,
@@ -12,7 +15,7 @@ use crate::{
     call::Call,
     handlers::revisions::{Found, stats},
     page::{
-        html::{Escaped, badge, human_bytes, page, plural, time},
+        html::{Escaped, badge, page, time},
         markdown::to_html,
         push,
         schema::schema_tables,
@@ -84,7 +87,7 @@ fn head(found: &Found, manifest: &RevisionManifest) -> String {
             plural(episodes, "episode"),
             plural(rows, "row"),
             plural(manifest.n_shards, "shard"),
-            human_bytes(manifest.shard_bytes),
+            human::bytes(manifest.shard_bytes),
             time(&entry.at),
             Escaped(&entry.author),
         ),

@@ -55,36 +55,6 @@ pub(super) fn moment(nanos: i64) -> String {
     DateTime::from_timestamp_nanos(nanos).format("%Y-%m-%d %H:%M:%S%.3f UTC").to_string()
 }
 
-/// `1 episode`, `2 episodes`, `1,101 rows`.
-pub(super) fn plural(n: u64, word: &str) -> String {
-    if n == 1 { format!("1 {word}") } else { format!("{} {word}s", count(n)) }
-}
-
-/// With commas between thousands.
-pub(super) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (idx, digit) in digits.chars().enumerate() {
-        if idx > 0 && (digits.len() - idx).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A number of bytes in the unit people read best.
-pub(super) fn human_bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = n as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,12 +65,7 @@ mod tests {
             Escaped("<a href='x' b=\"&\">").to_string(),
             "&lt;a href=&#39;x&#39; b=&quot;&amp;&quot;&gt;"
         );
-        assert_eq!(human_bytes(1536), "1.5 KiB");
         let shown = "<time datetime=\"2026-11-08T09:02:47Z\">8 November 2026, 09:02 UTC</time>";
         assert_eq!([time("2026-11-08T09:02:47Z"), time("soon")], [shown, "soon"]);
-        assert_eq!(
-            [plural(1, "row"), plural(0, "row"), plural(1101, "row")],
-            ["1 row", "0 rows", "1,101 rows"]
-        );
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
+use nodedata_core::human::{count, plural};
 use nodedata_schema::{FieldSchema, Fields, Schema};
 use serde_json::Value;
 
 use crate::{
     page::{
-        html::{Escaped, count, moment, plural},
+        html::{Escaped, moment},
         push,
     },
     refusal::Refusal,
