@@ -4,6 +4,7 @@ pub(crate) mod absent;
 pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod convert;
+#[cfg(feature = "remote")]
 pub(crate) mod credentials;
 pub(crate) mod dataset;
 pub(crate) mod dataset_args;

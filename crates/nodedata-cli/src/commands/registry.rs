@@ -2,14 +2,16 @@ use std::{path::PathBuf, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Result};
 #[cfg(feature = "remote")]
-use nodedata_registry::http::HttpRemote;
+use nodedata_registry::http::{HttpRemote, server_name};
 use nodedata_registry::{
     Direct, HashCache, OpenStore, Reference, Remote, Store, StoreLocation, default_store_folder,
-    http::{Token, at_server, server_name},
+    http::{Token, at_server},
 };
 use url::Url;
 
-use crate::commands::{credentials::token_for, dataset_args::StoreArgs};
+#[cfg(feature = "remote")]
+use crate::commands::credentials::token_for;
+use crate::commands::dataset_args::StoreArgs;
 
 /// A registry, and who speaks to it.
 pub(crate) struct Registry {
