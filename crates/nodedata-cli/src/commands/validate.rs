@@ -51,13 +51,7 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
     let found = validate(&dataset, args.deep, &shown);
     shown.done();
     let found = found?;
-    // Rows of files whose bytes are not the published ones say nothing about the recording.
-    let readable = found.findings.iter().all(|it| {
-        !matches!(
-            it.code,
-            "hash-mismatch" | "missing-file" | "unreadable-file" | "unreadable-shard" | "unreadable-index"
-        )
-    });
+    let readable = is_readable(&found);
     if let Some(parsed) = parsed.filter(|_| readable && !args.no_quality) {
         let idle = parsed.idle_rules_of(&dataset)?;
         if !idle.is_empty() {
@@ -91,6 +85,16 @@ pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
         // Shards are never edited: episodes that belong apart are named, and the dataset is as it was.
         (true, false, true) => Outcome::Incomplete,
         _ => Outcome::Refused,
+    })
+}
+
+/// Whether rows can be looked at: those of files whose bytes are not the published ones say nothing about the recording.
+fn is_readable(found: &Validation) -> bool {
+    found.findings.iter().all(|it| {
+        !matches!(
+            it.code,
+            "hash-mismatch" | "missing-file" | "unreadable-file" | "unreadable-shard" | "unreadable-index"
+        )
     })
 }
 
