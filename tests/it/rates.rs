@@ -1,5 +1,6 @@
 //! Grids that are finer than what they are made of, and what a dry run says of their size.
 
+use nodedata_testkit::lerobot::Base;
 use serde_json::Value;
 
 use crate::{command::Work, logs::fixture, tables::Dataset};
@@ -80,4 +81,25 @@ fn a_dry_run_tells_rows_and_bytes() {
     let text = work.run(["run", "p.yaml", "--dry-run"]).exits(0).stdout;
     assert!(text.contains("steps (about 3,9") || text.contains("steps (about 39"), "{text}");
     assert!(text.contains("\nestimated  "), "{text}");
+}
+
+/// A flag for steps is never passed over.
+#[test]
+fn what_no_steps_are_made_of_is_refused() {
+    let work = Work::new();
+    Base::Apart.folder().write(&work.path("robot"));
+    work.write("rows.jsonl", "{\"a\": 1}\n{\"a\": 2}\n");
+    for (source, told) in
+        [("robot", "the source has steps already"), ("rows.jsonl", "the source has no clock")]
+    {
+        for clock in [["--rate", "10"], ["--clock", "/joints"]] {
+            let ran = work.run(["convert", source, "--out", "out"].iter().chain(&clock)).exits(1);
+            assert!(ran.stderr.contains(told) && ran.stderr.contains("leave out `--rate`"), "{}", ran.stderr);
+        }
+    }
+    let log = work.copy(&fixture("teleop.mcap"));
+    for alone in [["--tolerance-ms", "5"], ["--time", "header.stamp"]] {
+        work.run(["convert", &log, "--out", "out"].iter().chain(&alone)).exits(2);
+    }
+    assert!(!work.names().contains(&"out".to_owned()));
 }

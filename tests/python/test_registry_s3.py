@@ -121,7 +121,7 @@ class S3Registry(unittest.TestCase):
             tags = [pool.submit(self.succeed, "dataset", "tag", "acme/many@1.0.0", f"tag-{it}") for it in range(8)]
             for it in tags:
                 it.result()
-        log = self.report("dataset", "log", "acme/many", "--all")
+        log = self.report("dataset", "log", "acme/many", "--all")["records"]
         self.assertEqual([it["seq"] for it in log], list(range(9, -1, -1)))
         self.assertEqual({it["tag"] for it in log if it["op"] == "tag"}, {f"tag-{it}" for it in range(8)})
 

@@ -184,16 +184,16 @@ pub(crate) struct ConvertArgs {
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 pub(crate) struct StepArgs {
     /// Write steps at this rate, such as `30`, `29.97` or `30000/1001` a second, instead of a table per topic.
-    #[arg(long, value_name = "HZ", help_heading = "Steps", conflicts_with = "clock")]
+    #[arg(long, value_name = "HZ", help_heading = "Steps", group = "steps_of")]
     pub(crate) rate: Option<String>,
     /// Write one step per message of this topic instead of a table per topic.
-    #[arg(long, value_name = "TOPIC", help_heading = "Steps")]
+    #[arg(long, value_name = "TOPIC", help_heading = "Steps", group = "steps_of")]
     pub(crate) clock: Option<String>,
     /// When messages happened: `log_time` (default), `publish_time`, or a field such as `header.stamp`.
-    #[arg(long, value_name = "SOURCE", help_heading = "Steps")]
+    #[arg(long, value_name = "SOURCE", help_heading = "Steps", requires = "steps_of")]
     pub(crate) time: Option<String>,
     /// Milliseconds a message may be away from its step; farther ones leave a null. Any distance when absent.
-    #[arg(long, value_name = "MS", help_heading = "Steps")]
+    #[arg(long, value_name = "MS", help_heading = "Steps", requires = "steps_of")]
     pub(crate) tolerance_ms: Option<u32>,
     /// Let `--rate` be finer than every topic: messages are repeated. Without it such a rate is refused.
     #[arg(long, help_heading = "Steps", requires = "rate")]

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use arrow_array::{Int64Array, cast::AsArray, types::Int64Type};
 use nodedata_core::{
-    Batch, Error, ErrorKind, Fate, Numbering, Partition, Result, STEP_INDEX, Source, SourcePlan, StreamKind,
-    TIMESTAMP_NS,
+    Batch, Error, ErrorKind, Fate, Locus, Numbering, Partition, Result, STEP_INDEX, Source, SourcePlan,
+    StreamKind, TIMESTAMP_NS,
 };
 use nodedata_dataset::Ledger;
 use nodedata_normalize::{Clock, Rate, StepSpec, TimeSource, Tolerance, Unfit, all_fields, normalized};
@@ -46,9 +46,22 @@ impl StepFlags {
     /// Steps of everything in a source that can be aligned; `None` when no flag asks for steps.
     ///
     /// # Errors
-    /// As [`Self::clock`].
+    /// As [`Self::clock`]; `Unsupported` where the source has no messages to make steps of.
     pub(crate) fn spec(&self, source: &SourcePlan) -> Result<Option<StepSpec>> {
         let Some(clock) = self.clock()? else { return Ok(None) };
+        if let Some(stream) = source.streams.iter().find(|it| it.kind != StreamKind::Messages) {
+            let told = match stream.kind {
+                StreamKind::Steps => {
+                    "the source has steps already, and they are not brought to another clock"
+                }
+                StreamKind::Samples | StreamKind::Messages => {
+                    "the source has no clock, and no steps are made of it"
+                }
+            };
+            return Err(Error::new(ErrorKind::Unsupported, told)
+                .at(Locus::topic(&*stream.name))
+                .with_hint("leave out `--rate` and `--clock`"));
+        }
         let fields = all_fields(&source.streams, &clock);
         let time = match self.time.as_deref() {
             None | Some("log_time") => TimeSource::LogTime,
