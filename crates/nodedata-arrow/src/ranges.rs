@@ -76,7 +76,9 @@ pub fn footer<F: ChunkReader>(file: &F, options: ArrowReaderOptions) -> Result<A
             || it.compressed_size() < 0
     });
     if is_negative || groups.iter().any(|it| it.num_rows() < 0) {
-        return Err(ParquetError::General("a column chunk starts or ends before the file".to_owned()));
+        return Err(ParquetError::General(
+            "a column chunk starts or ends before the file, or a row group has less than no rows".to_owned(),
+        ));
     }
     Ok(footer)
 }

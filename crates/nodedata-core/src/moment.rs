@@ -34,7 +34,7 @@ impl Moments {
 const FORMS: &str = "write a date with its zone (`2026-06-11T09:30:00Z`), a number with its unit (`1700000000s`, \
                      `1700000000123ms`), whole nanoseconds, or an offset from the start (`+12.5s`, `+1m30s`)";
 
-/// Units of numbers, longest name first where one ends with another.
+/// Units of numbers, in nanoseconds.
 const UNITS: [(&str, i128); 7] = [
     ("ns", 1),
     ("us", 1_000),

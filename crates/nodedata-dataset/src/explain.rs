@@ -130,9 +130,11 @@ fn in_dataset(dataset: &Dataset, question: &Question) -> Result<Vec<Place>> {
     }
     let mut entries = dataset.episodes()?;
     if let Some(episode) = question.episode.filter(|wanted| entries.iter().all(|it| it.episode != *wanted)) {
-        let n_episodes = entries.iter().map(|it| it.episode + 1).max().unwrap_or(0);
+        let n_episodes = entries.iter().map(|it| it.episode.saturating_add(1)).max().unwrap_or(0);
         let message = format!("there is no episode {episode}: they count from 0 and there are {n_episodes}");
-        return Err(Error::new(ErrorKind::Config, message).at(Locus::path("index/episodes.parquet")));
+        return Err(Error::new(ErrorKind::Config, message)
+            .at(Locus::path("index/episodes.parquet"))
+            .with_hint("without `--episode` all of them are explained"));
     }
     entries.retain(|it| {
         it.stream.is_some()
@@ -163,8 +165,8 @@ fn no_such_row(row: u64, n_rows: u64, at: &str) -> Error {
 
 /// Whether the steps of a dataset are made of messages, so that none is a record of its own.
 fn is_made_of_messages(dataset: &Dataset) -> bool {
-    // A dataset that was not converted has no report, and its rows are what its files hold.
-    dataset.report().is_ok_and(|it| it.streams.values().any(|it| it.used.is_some()))
+    // A dataset that was not converted tells of no use, and its rows are what its files hold.
+    dataset.manifest.ledger.values().any(|it| it.used.is_some())
 }
 
 fn explanation(

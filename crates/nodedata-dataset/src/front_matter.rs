@@ -38,12 +38,12 @@ pub fn card_configs(manifest: &Manifest, each: bool) -> Vec<CardConfig<'_>> {
     let mut best: Option<((bool, u64), usize)> = None;
     for stream in &manifest.streams {
         let mut by_split: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        let (mut n_rows, mut n_bytes) = (0, 0);
+        let (mut n_rows, mut n_bytes) = (0u64, 0u64);
         for shard in &manifest.shards {
             if shard.stream == stream.name && shard.split != QUARANTINE {
                 by_split.entry(&shard.split).or_default().push(&shard.path);
-                n_rows += shard.rows;
-                n_bytes += shard.bytes;
+                n_rows = n_rows.saturating_add(shard.rows);
+                n_bytes = n_bytes.saturating_add(shard.bytes);
             }
         }
         if n_rows == 0 {

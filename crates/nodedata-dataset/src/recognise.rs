@@ -8,10 +8,10 @@ use nodedata_core::Result;
 use nodedata_io::{Recognised, entries};
 use serde_json::Value;
 
-use crate::journal::RECORDS;
+use crate::{journal::RECORDS, read::MANIFEST};
 
 /// Documents in a dataset's folder that name its other files, and how each begins to say what it is.
-const DOCUMENTS: [(&str, &str); 2] = [("manifest.json", "manifest/1"), ("revision.json", "revision/1")];
+const DOCUMENTS: [(&str, &str); 2] = [(MANIFEST, "manifest/1"), ("revision.json", "revision/1")];
 /// What no document names: the timings of a run.
 const UNNAMED: [&str; 1] = ["report.json"];
 /// What file managers leave in any folder they show.
@@ -33,7 +33,7 @@ pub fn recognise(folder: &Path) -> Result<Recognised> {
         named.insert(document.into());
         paths_in(&parsed, &mut named);
     }
-    if !named.contains(Path::new("manifest.json")) {
+    if !named.contains(Path::new(MANIFEST)) {
         return Ok(Recognised::Foreign("it has no manifest.json".to_owned()));
     }
     Ok(match foreign_in(folder, Path::new(""), &named)? {

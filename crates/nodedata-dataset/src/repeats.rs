@@ -56,7 +56,11 @@ impl<'a> PackedTexts<'a> {
     fn n_repeats(&self, start: usize, end: usize) -> usize {
         let n_row = end - start;
         let n_left = (self.offsets.len() - 1 - end) / n_row;
-        let mut n_found = 0;
+        // One row tells of most text that it does not repeat.
+        if n_left == 0 || !self.repeats(start, n_row, 1) {
+            return 0;
+        }
+        let mut n_found = 1;
         while n_found < n_left {
             let from = start + n_found * n_row;
             let n_rows = ROWS_AT_ONCE.min(n_left - n_found);

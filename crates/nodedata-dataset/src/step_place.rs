@@ -30,7 +30,7 @@ impl Dataset {
         let shard = self.manifest.shards.iter().position(|it| it.path == explained.shard);
         let (Some(StreamKind::Steps), Some(shard)) = (kind, shard) else { return Ok(None) };
         let episodes = self.episodes()?;
-        let holds = |first: u64, n_rows: u64| first <= row && row < first + n_rows;
+        let holds = |first: u64, n_rows: u64| first <= row && row < first.saturating_add(n_rows);
         let of_row = episodes.iter().find(|it| {
             it.shard == shard && it.stream.as_ref() == Some(&explained.stream) && holds(it.row, it.n_rows)
         });

@@ -74,8 +74,8 @@ pub fn validate(dataset: &Dataset, deep: bool, progress: &dyn Progress) -> Resul
 
 fn checked(dataset: &Dataset, deep: bool, progress: &dyn Progress) -> Validation {
     let mut found = Validation { deep, ..Validation::default() };
-    let hashed: u64 = dataset.manifest.files().iter().map(|it| it.bytes).sum();
-    let read: u64 = dataset.manifest.shards.iter().map(|it| it.bytes).sum();
+    let hashed = dataset.manifest.files().iter().map(|it| it.bytes).fold(0, u64::saturating_add);
+    let read = dataset.manifest.shards.iter().map(|it| it.bytes).fold(0, u64::saturating_add);
     progress.planned(hashed.saturating_add(if deep { read } else { 0 }));
     check_files(dataset, &mut found, progress);
     check_strangers(dataset, &mut found);
@@ -114,7 +114,7 @@ fn check_files(dataset: &Dataset, found: &mut Validation, progress: &dyn Progres
     let checked: Vec<_> = files.par_iter().map(|it| check_file(dataset, it, progress)).collect();
     for (entry, finding) in files.iter().zip(checked) {
         found.files += 1;
-        found.bytes += entry.bytes;
+        found.bytes = found.bytes.saturating_add(entry.bytes);
         found.findings.extend(finding);
     }
 }

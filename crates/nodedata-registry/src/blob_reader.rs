@@ -42,9 +42,7 @@ impl BlobReader {
         };
         Ok(Self { remote: Arc::clone(remote), dataset: dataset.clone(), b3: *b3, n_bytes, tree })
     }
-}
 
-impl BlobReader {
     /// A store that answers, but has not the blob, is damaged; one that does not answer is not.
     fn missing_or(&self, err: Error) -> Error {
         let is_missing = err.kind() == ErrorKind::Io

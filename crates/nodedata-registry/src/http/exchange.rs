@@ -2,14 +2,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nodedata_core::{Error, ErrorKind, Result};
-use nodedata_io::printable;
 use reqwest::{Client, Method, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
 use crate::{
     clock::jitter,
-    http::{problem::Problem, token::Token},
+    http::{opened::server_name, problem::Problem, token::Token},
     record::from_bytes,
     runtime::block_on,
 };
@@ -204,8 +203,11 @@ impl Exchange {
         let failed = |err| (self.unanswered(err), Some(Duration::ZERO));
         while let Some(piece) = response.chunk().await.map_err(failed)? {
             if (body.len() + piece.len()) as u64 > limit {
-                let err =
-                    Error::new(ErrorKind::Limit, format!("the server answers with more than {limit} bytes"));
+                let err = Error::new(
+                    ErrorKind::Limit,
+                    format!("the server at {} answers with more than {limit} bytes", self.name()),
+                )
+                .with_hint("is this the address of a `node-data serve`?");
                 return Err((Failure::Unknown(err), None));
             }
             body.extend_from_slice(&piece);
@@ -215,7 +217,7 @@ impl Exchange {
 
     /// Its address, without what could be a secret.
     fn name(&self) -> String {
-        printable(self.base.as_str()).trim_end_matches('/').to_owned()
+        server_name(&self.base)
     }
 
     fn refusal(&self, method: &Method, status: StatusCode, body: &[u8]) -> Failure {

@@ -5,9 +5,9 @@ use url::Url;
 
 use crate::{http::Token, remote::Remote};
 
-/// How a server is named: its address without a slash at the end.
+/// How a server is named: its address without what could be a secret, and without a slash at the end.
 pub fn server_name(address: &Url) -> String {
-    address.as_str().trim_end_matches('/').to_owned()
+    nodedata_io::printable(address.as_str()).trim_end_matches('/').to_owned()
 }
 
 /// The registry that a server keeps. Nothing is asked of it yet.

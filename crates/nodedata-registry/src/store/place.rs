@@ -58,11 +58,7 @@ impl Store {
     fn foreign_name(&self) -> Result<Option<String>> {
         if let Some(folder) = self.folder() {
             // Empty folders, which a listing of objects does not show, are somebody's as well.
-            let failed = |err| {
-                Error::new(ErrorKind::Io, "cannot look into the folder")
-                    .with_source(err)
-                    .at(Locus::path(&folder))
-            };
+            let failed = |err| nodedata_io::io_error("cannot look into the folder", &folder, err);
             let mut names = Vec::new();
             for entry in std::fs::read_dir(&folder).map_err(failed)? {
                 names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());

@@ -1,7 +1,5 @@
 //! Features with what was measured of them.
 
-use std::fmt::Write as _;
-
 use nodedata_core::human::{count, plural};
 use nodedata_schema::{FieldSchema, Fields, Schema};
 use serde_json::Value;
@@ -44,7 +42,7 @@ pub(super) fn schema_tables(
         contents(html, schema);
     }
     if !schema.fields.is_empty() {
-        fields_table(html, "steps", &schema.fields, stats);
+        fields_table(html, nodedata_core::STEPS, &schema.fields, stats);
     }
     for (idx, (stream, fields)) in schema.streams.iter().enumerate() {
         // Names of topics are no names of anchors.
@@ -115,8 +113,9 @@ fn elements(html: &mut String, field: &FieldSchema, by_position: &Value) {
     );
     html.push_str("<tr><th>element</th><th class=\"number\">min</th><th class=\"number\">mean</th><th class=\"number\">max</th></tr>\n");
     for (idx, (position, least)) in min.iter().enumerate().take(ELEMENTS_SHOWN) {
-        let other =
-            |all: &[(Vec<usize>, &Value)]| all.get(idx).map_or_else(String::new, |it| figure(it.1, field));
+        let other = |all: &[(Vec<usize>, &Value)]| {
+            all.iter().find(|it| it.0 == *position).map_or_else(String::new, |it| figure(it.1, field))
+        };
         push(
             html,
             format_args!(
@@ -188,15 +187,7 @@ fn figure(value: &Value, field: &FieldSchema) -> String {
 
 fn short(float: f64) -> String {
     let size = float.abs();
-    let mut text = String::new();
-    let written = if float == 0.0 || (1e-3..1e7).contains(&size) {
-        write!(text, "{float:.4}")
-    } else {
-        write!(text, "{float:.4e}")
-    };
-    // Writing to a String cannot fail.
-    written.unwrap_or_default();
-    text
+    if float == 0.0 || (1e-3..1e7).contains(&size) { format!("{float:.4}") } else { format!("{float:.4e}") }
 }
 
 #[cfg(test)]
