@@ -131,7 +131,7 @@ tests:
 - {name: ten a second, source: teleop.mcap, expect: {episodes: 1}}
 ";
 
-/// Every command prints what the reference says, and the reference says nothing that no command prints.
+/// Every command prints what the reference says, and the reference names no document that no command prints.
 #[test]
 fn every_document_is_as_the_reference_says() {
     let work = Work::new();
@@ -151,6 +151,7 @@ fn of_sources(work: &Work, documents: &mut Documents) {
     work.write("p.yaml", PIPELINE);
     work.write("publish.yaml", format!("{PIPELINE}publish: {{dataset: acme/steps, license: MIT}}\n"));
     work.write("wrong.yaml", "version: 1\nsuorce: x\n");
+    work.write("bare.yaml", "version: 1\nsource: teleop.mcap\n");
     std::fs::create_dir(work.path("empty")).unwrap();
     work.copy(&fixture("broken/chunk_crc_wrong.mcap"));
     let store = work.path("store").display().to_string();
@@ -171,6 +172,7 @@ fn of_sources(work: &Work, documents: &mut Documents) {
         (&["init", &log], "init/1", 0),
         (&["init", &log, "--out", "proposed.yaml"], "init/1", 0),
         (&["pipeline", "test", "p.yaml"], "pipeline-test/1", 0),
+        (&["pipeline", "test", "bare.yaml", "p.yaml"], "pipeline-test/1", 0),
         (&["pipeline", "check", "p.yaml"], "pipeline-check/1", 0),
         (&["validate", "made", "--deep"], "validate/1", 0),
         (&["validate", "made", "--no-quality"], "validate/1", 0),
@@ -180,6 +182,11 @@ fn of_sources(work: &Work, documents: &mut Documents) {
         (&["schema", "diff", "made", "steps"], "schema-diff/1", 1),
         (&["explain", "made", "--episode", "0"], "explain/1", 0),
         (&["explain", "made", "--rebuild", "--source", &log], "explain/1", 0),
+        (
+            &["explain", "steps", "--episode", "0", "--stream", "steps", "--row", "5", "--source", &log],
+            "explain/1",
+            0,
+        ),
         (&["formats"], "formats/1", 0),
         (&["completions", "bash"], "completions/1", 0),
         (&["man", "dataset", "push"], "man/1", 0),

@@ -107,12 +107,17 @@ fn prepared() -> Work {
 
 fn run(work: &Work, line: &str) -> Ran {
     let home = work.path("home").display().to_string();
-    let variables =
-        [("HOME", home.as_str()), ("XDG_CACHE_HOME", &home), ("NODEDATA_USER", "acme"), ("NO_COLOR", "1")];
+    let variables = [
+        ("HOME", home.as_str()),
+        ("XDG_CACHE_HOME", &home),
+        ("NODEDATA_USER", "acme"),
+        ("NO_COLOR", "1"),
+        ("COLUMNS", "100"),
+    ];
     work.run_with(&variables, line.split(' ').skip(1))
 }
 
-/// Where the test runs is nobody's business, nor which version this is.
+/// Where the test runs is nobody's business.
 fn normalized(work: &Work, text: &str) -> String {
     let folder = work.path("").display().to_string();
     let real = std::fs::canonicalize(&folder).unwrap().display().to_string();

@@ -169,7 +169,7 @@ fn files_of_others_are_not_written_over() {
     for _ in 0..2 {
         work.run(["plan", "src", "--out", "new", "--plan", "p.json"]).exits(0);
         for path in ["r.json", "r.html", "r.xml"] {
-            work.run(["validate", "ds", "--report", path]);
+            work.run(["validate", "ds", "--report", path]).exits(0);
             assert!(work.path(path).is_file(), "{path}");
         }
         work.run(["init", "src", "--out", "p.yaml", "--overwrite"]).exits(0);

@@ -125,8 +125,10 @@ fn words_of_a_registry() {
     let work = Work::new();
     let log = work.copy(&fixture("teleop.mcap"));
     work.run(["convert", &log, "--out", "out", "--topic", "/imu/data"]).exits(0);
+    let cache = work.path("cache").display().to_string();
     let run = |args: &[&str]| {
-        let variables = [("NODEDATA_STORE", "store"), ("NODEDATA_USER", "acme"), ("XDG_CACHE_HOME", "cache")];
+        let variables =
+            [("NODEDATA_STORE", "store"), ("NODEDATA_USER", "acme"), ("XDG_CACHE_HOME", cache.as_str())];
         work.run_with(&variables, [&["dataset"], args].concat())
     };
     for (args, told) in [

@@ -14,12 +14,14 @@ mod source;
 mod store;
 mod trust;
 
-use nodedata_core::{Result, visible::visible_json};
+use nodedata_core::Result;
 use nodedata_pipeline::{Inspection, Outline, Worked};
 use nodedata_registry::{
     DatasetState, FsckReport, GcReport, HealReport, Probe, PullReport, PushReport, record::CommitRecord,
 };
 use serde::Serialize;
+
+use crate::message;
 
 pub(crate) use self::{
     dataset::{DatasetLine, DatasetList, RecordLog, RevisionDiff, RevisionLog, ShownRevision},
@@ -73,7 +75,7 @@ documents! {
     CheckedPipeline => "pipeline-check/1",
     /// `validate` of a dataset
     CheckedDataset<'_> => "validate/1",
-    /// `validate` of the folder of a source
+    /// `validate` of the folder of a source, or of its URL
     CheckedSource<'_> => "validate-source/1",
     /// `schema check`
     CheckedSchema<'_> => "schema-check/1",
@@ -153,7 +155,5 @@ struct Named<'a, T> {
 /// # Errors
 /// `Io` when the document cannot be written as JSON.
 pub(crate) fn line<T: Document>(body: &T) -> Result<String> {
-    let named = Named { document: T::NAME, body };
-    let text = serde_json::to_string(&named).map_err(std::io::Error::from)?;
-    Ok(format!("{}\n", visible_json(&text)))
+    message::json_line(&Named { document: T::NAME, body })
 }

@@ -49,8 +49,7 @@ pub(crate) fn to_stderr(text: &str) {
     above_bar(|| drop(std::io::stderr().lock().write_all(text.as_bytes())));
 }
 
-/// A report as one line of JSON, in which nothing is hidden. All JSON of this program is written here, or as it is by
-/// [`print_error`].
+/// A value as one line of JSON, in which nothing is hidden.
 pub(crate) fn json_line(report: &impl serde::Serialize) -> nodedata_core::Result<String> {
     let text = serde_json::to_string(report).map_err(std::io::Error::from)?;
     Ok(format!("{}\n", visible_json(&text)))

@@ -9,7 +9,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 use nodedata_core::Progress;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{args::ProgressArg, interrupt, message};
 
@@ -116,7 +116,7 @@ impl Progress for Shown {
 
     fn warned(&self, warning: &str) {
         match self {
-            Self::Events(_) => message::note(&json!({"event": "warning", "message": warning}).to_string()),
+            Self::Events(_) => print(&json!({"event": "warning", "message": warning})),
             Self::Bar { .. } | Self::Nothing => message::note(&format!("warning: {warning}")),
         }
     }
@@ -135,6 +135,13 @@ impl Progress for Shown {
     }
 }
 
+/// Prints an event. Numbers and texts alone cannot fail to be written as JSON.
+fn print(event: &Value) {
+    if let Ok(line) = message::json_line(event) {
+        message::to_stderr(&line);
+    }
+}
+
 impl Events {
     fn print_when_due(&self) {
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -149,18 +156,15 @@ impl Events {
         let (done, total) = (self.n_bytes.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
         let rate = if seconds > 0.0 { done as f64 / seconds } else { 0.0 };
         let eta = if rate > 0.0 { Some(total.saturating_sub(done) as f64 / rate) } else { None };
-        message::note(
-            &json!({
-                "event": event,
-                "bytes": done,
-                "bytes_total": total,
-                "records": self.n_records.load(Ordering::Relaxed),
-                "seconds": seconds,
-                "bytes_per_second": rate,
-                "eta_seconds": eta,
-            })
-            .to_string(),
-        );
+        print(&json!({
+            "event": event,
+            "bytes": done,
+            "bytes_total": total,
+            "records": self.n_records.load(Ordering::Relaxed),
+            "seconds": seconds,
+            "bytes_per_second": rate,
+            "eta_seconds": eta,
+        }));
     }
 }
 

@@ -81,7 +81,8 @@ pub fn visible_code(text: &str) -> String {
     format!("{fence} {text} {fence}")
 }
 
-/// Text between other words of Markdown: as [`visible`], and nothing of it is markup.
+/// Text between other words of Markdown: as [`visible`], and no link, picture, code, HTML or cell begins or ends in it.
+/// `_` and `~` stay: names are full of them, and they only change how letters look.
 pub fn visible_markdown(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in visible(text).chars() {

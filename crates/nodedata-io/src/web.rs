@@ -143,7 +143,7 @@ impl Page {
 
     /// The bytes of a range, which must be of the file as it was found.
     fn range(&self, range: &Range<u64>, whole: &Whole) -> Result<Bytes, Failure> {
-        let response = self.ask(range.clone())?;
+        let mut response = self.ask(range.clone())?;
         match response.status() {
             StatusCode::PARTIAL_CONTENT => {}
             StatusCode::OK => return Err(self.failed("the server does not send ranges any more", false)),
@@ -155,11 +155,17 @@ impl Page {
             return Err(self.changed());
         }
         let start = content_range(response.headers()).and_then(|(start, _)| start);
-        let bytes = block_on(response.bytes()).map_err(|err| self.broken(err))?;
+        let mut bytes = Vec::new();
+        // No more than was asked for is kept, whatever is sent.
+        while bytes.len() as u64 <= range.end - range.start
+            && let Some(piece) = block_on(response.chunk()).map_err(|err| self.broken(err))?
+        {
+            bytes.extend_from_slice(&piece);
+        }
         if start != Some(range.start) || bytes.len() as u64 != range.end - range.start {
             return Err(self.failed("the server sent another range than was asked for", true));
         }
-        Ok(bytes)
+        Ok(bytes.into())
     }
 
     /// Keeps what the server sends in a folder that goes with it.

@@ -124,7 +124,8 @@ impl Fixed {
 /// Which items stand where in lists of one length, null where a list is; `None` where one has another length.
 fn positions(lists: &ListArray, wanted: &DataType) -> Option<UInt32Array> {
     let DataType::FixedSizeList(_, n) = wanted else { return None };
-    let mut positions = Vec::with_capacity(lists.len() * usize::try_from(*n).ok()?);
+    // The length is only declared: what is there bounds what is reserved.
+    let mut positions = Vec::with_capacity(lists.values().len());
     for (row, bounds) in lists.value_offsets().windows(2).enumerate() {
         if lists.is_null(row) {
             positions.extend(std::iter::repeat_n(None, usize::try_from(*n).ok()?));

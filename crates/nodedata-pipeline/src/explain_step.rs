@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
 use nodedata_core::{Error, ErrorKind, Files, Formats, Locus, Result, Source, SourcePlan, StreamKind};
-use nodedata_dataset::{InputEntry, Manifest, StepPlace, created_by};
+use nodedata_dataset::{InputEntry, Manifest, StepPlace};
 use nodedata_normalize::{AlignedSource, FieldOrigin, MessageOrigin, StepAt};
 use serde::Serialize;
 
-use crate::{Recipe, inputs::hash_of, open::told, run::open_for};
+use crate::{Recipe, inputs::hash_of, open::told, rebuild::refuse_other_version, run::open_for};
 
 /// A step whose messages are asked for.
 #[derive(Debug, Clone, Copy)]
@@ -76,11 +76,7 @@ pub struct MadeOf {
 /// source is not what the dataset was made of; what reading the source reports.
 pub fn explain_step(formats: &Formats, asked: &StepAsked<'_>) -> Result<MadeStep> {
     let StepAsked { manifest, recipe, sources, step } = *asked;
-    let made_by = manifest.created_by.get("tool").map_or("another tool", String::as_str);
-    if made_by != created_by() {
-        let message = format!("the dataset was made by `{made_by}`, this is `{}`", created_by());
-        return Err(Error::new(ErrorKind::Unsupported, message).with_hint("run the version that made it"));
-    }
+    refuse_other_version(manifest)?;
     let options = Recipe::from_json(recipe)?.options(sources, "");
     let opened = open_for(formats, &options, &[])?;
     let is_log = opened.source.plan().streams.iter().all(|it| it.kind == StreamKind::Messages);

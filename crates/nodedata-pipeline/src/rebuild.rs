@@ -47,6 +47,19 @@ pub fn no_recipe() -> Error {
     )
 }
 
+/// Refuses a dataset of another version: only the one that made it makes it again.
+///
+/// # Errors
+/// `Unsupported`.
+pub(crate) fn refuse_other_version(manifest: &Manifest) -> Result<()> {
+    let made_by = manifest.created_by.get("tool").map_or("another tool", String::as_str);
+    if made_by == created_by() {
+        return Ok(());
+    }
+    let message = format!("the dataset was made by `{made_by}`, this is `{}`", created_by());
+    Err(Error::new(ErrorKind::Unsupported, message).with_hint("run the version that made it"))
+}
+
 /// Runs a recipe on a source once more, at `out`, and compares.
 ///
 /// # Errors
@@ -58,11 +71,7 @@ pub fn rebuild(
     progress: &dyn Progress,
 ) -> Result<Rebuilt> {
     let Remake { manifest, recipe, files, sources } = *remake;
-    let made_by = manifest.created_by.get("tool").map_or("another tool", String::as_str);
-    if made_by != created_by() {
-        let message = format!("the dataset was made by `{made_by}`, this is `{}`", created_by());
-        return Err(Error::new(ErrorKind::Unsupported, message).with_hint("run the version that made it"));
-    }
+    refuse_other_version(manifest)?;
     let options = Recipe::from_json(recipe)?.options(sources, out);
     let made = convert(formats, &options, progress)?.manifest;
     let made_files: BTreeMap<String, String> = made.files().into_iter().map(|it| (it.path, it.b3)).collect();

@@ -1,7 +1,5 @@
 //! The tokens that `node-data login` keeps: one file a server, which its owner alone may read.
 
-#![cfg_attr(not(feature = "remote"), allow(dead_code, reason = "only servers take tokens"))]
-
 use std::{
     fs,
     io::Read as _,
@@ -9,7 +7,7 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_io::{Writing, write_file};
+use nodedata_io::{Writing, io_error, write_file};
 use nodedata_registry::{B3, http::Token};
 use serde::{Deserialize, Serialize};
 
@@ -90,7 +88,7 @@ pub(crate) fn forget(server: &str) -> Result<bool> {
     match fs::remove_file(&path) {
         Ok(()) => Ok(true),
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(err) => Err(failed("cannot remove the token", &path, err)),
+        Err(err) => Err(io_error("cannot remove the token", &path, err)),
     }
 }
 
@@ -98,11 +96,11 @@ fn kept(path: &Path, server: &str) -> Result<Option<Token>> {
     let file = match fs::OpenOptions::new().read(true).open(path) {
         Ok(file) => file,
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(err) => return Err(failed("cannot read the token that is kept", path, err)),
+        Err(err) => return Err(io_error("cannot read the token that is kept", path, err)),
     };
     let mut text = String::new();
     let read = file.take(FILE_BYTES_MAX).read_to_string(&mut text);
-    read.map_err(|err| failed("cannot read the token that is kept", path, err))?;
+    read.map_err(|err| io_error("cannot read the token that is kept", path, err))?;
     let found = serde_json::from_str::<Kept>(&text).ok().filter(|it| it.store == server);
     let token = found.and_then(|it| Token::parse(&it.token).ok());
     // What was read may be a part of a token: it is not told.
@@ -129,9 +127,5 @@ fn make_private(folder: &Path) -> Result<()> {
         use std::os::unix::fs::DirBuilderExt as _;
         builder.mode(0o700);
     }
-    builder.create(folder).map_err(|err| failed("cannot make the folder of tokens", folder, err))
-}
-
-fn failed(what: &str, path: &Path, err: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, what).with_source(err).at(Locus::path(path))
+    builder.create(folder).map_err(|err| io_error("cannot make the folder of tokens", folder, err))
 }

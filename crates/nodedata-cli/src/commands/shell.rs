@@ -2,7 +2,7 @@ use std::path::Path;
 
 use clap::Command;
 use nodedata_core::{Error, ErrorKind, Locus, Result, suggest};
-use nodedata_io::{Writing, write_file};
+use nodedata_io::{Writing, io_error, write_file};
 
 use crate::{
     Outcome,
@@ -91,9 +91,7 @@ fn write(pages: &[ManPage], dir: &Path) -> Result<()> {
                 .with_hint("name another folder with `--dir`"));
         }
     }
-    std::fs::create_dir_all(dir).map_err(|err| {
-        Error::new(ErrorKind::Io, "cannot make the folder").with_source(err).at(Locus::path(dir))
-    })?;
+    std::fs::create_dir_all(dir).map_err(|err| io_error("cannot make the folder", dir, err))?;
     for page in pages {
         write_file(&path_of(page), page.text.as_deref().unwrap_or_default().as_bytes(), Writing::Replace)?;
     }

@@ -17,7 +17,7 @@ pub(crate) struct Failure<'a> {
 #[derive(Serialize)]
 pub(crate) struct FailureBody<'a> {
     /// `Usage` (the command line), `Config` (an argument or a file of the user's), `Io`, `Corrupt`, `Unsupported`,
-    /// `SchemaMismatch`, `Limit`, `Conflict`, `Denied` or `Interrupted`.
+    /// `SchemaMismatch`, `Limit`, `Empty`, `Conflict`, `Denied` or `Interrupted`.
     pub(crate) kind: String,
     /// What happened, in one sentence without a full stop.
     pub(crate) message: String,

@@ -23,6 +23,14 @@ struct Part<'a> {
     times: (i64, i64),
 }
 
+impl<'a> Part<'a> {
+    /// `None` where the index does not count it, or says that it ends before it starts: that is not to be trusted.
+    fn of(partition: &'a Partition) -> Option<Self> {
+        let times = partition.times.filter(|(first, last)| first <= last)?;
+        Some(Self { counts: partition.counts.as_deref()?, times })
+    }
+}
+
 /// Records of a stream in one part, and the first and last time of that part.
 type Told = (u64, (i64, i64));
 
@@ -30,9 +38,7 @@ type Told = (u64, (i64, i64));
 pub(super) fn of_index(source: &dyn Source) -> Option<Inspection> {
     let plan = source.plan();
     let parts = plan.partitions.iter().filter(|it| has_records(it));
-    let parts: Vec<Part<'_>> = parts
-        .map(|it| Some(Part { counts: it.counts.as_deref()?, times: it.times? }))
-        .collect::<Option<_>>()?;
+    let parts: Vec<Part<'_>> = parts.map(Part::of).collect::<Option<_>>()?;
     let first_time_ns = parts.iter().map(|it| it.times.0).min();
     let last_time_ns = parts.iter().map(|it| it.times.1).max();
     let span = first_time_ns.zip(last_time_ns);
@@ -134,6 +140,16 @@ mod tests {
         assert_eq!(cells[9], 5);
         spread(&mut cells, 1, (i64::MIN, i64::MIN), (i64::MIN, i64::MAX));
         assert_eq!(cells[0], 2);
+    }
+
+    /// Times come from the file as they stand there.
+    #[test]
+    fn a_part_that_ends_before_it_starts_is_read() {
+        let part = |times| Partition { times, counts: Some(vec![(StreamId(0), 1)]), ..Partition::default() };
+        assert!(Part::of(&part(Some((5, 5)))).is_some());
+        assert!(Part::of(&part(Some((5, 4)))).is_none());
+        assert!(Part::of(&part(None)).is_none());
+        assert!(Part::of(&Partition { counts: None, ..part(Some((1, 2))) }).is_none());
     }
 
     #[test]
