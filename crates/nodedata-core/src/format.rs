@@ -1,4 +1,4 @@
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,10 @@ pub struct OpenOptions {
     /// Follows from the splits, and what it decides is in the recipes of partitions.
     #[serde(skip)]
     pub deal: Option<RowDeal>,
+    /// The folder for files without a name that go with the source, such as what is unpacked from others: on the disk of the output, where
+    /// there is room. Default: the system's folder for temporary files.
+    #[serde(skip)]
+    pub scratch: Option<PathBuf>,
     /// What an earlier opening of the same files with the same options learned by reading them all, as
     /// [`crate::SourcePlan::learned`] told it: it need not be learned again. Decides nothing.
     #[serde(skip)]
@@ -122,6 +126,7 @@ impl Default for OpenOptions {
             record_bytes_max: 1 << 30,
             options: BTreeMap::new(),
             deal: None,
+            scratch: None,
             learned: None,
         }
     }

@@ -444,6 +444,10 @@ pub(crate) fn open_for(
     let open = OpenOptions {
         salvage: options.on_error == OnError::Salvage,
         deal: options.splits.rows(),
+        // Where the output is to be, there is room for what is as large.
+        scratch: std::path::absolute(&options.out)
+            .ok()
+            .and_then(|out| out.ancestors().skip(1).find(|it| it.is_dir()).map(Path::to_owned)),
         ..options.open.clone()
     };
     open_knowing(formats, &options.sources, options.from.as_deref(), &open, known)

@@ -1,7 +1,7 @@
 use nodedata_core::{DatasetFacts, Error, ErrorKind, Result};
 use serde::Deserialize;
 
-use crate::metadata::Number;
+use crate::{container::Container, metadata::Number};
 
 /// What `dataset_info.json` says, as far as it is used. Whatever is not there is empty.
 #[derive(Debug, Default, Deserialize)]
@@ -39,8 +39,11 @@ const TEMPLATE: &str = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}";
 const NAME_BYTES_MAX: usize = 1024;
 
 impl DatasetInfo {
-    /// Refuses files of another kind than TFRecord, and names that no file can have.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// How the records lie in their files, and refuses names that no file can have.
+    ///
+    /// # Errors
+    /// `Unsupported`; `Limit`.
+    pub(crate) fn container(&self) -> Result<Container> {
         let n_bytes = |it: &SplitInfo| self.name.len() + it.name.len() + it.filepath_template.len();
         if self.splits.iter().any(|it| n_bytes(it) > NAME_BYTES_MAX) {
             let message = format!("the files of a split have names of more than {NAME_BYTES_MAX} bytes");
@@ -48,13 +51,9 @@ impl DatasetInfo {
                 Error::new(ErrorKind::Limit, message).with_hint("shorten `name` or `filepathTemplate`")
             );
         }
-        if matches!(self.file_format.as_str(), "" | "tfrecord") {
-            return Ok(());
-        }
-        let message =
-            format!("the records lie in `{}` files, and only TFRecord is read yet", self.file_format);
-        let hint = "`tfds convert_format --out_file_format=tfrecord` writes them anew";
-        Err(Error::new(ErrorKind::Unsupported, message).with_hint(hint))
+        // Old files say nothing of it.
+        let told = Some(self.file_format.as_str()).filter(|it| !it.is_empty());
+        Container::of_format(told.unwrap_or("tfrecord"))
     }
 
     /// The same in the words that all sources share.
@@ -72,7 +71,11 @@ impl DatasetInfo {
 
 impl SplitInfo {
     /// The names of its shards, and how many records each is said to have.
-    pub(crate) fn shards(&self, dataset: &str) -> impl Iterator<Item = (String, Option<u64>)> {
+    pub(crate) fn shards(
+        &self,
+        dataset: &str,
+        container: Container,
+    ) -> impl Iterator<Item = (String, Option<u64>)> {
         let template = if self.filepath_template.is_empty() { TEMPLATE } else { &self.filepath_template };
         let n_shards = self.shard_lengths.len();
         self.shard_lengths.iter().enumerate().map(move |(idx, n_records)| {
@@ -80,7 +83,7 @@ impl SplitInfo {
                 .replace("{SHARD_X_OF_Y}", "{SHARD_INDEX}-of-{NUM_SHARDS}")
                 .replace("{SHARD_INDEX}", &format!("{idx:05}"))
                 .replace("{NUM_SHARDS}", &format!("{n_shards:05}"))
-                .replace("{FILEFORMAT}", "tfrecord")
+                .replace("{FILEFORMAT}", container.suffix())
                 .replace("{DATASET}", dataset)
                 .replace("{SPLIT}", &self.name);
             (name, n_records.value().and_then(|it| u64::try_from(it).ok()))
@@ -96,7 +99,7 @@ mod tests {
     fn shards_are_named_by_the_template() {
         let names = |text: &str| -> Vec<_> {
             let split: SplitInfo = serde_json::from_str(text).unwrap();
-            split.shards("robot").collect()
+            split.shards("robot", Container::TfRecord).collect()
         };
         assert_eq!(
             names(r#"{"name": "train", "shardLengths": ["2", 1]}"#),
@@ -111,9 +114,10 @@ mod tests {
 
     #[test]
     fn other_containers_are_refused() {
-        let info: DatasetInfo = serde_json::from_str(r#"{"fileFormat": "array_record"}"#).unwrap();
-        let err = info.check().unwrap_err();
-        assert!(err.to_string().contains("`array_record`"), "{err}");
-        assert!(DatasetInfo::default().check().is_ok());
+        let of = |text: &str| serde_json::from_str::<DatasetInfo>(text).unwrap().container();
+        let err = of(r#"{"fileFormat": "riegeli"}"#).unwrap_err();
+        assert!(err.to_string().contains("`riegeli`"), "{err}");
+        assert_eq!(of(r#"{"fileFormat": "array_record"}"#).unwrap(), Container::ArrayRecord);
+        assert_eq!(of("{}").unwrap(), Container::TfRecord);
     }
 }

@@ -11,12 +11,19 @@ mod dataset_info;
 mod features;
 mod metadata;
 
+// Files of records.
+mod array_record;
+mod chunks;
+mod container;
+mod foreign;
+mod parquet;
+mod spools;
+mod tfrecord;
+
 // Planning.
 mod columns;
-mod container;
 mod plan;
 mod shards;
-mod tfrecord;
 
 // Reading rows.
 mod example;

@@ -32,6 +32,7 @@ pub(crate) struct Plan {
     /// By partition: its record.
     pub(crate) records: Vec<Frame>,
     pub(crate) record_files: RecordFiles,
+    pub(crate) container: Container,
 }
 
 /// Opens a dataset: reads its metadata and walks its shards. Without `salvage` the first damage is the error.
@@ -46,7 +47,7 @@ pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan>
         false => DatasetInfo::default(),
     };
     let within = |name: &str| Locus::path(listing.path(name));
-    info.check().map_err(|err| err.at(within(DATASET_INFO)))?;
+    let container = info.container().map_err(|err| err.at(within(DATASET_INFO)))?;
     let leaves = features::leaves(&root).map_err(|err| err.at(within(FEATURES)))?;
     let (columns, unselected) = columns(&leaves, options).map_err(|err| err.at(within(FEATURES)))?;
     let (layout, places) = layout(&columns);
@@ -68,6 +69,7 @@ pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan>
         places,
         records: Vec::new(),
         record_files,
+        container,
     };
     plan.add_episodes(&info, options)?;
     Ok(plan)
@@ -92,13 +94,13 @@ impl Plan {
             }
             false => Err(err),
         };
-        let (shards, missing) = shards(&self.listing, info);
+        let (shards, missing) = shards(&self.listing, info, self.container);
         missing.into_iter().try_for_each(&mut damaged)?;
         let inputs = self.add_inputs(&shards)?;
         let mut unknown = Vec::new();
         for (shard, input) in shards.iter().zip(inputs) {
             let path = self.listing.path(&shard.name);
-            let file = self.record_files.open(&path, Container::TfRecord)?;
+            let file = self.record_files.open(&path, self.container)?;
             let frames = file.walk().map_err(|err| err.at(Locus::path(&path)))?;
             let is_sound = frames.damage.is_empty();
             for err in frames.damage {

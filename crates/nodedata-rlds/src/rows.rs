@@ -11,7 +11,6 @@ use nodedata_steps::{
 
 use crate::{
     columns::Origin,
-    container::Container,
     example::Cursor,
     features::Leaf,
     plan::Plan,
@@ -38,7 +37,7 @@ pub(crate) fn record_stream(plan: &Arc<Plan>, idx: usize, options: &ReadOptions)
     let schema = plan.told.streams[0].arrow();
     let piece =
         |n_steps| Piece { schema, steps: 0..n_steps, place: place.clone(), byte_range: bytes.clone() };
-    let file = plan.record_files.open(path, Container::TfRecord).map_err(|err| err.at(place.clone()))?;
+    let file = plan.record_files.open(path, plan.container).map_err(|err| err.at(place.clone()))?;
     let read = file.payload(frame).and_then(|record| plan.keys.bind(&record).map(|bound| (record, bound)));
     let (record, bound) = match read {
         Ok(read) => read,

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use nodedata_core::{Error, ErrorKind, Locus, Loss};
 use nodedata_steps::Listing;
 
-use crate::dataset_info::DatasetInfo;
+use crate::{container::Container, dataset_info::DatasetInfo};
 
 /// A file of records.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,13 +18,17 @@ pub(crate) struct Shard {
 
 /// The shards of a dataset, split by split as the metadata has them; then those that it does not know. With what the
 /// metadata knows and is not there.
-pub(crate) fn shards(listing: &Listing, info: &DatasetInfo) -> (Vec<Shard>, Vec<Error>) {
+pub(crate) fn shards(
+    listing: &Listing,
+    info: &DatasetInfo,
+    container: Container,
+) -> (Vec<Shard>, Vec<Error>) {
     let mut found = Vec::new();
     let mut missing = Vec::new();
     let mut told = BTreeSet::new();
     for split in &info.splits {
         let mut gone = Missing::default();
-        for (name, n_told) in split.shards(&info.name) {
+        for (name, n_told) in split.shards(&info.name, container) {
             if !listing.has(&name) {
                 gone.n_episodes += n_told.unwrap_or(0);
                 gone.n_files += 1;

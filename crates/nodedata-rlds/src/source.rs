@@ -1,8 +1,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use nodedata_core::{
-    Confidence, Detection, EpisodeStream, Files, Format, Listing, OpenOptions, ReadOptions, Result, Source,
-    SourcePlan,
+    Confidence, Detection, EpisodeStream, Files, Format, Listing, OpenOptions, OptionKey, ReadOptions,
+    Result, Source, SourcePlan,
 };
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     plan::{Plan, plan},
     rows::record_stream,
     shards::is_shard,
+    spools::UNPACK_RATIO_MAX,
 };
 
 /// The RLDS format.
@@ -42,6 +43,10 @@ impl Format for Rlds {
             }
             None => Detection::by_name(listing, "TFRecord files", |it| it.to_str().is_some_and(is_shard)),
         }
+    }
+
+    fn options(&self) -> &'static [OptionKey] {
+        &[UNPACK_RATIO_MAX]
     }
 
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
