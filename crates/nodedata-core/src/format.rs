@@ -75,6 +75,10 @@ pub struct OpenOptions {
     /// there is room. Default: the system's folder for temporary files.
     #[serde(skip)]
     pub scratch: Option<PathBuf>,
+    /// Whether what only records tell of episodes, their task and metadata, is needed at the plan, so that a format whose
+    /// plan does not look into records has to. Follows from the splits. Default: no.
+    #[serde(skip)]
+    pub episode_facts: bool,
     /// What an earlier opening of the same files with the same options learned by reading them all, as
     /// [`crate::SourcePlan::learned`] told it: it need not be learned again. Decides nothing.
     #[serde(skip)]
@@ -127,6 +131,7 @@ impl Default for OpenOptions {
             options: BTreeMap::new(),
             deal: None,
             scratch: None,
+            episode_facts: false,
             learned: None,
         }
     }

@@ -56,6 +56,7 @@ prop_compose! {
             moments: Moments::default(),
             deal: None,
             scratch: None,
+            episode_facts: false,
             learned: None,
         }
     }
