@@ -449,7 +449,7 @@ pub(crate) fn open_for(
         // Where the output is to be, there is room for what is as large.
         scratch: std::path::absolute(&options.out)
             .ok()
-            .and_then(|out| out.ancestors().skip(1).find(|it| it.is_dir()).map(Path::to_owned)),
+            .and_then(|out| out.ancestors().skip(1).find(|it| it.is_dir()).map(std::path::Path::to_owned)),
         episode_facts: options.splits.needs_facts(),
         ..options.open.clone()
     };
