@@ -240,8 +240,8 @@ fn what_is_not_read_yet_is_refused_by_name_and_can_be_left_out() {
         let err = refused(with("features.json", features));
         assert!(err.kind() == ErrorKind::Unsupported && err.to_string().contains(why), "{err}");
     }
-    let err = refused(with("dataset_info.json", INFO.replace("\"tfrecord\"", "\"array_record\"")));
-    assert!(err.to_string().contains("`array_record`"), "{err}");
+    let err = refused(with("dataset_info.json", INFO.replace("\"tfrecord\"", "\"riegeli\"")));
+    assert!(err.to_string().contains("`riegeli`"), "{err}");
     let err = refused(with("dataset_info.json", "{"));
     assert_eq!((err.kind(), err.locus().line_column), (ErrorKind::Corrupt, Some((1, 1))));
 }

@@ -109,7 +109,7 @@ pub(super) fn is_footer(file: &dyn ReadAt, range: Range<u64>, n_chunks: u64, lim
         return Ok(false);
     }
     match chunk::read(file, &range, limits) {
-        Ok(told) => Ok(parse(range.start, &told).is_ok()),
+        Ok(told) => Ok(told.first().and_then(totals).is_some_and(|it| it[0] == n_chunks)),
         Err(err) if err.kind() == ErrorKind::Io => Err(err),
         Err(_damaged) => Ok(false),
     }
@@ -122,8 +122,9 @@ fn totals(record: &Bytes) -> Option<[u64; 2]> {
     (varint(&mut rest).ok()? == (1 << 3 | 2)).then_some(())?;
     let n = usize::try_from(varint(&mut rest).ok()?).ok()?;
     (n <= rest.len()).then_some(())?;
-    let [_version, n_chunks, n_records] = numbers(rest.slice(..n)).ok()?;
-    Some([n_chunks, n_records])
+    let [version, n_chunks, n_records] = numbers(rest.slice(..n)).ok()?;
+    // A record of data may be a message of messages as well.
+    (version > 0).then_some([n_chunks, n_records])
 }
 
 /// The numbers of fields 1 to N of a message; 0 for one that is not there. Fields of bytes are passed over.
