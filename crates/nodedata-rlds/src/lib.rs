@@ -18,7 +18,13 @@ mod shards;
 mod tfrecord;
 
 // Reading rows.
+mod counts;
+mod decode;
 mod example;
+mod facts;
+mod image;
+mod keys;
+mod numbers;
 mod record;
 mod rows;
 mod source;

@@ -4,16 +4,17 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use nodedata_core::{
     EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile, InputRange, Layout,
-    LeafId, Locus, OpenOptions, Partition, Result, SourcePlan, StreamId, StreamKind, StreamSchema,
+    Locus, OpenOptions, Partition, Result, SourcePlan, StreamId, StreamKind, StreamSchema,
 };
 use nodedata_steps::{Listing, STEPS};
 
 use crate::{
     columns::{Column, columns, layout},
     dataset_info::DatasetInfo,
-    features::{self, Node},
+    decode::Target,
+    features::{self, FeatureTree},
+    keys::Keys,
     metadata::{self, DATASET_INFO, FEATURES, MARKER},
-    record::Keys,
     shards::{Shard, shards},
     tfrecord::{lost, walk},
 };
@@ -26,11 +27,15 @@ pub(crate) struct Plan {
     pub(crate) keys: Keys,
     pub(crate) columns: Vec<Column>,
     pub(crate) layout: Arc<Layout>,
-    /// By column of the layout: the leaf.
-    pub(crate) places: Vec<(usize, LeafId)>,
+    /// By column of the layout.
+    pub(crate) targets: Vec<Target>,
+    /// Files with the names of classes, relative to the root.
+    labels: Vec<String>,
     /// By partition: its record.
     pub(crate) records: Vec<Range<u64>>,
     pub(crate) verify_checksums: bool,
+    /// Bytes that a tensor may have once it is inflated: as many as a record.
+    pub(crate) tensor_bytes_max: u64,
 }
 
 /// Opens a dataset: reads its metadata and walks its shards. Without `salvage` the first damage is the error.
@@ -39,16 +44,18 @@ pub(crate) struct Plan {
 /// See [`nodedata_core::Format::open`].
 pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan> {
     let listing = Listing::new(files, &MARKER)?;
-    let (features, root): (String, Node) = metadata::read(&listing, FEATURES, options)?;
+    let (features, tree): (String, FeatureTree) = metadata::read(&listing, FEATURES, options)?;
     let info = match listing.has(DATASET_INFO) {
         true => metadata::read::<DatasetInfo>(&listing, DATASET_INFO, options)?.1,
         false => DatasetInfo::default(),
     };
     let within = |name: &str| Locus::path(listing.path(name));
     info.check().map_err(|err| err.at(within(DATASET_INFO)))?;
-    let leaves = features::leaves(&root).map_err(|err| err.at(within(FEATURES)))?;
+    let leaves = tree.root().and_then(|root| features::leaves(&root));
+    let mut leaves = leaves.map_err(|err| err.at(within(FEATURES)))?;
+    let labels = features::with_labels(&mut leaves, &listing, options)?;
     let (columns, unselected) = columns(&leaves, options).map_err(|err| err.at(within(FEATURES)))?;
-    let (layout, places) = layout(&columns);
+    let (layout, targets) = layout(&columns, &leaves);
     let stream = StreamSchema {
         id: STEPS,
         name: nodedata_core::STEPS.into(),
@@ -63,9 +70,11 @@ pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan>
         keys: Keys::new(leaves),
         columns,
         layout,
-        places,
+        targets,
+        labels,
         records: Vec::new(),
         verify_checksums: options.verify_checksums,
+        tensor_bytes_max: options.record_bytes_max,
     };
     plan.add_episodes(&info, options)?;
     Ok(plan)
@@ -125,7 +134,9 @@ impl Plan {
     /// Takes in every file that decides a row, in order of its path; returns the positions of the shards.
     fn add_inputs(&mut self, shards: &[Shard]) -> Result<Vec<usize>> {
         let metadata = [FEATURES, DATASET_INFO].into_iter().filter(|it| self.listing.has(it));
-        let mut names: Vec<&str> = metadata.chain(shards.iter().map(|it| it.name.as_str())).collect();
+        let labels = self.labels.iter().map(String::as_str);
+        let shard_names = shards.iter().map(|it| it.name.as_str());
+        let mut names: Vec<&str> = metadata.chain(labels).chain(shard_names).collect();
         names.sort_unstable();
         for name in &names {
             let n_bytes = self.listing.open(name)?.n_bytes();

@@ -1,20 +1,15 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use half::f16;
-use nodedata_core::{
-    Columns, DType, Error, ErrorKind, LeafId, Locus, PixelShape, ReadOptions, Result, RowSpan, Storage,
-};
+use nodedata_core::{Columns, Error, ErrorKind, Locus, PixelShape, ReadOptions, Result, RowSpan, Storage};
 use nodedata_steps::{
     Piece, PieceReader, PieceStream, StepRows, batch_rows, image_pixels, in_episode, step_indices,
 };
 
 use crate::{
     columns::Origin,
-    example::Cursor,
-    features::Leaf,
+    decode::{Decoder, LeafCursor},
     plan::Plan,
-    record::{out_of_range, text},
     tfrecord::{lost, payload},
 };
 
@@ -47,7 +42,7 @@ pub(crate) fn record_stream(plan: &Arc<Plan>, idx: usize, options: &ReadOptions)
             return Ok(PieceStream::unreadable(piece(0), damage));
         }
     };
-    let cursors = plan.places.iter().map(|(leaf, _)| bound.values[*leaf].cursor()).collect();
+    let cursors = plan.targets.iter().map(|it| bound.held[it.leaf].cursor()).collect();
     let rows = RecordRows {
         plan: Arc::clone(plan),
         record,
@@ -66,7 +61,7 @@ pub(crate) struct RecordRows {
     plan: Arc<Plan>,
     record: Bytes,
     /// By column of the layout.
-    cursors: Vec<Cursor>,
+    cursors: Vec<LeafCursor>,
     columns: Columns,
     batch_rows: usize,
     n_steps: u64,
@@ -80,10 +75,12 @@ impl PieceReader for RecordRows {
         if n_rows == 0 {
             return Ok(None);
         }
-        for ((leaf, id), cursor) in self.plan.places.iter().zip(&mut self.cursors) {
-            let leaf = &self.plan.keys.leaves[*leaf];
-            let mut target = Target { leaf, id: *id, columns: &mut self.columns, record: &self.record };
-            target.push(cursor, n_rows).map_err(|err| err.at(Locus::feature(&leaf.feature.name)))?;
+        for (target, cursor) in self.plan.targets.iter().zip(&mut self.cursors) {
+            let leaf = &self.plan.keys.leaves[target.leaf];
+            let (columns, record) = (&mut self.columns, &self.record[..]);
+            let tensor_bytes_max = self.plan.tensor_bytes_max;
+            let mut decoder = Decoder { leaf, target, columns, record, tensor_bytes_max };
+            decoder.rows(cursor, n_rows).map_err(|err| err.at(leaf.place()))?;
         }
         (0..n_rows).for_each(|_| self.columns.end_row());
         let mut decoded = self.columns.finish().into_iter();
@@ -108,101 +105,5 @@ impl PieceReader for RecordRows {
             first_record: first_step,
         };
         Ok(Some(StepRows { n_rows, columns, spans: vec![span], pixels }))
-    }
-}
-
-/// The column that values of a leaf go to.
-struct Target<'a> {
-    leaf: &'a Leaf,
-    id: LeafId,
-    columns: &'a mut Columns,
-    record: &'a [u8],
-}
-
-impl Target<'_> {
-    fn push(&mut self, cursor: &mut Cursor, n_rows: usize) -> Result<()> {
-        // The record holds as many: they were counted.
-        let n = n_rows * self.leaf.n_values as usize;
-        let (id, record) = (self.id, self.record);
-        match self.leaf.feature.stored_dtype() {
-            DType::Float32 => cursor.floats(record, self.columns.push_zeroed(id, n * 4)),
-            DType::Float64 => self.floats(cursor, n, |it| Some(f64::from(it).to_le_bytes())),
-            DType::Float16 => self.floats(cursor, n, |it| {
-                let narrow = f16::from_f32(it);
-                (narrow.to_f32() == it || it.is_nan()).then(|| narrow.to_le_bytes())
-            }),
-            DType::Bool => self.each(cursor, n, |cursor, columns| match cursor.int(record)? {
-                it @ (0 | 1) => {
-                    columns.push_bool(id, it == 1);
-                    Ok(())
-                }
-                other => Err(out_of_range(other, DType::Bool)),
-            }),
-            DType::Int8 => self.ints(cursor, n, |it| i8::try_from(it).ok().map(i8::to_le_bytes)),
-            DType::Int16 => self.ints(cursor, n, |it| i16::try_from(it).ok().map(i16::to_le_bytes)),
-            DType::Int32 => self.ints(cursor, n, |it| i32::try_from(it).ok().map(i32::to_le_bytes)),
-            // 64 bits are stored as they are, whatever their sign.
-            DType::Int64 | DType::UInt64 => self.ints(cursor, n, |it| Some(it.to_le_bytes())),
-            DType::UInt8 => self.ints(cursor, n, |it| u8::try_from(it).ok().map(u8::to_le_bytes)),
-            DType::UInt16 => self.ints(cursor, n, |it| u16::try_from(it).ok().map(u16::to_le_bytes)),
-            DType::UInt32 => self.ints(cursor, n, |it| u32::try_from(it).ok().map(u32::to_le_bytes)),
-            DType::String => self.each(cursor, n, |cursor, columns| {
-                columns.push_bytes(id, text(cursor.bytes(record)?)?.as_bytes());
-                Ok(())
-            }),
-            DType::Bytes => self.each(cursor, n, |cursor, columns| {
-                columns.push_bytes(id, cursor.bytes(record)?);
-                Ok(())
-            }),
-        }
-    }
-
-    /// Pushes values one by one. An error is at the row of the value.
-    fn each(
-        &mut self,
-        cursor: &mut Cursor,
-        n: usize,
-        mut push: impl FnMut(&mut Cursor, &mut Columns) -> Result<()>,
-    ) -> Result<()> {
-        for idx in 0..n {
-            push(cursor, self.columns).map_err(|err| {
-                let row = idx as u64 / self.leaf.n_values;
-                err.at(Locus { step_idx: Some(row), ..Locus::default() })
-            })?;
-        }
-        Ok(())
-    }
-
-    fn ints<const N: usize>(
-        &mut self,
-        cursor: &mut Cursor,
-        n: usize,
-        narrow: impl Fn(i64) -> Option<[u8; N]>,
-    ) -> Result<()> {
-        let (id, record, dtype) = (self.id, self.record, self.leaf.feature.dtype);
-        self.each(cursor, n, |cursor, columns| {
-            let value = cursor.int(record)?;
-            columns.push_le(id, &narrow(value).ok_or_else(|| out_of_range(value, dtype))?);
-            Ok(())
-        })
-    }
-
-    fn floats<const N: usize>(
-        &mut self,
-        cursor: &mut Cursor,
-        n: usize,
-        convert: impl Fn(f32) -> Option<[u8; N]>,
-    ) -> Result<()> {
-        let (id, record, dtype) = (self.id, self.record, self.leaf.feature.dtype);
-        self.each(cursor, n, |cursor, columns| {
-            let mut stored = [0; 4];
-            cursor.floats(record, &mut stored)?;
-            let value = f32::from_le_bytes(stored);
-            let bytes = convert(value).ok_or_else(|| {
-                Error::new(ErrorKind::Corrupt, format!("{value:?} cannot be told as {dtype} exactly"))
-            })?;
-            columns.push_le(id, &bytes);
-            Ok(())
-        })
     }
 }

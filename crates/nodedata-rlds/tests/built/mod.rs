@@ -1,6 +1,8 @@
 //! A small RLDS dataset, built in memory: what TFDS would write, without TFDS.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod cells;
+
 use std::path::PathBuf;
 
 use bytes::Bytes;
