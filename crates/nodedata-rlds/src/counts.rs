@@ -45,6 +45,10 @@ impl Leaf {
             let (n_outer, n_items) = self.ragged(record, parts)?;
             counted.is_empty &= n_outer == 0;
             (counted.n_outer, counted.n_items) = (Some(n_outer), Some(n_items));
+        } else if counted.is_empty && parts.values.kind().is_some() && self.n_open_stored(parts) > 0 && self.is_step {
+            // As many steps as there are, each without a value.
+            counted.is_empty = false;
+            return Ok(counted);
         } else if counted.is_empty {
             // An empty list and no list are alike.
             let outermost = self.levels.first().or(self.shape.iter().find(|it| it.is_none()));

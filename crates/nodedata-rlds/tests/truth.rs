@@ -177,7 +177,7 @@ fn check(name: &str, truth: &str) -> Option<usize> {
 #[test]
 fn the_shape_of_open_x() {
     if let Some(n_values) = check("robot_oxe", "rlds_oxe") {
-        assert_eq!(n_values, 5 * 2 * 15);
+        assert_eq!(n_values, 5 * 2 * 16);
     }
 }
 
