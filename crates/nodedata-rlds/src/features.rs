@@ -55,7 +55,7 @@ struct Shape {
 }
 
 /// A feature that has values in a record.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Leaf {
     /// Its key in a record.
     pub(crate) key: String,
@@ -67,6 +67,17 @@ pub(crate) struct Leaf {
     pub(crate) n_values: u64,
     /// Why it cannot be read, where it cannot.
     pub(crate) unsupported: Option<String>,
+}
+
+/// How many values each step has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PerStep {
+    /// So many, whatever the record.
+    Always(u64),
+    /// All steps of a record the same number.
+    Even,
+    /// One more than another.
+    Varies,
 }
 
 impl Leaf {
@@ -155,7 +166,18 @@ fn collect(node: &Node, key: String, name: String, is_step: bool, found: &mut Ve
 }
 
 impl Leaf {
-    fn is_scalar(&self) -> bool {
+    /// How many values a step has under a key of it that is none of lists of several lengths.
+    pub(crate) fn per_step(&self, key: &[u8]) -> PerStep {
+        if key == self.key.as_bytes() { PerStep::Always(self.n_values) } else { PerStep::Varies }
+    }
+
+    /// How many numbers it has, where they may be those of the bytes of a text.
+    pub(crate) fn n_codes(&self) -> Option<u64> {
+        let is_list = self.feature.shape.len() == 1 && self.list_kind() == ListKind::Int;
+        is_list.then_some(self.n_values)
+    }
+
+    pub(crate) fn is_scalar(&self) -> bool {
         self.feature.shape.is_empty() && self.feature.storage == Storage::Plain
     }
 }

@@ -23,11 +23,41 @@ pub(crate) struct Record {
     pub(crate) facts: EpisodeFacts,
 }
 
+impl Record {
+    /// The values of a leaf, by its position.
+    pub(crate) fn values(&self, leaf: usize) -> &Values {
+        &self.values[leaf]
+    }
+}
+
 impl Keys {
     pub(crate) fn new(leaves: Vec<Leaf>) -> Self {
         let supported = leaves.iter().enumerate().filter(|it| it.1.unsupported.is_none());
         let by_key = supported.map(|(idx, leaf)| (leaf.key.clone().into_bytes(), idx)).collect();
         Self { leaves, by_key }
+    }
+
+    /// These leaves under their positions, without those that are not wanted: a record that lacks them is whole all the same.
+    pub(crate) fn only(&self, is_wanted: impl Fn(usize, &Leaf) -> bool) -> Self {
+        let mut leaves = self.leaves.clone();
+        for (idx, leaf) in leaves.iter_mut().enumerate() {
+            if !is_wanted(idx, leaf) {
+                leaf.unsupported.get_or_insert_with(|| "is not looked at".to_owned());
+            }
+        }
+        Self::new(leaves)
+    }
+
+    /// The leaf that a key belongs to; `None` for one that is left out.
+    ///
+    /// # Errors
+    /// `Corrupt` for a key that no feature has.
+    pub(crate) fn leaf_of(&self, key: &[u8]) -> Result<Option<usize>> {
+        match self.by_key.get(key) {
+            Some(leaf) => Ok(Some(*leaf)),
+            None if self.is_unsupported(key) => Ok(None),
+            None => Err(undeclared(key)),
+        }
     }
 
     /// Binds a record to the leaves.
@@ -37,11 +67,9 @@ impl Keys {
     pub(crate) fn bind(&self, bytes: &[u8]) -> Result<Record> {
         let mut values = vec![Values::default(); self.leaves.len()];
         entries(bytes, |key, found| {
-            match self.by_key.get(key) {
-                // Of a key that comes twice the last is meant, as in every map on the wire.
-                Some(leaf) => values[*leaf] = found,
-                None if self.is_unsupported(key) => {}
-                None => return Err(undeclared(key)),
+            // Of a key that comes twice the last is meant, as in every map on the wire.
+            if let Some(leaf) = self.leaf_of(key)? {
+                values[leaf] = found;
             }
             Ok(())
         })?;
