@@ -13,7 +13,7 @@ pub(crate) enum ListKind {
 }
 
 impl ListKind {
-    fn of_field(field: u64) -> Option<Self> {
+    pub(crate) fn of_field(field: u64) -> Option<Self> {
         match field {
             1 => Some(Self::Bytes),
             2 => Some(Self::Float),
@@ -48,9 +48,10 @@ impl ListKind {
     }
 }
 
-const VARINT: u64 = 0;
-const LENGTH: u64 = 2;
-const FIXED_32: u64 = 5;
+/// Wire types: a number, something with a length, four bytes.
+pub(crate) const VARINT: u64 = 0;
+pub(crate) const LENGTH: u64 = 2;
+pub(crate) const FIXED_32: u64 = 5;
 
 /// The value of a key: its lists, which are one after the other. None for a key without a value.
 #[derive(Debug, Clone, Default)]
@@ -132,6 +133,46 @@ fn entry_of(record: &[u8], range: Range<usize>) -> Result<(Range<usize>, Values)
     Ok((key, values))
 }
 
+/// Appends an entry to a record: a key, and the message of a list of its values. A record may have its entries in any number of
+/// parts.
+pub(crate) fn put_entry(key: &[u8], kind: Option<ListKind>, list: &[u8], record: &mut Vec<u8>) {
+    let field = match kind {
+        Some(ListKind::Bytes) => Some(1),
+        Some(ListKind::Float) => Some(2),
+        Some(ListKind::Int) => Some(3),
+        None => None,
+    };
+    let mut head = Vec::with_capacity(key.len() + 32);
+    put_length(1, key.len() as u64, &mut head);
+    head.extend_from_slice(key);
+    if let Some(field) = field {
+        let mut of_list = Vec::new();
+        put_length(field, list.len() as u64, &mut of_list);
+        put_length(2, (of_list.len() + list.len()) as u64, &mut head);
+        head.append(&mut of_list);
+    }
+    let mut entry = Vec::new();
+    let n_bytes = head.len() + if field.is_some() { list.len() } else { 0 };
+    put_length(1, n_bytes as u64, &mut entry);
+    put_length(1, (entry.len() + n_bytes) as u64, record);
+    record.append(&mut entry);
+    record.append(&mut head);
+    if field.is_some() {
+        record.extend_from_slice(list);
+    }
+}
+
+/// Appends the tag of a field that has a length, and the length.
+pub(crate) fn put_length(number: u8, n_bytes: u64, out: &mut Vec<u8>) {
+    out.push(number << 3 | LENGTH as u8);
+    let mut left = n_bytes;
+    while 0x80 <= left {
+        out.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    out.push(left as u8);
+}
+
 /// A position among values.
 #[derive(Debug)]
 pub(crate) struct Cursor {
@@ -205,7 +246,7 @@ impl Cursor {
                 let first = bytes[at];
                 let (value, n_bytes) = match first < 0x80 {
                     true => (u64::from(first), 1),
-                    false => varint(&bytes[at..]).map_err(|what| wrong(what, run.start + at))?,
+                    false => varint(&bytes[at..]).map_err(|it| no_example(it, (run.start + at) as u64))?,
                 };
                 take(value.cast_signed())?;
                 at += n_bytes;
@@ -303,19 +344,18 @@ impl Wire<'_> {
     }
 
     fn varint(&mut self) -> Result<u64> {
-        let (value, n_bytes) =
-            varint(&self.bytes[self.left.clone()]).map_err(|what| wrong(what, self.left.start))?;
+        let (value, n_bytes) = varint(&self.bytes[self.left.clone()]).map_err(|it| self.wrong(it))?;
         self.left.start += n_bytes;
         Ok(value)
     }
 
     fn wrong(&self, what: &str) -> Error {
-        wrong(what, self.left.start)
+        no_example(what, self.left.start as u64)
     }
 }
 
-/// A number at the front of some bytes and how many of them it takes, or what is wrong with it.
-fn varint(bytes: &[u8]) -> Result<(u64, usize), &'static str> {
+/// The number that bytes begin with, and how many of them it takes; or what is wrong.
+pub(crate) fn varint(bytes: &[u8]) -> Result<(u64, usize), &'static str> {
     let mut value = 0u64;
     for (idx, byte) in bytes.iter().take(10).enumerate() {
         let bits = u64::from(byte & 0x7f);
@@ -330,7 +370,8 @@ fn varint(bytes: &[u8]) -> Result<(u64, usize), &'static str> {
     Err("a number without an end")
 }
 
-fn wrong(what: &str, at: usize) -> Error {
+/// What bytes that are no `Example` are. `at` counts in the record.
+pub(crate) fn no_example(what: &str, at: u64) -> Error {
     let message = format!("the record is no `tf.train.Example`: {what}, before byte {at} of it");
     Error::new(ErrorKind::Corrupt, message)
 }

@@ -4,7 +4,7 @@ use nodedata_core::{Error, ErrorKind, Locus, Result, suggest};
 
 use crate::{
     example::{Values, entries},
-    features::{Coding, Leaf},
+    features::{Coding, Leaf, PerStep},
 };
 
 /// The leaves of a dataset, and where to find them in a record.
@@ -81,6 +81,33 @@ impl Keys {
         Self { leaves, by_key, unread }
     }
 
+    /// These leaves under their positions, without those that are not wanted: a record that lacks them is whole all the same.
+    pub(crate) fn only(&self, is_wanted: impl Fn(usize, &Leaf) -> bool) -> Self {
+        let mut leaves = self.leaves.clone();
+        for (idx, leaf) in leaves.iter_mut().enumerate() {
+            if !is_wanted(idx, leaf) {
+                leaf.unsupported.get_or_insert_with(|| "is not looked at".to_owned());
+            }
+        }
+        Self::new(leaves)
+    }
+
+    /// The leaf that a key belongs to; `None` for one that is left out.
+    ///
+    /// # Errors
+    /// `Corrupt` for a key that no feature has.
+    pub(crate) fn leaf_of(&self, key: &[u8]) -> Result<Option<usize>> {
+        self.slot_of(key).map(|it| it.map(|it| it.leaf))
+    }
+
+    fn slot_of(&self, key: &[u8]) -> Result<Option<Slot>> {
+        match self.by_key.get(key) {
+            Some(slot) => Ok(Some(*slot)),
+            None if self.is_unread(key) => Ok(None),
+            None => Err(self.undeclared(key)),
+        }
+    }
+
     /// What a record has of each leaf.
     ///
     /// # Errors
@@ -88,11 +115,9 @@ impl Keys {
     pub(crate) fn parts(&self, bytes: &[u8]) -> Result<Vec<Parts>> {
         let mut found: Vec<Found> = self.leaves.iter().map(|_| Found::default()).collect();
         entries(bytes, |key, values| {
-            match self.by_key.get(key) {
-                // Of a key that comes twice the last is meant, as in every map on the wire.
-                Some(slot) => found[slot.leaf].take(slot.part, values),
-                None if self.is_unread(key) => {}
-                None => return Err(self.undeclared(key)),
+            // Of a key that comes twice the last is meant, as in every map on the wire.
+            if let Some(slot) = self.slot_of(key)? {
+                found[slot.leaf].take(slot.part, values);
             }
             Ok(())
         })?;
@@ -128,6 +153,26 @@ impl Leaf {
     pub(crate) fn inner_levels(&self) -> &[Option<u32>] {
         let outer = usize::from(!self.is_step);
         self.levels.get(outer..).unwrap_or_default()
+    }
+
+    /// How many values a step has under a key of it that is none of lists of several lengths.
+    pub(crate) fn per_step(&self, key: &[u8]) -> PerStep {
+        let part = key.strip_prefix(self.key.as_bytes()).unwrap_or_default();
+        let n_open_lists = self.inner_levels().iter().filter(|it| it.is_none()).count();
+        let n_lists: u64 = self.inner_levels().iter().flatten().map(|it| u64::from(*it)).product();
+        let is_encoded = self.coding != Coding::Values;
+        let (n_open, per_item) = match part {
+            b"" if is_encoded => (0, 1),
+            b"" => (self.n_open(), self.n_known()),
+            b"/value" if is_encoded => (0, 1),
+            b"/shape" => (0, self.shape.len() as u64),
+            _ => return PerStep::Varies,
+        };
+        match n_open_lists + n_open {
+            0 => PerStep::Always(n_lists.saturating_mul(per_item)),
+            1 => PerStep::Even,
+            _ => PerStep::Varies,
+        }
     }
 
     /// The key of values whose shapes are stored beside them, which only values of several shapes have.

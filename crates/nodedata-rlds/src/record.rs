@@ -4,6 +4,7 @@ use nodedata_core::{EpisodeFacts, Fact, Result};
 
 use crate::{
     counts::Counted,
+    example::Values,
     facts::fact,
     features::Leaf,
     keys::{Keys, Parts},
@@ -16,6 +17,13 @@ pub(crate) struct Record {
     /// By leaf.
     pub(crate) held: Vec<Held>,
     pub(crate) facts: EpisodeFacts,
+}
+
+impl Record {
+    /// The values of a leaf, by its position.
+    pub(crate) fn values(&self, leaf: usize) -> &Values {
+        &self.held[leaf].parts.values
+    }
 }
 
 /// What a record holds of a leaf.

@@ -11,7 +11,7 @@ const STEPS_KEY: &str = "steps";
 const DIMS_MAX: usize = 32;
 
 /// A feature that has values in a record.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Leaf {
     /// Its key in a record, or what its keys begin with.
     pub(crate) key: String,
@@ -46,6 +46,17 @@ pub(crate) enum Coding {
     FloatImage,
 }
 
+/// How many values each step has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PerStep {
+    /// So many, whatever the record.
+    Always(u64),
+    /// All steps of a record the same number.
+    Even,
+    /// One more than another.
+    Varies,
+}
+
 impl Leaf {
     /// As what its values are stored.
     pub(crate) fn list_kind(&self) -> ListKind {
@@ -58,6 +69,15 @@ impl Leaf {
     /// Whether it has one value, of the episode or of each step, that is not encoded.
     pub(crate) fn is_scalar(&self) -> bool {
         self.coding == Coding::Values && self.levels.is_empty() && self.shape.is_empty()
+    }
+
+    /// How many numbers it has, where they may be those of the bytes of a text.
+    pub(crate) fn n_codes(&self) -> Option<u64> {
+        let is_list = self.coding == Coding::Values && self.levels.is_empty() && self.list_kind() == ListKind::Int;
+        match self.shape[..] {
+            [Some(n)] if is_list => Some(n.into()),
+            _ => None,
+        }
     }
 
     /// How many dimensions of an item are not known.
