@@ -44,6 +44,14 @@ impl Container {
             Self::Parquet => "parquet",
         }
     }
+
+    /// Whether its files may be packed as a whole: the bytes of the others are compressed within.
+    pub(crate) fn may_be_packed(self) -> bool {
+        match self {
+            Self::TfRecord => true,
+            Self::ArrayRecord | Self::Parquet => false,
+        }
+    }
 }
 
 /// The records of one file, as far as its framing holds, and what is wrong with it.
@@ -110,11 +118,7 @@ impl RecordFiles {
     /// `Io`; `Limit` when too much comes out of it.
     pub(crate) fn open<'a>(&'a self, path: &'a Path, container: Container) -> Result<RecordFile<'a>> {
         let opened = self.files.open(path).and_then(|file| {
-            let spool = match container {
-                Container::TfRecord => self.spools.of(path, &file)?,
-                // Their bytes are compressed within.
-                Container::ArrayRecord | Container::Parquet => None,
-            };
+            let spool = if container.may_be_packed() { self.spools.of(path, &file)? } else { None };
             Ok((file, spool))
         });
         let (file, spool) = opened.map_err(|err| err.at(Locus::path(path)))?;

@@ -165,6 +165,27 @@ fn masked(crc: u32) -> [u8; 4] {
     crc.rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
 
+/// The checksum of bytes that come one after the other.
+pub(crate) struct Checksum(crc_fast::Digest);
+
+impl Default for Checksum {
+    fn default() -> Self {
+        Self(crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi))
+    }
+}
+
+impl Checksum {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// As stored.
+    pub(crate) fn masked(&self) -> [u8; 4] {
+        // It has 32 bits.
+        masked(self.0.finalize() as u32)
+    }
+}
+
 /// What begins where a record should.
 fn broken_head(file: &dyn ReadAt, start: u64, lost_bytes: Range<u64>) -> Result<Error> {
     let found = if start == 0 { foreign(file)? } else { None };

@@ -181,6 +181,11 @@ fn shards_that_are_packed_as_a_whole_give_the_same_rows() {
             assert_eq!(partition.reads[0].byte_range, whole, "the file's one member");
         }
         assert_eq!(read_all(files.clone()), expected, "{how}");
+        let mut named = files.clone();
+        for (name, _) in named.iter_mut().take(3) {
+            *name = format!("{}.{how}", name.display()).into();
+        }
+        assert_eq!(read_all(named), expected, "called .{how}");
         conformance(&RLDS, &Case { name: how.to_owned(), files, damage: Damage::Anything(4) });
     }
 }

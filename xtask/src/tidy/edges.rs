@@ -35,6 +35,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-rlds", "nodedata-core", "implements Format"),
     edge("nodedata-rlds", "nodedata-arrow", "shards may be Parquet, as TFDS writes it"),
     edge("nodedata-rlds", "nodedata-io", "shards may be packed as a whole"),
+    edge("nodedata-rlds", "nodedata-media", "which images are some, and floats stored as PNG"),
     edge("nodedata-rlds", "nodedata-steps", "one table of steps"),
     edge("nodedata-formats", "nodedata-core", "the list is a Formats"),
     edge("nodedata-formats", "nodedata-jsonl", "one line a format"),

@@ -1,6 +1,8 @@
 //! A small RLDS dataset, built in memory: what TFDS would write, without TFDS.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod cells;
+
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -9,7 +11,10 @@ use bytes::Bytes;
 pub(crate) const VAL: &str = "arm-val.tfrecord-00000-of-00001";
 
 /// A value of `tf.train.Feature`.
+#[derive(Clone)]
 pub(crate) enum Value {
+    /// A key that has none.
+    Nothing,
     Floats(Vec<f32>),
     Ints(Vec<i64>),
     Texts(Vec<Vec<u8>>),
@@ -34,6 +39,7 @@ pub(crate) fn example(entries: &[(&str, Value)]) -> Vec<u8> {
         .iter()
         .flat_map(|(key, value)| {
             let feature = match value {
+                Value::Nothing => return field(1, &field(1, key.as_bytes())),
                 Value::Texts(all) => field(1, &all.iter().flat_map(|it| field(1, it)).collect::<Vec<_>>()),
                 Value::Floats(all) => {
                     let packed: Vec<u8> = all.iter().flat_map(|it| it.to_le_bytes()).collect();
