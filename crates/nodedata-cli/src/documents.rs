@@ -85,6 +85,8 @@ documents! {
     Explained<'_> => "explain/1",
     /// `formats`
     FormatList => "formats/1",
+    /// `transforms`
+    TransformList => "transforms/1",
     /// `completions`
     Completions => "completions/1",
     /// `man`

@@ -35,11 +35,6 @@ struct Shared {
     schema: SchemaRef,
 }
 
-/// What a specification says wrongly of a source of steps.
-pub(crate) fn mistakes(spec: &StepSpec, streams: &[StreamSchema]) -> Vec<Mistake> {
-    Shared::new(spec, streams).err().unwrap_or_default()
-}
-
 /// The features of a step.
 pub(crate) fn features(spec: &StepSpec, streams: &[StreamSchema]) -> Result<Vec<Feature>, Vec<Mistake>> {
     Shared::new(spec, streams).map(|it| it.mapping.features)

@@ -159,6 +159,10 @@ fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &
             &format!("  {mark}{}: {}    # {}", scalar(&proposal.name), proposal.mapped(), proposal.about),
         );
     }
+    line(
+        text,
+        "  # `transform` changes values, such as `transform: [{action/shift: {steps: 1}}]`: `node-data transforms` lists what there is.",
+    );
     let is_mapped = |stream: &&StreamInspection| {
         proposals.iter().any(|it| {
             let name = &stream.name;
