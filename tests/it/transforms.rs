@@ -64,7 +64,10 @@ fn a_pipeline_over_lerobot_transforms_and_is_made_again() {
     let source = corpus::fixtures("lerobot/v30_image").display().to_string();
     work.write("p.yaml", LEROBOT.replace("path: src", &format!("path: {source:?}")));
     let planned = work.run(["run", "p.yaml", "--dry-run"]).exits(0);
-    for told in ["action: float32[7]  from action  by action/clip@1 {min: -0.5, max: 0.5}", "action/shift@1 {steps: 1, end: null}"] {
+    for told in [
+        "action: float32[7]  from action  by action/clip@1 {min: -0.5, max: 0.5}",
+        "action/shift@1 {steps: 1, end: null}",
+    ] {
         assert!(planned.stdout.contains(told), "{}", planned.stdout);
     }
     work.run(["run", "p.yaml", "--out", "out"]).exits(0);
@@ -80,7 +83,8 @@ fn a_pipeline_over_lerobot_transforms_and_is_made_again() {
     }
     let (state, next) = (floats(&rows, "state"), floats(&rows, "next"));
     for idx in 0..36 {
-        let expected = (episodes.get(idx + 1) == Some(&episodes[idx])).then(|| state[idx + 1].clone().unwrap());
+        let expected =
+            (episodes.get(idx + 1) == Some(&episodes[idx])).then(|| state[idx + 1].clone().unwrap());
         assert_eq!(next[idx], expected, "row {idx}");
     }
     statistics_are_those_of_the_transformed_values(&work);
@@ -93,8 +97,9 @@ fn a_pipeline_over_lerobot_transforms_and_is_made_again() {
         ])
     );
     work.run(["explain", "out", "--rebuild", "--source", &source]).exits(0);
-    let explained =
-        work.run(["explain", "out", "--episode", "0", "--stream", "steps", "--row", "3", "--format", "json"]).exits(0);
+    let explained = work
+        .run(["explain", "out", "--episode", "0", "--stream", "steps", "--row", "3", "--format", "json"])
+        .exits(0);
     assert_eq!(explained.json()["explained"][0]["transforms"]["next"][0]["action/shift@1"]["steps"], 1);
 }
 
@@ -184,9 +189,14 @@ fn coded_video_is_decoded_for_a_transform_of_pictures() {
     let work = Work::new();
     let source = corpus::fixtures("lerobot/v30_video_h264").display().to_string();
     let pipeline = |fields: &str| {
-        format!("version: 1\nsource: {source:?}\nsteps: {{clock: {{rate_hz: 10}}}}\nfields:\n{fields}splits: {{by: source}}\n")
+        format!(
+            "version: 1\nsource: {source:?}\nsteps: {{clock: {{rate_hz: 10}}}}\nfields:\n{fields}splits: {{by: source}}\n"
+        )
     };
-    work.write("turned.yaml", pipeline("  front: {from: observation.images.front, transform: image/rotate_180}\n"));
+    work.write(
+        "turned.yaml",
+        pipeline("  front: {from: observation.images.front, transform: image/rotate_180}\n"),
+    );
     work.run(["run", "turned.yaml", "--out", "turned"]).exits(0);
     work.write("plain.yaml", pipeline("  front: {from: observation.images.front, encoding: png}\n"));
     work.run(["run", "plain.yaml", "--out", "plain"]).exits(0);
@@ -257,7 +267,11 @@ fn mistakes_are_told_where_they_stand() {
         ("{action/shift: {end: dorp}}", "5:54", "did you mean `drop`?"),
         ("{gripper/invert: {}, action/clip: {min: 0}}", "5:54", "write a list"),
         ("[]", "5:33", "name at least one"),
-        ("text/from_codes", "5:33", "`text/from_codes@1` takes vectors of whole numbers, but `action` is float32[7]"),
+        (
+            "text/from_codes",
+            "5:33",
+            "`text/from_codes@1` takes vectors of whole numbers, but `action` is float32[7]",
+        ),
         ("[gripper/invert, image/rotate_180]", "5:50", "but `action` is float32[7]"),
     ];
     for (transform, place, told) in cases {
@@ -289,9 +303,16 @@ fn every_example_is_a_pipeline() {
         work.write("p.yaml", format!("version: 1\nsource: nowhere\n{steps}{example}\n{fields}"));
         work.run(["pipeline", "check", "p.yaml"]).exits(0);
         let text = work.run(["transforms"]).exits(0).stdout;
-        assert!(text.contains(transform["name"].as_str().unwrap()) && text.contains(transform["formula"].as_str().unwrap()));
+        assert!(
+            text.contains(transform["name"].as_str().unwrap())
+                && text.contains(transform["formula"].as_str().unwrap())
+        );
     }
     let schema = work.run(["pipeline", "schema"]).exits(0).json();
     let of_field = find(&schema, "fields").unwrap().to_string();
-    assert!(all.iter().filter(|it| it["key"] != "steps.transform").all(|it| of_field.contains(it["name"].as_str().unwrap())));
+    assert!(
+        all.iter()
+            .filter(|it| it["key"] != "steps.transform")
+            .all(|it| of_field.contains(it["name"].as_str().unwrap()))
+    );
 }

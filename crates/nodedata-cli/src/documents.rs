@@ -27,8 +27,8 @@ pub(crate) use self::{
     dataset::{DatasetLine, DatasetList, RecordLog, RevisionDiff, RevisionLog, ShownRevision},
     error::{Failure, FailureBody, Mistakes, USAGE},
     program::{
-        Completions, FormatLine, FormatList, FormatOption, ManPage, ManPages, RefusedFormat, TransformArgument,
-        TransformLine, TransformList,
+        Completions, FormatLine, FormatList, FormatOption, ManPage, ManPages, RefusedFormat,
+        TransformArgument, TransformLine, TransformList,
     },
     source::{
         CheckedDataset, CheckedPipeline, CheckedSchema, CheckedSource, Conversion, Explained, PipelineTests,

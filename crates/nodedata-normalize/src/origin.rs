@@ -157,7 +157,8 @@ impl AlignedSource {
                     Err(err) if err.loss().is_some() => continue,
                     Err(err) => return Err(err),
                 };
-                let of_batch = batch.column_by_name(TIMESTAMP_NS).and_then(|it| it.as_primitive_opt::<Int64Type>());
+                let of_batch =
+                    batch.column_by_name(TIMESTAMP_NS).and_then(|it| it.as_primitive_opt::<Int64Type>());
                 times.extend(of_batch.into_iter().flat_map(|it| it.values().iter().copied()));
                 let flags = flag.and_then(|it| batch.column_by_name(it)?.as_boolean_opt());
                 is_padding = flags.is_some_and(|it| it.iter().last() == Some(Some(true)));

@@ -194,7 +194,11 @@ pub(crate) fn with_fact(mut feature: Feature, transforms: &[FieldTransform]) -> 
     let told = transforms.iter().map(|it| {
         let arguments: serde_json::Map<String, Value> =
             it.arguments().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        if arguments.is_empty() { json!(it.kind().full_name) } else { json!({ it.kind().full_name: arguments }) }
+        if arguments.is_empty() {
+            json!(it.kind().full_name)
+        } else {
+            json!({ it.kind().full_name: arguments })
+        }
     });
     feature.metadata.insert(meta::TRANSFORM.to_owned(), Value::from_iter(told).to_string());
     feature

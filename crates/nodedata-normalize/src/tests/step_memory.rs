@@ -31,8 +31,10 @@ impl StepMemory {
         let batch = |texts: &&[Option<&str>]| {
             let steps = first..first + texts.len();
             first = steps.end;
-            let filled = |it: &str| it.bytes().chain([0, 0]).map(|it| Some(i32::from(it))).collect::<Vec<_>>();
-            let codes = ListArray::from_iter_primitive::<Int32Type, _, _>(texts.iter().map(|it| it.map(filled)));
+            let filled =
+                |it: &str| it.bytes().chain([0, 0]).map(|it| Some(i32::from(it))).collect::<Vec<_>>();
+            let codes =
+                ListArray::from_iter_primitive::<Int32Type, _, _>(texts.iter().map(|it| it.map(filled)));
             let arrow_schema::DataType::List(item) = schema.field(1).data_type() else { panic!("a list") };
             let (_, offsets, values, nulls) = codes.into_parts();
             let codes = ListArray::new(Arc::clone(item), offsets, values, nulls);
@@ -79,7 +81,8 @@ struct Part {
 
 impl EpisodeStream for Part {
     fn next_batch(&mut self) -> Result<Option<Batch>> {
-        let batch = |rows| Batch { stream: StreamId(0), rows, spans: vec![self.span.clone()], pixels: Vec::new() };
+        let batch =
+            |rows| Batch { stream: StreamId(0), rows, spans: vec![self.span.clone()], pixels: Vec::new() };
         Ok(self.rows.take().map(batch))
     }
 

@@ -232,7 +232,9 @@ fn what_a_transform_does_not_take_is_a_mistake_of_the_plan() {
         transform: vec![StepTransform::DropLastPadding { field: field.to_owned() }],
         ..over(vec![FieldSpec::new("action", "action")])
     };
-    for (name, told) in [("next.dne", "the steps have no `next.dne`"), ("action", "takes a bool, but `action` is float32[7]")] {
+    for (name, told) in
+        [("next.dne", "the steps have no `next.dne`"), ("action", "takes a bool, but `action` is float32[7]")]
+    {
         let source = open("lerobot", "lerobot/v30_image", 2 << 20);
         let found = mistakes(&padding(name), &source.plan().streams);
         assert!(found.len() == 1 && found[0].message.contains(told), "{found:?}");

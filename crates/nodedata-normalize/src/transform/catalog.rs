@@ -162,16 +162,8 @@ pub fn find(name: &str, scope: Scope) -> Result<&'static TransformKind, (String,
 }
 
 /// Every transform, by name.
-pub static ALL: [&TransformKind; 8] = [
-    &CLIP,
-    &SHIFT,
-    &BINARIZE,
-    &INVERT,
-    &FLIP_CHANNELS,
-    &ROTATE_180,
-    &DROP_LAST_PADDING,
-    &FROM_CODES,
-];
+pub static ALL: [&TransformKind; 8] =
+    [&CLIP, &SHIFT, &BINARIZE, &INVERT, &FLIP_CHANNELS, &ROTATE_180, &DROP_LAST_PADDING, &FROM_CODES];
 
 const ITEM: Argument = Argument {
     name: "item",
@@ -207,13 +199,13 @@ pub(super) static CLIP: TransformKind = TransformKind {
     ],
     make: |it| {
         let (min, max) = (it.number("min"), it.number("max"));
-        let wrong = |argument, told: String, hint: &str| {
-            Err(Given { argument, told, hint: hint.to_owned() })
-        };
+        let wrong = |argument, told: String, hint: &str| Err(Given { argument, told, hint: hint.to_owned() });
         match (min, max) {
-            (None, None) => {
-                wrong(None, "`action/clip` has neither `min` nor `max`".to_owned(), "give at least one of them")
-            }
+            (None, None) => wrong(
+                None,
+                "`action/clip` has neither `min` nor `max`".to_owned(),
+                "give at least one of them",
+            ),
             (Some(min), Some(max)) if max < min => {
                 wrong(Some("max"), format!("`max` is {max}, below `min`, which is {min}"), "swap them")
             }

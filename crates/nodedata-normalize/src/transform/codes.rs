@@ -3,9 +3,7 @@ use std::sync::Arc;
 use arrow_array::{
     Array, ArrayRef, StringArray,
     cast::AsArray,
-    types::{
-        Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-    },
+    types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type},
 };
 use arrow_buffer::{Buffer, OffsetBuffer};
 use nodedata_core::{DType, Nested, NestedDim};
@@ -34,16 +32,9 @@ pub(super) fn texts(column: &ArrayRef) -> Result<ArrayRef, Misfit> {
         Some(DType::UInt32) => of!(UInt32Type),
         Some(DType::UInt64) => of!(UInt64Type),
         Some(
-            DType::Bool
-            | DType::Float16
-            | DType::Float32
-            | DType::Float64
-            | DType::String
-            | DType::Bytes,
+            DType::Bool | DType::Float16 | DType::Float32 | DType::Float64 | DType::String | DType::Bytes,
         )
-        | None => {
-            Err(Misfit { idx: 0, message: format!("{} holds no codes of text", column.data_type()) })
-        }
+        | None => Err(Misfit { idx: 0, message: format!("{} holds no codes of text", column.data_type()) }),
     }
 }
 
@@ -102,8 +93,7 @@ mod tests {
             Some(codes.map(Some).collect::<Vec<_>>())
         };
         let rows = vec![row("push", 6), None, row("blå", 6), row("", 6)];
-        let expected: ArrayRef =
-            Arc::new(StringArray::from(vec![Some("push"), None, Some("blå"), Some("")]));
+        let expected: ArrayRef = Arc::new(StringArray::from(vec![Some("push"), None, Some("blå"), Some("")]));
         assert_eq!(&texts(&list(rows.clone())).unwrap(), &expected);
         let fixed: ArrayRef = Arc::new(FixedSizeListArray::from_iter_primitive::<Int32Type, _, _>(rows, 6));
         assert_eq!(&texts(&fixed).unwrap(), &expected);
@@ -112,7 +102,8 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_refused_with_its_row() {
-        let refused = |codes: Vec<Option<i32>>| texts(&list(vec![Some(vec![Some(104)]), Some(codes)])).unwrap_err();
+        let refused =
+            |codes: Vec<Option<i32>>| texts(&list(vec![Some(vec![Some(104)]), Some(codes)])).unwrap_err();
         for (codes, told) in [
             (vec![Some(256)], "the code 256 is no byte"),
             (vec![Some(-1)], "the code -1 is no byte"),

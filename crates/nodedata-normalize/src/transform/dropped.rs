@@ -1,7 +1,7 @@
 use arrow_array::{Array, cast::AsArray};
 use nodedata_core::{
-    DType, EpisodeStream, Fate, Feature, ReadOptions, Result, Source, SourcePlan, Storage,
-    placed::Mistake, suggest,
+    DType, EpisodeStream, Fate, Feature, ReadOptions, Result, Source, SourcePlan, Storage, placed::Mistake,
+    suggest,
 };
 
 use super::{

@@ -69,8 +69,8 @@ pub(super) fn fit(field: &FieldSpec, feature: &Feature) -> Result<Fitted, Mistak
             FieldTransform::Shift { .. } => shift = Some(idx),
             _ => {}
         }
-        let op = op_of(transform, &now, field.encoding)
-            .map_err(|it| refused(key, transform, field, &now, it))?;
+        let op =
+            op_of(transform, &now, field.encoding).map_err(|it| refused(key, transform, field, &now, it))?;
         match (op, ops.last_mut()) {
             (None, _) => {}
             // One decoding for all that is done to a frame.
@@ -121,9 +121,14 @@ fn op_of(
         FieldTransform::FlipChannels {} | FieldTransform::Rotate180 {} => {
             takes(!plain)?;
             if let Some(codec) = video_codec(feature) {
-                let message = format!("the frames are coded as {codec}, each with the help of others, and are not decoded");
-                return Err(Refusal::Told(message, "only sources that decode their video (`node-data formats`) give frames: \
-                     take one camera as `from`"));
+                let message = format!(
+                    "the frames are coded as {codec}, each with the help of others, and are not decoded"
+                );
+                return Err(Refusal::Told(
+                    message,
+                    "only sources that decode their video (`node-data formats`) give frames: \
+                     take one camera as `from`",
+                ));
             }
             let op = if matches!(transform, FieldTransform::Rotate180 {}) {
                 PixelOp::Rotate180
@@ -178,7 +183,8 @@ fn which(feature: &Feature, item: Option<i32>) -> Result<Which, Refusal> {
     let at = if item < 0 { i64::from(*n) + i64::from(item) } else { i64::from(item) };
     let first = usize::try_from(at).ok().filter(|it| *it < *n as usize);
     let outside = || {
-        let message = format!("there is no item {item}: the vector has {n}, counted from 0, or from -1 backwards");
+        let message =
+            format!("there is no item {item}: the vector has {n}, counted from 0, or from -1 backwards");
         Refusal::Told(message, "name an item that is there, or leave `item` out for all")
     };
     Ok(Which { first: first.ok_or_else(outside)?, step: *n as usize })
@@ -194,11 +200,20 @@ fn refused(
     let kind = transform.kind();
     match why {
         Refusal::Kind => {
-            let message =
-                format!("`{}` takes {}, but `{}` is {}", kind.full_name, kind.takes, field.name, feature.told());
+            let message = format!(
+                "`{}` takes {}, but `{}` is {}",
+                kind.full_name,
+                kind.takes,
+                field.name,
+                feature.told()
+            );
             let hint = match feature.metadata.contains_key(meta::TRANSFORM) || field.transform.len() > 1 {
-                true => "transforms follow each other in the order of the list: each takes what the one before makes",
-                false => "remove it, or give it a field that it takes; `node-data transforms` says what they do",
+                true => {
+                    "transforms follow each other in the order of the list: each takes what the one before makes"
+                }
+                false => {
+                    "remove it, or give it a field that it takes; `node-data transforms` says what they do"
+                }
             };
             Mistake::new(key, message).with_hint(hint)
         }

@@ -2,9 +2,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, StructArray, builder::BinaryBuilder, cast::AsArray, new_null_array};
 use arrow_schema::{DataType, Field};
-use nodedata_core::{
-    DType, Error, ErrorKind, Feature, MediaEncoding, Nested, PixelShape, Result, Storage,
-};
+use nodedata_core::{DType, Error, ErrorKind, Feature, MediaEncoding, Nested, PixelShape, Result, Storage};
 use nodedata_media::{Decoded, JPEG_QUALITY, decode_image, encode_jpeg, encode_png};
 
 use super::lists::around;
@@ -134,7 +132,8 @@ fn is_struct(data_type: &DataType) -> bool {
 fn bare(pixels: &[u8], found: &[&PixelShape]) -> Result<Decoded> {
     let hint = "only frames whose height, width and type are known can be changed";
     let [found] = found else {
-        let message = format!("the frames of this batch have {} shapes, and none says which is whose", found.len());
+        let message =
+            format!("the frames of this batch have {} shapes, and none says which is whose", found.len());
         return Err(Error::new(ErrorKind::Unsupported, message).with_hint(hint));
     };
     if found.encoding != MediaEncoding::Raw.name() {
@@ -154,7 +153,8 @@ fn bare(pixels: &[u8], found: &[&PixelShape]) -> Result<Decoded> {
     let sides = [height, width, channels].into_iter().map(|it| it as usize);
     let wanted = sides.fold(Some(value_bytes(found.dtype)), |n, side| n?.checked_mul(side));
     if wanted != Some(frame.pixels.len()) || frame.pixels.is_empty() {
-        let message = format!("{} bytes are no {height} × {width} × {channels} image of {}", pixels.len(), found.dtype);
+        let message =
+            format!("{} bytes are no {height} × {width} × {channels} image of {}", pixels.len(), found.dtype);
         return Err(Error::new(ErrorKind::Corrupt, message));
     }
     Ok(frame)
@@ -183,7 +183,9 @@ fn pixel_bytes(frame: &Decoded) -> usize {
 fn flip_channels(frame: &mut Decoded) -> Result<()> {
     if !matches!(frame.channels, 3 | 4) {
         let message = format!("a picture of {} channels has no red and blue to flip", frame.channels);
-        return Err(Error::new(ErrorKind::Unsupported, message).with_hint("remove the transform from this field"));
+        return Err(
+            Error::new(ErrorKind::Unsupported, message).with_hint("remove the transform from this field")
+        );
     }
     let (value, size) = (value_bytes(frame.dtype), pixel_bytes(frame));
     for pixel in frame.pixels.chunks_exact_mut(size) {
@@ -211,7 +213,8 @@ mod tests {
     }
 
     fn media(frames: &[Option<Vec<u8>>]) -> ArrayRef {
-        let feature = Feature { storage: Storage::EncodedMedia, ..Feature::new("i", DType::Bytes, Vec::new()) };
+        let feature =
+            Feature { storage: Storage::EncodedMedia, ..Feature::new("i", DType::Bytes, Vec::new()) };
         let DataType::Struct(fields) = feature.arrow_type() else { panic!("media is a struct") };
         let bytes: arrow_array::BinaryArray = frames.iter().map(Option::as_deref).collect();
         let nulls = bytes.nulls().cloned();

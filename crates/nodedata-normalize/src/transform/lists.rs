@@ -57,8 +57,6 @@ pub(super) fn retyped(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, A
             let (item, nulls) = (Arc::clone(item), list.nulls().cloned());
             Ok(Arc::new(FixedSizeListArray::try_new_with_length(item, *n, values, nulls, list.len())?))
         }
-        (found, _) => {
-            Err(ArrowError::InvalidArgumentError(format!("{found} is not {wanted}")))
-        }
+        (found, _) => Err(ArrowError::InvalidArgumentError(format!("{found} is not {wanted}"))),
     }
 }

@@ -111,8 +111,9 @@ fn images(
 }
 
 fn misplaced(row: usize, message: String, feature: &str) -> Misplaced {
-    let err = Error::new(ErrorKind::Corrupt, message)
-        .with_hint(format!("`fields.{feature}.transform` does not fit every value: change it, or leave it out"));
+    let err = Error::new(ErrorKind::Corrupt, message).with_hint(format!(
+        "`fields.{feature}.transform` does not fit every value: change it, or leave it out"
+    ));
     Misplaced { row, err }
 }
 

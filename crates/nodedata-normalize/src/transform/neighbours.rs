@@ -270,7 +270,8 @@ impl Pulled {
             let Some(batch) = (if is_head { batches.next() } else { batches.next_back() }) else { break };
             let n = batch.rows.num_rows().min(n_wanted - n_rows);
             let first = if is_head { 0 } else { batch.rows.num_rows() - n };
-            let places = UInt32Array::from_iter_values((first..first + n).map_while(|it| u32::try_from(it).ok()));
+            let places =
+                UInt32Array::from_iter_values((first..first + n).map_while(|it| u32::try_from(it).ok()));
             let rows = batch.rows.project(columns).expect("the columns are those of the steps");
             parts.push(take_record_batch(&rows, &places).expect("the places are those of rows"));
             n_rows += n;
@@ -279,7 +280,10 @@ impl Pulled {
             parts.reverse();
         }
         let schema = parts.first()?.schema();
-        Some(arrow_select::concat::concat_batches(&schema, &parts).expect("batches of one stream have one schema"))
+        Some(
+            arrow_select::concat::concat_batches(&schema, &parts)
+                .expect("batches of one stream have one schema"),
+        )
     }
 }
 

@@ -141,7 +141,8 @@ where
             Ok(value) => changed[idx] = value,
             Err(_) if is_hidden(idx) => {}
             Err(_) => {
-                let message = format!("{before} becomes {}, which {} cannot hold", change(before), T::DATA_TYPE);
+                let message =
+                    format!("{before} becomes {}, which {} cannot hold", change(before), T::DATA_TYPE);
                 return Err(Misfit { idx, message });
             }
         }
@@ -170,12 +171,9 @@ pub(super) fn no_value_inside(dtype: DType, min: Option<f64>, max: Option<f64>) 
         DType::UInt16 => (0, i128::from(u16::MAX)),
         DType::UInt32 => (0, i128::from(u32::MAX)),
         DType::UInt64 => (0, i128::from(u64::MAX)),
-        DType::Bool
-        | DType::Float16
-        | DType::Float32
-        | DType::Float64
-        | DType::String
-        | DType::Bytes => return None,
+        DType::Bool | DType::Float16 | DType::Float32 | DType::Float64 | DType::String | DType::Bytes => {
+            return None;
+        }
     };
     let low = min.map_or(least, |it| it.ceil() as i128).max(least);
     let high = max.map_or(greatest, |it| it.floor() as i128).min(greatest);

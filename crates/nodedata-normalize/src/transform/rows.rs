@@ -76,7 +76,8 @@ pub(super) fn at_row(err: Error, batch: &Batch, row: usize, feature: &str, place
         // A part of an episode does not know how many steps come before it.
         Numbering::Joined => match value(TIMESTAMP_NS) {
             Some(ns) => {
-                let told = Error::new(err.kind(), format!("{err}, at {ns} ns")).at(err.locus().clone()).at(locus);
+                let told =
+                    Error::new(err.kind(), format!("{err}, at {ns} ns")).at(err.locus().clone()).at(locus);
                 match err.hint() {
                     Some(hint) => told.with_hint(hint),
                     None => told,

@@ -118,7 +118,8 @@ impl ShiftedSource {
         let wanted = columns.clone();
         columns.sort_unstable();
         columns.dedup();
-        let places: Vec<usize> = wanted.iter().map(|it| columns.partition_point(|column| column < it)).collect();
+        let places: Vec<usize> =
+            wanted.iter().map(|it| columns.partition_point(|column| column < it)).collect();
         let beside = |it: RecordBatch| it.project(&places).expect("every shifted column is there");
         let before = before.rows.into_iter().map(beside);
         before.chain(own).chain(after.rows.into_iter().map(beside)).collect()
@@ -133,7 +134,8 @@ impl ShiftedSource {
                     .with_source(err)
                     .at(Locus::feature(field.name()))
             };
-            let array = line.values(idx, shift.steps, first..first + batch.rows.num_rows()).map_err(failed)?;
+            let array =
+                line.values(idx, shift.steps, first..first + batch.rows.num_rows()).map_err(failed)?;
             columns[shift.column] = retyped(&array, field.data_type()).map_err(failed)?;
         }
         let rows = RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)

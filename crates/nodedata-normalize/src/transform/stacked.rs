@@ -90,9 +90,10 @@ fn shifts_of(field: &FieldSpec, spec: &StepSpec, column: usize) -> Vec<Shift> {
 fn refuse_cut_video(spec: &StepSpec, plan: &SourcePlan) -> Result<(), Unfit> {
     let Some(video) = plan.videos.first() else { return Ok(()) };
     let of_field = |field: &FieldSpec| {
-        let idx = field.transform.iter().position(|it| {
-            matches!(it, super::FieldTransform::Shift { end: End::Drop, .. })
-        })?;
+        let idx = field
+            .transform
+            .iter()
+            .position(|it| matches!(it, super::FieldTransform::Shift { end: End::Drop, .. }))?;
         Some(format!("fields.{}.transform[{idx}]", field.name))
     };
     let of_steps = spec.transform.iter().enumerate().map(|(idx, it)| match it {
@@ -101,7 +102,10 @@ fn refuse_cut_video(spec: &StepSpec, plan: &SourcePlan) -> Result<(), Unfit> {
     let mistakes: Vec<Mistake> = of_steps
         .chain(spec.fields.iter().filter_map(of_field))
         .map(|key| {
-            let message = format!("steps are left out, but `{}` is coded video, which needs all of them", video.feature);
+            let message = format!(
+                "steps are left out, but `{}` is coded video, which needs all of them",
+                video.feature
+            );
             let hint = format!("decode it: `fields.{}.encoding: png`", video.feature);
             Mistake::new(key, message).with_hint(hint)
         })
@@ -115,7 +119,8 @@ pub(super) fn in_parts(plan: &mut SourcePlan, makes_steps: &[bool], why: &str) {
     let makes = |idx: &usize| makes_steps.get(*idx).copied().unwrap_or(true);
     let mut start = 0;
     while start < episodes.len() {
-        let end = (start..episodes.len()).find(|it| episodes[*it] != episodes[start]).unwrap_or(episodes.len());
+        let end =
+            (start..episodes.len()).find(|it| episodes[*it] != episodes[start]).unwrap_or(episodes.len());
         let parts: Vec<usize> = (start..end).filter(makes).collect();
         for (number, idx) in parts.iter().enumerate() {
             let recipe = &mut plan.partitions[*idx].recipe;

@@ -138,7 +138,9 @@ impl Checker {
                         self.places.0.insert(format!("{path}[{idx}]"), item.place.clone());
                     }
                 }
-                transforms::parse(node, *scope, path, &mut |place, message, hint| self.add(place, message, hint));
+                transforms::parse(node, *scope, path, &mut |place, message, hint| {
+                    self.add(place, message, hint)
+                });
             }
             Kind::Text | Kind::Bool | Kind::Constant => {}
         }

@@ -110,7 +110,12 @@ impl<'a> Reader<'a> {
         let fields = self.root.get("fields").map(Node::members).unwrap_or_default();
         // What is done to pictures decides itself what it needs: see `FieldSpec::encoding`.
         let is_changed = |it: &&Member| {
-            it.node.get("transform").map(transforms::of_field).unwrap_or_default().iter().any(FieldTransform::is_of_images)
+            it.node
+                .get("transform")
+                .map(transforms::of_field)
+                .unwrap_or_default()
+                .iter()
+                .any(FieldTransform::is_of_images)
         };
         let of_field = fields.iter().filter(|it| !is_changed(it)).filter_map(|it| {
             let camera = it.node.get("from").and_then(Node::text)?;

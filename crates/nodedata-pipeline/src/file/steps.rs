@@ -3,8 +3,8 @@ use nodedata_core::{
     placed::{Node, Value},
 };
 use nodedata_normalize::{
-    Align, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, FieldTransform, Rate, Start, StepSpec, TimeSource,
-    Tolerance, TopicTime,
+    Align, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, FieldTransform, Rate, Start, StepSpec,
+    TimeSource, Tolerance, TopicTime,
 };
 
 use super::{

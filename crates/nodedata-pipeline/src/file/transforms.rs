@@ -13,8 +13,7 @@ use serde_json::{Map, json};
 use super::{check::word, json_schema::or_variable, yaml::kind_of};
 
 /// What may stand behind `transform`.
-pub(super) const EXPECTED: &str =
-    "a transform such as `gripper/invert`, one with arguments such as `{action/clip: {min: -1, max: 1}}`, or a list of these";
+pub(super) const EXPECTED: &str = "a transform such as `gripper/invert`, one with arguments such as `{action/clip: {min: -1, max: 1}}`, or a list of these";
 
 /// Notes a mistake at a place, with what the user can do.
 type Wrong<'a> = dyn FnMut(&Place, String, String) + 'a;
@@ -47,7 +46,8 @@ fn one(node: &Node, scope: Scope, path: &str, wrong: &mut Wrong<'_>) -> Option<T
     let (name, place, given) = match (&node.value, node.members()) {
         (Value::Map(_), [only]) => (only.key.clone(), &only.place, Some(&only.node)),
         (Value::Map(_), [_, second, ..]) => {
-            let message = format!("`{path}` names several transforms in one mapping, whose order says nothing");
+            let message =
+                format!("`{path}` names several transforms in one mapping, whose order says nothing");
             wrong(&second.place, message, "write a list with one of them an item".to_owned());
             return None;
         }
@@ -82,7 +82,12 @@ fn one(node: &Node, scope: Scope, path: &str, wrong: &mut Wrong<'_>) -> Option<T
 }
 
 /// The arguments of a transform; `None` when one is wrong.
-fn arguments(kind: &'static TransformKind, node: &Node, path: &str, wrong: &mut Wrong<'_>) -> Option<Arguments> {
+fn arguments(
+    kind: &'static TransformKind,
+    node: &Node,
+    path: &str,
+    wrong: &mut Wrong<'_>,
+) -> Option<Arguments> {
     let names = || kind.arguments.iter().map(|it| it.name);
     if !matches!(node.value, Value::Map(_) | Value::Null) {
         let names: Vec<&str> = names().collect();
@@ -155,9 +160,8 @@ pub(super) fn json_schema(scope: Scope) -> serde_json::Value {
     let both = |it: &'static TransformKind| [it.name(), it.full_name];
     let alone = of_scope().filter(|it| it.with(&Arguments::default()).is_ok());
     let alone: Vec<&str> = alone.flat_map(both).collect();
-    let told: Map<String, serde_json::Value> = of_scope()
-        .flat_map(|it| both(it).map(|name| (name.to_owned(), with_arguments(it))))
-        .collect();
+    let told: Map<String, serde_json::Value> =
+        of_scope().flat_map(|it| both(it).map(|name| (name.to_owned(), with_arguments(it)))).collect();
     let one = json!({"anyOf": [
         or_variable(&json!({"enum": alone})),
         {

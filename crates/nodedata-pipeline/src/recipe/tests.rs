@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use nodedata_core::{DType, MediaEncoding, Moments, OptionValue, TimeRange};
 use nodedata_normalize::{
-    Align, Beyond, ByName, Clock, Constant, Cut, End, EpisodeRange, FieldFrom, FieldSpec, FieldTransform, Marker,
-    Rate, Start, StepTransform, TimeSource, Tolerance, TopicTime,
+    Align, Beyond, ByName, Clock, Constant, Cut, End, EpisodeRange, FieldFrom, FieldSpec, FieldTransform,
+    Marker, Rate, Start, StepTransform, TimeSource, Tolerance, TopicTime,
 };
 use proptest::prelude::*;
 
