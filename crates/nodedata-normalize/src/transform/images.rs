@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, StructArray, builder::BinaryBuilder, cast::AsArray, new_null_array};
 use arrow_schema::{DataType, Field};
 use nodedata_core::{DType, Error, ErrorKind, Feature, MediaEncoding, Nested, PixelShape, Result, Storage};
-use nodedata_media::{Decoded, JPEG_QUALITY, decode_image, encode_jpeg, encode_png};
+use nodedata_media::{Decoded, JPEG_QUALITY, decode_image, encode_jpeg, encode_png, image_header};
 
 use super::lists::around;
 
@@ -64,7 +64,7 @@ impl ImageOp {
             }
             let at = |err| Unchanged { row: nested.row_of(nested.dims.len(), idx), err };
             let frame = bytes.value(idx);
-            let mut frame = if is_encoded { decode_image(frame) } else { bare(frame, found) }.map_err(at)?;
+            let mut frame = if is_encoded { decoded(frame) } else { bare(frame, found) }.map_err(at)?;
             self.change(&mut frame).map_err(at)?;
             let found = (frame.dtype, dims(&frame));
             if self.encoding == MediaEncoding::Raw && shape.as_ref().is_some_and(|it| *it != found) {
@@ -126,6 +126,17 @@ fn is_struct(data_type: &DataType) -> bool {
         }
         _ => false,
     }
+}
+
+/// An encoded frame, with as many channels as it was stored with: the decoder of JPEG makes three of one.
+fn decoded(bytes: &[u8]) -> Result<Decoded> {
+    let frame = decode_image(bytes)?;
+    let is_gray = image_header(bytes).is_some_and(|it| it.shape().1 == 2);
+    if !is_gray || frame.channels != 3 || frame.dtype != DType::UInt8 {
+        return Ok(frame);
+    }
+    let pixels = frame.pixels.iter().step_by(3).copied().collect();
+    Ok(Decoded { channels: 1, pixels, ..frame })
 }
 
 /// Bare values as a frame, of the one shape that is known of them.
@@ -261,6 +272,14 @@ mod tests {
         let broken = media(&[Some(png), Some(b"no picture".to_vec())]);
         let refused = op.apply(&broken, &[], column.data_type()).err().unwrap();
         assert_eq!(refused.row, 1);
+    }
+
+    #[test]
+    fn gray_stays_gray() {
+        let gray = Decoded { pixels: vec![90; 6], ..frame(1, DType::UInt8) };
+        let stored = encode_jpeg(&gray, JPEG_QUALITY).unwrap();
+        let found = decoded(&stored).unwrap();
+        assert_eq!((found.channels, found.pixels.len()), (1, 6));
     }
 
     #[test]

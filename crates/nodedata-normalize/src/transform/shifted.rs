@@ -84,6 +84,7 @@ impl ShiftedSource {
             segments: self.in_order(before, own, after),
         };
         let kept_rows = line.kept(&self.shifts);
+        let features = &self.neighbours.inner.plan().streams[0].features;
         let mut first = 0;
         let mut results = std::collections::VecDeque::with_capacity(pulled.results.len());
         for result in std::mem::take(&mut pulled.results) {
@@ -95,11 +96,12 @@ impl ShiftedSource {
                 }
             };
             let n_rows = batch.rows.num_rows();
-            let shifted = self.batch(batch, &line, first)?;
             let within = |at: usize| at.clamp(first, first + n_rows) - first;
             let rows = within(kept_rows.start)..within(kept_rows.end);
+            // Rows that are left out have no value, which a column need not allow.
             if !rows.is_empty() {
-                results.push_back(Ok(kept(&shifted, rows, &self.plan.streams[0].features)));
+                let start = first + rows.start;
+                results.push_back(Ok(self.batch(kept(&batch, rows, features), &line, start)?));
             }
             first += n_rows;
         }
