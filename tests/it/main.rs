@@ -55,5 +55,6 @@ mod step_tables;
 mod steps;
 mod tampering;
 mod time_ranges;
+mod transforms;
 mod trust;
 mod unknown_names;

@@ -290,6 +290,7 @@ fn what_init_proposes_for_a_teleoperation() {
           # pick__action_feedback: {from: /pick/_action/feedback.feedback.progress, align: hold}    # a number at 4.0 Hz (lab_msgs/action/Pick_FeedbackMessage)
           # tf: {from: /tf.transforms.transform.translation.x, tolerance_ms: 75}    # 2 numbers at 20.0 Hz (tf2_msgs/msg/TFMessage)
           # tf_static: {from: /tf_static.transforms.transform.translation.x}    # 2 numbers at no rate (tf2_msgs/msg/TFMessage)
+          # `transform` changes values, such as `transform: [{action/shift: {steps: 1}}]`: `node-data transforms` lists what there is.
 
         # Not mapped; `streams: keep` writes every topic as a table of its own as well.
         #   /heartbeat: 4 records, 2.0 Hz std_msgs/msg/Empty

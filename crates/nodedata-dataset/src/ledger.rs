@@ -30,8 +30,15 @@ pub struct StreamLedger {
 }
 
 /// Reasons of dropped records, and of steps left out, that say what the pipeline asked for: where episodes are, how
-/// far a message may be from its step, and which names it must hold. They alone do not make a dataset incomplete.
-const ASKED_FOR: [&str; 3] = ["outside_every_episode", "beyond_tolerance", "absent_name"];
+/// far a message may be from its step, which names it must hold, and transforms that leave steps out. They alone do not
+/// make a dataset incomplete.
+const ASKED_FOR: [&str; 5] = [
+    "outside_every_episode",
+    "beyond_tolerance",
+    "absent_name",
+    "action/shift@1",
+    "rlds/drop_last_padding@1",
+];
 
 impl StreamLedger {
     /// Whether every record is accounted for.

@@ -9,7 +9,7 @@ use nodedata_dataset::{
     DamageEntry, Dataset, DatasetWriter, InputEntry, Ledger, Manifest, Nulls, QUARANTINE, Report, RunFacts,
     Unit, WriterOptions,
 };
-use nodedata_normalize::{Unfit, with_lengths};
+use nodedata_normalize::{StepSpec, Unfit, with_lengths};
 use nodedata_schema::{Schema, SchemaCheck, Violation};
 
 use crate::{
@@ -446,6 +446,7 @@ pub(crate) fn open_for(
     let open = OpenOptions {
         salvage: options.on_error == OnError::Salvage,
         deal: options.splits.rows(),
+        frames: options.steps.as_ref().map(StepSpec::frames).unwrap_or_default(),
         episode_facts: options.splits.needs_facts(),
         ..options.open.clone()
     };
