@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use nodedata_core::{DType, Dim, Error, ErrorKind, Feature, Result, Storage, meta};
-use nodedata_steps::free_name;
+use nodedata_steps::name_in_table;
 use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{example::ListKind, metadata::Number};
@@ -133,7 +133,7 @@ fn collect(node: &Node, key: String, name: String, is_step: bool, found: &mut Ve
         }
         return;
     }
-    let name = if is_step { free_name(&name) } else { name };
+    let name = if is_step { name_in_table(&name) } else { name };
     let mut leaf = Leaf {
         key,
         is_step,
