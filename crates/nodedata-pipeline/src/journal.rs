@@ -22,6 +22,8 @@ pub(crate) struct Told {
     pub(crate) damage: Findings,
     /// By episode, what only its rows told.
     pub(crate) facts: BTreeMap<usize, EpisodeFacts>,
+    /// What its rows gave to remark.
+    pub(crate) warnings: Findings,
 }
 
 /// [`UnitState`] as it is kept.
@@ -32,6 +34,8 @@ struct Kept {
     damage: Findings,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     facts: BTreeMap<usize, EpisodeFacts>,
+    #[serde(default, skip_serializing_if = "Findings::is_empty")]
+    warnings: Findings,
 }
 
 impl UnitState {
@@ -42,8 +46,8 @@ impl UnitState {
 
     /// As a record keeps it.
     pub(crate) fn keep(self) -> Result<Value> {
-        let Self { inferred, told: Told { ledger, damage, facts } } = self;
-        let kept = Kept { observed: inferred.observations(), ledger, damage, facts };
+        let Self { inferred, told: Told { ledger, damage, facts, warnings } } = self;
+        let kept = Kept { observed: inferred.observations(), ledger, damage, facts, warnings };
         Ok(serde_json::to_value(kept).map_err(std::io::Error::from)?)
     }
 
@@ -54,8 +58,8 @@ impl UnitState {
                 .with_hint("remove the hidden `.partial` folder beside the output, and run again")
         };
         let kept: Kept = serde_json::from_value(record).map_err(|err| misfit().with_source(err))?;
-        let Kept { observed, ledger, damage, facts } = kept;
-        self.told.join(Told { ledger, damage, facts });
+        let Kept { observed, ledger, damage, facts, warnings } = kept;
+        self.told.join(Told { ledger, damage, facts, warnings });
         if self.inferred.take_in(&observed) { Ok(()) } else { Err(misfit()) }
     }
 }
@@ -73,6 +77,7 @@ impl Told {
             let name = |it| plan.stream_name(it).map(|it| it.to_string());
             self.lose(Finding::new(FindingKind::Damage, err, name));
         }
+        part.warnings.iter().for_each(|it| self.warnings.push(it.clone()));
         if let Some(facts) = &part.facts {
             self.learn(plan.partitions[part.partition].episode, facts.clone());
         }
@@ -109,6 +114,7 @@ impl Told {
             self.ledger.entry(stream.clone()).or_default().add(entry);
         }
         self.damage.join(next.damage);
+        self.warnings.join(next.warnings);
         next.facts.into_iter().for_each(|(episode, facts)| self.learn(episode, facts));
     }
 }

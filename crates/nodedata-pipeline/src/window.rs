@@ -4,7 +4,7 @@ use std::{
 };
 
 use nodedata_core::{
-    Batch, EpisodeFacts, Error, Fate, InputRange, Partition, ReadOptions, Result, Source, StreamId,
+    Batch, EpisodeFacts, Error, Fate, Finding, InputRange, Partition, ReadOptions, Result, Source, StreamId,
 };
 use rayon::prelude::*;
 
@@ -23,6 +23,7 @@ pub(crate) struct ReadPart {
     pub(crate) records_read: Vec<(StreamId, u64)>,
     pub(crate) fates: Vec<Fate>,
     pub(crate) facts: Option<EpisodeFacts>,
+    pub(crate) warnings: Vec<Finding>,
     pub(crate) looked_at: Vec<InputRange>,
     /// How long reading it took.
     pub(crate) taken: Duration,
@@ -38,6 +39,7 @@ impl ReadPart {
             records_read: Vec::new(),
             fates: Vec::new(),
             facts: None,
+            warnings: Vec::new(),
             looked_at: Vec::new(),
             taken: Duration::ZERO,
         }
@@ -103,6 +105,7 @@ fn read_partition(
     part.records_read = stream.records_read().to_vec();
     part.fates = stream.fates().to_vec();
     part.facts = stream.facts().cloned();
+    part.warnings = stream.warnings().to_vec();
     part.looked_at = stream.looked_at().to_vec();
     // Streams end their batches in any order; files take them by stream.
     part.batches.sort_by_key(|it| it.stream);
