@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Files, Result, Silent};
+use nodedata_core::{Error, ErrorKind, Files, ReadAt as _, Result, Silent};
 use nodedata_io::LocalFiles;
 use nodedata_registry::{
     Appended, B3, BlobReader, DatasetName, DatasetState, Direct, LogEntry, Negotiated, OpenStore,

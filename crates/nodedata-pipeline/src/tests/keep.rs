@@ -47,7 +47,8 @@ struct Stop(AtomicUsize);
 impl Progress for Stop {
     fn advanced(&self, _n_bytes: u64, _n_records: u64) {
         // Never below zero: the run ends soon, not at once.
-        drop(self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| it.checked_sub(1)));
+        let left = self.0.load(Ordering::Relaxed);
+        self.0.store(left.saturating_sub(1), Ordering::Relaxed);
     }
 
     fn is_stopped(&self) -> bool {
