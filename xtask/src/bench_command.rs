@@ -10,9 +10,9 @@ pub(crate) struct Options {
     pub(crate) mb: u64,
 
     /// Only inputs whose name contains this: jpeg-none, jpeg-zstd, raw-none, raw-zstd, camera-none, camera-zstd,
-    /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1; or jobs: inspect-jpeg,
-    /// inspect-numeric, align-jpeg, align-raw,
-    /// align-numeric, push-folder, push-server, push-folder-known, push-server-known.
+    /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1, rlds-jpeg, rlds-large;
+    /// or jobs: inspect-jpeg, inspect-numeric, align-jpeg, align-raw, align-numeric, push-folder, push-server,
+    /// push-folder-known, push-server-known.
     #[arg(long)]
     pub(crate) only: Option<String>,
 
@@ -32,8 +32,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PYTHON")]
     pub(crate) lerobot: Option<PathBuf>,
 
+    /// A Python interpreter that has `tensorflow-datasets` and `pyarrow` installed: time TFDS on RLDS sets, too.
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) tfds: Option<PathBuf>,
+
     /// Another build of node-data: every job runs with it and with ours in turns, instead of with reference jobs.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["inputs_only", "rerun", "lerobot"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["inputs_only", "rerun", "lerobot", "tfds"])]
     pub(crate) against: Option<PathBuf>,
 
     /// Write the figures as JSON to this file, too.
@@ -70,11 +74,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.rerun {
         command.arg("--rerun");
     }
-    if let Some(python) = &options.lerobot {
+    for (flag, python) in [("--lerobot", &options.lerobot), ("--tfds", &options.tfds)] {
+        let Some(python) = python else { continue };
         // A bare name is looked up on the PATH; a path must hold in the workspace's folder, too.
         let is_path = python.components().count() > 1;
-        let absolute = is_path.then(|| std::path::absolute(python).ok()).flatten();
-        command.arg("--lerobot").arg(absolute.as_ref().unwrap_or(python));
+        command.arg(flag).arg(if is_path { absolute(python)? } else { python.clone() });
     }
     if let Some(theirs) = &options.against {
         if !theirs.is_file() {

@@ -13,9 +13,9 @@ use crate::{
 const TESTS: &str = "tests/python";
 
 /// Converts every MCAP fixture with the debug binary and lets pyarrow, DuckDB, Polars and `datasets`
-/// read what came out, converts from an S3 server, holds a registry in it to the kit of all registries, and
-/// aligned steps against numpy. Without Python or without its packages the part is skipped, and says so; without
-/// those of single tests only they are.
+/// read what came out, converts from an S3 server, holds a registry in it to the kit of all registries,
+/// aligned steps against numpy, and steps of RLDS datasets against TFDS. Without Python or without its packages
+/// the part is skipped, and says so; without those of single tests only they are.
 ///
 /// # Errors
 /// When a fixture does not convert, the kit does not compile, or the tests cannot be run.
@@ -28,11 +28,13 @@ pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
             return Ok((Counts { n_skipped: 1, ..Counts::default() }, Some(remark)));
         }
     };
-    let croissant = croissant_environment();
+    let croissant = environment_of("croissant", "mlcroissant");
+    let tfds = environment_of("tfds", "TFDS to hold RLDS against");
     let missing = [
         add(&python, "requirements-s3.txt", "no S3 server").err(),
         add(&python, "requirements-align.txt", "no official reader to hold the alignment against").err(),
         croissant.as_ref().err().cloned(),
+        tfds.as_ref().err().cloned(),
     ];
     let missing: Vec<String> = missing.into_iter().flatten().collect();
     let remark = (!missing.is_empty()).then(|| missing.join("; "));
@@ -53,6 +55,9 @@ pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
         .env("HF_HOME", workspace::target_dir().join("python-readers-cache"));
     if let Ok(python) = croissant {
         command.env("NODEDATA_CROISSANT_PYTHON", python);
+    }
+    if let Ok(python) = tfds {
+        command.env("NODEDATA_TFDS_PYTHON", python);
     }
     if long {
         command.env(LONG, "1");
@@ -84,17 +89,17 @@ fn add(python: &Path, requirements: &str, without: &str) -> Result<()> {
     })
 }
 
-/// The interpreter of an environment with mlcroissant. The failure is what the summary says of it.
-fn croissant_environment() -> Result<PathBuf> {
-    let requirements = workspace::root().join(TESTS).join("requirements-croissant.txt");
+/// The interpreter of an environment of its own, with packages that bring other versions of what the readers need: those
+/// of `requirements-NAME.txt`. The failure is what the summary says of it, that there is no `what`.
+fn environment_of(name: &str, what: &str) -> Result<PathBuf> {
+    let requirements = workspace::root().join(TESTS).join(format!("requirements-{name}.txt"));
     let wanted = std::fs::read_to_string(&requirements)
-        .map_err(|err| format!("cannot read {TESTS}/requirements-croissant.txt: {err}"))?;
-    install("venv-croissant", &["--requirement".as_ref(), requirements.as_os_str()], &wanted).map_err(
-        |reason| {
-            eprintln!("skipped: no mlcroissant\n{reason}");
-            "no mlcroissant".to_owned()
-        },
-    )
+        .map_err(|err| format!("cannot read {TESTS}/requirements-{name}.txt: {err}"))?;
+    let arguments = ["--requirement".as_ref(), requirements.as_os_str()];
+    install(&format!("venv-{name}"), &arguments, &wanted).map_err(|reason| {
+        eprintln!("skipped: no {what}\n{reason}");
+        format!("no {what}")
+    })
 }
 
 fn pip_install(python: &Path) -> Command {

@@ -14,6 +14,7 @@ mod pictures;
 mod push;
 mod reference;
 mod report;
+mod rlds;
 
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,11 @@ pub(crate) enum Job {
         /// The log read.
         input: PathBuf,
     },
+    /// Reads every TFRecord below a folder with the crate `tfrecord`, checksums verified.
+    TfrecordCrate {
+        /// The folder read.
+        input: PathBuf,
+    },
     /// Compresses a file with zstd level 1 on one core, in memory.
     Zstd {
         /// The file read.
@@ -66,6 +72,7 @@ pub(crate) fn run_job(job: &Job) -> Result<()> {
         Job::Measure { command } => measure::run_and_print(command),
         Job::Copy { input, output } => reference::copy(input, output),
         Job::McapSummary { input } => inspect::summary(input),
+        Job::TfrecordCrate { input } => rlds::by_crate(input),
         Job::Zstd { input } => reference::zstd(input),
     }
 }
@@ -104,9 +111,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let inspect = inspect::run(&folder, options, rerun.as_deref())?;
     let align = align::run(&folder, &outputs, options)?;
     let lerobot = lerobot::run(&folder, &outputs, options)?;
+    let rlds = rlds::run(&folder, &outputs, options)?;
     let push = push::run(&folder, &outputs, options)?;
     remove(&outputs)?;
-    if n_selected + inspect.n_selected + align.n_selected + lerobot.n_selected + push.n_selected == 0 {
+    let of_others =
+        inspect.n_selected + align.n_selected + lerobot.n_selected + rlds.n_selected + push.n_selected;
+    if n_selected + of_others == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
     }
     if options.inputs_only {
@@ -118,8 +128,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("{}", inspect::markdown(&inspect, options));
     println!("{}", align::markdown(&align, options));
     println!("{}", lerobot::markdown(&lerobot, options));
+    println!("{}", rlds::markdown(&rlds, options));
     println!("{}", push::markdown(&push, options));
-    let others = [align::json(&align), lerobot::json(&lerobot), push::json(&push), inspect::json(&inspect)];
+    let others = [
+        ("align", align::json(&align)),
+        ("lerobot", lerobot::json(&lerobot)),
+        ("rlds", rlds::json(&rlds)),
+        ("push", push::json(&push)),
+        ("inspect", inspect::json(&inspect)),
+    ];
     write_json(options, || report::json(&rows, others, options))
 }
 

@@ -91,7 +91,11 @@ pub(super) fn mebibytes(n: u64) -> String {
 }
 
 /// The same figures for programs.
-pub(super) fn json(rows: &[Row], [align, lerobot, push, inspect]: [Value; 4], options: &Options) -> Value {
+pub(super) fn json(
+    rows: &[Row],
+    others: impl IntoIterator<Item = (&'static str, Value)>,
+    options: &Options,
+) -> Value {
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {
@@ -111,10 +115,8 @@ pub(super) fn json(rows: &[Row], [align, lerobot, push, inspect]: [Value; 4], op
             })
         })
         .collect();
-    json!({
-        "mb": options.mb, "runs": options.runs, "rows": rows, "align": align, "lerobot": lerobot, "push": push,
-        "inspect": inspect,
-    })
+    let own = [("mb", json!(options.mb)), ("runs", json!(options.runs)), ("rows", json!(rows))];
+    own.into_iter().chain(others).collect()
 }
 
 /// How a goal's line ends.

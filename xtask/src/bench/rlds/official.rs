@@ -1,0 +1,49 @@
+//! TFDS on the same set, in the same run.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::set::Set;
+use crate::{
+    bench::{measure, path_text, remove},
+    workspace::Result,
+};
+
+/// What TFDS says of its own reading and writing: its start, which loads TensorFlow, is not in it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Reading {
+    pub(super) version: String,
+    pub(super) n_steps: u64,
+    pub(super) wall_s: f64,
+    pub(super) cpu_s: f64,
+}
+
+/// Lets TFDS read a set without decoding its pictures, and pyarrow write its steps.
+///
+/// # Errors
+/// When it fails, or does not give every step.
+pub(super) fn read(python: &Path, set: &Set, outputs: &Path) -> Result<Reading> {
+    let target = outputs.join("official.json");
+    let written = outputs.join("official.json.parquet");
+    let script = include_str!("official.py").to_owned();
+    let source = path_text(&set.version());
+    let command = [path_text(python), "-c".to_owned(), script, source, path_text(&target)];
+    measure::in_own_process(&command)?;
+    let text = std::fs::read(&target).map_err(|err| format!("cannot read {}: {err}", target.display()))?;
+    let reading: Reading =
+        serde_json::from_slice(&text).map_err(|err| format!("cannot read {}: {err}", target.display()))?;
+    remove(&target)?;
+    remove(&written)?;
+    if reading.n_steps != set.n_steps {
+        return Err(format!("TFDS gave {} steps of {}", reading.n_steps, set.n_steps));
+    }
+    Ok(reading)
+}
+
+/// The reading in the middle, by time on the clock.
+pub(super) fn median_of(mut readings: Vec<Reading>) -> Option<Reading> {
+    readings.sort_by(|one, two| one.wall_s.total_cmp(&two.wall_s));
+    let middle = readings.len() / 2;
+    (middle < readings.len()).then(|| readings.swap_remove(middle))
+}
