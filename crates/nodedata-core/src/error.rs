@@ -121,7 +121,9 @@ impl Locus {
 
 impl From<std::io::Error> for Error {
     fn from(err: std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, "reading or writing failed").with_source(err)
+        // One of ours that went through the words of `std::io` is the same again.
+        err.downcast::<Self>()
+            .unwrap_or_else(|err| Self::new(ErrorKind::Io, "reading or writing failed").with_source(err))
     }
 }
 

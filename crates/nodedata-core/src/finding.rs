@@ -144,6 +144,11 @@ impl Findings {
         other.all.into_iter().for_each(|it| self.push(it));
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Those told, in order.
     pub fn into_vec(self) -> Vec<Finding> {
         self.all

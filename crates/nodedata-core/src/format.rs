@@ -71,6 +71,10 @@ pub struct OpenOptions {
     /// Follows from the splits, and what it decides is in the recipes of partitions.
     #[serde(skip)]
     pub deal: Option<RowDeal>,
+    /// Whether what only records tell of episodes, their task and metadata, is needed at the plan, so that a format whose
+    /// plan does not look into records has to. Follows from the splits. Default: no.
+    #[serde(skip)]
+    pub episode_facts: bool,
     /// What an earlier opening of the same files with the same options learned by reading them all, as
     /// [`crate::SourcePlan::learned`] told it: it need not be learned again. Decides nothing.
     #[serde(skip)]
@@ -122,6 +126,7 @@ impl Default for OpenOptions {
             record_bytes_max: 1 << 30,
             options: BTreeMap::new(),
             deal: None,
+            episode_facts: false,
             learned: None,
         }
     }

@@ -1,4 +1,4 @@
-use crate::{Batch, EpisodeFacts, Fate, InputRange, Result, SourcePlan, StreamId};
+use crate::{Batch, EpisodeFacts, Fate, Finding, InputRange, Result, SourcePlan, StreamId};
 
 /// An opened dataset: a plan, and a way to read what it names. Shared by all worker threads.
 ///
@@ -38,6 +38,12 @@ pub trait EpisodeStream: Send {
     /// says all there is.
     fn facts(&self) -> Option<&EpisodeFacts> {
         None
+    }
+
+    /// What reading found that costs nothing and that the user should know: findings of the kind
+    /// [`crate::FindingKind::Warning`]; known at the end of the stream.
+    fn warnings(&self) -> &[Finding] {
+        &[]
     }
 
     /// Bytes outside of [`crate::Partition::reads`] that turned out to decide rows, such as those of the last

@@ -13,17 +13,27 @@ use crate::memory::past_the_end;
 const SMALL_READ_BYTES: u64 = 256 << 10;
 /// What one request for a block fetches: record headers and summaries come in runs.
 const BLOCK_BYTES: u64 = 1 << 20;
-/// Blocks kept per file.
+/// The same around bytes that are alone, see [`ReadAt::peek_at`]: a small part of the large record behind them.
+const PEEK_BYTES: u64 = 64 << 10;
+/// Blocks kept per file, of either size.
 const BLOCKS_MAX: usize = 8;
 
-/// A file that is far away: small reads are answered from blocks of 1 MiB, of which the eight used last are kept.
+/// A file that is far away: small reads are answered from blocks of 1 MiB, peeks from those of 64 KiB. Of either the eight
+/// used last are kept.
 ///
 /// Threads that want different blocks fetch them at the same time. Those that want the same one wait for the first
 /// of them; only a block that eight others have pushed out while it was under way is fetched again.
 #[derive(Debug)]
 pub struct Blocks<R> {
     file: R,
-    /// Most recently used last. Locked to look up, never to fetch.
+    blocks: Kept,
+    peeks: Kept,
+}
+
+/// Blocks of one size. Most recently used last. Locked to look up, never to fetch.
+#[derive(Debug)]
+struct Kept {
+    block_bytes: u64,
     blocks: Mutex<VecDeque<(u64, Arc<Block>)>>,
 }
 
@@ -34,17 +44,42 @@ type Block = Mutex<Option<Bytes>>;
 impl<R: ReadAt> Blocks<R> {
     /// Reads `file` through blocks.
     pub fn over(file: R) -> Self {
-        Self { file, blocks: Mutex::default() }
+        Self { file, blocks: Kept::of(BLOCK_BYTES), peeks: Kept::of(PEEK_BYTES) }
     }
 
-    fn block(&self, idx: u64) -> Result<Bytes> {
+    /// The bytes of `range` from the block that they lie in, or by a request of their own.
+    fn read_through(&self, kept: &Kept, range: Range<u64>) -> Result<Bytes> {
+        if range.end < range.start || range.end > self.n_bytes() {
+            return Err(past_the_end(&range, self.n_bytes()));
+        }
+        let n_bytes = range.end - range.start;
+        if n_bytes == 0 {
+            return Ok(Bytes::new());
+        }
+        let (first, last) = (range.start / kept.block_bytes, (range.end - 1) / kept.block_bytes);
+        if n_bytes > SMALL_READ_BYTES || first != last {
+            return self.file.read_at(range);
+        }
+        let within = range.start - first * kept.block_bytes;
+        let block = kept.block(&self.file, first)?;
+        // Both ends lie in one block, so they fit memory.
+        Ok(block.slice(within as usize..(within + n_bytes) as usize))
+    }
+}
+
+impl Kept {
+    fn of(block_bytes: u64) -> Self {
+        Self { block_bytes, blocks: Mutex::default() }
+    }
+
+    fn block(&self, file: &impl ReadAt, idx: u64) -> Result<Bytes> {
         let slot = self.slot(idx);
         let mut block = lock(&slot);
         if let Some(bytes) = &*block {
             return Ok(bytes.clone());
         }
-        let start = idx * BLOCK_BYTES;
-        let bytes = self.file.read_at(start..(start + BLOCK_BYTES).min(self.file.n_bytes()))?;
+        let start = idx * self.block_bytes;
+        let bytes = file.read_at(start..(start + self.block_bytes).min(file.n_bytes()))?;
         Ok(block.insert(bytes).clone())
     }
 
@@ -67,21 +102,11 @@ impl<R: ReadAt> ReadAt for Blocks<R> {
     }
 
     fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
-        if range.end < range.start || range.end > self.n_bytes() {
-            return Err(past_the_end(&range, self.n_bytes()));
-        }
-        let n_bytes = range.end - range.start;
-        if n_bytes == 0 {
-            return Ok(Bytes::new());
-        }
-        let (first, last) = (range.start / BLOCK_BYTES, (range.end - 1) / BLOCK_BYTES);
-        if n_bytes > SMALL_READ_BYTES || first != last {
-            return self.file.read_at(range);
-        }
-        let within = range.start - first * BLOCK_BYTES;
-        let block = self.block(first)?;
-        // Both ends lie in one block of 1 MiB, so they fit memory.
-        Ok(block.slice(within as usize..(within + n_bytes) as usize))
+        self.read_through(&self.blocks, range)
+    }
+
+    fn peek_at(&self, range: Range<u64>) -> Result<Bytes> {
+        self.read_through(&self.peeks, range)
     }
 }
 
@@ -194,7 +219,7 @@ mod tests {
         for block in (0..20).chain([0]) {
             byte_of(&file, block).unwrap();
         }
-        assert_eq!(lock(&file.blocks).len(), BLOCKS_MAX);
+        assert_eq!(lock(&file.blocks.blocks).len(), BLOCKS_MAX);
         let n_reads = file.n_reads();
         for block in (13..20).chain([0]) {
             byte_of(&file, block).unwrap();
@@ -202,6 +227,30 @@ mod tests {
         assert_eq!(file.n_reads(), n_reads, "kept");
         byte_of(&file, 12).unwrap();
         assert_eq!(file.n_reads(), n_reads + 1, "let go of");
+    }
+
+    #[test]
+    fn a_peek_fetches_little_and_what_is_read_next_to_it_is_kept() {
+        let n_fetched = AtomicU64::new(0);
+        struct Counted<'a>(&'a AtomicU64);
+        impl ReadAt for Counted<'_> {
+            fn n_bytes(&self) -> u64 {
+                20 << 20
+            }
+
+            fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
+                self.0.fetch_add(range.end - range.start, Ordering::SeqCst);
+                Ok(vec![0; (range.end - range.start) as usize].into())
+            }
+        }
+        let file = Blocks::over(Counted(&n_fetched));
+        for at in [0, 12, 5 << 20, (5 << 20) + 12, 19 << 20] {
+            assert_eq!(file.peek_at(at..at + 12).unwrap().len(), 12);
+        }
+        assert_eq!(n_fetched.load(Ordering::SeqCst), 3 * PEEK_BYTES);
+        let border = PEEK_BYTES - 4..PEEK_BYTES + 8;
+        assert_eq!(file.peek_at(border).unwrap().len(), 12);
+        assert_eq!(n_fetched.load(Ordering::SeqCst), 3 * PEEK_BYTES + 12);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod folder;
 mod input;
 mod local;
 mod memory;
+pub mod packed;
 mod places;
 #[cfg(feature = "remote")]
 mod remote;

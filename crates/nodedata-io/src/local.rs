@@ -166,7 +166,11 @@ fn stamp(_found: &fs::Metadata) -> Option<String> {
 /// The whole file as a view of the page cache; a short one as a copy.
 fn whole(path: &Path) -> std::io::Result<Bytes> {
     #[expect(clippy::disallowed_methods, reason = "this crate is where input files are opened")]
-    let file = fs::File::open(path)?;
+    contents(fs::File::open(path)?)
+}
+
+/// All of an open file that was not read yet: see [`whole`].
+pub(crate) fn contents(file: fs::File) -> std::io::Result<Bytes> {
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(std::io::Error::other("it is a folder"));
@@ -179,7 +183,8 @@ fn whole(path: &Path) -> std::io::Result<Bytes> {
     }
     #[expect(unsafe_code, reason = "memory mapping is the one exception, see the crate's doc")]
     // SAFETY: the map is private and read-only. Recordings are not written while they are converted;
-    // a file that shrinks under us ends the process with SIGBUS before anything has a final name.
+    // a file that shrinks under us ends the process with SIGBUS before anything has a final name. A scratch file has
+    // no name, so nobody else can write to it.
     let map = unsafe { memmap2::MmapOptions::new().map(&file)? };
     Ok(Bytes::from_owner(map))
 }

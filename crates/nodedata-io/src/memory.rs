@@ -50,6 +50,10 @@ impl ReadAt for WholeFile {
             _ => Err(past_the_end(&range, self.n_bytes())),
         }
     }
+
+    fn in_memory(&self) -> Option<Bytes> {
+        Some(self.0.clone())
+    }
 }
 
 /// The error of a range that is not inside the file.

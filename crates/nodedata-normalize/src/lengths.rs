@@ -4,8 +4,8 @@ use arrow_array::{Array, ArrayRef, FixedSizeListArray, ListArray, RecordBatch, U
 use arrow_schema::{DataType, SchemaRef};
 use arrow_select::take::take;
 use nodedata_core::{
-    Batch, Dim, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, Feature, InputRange, Locus, ReadOptions,
-    Result, Source, SourcePlan, Storage, StreamId, StreamKind, StreamSchema,
+    Batch, Dim, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, Feature, Finding, InputRange, Locus,
+    ReadOptions, Result, Source, SourcePlan, Storage, StreamId, StreamKind, StreamSchema,
 };
 
 /// A source whose steps have vectors of the length that is wanted of them: `length_of` tells it by stream and
@@ -92,6 +92,10 @@ impl EpisodeStream for FixedRows {
 
     fn facts(&self) -> Option<&EpisodeFacts> {
         self.inner.facts()
+    }
+
+    fn warnings(&self) -> &[Finding] {
+        self.inner.warnings()
     }
 
     fn looked_at(&self) -> &[InputRange] {

@@ -1,8 +1,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use nodedata_core::{
-    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, InputRange, Locus, Loss, Partition, Result,
-    StreamId,
+    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, Finding, InputRange, Locus, Loss, Partition,
+    Result, StreamId,
 };
 
 use crate::{
@@ -208,6 +208,10 @@ impl EpisodeStream for Kept {
 
     fn facts(&self) -> Option<&EpisodeFacts> {
         self.inner.facts()
+    }
+
+    fn warnings(&self) -> &[Finding] {
+        self.inner.warnings()
     }
 
     fn looked_at(&self) -> &[InputRange] {

@@ -3,8 +3,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Batch, EpisodeFacts, EpisodeStream, EpisodeVideo, Error, ErrorKind, Fate, Feature, InputRange, Locus,
-    ReadOptions, Result, STEP_INDEX, Source, SourcePlan, StreamId, StreamSchema, TIMESTAMP_NS,
+    Batch, EpisodeFacts, EpisodeStream, EpisodeVideo, Error, ErrorKind, Fate, Feature, Finding, InputRange,
+    Locus, ReadOptions, Result, STEP_INDEX, Source, SourcePlan, StreamId, StreamSchema, TIMESTAMP_NS,
     placed::Mistake,
 };
 
@@ -298,6 +298,10 @@ impl EpisodeStream for SelectedRows {
 
     fn facts(&self) -> Option<&EpisodeFacts> {
         self.inner.facts()
+    }
+
+    fn warnings(&self) -> &[Finding] {
+        self.inner.warnings()
     }
 
     fn looked_at(&self) -> &[InputRange] {

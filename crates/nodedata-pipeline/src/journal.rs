@@ -16,6 +16,7 @@ pub(crate) struct UnitState {
     pub(crate) damage: Findings,
     /// By episode, what only its rows told.
     pub(crate) facts: BTreeMap<usize, EpisodeFacts>,
+    pub(crate) warnings: Findings,
 }
 
 /// [`UnitState`] as it is kept.
@@ -26,13 +27,21 @@ struct Kept {
     damage: Findings,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     facts: BTreeMap<usize, EpisodeFacts>,
+    #[serde(default, skip_serializing_if = "Findings::is_empty")]
+    warnings: Findings,
 }
 
 impl UnitState {
     /// Nothing read yet.
     pub(crate) fn new(plan: &SourcePlan) -> Self {
         let inferred = SchemaBuilder::new(&plan.streams);
-        Self { inferred, ledger: Ledger::new(), damage: Findings::default(), facts: BTreeMap::new() }
+        Self {
+            inferred,
+            ledger: Ledger::new(),
+            damage: Findings::default(),
+            facts: BTreeMap::new(),
+            warnings: Findings::default(),
+        }
     }
 
     /// Counts what a partition gave.
@@ -47,6 +56,7 @@ impl UnitState {
             let name = |it| plan.stream_name(it).map(|it| it.to_string());
             self.lose(Finding::new(FindingKind::Damage, err, name));
         }
+        part.warnings.iter().for_each(|it| self.warnings.push(it.clone()));
         if let Some(facts) = &part.facts {
             self.learn(plan.partitions[part.partition].episode, facts.clone());
         }
@@ -79,8 +89,8 @@ impl UnitState {
 
     /// As a record keeps it.
     pub(crate) fn keep(self) -> Result<Value> {
-        let Self { inferred, ledger, damage, facts } = self;
-        let kept = Kept { observed: inferred.observations(), ledger, damage, facts };
+        let Self { inferred, ledger, damage, facts, warnings } = self;
+        let kept = Kept { observed: inferred.observations(), ledger, damage, facts, warnings };
         Ok(serde_json::to_value(kept).map_err(std::io::Error::from)?)
     }
 
@@ -95,6 +105,7 @@ impl UnitState {
             self.ledger.entry(stream.clone()).or_default().add(entry);
         }
         self.damage.join(kept.damage);
+        self.warnings.join(kept.warnings);
         kept.facts.into_iter().for_each(|(episode, facts)| self.learn(episode, facts));
         if self.inferred.take_in(&kept.observed) { Ok(()) } else { Err(misfit()) }
     }

@@ -296,7 +296,7 @@ impl Run {
             writer.keep_note(learned.to_note()?)?;
         }
         writer.fold(&mut |_, run| all.join(run))?;
-        let UnitState { inferred, ledger, damage, facts } = all;
+        let UnitState { inferred, ledger, damage, facts, warnings } = all;
         let refused = |nulls: &Nulls| match self.options.steps.as_ref() {
             Some(spec) if self.options.refuse_empty && self.aligns => refuse_empty(spec, nulls),
             Some(_) | None => Ok(()),
@@ -304,6 +304,8 @@ impl Run {
         let mut damage: Vec<DamageEntry> = damage.into_vec().iter().map(DamageEntry::from).collect();
         damage.extend(self.quarantined());
         self.refuse_no_rows(&ledger, writer.n_rows(), damage.is_empty())?;
+        let met = warnings.into_vec();
+        let met = met.iter().map(DamageEntry::from);
         let told = |kind| source.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
         let mut schema = match &self.options.schema {
             Some(declared) => declared.clone(),
@@ -316,7 +318,7 @@ impl Run {
         let report = Report {
             damage,
             repairs: told(FindingKind::Repair),
-            warnings: told(FindingKind::Warning),
+            warnings: told(FindingKind::Warning).into_iter().chain(met).collect(),
             not_selected: source.unselected.clone(),
             not_read: self.opened.not_read.clone(),
             seconds,
@@ -444,6 +446,7 @@ pub(crate) fn open_for(
     let open = OpenOptions {
         salvage: options.on_error == OnError::Salvage,
         deal: options.splits.rows(),
+        episode_facts: options.splits.needs_facts(),
         ..options.open.clone()
     };
     open_knowing(formats, &options.sources, options.from.as_deref(), &open, known)

@@ -54,6 +54,17 @@ impl SplitPlan {
         (fractions.len() > 1).then(|| RowDeal { fractions: fractions.clone(), key })
     }
 
+    /// Whether episodes are dealt by what a format may have to read records for.
+    pub(crate) fn needs_facts(&self) -> bool {
+        match self {
+            Self::Hash { key: SplitKey::Task | SplitKey::Metadata(_), .. } => true,
+            Self::Hash { key: SplitKey::Episode | SplitKey::Row | SplitKey::Field(_), .. }
+            | Self::Lists(_)
+            | Self::Source
+            | Self::SourceOrTrain => false,
+        }
+    }
+
     /// The same plan for these episodes, without a choice between two.
     pub(crate) fn settled(&self, episodes: &[EpisodeInfo]) -> Self {
         let has_splits = || !episodes.is_empty() && episodes.iter().all(|it| it.split.is_some());

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use nodedata_core::{
-    Batch, EpisodeFacts, Error, Fate, InputRange, Partition, ReadOptions, Result, Source, StreamId,
+    Batch, EpisodeFacts, Error, Fate, Finding, InputRange, Partition, ReadOptions, Result, Source, StreamId,
 };
 use rayon::prelude::*;
 
@@ -20,6 +20,7 @@ pub(crate) struct ReadPart {
     pub(crate) records_read: Vec<(StreamId, u64)>,
     pub(crate) fates: Vec<Fate>,
     pub(crate) facts: Option<EpisodeFacts>,
+    pub(crate) warnings: Vec<Finding>,
     pub(crate) looked_at: Vec<InputRange>,
 }
 
@@ -75,6 +76,7 @@ fn read_partition(
         records_read: Vec::new(),
         fates: Vec::new(),
         facts: None,
+        warnings: Vec::new(),
         looked_at: Vec::new(),
     };
     loop {
@@ -89,6 +91,7 @@ fn read_partition(
     part.records_read = stream.records_read().to_vec();
     part.fates = stream.fates().to_vec();
     part.facts = stream.facts().cloned();
+    part.warnings = stream.warnings().to_vec();
     part.looked_at = stream.looked_at().to_vec();
     // Streams end their batches in any order; files take them by stream.
     part.batches.sort_by_key(|it| it.stream);

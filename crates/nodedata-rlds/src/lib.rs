@@ -13,6 +13,7 @@ mod metadata;
 
 // Planning.
 mod columns;
+mod container;
 mod plan;
 mod shards;
 mod tfrecord;

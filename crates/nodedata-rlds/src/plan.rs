@@ -1,6 +1,6 @@
 //! Everything known before a record is read: columns, shards, and the records that framing finds in them.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use nodedata_core::{
     EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile, InputRange, Layout,
@@ -10,12 +10,13 @@ use nodedata_steps::{Listing, STEPS};
 
 use crate::{
     columns::{Column, columns, layout},
+    container::{Container, Frame, RecordFiles},
     dataset_info::DatasetInfo,
     features::{self, Node},
     metadata::{self, DATASET_INFO, FEATURES, MARKER},
     record::Keys,
     shards::{Shard, shards},
-    tfrecord::{lost, walk},
+    tfrecord::lost,
 };
 
 /// A planned dataset.
@@ -29,8 +30,8 @@ pub(crate) struct Plan {
     /// By column of the layout: the leaf.
     pub(crate) places: Vec<(usize, LeafId)>,
     /// By partition: its record.
-    pub(crate) records: Vec<Range<u64>>,
-    pub(crate) verify_checksums: bool,
+    pub(crate) records: Vec<Frame>,
+    pub(crate) record_files: RecordFiles,
 }
 
 /// Opens a dataset: reads its metadata and walks its shards. Without `salvage` the first damage is the error.
@@ -57,6 +58,7 @@ pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan>
         metadata: stream_metadata(&info, &features),
     };
     let told = SourcePlan { facts: info.facts(), streams: vec![stream], unselected, ..SourcePlan::default() };
+    let record_files = RecordFiles::new(Arc::clone(listing.files()), options);
     let mut plan = Plan {
         told,
         listing,
@@ -65,7 +67,7 @@ pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan>
         layout,
         places,
         records: Vec::new(),
-        verify_checksums: options.verify_checksums,
+        record_files,
     };
     plan.add_episodes(&info, options)?;
     Ok(plan)
@@ -96,15 +98,15 @@ impl Plan {
         let mut unknown = Vec::new();
         for (shard, input) in shards.iter().zip(inputs) {
             let path = self.listing.path(&shard.name);
-            let file = self.listing.open(&shard.name)?;
-            let frames = walk(file.as_ref(), options).map_err(|err| err.at(Locus::path(&path)))?;
+            let file = self.record_files.open(&path, Container::TfRecord)?;
+            let frames = file.walk().map_err(|err| err.at(Locus::path(&path)))?;
             let is_sound = frames.damage.is_empty();
             for err in frames.damage {
                 damaged(err.at(Locus::path(&path)))?;
             }
             let n_found = frames.records.len() as u64;
             if let Some(n_told) = shard.n_told.filter(|it| is_sound && *it != n_found) {
-                damaged(miscounted(n_found, n_told, file.n_bytes()).at(Locus::path(&path)))?;
+                damaged(miscounted(n_found, n_told, self.told.inputs[input].n_bytes).at(Locus::path(&path)))?;
             }
             if shard.n_told.is_none() {
                 unknown.push(path);
@@ -135,15 +137,15 @@ impl Plan {
     }
 
     /// An episode for each record.
-    fn add_records(&mut self, shard: &Shard, input: usize, records: Vec<Range<u64>>) {
+    fn add_records(&mut self, shard: &Shard, input: usize, records: Vec<Frame>) {
         let features = self.listing.path(FEATURES);
         let features = self.told.inputs.iter().position(|it| it.path == features);
         for (idx, record) in records.into_iter().enumerate() {
-            let reads = std::iter::once(InputRange { input, byte_range: record.clone() });
+            let reads = std::iter::once(InputRange { input, byte_range: record.byte_range.clone() });
             self.told.partitions.push(Partition {
                 episode: self.told.episodes.len(),
                 reads: reads.chain(features.map(InputRange::whole)).collect(),
-                decoded_bytes: record.end - record.start,
+                decoded_bytes: record.byte_range.end - record.byte_range.start,
                 ..Partition::default()
             });
             self.told.episodes.push(EpisodeInfo {

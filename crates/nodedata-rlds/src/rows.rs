@@ -11,11 +11,12 @@ use nodedata_steps::{
 
 use crate::{
     columns::Origin,
+    container::Container,
     example::Cursor,
     features::Leaf,
     plan::Plan,
     record::{out_of_range, text},
-    tfrecord::{lost, payload},
+    tfrecord::lost,
 };
 
 /// The steps of one record, or why there are none.
@@ -26,19 +27,19 @@ pub(crate) type RecordStream = PieceStream<RecordRows>;
 /// # Errors
 /// `Config` when there is no such partition; `Io`.
 pub(crate) fn record_stream(plan: &Arc<Plan>, idx: usize, options: &ReadOptions) -> Result<RecordStream> {
-    let (Some(bytes), Some(partition)) = (plan.records.get(idx), plan.told.partitions.get(idx)) else {
+    let (Some(frame), Some(partition)) = (plan.records.get(idx), plan.told.partitions.get(idx)) else {
         let message = format!("partition {idx} was asked for, but there are {}", plan.records.len());
         return Err(Error::new(ErrorKind::Config, message));
     };
+    let bytes = &frame.byte_range;
     let input = partition.reads.first().map_or(0, |it| it.input);
     let path = &plan.told.inputs[input].path;
     let place = Locus { byte_offset: Some(bytes.start), ..in_episode(path, partition.episode as u64) };
     let schema = plan.told.streams[0].arrow();
     let piece =
         |n_steps| Piece { schema, steps: 0..n_steps, place: place.clone(), byte_range: bytes.clone() };
-    let file = plan.listing.files().open(path).map_err(|err| err.at(place.clone()))?;
-    let read = payload(file.as_ref(), bytes, plan.verify_checksums)
-        .and_then(|record| plan.keys.bind(&record).map(|bound| (record, bound)));
+    let file = plan.record_files.open(path, Container::TfRecord).map_err(|err| err.at(place.clone()))?;
+    let read = file.payload(frame).and_then(|record| plan.keys.bind(&record).map(|bound| (record, bound)));
     let (record, bound) = match read {
         Ok(read) => read,
         Err(err) if err.kind() == ErrorKind::Io => return Err(err.at(place.clone())),

@@ -1,31 +1,27 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Locus, Loss, OpenOptions, ReadAt, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Loss, ReadAt, Result};
 use nodedata_steps::SALVAGE_HINT;
+
+use crate::container::{Frame, Frames, Place};
 
 /// Bytes before a record: its length, and the checksum of that.
 const HEAD_BYTES: u64 = 12;
 /// Bytes after a record: its checksum.
 const TAIL_BYTES: u64 = 4;
 
-/// The records of one file, as far as its framing holds, and what is wrong with it.
-#[derive(Debug, Default)]
-pub(crate) struct Frames {
-    /// With head and tail.
-    pub(crate) records: Vec<Range<u64>>,
-    pub(crate) damage: Vec<Error>,
-}
+/// A record of so many bytes or more is alone in what a far file fetches around its head.
+const PEEKED_BYTES: u64 = 256 << 10;
 
 /// Walks the framing of a file. Lengths that their checksum does not vouch for end it: nothing else tells where the next
-/// record begins.
+/// record begins. A record of more than `payload_max` bytes is stepped over.
 ///
 /// # Errors
 /// `Io`.
-pub(crate) fn walk(file: &dyn ReadAt, options: &OpenOptions) -> Result<Frames> {
+pub(crate) fn walk(file: &dyn ReadAt, payload_max: u64, verify_checksums: bool) -> Result<Frames> {
     let n_bytes = file.n_bytes();
-    // Arrow counts the bytes of a column in 31 bits.
-    let payload_max = options.record_bytes_max.min(i32::MAX as u64);
+    let mut heads = Heads::of(file);
     let mut frames = Frames::default();
     let mut start = 0;
     while start < n_bytes {
@@ -35,9 +31,9 @@ pub(crate) fn walk(file: &dyn ReadAt, options: &OpenOptions) -> Result<Frames> {
             frames.damage.push(damaged("the file ends within the head of a record", rest, "truncated"));
             break;
         }
-        let head = file.read_at(start..start + HEAD_BYTES)?;
+        let head = heads.at(start)?;
         let (length, checksum) = head.split_at(8);
-        if options.verify_checksums && masked_crc(length) != checksum {
+        if verify_checksums && masked_crc(length) != checksum {
             frames.damage.push(broken_head(&head, rest));
             break;
         }
@@ -52,19 +48,49 @@ pub(crate) fn walk(file: &dyn ReadAt, options: &OpenOptions) -> Result<Frames> {
             let message = format!("a record has {n_payload} bytes, but at most {payload_max} are read");
             frames.damage.push(lost(Error::new(ErrorKind::Limit, message), start..end, "too_large"));
         } else {
-            frames.records.push(start..end);
+            let place = Place::Plain(start + HEAD_BYTES);
+            frames.records.push(Frame { byte_range: start..end, n_bytes: n_payload, place });
         }
+        heads.is_alone = n_payload >= PEEKED_BYTES;
         start = end;
     }
     Ok(frames)
 }
 
-/// The bytes of a record, held against their checksum.
+/// Reads the heads of records: at no cost where the file is in memory, and with little around them where records are large.
+struct Heads<'a> {
+    file: &'a dyn ReadAt,
+    whole: Option<Bytes>,
+    is_alone: bool,
+}
+
+impl<'a> Heads<'a> {
+    fn of(file: &'a dyn ReadAt) -> Self {
+        Self { file, whole: file.in_memory(), is_alone: true }
+    }
+
+    /// The head at an offset that has so many bytes behind it.
+    fn at(&self, start: u64) -> Result<[u8; HEAD_BYTES as usize]> {
+        let range = start..start + HEAD_BYTES;
+        let mut head = [0; HEAD_BYTES as usize];
+        if let Some(whole) = &self.whole {
+            // A file in memory has no offset that does not fit.
+            head.copy_from_slice(&whole[range.start as usize..range.end as usize]);
+        } else if self.is_alone {
+            head.copy_from_slice(&self.file.peek_at(range)?);
+        } else {
+            head.copy_from_slice(&self.file.read_at(range)?);
+        }
+        Ok(head)
+    }
+}
+
+/// The bytes of a record that begins at `start`, held against their checksum.
 ///
 /// # Errors
 /// `Io`; `Corrupt` when they are not there any more or are others.
-pub(crate) fn payload(file: &dyn ReadAt, record: &Range<u64>, verify_checksums: bool) -> Result<Bytes> {
-    let bytes = file.read_at(record.start + HEAD_BYTES..record.end)?;
+pub(crate) fn payload(file: &dyn ReadAt, start: u64, n_bytes: u64, verify_checksums: bool) -> Result<Bytes> {
+    let bytes = file.read_at(start..start + n_bytes + TAIL_BYTES)?;
     let at = bytes.len().checked_sub(TAIL_BYTES as usize);
     let at = at.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the record has no checksum"))?;
     let (payload, checksum) = (bytes.slice(..at), &bytes[at..]);
@@ -127,11 +153,10 @@ mod tests {
 
     /// Where each record starts and ends, and what is told of the damage.
     fn walked(bytes: Vec<u8>) -> (Vec<(u64, u64)>, Vec<String>) {
-        let options = OpenOptions { record_bytes_max: 100, ..OpenOptions::default() };
-        let frames = walk(&Memory(bytes.into()), &options).unwrap();
+        let frames = walk(&Memory(bytes.into()), 100, true).unwrap();
         let told =
             |it: &Error| format!("{} ({:?})", it.chain(), it.loss().unwrap().byte_range.clone().unwrap());
-        let records = frames.records.iter().map(|it| (it.start, it.end)).collect();
+        let records = frames.records.iter().map(|it| (it.byte_range.start, it.byte_range.end)).collect();
         (records, frames.damage.iter().map(told).collect())
     }
 
@@ -145,11 +170,11 @@ mod tests {
         let bytes = frame(3, b"abc");
         let (records, damage) = walked(bytes.clone());
         assert_eq!((records, damage.len()), (vec![(0, 19)], 0));
-        assert_eq!(payload(&Memory(bytes.clone().into()), &(0..19), true).unwrap(), &b"abc"[..]);
+        assert_eq!(payload(&Memory(bytes.clone().into()), 12, 3, true).unwrap(), &b"abc"[..]);
         let mut flipped = bytes;
         flipped[13] ^= 1;
-        assert!(payload(&Memory(flipped.clone().into()), &(0..19), true).is_err());
-        assert!(payload(&Memory(flipped.into()), &(0..19), false).is_ok());
+        assert!(payload(&Memory(flipped.clone().into()), 12, 3, true).is_err());
+        assert!(payload(&Memory(flipped.into()), 12, 3, false).is_ok());
     }
 
     #[test]

@@ -3,7 +3,8 @@ use std::ops::Range;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Locus, Loss, PixelShape, Result, RowSpan, StreamId,
+    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Finding, Locus, Loss, PixelShape, Result, RowSpan,
+    StreamId,
 };
 
 use crate::{SALVAGE_HINT, STEPS};
@@ -53,6 +54,7 @@ pub struct PieceStream<R> {
     left: Range<u64>,
     records_read: [(StreamId, u64); 1],
     facts: Option<EpisodeFacts>,
+    warnings: Vec<Finding>,
     /// Damage that nothing is read behind.
     damage: Option<Error>,
 }
@@ -62,7 +64,7 @@ impl<R: PieceReader> PieceStream<R> {
     pub fn new(piece: Piece, reader: R) -> Self {
         let left = piece.steps.clone();
         let records_read = [(STEPS, left.end - left.start)];
-        Self { piece, reader: Some(reader), left, records_read, facts: None, damage: None }
+        Self { piece, reader: Some(reader), left, records_read, facts: None, warnings: Vec::new(), damage: None }
     }
 
     /// A piece of which nothing can be read: its damage, which says what it costs, and no row. Its steps are not counted
@@ -70,13 +72,20 @@ impl<R: PieceReader> PieceStream<R> {
     pub fn unreadable(piece: Piece, damage: Error) -> Self {
         let start = piece.steps.start;
         let (left, records_read) = (start..start, [(STEPS, 0)]);
-        Self { piece, reader: None, left, records_read, facts: None, damage: Some(damage) }
+        let (facts, warnings) = (None, Vec::new());
+        Self { piece, reader: None, left, records_read, facts, warnings, damage: Some(damage) }
     }
 
     /// What only reading told of the episode.
     #[must_use]
     pub fn with_facts(self, facts: EpisodeFacts) -> Self {
         Self { facts: Some(facts), ..self }
+    }
+
+    /// What reading found that costs nothing.
+    #[must_use]
+    pub fn with_warnings(self, warnings: Vec<Finding>) -> Self {
+        Self { warnings, ..self }
     }
 
     fn batch(&mut self) -> Result<Batch> {
@@ -139,6 +148,10 @@ impl<R: PieceReader> EpisodeStream for PieceStream<R> {
 
     fn facts(&self) -> Option<&EpisodeFacts> {
         self.facts.as_ref()
+    }
+
+    fn warnings(&self) -> &[Finding] {
+        &self.warnings
     }
 }
 

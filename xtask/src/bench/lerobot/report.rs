@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What pass-through has to reach beside the copy.
-const TO_COPY_MIN: f64 = 0.5;
+const TO_COPY_MIN: f64 = 0.7;
 impl Passed {
     /// Above 1, converting was faster than copying.
     fn to_copy(&self) -> f64 {

@@ -1,0 +1,14 @@
+//! Files that are packed as a whole: gzip, zstd, bzip2, xz. Each is a run of members (of zstd: frames), which are unpacked one after the
+//! other and may be told as places: nothing inside of one has an address.
+
+mod decoder;
+mod packing;
+mod spool;
+mod unpacker;
+
+#[cfg(test)]
+mod tests;
+
+pub use packing::Packing;
+pub use spool::{Spool, spool};
+pub use unpacker::{Member, Unpacker, unpacked_max};
