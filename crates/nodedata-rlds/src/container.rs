@@ -81,6 +81,11 @@ pub(crate) enum Place {
 }
 
 impl Frame {
+    /// Bytes that reading it holds: as many as a TFRecord of it has, whatever it lies in.
+    pub(crate) fn decoded_bytes(&self) -> u64 {
+        self.n_bytes.saturating_add(tfrecord::FRAMING_BYTES)
+    }
+
     /// Whether any part of the record can be read alone.
     pub(crate) fn is_plain(&self) -> bool {
         match self.place {

@@ -158,8 +158,7 @@ impl Plan {
             let n_bytes = self.listing.open(name)?.n_bytes();
             self.told.inputs.push(InputFile { path: self.listing.path(name), n_bytes });
         }
-        let beside =
-            self.listing.names().filter(|it| is_beside(it) && !self.labels.iter().any(|label| label == it));
+        let beside = self.listing.names().filter(|it| is_beside(it) && !self.labels.iter().any(|label| label == it));
         self.told.beside = beside.map(|it| self.listing.path(it)).collect();
         let position = |name: &str| names.partition_point(|it| *it < name);
         self.features = position(FEATURES);
@@ -196,17 +195,15 @@ impl Plan {
             // Of a record that is read whole, reading tells them.
             told.warnings_at(&place).for_each(|it| findings.push(it));
         }
-        let n_bytes = frame.byte_range.end - frame.byte_range.start;
-        let part =
-            |piece| Part { path: path.clone(), container: shard.container, frame: frame.clone(), piece };
+        let n_bytes = frame.decoded_bytes();
+        let part = |piece| Part { path: path.clone(), container: shard.container, frame: frame.clone(), piece };
         match &cut {
             None => {
                 self.add_partition(input, &frame, n_bytes, String::new());
                 self.parts.push(part(None));
             }
             Some(cut) => {
-                let n_before =
-                    |step: u64| (u128::from(n_bytes) * u128::from(step) / u128::from(cut.n_steps())) as u64;
+                let n_before = |step: u64| (u128::from(n_bytes) * u128::from(step) / u128::from(cut.n_steps())) as u64;
                 for (idx, steps) in cut.pieces().enumerate() {
                     let n_bytes = n_before(steps.end) - n_before(steps.start);
                     let recipe = format!("steps {}..{}", steps.start, steps.end);
@@ -240,6 +237,7 @@ impl Plan {
 
 /// A file that ends between two records looks whole but for the metadata.
 fn miscounted(n_found: u64, n_told: u64, n_bytes: u64) -> Error {
-    let message = format!("the file has {n_found} records, but `{DATASET_INFO}` says {n_told}");
+    let found = if n_bytes == 0 { "the file is empty".to_owned() } else { format!("the file has {n_found} records") };
+    let message = format!("{found}, but `{DATASET_INFO}` says {n_told}");
     lost(Error::new(ErrorKind::Corrupt, message), n_bytes..n_bytes, "miscounted")
 }

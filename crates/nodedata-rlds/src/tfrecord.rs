@@ -13,6 +13,8 @@ use crate::{
 const HEAD_BYTES: u64 = 12;
 /// Bytes after a record: its checksum.
 const TAIL_BYTES: u64 = 4;
+/// Bytes of a record beside its own.
+pub(crate) const FRAMING_BYTES: u64 = HEAD_BYTES + TAIL_BYTES;
 
 /// A record of so many bytes or more is alone in what a far file fetches around its head.
 const PEEKED_BYTES: u64 = 256 << 10;
@@ -56,7 +58,7 @@ pub(crate) fn walk(
                 break;
             }
         };
-        let end = start + HEAD_BYTES + head + TAIL_BYTES;
+        let end = start + head + FRAMING_BYTES;
         let byte_range = locate(&(start..end));
         if head > max {
             let message = format!("a record has {head} bytes, but at most {max} are read");
@@ -119,7 +121,7 @@ impl<'a> Heads<'a> {
         }
         let [length @ .., _, _, _, _] = head;
         let n_payload = u64::from_le_bytes(length);
-        let is_there = n_payload.checked_add(HEAD_BYTES + TAIL_BYTES).is_some_and(|it| it <= n_left);
+        let is_there = n_payload.checked_add(FRAMING_BYTES).is_some_and(|it| it <= n_left);
         Ok(match is_there {
             true => Head::Record { n_payload },
             false => Head::Cut(format!("the file ends within a record of {n_payload} bytes")),
