@@ -56,6 +56,7 @@ prop_compose! {
             moments: Moments::default(),
             deal: None,
             episode_facts: false,
+            frames: Vec::new(),
             learned: None,
         }
     }
