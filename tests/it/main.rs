@@ -47,6 +47,8 @@ mod registry_manners;
 mod resume;
 mod revisions;
 mod rlds;
+mod rlds_damage;
+mod rlds_episodes;
 mod scale_out;
 mod schema;
 mod several_sources;

@@ -195,7 +195,10 @@ pub struct Report {
     /// All units.
     #[serde(default)]
     pub units: u64,
-    /// Where some were not made again, bytes of the input files that the others were made of.
+    /// Records of units that an earlier run had begun and whose rows it had kept, so that they were not read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records_reused: Option<u64>,
+    /// Where some were not made again, bytes of the input files that the rest was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_bytes: Option<u64>,
     /// What the inputs looked like, so that the next run need not read those that still look so.

@@ -88,7 +88,8 @@ impl AlignedSource {
     /// source reports.
     pub fn new(inner: Box<dyn Source>, spec: StepSpec) -> Result<Self, Unfit> {
         let aligned = Self::in_pieces(inner, spec, PIECE_BYTES)?;
-        crate::idle_ranges::refuse(&aligned.shared)?;
+        let shared = &aligned.shared;
+        crate::idle_ranges::refuse(&shared.spec, &shared.recordings, shared.store.source.plan())?;
         Ok(aligned)
     }
 
@@ -105,15 +106,14 @@ impl AlignedSource {
             planned.recording(&store, &spec, episode, piece_bytes)?;
         }
         if planned.episodes.is_empty() && !store.source.plan().episodes.is_empty() {
+            crate::idle_ranges::refuse(&spec, &planned.recordings, store.source.plan())?;
             return Err(Error::new(ErrorKind::Config, "no episode was found")
                 .with_hint(match spec.episodes {
                     Cut::Marker(_) => {
                         "no marker has a value of `episodes.start`: `node-data inspect` shows the topic"
                     }
                     Cut::Gap { .. } => "the topics listened to have no messages",
-                    Cut::Ranges(_) => {
-                        "no message lies in the ranges: `node-data inspect` shows the times there are"
-                    }
+                    Cut::Ranges(_) => "`episodes.ranges` names none",
                     Cut::Whole => "the source holds none",
                 })
                 .into());

@@ -1,3 +1,4 @@
+use nodedata_core::Moment;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -51,10 +52,7 @@ fn of(kind: &Kind) -> Value {
             {"type": "string", "pattern": r"^\d+(\.\d{1,9}|/\d+)?$"},
         ]})),
         Kind::Moment(takes_offsets) => {
-            let offset = if *takes_offsets { r"|\+([\d.]+(h|m|s|ms|us|µs|ns))+" } else { "" };
-            let pattern = format!(
-                r"^(\d{{4}}-\d\d-\d\d[Tt ].*([Zz]|[+-]\d\d:\d\d)|-?[\d.]+(h|m|s|ms|us|µs|ns){offset})$"
-            );
+            let pattern = Moment::pattern(*takes_offsets);
             or_variable(&json!({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": pattern}]}))
         }
         Kind::Choice(words) => {

@@ -226,6 +226,7 @@ prop_compose! {
             refuse_empty: false,
             threads: None,
             shard_bytes,
+            keep_rows: crate::KeepRows::default(),
             peak_heap: None,
         }
     }
