@@ -1,6 +1,8 @@
 //! A small RLDS dataset, built in memory: what TFDS would write, without TFDS.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod cells;
+
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -13,7 +15,10 @@ pub(crate) const TRAIN: &str = "arm-train.tfrecord-00000-of-00002";
 pub(crate) const VAL: &str = "arm-val.tfrecord-00000-of-00001";
 
 /// A value of `tf.train.Feature`.
+#[derive(Clone)]
 pub(crate) enum Value {
+    /// A key that has none.
+    Nothing,
     Floats(Vec<f32>),
     Ints(Vec<i64>),
     Texts(Vec<Vec<u8>>),
@@ -38,6 +43,7 @@ pub(crate) fn example(entries: &[(&str, Value)]) -> Vec<u8> {
         .iter()
         .flat_map(|(key, value)| {
             let feature = match value {
+                Value::Nothing => return field(1, &field(1, key.as_bytes())),
                 Value::Texts(all) => field(1, &all.iter().flat_map(|it| field(1, it)).collect::<Vec<_>>()),
                 Value::Floats(all) => {
                     let packed: Vec<u8> = all.iter().flat_map(|it| it.to_le_bytes()).collect();
