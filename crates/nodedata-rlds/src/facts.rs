@@ -25,7 +25,9 @@ pub(crate) fn fact(leaf: &Leaf, held: &Held, counted: &Counted, record: &[u8]) -
     }
     if counted.n_values > LIST_MAX {
         let n = counted.n_values;
-        return Err(too_much(format!("there are {n} values, but metadata of an episode has at most {LIST_MAX}")));
+        return Err(too_much(format!(
+            "there are {n} values, but metadata of an episode has at most {LIST_MAX}"
+        )));
     }
     let mut items = Vec::new();
     for _ in 0..counted.n_values {
@@ -69,7 +71,9 @@ fn lists(leaf: &Leaf, declared: Option<u32>, lengths: &Values, record: &[u8]) ->
     let n_lists = lengths.count(record)?;
     // Lists may have no values, and so be many where these are few.
     if n_lists > LIST_MAX {
-        return Err(too_much(format!("there are {n_lists} lists, but metadata of an episode has at most {LIST_MAX}")));
+        return Err(too_much(format!(
+            "there are {n_lists} lists, but metadata of an episode has at most {LIST_MAX}"
+        )));
     }
     let mut told = Vec::new();
     lengths.cursor().ints(record, n_lists as usize, |it| {

@@ -55,6 +55,7 @@ prop_compose! {
             // None of them is a part of recipes.
             moments: Moments::default(),
             deal: None,
+            scratch: None,
             episode_facts: false,
             learned: None,
         }
