@@ -57,6 +57,7 @@ prop_compose! {
             deal: None,
             scratch: None,
             episode_facts: false,
+            frames: Vec::new(),
             learned: None,
         }
     }
