@@ -22,6 +22,7 @@ mod shards;
 mod tfrecord;
 
 // Records: their wire form, and what they tell of their episode.
+mod attached;
 mod counts;
 mod example;
 mod facts;

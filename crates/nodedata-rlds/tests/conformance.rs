@@ -13,3 +13,8 @@ fn a_dataset_of_all_kinds() {
         &Case { name: "built".to_owned(), files: built::dataset(), damage: Damage::Anything(4) },
     );
 }
+
+#[test]
+fn a_dataset_of_rare_kinds() {
+    conformance(&RLDS, &Case { name: "kinds".to_owned(), files: built::kinds(), damage: Damage::Anything(4) });
+}
