@@ -1,4 +1,4 @@
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,10 @@ pub struct OpenOptions {
     /// Features whose coded video is to be decoded, by name or `*`, and what their frames are stored as.
     /// Default: none; samples pass through as they are.
     pub decode: BTreeMap<String, MediaEncoding>,
+    /// Features whose frames are worked on as pictures, by name: where they are coded video they are decoded, to PNG unless
+    /// `decode` says else. Follows from the steps.
+    #[serde(skip)]
+    pub frames: Vec<String>,
     /// Upper bound on one record or chunk, before and after decompression. Default 1 GiB.
     pub record_bytes_max: u64,
     /// Options of the one format, by name; see [`Format::options`] and [`Self::settle`].
@@ -71,6 +75,10 @@ pub struct OpenOptions {
     /// Follows from the splits, and what it decides is in the recipes of partitions.
     #[serde(skip)]
     pub deal: Option<RowDeal>,
+    /// The folder for files without a name that go with the source, such as what is unpacked from others: on the disk of the output, where
+    /// there is room. Default: the system's folder for temporary files.
+    #[serde(skip)]
+    pub scratch: Option<PathBuf>,
     /// Whether what only records tell of episodes, their task and metadata, is needed at the plan, so that a format whose
     /// plan does not look into records has to. Follows from the splits. Default: no.
     #[serde(skip)]
@@ -123,9 +131,11 @@ impl Default for OpenOptions {
             verify_checksums: true,
             partition_bytes: 2 << 20,
             decode: BTreeMap::new(),
+            frames: Vec::new(),
             record_bytes_max: 1 << 30,
             options: BTreeMap::new(),
             deal: None,
+            scratch: None,
             episode_facts: false,
             learned: None,
         }
