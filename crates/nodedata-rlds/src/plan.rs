@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use nodedata_core::{
-    DatasetFacts, EpisodeFacts, EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile,
+    Attachment, DatasetFacts, EpisodeFacts, EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile,
     InputRange, Locus, OpenOptions, Partition, Result, SourcePlan, StreamId, StreamKind, StreamSchema,
 };
 use nodedata_steps::{Listing, STEPS, in_episode};
@@ -111,10 +111,10 @@ impl Described {
     /// # Errors
     /// As [`plan`].
     pub(crate) fn plan(self, options: &OpenOptions) -> Result<Plan> {
-        let Self { listing, shards, leaves, labels, facts, metadata, file, recipe, learned } = self;
+        let Self { listing, shards, mut leaves, labels, facts, metadata, file, recipe, learned } = self;
         let place = file.or(shards.found.first().map(|it| it.name.as_str())).map(|it| listing.path(it));
         let within = |err: Error| err.at(place.as_ref().map(Locus::path).unwrap_or_default());
-        let (columns, unselected) = columns(&leaves, options).map_err(within)?;
+        let (columns, unselected) = columns(&mut leaves, options).map_err(within)?;
         let key = episode_key(&leaves, options).map_err(within)?;
         let stream = StreamSchema {
             id: STEPS,
@@ -229,7 +229,15 @@ impl Plan {
         look: Option<Look>,
         findings: &mut Findings,
     ) {
-        let (told, cut) = look.map_or_else(Default::default, |it| (it.told, it.cut));
+        let (told, cut, attached) = look.map_or_else(Default::default, |it| (it.told, it.cut, it.attached));
+        self.told.attachments.extend(attached.into_iter().map(|(attached, byte_range)| Attachment {
+            episode: self.told.episodes.len(),
+            name: attached.name,
+            media_type: attached.media_type,
+            log_time_ns: 0,
+            create_time_ns: 0,
+            content: InputRange { input, byte_range },
+        }));
         let path = self.told.inputs[input].path.clone();
         let place = Locus {
             byte_offset: Some(frame.byte_range.start),
