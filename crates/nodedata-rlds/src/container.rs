@@ -140,6 +140,13 @@ impl RecordFile<'_> {
         }
     }
 
+    /// Where a record begins in the input; `None` where it does not lie there as it is.
+    pub(crate) fn start_in_input(&self, frame: &Frame) -> Option<u64> {
+        match frame.place {
+            Place::Plain(start) => Some(start),
+        }
+    }
+
     /// Whether reading it costs nothing.
     pub(crate) fn is_near(&self) -> bool {
         self.file.in_memory().is_some()

@@ -108,6 +108,9 @@ impl Cutting<'_> {
         let mut record = CutRecord { bounds, keys: Vec::new() };
         let mut of_episode = Vec::new();
         for (key, (leaf, mut table)) in tables {
+            if self.reading.keys.leaves[leaf].is_attached() {
+                continue;
+            }
             let Some(share) = shares.by_key.get(&key) else {
                 let ends = vec![table.front(), table.place(u64::MAX, Place::default(), &mut pages)?];
                 of_episode.push(CutKey { key, leaf, table, places: ends });

@@ -81,6 +81,12 @@ impl Values {
         Ok(n)
     }
 
+    /// Whether they lie in one run.
+    pub(crate) fn are_together(&self, record: &[u8]) -> Result<bool> {
+        let mut cursor = self.cursor();
+        Ok(cursor.next_run(record)?.is_some() && cursor.next_run(record)?.is_none())
+    }
+
     /// Starts reading them.
     pub(crate) fn cursor(&self) -> Cursor {
         Cursor { values: self.clone(), n_lists: 0, list: 0..0, run: 0..0 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Values of a list at most: metadata is for what an episode is, not for what was recorded.
-const LIST_MAX: u64 = 16;
+const LIST_MAX: u64 = 4096;
 
 /// A value, or a list as JSON.
 ///
@@ -49,7 +49,6 @@ pub(crate) fn fact(leaf: &Leaf, held: &Held, counted: &Counted, record: &[u8]) -
 
 fn too_much(message: String) -> Error {
     Error::new(ErrorKind::Limit, message)
-        .with_hint("`--topic` with the names of the other features leaves it out")
 }
 
 /// The shape of an item.

@@ -13,6 +13,7 @@ mod metadata;
 mod options;
 
 // Planning.
+mod attachments;
 mod columns;
 mod container;
 mod episode_keys;

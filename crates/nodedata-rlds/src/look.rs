@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use nodedata_core::Result;
+use nodedata_core::{Error, ErrorKind, Locus, Result};
 
 use crate::{
+    attachments::{Attached, attached},
     container::{Frame, RecordFile},
     cuts::{CutRecord, Cutting},
     reading::Reading,
@@ -21,6 +22,8 @@ const LARGE_PARTITIONS_FAR: u64 = 16;
 /// What came of a look into a record.
 pub(crate) struct Look {
     pub(crate) told: Told,
+    /// What is kept as files, in the input.
+    pub(crate) attached: Vec<Attached>,
     /// How its steps are cut; `None` where it is read whole.
     pub(crate) cut: Option<Arc<CutRecord>>,
 }
@@ -36,18 +39,35 @@ pub(crate) fn look(
     partition_bytes: u64,
     is_asked: bool,
 ) -> Result<Option<Look>> {
-    if is_large(file, frame, partition_bytes)
-        && let Some((cut, told)) = (Cutting { reading, file, frame }).cut(partition_bytes)?
-    {
-        return Ok(Some(Look { told, cut: Some(Arc::new(cut)) }));
+    let cut = match is_large(file, frame, partition_bytes) {
+        true => (Cutting { reading, file, frame }).cut(partition_bytes)?,
+        false => None,
+    };
+    let (told, cut) = match cut {
+        Some((cut, told)) => (told, Some(Arc::new(cut))),
+        None if is_asked || !reading.attached.is_empty() => {
+            let bytes = file.payload(frame)?;
+            let record = reading.keys.bind(&bytes)?;
+            (reading.semantics.of_record(&bytes, &record)?, None)
+        }
+        None => return Ok(None),
+    };
+    let attached = if reading.attached.is_empty() { Vec::new() } else { in_input(reading, file, frame)? };
+    Ok(Some(Look { told, attached, cut }))
+}
+
+/// What is attached, in bytes of the input.
+fn in_input(reading: &Reading, file: &RecordFile<'_>, frame: &Frame) -> Result<Vec<Attached>> {
+    let mut attached = attached(&reading.keys, &reading.attached, &file.view(frame)?)?;
+    for it in &mut attached {
+        let Some(start) = file.start_in_input(frame) else {
+            let message = "the feature is of the whole episode and kept as a file, but its bytes are compressed in the input";
+            let err = Error::new(ErrorKind::Unsupported, message).at(Locus::feature(&it.name));
+            return Err(err.with_hint("`tfds convert_format --out_file_format=tfrecord` writes records as they are"));
+        };
+        it.bytes = start + it.bytes.start..start + it.bytes.end;
     }
-    if !is_asked {
-        return Ok(None);
-    }
-    let bytes = file.payload(frame)?;
-    let record = reading.keys.bind(&bytes)?;
-    let told = reading.semantics.of_record(&bytes, &record)?;
-    Ok(Some(Look { told, cut: None }))
+    Ok(attached)
 }
 
 /// Whether a record is to be cut, if it can be: of one that lies in its file as it is, any part can be read.

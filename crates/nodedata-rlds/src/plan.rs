@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use nodedata_core::{
-    EpisodeFacts, EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile,
+    Attachment, EpisodeFacts, EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile,
     InputRange, Locus, OpenOptions, Partition, Result, SourcePlan, StreamId, StreamKind, StreamSchema,
 };
 use nodedata_steps::{Listing, STEPS, in_episode};
@@ -33,8 +33,8 @@ pub(crate) struct Plan {
     listing: Listing,
     /// Files with the names of classes.
     labels: Vec<String>,
-    /// Position of `features.json` among the inputs.
-    features: usize,
+    /// The files that decide every row: `features.json`, and the names of classes.
+    deciding: Vec<InputRange>,
     /// By partition.
     pub(crate) parts: Vec<Part>,
 }
@@ -81,7 +81,7 @@ pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan>
     };
     let told = SourcePlan { facts: info.facts(), streams: vec![stream], unselected, ..SourcePlan::default() };
     let reading = Reading::new(Arc::clone(listing.files()), leaves, columns, options);
-    let mut plan = Plan { told, reading, listing, labels, features: 0, parts: Vec::new() };
+    let mut plan = Plan { told, reading, listing, labels, deciding: Vec::new(), parts: Vec::new() };
     let shards = Shards::of(&plan.listing, &info, container);
     plan.add_episodes(shards, EpisodeKeys::of(key), options)?;
     Ok(plan)
@@ -161,7 +161,8 @@ impl Plan {
         let beside = self.listing.names().filter(|it| is_beside(it) && !self.labels.iter().any(|label| label == it));
         self.told.beside = beside.map(|it| self.listing.path(it)).collect();
         let position = |name: &str| names.partition_point(|it| *it < name);
-        self.features = position(FEATURES);
+        let deciding = std::iter::once(FEATURES).chain(self.labels.iter().map(String::as_str));
+        self.deciding = deciding.map(|it| InputRange::whole(position(it))).collect();
         Ok(shards.iter().map(|it| position(&it.name)).collect())
     }
 
@@ -185,7 +186,7 @@ impl Plan {
         look: Option<Look>,
         findings: &mut Findings,
     ) {
-        let (told, cut) = look.map_or_else(Default::default, |it| (it.told, it.cut));
+        let (told, attached, cut) = look.map_or_else(Default::default, |it| (it.told, it.attached, it.cut));
         let path = self.told.inputs[input].path.clone();
         let place = Locus {
             byte_offset: Some(frame.byte_range.start),
@@ -212,6 +213,14 @@ impl Plan {
                 }
             }
         }
+        self.told.attachments.extend(attached.into_iter().map(|it| Attachment {
+            episode: self.told.episodes.len(),
+            name: it.name,
+            media_type: it.media_type,
+            log_time_ns: 0,
+            create_time_ns: 0,
+            content: InputRange { input, byte_range: it.bytes },
+        }));
         let EpisodeFacts { task, metadata } = told.facts;
         self.told.episodes.push(EpisodeInfo {
             key,
@@ -227,7 +236,7 @@ impl Plan {
         let own = InputRange { input, byte_range: frame.byte_range.clone() };
         self.told.partitions.push(Partition {
             episode: self.told.episodes.len(),
-            reads: vec![own, InputRange::whole(self.features)],
+            reads: std::iter::once(own).chain(self.deciding.iter().cloned()).collect(),
             decoded_bytes,
             recipe,
             ..Partition::default()

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use nodedata_core::{EpisodeFacts, Fact, Result};
 
 use crate::{
+    attachments::LIST_MAX,
     counts::Counted,
+    example::Values,
     example::Values,
     facts::fact,
     features::Leaf,
@@ -96,9 +98,17 @@ impl Keys {
             if leaf.unsupported.is_some() || leaf.is_step || !counted.is_there {
                 continue;
             }
+            if leaf.is_attached() || is_bulk(leaf, &held.parts.values, counted, bytes)? {
+                continue;
+            }
             let fact = fact(leaf, held, counted, bytes).map_err(|err| err.at(leaf.place()))?;
             facts.insert(leaf.feature.name.clone(), fact);
         }
         Ok(facts)
     }
+}
+
+/// Whether a feature of the whole episode is so many numbers that they are attached.
+fn is_bulk(leaf: &Leaf, values: &Values, counted: &Counted, bytes: &[u8]) -> Result<bool> {
+    Ok(LIST_MAX < counted.n_values && leaf.is_bulk() && values.are_together(bytes)?)
 }

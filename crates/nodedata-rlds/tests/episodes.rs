@@ -52,6 +52,19 @@ fn texts(all: &[&str]) -> Value {
     Value::Texts(all.iter().map(|it| it.as_bytes().to_vec()).collect())
 }
 
+/// The same, its features described otherwise: the episodes to train would not have them, and there are none.
+fn described(files: Files, from: &str, to: &str) -> Files {
+    assert!(FEATURES.contains(from), "{from}");
+    let info = INFO.replace(r#"["2", "1"]"#, r#"["0", "0"]"#);
+    let other = |(path, bytes): (std::path::PathBuf, bytes::Bytes)| match path.to_str() {
+        Some("features.json") => (path, FEATURES.replace(from, to).into()),
+        Some("dataset_info.json") => (path, info.clone().into()),
+        Some(VAL) => (path, bytes),
+        _ => (path, bytes::Bytes::new()),
+    };
+    files.into_iter().map(other).collect()
+}
+
 #[test]
 fn an_instruction_that_does_not_change_is_the_task() {
     let task = |files: Files| {
@@ -75,18 +88,6 @@ fn an_instruction_that_does_not_change_is_the_task() {
     let codes = r#""observation": {"featuresDict": {"features": {"instruction": {"tensor": {"dtype": "int32",
         "shape": {"dimensions": ["4"]}}},"#;
     let observation = r#""observation": {"featuresDict": {"features": {"#;
-    assert!(FEATURES.contains(text) && FEATURES.contains(observation));
-    let described = |files: Files, from: &str, to: &str| -> Files {
-        let other = |(path, bytes): (std::path::PathBuf, bytes::Bytes)| match path.to_str() {
-            Some("features.json") => (path, FEATURES.replace(from, to).into()),
-            Some(VAL) | Some("dataset_info.json") => (path, bytes),
-            _ => (path, bytes::Bytes::new()),
-        };
-        let info = INFO.replace(r#"["2", "1"]"#, r#"["0", "0"]"#);
-        let mut files: Files = files.into_iter().map(other).collect();
-        files.iter_mut().filter(|it| it.0.ends_with("dataset_info.json")).for_each(|it| it.1 = info.clone().into());
-        files
-    };
     let task = |files: Files| {
         let source = open(files, &OpenOptions::default()).unwrap();
         read(source.as_ref(), 0).0.task
@@ -262,4 +263,60 @@ fn what_tfds_writes_beside_is_known() {
     let source = open(files, &OpenOptions::default()).unwrap();
     let found: Vec<_> = source.plan().beside.iter().map(|it| it.to_str().unwrap()).collect();
     assert_eq!(found, beside);
+}
+
+/// What is no metadata of an episode is a file beside it: bytes, and floats by the dozen.
+#[test]
+fn bytes_and_many_floats_of_the_whole_episode_are_attached() {
+    let score = r#""score": {"tensor": {"dtype": "float32", "shape": {}}},"#;
+    let more = r#""score": {"tensor": {"dtype": "float32", "shape": {}}},
+        "codes": {"tensor": {"dtype": "int32", "shape": {"dimensions": ["20"]}}},
+        "embedding": {"tensor": {"dtype": "float32", "shape": {"dimensions": ["20"]}}},
+        "frames": {"sequence": {"length": "-1", "feature": {"image": {"dtype": "uint8"}}}},
+        "short": {"tensor": {"dtype": "float32", "shape": {"dimensions": ["3"]}}},
+        "thumbnail": {"image": {"dtype": "uint8"}},"#;
+    let floats: Vec<f32> = (0..20).map(|it| it as f32 / 4.0).collect();
+    let files = changed(vec![
+        ("episode_metadata/codes", Value::Ints((0..20).map(|it| it * 100).collect())),
+        ("episode_metadata/embedding", Value::Floats(floats.clone())),
+        ("episode_metadata/frames", Value::Texts(vec![built::PNG.to_vec(), vec![0xff, 0xd8, 0xff, 1]])),
+        ("episode_metadata/short", Value::Floats(vec![0.5, 1.0, 1.5])),
+        ("episode_metadata/thumbnail", Value::Texts(vec![built::PNG.to_vec()])),
+    ]);
+    let files = described(files, score, more);
+    let input = &files.iter().find(|it| it.0.to_str() == Some(VAL)).unwrap().1.clone();
+    for partition_bytes in [1, 1 << 20] {
+        let source = open(files.clone(), &OpenOptions { partition_bytes, ..OpenOptions::default() }).unwrap();
+        let plan = source.plan();
+        let told: Vec<_> = plan.attachments.iter().map(|it| (it.name.as_str(), it.media_type.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("episode_metadata.embedding", "application/octet-stream"),
+                ("episode_metadata.frames[0]", "image/png"),
+                ("episode_metadata.frames[1]", "image/jpeg"),
+                ("episode_metadata.thumbnail", "image/png"),
+            ]
+        );
+        let content = |idx: usize| {
+            let nodedata_core::InputRange { input: file, byte_range } = &plan.attachments[idx].content;
+            assert_eq!(plan.inputs[*file].path.to_str(), Some(VAL));
+            input.slice(byte_range.start as usize..byte_range.end as usize)
+        };
+        let raw: Vec<u8> = floats.iter().flat_map(|it| it.to_le_bytes()).collect();
+        assert_eq!(content(0), raw);
+        assert_eq!(content(3), built::PNG[..]);
+        let metadata = &plan.episodes[0].metadata;
+        assert_eq!(metadata["episode_metadata.short"], Fact::Text("[0.5,1.0,1.5]".to_owned()));
+        assert!(metadata["episode_metadata.codes"].to_string().ends_with(",1900]"));
+        assert!(!metadata.contains_key("episode_metadata.embedding"));
+        let mut n_rows = 0;
+        for partition in 0..plan.partitions.len() {
+            let mut stream = source.read(partition, &ReadOptions::default()).unwrap();
+            while let Some(batch) = stream.next_batch().unwrap() {
+                n_rows += batch.rows.num_rows();
+            }
+        }
+        assert_eq!(n_rows, 3);
+    }
 }

@@ -221,8 +221,9 @@ impl Leaf {
             Coding::Image => self.feature.lists = dims,
             Coding::Values | Coding::Raw | Coding::Zlib | Coding::FloatImage => self.feature.shape = dims,
         }
-        if !self.is_step && self.list_kind() == ListKind::Bytes && self.feature.dtype != DType::String {
-            return Err("is of the whole episode and neither numbers nor text".to_owned());
+        // Each value becomes a file of its own, which has no lists and no shape.
+        if self.is_attached() && (self.levels.len() > 1 || self.coding != Coding::Image && self.n_open() > 0) {
+            return Err("is of the whole episode, and bytes in lists of lists or of no known shape".to_owned());
         }
         Ok(())
     }
