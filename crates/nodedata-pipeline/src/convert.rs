@@ -6,7 +6,7 @@ use nodedata_normalize::StepSpec;
 use nodedata_schema::Schema;
 use serde::{Deserialize, Serialize};
 
-use crate::{SplitPlan, StepFlags, run::Run};
+use crate::{KeepRows, SplitPlan, StepFlags, run::Run};
 
 /// What becomes of damaged input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,6 +51,8 @@ pub struct ConvertOptions {
     pub threads: Option<usize>,
     /// Bytes of source one shard covers.
     pub shard_bytes: u64,
+    /// When rows of a unit are kept before it is finished, so that a run that is stopped goes on there.
+    pub keep_rows: KeepRows,
     /// Reads the most bytes that were on the heap at one time, when the build measures it.
     pub peak_heap: Option<fn() -> u64>,
 }
@@ -73,6 +75,7 @@ impl ConvertOptions {
             refuse_empty: false,
             threads: None,
             shard_bytes: 512 << 20,
+            keep_rows: KeepRows::default(),
             peak_heap: None,
         }
     }

@@ -42,6 +42,8 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-formats", "nodedata-rlds", "one line a format"),
     // The way of the data.
     edge("nodedata-normalize", "nodedata-core", "a Source over a Source"),
+    edge("nodedata-normalize", "nodedata-media", "transforms decode, change and encode pictures"),
+    edge("nodedata-normalize", "nodedata-steps", "what the headers of pictures say, where rows are left out"),
     edge("nodedata-quality", "nodedata-core", "rules look at batches and features"),
     edge("nodedata-dataset", "nodedata-core", "stores features, names places in errors"),
     edge("nodedata-dataset", "nodedata-arrow", "damage in a Parquet file never ends the program"),
@@ -80,6 +82,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-cli", "nodedata-core", "prints errors with place and hint"),
     edge("nodedata-cli", "nodedata-io", "writes single files whole or not at all"),
     edge("nodedata-cli", "nodedata-formats", "node-data formats"),
+    edge("nodedata-cli", "nodedata-normalize", "node-data transforms"),
     edge("nodedata-cli", "nodedata-schema", "node-data schema"),
     edge("nodedata-cli", "nodedata-dataset", "node-data validate and explain"),
     edge("nodedata-cli", "nodedata-quality", "prints findings, writes reports"),

@@ -1,5 +1,5 @@
 use nodedata_core::{DType, Dim, Error, ErrorKind, Feature, Result, Storage, meta};
-use nodedata_steps::free_name;
+use nodedata_steps::name_in_table;
 
 use super::tree::{Kind, Node, Tensor};
 use crate::example::ListKind;
@@ -169,7 +169,7 @@ fn collect(node: &Node, place: &Place, found: &mut Vec<Leaf>) {
     let mut leaf = Leaf {
         key: key.clone(),
         is_step: *is_step,
-        feature: Feature::new(if *is_step { free_name(name) } else { name.clone() }, DType::Bytes, Vec::new()),
+        feature: Feature::new(if *is_step { name_in_table(name) } else { name.clone() }, DType::Bytes, Vec::new()),
         levels: levels.clone(),
         shape: Vec::new(),
         coding: Coding::Values,
