@@ -7,7 +7,7 @@ use nodedata_media::{Encoding, sniff};
 
 use crate::{
     example::ListKind,
-    features::{Coding, Leaf},
+    features::Leaf,
     keys::Keys,
     pages::Pages,
     skim::skim,

@@ -6,7 +6,6 @@ use crate::{
     attachments::LIST_MAX,
     counts::Counted,
     example::Values,
-    example::Values,
     facts::fact,
     features::Leaf,
     keys::{Keys, Parts},
