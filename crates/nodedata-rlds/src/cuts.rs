@@ -108,7 +108,9 @@ impl Cutting<'_> {
         let mut record = CutRecord { bounds, keys: Vec::new() };
         let mut of_episode = Vec::new();
         for (key, (leaf, mut table)) in tables {
-            if self.reading.keys.leaves[leaf].is_attached() {
+            let of = &self.reading.keys.leaves[leaf];
+            if !of.is_step && of.is_bytes() {
+                // It is attached, and tells nothing else.
                 continue;
             }
             let Some(share) = shares.by_key.get(&key) else {

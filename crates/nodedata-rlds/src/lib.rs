@@ -12,17 +12,24 @@ mod info;
 mod metadata;
 mod options;
 
-// Planning.
-mod attachments;
-mod columns;
+// Files of records.
+mod array_record;
+mod chunks;
 mod container;
+mod foreign;
+mod parquet;
+mod spools;
+mod tfrecord;
+
+// Planning.
+mod columns;
 mod episode_keys;
 mod plan;
 mod reading;
 mod shards;
-mod tfrecord;
 
 // Records: their wire form, and what they tell of their episode.
+mod attached;
 mod counts;
 mod example;
 mod facts;
@@ -38,6 +45,9 @@ mod look;
 mod pages;
 mod skim;
 mod table;
+
+// Files without metadata.
+mod bare;
 
 // Reading rows.
 mod decode;

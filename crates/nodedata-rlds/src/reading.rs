@@ -26,8 +26,6 @@ pub(crate) struct Reading {
     pub(crate) keys_of_rows: Keys,
     /// The leaves that tell of an episode.
     pub(crate) keys_of_episode: Keys,
-    /// The leaves whose values may be attached.
-    pub(crate) attached: BTreeSet<usize>,
     /// The leaves that a piece of a record has.
     read: BTreeSet<usize>,
 }
@@ -49,7 +47,6 @@ impl Reading {
         });
         let counter = counters.min_by_key(|it| !it.1.is_scalar()).map(|it| it.0);
         read.extend(counter);
-        let attached = leaves.iter().enumerate().filter(|it| it.1.may_be_attached()).map(|it| it.0).collect();
         let keys = Keys::new(leaves);
         Self {
             files: RecordFiles::new(files, options),
@@ -61,7 +58,6 @@ impl Reading {
             layout,
             targets,
             tensor_bytes_max: options.record_bytes_max,
-            attached,
             read,
         }
     }

@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use nodedata_core::{EpisodeFacts, Fact, Result};
 
 use crate::{
-    attachments::LIST_MAX,
     counts::Counted,
     example::Values,
     facts::fact,
@@ -15,6 +14,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) n_steps: u64,
+    /// Bytes that its values have in memory, about.
+    pub(crate) decoded_bytes: u64,
     /// By leaf.
     pub(crate) held: Vec<Held>,
     pub(crate) facts: EpisodeFacts,
@@ -49,13 +50,17 @@ impl Keys {
         let counted = counted.collect::<Result<Vec<Counted>>>()?;
         let n_steps = self.n_steps(&counted)?;
         let mut held = Vec::with_capacity(parts.len());
+        let mut decoded_bytes = 0u64;
         for ((leaf, parts), counted) in self.leaves.iter().zip(parts).zip(&counted) {
             let n_outer = if leaf.is_step { Some(n_steps) } else { counted.n_outer };
             let open = leaf.open(&parts, counted, n_outer)?;
+            if leaf.is_step && leaf.unsupported.is_none() {
+                decoded_bytes = decoded_bytes.saturating_add(leaf.decoded_bytes(bytes, &parts, counted)?);
+            }
             held.push(Held { parts, open });
         }
         let facts = EpisodeFacts { task: None, metadata: self.facts(bytes, &held, &counted)? };
-        Ok(Record { n_steps, held, facts })
+        Ok(Record { n_steps, decoded_bytes, held, facts })
     }
 
     /// The number of steps, on which all leaves that have values for each must agree.
@@ -97,7 +102,7 @@ impl Keys {
             if leaf.unsupported.is_some() || leaf.is_step || !counted.is_there {
                 continue;
             }
-            if leaf.is_attached() || is_bulk(leaf, &held.parts.values, counted, bytes)? {
+            if leaf.is_attached(&held.parts, counted) {
                 continue;
             }
             let fact = fact(leaf, held, counted, bytes).map_err(|err| err.at(leaf.place()))?;
@@ -105,9 +110,4 @@ impl Keys {
         }
         Ok(facts)
     }
-}
-
-/// Whether a feature of the whole episode is so many numbers that they are attached.
-fn is_bulk(leaf: &Leaf, values: &Values, counted: &Counted, bytes: &[u8]) -> Result<bool> {
-    Ok(LIST_MAX < counted.n_values && leaf.is_bulk() && values.are_together(bytes)?)
 }

@@ -195,26 +195,6 @@ impl Table {
         Ok(Place { n: place.n + taken, at, ..place })
     }
 
-    /// Where its values lie: each that is of bytes, and numbers that lie together. `None` where there are more than `n_max`.
-    ///
-    /// # Errors
-    /// As [`Self::of`].
-    pub(crate) fn runs(&self, n_max: usize, pages: &mut Pages<'_>) -> Result<Option<Vec<Range<u64>>>> {
-        let mut runs = Vec::new();
-        for list in &self.lists {
-            let mut left = list.clone();
-            while !left.is_empty() {
-                if runs.len() == n_max {
-                    return Ok(None);
-                }
-                let Field { content, end, .. } = field(pages, left.clone())?;
-                runs.push(content..end);
-                left.start = end;
-            }
-        }
-        Ok(Some(runs))
-    }
-
     /// All of its values, where they are integers.
     ///
     /// # Errors

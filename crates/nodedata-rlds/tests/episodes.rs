@@ -52,19 +52,6 @@ fn texts(all: &[&str]) -> Value {
     Value::Texts(all.iter().map(|it| it.as_bytes().to_vec()).collect())
 }
 
-/// The same, its features described otherwise: the episodes to train would not have them, and there are none.
-fn described(files: Files, from: &str, to: &str) -> Files {
-    assert!(FEATURES.contains(from), "{from}");
-    let info = INFO.replace(r#"["2", "1"]"#, r#"["0", "0"]"#);
-    let other = |(path, bytes): (std::path::PathBuf, bytes::Bytes)| match path.to_str() {
-        Some("features.json") => (path, FEATURES.replace(from, to).into()),
-        Some("dataset_info.json") => (path, info.clone().into()),
-        Some(VAL) => (path, bytes),
-        _ => (path, bytes::Bytes::new()),
-    };
-    files.into_iter().map(other).collect()
-}
-
 #[test]
 fn an_instruction_that_does_not_change_is_the_task() {
     let task = |files: Files| {
@@ -88,6 +75,21 @@ fn an_instruction_that_does_not_change_is_the_task() {
     let codes = r#""observation": {"featuresDict": {"features": {"instruction": {"tensor": {"dtype": "int32",
         "shape": {"dimensions": ["4"]}}},"#;
     let observation = r#""observation": {"featuresDict": {"features": {"#;
+    assert!(FEATURES.contains(text) && FEATURES.contains(observation));
+    let described = |files: Files, from: &str, to: &str| -> Files {
+        let other = |(path, bytes): (std::path::PathBuf, bytes::Bytes)| match path.to_str() {
+            Some("features.json") => (path, FEATURES.replace(from, to).into()),
+            Some(VAL) | Some("dataset_info.json") => (path, bytes),
+            _ => (path, bytes::Bytes::new()),
+        };
+        let info = INFO.replace(r#"["2", "1"]"#, r#"["0", "0"]"#);
+        let mut files: Files = files.into_iter().map(other).collect();
+        files
+            .iter_mut()
+            .filter(|it| it.0.ends_with("dataset_info.json"))
+            .for_each(|it| it.1 = info.clone().into());
+        files
+    };
     let task = |files: Files| {
         let source = open(files, &OpenOptions::default()).unwrap();
         read(source.as_ref(), 0).0.task
@@ -116,9 +118,17 @@ fn marks_that_do_not_hold_are_told_and_change_nothing() {
         ("steps/is_first", flags([1, 0, 0]), None),
         ("steps/is_first", flags([0, 0, 0]), Some("no step is marked as the first of 3 by `is_first`")),
         ("steps/is_first", flags([1, 0, 1]), Some("2 steps are marked as the first of 3 by `is_first`")),
-        ("steps/is_first", flags([0, 1, 0]), Some("step 1 is marked as the first, not step 0 of 3 by `is_first`")),
+        (
+            "steps/is_first",
+            flags([0, 1, 0]),
+            Some("step 1 is marked as the first, not step 0 of 3 by `is_first`"),
+        ),
         ("steps/is_last", flags([0, 0, 1]), None),
-        ("steps/is_last", flags([0, 1, 0]), Some("step 1 is marked as the last, not step 2 of 3 by `is_last`")),
+        (
+            "steps/is_last",
+            flags([0, 1, 0]),
+            Some("step 1 is marked as the last, not step 2 of 3 by `is_last`"),
+        ),
         ("steps/is_last", flags([0, 0, 0]), Some("no step is marked as the last of 3 by `is_last`")),
     ] {
         let files = changed(vec![(key, value)]);
@@ -143,7 +153,9 @@ fn marks_that_do_not_hold_are_told_and_change_nothing() {
 #[test]
 fn records_are_looked_into_only_when_they_are_asked_about() {
     let files = Far::new(dataset());
-    let open = |options: &OpenOptions| RLDS.open(Arc::clone(&files) as Arc<dyn nodedata_core::Files>, options).unwrap();
+    let open = |options: &OpenOptions| {
+        RLDS.open(Arc::clone(&files) as Arc<dyn nodedata_core::Files>, options).unwrap()
+    };
     let source = open(&OpenOptions::default());
     // The heads of four records, twelve bytes each.
     assert_eq!(files.n_read(), 4 * 12);
@@ -187,15 +199,28 @@ fn episodes_are_called_by_a_feature_that_tells_them_apart() {
     assert_eq!(keys(source.as_ref()), ["0", "1", "2", "3"]);
 
     let err = refused(dataset(), &keyed("episode_metadata.file_paht"));
-    assert_eq!((err.kind(), err.hint()), (ErrorKind::Config, Some("did you mean `episode_metadata.file_path`?")));
+    assert_eq!(
+        (err.kind(), err.hint()),
+        (ErrorKind::Config, Some("did you mean `episode_metadata.file_path`?"))
+    );
     let err = refused(dataset(), &keyed("is_first"));
     assert!(err.to_string().contains("has a value for each step"), "{err}");
 
     // Two of them alike, and one without.
     let err = refused(dataset(), &keyed("episode_metadata.success"));
-    assert_eq!(err.to_string(), "the episode is called `false`, as another is (arm-train.tfrecord-00000-of-00002, byte 0, episode 0)");
-    assert!(err.locus().to_string().starts_with("arm-train.tfrecord-00001-of-00002, byte 0, episode 2"), "{}", err.locus());
-    let err = refused(changed(vec![("episode_metadata/id", Value::Ints(Vec::new()))]), &keyed("episode_metadata.id"));
+    assert_eq!(
+        err.to_string(),
+        "the episode is called `false`, as another is (arm-train.tfrecord-00000-of-00002, byte 0, episode 0)"
+    );
+    assert!(
+        err.locus().to_string().starts_with("arm-train.tfrecord-00001-of-00002, byte 0, episode 2"),
+        "{}",
+        err.locus()
+    );
+    let err = refused(
+        changed(vec![("episode_metadata/id", Value::Ints(Vec::new()))]),
+        &keyed("episode_metadata.id"),
+    );
     assert_eq!(err.to_string(), "the episode has no value to be called by");
     assert_eq!(err.locus().path.as_deref().unwrap().to_str(), Some(VAL));
 }
@@ -217,7 +242,10 @@ fn files_are_found_however_the_metadata_calls_them() {
     let expected = ["train", "train", "train", "val"];
     // Nothing but their names tells.
     let source = open(without(dataset(), "dataset_info.json"), &OpenOptions::default()).unwrap();
-    assert_eq!((splits(source.as_ref()), source.plan().findings.len()), (expected.map(str::to_owned).into(), 0));
+    assert_eq!(
+        (splits(source.as_ref()), source.plan().findings.len()),
+        (expected.map(str::to_owned).into(), 0)
+    );
     // The dataset has another name than its files.
     let source = open(renamed(dataset(), "arm-", "leg-"), &OpenOptions::default()).unwrap();
     assert_eq!(splits(source.as_ref()), expected);
@@ -230,15 +258,22 @@ fn files_are_found_however_the_metadata_calls_them() {
     );
     let files = renamed(dataset(), "arm-train.tfrecord-00000-of-00002", "train/00000.tfrecord");
     let mut files = renamed(files, "arm-train.tfrecord-00001-of-00002", "train/00001.tfrecord");
-    files.iter_mut().filter(|it| it.0.ends_with("dataset_info.json")).for_each(|it| it.1 = template.clone().into());
+    files
+        .iter_mut()
+        .filter(|it| it.0.ends_with("dataset_info.json"))
+        .for_each(|it| it.1 = template.clone().into());
     let source = open(files, &OpenOptions::default()).unwrap();
-    assert_eq!((splits(source.as_ref()), source.plan().findings.len()), (expected.map(str::to_owned).into(), 0));
+    assert_eq!(
+        (splits(source.as_ref()), source.plan().findings.len()),
+        (expected.map(str::to_owned).into(), 0)
+    );
 }
 
 #[test]
 fn shards_that_were_never_fetched_are_counted() {
     let salvaged = |files| open(files, &OpenOptions { salvage: true, ..OpenOptions::default() }).unwrap();
-    let gone = without(without(dataset(), "arm-train.tfrecord-00000-of-00002"), "arm-train.tfrecord-00001-of-00002");
+    let gone =
+        without(without(dataset(), "arm-train.tfrecord-00000-of-00002"), "arm-train.tfrecord-00001-of-00002");
     let err = refused(gone.clone(), &OpenOptions::default());
     assert_eq!(
         err.to_string(),
@@ -258,65 +293,14 @@ fn shards_that_were_never_fetched_are_counted() {
 #[test]
 fn what_tfds_writes_beside_is_known() {
     let mut files = dataset();
-    let beside = ["LICENSE", "arm-train.tfrecord-00000-of-00002_index.json", "metadata.json", "steps-label.labels.txt"];
+    let beside = [
+        "LICENSE",
+        "arm-train.tfrecord-00000-of-00002_index.json",
+        "metadata.json",
+        "steps-label.labels.txt",
+    ];
     files.extend(beside.iter().map(|it| ((*it).into(), "x".into())));
     let source = open(files, &OpenOptions::default()).unwrap();
     let found: Vec<_> = source.plan().beside.iter().map(|it| it.to_str().unwrap()).collect();
     assert_eq!(found, beside);
-}
-
-/// What is no metadata of an episode is a file beside it: bytes, and floats by the dozen.
-#[test]
-fn bytes_and_many_floats_of_the_whole_episode_are_attached() {
-    let score = r#""score": {"tensor": {"dtype": "float32", "shape": {}}},"#;
-    let more = r#""score": {"tensor": {"dtype": "float32", "shape": {}}},
-        "codes": {"tensor": {"dtype": "int32", "shape": {"dimensions": ["20"]}}},
-        "embedding": {"tensor": {"dtype": "float32", "shape": {"dimensions": ["20"]}}},
-        "frames": {"sequence": {"length": "-1", "feature": {"image": {"dtype": "uint8"}}}},
-        "short": {"tensor": {"dtype": "float32", "shape": {"dimensions": ["3"]}}},
-        "thumbnail": {"image": {"dtype": "uint8"}},"#;
-    let floats: Vec<f32> = (0..20).map(|it| it as f32 / 4.0).collect();
-    let files = changed(vec![
-        ("episode_metadata/codes", Value::Ints((0..20).map(|it| it * 100).collect())),
-        ("episode_metadata/embedding", Value::Floats(floats.clone())),
-        ("episode_metadata/frames", Value::Texts(vec![built::PNG.to_vec(), vec![0xff, 0xd8, 0xff, 1]])),
-        ("episode_metadata/short", Value::Floats(vec![0.5, 1.0, 1.5])),
-        ("episode_metadata/thumbnail", Value::Texts(vec![built::PNG.to_vec()])),
-    ]);
-    let files = described(files, score, more);
-    let input = &files.iter().find(|it| it.0.to_str() == Some(VAL)).unwrap().1.clone();
-    for partition_bytes in [1, 1 << 20] {
-        let source = open(files.clone(), &OpenOptions { partition_bytes, ..OpenOptions::default() }).unwrap();
-        let plan = source.plan();
-        let told: Vec<_> = plan.attachments.iter().map(|it| (it.name.as_str(), it.media_type.as_str())).collect();
-        assert_eq!(
-            told,
-            [
-                ("episode_metadata.embedding", "application/octet-stream"),
-                ("episode_metadata.frames[0]", "image/png"),
-                ("episode_metadata.frames[1]", "image/jpeg"),
-                ("episode_metadata.thumbnail", "image/png"),
-            ]
-        );
-        let content = |idx: usize| {
-            let nodedata_core::InputRange { input: file, byte_range } = &plan.attachments[idx].content;
-            assert_eq!(plan.inputs[*file].path.to_str(), Some(VAL));
-            input.slice(byte_range.start as usize..byte_range.end as usize)
-        };
-        let raw: Vec<u8> = floats.iter().flat_map(|it| it.to_le_bytes()).collect();
-        assert_eq!(content(0), raw);
-        assert_eq!(content(3), built::PNG[..]);
-        let metadata = &plan.episodes[0].metadata;
-        assert_eq!(metadata["episode_metadata.short"], Fact::Text("[0.5,1.0,1.5]".to_owned()));
-        assert!(metadata["episode_metadata.codes"].to_string().ends_with(",1900]"));
-        assert!(!metadata.contains_key("episode_metadata.embedding"));
-        let mut n_rows = 0;
-        for partition in 0..plan.partitions.len() {
-            let mut stream = source.read(partition, &ReadOptions::default()).unwrap();
-            while let Some(batch) = stream.next_batch().unwrap() {
-                n_rows += batch.rows.num_rows();
-            }
-        }
-        assert_eq!(n_rows, 3);
-    }
 }
