@@ -108,6 +108,11 @@ impl Cutting<'_> {
         let mut record = CutRecord { bounds, keys: Vec::new() };
         let mut of_episode = Vec::new();
         for (key, (leaf, mut table)) in tables {
+            let of = &self.reading.keys.leaves[leaf];
+            if !of.is_step && of.is_bytes() {
+                // It is attached, and tells nothing else.
+                continue;
+            }
             let Some(share) = shares.by_key.get(&key) else {
                 let ends = vec![table.front(), table.place(u64::MAX, Place::default(), &mut pages)?];
                 of_episode.push(CutKey { key, leaf, table, places: ends });

@@ -46,7 +46,7 @@ impl Format for Rlds {
     }
 
     fn about(&self) -> &'static str {
-        "RLDS (TFDS) episodes in TFRecord, ArrayRecord or Parquet files, and TFRecord files without metadata"
+        "RLDS (TFDS) episodes, as TensorFlow Datasets writes them, and TFRecord files alone"
     }
 
     fn detect(&self, listing: &Listing<'_>) -> Detection {
