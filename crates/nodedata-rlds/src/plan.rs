@@ -33,9 +33,10 @@ pub(crate) struct Plan {
     listing: Listing,
     /// Files with the names of classes.
     labels: Vec<String>,
-    /// See [`Described::file`], and its position among the inputs.
+    /// See [`Described::file`].
     file: Option<&'static str>,
-    features: Option<usize>,
+    /// The files that decide every row: that one, and the names of classes.
+    deciding: Vec<InputRange>,
     /// See [`Described::recipe`].
     recipe: String,
     /// By partition.
@@ -125,7 +126,7 @@ impl Described {
         };
         let told = SourcePlan { facts, streams: vec![stream], unselected, learned, ..SourcePlan::default() };
         let reading = Reading::new(Arc::clone(listing.files()), leaves, columns, options);
-        let mut plan = Plan { told, reading, listing, labels, file, features: None, recipe, parts: Vec::new() };
+        let mut plan = Plan { told, reading, listing, labels, file, deciding: Vec::new(), recipe, parts: Vec::new() };
         plan.add_episodes(shards, EpisodeKeys::of(key), options)?;
         Ok(plan)
     }
@@ -205,7 +206,8 @@ impl Plan {
         let beside = self.listing.names().filter(|it| is_beside(it) && !self.labels.iter().any(|label| label == it));
         self.told.beside = beside.map(|it| self.listing.path(it)).collect();
         let position = |name: &str| names.partition_point(|it| *it < name);
-        self.features = self.file.map(position);
+        let deciding = self.file.into_iter().chain(self.labels.iter().map(String::as_str));
+        self.deciding = deciding.map(|it| InputRange::whole(position(it))).collect();
         Ok(shards.iter().map(|it| position(&it.name)).collect())
     }
 
@@ -284,7 +286,7 @@ impl Plan {
         };
         self.told.partitions.push(Partition {
             episode: self.told.episodes.len(),
-            reads: std::iter::once(own).chain(self.features.map(InputRange::whole)).collect(),
+            reads: std::iter::once(own).chain(self.deciding.iter().cloned()).collect(),
             decoded_bytes,
             recipe,
             ..Partition::default()
