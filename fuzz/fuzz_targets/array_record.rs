@@ -6,4 +6,4 @@ mod rows;
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| rlds::read_in(&rlds::ARRAY_RECORD_FILES, rlds::ARRAY_RECORD, bytes));
+fuzz_target!(|bytes: &[u8]| rlds::read_array_record(bytes));
