@@ -47,13 +47,13 @@ impl Keys {
             }
             match leaf.is_bytes() {
                 true => leaf.attach_values(record, parts, &counted, &mut all)?,
-                false => all.extend(leaf.attach_list("", &parts.values)?),
+                false => all.extend(leaf.attach_list("", &parts.values, record)?),
             }
             // What tells how the values belong together.
             for (level, lengths) in parts.lengths.iter().enumerate() {
-                all.extend(leaf.attach_list(&format!("/ragged_row_lengths_{level}"), lengths)?);
+                all.extend(leaf.attach_list(&format!("/ragged_row_lengths_{level}"), lengths, record)?);
             }
-            all.extend(leaf.attach_list("/shape", &parts.shape)?);
+            all.extend(leaf.attach_list("/shape", &parts.shape, record)?);
         }
         Ok(all)
     }
@@ -98,7 +98,10 @@ impl Leaf {
     }
 
     /// An attachment for all values of a key: the message that holds them.
-    fn attach_list(&self, part: &str, values: &Values) -> Result<Option<Attached>> {
+    fn attach_list(&self, part: &str, values: &Values, record: &[u8]) -> Result<Option<Attached>> {
+        if values.count(record)? == 0 {
+            return Ok(None);
+        }
         let message = match values.kind() {
             None => return Ok(None),
             Some(ListKind::Bytes) => "tensorflow.BytesList",

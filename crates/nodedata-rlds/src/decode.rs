@@ -67,21 +67,17 @@ impl Decoder<'_> {
     /// `Corrupt` at the row to blame, as its step; `Limit` when a tensor is too large.
     pub(crate) fn rows(&mut self, cursor: &mut LeafCursor, n_rows: usize) -> Result<()> {
         let (n_items, ends) = self.levels(cursor, n_rows)?;
+        let is_even = self.leaf.coding == Coding::Values && self.leaf.n_open() == 0;
+        let per_item = if is_even { self.leaf.n_known() as usize } else { 1 };
         let mut n_done = 0;
         let decoded = match self.leaf.coding {
-            Coding::Values if self.leaf.n_open() == 0 => {
-                let per_item = self.leaf.n_known() as usize;
-                self.values(&mut cursor.values, n_items * per_item, &mut n_done)
-                    .map_err(|err| (err, per_item))
-            }
-            Coding::Values => self.shaped_values(cursor, n_items, &mut n_done).map_err(|err| (err, 1)),
-            Coding::Raw | Coding::Zlib => self.tensors(cursor, n_items, &mut n_done).map_err(|err| (err, 1)),
-            Coding::Image => self.images(&mut cursor.values, n_items, &mut n_done).map_err(|err| (err, 1)),
-            Coding::FloatImage => {
-                self.float_images(&mut cursor.values, n_items, &mut n_done).map_err(|err| (err, 1))
-            }
+            Coding::Values if is_even => self.values(&mut cursor.values, n_items * per_item, &mut n_done),
+            Coding::Values => self.shaped_values(cursor, n_items, &mut n_done),
+            Coding::Raw | Coding::Zlib => self.tensors(cursor, n_items, &mut n_done),
+            Coding::Image => self.images(&mut cursor.values, n_items, &mut n_done),
+            Coding::FloatImage => self.float_images(&mut cursor.values, n_items, &mut n_done),
         };
-        decoded.map_err(|(err, per_item)| {
+        decoded.map_err(|err| {
             let item = n_done / per_item;
             let row = ends.map_or(item, |ends| ends.partition_point(|end| *end <= item));
             err.at(Locus { step_idx: Some(row as u64), ..Locus::default() })

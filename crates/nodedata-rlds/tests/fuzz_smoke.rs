@@ -107,7 +107,7 @@ fn damaged_kinds() {
         }
     }
     let told = format!("{n_batches} batches, {n_errors} errors, {n_refused} refused");
-    assert!(n_batches > 1000 && n_errors > 300 && n_refused > 50, "{told}");
+    assert!(n_batches > 1000 && n_errors > 200 && n_refused > 50, "{told}");
 }
 
 /// In the chunks of records and in the footers; what is between them pads.
