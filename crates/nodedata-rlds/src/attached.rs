@@ -79,10 +79,14 @@ impl Leaf {
         for idx in 0..counted.n_values {
             let place = cursor.place(record)?;
             let media_type = match self.coding {
-                Coding::Image | Coding::FloatImage => sniff(&record[place.clone()]).map(|it| format!("image/{it}")),
+                Coding::Image | Coding::FloatImage => {
+                    sniff(&record[place.clone()]).map(|it| format!("image/{it}"))
+                }
                 Coding::Zlib => Some("application/zlib".to_owned()),
                 Coding::Raw => None,
-                Coding::Values => self.feature.metadata.get("tfds:file_format").map(|it| format!("audio/{it}")),
+                Coding::Values => {
+                    self.feature.metadata.get("tfds:file_format").map(|it| format!("audio/{it}"))
+                }
             };
             all.push(Attached {
                 name: if self.levels.is_empty() { name.clone() } else { format!("{name}/{idx}") },
@@ -109,7 +113,8 @@ impl Leaf {
                 place: place.clone(),
             })),
             _ => {
-                let message = "many values of the whole episode lie in several pieces, and cannot be attached to it";
+                let message =
+                    "many values of the whole episode lie in several pieces, and cannot be attached to it";
                 Err(Error::new(ErrorKind::Unsupported, message)
                     .at(self.place())
                     .with_hint("`--topic` with the names of the other features leaves it out"))

@@ -17,7 +17,7 @@ use arrow_array::{
     cast::AsArray as _,
     types::{Float32Type, Int64Type},
 };
-use built::{Files, Value, dataset, entries, example, framed};
+use built::{Files, Value, dataset, example, framed};
 use bytes::Bytes;
 use nodedata_core::{
     Confidence, Error, ErrorKind, FindingKind, Format as _, Listing, OpenOptions, ReadAt, ReadOptions,
