@@ -6,15 +6,13 @@ use flate2::read::ZlibDecoder;
 use nodedata_core::{Columns, DType, Error, ErrorKind, LeafId, ListId, Locus, Result};
 
 use crate::{
+    counts::DEFLATE_RATIO,
     example::Cursor,
     features::{Coding, Leaf},
     image,
     numbers::{halved, out_of_range, range_of, text},
     record::Held,
 };
-
-/// No stream of deflate becomes more than so many times longer.
-const DEFLATE_RATIO: usize = 1032;
 
 /// The column of a leaf.
 #[derive(Debug)]
@@ -73,7 +71,8 @@ impl Decoder<'_> {
         let decoded = match self.leaf.coding {
             Coding::Values if self.leaf.n_open() == 0 => {
                 let per_item = self.leaf.n_known() as usize;
-                self.values(&mut cursor.values, n_items * per_item, &mut n_done).map_err(|err| (err, per_item))
+                self.values(&mut cursor.values, n_items * per_item, &mut n_done)
+                    .map_err(|err| (err, per_item))
             }
             Coding::Values => self.shaped_values(cursor, n_items, &mut n_done).map_err(|err| (err, 1)),
             Coding::Raw | Coding::Zlib => self.tensors(cursor, n_items, &mut n_done).map_err(|err| (err, 1)),
@@ -214,10 +213,13 @@ impl Decoder<'_> {
             let n_values = told.map_or_else(|| self.shape(cursor, Some(found), &mut sizes), Ok)?;
             if n_values.checked_mul(width) != Some(bytes.len()) {
                 let n = bytes.len();
-                let message = format!("a tensor of {n} bytes, but {sizes:?} of {dtype} have {}", n_values * width);
+                let message =
+                    format!("a tensor of {n} bytes, but {sizes:?} of {dtype} have {}", n_values * width);
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
-            if dtype == DType::Bool && let Some(other) = bytes.iter().find(|it| **it > 1) {
+            if dtype == DType::Bool
+                && let Some(other) = bytes.iter().find(|it| **it > 1)
+            {
                 return Err(out_of_range(i64::from(*other), dtype));
             }
             self.push_shape(&sizes, n_values)?;
@@ -230,7 +232,8 @@ impl Decoder<'_> {
     /// Inflates a tensor, into as many bytes as it is told to have.
     fn inflate(&self, stored: &[u8], told: Option<usize>, inflated: &mut Vec<u8>) -> Result<()> {
         let max = usize::try_from(self.tensor_bytes_max).unwrap_or(usize::MAX);
-        if let Some(told) = told.filter(|it| *it > stored.len().saturating_mul(DEFLATE_RATIO).min(max)) {
+        let longest = stored.len().saturating_mul(DEFLATE_RATIO as usize).min(max);
+        if let Some(told) = told.filter(|it| *it > longest) {
             let n = stored.len();
             let message = format!("a tensor of {told} bytes cannot come of {n}, or is larger than {max}");
             return Err(Error::new(ErrorKind::Limit, message));
@@ -253,7 +256,12 @@ impl Decoder<'_> {
 
     /// The shape of the next item, and how many values that has: what is stored beside it, or what the features say, with
     /// the one dimension that they leave open following from `n_values`.
-    fn shape(&self, cursor: &mut LeafCursor, n_values: Option<usize>, sizes: &mut Vec<usize>) -> Result<usize> {
+    fn shape(
+        &self,
+        cursor: &mut LeafCursor,
+        n_values: Option<usize>,
+        sizes: &mut Vec<usize>,
+    ) -> Result<usize> {
         sizes.clear();
         let open = n_values.unwrap_or(0).checked_div(self.leaf.n_known() as usize).unwrap_or(0);
         for declared in &self.leaf.shape {
@@ -264,7 +272,8 @@ impl Decoder<'_> {
             });
         }
         if cursor.shape.is_none() && self.leaf.n_open() > 1 {
-            let message = "more than one dimension of a tensor may have any length, and the record tells none of them";
+            let message =
+                "more than one dimension of a tensor may have any length, and the record tells none of them";
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
         let product = sizes.iter().try_fold(1usize, |all, size| all.checked_mul(*size));

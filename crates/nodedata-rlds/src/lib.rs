@@ -29,6 +29,7 @@ mod reading;
 mod shards;
 
 // Records: their wire form, and what they tell of their episode.
+mod attached;
 mod counts;
 mod example;
 mod facts;
@@ -44,6 +45,9 @@ mod look;
 mod pages;
 mod skim;
 mod table;
+
+// Files without metadata.
+mod bare;
 
 // Reading rows.
 mod decode;
