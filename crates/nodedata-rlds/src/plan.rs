@@ -4,8 +4,9 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use nodedata_core::{
-    Attachment, DatasetFacts, EpisodeFacts, EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile,
-    InputRange, Locus, OpenOptions, Partition, Result, SourcePlan, StreamId, StreamKind, StreamSchema,
+    Attachment, DatasetFacts, EpisodeFacts, EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind,
+    Findings, InputFile, InputRange, Locus, OpenOptions, Partition, Result, SourcePlan, StreamId, StreamKind,
+    StreamSchema,
 };
 use nodedata_steps::{Listing, STEPS, in_episode};
 use rayon::prelude::*;
@@ -126,7 +127,8 @@ impl Described {
         };
         let told = SourcePlan { facts, streams: vec![stream], unselected, learned, ..SourcePlan::default() };
         let reading = Reading::new(Arc::clone(listing.files()), leaves, columns, options);
-        let mut plan = Plan { told, reading, listing, labels, file, deciding: Vec::new(), recipe, parts: Vec::new() };
+        let mut plan =
+            Plan { told, reading, listing, labels, file, deciding: Vec::new(), recipe, parts: Vec::new() };
         plan.add_episodes(shards, EpisodeKeys::of(key), options)?;
         Ok(plan)
     }
@@ -203,7 +205,8 @@ impl Plan {
             let n_bytes = self.listing.open(name)?.n_bytes();
             self.told.inputs.push(InputFile { path: self.listing.path(name), n_bytes });
         }
-        let beside = self.listing.names().filter(|it| is_beside(it) && !self.labels.iter().any(|label| label == it));
+        let beside =
+            self.listing.names().filter(|it| is_beside(it) && !self.labels.iter().any(|label| label == it));
         self.told.beside = beside.map(|it| self.listing.path(it)).collect();
         let position = |name: &str| names.partition_point(|it| *it < name);
         let deciding = self.file.into_iter().chain(self.labels.iter().map(String::as_str));
@@ -250,14 +253,16 @@ impl Plan {
             told.warnings_at(&place).for_each(|it| findings.push(it));
         }
         let n_bytes = frame.decoded_bytes();
-        let part = |piece| Part { path: path.clone(), container: shard.container, frame: frame.clone(), piece };
+        let part =
+            |piece| Part { path: path.clone(), container: shard.container, frame: frame.clone(), piece };
         match &cut {
             None => {
                 self.add_partition(input, &frame, n_bytes, String::new());
                 self.parts.push(part(None));
             }
             Some(cut) => {
-                let n_before = |step: u64| (u128::from(n_bytes) * u128::from(step) / u128::from(cut.n_steps())) as u64;
+                let n_before =
+                    |step: u64| (u128::from(n_bytes) * u128::from(step) / u128::from(cut.n_steps())) as u64;
                 for (idx, steps) in cut.pieces().enumerate() {
                     let n_bytes = n_before(steps.end) - n_before(steps.start);
                     let recipe = format!("steps {}..{}", steps.start, steps.end);
@@ -296,7 +301,8 @@ impl Plan {
 
 /// A file that ends between two records looks whole but for the metadata.
 fn miscounted(n_found: u64, n_told: u64, n_bytes: u64) -> Error {
-    let found = if n_bytes == 0 { "the file is empty".to_owned() } else { format!("the file has {n_found} records") };
+    let found =
+        if n_bytes == 0 { "the file is empty".to_owned() } else { format!("the file has {n_found} records") };
     let message = format!("{found}, but `{DATASET_INFO}` says {n_told}");
     lost(Error::new(ErrorKind::Corrupt, message), n_bytes..n_bytes, "miscounted")
 }
