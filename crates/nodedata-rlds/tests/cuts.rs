@@ -104,7 +104,7 @@ fn a_piece_fetches_its_own_values_and_a_look_all_of_them_once() {
     let n_bytes = record.len() as u64;
     let files = Far::new(with(VAL, record));
     let source =
-        RLDS.open(Arc::clone(&files) as Arc<dyn nodedata_core::Files>, &options(n_bytes / 16)).unwrap();
+        RLDS.open(Arc::clone(&files) as Arc<dyn nodedata_core::Files>, &options(n_bytes / 17)).unwrap();
     let n_others: u64 = 700 * 3;
     let opened = files.n_read();
     assert!(opened < n_bytes + n_bytes / 5 + n_others, "{opened} of {n_bytes}");
