@@ -20,8 +20,8 @@ use crate::{
     tfrecord::wrong_checksum,
 };
 
-/// What is fetched to find a place that is not remembered.
-const NEAR_BYTES: u64 = 64 << 10;
+/// What is fetched to find a place that is not remembered: twice as far as one that is may lie.
+const NEAR_BYTES: u64 = 8 << 10;
 /// What is fetched at once of the values of a piece.
 const FETCHED_BYTES_MAX: u64 = 8 << 20;
 
