@@ -10,7 +10,10 @@ use super::{
     learned::split_of,
     types::{LearnedKey, Types},
 };
-use crate::container::{Container, Frame, RecordFile, RecordFiles};
+use crate::{
+    container::{Container, Frame, RecordFile, RecordFiles},
+    tfrecord::lost,
+};
 
 /// Bytes of a stretch at least: a file of short stretches has more of them than anybody wants to plan.
 const STRETCH_BYTES_MIN: u64 = 4 << 10;
@@ -52,6 +55,11 @@ pub(super) struct Found {
     pub(super) findings: Vec<Finding>,
 }
 
+/// A file without a byte is one that was never written, or not to its end: no metadata says that it is to be so.
+fn empty() -> Error {
+    lost(Error::new(ErrorKind::Corrupt, "the file is empty"), 0..0, "empty_file")
+}
+
 impl Pass<'_> {
     /// Reads all records, in parallel. Those that are damaged are counted, and left to reading, which knows their cost.
     ///
@@ -65,7 +73,8 @@ impl Pass<'_> {
             let in_file = |err: Error| err.at(Locus::path(path));
             let file = self.files.open(path, Container::TfRecord)?;
             let frames = file.walk().map_err(in_file)?;
-            for err in frames.damage {
+            let is_empty = self.inputs[input].n_bytes == 0;
+            for err in frames.damage.into_iter().chain(is_empty.then(empty)) {
                 let err = in_file(err);
                 if !self.options.salvage {
                     return Err(err);
@@ -74,6 +83,13 @@ impl Pass<'_> {
                 findings.push(Finding::new(FindingKind::Damage, &err, name));
             }
             stretches.push(self.look(&file, input, &frames.records, &mut types).map_err(in_file)?);
+        }
+        if !stretches.iter().any(|it: &Vec<Stretch>| !it.is_empty()) {
+            let place = self.inputs.first().map(|it| Locus::path(&it.path)).unwrap_or_default();
+            let message = "there is no record that can be read";
+            return Err(Error::new(ErrorKind::Corrupt, message)
+                .at(place)
+                .with_hint("fetch the files again from where they came from"));
         }
         let at = |(input, byte): (usize, u64)| format!("{}, byte {byte}", self.inputs[input].path.display());
         Ok(Found { stretches, keys: types.finish(at), findings: findings.into_vec() })

@@ -47,7 +47,7 @@ pub(crate) fn all() -> Vec<Damaged> {
         case("flipped length bit", flipped(VAL, 1), "the length of a record is not what its checksum says", &[VAL, "byte 0"], Salvaged(8)),
         case("length of 2^63", with(VAL, [head(1 << 63), vec![0; 100]].concat()), "a record of 9223372036854775808 bytes", &[VAL, "byte 0"], Salvaged(8)),
         case("length of 2^64 - 1", with(VAL, [head(u64::MAX), vec![0; 100]].concat()), "a record of 18446744073709551615 bytes", &[VAL, "byte 0"], Salvaged(8)),
-        case("empty file", with(VAL, ""), "the file has 0 records, but `dataset_info.json` says 1", &[VAL], Salvaged(8)),
+        case("empty file", with(VAL, ""), "the file is empty, but `dataset_info.json` says 1", &[VAL, "byte 0"], Salvaged(8)),
         case("missing shard", without(VAL), "1 file is not there of split `val`", &[VAL], Salvaged(8)),
         case("Git LFS pointer", with(VAL, LFS_POINTER), "the file is a Git LFS pointer", &[VAL, "byte 0"], Salvaged(8)),
         case("shard of another dataset", record(other_example()), "a key `image/encoded` that is none of the features", &[VAL, "byte 0", "episode 3"], Salvaged(8)),
