@@ -1,5 +1,4 @@
 //! Files that are not what they should be: refused with an address and a next step, or salvaged.
-#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 mod built;
 

@@ -244,7 +244,8 @@ fn what_is_not_read_is_refused_by_its_name() {
 /// Behind checksums that vouch for them.
 #[test]
 fn numbers_that_lie_are_damage_and_nothing_is_allocated_for_them() {
-    let cases: [(&str, Box<dyn Fn(&mut File)>); 9] = [
+    type Lie = Box<dyn Fn(&mut File)>;
+    let cases: [(&str, Lie); 9] = [
         ("more records than bytes", Box::new(|file| file.chunks[0][2] = 1 << 50)),
         ("a chunk before the first", Box::new(|file| file.chunks[0][0] = 3)),
         ("chunks out of order", Box::new(|file| file.chunks.swap(0, 1))),

@@ -189,8 +189,8 @@ fn head(length: u64) -> Vec<u8> {
 }
 
 /// With other bytes in the place of the one record of the validation split, behind framing that holds.
-fn record(bytes: Vec<u8>) -> Files {
-    with(VAL, framed(&bytes))
+fn record(bytes: impl AsRef<[u8]>) -> Files {
+    with(VAL, framed(bytes.as_ref()))
 }
 
 /// A record of pictures and their classes, as image datasets have them.
