@@ -240,6 +240,13 @@ fn steps_that_are_marked_wrongly_are_told_in_the_report() {
     let again = work.run(["convert", "arm", "--out", "out", "--split", "all=1", "--overwrite"]).exits(0);
     assert!(again.stderr.contains("2 steps are marked as the first"), "{}", again.stderr);
     assert_eq!(work.json("out/report.json")["units_reused"], 1);
+    // So does a pipeline that selects, leaves out rows, and takes values from other steps.
+    let pipeline = "version: 1\nsource: {path: arm}\n\
+         steps: {clock: {rate_hz: 10}, transform: rlds/drop_last_padding}\n\
+         fields: {reward: {from: reward, transform: [action/shift, {action/clip: {min: 0}}]}}\n";
+    work.write("shifted.yaml", pipeline);
+    let ran = work.run(["run", "shifted.yaml", "--out", "shifted"]).exits(0);
+    assert!(ran.stderr.contains("2 steps are marked as the first"), "{}", ran.stderr);
     let rows = Dataset::open(work.path("out")).tables().remove("steps").unwrap();
     assert_eq!(int64(&rows, "step_index"), [0, 1, 2]);
     assert!(rows.column_by_name("is_first").unwrap().as_boolean().value(2), "nothing is put right");

@@ -29,27 +29,32 @@ pub trait EpisodeStream: Send {
     /// end of the stream it must equal rows returned plus records named in losses.
     fn records_read(&self) -> &[(StreamId, u64)];
 
+    /// The stream whose batches this one changes. Whatever a stream does not say itself, the one below says.
+    fn below(&self) -> Option<&dyn EpisodeStream> {
+        None
+    }
+
     /// What became of the records that rows of another stream are made of; known at the end of the stream.
     fn fates(&self) -> &[Fate] {
-        &[]
+        self.below().map_or(&[], |it| it.fates())
     }
 
     /// What only reading tells of the partition's episode; known at the end of the stream. `None` where the plan
     /// says all there is.
     fn facts(&self) -> Option<&EpisodeFacts> {
-        None
+        self.below()?.facts()
     }
 
     /// What reading found that costs nothing and that the user should know: findings of the kind
     /// [`crate::FindingKind::Warning`]; known at the end of the stream.
     fn warnings(&self) -> &[Finding] {
-        &[]
+        self.below().map_or(&[], |it| it.warnings())
     }
 
     /// Bytes outside of [`crate::Partition::reads`] that turned out to decide rows, such as those of the last
     /// message before a gap; known at the end of the stream. They depend on the source alone.
     fn looked_at(&self) -> &[InputRange] {
-        &[]
+        self.below().map_or(&[], |it| it.looked_at())
     }
 }
 

@@ -4,8 +4,8 @@ use arrow_array::{Array, ArrayRef, FixedSizeListArray, ListArray, RecordBatch, U
 use arrow_schema::{DataType, SchemaRef};
 use arrow_select::take::take;
 use nodedata_core::{
-    Batch, Dim, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, Feature, Finding, InputRange, Locus,
-    ReadOptions, Result, Source, SourcePlan, Storage, StreamId, StreamKind, StreamSchema,
+    Batch, Dim, EpisodeStream, Error, ErrorKind, Feature, Locus, ReadOptions, Result, Source, SourcePlan,
+    Storage, StreamId, StreamKind, StreamSchema,
 };
 
 /// A source whose steps have vectors of the length that is wanted of them: `length_of` tells it by stream and
@@ -86,20 +86,8 @@ impl EpisodeStream for FixedRows {
         self.inner.records_read()
     }
 
-    fn fates(&self) -> &[Fate] {
-        self.inner.fates()
-    }
-
-    fn facts(&self) -> Option<&EpisodeFacts> {
-        self.inner.facts()
-    }
-
-    fn warnings(&self) -> &[Finding] {
-        self.inner.warnings()
-    }
-
-    fn looked_at(&self) -> &[InputRange] {
-        self.inner.looked_at()
+    fn below(&self) -> Option<&dyn EpisodeStream> {
+        Some(self.inner.as_ref())
     }
 }
 

@@ -1,8 +1,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use nodedata_core::{
-    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, Finding, InputRange, Locus, Loss, Partition,
-    Result, StreamId,
+    Batch, EpisodeStream, Error, ErrorKind, Fate, InputRange, Locus, Loss, Partition, Result, StreamId,
 };
 
 use crate::{
@@ -206,16 +205,13 @@ impl EpisodeStream for Kept {
         &self.records_read
     }
 
-    fn facts(&self) -> Option<&EpisodeFacts> {
-        self.inner.facts()
+    fn below(&self) -> Option<&dyn EpisodeStream> {
+        Some(self.inner.as_ref())
     }
 
-    fn warnings(&self) -> &[Finding] {
-        self.inner.warnings()
-    }
-
-    fn looked_at(&self) -> &[InputRange] {
-        self.inner.looked_at()
+    /// A log has none, and those of other sources would be of other numbers.
+    fn fates(&self) -> &[Fate] {
+        &[]
     }
 }
 

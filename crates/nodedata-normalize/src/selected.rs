@@ -3,9 +3,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, types::Int64Type};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Batch, EpisodeFacts, EpisodeStream, EpisodeVideo, Error, ErrorKind, Fate, Feature, Finding, InputRange,
-    Locus, ReadOptions, Result, STEP_INDEX, Source, SourcePlan, StreamId, StreamSchema, TIMESTAMP_NS,
-    placed::Mistake,
+    Batch, EpisodeStream, EpisodeVideo, Error, ErrorKind, Fate, Feature, Locus, ReadOptions, Result,
+    STEP_INDEX, Source, SourcePlan, StreamId, StreamSchema, TIMESTAMP_NS, placed::Mistake,
 };
 
 use crate::{
@@ -307,15 +306,7 @@ impl EpisodeStream for SelectedRows {
         &self.fates
     }
 
-    fn facts(&self) -> Option<&EpisodeFacts> {
-        self.inner.facts()
-    }
-
-    fn warnings(&self) -> &[Finding] {
-        self.inner.warnings()
-    }
-
-    fn looked_at(&self) -> &[InputRange] {
-        self.inner.looked_at()
+    fn below(&self) -> Option<&dyn EpisodeStream> {
+        Some(self.inner.as_ref())
     }
 }

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, Feature, InputRange, Nested, PixelShape,
-    ReadOptions, Result, Source, SourcePlan, Storage, StreamId,
+    Batch, EpisodeStream, Error, ErrorKind, Feature, Nested, PixelShape, ReadOptions, Result, Source,
+    SourcePlan, Storage, StreamId,
 };
 use nodedata_steps::image_pixels;
 
@@ -144,15 +144,7 @@ impl EpisodeStream for MappedRows {
         self.inner.records_read()
     }
 
-    fn fates(&self) -> &[Fate] {
-        self.inner.fates()
-    }
-
-    fn facts(&self) -> Option<&EpisodeFacts> {
-        self.inner.facts()
-    }
-
-    fn looked_at(&self) -> &[InputRange] {
-        self.inner.looked_at()
+    fn below(&self) -> Option<&dyn EpisodeStream> {
+        Some(self.inner.as_ref())
     }
 }

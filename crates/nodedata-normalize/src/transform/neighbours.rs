@@ -6,8 +6,8 @@ use std::{
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_select::take::take_record_batch;
 use nodedata_core::{
-    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, InputRange, ReadOptions, Result, Source,
-    StreamId,
+    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, Finding, InputRange, ReadOptions, Result,
+    Source, StreamId,
 };
 
 use super::rows::STEPS;
@@ -64,6 +64,7 @@ pub(super) struct Pulled {
     records_read: Vec<(StreamId, u64)>,
     pub(super) fates: Vec<Fate>,
     facts: Option<EpisodeFacts>,
+    warnings: Vec<Finding>,
     pub(super) looked_at: Vec<InputRange>,
 }
 
@@ -252,6 +253,7 @@ impl Pulled {
             records_read: stream.records_read().to_vec(),
             fates: stream.fates().to_vec(),
             facts: stream.facts().cloned(),
+            warnings: stream.warnings().to_vec(),
             looked_at: stream.looked_at().to_vec(),
         })
     }
@@ -303,6 +305,10 @@ impl EpisodeStream for Pulled {
 
     fn facts(&self) -> Option<&EpisodeFacts> {
         self.facts.as_ref()
+    }
+
+    fn warnings(&self) -> &[Finding] {
+        &self.warnings
     }
 
     fn looked_at(&self) -> &[InputRange] {
