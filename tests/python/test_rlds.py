@@ -53,7 +53,7 @@ class Rlds(unittest.TestCase):
 
     def test_array_record_options(self):
         """Chunks of one record and of many, compressed and not, across the borders of blocks."""
-        for options in ("group_size:7,zstd:1", "group_size:1,uncompressed"):
+        for options in ("group_size:7,uncompressed", "group_size:1,zstd:3"):
             with self.subTest(options=options):
                 source = self.folder / f"array-record-{options}" / "1.0.0"
                 self.run_python(HERE / "rlds_repack.py", corpus(self) / "rlds" / "robot_oxe" / "1.0.0", source, options, 3)

@@ -39,7 +39,9 @@ pub(crate) fn look(
     partition_bytes: u64,
     is_asked: bool,
 ) -> Result<Option<Look>> {
-    let attached = attached(reading, file, frame)?;
+    // Only datasets whose features tell of attachments are looked through for them.
+    let whole = reading.keys.may_have_attached().then(|| file.payload(frame)).transpose()?;
+    let attached = whole.as_ref().map_or(Ok(Vec::new()), |it| attached(reading, file, frame, it))?;
     if is_large(file, frame, partition_bytes)
         && let Some((cut, told)) = (Cutting { reading, file, frame }).cut(partition_bytes)?
     {
@@ -48,18 +50,20 @@ pub(crate) fn look(
     if !is_asked && attached.is_empty() {
         return Ok(None);
     }
-    let bytes = file.payload(frame)?;
+    let bytes = whole.map_or_else(|| file.payload(frame), Ok)?;
     let record = reading.keys.bind(&bytes)?;
     let told = reading.semantics.of_record(&bytes, &record)?;
     Ok(Some(Look { told, cut: None, attached }))
 }
 
-/// What is attached to the episode, by where it lies in the file. Only datasets whose features tell of such are looked through for it.
-fn attached(reading: &Reading, file: &RecordFile<'_>, frame: &Frame) -> Result<Vec<(Attached, Range<u64>)>> {
-    if !reading.keys.may_have_attached() {
-        return Ok(Vec::new());
-    }
-    let all = reading.keys.attached(&file.payload(frame)?)?;
+/// What is attached to the episode, by where it lies in the file.
+fn attached(
+    reading: &Reading,
+    file: &RecordFile<'_>,
+    frame: &Frame,
+    record: &[u8],
+) -> Result<Vec<(Attached, Range<u64>)>> {
+    let all = reading.keys.attached(record)?;
     let Some(start) = file.offset_of(frame) else {
         let Some(first) = all.first() else { return Ok(Vec::new()) };
         let message = "values of the whole episode are attached as they lie in the file, and these are compressed there";

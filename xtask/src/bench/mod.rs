@@ -55,6 +55,8 @@ pub(crate) enum Job {
     TfrecordCrate {
         /// The folder read.
         input: PathBuf,
+        /// How many records there must be.
+        n_records: u64,
     },
     /// Compresses a file with zstd level 1 on one core, in memory.
     Zstd {
@@ -72,7 +74,7 @@ pub(crate) fn run_job(job: &Job) -> Result<()> {
         Job::Measure { command } => measure::run_and_print(command),
         Job::Copy { input, output } => reference::copy(input, output),
         Job::McapSummary { input } => inspect::summary(input),
-        Job::TfrecordCrate { input } => rlds::by_crate(input),
+        Job::TfrecordCrate { input, n_records } => rlds::by_crate(input, *n_records),
         Job::Zstd { input } => reference::zstd(input),
     }
 }

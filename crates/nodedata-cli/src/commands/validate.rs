@@ -162,10 +162,8 @@ fn told(found: &Validation, quality: Option<&QualityReport>) -> String {
     text.push_str(&format!("{verdict}: {looked_at}{depth}\n"));
     if let Some(quality) = quality.filter(|it| it.n_findings() > 0) {
         let n = human::plural(quality.n_findings(), "finding");
-        text.push_str(&format!(
-            "quality: {n} by {} rules\n",
-            quality.rules.iter().filter(|it| it.n_findings > 0).count()
-        ));
+        let n_rules = quality.rules.iter().filter(|it| it.n_findings > 0).count();
+        text.push_str(&format!("quality: {n} by {}\n", human::plural(n_rules as u64, "rule")));
     }
     text
 }

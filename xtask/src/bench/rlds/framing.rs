@@ -13,23 +13,26 @@ use crate::{
     workspace::Result,
 };
 
-/// Reads all records with the crate `tfrecord`, checksums verified, and prints how many there are.
+/// Reads all records with the crate `tfrecord`, checksums verified, of which there must be so many.
 ///
 /// # Errors
-/// When a file cannot be read, or is damaged.
-pub(in crate::bench) fn by_crate(input: &Path) -> Result<()> {
+/// When a file cannot be read, is damaged, or there are more records or fewer.
+pub(in crate::bench) fn by_crate(input: &Path, n_wanted: u64) -> Result<()> {
     let failed = |err: tfrecord::Error| format!("cannot read the records of {}: {err}", input.display());
-    let (mut n_records, mut n_bytes) = (0, 0);
-    let is_shard = |path: &Path| path.to_string_lossy().contains(".tfrecord-");
+    let mut n_records = 0;
+    let is_shard =
+        |path: &Path| path.file_name().is_some_and(|it| it.to_string_lossy().contains(".tfrecord-"));
     for shard in reference::files_of(input)?.into_iter().filter(|it| is_shard(it)) {
         let records =
             BytesIter::open(&shard, RecordReaderConfig { check_integrity: true }).map_err(failed)?;
         for record in records {
-            n_bytes += record.map_err(failed)?.len();
+            record.map_err(failed)?;
             n_records += 1;
         }
     }
-    println!("{n_records} records, {n_bytes} bytes");
+    if n_records != n_wanted {
+        return Err(format!("{n_records} records of {n_wanted} were read of {}", input.display()));
+    }
     Ok(())
 }
 
@@ -39,8 +42,9 @@ pub(in crate::bench) fn by_crate(input: &Path) -> Result<()> {
 /// When it fails.
 pub(super) fn time_crate(set: &Set) -> Result<Measured> {
     let own = std::env::current_exe().map_err(|err| format!("cannot find this program: {err}"))?;
-    let command =
-        [path_text(&own), "bench-job".to_owned(), "tfrecord-crate".to_owned(), path_text(&set.path)];
+    let input = path_text(&set.path);
+    let n_records = set.n_episodes.to_string();
+    let command = [path_text(&own), "bench-job".to_owned(), "tfrecord-crate".to_owned(), input, n_records];
     measure::in_own_process(&command)
 }
 

@@ -94,10 +94,14 @@ fn goals(row: &Row) -> Vec<(String, String, bool)> {
     let mut at_least = |what: &str, min: f64, found: f64| {
         goals.push((format!("{name}: {what}"), format!("{found:.2}"), found >= min));
     };
-    at_least("conversion ≥ 0.5 × copy", TO_COPY_MIN, row.ratios.copy);
-    at_least("framing and checksums ≥ 15 × crate `tfrecord`", FRAMING_MIN, row.ratios.framing);
+    at_least(&format!("conversion ≥ {TO_COPY_MIN} × copy"), TO_COPY_MIN, row.ratios.copy);
+    at_least(
+        &format!("framing and checksums ≥ {FRAMING_MIN} × crate `tfrecord`"),
+        FRAMING_MIN,
+        row.ratios.framing,
+    );
     if let Some(found) = row.ratios.official {
-        at_least("conversion ≥ 10 × TFDS with pyarrow", TO_OFFICIAL_MIN, found);
+        at_least(&format!("conversion ≥ {TO_OFFICIAL_MIN} × TFDS with pyarrow"), TO_OFFICIAL_MIN, found);
     }
     if let Some(found) = row.convert.heap_peak_bytes {
         let goal = format!("{name}: peak heap ≤ {} MiB", mebibytes(HEAP_BYTES_MAX));
