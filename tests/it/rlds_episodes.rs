@@ -240,6 +240,8 @@ fn steps_that_are_marked_wrongly_are_told_in_the_report() {
     let again = work.run(["convert", "arm", "--out", "out", "--split", "all=1", "--overwrite"]).exits(0);
     assert!(again.stderr.contains("2 steps are marked as the first"), "{}", again.stderr);
     assert_eq!(work.json("out/report.json")["units_reused"], 1);
+    let looked = work.run(["inspect", "--full", "arm"]).exits(0);
+    assert!(looked.stdout.contains("2 steps are marked as the first"), "{}", looked.stdout);
     // So does a pipeline that selects, leaves out rows, and takes values from other steps.
     let pipeline = "version: 1\nsource: {path: arm}\n\
          steps: {clock: {rate_hz: 10}, transform: rlds/drop_last_padding}\n\

@@ -135,11 +135,29 @@ fn units_are_made_again_only_where_a_transform_changed() {
     let first = work.json("out/manifest.json")["recipe"].clone();
     let again = work.run(["run", "p.yaml", "--out", "out", "--overwrite", "--format", "json"]).exits(0);
     assert_eq!(work.json("out/manifest.json")["recipe"], first, "{}", again.stdout);
+    let reused = |work: &Work| work.json("out/report.json")["units_reused"].as_u64().unwrap();
+    assert_ne!(reused(&work), 0);
     work.write("p.yaml", pipeline.replace("max: 0.1", "max: 0.2"));
     work.run(["run", "p.yaml", "--out", "out"]).exits(2);
     work.run(["run", "p.yaml", "--out", "out", "--overwrite"]).exits(0);
     assert_ne!(work.json("out/manifest.json")["recipe"], first);
-    assert_eq!(work.json("out/report.json")["units_reused"].as_u64().unwrap_or(0), 0);
+    assert_eq!(reused(&work), 0);
+}
+
+#[test]
+fn neighbours_do_not_depend_on_who_reads_first() {
+    let work = Work::new();
+    let source = corpus::fixtures("lerobot/v30_image").display().to_string();
+    let pipeline = "version: 1\nsource: {path: src}\nsteps: {clock: {rate_hz: 30}}\n\
+         fields:\n  \
+           action: {from: action, transform: {action/shift: {steps: 3, end: drop}}}\n  \
+           before: {from: action, transform: {action/shift: {steps: -2}}}\n";
+    work.write("p.yaml", pipeline.replace("path: src", &format!("path: {source:?}")));
+    let roots = ["1", "8"].map(|threads| {
+        work.run(["run", "p.yaml", "--out", threads, "--threads", threads]).exits(0);
+        work.json(&format!("{threads}/manifest.json"))["shards"].clone()
+    });
+    assert_eq!(roots[0], roots[1]);
 }
 
 #[test]

@@ -44,7 +44,11 @@ impl ParquetFile {
 
     /// Rows that the footer counts.
     pub fn n_rows(&self) -> u64 {
-        self.footer.metadata().row_groups().iter().map(|it| it.num_rows().max(0) as u64).sum()
+        self.footer
+            .metadata()
+            .row_groups()
+            .iter()
+            .fold(0, |sum: u64, it| sum.saturating_add(it.num_rows().max(0) as u64))
     }
 
     /// Length of the file.
@@ -72,7 +76,8 @@ impl ParquetFile {
                 let n_rows = group.num_rows().max(0) as u64;
                 let n_decoded = group.total_byte_size().max(0) as u64;
                 let row_group = RowGroup { first_row, n_rows, byte_range: start..end, n_decoded };
-                first_row += n_rows;
+                // Rows past what any file can have are refused where they are read.
+                first_row = first_row.saturating_add(n_rows);
                 row_group
             })
             .collect()

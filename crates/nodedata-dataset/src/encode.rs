@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use arrow_array::{Array, ArrayRef, cast::AsArray, types::Int64Type};
+use arrow_array::{Array, ArrayRef, cast::AsArray, make_array, types::Int64Type};
 use nodedata_core::{Feature, PixelShape, Result, RowSpan, Storage, StreamKind, StreamSchema};
 use rayon::prelude::*;
 
@@ -319,8 +319,11 @@ impl OpenShard {
         let with_episode = std::iter::once(episode_column(episode, n_rows)).chain(arrays.iter().cloned());
         let mut n_bytes = 0;
         for (pieces, array) in run.columns.iter_mut().zip(with_episode) {
-            n_bytes += array.to_data().get_slice_memory_size().unwrap_or(0) as u64;
-            pieces.push(array);
+            // Pages end otherwise for values that may be null and are not: that they may be is forgotten here, as it is by whoever
+            // keeps rows for a later run.
+            let data = array.to_data();
+            n_bytes += data.get_slice_memory_size().unwrap_or(0) as u64;
+            pieces.push(make_array(data));
         }
         self.note(episode, n_rows as u64, spans, times);
         Ok(n_bytes)

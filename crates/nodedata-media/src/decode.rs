@@ -57,7 +57,10 @@ fn decode_png(bytes: &[u8]) -> Result<Decoded> {
         Error::new(ErrorKind::Corrupt, "the PNG frame is damaged")
             .with_source(std::io::Error::other(err.to_string()))
     };
-    let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info().map_err(corrupt)?;
+    let mut decoder = png::Decoder::new(Cursor::new(bytes));
+    // Places in a palette and values of less than a byte are no pixels.
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().map_err(corrupt)?;
     let (width, height) = (reader.info().width, reader.info().height);
     check_size(u64::from(width), u64::from(height))?;
     let n_bytes = reader
@@ -102,6 +105,21 @@ mod tests {
         let frame = decode_image(&png(2, 1, png::BitDepth::Sixteen, &[0x01, 0x02, 0xff, 0xfe])).unwrap();
         assert_eq!((frame.height, frame.width, frame.channels, frame.dtype), (1, 2, 1, DType::UInt16));
         assert_eq!(frame.pixels, [0x02, 0x01, 0xfe, 0xff]);
+    }
+
+    #[test]
+    fn palettes_and_packed_gray_become_pixels() {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, 3, 1);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_depth(png::BitDepth::Two);
+        encoder.set_palette(vec![1, 2, 3, 40, 50, 60, 255, 0, 9]);
+        encoder.write_header().unwrap().write_image_data(&[0b10_00_01_00]).unwrap();
+        let frame = decode_image(&bytes).unwrap();
+        assert_eq!((frame.channels, frame.dtype), (3, DType::UInt8));
+        assert_eq!(frame.pixels, [255, 0, 9, 1, 2, 3, 40, 50, 60]);
+        let frame = decode_image(&png(9, 1, png::BitDepth::One, &[0b1010_0001, 0b1000_0000])).unwrap();
+        assert_eq!(frame.pixels, [255, 0, 255, 0, 0, 0, 0, 255, 255]);
     }
 
     #[test]

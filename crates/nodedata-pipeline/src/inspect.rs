@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{Array, cast::AsArray};
 use nodedata_core::{
-    ErrorKind, Finding, FindingKind, Formats, OpenOptions, Progress, ReadOptions, Result, Silent, Source,
-    SourcePlan, StreamId, StreamKind, StreamSchema, TimeRange,
+    ErrorKind, Finding, FindingKind, Findings, Formats, OpenOptions, Progress, ReadOptions, Result, Silent,
+    Source, SourcePlan, StreamId, StreamKind, StreamSchema, TimeRange,
 };
 use nodedata_dataset::{DamageEntry, NotRead};
 use nodedata_quality::{Offsets, Pace, stamp_column};
@@ -276,6 +276,7 @@ pub(crate) fn inspect_source(
         .collect();
     let entries = |kind| told.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
     let mut damage = entries(FindingKind::Damage);
+    let mut met = Findings::default();
     let mut lengths: BTreeMap<usize, u64> = BTreeMap::new();
     each_window(raw, true, |parts| {
         for part in parts {
@@ -283,6 +284,7 @@ pub(crate) fn inspect_source(
             let name = |it| plan.stream_name(it).map(|it| it.to_string());
             let found = part.damage.iter().map(|it| Finding::new(FindingKind::Damage, it, name));
             damage.extend(found.map(|it| DamageEntry::from(&it)));
+            part.warnings.iter().for_each(|it| met.push(it.clone()));
             for batch in &part.batches {
                 let StreamId(idx) = batch.stream;
                 let schema = &plan.streams[idx as usize];
@@ -322,7 +324,10 @@ pub(crate) fn inspect_source(
         attachments: plan.attachments.iter().map(|it| (it.name.clone(), it.n_bytes())).collect(),
         damage,
         repairs: entries(FindingKind::Repair),
-        warnings: entries(FindingKind::Warning),
+        warnings: entries(FindingKind::Warning)
+            .into_iter()
+            .chain(met.into_vec().iter().map(DamageEntry::from))
+            .collect(),
         not_read: NotRead::default(),
     })
 }

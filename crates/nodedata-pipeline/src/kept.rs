@@ -9,6 +9,7 @@ use std::{
     fs,
     ops::Range,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -42,6 +43,8 @@ pub(crate) struct Keeper {
     found: BTreeMap<(usize, usize), u64>,
     /// Positions of the partitions in those windows.
     partitions: BTreeSet<usize>,
+    /// Whether rows could not be written: the room is needed for the dataset.
+    has_failed: AtomicBool,
 }
 
 /// Consecutive partitions of one unit, decoded at the same time.
@@ -66,7 +69,12 @@ pub(crate) struct ReadWindow {
 }
 
 impl Keeper {
-    /// Looks for what an earlier run kept of these units. What was made of other inputs, or cannot be read, is removed.
+    fn new(policy: KeepRows, folders: BTreeMap<usize, PathBuf>) -> Self {
+        let (found, partitions) = (BTreeMap::new(), BTreeSet::new());
+        Self { policy, folders, found, partitions, has_failed: AtomicBool::new(false) }
+    }
+
+    /// Looks for what an earlier run kept of these units. What was made of other inputs is removed; what is no such file is left alone.
     pub(crate) fn find(
         writer: &DatasetWriter,
         todo: &[usize],
@@ -88,7 +96,7 @@ impl Keeper {
         }
         let proofs: Vec<&UnitInput> = heads.iter().flat_map(|it| &it.3.inputs).collect();
         let mut holds = hashes.check(&proofs)?.into_iter();
-        let mut keeper = Self { policy, folders, found: BTreeMap::new(), partitions: BTreeSet::new() };
+        let mut keeper = Self::new(policy, folders);
         for (unit, range, path, head) in &heads {
             // All of them are taken from the iterator, whatever the first of them says.
             let n_changed = holds.by_ref().take(head.inputs.len()).filter(|it| !it).count();
@@ -127,13 +135,13 @@ impl Keeper {
         if is_begun { self.policy.after } else { Duration::ZERO }
     }
 
-    /// The window as an earlier run kept it. What is damaged is none: it is read again.
+    /// The window as an earlier run kept it. What is damaged, or was made when the source had other columns, is none: it is read again.
     pub(crate) fn take(&self, window: &Window, plan: &SourcePlan) -> Option<(Vec<ReadPart>, Told, u64)> {
         self.found.get(&(window.unit, window.range.start))?;
         let path = self.path(window)?;
         let taken = file::read(&path, &window.partitions, plan);
         if taken.is_none() {
-            tracing::warn!(unit = window.unit, path = %path.display(), "rows that were kept are damaged");
+            tracing::warn!(unit = window.unit, path = %path.display(), "rows that were kept cannot be used, and are read again");
         }
         taken
     }
@@ -143,7 +151,8 @@ impl Keeper {
         let bytes: u64 = read.window.partitions.iter().map(|it| plan.partitions[*it].decoded_bytes).sum();
         let at_that_speed = u128::from(self.policy.slower_than) * read.taken.as_nanos();
         let is_slow = u128::from(bytes) * 1_000_000_000 <= at_that_speed;
-        read.kept.is_none() && self.policy.after <= spent && is_slow
+        let can_be = !self.has_failed.load(Ordering::Relaxed);
+        read.kept.is_none() && self.policy.after <= spent && is_slow && can_be
     }
 
     /// Keeps a window; returns its records. Where that is not possible the run goes on without.
@@ -158,7 +167,8 @@ impl Keeper {
             return Ok(None);
         };
         if let Err(err) = write(&path, &content) {
-            // Half of a file would only take the room that the disk lacks.
+            // The next one would fail as well, after as much work.
+            self.has_failed.store(true, Ordering::Relaxed);
             tracing::warn!(path = %path.display(), why = %err, "rows cannot be kept");
             return Ok(None);
         }

@@ -5,9 +5,16 @@ use serde::Serialize;
 
 use crate::{Executed, Expected, Parsed, PipelineTest, Refused, execute};
 
-/// Why messages are left out where steps are made of them.
-const ALIGNING: [&str; 5] =
-    ["absent_name", "beyond_order_bound", "beyond_tolerance", "no_time", "outside_every_episode"];
+/// Why messages and steps are left out where steps are made, besides damage.
+const ALIGNING: [&str; 7] = [
+    "absent_name",
+    "action/shift@1",
+    "beyond_order_bound",
+    "beyond_tolerance",
+    "no_time",
+    "outside_every_episode",
+    "rlds/drop_last_padding@1",
+];
 
 /// How one test of a pipeline file ended.
 #[derive(Debug, Clone, Serialize)]

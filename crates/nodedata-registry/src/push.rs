@@ -55,7 +55,7 @@ pub struct PushOptions {
     pub include: Vec<String>,
     /// Shards (by path, which may be a pattern) to count to another split, without moving data.
     pub assign: BTreeMap<String, String>,
-    /// Splits that `assign` may make.
+    /// Splits that `assign` may make; one that it does not is a mistake (`Config`).
     pub new_splits: Vec<String>,
     /// What a dataset that is not there yet becomes; private when absent. One that is there keeps what it is.
     pub visibility: Option<Visibility>,

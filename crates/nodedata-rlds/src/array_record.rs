@@ -17,7 +17,7 @@ use nodedata_core::{Error, ErrorKind, ReadAt, Result};
 
 use self::chunk::{ChunkHead, ChunkKind};
 use crate::{
-    container::{Frame, Frames, Place},
+    container::{Container, Frame, Frames, Place},
     foreign::foreign,
     tfrecord::lost,
 };
@@ -39,7 +39,7 @@ pub(crate) fn walk(file: &dyn ReadAt, record_bytes_max: u64, verify_checksums: b
         Err(err) => return Err(err),
     };
     if !is_signed {
-        let err = match foreign(file)? {
+        let err = match foreign(file, Container::ArrayRecord)? {
             Some(err) => err,
             None => corrupt("the file does not begin as ArrayRecord files do"),
         };
@@ -53,6 +53,11 @@ pub(crate) fn walk(file: &dyn ReadAt, record_bytes_max: u64, verify_checksums: b
             for (chunk, end) in footer.chunks.iter().zip(ends) {
                 add_chunk(&mut frames, limits, chunk.start..end, chunk.n_records, chunk.n_decoded);
             }
+            Ok(frames)
+        }
+        // A footer with too much to read is gone around: each chunk says of itself what it holds.
+        Err(err) if err.kind() == ErrorKind::Limit => {
+            walk_chunks(file, limits, &mut frames)?;
             Ok(frames)
         }
         Err(err) if err.kind() == ErrorKind::Corrupt => {
@@ -80,6 +85,10 @@ fn walk_chunks(file: &dyn ReadAt, limits: Limits, frames: &mut Frames) -> Result
         let head = match ChunkHead::peek(file, start, limits.verify_checksums) {
             Ok(head) => head,
             Err(err) if err.kind() == ErrorKind::Corrupt => break,
+            Err(err) if err.kind() == ErrorKind::Limit => {
+                frames.damage.push(lost(err, start..file.n_bytes(), "too_large"));
+                break;
+            }
             Err(err) => return Err(err),
         };
         let Some(end) = head.end(start).filter(|it| *it <= file.n_bytes()) else { break };

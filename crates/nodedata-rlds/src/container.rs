@@ -211,10 +211,7 @@ impl RecordFile<'_> {
                 tfrecord::payload(self.file.as_ref(), start, frame.n_bytes, verify_checksums)
             }
             Place::Chunk { idx, n_records } => {
-                let n_bytes = frame.n_bytes.saturating_mul(n_records);
-                let chunk = self.of.chunks.get(self.path, frame.byte_range.start, n_bytes, || match self
-                    .container
-                {
+                let read = || match self.container {
                     Container::Parquet => parquet::chunk(&self.of.files, self.path, &frame.byte_range),
                     Container::ArrayRecord | Container::TfRecord => array_record::chunk(
                         self.file.as_ref(),
@@ -222,7 +219,13 @@ impl RecordFile<'_> {
                         record_bytes_max,
                         verify_checksums,
                     ),
-                })?;
+                };
+                let n_bytes = frame.n_bytes.saturating_mul(n_records);
+                let chunk = match n_records {
+                    // Nobody else comes for it.
+                    1 => read()?.into(),
+                    _ => self.of.chunks.get(self.path, frame.byte_range.start, n_bytes, read)?,
+                };
                 let record = usize::try_from(idx).ok().and_then(|it| chunk.get(it).cloned());
                 record.filter(|_| chunk.len() as u64 == n_records).ok_or_else(|| {
                     let message = format!("a chunk has {} records where {n_records} are told", chunk.len());

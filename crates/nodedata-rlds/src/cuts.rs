@@ -9,7 +9,7 @@ use nodedata_steps::cut;
 
 use crate::{
     container::{Frame, RecordFile},
-    example::put_entry,
+    example::{ListKind, put_entry},
     features::PerStep,
     lengths::{Ragged, ragged_parts},
     pages::{HEAD_BYTES, PAGE_BYTES, Pages},
@@ -199,6 +199,17 @@ impl Shares {
     /// `None` where they do not agree.
     fn of(tables: &Tables, reading: &Reading, pages: &mut Pages<'_>) -> Result<Option<Self>> {
         let leaves = &reading.keys.leaves;
+        // Also of what is not selected: a record read whole is held against all of its leaves.
+        let is_of_kind = |(key, (leaf, table)): (&Vec<u8>, &(usize, Table))| {
+            let leaf = &leaves[*leaf];
+            let is_shape = key.ends_with(b"/shape") && *key != leaf.key.as_bytes();
+            let is_length = ragged_parts(key).is_some_and(|it| it.1.is_some());
+            let kind = if is_shape || is_length { ListKind::Int } else { leaf.list_kind() };
+            leaf.unsupported.is_some() || table.n_values == 0 || table.kind == Some(kind)
+        };
+        if !tables.iter().all(is_of_kind) {
+            return Ok(None);
+        }
         let of_steps = || tables.iter().filter(|it| leaves[it.1.0].is_step);
         let are_all_there = leaves
             .iter()

@@ -14,6 +14,9 @@ use crate::{
     record::Held,
 };
 
+/// Lists of a tensor without a value.
+const EMPTY_LISTS_MAX: usize = 1 << 10;
+
 /// The column of a leaf.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -194,6 +197,7 @@ impl Decoder<'_> {
         // A bool is a byte.
         let width = dtype.byte_width().unwrap_or(1);
         let (mut sizes, mut inflated) = (Vec::new(), Vec::new());
+        let mut n_bytes = 0usize;
         for _ in 0..n_items {
             let stored = cursor.values.bytes(self.record)?;
             let is_told = self.leaf.n_open() == 0 || cursor.shape.is_some();
@@ -209,14 +213,22 @@ impl Decoder<'_> {
             let n_values = told.map_or_else(|| self.shape(cursor, Some(found), &mut sizes), Ok)?;
             if n_values.checked_mul(width) != Some(bytes.len()) {
                 let n = bytes.len();
-                let message =
-                    format!("a tensor of {n} bytes, but {sizes:?} of {dtype} have {}", n_values * width);
+                let message = format!(
+                    "a tensor of {n} bytes, but {sizes:?} of {dtype} have {}",
+                    n_values.saturating_mul(width)
+                );
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
             if dtype == DType::Bool
                 && let Some(other) = bytes.iter().find(|it| **it > 1)
             {
                 return Err(out_of_range(i64::from(*other), dtype));
+            }
+            // Steps are batched by what they have in the mean; Arrow counts in 31 bits.
+            n_bytes = n_bytes.saturating_add(bytes.len());
+            if i32::try_from(n_bytes).is_err() {
+                let message = "the tensors of one batch of steps take more than 2 GiB";
+                return Err(Error::new(ErrorKind::Limit, message));
             }
             self.push_shape(&sizes, n_values)?;
             self.columns.push_le(self.target.id, bytes);
@@ -279,7 +291,7 @@ impl Decoder<'_> {
     /// Appends the lists of an item whose values have been counted.
     fn push_shape(&mut self, sizes: &[usize], n_values: usize) -> Result<()> {
         // A shape with a zero in it has no values, but as many lists as it likes.
-        let n_lists_max = n_values.max(self.record.len());
+        let n_lists_max = n_values.max(EMPTY_LISTS_MAX);
         let mut n_lists = 1usize;
         let lists = &self.target.lists[self.leaf.inner_levels().len()..];
         for (size, list) in sizes.iter().zip(lists) {

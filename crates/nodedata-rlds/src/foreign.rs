@@ -3,13 +3,15 @@
 use nodedata_core::{Error, ErrorKind, ReadAt, Result};
 use nodedata_io::packed::Packing;
 
+use crate::container::Container;
+
 const FETCH_HINT: &str = "fetch the file again: what was saved is a page that some server answered with";
 
-/// What the file is instead, by how it begins, where that can be told.
+/// What the file is instead of one of a container, by how it begins, where that can be told.
 ///
 /// # Errors
 /// `Io`.
-pub(crate) fn foreign(file: &dyn ReadAt) -> Result<Option<Error>> {
+pub(crate) fn foreign(file: &dyn ReadAt, container: Container) -> Result<Option<Error>> {
     let head = file.peek_at(0..file.n_bytes().min(512))?;
     let text = head.trim_ascii_start();
     let begins = |with: &[u8]| text.get(..with.len()).is_some_and(|it| it.eq_ignore_ascii_case(with));
@@ -22,10 +24,15 @@ pub(crate) fn foreign(file: &dyn ReadAt) -> Result<Option<Error>> {
     } else if begins(b"<?xml") || begins(b"<error>") {
         told("the file is an XML document, as stores answer with when they refuse", FETCH_HINT)
     } else if let Some(packing) = Packing::of(&head) {
-        // Files that are packed as a whole are unpacked before anybody looks for records, so this one is within another.
-        let hint = format!("it is packed twice: unpack it first, `{}`", packing.command());
-        told("the file holds another that is packed", &hint)
-    } else if head.starts_with(b"PAR1") {
+        if container.may_be_packed() {
+            // Such files are unpacked before anybody looks for records, so this one is within another.
+            let hint = format!("it is packed twice: unpack it first, `{}`", packing.command());
+            told("the file holds another that is packed", &hint)
+        } else {
+            let hint = format!("unpack it first: `{}`", packing.command());
+            told(&format!("the file is packed as a whole, by {}", packing.name()), &hint)
+        }
+    } else if head.starts_with(b"PAR1") && container != Container::Parquet {
         told("the file is Parquet", "`fileFormat` of `dataset_info.json` says what the shards are")
     } else if head.starts_with(b"\x89HDF") {
         told("the file is HDF5", "`fileFormat` of `dataset_info.json` says what the shards are")

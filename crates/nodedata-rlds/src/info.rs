@@ -43,6 +43,11 @@ const SHARDS_MAX: u64 = 1 << 20;
 /// Digits of the number of a shard, at least.
 const DIGITS_MIN: usize = 5;
 
+/// Digits of the numbers of shards in their names.
+pub(crate) fn shard_digits(n_shards: u64) -> usize {
+    n_shards.to_string().len().max(DIGITS_MIN)
+}
+
 impl DatasetInfo {
     /// How the records lie in their files, and refuses names that no file can have.
     ///
@@ -98,7 +103,7 @@ impl SplitInfo {
     /// The name of a shard of the dataset called `dataset`.
     pub(crate) fn shard(&self, shard: u64, dataset: &str, container: Container) -> String {
         let n_shards = self.n_shards();
-        let width = n_shards.to_string().len().max(DIGITS_MIN);
+        let width = shard_digits(n_shards);
         let (shard, n_shards) = (format!("{shard:0width$}"), format!("{n_shards:0width$}"));
         // What follows `%` says how a file is written, and is no part of its name.
         let template = self.filepath_template.rsplit_once('%').map_or(&*self.filepath_template, |it| it.0);

@@ -165,7 +165,8 @@ impl Leaf {
     pub(crate) fn per_step(&self, key: &[u8]) -> PerStep {
         let part = key.strip_prefix(self.key.as_bytes()).unwrap_or_default();
         let n_open_lists = self.inner_levels().iter().filter(|it| it.is_none()).count();
-        let n_lists: u64 = self.inner_levels().iter().flatten().map(|it| u64::from(*it)).product();
+        let known = self.inner_levels().iter().flatten();
+        let n_lists = known.fold(1, |all: u64, it| all.saturating_mul(u64::from(*it)));
         let is_encoded = self.coding != Coding::Values;
         let (n_open, per_item) = match part {
             b"" if is_encoded => (0, 1),

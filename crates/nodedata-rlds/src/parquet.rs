@@ -9,7 +9,7 @@ use nodedata_arrow::ParquetFile;
 use nodedata_core::{Error, ErrorKind, Files, Result};
 
 use crate::{
-    container::{Frame, Frames, Place},
+    container::{Container, Frame, Frames, Place},
     foreign::foreign,
     tfrecord::lost,
 };
@@ -18,6 +18,8 @@ use crate::{
 const COLUMN: &str = "data";
 /// Records of a row group: their values may take no bytes at all.
 const GROUP_RECORDS_MAX: u64 = 1 << 20;
+/// Records of a file.
+const FILE_RECORDS_MAX: u64 = 1 << 22;
 
 const RESTORE_HINT: &str = "fetch the file again from where the dataset came from";
 
@@ -31,7 +33,7 @@ pub(crate) fn walk(files: &Arc<dyn Files>, path: &Path, record_bytes_max: u64) -
         Ok(file) => file,
         Err(err) if err.kind() == ErrorKind::Corrupt => {
             let file = files.open(path)?;
-            let err = foreign(file.as_ref())?.unwrap_or(err);
+            let err = foreign(file.as_ref(), Container::Parquet)?.unwrap_or(err);
             frames.damage.push(lost(err, 0..file.n_bytes(), "damaged_framing"));
             return Ok(frames);
         }
@@ -46,10 +48,12 @@ pub(crate) fn walk(files: &Arc<dyn Files>, path: &Path, record_bytes_max: u64) -
     }
     for group in file.row_groups() {
         let (n_records, n_decoded, byte_range) = (group.n_rows, group.n_decoded, group.byte_range);
-        if n_decoded > record_bytes_max || n_records > GROUP_RECORDS_MAX {
+        // The footer alone says how many there are: nothing vouches for that before they are read.
+        let n_left = FILE_RECORDS_MAX.saturating_sub(frames.records.len() as u64);
+        if n_decoded > record_bytes_max || n_records > GROUP_RECORDS_MAX.min(n_left) {
             let message = format!(
                 "a row group has {n_records} records of {n_decoded} bytes, but at most {GROUP_RECORDS_MAX} of \
-                 {record_bytes_max} are read at once"
+                 {record_bytes_max} are read at once, and {FILE_RECORDS_MAX} of a file"
             );
             frames.damage.push(lost(Error::new(ErrorKind::Limit, message), byte_range, "too_large"));
             continue;

@@ -23,7 +23,7 @@ use crate::{
     options::episode_key,
     reading::Reading,
     shards::{Shard, Shards},
-    tfrecord::lost,
+    tfrecord::{empty_file, lost},
 };
 
 /// A planned dataset.
@@ -168,6 +168,9 @@ impl Plan {
                 damaged(err.at(Locus::path(&path)), &mut findings)?;
             }
             let n_found = frames.records.len() as u64;
+            if self.told.learned.is_some() && self.told.inputs[input].n_bytes == 0 {
+                damaged(empty_file().at(Locus::path(&path)), &mut findings)?;
+            }
             if let Some(n_told) = shard.n_told.filter(|it| is_sound && *it != n_found) {
                 let n_bytes = self.told.inputs[input].n_bytes;
                 damaged(miscounted(n_found, n_told, n_bytes).at(Locus::path(&path)), &mut findings)?;

@@ -42,8 +42,8 @@ impl Reading {
         let semantics = Semantics::of(&leaves);
         // Which tells how many steps there are, where none of those that are read does.
         let counters = leaves.iter().enumerate().filter(|(_, it)| {
-            let always = matches!(it.per_step(it.key.as_bytes()), PerStep::Always(_));
-            it.is_step && it.unsupported.is_none() && always
+            let always = || matches!(it.per_step(it.key.as_bytes()), PerStep::Always(_));
+            it.is_step && it.unsupported.is_none() && always()
         });
         let counter = counters.min_by_key(|it| !it.1.is_scalar()).map(|it| it.0);
         read.extend(counter);

@@ -6,7 +6,7 @@ use nodedata_steps::Listing;
 
 use crate::{
     container::Container,
-    info::{DatasetInfo, SplitInfo},
+    info::{DatasetInfo, SplitInfo, shard_digits},
     metadata::DATASET_INFO,
 };
 
@@ -107,10 +107,11 @@ impl Shards {
             }
         }
         for ((stem, n_shards), (name, there)) in series {
+            let width = shard_digits(n_shards);
             let first = (0..n_shards).find(|it| !there.contains(it));
             let suffix = name.container.suffix();
             let gone = Missing {
-                first: first.map(|it| format!("{stem}.{suffix}-{it:05}-of-{n_shards:05}")),
+                first: first.map(|it| format!("{stem}.{suffix}-{it:0width$}-of-{n_shards:0width$}")),
                 n_files: n_shards.saturating_sub(there.len() as u64),
                 n_episodes: 0,
             };

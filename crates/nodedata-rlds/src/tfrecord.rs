@@ -5,7 +5,7 @@ use nodedata_core::{Error, ErrorKind, Locus, Loss, ReadAt, Result};
 use nodedata_steps::SALVAGE_HINT;
 
 use crate::{
-    container::{Frame, Frames, Place},
+    container::{Container, Frame, Frames, Place},
     foreign::foreign,
 };
 
@@ -210,7 +210,7 @@ impl Checksum {
 
 /// What begins where a record should.
 fn broken_head(file: &dyn ReadAt, start: u64, lost_bytes: Range<u64>) -> Result<Error> {
-    let found = if start == 0 { foreign(file)? } else { None };
+    let found = if start == 0 { foreign(file, Container::TfRecord)? } else { None };
     let message = "the length of a record is not what its checksum says";
     let err = found.unwrap_or_else(|| Error::new(ErrorKind::Corrupt, message));
     Ok(lost(err, lost_bytes, "damaged_framing"))
@@ -218,6 +218,11 @@ fn broken_head(file: &dyn ReadAt, start: u64, lost_bytes: Range<u64>) -> Result<
 
 fn damaged(message: impl Into<String>, lost_bytes: Range<u64>, reason: &'static str) -> Error {
     lost(Error::new(ErrorKind::Corrupt, message), lost_bytes, reason)
+}
+
+/// A file without a byte is one that was never written, or not to its end, where no metadata says that it is to be so.
+pub(crate) fn empty_file() -> Error {
+    lost(Error::new(ErrorKind::Corrupt, "the file is empty"), 0..0, "empty_file")
 }
 
 /// An error that costs records whose steps nothing counts.

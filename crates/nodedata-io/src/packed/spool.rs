@@ -71,11 +71,6 @@ impl Spool {
         self.damage.as_ref()
     }
 
-    /// The same, to be handed on.
-    pub fn take_damage(&mut self) -> Option<Error> {
-        self.damage.take()
-    }
-
     /// Where in the packed file bytes of the unpacked one come from: the members that hold them.
     pub fn packed_range(&self, unpacked: &Range<u64>) -> Range<u64> {
         let first = self.members.partition_point(|it| it.unpacked.end <= unpacked.start);

@@ -144,10 +144,17 @@ fn op_of(
 fn after(transform: &FieldTransform, mut feature: Feature, encoding: Option<MediaEncoding>) -> Feature {
     match transform {
         FieldTransform::Shift { end: End::Null, .. } => feature.nullable(),
-        FieldTransform::Shift { end: End::Drop, .. }
-        | FieldTransform::Invert { .. }
-        | FieldTransform::Binarize { .. }
-        | FieldTransform::Clip { .. } => feature,
+        FieldTransform::Shift { end: End::Drop, .. } | FieldTransform::Clip { .. } => feature,
+        // What a value was called, or counted in, it is not any more.
+        FieldTransform::Invert { .. } => {
+            feature.metadata.remove(meta::CONSTANTS);
+            feature
+        }
+        FieldTransform::Binarize { .. } => {
+            feature.metadata.remove(meta::CONSTANTS);
+            feature.metadata.remove(meta::UNIT);
+            feature
+        }
         FieldTransform::FromCodes {} => {
             for fact in [meta::NAMES, meta::CONSTANTS, meta::UNIT, meta::SOURCE_TYPE] {
                 feature.metadata.remove(fact);

@@ -54,7 +54,9 @@ impl ImageOp {
         let nested = Nested::of(column.as_ref());
         let bytes = nested.values.as_binary::<i32>();
         let valid = nested.items.last().and_then(|it| it.valid.clone());
-        let mut stored = BinaryBuilder::with_capacity(bytes.len(), bytes.values().len());
+        let ends = bytes.value_offsets();
+        let n_bytes = ends.last().zip(ends.first()).map_or(0, |(last, first)| (last - first) as usize);
+        let mut stored = BinaryBuilder::with_capacity(bytes.len(), n_bytes);
         let mut shape: Option<(DType, Vec<u32>)> = None;
         let is_encoded = is_struct(column.data_type());
         for idx in 0..bytes.len() {
@@ -71,7 +73,14 @@ impl ImageOp {
                 return Err(at(several_shapes(shape.as_ref(), &found)));
             }
             shape = Some(found);
-            stored.append_value(self.store(frame).map_err(at)?);
+            let frame = self.store(frame).map_err(at)?;
+            if i32::try_from(stored.values_slice().len() + frame.len()).is_err() {
+                let message = "the frames of one batch take more than 2 GiB";
+                return Err(
+                    at(Error::new(ErrorKind::Limit, message).with_hint("`encoding: png` takes less")),
+                );
+            }
+            stored.append_value(frame);
         }
         let bytes: ArrayRef = Arc::new(stored.finish());
         let array = self.column(column, bytes, wanted).map_err(|err| Unchanged { row: 0, err })?;

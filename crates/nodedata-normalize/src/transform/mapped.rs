@@ -97,7 +97,12 @@ fn images(
 ) -> Result<ArrayRef, Misplaced> {
     let found: Vec<&PixelShape> = pixels.iter().filter(|it| it.column == column).collect();
     let changed = op.apply(array, &found, &feature.arrow_type());
-    let Frames { array, shape } = changed.map_err(|it| Misplaced { row: it.row, err: it.err })?;
+    let Frames { array, shape } = changed.map_err(|it| {
+        let hint =
+            "only frames that can be decoded are transformed: repair the frame, or leave out the transform";
+        let err = if it.err.hint().is_some() { it.err } else { it.err.with_hint(hint) };
+        Misplaced { row: it.row, err }
+    })?;
     pixels.retain(|it| it.column != column);
     match (feature.storage, shape) {
         (Storage::EncodedMedia, _) => pixels.extend(image_pixels(column, &array)),

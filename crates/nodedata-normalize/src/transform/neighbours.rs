@@ -94,14 +94,17 @@ impl Neighbours {
             return Ok(pulled);
         }
         let pulled = Pulled::read(self.inner.as_ref(), partition, options)?;
-        self.keep_edges(&mut slot, &pulled, partition);
+        self.keep_edges(&mut slot, &pulled, partition, options);
         drop(slot);
         self.forget();
         Ok(pulled)
     }
 
     /// Keeps the rows that those next to a part are going to ask for.
-    fn keep_edges(&self, slot: &mut Slot, pulled: &Pulled, partition: usize) {
+    fn keep_edges(&self, slot: &mut Slot, pulled: &Pulled, partition: usize, options: &ReadOptions) {
+        if !options.wants(STEPS) {
+            return;
+        }
         if self.edges.n_after != 0 && self.next(partition, false).is_some() {
             slot.head = Some(self.edge(pulled, partition, true));
         }
@@ -194,7 +197,7 @@ impl Neighbours {
             return Ok(edge.clone());
         }
         let pulled = Pulled::read(self.inner.as_ref(), partition, options)?;
-        self.keep_edges(&mut slot, &pulled, partition);
+        self.keep_edges(&mut slot, &pulled, partition, options);
         let edge = self.edge(&pulled, partition, is_head);
         // The reader of that part takes it from here.
         slot.pulled = Some((pulled, options.clone()));

@@ -160,7 +160,7 @@ fn bools(op: NumberOp, values: &BooleanArray, which: Which) -> ArrayRef {
     Arc::new(BooleanArray::new(changed.into(), values.nulls().cloned()))
 }
 
-/// Why no value of a type of whole numbers lies inside of bounds; `None` where some do.
+/// Why a type has no value inside of bounds, or cannot hold them; `None` where it can.
 pub(super) fn no_value_inside(dtype: DType, min: Option<f64>, max: Option<f64>) -> Option<String> {
     let (least, greatest) = match dtype {
         DType::Int8 => (i128::from(i8::MIN), i128::from(i8::MAX)),
@@ -171,13 +171,19 @@ pub(super) fn no_value_inside(dtype: DType, min: Option<f64>, max: Option<f64>) 
         DType::UInt16 => (0, i128::from(u16::MAX)),
         DType::UInt32 => (0, i128::from(u32::MAX)),
         DType::UInt64 => (0, i128::from(u64::MAX)),
-        DType::Bool | DType::Float16 | DType::Float32 | DType::Float64 | DType::String | DType::Bytes => {
-            return None;
-        }
+        // A bound that became infinite would make all values so.
+        DType::Float16 => return not_held(dtype, 65_504.0, min, max),
+        DType::Float32 => return not_held(dtype, f64::from(f32::MAX), min, max),
+        DType::Bool | DType::Float64 | DType::String | DType::Bytes => return None,
     };
     let low = min.map_or(least, |it| it.ceil() as i128).max(least);
     let high = max.map_or(greatest, |it| it.floor() as i128).min(greatest);
     (high < low).then(|| format!("no value of {dtype} lies inside of these bounds"))
+}
+
+fn not_held(dtype: DType, greatest: f64, min: Option<f64>, max: Option<f64>) -> Option<String> {
+    let bound = [min, max].into_iter().flatten().find(|it| it.abs() > greatest)?;
+    Some(format!("{dtype} cannot hold the bound {bound}"))
 }
 
 #[cfg(test)]
@@ -254,5 +260,7 @@ mod tests {
         assert!(no_value_inside(DType::Int32, Some(0.2), Some(0.8)).is_some());
         assert!(no_value_inside(DType::UInt8, Some(-5.0), Some(300.0)).is_none());
         assert!(no_value_inside(DType::Float32, Some(0.2), Some(0.8)).is_none());
+        assert!(no_value_inside(DType::Float16, Some(1e6), None).is_some());
+        assert!(no_value_inside(DType::Float32, None, Some(1e300)).is_some());
     }
 }

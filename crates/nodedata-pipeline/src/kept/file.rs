@@ -1,4 +1,11 @@
-use std::{collections::BTreeMap, fs::File, io::Read as _, ops::Range, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::Read as _,
+    ops::Range,
+    path::Path,
+    sync::Arc,
+};
 
 use arrow_array::{Array as _, RecordBatch, RecordBatchOptions, make_array};
 use nodedata_core::{Batch, DType, InputRange, PixelShape, RowSpan, SourcePlan, StreamId, StreamSchema};
@@ -9,7 +16,7 @@ use super::arrays;
 use crate::{journal::Told, window::ReadPart};
 
 /// How a file of kept rows begins. Then come the length of its head, the head, the arrays and the BLAKE3 of all that.
-const MAGIC: &[u8; 8] = b"ndrows/1";
+const MAGIC: &[u8; 8] = b"ndrows/2";
 const HASH_BYTES: usize = 32;
 /// A head that claims to be longer is damaged.
 const HEAD_BYTES_MAX: u64 = 64 << 20;
@@ -22,6 +29,9 @@ pub(super) struct Head {
     pub(super) inputs: Vec<UnitInput>,
     /// Records of which the rows are.
     pub(super) n_records: u64,
+    /// Hashes over the columns of the streams, by name: of what types the arrays are, nothing else tells. A file that is added to a
+    /// source may change the types of topics without a schema.
+    columns: BTreeMap<String, String>,
     told: Told,
     parts: Vec<PartHead>,
 }
@@ -83,8 +93,15 @@ pub(super) fn content(
         });
     }
     let n_records = parts.iter().flat_map(|it| &it.records_read).map(|(_, n)| n).sum();
-    let head = serde_json::to_vec(&Head { inputs, n_records, told, parts: heads }).ok()?;
-    let mut content = Vec::new();
+    let columns = heads.iter().flat_map(|it: &PartHead| &it.batches).map(|it| &*it.stream);
+    let columns = columns_of(plan, columns)?;
+    let head = serde_json::to_vec(&Head { inputs, n_records, columns, told, parts: heads }).ok()?;
+    if HEAD_BYTES_MAX < head.len() as u64 {
+        return None;
+    }
+    let arrays = parts.iter().flat_map(|it| &it.batches).flat_map(|it| it.rows.columns());
+    let n_bytes: usize = arrays.map(|it| it.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+    let mut content = Vec::with_capacity(n_bytes + head.len() + 1024);
     content.extend(MAGIC);
     content.extend((head.len() as u64).to_le_bytes());
     content.extend(head);
@@ -94,6 +111,20 @@ pub(super) fn content(
     let hash = blake3::hash(&content);
     content.extend(hash.as_bytes());
     Some((content, n_records))
+}
+
+/// Hashes over the columns of streams.
+fn columns_of<'a>(
+    plan: &SourcePlan,
+    streams: impl IntoIterator<Item = &'a str>,
+) -> Option<BTreeMap<String, String>> {
+    let names: BTreeSet<&str> = streams.into_iter().collect();
+    let hash = |name: &str| {
+        let stream = plan.streams.iter().find(|it| &*it.name == name)?;
+        let hash = blake3::hash(format!("{:?}", stream.features).as_bytes());
+        Some((name.to_owned(), hash.to_hex().to_string()))
+    };
+    names.into_iter().map(hash).collect()
 }
 
 fn batch_head(batch: &Batch, plan: &SourcePlan, place: impl Fn(usize) -> Option<usize>) -> Option<BatchHead> {
@@ -131,7 +162,10 @@ pub(super) fn read(
     }
     let n_bytes = usize::try_from(head_bytes(content)?).ok()?;
     let (head, mut arrays) = content.get(16..)?.split_at_checked(n_bytes)?;
-    let Head { inputs, n_records, told, parts } = serde_json::from_slice(head).ok()?;
+    let Head { inputs, n_records, columns, told, parts } = serde_json::from_slice(head).ok()?;
+    if columns_of(plan, columns.keys().map(String::as_str))? != columns {
+        return None;
+    }
     let streams: BTreeMap<&str, &StreamSchema> = plan.streams.iter().map(|it| (&*it.name, it)).collect();
     let position =
         |it: &UnitInput| plan.inputs.iter().position(|of| of.path.display().to_string() == it.path);

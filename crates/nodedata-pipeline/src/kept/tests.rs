@@ -1,11 +1,14 @@
-use nodedata_core::Partition;
+use std::sync::Arc;
+
+use arrow_array::{Int64Array, RecordBatch};
+use nodedata_core::{Batch, DType, Feature, Partition, StreamId, StreamKind, StreamSchema};
 
 use super::*;
 
 const MIB: u64 = 1 << 20;
 
 fn keeper(policy: KeepRows) -> Keeper {
-    Keeper { policy, folders: BTreeMap::new(), found: BTreeMap::new(), partitions: BTreeSet::new() }
+    Keeper::new(policy, BTreeMap::new())
 }
 
 fn window(millis: u64, is_kept: bool) -> ReadWindow {
@@ -53,4 +56,31 @@ fn names_say_which_partitions_a_file_is_of() {
     for other in ["00000002-00000010", "00000002-00000002", "00000002", "2-x", "00000002-00000009.77.tmp"] {
         assert_eq!(found(other), None, "{other}");
     }
+}
+
+/// Types of topics without a schema come from all files: one that is added may widen them, and values of both types are eight bytes.
+#[test]
+fn rows_of_other_columns_are_not_taken() {
+    let plan = |dtype| SourcePlan {
+        streams: vec![StreamSchema {
+            id: StreamId(0),
+            name: "/force".into(),
+            kind: StreamKind::Samples,
+            features: vec![Feature::new("value", dtype, Vec::new())],
+            metadata: BTreeMap::new(),
+        }],
+        ..SourcePlan::default()
+    };
+    let whole = plan(DType::Int64);
+    let values = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    let rows = RecordBatch::try_new(whole.streams[0].arrow(), vec![values]).unwrap();
+    let batch = Batch { stream: StreamId(0), rows, spans: Vec::new(), pixels: Vec::new() };
+    let part = ReadPart { batches: vec![batch], ..ReadPart::new(0) };
+    let (content, _) = file::content(&[part], &whole, Vec::new()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows");
+    fs::write(&path, content).unwrap();
+    let (parts, ..) = file::read(&path, &[0], &whole).unwrap();
+    assert_eq!(parts[0].batches[0].rows.num_rows(), 3);
+    assert!(file::read(&path, &[0], &plan(DType::Float64)).is_none());
 }

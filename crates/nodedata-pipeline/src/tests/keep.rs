@@ -127,7 +127,7 @@ fn rows_that_are_damaged_or_of_another_input_are_read_again() {
     let at = bytes.len() - 100;
     bytes[at] ^= 1;
     fs::write(&files[1], bytes).unwrap();
-    fs::write(&files[2], "ndrows/1").unwrap();
+    fs::write(&files[2], "ndrows/2").unwrap();
     let report = folder.convert(&of_folder).report;
     assert!(report.records_reused.is_some(), "the first window is as it was");
     assert_eq!(differing(&folder, &calm), [""; 0].map(PathBuf::from));

@@ -56,9 +56,11 @@ impl Pushed {
                             .with_hint("leave it out, or convert again with `--schema`"));
                     }
                 }
-                for (flag, is_given) in
-                    [("--assign", !options.assign.is_empty()), ("--readme", options.readme.is_some())]
-                {
+                for (flag, is_given) in [
+                    ("--assign", !options.assign.is_empty()),
+                    ("--split", !options.new_splits.is_empty()),
+                    ("--readme", options.readme.is_some()),
+                ] {
                     if is_given {
                         let message =
                             format!("{flag} has no effect on a converted dataset while it is pushed");

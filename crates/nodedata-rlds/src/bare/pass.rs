@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     container::{Container, Frame, RecordFile, RecordFiles},
-    tfrecord::lost,
+    tfrecord::empty_file,
 };
 
 /// Bytes of a stretch at least: a file of short stretches has more of them than anybody wants to plan.
@@ -55,11 +55,6 @@ pub(super) struct Found {
     pub(super) findings: Vec<Finding>,
 }
 
-/// A file without a byte is one that was never written, or not to its end: no metadata says that it is to be so.
-fn empty() -> Error {
-    lost(Error::new(ErrorKind::Corrupt, "the file is empty"), 0..0, "empty_file")
-}
-
 impl Pass<'_> {
     /// Reads all records, in parallel. Those that are damaged are counted, and left to reading, which knows their cost.
     ///
@@ -74,7 +69,7 @@ impl Pass<'_> {
             let file = self.files.open(path, Container::TfRecord)?;
             let frames = file.walk().map_err(in_file)?;
             let is_empty = self.inputs[input].n_bytes == 0;
-            for err in frames.damage.into_iter().chain(is_empty.then(empty)) {
+            for err in frames.damage.into_iter().chain(is_empty.then(empty_file)) {
                 let err = in_file(err);
                 if !self.options.salvage {
                     return Err(err);

@@ -104,7 +104,7 @@ impl Leaf {
 
     /// Values of an item in the dimensions that are known.
     pub(crate) fn n_known(&self) -> u64 {
-        self.shape.iter().flatten().map(|it| u64::from(*it)).product()
+        self.shape.iter().flatten().fold(1, |all: u64, it| all.saturating_mul(u64::from(*it)))
     }
 }
 
