@@ -77,7 +77,7 @@ pub(crate) fn all(n_keys: usize) -> Vec<Damaged> {
         case("ArrayRecord with a flipped bit in the head of a chunk", array_record(|it| flip(it.to_vec(), 800)), "the head of a chunk is not what its checksum says", &[ARRAY_RECORD, "byte 795", "episode 1"], Salvaged(9)),
         case("ArrayRecord with a flipped bit in its footer", array_record(|it| flip(it.to_vec(), 2300)), "is not what its checksum says", &[ARRAY_RECORD, "byte "], Salvaged(10)),
         case("ArrayRecord that is empty", array_record(|_| Vec::new()), "the file", &[ARRAY_RECORD], Salvaged(2)),
-        case("Parquet cut in half", parquet(|it| it[..it.len() / 2].to_vec()), "the Parquet file is damaged", &[PARQUET, "byte "], Salvaged(2)),
+        case("Parquet cut in half", parquet(|it| it[..it.len() / 2].to_vec()), "the Parquet file cannot be read", &[PARQUET, "byte "], Salvaged(2)),
         case("Parquet that is TFRecord", parquet(|_| file(TRAIN)), "", &[PARQUET], Salvaged(2)),
         // Metadata.
         case("feature that no record has", with("features.json", FEATURES.replace("\"small\": {", "\"unheard\": {\"text\": {}}, \"small\": {")), "there are no values under `steps/unheard`", &["byte 0", "episode 0", "feature `unheard`"], Salvaged(0)),
