@@ -252,6 +252,20 @@ fn a_file_that_is_cut_is_damage() {
     assert_eq!(read(source.as_ref()).0.iter().map(|it| it.1.num_rows()).sum::<usize>(), 54);
 }
 
+/// Episodes as well as samples: nothing of what was found while types were learned is forgotten.
+#[test]
+fn an_empty_file_beside_episodes_is_damage() {
+    let mut files = dataset();
+    files.truncate(3);
+    files.push(("zz.tfrecord".into(), Bytes::new()));
+    let err = open(files.clone(), &OpenOptions::default()).err().unwrap();
+    assert_eq!(err.locus().path.as_deref(), Some(Path::new("zz.tfrecord")), "{err}");
+    let source = open(files, &OpenOptions { salvage: true, ..OpenOptions::default() }).unwrap();
+    assert_eq!(source.plan().streams[0].kind, StreamKind::Steps);
+    let damage: Vec<_> = source.plan().findings_of(FindingKind::Damage).collect();
+    assert_eq!(damage.len(), 1, "{damage:?}");
+}
+
 #[test]
 fn packed_files_are_read_as_well() {
     let plain = files();

@@ -517,6 +517,29 @@ fn bombs_do_not_go_off() {
     assert_eq!((err.kind(), err.locus().step_idx), (ErrorKind::Limit, Some(0)), "{err}");
 }
 
+/// Shapes that only claim much: no room is made for it, and no product of it overflows.
+#[test]
+fn shapes_that_claim_much_are_refused() {
+    // No values, and as many lists as it likes.
+    let open = tensor("uint8", r#"["-1", "-1"]"#, "bytes");
+    let empty = [("steps/x/shape", ints(&[70_000, 0])), ("steps/x/value", texts(&[b""]))];
+    let err = column(&open, 1, &empty).unwrap_err();
+    assert!(err.to_string().contains("no tensor has the shape [70000, 0]"), "{err}");
+    let open = tensor("int64", r#"["-1", "-1"]"#, "bytes");
+    let most = i64::from(i32::MAX);
+    let huge = [("steps/x/shape", ints(&[most, most])), ("steps/x/value", texts(&[[0; 8]]))];
+    let err = column(&open, 1, &huge).unwrap_err();
+    assert_eq!((err.kind(), err.locus().step_idx), (ErrorKind::Corrupt, Some(0)), "{err}");
+    // Also where it is not selected.
+    let huge = tensor("int64", r#"["2147483647", "2147483647", "2147483647"]"#, "");
+    let files = MemoryFiles::default()
+        .with("features.json", features(&format!(r#", "x": {huge}"#), "").into_bytes())
+        .with(SHARD, framed(&record(1, &[])));
+    let options = OpenOptions { topics: Some(vec!["n".to_owned()]), ..OpenOptions::default() };
+    let source = RLDS.open(Arc::new(files), &options).unwrap();
+    assert_eq!(rows(source.as_ref(), "n", 1).unwrap().0, json!([0]));
+}
+
 /// Entries in any order, in several messages, and twice: of one that comes twice the last is meant.
 #[test]
 fn maps_have_no_order() {
