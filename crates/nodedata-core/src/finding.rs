@@ -150,6 +150,11 @@ impl Findings {
     }
 
     /// Those told, in order.
+    pub fn as_slice(&self) -> &[Finding] {
+        &self.all
+    }
+
+    /// As [`Self::as_slice`], owned.
     pub fn into_vec(self) -> Vec<Finding> {
         self.all
     }

@@ -1,9 +1,12 @@
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use nodedata_core::{Batch, Columns, LeafId, Result, RowSpan, StreamId};
-use nodedata_message::Pixels;
+use nodedata_message::{Fit, Pixels};
 
-use crate::{Message, MessagePlace, streams::LogStream};
+use crate::{
+    Message, MessagePlace,
+    streams::{Keeps, LogStream},
+};
 
 const LOG_TIME: LeafId = LeafId(0);
 const PUBLISH_TIME: LeafId = LeafId(1);
@@ -40,13 +43,13 @@ pub(crate) struct Stamps {
 }
 
 impl Stamps {
-    /// `None` when a time passes what an i64 of nanoseconds holds.
-    pub(crate) fn of(message: &Message<'_>) -> Option<Self> {
-        Some(Self {
-            log_time_ns: i64::try_from(message.log_time).ok()?,
-            publish_time_ns: message.publish_time.map(i64::try_from).transpose().ok()?,
-            sequence: message.sequence,
-        })
+    /// `None` when the log time passes what an i64 of nanoseconds holds. A publish time that does is left out, and returned
+    /// beside.
+    pub(crate) fn of(message: &Message<'_>) -> Option<(Self, Option<u64>)> {
+        let publish_time_ns = message.publish_time.and_then(|it| i64::try_from(it).ok());
+        let late = message.publish_time.filter(|_| publish_time_ns.is_none());
+        let log_time_ns = i64::try_from(message.log_time).ok()?;
+        Some((Self { log_time_ns, publish_time_ns, sequence: message.sequence }, late))
     }
 }
 
@@ -73,7 +76,43 @@ impl StreamRows {
         stamps: Stamps,
         payload: &[u8],
         place: &MessagePlace,
-    ) -> Result<()> {
+    ) -> Result<Fit> {
+        self.push_clock(stamps);
+        let fit = match stream.decoder.decode(payload, &mut self.columns, &mut self.pixels) {
+            Ok(fit) => fit,
+            Err(err) => {
+                self.columns.abort_row();
+                let Some(respelled) = stream.decoder.respelled(payload) else { return Err(err) };
+                self.push_clock(stamps);
+                let again = stream.decoder.decode(&respelled, &mut self.columns, &mut self.pixels);
+                again.inspect_err(|_| self.columns.abort_row())?
+            }
+        };
+        if let Keeps::In(Some(unknown)) = stream.misfits
+            && !stream.decoder.fills(unknown)
+        {
+            self.columns.push_null(unknown);
+        }
+        self.end_row(payload.len(), place);
+        Ok(fit)
+    }
+
+    /// Appends the row of a message that does not fit: its bytes in `unknown` and nothing else.
+    pub(crate) fn push_misfit(
+        &mut self,
+        unknown: LeafId,
+        stamps: Stamps,
+        payload: &[u8],
+        place: &MessagePlace,
+    ) {
+        self.push_clock(stamps);
+        self.columns.push_absent_but(unknown);
+        self.columns.push_bytes(unknown, payload);
+        self.columns.push_valid(unknown);
+        self.end_row(payload.len(), place);
+    }
+
+    fn push_clock(&mut self, stamps: Stamps) {
         self.columns.push_le(LOG_TIME, &stamps.log_time_ns.to_le_bytes());
         match stamps.publish_time_ns {
             Some(time_ns) => {
@@ -89,13 +128,12 @@ impl StreamRows {
             }
             None => self.columns.push_null(SEQUENCE),
         }
-        if let Err(err) = stream.decoder.decode(payload, &mut self.columns, &mut self.pixels) {
-            self.columns.abort_row();
-            return Err(err);
-        }
+    }
+
+    fn end_row(&mut self, n_payload: usize, place: &MessagePlace) {
         self.columns.end_row();
         self.n_rows_unchecked += 1;
-        self.n_payload_unchecked += payload.len();
+        self.n_payload_unchecked += n_payload;
         match self.spans.last_mut() {
             // A message left out between two others ends the span, so that its records have no gap.
             Some(span) if self.in_file_order && self.span_next == Some((place.unit, place.ordinal)) => {
@@ -111,7 +149,6 @@ impl StreamRows {
             }),
         }
         self.span_next = Some((place.unit, place.ordinal + 1));
-        Ok(())
     }
 
     /// Whether the rows pass `n_bytes_max`. Looks only now and then: rows are small, or their payload

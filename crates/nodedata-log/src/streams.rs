@@ -7,12 +7,15 @@ use std::{
 
 use base64::Engine as _;
 use nodedata_core::{
-    Error, Feature, Layout, Locus, OpenOptions, PUBLISH_TIME_NS, Result, SEQUENCE, StreamId, StreamKind,
-    StreamSchema, patterns,
+    Error, ErrorKind, Feature, Finding, FindingKind, Layout, LeafId, Locus, OnMisfit, OpenOptions, PUBLISH_TIME_NS,
+    Result, SEQUENCE, StreamId, StreamKind, StreamSchema, patterns,
 };
 use nodedata_message::{JsonInference, MessageDecoder, MessageSchema};
 
-use crate::{ClockColumns, Cost, Damage, LogChannel, LogFacts, LogSchema, Route, Routes, corrupt};
+use crate::{
+    ClockColumns, Cost, Damage, LogChannel, LogFacts, LogSchema, Route, Routes, corrupt,
+    misfits::{Misfits, reason},
+};
 
 /// One stream with what it takes to read its messages.
 #[derive(Debug)]
@@ -22,6 +25,21 @@ pub(crate) struct LogStream {
     pub(crate) decoder: MessageDecoder,
     /// Payloads that start like a zstd frame are rosbag2's message compression.
     pub(crate) sniffs_zstd: bool,
+    /// Whether messages that do not fit the columns are kept.
+    pub(crate) misfits: Keeps,
+    /// Why the definition cannot be used, so that all messages stay bytes.
+    pub(crate) unusable: Option<Finding>,
+}
+
+/// Whether a stream keeps messages that do not fit its columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// It has none, as far as is known: one is reported as [`nodedata_core::ErrorKind::Misfit`].
+    NotYet,
+    /// It never will.
+    Never,
+    /// In this column; a stream of bytes needs none.
+    In(Option<LeafId>),
 }
 
 /// The streams of all files before their decoders are compiled, and which channel leads to which.
@@ -96,38 +114,59 @@ impl Joined {
     /// Compiles a decoder for each stream. `inferences` has seen the messages.
     ///
     /// # Errors
-    /// Opened to fail, whatever the compiler returns for a schema it cannot read; otherwise the stream
-    /// keeps its messages as bytes and `damage` says so.
+    /// Whatever the compiler returns for a schema it cannot read, where misfits are refused; otherwise the stream keeps its
+    /// messages as bytes and says so.
     pub(crate) fn compile(
         self,
         inferences: Vec<Option<JsonInference>>,
         clock: ClockColumns,
         paths: &[&Path],
         options: &OpenOptions,
-        damage: &mut Vec<Error>,
+        warnings: &mut Vec<Error>,
     ) -> Result<Vec<LogStream>> {
+        let known = Misfits::known(options);
         let mut streams = Vec::new();
         for (idx, (draft, inference)) in self.drafts.iter().zip(inferences).enumerate() {
+            let holds_misfits = known.holds(&draft.name);
             let mut layout = clock_layout(clock);
             let compiled = match inference {
                 Some(inference) => inference.compile(&mut layout),
                 None if draft.stays_opaque(options) => Ok(MessageDecoder::opaque(&mut layout)),
+                None if holds_misfits => {
+                    MessageDecoder::compile_loose(&mut layout, &draft.definition.schema())
+                }
                 None => MessageDecoder::compile(&mut layout, &draft.definition.schema()),
             };
+            let mut unusable = None;
             let decoder = match compiled {
                 Ok(decoder) => decoder,
                 Err(err) => {
-                    let err = draft.unreadable_schema(err).at(Locus::path(paths[draft.input]));
-                    if !options.salvage {
+                    let err = draft.unusable_schema(err).at(Locus::path(paths[draft.input]));
+                    if options.on_misfit == OnMisfit::Fail {
                         return Err(err);
                     }
-                    damage.push(err.with_loss(Cost::nothing("schema").loss(|_| None)));
+                    let mut finding = Finding::new(FindingKind::Repair, &err, |_| None);
+                    finding.reason = reason::SCHEMA.to_owned();
+                    unusable = Some(finding);
                     layout = clock_layout(clock);
                     MessageDecoder::opaque(&mut layout)
                 }
             };
+            warnings.extend(decoder.told_apart().iter().map(|(field, column)| {
+                let message = format!(
+                    "field `{field}` is the column `{column}`: its own name is that of a column that every topic has, and \
+                     another field is called `message.{field}`"
+                );
+                let place = Locus::path(paths[draft.input]);
+                Error::new(ErrorKind::Config, message).at(place).at(Locus::topic(&draft.name))
+            }));
+            let misfits = match options.on_misfit {
+                OnMisfit::Fail => Keeps::Never,
+                OnMisfit::Keep if !holds_misfits => Keeps::NotYet,
+                OnMisfit::Keep => Keeps::In(hold_misfits(&mut layout, &decoder)),
+            };
             let id = StreamId(u32::try_from(idx).unwrap_or(u32::MAX));
-            streams.push(draft.stream(id, layout, decoder));
+            streams.push(LogStream { misfits, unusable, ..draft.stream(id, layout, decoder) });
         }
         Ok(streams)
     }
@@ -277,15 +316,18 @@ impl Draft {
             metadata: self.metadata(),
         };
         let sniffs_zstd = !decoder.is_opaque() && self.definition.message_encoding == "cdr";
-        LogStream { schema, layout: Arc::new(layout), decoder, sniffs_zstd }
+        let (misfits, unusable) = (Keeps::NotYet, None);
+        LogStream { schema, layout: Arc::new(layout), decoder, sniffs_zstd, misfits, unusable }
     }
 
-    fn unreadable_schema(&self, cause: Error) -> Error {
+    fn unusable_schema(&self, cause: Error) -> Error {
         let MessageSchema { schema_name, schema_encoding, .. } = self.definition.schema();
-        let message = format!("schema `{schema_name}` with encoding `{schema_encoding}` cannot be used");
+        let message = format!(
+            "schema `{schema_name}` with encoding `{schema_encoding}` cannot be used, so its messages stay bytes"
+        );
         Error::new(cause.kind(), message)
             .at(Locus::topic(&self.definition.topic))
-            .with_hint(format!("`--undecoded {}` keeps its messages as bytes", self.name))
+            .with_hint(format!("`--undecoded {}` asks for the bytes, and then nothing is wrong with them", self.name))
             .with_source(cause)
     }
 
@@ -325,6 +367,17 @@ fn clock_layout(clock: ClockColumns) -> Layout {
         layout.leaf(if is_always_there { feature } else { feature.nullable() }, &[]);
     }
     layout
+}
+
+/// Makes room for messages that do not fit: every column of theirs may be null, and so may the publish time. Messages that
+/// stay bytes always fit.
+fn hold_misfits(layout: &mut Layout, decoder: &MessageDecoder) -> Option<LeafId> {
+    let names: Vec<String> = layout.features().map(|it| it.name.clone()).collect();
+    let n_built_in = StreamKind::Messages.built_in().len();
+    if let Some(at) = names.iter().take(n_built_in).position(|it| it == PUBLISH_TIME_NS) {
+        layout.feature_mut(LeafId(at)).nullable = true;
+    }
+    (!decoder.is_opaque()).then(|| decoder.hold_misfits(layout, LeafId(n_built_in)))
 }
 
 fn missing_schema(id: u32, channel: &LogChannel) -> Error {

@@ -13,6 +13,7 @@ mod inspect;
 mod journal;
 mod known;
 mod learned;
+mod misfits;
 mod open;
 mod outline;
 mod plan;

@@ -35,11 +35,12 @@ impl Definitions {
     /// `Corrupt` for text that is not a definition; `Limit` for sizes and nesting beyond what is read.
     pub fn from_msg(root_name: &str, text: &str, dialect: Dialect) -> Result<Self> {
         let parts = parts::split(text, root_name);
-        let known = KnownTypes::new(parts.iter().map(|it| normalize(it.name)));
+        let full_name = |it: &parts::Part<'_>| without_vendor(&normalize(it.name));
+        let known = KnownTypes::new(parts.iter().map(full_name));
         let mut definitions = Self { types: BTreeMap::new() };
         let mut idl_parts = Vec::new();
         for part in &parts {
-            let name = normalize(part.name);
+            let name = full_name(part);
             if part.is_idl {
                 idl_parts.push(*part);
             } else {
@@ -79,7 +80,7 @@ impl Definitions {
         entry(&short).or_else(|| {
             let full = normalize(name);
             // A service bag may name the service where it means its events.
-            entry(&full).or_else(|| entry(&format!("{full}_Event")))
+            entry(&full).or_else(|| entry(&format!("{full}_Event"))).or_else(|| entry(&without_vendor(&full)))
         })
     }
 
@@ -117,6 +118,15 @@ pub(crate) fn normalize(name: &str) -> String {
     match name.split_once('/') {
         Some((package, rest)) if !rest.contains('/') => format!("{package}/msg/{rest}"),
         _ => name,
+    }
+}
+
+/// A name as `.msg` text means it: some DDS recorders write their own name in front (`fastdds/pkg/msg/Type`).
+pub(crate) fn without_vendor(name: &str) -> String {
+    let parts: Vec<&str> = name.split('/').collect();
+    match parts[..] {
+        [.., _, package, kind @ ("msg" | "srv" | "action"), last] => format!("{package}/{kind}/{last}"),
+        _ => name.to_owned(),
     }
 }
 
