@@ -188,6 +188,7 @@ fn of_sources(work: &Work, documents: &mut Documents) {
             0,
         ),
         (&["formats"], "formats/1", 0),
+        (&["transforms"], "transforms/1", 0),
         (&["completions", "bash"], "completions/1", 0),
         (&["man", "dataset", "push"], "man/1", 0),
         (&["man", "--dir", "man"], "man/1", 0),

@@ -46,7 +46,7 @@ fn a_test_that_does_not_hold_fails() {
     work.copy(&fixture("json_and_cbor.mcap"));
     work.write(
         "p.yaml",
-        "version: 1\nsource: json_and_cbor.mcap\ntests:\n- {name: wrong, source: json_and_cbor.mcap, expect: {episodes: 2, rows: {/free: 41, /nope: 0}, content_root: b3:0}}\n- {name: right, source: json_and_cbor.mcap, expect: {episodes: 1, rows: 124}}\n- {name: missing, source: missing.mcap, expect: {episodes: 1}}\n",
+        "version: 1\nsource: json_and_cbor.mcap\ntests:\n- {name: wrong, source: json_and_cbor.mcap, expect: {episodes: 2, rows: {/free: 41, /nope: 0}, dropped: {beyond_tolerence: 0, damaged_chunk: 0, undecodable: 2}, content_root: b3:0}}\n- {name: right, source: json_and_cbor.mcap, expect: {episodes: 1, rows: 124}}\n- {name: missing, source: missing.mcap, expect: {episodes: 1}}\n",
     );
     check(
         &work.run(["pipeline", "test", "p.yaml"]),
@@ -54,6 +54,8 @@ fn a_test_that_does_not_hold_fails() {
         failed  p.yaml: wrong
                 episodes: 1, expected 2
                 rows of /free: 40, expected 41
+                records dropped as beyond_tolerence: there is no such reason; did you mean `beyond_tolerance`?
+                records dropped as undecodable: there is no such reason; one of: absent_name, beyond_order_bound, beyond_tolerance, no_time, outside_every_episode
                 rows of /nope: there is no such stream; one of: /arm, /arm#fb4f4cc6, /cbor, /free, /opaque
                 content_root: b3:f3c7551f4ecf4570744be2e7683e88a49a8322b3bac62285a58916c4096d39b5, expected b3:0
         ok      p.yaml: right
@@ -290,6 +292,7 @@ fn what_init_proposes_for_a_teleoperation() {
           # pick__action_feedback: {from: /pick/_action/feedback.feedback.progress, align: hold}    # a number at 4.0 Hz (lab_msgs/action/Pick_FeedbackMessage)
           # tf: {from: /tf.transforms.transform.translation.x, tolerance_ms: 75}    # 2 numbers at 20.0 Hz (tf2_msgs/msg/TFMessage)
           # tf_static: {from: /tf_static.transforms.transform.translation.x}    # 2 numbers at no rate (tf2_msgs/msg/TFMessage)
+          # `transform` changes values, such as `transform: [{action/shift: {steps: 1}}]`: `node-data transforms` lists what there is.
 
         # Not mapped; `streams: keep` writes every topic as a table of its own as well.
         #   /heartbeat: 4 records, 2.0 Hz std_msgs/msg/Empty

@@ -72,7 +72,7 @@ fn the_tour_of_the_readme() {
     // Other splits, without a shard moved.
     let moved = run(
         &work,
-        &["dataset", "push", "--name", "acme/teleop", "--assign", "val=streams/*", "--format", "json"],
+        &words("dataset push --name acme/teleop --assign val=streams/* --split val --format json"),
     );
     let moved = moved.exits(0).json();
     assert_eq!((&moved["revision"], &moved["sent_blobs"]), (&"2.0.0".into(), &5.into()));

@@ -115,8 +115,18 @@ fn what_cannot_be_taken_back_is_warned_of_first() {
     assert!(first.stdout.contains("episodes: 0 kept, 2 added,"), "{}", first.stdout);
     let licensed = push(&["--license", "MIT"]);
     assert_eq!(licensed.stderr, "");
-    let plan = push(&["--assign", "vla=train-*", "--dry-run"]);
-    says(&plan, &["warning: `vla` is a new split; did you mean `val`?"]);
+    let assigned = |more: &[&str]| {
+        let args =
+            [&["dataset", "push", "--name", "x", "--assign", "vla=train-*", "--dry-run"][..], more].concat();
+        run(&work, &args)
+    };
+    let mistyped = assigned(&[]).exits(2);
+    says(&mistyped, &["the dataset has no split `vla`", "did you mean `val`?; `--split vla` makes it"]);
+    says(&assigned(&["--split", "vla"]).exits(0), &["warning: `vla` is a new split; did you mean `val`?"]);
+    says(
+        &assigned(&["--split", "vla", "--split", "test"]).exits(2),
+        &["`--split test`: no shard is assigned to it"],
+    );
     // Another recording under a key that is taken.
     shard(&work, "shards/train-00000.parquet", 0, 1, 47);
     let plan = push(&["shards", "--dry-run", "--format", "json"]);

@@ -134,6 +134,10 @@ fn words_of_a_registry() {
     for (args, told) in [
         (&["push", "out", "--name", "x", "--modality", "rbg"][..], "did you mean `rgb`?"),
         (&["push", "out", "--name", "x", "--assign", "val=streams/*"], "--assign has no effect"),
+        (
+            &["push", "out", "--name", "x", "--append"],
+            "a converted dataset takes the place of what is published",
+        ),
         (&["push", "out", "--name", "x", "--exclude", "telop.mcap"], "did you mean `teleop.mcap`?"),
         (&["push", "out", "--name", "x", "--category", "shoe", "--data-class", "biometric"], "no category"),
     ] {
@@ -143,6 +147,8 @@ fn words_of_a_registry() {
     run(&["push", "out", "--name", "x"]).exits(0);
     for (args, told) in [
         (&["push", "--name", "x", "--assign", "val=data/nope*"][..], "no shard is called `data/nope*`"),
+        (&["push", "--name", "x", "--assign", "val=streams/*"], "`--split val` makes it"),
+        (&["push", "--name", "x", "--append"], "--append adds shards, and none is named"),
         (&["push", "--name", "x", "--include", "teleop.mcap"], "is not left out"),
         (
             &["withdraw", "x@latest", "--episodes", "telop.mcap", "--reason", "r"],

@@ -115,6 +115,12 @@ fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
 mod tests {
     use std::{io::Read as _, ops::Range, sync::Mutex};
 
+    use arrow_array::{ArrayRef, Int64Array};
+    use parquet::{
+        arrow::ArrowWriter,
+        file::metadata::{ColumnChunkMetaDataBuilder, ParquetMetaData, ParquetMetaDataWriter},
+    };
+
     use super::*;
 
     /// Remembers what was asked of it.
@@ -151,5 +157,41 @@ mod tests {
         assert!(file.get_bytes(u64::MAX, 2).is_err());
         assert_eq!(file.get_bytes(1, 3).unwrap(), &b"AR1"[..]);
         assert!(footer(&file, ArrowReaderOptions::new()).is_err());
+    }
+
+    /// A small file, whose footer says of its one column chunk and its one row group what the changes make of them.
+    fn file_whose_footer_says(
+        column: impl FnOnce(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder,
+        n_rows: i64,
+    ) -> Ranges {
+        let array: ArrayRef = Arc::new(Int64Array::from_iter_values(0..9));
+        let rows = RecordBatch::try_from_iter([("a", array)]).unwrap();
+        let mut file = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut file, rows.schema(), None).unwrap();
+        writer.write(&rows).unwrap();
+        let told = writer.close().unwrap();
+        let group = &told.row_groups()[0];
+        let chunk = column(group.columns()[0].clone().into_builder()).build().unwrap();
+        let group = group.clone().into_builder().set_column_metadata(vec![chunk]).set_num_rows(n_rows);
+        let told = ParquetMetaData::new(told.file_metadata().clone(), vec![group.build().unwrap()]);
+        let mut changed = Vec::new();
+        changed.extend(&file[..4]);
+        ParquetMetaDataWriter::new(&mut changed, &told).finish().unwrap();
+        Ranges(Arc::new(Told(Bytes::from(changed), Mutex::default())))
+    }
+
+    #[test]
+    fn places_and_numbers_below_zero_are_damage() {
+        let read = |file: &Ranges| footer(file, ArrowReaderOptions::new());
+        read(&file_whose_footer_says(|it| it, 9)).expect("nothing is wrong with it");
+        for (what, file) in [
+            ("pages", file_whose_footer_says(|it| it.set_data_page_offset(-1), 9)),
+            ("dictionary", file_whose_footer_says(|it| it.set_dictionary_page_offset(Some(i64::MIN)), 9)),
+            ("length", file_whose_footer_says(|it| it.set_total_compressed_size(-1), 9)),
+            ("rows", file_whose_footer_says(|it| it, -1)),
+        ] {
+            let err = read(&file).map(drop).expect_err(what);
+            assert!(err.to_string().contains("before the file"), "{what}: {err}");
+        }
     }
 }

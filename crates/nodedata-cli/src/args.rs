@@ -82,6 +82,8 @@ pub(crate) enum Command {
     Export(crate::commands::export::ExportCommand),
     /// List the formats this build reads, and those it refuses by name.
     Formats,
+    /// List what pipelines can do to the values of steps: names, arguments, formulas, examples.
+    Transforms,
     /// Print shell completions.
     Completions {
         /// For which shell.

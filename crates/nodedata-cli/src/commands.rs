@@ -33,6 +33,7 @@ pub(crate) mod shell;
 pub(crate) mod store;
 pub(crate) mod store_args;
 pub(crate) mod target;
+pub(crate) mod transforms;
 pub(crate) mod trust;
 pub(crate) mod trust_args;
 pub(crate) mod validate;

@@ -26,7 +26,10 @@ use crate::message;
 pub(crate) use self::{
     dataset::{DatasetLine, DatasetList, RecordLog, RevisionDiff, RevisionLog, ShownRevision},
     error::{Failure, FailureBody, Mistakes, USAGE},
-    program::{Completions, FormatLine, FormatList, FormatOption, ManPage, ManPages, RefusedFormat},
+    program::{
+        Completions, FormatLine, FormatList, FormatOption, ManPage, ManPages, RefusedFormat,
+        TransformArgument, TransformLine, TransformList,
+    },
     source::{
         CheckedDataset, CheckedPipeline, CheckedSchema, CheckedSource, Conversion, Explained, PipelineTests,
         Planned, Proposal, Ran, SchemaDifference, SkippedFile, TestOfFile,
@@ -85,6 +88,8 @@ documents! {
     Explained<'_> => "explain/1",
     /// `formats`
     FormatList => "formats/1",
+    /// `transforms`
+    TransformList => "transforms/1",
     /// `completions`
     Completions => "completions/1",
     /// `man`

@@ -139,6 +139,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["node-data export croissant acme/teleop@1.0.0 --base-url https://data.example.org"],
     ),
     ("formats", &["node-data formats"]),
+    ("transforms", &["node-data transforms", "node-data transforms --format json"]),
     ("completions", &["node-data completions bash > ~/.local/share/bash-completion/completions/node-data"]),
     ("man", &["node-data man dataset push | man -l -", "node-data man --dir ~/.local/share/man/man1"]),
 ];

@@ -97,6 +97,7 @@ fn run(command: Command, output: args::Output) -> nodedata_core::Result<Outcome>
         }
         Command::Export(command) => commands::export::run(&command, output),
         Command::Formats => commands::formats::run(output),
+        Command::Transforms => commands::transforms::run(output),
         Command::Completions { shell } => commands::shell::completions(shell, output),
         Command::Man(args) => commands::shell::man(&args, output),
     }

@@ -58,6 +58,18 @@ impl<T: Numbers> Numbers for Vec<T> {
     }
 }
 
+impl<T: Numbers> Numbers for Option<T> {
+    type Text = Option<T::Text>;
+
+    fn to_text(&self) -> Self::Text {
+        self.as_ref().map(T::to_text)
+    }
+
+    fn from_text(text: Self::Text) -> Result<Self, String> {
+        text.map(T::from_text).transpose()
+    }
+}
+
 impl<T: Numbers> Numbers for (String, T) {
     type Text = (String, T::Text);
 

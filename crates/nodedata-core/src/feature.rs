@@ -204,6 +204,8 @@ pub mod meta {
     pub const NAMES: &str = "nodedata:names";
     /// What the values are, for people.
     pub const DESCRIPTION: &str = "nodedata:description";
+    /// What was done to the values on their way, as a JSON list of transforms by name and version, with their arguments.
+    pub const TRANSFORM: &str = "nodedata:transform";
 }
 
 /// A named tensor column: the type of one element and the shape of the value at one step.
@@ -274,6 +276,17 @@ impl Feature {
     /// The shape of all there is at one step: the lists around media, then what is known of one of them.
     pub fn step_shape(&self) -> Vec<Dim> {
         [&self.lists[..], &self.shape].concat()
+    }
+
+    /// Type and shape at one step, for people: `float32[7]`; of media also how they are stored.
+    pub fn told(&self) -> String {
+        let shape: Vec<String> = self.step_shape().iter().map(|it| it.as_i64().to_string()).collect();
+        let shape = if shape.is_empty() { String::new() } else { format!("[{}]", shape.join(", ")) };
+        match self.storage {
+            Storage::Plain => format!("{}{shape}", self.dtype),
+            Storage::EncodedMedia => format!("{}{shape}, encoded", self.dtype),
+            Storage::RawMedia => format!("{}{shape}, raw", self.dtype),
+        }
     }
 
     /// The type of one value as it lies in the column: media are bytes whatever they decode to.

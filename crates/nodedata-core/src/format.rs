@@ -65,6 +65,10 @@ pub struct OpenOptions {
     /// Features whose coded video is to be decoded, by name or `*`, and what their frames are stored as.
     /// Default: none; samples pass through as they are.
     pub decode: BTreeMap<String, MediaEncoding>,
+    /// Features whose frames are worked on as pictures, by name: where they are coded video they are decoded, to PNG unless
+    /// `decode` says else. Follows from the steps.
+    #[serde(skip)]
+    pub frames: Vec<String>,
     /// Upper bound on one record or chunk, before and after decompression. Default 1 GiB.
     pub record_bytes_max: u64,
     /// Options of the one format, by name; see [`Format::options`] and [`Self::settle`].
@@ -126,6 +130,7 @@ impl Default for OpenOptions {
             verify_checksums: true,
             partition_bytes: 2 << 20,
             decode: BTreeMap::new(),
+            frames: Vec::new(),
             record_bytes_max: 1 << 30,
             options: BTreeMap::new(),
             deal: None,

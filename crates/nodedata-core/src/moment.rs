@@ -49,6 +49,17 @@ const UNITS: [(&str, i128); 7] = [
 const FORGOTTEN: [(&str, i128); 3] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
 
 impl Moment {
+    /// What is read as a moment, as a regular expression for schemas: the forms of [`FromStr`], in the dialect of JSON Schema.
+    /// What only its digits rule out, such as the 31st of February or more than 64 bits hold, it lets through.
+    pub fn pattern(takes_offsets: bool) -> String {
+        // `\d` is more than ten digits in some dialects.
+        let date = "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\\.[0-9]+)?)?([Zz]|[+-][0-9]{2}:[0-9]{2})";
+        let units: Vec<&str> = UNITS.iter().map(|it| it.0).collect();
+        let sign = if takes_offsets { "[+-]?" } else { "-?" };
+        let quantity = format!(r"{sign}([0-9]+(\.[0-9]{{1,15}})?({}))+", units.join("|"));
+        format!(r"^\s*({date}|-?[0-9]+|{quantity})\s*$")
+    }
+
     /// Nanoseconds since 1970; `None` for an offset where nothing tells from when on it counts.
     pub fn nanos(self, start_ns: Option<i64>) -> Option<i64> {
         match self {

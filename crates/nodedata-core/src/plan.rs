@@ -19,6 +19,9 @@ pub struct SourcePlan {
     pub unselected: Vec<String>,
     /// The files read, in a stable order.
     pub inputs: Vec<InputFile>,
+    /// Files that belong to the dataset and of which no row comes, such as its licence: nobody is told that they were not
+    /// read.
+    pub beside: Vec<PathBuf>,
     /// The episodes, numbered before any row is read.
     pub episodes: Vec<EpisodeInfo>,
     /// Parts that can be read independently, in output order. The unit of parallelism. Parts of one

@@ -14,10 +14,16 @@ use parquet::{
     },
     errors::Result,
     file::{metadata::ColumnChunkMetaData, properties::WriterProperties, writer::SerializedFileWriter},
+    schema::types::ColumnDescPtr,
 };
 
 use self::sample::SAMPLE_BYTES;
-use crate::properties;
+use crate::{
+    column_writer::{Chunk, ColumnWriter},
+    media_chunk::MediaWriter,
+    properties::{self, BATCH_ROWS},
+    text_chunk::TextWriter,
+};
 
 mod sample;
 
@@ -27,13 +33,13 @@ const GAIN_PERCENT_MIN: i64 = 10;
 /// and are in a dictionary, as well.
 const SMALL_BYTES: i64 = 16 << 10;
 
-/// A column that is encoded by the Parquet crate, compressed where that pays.
+/// A column that is compressed where that pays.
 pub(crate) struct PlainColumn {
     dtype: DType,
     compressed: ColumnFactory,
     stored: ColumnFactory,
     /// The values alone, without lists and nulls, compressed.
-    trial: ColumnFactory,
+    trial: Arc<ColumnFactory>,
 }
 
 impl PlainColumn {
@@ -49,14 +55,41 @@ impl PlainColumn {
                 properties::plain(std::slice::from_ref(feature), created_by),
             )?,
             stored: ColumnFactory::new(feature, properties::stored(feature, created_by))?,
-            trial: ColumnFactory::new(&values, properties::plain(std::slice::from_ref(&values), created_by))?,
+            trial: Arc::new(ColumnFactory::new(
+                &values,
+                properties::plain(std::slice::from_ref(&values), created_by),
+            )?),
         })
     }
 
     /// The writer that suits a chunk beginning with the rows of `head`.
-    fn writer_for(&self, head: &[ArrayRef]) -> Result<ArrowColumnWriter> {
+    fn writer_for(&self, head: &[ArrayRef]) -> Result<ColumnWriter> {
         let trial = self.trial.encode(&[sample::values(self.dtype, head)?])?;
-        if pays(&trial.close().metadata) { self.compressed.writer() } else { self.stored.writer() }
+        self.writer(pays(&trial.close().metadata))
+    }
+
+    fn writer(&self, is_compressed: bool) -> Result<ColumnWriter> {
+        let factory = if is_compressed { &self.compressed } else { &self.stored };
+        let leaf = || Arc::clone(&factory.leaf);
+        Ok(match self.dtype {
+            DType::String => {
+                ColumnWriter::Text(TextWriter::new(leaf(), is_compressed, Arc::clone(&self.trial)))
+            }
+            DType::Bytes if !is_compressed && factory.leaf.max_rep_level() == 0 => {
+                ColumnWriter::Media(MediaWriter::new(leaf(), BATCH_ROWS))
+            }
+            _ => ColumnWriter::Arrow(factory.writer()?),
+        })
+    }
+
+    fn write(&self, writer: &mut ColumnWriter, array: &ArrayRef) -> Result<()> {
+        writer.write(&self.compressed.field, array)
+    }
+
+    fn encode(&self, pieces: &[ArrayRef], is_compressed: bool) -> Result<Chunk> {
+        let mut writer = self.writer(is_compressed)?;
+        pieces.iter().try_for_each(|it| self.write(&mut writer, it))?;
+        writer.close()
     }
 }
 
@@ -69,6 +102,8 @@ fn pays(chunk: &ColumnChunkMetaData) -> bool {
 /// Makes the Parquet crate's writers of one column.
 pub(crate) struct ColumnFactory {
     field: Field,
+    /// The first of its Parquet columns.
+    leaf: ColumnDescPtr,
     writers: ArrowRowGroupWriterFactory,
 }
 
@@ -81,7 +116,7 @@ impl ColumnFactory {
         let columns = ArrowSchemaConverter::new().with_coerce_types(false).convert(&arrow)?;
         let nowhere =
             SerializedFileWriter::new(std::io::sink(), columns.root_schema_ptr(), Arc::new(properties))?;
-        Ok(Self { field, writers: ArrowRowGroupWriterFactory::new(&nowhere, arrow) })
+        Ok(Self { field, leaf: columns.column(0), writers: ArrowRowGroupWriterFactory::new(&nowhere, arrow) })
     }
 
     /// A writer for each Parquet column of the feature.
@@ -97,13 +132,15 @@ impl ColumnFactory {
         Ok(self.writers()?.pop().expect("a feature has a column"))
     }
 
-    fn put(&self, writer: &mut ArrowColumnWriter, array: &ArrayRef) -> Result<()> {
-        compute_leaves(&self.field, array)?.iter().try_for_each(|leaf| writer.write(leaf))
-    }
-
-    fn encode(&self, pieces: &[ArrayRef]) -> Result<ArrowColumnChunk> {
+    /// The chunk of a feature that is one Parquet column.
+    ///
+    /// # Errors
+    /// What the Parquet crate reports.
+    pub(crate) fn encode(&self, pieces: &[ArrayRef]) -> Result<ArrowColumnChunk> {
         let mut writer = self.writer()?;
-        pieces.iter().try_for_each(|it| self.put(&mut writer, it))?;
+        for piece in pieces {
+            compute_leaves(&self.field, piece)?.iter().try_for_each(|leaf| writer.write(leaf))?;
+        }
         writer.close()
     }
 }
@@ -120,7 +157,7 @@ enum State {
         head: Vec<ArrayRef>,
         n_bytes: usize,
     },
-    Decided(Box<ArrowColumnWriter>),
+    Decided(Box<ColumnWriter>),
 }
 
 impl PlainWriter {
@@ -131,7 +168,7 @@ impl PlainWriter {
     pub(crate) fn new(column: Arc<PlainColumn>) -> Result<Self> {
         let state = match column.dtype {
             // A bit each, so that their pages are small.
-            DType::Bool => State::Decided(Box::new(column.compressed.writer()?)),
+            DType::Bool => State::Decided(Box::new(column.writer(true)?)),
             _ => State::Undecided { head: Vec::new(), n_bytes: 0 },
         };
         Ok(Self { column, state })
@@ -144,7 +181,7 @@ impl PlainWriter {
     pub(crate) fn write(&mut self, array: &ArrayRef) -> Result<()> {
         let column = &self.column;
         let (head, n_bytes) = match &mut self.state {
-            State::Decided(writer) => return column.compressed.put(writer, array),
+            State::Decided(writer) => return column.write(writer, array),
             State::Undecided { head, n_bytes } => (head, n_bytes),
         };
         match sample::rows_holding(column.dtype, array, SAMPLE_BYTES - *n_bytes) {
@@ -157,7 +194,7 @@ impl PlainWriter {
                 let mut writer = column.writer_for(head)?;
                 head.pop();
                 for piece in head.iter().chain([array]) {
-                    column.compressed.put(&mut writer, piece)?;
+                    column.write(&mut writer, piece)?;
                 }
                 self.state = State::Decided(Box::new(writer));
             }
@@ -169,13 +206,13 @@ impl PlainWriter {
     ///
     /// # Errors
     /// What the Parquet crate reports.
-    pub(crate) fn close(self) -> Result<ArrowColumnChunk> {
+    pub(crate) fn close(self) -> Result<Chunk> {
         match self.state {
             State::Decided(writer) => writer.close(),
             // All there is decides.
             State::Undecided { head, .. } => {
-                let chunk = self.column.compressed.encode(&head)?;
-                if pays(&chunk.close().metadata) { Ok(chunk) } else { self.column.stored.encode(&head) }
+                let chunk = self.column.encode(&head, true)?;
+                if pays(chunk.metadata()) { Ok(chunk) } else { self.column.encode(&head, false) }
             }
         }
     }

@@ -5,10 +5,11 @@ use nodedata_core::{Feature, PixelShape, Result, RowSpan, Storage, StreamKind, S
 use rayon::prelude::*;
 
 use crate::{
+    column_writer::Chunk,
     cut::RowGroupBudget,
     hugging_face::is_image_encoding,
     measure::{Column, Contents, Spanning, StreamFacts},
-    table::{Chunk, Slot, Table, episode_column},
+    table::{Slot, Table, episode_column},
     unit::Unit,
     writer::DecodedPart,
 };

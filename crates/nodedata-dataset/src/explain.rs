@@ -1,5 +1,8 @@
-use nodedata_core::{Error, ErrorKind, Locus, Result, STEPS, suggest};
+use std::collections::BTreeMap;
+
+use nodedata_core::{Error, ErrorKind, Locus, Result, STEPS, meta, suggest};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     entries::OriginEntry,
@@ -41,6 +44,9 @@ pub struct Explanation {
     pub origins: Vec<OriginRange>,
     /// The input files concerned.
     pub inputs: Vec<InputEntry>,
+    /// Of a single row, what was done to the values of columns on their way, in order: names, or names with arguments.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub transforms: BTreeMap<String, Vec<Value>>,
 }
 
 /// Rows and the bytes of the input that they come from.
@@ -213,5 +219,17 @@ fn explanation(
         made_by: manifest.created_by.get("tool").cloned().unwrap_or_default(),
         origins: ranges,
         inputs,
+        // One row is looked at closely; of all others nobody wants a footer read.
+        transforms: if place.n_rows == 1 { transforms(dataset, shard)? } else { BTreeMap::new() },
     })
+}
+
+/// What the columns of a shard say was done to their values.
+fn transforms(dataset: &Dataset, shard: &ShardEntry) -> Result<BTreeMap<String, Vec<Value>>> {
+    let schema = dataset.parquet(&shard.path)?.schema().clone();
+    let told = schema.fields().iter().filter_map(|it| {
+        let all: Vec<Value> = serde_json::from_str(it.metadata().get(meta::TRANSFORM)?).ok()?;
+        Some((it.name().clone(), all))
+    });
+    Ok(told.collect())
 }

@@ -33,8 +33,15 @@ pub struct StreamLedger {
 }
 
 /// Reasons of dropped records, and of steps left out, that say what the pipeline asked for: where episodes are, how
-/// far a message may be from its step, and which names it must hold. They alone do not make a dataset incomplete.
-const ASKED_FOR: [&str; 3] = ["outside_every_episode", "beyond_tolerance", "absent_name"];
+/// far a message may be from its step, which names it must hold, and transforms that leave steps out. They alone do not
+/// make a dataset incomplete.
+const ASKED_FOR: [&str; 5] = [
+    "outside_every_episode",
+    "beyond_tolerance",
+    "absent_name",
+    "action/shift@1",
+    "rlds/drop_last_padding@1",
+];
 
 impl StreamLedger {
     /// Whether every record is accounted for.
@@ -197,7 +204,10 @@ pub struct Report {
     /// All units.
     #[serde(default)]
     pub units: u64,
-    /// Where some were not made again, bytes of the input files that the others were made of.
+    /// Records of units that an earlier run had begun and whose rows it had kept, so that they were not read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records_reused: Option<u64>,
+    /// Where some were not made again, bytes of the input files that the rest was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_bytes: Option<u64>,
     /// What the inputs looked like, so that the next run need not read those that still look so.

@@ -115,14 +115,14 @@ impl FieldHasher {
             DType::String | DType::Bytes => {
                 let mut stage = Stage::new(&mut self.values, &mut self.stage);
                 if let Some(texts) = PackedTexts::of(&nested) {
-                    texts.for_each_stretch(|stretch, n_times| {
+                    for (stretch, n_times) in texts.stretches() {
                         self.row.clear();
                         for text in stretch.map(|it| texts.text(it)) {
                             self.row.extend_from_slice(&length(text.len()));
                             self.row.extend_from_slice(text);
                         }
                         stage.repeat(&self.row, n_times);
-                    });
+                    }
                     return stage.flush();
                 }
                 for_each_bytes(values, |idx, value| {

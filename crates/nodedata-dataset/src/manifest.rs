@@ -176,3 +176,37 @@ impl Manifest {
         shards.chain(others.cloned()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However rows are dealt, the shares are all bytes together, and none goes past what is there.
+    #[test]
+    fn shares_of_rows_add_up_to_all_bytes() {
+        for (bytes, rows) in [(1000, 7), (3, 10), (u64::MAX, 3), (0, 5), (9, 0)] {
+            let entry = ShardEntry {
+                path: String::new(),
+                stream: String::new(),
+                split: String::new(),
+                b3: String::new(),
+                sha256: None,
+                bytes,
+                rows,
+                row_groups: 1,
+                episodes: (0, 0),
+                content: String::new(),
+                provenance: String::new(),
+            };
+            let one_by_one: u64 = (0..rows).map(|row| entry.share_of(row, 1)).sum();
+            let expected = if rows == 0 { 0 } else { bytes };
+            assert_eq!(
+                (one_by_one, entry.share_of(0, rows)),
+                (expected, expected),
+                "{bytes} bytes, {rows} rows"
+            );
+            assert_eq!(entry.share_of(rows / 2, u64::MAX), expected - entry.share_of(0, rows / 2));
+            assert_eq!(entry.share_of(rows, 5), 0, "there are no rows behind the last");
+        }
+    }
+}

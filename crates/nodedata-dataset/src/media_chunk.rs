@@ -1,15 +1,16 @@
-//! Column chunks of encoded media: plain pages of a few rows, without compression and statistics.
+//! Column chunks of media that are stored as they are: plain pages of a few rows, without compression and statistics.
 //!
-//! The pages are those that the Parquet crate's own writer makes with [`properties::media`], byte for byte; only a
-//! chunk of nothing but nulls has no column index here, and none where the nulls in lists are as many as the rows.
-//! It copies every value three times on its way. Here a value stays where it is until its page is written, which
-//! matters where media are nearly all there is.
+//! The pages are those that the Parquet crate's own writer makes with [`properties::media`], or of bytes that are in no
+//! lists with [`properties::stored`], byte for byte; only a chunk of nothing but nulls has no column index here, and
+//! none where the nulls in lists are as many as the rows. It copies every value three times on its way. Here a value
+//! stays where it is until its page is written, which matters where media are nearly all there is.
 //!
 //! [`properties::media`]: crate::properties::media
+//! [`properties::stored`]: crate::properties::stored
 
 use std::{io::Read, ops::Range, sync::Arc};
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::Field;
 use bytes::Bytes;
 use parquet::{
@@ -25,6 +26,7 @@ use parquet::{
 };
 
 use crate::{
+    leaf_entries::LeafEntries,
     media_values::Values,
     page_header::{data_page_header, put_levels},
     properties::{MEDIA_PAGE_ROWS, PAGE_BYTES},
@@ -37,6 +39,8 @@ const PREFIX_BYTES: usize = size_of::<u32>();
 /// in lists.
 pub(crate) struct MediaWriter {
     column: ColumnDescPtr,
+    /// Entries between two looks at the limits of the page.
+    n_step: usize,
     /// The entries of the page at hand.
     open: Vec<Entries>,
     n_open_entries: usize,
@@ -71,9 +75,12 @@ impl Entries {
 }
 
 impl MediaWriter {
-    pub(crate) fn new(column: ColumnDescPtr) -> Self {
+    /// `n_step` is the setting `write_batch_size` of the Parquet crate: how many entries it writes before it looks at
+    /// the limits of the page.
+    pub(crate) fn new(column: ColumnDescPtr, n_step: usize) -> Self {
         Self {
             column,
+            n_step,
             open: Vec::new(),
             n_open_entries: 0,
             n_open_rows: 0,
@@ -93,13 +100,14 @@ impl MediaWriter {
     /// When a page would have 2 GiB.
     pub(crate) fn write(&mut self, field: &Field, array: &ArrayRef) -> Result<()> {
         let values = Arc::new(Values::new(field, array));
-        let n_entries = values.n_entries();
+        let n_entries = values.entries.len();
+        let n_step = self.n_step(array);
         let mut start = 0;
         while start < n_entries {
-            let end = values.next_row(n_entries.min(start + MEDIA_PAGE_ROWS));
+            let end = values.entries.next_row(n_entries.min(start + n_step));
             let step = entries_in_budget(&values, start..end);
             while start < end {
-                let next = values.next_row(end.min(start + step));
+                let next = values.entries.next_row(end.min(start + step));
                 self.push(&values, start..next);
                 if self.n_open_rows >= MEDIA_PAGE_ROWS || self.n_open_bytes >= PAGE_BYTES {
                     self.end_page()?;
@@ -110,10 +118,18 @@ impl MediaWriter {
         Ok(())
     }
 
+    /// The Parquet crate's step where all rows of a piece have one definition is a page, because it need not write these
+    /// one by one. A piece that says of each row that it is no null has them one by one.
+    fn n_step(&self, piece: &ArrayRef) -> usize {
+        let alike =
+            self.column.max_def_level() > 0 && piece.nulls().is_none_or(|it| it.null_count() == piece.len());
+        if alike { MEDIA_PAGE_ROWS } else { self.n_step }
+    }
+
     fn push(&mut self, values: &Arc<Values>, range: Range<usize>) {
         self.n_open_entries += range.len();
         for idx in range.clone() {
-            self.n_open_rows += usize::from(values.repetition(idx) == 0);
+            self.n_open_rows += usize::from(values.entries.repetitions[idx] == 0);
             if let Some(value) = values.value(idx) {
                 self.n_open_values += 1;
                 self.n_open_bytes += PREFIX_BYTES + value.len();
@@ -124,8 +140,8 @@ impl MediaWriter {
 
     fn end_page(&mut self) -> Result<()> {
         let mut levels = Vec::new();
-        self.put_levels(self.column.max_rep_level(), Values::repetition, &mut levels);
-        self.put_levels(self.column.max_def_level(), Values::definition, &mut levels);
+        self.put_levels(self.column.max_rep_level(), |it| &it.repetitions, &mut levels);
+        self.put_levels(self.column.max_def_level(), |it| &it.definitions, &mut levels);
         let too_large = |_| ParquetError::General("the values of one page have more than 2 GiB".to_owned());
         let n_payload = i32::try_from(levels.len() + self.n_open_bytes).map_err(too_large)?;
         let mut head = data_page_header(n_payload, self.n_open_entries as i32);
@@ -145,11 +161,12 @@ impl MediaWriter {
     }
 
     /// The levels of one kind of the page at hand; none where all are 0.
-    fn put_levels(&self, max: i16, level: impl Fn(&Values, usize) -> usize, target: &mut Vec<u8>) {
+    fn put_levels(&self, max: i16, kind: impl Fn(&LeafEntries) -> &[u16], target: &mut Vec<u8>) {
         let max = usize::try_from(max).unwrap_or(0);
         if max > 0 {
-            let levels = self.open.iter().flat_map(|it| it.range.clone().map(|idx| level(&it.values, idx)));
-            put_levels(&levels.collect::<Vec<_>>(), max, target);
+            let levels: Vec<&[u16]> =
+                self.open.iter().map(|it| &kind(&it.values.entries)[it.range.clone()]).collect();
+            put_levels(&levels.concat(), max, target);
         }
     }
 
@@ -215,6 +232,11 @@ pub(crate) struct MediaChunk {
 }
 
 impl MediaChunk {
+    /// What the footer says of the chunk.
+    pub(crate) fn metadata(&self) -> &ColumnChunkMetaData {
+        &self.close.metadata
+    }
+
     /// Writes the chunk as the next column of a row group.
     ///
     /// # Errors

@@ -9,13 +9,17 @@ use parquet::{
 pub(crate) const MEDIA_PAGE_ROWS: usize = 8;
 /// Values between two looks at the page limits. The writer knows one number for the whole file, so media
 /// columns get writers of their own (see [`media`]).
-const BATCH_ROWS: usize = 1024;
-/// Target of a data page before compression.
+pub(crate) const BATCH_ROWS: usize = 1024;
+/// Target of a data page before compression, and what a dictionary may have.
 pub(crate) const PAGE_BYTES: usize = 1 << 20;
+/// Rows of one page of all other columns.
+pub(crate) const PAGE_ROWS: usize = 20_000;
+/// What zstd is asked to do.
+pub(crate) const ZSTD_LEVEL: i32 = 1;
 
 /// What the writer settings are called in provenance; changes whenever they change bytes.
 pub(crate) const SETTINGS: &str =
-    "zstd:1-where-10%;bss-float;delta-time;dict-text;media-plain-8;page-1MiB;v2";
+    "zstd:1-where-10%;bss-float;delta-time;dict-text;media-plain-8;page-1MiB;v3";
 
 /// Whether a column holds media that get small uncompressed pages.
 pub(crate) fn is_encoded_media(feature: &Feature) -> bool {
@@ -59,7 +63,7 @@ fn base(created_by: &str) -> WriterPropertiesBuilder {
         .set_dictionary_enabled(false)
         .set_dictionary_page_size_limit(PAGE_BYTES)
         .set_data_page_size_limit(PAGE_BYTES)
-        .set_data_page_row_count_limit(20_000)
+        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_max_row_group_row_count(None)
         .set_max_row_group_bytes(None)
         .set_statistics_enabled(EnabledStatistics::Chunk)
@@ -72,8 +76,8 @@ fn base(created_by: &str) -> WriterPropertiesBuilder {
         .set_content_defined_chunking(None)
 }
 
-fn zstd_level() -> ZstdLevel {
-    ZstdLevel::try_new(1).expect("1 is a level of zstd")
+pub(crate) fn zstd_level() -> ZstdLevel {
+    ZstdLevel::try_new(ZSTD_LEVEL).expect("1 is a level of zstd")
 }
 
 fn column(builder: WriterPropertiesBuilder, feature: &Feature) -> WriterPropertiesBuilder {

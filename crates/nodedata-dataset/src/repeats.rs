@@ -6,7 +6,7 @@ use std::ops::Range;
 use arrow_array::{StringArray, cast::AsArray};
 use nodedata_core::{Nested, NestedDim};
 
-/// Rows compared at once before they are compared one by one.
+/// Rows compared at once, after as many were found to be the same, before they are compared one by one.
 const ROWS_AT_ONCE: usize = 64;
 
 /// The texts of a column's leaf, packed one behind the other.
@@ -30,7 +30,7 @@ impl<'a> PackedTexts<'a> {
             Some(NestedDim::List(lists)) if lists.n_lists() > 0 => lists.range(0).len(),
             Some(NestedDim::List(_)) => 0,
         };
-        Some(Self { offsets: texts.value_offsets(), bytes: texts.value_data(), n_row: n_row.max(1) })
+        Some(Self::in_rows(texts, n_row.max(1)))
     }
 
     /// The bytes of one text.
@@ -39,31 +39,41 @@ impl<'a> PackedTexts<'a> {
         &self.bytes[self.offsets[idx] as usize..self.offsets[idx + 1] as usize]
     }
 
-    /// Calls `visit` for stretches that together are all texts in their order: positions of some neighbours, and how
-    /// many times those follow each other.
-    pub(crate) fn for_each_stretch(&self, mut visit: impl FnMut(Range<usize>, usize)) {
+    /// Texts one behind the other, of which rows have `n_row`.
+    pub(crate) fn in_rows(texts: &'a StringArray, n_row: usize) -> Self {
+        Self { offsets: texts.value_offsets(), bytes: texts.value_data(), n_row }
+    }
+
+    /// Stretches that together are all texts in their order: positions of some neighbours, and how many times those
+    /// follow each other.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = (Range<usize>, usize)> {
         let n = self.offsets.len() - 1;
         let mut start = 0;
-        while start < n {
+        std::iter::from_fn(move || {
             let end = n.min(start + self.n_row);
+            if start == end {
+                return None;
+            }
+            let texts = start..end;
             let n_times = 1 + self.n_repeats(start, end);
-            visit(start..end, n_times);
             start += n_times * (end - start);
-        }
+            Some((texts, n_times))
+        })
     }
 
     /// How many times the texts follow themselves.
     fn n_repeats(&self, start: usize, end: usize) -> usize {
         let n_row = end - start;
-        let n_left = (self.offsets.len() - 1 - end) / n_row;
+        let n = self.offsets.len() - 1;
         // One row tells of most text that it does not repeat.
-        if n_left == 0 || !self.repeats(start, n_row, 1) {
+        if end + n_row > n || !self.repeats(start, n_row, 1) {
             return 0;
         }
+        let n_left = (n - end) / n_row;
         let mut n_found = 1;
         while n_found < n_left {
             let from = start + n_found * n_row;
-            let n_rows = ROWS_AT_ONCE.min(n_left - n_found);
+            let n_rows = ROWS_AT_ONCE.min(n_found).min(n_left - n_found);
             if self.repeats(from, n_row, n_rows) {
                 n_found += n_rows;
                 continue;
@@ -124,9 +134,7 @@ mod tests {
 
     fn stretches(array: &ArrayRef) -> Vec<(Range<usize>, usize)> {
         let leaf = Nested::of(array);
-        let mut all = Vec::new();
-        PackedTexts::of(&leaf).unwrap().for_each_stretch(|texts, n| all.push((texts, n)));
-        all
+        PackedTexts::of(&leaf).unwrap().stretches().collect()
     }
 
     #[test]
@@ -157,9 +165,9 @@ mod tests {
             let leaf = Nested::of(&array);
             let packed = PackedTexts::of(&leaf).unwrap();
             let mut found: Vec<&[u8]> = Vec::new();
-            packed.for_each_stretch(|texts, n| {
+            for (texts, n) in packed.stretches() {
                 (0..n).for_each(|_| found.extend(texts.clone().map(|it| packed.text(it))));
-            });
+            }
             let expected: Vec<&[u8]> = rows.iter().flatten().map(|it| it.as_bytes()).collect();
             prop_assert_eq!(found, expected);
         }

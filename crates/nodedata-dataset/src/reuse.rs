@@ -75,6 +75,8 @@ impl DatasetWriter {
         if !plan.staging.is_shared() {
             let wanted: BTreeSet<&str> = done.iter().map(|it| unit_name(&plan.recipes[*it])).collect();
             plan.staging.retain(|name| wanted.contains(name))?;
+            let unmade = |name: &str| plan.recipes.iter().any(|it| unit_name(it) == name);
+            plan.staging.retain_rows(|name| unmade(name) && !wanted.contains(name))?;
         }
         self.encoder.skip(&done);
         Ok(done)

@@ -167,6 +167,7 @@ impl Sink {
             syncing.wait().map_err(|err| flush_error(unit_name(recipe), err))?;
         }
         self.staging.seal(dir, unit_name(recipe))?;
+        self.staging.forget_rows(unit_name(recipe))?;
         tracing::info!(recipe = unit_name(recipe), shards = record.shards.len(), "unit is made");
         self.last_record = Some(record);
         Ok(())

@@ -14,7 +14,7 @@ use crate::{digest::Digest, hashing_file::HashingFile, journal::NOTED};
 
 /// The hidden folder a dataset grows in, beside its final place: `units` holds what is finished, each unit a
 /// folder with its shards and its record, named by its recipe; `tree` is the dataset as it will be, made of
-/// links to those shards. Nothing has a final name before [`Staging::commit`]. What a crashed or failed run
+/// links to those shards; `rows` is what a run keeps of units that it has not finished. Nothing has a final name before [`Staging::commit`]. What a crashed or failed run
 /// finished stays for the next one, which takes from it what has the same recipe and removes the rest.
 pub(crate) struct Staging {
     /// Locked for the whole run: exclusively, so that two runs never write the same dataset, or shared by the
@@ -33,6 +33,9 @@ pub(crate) struct UnitDir {
 
 /// What the hidden folder's name ends in.
 const SUFFIX: &str = "partial";
+/// What lies there besides the note: finished units, and the rows kept of others.
+const UNITS: &str = "units";
+const ROWS: &str = "rows";
 /// What the run that works there wants the next one to know.
 const NOTE: &str = "note.json";
 /// Start of the names of units under construction.
@@ -53,23 +56,32 @@ impl Staging {
 
     fn open(out: &Path, shared: bool) -> Result<Self> {
         let busy = "another run is writing this dataset";
-        let writer = Writer { suffix: SUFFIX, shared, keeps: &["units", NOTE], busy };
+        let writer = Writer { suffix: SUFFIX, shared, keeps: &[UNITS, ROWS, NOTE], busy };
         let folder = AtomicDir::open(out, writer)?;
         let root = folder.root().to_owned();
-        let units = root.join("units");
+        let units = root.join(UNITS);
         fs::create_dir_all(&units).map_err(|err| io_error("cannot make the folder", &units, err))?;
         Ok(Self { folder, root, shared, committed: false })
     }
 
-    /// Removes all but finished units and the note.
+    /// Removes all but finished units, what is kept of others, and the note.
     fn clear(&self) -> Result<()> {
-        self.folder.clear(&["units", NOTE])?;
+        self.folder.clear(&[UNITS, ROWS, NOTE])?;
         self.retain(|name| !name.starts_with(TEMPORARY))
     }
 
     /// Removes the units whose names are not wanted.
     pub(crate) fn retain(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
-        for path in entries(&self.root.join("units"))? {
+        self.retain_in(UNITS, wanted)
+    }
+
+    /// Removes what is kept of the rows of units whose names are not wanted.
+    pub(crate) fn retain_rows(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        if self.root.join(ROWS).exists() { self.retain_in(ROWS, wanted) } else { Ok(()) }
+    }
+
+    fn retain_in(&self, folder: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        for path in entries(&self.root.join(folder))? {
             let name = path.file_name().map(|it| it.to_string_lossy().into_owned());
             if !name.is_some_and(|it| wanted(&it)) {
                 remove(&path)?;
@@ -80,7 +92,7 @@ impl Staging {
 
     /// A folder of its own for one unit: never one that another worker has.
     pub(crate) fn unit_dir(&self) -> Result<UnitDir> {
-        let units = self.root.join("units");
+        let units = self.root.join(UNITS);
         let mut n = 0;
         loop {
             let path = units.join(format!("{TEMPORARY}{}-{n}", std::process::id()));
@@ -103,7 +115,7 @@ impl Staging {
             Err(_) if path.is_dir() => return Ok(()),
             Err(err) => return Err(io_error("cannot name the finished unit", &path, err)),
         }
-        sync_folder(&self.root.join("units"))
+        sync_folder(&self.root.join(UNITS))
     }
 
     /// Removes a unit, should it be there: no reader finds half of it.
@@ -124,7 +136,21 @@ impl Staging {
 
     /// Where the unit of that name lies once it is finished.
     pub(crate) fn unit(&self, name: &str) -> PathBuf {
-        self.root.join("units").join(name)
+        self.root.join(UNITS).join(name)
+    }
+
+    /// Where rows of the unit of that name are kept until it is finished; not made yet.
+    pub(crate) fn rows(&self, name: &str) -> PathBuf {
+        self.root.join(ROWS).join(name)
+    }
+
+    /// Removes what is kept of a unit's rows, should there be any.
+    pub(crate) fn forget_rows(&self, name: &str) -> Result<()> {
+        match remove(&self.rows(name)) {
+            // Another worker that made the same unit may have done the same.
+            Err(err) if self.rows(name).exists() => Err(err),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Puts a file of a unit into the dataset.
@@ -174,9 +200,11 @@ impl Drop for Staging {
         if self.committed || self.shared {
             return;
         }
-        let is_empty =
-            self.clear().is_ok() && entries(&self.root.join("units")).is_ok_and(|it| it.is_empty());
-        if is_empty {
+        let is_empty = |folder: &str| {
+            let folder = self.root.join(folder);
+            !folder.exists() || entries(&folder).is_ok_and(|it| it.is_empty())
+        };
+        if self.clear().is_ok() && is_empty(UNITS) && is_empty(ROWS) {
             self.folder.abandon();
         }
     }
@@ -233,7 +261,7 @@ pub fn tidy_up(out: &Path) -> Result<()> {
         return Ok(());
     }
     match Staging::create(out) {
-        Ok(staging) => staging.retain(|_| false),
+        Ok(staging) => staging.retain(|_| false).and_then(|()| staging.retain_rows(|_| false)),
         Err(err) if err.kind() == ErrorKind::Conflict => Ok(()),
         Err(err) => Err(err),
     }
@@ -331,6 +359,34 @@ mod tests {
         workers[0].discard("w").unwrap();
         drop(workers);
         assert_eq!(names(&dir.path().join(".ds.partial/units")), ["v"]);
+        tidy_up(&out).unwrap();
+        assert_eq!(names(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn rows_of_unfinished_units_outlive_a_run_until_they_are_not_wanted() {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        let out = dir.path().join("ds");
+        let rows = dir.path().join(".ds.partial/rows");
+        let keep = |staging: &Staging, name: &str| {
+            fs::create_dir_all(staging.rows(name)).unwrap();
+            fs::write(staging.rows(name).join("0"), "rows").unwrap();
+        };
+        let stopped = Staging::create(&out).unwrap();
+        ["u", "v", "w"].iter().for_each(|it| keep(&stopped, it));
+        stopped.forget_rows("u").unwrap();
+        stopped.forget_rows("none").unwrap();
+        drop(stopped);
+        assert_eq!(names(&rows), ["v", "w"]);
+        let next = Staging::create(&out).unwrap();
+        next.retain_rows(|name| name == "w").unwrap();
+        assert_eq!(names(&rows), ["w"]);
+        next.forget_rows("w").unwrap();
+        drop(next);
+        assert_eq!(names(dir.path()), [""; 0], "nothing is left where nothing is kept");
+        let stopped = Staging::create(&out).unwrap();
+        keep(&stopped, "u");
+        drop(stopped);
         tidy_up(&out).unwrap();
         assert_eq!(names(dir.path()), [""; 0]);
     }

@@ -8,19 +8,20 @@ use nodedata_core::{
 use parquet::{
     arrow::{
         ArrowSchemaConverter,
-        arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves},
+        arrow_writer::{ArrowColumnWriter, compute_leaves},
     },
-    file::{metadata::KeyValue, properties::WriterProperties, writer::SerializedRowGroupWriter},
+    file::{metadata::KeyValue, properties::WriterProperties},
     schema::types::{ColumnDescPtr, TypePtr},
 };
 use serde_json::json;
 
 use crate::{
     codec::{ColumnFactory, PlainColumn, PlainWriter},
+    column_writer::Chunk,
     digest::b3_of,
     hugging_face,
-    media_chunk::{MediaChunk, MediaWriter},
-    properties,
+    media_chunk::MediaWriter,
+    properties::{self, MEDIA_PAGE_ROWS},
 };
 
 /// How the rows of one stream become Parquet columns: the same for all of its shards.
@@ -132,7 +133,8 @@ impl Column {
                 Ok(vec![LeafWriter::Plain(Box::new(PlainWriter::new(Arc::clone(column))?))])
             }
             Self::Media { bytes, beside } => {
-                let mut writers = vec![LeafWriter::Media(Box::new(MediaWriter::new(Arc::clone(bytes))))];
+                let mut writers =
+                    vec![LeafWriter::Media(Box::new(MediaWriter::new(Arc::clone(bytes), MEDIA_PAGE_ROWS)))];
                 if let Some(beside) = beside {
                     // The first that the crate makes would be that of the bytes.
                     let others = beside.writers()?.into_iter().skip(1);
@@ -157,28 +159,6 @@ enum LeafWriter {
     Media(Box<MediaWriter>),
 }
 
-/// A finished column chunk.
-pub(crate) enum Chunk {
-    Arrow(Box<ArrowColumnChunk>),
-    Media(Box<MediaChunk>),
-}
-
-impl Chunk {
-    /// Writes the chunk as the next column of a row group.
-    ///
-    /// # Errors
-    /// What the target reports.
-    pub(crate) fn append_to_row_group<W: std::io::Write + Send>(
-        self,
-        group: &mut SerializedRowGroupWriter<'_, W>,
-    ) -> parquet::errors::Result<()> {
-        match self {
-            Self::Arrow(chunk) => chunk.append_to_row_group(group),
-            Self::Media(chunk) => chunk.append_to_row_group(group),
-        }
-    }
-}
-
 impl Slot {
     /// Encodes one more piece of the column.
     pub(crate) fn write(&mut self, field: &arrow_schema::Field, array: &ArrayRef) -> Result<()> {
@@ -199,7 +179,7 @@ impl Slot {
     pub(crate) fn close(&mut self) -> Result<()> {
         for writer in self.writers.drain(..) {
             let chunk = match writer {
-                LeafWriter::Plain(writer) => writer.close().map(|it| Chunk::Arrow(Box::new(it))),
+                LeafWriter::Plain(writer) => writer.close(),
                 LeafWriter::Arrow(writer) => writer.close().map(|it| Chunk::Arrow(Box::new(it))),
                 LeafWriter::Media(writer) => writer.close().map(|it| Chunk::Media(Box::new(it))),
             };

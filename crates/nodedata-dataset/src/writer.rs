@@ -20,7 +20,7 @@ use crate::{
     manifest::Manifest,
     nulls::Nulls,
     recognise::recognise,
-    shard::{Sink, UnitFiles},
+    shard::{Sink, UnitFiles, unit_name},
     staging::Staging,
     table::Table,
     unit::{self, Unit},
@@ -282,6 +282,12 @@ impl DatasetWriter {
     /// The recipe of each unit: see [`plan_recipes`].
     pub fn recipes(&self) -> &[String] {
         &self.plan.recipes
+    }
+
+    /// Where a run may keep rows of a unit while it makes it, in files that mean nothing here. It is not made before it
+    /// is wanted, and goes with the record of the unit.
+    pub fn rows_folder(&self, unit: usize) -> PathBuf {
+        self.plan.staging.rows(unit_name(&self.plan.recipes[unit]))
     }
 
     /// The two halves, to be driven side by side.

@@ -6,14 +6,11 @@ use arrow_array::{ArrayRef, StructArray, builder::BinaryBuilder, new_null_array}
 use arrow_schema::DataType;
 use nodedata_core::{DType, Error, ErrorKind, Feature, MediaEncoding, PixelShape, Result, Storage, meta};
 use nodedata_media::{
-    Decoded, DepthQuantization, DepthUnit, encode_jpeg, encode_png,
+    Decoded, DepthQuantization, DepthUnit, JPEG_QUALITY, encode_jpeg, encode_png,
     video::{CodedSample, DecodeOptions, decode_frames},
 };
 
 use crate::{cameras::EpisodeVideo, info::FeatureInfo};
-
-/// Quality of JPEG frames, out of 100.
-const JPEG_QUALITY: u8 = 95;
 
 /// What frames of one camera are stored as.
 #[derive(Debug, Clone)]

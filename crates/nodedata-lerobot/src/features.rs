@@ -2,7 +2,9 @@
 
 use nodedata_arrow::{Leaf, wider};
 use nodedata_core::{DType, Dim, EPISODE_INDEX, Feature, Locus, OpenOptions, Result, Storage, meta};
-use nodedata_steps::{check_names, check_undecoded, decoding_of, free_name, select, step_index, timestamp};
+use nodedata_steps::{
+    check_names, check_undecoded, decoding_of, name_in_table, select, step_index, timestamp,
+};
 
 use crate::{
     decoded::FrameFormat,
@@ -79,7 +81,7 @@ pub(crate) fn columns(
 /// The feature of a column of the data files: its own type, in the shape and with the words of `info.json`.
 fn data_feature(info: &Info, leaf: &Leaf) -> Feature {
     let mut feature = leaf.feature();
-    feature.name = free_name(&feature.name);
+    feature.name = name_in_table(&feature.name);
     let Some(told) = info.features.get(&leaf.root).filter(|_| leaf.members.is_empty()) else {
         return feature;
     };

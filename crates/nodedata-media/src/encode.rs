@@ -2,6 +2,9 @@ use nodedata_core::{DType, Error, ErrorKind, Result};
 
 use crate::Decoded;
 
+/// Quality of JPEG frames where nobody says another, out of 100.
+pub const JPEG_QUALITY: u8 = 95;
+
 /// Encodes a frame as PNG, without loss: 8 or 16 bits, gray, gray with alpha, RGB or RGBA.
 ///
 /// # Errors

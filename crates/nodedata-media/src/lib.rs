@@ -17,7 +17,7 @@ pub mod video;
 pub use annexb::{VideoCodec, is_keyframe};
 pub use decode::{Decoded, decode_image};
 pub use depth::{DepthQuantization, DepthUnit};
-pub use encode::{encode_jpeg, encode_png};
+pub use encode::{JPEG_QUALITY, encode_jpeg, encode_png};
 pub use encoding::{Encoding, sniff};
 pub use image_header::{ImageHeader, image_header};
 pub use normalize::{Normalized, RawImage, Stored, normalize};

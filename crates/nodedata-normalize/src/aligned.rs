@@ -15,6 +15,7 @@ use crate::{
     planned::Planned,
     reading::{Kept, Part, Shared},
     store::Store,
+    transform,
 };
 
 /// The steps of a log, and with `streams: keep` its topics, too.
@@ -29,10 +30,19 @@ pub struct AlignedSource {
 
 /// All mistakes of a specification for a source that hands out messages or steps.
 pub fn mistakes(spec: &StepSpec, streams: &[StreamSchema]) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
     if has_steps(streams) {
-        return crate::selected::mistakes(spec, streams);
+        mistakes.extend(transform::step_mistakes(&spec.transform, streams));
     }
-    Mapping::compile(spec, streams).err().unwrap_or_default()
+    match step_features(spec, streams) {
+        Ok(features) if !has_steps(streams) => {
+            let steps = StreamSchema { features, ..steps_stream() };
+            mistakes.extend(transform::step_mistakes(&spec.transform, &[steps]));
+        }
+        Ok(_) => {}
+        Err(found) => mistakes.extend(found),
+    }
+    mistakes
 }
 
 /// The features of a step, built-in ones first, as a specification makes them of a source.
@@ -43,21 +53,29 @@ pub fn step_features(
     spec: &StepSpec,
     streams: &[StreamSchema],
 ) -> Result<Vec<nodedata_core::Feature>, Vec<Mistake>> {
-    if has_steps(streams) {
-        return crate::selected::features(spec, streams);
-    }
-    Mapping::compile(spec, streams).map(|it| it.features)
+    let features = match has_steps(streams) {
+        true => crate::selected::features(spec, streams)?,
+        false => Mapping::compile(spec, streams)?.features,
+    };
+    transform::fitted(&spec.fields, features)
 }
 
-/// A source of steps: messages are aligned, the steps of a step source are selected, joined and cast.
+/// A source of steps: messages are aligned, the steps of a step source are selected, joined and cast; then both are
+/// transformed.
 ///
 /// # Errors
 /// As [`AlignedSource::new`].
 pub fn normalized(inner: Box<dyn Source>, spec: StepSpec) -> Result<Box<dyn Source>, Unfit> {
     if has_steps(&inner.plan().streams) {
-        return Ok(Box::new(crate::selected::SelectedSource::new(inner, &spec)?));
+        let all = vec![true; inner.plan().partitions.len()];
+        let inner = transform::under_selection(inner, &spec.transform, &all)?;
+        let selected = Box::new(crate::selected::SelectedSource::new(inner, &spec)?);
+        return transform::over_steps(selected, &spec, all);
     }
-    Ok(Box::new(AlignedSource::new(inner, spec)?))
+    let aligned = AlignedSource::new(inner, spec.clone())?;
+    let makes_steps = aligned.makes_steps();
+    let steps = transform::under_selection(Box::new(aligned), &spec.transform, &makes_steps)?;
+    transform::over_steps(steps, &spec, makes_steps)
 }
 
 impl AlignedSource {
@@ -70,7 +88,8 @@ impl AlignedSource {
     /// source reports.
     pub fn new(inner: Box<dyn Source>, spec: StepSpec) -> Result<Self, Unfit> {
         let aligned = Self::in_pieces(inner, spec, PIECE_BYTES)?;
-        crate::idle_ranges::refuse(&aligned.shared)?;
+        let shared = &aligned.shared;
+        crate::idle_ranges::refuse(&shared.spec, &shared.recordings, shared.store.source.plan())?;
         Ok(aligned)
     }
 
@@ -87,15 +106,14 @@ impl AlignedSource {
             planned.recording(&store, &spec, episode, piece_bytes)?;
         }
         if planned.episodes.is_empty() && !store.source.plan().episodes.is_empty() {
+            crate::idle_ranges::refuse(&spec, &planned.recordings, store.source.plan())?;
             return Err(Error::new(ErrorKind::Config, "no episode was found")
                 .with_hint(match spec.episodes {
                     Cut::Marker(_) => {
                         "no marker has a value of `episodes.start`: `node-data inspect` shows the topic"
                     }
                     Cut::Gap { .. } => "the topics listened to have no messages",
-                    Cut::Ranges(_) => {
-                        "no message lies in the ranges: `node-data inspect` shows the times there are"
-                    }
+                    Cut::Ranges(_) => "`episodes.ranges` names none",
                     Cut::Whole => "the source holds none",
                 })
                 .into());
@@ -134,6 +152,12 @@ impl AlignedSource {
 }
 
 impl AlignedSource {
+    /// By partition, whether steps may come of it: not of topics that are kept, nor of the time between episodes.
+    pub(crate) fn makes_steps(&self) -> Vec<bool> {
+        let makes = |it: &Part| matches!(it, Part::Piece(piece, _) if piece.episode.is_some());
+        self.shared.parts.iter().map(makes).collect()
+    }
+
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -153,16 +177,21 @@ fn unknown_recordings(spec: &StepSpec, episodes: &[EpisodeInfo]) -> Vec<Mistake>
 }
 
 fn streams(of_source: &[StreamSchema], mapping: &Mapping, spec: &StepSpec) -> Vec<StreamSchema> {
-    let steps = StreamSchema {
-        id: STEPS,
-        name: nodedata_core::STEPS.into(),
-        kind: StreamKind::Steps,
-        features: mapping.features.clone(),
-        metadata: Default::default(),
-    };
+    let steps = StreamSchema { features: mapping.features.clone(), ..steps_stream() };
     let kept = of_source.iter().filter(|_| spec.keep_streams);
     let kept = kept.map(|it| StreamSchema { id: counted_id(it.id), ..it.clone() });
     std::iter::once(steps).chain(kept).collect()
+}
+
+/// The stream of the steps that messages become, without its features.
+fn steps_stream() -> StreamSchema {
+    StreamSchema {
+        id: STEPS,
+        name: nodedata_core::STEPS.into(),
+        kind: StreamKind::Steps,
+        features: Vec::new(),
+        metadata: Default::default(),
+    }
 }
 
 /// A finding of the source, without the records of streams that nobody reads: they lose nothing.

@@ -59,9 +59,8 @@ pub(crate) fn episodes(
         Cut::Ranges(ranges) => {
             let mut found = Vec::new();
             let of_recording = |it: &EpisodeRange| it.recording.as_deref().is_none_or(|it| it == key);
-            for (idx, range) in ranges.iter().enumerate().filter(|it| of_recording(it.1)) {
+            for range in ranges.iter().filter(|it| of_recording(it)) {
                 if has_messages(store, survey, range.start_ns, range.end_ns)? {
-                    met.range(idx);
                     found.push(open(range.start_ns, range.end_ns, None));
                 }
             }

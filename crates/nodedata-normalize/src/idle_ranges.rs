@@ -1,17 +1,16 @@
-use nodedata_core::{Error, ErrorKind, Locus, Moment, Result, told_time};
+use nodedata_core::{Error, ErrorKind, Locus, Moment, Result, SourcePlan, told_time};
 
-use crate::{Cut, EpisodeRange, reading::Shared};
+use crate::{Cut, EpisodeRange, StepSpec, recording::Recording};
 
 /// Refuses ranges of time that no episode came of: a slip in a number, and nobody would miss what is not there.
 ///
 /// # Errors
 /// `Empty` with the first of them, and with the times that there are.
-pub(crate) fn refuse(shared: &Shared) -> Result<()> {
-    let Cut::Ranges(ranges) = &shared.spec.episodes else { return Ok(()) };
-    let cuts = || shared.recordings.iter().flat_map(|it| &it.episodes);
+pub(crate) fn refuse(spec: &StepSpec, recordings: &[Recording], source: &SourcePlan) -> Result<()> {
+    let Cut::Ranges(ranges) = &spec.episodes else { return Ok(()) };
+    let cuts = || recordings.iter().flat_map(|it| &it.episodes);
     let is_idle = |it: &&EpisodeRange| cuts().all(|cut| (cut.from, cut.to) != (it.start_ns, it.end_ns));
     let Some(idle) = ranges.iter().find(is_idle) else { return Ok(()) };
-    let source = shared.store.source.plan();
     let of_range = |episode: usize| {
         idle.recording
             .as_ref()

@@ -1,5 +1,5 @@
-//! Logs become steps: a [`nodedata_core::Source`] over a source, which cuts episodes, aligns clocks, selects, renames
-//! and casts. What it does is told by a [`StepSpec`].
+//! Logs become steps: a [`nodedata_core::Source`] over a source, which cuts episodes, aligns clocks, selects, renames,
+//! casts and transforms. What it does is told by a [`StepSpec`].
 
 mod absent;
 mod align;
@@ -30,6 +30,7 @@ mod stamp;
 mod store;
 mod survey;
 mod track;
+mod transform;
 mod unfit;
 mod unmet;
 mod values;
@@ -42,6 +43,10 @@ pub use origin::{FieldOrigin, MessageOrigin, StepAt};
 pub use spec::{
     Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, ORDER_BOUND_NS,
     Start, StepSpec, TimeSource, Tolerance, TopicTime,
+};
+pub use transform::{
+    ALL as TRANSFORMS, Argument, ArgumentKind, Arguments, End, FieldTransform, Given, Scope, StepTransform,
+    Transform, TransformKind, find as find_transform,
 };
 pub use unfit::Unfit;
 

@@ -1,12 +1,14 @@
 use std::{collections::BTreeMap, ops::Range};
 
-use nodedata_core::{RowSpan, Source};
+use arrow_array::{cast::AsArray, types::Int64Type};
+use nodedata_core::{ReadOptions, Result, RowSpan, Source, TIMESTAMP_NS};
 
 use crate::{
-    AlignedSource,
+    AlignedSource, StepTransform,
     align::{Choice, NO_ROW},
     mapping::{Field, Mapping, Value, Way},
     track::Track,
+    transform::shift_of,
 };
 
 /// One step of an episode, by its time.
@@ -102,12 +104,74 @@ fn rows_of(choice: &Choice, idx: usize) -> Vec<(usize, Option<f64>)> {
 }
 
 impl AlignedSource {
-    /// Of which messages each field of a step is made; `None` where the episode has no such step. `episode` is its position
+    /// Of which messages each field of a step is made, those of another step where the field is shifted; `None` where the episode has no such step. `episode` is its position
     /// in the plan.
     ///
     /// # Errors
     /// What reading reports.
-    pub fn made_of(&self, episode: usize, step: StepAt) -> nodedata_core::Result<Option<Vec<FieldOrigin>>> {
+    pub fn made_of(&self, episode: usize, step: StepAt) -> Result<Option<Vec<FieldOrigin>>> {
+        let Some(mut found) = self.aligned_of(episode, step)? else { return Ok(None) };
+        let fields = &self.shared().spec.fields;
+        for (field, shift) in fields.iter().filter_map(|it| Some((it, shift_of(it)?.0))) {
+            let Some(origin) = found.iter_mut().find(|it| it.field == field.name) else { continue };
+            let beside = match self.beside(episode, step, shift)? {
+                Some(step) => self.aligned_of(episode, step)?,
+                None => None,
+            };
+            let beside = beside.and_then(|all| all.into_iter().find(|it| it.field == field.name));
+            origin.messages = beside.map(|it| it.messages).unwrap_or_default();
+        }
+        Ok(Some(found))
+    }
+
+    /// The step that many later, or earlier, as shifts count them; `None` outside of the episode.
+    fn beside(&self, episode: usize, step: StepAt, shift: i32) -> Result<Option<StepAt>> {
+        let times = self.times_of(episode)?;
+        let at = times.iter().enumerate().filter(|it| *it.1 == step.time_ns).nth(step.nth);
+        let beside = at.and_then(|(at, _)| at.checked_add_signed(isize::try_from(shift).ok()?));
+        let found = beside.and_then(|it| Some((it, *times.get(it)?)));
+        Ok(found.map(|(at, time_ns)| StepAt {
+            time_ns,
+            nth: times[..at].iter().filter(|it| **it == time_ns).count(),
+        }))
+    }
+
+    /// The times of all steps of an episode that transforms of whole steps leave.
+    fn times_of(&self, episode: usize) -> Result<Vec<i64>> {
+        let mut times: Vec<i64> = Vec::new();
+        let mut is_padding = false;
+        let flag = self.shared().spec.transform.iter().map(|it| match it {
+            StepTransform::DropLastPadding { field } => field.as_str(),
+        });
+        let flag = flag.last();
+        let makes_steps = self.makes_steps();
+        for (idx, partition) in self.plan().partitions.iter().enumerate() {
+            if partition.episode != episode || !makes_steps[idx] {
+                continue;
+            }
+            let mut rows = self.read(idx, &ReadOptions::default())?;
+            loop {
+                let batch = match rows.next_batch() {
+                    Ok(Some(batch)) => batch.rows,
+                    Ok(None) => break,
+                    Err(err) if err.loss().is_some() => continue,
+                    Err(err) => return Err(err),
+                };
+                let of_batch =
+                    batch.column_by_name(TIMESTAMP_NS).and_then(|it| it.as_primitive_opt::<Int64Type>());
+                times.extend(of_batch.into_iter().flat_map(|it| it.values().iter().copied()));
+                let flags = flag.and_then(|it| batch.column_by_name(it)?.as_boolean_opt());
+                is_padding = flags.is_some_and(|it| it.iter().last() == Some(Some(true)));
+            }
+        }
+        if is_padding {
+            times.pop();
+        }
+        Ok(times)
+    }
+
+    /// As [`Self::made_of`], before anything is shifted.
+    fn aligned_of(&self, episode: usize, step: StepAt) -> Result<Option<Vec<FieldOrigin>>> {
         let partitions = self.plan().partitions.iter().enumerate().filter(|it| it.1.episode == episode);
         for (idx, partition) in partitions {
             if let Some(found) = self.shared().made_of(idx, partition, step)? {

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, types::Int64Type};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
     Batch, EpisodeFacts, EpisodeStream, EpisodeVideo, Error, ErrorKind, Fate, Feature, Finding, InputRange,
@@ -33,11 +33,6 @@ struct Shared {
     /// Columns of the source that stay in front: the built-in ones it has.
     built_in: Vec<usize>,
     schema: SchemaRef,
-}
-
-/// What a specification says wrongly of a source of steps.
-pub(crate) fn mistakes(spec: &StepSpec, streams: &[StreamSchema]) -> Vec<Mistake> {
-    Shared::new(spec, streams).err().unwrap_or_default()
 }
 
 /// The features of a step.
@@ -252,10 +247,17 @@ impl Source for SelectedSource {
 
     fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
         let inner = self.inner.read(partition, options)?;
-        let start = self.plan.partitions[partition].reads.first();
-        let path = start.and_then(|it| self.plan.input_path(it.input));
-        let shared = Arc::clone(&self.shared);
-        Ok(Box::new(SelectedRows { inner, shared, path, absent: BTreeMap::new(), fates: Vec::new() }))
+        let told = &self.plan.partitions[partition];
+        let path = told.reads.first().and_then(|it| self.plan.input_path(it.input));
+        let (shared, episode) = (Arc::clone(&self.shared), told.episode as u64);
+        Ok(Box::new(SelectedRows {
+            inner,
+            shared,
+            path,
+            episode,
+            absent: BTreeMap::new(),
+            fates: Vec::new(),
+        }))
     }
 }
 
@@ -263,6 +265,7 @@ struct SelectedRows {
     inner: Box<dyn EpisodeStream>,
     shared: Arc<Shared>,
     path: Option<PathBuf>,
+    episode: u64,
     /// How many rows lack a name, by field and name.
     absent: BTreeMap<String, u64>,
     /// What the source says, and the above.
@@ -278,8 +281,16 @@ impl EpisodeStream for SelectedRows {
         }
         let Some(batch) = next? else { return Ok(None) };
         let mut missing = Missing::new(batch.stream, batch.rows.num_rows());
-        let locus =
-            |it: usize| Locus { path: self.path.clone(), step_idx: Some(it as u64), ..Locus::default() };
+        let step_of = |row: usize| {
+            let steps = batch.rows.column_by_name(STEP_INDEX)?.as_primitive_opt::<Int64Type>()?;
+            u64::try_from(steps.value(row)).ok()
+        };
+        let locus = |row: usize| Locus {
+            path: self.path.clone(),
+            episode_idx: Some(self.episode),
+            step_idx: step_of(row),
+            ..Locus::default()
+        };
         let rows = self.shared.rows(&batch, &mut missing).map_err(|(idx, err)| err.at(locus(idx)))?;
         for (name, n) in missing.absent {
             *self.absent.entry(name).or_default() += n;

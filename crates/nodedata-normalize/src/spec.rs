@@ -1,7 +1,7 @@
-use nodedata_core::DType;
+use nodedata_core::{DType, MediaEncoding};
 use serde::{Deserialize, Serialize};
 
-use crate::Rate;
+use crate::{FieldTransform, Rate, StepTransform};
 
 /// How messages become steps. Plain data: everything is checked against a source by [`crate::mistakes`].
 ///
@@ -47,12 +47,25 @@ pub struct StepSpec {
     /// Whether the topics are written as tables of their own, too (`streams: keep`).
     #[serde(default, skip_serializing_if = "is_default")]
     pub keep_streams: bool,
+    /// What becomes of whole steps, in order, before the values of fields are transformed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub transform: Vec<StepTransform>,
 }
 
 /// See [`StepSpec::order_bound_ns`]: half a second.
 pub const ORDER_BOUND_NS: i64 = 500_000_000;
 
 impl StepSpec {
+    /// Features of the source whose frames are needed as pictures: where they are coded video, they are to be decoded.
+    pub fn frames(&self) -> Vec<String> {
+        let needs = self.fields.iter().filter(|it| it.transform.iter().any(FieldTransform::is_of_images));
+        let path = |it: &FieldSpec| match &it.from {
+            FieldFrom::Paths(paths) => <[String; 1]>::try_from(paths.clone()).ok().map(|[path]| path),
+            FieldFrom::Constant(_) => None,
+        };
+        needs.filter_map(path).collect()
+    }
+
     /// Whole recordings on `clock`: nearest by log time, without a tolerance, no fields yet.
     pub fn new(clock: Clock) -> Self {
         Self {
@@ -68,6 +81,7 @@ impl StepSpec {
             order_bound_ns: None,
             fields: Vec::new(),
             keep_streams: false,
+            transform: Vec::new(),
         }
     }
 }
@@ -241,6 +255,12 @@ pub struct FieldSpec {
     /// What the values are, for people.
     #[serde(default, skip_serializing_if = "is_default")]
     pub description: Option<String>,
+    /// What becomes of the values, in order, once they are aligned, selected and cast.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub transform: Vec<FieldTransform>,
+    /// What the frames of transformed images are stored as; `None` for PNG. Without such a transform it says nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub encoding: Option<MediaEncoding>,
     /// Whether every step may be without a value (`nullable: always`). It decides no row, only whether a run may
     /// end so: it is no part of recipes, and a run that was refused goes on where it stopped.
     #[serde(skip)]
@@ -260,6 +280,8 @@ impl FieldSpec {
             skew: None,
             unit: None,
             description: None,
+            transform: Vec::new(),
+            encoding: None,
             may_be_empty: false,
         }
     }

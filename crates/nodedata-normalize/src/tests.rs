@@ -4,4 +4,6 @@ mod memory;
 mod names;
 mod reference;
 mod rules;
+mod step_memory;
 mod toy;
+mod transforms;

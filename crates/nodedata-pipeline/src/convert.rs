@@ -7,7 +7,7 @@ use nodedata_schema::Schema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    SplitPlan, StepFlags,
+    KeepRows, SplitPlan, StepFlags,
     misfits::{AsError, holding_misfits},
     run::Run,
 };
@@ -55,6 +55,8 @@ pub struct ConvertOptions {
     pub threads: Option<usize>,
     /// Bytes of source one shard covers.
     pub shard_bytes: u64,
+    /// When rows of a unit are kept before it is finished, so that a run that is stopped goes on there.
+    pub keep_rows: KeepRows,
     /// Reads the most bytes that were on the heap at one time, when the build measures it.
     pub peak_heap: Option<fn() -> u64>,
 }
@@ -77,6 +79,7 @@ impl ConvertOptions {
             refuse_empty: false,
             threads: None,
             shard_bytes: 512 << 20,
+            keep_rows: KeepRows::default(),
             peak_heap: None,
         }
     }

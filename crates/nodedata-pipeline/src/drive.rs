@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use nodedata_core::{Error, ErrorKind, InputRange, Progress, ReadOptions, Result, Source};
 use nodedata_dataset::{
@@ -11,6 +14,7 @@ use serde_json::Value;
 use crate::{
     inputs::InputHashes,
     journal::UnitState,
+    kept::{Keeper, ReadWindow, Window},
     steps::{first_time, joined},
     window::{ReadPart, read_window, windows},
 };
@@ -23,6 +27,7 @@ pub(crate) struct Drive<'a> {
     /// Whether the unit that rows belong to may be made without those before it: then rows are counted from
     /// its start.
     pub(crate) alone: bool,
+    pub(crate) keeper: &'a Keeper,
 }
 
 /// Something by (episode, stream).
@@ -38,6 +43,12 @@ pub(crate) struct State {
     starts: ByStream<i64>,
     /// Units that are recorded, or are before the drive ends: no later run makes them again.
     pub(crate) n_kept: usize,
+    /// By unit that is not recorded yet, the records whose rows are kept.
+    pub(crate) begun: BTreeMap<usize, u64>,
+    /// Partitions whose rows an earlier run had kept.
+    pub(crate) taken: BTreeSet<usize>,
+    /// Records of these.
+    pub(crate) n_taken: u64,
     /// Of the units that are not recorded yet.
     units: BTreeMap<usize, UnitState>,
     /// By unit, what was looked at besides what its partitions read.
@@ -52,16 +63,13 @@ impl State {
             rows: BTreeMap::new(),
             starts: BTreeMap::new(),
             n_kept: 0,
+            begun: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            n_taken: 0,
             units: BTreeMap::new(),
             looked_at: BTreeMap::new(),
         }
     }
-}
-
-/// Consecutive partitions of one unit, decoded at the same time.
-struct Window {
-    unit: usize,
-    partitions: Vec<usize>,
 }
 
 /// A unit on its way into the journal.
@@ -81,17 +89,19 @@ impl Drive<'_> {
         progress: &dyn Progress,
     ) -> Result<()> {
         let units = writer.units().clone();
-        let read = |window| self.read(&window);
+        let read = |window| self.read(window);
         let mut windows = todo.iter().flat_map(|unit| self.windows(*unit, &units[*unit]));
-        let mut decoded: Option<(usize, Vec<ReadPart>)> = windows.next().map(read).transpose()?;
+        let mut decoded: Option<ReadWindow> = windows.next().map(read).transpose()?;
         let mut encoded = Encoded::default();
         let mut sealings: Vec<Sealing> = Vec::new();
         let (mut encoder, mut files) = writer.halves();
         let mut last = None;
+        // How long reading the unit at hand has taken.
+        let mut spent = Duration::ZERO;
         loop {
             if progress.is_stopped() {
                 // The next window is of another unit: the last one has all its rows.
-                if last.is_some() && decoded.as_ref().map(|it| it.0) != last {
+                if last.is_some() && decoded.as_ref().map(|it| it.window.unit) != last {
                     encoded.append(encoder.end()?);
                 }
                 break;
@@ -99,12 +109,16 @@ impl Drive<'_> {
             let next = windows.next();
             let current = decoded.take();
             let is_last = current.is_none();
+            if let Some(ReadWindow { window, taken, .. }) = &current {
+                spent =
+                    *taken + if last == Some(window.unit) { spent } else { self.keeper.spent(window.unit) };
+            }
             let State { violations, hashes, rows, starts, units: states, .. } = &mut *state;
-            let ((ahead, hashed), (done, written)) = rayon::join(
+            let ((ahead, kept), (done, written)) = rayon::join(
                 || {
                     rayon::join(
                         || next.map(read).transpose(),
-                        || self.hash(hashes, current.as_ref().map(|it| it.1.as_slice())),
+                        || current.as_ref().map_or(Ok(None), |it| self.hash(hashes, it, spent)),
                     )
                 },
                 || {
@@ -112,7 +126,7 @@ impl Drive<'_> {
                     let sealings = std::mem::take(&mut sealings);
                     rayon::join(
                         || match &current {
-                            Some((unit, parts)) => {
+                            Some(ReadWindow { window: Window { unit, .. }, parts, .. }) => {
                                 let of_unit = states.entry(*unit).or_insert_with(|| {
                                     if self.alone {
                                         rows.clear();
@@ -132,10 +146,10 @@ impl Drive<'_> {
             // Reported in the order of the data, so that equal input gives an equal message.
             let finished = written?;
             encoded = done?;
-            hashed?;
-            if let Some((unit, parts)) = current {
-                last = Some(unit);
-                self.account(unit, parts, state, progress);
+            let kept = kept?;
+            if let Some(read) = current {
+                last = Some(read.window.unit);
+                self.account(read, kept, state, progress);
             }
             sealings = self.sealings(finished, &units, state)?;
             if is_last {
@@ -152,27 +166,45 @@ impl Drive<'_> {
         Ok(())
     }
 
-    fn read(&self, window: &Window) -> Result<(usize, Vec<ReadPart>)> {
-        let parts = read_window(self.source, &window.partitions, &ReadOptions::default(), self.salvage)?;
-        Ok((window.unit, parts))
+    fn read(&self, window: Window) -> Result<ReadWindow> {
+        let (parts, kept) = match self.keeper.take(&window, self.source.plan()) {
+            Some((parts, told, n_records)) => (parts, Some((told, n_records))),
+            None => {
+                let options = ReadOptions::default();
+                (read_window(self.source, &window.partitions, &options, self.salvage)?, None)
+            }
+        };
+        // By the clock a thread that waits for others would count what it did for the stages behind.
+        let busy: Duration = parts.iter().map(|it| it.taken).sum();
+        let longest = parts.iter().map(|it| it.taken).max().unwrap_or_default();
+        let taken = longest.max(busy.div_f64(rayon::current_num_threads() as f64));
+        Ok(ReadWindow { window, parts, kept, taken })
     }
 
     fn windows(&self, unit: usize, of: &Unit) -> Vec<Window> {
         let all = &self.source.plan().partitions;
-        let window = |range: Range<usize>| Window { unit, partitions: of.partitions[range].to_vec() };
-        windows(of.partitions.iter().map(|it| &all[*it])).into_iter().map(window).collect()
+        let ranges = windows(of.partitions.iter().map(|it| &all[*it])).into_iter();
+        ranges
+            .map(|range| Window { unit, partitions: of.partitions[range.clone()].to_vec(), range })
+            .collect()
     }
 
-    fn hash(&self, hashes: &mut InputHashes, parts: Option<&[ReadPart]>) -> Result<()> {
-        for part in parts.unwrap_or_default() {
+    /// Hashes what a window was read from, and keeps its rows where that is worth while; returns the records kept.
+    fn hash(&self, hashes: &mut InputHashes, read: &ReadWindow, spent: Duration) -> Result<Option<u64>> {
+        let plan = self.source.plan();
+        for part in &read.parts {
             hashes.expect(&part.looked_at);
         }
-        for part in parts.unwrap_or_default() {
-            for read in self.source.plan().partitions[part.partition].reads.iter().chain(&part.looked_at) {
-                hashes.advance(read.input, read.byte_range.end)?;
+        for part in &read.parts {
+            for range in plan.partitions[part.partition].reads.iter().chain(&part.looked_at) {
+                hashes.advance(range.input, range.byte_range.end)?;
             }
         }
-        Ok(())
+        if !self.keeper.is_worth(read, spent, plan) {
+            return Ok(None);
+        }
+        let looked_at = read.parts.iter().flat_map(|it| &it.looked_at);
+        self.keeper.keep(read, plan, || self.proofs(&read.window.partitions, looked_at, hashes))
     }
 
     /// Checks a window against the schema; batches that break it are counted and left out, and the run
@@ -229,15 +261,34 @@ impl Drive<'_> {
             .collect()
     }
 
-    fn account(&self, unit: usize, parts: Vec<ReadPart>, state: &mut State, progress: &dyn Progress) {
+    /// `now_kept` are the records of the window, where its rows were kept by this run.
+    fn account(&self, read: ReadWindow, now_kept: Option<u64>, state: &mut State, progress: &dyn Progress) {
         let plan = self.source.plan();
+        let ReadWindow { window, parts, kept, .. } = read;
+        let unit = window.unit;
+        let is_kept = kept.is_some();
+        let mut told = state.units.get_mut(&unit).map(|it| &mut it.told);
+        if let Some((of_kept, n_records)) = kept {
+            state.taken.extend(&window.partitions);
+            state.n_taken += n_records;
+            if let Some(told) = &mut told {
+                told.join(of_kept);
+            }
+        } else {
+            // What was found in its place turned out to be damaged.
+            let begun = state.begun.entry(unit).or_default();
+            *begun = begun.saturating_sub(self.keeper.n_found(&window)) + now_kept.unwrap_or(0);
+        }
         for part in parts {
-            let n_records = part.records_read.iter().map(|(_, n)| n).sum();
-            if let Some(of_unit) = state.units.get_mut(&unit) {
-                of_unit.account(&part, plan);
+            if let Some(told) = &mut told {
+                told.account(&part, plan);
+            }
+            // What an earlier run read is no work of this one.
+            if !is_kept {
+                let n_records = part.records_read.iter().map(|(_, n)| n).sum();
+                progress.advanced(plan.partitions[part.partition].decoded_bytes, n_records);
             }
             state.looked_at.entry(unit).or_default().extend(part.looked_at);
-            progress.advanced(plan.partitions[part.partition].decoded_bytes, n_records);
         }
     }
 
@@ -256,22 +307,24 @@ impl Drive<'_> {
             if !state.violations.is_empty() {
                 continue;
             }
-            let inputs = self.proofs(&units[unit.unit()], &looked_at, &mut state.hashes)?;
+            let partitions = &units[unit.unit()].partitions;
+            let inputs = self.proofs(partitions, &looked_at, &mut state.hashes)?;
+            state.begun.remove(&unit.unit());
             sealings.push(Sealing { unit, inputs, run: of_unit.keep()? });
             state.n_kept += 1;
         }
         Ok(sealings)
     }
 
-    /// The bytes a unit was made of, and at least what lies before them in the same files.
-    fn proofs(
-        &self,
-        unit: &Unit,
-        looked_at: &[InputRange],
+    /// The bytes that rows were made of, and at least what lies before them in the same files.
+    fn proofs<'b>(
+        &'b self,
+        of: &[usize],
+        looked_at: impl IntoIterator<Item = &'b InputRange>,
         hashes: &mut InputHashes,
     ) -> Result<Vec<(usize, UnitInput)>> {
         let partitions = &self.source.plan().partitions;
-        let planned = unit.partitions.iter().flat_map(|it| &partitions[*it].reads);
+        let planned = of.iter().flat_map(|it| &partitions[*it].reads);
         let mut ends: BTreeMap<usize, u64> = BTreeMap::new();
         for InputRange { input, byte_range } in planned.chain(looked_at) {
             let known = ends.entry(*input).or_default();

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use nodedata_core::{Error, ErrorKind, Files, Formats, Locus, Result, Source, SourcePlan, StreamKind};
 use nodedata_dataset::{InputEntry, Manifest, StepPlace};
-use nodedata_normalize::{AlignedSource, FieldOrigin, MessageOrigin, StepAt};
+use nodedata_normalize::{AlignedSource, FieldOrigin, MessageOrigin, StepAt, StepSpec};
 use serde::Serialize;
 
 use crate::{Recipe, inputs::hash_of, open::told, rebuild::refuse_other_version, run::open_for};
@@ -42,6 +42,9 @@ pub struct MadeField {
     pub field: String,
     /// Whether it is the same at every step.
     pub constant: bool,
+    /// What is done to its values, in order. Messages are those of the step that a shift takes them of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transform: Vec<String>,
     /// The messages, of which there is none where none is in reach.
     pub messages: Vec<MadeOf>,
 }
@@ -86,7 +89,7 @@ pub fn explain_step(formats: &Formats, asked: &StepAsked<'_>) -> Result<MadeStep
             .at(Locus::path(told(sources)))
             .with_hint("leave `--source` out: the origins name the records"));
     };
-    let aligned = AlignedSource::new(opened.source, spec)?;
+    let aligned = AlignedSource::new(opened.source, spec.clone())?;
     let plan = aligned.plan();
     let other = |message: String| {
         Error::new(ErrorKind::Config, message)
@@ -106,7 +109,7 @@ pub fn explain_step(formats: &Formats, asked: &StepAsked<'_>) -> Result<MadeStep
         episode: step.episode,
         step: step.step,
         time_ns: step.time_ns,
-        fields: found.into_iter().map(|it| made_field(it, plan, step.time_ns)).collect(),
+        fields: found.into_iter().map(|it| made_field(it, plan, step.time_ns, &spec)).collect(),
     })
 }
 
@@ -133,7 +136,9 @@ fn other_input(
     Ok(None)
 }
 
-fn made_field(field: FieldOrigin, plan: &SourcePlan, step_ns: i64) -> MadeField {
+fn made_field(field: FieldOrigin, plan: &SourcePlan, step_ns: i64, spec: &StepSpec) -> MadeField {
+    let of_field = spec.fields.iter().filter(|it| it.name == field.field).flat_map(|it| &it.transform);
+    let transform = of_field.map(ToString::to_string).collect();
     let made_of = |it: MessageOrigin| MadeOf {
         topic: it.topic,
         columns: it.columns,
@@ -146,6 +151,7 @@ fn made_field(field: FieldOrigin, plan: &SourcePlan, step_ns: i64) -> MadeField 
     };
     MadeField {
         field: field.field,
+        transform,
         constant: field.is_constant,
         messages: field.messages.into_iter().map(made_of).collect(),
     }

@@ -12,6 +12,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod times;
+mod transforms;
 mod variables;
 mod yaml;
 

@@ -1,4 +1,5 @@
 mod seen;
+mod there;
 mod write;
 
 use nodedata_core::{Formats, OpenOptions, Result, StreamKind};
@@ -23,5 +24,6 @@ pub fn propose(
     let has_steps = typed.source.plan().streams.iter().any(|it| it.kind != StreamKind::Messages);
     let inspection = inspect_opened(&typed)?;
     let seen = if has_steps { Vec::new() } else { seen::look(typed.source.as_ref())? };
-    Ok(write::pipeline(paths, about_paths, typed.format.name(), &inspection, &seen))
+    let there = there::told(typed.source.plan());
+    Ok(write::pipeline(paths, about_paths, typed.format.name(), &inspection, &seen, there.as_deref()))
 }

@@ -161,14 +161,20 @@ pub fn inspect(
     progress: &dyn Progress,
 ) -> Result<Inspection> {
     let mut open = OpenOptions { salvage: true, ..open.clone() };
-    let why = match depth {
-        Depth::Full => None,
+    let (why, opened) = match depth {
+        Depth::Full => (None, None),
         Depth::Enough => match by_index(formats, sources, from, &mut open)? {
-            Ok(found) => return Ok(found),
-            Err(why) => Some(why),
+            ByIndex::Enough(found) => return Ok(*found),
+            ByIndex::Short(why, opened) => (Some(why), opened),
         },
     };
-    let mut found = inspect_whole(&open_source(formats, sources, from, &open)?, progress)?;
+    let opened = match opened {
+        // The salvage of a log begins where it is opened: by the records themselves, whatever its index says. Tables
+        // without damage are opened in one way.
+        Some(opened) if !has_messages(opened.source.plan()) => *opened,
+        Some(_) | None => open_source(formats, sources, from, &open)?,
+    };
+    let mut found = inspect_whole(&opened, progress)?;
     found.looked.why = why.filter(|_| !is_short(found.inputs.iter().map(|it| it.1)));
     Ok(found)
 }
@@ -177,33 +183,44 @@ fn is_short(lengths: impl Iterator<Item = u64>) -> bool {
     lengths.fold(0, u64::saturating_add) <= READ_WHOLE_BYTES
 }
 
-/// What the index says; otherwise why all has to be read. What opening has learned by reading is kept in `open`.
+/// What an index says of a source.
+enum ByIndex {
+    /// All that is asked.
+    Enough(Box<Inspection>),
+    /// Why all has to be read, and the source where it could be opened without a look at damage.
+    Short(String, Option<Box<OpenedSource>>),
+}
+
+fn has_messages(plan: &SourcePlan) -> bool {
+    plan.streams.iter().all(|it| it.kind == StreamKind::Messages)
+}
+
+/// What the index says. What opening has learned by reading is kept in `open`.
 fn by_index(
     formats: &Formats,
     sources: &[String],
     from: Option<&str>,
     open: &mut OpenOptions,
-) -> Result<Result<Inspection, String>> {
+) -> Result<ByIndex> {
     // Opened to fail: only then is a log with an index not walked.
     let strict = OpenOptions { salvage: false, ..open.clone() };
     let opened = match open_source(formats, sources, from, &strict) {
         Ok(it) => it,
         Err(err) if matches!(err.kind(), ErrorKind::Corrupt | ErrorKind::Limit) => {
-            return Ok(Err(format!("it cannot be trusted as it is: {}", err.chain())));
+            return Ok(ByIndex::Short(format!("it cannot be trusted as it is: {}", err.chain()), None));
         }
         Err(err) => return Err(err),
     };
     open.learned = opened.source.plan().learned.clone();
     if is_short(opened.source.plan().inputs.iter().map(|it| it.n_bytes)) {
-        return Ok(Err("it is short".to_owned()));
+        return Ok(ByIndex::Short("it is short".to_owned(), Some(Box::new(opened))));
     }
-    Ok(match index::of_index(opened.source.as_ref()) {
-        Some(found) => Ok(about(found, &opened)),
-        None if opened.options.time_range != TimeRange::ALL => {
-            Err("no index counts records by their time".to_owned())
-        }
-        None => Err("no index counts its records".to_owned()),
-    })
+    let why = match index::of_index(opened.source.as_ref()) {
+        Some(found) => return Ok(ByIndex::Enough(Box::new(about(found, &opened)))),
+        None if opened.options.time_range != TimeRange::ALL => "no index counts records by their time",
+        None => "no index counts its records",
+    };
+    Ok(ByIndex::Short(why.to_owned(), Some(Box::new(opened))))
 }
 
 /// What all records of a source that is open say. Messages are looked at as bytes: for that the files, which are known by now, are
@@ -213,8 +230,7 @@ pub(crate) fn inspect_opened(typed: &OpenedSource) -> Result<Inspection> {
 }
 
 fn inspect_whole(typed: &OpenedSource, progress: &dyn Progress) -> Result<Inspection> {
-    let has_steps = typed.source.plan().streams.iter().any(|it| it.kind != StreamKind::Messages);
-    let inspection = if has_steps {
+    let inspection = if !has_messages(typed.source.plan()) {
         inspect_source(typed.source.as_ref(), typed.source.as_ref(), progress)?
     } else {
         // Times and sizes need no columns: a second look at the messages as bytes is many times cheaper.

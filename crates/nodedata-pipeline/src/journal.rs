@@ -12,10 +12,17 @@ use crate::{inputs::InputHashes, steps::add_fates, window::ReadPart};
 /// a later run, which does not read them, can report the same.
 pub(crate) struct UnitState {
     pub(crate) inferred: SchemaBuilder,
+    pub(crate) told: Told,
+}
+
+/// What reading tells besides rows.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Told {
     pub(crate) ledger: Ledger,
     pub(crate) damage: Findings,
     /// By episode, what only its rows told.
     pub(crate) facts: BTreeMap<usize, EpisodeFacts>,
+    /// What its rows gave to remark.
     pub(crate) warnings: Findings,
 }
 
@@ -34,16 +41,30 @@ struct Kept {
 impl UnitState {
     /// Nothing read yet.
     pub(crate) fn new(plan: &SourcePlan) -> Self {
-        let inferred = SchemaBuilder::new(&plan.streams);
-        Self {
-            inferred,
-            ledger: Ledger::new(),
-            damage: Findings::default(),
-            facts: BTreeMap::new(),
-            warnings: Findings::default(),
-        }
+        Self { inferred: SchemaBuilder::new(&plan.streams), told: Told::default() }
     }
 
+    /// As a record keeps it.
+    pub(crate) fn keep(self) -> Result<Value> {
+        let Self { inferred, told: Told { ledger, damage, facts, warnings } } = self;
+        let kept = Kept { observed: inferred.observations(), ledger, damage, facts, warnings };
+        Ok(serde_json::to_value(kept).map_err(std::io::Error::from)?)
+    }
+
+    /// Takes in what the record of the next unit says.
+    pub(crate) fn join(&mut self, record: Value) -> Result<()> {
+        let misfit = || {
+            Error::new(ErrorKind::Corrupt, "the record of a finished unit does not fit its source")
+                .with_hint("remove the hidden `.partial` folder beside the output, and run again")
+        };
+        let kept: Kept = serde_json::from_value(record).map_err(|err| misfit().with_source(err))?;
+        let Kept { observed, ledger, damage, facts, warnings } = kept;
+        self.told.join(Told { ledger, damage, facts, warnings });
+        if self.inferred.take_in(&observed) { Ok(()) } else { Err(misfit()) }
+    }
+}
+
+impl Told {
     /// Counts what a partition gave.
     pub(crate) fn account(&mut self, part: &ReadPart, plan: &SourcePlan) {
         for (stream, n) in &part.records_read {
@@ -98,27 +119,14 @@ impl UnitState {
         known.metadata.extend(facts.metadata);
     }
 
-    /// As a record keeps it.
-    pub(crate) fn keep(self) -> Result<Value> {
-        let Self { inferred, ledger, damage, facts, warnings } = self;
-        let kept = Kept { observed: inferred.observations(), ledger, damage, facts, warnings };
-        Ok(serde_json::to_value(kept).map_err(std::io::Error::from)?)
-    }
-
-    /// Takes in what the record of the next unit says.
-    pub(crate) fn join(&mut self, record: Value) -> Result<()> {
-        let misfit = || {
-            Error::new(ErrorKind::Corrupt, "the record of a finished unit does not fit its source")
-                .with_hint("remove the hidden `.partial` folder beside the output, and run again")
-        };
-        let kept: Kept = serde_json::from_value(record).map_err(|err| misfit().with_source(err))?;
-        for (stream, entry) in &kept.ledger {
+    /// Takes in what was told of the rows that follow.
+    pub(crate) fn join(&mut self, next: Self) {
+        for (stream, entry) in &next.ledger {
             self.ledger.entry(stream.clone()).or_default().add(entry);
         }
-        self.damage.join(kept.damage);
-        self.warnings.join(kept.warnings);
-        kept.facts.into_iter().for_each(|(episode, facts)| self.learn(episode, facts));
-        if self.inferred.take_in(&kept.observed) { Ok(()) } else { Err(misfit()) }
+        self.damage.join(next.damage);
+        self.warnings.join(next.warnings);
+        next.facts.into_iter().for_each(|(episode, facts)| self.learn(episode, facts));
     }
 }
 

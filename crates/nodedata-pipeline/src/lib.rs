@@ -11,6 +11,7 @@ mod init;
 mod inputs;
 mod inspect;
 mod journal;
+mod kept;
 mod known;
 mod learned;
 mod misfits;
@@ -37,6 +38,7 @@ pub use file::{
 };
 pub use init::propose;
 pub use inspect::{Depth, EpisodeLengths, Inspection, Looked, LookedAt, StreamInspection, inspect};
+pub use kept::KeepRows;
 pub use known::{Known, known_only};
 pub use learned::Learned;
 pub use open::{OpenedSource, open_source};

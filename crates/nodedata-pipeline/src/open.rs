@@ -104,7 +104,8 @@ fn open_input(
     }
     let opened = format.open(Arc::clone(&files), &options)?;
     asked.selects(opened.as_ref(), &options)?;
-    let read = opened.plan().inputs.iter().map(|it| it.path.as_os_str());
+    let beside = opened.plan().beside.iter().map(|it| it.as_os_str());
+    let read = opened.plan().inputs.iter().map(|it| it.path.as_os_str()).chain(beside);
     // Files of what was not selected are no news: the selection names it.
     let selected_away = if opened.plan().unselected.is_empty() { Vec::new() } else { files.list()? };
     let read: HashSet<&OsStr> = read.chain(selected_away.iter().map(|it| it.as_os_str())).collect();

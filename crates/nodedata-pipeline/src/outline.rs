@@ -56,6 +56,9 @@ pub struct OutlinedStream {
     pub name: String,
     /// Rows, estimated from the first records for steps.
     pub rows: u64,
+    /// What is done to whole steps, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transform: Vec<String>,
     /// Its features.
     pub features: Vec<OutlinedFeature>,
 }
@@ -71,6 +74,9 @@ pub struct OutlinedFeature {
     /// The paths it is made of; empty outside of steps, and for constants.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<String>,
+    /// What is done to its values, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transform: Vec<String>,
     /// Rows of the first records that have no value here; absent where all of them have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nulls: Option<NullCount>,
@@ -106,8 +112,17 @@ pub fn outline(
         measured.streams.iter().map(|it| (it.name.as_str(), it.count)).collect();
     let from: BTreeMap<&str, Vec<String>> =
         file.steps.iter().flat_map(|it| &it.fields).map(|it| (it.name.as_str(), paths(it))).collect();
+    let transform: BTreeMap<&str, Vec<String>> = file
+        .steps
+        .iter()
+        .flat_map(|it| &it.fields)
+        .map(|it| (it.name.as_str(), it.transform.iter().map(ToString::to_string).collect()))
+        .collect();
+    let of_steps: Vec<String> =
+        file.steps.iter().flat_map(|it| &it.transform).map(ToString::to_string).collect();
     let streams = source.streams.iter().enumerate().map(|(idx, stream)| OutlinedStream {
         name: stream.name.to_string(),
+        transform: if stream.kind == StreamKind::Steps { of_steps.clone() } else { Vec::new() },
         rows: match stream.kind {
             StreamKind::Messages => counts.get(&*stream.name).copied().unwrap_or(0),
             StreamKind::Steps | StreamKind::Samples => (sample.rows[idx] as f64 * scale).round() as u64,
@@ -118,9 +133,13 @@ pub fn outline(
             .zip(&sample.nulls[idx])
             .map(|(it, nulls)| OutlinedFeature {
                 name: it.name.clone(),
-                kind: kind(it),
+                kind: it.told(),
                 from: match stream.kind {
                     StreamKind::Steps => from.get(it.name.as_str()).cloned().unwrap_or_default(),
+                    StreamKind::Messages | StreamKind::Samples => Vec::new(),
+                },
+                transform: match stream.kind {
+                    StreamKind::Steps => transform.get(it.name.as_str()).cloned().unwrap_or_default(),
                     StreamKind::Messages | StreamKind::Samples => Vec::new(),
                 },
                 nulls: (*nulls != 0).then_some(NullCount { nulls: *nulls, rows: sample.rows[idx] }),
@@ -164,16 +183,6 @@ fn paths(field: &nodedata_normalize::FieldSpec) -> Vec<String> {
     match &field.from {
         nodedata_normalize::FieldFrom::Paths(paths) => paths.clone(),
         nodedata_normalize::FieldFrom::Constant(_) => Vec::new(),
-    }
-}
-
-fn kind(feature: &nodedata_core::Feature) -> String {
-    let shape: Vec<String> = feature.step_shape().iter().map(|it| it.as_i64().to_string()).collect();
-    let shape = if shape.is_empty() { String::new() } else { format!("[{}]", shape.join(", ")) };
-    match feature.storage {
-        Storage::Plain => format!("{}{shape}", feature.dtype),
-        Storage::EncodedMedia => format!("{}{shape}, encoded", feature.dtype),
-        Storage::RawMedia => format!("{}{shape}, raw", feature.dtype),
     }
 }
 

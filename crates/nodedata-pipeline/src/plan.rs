@@ -259,7 +259,7 @@ pub fn work(
         let is_done = |unit: &usize| done.iter().any(|it| it.unit == *unit);
         let todo: Vec<usize> = mine.iter().copied().filter(|it| !is_done(it)).collect();
         run.make(&mut writer, &todo, &mut state, true, progress)
-            .map_err(|err| told_if_stopped(err, done.len() + state.n_kept, mine.len()))?;
+            .map_err(|err| told_if_stopped(err, done.len() + state.n_kept, mine.len(), &state.begun))?;
         Ok(Worked { made: todo.len(), reused: mine.len() - todo.len(), ..all_done })
     })
 }
@@ -300,7 +300,12 @@ pub fn finish(
             return Err(unfinished(&missing, plan.units.len()));
         }
         progress.finishing();
-        run.finish(writer, hashes, Reused { n_units: done.len(), made_bytes: None }, Default::default())
+        run.finish(
+            writer,
+            hashes,
+            Reused { n_units: done.len(), n_records: None, made_bytes: None },
+            Default::default(),
+        )
     })
 }
 

@@ -89,6 +89,8 @@ impl Recipe {
             // The same bytes come of any number of threads.
             threads: _,
             shard_bytes,
+            // Rows that are kept are the rows that would be read again.
+            keep_rows: _,
             peak_heap: _,
         } = options;
         Self {

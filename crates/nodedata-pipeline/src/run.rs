@@ -7,9 +7,9 @@ use nodedata_core::{
 };
 use nodedata_dataset::{
     DamageEntry, Dataset, DatasetWriter, InputEntry, Ledger, Manifest, Nulls, QUARANTINE, Report, RunFacts,
-    Unit, WriterOptions,
+    WriterOptions,
 };
-use nodedata_normalize::{Unfit, with_lengths};
+use nodedata_normalize::{StepSpec, Unfit, with_lengths};
 use nodedata_schema::{Schema, SchemaCheck, Violation};
 
 use crate::{
@@ -17,7 +17,8 @@ use crate::{
     drive::{Drive, State},
     empty::refuse_empty,
     inputs::InputHashes,
-    journal::{UnitState, seen_before, take_over},
+    journal::{Told, UnitState, seen_before, take_over},
+    kept::Keeper,
     learned::Learned,
     open::{open_knowing, told},
     plan::Plan,
@@ -135,19 +136,22 @@ impl Run {
         let opened_after = self.started.elapsed().as_secs_f64();
         let n_units = writer.units().len();
         self.make(&mut writer, &todo, &mut state, false, progress)
-            .map_err(|err| told_if_stopped(err, done.len() + state.n_kept, n_units))?;
+            .map_err(|err| told_if_stopped(err, done.len() + state.n_kept, n_units, &state.begun))?;
         let rows_after = self.started.elapsed().as_secs_f64();
         progress.finishing();
         let seconds =
             [("open".to_owned(), opened_after), ("rows".to_owned(), rows_after - opened_after)].into();
-        let made_bytes = (!done.is_empty()).then(|| self.bytes_of(&todo, writer.units()));
-        self.finish(writer, state.hashes, Reused { n_units: done.len(), made_bytes }, seconds)
+        let n_records = (!state.taken.is_empty()).then_some(state.n_taken);
+        let of_todo = todo.iter().flat_map(|it| &writer.units()[*it].partitions);
+        let made = of_todo.filter(|it| !state.taken.contains(it));
+        let made_bytes = (!done.is_empty() || n_records.is_some()).then(|| self.bytes_of(made));
+        let reused = Reused { n_units: done.len(), n_records, made_bytes };
+        self.finish(writer, state.hashes, reused, seconds)
     }
 
-    /// Bytes of the input files that units are made of, each counted once.
-    fn bytes_of(&self, of: &[usize], units: &[Unit]) -> u64 {
+    /// Bytes of the input files that partitions are made of, each counted once.
+    fn bytes_of<'a>(&self, partitions: impl Iterator<Item = &'a usize>) -> u64 {
         let source = self.source();
-        let partitions = of.iter().flat_map(|it| &units[*it].partitions);
         let reads = partitions.flat_map(|it| &source.partitions[*it].reads);
         let mut ranges: Vec<(usize, u64, u64)> = reads
             .map(|InputRange { input, byte_range }| {
@@ -176,11 +180,13 @@ impl Run {
         progress: &dyn Progress,
     ) -> Result<()> {
         let source = self.opened.source.as_ref();
+        let keeper = Keeper::find(writer, todo, self.options.keep_rows, &mut state.hashes)?;
+        state.begun = keeper.records();
         let units = writer.units();
-        let partitions = todo.iter().flat_map(|it| &units[*it].partitions);
+        let partitions = todo.iter().flat_map(|it| &units[*it].partitions).filter(|it| !keeper.has(**it));
         progress.planned(partitions.map(|it| source.plan().partitions[*it].decoded_bytes).sum());
         let salvage = self.options.on_error == OnError::Salvage;
-        let drive = Drive { source, check: &self.check, salvage, alone };
+        let drive = Drive { source, check: &self.check, salvage, alone, keeper: &keeper };
         drive.run(writer, todo, state, progress)?;
         match std::mem::take(&mut state.violations).into_error() {
             Some(err) if alone => {
@@ -289,14 +295,14 @@ impl Run {
     ) -> Result<Converted> {
         let source = self.source();
         let mut all = UnitState::new(source);
-        all.ledger = source.streams.iter().map(|it| (it.name.to_string(), Default::default())).collect();
-        all.account_opening(source);
+        all.told.ledger = source.streams.iter().map(|it| (it.name.to_string(), Default::default())).collect();
+        all.told.account_opening(source);
         let input_digests = hashes.digests()?;
         if let Some(learned) = Learned::of(&self.opened, Some(&input_digests))? {
             writer.keep_note(learned.to_note()?)?;
         }
         writer.fold(&mut |_, run| all.join(run))?;
-        let UnitState { inferred, ledger, damage, facts, warnings } = all;
+        let UnitState { inferred, told: Told { ledger, damage, facts, warnings } } = all;
         let refused = |nulls: &Nulls| match self.options.steps.as_ref() {
             Some(spec) if self.options.refuse_empty && self.aligns => refuse_empty(spec, nulls),
             Some(_) | None => Ok(()),
@@ -326,6 +332,7 @@ impl Run {
             seconds,
             peak_heap_bytes: self.options.peak_heap.map(|it| it()),
             units_reused: reused.n_units as u64,
+            records_reused: reused.n_records,
             made_bytes: reused.made_bytes,
             units: writer.units().len() as u64,
             inputs_seen: hashes.seen()?,
@@ -400,20 +407,35 @@ impl Run {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reused {
     pub(crate) n_units: usize,
+    /// See [`Report::records_reused`].
+    pub(crate) n_records: Option<u64>,
     /// See [`Report::made_bytes`].
     pub(crate) made_bytes: Option<u64>,
 }
 
-/// Says what is kept of a run that was stopped.
-pub(crate) fn told_if_stopped(err: Error, n_kept: usize, n_units: usize) -> Error {
+/// Says what is kept of a run that was stopped: finished units, and by unit the records of those that were begun.
+pub(crate) fn told_if_stopped(
+    err: Error,
+    n_kept: usize,
+    n_units: usize,
+    begun: &BTreeMap<usize, u64>,
+) -> Error {
     if err.kind() != ErrorKind::Interrupted {
         return err;
     }
+    let n_records: u64 = begun.values().sum();
+    let of_others = match n_records {
+        0 => String::new(),
+        1 => " and 1 record of the next".to_owned(),
+        n => format!(" and {n} records of the next"),
+    };
     Error::new(
         ErrorKind::Interrupted,
-        match n_kept {
-            0 => format!("none of {n_units} units was finished yet; the same command starts anew"),
-            _ => format!("{n_kept} of {n_units} units are kept; the same command goes on from there"),
+        match (n_kept, n_records) {
+            (0, 0) => format!("none of {n_units} units was finished yet; the same command starts anew"),
+            _ => format!(
+                "{n_kept} of {n_units} units{of_others} are kept; the same command goes on from there"
+            ),
         },
     )
 }
@@ -448,6 +470,7 @@ pub(crate) fn open_for(
     let open = OpenOptions {
         salvage: options.on_error == OnError::Salvage,
         deal: options.splits.rows(),
+        frames: options.steps.as_ref().map(StepSpec::frames).unwrap_or_default(),
         episode_facts: options.splits.needs_facts(),
         ..options.open.clone()
     };

@@ -1,5 +1,6 @@
 //! Whole runs over a recording in three files whose units share pages: see [`nodedata_testkit::toy`].
 
+mod keep;
 mod opens;
 mod resume;
 mod reuse;

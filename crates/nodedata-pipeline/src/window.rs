@@ -1,4 +1,7 @@
-use std::ops::Range;
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use nodedata_core::{
     Batch, EpisodeFacts, Error, ErrorKind, Fate, Finding, InputRange, Partition, ReadOptions, Result, Source, StreamId,
@@ -22,6 +25,25 @@ pub(crate) struct ReadPart {
     pub(crate) facts: Option<EpisodeFacts>,
     pub(crate) warnings: Vec<Finding>,
     pub(crate) looked_at: Vec<InputRange>,
+    /// How long reading it took.
+    pub(crate) taken: Duration,
+}
+
+impl ReadPart {
+    /// Nothing read yet.
+    pub(crate) fn new(partition: usize) -> Self {
+        Self {
+            partition,
+            batches: Vec::new(),
+            damage: Vec::new(),
+            records_read: Vec::new(),
+            fates: Vec::new(),
+            facts: None,
+            warnings: Vec::new(),
+            looked_at: Vec::new(),
+            taken: Duration::ZERO,
+        }
+    }
 }
 
 /// Consecutive ones of some partitions that are decoded at the same time, as ranges among these. Where windows end
@@ -68,17 +90,9 @@ fn read_partition(
     options: &ReadOptions,
     salvage: bool,
 ) -> Result<ReadPart> {
+    let started = Instant::now();
     let mut stream = source.read(partition, options)?;
-    let mut part = ReadPart {
-        partition,
-        batches: Vec::new(),
-        damage: Vec::new(),
-        records_read: Vec::new(),
-        fates: Vec::new(),
-        facts: None,
-        warnings: Vec::new(),
-        looked_at: Vec::new(),
-    };
+    let mut part = ReadPart::new(partition);
     loop {
         match stream.next_batch() {
             Ok(Some(batch)) => part.batches.push(batch),
@@ -98,5 +112,6 @@ fn read_partition(
     part.looked_at = stream.looked_at().to_vec();
     // Streams end their batches in any order; files take them by stream.
     part.batches.sort_by_key(|it| it.stream);
+    part.taken = started.elapsed();
     Ok(part)
 }

@@ -160,14 +160,16 @@ impl Contents {
     }
 
     /// Episodes, as split and key, that are in both under one key although nothing of them is the same: rows of every
-    /// stream are others, and so is their number or everything that is known of their features. Another recording
+    /// stream are others, and so is their number, or all features where these are known one by one. Another recording
     /// under a key that is taken looks like this, and a recording that was put right does not.
     pub fn reused_keys(&self, new: &Self) -> Vec<(&str, &str)> {
         let mut looks_other: BTreeMap<(&str, &str), bool> = BTreeMap::new();
         for (id, old) in &self.0 {
             let Some(new) = new.0.get(id) else { continue };
-            let same_feature = old.features.iter().any(|(name, it)| new.features.get(name) == Some(it));
-            let is_other = old.hash != new.hash && (old.rows != new.rows || !same_feature);
+            let same_feature = || old.features.iter().any(|(name, it)| new.features.get(name) == Some(it));
+            // Of a recording that was converted only the whole is known: as many rows with other values may be a repair.
+            let is_known = !old.features.is_empty() && !new.features.is_empty();
+            let is_other = old.hash != new.hash && (old.rows != new.rows || (is_known && !same_feature()));
             *looks_other.entry(id.episode()).or_insert(true) &= is_other;
         }
         looks_other.into_iter().filter(|(_, is_other)| *is_other).map(|(episode, _)| episode).collect()
@@ -252,6 +254,7 @@ mod tests {
         let reused = |new: &[(&str, &str, u64)]| old.reused_keys(&of(new)).len();
         assert_eq!(reused(&[("/a", "9", 5), ("/b", "9", 5)]), 1, "another recording");
         assert_eq!(reused(&[("/a", "9", 5), ("/b", "2", 3)]), 0, "one stream put right");
+        assert_eq!(reused(&[("/a", "9", 3), ("/b", "9", 3)]), 0, "as many rows, put right");
         assert_eq!(reused(&[("/c", "9", 5)]), 0, "nothing to compare");
     }
 

@@ -55,6 +55,8 @@ pub struct PushOptions {
     pub include: Vec<String>,
     /// Shards (by path, which may be a pattern) to count to another split, without moving data.
     pub assign: BTreeMap<String, String>,
+    /// Splits that `assign` may make.
+    pub new_splits: Vec<String>,
     /// What a dataset that is not there yet becomes; private when absent. One that is there keeps what it is.
     pub visibility: Option<Visibility>,
     /// Its data class; undeclared when absent.
@@ -85,6 +87,7 @@ impl PushOptions {
             exclude: Vec::new(),
             include: Vec::new(),
             assign: BTreeMap::new(),
+            new_splits: Vec::new(),
             visibility: None,
             sensitivity: None,
             author: author.to_owned(),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -9,11 +10,13 @@ use std::{
     },
 };
 
-use nodedata_core::{ErrorKind, Files, Silent};
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Files, ReadAt as _, Result, Silent};
 use nodedata_io::LocalFiles;
 use nodedata_registry::{
-    BlobReader, DatasetState, Direct, OpenStore, PushOptions, REVISION_FILE, Revision, Store, StoreLocation,
-    layout, pull, push, record::BlobRef,
+    Appended, B3, BlobReader, DatasetName, DatasetState, Direct, LogEntry, Negotiated, OpenStore,
+    PushOptions, PushRequest, REVISION_FILE, Remote, Revision, Store, StoreLocation, layout, pull, push,
+    record::{BlobRef, CommitRecord},
 };
 use nodedata_testkit::registry::{ShardSpec, write_shard};
 
@@ -125,6 +128,87 @@ fn bytes_that_were_not_published_never_leave() {
     let n_bytes = file.n_bytes();
     file.read_at(1 << 20..n_bytes).unwrap();
     assert!(file.read_at(0..n_bytes).is_err());
+}
+
+/// A store that knows of every blob and hands out none.
+struct Silence;
+
+fn nobody<T>() -> Result<T> {
+    Err(Error::new(ErrorKind::Io, "nobody answers"))
+}
+
+impl Remote for Silence {
+    fn label(&self) -> String {
+        "silence".to_owned()
+    }
+
+    fn datasets(&self) -> Result<Vec<DatasetName>> {
+        nobody()
+    }
+
+    fn negotiate(&self, _: &PushRequest) -> Result<Negotiated> {
+        nobody()
+    }
+
+    fn upload_part(&self, _: &BlobRef, _: u32, _: Bytes) -> Result<()> {
+        nobody()
+    }
+
+    fn seal(&self, _: &BlobRef) -> Result<()> {
+        nobody()
+    }
+
+    fn end_push(&self, _: &str) -> Result<()> {
+        nobody()
+    }
+
+    fn append(&self, _: &DatasetName, _: &CommitRecord) -> Result<Appended> {
+        nobody()
+    }
+
+    fn log(&self, _: &DatasetName, _: u64) -> Result<Vec<LogEntry>> {
+        nobody()
+    }
+
+    fn blob_bytes(&self, _: &DatasetName, _: &B3) -> Result<Option<u64>> {
+        Ok(Some(1))
+    }
+
+    fn read_blob(&self, _: &DatasetName, _: &B3, _: Range<u64>) -> Result<Bytes> {
+        nobody()
+    }
+
+    fn read_tree(&self, _: &DatasetName, _: &B3) -> Result<Option<Bytes>> {
+        nobody()
+    }
+
+    fn read_hint(&self, _: &DatasetName) -> Result<Option<Bytes>> {
+        nobody()
+    }
+
+    fn write_hint(&self, _: &DatasetName, _: Bytes) -> Result<()> {
+        nobody()
+    }
+}
+
+/// A store that answers that it has not the blob is damaged, and says what mends it. One whose blob cannot be read is not: it
+/// may answer the next time.
+#[test]
+fn a_blob_that_is_missing_is_told_from_one_that_cannot_be_read() {
+    let it = Published::new();
+    let path = it.folder.path().join("store").join(layout::blob(&it.blob("README.md").b3));
+    let read = || it.files().open(Path::new("README.md")).and_then(|it| it.read_at(0..1));
+    std::fs::remove_file(&path).unwrap();
+    let missing = read().unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Corrupt, "{}", missing.chain());
+    assert!(missing.to_string().contains(&format!("{} is missing", it.blob("README.md").b3)), "{missing}");
+    assert!(missing.hint().is_some_and(|it| it.contains("store heal")), "{:?}", missing.hint());
+
+    let dataset = "acme/x".parse().unwrap();
+    let silent: Arc<dyn Remote> = Arc::new(Silence);
+    let blob = it.blob("README.md");
+    let err = BlobReader::open(&silent, &dataset, &blob.b3, blob.bytes).unwrap().read_at(0..1).unwrap_err();
+    assert_eq!((err.kind(), err.to_string().as_str()), (ErrorKind::Io, "nobody answers"));
 }
 
 #[test]

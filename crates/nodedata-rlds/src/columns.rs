@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use nodedata_core::{Error, ErrorKind, Layout, LeafId, Level, Locus, OpenOptions, Result, Storage};
+use nodedata_core::{Error, ErrorKind, Layout, Level, Locus, OpenOptions, Result};
 use nodedata_steps::{check_names, check_undecoded, select, step_index};
 
-use crate::features::Leaf;
+use crate::{decode::Target, features::Leaf};
 
 /// Where the values of a column come from.
 #[derive(Debug, Clone)]
@@ -43,9 +43,8 @@ pub(crate) fn columns(leaves: &[Leaf], options: &OpenOptions) -> Result<(Vec<Col
     for column in &kept {
         if let Origin::Unsupported(why) = &column.origin {
             let name = &column.feature.name;
-            let hint = "this build reads scalars and tensors of fixed shape without encoding, text, and images of uint8 or \
-                        uint16; `--topic` with the names of the other features leaves it out";
-            return Err(Error::new(ErrorKind::Unsupported, format!("`{name}` {why}, which is not read yet"))
+            let hint = "`--topic` with the names of the other features leaves it out";
+            return Err(Error::new(ErrorKind::Unsupported, format!("`{name}` {why}, which is not read"))
                 .at(Locus::feature(name))
                 .with_hint(hint));
         }
@@ -54,17 +53,25 @@ pub(crate) fn columns(leaves: &[Leaf], options: &OpenOptions) -> Result<(Vec<Col
 }
 
 /// How the rows of the columns are built, and which leaf goes where.
-pub(crate) fn layout(columns: &[Column]) -> (Arc<Layout>, Vec<(usize, LeafId)>) {
+pub(crate) fn layout(columns: &[Column], leaves: &[Leaf]) -> (Arc<Layout>, Vec<Target>) {
     let mut layout = Layout::default();
-    let mut places = Vec::new();
+    let mut targets = Vec::new();
     for column in columns {
         let Origin::Leaf(leaf) = column.origin else { continue };
-        let shape = match column.feature.storage {
-            Storage::Plain => column.feature.shape.as_slice(),
-            Storage::EncodedMedia | Storage::RawMedia => &[],
-        };
-        let levels: Vec<Level> = shape.iter().map(|it| Level::Fixed(it.as_i64() as u32)).collect();
-        places.push((leaf, layout.leaf(column.feature.clone(), &levels)));
+        let (mut levels, mut lists) = (Vec::new(), Vec::new());
+        let (around, shape) = (&leaves[leaf].levels, &leaves[leaf].shape);
+        for size in around.iter().chain(shape) {
+            let level = match size {
+                Some(n) => Level::Fixed(*n),
+                None => Level::List(layout.list(&levels, false)),
+            };
+            lists.push(match level {
+                Level::Fixed(_) => None,
+                Level::List(list) => Some(list),
+            });
+            levels.push(level);
+        }
+        targets.push(Target { leaf, id: layout.leaf(column.feature.clone(), &levels), lists });
     }
-    (Arc::new(layout), places)
+    (Arc::new(layout), targets)
 }

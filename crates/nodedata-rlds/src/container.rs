@@ -13,6 +13,31 @@ pub(crate) enum Container {
     TfRecord,
 }
 
+impl Container {
+    /// All that are read.
+    pub(crate) const ALL: [Self; 1] = [Self::TfRecord];
+
+    /// That of a name in `dataset_info.json`.
+    ///
+    /// # Errors
+    /// `Unsupported` for any other.
+    pub(crate) fn of_format(name: &str) -> Result<Self> {
+        if let Some(known) = Self::ALL.into_iter().find(|it| it.suffix() == name) {
+            return Ok(known);
+        }
+        let message = format!("the records lie in `{name}` files, and only TFRecord is read yet");
+        let hint = "`tfds convert_format --out_file_format=tfrecord` writes them anew";
+        Err(Error::new(ErrorKind::Unsupported, message).with_hint(hint))
+    }
+
+    /// What names of its files have instead of `{FILEFORMAT}`.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self::TfRecord => "tfrecord",
+        }
+    }
+}
+
 /// The records of one file, as far as its framing holds, and what is wrong with it.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
@@ -35,6 +60,15 @@ pub(crate) struct Frame {
 pub(crate) enum Place {
     /// In one piece, at this offset of the file: of the unpacked one, where the file is packed.
     Plain(u64),
+}
+
+impl Frame {
+    /// Whether any part of the record can be read alone.
+    pub(crate) fn is_plain(&self) -> bool {
+        match self.place {
+            Place::Plain(_) => true,
+        }
+    }
 }
 
 /// The files of a dataset that have records. What had to be unpacked is kept for as long as this is.
@@ -91,6 +125,24 @@ impl RecordFile<'_> {
                 tfrecord::payload(self.file.as_ref(), start, frame.n_bytes, self.of.verify_checksums)
             }
         }
+    }
+
+    /// The checksum that a plain record is to have, as it is stored; `None` where none is, or none is asked for.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn stored_checksum(&self, frame: &Frame) -> Result<Option<Bytes>> {
+        match (self.container, &frame.place) {
+            (Container::TfRecord, Place::Plain(start)) if self.of.verify_checksums => {
+                tfrecord::stored_checksum(self.file.as_ref(), *start, frame.n_bytes).map(Some)
+            }
+            (Container::TfRecord, Place::Plain(_)) => Ok(None),
+        }
+    }
+
+    /// Whether reading it costs nothing.
+    pub(crate) fn is_near(&self) -> bool {
+        self.file.in_memory().is_some()
     }
 
     /// A record as a file of its own, whose parts can be read alone where they lie so; their checksum is not asked for. Offsets count from

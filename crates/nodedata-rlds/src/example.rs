@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{DType, Error, ErrorKind, Result};
 
 /// What a list holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,12 +13,29 @@ pub(crate) enum ListKind {
 }
 
 impl ListKind {
-    fn of_field(field: u64) -> Option<Self> {
+    pub(crate) fn of_field(field: u64) -> Option<Self> {
         match field {
             1 => Some(Self::Bytes),
             2 => Some(Self::Float),
             3 => Some(Self::Int),
             _ => None,
+        }
+    }
+
+    /// As what values of a type are stored.
+    pub(crate) fn of(dtype: DType) -> Self {
+        match dtype {
+            DType::String | DType::Bytes => Self::Bytes,
+            DType::Float16 | DType::Float32 | DType::Float64 => Self::Float,
+            DType::Bool
+            | DType::Int8
+            | DType::Int16
+            | DType::Int32
+            | DType::Int64
+            | DType::UInt8
+            | DType::UInt16
+            | DType::UInt32
+            | DType::UInt64 => Self::Int,
         }
     }
 
@@ -31,9 +48,10 @@ impl ListKind {
     }
 }
 
-const VARINT: u64 = 0;
-const LENGTH: u64 = 2;
-const FIXED_32: u64 = 5;
+/// Wire types: a number, something with a length, four bytes.
+pub(crate) const VARINT: u64 = 0;
+pub(crate) const LENGTH: u64 = 2;
+pub(crate) const FIXED_32: u64 = 5;
 
 /// The value of a key: its lists, which are one after the other. None for a key without a value.
 #[derive(Debug, Clone, Default)]
@@ -115,6 +133,46 @@ fn entry_of(record: &[u8], range: Range<usize>) -> Result<(Range<usize>, Values)
     Ok((key, values))
 }
 
+/// Appends an entry to a record: a key, and the message of a list of its values. A record may have its entries in any number of
+/// parts.
+pub(crate) fn put_entry(key: &[u8], kind: Option<ListKind>, list: &[u8], record: &mut Vec<u8>) {
+    let field = match kind {
+        Some(ListKind::Bytes) => Some(1),
+        Some(ListKind::Float) => Some(2),
+        Some(ListKind::Int) => Some(3),
+        None => None,
+    };
+    let mut head = Vec::with_capacity(key.len() + 32);
+    put_length(1, key.len() as u64, &mut head);
+    head.extend_from_slice(key);
+    if let Some(field) = field {
+        let mut of_list = Vec::new();
+        put_length(field, list.len() as u64, &mut of_list);
+        put_length(2, (of_list.len() + list.len()) as u64, &mut head);
+        head.append(&mut of_list);
+    }
+    let mut entry = Vec::new();
+    let n_bytes = head.len() + if field.is_some() { list.len() } else { 0 };
+    put_length(1, n_bytes as u64, &mut entry);
+    put_length(1, (entry.len() + n_bytes) as u64, record);
+    record.append(&mut entry);
+    record.append(&mut head);
+    if field.is_some() {
+        record.extend_from_slice(list);
+    }
+}
+
+/// Appends the tag of a field that has a length, and the length.
+pub(crate) fn put_length(number: u8, n_bytes: u64, out: &mut Vec<u8>) {
+    out.push(number << 3 | LENGTH as u8);
+    let mut left = n_bytes;
+    while 0x80 <= left {
+        out.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    out.push(left as u8);
+}
+
 /// A position among values.
 #[derive(Debug)]
 pub(crate) struct Cursor {
@@ -170,36 +228,74 @@ impl Cursor {
         Ok(&record[run])
     }
 
+    /// Hands the next `n` integers to `take`, one by one.
+    ///
+    /// # Errors
+    /// `Corrupt` when there are not so many, or one has more than 64 bits; what `take` returns.
+    pub(crate) fn ints(
+        &mut self,
+        record: &[u8],
+        mut n: usize,
+        mut take: impl FnMut(i64) -> Result<()>,
+    ) -> Result<()> {
+        while n > 0 {
+            let run = self.run(record)?;
+            let bytes = &record[run.clone()];
+            let mut at = 0;
+            while n > 0 && at < bytes.len() {
+                let first = bytes[at];
+                let (value, n_bytes) = match first < 0x80 {
+                    true => (u64::from(first), 1),
+                    false => varint(&bytes[at..]).map_err(|it| no_example(it, (run.start + at) as u64))?,
+                };
+                take(value.cast_signed())?;
+                at += n_bytes;
+                n -= 1;
+            }
+            self.run.start += at;
+        }
+        Ok(())
+    }
+
     /// The next integer.
     ///
     /// # Errors
     /// `Corrupt` when there is none, or it has more than 64 bits.
     pub(crate) fn int(&mut self, record: &[u8]) -> Result<i64> {
+        let mut found = 0;
+        self.ints(record, 1, |it| {
+            found = it;
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Hands the next `n` floats to `take`, as many at once as lie together, each in four bytes from the lowest.
+    ///
+    /// # Errors
+    /// `Corrupt` when there are not so many; what `take` returns.
+    pub(crate) fn floats(
+        &mut self,
+        record: &[u8],
+        mut n: usize,
+        mut take: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        while n > 0 {
+            let run = self.run(record)?;
+            let n_now = n.min(run.len() / 4);
+            take(&record[run.start..run.start + n_now * 4])?;
+            self.run.start += n_now * 4;
+            n -= n_now;
+        }
+        Ok(())
+    }
+
+    /// What is left of numbers that lie together, at least one.
+    fn run(&mut self, record: &[u8]) -> Result<Range<usize>> {
         while self.run.is_empty() {
             self.run = self.next_run(record)?.ok_or_else(too_few)?;
         }
-        let mut wire = Wire { bytes: record, left: self.run.clone() };
-        let value = wire.varint()?;
-        self.run = wire.left;
-        Ok(value.cast_signed())
-    }
-
-    /// The next floats, as many as there is room for, each in four bytes from the lowest.
-    ///
-    /// # Errors
-    /// `Corrupt` when there are not so many.
-    pub(crate) fn floats(&mut self, record: &[u8], mut room: &mut [u8]) -> Result<()> {
-        while !room.is_empty() {
-            while self.run.is_empty() {
-                self.run = self.next_run(record)?.ok_or_else(too_few)?;
-            }
-            let n = self.run.len().min(room.len());
-            let (now, later) = room.split_at_mut(n);
-            now.copy_from_slice(&record[self.run.start..self.run.start + n]);
-            self.run.start += n;
-            room = later;
-        }
-        Ok(())
+        Ok(self.run.clone())
     }
 }
 
@@ -248,26 +344,36 @@ impl Wire<'_> {
     }
 
     fn varint(&mut self) -> Result<u64> {
-        let mut value = 0u64;
-        for (idx, byte) in self.bytes[self.left.clone()].iter().take(10).enumerate() {
-            let bits = u64::from(byte & 0x7f);
-            if idx == 9 && bits > 1 {
-                return Err(self.wrong("a number of more than 64 bits"));
-            }
-            value |= bits << (7 * idx);
-            if *byte < 0x80 {
-                self.left.start += idx + 1;
-                return Ok(value);
-            }
-        }
-        Err(self.wrong("a number without an end"))
+        let (value, n_bytes) = varint(&self.bytes[self.left.clone()]).map_err(|it| self.wrong(it))?;
+        self.left.start += n_bytes;
+        Ok(value)
     }
 
     fn wrong(&self, what: &str) -> Error {
-        let message =
-            format!("the record is no `tf.train.Example`: {what}, before byte {} of it", self.left.start);
-        Error::new(ErrorKind::Corrupt, message)
+        no_example(what, self.left.start as u64)
     }
+}
+
+/// The number that bytes begin with, and how many of them it takes; or what is wrong.
+pub(crate) fn varint(bytes: &[u8]) -> Result<(u64, usize), &'static str> {
+    let mut value = 0u64;
+    for (idx, byte) in bytes.iter().take(10).enumerate() {
+        let bits = u64::from(byte & 0x7f);
+        if idx == 9 && bits > 1 {
+            return Err("a number of more than 64 bits");
+        }
+        value |= bits << (7 * idx);
+        if *byte < 0x80 {
+            return Ok((value, idx + 1));
+        }
+    }
+    Err("a number without an end")
+}
+
+/// What bytes that are no `Example` are. `at` counts in the record.
+pub(crate) fn no_example(what: &str, at: u64) -> Error {
+    let message = format!("the record is no `tf.train.Example`: {what}, before byte {at} of it");
+    Error::new(ErrorKind::Corrupt, message)
 }
 
 #[cfg(test)]
@@ -301,7 +407,12 @@ mod tests {
         let values = values(&record).unwrap();
         assert_eq!((values.kind(), values.count(&record).unwrap()), (Some(ListKind::Int), 4));
         let mut cursor = values.cursor();
-        let found: Vec<i64> = (0..4).map(|_| cursor.int(&record).unwrap()).collect();
+        let mut found = vec![cursor.int(&record).unwrap()];
+        let take = |it| {
+            found.push(it);
+            Ok(())
+        };
+        cursor.ints(&record, 3, take).unwrap();
         assert_eq!(found, [1, 300, 5, -1]);
         assert!(cursor.int(&record).is_err());
     }
@@ -314,11 +425,17 @@ mod tests {
         let values = values(&record).unwrap();
         assert_eq!(values.count(&record).unwrap(), 3);
         let mut cursor = values.cursor();
-        let (mut one, mut two) = ([0; 4], [0; 8]);
-        cursor.floats(&record, &mut one).unwrap();
-        cursor.floats(&record, &mut two).unwrap();
-        assert_eq!([&one[..], &two].concat(), all);
-        assert!(cursor.floats(&record, &mut one).is_err());
+        let (mut found, mut n_runs) = (Vec::new(), 0);
+        for n in [1, 2] {
+            let take = |run: &[u8]| {
+                found.extend_from_slice(run);
+                n_runs += 1;
+                Ok(())
+            };
+            cursor.floats(&record, n, take).unwrap();
+        }
+        assert_eq!((found, n_runs), (all, 3));
+        assert!(cursor.floats(&record, 1, |_| Ok(())).is_err());
     }
 
     #[test]

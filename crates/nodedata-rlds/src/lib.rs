@@ -7,20 +7,40 @@
 //! What this reader does not support yet is refused by the name of the feature, never left out.
 
 // What the dataset says of itself.
-mod dataset_info;
 mod features;
+mod info;
 mod metadata;
+mod options;
 
 // Planning.
 mod columns;
 mod container;
+mod episode_keys;
 mod plan;
+mod reading;
 mod shards;
 mod tfrecord;
 
-// Reading rows.
+// Records: their wire form, and what they tell of their episode.
+mod counts;
 mod example;
+mod facts;
+mod keys;
+mod numbers;
 mod record;
+mod semantics;
+
+// Large records, in pieces.
+mod cuts;
+mod lengths;
+mod look;
+mod pages;
+mod skim;
+mod table;
+
+// Reading rows.
+mod decode;
+mod image;
 mod rows;
 mod source;
 

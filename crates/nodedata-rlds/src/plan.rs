@@ -1,21 +1,27 @@
-//! Everything known before a record is read: columns, shards, and the records that framing finds in them.
+//! Everything known before rows are read: columns, shards, the records that framing finds in them, and the pieces that large
+//! ones are read in.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use nodedata_core::{
-    EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile, InputRange, Layout,
-    LeafId, Locus, OpenOptions, Partition, Result, SourcePlan, StreamId, StreamKind, StreamSchema,
+    EpisodeFacts, EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile,
+    InputRange, Locus, OpenOptions, Partition, Result, SourcePlan, StreamId, StreamKind, StreamSchema,
 };
-use nodedata_steps::{Listing, STEPS};
+use nodedata_steps::{Listing, STEPS, in_episode};
+use rayon::prelude::*;
 
 use crate::{
-    columns::{Column, columns, layout},
-    container::{Container, Frame, RecordFiles},
-    dataset_info::DatasetInfo,
-    features::{self, Node},
-    metadata::{self, DATASET_INFO, FEATURES, MARKER},
-    record::Keys,
-    shards::{Shard, shards},
+    columns::columns,
+    container::{Container, Frame, Frames},
+    cuts::CutRecord,
+    episode_keys::EpisodeKeys,
+    features::{self, FeatureTree},
+    info::DatasetInfo,
+    look::{Look, look},
+    metadata::{self, DATASET_INFO, FEATURES, MARKER, is_beside},
+    options::episode_key,
+    reading::Reading,
+    shards::{Shard, Shards},
     tfrecord::lost,
 };
 
@@ -23,15 +29,29 @@ use crate::{
 pub(crate) struct Plan {
     /// What others are told.
     pub(crate) told: SourcePlan,
-    pub(crate) listing: Listing,
-    pub(crate) keys: Keys,
-    pub(crate) columns: Vec<Column>,
-    pub(crate) layout: Arc<Layout>,
-    /// By column of the layout: the leaf.
-    pub(crate) places: Vec<(usize, LeafId)>,
-    /// By partition: its record.
-    pub(crate) records: Vec<Frame>,
-    pub(crate) record_files: RecordFiles,
+    pub(crate) reading: Reading,
+    listing: Listing,
+    /// Files with the names of classes.
+    labels: Vec<String>,
+    /// Position of `features.json` among the inputs.
+    features: usize,
+    /// By partition.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// What a partition reads.
+pub(crate) struct Part {
+    pub(crate) path: PathBuf,
+    pub(crate) container: Container,
+    pub(crate) frame: Frame,
+    /// Which piece of a record it is; `None` for all of it.
+    pub(crate) piece: Option<(Arc<CutRecord>, usize)>,
+}
+
+/// A shard, and what is known of each of its records.
+struct Walked {
+    frames: Frames,
+    looks: Vec<Result<Option<Look>>>,
 }
 
 /// Opens a dataset: reads its metadata and walks its shards. Without `salvage` the first damage is the error.
@@ -40,16 +60,18 @@ pub(crate) struct Plan {
 /// See [`nodedata_core::Format::open`].
 pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan> {
     let listing = Listing::new(files, &MARKER)?;
-    let (features, root): (String, Node) = metadata::read(&listing, FEATURES, options)?;
+    let (features, tree): (String, FeatureTree) = metadata::read(&listing, FEATURES, options)?;
     let info = match listing.has(DATASET_INFO) {
         true => metadata::read::<DatasetInfo>(&listing, DATASET_INFO, options)?.1,
         false => DatasetInfo::default(),
     };
     let within = |name: &str| Locus::path(listing.path(name));
-    info.check().map_err(|err| err.at(within(DATASET_INFO)))?;
-    let leaves = features::leaves(&root).map_err(|err| err.at(within(FEATURES)))?;
+    let container = info.container().map_err(|err| err.at(within(DATASET_INFO)))?;
+    let leaves = tree.root().and_then(|root| features::leaves(&root));
+    let mut leaves = leaves.map_err(|err| err.at(within(FEATURES)))?;
+    let labels = features::with_labels(&mut leaves, &listing, options)?;
     let (columns, unselected) = columns(&leaves, options).map_err(|err| err.at(within(FEATURES)))?;
-    let (layout, places) = layout(&columns);
+    let key = episode_key(&leaves, options).map_err(|err| err.at(within(FEATURES)))?;
     let stream = StreamSchema {
         id: STEPS,
         name: nodedata_core::STEPS.into(),
@@ -58,18 +80,10 @@ pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan>
         metadata: stream_metadata(&info, &features),
     };
     let told = SourcePlan { facts: info.facts(), streams: vec![stream], unselected, ..SourcePlan::default() };
-    let record_files = RecordFiles::new(Arc::clone(listing.files()), options);
-    let mut plan = Plan {
-        told,
-        listing,
-        keys: Keys::new(leaves),
-        columns,
-        layout,
-        places,
-        records: Vec::new(),
-        record_files,
-    };
-    plan.add_episodes(&info, options)?;
+    let reading = Reading::new(Arc::clone(listing.files()), leaves, columns, options);
+    let mut plan = Plan { told, reading, listing, labels, features: 0, parts: Vec::new() };
+    let shards = Shards::of(&plan.listing, &info, container);
+    plan.add_episodes(shards, EpisodeKeys::of(key), options)?;
     Ok(plan)
 }
 
@@ -82,9 +96,9 @@ fn stream_metadata(info: &DatasetInfo, features: &str) -> BTreeMap<String, Strin
 }
 
 impl Plan {
-    fn add_episodes(&mut self, info: &DatasetInfo, options: &OpenOptions) -> Result<()> {
+    fn add_episodes(&mut self, shards: Shards, mut keys: EpisodeKeys, options: &OpenOptions) -> Result<()> {
         let mut findings = Findings::default();
-        let mut damaged = |err: Error| match options.salvage {
+        let damaged = |err: Error, findings: &mut Findings| match options.salvage {
             true => {
                 let name = |it: StreamId| (it == STEPS).then(|| nodedata_core::STEPS.to_owned());
                 findings.push(Finding::new(FindingKind::Damage, &err, name));
@@ -92,33 +106,42 @@ impl Plan {
             }
             false => Err(err),
         };
-        let (shards, missing) = shards(&self.listing, info);
-        missing.into_iter().try_for_each(&mut damaged)?;
-        let inputs = self.add_inputs(&shards)?;
-        let mut unknown = Vec::new();
-        for (shard, input) in shards.iter().zip(inputs) {
-            let path = self.listing.path(&shard.name);
-            let file = self.record_files.open(&path, Container::TfRecord)?;
-            let frames = file.walk().map_err(|err| err.at(Locus::path(&path)))?;
+        let Shards { found, missing, warnings } = shards;
+        missing.into_iter().try_for_each(|it| damaged(it, &mut findings))?;
+        warnings.into_iter().for_each(|it| findings.push(it));
+        let inputs = self.add_inputs(&found)?;
+        let is_asked = options.episode_facts || keys.are_told();
+        let walked: Vec<Result<Walked>> =
+            found.par_iter().map(|it| self.walk(it, is_asked, options.partition_bytes)).collect();
+        for ((shard, input), walked) in found.iter().zip(inputs).zip(walked) {
+            let path = self.told.inputs[input].path.clone();
+            let Walked { frames, looks } = walked?;
             let is_sound = frames.damage.is_empty();
             for err in frames.damage {
-                damaged(err.at(Locus::path(&path)))?;
+                damaged(err.at(Locus::path(&path)), &mut findings)?;
             }
             let n_found = frames.records.len() as u64;
             if let Some(n_told) = shard.n_told.filter(|it| is_sound && *it != n_found) {
-                damaged(miscounted(n_found, n_told, self.told.inputs[input].n_bytes).at(Locus::path(&path)))?;
+                let n_bytes = self.told.inputs[input].n_bytes;
+                damaged(miscounted(n_found, n_told, n_bytes).at(Locus::path(&path)), &mut findings)?;
             }
-            if shard.n_told.is_none() {
-                unknown.push(path);
+            for (record, (frame, look)) in frames.records.into_iter().zip(looks).enumerate() {
+                let episode = self.told.episodes.len() as u64;
+                let at = frame.byte_range.start;
+                let place = Locus { byte_offset: Some(at), ..in_episode(&path, episode) };
+                let look = match look {
+                    Ok(look) => look,
+                    Err(err) if err.kind() == ErrorKind::Io => return Err(err.at(place)),
+                    Err(err) => {
+                        let err = lost(err, frame.byte_range.clone(), "damaged_record").at(place);
+                        damaged(err, &mut findings)?;
+                        continue;
+                    }
+                };
+                let facts = look.as_ref().map(|it| &it.told.facts);
+                let key = keys.key(&shard.name, record, facts, &place)?;
+                self.add_record(shard, input, key, frame, look, &mut findings);
             }
-            self.add_records(shard, input, frames.records);
-        }
-        if let (Some(first), false) = (unknown.first(), info.splits.is_empty()) {
-            let message = format!(
-                "`{DATASET_INFO}` does not count the records of {} files, the first of them this one; what they hold is read",
-                unknown.len()
-            );
-            findings.push(Finding::warning(message, Locus::path(first)));
         }
         self.told.findings = findings.into_vec();
         Ok(())
@@ -127,35 +150,88 @@ impl Plan {
     /// Takes in every file that decides a row, in order of its path; returns the positions of the shards.
     fn add_inputs(&mut self, shards: &[Shard]) -> Result<Vec<usize>> {
         let metadata = [FEATURES, DATASET_INFO].into_iter().filter(|it| self.listing.has(it));
-        let mut names: Vec<&str> = metadata.chain(shards.iter().map(|it| it.name.as_str())).collect();
+        let labels = self.labels.iter().map(String::as_str);
+        let shard_names = shards.iter().map(|it| it.name.as_str());
+        let mut names: Vec<&str> = metadata.chain(labels).chain(shard_names).collect();
         names.sort_unstable();
         for name in &names {
             let n_bytes = self.listing.open(name)?.n_bytes();
             self.told.inputs.push(InputFile { path: self.listing.path(name), n_bytes });
         }
-        Ok(shards.iter().map(|it| names.partition_point(|name| *name < it.name.as_str())).collect())
+        let beside = self.listing.names().filter(|it| is_beside(it) && !self.labels.iter().any(|label| label == it));
+        self.told.beside = beside.map(|it| self.listing.path(it)).collect();
+        let position = |name: &str| names.partition_point(|it| *it < name);
+        self.features = position(FEATURES);
+        Ok(shards.iter().map(|it| position(&it.name)).collect())
     }
 
-    /// An episode for each record.
-    fn add_records(&mut self, shard: &Shard, input: usize, records: Vec<Frame>) {
-        let features = self.listing.path(FEATURES);
-        let features = self.told.inputs.iter().position(|it| it.path == features);
-        for (idx, record) in records.into_iter().enumerate() {
-            let reads = std::iter::once(InputRange { input, byte_range: record.byte_range.clone() });
-            self.told.partitions.push(Partition {
-                episode: self.told.episodes.len(),
-                reads: reads.chain(features.map(InputRange::whole)).collect(),
-                decoded_bytes: record.byte_range.end - record.byte_range.start,
-                ..Partition::default()
-            });
-            self.told.episodes.push(EpisodeInfo {
-                key: format!("{}#{idx}", shard.name),
-                input,
-                split: shard.split.clone(),
-                ..EpisodeInfo::default()
-            });
-            self.records.push(record);
+    /// Finds the records of a shard, and looks into those that have to be looked into.
+    fn walk(&self, shard: &Shard, is_asked: bool, partition_bytes: u64) -> Result<Walked> {
+        let path = self.listing.path(&shard.name);
+        let file = self.reading.files.open(&path, shard.container)?;
+        let frames = file.walk().map_err(|err| err.at(Locus::path(&path)))?;
+        let looks = frames.records.par_iter();
+        let looks = looks.map(|it| look(&self.reading, &file, it, partition_bytes, is_asked)).collect();
+        Ok(Walked { frames, looks })
+    }
+
+    /// An episode for a record, and a partition for each piece of it.
+    fn add_record(
+        &mut self,
+        shard: &Shard,
+        input: usize,
+        key: String,
+        frame: Frame,
+        look: Option<Look>,
+        findings: &mut Findings,
+    ) {
+        let (told, cut) = look.map_or_else(Default::default, |it| (it.told, it.cut));
+        let path = self.told.inputs[input].path.clone();
+        let place = Locus {
+            byte_offset: Some(frame.byte_range.start),
+            ..in_episode(&path, self.told.episodes.len() as u64)
+        };
+        if cut.is_some() {
+            // Of a record that is read whole, reading tells them.
+            told.warnings_at(&place).for_each(|it| findings.push(it));
         }
+        let n_bytes = frame.byte_range.end - frame.byte_range.start;
+        let part = |piece| Part { path: path.clone(), container: shard.container, frame: frame.clone(), piece };
+        match &cut {
+            None => {
+                self.add_partition(input, &frame, n_bytes, String::new());
+                self.parts.push(part(None));
+            }
+            Some(cut) => {
+                let n_before = |step: u64| (u128::from(n_bytes) * u128::from(step) / u128::from(cut.n_steps())) as u64;
+                for (idx, steps) in cut.pieces().enumerate() {
+                    let n_bytes = n_before(steps.end) - n_before(steps.start);
+                    let recipe = format!("steps {}..{}", steps.start, steps.end);
+                    self.add_partition(input, &frame, n_bytes, recipe);
+                    self.parts.push(part(Some((Arc::clone(cut), idx))));
+                }
+            }
+        }
+        let EpisodeFacts { task, metadata } = told.facts;
+        self.told.episodes.push(EpisodeInfo {
+            key,
+            input,
+            task,
+            split: shard.split.clone(),
+            metadata: metadata.into_iter().map(|(name, fact)| (name.into(), fact)).collect(),
+        });
+    }
+
+    /// A partition of the next episode.
+    fn add_partition(&mut self, input: usize, frame: &Frame, decoded_bytes: u64, recipe: String) {
+        let own = InputRange { input, byte_range: frame.byte_range.clone() };
+        self.told.partitions.push(Partition {
+            episode: self.told.episodes.len(),
+            reads: vec![own, InputRange::whole(self.features)],
+            decoded_bytes,
+            recipe,
+            ..Partition::default()
+        });
     }
 }
 

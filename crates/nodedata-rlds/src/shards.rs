@@ -1,44 +1,135 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use nodedata_core::{Error, ErrorKind, Locus, Loss};
+use nodedata_core::{Error, ErrorKind, Finding, Locus, Loss};
 use nodedata_steps::Listing;
 
-use crate::dataset_info::DatasetInfo;
+use crate::{
+    container::Container,
+    info::{DatasetInfo, SplitInfo},
+    metadata::DATASET_INFO,
+};
 
 /// A file of records.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Shard {
     /// Its name below the root.
     pub(crate) name: String,
+    pub(crate) container: Container,
     /// The split it belongs to, where anything tells.
     pub(crate) split: Option<String>,
     /// How many records the metadata says it has.
     pub(crate) n_told: Option<u64>,
 }
 
-/// The shards of a dataset, split by split as the metadata has them; then those that it does not know. With what the
-/// metadata knows and is not there.
-pub(crate) fn shards(listing: &Listing, info: &DatasetInfo) -> (Vec<Shard>, Vec<Error>) {
-    let mut found = Vec::new();
-    let mut missing = Vec::new();
-    let mut told = BTreeSet::new();
-    for split in &info.splits {
+/// The shards of a dataset.
+#[derive(Debug, Default)]
+pub(crate) struct Shards {
+    /// Split by split as the metadata has them; then those that it does not know.
+    pub(crate) found: Vec<Shard>,
+    /// What is told to be there, and is not.
+    pub(crate) missing: Vec<Error>,
+    pub(crate) warnings: Vec<Finding>,
+}
+
+impl Shards {
+    /// Holds what the metadata says against the files that are there.
+    pub(crate) fn of(listing: &Listing, info: &DatasetInfo, container: Container) -> Self {
+        let mut shards = Self::default();
+        let mut told = BTreeSet::new();
+        let mut renamed = BTreeSet::new();
+        for split in &info.splits {
+            let dataset = called(listing, split, &info.name, container);
+            shards.add_split(listing, split, dataset, container, &mut told);
+            if dataset != info.name && !info.name.is_empty() && renamed.insert(dataset) {
+                let message =
+                    format!("the dataset is called `{}`, but files of records `{dataset}`", info.name);
+                shards.warnings.push(Finding::warning(message, Locus::path(listing.path(DATASET_INFO))));
+            }
+        }
+        shards.add_untold(listing, info, &told);
+        shards
+    }
+
+    fn add_split(
+        &mut self,
+        listing: &Listing,
+        split: &SplitInfo,
+        dataset: &str,
+        container: Container,
+        told: &mut BTreeSet<String>,
+    ) {
         let mut gone = Missing::default();
-        for (name, n_told) in split.shards(&info.name) {
+        for shard in 0..split.n_shards() {
+            let name = split.shard(shard, dataset, container);
+            let n_told = split.n_records(shard);
             if !listing.has(&name) {
-                gone.n_episodes += n_told.unwrap_or(0);
+                gone.n_episodes = gone.n_episodes.saturating_add(n_told.unwrap_or(0));
                 gone.n_files += 1;
                 gone.first.get_or_insert(name);
             } else if told.insert(name.clone()) {
-                found.push(Shard { name, split: Some(split.name.clone()), n_told });
+                self.found.push(Shard { name, container, split: Some(split.name.clone()), n_told });
             }
         }
-        missing.extend(gone.first.as_ref().map(|first| gone.told(listing, first, &split.name)));
+        self.missing.extend(gone.told(listing, &split.name));
     }
-    for name in listing.names().filter(|it| is_shard(it) && !told.contains(*it)) {
-        found.push(Shard { name: name.to_owned(), split: split_of(name).map(str::to_owned), n_told: None });
+
+    /// Takes in the files that no metadata counts. Their names tell how many there should be.
+    fn add_untold(&mut self, listing: &Listing, info: &DatasetInfo, told: &BTreeSet<String>) {
+        let names = listing.names().filter(|it| !told.contains(*it));
+        let untold: Vec<(&str, ShardName<'_>)> =
+            names.filter_map(|it| Some((it, ShardName::of(it)?))).collect();
+        let mut series: BTreeMap<(&str, u64), (&ShardName<'_>, BTreeSet<u64>)> = BTreeMap::new();
+        for (_, name) in &untold {
+            if let Some((shard, n_shards)) = name.position {
+                series.entry((name.stem, n_shards)).or_insert((name, BTreeSet::new())).1.insert(shard);
+            }
+        }
+        for ((stem, n_shards), (name, there)) in series {
+            let first = (0..n_shards).find(|it| !there.contains(it));
+            let suffix = name.container.suffix();
+            let gone = Missing {
+                first: first.map(|it| format!("{stem}.{suffix}-{it:05}-of-{n_shards:05}")),
+                n_files: n_shards.saturating_sub(there.len() as u64),
+                n_episodes: 0,
+            };
+            self.missing.extend(gone.told(listing, name.split().unwrap_or(stem)));
+        }
+        if let (Some((first, _)), false) = (untold.first(), info.splits.is_empty()) {
+            let message = format!(
+                "`{DATASET_INFO}` does not count the records of {} files, the first of them this one; what they hold is read",
+                untold.len()
+            );
+            self.warnings.push(Finding::warning(message, Locus::path(listing.path(first))));
+        }
+        self.found.extend(untold.into_iter().map(|(name, parts)| Shard {
+            name: name.to_owned(),
+            container: parts.container,
+            split: parts.split().map(str::to_owned),
+            n_told: None,
+        }));
     }
-    (found, missing)
+}
+
+/// Names that the files of a split may have for the dataset, for one of them to be taken.
+const CALLED_MAX: usize = 16;
+
+/// What the files of a split have for the name of the dataset: that which the metadata tells, or else the only one that
+/// files of the split are there with. Whoever renames a dataset may forget the one or the other.
+fn called<'a>(listing: &'a Listing, split: &SplitInfo, told: &'a str, container: Container) -> &'a str {
+    let is_there = |dataset: &str| {
+        (0..split.n_shards()).any(|shard| listing.has(&split.shard(shard, dataset, container)))
+    };
+    if is_there(told) {
+        return told;
+    }
+    let of_split = listing.names().filter_map(ShardName::of).filter(|it| it.split() == Some(&split.name));
+    let others: BTreeSet<&str> = of_split.filter_map(|it| it.dataset()).collect();
+    if CALLED_MAX < others.len() {
+        return told;
+    }
+    let mut others = others.into_iter().filter(|it| is_there(it));
+    let only = others.next().filter(|_| others.next().is_none());
+    only.unwrap_or(told)
 }
 
 /// Files of a split that are not there.
@@ -50,34 +141,62 @@ struct Missing {
 }
 
 impl Missing {
-    fn told(&self, listing: &Listing, first: &str, split: &str) -> Error {
-        let message = format!(
-            "{} of the files of split `{split}` are not there, the first of them this one, and with them {} episodes",
-            self.n_files, self.n_episodes
-        );
+    /// `None` when none is missing.
+    fn told(self, listing: &Listing, split: &str) -> Option<Error> {
+        let first = self.first.filter(|_| self.n_files != 0)?;
+        let episodes = match self.n_episodes {
+            0 => String::new(),
+            n => format!(", and with them {n} episodes"),
+        };
+        let (n_files, were) = (self.n_files, if self.n_files == 1 { "file is" } else { "files are" });
+        let message = format!("{n_files} {were} not there of split `{split}`, such as this one{episodes}");
         let loss = Loss { uncounted: true, reason: "missing_shard", ..Loss::default() };
-        Error::new(ErrorKind::Corrupt, message)
-            .at(Locus::path(listing.path(first)))
-            .with_hint("fetch them, or `--on-error salvage` converts those that are there, and exits with 3")
-            .with_loss(loss)
+        let err = Error::new(ErrorKind::Corrupt, message)
+            .at(Locus::path(listing.path(&first)))
+            .with_hint("fetch them, or `--on-error salvage` converts those that are there, and exits with 3");
+        Some(err.with_loss(loss))
     }
 }
 
-/// `x.tfrecord` or `x.tfrecord-00000-of-00002`.
+/// Whether a file is called as one of records.
 pub(crate) fn is_shard(name: &str) -> bool {
-    let rest = name.rsplit_once(".tfrecord").map(|it| it.1);
-    rest.is_some_and(|it| it.is_empty() || (it.starts_with('-') && is_number(it)))
+    ShardName::of(name).is_some()
 }
 
-fn is_number(text: &str) -> bool {
-    text.bytes().all(|it| it.is_ascii_digit() || b"-of".contains(&it))
+/// The parts of a name such as `folder/x-train.tfrecord` or `x-train.tfrecord-00000-of-00002`.
+#[derive(Debug, PartialEq, Eq)]
+struct ShardName<'a> {
+    /// What lies before the suffix: `folder/x-train`.
+    stem: &'a str,
+    container: Container,
+    /// Which it is, and of how many.
+    position: Option<(u64, u64)>,
 }
 
-/// `train` of `robot-train.tfrecord-00000-of-00002`.
-fn split_of(name: &str) -> Option<&str> {
-    let stem = name.rsplit_once(".tfrecord")?.0;
-    let split = stem.rsplit('/').next()?.rsplit_once('-')?.1;
-    Some(split).filter(|it| !it.is_empty())
+impl<'a> ShardName<'a> {
+    fn of(name: &'a str) -> Option<Self> {
+        Container::ALL.into_iter().find_map(|container| {
+            let (stem, rest) = name.rsplit_once(&format!(".{}", container.suffix()))?;
+            if rest.is_empty() {
+                return Some(Self { stem, container, position: None });
+            }
+            let (shard, n_shards) = rest.strip_prefix('-')?.split_once("-of-")?;
+            let number = |it: &str| it.parse().ok().filter(|_| it.bytes().all(|it| it.is_ascii_digit()));
+            Some(Self { stem, container, position: Some((number(shard)?, number(n_shards)?)) })
+        })
+    }
+
+    /// `train` of `folder/x-train`.
+    fn split(&self) -> Option<&'a str> {
+        let name = self.stem.rsplit('/').next()?;
+        name.rsplit_once('-').map(|it| it.1).filter(|it| !it.is_empty())
+    }
+
+    /// `x` of `folder/x-train`.
+    fn dataset(&self) -> Option<&'a str> {
+        let name = self.stem.rsplit('/').next()?;
+        name.rsplit_once('-').map(|it| it.0).filter(|it| !it.is_empty())
+    }
 }
 
 #[cfg(test)]
@@ -86,14 +205,21 @@ mod tests {
 
     #[test]
     fn shards_are_known_by_their_names() {
-        for (name, split) in [
-            ("robot_oxe-train.tfrecord-00000-of-00002", Some(Some("train"))),
-            ("a/robot-val.tfrecord", Some(Some("val"))),
-            ("robot.tfrecord-00000-of-00001", Some(None)),
-            ("robot-train.tfrecord-00000-of-00002_index.json", None),
-            ("features.json", None),
+        for (name, split, position) in [
+            ("robot_oxe-train.tfrecord-00001-of-00002", Some("train"), Some((1, 2))),
+            ("a/robot-val.tfrecord", Some("val"), None),
+            ("robot.tfrecord-00000-of-00001", None, Some((0, 1))),
         ] {
-            assert_eq!(is_shard(name).then(|| split_of(name)), split, "{name}");
+            let found = ShardName::of(name).unwrap();
+            assert_eq!((found.split(), found.position), (split, position), "{name}");
+        }
+        for name in [
+            "robot-train.tfrecord-00000-of-00002_index.json",
+            "robot-train.tfrecord-00000",
+            "robot-train.tfrecord--of-",
+            "features.json",
+        ] {
+            assert!(!is_shard(name), "{name}");
         }
     }
 }

@@ -1,12 +1,13 @@
 use std::{path::PathBuf, sync::Arc};
 
 use nodedata_core::{
-    Confidence, Detection, EpisodeStream, Files, Format, Listing, OpenOptions, ReadOptions, Result, Source,
-    SourcePlan,
+    Confidence, Detection, EpisodeStream, Files, Format, Listing, OpenOptions, OptionKey, ReadOptions,
+    Result, Source, SourcePlan,
 };
 
 use crate::{
     metadata::{DATASET_INFO, FEATURES},
+    options::OPTIONS,
     plan::{Plan, plan},
     rows::record_stream,
     shards::is_shard,
@@ -31,17 +32,25 @@ impl Format for Rlds {
     fn detect(&self, listing: &Listing<'_>) -> Detection {
         // Whatever the container is: what is not read yet is refused by its name when it is opened.
         let has_info = |root: &PathBuf| listing.has(&root.join(DATASET_INFO));
-        let roots: Vec<PathBuf> = listing.folders_with(FEATURES).into_iter().filter(has_info).collect();
+        let has_shards = |root: &PathBuf| {
+            let names = listing.below(root).filter_map(|it| it.strip_prefix(root).ok()?.to_str());
+            names.into_iter().any(is_shard)
+        };
+        let is_root = |root: &PathBuf| has_info(root) || has_shards(root);
+        let roots: Vec<PathBuf> = listing.folders_with(FEATURES).into_iter().filter(is_root).collect();
         match roots.first() {
             Some(root) => {
-                let why = format!(
-                    "`{}` lies beside `{DATASET_INFO}`, as in TFDS datasets",
-                    root.join(FEATURES).display()
-                );
+                let other = if has_info(root) { "`dataset_info.json`" } else { "files of records" };
+                let features = root.join(FEATURES);
+                let why = format!("`{}` lies beside {other}, as in TFDS datasets", features.display());
                 Detection::of_roots(listing, Confidence::Layout, roots, why)
             }
             None => Detection::by_name(listing, "TFRecord files", |it| it.to_str().is_some_and(is_shard)),
         }
+    }
+
+    fn options(&self) -> &'static [OptionKey] {
+        OPTIONS
     }
 
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {

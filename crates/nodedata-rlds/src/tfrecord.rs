@@ -95,14 +95,53 @@ pub(crate) fn payload(file: &dyn ReadAt, start: u64, n_bytes: u64, verify_checks
     let at = at.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the record has no checksum"))?;
     let (payload, checksum) = (bytes.slice(..at), &bytes[at..]);
     if verify_checksums && masked_crc(&payload) != checksum {
-        return Err(Error::new(ErrorKind::Corrupt, "the record is not what its checksum says"));
+        return Err(wrong_checksum());
     }
     Ok(payload)
 }
 
-/// CRC-32C, turned and moved so that the checksum of data with checksums in it is a sound one; as stored.
+/// The checksum of a record that begins at `start`, as it is stored behind it.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn stored_checksum(file: &dyn ReadAt, start: u64, n_bytes: u64) -> Result<Bytes> {
+    let tail = start + n_bytes;
+    file.peek_at(tail..tail + TAIL_BYTES)
+}
+
+/// What a record with another checksum than the stored one is.
+pub(crate) fn wrong_checksum() -> Error {
+    Error::new(ErrorKind::Corrupt, "the record is not what its checksum says")
+}
+
 fn masked_crc(bytes: &[u8]) -> [u8; 4] {
-    crc_fast::crc32_iscsi(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
+    masked(crc_fast::crc32_iscsi(bytes))
+}
+
+/// CRC-32C, turned and moved so that the checksum of data with checksums in it is a sound one; as stored.
+fn masked(crc: u32) -> [u8; 4] {
+    crc.rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
+}
+
+/// The checksum of bytes that come one after the other.
+pub(crate) struct Checksum(crc_fast::Digest);
+
+impl Default for Checksum {
+    fn default() -> Self {
+        Self(crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi))
+    }
+}
+
+impl Checksum {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// As stored.
+    pub(crate) fn masked(&self) -> [u8; 4] {
+        // It has 32 bits.
+        masked(self.0.finalize() as u32)
+    }
 }
 
 /// What begins where a record should.

@@ -69,7 +69,7 @@ fn damaged_files() {
 fn damaged_records() {
     let mut random = Random::new(12);
     let (mut n_batches, mut n_errors) = (0, 0);
-    for _ in 0..1500 {
+    for _ in 0..2000 {
         let mut record = example(&entries(3, 2));
         random.damage(&mut record);
         let files = built::with(built::VAL, framed(&record));

@@ -192,7 +192,7 @@ fn changed(key: &'static str, value: Option<Value>) -> Vec<Error> {
 fn records_that_are_not_what_the_features_say_are_refused() {
     let text = |it: &[u8]| Some(Value::Texts(vec![it.to_vec()]));
     let cases: [(&str, Option<Value>, &str); 9] = [
-        ("steps/action", None, "there are values for 1 steps, but `action` has 0"),
+        ("steps/action", None, "no values under `steps/action`, but for 1 steps under `steps/is_first`"),
         ("steps/action", Some(Value::Floats(vec![0.0; 7])), "7 values make no whole steps of 6"),
         ("steps/action", Some(Value::Ints(vec![0; 6])), "the values are integers, expected floats"),
         ("steps/small", Some(Value::Ints(vec![128])), "128 is no int8"),
@@ -214,19 +214,24 @@ fn records_that_are_not_what_the_features_say_are_refused() {
 }
 
 #[test]
-fn what_is_not_read_yet_is_refused_by_name_and_can_be_left_out() {
+fn what_is_not_read_is_refused_by_name_and_can_be_left_out() {
     let small = r#""small": {"tensor": {"dtype": "int8", "shape": {}}}"#;
     assert!(FEATURES.contains(small));
     for (feature, why) in [
-        (r#"{"tensor": {"dtype": "int8", "encoding": "zlib", "shape": {}}}"#, "encoded as `zlib`"),
-        (r#"{"tensor": {"dtype": "int8", "shape": {"dimensions": ["-1"]}}}"#, "without a fixed shape"),
+        (r#"{"tensor": {"dtype": "int8", "encoding": "lz4", "shape": {}}}"#, "encoded as `lz4`"),
+        (r#"{"tensor": {"dtype": "string", "encoding": "zlib", "shape": {}}}"#, "`string` encoded as `zlib`"),
+        (r#"{"tensor": {"dtype": "int8", "shape": {"dimensions": ["0"]}}}"#, "a length of 0"),
+        (r#"{"tensor": {"dtype": "int8", "shape": {"dimensions": ["x"]}}}"#, "has a length of \"x\""),
         (r#"{"tensor": {"dtype": "bfloat16", "shape": {}}}"#, "`bfloat16`"),
-        (r#"{"image": {"dtype": "float32"}}"#, "image of float32"),
-        (r#"{"pythonClassName": "a.b.ClassLabel", "classLabel": {"numClasses": "3"}}"#, "`ClassLabel`"),
+        (r#"{"image": {"dtype": "float32", "shape": [8, 8, 3]}}"#, "more than one channel"),
+        (r#"{"pythonClassName": "a.b.Mesh", "mesh": {}}"#, "is a `Mesh`"),
+        (r#"{"pythonClassName": "a.b.Mesh", "jsonFeature": {"json": "{}"}}"#, "is a `Mesh`"),
+        (r#"{"pythonClassName": "a.b.Text", "jsonFeature": {"json": "{\"use_encoder\": true}"}}"#, "an encoder"),
+        ("7", "no JSON object"),
     ] {
         let files = with("features.json", FEATURES.replace(small, &format!(r#""small": {feature}"#)));
         let err = refused(files.clone());
-        assert_eq!((err.kind(), err.locus().feature.as_deref()), (ErrorKind::Unsupported, Some("small")));
+        assert_eq!((err.kind(), err.locus().feature.as_deref()), (ErrorKind::Unsupported, Some("small")), "{err}");
         assert!(err.to_string().contains(why), "{err}");
         let topics = Some(vec!["action".to_owned(), "observation.*".to_owned()]);
         let source = open(files, &OpenOptions { topics, ..OpenOptions::default() }).unwrap();
@@ -234,8 +239,12 @@ fn what_is_not_read_yet_is_refused_by_name_and_can_be_left_out() {
         assert_eq!(n_steps(source.as_ref()).iter().map(|it| it.1).sum::<usize>(), 10);
     }
     for (features, why) in [
-        (r#"{"type": "a.FeaturesDict", "content": {}}"#, "a form that is not read yet"),
+        (r#"{"type": "a.FeaturesDict", "content": {}}"#, "no feature is called `steps`"),
         (r#"{"featuresDict": {"features": {"image": {"image": {}}}}}"#, "no feature is called `steps`"),
+        (
+            r#"{"featuresDict": {"features": {"steps": {"sequence": {"feature": {"text": {}}}}}}}"#,
+            "the steps have no features by name",
+        ),
     ] {
         let err = refused(with("features.json", features));
         assert!(err.kind() == ErrorKind::Unsupported && err.to_string().contains(why), "{err}");

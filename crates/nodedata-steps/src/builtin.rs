@@ -27,7 +27,7 @@ fn described(name: &str, about: &str) -> Feature {
 
 /// The name of a column of the source's own: one that the table has for itself is prefixed, because that means
 /// the same in every dataset.
-pub fn free_name(name: &str) -> String {
+pub fn name_in_table(name: &str) -> String {
     if StreamKind::Steps.has_built_in(name) { format!("source.{name}") } else { name.to_owned() }
 }
 

@@ -18,7 +18,7 @@ mod selection;
 // Reading rows.
 mod piece_stream;
 
-pub use builtin::{STEPS, free_name, step_index, step_indices, timestamp, timestamps};
+pub use builtin::{STEPS, name_in_table, step_index, step_indices, timestamp, timestamps};
 pub use images::image_pixels;
 pub use listing::{Found, Listing, RootMarker};
 pub use piece_stream::{Piece, PieceReader, PieceStream, StepRows};

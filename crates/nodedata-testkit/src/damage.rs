@@ -24,7 +24,7 @@ pub(crate) fn check(format: &dyn Format, case: &Case) {
             let copy = copy_with(case, path, &bytes.slice(..end), &at);
             read_if_it_opens(format, &copy, false);
             let salvaged = read_if_it_opens(format, &copy, true);
-            if matches!(case.damage, Damage::Prefix(_)) {
+            if is_understood_from_the_front(case.damage, path) {
                 nothing_sound_is_lost(&at, salvaged.as_ref(), &whole, input, end as u64);
             }
         }
@@ -43,19 +43,28 @@ pub(crate) fn check(format: &dyn Format, case: &Case) {
     }
 }
 
+/// Whether rows of a cut copy of a file are held against those of the whole.
+fn is_understood_from_the_front(damage: Damage, path: &Path) -> bool {
+    match damage {
+        Damage::Prefix(_) => true,
+        Damage::Records { metadata, .. } => !metadata.iter().any(|it| path.ends_with(it)),
+        Damage::Anything(_) => false,
+    }
+}
+
 /// Messages stay bytes where copies are held against the whole, so that types inferred from all rows cannot
 /// differ in a copy that has fewer. Elsewhere all values are read.
 fn options(damage: Damage, salvage: bool) -> OpenOptions {
     let undecoded = match damage {
         Damage::Prefix(_) => vec!["*".to_owned()],
-        Damage::Anything(_) => Vec::new(),
+        Damage::Records { .. } | Damage::Anything(_) => Vec::new(),
     };
     OpenOptions { salvage, undecoded, ..OpenOptions::default() }
 }
 
 /// Where to cut: both ends, and evenly between.
 fn places(damage: Damage, n_bytes: usize) -> Vec<usize> {
-    let (Damage::Prefix(n) | Damage::Anything(n)) = damage;
+    let (Damage::Prefix(n) | Damage::Records { places: n, .. } | Damage::Anything(n)) = damage;
     let mut places: Vec<usize> = (1..=n).map(|it| n_bytes * it / (n + 1)).collect();
     places.extend([0, 1, n_bytes.saturating_sub(1)]);
     places.retain(|it| *it < n_bytes);

@@ -36,6 +36,14 @@ pub enum Damage {
     /// Rows lie in the files in order and are understood from the front, as in logs: a cut copy, read to
     /// salvage, still gives every row whose bytes are whole. With the number of places to cut at.
     Prefix(usize),
+    /// The same of files of records, with every value; what is in the other files, named here, says what the records are, and
+    /// a copy of which one of those is cut need only be refused or read in good order.
+    Records {
+        /// The number of places to cut at.
+        places: usize,
+        /// Names of the other files.
+        metadata: &'static [&'static str],
+    },
     /// Rows need something at the end of the file: a cut copy need only be refused or read in good order.
     Anything(usize),
 }

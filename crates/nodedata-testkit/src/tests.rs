@@ -279,12 +279,17 @@ impl EpisodeStream for ToyRows {
 #[test]
 fn a_sound_format_passes() {
     conformance(&Toy(Lie::None), &case(Damage::Prefix(9)));
+    conformance(&Toy(Lie::None), &case(RECORDS));
     conformance(&Toy(Lie::SavesNothing), &case(Damage::Anything(9)));
+    // Of a file that says what is in others, nothing is held against the whole.
+    conformance(&Toy(Lie::SavesNothing), &case(Damage::Records { places: 9, metadata: &["log.toy"] }));
 }
 
+const RECORDS: Damage = Damage::Records { places: 9, metadata: &["features.json"] };
+
 /// What the kit says of a format that lies.
-fn noticed(lie: Lie) -> String {
-    let ended = catch_unwind(AssertUnwindSafe(|| conformance(&Toy(lie), &case(Damage::Prefix(9)))));
+fn noticed(lie: Lie, damage: Damage) -> String {
+    let ended = catch_unwind(AssertUnwindSafe(|| conformance(&Toy(lie), &case(damage))));
     let told = ended.expect_err(&format!("{lie:?} went unnoticed"));
     match told.downcast::<String>() {
         Ok(text) => *text,
@@ -314,7 +319,9 @@ fn every_broken_promise_is_noticed() {
         (Lie::BatchesWithoutBound, "the bound is"),
     ];
     for (lie, message) in cases {
-        let told = noticed(lie);
-        assert!(told.contains(message), "{lie:?}: {told}");
+        for damage in [Damage::Prefix(9), RECORDS] {
+            let told = noticed(lie, damage);
+            assert!(told.contains(message), "{lie:?}, {damage:?}: {told}");
+        }
     }
 }

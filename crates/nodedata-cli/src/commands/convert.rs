@@ -134,8 +134,8 @@ pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
     let rows: u64 = report.streams.values().map(|it| it.written).sum();
     let seconds = report.seconds.get("total").copied().unwrap_or(0.0).max(1e-6);
     // What others had made would count as work of this run.
-    let rate = match report.units_reused {
-        0 => format!(" ({}/s)", human::bytes((report.input_bytes as f64 / seconds) as u64)),
+    let rate = match (report.units_reused, report.records_reused) {
+        (0, None) => format!(" ({}/s)", human::bytes((report.input_bytes as f64 / seconds) as u64)),
         _ => String::new(),
     };
     text.push_str(&format!(
@@ -146,7 +146,7 @@ pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
         human::bytes(report.input_bytes),
         human::bytes(report.output_bytes),
     ));
-    if !*unchanged && 0 < report.units_reused {
+    if !*unchanged && (0 < report.units_reused || report.records_reused.is_some()) {
         text.push_str(&taken_over(report));
     }
     let verb = if *unchanged { "is already complete in" } else { "written to" };
@@ -158,8 +158,12 @@ pub(crate) fn tell(converted: &Converted, out: &Path) -> Result<()> {
 
 /// What an earlier run or other workers had made, and how fast the rest was.
 fn taken_over(report: &Report) -> String {
-    let Report { units, units_reused, made_bytes, seconds, .. } = report;
-    let mut text = format!("{} of {} taken over", human::count(*units_reused), human::plural(*units, "unit"));
+    let Report { units, units_reused, records_reused, made_bytes, seconds, .. } = report;
+    let mut text = format!("{} of {}", human::count(*units_reused), human::plural(*units, "unit"));
+    if let Some(records) = records_reused {
+        text.push_str(&format!(" and {} of those begun", human::plural(*records, "record")));
+    }
+    text.push_str(" taken over");
     if let Some(made) = made_bytes.filter(|it| 0 < *it) {
         let seconds = seconds.get("rows").copied().unwrap_or(0.0).max(1e-6);
         text.push_str(&format!(

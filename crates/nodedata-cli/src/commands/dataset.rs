@@ -157,6 +157,7 @@ fn push_options(args: PushArgs, registry: &Registry) -> Result<PushOptions> {
         exclude: args.exclude,
         include: args.include,
         assign: assign.collect::<Result<_>>()?,
+        new_splits: args.new_splits.clone(),
         visibility: args.class.visibility.map(|it| it.visibility()),
         sensitivity: sensitivity(&args.class)?,
         op_id: args.op_id,

@@ -245,6 +245,9 @@ pub(crate) struct PushArgs {
     /// Count shards to another split: `val=train-0000[0-9].parquet` takes ten, `*` stands for any letters.
     #[arg(long, value_name = "SPLIT=SHARD", help_heading = "Splits")]
     pub(crate) assign: Vec<String>,
+    /// A split that `--assign` makes; another name that the dataset does not have is a mistake. May be given several times.
+    #[arg(long = "split", value_name = "NAME", help_heading = "Splits", requires = "assign")]
+    pub(crate) new_splits: Vec<String>,
     /// Name of this push: one that is tried again under the same name is done once.
     #[arg(long, value_name = "ID")]
     pub(crate) op_id: Option<String>,

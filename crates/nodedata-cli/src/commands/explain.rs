@@ -4,6 +4,7 @@ use nodedata_core::{
 };
 use nodedata_dataset::{Dataset, Explanation, Question, explain};
 use nodedata_pipeline::{MadeField, MadeOf, MadeStep, Rebuilt, StepAsked, explain_step, no_recipe};
+use serde_json::Value;
 
 use crate::{
     Outcome,
@@ -83,7 +84,7 @@ fn told_step(made: &MadeStep) -> String {
         told_time(made.time_ns)
     );
     let width = column_of(made.fields.iter().map(|it| it.field.as_str()), 0, 40);
-    for MadeField { field, constant, messages } in &made.fields {
+    for MadeField { field, constant, transform, messages } in &made.fields {
         let nothing = match messages.as_slice() {
             [] if *constant => Some("the same at every step"),
             [] => Some("no message in reach"),
@@ -91,6 +92,9 @@ fn told_step(made: &MadeStep) -> String {
         };
         if let Some(nothing) = nothing {
             text.push_str(&format!("field       {}  {nothing}\n", padded(field, width)));
+        }
+        for transform in transform {
+            text.push_str(&format!("field       {}  by {}\n", padded(field, width), visible(transform)));
         }
         for message in messages {
             let MadeOf { topic, columns, time_ns, skew_ns, weight, source, bytes: (start, end), record } =
@@ -152,6 +156,13 @@ fn told(it: &Explanation) -> String {
             visible(&range.source)
         ));
     }
+    for (field, transforms) in &it.transforms {
+        text.push_str(&format!(
+            "transform   {}: {}\n",
+            visible(field),
+            visible(&transforms.iter().map(transform).collect::<Vec<_>>().join(", then "))
+        ));
+    }
     if it.origins.len() > RANGES_SHOWN {
         text.push_str(&format!(
             "            and {} more ranges: `--row N` asks for one row, `--format json` lists all\n",
@@ -159,4 +170,16 @@ fn told(it: &Explanation) -> String {
         ));
     }
     text
+}
+
+/// A transform as the dataset says it: a name, or a name with its arguments.
+fn transform(it: &Value) -> String {
+    match it {
+        Value::String(name) => name.clone(),
+        Value::Object(members) => {
+            let told = members.iter().map(|(name, arguments)| format!("{name} {arguments}"));
+            told.collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    }
 }

@@ -148,6 +148,9 @@ fn told(planned: &Outline) -> String {
         if stream.name != "steps" {
             continue;
         }
+        for transform in &stream.transform {
+            text.push_str(&format!("    {}: of whole steps\n", visible(transform)));
+        }
         for feature in &stream.features {
             let from = if feature.from.is_empty() {
                 String::new()
@@ -158,7 +161,11 @@ fn told(planned: &Outline) -> String {
                 format!("  null in {} of the first {}", human::count(it.nulls), human::plural(it.rows, "row"))
             });
             let (name, kind) = (visible(&feature.name), visible(&feature.kind));
-            text.push_str(&format!("    {name}: {kind}{from}{nulls}\n"));
+            let then = match feature.transform.as_slice() {
+                [] => String::new(),
+                all => format!("  by {}", visible(&all.join(", "))),
+            };
+            text.push_str(&format!("    {name}: {kind}{from}{then}{nulls}\n"));
         }
     }
     text.push_str(&format!("shards     {}\n", human::plural(planned.shards.len() as u64, "unit")));

@@ -19,10 +19,13 @@ use crate::{
 
 /// `node-data validate`.
 pub(crate) fn run(args: &ValidateArgs, output: Output) -> Result<Outcome> {
-    if args.dataset.to_str().is_some_and(|it| it.contains("://")) {
-        return audit::run(&args.dataset, output);
+    // What lies on disk is a path, however it is written: a dataset of ours is one there, too.
+    let on_disk = args.dataset.to_str().and_then(|it| it.strip_prefix("file://"));
+    let named = on_disk.map_or(args.dataset.as_path(), Path::new);
+    if on_disk.is_none() && named.to_str().is_some_and(|it| it.contains("://")) {
+        return audit::run(named, output);
     }
-    let target = Target::of(&args.dataset, &args.store)?;
+    let target = Target::of(named, &args.store)?;
     if let Target::Path(folder) = &target
         && folder.is_dir()
         && !folder.join("manifest.json").is_file()

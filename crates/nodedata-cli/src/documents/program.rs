@@ -46,6 +46,45 @@ pub(crate) struct RefusedFormat {
     pub(crate) instead: &'static str,
 }
 
+/// What pipelines can do to the values of steps.
+#[derive(Serialize)]
+pub(crate) struct TransformList {
+    /// By name.
+    pub(crate) transforms: Vec<TransformLine>,
+}
+
+/// A transform.
+#[derive(Serialize)]
+pub(crate) struct TransformLine {
+    /// Its name with its version, as recipes and datasets say it; pipelines may leave the version out.
+    pub(crate) name: &'static str,
+    /// The key of a pipeline file that takes it.
+    pub(crate) key: &'static str,
+    /// What it is for.
+    pub(crate) about: &'static str,
+    /// Which values it takes.
+    pub(crate) takes: &'static str,
+    /// What becomes of a value.
+    pub(crate) formula: &'static str,
+    /// What it may be told.
+    pub(crate) arguments: Vec<TransformArgument>,
+    /// A part of a pipeline file that uses it.
+    pub(crate) example: &'static str,
+}
+
+/// Something a transform may be told.
+#[derive(Serialize)]
+pub(crate) struct TransformArgument {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it may be.
+    pub(crate) takes: String,
+    /// Whether it must be given.
+    pub(crate) required: bool,
+    /// What it is for, and what it is when it is not given.
+    pub(crate) about: &'static str,
+}
+
 /// The completions of a shell.
 #[derive(Serialize)]
 pub(crate) struct Completions {

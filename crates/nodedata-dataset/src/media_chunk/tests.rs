@@ -6,7 +6,7 @@ use arrow_array::{
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Schema, SchemaRef};
-use nodedata_core::{DType, Dim, Feature, Storage};
+use nodedata_core::{DType, Dim, Feature, Storage, meta};
 use parquet::{
     arrow::{
         ArrowSchemaConverter,
@@ -26,6 +26,7 @@ struct Columns {
     schema: SchemaRef,
     parquet: SchemaDescriptor,
     properties: Arc<WriterProperties>,
+    n_step: usize,
 }
 
 impl Columns {
@@ -40,7 +41,20 @@ impl Columns {
         let schema = Arc::new(Schema::new(vec![feature.arrow_field()]));
         let parquet = ArrowSchemaConverter::new().convert(&schema).unwrap();
         let properties = Arc::new(properties::media(std::slice::from_ref(&feature), "tests"));
-        Self { feature, schema, parquet, properties }
+        Self { feature, schema, parquet, properties, n_step: MEDIA_PAGE_ROWS }
+    }
+
+    /// Raw pictures that compression does not make smaller.
+    fn stored(nullable: bool) -> Self {
+        let mut columns = Self::new(Storage::RawMedia, nullable);
+        columns.feature = columns.feature.with_meta(meta::ENCODING, "raw");
+        columns.properties = Arc::new(properties::stored(&columns.feature, "tests"));
+        columns.n_step = properties::BATCH_ROWS;
+        columns
+    }
+
+    fn writer(&self) -> MediaWriter {
+        MediaWriter::new(self.parquet.column(0), self.n_step)
     }
 
     fn file(&self) -> SerializedFileWriter<Vec<u8>> {
@@ -56,7 +70,7 @@ impl Columns {
     fn write(&self, pieces: &[ArrayRef], ours: bool) -> Vec<u8> {
         let mut file = self.file();
         let mut reference = self.reference_writers(&file);
-        let mut media = MediaWriter::new(self.parquet.column(0));
+        let mut media = self.writer();
         let field = self.schema.field(0);
         for piece in pieces {
             for (writer, leaf) in reference.iter_mut().zip(compute_leaves(field, piece).unwrap()) {
@@ -70,7 +84,7 @@ impl Columns {
             if !ours || idx > 0 {
                 chunk.append_to_row_group(&mut group).unwrap();
             } else {
-                std::mem::replace(&mut media, MediaWriter::new(self.parquet.column(0)))
+                std::mem::replace(&mut media, self.writer())
                     .close()
                     .unwrap()
                     .append_to_row_group(&mut group)
@@ -167,6 +181,17 @@ fn with_nulls(items: BoxedStrategy<Item>, has_nulls: bool) -> BoxedStrategy<Item
     }
 }
 
+/// Pictures of any size, in batches of which some have nulls, some none, and some say of each that it is none.
+fn pictures() -> impl Strategy<Value = Vec<(Vec<usize>, usize, bool)>> {
+    let n_bytes = prop_oneof![Just(3_000_usize..3_001), Just(100..40_000), Just(600_000..1_300_000)];
+    let batch = n_bytes.prop_flat_map(|n_bytes| {
+        let n_rows = 1..if n_bytes.end > 600_000 { 20 } else { 1_500 };
+        proptest::collection::vec(n_bytes, n_rows)
+    });
+    let null_every = prop_oneof![Just(1), 2usize..40, Just(usize::MAX)];
+    proptest::collection::vec((batch, null_every, any::<bool>()), 1..4)
+}
+
 fn lists() -> impl Strategy<Value = Vec<Dim>> {
     let dim = prop_oneof![3 => Just(Dim::Variable), 1 => Just(Dim::Fixed(1)), 2 => Just(Dim::Fixed(4))];
     proptest::collection::vec(dim, 1..3)
@@ -214,6 +239,32 @@ proptest! {
             }).collect();
             pieces.push(columns.array(&values));
         }
+        let (ours, theirs) = (columns.write(&pieces, true), columns.write(&pieces, false));
+        prop_assert_eq!(read(ours.clone()), read(theirs.clone()));
+        prop_assert!(ours == theirs, "{} and {} bytes", ours.len(), theirs.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn stored_pictures_are_those_of_the_parquet_crate(batches in pictures(), nullable in any::<bool>()) {
+        let columns = Columns::stored(nullable);
+        let mut pieces: Vec<ArrayRef> = Vec::new();
+        for (lengths, null_every, says_it) in batches {
+            let of_row = |(idx, n): (usize, &usize)| {
+                let is_null = nullable && (idx + 1).is_multiple_of(null_every);
+                (!is_null).then(|| vec![idx as u8; *n])
+            };
+            let pictures = BinaryArray::from_iter(lengths.iter().enumerate().map(of_row));
+            let (offsets, bytes, nulls) = pictures.into_parts();
+            let all = NullBuffer::new_valid(lengths.len());
+            let nulls = nulls.or((nullable && says_it).then_some(all));
+            pieces.push(Arc::new(BinaryArray::new(offsets, bytes, nulls)));
+        }
+        // The Parquet crate has a column index of nothing but nulls.
+        pieces.push(Arc::new(BinaryArray::from_iter_values([[1; 5]; 16])));
         let (ours, theirs) = (columns.write(&pieces, true), columns.write(&pieces, false));
         prop_assert_eq!(read(ours.clone()), read(theirs.clone()));
         prop_assert!(ours == theirs, "{} and {} bytes", ours.len(), theirs.len());
@@ -292,7 +343,7 @@ fn a_column_of_nulls_and_a_slice_are_read_back() {
 fn chunks_are_read_from_any_place() {
     let columns = Columns::new(Storage::RawMedia, true);
     let values: Vec<Option<Vec<u8>>> = (0..20).map(|it| (it % 3 > 0).then(|| vec![it; 5])).collect();
-    let mut writer = MediaWriter::new(columns.parquet.column(0));
+    let mut writer = columns.writer();
     writer.write(columns.schema.field(0), &columns.array(&values)).unwrap();
     let chunk = writer.close().unwrap();
     let pages = Pages { pages: &chunk.pages, n_bytes: chunk.n_bytes };

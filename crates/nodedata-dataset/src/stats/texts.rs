@@ -48,9 +48,9 @@ impl Texts {
         // Robot text repeats: a run of one text, and of one row of them, is looked up once.
         let mut run: (&[u8], u64) = (&[], 0);
         if let Some(texts) = PackedTexts::of(leaf) {
-            texts.for_each_stretch(|stretch, n_times| {
+            for (stretch, n_times) in texts.stretches() {
                 stretch.for_each(|idx| self.add(texts.text(idx), n_times as u64, &mut run));
-            });
+            }
         } else {
             let valid = leaf.items.last().and_then(|it| it.valid.as_ref());
             for_each_bytes(leaf.values.as_ref(), |idx, value| {

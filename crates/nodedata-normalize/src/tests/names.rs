@@ -112,7 +112,9 @@ fn names_of_steps_that_are_there_are_looked_for_as_well() {
     assert_eq!(found[0].message, "the steps of the source are kept, every one");
     let failing = normalized(Box::new(steps()), spec(&["c"], Some(Beyond::Fail))).unwrap();
     let err = failing.read(0, &Default::default()).unwrap().next_batch().unwrap_err();
-    assert_eq!((err.to_string().as_str(), err.locus().step_idx), ("the row has no `c`", Some(0)));
+    // This source numbers no steps.
+    assert_eq!((err.to_string().as_str(), err.locus().episode_idx), ("the row has no `c`", Some(0)));
+    assert_eq!(err.locus().step_idx, None);
 }
 
 /// A key that would have no effect on steps that are there already is told, not passed over.

@@ -9,6 +9,7 @@ use nodedata_normalize::Rate;
 
 use super::{
     keys::{Key, Kind},
+    transforms,
     yaml::kind_of,
 };
 
@@ -131,6 +132,16 @@ impl Checker {
                 self.add(&node.place, format!("`{path}` is empty"), "write a value, or remove the key");
             }
             Kind::Secret => self.secret(node, path),
+            Kind::Transforms(scope) => {
+                if let Value::List(items) = &node.value {
+                    for (idx, item) in items.iter().enumerate() {
+                        self.places.0.insert(format!("{path}[{idx}]"), item.place.clone());
+                    }
+                }
+                transforms::parse(node, *scope, path, &mut |place, message, hint| {
+                    self.add(place, message, hint)
+                });
+            }
             Kind::Text | Kind::Bool | Kind::Constant => {}
         }
     }
@@ -222,6 +233,9 @@ impl Kind {
                 Value::List(items) => !items.is_empty() && items.iter().all(|it| it.number().is_some()),
                 _ => node.text().is_some(),
             },
+            Self::Transforms(_) => {
+                node.text().is_some() || matches!(node.value, Value::Map(_) | Value::List(_))
+            }
             Self::Either(kinds) => kinds.iter().any(|it| it.takes(node)),
         }
     }
@@ -243,6 +257,7 @@ impl Kind {
                 format!("a mapping with {}", names.join(", "))
             }
             Self::Names(_, each) => format!("a mapping from names, each to {}", each.told()),
+            Self::Transforms(_) => transforms::EXPECTED.to_owned(),
             Self::Either(kinds) => kinds.iter().map(Self::told).collect::<Vec<_>>().join("; or "),
         }
     }

@@ -1,6 +1,10 @@
+use nodedata_core::Moment;
 use serde_json::{Map, Value, json};
 
-use super::keys::{FILE, Key, Kind};
+use super::{
+    keys::{FILE, Key, Kind},
+    transforms,
+};
 
 /// The JSON Schema of pipeline files, for editors: made of the table that the parser goes by.
 pub fn pipeline_json_schema() -> Value {
@@ -33,7 +37,7 @@ fn mapping(keys: &[Key], names: Option<&Kind>) -> Value {
 /// A text with a variable in it may stand for any scalar.
 const VARIABLE: &str = r"\$\{env:[^}]+\}";
 
-fn or_variable(schema: &Value) -> Value {
+pub(super) fn or_variable(schema: &Value) -> Value {
     json!({"anyOf": [schema, {"type": "string", "pattern": VARIABLE}]})
 }
 
@@ -48,10 +52,7 @@ fn of(kind: &Kind) -> Value {
             {"type": "string", "pattern": r"^\d+(\.\d{1,9}|/\d+)?$"},
         ]})),
         Kind::Moment(takes_offsets) => {
-            let offset = if *takes_offsets { r"|\+([\d.]+(h|m|s|ms|us|µs|ns))+" } else { "" };
-            let pattern = format!(
-                r"^(\d{{4}}-\d\d-\d\d[Tt ].*([Zz]|[+-]\d\d:\d\d)|-?[\d.]+(h|m|s|ms|us|µs|ns){offset})$"
-            );
+            let pattern = Moment::pattern(*takes_offsets);
             or_variable(&json!({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": pattern}]}))
         }
         Kind::Choice(words) => {
@@ -78,6 +79,7 @@ fn of(kind: &Kind) -> Value {
         Kind::List(each) => json!({"type": "array", "items": of(each), "minItems": 1}),
         Kind::Map(keys) => mapping(keys, None),
         Kind::Names(keys, each) => mapping(keys, Some(each)),
+        Kind::Transforms(scope) => transforms::json_schema(*scope),
         Kind::Either(kinds) => json!({"anyOf": kinds.iter().map(of).collect::<Vec<_>>()}),
     }
 }

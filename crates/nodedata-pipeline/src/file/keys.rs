@@ -1,3 +1,5 @@
+use nodedata_normalize::Scope;
+
 /// A key of a mapping: what the parser takes and what the JSON Schema for editors says. There is one table
 /// for both.
 pub(super) struct Key {
@@ -33,6 +35,8 @@ pub(super) enum Kind {
     Map(&'static [Key]),
     /// A mapping from names of the user's own, beside these keys.
     Names(&'static [Key], &'static Self),
+    /// Transforms by name: one, or one with arguments, or a list of these.
+    Transforms(Scope),
     /// The first of these that fits the shape of the value.
     Either(&'static [Self]),
 }
@@ -209,6 +213,11 @@ const STEPS: &[Key] = &[
         MILLIS,
         "How far stamps may stray from log times beyond what samples show; 500 by default",
     ),
+    key(
+        "transform",
+        Kind::Transforms(Scope::Steps),
+        "What becomes of whole steps, before the values of fields are transformed; `node-data transforms` lists what there is",
+    ),
 ];
 
 const CLOCK: &[Key] = &[
@@ -233,7 +242,8 @@ const FIELD_KEYS: &[Key] = &[
     key(
         "encoding",
         ENCODING,
-        "Decodes the coded video that `from` names, of a source of steps, and stores frames so",
+        "Decodes the coded video that `from` names, of a source of steps, and stores frames so; with a transform of images, \
+         what its frames are stored as: `png` when absent",
     ),
     key("align", ALIGN, "As in `steps`, for this field"),
     key("tolerance_ms", MILLIS, "As in `steps`, for this field"),
@@ -245,6 +255,12 @@ const FIELD_KEYS: &[Key] = &[
             "float32", "float64", "string", "bytes",
         ]),
         "Element type; a value that does not fit is an error",
+    ),
+    key(
+        "transform",
+        Kind::Transforms(Scope::Field),
+        "What becomes of the values once they are aligned and cast: `gripper/invert`, `{action/clip: {min: -1, max: 1}}`, \
+         or a list of these, in order; `node-data transforms` lists what there is",
     ),
     key("skew", Kind::Bool, "As in `steps`, for this field"),
     key(

@@ -7,12 +7,13 @@ use nodedata_core::{
     MediaEncoding, Moments, OnMisfit, OptionValue,
     placed::{Member, Mistake, Node},
 };
+use nodedata_normalize::FieldTransform;
 
 use super::{
     check::{Places, word},
     publish, quality, splits,
     stages::{Expected, PipelineFile, PipelineTest, SourceStage},
-    steps, times,
+    steps, times, transforms,
 };
 use crate::OnError;
 
@@ -112,7 +113,16 @@ impl<'a> Reader<'a> {
         let encoding = |node: Option<&Node>| MediaEncoding::from_name(&node?.text()?);
         let all = encoding(self.root.get("source").and_then(|it| it.get("decode")));
         let fields = self.root.get("fields").map(Node::members).unwrap_or_default();
-        let of_field = fields.iter().filter_map(|it| {
+        // What is done to pictures decides itself what it needs: see `FieldSpec::encoding`.
+        let is_changed = |it: &&Member| {
+            it.node
+                .get("transform")
+                .map(transforms::of_field)
+                .unwrap_or_default()
+                .iter()
+                .any(FieldTransform::is_of_images)
+        };
+        let of_field = fields.iter().filter(|it| !is_changed(it)).filter_map(|it| {
             let camera = it.node.get("from").and_then(Node::text)?;
             Some((camera, encoding(it.node.get("encoding"))?))
         });

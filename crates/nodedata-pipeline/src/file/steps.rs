@@ -1,15 +1,16 @@
 use nodedata_core::{
-    DType,
+    DType, MediaEncoding,
     placed::{Node, Value},
 };
 use nodedata_normalize::{
-    Align, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, Rate, Start, StepSpec, TimeSource,
-    Tolerance, TopicTime,
+    Align, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, FieldTransform, Rate, Start, StepSpec,
+    TimeSource, Tolerance, TopicTime,
 };
 
 use super::{
     episodes,
     read::{Reader, choice, text, texts},
+    transforms,
 };
 
 /// How messages become steps; `None` when the file has no `steps`.
@@ -41,6 +42,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<StepSpec> {
     spec.upsample = node.get("upsample").and_then(Node::bool).unwrap_or(false);
     spec.order_bound_ns = node.get("order_bound_ms").and_then(Node::number).map(nanos);
     spec.keep_streams = root.get("streams").is_some();
+    spec.transform = node.get("transform").map(transforms::of_steps).unwrap_or_default();
     match root.get("fields") {
         Some(fields) => {
             for member in fields.members() {
@@ -145,6 +147,10 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
     spec.description = text(node, "description");
     spec.by_name = node.get("by_name").map(|it| by_name(reader, &path, it));
     spec.may_be_empty = node.get("nullable").is_some();
+    spec.transform = node.get("transform").map(transforms::of_field).unwrap_or_default();
+    if spec.transform.iter().any(FieldTransform::is_of_images) {
+        spec.encoding = text(node, "encoding").and_then(|it| MediaEncoding::from_name(&it));
+    }
     check_field(reader, &path, &spec);
     if node.get("encoding").is_some() && from.and_then(Node::text).is_none() {
         reader.add(
@@ -166,6 +172,7 @@ fn check_field(reader: &mut Reader<'_>, path: &str, spec: &FieldSpec) {
             (spec.by_name.is_some(), "by_name"),
             (spec.skew.is_some(), "skew"),
             (spec.may_be_empty, "nullable"),
+            (!spec.transform.is_empty(), "transform"),
         ] {
             if is_there {
                 reader.add(

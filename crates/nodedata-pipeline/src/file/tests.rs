@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use expect_test::{Expect, expect};
+use nodedata_core::Moment;
 use nodedata_normalize::{Align, Beyond, Clock, Cut, FieldFrom, TimeSource};
 use nodedata_quality::{Level, Rule};
 
@@ -327,6 +328,20 @@ fn the_json_schema_knows_every_stage() {
     for rule in Rule::ALL {
         let about = &schema["properties"]["quality"]["properties"][rule.name()]["description"];
         assert!(about.as_str().unwrap().starts_with(rule.code()), "{rule:?}");
+    }
+}
+
+/// Times have one grammar: the schema's pattern is that of the reader, for every key that takes one.
+#[test]
+fn the_json_schema_takes_the_times_that_the_reader_takes() {
+    let schema = pipeline_json_schema().to_string();
+    for takes_offsets in [true, false] {
+        let pattern = serde_json::json!(Moment::pattern(takes_offsets)).to_string();
+        assert!(schema.contains(&format!("\"pattern\":{pattern}")), "offsets: {takes_offsets}");
+    }
+    assert!(!schema.contains("(h|m|s|ms|us|µs|ns)"), "there is no second table of units");
+    for text in ["1h30m", "\"1700000000000000000\"", "1700000000123ms", "2023-11-14T22:13Z", "+1m30s"] {
+        sound(&format!("version: 1\nsource: {{path: a.mcap, start: {text}}}\n"));
     }
 }
 

@@ -65,6 +65,7 @@ pub(super) fn pipeline(
     format: &str,
     inspection: &Inspection,
     seen: &[Seen],
+    there: Option<&str>,
 ) -> String {
     let proposals = proposals(inspection, seen);
     let mut text = String::new();
@@ -94,6 +95,9 @@ pub(super) fn pipeline(
     );
     if proposals.iter().any(|it| it.active) {
         steps(&mut text, inspection, seen, &proposals);
+    } else if let Some(there) = there {
+        text.push_str(there);
+        measured(&mut text, &inspection.streams.iter().collect::<Vec<_>>());
     } else {
         line(
             &mut text,
@@ -159,6 +163,10 @@ fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &
             &format!("  {mark}{}: {}    # {}", scalar(&proposal.name), proposal.mapped(), proposal.about),
         );
     }
+    line(
+        text,
+        "  # `transform` changes values, such as `transform: [{action/shift: {steps: 1}}]`: `node-data transforms` lists what there is.",
+    );
     let is_mapped = |stream: &&StreamInspection| {
         proposals.iter().any(|it| {
             let name = &stream.name;
@@ -381,7 +389,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// A text as YAML: plain where nothing can be misread, quoted otherwise.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     let starts_well = text.starts_with(|it: char| it.is_ascii_alphabetic() || matches!(it, '/' | '_' | '.'));
     let is_plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '/' | '_' | '.' | '-');
     let is_word = matches!(
@@ -395,7 +403,7 @@ fn scalar(text: &str) -> String {
     visible_json(&serde_json::Value::from(text.replace("${", "$${")).to_string()).into_owned()
 }
 
-fn line(text: &mut String, line: &str) {
+pub(super) fn line(text: &mut String, line: &str) {
     text.push_str(line);
     text.push('\n');
 }

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use nodedata_core::{DType, MediaEncoding, Moments, OptionValue, TimeRange};
 use nodedata_normalize::{
-    Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, Rate, Start,
-    TimeSource, Tolerance, TopicTime,
+    Align, Beyond, ByName, Clock, Constant, Cut, End, EpisodeRange, FieldFrom, FieldSpec, FieldTransform,
+    Marker, Rate, Start, StepTransform, TimeSource, Tolerance, TopicTime,
 };
 use proptest::prelude::*;
 
@@ -91,6 +91,23 @@ fn cut() -> impl Strategy<Value = Cut> {
     ]
 }
 
+fn transforms() -> impl Strategy<Value = (Vec<FieldTransform>, Option<MediaEncoding>)> {
+    let item = || any::<Option<i32>>();
+    let one = prop_oneof![
+        (any::<i32>(), prop::sample::select(vec![End::Null, End::Drop]))
+            .prop_map(|(steps, end)| FieldTransform::Shift { steps, end }),
+        item().prop_map(|item| FieldTransform::Invert { item }),
+        (number(), item()).prop_map(|(threshold, item)| FieldTransform::Binarize { threshold, item }),
+        (prop::option::of(number()), prop::option::of(number()), item())
+            .prop_map(|(min, max, item)| FieldTransform::Clip { min, max, item }),
+        Just(FieldTransform::FromCodes {}),
+        Just(FieldTransform::FlipChannels {}),
+        Just(FieldTransform::Rotate180 {}),
+    ];
+    let encodings = MediaEncoding::ALL.map(|it| it.0).to_vec();
+    (prop::collection::vec(one, 0..3), prop::option::of(prop::sample::select(encodings)))
+}
+
 fn constant() -> impl Strategy<Value = Constant> {
     prop_oneof![
         any::<bool>().prop_map(Constant::Bool),
@@ -112,10 +129,13 @@ prop_compose! {
         skew in any::<Option<bool>>(),
         unit in prop::option::of(text()),
         description in prop::option::of(text()),
+        (transform, encoding) in transforms(),
     ) -> FieldSpec {
         let by_name = by_name.map(|(names, at, absent)| ByName { names, at, absent });
         let may_be_empty = false;
-        FieldSpec { name, from, by_name, align, tolerance, dtype, skew, unit, description, may_be_empty }
+        FieldSpec {
+            name, from, by_name, align, tolerance, dtype, skew, unit, description, transform, encoding, may_be_empty,
+        }
     }
 }
 
@@ -136,11 +156,12 @@ prop_compose! {
         (order_bound_ns, upsample) in any::<(Option<i64>, bool)>(),
         fields in prop::collection::vec(field(), 0..3),
         keep_streams in any::<bool>(),
+        transform in prop::collection::vec(text().prop_map(|field| StepTransform::DropLastPadding { field }), 0..2),
     ) -> StepSpec {
         let topic_times = topic_times.into_iter().map(|(topic, time)| TopicTime { topic, time }).collect();
         StepSpec {
             episodes, clock, time, topic_times, align, tolerance, skew, start, upsample, order_bound_ns, fields,
-            keep_streams,
+            keep_streams, transform,
         }
     }
 }
@@ -204,6 +225,7 @@ prop_compose! {
             refuse_empty: false,
             threads: None,
             shard_bytes,
+            keep_rows: crate::KeepRows::default(),
             peak_heap: None,
         }
     }

@@ -39,6 +39,10 @@ impl Pushed {
         progress: &dyn Progress,
     ) -> Result<Self> {
         match options.paths.as_slice() {
+            [] if options.append => {
+                Err(Error::new(ErrorKind::Config, "--append adds shards, and none is named")
+                    .with_hint("name the shards to add"))
+            }
             [] => Ok(Self::Facts),
             [folder] if folder.join("manifest.json").is_file() => {
                 for (flag, is_given) in [
@@ -61,6 +65,12 @@ impl Pushed {
                         return Err(Error::new(ErrorKind::Config, message)
                             .with_hint(format!("push it, and then push `{flag}` without a path")));
                     }
+                }
+                if options.append {
+                    let message = "--append adds plain shards, but a converted dataset takes the place of what is published";
+                    return Err(Error::new(ErrorKind::Config, message).with_hint(
+                        "convert the new recordings together with the old ones (what is finished is used again), and push that without `--append`",
+                    ));
                 }
                 let draft = read_converted(folder, &options.cache, progress)?;
                 Ok(Self::Converted(Box::new(draft)))
@@ -144,7 +154,7 @@ impl Pushed {
         if let (Self::Facts, Some(file)) = (self, &options.readme) {
             model.readme = Some(read_text(file)?);
         }
-        assign(&mut model, &options.assign)?;
+        assign(&mut model, options)?;
         model.render(&card_facts(options, head))
     }
 }
@@ -244,10 +254,12 @@ fn touched(base: &[PlainShard], new: &[PlainShard]) -> BTreeSet<(String, String)
 }
 
 /// Counts shards to other splits.
-fn assign(model: &mut PlainModel, assign: &BTreeMap<String, String>) -> Result<()> {
-    check_patterns(assign, model.shards.iter().map(|it| it.path.as_str()))?;
+fn assign(model: &mut PlainModel, options: &PushOptions) -> Result<()> {
+    check_patterns(&options.assign, model.shards.iter().map(|it| it.path.as_str()))?;
+    let known = model.shards.iter().map(|it| it.split.as_str());
+    check_splits(options, known.chain(model.schema.splits.iter().map(String::as_str)))?;
     for shard in &mut model.shards {
-        if let Some(split) = split_of(assign, &shard.path) {
+        if let Some(split) = split_of(&options.assign, &shard.path) {
             shard.split.clone_from(split);
             if !model.schema.splits.contains(split) {
                 model.schema.splits.push(split.clone());
@@ -261,6 +273,7 @@ fn assign(model: &mut PlainModel, assign: &BTreeMap<String, String>) -> Result<(
 fn reassigned(head: &Revision, options: &PushOptions) -> Result<Draft> {
     let draft = Draft::of_revision(head)?;
     check_patterns(&options.assign, draft.shards.iter().map(|it| it.path.as_str()))?;
+    check_splits(options, draft.splits.keys().map(String::as_str))?;
     let readme = options.readme.as_deref().map(read_text).transpose()?;
     reassign(head, draft, &|path| split_of(&options.assign, path).cloned(), readme.as_deref())
 }
@@ -286,6 +299,27 @@ fn check_patterns<'a>(assign: &BTreeMap<String, String>, paths: impl Iterator<It
         }
     }
     Ok(())
+}
+
+/// Refuses splits that are not there and that nobody asked for, and new ones that get nothing.
+fn check_splits<'a>(options: &PushOptions, known: impl Iterator<Item = &'a str>) -> Result<()> {
+    let known: BTreeSet<&str> = known.collect();
+    let refused = |message: String, hint: String| Err(Error::new(ErrorKind::Config, message).with_hint(hint));
+    let is_new = |it: &&String| !known.contains(it.as_str()) && !options.new_splits.contains(it);
+    if let Some(split) = options.assign.values().find(is_new) {
+        let hint = suggest(split, known.iter().copied());
+        return refused(
+            format!("`--assign {split}=…`: the dataset has no split `{split}`"),
+            format!("{hint}; `--split {split}` makes it"),
+        );
+    }
+    match options.new_splits.iter().find(|it| options.assign.values().all(|split| split != *it)) {
+        Some(idle) => refused(
+            format!("`--split {idle}`: no shard is assigned to it"),
+            format!("add `--assign {idle}=SHARD`, or leave it out"),
+        ),
+        None => Ok(()),
+    }
 }
 
 fn card_facts(options: &PushOptions, head: Option<&Revision>) -> CardFacts {

@@ -208,3 +208,39 @@ impl RevisionManifest {
         files.chain(shards).chain(&self.shard_table).cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn licensed(license: &Value) -> RevisionManifest {
+        let file = json!({"path": "f", "b3": "0".repeat(64), "sha256": "0".repeat(64), "bytes": 0});
+        let mut schema = file.clone();
+        schema["mode"] = json!("inferred");
+        let root = format!("b3:{}", "0".repeat(64));
+        let manifest = json!({
+            "nd": "revision/1", "dataset": "acme/x", "revision": "1.0.0", "parents": [], "content_root": root,
+            "provenance_root": root, "license": license, "readme": file, "schema": schema, "splits": {}, "index": {},
+            "files": [], "shards": [], "shard_table": null, "n_shards": 0, "shard_bytes": 0,
+            "sensitivity": Sensitivity::default(), "created_by": {},
+        });
+        serde_json::from_value(manifest).unwrap()
+    }
+
+    /// Readers compare licences as text, so that only one spelling of each is published.
+    #[test]
+    fn a_licence_is_spelled_as_spdx_does() {
+        for license in [Value::Null, json!("CC-BY-4.0"), json!("MIT OR Apache-2.0")] {
+            licensed(&license).check_license().unwrap_or_else(|err| panic!("{license}: {err}"));
+        }
+        for (license, hint) in
+            [("cc-by-4.0", "write `CC-BY-4.0`"), ("mit or apache-2.0", "write `MIT OR Apache-2.0`")]
+        {
+            let err = licensed(&json!(license)).check_license().unwrap_err();
+            assert_eq!((err.kind(), err.hint()), (ErrorKind::Config, Some(hint)), "{license}");
+        }
+        assert!(licensed(&json!("MTI")).check_license().is_err());
+    }
+}

@@ -1,21 +1,30 @@
 //! A small RLDS dataset, built in memory: what TFDS would write, without TFDS.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod cells;
+
 use std::path::PathBuf;
 
 use bytes::Bytes;
 
-/// A name of the shard of the validation split.
+pub(crate) mod damaged;
+
+/// The name of the first shard of the training split, with the episodes of 3 and 1 steps.
+pub(crate) const TRAIN: &str = "arm-train.tfrecord-00000-of-00002";
+/// The name of the shard of the validation split.
 pub(crate) const VAL: &str = "arm-val.tfrecord-00000-of-00001";
 
 /// A value of `tf.train.Feature`.
+#[derive(Clone)]
 pub(crate) enum Value {
+    /// A key that has none.
+    Nothing,
     Floats(Vec<f32>),
     Ints(Vec<i64>),
     Texts(Vec<Vec<u8>>),
 }
 
-fn varint(mut value: u64) -> Vec<u8> {
+pub(crate) fn varint(mut value: u64) -> Vec<u8> {
     let mut out = Vec::new();
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -25,7 +34,7 @@ fn varint(mut value: u64) -> Vec<u8> {
     out
 }
 
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2], &varint(bytes.len() as u64)[..], bytes].concat()
 }
 
@@ -34,6 +43,7 @@ pub(crate) fn example(entries: &[(&str, Value)]) -> Vec<u8> {
         .iter()
         .flat_map(|(key, value)| {
             let feature = match value {
+                Value::Nothing => return field(1, &field(1, key.as_bytes())),
                 Value::Texts(all) => field(1, &all.iter().flat_map(|it| field(1, it)).collect::<Vec<_>>()),
                 Value::Floats(all) => {
                     let packed: Vec<u8> = all.iter().flat_map(|it| it.to_le_bytes()).collect();
@@ -52,9 +62,12 @@ pub(crate) fn example(entries: &[(&str, Value)]) -> Vec<u8> {
 
 /// A record with its head and tail.
 pub(crate) fn framed(record: &[u8]) -> Vec<u8> {
-    let crc = |it: &[u8]| crc_fast::crc32_iscsi(it).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes();
     let length = (record.len() as u64).to_le_bytes();
-    [&length[..], &crc(&length), record, &crc(record)].concat()
+    [&length[..], &masked_crc(&length), record, &masked_crc(record)].concat()
+}
+
+pub(crate) fn masked_crc(bytes: &[u8]) -> [u8; 4] {
+    crc_fast::crc32_iscsi(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
 
 /// The smallest PNG there is: one gray pixel.

@@ -1,6 +1,7 @@
 //! The server from outside, over real connections on this machine.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+mod bump;
 mod gate;
 mod limits;
 mod page;

@@ -1,0 +1,300 @@
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, StructArray, builder::BinaryBuilder, cast::AsArray, new_null_array};
+use arrow_schema::{DataType, Field};
+use nodedata_core::{DType, Error, ErrorKind, Feature, MediaEncoding, Nested, PixelShape, Result, Storage};
+use nodedata_media::{Decoded, JPEG_QUALITY, decode_image, encode_jpeg, encode_png, image_header};
+
+use super::lists::around;
+
+/// What becomes of the pixels of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PixelOp {
+    FlipChannels,
+    Rotate180,
+}
+
+/// Frames that are decoded, changed and stored again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ImageOp {
+    pub(super) ops: Vec<PixelOp>,
+    pub(super) encoding: MediaEncoding,
+}
+
+/// Frames as they are stored, and what bare ones are.
+pub(super) struct Frames {
+    pub(super) array: ArrayRef,
+    /// Type and shape of bare values; encoded frames tell it themselves.
+    pub(super) shape: Option<(DType, Vec<u32>)>,
+}
+
+/// A frame that could not be changed, by the row that has it.
+pub(super) struct Unchanged {
+    pub(super) row: usize,
+    pub(super) err: Error,
+}
+
+impl ImageOp {
+    /// The column that holds such frames.
+    pub(super) fn feature(&self, mut feature: Feature) -> Feature {
+        feature.storage = match self.encoding {
+            MediaEncoding::Jpeg | MediaEncoding::Png => Storage::EncodedMedia,
+            MediaEncoding::Raw => Storage::RawMedia,
+        };
+        feature.with_meta(nodedata_core::meta::ENCODING, self.encoding.name())
+    }
+
+    /// Changes every frame of a column. `found` is what is known of bare frames.
+    pub(super) fn apply(
+        &self,
+        column: &ArrayRef,
+        found: &[&PixelShape],
+        wanted: &DataType,
+    ) -> Result<Frames, Unchanged> {
+        let nested = Nested::of(column.as_ref());
+        let bytes = nested.values.as_binary::<i32>();
+        let valid = nested.items.last().and_then(|it| it.valid.clone());
+        let mut stored = BinaryBuilder::with_capacity(bytes.len(), bytes.values().len());
+        let mut shape: Option<(DType, Vec<u32>)> = None;
+        let is_encoded = is_struct(column.data_type());
+        for idx in 0..bytes.len() {
+            if valid.as_ref().is_some_and(|it| it.is_null(idx)) {
+                stored.append_null();
+                continue;
+            }
+            let at = |err| Unchanged { row: nested.row_of(nested.dims.len(), idx), err };
+            let frame = bytes.value(idx);
+            let mut frame = if is_encoded { decoded(frame) } else { bare(frame, found) }.map_err(at)?;
+            self.change(&mut frame).map_err(at)?;
+            let found = (frame.dtype, dims(&frame));
+            if self.encoding == MediaEncoding::Raw && shape.as_ref().is_some_and(|it| *it != found) {
+                return Err(at(several_shapes(shape.as_ref(), &found)));
+            }
+            shape = Some(found);
+            stored.append_value(self.store(frame).map_err(at)?);
+        }
+        let bytes: ArrayRef = Arc::new(stored.finish());
+        let array = self.column(column, bytes, wanted).map_err(|err| Unchanged { row: 0, err })?;
+        Ok(Frames { array, shape: shape.filter(|_| self.encoding == MediaEncoding::Raw) })
+    }
+
+    fn change(&self, frame: &mut Decoded) -> Result<()> {
+        for op in &self.ops {
+            match op {
+                PixelOp::FlipChannels => flip_channels(frame)?,
+                PixelOp::Rotate180 => rotate_180(frame),
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&self, frame: Decoded) -> Result<Vec<u8>> {
+        let hint = "`encoding: raw` keeps values of any type";
+        match self.encoding {
+            MediaEncoding::Jpeg => encode_jpeg(&frame, JPEG_QUALITY),
+            MediaEncoding::Png => encode_png(&frame).map_err(|err| err.with_hint(hint)),
+            MediaEncoding::Raw => Ok(frame.pixels),
+        }
+    }
+
+    /// The lists of the old column around the new frames.
+    fn column(&self, old: &ArrayRef, bytes: ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
+        let mut inside = wanted;
+        while let DataType::List(item) | DataType::FixedSizeList(item, _) = inside {
+            inside = item.data_type();
+        }
+        let frames: ArrayRef = match inside {
+            DataType::Struct(fields) => {
+                let nulls = bytes.nulls().cloned();
+                let path = new_null_array(&DataType::Utf8, bytes.len());
+                Arc::new(StructArray::new(fields.clone(), vec![bytes, path], nulls))
+            }
+            _ => bytes,
+        };
+        around(old.as_ref(), frames, wanted).map_err(|err| {
+            Error::new(ErrorKind::SchemaMismatch, "the frames do not fit their column").with_source(err)
+        })
+    }
+}
+
+/// Whether frames lie in the column as Hugging Face readers expect encoded ones.
+fn is_struct(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Struct(_) => true,
+        DataType::List(item) | DataType::FixedSizeList(item, _) | DataType::LargeList(item) => {
+            is_struct(Field::data_type(item))
+        }
+        _ => false,
+    }
+}
+
+/// An encoded frame, with as many channels as it was stored with: the decoder of JPEG makes three of one.
+fn decoded(bytes: &[u8]) -> Result<Decoded> {
+    let frame = decode_image(bytes)?;
+    let is_gray = image_header(bytes).is_some_and(|it| it.shape().1 == 2);
+    if !is_gray || frame.channels != 3 || frame.dtype != DType::UInt8 {
+        return Ok(frame);
+    }
+    let pixels = frame.pixels.iter().step_by(3).copied().collect();
+    Ok(Decoded { channels: 1, pixels, ..frame })
+}
+
+/// Bare values as a frame, of the one shape that is known of them.
+fn bare(pixels: &[u8], found: &[&PixelShape]) -> Result<Decoded> {
+    let hint = "only frames whose height, width and type are known can be changed";
+    let [found] = found else {
+        let message =
+            format!("the frames of this batch have {} shapes, and none says which is whose", found.len());
+        return Err(Error::new(ErrorKind::Unsupported, message).with_hint(hint));
+    };
+    if found.encoding != MediaEncoding::Raw.name() {
+        let message = format!("the frame is coded as {}, and was not decoded", found.encoding);
+        return Err(Error::new(ErrorKind::Unsupported, message)
+            .with_hint("only coded video that the source decodes can be changed; remove the transform"));
+    }
+    let (height, width, channels) = match found.shape.as_slice() {
+        [height, width] => (*height, *width, 1),
+        [height, width, channels] => (*height, *width, *channels),
+        _ => {
+            let message = format!("the frame has the shape {:?}, which is no picture's", found.shape);
+            return Err(Error::new(ErrorKind::Unsupported, message).with_hint(hint));
+        }
+    };
+    let frame = Decoded { height, width, channels, dtype: found.dtype, pixels: pixels.to_vec() };
+    let sides = [height, width, channels].into_iter().map(|it| it as usize);
+    let wanted = sides.fold(Some(value_bytes(found.dtype)), |n, side| n?.checked_mul(side));
+    if wanted != Some(frame.pixels.len()) || frame.pixels.is_empty() {
+        let message =
+            format!("{} bytes are no {height} × {width} × {channels} image of {}", pixels.len(), found.dtype);
+        return Err(Error::new(ErrorKind::Corrupt, message));
+    }
+    Ok(frame)
+}
+
+fn several_shapes(one: Option<&(DType, Vec<u32>)>, other: &(DType, Vec<u32>)) -> Error {
+    let one = one.map(|it| it.1.clone()).unwrap_or_default();
+    let message = format!("the frame is {:?}, and those before it are {one:?}", other.1);
+    Error::new(ErrorKind::Unsupported, message)
+        .with_hint("bare values do not say their shape: `encoding: png` lets it vary")
+}
+
+fn dims(frame: &Decoded) -> Vec<u32> {
+    let all = [frame.height, frame.width, frame.channels];
+    if frame.channels == 1 { all[..2].to_vec() } else { all.to_vec() }
+}
+
+fn value_bytes(dtype: DType) -> usize {
+    dtype.byte_width().unwrap_or(1)
+}
+
+fn pixel_bytes(frame: &Decoded) -> usize {
+    (frame.channels as usize * value_bytes(frame.dtype)).max(1)
+}
+
+fn flip_channels(frame: &mut Decoded) -> Result<()> {
+    if !matches!(frame.channels, 3 | 4) {
+        let message = format!("a picture of {} channels has no red and blue to flip", frame.channels);
+        return Err(
+            Error::new(ErrorKind::Unsupported, message).with_hint("remove the transform from this field")
+        );
+    }
+    let (value, size) = (value_bytes(frame.dtype), pixel_bytes(frame));
+    for pixel in frame.pixels.chunks_exact_mut(size) {
+        for byte in 0..value {
+            pixel.swap(byte, 2 * value + byte);
+        }
+    }
+    Ok(())
+}
+
+fn rotate_180(frame: &mut Decoded) {
+    let size = pixel_bytes(frame);
+    // All bytes backwards, then those of each pixel forwards again.
+    frame.pixels.reverse();
+    frame.pixels.chunks_exact_mut(size).for_each(<[u8]>::reverse);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(channels: u32, dtype: DType) -> Decoded {
+        let n = 2 * 3 * channels as usize * value_bytes(dtype);
+        Decoded { height: 2, width: 3, channels, dtype, pixels: (0..n).map(|it| it as u8).collect() }
+    }
+
+    fn media(frames: &[Option<Vec<u8>>]) -> ArrayRef {
+        let feature =
+            Feature { storage: Storage::EncodedMedia, ..Feature::new("i", DType::Bytes, Vec::new()) };
+        let DataType::Struct(fields) = feature.arrow_type() else { panic!("media is a struct") };
+        let bytes: arrow_array::BinaryArray = frames.iter().map(Option::as_deref).collect();
+        let nulls = bytes.nulls().cloned();
+        let path = new_null_array(&DataType::Utf8, bytes.len());
+        Arc::new(StructArray::new(fields, vec![Arc::new(bytes), path], nulls))
+    }
+
+    #[test]
+    fn each_change_undoes_itself() {
+        for (channels, dtype) in [(3, DType::UInt8), (4, DType::UInt16)] {
+            for op in [PixelOp::FlipChannels, PixelOp::Rotate180] {
+                let of = |ops: Vec<PixelOp>| {
+                    let mut changed = frame(channels, dtype);
+                    ImageOp { ops, encoding: MediaEncoding::Png }.change(&mut changed).unwrap();
+                    changed
+                };
+                assert_ne!(of(vec![op]), frame(channels, dtype));
+                assert_eq!(of(vec![op, op]), frame(channels, dtype));
+            }
+        }
+    }
+
+    #[test]
+    fn pixels_go_where_the_formula_says() {
+        let mut turned = frame(3, DType::UInt8);
+        rotate_180(&mut turned);
+        assert_eq!(turned.pixels, [15, 16, 17, 12, 13, 14, 9, 10, 11, 6, 7, 8, 3, 4, 5, 0, 1, 2]);
+        let mut wide = frame(3, DType::UInt16);
+        flip_channels(&mut wide).unwrap();
+        assert_eq!(wide.pixels[..6], [4, 5, 2, 3, 0, 1]);
+        assert!(flip_channels(&mut frame(1, DType::UInt8)).is_err());
+    }
+
+    #[test]
+    fn encoded_frames_are_decoded_and_a_null_stays() {
+        let png = encode_png(&frame(3, DType::UInt8)).unwrap();
+        let column = media(&[Some(png.clone()), None]);
+        let op = ImageOp { ops: vec![PixelOp::Rotate180], encoding: MediaEncoding::Png };
+        let found = op.apply(&column, &[], column.data_type()).ok().unwrap();
+        assert!(found.array.is_null(1) && found.shape.is_none());
+        let back = op.apply(&found.array, &[], column.data_type()).ok().unwrap();
+        let bytes = Nested::of(back.array.as_ref()).values;
+        assert_eq!(decode_image(bytes.as_binary::<i32>().value(0)).unwrap(), frame(3, DType::UInt8));
+        let broken = media(&[Some(png), Some(b"no picture".to_vec())]);
+        let refused = op.apply(&broken, &[], column.data_type()).err().unwrap();
+        assert_eq!(refused.row, 1);
+    }
+
+    #[test]
+    fn gray_stays_gray() {
+        let gray = Decoded { pixels: vec![90; 6], ..frame(1, DType::UInt8) };
+        let stored = encode_jpeg(&gray, JPEG_QUALITY).unwrap();
+        let found = decoded(&stored).unwrap();
+        assert_eq!((found.channels, found.pixels.len()), (1, 6));
+    }
+
+    #[test]
+    fn bare_frames_need_the_one_shape_that_they_have() {
+        let pixels = frame(3, DType::UInt8).pixels;
+        let shape = PixelShape {
+            column: 0,
+            dtype: DType::UInt8,
+            shape: vec![2, 3, 3],
+            encoding: "raw".to_owned(),
+            n_rows: 1,
+        };
+        assert_eq!(bare(&pixels, &[&shape]).unwrap(), frame(3, DType::UInt8));
+        assert!(bare(&pixels[1..], &[&shape]).is_err());
+        assert!(bare(&pixels, &[&shape, &shape]).is_err());
+        assert!(bare(&pixels, &[&PixelShape { encoding: "h264".to_owned(), ..shape }]).is_err());
+    }
+}

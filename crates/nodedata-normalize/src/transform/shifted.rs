@@ -1,0 +1,210 @@
+use std::ops::Range;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, new_null_array};
+use arrow_schema::SchemaRef;
+use arrow_select::concat::concat;
+use nodedata_core::{
+    Batch, EpisodeStream, Error, ErrorKind, Fate, Locus, Numbering, ReadOptions, Result, Source, SourcePlan,
+};
+
+use super::{
+    End, SHIFTED,
+    lists::retyped,
+    neighbours::{Beside, Edges, Neighbours, Pulled},
+    rows::{STEPS, kept},
+    stacked::in_parts,
+};
+
+/// A column whose values are those of other steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shift {
+    pub(super) column: usize,
+    pub(super) steps: i32,
+    pub(super) end: End,
+}
+
+/// Steps some of whose values are those of later or earlier steps of the episode.
+pub(super) struct ShiftedSource {
+    neighbours: Neighbours,
+    plan: SourcePlan,
+    schema: SchemaRef,
+    shifts: Vec<Shift>,
+}
+
+/// Rows of an episode around a part, of the columns that are shifted.
+struct Line {
+    segments: Vec<RecordBatch>,
+    /// How many lie before the part, in it and behind it.
+    n_before: usize,
+    n_own: usize,
+    n_after: usize,
+}
+
+impl ShiftedSource {
+    /// `plan` is that of `inner` with the features that come of it.
+    pub(super) fn new(
+        inner: Box<dyn Source>,
+        mut plan: SourcePlan,
+        makes_steps: Vec<bool>,
+        shifts: Vec<Shift>,
+    ) -> Self {
+        let far = |sign: i64| {
+            let steps = shifts.iter().map(|it| i64::from(it.steps) * sign).max().unwrap_or(0).max(0);
+            usize::try_from(steps).unwrap_or(usize::MAX)
+        };
+        let mut columns: Vec<usize> = shifts.iter().map(|it| it.column).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        let edges = Edges { columns, n_after: far(1), n_before: far(-1) };
+        in_parts(&mut plan, &makes_steps, SHIFTED);
+        if shifts.iter().any(|it| it.steps < 0 && it.end == End::Drop) {
+            // The source does not know that its first steps are left out.
+            let of_steps = plan.partitions.iter_mut().zip(&makes_steps).filter(|it| *it.1);
+            of_steps.for_each(|(it, _)| it.numbering = Numbering::Joined);
+        }
+        let schema = plan.streams[0].arrow();
+        Self { neighbours: Neighbours::new(inner, makes_steps, edges), plan, schema, shifts }
+    }
+
+    fn shift(&self, pulled: &mut Pulled, partition: usize, options: &ReadOptions) -> Result<()> {
+        let columns: Vec<usize> = self.shifts.iter().map(|it| it.column).collect();
+        let project = |it: &Batch| it.rows.project(&columns).expect("the columns are those of the steps");
+        let own: Vec<RecordBatch> = pulled.steps().map(project).collect();
+        let n_own: usize = own.iter().map(RecordBatch::num_rows).sum();
+        if n_own == 0 {
+            return Ok(());
+        }
+        let before = self.neighbours.before(partition, options)?;
+        let after = self.neighbours.after(partition, options)?;
+        pulled.looked_at.extend(before.looked_at.iter().chain(&after.looked_at).cloned());
+        let line = Line {
+            n_before: before.n_rows,
+            n_own,
+            n_after: after.n_rows,
+            segments: self.in_order(before, own, after),
+        };
+        let kept_rows = line.kept(&self.shifts);
+        let features = &self.neighbours.inner.plan().streams[0].features;
+        let mut first = 0;
+        let mut results = std::collections::VecDeque::with_capacity(pulled.results.len());
+        for result in std::mem::take(&mut pulled.results) {
+            let batch = match result {
+                Ok(batch) if batch.stream == STEPS => batch,
+                other => {
+                    results.push_back(other);
+                    continue;
+                }
+            };
+            let n_rows = batch.rows.num_rows();
+            let within = |at: usize| at.clamp(first, first + n_rows) - first;
+            let rows = within(kept_rows.start)..within(kept_rows.end);
+            // Rows that are left out have no value, which a column need not allow.
+            if !rows.is_empty() {
+                let start = first + rows.start;
+                results.push_back(Ok(self.batch(kept(&batch, rows, features), &line, start)?));
+            }
+            first += n_rows;
+        }
+        pulled.results = results;
+        if kept_rows.len() < n_own {
+            let mut fate = Fate::new(STEPS);
+            fate.dropped.insert(SHIFTED, (n_own - kept_rows.len()) as u64);
+            pulled.fates.push(fate);
+        }
+        Ok(())
+    }
+
+    /// Neighbours have the columns once each and in order; the line has one for each shift.
+    fn in_order(&self, before: Beside, own: Vec<RecordBatch>, after: Beside) -> Vec<RecordBatch> {
+        let mut columns: Vec<usize> = self.shifts.iter().map(|it| it.column).collect();
+        let wanted = columns.clone();
+        columns.sort_unstable();
+        columns.dedup();
+        let places: Vec<usize> =
+            wanted.iter().map(|it| columns.partition_point(|column| column < it)).collect();
+        let beside = |it: RecordBatch| it.project(&places).expect("every shifted column is there");
+        let before = before.rows.into_iter().map(beside);
+        before.chain(own).chain(after.rows.into_iter().map(beside)).collect()
+    }
+
+    fn batch(&self, batch: Batch, line: &Line, first: usize) -> Result<Batch> {
+        let mut columns = batch.rows.columns().to_vec();
+        for (idx, shift) in self.shifts.iter().enumerate() {
+            let field = self.schema.field(shift.column);
+            let failed = |err| {
+                Error::new(ErrorKind::Limit, "the values of other steps do not fit one column")
+                    .with_source(err)
+                    .at(Locus::feature(field.name()))
+            };
+            let array =
+                line.values(idx, shift.steps, first..first + batch.rows.num_rows()).map_err(failed)?;
+            columns[shift.column] = retyped(&array, field.data_type()).map_err(failed)?;
+        }
+        let rows = RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)
+            .expect("columns follow the features, and no row came or went");
+        Ok(Batch { rows, ..batch })
+    }
+}
+
+impl Line {
+    /// The values of a column `steps` later than some rows of the part, null where there is no such step.
+    fn values(
+        &self,
+        column: usize,
+        steps: i32,
+        rows: Range<usize>,
+    ) -> Result<ArrayRef, arrow_schema::ArrowError> {
+        // Counted from the first row of the line.
+        let start = (self.n_before + rows.start) as i64 + i64::from(steps);
+        let end = start + rows.len() as i64;
+        let n_line = (self.n_before + self.n_own + self.n_after) as i64;
+        let data_type = self.segments[0].column(column).data_type();
+        let nulls = |n: i64| new_null_array(data_type, usize::try_from(n).unwrap_or(0));
+        let mut parts: Vec<ArrayRef> = Vec::new();
+        // An empty part would do no harm, but one of the whole is shared instead of copied.
+        let mut push = |it: ArrayRef| {
+            if !it.is_empty() {
+                parts.push(it);
+            }
+        };
+        push(nulls(end.min(0) - start.min(0)));
+        let mut at = 0i64;
+        for segment in &self.segments {
+            let n = segment.num_rows() as i64;
+            let (from, to) = ((start - at).clamp(0, n), (end - at).clamp(0, n));
+            push(segment.column(column).slice(from as usize, (to - from) as usize));
+            at += n;
+        }
+        push(nulls(end.max(n_line) - start.max(n_line)));
+        match parts.as_slice() {
+            [only] => Ok(ArrayRef::clone(only)),
+            parts => concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>()),
+        }
+    }
+
+    /// The rows of the part that are kept: those for which every shift that drops finds a step.
+    fn kept(&self, shifts: &[Shift]) -> Range<usize> {
+        let mut kept = 0..self.n_own;
+        for shift in shifts.iter().filter(|it| it.end == End::Drop) {
+            let n = usize::try_from(shift.steps.unsigned_abs()).unwrap_or(usize::MAX);
+            if shift.steps > 0 {
+                kept.end = kept.end.min((self.n_own + self.n_after).saturating_sub(n));
+            } else {
+                kept.start = kept.start.max(n.saturating_sub(self.n_before));
+            }
+        }
+        kept.start.min(kept.end)..kept.end
+    }
+}
+
+impl Source for ShiftedSource {
+    fn plan(&self) -> &SourcePlan {
+        &self.plan
+    }
+
+    fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
+        let mut pulled = self.neighbours.own(partition, options)?;
+        self.shift(&mut pulled, partition, options)?;
+        Ok(Box::new(pulled))
+    }
+}

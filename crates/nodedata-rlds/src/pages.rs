@@ -1,0 +1,162 @@
+use std::ops::Range;
+
+use bytes::Bytes;
+use nodedata_core::{ReadAt, Result};
+
+use crate::tfrecord::Checksum;
+
+/// What is fetched at once of a record that is far away.
+pub(crate) const PAGE_BYTES: u64 = 1 << 20;
+/// The longest thing that is looked at in one piece: a tag and a length.
+const HEAD_BYTES: u64 = 20;
+
+/// A record that is looked through from its front to its back, a page at a time, so that it need not be in memory. What is in
+/// memory anyway is one page.
+pub(crate) struct Pages<'a> {
+    file: &'a dyn ReadAt,
+    page_bytes: u64,
+    page: Bytes,
+    /// Where the page begins in the record.
+    start: u64,
+    checksum: Option<Checked>,
+}
+
+/// The checksum of what was passed so far, whether or not anybody looked at it.
+#[derive(Default)]
+struct Checked {
+    checksum: Checksum,
+    end: u64,
+}
+
+impl<'a> Pages<'a> {
+    /// Looks through `file` in pages of `page_bytes`.
+    pub(crate) fn of(file: &'a dyn ReadAt, page_bytes: u64) -> Self {
+        let (page, start) = (file.in_memory().unwrap_or_default(), 0);
+        Self { file, page_bytes: page_bytes.max(HEAD_BYTES), page, start, checksum: None }
+    }
+
+    /// Takes the checksum of all bytes on the way, each of which is fetched once where nobody goes back.
+    #[must_use]
+    pub(crate) fn checked(self) -> Self {
+        Self { checksum: Some(Checked::default()), ..self }
+    }
+
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.file.n_bytes()
+    }
+
+    /// What lies at `at`: at most [`HEAD_BYTES`], and fewer only at the end of the record.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn head(&mut self, at: u64) -> Result<&[u8]> {
+        let n = (self.n_bytes().saturating_sub(at)).min(HEAD_BYTES);
+        let within = self.within(at, n)?;
+        Ok(&self.page[within])
+    }
+
+    /// What lies in `range`, or the front of it: at least a byte, unless it is empty.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn front(&mut self, range: Range<u64>) -> Result<&[u8]> {
+        let n = range.end.min(self.n_bytes()).saturating_sub(range.start);
+        let within = self.within(range.start, n.min(1))?;
+        let n_there = (self.page.len() - within.start) as u64;
+        // No more than there is in the page, which fits memory.
+        Ok(&self.page[within.start..within.start + n.min(n_there) as usize])
+    }
+
+    /// Where `n` bytes at `at`, which the record has, lie in the page.
+    fn within(&mut self, at: u64, n: u64) -> Result<Range<usize>> {
+        let is_there = self.start <= at && at + n <= self.start + self.page.len() as u64;
+        if !is_there && n != 0 {
+            self.turn(at)?;
+        }
+        let start = at.saturating_sub(self.start).min(self.page.len() as u64) as usize;
+        Ok(start..start + n as usize)
+    }
+
+    /// Makes the page one that begins at `at`.
+    fn turn(&mut self, at: u64) -> Result<()> {
+        self.pass(at)?;
+        let end = self.n_bytes().min(at.saturating_add(self.page_bytes));
+        self.page = self.file.read_at(at..end)?;
+        self.start = at;
+        if let Some(checked) = &mut self.checksum
+            && let Some(new) = checked.end.checked_sub(at).and_then(|it| usize::try_from(it).ok())
+            && let Some(new) = self.page.get(new..)
+        {
+            checked.checksum.update(new);
+            checked.end = end;
+        }
+        Ok(())
+    }
+
+    /// Takes the checksum of what lies before `at` and was stepped over.
+    fn pass(&mut self, at: u64) -> Result<()> {
+        let Some(checked) = &mut self.checksum else { return Ok(()) };
+        while checked.end < at {
+            let end = at.min(checked.end + PAGE_BYTES);
+            checked.checksum.update(&self.file.read_at(checked.end..end)?);
+            checked.end = end;
+        }
+        Ok(())
+    }
+
+    /// The checksum of the whole record, where it is taken; what nobody has looked at is fetched for it.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn checksum(mut self) -> Result<Option<[u8; 4]>> {
+        self.pass(self.n_bytes())?;
+        Ok(self.checksum.map(|it| it.checksum.masked()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    /// A file that is far away, and how much of it was fetched.
+    struct Far(Vec<u8>, AtomicU64);
+
+    impl ReadAt for Far {
+        fn n_bytes(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
+            self.1.fetch_add(range.end - range.start, Ordering::Relaxed);
+            Ok(self.0[range.start as usize..range.end as usize].to_vec().into())
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_of_every_byte_whatever_is_looked_at() {
+        let bytes: Vec<u8> = (0..1000u32).map(|it| (it * 7) as u8).collect();
+        let mut all = Checksum::default();
+        all.update(&bytes);
+        let all = all.masked();
+        let looks: [&[u64]; 4] = [&[], &[0, 5, 60, 999], &[0, 900], &[500, 3, 501]];
+        for looks in looks {
+            let file = Far(bytes.clone(), AtomicU64::new(0));
+            let mut pages = Pages::of(&file, 64).checked();
+            for at in looks {
+                let head = pages.head(*at).unwrap();
+                assert_eq!(head, &bytes[*at as usize..(*at as usize + 20).min(1000)]);
+            }
+            assert_eq!(pages.checksum().unwrap(), Some(all), "{looks:?}");
+        }
+        let file = Far(bytes, AtomicU64::new(0));
+        let mut pages = Pages::of(&file, 64).checked();
+        let mut at = 0;
+        while at < 1000 {
+            at += pages.front(at..1000).unwrap().len() as u64;
+        }
+        assert_eq!(pages.checksum().unwrap(), Some(all));
+        assert_eq!(file.1.load(Ordering::Relaxed), 1000, "each byte is fetched once");
+    }
+}
