@@ -66,7 +66,11 @@ fn record(episode: u64, n_steps: u64, note_bytes: usize, task: &str) -> Vec<u8> 
     let features = [
         entry("episode_metadata/episode_id", 3, &ints(&[episode])),
         entry("steps/is_first", 3, &ints(&steps.clone().map(|it| u64::from(it == 0)).collect::<Vec<_>>())),
-        entry("steps/is_last", 3, &ints(&steps.clone().map(|it| u64::from(it + 1 == n_steps)).collect::<Vec<_>>())),
+        entry(
+            "steps/is_last",
+            3,
+            &ints(&steps.clone().map(|it| u64::from(it + 1 == n_steps)).collect::<Vec<_>>()),
+        ),
         entry("steps/language_instruction", 1, &texts_of(&vec![task.to_owned(); n_steps as usize])),
         entry("steps/note", 1, &texts_of(&steps.map(note).collect::<Vec<_>>())),
         entry("steps/reward", 2, &field(1, &rewards)),
@@ -115,7 +119,8 @@ fn threads_and_workers_change_no_byte() {
     convert(&work, "eight", &["--threads", "8"]);
     assert_eq!(differing(&work.path("one"), &work.path("eight")), ["report.json"]);
     work.run(["validate", "--deep", "one"]).exits(0);
-    work.run(["plan", "arm", "--out", "out", "--plan", "p.json", "--no-verify"].into_iter().chain(FLAGS)).exits(0);
+    work.run(["plan", "arm", "--out", "out", "--plan", "p.json", "--no-verify"].into_iter().chain(FLAGS))
+        .exits(0);
     for index in ["2", "0", "1"] {
         work.run(["work", "--plan", "p.json", "--index", index, "--of", "3"]).exits(0);
     }
@@ -163,7 +168,8 @@ fn every_row_is_found_in_its_record() {
             assert_eq!(bytes[end - 4..end], masked_crc(record));
             let (first, last) = pair(&origin["records"]);
             assert_eq!(origin["row"], next_row);
-            let stored: Vec<u8> = rewards[next_row..next_row + last - first].iter().flat_map(|it| it.to_le_bytes()).collect();
+            let stored: Vec<u8> =
+                rewards[next_row..next_row + last - first].iter().flat_map(|it| it.to_le_bytes()).collect();
             let key = b"steps/reward";
             let at = record.windows(key.len()).position(|it| it == key).unwrap();
             // Behind the key: the heads of the feature, its list, and the values in it.
@@ -198,7 +204,10 @@ fn episodes_are_dealt_by_what_only_their_records_tell() {
     assert_eq!(metadata["episode_metadata.episode_id"], "5");
     let (_, splits, _) = by("metadata.episode_metadata.episode_id");
     assert!(splits.contains(&"train".to_owned()) && splits.contains(&"val".to_owned()), "{splits:?}");
-    work.write("p.yaml", "version: 1\nsource: arm\nsplits: {by: hash, key: metadata.scene, train: 0.5, val: 0.5}\n");
+    work.write(
+        "p.yaml",
+        "version: 1\nsource: arm\nsplits: {by: hash, key: metadata.scene, train: 0.5, val: 0.5}\n",
+    );
     let ran = work.run(["run", "p.yaml", "--out", "none"]).exits(2);
     assert!(ran.stderr.contains("its metadata are `episode_metadata.episode_id`"), "{}", ran.stderr);
 }
@@ -223,7 +232,10 @@ fn steps_that_are_marked_wrongly_are_told_in_the_report() {
     assert_eq!(report["result"], "complete");
     let warnings = report["warnings"].as_array().unwrap();
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0]["at"].as_str().unwrap().starts_with("arm-train.tfrecord-00000, byte 0, episode 0"), "{warnings:?}");
+    assert!(
+        warnings[0]["at"].as_str().unwrap().starts_with("arm-train.tfrecord-00000, byte 0, episode 0"),
+        "{warnings:?}"
+    );
     // A unit that is used again says it as well.
     let again = work.run(["convert", "arm", "--out", "out", "--split", "all=1", "--overwrite"]).exits(0);
     assert!(again.stderr.contains("2 steps are marked as the first"), "{}", again.stderr);

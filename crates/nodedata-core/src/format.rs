@@ -1,4 +1,4 @@
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,10 @@ pub struct OpenOptions {
     /// Follows from the splits, and what it decides is in the recipes of partitions.
     #[serde(skip)]
     pub deal: Option<RowDeal>,
+    /// The folder for files without a name that go with the source, such as what is unpacked from others: on the disk of the output, where
+    /// there is room. Default: the system's folder for temporary files.
+    #[serde(skip)]
+    pub scratch: Option<PathBuf>,
     /// Whether what only records tell of episodes, their task and metadata, is needed at the plan, so that a format whose
     /// plan does not look into records has to. Follows from the splits. Default: no.
     #[serde(skip)]
@@ -134,6 +138,7 @@ impl Default for OpenOptions {
             record_bytes_max: 1 << 30,
             options: BTreeMap::new(),
             deal: None,
+            scratch: None,
             episode_facts: false,
             learned: None,
         }

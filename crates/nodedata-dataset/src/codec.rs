@@ -73,12 +73,12 @@ impl PlainColumn {
         let leaf = || Arc::clone(&factory.leaf);
         Ok(match self.dtype {
             DType::String => {
-                ColumnWriter::Text(TextWriter::new(leaf(), is_compressed, Arc::clone(&self.trial)))
+                ColumnWriter::Text(Box::new(TextWriter::new(leaf(), is_compressed, Arc::clone(&self.trial))))
             }
             DType::Bytes if !is_compressed && factory.leaf.max_rep_level() == 0 => {
-                ColumnWriter::Media(MediaWriter::new(leaf(), BATCH_ROWS))
+                ColumnWriter::Media(Box::new(MediaWriter::new(leaf(), BATCH_ROWS)))
             }
-            _ => ColumnWriter::Arrow(factory.writer()?),
+            _ => ColumnWriter::Arrow(Box::new(factory.writer()?)),
         })
     }
 
@@ -157,7 +157,7 @@ enum State {
         head: Vec<ArrayRef>,
         n_bytes: usize,
     },
-    Decided(Box<ColumnWriter>),
+    Decided(ColumnWriter),
 }
 
 impl PlainWriter {
@@ -168,7 +168,7 @@ impl PlainWriter {
     pub(crate) fn new(column: Arc<PlainColumn>) -> Result<Self> {
         let state = match column.dtype {
             // A bit each, so that their pages are small.
-            DType::Bool => State::Decided(Box::new(column.writer(true)?)),
+            DType::Bool => State::Decided(column.writer(true)?),
             _ => State::Undecided { head: Vec::new(), n_bytes: 0 },
         };
         Ok(Self { column, state })
@@ -196,7 +196,7 @@ impl PlainWriter {
                 for piece in head.iter().chain([array]) {
                     column.write(&mut writer, piece)?;
                 }
-                self.state = State::Decided(Box::new(writer));
+                self.state = State::Decided(writer);
             }
         }
         Ok(())

@@ -14,9 +14,9 @@ use crate::{
 /// Encodes a feature that is one Parquet column, in one row group.
 pub(crate) enum ColumnWriter {
     /// As the Parquet crate does.
-    Arrow(ArrowColumnWriter),
-    Media(MediaWriter),
-    Text(TextWriter),
+    Arrow(Box<ArrowColumnWriter>),
+    Media(Box<MediaWriter>),
+    Text(Box<TextWriter>),
 }
 
 impl ColumnWriter {

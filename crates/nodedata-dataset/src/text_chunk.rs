@@ -62,7 +62,7 @@ pub(crate) struct TextWriter {
 }
 
 enum DictionaryState {
-    Open(Dictionary),
+    Open(Box<Dictionary>),
     /// Its page: it was full, or the chunk ends.
     Ended(Vec<u8>),
 }
@@ -75,7 +75,7 @@ impl TextWriter {
             column,
             is_compressed,
             texts_alone,
-            dictionary: DictionaryState::Open(Dictionary::new()),
+            dictionary: DictionaryState::Open(Box::default()),
             page: OpenPage::default(),
             pages: TrackedWrite::new(Vec::new()),
             bounds: Bounds::default(),
@@ -96,7 +96,7 @@ impl TextWriter {
             let entries = leaf.entries(0..1);
             let texts = PackedTexts::in_rows(values, n_values);
             for (row, n_times) in texts.stretches() {
-                self.put_rows(&entries, 0..n_values, row.map(|it| texts.text(it)), n_times)?;
+                self.put_rows(&entries, 0..n_values, &row.map(|it| texts.text(it)), n_times)?;
             }
             return Ok(());
         }
@@ -105,7 +105,7 @@ impl TextWriter {
         let entries = leaf.entries(0..array.len());
         for row in entries.rows() {
             let there = row.clone().filter_map(|it| entries.value(it)).map(|it| texts[it]);
-            self.put_rows(&entries, row, there, 1)?;
+            self.put_rows(&entries, row, &there, 1)?;
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ impl TextWriter {
         &mut self,
         entries: &LeafEntries,
         row: Range<usize>,
-        texts: impl Iterator<Item = &'a [u8]> + Clone,
+        texts: &(impl Iterator<Item = &'a [u8]> + Clone),
         n_rows: usize,
     ) -> Result<()> {
         if let DictionaryState::Open(dictionary) = &mut self.dictionary {
@@ -214,7 +214,7 @@ impl TextWriter {
     /// Writes the dictionary. What comes after it is plain.
     fn end_dictionary(&mut self) -> Result<()> {
         let DictionaryState::Open(dictionary) = &mut self.dictionary else { return Ok(()) };
-        let dictionary = std::mem::replace(dictionary, Dictionary::new());
+        let dictionary = std::mem::take(dictionary);
         dictionary.texts().for_each(|it| self.bounds.include(it));
         let n_texts = dictionary.len() as u32;
         let texts = dictionary.into_page();

@@ -15,11 +15,13 @@ pub(crate) struct Dictionary {
     page: Vec<u8>,
 }
 
-impl Dictionary {
-    pub(crate) fn new() -> Self {
+impl Default for Dictionary {
+    fn default() -> Self {
         Self { recent: [0; N_RECENT], numbers: HashMap::new(), places: Vec::new(), page: Vec::new() }
     }
+}
 
+impl Dictionary {
     /// The number of a text.
     pub(crate) fn number(&mut self, text: &[u8]) -> u32 {
         let kind = kind(text);

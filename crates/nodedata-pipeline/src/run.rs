@@ -470,6 +470,10 @@ pub(crate) fn open_for(
     let open = OpenOptions {
         salvage: options.on_error == OnError::Salvage,
         deal: options.splits.rows(),
+        // Where the output is to be, there is room for what is as large.
+        scratch: std::path::absolute(&options.out)
+            .ok()
+            .and_then(|out| out.ancestors().skip(1).find(|it| it.is_dir()).map(std::path::Path::to_owned)),
         frames: options.steps.as_ref().map(StepSpec::frames).unwrap_or_default(),
         episode_facts: options.splits.needs_facts(),
         ..options.open.clone()

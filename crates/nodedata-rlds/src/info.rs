@@ -151,7 +151,8 @@ mod tests {
             ("{DATASET}.{FILEFORMAT}-{SHARD_X_OF_Y}%zstd", "robot.tfrecord-00000-of-00001"),
             ("{UNHEARD}-{SPLIT}{", "{UNHEARD}-val{"),
         ] {
-            let split = format!(r#"{{"name": "val", "shardLengths": ["7"], "filepathTemplate": "{template}"}}"#);
+            let split =
+                format!(r#"{{"name": "val", "shardLengths": ["7"], "filepathTemplate": "{template}"}}"#);
             assert_eq!(names(&split), [(name.to_owned(), Some(7))]);
         }
         // As TFDS pads them: all to the width of their number.
@@ -166,6 +167,7 @@ mod tests {
         let err = of(r#"{"fileFormat": "riegeli"}"#).unwrap_err();
         assert!(err.to_string().contains("`riegeli`"), "{err}");
         assert_eq!(of("{}").unwrap(), Container::TfRecord);
+        assert_eq!(of(r#"{"fileFormat": "array_record"}"#).unwrap(), Container::ArrayRecord);
         let err = of(r#"{"splits": [{"name": "a", "numShards": "9999999999"}]}"#).unwrap_err();
         assert_eq!(err.kind(), ErrorKind::Limit);
     }

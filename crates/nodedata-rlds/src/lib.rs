@@ -12,14 +12,21 @@ mod info;
 mod metadata;
 mod options;
 
+// Files of records.
+mod array_record;
+mod chunks;
+mod container;
+mod foreign;
+mod parquet;
+mod spools;
+mod tfrecord;
+
 // Planning.
 mod columns;
-mod container;
 mod episode_keys;
 mod plan;
 mod reading;
 mod shards;
-mod tfrecord;
 
 // Records: their wire form, and what they tell of their episode.
 mod counts;

@@ -18,7 +18,10 @@ pub(crate) const MARKER: RootMarker = RootMarker {
 /// Whether a file is one of those that TFDS writes beside its metadata, and that say nothing of rows.
 pub(crate) fn is_beside(name: &str) -> bool {
     let is_license = |it: &str| it == "LICENSE" || it.starts_with("LICENSE.");
-    name == "metadata.json" || is_license(name) || name.ends_with(".labels.txt") || name.ends_with("_index.json")
+    name == "metadata.json"
+        || is_license(name)
+        || name.ends_with(".labels.txt")
+        || name.ends_with("_index.json")
 }
 
 const RESTORE_HINT: &str = "fetch the file again from where the dataset came from";

@@ -1,9 +1,11 @@
-use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, OptionKey, OptionKind, OptionValue, Result, suggest};
+use nodedata_core::{
+    Error, ErrorKind, Locus, OpenOptions, OptionKey, OptionKind, OptionValue, Result, suggest,
+};
 
-use crate::features::Leaf;
+use crate::{features::Leaf, spools::UNPACK_RATIO_MAX};
 
 /// The options of the format.
-pub(crate) const OPTIONS: &[OptionKey] = &[EPISODE_KEY];
+pub(crate) const OPTIONS: &[OptionKey] = &[EPISODE_KEY, UNPACK_RATIO_MAX];
 
 /// What episodes are called by.
 const EPISODE_KEY: OptionKey = OptionKey {

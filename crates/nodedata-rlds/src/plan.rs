@@ -158,7 +158,8 @@ impl Plan {
             let n_bytes = self.listing.open(name)?.n_bytes();
             self.told.inputs.push(InputFile { path: self.listing.path(name), n_bytes });
         }
-        let beside = self.listing.names().filter(|it| is_beside(it) && !self.labels.iter().any(|label| label == it));
+        let beside =
+            self.listing.names().filter(|it| is_beside(it) && !self.labels.iter().any(|label| label == it));
         self.told.beside = beside.map(|it| self.listing.path(it)).collect();
         let position = |name: &str| names.partition_point(|it| *it < name);
         self.features = position(FEATURES);
@@ -196,14 +197,16 @@ impl Plan {
             told.warnings_at(&place).for_each(|it| findings.push(it));
         }
         let n_bytes = frame.byte_range.end - frame.byte_range.start;
-        let part = |piece| Part { path: path.clone(), container: shard.container, frame: frame.clone(), piece };
+        let part =
+            |piece| Part { path: path.clone(), container: shard.container, frame: frame.clone(), piece };
         match &cut {
             None => {
                 self.add_partition(input, &frame, n_bytes, String::new());
                 self.parts.push(part(None));
             }
             Some(cut) => {
-                let n_before = |step: u64| (u128::from(n_bytes) * u128::from(step) / u128::from(cut.n_steps())) as u64;
+                let n_before =
+                    |step: u64| (u128::from(n_bytes) * u128::from(step) / u128::from(cut.n_steps())) as u64;
                 for (idx, steps) in cut.pieces().enumerate() {
                     let n_bytes = n_before(steps.end) - n_before(steps.start);
                     let recipe = format!("steps {}..{}", steps.start, steps.end);

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nodedata_core::{Error, ErrorKind, Finding, Locus, Loss};
+use nodedata_io::packed::Packing;
 use nodedata_steps::Listing;
 
 use crate::{
@@ -62,11 +63,13 @@ impl Shards {
         for shard in 0..split.n_shards() {
             let name = split.shard(shard, dataset, container);
             let n_told = split.n_records(shard);
-            if !listing.has(&name) {
+            let Some(name) = there(listing, &name, container) else {
                 gone.n_episodes = gone.n_episodes.saturating_add(n_told.unwrap_or(0));
                 gone.n_files += 1;
                 gone.first.get_or_insert(name);
-            } else if told.insert(name.clone()) {
+                continue;
+            };
+            if told.insert(name.clone()) {
                 self.found.push(Shard { name, container, split: Some(split.name.clone()), n_told });
             }
         }
@@ -117,7 +120,8 @@ const CALLED_MAX: usize = 16;
 /// files of the split are there with. Whoever renames a dataset may forget the one or the other.
 fn called<'a>(listing: &'a Listing, split: &SplitInfo, told: &'a str, container: Container) -> &'a str {
     let is_there = |dataset: &str| {
-        (0..split.n_shards()).any(|shard| listing.has(&split.shard(shard, dataset, container)))
+        (0..split.n_shards())
+            .any(|it| there(listing, &split.shard(it, dataset, container), container).is_some())
     };
     if is_there(told) {
         return told;
@@ -158,6 +162,20 @@ impl Missing {
     }
 }
 
+/// The name under which a file that is told is there: it may have been packed since, and be called so.
+fn there(listing: &Listing, told: &str, container: Container) -> Option<String> {
+    if listing.has(told) {
+        return Some(told.to_owned());
+    }
+    let endings = Packing::ALL.iter().filter(|_| container.may_be_packed());
+    endings.map(|it| format!("{told}.{}", it.ending())).find(|it| listing.has(it))
+}
+
+/// Whether a file is called as one of TFRecords.
+pub(crate) fn is_tfrecord(name: &str) -> bool {
+    ShardName::of(name).is_some_and(|it| it.container == Container::TfRecord)
+}
+
 /// Whether a file is called as one of records.
 pub(crate) fn is_shard(name: &str) -> bool {
     ShardName::of(name).is_some()
@@ -175,10 +193,15 @@ struct ShardName<'a> {
 
 impl<'a> ShardName<'a> {
     fn of(name: &'a str) -> Option<Self> {
+        let (plain, packing) = Packing::of_name(name).map_or((name, None), |it| (it.0, Some(it.1)));
         Container::ALL.into_iter().find_map(|container| {
-            let (stem, rest) = name.rsplit_once(&format!(".{}", container.suffix()))?;
+            if packing.is_some() && !container.may_be_packed() {
+                return None;
+            }
+            let (stem, rest) = plain.rsplit_once(&format!(".{}", container.suffix()))?;
             if rest.is_empty() {
-                return Some(Self { stem, container, position: None });
+                // A Parquet file may be of anything, unless it is called as only TFDS calls them.
+                return (container != Container::Parquet).then_some(Self { stem, container, position: None });
             }
             let (shard, n_shards) = rest.strip_prefix('-')?.split_once("-of-")?;
             let number = |it: &str| it.parse().ok().filter(|_| it.bytes().all(|it| it.is_ascii_digit()));
@@ -209,6 +232,10 @@ mod tests {
             ("robot_oxe-train.tfrecord-00001-of-00002", Some("train"), Some((1, 2))),
             ("a/robot-val.tfrecord", Some("val"), None),
             ("robot.tfrecord-00000-of-00001", None, Some((0, 1))),
+            ("robot-train.tfrecord-00001-of-00002.gz", Some("train"), Some((1, 2))),
+            ("robot-val.tfrecord.zst", Some("val"), None),
+            ("robot-val.array_record-00000-of-00001", Some("val"), Some((0, 1))),
+            ("robot-val.parquet-00000-of-00001", Some("val"), Some((0, 1))),
         ] {
             let found = ShardName::of(name).unwrap();
             assert_eq!((found.split(), found.position), (split, position), "{name}");
@@ -218,6 +245,8 @@ mod tests {
             "robot-train.tfrecord-00000",
             "robot-train.tfrecord--of-",
             "features.json",
+            "train-00000-of-00002.parquet",
+            "robot-val.array_record-00000-of-00001.gz",
         ] {
             assert!(!is_shard(name), "{name}");
         }

@@ -10,7 +10,7 @@ use crate::{
     options::OPTIONS,
     plan::{Plan, plan},
     rows::record_stream,
-    shards::is_shard,
+    shards::{is_shard, is_tfrecord},
 };
 
 /// The RLDS format.
@@ -45,7 +45,7 @@ impl Format for Rlds {
                 let why = format!("`{}` lies beside {other}, as in TFDS datasets", features.display());
                 Detection::of_roots(listing, Confidence::Layout, roots, why)
             }
-            None => Detection::by_name(listing, "TFRecord files", |it| it.to_str().is_some_and(is_shard)),
+            None => Detection::by_name(listing, "TFRecord files", |it| it.to_str().is_some_and(is_tfrecord)),
         }
     }
 

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, Loss, ReadAt, Result};
 use nodedata_steps::SALVAGE_HINT;
 
-use crate::container::{Frame, Frames, Place};
+use crate::{
+    container::{Frame, Frames, Place},
+    foreign::foreign,
+};
 
 /// Bytes before a record: its length, and the checksum of that.
 const HEAD_BYTES: u64 = 12;
@@ -14,47 +17,73 @@ const TAIL_BYTES: u64 = 4;
 /// A record of so many bytes or more is alone in what a far file fetches around its head.
 const PEEKED_BYTES: u64 = 256 << 10;
 
+/// What bounds and proves what is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) record_bytes_max: u64,
+    pub(crate) verify_checksums: bool,
+}
+
+/// The reason of a file that ends where it should not.
+pub(crate) const TRUNCATED: &str = "truncated";
+
 /// Walks the framing of a file. Lengths that their checksum does not vouch for end it: nothing else tells where the next
-/// record begins. A record of more than `payload_max` bytes is stepped over.
+/// record begins. A record that is too large is stepped over. `locate` says where in the input bytes of this file are, which may be
+/// unpacked from it.
 ///
 /// # Errors
 /// `Io`.
-pub(crate) fn walk(file: &dyn ReadAt, payload_max: u64, verify_checksums: bool) -> Result<Frames> {
+pub(crate) fn walk(
+    file: &dyn ReadAt,
+    limits: Limits,
+    locate: &dyn Fn(&Range<u64>) -> Range<u64>,
+) -> Result<Frames> {
     let n_bytes = file.n_bytes();
+    let max = limits.record_bytes_max;
     let mut heads = Heads::of(file);
     let mut frames = Frames::default();
     let mut start = 0;
     while start < n_bytes {
-        let n_left = n_bytes - start;
         let rest = start..n_bytes;
-        if n_left < HEAD_BYTES {
-            frames.damage.push(damaged("the file ends within the head of a record", rest, "truncated"));
-            break;
-        }
-        let head = heads.at(start)?;
-        let (length, checksum) = head.split_at(8);
-        if verify_checksums && masked_crc(length) != checksum {
-            frames.damage.push(broken_head(&head, rest));
-            break;
-        }
-        let n_payload = u64::from_le_bytes(length.try_into().expect("eight bytes were split off"));
-        let end = n_payload.checked_add(HEAD_BYTES + TAIL_BYTES).filter(|it| *it <= n_left);
-        let Some(end) = end.map(|it| start + it) else {
-            let message = format!("the file ends within a record of {n_payload} bytes");
-            frames.damage.push(damaged(message, rest, "truncated"));
-            break;
+        let head = match heads.at(start, limits.verify_checksums)? {
+            Head::Record { n_payload } => n_payload,
+            Head::Cut(message) => {
+                frames.damage.push(damaged(message, locate(&rest), TRUNCATED));
+                break;
+            }
+            Head::Broken => {
+                frames.damage.push(broken_head(file, start, locate(&rest))?);
+                break;
+            }
         };
-        if n_payload > payload_max {
-            let message = format!("a record has {n_payload} bytes, but at most {payload_max} are read");
-            frames.damage.push(lost(Error::new(ErrorKind::Limit, message), start..end, "too_large"));
+        let end = start + HEAD_BYTES + head + TAIL_BYTES;
+        let byte_range = locate(&(start..end));
+        if head > max {
+            let message = format!("a record has {head} bytes, but at most {max} are read");
+            frames.damage.push(lost(Error::new(ErrorKind::Limit, message), byte_range, "too_large"));
         } else {
             let place = Place::Plain(start + HEAD_BYTES);
-            frames.records.push(Frame { byte_range: start..end, n_bytes: n_payload, place });
+            frames.records.push(Frame { byte_range, n_bytes: head, place });
         }
-        heads.is_alone = n_payload >= PEEKED_BYTES;
+        heads.is_alone = head >= PEEKED_BYTES;
         start = end;
     }
     Ok(frames)
+}
+
+/// What stands where a record should begin.
+enum Head {
+    /// One of so many bytes, and they are there.
+    Record { n_payload: u64 },
+    /// The end of the file.
+    Cut(String),
+    /// Something else.
+    Broken,
+}
+
+/// Whether bytes begin a record, as far as their checksum tells.
+pub(crate) fn is_head(bytes: &[u8]) -> bool {
+    bytes.len() >= HEAD_BYTES as usize && masked_crc(&bytes[..8]) == bytes[8..HEAD_BYTES as usize]
 }
 
 /// Reads the heads of records: at no cost where the file is in memory, and with little around them where records are large.
@@ -69,8 +98,12 @@ impl<'a> Heads<'a> {
         Self { file, whole: file.in_memory(), is_alone: true }
     }
 
-    /// The head at an offset that has so many bytes behind it.
-    fn at(&self, start: u64) -> Result<[u8; HEAD_BYTES as usize]> {
+    /// What stands at an offset, before the end of the file.
+    fn at(&self, start: u64, verify_checksums: bool) -> Result<Head> {
+        let n_left = self.file.n_bytes() - start;
+        if n_left < HEAD_BYTES {
+            return Ok(Head::Cut("the file ends within the head of a record".to_owned()));
+        }
         let range = start..start + HEAD_BYTES;
         let mut head = [0; HEAD_BYTES as usize];
         if let Some(whole) = &self.whole {
@@ -81,7 +114,16 @@ impl<'a> Heads<'a> {
         } else {
             head.copy_from_slice(&self.file.read_at(range)?);
         }
-        Ok(head)
+        if verify_checksums && !is_head(&head) {
+            return Ok(Head::Broken);
+        }
+        let [length @ .., _, _, _, _] = head;
+        let n_payload = u64::from_le_bytes(length);
+        let is_there = n_payload.checked_add(HEAD_BYTES + TAIL_BYTES).is_some_and(|it| it <= n_left);
+        Ok(match is_there {
+            true => Head::Record { n_payload },
+            false => Head::Cut(format!("the file ends within a record of {n_payload} bytes")),
+        })
     }
 }
 
@@ -145,17 +187,11 @@ impl Checksum {
 }
 
 /// What begins where a record should.
-fn broken_head(head: &[u8], rest: Range<u64>) -> Error {
+fn broken_head(file: &dyn ReadAt, start: u64, lost_bytes: Range<u64>) -> Result<Error> {
+    let found = if start == 0 { foreign(file)? } else { None };
     let message = "the length of a record is not what its checksum says";
-    let (message, hint) = match head {
-        _ if rest.start != 0 => (message, SALVAGE_HINT),
-        [b'v', b'e', b'r', b's', b'i', b'o', b'n', b' ', ..] => {
-            ("the file is a Git LFS pointer", "`git lfs pull` fetches the file that it stands for")
-        }
-        [0x1f, 0x8b, ..] => ("the file is compressed", "decompress it first: `gunzip` keeps the name"),
-        _ => (message, SALVAGE_HINT),
-    };
-    damaged(message, rest, "damaged_framing").with_hint(hint)
+    let err = found.unwrap_or_else(|| Error::new(ErrorKind::Corrupt, message));
+    Ok(lost(err, lost_bytes, "damaged_framing"))
 }
 
 fn damaged(message: impl Into<String>, lost_bytes: Range<u64>, reason: &'static str) -> Error {
@@ -172,6 +208,8 @@ pub(crate) fn lost(err: Error, byte_range: Range<u64>, reason: &'static str) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LIMITS: Limits = Limits { record_bytes_max: 100, verify_checksums: true };
 
     struct Memory(Bytes);
 
@@ -192,7 +230,7 @@ mod tests {
 
     /// Where each record starts and ends, and what is told of the damage.
     fn walked(bytes: Vec<u8>) -> (Vec<(u64, u64)>, Vec<String>) {
-        let frames = walk(&Memory(bytes.into()), 100, true).unwrap();
+        let frames = walk(&Memory(bytes.into()), LIMITS, &Range::clone).unwrap();
         let told =
             |it: &Error| format!("{} ({:?})", it.chain(), it.loss().unwrap().byte_range.clone().unwrap());
         let records = frames.records.iter().map(|it| (it.byte_range.start, it.byte_range.end)).collect();

@@ -10,9 +10,7 @@ use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 use built::{Files, VAL, Value, dataset, entries, example, framed, with};
 use far::Far;
-use nodedata_core::{
-    Error, ErrorKind, FindingKind, Format as _, OpenOptions, ReadOptions, Source, StreamId,
-};
+use nodedata_core::{Error, ErrorKind, FindingKind, Format as _, OpenOptions, ReadOptions, Source, StreamId};
 use nodedata_io::MemoryFiles;
 use nodedata_rlds::RLDS;
 
@@ -105,7 +103,8 @@ fn a_piece_fetches_its_own_values_and_a_look_all_of_them_once() {
     let record = framed(&example(&entries(3, n)));
     let n_bytes = record.len() as u64;
     let files = Far::new(with(VAL, record));
-    let source = RLDS.open(Arc::clone(&files) as Arc<dyn nodedata_core::Files>, &options(n_bytes / 16)).unwrap();
+    let source =
+        RLDS.open(Arc::clone(&files) as Arc<dyn nodedata_core::Files>, &options(n_bytes / 16)).unwrap();
     let n_others: u64 = 700 * 3;
     let opened = files.n_read();
     assert!(opened < n_bytes + n_bytes / 5 + n_others, "{opened} of {n_bytes}");
@@ -137,7 +136,8 @@ fn odd_forms_are_cut_as_well() {
     let apart = field(3, &[8, 9, 8, 10]);
     record.extend(entry("steps/small", &[packed, apart].concat()));
     // Floats one by one.
-    let floats: Vec<u8> = [1f32, 2.0, 3.0, 4.0].iter().flat_map(|it| [&[0x0d], &it.to_le_bytes()[..]].concat()).collect();
+    let floats: Vec<u8> =
+        [1f32, 2.0, 3.0, 4.0].iter().flat_map(|it| [&[0x0d], &it.to_le_bytes()[..]].concat()).collect();
     record.extend(entry("steps/precise", &field(2, &floats)));
     let files = with(VAL, framed(&record));
     let whole = RLDS.open(near(files.clone()), &options(1 << 20)).unwrap();

@@ -84,7 +84,10 @@ fn an_instruction_that_does_not_change_is_the_task() {
         };
         let info = INFO.replace(r#"["2", "1"]"#, r#"["0", "0"]"#);
         let mut files: Files = files.into_iter().map(other).collect();
-        files.iter_mut().filter(|it| it.0.ends_with("dataset_info.json")).for_each(|it| it.1 = info.clone().into());
+        files
+            .iter_mut()
+            .filter(|it| it.0.ends_with("dataset_info.json"))
+            .for_each(|it| it.1 = info.clone().into());
         files
     };
     let task = |files: Files| {
@@ -115,9 +118,17 @@ fn marks_that_do_not_hold_are_told_and_change_nothing() {
         ("steps/is_first", flags([1, 0, 0]), None),
         ("steps/is_first", flags([0, 0, 0]), Some("no step is marked as the first of 3 by `is_first`")),
         ("steps/is_first", flags([1, 0, 1]), Some("2 steps are marked as the first of 3 by `is_first`")),
-        ("steps/is_first", flags([0, 1, 0]), Some("step 1 is marked as the first, not step 0 of 3 by `is_first`")),
+        (
+            "steps/is_first",
+            flags([0, 1, 0]),
+            Some("step 1 is marked as the first, not step 0 of 3 by `is_first`"),
+        ),
         ("steps/is_last", flags([0, 0, 1]), None),
-        ("steps/is_last", flags([0, 1, 0]), Some("step 1 is marked as the last, not step 2 of 3 by `is_last`")),
+        (
+            "steps/is_last",
+            flags([0, 1, 0]),
+            Some("step 1 is marked as the last, not step 2 of 3 by `is_last`"),
+        ),
         ("steps/is_last", flags([0, 0, 0]), Some("no step is marked as the last of 3 by `is_last`")),
     ] {
         let files = changed(vec![(key, value)]);
@@ -142,7 +153,9 @@ fn marks_that_do_not_hold_are_told_and_change_nothing() {
 #[test]
 fn records_are_looked_into_only_when_they_are_asked_about() {
     let files = Far::new(dataset());
-    let open = |options: &OpenOptions| RLDS.open(Arc::clone(&files) as Arc<dyn nodedata_core::Files>, options).unwrap();
+    let open = |options: &OpenOptions| {
+        RLDS.open(Arc::clone(&files) as Arc<dyn nodedata_core::Files>, options).unwrap()
+    };
     let source = open(&OpenOptions::default());
     // The heads of four records, twelve bytes each.
     assert_eq!(files.n_read(), 4 * 12);
@@ -186,15 +199,28 @@ fn episodes_are_called_by_a_feature_that_tells_them_apart() {
     assert_eq!(keys(source.as_ref()), ["0", "1", "2", "3"]);
 
     let err = refused(dataset(), &keyed("episode_metadata.file_paht"));
-    assert_eq!((err.kind(), err.hint()), (ErrorKind::Config, Some("did you mean `episode_metadata.file_path`?")));
+    assert_eq!(
+        (err.kind(), err.hint()),
+        (ErrorKind::Config, Some("did you mean `episode_metadata.file_path`?"))
+    );
     let err = refused(dataset(), &keyed("is_first"));
     assert!(err.to_string().contains("has a value for each step"), "{err}");
 
     // Two of them alike, and one without.
     let err = refused(dataset(), &keyed("episode_metadata.success"));
-    assert_eq!(err.to_string(), "the episode is called `false`, as another is (arm-train.tfrecord-00000-of-00002, byte 0, episode 0)");
-    assert!(err.locus().to_string().starts_with("arm-train.tfrecord-00001-of-00002, byte 0, episode 2"), "{}", err.locus());
-    let err = refused(changed(vec![("episode_metadata/id", Value::Ints(Vec::new()))]), &keyed("episode_metadata.id"));
+    assert_eq!(
+        err.to_string(),
+        "the episode is called `false`, as another is (arm-train.tfrecord-00000-of-00002, byte 0, episode 0)"
+    );
+    assert!(
+        err.locus().to_string().starts_with("arm-train.tfrecord-00001-of-00002, byte 0, episode 2"),
+        "{}",
+        err.locus()
+    );
+    let err = refused(
+        changed(vec![("episode_metadata/id", Value::Ints(Vec::new()))]),
+        &keyed("episode_metadata.id"),
+    );
     assert_eq!(err.to_string(), "the episode has no value to be called by");
     assert_eq!(err.locus().path.as_deref().unwrap().to_str(), Some(VAL));
 }
@@ -216,7 +242,10 @@ fn files_are_found_however_the_metadata_calls_them() {
     let expected = ["train", "train", "train", "val"];
     // Nothing but their names tells.
     let source = open(without(dataset(), "dataset_info.json"), &OpenOptions::default()).unwrap();
-    assert_eq!((splits(source.as_ref()), source.plan().findings.len()), (expected.map(str::to_owned).into(), 0));
+    assert_eq!(
+        (splits(source.as_ref()), source.plan().findings.len()),
+        (expected.map(str::to_owned).into(), 0)
+    );
     // The dataset has another name than its files.
     let source = open(renamed(dataset(), "arm-", "leg-"), &OpenOptions::default()).unwrap();
     assert_eq!(splits(source.as_ref()), expected);
@@ -229,15 +258,22 @@ fn files_are_found_however_the_metadata_calls_them() {
     );
     let files = renamed(dataset(), "arm-train.tfrecord-00000-of-00002", "train/00000.tfrecord");
     let mut files = renamed(files, "arm-train.tfrecord-00001-of-00002", "train/00001.tfrecord");
-    files.iter_mut().filter(|it| it.0.ends_with("dataset_info.json")).for_each(|it| it.1 = template.clone().into());
+    files
+        .iter_mut()
+        .filter(|it| it.0.ends_with("dataset_info.json"))
+        .for_each(|it| it.1 = template.clone().into());
     let source = open(files, &OpenOptions::default()).unwrap();
-    assert_eq!((splits(source.as_ref()), source.plan().findings.len()), (expected.map(str::to_owned).into(), 0));
+    assert_eq!(
+        (splits(source.as_ref()), source.plan().findings.len()),
+        (expected.map(str::to_owned).into(), 0)
+    );
 }
 
 #[test]
 fn shards_that_were_never_fetched_are_counted() {
     let salvaged = |files| open(files, &OpenOptions { salvage: true, ..OpenOptions::default() }).unwrap();
-    let gone = without(without(dataset(), "arm-train.tfrecord-00000-of-00002"), "arm-train.tfrecord-00001-of-00002");
+    let gone =
+        without(without(dataset(), "arm-train.tfrecord-00000-of-00002"), "arm-train.tfrecord-00001-of-00002");
     let err = refused(gone.clone(), &OpenOptions::default());
     assert_eq!(
         err.to_string(),
@@ -257,7 +293,12 @@ fn shards_that_were_never_fetched_are_counted() {
 #[test]
 fn what_tfds_writes_beside_is_known() {
     let mut files = dataset();
-    let beside = ["LICENSE", "arm-train.tfrecord-00000-of-00002_index.json", "metadata.json", "steps-label.labels.txt"];
+    let beside = [
+        "LICENSE",
+        "arm-train.tfrecord-00000-of-00002_index.json",
+        "metadata.json",
+        "steps-label.labels.txt",
+    ];
     files.extend(beside.iter().map(|it| ((*it).into(), "x".into())));
     let source = open(files, &OpenOptions::default()).unwrap();
     let found: Vec<_> = source.plan().beside.iter().map(|it| it.to_str().unwrap()).collect();

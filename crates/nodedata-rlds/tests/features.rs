@@ -66,7 +66,9 @@ fn fact(x: &str, entries: &[(&str, Value)]) -> Result<Option<Fact>, Error> {
 }
 
 fn tensor(dtype: &str, shape: &str, encoding: &str) -> String {
-    format!(r#"{{"tensor": {{"dtype": "{dtype}", "shape": {{"dimensions": {shape}}}, "encoding": "{encoding}"}}}}"#)
+    format!(
+        r#"{{"tensor": {{"dtype": "{dtype}", "shape": {{"dimensions": {shape}}}, "encoding": "{encoding}"}}}}"#
+    )
 }
 
 fn sequence(of: &str, length: &str) -> String {
@@ -115,7 +117,10 @@ fn lists_in_steps() {
     // Nothing at all, with the values there and without.
     let empty = ("steps/x/ragged_row_lengths_0", ints(&[0, 0, 0]));
     assert_eq!(column(&open, 3, &[empty.clone()]).unwrap(), json!([[], [], []]));
-    assert_eq!(column(&open, 3, &[empty, ("steps/x/ragged_flat_values", floats(&[]))]).unwrap(), json!([[], [], []]));
+    assert_eq!(
+        column(&open, 3, &[empty, ("steps/x/ragged_flat_values", floats(&[]))]).unwrap(),
+        json!([[], [], []])
+    );
     assert_eq!(column(&open, 0, &[]).unwrap(), json!([]));
 }
 
@@ -132,13 +137,19 @@ fn keys_rule_where_features_say_another_form() {
     // Lists of any length that are all as long as one another, stored without lengths.
     let open = sequence(&tensor("float32", "[]", ""), "-1");
     assert_eq!(column(&open, 2, &[("steps/x", values.clone())]).unwrap(), expected);
-    assert_eq!(column(&tensor("float32", r#"["-1"]"#, ""), 2, &[("steps/x", values.clone())]).unwrap(), expected);
+    assert_eq!(
+        column(&tensor("float32", r#"["-1"]"#, ""), 2, &[("steps/x", values.clone())]).unwrap(),
+        expected
+    );
     let rows = tensor("float32", r#"["-1", "1"]"#, "");
     let expected = json!([[[0.0], [0.5], [1.0]], [[1.0], [1.5], [2.0]]]);
     assert_eq!(column(&rows, 2, &[("steps/x", values)]).unwrap(), expected);
     assert_eq!(column(&rows, 2, &[("steps/x", floats(&[]))]).unwrap(), json!([[], []]));
     // Images of unequal size.
-    let crops = sequence(r#"{"image": {"shape": {"dimensions": ["-1", "-1", "3"]}, "encodingFormat": "jpeg"}}"#, "-1");
+    let crops = sequence(
+        r#"{"image": {"shape": {"dimensions": ["-1", "-1", "3"]}, "encodingFormat": "jpeg"}}"#,
+        "-1",
+    );
     let gif = b"GIF89a\x02\0\x01\0\0\0\0";
     let images = texts(&[&built::PNG[..], gif]);
     let ragged = [("steps/x/ragged_flat_values", images), ("steps/x/ragged_row_lengths_0", ints(&[0, 2]))];
@@ -185,7 +196,8 @@ fn shapes_beside_values() {
     assert_eq!(column(&lists, 2, &entries).unwrap(), json!([[], expected]));
     // Values that are not encoded, of writers other than TFDS.
     let plain = tensor("float32", r#"["-1", "2", "-1"]"#, "");
-    let entries = [("steps/x/shape", ints(&[1, 2, 2, 0, 2, 5])), ("steps/x/value", floats(&[1.0, 2.0, 3.0, 4.0]))];
+    let entries =
+        [("steps/x/shape", ints(&[1, 2, 2, 0, 2, 5])), ("steps/x/value", floats(&[1.0, 2.0, 3.0, 4.0]))];
     assert_eq!(column(&plain, 2, &entries).unwrap(), json!([[[[1.0, 2.0], [3.0, 4.0]]], []]));
 }
 
@@ -212,7 +224,11 @@ fn numbers_are_of_the_types_that_features_say() {
         ("float64", floats(&[0.1, -0.0]), json!([f64::from(0.1f32), -0.0])),
         ("string", texts(&["", "é"]), json!(["", "é"])),
     ] {
-        assert_eq!(column(&tensor(dtype, "[]", "none"), 2, &[("steps/x", stored)]).unwrap(), expected, "{dtype}");
+        assert_eq!(
+            column(&tensor(dtype, "[]", "none"), 2, &[("steps/x", stored)]).unwrap(),
+            expected,
+            "{dtype}"
+        );
     }
 }
 
@@ -247,7 +263,8 @@ fn features_of_features() {
     let entries = [("steps/x/de", texts(&["Arm"])), ("steps/x/en", texts(&["arm"]))];
     let source = opened(&features(translation, ""), &record(1, &entries), &[]).unwrap();
     assert_eq!(rows(source.as_ref(), "x.de", 1).unwrap().0, json!(["Arm"]));
-    let bbox = r#"{"boundingBox": {"bboxFormat": "XYXY", "shape": {"dimensions": ["4"]}, "dtype": "float32"}}"#;
+    let bbox =
+        r#"{"boundingBox": {"bboxFormat": "XYXY", "shape": {"dimensions": ["4"]}, "dtype": "float32"}}"#;
     let audio = r#"{"audio": {"dtype": "int64", "shape": {"dimensions": ["-1"]}, "sampleRate": "16000", "encoding": "NONE"}}"#;
     let lazy = r#"{"audio": {"dtype": "int64", "shape": {"dimensions": ["-1"]}, "fileFormat": "flac", "lazyDecode": true}}"#;
     for (feature, stored, expected, key, told) in [
@@ -266,7 +283,8 @@ fn features_of_features() {
 
 #[test]
 fn older_forms_say_the_same() {
-    let tensor = r#"{"type": "t.core.features.feature.Tensor", "content": {"shape": [null, 2], "dtype": "int8"}}"#;
+    let tensor =
+        r#"{"type": "t.core.features.feature.Tensor", "content": {"shape": [null, 2], "dtype": "int8"}}"#;
     // For a time TFDS wrote the message as a text.
     let message = r#"{"type": "t.Tensor", "proto_cls": "tensorflow_datasets.TensorFeature",
         "content": "{\"shape\": {\"dimensions\": [\"-1\", \"2\"]}, \"dtype\": \"int8\"}"}"#;
@@ -313,19 +331,23 @@ fn short_lists_of_an_episode_are_its_metadata() {
         (sequence(text, "-1"), vec![("x", texts(&["a", "\"b\""]))], Some(r#"["a","\"b\""]"#)),
         (sequence(text, "-1"), vec![("x", texts::<&str>(&[]))], Some("[]")),
         (sequence(text, "-1"), vec![], Some("[]")),
-        (tensor("float32", "[2, 2]", ""), vec![("x", floats(&[1.0, 0.5, -1.0, 2.0]))], Some("[[1.0,0.5],[-1.0,2.0]]")),
+        (
+            tensor("float32", "[2, 2]", ""),
+            vec![("x", floats(&[1.0, 0.5, -1.0, 2.0]))],
+            Some("[[1.0,0.5],[-1.0,2.0]]"),
+        ),
         (tensor("int32", "[3]", ""), vec![], None),
-        (tensor("uint64", r#"["-1"]"#, ""), vec![("x", ints(&[-1, 1]))], Some(r#"["18446744073709551615",1]"#)),
+        (
+            tensor("uint64", r#"["-1"]"#, ""),
+            vec![("x", ints(&[-1, 1]))],
+            Some(r#"["18446744073709551615",1]"#),
+        ),
         (
             sequence(&sequence(&tensor("int32", "[]", ""), "-1"), "-1"),
             vec![("x/ragged_flat_values", ints(&[7])), ("x/ragged_row_lengths_0", ints(&[0, 1]))],
             Some("[[],[7]]"),
         ),
-        (
-            sequence(&tensor("int32", "[2]", ""), "2"),
-            vec![("x", ints(&[1, 2, 3, 4]))],
-            Some("[[1,2],[3,4]]"),
-        ),
+        (sequence(&tensor("int32", "[2]", ""), "2"), vec![("x", ints(&[1, 2, 3, 4]))], Some("[[1,2],[3,4]]")),
     ] {
         let found = fact(&feature, &entries).unwrap();
         assert_eq!(found, expected.map(|it| Fact::Text(it.to_owned())), "{feature}");
@@ -341,7 +363,8 @@ fn what_does_not_fit_is_told_with_its_place() {
     let ragged = sequence(&tensor("int8", "[]", ""), "-1");
     let fixed = sequence(&tensor("int8", "[]", ""), "2");
     let dynamic = tensor("int16", r#"["-1", "-1"]"#, "bytes");
-    let float_image = r#"{"image": {"dtype": "float32", "shape": {"dimensions": ["1", "1", "1"]}}}"#.to_owned();
+    let float_image =
+        r#"{"image": {"dtype": "float32", "shape": {"dimensions": ["1", "1", "1"]}}}"#.to_owned();
     let image = r#"{"image": {"dtype": "uint8"}}"#.to_owned();
     let flat = |all: &[i64], lengths: &[i64]| {
         vec![("steps/x/ragged_flat_values", ints(all)), ("steps/x/ragged_row_lengths_0", ints(lengths))]
@@ -366,12 +389,32 @@ fn what_does_not_fit_is_told_with_its_place() {
         (&dynamic, shaped(&[0, 0, 1 << 30, 0], &[]), "no tensor has the shape", Some(1)),
         (&dynamic, shaped(&[0, 0, i64::MAX, 2], &[]), "is no length", Some(1)),
         (&dynamic, vec![("steps/x", texts(&[&[0; 4], &[0; 4]]))], "more than one dimension", Some(0)),
-        (&raw, vec![("steps/x", texts(&[&[0; 4][..], &[0; 3]]))], "a tensor of 3 bytes, but [2] of int16 have 4", Some(1)),
+        (
+            &raw,
+            vec![("steps/x", texts(&[&[0; 4][..], &[0; 3]]))],
+            "a tensor of 3 bytes, but [2] of int16 have 4",
+            Some(1),
+        ),
         (&zlib, vec![("steps/x", texts(&[deflated(&[0; 4]), vec![1, 2, 3]]))], "cannot be inflated", Some(1)),
-        (&zlib, vec![("steps/x", texts(&[deflated(&[0; 4]), deflated(&[0; 5])]))], "more than 4 bytes, as its shape", Some(1)),
-        (&zlib, vec![("steps/x", texts(&[deflated(&[0; 4]), deflated(&[0; 3])]))], "a tensor of 3 bytes", Some(1)),
+        (
+            &zlib,
+            vec![("steps/x", texts(&[deflated(&[0; 4]), deflated(&[0; 5])]))],
+            "more than 4 bytes, as its shape",
+            Some(1),
+        ),
+        (
+            &zlib,
+            vec![("steps/x", texts(&[deflated(&[0; 4]), deflated(&[0; 3])]))],
+            "a tensor of 3 bytes",
+            Some(1),
+        ),
         (&image, vec![("steps/x", texts(&[&built::PNG[..], b"no"]))], "2 bytes are no image", Some(1)),
-        (&image, vec![("steps/x", texts(&[&built::PNG[..], b"\x89PNG\r\n\x1a\n..."]))], "its header is damaged", Some(1)),
+        (
+            &image,
+            vec![("steps/x", texts(&[&built::PNG[..], b"\x89PNG\r\n\x1a\n..."]))],
+            "its header is damaged",
+            Some(1),
+        ),
         (&float_image, vec![("steps/x", texts(&[built::PNG; 2]))], "a PNG of four channels", Some(0)),
         (&raw, vec![], "no values under `steps/x`, but for 2 steps under `steps/n`", None),
     ];
@@ -380,7 +423,10 @@ fn what_does_not_fit_is_told_with_its_place() {
         assert!(err.chain().contains(told), "{feature}, {told}: {}", err.chain());
         let at = err.locus();
         assert_eq!((at.feature.as_deref(), at.step_idx), (Some("x"), step), "{told}: {err}");
-        assert!(at.path.is_some() && at.byte_offset.is_some() && err.hint().is_some() && err.loss().is_some(), "{told}");
+        assert!(
+            at.path.is_some() && at.byte_offset.is_some() && err.hint().is_some() && err.loss().is_some(),
+            "{told}"
+        );
     }
 }
 
@@ -388,7 +434,8 @@ fn what_does_not_fit_is_told_with_its_place() {
 #[test]
 fn bombs_do_not_go_off() {
     let huge = tensor("float64", r#"["-1", "-1"]"#, "zlib");
-    let entries = [("steps/x/shape", ints(&[20_000, 20_000])), ("steps/x/value", texts(&[deflated(&[0; 8])]))];
+    let entries =
+        [("steps/x/shape", ints(&[20_000, 20_000])), ("steps/x/value", texts(&[deflated(&[0; 8])]))];
     let err = column(&huge, 1, &entries).unwrap_err();
     assert_eq!((err.kind(), err.locus().step_idx), (ErrorKind::Limit, Some(0)), "{err}");
     // A shape that does not tell how many come out.
@@ -431,11 +478,17 @@ fn values_under_two_keys_are_refused() {
 
 #[test]
 fn features_too_deep_are_refused() {
-    let nested = |n: usize, open: &str, close: &str| [open.repeat(n), "{}".to_owned(), close.repeat(n)].concat();
+    let nested =
+        |n: usize, open: &str, close: &str| [open.repeat(n), "{}".to_owned(), close.repeat(n)].concat();
     // What the parser of JSON refuses, with its place; and what lies in texts, which it begins anew for.
     let deep = nested(1000, r#"{"sequence": {"feature": "#, "}}");
     let err = opened(&features(&format!(r#", "x": {deep}"#), ""), &[], &[]).err().unwrap();
-    assert_eq!((err.kind(), err.locus().line_column.is_some()), (ErrorKind::Corrupt, true), "{}", err.chain());
+    assert_eq!(
+        (err.kind(), err.locus().line_column.is_some()),
+        (ErrorKind::Corrupt, true),
+        "{}",
+        err.chain()
+    );
     let mut text = r#"{"shape": [], "dtype": "int8"}"#.to_owned();
     for _ in 0..12 {
         let inner = nested(10, r#"{"feature": {"type": "a.Sequence", "content": "#, "}}").replace("{}", "@");
@@ -451,7 +504,8 @@ fn features_too_deep_are_refused() {
     assert!(err.locus().feature.is_some() && err.locus().path.is_some() && err.hint().is_some(), "{err}");
     // Arrays have a bounded number of dimensions.
     let dims = vec!["1"; 40].join(",");
-    let err = opened(&features(&format!(r#", "x": {}"#, tensor("int8", &format!("[{dims}]"), "")), ""), &[], &[]);
+    let err =
+        opened(&features(&format!(r#", "x": {}"#, tensor("int8", &format!("[{dims}]"), "")), ""), &[], &[]);
     assert!(err.err().unwrap().to_string().contains("more than 32 dimensions"));
 }
 
@@ -488,15 +542,17 @@ fn very_many_keys_are_read_to_the_first_that_is_unknown() {
 #[test]
 fn the_fixture_has_the_values_it_was_made_of() {
     let folder = corpus::fixtures("rlds/kinds");
-    let files = corpus::files(&folder.join("1.0.0"), "").into_iter().fold(MemoryFiles::default(), |all, path| {
-        all.with(path.file_name().unwrap().to_owned(), std::fs::read(&path).unwrap())
-    });
+    let files =
+        corpus::files(&folder.join("1.0.0"), "").into_iter().fold(MemoryFiles::default(), |all, path| {
+            all.with(path.file_name().unwrap().to_owned(), std::fs::read(&path).unwrap())
+        });
     let source = RLDS.open(Arc::new(files), &OpenOptions::default()).unwrap();
     let truth: Json = serde_json::from_slice(&std::fs::read(folder.join("truth.json")).unwrap()).unwrap();
     let truth = truth.as_array().unwrap();
     assert_eq!((truth.len(), source.plan().partitions.len()), (3, 3));
     for (partition, truth) in truth.iter().enumerate() {
-        let mut stream = source.read(partition, &ReadOptions { batch_bytes_max: 1, ..ReadOptions::default() }).unwrap();
+        let mut stream =
+            source.read(partition, &ReadOptions { batch_bytes_max: 1, ..ReadOptions::default() }).unwrap();
         let mut step = 0;
         let steps = truth["steps"].as_object().unwrap();
         while let Some(batch) = stream.next_batch().unwrap() {

@@ -226,12 +226,19 @@ fn what_is_not_read_is_refused_by_name_and_can_be_left_out() {
         (r#"{"image": {"dtype": "float32", "shape": [8, 8, 3]}}"#, "more than one channel"),
         (r#"{"pythonClassName": "a.b.Mesh", "mesh": {}}"#, "is a `Mesh`"),
         (r#"{"pythonClassName": "a.b.Mesh", "jsonFeature": {"json": "{}"}}"#, "is a `Mesh`"),
-        (r#"{"pythonClassName": "a.b.Text", "jsonFeature": {"json": "{\"use_encoder\": true}"}}"#, "an encoder"),
+        (
+            r#"{"pythonClassName": "a.b.Text", "jsonFeature": {"json": "{\"use_encoder\": true}"}}"#,
+            "an encoder",
+        ),
         ("7", "no JSON object"),
     ] {
         let files = with("features.json", FEATURES.replace(small, &format!(r#""small": {feature}"#)));
         let err = refused(files.clone());
-        assert_eq!((err.kind(), err.locus().feature.as_deref()), (ErrorKind::Unsupported, Some("small")), "{err}");
+        assert_eq!(
+            (err.kind(), err.locus().feature.as_deref()),
+            (ErrorKind::Unsupported, Some("small")),
+            "{err}"
+        );
         assert!(err.to_string().contains(why), "{err}");
         let topics = Some(vec!["action".to_owned(), "observation.*".to_owned()]);
         let source = open(files, &OpenOptions { topics, ..OpenOptions::default() }).unwrap();
@@ -249,8 +256,8 @@ fn what_is_not_read_is_refused_by_name_and_can_be_left_out() {
         let err = refused(with("features.json", features));
         assert!(err.kind() == ErrorKind::Unsupported && err.to_string().contains(why), "{err}");
     }
-    let err = refused(with("dataset_info.json", INFO.replace("\"tfrecord\"", "\"array_record\"")));
-    assert!(err.to_string().contains("`array_record`"), "{err}");
+    let err = refused(with("dataset_info.json", INFO.replace("\"tfrecord\"", "\"riegeli\"")));
+    assert!(err.to_string().contains("`riegeli`"), "{err}");
     let err = refused(with("dataset_info.json", "{"));
     assert_eq!((err.kind(), err.locus().line_column), (ErrorKind::Corrupt, Some((1, 1))));
 }

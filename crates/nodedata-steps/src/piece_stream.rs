@@ -64,7 +64,15 @@ impl<R: PieceReader> PieceStream<R> {
     pub fn new(piece: Piece, reader: R) -> Self {
         let left = piece.steps.clone();
         let records_read = [(STEPS, left.end - left.start)];
-        Self { piece, reader: Some(reader), left, records_read, facts: None, warnings: Vec::new(), damage: None }
+        Self {
+            piece,
+            reader: Some(reader),
+            left,
+            records_read,
+            facts: None,
+            warnings: Vec::new(),
+            damage: None,
+        }
     }
 
     /// A piece of which nothing can be read: its damage, which says what it costs, and no row. Its steps are not counted

@@ -33,6 +33,8 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-jsonl", "nodedata-message", "a line is a message of JSON"),
     edge("nodedata-jsonl", "nodedata-steps", "one table of rows, its selection, the words of losses"),
     edge("nodedata-rlds", "nodedata-core", "implements Format"),
+    edge("nodedata-rlds", "nodedata-arrow", "shards may be Parquet, as TFDS writes it"),
+    edge("nodedata-rlds", "nodedata-io", "shards may be packed as a whole"),
     edge("nodedata-rlds", "nodedata-media", "which images are some, and floats stored as PNG"),
     edge("nodedata-rlds", "nodedata-steps", "one table of steps"),
     edge("nodedata-formats", "nodedata-core", "the list is a Formats"),

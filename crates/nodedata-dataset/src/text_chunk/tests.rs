@@ -54,7 +54,7 @@ impl Column {
     fn ours(&self, pieces: &[ArrayRef]) -> Vec<u8> {
         let arrow = Schema::new(vec![self.feature.arrow_field()]);
         let leaf = ArrowSchemaConverter::new().convert(&arrow).unwrap().column(0);
-        let alone = Column::new(&[], false, true);
+        let alone = Self::new(&[], false, true);
         let mut writer = TextWriter::new(leaf, self.is_compressed, Arc::new(alone.factory()));
         let field = self.feature.arrow_field();
         pieces.iter().for_each(|it| writer.write(&field, it).unwrap());

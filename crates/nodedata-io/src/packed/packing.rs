@@ -12,7 +12,8 @@ pub enum Packing {
 }
 
 impl Packing {
-    const ALL: [Self; 4] = [Self::Gzip, Self::Zstd, Self::Bzip2, Self::Xz];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Gzip, Self::Zstd, Self::Bzip2, Self::Xz];
 
     /// What a file that begins so is packed as. Eight bytes tell.
     pub fn of(head: &[u8]) -> Option<Self> {
@@ -37,14 +38,17 @@ impl Packing {
     /// A file's name without the ending that says how it is packed, and what that is.
     pub fn of_name(name: &str) -> Option<(&str, Self)> {
         let (stem, ending) = name.rsplit_once('.')?;
-        let packing = match ending {
-            "gz" => Self::Gzip,
-            "zst" => Self::Zstd,
-            "bz2" => Self::Bzip2,
-            "xz" => Self::Xz,
-            _ => return None,
-        };
-        Some((stem, packing))
+        Some((stem, Self::ALL.into_iter().find(|it| it.ending() == ending)?))
+    }
+
+    /// What names of such files end in, without the dot.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Gzip => "gz",
+            Self::Zstd => "zst",
+            Self::Bzip2 => "bz2",
+            Self::Xz => "xz",
+        }
     }
 
     /// As it is called.

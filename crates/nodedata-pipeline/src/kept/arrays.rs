@@ -54,6 +54,15 @@ pub(super) fn take(data_type: &DataType, bytes: &mut &[u8]) -> Option<ArrayData>
         _ => 1,
     };
     let buffers = (0..n_buffers).map(|_| take_bytes(bytes)).collect::<Option<Vec<_>>>()?;
+    // Arrow takes offsets of other lengths for a mistake of ours.
+    let width = match data_type {
+        DataType::LargeUtf8 | DataType::LargeBinary | DataType::LargeList(_) => 8,
+        DataType::Utf8 | DataType::Binary | DataType::List(_) | DataType::Map(..) => 4,
+        _ => 1,
+    };
+    if buffers.first().is_some_and(|it| it.len() % width != 0) {
+        return None;
+    }
     let children =
         types_of_children(data_type)?.into_iter().map(|it| take(it, bytes)).collect::<Option<Vec<_>>>()?;
     let array =

@@ -55,7 +55,9 @@ prop_compose! {
             // None of them is a part of recipes.
             moments: Moments::default(),
             deal: None,
+            scratch: None,
             episode_facts: false,
+            frames: Vec::new(),
             learned: None,
         }
     }

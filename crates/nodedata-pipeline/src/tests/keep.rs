@@ -84,7 +84,9 @@ fn a_run_that_crashed_in_a_unit_is_gone_on_with_there() {
             assert_eq!(differing(&folder, &calm), [""; 0].map(PathBuf::from), "{nth}");
             assert!(!folder.path(".out.partial").exists());
         }
-        assert!(0 < reused[0] && reused[0] < reused[1], "{reused:?}");
+        assert!(0 < reused[0], "{reused:?}");
+        // Pieces of steps are larger: both ends lie in one window.
+        assert!(reused[0] < reused[1] || (steps.is_some() && reused[0] == reused[1]), "{reused:?}");
     }
 }
 

@@ -4,7 +4,8 @@ use arrow_array::{
     Array,
     cast::AsArray as _,
     types::{
-        Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt64Type,
+        Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+        UInt64Type,
     },
 };
 use arrow_schema::DataType;

@@ -1,0 +1,293 @@
+//! The same records in every kind of file that they may lie in.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
+
+mod built;
+
+use std::{
+    io::Write as _,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
+use built::{dataset, entries, example, framed};
+use bytes::Bytes;
+use nodedata_core::{
+    Error, ErrorKind, FindingKind, Format as _, OpenOptions, OptionValue, ReadAt, ReadOptions, Result, Source,
+};
+use nodedata_io::{Blocks, LocalFiles, MemoryFiles};
+use nodedata_rlds::RLDS;
+use nodedata_testkit::{
+    corpus,
+    source::{Case, Damage, conformance},
+};
+
+/// The files of a folder of fixtures.
+fn fixture(name: &str) -> built::Files {
+    let root = corpus::fixtures("rlds").join(name).join("1.2.0");
+    let files = LocalFiles::folder(&root).unwrap();
+    let names = nodedata_core::Files::list(&files).unwrap();
+    names.into_iter().map(|it| (it.clone(), std::fs::read(root.join(it)).unwrap().into())).collect()
+}
+
+fn in_memory(files: built::Files) -> Arc<dyn nodedata_core::Files> {
+    Arc::new(files.into_iter().fold(MemoryFiles::default(), |all, (path, bytes)| all.with(path, bytes)))
+}
+
+fn open(files: built::Files, options: &OpenOptions) -> Result<Box<dyn Source>> {
+    RLDS.open(in_memory(files), options)
+}
+
+fn salvage() -> OpenOptions {
+    OpenOptions { salvage: true, ..OpenOptions::default() }
+}
+
+/// Of each episode: its split and rows. And what went wrong.
+fn read(source: &dyn Source) -> (Vec<(Option<String>, RecordBatch)>, Vec<Error>) {
+    let plan = source.plan();
+    let schema = plan.streams[0].arrow();
+    let mut rows: Vec<Vec<RecordBatch>> = vec![Vec::new(); plan.episodes.len()];
+    let mut errors = Vec::new();
+    for (idx, partition) in plan.partitions.iter().enumerate() {
+        let mut stream = source.read(idx, &ReadOptions::default()).unwrap();
+        loop {
+            match stream.next_batch() {
+                Ok(Some(batch)) => rows[partition.episode].push(batch.rows),
+                Ok(None) => break,
+                Err(err) => errors.push(err),
+            }
+        }
+    }
+    let rows = rows.iter().map(|it| concat_batches(&schema, it).unwrap());
+    (plan.episodes.iter().map(|it| it.split.clone()).zip(rows).collect(), errors)
+}
+
+fn read_all(files: built::Files) -> Vec<(Option<String>, RecordBatch)> {
+    let (rows, errors) = read(open(files, &OpenOptions::default()).unwrap().as_ref());
+    assert!(errors.is_empty(), "{errors:?}");
+    rows
+}
+
+#[test]
+fn every_container_gives_the_same_rows() {
+    let expected = read_all(fixture("arm"));
+    assert_eq!(expected.len(), 4);
+    for name in ["arm_array_record", "arm_parquet"] {
+        assert_eq!(read_all(fixture(name)), expected, "{name}");
+    }
+}
+
+#[test]
+fn every_container_keeps_the_rules() {
+    for name in ["arm", "arm_array_record", "arm_parquet"] {
+        conformance(
+            &RLDS,
+            &Case { name: name.to_owned(), files: fixture(name), damage: Damage::Anything(6) },
+        );
+    }
+}
+
+/// A bit anywhere in a shard is noticed, or was in what pads it.
+#[test]
+fn a_flipped_bit_is_never_another_value() {
+    let expected = read_all(fixture("arm"));
+    for name in ["arm_array_record", "arm_parquet"] {
+        let mut n_noticed = 0;
+        for (position, at) in (0..2).flat_map(|it| (0..40).map(move |at| (it, at * 41))) {
+            let mut files = fixture(name);
+            let mut bytes = files[position].1.to_vec();
+            bytes[at] ^= 1 << (at % 8);
+            files[position].1 = bytes.into();
+            let Ok(source) = open(files, &OpenOptions::default()) else {
+                n_noticed += 1;
+                continue;
+            };
+            let (rows, errors) = read(source.as_ref());
+            n_noticed += usize::from(!errors.is_empty());
+            // Parquet files have no checksums, unless their writer was asked for them.
+            if name != "arm_parquet" && errors.is_empty() {
+                assert_eq!(rows, expected, "{name}, file {position}, byte {at}");
+            }
+        }
+        assert!(n_noticed > 10, "{name}: {n_noticed}");
+    }
+}
+
+#[test]
+fn containers_that_are_cut_say_so() {
+    for name in ["arm_array_record", "arm_parquet"] {
+        let mut files = fixture(name);
+        let half = files[0].1.len() / 2;
+        files[0].1 = files[0].1.slice(..half);
+        let err = open(files.clone(), &OpenOptions::default()).err().unwrap();
+        assert_eq!(err.kind(), ErrorKind::Corrupt, "{name}");
+        assert!(err.hint().is_some() && err.locus().path.is_some(), "{name}: {err}");
+        let source = open(files, &salvage()).unwrap();
+        assert!(source.plan().findings_of(FindingKind::Damage).count() > 0);
+        // All that is behind the records of a small file is padding and footers.
+        let n_episodes = source.plan().episodes.len();
+        assert_eq!(n_episodes, if name == "arm_parquet" { 1 } else { 4 }, "{name}");
+    }
+}
+
+#[test]
+fn a_container_that_is_none_or_another_is_refused_by_its_name() {
+    let mut files = fixture("arm_array_record");
+    let info = str::from_utf8(&files[2].1).unwrap().replace("array_record\"", "arrayrecord\"");
+    files[2].1 = info.into();
+    let err = open(files, &OpenOptions::default()).err().unwrap();
+    assert_eq!(err.kind(), ErrorKind::Unsupported);
+    assert!(err.hint().unwrap().contains("`array_record`"), "{err} {:?}", err.hint());
+    for (of, shard) in
+        [("arm", "arm_array_record"), ("arm_array_record", "arm_parquet"), ("arm_parquet", "arm")]
+    {
+        let mut files = fixture(of);
+        files[0].1 = fixture(shard)[0].1.clone();
+        let err = open(files, &OpenOptions::default()).err().unwrap();
+        assert_eq!(err.kind(), ErrorKind::Corrupt, "{of}: {err}");
+        assert!(err.hint().is_some() && err.locus().path.is_some(), "{of}: {err}");
+    }
+}
+
+fn packed(how: &str, plain: &[u8]) -> Vec<u8> {
+    match how {
+        "gz" => {
+            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            out.write_all(plain).unwrap();
+            out.finish().unwrap()
+        }
+        "zst" => zstd::encode_all(plain, 1).unwrap(),
+        _ => unreachable!("{how}"),
+    }
+}
+
+/// As `TFRecordOptions(compression_type="GZIP")` writes: the name does not tell.
+#[test]
+fn shards_that_are_packed_as_a_whole_give_the_same_rows() {
+    let expected = read_all(dataset());
+    for how in ["gz", "zst"] {
+        let mut files = dataset();
+        for (_, bytes) in files.iter_mut().take(3) {
+            *bytes = packed(how, bytes).into();
+        }
+        let source = open(files.clone(), &OpenOptions::default()).unwrap();
+        for (partition, input) in source.plan().partitions.iter().zip([0, 0, 1, 2]) {
+            let whole = 0..files[input].1.len() as u64;
+            assert_eq!(partition.reads[0].byte_range, whole, "the file's one member");
+        }
+        assert_eq!(read_all(files.clone()), expected, "{how}");
+        let mut named = files.clone();
+        for (name, _) in named.iter_mut().take(3) {
+            *name = format!("{}.{how}", name.display()).into();
+        }
+        assert_eq!(read_all(named), expected, "called .{how}");
+        conformance(&RLDS, &Case { name: how.to_owned(), files, damage: Damage::Anything(4) });
+    }
+}
+
+/// Bytes that do not pack, so that half of the packed file is half of what is in it.
+fn noise(n: usize) -> Vec<u8> {
+    let mut random = nodedata_testkit::damaged::Random::new(3);
+    (0..n).map(|_| random.below(256) as u8).collect()
+}
+
+#[test]
+fn a_packed_shard_that_is_cut_keeps_its_sound_episodes() {
+    // An episode whose bytes do not pack, after one that is small.
+    let mut large = entries(1, 2);
+    large.retain(|it| it.0 != "steps/language_instruction");
+    let text: String = noise(200_000).iter().map(|it| char::from(b'a' + it % 26)).collect();
+    large.push(("steps/language_instruction", built::Value::Texts(vec![text.clone().into(), text.into()])));
+    let shard = [framed(&example(&entries(0, 3))), framed(&example(&large))].concat();
+    let mut files = dataset();
+    let whole = packed("gz", &shard);
+    files[0].1 = Bytes::from(whole.clone()).slice(..whole.len() / 2);
+    let err = open(files.clone(), &OpenOptions::default()).err().unwrap();
+    assert_eq!(err.kind(), ErrorKind::Corrupt);
+    assert!(err.to_string().contains("the file ends within its gzip"), "{err}");
+    assert_eq!(err.locus().to_string(), "arm-train.tfrecord-00000-of-00002, byte 0");
+    assert!(err.hint().is_some());
+    let source = open(files, &salvage()).unwrap();
+    let damage: Vec<_> = source.plan().findings_of(FindingKind::Damage).collect();
+    assert_eq!(damage.iter().map(|it| it.reason.as_str()).collect::<Vec<_>>(), ["damaged_packing"]);
+    let (rows, errors) = read(source.as_ref());
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(rows.iter().map(|it| it.1.num_rows()).collect::<Vec<_>>(), [3, 4, 2]);
+}
+
+#[test]
+fn what_comes_out_of_a_packed_shard_is_bounded_by_an_option() {
+    let mut files = dataset();
+    files[0].1 = packed("gz", &vec![0; 80 << 20]).into();
+    let option = |n| OpenOptions {
+        options: [("unpack_ratio_max".to_owned(), OptionValue::Integer(n))].into(),
+        ..OpenOptions::default()
+    };
+    let err = open(files.clone(), &option(10)).err().unwrap();
+    assert_eq!((err.kind(), err.locus().path.is_some()), (ErrorKind::Limit, true), "{err}");
+    assert!(err.hint().unwrap().contains("--set source.unpack_ratio_max"));
+    // Eighty million zeros are no records either.
+    let err = open(files, &option(100_000)).err().unwrap();
+    assert_eq!(err.kind(), ErrorKind::Corrupt, "{err}");
+}
+
+/// Files in a store, where each fetched byte counts.
+struct Far {
+    files: Arc<dyn nodedata_core::Files>,
+    n_fetched: Arc<AtomicU64>,
+}
+
+impl nodedata_core::Files for Far {
+    fn list(&self) -> Result<Vec<PathBuf>> {
+        self.files.list()
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
+        let file = self.files.open(path)?;
+        Ok(Arc::new(Blocks::over(FarFile { file, n_fetched: Arc::clone(&self.n_fetched) })))
+    }
+}
+
+struct FarFile {
+    file: Arc<dyn ReadAt>,
+    n_fetched: Arc<AtomicU64>,
+}
+
+impl ReadAt for FarFile {
+    fn n_bytes(&self) -> u64 {
+        self.file.n_bytes()
+    }
+
+    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
+        self.n_fetched.fetch_add(range.end - range.start, Ordering::SeqCst);
+        self.file.read_at(range)
+    }
+}
+
+#[test]
+fn framing_a_far_file_fetches_little_of_it() {
+    let mut large = entries(1, 2);
+    large.retain(|it| it.0 != "steps/language_instruction");
+    let text = "x".repeat(1 << 20);
+    large.push(("steps/language_instruction", built::Value::Texts(vec![text.clone().into(), text.into()])));
+    let record = framed(&example(&large));
+    let mut files = dataset();
+    files[0].1 = record.repeat(20).into();
+    let info = built::INFO.replace("[\"2\", \"1\"]", "[\"20\", \"1\"]");
+    files.iter_mut().find(|it| it.0.as_os_str() == "dataset_info.json").unwrap().1 = info.into();
+    let n_bytes: u64 = files.iter().map(|it| it.1.len() as u64).sum();
+    let n_fetched = Arc::new(AtomicU64::new(0));
+    let far = Far { files: in_memory(files), n_fetched: Arc::clone(&n_fetched) };
+    let source = RLDS.open(Arc::new(far), &OpenOptions::default()).unwrap();
+    let n_framing = n_fetched.load(Ordering::SeqCst);
+    assert!(n_framing * 20 < n_bytes, "{n_framing} of {n_bytes} for the framing");
+    let (rows, errors) = read(source.as_ref());
+    assert!(errors.is_empty() && rows.len() == 22);
+    let n_all = n_fetched.load(Ordering::SeqCst);
+    assert!(n_all * 10 <= n_bytes * 11, "{n_all} of {n_bytes} in all");
+}
