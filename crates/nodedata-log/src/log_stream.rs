@@ -107,8 +107,8 @@ impl PartitionRows {
             }
             Err(cause) => {
                 place.told(cause, reason::UNDECODABLE, stream, &mut self.kept_as_bytes)?;
-                if let Keeps::In(Some(unknown)) = stream.misfits {
-                    rows.push_misfit(unknown, stamps, bytes, &message.place);
+                if let Keeps::In(Some(unknown)) = stream.keeps {
+                    rows.push_misfit(stream, unknown, stamps, bytes, &message.place);
                 }
             }
         }
@@ -174,14 +174,14 @@ impl Place<'_> {
         told: &mut Findings,
     ) -> Result<()> {
         let name = &self.stream.name;
-        let hint = match stream.misfits {
+        let hint = match stream.keeps {
             Keeps::Never => "without `--on-misfit fail` such a message keeps its row, as bytes".to_owned(),
             Keeps::NotYet | Keeps::In(_) => {
                 format!("`--undecoded {name}` keeps all messages of this topic as bytes")
             }
         };
         let error = self.error(ErrorKind::Misfit, "does not fit the columns of its topic", cause).with_hint(hint);
-        match stream.misfits {
+        match stream.keeps {
             // Without a loss nobody goes on.
             Keeps::Never => Err(error),
             Keeps::NotYet => Err(error.with_loss(self.loss(reason))),

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use nodedata_core::{OnMisfit, OpenOptions, PUBLISH_TIME_NS, StreamSchema};
+use nodedata_core::{OnMisfit, OpenOptions, PUBLISH_TIME_NS};
 use serde::{Deserialize, Serialize};
 
 /// Names in the ledger of why a row holds its message as it came.
@@ -33,12 +33,6 @@ impl Misfits {
 
     pub(crate) fn holds(&self, stream: &str) -> bool {
         self.misfits.contains(stream)
-    }
-
-    /// Those that are among the streams of this opening.
-    pub(crate) fn only(&self, streams: &[StreamSchema]) -> Self {
-        let names = streams.iter().map(|it| it.name.to_string()).filter(|it| self.holds(it));
-        Self { misfits: names.collect() }
     }
 
     /// As text; `None` where there is no such stream.

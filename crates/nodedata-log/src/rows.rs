@@ -34,12 +34,13 @@ pub(crate) struct StreamRows {
     n_payload_unchecked: usize,
 }
 
-/// A message with its times checked.
+/// What a log says of a message, its times checked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamps {
     pub(crate) log_time_ns: i64,
     pub(crate) publish_time_ns: Option<i64>,
     pub(crate) sequence: Option<u32>,
+    pub(crate) channel: u32,
 }
 
 impl Stamps {
@@ -49,7 +50,8 @@ impl Stamps {
         let publish_time_ns = message.publish_time.and_then(|it| i64::try_from(it).ok());
         let late = message.publish_time.filter(|_| publish_time_ns.is_none());
         let log_time_ns = i64::try_from(message.log_time).ok()?;
-        Some((Self { log_time_ns, publish_time_ns, sequence: message.sequence }, late))
+        let Message { sequence, channel, .. } = *message;
+        Some((Self { log_time_ns, publish_time_ns, sequence, channel }, late))
     }
 }
 
@@ -77,18 +79,18 @@ impl StreamRows {
         payload: &[u8],
         place: &MessagePlace,
     ) -> Result<Fit> {
-        self.push_clock(stamps);
+        self.push_clock(stream, stamps);
         let fit = match stream.decoder.decode(payload, &mut self.columns, &mut self.pixels) {
             Ok(fit) => fit,
             Err(err) => {
                 self.columns.abort_row();
                 let Some(respelled) = stream.decoder.respelled(payload) else { return Err(err) };
-                self.push_clock(stamps);
+                self.push_clock(stream, stamps);
                 let again = stream.decoder.decode(&respelled, &mut self.columns, &mut self.pixels);
                 again.inspect_err(|_| self.columns.abort_row())?
             }
         };
-        if let Keeps::In(Some(unknown)) = stream.misfits
+        if let Keeps::In(Some(unknown)) = stream.keeps
             && !stream.decoder.fills(unknown)
         {
             self.columns.push_null(unknown);
@@ -100,19 +102,20 @@ impl StreamRows {
     /// Appends the row of a message that does not fit: its bytes in `unknown` and nothing else.
     pub(crate) fn push_misfit(
         &mut self,
+        stream: &LogStream,
         unknown: LeafId,
         stamps: Stamps,
         payload: &[u8],
         place: &MessagePlace,
     ) {
-        self.push_clock(stamps);
+        self.push_clock(stream, stamps);
         self.columns.push_absent_but(unknown);
         self.columns.push_bytes(unknown, payload);
         self.columns.push_valid(unknown);
         self.end_row(payload.len(), place);
     }
 
-    fn push_clock(&mut self, stamps: Stamps) {
+    fn push_clock(&mut self, stream: &LogStream, stamps: Stamps) {
         self.columns.push_le(LOG_TIME, &stamps.log_time_ns.to_le_bytes());
         match stamps.publish_time_ns {
             Some(time_ns) => {
@@ -127,6 +130,9 @@ impl StreamRows {
                 self.columns.push_valid(SEQUENCE);
             }
             None => self.columns.push_null(SEQUENCE),
+        }
+        if let Some(channel) = stream.channel {
+            self.columns.push_le(channel, &stamps.channel.to_le_bytes());
         }
     }
 

@@ -26,6 +26,7 @@ pub struct LogSource<F> {
     files: Vec<Option<F>>,
     routes: Vec<Arc<Routes>>,
     streams: Arc<[LogStream]>,
+    misfits: Misfits,
     /// Input and units of each partition.
     windows: Vec<(usize, Range<usize>)>,
 }
@@ -78,12 +79,13 @@ impl<F: LogFile> LogSource<F> {
             }
         }
         let mut inferences = joined.inferences(options);
-        observe_messages(&mut inferences, &files, &joined.routes, options)?;
+        let unreadable = observe_messages(&mut inferences, &files, &joined.routes, options)?;
+        let misfits = joined.misfits(Misfits::known(options), &unreadable);
         let routes = joined.routes.clone();
         plan.unselected = joined.unselected.clone();
-        let streams = joined.compile(inferences, F::CLOCK, &paths, options, &mut warnings)?;
+        let streams = joined.compile(inferences, &misfits, F::CLOCK, &paths, options, &mut warnings)?;
         plan.streams = streams.iter().map(|it| it.schema.clone()).collect();
-        plan.learned = Misfits::known(options).only(&plan.streams).to_text();
+        plan.learned = misfits.to_text();
         if let Some(text) = &plan.learned {
             // Rows made while their stream had no such columns are not those made now.
             plan.partitions.iter_mut().for_each(|it| it.recipe.clone_from(text));
@@ -93,7 +95,7 @@ impl<F: LogFile> LogSource<F> {
         let found: [Vec<Finding>; 2] =
             [of_kind(FindingKind::Damage, &damage), of_kind(FindingKind::Warning, &warnings)];
         plan.findings = found.concat();
-        Ok(Self { plan, options: options.clone(), files, routes, streams: streams.into(), windows })
+        Ok(Self { plan, options: options.clone(), files, routes, streams: streams.into(), misfits, windows })
     }
 }
 
@@ -131,7 +133,7 @@ impl<F: LogFile> Source for LogSource<F> {
     }
 
     fn learn_misfits(&self, streams: &BTreeSet<StreamId>) -> Option<String> {
-        let mut known = Misfits::known(&self.options).only(&self.plan.streams);
+        let mut known = self.misfits.clone();
         known.misfits.extend(streams.iter().filter_map(|it| Some(self.plan.stream_name(*it)?.to_string())));
         known.to_text()
     }

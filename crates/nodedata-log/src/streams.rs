@@ -7,8 +7,8 @@ use std::{
 
 use base64::Engine as _;
 use nodedata_core::{
-    Error, ErrorKind, Feature, Finding, FindingKind, Layout, LeafId, Locus, OnMisfit, OpenOptions, PUBLISH_TIME_NS,
-    Result, SEQUENCE, StreamId, StreamKind, StreamSchema, patterns,
+    DType, Error, ErrorKind, Feature, Finding, FindingKind, Layout, LeafId, Locus, OnMisfit, OpenOptions,
+    PUBLISH_TIME_NS, Result, SEQUENCE, StreamId, StreamKind, StreamSchema, meta, patterns,
 };
 use nodedata_message::{JsonInference, MessageDecoder, MessageSchema};
 
@@ -16,6 +16,11 @@ use crate::{
     ClockColumns, Cost, Damage, LogChannel, LogFacts, LogSchema, Route, Routes, corrupt,
     misfits::{Misfits, reason},
 };
+
+/// The column that says which channel a message came from.
+const CHANNEL: &str = "_channel";
+/// Where it is: behind the built-in ones.
+const CHANNEL_ID: LeafId = LeafId(3);
 
 /// One stream with what it takes to read its messages.
 #[derive(Debug)]
@@ -25,8 +30,10 @@ pub(crate) struct LogStream {
     pub(crate) decoder: MessageDecoder,
     /// Payloads that start like a zstd frame are rosbag2's message compression.
     pub(crate) sniffs_zstd: bool,
+    /// The column that says which channel a message came from, where a file has several.
+    pub(crate) channel: Option<LeafId>,
     /// Whether messages that do not fit the columns are kept.
-    pub(crate) misfits: Keeps,
+    pub(crate) keeps: Keeps,
     /// Why the definition cannot be used, so that all messages stay bytes.
     pub(crate) unusable: Option<Finding>,
 }
@@ -65,6 +72,8 @@ struct Draft {
     name: String,
     /// Every value each key of the channels' metadata has.
     metadata: BTreeMap<String, BTreeSet<String>>,
+    /// Its channels by input.
+    channels: BTreeMap<usize, BTreeMap<u32, BTreeMap<String, String>>>,
     /// Where the definition was first seen, for errors.
     input: usize,
     schema_missing: bool,
@@ -92,7 +101,7 @@ impl Joined {
                     }
                     damage.push(Damage { error, cost: Cost::nothing("schema_missing") });
                 }
-                by_channel.insert(*id, drafts.add(channel, schema, input, schema_missing));
+                by_channel.insert(*id, drafts.add((*id, channel), schema, input, schema_missing));
             }
             draft_of.push(by_channel);
         }
@@ -111,6 +120,13 @@ impl Joined {
         self.drafts.iter().map(inference).collect()
     }
 
+    /// The streams of this opening that have messages that do not fit: those known before, and those at these positions.
+    pub(crate) fn misfits(&self, known: Misfits, found: &BTreeSet<usize>) -> Misfits {
+        let drafts = self.drafts.iter().enumerate();
+        let names = drafts.filter(|(idx, it)| found.contains(idx) || known.holds(&it.name));
+        Misfits { misfits: names.map(|(_, it)| it.name.clone()).collect() }
+    }
+
     /// Compiles a decoder for each stream. `inferences` has seen the messages.
     ///
     /// # Errors
@@ -119,54 +135,40 @@ impl Joined {
     pub(crate) fn compile(
         self,
         inferences: Vec<Option<JsonInference>>,
+        misfits: &Misfits,
         clock: ClockColumns,
         paths: &[&Path],
         options: &OpenOptions,
         warnings: &mut Vec<Error>,
     ) -> Result<Vec<LogStream>> {
-        let known = Misfits::known(options);
         let mut streams = Vec::new();
         for (idx, (draft, inference)) in self.drafts.iter().zip(inferences).enumerate() {
-            let holds_misfits = known.holds(&draft.name);
-            let mut layout = clock_layout(clock);
-            let compiled = match inference {
-                Some(inference) => inference.compile(&mut layout),
-                None if draft.stays_opaque(options) => Ok(MessageDecoder::opaque(&mut layout)),
-                None if holds_misfits => {
-                    MessageDecoder::compile_loose(&mut layout, &draft.definition.schema())
-                }
-                None => MessageDecoder::compile(&mut layout, &draft.definition.schema()),
-            };
+            let holds_misfits = misfits.holds(&draft.name);
+            let mut layout = draft.layout(clock);
+            let n_own = layout.features().len();
+            let place = || Locus { topic: Some(draft.name.clone()), ..Locus::path(paths[draft.input]) };
             let mut unusable = None;
-            let decoder = match compiled {
+            let decoder = match draft.decoder(&mut layout, inference, holds_misfits, options) {
                 Ok(decoder) => decoder,
                 Err(err) => {
-                    let err = draft.unusable_schema(err).at(Locus::path(paths[draft.input]));
+                    let err = draft.unusable_schema(err).at(place());
                     if options.on_misfit == OnMisfit::Fail {
                         return Err(err);
                     }
-                    let mut finding = Finding::new(FindingKind::Repair, &err, |_| None);
-                    finding.reason = reason::SCHEMA.to_owned();
-                    unusable = Some(finding);
-                    layout = clock_layout(clock);
+                    let finding = Finding::new(FindingKind::Repair, &err, |_| None);
+                    unusable = Some(Finding { reason: reason::SCHEMA.to_owned(), ..finding });
+                    layout = draft.layout(clock);
                     MessageDecoder::opaque(&mut layout)
                 }
             };
-            warnings.extend(decoder.told_apart().iter().map(|(field, column)| {
-                let message = format!(
-                    "field `{field}` is the column `{column}`: its own name is that of a column that every topic has, and \
-                     another field is called `message.{field}`"
-                );
-                let place = Locus::path(paths[draft.input]);
-                Error::new(ErrorKind::Config, message).at(place).at(Locus::topic(&draft.name))
-            }));
-            let misfits = match options.on_misfit {
+            warnings.extend(decoder.told_apart().iter().map(|it| told_apart(it).at(place())));
+            let keeps = match options.on_misfit {
                 OnMisfit::Fail => Keeps::Never,
                 OnMisfit::Keep if !holds_misfits => Keeps::NotYet,
-                OnMisfit::Keep => Keeps::In(hold_misfits(&mut layout, &decoder)),
+                OnMisfit::Keep => Keeps::In(hold_misfits(&mut layout, LeafId(n_own), &decoder)),
             };
             let id = StreamId(u32::try_from(idx).unwrap_or(u32::MAX));
-            streams.push(LogStream { misfits, unusable, ..draft.stream(id, layout, decoder) });
+            streams.push(draft.stream(id, layout, decoder, paths, keeps, unusable));
         }
         Ok(streams)
     }
@@ -182,7 +184,7 @@ struct Drafts {
 impl Drafts {
     fn add(
         &mut self,
-        channel: &LogChannel,
+        (id, channel): (u32, &LogChannel),
         schema: Option<&LogSchema>,
         input: usize,
         schema_missing: bool,
@@ -198,14 +200,15 @@ impl Drafts {
                 let name = self.free_name(&definition);
                 self.names.insert(name.clone());
                 self.by_definition.insert(definition.clone(), self.drafts.len());
-                let metadata = BTreeMap::new();
-                self.drafts.push(Draft { definition, name, metadata, input, schema_missing });
+                let (metadata, channels) = (BTreeMap::new(), BTreeMap::new());
+                self.drafts.push(Draft { definition, name, metadata, channels, input, schema_missing });
                 self.drafts.len() - 1
             }
         };
         for (key, value) in &channel.metadata {
             self.drafts[idx].metadata.entry(key.clone()).or_default().insert(value.clone());
         }
+        self.drafts[idx].channels.entry(input).or_default().insert(id, channel.metadata.clone());
         idx
     }
 
@@ -307,17 +310,56 @@ impl Draft {
         self.schema_missing || self.fits_any(&options.undecoded)
     }
 
-    fn stream(&self, id: StreamId, layout: Layout, decoder: MessageDecoder) -> LogStream {
+    fn decoder(
+        &self,
+        layout: &mut Layout,
+        inference: Option<JsonInference>,
+        holds_misfits: bool,
+        options: &OpenOptions,
+    ) -> Result<MessageDecoder> {
+        match inference {
+            Some(inference) => inference.compile(layout),
+            None if self.stays_opaque(options) => Ok(MessageDecoder::opaque(layout)),
+            None if holds_misfits => MessageDecoder::compile_loose(layout, &self.definition.schema()),
+            None => MessageDecoder::compile(layout, &self.definition.schema()),
+        }
+    }
+
+    fn stream(
+        &self,
+        id: StreamId,
+        layout: Layout,
+        decoder: MessageDecoder,
+        paths: &[&Path],
+        keeps: Keeps,
+        unusable: Option<Finding>,
+    ) -> LogStream {
         let schema = StreamSchema {
             id,
             name: self.name.as_str().into(),
             kind: StreamKind::Messages,
             features: layout.features().cloned().collect(),
-            metadata: self.metadata(),
+            metadata: self.metadata(paths),
         };
         let sniffs_zstd = !decoder.is_opaque() && self.definition.message_encoding == "cdr";
-        let (misfits, unusable) = (Keeps::NotYet, None);
-        LogStream { schema, layout: Arc::new(layout), decoder, sniffs_zstd, misfits, unusable }
+        let channel = self.has_several_channels().then_some(CHANNEL_ID);
+        LogStream { schema, layout: Arc::new(layout), decoder, sniffs_zstd, channel, keeps, unusable }
+    }
+
+    /// The columns of the log itself.
+    fn layout(&self, clock: ClockColumns) -> Layout {
+        let mut layout = clock_layout(clock);
+        if self.has_several_channels() {
+            let about = "the channel it came from, as its file calls it; `channels` of the stream says more of each";
+            let feature = Feature::new(CHANNEL, DType::UInt32, Vec::new());
+            layout.leaf(feature.with_meta(meta::DESCRIPTION, about), &[]);
+        }
+        layout
+    }
+
+    /// Whether a file has several publishers of the topic, so that rows say which one they came from.
+    fn has_several_channels(&self) -> bool {
+        self.channels.values().any(|it| 1 < it.len())
     }
 
     fn unusable_schema(&self, cause: Error) -> Error {
@@ -331,7 +373,7 @@ impl Draft {
             .with_source(cause)
     }
 
-    fn metadata(&self) -> BTreeMap<String, String> {
+    fn metadata(&self, paths: &[&Path]) -> BTreeMap<String, String> {
         let mut metadata = BTreeMap::new();
         let mut put = |key: &str, value: &str| metadata.insert(key.to_owned(), value.to_owned());
         put("topic", &self.definition.topic);
@@ -351,6 +393,12 @@ impl Draft {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             put(&format!("channel.{key}"), &values.join("\n"));
         }
+        if self.has_several_channels() {
+            let by_path: BTreeMap<String, _> =
+                self.channels.iter().map(|(input, it)| (paths[*input].display().to_string(), it)).collect();
+            // Maps whose keys are texts and numbers are always JSON.
+            put("channels", &serde_json::to_string(&by_path).unwrap_or_default());
+        }
         metadata
     }
 }
@@ -369,15 +417,23 @@ fn clock_layout(clock: ClockColumns) -> Layout {
     layout
 }
 
+/// Says which column a field is, where another field has the name that one would look for.
+fn told_apart((field, column): &(String, String)) -> Error {
+    let message = format!(
+        "field `{field}` is the column `{column}`: its own name is that of a column that every topic has, and another field is \
+         called `message.{field}`"
+    );
+    Error::new(ErrorKind::Config, message)
+}
+
 /// Makes room for messages that do not fit: every column of theirs may be null, and so may the publish time. Messages that
 /// stay bytes always fit.
-fn hold_misfits(layout: &mut Layout, decoder: &MessageDecoder) -> Option<LeafId> {
-    let names: Vec<String> = layout.features().map(|it| it.name.clone()).collect();
-    let n_built_in = StreamKind::Messages.built_in().len();
-    if let Some(at) = names.iter().take(n_built_in).position(|it| it == PUBLISH_TIME_NS) {
+fn hold_misfits(layout: &mut Layout, first: LeafId, decoder: &MessageDecoder) -> Option<LeafId> {
+    let publish_time = layout.features().take(first.0).position(|it| it.name == PUBLISH_TIME_NS);
+    if let Some(at) = publish_time {
         layout.feature_mut(LeafId(at)).nullable = true;
     }
-    (!decoder.is_opaque()).then(|| decoder.hold_misfits(layout, LeafId(n_built_in)))
+    (!decoder.is_opaque()).then(|| decoder.hold_misfits(layout, first))
 }
 
 fn missing_schema(id: u32, channel: &LogChannel) -> Error {

@@ -66,6 +66,7 @@ impl MessageCursor for ToyCursor {
             let (publish_time, sequence) = (None, None);
             return Ok(Some(Message {
                 stream: picked.stream,
+                channel: picked.channel,
                 log_time,
                 publish_time,
                 sequence,

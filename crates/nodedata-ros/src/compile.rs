@@ -43,15 +43,23 @@ pub(crate) enum NodeKind {
         n: u32,
         item: Box<Node>,
     },
-    /// `list` is `None` when no column lies below it.
     List {
-        list: Option<ListId>,
+        items: Items,
         item: Box<Node>,
     },
     Struct {
         extensibility: Option<Extensibility>,
         members: Vec<Member>,
     },
+}
+
+/// Where the number of items of a list goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Items {
+    /// To the list that their columns lie in.
+    In(ListId),
+    /// To a column of its own: the items have none.
+    Counted(LeafId),
 }
 
 #[derive(Debug)]
@@ -285,9 +293,17 @@ impl<'a> Compiler<'a> {
         let inner = Place { levels: &levels, depth: place.depth + 1, list_optional: false, ..*place };
         let n_leaves_before = self.n_leaves;
         let item = Box::new(self.field(item, &inner, facts)?);
-        // Items without columns leave only their number, and no column needs that.
-        let list = (self.n_leaves > n_leaves_before).then_some(list);
-        Ok(Node { name: place.name.to_owned(), kind: NodeKind::List { list, item } })
+        let items = if self.n_leaves > n_leaves_before {
+            Items::In(list)
+        } else {
+            // All that items without columns leave is their number.
+            let name = format!("{}.length", place.name);
+            let place = Place { name: &name, ..*place };
+            let counted = self.scalar(Scalar::Number(4), DType::UInt32, &place, facts, None)?;
+            let NodeKind::Scalar { leaf, .. } = counted.kind else { return Ok(counted) };
+            Items::Counted(leaf)
+        };
+        Ok(Node { name: place.name.to_owned(), kind: NodeKind::List { items, item } })
     }
 
     fn scalar(

@@ -3,7 +3,7 @@
 use nodedata_core::{LeafId, ListId};
 
 use crate::{
-    compile::{Member, Node, NodeKind, Scalar, TimeKind},
+    compile::{Items, Member, Node, NodeKind, Scalar, TimeKind},
     definition::Extensibility,
 };
 
@@ -69,7 +69,7 @@ pub(crate) enum Op {
     },
     /// A list of anything else: the body once per item, each at least `bytes_min` long.
     Each {
-        list: Option<ListId>,
+        items: Items,
         end: usize,
         bytes_min: usize,
         framed: bool,
@@ -187,7 +187,7 @@ impl Builder {
         match &node.kind {
             NodeKind::Scalar { leaf, scalar } => self.scalar(node, *leaf, *scalar),
             NodeKind::Array { n, item } => self.array(node, *n as usize, item),
-            NodeKind::List { list, item } => self.list(node, *list, item),
+            NodeKind::List { items, item } => self.list(node, *items, item),
             NodeKind::Struct { extensibility, members } => {
                 if self.is_framed(*extensibility) {
                     self.framed_struct(node, *extensibility, members, false);
@@ -274,9 +274,9 @@ impl Builder {
         }
     }
 
-    fn list(&mut self, node: &Node, list: Option<ListId>, item: &Node) {
+    fn list(&mut self, node: &Node, items: Items, item: &Node) {
         // Items of a list inside an optional member carry validity: only the general form pushes it.
-        if let (Some(list), NodeKind::Scalar { leaf, scalar }, 0) = (list, &item.kind, self.n_optional) {
+        if let (Items::In(list), NodeKind::Scalar { leaf, scalar }, 0) = (items, &item.kind, self.n_optional) {
             let leaf = *leaf;
             let op = match *scalar {
                 Scalar::Number(width) => Some(Op::List { list, leaf, width, framed: false }),
@@ -292,14 +292,14 @@ impl Builder {
         }
         let bytes_min = bytes_min(item);
         let framed = !matches!(item.kind, NodeKind::Scalar { scalar: Scalar::Number(_) | Scalar::Bool, .. });
-        let op = self.push(Op::Each { list, end: 0, bytes_min, framed }, node);
+        let op = self.push(Op::Each { items, end: 0, bytes_min, framed }, node);
         self.boundary();
         self.lower(item);
         if self.n_optional > 0 {
             self.valid(item);
         }
         let end = self.boundary();
-        self.program.ops[op] = Op::Each { list, end, bytes_min, framed };
+        self.program.ops[op] = Op::Each { items, end, bytes_min, framed };
     }
 
     /// Marks the columns of `node` as present, except those that a nearer optional member marks.
@@ -309,7 +309,10 @@ impl Builder {
                 self.push(Op::Valid(*leaf), node);
             }
             NodeKind::Array { item, .. } => self.valid(item),
-            NodeKind::List { .. } => {}
+            NodeKind::List { items: Items::Counted(leaf), .. } => {
+                self.push(Op::Valid(*leaf), node);
+            }
+            NodeKind::List { items: Items::In(_), .. } => {}
             NodeKind::Struct { members, .. } => {
                 members.iter().filter(|it| !it.optional).for_each(|it| self.valid(&it.node));
             }
@@ -393,8 +396,11 @@ impl Absent {
             }
             // Cannot overflow: the compiler bounds the values an absent member stands for.
             NodeKind::Array { n, item } => self.collect(item, n_items * *n as usize),
-            NodeKind::List { list, .. } => {
-                self.lists.extend(*list);
+            NodeKind::List { items, .. } => {
+                match items {
+                    Items::In(list) => self.lists.push(*list),
+                    Items::Counted(leaf) => self.leaves.push(*leaf),
+                }
                 self.n_bytes += 4;
             }
             NodeKind::Struct { members, .. } => {

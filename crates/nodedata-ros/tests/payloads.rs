@@ -329,3 +329,28 @@ fn absent_members_cost_no_more_than_a_multiple_of_the_payload() {
     let err = topic.cdr(&payload(10_000)).unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Limit, "{err}");
 }
+
+/// Items without a field have no columns; how many there are is told all the same.
+#[test]
+fn lists_of_empty_structs_keep_their_length() {
+    let text = "Inner[] f\nNothing[] n\nuint8 last\n========\nMSG: lab/Inner\nNothing[] deep\n========\nMSG: lab/Nothing\n";
+    let topic = topic(text, Dialect::Ros2);
+    for big in [false, true] {
+        let mut writer = Writer::new(Encoding::Xcdr1 { big });
+        // An empty struct takes a byte.
+        let nothing = |writer: &mut Writer, n: u32| {
+            writer.u32(n);
+            (0..n).for_each(|_| {
+                writer.u8(0);
+            });
+        };
+        writer.u32(2);
+        nothing(&mut writer, 3);
+        nothing(&mut writer, 0);
+        nothing(&mut writer, 2);
+        writer.u8(9);
+        let expected = [("f.deep.length", json!([3, 0])), ("n.length", json!(2)), ("last", json!(9))];
+        let expected: Vec<_> = expected.into_iter().map(|(name, it)| (name.to_owned(), it)).collect();
+        assert_eq!(topic.cdr(&writer.finish()).unwrap(), expected);
+    }
+}
