@@ -9,5 +9,5 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     // Its checksums are zeros: what does not look at them gets to the record.
     let head = [&(bytes.len() as u64).to_le_bytes()[..], &[0; 4]].concat();
-    rlds::read_with(rlds::SHARD, &[&head[..], bytes, &[0; 4]].concat());
+    rlds::read_with(rlds::Replaced::Shard, &[&head[..], bytes, &[0; 4]].concat());
 });

@@ -8,5 +8,5 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (bool, &[u8])| {
     let (is_info, bytes) = input;
-    rlds::read_with(if is_info { "dataset_info.json" } else { "features.json" }, bytes);
+    rlds::read_with(if is_info { rlds::Replaced::Info } else { rlds::Replaced::Features }, bytes);
 });

@@ -6,4 +6,4 @@ mod rows;
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| rlds::read_with(rlds::SHARD, bytes));
+fuzz_target!(|bytes: &[u8]| rlds::read_with(rlds::Replaced::Shard, bytes));

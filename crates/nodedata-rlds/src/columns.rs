@@ -12,6 +12,8 @@ pub(crate) enum Origin {
     StepIndex,
     /// A leaf, by its position.
     Leaf(usize),
+    /// A leaf of the whole episode, by its position, that is no column and may be attached.
+    Attached(usize),
     /// A feature that is not supported, and why.
     Unsupported(String),
 }
@@ -20,16 +22,17 @@ pub(crate) enum Origin {
 pub(crate) type Column = nodedata_steps::Column<Origin>;
 
 /// The columns that are read, and the names of features that were not selected. A feature that is not supported must be
-/// one of the latter, also where it is of the whole episode.
+/// one of the latter, also where it is of the whole episode. What of that is not selected, and may be attached, is not looked at.
 ///
 /// # Errors
 /// `Config` when options name a feature that is not there; `Unsupported`.
-pub(crate) fn columns(leaves: &[Leaf], options: &OpenOptions) -> Result<(Vec<Column>, Vec<String>)> {
+pub(crate) fn columns(leaves: &mut [Leaf], options: &OpenOptions) -> Result<(Vec<Column>, Vec<String>)> {
     let mut all = vec![Column { feature: step_index(), origin: Origin::StepIndex }];
     for (idx, leaf) in leaves.iter().enumerate() {
         let origin = match &leaf.unsupported {
             Some(why) => Origin::Unsupported(why.clone()),
             None if leaf.is_step => Origin::Leaf(idx),
+            None if leaf.may_be_attached() => Origin::Attached(idx),
             None => continue,
         };
         all.push(Column { feature: leaf.feature.clone(), origin });
@@ -38,7 +41,7 @@ pub(crate) fn columns(leaves: &[Leaf], options: &OpenOptions) -> Result<(Vec<Col
     check_undecoded(&[], options)?;
     let (kept, left_out) = select(all, options, |column| match column.origin {
         Origin::StepIndex => None,
-        Origin::Leaf(_) | Origin::Unsupported(_) => Some(column.feature.name.clone()),
+        Origin::Leaf(_) | Origin::Attached(_) | Origin::Unsupported(_) => Some(column.feature.name.clone()),
     });
     for column in &kept {
         if let Origin::Unsupported(why) = &column.origin {
@@ -49,7 +52,14 @@ pub(crate) fn columns(leaves: &[Leaf], options: &OpenOptions) -> Result<(Vec<Col
                 .with_hint(hint));
         }
     }
-    Ok((kept, left_out))
+    let is_kept = |leaf: usize| kept.iter().any(|it| matches!(it.origin, Origin::Attached(it) if it == leaf));
+    for (idx, leaf) in leaves.iter_mut().enumerate() {
+        if leaf.may_be_attached() && !is_kept(idx) {
+            leaf.unsupported = Some("is not selected".to_owned());
+        }
+    }
+    let columns = kept.into_iter().filter(|it| !matches!(it.origin, Origin::Attached(_)));
+    Ok((columns.collect(), left_out))
 }
 
 /// How the rows of the columns are built, and which leaf goes where.

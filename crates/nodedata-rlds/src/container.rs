@@ -214,6 +214,14 @@ impl RecordFile<'_> {
         self.file.in_memory().is_some()
     }
 
+    /// Where a record begins in the file as it is; `None` where it does not lie in it so.
+    pub(crate) fn offset_of(&self, frame: &Frame) -> Option<u64> {
+        match frame.place {
+            Place::Plain(start) => self.spool.is_none().then_some(start),
+            Place::Chunk { .. } => None,
+        }
+    }
+
     /// A record as a file of its own, whose parts can be read alone where they lie so; their checksum is not asked for then. Offsets
     /// count from the record's first byte.
     ///

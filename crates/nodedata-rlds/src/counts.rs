@@ -20,9 +20,14 @@ pub(crate) struct Counted {
     /// Steps, or items of the outermost list of what is of the whole episode. `None` where only other leaves tell,
     /// because one dimension of it may have any length.
     pub(crate) n_outer: Option<u64>,
+    /// Lists of the level that has most of them, where they have lengths of their own: they may be many and have no values.
+    pub(crate) n_lists: u64,
     /// Items in all of them, where they tell.
     pub(crate) n_items: Option<u64>,
 }
+
+/// No stream of deflate becomes more than so many times longer.
+pub(crate) const DEFLATE_RATIO: u64 = 1032;
 
 const SHAPE_HINT: &str = "TFDS writes such tensors with `encoding='zlib'` or `'bytes'` and their shapes beside them; \
                           `--topic` with the names of the other features leaves it out";
@@ -42,9 +47,8 @@ impl Leaf {
             ..Counted::default()
         };
         if parts.form.is_ragged {
-            let (n_outer, n_items) = self.ragged(record, parts)?;
-            counted.is_empty &= n_outer == 0;
-            (counted.n_outer, counted.n_items) = (Some(n_outer), Some(n_items));
+            self.count_ragged(record, parts, &mut counted)?;
+            counted.is_empty &= counted.n_outer == Some(0);
         } else if counted.is_empty && parts.values.kind().is_some() && self.n_open_stored(parts) > 0 && self.is_step {
             // As many steps as there are, each without a value.
             counted.is_empty = false;
@@ -70,6 +74,27 @@ impl Leaf {
             }
             _ => Ok(counted),
         }
+    }
+
+    /// Bytes that the values have in memory, as far as that can be told before they are decoded, and else at most.
+    ///
+    /// # Errors
+    /// `Corrupt` when shapes are none.
+    pub(crate) fn decoded_bytes(&self, record: &[u8], parts: &Parts, counted: &Counted) -> Result<u64> {
+        let width = self.feature.dtype.byte_width().unwrap_or(1) as u64;
+        let n_items = counted.n_items.unwrap_or(0);
+        Ok(match self.coding {
+            Coding::Values if self.list_kind() != ListKind::Bytes => counted.n_values.saturating_mul(width),
+            Coding::Values | Coding::Raw | Coding::Image => parts.values.n_bytes(),
+            Coding::Zlib if parts.form.is_shaped => {
+                let n_shapes = n_items.saturating_mul(self.shape.len() as u64);
+                self.shaped_values(record, parts, n_shapes)?.saturating_mul(width)
+            }
+            Coding::Zlib | Coding::FloatImage if self.n_open() == 0 => {
+                n_items.saturating_mul(self.n_known()).saturating_mul(width)
+            }
+            Coding::Zlib | Coding::FloatImage => parts.values.n_bytes().saturating_mul(DEFLATE_RATIO),
+        })
     }
 
     /// The length of the one dimension that only the number of values tells; 0 where there is none.
@@ -147,8 +172,8 @@ impl Leaf {
         }
     }
 
-    /// How many outer items ragged values have, and how many items in all; every length is looked at.
-    fn ragged(&self, record: &[u8], parts: &Parts) -> Result<(u64, u64)> {
+    /// Counts outer items, lists and items of ragged values; every length is looked at.
+    fn count_ragged(&self, record: &[u8], parts: &Parts, counted: &mut Counted) -> Result<()> {
         let mut n_outer = None;
         let mut n_items = 0u64;
         for (level, (declared, lengths)) in self.inner_levels().iter().zip(&parts.lengths).enumerate() {
@@ -159,6 +184,7 @@ impl Leaf {
                 return Err(self.wrong(message));
             }
             n_outer = n_outer.or(Some(n_lists));
+            counted.n_lists = counted.n_lists.max(n_lists);
             n_items = 0;
             let sum = lengths.cursor().ints(record, n_lists as usize, |length| {
                 n_items += u64::from(self.size(length, *declared)?);
@@ -166,7 +192,8 @@ impl Leaf {
             });
             sum.map_err(|err| err.at(self.place()))?;
         }
-        Ok((n_outer.unwrap_or(0), n_items))
+        (counted.n_outer, counted.n_items) = (Some(n_outer.unwrap_or(0)), Some(n_items));
+        Ok(())
     }
 
     /// A length that a record tells, which must be the one that the features say where they do.

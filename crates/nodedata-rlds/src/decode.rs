@@ -6,15 +6,13 @@ use flate2::read::ZlibDecoder;
 use nodedata_core::{Columns, DType, Error, ErrorKind, LeafId, ListId, Locus, Result};
 
 use crate::{
+    counts::DEFLATE_RATIO,
     example::Cursor,
     features::{Coding, Leaf},
     image,
     numbers::{halved, out_of_range, range_of, text},
     record::Held,
 };
-
-/// No stream of deflate becomes more than so many times longer.
-const DEFLATE_RATIO: usize = 1032;
 
 /// The column of a leaf.
 #[derive(Debug)]
@@ -230,7 +228,8 @@ impl Decoder<'_> {
     /// Inflates a tensor, into as many bytes as it is told to have.
     fn inflate(&self, stored: &[u8], told: Option<usize>, inflated: &mut Vec<u8>) -> Result<()> {
         let max = usize::try_from(self.tensor_bytes_max).unwrap_or(usize::MAX);
-        if let Some(told) = told.filter(|it| *it > stored.len().saturating_mul(DEFLATE_RATIO).min(max)) {
+        let longest = stored.len().saturating_mul(DEFLATE_RATIO as usize).min(max);
+        if let Some(told) = told.filter(|it| *it > longest) {
             let n = stored.len();
             let message = format!("a tensor of {told} bytes cannot come of {n}, or is larger than {max}");
             return Err(Error::new(ErrorKind::Limit, message));

@@ -81,6 +81,16 @@ impl Values {
         Ok(n)
     }
 
+    /// Where the messages that hold them lie in the record.
+    pub(crate) fn lists(&self) -> &[Range<usize>] {
+        &self.lists
+    }
+
+    /// Bytes that they take in the record, their tags included.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.lists.iter().map(|it| it.len() as u64).sum()
+    }
+
     /// Starts reading them.
     pub(crate) fn cursor(&self) -> Cursor {
         Cursor { values: self.clone(), n_lists: 0, list: 0..0, run: 0..0 }
@@ -224,8 +234,15 @@ impl Cursor {
     /// # Errors
     /// `Corrupt` when there is none.
     pub(crate) fn bytes<'a>(&mut self, record: &'a [u8]) -> Result<&'a [u8]> {
-        let run = self.next_run(record)?.ok_or_else(too_few)?;
-        Ok(&record[run])
+        Ok(&record[self.place(record)?])
+    }
+
+    /// Where the next value of bytes lies.
+    ///
+    /// # Errors
+    /// `Corrupt` when there is none.
+    pub(crate) fn place(&mut self, record: &[u8]) -> Result<Range<usize>> {
+        self.next_run(record)?.ok_or_else(too_few)
     }
 
     /// Hands the next `n` integers to `take`, one by one.

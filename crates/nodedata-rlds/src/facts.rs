@@ -1,6 +1,6 @@
 //! What a record says of its episode as a whole, as values of the episode's metadata.
 
-use nodedata_core::{DType, Error, ErrorKind, Fact, Result};
+use nodedata_core::{DType, Fact, Result};
 use serde_json::{Number, Value};
 
 use crate::{
@@ -11,21 +11,14 @@ use crate::{
     record::Held,
 };
 
-/// Values of a list at most: metadata is for what an episode is, not for what was recorded.
-const LIST_MAX: u64 = 16;
-
-/// A value, or a list as JSON.
+/// A value, or a list as JSON. It is one that metadata is for.
 ///
 /// # Errors
-/// `Corrupt` when a value is none of its type; `Limit` for more values than metadata is for.
+/// `Corrupt` when a value is none of its type.
 pub(crate) fn fact(leaf: &Leaf, held: &Held, counted: &Counted, record: &[u8]) -> Result<Fact> {
     let mut cursor = held.parts.values.cursor();
     if leaf.is_scalar() {
         return value(leaf.feature.dtype, &mut cursor, record);
-    }
-    if counted.n_values > LIST_MAX {
-        let n = counted.n_values;
-        return Err(too_much(format!("there are {n} values, but metadata of an episode has at most {LIST_MAX}")));
     }
     let mut items = Vec::new();
     for _ in 0..counted.n_values {
@@ -33,44 +26,22 @@ pub(crate) fn fact(leaf: &Leaf, held: &Held, counted: &Counted, record: &[u8]) -
     }
     // From the innermost dimension outwards: those of a tensor, of which the outermost is the list itself where there is
     // no other, and then the lists around it.
-    let sizes = sizes(leaf, held, record)?;
     let is_list_itself = usize::from(leaf.levels.is_empty());
-    for size in sizes.into_iter().skip(is_list_itself).rev() {
-        items = evenly(items, size);
+    for size in leaf.shape.iter().skip(is_list_itself).rev() {
+        items = evenly(&items, size.map_or(held.open, |it| it as usize));
     }
     for (level, declared) in leaf.inner_levels().iter().enumerate().rev() {
         items = match held.parts.lengths.get(level) {
             Some(lengths) => in_lists(items, lists(leaf, *declared, lengths, record)?),
-            None => evenly(items, declared.map_or(held.open, |it| it as usize)),
+            None => evenly(&items, declared.map_or(held.open, |it| it as usize)),
         };
     }
     Ok(Fact::Text(Value::Array(items).to_string()))
 }
 
-fn too_much(message: String) -> Error {
-    Error::new(ErrorKind::Limit, message)
-        .with_hint("`--topic` with the names of the other features leaves it out")
-}
-
-/// The shape of an item.
-fn sizes(leaf: &Leaf, held: &Held, record: &[u8]) -> Result<Vec<usize>> {
-    if !held.parts.form.is_shaped {
-        return Ok(leaf.shape.iter().map(|it| it.map_or(held.open, |it| it as usize)).collect());
-    }
-    if !leaf.levels.is_empty() {
-        return Err(too_much("metadata of an episode has no lists of tensors of several shapes".to_owned()));
-    }
-    let mut cursor = held.parts.shape.cursor();
-    leaf.shape.iter().map(|it| Ok(leaf.size(cursor.int(record)?, *it)? as usize)).collect()
-}
-
 /// The lengths of the lists of a level.
 fn lists(leaf: &Leaf, declared: Option<u32>, lengths: &Values, record: &[u8]) -> Result<Vec<usize>> {
     let n_lists = lengths.count(record)?;
-    // Lists may have no values, and so be many where these are few.
-    if n_lists > LIST_MAX {
-        return Err(too_much(format!("there are {n_lists} lists, but metadata of an episode has at most {LIST_MAX}")));
-    }
     let mut told = Vec::new();
     lengths.cursor().ints(record, n_lists as usize, |it| {
         told.push(leaf.size(it, declared)? as usize);
@@ -80,7 +51,7 @@ fn lists(leaf: &Leaf, declared: Option<u32>, lengths: &Values, record: &[u8]) ->
 }
 
 /// Lists of so many items each.
-fn evenly(items: Vec<Value>, size: usize) -> Vec<Value> {
+fn evenly(items: &[Value], size: usize) -> Vec<Value> {
     let lists = items.chunks(size.max(1));
     lists.map(|it| Value::Array(it.to_vec())).collect()
 }

@@ -9,5 +9,5 @@ mod proto_json;
 mod tree;
 
 pub(crate) use labels::with_labels;
-pub(crate) use leaf::{Coding, Leaf, PerStep, leaves};
+pub(crate) use leaf::{Coding, FACTS_MAX, Leaf, PerStep, leaves};
 pub(crate) use tree::FeatureTree;

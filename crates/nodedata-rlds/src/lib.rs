@@ -29,6 +29,7 @@ mod reading;
 mod shards;
 
 // Records: their wire form, and what they tell of their episode.
+mod attached;
 mod counts;
 mod example;
 mod facts;

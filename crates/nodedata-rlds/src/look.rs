@@ -1,11 +1,12 @@
 //! Records that are looked into while the dataset is planned: those whose episodes are asked about, and those that are too large
 //! to be read at once.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use nodedata_core::Result;
+use nodedata_core::{Error, ErrorKind, Locus, Result};
 
 use crate::{
+    attached::Attached,
     container::{Frame, RecordFile},
     cuts::{CutRecord, Cutting},
     reading::Reading,
@@ -23,6 +24,8 @@ pub(crate) struct Look {
     pub(crate) told: Told,
     /// How its steps are cut; `None` where it is read whole.
     pub(crate) cut: Option<Arc<CutRecord>>,
+    /// What is attached to the episode, and where that lies in the file.
+    pub(crate) attached: Vec<(Attached, Range<u64>)>,
 }
 
 /// Looks into a record if it has to be.
@@ -36,18 +39,36 @@ pub(crate) fn look(
     partition_bytes: u64,
     is_asked: bool,
 ) -> Result<Option<Look>> {
+    let attached = attached(reading, file, frame)?;
     if is_large(file, frame, partition_bytes)
         && let Some((cut, told)) = (Cutting { reading, file, frame }).cut(partition_bytes)?
     {
-        return Ok(Some(Look { told, cut: Some(Arc::new(cut)) }));
+        return Ok(Some(Look { told, cut: Some(Arc::new(cut)), attached }));
     }
-    if !is_asked {
+    if !is_asked && attached.is_empty() {
         return Ok(None);
     }
     let bytes = file.payload(frame)?;
     let record = reading.keys.bind(&bytes)?;
     let told = reading.semantics.of_record(&bytes, &record)?;
-    Ok(Some(Look { told, cut: None }))
+    Ok(Some(Look { told, cut: None, attached }))
+}
+
+/// What is attached to the episode, by where it lies in the file. Only datasets whose features tell of such are looked through for it.
+fn attached(reading: &Reading, file: &RecordFile<'_>, frame: &Frame) -> Result<Vec<(Attached, Range<u64>)>> {
+    if !reading.keys.may_have_attached() {
+        return Ok(Vec::new());
+    }
+    let all = reading.keys.attached(&file.payload(frame)?)?;
+    let Some(start) = file.offset_of(frame) else {
+        let Some(first) = all.first() else { return Ok(Vec::new()) };
+        let message = "values of the whole episode are attached as they lie in the file, and these are compressed there";
+        return Err(Error::new(ErrorKind::Unsupported, message)
+            .at(Locus::feature(&first.name))
+            .with_hint("`--topic` with the names of the other features leaves it out"));
+    };
+    let in_file = |place: &Range<usize>| start + place.start as u64..start + place.end as u64;
+    Ok(all.into_iter().map(|it| (in_file(&it.place), it)).map(|(range, it)| (it, range)).collect())
 }
 
 /// Whether a record is to be cut, if it can be: of one that lies in its file as it is, any part can be read.

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use nodedata_core::{
-    EpisodeFacts, EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile,
+    Attachment, EpisodeFacts, EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile,
     InputRange, Locus, OpenOptions, Partition, Result, SourcePlan, StreamId, StreamKind, StreamSchema,
 };
 use nodedata_steps::{Listing, STEPS, in_episode};
@@ -70,7 +70,7 @@ pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan>
     let leaves = tree.root().and_then(|root| features::leaves(&root));
     let mut leaves = leaves.map_err(|err| err.at(within(FEATURES)))?;
     let labels = features::with_labels(&mut leaves, &listing, options)?;
-    let (columns, unselected) = columns(&leaves, options).map_err(|err| err.at(within(FEATURES)))?;
+    let (columns, unselected) = columns(&mut leaves, options).map_err(|err| err.at(within(FEATURES)))?;
     let key = episode_key(&leaves, options).map_err(|err| err.at(within(FEATURES)))?;
     let stream = StreamSchema {
         id: STEPS,
@@ -186,7 +186,15 @@ impl Plan {
         look: Option<Look>,
         findings: &mut Findings,
     ) {
-        let (told, cut) = look.map_or_else(Default::default, |it| (it.told, it.cut));
+        let (told, cut, attached) = look.map_or_else(Default::default, |it| (it.told, it.cut, it.attached));
+        self.told.attachments.extend(attached.into_iter().map(|(attached, byte_range)| Attachment {
+            episode: self.told.episodes.len(),
+            name: attached.name,
+            media_type: attached.media_type,
+            log_time_ns: 0,
+            create_time_ns: 0,
+            content: InputRange { input, byte_range },
+        }));
         let path = self.told.inputs[input].path.clone();
         let place = Locus {
             byte_offset: Some(frame.byte_range.start),

@@ -14,6 +14,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) n_steps: u64,
+    /// Bytes that its values have in memory, about.
+    pub(crate) decoded_bytes: u64,
     /// By leaf.
     pub(crate) held: Vec<Held>,
     pub(crate) facts: EpisodeFacts,
@@ -48,13 +50,17 @@ impl Keys {
         let counted = counted.collect::<Result<Vec<Counted>>>()?;
         let n_steps = self.n_steps(&counted)?;
         let mut held = Vec::with_capacity(parts.len());
+        let mut decoded_bytes = 0u64;
         for ((leaf, parts), counted) in self.leaves.iter().zip(parts).zip(&counted) {
             let n_outer = if leaf.is_step { Some(n_steps) } else { counted.n_outer };
             let open = leaf.open(&parts, counted, n_outer)?;
+            if leaf.is_step && leaf.unsupported.is_none() {
+                decoded_bytes = decoded_bytes.saturating_add(leaf.decoded_bytes(bytes, &parts, counted)?);
+            }
             held.push(Held { parts, open });
         }
         let facts = EpisodeFacts { task: None, metadata: self.facts(bytes, &held, &counted)? };
-        Ok(Record { n_steps, held, facts })
+        Ok(Record { n_steps, decoded_bytes, held, facts })
     }
 
     /// The number of steps, on which all leaves that have values for each must agree.
@@ -94,6 +100,9 @@ impl Keys {
         let mut facts = BTreeMap::new();
         for ((leaf, held), counted) in self.leaves.iter().zip(held).zip(counted) {
             if leaf.unsupported.is_some() || leaf.is_step || !counted.is_there {
+                continue;
+            }
+            if leaf.is_attached(&held.parts, counted) {
                 continue;
             }
             let fact = fact(leaf, held, counted, bytes).map_err(|err| err.at(leaf.place()))?;

@@ -47,7 +47,7 @@ pub(crate) fn record_stream(plan: &Arc<Plan>, idx: usize, options: &ReadOptions)
         record,
         cursors,
         columns: Columns::new(Arc::clone(&plan.reading.layout)),
-        batch_rows: batch_rows(partition.decoded_bytes, bound.n_steps, options),
+        batch_rows: batch_rows(bound.decoded_bytes, bound.n_steps, options),
         end: steps.end,
         input,
         byte_range: bytes.clone(),
@@ -123,7 +123,7 @@ impl PieceReader for RecordRows {
         for (idx, column) in self.plan.reading.columns.iter().enumerate() {
             let array = match column.origin {
                 Origin::StepIndex => Some(step_indices(&steps)),
-                Origin::Leaf(_) | Origin::Unsupported(_) => decoded.next(),
+                Origin::Leaf(_) | Origin::Attached(_) | Origin::Unsupported(_) => decoded.next(),
             };
             let array = array.expect("the layout has a column for each leaf that was kept");
             if column.feature.storage == Storage::EncodedMedia {

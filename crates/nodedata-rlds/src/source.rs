@@ -26,7 +26,7 @@ impl Format for Rlds {
     }
 
     fn about(&self) -> &'static str {
-        "RLDS (TFDS) episodes in TFRecord files: scalars, tensors of fixed shape, text and images"
+        "RLDS (TFDS) episodes, as TensorFlow Datasets writes them"
     }
 
     fn detect(&self, listing: &Listing<'_>) -> Detection {

@@ -14,3 +14,8 @@ fn a_dataset_of_all_kinds() {
     let damage = Damage::Records { places: 12, metadata: METADATA };
     conformance(&RLDS, &Case { name: "built".to_owned(), files: built::dataset(), damage });
 }
+
+#[test]
+fn a_dataset_of_rare_kinds() {
+    conformance(&RLDS, &Case { name: "kinds".to_owned(), files: built::kinds(), damage: Damage::Anything(4) });
+}

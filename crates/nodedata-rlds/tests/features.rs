@@ -352,9 +352,67 @@ fn short_lists_of_an_episode_are_its_metadata() {
         let found = fact(&feature, &entries).unwrap();
         assert_eq!(found, expected.map(|it| Fact::Text(it.to_owned())), "{feature}");
     }
-    let err = fact(&sequence(text, "-1"), &[("x", texts(&["a"; 17]))]).unwrap_err();
-    assert_eq!((err.kind(), err.locus().feature.as_deref()), (ErrorKind::Limit, Some("x")), "{err}");
-    assert!(err.hint().unwrap().contains("--topic"));
+}
+
+/// What is more than metadata is for lies in the record, and is attached from there.
+#[test]
+fn what_is_much_of_an_episode_is_attached() {
+    let text = r#"{"text": {}}"#;
+    let image = r#"{"image": {"dtype": "uint8"}}"#.to_owned();
+    let lazy = r#"{"audio": {"dtype": "int64", "shape": [-1], "fileFormat": "flac", "lazyDecode": true}}"#.to_owned();
+    let many: Vec<f32> = (0..17).map(|it| it as f32).collect();
+    let packed: Vec<u8> = many.iter().flat_map(|it| it.to_le_bytes()).collect();
+    let of_list = |bytes: &[u8]| [&[0x0a, bytes.len() as u8], bytes].concat();
+    let png = &built::PNG[..];
+    let floats_type = "application/x-protobuf; messageType=tensorflow.FloatList";
+    let ints_type = "application/x-protobuf; messageType=tensorflow.Int64List";
+    for (feature, entries, expected) in [
+        (image.clone(), vec![("x", texts(&[png]))], vec![("x", "image/png", png.to_vec())]),
+        (lazy, vec![("x", texts(&["fLaC"]))], vec![("x", "audio/flac", b"fLaC".to_vec())]),
+        (
+            sequence(&image, "-1"),
+            vec![("x", texts(&[png, b"GIF89a\x02\0\x01\0\0\0\0"]))],
+            vec![("x/0", "image/png", png.to_vec()), ("x/1", "image/gif", b"GIF89a\x02\0\x01\0\0\0\0".to_vec())],
+        ),
+        (
+            tensor("float32", r#"["-1"]"#, ""),
+            vec![("x", floats(&many))],
+            vec![("x", floats_type, of_list(&packed))],
+        ),
+        (
+            sequence(&sequence(&tensor("int8", "[]", ""), "-1"), "-1"),
+            vec![("x/ragged_flat_values", ints(&[])), ("x/ragged_row_lengths_0", ints(&[0; 17]))],
+            vec![("x/ragged_row_lengths_0", ints_type, of_list(&[0; 17]))],
+        ),
+        (tensor("int16", "[1]", "bytes"), vec![("x", texts(&[[1, 2]]))], vec![("x", "application/octet-stream", vec![1, 2])]),
+        (sequence(text, "-1"), vec![("x", texts(&["a"; 16]))], vec![]),
+        (image, vec![], vec![]),
+    ] {
+        let features = features("", &format!(r#", "x": {feature}"#));
+        let record = record(1, &entries);
+        let file = framed(&record);
+        let source = opened(&features, &record, &[]).unwrap();
+        let plan = source.plan();
+        let found: Vec<_> = plan
+            .attachments
+            .iter()
+            .map(|it| {
+                let range = &it.content.byte_range;
+                let content = file[range.start as usize..range.end as usize].to_vec();
+                (it.episode, it.name.as_str(), it.media_type.as_str(), content)
+            })
+            .collect();
+        let expected: Vec<_> = expected.into_iter().map(|(name, kind, bytes)| (0, name, kind, bytes)).collect();
+        assert_eq!(found, expected, "{feature}");
+        let (_, facts) = rows(source.as_ref(), "n", 1).unwrap();
+        assert_eq!(facts.metadata.contains_key("x"), feature.contains("text"), "{feature}");
+        // Who selects features selects those as well.
+        let files = MemoryFiles::default().with("features.json", features.into_bytes()).with(SHARD, file);
+        let options = OpenOptions { topics: Some(vec!["n".to_owned()]), ..OpenOptions::default() };
+        let source = RLDS.open(Arc::new(files), &options).unwrap();
+        assert_eq!((source.plan().attachments.len(), &source.plan().unselected), (0, &vec!["x".to_owned()]));
+        rows(source.as_ref(), "n", 1).unwrap();
+    }
 }
 
 /// Each with the feature, and the step where one is to blame.
@@ -542,10 +600,8 @@ fn very_many_keys_are_read_to_the_first_that_is_unknown() {
 #[test]
 fn the_fixture_has_the_values_it_was_made_of() {
     let folder = corpus::fixtures("rlds/kinds");
-    let files =
-        corpus::files(&folder.join("1.0.0"), "").into_iter().fold(MemoryFiles::default(), |all, path| {
-            all.with(path.file_name().unwrap().to_owned(), std::fs::read(&path).unwrap())
-        });
+    let files = built::kinds().into_iter();
+    let files = files.fold(MemoryFiles::default(), |all, (name, bytes)| all.with(name, bytes));
     let source = RLDS.open(Arc::new(files), &OpenOptions::default()).unwrap();
     let truth: Json = serde_json::from_slice(&std::fs::read(folder.join("truth.json")).unwrap()).unwrap();
     let truth = truth.as_array().unwrap();

@@ -79,3 +79,33 @@ fn damaged_records() {
     }
     assert!(n_batches > 100 && n_errors > 100, "{n_batches} batches, {n_errors} errors");
 }
+
+/// Records and features of kinds that are rare: lengths, shapes and deflated bytes that lie, without checksums to tell.
+#[test]
+fn damaged_kinds() {
+    let mut random = Random::new(13);
+    let (mut n_batches, mut n_errors, mut n_refused) = (0, 0, 0);
+    for round in 0..2000 {
+        let mut files = built::kinds();
+        let is_damaged = |name: &str| match round % 4 {
+            0 => name == "features.json",
+            _ => name.ends_with("-00001"),
+        };
+        let position = files.iter().position(|it| is_damaged(it.0.to_str().unwrap())).unwrap();
+        let mut damaged = files[position].1.to_vec();
+        random.damage(&mut damaged);
+        files[position].1 = damaged.into();
+        let options = OpenOptions {
+            salvage: true,
+            verify_checksums: false,
+            record_bytes_max: 1 << 20,
+            ..OpenOptions::default()
+        };
+        match read(files, &options) {
+            Some((batches, errors)) => (n_batches, n_errors) = (n_batches + batches, n_errors + errors),
+            None => n_refused += 1,
+        }
+    }
+    let told = format!("{n_batches} batches, {n_errors} errors, {n_refused} refused");
+    assert!(n_batches > 1000 && n_errors > 300 && n_refused > 50, "{told}");
+}

@@ -1,4 +1,4 @@
-// What the targets of RLDS datasets share: the files of a small one, one of them replaced, read to the end.
+// What the targets of RLDS datasets share: the files of two small ones, one file replaced, read to the end.
 
 use std::sync::Arc;
 
@@ -8,31 +8,48 @@ use nodedata_rlds::RLDS;
 
 use crate::rows::read_all;
 
-/// A file of the fixture, by name.
+/// A file of a fixture, by name.
 macro_rules! file {
-    ($name:literal) => {
-        ($name, include_bytes!(concat!("../../../fixtures/rlds/arm/1.2.0/", $name)) as &[u8])
+    ($set:literal, $name:literal) => {
+        ($name, include_bytes!(concat!("../../../fixtures/rlds/", $set, "/", $name)) as &[u8])
     };
 }
 
-/// A shard of the fixture.
-#[allow(dead_code, reason = "not every target replaces a shard")]
-pub(crate) const SHARD: &str = "arm-val.tfrecord-00000-of-00001";
+/// A file that a target replaces.
+#[allow(dead_code, reason = "no target replaces all of them")]
+#[derive(Clone, Copy)]
+pub(crate) enum Replaced {
+    Features,
+    Info,
+    Shard,
+}
 
-const FILES: [(&str, &[u8]); 5] = [
-    file!("features.json"),
-    file!("dataset_info.json"),
-    file!("arm-train.tfrecord-00000-of-00002"),
-    file!("arm-train.tfrecord-00001-of-00002"),
-    file!("arm-val.tfrecord-00000-of-00001"),
+/// A dataset: its features, its splits, a shard, and whatever else it has.
+type Set = [(&'static str, &'static [u8])];
+
+/// What is usual.
+const ARM: &Set = &[
+    file!("arm/1.2.0", "features.json"),
+    file!("arm/1.2.0", "dataset_info.json"),
+    file!("arm/1.2.0", "arm-val.tfrecord-00000-of-00001"),
+    file!("arm/1.2.0", "arm-train.tfrecord-00000-of-00002"),
+    file!("arm/1.2.0", "arm-train.tfrecord-00001-of-00002"),
 ];
 
-/// Reads the dataset with `bytes` in the place of one file, with its checksums and without. Damage is an error; only
+/// What is rare: lists in lists, tensors of bytes, shapes beside values, floats as images.
+const KINDS: &Set = &[
+    file!("kinds/1.0.0", "features.json"),
+    file!("kinds/1.0.0", "dataset_info.json"),
+    file!("kinds/1.0.0", "kinds-train.tfrecord-00000-of-00001"),
+    file!("kinds/1.0.0", "steps-label.labels.txt"),
+];
+
+/// Reads each dataset with `bytes` in the place of one file, with its checksums and without. Damage is an error; only
 /// a crash, or memory without bound, is a finding.
-pub(crate) fn read_with(name: &str, bytes: &[u8]) {
-    for verify_checksums in [false, true] {
-        let files = FILES.iter().fold(MemoryFiles::default(), |files, (of, whole)| {
-            files.with(*of, if *of == name { bytes.to_vec() } else { whole.to_vec() })
+pub(crate) fn read_with(replaced: Replaced, bytes: &[u8]) {
+    for (set, verify_checksums) in [(ARM, false), (ARM, true), (KINDS, false), (KINDS, true)] {
+        let files = set.iter().enumerate().fold(MemoryFiles::default(), |files, (idx, (name, whole))| {
+            files.with(*name, if idx == replaced as usize { bytes.to_vec() } else { whole.to_vec() })
         });
         let options = OpenOptions {
             salvage: true,

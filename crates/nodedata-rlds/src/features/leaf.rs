@@ -10,6 +10,9 @@ const STEPS_KEY: &str = "steps";
 /// Lists around a value at most, those of its shape included: as many as an array of numpy has dimensions.
 const DIMS_MAX: usize = 32;
 
+/// Values of a feature at most that metadata of an episode is for: what the episode is, and not what was recorded.
+pub(crate) const FACTS_MAX: u64 = 16;
+
 /// A feature that has values in a record.
 #[derive(Debug, Clone)]
 pub(crate) struct Leaf {
@@ -69,6 +72,19 @@ impl Leaf {
     /// Whether it has one value, of the episode or of each step, that is not encoded.
     pub(crate) fn is_scalar(&self) -> bool {
         self.coding == Coding::Values && self.levels.is_empty() && self.shape.is_empty()
+    }
+
+    /// Whether a value of it is bytes, which no metadata has.
+    pub(crate) fn is_bytes(&self) -> bool {
+        self.list_kind() == ListKind::Bytes && self.feature.dtype != DType::String
+    }
+
+    /// Whether it is of the whole episode and may be more than metadata is for: such are attached to the episode.
+    pub(crate) fn may_be_attached(&self) -> bool {
+        let mut sizes = self.levels.iter().chain(&self.shape);
+        let n_values = sizes.try_fold(1u64, |all, size| size.map(|size| all.saturating_mul(size.into())));
+        let is_much = self.is_bytes() || n_values.is_none_or(|it| it > FACTS_MAX);
+        !self.is_step && self.unsupported.is_none() && is_much
     }
 
     /// How many numbers it has, where they may be those of the bytes of a text.
@@ -220,9 +236,6 @@ impl Leaf {
         match self.coding {
             Coding::Image => self.feature.lists = dims,
             Coding::Values | Coding::Raw | Coding::Zlib | Coding::FloatImage => self.feature.shape = dims,
-        }
-        if !self.is_step && self.list_kind() == ListKind::Bytes && self.feature.dtype != DType::String {
-            return Err("is of the whole episode and neither numbers nor text".to_owned());
         }
         Ok(())
     }

@@ -143,3 +143,13 @@ pub(crate) fn with(name: &str, content: impl Into<Bytes>) -> Files {
     files.iter_mut().find(|it| it.0.as_os_str() == name).expect("there is such a file").1 = content.into();
     files
 }
+
+/// The files of the fixture of rare kinds.
+pub(crate) fn kinds() -> Files {
+    let folder = nodedata_testkit::corpus::fixtures("rlds/kinds/1.0.0");
+    let read = |path: PathBuf| -> (PathBuf, Bytes) {
+        let bytes = std::fs::read(&path).expect("the fixture can be read");
+        (path.file_name().expect("it is a file").into(), bytes.into())
+    };
+    nodedata_testkit::corpus::files(&folder, "").into_iter().map(read).collect()
+}
