@@ -190,6 +190,7 @@ impl<S: Sink> Decoder<'_, S> {
             Op::WideText(leaf) => (self.wide_text::<BIG>(op, pos, leaf)?, op + 1),
             Op::TimePart { leaf, part } => (self.time_part::<BIG>(op, pos, leaf, part)?, op + 1),
             Op::Struct { idx, end } => (self.structure::<BIG>(op, pos, idx, end)?, end),
+            Op::Union { idx, end } => (self.union::<BIG>(op, pos, idx)?, end),
             Op::Optional { idx, end } => (self.optional::<BIG>(op, pos, idx, end)?, end),
             Op::Dummy => {
                 let is_whole_message = self.program.ops.len() == 1;

@@ -86,7 +86,11 @@ impl Definitions {
 
     /// Whether any type says how it may be extended; if none does, the payload's header decides.
     pub(crate) fn has_extensibility(&self) -> bool {
-        self.types.values().any(|it| matches!(it, TypeDef::Struct(it) if it.extensibility.is_some()))
+        self.types.values().any(|it| match it {
+            TypeDef::Struct(it) => it.extensibility.is_some(),
+            TypeDef::Union(it) => it.extensibility.is_some(),
+            TypeDef::Enum(_) | TypeDef::Refused(_) => false,
+        })
     }
 
     fn add(&mut self, name: String, definition: TypeDef) {
@@ -142,7 +146,8 @@ pub(crate) fn bad_definition(kind: ErrorKind, message: impl Into<String>) -> Err
 pub(crate) enum TypeDef {
     Struct(StructDef),
     Enum(EnumDef),
-    /// A kind of type that has no columns here, such as a union; an error only where it is used.
+    Union(UnionDef),
+    /// A kind of type that has no columns here, such as a bit set; an error only where it is used.
     Refused(&'static str),
 }
 
@@ -176,6 +181,22 @@ pub(crate) struct EnumDef {
     pub(crate) values: Vec<(String, i64)>,
     /// `Int32` unless the type has another `@bit_bound`.
     pub(crate) primitive: Primitive,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct UnionDef {
+    /// A whole number, a bool or an enum.
+    pub(crate) discriminator: FieldDef,
+    pub(crate) branches: Vec<BranchDef>,
+    pub(crate) extensibility: Option<Extensibility>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct BranchDef {
+    pub(crate) labels: Vec<i128>,
+    /// Whether it is taken for values that no label names.
+    pub(crate) is_default: bool,
+    pub(crate) field: FieldDef,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use nodedata_core::{LeafId, ListId};
 
 use crate::{
-    compile::{Items, Member, Node, NodeKind, Scalar, TimeKind},
+    compile::{Branch, Items, Member, Node, NodeKind, Scalar, TimeKind},
     definition::Extensibility,
 };
 
@@ -86,6 +86,11 @@ pub(crate) enum Op {
         idx: usize,
         end: usize,
     },
+    /// A discriminator and one of several values; index into [`Program::unions`].
+    Union {
+        idx: usize,
+        end: usize,
+    },
     /// A member that may be absent; index into [`Program::optionals`].
     Optional {
         idx: usize,
@@ -104,6 +109,7 @@ pub(crate) struct Program {
     pub(crate) names: Vec<Box<str>>,
     pub(crate) structs: Vec<Struct>,
     pub(crate) optionals: Vec<Absent>,
+    pub(crate) unions: Vec<Union>,
     pub(crate) has_wide_text: bool,
 }
 
@@ -123,6 +129,26 @@ pub(crate) struct StructMember {
     pub(crate) end: usize,
     /// Index into [`Program::optionals`].
     pub(crate) optional: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Union {
+    pub(crate) extensibility: Option<Extensibility>,
+    /// Bytes of the discriminator, whose operations come first.
+    pub(crate) width: usize,
+    /// Whether it may be negative.
+    pub(crate) signed: bool,
+    pub(crate) branches: Vec<UnionBranch>,
+}
+
+#[derive(Debug)]
+pub(crate) struct UnionBranch {
+    pub(crate) labels: Vec<i128>,
+    pub(crate) is_default: bool,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// Index into [`Program::optionals`].
+    pub(crate) optional: usize,
 }
 
 /// What to push for an absent member.
@@ -195,7 +221,37 @@ impl Builder {
                     self.inline_struct(node, members);
                 }
             }
+            NodeKind::Union { extensibility, discriminator, signed, branches } => {
+                let width = bytes_min(discriminator);
+                let union = Union { extensibility: *extensibility, width, signed: *signed, branches: Vec::new() };
+                self.union(node, union, discriminator, branches);
+            }
         }
+    }
+
+    fn union(&mut self, node: &Node, union: Union, discriminator: &Node, branches: &[Branch]) {
+        let idx = self.program.unions.len();
+        self.program.unions.push(union);
+        let op = self.push(Op::Union { idx, end: 0 }, node);
+        self.boundary();
+        self.lower(discriminator);
+        let mut lowered = Vec::with_capacity(branches.len());
+        for Branch { labels, is_default, node } in branches {
+            let mut absent = Absent::default();
+            absent.collect(node, 1);
+            let optional = self.program.optionals.len();
+            self.program.optionals.push(absent);
+            let start = self.boundary();
+            self.n_optional += 1;
+            self.lower(node);
+            self.n_optional -= 1;
+            self.valid(node);
+            let (labels, is_default, end) = (labels.clone(), *is_default, self.boundary());
+            lowered.push(UnionBranch { labels, is_default, start, end, optional });
+        }
+        let end = self.boundary();
+        self.program.unions[idx].branches = lowered;
+        self.program.ops[op] = Op::Union { idx, end };
     }
 
     fn is_framed(&self, extensibility: Option<Extensibility>) -> bool {
@@ -316,6 +372,8 @@ impl Builder {
             NodeKind::Struct { members, .. } => {
                 members.iter().filter(|it| !it.optional).for_each(|it| self.valid(&it.node));
             }
+            // The branch that is there marks itself.
+            NodeKind::Union { discriminator, .. } => self.valid(discriminator),
         }
     }
 
@@ -406,6 +464,10 @@ impl Absent {
             NodeKind::Struct { members, .. } => {
                 members.iter().for_each(|it| self.collect(&it.node, n_items));
             }
+            NodeKind::Union { discriminator, branches, .. } => {
+                self.collect(discriminator, n_items);
+                branches.iter().for_each(|it| self.collect(&it.node, n_items));
+            }
         }
     }
 }
@@ -430,6 +492,7 @@ fn bytes_min(node: &Node) -> usize {
             .iter()
             .filter(|it| !it.optional)
             .fold(0, |sum: usize, it| sum.saturating_add(bytes_min(&it.node))),
+        NodeKind::Union { discriminator, .. } => bytes_min(discriminator),
     };
     n.max(1)
 }
