@@ -115,7 +115,8 @@ fn payloads_that_do_not_fit_keep_their_rows() {
     let work = Work::new();
     let log = work.copy(&corpus::fixtures("mcap/broken").join("cdr_bad_payloads.mcap"));
     work.run(["convert", &log, "--out", "bytes", "--undecoded", "*"]).exits(0);
-    for (out, more) in [("out", &[][..]), ("saved", &["--on-error", "salvage"]), ("one", &["--threads", "1"])] {
+    for (out, more) in [("out", &[][..]), ("saved", &["--on-error", "salvage"]), ("one", &["--threads", "1"])]
+    {
         let args = ["convert", &log, "--out", out];
         work.run(args.iter().chain(more)).exits(3);
         let report = work.json(&format!("{out}/report.json"));
@@ -139,7 +140,11 @@ fn payloads_that_do_not_fit_keep_their_rows() {
         }
     }
     let refused = work.run(["convert", &log, "--out", "refused", "--on-misfit", "fail"]).exits(1);
-    assert!(refused.stderr.contains("does not fit") && refused.stderr.contains("byte 161"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("does not fit") && refused.stderr.contains("byte 161"),
+        "{}",
+        refused.stderr
+    );
 }
 
 /// Bits flipped at random: whatever is kept was recorded so.

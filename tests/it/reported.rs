@@ -53,12 +53,22 @@ struct Case {
 
 const CASES: &[Case] = &[
     Case { name: "idl_union", code: 0, kept: &[], check: idl_union },
-    Case { name: "json_bool_for_number", code: 3, kept: &[("values_in_extra", 2)], check: json_bool_for_number },
+    Case {
+        name: "json_bool_for_number",
+        code: 3,
+        kept: &[("values_in_extra", 2)],
+        check: json_bool_for_number,
+    },
     Case { name: "json_empty_schema", code: 0, kept: &[], check: json_empty_schema },
     Case { name: "json_nan", code: 0, kept: &[], check: json_nan },
     Case { name: "metadata_same_name", code: 0, kept: &[], check: metadata_same_name },
     Case { name: "name_collision", code: 0, kept: &[], check: name_collision },
-    Case { name: "no_definition_ros2msg", code: 3, kept: &[("undecodable", 1)], check: no_definition_ros2msg },
+    Case {
+        name: "no_definition_ros2msg",
+        code: 3,
+        kept: &[("undecodable", 1)],
+        check: no_definition_ros2msg,
+    },
     Case { name: "payload_short", code: 3, kept: &[("undecodable", 1)], check: payload_short },
     Case { name: "prefixed_dependency", code: 0, kept: &[], check: prefixed_dependency },
     Case { name: "service_event_jazzy", code: 0, kept: &[], check: service_event_jazzy },
@@ -85,7 +95,8 @@ fn every_reported_log_gives_the_right_answer() {
             report: work.json("out/report.json"),
             episodes: dataset.table("index/episodes.parquet"),
         };
-        let kept: BTreeMap<String, u64> = case.kept.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect();
+        let kept: BTreeMap<String, u64> =
+            case.kept.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect();
         assert_eq!(given.kept(), kept, "{}", case.name);
         for (stream, ledger) in given.report["streams"].as_object().unwrap() {
             assert_eq!(ledger["read"], ledger["written"], "{}: {stream}", case.name);
@@ -99,14 +110,19 @@ fn every_reported_log_gives_the_right_answer() {
         work.run(["convert", &log, "--out", "out"]).exits(case.code);
         work.run(["convert", &log, "--out", "again", "--threads", "1"]).exits(case.code);
         let other: Vec<String> = crate::tables::differing(&work.path("out"), &work.path("again"));
-        assert!(other.iter().all(|it| it == "report.json" || it.starts_with(".units")), "{}: {other:?}", case.name);
+        assert!(
+            other.iter().all(|it| it == "report.json" || it.starts_with(".units")),
+            "{}: {other:?}",
+            case.name
+        );
         // Nothing that fits costs anybody the run who wants all or nothing, and whatever does not ends it.
         let refused = work.run(["convert", &log, "--out", "refused", "--on-misfit", "fail"]);
         assert_eq!(refused.code, if kept.is_empty() { 0 } else { 1 }, "{}: {}", case.name, refused.stderr);
         if !kept.is_empty() {
             assert!(refused.stderr.contains(&format!("\n  --> {log}, ")), "{}", refused.stderr);
             assert!(!work.path("refused").exists());
-            work.run(["convert", &log, "--out", "refused", "--on-misfit", "fail", "--on-error", "salvage"]).exits(1);
+            work.run(["convert", &log, "--out", "refused", "--on-misfit", "fail", "--on-error", "salvage"])
+                .exits(1);
         }
     });
 }
@@ -118,7 +134,11 @@ fn n_records(entry: &Value) -> u64 {
 }
 
 fn bytes<'a>(rows: &'a RecordBatch, column: &str) -> Vec<Option<&'a [u8]>> {
-    rows.column_by_name(column).unwrap_or_else(|| panic!("no {column}: {:?}", rows.schema())).as_binary::<i32>().iter().collect()
+    rows.column_by_name(column)
+        .unwrap_or_else(|| panic!("no {column}: {:?}", rows.schema()))
+        .as_binary::<i32>()
+        .iter()
+        .collect()
 }
 
 #[track_caller]
@@ -137,7 +157,10 @@ fn idl_union(given: &Given) {
 
 fn json_bool_for_number(given: &Given) {
     let rows = given.rows();
-    assert_eq!(texts(rows, "_extra"), [Some(r#"{"value":true}"#.to_owned()), Some(r#"{"value":false}"#.to_owned())]);
+    assert_eq!(
+        texts(rows, "_extra"),
+        [Some(r#"{"value":true}"#.to_owned()), Some(r#"{"value":false}"#.to_owned())]
+    );
     (0..2).for_each(|row| is_null(rows, "value", row));
     assert_eq!(bytes(rows, "_unknown"), [None, None]);
 }

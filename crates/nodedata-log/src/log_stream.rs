@@ -180,7 +180,8 @@ impl Place<'_> {
                 format!("`--undecoded {name}` keeps all messages of this topic as bytes")
             }
         };
-        let error = self.error(ErrorKind::Misfit, "does not fit the columns of its topic", cause).with_hint(hint);
+        let error =
+            self.error(ErrorKind::Misfit, "does not fit the columns of its topic", cause).with_hint(hint);
         match stream.keeps {
             // Without a loss nobody goes on.
             Keeps::Never => Err(error),

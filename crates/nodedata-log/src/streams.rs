@@ -350,7 +350,8 @@ impl Draft {
     fn layout(&self, clock: ClockColumns) -> Layout {
         let mut layout = clock_layout(clock);
         if self.has_several_channels() {
-            let about = "the channel it came from, as its file calls it; `channels` of the stream says more of each";
+            let about =
+                "the channel it came from, as its file calls it; `channels` of the stream says more of each";
             let feature = Feature::new(CHANNEL, DType::UInt32, Vec::new());
             layout.leaf(feature.with_meta(meta::DESCRIPTION, about), &[]);
         }
@@ -369,7 +370,10 @@ impl Draft {
         );
         Error::new(cause.kind(), message)
             .at(Locus::topic(&self.definition.topic))
-            .with_hint(format!("`--undecoded {}` asks for the bytes, and then nothing is wrong with them", self.name))
+            .with_hint(format!(
+                "`--undecoded {}` asks for the bytes, and then nothing is wrong with them",
+                self.name
+            ))
             .with_source(cause)
     }
 

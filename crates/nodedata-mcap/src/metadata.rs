@@ -72,10 +72,18 @@ mod tests {
             record("a", &[("b.c", "2")]),
             record("camera", &[("side", "right"), ("f", "510")]),
         ];
-        let found: Vec<String> = joined(&records).iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let found: Vec<String> =
+            joined(&records).iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(
             found,
-            ["\"a.b\".c=1", "a.b.c=2", "camera#1.f=500", "camera#1.side=left", "camera.f=510", "camera.side=right"]
+            [
+                "\"a.b\".c=1",
+                "a.b.c=2",
+                "camera#1.f=500",
+                "camera#1.side=left",
+                "camera.f=510",
+                "camera.side=right"
+            ]
         );
     }
 }

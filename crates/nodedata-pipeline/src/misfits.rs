@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
-use nodedata_core::{Error, ErrorKind, Formats, OnMisfit, OpenOptions, ReadOptions, Result, Source, StreamId};
+use nodedata_core::{
+    Error, ErrorKind, Formats, OnMisfit, OpenOptions, ReadOptions, Result, Source, StreamId,
+};
 use rayon::prelude::*;
 
 use crate::open::open_source;

@@ -258,10 +258,9 @@ pub fn work(
         let done = take_over(&mut writer, present.as_ref(), &mine, &mut state.hashes)?;
         let is_done = |unit: &usize| done.iter().any(|it| it.unit == *unit);
         let todo: Vec<usize> = mine.iter().copied().filter(|it| !is_done(it)).collect();
-        run.make(&mut writer, &todo, &mut state, true, progress)
-            .map_err(|err| {
-                unplanned(told_if_stopped(err, done.len() + state.n_kept, mine.len(), &state.begun))
-            })?;
+        run.make(&mut writer, &todo, &mut state, true, progress).map_err(|err| {
+            unplanned(told_if_stopped(err, done.len() + state.n_kept, mine.len(), &state.begun))
+        })?;
         Ok(Worked { made: todo.len(), reused: mine.len() - todo.len(), ..all_done })
     })
 }

@@ -4,7 +4,8 @@ use std::{
 };
 
 use nodedata_core::{
-    Batch, EpisodeFacts, Error, ErrorKind, Fate, Finding, InputRange, Partition, ReadOptions, Result, Source, StreamId,
+    Batch, EpisodeFacts, Error, ErrorKind, Fate, Finding, InputRange, Partition, ReadOptions, Result, Source,
+    StreamId,
 };
 use rayon::prelude::*;
 

@@ -68,9 +68,11 @@ fn is_separator(line: &str) -> bool {
 }
 
 fn heading(line: &str) -> Option<(bool, &str)> {
-    [("MSG:", false), ("SRV:", false), ("ACTION:", false), ("IDL:", true)].into_iter().find_map(|(keyword, is_idl)| {
-        line.strip_prefix(keyword).map(|name| (is_idl, name.trim())).filter(|(_, name)| !name.is_empty())
-    })
+    [("MSG:", false), ("SRV:", false), ("ACTION:", false), ("IDL:", true)].into_iter().find_map(
+        |(keyword, is_idl)| {
+            line.strip_prefix(keyword).map(|name| (is_idl, name.trim())).filter(|(_, name)| !name.is_empty())
+        },
+    )
 }
 
 #[cfg(test)]

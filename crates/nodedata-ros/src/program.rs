@@ -223,7 +223,8 @@ impl Builder {
             }
             NodeKind::Union { extensibility, discriminator, signed, branches } => {
                 let width = bytes_min(discriminator);
-                let union = Union { extensibility: *extensibility, width, signed: *signed, branches: Vec::new() };
+                let union =
+                    Union { extensibility: *extensibility, width, signed: *signed, branches: Vec::new() };
                 self.union(node, union, discriminator, branches);
             }
         }
@@ -332,7 +333,8 @@ impl Builder {
 
     fn list(&mut self, node: &Node, items: Items, item: &Node) {
         // Items of a list inside an optional member carry validity: only the general form pushes it.
-        if let (Items::In(list), NodeKind::Scalar { leaf, scalar }, 0) = (items, &item.kind, self.n_optional) {
+        if let (Items::In(list), NodeKind::Scalar { leaf, scalar }, 0) = (items, &item.kind, self.n_optional)
+        {
             let leaf = *leaf;
             let op = match *scalar {
                 Scalar::Number(width) => Some(Op::List { list, leaf, width, framed: false }),

@@ -143,8 +143,7 @@ mod tests {
         for name in ["Go_Goal", "Go_FeedbackMessage", "Go_SendGoal_Event", "Go_GetResult_Response"] {
             assert!(definitions.contains(&format!("lab/action/{name}")), "{name}");
         }
-        let definitions =
-            Definitions::from_msg("lab/action/Go_SendGoal_Event", text, Dialect::Ros2).unwrap();
+        let definitions = Definitions::from_msg("lab/action/Go_SendGoal_Event", text, Dialect::Ros2).unwrap();
         assert!(definitions.contains("lab/action/Go_SendGoal_Event"));
     }
 }

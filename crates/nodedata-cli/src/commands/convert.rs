@@ -220,7 +220,9 @@ fn tell_damage(report: &Report) {
     if is_damaged || is_dropped {
         message::note("the source is damaged: report.json names everything that was left out");
     } else if is_kept {
-        message::note("some messages do not fit their columns: their rows hold them as they came, and report.json names them");
+        message::note(
+            "some messages do not fit their columns: their rows hold them as they came, and report.json names them",
+        );
     } else if !report.repairs.is_empty() {
         message::note(
             "the source contradicts itself: report.json names everything that was put right or left out",

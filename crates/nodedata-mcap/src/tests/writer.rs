@@ -145,7 +145,8 @@ fn every_metadata_record_of_a_name_is_kept() {
     let source = open(&log(&records), &OpenOptions::default()).unwrap();
     let metadata: Vec<_> =
         source.plan().episodes[0].metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let kept = ["mcap.library=test", "other.a=b", "rosbag2#1.count=0", "rosbag2#1.open=yes", "rosbag2.count=12"];
+    let kept =
+        ["mcap.library=test", "other.a=b", "rosbag2#1.count=0", "rosbag2#1.open=yes", "rosbag2.count=12"];
     assert_eq!(metadata, kept);
 }
 

@@ -31,7 +31,8 @@ const EXTRA: &str = "_extra";
 /// What it is for.
 const EXTRA_STRICT: &str = "keys that the schema does not name, as JSON text";
 /// What it is for where values do not fit, either.
-const EXTRA_LOOSE: &str = "keys that the schema does not name and values that it does not allow, as JSON text";
+const EXTRA_LOOSE: &str =
+    "keys that the schema does not name and values that it does not allow, as JSON text";
 
 /// How the data model of JSON is spelled in the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
