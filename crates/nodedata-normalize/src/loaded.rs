@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use nodedata_core::{Error, Finding, LOG_TIME_NS, ReadOptions, Result, Source};
+use nodedata_core::{Error, ErrorKind, Finding, LOG_TIME_NS, ReadOptions, Result, Source};
 
 use crate::{mapping::Mapping, stamp::NO_TIME, track::Messages};
 
@@ -74,7 +74,8 @@ pub(crate) fn load(
         let batch = match reading.next_batch() {
             Ok(Some(batch)) => batch,
             Ok(None) => break,
-            Err(err) if err.loss().is_some() => {
+            // A sound message has its place once the source is opened another way.
+            Err(err) if err.loss().is_some() && err.kind() != ErrorKind::Misfit => {
                 loaded.damage.push(err);
                 continue;
             }
