@@ -158,3 +158,64 @@ impl<'de> serde::de::DeserializeSeed<'de> for LooseVisitor<'_, '_> {
         from.deserialize_any(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{MessageDecoder, MessageSchema, test_rows::Topic};
+
+    const SCHEMA: &str = r#"{"type": "object", "additionalProperties": false, "required": ["n"], "properties": {
+        "n": {"type": "number"}, "whole": {"type": "integer"}, "text": {"type": "string"},
+        "pose": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+        "list": {"type": "array", "items": {"type": "object", "properties": {"x": {"type": "integer"}}}},
+        "inner": {"type": "object", "properties": {"b": {"type": "boolean"}}}}}"#;
+
+    fn topic(encoding: &str) -> Topic {
+        let schema = MessageSchema {
+            message_encoding: encoding,
+            schema_encoding: "jsonschema",
+            schema_name: "T",
+            schema: SCHEMA.as_bytes(),
+        };
+        Topic::new(|layout| MessageDecoder::compile_loose(layout, &schema)).unwrap()
+    }
+
+    #[track_caller]
+    fn check(message: &str, expected: &[(&str, &str)]) {
+        let rows = topic("json").decode(&[message]).unwrap_or_else(|err| panic!("{message}: {err}"));
+        for (column, value) in expected {
+            assert_eq!(rows.column(column), [*value], "{column} of {message}");
+        }
+    }
+
+    #[test]
+    fn what_fits_is_in_its_column_and_the_rest_is_text() {
+        let fits = r#"{"n":1.5,"whole":2,"text":"a","pose":[1,2],"list":[{"x":1}],"inner":{"b":true}}"#;
+        check(
+            fits,
+            &[("n", "1.5"), ("whole", "2"), ("list.x", "[1]"), ("inner.b", "true"), ("_extra", "null")],
+        );
+        check(r#"{"n":true,"whole":2}"#, &[("n", "null"), ("whole", "2"), ("_extra", r#"{"n":true}"#)]);
+        check("{}", &[("n", "null"), ("_extra", "null")]);
+        check(r#"{"n":{"a":[1]}}"#, &[("n", "null"), ("_extra", r#"{"n":{"a":[1]}}"#)]);
+        check(r#"{"n":[1,null]}"#, &[("n", "null"), ("_extra", r#"{"n":[1,null]}"#)]);
+        check(r#"{"whole":0.5,"text":7}"#, &[("_extra", r#"{"whole":0.5,"text":7}"#)]);
+        check(r#"{"pose":[1,2,3]}"#, &[("pose", "null"), ("_extra", r#"{"pose":[1,2,3]}"#)]);
+        check(r#"{"pose":[1,"x"]}"#, &[("pose", "null"), ("_extra", r#"{"pose":[1,"x"]}"#)]);
+        check(
+            r#"{"list":[{"x":1},7,{"x":"y"}]}"#,
+            &[("list.x", "[1,null,null]"), ("_extra", r#"{"list[1]":7,"list[2].x":"y"}"#)],
+        );
+        check(r#"{"list":7,"inner":[]}"#, &[("list.x", "null"), ("_extra", r#"{"list":7,"inner":[]}"#)]);
+        check(r#"{"new":1}"#, &[("_extra", r#"{"new":1}"#)]);
+    }
+
+    #[test]
+    fn what_is_no_message_is_an_error() {
+        for message in ["", "{", r#"{"n":1,"n":2}"#, r#"{"n":1} x"#] {
+            assert!(topic("json").decode(&[message]).is_err(), "{message}");
+        }
+        // {"n": "a"}
+        let rows = topic("cbor").decode(&[&b"\xa1\x61n\x61a"[..]]).unwrap();
+        assert_eq!(rows.column("_extra"), [r#"{"n":"a"}"#]);
+    }
+}
