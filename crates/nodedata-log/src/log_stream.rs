@@ -89,6 +89,10 @@ impl PartitionRows {
             let cause = Error::new(ErrorKind::Misfit, late_publish_time(nanos));
             place.told(cause, reason::TIME, stream, &mut self.kept_as_bytes)?;
         }
+        if let (Some(finding), Keeps::Never) = (&stream.unusable, stream.keeps) {
+            let cause = Error::new(ErrorKind::Misfit, finding.message.clone());
+            place.told(cause, reason::SCHEMA, stream, &mut self.kept_as_bytes)?;
+        }
         let rows = self.rows[message.stream]
             .get_or_insert_with(|| StreamRows::new(stream, self.input, self.in_file_order));
         let payload = if stream.sniffs_zstd && message.payload.starts_with(&ZSTD_MAGIC) {

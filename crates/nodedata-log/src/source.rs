@@ -35,8 +35,7 @@ impl<F: LogFile> LogSource<F> {
     /// Joins the channels of all recordings into streams. `damage` is what was found besides that of the files.
     ///
     /// # Errors
-    /// `Config` for a topic that is not there; `Io`; opened to fail, `Corrupt` for a schema that is missing; where misfits
-    /// are refused, `Corrupt` or `Unsupported` for one that cannot be used.
+    /// `Config` for a topic that is not there; `Io`; opened to fail, `Corrupt` for a schema that is missing.
     pub fn new(recordings: Vec<Recording<F>>, mut damage: Vec<Error>, options: &OpenOptions) -> Result<Self> {
         let mut plan = SourcePlan::default();
         let mut files = Vec::new();
@@ -83,7 +82,7 @@ impl<F: LogFile> LogSource<F> {
         let misfits = joined.misfits(Misfits::known(options), &unreadable);
         let routes = joined.routes.clone();
         plan.unselected = joined.unselected.clone();
-        let streams = joined.compile(inferences, &misfits, F::CLOCK, &paths, options, &mut warnings)?;
+        let streams = joined.compile(inferences, &misfits, F::CLOCK, &paths, options, &mut warnings);
         plan.streams = streams.iter().map(|it| it.schema.clone()).collect();
         plan.learned = misfits.to_text();
         if let Some(text) = &plan.learned {

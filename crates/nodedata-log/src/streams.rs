@@ -127,11 +127,8 @@ impl Joined {
         Misfits { misfits: names.map(|(_, it)| it.name.clone()).collect() }
     }
 
-    /// Compiles a decoder for each stream. `inferences` has seen the messages.
-    ///
-    /// # Errors
-    /// Whatever the compiler returns for a schema it cannot read, where misfits are refused; otherwise the stream keeps its
-    /// messages as bytes and says so.
+    /// Compiles a decoder for each stream. `inferences` has seen the messages. The messages of a schema that cannot be used stay
+    /// bytes, which whoever reads one is told.
     pub(crate) fn compile(
         self,
         inferences: Vec<Option<JsonInference>>,
@@ -140,7 +137,7 @@ impl Joined {
         paths: &[&Path],
         options: &OpenOptions,
         warnings: &mut Vec<Error>,
-    ) -> Result<Vec<LogStream>> {
+    ) -> Vec<LogStream> {
         let mut streams = Vec::new();
         for (idx, (draft, inference)) in self.drafts.iter().zip(inferences).enumerate() {
             let holds_misfits = misfits.holds(&draft.name);
@@ -152,9 +149,6 @@ impl Joined {
                 Ok(decoder) => decoder,
                 Err(err) => {
                     let err = draft.unusable_schema(err).at(place());
-                    if options.on_misfit == OnMisfit::Fail {
-                        return Err(err);
-                    }
                     let finding = Finding::new(FindingKind::Repair, &err, |_| None);
                     unusable = Some(Finding { reason: reason::SCHEMA.to_owned(), ..finding });
                     layout = draft.layout(clock);
@@ -170,7 +164,7 @@ impl Joined {
             let id = StreamId(u32::try_from(idx).unwrap_or(u32::MAX));
             streams.push(draft.stream(id, layout, decoder, paths, keeps, unusable));
         }
-        Ok(streams)
+        streams
     }
 }
 
