@@ -349,7 +349,7 @@ fn formats_completions_and_manual() {
         lerobot      LeRobot datasets v2.0, v2.1 and v3.0: pointers audited, video passed through or decoded
         jsonl        JSON Lines, one sample a line: types learned from all rows, rows dealt to splits
                      --set source.on_conflict=…  what happens to a field that is of several kinds: it is kept as JSON text, or refused with the lines: one of: text, fail; text by default
-        rlds         RLDS (TFDS) episodes, as TensorFlow Datasets writes them
+        rlds         RLDS (TFDS) episodes, as TensorFlow Datasets writes them, and TFRecord files alone
 
         recognised, and refused with what to do instead:
         nodedata     datasets that node-data wrote

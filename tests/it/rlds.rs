@@ -77,16 +77,33 @@ fn a_damaged_record_is_left_out_and_named() {
     assert_eq!(report["result"], "incomplete");
 }
 
+/// The shards of the fixture, with what their records tell alone.
 #[test]
-fn records_without_features_are_refused() {
+fn shards_without_metadata_are_read_by_what_their_records_hold() {
+    let work = Work::new();
+    let shards = corpus::files(&corpus::fixtures("rlds/arm/1.2.0"), "");
+    for file in shards.iter().filter(|it| it.to_string_lossy().contains(".tfrecord-")) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        work.write(&format!("src/{name}"), std::fs::read(file).unwrap());
+    }
+    work.run(["convert", "src", "--out", "out"]).exits(0);
+    work.run(["validate", "--deep", "out"]).exits(0);
+    let dataset = Dataset::open(work.path("out"));
+    let n = |split: &str| dataset.manifest["splits"][split]["episodes"].clone();
+    assert_eq!((n("train"), n("val")), (3.into(), 1.into()));
+    assert_eq!(int64(&rows_of(&dataset), "episode_index"), [0, 0, 0, 1, 2, 2, 2, 2, 3, 3]);
+    // Types are a part of what was learned, which the next run need not learn again.
+    work.run(["convert", "src", "--out", "out"]).exits(0);
+}
+
+#[test]
+fn files_without_a_record_are_refused() {
     let work = Work::new();
     work.write("src/arm-train.tfrecord-00000-of-00001", "");
     let ran = work.run(["convert", "src", "--out", "out"]).exits(1);
-    assert!(
-        ran.stderr.contains("no `features.json` is among the files") && ran.stderr.contains("hint: "),
-        "{}",
-        ran.stderr
-    );
+    assert!(ran.stderr.contains("the file is empty") && ran.stderr.contains("hint: "), "{}", ran.stderr);
+    work.run(["convert", "src", "--out", "out", "--on-error", "salvage"]).exits(1);
+    assert!(!work.path("out").exists());
 }
 
 #[test]

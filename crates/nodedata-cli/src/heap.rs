@@ -1,12 +1,14 @@
 //! How much memory the program had on the heap at most.
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
+    alloc::{GlobalAlloc, Layout},
     cell::Cell,
     sync::atomic::{AtomicIsize, Ordering},
 };
 
-/// The system's allocator, counting. Every thread counts for itself and tells the others now and then, because
+use crate::aligned::Aligned;
+
+/// The allocator, counting. Every thread counts for itself and tells the others now and then, because
 /// numbers that all of them change at every allocation cost a few percent of a conversion (docs/performance.md).
 pub(crate) struct Heap {
     now: AtomicIsize,
@@ -55,27 +57,27 @@ impl Heap {
 }
 
 #[expect(unsafe_code, reason = "an allocator cannot be put together without")]
-// SAFETY: every call is handed on to the system's allocator as it came, and counting does not allocate.
+// SAFETY: every call is handed on as it came, and counting does not allocate.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller keeps the contract of `alloc`.
-        self.given(unsafe { System.alloc(layout) }, layout.size() as isize)
+        self.given(unsafe { Aligned.alloc(layout) }, layout.size() as isize)
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller keeps the contract of `alloc_zeroed`.
-        self.given(unsafe { System.alloc_zeroed(layout) }, layout.size() as isize)
+        self.given(unsafe { Aligned.alloc_zeroed(layout) }, layout.size() as isize)
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         self.count(-(layout.size() as isize));
         // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(at, layout) }
+        unsafe { Aligned.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, n_bytes: usize) -> *mut u8 {
         // SAFETY: the caller keeps the contract of `realloc`.
-        self.given(unsafe { System.realloc(at, layout, n_bytes) }, n_bytes as isize - layout.size() as isize)
+        self.given(unsafe { Aligned.realloc(at, layout, n_bytes) }, n_bytes as isize - layout.size() as isize)
     }
 }
 

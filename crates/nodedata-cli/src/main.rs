@@ -1,5 +1,6 @@
 //! The command `node-data`.
 
+mod aligned;
 mod args;
 mod commands;
 mod documents;

@@ -65,8 +65,8 @@ pub struct OpenOptions {
     /// Features whose coded video is to be decoded, by name or `*`, and what their frames are stored as.
     /// Default: none; samples pass through as they are.
     pub decode: BTreeMap<String, MediaEncoding>,
-    /// Features whose frames are worked on as pictures, by name: where they are coded video they are decoded, to PNG unless
-    /// `decode` says else. Follows from the steps.
+    /// Features whose frames are worked on as pictures, by name: where they are coded video they are decoded without loss,
+    /// whatever `decode` says. Follows from the steps.
     #[serde(skip)]
     pub frames: Vec<String>,
     /// Upper bound on one record or chunk, before and after decompression. Default 1 GiB.

@@ -26,15 +26,23 @@ pub(crate) struct FrameColumn {
     pub(crate) shape: Option<(DType, Vec<u32>)>,
 }
 
+/// What the frames of a camera are decoded to where they are worked on: nothing is lost, and little time.
+pub(crate) fn lossless(told: Option<&FeatureInfo>) -> MediaEncoding {
+    // Distances are numbers; as pictures they are whole millimetres.
+    if told.is_some_and(is_depth) { MediaEncoding::Png } else { MediaEncoding::Raw }
+}
+
+fn is_depth(told: &FeatureInfo) -> bool {
+    told.camera("is_depth_map").and_then(|it| it.as_bool()) == Some(true)
+}
+
 impl FrameFormat {
     /// How the frames of a camera are to be stored, given what `info.json` says of it.
     ///
     /// # Errors
     /// `Config` for distances as JPEG; `Corrupt` when the quantisation of distances makes no sense.
     pub(crate) fn new(told: Option<&FeatureInfo>, encoding: MediaEncoding) -> Result<Self> {
-        let Some(told) =
-            told.filter(|it| it.camera("is_depth_map").and_then(|it| it.as_bool()) == Some(true))
-        else {
+        let Some(told) = told.filter(|it| is_depth(it)) else {
             return Ok(Self { encoding, depth: None });
         };
         if encoding == MediaEncoding::Jpeg {

@@ -3,11 +3,11 @@
 use nodedata_arrow::{Leaf, wider};
 use nodedata_core::{DType, Dim, EPISODE_INDEX, Feature, Locus, OpenOptions, Result, Storage, meta};
 use nodedata_steps::{
-    check_names, check_undecoded, decoding_of, name_in_table, select, step_index, timestamp,
+    check_names, check_undecoded, decoding_of, is_worked_on, name_in_table, select, step_index, timestamp,
 };
 
 use crate::{
-    decoded::FrameFormat,
+    decoded::{FrameFormat, lossless},
     info::{FeatureInfo, Info},
 };
 
@@ -137,7 +137,8 @@ fn camera_columns(
     if let Some(told) = told {
         feature = with_camera_facts(feature, told);
     }
-    if let Some(encoding) = decoding_of(&camera.key, options) {
+    let worked_on = is_worked_on(&camera.key, options).then(|| lossless(told));
+    if let Some(encoding) = worked_on.or_else(|| decoding_of(&camera.key, options)) {
         let format = FrameFormat::new(told, encoding).map_err(|err| err.at(Locus::feature(&camera.key)))?;
         return Ok(vec![Column { feature: format.feature(feature), origin: Origin::Frames(idx, format) }]);
     }

@@ -1,8 +1,9 @@
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use arrow_array::Array as _;
-use nodedata_core::{Formats, ReadOptions, Result, Storage, StreamKind};
+use nodedata_core::{Formats, ReadOptions, Result, Storage, StreamKind, StreamSchema};
 use nodedata_dataset::{NotRead, NullCount, plan_units};
+use nodedata_normalize::StepSpec;
 use serde::Serialize;
 
 use crate::{
@@ -110,41 +111,12 @@ pub fn outline(
     let scale = decoded_bytes as f64 / sample.decoded_bytes.max(1) as f64;
     let counts: BTreeMap<&str, u64> =
         measured.streams.iter().map(|it| (it.name.as_str(), it.count)).collect();
-    let from: BTreeMap<&str, Vec<String>> =
-        file.steps.iter().flat_map(|it| &it.fields).map(|it| (it.name.as_str(), paths(it))).collect();
-    let transform: BTreeMap<&str, Vec<String>> = file
-        .steps
-        .iter()
-        .flat_map(|it| &it.fields)
-        .map(|it| (it.name.as_str(), it.transform.iter().map(ToString::to_string).collect()))
-        .collect();
-    let of_steps: Vec<String> =
-        file.steps.iter().flat_map(|it| &it.transform).map(ToString::to_string).collect();
     let streams = source.streams.iter().enumerate().map(|(idx, stream)| OutlinedStream {
-        name: stream.name.to_string(),
-        transform: if stream.kind == StreamKind::Steps { of_steps.clone() } else { Vec::new() },
         rows: match stream.kind {
             StreamKind::Messages => counts.get(&*stream.name).copied().unwrap_or(0),
             StreamKind::Steps | StreamKind::Samples => (sample.rows[idx] as f64 * scale).round() as u64,
         },
-        features: stream
-            .features
-            .iter()
-            .zip(&sample.nulls[idx])
-            .map(|(it, nulls)| OutlinedFeature {
-                name: it.name.clone(),
-                kind: it.told(),
-                from: match stream.kind {
-                    StreamKind::Steps => from.get(it.name.as_str()).cloned().unwrap_or_default(),
-                    StreamKind::Messages | StreamKind::Samples => Vec::new(),
-                },
-                transform: match stream.kind {
-                    StreamKind::Steps => transform.get(it.name.as_str()).cloned().unwrap_or_default(),
-                    StreamKind::Messages | StreamKind::Samples => Vec::new(),
-                },
-                nulls: (*nulls != 0).then_some(NullCount { nulls: *nulls, rows: sample.rows[idx] }),
-            })
-            .collect(),
+        ..outlined(stream, file.steps.as_ref(), sample.rows[idx], &sample.nulls[idx])
     });
     let streams = streams.collect();
     let writer_options = run.writer_options();
@@ -177,6 +149,30 @@ pub fn outline(
         estimated_seconds: sample.seconds * scale * if file.quality.is_some() { 3.0 } else { 2.0 },
         publishes: file.publish.as_ref().map(|it| it.dataset.clone()),
     })
+}
+
+/// A stream without its rows. Of steps it says what the pipeline makes them of; `n_rows` were looked at, and `nulls` of them
+/// have no value.
+fn outlined(stream: &StreamSchema, steps: Option<&StepSpec>, n_rows: u64, nulls: &[u64]) -> OutlinedStream {
+    let steps = steps.filter(|_| stream.kind == StreamKind::Steps);
+    let field = |name: &str| steps?.fields.iter().find(|it| it.name == name);
+    let features = stream.features.iter().zip(nulls).map(|(it, nulls)| OutlinedFeature {
+        name: it.name.clone(),
+        kind: it.told(),
+        from: field(&it.name).map(paths).unwrap_or_default(),
+        transform: field(&it.name).map(|it| told_all(&it.transform)).unwrap_or_default(),
+        nulls: (*nulls != 0).then_some(NullCount { nulls: *nulls, rows: n_rows }),
+    });
+    OutlinedStream {
+        name: stream.name.to_string(),
+        rows: 0,
+        transform: steps.map(|it| told_all(&it.transform)).unwrap_or_default(),
+        features: features.collect(),
+    }
+}
+
+fn told_all(transforms: &[impl ToString]) -> Vec<String> {
+    transforms.iter().map(ToString::to_string).collect()
 }
 
 fn paths(field: &nodedata_normalize::FieldSpec) -> Vec<String> {

@@ -307,6 +307,15 @@ mod tests {
     }
 
     #[test]
+    fn records_are_read_for_a_task_or_metadata_alone() {
+        let by = |key| SplitPlan::Hash { fractions: vec![("train".to_owned(), 1.0)], key };
+        assert!(by(SplitKey::Task).needs_facts() && by(SplitKey::Metadata("scene".to_owned())).needs_facts());
+        for plan in [by(SplitKey::Episode), by(SplitKey::Row), SplitPlan::Source, SplitPlan::SourceOrTrain] {
+            assert!(!plan.needs_facts(), "{plan:?}");
+        }
+    }
+
+    #[test]
     fn wrong_splits_are_refused_with_a_reason() {
         for (text, reason) in [
             ("train", "not `name=fraction`"),

@@ -47,13 +47,13 @@ impl Keys {
             }
             match leaf.is_bytes() {
                 true => leaf.attach_values(record, parts, &counted, &mut all)?,
-                false => all.extend(leaf.attach_list("", &parts.values)?),
+                false => all.extend(leaf.attach_list("", &parts.values, record)?),
             }
             // What tells how the values belong together.
             for (level, lengths) in parts.lengths.iter().enumerate() {
-                all.extend(leaf.attach_list(&format!("/ragged_row_lengths_{level}"), lengths)?);
+                all.extend(leaf.attach_list(&format!("/ragged_row_lengths_{level}"), lengths, record)?);
             }
-            all.extend(leaf.attach_list("/shape", &parts.shape)?);
+            all.extend(leaf.attach_list("/shape", &parts.shape, record)?);
         }
         Ok(all)
     }
@@ -79,10 +79,14 @@ impl Leaf {
         for idx in 0..counted.n_values {
             let place = cursor.place(record)?;
             let media_type = match self.coding {
-                Coding::Image | Coding::FloatImage => sniff(&record[place.clone()]).map(|it| format!("image/{it}")),
+                Coding::Image | Coding::FloatImage => {
+                    sniff(&record[place.clone()]).map(|it| format!("image/{it}"))
+                }
                 Coding::Zlib => Some("application/zlib".to_owned()),
                 Coding::Raw => None,
-                Coding::Values => self.feature.metadata.get("tfds:file_format").map(|it| format!("audio/{it}")),
+                Coding::Values => {
+                    self.feature.metadata.get("tfds:file_format").map(|it| format!("audio/{it}"))
+                }
             };
             all.push(Attached {
                 name: if self.levels.is_empty() { name.clone() } else { format!("{name}/{idx}") },
@@ -94,7 +98,10 @@ impl Leaf {
     }
 
     /// An attachment for all values of a key: the message that holds them.
-    fn attach_list(&self, part: &str, values: &Values) -> Result<Option<Attached>> {
+    fn attach_list(&self, part: &str, values: &Values, record: &[u8]) -> Result<Option<Attached>> {
+        if values.count(record)? == 0 {
+            return Ok(None);
+        }
         let message = match values.kind() {
             None => return Ok(None),
             Some(ListKind::Bytes) => "tensorflow.BytesList",
@@ -109,7 +116,8 @@ impl Leaf {
                 place: place.clone(),
             })),
             _ => {
-                let message = "many values of the whole episode lie in several pieces, and cannot be attached to it";
+                let message =
+                    "many values of the whole episode lie in several pieces, and cannot be attached to it";
                 Err(Error::new(ErrorKind::Unsupported, message)
                     .at(self.place())
                     .with_hint("`--topic` with the names of the other features leaves it out"))

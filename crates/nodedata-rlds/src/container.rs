@@ -81,6 +81,19 @@ pub(crate) enum Place {
 }
 
 impl Frame {
+    /// Where it lies in the file, unpacked where that is packed, with all that frames it.
+    pub(crate) fn framed(&self) -> Range<u64> {
+        match self.place {
+            Place::Plain(start) => tfrecord::framed(start, self.n_bytes),
+            Place::Chunk { .. } => self.byte_range.clone(),
+        }
+    }
+
+    /// Bytes that reading it holds: as many as a TFRecord of it has, whatever it lies in.
+    pub(crate) fn decoded_bytes(&self) -> u64 {
+        self.n_bytes.saturating_add(tfrecord::FRAMING_BYTES)
+    }
+
     /// Whether any part of the record can be read alone.
     pub(crate) fn is_plain(&self) -> bool {
         match self.place {
@@ -146,12 +159,7 @@ impl RecordFile<'_> {
         let RecordFiles { record_bytes_max, verify_checksums, .. } = *self.of;
         match self.container {
             Container::TfRecord => {
-                let locate = |range: &Range<u64>| match &self.spool {
-                    Some(spool) => spool.packed_range(range),
-                    None => range.clone(),
-                };
-                let limits = tfrecord::Limits { record_bytes_max, verify_checksums };
-                let mut frames = tfrecord::walk(self.file.as_ref(), limits, &locate)?;
+                let mut frames = self.walk_within(0..self.file.n_bytes())?;
                 if let Some(err) = self.spool.as_ref().and_then(|it| it.damage()) {
                     frames.end_by(err);
                 }
@@ -161,6 +169,34 @@ impl RecordFile<'_> {
                 array_record::walk(self.file.as_ref(), record_bytes_max, verify_checksums)
             }
             Container::Parquet => parquet::walk(&self.of.files, self.path, record_bytes_max),
+        }
+    }
+
+    /// The records of a part of a file of TFRecords, unpacked where it is packed, which begins and ends with one.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn walk_within(&self, range: Range<u64>) -> Result<Frames> {
+        let RecordFiles { record_bytes_max, verify_checksums, .. } = *self.of;
+        let locate = |range: &Range<u64>| match &self.spool {
+            Some(spool) => spool.packed_range(range),
+            None => range.clone(),
+        };
+        let limits = tfrecord::Limits { record_bytes_max, verify_checksums };
+        tfrecord::walk(self.file.as_ref(), range, limits, &locate)
+    }
+
+    /// The bytes of a plain record, whatever they are, and what is wrong with them.
+    ///
+    /// # Errors
+    /// `Io`; `Corrupt` when they are not there any more.
+    pub(crate) fn payload_and_damage(&self, frame: &Frame) -> Result<(Bytes, Option<Error>)> {
+        match frame.place {
+            Place::Plain(start) => {
+                let (file, verify) = (self.file.as_ref(), self.of.verify_checksums);
+                tfrecord::payload_and_damage(file, start, frame.n_bytes, verify)
+            }
+            Place::Chunk { .. } => Ok((self.payload(frame)?, None)),
         }
     }
 

@@ -49,7 +49,11 @@ impl Leaf {
         if parts.form.is_ragged {
             self.count_ragged(record, parts, &mut counted)?;
             counted.is_empty &= counted.n_outer == Some(0);
-        } else if counted.is_empty && parts.values.kind().is_some() && self.n_open_stored(parts) > 0 && self.is_step {
+        } else if counted.is_empty
+            && parts.values.kind().is_some()
+            && self.n_open_stored(parts) > 0
+            && self.is_step
+        {
             // As many steps as there are, each without a value.
             counted.is_empty = false;
             return Ok(counted);
@@ -124,7 +128,8 @@ impl Leaf {
             Some(0) => Ok((counted.n_values / whole) as usize),
             _ => {
                 let n = counted.n_values;
-                let message = format!("{n} values cannot be told apart: they make no {n_items} items of one length");
+                let message =
+                    format!("{n} values cannot be told apart: they make no {n_items} items of one length");
                 Err(self.wrong(message).with_hint(SHAPE_HINT))
             }
         }
@@ -179,8 +184,9 @@ impl Leaf {
         for (level, (declared, lengths)) in self.inner_levels().iter().zip(&parts.lengths).enumerate() {
             let n_lists = self.count(record, lengths, ListKind::Int, "lengths")?;
             if n_outer.is_some() && n_lists != n_items {
-                let message =
-                    format!("there are {n_lists} lists of level {level}, but those around them have room for {n_items}");
+                let message = format!(
+                    "there are {n_lists} lists of level {level}, but those around them have room for {n_items}"
+                );
                 return Err(self.wrong(message));
             }
             n_outer = n_outer.or(Some(n_lists));
@@ -228,7 +234,11 @@ impl Leaf {
             Coding::Raw | Coding::Zlib | Coding::Image | Coding::FloatImage => n_items,
         };
         if parts.form.is_shaped && n_shapes != n_items.saturating_mul(self.shape.len() as u64) {
-            return Err(differ(n_shapes, n_items.saturating_mul(self.shape.len() as u64), "numbers of shapes"));
+            return Err(differ(
+                n_shapes,
+                n_items.saturating_mul(self.shape.len() as u64),
+                "numbers of shapes",
+            ));
         }
         if n_values == expected { Ok(()) } else { Err(differ(n_values, expected, "values")) }
     }

@@ -9,8 +9,8 @@ use nodedata_steps::cut;
 
 use crate::{
     container::{Frame, RecordFile},
-    features::PerStep,
     example::put_entry,
+    features::PerStep,
     lengths::{Ragged, ragged_parts},
     pages::{PAGE_BYTES, Pages},
     reading::Reading,
@@ -108,6 +108,11 @@ impl Cutting<'_> {
         let mut record = CutRecord { bounds, keys: Vec::new() };
         let mut of_episode = Vec::new();
         for (key, (leaf, mut table)) in tables {
+            let of = &self.reading.keys.leaves[leaf];
+            if !of.is_step && of.is_bytes() {
+                // It is attached, and tells nothing else.
+                continue;
+            }
             let Some(share) = shares.by_key.get(&key) else {
                 let ends = vec![table.front(), table.place(u64::MAX, Place::default(), &mut pages)?];
                 of_episode.push(CutKey { key, leaf, table, places: ends });
@@ -194,14 +199,13 @@ impl Shares {
     fn of(tables: &Tables, reading: &Reading, pages: &mut Pages<'_>) -> Result<Option<Self>> {
         let leaves = &reading.keys.leaves;
         let of_steps = || tables.iter().filter(|it| leaves[it.1.0].is_step);
-        let are_all_there = leaves.iter().enumerate().all(|(leaf, it)| {
-            !it.is_step || it.unsupported.is_some() || of_steps().any(|it| it.1.0 == leaf)
-        });
-        let known = of_steps().find_map(|(key, (leaf, table))| {
-            match leaves[*leaf].per_step(key) {
-                PerStep::Always(per_step) => table.n_values.checked_div(per_step),
-                PerStep::Even | PerStep::Varies => None,
-            }
+        let are_all_there = leaves
+            .iter()
+            .enumerate()
+            .all(|(leaf, it)| !it.is_step || it.unsupported.is_some() || of_steps().any(|it| it.1.0 == leaf));
+        let known = of_steps().find_map(|(key, (leaf, table))| match leaves[*leaf].per_step(key) {
+            PerStep::Always(per_step) => table.n_values.checked_div(per_step),
+            PerStep::Even | PerStep::Varies => None,
         });
         let Some(n_steps) = known.filter(|it| *it != 0 && are_all_there) else { return Ok(None) };
         let mut by_key = BTreeMap::new();

@@ -67,20 +67,17 @@ impl Decoder<'_> {
     /// `Corrupt` at the row to blame, as its step; `Limit` when a tensor is too large.
     pub(crate) fn rows(&mut self, cursor: &mut LeafCursor, n_rows: usize) -> Result<()> {
         let (n_items, ends) = self.levels(cursor, n_rows)?;
+        let is_even = self.leaf.coding == Coding::Values && self.leaf.n_open() == 0;
+        let per_item = if is_even { self.leaf.n_known() as usize } else { 1 };
         let mut n_done = 0;
         let decoded = match self.leaf.coding {
-            Coding::Values if self.leaf.n_open() == 0 => {
-                let per_item = self.leaf.n_known() as usize;
-                self.values(&mut cursor.values, n_items * per_item, &mut n_done).map_err(|err| (err, per_item))
-            }
-            Coding::Values => self.shaped_values(cursor, n_items, &mut n_done).map_err(|err| (err, 1)),
-            Coding::Raw | Coding::Zlib => self.tensors(cursor, n_items, &mut n_done).map_err(|err| (err, 1)),
-            Coding::Image => self.images(&mut cursor.values, n_items, &mut n_done).map_err(|err| (err, 1)),
-            Coding::FloatImage => {
-                self.float_images(&mut cursor.values, n_items, &mut n_done).map_err(|err| (err, 1))
-            }
+            Coding::Values if is_even => self.values(&mut cursor.values, n_items * per_item, &mut n_done),
+            Coding::Values => self.shaped_values(cursor, n_items, &mut n_done),
+            Coding::Raw | Coding::Zlib => self.tensors(cursor, n_items, &mut n_done),
+            Coding::Image => self.images(&mut cursor.values, n_items, &mut n_done),
+            Coding::FloatImage => self.float_images(&mut cursor.values, n_items, &mut n_done),
         };
-        decoded.map_err(|(err, per_item)| {
+        decoded.map_err(|err| {
             let item = n_done / per_item;
             let row = ends.map_or(item, |ends| ends.partition_point(|end| *end <= item));
             err.at(Locus { step_idx: Some(row as u64), ..Locus::default() })
@@ -212,10 +209,13 @@ impl Decoder<'_> {
             let n_values = told.map_or_else(|| self.shape(cursor, Some(found), &mut sizes), Ok)?;
             if n_values.checked_mul(width) != Some(bytes.len()) {
                 let n = bytes.len();
-                let message = format!("a tensor of {n} bytes, but {sizes:?} of {dtype} have {}", n_values * width);
+                let message =
+                    format!("a tensor of {n} bytes, but {sizes:?} of {dtype} have {}", n_values * width);
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
-            if dtype == DType::Bool && let Some(other) = bytes.iter().find(|it| **it > 1) {
+            if dtype == DType::Bool
+                && let Some(other) = bytes.iter().find(|it| **it > 1)
+            {
                 return Err(out_of_range(i64::from(*other), dtype));
             }
             self.push_shape(&sizes, n_values)?;
@@ -252,7 +252,12 @@ impl Decoder<'_> {
 
     /// The shape of the next item, and how many values that has: what is stored beside it, or what the features say, with
     /// the one dimension that they leave open following from `n_values`.
-    fn shape(&self, cursor: &mut LeafCursor, n_values: Option<usize>, sizes: &mut Vec<usize>) -> Result<usize> {
+    fn shape(
+        &self,
+        cursor: &mut LeafCursor,
+        n_values: Option<usize>,
+        sizes: &mut Vec<usize>,
+    ) -> Result<usize> {
         sizes.clear();
         let open = n_values.unwrap_or(0).checked_div(self.leaf.n_known() as usize).unwrap_or(0);
         for declared in &self.leaf.shape {
@@ -263,7 +268,8 @@ impl Decoder<'_> {
             });
         }
         if cursor.shape.is_none() && self.leaf.n_open() > 1 {
-            let message = "more than one dimension of a tensor may have any length, and the record tells none of them";
+            let message =
+                "more than one dimension of a tensor may have any length, and the record tells none of them";
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
         let product = sizes.iter().try_fold(1usize, |all, size| all.checked_mul(*size));

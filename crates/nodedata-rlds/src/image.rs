@@ -13,7 +13,9 @@ pub(crate) fn check(bytes: &[u8]) -> Result<()> {
         // Their headers are not read here.
         Some(Encoding::Avif | Encoding::J2k) => return Ok(()),
         Some(_) if image_header(bytes).is_some() => return Ok(()),
-        Some(other) => format!("the image begins as {} does, but its header is damaged", other.name().to_uppercase()),
+        Some(other) => {
+            format!("the image begins as {} does, but its header is damaged", other.name().to_uppercase())
+        }
         None if bytes.is_empty() => "the image has no bytes".to_owned(),
         None => format!("{} bytes are no image of a known kind", bytes.len()),
     };
@@ -37,7 +39,8 @@ pub(crate) fn floats(bytes: &[u8], shape: &[Option<u32>]) -> Result<([u32; 2], V
     let found = [header.height, header.width];
     // Before anything is taken for it.
     if shape.iter().zip(found).any(|(declared, found)| declared.is_some_and(|it| it != found)) {
-        let told: Vec<String> = shape.iter().map(|it| it.map_or("?".to_owned(), |it| it.to_string())).collect();
+        let told: Vec<String> =
+            shape.iter().map(|it| it.map_or("?".to_owned(), |it| it.to_string())).collect();
         let message = format!(
             "an image of {} × {} floats, but `features.json` says [{}]",
             header.height,
@@ -48,7 +51,10 @@ pub(crate) fn floats(bytes: &[u8], shape: &[Option<u32>]) -> Result<([u32; 2], V
     }
     let decoded = decode_image(bytes)?;
     if (decoded.channels, decoded.dtype) != (4, DType::UInt8) {
-        return Err(Error::new(ErrorKind::Corrupt, "the image of floats has other channels than its header says"));
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "the image of floats has other channels than its header says",
+        ));
     }
     Ok((found, decoded.pixels))
 }

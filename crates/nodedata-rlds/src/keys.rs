@@ -64,7 +64,10 @@ impl Keys {
                 bind(key.clone(), Part::Values(Form { is_shaped, is_ragged: false }));
                 for level in 0..leaf.n_lengths() {
                     bind(format!("{key}/ragged_row_lengths_{level}"), Part::Lengths(level));
-                    bind(format!("{key}/ragged_flat_values"), Part::Values(Form { is_shaped, is_ragged: true }));
+                    bind(
+                        format!("{key}/ragged_flat_values"),
+                        Part::Values(Form { is_shaped, is_ragged: true }),
+                    );
                 }
             }
             if leaf.shaped_key().is_some() {
@@ -72,7 +75,10 @@ impl Keys {
                 bind(key.clone(), Part::Shape(Form { is_shaped: true, is_ragged: false }));
                 for level in 0..leaf.n_lengths() {
                     bind(format!("{key}/ragged_row_lengths_{level}"), Part::ShapeLengths);
-                    bind(format!("{key}/ragged_flat_values"), Part::Shape(Form { is_shaped: true, is_ragged: true }));
+                    bind(
+                        format!("{key}/ragged_flat_values"),
+                        Part::Shape(Form { is_shaped: true, is_ragged: true }),
+                    );
                 }
             }
         }
@@ -230,7 +236,8 @@ impl Found {
             }
         }
         if n_forms > 1 {
-            let message = format!("the record has its values under several keys that begin with `{}`", leaf.key);
+            let message =
+                format!("the record has its values under several keys that begin with `{}`", leaf.key);
             return Err(leaf.wrong(message));
         }
         if n_forms == 0 {
@@ -240,7 +247,8 @@ impl Found {
         }
         if parts.form.is_shaped {
             let shape = shape[usize::from(parts.form.is_ragged)].take();
-            parts.shape = shape.ok_or_else(|| leaf.wrong(format!("the record has no key `{}/shape`", leaf.key)))?;
+            parts.shape =
+                shape.ok_or_else(|| leaf.wrong(format!("the record has no key `{}/shape`", leaf.key)))?;
         }
         if parts.form.is_ragged {
             let n_levels = leaf.n_lengths();

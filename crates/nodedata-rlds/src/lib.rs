@@ -46,6 +46,9 @@ mod pages;
 mod skim;
 mod table;
 
+// Files without metadata.
+mod bare;
+
 // Reading rows.
 mod decode;
 mod image;

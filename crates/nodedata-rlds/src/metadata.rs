@@ -11,8 +11,7 @@ pub(crate) const DATASET_INFO: &str = "dataset_info.json";
 pub(crate) const MARKER: RootMarker = RootMarker {
     file: FEATURES,
     datasets: "TFDS datasets",
-    hint: "without `features.json` nothing says what TFRecord files hold: it lies beside them in the folder of the \
-           dataset's version",
+    hint: "it lies beside the files of records, in the folder of the dataset's version",
 };
 
 /// Whether a file is one of those that TFDS writes beside its metadata, and that say nothing of rows.

@@ -4,8 +4,9 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use nodedata_core::{
-    Attachment, EpisodeFacts, EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile,
-    InputRange, Locus, OpenOptions, Partition, Result, SourcePlan, StreamId, StreamKind, StreamSchema,
+    Attachment, DatasetFacts, EpisodeFacts, EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind,
+    Findings, InputFile, InputRange, Locus, OpenOptions, Partition, Result, SourcePlan, StreamId, StreamKind,
+    StreamSchema,
 };
 use nodedata_steps::{Listing, STEPS, in_episode};
 use rayon::prelude::*;
@@ -15,7 +16,7 @@ use crate::{
     container::{Container, Frame, Frames},
     cuts::CutRecord,
     episode_keys::EpisodeKeys,
-    features::{self, FeatureTree},
+    features::{self, FeatureTree, Leaf},
     info::DatasetInfo,
     look::{Look, look},
     metadata::{self, DATASET_INFO, FEATURES, MARKER, is_beside},
@@ -33,8 +34,12 @@ pub(crate) struct Plan {
     listing: Listing,
     /// Files with the names of classes.
     labels: Vec<String>,
-    /// Position of `features.json` among the inputs.
-    features: usize,
+    /// See [`Described::file`].
+    file: Option<&'static str>,
+    /// The files that decide every row: that one, and the names of classes.
+    deciding: Vec<InputRange>,
+    /// See [`Described::recipe`].
+    recipe: String,
     /// By partition.
     pub(crate) parts: Vec<Part>,
 }
@@ -54,6 +59,24 @@ struct Walked {
     looks: Vec<Result<Option<Look>>>,
 }
 
+/// What is known of a dataset before its shards are looked at.
+pub(crate) struct Described {
+    pub(crate) listing: Listing,
+    pub(crate) shards: Shards,
+    pub(crate) leaves: Vec<Leaf>,
+    /// Files with the names of classes.
+    pub(crate) labels: Vec<String>,
+    pub(crate) facts: DatasetFacts,
+    /// Of the stream.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// The file that says what the features are; `None` where they were learned.
+    pub(crate) file: Option<&'static str>,
+    /// What else decides all rows, in the recipes of partitions.
+    pub(crate) recipe: String,
+    /// See [`SourcePlan::learned`].
+    pub(crate) learned: Option<String>,
+}
+
 /// Opens a dataset: reads its metadata and walks its shards. Without `salvage` the first damage is the error.
 ///
 /// # Errors
@@ -70,21 +93,45 @@ pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan>
     let leaves = tree.root().and_then(|root| features::leaves(&root));
     let mut leaves = leaves.map_err(|err| err.at(within(FEATURES)))?;
     let labels = features::with_labels(&mut leaves, &listing, options)?;
-    let (columns, unselected) = columns(&mut leaves, options).map_err(|err| err.at(within(FEATURES)))?;
-    let key = episode_key(&leaves, options).map_err(|err| err.at(within(FEATURES)))?;
-    let stream = StreamSchema {
-        id: STEPS,
-        name: nodedata_core::STEPS.into(),
-        kind: StreamKind::Steps,
-        features: columns.iter().map(|it| it.feature.clone()).collect(),
+    let described = Described {
+        shards: Shards::of(&listing, &info, container),
+        listing,
+        leaves,
+        labels,
+        facts: info.facts(),
         metadata: stream_metadata(&info, &features),
+        file: Some(FEATURES),
+        recipe: String::new(),
+        learned: None,
     };
-    let told = SourcePlan { facts: info.facts(), streams: vec![stream], unselected, ..SourcePlan::default() };
-    let reading = Reading::new(Arc::clone(listing.files()), leaves, columns, options);
-    let mut plan = Plan { told, reading, listing, labels, features: 0, parts: Vec::new() };
-    let shards = Shards::of(&plan.listing, &info, container);
-    plan.add_episodes(shards, EpisodeKeys::of(key), options)?;
-    Ok(plan)
+    described.plan(options)
+}
+
+impl Described {
+    /// Walks the shards.
+    ///
+    /// # Errors
+    /// As [`plan`].
+    pub(crate) fn plan(self, options: &OpenOptions) -> Result<Plan> {
+        let Self { listing, shards, mut leaves, labels, facts, metadata, file, recipe, learned } = self;
+        let place = file.or(shards.found.first().map(|it| it.name.as_str())).map(|it| listing.path(it));
+        let within = |err: Error| err.at(place.as_ref().map(Locus::path).unwrap_or_default());
+        let (columns, unselected) = columns(&mut leaves, options).map_err(within)?;
+        let key = episode_key(&leaves, options).map_err(within)?;
+        let stream = StreamSchema {
+            id: STEPS,
+            name: nodedata_core::STEPS.into(),
+            kind: StreamKind::Steps,
+            features: columns.iter().map(|it| it.feature.clone()).collect(),
+            metadata,
+        };
+        let told = SourcePlan { facts, streams: vec![stream], unselected, learned, ..SourcePlan::default() };
+        let reading = Reading::new(Arc::clone(listing.files()), leaves, columns, options);
+        let mut plan =
+            Plan { told, reading, listing, labels, file, deciding: Vec::new(), recipe, parts: Vec::new() };
+        plan.add_episodes(shards, EpisodeKeys::of(key), options)?;
+        Ok(plan)
+    }
 }
 
 /// What the dataset says that has no place of its own.
@@ -149,7 +196,7 @@ impl Plan {
 
     /// Takes in every file that decides a row, in order of its path; returns the positions of the shards.
     fn add_inputs(&mut self, shards: &[Shard]) -> Result<Vec<usize>> {
-        let metadata = [FEATURES, DATASET_INFO].into_iter().filter(|it| self.listing.has(it));
+        let metadata = self.file.into_iter().chain([DATASET_INFO]).filter(|it| self.listing.has(it));
         let labels = self.labels.iter().map(String::as_str);
         let shard_names = shards.iter().map(|it| it.name.as_str());
         let mut names: Vec<&str> = metadata.chain(labels).chain(shard_names).collect();
@@ -162,7 +209,8 @@ impl Plan {
             self.listing.names().filter(|it| is_beside(it) && !self.labels.iter().any(|label| label == it));
         self.told.beside = beside.map(|it| self.listing.path(it)).collect();
         let position = |name: &str| names.partition_point(|it| *it < name);
-        self.features = position(FEATURES);
+        let deciding = self.file.into_iter().chain(self.labels.iter().map(String::as_str));
+        self.deciding = deciding.map(|it| InputRange::whole(position(it))).collect();
         Ok(shards.iter().map(|it| position(&it.name)).collect())
     }
 
@@ -204,7 +252,7 @@ impl Plan {
             // Of a record that is read whole, reading tells them.
             told.warnings_at(&place).for_each(|it| findings.push(it));
         }
-        let n_bytes = frame.byte_range.end - frame.byte_range.start;
+        let n_bytes = frame.decoded_bytes();
         let part =
             |piece| Part { path: path.clone(), container: shard.container, frame: frame.clone(), piece };
         match &cut {
@@ -236,9 +284,14 @@ impl Plan {
     /// A partition of the next episode.
     fn add_partition(&mut self, input: usize, frame: &Frame, decoded_bytes: u64, recipe: String) {
         let own = InputRange { input, byte_range: frame.byte_range.clone() };
+        let recipe = match (self.recipe.as_str(), recipe.as_str()) {
+            ("", _) => recipe,
+            (all, "") => all.to_owned(),
+            (all, own) => format!("{all}, {own}"),
+        };
         self.told.partitions.push(Partition {
             episode: self.told.episodes.len(),
-            reads: vec![own, InputRange::whole(self.features)],
+            reads: std::iter::once(own).chain(self.deciding.iter().cloned()).collect(),
             decoded_bytes,
             recipe,
             ..Partition::default()
@@ -248,6 +301,8 @@ impl Plan {
 
 /// A file that ends between two records looks whole but for the metadata.
 fn miscounted(n_found: u64, n_told: u64, n_bytes: u64) -> Error {
-    let message = format!("the file has {n_found} records, but `{DATASET_INFO}` says {n_told}");
+    let found =
+        if n_bytes == 0 { "the file is empty".to_owned() } else { format!("the file has {n_found} records") };
+    let message = format!("{found}, but `{DATASET_INFO}` says {n_told}");
     lost(Error::new(ErrorKind::Corrupt, message), n_bytes..n_bytes, "miscounted")
 }

@@ -78,8 +78,9 @@ impl Keys {
                 None => first = Some((n_steps, leaf)),
                 Some((expected, other)) if expected != n_steps => {
                     let (key, other) = (&leaf.key, &other.key);
-                    let message =
-                        format!("there are values for {n_steps} steps under `{key}`, but for {expected} under `{other}`");
+                    let message = format!(
+                        "there are values for {n_steps} steps under `{key}`, but for {expected} under `{other}`"
+                    );
                     return Err(leaf.wrong(message));
                 }
                 Some(_) => {}
@@ -88,7 +89,8 @@ impl Keys {
         match (first, absent) {
             (Some((n_steps @ 1.., other)), Some(leaf)) => {
                 let (key, other) = (&leaf.key, &other.key);
-                let message = format!("there are no values under `{key}`, but for {n_steps} steps under `{other}`");
+                let message =
+                    format!("there are no values under `{key}`, but for {n_steps} steps under `{other}`");
                 Err(leaf.wrong(message))
             }
             (first, _) => Ok(first.map_or(0, |it| it.0)),

@@ -4,11 +4,7 @@ use std::borrow::Cow;
 
 use nodedata_core::{DType, EpisodeFacts, Fact, Finding, Locus, Result};
 
-use crate::{
-    example::ListKind,
-    features::Leaf,
-    record::Record,
-};
+use crate::{example::ListKind, features::Leaf, record::Record};
 
 /// Features that mark steps, as RLDS calls them.
 const MARKERS: [Marker; 3] = [Marker::First, Marker::Last, Marker::Terminal];
@@ -266,4 +262,5 @@ impl Marked {
     }
 }
 
-const HINT: &str = "the rows are as they are in the record; whoever reads episodes by these marks should know";
+const HINT: &str =
+    "the rows are as they are in the record; whoever reads episodes by these marks should know";

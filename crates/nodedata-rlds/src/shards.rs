@@ -51,6 +51,25 @@ impl Shards {
         shards
     }
 
+    /// All files as TFRecords, where no metadata says anything of them.
+    pub(crate) fn of_names(listing: &Listing) -> Self {
+        let mut shards = Self::default();
+        shards.add_untold(listing, &DatasetInfo::default(), &BTreeSet::new());
+        // Whoever names one file of a series may mean that one.
+        let missing = std::mem::take(&mut shards.missing);
+        let warnings = missing.into_iter().map(|it| Finding::warning(it.to_string(), it.locus().clone()));
+        shards.warnings.extend(warnings);
+        let others = listing.names().filter(|it| ShardName::of(it).is_none());
+        shards.found.extend(others.map(|it| Shard {
+            name: it.to_owned(),
+            container: Container::TfRecord,
+            split: None,
+            n_told: None,
+        }));
+        shards.found.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        shards
+    }
+
     fn add_split(
         &mut self,
         listing: &Listing,
@@ -173,7 +192,9 @@ fn there(listing: &Listing, told: &str, container: Container) -> Option<String> 
 
 /// Whether a file is called as one of TFRecords.
 pub(crate) fn is_tfrecord(name: &str) -> bool {
-    ShardName::of(name).is_some_and(|it| it.container == Container::TfRecord)
+    let plain = Packing::of_name(name).map_or(name, |it| it.0);
+    let is_other = [".tfrecords", ".tfrec"].iter().any(|it| plain.ends_with(it));
+    is_other || ShardName::of(name).is_some_and(|it| it.container == Container::TfRecord)
 }
 
 /// Whether a file is called as one of records.

@@ -4,13 +4,16 @@ use nodedata_core::{
     Confidence, Detection, EpisodeStream, Files, Format, Listing, OpenOptions, OptionKey, ReadOptions,
     Result, Source, SourcePlan,
 };
+use nodedata_io::packed::Packing;
 
 use crate::{
+    bare,
     metadata::{DATASET_INFO, FEATURES},
     options::OPTIONS,
     plan::{Plan, plan},
     rows::record_stream,
     shards::{is_shard, is_tfrecord},
+    tfrecord::is_head,
 };
 
 /// The RLDS format.
@@ -20,17 +23,33 @@ pub struct Rlds;
 /// The RLDS format, for the list of formats.
 pub static RLDS: Rlds = Rlds;
 
+/// Files that are called as TFRecords are. What only begins so may be of anything: logs of training do.
+fn detect_bare(listing: &Listing<'_>) -> Detection {
+    let named = Detection::by_name(listing, "TFRecord files", |it| it.to_str().is_some_and(is_tfrecord));
+    let found = named.claims.iter().find_map(|it| {
+        let head = listing.head(it);
+        if is_head(&head) {
+            return Some(format!("`{}` begins with a TFRecord", it.display()));
+        }
+        let packing = Packing::of(&head)?;
+        Some(format!("`{}` is called as TFRecord files are, and is {}", it.display(), packing.name()))
+    });
+    match found {
+        None => named,
+        Some(why) => Detection { confidence: Confidence::Content, why, ..named },
+    }
+}
+
 impl Format for Rlds {
     fn name(&self) -> &'static str {
         "rlds"
     }
 
     fn about(&self) -> &'static str {
-        "RLDS (TFDS) episodes, as TensorFlow Datasets writes them"
+        "RLDS (TFDS) episodes, as TensorFlow Datasets writes them, and TFRecord files alone"
     }
 
     fn detect(&self, listing: &Listing<'_>) -> Detection {
-        // Whatever the container is: what is not read yet is refused by its name when it is opened.
         let has_info = |root: &PathBuf| listing.has(&root.join(DATASET_INFO));
         let has_shards = |root: &PathBuf| {
             let names = listing.below(root).filter_map(|it| it.strip_prefix(root).ok()?.to_str());
@@ -45,7 +64,7 @@ impl Format for Rlds {
                 let why = format!("`{}` lies beside {other}, as in TFDS datasets", features.display());
                 Detection::of_roots(listing, Confidence::Layout, roots, why)
             }
-            None => Detection::by_name(listing, "TFRecord files", |it| it.to_str().is_some_and(is_tfrecord)),
+            None => detect_bare(listing),
         }
     }
 
@@ -54,12 +73,21 @@ impl Format for Rlds {
     }
 
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
-        Ok(Box::new(RldsSource(Arc::new(plan(files, options)?))))
+        if !files.list()?.iter().any(|it| it.ends_with(FEATURES)) {
+            return bare::open(files, options);
+        }
+        Ok(Box::new(RldsSource::new(plan(files, options)?)))
     }
 }
 
 /// An opened dataset.
-struct RldsSource(Arc<Plan>);
+pub(crate) struct RldsSource(Arc<Plan>);
+
+impl RldsSource {
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self(Arc::new(plan))
+    }
+}
 
 impl Source for RldsSource {
     fn plan(&self) -> &SourcePlan {

@@ -171,28 +171,28 @@ impl Table {
 
     /// Goes on within a run of numbers: to its end, a stretch, or until `n` values are before it.
     fn walk_run(&self, pages: &mut Pages<'_>, place: Place, n: u64) -> Result<Place> {
-        let n_left = n - place.n;
         if self.kind != Some(ListKind::Int) {
-            let taken = n_left.min((place.run_end - place.at) / 4);
+            let taken = (n - place.n).min((place.run_end - place.at) / 4);
             return Ok(Place { n: place.n + taken, at: place.at + 4 * taken, ..place });
         }
-        let stretch = pages.front(place.at..place.run_end.min(place.at + STRETCH_BYTES))?;
-        let (mut taken, mut n_bytes) = (0, 0);
-        for (idx, byte) in stretch.iter().enumerate() {
-            n_bytes = idx as u64 + 1;
-            if *byte < 0x80 {
-                taken += 1;
-                if taken == n_left {
-                    break;
+        // Places are between two values, also where a page ends within one.
+        let (mut at, mut behind) = (place.at, place);
+        while at < place.run_end {
+            for byte in pages.front(at..place.run_end)? {
+                at += 1;
+                if *byte < 0x80 {
+                    behind = Place { n: behind.n + 1, at, ..behind };
+                    if behind.n == n || STRETCH_BYTES <= at - place.at {
+                        return Ok(behind);
+                    }
                 }
             }
         }
-        let at = place.at + n_bytes;
-        let is_cut = stretch.get(n_bytes as usize - 1).is_none_or(|it| 0x80 <= *it);
-        if at == place.run_end && is_cut {
-            return Err(no_example("a number that is cut", at));
+        if behind.at == place.run_end {
+            Ok(behind)
+        } else {
+            Err(no_example("a number that is cut", behind.at))
         }
-        Ok(Place { n: place.n + taken, at, ..place })
     }
 
     /// All of its values, where they are integers.
@@ -298,4 +298,131 @@ pub(crate) fn field(pages: &mut Pages<'_>, left: Range<u64>) -> Result<Field> {
     let end = content.checked_add(n_bytes).filter(|it| *it <= left.end);
     let end = end.ok_or_else(|| wrong("a length past the end"))?;
     Ok(Field { number, wire, content, end })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use nodedata_core::ReadAt;
+
+    use super::*;
+    use crate::skim::skim;
+
+    /// A record that is nowhere in memory.
+    struct Far(Vec<u8>);
+
+    impl ReadAt for Far {
+        fn n_bytes(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
+            Ok(self.0[range.start as usize..range.end as usize].to_vec().into())
+        }
+    }
+
+    /// The values of the one key of a record, each as the bytes it is stored as.
+    fn values(record: &[u8], kind: ListKind) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        entries(record, |_, values| {
+            let mut cursor = values.cursor();
+            for _ in 0..values.count(record)? {
+                found.push(match kind {
+                    ListKind::Bytes => cursor.bytes(record)?.to_vec(),
+                    ListKind::Int => cursor.int(record)?.to_le_bytes().to_vec(),
+                    ListKind::Float => {
+                        let mut value = Vec::new();
+                        cursor.floats(record, 1, |it| {
+                            value.extend_from_slice(it);
+                            Ok(())
+                        })?;
+                        value
+                    }
+                });
+            }
+            Ok(())
+        })
+        .unwrap();
+        found
+    }
+
+    #[track_caller]
+    fn check(kind: ListKind, list: &[u8], bounds: &[u64]) {
+        let mut record = Vec::new();
+        put_entry(b"k", Some(kind), list, &mut record);
+        let all = values(&record, kind);
+        let file = Far(record);
+        for page_bytes in [20, 37, 1 << 20] {
+            let mut pages = Pages::of(&file, page_bytes);
+            let (_, table) = skim(&mut pages, |_| Ok(Some(0))).unwrap().remove(&b"k"[..]).unwrap();
+            assert_eq!(table.n_values, all.len() as u64);
+            let mut near = Place::default();
+            for bound in bounds.windows(2) {
+                let [from, to] = [bound[0], bound[1]].map(|it| {
+                    near = table.place(it, near, &mut pages).unwrap();
+                    near
+                });
+                assert_eq!((from.n, to.n), (bound[0], bound[1]));
+                let (mut list, mut part) = (Vec::new(), Vec::new());
+                table.copy(from, to, &mut pages, &mut list).unwrap();
+                put_entry(b"k", table.kind, &list, &mut part);
+                let expected = &all[bound[0] as usize..bound[1] as usize];
+                assert_eq!(values(&part, kind), expected, "{kind:?}, pages of {page_bytes}, {bound:?}");
+            }
+        }
+    }
+
+    /// Numbers of one to ten bytes, packed; more than places are remembered of.
+    #[test]
+    fn any_stretch_of_values_is_found_and_copied() {
+        let mut packed = Vec::new();
+        for idx in 0..10_000u64 {
+            let mut left = u64::MAX >> (idx * 7 % 64);
+            while 0x80 <= left {
+                packed.push(left as u8 | 0x80);
+                left >>= 7;
+            }
+            packed.push(left as u8);
+        }
+        let mut ints = Vec::new();
+        put_length(1, packed.len() as u64, &mut ints);
+        ints.extend_from_slice(&packed);
+        // And some apart, behind an empty run.
+        put_length(1, 0, &mut ints);
+        ints.extend([8, 1, 8, 0xac, 2]);
+        check(ListKind::Int, &ints, &[0, 1, 7, 4096, 4097, 9_998, 10_000, 10_001, 10_002]);
+
+        let mut texts = Vec::new();
+        for idx in 0..5_000u64 {
+            let text = vec![idx as u8; idx as usize % 40];
+            put_length(1, text.len() as u64, &mut texts);
+            texts.extend(text);
+        }
+        check(ListKind::Bytes, &texts, &[0, 1, 2, 2_500, 4_999, 5_000]);
+
+        let mut floats = Vec::new();
+        put_length(1, 4 * 300, &mut floats);
+        floats.extend((0..300).flat_map(|it| (it as f32).to_le_bytes()));
+        floats.extend([[13].as_slice(), &1f32.to_le_bytes()].concat());
+        check(ListKind::Float, &floats, &[0, 3, 299, 300, 301]);
+    }
+
+    #[test]
+    fn what_is_no_list_is_told_where_it_is_not() {
+        let told = |kind, list: &[u8]| {
+            let mut record = Vec::new();
+            put_entry(b"k", Some(kind), list, &mut record);
+            let file = Far(record);
+            skim(&mut Pages::of(&file, 20), |_| Ok(Some(0))).unwrap_err().to_string()
+        };
+        for (kind, list, what) in [
+            (ListKind::Int, [0x0a, 1, 0x80].as_slice(), "a number that is cut"),
+            (ListKind::Float, &[0x0a, 3, 0, 0, 0], "a number that is cut"),
+            (ListKind::Bytes, &[0x0a, 3, 0], "a length past the end"),
+            (ListKind::Bytes, &[8, 1], "a field that no list has"),
+            (ListKind::Int, &[8, 0x80], "a number without an end"),
+        ] {
+            assert!(told(kind, list).contains(what), "{}", told(kind, list));
+        }
+    }
 }

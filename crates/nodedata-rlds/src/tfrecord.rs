@@ -13,6 +13,8 @@ use crate::{
 const HEAD_BYTES: u64 = 12;
 /// Bytes after a record: its checksum.
 const TAIL_BYTES: u64 = 4;
+/// Bytes of a record beside its own.
+pub(crate) const FRAMING_BYTES: u64 = HEAD_BYTES + TAIL_BYTES;
 
 /// A record of so many bytes or more is alone in what a far file fetches around its head.
 const PEEKED_BYTES: u64 = 256 << 10;
@@ -35,17 +37,17 @@ pub(crate) const TRUNCATED: &str = "truncated";
 /// `Io`.
 pub(crate) fn walk(
     file: &dyn ReadAt,
+    within: Range<u64>,
     limits: Limits,
     locate: &dyn Fn(&Range<u64>) -> Range<u64>,
 ) -> Result<Frames> {
-    let n_bytes = file.n_bytes();
     let max = limits.record_bytes_max;
     let mut heads = Heads::of(file);
     let mut frames = Frames::default();
-    let mut start = 0;
+    let Range { mut start, end: n_bytes } = within;
     while start < n_bytes {
         let rest = start..n_bytes;
-        let head = match heads.at(start, limits.verify_checksums)? {
+        let head = match heads.at(&rest, limits.verify_checksums)? {
             Head::Record { n_payload } => n_payload,
             Head::Cut(message) => {
                 frames.damage.push(damaged(message, locate(&rest), TRUNCATED));
@@ -56,7 +58,7 @@ pub(crate) fn walk(
                 break;
             }
         };
-        let end = start + HEAD_BYTES + head + TAIL_BYTES;
+        let end = start + head + FRAMING_BYTES;
         let byte_range = locate(&(start..end));
         if head > max {
             let message = format!("a record has {head} bytes, but at most {max} are read");
@@ -98,9 +100,10 @@ impl<'a> Heads<'a> {
         Self { file, whole: file.in_memory(), is_alone: true }
     }
 
-    /// What stands at an offset, before the end of the file.
-    fn at(&self, start: u64, verify_checksums: bool) -> Result<Head> {
-        let n_left = self.file.n_bytes() - start;
+    /// What stands at the beginning of what is left.
+    fn at(&self, rest: &Range<u64>, verify_checksums: bool) -> Result<Head> {
+        let start = rest.start;
+        let n_left = rest.end - start;
         if n_left < HEAD_BYTES {
             return Ok(Head::Cut("the file ends within the head of a record".to_owned()));
         }
@@ -119,7 +122,7 @@ impl<'a> Heads<'a> {
         }
         let [length @ .., _, _, _, _] = head;
         let n_payload = u64::from_le_bytes(length);
-        let is_there = n_payload.checked_add(HEAD_BYTES + TAIL_BYTES).is_some_and(|it| it <= n_left);
+        let is_there = n_payload.checked_add(FRAMING_BYTES).is_some_and(|it| it <= n_left);
         Ok(match is_there {
             true => Head::Record { n_payload },
             false => Head::Cut(format!("the file ends within a record of {n_payload} bytes")),
@@ -132,14 +135,33 @@ impl<'a> Heads<'a> {
 /// # Errors
 /// `Io`; `Corrupt` when they are not there any more or are others.
 pub(crate) fn payload(file: &dyn ReadAt, start: u64, n_bytes: u64, verify_checksums: bool) -> Result<Bytes> {
+    match payload_and_damage(file, start, n_bytes, verify_checksums)? {
+        (payload, None) => Ok(payload),
+        (_, Some(damage)) => Err(damage),
+    }
+}
+
+/// The bytes of a record that begins at `start`, and whether they are others than their checksum says.
+///
+/// # Errors
+/// `Io`; `Corrupt` when they are not there any more.
+pub(crate) fn payload_and_damage(
+    file: &dyn ReadAt,
+    start: u64,
+    n_bytes: u64,
+    verify_checksums: bool,
+) -> Result<(Bytes, Option<Error>)> {
     let bytes = file.read_at(start..start + n_bytes + TAIL_BYTES)?;
     let at = bytes.len().checked_sub(TAIL_BYTES as usize);
     let at = at.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the record has no checksum"))?;
     let (payload, checksum) = (bytes.slice(..at), &bytes[at..]);
-    if verify_checksums && masked_crc(&payload) != checksum {
-        return Err(wrong_checksum());
-    }
-    Ok(payload)
+    let is_sound = !verify_checksums || masked_crc(&payload) == checksum;
+    Ok((payload, (!is_sound).then(wrong_checksum)))
+}
+
+/// Where a record lies whose bytes begin at `start`, with head and tail.
+pub(crate) fn framed(start: u64, n_bytes: u64) -> Range<u64> {
+    start - HEAD_BYTES..start + n_bytes + TAIL_BYTES
 }
 
 /// The checksum of a record that begins at `start`, as it is stored behind it.
@@ -230,7 +252,11 @@ mod tests {
 
     /// Where each record starts and ends, and what is told of the damage.
     fn walked(bytes: Vec<u8>) -> (Vec<(u64, u64)>, Vec<String>) {
-        let frames = walk(&Memory(bytes.into()), LIMITS, &Range::clone).unwrap();
+        let frames = {
+            let file = Memory(bytes.into());
+            walk(&file, 0..file.n_bytes(), LIMITS, &Range::clone)
+        }
+        .unwrap();
         let told =
             |it: &Error| format!("{} ({:?})", it.chain(), it.loss().unwrap().byte_range.clone().unwrap());
         let records = frames.records.iter().map(|it| (it.byte_range.start, it.byte_range.end)).collect();

@@ -17,5 +17,8 @@ fn a_dataset_of_all_kinds() {
 
 #[test]
 fn a_dataset_of_rare_kinds() {
-    conformance(&RLDS, &Case { name: "kinds".to_owned(), files: built::kinds(), damage: Damage::Anything(4) });
+    conformance(
+        &RLDS,
+        &Case { name: "kinds".to_owned(), files: built::kinds(), damage: Damage::Anything(4) },
+    );
 }

@@ -1,4 +1,4 @@
-//! What the fuzz targets `tfrecord`, `tf_example` and `tfds_features` do, for seeded mutations on a stable compiler: a
+//! What the fuzz targets `tfrecord`, `array_record`, `tf_example` and `tfds_features` do, for seeded mutations on a stable compiler: a
 //! dataset opens or is refused, and what opens is read to its end.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
@@ -107,5 +107,40 @@ fn damaged_kinds() {
         }
     }
     let told = format!("{n_batches} batches, {n_errors} errors, {n_refused} refused");
-    assert!(n_batches > 1000 && n_errors > 300 && n_refused > 50, "{told}");
+    assert!(n_batches > 1000 && n_errors > 200 && n_refused > 50, "{told}");
+}
+
+/// In the chunks of records and in the footers; what is between them pads.
+#[test]
+fn damaged_array_records() {
+    let root = nodedata_testkit::corpus::fixtures("rlds").join("arm_array_record/1.2.0");
+    let names = [
+        "arm-val.array_record-00000-of-00001",
+        "arm-train.array_record-00000-of-00001",
+        "dataset_info.json",
+        "features.json",
+    ];
+    let whole: Files =
+        names.iter().map(|it| (it.into(), std::fs::read(root.join(it)).unwrap().into())).collect();
+    let mut random = Random::new(13);
+    let (mut n_opened, mut n_refused) = (0, 0);
+    for round in 0..400 {
+        let mut files = whole.clone();
+        let shard = &files[round % 2].1;
+        let at = if round % 4 < 2 { 0..6000 } else { shard.len() - 65_536..shard.len() - 65_000 };
+        let mut damaged = shard[at.clone()].to_vec();
+        random.damage(&mut damaged);
+        files[round % 2].1 = [&shard[..at.start], &damaged, &shard[at.end..]].concat().into();
+        let options = OpenOptions {
+            salvage: round % 3 == 0,
+            verify_checksums: round % 8 < 4,
+            record_bytes_max: 1 << 20,
+            ..OpenOptions::default()
+        };
+        match read(files, &options) {
+            Some(_) => n_opened += 1,
+            None => n_refused += 1,
+        }
+    }
+    assert!(n_opened > 20 && n_refused > 20, "{n_opened} opened, {n_refused} refused");
 }

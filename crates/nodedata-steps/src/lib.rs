@@ -24,5 +24,5 @@ pub use listing::{Found, Listing, RootMarker};
 pub use piece_stream::{Piece, PieceReader, PieceStream, StepRows};
 pub use pieces::{batch_rows, cut};
 pub use refusal::{SALVAGE_HINT, in_episode, refusal};
-pub use selection::{Column, check_names, check_undecoded, decoding_of, select};
+pub use selection::{Column, check_names, check_undecoded, decoding_of, is_worked_on, select};
 pub use splits::split_for_uncovered;

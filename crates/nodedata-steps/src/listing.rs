@@ -50,6 +50,19 @@ impl Listing {
                     .with_hint(format!("convert one at a time, for example `{}`", first.display())));
             }
         };
+        Ok(Self::below(files, root, &all))
+    }
+
+    /// Lists the files of a dataset without a marker: all of them.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn unmarked(files: Arc<dyn Files>) -> Result<Self> {
+        let all = files.list()?;
+        Ok(Self::below(files, PathBuf::new(), &all))
+    }
+
+    fn below(files: Arc<dyn Files>, root: PathBuf, all: &[PathBuf]) -> Self {
         let names = all.iter().filter_map(|it| Some(it.strip_prefix(&root).ok()?.to_str()?.to_owned()));
         let names: BTreeSet<String> = names.collect();
         let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -57,7 +70,7 @@ impl Listing {
             let file_name = name.rsplit('/').next().unwrap_or(name);
             by_name.entry(file_name.to_owned()).or_default().push(name.clone());
         }
-        Ok(Self { files, root, names, by_name })
+        Self { files, root, names, by_name }
     }
 
     /// Names relative to the root, in order.

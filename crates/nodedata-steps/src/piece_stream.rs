@@ -239,6 +239,14 @@ mod tests {
     }
 
     #[test]
+    fn warnings_outlive_damage() {
+        let warning = Finding::warning("odd", Locus::default());
+        let mut told = stream(0..4, 1).with_warnings(vec![warning.clone()]);
+        told.next_batch().unwrap_err();
+        assert_eq!(told.warnings(), [warning]);
+    }
+
+    #[test]
     fn no_more_rows_come_than_were_planned() {
         let mut stream = stream(0..3, 100);
         assert!(stream.next_batch().unwrap().is_some());

@@ -31,14 +31,18 @@ pub fn check_undecoded(whole: &[&str], options: &OpenOptions) -> Result<()> {
     patterns::check_patterns("stream", "undecoded", &options.undecoded, whole)
 }
 
-/// What the frames of a camera are to be decoded to; an exact name goes before a pattern. Frames that are worked on are
-/// decoded whoever asks for them.
+/// What the frames of a camera are to be decoded to; an exact name goes before a pattern.
 pub fn decoding_of(key: &str, options: &OpenOptions) -> Option<MediaEncoding> {
     let exact = options.decode.get(key);
     let fitting =
         || options.decode.iter().find(|(pattern, _)| patterns::fits(pattern, key)).map(|(_, it)| it);
-    let needed = options.frames.iter().any(|it| it == key).then_some(MediaEncoding::Png);
-    exact.or_else(fitting).copied().or(needed)
+    exact.or_else(fitting).copied()
+}
+
+/// Whether the frames of a camera are worked on as pictures, so that they are decoded without loss, whatever they are stored
+/// as in the end.
+pub fn is_worked_on(key: &str, options: &OpenOptions) -> bool {
+    options.frames.iter().any(|it| it == key)
 }
 
 /// Keeps the selected columns; returns them with the names of the others. `key_of` is the name that a column is

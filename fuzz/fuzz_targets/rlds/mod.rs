@@ -44,10 +44,30 @@ const KINDS: &Set = &[
     file!("kinds/1.0.0", "steps-label.labels.txt"),
 ];
 
-/// Reads each dataset with `bytes` in the place of one file, with its checksums and without. Damage is an error; only
-/// a crash, or memory without bound, is a finding.
+/// The usual one in ArrayRecord files.
+#[allow(dead_code, reason = "not every target reads it")]
+const ARRAY_RECORD: &Set = &[
+    file!("arm_array_record/1.2.0", "features.json"),
+    file!("arm_array_record/1.2.0", "dataset_info.json"),
+    file!("arm_array_record/1.2.0", "arm-val.array_record-00000-of-00001"),
+    file!("arm_array_record/1.2.0", "arm-train.array_record-00000-of-00001"),
+];
+
+/// Reads each dataset with `bytes` in the place of one file.
+#[allow(dead_code, reason = "not every target replaces a file of these")]
 pub(crate) fn read_with(replaced: Replaced, bytes: &[u8]) {
-    for (set, verify_checksums) in [(ARM, false), (ARM, true), (KINDS, false), (KINDS, true)] {
+    read_sets(&[ARM, KINDS], replaced, bytes);
+}
+
+/// Reads the one in ArrayRecord files with `bytes` in the place of a shard.
+#[allow(dead_code, reason = "not every target reads it")]
+pub(crate) fn read_array_record(bytes: &[u8]) {
+    read_sets(&[ARRAY_RECORD], Replaced::Shard, bytes);
+}
+
+/// With checksums and without. Damage is an error; only a crash, or memory without bound, is a finding.
+fn read_sets(sets: &[&Set], replaced: Replaced, bytes: &[u8]) {
+    for (set, verify_checksums) in sets.iter().flat_map(|it| [(it, false), (it, true)]) {
         let files = set.iter().enumerate().fold(MemoryFiles::default(), |files, (idx, (name, whole))| {
             files.with(*name, if idx == replaced as usize { bytes.to_vec() } else { whole.to_vec() })
         });

@@ -149,7 +149,8 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
     spec.may_be_empty = node.get("nullable").is_some();
     spec.transform = node.get("transform").map(transforms::of_field).unwrap_or_default();
     if spec.transform.iter().any(FieldTransform::is_of_images) {
-        spec.encoding = text(node, "encoding").and_then(|it| MediaEncoding::from_name(&it));
+        let of_all = || text(reader.root.get("source")?, "decode");
+        spec.encoding = text(node, "encoding").or_else(of_all).and_then(|it| MediaEncoding::from_name(&it));
     }
     check_field(reader, &path, &spec);
     if node.get("encoding").is_some() && from.and_then(Node::text).is_none() {

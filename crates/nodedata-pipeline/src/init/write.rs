@@ -97,7 +97,6 @@ pub(super) fn pipeline(
         steps(&mut text, inspection, seen, &proposals);
     } else if let Some(there) = there {
         text.push_str(there);
-        measured(&mut text, &inspection.streams.iter().collect::<Vec<_>>());
     } else {
         line(
             &mut text,

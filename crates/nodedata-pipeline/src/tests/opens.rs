@@ -10,13 +10,14 @@ use std::{
 };
 
 use nodedata_core::{Detection, Files, Format, Formats, Listing, OpenOptions, Result, Silent, Source};
+use nodedata_normalize::normalized;
 use nodedata_testkit::toy::TOY;
 use serde_json::Value;
 
 use super::{Folder, RECORDING, unbounded};
 use crate::{
-    ConvertOptions, Parsed, Share, StepFlags, convert, execute, finish, outline, parse_pipeline, plan,
-    plan_prepared, prepare, work,
+    ConvertOptions, Depth, Parsed, Share, StepFlags, convert, execute, finish, inspect, outline,
+    parse_pipeline, plan, plan_prepared, prepare, work,
 };
 
 /// A format that counts how often it is opened, but for the second look at messages as bytes that a dry run takes: it
@@ -41,6 +42,47 @@ impl Format for Counting {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
         TOY.open(files, options)
+    }
+}
+
+/// The recording as a table of steps, which nobody has to look at as bytes.
+struct Table(AtomicUsize);
+
+impl Format for Table {
+    fn name(&self) -> &'static str {
+        TOY.name()
+    }
+
+    fn about(&self) -> &'static str {
+        TOY.about()
+    }
+
+    fn detect(&self, listing: &Listing<'_>) -> Detection {
+        TOY.detect(listing)
+    }
+
+    fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(normalized(TOY.open(files, options)?, unbounded())?)
+    }
+}
+
+/// Also where there is no index that would say enough.
+#[test]
+fn a_look_at_a_table_opens_it_once() {
+    let folder = Folder::new();
+    RECORDING.build("lab").write(&folder.path("src"));
+    let source = [folder.path("src").display().to_string()];
+    for depth in [Depth::Enough, Depth::Full] {
+        let table: &'static Table = Box::leak(Box::new(Table(AtomicUsize::new(0))));
+        let formats = Formats::default().with(table);
+        let found = inspect(&formats, &source, None, &OpenOptions::default(), depth, &Silent).unwrap();
+        assert_eq!(
+            (found.streams[0].name.as_str(), table.0.load(Ordering::Relaxed)),
+            ("steps", 1),
+            "{depth:?}"
+        );
+        assert!(0 < found.streams[0].count);
     }
 }
 

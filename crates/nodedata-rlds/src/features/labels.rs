@@ -11,7 +11,11 @@ const LABELS: &str = "tfds:labels";
 ///
 /// # Errors
 /// `Io`; `Corrupt` when the names are no text; `Limit` when there are too many of them.
-pub(crate) fn with_labels(leaves: &mut [Leaf], listing: &Listing, options: &OpenOptions) -> Result<Vec<String>> {
+pub(crate) fn with_labels(
+    leaves: &mut [Leaf],
+    listing: &Listing,
+    options: &OpenOptions,
+) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for leaf in leaves.iter_mut().filter(|it| it.is_label) {
         let file = format!("{}.labels.txt", leaf.key.replace('/', "-"));

@@ -89,7 +89,8 @@ impl Leaf {
 
     /// How many numbers it has, where they may be those of the bytes of a text.
     pub(crate) fn n_codes(&self) -> Option<u64> {
-        let is_list = self.coding == Coding::Values && self.levels.is_empty() && self.list_kind() == ListKind::Int;
+        let is_list =
+            self.coding == Coding::Values && self.levels.is_empty() && self.list_kind() == ListKind::Int;
         match self.shape[..] {
             [Some(n)] if is_list => Some(n.into()),
             _ => None,
@@ -185,7 +186,11 @@ fn collect(node: &Node, place: &Place, found: &mut Vec<Leaf>) {
     let mut leaf = Leaf {
         key: key.clone(),
         is_step: *is_step,
-        feature: Feature::new(if *is_step { name_in_table(name) } else { name.clone() }, DType::Bytes, Vec::new()),
+        feature: Feature::new(
+            if *is_step { name_in_table(name) } else { name.clone() },
+            DType::Bytes,
+            Vec::new(),
+        ),
         levels: levels.clone(),
         shape: Vec::new(),
         coding: Coding::Values,

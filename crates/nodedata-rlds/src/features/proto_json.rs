@@ -98,19 +98,25 @@ mod tests {
 
     #[test]
     fn shapes_are_read_in_all_their_spellings() {
-        assert_eq!(shape(r#"{"shape": {"dimensions": ["2", -1, "-1", null]}}"#).unwrap(), [Some(2), None, None, None]);
+        assert_eq!(
+            shape(r#"{"shape": {"dimensions": ["2", -1, "-1", null]}}"#).unwrap(),
+            [Some(2), None, None, None]
+        );
         assert_eq!(shape(r#"{"shape": [null, 3]}"#).unwrap(), [None, Some(3)]);
         for scalar in [r#"{"shape": {}}"#, "{}", r#"{"shape": null}"#, r#"{"shape": []}"#] {
             assert_eq!(shape(scalar).unwrap(), []);
         }
-        for wrong in [r#"{"shape": "3"}"#, r#"{"shape": ["x"]}"#, r#"{"shape": [-2]}"#, r#"{"shape": [4294967296]}"#] {
+        for wrong in
+            [r#"{"shape": "3"}"#, r#"{"shape": ["x"]}"#, r#"{"shape": [-2]}"#, r#"{"shape": [4294967296]}"#]
+        {
             assert!(shape(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn members_have_two_spellings() {
-        let value: Value = serde_json::from_str(r#"{"python_class_name": "a", "encodingFormat": "png"}"#).unwrap();
+        let value: Value =
+            serde_json::from_str(r#"{"python_class_name": "a", "encodingFormat": "png"}"#).unwrap();
         let message = Message::of(&value).unwrap();
         assert_eq!([message.text("pythonClassName"), message.text("encodingFormat")], ["a", "png"]);
     }

@@ -94,9 +94,9 @@ impl Path {
 pub(super) fn node(value: &Value, path: &Path) -> Result<Node> {
     if path.depth > DEPTH_MAX {
         let message = format!("features lie more than {DEPTH_MAX} deep in one another");
-        return Err(Error::new(ErrorKind::Limit, message)
-            .at(Locus::feature(&path.name))
-            .with_hint("no dataset of TFDS does; fetch `features.json` again from where the dataset came from"));
+        return Err(Error::new(ErrorKind::Limit, message).at(Locus::feature(&path.name)).with_hint(
+            "no dataset of TFDS does; fetch `features.json` again from where the dataset came from",
+        ));
     }
     let is_legacy = value.get("type").is_some_and(Value::is_string) && value.get("content").is_some();
     if is_legacy { legacy::node(value, path) } else { modern::node(value, path) }
