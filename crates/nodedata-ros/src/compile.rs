@@ -282,10 +282,9 @@ impl<'a> Compiler<'a> {
         };
         let UnionDef { discriminator, branches, extensibility } = union;
         let signed = match &discriminator.field_type {
-            FieldType::Primitive(primitive) => match primitive.dtype() {
-                DType::Int8 | DType::Int16 | DType::Int32 | DType::Int64 => true,
-                _ => false,
-            },
+            FieldType::Primitive(it) => {
+                matches!(it.dtype(), DType::Int8 | DType::Int16 | DType::Int32 | DType::Int64)
+            }
             _ => true,
         };
         let of = |field: &'a FieldDef| Facts { field, constants: None };
