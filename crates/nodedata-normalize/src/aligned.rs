@@ -65,17 +65,17 @@ pub fn step_features(
 ///
 /// # Errors
 /// As [`AlignedSource::new`].
-pub fn normalized(inner: Box<dyn Source>, spec: StepSpec) -> Result<Box<dyn Source>, Unfit> {
+pub fn normalized(inner: Box<dyn Source>, spec: &StepSpec) -> Result<Box<dyn Source>, Unfit> {
     if has_steps(&inner.plan().streams) {
         let all = vec![true; inner.plan().partitions.len()];
         let inner = transform::under_selection(inner, &spec.transform, &all)?;
-        let selected = Box::new(crate::selected::SelectedSource::new(inner, &spec)?);
-        return transform::over_steps(selected, &spec, all);
+        let selected = Box::new(crate::selected::SelectedSource::new(inner, spec)?);
+        return transform::over_steps(selected, spec, all);
     }
     let aligned = AlignedSource::new(inner, spec.clone())?;
     let makes_steps = aligned.makes_steps();
     let steps = transform::under_selection(Box::new(aligned), &spec.transform, &makes_steps)?;
-    transform::over_steps(steps, &spec, makes_steps)
+    transform::over_steps(steps, spec, makes_steps)
 }
 
 impl AlignedSource {

@@ -140,10 +140,10 @@ impl AlignedSource {
     fn times_of(&self, episode: usize) -> Result<Vec<i64>> {
         let mut times: Vec<i64> = Vec::new();
         let mut is_padding = false;
-        let flag = self.shared().spec.transform.iter().map(|it| match it {
+        let mut flags = self.shared().spec.transform.iter().map(|it| match it {
             StepTransform::DropLastPadding { field } => field.as_str(),
         });
-        let flag = flag.last();
+        let flag = flags.next_back();
         let makes_steps = self.makes_steps();
         for (idx, partition) in self.plan().partitions.iter().enumerate() {
             if partition.episode != episode || !makes_steps[idx] {

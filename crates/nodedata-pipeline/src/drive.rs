@@ -109,10 +109,7 @@ impl Drive<'_> {
             let next = windows.next();
             let current = decoded.take();
             let is_last = current.is_none();
-            if let Some(ReadWindow { window, taken, .. }) = &current {
-                spent =
-                    *taken + if last == Some(window.unit) { spent } else { self.keeper.spent(window.unit) };
-            }
+            spent = self.spent(current.as_ref(), last, spent);
             let State { violations, hashes, rows, starts, units: states, .. } = &mut *state;
             let ((ahead, kept), (done, written)) = rayon::join(
                 || {
@@ -164,6 +161,12 @@ impl Drive<'_> {
             return Err(Error::new(ErrorKind::Interrupted, "the run was stopped"));
         }
         Ok(())
+    }
+
+    /// How long reading the unit of a window has taken, that window included.
+    fn spent(&self, read: Option<&ReadWindow>, last: Option<usize>, before: Duration) -> Duration {
+        let Some(ReadWindow { window, taken, .. }) = read else { return before };
+        *taken + if last == Some(window.unit) { before } else { self.keeper.spent(window.unit) }
     }
 
     fn read(&self, window: Window) -> Result<ReadWindow> {

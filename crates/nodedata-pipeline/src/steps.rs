@@ -77,7 +77,7 @@ impl StepFlags {
 /// Puts the step stage over a source, where the pipeline has one.
 pub(crate) fn with_steps(source: Box<dyn Source>, spec: Option<&StepSpec>) -> Result<Box<dyn Source>, Unfit> {
     match spec {
-        Some(spec) => normalized(source, spec.clone()),
+        Some(spec) => normalized(source, spec),
         None => Ok(source),
     }
 }

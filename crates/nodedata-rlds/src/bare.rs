@@ -5,9 +5,9 @@ mod features;
 mod learned;
 mod pass;
 mod samples;
+mod seen_keys;
 mod stream;
 mod table;
-mod types;
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use crate::{
     example::put_entry,
     features::PerStep,
     lengths::{Ragged, ragged_parts},
-    pages::{PAGE_BYTES, Pages},
+    pages::{HEAD_BYTES, PAGE_BYTES, Pages},
     reading::Reading,
     semantics::Told,
     skim::{Tables, skim},
@@ -20,8 +20,8 @@ use crate::{
     tfrecord::wrong_checksum,
 };
 
-/// What is fetched to find a place that is not remembered.
-const NEAR_BYTES: u64 = 64 << 10;
+/// What is fetched to find a place that is not remembered: twice as far as one that is may lie.
+const NEAR_BYTES: u64 = 8 << 10;
 /// What is fetched at once of the values of a piece.
 const FETCHED_BYTES_MAX: u64 = 8 << 20;
 
@@ -74,7 +74,8 @@ impl CutKey {
     fn put(&self, view: &dyn ReadAt, from: Place, to: Place, record: &mut Vec<u8>) -> Result<()> {
         let n_bytes = from.n_bytes_to(&to).min(FETCHED_BYTES_MAX);
         let mut list = Vec::with_capacity(n_bytes as usize);
-        self.table.copy(from, to, &mut Pages::of(view, n_bytes), &mut list)?;
+        // With what is looked at of the last of them.
+        self.table.copy(from, to, &mut Pages::of(view, n_bytes + HEAD_BYTES), &mut list)?;
         put_entry(&self.key, self.table.kind, &list, record);
         Ok(())
     }

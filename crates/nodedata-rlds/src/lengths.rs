@@ -31,6 +31,9 @@ pub(crate) struct Ragged<'a> {
     lengths: BTreeMap<usize, (&'a [u8], &'a Table)>,
 }
 
+/// By key, the values that belong to the steps before each, and to all of them.
+type ValuesBefore<'a> = Vec<(&'a [u8], Vec<u64>)>;
+
 impl<'a> Ragged<'a> {
     /// All that there are among keys.
     pub(crate) fn all(tables: impl Iterator<Item = (&'a [u8], &'a Table)>) -> Vec<Self> {
@@ -57,7 +60,7 @@ impl<'a> Ragged<'a> {
         &self,
         n_steps: u64,
         pages: &mut Pages<'_>,
-    ) -> Result<Option<Vec<(&'a [u8], Vec<u64>)>>> {
+    ) -> Result<Option<ValuesBefore<'a>>> {
         let mut all = Vec::new();
         if LENGTHS_MAX < n_steps {
             return Ok(None);

@@ -8,7 +8,7 @@ use crate::tfrecord::Checksum;
 /// What is fetched at once of a record that is far away.
 pub(crate) const PAGE_BYTES: u64 = 1 << 20;
 /// The longest thing that is looked at in one piece: a tag and a length.
-const HEAD_BYTES: u64 = 20;
+pub(crate) const HEAD_BYTES: u64 = 20;
 
 /// A record that is looked through from its front to its back, a page at a time, so that it need not be in memory. What is in
 /// memory anyway is one page.

@@ -187,7 +187,7 @@ impl Plan {
                 };
                 let facts = look.as_ref().map(|it| &it.told.facts);
                 let key = keys.key(&shard.name, record, facts, &place)?;
-                self.add_record(shard, input, key, frame, look, &mut findings);
+                self.add_record(shard, input, key, &frame, look, &mut findings);
             }
         }
         self.told.findings = findings.into_vec();
@@ -230,7 +230,7 @@ impl Plan {
         shard: &Shard,
         input: usize,
         key: String,
-        frame: Frame,
+        frame: &Frame,
         look: Option<Look>,
         findings: &mut Findings,
     ) {
@@ -257,7 +257,7 @@ impl Plan {
             |piece| Part { path: path.clone(), container: shard.container, frame: frame.clone(), piece };
         match &cut {
             None => {
-                self.add_partition(input, &frame, n_bytes, String::new());
+                self.add_partition(input, frame, n_bytes, String::new());
                 self.parts.push(part(None));
             }
             Some(cut) => {
@@ -266,7 +266,7 @@ impl Plan {
                 for (idx, steps) in cut.pieces().enumerate() {
                     let n_bytes = n_before(steps.end) - n_before(steps.start);
                     let recipe = format!("steps {}..{}", steps.start, steps.end);
-                    self.add_partition(input, &frame, n_bytes, recipe);
+                    self.add_partition(input, frame, n_bytes, recipe);
                     self.parts.push(part(Some((Arc::clone(cut), idx))));
                 }
             }

@@ -232,9 +232,10 @@ fn framing_is_that_of_the_crate() {
             .map(|_| (0..lengths[random.below(lengths.len())]).map(|_| random.below(256) as u8).collect())
             .collect();
         let mut theirs = Vec::new();
-        let mut writer = BytesWriter::from_writer(&mut theirs).unwrap();
-        records.iter().for_each(|it| writer.send(it.clone()).unwrap());
-        drop(writer);
+        {
+            let mut writer = BytesWriter::from_writer(&mut theirs).unwrap();
+            records.iter().for_each(|it| writer.send(it.clone()).unwrap());
+        }
         let ours: Vec<u8> = records.iter().flat_map(|it| framed(it)).collect();
         assert!(ours == theirs, "round {round}: framed otherwise");
         let read: Vec<Vec<u8>> = BytesIter::from_reader(&ours[..], CHECKED).map(Result::unwrap).collect();
@@ -264,9 +265,10 @@ fn records_that_the_crate_writes_are_read_as_it_reads_them() {
         let mut random = Random::new(seed);
         let episodes: Vec<Values> = (0..1 + random.below(4)).map(|_| episode(&mut random)).collect();
         let mut file = Vec::new();
-        let mut writer = ExampleWriter::from_writer(&mut file).unwrap();
-        episodes.iter().for_each(|it| writer.send(by_crate(it)).unwrap());
-        drop(writer);
+        {
+            let mut writer = ExampleWriter::from_writer(&mut file).unwrap();
+            episodes.iter().for_each(|it| writer.send(by_crate(it)).unwrap());
+        }
         assert_same(&read_by_crate(&file), &episodes, seed);
         for batch_bytes_max in [ReadOptions::default().batch_bytes_max, 100] {
             assert_same(&read_by_us(&file, batch_bytes_max), &episodes, seed);

@@ -157,11 +157,11 @@ fn records_are_looked_into_only_when_they_are_asked_about() {
         RLDS.open(Arc::clone(&files) as Arc<dyn nodedata_core::Files>, options).unwrap()
     };
     let source = open(&OpenOptions::default());
-    // The heads of four records, twelve bytes each.
-    assert_eq!(files.n_read(), 4 * 12);
+    // The heads of four records, and what three files begin with: twelve bytes each.
+    assert!(files.n_read() <= (4 + 3) * 12, "{}", files.n_read());
     assert!(source.plan().episodes.iter().all(|it| it.task.is_none() && it.metadata.is_empty()));
     let source = open(&OpenOptions { episode_facts: true, ..OpenOptions::default() });
-    assert!(files.n_read() > 4 * 12 * 2);
+    assert!(files.n_read() > 1000, "{}", files.n_read());
     for (idx, episode) in source.plan().episodes.iter().enumerate() {
         let (facts, _) = read(source.as_ref(), idx);
         assert_eq!(episode.task, facts.task);

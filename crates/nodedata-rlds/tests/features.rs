@@ -116,7 +116,7 @@ fn lists_in_steps() {
     assert_eq!(column(&deep, 3, &ragged).unwrap(), json!([[[], [7, -8]], [], [[]]]));
     // Nothing at all, with the values there and without.
     let empty = ("steps/x/ragged_row_lengths_0", ints(&[0, 0, 0]));
-    assert_eq!(column(&open, 3, &[empty.clone()]).unwrap(), json!([[], [], []]));
+    assert_eq!(column(&open, 3, std::slice::from_ref(&empty)).unwrap(), json!([[], [], []]));
     assert_eq!(
         column(&open, 3, &[empty, ("steps/x/ragged_flat_values", floats(&[]))]).unwrap(),
         json!([[], [], []])
@@ -442,7 +442,8 @@ fn what_does_not_fit_is_told_with_its_place() {
     let raw = tensor("int16", "[2]", "bytes");
     let zlib = tensor("int16", "[2]", "zlib");
     // Two steps, of which the second is at fault where one is.
-    let cases: Vec<(&str, Vec<(&str, Value)>, &str, Option<u64>)> = vec![
+    type Case<'a> = (&'a str, Vec<(&'a str, Value)>, &'a str, Option<u64>);
+    let cases: Vec<Case<'_>> = vec![
         (&ragged, flat(&[1, 2], &[1, 2]), "2 values where 3 are expected", None),
         (&ragged, flat(&[1, 2], &[3, -1]), "-1 is no length", None),
         (&ragged, flat(&[1, 2], &[2]), "there are values for 1 steps", None),
@@ -523,7 +524,8 @@ fn maps_have_no_order() {
     let features = features(&format!(r#", "x": {tensor}"#), "");
     let (n, first, last) = (("steps/n", ints(&[0, 1])), ("steps/x", ints(&[5])), ("steps/x", ints(&[7, 8])));
     let one = example(&[first.clone(), n.clone(), last.clone()]);
-    let pieces = [example(&[first]), example(&[last.clone()]), example(&[n.clone()])].concat();
+    let alone = |it| example(std::slice::from_ref(it));
+    let pieces = [alone(&first), alone(&last), alone(&n)].concat();
     let other = example(&[last, n]);
     for record in [one, pieces, other] {
         let source = opened(&features, &record, &[]).unwrap();

@@ -32,7 +32,9 @@ pub(crate) fn run(output: Output) -> Result<Outcome> {
                 .map(|it| {
                     let option = |it: &OptionKey| {
                         let OptionKey { name, kind, default, doc } = it;
-                        format!("{:<12} --set source.{name}=…  {doc}: {kind}; {default} by default\n", "")
+                        // One that is empty by default is one that need not be given.
+                        let by_default = if default.is_empty() { "none" } else { default };
+                        format!("{:<12} --set source.{name}=…  {doc}: {kind}; {by_default} by default\n", "")
                     };
                     line(it.name(), it.about()) + &it.options().iter().map(option).collect::<String>()
                 })

@@ -137,7 +137,27 @@ fn told(planned: &Outline) -> String {
             format!("  {}  {:>9}  {rate:>10}", padded(&stream.name, width), human::count(stream.count));
         text.push_str(&format!("{}\n", line.trim_end()));
     }
-    text.push_str("written\n");
+    text.push_str(&written(planned));
+    text.push_str(&format!("shards     {}\n", human::plural(planned.shards.len() as u64, "unit")));
+    if !planned.quality.is_empty() {
+        let rules: Vec<String> =
+            planned.quality.iter().map(|(rule, level)| format!("{rule} {level}")).collect();
+        text.push_str(&format!("quality    {}\n", rules.join(", ")));
+    }
+    text.push_str(&format!(
+        "estimated  {} in about {:.1} s, from the first records\n",
+        human::bytes(planned.estimated_bytes),
+        planned.estimated_seconds
+    ));
+    if let Some(dataset) = &planned.publishes {
+        text.push_str(&format!("publishes  {dataset}\n"));
+    }
+    text
+}
+
+/// What the run would write, stream by stream.
+fn written(planned: &Outline) -> String {
+    let mut text = "written\n".to_owned();
     for stream in &planned.streams {
         let about = if stream.name == "steps" { "about " } else { "" };
         text.push_str(&format!(
@@ -167,20 +187,6 @@ fn told(planned: &Outline) -> String {
             };
             text.push_str(&format!("    {name}: {kind}{from}{then}{nulls}\n"));
         }
-    }
-    text.push_str(&format!("shards     {}\n", human::plural(planned.shards.len() as u64, "unit")));
-    if !planned.quality.is_empty() {
-        let rules: Vec<String> =
-            planned.quality.iter().map(|(rule, level)| format!("{rule} {level}")).collect();
-        text.push_str(&format!("quality    {}\n", rules.join(", ")));
-    }
-    text.push_str(&format!(
-        "estimated  {} in about {:.1} s, from the first records\n",
-        human::bytes(planned.estimated_bytes),
-        planned.estimated_seconds
-    ));
-    if let Some(dataset) = &planned.publishes {
-        text.push_str(&format!("publishes  {dataset}\n"));
     }
     text
 }

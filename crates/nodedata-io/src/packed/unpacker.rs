@@ -44,7 +44,7 @@ pub struct Unpacker {
 
 enum State {
     Between(Packed),
-    Within(Decoder),
+    Within(Box<Decoder>),
     Ended,
 }
 
@@ -74,7 +74,7 @@ impl Unpacker {
             match std::mem::replace(&mut self.state, State::Ended) {
                 State::Ended => return Ok(0),
                 State::Between(packed) => match self.begin(packed)? {
-                    Some(decoder) => self.state = State::Within(decoder),
+                    Some(decoder) => self.state = State::Within(Box::new(decoder)),
                     None => return Ok(0),
                 },
                 State::Within(mut decoder) => {
@@ -131,7 +131,7 @@ impl Unpacker {
         match self.members.last_mut() {
             Some(last) if last.unpacked.end - last.unpacked.start < MEMBER_BYTES_MIN => {}
             Some(_) | None => {
-                self.members.push(Member { packed: offset..n_bytes, unpacked: unpacked..unpacked })
+                self.members.push(Member { packed: offset..n_bytes, unpacked: unpacked..unpacked });
             }
         }
         let made = Decoder::new(packing, packed);

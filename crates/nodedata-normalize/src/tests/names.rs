@@ -102,15 +102,15 @@ fn names_of_steps_that_are_there_are_looked_for_as_well() {
         let from = FieldSpec { from: FieldSpec::new("", "position").from, ..from };
         StepSpec { fields: vec![from], ..StepSpec::new(Clock::Rate(Rate::parse("50").unwrap())) }
     };
-    let found = normalized(Box::new(steps()), spec(&["d"], None)).err().unwrap();
+    let found = normalized(Box::new(steps()), &spec(&["d"], None)).err().unwrap();
     let Unfit::Mistakes(found) = found else { panic!("{found:?}") };
     assert_eq!(found[0].message, "no message of `steps` holds the name `d`");
-    let all = read_all(normalized(Box::new(steps()), spec(&["c"], None)).unwrap().as_ref());
+    let all = read_all(normalized(Box::new(steps()), &spec(&["c"], None)).unwrap().as_ref());
     assert_eq!((nulls(&all), all.absent["joints.c"]), ((40, 39), 39));
     let streams = &steps().plan().streams.clone();
     let found = mistakes(&spec(&["c"], Some(Beyond::Drop)), streams);
     assert_eq!(found[0].message, "the steps of the source are kept, every one");
-    let failing = normalized(Box::new(steps()), spec(&["c"], Some(Beyond::Fail))).unwrap();
+    let failing = normalized(Box::new(steps()), &spec(&["c"], Some(Beyond::Fail))).unwrap();
     let err = failing.read(0, &Default::default()).unwrap().next_batch().unwrap_err();
     // This source numbers no steps.
     assert_eq!((err.to_string().as_str(), err.locus().episode_idx), ("the row has no `c`", Some(0)));

@@ -62,7 +62,7 @@ fn values_of_other_steps_do_not_depend_on_the_cuts() {
         over(vec![FieldSpec::new("own", "action"), field("action", "action", vec![shift(steps, end)])])
     };
     let read = |spec: &StepSpec, n_bytes| {
-        let source = normalized(open("lerobot", "lerobot/v30_image", n_bytes), spec.clone()).unwrap();
+        let source = normalized(open("lerobot", "lerobot/v30_image", n_bytes), spec).unwrap();
         let n_parts = source.plan().partitions.len();
         (read_all(source.as_ref()), n_parts)
     };
@@ -99,7 +99,7 @@ fn what_was_looked_at_beside_a_part_is_told() {
     let inner = open("lerobot", "lerobot/v30_image", 1);
     let reads: Vec<_> = inner.plan().partitions.iter().map(|it| it.reads.clone()).collect();
     let episodes: Vec<_> = inner.plan().partitions.iter().map(|it| it.episode).collect();
-    let source = normalized(inner, spec).unwrap();
+    let source = normalized(inner, &spec).unwrap();
     let recipes: Vec<_> = source.plan().partitions.iter().map(|it| it.recipe.clone()).collect();
     assert!(recipes[0].ends_with("action/shift@1: part 1 of 11"), "{}", recipes[0]);
     for idx in [0, 4, 10] {
@@ -118,7 +118,7 @@ fn padding_is_left_out_below_a_selection_that_does_not_keep_the_flag() {
     ];
     let padding = StepTransform::DropLastPadding { field: "is_last".to_owned() };
     let spec = StepSpec { transform: vec![padding], ..over(fields) };
-    let all = read_all(normalized(open("rlds", "rlds/arm/1.2.0", 2 << 20), spec).unwrap().as_ref());
+    let all = read_all(normalized(open("rlds", "rlds/arm/1.2.0", 2 << 20), &spec).unwrap().as_ref());
     steps_balance(&all);
     assert_eq!(all.fates[&0].2["rlds/drop_last_padding@1"], 4);
     // Episodes of 3, 1, 4 and 2 steps.
@@ -192,7 +192,7 @@ fn a_value_that_does_not_fit_has_an_address() {
         fields: vec![FieldSpec { dtype: Some(nodedata_core::DType::UInt8), ..spec.fields[0].clone() }],
         ..spec
     };
-    let source = normalized(open("lerobot", "lerobot/v30_image", 1), spec).unwrap();
+    let source = normalized(open("lerobot", "lerobot/v30_image", 1), &spec).unwrap();
     let mut stream = source.read(2, &ReadOptions::default()).unwrap();
     let err = stream.next_batch().unwrap_err();
     assert_eq!(err.to_string(), "2 becomes -1, which UInt8 cannot hold");
@@ -225,7 +225,7 @@ fn what_a_transform_does_not_take_is_a_mistake_of_the_plan() {
         assert!(found[0].message.contains(told), "{:?} has no `{told}`", found[0].message);
         assert_eq!(found[0].place, format!("fields.f.transform[{}]", n - 1).into());
         assert!(found[0].hint.is_some());
-        let Err(Unfit::Mistakes(again)) = normalized(source, spec) else { panic!("{told}: taken") };
+        let Err(Unfit::Mistakes(again)) = normalized(source, &spec) else { panic!("{told}: taken") };
         assert_eq!(again, found);
     }
     let padding = |field: &str| StepSpec {
@@ -250,7 +250,7 @@ fn transforms_follow_each_other() {
         shift(1, End::Null),
     ];
     let spec = over(vec![FieldSpec::new("own", "action"), field("action", "action", all)]);
-    let read = read_all(normalized(open("lerobot", "lerobot/v30_image", 1), spec).unwrap().as_ref());
+    let read = read_all(normalized(open("lerobot", "lerobot/v30_image", 1), &spec).unwrap().as_ref());
     let rows = read.rows.unwrap();
     let (own, action) = (floats(&rows, "own"), floats(&rows, "action"));
     for (idx, row) in action.iter().enumerate() {
@@ -275,7 +275,7 @@ fn transforms_follow_each_other() {
 fn codes_become_text_and_null_stays_null() {
     let spec = over(vec![field("instruction", "codes", vec![FieldTransform::FromCodes {}])]);
     let source = StepMemory::new(&[&[Some("push"), None], &[Some("")]], &[]);
-    let rows = read_all(normalized(Box::new(source), spec).unwrap().as_ref()).rows.unwrap();
+    let rows = read_all(normalized(Box::new(source), &spec).unwrap().as_ref()).rows.unwrap();
     let texts = rows.column_by_name("instruction").unwrap().as_string::<i32>().iter().collect::<Vec<_>>();
     assert_eq!(texts, [Some("push"), None, Some("")]);
 }
@@ -288,7 +288,7 @@ fn a_flag_inside_of_an_episode_leaves_nothing_out() {
     let dropped = |parts: &[usize], last: &[usize]| {
         let steps: Vec<Vec<Option<&str>>> = parts.iter().map(|n| vec![Some("a"); *n]).collect();
         let steps: Vec<&[Option<&str>]> = steps.iter().map(Vec::as_slice).collect();
-        let source = normalized(Box::new(StepMemory::new(&steps, last)), spec.clone()).unwrap();
+        let source = normalized(Box::new(StepMemory::new(&steps, last)), &spec).unwrap();
         let all = read_all(source.as_ref());
         steps_balance(&all);
         all.fates.get(&0).map_or(0, |it| it.2["rlds/drop_last_padding@1"])

@@ -161,8 +161,8 @@ fn bare(pixels: &[u8], found: &[&PixelShape]) -> Result<Decoded> {
         }
     };
     let frame = Decoded { height, width, channels, dtype: found.dtype, pixels: pixels.to_vec() };
-    let sides = [height, width, channels].into_iter().map(|it| it as usize);
-    let wanted = sides.fold(Some(value_bytes(found.dtype)), |n, side| n?.checked_mul(side));
+    let mut sides = [height, width, channels].into_iter().map(|it| it as usize);
+    let wanted = sides.try_fold(value_bytes(found.dtype), usize::checked_mul);
     if wanted != Some(frame.pixels.len()) || frame.pixels.is_empty() {
         let message =
             format!("{} bytes are no {height} × {width} × {channels} image of {}", pixels.len(), found.dtype);

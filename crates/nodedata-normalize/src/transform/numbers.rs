@@ -187,8 +187,8 @@ mod tests {
 
     use super::*;
 
-    fn of_all(op: NumberOp, values: ArrayRef) -> ArrayRef {
-        apply(op, &values, Which::ALL, &|idx| values.is_null(idx)).unwrap()
+    fn of_all(op: NumberOp, values: &ArrayRef) -> ArrayRef {
+        apply(op, values, Which::ALL, &|idx| values.is_null(idx)).unwrap()
     }
 
     fn floats_of(array: &ArrayRef) -> Vec<f32> {
@@ -199,14 +199,14 @@ mod tests {
     fn floats_are_changed_in_their_own_type_and_nan_stays() {
         let values: ArrayRef =
             Arc::new(Float32Array::from(vec![0.0, 0.1, 0.5, 1.0, -2.0, f32::INFINITY, f32::NAN]));
-        let inverted = floats_of(&of_all(NumberOp::Invert, Arc::clone(&values)));
+        let inverted = floats_of(&of_all(NumberOp::Invert, &values));
         assert_eq!(inverted[..6], [1.0, 1.0 - 0.1f32, 0.5, 0.0, 3.0, f32::NEG_INFINITY]);
-        let binary = floats_of(&of_all(NumberOp::Binarize(0.1), Arc::clone(&values)));
+        let binary = floats_of(&of_all(NumberOp::Binarize(0.1), &values));
         // The threshold is rounded as the values were: 0.1 is not above 0.1.
         assert_eq!(binary[..6], [0.0, 0.0, 1.0, 1.0, 0.0, 1.0]);
-        let clipped = floats_of(&of_all(NumberOp::Clip(Some(-1.0), Some(0.1)), Arc::clone(&values)));
+        let clipped = floats_of(&of_all(NumberOp::Clip(Some(-1.0), Some(0.1)), &values));
         assert_eq!(clipped[..6], [0.0, 0.1, 0.1, 0.1, -1.0, 0.1]);
-        let open = floats_of(&of_all(NumberOp::Clip(Some(0.25), None), values));
+        let open = floats_of(&of_all(NumberOp::Clip(Some(0.25), None), &values));
         assert_eq!(open[..6], [0.25, 0.25, 0.5, 1.0, 0.25, f32::INFINITY]);
         for changed in [inverted, binary, clipped, open] {
             assert!(changed[6].is_nan());
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn inverting_twice_is_the_identity_where_nothing_is_rounded() {
         let values: ArrayRef = Arc::new(Float32Array::from_iter_values((0..=64).map(|it| it as f32 / 64.0)));
-        let twice = of_all(NumberOp::Invert, of_all(NumberOp::Invert, Arc::clone(&values)));
+        let twice = of_all(NumberOp::Invert, &of_all(NumberOp::Invert, &values));
         assert_eq!(&twice, &values);
     }
 
@@ -224,17 +224,17 @@ mod tests {
     fn whole_numbers_stay_whole_or_are_refused() {
         let values: ArrayRef = Arc::new(Int64Array::from(vec![0, 1, -7, i64::MAX - 1]));
         let ints = |it: &ArrayRef| it.as_primitive::<Int64Type>().values().to_vec();
-        assert_eq!(ints(&of_all(NumberOp::Invert, Arc::clone(&values))), [1, 0, 8, 3 - i64::MAX - 1]);
-        assert_eq!(ints(&of_all(NumberOp::Binarize(0.5), Arc::clone(&values))), [0, 1, 0, 1]);
-        assert_eq!(ints(&of_all(NumberOp::Binarize(1.0), Arc::clone(&values))), [0, 0, 0, 1]);
-        let clipped = of_all(NumberOp::Clip(Some(-0.5), Some(1.5)), values);
+        assert_eq!(ints(&of_all(NumberOp::Invert, &values)), [1, 0, 8, 3 - i64::MAX - 1]);
+        assert_eq!(ints(&of_all(NumberOp::Binarize(0.5), &values)), [0, 1, 0, 1]);
+        assert_eq!(ints(&of_all(NumberOp::Binarize(1.0), &values)), [0, 0, 0, 1]);
+        let clipped = of_all(NumberOp::Clip(Some(-0.5), Some(1.5)), &values);
         assert_eq!(ints(&clipped), [0, 1, 0, 1]);
         let bytes: ArrayRef = Arc::new(UInt8Array::from(vec![1, 2]));
         let refused = apply(NumberOp::Invert, &bytes, Which::ALL, &|_| false).unwrap_err();
         assert_eq!((refused.idx, refused.message.as_str()), (1, "2 becomes -1, which UInt8 cannot hold"));
         let hidden: ArrayRef =
             Arc::new(UInt8Array::new(vec![1, 2].into(), Some(NullBuffer::from(vec![true, false]))));
-        assert_eq!(of_all(NumberOp::Invert, hidden).null_count(), 1);
+        assert_eq!(of_all(NumberOp::Invert, &hidden).null_count(), 1);
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Checker {
                     }
                 }
                 transforms::parse(node, *scope, path, &mut |place, message, hint| {
-                    self.add(place, message, hint)
+                    self.add(place, message, hint);
                 });
             }
             Kind::Text | Kind::Bool | Kind::Constant => {}

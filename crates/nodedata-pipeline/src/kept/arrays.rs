@@ -65,6 +65,10 @@ pub(super) fn take(data_type: &DataType, bytes: &mut &[u8]) -> Option<ArrayData>
     }
     let children =
         types_of_children(data_type)?.into_iter().map(|it| take(it, bytes)).collect::<Option<Vec<_>>>()?;
+    // Arrow multiplies these two without a look, and panics where the product is none.
+    if let DataType::FixedSizeList(_, n_items) = data_type {
+        len.checked_mul(usize::try_from(*n_items).ok()?)?;
+    }
     let array =
         ArrayData::builder(data_type.clone()).len(len).nulls(nulls).buffers(buffers).child_data(children);
     array.build().ok()

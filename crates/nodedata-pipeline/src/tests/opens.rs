@@ -63,7 +63,7 @@ impl Format for Table {
 
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Ok(normalized(TOY.open(files, options)?, unbounded())?)
+        Ok(normalized(TOY.open(files, options)?, &unbounded())?)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nodedata_core::Result;
 use serde_json::{Map, Value, json};
 
-use super::types::{Kind, LearnedKey, STEPS_PREFIX};
+use super::seen_keys::{Kind, LearnedKey, STEPS_PREFIX};
 use crate::features::{FeatureTree, Leaf, leaves as leaves_of};
 
 /// What the values of lists in lists are called by TFDS, and what their lengths.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     pass::{Found, Share, Stretch},
-    types::{LearnedKey, STEPS_PREFIX},
+    seen_keys::{LearnedKey, STEPS_PREFIX},
 };
 use crate::example::{Cursor, ListKind, Values, entries};
 

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::{
     learned::split_of,
-    types::{LearnedKey, Types},
+    seen_keys::{LearnedKey, Types},
 };
 use crate::{
     container::{Container, Frame, RecordFile, RecordFiles},

@@ -13,7 +13,7 @@ use nodedata_steps::{Column, STEPS, check_names, check_undecoded, select};
 
 use super::{
     learned::column_name,
-    types::{Kind, LearnedKey},
+    seen_keys::{Kind, LearnedKey},
 };
 use crate::example::{ListKind, Values, entries};
 

@@ -24,8 +24,8 @@ type Change = fn(&mut CommitRecord, &mut RevisionManifest);
 struct Untrue {
     inner: Arc<dyn Remote>,
     change: Change,
-    /// What it sent: nobody reads of a dataset what no revision names.
-    sent: Mutex<BTreeMap<B3, Bytes>>,
+    /// What it and those before it sent: nobody reads of a dataset what no revision names, and nothing is sent twice.
+    sent: Arc<Mutex<BTreeMap<B3, Bytes>>>,
 }
 
 impl Remote for Untrue {
@@ -131,9 +131,10 @@ fn a_number_claims_no_less_than_the_contents_prove() {
             renumber(record, manifest, "1.1.0");
         }),
     ];
+    let sent = Arc::default();
     for (told, change) in cases {
         let untrue: Arc<dyn Remote> =
-            Arc::new(Untrue { inner: Arc::clone(&honest), change, sent: Mutex::default() });
+            Arc::new(Untrue { inner: Arc::clone(&honest), change, sent: Arc::clone(&sent) });
         let err = push(&untrue, &options, &Silent).map(drop).unwrap_err();
         assert!(err.chain().contains(told), "{}", err.chain());
         assert_eq!(err.kind(), ErrorKind::Config, "{}", err.chain());
