@@ -44,6 +44,7 @@ mod rates;
 mod rebuild;
 mod registry;
 mod registry_manners;
+mod reported;
 mod resume;
 mod revisions;
 mod rlds;

@@ -171,6 +171,9 @@ pub(crate) struct ConvertArgs {
     /// What becomes of damaged input.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) on_error: OnErrorArg,
+    /// What becomes of sound messages that do not fit the columns of their topic.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) on_misfit: OnMisfitArg,
     /// Worker threads; all cores when absent. Has no effect on the bytes written.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
@@ -418,6 +421,16 @@ pub(crate) enum OnErrorArg {
     Fail,
     /// Everything sound is converted, what is lost is listed, and the exit code is 3.
     Salvage,
+}
+
+/// What becomes of sound messages that do not fit the columns of their topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum OnMisfitArg {
+    /// Each keeps its row, as bytes in `_unknown` or as text in `_extra`; they are listed, and the exit code is 3.
+    #[default]
+    Keep,
+    /// The first one ends the run with exit 1; nothing is written.
+    Fail,
 }
 
 /// How progress is shown.

@@ -1,3 +1,4 @@
+mod absent;
 mod assemble;
 mod layout;
 mod texts;
@@ -7,7 +8,10 @@ use std::sync::{Arc, atomic::Ordering};
 use arrow_array::ArrayRef;
 use arrow_buffer::{Buffer, MutableBuffer, NullBuffer, NullBufferBuilder};
 
-pub use self::layout::{Layout, LeafId, Level, ListId};
+pub use self::{
+    absent::Mark,
+    layout::{Layout, LeafId, Level, ListId},
+};
 use self::{
     assemble::assemble,
     layout::{LeafLayout, ListLayout, innermost},
@@ -195,6 +199,9 @@ impl Columns {
     #[inline]
     pub fn end_row(&mut self) {
         self.n_rows += 1;
+        if let Some(first) = self.layout.absent_from {
+            self.mark_rest_valid(first);
+        }
     }
 
     /// Takes back whatever was pushed since the last complete row.

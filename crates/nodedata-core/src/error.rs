@@ -53,6 +53,9 @@ pub enum ErrorKind {
     Io,
     /// The bytes break the format's own rules.
     Corrupt,
+    /// A sound record is not what the columns of its stream hold: opened again with what [`crate::Source::learn_misfits`]
+    /// says, the stream has a column for it.
+    Misfit,
     /// The bytes are valid but this build cannot read them.
     Unsupported,
     /// A batch does not have the features the schema declares.

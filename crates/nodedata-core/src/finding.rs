@@ -105,9 +105,18 @@ impl Finding {
         self.hint = Some(hint.into());
         self
     }
+
+    /// Stands for another one as well.
+    fn add(&mut self, other: Self) {
+        self.times += other.times;
+        self.uncounted |= other.uncounted;
+        for (stream, n) in other.records {
+            *self.records.entry(stream).or_default() += n;
+        }
+    }
 }
 
-/// Findings as they come. Of each kind, reason and topic the first are told in full; the last of those stands for
+/// Findings as they come. Of each kind, reason and topic the first are told in full, the same one once; the last of those stands for
 /// all that follow, with their number and the records they cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -124,6 +133,11 @@ impl Findings {
         let topic = finding.at.topic.clone().unwrap_or_default();
         let key = (finding.kind, finding.reason.clone(), topic);
         let (last, n_told) = self.told.entry(key).or_insert((self.all.len(), 0));
+        let is_last = |it: &Finding| it.message == finding.message && it.at == finding.at;
+        if !finding.reason.is_empty() && 0 < *n_told && is_last(&self.all[*last]) {
+            self.all[*last].add(finding);
+            return;
+        }
         // Remarks without a reason have nothing in common.
         if *n_told < TOLD_PER_REASON || finding.reason.is_empty() {
             *n_told += 1;
@@ -131,12 +145,7 @@ impl Findings {
             self.all.push(finding);
             return;
         }
-        let last = &mut self.all[*last];
-        last.times += finding.times;
-        last.uncounted |= finding.uncounted;
-        for (stream, n) in finding.records {
-            *last.records.entry(stream).or_default() += n;
-        }
+        self.all[*last].add(finding);
     }
 
     /// Takes in those of `other`, which were met after these.
@@ -150,6 +159,11 @@ impl Findings {
     }
 
     /// Those told, in order.
+    pub fn as_slice(&self) -> &[Finding] {
+        &self.all
+    }
+
+    /// As [`Self::as_slice`], owned.
     pub fn into_vec(self) -> Vec<Finding> {
         self.all
     }

@@ -56,6 +56,8 @@ pub struct OpenOptions {
     /// of damage in the rows.
     #[serde(skip)]
     pub salvage: bool,
+    /// What becomes of sound records that do not fit the columns of their stream. Default: they are kept.
+    pub on_misfit: OnMisfit,
     /// Whether checksums are verified. Default: yes.
     pub verify_checksums: bool,
     /// Bytes of records one partition aims at. Default 2 MiB.
@@ -128,6 +130,7 @@ impl Default for OpenOptions {
             time_range: TimeRange::ALL,
             moments: Moments::default(),
             salvage: false,
+            on_misfit: OnMisfit::Keep,
             verify_checksums: true,
             partition_bytes: 2 << 20,
             decode: BTreeMap::new(),
@@ -140,6 +143,17 @@ impl Default for OpenOptions {
             learned: None,
         }
     }
+}
+
+/// What becomes of sound records that do not fit the columns of their stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnMisfit {
+    /// Each keeps its row, with its bytes in a column of their own, and is listed.
+    #[default]
+    Keep,
+    /// The first one ends the run.
+    Fail,
 }
 
 /// What decoded frames are stored as.

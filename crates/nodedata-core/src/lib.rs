@@ -25,14 +25,14 @@ mod source;
 mod stream;
 pub mod visible;
 
-pub use columns::{Columns, Layout, LeafId, Level, ListId};
+pub use columns::{Columns, Layout, LeafId, Level, ListId, Mark};
 pub use deal::{RowDeal, RowKey, split_of};
 pub use detection::{Confidence, Detection};
 pub use error::{Error, ErrorKind, Locus, Loss, Result};
 pub use feature::{DType, Dim, Feature, Storage, meta};
 pub use files::{Files, ReadAt};
 pub use finding::{Finding, FindingKind, Findings};
-pub use format::{Format, Formats, MediaEncoding, OpenOptions};
+pub use format::{Format, Formats, MediaEncoding, OnMisfit, OpenOptions};
 pub use listing::{HEAD_BYTES, HEADS_MAX, Listing};
 pub use modality::misspelt_modality;
 pub use moment::{Moment, Moments, told_time};

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use crate::{Batch, EpisodeFacts, Fate, Finding, InputRange, Result, SourcePlan, StreamId};
 
 /// An opened dataset: a plan, and a way to read what it names. Shared by all worker threads.
@@ -12,6 +14,13 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// `Io` or `Corrupt` when the partition cannot be opened; `Config` when there is none at that position.
     fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>>;
+
+    /// What to open the source with ([`crate::OpenOptions::learned`]) so that these streams have columns for records that do
+    /// not fit theirs, which reading reported as [`crate::ErrorKind::Misfit`]. `None` from a source that reports none.
+    fn learn_misfits(&self, streams: &BTreeSet<StreamId>) -> Option<String> {
+        let _ = streams;
+        None
+    }
 }
 
 /// A cursor over one partition: the rows of one or more streams of one episode, or a part of it.
@@ -45,8 +54,9 @@ pub trait EpisodeStream: Send {
         self.below()?.facts()
     }
 
-    /// What reading found that costs nothing and that the user should know: findings of the kind
-    /// [`crate::FindingKind::Warning`]; known at the end of the stream.
+    /// What reading found that leaves out nothing and that the user should know, known at the end of the stream: findings
+    /// of the kind [`crate::FindingKind::Warning`], and of the kind [`crate::FindingKind::Repair`] for rows that hold their
+    /// record as it came, which `records` counts.
     fn warnings(&self) -> &[Finding] {
         self.below().map_or(&[], |it| it.warnings())
     }

@@ -34,7 +34,17 @@ fn plain_name(name: &str) -> String {
     }
     // No hidden folders, no `..`, and no name longer than file systems take.
     plain.truncate(120);
-    plain.trim_matches('.').to_owned()
+    let plain = plain.trim_matches('.');
+    // Windows takes these for devices, whatever stands behind a dot.
+    let stem = plain.split('.').next().unwrap_or_default().to_ascii_uppercase();
+    let is_port = |it: &str| {
+        let number = it.strip_prefix("COM").or_else(|| it.strip_prefix("LPT"));
+        number.is_some_and(|it| matches!(it.as_bytes(), [b'0'..=b'9']))
+    };
+    match ["CON", "PRN", "AUX", "NUL"].contains(&stem.as_str()) || is_port(&stem) {
+        true => format!("_{plain}"),
+        false => plain.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -58,5 +68,9 @@ mod tests {
         assert_eq!(folders[5], "streams/j__1");
         let distinct: BTreeSet<_> = folders.iter().map(|it| it.to_lowercase()).collect();
         assert_eq!(distinct.len(), folders.len());
+        let devices = ["/CON", "/nul/x", "/com1", "/com10", "/console", "/a./"];
+        let folders = stream_folders(&devices.map(stream));
+        let expected = ["_CON", "_nul.x", "_com1", "com10", "console", "a"];
+        assert_eq!(folders, expected.map(|it| format!("streams/{it}")));
     }
 }

@@ -23,6 +23,9 @@ pub struct StreamLedger {
     /// Records left out, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, u64>,
+    /// Of those written, records that do not fit the columns, by reason: their rows hold them as they came.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept_as_bytes: BTreeMap<String, u64>,
     /// Of steps: how many of their messages lack a name that `by_name` wants, by `field.name`. Whether such a step is
     /// written without the value or left out, the pipeline says; it is counted here in both cases.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -54,8 +57,13 @@ impl StreamLedger {
         }
     }
 
-    /// Whether nothing is left out but what the pipeline asked to leave out.
+    /// Whether nothing is left out but what the pipeline asked to leave out, and every record fits its columns.
     pub fn is_complete(&self) -> bool {
+        self.kept_as_bytes.is_empty() && self.leaves_out_nothing()
+    }
+
+    /// Whether nothing is left out but what the pipeline asked to leave out.
+    pub fn leaves_out_nothing(&self) -> bool {
         self.dropped.keys().all(|it| ASKED_FOR.contains(&it.as_str()))
     }
 
@@ -69,6 +77,7 @@ impl StreamLedger {
         for (of, reasons) in [
             (&mut self.superseded, &other.superseded),
             (&mut self.dropped, &other.dropped),
+            (&mut self.kept_as_bytes, &other.kept_as_bytes),
             (&mut self.absent, &other.absent),
         ] {
             for (reason, n) in reasons {

@@ -113,7 +113,7 @@ impl RecordStream {
         }
         self.columns.push_le(STEP_INDEX, &(step as i64).to_le_bytes());
         match decoder.decode(record, &mut self.columns, &mut self.pixels) {
-            Ok(()) => {
+            Ok(_) => {
                 self.columns.end_row();
                 Ok(())
             }

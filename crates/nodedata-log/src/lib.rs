@@ -12,6 +12,7 @@ mod log_file;
 
 // Planning: joining files into streams.
 mod inference;
+mod misfits;
 mod recordings;
 mod routes;
 mod streams;

@@ -68,6 +68,8 @@ pub struct ClockColumns {
 pub struct Message<'a> {
     /// Position of its stream.
     pub stream: usize,
+    /// Its channel, as its file calls it.
+    pub channel: u32,
     /// When it was logged.
     pub log_time: u64,
     /// When it was published; `None` only where [`LogFile::CLOCK`] says so.

@@ -4,13 +4,16 @@ use std::{
 };
 
 use nodedata_core::{
-    Batch, EpisodeStream, Error, ErrorKind, Locus, Loss, ReadOptions, Result, StreamId, StreamSchema,
+    Batch, EpisodeStream, Error, ErrorKind, Finding, FindingKind, Findings, Locus, Loss, ReadOptions, Result,
+    StreamId, StreamSchema,
 };
+use nodedata_message::Fit;
 
 use crate::{
     Compression, Damage, Decompressor, Message, MessageCursor, MessagePlace, Routes, SALVAGE_HINT,
+    misfits::{late_publish_time, reason},
     rows::{Stamps, StreamRows},
-    streams::LogStream,
+    streams::{Keeps, LogStream},
 };
 
 /// First bytes of a zstd frame.
@@ -33,6 +36,10 @@ struct PartitionRows {
     /// By stream; made when its first message comes.
     rows: Vec<Option<StreamRows>>,
     records_read: Vec<(StreamId, u64)>,
+    /// Rows that hold their message as it came.
+    kept_as_bytes: Findings,
+    /// By stream, the messages that stay bytes because of their definition.
+    n_unusable: Vec<u64>,
     payloads: Decompressor,
     payload_bytes_max: u64,
     options: ReadOptions,
@@ -57,6 +64,8 @@ impl<C: MessageCursor> LogRows<C> {
             routes,
             rows: streams.iter().map(|_| None).collect(),
             records_read: streams.iter().map(|it| (it.schema.id, 0)).collect(),
+            kept_as_bytes: Findings::default(),
+            n_unusable: vec![0; streams.len()],
             payloads: Decompressor::default(),
             payload_bytes_max: record_bytes_max,
             streams,
@@ -72,10 +81,20 @@ impl PartitionRows {
     fn push(&mut self, message: &Message<'_>) -> Result<Option<Batch>> {
         let stream = &self.streams[message.stream];
         self.records_read[message.stream].1 += 1;
-        let lost = |cause, reason| lost(&self.path, &stream.schema, &message.place, cause, reason);
-        let Some(stamps) = Stamps::of(message) else {
-            return Err(lost(time_out_of_range(message), "time_out_of_range"));
+        let place = Place { path: &self.path, stream: &stream.schema, message: &message.place };
+        let Some((stamps, late)) = Stamps::of(message) else {
+            return Err(place.lost(time_out_of_range(message), "time_out_of_range"));
         };
+        if let Some(nanos) = late {
+            let cause = Error::new(ErrorKind::Misfit, late_publish_time(nanos));
+            place.told(cause, reason::TIME, stream, &mut self.kept_as_bytes)?;
+        }
+        if let (Some(finding), Keeps::Never) = (&stream.unusable, stream.keeps) {
+            let cause = Error::new(ErrorKind::Misfit, finding.message.clone());
+            place.told(cause, reason::SCHEMA, stream, &mut self.kept_as_bytes)?;
+        }
+        let rows = self.rows[message.stream]
+            .get_or_insert_with(|| StreamRows::new(stream, self.input, self.in_file_order));
         let payload = if stream.sniffs_zstd && message.payload.starts_with(&ZSTD_MAGIC) {
             let max = self.payload_bytes_max;
             let decompressed = self.payloads.decompress(Compression::Zstd, message.payload, 0, max);
@@ -83,11 +102,30 @@ impl PartitionRows {
         } else {
             Ok(message.payload)
         };
-        let rows = self.rows[message.stream]
-            .get_or_insert_with(|| StreamRows::new(stream, self.input, self.in_file_order));
-        let pushed = payload.and_then(|it| rows.push(stream, stamps, it, &message.place));
-        pushed.map_err(|err| lost(err, "undecodable"))?;
+        let bytes = *payload.as_ref().unwrap_or(&message.payload);
+        match payload.and_then(|it| rows.push(stream, stamps, it, &message.place)) {
+            Ok(Fit::Whole) => self.n_unusable[message.stream] += u64::from(stream.unusable.is_some()),
+            Ok(Fit::Partly) => {
+                let cause = Error::new(ErrorKind::Misfit, "its schema does not allow all of its values");
+                place.told(cause, reason::VALUES, stream, &mut self.kept_as_bytes)?;
+            }
+            Err(cause) => {
+                place.told(cause, reason::UNDECODABLE, stream, &mut self.kept_as_bytes)?;
+                if let Keeps::In(Some(unknown)) = stream.keeps {
+                    rows.push_misfit(stream, unknown, stamps, bytes, &message.place);
+                }
+            }
+        }
         Ok(if rows.is_full(self.options.batch_bytes_max) { rows.take() } else { None })
+    }
+
+    /// Tells of streams whose messages all stay bytes, once the last message has been read.
+    fn tell_unusable(&mut self) {
+        for (n, stream) in self.n_unusable.iter().zip(self.streams.iter()).filter(|it| 0 < *it.0) {
+            let Some(finding) = &stream.unusable else { continue };
+            let records = [(stream.schema.name.to_string(), *n)].into();
+            self.kept_as_bytes.push(Finding { records, ..finding.clone() });
+        }
     }
 
     fn damaged(&mut self, damage: Damage) -> Error {
@@ -111,44 +149,77 @@ impl PartitionRows {
     }
 }
 
-/// Names one message as lost.
-fn lost(
-    path: &Path,
-    stream: &StreamSchema,
-    place: &MessagePlace,
-    cause: Error,
-    reason: &'static str,
-) -> Error {
-    let (message, byte_range) = match place.in_chunk {
-        Some(at) => (format!("message at byte {at} of its chunk cannot be kept"), None),
-        None => ("message cannot be kept".to_owned(), Some(place.byte_range.clone())),
-    };
-    let hint = match (cause.hint(), reason) {
-        (Some(hint), _) => hint.to_owned(),
-        (None, "undecodable") => {
-            format!("`--undecoded {}` keeps its messages as bytes, or {SALVAGE_HINT}", stream.name)
+/// Where a message lies, for what is told of it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    path: &'a Path,
+    stream: &'a StreamSchema,
+    message: &'a MessagePlace,
+}
+
+impl Place<'_> {
+    /// The message is lost.
+    fn lost(&self, cause: Error, reason: &'static str) -> Error {
+        let hint = cause.hint().unwrap_or(SALVAGE_HINT).to_owned();
+        let byte_range = self.message.in_chunk.is_none().then(|| self.message.byte_range.clone());
+        let loss = Loss { byte_range, ..self.loss(reason) };
+        self.error(cause.kind(), "cannot be kept", cause).with_hint(hint).with_loss(loss)
+    }
+
+    /// Notes a message that its row holds as it came.
+    ///
+    /// # Errors
+    /// The same as `Misfit` where the stream cannot hold it.
+    fn told(
+        &self,
+        cause: Error,
+        reason: &'static str,
+        stream: &LogStream,
+        told: &mut Findings,
+    ) -> Result<()> {
+        let name = &self.stream.name;
+        let hint = match stream.keeps {
+            Keeps::Never => "without `--on-misfit fail` such a message keeps its row, as bytes".to_owned(),
+            Keeps::NotYet | Keeps::In(_) => {
+                format!("`--undecoded {name}` keeps all messages of this topic as bytes")
+            }
+        };
+        let error =
+            self.error(ErrorKind::Misfit, "does not fit the columns of its topic", cause).with_hint(hint);
+        match stream.keeps {
+            // Without a loss nobody goes on.
+            Keeps::Never => Err(error),
+            Keeps::NotYet => Err(error.with_loss(self.loss(reason))),
+            Keeps::In(_) => {
+                let error = error.with_loss(self.loss(reason));
+                told.push(Finding::new(FindingKind::Repair, &error, |_| Some(name.to_string())));
+                Ok(())
+            }
         }
-        (None, _) => SALVAGE_HINT.to_owned(),
-    };
-    let loss = Loss { byte_range, records: vec![(stream.id, 1)], uncounted: false, reason };
-    let locus = Locus {
-        path: Some(path.to_owned()),
-        byte_offset: Some(place.byte_range.start),
-        topic: Some(stream.name.to_string()),
-        ..Locus::default()
-    };
-    Error::new(cause.kind(), message)
-        .at(cause.locus().clone())
-        .at(locus)
-        .with_hint(hint)
-        .with_loss(loss)
-        .with_source(cause)
+    }
+
+    fn loss(&self, reason: &'static str) -> Loss {
+        Loss { byte_range: None, records: vec![(self.stream.id, 1)], uncounted: false, reason }
+    }
+
+    fn error(&self, kind: ErrorKind, what: &str, cause: Error) -> Error {
+        let message = match self.message.in_chunk {
+            Some(at) => format!("message at byte {at} of its chunk {what}"),
+            None => format!("message {what}"),
+        };
+        let locus = Locus {
+            path: Some(self.path.to_owned()),
+            byte_offset: Some(self.message.byte_range.start),
+            topic: Some(self.stream.name.to_string()),
+            ..Locus::default()
+        };
+        Error::new(kind, message).at(cause.locus().clone()).at(locus).with_source(cause)
+    }
 }
 
 fn time_out_of_range(message: &Message<'_>) -> Error {
-    let published = message.publish_time.map(|it| format!(" and publish time {it} ns")).unwrap_or_default();
     let latest = i64::MAX;
-    let message = format!("log time is {} ns{published}, but the latest is {latest} ns", message.log_time);
+    let message = format!("log time is {} ns, but the latest is {latest} ns", message.log_time);
     Error::new(ErrorKind::Corrupt, message)
 }
 
@@ -162,7 +233,10 @@ impl<C: MessageCursor> EpisodeStream for LogRows<C> {
                         return Ok(Some(batch));
                     }
                 }
-                Ok(None) => rows.n_flushed = Some(0),
+                Ok(None) => {
+                    rows.n_flushed = Some(0);
+                    rows.tell_unusable();
+                }
                 Err(damage) => return Err(rows.damaged(*damage)),
             }
         }
@@ -171,5 +245,9 @@ impl<C: MessageCursor> EpisodeStream for LogRows<C> {
 
     fn records_read(&self) -> &[(StreamId, u64)] {
         &self.rows.records_read
+    }
+
+    fn warnings(&self) -> &[Finding] {
+        self.rows.kept_as_bytes.as_slice()
     }
 }

@@ -1,9 +1,12 @@
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use nodedata_core::{Batch, Columns, LeafId, Result, RowSpan, StreamId};
-use nodedata_message::Pixels;
+use nodedata_message::{Fit, Pixels};
 
-use crate::{Message, MessagePlace, streams::LogStream};
+use crate::{
+    Message, MessagePlace,
+    streams::{Keeps, LogStream},
+};
 
 const LOG_TIME: LeafId = LeafId(0);
 const PUBLISH_TIME: LeafId = LeafId(1);
@@ -31,22 +34,24 @@ pub(crate) struct StreamRows {
     n_payload_unchecked: usize,
 }
 
-/// A message with its times checked.
+/// What a log says of a message, its times checked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamps {
     pub(crate) log_time_ns: i64,
     pub(crate) publish_time_ns: Option<i64>,
     pub(crate) sequence: Option<u32>,
+    pub(crate) channel: u32,
 }
 
 impl Stamps {
-    /// `None` when a time passes what an i64 of nanoseconds holds.
-    pub(crate) fn of(message: &Message<'_>) -> Option<Self> {
-        Some(Self {
-            log_time_ns: i64::try_from(message.log_time).ok()?,
-            publish_time_ns: message.publish_time.map(i64::try_from).transpose().ok()?,
-            sequence: message.sequence,
-        })
+    /// `None` when the log time passes what an i64 of nanoseconds holds. A publish time that does is left out, and returned
+    /// beside.
+    pub(crate) fn of(message: &Message<'_>) -> Option<(Self, Option<u64>)> {
+        let publish_time_ns = message.publish_time.and_then(|it| i64::try_from(it).ok());
+        let late = message.publish_time.filter(|_| publish_time_ns.is_none());
+        let log_time_ns = i64::try_from(message.log_time).ok()?;
+        let Message { sequence, channel, .. } = *message;
+        Some((Self { log_time_ns, publish_time_ns, sequence, channel }, late))
     }
 }
 
@@ -73,7 +78,44 @@ impl StreamRows {
         stamps: Stamps,
         payload: &[u8],
         place: &MessagePlace,
-    ) -> Result<()> {
+    ) -> Result<Fit> {
+        self.push_clock(stream, stamps);
+        let fit = match stream.decoder.decode(payload, &mut self.columns, &mut self.pixels) {
+            Ok(fit) => fit,
+            Err(err) => {
+                self.columns.abort_row();
+                let Some(respelled) = stream.decoder.respelled(payload) else { return Err(err) };
+                self.push_clock(stream, stamps);
+                let again = stream.decoder.decode(&respelled, &mut self.columns, &mut self.pixels);
+                again.inspect_err(|_| self.columns.abort_row())?
+            }
+        };
+        if let Keeps::In(Some(unknown)) = stream.keeps
+            && !stream.decoder.fills(unknown)
+        {
+            self.columns.push_null(unknown);
+        }
+        self.end_row(payload.len(), place);
+        Ok(fit)
+    }
+
+    /// Appends the row of a message that does not fit: its bytes in `unknown` and nothing else.
+    pub(crate) fn push_misfit(
+        &mut self,
+        stream: &LogStream,
+        unknown: LeafId,
+        stamps: Stamps,
+        payload: &[u8],
+        place: &MessagePlace,
+    ) {
+        self.push_clock(stream, stamps);
+        self.columns.push_absent_but(unknown);
+        self.columns.push_bytes(unknown, payload);
+        self.columns.push_valid(unknown);
+        self.end_row(payload.len(), place);
+    }
+
+    fn push_clock(&mut self, stream: &LogStream, stamps: Stamps) {
         self.columns.push_le(LOG_TIME, &stamps.log_time_ns.to_le_bytes());
         match stamps.publish_time_ns {
             Some(time_ns) => {
@@ -89,13 +131,15 @@ impl StreamRows {
             }
             None => self.columns.push_null(SEQUENCE),
         }
-        if let Err(err) = stream.decoder.decode(payload, &mut self.columns, &mut self.pixels) {
-            self.columns.abort_row();
-            return Err(err);
+        if let Some(channel) = stream.channel {
+            self.columns.push_le(channel, &stamps.channel.to_le_bytes());
         }
+    }
+
+    fn end_row(&mut self, n_payload: usize, place: &MessagePlace) {
         self.columns.end_row();
         self.n_rows_unchecked += 1;
-        self.n_payload_unchecked += payload.len();
+        self.n_payload_unchecked += n_payload;
         match self.spans.last_mut() {
             // A message left out between two others ends the span, so that its records have no gap.
             Some(span) if self.in_file_order && self.span_next == Some((place.unit, place.ordinal)) => {
@@ -111,7 +155,6 @@ impl StreamRows {
             }),
         }
         self.span_next = Some((place.unit, place.ordinal + 1));
-        Ok(())
     }
 
     /// Whether the rows pass `n_bytes_max`. Looks only now and then: rows are small, or their payload

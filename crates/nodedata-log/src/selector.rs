@@ -25,6 +25,8 @@ pub struct Picked {
     pub stream: usize,
     /// Position among the messages of its stream in the unit, selected or not.
     pub ordinal: u64,
+    /// Its channel.
+    pub channel: u32,
 }
 
 impl Selector {
@@ -71,7 +73,7 @@ impl Selector {
         }
         let ordinal = self.n_walked[stream];
         self.n_walked[stream] += 1;
-        self.selects_time(log_time).then_some(Picked { stream, ordinal })
+        self.selects_time(log_time).then_some(Picked { stream, ordinal, channel: channel_id })
     }
 
     /// Whether a message logged at `log_time` is wanted.

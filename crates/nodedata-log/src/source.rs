@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::Path,
+    sync::Arc,
+};
 
 use nodedata_core::{
     EpisodeInfo, EpisodeStream, Error, ErrorKind, Fact, Finding, FindingKind, InputRange, Locus, Numbering,
@@ -9,6 +14,7 @@ use crate::{
     LogFile, PlannedFile, Recording, Route, Routes, Selector, Times,
     inference::observe_messages,
     log_stream::LogRows,
+    misfits::Misfits,
     streams::{Joined, LogStream},
 };
 
@@ -20,6 +26,7 @@ pub struct LogSource<F> {
     files: Vec<Option<F>>,
     routes: Vec<Arc<Routes>>,
     streams: Arc<[LogStream]>,
+    misfits: Misfits,
     /// Input and units of each partition.
     windows: Vec<(usize, Range<usize>)>,
 }
@@ -28,8 +35,7 @@ impl<F: LogFile> LogSource<F> {
     /// Joins the channels of all recordings into streams. `damage` is what was found besides that of the files.
     ///
     /// # Errors
-    /// `Config` for a topic that is not there; `Io`; opened to fail, `Corrupt` or `Unsupported` for a schema that is
-    /// missing or cannot be read.
+    /// `Config` for a topic that is not there; `Io`; opened to fail, `Corrupt` for a schema that is missing.
     pub fn new(recordings: Vec<Recording<F>>, mut damage: Vec<Error>, options: &OpenOptions) -> Result<Self> {
         let mut plan = SourcePlan::default();
         let mut files = Vec::new();
@@ -72,17 +78,23 @@ impl<F: LogFile> LogSource<F> {
             }
         }
         let mut inferences = joined.inferences(options);
-        observe_messages(&mut inferences, &files, &joined.routes, options)?;
+        let unreadable = observe_messages(&mut inferences, &files, &joined.routes, options)?;
+        let misfits = joined.misfits(Misfits::known(options), &unreadable);
         let routes = joined.routes.clone();
         plan.unselected = joined.unselected.clone();
-        let streams = joined.compile(inferences, F::CLOCK, &paths, options, &mut damage)?;
+        let streams = joined.compile(inferences, &misfits, F::CLOCK, &paths, options, &mut warnings);
         plan.streams = streams.iter().map(|it| it.schema.clone()).collect();
+        plan.learned = misfits.to_text();
+        if let Some(text) = &plan.learned {
+            // Rows made while their stream had no such columns are not those made now.
+            plan.partitions.iter_mut().for_each(|it| it.recipe.clone_from(text));
+        }
         let name = |it: StreamId| Some(streams.get(it.0 as usize)?.schema.name.to_string());
         let of_kind = |kind, errors: &[Error]| errors.iter().map(|it| Finding::new(kind, it, name)).collect();
         let found: [Vec<Finding>; 2] =
             [of_kind(FindingKind::Damage, &damage), of_kind(FindingKind::Warning, &warnings)];
         plan.findings = found.concat();
-        Ok(Self { plan, options: options.clone(), files, routes, streams: streams.into(), windows })
+        Ok(Self { plan, options: options.clone(), files, routes, streams: streams.into(), misfits, windows })
     }
 }
 
@@ -117,6 +129,12 @@ impl<F: LogFile> Source for LogSource<F> {
             options.clone(),
             self.options.record_bytes_max,
         )))
+    }
+
+    fn learn_misfits(&self, streams: &BTreeSet<StreamId>) -> Option<String> {
+        let mut known = self.misfits.clone();
+        known.misfits.extend(streams.iter().filter_map(|it| Some(self.plan.stream_name(*it)?.to_string())));
+        known.to_text()
     }
 }
 

@@ -7,12 +7,20 @@ use std::{
 
 use base64::Engine as _;
 use nodedata_core::{
-    Error, Feature, Layout, Locus, OpenOptions, PUBLISH_TIME_NS, Result, SEQUENCE, StreamId, StreamKind,
-    StreamSchema, patterns,
+    DType, Error, ErrorKind, Feature, Finding, FindingKind, Layout, LeafId, Locus, OnMisfit, OpenOptions,
+    PUBLISH_TIME_NS, Result, SEQUENCE, StreamId, StreamKind, StreamSchema, meta, patterns,
 };
 use nodedata_message::{JsonInference, MessageDecoder, MessageSchema};
 
-use crate::{ClockColumns, Cost, Damage, LogChannel, LogFacts, LogSchema, Route, Routes, corrupt};
+use crate::{
+    ClockColumns, Cost, Damage, LogChannel, LogFacts, LogSchema, Route, Routes, corrupt,
+    misfits::{Misfits, reason},
+};
+
+/// The column that says which channel a message came from.
+const CHANNEL: &str = "_channel";
+/// Where it is: behind the built-in ones.
+const CHANNEL_ID: LeafId = LeafId(3);
 
 /// One stream with what it takes to read its messages.
 #[derive(Debug)]
@@ -22,6 +30,23 @@ pub(crate) struct LogStream {
     pub(crate) decoder: MessageDecoder,
     /// Payloads that start like a zstd frame are rosbag2's message compression.
     pub(crate) sniffs_zstd: bool,
+    /// The column that says which channel a message came from, where a file has several.
+    pub(crate) channel: Option<LeafId>,
+    /// Whether messages that do not fit the columns are kept.
+    pub(crate) keeps: Keeps,
+    /// Why the definition cannot be used, so that all messages stay bytes.
+    pub(crate) unusable: Option<Finding>,
+}
+
+/// Whether a stream keeps messages that do not fit its columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// It has none, as far as is known: one is reported as [`nodedata_core::ErrorKind::Misfit`].
+    NotYet,
+    /// It never will.
+    Never,
+    /// In this column; a stream of bytes needs none.
+    In(Option<LeafId>),
 }
 
 /// The streams of all files before their decoders are compiled, and which channel leads to which.
@@ -47,6 +72,8 @@ struct Draft {
     name: String,
     /// Every value each key of the channels' metadata has.
     metadata: BTreeMap<String, BTreeSet<String>>,
+    /// Its channels by input.
+    channels: BTreeMap<usize, BTreeMap<u32, BTreeMap<String, String>>>,
     /// Where the definition was first seen, for errors.
     input: usize,
     schema_missing: bool,
@@ -74,7 +101,7 @@ impl Joined {
                     }
                     damage.push(Damage { error, cost: Cost::nothing("schema_missing") });
                 }
-                by_channel.insert(*id, drafts.add(channel, schema, input, schema_missing));
+                by_channel.insert(*id, drafts.add((*id, channel), schema, input, schema_missing));
             }
             draft_of.push(by_channel);
         }
@@ -93,43 +120,51 @@ impl Joined {
         self.drafts.iter().map(inference).collect()
     }
 
-    /// Compiles a decoder for each stream. `inferences` has seen the messages.
-    ///
-    /// # Errors
-    /// Opened to fail, whatever the compiler returns for a schema it cannot read; otherwise the stream
-    /// keeps its messages as bytes and `damage` says so.
+    /// The streams of this opening that have messages that do not fit: those known before, and those at these positions.
+    pub(crate) fn misfits(&self, known: Misfits, found: &BTreeSet<usize>) -> Misfits {
+        let drafts = self.drafts.iter().enumerate();
+        let names = drafts.filter(|(idx, it)| found.contains(idx) || known.holds(&it.name));
+        Misfits { misfits: names.map(|(_, it)| it.name.clone()).collect() }
+    }
+
+    /// Compiles a decoder for each stream. `inferences` has seen the messages. The messages of a schema that cannot be used stay
+    /// bytes, which whoever reads one is told.
     pub(crate) fn compile(
         self,
         inferences: Vec<Option<JsonInference>>,
+        misfits: &Misfits,
         clock: ClockColumns,
         paths: &[&Path],
         options: &OpenOptions,
-        damage: &mut Vec<Error>,
-    ) -> Result<Vec<LogStream>> {
+        warnings: &mut Vec<Error>,
+    ) -> Vec<LogStream> {
         let mut streams = Vec::new();
         for (idx, (draft, inference)) in self.drafts.iter().zip(inferences).enumerate() {
-            let mut layout = clock_layout(clock);
-            let compiled = match inference {
-                Some(inference) => inference.compile(&mut layout),
-                None if draft.stays_opaque(options) => Ok(MessageDecoder::opaque(&mut layout)),
-                None => MessageDecoder::compile(&mut layout, &draft.definition.schema()),
-            };
-            let decoder = match compiled {
+            let holds_misfits = misfits.holds(&draft.name);
+            let mut layout = draft.layout(clock);
+            let n_own = layout.features().len();
+            let place = || Locus { topic: Some(draft.name.clone()), ..Locus::path(paths[draft.input]) };
+            let mut unusable = None;
+            let decoder = match draft.decoder(&mut layout, inference, holds_misfits, options) {
                 Ok(decoder) => decoder,
                 Err(err) => {
-                    let err = draft.unreadable_schema(err).at(Locus::path(paths[draft.input]));
-                    if !options.salvage {
-                        return Err(err);
-                    }
-                    damage.push(err.with_loss(Cost::nothing("schema").loss(|_| None)));
-                    layout = clock_layout(clock);
+                    let err = draft.unusable_schema(err).at(place());
+                    let finding = Finding::new(FindingKind::Repair, &err, |_| None);
+                    unusable = Some(Finding { reason: reason::SCHEMA.to_owned(), ..finding });
+                    layout = draft.layout(clock);
                     MessageDecoder::opaque(&mut layout)
                 }
             };
+            warnings.extend(decoder.told_apart().iter().map(|it| told_apart(it).at(place())));
+            let keeps = match options.on_misfit {
+                OnMisfit::Fail => Keeps::Never,
+                OnMisfit::Keep if !holds_misfits => Keeps::NotYet,
+                OnMisfit::Keep => Keeps::In(hold_misfits(&mut layout, LeafId(n_own), &decoder)),
+            };
             let id = StreamId(u32::try_from(idx).unwrap_or(u32::MAX));
-            streams.push(draft.stream(id, layout, decoder));
+            streams.push(draft.stream(id, layout, decoder, paths, keeps, unusable));
         }
-        Ok(streams)
+        streams
     }
 }
 
@@ -143,7 +178,7 @@ struct Drafts {
 impl Drafts {
     fn add(
         &mut self,
-        channel: &LogChannel,
+        (id, channel): (u32, &LogChannel),
         schema: Option<&LogSchema>,
         input: usize,
         schema_missing: bool,
@@ -159,14 +194,15 @@ impl Drafts {
                 let name = self.free_name(&definition);
                 self.names.insert(name.clone());
                 self.by_definition.insert(definition.clone(), self.drafts.len());
-                let metadata = BTreeMap::new();
-                self.drafts.push(Draft { definition, name, metadata, input, schema_missing });
+                let (metadata, channels) = (BTreeMap::new(), BTreeMap::new());
+                self.drafts.push(Draft { definition, name, metadata, channels, input, schema_missing });
                 self.drafts.len() - 1
             }
         };
         for (key, value) in &channel.metadata {
             self.drafts[idx].metadata.entry(key.clone()).or_default().insert(value.clone());
         }
+        self.drafts[idx].channels.entry(input).or_default().insert(id, channel.metadata.clone());
         idx
     }
 
@@ -268,28 +304,74 @@ impl Draft {
         self.schema_missing || self.fits_any(&options.undecoded)
     }
 
-    fn stream(&self, id: StreamId, layout: Layout, decoder: MessageDecoder) -> LogStream {
+    fn decoder(
+        &self,
+        layout: &mut Layout,
+        inference: Option<JsonInference>,
+        holds_misfits: bool,
+        options: &OpenOptions,
+    ) -> Result<MessageDecoder> {
+        match inference {
+            Some(inference) => inference.compile(layout),
+            None if self.stays_opaque(options) => Ok(MessageDecoder::opaque(layout)),
+            None if holds_misfits => MessageDecoder::compile_loose(layout, &self.definition.schema()),
+            None => MessageDecoder::compile(layout, &self.definition.schema()),
+        }
+    }
+
+    fn stream(
+        &self,
+        id: StreamId,
+        layout: Layout,
+        decoder: MessageDecoder,
+        paths: &[&Path],
+        keeps: Keeps,
+        unusable: Option<Finding>,
+    ) -> LogStream {
         let schema = StreamSchema {
             id,
             name: self.name.as_str().into(),
             kind: StreamKind::Messages,
             features: layout.features().cloned().collect(),
-            metadata: self.metadata(),
+            metadata: self.metadata(paths),
         };
         let sniffs_zstd = !decoder.is_opaque() && self.definition.message_encoding == "cdr";
-        LogStream { schema, layout: Arc::new(layout), decoder, sniffs_zstd }
+        let channel = self.has_several_channels().then_some(CHANNEL_ID);
+        LogStream { schema, layout: Arc::new(layout), decoder, sniffs_zstd, channel, keeps, unusable }
     }
 
-    fn unreadable_schema(&self, cause: Error) -> Error {
+    /// The columns of the log itself.
+    fn layout(&self, clock: ClockColumns) -> Layout {
+        let mut layout = clock_layout(clock);
+        if self.has_several_channels() {
+            let about =
+                "the channel it came from, as its file calls it; `channels` of the stream says more of each";
+            let feature = Feature::new(CHANNEL, DType::UInt32, Vec::new());
+            layout.leaf(feature.with_meta(meta::DESCRIPTION, about), &[]);
+        }
+        layout
+    }
+
+    /// Whether a file has several publishers of the topic, so that rows say which one they came from.
+    fn has_several_channels(&self) -> bool {
+        self.channels.values().any(|it| 1 < it.len())
+    }
+
+    fn unusable_schema(&self, cause: Error) -> Error {
         let MessageSchema { schema_name, schema_encoding, .. } = self.definition.schema();
-        let message = format!("schema `{schema_name}` with encoding `{schema_encoding}` cannot be used");
+        let message = format!(
+            "schema `{schema_name}` with encoding `{schema_encoding}` cannot be used, so its messages stay bytes"
+        );
         Error::new(cause.kind(), message)
             .at(Locus::topic(&self.definition.topic))
-            .with_hint(format!("`--undecoded {}` keeps its messages as bytes", self.name))
+            .with_hint(format!(
+                "`--undecoded {}` asks for the bytes, and then nothing is wrong with them",
+                self.name
+            ))
             .with_source(cause)
     }
 
-    fn metadata(&self) -> BTreeMap<String, String> {
+    fn metadata(&self, paths: &[&Path]) -> BTreeMap<String, String> {
         let mut metadata = BTreeMap::new();
         let mut put = |key: &str, value: &str| metadata.insert(key.to_owned(), value.to_owned());
         put("topic", &self.definition.topic);
@@ -309,6 +391,12 @@ impl Draft {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             put(&format!("channel.{key}"), &values.join("\n"));
         }
+        if self.has_several_channels() {
+            let by_path: BTreeMap<String, _> =
+                self.channels.iter().map(|(input, it)| (paths[*input].display().to_string(), it)).collect();
+            // Maps whose keys are texts and numbers are always JSON.
+            put("channels", &serde_json::to_string(&by_path).unwrap_or_default());
+        }
         metadata
     }
 }
@@ -325,6 +413,25 @@ fn clock_layout(clock: ClockColumns) -> Layout {
         layout.leaf(if is_always_there { feature } else { feature.nullable() }, &[]);
     }
     layout
+}
+
+/// Says which column a field is, where another field has the name that one would look for.
+fn told_apart((field, column): &(String, String)) -> Error {
+    let message = format!(
+        "field `{field}` is the column `{column}`: its own name is that of a column that every topic has, and another field is \
+         called `message.{field}`"
+    );
+    Error::new(ErrorKind::Config, message)
+}
+
+/// Makes room for messages that do not fit: every column of theirs may be null, and so may the publish time. Messages that
+/// stay bytes always fit.
+fn hold_misfits(layout: &mut Layout, first: LeafId, decoder: &MessageDecoder) -> Option<LeafId> {
+    let publish_time = layout.features().take(first.0).position(|it| it.name == PUBLISH_TIME_NS);
+    if let Some(at) = publish_time {
+        layout.feature_mut(LeafId(at)).nullable = true;
+    }
+    (!decoder.is_opaque()).then(|| decoder.hold_misfits(layout, first))
 }
 
 fn missing_schema(id: u32, channel: &LogChannel) -> Error {

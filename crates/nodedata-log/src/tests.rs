@@ -3,12 +3,19 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use arrow_array::{Array as _, cast::AsArray as _, types::Int64Type};
-use nodedata_core::{ErrorKind, Fact, InputFile, OpenOptions, ReadOptions, Result, Source as _, TimeRange};
+use arrow_array::{
+    Array as _,
+    cast::AsArray as _,
+    types::{Int32Type, Int64Type, UInt32Type},
+};
+use nodedata_core::{
+    ErrorKind, Fact, FindingKind, InputFile, OnMisfit, OpenOptions, ReadOptions, Result, Source as _,
+    TimeRange,
+};
 
 use crate::{
     ChannelRecord, ClockColumns, Cost, Damage, LogFacts, LogFile, LogSource, Message, MessageCursor,
-    MessagePlace, PlannedFile, Recording, Selector, Times, Unit, corrupt,
+    MessagePlace, PlannedFile, Recording, SchemaRecord, Selector, Times, Unit, corrupt,
 };
 
 /// The ids of the two topics.
@@ -66,6 +73,7 @@ impl MessageCursor for ToyCursor {
             let (publish_time, sequence) = (None, None);
             return Ok(Some(Message {
                 stream: picked.stream,
+                channel: picked.channel,
                 log_time,
                 publish_time,
                 sequence,
@@ -136,4 +144,60 @@ fn what_is_not_selected_is_not_read() {
     assert_eq!(batch.rows.column(0).as_primitive::<Int64Type>().values(), &[12]);
     assert_eq!(batch.spans[0].byte_range, 20..30);
     assert!(stream.next_batch().unwrap().is_none());
+}
+
+/// Two publishers of a topic with a definition.
+fn defined(messages: &[Stored]) -> Recording<Toy> {
+    let mut facts = LogFacts::default();
+    let schema = SchemaRecord { id: 1, name: "lab/msg/T", encoding: "ros2msg", data: b"int32 x" };
+    facts.definitions.add_schema(&schema, (0, 0)).unwrap();
+    for (id, name) in [(3, "left"), (4, "right")] {
+        let metadata = [("node", name)];
+        let (topic, message_encoding) = ("/x", "cdr");
+        let channel = ChannelRecord { id, schema_id: Some(1), topic, message_encoding, metadata: &metadata };
+        facts.definitions.add_channel(&channel, (0, 0)).unwrap();
+    }
+    let input = InputFile { path: "log".into(), n_bytes: messages.len() as u64 * 10 };
+    let files = vec![PlannedFile { input, log: Some(Toy(messages.into())), facts }];
+    Recording { key: "log".to_owned(), metadata: BTreeMap::new(), files }
+}
+
+#[test]
+fn a_message_that_does_not_fit_keeps_its_row_once_that_is_known() {
+    let messages: &[Stored] =
+        &[(3, 10, &[0, 1, 0, 0, 7, 0, 0, 0]), (4, 11, &[0, 1, 0, 0, 9]), (4, 12, &[0, 1, 0, 0, 8, 0, 0, 0])];
+    let open = |options: &OpenOptions| LogSource::new(vec![defined(messages)], Vec::new(), options).unwrap();
+    let strict = open(&OpenOptions::default());
+    assert_eq!((strict.plan().learned.as_ref(), strict.plan().partitions[0].recipe.as_str()), (None, ""));
+    let mut stream = strict.read(0, &ReadOptions::default()).unwrap();
+    let err = stream.next_batch().unwrap_err();
+    assert_eq!((err.kind(), err.locus().byte_offset), (ErrorKind::Misfit, Some(10)));
+    let lost = err.loss().unwrap().records.clone();
+    assert_eq!(lost, [(strict.plan().streams[0].id, 1)]);
+    assert_eq!(stream.next_batch().unwrap().unwrap().rows.num_rows(), 2);
+
+    let learned = strict.learn_misfits(&lost.iter().map(|it| it.0).collect()).unwrap();
+    let source = open(&OpenOptions { learned: Some(learned.clone()), ..OpenOptions::default() });
+    assert_eq!(source.plan().learned.as_ref(), Some(&learned));
+    assert_eq!(source.plan().partitions[0].recipe, learned);
+    let mut stream = source.read(0, &ReadOptions::default()).unwrap();
+    let rows = stream.next_batch().unwrap().unwrap().rows;
+    assert!(stream.next_batch().unwrap().is_none());
+    let column = |name: &str| rows.column_by_name(name).unwrap();
+    let xs: Vec<Option<i32>> = column("x").as_primitive::<Int32Type>().iter().collect();
+    assert_eq!(xs, [Some(7), None, Some(8)]);
+    let unknown: Vec<Option<&[u8]>> = column("_unknown").as_binary::<i32>().iter().collect();
+    assert_eq!(unknown, [None, Some(messages[1].2), None]);
+    assert_eq!(column("_channel").as_primitive::<UInt32Type>().values(), &[3, 4, 4]);
+    assert!(source.plan().streams[0].metadata["channels"].contains(r#""4":{"node":"right"}"#));
+    let [told] = stream.warnings() else { panic!("{:?}", stream.warnings()) };
+    assert_eq!(
+        (told.kind, told.reason.as_str(), told.records["/x"]),
+        (FindingKind::Repair, "undecodable", 1)
+    );
+    assert_eq!(stream.records_read(), [(source.plan().streams[0].id, 3)]);
+
+    let refusing = open(&OpenOptions { on_misfit: OnMisfit::Fail, ..OpenOptions::default() });
+    let err = refusing.read(0, &ReadOptions::default()).unwrap().next_batch().unwrap_err();
+    assert_eq!((err.kind(), err.loss()), (ErrorKind::Misfit, None));
 }

@@ -92,6 +92,7 @@ impl McapCursor {
         let ordinal = found.picked.ordinal;
         Some(Message {
             stream: found.picked.stream,
+            channel: found.picked.channel,
             log_time,
             publish_time: Some(publish_time),
             sequence: Some(sequence),

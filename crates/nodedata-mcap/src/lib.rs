@@ -15,6 +15,7 @@ mod walk;
 // Planning one file.
 mod defined;
 mod log_plan;
+mod metadata;
 mod open;
 mod resync;
 mod scan;

@@ -2,11 +2,15 @@ use std::{collections::BTreeSet, ops::Range};
 
 use nodedata_log::{LogFacts, Times};
 
+use crate::metadata::MetadataRecord;
+
 /// What is known of one file before any row is read.
 #[derive(Debug, Default)]
 pub(crate) struct LogPlan {
-    /// What it declares, with `<record name>.<key>` of its Metadata records; the last of a name wins.
+    /// What it declares and carries.
     pub(crate) facts: LogFacts,
+    /// Its Metadata records, in file order; the header is the first of them.
+    pub(crate) metadata: Vec<MetadataRecord>,
     /// In file order.
     pub(crate) units: Vec<Unit>,
 }

@@ -7,6 +7,7 @@ use nodedata_log::{Cost, SALVAGE_HINT};
 use crate::{
     fault::corrupt_at,
     log_plan::{LogPlan, Unit, UnitKind},
+    metadata::MetadataRecord,
     records::{Header, MAGIC, RECORD_HEAD_BYTES, RecordHead, op},
     scan::Scanner,
     tail::{IndexedChunk, Summary, Tail},
@@ -27,14 +28,15 @@ pub(crate) fn plan_log(file: Arc<dyn ReadAt>, path: &Path, options: &OpenOptions
     {
         return magic_is_wrong.map(|()| LogPlan::default());
     }
-    let header = check_header(&mut view);
+    let header = read_header(&mut view);
     let tail = Tail::read(&mut view);
     let mut scanner = Scanner::new(view, path, options);
     if let Err(err) = magic_is_wrong {
         scanner.damaged(err, Cost::nothing("magic"))?;
     }
-    if let Err(err) = header {
-        scanner.damaged(err, Cost::nothing("header"))?;
+    match header {
+        Ok(header) => scanner.plan.metadata.push(header),
+        Err(err) => scanner.damaged(err, Cost::nothing("header"))?,
     }
     if options.salvage {
         if let Ok(tail) = &tail {
@@ -159,7 +161,7 @@ pub(crate) fn check_magic(start: &Bytes) -> Result<()> {
     )
 }
 
-fn check_header(view: &mut FileView) -> Result<()> {
+fn read_header(view: &mut FileView) -> Result<MetadataRecord> {
     let at = MAGIC.len() as u64;
     let start = view.up_to(at, RECORD_HEAD_BYTES)?;
     let Some(head) = RecordHead::parse(&start) else {
@@ -177,12 +179,12 @@ fn check_header(view: &mut FileView) -> Result<()> {
     }
     // Two short texts: whatever a hostile length says, no more is looked at.
     let bytes = view.up_to(content, head.n_bytes.min(1 << 20))?;
-    Header::parse(&bytes).map(|_| ()).map_err(|err| err.at(Locus::byte(at)))
+    Header::parse(&bytes).map(|it| (&it).into()).map_err(|err| err.at(Locus::byte(at)))
 }
 
 fn has_header(view: &mut FileView) -> Result<bool> {
-    match check_header(view) {
-        Ok(()) => Ok(true),
+    match read_header(view) {
+        Ok(_) => Ok(true),
         Err(err) if err.kind() == ErrorKind::Io => Err(err),
         Err(_) => Ok(false),
     }

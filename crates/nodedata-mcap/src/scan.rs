@@ -12,6 +12,7 @@ use crate::{
     defined::define,
     fault::corrupt_at,
     log_plan::{LogPlan, Unit, UnitKind},
+    metadata,
     records::{self, MAGIC, Message, MessageIndex, RECORD_HEAD_BYTES, RecordHead, op},
     resync,
     tail::IndexedChunk,
@@ -122,6 +123,7 @@ impl<'a> Scanner<'a> {
             let warning = Error::new(ErrorKind::Unsupported, message).at(Locus::path(self.path));
             self.plan.facts.warnings.push(warning);
         }
+        self.plan.facts.metadata = metadata::joined(&self.plan.metadata);
         self.plan
     }
 

@@ -79,7 +79,7 @@ fn open(files: &dyn Files, options: &OpenOptions) -> Result<LogSource<McapLog>> 
         return Err(Error::new(ErrorKind::Config, "the input has no files").with_hint("name an MCAP log"));
     }
     let (recordings, damage) = each_file(files, paths, options, |file, path| {
-        let LogPlan { facts, units } = plan_log(Arc::clone(&file), path, options)?;
+        let LogPlan { facts, units, .. } = plan_log(Arc::clone(&file), path, options)?;
         Ok((McapLog { file, units: units.into() }, facts))
     })?;
     LogSource::new(recordings, damage, options)

@@ -5,7 +5,9 @@ mod decode;
 mod describe;
 mod inference;
 mod json_type;
+mod loose;
 mod node;
+mod non_finite;
 mod observed;
 mod observer;
 mod ordered;
@@ -19,6 +21,7 @@ pub use inference::{JsonConflict, JsonInference};
 pub use json_type::{JsonKind, JsonMember, JsonType};
 pub use observed::Place;
 
+pub(crate) use non_finite::respelled;
 pub(crate) use plan::{JsonPlan, Wire};
 pub(crate) use schema::describe_schema;
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod pixels;
 mod protobuf;
 mod ros;
 
-pub use decoder::{MessageDecoder, MessageSchema};
+pub use decoder::{Fit, MessageDecoder, MessageSchema};
 pub use json::{JsonConflict, JsonInference, JsonKind, JsonMember, JsonType, Place};
 pub use pixels::Pixels;
 

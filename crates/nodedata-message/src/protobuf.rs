@@ -120,6 +120,11 @@ impl ProtobufPlan {
         compile::plan(layout, schema_name, descriptor_set)
     }
 
+    /// The column of what the schema does not name.
+    pub(crate) fn unknown(&self) -> LeafId {
+        self.unknown
+    }
+
     /// Pushes one message to every column of the plan, without ending the row. On failure the row is
     /// left half-way, for the caller to abort.
     ///

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use nodedata_core::{Error, LOG_TIME_NS, ReadOptions, Result, Source};
+use nodedata_core::{Error, ErrorKind, Finding, LOG_TIME_NS, ReadOptions, Result, Source};
 
 use crate::{mapping::Mapping, stamp::NO_TIME, track::Messages};
 
@@ -11,6 +11,8 @@ pub(crate) struct Loaded {
     pub(crate) streams: Vec<LoadedStream>,
     /// What could not be read; the rest is there.
     pub(crate) damage: Vec<Error>,
+    /// What was found that leaves out nothing, such as messages that do not fit their columns.
+    pub(crate) warnings: Vec<Finding>,
     /// Bytes in memory.
     pub(crate) n_bytes: usize,
 }
@@ -72,7 +74,8 @@ pub(crate) fn load(
         let batch = match reading.next_batch() {
             Ok(Some(batch)) => batch,
             Ok(None) => break,
-            Err(err) if err.loss().is_some() => {
+            // A sound message has its place once the source is opened another way.
+            Err(err) if err.loss().is_some() && err.kind() != ErrorKind::Misfit => {
                 loaded.damage.push(err);
                 continue;
             }
@@ -110,6 +113,7 @@ pub(crate) fn load(
             loaded.streams[idx].n_read += n;
         }
     }
+    loaded.warnings = reading.warnings().to_vec();
     for stream in &mut loaded.streams {
         stream.rows.sort_unstable();
     }

@@ -84,6 +84,7 @@ impl Shared {
         for position in &piece.own {
             let Some(loaded) = held.get(&recording.survey.partitions[*position]) else { continue };
             if !self.spec.keep_streams {
+                rows.warnings.extend(loaded.warnings.iter().cloned());
                 rows.ready.extend(loaded.damage.iter().map(|it| Err(retold(it, mapping, false))));
             }
             for (idx, (stream, mapped)) in loaded.streams.iter().zip(&mapping.streams).enumerate() {
@@ -145,6 +146,8 @@ pub(crate) struct PieceRows {
     ready: VecDeque<Result<Batch>>,
     records_read: Vec<(StreamId, u64)>,
     fates: Vec<Fate>,
+    /// Of the partitions that the piece owns.
+    warnings: Vec<Finding>,
     looked_at: Vec<InputRange>,
 }
 
@@ -168,6 +171,10 @@ impl EpisodeStream for PieceRows {
 
     fn fates(&self) -> &[Fate] {
         &self.fates
+    }
+
+    fn warnings(&self) -> &[Finding] {
+        &self.warnings
     }
 
     fn looked_at(&self) -> &[InputRange] {

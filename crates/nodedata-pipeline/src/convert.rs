@@ -6,7 +6,11 @@ use nodedata_normalize::StepSpec;
 use nodedata_schema::Schema;
 use serde::{Deserialize, Serialize};
 
-use crate::{KeepRows, SplitPlan, StepFlags, run::Run};
+use crate::{
+    KeepRows, SplitPlan, StepFlags,
+    misfits::{AsError, holding_misfits},
+    run::Run,
+};
 
 /// What becomes of damaged input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -105,7 +109,22 @@ impl Converted {
 /// `Config` for wrong options, `SchemaMismatch` when rows break a declared schema, and what reading the
 /// source and writing the dataset report. On an error nothing has a final name.
 pub fn convert(formats: &Formats, options: &ConvertOptions, progress: &dyn Progress) -> Result<Converted> {
-    with_threads(options, || Run::open(formats, options.clone())?.run(progress))
+    with_threads(options, || {
+        let run = |options| Run::open(formats, options)?.run(progress);
+        keeping_misfits(formats, options, run)
+    })
+}
+
+/// Opens a source for a conversion and reads it, as [`holding_misfits`].
+pub(crate) fn keeping_misfits<T, E: From<Error> + AsError>(
+    formats: &Formats,
+    options: &ConvertOptions,
+    job: impl Fn(ConvertOptions) -> Result<T, E>,
+) -> Result<T, E> {
+    let source = (formats, options.sources.as_slice(), options.from.as_deref());
+    // Damage is passed over while looking only where the conversion does.
+    let open = OpenOptions { salvage: options.on_error == OnError::Salvage, ..options.open.clone() };
+    holding_misfits(source, &open, |open| job(ConvertOptions { open, ..options.clone() }))
 }
 
 /// Runs `job` on the threads that the options ask for.

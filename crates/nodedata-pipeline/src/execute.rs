@@ -14,9 +14,10 @@ use nodedata_schema::Schema;
 
 use crate::{
     ConvertOptions, Converted, Environment, OnError, OpenedSource, Parsed,
-    convert::with_threads,
+    convert::{keeping_misfits, with_threads},
     file::PipelineFile,
     learned::Learned,
+    misfits::AsError,
     parse_pipeline,
     quality::{check_source, declared_ranges},
     run::{Run, open_for},
@@ -31,6 +32,15 @@ pub enum Refused {
     Failed(Box<QualityReport>, Error),
     /// Something else.
     Error(Error),
+}
+
+impl AsError for Refused {
+    fn is_misfit(&self) -> bool {
+        match self {
+            Self::Error(err) => err.is_misfit(),
+            Self::Mistakes(..) | Self::Failed(..) => false,
+        }
+    }
 }
 
 impl From<Error> for Refused {
@@ -75,6 +85,7 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
             decode: source.decode.clone(),
             moments: source.moments,
             verify_checksums: source.verify_checksums,
+            on_misfit: file.on_misfit,
             options: source.options.clone(),
             ..OpenOptions::default()
         },
@@ -144,15 +155,19 @@ pub fn execute(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<Executed, Refused> {
-    let Prepared { run, quality } = prepare(formats, parsed, options, out)?;
-    let limits = run.options.clone();
+    let options = options(self::options(&parsed.file, out)?);
     // What only the end of a run shows of the file, such as a field without any value, has its place as well.
     let placed = |err: Error| match err.kind() {
         ErrorKind::Config => err.at(Locus::path(&parsed.file.path)),
         _ => err,
     };
-    let converted = with_threads(&limits, || run.run(progress).map_err(placed))?;
-    Ok(Executed { converted, quality })
+    with_threads(&options, || {
+        keeping_misfits(formats, &options, |options| {
+            let Prepared { run, quality } = prepare_once(formats, parsed, options)?;
+            let converted = run.run(progress).map_err(placed)?;
+            Ok(Executed { converted, quality })
+        })
+    })
 }
 
 /// A pipeline whose source is open and whose gate has been passed.
@@ -181,8 +196,14 @@ pub fn prepare(
     out: &Path,
 ) -> Result<Prepared, Refused> {
     let options = options(self::options(&parsed.file, out)?);
+    with_threads(&options, || {
+        keeping_misfits(formats, &options, |options| prepare_once(formats, parsed, options))
+    })
+}
+
+fn prepare_once(formats: &Formats, parsed: &Parsed, options: ConvertOptions) -> Result<Prepared, Refused> {
     let limits = options.clone();
-    let mut run = with_threads(&limits, || fit(formats, parsed, options))?;
+    let mut run = fit(formats, parsed, options)?;
     run.refuse_foreign_output()?;
     let Some(rules) = &parsed.file.quality else { return Ok(Prepared { run, quality: None }) };
     let mut rules = rules.clone();
@@ -190,7 +211,7 @@ pub fn prepare(
         declared_ranges(schema, &mut rules);
     }
     let salvage = limits.on_error == OnError::Salvage;
-    let report = with_threads(&limits, || check_source(run.opened.source.as_ref(), &rules, salvage))?;
+    let report = check_source(run.opened.source.as_ref(), &rules, salvage)?;
     if let Some(first) = report.failure() {
         let err = failure(&parsed.file, &report, first);
         return Err(Refused::Failed(Box::new(report), err));

@@ -5,7 +5,10 @@ use nodedata_dataset::{InputEntry, Manifest, StepPlace};
 use nodedata_normalize::{AlignedSource, FieldOrigin, MessageOrigin, StepAt, StepSpec};
 use serde::Serialize;
 
-use crate::{Recipe, inputs::hash_of, open::told, rebuild::refuse_other_version, run::open_for};
+use crate::{
+    ConvertOptions, Recipe, convert::keeping_misfits, inputs::hash_of, open::told,
+    rebuild::refuse_other_version, run::open_for,
+};
 
 /// A step whose messages are asked for.
 #[derive(Debug, Clone, Copy)]
@@ -78,9 +81,13 @@ pub struct MadeOf {
 /// `Unsupported` when the steps are not made of messages, or when another version made the dataset; `Config` when the
 /// source is not what the dataset was made of; what reading the source reports.
 pub fn explain_step(formats: &Formats, asked: &StepAsked<'_>) -> Result<MadeStep> {
-    let StepAsked { manifest, recipe, sources, step } = *asked;
-    refuse_other_version(manifest)?;
-    let options = Recipe::from_json(recipe)?.options(sources, "");
+    refuse_other_version(asked.manifest)?;
+    let options = Recipe::from_json(asked.recipe)?.options(asked.sources, "");
+    keeping_misfits(formats, &options, |options| made_step(formats, asked, options))
+}
+
+fn made_step(formats: &Formats, asked: &StepAsked<'_>, options: ConvertOptions) -> Result<MadeStep> {
+    let StepAsked { manifest, sources, step, .. } = *asked;
     let opened = open_for(formats, &options, &[])?;
     let is_log = opened.source.plan().streams.iter().all(|it| it.kind == StreamKind::Messages);
     let Some(spec) = options.steps.filter(|_| is_log) else {

@@ -77,7 +77,10 @@ impl Told {
             let name = |it| plan.stream_name(it).map(|it| it.to_string());
             self.lose(Finding::new(FindingKind::Damage, err, name));
         }
-        part.warnings.iter().for_each(|it| self.warnings.push(it.clone()));
+        for finding in &part.warnings {
+            self.keep_as_bytes(finding);
+            self.warnings.push(finding.clone());
+        }
         if let Some(facts) = &part.facts {
             self.learn(plan.partitions[part.partition].episode, facts.clone());
         }
@@ -99,6 +102,14 @@ impl Told {
             *dropped.entry(damage.reason.clone()).or_default() += n;
         }
         self.damage.push(damage);
+    }
+
+    /// Counts rows that hold their record as it came.
+    fn keep_as_bytes(&mut self, finding: &Finding) {
+        for (stream, n) in &finding.records {
+            let kept = &mut self.ledger.entry(stream.clone()).or_default().kept_as_bytes;
+            *kept.entry(finding.reason.clone()).or_default() += n;
+        }
     }
 
     /// Parts of an episode add to what the parts before them told.

@@ -14,6 +14,7 @@ mod journal;
 mod kept;
 mod known;
 mod learned;
+mod misfits;
 mod open;
 mod outline;
 mod plan;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     ConvertOptions, OnError, Parsed, Refused, StreamInspection,
-    convert::with_threads,
+    convert::{keeping_misfits, with_threads},
     execute::{check_steps, fit_over, options},
     inspect::inspect_opened,
     open::told,
@@ -96,13 +96,15 @@ pub fn outline(
     let file = &parsed.file;
     let options = adjust(options(file, out)?);
     let started = Instant::now();
-    let opened = with_threads(&options, || open_for(formats, &options, &[]))?;
-    check_steps(&opened, parsed)?;
     let (run, measured, sample) = with_threads(&options, || {
-        let measured = inspect_opened(&opened)?;
-        let run = fit_over(opened, parsed, options.clone(), started)?;
-        let sample = Sample::take(&run, run.options.on_error == OnError::Salvage)?;
-        Ok::<_, Refused>((run, measured, sample))
+        keeping_misfits(formats, &options, |options| {
+            let opened = open_for(formats, &options, &[])?;
+            check_steps(&opened, parsed)?;
+            let measured = inspect_opened(&opened)?;
+            let run = fit_over(opened, parsed, options, started)?;
+            let sample = Sample::take(&run, run.options.on_error == OnError::Salvage)?;
+            Ok::<_, Refused>((run, measured, sample))
+        })
     })?;
     let source = run.source();
     let decoded_bytes: u64 = source.partitions.iter().map(|it| it.decoded_bytes).sum();

@@ -258,8 +258,9 @@ pub fn work(
         let done = take_over(&mut writer, present.as_ref(), &mine, &mut state.hashes)?;
         let is_done = |unit: &usize| done.iter().any(|it| it.unit == *unit);
         let todo: Vec<usize> = mine.iter().copied().filter(|it| !is_done(it)).collect();
-        run.make(&mut writer, &todo, &mut state, true, progress)
-            .map_err(|err| told_if_stopped(err, done.len() + state.n_kept, mine.len(), &state.begun))?;
+        run.make(&mut writer, &todo, &mut state, true, progress).map_err(|err| {
+            unplanned(told_if_stopped(err, done.len() + state.n_kept, mine.len(), &state.begun))
+        })?;
         Ok(Worked { made: todo.len(), reused: mine.len() - todo.len(), ..all_done })
     })
 }
@@ -321,6 +322,16 @@ fn unfinished(missing: &[&str], n_units: usize) -> Error {
     let message = format!("{} of {n_units} units are not finished: {named}{others}", missing.len());
     Error::new(ErrorKind::Conflict, message).with_hint(
         "run the workers again, or `node-data work --plan FILE --index 0 --of 1`: only these are made",
+    )
+}
+
+/// A record that does not fit its columns: a plan is made without reading, so that no worker may give its stream others.
+fn unplanned(err: Error) -> Error {
+    if err.kind() != ErrorKind::Misfit {
+        return err;
+    }
+    err.with_hint(
+        "`node-data convert` keeps such messages, because one run reads all of them; or plan again with the topic `--undecoded`",
     )
 }
 

@@ -311,8 +311,10 @@ impl Run {
         damage.extend(self.quarantined());
         self.refuse_no_rows(&ledger, writer.n_rows(), damage.is_empty())?;
         let met = warnings.into_vec();
-        let met = met.iter().map(DamageEntry::from);
-        let told = |kind| source.findings_of(kind).map(DamageEntry::from).collect::<Vec<_>>();
+        let told = |kind| {
+            let met = met.iter().filter(move |it| it.kind == kind);
+            source.findings_of(kind).chain(met).map(DamageEntry::from).collect::<Vec<_>>()
+        };
         let mut schema = match &self.options.schema {
             Some(declared) => declared.clone(),
             None => inferred.finish(),
@@ -324,7 +326,7 @@ impl Run {
         let report = Report {
             damage,
             repairs: told(FindingKind::Repair),
-            warnings: told(FindingKind::Warning).into_iter().chain(met).collect(),
+            warnings: told(FindingKind::Warning),
             not_selected: source.unselected.clone(),
             not_read: self.opened.not_read.clone(),
             seconds,

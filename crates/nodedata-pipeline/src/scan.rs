@@ -2,6 +2,8 @@ use nodedata_core::{Formats, OpenOptions, ReadOptions, Result, Source};
 use nodedata_schema::{RowPlace, Schema, SchemaBuilder, SchemaCheck, Violations};
 
 use crate::{
+    OpenedSource,
+    misfits::holding_misfits,
     open_source,
     window::{ReadPart, read_window, windows},
 };
@@ -16,15 +18,17 @@ pub fn infer_schema(
     from: Option<&str>,
     open: &OpenOptions,
 ) -> Result<Schema> {
-    let opened = open_source(formats, sources, from, open)?;
-    let mut builder = SchemaBuilder::new(&opened.source.plan().streams);
-    each_window(opened.source.as_ref(), open.salvage, |parts| {
-        for batch in parts.iter().flat_map(|it| &it.batches) {
-            builder.observe(batch);
-        }
-        Ok(())
-    })?;
-    Ok(builder.finish())
+    holding_misfits((formats, sources, from), open, |open| {
+        let opened = open_source(formats, sources, from, &open)?;
+        let mut builder = SchemaBuilder::new(&opened.source.plan().streams);
+        each_window(opened.source.as_ref(), open.salvage, |parts| {
+            for batch in parts.iter().flat_map(|it| &it.batches) {
+                builder.observe(batch);
+            }
+            Ok(())
+        })?;
+        Ok(builder.finish())
+    })
 }
 
 /// Holds all rows of a source against a declared schema, without writing anything.
@@ -38,14 +42,23 @@ pub fn check_schema(
     open: &OpenOptions,
     declared: &Schema,
 ) -> Result<Vec<nodedata_schema::Violation>> {
-    let opened = open_source(formats, sources, from, open)?;
+    holding_misfits((formats, sources, from), open, |open| {
+        check_opened(&open_source(formats, sources, from, &open)?, open.salvage, declared)
+    })
+}
+
+fn check_opened(
+    opened: &OpenedSource,
+    salvage: bool,
+    declared: &Schema,
+) -> Result<Vec<nodedata_schema::Violation>> {
     let check = match SchemaCheck::new(declared, &opened.source.plan().streams) {
         Ok(check) => check,
         Err(violations) => return Ok(violations),
     };
     let mut all = Violations::default();
     let mut rows = std::collections::BTreeMap::new();
-    each_window(opened.source.as_ref(), open.salvage, |parts| {
+    each_window(opened.source.as_ref(), salvage, |parts| {
         for part in &parts {
             let episode = opened.source.plan().partitions[part.partition].episode;
             for batch in &part.batches {

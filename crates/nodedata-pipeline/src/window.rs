@@ -4,7 +4,8 @@ use std::{
 };
 
 use nodedata_core::{
-    Batch, EpisodeFacts, Error, Fate, Finding, InputRange, Partition, ReadOptions, Result, Source, StreamId,
+    Batch, EpisodeFacts, Error, ErrorKind, Fate, Finding, InputRange, Partition, ReadOptions, Result, Source,
+    StreamId,
 };
 use rayon::prelude::*;
 
@@ -98,7 +99,10 @@ fn read_partition(
             Ok(Some(batch)) => part.batches.push(batch),
             Ok(None) => break,
             // Damage that names no loss means the stream cannot go on.
-            Err(err) if salvage && err.loss().is_some() => part.damage.push(err),
+            // A sound record is not passed over: opened another way, the source has a place for it.
+            Err(err) if salvage && err.loss().is_some() && err.kind() != ErrorKind::Misfit => {
+                part.damage.push(err);
+            }
             Err(err) => return Err(err),
         }
     }

@@ -8,8 +8,8 @@ use std::{
 use nodedata_core::{DType, Error, ErrorKind, Feature, Layout, LeafId, Level, ListId, Result, meta};
 
 use crate::definition::{
-    Constant, DEPTH_MAX, Definitions, EnumDef, Extensibility, FieldDef, FieldType, Primitive, StructDef,
-    TypeDef, bad_definition,
+    BranchDef, Constant, DEPTH_MAX, Definitions, EnumDef, Extensibility, FieldDef, FieldType, Primitive,
+    StructDef, TypeDef, UnionDef, bad_definition,
 };
 
 /// Columns one message type may have.
@@ -43,15 +43,38 @@ pub(crate) enum NodeKind {
         n: u32,
         item: Box<Node>,
     },
-    /// `list` is `None` when no column lies below it.
     List {
-        list: Option<ListId>,
+        items: Items,
         item: Box<Node>,
     },
     Struct {
         extensibility: Option<Extensibility>,
         members: Vec<Member>,
     },
+    Union {
+        extensibility: Option<Extensibility>,
+        discriminator: Box<Node>,
+        /// Whether the discriminator may be negative.
+        signed: bool,
+        branches: Vec<Branch>,
+    },
+}
+
+/// What a union may hold; its columns are null where it holds another.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub(crate) labels: Vec<i128>,
+    pub(crate) is_default: bool,
+    pub(crate) node: Node,
+}
+
+/// Where the number of items of a list goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Items {
+    /// To the list that their columns lie in.
+    In(ListId),
+    /// To a column of its own: the items have none.
+    Counted(LeafId),
 }
 
 #[derive(Debug)]
@@ -148,10 +171,7 @@ struct Facts<'a> {
 impl<'a> Compiler<'a> {
     fn structure(&mut self, name: &'a str, structure: &'a StructDef, place: &Place<'_>) -> Result<Node> {
         if self.stack.contains(&name) {
-            return Err(bad_definition(
-                ErrorKind::Unsupported,
-                format!("{name} contains itself at `{}`, expected a type of finite depth", place.name),
-            ));
+            return Err(contains_itself(name, place.name));
         }
         self.stack.push(name);
         let constants = self.constants.entry(name).or_insert_with(|| Rc::new(constants_of_fields(structure)));
@@ -238,12 +258,50 @@ impl<'a> Compiler<'a> {
                 let scalar = Scalar::Enum(dtype.byte_width().unwrap_or(4));
                 self.scalar(scalar, dtype, place, facts, constants_text(values).as_deref())
             }
+            Some((name, TypeDef::Union(union))) => self.union(name, union, place),
             Some((_, TypeDef::Refused(what))) => Err(no_columns(place.name, what)),
             None => Err(bad_definition(
                 ErrorKind::Corrupt,
                 format!("field `{}` has type {name}, which the definition leaves out", place.name),
             )),
         }
+    }
+
+    /// One column for the discriminator, and those of each branch.
+    fn union(&mut self, name: &'a str, union: &'a UnionDef, place: &Place<'_>) -> Result<Node> {
+        if self.stack.contains(&name) {
+            return Err(contains_itself(name, place.name));
+        }
+        if matches!(place.levels.last(), Some(Level::Fixed(_))) {
+            return Err(no_columns(place.name, "a union inside a fixed array"));
+        }
+        self.stack.push(name);
+        let named = |field: &FieldDef| match place.name {
+            "" => field.name.clone(),
+            above => format!("{above}.{}", field.name),
+        };
+        let UnionDef { discriminator, branches, extensibility } = union;
+        let signed = match &discriminator.field_type {
+            FieldType::Primitive(it) => {
+                matches!(it.dtype(), DType::Int8 | DType::Int16 | DType::Int32 | DType::Int64)
+            }
+            _ => true,
+        };
+        let of = |field: &'a FieldDef| Facts { field, constants: None };
+        let column = named(discriminator);
+        let inner = Place { name: &column, depth: place.depth + 1, ..*place };
+        let node = self.field(&discriminator.field_type, &inner, &of(discriminator))?;
+        let mut compiled = Vec::with_capacity(branches.len());
+        for BranchDef { labels, is_default, field } in branches {
+            let column = named(field);
+            let inner = Place { name: &column, optional: true, list_optional: true, ..inner };
+            let node = self.field(&field.field_type, &inner, &of(field))?;
+            compiled.push(Branch { labels: labels.clone(), is_default: *is_default, node });
+        }
+        self.stack.pop();
+        let (discriminator, extensibility) = (Box::new(node), *extensibility);
+        let kind = NodeKind::Union { extensibility, discriminator, signed, branches: compiled };
+        Ok(Node { name: place.name.to_owned(), kind })
     }
 
     fn array(
@@ -285,9 +343,17 @@ impl<'a> Compiler<'a> {
         let inner = Place { levels: &levels, depth: place.depth + 1, list_optional: false, ..*place };
         let n_leaves_before = self.n_leaves;
         let item = Box::new(self.field(item, &inner, facts)?);
-        // Items without columns leave only their number, and no column needs that.
-        let list = (self.n_leaves > n_leaves_before).then_some(list);
-        Ok(Node { name: place.name.to_owned(), kind: NodeKind::List { list, item } })
+        let items = if self.n_leaves > n_leaves_before {
+            Items::In(list)
+        } else {
+            // All that items without columns leave is their number.
+            let name = format!("{}.length", place.name);
+            let place = Place { name: &name, ..*place };
+            let counted = self.scalar(Scalar::Number(4), DType::UInt32, &place, facts, None)?;
+            let NodeKind::Scalar { leaf, .. } = counted.kind else { return Ok(counted) };
+            Items::Counted(leaf)
+        };
+        Ok(Node { name: place.name.to_owned(), kind: NodeKind::List { items, item } })
     }
 
     fn scalar(
@@ -330,6 +396,13 @@ impl<'a> Compiler<'a> {
         let leaf = self.layout.leaf(feature, place.levels);
         Ok(Node { name: place.name.to_owned(), kind: NodeKind::Scalar { leaf, scalar } })
     }
+}
+
+fn contains_itself(type_name: &str, field: &str) -> Error {
+    bad_definition(
+        ErrorKind::Unsupported,
+        format!("{type_name} contains itself at `{field}`, expected a type of finite depth"),
+    )
 }
 
 fn no_columns(name: &str, what: &str) -> Error {

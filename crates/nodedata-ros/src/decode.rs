@@ -3,6 +3,7 @@
 use nodedata_core::{LeafId, ListId};
 
 use crate::{
+    compile::Items,
     definition::Extensibility,
     program::{Op, Program},
     sink::Sink,
@@ -165,11 +166,13 @@ impl<S: Sink> Decoder<'_, S> {
                 let pos = self.texts::<BIG>(op, pos, list, leaf)?;
                 (self.close_frame(op, pos, frame_end)?, op + 1)
             }
-            Op::Each { list, end, bytes_min, framed } => {
+            Op::Each { items, end, bytes_min, framed } => {
                 let (pos, frame_end) = self.open_frame::<BIG>(op, pos, framed)?;
                 let (n, mut pos) = self.count::<BIG>(op, pos, bytes_min)?;
-                if let Some(list) = list {
-                    self.sink.items(list, n);
+                match items {
+                    Items::In(list) => self.sink.items(list, n),
+                    // A count is read from 32 bits.
+                    Items::Counted(leaf) => self.sink.one(leaf, (n as u32).to_le_bytes()),
                 }
                 for _ in 0..n {
                     pos = self.run::<BIG>(op + 1, end, pos)?;
@@ -187,6 +190,7 @@ impl<S: Sink> Decoder<'_, S> {
             Op::WideText(leaf) => (self.wide_text::<BIG>(op, pos, leaf)?, op + 1),
             Op::TimePart { leaf, part } => (self.time_part::<BIG>(op, pos, leaf, part)?, op + 1),
             Op::Struct { idx, end } => (self.structure::<BIG>(op, pos, idx, end)?, end),
+            Op::Union { idx, end } => (self.union::<BIG>(op, pos, idx)?, end),
             Op::Optional { idx, end } => (self.optional::<BIG>(op, pos, idx, end)?, end),
             Op::Dummy => {
                 let is_whole_message = self.program.ops.len() == 1;

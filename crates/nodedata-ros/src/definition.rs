@@ -35,11 +35,12 @@ impl Definitions {
     /// `Corrupt` for text that is not a definition; `Limit` for sizes and nesting beyond what is read.
     pub fn from_msg(root_name: &str, text: &str, dialect: Dialect) -> Result<Self> {
         let parts = parts::split(text, root_name);
-        let known = KnownTypes::new(parts.iter().map(|it| normalize(it.name)));
+        let full_name = |it: &parts::Part<'_>| without_vendor(&normalize(it.name));
+        let known = KnownTypes::new(parts.iter().map(full_name));
         let mut definitions = Self { types: BTreeMap::new() };
         let mut idl_parts = Vec::new();
         for part in &parts {
-            let name = normalize(part.name);
+            let name = full_name(part);
             if part.is_idl {
                 idl_parts.push(*part);
             } else {
@@ -79,13 +80,17 @@ impl Definitions {
         entry(&short).or_else(|| {
             let full = normalize(name);
             // A service bag may name the service where it means its events.
-            entry(&full).or_else(|| entry(&format!("{full}_Event")))
+            entry(&full).or_else(|| entry(&format!("{full}_Event"))).or_else(|| entry(&without_vendor(&full)))
         })
     }
 
     /// Whether any type says how it may be extended; if none does, the payload's header decides.
     pub(crate) fn has_extensibility(&self) -> bool {
-        self.types.values().any(|it| matches!(it, TypeDef::Struct(it) if it.extensibility.is_some()))
+        self.types.values().any(|it| match it {
+            TypeDef::Struct(it) => it.extensibility.is_some(),
+            TypeDef::Union(it) => it.extensibility.is_some(),
+            TypeDef::Enum(_) | TypeDef::Refused(_) => false,
+        })
     }
 
     fn add(&mut self, name: String, definition: TypeDef) {
@@ -120,6 +125,15 @@ pub(crate) fn normalize(name: &str) -> String {
     }
 }
 
+/// A name as `.msg` text means it: some DDS recorders write their own name in front (`fastdds/pkg/msg/Type`).
+pub(crate) fn without_vendor(name: &str) -> String {
+    let parts: Vec<&str> = name.split('/').collect();
+    match parts[..] {
+        [.., _, package, kind @ ("msg" | "srv" | "action"), last] => format!("{package}/{kind}/{last}"),
+        _ => name.to_owned(),
+    }
+}
+
 /// What helps where a message cannot be decoded.
 pub(crate) const UNDECODED: &str = "`--undecoded TOPIC` keeps the messages of this topic as bytes";
 
@@ -132,7 +146,8 @@ pub(crate) fn bad_definition(kind: ErrorKind, message: impl Into<String>) -> Err
 pub(crate) enum TypeDef {
     Struct(StructDef),
     Enum(EnumDef),
-    /// A kind of type that has no columns here, such as a union; an error only where it is used.
+    Union(UnionDef),
+    /// A kind of type that has no columns here, such as a bit set; an error only where it is used.
     Refused(&'static str),
 }
 
@@ -166,6 +181,22 @@ pub(crate) struct EnumDef {
     pub(crate) values: Vec<(String, i64)>,
     /// `Int32` unless the type has another `@bit_bound`.
     pub(crate) primitive: Primitive,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct UnionDef {
+    /// A whole number, a bool or an enum.
+    pub(crate) discriminator: FieldDef,
+    pub(crate) branches: Vec<BranchDef>,
+    pub(crate) extensibility: Option<Extensibility>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct BranchDef {
+    pub(crate) labels: Vec<i128>,
+    /// Whether it is taken for values that no label names.
+    pub(crate) is_default: bool,
+    pub(crate) field: FieldDef,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

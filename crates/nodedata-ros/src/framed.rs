@@ -195,6 +195,38 @@ impl<'a, S: Sink> Decoder<'a, S> {
         Ok(())
     }
 
+    /// A union: its discriminator, and the branch that this says. The others are absent.
+    pub(crate) fn union<const BIG: bool>(
+        &mut self,
+        op: usize,
+        pos: usize,
+        idx: usize,
+    ) -> Result<usize, Fault> {
+        let program = self.program;
+        let union = &program.unions[idx];
+        let extensibility = union.extensibility.unwrap_or(self.default);
+        let framed = self.wire == Wire::Xcdr2 && extensibility != Extensibility::Final;
+        let (pos, outer) = self.open_frame::<BIG>(op, pos, framed)?;
+        let value = {
+            let start = self.align(pos, union.width);
+            let bytes = self.slice(op, start, union.width)?;
+            whole::<BIG>(bytes, union.signed)
+        };
+        let branches = &union.branches;
+        let first_end = branches.first().map_or(op + 2, |it| it.start);
+        let mut at = self.run::<BIG>(op + 1, first_end, pos)?;
+        let chosen = branches.iter().position(|it| it.labels.contains(&value));
+        let chosen = chosen.or_else(|| branches.iter().position(|it| it.is_default));
+        for (number, branch) in branches.iter().enumerate() {
+            if chosen == Some(number) {
+                at = self.run::<BIG>(branch.start, branch.end, at)?;
+            } else {
+                self.absent(op, at, branch.optional)?;
+            }
+        }
+        self.close_frame(op, at, outer)
+    }
+
     /// An optional member of a struct that is no parameter list: a flag (XCDR2) or a header (XCDR1) tells
     /// whether it is there.
     pub(crate) fn optional<const BIG: bool>(
@@ -229,6 +261,14 @@ impl<'a, S: Sink> Decoder<'a, S> {
         self.origin = outer_origin;
         Ok(pos)
     }
+}
+
+/// A whole number of any width.
+fn whole<const BIG: bool>(bytes: &[u8], signed: bool) -> i128 {
+    let fold = |value: i128, byte: &u8| value << 8 | i128::from(*byte);
+    let value = if BIG { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) };
+    let n_bits = bytes.len() * 8;
+    if signed && value >> (n_bits - 1) & 1 == 1 { value - (1 << n_bits) } else { value }
 }
 
 /// The header of one XCDR1 parameter; without an id it ends the list.

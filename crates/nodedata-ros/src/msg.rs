@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use nodedata_core::{ErrorKind, Result};
 
 use crate::{
-    definition::{Constant, Dialect, FieldDef, FieldType, Primitive, StructDef, bad_definition, normalize},
+    definition::{
+        Constant, Dialect, FieldDef, FieldType, Primitive, StructDef, bad_definition, normalize,
+        without_vendor,
+    },
     parts::Part,
 };
 
@@ -194,7 +197,7 @@ fn parse_name(text: &str, owner: &str, known: &KnownTypes) -> Option<FieldType> 
         return None;
     }
     if text.contains('/') {
-        return Some(FieldType::Named(normalize(text)));
+        return Some(FieldType::Named(without_vendor(&normalize(text))));
     }
     let package = owner.split('/').next().unwrap_or_default();
     let own = format!("{package}/msg/{text}");
@@ -205,6 +208,9 @@ fn parse_name(text: &str, owner: &str, known: &KnownTypes) -> Option<FieldType> 
     // joined by hand, where only one type can be meant.
     Some(FieldType::Named(match (text, known.by_last.get(text)) {
         ("Header", _) => "std_msgs/msg/Header".to_owned(),
+        // Primitives of ROS 1 that converters leave in ROS 2 text; no ROS 2 type has such a name.
+        ("time", None) => "builtin_interfaces/msg/Time".to_owned(),
+        ("duration", None) => "builtin_interfaces/msg/Duration".to_owned(),
         (_, Some(Some(only))) => only.clone(),
         _ => own,
     }))

@@ -52,7 +52,11 @@ fn names() {
             "lab/msg/Gone g",
         ],
     );
-    check("time t", Dialect::Ros2, &["lab/msg/time t"]);
+    check(
+        "time t\nduration[] d\nfastdds/other/msg/Type f",
+        Dialect::Ros2,
+        &["builtin_interfaces/msg/Time t", "builtin_interfaces/msg/Duration[] d", "other/msg/Type f"],
+    );
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl RosPlan {
     /// A field whose name a column of `layout` already has gets `message.` in front.
     ///
     /// # Errors
-    /// `Corrupt` when a type is missing; `Unsupported` for types without columns (unions, recursive
+    /// `Corrupt` when a type is missing; `Unsupported` for types without columns (bit sets, recursive
     /// types); `Limit` for more than 4096 columns or 64 levels. The layout is then half extended.
     pub fn compile(layout: &mut Layout, definitions: &Definitions, root: &str) -> Result<Self> {
         let node = compile::compile(layout, definitions, root)?;

@@ -3,7 +3,7 @@
 use nodedata_core::{LeafId, ListId};
 
 use crate::{
-    compile::{Member, Node, NodeKind, Scalar, TimeKind},
+    compile::{Branch, Items, Member, Node, NodeKind, Scalar, TimeKind},
     definition::Extensibility,
 };
 
@@ -69,7 +69,7 @@ pub(crate) enum Op {
     },
     /// A list of anything else: the body once per item, each at least `bytes_min` long.
     Each {
-        list: Option<ListId>,
+        items: Items,
         end: usize,
         bytes_min: usize,
         framed: bool,
@@ -83,6 +83,11 @@ pub(crate) enum Op {
     },
     /// A struct that may be framed; index into [`Program::structs`].
     Struct {
+        idx: usize,
+        end: usize,
+    },
+    /// A discriminator and one of several values; index into [`Program::unions`].
+    Union {
         idx: usize,
         end: usize,
     },
@@ -104,6 +109,7 @@ pub(crate) struct Program {
     pub(crate) names: Vec<Box<str>>,
     pub(crate) structs: Vec<Struct>,
     pub(crate) optionals: Vec<Absent>,
+    pub(crate) unions: Vec<Union>,
     pub(crate) has_wide_text: bool,
 }
 
@@ -123,6 +129,26 @@ pub(crate) struct StructMember {
     pub(crate) end: usize,
     /// Index into [`Program::optionals`].
     pub(crate) optional: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Union {
+    pub(crate) extensibility: Option<Extensibility>,
+    /// Bytes of the discriminator, whose operations come first.
+    pub(crate) width: usize,
+    /// Whether it may be negative.
+    pub(crate) signed: bool,
+    pub(crate) branches: Vec<UnionBranch>,
+}
+
+#[derive(Debug)]
+pub(crate) struct UnionBranch {
+    pub(crate) labels: Vec<i128>,
+    pub(crate) is_default: bool,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// Index into [`Program::optionals`].
+    pub(crate) optional: usize,
 }
 
 /// What to push for an absent member.
@@ -187,7 +213,7 @@ impl Builder {
         match &node.kind {
             NodeKind::Scalar { leaf, scalar } => self.scalar(node, *leaf, *scalar),
             NodeKind::Array { n, item } => self.array(node, *n as usize, item),
-            NodeKind::List { list, item } => self.list(node, *list, item),
+            NodeKind::List { items, item } => self.list(node, *items, item),
             NodeKind::Struct { extensibility, members } => {
                 if self.is_framed(*extensibility) {
                     self.framed_struct(node, *extensibility, members, false);
@@ -195,7 +221,38 @@ impl Builder {
                     self.inline_struct(node, members);
                 }
             }
+            NodeKind::Union { extensibility, discriminator, signed, branches } => {
+                let width = bytes_min(discriminator);
+                let union =
+                    Union { extensibility: *extensibility, width, signed: *signed, branches: Vec::new() };
+                self.union(node, union, discriminator, branches);
+            }
         }
+    }
+
+    fn union(&mut self, node: &Node, union: Union, discriminator: &Node, branches: &[Branch]) {
+        let idx = self.program.unions.len();
+        self.program.unions.push(union);
+        let op = self.push(Op::Union { idx, end: 0 }, node);
+        self.boundary();
+        self.lower(discriminator);
+        let mut lowered = Vec::with_capacity(branches.len());
+        for Branch { labels, is_default, node } in branches {
+            let mut absent = Absent::default();
+            absent.collect(node, 1);
+            let optional = self.program.optionals.len();
+            self.program.optionals.push(absent);
+            let start = self.boundary();
+            self.n_optional += 1;
+            self.lower(node);
+            self.n_optional -= 1;
+            self.valid(node);
+            let (labels, is_default, end) = (labels.clone(), *is_default, self.boundary());
+            lowered.push(UnionBranch { labels, is_default, start, end, optional });
+        }
+        let end = self.boundary();
+        self.program.unions[idx].branches = lowered;
+        self.program.ops[op] = Op::Union { idx, end };
     }
 
     fn is_framed(&self, extensibility: Option<Extensibility>) -> bool {
@@ -274,9 +331,10 @@ impl Builder {
         }
     }
 
-    fn list(&mut self, node: &Node, list: Option<ListId>, item: &Node) {
+    fn list(&mut self, node: &Node, items: Items, item: &Node) {
         // Items of a list inside an optional member carry validity: only the general form pushes it.
-        if let (Some(list), NodeKind::Scalar { leaf, scalar }, 0) = (list, &item.kind, self.n_optional) {
+        if let (Items::In(list), NodeKind::Scalar { leaf, scalar }, 0) = (items, &item.kind, self.n_optional)
+        {
             let leaf = *leaf;
             let op = match *scalar {
                 Scalar::Number(width) => Some(Op::List { list, leaf, width, framed: false }),
@@ -292,14 +350,14 @@ impl Builder {
         }
         let bytes_min = bytes_min(item);
         let framed = !matches!(item.kind, NodeKind::Scalar { scalar: Scalar::Number(_) | Scalar::Bool, .. });
-        let op = self.push(Op::Each { list, end: 0, bytes_min, framed }, node);
+        let op = self.push(Op::Each { items, end: 0, bytes_min, framed }, node);
         self.boundary();
         self.lower(item);
         if self.n_optional > 0 {
             self.valid(item);
         }
         let end = self.boundary();
-        self.program.ops[op] = Op::Each { list, end, bytes_min, framed };
+        self.program.ops[op] = Op::Each { items, end, bytes_min, framed };
     }
 
     /// Marks the columns of `node` as present, except those that a nearer optional member marks.
@@ -309,10 +367,15 @@ impl Builder {
                 self.push(Op::Valid(*leaf), node);
             }
             NodeKind::Array { item, .. } => self.valid(item),
-            NodeKind::List { .. } => {}
+            NodeKind::List { items: Items::Counted(leaf), .. } => {
+                self.push(Op::Valid(*leaf), node);
+            }
+            NodeKind::List { items: Items::In(_), .. } => {}
             NodeKind::Struct { members, .. } => {
                 members.iter().filter(|it| !it.optional).for_each(|it| self.valid(&it.node));
             }
+            // The branch that is there marks itself.
+            NodeKind::Union { discriminator, .. } => self.valid(discriminator),
         }
     }
 
@@ -393,12 +456,19 @@ impl Absent {
             }
             // Cannot overflow: the compiler bounds the values an absent member stands for.
             NodeKind::Array { n, item } => self.collect(item, n_items * *n as usize),
-            NodeKind::List { list, .. } => {
-                self.lists.extend(*list);
+            NodeKind::List { items, .. } => {
+                match items {
+                    Items::In(list) => self.lists.push(*list),
+                    Items::Counted(leaf) => self.leaves.push(*leaf),
+                }
                 self.n_bytes += 4;
             }
             NodeKind::Struct { members, .. } => {
                 members.iter().for_each(|it| self.collect(&it.node, n_items));
+            }
+            NodeKind::Union { discriminator, branches, .. } => {
+                self.collect(discriminator, n_items);
+                branches.iter().for_each(|it| self.collect(&it.node, n_items));
             }
         }
     }
@@ -424,6 +494,7 @@ fn bytes_min(node: &Node) -> usize {
             .iter()
             .filter(|it| !it.optional)
             .fold(0, |sum: usize, it| sum.saturating_add(bytes_min(&it.node))),
+        NodeKind::Union { discriminator, .. } => bytes_min(discriminator),
     };
     n.max(1)
 }

@@ -94,7 +94,11 @@ fn structure(fields: Vec<(&str, FieldType)>) -> StructDef {
 /// The service or action a derived message belongs to.
 fn base_name(name: &str) -> &str {
     let suffixes = ["_Event", "_Request", "_Response", "_FeedbackMessage", "_Feedback", "_Goal", "_Result"];
-    suffixes.iter().find_map(|it| name.strip_suffix(it)).unwrap_or(name)
+    let base = suffixes.iter().find_map(|it| name.strip_suffix(it)).unwrap_or(name);
+    // The services of an action have messages of their own.
+    let services = ["_SendGoal", "_GetResult"];
+    let of_action = name.contains("/action/").then(|| services.iter().find_map(|it| base.strip_suffix(it)));
+    of_action.flatten().unwrap_or(base)
 }
 
 /// The texts between `---` lines.
@@ -139,5 +143,7 @@ mod tests {
         for name in ["Go_Goal", "Go_FeedbackMessage", "Go_SendGoal_Event", "Go_GetResult_Response"] {
             assert!(definitions.contains(&format!("lab/action/{name}")), "{name}");
         }
+        let definitions = Definitions::from_msg("lab/action/Go_SendGoal_Event", text, Dialect::Ros2).unwrap();
+        assert!(definitions.contains("lab/action/Go_SendGoal_Event"));
     }
 }

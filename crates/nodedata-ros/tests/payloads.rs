@@ -329,3 +329,70 @@ fn absent_members_cost_no_more_than_a_multiple_of_the_payload() {
     let err = topic.cdr(&payload(10_000)).unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Limit, "{err}");
 }
+
+/// Items without a field have no columns; how many there are is told all the same.
+#[test]
+fn lists_of_empty_structs_keep_their_length() {
+    let text = "Inner[] f\nNothing[] n\nuint8 last\n========\nMSG: lab/Inner\nNothing[] deep\n========\nMSG: lab/Nothing\n";
+    let topic = topic(text, Dialect::Ros2);
+    for big in [false, true] {
+        let mut writer = Writer::new(Encoding::Xcdr1 { big });
+        // An empty struct takes a byte.
+        let nothing = |writer: &mut Writer, n: u32| {
+            writer.u32(n);
+            (0..n).for_each(|_| {
+                writer.u8(0);
+            });
+        };
+        writer.u32(2);
+        nothing(&mut writer, 3);
+        nothing(&mut writer, 0);
+        nothing(&mut writer, 2);
+        writer.u8(9);
+        let expected = [("f.deep.length", json!([3, 0])), ("n.length", json!(2)), ("last", json!(9))];
+        let expected: Vec<_> = expected.into_iter().map(|(name, it)| (name.to_owned(), it)).collect();
+        assert_eq!(topic.cdr(&writer.finish()).unwrap(), expected);
+    }
+}
+
+/// The value that the discriminator says is there, and the others are null; what follows stays where it is.
+#[test]
+fn unions_have_a_column_for_each_branch() {
+    let text = "module m { enum Kind { LOW, @value(7) HIGH };
+        union U switch (long) { case 1: case 3: long a; case 2: string b; default: sequence<short> c; };
+        union E switch (Kind) { case LOW: octet low; case Kind::HIGH: double high; };
+        struct T { long id; U u; E e; sequence<U> many; octet last; }; };";
+    let topic = Topic::new(&Definitions::from_idl("m::T", text).unwrap(), "m::T");
+    for encoding in Encoding::CDR {
+        let mut writer = Writer::new(encoding);
+        writer.u32(5).u32(3).u32(42).u32(7).f64(0.5);
+        writer.framed(|it| {
+            it.u32(2).u32(2).string("x");
+            it.number((-9i32).to_le_bytes()).u32(2);
+            it.number(4i16.to_le_bytes()).number(5i16.to_le_bytes());
+        });
+        writer.u8(1);
+        let expected = [
+            ("id", json!(5)),
+            ("u.discriminator", json!(3)),
+            ("u.a", json!(42)),
+            ("u.b", json!(null)),
+            ("u.c", json!(null)),
+            ("e.discriminator", json!(7)),
+            ("e.low", json!(null)),
+            ("e.high", json!(0.5)),
+            ("many.discriminator", json!([2, -9])),
+            ("many.a", json!([null, null])),
+            ("many.b", json!(["x", null])),
+            ("many.c", json!([null, [4, 5]])),
+            ("last", json!(1)),
+        ];
+        let expected: Vec<_> = expected.into_iter().map(|(name, it)| (name.to_owned(), it)).collect();
+        assert_eq!(topic.cdr(&writer.finish()).unwrap(), expected, "{encoding:?}");
+    }
+    // Of the default there is nothing where no branch is one.
+    let mut writer = Writer::new(Encoding::Xcdr1 { big: false });
+    writer.u32(5).u32(1).u32(42).u32(1).u32(0).u8(1);
+    let row = topic.cdr(&writer.finish()).unwrap();
+    assert_eq!((&row[5].1, &row[6].1, &row[7].1), (&json!(1), &json!(null), &json!(null)));
+}

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use nodedata_core::{
-    Error, ErrorKind, Moments, OpenOptions, OptionValue, Result,
+    Error, ErrorKind, Moments, OnMisfit, OpenOptions, OptionValue, Result,
     placed::mistakes_to_error,
     visible::{column_of, padded, visible},
 };
@@ -12,7 +12,7 @@ use nodedata_schema::Schema;
 
 use crate::{
     Outcome,
-    args::{ConvertArgs, OnErrorArg, Output, SourceArgs, StepArgs},
+    args::{ConvertArgs, OnErrorArg, OnMisfitArg, Output, SourceArgs, StepArgs},
     commands::nulls,
     documents, human, interrupt, message, peak_heap,
     progress::Shown,
@@ -89,7 +89,11 @@ pub(crate) fn read_schema(path: &Path) -> Result<Schema> {
 /// What the flags of a conversion mean.
 pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
     let out = output_of(&args)?.to_owned();
-    let open = open_options(&args.source)?;
+    let on_misfit = match args.on_misfit {
+        OnMisfitArg::Keep => OnMisfit::Keep,
+        OnMisfitArg::Fail => OnMisfit::Fail,
+    };
+    let open = OpenOptions { on_misfit, ..open_options(&args.source)? };
     let StepArgs { rate, clock, time, tolerance_ms, upsample } = args.steps.clone();
     Ok(ConvertOptions {
         from: args.source.from.clone(),
@@ -173,7 +177,13 @@ fn taken_over(report: &Report) -> String {
 
 fn dropped(ledger: &StreamLedger) -> String {
     let reasons = ledger.superseded.iter().chain(&ledger.dropped);
-    let parts: Vec<String> = reasons.map(|(reason, n)| format!("{} {reason}", human::count(*n))).collect();
+    let mut parts: Vec<String> =
+        reasons.map(|(reason, n)| format!("{} {reason}", human::count(*n))).collect();
+    // They are among those written.
+    let kept: u64 = ledger.kept_as_bytes.values().sum();
+    if 0 < kept {
+        parts.push(format!("({} kept as they came)", human::count(kept)));
+    }
     parts.join(", ")
 }
 
@@ -184,12 +194,16 @@ fn tell_damage(report: &Report) {
     for entry in &report.warnings {
         message::note(&format!("warning: {}{}", visible(&entry.message), place(&entry.at)));
     }
+    let more = |times: u64| match times {
+        0 | 1 => String::new(),
+        _ => format!(" (and {} more alike)", times - 1),
+    };
     for entry in &report.repairs {
-        message::note(&format!("{}: {}{}", entry.reason, visible(&entry.message), place(&entry.at)));
+        let (message, times) = (visible(&entry.message), more(entry.times));
+        message::note(&format!("{}: {message}{times}{}", entry.reason, place(&entry.at)));
     }
     for entry in &report.damage {
-        let times =
-            if entry.times > 1 { format!(" (and {} more alike)", entry.times - 1) } else { String::new() };
+        let times = more(entry.times);
         let costs = entry.byte_range.is_some() || !entry.records.is_empty() || entry.uncounted;
         let label = if entry.reason == "quarantined" {
             "quarantined"
@@ -201,9 +215,14 @@ fn tell_damage(report: &Report) {
         message::note(&format!("{label}: {}{times}{}", visible(&entry.message), place(&entry.at)));
     }
     let is_damaged = report.damage.iter().any(|it| it.reason != "quarantined");
-    let is_dropped = report.streams.values().any(|it| !it.is_complete());
+    let is_dropped = report.streams.values().any(|it| !it.leaves_out_nothing());
+    let is_kept = report.streams.values().any(|it| !it.kept_as_bytes.is_empty());
     if is_damaged || is_dropped {
         message::note("the source is damaged: report.json names everything that was left out");
+    } else if is_kept {
+        message::note(
+            "some messages do not fit their columns: their rows hold them as they came, and report.json names them",
+        );
     } else if !report.repairs.is_empty() {
         message::note(
             "the source contradicts itself: report.json names everything that was put right or left out",

@@ -25,6 +25,8 @@ pub struct Layout {
     pub(super) leaves: Vec<LeafLayout>,
     /// The list each list lies in (`None`: it lies in the row), and how many fixed items are between.
     pub(super) lists: Vec<ListLayout>,
+    /// The first column of those that a row may be without altogether.
+    pub(super) absent_from: Option<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -110,6 +112,15 @@ impl Layout {
     /// Changes the feature of one column, for example its storage once the whole message is known.
     pub fn feature_mut(&mut self, id: LeafId) -> &mut Feature {
         &mut self.leaves[id.0].feature
+    }
+
+    /// Lets a row be without all of its columns from `first` on ([`super::Columns::push_absent_but`]), so that each of
+    /// them may be null. Whoever fills them need not know: what is pushed without a word on whether it is there counts as
+    /// there once the row ends.
+    pub fn allow_absent_from(&mut self, first: LeafId) {
+        self.absent_from = Some(first.0);
+        self.leaves[first.0..].iter_mut().for_each(|it| it.feature.nullable = true);
+        self.lists.iter_mut().for_each(|it| it.nullable = true);
     }
 
     /// Values one push of an item must bring to this column: the product of its innermost fixed levels.

@@ -54,13 +54,7 @@ impl Scanner<'_> {
     }
 
     pub(super) fn metadata(&mut self, content: &[u8]) -> Result<()> {
-        let Metadata { name, entries } = Metadata::parse(content)?;
-        // rosbag2 writes its record once when it opens a file and once when it closes it: the last wins.
-        let prefix = format!("{name}.");
-        self.plan.facts.metadata.retain(|key, _| !key.starts_with(&prefix));
-        for (key, value) in entries {
-            self.plan.facts.metadata.insert(format!("{prefix}{key}"), value.to_owned());
-        }
+        self.plan.metadata.push((&Metadata::parse(content)?).into());
         Ok(())
     }
 

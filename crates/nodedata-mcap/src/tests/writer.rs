@@ -136,7 +136,7 @@ fn a_pointer_instead_of_a_file() {
 }
 
 #[test]
-fn the_last_metadata_record_of_a_name_wins() {
+fn every_metadata_record_of_a_name_is_kept() {
     let records = [
         metadata("rosbag2", &[("count", "0"), ("open", "yes")]),
         metadata("other", &[("a", "b")]),
@@ -145,7 +145,9 @@ fn the_last_metadata_record_of_a_name_wins() {
     let source = open(&log(&records), &OpenOptions::default()).unwrap();
     let metadata: Vec<_> =
         source.plan().episodes[0].metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    assert_eq!(metadata, ["other.a=b", "rosbag2.count=12"]);
+    let kept =
+        ["mcap.library=test", "other.a=b", "rosbag2#1.count=0", "rosbag2#1.open=yes", "rosbag2.count=12"];
+    assert_eq!(metadata, kept);
 }
 
 #[test]

@@ -61,16 +61,18 @@ fn a_renamed_field_takes_no_other_fields_name() {
             "log_time_ns": {"type": "integer"}, "message.episode_index": {"type": "integer"},
             "episode_index": {"type": "integer"}}}"#,
     );
-    MessageDecoder::compile(&mut layout, &schema).unwrap();
+    let decoder = MessageDecoder::compile(&mut layout, &schema).unwrap();
     let names: Vec<&str> = layout.features().skip(3).map(|it| it.name.as_str()).collect();
     let expected = [
-        "message.sequence#2",
+        "message.message.sequence",
         "message.sequence",
-        "message.log_time_ns#2",
+        "message.message.log_time_ns",
         "message.episode_index",
-        "message.episode_index#2",
+        "message.message.episode_index",
     ];
     assert_eq!(names, expected);
+    let told: Vec<&str> = decoder.told_apart().iter().map(|it| it.0.as_str()).collect();
+    assert_eq!(told, ["sequence", "log_time_ns", "episode_index"]);
 }
 
 #[test]

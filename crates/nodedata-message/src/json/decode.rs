@@ -7,17 +7,18 @@ use serde::de::{
 
 use super::{
     describe::UnknownKeys,
+    loose::LooseVisitor,
     node::{FixedNode, ListNode, Node, ObjectNode},
     plan::{JsonPlan, Wire},
     row::{Path, Row},
     scalar::ScalarSeed,
     text::JsonText,
 };
-use crate::cbor::CborReader;
+use crate::{Fit, cbor::CborReader};
 
 /// Pushes one message along the plan.
-pub(super) fn decode(plan: &JsonPlan, payload: &[u8], columns: &mut Columns) -> Result<()> {
-    let mut row = Row::new(columns, plan.row_bytes_max);
+pub(super) fn decode(plan: &JsonPlan, payload: &[u8], columns: &mut Columns) -> Result<Fit> {
+    let mut row = Row::new(columns, plan.row_bytes_max, plan.loose);
     let path = Path::ROOT;
     let seed = NodeSeed { node: &plan.root, path: &path, row: &mut row };
     let outcome = match plan.wire {
@@ -40,14 +41,14 @@ pub(super) fn decode(plan: &JsonPlan, payload: &[u8], columns: &mut Columns) -> 
             row.columns.push_valid(id);
         }
     }
-    Ok(())
+    Ok(if row.diverted { Fit::Partly } else { Fit::Whole })
 }
 
 /// Decodes one value of the tree into its columns.
-struct NodeSeed<'a, 'c> {
-    node: &'a Node,
-    path: &'a Path<'a>,
-    row: &'a mut Row<'c>,
+pub(super) struct NodeSeed<'a, 'c> {
+    pub(super) node: &'a Node,
+    pub(super) path: &'a Path<'a>,
+    pub(super) row: &'a mut Row<'c>,
 }
 
 impl<'de> DeserializeSeed<'de> for NodeSeed<'_, '_> {
@@ -56,6 +57,9 @@ impl<'de> DeserializeSeed<'de> for NodeSeed<'_, '_> {
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
         let Self { node, path, row } = self;
         let outcome = match node {
+            _ if row.loose && !node.takes_anything() => {
+                from.deserialize_any(LooseVisitor { node, path, row: &mut *row })
+            }
             Node::Scalar(it) => {
                 let id = it.id;
                 let seed = ScalarSeed { id, scalar: it.scalar, nullable: it.nullable, row };
@@ -88,12 +92,12 @@ impl<'de> DeserializeSeed<'de> for NodeSeed<'_, '_> {
 }
 
 /// One dimension of a fixed tensor. Tells whether the tensor is there.
-struct FixedSeed<'a, 'c> {
-    node: &'a FixedNode,
+pub(super) struct FixedSeed<'a, 'c> {
+    pub(super) node: &'a FixedNode,
     /// The dimensions from this one inwards.
-    dims: &'a [u32],
-    path: &'a Path<'a>,
-    row: &'a mut Row<'c>,
+    pub(super) dims: &'a [u32],
+    pub(super) path: &'a Path<'a>,
+    pub(super) row: &'a mut Row<'c>,
 }
 
 impl<'de> DeserializeSeed<'de> for FixedSeed<'_, '_> {
@@ -143,10 +147,10 @@ impl<'de> Visitor<'de> for FixedSeed<'_, '_> {
     }
 }
 
-struct ListVisitor<'a, 'c> {
-    node: &'a ListNode,
-    path: &'a Path<'a>,
-    row: &'a mut Row<'c>,
+pub(super) struct ListVisitor<'a, 'c> {
+    pub(super) node: &'a ListNode,
+    pub(super) path: &'a Path<'a>,
+    pub(super) row: &'a mut Row<'c>,
 }
 
 impl<'de> DeserializeSeed<'de> for ListVisitor<'_, '_> {
@@ -192,20 +196,17 @@ impl<'de> Visitor<'de> for ListVisitor<'_, '_> {
     }
 }
 
-struct ObjectVisitor<'a, 'c> {
-    node: &'a ObjectNode,
-    path: &'a Path<'a>,
-    row: &'a mut Row<'c>,
+pub(super) struct ObjectVisitor<'a, 'c> {
+    pub(super) node: &'a ObjectNode,
+    pub(super) path: &'a Path<'a>,
+    pub(super) row: &'a mut Row<'c>,
 }
 
 impl ObjectVisitor<'_, '_> {
     /// Adds a member to the text of unknown keys, under its path.
     fn keep_unknown<'de, A: MapAccess<'de>>(&mut self, key: &str, entries: &mut A) -> Result<(), A::Error> {
-        let extra = &mut self.row.extra;
-        extra.push(if extra.is_empty() { b'{' } else { b',' });
-        serde_json::to_writer(&mut *extra, &self.path.key(key).to_string()).map_err(de::Error::custom)?;
-        extra.push(b':');
-        entries.next_value_seed(JsonText { out: extra, n_bytes_max: self.row.bytes_left })
+        self.row.begin_extra(&self.path.key(key))?;
+        entries.next_value_seed(JsonText { out: &mut self.row.extra, n_bytes_max: self.row.bytes_left })
     }
 
     /// Pushes what the message left out.

@@ -60,6 +60,22 @@ impl Described {
         Kind::Scalar(scalar).into()
     }
 
+    /// Lets every value be absent, and every object have keys that are not described.
+    pub(crate) fn loosen(&mut self) {
+        self.nullable = true;
+        match &mut self.kind {
+            Kind::Scalar(_) | Kind::Fixed { .. } => {}
+            Kind::List(item) => item.loosen(),
+            Kind::Object { members, unknown } => {
+                *unknown = UnknownKeys::Kept;
+                for member in members {
+                    member.required = false;
+                    member.value.loosen();
+                }
+            }
+        }
+    }
+
     /// Columns the value becomes.
     pub(crate) fn n_leaves(&self) -> usize {
         match &self.kind {

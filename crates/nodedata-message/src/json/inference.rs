@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeSeed as _};
 
 use super::{
     json_type::{JsonKind, JsonType},
+    non_finite::respelled,
     observed::{Limits, MEMBERS_MAX, Observed, Place},
     observer::Observer,
     plan::{LEAVES_MAX, Wire},
@@ -82,6 +83,33 @@ impl JsonInference {
         };
         self.is_broken |= outcome.is_err();
         outcome
+    }
+
+    /// As [`Self::observe`], without a trace of a message that fails. One with numbers that are not finite does not.
+    ///
+    /// # Errors
+    /// As [`Self::observe`].
+    pub fn observe_whole(&mut self, payload: &[u8], place: Place) -> Result<()> {
+        let mut alone = self.without_any();
+        if let Err(err) = alone.observe(payload, place) {
+            let respelled = if self.wire == Wire::Json { respelled(payload) } else { None };
+            let Some(respelled) = respelled else { return Err(err) };
+            alone = self.without_any();
+            alone.observe(&respelled, place).map_err(|_| err)?;
+        }
+        self.merge(alone);
+        Ok(())
+    }
+
+    /// One for the same kind of messages that has seen none.
+    #[must_use]
+    pub fn without_any(&self) -> Self {
+        Self::new(self.wire, self.limits.root_members_max)
+    }
+
+    /// Whether no message was seen.
+    pub fn is_empty(&self) -> bool {
+        self.n_messages == 0
     }
 
     /// Whether a message was not readable, so that all of them stay bytes.

@@ -61,6 +61,11 @@ impl Node {
         }
     }
 
+    /// Whether no value is a wrong one.
+    pub(crate) fn takes_anything(&self) -> bool {
+        matches!(self, Self::Scalar(it) if it.scalar == Scalar::JsonText)
+    }
+
     /// Pushes an absent value. The node must be nullable; then so is everything below it.
     pub(crate) fn push_absent(&self, columns: &mut Columns) {
         match self {

@@ -5,7 +5,10 @@ use serde::de::{
     Visitor,
 };
 
-use super::observed::{DEPTH_MAX, Limits, Met, Observed, Place, Seen};
+use super::{
+    non_finite::number,
+    observed::{DEPTH_MAX, Limits, Met, Observed, Place, Seen},
+};
 
 /// Takes the next value into account. One that is not readable, or names a key twice, may leave traces.
 pub(super) struct Observer<'a> {
@@ -77,8 +80,8 @@ impl<'de> Visitor<'de> for Observer<'_> {
         self.note(Seen::Float)
     }
 
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        self.note(Seen::Text)
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        self.note(if number(value).is_some() { Seen::Float } else { Seen::Text })
     }
 
     fn visit_bytes<E: Error>(self, _: &[u8]) -> Result<(), E> {

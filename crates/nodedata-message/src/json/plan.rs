@@ -6,6 +6,8 @@ use nodedata_core::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::Fit;
+
 use super::{
     decode::decode,
     describe::{Described, Kind, Scalar, UnknownKeys},
@@ -26,6 +28,12 @@ const VALUE: &str = "value";
 /// The column of keys that the schema does not name.
 const EXTRA: &str = "_extra";
 
+/// What it is for.
+const EXTRA_STRICT: &str = "keys that the schema does not name, as JSON text";
+/// What it is for where values do not fit, either.
+const EXTRA_LOOSE: &str =
+    "keys that the schema does not name and values that it does not allow, as JSON text";
+
 /// How the data model of JSON is spelled in the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -42,6 +50,8 @@ pub(crate) struct JsonPlan {
     pub(crate) extra: Option<LeafId>,
     pub(crate) wire: Wire,
     pub(super) row_bytes_max: usize,
+    /// Whether a value that is not what the schema says becomes text in `extra` instead of an error.
+    pub(super) loose: bool,
 }
 
 impl JsonPlan {
@@ -50,13 +60,27 @@ impl JsonPlan {
     /// # Errors
     /// `Limit` when it has more than 4096 columns, or fixed shapes of more than 64 MiB together.
     pub(crate) fn compile(layout: &mut Layout, described: &Described, wire: Wire) -> Result<Self> {
+        Self::compile_as(layout, described, wire, false)
+    }
+
+    /// As [`Self::compile`], for messages that may hold other values than those described: every value may be absent, and
+    /// what does not fit is kept in `extra`.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub(crate) fn compile_loose(layout: &mut Layout, mut described: Described, wire: Wire) -> Result<Self> {
+        described.loosen();
+        Self::compile_as(layout, &described, wire, true)
+    }
+
+    fn compile_as(layout: &mut Layout, described: &Described, wire: Wire, loose: bool) -> Result<Self> {
         let n_leaves = described.n_leaves();
         if n_leaves > LEAVES_MAX {
             return Err(too_large(format!(
                 "the schema describes {n_leaves} columns, more than {LEAVES_MAX}"
             )));
         }
-        let mut compiler = Compiler { layout, names: BTreeSet::new(), keeps_unknown: false };
+        let mut compiler = Compiler { layout, names: BTreeSet::new(), keeps_unknown: loose };
         let place = Place { name: String::new(), levels: Vec::new(), nullable: false };
         let root = compiler.node(described, &place)?;
         check_size(&root)?;
@@ -64,18 +88,18 @@ impl JsonPlan {
             let feature = Feature::new(compiler.unique(EXTRA), DType::String, Vec::new())
                 .nullable()
                 .with_meta(meta::ENCODING, "json")
-                .with_meta(meta::DESCRIPTION, "keys that the schema does not name, as JSON text");
+                .with_meta(meta::DESCRIPTION, if loose { EXTRA_LOOSE } else { EXTRA_STRICT });
             compiler.layout.leaf(feature, &[])
         });
-        Ok(Self { root, extra, wire, row_bytes_max: ROW_BYTES_MAX })
+        Ok(Self { root, extra, wire, row_bytes_max: ROW_BYTES_MAX, loose })
     }
 
-    /// Pushes one message.
+    /// Pushes one message, and tells whether any value of it stands in `extra` because it does not fit.
     ///
     /// # Errors
     /// `Corrupt` with the feature when the bytes are not what the schema declares; `Limit` when the
     /// lists and texts of the row would take more than 256 MiB.
-    pub(crate) fn decode(&self, payload: &[u8], columns: &mut Columns) -> Result<()> {
+    pub(crate) fn decode(&self, payload: &[u8], columns: &mut Columns) -> Result<Fit> {
         decode(self, payload, columns)
     }
 }

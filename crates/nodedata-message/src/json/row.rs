@@ -13,19 +13,33 @@ pub(super) struct Row<'c> {
     pub(super) columns: &'c mut Columns,
     /// Base64 and JSON text on their way into a column; empty between values.
     pub(super) scratch: Vec<u8>,
-    /// Members that the schema does not name: a JSON object without its last brace, or nothing.
+    /// Members that the schema does not name, and values that it does not allow: a JSON object without its last brace, or
+    /// nothing.
     pub(super) extra: Vec<u8>,
     /// What lists and texts may still take.
     pub(super) bytes_left: usize,
     /// The innermost value that failed.
     pub(super) failed_at: Option<String>,
     passed_limit: bool,
+    /// As [`super::JsonPlan::loose`].
+    pub(super) loose: bool,
+    /// Whether a value that does not fit stands in `extra`.
+    pub(super) diverted: bool,
 }
 
 impl<'c> Row<'c> {
-    pub(super) fn new(columns: &'c mut Columns, bytes_left: usize) -> Self {
+    pub(super) fn new(columns: &'c mut Columns, bytes_left: usize, loose: bool) -> Self {
         let (scratch, extra) = (Vec::new(), Vec::new());
-        Self { columns, scratch, extra, bytes_left, failed_at: None, passed_limit: false }
+        let (failed_at, passed_limit, diverted) = (None, false, false);
+        Self { columns, scratch, extra, bytes_left, failed_at, passed_limit, loose, diverted }
+    }
+
+    /// Begins the next member of `extra`: what follows is its value.
+    pub(super) fn begin_extra<E: de::Error>(&mut self, path: &Path<'_>) -> Result<(), E> {
+        self.extra.push(if self.extra.is_empty() { b'{' } else { b',' });
+        serde_json::to_writer(&mut self.extra, &path.to_string()).map_err(E::custom)?;
+        self.extra.push(b':');
+        Ok(())
     }
 
     /// Accounts for `n_bytes` more in the columns.

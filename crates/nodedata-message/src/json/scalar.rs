@@ -12,6 +12,7 @@ use serde::de::{
 use super::{
     decode::untagged,
     describe::Scalar,
+    non_finite::number,
     row::{Row, with_json_text},
 };
 
@@ -153,6 +154,10 @@ impl<'de> Visitor<'de> for ScalarSeed<'_, '_> {
 
     fn visit_str<E: Error>(self, value: &str) -> Result<bool, E> {
         match self.scalar {
+            Scalar::Float64 => match number(value) {
+                Some(number) => self.row.columns.push_le(self.id, &number.to_le_bytes()),
+                None => return Err(E::invalid_type(Unexpected::Str(value), &self)),
+            },
             Scalar::String => self.row.columns.push_bytes(self.id, value.as_bytes()),
             Scalar::Bytes => {
                 let scratch = &mut self.row.scratch;

@@ -21,6 +21,8 @@ const SUBSCHEMAS_MAX: usize = 16_384;
 /// `Corrupt` when it is not JSON, not a schema, or a local `$ref` leads nowhere; `Limit` when it
 /// describes too much.
 pub(crate) fn describe_schema(text: &[u8]) -> Result<Option<Described>> {
+    // A byte order mark, as editors of one system put it there.
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let root: Ordered = serde_json::from_slice(text).map_err(|err| {
         Error::new(ErrorKind::Corrupt, "JSON schema is not JSON")
             .with_source(err)

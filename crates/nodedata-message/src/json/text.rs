@@ -5,6 +5,8 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess as _, Visitor,
 };
 
+use super::non_finite::number;
+
 /// Writes the next value of `from` as compact JSON text behind what `out` holds.
 ///
 /// Keys stay in order, repeated ones too. What JSON has no spelling for becomes text: byte strings as
@@ -108,7 +110,10 @@ impl<'de> Visitor<'de> for JsonText<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        self.text(value)
+        match number(value) {
+            Some(number) => self.visit_f64(number),
+            None => self.text(value),
+        }
     }
 
     fn visit_bytes<E: Error>(self, value: &[u8]) -> Result<(), E> {

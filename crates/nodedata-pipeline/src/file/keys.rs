@@ -93,6 +93,11 @@ pub(super) const FILE: &[Key] = &[
         Kind::Choice(&["fail", "salvage"]),
         "What becomes of damaged input: `fail` ends the run; `salvage` keeps what is sound, lists the rest, and exits with 3",
     ),
+    key(
+        "on_misfit",
+        Kind::Choice(&["keep", "fail"]),
+        "What becomes of sound messages that do not fit their columns: `keep`, the default, keeps each in its row as bytes, lists it, and exits with 3; `fail` ends the run",
+    ),
     key("out", Kind::Text, "Folder of the dataset; `--out` goes first"),
     key("publish", Kind::Map(PUBLISH), "Where the dataset is published, and under which terms"),
     key(

@@ -4,7 +4,7 @@ use std::{
 };
 
 use nodedata_core::{
-    MediaEncoding, Moments, OptionValue,
+    MediaEncoding, Moments, OnMisfit, OptionValue,
     placed::{Member, Mistake, Node},
 };
 use nodedata_normalize::FieldTransform;
@@ -43,6 +43,10 @@ impl<'a> Reader<'a> {
             Some("salvage") => OnError::Salvage,
             _ => OnError::Fail,
         };
+        let on_misfit = match root.get("on_misfit").and_then(Node::text).as_deref() {
+            Some("fail") => OnMisfit::Fail,
+            _ => OnMisfit::Keep,
+        };
         let target_mb = root.get("shards").and_then(|it| it.get("target_mb")).and_then(Node::integer);
         let target_mb = target_mb.and_then(|it| u64::try_from(it).ok()).unwrap_or(512);
         PipelineFile {
@@ -55,6 +59,7 @@ impl<'a> Reader<'a> {
             splits: splits::read(self),
             shard_bytes: target_mb.saturating_mul(1 << 20),
             on_error,
+            on_misfit,
             out: text(root, "out").map(|it| self.beside(&it)),
             publish: root.get("publish").map(|it| publish::read(self, it)),
             tests: self.tests(),

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
-use nodedata_core::{MediaEncoding, Moments, OptionValue};
+use nodedata_core::{MediaEncoding, Moments, OnMisfit, OptionValue};
 use nodedata_normalize::StepSpec;
 use nodedata_quality::Rules;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ pub struct PipelineFile {
     pub shard_bytes: u64,
     /// What becomes of damaged input.
     pub on_error: OnError,
+    /// What becomes of sound records that do not fit their columns.
+    pub on_misfit: OnMisfit,
     /// Folder of the dataset, found from where the process runs.
     pub out: Option<PathBuf>,
     /// Where the dataset is published.

@@ -32,6 +32,11 @@ pub(super) enum Body {
         values: Vec<(String, i64)>,
         primitive: Primitive,
     },
+    Union {
+        discriminator: RawType,
+        branches: Vec<Branch>,
+        extensibility: Option<Extensibility>,
+    },
     Typedef(RawType),
     Const {
         primitive: Option<Primitive>,
@@ -47,6 +52,14 @@ pub(super) struct Member {
     pub(super) id: Option<u32>,
     pub(super) optional: bool,
     pub(super) unit: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Branch {
+    pub(super) labels: Vec<Value>,
+    pub(super) is_default: bool,
+    pub(super) name: String,
+    pub(super) raw_type: RawType,
 }
 
 #[derive(Debug, Clone)]
@@ -177,7 +190,7 @@ impl<'a> Parser<'a, '_> {
                 "enum" => self.enumeration(&annotations)?,
                 "typedef" => self.typedef()?,
                 "const" => self.constant()?,
-                "union" => self.refused("a union")?,
+                "union" => self.union(&annotations)?,
                 "bitmask" => self.refused("a bit mask")?,
                 "bitset" => self.refused("a bit set")?,
                 "interface" | "valuetype" | "native" | "exception" => self.refused("no data type")?,
@@ -251,6 +264,60 @@ impl<'a> Parser<'a, '_> {
         let extensibility = extensibility(annotations);
         self.declare(name, Body::Struct { base, members, extensibility, has_hashed_ids });
         Ok(())
+    }
+
+    fn union(&mut self, annotations: &[Annotation<'_>]) -> Result<()> {
+        let start = self.at;
+        let name = self.word("the name of a union")?;
+        if self.next_is(";") {
+            return Ok(());
+        }
+        match self.branches() {
+            Ok((discriminator, branches)) => {
+                let extensibility = extensibility(annotations);
+                self.declare(name, Body::Union { discriminator, branches, extensibility });
+                Ok(())
+            }
+            // What is not understood is an error only where it is used.
+            Err(_) => {
+                self.at = start;
+                self.refused("a union of a kind that is not known")
+            }
+        }
+    }
+
+    /// A union behind its name.
+    fn branches(&mut self) -> Result<(RawType, Vec<Branch>)> {
+        self.expect("switch")?;
+        self.expect("(")?;
+        self.annotations()?;
+        let discriminator = self.data_type(0)?;
+        self.expect(")")?;
+        self.expect("{")?;
+        let mut branches = Vec::new();
+        while !self.take("}") {
+            let (mut labels, mut is_default) = (Vec::new(), false);
+            loop {
+                if self.take("case") {
+                    labels.push(self.value_until(":")?);
+                } else if self.take("default") {
+                    self.expect(":")?;
+                    is_default = true;
+                } else {
+                    break;
+                }
+            }
+            if labels.is_empty() && !is_default {
+                return Err(self.unexpected("`case` or `default`"));
+            }
+            self.annotations()?;
+            let raw_type = self.data_type(0)?;
+            let name = self.word("the name of a branch")?.to_owned();
+            let raw_type = self.dimensions(raw_type)?;
+            self.expect(";")?;
+            branches.push(Branch { labels, is_default, name, raw_type });
+        }
+        Ok((discriminator, branches))
     }
 
     fn enumeration(&mut self, annotations: &[Annotation<'_>]) -> Result<()> {

@@ -1,3 +1,5 @@
+mod union;
+
 use std::collections::BTreeSet;
 
 use nodedata_core::{ErrorKind, Result};
@@ -33,6 +35,15 @@ pub(crate) fn parse(parts: &[Part<'_>]) -> Result<Vec<(String, TypeDef)>> {
             Body::Enum { values, primitive } => {
                 TypeDef::Enum(EnumDef { values: values.clone(), primitive: *primitive })
             }
+            Body::Union { extensibility: Some(Extensibility::Mutable), .. } => {
+                TypeDef::Refused("a mutable union")
+            }
+            // What is wrong with it is an error only where it is used.
+            Body::Union { .. } => match union::resolve(&declarations, name, declaration) {
+                Ok(Some(union)) => TypeDef::Union(union),
+                Ok(None) => TypeDef::Refused("a union whose labels are no numbers"),
+                Err(_) => TypeDef::Refused("a union with a branch of a type that cannot be used"),
+            },
             Body::Refused(what) => TypeDef::Refused(what),
             Body::Typedef(_) | Body::Const { .. } => continue,
         };

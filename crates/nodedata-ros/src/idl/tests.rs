@@ -24,6 +24,14 @@ fn check(text: &str, expected: &[&str]) {
                 format!("{name}: {}", fields.join(", "))
             }
             TypeDef::Enum(it) => format!("{name}: {:?} {:?}", it.primitive, it.values),
+            TypeDef::Union(it) => {
+                let branch = |it: &crate::definition::BranchDef| {
+                    let default = if it.is_default { " default" } else { "" };
+                    format!("{:?}{default} {} {}", it.labels, it.field.field_type, it.field.name)
+                };
+                let branches: Vec<String> = it.branches.iter().map(branch).collect();
+                format!("{name}: by {}: {}", it.discriminator.field_type, branches.join(", "))
+            }
             TypeDef::Refused(what) => format!("{name}: {what}"),
         })
         .collect();
@@ -68,6 +76,7 @@ fn plain_omg_idl() {
          @mutable struct Top : Base { @id(9) @optional long x; unsigned long long y; Rows rows; map<string, long> m; };
          @mutable @autoid(HASH) struct H { long x; };
          union U switch (long) { case 1: long a; default: short b; }; struct Fwd; struct None {};
+         union V switch (char) { case 'a': long a; }; union W switch (long) { long a; };
          @bit_bound(8) enum Small { A };",
         &[
             "Base: uint16 a=0, uint16[2] b=1",
@@ -75,7 +84,9 @@ fn plain_omg_idl() {
             "None: ",
             "Small: Int8 [(\"A\", 0)]",
             "Top: uint16 a=0, uint16[2] b=1, int32 x?=9, uint64 y=10, float64[<=3][3][2] rows=11, a map m=12",
-            "U: a union",
+            "U: by int32: [1] int32 a, [] default int16 b",
+            "V: a union whose labels are no numbers",
+            "W: a union of a kind that is not known",
         ],
     );
 }

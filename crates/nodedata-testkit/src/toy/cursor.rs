@@ -56,11 +56,13 @@ fn lost(error: Error, cost: Cost) -> Box<Damage> {
 
 impl MessageCursor for ToyCursor {
     fn next_message(&mut self) -> Result<Option<Message<'_>>, Box<Damage>> {
-        let Some((record, Picked { stream, ordinal })) = self.next_record()? else { return Ok(None) };
+        let Some((record, Picked { stream, ordinal, channel })) = self.next_record()? else {
+            return Ok(None);
+        };
         let Record { log_time, payload, byte_range, .. } = record;
         self.payload = payload;
         let place = MessagePlace { unit: self.leaf, ordinal, byte_range, in_chunk: None };
         let (publish_time, sequence) = (None, None);
-        Ok(Some(Message { stream, log_time, publish_time, sequence, payload: &self.payload, place }))
+        Ok(Some(Message { stream, channel, log_time, publish_time, sequence, payload: &self.payload, place }))
     }
 }
