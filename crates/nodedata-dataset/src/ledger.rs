@@ -238,7 +238,7 @@ mod tests {
             used: Some(used),
             superseded: [("not_nearest".to_owned(), 2)].into(),
             dropped: [("beyond_tolerance".to_owned(), 1)].into(),
-            absent: BTreeMap::new(),
+            ..StreamLedger::default()
         };
         assert!(aligned(6, 0).balances() && aligned(6, 8).balances());
         assert!(!aligned(5, 0).balances() && !aligned(6, 7).balances());

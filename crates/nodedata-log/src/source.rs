@@ -79,7 +79,7 @@ impl<F: LogFile> LogSource<F> {
         }
         let mut inferences = joined.inferences(options);
         let unreadable = observe_messages(&mut inferences, &files, &joined.routes, options)?;
-        let misfits = joined.misfits(Misfits::known(options), &unreadable);
+        let misfits = joined.misfits(&Misfits::known(options), &unreadable);
         let routes = joined.routes.clone();
         plan.unselected = joined.unselected.clone();
         let streams = joined.compile(inferences, &misfits, F::CLOCK, &paths, options, &mut warnings);

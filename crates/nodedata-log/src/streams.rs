@@ -121,7 +121,7 @@ impl Joined {
     }
 
     /// The streams of this opening that have messages that do not fit: those known before, and those at these positions.
-    pub(crate) fn misfits(&self, known: Misfits, found: &BTreeSet<usize>) -> Misfits {
+    pub(crate) fn misfits(&self, known: &Misfits, found: &BTreeSet<usize>) -> Misfits {
         let drafts = self.drafts.iter().enumerate();
         let names = drafts.filter(|(idx, it)| found.contains(idx) || known.holds(&it.name));
         Misfits { misfits: names.map(|(_, it)| it.name.clone()).collect() }

@@ -88,7 +88,7 @@ fn decode_damaged(channel: &Channel, random: &mut Random, n_rounds: usize, base:
         let grown = columns.n_bytes() - before;
         assert!(grown <= 32 * payload.len() + base, "{grown} bytes from {}", payload.len());
         match result {
-            Ok(()) => {
+            Ok(_) => {
                 columns.end_row();
                 outcomes.n_good += 1;
             }
@@ -119,7 +119,7 @@ fn compile_damaged(channel: &Channel, random: &mut Random, n_rounds: usize) -> O
         let mut columns = Columns::new(Arc::new(layout));
         for payload in &channel.payloads {
             match decoder.decode(payload, &mut columns, &mut Pixels::default()) {
-                Ok(()) => columns.end_row(),
+                Ok(_) => columns.end_row(),
                 Err(_) => columns.abort_row(),
             }
         }

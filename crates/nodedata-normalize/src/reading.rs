@@ -1,7 +1,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use nodedata_core::{
-    Batch, EpisodeStream, Error, ErrorKind, Fate, InputRange, Locus, Loss, Partition, Result, StreamId,
+    Batch, EpisodeStream, Error, ErrorKind, Fate, Finding, InputRange, Locus, Loss, Partition, Result,
+    StreamId,
 };
 
 use crate::{

@@ -498,7 +498,7 @@ proptest! {
         let mut pixels = crate::Pixels::default();
         for message in &messages {
             match topic.decoder.decode(message, &mut columns, &mut pixels) {
-                Ok(()) => columns.end_row(),
+                Ok(_) => columns.end_row(),
                 Err(_) => columns.abort_row(),
             }
         }

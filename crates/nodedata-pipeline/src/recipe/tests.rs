@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::{DType, MediaEncoding, Moments, OptionValue, TimeRange};
+use nodedata_core::{DType, MediaEncoding, Moments, OnMisfit, OptionValue, TimeRange};
 use nodedata_normalize::{
     Align, Beyond, ByName, Clock, Constant, Cut, End, EpisodeRange, FieldFrom, FieldSpec, FieldTransform,
     Marker, Rate, Start, StepTransform, TimeSource, Tolerance, TopicTime,
@@ -37,6 +37,7 @@ prop_compose! {
         start_ns in any::<i64>(),
         end_ns in any::<Option<i64>>(),
         verify_checksums in any::<bool>(),
+        keeps_misfits in any::<bool>(),
         sizes in any::<(u64, u64)>(),
         decode in prop::collection::btree_map(text(), prop::sample::select(MediaEncoding::ALL.map(|it| it.0).to_vec()), 0..3),
         options in prop::collection::btree_map(text(), option(), 0..3),
@@ -47,6 +48,7 @@ prop_compose! {
             undecoded,
             time_range: TimeRange { start_ns, end_ns },
             salvage: false,
+            on_misfit: if keeps_misfits { OnMisfit::Keep } else { OnMisfit::Fail },
             verify_checksums,
             partition_bytes: sizes.0,
             decode,
