@@ -11,6 +11,7 @@ mod web;
 mod broken;
 mod cli;
 mod crash;
+mod definitions;
 mod detection;
 mod determinism;
 mod documented;

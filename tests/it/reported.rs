@@ -66,7 +66,7 @@ const CASES: &[Case] = &[
     Case {
         name: "no_definition_ros2msg",
         code: 3,
-        kept: &[("undecodable", 1)],
+        kept: &[("no_definition", 1)],
         check: no_definition_ros2msg,
     },
     Case { name: "payload_short", code: 3, kept: &[("undecodable", 1)], check: payload_short },
@@ -199,9 +199,11 @@ fn name_collision(given: &Given) {
 }
 
 fn no_definition_ros2msg(given: &Given) {
-    let payloads = bytes(given.rows(), "_unknown");
+    let payloads = bytes(given.rows(), "data");
     assert_eq!(payloads.iter().map(|it| it.map(<[u8]>::len)).collect::<Vec<_>>(), [Some(36)]);
     assert_eq!(given.tables["/good"].num_rows(), 1);
+    let told: Vec<_> = given.report["definitions"].as_object().unwrap().values().cloned().collect();
+    assert_eq!(told, ["no definition"]);
 }
 
 fn payload_short(given: &Given) {

@@ -1,4 +1,4 @@
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use crate::{
     json_reference,
@@ -31,6 +31,7 @@ const DEPTH_MAX: usize = 4;
 /// # Errors
 /// When a file cannot be rendered or written, or, with `check`, would change.
 pub(crate) fn run(check: bool) -> Result<()> {
+    bundle_definitions(check)?;
     build_node_data()?;
     let mut stale = Vec::new();
     for file in FILES {
@@ -52,6 +53,40 @@ pub(crate) fn run(check: bool) -> Result<()> {
     }
     if check && !stale.is_empty() {
         return Err(format!("not up to date: {}; `cargo xtask gen` writes them", stale.join(", ")));
+    }
+    Ok(())
+}
+
+/// Writes the bundle of ROS definitions, or with `check` compares it. Where the archives that it is made of are not there, it
+/// stays as it is.
+fn bundle_definitions(check: bool) -> Result<()> {
+    const BUNDLE: &str = "crates/nodedata-ros/src/store/definitions.zst";
+    const LAYOUTS: &str = "crates/nodedata-ros/src/store/layouts.msg";
+    let archives = workspace::root().join("../shared/corpora/logs/public");
+    let [ros, vendor] = ["ros2_msgdefs.tar.zst", "vendor_msgdefs.tar.zst"].map(|it| archives.join(it));
+    if !ros.is_file() || !vendor.is_file() {
+        println!("left {BUNDLE} as it is: no definitions in {}", archives.display());
+        return Ok(());
+    }
+    let committed = workspace::root().join(BUNDLE);
+    let out = if check { workspace::target_dir().join("definitions.zst") } else { committed.clone() };
+    let mut make = workspace::cargo(&[
+        "run",
+        "--quiet",
+        "--package",
+        "nodedata-ros",
+        "--example",
+        "bundle_definitions",
+        "--",
+    ]);
+    make.arg(workspace::root().join(LAYOUTS)).arg(&out).arg(&ros);
+    let mut vendor = vendor.into_os_string();
+    vendor.push("=vendor");
+    workspace::run(make.arg(vendor))?;
+    let bytes =
+        |path: &Path| std::fs::read(path).map_err(|err| format!("cannot read {}: {err}", path.display()));
+    if check && bytes(&out)? != bytes(&committed)? {
+        return Err(format!("not up to date: {BUNDLE}; `cargo xtask gen` writes it"));
     }
     Ok(())
 }

@@ -121,6 +121,10 @@ pub(crate) struct SourceArgs {
     /// Keep the messages of these topics as bytes, with their schema beside them.
     #[arg(long, value_name = "TOPIC", help_heading = "Selection")]
     pub(crate) undecoded: Vec<String>,
+    /// Message definitions for topics whose recordings have none: a `.msg`, `.srv`, `.action` or `.idl` file, a folder, or a
+    /// workspace with packages. May be given several times.
+    #[arg(long, value_name = "PATH", help_heading = "Selection")]
+    pub(crate) msg_path: Vec<PathBuf>,
     /// Read only records logged at or after this time: a date with its zone (`2026-06-11T09:30:00Z`), a number with its
     /// unit (`1700000000s`, `1700000000123ms`), whole nanoseconds since 1970, or an offset from the start of the
     /// recording (`+12.5s`, `+1m30s`).
@@ -379,6 +383,9 @@ pub(crate) struct ExplainArgs {
     /// steps that are made of messages it tells, for every field, the topic, file, byte range and record it was made of.
     #[arg(long, value_name = "SRC")]
     pub(crate) source: Vec<String>,
+    /// The message definitions that it was converted with, as `convert --msg-path` takes them. May be given several times.
+    #[arg(long, value_name = "PATH", requires = "source")]
+    pub(crate) msg_path: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

@@ -3,8 +3,8 @@ use std::{cmp::Reverse, collections::BTreeMap, path::PathBuf, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Confidence, Detection, Error, ErrorKind, Files, Listing, Moments, OptionKey, OptionValue, Result,
-    RowDeal, Source, TimeRange, suggest,
+    Confidence, Detection, Error, ErrorKind, Files, Listing, MessageTexts, Moments, OptionKey, OptionValue,
+    Result, RowDeal, Source, TimeRange, suggest,
 };
 
 /// A file format we can read. One `static` per format crate.
@@ -46,6 +46,8 @@ pub struct OpenOptions {
     pub topics: Option<Vec<String>>,
     /// Topics whose messages stay undecoded bytes, with their schema beside them. Default: none.
     pub undecoded: Vec<String>,
+    /// Message definitions for topics that have none, by digest in recipes. Default: none.
+    pub message_paths: MessageTexts,
     /// Only records whose log time lies in this range. Default: all.
     pub time_range: TimeRange,
     /// The same as a person gives it, where that is still to be settled: whoever opens the source knows from when on offsets
@@ -127,6 +129,7 @@ impl Default for OpenOptions {
         Self {
             topics: None,
             undecoded: Vec::new(),
+            message_paths: MessageTexts::default(),
             time_range: TimeRange::ALL,
             moments: Moments::default(),
             salvage: false,

@@ -186,6 +186,10 @@ pub struct Report {
     /// Rows without a value, of the features that have any. Statistics count them while rows are written.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub nulls: Nulls,
+    /// Where the definitions of topics are from that their recordings do not define: `bundle:` and a distribution or package,
+    /// `msg-path`, or why there is none and the messages stay bytes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub definitions: BTreeMap<String, String>,
     /// Streams that exist in the source but were not selected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_selected: Vec<String>,

@@ -18,6 +18,13 @@ pub struct LogSchema {
     pub data: Vec<u8>,
 }
 
+impl LogSchema {
+    /// Whether an empty content may be the definition of a type without fields.
+    pub(crate) fn may_be_empty(&self) -> bool {
+        self.encoding == "ros2msg"
+    }
+}
+
 /// A channel kept for the whole time the file is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogChannel {

@@ -18,7 +18,7 @@ pub(crate) fn observe_messages<F: LogFile>(
     options: &OpenOptions,
 ) -> Result<BTreeSet<usize>> {
     let needed: Vec<bool> = inferences.iter().map(Option::is_some).collect();
-    each_message(&needed, files, routes, options, |message, place| {
+    each_message(&|it| needed[it], files, routes, options, |message, place| {
         match &mut inferences[message.stream] {
             // One message that is not readable, and all are looked at once more.
             Some(inference) if !inference.is_broken() => drop(inference.observe(message.payload, place)),
@@ -36,7 +36,7 @@ pub(crate) fn observe_messages<F: LogFile>(
         .map(|(it, is_broken)| it.as_ref().filter(|_| *is_broken).map(JsonInference::without_any))
         .collect();
     let mut misfits = BTreeSet::new();
-    each_message(&broken, files, routes, options, |message, place| {
+    each_message(&|it| broken[it], files, routes, options, |message, place| {
         if let Some(inference) = &mut sound[message.stream]
             && inference.observe_whole(message.payload, place).is_err()
         {
@@ -55,8 +55,8 @@ pub(crate) fn observe_messages<F: LogFile>(
 }
 
 /// Hands out every message of some streams, with its place.
-fn each_message<F: LogFile>(
-    wanted: &[bool],
+pub(crate) fn each_message<F: LogFile>(
+    is_wanted: &impl Fn(usize) -> bool,
     files: &[Option<F>],
     routes: &[Arc<Routes>],
     options: &OpenOptions,
@@ -64,7 +64,7 @@ fn each_message<F: LogFile>(
 ) -> Result<()> {
     for (input, (file, routes)) in files.iter().zip(routes).enumerate() {
         let Some(file) = file else { continue };
-        let routes = routes.only(|it| matches!(it, Route::Stream(stream) if wanted[stream]));
+        let routes = routes.only(|it| matches!(it, Route::Stream(stream) if is_wanted(stream)));
         if !routes.leads_anywhere() {
             continue;
         }

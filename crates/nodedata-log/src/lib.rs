@@ -13,6 +13,7 @@ mod log_file;
 // Planning: joining files into streams.
 mod inference;
 mod misfits;
+mod missing;
 mod recordings;
 mod routes;
 mod storage;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// First bytes of a zstd frame.
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(crate) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// The rows of one partition: consecutive units of one file.
 pub(crate) struct LogRows {

@@ -15,6 +15,7 @@ use crate::{
     inference::observe_messages,
     log_stream::LogRows,
     misfits::Misfits,
+    missing::{distros, distros_of_facts, find_definitions},
     streams::{Joined, LogStream},
 };
 
@@ -44,7 +45,9 @@ impl<F: LogFile> LogSource<F> {
         let mut all_facts = Vec::new();
         let mut episode_of = Vec::new();
         let mut inputs = Vec::new();
+        let mut distros_of_files = Vec::new();
         for Recording { key, metadata, files: of_recording } in recordings {
+            let told = distros(metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())));
             let metadata = metadata.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
             let input = plan.inputs.len();
             plan.episodes.push(EpisodeInfo { key, input, task: None, split: None, metadata });
@@ -54,11 +57,12 @@ impl<F: LogFile> LogSource<F> {
                 plan.inputs.push(input);
                 plan.inputs.extend(companions);
                 files.push(log);
+                distros_of_files.push(told.union(&distros_of_facts(&facts)).cloned().collect());
                 all_facts.push(facts);
             }
         }
         let paths: Vec<&Path> = inputs.iter().map(|it| plan.inputs[it.start].path.as_path()).collect();
-        let joined = Joined::new(&mut all_facts, &paths, options)?;
+        let mut joined = Joined::new(&mut all_facts, &paths, options)?;
         let mut warnings = Vec::new();
         let mut windows = Vec::new();
         for (idx, facts) in all_facts.into_iter().enumerate() {
@@ -82,9 +86,11 @@ impl<F: LogFile> LogSource<F> {
                 windows.push((idx, units));
             }
         }
+        let known = Misfits::known(options);
+        find_definitions(&mut joined, &known, &files, &distros_of_files, options)?;
         let mut inferences = joined.inferences(options);
         let unreadable = observe_messages(&mut inferences, &files, &joined.routes, options)?;
-        let misfits = joined.misfits(&Misfits::known(options), &unreadable);
+        let misfits = joined.misfits(&known, &unreadable);
         let routes = joined.routes.clone();
         plan.unselected = joined.unselected.clone();
         let clocks: Vec<Option<ClockColumns>> =
@@ -93,7 +99,7 @@ impl<F: LogFile> LogSource<F> {
         plan.streams = streams.iter().map(|it| it.schema.clone()).collect();
         plan.learned = misfits.to_text();
         if let Some(text) = &plan.learned {
-            // Rows made while their stream had no such columns are not those made now.
+            // Rows made while their stream had no such columns, or another definition, are not those made now.
             plan.partitions.iter_mut().for_each(|it| it.recipe.clone_from(text));
         }
         let name = |it: StreamId| Some(streams.get(it.0 as usize)?.schema.name.to_string());

@@ -15,6 +15,7 @@ use nodedata_message::{JsonInference, MessageDecoder, MessageSchema};
 use crate::{
     ClockColumns, Cost, Damage, LogChannel, LogFacts, LogSchema, Route, Routes, corrupt,
     misfits::{Misfits, reason},
+    missing::Provenance,
 };
 
 /// The column that says which channel a message came from.
@@ -77,6 +78,21 @@ struct Draft {
     /// Where the definition was first seen, for errors.
     input: usize,
     schema_missing: bool,
+    provenance: Provenance,
+}
+
+/// A topic whose recordings name its type and do not define it.
+pub(crate) struct Undefined {
+    /// Position of its stream.
+    pub(crate) stream: usize,
+    /// Name of its stream.
+    pub(crate) name: String,
+    /// As the recordings name it.
+    pub(crate) type_name: String,
+    /// Whether the empty definition may be meant: that of a type without fields is.
+    pub(crate) may_be_empty: bool,
+    /// The files it is in.
+    pub(crate) inputs: Vec<usize>,
 }
 
 impl Joined {
@@ -108,6 +124,32 @@ impl Joined {
         drafts.select(files, &draft_of, options)
     }
 
+    /// The topics of ROS 2 messages whose recordings name a type and do not define it, unless they are to stay bytes.
+    pub(crate) fn undefined(&self, options: &OpenOptions) -> Vec<Undefined> {
+        let drafts = self.drafts.iter().enumerate();
+        let of_draft = |(stream, draft): (usize, &Draft)| {
+            let schema = draft.definition.undefined()?;
+            (!draft.stays_opaque(options)).then(|| Undefined {
+                stream,
+                name: draft.name.clone(),
+                type_name: schema.name.clone(),
+                may_be_empty: schema.may_be_empty(),
+                inputs: draft.channels.keys().copied().collect(),
+            })
+        };
+        drafts.filter_map(of_draft).collect()
+    }
+
+    /// The type that the messages of a stream are said to be of.
+    pub(crate) fn type_of(&self, stream: usize) -> &str {
+        self.drafts[stream].definition.schema_parts().1
+    }
+
+    /// Says where the definition of a stream is from.
+    pub(crate) fn define(&mut self, stream: usize, provenance: Provenance) {
+        self.drafts[stream].provenance = provenance;
+    }
+
     /// For each stream, what its types have to be inferred with; `None` when its schema says them.
     pub(crate) fn inferences(&self, options: &OpenOptions) -> Vec<Option<JsonInference>> {
         let inference = |draft: &Draft| {
@@ -124,7 +166,12 @@ impl Joined {
     pub(crate) fn misfits(&self, known: &Misfits, found: &BTreeSet<usize>) -> Misfits {
         let drafts = self.drafts.iter().enumerate();
         let names = drafts.filter(|(idx, it)| found.contains(idx) || known.holds(&it.name));
-        Misfits { misfits: names.map(|(_, it)| it.name.clone()).collect() }
+        let definitions =
+            self.drafts.iter().filter_map(|it| Some((it.name.clone(), it.provenance.to_found()?)));
+        Misfits {
+            misfits: names.map(|(_, it)| it.name.clone()).collect(),
+            definitions: definitions.collect(),
+        }
     }
 
     /// Compiles a decoder for each stream. `inferences` has seen the messages. The messages of a schema that cannot be used stay
@@ -149,13 +196,17 @@ impl Joined {
             let decoder = match draft.decoder(&mut layout, inference, holds_misfits, options) {
                 Ok(decoder) => decoder,
                 Err(err) => {
-                    let err = draft.unusable_schema(err).at(place());
-                    let finding = Finding::new(FindingKind::Repair, &err, |_| None);
-                    unusable = Some(Finding { reason: reason::SCHEMA.to_owned(), ..finding });
+                    let (err, reason) = match &draft.provenance {
+                        Provenance::Nowhere { .. } => (err, reason::NO_DEFINITION),
+                        _ => (draft.unusable_schema(err), reason::SCHEMA),
+                    };
+                    let finding = Finding::new(FindingKind::Repair, &err.at(place()), |_| None);
+                    unusable = Some(Finding { reason: reason.to_owned(), ..finding });
                     layout = draft.layout(clock);
                     MessageDecoder::opaque(&mut layout)
                 }
             };
+            warnings.extend(draft.provenance.warning().map(|it| it.at(place())));
             warnings.extend(decoder.told_apart().iter().map(|it| told_apart(it).at(place())));
             let keeps = match options.on_misfit {
                 OnMisfit::Fail => Keeps::Never,
@@ -196,7 +247,16 @@ impl Drafts {
                 self.names.insert(name.clone());
                 self.by_definition.insert(definition.clone(), self.drafts.len());
                 let (metadata, channels) = (BTreeMap::new(), BTreeMap::new());
-                self.drafts.push(Draft { definition, name, metadata, channels, input, schema_missing });
+                let provenance = Provenance::default();
+                self.drafts.push(Draft {
+                    definition,
+                    name,
+                    metadata,
+                    channels,
+                    input,
+                    schema_missing,
+                    provenance,
+                });
                 self.drafts.len() - 1
             }
         };
@@ -278,6 +338,12 @@ impl Definition {
         MessageSchema { message_encoding: &self.message_encoding, schema_encoding, schema_name, schema }
     }
 
+    /// The schema, where it names the type of ROS 2 messages and says nothing more of it.
+    fn undefined(&self) -> Option<&LogSchema> {
+        let schema = self.schema.as_ref().filter(|_| self.message_encoding == "cdr")?;
+        (!schema.name.trim().is_empty() && schema.data.trim_ascii().is_empty()).then_some(schema)
+    }
+
     /// Encoding, name and content of the schema; empty when there is none.
     fn schema_parts(&self) -> (&str, &str, &[u8]) {
         let schema = self.schema.as_ref();
@@ -315,8 +381,30 @@ impl Draft {
         match inference {
             Some(inference) => inference.compile(layout),
             None if self.stays_opaque(options) => Ok(MessageDecoder::opaque(layout)),
-            None if holds_misfits => MessageDecoder::compile_loose(layout, &self.definition.schema()),
-            None => MessageDecoder::compile(layout, &self.definition.schema()),
+            None => match self.provenance.refusal(self.definition.schema_parts().1, &self.name) {
+                Some(err) => Err(err.at(Locus::topic(&self.definition.topic))),
+                None if holds_misfits => MessageDecoder::compile_loose(layout, &self.schema()),
+                None => MessageDecoder::compile(layout, &self.schema()),
+            },
+        }
+    }
+
+    /// Where the definition of ROS 2 messages is from; `None` where nobody looked for one.
+    fn verdict(&self) -> Option<&str> {
+        let definition = &self.definition;
+        let is_looked_for = definition.undefined().is_none_or(LogSchema::may_be_empty);
+        let embedded = definition.message_encoding == "cdr" && definition.schema.is_some() && is_looked_for;
+        self.provenance.verdict().or(embedded.then_some("embedded"))
+    }
+
+    /// The schema that its messages are read by.
+    fn schema(&self) -> MessageSchema<'_> {
+        let own = self.definition.schema();
+        match &self.provenance {
+            Provenance::Chosen { text, .. } => {
+                MessageSchema { schema_encoding: "ros2msg", schema: text.as_bytes(), ..own }
+            }
+            Provenance::Recording | Provenance::Nowhere { .. } => own,
         }
     }
 
@@ -394,6 +482,12 @@ impl Draft {
                     put("schema", &format!("base64:{coded}"))
                 }
             };
+        }
+        if let Some(verdict) = self.verdict() {
+            put("definition", verdict);
+        }
+        if let Provenance::Chosen { text, .. } = &self.provenance {
+            put("definition_text", text);
         }
         for (key, values) in &self.metadata {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();

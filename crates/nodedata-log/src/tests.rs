@@ -201,3 +201,87 @@ fn a_message_that_does_not_fit_keeps_its_row_once_that_is_known() {
     let err = refusing.read(0, &ReadOptions::default()).unwrap().next_batch().unwrap_err();
     assert_eq!((err.kind(), err.loss()), (ErrorKind::Misfit, None));
 }
+
+/// One topic whose type is named and not defined.
+fn undefined(name: &str, encoding: &str, messages: &[Stored]) -> Recording<Toy> {
+    let mut recording = defined(messages);
+    let mut facts = LogFacts::default();
+    let schema = SchemaRecord { id: 1, name, encoding, data: b"" };
+    facts.definitions.add_schema(&schema, (0, 0)).unwrap();
+    let (topic, message_encoding) = ("/x", "cdr");
+    let channel = ChannelRecord { id: 3, schema_id: Some(1), topic, message_encoding, metadata: &[] };
+    facts.definitions.add_channel(&channel, (0, 0)).unwrap();
+    recording.files[0].facts = facts;
+    recording
+}
+
+#[test]
+fn a_type_without_a_definition_gets_the_one_that_goes_with_its_messages() {
+    let messages: &[Stored] = &[(3, 10, &[0, 1, 0, 0, 7, 0, 0, 0]), (3, 11, &[0, 1, 0, 0, 9, 0, 0, 0])];
+    let open = |name: &str, options: &OpenOptions| {
+        LogSource::new(vec![undefined(name, "", messages)], Vec::new(), options).unwrap()
+    };
+    let source = open("std_msgs/msg/Int32", &OpenOptions::default());
+    let plan = source.plan();
+    assert_eq!(plan.streams[0].metadata["definition"], "bundle:lyrical");
+    assert_eq!(plan.streams[0].metadata["schema"], "");
+    // Other messages than those of a partition decide what its rows are.
+    let learned = plan.learned.clone().unwrap();
+    assert!(learned.contains("bundle:lyrical"), "{learned}");
+    assert_eq!(plan.partitions[0].recipe, learned);
+    let rows = source.read(0, &ReadOptions::default()).unwrap().next_batch().unwrap().unwrap().rows;
+    assert_eq!(rows.column_by_name("data").unwrap().as_primitive::<Int32Type>().values(), &[7, 9]);
+    // Whoever opens the same again need not look at messages, even where there are none any more.
+    let options = OpenOptions { learned: Some(learned.clone()), ..OpenOptions::default() };
+    let again = LogSource::new(vec![undefined("std_msgs/msg/Int32", "", &[])], Vec::new(), &options).unwrap();
+    assert_eq!(again.plan().learned.as_ref(), Some(&learned));
+    assert_eq!(again.plan().streams, plan.streams);
+
+    let bytes = open(
+        "std_msgs/msg/Int32",
+        &OpenOptions { undecoded: vec!["/x".to_owned()], ..OpenOptions::default() },
+    );
+    assert!(!bytes.plan().streams[0].metadata.contains_key("definition") && bytes.plan().learned.is_none());
+}
+
+#[test]
+fn where_no_definition_goes_with_the_messages_they_stay_bytes() {
+    let messages: &[Stored] = &[(3, 10, &[0, 1, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0]), (3, 11, &[0, 1, 0, 0, 1])];
+    for (name, verdict) in [
+        ("lab/msg/Own", "no definition"),
+        ("Unpackaged", "no definition"),
+        ("std_msgs/msg/Int32", "no candidate fits (best: consumed 8 of 12 bytes)"),
+    ] {
+        for encoding in ["", "ros2msg"] {
+            let recordings = vec![undefined(name, encoding, messages)];
+            let source = LogSource::new(recordings, Vec::new(), &OpenOptions::default()).unwrap();
+            assert_eq!(source.plan().streams[0].metadata["definition"], verdict, "{name} {encoding}");
+            let mut stream = source.read(0, &ReadOptions::default()).unwrap();
+            let rows = stream.next_batch().unwrap().unwrap().rows;
+            assert_eq!(rows.column_by_name("data").unwrap().as_binary::<i32>().value(0), messages[0].2);
+            assert!(stream.next_batch().unwrap().is_none());
+            let [told] = stream.warnings() else { panic!("{:?}", stream.warnings()) };
+            assert_eq!((told.reason.as_str(), told.records["/x"]), ("no_definition", 2));
+            let refusing = OpenOptions { on_misfit: OnMisfit::Fail, ..OpenOptions::default() };
+            let source =
+                LogSource::new(vec![undefined(name, encoding, messages)], Vec::new(), &refusing).unwrap();
+            let err = source.read(0, &ReadOptions::default()).unwrap().next_batch().unwrap_err();
+            assert_eq!(err.kind(), ErrorKind::Misfit);
+        }
+    }
+}
+
+#[test]
+fn a_type_without_fields_is_one_that_its_recording_defines() {
+    let messages: &[Stored] = &[(3, 10, &[0, 1, 0, 0, 0]), (3, 11, &[0, 1, 0, 0, 0, 0, 0, 0])];
+    for name in ["test_msgs/msg/Empty", "std_msgs/msg/Empty"] {
+        let source =
+            LogSource::new(vec![undefined(name, "ros2msg", messages)], Vec::new(), &OpenOptions::default())
+                .unwrap();
+        assert_eq!(source.plan().streams[0].metadata["definition"], "embedded");
+        assert_eq!((source.plan().learned.as_ref(), source.plan().partitions[0].recipe.as_str()), (None, ""));
+        let mut stream = source.read(0, &ReadOptions::default()).unwrap();
+        assert_eq!(stream.next_batch().unwrap().unwrap().rows.num_rows(), 2);
+        assert!(stream.warnings().is_empty());
+    }
+}

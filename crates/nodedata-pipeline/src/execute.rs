@@ -17,6 +17,7 @@ use crate::{
     convert::{keeping_misfits, with_threads},
     file::PipelineFile,
     learned::Learned,
+    message_paths::read_message_paths,
     misfits::AsError,
     parse_pipeline,
     quality::{check_source, declared_ranges},
@@ -82,6 +83,7 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
         open: OpenOptions {
             topics: source.topics.clone(),
             undecoded: source.undecoded.clone(),
+            message_paths: read_message_paths(&source.message_paths)?,
             decode: source.decode.clone(),
             moments: source.moments,
             verify_checksums: source.verify_checksums,

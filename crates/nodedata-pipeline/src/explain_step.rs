@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::{Error, ErrorKind, Files, Formats, Locus, Result, Source, SourcePlan, StreamKind};
+use nodedata_core::{
+    Error, ErrorKind, Files, Formats, Locus, MessageTexts, Result, Source, SourcePlan, StreamKind,
+};
 use nodedata_dataset::{InputEntry, Manifest, StepPlace};
 use nodedata_normalize::{AlignedSource, FieldOrigin, MessageOrigin, StepAt, StepSpec};
 use serde::Serialize;
@@ -19,6 +21,8 @@ pub struct StepAsked<'a> {
     pub recipe: &'a [u8],
     /// What it was made of: files, folders, globs or URLs.
     pub sources: &'a [String],
+    /// The message definitions that its user gave.
+    pub messages: &'a MessageTexts,
     /// Which step.
     pub step: &'a StepPlace,
 }
@@ -82,7 +86,7 @@ pub struct MadeOf {
 /// source is not what the dataset was made of; what reading the source reports.
 pub fn explain_step(formats: &Formats, asked: &StepAsked<'_>) -> Result<MadeStep> {
     refuse_other_version(asked.manifest)?;
-    let options = Recipe::from_json(asked.recipe)?.options(asked.sources, "");
+    let options = Recipe::from_json(asked.recipe)?.options_with(asked.sources, "", asked.messages)?;
     keeping_misfits(formats, &options, |options| made_step(formats, asked, options))
 }
 

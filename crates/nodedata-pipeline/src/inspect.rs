@@ -110,6 +110,10 @@ pub struct StreamInspection {
     pub message: String,
     /// Message encoding.
     pub encoding: String,
+    /// Where the definition of ROS 2 messages is from: `embedded`, `bundle:` and a distribution or package, `msg-path`, or why there
+    /// is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
     /// Features and their types, as `name: type[shape]`.
     pub features: Vec<(String, String)>,
     /// Records, or rows of steps.
@@ -344,6 +348,7 @@ fn describe(stream: &StreamSchema, typed: &dyn Source) -> StreamInspection {
         name: stream.name.to_string(),
         message: fact("schema_name"),
         encoding: fact("message_encoding"),
+        definition: decoded.metadata.get("definition").cloned(),
         features: features.collect(),
         ..StreamInspection::default()
     }

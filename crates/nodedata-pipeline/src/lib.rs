@@ -14,6 +14,7 @@ mod journal;
 mod kept;
 mod known;
 mod learned;
+mod message_paths;
 mod misfits;
 mod open;
 mod outline;
@@ -41,6 +42,7 @@ pub use inspect::{Depth, EpisodeLengths, Inspection, Looked, LookedAt, StreamIns
 pub use kept::KeepRows;
 pub use known::{Known, known_only};
 pub use learned::Learned;
+pub use message_paths::read_message_paths;
 pub use open::{OpenedSource, open_source};
 pub use outline::{Outline, OutlinedFeature, OutlinedStream, outline};
 pub use plan::{Plan, PlannedInput, PlannedUnit, Share, Worked, finish, plan, plan_prepared, work};

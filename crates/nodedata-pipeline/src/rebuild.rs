@@ -3,7 +3,7 @@ use std::{
     path::Path,
 };
 
-use nodedata_core::{Error, ErrorKind, Formats, Progress, Result};
+use nodedata_core::{Error, ErrorKind, Formats, MessageTexts, Progress, Result};
 use nodedata_dataset::{InputEntry, Manifest, created_by};
 use serde::Serialize;
 
@@ -20,6 +20,8 @@ pub struct Remake<'a> {
     pub files: &'a BTreeMap<String, String>,
     /// What it was made of: files, folders, globs or URLs.
     pub sources: &'a [String],
+    /// The message definitions that its user gave.
+    pub messages: &'a MessageTexts,
 }
 
 /// What came of running a recipe again.
@@ -70,9 +72,9 @@ pub fn rebuild(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<Rebuilt> {
-    let Remake { manifest, recipe, files, sources } = *remake;
+    let Remake { manifest, recipe, files, sources, messages } = *remake;
     refuse_other_version(manifest)?;
-    let options = Recipe::from_json(recipe)?.options(sources, out);
+    let options = Recipe::from_json(recipe)?.options_with(sources, out, messages)?;
     let made = convert(formats, &options, progress)?.manifest;
     let made_files: BTreeMap<String, String> = made.files().into_iter().map(|it| (it.path, it.b3)).collect();
     let shards: BTreeSet<&str> = made.shards.iter().map(|it| it.path.as_str()).collect();

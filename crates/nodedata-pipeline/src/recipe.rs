@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
-use nodedata_core::{Error, ErrorKind, OpenOptions, Result};
+use nodedata_core::{Error, ErrorKind, MessageTexts, OpenOptions, Result};
 use nodedata_dataset::canonical_json;
 use nodedata_normalize::StepSpec;
 use nodedata_schema::Schema;
@@ -128,6 +128,30 @@ impl Recipe {
             shard_bytes,
             ..ConvertOptions::new("", out)
         }
+    }
+
+    /// As [`Self::options`], with the message definitions that the recipe knows by their digest alone.
+    ///
+    /// # Errors
+    /// `Config` when they are not those that it was made with.
+    pub fn options_with(
+        self,
+        sources: &[String],
+        out: impl Into<PathBuf>,
+        messages: &MessageTexts,
+    ) -> Result<ConvertOptions> {
+        let mut options = self.options(sources, out);
+        if options.open.message_paths != *messages {
+            let message = match options.open.message_paths.lacks_texts() {
+                true if messages.texts().is_empty() => "it was made with message definitions of its user",
+                true => "the message definitions are not those that it was made with",
+                false => "it was made without message definitions of its user",
+            };
+            return Err(Error::new(ErrorKind::Config, message)
+                .with_hint("`--msg-path` names the same files or folders as when it was made, or none where there were none"));
+        }
+        options.open.message_paths = messages.clone();
+        Ok(options)
     }
 
     /// Reads a `recipe.json`.

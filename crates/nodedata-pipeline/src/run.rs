@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use bytes::Bytes;
 use nodedata_core::{
     Attachment, Dim, EpisodeFacts, EpisodeInfo, Error, ErrorKind, FindingKind, Formats, InputRange, Locus,
-    OpenOptions, Progress, Result, SourcePlan, StreamKind,
+    OpenOptions, Progress, Result, SourcePlan, StreamKind, StreamSchema,
 };
 use nodedata_dataset::{
     DamageEntry, Dataset, DatasetWriter, InputEntry, Ledger, Manifest, Nulls, QUARANTINE, Report, RunFacts,
@@ -328,6 +328,7 @@ impl Run {
             repairs: told(FindingKind::Repair),
             warnings: told(FindingKind::Warning),
             not_selected: source.unselected.clone(),
+            definitions: definitions(&source.streams),
             not_read: self.opened.not_read.clone(),
             seconds,
             peak_heap_bytes: self.options.peak_heap.map(|it| it()),
@@ -494,4 +495,13 @@ fn refusal(found: &[Violation]) -> Error {
         return Error::new(ErrorKind::SchemaMismatch, "the schema does not fit the source");
     };
     first.with_others(found.iter().skip(1).map(|it| format!("also: {it}")))
+}
+
+/// Where the definitions of streams are from that their recordings do not define.
+fn definitions(streams: &[StreamSchema]) -> BTreeMap<String, String> {
+    let of_stream = |it: &StreamSchema| {
+        let told = it.metadata.get("definition").filter(|it| *it != "embedded")?;
+        Some((it.name.to_string(), told.clone()))
+    };
+    streams.iter().filter_map(of_stream).collect()
 }

@@ -4,6 +4,7 @@ use crate::{
     compile,
     decode::{Decoder, Fault, What, Wire},
     definition::{Definitions, Extensibility, UNDECODED, bad_definition},
+    fit::{Ending, Measured},
     program::{Framing, Op, Program},
     sink::{Nowhere, Sink},
     wide::UnitWidth,
@@ -39,6 +40,8 @@ struct End {
 
 /// Bytes of the encapsulation header; alignment is counted from behind it.
 const HEADER_BYTES: usize = 4;
+/// Bytes of padding that writers add, to a multiple of 4.
+const PADDING_MAX: usize = 3;
 
 impl RosPlan {
     /// Appends the columns of type `root` to `layout`, and compiles the way to fill them.
@@ -77,6 +80,29 @@ impl RosPlan {
     pub fn decode_ros1(&self, payload: &[u8], columns: &mut Columns) -> Result<()> {
         let header = Encapsulation { wire: Wire::Ros1, big_endian: false, root: Extensibility::Final };
         self.decode(payload, header, 0, columns)
+    }
+
+    /// How a CDR payload goes with the definition, without keeping anything of it.
+    pub(crate) fn measure_cdr(&self, payload: &[u8]) -> Measured {
+        let Ok(header) = Encapsulation::parse(payload) else {
+            return Measured { consumed: 0, ending: Ending::Wrong };
+        };
+        let data = &payload[HEADER_BYTES..];
+        let unit_width =
+            if self.plain.has_wide_text { self.unit_width(data, header) } else { UnitWidth::Two };
+        let (end, ending) = match self.run(data, header, unit_width, &mut Nowhere) {
+            Ok(End { pos, .. }) => {
+                let rest = data.get(pos..).unwrap_or_default();
+                let ending = match rest.len() {
+                    0..=PADDING_MAX => Ending::Exact,
+                    n if n <= padding(rest) => Ending::Padded,
+                    _ => Ending::Wrong,
+                };
+                (pos, ending)
+            }
+            Err(fault) => (fault.at, Ending::Wrong),
+        };
+        Measured { consumed: (HEADER_BYTES + end).min(payload.len()), ending }
     }
 
     fn decode(
@@ -226,7 +252,7 @@ fn absent_bytes_max(n_data: usize) -> usize {
 /// Writers pad to 4, with whatever was in memory. Padding to 8 occurs too, but four bytes may as well be a
 /// field the definition does not have (`sensor_msgs/Range` gained one), so those must be zero.
 fn padding(rest: &[u8]) -> usize {
-    if rest.iter().all(|it| *it == 0) { 7 } else { 3 }
+    if rest.iter().all(|it| *it == 0) { 7 } else { PADDING_MAX }
 }
 
 impl Encapsulation {

@@ -92,7 +92,7 @@ fn structure(fields: Vec<(&str, FieldType)>) -> StructDef {
 }
 
 /// The service or action a derived message belongs to.
-fn base_name(name: &str) -> &str {
+pub(crate) fn base_name(name: &str) -> &str {
     let suffixes = ["_Event", "_Request", "_Response", "_FeedbackMessage", "_Feedback", "_Goal", "_Result"];
     let base = suffixes.iter().find_map(|it| name.strip_suffix(it)).unwrap_or(name);
     // The services of an action have messages of their own.

@@ -22,6 +22,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-steps", "nodedata-media", "image columns"),
     edge("nodedata-log", "nodedata-core", "streams of rows over a Source"),
     edge("nodedata-log", "nodedata-message", "a channel's messages, whatever their encoding"),
+    edge("nodedata-log", "nodedata-ros", "definitions that recordings leave out, chosen by the payloads"),
     // Format crates: core, media, and what formats share; never each other.
     edge("nodedata-mcap", "nodedata-core", "implements Format"),
     edge("nodedata-mcap", "nodedata-log", "a log of channels and messages"),

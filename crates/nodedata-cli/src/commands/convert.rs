@@ -7,7 +7,9 @@ use nodedata_core::{
 };
 use nodedata_dataset::{Report, StreamLedger};
 use nodedata_io::io_error;
-use nodedata_pipeline::{ConvertOptions, Converted, OnError, StepFlags, convert, parse_splits};
+use nodedata_pipeline::{
+    ConvertOptions, Converted, OnError, StepFlags, convert, parse_splits, read_message_paths,
+};
 use nodedata_schema::Schema;
 
 use crate::{
@@ -59,7 +61,7 @@ pub(crate) fn report(converted: &Converted, out: &Path, output: Output) -> Resul
 /// What the selection flags mean.
 ///
 /// # Errors
-/// `Config` when a `--set` is no option of the source.
+/// `Config` when a `--set` is no option of the source, or a `--msg-path` leads to no definition.
 pub(crate) fn open_options(args: &SourceArgs) -> Result<OpenOptions> {
     let option = |it: &String| {
         let given = it.split_once('=').and_then(|(key, value)| Some((key.strip_prefix("source.")?, value)));
@@ -73,6 +75,7 @@ pub(crate) fn open_options(args: &SourceArgs) -> Result<OpenOptions> {
         options: args.settings.iter().map(option).collect::<Result<_>>()?,
         topics: (!args.topics.is_empty()).then(|| args.topics.clone()),
         undecoded: args.undecoded.clone(),
+        message_paths: read_message_paths(&args.msg_path)?,
         decode: args.decode.iter().cloned().collect(),
         moments: Moments { start: args.start, end: args.end },
         verify_checksums: !args.no_verify,

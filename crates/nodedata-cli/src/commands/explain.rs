@@ -1,9 +1,11 @@
 use nodedata_core::{
-    Error, ErrorKind, Result, told_time,
+    Error, ErrorKind, MessageTexts, Result, told_time,
     visible::{column_of, padded, visible},
 };
 use nodedata_dataset::{Dataset, Explanation, Question, explain};
-use nodedata_pipeline::{MadeField, MadeOf, MadeStep, Rebuilt, StepAsked, explain_step, no_recipe};
+use nodedata_pipeline::{
+    MadeField, MadeOf, MadeStep, Rebuilt, StepAsked, explain_step, no_recipe, read_message_paths,
+};
 use serde_json::Value;
 
 use crate::{
@@ -21,12 +23,13 @@ pub(crate) fn run(args: &ExplainArgs, output: Output) -> Result<Outcome> {
     let question = Question { row: args.row, episode: args.episode, stream: args.stream.clone() };
     let (dataset, shard) = Target::of(&args.target, &args.store)?.dataset()?;
     let all = explain(&dataset, shard.as_deref(), &question)?;
+    let messages = read_message_paths(&args.msg_path)?;
     let (mut rebuilt, mut made) = (None, None);
     match args.source.as_slice() {
         [] => {}
-        sources if args.rebuild => rebuilt = Some(rebuild::of_dataset(&dataset, &all, sources)?),
+        sources if args.rebuild => rebuilt = Some(rebuild::of_dataset(&dataset, &all, sources, &messages)?),
         sources => {
-            made = Some(made_of(&dataset, &all, args.row, sources).inspect_err(|_| {
+            made = Some(made_of(&dataset, &all, args.row, (sources, &messages)).inspect_err(|_| {
                 // What is known without the source is told all the same.
                 let known: Vec<String> = all.iter().map(told).collect();
                 message::note(known.join("\n").trim_end());
@@ -55,7 +58,7 @@ fn made_of(
     dataset: &Dataset,
     explained: &[Explanation],
     row: Option<u64>,
-    sources: &[String],
+    (sources, messages): (&[String], &MessageTexts),
 ) -> Result<MadeStep> {
     let [one] = explained else { return Err(one_row()) };
     if row.is_none() {
@@ -66,7 +69,7 @@ fn made_of(
         Error::new(ErrorKind::Config, message).with_hint("leave `--source` out: the origin names the record")
     })?;
     let recipe = dataset.recipe()?.ok_or_else(no_recipe)?;
-    let asked = StepAsked { manifest: &dataset.manifest, recipe: &recipe, sources, step: &step };
+    let asked = StepAsked { manifest: &dataset.manifest, recipe: &recipe, sources, messages, step: &step };
     explain_step(&nodedata_formats::builtin(), &asked)
 }
 

@@ -124,12 +124,17 @@ fn line(stream: &StreamInspection, width: usize) -> String {
         None | Some(0) => String::new(),
         Some(n) => format!("  ({} back in time)", human::plural(n, "step")),
     };
+    // What goes without saying is not said.
+    let definition = match stream.definition.as_deref() {
+        None | Some("embedded") => String::new(),
+        Some(other) => format!(" ({})", visible(other)),
+    };
     let line = format!(
         "{}  {:>9}  {n_bytes:>10}  {shown:>9}  {rate:>9}  {jitter:>9}  {gap:>10}  {gaps:>4}  {stamp:>10}  {} {}{back}",
         padded(&stream.name, width),
         human::count(stream.count),
         visible(&stream.message),
-        visible(&stream.encoding),
+        visible(&stream.encoding) + &*definition,
     );
     format!("{}\n", line.trim_end())
 }

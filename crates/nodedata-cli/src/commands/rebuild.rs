@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use nodedata_core::{Result, visible::visible};
+use nodedata_core::{MessageTexts, Result, visible::visible};
 use nodedata_dataset::{Dataset, Explanation, Manifest};
 use nodedata_pipeline::{Rebuilt, Remake, no_recipe};
 use nodedata_registry::{DatasetName, Remote, Revision, RevisionEntry, record::FileRef};
@@ -19,6 +19,7 @@ pub(crate) fn of_revision(
     dataset: &DatasetName,
     entry: &RevisionEntry,
     sources: &[String],
+    messages: &MessageTexts,
 ) -> Result<Rebuilt> {
     let revision = Revision::open(remote, dataset, entry)?;
     let read = |path: &str| {
@@ -35,7 +36,7 @@ pub(crate) fn of_revision(
         manifest.files().into_iter().map(|it| (it.path, it.b3)).collect();
     files.remove(&manifest.readme.path);
     files.extend(revision.shards()?.iter().map(|it| (it.path.clone(), it.blob.b3.hex())));
-    again(&Remake { manifest: &manifest, recipe: &recipe, files: &files, sources })
+    again(&Remake { manifest: &manifest, recipe: &recipe, files: &files, sources, messages })
 }
 
 /// Makes a dataset once more of its sources and compares the shards explained, as they lie there.
@@ -46,12 +47,13 @@ pub(crate) fn of_dataset(
     dataset: &Dataset,
     explained: &[Explanation],
     sources: &[String],
+    messages: &MessageTexts,
 ) -> Result<Rebuilt> {
     let recipe = dataset.recipe()?.ok_or_else(no_recipe)?;
     let paths: BTreeSet<&str> = explained.iter().map(|it| it.shard.as_str()).collect();
     let files = paths.into_iter().map(|it| Ok((it.to_owned(), dataset.b3_of_file(it)?)));
     let files = files.collect::<Result<_>>()?;
-    let remake = Remake { manifest: &dataset.manifest, recipe: &recipe, files: &files, sources };
+    let remake = Remake { manifest: &dataset.manifest, recipe: &recipe, files: &files, sources, messages };
     again(&remake)
 }
 

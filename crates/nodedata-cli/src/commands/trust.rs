@@ -6,7 +6,7 @@ use std::{
 
 use nodedata_core::{Locus, Result, visible::visible};
 use nodedata_io::{Writing, io_error, write_file};
-use nodedata_pipeline::Rebuilt;
+use nodedata_pipeline::{Rebuilt, read_message_paths};
 use nodedata_registry::{
     AttachmentKind, DatasetState, attach,
     trust::{
@@ -146,7 +146,10 @@ fn verify(args: &VerifyArgs, output: Output) -> Result<Outcome> {
     let found = verify_published(&registry.remote, &reference.dataset, entry, &options)?;
     let rebuilt = match args.source.as_slice() {
         [] => None,
-        sources => Some(rebuild::of_revision(&registry.remote, &reference.dataset, entry, sources)?),
+        sources => {
+            let messages = read_message_paths(&args.msg_path)?;
+            Some(rebuild::of_revision(&registry.remote, &reference.dataset, entry, sources, &messages)?)
+        }
     };
     let is_sound = found.is_sound() && rebuilt.as_ref().is_none_or(Rebuilt::is_same);
     match output {

@@ -97,6 +97,9 @@ pub(crate) struct VerifyArgs {
     /// What the revision was converted from: a file, a folder, a glob or a URL. May be given several times.
     #[arg(long, value_name = "SRC", requires = "rebuild")]
     pub(crate) source: Vec<String>,
+    /// The message definitions that it was converted with, as `convert --msg-path` takes them. May be given several times.
+    #[arg(long, value_name = "PATH", requires = "source")]
+    pub(crate) msg_path: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

@@ -119,6 +119,11 @@ const SOURCE: &[Key] = &[
         TEXT_OR_TEXTS,
         "Only these topics are read; `*` stands for any letters, `?` for one, `[a-z]` for one of these",
     ),
+    key(
+        "message_paths",
+        TEXT_OR_TEXTS,
+        "Message definitions for topics whose recordings have none: `.msg`, `.srv`, `.action` and `.idl` files, folders, workspaces; relative to the pipeline file",
+    ),
     key("undecoded", TEXT_OR_TEXTS, "Topics whose messages stay bytes, with their schema beside them"),
     key(
         "start",

@@ -72,6 +72,7 @@ impl<'a> Reader<'a> {
             format: None,
             topics: None,
             undecoded: Vec::new(),
+            message_paths: Vec::new(),
             decode: self.decode(),
             moments: Moments::default(),
             verify_checksums: true,
@@ -95,6 +96,13 @@ impl<'a> Reader<'a> {
             format: text(node, "format"),
             topics: node.get("topics").map(texts),
             undecoded: node.get("undecoded").map(texts).unwrap_or_default(),
+            message_paths: node
+                .get("message_paths")
+                .map(texts)
+                .unwrap_or_default()
+                .iter()
+                .map(|it| self.beside(it))
+                .collect(),
             decode: self.decode(),
             moments,
             verify_checksums: node.get("verify_checksums").and_then(Node::bool).unwrap_or(true),

@@ -49,6 +49,8 @@ pub struct SourceStage {
     pub topics: Option<Vec<String>>,
     /// Topics that stay bytes.
     pub undecoded: Vec<String>,
+    /// Message definitions for topics without any: files and folders, found from where the process runs.
+    pub message_paths: Vec<PathBuf>,
     /// Only records of this time.
     pub moments: Moments,
     /// Cameras whose video is decoded, by name or `*`, and what their frames are stored as.

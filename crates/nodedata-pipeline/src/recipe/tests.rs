@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::{DType, MediaEncoding, Moments, OnMisfit, OptionValue, TimeRange};
+use nodedata_core::{
+    DType, MediaEncoding, MessageText, MessageTexts, Moments, OnMisfit, OptionValue, TimeRange,
+};
 use nodedata_normalize::{
     Align, Beyond, ByName, Clock, Constant, Cut, End, EpisodeRange, FieldFrom, FieldSpec, FieldTransform,
     Marker, Rate, Start, StepTransform, TimeSource, Tolerance, TopicTime,
@@ -34,6 +36,7 @@ prop_compose! {
     fn open()(
         topics in prop::option::of(texts()),
         undecoded in texts(),
+        messages in prop::collection::vec((text(), any::<bool>(), text()), 0..3),
         start_ns in any::<i64>(),
         end_ns in any::<Option<i64>>(),
         verify_checksums in any::<bool>(),
@@ -46,6 +49,9 @@ prop_compose! {
         OpenOptions {
             topics,
             undecoded,
+            message_paths: MessageTexts::new(
+                messages.into_iter().map(|(name, is_idl, text)| MessageText { name, is_idl, text }).collect(),
+            ),
             time_range: TimeRange { start_ns, end_ns },
             salvage: false,
             on_misfit: if keeps_misfits { OnMisfit::Keep } else { OnMisfit::Fail },

@@ -1,0 +1,79 @@
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+
+fn workspace(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+fn names(texts: &MessageTexts) -> Vec<String> {
+    texts.texts().iter().map(|it| format!("{}{}", it.name, if it.is_idl { " (idl)" } else { "" })).collect()
+}
+
+#[test]
+fn a_workspace_is_walked_and_packages_tell_their_names() {
+    let folder = workspace(&[
+        ("src/lab/msg/Near.msg", "int8 x"),
+        ("src/lab/srv/Do.srv", "---"),
+        ("src/lab/action/Go.action", "---\n---"),
+        ("src/lab/README.md", "no definition"),
+        ("src/renamed/package.xml", "<package><name> other </name></package>"),
+        ("src/renamed/msg/Far.msg", "int8 y"),
+        ("src/renamed/Loose.msg", "int8 z"),
+        ("src/.git/lab/msg/Old.msg", "int8 old"),
+        // What rosidl makes of a definition beside it.
+        ("build/lab/rosidl_adapter/lab/msg/Near.idl", "module lab { };"),
+        ("src/lab/msg/Only.idl", "module lab { module msg { struct Only { long x; }; }; };"),
+    ]);
+    let texts = read_message_paths(&[folder.path()]).unwrap();
+    assert_eq!(
+        names(&texts),
+        [
+            "lab/action/Go",
+            "lab/msg/Near",
+            "lab/msg/Only (idl)",
+            "lab/srv/Do",
+            "other/msg/Far",
+            "other/msg/Loose"
+        ]
+    );
+    let file = folder.path().join("src/lab/msg/Near.msg");
+    assert_eq!(names(&read_message_paths(&[file.clone(), file]).unwrap()), ["lab/msg/Near"]);
+    assert_eq!(read_message_paths::<&Path>(&[]).unwrap(), MessageTexts::default());
+}
+
+#[track_caller]
+fn refused(folder: &TempDir, names: &[&str]) -> (String, String) {
+    let paths: Vec<PathBuf> = names.iter().map(|it| folder.path().join(it)).collect();
+    let err = read_message_paths(&paths).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Config);
+    (err.to_string(), err.hint().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn what_leads_to_no_definition_is_a_mistake() {
+    let folder = workspace(&[
+        ("lab/msg/Near.msg", "int8 x"),
+        ("older/lab/msg/Near.msg", "int16 x"),
+        ("empty/notes.txt", "nothing"),
+        ("alone/Alone.msg", "int8 x"),
+    ]);
+    let (message, hint) = refused(&folder, &["lab/msg/Naer.msg"]);
+    assert!(message.ends_with("is not there"), "{message}");
+    assert_eq!(hint, "did you mean `Near.msg`?");
+    let (_, hint) = refused(&folder, &["no/such/Near.msg"]);
+    assert!(hint.ends_with("is not there either"), "{hint}");
+    assert!(refused(&folder, &["empty"]).0.ends_with("holds no message definition"));
+    assert!(refused(&folder, &["empty/notes.txt"]).0.contains("is no `.msg`"));
+    assert!(refused(&folder, &["alone/Alone.msg"]).0.ends_with("does not tell its package"));
+    let (message, _) = refused(&folder, &["lab", "older"]);
+    assert!(message.contains("defines `lab/msg/Near` otherwise than"), "{message}");
+}

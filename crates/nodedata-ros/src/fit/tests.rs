@@ -1,0 +1,63 @@
+use super::*;
+use crate::DefinitionStore;
+
+const RANGE: &str = "sensor_msgs/msg/Range";
+
+/// A payload of `sensor_msgs/msg/Range`, with these values behind its frame.
+fn range(frame: &str, values: &[f32]) -> Vec<u8> {
+    let mut bytes = vec![0, 1, 0, 0];
+    bytes.extend([7u32, 8, frame.len() as u32 + 1].iter().flat_map(|it| it.to_le_bytes()));
+    bytes.extend(frame.bytes().chain([0, 1]));
+    while !bytes.len().is_multiple_of(4) {
+        bytes.push(0);
+    }
+    bytes.extend(values.iter().flat_map(|it| it.to_le_bytes()));
+    bytes
+}
+
+#[track_caller]
+fn taken(payloads: &[Vec<u8>], distros: &[&str]) -> String {
+    let candidates = DefinitionStore::default().candidates(RANGE, distros);
+    let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
+    match fit(RANGE, &candidates, &payloads) {
+        Fitted::Taken(idx) => format!("{:?}", candidates[idx].origin),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_layout_goes_by_the_payloads() {
+    let older = vec![range("a", &[0.1, 0.2, 0.3, 0.4]), range("abcd", &[0.5, 0.6, 0.7, 0.8])];
+    let newer = vec![range("a", &[0.1, 0.2, 0.3, 0.4, 0.5])];
+    // A variance of 0 looks like padding.
+    let unknown = vec![range("a", &[0.1, 0.2, 0.3, 0.4, 0.0])];
+    for distros in [&["humble"][..], &["jazzy"], &[]] {
+        assert!(taken(&older, distros).contains("humble"), "{distros:?}");
+        assert!(!taken(&newer, distros).contains("humble"), "{distros:?}");
+        assert!(!taken(&unknown, distros).contains("humble"), "{distros:?}");
+    }
+    assert!(taken(&[], &["humble"]).contains("humble"));
+    assert!(taken(&[], &[]).contains("lyrical"));
+}
+
+#[test]
+fn one_payload_that_does_not_fit_says_no() {
+    let mixed = vec![range("a", &[0.1, 0.2, 0.3, 0.4]), range("a", &[0.1, 0.2, 0.3, 0.4, 0.5])];
+    assert_eq!(taken(&mixed, &[]), "None { consumed: 36, of: 40 }");
+    assert_eq!(taken(&[vec![0, 1]], &[]), "None { consumed: 0, of: 2 }");
+    assert_eq!(taken(&[vec![9; 40]], &[]), "None { consumed: 0, of: 40 }");
+}
+
+#[test]
+fn a_candidate_that_cannot_be_used_is_passed_over() {
+    let candidate = |text: &str| Candidate { text: text.to_owned(), origin: crate::Origin::Given };
+    let payload: &[u8] = &[0, 1, 0, 0, 5, 0, 0, 0];
+    let (broken, good) = (candidate("lab/Gone gone"), candidate("int32 x"));
+    let found = fit("lab/msg/T", &[broken.clone(), good], &[payload]);
+    assert!(matches!(found, Fitted::Taken(1)), "{found:?}");
+    let Fitted::Unusable(Some(err)) = fit("lab/msg/T", &[broken], &[payload]) else {
+        panic!("it is unusable")
+    };
+    assert!(err.to_string().contains("lab/msg/Gone"), "{err}");
+    assert!(matches!(fit("lab/msg/T", &[], &[payload]), Fitted::Unusable(None)));
+}
