@@ -3,11 +3,11 @@ use std::{ops::Range, path::Path, sync::Arc};
 use nodedata_core::{
     Detection, Error, ErrorKind, Files, Format, Listing, OpenOptions, ReadAt, Result, Source,
 };
-use nodedata_log::{ClockColumns, LogFile, LogSource, Selector, each_file};
+use nodedata_log::{ClockColumns, LogFile, LogSource, RecordUnit, Selector, each_file};
 
 use crate::{
-    cursor::McapCursor,
-    log_plan::{LogPlan, Unit},
+    cursor::{McapCursor, cursor},
+    log_plan::LogPlan,
     open::plan_log,
     records::MAGIC,
 };
@@ -43,7 +43,7 @@ impl Format for Mcap {
 /// One MCAP file, planned.
 struct McapLog {
     file: Arc<dyn ReadAt>,
-    units: Arc<[Unit]>,
+    units: Arc<[RecordUnit]>,
 }
 
 impl LogFile for McapLog {
@@ -56,12 +56,7 @@ impl LogFile for McapLog {
     }
 
     fn unit(&self, idx: usize) -> nodedata_log::Unit {
-        let unit = &self.units[idx];
-        nodedata_log::Unit {
-            byte_range: unit.byte_range.clone(),
-            decoded_bytes: unit.n_uncompressed,
-            times: unit.log_times(),
-        }
+        (&self.units[idx]).into()
     }
 
     fn counts(&self, idx: usize) -> Option<&[(u32, u64)]> {
@@ -69,7 +64,7 @@ impl LogFile for McapLog {
     }
 
     fn messages(&self, units: Range<usize>, selector: Selector, options: &OpenOptions) -> McapCursor {
-        McapCursor::new(Arc::clone(&self.file), Arc::clone(&self.units), units, selector, options)
+        cursor(Arc::clone(&self.file), Arc::clone(&self.units), units, selector, options)
     }
 }
 
