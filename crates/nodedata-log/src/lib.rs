@@ -20,6 +20,7 @@ mod inference;
 mod misfits;
 mod recordings;
 mod routes;
+mod storage;
 mod streams;
 
 // Reading rows.
@@ -35,10 +36,11 @@ pub use definitions::{ChannelRecord, Definitions, LogChannel, LogSchema, Positio
 pub use log_file::{ClockColumns, LogFacts, LogFile, Message, MessageCursor, MessagePlace, Times, Unit};
 pub use record_cursor::{MessageRecord, RecordCursor, RecordReader};
 pub use record_unit::{RecordUnit, UnitKind};
-pub use recordings::{PlannedFile, Recording, each_file, plan_file};
+pub use recordings::{PlannedFile, Recording, each_file, key_of, plan_file, whole_file_lost};
 pub use routes::{Route, Routes};
 pub use selector::{Picked, Selector};
 pub use source::LogSource;
+pub use storage::{LogStorage, StoredFile};
 pub use view::FileView;
 
 #[cfg(test)]

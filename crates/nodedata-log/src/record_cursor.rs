@@ -130,7 +130,7 @@ impl<R: RecordReader> RecordCursor<R> {
             publish_time: found.publish_time,
             sequence: found.sequence,
             payload: self.reader.records().get(found.payload)?,
-            place: MessagePlace { unit: open.idx, ordinal: picked.ordinal, byte_range, in_chunk },
+            place: MessagePlace { unit: open.idx, ordinal: picked.ordinal, part: 0, byte_range, in_chunk },
         })
     }
 

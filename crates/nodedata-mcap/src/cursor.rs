@@ -10,17 +10,14 @@ use crate::{
     walk::{nested_chunk, next_record, short_message},
 };
 
-/// The selected messages of consecutive units.
-pub(crate) type McapCursor = RecordCursor<McapReader>;
-
-/// Starts in front of the units `rest`.
+/// The selected messages of the units `rest`.
 pub(crate) fn cursor(
     file: Arc<dyn ReadAt>,
     units: Arc<[RecordUnit]>,
     rest: Range<usize>,
     selector: Selector,
     options: &OpenOptions,
-) -> McapCursor {
+) -> RecordCursor<McapReader> {
     let decoder = ChunkDecoder::new(options.record_bytes_max, options.verify_checksums);
     RecordCursor::new(file, units, rest, selector, McapReader { decoder, trusts_plan: options.salvage })
 }

@@ -7,9 +7,9 @@ use std::{
 use nodedata_core::{
     Detection, Error, ErrorKind, Files, Format, Listing, OpenOptions, ReadAt, Result, Source,
 };
-use nodedata_log::{ClockColumns, LogFile, LogSource, RecordUnit, Selector, Unit, each_file};
+use nodedata_log::{ClockColumns, LogFile, LogSource, MessageCursor, RecordUnit, Selector, Unit, each_file};
 
-use crate::bag1::{BagCursor, BagPlan, MAGIC_OF_ANY_VERSION, cursor, plan_bag};
+use crate::bag1::{BagPlan, MAGIC_OF_ANY_VERSION, cursor, plan_bag};
 
 /// The format of ROS 1 bags.
 pub static ROSBAG1: RosBag1 = RosBag1;
@@ -53,9 +53,9 @@ struct Bag {
 }
 
 impl LogFile for Bag {
-    type Cursor = BagCursor;
-
-    const CLOCK: ClockColumns = ClockColumns { publish_time: false, sequence: false };
+    fn clock(&self) -> ClockColumns {
+        ClockColumns { publish_time: false, sequence: false }
+    }
 
     fn n_units(&self) -> usize {
         self.units.len()
@@ -69,9 +69,14 @@ impl LogFile for Bag {
         self.units[idx].counts.as_deref()
     }
 
-    fn messages(&self, units: Range<usize>, selector: Selector, options: &OpenOptions) -> BagCursor {
+    fn messages(
+        &self,
+        units: Range<usize>,
+        selector: Selector,
+        options: &OpenOptions,
+    ) -> Box<dyn MessageCursor> {
         let (file, all) = (Arc::clone(&self.file), Arc::clone(&self.units));
-        cursor(file, all, units, self.is_encrypted, selector, options)
+        Box::new(cursor(file, all, units, self.is_encrypted, selector, options))
     }
 }
 

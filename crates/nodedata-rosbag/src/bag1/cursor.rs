@@ -9,10 +9,7 @@ use super::{
     record::{Header, LENGTHS_BYTES, MessageIndex, message_of, next_record, op},
 };
 
-/// The selected messages of consecutive units.
-pub(crate) type BagCursor = RecordCursor<BagReader>;
-
-/// Starts in front of the units `rest`.
+/// The selected messages of the units `rest`.
 pub(crate) fn cursor(
     file: Arc<dyn ReadAt>,
     units: Arc<[RecordUnit]>,
@@ -20,7 +17,7 @@ pub(crate) fn cursor(
     is_encrypted: bool,
     selector: Selector,
     options: &OpenOptions,
-) -> BagCursor {
+) -> RecordCursor<BagReader> {
     let decoder = ChunkDecoder::new(options.record_bytes_max, is_encrypted);
     RecordCursor::new(file, units, rest, selector, BagReader { decoder })
 }
