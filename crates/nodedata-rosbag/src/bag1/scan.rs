@@ -280,6 +280,13 @@ impl<'a> Scanner<'a> {
             );
             return self.cut_off(record, &head, end, corrupt_at(at, message));
         }
+        // A recorder that was stopped has not come back to fill in the lengths. What it stored plainly are records all the same.
+        let is_unfinished = record.n_data() == 0 && head.size == 0 && head.compression != "none";
+        if is_unfinished && !self.is_followed(next, end)? {
+            let err =
+                corrupt_at(at, "the recorder did not finish this chunk, and no record follows its header");
+            return self.cut_off(record, &head, end, err);
+        }
         if self.options.record_bytes_max < record.n_data() {
             let err = too_large("a chunk", record.n_data(), self.options.record_bytes_max);
             self.damaged(err.at(Locus::byte(at)), Cost::range("too_large", at..next))?;

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_log::{Cost, RecordUnit, UnitKind};
+use nodedata_log::{Cost, Damage, RecordUnit, UnitKind};
 
 use super::{
     super::{
         chunk::ChunkHead,
         file_record::FileRecord,
-        index::IndexedChunk,
-        record::{message_of, op},
+        record::{corrupt_at, message_of, op},
         resync,
     },
     IndexesOf, Scanner,
@@ -76,7 +75,8 @@ impl Scanner<'_> {
         let (at, data_at) = (record.start, record.data.start.min(end));
         if head.compression == "none" && !self.is_encrypted {
             // Its records lie there as they are.
-            self.damaged(err, Cost::nothing("damaged_length"))?;
+            let cost = Cost { byte_range: Some(at..data_at), ..Cost::nothing("damaged_length") };
+            self.damaged(err, cost)?;
             return Ok(data_at);
         }
         let found = resync::find(&mut self.view, data_at, end)?;
@@ -148,10 +148,18 @@ impl Scanner<'_> {
             let found = self.gathered_between(info.start, next);
             let is_of = |it: &Cost| it.byte_range.as_ref().is_some_and(|it| it.contains(&info.start));
             let damage = self.facts.damage.iter_mut().enumerate().find(|it| is_of(&it.1.cost));
-            if let Some((position, damage)) = damage {
-                let IndexedChunk { counts, .. } = info;
-                add_lost(&mut damage.cost, counts, &found);
-                self.behind_damage.remove(&position);
+            match damage {
+                Some((position, damage)) => {
+                    add_lost(&mut damage.cost, info.counts, &found);
+                    self.behind_damage.remove(&position);
+                }
+                None => {
+                    let error =
+                        corrupt_at(info.start, "the index says that a chunk lies here, but none was found");
+                    let mut cost = Cost::nothing("missing_chunk");
+                    add_lost(&mut cost, info.counts, &found);
+                    self.facts.damage.push(Damage { error: error.at(Locus::path(self.path)), cost });
+                }
             }
         }
         for (position, counts) in std::mem::take(&mut self.behind_damage) {

@@ -57,8 +57,7 @@ fn three(compression: &str) -> Writer {
 
 /// Where the n-th chunk of a bag starts.
 fn chunk_at(bag: &Bytes, n: usize) -> usize {
-    let mark = b"\x0b\0\0\0compression=";
-    let mark = &mark[4..];
+    let mark = b"compression=";
     let places = bag.windows(mark.len()).enumerate().filter(|it| it.1 == mark);
     places.map(|it| it.0 - 8).nth(n).unwrap()
 }
@@ -232,7 +231,12 @@ fn a_chunk_whose_length_is_damaged() {
         let length_at = second + 4 + header;
         for lie in [3u32, 100, 1 << 20, u32::MAX] {
             let bag = changed(&bag, length_at, &lie.to_le_bytes());
-            refused(&bag, &undecoded());
+            // Where the index tells more than the chunk, reading it shows that.
+            let opened = open(&bag, &undecoded());
+            assert!(
+                opened.is_err_and(|it| it.locus().byte_offset.is_some())
+                    || !read(&bag, &undecoded()).1.errors.is_empty()
+            );
             salvages(&bag, 0..60, &[]);
         }
     }

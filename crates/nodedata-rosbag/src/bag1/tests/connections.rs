@@ -4,7 +4,7 @@ use nodedata_core::{ErrorKind, FindingKind, OnMisfit, OpenOptions};
 
 use super::{
     open, read, undecoded,
-    writer::{Writer, at, connection, string, strings, strings_from},
+    writer::{Writer, at, chunk, connection, message, string, strings, strings_from},
 };
 
 #[test]
@@ -121,13 +121,9 @@ fn a_definition_that_cannot_be_used_costs_only_the_columns_of_its_topic() {
 }
 
 #[test]
-fn connections_declared_in_the_index_alone_are_found() {
-    // The first chunk declares what the writer is given before it: here nothing, and the index all.
-    let open_bag = |is_closed: bool| {
-        let records: Vec<u8> = (0..4).flat_map(|it| super::writer::message(0, it, &string("x"))).collect();
-        let chunk = super::writer::chunk("none", records.len() as u32, &records);
-        let writer = Writer::new(&[]).raw(&chunk).raw(&strings(0, "/a"));
-        if is_closed { writer.close() } else { writer.leave_open() }
-    };
-    assert_eq!(read(&open_bag(false), &undecoded()).1.log_times("/a"), [0, 1, 2, 3]);
+fn connections_declared_behind_their_messages_are_found() {
+    let records: Vec<u8> = (0..4).flat_map(|it| message(0, it, &string("x"))).collect();
+    let writer = Writer::new(&[]).raw(&chunk("none", records.len() as u32, &records));
+    let bag = writer.raw(&strings(0, "/a")).leave_open();
+    assert_eq!(read(&bag, &undecoded()).1.log_times("/a"), [0, 1, 2, 3]);
 }

@@ -92,7 +92,9 @@ pub(super) fn stored(compression: &str, bytes: &[u8]) -> Vec<u8> {
             encoder.finish().unwrap()
         }
         "lz4" => {
-            let info = lz4_flex::frame::FrameInfo::new().block_size(lz4_flex::frame::BlockSize::Max64KB);
+            let info = lz4_flex::frame::FrameInfo::new()
+                .block_size(lz4_flex::frame::BlockSize::Max64KB)
+                .content_checksum(true);
             let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
             encoder.write_all(bytes).unwrap();
             encoder.finish().unwrap()
