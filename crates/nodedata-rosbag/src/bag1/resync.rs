@@ -17,7 +17,10 @@ const MARK: &[u8] = b"\x04\0\0\0op=";
 /// Bytes of the field.
 const FIELD_BYTES: u64 = MARK.len() as u64 + 1;
 
-/// How far in front of the field its header may start, and how long it may be, to be believed while searching.
+/// How far in front of the field its header may start, to be believed while searching.
+const BEFORE_BYTES_MAX: u64 = 1024;
+
+/// How long it may be.
 const HEADER_BYTES_MAX: u64 = 4096;
 
 /// Bytes searched at once.
@@ -44,7 +47,7 @@ pub(crate) fn find(view: &mut FileView, from: u64, end: u64) -> Result<Option<u6
 
 /// Where the record starts in whose header the field at `mark` is.
 fn start_of(view: &mut FileView, from: u64, mark: u64, end: u64) -> Result<Option<u64>> {
-    let first = mark.saturating_sub(HEADER_BYTES_MAX).max(from);
+    let first = mark.saturating_sub(BEFORE_BYTES_MAX).max(from);
     let before = view.up_to(first, mark - first)?;
     for (idx, length) in before.windows(4).enumerate().rev() {
         let start = first + idx as u64;

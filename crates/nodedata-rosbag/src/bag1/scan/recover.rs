@@ -1,6 +1,6 @@
 //! Where a walk goes on after damage, and what that cost.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_log::{Cost, Damage, RecordUnit, UnitKind};
@@ -133,52 +133,61 @@ impl Scanner<'_> {
         let mut infos = std::mem::take(&mut self.infos);
         infos.sort_by_key(|it| it.start);
         infos.dedup_by_key(|it| it.start);
-        let starts: Vec<u64> = infos.iter().map(|it| it.start).collect();
-        for (idx, info) in infos.into_iter().enumerate() {
-            let of_chunk =
-                |it: &RecordUnit| it.byte_range.start == info.start && it.kind != UnitKind::Records;
-            if let Some(unit) = self.units.iter_mut().find(|it| of_chunk(it)) {
+        // The walk lists damage and units in the order of the file.
+        let ranges = self.facts.damage.iter().enumerate();
+        let ranges = ranges.filter_map(|(idx, it)| Some((it.cost.byte_range.clone()?, idx)));
+        let ranges: Vec<(Range<u64>, usize)> = ranges.collect();
+        let nexts: Vec<u64> = infos.iter().skip(1).map(|it| it.start).chain([u64::MAX]).collect();
+        let mut missing: Option<(u64, u64, Cost)> = None;
+        for (info, next) in infos.into_iter().zip(nexts) {
+            let at = self.units.partition_point(|it| it.byte_range.start < info.start);
+            if let Some(unit) = self.units.get_mut(at)
+                && (unit.byte_range.start, unit.kind != UnitKind::Records) == (info.start, true)
+            {
                 if unit.counts.is_none() {
                     unit.counts = Some(info.counts.into_iter().collect());
                     unit.times.get_or_insert(info.times);
                 }
                 continue;
             }
-            let next = starts.get(idx + 1).copied().unwrap_or(u64::MAX);
-            let found = self.gathered_between(info.start, next);
-            let is_of = |it: &Cost| it.byte_range.as_ref().is_some_and(|it| it.contains(&info.start));
-            let damage = self.facts.damage.iter_mut().enumerate().find(|it| is_of(&it.1.cost));
-            match damage {
-                Some((position, damage)) => {
-                    add_lost(&mut damage.cost, info.counts, &found);
-                    self.behind_damage.remove(&position);
-                }
-                None => {
-                    let error =
-                        corrupt_at(info.start, "the index says that a chunk lies here, but none was found");
-                    let mut cost = Cost::nothing("missing_chunk");
-                    add_lost(&mut cost, info.counts, &found);
-                    self.facts.damage.push(Damage { error: error.at(Locus::path(self.path)), cost });
-                }
+            let found = self.gathered_between(info.start..next);
+            let before = ranges.partition_point(|it| it.0.start <= info.start);
+            let position =
+                before.checked_sub(1).map(|it| &ranges[it]).filter(|it| it.0.contains(&info.start));
+            if let Some((_, position)) = position {
+                add_lost(&mut self.facts.damage[*position].cost, info.counts, &found);
+                self.behind_damage.remove(position);
+            } else {
+                let nothing = || (info.start, 0, Cost::nothing("missing_chunk"));
+                let (_, n, cost) = missing.get_or_insert_with(nothing);
+                *n += 1;
+                add_lost(cost, info.counts, &found);
             }
         }
+        if let Some((first, n, cost)) = missing {
+            let message = format!("the index names {n} chunks where none was found, the first of them here");
+            let error = corrupt_at(first, message).at(Locus::path(self.path));
+            self.facts.damage.push(Damage { error, cost });
+        }
         for (position, counts) in std::mem::take(&mut self.behind_damage) {
-            let range = self.facts.damage[position].cost.byte_range.clone().unwrap_or_default();
-            let next =
-                self.units.iter().find(|it| it.kind != UnitKind::Records && range.end <= it.byte_range.start);
+            let Some(range) = self.facts.damage[position].cost.byte_range.clone() else { continue };
+            let behind = self.units.partition_point(|it| it.byte_range.start < range.end);
+            let next = self.units[behind..].iter().find(|it| it.kind != UnitKind::Records);
             let next = next.map_or(u64::MAX, |it| it.byte_range.start);
-            let found = self.gathered_between(range.start, next);
+            let found = self.gathered_between(range.start..next);
             add_lost(&mut self.facts.damage[position].cost, counts, &found);
         }
     }
 
     /// Messages by connection that were found outside of chunks in a part of the file.
-    fn gathered_between(&self, start: u64, end: u64) -> BTreeMap<u32, u64> {
+    fn gathered_between(&self, part: Range<u64>) -> BTreeMap<u32, u64> {
         let mut found = BTreeMap::new();
-        let is_there =
-            |it: &&RecordUnit| it.kind == UnitKind::Records && (start..end).contains(&it.byte_range.start);
-        for (conn, n) in self.units.iter().filter(is_there).flat_map(|it| it.counts.iter().flatten()) {
-            *found.entry(*conn).or_default() += n;
+        let start = self.units.partition_point(|it| it.byte_range.start < part.start);
+        let inside = self.units[start..].iter().take_while(|it| it.byte_range.start < part.end);
+        for unit in inside.filter(|it| it.kind == UnitKind::Records) {
+            for (conn, n) in unit.counts.iter().flatten() {
+                *found.entry(*conn).or_default() += n;
+            }
         }
         found
     }
