@@ -50,6 +50,7 @@ mod revisions;
 mod rlds;
 mod rlds_damage;
 mod rlds_episodes;
+mod rosbag1;
 mod scale_out;
 mod schema;
 mod several_sources;
