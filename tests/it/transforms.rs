@@ -227,7 +227,7 @@ fn codes_of_an_rlds_set_become_text() {
 fn a_value_that_does_not_fit_costs_its_step_where_damage_is_passed_over() {
     let work = Work::new();
     let source = corpus::fixtures("lerobot/v30_image").display().to_string();
-    let field = "frame: {from: frame_index, transform: gripper/invert, dtype: uint8}";
+    let field = "frame: {from: frame_index, transform: gripper/invert, type: uint8}";
     let next = "next: {from: action, transform: {action/shift: {steps: 1, end: null}}}";
     work.write(
         "p.yaml",
@@ -235,9 +235,11 @@ fn a_value_that_does_not_fit_costs_its_step_where_damage_is_passed_over() {
     );
     let refused = work.run(["run", "p.yaml", "--out", "out"]).exits(1);
     assert!(refused.stderr.contains("2 becomes -1, which UInt8 cannot hold"), "{}", refused.stderr);
-    assert!(refused.stderr.contains("`--on-error salvage` leaves out such steps"), "{}", refused.stderr);
-    work.run(["run", "p.yaml", "--out", "out", "--on-error", "salvage"]).exits(3);
-    work.run(["validate", "--deep", "out"]).exits(3);
+    assert!(refused.stderr.contains("`on_error: salvage` leaves out such steps"), "{}", refused.stderr);
+    let text = std::fs::read_to_string(work.path("p.yaml")).unwrap();
+    work.write("p.yaml", text + "on_error: salvage\n");
+    work.run(["run", "p.yaml", "--out", "out"]).exits(3);
+    work.run(["validate", "--deep", "out"]).exits(0);
     let report = work.json("out/report.json");
     let ledger = &report["streams"]["steps"];
     let n_left = ledger["written"].as_u64().unwrap();

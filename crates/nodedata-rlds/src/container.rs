@@ -322,6 +322,15 @@ impl ReadAt for View {
         }
     }
 
+    fn peek_at(&self, range: Range<u64>) -> Result<Bytes> {
+        match self {
+            Self::Part { file, start, n_bytes } if range.start <= range.end && range.end <= *n_bytes => {
+                file.peek_at(start + range.start..start + range.end)
+            }
+            Self::Part { .. } | Self::Whole(_) => self.read_at(range),
+        }
+    }
+
     fn in_memory(&self) -> Option<Bytes> {
         match self {
             Self::Whole(bytes) => Some(bytes.clone()),

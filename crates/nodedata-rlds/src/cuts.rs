@@ -108,7 +108,7 @@ impl Cutting<'_> {
     pub(crate) fn cut(&self, partition_bytes: u64) -> Result<Option<(CutRecord, Told)>> {
         let view = self.file.view(self.frame)?;
         let tables = self.skim(&view)?;
-        let mut pages = Pages::of(&view, NEAR_BYTES);
+        let mut pages = Pages::alone(&view, NEAR_BYTES);
         let Some(shares) = Shares::of(&tables, self.reading, &mut pages)? else { return Ok(None) };
         let bytes_per_step = self.frame.n_bytes / shares.n_steps;
         let pieces: Vec<Range<u64>> = cut(0..shares.n_steps, bytes_per_step, partition_bytes).collect();

@@ -118,7 +118,7 @@ fn images(
     let Frames { array, shape } = changed.map_err(|it| {
         let hint =
             "only frames that can be decoded are transformed: repair the frame, or leave out the transform; \
-             `--on-error salvage` leaves out such steps";
+             `on_error: salvage` leaves out such steps";
         let err = if it.err.hint().is_some() { it.err } else { it.err.with_hint(hint) };
         Misplaced { row: it.row, err }
     })?;
@@ -136,7 +136,7 @@ fn images(
 
 fn misplaced(row: usize, message: String, feature: &str) -> Misplaced {
     let err = Error::new(ErrorKind::Corrupt, message).with_hint(format!(
-        "`fields.{feature}.transform` does not fit every value: change it, or leave it out; `--on-error salvage` leaves out such \
+        "`fields.{feature}.transform` does not fit every value: change it, or leave it out; `on_error: salvage` leaves out such \
          steps"
     ));
     Misplaced { row, err }
