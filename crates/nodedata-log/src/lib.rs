@@ -15,6 +15,7 @@ mod inference;
 mod misfits;
 mod recordings;
 mod routes;
+mod storage;
 mod streams;
 
 // Reading rows.
@@ -28,10 +29,11 @@ pub use damage::{Cost, Damage, SALVAGE_HINT, corrupt, too_large};
 pub use decompress::{Compression, Decompressor};
 pub use definitions::{ChannelRecord, Definitions, LogChannel, LogSchema, Position, SchemaRecord};
 pub use log_file::{ClockColumns, LogFacts, LogFile, Message, MessageCursor, MessagePlace, Times, Unit};
-pub use recordings::{PlannedFile, Recording, each_file, plan_file};
+pub use recordings::{PlannedFile, Recording, each_file, key_of, plan_file, whole_file_lost};
 pub use routes::{Route, Routes};
 pub use selector::{Picked, Selector};
 pub use source::LogSource;
+pub use storage::{LogStorage, StoredFile};
 
 #[cfg(test)]
 mod tests;

@@ -133,7 +133,7 @@ impl Joined {
         self,
         inferences: Vec<Option<JsonInference>>,
         misfits: &Misfits,
-        clock: ClockColumns,
+        clocks: &[Option<ClockColumns>],
         paths: &[&Path],
         options: &OpenOptions,
         warnings: &mut Vec<Error>,
@@ -141,6 +141,7 @@ impl Joined {
         let mut streams = Vec::new();
         for (idx, (draft, inference)) in self.drafts.iter().zip(inferences).enumerate() {
             let holds_misfits = misfits.holds(&draft.name);
+            let clock = draft.clock(clocks);
             let mut layout = draft.layout(clock);
             let n_own = layout.features().len();
             let place = || Locus { topic: Some(draft.name.clone()), ..Locus::path(paths[draft.input]) };
@@ -338,6 +339,13 @@ impl Draft {
         let sniffs_zstd = !decoder.is_opaque() && self.definition.message_encoding == "cdr";
         let channel = self.has_several_channels().then_some(CHANNEL_ID);
         LogStream { schema, layout: Arc::new(layout), decoder, sniffs_zstd, channel, keeps, unusable }
+    }
+
+    /// The columns beside the log time that its messages have in every one of its files.
+    fn clock(&self, clocks: &[Option<ClockColumns>]) -> ClockColumns {
+        let all = ClockColumns { publish_time: true, sequence: true };
+        let of_files = self.channels.keys().filter_map(|it| clocks[*it]);
+        of_files.fold(all, ClockColumns::shared_with)
     }
 
     /// The columns of the log itself.

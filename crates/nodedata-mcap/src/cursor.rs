@@ -97,7 +97,7 @@ impl McapCursor {
             publish_time: Some(publish_time),
             sequence: Some(sequence),
             payload: data,
-            place: MessagePlace { unit: open.idx, ordinal, byte_range, in_chunk },
+            place: MessagePlace { unit: open.idx, ordinal, part: 0, byte_range, in_chunk },
         })
     }
 

@@ -25,7 +25,7 @@ mod tail;
 mod cursor;
 mod source;
 
-pub use source::{MCAP, Mcap};
+pub use source::{MCAP, MCAP_FILE, Mcap, McapFile};
 
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,12 @@ pub struct Truth {
     /// Metadata records.
     #[serde(default)]
     pub metadata: Vec<MetadataTruth>,
+    /// What wrote it, by its header.
+    #[serde(default)]
+    pub library: String,
+    /// What its channels follow, by its header.
+    #[serde(default)]
+    pub profile: String,
 }
 
 /// One channel of a recording.
