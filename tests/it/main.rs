@@ -9,6 +9,7 @@ mod tables;
 mod web;
 
 mod broken;
+mod buckets;
 mod cli;
 mod crash;
 mod detection;
