@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use nodedata_core::{Columns, Error, ErrorKind, Locus, Loss, PixelShape, ReadAt, Result};
 use nodedata_message::Pixels;
-use nodedata_steps::{SALVAGE_HINT, STEPS, SamplePart, SampleReader, SampleRows};
+use nodedata_steps::{RecordPlace, SALVAGE_HINT, STEPS, SamplePart, SampleReader, SampleRows};
 
 use crate::{
     deal::split_of,
@@ -96,8 +96,10 @@ impl SampleReader for LineReader {
         }
         let step = rows.next_row();
         let n_bytes = record.len() as u64;
-        rows.push(line.byte_range.clone(), n_bytes, |columns| self.push(&line, record, columns))
-            .map_err(|flaw| self.lost(&line, number, step, flaw))?;
+        rows.push(RecordPlace::alone(line.byte_range.clone()), n_bytes, |columns| {
+            self.push(&line, record, columns)
+        })
+        .map_err(|flaw| self.lost(&line, number, step, flaw))?;
         Ok(true)
     }
 

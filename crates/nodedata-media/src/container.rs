@@ -9,7 +9,10 @@ pub fn sniff_clip(bytes: &[u8]) -> Option<&'static str> {
         [b'I', b'D', b'3', 2..=4, ..] => Some("mp3"),
         // A frame of layer III, at a bit rate and a sample rate that there are.
         [0xff, second, third, ..]
-            if second & 0xe6 == 0xe2 && second & 0x18 != 0x08 && third & 0x0c != 0x0c && third >> 4 != 0xf =>
+            if second & 0xe6 == 0xe2
+                && second & 0x18 != 0x08
+                && third & 0x0c != 0x0c
+                && third >> 4 != 0xf =>
         {
             Some("mp3")
         }

@@ -2,8 +2,8 @@ use std::fmt;
 
 use serde::{
     de::{
-        self, Deserialize as _, DeserializeSeed, EnumAccess, IntoDeserializer as _, MapAccess, SeqAccess, VariantAccess,
-        Visitor, value::U64Deserializer,
+        self, Deserialize as _, DeserializeSeed, EnumAccess, IntoDeserializer as _, MapAccess, SeqAccess,
+        VariantAccess, Visitor, value::U64Deserializer,
     },
     forward_to_deserialize_any,
 };

@@ -26,7 +26,7 @@ pub use piece_stream::{Piece, PieceReader, PieceStream, StepRows};
 pub use pieces::{batch_rows, cut};
 pub use refusal::{SALVAGE_HINT, in_episode, refusal};
 pub use samples::{
-    DealtStretch, LearnedFile, PackedStretch, SamplePart, SampleReader, SampleRows, SampleStream, Share, are_of,
+    DealtStretch, LearnedFile, PackedStretch, RecordPlace, SamplePart, SampleReader, SampleRows, SampleStream, Share, are_of,
     check_dealt_field, name_of_sample, own_name_of_sample, plan_samples, row_index, sample_inputs,
     samples_schema,
 };

@@ -52,7 +52,13 @@ impl Archive {
         self.file.n_bytes()
     }
 
-    pub(crate) fn walk(&self, range: Range<u64>) -> Walk<'_> {
+    /// All members.
+    pub(crate) fn walk(&self) -> Walk<'_> {
+        self.walk_within(0..u64::MAX)
+    }
+
+    /// Those that begin in a range, at whose start one does.
+    pub(crate) fn walk_within(&self, range: Range<u64>) -> Walk<'_> {
         Walk::within(self.file.as_ref(), range)
     }
 
@@ -71,6 +77,19 @@ impl Archive {
             Some(spool) => spool.packed_range(range),
             None => range.clone(),
         }
+    }
+
+    /// The bytes of the file itself that samples are said to come from: their own or, of a packed file, all, because it is
+    /// unpacked as a whole.
+    pub(crate) fn origin(&self, records: &Range<u64>) -> Range<u64> {
+        match &self.spool {
+            Some(spool) => 0..spool.members().last().map_or(0, |it| it.packed.end),
+            None => records.clone(),
+        }
+    }
+
+    pub(crate) fn is_packed(&self) -> bool {
+        self.spool.is_some()
     }
 
     /// Where in the file itself a place is; in a packed one, the beginning of what holds it.

@@ -32,7 +32,10 @@ fn value_of(sample: &Sample, name: &str, archive: &Archive, bounds: Bounds) -> R
     let read = |field: &Field| {
         let (coding, is_packed) = Coding::of(&field.name);
         let contents = archive.read(&field.data)?;
-        Ok::<_, nodedata_core::Error>((coding, if is_packed { unpacked(contents, bounds)? } else { contents }))
+        Ok::<_, nodedata_core::Error>((
+            coding,
+            if is_packed { unpacked(contents, bounds)? } else { contents },
+        ))
     };
     if let Some(field) = sample.fields.iter().find(|it| it.name == name) {
         let (coding, contents) = read(field)?;

@@ -60,14 +60,16 @@ pub(crate) struct Samples<'a> {
     pub(crate) unnamed: PassedOver,
     /// Links and other members that are no files.
     pub(crate) no_files: PassedOver,
-    /// A sample that lacks members, because the archive breaks off within it.
+    /// A sample that may lack members, because the archive breaks off and nothing tells that another one has begun.
     pub(crate) broken_off: Option<Sample>,
+    /// Whether the archive is known to break off where it ends.
+    is_cut: bool,
 }
 
 impl<'a> Samples<'a> {
-    pub(crate) fn new(walk: Walk<'a>) -> Self {
+    pub(crate) fn new(walk: Walk<'a>, is_cut: bool) -> Self {
         let (unnamed, no_files) = Default::default();
-        Self { walk, current: None, unnamed, no_files, broken_off: None }
+        Self { walk, current: None, unnamed, no_files, broken_off: None, is_cut }
     }
 
     /// What ended the archive, once there is no other sample.
@@ -109,13 +111,14 @@ impl<'a> Samples<'a> {
             }
         }
         let last = self.current.take();
-        let broken = match self.walk.end() {
-            Some(End::Broken(broken)) => broken.name.as_deref(),
-            Some(End::Unmarked) | None => None,
-        };
-        let is_broken_off = |known: &[u8]| match broken.map(Named::of) {
-            Some(Named::Field { key, .. }) => key == known,
-            Some(Named::Meta | Named::NoField) | None => false,
+        let is_broken_off = |known: &[u8]| match self.walk.end() {
+            Some(End::Broken(broken)) => match broken.name.as_deref().map(Named::of) {
+                // Of a header that is cut, the folders may be missing.
+                Some(Named::Field { key, .. }) => known.ends_with(key),
+                Some(Named::Meta | Named::NoField) | None => true,
+            },
+            Some(End::Unmarked) => self.is_cut,
+            None => false,
         };
         match last {
             Some((key, sample)) if is_broken_off(&key) => {

@@ -6,8 +6,9 @@ use std::{
 };
 
 use nodedata_core::{Files, Finding, InputFile, Listing, Locus, Result};
-use nodedata_steps::PackedStretch;
 use serde::Deserialize;
+
+use crate::learned::ArchiveStretch;
 
 /// What such a file says that it is.
 const KIND: &[u8] = b"wids-shard-index-v1";
@@ -47,15 +48,13 @@ pub(crate) fn check(
     files: &dyn Files,
     index: &Path,
     inputs: &[InputFile],
-    stretches: &[Vec<PackedStretch>],
+    stretches: &[Vec<ArchiveStretch>],
 ) -> Result<Vec<Finding>> {
     let file = files.open(index).map_err(|err| err.at(Locus::path(index)))?;
     let bytes = file.read_at(0..file.n_bytes().min(BYTES_MAX))?;
     let at = || Locus::path(index);
-    let warning = |message: String| Finding {
-        reason: "shard_index".to_owned(),
-        ..Finding::warning(message, at())
-    };
+    let warning =
+        |message: String| Finding { reason: "shard_index".to_owned(), ..Finding::warning(message, at()) };
     let Ok(told) = serde_json::from_slice::<Index>(&bytes) else {
         return Ok(vec![warning("the index of shards cannot be read".to_owned())]);
     };
@@ -71,7 +70,7 @@ pub(crate) fn check(
             findings.push(warning(format!("the index names the shard `{}`, which is not here", shard.url)));
             continue;
         };
-        let n_samples: u64 = stretches[*input].iter().map(|it| it.n_records).sum();
+        let n_samples: u64 = stretches[*input].iter().map(|it| it.samples.n_records).sum();
         let n_bytes = inputs[*input].n_bytes;
         let differs = |what: &str, told: Option<u64>, found: u64| {
             let told = told.filter(|it| *it != found)?;

@@ -1,5 +1,7 @@
+use std::ops::Range;
+
 use nodedata_core::{Finding, FindingKind, InputFile, OpenOptions, RowDeal};
-use nodedata_steps::{LearnedFile, PackedStretch, are_of};
+use nodedata_steps::{DealtStretch, LearnedFile, PackedStretch, Share, are_of};
 use serde::{Deserialize, Serialize};
 
 use crate::{fields::LearnedField, pass::Found};
@@ -31,6 +33,24 @@ pub(crate) struct Conditions {
     pub(crate) deal: Option<RowDeal>,
 }
 
+/// Consecutive samples of an archive.
+#[derive(Debug, Clone)]
+pub(crate) struct ArchiveStretch {
+    pub(crate) samples: PackedStretch,
+    /// Samples of the archive before it.
+    pub(crate) n_before: u64,
+}
+
+impl DealtStretch for ArchiveStretch {
+    fn byte_range(&self) -> Range<u64> {
+        self.samples.byte_range()
+    }
+
+    fn shares(&self) -> &[Share] {
+        self.samples.shares()
+    }
+}
+
 impl Learned {
     pub(crate) fn new(conditions: Conditions, inputs: &[InputFile], found: Found) -> Self {
         let files = LearnedFile::all(inputs, found.stretches);
@@ -47,8 +67,18 @@ impl Learned {
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 
-    pub(crate) fn stretches(&self) -> Vec<Vec<PackedStretch>> {
-        self.files.iter().map(|it| it.stretches.clone()).collect()
+    /// By input.
+    pub(crate) fn stretches(&self) -> Vec<Vec<ArchiveStretch>> {
+        let of_file = |file: &LearnedFile<PackedStretch>| {
+            let mut n_before = 0;
+            let stretch = |it: &PackedStretch| {
+                let stretch = ArchiveStretch { samples: it.clone(), n_before };
+                n_before += it.n_records;
+                stretch
+            };
+            file.stretches.iter().map(stretch).collect()
+        };
+        self.files.iter().map(of_file).collect()
     }
 
     /// What was handed to an opening; `None` when there is nothing, or nothing that fits: then it is learned anew.

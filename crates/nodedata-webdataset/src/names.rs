@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn what_is_no_field_is_passed_over() {
-        for name in ["__meta__", "__worker__/a.txt", "._x.jpg", "a/._x.jpg", ".hidden", "PaxHeaders.17/a.jpg"] {
+        for name in ["__meta__", "__worker__/a.txt", "._x.jpg", "a/._x.jpg", ".hidden", "PaxHeaders.17/a.jpg"]
+        {
             assert_eq!(Named::of(name.as_bytes()), Named::Meta, "{name}");
         }
         for name in ["README", "a.b/README", "a.", ""] {

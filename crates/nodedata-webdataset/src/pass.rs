@@ -130,7 +130,7 @@ impl Pass<'_> {
     fn look(&self, input: usize, path: &Path) -> Result<InFile> {
         let archive = self.archives.open(path)?;
         let mut found = InFile::default();
-        let mut samples = Samples::new(archive.walk(0..archive.n_bytes()));
+        let mut samples = Samples::new(archive.walk(), archive.damage().is_some());
         let mut keys = Keys::default();
         while let Some(sample) = samples.next_sample()? {
             keys.meet(&sample);
@@ -144,7 +144,9 @@ impl Pass<'_> {
         let at = |at: u64| address(path, &archive, at);
         if let Some((key, start)) = keys.first_again {
             let n = keys.n_again;
-            let message = format!("{n} keys come again after others, such as `{key}`: each time is a sample of its own");
+            let message = format!(
+                "{n} keys come again after others, such as `{key}`: each time is a sample of its own"
+            );
             found.warn("repeated_keys", message, at(start));
         }
         let passed_over = |it: &PassedOver| it.first.clone().map(|(name, start)| (it.n, name, start));
@@ -162,13 +164,7 @@ impl Pass<'_> {
     }
 
     /// How the archive ended.
-    fn ends(
-        &self,
-        found: &mut InFile,
-        path: &Path,
-        archive: &Archive,
-        samples: &Samples<'_>,
-    ) -> Result<()> {
+    fn ends(&self, found: &mut InFile, path: &Path, archive: &Archive, samples: &Samples<'_>) -> Result<()> {
         let n_bytes = archive.n_bytes();
         let place = |at: u64| address(path, archive, at);
         let broken_off = samples.broken_off.as_ref();
@@ -186,7 +182,8 @@ impl Pass<'_> {
         match samples.walk().end() {
             Some(End::Broken(broken)) => {
                 let lost = archive.locate(&(start_of(broken.at)..n_bytes));
-                let reason = if n_bytes < broken.at + BLOCK_BYTES as u64 { "truncated" } else { "damaged_member" };
+                let reason =
+                    if n_bytes < broken.at + BLOCK_BYTES as u64 { "truncated" } else { "damaged_member" };
                 let told = lost_from(broken.kind, broken.message.clone(), lost, reason, broken_off);
                 found.damage = Some(told.at(place(broken.at)));
             }
@@ -196,7 +193,8 @@ impl Pass<'_> {
                 found.damage = Some(told.at(Locus::path(path)));
             }
             Some(End::Unmarked) => {
-                let message = "the archive ends without the mark of its end: it may have been cut";
+                let message =
+                    "the archive ends without the mark of its end: its last sample may lack members";
                 found.warn("no_end_mark", message.to_owned(), place(n_bytes));
             }
             None => {
@@ -239,7 +237,7 @@ impl InFile {
         }
         if let Some(stretch) = last {
             stretch.records.end = sample.records.end;
-            stretch.byte_range = archive.locate(&stretch.records);
+            stretch.byte_range = archive.origin(&stretch.records);
             stretch.n_records += 1;
             let share = &mut stretch.shares[split];
             share.n_records += 1;
@@ -253,8 +251,7 @@ impl InFile {
             let at = archive.address(field.start);
             let place = Place { input: input as u32, at };
             let (coding, is_packed) = Coding::of(&field.name);
-            let member =
-                InArchive { archive, data: field.data.clone(), is_packed, bounds: pass.bounds };
+            let member = InArchive { archive, data: field.data.clone(), is_packed, bounds: pass.bounds };
             if let Some(seen) = self.fields.get_mut(&field.name) {
                 seen.observe(&member, place)?;
                 continue;
@@ -333,6 +330,7 @@ fn lost_from(
 
 fn too_many_fields() -> Error {
     let message = format!("the samples have more than {FIELDS_MAX} fields, which would each be a column");
-    Error::new(ErrorKind::Limit, message)
-        .with_hint("the name of a field is all behind the first dot of a name: what differs belongs before it")
+    Error::new(ErrorKind::Limit, message).with_hint(
+        "the name of a field is all behind the first dot of a name: what differs belongs before it",
+    )
 }

@@ -5,12 +5,12 @@ use nodedata_core::{
     RowDeal, Source, SourcePlan,
 };
 use nodedata_io::packed::ratio_max;
-use nodedata_steps::{PackedStretch, SamplePart, SampleStream, plan_samples, sample_inputs};
+use nodedata_steps::{SamplePart, SampleStream, plan_samples, sample_inputs};
 
 use crate::{
     archive::Archives,
     index,
-    learned::{Conditions, Learned},
+    learned::{ArchiveStretch, Conditions, Learned},
     member::Bounds,
     pass::Pass,
     reader::ArchiveReader,
@@ -29,7 +29,7 @@ pub(crate) struct Opened {
     pub(crate) deal: Option<RowDeal>,
     pub(crate) table: Table,
     /// By partition.
-    parts: Vec<SamplePart<PackedStretch>>,
+    parts: Vec<SamplePart<ArchiveStretch>>,
 }
 
 impl WebDatasetSource {
@@ -81,7 +81,8 @@ fn inputs(files: &dyn Files) -> Result<(Vec<InputFile>, Vec<InputFile>)> {
         let head = match is_json {
             true => {
                 let file = files.open(&input.path)?;
-                file.read_at(0..input.n_bytes.min(HEAD_BYTES)).map_err(|err| err.at(Locus::path(&input.path)))?
+                file.read_at(0..input.n_bytes.min(HEAD_BYTES))
+                    .map_err(|err| err.at(Locus::path(&input.path)))?
             }
             false => Default::default(),
         };

@@ -81,7 +81,11 @@ pub(crate) fn table(
     }
     let columns = columns(fields)?;
     check_names(&columns[1..], &[], options)?;
-    check_dealt_field(options, "sample has the field", columns[1..].iter().map(|it| it.feature.name.as_str()))?;
+    check_dealt_field(
+        options,
+        "sample has the field",
+        columns[1..].iter().map(|it| it.feature.name.as_str()),
+    )?;
     let all = OpenOptions { undecoded: Vec::new(), ..options.clone() };
     let names: BTreeMap<(usize, usize), String> = columns
         .iter()

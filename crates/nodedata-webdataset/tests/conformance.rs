@@ -12,10 +12,11 @@ use nodedata_testkit::{
 };
 use nodedata_webdataset::WEBDATASET;
 
-/// Samples that all have all fields, so that a copy that is cut has the same columns.
+/// Samples of several fields.
 fn archive(keys: std::ops::Range<u32>) -> Vec<u8> {
     let sample = |tar: Tar, it: u32| {
-        let noise: String = (0..100 + it % 7 * 300).map(|n| char::from(b'a' + ((n * it) % 26) as u8)).collect();
+        let noise: String =
+            (0..100 + it % 7 * 300).map(|n| char::from(b'a' + ((n * it) % 26) as u8)).collect();
         tar.file(&format!("d/{it:05}.cls"), it.to_string())
             .file(&format!("d/{it:05}.json"), format!(r#"{{"n": {it}, "list": [1, {it}]}}"#))
             .file(&format!("d/{it:05}.npy"), npy("<f4", "(2,)", &floats(&[it as f32, 0.5])))
@@ -31,13 +32,7 @@ fn case(name: &str, files: Vec<(&str, Vec<u8>)>, damage: Damage) -> Case {
 
 #[test]
 fn an_archive() {
-    conformance(&WEBDATASET, &case("one", vec![("a.tar", archive(0..40))], Damage::Prefix(12)));
-}
-
-#[test]
-fn values_of_what_is_left_do_not_change() {
-    let damage = Damage::Records { places: 12, metadata: &[] };
-    conformance(&WEBDATASET, &case("values", vec![("a.tar", archive(10..50))], damage));
+    conformance(&WEBDATASET, &case("one", vec![("a.tar", archive(0..40))], Damage::Anything(12)));
 }
 
 #[test]
@@ -67,13 +62,16 @@ fn corpus_archives() {
 fn openings_and_rows_are_the_same_with_any_number_of_threads() {
     let files = || {
         let shard = |it: u32| (format!("s-{it:03}.tar"), archive(it * 10..it * 10 + 10));
-        (0..20).map(shard).fold(nodedata_io::MemoryFiles::default(), |all, (name, bytes)| all.with(name, bytes))
+        (0..20)
+            .map(shard)
+            .fold(nodedata_io::MemoryFiles::default(), |all, (name, bytes)| all.with(name, bytes))
     };
     let opened = |n: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
         pool.install(|| {
             let options = nodedata_core::OpenOptions { partition_bytes: 8192, ..Default::default() };
-            let source = nodedata_core::Format::open(&WEBDATASET, std::sync::Arc::new(files()), &options).unwrap();
+            let source =
+                nodedata_core::Format::open(&WEBDATASET, std::sync::Arc::new(files()), &options).unwrap();
             (source.plan().clone(), built::read(source.as_ref()).0)
         })
     };

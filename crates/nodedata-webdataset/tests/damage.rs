@@ -3,7 +3,10 @@
 
 mod built;
 
-use built::{Tar, findings, floats, gzip, ints, keys, npy, npy_in_order, open, open_as, read, salvaging, told, zip};
+use arrow_array::{Array as _, cast::AsArray as _};
+use built::{
+    Tar, findings, floats, gzip, ints, keys, npy, npy_in_order, open, open_as, read, salvaging, told, zip,
+};
 use nodedata_core::{Error, ErrorKind, FindingKind, OpenOptions, OptionValue};
 
 fn sound() -> Tar {
@@ -40,12 +43,61 @@ fn an_archive_that_is_cut_keeps_the_samples_before() {
     breaks_off(&bytes[..end + 100], END, "ends within the header of a member", &["a", "b"]);
     // Within a sample, which lacks members then.
     breaks_off(&bytes[..2048 + 512], 2048, "the sample `b` may lack members", &["a"]);
-    breaks_off(&bytes[..600], 0, "ends within the header", &[]);
+    breaks_off(&bytes[..514], 0, "to have 3 bytes, but 2 are left", &[]);
+    // Within what fills up a block, behind which another member of the sample may have come.
+    breaks_off(&bytes[..2048 - 5], 2048 - 5, "the sample `b` may lack members", &["a"]);
     let source = open(&bytes[..end], &OpenOptions::default()).unwrap();
-    assert!(findings(source.as_ref())[0].contains("without the mark of its end"), "{:?}", findings(source.as_ref()));
+    assert!(
+        findings(source.as_ref())[0].contains("without the mark of its end"),
+        "{:?}",
+        findings(source.as_ref())
+    );
     assert_eq!(keys(&read(source.as_ref()).0), ["a", "b"]);
     let err = open(b"", &OpenOptions::default()).err().unwrap();
     assert!(err.to_string().contains("the file is empty"), "{err}");
+}
+
+/// Wherever an archive is cut, what is salvaged is the first of its samples, each whole. Where it ends as if another member might
+/// follow, nothing tells that the last one lacks some: it is warned of.
+#[test]
+fn no_cut_makes_samples_that_never_were() {
+    let sample = |tar: Tar, it: u32| {
+        tar.file(&format!("d/{it:03}.cls"), it.to_string()).file(&format!("d/{it:03}.txt"), "x".repeat(700))
+    };
+    let bytes = (0..5).fold(Tar::default(), sample).end();
+    let raw = OpenOptions { undecoded: vec!["*".to_owned()], ..salvaging() };
+    let whole = texts_of(&bytes, &raw).unwrap();
+    assert_eq!(whole.len(), 5);
+    for n in (1..bytes.len()).step_by(37).chain((512..bytes.len()).step_by(512)) {
+        let Some(found) = texts_of(&bytes[..n], &raw) else {
+            assert!(n < 3 * 1024, "nothing is left of {n} bytes");
+            continue;
+        };
+        let n_whole = found.iter().zip(&whole).take_while(|(one, other)| one == other).count();
+        let is_unmarked = n.is_multiple_of(512);
+        assert!(
+            n_whole == found.len() || (is_unmarked && n_whole + 1 == found.len()),
+            "{n} bytes: {found:?}"
+        );
+        assert!(n / (5 * 512) <= n_whole + 1, "{n} bytes: {n_whole}");
+    }
+}
+
+/// The key and both fields of each sample.
+fn texts_of(bytes: &[u8], options: &OpenOptions) -> Option<Vec<(String, Option<Vec<u8>>, Option<Vec<u8>>)>> {
+    let source = open(bytes, options).ok()?;
+    let (rows, damage) = read(source.as_ref());
+    assert!(damage.is_empty());
+    let mut found = Vec::new();
+    for batch in &rows {
+        let cell = |name: &str, row: usize| {
+            let column = batch.column_by_name(name)?.as_binary::<i32>().clone();
+            column.is_valid(row).then(|| column.value(row).to_vec())
+        };
+        let keys = keys(std::slice::from_ref(batch)).into_iter().enumerate();
+        found.extend(keys.map(|(row, key)| (key, cell("cls", row), cell("txt", row))));
+    }
+    Some(found)
 }
 
 #[test]
@@ -58,10 +110,25 @@ fn headers_that_lie_end_the_archive() {
     breaks_off(&eib(sound()), END, "to have 9223372036854775808 bytes", &["a", "b"]);
     let most = with(sound().header(b'0', "c.txt", b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"));
     breaks_off(&most, END, "to have 18446744073709551615 bytes", &["a", "b"]);
-    breaks_off(&with(sound().header(b'0', "c.txt", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")), END, "no number", &["a", "b"]);
-    breaks_off(&with(sound().header(b'0', "c.txt", b"77777777777\0")), END, "to have 8589934591 bytes", &["a", "b"]);
+    breaks_off(
+        &with(sound().header(b'0', "c.txt", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")),
+        END,
+        "no number",
+        &["a", "b"],
+    );
+    breaks_off(
+        &with(sound().header(b'0', "c.txt", b"77777777777\0")),
+        END,
+        "to have 8589934591 bytes",
+        &["a", "b"],
+    );
     // Another member of the sample before.
-    breaks_off(&with(sound().header(b'0', "b.json", b"77777777777\0")), END, "the sample `b` may lack members", &["a"]);
+    breaks_off(
+        &with(sound().header(b'0', "b.json", b"77777777777\0")),
+        END,
+        "the sample `b` may lack members",
+        &["a"],
+    );
 }
 
 #[test]
@@ -124,7 +191,9 @@ fn costs_itself(bytes: &[u8], options: &OpenOptions, at: u64, field: &str, messa
     assert_eq!(damage.len(), 1, "{damage:?}");
     let err = damage.remove(0);
     assert!(err.to_string().contains(message), "{err}");
-    assert_eq!((err.locus().byte_offset, err.locus().feature.as_deref()), (Some(at), Some(field)), "{err}");
+    assert_eq!(err.locus().byte_offset, Some(at), "{err}");
+    let feature = err.locus().feature.as_deref().unwrap_or_default();
+    assert!(feature == field || feature.starts_with(&format!("{field}.")), "{feature}: {err}");
     assert_eq!(err.locus().step_idx, Some(1));
     assert!(err.hint().is_some());
     err
@@ -146,13 +215,21 @@ fn samples_that_cannot_be_rows_cost_themselves() {
     let err = costs_itself(&sparse, &options, 1024, "txt", "written without its holes");
     assert_eq!(err.kind(), ErrorKind::Unsupported);
     let records = Tar::default().file("a.txt", "1").records(b'x', "22 GNU.sparse.major=1\n");
-    costs_itself(&records.file("m.txt", "x").file("z.txt", "2").end(), &options, 1024, "txt", "without its holes");
+    costs_itself(
+        &records.file("m.txt", "x").file("z.txt", "2").end(),
+        &options,
+        1024,
+        "txt",
+        "without its holes",
+    );
     let bounded = OpenOptions { record_bytes_max: 1000, ..OpenOptions::default() };
     let long = txt(&[("m.txt", &[b'x'; 2000])]);
-    let err = costs_itself(&long, &bounded, 1024, "txt", "the member has 2000 bytes, but at most 1000 are read");
+    let err =
+        costs_itself(&long, &bounded, 1024, "txt", "the member has 2000 bytes, but at most 1000 are read");
     assert_eq!((err.kind(), err.loss().unwrap().reason), (ErrorKind::Limit, "over_limit"));
 
-    let json = |middle: &[u8]| between(("a.json", b"{\"k\": 1}"), &[("m.json", middle)], ("z.json", b"{\"k\": 2}"));
+    let json =
+        |middle: &[u8]| between(("a.json", b"{\"k\": 1}"), &[("m.json", middle)], ("z.json", b"{\"k\": 2}"));
     for (broken, message) in [
         (&b"{\"k\": 1"[..], "EOF"),
         (b"", "EOF"),
@@ -162,14 +239,18 @@ fn samples_that_cannot_be_rows_cost_themselves() {
     ] {
         costs_itself(&json(broken), &options, 1024, "json", message);
     }
-    let gz = |middle: &[u8]| between(("a.txt.gz", &gzip(b"1")), &[("m.txt.gz", middle)], ("z.txt.gz", &gzip(b"2")));
+    let gz = |middle: &[u8]| {
+        between(("a.txt.gz", &gzip(b"1")), &[("m.txt.gz", middle)], ("z.txt.gz", &gzip(b"2")))
+    };
     costs_itself(&gz(b"plain"), &options, 1024, "txt.gz", "does not begin as gzip does");
     costs_itself(&gz(&gzip(b"cut")[..15]), &options, 1024, "txt.gz", "gzip");
     let err = costs_itself(&gz(&gzip(&vec![b'0'; 70 << 20])), &options, 1024, "txt.gz", "come out of");
     assert!(err.hint().unwrap().contains("source.unpack_ratio_max"), "{:?}", err.hint());
-    let mp = between(("a.mp", b"\x81\xa1k\x01"), &[("m.mp", b"\xdf\xff\xff\xff\xff")], ("z.mp", b"\x81\xa1k\x02"));
+    let mp =
+        between(("a.mp", b"\x81\xa1k\x01"), &[("m.mp", b"\xdf\xff\xff\xff\xff")], ("z.mp", b"\x81\xa1k\x02"));
     costs_itself(&mp, &options, 1024, "mp", "ends within a value");
-    let cbor = between(("a.cbor", b"\xa1\x61k\x01"), &[("m.cbor", b"\xbb\xff")], ("z.cbor", b"\xa1\x61k\x02"));
+    let cbor =
+        between(("a.cbor", b"\xa1\x61k\x01"), &[("m.cbor", b"\xbb\xff")], ("z.cbor", b"\xa1\x61k\x02"));
     costs_itself(&cbor, &options, 1024, "cbor", "");
 }
 
@@ -205,7 +286,10 @@ fn arrays_that_lie_cost_their_sample() {
     ] {
         let source = open(&with(&other), &options).unwrap();
         let told = findings(source.as_ref());
-        assert!(told[0].starts_with("a.tar, byte 1024, feature `npy`: ") && told[0].contains(message), "{told:?}");
+        assert!(
+            told[0].starts_with("a.tar, byte 1024, feature `npy`: ") && told[0].contains(message),
+            "{told:?}"
+        );
         let (rows, damage) = read(source.as_ref());
         assert_eq!((keys(&rows).len(), damage.len()), (3, 0));
     }
@@ -226,9 +310,15 @@ fn bombs_and_directories_that_lie_cost_their_sample() {
     assert_eq!((damage.len(), damage[0].kind()), (1, ErrorKind::Limit), "{damage:?}");
     assert!(damage[0].hint().unwrap().contains("source.unpack_ratio_max"));
     // More comes out than is told, or less.
-    costs_itself(&with(&zip(&[("x.npy", &array)], Some(100))), &options, 1024, "npz", "more comes out of `x`");
+    costs_itself(&with(&zip(&[("x.npy", &array)], Some(10))), &options, 1024, "npz", "more comes out of `x`");
     let longer = array.len() as u32 + 1;
-    costs_itself(&with(&zip(&[("x.npy", &array)], Some(longer))), &options, 1024, "npz", "bytes come out of `x`");
+    costs_itself(
+        &with(&zip(&[("x.npy", &array)], Some(longer))),
+        &options,
+        1024,
+        "npz",
+        "bytes come out of `x`",
+    );
     let mut crc = good.clone();
     crc[14] ^= 1;
     let at = crc.len() - 22 - 46 - 5 + 16;
@@ -267,7 +357,8 @@ fn archives_without_a_sample_are_refused() {
     let err = open(&Tar::default().file("README", "x").end(), &salvaging()).err().unwrap();
     assert!(err.to_string().contains("no file has a member that belongs to a sample"), "{err}");
     assert!(err.hint().unwrap().contains("tar -xf"));
-    let source = open(&Tar::default().file("bag_0.db3", "x").file("bag_0.yaml", "x").end(), &salvaging()).unwrap();
+    let source =
+        open(&Tar::default().file("bag_0.db3", "x").file("bag_0.yaml", "x").end(), &salvaging()).unwrap();
     assert!(findings(source.as_ref())[0].contains("may be recordings"), "{:?}", findings(source.as_ref()));
     assert_eq!(ints(&read(source.as_ref()).0, "step_index"), [Some(0)]);
 }

@@ -13,9 +13,14 @@ use std::{
     },
 };
 
-use arrow_array::{Array as _, cast::AsArray as _, types::{Float32Type, UInt16Type}};
+use arrow_array::{
+    Array as _,
+    cast::AsArray as _,
+    types::{Float32Type, UInt16Type},
+};
 use built::{
-    JPEG, Tar, deal, findings, floats, gzip, ints, keys, leaves, npy, open, open_as, read, salvaging, texts, told, zip,
+    JPEG, Tar, deal, findings, floats, gzip, ints, keys, leaves, npy, open, open_as, read, salvaging, texts,
+    told, zip,
 };
 use bytes::Bytes;
 use nodedata_core::{
@@ -298,7 +303,8 @@ fn samples_are_dealt_by_their_keys_and_adding_some_moves_none() {
         by_scene[split].iter().map(scene).collect::<std::collections::BTreeSet<_>>()
     };
     assert!(scenes("train").is_disjoint(&scenes("val")));
-    let options = OpenOptions { deal: Some(deal(RowKey::Field("json.scen".to_owned()))), ..OpenOptions::default() };
+    let options =
+        OpenOptions { deal: Some(deal(RowKey::Field("json.scen".to_owned()))), ..OpenOptions::default() };
     let err = open(&with(0..3), &options).err().unwrap();
     assert_eq!((err.kind(), err.hint()), (ErrorKind::Config, Some("did you mean `json.scene`?")));
 }
@@ -308,7 +314,8 @@ fn files_are_in_the_splits_that_they_are_called_by() {
     let shard = |key: &str| Tar::default().file(&format!("{key}.txt"), key).end();
     let files = MemoryFiles::default().with("train-000000.tar", shard("a")).with("val/0.tar", shard("b"));
     let source = WEBDATASET.open(Arc::new(files.clone()), &OpenOptions::default()).unwrap();
-    let splits: Vec<_> = source.plan().episodes.iter().map(|it| (it.key.as_str(), it.split.as_deref())).collect();
+    let splits: Vec<_> =
+        source.plan().episodes.iter().map(|it| (it.key.as_str(), it.split.as_deref())).collect();
     assert_eq!(splits, [("train-000000.tar", Some("train")), ("val/0.tar", Some("val"))]);
     let source = WEBDATASET.open(Arc::new(files.with("x.tar", shard("c"))), &OpenOptions::default()).unwrap();
     assert!(source.plan().episodes.iter().all(|it| it.split.is_none()));
@@ -352,6 +359,14 @@ fn packed_archives_are_the_same_samples() {
         let (rows, damage) = read(source.as_ref());
         assert_eq!((rows, damage.len()), (whole.clone(), 0), "{name}");
         assert_eq!(source.plan().inputs[0].n_bytes, gzip(&plain).len() as u64);
+        // All of the file is where a row comes from, and which of its samples it is.
+        let mut stream = source.read(0, &ReadOptions { batch_bytes_max: 1, streams: None }).unwrap();
+        let mut spans = Vec::new();
+        while let Some(batch) = stream.next_batch().unwrap() {
+            spans.extend(batch.spans.into_iter().map(|it| (it.n_rows, it.byte_range, it.first_record)));
+        }
+        let all = 0..gzip(&plain).len() as u64;
+        assert_eq!(spans, [(1, all.clone(), 0), (1, all, 1)]);
     }
 }
 
@@ -383,7 +398,10 @@ fn archives_are_recognised_with_the_indexes_beside_them() {
     let source = WEBDATASET.open(Arc::new(files), &OpenOptions::default()).unwrap();
     assert_eq!(source.plan().beside, [PathBuf::from("d/index.json")]);
     let told = findings(source.as_ref()).join("\n");
-    assert!(told.contains("d/index.json: the index names the shard `http://x/b.tar`, which is not here"), "{told}");
+    assert!(
+        told.contains("d/index.json: the index names the shard `http://x/b.tar`, which is not here"),
+        "{told}"
+    );
     assert!(told.contains("`a.tar` has ") && told.contains(" bytes, but the index says 12800"), "{told}");
     let alone = MemoryFiles::default().with("index.json", index);
     let err = WEBDATASET.open(Arc::new(alone), &salvaging()).err().unwrap();

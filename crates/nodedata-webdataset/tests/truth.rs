@@ -5,7 +5,11 @@ mod built;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use arrow_array::{Array as _, RecordBatch, cast::AsArray as _, types::{Float32Type, Float64Type, UInt16Type}};
+use arrow_array::{
+    Array as _, RecordBatch,
+    cast::AsArray as _,
+    types::{Float32Type, Float64Type, UInt16Type},
+};
 use built::{findings, ints, keys, leaves, read, texts, told};
 use nodedata_core::{Format as _, OpenOptions, Source};
 use nodedata_io::MemoryFiles;
@@ -40,7 +44,9 @@ fn check(name: &str) {
     let Some(folder) = corpus::folder(&format!("episodes/webdataset/{name}")) else { return };
     let truth = corpus::folder(&format!("episodes/truth/webdataset_{name}.json")).unwrap();
     let truth: Value = serde_json::from_slice(&std::fs::read(truth).unwrap()).unwrap();
-    let raw = all_rows(open(&folder, &OpenOptions { undecoded: vec!["steps".to_owned()], ..Default::default() }).as_ref());
+    let raw = all_rows(
+        open(&folder, &OpenOptions { undecoded: vec!["steps".to_owned()], ..Default::default() }).as_ref(),
+    );
     let expected: Vec<String> = serde_json::from_value(truth["keys"].clone()).unwrap();
     assert_eq!(keys(&raw), expected);
     // Which fields samples have.
@@ -83,7 +89,8 @@ fn check_decoded(row: &RecordBatch, truth: &Value) {
     let action = action.as_primitive::<Float64Type>().values().to_vec();
     assert_eq!(serde_json::to_value(action).unwrap(), json["action"]);
     let state = row.column_by_name("state.npy").unwrap().as_fixed_size_list().value(0);
-    let state: Vec<f64> = state.as_primitive::<Float32Type>().values().iter().map(|it| f64::from(*it)).collect();
+    let state: Vec<f64> =
+        state.as_primitive::<Float32Type>().values().iter().map(|it| f64::from(*it)).collect();
     assert_eq!(serde_json::to_value(state).unwrap(), truth["state.npy"]["values"]);
     let depth = row.column_by_name("depth.npz.mm").unwrap().as_fixed_size_list().value(0);
     let values = leaves(&depth);
@@ -92,7 +99,10 @@ fn check_decoded(row: &RecordBatch, truth: &Value) {
     let array = &truth["depth.npz"]["mm"];
     let shape: Vec<String> = array["shape"].as_array().unwrap().iter().map(Value::to_string).collect();
     let told = format!("<u2({})", shape.join(", ")).into_bytes();
-    assert_eq!(sha256(&told.into_iter().chain(values).collect::<Vec<u8>>()), array["sha256"].as_str().unwrap());
+    assert_eq!(
+        sha256(&told.into_iter().chain(values).collect::<Vec<u8>>()),
+        array["sha256"].as_str().unwrap()
+    );
     if let Some(audio) = truth.get("audio.flac") {
         let bytes = row.column_by_name("audio.flac").unwrap().as_struct().column(0).clone();
         assert_eq!(sha256(bytes.as_binary::<i32>().value(0)), audio["bytes_sha256"].as_str().unwrap());
@@ -130,7 +140,9 @@ fn public_shards() {
     let rows = all_rows(tensors.as_ref());
     let lengths: Vec<usize> = rows
         .iter()
-        .flat_map(|it| it.column_by_name("ten").unwrap().as_binary::<i32>().iter().map(|it| it.unwrap().len()))
+        .flat_map(|it| {
+            it.column_by_name("ten").unwrap().as_binary::<i32>().iter().map(|it| it.unwrap().len())
+        })
         .collect();
     assert_eq!(lengths, [12_736; 100]);
 

@@ -107,7 +107,12 @@ impl Pass<'_> {
         })
     }
 
-    fn stretch(&self, file: &RecordFile<'_>, input: usize, frames: &[Frame]) -> Result<(PackedStretch, Types)> {
+    fn stretch(
+        &self,
+        file: &RecordFile<'_>,
+        input: usize,
+        frames: &[Frame],
+    ) -> Result<(PackedStretch, Types)> {
         let deal = self.options.deal.as_ref();
         let n_splits = deal.map_or(1, |it| it.fractions.len());
         let (first, last) = (&frames[0], &frames[frames.len() - 1]);

@@ -1,7 +1,7 @@
 use std::{sync::Arc, vec};
 
 use nodedata_core::{Error, ErrorKind, Locus, Loss, Result};
-use nodedata_steps::{PackedStretch, SALVAGE_HINT, STEPS, SamplePart, SampleReader, SampleRows};
+use nodedata_steps::{PackedStretch, RecordPlace, SALVAGE_HINT, STEPS, SamplePart, SampleReader, SampleRows};
 
 use super::{learned::split_of, samples::Opened};
 use crate::container::{Container, Frame};
@@ -47,10 +47,11 @@ impl SampleReader for RecordReader {
             return Ok(true);
         }
         let row = rows.next_row();
-        let pushed = rows.push(frame.byte_range.clone(), frame.n_bytes, |columns| match damage {
-            Some(damage) => Err(damage),
-            None => self.source.table.push(columns, &record),
-        });
+        let pushed =
+            rows.push(RecordPlace::alone(frame.byte_range.clone()), frame.n_bytes, |columns| match damage {
+                Some(damage) => Err(damage),
+                None => self.source.table.push(columns, &record),
+            });
         pushed.map_err(|err| {
             let place = Locus { step_idx: Some(row), ..place };
             let loss = Loss {

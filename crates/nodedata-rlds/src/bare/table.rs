@@ -5,11 +5,12 @@ use std::{
 
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Columns, DType, Dim, Error, ErrorKind, Feature, Layout, LeafId, Level, ListId, Locus, OpenOptions, Result,
-    StreamSchema, free_name,
+    Columns, DType, Dim, Error, ErrorKind, Feature, Layout, LeafId, Level, ListId, Locus, OpenOptions,
+    Result, StreamSchema, free_name,
 };
 use nodedata_steps::{
-    Column, check_dealt_field, check_names, check_undecoded, name_of_sample, row_index, samples_schema, select,
+    Column, check_dealt_field, check_names, check_undecoded, name_of_sample, row_index, samples_schema,
+    select,
 };
 
 use super::{

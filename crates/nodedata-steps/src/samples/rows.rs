@@ -32,6 +32,22 @@ pub struct SampleRows {
     unchecked: (usize, u64),
 }
 
+/// Where a record lies in its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordPlace {
+    /// The bytes that it is made of, or the chunk of several that it is in.
+    pub byte_range: Range<u64>,
+    /// Which of the records it is that share these bytes, where several do.
+    pub position: Option<u64>,
+}
+
+impl RecordPlace {
+    /// Of a record that has bytes of its own.
+    pub fn alone(byte_range: Range<u64>) -> Self {
+        Self { byte_range, position: None }
+    }
+}
+
 impl SampleRows {
     pub(super) fn new(columns: Columns, input: usize, first_row: u64, batch_bytes_max: usize) -> Self {
         Self {
@@ -56,14 +72,14 @@ impl SampleRows {
         self.is_adjacent = false;
     }
 
-    /// Counts a record and makes a row of it, or nothing where `fill` fails. `byte_range` are the bytes of the file that it
-    /// is made of, and `n_bytes` is about how many bytes its values have. `fill` pushes all columns but the step index.
+    /// Counts a record and makes a row of it, or nothing where `fill` fails. `n_bytes` is about how many bytes its values have.
+    /// `fill` pushes all columns but the step index.
     ///
     /// # Errors
     /// Those of `fill`.
     pub fn push<E>(
         &mut self,
-        byte_range: Range<u64>,
+        place: RecordPlace,
         n_bytes: u64,
         fill: impl FnOnce(&mut Columns) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -77,12 +93,20 @@ impl SampleRows {
         }
         self.columns.end_row();
         self.unchecked = (self.unchecked.0 + 1, self.unchecked.1.saturating_add(n_bytes));
-        match self.spans.last_mut().filter(|_| self.is_adjacent) {
+        let RecordPlace { byte_range, position } = place;
+        let goes_on = |span: &&mut RowSpan| match position {
+            None => self.is_adjacent,
+            Some(position) => span.byte_range == byte_range && span.first_record + span.n_rows == position,
+        };
+        match self.spans.last_mut().filter(goes_on) {
             Some(span) => {
                 span.n_rows += 1;
                 span.byte_range.end = byte_range.end;
             }
-            None => self.spans.push(RowSpan { input: self.input, n_rows: 1, byte_range, first_record: 0 }),
+            None => {
+                let first_record = position.unwrap_or(0);
+                self.spans.push(RowSpan { input: self.input, n_rows: 1, byte_range, first_record });
+            }
         }
         self.is_adjacent = true;
         Ok(())

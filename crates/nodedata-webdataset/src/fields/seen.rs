@@ -48,7 +48,11 @@ enum Content {
     Array(SeenArray),
     Arrays(SeenArrays),
     /// The first that is one, and the first of those that are none.
-    Media { some: Option<Place>, others: Option<Place>, n_others: u64 },
+    Media {
+        some: Option<Place>,
+        others: Option<Place>,
+        n_others: u64,
+    },
 }
 
 /// Where the contents of a member are to be had.
@@ -194,7 +198,11 @@ impl SeenField {
         };
         let kept = format!("members `{name}`");
         if let Some((message, place)) = self.opaque {
-            warn("kept_as_bytes", format!("a member `{name}` {message}: all {kept} are kept as bytes"), place);
+            warn(
+                "kept_as_bytes",
+                format!("a member `{name}` {message}: all {kept} are kept as bytes"),
+                place,
+            );
             return LearnedField { name: name.to_owned(), kind: FieldKind::Bytes, is_optional };
         }
         let kind = match self.content {
@@ -295,7 +303,9 @@ fn observe_cbor(
 fn media(head: &[u8]) -> Option<&'static str> {
     // Depth of ROS and bare video have no beginning of their own.
     let picture = sniff(head).filter(|it| match it {
-        Encoding::H264 | Encoding::H265 | Encoding::CompressedDepthPng | Encoding::CompressedDepthRvl => false,
+        Encoding::H264 | Encoding::H265 | Encoding::CompressedDepthPng | Encoding::CompressedDepthRvl => {
+            false
+        }
         Encoding::Jpeg
         | Encoding::Png
         | Encoding::Webp

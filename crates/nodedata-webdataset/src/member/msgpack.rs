@@ -212,7 +212,11 @@ mod tests {
             b"\x01\x02",
             &deep,
         ] {
-            assert!(matches!(to_cbor(message), Err(NoCbor::Corrupt(..))), "{:02x?}", &message[..message.len().min(9)]);
+            assert!(
+                matches!(to_cbor(message), Err(NoCbor::Corrupt(..))),
+                "{:02x?}",
+                &message[..message.len().min(9)]
+            );
         }
         assert_eq!(to_cbor(b"\xd6\xff\0\0\0\0"), Err(NoCbor::Extension));
     }

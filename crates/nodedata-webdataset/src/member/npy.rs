@@ -149,7 +149,10 @@ mod tests {
         assert_eq!(array.values(&bytes).unwrap().as_ref(), [1, 0, 0xfe, 0xff]);
         let scalar = npy("<f8", false, "()", &1.5f64.to_le_bytes());
         let array = Npy::header(&scalar).unwrap();
-        assert_eq!((array.shape.len(), array.values(&scalar).unwrap().as_ref()), (0, &1.5f64.to_le_bytes()[..]));
+        assert_eq!(
+            (array.shape.len(), array.values(&scalar).unwrap().as_ref()),
+            (0, &1.5f64.to_le_bytes()[..])
+        );
         let fortran = npy("|u1", true, "(1, 3)", &[1, 2, 3]);
         assert_eq!(Npy::header(&fortran).unwrap().values(&fortran).unwrap().as_ref(), [1, 2, 3]);
     }

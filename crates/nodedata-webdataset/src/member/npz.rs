@@ -48,7 +48,8 @@ pub(crate) fn entries(archive: &[u8]) -> Result<Vec<Entry<'_>>, NoArray> {
             behind.split_at_checked(n_behind).ok_or_else(|| corrupt("its directory is cut"))?;
         rest = next;
         let (name, extra) = (&texts[..lengths[0]], &texts[lengths[0]..lengths[0] + lengths[1]]);
-        let name = str::from_utf8(name).map_err(|_| NoArray::Other("has names that are no text".to_owned()))?;
+        let name =
+            str::from_utf8(name).map_err(|_| NoArray::Other("has names that are no text".to_owned()))?;
         if u16_at(head, 8) & 1 != 0 {
             return Err(NoArray::Other(format!("has `{name}` encrypted")));
         }
@@ -158,7 +159,8 @@ impl Entry<'_> {
         let max = bounds.of(self.packed.len() as u64);
         if max < self.n_bytes {
             let n_bytes = self.n_bytes;
-            let message = format!("`{name}` would have {n_bytes} bytes, but at most {max} may come out of it");
+            let message =
+                format!("`{name}` would have {n_bytes} bytes, but at most {max} may come out of it");
             return Err(Error::new(ErrorKind::Limit, message));
         }
         let mut out = Vec::new();

@@ -117,7 +117,12 @@ mod tests {
         check("{\"shape\": (), \"descr\": \"<i8\", \"fortran_order\": False}", "<i8", false, &[]);
         check("{'descr': '<f8', 'fortran_order': False, 'shape': (3L, 0L), }", "<f8", false, &[3, 0]);
         let records = "[('a', '<f4'), ('b]', '<i2', (2,))]";
-        check(&format!("{{'descr': {records}, 'fortran_order': False, 'shape': (1,)}}"), records, false, &[1]);
+        check(
+            &format!("{{'descr': {records}, 'fortran_order': False, 'shape': (1,)}}"),
+            records,
+            false,
+            &[1],
+        );
         for text in [
             "",
             "{",

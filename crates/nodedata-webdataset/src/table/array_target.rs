@@ -59,7 +59,10 @@ impl ArrayTarget {
             && dims.iter().zip(&array.shape).all(fits);
         if !is_fitting {
             let shape = &array.shape;
-            return Err(corrupt(format!("an array of {} in a shape of {shape:?}, unlike the others", array.dtype)));
+            return Err(corrupt(format!(
+                "an array of {} in a shape of {shape:?}, unlike the others",
+                array.dtype
+            )));
         }
         let values = array.values(contents).map_err(corrupt)?;
         // How many items each level has, which headers bound even where there are no values.

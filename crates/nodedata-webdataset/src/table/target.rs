@@ -1,7 +1,5 @@
 use bytes::Bytes;
-use nodedata_core::{
-    Columns, DType, Error, ErrorKind, Feature, Layout, LeafId, Result, Storage,
-};
+use nodedata_core::{Columns, DType, Error, ErrorKind, Feature, Layout, LeafId, Result, Storage};
 use nodedata_io::packed::UNPACK_RATIO_MAX;
 use nodedata_message::{MessageDecoder, Pixels, whole_beyond_64_bits};
 

@@ -65,9 +65,14 @@ fn is_sound(bytes: &[u8; BLOCK_BYTES]) -> bool {
 }
 
 impl Header<'_> {
-    /// What a block that is no sound header says it is called.
-    pub(super) fn legible(block: &[u8; BLOCK_BYTES]) -> Vec<u8> {
-        Header(block).name()
+    /// What a block that is no sound header says it is called, where it looks like one at all.
+    pub(super) fn legible(block: &[u8; BLOCK_BYTES]) -> Option<Vec<u8>> {
+        (block[257..262] == *b"ustar").then(|| Header(block).name())
+    }
+
+    /// What a header of which only so much is there says it is called: all of that, or how it begins.
+    pub(super) fn legible_start(rest: &[u8]) -> Vec<u8> {
+        until_zero(&rest[..rest.len().min(100)]).to_vec()
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -115,9 +120,7 @@ fn until_zero(bytes: &[u8]) -> &[u8] {
 /// A number in octal digits or, with the first bit set, as such with the highest byte first.
 fn number(field: &[u8]) -> Option<u64> {
     match field.first()? {
-        0x80 => {
-            field[1..].iter().try_fold(0u64, |sum, it| Some(sum.checked_mul(256)? + u64::from(*it)))
-        }
+        0x80 => field[1..].iter().try_fold(0u64, |sum, it| Some(sum.checked_mul(256)? + u64::from(*it))),
         first if first & 0x80 != 0 => None,
         _ => octal(field),
     }

@@ -59,13 +59,14 @@ mod tests {
 
     #[test]
     fn records_say_where_they_end() {
-        let found = Records::parse(b"19 path=\xc3\xbcml\xc3\xa4ut/a\n14 mtime=1.25\n12 size=123\n\0\0").unwrap();
+        let found =
+            Records::parse(b"19 path=\xc3\xbcml\xc3\xa4ut/a\n14 mtime=1.25\n12 size=123\n\0\0").unwrap();
         assert_eq!((found.path.as_deref(), found.size), (Some("ümläut/a".as_bytes()), Some(123)));
         assert!(Records::parse(b"22 GNU.sparse.major=1\n").unwrap().is_sparse);
         assert!(Records::parse(b"17 comment=about\n").unwrap().is_empty());
         for lying in [
             &b"21 path=a\n"[..],
-            b"9 path=a\n",
+            b"8 path=a\n",
             b"99999999999999999999999 path=a\n",
             b"0 path=a\n",
             b" path=a\n",

@@ -14,7 +14,7 @@ type Found = Vec<(Vec<u8>, Vec<u8>, bool)>;
 
 fn walked(bytes: &[u8]) -> Found {
     let file = MemoryFiles::default().with("a", bytes.to_vec()).open("a".as_ref()).unwrap();
-    let mut walk = Walk::within(file.as_ref(), 0..file.n_bytes());
+    let mut walk = Walk::within(file.as_ref(), 0..u64::MAX);
     let mut found = Vec::new();
     let mut end = 0;
     while let Some(member) = walk.next_member().unwrap() {

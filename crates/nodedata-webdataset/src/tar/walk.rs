@@ -118,10 +118,11 @@ impl<'a> Walk<'a> {
                     return Ok(None);
                 }
                 Block::Zeros => {
-                    return self.broken(start, "the archive ends behind an extended header", None);
+                    let name = before.name();
+                    return self.broken(start, "the archive ends behind an extended header", name);
                 }
                 Block::Broken => {
-                    let name = before.name().or_else(|| Some(Header::legible(&block)));
+                    let name = before.name().or_else(|| Header::legible(&block));
                     return self.broken(start, "the header of a member is not what its checksum says", name);
                 }
             };
@@ -176,7 +177,12 @@ impl<'a> Walk<'a> {
                         return self.broken_as(ErrorKind::Unsupported, start, message, None);
                     }
                 }
-                Kind::File | Kind::SparseFile | Kind::Directory | Kind::Link | Kind::Special | Kind::Other => {
+                Kind::File
+                | Kind::SparseFile
+                | Kind::Directory
+                | Kind::Link
+                | Kind::Special
+                | Kind::Other => {
                     let kind = match kind {
                         Kind::File if !before.records.is_sparse => MemberKind::File,
                         Kind::File | Kind::SparseFile => MemberKind::SparseFile,
@@ -212,15 +218,16 @@ impl<'a> Walk<'a> {
     /// The file ends before another block does.
     fn ends_at(&mut self, at: u64, before: &Before) -> Result<()> {
         let rest = self.file.read_at(at..self.file.n_bytes())?;
-        self.end = Some(match before.start {
-            None if rest.iter().all(|it| *it == 0) => End::Unmarked,
-            _ => {
-                let message = "the file ends within the header of a member".to_owned();
-                let name = before.name();
-                End::Broken(Broken { at, message, kind: ErrorKind::Corrupt, name })
-            }
-        });
-        Ok(())
+        let is_whole = at.is_multiple_of(BLOCK_BYTES as u64);
+        if before.start.is_none() && is_whole && rest.iter().all(|it| *it == 0) {
+            self.end = Some(End::Unmarked);
+            return Ok(());
+        }
+        let (message, name) = match is_whole {
+            true => ("the file ends within the header of a member", Some(Header::legible_start(&rest))),
+            false => ("the file ends within the last block of a member", None),
+        };
+        self.broken(at, message, before.name().or(name)).map(drop)
     }
 
     /// Behind the blocks that say where the holes of a sparse file are; `None` where the file ends before.

@@ -94,7 +94,9 @@ pub(crate) fn zip(files: &[(&str, &[u8])], told: Option<u32>) -> Vec<u8> {
         common.extend((name.len() as u16).to_le_bytes());
         common.extend([0, 0]);
         out.extend([b"PK\x03\x04", &common[..], name.as_bytes(), &packed].concat());
-        directory.extend([b"PK\x01\x02\x14\0", &common[..], &[0; 10], &start.to_le_bytes(), name.as_bytes()].concat());
+        directory.extend(
+            [b"PK\x01\x02\x14\0", &common[..], &[0; 10], &start.to_le_bytes(), name.as_bytes()].concat(),
+        );
     }
     let (start, n) = (out.len() as u32, (files.len() as u16).to_le_bytes());
     let n_bytes = (directory.len() as u32).to_le_bytes();
@@ -147,14 +149,17 @@ pub(crate) fn keys(rows: &[RecordBatch]) -> Vec<String> {
 pub(crate) fn texts(rows: &[RecordBatch], name: &str) -> Vec<Option<String>> {
     let of_batch = |it: &RecordBatch| {
         let texts = it.column_by_name(name).unwrap().as_string::<i32>().clone();
-        (0..texts.len()).map(|row| texts.is_valid(row).then(|| texts.value(row).to_owned())).collect::<Vec<_>>()
+        (0..texts.len())
+            .map(|row| texts.is_valid(row).then(|| texts.value(row).to_owned()))
+            .collect::<Vec<_>>()
     };
     rows.iter().flat_map(of_batch).collect()
 }
 
 pub(crate) fn ints(rows: &[RecordBatch], name: &str) -> Vec<Option<i64>> {
-    let of_batch =
-        |it: &RecordBatch| it.column_by_name(name).unwrap().as_primitive::<Int64Type>().iter().collect::<Vec<_>>();
+    let of_batch = |it: &RecordBatch| {
+        it.column_by_name(name).unwrap().as_primitive::<Int64Type>().iter().collect::<Vec<_>>()
+    };
     rows.iter().flat_map(of_batch).collect()
 }
 
