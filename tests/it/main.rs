@@ -10,6 +10,7 @@ mod web;
 mod webdataset;
 
 mod broken;
+mod buckets;
 mod cli;
 mod crash;
 mod detection;
@@ -51,6 +52,7 @@ mod revisions;
 mod rlds;
 mod rlds_damage;
 mod rlds_episodes;
+mod rosbag1;
 mod scale_out;
 mod schema;
 mod several_sources;

@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use nodedata_core::{ErrorKind, OnMisfit, OpenOptions, Result, TimeRange};
 use nodedata_message::{JsonInference, Place};
 
-use crate::{LogFile, Message, MessageCursor as _, Route, Routes, Selector};
+use crate::{LogFile, Message, Route, Routes, Selector};
 
 /// Shows every message of the streams that have no schema to their inference. Types must not depend on
 /// the part that is asked for, so the time range is not looked at. Returns the streams with messages that cannot be read beside

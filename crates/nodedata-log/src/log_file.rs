@@ -9,15 +9,14 @@ use crate::{Damage, Definitions, Selector};
 /// Its units are the smallest parts that can be read alone (a chunk, some records, some pages), in file order.
 /// They depend on the file alone, never on what is selected.
 pub trait LogFile: Send + Sync + 'static {
-    /// What walks the messages of some units.
-    type Cursor: MessageCursor + 'static;
-
     /// Which columns beside the log time every message has.
-    const CLOCK: ClockColumns;
+    fn clock(&self) -> ClockColumns;
 
     /// Whether the messages of a unit lie in the file in the order in which they are handed out, with none of another
     /// unit between them. Where not, every row names the bytes of its own message alone.
-    const IN_FILE_ORDER: bool = true;
+    fn in_file_order(&self) -> bool {
+        true
+    }
 
     /// How many units there are.
     fn n_units(&self) -> usize;
@@ -41,7 +40,48 @@ pub trait LogFile: Send + Sync + 'static {
     }
 
     /// Starts walking the messages of consecutive units that `selector` picks.
-    fn messages(&self, units: Range<usize>, selector: Selector, options: &OpenOptions) -> Self::Cursor;
+    fn messages(
+        &self,
+        units: Range<usize>,
+        selector: Selector,
+        options: &OpenOptions,
+    ) -> Box<dyn MessageCursor>;
+}
+
+/// A file of one storage among files of others.
+impl LogFile for Box<dyn LogFile> {
+    fn clock(&self) -> ClockColumns {
+        (**self).clock()
+    }
+
+    fn in_file_order(&self) -> bool {
+        (**self).in_file_order()
+    }
+
+    fn n_units(&self) -> usize {
+        (**self).n_units()
+    }
+
+    fn unit(&self, idx: usize) -> Unit {
+        (**self).unit(idx)
+    }
+
+    fn counts(&self, idx: usize) -> Option<&[(u32, u64)]> {
+        (**self).counts(idx)
+    }
+
+    fn reads(&self, units: Range<usize>) -> Vec<Range<u64>> {
+        (**self).reads(units)
+    }
+
+    fn messages(
+        &self,
+        units: Range<usize>,
+        selector: Selector,
+        options: &OpenOptions,
+    ) -> Box<dyn MessageCursor> {
+        (**self).messages(units, selector, options)
+    }
 }
 
 /// The selected messages of consecutive units, those of one unit in an order that never changes.
@@ -52,6 +92,12 @@ pub trait MessageCursor: Send {
     /// Damage with its cost; the next call goes on behind it and never returns the same damage again. Every
     /// message that a [`Selector`] picked is handed out or counted in a cost.
     fn next_message(&mut self) -> Result<Option<Message<'_>>, Box<Damage>>;
+
+    /// Up to where bytes of the file have decided the messages so far, where only reading shows that and it may be
+    /// farther than [`LogFile::reads`] says; 0 where that says all of it.
+    fn read_up_to(&self) -> u64 {
+        0
+    }
 }
 
 /// Which columns beside the log time every message of a format has; a column that not every message has may be null.
@@ -63,6 +109,17 @@ pub struct ClockColumns {
     pub sequence: bool,
 }
 
+impl ClockColumns {
+    /// Those that messages have on either side.
+    #[must_use]
+    pub fn shared_with(self, other: Self) -> Self {
+        Self {
+            publish_time: self.publish_time && other.publish_time,
+            sequence: self.sequence && other.sequence,
+        }
+    }
+}
+
 /// One message, borrowed from the bytes it lies in; times are nanoseconds.
 #[derive(Debug, Clone)]
 pub struct Message<'a> {
@@ -72,9 +129,9 @@ pub struct Message<'a> {
     pub channel: u32,
     /// When it was logged.
     pub log_time: u64,
-    /// When it was published; `None` only where [`LogFile::CLOCK`] says so.
+    /// When it was published; `None` only where [`LogFile::clock`] says so.
     pub publish_time: Option<u64>,
-    /// Its number on its channel; `None` only where [`LogFile::CLOCK`] says so.
+    /// Its number on its channel; `None` only where [`LogFile::clock`] says so.
     pub sequence: Option<u32>,
     /// Its bytes, which may still be compressed by themselves.
     pub payload: &'a [u8],
@@ -89,6 +146,8 @@ pub struct MessagePlace {
     pub unit: usize,
     /// Position among the messages of its stream in the unit, selected or not.
     pub ordinal: u64,
+    /// Which file it lies in: 0 is the log itself, others are its [`crate::PlannedFile::companions`], counted from 1.
+    pub part: usize,
     /// Bytes of the file: the chunk, or the record itself when it lies in none.
     pub byte_range: Range<u64>,
     /// Offset of the record in its chunk; `None` when it lies in none.

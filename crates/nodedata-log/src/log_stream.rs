@@ -4,8 +4,8 @@ use std::{
 };
 
 use nodedata_core::{
-    Batch, EpisodeStream, Error, ErrorKind, Finding, FindingKind, Findings, Locus, Loss, ReadOptions, Result,
-    StreamId, StreamSchema,
+    Batch, EpisodeStream, Error, ErrorKind, Finding, FindingKind, Findings, InputFile, InputRange, Locus,
+    Loss, ReadOptions, Result, StreamId, StreamSchema,
 };
 use nodedata_message::Fit;
 
@@ -20,16 +20,18 @@ use crate::{
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// The rows of one partition: consecutive units of one file.
-pub(crate) struct LogRows<C> {
-    cursor: C,
+pub(crate) struct LogRows {
+    cursor: Box<dyn MessageCursor>,
     rows: PartitionRows,
 }
 
 /// The rows under construction and what was read for them.
 struct PartitionRows {
+    /// Position of the first of its inputs.
     input: usize,
-    path: PathBuf,
-    /// See [`crate::LogFile::IN_FILE_ORDER`].
+    /// The file, and those beside it.
+    paths: Vec<PathBuf>,
+    /// See [`crate::LogFile::in_file_order`].
     in_file_order: bool,
     routes: Arc<Routes>,
     streams: Arc<[LogStream]>,
@@ -45,12 +47,13 @@ struct PartitionRows {
     options: ReadOptions,
     /// Streams whose last rows were handed out, once the cursor is at its end.
     n_flushed: Option<usize>,
+    looked_at: Vec<InputRange>,
 }
 
-impl<C: MessageCursor> LogRows<C> {
+impl LogRows {
     pub(crate) fn new(
-        cursor: C,
-        (input, path): (usize, PathBuf),
+        cursor: Box<dyn MessageCursor>,
+        (input, files): (usize, &[InputFile]),
         in_file_order: bool,
         routes: Arc<Routes>,
         streams: Arc<[LogStream]>,
@@ -59,7 +62,7 @@ impl<C: MessageCursor> LogRows<C> {
     ) -> Self {
         let rows = PartitionRows {
             input,
-            path,
+            paths: files.iter().map(|it| it.path.clone()).collect(),
             in_file_order,
             routes,
             rows: streams.iter().map(|_| None).collect(),
@@ -71,6 +74,7 @@ impl<C: MessageCursor> LogRows<C> {
             streams,
             options,
             n_flushed: None,
+            looked_at: Vec::new(),
         };
         Self { cursor, rows }
     }
@@ -81,7 +85,8 @@ impl PartitionRows {
     fn push(&mut self, message: &Message<'_>) -> Result<Option<Batch>> {
         let stream = &self.streams[message.stream];
         self.records_read[message.stream].1 += 1;
-        let place = Place { path: &self.path, stream: &stream.schema, message: &message.place };
+        let path = self.paths.get(message.place.part).unwrap_or(&self.paths[0]);
+        let place = Place { path, stream: &stream.schema, message: &message.place };
         let Some((stamps, late)) = Stamps::of(message) else {
             return Err(place.lost(time_out_of_range(message), "time_out_of_range"));
         };
@@ -133,7 +138,7 @@ impl PartitionRows {
         for (stream, n) in &loss.records {
             self.records_read[stream.0 as usize].1 += n;
         }
-        damage.error.at(Locus::path(&self.path)).with_loss(loss)
+        damage.error.at(Locus::path(&self.paths[0])).with_loss(loss)
     }
 
     /// The last rows of the next stream that has any.
@@ -223,7 +228,7 @@ fn time_out_of_range(message: &Message<'_>) -> Error {
     Error::new(ErrorKind::Corrupt, message)
 }
 
-impl<C: MessageCursor> EpisodeStream for LogRows<C> {
+impl EpisodeStream for LogRows {
     fn next_batch(&mut self) -> Result<Option<Batch>> {
         let Self { cursor, rows } = self;
         while rows.n_flushed.is_none() {
@@ -235,6 +240,9 @@ impl<C: MessageCursor> EpisodeStream for LogRows<C> {
                 }
                 Ok(None) => {
                     rows.n_flushed = Some(0);
+                    if let end @ 1.. = cursor.read_up_to() {
+                        rows.looked_at.push(InputRange { input: rows.input, byte_range: 0..end });
+                    }
                     rows.tell_unusable();
                 }
                 Err(damage) => return Err(rows.damaged(*damage)),
@@ -245,6 +253,10 @@ impl<C: MessageCursor> EpisodeStream for LogRows<C> {
 
     fn records_read(&self) -> &[(StreamId, u64)] {
         &self.rows.records_read
+    }
+
+    fn looked_at(&self) -> &[InputRange] {
+        &self.rows.looked_at
     }
 
     fn warnings(&self) -> &[Finding] {

@@ -24,6 +24,8 @@ pub struct Recording<F> {
 pub struct PlannedFile<F> {
     /// The file.
     pub input: InputFile,
+    /// Files beside it without which it cannot be understood, such as a write-ahead log. All of each decides rows.
+    pub companions: Vec<InputFile>,
     /// `None` when nothing of it can be read.
     pub log: Option<F>,
     /// What it declares and carries.
@@ -76,16 +78,17 @@ pub fn plan_file<F>(
         }
         Err(err) => return Err(err.at(Locus::path(&path))),
     };
-    Ok(PlannedFile { input: InputFile { path, n_bytes }, log, facts })
+    Ok(PlannedFile { input: InputFile { path, n_bytes }, companions: Vec::new(), log, facts })
 }
 
 /// A path as a key that is the same on every machine: `/` whatever this one uses.
-fn key_of(path: &Path) -> String {
+pub fn key_of(path: &Path) -> String {
     let parts: Vec<_> = path.components().map(|it| it.as_os_str().to_string_lossy()).collect();
     parts.join("/")
 }
 
-fn whole_file_lost(err: Error, n_bytes: u64) -> Error {
+/// The loss of a file of which nothing can be read.
+pub fn whole_file_lost(err: Error, n_bytes: u64) -> Error {
     err.with_loss(Loss {
         byte_range: Some(0..n_bytes),
         records: Vec::new(),

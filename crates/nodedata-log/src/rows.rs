@@ -22,7 +22,7 @@ const PAYLOAD_BYTES_PER_SIZE_CHECK: usize = 1 << 20;
 pub(crate) struct StreamRows {
     stream: StreamId,
     input: usize,
-    /// See [`crate::LogFile::IN_FILE_ORDER`].
+    /// See [`crate::LogFile::in_file_order`].
     in_file_order: bool,
     arrow: SchemaRef,
     columns: Columns,
@@ -147,7 +147,7 @@ impl StreamRows {
                 span.byte_range.end = place.byte_range.end;
             }
             _ => self.spans.push(RowSpan {
-                input: self.input,
+                input: self.input + place.part,
                 n_rows: 1,
                 byte_range: place.byte_range.clone(),
                 // Outside chunks the range begins with the record itself.

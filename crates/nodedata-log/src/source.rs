@@ -1,7 +1,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -11,7 +11,7 @@ use nodedata_core::{
 };
 
 use crate::{
-    LogFile, PlannedFile, Recording, Route, Routes, Selector, Times,
+    ClockColumns, LogFile, PlannedFile, Recording, Route, Routes, Selector, Times,
     inference::observe_messages,
     log_stream::LogRows,
     misfits::Misfits,
@@ -22,12 +22,14 @@ use crate::{
 pub struct LogSource<F> {
     plan: SourcePlan,
     options: OpenOptions,
-    /// By input, as the routes are; `None` where nothing can be read.
+    /// As the routes are; `None` where nothing can be read.
     files: Vec<Option<F>>,
     routes: Vec<Arc<Routes>>,
+    /// By file, the positions of its inputs: its own, then those of its companions.
+    inputs: Vec<Range<usize>>,
     streams: Arc<[LogStream]>,
     misfits: Misfits,
-    /// Input and units of each partition.
+    /// File and units of each partition.
     windows: Vec<(usize, Range<usize>)>,
 }
 
@@ -41,40 +43,43 @@ impl<F: LogFile> LogSource<F> {
         let mut files = Vec::new();
         let mut all_facts = Vec::new();
         let mut episode_of = Vec::new();
+        let mut inputs = Vec::new();
         for Recording { key, metadata, files: of_recording } in recordings {
             let metadata = metadata.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
             let input = plan.inputs.len();
             plan.episodes.push(EpisodeInfo { key, input, task: None, split: None, metadata });
-            for PlannedFile { input, log, facts } in of_recording {
+            for PlannedFile { input, companions, log, facts } in of_recording {
                 episode_of.push(plan.episodes.len() - 1);
+                inputs.push(plan.inputs.len()..plan.inputs.len() + 1 + companions.len());
                 plan.inputs.push(input);
+                plan.inputs.extend(companions);
                 files.push(log);
                 all_facts.push(facts);
             }
         }
-        let paths: Vec<&Path> = plan.inputs.iter().map(|it| it.path.as_path()).collect();
+        let paths: Vec<&Path> = inputs.iter().map(|it| plan.inputs[it.start].path.as_path()).collect();
         let joined = Joined::new(&mut all_facts, &paths, options)?;
         let mut warnings = Vec::new();
         let mut windows = Vec::new();
-        for (input, facts) in all_facts.into_iter().enumerate() {
-            let (routes, episode) = (&joined.routes[input], episode_of[input]);
+        for (idx, facts) in all_facts.into_iter().enumerate() {
+            let (routes, episode) = (&joined.routes[idx], episode_of[idx]);
             for it in facts.damage {
                 let loss = it.cost.loss(|channel| routes.stream_id(channel));
-                damage.push(it.error.at(Locus::path(paths[input])).with_loss(loss));
+                damage.push(it.error.at(Locus::path(paths[idx])).with_loss(loss));
             }
             warnings.extend(facts.warnings);
             for mut attachment in facts.attachments {
-                (attachment.episode, attachment.content.input) = (episode, input);
+                (attachment.episode, attachment.content.input) = (episode, inputs[idx].start);
                 plan.attachments.push(attachment);
             }
             let metadata = facts.metadata.into_iter().map(|(key, value)| (key.into(), Fact::from(value)));
             plan.episodes[episode].metadata.extend(metadata);
-            let Some(file) = &files[input] else { continue };
+            let Some(file) = &files[idx] else { continue };
             for units in windows_of(file, options.partition_bytes) {
                 let counts =
                     (options.time_range == TimeRange::ALL).then(|| counts(file, &units, routes)).flatten();
-                plan.partitions.push(Partition { counts, ..partition(file, episode, input, &units) });
-                windows.push((input, units));
+                plan.partitions.push(Partition { counts, ..partition(file, episode, &inputs[idx], &units) });
+                windows.push((idx, units));
             }
         }
         let mut inferences = joined.inferences(options);
@@ -82,7 +87,9 @@ impl<F: LogFile> LogSource<F> {
         let misfits = joined.misfits(&Misfits::known(options), &unreadable);
         let routes = joined.routes.clone();
         plan.unselected = joined.unselected.clone();
-        let streams = joined.compile(inferences, &misfits, F::CLOCK, &paths, options, &mut warnings);
+        let clocks: Vec<Option<ClockColumns>> =
+            files.iter().map(|it| it.as_ref().map(LogFile::clock)).collect();
+        let streams = joined.compile(inferences, &misfits, &clocks, &paths, options, &mut warnings);
         plan.streams = streams.iter().map(|it| it.schema.clone()).collect();
         plan.learned = misfits.to_text();
         if let Some(text) = &plan.learned {
@@ -94,7 +101,15 @@ impl<F: LogFile> LogSource<F> {
         let found: [Vec<Finding>; 2] =
             [of_kind(FindingKind::Damage, &damage), of_kind(FindingKind::Warning, &warnings)];
         plan.findings = found.concat();
-        Ok(Self { plan, options: options.clone(), files, routes, streams: streams.into(), misfits, windows })
+        let (options, streams) = (options.clone(), streams.into());
+        Ok(Self { plan, options, files, routes, inputs, streams, misfits, windows })
+    }
+
+    /// Names files that belong to the dataset and of which no row comes.
+    #[must_use]
+    pub fn beside(mut self, paths: Vec<PathBuf>) -> Self {
+        self.plan.beside = paths;
+        self
     }
 }
 
@@ -105,13 +120,13 @@ impl<F: LogFile> Source for LogSource<F> {
 
     fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
         let planned = self.windows.get(partition).cloned();
-        let file = planned.as_ref().and_then(|(input, _)| self.files[*input].as_ref());
-        let Some(((input, units), file)) = planned.zip(file) else {
+        let file = planned.as_ref().and_then(|(idx, _)| self.files[*idx].as_ref());
+        let Some(((idx, units), file)) = planned.zip(file) else {
             let message =
                 format!("partition {partition} was asked for, but there are {}", self.windows.len());
             return Err(Error::new(ErrorKind::Config, message));
         };
-        let mut routes = Arc::clone(&self.routes[input]);
+        let mut routes = Arc::clone(&self.routes[idx]);
         if let Some(streams) = &options.streams {
             let wanted = |route: Route| match route {
                 Route::Stream(idx) => streams.iter().any(|it| it.0 as usize == idx),
@@ -122,8 +137,8 @@ impl<F: LogFile> Source for LogSource<F> {
         let selector = Selector::new(Arc::clone(&routes), self.options.time_range);
         Ok(Box::new(LogRows::new(
             file.messages(units, selector, &self.options),
-            (input, self.plan.inputs[input].path.clone()),
-            F::IN_FILE_ORDER,
+            (self.inputs[idx].start, &self.plan.inputs[self.inputs[idx].clone()]),
+            file.in_file_order(),
             routes,
             Arc::clone(&self.streams),
             options.clone(),
@@ -139,11 +154,12 @@ impl<F: LogFile> Source for LogSource<F> {
 }
 
 /// The partition that consecutive units of one file make.
-fn partition(file: &impl LogFile, episode: usize, input: usize, units: &Range<usize>) -> Partition {
-    let reads = file.reads(units.clone()).into_iter();
+fn partition(file: &impl LogFile, episode: usize, inputs: &Range<usize>, units: &Range<usize>) -> Partition {
+    let own = file.reads(units.clone()).into_iter();
+    let own = own.map(|byte_range| InputRange { input: inputs.start, byte_range });
     Partition {
         episode,
-        reads: reads.map(|byte_range| InputRange { input, byte_range }).collect(),
+        reads: own.chain((inputs.start + 1..inputs.end).map(InputRange::whole)).collect(),
         decoded_bytes: units.clone().map(|it| file.unit(it).decoded_bytes).sum(),
         times: times(file, units),
         counts: None,

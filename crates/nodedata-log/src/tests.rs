@@ -38,9 +38,9 @@ fn bytes_of(idx: usize) -> Range<u64> {
 }
 
 impl LogFile for Toy {
-    type Cursor = ToyCursor;
-
-    const CLOCK: ClockColumns = ClockColumns { publish_time: false, sequence: false };
+    fn clock(&self) -> ClockColumns {
+        ClockColumns { publish_time: false, sequence: false }
+    }
 
     fn n_units(&self) -> usize {
         self.0.len()
@@ -51,8 +51,8 @@ impl LogFile for Toy {
         Unit { byte_range: bytes_of(idx), decoded_bytes: 10, times: Times::Within(time, time) }
     }
 
-    fn messages(&self, left: Range<usize>, selector: Selector, _: &OpenOptions) -> ToyCursor {
-        ToyCursor { messages: Arc::clone(&self.0), left, selector }
+    fn messages(&self, left: Range<usize>, selector: Selector, _: &OpenOptions) -> Box<dyn MessageCursor> {
+        Box::new(ToyCursor { messages: Arc::clone(&self.0), left, selector })
     }
 }
 
@@ -68,8 +68,8 @@ impl MessageCursor for ToyCursor {
             let Some(picked) = self.selector.pick(channel, log_time, (bytes_of(unit).start, 0)) else {
                 continue;
             };
-            let place =
-                MessagePlace { unit, ordinal: picked.ordinal, byte_range: bytes_of(unit), in_chunk: None };
+            let (ordinal, byte_range) = (picked.ordinal, bytes_of(unit));
+            let place = MessagePlace { unit, ordinal, part: 0, byte_range, in_chunk: None };
             let (publish_time, sequence) = (None, None);
             return Ok(Some(Message {
                 stream: picked.stream,
@@ -94,7 +94,7 @@ fn recording(key: &str, files: &[&[Stored]]) -> Recording<Toy> {
             facts.definitions.add_channel(&channel, (0, 0)).unwrap();
         }
         let input = InputFile { path: format!("{key}_{idx}").into(), n_bytes: messages.len() as u64 * 10 };
-        PlannedFile { input, log: Some(Toy((*messages).into())), facts }
+        PlannedFile { input, companions: Vec::new(), log: Some(Toy((*messages).into())), facts }
     };
     let metadata = BTreeMap::from([("robot".to_owned(), "arm".to_owned())]);
     Recording { key: key.to_owned(), metadata, files: files.iter().enumerate().map(planned).collect() }
@@ -158,7 +158,7 @@ fn defined(messages: &[Stored]) -> Recording<Toy> {
         facts.definitions.add_channel(&channel, (0, 0)).unwrap();
     }
     let input = InputFile { path: "log".into(), n_bytes: messages.len() as u64 * 10 };
-    let files = vec![PlannedFile { input, log: Some(Toy(messages.into())), facts }];
+    let files = vec![PlannedFile { input, companions: Vec::new(), log: Some(Toy(messages.into())), facts }];
     Recording { key: "log".to_owned(), metadata: BTreeMap::new(), files }
 }
 

@@ -9,7 +9,6 @@ mod chunk;
 mod fault;
 mod fields;
 mod records;
-mod view;
 mod walk;
 
 // Planning one file.
@@ -25,7 +24,7 @@ mod tail;
 mod cursor;
 mod source;
 
-pub use source::{MCAP, Mcap};
+pub use source::{MCAP, MCAP_FILE, Mcap, McapFile};
 
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,12 @@ use std::{ops::Range, path::Path, sync::Arc};
 use nodedata_core::{
     Detection, Error, ErrorKind, Files, Format, Listing, OpenOptions, ReadAt, Result, Source,
 };
-use nodedata_log::{ClockColumns, LogFile, LogSource, Selector, each_file};
-
-use crate::{
-    cursor::McapCursor,
-    log_plan::{LogPlan, Unit},
-    open::plan_log,
-    records::MAGIC,
+use nodedata_log::{
+    ClockColumns, LogFacts, LogFile, LogSource, LogStorage, MessageCursor, RecordUnit, Selector, StoredFile,
+    each_file,
 };
+
+use crate::{cursor::cursor, log_plan::LogPlan, open::plan_log, records::MAGIC};
 
 /// The MCAP format.
 pub static MCAP: Mcap = Mcap;
@@ -29,7 +27,7 @@ impl Format for Mcap {
     }
 
     fn detect(&self, listing: &Listing<'_>) -> Detection {
-        let is_named = |it: &Path| it.extension().is_some_and(|it| it.eq_ignore_ascii_case("mcap"));
+        let is_named = |it: &Path| MCAP_FILE.claims(it);
         // The sixth byte is the version: a later one is ours to refuse with a clear error.
         let begins = |it: &[u8]| it.starts_with(&MAGIC[..5]) && it.get(6..8) == Some(b"\r\n");
         Detection::by_magic(listing, "MCAP logs", is_named, begins)
@@ -43,33 +41,34 @@ impl Format for Mcap {
 /// One MCAP file, planned.
 struct McapLog {
     file: Arc<dyn ReadAt>,
-    units: Arc<[Unit]>,
+    units: Arc<[RecordUnit]>,
 }
 
 impl LogFile for McapLog {
-    type Cursor = McapCursor;
-
-    const CLOCK: ClockColumns = ClockColumns { publish_time: true, sequence: true };
+    fn clock(&self) -> ClockColumns {
+        ClockColumns { publish_time: true, sequence: true }
+    }
 
     fn n_units(&self) -> usize {
         self.units.len()
     }
 
     fn unit(&self, idx: usize) -> nodedata_log::Unit {
-        let unit = &self.units[idx];
-        nodedata_log::Unit {
-            byte_range: unit.byte_range.clone(),
-            decoded_bytes: unit.n_uncompressed,
-            times: unit.log_times(),
-        }
+        (&self.units[idx]).into()
     }
 
     fn counts(&self, idx: usize) -> Option<&[(u32, u64)]> {
         self.units[idx].counts.as_deref()
     }
 
-    fn messages(&self, units: Range<usize>, selector: Selector, options: &OpenOptions) -> McapCursor {
-        McapCursor::new(Arc::clone(&self.file), Arc::clone(&self.units), units, selector, options)
+    fn messages(
+        &self,
+        units: Range<usize>,
+        selector: Selector,
+        options: &OpenOptions,
+    ) -> Box<dyn MessageCursor> {
+        let (file, planned) = (Arc::clone(&self.file), Arc::clone(&self.units));
+        Box::new(cursor(file, planned, units, selector, options))
     }
 }
 
@@ -78,9 +77,33 @@ fn open(files: &dyn Files, options: &OpenOptions) -> Result<LogSource<McapLog>> 
     if paths.is_empty() {
         return Err(Error::new(ErrorKind::Config, "the input has no files").with_hint("name an MCAP log"));
     }
-    let (recordings, damage) = each_file(files, paths, options, |file, path| {
-        let LogPlan { facts, units, .. } = plan_log(Arc::clone(&file), path, options)?;
-        Ok((McapLog { file, units: units.into() }, facts))
-    })?;
+    let (recordings, damage) = each_file(files, paths, options, |file, path| plan(file, path, options))?;
     LogSource::new(recordings, damage, options)
+}
+
+fn plan(file: Arc<dyn ReadAt>, path: &Path, options: &OpenOptions) -> Result<(McapLog, LogFacts)> {
+    let LogPlan { facts, units, .. } = plan_log(Arc::clone(&file), path, options)?;
+    Ok((McapLog { file, units: units.into() }, facts))
+}
+
+/// MCAP files as a storage of recordings that another format describes.
+pub static MCAP_FILE: McapFile = McapFile;
+
+/// See [`MCAP_FILE`].
+#[derive(Debug, Clone, Copy)]
+pub struct McapFile;
+
+impl LogStorage for McapFile {
+    fn name(&self) -> &'static str {
+        "mcap"
+    }
+
+    fn claims(&self, path: &Path) -> bool {
+        path.extension().is_some_and(|it| it.eq_ignore_ascii_case("mcap"))
+    }
+
+    fn open(&self, file: StoredFile<'_>, options: &OpenOptions) -> Result<(Box<dyn LogFile>, LogFacts)> {
+        let (log, facts) = plan(file.file, file.path, options)?;
+        Ok((Box::new(log), facts))
+    }
 }

@@ -37,6 +37,8 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-rlds", "nodedata-io", "shards may be packed as a whole"),
     edge("nodedata-rlds", "nodedata-media", "which images are some, and floats stored as PNG"),
     edge("nodedata-rlds", "nodedata-steps", "one table of steps"),
+    edge("nodedata-rosbag", "nodedata-core", "implements Format"),
+    edge("nodedata-rosbag", "nodedata-log", "a log of connections or topics, and messages"),
     edge("nodedata-webdataset", "nodedata-core", "implements Format"),
     edge("nodedata-webdataset", "nodedata-io", "archives and members may be packed"),
     edge("nodedata-webdataset", "nodedata-media", "pictures and clips are told by their bytes"),
@@ -47,6 +49,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-formats", "nodedata-lerobot", "one line a format"),
     edge("nodedata-formats", "nodedata-mcap", "one line a format"),
     edge("nodedata-formats", "nodedata-rlds", "one line a format"),
+    edge("nodedata-formats", "nodedata-rosbag", "one line a format"),
     edge("nodedata-formats", "nodedata-webdataset", "one line a format"),
     // The way of the data.
     edge("nodedata-normalize", "nodedata-core", "a Source over a Source"),

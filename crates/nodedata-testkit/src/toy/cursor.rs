@@ -61,7 +61,7 @@ impl MessageCursor for ToyCursor {
         };
         let Record { log_time, payload, byte_range, .. } = record;
         self.payload = payload;
-        let place = MessagePlace { unit: self.leaf, ordinal, byte_range, in_chunk: None };
+        let place = MessagePlace { unit: self.leaf, ordinal, part: 0, byte_range, in_chunk: None };
         let (publish_time, sequence) = (None, None);
         Ok(Some(Message { stream, channel, log_time, publish_time, sequence, payload: &self.payload, place }))
     }

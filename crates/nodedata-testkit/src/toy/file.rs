@@ -3,7 +3,8 @@ use std::{ops::Range, sync::Arc};
 use bytes::{Buf as _, Bytes};
 use nodedata_core::{Error, Locus, OpenOptions, ReadAt, Result};
 use nodedata_log::{
-    ChannelRecord, ClockColumns, LogFacts, LogFile, SchemaRecord, Selector, Times, Unit, corrupt,
+    ChannelRecord, ClockColumns, LogFacts, LogFile, MessageCursor, SchemaRecord, Selector, Times, Unit,
+    corrupt,
 };
 
 use super::{
@@ -173,10 +174,13 @@ impl ToyFile {
 }
 
 impl LogFile for ToyFile {
-    type Cursor = ToyCursor;
+    fn clock(&self) -> ClockColumns {
+        ClockColumns { publish_time: false, sequence: false }
+    }
 
-    const CLOCK: ClockColumns = ClockColumns { publish_time: false, sequence: false };
-    const IN_FILE_ORDER: bool = false;
+    fn in_file_order(&self) -> bool {
+        false
+    }
 
     fn n_units(&self) -> usize {
         self.0.leaves.len()
@@ -203,8 +207,13 @@ impl LogFile for ToyFile {
         pages.into_iter().map(|it| self.page(it)).collect()
     }
 
-    fn messages(&self, units: Range<usize>, selector: Selector, _options: &OpenOptions) -> ToyCursor {
-        ToyCursor::new(self.clone(), units, selector)
+    fn messages(
+        &self,
+        units: Range<usize>,
+        selector: Selector,
+        _options: &OpenOptions,
+    ) -> Box<dyn MessageCursor> {
+        Box::new(ToyCursor::new(self.clone(), units, selector))
     }
 }
 
