@@ -7,6 +7,7 @@ mod logs;
 mod served;
 mod tables;
 mod web;
+mod webdataset;
 
 mod broken;
 mod buckets;
