@@ -208,7 +208,10 @@ fn codes_of_an_rlds_set_become_text() {
     let work = Work::new();
     let source = corpus::fixtures("rlds/kinds/1.0.0").display().to_string();
     let fields = "fields: {own: codes, text: {from: codes, transform: text/from_codes}}";
-    work.write("p.yaml", format!("version: 1\nsource: {source:?}\nsteps: {{clock: {{rate_hz: 10}}}}\n{fields}\n"));
+    work.write(
+        "p.yaml",
+        format!("version: 1\nsource: {source:?}\nsteps: {{clock: {{rate_hz: 10}}}}\n{fields}\n"),
+    );
     work.run(["run", "p.yaml", "--out", "out"]).exits(0);
     work.run(["validate", "--deep", "out"]).exits(0);
     let rows = steps_of(&work, "out");

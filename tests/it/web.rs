@@ -64,7 +64,8 @@ impl Web {
     pub(crate) fn fetched(&self) -> u64 {
         let asked = self.asked();
         let ranges = asked.iter().filter_map(|it| it.rsplit(' ').next()?.split_once('-'));
-        let n_bytes = |(start, end): (&str, &str)| Some(end.parse::<u64>().ok()? + 1 - start.parse::<u64>().ok()?);
+        let n_bytes =
+            |(start, end): (&str, &str)| Some(end.parse::<u64>().ok()? + 1 - start.parse::<u64>().ok()?);
         ranges.filter_map(n_bytes).sum()
     }
 }

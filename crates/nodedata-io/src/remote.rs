@@ -11,8 +11,8 @@ use object_store::{ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use url::Url;
 
 use crate::{
-    Blocks, Input, Places, bucket::open_bucket, input::printable, recent::Recent,
-    remote_error::store_error, runtime::block_on,
+    Blocks, Input, Places, bucket::open_bucket, input::printable, recent::Recent, remote_error::store_error,
+    runtime::block_on,
 };
 
 /// Objects below a prefix of a bucket, read by range.
@@ -56,7 +56,13 @@ impl RemoteFiles {
             let name = prefix.filename().unwrap_or_default().into();
             let object =
                 RemoteObject { name, location: prefix.clone(), n_bytes: found.size, e_tag: found.e_tag };
-            return Ok(Self { store, prefix, objects: vec![object], one_object: true, recent: Recent::default() });
+            return Ok(Self {
+                store,
+                prefix,
+                objects: vec![object],
+                one_object: true,
+                recent: Recent::default(),
+            });
         }
         let listed: Vec<_> = block_on(store.list(Some(&prefix)).try_collect())
             .map_err(|err| store_error("cannot list the objects", &err))?;

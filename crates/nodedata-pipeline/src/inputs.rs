@@ -362,7 +362,9 @@ mod tests {
             let source = watched.open(Path::new("a")).unwrap();
             let input = InputFile { path: "a".into(), n_bytes: n_all };
             let mut hashes = InputHashes::watching(&watched, &[input]);
-            hashes.expect(&reads.iter().map(|it| InputRange { input: 0, byte_range: it.clone() }).collect::<Vec<_>>());
+            hashes.expect(
+                &reads.iter().map(|it| InputRange { input: 0, byte_range: it.clone() }).collect::<Vec<_>>(),
+            );
             reads.iter().for_each(|it| drop(source.read_at(it.clone()).unwrap()));
             let n_read = || files.n_read.load(std::sync::atomic::Ordering::Relaxed);
             let before = n_read();

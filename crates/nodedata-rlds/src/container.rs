@@ -174,7 +174,9 @@ impl RecordFile<'_> {
             Container::ArrayRecord => {
                 array_record::walk(self.file.as_ref(), record_bytes_max, verify_checksums)
             }
-            Container::Parquet => parquet::walk(&self.of.files, &self.of.footers, self.path, record_bytes_max),
+            Container::Parquet => {
+                parquet::walk(&self.of.files, &self.of.footers, self.path, record_bytes_max)
+            }
         }
     }
 

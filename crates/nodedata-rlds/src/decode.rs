@@ -152,7 +152,8 @@ impl Decoder<'_> {
                 columns.reserve(id, cursor.bytes_ahead(record, n)?, n);
                 (0..n).try_for_each(|_| {
                     let bytes = cursor.bytes(record)?;
-                    columns.push_bytes(id, if dtype == DType::String { text(bytes)?.as_bytes() } else { bytes });
+                    columns
+                        .push_bytes(id, if dtype == DType::String { text(bytes)?.as_bytes() } else { bytes });
                     *n_done += 1;
                     Ok(())
                 })

@@ -27,7 +27,11 @@ pub(crate) fn range_of(dtype: DType) -> Option<RangeInclusive<i64>> {
     let range = dtype.integers()?;
     // 64 bits are stored as they are, whatever their sign.
     let stored = |it: i128| i64::try_from(it).ok();
-    Some(stored(*range.start()).zip(stored(*range.end())).map_or(i64::MIN..=i64::MAX, |(low, high)| low..=high))
+    Some(
+        stored(*range.start())
+            .zip(stored(*range.end()))
+            .map_or(i64::MIN..=i64::MAX, |(low, high)| low..=high),
+    )
 }
 
 /// A float of half the size that tells the same.

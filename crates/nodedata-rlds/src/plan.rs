@@ -116,7 +116,8 @@ impl Described {
     /// # Errors
     /// As [`plan`].
     pub(crate) fn plan(self, options: &OpenOptions) -> Result<Plan> {
-        let Self { listing, files, shards, mut leaves, labels, facts, metadata, file, recipe, learned } = self;
+        let Self { listing, files, shards, mut leaves, labels, facts, metadata, file, recipe, learned } =
+            self;
         let place = file.or(shards.found.first().map(|it| it.name.as_str())).map(|it| listing.path(it));
         let within = |err: Error| err.at(place.as_ref().map(Locus::path).unwrap_or_default());
         let (columns, unselected) = columns(&mut leaves, options).map_err(within)?;

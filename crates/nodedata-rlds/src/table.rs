@@ -372,7 +372,8 @@ mod tests {
                 });
                 assert_eq!((from.n, to.n), (bound[0], bound[1]));
                 let mut part = Vec::new();
-                put_entry(b"k", table.kind, &mut part, |list| table.copy(from, to, &mut pages, list)).unwrap();
+                put_entry(b"k", table.kind, &mut part, |list| table.copy(from, to, &mut pages, list))
+                    .unwrap();
                 let expected = &all[bound[0] as usize..bound[1] as usize];
                 assert_eq!(values(&part, kind), expected, "{kind:?}, pages of {page_bytes}, {bound:?}");
             }

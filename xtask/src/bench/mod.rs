@@ -6,6 +6,7 @@ mod align;
 mod bags;
 mod cdr;
 mod conversion;
+mod extremes;
 mod inputs;
 mod inspect;
 mod lerobot;
@@ -124,6 +125,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let lerobot = lerobot::run(&folder, &outputs, options)?;
     let rlds = rlds::run(&folder, &outputs, options)?;
     let bags = bags::run(&folder, &outputs, options)?;
+    let extremes = extremes::run(&folder, &outputs, options)?;
     let push = push::run(&folder, &outputs, options)?;
     remove(&outputs)?;
     let of_others = inspect.n_selected
@@ -131,6 +133,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         + lerobot.n_selected
         + rlds.n_selected
         + bags.n_selected
+        + extremes.n_selected
         + push.n_selected;
     if n_selected + of_others == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
@@ -146,12 +149,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("{}", lerobot::markdown(&lerobot, options));
     println!("{}", rlds::markdown(&rlds, options));
     println!("{}", bags::markdown(&bags, options));
+    println!("{}", extremes::markdown(&extremes, options));
     println!("{}", push::markdown(&push, options));
     let others = [
         ("align", align::json(&align)),
         ("lerobot", lerobot::json(&lerobot)),
         ("rlds", rlds::json(&rlds)),
         ("bags", bags::json(&bags)),
+        ("extremes", extremes::json(&extremes)),
         ("push", push::json(&push)),
         ("inspect", inspect::json(&inspect)),
     ];

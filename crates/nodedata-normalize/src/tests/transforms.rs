@@ -289,7 +289,10 @@ fn values_of_other_steps_are_not_taken_across_lost_ones() {
         let parts: Vec<_> = bounds.windows(2).map(|it| &all[it[0]..it[1]]).collect();
         let source = StepMemory::new(&parts, &[]).losing(lost);
         let transform = vec![shift(steps, end), FieldTransform::FromCodes {}];
-        let spec = over(vec![field("own", "codes", vec![FieldTransform::FromCodes {}]), field("other", "codes", transform)]);
+        let spec = over(vec![
+            field("own", "codes", vec![FieldTransform::FromCodes {}]),
+            field("other", "codes", transform),
+        ]);
         let found = read_all(normalized(Box::new(source), &spec).unwrap().as_ref());
         steps_balance(&found);
         let rows = found.rows.unwrap();

@@ -77,7 +77,8 @@ pub(super) fn make(folder: &Path, name: &str, lengths: Lengths, mb: u64) -> Resu
     let mut episodes = Episodes::default();
     let shard_lengths = episodes.write_all(&version, lengths, mb * 1_000_000)?;
     name_shards(&version, shard_lengths.len()).map_err(|err| failed(&err))?;
-    for (file, content) in [("features.json", features(lengths)), ("dataset_info.json", info(&shard_lengths))] {
+    for (file, content) in [("features.json", features(lengths)), ("dataset_info.json", info(&shard_lengths))]
+    {
         fs::write(version.join(file), content.to_string()).map_err(|err| failed(&err))?;
     }
     crate::bench::remove(&path)?;
