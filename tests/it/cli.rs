@@ -353,6 +353,8 @@ fn formats_completions_and_manual() {
         rlds         RLDS (TFDS) episodes, as TensorFlow Datasets writes them, and TFRecord files alone
                      --set source.episode_key=…  the feature of the whole episode that is its key, such as `episode_metadata.episode_id`; without it the key is the file and the number of the record in it, which writing the dataset anew may change: text; none by default
                      --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
+        webdataset   WebDataset, samples in tar files, packed or not: types learned from all members, rows dealt to splits
+                     --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
 
         recognised, and refused with what to do instead:
         nodedata     datasets that node-data wrote
@@ -366,7 +368,6 @@ fn formats_completions_and_manual() {
         npz          NumPy files
         arrow        Arrow files
         parquet      plain Parquet files
-        webdataset   tar archives, such as WebDataset shards
         lfs          Git LFS pointers
         compressed   files compressed as a whole
         video        video files alone

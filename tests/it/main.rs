@@ -7,8 +7,10 @@ mod logs;
 mod served;
 mod tables;
 mod web;
+mod webdataset;
 
 mod broken;
+mod buckets;
 mod cli;
 mod crash;
 mod detection;

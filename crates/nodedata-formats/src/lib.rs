@@ -10,4 +10,5 @@ pub fn builtin() -> Formats {
         .with(&nodedata_lerobot::LEROBOT)
         .with(&nodedata_jsonl::JSONL)
         .with(&nodedata_rlds::RLDS)
+        .with(&nodedata_webdataset::WEBDATASET)
 }

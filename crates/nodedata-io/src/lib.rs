@@ -6,6 +6,7 @@
 mod atomic_dir;
 mod atomic_file;
 mod blocks;
+mod braces;
 #[cfg(feature = "remote")]
 mod bucket;
 mod folder;
@@ -14,6 +15,8 @@ mod local;
 mod memory;
 pub mod packed;
 mod places;
+#[cfg(feature = "remote")]
+mod recent;
 #[cfg(feature = "remote")]
 mod remote;
 #[cfg(feature = "runtime")]
