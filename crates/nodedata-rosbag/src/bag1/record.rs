@@ -233,10 +233,14 @@ pub(crate) struct Counted {
 
 impl Counted {
     pub(crate) fn add(&mut self, index: &MessageIndex<'_>) {
+        let mut n = 0;
         for time in index.log_times() {
             let (first, last) = self.times.get_or_insert((time, time));
             (*first, *last) = (time.min(*first), time.max(*last));
-            *self.counts.entry(index.conn).or_default() += 1;
+            n += 1;
+        }
+        if n != 0 {
+            *self.counts.entry(index.conn).or_default() += n;
         }
     }
 }
