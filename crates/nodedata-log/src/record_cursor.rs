@@ -13,6 +13,10 @@ pub trait RecordReader: Send {
     /// Why the end of a [`UnitKind::CutChunk`] is missing.
     const CUT: &'static str;
 
+    /// Whether what the plan says of a unit is held against its messages: where there are no checksums, that is what shows that
+    /// bits have flipped in one.
+    const CHECKS_PLAN: bool = false;
+
     /// Opens a unit, of which `bytes` are those of its range: its records are then those of [`Self::records`]. Of a chunk that
     /// is cut they are those that come out before it ends.
     ///
@@ -97,13 +101,20 @@ impl<R: RecordReader> RecordCursor<R> {
                 return Ok(None);
             }
             match self.next_in_unit() {
+                Ok(Some(found)) if R::CHECKS_PLAN && self.is_misplaced(&found.1) => {
+                    return Err(self.misplaced(&found.1));
+                }
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => {
+                    let Some(open) = self.open.take() else { continue };
                     let unknown = self.selector.take_unknown();
-                    if let Some(open) = self.open.take()
-                        && !unknown.is_empty()
-                    {
+                    if !unknown.is_empty() {
                         return Err(self.unknown_channels(&open, &unknown));
+                    }
+                    if R::CHECKS_PLAN
+                        && let Some(damage) = self.too_few(&open)
+                    {
+                        return Err(damage);
                     }
                 }
                 Err(err) => {
@@ -224,6 +235,41 @@ impl<R: RecordReader> RecordCursor<R> {
         let takes_all = unit.times.is_some_and(|(first, last)| selects(first) && selects(last));
         let counts = unit.counts.as_ref().filter(|_| takes_all)?;
         Some(counts.iter().copied().collect())
+    }
+
+    /// Whether the plan says that no message of the open unit was logged then.
+    fn is_misplaced(&self, message: &MessageRecord) -> bool {
+        let times = self.open.as_ref().and_then(|it| self.units[it.idx].times);
+        times.is_some_and(|(first, last)| !(first..=last).contains(&message.log_time))
+    }
+
+    fn misplaced(&self, message: &MessageRecord) -> Box<Damage> {
+        let unit = self.open.as_ref().map(|it| &self.units[it.idx]);
+        let (first, last) = unit.and_then(|it| it.times).unwrap_or_default();
+        let byte_range = unit.map(|it| it.byte_range.clone());
+        let (at, time) = (message.start, message.log_time);
+        let error = corrupt(format!(
+            "message at byte {at} of its chunk was logged at {time} ns, but the indexes say that all were from {first} to {last} ns"
+        ));
+        let error = error.at(Locus::byte(byte_range.as_ref().map_or(0, |it| it.start)));
+        let records = [(message.channel, 1)].into();
+        Box::new(Damage { error, cost: Cost { byte_range, records, ..Cost::nothing("damaged_record") } })
+    }
+
+    /// That a unit has fewer messages than the plan counts, if it has; where a time range takes all of them.
+    fn too_few(&self, open: &OpenUnit) -> Option<Box<Damage>> {
+        let unit = &self.units[open.idx];
+        let (first, last) = unit.times?;
+        let takes_all = self.selector.selects_time(first) && self.selector.selects_time(last);
+        let records = self.selector.missing(unit.counts.as_ref().filter(|_| takes_all)?);
+        if records.is_empty() {
+            return None;
+        }
+        let n: u64 = records.values().sum();
+        let error = corrupt(format!("{n} messages that the indexes count are not in their chunk"));
+        let byte_range = Some(unit.byte_range.clone());
+        let cost = Cost { byte_range, records, ..Cost::nothing("damaged_chunk") };
+        Some(Box::new(Damage { error: error.at(Locus::byte(open.start)), cost }))
     }
 
     fn unknown_channels(&self, open: &OpenUnit, unknown: &BTreeMap<u32, u64>) -> Box<Damage> {

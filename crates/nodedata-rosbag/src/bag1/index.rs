@@ -1,12 +1,13 @@
 use std::{collections::BTreeMap, ops::Range};
 
+use bytes::Bytes;
 use nodedata_core::{Locus, Result};
 use nodedata_log::{Definitions, FileView, corrupt};
 
 use super::{
     connection::define,
     file_record::FileRecord,
-    record::{Header, MAGIC, Record, corrupt_at, op},
+    record::{Counted, Header, MAGIC, Record, corrupt_at, op},
 };
 
 /// What the bag header says.
@@ -81,6 +82,11 @@ impl IndexedChunk {
         }
         counts.retain(|_, n| *n != 0);
         Ok(Self { start, times, counts })
+    }
+
+    /// Whether the message indexes behind the chunk say the same.
+    pub(crate) fn agrees(&self, counted: &Counted) -> bool {
+        self.counts == counted.counts && counted.times.is_none_or(|it| it == self.times)
     }
 
     /// Its place and times, where its data may have `n_data` bytes.
@@ -164,17 +170,21 @@ impl Index {
                 return Err(corrupt_at(at, "file ends inside a record of its index"));
             }
             let data = record.fetch(view, n_bytes_max)?;
-            let whole = record.with(&data);
-            let taken = match record.op {
-                op::CONNECTION => define(&mut index.definitions, &whole, is_encrypted, (at, 0)),
-                _ => IndexedChunk::parse(&whole).map(|it| index.chunks.push(it)),
-            };
-            taken.map_err(|err| err.at(Locus::byte(at)))?;
+            index.add(&record, &data, is_encrypted).map_err(|err| err.at(Locus::byte(at)))?;
             at = record.data.end;
         }
         index.chunks.sort_by_key(|it| it.start);
         index.check_chunks(header.end..start)?;
         Ok(index)
+    }
+
+    /// Takes a connection or a chunk info.
+    fn add(&mut self, record: &FileRecord, data: &Bytes, is_encrypted: bool) -> Result<()> {
+        let whole = record.with(data);
+        match record.op {
+            op::CONNECTION => define(&mut self.definitions, &whole, is_encrypted, (record.start, 0)),
+            _ => IndexedChunk::parse(&whole).map(|it| self.chunks.push(it)),
+        }
     }
 
     /// Chunks must lie between the header and the index, each at a place of its own.

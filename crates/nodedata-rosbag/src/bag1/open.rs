@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, ReadAt, Result};
@@ -9,7 +9,7 @@ use super::{
     file_record::FileRecord,
     index::{BagHeader, Index, IndexedChunk},
     metadata::Storage,
-    record::{MAGIC, MAGIC_OF_ANY_VERSION, corrupt_at, n_entries, op},
+    record::{Counted, MAGIC, MAGIC_OF_ANY_VERSION, MessageIndex, corrupt_at, n_entries, op},
     resync,
     scan::Scanner,
 };
@@ -60,7 +60,8 @@ pub(crate) fn plan_bag(file: Arc<dyn ReadAt>, path: &Path, options: &OpenOptions
     if !index.names_every_connection() {
         return walk(Scanner::new(view, path, options), Ok(header));
     }
-    Indexed { view, header, path, storage: Storage::default(), warnings: Vec::new() }.plan(index)
+    let n_bytes_max = options.record_bytes_max;
+    Indexed { view, header, path, storage: Storage::default(), warnings: Vec::new(), n_bytes_max }.plan(index)
 }
 
 /// Walks every record, decoding every chunk.
@@ -82,7 +83,7 @@ fn walk(mut scanner: Scanner<'_>, header: Result<BagHeader>) -> Result<BagPlan> 
         }
         Err(err) => {
             // Without one the records start somewhere behind it.
-            let found = resync::find(&mut scanner.view, at.min(n_bytes), n_bytes)?;
+            let found = resync::find(&mut scanner.view, at.min(n_bytes), n_bytes, false)?;
             scanner.damaged(err.with_hint(SALVAGE_HINT), Cost::nothing("header"))?;
             found.unwrap_or(n_bytes)
         }
@@ -107,6 +108,7 @@ struct Indexed<'a> {
     path: &'a Path,
     storage: Storage,
     warnings: Vec<Error>,
+    n_bytes_max: u64,
 }
 
 impl Indexed<'_> {
@@ -156,40 +158,43 @@ impl Indexed<'_> {
         self.storage.saw_chunk(head.compression);
         let mut unit = RecordUnit::empty(UnitKind::Chunk, chunk.start..record.data.end);
         unit.n_uncompressed = u64::from(head.size).max(record.n_data());
-        let mut counts = std::collections::BTreeMap::new();
+        let mut counted = Counted::default();
         let mut at = record.data.end;
         while at < end
-            && let Some((conn, n, next)) = self.message_index(at, end)?
+            && let Some((record, data)) = self.message_index(at, end)?
         {
-            *counts.entry(conn).or_default() += n;
-            at = next;
+            counted.add(&MessageIndex::parse(&record.with(&data)).map_err(|err| err.at(Locus::byte(at)))?);
+            at = record.data.end;
         }
         unit.index_range = record.data.end..at;
-        counts.retain(|_, n| *n != 0);
         // Two that agree are believed; otherwise only the messages themselves are.
-        if counts == chunk.counts {
-            unit.channels = Some(counts.keys().copied().collect());
-            unit.times = Some(chunk.times);
-            unit.counts = Some(counts.into_iter().collect());
+        if chunk.agrees(&counted) {
+            unit.channels = Some(counted.counts.keys().copied().collect());
+            unit.times = counted.times;
+            unit.counts = Some(counted.counts.into_iter().collect());
         }
         Ok(unit)
     }
 
-    /// Connection and count of the message index at `at`, and where it ends; `None` when none lies there.
-    fn message_index(&mut self, at: u64, end: u64) -> Result<Option<(u32, u64, u64)>> {
+    /// The message index at `at` with its data; `None` when none lies there.
+    fn message_index(&mut self, at: u64, end: u64) -> Result<Option<(FileRecord, Bytes)>> {
         let record = match FileRecord::read(&mut self.view, at, end) {
             Ok(record) => record,
             Err(err) if err.kind() == ErrorKind::Io => return Err(err),
             Err(_) => return Ok(None),
         };
         let header = record.header();
-        let is_index = header.op == op::INDEX && record.data.end <= end;
-        let counted = header.u32("conn").and_then(|it| Ok((it, n_entries(&header, record.n_data())?)));
-        Ok(counted.ok().filter(|_| is_index).map(|(conn, n)| (conn, n, record.data.end)))
+        let is_sound = n_entries(&header, record.n_data()).is_ok() && header.u32("conn").is_ok();
+        if header.op != op::INDEX || end < record.data.end || !is_sound || self.n_bytes_max < record.n_data()
+        {
+            return Ok(None);
+        }
+        let data = self.view.bytes(record.data.clone())?;
+        Ok(Some((record, data)))
     }
 
     /// Warns of bytes that no index names, as `rosbag reindex` leaves them behind the last whole chunk of a bag that was cut.
-    fn unnamed(&mut self, bytes: std::ops::Range<u64>) {
+    fn unnamed(&mut self, bytes: Range<u64>) {
         if bytes.is_empty() {
             return;
         }

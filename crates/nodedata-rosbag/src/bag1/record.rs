@@ -1,5 +1,7 @@
 //! Records of the bag format 2.0: a header of `name=value` fields behind their lengths, then data. Integers are little endian.
 
+use std::collections::BTreeMap;
+
 use nodedata_core::{Error, Locus, Result};
 use nodedata_log::corrupt;
 
@@ -217,6 +219,29 @@ impl<'a> MessageIndex<'a> {
 
     pub(crate) fn log_times(&self) -> impl Iterator<Item = u64> + use<'a> {
         self.entries.as_chunks::<ENTRY_BYTES>().0.iter().filter_map(|it| it.first_chunk().copied().map(nanos))
+    }
+}
+
+/// What the message indexes behind a chunk say of its messages.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// Messages by connection.
+    pub(crate) counts: BTreeMap<u32, u64>,
+    /// Earliest and latest log time.
+    pub(crate) times: Option<(u64, u64)>,
+}
+
+impl Counted {
+    pub(crate) fn add(&mut self, index: &MessageIndex<'_>) {
+        let mut n = 0;
+        for time in index.log_times() {
+            let (first, last) = self.times.get_or_insert((time, time));
+            (*first, *last) = (time.min(*first), time.max(*last));
+            n += 1;
+        }
+        if n != 0 {
+            *self.counts.entry(index.conn).or_default() += n;
+        }
     }
 }
 

@@ -26,13 +26,16 @@ const HEADER_BYTES_MAX: u64 = 4096;
 /// Bytes searched at once.
 const BLOCK_BYTES: u64 = 64 << 10;
 
-/// The first place in `from..end` where a record starts, if any.
-pub(crate) fn find(view: &mut FileView, from: u64, end: u64) -> Result<Option<u64>> {
+/// The first place in `from..end` where a record starts, if any. `outside` believes what may lie in a chunk only where another
+/// record follows it: bytes that a chunk could not compress look like the records they are.
+pub(crate) fn find(view: &mut FileView, from: u64, end: u64, outside: bool) -> Result<Option<u64>> {
     let mut at = from;
     while at < end {
         let block = view.up_to(at, BLOCK_BYTES.min(end - at))?;
         for (idx, _) in block.windows(MARK.len()).enumerate().filter(|it| it.1 == MARK) {
-            if let Some(start) = start_of(view, from, at + idx as u64, end)? {
+            if let Some(start) = start_of(view, from, at + idx as u64, end)?
+                && (!outside || is_outside(view, start, end)?)
+            {
                 return Ok(Some(start));
             }
         }
@@ -59,6 +62,15 @@ fn start_of(view: &mut FileView, from: u64, mark: u64, end: u64) -> Result<Optio
         }
     }
     Ok(None)
+}
+
+/// Whether the record at `at` lies in no chunk.
+fn is_outside(view: &mut FileView, at: u64, end: u64) -> Result<bool> {
+    let record = FileRecord::read(view, at, end)?;
+    if !matches!(record.op, op::MESSAGE | op::CONNECTION) {
+        return Ok(true);
+    }
+    Ok(record.data.end == end || is_record(view, record.data.end, end)?)
 }
 
 /// Whether a record starts at `at`: a header that holds together, with the fields of its kind, and data that ends inside the file.

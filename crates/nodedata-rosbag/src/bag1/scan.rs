@@ -1,3 +1,4 @@
+mod losses;
 mod recover;
 
 use std::{
@@ -18,7 +19,7 @@ use super::{
     index::{BagHeader, Index, IndexedChunk},
     metadata::Storage,
     open::BagPlan,
-    record::{corrupt_at, message_of, n_entries, next_record, op},
+    record::{Counted, MessageIndex, corrupt_at, message_of, n_entries, next_record, op},
 };
 
 /// Walks records from front to back and writes down what is needed to read them later.
@@ -40,6 +41,10 @@ pub(crate) struct Scanner<'a> {
     gathered: BTreeMap<u32, u64>,
     /// Whether message indexes that come next belong to the last unit, or to the last damage.
     indexes_of: IndexesOf,
+    /// What the message indexes say that follow the last unit.
+    behind_unit: Counted,
+    /// The same of chunks of which they say more or something else than their messages, by the start of the chunk.
+    disputed: BTreeMap<u64, Counted>,
     /// Messages by connection that message indexes count behind a damage, by its position.
     behind_damage: BTreeMap<usize, BTreeMap<u32, u64>>,
     /// Start of the message just walked, whose length may be what is damaged.
@@ -69,6 +74,8 @@ impl<'a> Scanner<'a> {
             infos: Vec::new(),
             gathered: BTreeMap::new(),
             indexes_of: IndexesOf::Nothing,
+            behind_unit: Counted::default(),
+            disputed: BTreeMap::new(),
             behind_damage: BTreeMap::new(),
             suspect: None,
             n_unknown: BTreeMap::new(),
@@ -122,6 +129,7 @@ impl<'a> Scanner<'a> {
     /// Opened to fail, `Corrupt` for a message on a connection that nothing declares.
     pub(crate) fn finish(mut self) -> Result<BagPlan> {
         self.end_gathering();
+        self.end_indexes();
         self.count_losses();
         for (op, n) in &self.n_unknown {
             let message = format!("skipped {n} records with the unknown op {op:#04x}");
@@ -148,7 +156,7 @@ impl<'a> Scanner<'a> {
     fn record(&mut self, record: &FileRecord, end: u64) -> Result<u64> {
         let (at, next) = (record.start, record.data.end);
         if !matches!(record.op, op::INDEX) {
-            self.indexes_of = IndexesOf::Nothing;
+            self.end_indexes();
         }
         if record.op == op::CHUNK {
             return self.chunk(record, end);
@@ -195,6 +203,21 @@ impl<'a> Scanner<'a> {
         define(&mut self.facts.definitions, &record.with(&data), self.is_encrypted, place)
     }
 
+    /// No more message indexes come for the last unit or damage.
+    fn end_indexes(&mut self) {
+        let counted = std::mem::take(&mut self.behind_unit);
+        if self.indexes_of == IndexesOf::LastUnit
+            && let Some(unit) = self.units.last()
+            && let Some(found) = &unit.counts
+        {
+            let found: BTreeMap<u32, u64> = found.iter().copied().collect();
+            if found != counted.counts || unit.times != counted.times {
+                self.disputed.insert(unit.byte_range.start, counted);
+            }
+        }
+        self.indexes_of = IndexesOf::Nothing;
+    }
+
     fn chunk_info(&mut self, record: &FileRecord) -> Result<()> {
         let data = record.fetch(&mut self.view, self.options.record_bytes_max)?;
         self.infos.push(IndexedChunk::parse(&record.with(&data))?);
@@ -211,6 +234,8 @@ impl<'a> Scanner<'a> {
                     && unit.index_range.end == record.start
                 {
                     unit.index_range.end = record.data.end;
+                    let data = record.fetch(&mut self.view, self.options.record_bytes_max)?;
+                    self.behind_unit.add(&MessageIndex::parse(&record.with(&data))?);
                 }
             }
             IndexesOf::LastDamage => {

@@ -1,15 +1,13 @@
-//! Where a walk goes on after damage, and what that cost.
-
-use std::{collections::BTreeMap, ops::Range};
+//! Where a walk goes on after damage.
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_log::{Cost, Damage, RecordUnit, UnitKind};
+use nodedata_log::{Cost, RecordUnit, UnitKind};
 
 use super::{
     super::{
         chunk::ChunkHead,
         file_record::FileRecord,
-        record::{corrupt_at, message_of, op},
+        record::{message_of, op},
         resync,
     },
     IndexesOf, Scanner,
@@ -28,7 +26,8 @@ impl Scanner<'_> {
             return Err(err.at(Locus::path(self.path)));
         }
         let suspect = self.suspect.take();
-        let found = resync::find(&mut self.view, suspect.unwrap_or(at) + 1, end)?;
+        let outside = suspect.is_none() && self.is_compressed(at)?;
+        let found = resync::find(&mut self.view, suspect.unwrap_or(at) + 1, end, outside)?;
         let lost_from = match (suspect, found) {
             (Some(suspect), Some(found)) if found < at => {
                 self.take_back(suspect, at)?;
@@ -49,6 +48,14 @@ impl Scanner<'_> {
         self.damaged(err, cost)?;
         self.indexes_of = IndexesOf::LastDamage;
         Ok(next)
+    }
+
+    /// Whether what lies at `at` looks like the header of a chunk that is compressed, however damaged.
+    fn is_compressed(&mut self, at: u64) -> Result<bool> {
+        let front = self.view.up_to(at, 128)?;
+        let field = b"compression=";
+        let place = front.windows(field.len()).position(|it| it == field);
+        Ok(place.is_some_and(|it| !front[it + field.len()..].starts_with(b"none")))
     }
 
     /// The connection of the message whose header lies at `at`, if one does.
@@ -79,7 +86,7 @@ impl Scanner<'_> {
             self.damaged(err, cost)?;
             return Ok(data_at);
         }
-        let found = resync::find(&mut self.view, data_at, end)?;
+        let found = resync::find(&mut self.view, data_at, end, true)?;
         let next = found.unwrap_or(end);
         if self.options.record_bytes_max < next - data_at {
             self.damaged(err, Cost::range("damaged_bytes", at..next))?;
@@ -125,81 +132,5 @@ impl Scanner<'_> {
             self.gathered.clear();
         }
         Ok(())
-    }
-
-    /// Says what is known of the messages of chunks that are damaged: what the index counts of them, or else the message indexes
-    /// behind them, less what was found of them after all.
-    pub(super) fn count_losses(&mut self) {
-        let mut infos = std::mem::take(&mut self.infos);
-        infos.sort_by_key(|it| it.start);
-        infos.dedup_by_key(|it| it.start);
-        // The walk lists damage and units in the order of the file.
-        let ranges = self.facts.damage.iter().enumerate();
-        let ranges = ranges.filter_map(|(idx, it)| Some((it.cost.byte_range.clone()?, idx)));
-        let ranges: Vec<(Range<u64>, usize)> = ranges.collect();
-        let nexts: Vec<u64> = infos.iter().skip(1).map(|it| it.start).chain([u64::MAX]).collect();
-        let mut missing: Option<(u64, u64, Cost)> = None;
-        for (info, next) in infos.into_iter().zip(nexts) {
-            let at = self.units.partition_point(|it| it.byte_range.start < info.start);
-            if let Some(unit) = self.units.get_mut(at)
-                && (unit.byte_range.start, unit.kind != UnitKind::Records) == (info.start, true)
-            {
-                if unit.counts.is_none() {
-                    unit.counts = Some(info.counts.into_iter().collect());
-                    unit.times.get_or_insert(info.times);
-                }
-                continue;
-            }
-            let found = self.gathered_between(info.start..next);
-            let before = ranges.partition_point(|it| it.0.start <= info.start);
-            let position =
-                before.checked_sub(1).map(|it| &ranges[it]).filter(|it| it.0.contains(&info.start));
-            if let Some((_, position)) = position {
-                add_lost(&mut self.facts.damage[*position].cost, info.counts, &found);
-                self.behind_damage.remove(position);
-            } else {
-                let nothing = || (info.start, 0, Cost::nothing("missing_chunk"));
-                let (_, n, cost) = missing.get_or_insert_with(nothing);
-                *n += 1;
-                add_lost(cost, info.counts, &found);
-            }
-        }
-        if let Some((first, n, cost)) = missing {
-            let message = format!("the index names {n} chunks where none was found, the first of them here");
-            let error = corrupt_at(first, message).at(Locus::path(self.path));
-            self.facts.damage.push(Damage { error, cost });
-        }
-        for (position, counts) in std::mem::take(&mut self.behind_damage) {
-            let Some(range) = self.facts.damage[position].cost.byte_range.clone() else { continue };
-            let behind = self.units.partition_point(|it| it.byte_range.start < range.end);
-            let next = self.units[behind..].iter().find(|it| it.kind != UnitKind::Records);
-            let next = next.map_or(u64::MAX, |it| it.byte_range.start);
-            let found = self.gathered_between(range.start..next);
-            add_lost(&mut self.facts.damage[position].cost, counts, &found);
-        }
-    }
-
-    /// Messages by connection that were found outside of chunks in a part of the file.
-    fn gathered_between(&self, part: Range<u64>) -> BTreeMap<u32, u64> {
-        let mut found = BTreeMap::new();
-        let start = self.units.partition_point(|it| it.byte_range.start < part.start);
-        let inside = self.units[start..].iter().take_while(|it| it.byte_range.start < part.end);
-        for unit in inside.filter(|it| it.kind == UnitKind::Records) {
-            for (conn, n) in unit.counts.iter().flatten() {
-                *found.entry(*conn).or_default() += n;
-            }
-        }
-        found
-    }
-}
-
-/// Adds what is counted and was not found.
-fn add_lost(cost: &mut Cost, counted: BTreeMap<u32, u64>, found: &BTreeMap<u32, u64>) {
-    cost.uncounted = false;
-    for (conn, n) in counted {
-        let n_lost = n.saturating_sub(found.get(&conn).copied().unwrap_or(0));
-        if n_lost != 0 {
-            *cost.records.entry(conn).or_default() += n_lost;
-        }
     }
 }

@@ -147,8 +147,7 @@ fn an_index_that_points_nowhere() {
     fails(&with_info(itself).0, ErrorKind::Corrupt, index_pos, "names a chunk at byte");
     fails(&with_info(HEADER_END as u64 + 2).0, ErrorKind::Corrupt, HEADER_END + 2, "");
     for chunk_pos in [0, itself, HEADER_END as u64 + 2] {
-        let (source, outcome) = read(&with_info(chunk_pos).0, &salvage());
-        assert_eq!((outcome.n_rows(), damage(&*source).len()), (0, 1));
+        salvages(&with_info(chunk_pos).0, [], &[("/a", 1)]);
     }
 }
 
@@ -285,6 +284,34 @@ fn a_chunk_that_does_not_decompress_costs_itself() {
     }
 }
 
+/// Chunks have no checksums: what the indexes say of a message is all there is to hold it against.
+#[test]
+fn flipped_bits_that_the_indexes_show() {
+    let bag = three("none").close();
+    let eighth = find(&bag, &message(0, 28, &string("message 28")));
+    // Its time, its connection, and what it is at all.
+    let time = changed(&bag, eighth + 4 + 4 + find(&bag[eighth + 8..], b"time=") + 5 + 4, &[28, 1]);
+    let (source, outcome) = read(&time, &undecoded());
+    assert_eq!(outcome.reasons(), ["damaged_record"]);
+    let err = &outcome.errors[0];
+    assert!(
+        err.to_string().contains("was logged at 284 ns, but the indexes say that all were from 20 to 39"),
+        "{err}"
+    );
+    assert_eq!(outcome.lost(&*source), [("/a".to_owned(), 1)].into());
+    salvages(&time, (0..28).chain(29..60), &[("/a", 1)]);
+    let conn = changed(&bag, eighth + find(&bag[eighth..], b"conn=") + 5, &[1]);
+    let what = changed(&bag, eighth + find(&bag[eighth..], b"op=") + 3, &[9]);
+    for bag in [conn, what] {
+        let (source, outcome) = read(&bag, &undecoded());
+        assert_eq!(outcome.reasons(), ["damaged_chunk"], "{:?}", outcome.errors);
+        assert!(outcome.errors[0].to_string().contains("1 messages that the indexes count are not in"));
+        assert_eq!(outcome.lost(&*source), [("/a".to_owned(), 1)].into());
+        assert_eq!(outcome.log_times("/a").len(), 59);
+        salvages(&bag, (0..28).chain(29..60), &[("/a", 1)]);
+    }
+}
+
 #[test]
 fn a_compression_nobody_knows() {
     let bag = three("none").close();
@@ -410,7 +437,9 @@ fn a_message_outside_of_chunks_whose_length_is_damaged() {
 #[test]
 fn a_compressed_chunk_its_recorder_never_closed() {
     let records = |range: std::ops::Range<u64>| -> Vec<u8> {
-        range.flat_map(|it| message(0, it, &(it * 0x9e37_79b9_7f4a_7c15).to_le_bytes().repeat(100))).collect()
+        range
+            .flat_map(|it| message(0, it, &it.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes().repeat(100)))
+            .collect()
     };
     for compression in ["bz2", "lz4"] {
         let bytes = [strings(0, "/a"), records(0..400)].concat();

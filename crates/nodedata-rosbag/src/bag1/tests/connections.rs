@@ -78,10 +78,8 @@ fn what_nobody_defined_stays_bytes_and_is_named() {
         assert_eq!((told_of.kind, told_of.reason.as_str()), (FindingKind::Repair, "schema"));
         assert_eq!(told_of.records["/thing"], 3);
         let type_name = told[0].1;
-        assert_eq!(
-            told_of.message.lines().next().unwrap(),
-            format!("type `{type_name}` has no definition, so its messages stay bytes")
-        );
+        let expected = format!("type `{type_name}` has no definition, so its messages stay bytes");
+        assert!(told_of.message.starts_with(&expected), "{}", told_of.message);
         // Asked for, nothing is wrong with them; and whoever wants none is told.
         let options = OpenOptions { undecoded: vec!["/thing".to_owned()], ..OpenOptions::default() };
         assert!(read(&bag, &options).1.told.is_empty());
