@@ -346,6 +346,8 @@ fn formats_completions_and_manual() {
         &work.run(["formats"]),
         &expect![[r#"
         mcap         MCAP logs, one episode a file: chunked or not, indexed or not, whole or damaged
+        rosbag2      ROS 2 bags, one episode a bag: SQLite or MCAP, split, compressed, described or not, whole or damaged
+        rosbag1      ROS 1 bags, one episode a file: indexed or not, left open by their recorder, whole or damaged
         lerobot      LeRobot datasets v2.0, v2.1 and v3.0: pointers audited, video passed through or decoded
         jsonl        JSON Lines, one sample a line: types learned from all rows, rows dealt to splits
                      --set source.on_conflict=…  what happens to a field that is of several kinds: it is kept as JSON text, or refused with the lines: one of: text, fail; text by default
@@ -355,8 +357,6 @@ fn formats_completions_and_manual() {
 
         recognised, and refused with what to do instead:
         nodedata     datasets that node-data wrote
-        rosbag2      ROS 2 bags in SQLite or compressed as whole files
-        rosbag1      ROS 1 bags
         zarr         Zarr stores
         lance        Lance tables
         hdf5         HDF5 files

@@ -96,9 +96,11 @@ fn check_attachments(log: &Log, dataset: &Dataset) {
     assert_eq!(found, wanted, "{}: attachments", log.name());
 }
 
-/// Metadata records lie with every episode, as `<record>.<key>`.
+/// Metadata records lie with every episode, as `<record>.<key>`, and what the header says beside them.
 fn check_metadata(log: &Log, dataset: &Dataset) {
-    let mut wanted = BTreeMap::new();
+    let header = [("mcap.library", &log.truth.library), ("mcap.profile", &log.truth.profile)];
+    let said = header.into_iter().filter(|it| !it.1.is_empty());
+    let mut wanted: BTreeMap<String, String> = said.map(|it| (it.0.to_owned(), it.1.clone())).collect();
     for record in &log.truth.metadata {
         for (key, value) in &record.metadata {
             wanted.insert(format!("{}.{key}", record.name), value.clone());

@@ -9,6 +9,7 @@ mod tables;
 mod web;
 
 mod broken;
+mod buckets;
 mod cli;
 mod crash;
 mod detection;
@@ -50,6 +51,8 @@ mod revisions;
 mod rlds;
 mod rlds_damage;
 mod rlds_episodes;
+mod rosbag1;
+mod rosbag2;
 mod scale_out;
 mod schema;
 mod several_sources;

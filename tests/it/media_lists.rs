@@ -190,3 +190,14 @@ fn a_pipeline_renames_lists_of_images() {
     let fields = &work.json("renamed/schema.json")["fields"];
     assert_eq!((&fields["history"]["lists"], &fields["history"]["encoding"]), (&json!(1), &json!("png")));
 }
+
+/// A list of pictures with bytes that are none is damaged; where nothing is a picture, nobody can tell.
+#[test]
+fn bytes_that_are_no_picture_are_named() {
+    let work = converted(&source(b"no picture"), &[]);
+    let found = work.run(["validate", "--deep", "out", "--format", "json"]).exits(1).json();
+    assert_eq!(found["findings"][0]["code"], "undecodable-frame");
+    assert_eq!(found["findings"][0]["at"], "data/train-00000.parquet, row 3, feature `stack[1]`");
+    let message = found["findings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("10 bytes that begin with `no pictu` are no picture"), "{message}");
+}

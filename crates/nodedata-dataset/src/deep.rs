@@ -92,8 +92,33 @@ struct Walked {
     violations: Violations,
     bad_frames: Vec<(String, String)>,
     n_bad_frames: usize,
+    /// By feature.
+    pictures: BTreeMap<String, Pictures>,
     unchecked: Vec<(String, String)>,
     n_frames: u64,
+}
+
+/// What the pictures of a feature are, by their first bytes.
+#[derive(Default)]
+struct Pictures {
+    n_known: usize,
+    /// Bytes that begin like no picture; the first of them are named.
+    n_unknown: usize,
+    unknown: Vec<(String, String)>,
+}
+
+impl Pictures {
+    /// Beside pictures, bytes that are none are damage. Where a feature has nothing else, its coding is one that this build
+    /// does not know, and nobody can tell.
+    fn report(self, walked: &mut Walked) {
+        let more = self.n_unknown - self.unknown.len();
+        let told = if self.n_known == 0 { &mut walked.unchecked } else { &mut walked.bad_frames };
+        let last = self.unknown.last().map(|it| it.0.clone());
+        told.extend(self.unknown);
+        if let Some(at) = last.filter(|_| 0 < more) {
+            told.push((at, format!("{more} more of this feature are no pictures")));
+        }
+    }
 }
 
 /// One pass over the shards of a stream.
@@ -133,6 +158,9 @@ impl<'a> StreamWalk<'a> {
             }
         }
         self.end_episode();
+        for pictures in std::mem::take(&mut self.walked.pictures).into_values() {
+            pictures.report(&mut self.walked);
+        }
         Ok(self.walked)
     }
 
@@ -203,33 +231,40 @@ impl<'a> StreamWalk<'a> {
         }
     }
 
-    /// Decodes every JPEG and PNG; images of other codings have no decoder in this build and are passed over.
+    /// Decodes every JPEG and PNG. Other codings have no decoder in this build and are passed over; bytes that are no picture
+    /// at all are noted.
     fn frames(&mut self, shard: &ShardEntry, feature: &Feature, column: &ArrayRef, first_row: u64) {
         let nested = Nested::of(column);
         let Some(bytes) = nested.values.as_binary_opt::<i32>() else { return };
         let valid = nested.items.last().and_then(|it| it.valid.as_ref());
-        let is_image =
-            |frame: &[u8]| matches!(nodedata_media::sniff(frame), Some(Encoding::Jpeg | Encoding::Png));
-        let decoded: Vec<Option<Result<()>>> = (0..bytes.len())
+        let looked_at: Vec<Look> = (0..bytes.len())
             .into_par_iter()
-            .map(|idx| {
-                let is_there = valid.is_none_or(|it| it.is_valid(idx));
-                let frame = is_there.then(|| bytes.value(idx)).filter(|it| is_image(it))?;
-                Some(nodedata_media::decode_image(frame).map(drop))
+            .map(|idx| match valid.is_none_or(|it| it.is_valid(idx)) {
+                true => Look::at(bytes.value(idx)),
+                false => Look::Absent,
             })
             .collect();
-        for (idx, result) in decoded.into_iter().enumerate() {
-            match result {
-                None => {}
-                Some(Ok(())) => self.walked.n_frames += 1,
-                Some(Err(err)) => {
+        let place = |idx: usize| {
+            let (row, place) = nested.place_of(idx);
+            let place: String = place.iter().map(|it| format!("[{it}]")).collect();
+            format!("{}, row {}, feature `{}{place}`", shard.path, first_row + row as u64, feature.name)
+        };
+        let pictures = self.walked.pictures.entry(feature.name.clone()).or_default();
+        for (idx, look) in looked_at.into_iter().enumerate() {
+            pictures.n_known += usize::from(!matches!(look, Look::Absent | Look::Unknown));
+            match look {
+                Look::Absent | Look::Passed => {}
+                Look::Decoded => self.walked.n_frames += 1,
+                Look::Broken(why) => {
                     self.walked.n_bad_frames += 1;
                     if self.walked.n_bad_frames <= FRAMES_NAMED {
-                        let (row, place) = nested.place_of(idx);
-                        let row = first_row + row as u64;
-                        let place: String = place.iter().map(|it| format!("[{it}]")).collect();
-                        let at = format!("{}, row {row}, feature `{}{place}`", shard.path, feature.name);
-                        self.walked.bad_frames.push((at, err.chain()));
+                        self.walked.bad_frames.push((place(idx), why));
+                    }
+                }
+                Look::Unknown => {
+                    pictures.n_unknown += 1;
+                    if pictures.n_unknown <= FRAMES_NAMED {
+                        pictures.unknown.push((place(idx), no_picture(bytes.value(idx))));
                     }
                 }
             }
@@ -245,6 +280,38 @@ impl<'a> StreamWalk<'a> {
         self.walked.n_frames += watched.n_frames;
         self.walked.bad_frames.extend(watched.bad);
         self.walked.unchecked.extend(watched.unchecked);
+    }
+}
+
+/// What a frame's bytes turned out to be.
+enum Look {
+    Absent,
+    /// Of a coding that this build has no decoder for.
+    Passed,
+    Decoded,
+    Broken(String),
+    /// No picture by its first bytes.
+    Unknown,
+}
+
+impl Look {
+    fn at(frame: &[u8]) -> Self {
+        match nodedata_media::sniff(frame) {
+            Some(Encoding::Jpeg | Encoding::Png) => match nodedata_media::decode_image(frame) {
+                Ok(_) => Self::Decoded,
+                Err(err) => Self::Broken(err.chain()),
+            },
+            Some(_) => Self::Passed,
+            None => Self::Unknown,
+        }
+    }
+}
+
+fn no_picture(bytes: &[u8]) -> String {
+    let start = bytes[..bytes.len().min(8)].escape_ascii();
+    match bytes.len() {
+        0 => "is empty, where a picture should be".to_owned(),
+        n => format!("{n} bytes that begin with `{start}` are no picture of a coding that is known"),
     }
 }
 

@@ -11,6 +11,7 @@ pub fn builtin() -> Formats {
     Formats::default()
         .with(&nodedata_mcap::MCAP)
         .with(&ROSBAG2)
+        .with(&nodedata_rosbag::ROSBAG1)
         .with(&nodedata_lerobot::LEROBOT)
         .with(&nodedata_jsonl::JSONL)
         .with(&nodedata_rlds::RLDS)

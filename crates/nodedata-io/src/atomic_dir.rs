@@ -2,6 +2,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
@@ -256,12 +257,38 @@ fn is_at(_file: &File, path: &Path) -> bool {
     path.exists()
 }
 
+/// Folders that are flushed at a time. Waiting for the disk needs no core, and what is asked for at once a file system commits
+/// as one.
+const FLUSHED_AT_ONCE: usize = 64;
+
 /// Makes the names of new files durable: a file's own flush does not.
 fn sync_folders(root: &Path) -> Result<()> {
-    for path in entries(root)?.iter().filter(|it| it.is_dir()) {
-        sync_folders(path)?;
+    let mut folders = vec![root.to_owned()];
+    let mut n_listed = 0;
+    while let Some(folder) = folders.get(n_listed) {
+        let inner = entries(folder)?;
+        n_listed += 1;
+        folders.extend(inner.into_iter().filter(|it| it.is_dir()));
     }
-    sync_folder(root)
+    let next = AtomicUsize::new(0);
+    let flush = || {
+        while let Some(folder) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
+            sync_folder(folder)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        // Where the system has no thread left, those that there are do all of it.
+        let spawned = (1..folders.len().min(FLUSHED_AT_ONCE))
+            .map_while(|_| std::thread::Builder::new().spawn_scoped(scope, flush).ok())
+            .collect::<Vec<_>>();
+        let own = flush();
+        let others = spawned.into_iter().map(|it| {
+            let panicked = || Error::new(ErrorKind::Io, "a thread that waits for the disk panicked");
+            it.join().unwrap_or_else(|_| Err(panicked()))
+        });
+        std::iter::once(own).chain(others).collect()
+    })
 }
 
 #[cfg(test)]

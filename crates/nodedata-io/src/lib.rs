@@ -15,6 +15,8 @@ mod memory;
 pub mod packed;
 mod places;
 #[cfg(feature = "remote")]
+mod recent;
+#[cfg(feature = "remote")]
 mod remote;
 #[cfg(feature = "runtime")]
 mod remote_error;

@@ -50,6 +50,7 @@ pub(crate) fn open(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<d
     let described = Described {
         shards,
         listing,
+        files: record_files,
         leaves,
         labels: Vec::new(),
         facts: Default::default(),

@@ -110,6 +110,7 @@ pub(crate) struct RecordFiles {
     verify_checksums: bool,
     spools: Spools,
     chunks: Chunks,
+    footers: parquet::Footers,
 }
 
 impl RecordFiles {
@@ -122,6 +123,7 @@ impl RecordFiles {
             verify_checksums: options.verify_checksums,
             spools: Spools::new(options),
             chunks: Chunks::default(),
+            footers: parquet::Footers::default(),
         }
     }
 
@@ -168,7 +170,7 @@ impl RecordFile<'_> {
             Container::ArrayRecord => {
                 array_record::walk(self.file.as_ref(), record_bytes_max, verify_checksums)
             }
-            Container::Parquet => parquet::walk(&self.of.files, self.path, record_bytes_max),
+            Container::Parquet => parquet::walk(&self.of.files, &self.of.footers, self.path, record_bytes_max),
         }
     }
 
@@ -212,7 +214,9 @@ impl RecordFile<'_> {
             }
             Place::Chunk { idx, n_records } => {
                 let read = || match self.container {
-                    Container::Parquet => parquet::chunk(&self.of.files, self.path, &frame.byte_range),
+                    Container::Parquet => {
+                        parquet::chunk(&self.of.files, &self.of.footers, self.path, &frame.byte_range)
+                    }
                     Container::ArrayRecord | Container::TfRecord => array_record::chunk(
                         self.file.as_ref(),
                         &frame.byte_range,
@@ -315,6 +319,15 @@ impl ReadAt for View {
         match self {
             Self::Part { file, start, .. } => file.read_at(start + range.start..start + range.end),
             Self::Whole(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
+        }
+    }
+
+    fn peek_at(&self, range: Range<u64>) -> Result<Bytes> {
+        match self {
+            Self::Part { file, start, n_bytes } if range.start <= range.end && range.end <= *n_bytes => {
+                file.peek_at(start + range.start..start + range.end)
+            }
+            Self::Part { .. } | Self::Whole(_) => self.read_at(range),
         }
     }
 

@@ -24,6 +24,10 @@ use crate::{
 const NEAR_BYTES: u64 = 8 << 10;
 /// What is fetched at once of the values of a piece.
 const FETCHED_BYTES_MAX: u64 = 8 << 20;
+/// What a piece gets room for before it is there.
+const PIECE_BYTES_MAX: u64 = 64 << 20;
+/// What an entry takes beside key and values.
+const ENTRY_BYTES: u64 = 64;
 
 /// A record that is cut into pieces.
 #[derive(Debug)]
@@ -61,7 +65,9 @@ impl CutRecord {
     /// # Errors
     /// `Io`; `Corrupt` when the record is not what it was.
     pub(crate) fn record(&self, view: &dyn ReadAt, piece: usize) -> Result<Bytes> {
-        let mut record = Vec::new();
+        let n_bytes: u64 = self.keys.iter().map(|it| it.n_bytes(piece)).sum();
+        // Places lie within the record, so that a piece has no more than that, and no more is taken for it at once.
+        let mut record = Vec::with_capacity(n_bytes.min(PIECE_BYTES_MAX) as usize);
         for it in &self.keys {
             it.put(view, it.places[piece], it.places[piece + 1], &mut record)?;
         }
@@ -70,14 +76,18 @@ impl CutRecord {
 }
 
 impl CutKey {
+    /// Bytes that a piece has of it, about.
+    fn n_bytes(&self, piece: usize) -> u64 {
+        let heads = self.key.len() as u64 + ENTRY_BYTES;
+        self.places[piece].n_bytes_to(&self.places[piece + 1]).saturating_add(heads)
+    }
+
     /// Appends the values between two places as an entry of an `Example`.
     fn put(&self, view: &dyn ReadAt, from: Place, to: Place, record: &mut Vec<u8>) -> Result<()> {
         let n_bytes = from.n_bytes_to(&to).min(FETCHED_BYTES_MAX);
-        let mut list = Vec::with_capacity(n_bytes as usize);
         // With what is looked at of the last of them.
-        self.table.copy(from, to, &mut Pages::of(view, n_bytes + HEAD_BYTES), &mut list)?;
-        put_entry(&self.key, self.table.kind, &list, record);
-        Ok(())
+        let mut pages = Pages::of(view, n_bytes + HEAD_BYTES);
+        put_entry(&self.key, self.table.kind, record, |list| self.table.copy(from, to, &mut pages, list))
     }
 }
 
@@ -98,7 +108,7 @@ impl Cutting<'_> {
     pub(crate) fn cut(&self, partition_bytes: u64) -> Result<Option<(CutRecord, Told)>> {
         let view = self.file.view(self.frame)?;
         let tables = self.skim(&view)?;
-        let mut pages = Pages::of(&view, NEAR_BYTES);
+        let mut pages = Pages::alone(&view, NEAR_BYTES);
         let Some(shares) = Shares::of(&tables, self.reading, &mut pages)? else { return Ok(None) };
         let bytes_per_step = self.frame.n_bytes / shares.n_steps;
         let pieces: Vec<Range<u64>> = cut(0..shares.n_steps, bytes_per_step, partition_bytes).collect();

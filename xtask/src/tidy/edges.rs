@@ -39,7 +39,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-rlds", "nodedata-steps", "one table of steps"),
     edge("nodedata-rosbag", "nodedata-core", "implements Format"),
     edge("nodedata-rosbag", "nodedata-io", "files of a bag may be packed as a whole"),
-    edge("nodedata-rosbag", "nodedata-log", "a log of channels and messages"),
+    edge("nodedata-rosbag", "nodedata-log", "a log of connections or topics, and messages"),
     edge("nodedata-formats", "nodedata-core", "the list is a Formats"),
     edge("nodedata-formats", "nodedata-jsonl", "one line a format"),
     edge("nodedata-formats", "nodedata-lerobot", "one line a format"),

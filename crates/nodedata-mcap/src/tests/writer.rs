@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nodedata_core::{ErrorKind, Format as _, OpenOptions, ReadOptions, TimeRange};
+use nodedata_core::{ErrorKind, Format as _, OnMisfit, OpenOptions, ReadOptions, TimeRange};
 use nodedata_io::MemoryFiles;
 
 use super::{damage, open, read, read_all, salvage, undecoded};
@@ -201,14 +201,17 @@ fn a_schema_that_does_not_parse_costs_only_its_topic() {
         message(1, 1, b"{}"),
         message(2, 2, b"x"),
     ];
-    let err = open(&log(&records), &OpenOptions::default()).err().unwrap();
-    assert_eq!(err.locus().topic.as_deref(), Some("/bad"));
-    assert_eq!(err.hint(), Some("`--undecoded /bad` keeps its messages as bytes"));
-    let options = OpenOptions { undecoded: vec!["/bad".to_owned()], ..OpenOptions::default() };
+    for options in [OpenOptions::default(), OpenOptions { salvage: true, ..OpenOptions::default() }] {
+        let (source, outcome) = read(&log(&records), &options);
+        assert_eq!((outcome.n_rows(), outcome.errors.len(), damage(&*source).len()), (2, 0, 0));
+        assert_eq!(outcome.topics["/bad"].payloads, [b"{}"]);
+    }
+    let strict = OpenOptions { on_misfit: OnMisfit::Fail, ..OpenOptions::default() };
+    let source = open(&log(&records), &strict).unwrap();
+    let err = source.read(0, &ReadOptions::default()).unwrap().next_batch().err().unwrap();
+    assert_eq!((err.kind(), err.locus().topic.as_deref()), (ErrorKind::Misfit, Some("/bad")));
+    let options = OpenOptions { undecoded: vec!["/bad".to_owned()], ..strict };
     assert_eq!(read(&log(&records), &options).1.n_rows(), 2);
-    let (source, outcome) = read(&log(&records), &OpenOptions { salvage: true, ..OpenOptions::default() });
-    assert_eq!(outcome.topics["/bad"].payloads, [b"{}"]);
-    assert_eq!(damage(&*source).len(), 1);
 }
 
 #[test]

@@ -26,7 +26,11 @@ fn what_is_not_understood_stays_bytes() {
         assert_eq!(topic.decode(&[&b"\x01\x02"[..], b""]).unwrap().column("data"), ["0102", ""]);
     }
     assert!(schema("json", "", b"").needs_inference());
-    assert!(!schema("json", "jsonschema", b"{}").needs_inference());
+    // A schema that says nothing is none.
+    assert!(schema("json", "jsonschema", b" {} ").needs_inference());
+    assert!(
+        !schema("json", "jsonschema", br#"{"properties": {"a": {"type": "integer"}}}"#).needs_inference()
+    );
 }
 
 #[test]

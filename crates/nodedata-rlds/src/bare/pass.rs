@@ -147,11 +147,8 @@ impl Pass<'_> {
             if damage.is_some() {
                 continue;
             }
-            match types.observe(&record, (input, frame.byte_range.start)) {
-                Ok(()) => {}
-                Err(err) if err.kind() == ErrorKind::Corrupt => {}
-                Err(err) => return Err(err.at(Locus::byte(frame.byte_range.start))),
-            }
+            let place = (input, frame.byte_range.start);
+            types.observe(&record, place).map_err(|err| err.at(Locus::byte(place.1)))?;
         }
         Ok((stretch, types))
     }

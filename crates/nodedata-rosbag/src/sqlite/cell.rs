@@ -43,7 +43,8 @@ impl TablePage {
     /// `Corrupt` when it is no such page; `Io`.
     pub(crate) fn read(pages: &Pages, no: u32) -> Result<Self> {
         let page = pages.read(no)?;
-        Self::parse(page.clone(), pages.usable()).map_err(|err| err.at(pages.locus(page.place)))
+        let place = page.place;
+        Self::parse(page, pages.usable()).map_err(|err| err.at(pages.locus(place)))
     }
 
     /// Looks at the head of a page.

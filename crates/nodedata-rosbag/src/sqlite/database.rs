@@ -1,7 +1,7 @@
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_log::{SALVAGE_HINT, StoredFile, corrupt};
+use nodedata_log::{StoredFile, corrupt};
 
 use super::{
     header::{HEADER_BYTES, Header, TextEncoding},
@@ -41,7 +41,7 @@ impl Database {
             let Found { pages, page_bytes, told: of_it } = found.map_err(|err| err.at(Locus::path(path)))?;
             told.extend(of_it.map(|(at, it)| beside(path, at, it)));
             if let Some((pages, n_pages)) = pages {
-                let (path, file) = (path.to_path_buf(), std::sync::Arc::clone(companion));
+                let (path, file) = (path.to_path_buf(), Arc::clone(companion));
                 overlays.push(Overlay { part: idx + 1, path, file, pages, n_pages });
                 sizes.push(page_bytes);
             }
@@ -70,7 +70,7 @@ impl Database {
         let n_in_file = u32::try_from(n_in_file).unwrap_or(u32::MAX);
         let n_pages = overlays.first().map(|it| it.n_pages).or(header.n_pages).unwrap_or(n_in_file);
         let Header { page_bytes, usable, encoding, first_free, .. } = header;
-        let pages = Pages::new(std::sync::Arc::clone(&file.file), page_bytes, usable, n_pages, overlays);
+        let pages = Pages::new(Arc::clone(&file.file), page_bytes, usable, n_pages, overlays);
         if let Some(first) = pages.first_missing() {
             let message = format!(
                 "file has {} bytes, but its database has {n_pages} pages of {page_bytes}: those from page {first} on are missing",
@@ -105,7 +105,5 @@ fn header(file: &StoredFile<'_>, overlays: &[Overlay]) -> Result<Header> {
 }
 
 fn beside(path: &Path, at: u64, message: String) -> Error {
-    Error::new(ErrorKind::Corrupt, message)
-        .at(Locus { path: Some(path.to_owned()), ..Locus::byte(at) })
-        .with_hint(SALVAGE_HINT)
+    Error::new(ErrorKind::Corrupt, message).at(Locus { path: Some(path.to_owned()), ..Locus::byte(at) })
 }

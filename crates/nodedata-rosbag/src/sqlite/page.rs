@@ -87,8 +87,21 @@ impl Pages {
 
     /// Bytes of the file itself up to where a page ends; 0 when it lies in another one.
     pub(crate) fn own_end(&self, no: u32) -> u64 {
-        let PagePlace { part, offset } = self.place(no);
-        if part == 0 { offset + self.page_bytes } else { 0 }
+        let place = self.place(no);
+        if place.part == 0 { self.end_of(place) } else { 0 }
+    }
+
+    /// Where a page ends, or the file, where that is cut.
+    pub(crate) fn end_of(&self, place: PagePlace) -> u64 {
+        let end = place.offset + self.page_bytes;
+        if place.part == 0 { end.min(self.file.n_bytes()) } else { end }
+    }
+
+    /// The bytes of a page that lies in the file itself, as far as they are there.
+    pub(crate) fn own_bytes(&self, no: u32) -> Option<Range<u64>> {
+        let place = self.place(no);
+        let end = self.end_of(place);
+        (place.part == 0).then(|| place.offset.min(end)..end)
     }
 
     /// A place in one of the files.

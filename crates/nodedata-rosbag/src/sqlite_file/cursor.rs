@@ -101,10 +101,8 @@ impl SqliteCursor {
                 .at(pages.locus(it.page.place))),
         });
         (self.leaf, self.next_cell) = (None, 0);
-        let place = pages.place(no);
-        let bytes = place.offset..place.offset + pages.page_bytes();
-        let cost = Cost { uncounted: true, ..Cost::nothing("damaged_page") };
-        let cost = Cost { byte_range: (place.part == 0).then_some(bytes), ..cost };
+        let byte_range = pages.own_bytes(no);
+        let cost = Cost { byte_range, uncounted: true, ..Cost::nothing("damaged_page") };
         self.leaf = Some(read.map_err(|error| Box::new(Damage { error, cost }))?);
         Ok(())
     }

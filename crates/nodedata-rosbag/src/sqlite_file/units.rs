@@ -7,7 +7,7 @@ use super::message::MessageColumns;
 use crate::sqlite::{
     cell::TablePage,
     database::Database,
-    page::{PagePlace, PageSet},
+    page::PageSet,
     salvage,
     schema::within,
     walk,
@@ -52,9 +52,8 @@ pub(crate) fn plan(
         if !options.salvage || error.kind() == ErrorKind::Io {
             return Err(error);
         }
-        let PagePlace { part, offset } = pages.place(broken.page);
-        let bytes = (part == 0).then_some(offset..offset + pages.page_bytes());
-        let cost = Cost { byte_range: bytes, uncounted: true, ..Cost::nothing("damaged_page") };
+        let byte_range = pages.own_bytes(broken.page);
+        let cost = Cost { byte_range, uncounted: true, ..Cost::nothing("damaged_page") };
         facts.damage.push(Damage { error, cost });
     }
     let mut leaves: Vec<(u32, u64)> = tree.leaves.iter().map(|it| (it.page, it.own_end)).collect();
@@ -113,7 +112,7 @@ fn unit(database: &Database, leaves: &[(u32, u64)], range: Range<usize>) -> Leaf
     let (first, last) = (pages.place(leaves[range.start].0), pages.place(leaves[range.end - 1].0));
     LeafUnit {
         part: first.part,
-        bytes: first.offset..last.offset + pages.page_bytes(),
+        bytes: first.offset.min(pages.end_of(last))..pages.end_of(last),
         own_end: leaves[range.clone()].iter().map(|it| it.1).max().unwrap_or(0),
         leaves: range,
         decoded_bytes: 0,

@@ -71,7 +71,7 @@ fn change(connection: &Connection, random: &mut Random, page_bytes: usize) {
             }
             1 => {
                 let sql = "DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY data LIMIT ?1)";
-                connection.execute(sql, params![random.below(20)]).unwrap();
+                connection.execute(sql, params![random.below(20) as i64]).unwrap();
             }
             2 => {
                 let sql = "UPDATE messages SET data = ?1 WHERE id = (SELECT max(id) FROM messages)";
