@@ -346,6 +346,7 @@ fn formats_completions_and_manual() {
         &work.run(["formats"]),
         &expect![[r#"
         mcap         MCAP logs, one episode a file: chunked or not, indexed or not, whole or damaged
+        rosbag2      ROS 2 bags, one episode a bag: SQLite or MCAP, split, compressed, described or not, whole or damaged
         rosbag1      ROS 1 bags, one episode a file: indexed or not, left open by their recorder, whole or damaged
         lerobot      LeRobot datasets v2.0, v2.1 and v3.0: pointers audited, video passed through or decoded
         jsonl        JSON Lines, one sample a line: types learned from all rows, rows dealt to splits
@@ -358,7 +359,6 @@ fn formats_completions_and_manual() {
 
         recognised, and refused with what to do instead:
         nodedata     datasets that node-data wrote
-        rosbag2      ROS 2 bags in SQLite or compressed as whole files
         zarr         Zarr stores
         lance        Lance tables
         hdf5         HDF5 files

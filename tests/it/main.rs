@@ -53,6 +53,7 @@ mod rlds;
 mod rlds_damage;
 mod rlds_episodes;
 mod rosbag1;
+mod rosbag2;
 mod scale_out;
 mod schema;
 mod several_sources;

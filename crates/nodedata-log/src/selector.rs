@@ -35,6 +35,11 @@ impl Selector {
         Self { routes, time_range, n_walked: Vec::new(), n_unknown: BTreeMap::new() }
     }
 
+    /// Where the messages of channels go.
+    pub fn routes(&self) -> &Arc<Routes> {
+        &self.routes
+    }
+
     /// Whether a unit may hold messages that are selected. When in doubt it does. `channels` are those with messages
     /// in it; `None` when nothing trustworthy tells.
     pub fn may_select(&self, channels: Option<&BTreeSet<u32>>, times: Times) -> bool {

@@ -8,7 +8,7 @@ use nodedata_log::{
     each_file,
 };
 
-use crate::{cursor::cursor, log_plan::LogPlan, open::plan_log, records::MAGIC};
+use crate::{cursor::cursor, log_plan::LogPlan, open::plan_log, records::{MAGIC, RECORD_HEAD_BYTES}};
 
 /// The MCAP format.
 pub static MCAP: Mcap = Mcap;
@@ -28,9 +28,7 @@ impl Format for Mcap {
 
     fn detect(&self, listing: &Listing<'_>) -> Detection {
         let is_named = |it: &Path| MCAP_FILE.claims(it);
-        // The sixth byte is the version: a later one is ours to refuse with a clear error.
-        let begins = |it: &[u8]| it.starts_with(&MAGIC[..5]) && it.get(6..8) == Some(b"\r\n");
-        Detection::by_magic(listing, "MCAP logs", is_named, begins)
+        Detection::by_magic(listing, "MCAP logs", is_named, |it| MCAP_FILE.begins(it))
     }
 
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
@@ -100,6 +98,17 @@ impl LogStorage for McapFile {
 
     fn claims(&self, path: &Path) -> bool {
         path.extension().is_some_and(|it| it.eq_ignore_ascii_case("mcap"))
+    }
+
+    fn begins(&self, head: &[u8]) -> bool {
+        // The sixth byte is the version: a later one is ours to refuse with a clear error.
+        head.starts_with(&MAGIC[..5]) && head.get(6..8) == Some(b"\r\n")
+    }
+
+    fn is_of_ros2(&self, head: &[u8]) -> bool {
+        let header = head.strip_prefix(&MAGIC[..]).and_then(|it| it.get(RECORD_HEAD_BYTES as usize..));
+        // A text: its length, then its bytes.
+        header.is_some_and(|it| it.starts_with(b"\x04\0\0\0ros2"))
     }
 
     fn open(&self, file: StoredFile<'_>, options: &OpenOptions) -> Result<(Box<dyn LogFile>, LogFacts)> {

@@ -38,6 +38,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-rlds", "nodedata-media", "which images are some, and floats stored as PNG"),
     edge("nodedata-rlds", "nodedata-steps", "one table of steps"),
     edge("nodedata-rosbag", "nodedata-core", "implements Format"),
+    edge("nodedata-rosbag", "nodedata-io", "files of a bag may be packed as a whole"),
     edge("nodedata-rosbag", "nodedata-log", "a log of connections or topics, and messages"),
     edge("nodedata-webdataset", "nodedata-core", "implements Format"),
     edge("nodedata-webdataset", "nodedata-io", "archives and members may be packed"),
@@ -110,6 +111,7 @@ const ALLOWED: &[Edge] = &[
 
 /// Edges for tests only, beside those above and those to [`FREE_IN_TESTS`].
 const ALLOWED_IN_TESTS: &[Edge] = &[
+    edge("nodedata-rosbag", "nodedata-mcap", "bags whose storage is MCAP"),
     edge("nodedata-normalize", "nodedata-formats", "steps of real logs"),
     edge("nodedata-cli", "nodedata-media", "frames of a converted dataset are compared decoded"),
 ];
