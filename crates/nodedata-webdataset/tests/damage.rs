@@ -83,8 +83,10 @@ fn no_cut_makes_samples_that_never_were() {
     }
 }
 
-/// The key and both fields of each sample.
-fn texts_of(bytes: &[u8], options: &OpenOptions) -> Option<Vec<(String, Option<Vec<u8>>, Option<Vec<u8>>)>> {
+/// The key of a sample, and both of its fields.
+type Cells = (String, Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn texts_of(bytes: &[u8], options: &OpenOptions) -> Option<Vec<Cells>> {
     let source = open(bytes, options).ok()?;
     let (rows, damage) = read(source.as_ref());
     assert!(damage.is_empty());

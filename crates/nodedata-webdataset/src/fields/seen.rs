@@ -44,7 +44,7 @@ enum Content {
     Text,
     /// The first that is no number.
     Int(Option<Place>),
-    Tree(Coding, JsonInference),
+    Tree(Coding, Box<JsonInference>),
     Array(SeenArray),
     Arrays(SeenArrays),
     /// The first that is one, and the first of those that are none.
@@ -78,8 +78,8 @@ impl SeenField {
             Coding::Never => Content::Unread,
             Coding::Text => Content::Text,
             Coding::Int => Content::Int(None),
-            Coding::Json => Content::Tree(coding, JsonInference::rows()),
-            Coding::Cbor | Coding::Msgpack => Content::Tree(coding, JsonInference::cbor()),
+            Coding::Json => Content::Tree(coding, Box::new(JsonInference::rows())),
+            Coding::Cbor | Coding::Msgpack => Content::Tree(coding, Box::new(JsonInference::cbor())),
             Coding::Npy => Content::Array(SeenArray::default()),
             Coding::Npz => Content::Arrays(SeenArrays::default()),
             Coding::Media | Coding::Other => Content::Media { some: None, others: None, n_others: 0 },
@@ -165,7 +165,7 @@ impl SeenField {
         let place = later.first;
         match (&mut self.content, later.content) {
             (Content::Int(mine), Content::Int(its)) => *mine = mine.or(its),
-            (Content::Tree(_, mine), Content::Tree(_, its)) => mine.merge(its),
+            (Content::Tree(_, mine), Content::Tree(_, its)) => mine.merge(*its),
             (Content::Array(mine), Content::Array(its)) => mine.merge(its, place, &mut self.opaque),
             (Content::Arrays(mine), Content::Arrays(its)) => mine.merge(its, place, &mut self.opaque),
             (
@@ -190,87 +190,113 @@ impl SeenField {
         findings: &mut Findings,
     ) -> LearnedField {
         let is_optional = self.n < n_samples;
-        let coding = Coding::of(name).0;
-        let mut warn = |reason: &str, message: String, place: Place| {
-            let at = Locus { byte_offset: Some(place.at), ..Locus::path(inputs[place.input as usize]) };
-            let at = Locus { feature: Some(name.to_owned()), ..at };
-            findings.push(Finding { reason: reason.to_owned(), ..Finding::warning(message, at) });
+        let mut teller = Teller { name, inputs, findings };
+        let kind = match self.opaque {
+            Some((message, place)) => {
+                let message = format!("a member `{name}` {message}: all members `{name}` are kept as bytes");
+                teller.warn("kept_as_bytes", message, place);
+                FieldKind::Bytes
+            }
+            None => self.content.kind(self.n, self.first, is_optional, &mut teller),
         };
-        let kept = format!("members `{name}`");
-        if let Some((message, place)) = self.opaque {
-            warn(
-                "kept_as_bytes",
-                format!("a member `{name}` {message}: all {kept} are kept as bytes"),
-                place,
-            );
-            return LearnedField { name: name.to_owned(), kind: FieldKind::Bytes, is_optional };
-        }
-        let kind = match self.content {
-            Content::Unread => {
+        LearnedField { name: name.to_owned(), kind, is_optional }
+    }
+}
+
+/// Who tells of a field.
+struct Teller<'a> {
+    name: &'a str,
+    inputs: &'a [&'a Path],
+    findings: &'a mut Findings,
+}
+
+impl Teller<'_> {
+    fn warn(&mut self, reason: &str, message: String, place: Place) {
+        let path = self.inputs[place.input as usize];
+        let feature = Some(self.name.to_owned());
+        let at = Locus { byte_offset: Some(place.at), feature, ..Locus::path(path) };
+        self.findings.push(Finding { reason: reason.to_owned(), ..Finding::warning(message, at) });
+    }
+}
+
+impl Content {
+    /// What `n` members become, the first of which lies at a place.
+    fn kind(self, n: u64, first: Place, is_optional: bool, teller: &mut Teller<'_>) -> FieldKind {
+        let name = teller.name;
+        let coding = Coding::of(name).0;
+        match self {
+            Self::Unread => {
                 if coding == Coding::Never {
-                    let message = format!("{} {kept} are never opened: they are kept as bytes", self.n);
-                    warn("never_opened", message, self.first);
+                    let message = format!("{n} members `{name}` are never opened: they are kept as bytes");
+                    teller.warn("never_opened", message, first);
                 }
                 FieldKind::Bytes
             }
-            Content::Text => FieldKind::Text,
-            Content::Int(None) => FieldKind::Int,
-            Content::Int(Some(place)) => {
-                let message = format!("a member `{name}` is no whole number: all {kept} are kept as text");
-                warn("kept_as_text", message, place);
+            Self::Text => FieldKind::Text,
+            Self::Int(None) => FieldKind::Int,
+            Self::Int(Some(place)) => {
+                let message =
+                    format!("a member `{name}` is no whole number: all members `{name}` are kept as text");
+                teller.warn("kept_as_text", message, place);
                 FieldKind::Text
             }
-            Content::Tree(coding, inference) => {
-                let (mut types, conflicts) = inference.types();
-                for conflict in conflicts {
-                    let mut kinds = conflict.kinds.clone();
-                    kinds.sort_by_key(|it| (it.1.input, it.1.at));
-                    let words: Vec<&str> = kinds.iter().map(|it| it.0).collect();
-                    let at = kinds.last().map_or(self.first, |it| it.1);
-                    let path = match conflict.field.as_str() {
-                        "" => name.to_owned(),
-                        below => format!("{name}.{below}"),
-                    };
-                    let message = format!("`{path}` is {}: it is kept as JSON text", words.join(" and "));
-                    warn("mixed_kinds", message, at);
-                }
-                if inference.is_empty() {
-                    types = JsonType::from(JsonKind::Json);
-                }
-                // What is absent and what is null are one.
-                types.nullable |= is_optional;
+            Self::Tree(coding, inference) => {
+                let types = tree_type(&inference, first, is_optional, teller);
                 match coding {
                     Coding::Json => FieldKind::Json(types),
                     Coding::Msgpack => FieldKind::Msgpack(types),
                     _ => FieldKind::Cbor(types),
                 }
             }
-            Content::Array(seen) => FieldKind::Array(seen.types(is_optional)),
-            Content::Arrays(seen) => FieldKind::Arrays(seen.types(is_optional)),
-            Content::Media { some: Some(_), others: Some(place), n_others } if coding == Coding::Media => {
-                let message = format!("{n_others} {kept} are no picture or clip of a known kind");
-                warn("unknown_media", message, place);
+            Self::Array(seen) => FieldKind::Array(seen.types(is_optional)),
+            Self::Arrays(seen) => FieldKind::Arrays(seen.types(is_optional)),
+            Self::Media { some: Some(_), others: None, .. } => FieldKind::Media,
+            Self::Media { some: Some(_), others: Some(place), n_others } if coding == Coding::Media => {
+                let message = format!("{n_others} members `{name}` are no picture or clip of a known kind");
+                teller.warn("unknown_media", message, place);
                 FieldKind::Media
             }
-            Content::Media { some: Some(_), others: None, .. } => FieldKind::Media,
-            Content::Media { others, .. } => {
+            Self::Media { others, .. } => {
                 if coding == Coding::Media {
                     let message = format!("no member `{name}` is a picture or clip of a known kind");
-                    warn("unknown_media", message, others.unwrap_or(self.first));
+                    teller.warn("unknown_media", message, others.unwrap_or(first));
                 }
-                let ending = name.rsplit('.').next().unwrap_or(name);
-                if RECORDINGS.contains(&ending) {
+                if RECORDINGS.contains(&name.rsplit('.').next().unwrap_or(name)) {
                     let message = format!(
-                        "{} {kept} may be recordings, which are kept as bytes here: `tar -xf` unpacks them to be converted",
-                        self.n
+                        "{n} members `{name}` may be recordings, which are kept as bytes here: `tar -xf` unpacks them \
+                         to be converted"
                     );
-                    warn("recordings", message, self.first);
+                    teller.warn("recordings", message, first);
                 }
                 FieldKind::Bytes
             }
-        };
-        LearnedField { name: name.to_owned(), kind, is_optional }
+        }
     }
+}
+
+/// The type of trees. What no type holds is told.
+fn tree_type(
+    inference: &JsonInference,
+    first: Place,
+    is_optional: bool,
+    teller: &mut Teller<'_>,
+) -> JsonType {
+    let (types, conflicts) = inference.types();
+    for conflict in conflicts {
+        let mut kinds = conflict.kinds;
+        kinds.sort_by_key(|it| (it.1.input, it.1.at));
+        let words: Vec<&str> = kinds.iter().map(|it| it.0).collect();
+        let at = kinds.last().map_or(first, |it| it.1);
+        let path = match conflict.field.as_str() {
+            "" => teller.name.to_owned(),
+            below => format!("{}.{below}", teller.name),
+        };
+        let message = format!("`{path}` is {}: it is kept as JSON text", words.join(" and "));
+        teller.warn("mixed_kinds", message, at);
+    }
+    let types = if inference.is_empty() { JsonType::from(JsonKind::Json) } else { types };
+    // What is absent and what is null are one.
+    JsonType { nullable: types.nullable || is_optional, ..types }
 }
 
 fn observe_cbor(

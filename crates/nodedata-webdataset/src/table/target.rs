@@ -25,7 +25,7 @@ enum Content {
     Bytes(LeafId),
     Text(LeafId),
     Int(LeafId),
-    Tree(Coding, MessageDecoder),
+    Tree(Coding, Box<MessageDecoder>),
     Array(ArrayTarget),
     Arrays(Vec<(String, ArrayTarget)>),
 }
@@ -45,10 +45,14 @@ impl Target {
             FieldKind::Media => Content::Bytes(leaf(DType::Bytes, Storage::EncodedMedia)),
             FieldKind::Text => Content::Text(leaf(DType::String, Storage::Plain)),
             FieldKind::Int => Content::Int(leaf(DType::Int64, Storage::Plain)),
-            FieldKind::Json(types) => Content::Tree(Coding::Json, types.compile_below(name, layout)?),
-            FieldKind::Cbor(types) => Content::Tree(Coding::Cbor, types.compile_cbor_below(name, layout)?),
+            FieldKind::Json(types) => {
+                Content::Tree(Coding::Json, Box::new(types.compile_below(name, layout)?))
+            }
+            FieldKind::Cbor(types) => {
+                Content::Tree(Coding::Cbor, Box::new(types.compile_cbor_below(name, layout)?))
+            }
             FieldKind::Msgpack(types) => {
-                Content::Tree(Coding::Msgpack, types.compile_cbor_below(name, layout)?)
+                Content::Tree(Coding::Msgpack, Box::new(types.compile_cbor_below(name, layout)?))
             }
             FieldKind::Array(types) => {
                 Content::Array(ArrayTarget::compile(name, types, *is_optional, layout))

@@ -128,71 +128,80 @@ impl<'a> Walk<'a> {
             };
             let kind = header.kind();
             let name = before.name().unwrap_or_else(|| header.name());
-            let size = match kind {
-                // Whatever their headers say, nothing follows.
-                Kind::Directory | Kind::Link | Kind::Special => Some(0),
-                Kind::File | Kind::SparseFile | Kind::Other => before.records.size.or(header.size()),
-                Kind::LongName | Kind::LongLink | Kind::Records | Kind::GlobalRecords => header.size(),
-            };
-            let Some(size) = size else {
+            let Some(size) = before.size_of(kind, &header) else {
                 return self.broken(start, "the size of a member is no number that a file has", Some(name));
             };
-            let head_end = start + BLOCK_BYTES as u64;
-            let data_start = match kind {
-                Kind::SparseFile if header.has_more_holes() => self.behind_holes(head_end)?,
-                _ => Some(head_end),
-            };
-            let n_bytes = self.file.n_bytes();
-            let data_end = data_start.and_then(|it| it.checked_add(size)).filter(|it| *it <= n_bytes);
-            let Some((data_start, data_end)) = data_start.zip(data_end) else {
-                let left = n_bytes.saturating_sub(head_end);
+            let Some(data) = self.contents(&header, start, size)? else {
+                let left = self.file.n_bytes().saturating_sub(start + BLOCK_BYTES as u64);
                 let message = format!("a member is to have {size} bytes, but {left} are left of the file");
                 return self.broken(start, &message, Some(name));
             };
             // The last one may be without what fills up its block.
-            let padded = data_end.next_multiple_of(BLOCK_BYTES as u64);
-            self.at = padded.min(n_bytes);
+            self.at = data.end.next_multiple_of(BLOCK_BYTES as u64).min(self.file.n_bytes());
             self.is_alone = PEEKED_BYTES <= size;
-            // What is said of all members belongs to none.
-            let first = match kind {
-                Kind::GlobalRecords => start,
-                _ => *before.start.get_or_insert(start),
-            };
-            match kind {
+            let kind = match kind {
                 Kind::LongName | Kind::LongLink | Kind::Records | Kind::GlobalRecords => {
-                    if EXTENSION_BYTES_MAX < size {
-                        let message = format!(
-                            "an extended header has {size} bytes, but at most {EXTENSION_BYTES_MAX} are read"
-                        );
-                        return self.broken_as(ErrorKind::Limit, start, &message, None);
+                    if !self.take_extension(&mut before, kind, start, &data)? {
+                        return Ok(None);
                     }
-                    let text = self.file.read_at(data_start..data_end)?;
-                    let mut of_all = Before::default();
-                    let of = if kind == Kind::GlobalRecords { &mut of_all } else { &mut before };
-                    if let Err(message) = of.take(kind, &text) {
-                        return self.broken(start, &message, None);
-                    }
-                    if !of_all.records.is_empty() {
-                        let message = "an extended header gives all members that follow one name or size";
-                        return self.broken_as(ErrorKind::Unsupported, start, message, None);
-                    }
+                    continue;
                 }
-                Kind::File
-                | Kind::SparseFile
-                | Kind::Directory
-                | Kind::Link
-                | Kind::Special
-                | Kind::Other => {
-                    let kind = match kind {
-                        Kind::File if !before.records.is_sparse => MemberKind::File,
-                        Kind::File | Kind::SparseFile => MemberKind::SparseFile,
-                        Kind::Directory => MemberKind::Directory,
-                        _ => MemberKind::Other,
-                    };
-                    return Ok(Some(Member { name, start: first, data: data_start..data_end, kind }));
-                }
-            }
+                Kind::File if !before.records.is_sparse => MemberKind::File,
+                Kind::File | Kind::SparseFile => MemberKind::SparseFile,
+                Kind::Directory => MemberKind::Directory,
+                Kind::Link | Kind::Special | Kind::Other => MemberKind::Other,
+            };
+            let start = before.start.unwrap_or(start);
+            return Ok(Some(Member { name, start, data, kind }));
         }
+    }
+
+    /// Where the contents of a member lie; `None` where the file ends before.
+    fn contents(&self, header: &Header<'_>, start: u64, size: u64) -> Result<Option<Range<u64>>> {
+        let head_end = start + BLOCK_BYTES as u64;
+        let data_start = match header.kind() {
+            Kind::SparseFile if header.has_more_holes() => self.behind_holes(head_end)?,
+            _ => Some(head_end),
+        };
+        let in_file = |start: u64| start.checked_add(size).filter(|it| *it <= self.file.n_bytes());
+        Ok(data_start.and_then(|start| Some(start..in_file(start)?)))
+    }
+
+    /// Takes in what is said of the member that follows, or of all. Tells whether that holds.
+    fn take_extension(
+        &mut self,
+        before: &mut Before,
+        kind: Kind,
+        start: u64,
+        data: &Range<u64>,
+    ) -> Result<bool> {
+        let n_bytes = data.end - data.start;
+        if EXTENSION_BYTES_MAX < n_bytes {
+            let message =
+                format!("an extended header has {n_bytes} bytes, but at most {EXTENSION_BYTES_MAX} are read");
+            self.broken_as(ErrorKind::Limit, start, &message, None)?;
+            return Ok(false);
+        }
+        let text = self.file.read_at(data.clone())?;
+        let mut of_all = Before::default();
+        let of = match kind {
+            // What is said of all members belongs to none.
+            Kind::GlobalRecords => &mut of_all,
+            _ => {
+                before.start.get_or_insert(start);
+                before
+            }
+        };
+        if let Err(message) = of.take(kind, &text) {
+            self.broken(start, &message, None)?;
+            return Ok(false);
+        }
+        if !of_all.records.is_empty() {
+            let message = "an extended header gives all members that follow one name or size";
+            self.broken_as(ErrorKind::Unsupported, start, message, None)?;
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// The block at a place; `None` where fewer bytes are left.
@@ -258,6 +267,16 @@ impl<'a> Walk<'a> {
 }
 
 impl Before {
+    /// Bytes of the contents of a member of this kind; `None` where that is no number.
+    fn size_of(&self, kind: Kind, header: &Header<'_>) -> Option<u64> {
+        match kind {
+            // Whatever their headers say, nothing follows.
+            Kind::Directory | Kind::Link | Kind::Special => Some(0),
+            Kind::File | Kind::SparseFile | Kind::Other => self.records.size.or(header.size()),
+            Kind::LongName | Kind::LongLink | Kind::Records | Kind::GlobalRecords => header.size(),
+        }
+    }
+
     /// What they call the member.
     fn name(&self) -> Option<Vec<u8>> {
         self.records.path.clone().or_else(|| self.long_name.clone())
