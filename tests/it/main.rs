@@ -7,6 +7,7 @@ mod logs;
 mod served;
 mod tables;
 mod web;
+mod webdataset;
 
 mod broken;
 mod buckets;
@@ -51,6 +52,7 @@ mod revisions;
 mod rlds;
 mod rlds_damage;
 mod rlds_episodes;
+mod rosbag1;
 mod scale_out;
 mod schema;
 mod several_sources;

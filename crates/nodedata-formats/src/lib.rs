@@ -6,7 +6,9 @@ use nodedata_core::Formats;
 pub fn builtin() -> Formats {
     Formats::default()
         .with(&nodedata_mcap::MCAP)
+        .with(&nodedata_rosbag::ROSBAG1)
         .with(&nodedata_lerobot::LEROBOT)
         .with(&nodedata_jsonl::JSONL)
         .with(&nodedata_rlds::RLDS)
+        .with(&nodedata_webdataset::WEBDATASET)
 }

@@ -6,6 +6,7 @@
 mod atomic_dir;
 mod atomic_file;
 mod blocks;
+mod braces;
 #[cfg(feature = "remote")]
 mod bucket;
 mod folder;

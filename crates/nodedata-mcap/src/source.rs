@@ -4,15 +4,11 @@ use nodedata_core::{
     Detection, Error, ErrorKind, Files, Format, Listing, OpenOptions, ReadAt, Result, Source,
 };
 use nodedata_log::{
-    ClockColumns, LogFacts, LogFile, LogSource, LogStorage, MessageCursor, Selector, StoredFile, each_file,
+    ClockColumns, LogFacts, LogFile, LogSource, LogStorage, MessageCursor, RecordUnit, Selector, StoredFile,
+    each_file,
 };
 
-use crate::{
-    cursor::McapCursor,
-    log_plan::{LogPlan, Unit},
-    open::plan_log,
-    records::MAGIC,
-};
+use crate::{cursor::cursor, log_plan::LogPlan, open::plan_log, records::MAGIC};
 
 /// The MCAP format.
 pub static MCAP: Mcap = Mcap;
@@ -45,7 +41,7 @@ impl Format for Mcap {
 /// One MCAP file, planned.
 struct McapLog {
     file: Arc<dyn ReadAt>,
-    units: Arc<[Unit]>,
+    units: Arc<[RecordUnit]>,
 }
 
 impl LogFile for McapLog {
@@ -58,12 +54,7 @@ impl LogFile for McapLog {
     }
 
     fn unit(&self, idx: usize) -> nodedata_log::Unit {
-        let unit = &self.units[idx];
-        nodedata_log::Unit {
-            byte_range: unit.byte_range.clone(),
-            decoded_bytes: unit.n_uncompressed,
-            times: unit.log_times(),
-        }
+        (&self.units[idx]).into()
     }
 
     fn counts(&self, idx: usize) -> Option<&[(u32, u64)]> {
@@ -77,7 +68,7 @@ impl LogFile for McapLog {
         options: &OpenOptions,
     ) -> Box<dyn MessageCursor> {
         let (file, planned) = (Arc::clone(&self.file), Arc::clone(&self.units));
-        Box::new(McapCursor::new(file, planned, units, selector, options))
+        Box::new(cursor(file, planned, units, selector, options))
     }
 }
 

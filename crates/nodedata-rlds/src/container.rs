@@ -4,9 +4,9 @@ use std::{ops::Range, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Files, Locus, OpenOptions, ReadAt, Result, suggest};
-use nodedata_io::packed::Spool;
+use nodedata_io::packed::{Spool, Spools};
 
-use crate::{array_record, chunks::Chunks, parquet, spools::Spools, tfrecord};
+use crate::{array_record, chunks::Chunks, parquet, tfrecord};
 
 /// How the records of a dataset lie in its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,11 @@ impl RecordFiles {
     /// `Io`; `Limit` when too much comes out of it.
     pub(crate) fn open<'a>(&'a self, path: &'a Path, container: Container) -> Result<RecordFile<'a>> {
         let opened = self.files.open(path).and_then(|file| {
-            let spool = if container.may_be_packed() { self.spools.of(path, &file)? } else { None };
+            let spool = match container.may_be_packed() {
+                // A length may look like anything, but its checksum tells.
+                true => self.spools.of(path, &file, tfrecord::is_head)?,
+                false => None,
+            };
             Ok((file, spool))
         });
         let (file, spool) = opened.map_err(|err| err.at(Locus::path(path)))?;

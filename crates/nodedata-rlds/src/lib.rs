@@ -18,7 +18,6 @@ mod chunks;
 mod container;
 mod foreign;
 mod parquet;
-mod spools;
 mod tfrecord;
 
 // Planning.
