@@ -24,6 +24,7 @@ mod remote_error;
 mod replacing;
 #[cfg(feature = "runtime")]
 mod runtime;
+mod scratch;
 mod several;
 #[cfg(feature = "remote")]
 mod web;
@@ -47,4 +48,5 @@ pub use remote_error::store_error;
 pub use replacing::{Recognised, Replacing, refuse_foreign_file};
 #[cfg(feature = "runtime")]
 pub use runtime::block_on;
+pub use scratch::Scratch;
 pub use several::open_all;

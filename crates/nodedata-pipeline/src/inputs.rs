@@ -352,8 +352,7 @@ mod tests {
         let n_all = bytes.len() as u64;
         for (reads, n_unread) in [
             (vec![3_000_000..n_all, 12..1_234_567, 1_234_567..3_000_000, 0..12], 0),
-            // Of the small gap little is read, of the large one all, and what is small between gaps as well.
-            (vec![2_000_000..n_all, 0..1_000_000, 1_000_012..1_500_000], 500_012 + 499_988),
+            (vec![2_000_000..n_all, 0..1_000_000, 1_000_012..1_500_000], 500_012),
             (vec![0..2_000_000, 2_000_012..n_all], 12),
             (vec![], n_all),
         ] {

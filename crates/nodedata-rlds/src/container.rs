@@ -4,9 +4,12 @@ use std::{ops::Range, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Files, Locus, OpenOptions, ReadAt, Result, suggest};
-use nodedata_io::packed::{Spool, Spools};
+use nodedata_io::{
+    Scratch,
+    packed::{Spool, Spools},
+};
 
-use crate::{array_record, chunks::Chunks, parquet, tfrecord};
+use crate::{array_record, chunks::Chunks, kept::Room, parquet, tfrecord};
 
 /// How the records of a dataset lie in its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +114,7 @@ pub(crate) struct RecordFiles {
     spools: Spools,
     chunks: Chunks,
     footers: parquet::Footers,
+    room: Room,
 }
 
 impl RecordFiles {
@@ -124,6 +128,7 @@ impl RecordFiles {
             spools: Spools::new(options),
             chunks: Chunks::default(),
             footers: parquet::Footers::default(),
+            room: Room::new(options),
         }
     }
 
@@ -256,6 +261,11 @@ impl RecordFile<'_> {
             }
             Place::Plain(_) | Place::Chunk { .. } => Ok(None),
         }
+    }
+
+    /// A file to keep a record in that is looked through now and read later; `None` where there is no room, or no need.
+    pub(crate) fn scratch(&self, frame: &Frame) -> Option<Scratch> {
+        if self.is_near() { None } else { self.of.room.take(frame.n_bytes) }
     }
 
     /// Whether reading it costs nothing.

@@ -39,6 +39,7 @@ mod semantics;
 
 // Large records, in pieces.
 mod cuts;
+mod kept;
 mod lengths;
 mod look;
 mod pages;
