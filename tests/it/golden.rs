@@ -49,7 +49,9 @@ fn check(log: &Log) {
                 (None, Some(bytes)) => bytes,
                 both => panic!("{at}: {both:?}"),
             });
-            assert_eq!(kept.collect::<Vec<_>>(), payloads(raw), "{at}");
+            // No JSON has a number of that name: as text it is one.
+            let came = payloads(raw).into_iter().map(|it| if it == b"NaN" { &b"\"NaN\""[..] } else { it });
+            assert_eq!(kept.collect::<Vec<_>>(), came.collect::<Vec<_>>(), "{at}");
             continue;
         }
         check_values(&at, topic, rows, raw);

@@ -85,7 +85,11 @@ fn a_damaged_database_is_salvaged() {
     let bytes = std::fs::read(corpus.join("v9_sqlite_defs.db3")).unwrap();
     work.write("cut.db3", &bytes[..bytes.len() * 3 / 4]);
     let ran = work.run(["convert", "cut.db3", "--out", "out"]).exits(1);
-    assert!(ran.stderr.contains("are missing") && ran.stderr.contains("--on-error salvage"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("are missing") && ran.stderr.contains("--on-error salvage"),
+        "{}",
+        ran.stderr
+    );
     work.run(["convert", "cut.db3", "--out", "out", "--on-error", "salvage"]).exits(3);
     work.run(["validate", "--deep", "out"]).exits(0);
     assert!(!Dataset::open(work.path("out")).tables().is_empty());

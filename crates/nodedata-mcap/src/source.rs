@@ -8,7 +8,12 @@ use nodedata_log::{
     each_file,
 };
 
-use crate::{cursor::cursor, log_plan::LogPlan, open::plan_log, records::{MAGIC, RECORD_HEAD_BYTES}};
+use crate::{
+    cursor::cursor,
+    log_plan::LogPlan,
+    open::plan_log,
+    records::{MAGIC, RECORD_HEAD_BYTES},
+};
 
 /// The MCAP format.
 pub static MCAP: Mcap = Mcap;

@@ -34,7 +34,8 @@ pub(crate) fn contradictions(metadata: &BagMetadata, path: &Path, files: &[Opene
     let is_there = |name: &&String| files.iter().any(|(file, _)| file.is_named(name));
     let gone: Vec<&String> = metadata.files.iter().filter(|it| !is_there(it)).collect();
     if !gone.is_empty() {
-        let (n_gone, n, names) = (gone.len(), metadata.files.len(), listed(gone.iter().map(|it| it.as_str())));
+        let (n_gone, n, names) =
+            (gone.len(), metadata.files.len(), listed(gone.iter().map(|it| it.as_str())));
         tell(format!("the bag is said to have {n} files, of which {n_gone} are not here: {names}"));
     }
     let is_said = |file: &BagFile| metadata.files.iter().any(|it| file.is_named(it));
@@ -45,10 +46,13 @@ pub(crate) fn contradictions(metadata: &BagMetadata, path: &Path, files: &[Opene
         tell(format!("{} of the bag's files are not named; they are read: {names}", more.len()));
     }
     counts(metadata, files, &mut tell);
-    let first = files.iter().map(|(_, it)| it.log.as_deref().and_then(first_time)).collect::<Option<Vec<_>>>();
+    let first =
+        files.iter().map(|(_, it)| it.log.as_deref().and_then(first_time)).collect::<Option<Vec<_>>>();
     let first = first.and_then(|it| it.into_iter().min());
     if let Some((said, found)) = metadata.starting_time.zip(first).filter(|(said, found)| said != found) {
-        tell(format!("the bag is said to start at {said} ns, and its first message was logged at {found} ns"));
+        tell(format!(
+            "the bag is said to start at {said} ns, and its first message was logged at {found} ns"
+        ));
     }
     told
 }

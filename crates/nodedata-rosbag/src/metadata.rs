@@ -54,9 +54,13 @@ impl BagMetadata {
             Value::Object(map) => map.get(ROOT).map_or(Some(map), Value::as_object),
             _ => None,
         };
-        let has = |map: &&Map<String, Value>| ["version", "relative_file_paths", TOPICS].iter().any(|it| map.contains_key(*it));
+        let has = |map: &&Map<String, Value>| {
+            ["version", "relative_file_paths", TOPICS].iter().any(|it| map.contains_key(*it))
+        };
         let Some(map) = map.filter(has) else {
-            return Err(broken(format!("it says nothing of a bag: there is no `{ROOT}` with what belongs to it")));
+            return Err(broken(format!(
+                "it says nothing of a bag: there is no `{ROOT}` with what belongs to it"
+            )));
         };
         Ok(Self::of(map))
     }

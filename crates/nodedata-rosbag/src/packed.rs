@@ -85,11 +85,7 @@ fn damage_within(spool: &Spool, n_packed: u64, damage: Damage) -> Damage {
 }
 
 /// The messages of each channel in front of each unit. What the log does not count is walked.
-fn counts_before(
-    log: &dyn LogFile,
-    facts: &LogFacts,
-    options: &OpenOptions,
-) -> Result<Vec<Vec<(u32, u64)>>> {
+fn counts_before(log: &dyn LogFile, facts: &LogFacts, options: &OpenOptions) -> Result<Vec<Vec<(u32, u64)>>> {
     let mut routes = Routes::default();
     for (idx, channel) in facts.definitions.channels.keys().enumerate() {
         routes.set(*channel, Route::Stream(idx));
@@ -153,7 +149,12 @@ impl LogFile for PackedLog {
         let (routes, by_unit) = (Arc::clone(selector.routes()), Arc::clone(&self.before));
         let counts = CountsBefore { routes, by_unit, unit: None, by_stream: Vec::new() };
         let (spool, n_packed) = (Arc::clone(&self.spool), self.n_packed);
-        Box::new(PackedCursor { cursor: self.log.messages(units, selector, options), counts, spool, n_packed })
+        Box::new(PackedCursor {
+            cursor: self.log.messages(units, selector, options),
+            counts,
+            spool,
+            n_packed,
+        })
     }
 }
 

@@ -135,9 +135,8 @@ pub(crate) fn bags(files: Vec<BagFile>, described: &BTreeMap<PathBuf, Option<Bag
 fn bag(key: String, mut files: Vec<BagFile>, metadata: Option<PathBuf>) -> Bag {
     let plain: BTreeSet<(PathBuf, usize)> =
         files.iter().filter(|it| !it.is_packed).map(|it| (it.path.clone(), it.storage)).collect();
-    let has_twin = |it: &mut BagFile| {
-        it.is_packed && plain.contains(&(it.folder().join(it.plain_name()), it.storage))
-    };
+    let has_twin =
+        |it: &mut BagFile| it.is_packed && plain.contains(&(it.folder().join(it.plain_name()), it.storage));
     // Who plays a packed bag leaves the unpacked files beside it.
     let twins = files.extract_if(.., has_twin).map(|it| it.path).collect();
     files.sort_by(|left, right| (left.number, &left.path).cmp(&(right.number, &right.path)));

@@ -81,7 +81,8 @@ impl SqliteLog {
         let limit = options.record_bytes_max;
         let mut database = Database::open(file, options.salvage)?;
         let mut facts = LogFacts::default();
-        let tell = |it| Damage { error: it, cost: Cost { uncounted: true, ..Cost::nothing("damaged_database") } };
+        let tell =
+            |it| Damage { error: it, cost: Cost { uncounted: true, ..Cost::nothing("damaged_database") } };
         facts.damage.extend(std::mem::take(&mut database.damage).into_iter().map(tell));
         facts.warnings.append(&mut database.told);
         let mut reached = PageSet::up_to(database.pages.n_there());

@@ -95,9 +95,8 @@ fn compare(name: &str, truth: &Value, found: &BTreeMap<String, Topic>) {
         assert_eq!(told["type"].as_str().unwrap(), type_name, "{at}");
         // Without a description the reference does not see that payloads are packed.
         let is_packed = name == "mcap_zstd_message_no_metadata";
-        let message = |(time, data): &(i64, Vec<u8>)| {
-            (*time, if is_packed { data.clone() } else { unpacked(data) })
-        };
+        let message =
+            |(time, data): &(i64, Vec<u8>)| (*time, if is_packed { data.clone() } else { unpacked(data) });
         let mut messages: Vec<(i64, Vec<u8>)> = messages.iter().map(message).collect();
         // The reference reads in order of time.
         messages.sort_by_key(|it| it.0);
@@ -120,7 +119,9 @@ fn compare(name: &str, truth: &Value, found: &BTreeMap<String, Topic>) {
 fn a_bag_is_read_without_its_description() {
     let Some(corpus) = corpus::folder("logs/rosbag2") else { return };
     let scratch = tempfile::tempdir().unwrap();
-    for name in ["v5_schema3_humble_split", "v9_sqlite_zstd_file", "v9_sqlite_zstd_message", "v7_schema4_iron"] {
+    for name in
+        ["v5_schema3_humble_split", "v9_sqlite_zstd_file", "v9_sqlite_zstd_message", "v7_schema4_iron"]
+    {
         let folder = scratch.path().join(name);
         std::fs::create_dir(&folder).unwrap();
         for file in corpus::files(&corpus.join(name), "") {

@@ -16,6 +16,9 @@ use super::tree::{Tree, chaining_value, subtree_bytes, subtrees};
 const HELD_BYTES_MAX: u64 = 64 << 20;
 /// What was seen behind a gap is read again with the gap, unless it is so long: a request of its own for each gap would take longer.
 const SKIPPED_BYTES_MIN: u64 = 1 << 20;
+/// A gap behind what was seen is fetched with what is read behind it, unless it is longer: so what is read piece by piece, as the chunks
+/// of a log are, leaves no gaps that have to be asked for one by one.
+const GAP_BYTES_MAX: u64 = 64 << 10;
 /// What holding a part takes beside its bytes.
 const PART_BYTES: u64 = 96;
 
@@ -109,6 +112,15 @@ impl Seen {
             }
             self.n_held.fetch_sub(first.remove().n_held(), Ordering::Relaxed);
         }
+    }
+
+    /// Where the gap begins that `start` ends, if it is short.
+    pub(super) fn gap_before(&self, start: u64) -> u64 {
+        let parts = self.lock();
+        let before = parts.by_start.range(..start).next_back().map(|(at, part)| at + part.n_bytes());
+        let seen = before.unwrap_or(0).max(parts.front);
+        // What overlaps was seen, and at the begin of a file nobody has read anything.
+        if 0 < seen && seen < start && start - seen <= GAP_BYTES_MAX { seen } else { start }
     }
 
     /// Hashes what was read at `start`, as far as it is still asked for.
@@ -243,6 +255,20 @@ mod tests {
             assert!(n_unseen <= unseen && unseen < n_unseen + 150_000, "{reads:?}: {unseen} bytes");
             assert_eq!(seen.n_held.load(Ordering::Relaxed), 0, "{reads:?}");
         }
+    }
+
+    #[test]
+    fn short_gaps_are_found() {
+        let all = bytes(400_000);
+        let seen = Seen::default();
+        assert_eq!(seen.gap_before(100), 100);
+        seen.note(1000, &all[1000..150_000]);
+        assert_eq!(
+            [150_000, 150_001, 200_000, 220_000].map(|it| seen.gap_before(it)),
+            [150_000, 150_000, 150_000, 220_000]
+        );
+        seen.forget(160_000);
+        assert_eq!([160_500, 100].map(|it| seen.gap_before(it)), [160_000, 100]);
     }
 
     /// Records do not end where chunks do.

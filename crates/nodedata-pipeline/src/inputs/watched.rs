@@ -70,9 +70,13 @@ impl ReadAt for Watched {
     }
 
     fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
-        let bytes = self.file.read_at(range.clone())?;
-        self.seen.note(range.start, &bytes);
-        Ok(bytes)
+        if range.end <= range.start {
+            return self.file.read_at(range);
+        }
+        let from = self.seen.gap_before(range.start);
+        let bytes = self.file.read_at(from..range.end)?;
+        self.seen.note(from, &bytes);
+        Ok(bytes.slice((range.start - from) as usize..))
     }
 
     fn peek_at(&self, range: Range<u64>) -> Result<Bytes> {

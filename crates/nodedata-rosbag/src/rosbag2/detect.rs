@@ -77,10 +77,18 @@ impl Found {
         }
         if is_there && (describes || !of_others(first)) {
             self.claims.insert(description.clone());
-            let why = || format!("`{}` lies beside `{}`, as in ROS 2 bags", description.display(), first.path.display());
+            let why = || {
+                format!(
+                    "`{}` lies beside `{}`, as in ROS 2 bags",
+                    description.display(),
+                    first.path.display()
+                )
+            };
             self.at_least(Confidence::Layout, why);
         } else if of_others(first) {
-            let why = || format!("`{}` is numbered and called as its folder, as in ROS 2 bags", first.path.display());
+            let why = || {
+                format!("`{}` is numbered and called as its folder, as in ROS 2 bags", first.path.display())
+            };
             self.at_least(Confidence::Layout, why);
         }
         let begins = |it: &&&BagFile| {

@@ -28,7 +28,8 @@ type Log = Box<dyn LogFile>;
 /// `Config` where there is none; otherwise what a storage returns, unless opened to salvage and something can be read.
 pub(crate) fn open(storages: Storages, files: &dyn Files, options: &OpenOptions) -> Result<LogSource<Log>> {
     let paths: BTreeSet<PathBuf> = files.list()?.into_iter().collect();
-    let mut opener = Opener { storages, files, paths: &paths, options, damage: Vec::new(), beside: Vec::new() };
+    let mut opener =
+        Opener { storages, files, paths: &paths, options, damage: Vec::new(), beside: Vec::new() };
     let mut described = BTreeMap::new();
     let mut warnings = Vec::new();
     for path in paths.iter().filter(|it| it.file_name().is_some_and(|it| it == METADATA)) {
@@ -99,7 +100,8 @@ impl Opener<'_> {
             let mut file = BagFile::of_name(self.storages, path);
             if file.is_none() {
                 let it = self.files.open(path).map_err(|err| err.at(Locus::path(path)))?;
-                let head = it.read_at(0..it.n_bytes().min(HEAD_BYTES)).map_err(|err| err.at(Locus::path(path)))?;
+                let head =
+                    it.read_at(0..it.n_bytes().min(HEAD_BYTES)).map_err(|err| err.at(Locus::path(path)))?;
                 file = BagFile::of_content(self.storages, path, &head);
             }
             found.extend(file);
@@ -110,7 +112,8 @@ impl Opener<'_> {
     /// Whether a file lies beside one of messages and belongs to it.
     fn is_beside(&mut self, path: &Path) -> bool {
         let name = path.to_string_lossy();
-        let is_of = |ending: &&&str| name.strip_suffix(**ending).is_some_and(|it| self.paths.contains(Path::new(it)));
+        let is_of =
+            |ending: &&&str| name.strip_suffix(**ending).is_some_and(|it| self.paths.contains(Path::new(it)));
         if self.storages.iter().flat_map(|it| it.leftovers()).any(|it| is_of(&it)) {
             self.beside.push(path.to_owned());
             return true;
@@ -171,7 +174,8 @@ impl Opener<'_> {
             companions.push(if is_there { Some((name.clone(), open(&name)?)) } else { None });
         }
         let inputs = companions.iter().flatten();
-        let inputs = inputs.map(|(path, it)| InputFile { path: path.clone(), n_bytes: it.n_bytes() }).collect();
+        let inputs =
+            inputs.map(|(path, it)| InputFile { path: path.clone(), n_bytes: it.n_bytes() }).collect();
         let is_empty = n_bytes == 0 && companions.iter().flatten().all(|it| it.1.n_bytes() == 0);
         let planned = if is_empty && !is_lone {
             nothing_in(path, n_said).map(|facts| (None, facts))
@@ -200,7 +204,8 @@ impl Opener<'_> {
         if file.is_packed {
             return packed::open(storage, &file.path, opened, self.options);
         }
-        let companions = companions.iter().map(|it| it.as_ref().map(|(path, it)| (path.as_path(), Arc::clone(it))));
+        let companions =
+            companions.iter().map(|it| it.as_ref().map(|(path, it)| (path.as_path(), Arc::clone(it))));
         let stored = StoredFile { path: &file.path, file: opened, companions: companions.collect() };
         storage.open(stored, self.options)
     }

@@ -58,13 +58,19 @@ impl TablePage {
             LEAF => true,
             INTERIOR => false,
             other => {
-                return Err(corrupt(format!("page {} is no page of a table: its type is {other:#04x}", page.no)));
+                return Err(corrupt(format!(
+                    "page {} is no page of a table: its type is {other:#04x}",
+                    page.no
+                )));
             }
         };
         let n_cells = usize::from(u16_at(bytes, start + 3));
         let pointers_at = start + if is_leaf { 8 } else { 12 };
         if usable < pointers_at + 2 * n_cells {
-            return Err(corrupt(format!("page {} says it has {n_cells} cells, for which it has no room", page.no)));
+            return Err(corrupt(format!(
+                "page {} says it has {n_cells} cells, for which it has no room",
+                page.no
+            )));
         }
         Ok(Self { page, is_leaf, n_cells, pointers_at, usable })
     }

@@ -38,7 +38,8 @@ impl Columns {
                 Token::Mark(')') if depth == 0 => {
                     columns.add(&item);
                     let tail = &tokens[idx + 1..];
-                    columns.without_rowid = tail.windows(2).any(|it| it[0].is("without") && it[1].is("rowid"));
+                    columns.without_rowid =
+                        tail.windows(2).any(|it| it[0].is("without") && it[1].is("rowid"));
                     return Some(columns);
                 }
                 Token::Mark(',') if depth == 0 => columns.add(&std::mem::take(&mut item)),
@@ -46,7 +47,9 @@ impl Columns {
                 Token::Mark(')') => depth -= 1,
                 _ if depth == 0 => item.push(token),
                 // `PRIMARY KEY (id)` names its columns inside.
-                _ if item.first().is_some_and(|it| it.is("primary") || it.is("constraint")) => item.push(token),
+                _ if item.first().is_some_and(|it| it.is("primary") || it.is("constraint")) => {
+                    item.push(token)
+                }
                 _ => {}
             }
         }

@@ -31,7 +31,9 @@ pub(crate) fn read(file: &dyn ReadAt) -> Result<Found> {
             Some(known) => known,
             None => {
                 let sizes = page_bytes_of(u32_at(&head, 24)).zip(Some(u64::from(u32_at(&head, 20))));
-                let Some((page_bytes, sector)) = sizes.filter(|it| (32..=1 << 16).contains(&it.1)) else { break };
+                let Some((page_bytes, sector)) = sizes.filter(|it| (32..=1 << 16).contains(&it.1)) else {
+                    break;
+                };
                 *laid_out.insert((page_bytes, sector, u32_at(&head, 16)))
             }
         };

@@ -137,7 +137,13 @@ impl Pages {
     ///
     /// # Errors
     /// `Corrupt` when the chain of pages is not as long as the bytes.
-    pub(crate) fn overflow(&self, first: u32, n: u64, buffer: &mut Vec<u8>, read_up_to: &mut u64) -> Result<()> {
+    pub(crate) fn overflow(
+        &self,
+        first: u32,
+        n: u64,
+        buffer: &mut Vec<u8>,
+        read_up_to: &mut u64,
+    ) -> Result<()> {
         let per_page = self.usable as u64 - 4;
         let mut next = first;
         let mut n_left = n;

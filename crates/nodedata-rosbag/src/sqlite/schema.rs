@@ -14,7 +14,8 @@ use super::{
 /// Columns of a row that are looked at.
 const COLUMNS_MAX: usize = 16;
 /// Columns of the table that lists all others.
-const SCHEMA_COLUMNS: &str = "CREATE TABLE sqlite_schema(type TEXT, name TEXT, tbl_name TEXT, rootpage INTEGER, sql TEXT)";
+const SCHEMA_COLUMNS: &str =
+    "CREATE TABLE sqlite_schema(type TEXT, name TEXT, tbl_name TEXT, rootpage INTEGER, sql TEXT)";
 
 /// A table, or an index, of which only the root is known.
 #[derive(Debug, Clone)]
@@ -70,7 +71,12 @@ impl Database {
     ///
     /// # Errors
     /// What `on_damage` returns; `Io`.
-    pub(crate) fn tables(&self, limit: u64, reached: &mut PageSet, on_damage: OnDamage<'_>) -> Result<Vec<Table>> {
+    pub(crate) fn tables(
+        &self,
+        limit: u64,
+        reached: &mut PageSet,
+        on_damage: OnDamage<'_>,
+    ) -> Result<Vec<Table>> {
         let columns = Columns::parse(SCHEMA_COLUMNS).unwrap_or_default();
         let schema = Table { name: "sqlite_schema".to_owned(), root: 1, columns };
         let mut tables = Vec::new();
@@ -78,7 +84,8 @@ impl Database {
             let root = row.int("rootpage").and_then(|it| u32::try_from(it).ok()).filter(|it| 0 < *it);
             let is_table = row.text("type").is_some_and(|it| it == "table");
             let columns = row.text("sql").and_then(|it| Columns::parse(&it));
-            if let (true, Some(root), Some(name), Some(columns)) = (is_table, root, row.text("name"), columns) {
+            if let (true, Some(root), Some(name), Some(columns)) = (is_table, root, row.text("name"), columns)
+            {
                 tables.push(Table { name, root, columns });
             }
             Ok(())

@@ -125,7 +125,13 @@ impl SqliteCursor {
                 // What says whose message it is lies in overflow pages, as no recorder writes it.
                 None => {
                     in_buffer = true;
-                    let whole = gather(&self.messages, leaf, &cell, self.record_bytes_max, (&mut self.buffer, &mut self.read_up_to));
+                    let whole = gather(
+                        &self.messages,
+                        leaf,
+                        &cell,
+                        self.record_bytes_max,
+                        (&mut self.buffer, &mut self.read_up_to),
+                    );
                     let head = whole.and_then(|()| columns.head(&self.buffer, cell.n_payload));
                     let head = head.and_then(|it| it.ok_or_else(|| corrupt("row ends inside its head")));
                     head.map_err(|err| damaged(&self.messages, leaf, Some(&cell), err, nobody))?
@@ -150,10 +156,15 @@ impl SqliteCursor {
             };
             if cell.overflow != 0 && !in_buffer {
                 in_buffer = true;
-                let gathered = gather(&self.messages, leaf, &cell, self.record_bytes_max, (&mut self.buffer, &mut self.read_up_to));
-                gathered.map_err(|err| {
-                    damaged(&self.messages, leaf, Some(&cell), err, lost("damaged_row"))
-                })?;
+                let gathered = gather(
+                    &self.messages,
+                    leaf,
+                    &cell,
+                    self.record_bytes_max,
+                    (&mut self.buffer, &mut self.read_up_to),
+                );
+                gathered
+                    .map_err(|err| damaged(&self.messages, leaf, Some(&cell), err, lost("damaged_row")))?;
             }
             // Fields end inside the record, which is in memory.
             let front = if in_buffer { 0 } else { cell.local.start };

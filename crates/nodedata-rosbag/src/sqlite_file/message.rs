@@ -44,7 +44,8 @@ impl MessageColumns {
         let column = |name: &str| {
             let at = table.columns.position(name).filter(|it| *it < COLUMNS_MAX);
             let names = table.columns.names.join("`, `");
-            let message = format!("table `messages` has no column `{name}` among its first: they are `{names}`");
+            let message =
+                format!("table `messages` has no column `{name}` among its first: they are `{names}`");
             at.ok_or_else(|| corrupt(message).at(Locus::byte(0)))
         };
         let (topic, time, data) = (column("topic_id")?, column("timestamp")?, column("data")?);

@@ -85,7 +85,8 @@ pub(crate) fn read<'t>(
             let Some(((of, encoding), text)) = told else {
                 return Err(corrupt("definition has no type, or no text").at(row.place.clone()));
             };
-            let definition = Definition { encoding, text, type_hash: said(row.text("type_description_hash")) };
+            let definition =
+                Definition { encoding, text, type_hash: said(row.text("type_description_hash")) };
             // Of several the last is what the recorder knew at the end.
             declared.definitions.insert(normal_name(&of), definition);
             Ok(())
@@ -171,15 +172,21 @@ mod tests {
 
     #[test]
     fn definitions_are_found_by_the_type_that_they_are_of() {
-        let definition =
-            |text: &str| Definition { encoding: "ros2msg".to_owned(), text: text.to_owned(), type_hash: None };
+        let definition = |text: &str| Definition {
+            encoding: "ros2msg".to_owned(),
+            text: text.to_owned(),
+            type_hash: None,
+        };
         let of = [("a/msg/B_C", "m"), ("a/srv/S", "s"), ("a/action/A", "t"), ("a/msg/Empty", " ")];
         let definitions = of.map(|(name, text)| (name.to_owned(), definition(text))).into();
         let declared = Declared { definitions, ..Declared::default() };
         let found = |name: &str| declared.definition(&normal_name(name)).map(|it| it.text.as_str());
         assert_eq!((found("a/B_C"), found("a/msg/B"), found("a/msg/B_C_D")), (Some("m"), None, None));
         assert_eq!((found("a/srv/S_Event"), found("a/srv/T_Event")), (Some("s"), None));
-        assert_eq!((found("a/action/A_SendGoal_Event"), found("a/action/A_FeedbackMessage")), (Some("t"), Some("t")));
+        assert_eq!(
+            (found("a/action/A_SendGoal_Event"), found("a/action/A_FeedbackMessage")),
+            (Some("t"), Some("t"))
+        );
         assert_eq!((found("a/msg/Empty"), found("RealsenseMetadata")), (None, None));
     }
 }

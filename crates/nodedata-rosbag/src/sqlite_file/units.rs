@@ -4,14 +4,7 @@ use nodedata_core::{ErrorKind, OpenOptions, Result};
 use nodedata_log::{Cost, Damage, LogFacts, Times};
 
 use super::message::MessageColumns;
-use crate::sqlite::{
-    cell::TablePage,
-    database::Database,
-    page::PageSet,
-    salvage,
-    schema::within,
-    walk,
-};
+use crate::sqlite::{cell::TablePage, database::Database, page::PageSet, salvage, schema::within, walk};
 
 /// Bytes of leaves that are one unit: rows of one are told as one run.
 const UNIT_BYTES: u64 = 64 << 10;

@@ -101,7 +101,12 @@ fn check(bytes: &[u8], refused: &str, at: u64, n_messages: usize) -> Outcome {
         }
     };
     assert!(error.chain().contains(refused), "{}", error.chain());
-    assert_eq!((error.kind(), error.locus().byte_offset), (ErrorKind::Corrupt, Some(at)), "{}", error.chain());
+    assert_eq!(
+        (error.kind(), error.locus().byte_offset),
+        (ErrorKind::Corrupt, Some(at)),
+        "{}",
+        error.chain()
+    );
     assert!(error.hint().is_some());
     let (log, facts) = snapshot.open(&salvage()).unwrap();
     let mut found = read(&*log, &facts, &salvage());
@@ -312,7 +317,10 @@ fn tables_that_lie_are_met() {
     assert_eq!(found.damage[0].1, [(1, 1)]);
     for (sql, message) in [
         ("CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id, timestamp)", "has no column `data`"),
-        ("CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id, timestamp, data) WITHOUT ROWID", "has no rowids"),
+        (
+            "CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id, timestamp, data) WITHOUT ROWID",
+            "has no rowids",
+        ),
     ] {
         let err = odd(sql).open(&salvage()).err().unwrap();
         assert!(err.to_string().contains(message), "{err}");
@@ -348,10 +356,19 @@ fn a_log_with_other_pages_is_refused() {
     // With other salts no frame counts, and that is how a log is begun anew.
     let mut salted = small.wal.clone().unwrap().to_vec();
     salted[32 + 8] ^= 1;
-    assert_eq!(read_all(&Snapshot { wal: Some(salted.into()), ..small.clone() }, &OpenOptions::default()), (20, 0, 0));
+    assert_eq!(
+        read_all(&Snapshot { wal: Some(salted.into()), ..small.clone() }, &OpenOptions::default()),
+        (20, 0, 0)
+    );
     // A torn last frame is told, and what was committed before it counts.
     let mut torn = small.wal.clone().unwrap().to_vec();
     torn.truncate(torn.len() - 7);
-    assert_eq!(read_all(&Snapshot { wal: Some(torn.into()), ..small.clone() }, &OpenOptions::default()).0, 20);
-    assert_eq!(read_all(&Snapshot { wal: Some(bytes::Bytes::new()), ..small }, &OpenOptions::default()), (20, 0, 0));
+    assert_eq!(
+        read_all(&Snapshot { wal: Some(torn.into()), ..small.clone() }, &OpenOptions::default()).0,
+        20
+    );
+    assert_eq!(
+        read_all(&Snapshot { wal: Some(bytes::Bytes::new()), ..small }, &OpenOptions::default()),
+        (20, 0, 0)
+    );
 }

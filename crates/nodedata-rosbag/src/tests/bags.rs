@@ -165,7 +165,10 @@ fn logs_beside_a_database_are_inputs() {
     assert_eq!(times(&*source)["x_0.db3"], (0..40).collect::<Vec<i64>>());
     let plan = source.plan();
     let names: Vec<_> = plan.inputs.iter().map(|it| it.path.to_str().unwrap()).collect();
-    assert_eq!((names, &plan.beside[..]), (vec!["x_0.db3", "x_0.db3-wal"], &[PathBuf::from("x_0.db3-shm")][..]));
+    assert_eq!(
+        (names, &plan.beside[..]),
+        (vec!["x_0.db3", "x_0.db3-wal"], &[PathBuf::from("x_0.db3-shm")][..])
+    );
     assert_eq!(plan.partitions[0].reads[1].byte_range, 0..u64::MAX);
     // The rows lie in the log.
     let batch = source.read(0, &ReadOptions::default()).unwrap().next_batch().unwrap().unwrap();

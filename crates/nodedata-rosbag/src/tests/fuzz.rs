@@ -14,7 +14,11 @@ fn check(snapshot: &Snapshot) {
             Ok((log, facts)) => {
                 let found = read(&*log, &facts, &options);
                 assert!(salvage || facts.damage.is_empty());
-                assert!(found.damage.iter().all(|it| it.0.locus().byte_offset.is_some()), "{:?}", found.reasons());
+                assert!(
+                    found.damage.iter().all(|it| it.0.locus().byte_offset.is_some()),
+                    "{:?}",
+                    found.reasons()
+                );
             }
             Err(err) => assert!(err.hint().is_some() && err.locus().byte_offset.is_some(), "{}", err.chain()),
         }

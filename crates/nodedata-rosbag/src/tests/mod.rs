@@ -34,7 +34,8 @@ struct Snapshot {
 impl Snapshot {
     /// The files of a database, as they are now.
     fn of(path: &Path) -> Self {
-        let beside = |ending: &str| std::fs::read(format!("{}{ending}", path.display())).ok().map(Bytes::from);
+        let beside =
+            |ending: &str| std::fs::read(format!("{}{ending}", path.display())).ok().map(Bytes::from);
         Self {
             database: std::fs::read(path).unwrap().into(),
             wal: beside("-wal"),
