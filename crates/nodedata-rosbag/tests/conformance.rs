@@ -1,4 +1,5 @@
 //! The conformance kit of `nodedata-testkit` over the bags of the corpus.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
 //! Every bag of the corpus against what the reference reader says of it: all payloads, all topics.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 

@@ -52,7 +52,7 @@ impl Format for WebDataset {
     }
 
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
-        Ok(Box::new(WebDatasetSource::open(files, options)?))
+        Ok(Box::new(WebDatasetSource::open(&files, options)?))
     }
 }
 

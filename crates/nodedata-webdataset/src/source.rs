@@ -33,9 +33,9 @@ pub(crate) struct Opened {
 }
 
 impl WebDatasetSource {
-    pub(crate) fn open(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Self> {
-        let (indexes, inputs) = inputs(&*files)?;
-        let archives = Archives::new(Arc::clone(&files), options);
+    pub(crate) fn open(files: &Arc<dyn Files>, options: &OpenOptions) -> Result<Self> {
+        let (indexes, inputs) = inputs(&**files)?;
+        let archives = Archives::new(Arc::clone(files), options);
         let bounds = Bounds { bytes_max: archives.member_bytes_max, ratio_max: ratio_max(options) };
         let conditions = Conditions {
             partition_bytes: options.partition_bytes,
@@ -56,7 +56,7 @@ impl WebDatasetSource {
         let stretches = learned.stretches();
         let mut findings = learned.findings.clone();
         for index in &indexes {
-            findings.extend(index::check(&*files, &index.path, &inputs, &stretches)?);
+            findings.extend(index::check(&**files, &index.path, &inputs, &stretches)?);
         }
         let mut plan = SourcePlan {
             streams: vec![stream],

@@ -139,7 +139,7 @@ pub(super) fn markdown(figures: &Figures, options: &Options) -> String {
     let rows = rows.chain(figures.message.iter().map(|it| ("one message of 300 MB", it)));
     let mut text = String::new();
     // Writing to a String cannot fail.
-    for (name, Conversion { measured, heap_peak_bytes }) in rows {
+    for (name, Conversion { measured, heap_peak_bytes, .. }) in rows {
         let heap = heap_peak_bytes.map_or_else(|| "–".to_owned(), mebibytes);
         _ = writeln!(text, "| {name} | {:.3} | {:.3} | {heap} |", measured.wall_s, measured.cpu_s);
     }

@@ -338,7 +338,7 @@ fn a_log_with_other_pages_is_refused() {
     };
     assert_eq!(read_all(&small, &OpenOptions::default()), (21, 0, 0));
     // The log of another database, where no frame holds page 1 the header is the file's own.
-    let mixed = Snapshot { wal: large.wal.clone(), ..small.clone() };
+    let mixed = Snapshot { wal: large.wal, ..small.clone() };
     if let Err(err) = mixed.open(&OpenOptions::default()) {
         assert!(err.to_string().contains("bytes"), "{err}");
         assert!(err.locus().path.as_deref().is_some_and(|it| it.ends_with("a.db3-wal")), "{:?}", err.locus());

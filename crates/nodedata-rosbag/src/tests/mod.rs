@@ -59,12 +59,15 @@ impl Snapshot {
     }
 }
 
+/// What is broken, the messages of each channel that it costs, and whether more may be lost.
+type Cost = (Error, Vec<(u32, u64)>, bool);
+
 /// What reading a database to its end gives.
 #[derive(Debug, Default)]
 struct Outcome {
     messages: Vec<Stored>,
     /// Damage, with the messages of each channel that are lost, and whether more may be.
-    damage: Vec<(Error, Vec<(u32, u64)>, bool)>,
+    damage: Vec<Cost>,
 }
 
 impl Outcome {
