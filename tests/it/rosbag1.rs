@@ -63,7 +63,9 @@ fn a_folder_of_bags_is_one_episode_a_bag() {
     work.run(["convert", "bags", "--out", "out"]).exits(0);
     let dataset = Dataset::open(work.path("out"));
     let index = dataset.table("index/episodes.parquet");
-    let keys: Vec<String> = crate::tables::texts(&index, "episode_key").into_iter().flatten().collect();
+    let mut keys: Vec<String> = crate::tables::texts(&index, "episode_key").into_iter().flatten().collect();
+    // A row for each topic of an episode.
+    keys.dedup();
     assert_eq!(keys, ["ros1_bz2.bag", "ros1_lz4.bag", "ros1_none.bag"]);
     assert_eq!(dataset.tables()["/joint_states"].num_rows(), 300);
 }
