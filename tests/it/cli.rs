@@ -346,17 +346,19 @@ fn formats_completions_and_manual() {
         &work.run(["formats"]),
         &expect![[r#"
         mcap         MCAP logs, one episode a file: chunked or not, indexed or not, whole or damaged
+        rosbag2      ROS 2 bags, one episode a bag: SQLite or MCAP, split, compressed, described or not, whole or damaged
+        rosbag1      ROS 1 bags, one episode a file: indexed or not, left open by their recorder, whole or damaged
         lerobot      LeRobot datasets v2.0, v2.1 and v3.0: pointers audited, video passed through or decoded
         jsonl        JSON Lines, one sample a line: types learned from all rows, rows dealt to splits
                      --set source.on_conflict=…  what happens to a field that is of several kinds: it is kept as JSON text, or refused with the lines: one of: text, fail; text by default
         rlds         RLDS (TFDS) episodes, as TensorFlow Datasets writes them, and TFRecord files alone
                      --set source.episode_key=…  the feature of the whole episode that is its key, such as `episode_metadata.episode_id`; without it the key is the file and the number of the record in it, which writing the dataset anew may change: text; none by default
                      --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
+        webdataset   WebDataset, samples in tar files, packed or not: types learned from all members, rows dealt to splits
+                     --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
 
         recognised, and refused with what to do instead:
         nodedata     datasets that node-data wrote
-        rosbag2      ROS 2 bags in SQLite or compressed as whole files
-        rosbag1      ROS 1 bags
         zarr         Zarr stores
         lance        Lance tables
         hdf5         HDF5 files
@@ -366,7 +368,6 @@ fn formats_completions_and_manual() {
         npz          NumPy files
         arrow        Arrow files
         parquet      plain Parquet files
-        webdataset   tar archives, such as WebDataset shards
         lfs          Git LFS pointers
         compressed   files compressed as a whole
         video        video files alone

@@ -92,12 +92,11 @@ fn files_of_what_was_not_selected_are_not_named_again() {
 #[test]
 fn a_format_that_is_only_known_is_refused_by_its_name() {
     let work = Work::new();
-    work.write("bag/metadata.yaml", "rosbag2_bagfile_information:\n");
-    work.write("bag/bag_0.db3", "SQLite format 3\0");
-    work.write("bag/bag_0.mcap", log());
+    work.write("store/zarr.json", "{}");
+    work.write("store/notes.mcap", log());
     work.write("episode.hdf5", "\u{89}HDF");
     let cases = [
-        ("bag", "this build does not read ROS 2 bags", "`ros2 bag convert`"),
+        ("store", "this build does not read Zarr stores", "LeRobotDataset.create"),
         ("episode.hdf5", "this build does not read HDF5 files", "LeRobotDataset.create"),
     ];
     for (source, message, hint) in cases {
@@ -111,7 +110,7 @@ fn a_format_that_is_only_known_is_refused_by_its_name() {
     }
     let ran = work.run(["convert", "episode.hdf5", "--from", "hdf5", "--out", "out"]).exits(1);
     assert!(ran.stderr.contains("this build does not read HDF5 files"), "{}", ran.stderr);
-    assert_eq!(work.names(), ["bag", "episode.hdf5"]);
+    assert_eq!(work.names(), ["episode.hdf5", "store"]);
 }
 
 /// Logs without the ending of their format are found by how they begin, and one that is empty costs only itself.

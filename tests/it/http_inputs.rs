@@ -68,11 +68,23 @@ fn a_look_fetches_little() {
     let n_bytes = bytes.len() as u64;
     let web = Web::new([("a.mcap", bytes)]);
     work.run(["inspect", &web.at("files", "a.mcap")]).exits(0);
-    let asked = web.asked();
-    let ranges = asked.iter().filter_map(|it| it.rsplit(' ').next()?.split_once('-'));
-    let fetched: u64 =
-        ranges.map(|(start, end)| end.parse::<u64>().unwrap() + 1 - start.parse::<u64>().unwrap()).sum();
-    assert!(0 < fetched && fetched < n_bytes / 2, "{fetched} of {n_bytes}: {asked:?}");
+    let fetched = web.fetched();
+    assert!(0 < fetched && fetched < n_bytes / 2, "{fetched} of {n_bytes}: {:?}", web.asked());
+}
+
+/// What rows are made of is hashed when it comes, not fetched once more.
+#[test]
+fn a_conversion_fetches_a_recording_once() {
+    let work = Work::new();
+    let bytes = log(1, 24);
+    work.write("near.mcap", &bytes);
+    let n_bytes = bytes.len() as u64;
+    let web = Web::new([("near.mcap", bytes)]);
+    work.run(["convert", "near.mcap", "--out", "near"]).exits(0);
+    work.run(["convert", &web.at("files", "near.mcap"), "--out", "far"]).exits(0);
+    let fetched = web.fetched();
+    assert!(fetched <= n_bytes + n_bytes / 10, "{fetched} of {n_bytes}: {:?}", web.asked());
+    assert_eq!(differing(&work.path("near"), &work.path("far")), ["report.json"]);
 }
 
 #[test]

@@ -251,6 +251,30 @@ fn what_init_proposes_runs() {
     });
 }
 
+/// Also of steps that somebody else has made.
+#[test]
+fn what_init_proposes_for_tables_runs() {
+    for source in [
+        "lerobot/v21_simple",
+        "lerobot/v30_image",
+        "rlds/arm/1.2.0",
+        "rlds/kinds/1.0.0",
+        "jsonl/samples.jsonl",
+    ] {
+        let work = Work::new();
+        let source = corpus::fixtures("").join(source).display().to_string();
+        work.run(["init", &source, "--out", "p.yaml"]).exits(0);
+        let text = std::fs::read_to_string(work.path("p.yaml")).unwrap();
+        let ran = work.run(["run", "p.yaml", "--out", "out", "--format", "json"]);
+        assert_eq!(ran.code, 0, "{source}: {text}\n{}{}", ran.stdout, ran.stderr);
+        work.run(["validate", "--deep", "out"]).exits(0);
+        let report = work.json("out/report.json");
+        let written =
+            report["streams"].as_object().unwrap().values().map(|it| it["written"].as_u64().unwrap());
+        assert!(written.sum::<u64>() > 0, "{source}: {report}");
+    }
+}
+
 #[test]
 fn what_init_proposes_for_a_teleoperation() {
     let work = Work::new();

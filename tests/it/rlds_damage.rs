@@ -2,7 +2,7 @@
 //! much memory that takes.
 
 #[path = "../../crates/nodedata-rlds/tests/built/mod.rs"]
-mod built;
+pub(crate) mod built;
 
 use built::damaged::{self, Damaged, Outcome};
 

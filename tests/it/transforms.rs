@@ -6,7 +6,7 @@ use std::path::Path;
 use arrow_array::{
     Array as _, RecordBatch,
     cast::AsArray as _,
-    types::{Float32Type, Float64Type},
+    types::{Float32Type, Float64Type, Int32Type},
 };
 use nodedata_media::{Decoded, decode_image};
 use nodedata_testkit::corpus;
@@ -200,6 +200,59 @@ splits: {by: source}
     let schema = work.json("out/schema.json");
     assert_eq!(find(&schema, "image").unwrap()["shape"], json!([-1, 8, 8, 3]));
     work.run(["explain", "out", "--rebuild", "--source", "src"]).exits(0);
+}
+
+/// As language_table has its instructions.
+#[test]
+fn codes_of_an_rlds_set_become_text() {
+    let work = Work::new();
+    let source = corpus::fixtures("rlds/kinds/1.0.0").display().to_string();
+    let fields = "fields: {own: codes, text: {from: codes, transform: text/from_codes}}";
+    work.write(
+        "p.yaml",
+        format!("version: 1\nsource: {source:?}\nsteps: {{clock: {{rate_hz: 10}}}}\n{fields}\n"),
+    );
+    work.run(["run", "p.yaml", "--out", "out"]).exits(0);
+    work.run(["validate", "--deep", "out"]).exits(0);
+    let rows = steps_of(&work, "out");
+    let own = rows.column_by_name("own").unwrap().as_fixed_size_list();
+    let codes = own.values().as_primitive::<Int32Type>().values();
+    let expected = "go".bytes().map(i32::from).chain([0]).collect::<Vec<_>>().repeat(rows.num_rows());
+    assert!(rows.num_rows() > 0 && codes[..] == expected);
+    let text = rows.column_by_name("text").unwrap().as_string::<i32>();
+    assert!(text.iter().all(|it| it == Some("go")), "{text:?}");
+    let schema = work.json("out/schema.json");
+    assert_eq!(find(&schema, "text").unwrap()["type"], "string");
+}
+
+/// Whoever passes over damage loses the steps whose values do not fit, and is told which.
+#[test]
+fn a_value_that_does_not_fit_costs_its_step_where_damage_is_passed_over() {
+    let work = Work::new();
+    let source = corpus::fixtures("lerobot/v30_image").display().to_string();
+    let field = "frame: {from: frame_index, transform: gripper/invert, type: uint8}";
+    let next = "next: {from: action, transform: {action/shift: {steps: 1, end: null}}}";
+    work.write(
+        "p.yaml",
+        format!("version: 1\nsource: {source:?}\nsteps: {{clock: {{rate_hz: 10}}}}\nfields:\n  {field}\n  {next}\n"),
+    );
+    let refused = work.run(["run", "p.yaml", "--out", "out"]).exits(1);
+    assert!(refused.stderr.contains("2 becomes -1, which UInt8 cannot hold"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`on_error: salvage` leaves out such steps"), "{}", refused.stderr);
+    let text = std::fs::read_to_string(work.path("p.yaml")).unwrap();
+    work.write("p.yaml", text + "on_error: salvage\n");
+    work.run(["run", "p.yaml", "--out", "out"]).exits(3);
+    work.run(["validate", "--deep", "out"]).exits(0);
+    let report = work.json("out/report.json");
+    let ledger = &report["streams"]["steps"];
+    let n_left = ledger["written"].as_u64().unwrap();
+    assert_eq!((&ledger["read"], &ledger["dropped"]), (&json!(36), &json!({"not_transformed": 36 - n_left})));
+    let rows = steps_of(&work, "out");
+    let episodes = int64(&rows, "episode_index");
+    assert_eq!(int64(&rows, "step_index"), [0, 1].repeat(episodes.len() / 2));
+    // The step behind each of them is there, though it is left out itself.
+    assert!(floats(&rows, "next").iter().all(Option::is_some));
+    work.run(["explain", "out", "--rebuild", "--source", &source]).exits(0);
 }
 
 /// Coded video becomes frames by itself where pictures are worked on, and is never cut.

@@ -10,7 +10,7 @@ use std::{
 
 /// A plain web server for one test: files below `/files`, the same without ranges below `/whole`, by a redirect below
 /// `/moved`, only for whoever knows the query `?key=1` below `/signed`, and changed at every answer below `/changing`.
-/// `/denied` is for nobody.
+/// `/denied` is for nobody. Below `/bucket` they are the objects of a bucket, as S3 has them.
 pub(crate) struct Web {
     pub(crate) url: String,
     shared: Arc<Shared>,
@@ -59,6 +59,15 @@ impl Web {
     pub(crate) fn asked(&self) -> Vec<String> {
         self.shared.asked.lock().unwrap().clone()
     }
+
+    /// Bytes of all ranges that were asked for.
+    pub(crate) fn fetched(&self) -> u64 {
+        let asked = self.asked();
+        let ranges = asked.iter().filter_map(|it| it.rsplit(' ').next()?.split_once('-'));
+        let n_bytes =
+            |(start, end): (&str, &str)| Some(end.parse::<u64>().ok()? + 1 - start.parse::<u64>().ok()?);
+        ranges.filter_map(n_bytes).sum()
+    }
 }
 
 impl Shared {
@@ -91,12 +100,28 @@ impl Shared {
         drop(stream.flush());
     }
 
+    /// All objects, as S3 lists them.
+    fn listing(&self) -> String {
+        let object = |(name, bytes): (&String, &Vec<u8>)| {
+            let n = bytes.len();
+            format!(
+                "<Contents><Key>{name}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>\
+                 <ETag>&quot;same&quot;</ETag><Size>{n}</Size><StorageClass>STANDARD</StorageClass></Contents>"
+            )
+        };
+        let objects: String = self.files.iter().map(object).collect();
+        format!("<ListBucketResult><IsTruncated>false</IsTruncated>{objects}</ListBucketResult>")
+    }
+
     /// Status and headers, and the body.
     fn found(&self, target: &str, range: Option<&str>) -> (String, Vec<u8>) {
         let n = self.n_answers.fetch_add(1, Ordering::SeqCst);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut parts = path.trim_start_matches('/').splitn(2, '/');
         let (way, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        if (way, name) == ("bucket", "") {
+            return ("200 OK\r\nContent-Type: application/xml\r\n".to_owned(), self.listing().into_bytes());
+        }
         let Some(bytes) = self.files.get(name) else { return ("404 Not Found\r\n".to_owned(), Vec::new()) };
         let e_tag = if way == "changing" { format!("\"{n}\"") } else { "\"same\"".to_owned() };
         match way {
@@ -104,7 +129,7 @@ impl Shared {
             "denied" => ("403 Forbidden\r\n".to_owned(), Vec::new()),
             "signed" if query != "key=1" => ("403 Forbidden\r\n".to_owned(), Vec::new()),
             "whole" => ("200 OK\r\n".to_owned(), bytes.clone()),
-            "files" | "signed" | "changing" => {
+            "files" | "signed" | "changing" | "bucket" => {
                 let Some((start, end)) = range.and_then(|it| it.split_once('-')) else {
                     return ("200 OK\r\n".to_owned(), bytes.clone());
                 };
@@ -117,7 +142,8 @@ impl Shared {
                 }
                 let all = bytes.len();
                 let head = format!(
-                    "206 Partial Content\r\nETag: {e_tag}\r\nContent-Range: bytes {start}-{}/{all}\r\n",
+                    "206 Partial Content\r\nETag: {e_tag}\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
+                     Content-Range: bytes {start}-{}/{all}\r\n",
                     end - 1
                 );
                 (head, bytes[start..end].to_vec())

@@ -11,7 +11,7 @@ pub(crate) struct Options {
 
     /// Only inputs whose name contains this: jpeg-none, jpeg-zstd, raw-none, raw-zstd, camera-none, camera-zstd,
     /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1, rlds-jpeg, rlds-large;
-    /// or jobs: inspect-jpeg, inspect-numeric, align-jpeg, align-raw, align-numeric, push-folder, push-server,
+    /// or jobs: bags-jpeg, bags-numeric, topics, message, inspect-jpeg, inspect-numeric, align-jpeg, align-raw, align-numeric, push-folder, push-server,
     /// push-folder-known, push-server-known.
     #[arg(long)]
     pub(crate) only: Option<String>,
@@ -36,8 +36,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PYTHON")]
     pub(crate) tfds: Option<PathBuf>,
 
+    /// A Python interpreter that has `rosbags` installed: time its decoding of bags, too.
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) rosbags: Option<PathBuf>,
+
     /// Another build of node-data: every job runs with it and with ours in turns, instead of with reference jobs.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["inputs_only", "rerun", "lerobot", "tfds"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["inputs_only", "rerun", "lerobot", "tfds", "rosbags"])]
     pub(crate) against: Option<PathBuf>,
 
     /// Write the figures as JSON to this file, too.
@@ -74,7 +78,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.rerun {
         command.arg("--rerun");
     }
-    for (flag, python) in [("--lerobot", &options.lerobot), ("--tfds", &options.tfds)] {
+    let pythons =
+        [("--lerobot", &options.lerobot), ("--tfds", &options.tfds), ("--rosbags", &options.rosbags)];
+    for (flag, python) in pythons {
         let Some(python) = python else { continue };
         // A bare name is looked up on the PATH; a path must hold in the workspace's folder, too.
         let is_path = python.components().count() > 1;

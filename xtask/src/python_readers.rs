@@ -14,8 +14,8 @@ const TESTS: &str = "tests/python";
 
 /// Converts every MCAP fixture with the debug binary and lets pyarrow, DuckDB, Polars and `datasets`
 /// read what came out, converts from an S3 server, holds a registry in it to the kit of all registries,
-/// aligned steps against numpy, and steps of RLDS datasets against TFDS. Without Python or without its packages
-/// the part is skipped, and says so; without those of single tests only they are.
+/// aligned steps against numpy, messages of bags against `rosbags`, and steps of RLDS datasets against TFDS. Without
+/// Python or without its packages the part is skipped, and says so; without those of single tests only they are.
 ///
 /// # Errors
 /// When a fixture does not convert, the kit does not compile, or the tests cannot be run.
@@ -33,6 +33,7 @@ pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
     let missing = [
         add(&python, "requirements-s3.txt", "no S3 server").err(),
         add(&python, "requirements-align.txt", "no official reader to hold the alignment against").err(),
+        add(&python, "requirements-rosbags.txt", "no `rosbags` to hold bags against").err(),
         croissant.as_ref().err().cloned(),
         tfds.as_ref().err().cloned(),
     ];

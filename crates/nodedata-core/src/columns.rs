@@ -97,6 +97,14 @@ impl Columns {
         self.leaves[id.0].values.push(u8::from(value));
     }
 
+    /// Makes room for `n_values` more of a text or bytes column, of `n_bytes` together: growing by doubling copies what is there, and
+    /// touches fresh memory for it. Has no effect on what is built.
+    pub fn reserve(&mut self, id: LeafId, n_bytes: usize, n_values: usize) {
+        let leaf = &mut self.leaves[id.0];
+        leaf.values.reserve(n_bytes);
+        leaf.offsets.reserve(n_values);
+    }
+
     /// Appends one value of a text or bytes column. Text must be UTF-8.
     #[inline]
     pub fn push_bytes(&mut self, id: LeafId, value: &[u8]) {

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Arc};
 
 use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,23 @@ impl DType {
             Self::Int64 | Self::UInt64 | Self::Float64 => Some(8),
             Self::Bool | Self::String | Self::Bytes => None,
         }
+    }
+
+    /// The integers that are values of this type; `None` where its values are none.
+    pub fn integers(self) -> Option<RangeInclusive<i128>> {
+        Some(match self {
+            Self::Int8 => i8::MIN.into()..=i8::MAX.into(),
+            Self::Int16 => i16::MIN.into()..=i16::MAX.into(),
+            Self::Int32 => i32::MIN.into()..=i32::MAX.into(),
+            Self::Int64 => i64::MIN.into()..=i64::MAX.into(),
+            Self::UInt8 => 0..=u8::MAX.into(),
+            Self::UInt16 => 0..=u16::MAX.into(),
+            Self::UInt32 => 0..=u32::MAX.into(),
+            Self::UInt64 => 0..=u64::MAX.into(),
+            Self::Bool | Self::Float16 | Self::Float32 | Self::Float64 | Self::String | Self::Bytes => {
+                return None;
+            }
+        })
     }
 
     /// Whether values of this type have a numeric order, so that min, max and mean mean something.

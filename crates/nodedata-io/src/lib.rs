@@ -6,6 +6,7 @@
 mod atomic_dir;
 mod atomic_file;
 mod blocks;
+mod braces;
 #[cfg(feature = "remote")]
 mod bucket;
 mod folder;
@@ -15,12 +16,15 @@ mod memory;
 pub mod packed;
 mod places;
 #[cfg(feature = "remote")]
+mod recent;
+#[cfg(feature = "remote")]
 mod remote;
 #[cfg(feature = "runtime")]
 mod remote_error;
 mod replacing;
 #[cfg(feature = "runtime")]
 mod runtime;
+mod scratch;
 mod several;
 #[cfg(feature = "remote")]
 mod web;
@@ -44,4 +48,5 @@ pub use remote_error::store_error;
 pub use replacing::{Recognised, Replacing, refuse_foreign_file};
 #[cfg(feature = "runtime")]
 pub use runtime::block_on;
+pub use scratch::Scratch;
 pub use several::open_all;

@@ -4,6 +4,7 @@
 mod decoder;
 mod packing;
 mod spool;
+mod spools;
 mod unpacker;
 
 #[cfg(test)]
@@ -11,4 +12,5 @@ mod tests;
 
 pub use packing::Packing;
 pub use spool::{Spool, spool};
-pub use unpacker::{Member, Unpacker, unpacked_max};
+pub use spools::{Spools, UNPACK_RATIO_MAX, ratio_max};
+pub use unpacker::{Member, Unpacker, unpack, unpacked_max};

@@ -11,7 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use url::Url;
 
 use crate::{
-    Blocks, Input, Places, bucket::open_bucket, input::printable, remote_error::store_error,
+    Blocks, Input, Places, bucket::open_bucket, input::printable, recent::Recent, remote_error::store_error,
     runtime::block_on,
 };
 
@@ -23,6 +23,7 @@ pub struct RemoteFiles {
     objects: Vec<RemoteObject>,
     /// Whether `prefix` was the name of an object, not of what lies above some.
     one_object: bool,
+    recent: Recent,
 }
 
 struct RemoteObject {
@@ -55,7 +56,13 @@ impl RemoteFiles {
             let name = prefix.filename().unwrap_or_default().into();
             let object =
                 RemoteObject { name, location: prefix.clone(), n_bytes: found.size, e_tag: found.e_tag };
-            return Ok(Self { store, prefix, objects: vec![object], one_object: true });
+            return Ok(Self {
+                store,
+                prefix,
+                objects: vec![object],
+                one_object: true,
+                recent: Recent::default(),
+            });
         }
         let listed: Vec<_> = block_on(store.list(Some(&prefix)).try_collect())
             .map_err(|err| store_error("cannot list the objects", &err))?;
@@ -75,7 +82,7 @@ impl RemoteFiles {
             return Err(Error::new(ErrorKind::Config, "no object is there, nor below that prefix")
                 .with_hint("check the bucket, the prefix, and the credentials in the environment"));
         }
-        Ok(Self { store, prefix, objects, one_object: false })
+        Ok(Self { store, prefix, objects, one_object: false, recent: Recent::default() })
     }
 }
 
@@ -109,8 +116,10 @@ impl Files for RemoteFiles {
         let Some(RemoteObject { location, n_bytes, .. }) = self.object(path) else {
             return Err(Error::new(ErrorKind::Io, "no such object").at(Locus::path(path)));
         };
-        let (store, location) = (Arc::clone(&self.store), location.clone());
-        Ok(Arc::new(Blocks::over(RemoteFile { store, location, n_bytes: *n_bytes })))
+        self.recent.get(path, || {
+            let (store, location) = (Arc::clone(&self.store), location.clone());
+            Ok(Arc::new(Blocks::over(RemoteFile { store, location, n_bytes: *n_bytes })))
+        })
     }
 
     fn stamp(&self, path: &Path) -> Option<String> {

@@ -6,16 +6,17 @@ use std::{
 
 use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
 
-use crate::{Input, LocalFiles, Part, Places, input::open, input::printable};
+use crate::{Input, LocalFiles, Part, Places, braces::expanded, input::open, input::printable};
 
-/// Opens one or several SRC, each as [`open`] does, as one input. What lies on disk is named relative to the deepest folder that
+/// Opens one or several SRC, each as [`open`] does, as one input; one with a list in braces stands for several. What lies on disk is named relative to the deepest folder that
 /// all of it lies in, so that a glob that the shell has expanded names its files as the glob itself does; what lies below
 /// URLs likewise, or by host and path where that is not all.
 ///
 /// # Errors
 /// As [`open`]; `Config` for no source, and for a file that two of them name.
 pub fn open_all(sources: &[String]) -> Result<Input> {
-    match sources {
+    let expanded: Vec<Vec<String>> = sources.iter().map(|it| expanded(it)).collect::<Result<_>>()?;
+    match expanded.concat().as_slice() {
         [] => Err(Error::new(ErrorKind::Config, "no source is named")
             .with_hint("name a file, a folder, a glob in quotes, or a URL")),
         [one] => open(one),
@@ -169,6 +170,7 @@ mod tests {
         assert_eq!(listed(&["b.mcap", "runs", "a.mcap"]).len(), 4);
         assert_eq!(listed(&["a.mcap", "runs/"]), ["a.mcap", "runs/day/y.mcap", "runs/x.mcap"]);
         assert_eq!(listed(&["runs/x.mcap", "other/../other/x.mcap"]), ["other/x.mcap", "runs/x.mcap"]);
+        assert_eq!(listed(&["{b,a}.mcap"]), ["a.mcap", "b.mcap"]);
         // As the glob in quotes names them.
         assert_eq!(listed(&["*.mcap"]), listed(&["a.mcap", "b.mcap"]));
         assert_eq!(listed(&["runs/day/y.mcap", "runs/x.mcap"]), listed(&["runs/**/*.mcap"]));

@@ -111,7 +111,8 @@ impl Page {
             First::Fetched(files) => files,
             First::Ranges(whole) => {
                 tracing::info!(source = self.told, bytes = whole.n_bytes, "read by range");
-                Arc::new(RangedFile { name, page: Arc::new(self), whole })
+                let file = Blocks::over(Ranges { page: self, whole: whole.clone() });
+                Arc::new(RangedFile { name, whole, file: Arc::new(file) })
             }
         })
     }
@@ -245,8 +246,9 @@ fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, u64)> {
 /// A file of a server that sends ranges.
 struct RangedFile {
     name: PathBuf,
-    page: Arc<Page>,
     whole: Whole,
+    /// Opened once: what one reader fetched serves the next.
+    file: Arc<Blocks<Ranges>>,
 }
 
 impl Files for RangedFile {
@@ -258,7 +260,7 @@ impl Files for RangedFile {
         if path != self.name {
             return Err(Error::new(ErrorKind::Io, "no such file at the address").at(Locus::path(path)));
         }
-        Ok(Arc::new(Blocks::over(Ranges { page: Arc::clone(&self.page), whole: self.whole.clone() })))
+        Ok(Arc::clone(&self.file) as Arc<dyn ReadAt>)
     }
 
     fn stamp(&self, path: &Path) -> Option<String> {
@@ -269,7 +271,7 @@ impl Files for RangedFile {
 
 /// Behind [`Blocks`], which ask for what is there only.
 struct Ranges {
-    page: Arc<Page>,
+    page: Page,
     whole: Whole,
 }
 

@@ -1,11 +1,9 @@
-use nodedata_core::{Finding, InputFile, OpenOptions};
+use nodedata_core::{Finding, InputFile, OpenOptions, RowDeal};
 use nodedata_message::JsonType;
+use nodedata_steps::{LearnedFile, Share, are_of};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    deal::DealText,
-    pass::{Share, Stretch},
-};
+use crate::pass::Stretch;
 
 /// Of another version nothing is taken over.
 const VERSION: u32 = 1;
@@ -17,7 +15,7 @@ const VERSION: u32 = 1;
 pub(crate) struct Learned {
     version: u32,
     conditions: Conditions,
-    files: Vec<LearnedFile>,
+    files: Vec<LearnedFile<LearnedStretch>>,
     /// `None` where records stay bytes.
     pub(crate) types: Option<JsonType>,
     pub(crate) findings: Vec<Finding>,
@@ -29,17 +27,9 @@ pub(crate) struct Learned {
 pub(crate) struct Conditions {
     pub(crate) partition_bytes: u64,
     pub(crate) line_bytes_max: u64,
-    pub(crate) deal: Option<DealText>,
+    pub(crate) deal: Option<RowDeal>,
     pub(crate) refuses_conflicts: bool,
     pub(crate) decodes: bool,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LearnedFile {
-    path: String,
-    n_bytes: u64,
-    stretches: Vec<LearnedStretch>,
 }
 
 /// Start, end, lines, and per split records and their bytes.
@@ -58,12 +48,7 @@ impl Learned {
             let shares = it.shares.iter().map(|it| (it.n_records, it.n_bytes)).collect();
             LearnedStretch(it.byte_range.start, it.byte_range.end, it.n_lines, shares)
         };
-        let file = |(input, stretches): (&InputFile, &Vec<Stretch>)| LearnedFile {
-            path: input.path.display().to_string(),
-            n_bytes: input.n_bytes,
-            stretches: stretches.iter().map(stretch).collect(),
-        };
-        let files = inputs.iter().zip(stretches).map(file).collect();
+        let files = LearnedFile::all(inputs, stretches.iter().map(|it| it.iter().map(stretch).collect()));
         Self { version: VERSION, conditions, files, types, findings }
     }
 
@@ -79,43 +64,42 @@ impl Learned {
     ) -> Option<Self> {
         let learned: Self = serde_json::from_str(options.learned.as_deref()?).ok()?;
         let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
-        let same_file = |(file, input): (&LearnedFile, &InputFile)| {
-            let is_same = *input.path.display().to_string() == file.path && input.n_bytes == file.n_bytes;
-            is_same && file.is_sound(n_splits)
-        };
         let fits = learned.version == VERSION
             && learned.conditions == *conditions
             && learned.types.is_some() == conditions.decodes
             && learned.types.as_ref().is_none_or(|it| it.n_leaves() <= JsonType::LEAVES_MAX)
-            && learned.files.len() == inputs.len()
-            && learned.files.iter().zip(inputs).all(same_file);
+            && are_of(&learned.files, inputs, |it| is_sound(it, n_splits));
         fits.then_some(learned)
     }
 
     pub(crate) fn stretches(&self) -> Vec<Vec<Stretch>> {
-        let stretch = |it: &LearnedStretch| Stretch {
-            byte_range: it.0..it.1,
-            n_lines: it.2,
-            shares: it.3.iter().map(|it| Share { n_records: it.0, n_bytes: it.1 }).collect(),
+        let of_file = |file: &LearnedFile<LearnedStretch>| {
+            let mut first_line = 1;
+            let stretch = |LearnedStretch(start, end, n_lines, shares): &LearnedStretch| {
+                let share = |it: &(u64, u64)| Share { n_records: it.0, n_bytes: it.1 };
+                let shares = shares.iter().map(share).collect();
+                let stretch = Stretch { byte_range: *start..*end, first_line, n_lines: *n_lines, shares };
+                first_line += n_lines;
+                stretch
+            };
+            file.stretches.iter().map(stretch).collect()
         };
-        self.files.iter().map(|it| it.stretches.iter().map(stretch).collect()).collect()
+        self.files.iter().map(of_file).collect()
     }
 }
 
-impl LearnedFile {
-    /// Whether its stretches lie in it one after the other, and their numbers are possible.
-    fn is_sound(&self, n_splits: usize) -> bool {
-        let mut at = 0;
-        self.stretches.iter().all(|LearnedStretch(start, end, n_lines, shares)| {
-            let is_next = at <= *start && start < end && *end <= self.n_bytes;
-            at = *end;
-            let n_records = shares.iter().try_fold(0u64, |sum, it| sum.checked_add(it.0));
-            let n_bytes = shares.iter().try_fold(0u64, |sum, it| sum.checked_add(it.1));
-            is_next
-                && shares.len() == n_splits
-                && *n_lines <= end - start
-                && n_records.is_some_and(|it| it <= *n_lines)
-                && n_bytes.is_some_and(|it| it <= end - start)
-        })
-    }
+/// Whether the stretches of a file lie in it one after the other, and their numbers are possible.
+fn is_sound(file: &LearnedFile<LearnedStretch>, n_splits: usize) -> bool {
+    let mut at = 0;
+    file.stretches.iter().all(|LearnedStretch(start, end, n_lines, shares)| {
+        let is_next = at <= *start && start < end && *end <= file.n_bytes;
+        at = *end;
+        let n_records = shares.iter().try_fold(0u64, |sum, it| sum.checked_add(it.0));
+        let n_bytes = shares.iter().try_fold(0u64, |sum, it| sum.checked_add(it.1));
+        is_next
+            && shares.len() == n_splits
+            && *n_lines <= end - start
+            && n_records.is_some_and(|it| it <= *n_lines)
+            && n_bytes.is_some_and(|it| it <= end - start)
+    })
 }

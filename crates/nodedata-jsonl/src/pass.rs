@@ -2,6 +2,7 @@ use std::{ops::Range, path::Path, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Files, InputFile, Locus, ReadAt, Result, RowDeal};
 use nodedata_message::{JsonInference, Place};
+use nodedata_steps::{DealtStretch, Share};
 use rayon::prelude::*;
 
 use crate::{
@@ -23,16 +24,21 @@ const COMPRESSED: [(&[u8], &str); 4] =
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stretch {
     pub(crate) byte_range: Range<u64>,
+    /// Number of its first line, from 1; known once all stretches before it are.
+    pub(crate) first_line: u64,
     pub(crate) n_lines: u64,
     /// By split.
     pub(crate) shares: Vec<Share>,
 }
 
-/// The records of a stretch that are dealt to one split.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Share {
-    pub(crate) n_records: u64,
-    pub(crate) n_bytes: u64,
+impl DealtStretch for Stretch {
+    fn byte_range(&self) -> Range<u64> {
+        self.byte_range.clone()
+    }
+
+    fn shares(&self) -> &[Share] {
+        &self.shares
+    }
 }
 
 /// What a pass over all lines is to find.
@@ -97,8 +103,8 @@ impl Pass<'_> {
         let Some(start) = first_line(&*file, part)? else { return Ok(None) };
         let range = start..part.end;
         let n_splits = self.deal.map_or(1, |it| it.fractions.len());
-        let mut stretch =
-            Stretch { byte_range: range.clone(), n_lines: 0, shares: vec![Share::default(); n_splits] };
+        let shares = vec![Share::default(); n_splits];
+        let mut stretch = Stretch { byte_range: range.clone(), first_line: 1, n_lines: 0, shares };
         let (inference, broken) = self.look(input, &file, &range, &[], Some(&mut stretch))?;
         if broken.is_empty() {
             return Ok(Some((stretch, inference)));

@@ -1,23 +1,23 @@
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    DType, EpisodeInfo, EpisodeStream, Error, ErrorKind, Feature, Files, Finding, Findings, InputFile,
-    InputRange, Layout, LeafId, Locus, OpenOptions, OptionValue, Partition, ReadOptions, Result, RowDeal,
-    RowKey, STEP_INDEX, STEPS as STEPS_NAME, Source, SourcePlan, StreamKind, StreamSchema, free_name, meta,
-    patterns, suggest,
+    EpisodeStream, Error, ErrorKind, Files, Finding, Findings, InputFile, Layout, LeafId, Locus, OpenOptions,
+    OptionValue, ReadOptions, Result, RowDeal, STEPS as STEPS_NAME, Source, SourcePlan, StreamKind,
+    StreamSchema, free_name, patterns,
 };
 use nodedata_message::{JsonConflict, JsonKind, JsonType, MessageDecoder};
-use nodedata_steps::{Column, STEPS, check_names, check_undecoded, select};
-use serde::Serialize;
+use nodedata_steps::{
+    Column, SamplePart, SampleStream, check_dealt_field, check_names, check_undecoded, name_of_sample,
+    plan_samples, row_index, sample_inputs, samples_schema, select,
+};
 
 use crate::{
-    deal::{DealText, SOURCE},
     format::ON_CONFLICT,
     learned::{Conditions, Learned},
     own_keys::own_keys,
     pass::{Found, Pass, Stretch},
-    stream::RecordStream,
+    stream::LineReader,
 };
 
 /// A line may have no more, whatever the options say: a batch that holds it stays below what its offsets count.
@@ -31,7 +31,7 @@ pub(crate) struct Opened {
     pub(crate) plan: SourcePlan,
     pub(crate) files: Arc<dyn Files>,
     /// By partition.
-    parts: Vec<Part>,
+    parts: Vec<SamplePart<Stretch>>,
     pub(crate) deal: Option<RowDeal>,
     pub(crate) line_bytes_max: u64,
     pub(crate) table: Table,
@@ -48,27 +48,14 @@ pub(crate) struct Table {
     pub(crate) schema: SchemaRef,
 }
 
-/// What a partition is to its reader.
-#[derive(Debug, Clone)]
-pub(crate) struct Part {
-    pub(crate) input: usize,
-    pub(crate) byte_range: std::ops::Range<u64>,
-    /// Number of its first line, from 1.
-    pub(crate) first_line: u64,
-    /// Which records are its own; `None` for all.
-    pub(crate) split: Option<usize>,
-    /// Records of its episode before it.
-    pub(crate) first_record: u64,
-}
-
 impl JsonlSource {
     pub(crate) fn open(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Self> {
-        let inputs = inputs(&*files)?;
+        let inputs = sample_inputs(&*files, "a `.jsonl` file")?;
         check_undecoded(&[STEPS_NAME], options)?;
         let conditions = Conditions {
             partition_bytes: options.partition_bytes,
             line_bytes_max: options.record_bytes_max.min(LINE_BYTES_MAX),
-            deal: options.deal.as_ref().map(DealText::new),
+            deal: options.deal.clone(),
             refuses_conflicts: options.option(&ON_CONFLICT) == OptionValue::Text("fail".to_owned()),
             decodes: !options.undecoded.iter().any(|it| patterns::fits(it, STEPS_NAME)),
         };
@@ -77,7 +64,6 @@ impl JsonlSource {
             None => learn(&*files, &inputs, options, conditions.clone())?,
         };
         let (table, steps, unselected) = table(learned.types.as_ref(), options)?;
-        let recipe = PartRecipe { types: types_hash(&learned), split: None, deal: conditions.deal.as_ref() };
         let mut plan = SourcePlan {
             streams: vec![steps],
             unselected,
@@ -86,7 +72,8 @@ impl JsonlSource {
             learned: Some(learned.to_text()),
             ..SourcePlan::default()
         };
-        let parts = plan_parts(&mut plan, &learned.stretches(), options.deal.as_ref(), &recipe);
+        let types = types_hash(&learned);
+        let parts = plan_samples(&mut plan, learned.stretches(), &[], options.deal.as_ref(), &types);
         let line_bytes_max = conditions.line_bytes_max;
         Ok(Self(Arc::new(Opened { plan, files, parts, deal: options.deal.clone(), line_bytes_max, table })))
     }
@@ -103,22 +90,9 @@ impl Source for JsonlSource {
         };
         let path = &self.0.plan.inputs[part.input].path;
         let file = self.0.files.open(path).map_err(|err| err.at(Locus::path(path)))?;
-        Ok(Box::new(RecordStream::new(Arc::clone(&self.0), part.clone(), file, options)))
+        let (table, reader) = (&self.0.table, LineReader::new(Arc::clone(&self.0), part, file));
+        Ok(Box::new(SampleStream::new(reader, part, &table.layout, Arc::clone(&table.schema), options)))
     }
-}
-
-fn inputs(files: &dyn Files) -> Result<Vec<InputFile>> {
-    let mut paths = files.list()?;
-    paths.sort_unstable();
-    if paths.is_empty() {
-        let message = "the input has no files";
-        return Err(Error::new(ErrorKind::Config, message).with_hint("name a `.jsonl` file"));
-    }
-    let input = |path: std::path::PathBuf| {
-        let n_bytes = files.open(&path).map_err(|err| err.at(Locus::path(&path)))?.n_bytes();
-        Ok(InputFile { path, n_bytes })
-    };
-    paths.into_iter().map(input).collect()
 }
 
 /// Reads all lines of all files.
@@ -183,9 +157,7 @@ fn told(pass: &Pass<'_>, found: &Found, conflict: &JsonConflict) -> Result<(Stri
 /// names of the others.
 fn table(types: Option<&JsonType>, options: &OpenOptions) -> Result<(Table, StreamSchema, Vec<String>)> {
     let mut layout = Layout::default();
-    let about = "position of the line's row in its file, from 0";
-    let step_index = Feature::new(STEP_INDEX, DType::Int64, Vec::new()).with_meta(meta::DESCRIPTION, about);
-    layout.leaf(step_index, &[]);
+    layout.leaf(row_index("line"), &[]);
     let decoder = match types {
         Some(types) => {
             let decoder = types.compile(&mut layout)?;
@@ -200,25 +172,13 @@ fn table(types: Option<&JsonType>, options: &OpenOptions) -> Result<(Table, Stre
         .map(|(origin, feature)| Column { feature: feature.clone(), origin })
         .collect();
     check_names(&columns[1..], &[], options)?;
-    if let (Some(RowDeal { key: RowKey::Field(name), .. }), Some(_)) = (&options.deal, types)
-        && !columns[1..].iter().any(|it| it.feature.name == *name)
-    {
+    if types.is_some() {
         let names = columns[1..].iter().map(|it| it.feature.name.as_str());
-        return Err(Error::new(
-            ErrorKind::Config,
-            format!("no row has the field `{name}` that rows are dealt by"),
-        )
-        .with_hint(suggest(name, names)));
+        check_dealt_field(options, "row has the field", names)?;
     }
     let all = OpenOptions { undecoded: Vec::new(), ..options.clone() };
     let (columns, unselected) = select(columns, &all, |it| (it.origin != 0).then(|| it.feature.name.clone()));
-    let steps = StreamSchema {
-        id: STEPS,
-        name: STEPS_NAME.into(),
-        kind: StreamKind::Samples,
-        features: columns.iter().map(|it| it.feature.clone()).collect(),
-        metadata: Default::default(),
-    };
+    let steps = samples_schema(columns.iter().map(|it| it.feature.clone()).collect());
     let kept = columns.iter().map(|it| it.origin).collect();
     let table = Table { layout: Arc::new(layout), decoder, kept, schema: steps.arrow() };
     Ok((table, steps, unselected))
@@ -229,21 +189,10 @@ fn name_columns(layout: &mut Layout, types: &JsonType) {
     let mut names: BTreeSet<String> = layout.features().map(|it| it.name.clone()).collect();
     for (idx, key) in own_keys(types).into_iter().enumerate() {
         let Some(key) = key.filter(|it| StreamKind::Samples.has_built_in(it)) else { continue };
-        let name = free_name(&format!("{SOURCE}{key}"), |it| names.contains(it));
+        let name = free_name(&name_of_sample(key), |it| names.contains(it));
         names.insert(name.clone());
         layout.feature_mut(LeafId(1 + idx)).name = name;
     }
-}
-
-/// What decides the rows of a partition besides its bytes: types, which all of the input decides, and whose rows it
-/// takes.
-#[derive(Debug, Clone, Serialize)]
-struct PartRecipe<'a> {
-    types: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    split: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deal: Option<&'a DealText>,
 }
 
 fn types_hash(learned: &Learned) -> String {
@@ -251,55 +200,4 @@ fn types_hash(learned: &Learned) -> String {
     let text = serde_json::to_string(learned.types.as_ref().unwrap_or(&json));
     let text = text.expect("words and lists of them are JSON");
     blake3::hash(text.as_bytes()).to_hex().to_string()
-}
-
-/// Adds an episode per file, or per file and split, and a partition for each of its stretches that has rows of it.
-fn plan_parts(
-    plan: &mut SourcePlan,
-    stretches: &[Vec<Stretch>],
-    deal: Option<&RowDeal>,
-    recipe: &PartRecipe<'_>,
-) -> Vec<Part> {
-    let mut parts = Vec::new();
-    for (input, stretches) in stretches.iter().enumerate() {
-        let key = key_of(&plan.inputs[input].path);
-        let n_splits = deal.map_or(1, |it| it.fractions.len());
-        for split in 0..n_splits {
-            let name = deal.map(|it| it.fractions[split].0.as_str());
-            let episode = plan.episodes.len();
-            plan.episodes.push(EpisodeInfo {
-                key: name.map_or_else(|| key.clone(), |it| format!("{key}@{it}")),
-                input,
-                split: name.map(str::to_owned),
-                ..EpisodeInfo::default()
-            });
-            let recipe = PartRecipe { split: name, ..recipe.clone() };
-            let recipe = serde_json::to_string(&recipe).expect("text and numbers are JSON");
-            let (mut first_line, mut first_record) = (1, 0);
-            for stretch in stretches {
-                let share = stretch.shares[split];
-                if share.n_records != 0 {
-                    let byte_range = stretch.byte_range.clone();
-                    plan.partitions.push(Partition {
-                        episode,
-                        reads: vec![InputRange { input, byte_range: byte_range.clone() }],
-                        decoded_bytes: share.n_bytes,
-                        recipe: recipe.clone(),
-                        ..Partition::default()
-                    });
-                    let split = deal.map(|_| split);
-                    parts.push(Part { input, byte_range, first_line, split, first_record });
-                }
-                first_line += stretch.n_lines;
-                first_record += share.n_records;
-            }
-        }
-    }
-    parts
-}
-
-/// A path as a key that is the same on every machine: `/` whatever this one uses.
-fn key_of(path: &Path) -> String {
-    let parts: Vec<_> = path.components().map(|it| it.as_os_str().to_string_lossy()).collect();
-    parts.join("/")
 }

@@ -18,6 +18,24 @@ pub fn too_large(what: &str, n_bytes: u64, n_bytes_max: u64) -> Error {
         )
 }
 
+/// That a file does not begin with `magic`, as files of `kind` do: `start` are its first bytes.
+pub fn foreign_start(start: &[u8], kind: &str, magic: &[u8]) -> Error {
+    if start.is_empty() {
+        return Error::new(ErrorKind::Corrupt, "file is empty").with_hint("record it again, or leave it out");
+    }
+    if start.starts_with(b"version https://git-lfs") {
+        let message = format!("found a Git LFS pointer instead of the {kind} file itself");
+        return Error::new(ErrorKind::Corrupt, message).with_hint("`git lfs pull` fetches the file");
+    }
+    let found = start[..start.len().min(magic.len())].escape_ascii();
+    let expected = magic.escape_ascii();
+    Error::new(
+        ErrorKind::Corrupt,
+        format!("file starts with `{found}`, but {kind} files start with `{expected}`"),
+    )
+    .with_hint(format!("check that it is a {kind} file, and was copied in binary mode"))
+}
+
 /// Damage whose cost per stream is known once streams have their numbers.
 #[derive(Debug)]
 pub struct Damage {

@@ -15,6 +15,8 @@ pub enum Compression {
     Zstd,
     /// LZ4 frames.
     Lz4,
+    /// Streams of bzip2.
+    Bzip2,
 }
 
 /// Decompresses one thing after the other into the same buffer.
@@ -54,6 +56,7 @@ impl Decompressor {
         match compression {
             Compression::Zstd => self.zstd(stored, max),
             Compression::Lz4 => self.lz4(stored, max),
+            Compression::Bzip2 => self.bzip2(stored, max),
         }
     }
 
@@ -113,6 +116,36 @@ impl Decompressor {
             }
             if before == (rest.len(), self.buffer.len()) {
                 return Err(corrupt("LZ4 frame ends early"));
+            }
+        }
+        Ok(())
+    }
+
+    fn bzip2(&mut self, stored: &[u8], max: u64) -> Result<()> {
+        let mut rest = stored;
+        while !is_padding(rest) {
+            let mut stream = bzip2::Decompress::new(false);
+            loop {
+                if self.buffer.len() == self.buffer.capacity() {
+                    let more = self.buffer.len().max(64 << 10);
+                    self.buffer.reserve(more);
+                }
+                let before = (rest.len(), self.buffer.len());
+                let n_read = stream.total_in();
+                let status = stream
+                    .decompress_vec(rest, &mut self.buffer)
+                    .map_err(|err| corrupt("chunk is not sound bzip2").with_source(err))?;
+                // No more than was there.
+                rest = &rest[(stream.total_in() - n_read) as usize..];
+                if max < self.buffer.len() as u64 {
+                    return Err(too_long(max));
+                }
+                if status == bzip2::Status::StreamEnd {
+                    break;
+                }
+                if before == (rest.len(), self.buffer.len()) {
+                    return Err(corrupt("bzip2 stream ends early"));
+                }
             }
         }
         Ok(())

@@ -10,6 +10,11 @@ mod damage;
 mod definitions;
 mod log_file;
 
+// Logs of chunks and records, whatever their framing.
+mod record_cursor;
+mod record_unit;
+mod view;
+
 // Planning: joining files into streams.
 mod inference;
 mod misfits;
@@ -26,15 +31,18 @@ mod rows;
 mod selector;
 mod source;
 
-pub use damage::{Cost, Damage, SALVAGE_HINT, corrupt, too_large};
+pub use damage::{Cost, Damage, SALVAGE_HINT, corrupt, foreign_start, too_large};
 pub use decompress::{Compression, Decompressor};
 pub use definitions::{ChannelRecord, Definitions, LogChannel, LogSchema, Position, SchemaRecord};
 pub use log_file::{ClockColumns, LogFacts, LogFile, Message, MessageCursor, MessagePlace, Times, Unit};
+pub use record_cursor::{MessageRecord, RecordCursor, RecordReader};
+pub use record_unit::{RecordUnit, UnitKind};
 pub use recordings::{PlannedFile, Recording, each_file, key_of, plan_file, whole_file_lost};
 pub use routes::{Route, Routes};
 pub use selector::{Picked, Selector};
 pub use source::LogSource;
 pub use storage::{LogStorage, StoredFile};
+pub use view::FileView;
 
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,11 @@ impl Selector {
         Self { routes, time_range, n_walked: Vec::new(), n_unknown: BTreeMap::new() }
     }
 
+    /// Where the messages of channels go.
+    pub fn routes(&self) -> &Arc<Routes> {
+        &self.routes
+    }
+
     /// Whether a unit may hold messages that are selected. When in doubt it does. `channels` are those with messages
     /// in it; `None` when nothing trustworthy tells.
     pub fn may_select(&self, channels: Option<&BTreeSet<u32>>, times: Times) -> bool {
@@ -84,6 +89,23 @@ impl Selector {
             // Later than any end there can be; without an end it is damage, which reading reports.
             Err(_) => self.time_range.end_ns.is_none(),
         }
+    }
+
+    /// By channel, how many messages of the unit are not there that `counts` tells by channel, of the streams selected.
+    pub(crate) fn missing(&self, counts: &[(u32, u64)]) -> BTreeMap<u32, u64> {
+        // Of each stream its last channel, and how many there are of all of them.
+        let mut expected: BTreeMap<usize, (u32, u64)> = BTreeMap::new();
+        for (channel, n) in counts {
+            if let Route::Stream(stream) = self.routes.of(*channel) {
+                let (last, sum) = expected.entry(stream).or_default();
+                (*last, *sum) = (*channel, sum.saturating_add(*n));
+            }
+        }
+        let lost = expected.into_iter().filter_map(|(stream, (channel, n))| {
+            let n_walked = self.n_walked.get(stream).copied().unwrap_or(0);
+            n.checked_sub(n_walked).filter(|it| *it != 0).map(|it| (channel, it))
+        });
+        lost.collect()
     }
 
     /// How many messages of the unit came on channels that nobody declared, or that are declared twice with

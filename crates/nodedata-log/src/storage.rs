@@ -15,6 +15,21 @@ pub trait LogStorage: Send + Sync {
     /// Whether files of this name are such files.
     fn claims(&self, path: &Path) -> bool;
 
+    /// Whether such files begin so.
+    fn begins(&self, head: &[u8]) -> bool;
+
+    /// Whether a file that begins so is one of a recorder of bags, whatever it is called.
+    fn is_bag(&self, head: &[u8]) -> bool {
+        let _unknown = head;
+        false
+    }
+
+    /// Whether a file that is called so and begins so says that ROS 2 recorded it.
+    fn is_of_ros2(&self, head: &[u8]) -> bool {
+        let _unknown = head;
+        false
+    }
+
     /// Endings of the names of files beside such a file that it cannot be understood without.
     fn companions(&self) -> &'static [&'static str] {
         &[]

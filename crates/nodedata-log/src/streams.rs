@@ -344,6 +344,13 @@ impl Definition {
         (!schema.name.trim().is_empty() && schema.data.trim_ascii().is_empty()).then_some(schema)
     }
 
+    /// Whether there is nothing but the name of a type that says itself how its messages lie, as ROS 1 has them where the
+    /// publisher sent no definition.
+    fn only_names_its_type(&self) -> bool {
+        self.message_encoding == "ros1"
+            && self.schema.as_ref().is_some_and(|it| it.encoding.is_empty() && it.data.is_empty())
+    }
+
     /// Encoding, name and content of the schema; empty when there is none.
     fn schema_parts(&self) -> (&str, &str, &[u8]) {
         let schema = self.schema.as_ref();
@@ -381,6 +388,9 @@ impl Draft {
         match inference {
             Some(inference) => inference.compile(layout),
             None if self.stays_opaque(options) => Ok(MessageDecoder::opaque(layout)),
+            None if self.definition.only_names_its_type() => {
+                Err(Error::new(ErrorKind::Unsupported, "the recording names the type and does not define it"))
+            }
             None => match self.provenance.refusal(self.definition.schema_parts().1, &self.name) {
                 Some(err) => Err(err.at(Locus::topic(&self.definition.topic))),
                 None if holds_misfits => MessageDecoder::compile_loose(layout, &self.schema()),
@@ -455,9 +465,12 @@ impl Draft {
 
     fn unusable_schema(&self, cause: Error) -> Error {
         let MessageSchema { schema_name, schema_encoding, .. } = self.definition.schema();
-        let message = format!(
-            "schema `{schema_name}` with encoding `{schema_encoding}` cannot be used, so its messages stay bytes"
-        );
+        let message = match schema_encoding {
+            "" => format!("type `{schema_name}` has no definition, so its messages stay bytes"),
+            _ => format!(
+                "schema `{schema_name}` with encoding `{schema_encoding}` cannot be used, so its messages stay bytes"
+            ),
+        };
         Error::new(cause.kind(), message)
             .at(Locus::topic(&self.definition.topic))
             .with_hint(format!(

@@ -25,6 +25,11 @@ impl ChunkDecoder {
         self.in_place.as_deref().unwrap_or(self.decompressor.bytes())
     }
 
+    /// Takes records that lie in no chunk.
+    pub(crate) fn hold(&mut self, records: Bytes) {
+        self.in_place = Some(records);
+    }
+
     /// Decodes the content of a Chunk record; its size and CRC are checked before any record is handed
     /// out. Records that are not compressed are not copied.
     pub(crate) fn decode(&mut self, content: &Bytes) -> Result<()> {

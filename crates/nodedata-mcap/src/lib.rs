@@ -9,7 +9,6 @@ mod chunk;
 mod fault;
 mod fields;
 mod records;
-mod view;
 mod walk;
 
 // Planning one file.

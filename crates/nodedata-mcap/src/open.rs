@@ -2,16 +2,15 @@ use std::{ops::Range, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, ReadAt, Result};
-use nodedata_log::{Cost, SALVAGE_HINT};
+use nodedata_log::{Cost, FileView, RecordUnit, SALVAGE_HINT, UnitKind, foreign_start};
 
 use crate::{
     fault::corrupt_at,
-    log_plan::{LogPlan, Unit, UnitKind},
+    log_plan::LogPlan,
     metadata::MetadataRecord,
     records::{Header, MAGIC, RECORD_HEAD_BYTES, RecordHead, op},
     scan::Scanner,
     tail::{IndexedChunk, Summary, Tail},
-    view::FileView,
 };
 
 /// Finds out what one file holds: from its summary when that can be trusted, otherwise by walking it.
@@ -109,9 +108,9 @@ fn walk_between_chunks(scanner: &mut Scanner<'_>, summary: Summary, data_end: u6
     scanner.walk(at..data_end)
 }
 
-fn unit_of(chunk: IndexedChunk) -> Unit {
+fn unit_of(chunk: IndexedChunk) -> RecordUnit {
     let IndexedChunk { start, end, index_end, times, channels, counts, n_uncompressed } = chunk;
-    Unit {
+    RecordUnit {
         kind: UnitKind::Chunk,
         byte_range: start..end,
         n_uncompressed: n_uncompressed.max(end - start),
@@ -129,17 +128,6 @@ pub(crate) fn check_magic(start: &Bytes) -> Result<()> {
         return Ok(());
     }
     let at_start = |err: Error| Err(err.at(Locus::byte(0)));
-    if start.is_empty() {
-        return at_start(
-            Error::new(ErrorKind::Corrupt, "file is empty").with_hint("record it again, or leave it out"),
-        );
-    }
-    if start.starts_with(b"version https://git-lfs") {
-        return at_start(
-            Error::new(ErrorKind::Corrupt, "found a Git LFS pointer instead of the MCAP file itself")
-                .with_hint("`git lfs pull` fetches the file"),
-        );
-    }
     if start.starts_with(&MAGIC[..5]) && start.get(6..8) == Some(b"\r\n") {
         let version = start[5].escape_ascii();
         return at_start(
@@ -150,15 +138,7 @@ pub(crate) fn check_magic(start: &Bytes) -> Result<()> {
             .with_hint("convert it with the recorder's own tools, or update this program"),
         );
     }
-    let found = start[..start.len().min(MAGIC.len())].escape_ascii();
-    let expected = MAGIC.escape_ascii();
-    at_start(
-        Error::new(
-            ErrorKind::Corrupt,
-            format!("file starts with `{found}`, but MCAP files start with `{expected}`"),
-        )
-        .with_hint("check that the file is an MCAP log and was copied in binary mode"),
-    )
+    at_start(foreign_start(start, "MCAP", &MAGIC))
 }
 
 fn read_header(view: &mut FileView) -> Result<MetadataRecord> {

@@ -4,11 +4,9 @@
 use std::ops::Range;
 
 use nodedata_core::Result;
+use nodedata_log::FileView;
 
-use crate::{
-    records::{ChunkHead, FOOTER_BYTES, MAGIC, MESSAGE_HEAD_BYTES, RECORD_HEAD_BYTES, RecordHead, op},
-    view::FileView,
-};
+use crate::records::{ChunkHead, FOOTER_BYTES, MAGIC, MESSAGE_HEAD_BYTES, RECORD_HEAD_BYTES, RecordHead, op};
 
 /// Records that must follow one another before a place is believed.
 const N_CHAINED: usize = 3;

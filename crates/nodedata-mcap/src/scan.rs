@@ -5,18 +5,17 @@ use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, Result};
-use nodedata_log::{Cost, Damage, corrupt, too_large};
+use nodedata_log::{Cost, Damage, FileView, RecordUnit, UnitKind, corrupt, too_large};
 
 use crate::{
     chunk::ChunkDecoder,
     defined::define,
     fault::corrupt_at,
-    log_plan::{LogPlan, Unit, UnitKind},
+    log_plan::LogPlan,
     metadata,
     records::{self, MAGIC, Message, MessageIndex, RECORD_HEAD_BYTES, RecordHead, op},
     resync,
     tail::IndexedChunk,
-    view::FileView,
     walk::{ChunkWalk, nested_chunk, short_message},
 };
 
@@ -237,7 +236,7 @@ impl<'a> Scanner<'a> {
                 && it.n_uncompressed.saturating_add(n_bytes) <= self.options.partition_bytes
         });
         if !joins {
-            self.plan.units.push(Unit::empty(UnitKind::Records, at..at));
+            self.plan.units.push(RecordUnit::empty(UnitKind::Records, at..at));
         }
         if let Some(unit) = self.plan.units.last_mut() {
             unit.byte_range.end = next;
@@ -251,7 +250,7 @@ impl<'a> Scanner<'a> {
     ///
     /// Opened to salvage, a damaged chunk is not listed here: reading meets it again and knows the cost.
     fn chunk(&mut self, at: u64, next: u64, content: &Bytes) -> Result<()> {
-        let mut unit = Unit::empty(UnitKind::Chunk, at..next);
+        let mut unit = RecordUnit::empty(UnitKind::Chunk, at..next);
         let walked = match self.decoder.decode(content) {
             Ok(()) => self.chunk_records(at, &mut unit),
             Err(err) => Err(err),
@@ -276,7 +275,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn chunk_records(&mut self, at: u64, unit: &mut Unit) -> Result<()> {
+    fn chunk_records(&mut self, at: u64, unit: &mut RecordUnit) -> Result<()> {
         let mut walk = ChunkWalk::new(self.decoder.records());
         let mut faults = Vec::new();
         while let Some((place, opcode, content)) = walk.next_record()? {

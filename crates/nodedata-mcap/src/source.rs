@@ -4,14 +4,15 @@ use nodedata_core::{
     Detection, Error, ErrorKind, Files, Format, Listing, OpenOptions, ReadAt, Result, Source,
 };
 use nodedata_log::{
-    ClockColumns, LogFacts, LogFile, LogSource, LogStorage, MessageCursor, Selector, StoredFile, each_file,
+    ClockColumns, LogFacts, LogFile, LogSource, LogStorage, MessageCursor, RecordUnit, Selector, StoredFile,
+    each_file,
 };
 
 use crate::{
-    cursor::McapCursor,
-    log_plan::{LogPlan, Unit},
+    cursor::cursor,
+    log_plan::LogPlan,
     open::plan_log,
-    records::MAGIC,
+    records::{MAGIC, RECORD_HEAD_BYTES},
 };
 
 /// The MCAP format.
@@ -32,9 +33,7 @@ impl Format for Mcap {
 
     fn detect(&self, listing: &Listing<'_>) -> Detection {
         let is_named = |it: &Path| MCAP_FILE.claims(it);
-        // The sixth byte is the version: a later one is ours to refuse with a clear error.
-        let begins = |it: &[u8]| it.starts_with(&MAGIC[..5]) && it.get(6..8) == Some(b"\r\n");
-        Detection::by_magic(listing, "MCAP logs", is_named, begins)
+        Detection::by_magic(listing, "MCAP logs", is_named, |it| MCAP_FILE.begins(it))
     }
 
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
@@ -45,7 +44,7 @@ impl Format for Mcap {
 /// One MCAP file, planned.
 struct McapLog {
     file: Arc<dyn ReadAt>,
-    units: Arc<[Unit]>,
+    units: Arc<[RecordUnit]>,
 }
 
 impl LogFile for McapLog {
@@ -58,12 +57,7 @@ impl LogFile for McapLog {
     }
 
     fn unit(&self, idx: usize) -> nodedata_log::Unit {
-        let unit = &self.units[idx];
-        nodedata_log::Unit {
-            byte_range: unit.byte_range.clone(),
-            decoded_bytes: unit.n_uncompressed,
-            times: unit.log_times(),
-        }
+        (&self.units[idx]).into()
     }
 
     fn counts(&self, idx: usize) -> Option<&[(u32, u64)]> {
@@ -77,7 +71,7 @@ impl LogFile for McapLog {
         options: &OpenOptions,
     ) -> Box<dyn MessageCursor> {
         let (file, planned) = (Arc::clone(&self.file), Arc::clone(&self.units));
-        Box::new(McapCursor::new(file, planned, units, selector, options))
+        Box::new(cursor(file, planned, units, selector, options))
     }
 }
 
@@ -109,6 +103,17 @@ impl LogStorage for McapFile {
 
     fn claims(&self, path: &Path) -> bool {
         path.extension().is_some_and(|it| it.eq_ignore_ascii_case("mcap"))
+    }
+
+    fn begins(&self, head: &[u8]) -> bool {
+        // The sixth byte is the version: a later one is ours to refuse with a clear error.
+        head.starts_with(&MAGIC[..5]) && head.get(6..8) == Some(b"\r\n")
+    }
+
+    fn is_of_ros2(&self, head: &[u8]) -> bool {
+        let header = head.strip_prefix(&MAGIC[..]).and_then(|it| it.get(RECORD_HEAD_BYTES as usize..));
+        // A text: its length, then its bytes.
+        header.is_some_and(|it| it.starts_with(b"\x04\0\0\0ros2"))
     }
 
     fn open(&self, file: StoredFile<'_>, options: &OpenOptions) -> Result<(Box<dyn LogFile>, LogFacts)> {

@@ -1,13 +1,12 @@
 use std::collections::BTreeMap;
 
 use nodedata_core::Result;
-use nodedata_log::{Definitions, too_large};
+use nodedata_log::{Definitions, FileView, too_large};
 
 use crate::{
     defined::define,
     fault::corrupt_at,
     records::{ChunkIndex, FOOTER_BYTES, Footer, MAGIC, RECORD_HEAD_BYTES, RecordHead, Statistics, op},
-    view::FileView,
 };
 
 /// The end of a complete file.

@@ -4,6 +4,7 @@
 //! [`encode_png`] and [`encode_jpeg`] encode.
 
 mod annexb;
+mod container;
 mod decode;
 mod depth;
 mod encode;
@@ -15,6 +16,7 @@ mod raw_layout;
 pub mod video;
 
 pub use annexb::{VideoCodec, is_keyframe};
+pub use container::sniff_clip;
 pub use decode::{Decoded, decode_image};
 pub use depth::{DepthQuantization, DepthUnit};
 pub use encode::{JPEG_QUALITY, encode_jpeg, encode_png};

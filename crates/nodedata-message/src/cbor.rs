@@ -2,8 +2,8 @@ use std::fmt;
 
 use serde::{
     de::{
-        self, DeserializeSeed, EnumAccess, IntoDeserializer as _, MapAccess, SeqAccess, VariantAccess,
-        Visitor, value::U64Deserializer,
+        self, Deserialize as _, DeserializeSeed, EnumAccess, IntoDeserializer as _, MapAccess, SeqAccess,
+        VariantAccess, Visitor, value::U64Deserializer,
     },
     forward_to_deserialize_any,
 };
@@ -49,6 +49,12 @@ struct Head {
 const BYTES: u8 = 2;
 const TEXT: u8 = 3;
 const BREAK: u8 = 0xff;
+
+/// Whether bytes are one item of CBOR, whatever it holds.
+pub fn is_cbor(bytes: &[u8]) -> bool {
+    let mut reader = CborReader::new(bytes);
+    de::IgnoredAny::deserialize(&mut reader).is_ok() && reader.end().is_ok()
+}
 
 impl<'de> CborReader<'de> {
     pub(crate) fn new(bytes: &'de [u8]) -> Self {

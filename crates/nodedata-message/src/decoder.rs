@@ -183,6 +183,11 @@ impl MessageDecoder {
         }
     }
 
+    /// Without a look at what other columns are called.
+    pub(crate) fn of_plan(plan: JsonPlan) -> Self {
+        Self { body: Body::Json(plan), images: None, told_apart: Vec::new() }
+    }
+
     pub(crate) fn from_json(layout: &mut Layout, first: usize, plan: JsonPlan) -> Self {
         let told_apart = rename_taken(layout, first);
         Self { body: Body::Json(plan), images: None, told_apart }

@@ -1,6 +1,7 @@
 //! JSON messages, and CBOR as the same data in another spelling: a tree compiled from a JSON schema or
 //! from the messages themselves, followed by serde visitors that write into columns.
 
+mod beyond;
 mod decode;
 mod describe;
 mod inference;
@@ -16,10 +17,13 @@ mod row;
 mod scalar;
 mod schema;
 mod text;
+mod value_at;
 
+pub use beyond::whole_beyond_64_bits;
 pub use inference::{JsonConflict, JsonInference};
 pub use json_type::{JsonKind, JsonMember, JsonType};
 pub use observed::Place;
+pub use value_at::value_at;
 
 pub(crate) use non_finite::respelled;
 pub(crate) use plan::{JsonPlan, Wire};

@@ -10,8 +10,11 @@ mod pixels;
 mod protobuf;
 mod ros;
 
+pub use cbor::is_cbor;
 pub use decoder::{Fit, MessageDecoder, MessageSchema};
-pub use json::{JsonConflict, JsonInference, JsonKind, JsonMember, JsonType, Place};
+pub use json::{
+    JsonConflict, JsonInference, JsonKind, JsonMember, JsonType, Place, value_at, whole_beyond_64_bits,
+};
 pub use pixels::Pixels;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     path::Path,
     sync::Arc,
 };
@@ -8,12 +8,24 @@ use nodedata_core::{Error, ErrorKind, Files, InputFile, InputRange, Locus, ReadA
 use nodedata_dataset::{InputSeen, UnitInput};
 use rayon::prelude::*;
 
+mod seen;
+mod tree;
+mod watched;
+
+pub(crate) use self::watched::WatchedFiles;
+use self::{
+    seen::{Next, Seen},
+    tree::Tree,
+};
+
 /// Bytes hashed at a time: large enough for BLAKE3's wide lanes, small enough for any memory budget.
 const PIECE_BYTES: u64 = 4 << 20;
 
-/// Hashes the input files while their pages are warm, in order.
+/// Hashes the input files while their pages are warm, in order. Of files that are far away only what nobody has read is read.
 pub(crate) struct InputHashes {
     files: Arc<dyn Files>,
+    /// Which tell what was read.
+    watched: Option<Arc<WatchedFiles>>,
     inputs: Vec<InputFile>,
     /// As they were before anything was read.
     stamps: Vec<Option<String>>,
@@ -31,14 +43,35 @@ impl InputHashes {
         let stamps = inputs.par_iter().map(|it| files.stamp(&it.path)).collect();
         let known = vec![None; inputs.len()];
         let marks = vec![BTreeMap::new(); inputs.len()];
-        Self { files, inputs: inputs.to_vec(), stamps, begun: BTreeMap::new(), known, marks }
+        let inputs = inputs.to_vec();
+        Self { files, watched: None, inputs, stamps, begun: BTreeMap::new(), known, marks }
+    }
+
+    /// Of files that are watched while they are read.
+    pub(crate) fn watching(watched: &Arc<WatchedFiles>, inputs: &[InputFile]) -> Self {
+        let files = Arc::clone(watched.unwatched());
+        Self { watched: Some(Arc::clone(watched)), ..Self::new(files, inputs) }
+    }
+
+    /// What was seen of an input when it was read for something else.
+    fn seen_of(&self, input: usize) -> Option<Arc<Seen>> {
+        self.watched.as_ref()?.seen(&self.inputs[input].path)
     }
 
     /// Says that a proof of the bytes up to the end of each range will be asked for, so that hashing remembers it on
     /// its way. What is behind it already is not hashed again: a proof will be of a few bytes more.
     pub(crate) fn expect<'a>(&mut self, reads: impl IntoIterator<Item = &'a InputRange>) {
+        let mut more = BTreeSet::new();
         for InputRange { input, byte_range } in reads {
-            self.marks[*input].entry(byte_range.end).or_default();
+            if let Entry::Vacant(new) = self.marks[*input].entry(byte_range.end) {
+                new.insert(None);
+                more.insert(*input);
+            }
+        }
+        for input in more {
+            if let Some(seen) = self.seen_of(input) {
+                seen.expect(self.marks[input].keys().copied().collect());
+            }
         }
     }
 
@@ -58,24 +91,33 @@ impl InputHashes {
     /// Hashes one input up to `end`; what was hashed before is not read again.
     pub(crate) fn advance(&mut self, input: usize, end: u64) -> Result<()> {
         if self.known[input].is_some() {
+            // Nobody takes what was seen of it.
+            if let Some(seen) = self.seen_of(input) {
+                seen.forget(u64::MAX);
+            }
             return Ok(());
         }
         self.read_to(input, end)
     }
 
     fn read_to(&mut self, input: usize, end: u64) -> Result<()> {
+        let seen = self.seen_of(input);
         let begun = match self.begun.entry(input) {
             Entry::Occupied(begun) => begun.into_mut(),
             Entry::Vacant(new) => new.insert(Hashing::new(&*self.files, &self.inputs[input])?),
         };
-        if begun.n_hashed < end {
-            for (mark, b3) in self.marks[input].range_mut(begun.n_hashed + 1..=end) {
+        begun.seen = seen;
+        if begun.n_hashed() < end {
+            for (mark, b3) in self.marks[input].range_mut(begun.n_hashed() + 1..=end) {
                 begun.read_to(*mark)?;
                 *b3 = Some(begun.b3());
             }
         }
         begun.read_to(end)?;
-        if begun.n_hashed == self.inputs[input].n_bytes {
+        if begun.n_hashed() == self.inputs[input].n_bytes {
+            if let Some(seen) = &begun.seen {
+                seen.forget(u64::MAX);
+            }
             let b3 = begun.b3();
             self.known[input].get_or_insert(b3);
             // With it goes the file: a dataset may have more of them than a process can hold open.
@@ -91,7 +133,7 @@ impl InputHashes {
         let marked = self.marks[input].range(end..).find_map(|(mark, b3)| Some((*mark, b3.clone()?)));
         let (bytes, b3) = match (marked, &self.known[input], self.begun.get(&input)) {
             (Some((mark, b3)), ..) => (mark.min(*n_bytes), b3),
-            (None, None, Some(begun)) => (begun.n_hashed, begun.b3()),
+            (None, None, Some(begun)) => (begun.n_hashed(), begun.b3()),
             (None, known, _) => (*n_bytes, known.clone().expect("an input is begun or known by now")),
         };
         Ok(UnitInput { path: path.display().to_string(), bytes, b3 })
@@ -114,7 +156,7 @@ impl InputHashes {
             if proof.bytes > n_bytes {
                 continue;
             }
-            let n_hashed = self.begun.get(&input).map(|it| it.n_hashed);
+            let n_hashed = self.begun.get(&input).map(Hashing::n_hashed);
             let b3 = match (&last, &self.known[input]) {
                 (_, Some(known)) if proof.bytes == n_bytes => known.clone(),
                 (Some((same, bytes, b3)), _) if *same == input && *bytes == proof.bytes => b3.clone(),
@@ -167,8 +209,8 @@ pub(crate) fn hash_of(files: &dyn Files, path: &Path) -> Result<String> {
 /// An input, hashed up to some byte.
 struct Hashing {
     file: Arc<dyn ReadAt>,
-    hasher: blake3::Hasher,
-    n_hashed: u64,
+    tree: Tree,
+    seen: Option<Arc<Seen>>,
 }
 
 impl Hashing {
@@ -180,22 +222,30 @@ impl Hashing {
                 .at(Locus::path(&input.path))
                 .with_hint("convert recordings that nobody writes to"));
         }
-        Ok(Self { file, hasher: blake3::Hasher::new(), n_hashed: 0 })
+        Ok(Self { file, tree: Tree::default(), seen: None })
+    }
+
+    fn n_hashed(&self) -> u64 {
+        self.tree.n_bytes()
     }
 
     fn read_to(&mut self, end: u64) -> Result<()> {
         let end = end.min(self.file.n_bytes());
-        while self.n_hashed < end {
-            let stop = end.min(self.n_hashed + PIECE_BYTES);
-            self.hasher.update(&self.file.read_at(self.n_hashed..stop)?);
-            self.n_hashed = stop;
+        while self.n_hashed() < end {
+            let next = self.seen.as_ref().map_or(Next::Unseen(end), |it| it.go_on(&mut self.tree, end));
+            let Next::Unseen(unseen) = next else { continue };
+            let start = self.n_hashed();
+            let range = start..unseen.min(start + PIECE_BYTES);
+            // What lies around it was seen.
+            let bytes = if unseen < end { self.file.peek_at(range)? } else { self.file.read_at(range)? };
+            self.tree.update(&bytes);
         }
         Ok(())
     }
 
     /// The hash of the bytes so far, as hex.
     fn b3(&self) -> String {
-        self.hasher.finalize().to_hex().to_string()
+        self.tree.b3()
     }
 }
 
@@ -292,6 +342,33 @@ mod tests {
             again.trust(&seen);
             assert_eq!(again.digests().unwrap(), [seen[0].b3.clone()]);
             assert_eq!(files.n_read.load(std::sync::atomic::Ordering::Relaxed), n_read, "{stamp:?}");
+        }
+    }
+
+    /// Rows of a bucket are read in any order, and their bytes are fetched once.
+    #[test]
+    fn of_a_far_file_only_what_nobody_read_is_read() {
+        let bytes: Vec<u8> = (0..5_000_005u32).map(|it| (it % 253) as u8).collect();
+        let n_all = bytes.len() as u64;
+        for (reads, n_unread) in [
+            (vec![3_000_000..n_all, 12..1_234_567, 1_234_567..3_000_000, 0..12], 0),
+            (vec![2_000_000..n_all, 0..1_000_000, 1_000_012..1_500_000], 500_012),
+            (vec![0..2_000_000, 2_000_012..n_all], 12),
+            (vec![], n_all),
+        ] {
+            let (files, _) = file(&bytes, None);
+            let watched = Arc::new(WatchedFiles::over(Arc::clone(&files) as Arc<dyn Files>));
+            let source = watched.open(Path::new("a")).unwrap();
+            let input = InputFile { path: "a".into(), n_bytes: n_all };
+            let mut hashes = InputHashes::watching(&watched, &[input]);
+            hashes.expect(
+                &reads.iter().map(|it| InputRange { input: 0, byte_range: it.clone() }).collect::<Vec<_>>(),
+            );
+            reads.iter().for_each(|it| drop(source.read_at(it.clone()).unwrap()));
+            let n_read = || files.n_read.load(std::sync::atomic::Ordering::Relaxed);
+            let before = n_read();
+            assert_eq!(hashes.digests().unwrap(), [blake3::hash(&bytes).to_hex().to_string()], "{reads:?}");
+            assert_eq!(n_read() - before, n_unread, "{reads:?}");
         }
     }
 

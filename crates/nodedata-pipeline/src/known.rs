@@ -138,14 +138,6 @@ pub(crate) static KNOWN: &[Known] = &[
         ..NOTHING
     },
     Known {
-        name: "webdataset",
-        what: "tar archives, such as WebDataset shards",
-        endings: &[".tar", ".tar.gz", ".tgz"],
-        magic: &[(257, b"ustar")],
-        instead: "`tar -xf FILE` unpacks it: recordings that lie in it can then be converted",
-        ..NOTHING
-    },
-    Known {
         name: "lfs",
         what: "Git LFS pointers",
         magic: &[(0, b"version https://git-lfs.github.com/spec/")],

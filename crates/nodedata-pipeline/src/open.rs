@@ -13,6 +13,7 @@ use nodedata_io::{Input, Part, Places, printable};
 
 use crate::{
     detect::{Choice, Named, guessed, named},
+    inputs::WatchedFiles,
     learned::Learned,
     time_range::Asked,
 };
@@ -27,6 +28,8 @@ pub struct OpenedSource {
     pub why: String,
     /// Its files.
     pub files: Arc<dyn Files>,
+    /// The same, which note what is read of them.
+    pub(crate) watched: Arc<WatchedFiles>,
     /// What it was opened with, options of the format settled.
     pub options: OpenOptions,
     /// Files of the input that no row comes from.
@@ -94,7 +97,9 @@ fn open_input(
     options.settle(format).map_err(|err| err.at(Locus::path(shown)))?;
     let Choice { claimed, why, others, .. } = choice;
     tracing::info!(source = shown, format = format.name(), why, files = claimed.len(), "open");
-    let files: Arc<dyn Files> = Arc::new(Chosen { inner: Arc::clone(&input.files), names: claimed });
+    let chosen = Chosen { inner: Arc::clone(&input.files), names: claimed };
+    let watched = Arc::new(WatchedFiles::over(Arc::new(chosen)));
+    let files = Arc::clone(&watched) as Arc<dyn Files>;
     let asked = Asked { format, files: &files, source: shown };
     asked.settle(&mut options)?;
     for known in known {
@@ -112,7 +117,7 @@ fn open_input(
     let not_read = listing.paths().filter(|it| !read.contains(it.as_os_str()));
     let not_read: Vec<_> = not_read.map(|it| (it, others.get(it).copied())).collect();
     let not_read = NotRead::new(&not_read);
-    Ok(OpenedSource { source: opened, format, why, files, options, not_read, places: input.places })
+    Ok(OpenedSource { source: opened, format, why, files, watched, options, not_read, places: input.places })
 }
 
 /// Refuses one of several sources that gives no file to read: whoever named it meant it to be.

@@ -204,7 +204,7 @@ impl Run {
 
     pub(crate) fn hashes(&self) -> InputHashes {
         let source = self.source();
-        let mut hashes = InputHashes::new(Arc::clone(&self.opened.files), &source.inputs);
+        let mut hashes = InputHashes::watching(&self.opened.watched, &source.inputs);
         hashes.expect(source.partitions.iter().flat_map(|it| &it.reads));
         hashes
     }

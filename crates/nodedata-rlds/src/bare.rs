@@ -11,11 +11,11 @@ mod table;
 
 use std::sync::Arc;
 
-use nodedata_core::{Error, ErrorKind, Files, InputFile, Locus, OpenOptions, Result, Source};
-use nodedata_steps::Listing;
+use nodedata_core::{Files, OpenOptions, Result, Source};
+use nodedata_steps::{Listing, sample_inputs};
 
 use self::{
-    learned::{Conditions, DealText, Learned},
+    learned::{Conditions, Learned},
     pass::Pass,
     samples::Samples,
 };
@@ -27,12 +27,12 @@ use crate::{container::RecordFiles, plan::Described, shards::Shards, source::Rld
 /// See [`nodedata_core::Format::open`].
 pub(crate) fn open(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
     let listing = Listing::unmarked(Arc::clone(&files))?;
-    let inputs = inputs(&*files)?;
+    let inputs = sample_inputs(&*files, "a `.tfrecord` file")?;
     let conditions = Conditions {
         partition_bytes: options.partition_bytes,
         record_bytes_max: options.record_bytes_max,
         verify_checksums: options.verify_checksums,
-        deal: options.deal.as_ref().map(DealText::new),
+        deal: options.deal.clone(),
     };
     let record_files = RecordFiles::new(files, options);
     let learned = match Learned::fitting(options, &conditions, &inputs) {
@@ -50,6 +50,7 @@ pub(crate) fn open(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<d
     let described = Described {
         shards,
         listing,
+        files: record_files,
         leaves,
         labels: Vec::new(),
         facts: Default::default(),
@@ -59,18 +60,4 @@ pub(crate) fn open(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<d
         learned: Some(learned.to_text()),
     };
     Ok(Box::new(RldsSource::new(described.plan(options)?)))
-}
-
-fn inputs(files: &dyn Files) -> Result<Vec<InputFile>> {
-    let mut paths = files.list()?;
-    paths.sort_unstable();
-    if paths.is_empty() {
-        let message = "the input has no files";
-        return Err(Error::new(ErrorKind::Config, message).with_hint("name a `.tfrecord` file"));
-    }
-    let input = |path: std::path::PathBuf| {
-        let n_bytes = files.open(&path).map_err(|err| err.at(Locus::path(&path)))?.n_bytes();
-        Ok(InputFile { path, n_bytes })
-    };
-    paths.into_iter().map(input).collect()
 }

@@ -4,9 +4,12 @@ use std::{ops::Range, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Files, Locus, OpenOptions, ReadAt, Result, suggest};
-use nodedata_io::packed::Spool;
+use nodedata_io::{
+    Scratch,
+    packed::{Spool, Spools},
+};
 
-use crate::{array_record, chunks::Chunks, parquet, spools::Spools, tfrecord};
+use crate::{array_record, chunks::Chunks, kept::Room, parquet, tfrecord};
 
 /// How the records of a dataset lie in its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +113,8 @@ pub(crate) struct RecordFiles {
     verify_checksums: bool,
     spools: Spools,
     chunks: Chunks,
+    footers: parquet::Footers,
+    room: Room,
 }
 
 impl RecordFiles {
@@ -122,6 +127,8 @@ impl RecordFiles {
             verify_checksums: options.verify_checksums,
             spools: Spools::new(options),
             chunks: Chunks::default(),
+            footers: parquet::Footers::default(),
+            room: Room::new(options),
         }
     }
 
@@ -131,7 +138,11 @@ impl RecordFiles {
     /// `Io`; `Limit` when too much comes out of it.
     pub(crate) fn open<'a>(&'a self, path: &'a Path, container: Container) -> Result<RecordFile<'a>> {
         let opened = self.files.open(path).and_then(|file| {
-            let spool = if container.may_be_packed() { self.spools.of(path, &file)? } else { None };
+            let spool = match container.may_be_packed() {
+                // A length may look like anything, but its checksum tells.
+                true => self.spools.of(path, &file, tfrecord::is_head)?,
+                false => None,
+            };
             Ok((file, spool))
         });
         let (file, spool) = opened.map_err(|err| err.at(Locus::path(path)))?;
@@ -168,7 +179,9 @@ impl RecordFile<'_> {
             Container::ArrayRecord => {
                 array_record::walk(self.file.as_ref(), record_bytes_max, verify_checksums)
             }
-            Container::Parquet => parquet::walk(&self.of.files, self.path, record_bytes_max),
+            Container::Parquet => {
+                parquet::walk(&self.of.files, &self.of.footers, self.path, record_bytes_max)
+            }
         }
     }
 
@@ -212,7 +225,9 @@ impl RecordFile<'_> {
             }
             Place::Chunk { idx, n_records } => {
                 let read = || match self.container {
-                    Container::Parquet => parquet::chunk(&self.of.files, self.path, &frame.byte_range),
+                    Container::Parquet => {
+                        parquet::chunk(&self.of.files, &self.of.footers, self.path, &frame.byte_range)
+                    }
                     Container::ArrayRecord | Container::TfRecord => array_record::chunk(
                         self.file.as_ref(),
                         &frame.byte_range,
@@ -246,6 +261,11 @@ impl RecordFile<'_> {
             }
             Place::Plain(_) | Place::Chunk { .. } => Ok(None),
         }
+    }
+
+    /// A file to keep a record in that is looked through now and read later; `None` where there is no room, or no need.
+    pub(crate) fn scratch(&self, frame: &Frame) -> Option<Scratch> {
+        if self.is_near() { None } else { self.of.room.take(frame.n_bytes) }
     }
 
     /// Whether reading it costs nothing.
@@ -315,6 +335,15 @@ impl ReadAt for View {
         match self {
             Self::Part { file, start, .. } => file.read_at(start + range.start..start + range.end),
             Self::Whole(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
+        }
+    }
+
+    fn peek_at(&self, range: Range<u64>) -> Result<Bytes> {
+        match self {
+            Self::Part { file, start, n_bytes } if range.start <= range.end && range.end <= *n_bytes => {
+                file.peek_at(start + range.start..start + range.end)
+            }
+            Self::Part { .. } | Self::Whole(_) => self.read_at(range),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Large records, cut into pieces of steps: how many values of each key belong to a step, and the record that a piece would be
 //! if it were an episode of its own.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use nodedata_core::{ErrorKind, ReadAt, Result};
@@ -12,7 +12,7 @@ use crate::{
     example::{ListKind, put_entry},
     features::PerStep,
     lengths::{Ragged, ragged_parts},
-    pages::{HEAD_BYTES, PAGE_BYTES, Pages},
+    pages::{HEAD_BYTES, PAGE_BYTES, Pages, Passed},
     reading::Reading,
     semantics::Told,
     skim::{Tables, skim},
@@ -24,13 +24,18 @@ use crate::{
 const NEAR_BYTES: u64 = 8 << 10;
 /// What is fetched at once of the values of a piece.
 const FETCHED_BYTES_MAX: u64 = 8 << 20;
+/// What a piece gets room for before it is there.
+const PIECE_BYTES_MAX: u64 = 64 << 20;
+/// What an entry takes beside key and values.
+const ENTRY_BYTES: u64 = 64;
 
 /// A record that is cut into pieces.
-#[derive(Debug)]
 pub(crate) struct CutRecord {
     /// Where pieces begin, and where the last one ends, in steps.
     bounds: Vec<u64>,
     keys: Vec<CutKey>,
+    /// What was fetched to cut it, where it is far away.
+    copy: Option<Arc<dyn ReadAt>>,
 }
 
 /// A key of a record, and where its values lie.
@@ -61,7 +66,10 @@ impl CutRecord {
     /// # Errors
     /// `Io`; `Corrupt` when the record is not what it was.
     pub(crate) fn record(&self, view: &dyn ReadAt, piece: usize) -> Result<Bytes> {
-        let mut record = Vec::new();
+        let view = self.copy.as_deref().unwrap_or(view);
+        let n_bytes: u64 = self.keys.iter().map(|it| it.n_bytes(piece)).sum();
+        // Places lie within the record, so that a piece has no more than that, and no more is taken for it at once.
+        let mut record = Vec::with_capacity(n_bytes.min(PIECE_BYTES_MAX) as usize);
         for it in &self.keys {
             it.put(view, it.places[piece], it.places[piece + 1], &mut record)?;
         }
@@ -70,14 +78,18 @@ impl CutRecord {
 }
 
 impl CutKey {
+    /// Bytes that a piece has of it, about.
+    fn n_bytes(&self, piece: usize) -> u64 {
+        let heads = self.key.len() as u64 + ENTRY_BYTES;
+        self.places[piece].n_bytes_to(&self.places[piece + 1]).saturating_add(heads)
+    }
+
     /// Appends the values between two places as an entry of an `Example`.
     fn put(&self, view: &dyn ReadAt, from: Place, to: Place, record: &mut Vec<u8>) -> Result<()> {
         let n_bytes = from.n_bytes_to(&to).min(FETCHED_BYTES_MAX);
-        let mut list = Vec::with_capacity(n_bytes as usize);
         // With what is looked at of the last of them.
-        self.table.copy(from, to, &mut Pages::of(view, n_bytes + HEAD_BYTES), &mut list)?;
-        put_entry(&self.key, self.table.kind, &list, record);
-        Ok(())
+        let mut pages = Pages::of(view, n_bytes + HEAD_BYTES);
+        put_entry(&self.key, self.table.kind, record, |list| self.table.copy(from, to, &mut pages, list))
     }
 }
 
@@ -96,9 +108,10 @@ impl Cutting<'_> {
     /// # Errors
     /// `Io`; `Corrupt` when it is no `Example`, or not what its checksum says; `Limit`.
     pub(crate) fn cut(&self, partition_bytes: u64) -> Result<Option<(CutRecord, Told)>> {
-        let view = self.file.view(self.frame)?;
-        let tables = self.skim(&view)?;
-        let mut pages = Pages::of(&view, NEAR_BYTES);
+        let far = self.file.view(self.frame)?;
+        let (tables, copy) = self.skim(&far)?;
+        let view = copy.as_deref().unwrap_or(&far);
+        let mut pages = Pages::alone(view, NEAR_BYTES);
         let Some(shares) = Shares::of(&tables, self.reading, &mut pages)? else { return Ok(None) };
         let bytes_per_step = self.frame.n_bytes / shares.n_steps;
         let pieces: Vec<Range<u64>> = cut(0..shares.n_steps, bytes_per_step, partition_bytes).collect();
@@ -106,7 +119,7 @@ impl Cutting<'_> {
             return Ok(None);
         }
         let bounds: Vec<u64> = std::iter::once(0).chain(pieces.iter().map(|it| it.end)).collect();
-        let mut record = CutRecord { bounds, keys: Vec::new() };
+        let mut record = CutRecord { bounds, keys: Vec::new(), copy: None };
         let mut of_episode = Vec::new();
         for (key, (leaf, mut table)) in tables {
             let of = &self.reading.keys.leaves[leaf];
@@ -127,26 +140,31 @@ impl Cutting<'_> {
             table.forget_marks();
             record.keys.push(CutKey { key, leaf, table, places });
         }
-        let told = self.told(&view, &record, &of_episode)?;
+        let told = self.told(view, &record, &of_episode)?;
         record.keys.retain(|it| self.reading.is_read(it.leaf));
+        record.copy = copy;
         Ok(Some((record, told)))
     }
 
-    /// The tables of a record whose bytes are what its checksum says.
-    fn skim(&self, view: &dyn ReadAt) -> Result<Tables> {
+    /// The tables of a record whose bytes are what its checksum says, and a copy of it where it is far away.
+    fn skim(&self, view: &dyn ReadAt) -> Result<(Tables, Option<Arc<dyn ReadAt>>)> {
         let stored = self.file.stored_checksum(self.frame)?;
+        let scratch = self.file.scratch(self.frame);
         let mut pages = Pages::of(view, PAGE_BYTES);
-        if stored.is_some() {
-            pages = pages.checked();
+        if stored.is_some() || scratch.is_some() {
+            pages = pages.passing(scratch);
         }
         let tables = skim(&mut pages, |key| self.reading.keys.leaf_of(key));
-        if matches!(&tables, Err(err) if err.kind() == ErrorKind::Io) {
-            return tables;
+        if let Err(err) = tables.as_ref()
+            && err.kind() == ErrorKind::Io
+        {
+            return tables.map(|it| (it, None));
         }
+        let Passed { checksum, copy } = pages.finish()?;
         // What is no record because bits have flipped is told as what it is.
-        match (stored, pages.checksum()?) {
+        match (stored, checksum) {
             (Some(stored), Some(found)) if stored[..] != found => Err(wrong_checksum()),
-            _ => tables,
+            _ => tables.map(|it| (it, copy)),
         }
     }
 

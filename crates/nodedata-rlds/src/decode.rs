@@ -148,16 +148,16 @@ impl Decoder<'_> {
             DType::Int16 | DType::UInt16 => self.ints::<2>(cursor, n, n_done),
             DType::Int32 | DType::UInt32 => self.ints::<4>(cursor, n, n_done),
             DType::Int64 | DType::UInt64 => self.ints::<8>(cursor, n, n_done),
-            DType::String => (0..n).try_for_each(|_| {
-                columns.push_bytes(id, text(cursor.bytes(record)?)?.as_bytes());
-                *n_done += 1;
-                Ok(())
-            }),
-            DType::Bytes => (0..n).try_for_each(|_| {
-                columns.push_bytes(id, cursor.bytes(record)?);
-                *n_done += 1;
-                Ok(())
-            }),
+            DType::String | DType::Bytes => {
+                columns.reserve(id, cursor.bytes_ahead(record, n)?, n);
+                (0..n).try_for_each(|_| {
+                    let bytes = cursor.bytes(record)?;
+                    columns
+                        .push_bytes(id, if dtype == DType::String { text(bytes)?.as_bytes() } else { bytes });
+                    *n_done += 1;
+                    Ok(())
+                })
+            }
         }
     }
 
@@ -307,6 +307,7 @@ impl Decoder<'_> {
     }
 
     fn images(&mut self, cursor: &mut Cursor, n_items: usize, n_done: &mut usize) -> Result<()> {
+        self.columns.reserve(self.target.id, cursor.bytes_ahead(self.record, n_items)?, n_items);
         for _ in 0..n_items {
             let bytes = cursor.bytes(self.record)?;
             image::check(bytes)?;

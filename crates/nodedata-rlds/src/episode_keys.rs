@@ -24,28 +24,37 @@ impl EpisodeKeys {
         matches!(self, Self::Told(..))
     }
 
-    /// The key of a record.
+    /// The key of a record; `None` where its feature has no value.
     ///
     /// # Errors
-    /// `Corrupt` when its feature has no value, or one that another episode has.
+    /// `Corrupt` when another episode has it: then the feature is none to call episodes by.
     pub(crate) fn key(
         &mut self,
         shard: &str,
         record: usize,
         facts: Option<&EpisodeFacts>,
         place: &Locus,
-    ) -> Result<String> {
-        let Self::Told(feature, known) = self else { return Ok(format!("{shard}#{record}")) };
-        let refused = |message: String| {
-            let err = Error::new(ErrorKind::Corrupt, message).with_hint(HINT);
-            err.at(Locus { feature: Some(feature.clone()), ..place.clone() })
-        };
+    ) -> Result<Option<String>> {
+        let Self::Told(feature, known) = self else { return Ok(Some(format!("{shard}#{record}"))) };
         let fact = facts.and_then(|it| it.metadata.get(feature.as_str()));
         let key = fact.map(ToString::to_string).filter(|it| !it.is_empty());
-        let key = key.ok_or_else(|| refused("the episode has no value to be called by".to_owned()))?;
+        let Some(key) = key else { return Ok(None) };
         if let Some(other) = known.insert(key.clone(), place.clone()) {
-            return Err(refused(format!("the episode is called `{key}`, as another is ({other})")));
+            let message = format!("the episode is called `{key}`, as another is ({other})");
+            let place = Locus { feature: Some(feature.clone()), ..place.clone() };
+            return Err(Error::new(ErrorKind::Corrupt, message).at(place).with_hint(HINT));
         }
-        Ok(key)
+        Ok(Some(key))
+    }
+
+    /// What an episode without a key is.
+    pub(crate) fn none(&self, place: &Locus) -> Error {
+        let feature = match self {
+            Self::Place => None,
+            Self::Told(feature, _) => Some(feature.clone()),
+        };
+        Error::new(ErrorKind::Corrupt, "the episode has no value to be called by")
+            .at(Locus { feature, ..place.clone() })
+            .with_hint(format!("{HINT}; `--on-error salvage` leaves out such episodes"))
     }
 }

@@ -53,6 +53,15 @@ pub(crate) const VARINT: u64 = 0;
 pub(crate) const LENGTH: u64 = 2;
 pub(crate) const FIXED_32: u64 = 5;
 
+/// Lists of one key; TFDS writes one.
+pub(crate) const LISTS_MAX: usize = 4096;
+
+/// What a key with more lists than any is.
+pub(crate) fn too_many_lists() -> Error {
+    let message = format!("the values of a key are in more than {LISTS_MAX} lists");
+    Error::new(ErrorKind::Limit, message)
+}
+
 /// The value of a key: its lists, which are one after the other. None for a key without a value.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Values {
@@ -100,7 +109,7 @@ impl Values {
 /// Hands every key of a record, with its value, to `found`, in the order in which they lie there.
 ///
 /// # Errors
-/// `Corrupt` when the bytes are no `Example`; what `found` returns.
+/// `Corrupt` when the bytes are no `Example`; `Limit` when a key has too many lists; what `found` returns.
 pub(crate) fn entries<'a>(
     record: &'a [u8],
     mut found: impl FnMut(&'a [u8], Values) -> Result<()>,
@@ -131,6 +140,9 @@ fn entry_of(record: &[u8], range: Range<usize>) -> Result<(Range<usize>, Values)
                     if values.kind != Some(kind) {
                         values = Values { kind: Some(kind), lists: Vec::new() };
                     }
+                    if values.lists.len() == LISTS_MAX {
+                        return Err(too_many_lists());
+                    }
                     let list = feature.length_prefixed()?;
                     if !list.is_empty() {
                         values.lists.push(list);
@@ -143,33 +155,52 @@ fn entry_of(record: &[u8], range: Range<usize>) -> Result<(Range<usize>, Values)
     Ok((key, values))
 }
 
-/// Appends an entry to a record: a key, and the message of a list of its values. A record may have its entries in any number of
-/// parts.
-pub(crate) fn put_entry(key: &[u8], kind: Option<ListKind>, list: &[u8], record: &mut Vec<u8>) {
+/// Bytes of a length that is written before it is known: as many as 32 GiB take. A number may have more bytes than it needs.
+const OPEN_LENGTH_BYTES: usize = 5;
+
+/// Appends an entry to a record: a key, and the message of a list of its values, which `put_list` appends. A record may have its entries
+/// in any number of parts.
+///
+/// # Errors
+/// What `put_list` returns; the record is none then.
+pub(crate) fn put_entry(
+    key: &[u8],
+    kind: Option<ListKind>,
+    record: &mut Vec<u8>,
+    put_list: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+) -> Result<()> {
     let field = match kind {
         Some(ListKind::Bytes) => Some(1),
         Some(ListKind::Float) => Some(2),
         Some(ListKind::Int) => Some(3),
         None => None,
     };
-    let mut head = Vec::with_capacity(key.len() + 32);
-    put_length(1, key.len() as u64, &mut head);
-    head.extend_from_slice(key);
+    // Of the map and the entry, and of the feature and the list; each goes to the end.
+    let mut open = vec![put_open(1, record), put_open(1, record)];
+    put_length(1, key.len() as u64, record);
+    record.extend_from_slice(key);
     if let Some(field) = field {
-        let mut of_list = Vec::new();
-        put_length(field, list.len() as u64, &mut of_list);
-        put_length(2, (of_list.len() + list.len()) as u64, &mut head);
-        head.append(&mut of_list);
+        open.extend([put_open(2, record), put_open(field, record)]);
+        put_list(record)?;
     }
-    let mut entry = Vec::new();
-    let n_bytes = head.len() + if field.is_some() { list.len() } else { 0 };
-    put_length(1, n_bytes as u64, &mut entry);
-    put_length(1, (entry.len() + n_bytes) as u64, record);
-    record.append(&mut entry);
-    record.append(&mut head);
-    if field.is_some() {
-        record.extend_from_slice(list);
+    let end = record.len();
+    for at in open {
+        let mut left = end - at - OPEN_LENGTH_BYTES;
+        for byte in &mut record[at..at + OPEN_LENGTH_BYTES] {
+            *byte = left as u8 | 0x80;
+            left >>= 7;
+        }
+        record[at + OPEN_LENGTH_BYTES - 1] &= 0x7f;
     }
+    Ok(())
+}
+
+/// Appends the tag of a field whose length is not known yet, and room for that; where the room is.
+fn put_open(number: u8, out: &mut Vec<u8>) -> usize {
+    out.push(number << 3 | LENGTH as u8);
+    let at = out.len();
+    out.extend([0; OPEN_LENGTH_BYTES]);
+    at
 }
 
 /// Appends the tag of a field that has a length, and the length.
@@ -235,6 +266,15 @@ impl Cursor {
     /// `Corrupt` when there is none.
     pub(crate) fn bytes<'a>(&mut self, record: &'a [u8]) -> Result<&'a [u8]> {
         Ok(&record[self.place(record)?])
+    }
+
+    /// How many bytes the next `n` values of bytes have together. The position stays.
+    ///
+    /// # Errors
+    /// `Corrupt` when there are not so many.
+    pub(crate) fn bytes_ahead(&self, record: &[u8], n: usize) -> Result<usize> {
+        let mut ahead = Self { values: self.values.clone(), list: self.list.clone(), run: 0..0, ..*self };
+        (0..n).try_fold(0, |sum, _| Ok(sum + ahead.place(record)?.len()))
     }
 
     /// Where the next value of bytes lies.
@@ -466,6 +506,28 @@ mod tests {
         assert_eq!([cursor.bytes(&record).unwrap(), cursor.bytes(&record).unwrap()], [&b""[..], b"ab"]);
         let empty = example(&[]);
         assert_eq!(super::tests::values(&empty).unwrap().kind(), None);
+    }
+
+    /// Each list takes memory, and a record of nothing but such is no larger than any other.
+    #[test]
+    fn a_key_has_no_more_lists_than_any() {
+        let one = field(3, &field(1, &[1]));
+        let told = |n: usize| {
+            let lists = one.repeat(n);
+            let mut feature = Vec::new();
+            put_length(2, lists.len() as u64, &mut feature);
+            feature.extend(lists);
+            let (mut entry, mut record) = (Vec::new(), Vec::new());
+            put_length(1, feature.len() as u64 + 3, &mut entry);
+            entry.extend(field(1, b"k"));
+            entry.extend(feature);
+            put_length(1, entry.len() as u64, &mut record);
+            record.extend(entry);
+            let found = values(&record)?;
+            found.count(&record)
+        };
+        assert_eq!(told(LISTS_MAX).unwrap(), LISTS_MAX as u64);
+        assert_eq!(told(LISTS_MAX + 1).unwrap_err().kind(), ErrorKind::Limit);
     }
 
     #[test]

@@ -18,7 +18,6 @@ mod chunks;
 mod container;
 mod foreign;
 mod parquet;
-mod spools;
 mod tfrecord;
 
 // Planning.
@@ -40,6 +39,7 @@ mod semantics;
 
 // Large records, in pieces.
 mod cuts;
+mod kept;
 mod lengths;
 mod look;
 mod pages;

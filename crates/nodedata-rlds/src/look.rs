@@ -16,7 +16,7 @@ use crate::{
 /// Records of so many partitions or more, 8 MiB by default, are cut into pieces; reading one of them whole would hold all of its
 /// rows.
 const LARGE_PARTITIONS: u64 = 4;
-/// The same of a record that is far away, 32 MiB by default: to find out where to cut it costs to fetch it once more.
+/// The same of a record that is far away, 32 MiB by default: what is fetched to find out where to cut it has to be kept.
 const LARGE_PARTITIONS_FAR: u64 = 16;
 
 /// What came of a look into a record.

@@ -21,18 +21,17 @@ pub(crate) fn out_of_range(value: i64, dtype: DType) -> Error {
 
 /// The integers that a type has, as they are stored; `None` for the type of other values.
 pub(crate) fn range_of(dtype: DType) -> Option<RangeInclusive<i64>> {
-    Some(match dtype {
-        DType::Bool => 0..=1,
-        DType::Int8 => i8::MIN.into()..=i8::MAX.into(),
-        DType::Int16 => i16::MIN.into()..=i16::MAX.into(),
-        DType::Int32 => i32::MIN.into()..=i32::MAX.into(),
-        // 64 bits are stored as they are, whatever their sign.
-        DType::Int64 | DType::UInt64 => i64::MIN..=i64::MAX,
-        DType::UInt8 => 0..=u8::MAX.into(),
-        DType::UInt16 => 0..=u16::MAX.into(),
-        DType::UInt32 => 0..=u32::MAX.into(),
-        DType::Float16 | DType::Float32 | DType::Float64 | DType::String | DType::Bytes => return None,
-    })
+    if dtype == DType::Bool {
+        return Some(0..=1);
+    }
+    let range = dtype.integers()?;
+    // 64 bits are stored as they are, whatever their sign.
+    let stored = |it: i128| i64::try_from(it).ok();
+    Some(
+        stored(*range.start())
+            .zip(stored(*range.end()))
+            .map_or(i64::MIN..=i64::MAX, |(low, high)| low..=high),
+    )
 }
 
 /// A float of half the size that tells the same.

@@ -1,8 +1,9 @@
 use nodedata_core::{
     Error, ErrorKind, Locus, OpenOptions, OptionKey, OptionKind, OptionValue, Result, suggest,
 };
+use nodedata_io::packed::UNPACK_RATIO_MAX;
 
-use crate::{features::Leaf, spools::UNPACK_RATIO_MAX};
+use crate::features::Leaf;
 
 /// The options of the format.
 pub(crate) const OPTIONS: &[OptionKey] = &[EPISODE_KEY, UNPACK_RATIO_MAX];

@@ -1,7 +1,8 @@
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use nodedata_core::{ReadAt, Result};
+use nodedata_io::Scratch;
 
 use crate::tfrecord::Checksum;
 
@@ -18,27 +19,53 @@ pub(crate) struct Pages<'a> {
     page: Bytes,
     /// Where the page begins in the record.
     start: u64,
-    checksum: Option<Checked>,
+    /// Whether nobody is going to ask for what lies around a page.
+    is_alone: bool,
+    passing: Option<Passing>,
 }
 
-/// The checksum of what was passed so far, whether or not anybody looked at it.
-#[derive(Default)]
-struct Checked {
+/// What was passed so far, whether or not anybody looked at it.
+struct Passing {
     checksum: Checksum,
     end: u64,
+    /// A copy of it, as long as there is room.
+    copy: Option<Scratch>,
+}
+
+/// A record that was passed as a whole.
+#[derive(Default)]
+pub(crate) struct Passed {
+    /// As stored; `None` where nothing is passed but what is looked at.
+    pub(crate) checksum: Option<[u8; 4]>,
+    /// Where it was kept.
+    pub(crate) copy: Option<Arc<dyn ReadAt>>,
+}
+
+impl Passing {
+    fn take(&mut self, bytes: &[u8], end: u64) {
+        self.checksum.update(bytes);
+        // Where the disk is full the record is fetched once more.
+        self.copy = self.copy.take().and_then(|mut it| it.push(bytes).is_ok().then_some(it));
+        self.end = end;
+    }
 }
 
 impl<'a> Pages<'a> {
     /// Looks through `file` in pages of `page_bytes`.
     pub(crate) fn of(file: &'a dyn ReadAt, page_bytes: u64) -> Self {
         let (page, start) = (file.in_memory().unwrap_or_default(), 0);
-        Self { file, page_bytes: page_bytes.max(HEAD_BYTES), page, start, checksum: None }
+        Self { file, page_bytes: page_bytes.max(HEAD_BYTES), page, start, is_alone: false, passing: None }
     }
 
-    /// Takes the checksum of all bytes on the way, each of which is fetched once where nobody goes back.
+    /// Looks at places of `file` that are far from each other.
+    pub(crate) fn alone(file: &'a dyn ReadAt, page_bytes: u64) -> Self {
+        Self { is_alone: true, ..Self::of(file, page_bytes) }
+    }
+
+    /// Passes all bytes on the way, each of which is fetched once where nobody goes back: takes their checksum, and keeps them in `copy`.
     #[must_use]
-    pub(crate) fn checked(self) -> Self {
-        Self { checksum: Some(Checked::default()), ..self }
+    pub(crate) fn passing(self, copy: Option<Scratch>) -> Self {
+        Self { passing: Some(Passing { checksum: Checksum::default(), end: 0, copy }), ..self }
     }
 
     pub(crate) fn n_bytes(&self) -> u64 {
@@ -77,40 +104,44 @@ impl<'a> Pages<'a> {
         Ok(start..start + n as usize)
     }
 
-    /// Makes the page one that begins at `at`.
+    /// Makes the page one that begins at `at`, or with what lies shortly before and is to be passed anyway.
     fn turn(&mut self, at: u64) -> Result<()> {
-        self.pass(at)?;
+        let passed = self.passing.as_ref().map(|it| it.end);
+        let start = passed.filter(|it| *it < at && at - *it < self.page_bytes).unwrap_or(at);
+        self.pass(start)?;
         let end = self.n_bytes().min(at.saturating_add(self.page_bytes));
-        self.page = self.file.read_at(at..end)?;
-        self.start = at;
-        if let Some(checked) = &mut self.checksum
-            && let Some(new) = checked.end.checked_sub(at).and_then(|it| usize::try_from(it).ok())
+        self.page = match self.is_alone {
+            true => self.file.peek_at(start..end)?,
+            false => self.file.read_at(start..end)?,
+        };
+        self.start = start;
+        if let Some(passing) = &mut self.passing
+            && let Some(new) = passing.end.checked_sub(start).and_then(|it| usize::try_from(it).ok())
             && let Some(new) = self.page.get(new..)
         {
-            checked.checksum.update(new);
-            checked.end = end;
+            passing.take(new, end);
         }
         Ok(())
     }
 
-    /// Takes the checksum of what lies before `at` and was stepped over.
+    /// Passes what lies before `at` and was stepped over.
     fn pass(&mut self, at: u64) -> Result<()> {
-        let Some(checked) = &mut self.checksum else { return Ok(()) };
-        while checked.end < at {
-            let end = at.min(checked.end + PAGE_BYTES);
-            checked.checksum.update(&self.file.read_at(checked.end..end)?);
-            checked.end = end;
+        let Some(passing) = &mut self.passing else { return Ok(()) };
+        while passing.end < at {
+            let end = at.min(passing.end + PAGE_BYTES);
+            passing.take(&self.file.read_at(passing.end..end)?, end);
         }
         Ok(())
     }
 
-    /// The checksum of the whole record, where it is taken; what nobody has looked at is fetched for it.
+    /// The whole record, where it is passed; what nobody has looked at is fetched for it.
     ///
     /// # Errors
     /// `Io`.
-    pub(crate) fn checksum(mut self) -> Result<Option<[u8; 4]>> {
+    pub(crate) fn finish(mut self) -> Result<Passed> {
         self.pass(self.n_bytes())?;
-        Ok(self.checksum.map(|it| it.checksum.masked()))
+        let Some(Passing { checksum, copy, .. }) = self.passing else { return Ok(Passed::default()) };
+        Ok(Passed { checksum: Some(checksum.masked()), copy: copy.and_then(|it| it.into_file().ok()) })
     }
 }
 
@@ -143,20 +174,36 @@ mod tests {
         let looks: [&[u64]; 4] = [&[], &[0, 5, 60, 999], &[0, 900], &[500, 3, 501]];
         for looks in looks {
             let file = Far(bytes.clone(), AtomicU64::new(0));
-            let mut pages = Pages::of(&file, 64).checked();
+            let mut pages = Pages::of(&file, 64).passing(Scratch::within(&Scratch::folder(None)).ok());
             for at in looks {
                 let head = pages.head(*at).unwrap();
                 assert_eq!(head, &bytes[*at as usize..(*at as usize + 20).min(1000)]);
             }
-            assert_eq!(pages.checksum().unwrap(), Some(all), "{looks:?}");
+            let Passed { checksum, copy } = pages.finish().unwrap();
+            assert_eq!(checksum, Some(all), "{looks:?}");
+            assert_eq!(copy.unwrap().read_at(0..1000).unwrap(), bytes, "{looks:?}");
         }
-        let file = Far(bytes, AtomicU64::new(0));
-        let mut pages = Pages::of(&file, 64).checked();
-        let mut at = 0;
-        while at < 1000 {
-            at += pages.front(at..1000).unwrap().len() as u64;
+        // All of it, and heads of values that are stepped over.
+        for step in [None, Some(30), Some(70)] {
+            let file = Far(bytes.clone(), AtomicU64::new(0));
+            let mut pages = Pages::of(&file, 64).passing(None);
+            let mut at = 0;
+            while at < 980 {
+                let n_there = pages.front(at..1000).unwrap().len() as u64;
+                at += match step {
+                    None => n_there,
+                    Some(step) => {
+                        pages.head(at).unwrap();
+                        step
+                    }
+                };
+            }
+            assert_eq!(pages.finish().unwrap().checksum, Some(all));
+            let n_fetched = file.1.load(Ordering::Relaxed);
+            let n_twice = n_fetched - 1000;
+            // A head across the end of a page is fetched with the next one.
+            assert!(n_twice <= 20 * 16, "{step:?}: {n_twice} bytes twice");
+            assert!(step.is_some() || n_twice == 0, "each byte is fetched once");
         }
-        assert_eq!(pages.checksum().unwrap(), Some(all));
-        assert_eq!(file.1.load(Ordering::Relaxed), 1000, "each byte is fetched once");
     }
 }

@@ -1,6 +1,11 @@
 //! Records as the cells of the one column of a Parquet file. A row group is a chunk: TFDS puts all of its values into one page.
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arrow_array::{Array as _, BinaryArray, cast::AsArray as _};
 use arrow_schema::DataType;
@@ -23,13 +28,54 @@ const FILE_RECORDS_MAX: u64 = 1 << 22;
 
 const RESTORE_HINT: &str = "fetch the file again from where the dataset came from";
 
+/// Footers that are kept. One of many row groups takes longer to read than a row group.
+const FOOTERS_MAX: usize = 8;
+
+/// The files whose row groups were read last, with their footers.
+#[derive(Default)]
+pub(crate) struct Footers {
+    /// Most recently used last.
+    kept: Mutex<VecDeque<(PathBuf, Arc<ParquetFile>)>>,
+}
+
+impl Footers {
+    /// # Errors
+    /// `Io`; `Corrupt` when it is no whole Parquet file.
+    fn get(&self, files: &Arc<dyn Files>, path: &Path) -> Result<Arc<ParquetFile>> {
+        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = {
+            let mut kept = lock();
+            let known = kept.iter().position(|it| it.0 == path).and_then(|at| kept.remove(at));
+            kept.extend(known.clone());
+            known
+        };
+        if let Some((_, file)) = known {
+            return Ok(file);
+        }
+        // Not under the lock: of two that come at once each reads it, and others go on meanwhile.
+        let file = Arc::new(ParquetFile::open(files.as_ref(), path, RESTORE_HINT)?);
+        let mut kept = lock();
+        kept.retain(|it| it.0 != path);
+        if kept.len() == FOOTERS_MAX {
+            kept.pop_front();
+        }
+        kept.push_back((path.to_owned(), Arc::clone(&file)));
+        Ok(file)
+    }
+}
+
 /// Finds the row groups of a file by its footer. One that has more than `record_bytes_max` bytes is left out.
 ///
 /// # Errors
 /// `Io`; `Unsupported` when there is no column of records.
-pub(crate) fn walk(files: &Arc<dyn Files>, path: &Path, record_bytes_max: u64) -> Result<Frames> {
+pub(crate) fn walk(
+    files: &Arc<dyn Files>,
+    footers: &Footers,
+    path: &Path,
+    record_bytes_max: u64,
+) -> Result<Frames> {
     let mut frames = Frames::default();
-    let file = match ParquetFile::open(files.as_ref(), path, RESTORE_HINT) {
+    let file = match footers.get(files, path) {
         Ok(file) => file,
         Err(err) if err.kind() == ErrorKind::Corrupt => {
             let file = files.open(path)?;
@@ -71,8 +117,13 @@ pub(crate) fn walk(files: &Arc<dyn Files>, path: &Path, record_bytes_max: u64) -
 ///
 /// # Errors
 /// `Io`; `Corrupt` when they are not there or are others; `Unsupported` when they are no bytes.
-pub(crate) fn chunk(files: &Arc<dyn Files>, path: &Path, byte_range: &Range<u64>) -> Result<Vec<Bytes>> {
-    let file = ParquetFile::open(files.as_ref(), path, RESTORE_HINT)?;
+pub(crate) fn chunk(
+    files: &Arc<dyn Files>,
+    footers: &Footers,
+    path: &Path,
+    byte_range: &Range<u64>,
+) -> Result<Vec<Bytes>> {
+    let file = footers.get(files, path)?;
     let group = file.row_groups().into_iter().find(|it| it.byte_range == *byte_range);
     let group =
         group.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the file has other row groups than before"))?;

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::{
     columns::columns,
-    container::{Container, Frame, Frames},
+    container::{Container, Frame, Frames, RecordFiles},
     cuts::CutRecord,
     episode_keys::EpisodeKeys,
     features::{self, FeatureTree, Leaf},
@@ -62,6 +62,8 @@ struct Walked {
 /// What is known of a dataset before its shards are looked at.
 pub(crate) struct Described {
     pub(crate) listing: Listing,
+    /// Where its records are read, by whoever has looked at them already as well: what is packed is unpacked once.
+    pub(crate) files: RecordFiles,
     pub(crate) shards: Shards,
     pub(crate) leaves: Vec<Leaf>,
     /// Files with the names of classes.
@@ -94,6 +96,7 @@ pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan>
     let mut leaves = leaves.map_err(|err| err.at(within(FEATURES)))?;
     let labels = features::with_labels(&mut leaves, &listing, options)?;
     let described = Described {
+        files: RecordFiles::new(Arc::clone(listing.files()), options),
         shards: Shards::of(&listing, &info, container),
         listing,
         leaves,
@@ -113,7 +116,8 @@ impl Described {
     /// # Errors
     /// As [`plan`].
     pub(crate) fn plan(self, options: &OpenOptions) -> Result<Plan> {
-        let Self { listing, shards, mut leaves, labels, facts, metadata, file, recipe, learned } = self;
+        let Self { listing, files, shards, mut leaves, labels, facts, metadata, file, recipe, learned } =
+            self;
         let place = file.or(shards.found.first().map(|it| it.name.as_str())).map(|it| listing.path(it));
         let within = |err: Error| err.at(place.as_ref().map(Locus::path).unwrap_or_default());
         let (columns, unselected) = columns(&mut leaves, options).map_err(within)?;
@@ -126,7 +130,7 @@ impl Described {
             metadata,
         };
         let told = SourcePlan { facts, streams: vec![stream], unselected, learned, ..SourcePlan::default() };
-        let reading = Reading::new(Arc::clone(listing.files()), leaves, columns, options);
+        let reading = Reading::new(files, leaves, columns, options);
         let mut plan =
             Plan { told, reading, listing, labels, file, deciding: Vec::new(), recipe, parts: Vec::new() };
         plan.add_episodes(shards, EpisodeKeys::of(key), options)?;
@@ -189,7 +193,11 @@ impl Plan {
                     }
                 };
                 let facts = look.as_ref().map(|it| &it.told.facts);
-                let key = keys.key(&shard.name, record, facts, &place)?;
+                let Some(key) = keys.key(&shard.name, record, facts, &place)? else {
+                    let err = lost(keys.none(&place), frame.byte_range.clone(), "unnamed_episode");
+                    damaged(err, &mut findings)?;
+                    continue;
+                };
                 self.add_record(shard, input, key, &frame, look, &mut findings);
             }
         }

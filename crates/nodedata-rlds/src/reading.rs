@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, sync::Arc};
 
-use nodedata_core::{Files, Layout, OpenOptions};
+use nodedata_core::{Layout, OpenOptions};
 
 use crate::{
     columns::{Column, layout},
@@ -32,7 +32,7 @@ pub(crate) struct Reading {
 
 impl Reading {
     pub(crate) fn new(
-        files: Arc<dyn Files>,
+        files: RecordFiles,
         leaves: Vec<Leaf>,
         columns: Vec<Column>,
         options: &OpenOptions,
@@ -49,7 +49,7 @@ impl Reading {
         read.extend(counter);
         let keys = Keys::new(leaves);
         Self {
-            files: RecordFiles::new(files, options),
+            files,
             keys_of_rows: keys.only(|idx, _| read.contains(&idx)),
             keys_of_episode: keys.only(|idx, leaf| !leaf.is_step || semantics.wants(idx)),
             keys,

@@ -2,16 +2,14 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::Result;
 
 use crate::{
-    example::{LENGTH, ListKind, no_example},
+    example::{LENGTH, LISTS_MAX, ListKind, no_example, too_many_lists},
     pages::Pages,
     table::{Field, Table, append, field},
 };
 
-/// Lists of one key; TFDS writes one.
-const LISTS_MAX: usize = 4096;
 /// The longest key that is read. What is longer is none of a feature.
 const KEY_BYTES_MAX: u64 = 4096;
 
@@ -91,8 +89,7 @@ impl Entry {
                 self.lists.clear();
             }
             if self.lists.len() == LISTS_MAX {
-                let message = format!("the values of a key are in more than {LISTS_MAX} lists");
-                return Err(Error::new(ErrorKind::Limit, message));
+                return Err(too_many_lists());
             }
             if content != end {
                 self.lists.push(content..end);

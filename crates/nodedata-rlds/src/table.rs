@@ -200,11 +200,9 @@ impl Table {
     /// # Errors
     /// As [`Self::of`].
     pub(crate) fn ints(&self, pages: &mut Pages<'_>) -> Result<Vec<i64>> {
-        let mut list = Vec::new();
         let end = self.place(u64::MAX, Place::default(), pages)?;
-        self.copy(self.front(), end, pages, &mut list)?;
         let mut record = Vec::new();
-        put_entry(b"", self.kind, &list, &mut record);
+        put_entry(b"", self.kind, &mut record, |list| self.copy(self.front(), end, pages, list))?;
         let mut found = Vec::new();
         entries(&record, |_, values| {
             let mut cursor = values.cursor();
@@ -346,10 +344,20 @@ mod tests {
         found
     }
 
+    /// A record of one key.
+    fn record(kind: ListKind, list: &[u8]) -> Vec<u8> {
+        let mut record = Vec::new();
+        let put_list = |out: &mut Vec<u8>| {
+            out.extend_from_slice(list);
+            Ok(())
+        };
+        put_entry(b"k", Some(kind), &mut record, put_list).unwrap();
+        record
+    }
+
     #[track_caller]
     fn check(kind: ListKind, list: &[u8], bounds: &[u64]) {
-        let mut record = Vec::new();
-        put_entry(b"k", Some(kind), list, &mut record);
+        let record = record(kind, list);
         let all = values(&record, kind);
         let file = Far(record);
         for page_bytes in [20, 37, 1 << 20] {
@@ -363,9 +371,9 @@ mod tests {
                     near
                 });
                 assert_eq!((from.n, to.n), (bound[0], bound[1]));
-                let (mut list, mut part) = (Vec::new(), Vec::new());
-                table.copy(from, to, &mut pages, &mut list).unwrap();
-                put_entry(b"k", table.kind, &list, &mut part);
+                let mut part = Vec::new();
+                put_entry(b"k", table.kind, &mut part, |list| table.copy(from, to, &mut pages, list))
+                    .unwrap();
                 let expected = &all[bound[0] as usize..bound[1] as usize];
                 assert_eq!(values(&part, kind), expected, "{kind:?}, pages of {page_bytes}, {bound:?}");
             }
@@ -410,9 +418,7 @@ mod tests {
     #[test]
     fn what_is_no_list_is_told_where_it_is_not() {
         let told = |kind, list: &[u8]| {
-            let mut record = Vec::new();
-            put_entry(b"k", Some(kind), list, &mut record);
-            let file = Far(record);
+            let file = Far(record(kind, list));
             skim(&mut Pages::of(&file, 20), |_| Ok(Some(0))).unwrap_err().to_string()
         };
         for (kind, list, what) in [

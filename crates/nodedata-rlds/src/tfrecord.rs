@@ -17,7 +17,7 @@ const TAIL_BYTES: u64 = 4;
 pub(crate) const FRAMING_BYTES: u64 = HEAD_BYTES + TAIL_BYTES;
 
 /// A record of so many bytes or more is alone in what a far file fetches around its head.
-const PEEKED_BYTES: u64 = 256 << 10;
+const PEEKED_BYTES: u64 = 64 << 10;
 
 /// What bounds and proves what is read.
 #[derive(Debug, Clone, Copy)]

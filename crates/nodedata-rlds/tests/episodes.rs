@@ -217,12 +217,17 @@ fn episodes_are_called_by_a_feature_that_tells_them_apart() {
         "{}",
         err.locus()
     );
-    let err = refused(
-        changed(vec![("episode_metadata/id", Value::Ints(Vec::new()))]),
-        &keyed("episode_metadata.id"),
-    );
+    let unnamed = || changed(vec![("episode_metadata/id", Value::Ints(Vec::new()))]);
+    let err = refused(unnamed(), &keyed("episode_metadata.id"));
     assert_eq!(err.to_string(), "the episode has no value to be called by");
     assert_eq!(err.locus().path.as_deref().unwrap().to_str(), Some(VAL));
+    // It costs that episode, where damage is passed over; a feature that does not tell episodes apart is no damage.
+    let salvage = |feature: &str| OpenOptions { salvage: true, ..keyed(feature) };
+    let source = open(unnamed(), &salvage("episode_metadata.id")).unwrap();
+    let findings = &source.plan().findings;
+    assert_eq!((keys(source.as_ref()).len(), findings.len()), (3, 1), "{findings:?}");
+    assert_eq!(findings[0].message, "the episode has no value to be called by");
+    refused(dataset(), &salvage("episode_metadata.success"));
 }
 
 fn renamed(files: Files, from: &str, to: &str) -> Files {

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 use nodedata_core::{
     DType, Dim,
@@ -440,20 +440,13 @@ impl Parser {
 
 /// Whether a value of `dtype` can equal the bound or lie on either side of it.
 fn fits(bound: Bound, dtype: DType) -> bool {
-    let (low, high): (i128, i128) = match dtype {
-        DType::Int8 => (i8::MIN.into(), i8::MAX.into()),
-        DType::Int16 => (i16::MIN.into(), i16::MAX.into()),
-        DType::Int32 => (i32::MIN.into(), i32::MAX.into()),
-        DType::Int64 => (i64::MIN.into(), i64::MAX.into()),
-        DType::UInt8 => (0, u8::MAX.into()),
-        DType::UInt16 => (0, u16::MAX.into()),
-        DType::UInt32 => (0, u32::MAX.into()),
-        DType::UInt64 => (0, u64::MAX.into()),
+    match dtype {
         DType::Float16 => return bound.as_f64().abs() <= 65504.0,
         DType::Float32 => return bound.as_f64().abs() <= f64::from(f32::MAX),
         DType::Float64 => return bound.as_f64().is_finite(),
-        DType::Bool | DType::String | DType::Bytes => return false,
-    };
+        _ => {}
+    }
+    let Some((low, high)) = dtype.integers().map(RangeInclusive::into_inner) else { return false };
     match bound {
         Bound::Integer(it) => (low..=high).contains(&it),
         Bound::Float(it) => low as f64 <= it && it <= high as f64,

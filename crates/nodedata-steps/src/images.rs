@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use arrow_array::{Array, ArrayRef, cast::AsArray};
 use nodedata_core::{DType, Nested, PixelShape};
-use nodedata_media::image_header;
+use nodedata_media::{image_header, sniff, sniff_clip};
 
 /// What the headers of encoded images say, each finding once. A row of a list counts once for all that it finds alike.
 pub fn image_pixels(column: usize, media: &ArrayRef) -> Vec<PixelShape> {
@@ -19,7 +19,8 @@ pub fn image_pixels(column: usize, media: &ArrayRef) -> Vec<PixelShape> {
                 (header.encoding.name(), header.dtype, dims[..n_dims].to_vec())
             }
             None => {
-                (nodedata_media::sniff(frame).map_or("unknown", |it| it.name()), DType::UInt8, Vec::new())
+                let coding = sniff(frame).map(|it| it.name()).or_else(|| sniff_clip(frame));
+                (coding.unwrap_or("unknown"), DType::UInt8, Vec::new())
             }
         };
         let shape = PixelShape { column, dtype, shape, encoding: encoding.to_owned(), n_rows: 0 };

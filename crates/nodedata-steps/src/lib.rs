@@ -17,6 +17,7 @@ mod selection;
 
 // Reading rows.
 mod piece_stream;
+mod samples;
 
 pub use builtin::{STEPS, name_in_table, step_index, step_indices, timestamp, timestamps};
 pub use images::image_pixels;
@@ -24,5 +25,10 @@ pub use listing::{Found, Listing, RootMarker};
 pub use piece_stream::{Piece, PieceReader, PieceStream, StepRows};
 pub use pieces::{batch_rows, cut};
 pub use refusal::{SALVAGE_HINT, in_episode, refusal};
+pub use samples::{
+    DealtStretch, LearnedFile, PackedStretch, RecordPlace, SamplePart, SampleReader, SampleRows,
+    SampleStream, Share, are_of, check_dealt_field, name_of_sample, own_name_of_sample, plan_samples,
+    row_index, sample_inputs, samples_schema,
+};
 pub use selection::{Column, check_names, check_undecoded, decoding_of, is_worked_on, select};
 pub use splits::split_for_uncovered;

@@ -4,6 +4,7 @@
 //! A struct becomes dotted columns, a list of structs parallel lists, a time nanoseconds. Bytes longer
 //! than 32 are told by their length and SHA-256.
 
+mod bag;
 mod compare;
 mod leaves;
 
@@ -13,6 +14,8 @@ use arrow_array::RecordBatch;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+
+pub use bag::{BagTopic, BagTruth};
 
 use crate::pixels::Picture;
 
@@ -73,10 +76,12 @@ pub struct TopicTruth {
 pub struct MessageTruth {
     /// Log time in nanoseconds.
     pub log_time: u64,
-    /// Publish time in nanoseconds.
-    pub publish_time: u64,
-    /// Sequence number.
-    pub sequence: u64,
+    /// Publish time in nanoseconds; bags have none.
+    #[serde(default)]
+    pub publish_time: Option<u64>,
+    /// Sequence number; bags have none.
+    #[serde(default)]
+    pub sequence: Option<u64>,
     /// SHA-256 of the payload.
     pub sha256: String,
     /// Length of the payload.

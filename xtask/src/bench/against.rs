@@ -166,7 +166,7 @@ mod tests {
             let turn = called.borrow().len().div_ceil(2);
             let wall_s = turn as f64 * if program == Path::new("ours") { 1.0 } else { 2.0 };
             let measured = Measured { wall_s, cpu_s: 1.0, ..Measured::default() };
-            Ok(Conversion { measured, heap_peak_bytes: Some(turn as u64) })
+            Ok(Conversion { measured, heap_peak_bytes: Some(turn as u64), open_s: None })
         };
         let job = Job { name: "x".to_owned(), n_bytes: 0, once: Box::new(once) };
         let found = compare(&job, Path::new("ours"), Path::new("theirs"), &folder, 3).unwrap();

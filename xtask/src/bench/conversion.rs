@@ -3,7 +3,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{
-    measure::{self, Measured, median_of},
+    measure::{self, Measured, median, median_of},
     path_text, remove,
 };
 use crate::workspace::Result;
@@ -14,6 +14,8 @@ pub(super) struct Conversion {
     pub(super) measured: Measured,
     /// What the command itself says about its heap.
     pub(super) heap_peak_bytes: Option<u64>,
+    /// What it says of the time until the first row was read.
+    pub(super) open_s: Option<f64>,
 }
 
 impl Conversion {
@@ -23,6 +25,7 @@ impl Conversion {
         Self {
             measured: median_of(&measured),
             heap_peak_bytes: runs.iter().filter_map(|it| it.heap_peak_bytes).max(),
+            open_s: runs.iter().map(|it| it.open_s).collect::<Option<Vec<f64>>>().map(median),
         }
     }
 }
@@ -43,22 +46,21 @@ pub(super) fn convert(
     let whole = [path_text(program), verb.to_owned(), path_text(what), "--out".to_owned(), path_text(out)];
     let command: Vec<String> = whole.into_iter().chain(more.iter().map(|it| (*it).to_owned())).collect();
     let measured = measure::in_own_process(&command)?;
-    let heap_peak_bytes = heap_peak_bytes(&out.join("report.json"));
+    let report = std::fs::read_to_string(out.join("report.json")).ok();
+    let report: Value = report.and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default();
     remove(out)?;
-    Ok(Conversion { measured, heap_peak_bytes })
+    let open_s = report["seconds"]["open"].as_f64();
+    Ok(Conversion { measured, heap_peak_bytes: heap_peak_bytes(&report), open_s })
 }
 
 /// `peak_heap_bytes` of a run report, wherever in it; `None` when the command did not count.
-fn heap_peak_bytes(report: &Path) -> Option<u64> {
-    fn find(value: &Value) -> Option<u64> {
-        match value {
-            Value::Object(map) => {
-                map.get("peak_heap_bytes").and_then(Value::as_u64).or_else(|| map.values().find_map(find))
-            }
-            Value::Array(items) => items.iter().find_map(find),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-        }
+fn heap_peak_bytes(report: &Value) -> Option<u64> {
+    match report {
+        Value::Object(map) => map
+            .get("peak_heap_bytes")
+            .and_then(Value::as_u64)
+            .or_else(|| map.values().find_map(heap_peak_bytes)),
+        Value::Array(items) => items.iter().find_map(heap_peak_bytes),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
-    let text = std::fs::read_to_string(report).ok()?;
-    find(&serde_json::from_str(&text).ok()?)
 }

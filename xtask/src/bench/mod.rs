@@ -3,8 +3,10 @@
 
 mod against;
 mod align;
+mod bags;
 mod cdr;
 mod conversion;
+mod extremes;
 mod inputs;
 mod inspect;
 mod lerobot;
@@ -58,6 +60,13 @@ pub(crate) enum Job {
         /// How many records there must be.
         n_records: u64,
     },
+    /// Reads all messages of a bag of SQLite with the crate `rusqlite`.
+    SqliteCrate {
+        /// The `.db3` read.
+        input: PathBuf,
+        /// How many messages there must be.
+        n_messages: u64,
+    },
     /// Compresses a file with zstd level 1 on one core, in memory.
     Zstd {
         /// The file read.
@@ -75,6 +84,7 @@ pub(crate) fn run_job(job: &Job) -> Result<()> {
         Job::Copy { input, output } => reference::copy(input, output),
         Job::McapSummary { input } => inspect::summary(input),
         Job::TfrecordCrate { input, n_records } => rlds::by_crate(input, *n_records),
+        Job::SqliteCrate { input, n_messages } => bags::by_crate(input, *n_messages),
         Job::Zstd { input } => reference::zstd(input),
     }
 }
@@ -114,10 +124,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let align = align::run(&folder, &outputs, options)?;
     let lerobot = lerobot::run(&folder, &outputs, options)?;
     let rlds = rlds::run(&folder, &outputs, options)?;
+    let bags = bags::run(&folder, &outputs, options)?;
+    let extremes = extremes::run(&folder, &outputs, options)?;
     let push = push::run(&folder, &outputs, options)?;
     remove(&outputs)?;
-    let of_others =
-        inspect.n_selected + align.n_selected + lerobot.n_selected + rlds.n_selected + push.n_selected;
+    let of_others = inspect.n_selected
+        + align.n_selected
+        + lerobot.n_selected
+        + rlds.n_selected
+        + bags.n_selected
+        + extremes.n_selected
+        + push.n_selected;
     if n_selected + of_others == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
     }
@@ -131,11 +148,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("{}", align::markdown(&align, options));
     println!("{}", lerobot::markdown(&lerobot, options));
     println!("{}", rlds::markdown(&rlds, options));
+    println!("{}", bags::markdown(&bags, options));
+    println!("{}", extremes::markdown(&extremes, options));
     println!("{}", push::markdown(&push, options));
     let others = [
         ("align", align::json(&align)),
         ("lerobot", lerobot::json(&lerobot)),
         ("rlds", rlds::json(&rlds)),
+        ("bags", bags::json(&bags)),
+        ("extremes", extremes::json(&extremes)),
         ("push", push::json(&push)),
         ("inspect", inspect::json(&inspect)),
     ];

@@ -38,11 +38,21 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-rlds", "nodedata-io", "shards may be packed as a whole"),
     edge("nodedata-rlds", "nodedata-media", "which images are some, and floats stored as PNG"),
     edge("nodedata-rlds", "nodedata-steps", "one table of steps"),
+    edge("nodedata-rosbag", "nodedata-core", "implements Format"),
+    edge("nodedata-rosbag", "nodedata-io", "files of a bag may be packed as a whole"),
+    edge("nodedata-rosbag", "nodedata-log", "a log of connections or topics, and messages"),
+    edge("nodedata-webdataset", "nodedata-core", "implements Format"),
+    edge("nodedata-webdataset", "nodedata-io", "archives and members may be packed"),
+    edge("nodedata-webdataset", "nodedata-media", "pictures and clips are told by their bytes"),
+    edge("nodedata-webdataset", "nodedata-message", "members of JSON, CBOR and MessagePack"),
+    edge("nodedata-webdataset", "nodedata-steps", "one table of samples, what a pass over them learned"),
     edge("nodedata-formats", "nodedata-core", "the list is a Formats"),
     edge("nodedata-formats", "nodedata-jsonl", "one line a format"),
     edge("nodedata-formats", "nodedata-lerobot", "one line a format"),
     edge("nodedata-formats", "nodedata-mcap", "one line a format"),
     edge("nodedata-formats", "nodedata-rlds", "one line a format"),
+    edge("nodedata-formats", "nodedata-rosbag", "one line a format"),
+    edge("nodedata-formats", "nodedata-webdataset", "one line a format"),
     // The way of the data.
     edge("nodedata-normalize", "nodedata-core", "a Source over a Source"),
     edge("nodedata-normalize", "nodedata-media", "transforms decode, change and encode pictures"),
@@ -102,6 +112,7 @@ const ALLOWED: &[Edge] = &[
 
 /// Edges for tests only, beside those above and those to [`FREE_IN_TESTS`].
 const ALLOWED_IN_TESTS: &[Edge] = &[
+    edge("nodedata-rosbag", "nodedata-mcap", "bags whose storage is MCAP"),
     edge("nodedata-normalize", "nodedata-formats", "steps of real logs"),
     edge("nodedata-cli", "nodedata-media", "frames of a converted dataset are compared decoded"),
 ];

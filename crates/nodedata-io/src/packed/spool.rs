@@ -1,16 +1,10 @@
-use std::{
-    fs::File,
-    io::{Seek as _, Write as _},
-    ops::Range,
-    path::Path,
-    sync::Arc,
-};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, ReadAt, Result};
 
 use super::{Member, Packing, Unpacker};
-use crate::{io_error, local::contents, memory::WholeFile};
+use crate::{Scratch, io_error, memory::WholeFile};
 
 /// What is unpacked at a time.
 const PIECE_BYTES: usize = 256 << 10;
@@ -35,29 +29,24 @@ pub fn spool(
     bytes_max: u64,
     scratch: Option<&Path>,
 ) -> Result<Spool> {
-    let folder = scratch.map_or_else(std::env::temp_dir, Path::to_owned);
+    let folder = Scratch::folder(scratch);
     let failed = |err| {
         io_error("cannot unpack into a scratch file here", &folder, err)
             .with_hint("make room there, or unpack the files first")
     };
-    let mut out = tempfile::tempfile_in(&folder).map_err(failed)?;
+    let mut out = Scratch::within(&folder).map_err(failed)?;
     let mut unpacker = Unpacker::new(file, packing, bytes_max);
     let mut room = vec![0; PIECE_BYTES];
     let damage = loop {
         match unpacker.next_bytes(&mut room) {
             Ok(0) => break None,
-            Ok(n) => out.write_all(&room[..n]).map_err(failed)?,
+            Ok(n) => out.push(&room[..n]).map_err(failed)?,
             Err(err) if err.kind() == ErrorKind::Corrupt => break Some(err),
             Err(err) => return Err(err),
         }
     };
-    let file = WholeFile(reread(out).map_err(failed)?);
+    let file = WholeFile(out.into_bytes().map_err(failed)?);
     Ok(Spool { file, members: unpacker.into_members(), damage })
-}
-
-fn reread(mut file: File) -> std::io::Result<Bytes> {
-    file.rewind()?;
-    contents(file)
 }
 
 impl Spool {

@@ -4,23 +4,48 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
 
 use super::{
     Packing,
     decoder::{Decoder, Packed, wants_memory},
 };
+use crate::memory::WholeFile;
 
 /// Bytes that a file may have unpacked, however small it is.
 const UNPACKED_BYTES_FREE: u64 = 64 << 20;
 /// Members below this size are told as one with those behind them, so that what is kept of them is small beside what they hold.
 const MEMBER_BYTES_MIN: u64 = 32 << 10;
 
+/// What is unpacked into memory at a time.
+const PIECE_BYTES_MIN: usize = 4 << 10;
+const PIECE_BYTES_MAX: usize = 1 << 20;
+
 const RESTORE_HINT: &str = "fetch the file again from where it came from";
 
 /// The bound on what comes out of a file of `n_packed` bytes that may grow by a factor.
 pub fn unpacked_max(n_packed: u64, ratio_max: u64) -> u64 {
     n_packed.saturating_mul(ratio_max).max(UNPACKED_BYTES_FREE)
+}
+
+/// All that comes out of packed bytes.
+///
+/// # Errors
+/// As of [`Unpacker::next_bytes`].
+pub fn unpack(packed: Bytes, packing: Packing, bytes_max: u64) -> Result<Vec<u8>> {
+    let mut unpacker = Unpacker::new(Arc::new(WholeFile(packed)), packing, bytes_max);
+    let mut out = Vec::new();
+    loop {
+        // Room grows with what has come out, not with what is told of it.
+        let n_before = out.len();
+        out.resize(n_before + n_before.clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX), 0);
+        let n = unpacker.next_bytes(&mut out[n_before..])?;
+        out.truncate(n_before + n);
+        if n == 0 {
+            return Ok(out);
+        }
+    }
 }
 
 /// A member of a packed file, or several small ones.

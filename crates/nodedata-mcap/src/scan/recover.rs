@@ -1,11 +1,10 @@
 //! Where a walk goes on after damage.
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_log::Cost;
+use nodedata_log::{Cost, RecordUnit, UnitKind};
 
 use super::{IndexesOf, Scanner};
 use crate::{
-    log_plan::{Unit, UnitKind},
     records::{ChunkHead, RECORD_HEAD_BYTES, RecordHead, op},
     resync,
 };
@@ -166,7 +165,7 @@ impl Scanner<'_> {
     fn cut_chunk(&mut self, at: u64, end: u64) -> Result<()> {
         let start = (at + RECORD_HEAD_BYTES).min(end);
         let content = self.view.bytes(start..end)?;
-        let mut unit = Unit::empty(UnitKind::CutChunk, at..end);
+        let mut unit = RecordUnit::empty(UnitKind::CutChunk, at..end);
         // What cannot be decoded is listed when the unit is read.
         if self.decoder.decode_prefix(&content).is_ok() {
             // The last record is nearly always cut, so the walk ends in an error.

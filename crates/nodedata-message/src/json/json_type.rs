@@ -79,6 +79,27 @@ impl JsonType {
         self.compile_as(Wire::Json, layout)
     }
 
+    /// As [`Self::compile`], for JSON that is the value of something called `name`: its columns are `name.key`, or `name` where it
+    /// is no object. No heed is taken of columns that are called so already.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_below(&self, name: &str, layout: &mut Layout) -> Result<MessageDecoder> {
+        self.compile_wire_below(Wire::Json, name, layout)
+    }
+
+    /// As [`Self::compile_below`], for CBOR.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_cbor_below(&self, name: &str, layout: &mut Layout) -> Result<MessageDecoder> {
+        self.compile_wire_below(Wire::Cbor, name, layout)
+    }
+
+    fn compile_wire_below(&self, wire: Wire, name: &str, layout: &mut Layout) -> Result<MessageDecoder> {
+        JsonPlan::compile_below(layout, &self.described(), wire, name).map(MessageDecoder::of_plan)
+    }
+
     pub(super) fn compile_as(&self, wire: Wire, layout: &mut Layout) -> Result<MessageDecoder> {
         let first = layout.features().len();
         let plan = JsonPlan::compile(layout, &self.described(), wire)?;

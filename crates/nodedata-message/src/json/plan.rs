@@ -60,7 +60,20 @@ impl JsonPlan {
     /// # Errors
     /// `Limit` when it has more than 4096 columns, or fixed shapes of more than 64 MiB together.
     pub(crate) fn compile(layout: &mut Layout, described: &Described, wire: Wire) -> Result<Self> {
-        Self::compile_as(layout, described, wire, false)
+        Self::compile_as(layout, described, wire, "", false)
+    }
+
+    /// As [`Self::compile`], where all of it is the value of something called `name`.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub(crate) fn compile_below(
+        layout: &mut Layout,
+        described: &Described,
+        wire: Wire,
+        name: &str,
+    ) -> Result<Self> {
+        Self::compile_as(layout, described, wire, name, false)
     }
 
     /// As [`Self::compile`], for messages that may hold other values than those described: every value may be absent, and
@@ -70,10 +83,16 @@ impl JsonPlan {
     /// As [`Self::compile`].
     pub(crate) fn compile_loose(layout: &mut Layout, mut described: Described, wire: Wire) -> Result<Self> {
         described.loosen();
-        Self::compile_as(layout, &described, wire, true)
+        Self::compile_as(layout, &described, wire, "", true)
     }
 
-    fn compile_as(layout: &mut Layout, described: &Described, wire: Wire, loose: bool) -> Result<Self> {
+    fn compile_as(
+        layout: &mut Layout,
+        described: &Described,
+        wire: Wire,
+        name: &str,
+        loose: bool,
+    ) -> Result<Self> {
         let n_leaves = described.n_leaves();
         if n_leaves > LEAVES_MAX {
             return Err(too_large(format!(
@@ -81,7 +100,7 @@ impl JsonPlan {
             )));
         }
         let mut compiler = Compiler { layout, names: BTreeSet::new(), keeps_unknown: loose };
-        let place = Place { name: String::new(), levels: Vec::new(), nullable: false };
+        let place = Place { name: name.to_owned(), levels: Vec::new(), nullable: false };
         let root = compiler.node(described, &place)?;
         check_size(&root)?;
         let extra = compiler.keeps_unknown.then(|| {

@@ -1,15 +1,20 @@
-use std::sync::Arc;
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
-use arrow_array::{BooleanArray, Int64Array, ListArray, RecordBatch, types::Int32Type};
+use arrow_array::{
+    BooleanArray, Int64Array, ListArray, RecordBatch,
+    cast::AsArray,
+    types::{Int32Type, Int64Type},
+};
 use nodedata_core::{
-    Batch, DType, Dim, EpisodeInfo, EpisodeStream, Feature, InputFile, InputRange, Partition, ReadOptions,
-    Result, RowSpan, Source, SourcePlan, StreamId, StreamKind, StreamSchema,
+    Batch, DType, Dim, EpisodeInfo, EpisodeStream, Error, ErrorKind, Feature, InputFile, InputRange, Loss,
+    Partition, ReadOptions, Result, RowSpan, Source, SourcePlan, StreamId, StreamKind, StreamSchema,
 };
 
 /// The steps of one episode in memory, cut into parts: numbered, with codes of text and a bool at the last one.
 pub(crate) struct StepMemory {
     plan: SourcePlan,
     parts: Vec<Option<RecordBatch>>,
+    lost: Vec<usize>,
 }
 
 impl StepMemory {
@@ -55,7 +60,34 @@ impl StepMemory {
             partitions: (0..parts.len()).map(partition).collect(),
             ..SourcePlan::default()
         };
-        Self { plan, parts: batches }
+        Self { plan, parts: batches, lost: Vec::new() }
+    }
+
+    /// The same where damage took the steps of these numbers.
+    pub(crate) fn losing(self, lost: &[usize]) -> Self {
+        Self { lost: lost.to_vec(), ..self }
+    }
+
+    /// What reading a part gives: steps, and the loss of each that is lost.
+    fn results(&self, partition: usize) -> VecDeque<Result<RecordBatch>> {
+        let mut results = VecDeque::new();
+        let Some(rows) = &self.parts[partition] else { return results };
+        let first = rows.column(0).as_primitive::<Int64Type>().value(0) as usize;
+        let mut start = 0;
+        let ends = self.lost.iter().filter_map(|it| it.checked_sub(first)).chain([rows.num_rows()]);
+        for end in ends.filter(|it| *it <= rows.num_rows()) {
+            if start < end {
+                results.push_back(Ok(rows.slice(start, end - start)));
+            }
+            if end < rows.num_rows() {
+                let reason = "lost";
+                let loss =
+                    Loss { byte_range: None, records: vec![(StreamId(0), 1)], uncounted: false, reason };
+                results.push_back(Err(Error::new(ErrorKind::Corrupt, "a step is lost").with_loss(loss)));
+            }
+            start = end + 1;
+        }
+        results
     }
 }
 
@@ -65,25 +97,24 @@ impl Source for StepMemory {
     }
 
     fn read(&self, partition: usize, _: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
-        let rows = self.parts[partition].clone();
-        let n_rows = rows.as_ref().map_or(0, RecordBatch::num_rows) as u64;
+        let n_rows = self.parts[partition].as_ref().map_or(0, RecordBatch::num_rows) as u64;
         let byte_range = self.plan.partitions[partition].reads[0].byte_range.clone();
-        let span = RowSpan { input: 0, n_rows, byte_range, first_record: 0 };
-        Ok(Box::new(Part { rows, span, read: [(StreamId(0), n_rows)] }))
+        Ok(Box::new(Part { results: self.results(partition), byte_range, read: [(StreamId(0), n_rows)] }))
     }
 }
 
 struct Part {
-    rows: Option<RecordBatch>,
-    span: RowSpan,
+    results: VecDeque<Result<RecordBatch>>,
+    byte_range: Range<u64>,
     read: [(StreamId, u64); 1],
 }
 
 impl EpisodeStream for Part {
     fn next_batch(&mut self) -> Result<Option<Batch>> {
-        let batch =
-            |rows| Batch { stream: StreamId(0), rows, spans: vec![self.span.clone()], pixels: Vec::new() };
-        Ok(self.rows.take().map(batch))
+        let Some(rows) = self.results.pop_front().transpose()? else { return Ok(None) };
+        let (n_rows, byte_range) = (rows.num_rows() as u64, self.byte_range.clone());
+        let spans = vec![RowSpan { input: 0, n_rows, byte_range, first_record: 0 }];
+        Ok(Some(Batch { stream: StreamId(0), rows, spans, pixels: Vec::new() }))
     }
 
     fn records_read(&self) -> &[(StreamId, u64)] {

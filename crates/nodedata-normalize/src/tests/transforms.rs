@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{
     Array, RecordBatch,
     cast::AsArray,
-    types::{Float32Type, Float64Type, Int64Type},
+    types::{Float32Type, Float64Type, Int64Type, UInt8Type},
 };
 use nodedata_core::{Files, OpenOptions, ReadOptions, Source, meta};
 use nodedata_io::LocalFiles;
@@ -278,6 +278,63 @@ fn codes_become_text_and_null_stays_null() {
     let rows = read_all(normalized(Box::new(source), &spec).unwrap().as_ref()).rows.unwrap();
     let texts = rows.column_by_name("instruction").unwrap().as_string::<i32>().iter().collect::<Vec<_>>();
     assert_eq!(texts, [Some("push"), None, Some("")]);
+}
+
+/// What comes behind a lost step is not the next one, however the episode is cut.
+#[test]
+fn values_of_other_steps_are_not_taken_across_lost_ones() {
+    let all = ["a", "b", "c", "d", "e", "f", "g"].map(Some);
+    let read = |cuts: &[usize], lost: &[usize], steps, end| {
+        let bounds = [&[0], cuts, &[all.len()]].concat();
+        let parts: Vec<_> = bounds.windows(2).map(|it| &all[it[0]..it[1]]).collect();
+        let source = StepMemory::new(&parts, &[]).losing(lost);
+        let transform = vec![shift(steps, end), FieldTransform::FromCodes {}];
+        let spec = over(vec![
+            field("own", "codes", vec![FieldTransform::FromCodes {}]),
+            field("other", "codes", transform),
+        ]);
+        let found = read_all(normalized(Box::new(source), &spec).unwrap().as_ref());
+        steps_balance(&found);
+        let rows = found.rows.unwrap();
+        let texts = |name: &str| {
+            let column = rows.column_by_name(name).unwrap().as_string::<i32>();
+            column.iter().map(|it| it.unwrap_or("-")).collect::<String>()
+        };
+        (texts("own"), texts("other"))
+    };
+    for cuts in [&[][..], &[2], &[3], &[2, 3], &[1, 2, 3, 4, 5, 6], &[2, 2, 3, 3]] {
+        let told = |lost: &[usize], steps, end| {
+            let (own, other) = read(cuts, lost, steps, end);
+            format!("{own} {other}")
+        };
+        assert_eq!(told(&[2], 1, End::Null), "abdefg b-efg-", "{cuts:?}");
+        assert_eq!(told(&[2], 1, End::Drop), "adef befg", "{cuts:?}");
+        assert_eq!(told(&[2], -1, End::Null), "abdefg -a-def", "{cuts:?}");
+        assert_eq!(told(&[2], -2, End::Drop), "fg de", "{cuts:?}");
+        assert_eq!(told(&[2, 3], 2, End::Null), "abefg --g--", "{cuts:?}");
+        assert_eq!(told(&[0, 6], 1, End::Null), "bcdef cdef-", "{cuts:?}");
+        assert_eq!(told(&[], 2, End::Null), "abcdefg cdefg--", "{cuts:?}");
+    }
+}
+
+/// It costs the step, and no other one; who wants none of it has the first as an error.
+#[test]
+fn a_value_that_does_not_fit_costs_its_step() {
+    let invert = field("frame", "frame_index", vec![FieldTransform::Invert { item: None }]);
+    let invert = FieldSpec { dtype: Some(nodedata_core::DType::UInt8), ..invert };
+    for partition_bytes in [1, u64::MAX] {
+        let source = open("lerobot", "lerobot/v30_image", partition_bytes);
+        let found = read_all(normalized(source, &over(vec![invert.clone()])).unwrap().as_ref());
+        steps_balance(&found);
+        // Of each episode the steps 0 and 1 have a place in eight bits.
+        let rows = found.rows.unwrap();
+        let column = rows.column_by_name("frame").unwrap().as_primitive::<UInt8Type>().values().to_vec();
+        let n_episodes = found.episodes.iter().collect::<std::collections::BTreeSet<_>>().len();
+        assert_eq!(column, [1, 0].repeat(n_episodes), "{partition_bytes}");
+        let n_lost = found.fates[&0].2["not_transformed"];
+        assert_eq!((n_lost, found.errors.len() as u64), (found.read[&0] - 2 * n_episodes as u64, n_lost));
+        assert_eq!(found.errors[0], "2 becomes -1, which UInt8 cannot hold");
+    }
 }
 
 /// Only the last step of an episode is padding, wherever the parts end, and only where it says so itself.

@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Batch, EpisodeStream, Error, ErrorKind, Feature, Nested, PixelShape, ReadOptions, Result, Source,
+    Batch, EpisodeStream, Error, ErrorKind, Feature, Loss, Nested, PixelShape, ReadOptions, Result, Source,
     SourcePlan, Storage, StreamId,
 };
 use nodedata_steps::image_pixels;
@@ -14,7 +14,7 @@ use super::{
     images::{Frames, ImageOp},
     lists::around,
     numbers,
-    rows::{Placed, STEPS, at_row},
+    rows::{Placed, STEPS, at_row, kept},
 };
 
 /// Steps some of whose values are changed, each row by itself.
@@ -44,10 +44,9 @@ impl MappedSource {
 }
 
 impl Shared {
-    fn batch(&self, batch: Batch, partition: usize) -> Result<Batch> {
-        if batch.stream != STEPS {
-            return Ok(batch);
-        }
+    /// # Errors
+    /// The row whose value cannot be changed, with its address and that it is lost.
+    fn batch(&self, batch: &Batch, partition: usize) -> Result<Batch, Misplaced> {
         let features = &self.plan.streams[0].features;
         let mut columns = batch.rows.columns().to_vec();
         let mut pixels = batch.pixels.clone();
@@ -55,13 +54,32 @@ impl Shared {
             let feature = &features[*column];
             let place = Placed { plan: &self.plan, partition };
             for op in ops {
-                columns[*column] = change(op, &columns[*column], feature, *column, &mut pixels)
-                    .map_err(|it| at_row(it.err, &batch, it.row, &feature.name, place))?;
+                columns[*column] = change(op, &columns[*column], feature, *column, &mut pixels).map_err(
+                    |Misplaced { row, err }| {
+                        let err = at_row(err, batch, row, &feature.name, place);
+                        Misplaced { row, err: err.with_loss(loss_of(batch, row)) }
+                    },
+                )?;
             }
         }
         let rows = RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)
             .expect("columns follow the features, and no row came or went");
-        Ok(Batch { rows, pixels, ..batch })
+        Ok(Batch { stream: batch.stream, rows, spans: batch.spans.clone(), pixels })
+    }
+}
+
+/// What the loss of a row is: that of one step.
+fn loss_of(batch: &Batch, row: usize) -> Loss {
+    let mut n_before = 0;
+    let span = batch.spans.iter().find(|it| {
+        n_before += it.n_rows;
+        (row as u64) < n_before
+    });
+    Loss {
+        byte_range: span.map(|it| it.byte_range.clone()),
+        records: vec![(STEPS, 1)],
+        uncounted: false,
+        reason: "not_transformed",
     }
 }
 
@@ -99,7 +117,8 @@ fn images(
     let changed = op.apply(array, &found, &feature.arrow_type());
     let Frames { array, shape } = changed.map_err(|it| {
         let hint =
-            "only frames that can be decoded are transformed: repair the frame, or leave out the transform";
+            "only frames that can be decoded are transformed: repair the frame, or leave out the transform; \
+             `on_error: salvage` leaves out such steps";
         let err = if it.err.hint().is_some() { it.err } else { it.err.with_hint(hint) };
         Misplaced { row: it.row, err }
     })?;
@@ -117,7 +136,8 @@ fn images(
 
 fn misplaced(row: usize, message: String, feature: &str) -> Misplaced {
     let err = Error::new(ErrorKind::Corrupt, message).with_hint(format!(
-        "`fields.{feature}.transform` does not fit every value: change it, or leave it out"
+        "`fields.{feature}.transform` does not fit every value: change it, or leave it out; `on_error: salvage` leaves out such \
+         steps"
     ));
     Misplaced { row, err }
 }
@@ -129,7 +149,8 @@ impl Source for MappedSource {
 
     fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
         let inner = self.inner.read(partition, options)?;
-        Ok(Box::new(MappedRows { inner, shared: Arc::clone(&self.shared), partition }))
+        let todo = VecDeque::new();
+        Ok(Box::new(MappedRows { inner, shared: Arc::clone(&self.shared), partition, todo }))
     }
 }
 
@@ -137,12 +158,46 @@ struct MappedRows {
     inner: Box<dyn EpisodeStream>,
     shared: Arc<Shared>,
     partition: usize,
+    /// What is left of a batch with a row that cannot be changed.
+    todo: VecDeque<Todo>,
+}
+
+enum Todo {
+    Change(Batch),
+    Tell(Error),
+}
+
+impl MappedRows {
+    /// Puts the rows beside one that is lost on the list: those before it, which can be changed, and those behind, in halves. Of many rows
+    /// that are lost each costs a look at few others so.
+    fn split(&mut self, batch: &Batch, lost: Misplaced) {
+        let features = &self.shared.plan.streams[0].features;
+        let Misplaced { row, err } = lost;
+        let n_rows = batch.rows.num_rows();
+        let middle = (row + 1).midpoint(n_rows);
+        let rows = |rows: Range<usize>| (!rows.is_empty()).then(|| Todo::Change(kept(batch, rows, features)));
+        let parts =
+            [rows(0..row), Some(Todo::Tell(err)), rows(row + 1..middle), rows(middle.max(row + 1)..n_rows)];
+        parts.into_iter().flatten().rev().for_each(|it| self.todo.push_front(it));
+    }
 }
 
 impl EpisodeStream for MappedRows {
     fn next_batch(&mut self) -> Result<Option<Batch>> {
-        let next = self.inner.next_batch()?;
-        next.map(|it| self.shared.batch(it, self.partition)).transpose()
+        loop {
+            let batch = match self.todo.pop_front() {
+                Some(Todo::Change(batch)) => batch,
+                Some(Todo::Tell(err)) => return Err(err),
+                None => match self.inner.next_batch()? {
+                    Some(batch) if batch.stream == STEPS => batch,
+                    other => return Ok(other),
+                },
+            };
+            match self.shared.batch(&batch, self.partition) {
+                Ok(changed) => return Ok(Some(changed)),
+                Err(lost) => self.split(&batch, lost),
+            }
+        }
     }
 
     fn records_read(&self) -> &[(StreamId, u64)] {

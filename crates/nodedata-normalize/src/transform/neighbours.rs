@@ -6,8 +6,8 @@ use std::{
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_select::take::take_record_batch;
 use nodedata_core::{
-    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, Finding, InputRange, ReadOptions, Result,
-    Source, StreamId,
+    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Fate, Finding, InputRange, Numbering, ReadOptions,
+    Result, Source, SourcePlan, StreamId,
 };
 
 use super::rows::STEPS;
@@ -55,6 +55,8 @@ struct Slot {
 #[derive(Clone)]
 struct Edge {
     rows: Option<RecordBatch>,
+    /// Whether damage took rows that would be among them, or lie before the nearest.
+    is_broken: bool,
     looked_at: Vec<InputRange>,
 }
 
@@ -148,6 +150,10 @@ impl Neighbours {
                 beside.n_rows += rows.num_rows();
                 beside.rows.push(rows);
             }
+            // What lies behind rows that were lost is not next to those that are there.
+            if edge.is_broken {
+                break;
+            }
             at = next;
         }
         Ok(beside)
@@ -169,6 +175,10 @@ impl Neighbours {
                 let n_rows = rows.num_rows().min(self.edges.n_before - beside.n_rows);
                 beside.n_rows += n_rows;
                 beside.rows.push(rows.slice(rows.num_rows() - n_rows, n_rows));
+            }
+            // What lies behind rows that were lost is not next to those that are there.
+            if edge.is_broken {
+                break;
             }
             at = next;
         }
@@ -211,8 +221,9 @@ impl Neighbours {
         let reads = &self.inner.plan().partitions[partition].reads;
         let looked_at = reads.iter().chain(&pulled.looked_at).cloned().collect();
         let n_wanted = if is_head { self.edges.n_after } else { self.edges.n_before };
-        let rows = pulled.edge(&self.edges.columns, n_wanted, is_head);
-        Edge { rows, looked_at }
+        let is_broken = |err: &Error| breaks(err, self.inner.plan(), partition);
+        let (rows, is_broken) = pulled.edge(&self.edges.columns, n_wanted, is_head, &is_broken);
+        Edge { rows, is_broken, looked_at }
     }
 
     fn slot(&self, partition: usize) -> Result<MutexGuard<'_, Slot>> {
@@ -266,13 +277,29 @@ impl Pulled {
         self.results.iter().filter_map(|it| it.as_ref().ok()).filter(|it| it.stream == STEPS)
     }
 
-    /// Copies of the first rows, or of the last: they outlive the batches.
-    fn edge(&self, columns: &[usize], n_wanted: usize, is_head: bool) -> Option<RecordBatch> {
+    /// Copies of the first rows, or of the last: they outlive the batches. No further than to rows that were lost; tells whether there
+    /// are such.
+    fn edge(
+        &self,
+        columns: &[usize],
+        n_wanted: usize,
+        is_head: bool,
+        breaks: &dyn Fn(&Error) -> bool,
+    ) -> (Option<RecordBatch>, bool) {
         let mut parts = Vec::new();
         let mut n_rows = 0;
-        let mut batches = self.steps();
+        let mut is_broken = false;
+        let mut results = self.results.iter();
         while n_rows < n_wanted {
-            let Some(batch) = (if is_head { batches.next() } else { batches.next_back() }) else { break };
+            let batch = match if is_head { results.next() } else { results.next_back() } {
+                None => break,
+                Some(Ok(batch)) if batch.stream == STEPS => batch,
+                Some(Err(err)) if breaks(err) => {
+                    is_broken = true;
+                    break;
+                }
+                Some(_) => continue,
+            };
             let n = batch.rows.num_rows().min(n_wanted - n_rows);
             let first = if is_head { 0 } else { batch.rows.num_rows() - n };
             let places =
@@ -284,12 +311,21 @@ impl Pulled {
         if !is_head {
             parts.reverse();
         }
-        let schema = parts.first()?.schema();
-        Some(
-            arrow_select::concat::concat_batches(&schema, &parts)
-                .expect("batches of one stream have one schema"),
-        )
+        let rows = parts.first().map(|it| {
+            arrow_select::concat::concat_batches(&it.schema(), &parts)
+                .expect("batches of one stream have one schema")
+        });
+        (rows, is_broken)
     }
+}
+
+/// Whether damage took steps, so that those before and behind it are not next to each other. Steps that are made of messages are made
+/// whatever is lost of these, but for what is said to be lost of the steps themselves.
+pub(super) fn breaks(err: &Error, plan: &SourcePlan, partition: usize) -> bool {
+    let Some(loss) = err.loss() else { return true };
+    let is_of_steps = loss.records.iter().any(|it| it.0 == STEPS);
+    let is_made = plan.partitions[partition].numbering == Numbering::Joined;
+    is_of_steps || (loss.uncounted && loss.records.is_empty() && !is_made)
 }
 
 /// Hands out what was pulled.

@@ -162,20 +162,13 @@ fn bools(op: NumberOp, values: &BooleanArray, which: Which) -> ArrayRef {
 
 /// Why a type has no value inside of bounds, or cannot hold them; `None` where it can.
 pub(super) fn no_value_inside(dtype: DType, min: Option<f64>, max: Option<f64>) -> Option<String> {
-    let (least, greatest) = match dtype {
-        DType::Int8 => (i128::from(i8::MIN), i128::from(i8::MAX)),
-        DType::Int16 => (i128::from(i16::MIN), i128::from(i16::MAX)),
-        DType::Int32 => (i128::from(i32::MIN), i128::from(i32::MAX)),
-        DType::Int64 => (i128::from(i64::MIN), i128::from(i64::MAX)),
-        DType::UInt8 => (0, i128::from(u8::MAX)),
-        DType::UInt16 => (0, i128::from(u16::MAX)),
-        DType::UInt32 => (0, i128::from(u32::MAX)),
-        DType::UInt64 => (0, i128::from(u64::MAX)),
+    match dtype {
         // A bound that became infinite would make all values so.
         DType::Float16 => return not_held(dtype, 65_504.0, min, max),
         DType::Float32 => return not_held(dtype, f64::from(f32::MAX), min, max),
-        DType::Bool | DType::Float64 | DType::String | DType::Bytes => return None,
-    };
+        _ => {}
+    }
+    let (least, greatest) = dtype.integers()?.into_inner();
     let low = min.map_or(least, |it| it.ceil() as i128).max(least);
     let high = max.map_or(greatest, |it| it.floor() as i128).min(greatest);
     (high < low).then(|| format!("no value of {dtype} lies inside of these bounds"))

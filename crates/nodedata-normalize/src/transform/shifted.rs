@@ -10,7 +10,7 @@ use nodedata_core::{
 use super::{
     End, SHIFTED,
     lists::retyped,
-    neighbours::{Beside, Edges, Neighbours, Pulled},
+    neighbours::{Beside, Edges, Neighbours, Pulled, breaks},
     rows::{STEPS, kept},
     stacked::in_parts,
 };
@@ -34,10 +34,8 @@ pub(super) struct ShiftedSource {
 /// Rows of an episode around a part, of the columns that are shifted.
 struct Line {
     segments: Vec<RecordBatch>,
-    /// How many lie before the part, in it and behind it.
+    /// How many lie before the part.
     n_before: usize,
-    n_own: usize,
-    n_after: usize,
 }
 
 impl ShiftedSource {
@@ -77,38 +75,41 @@ impl ShiftedSource {
         let before = self.neighbours.before(partition, options)?;
         let after = self.neighbours.after(partition, options)?;
         pulled.looked_at.extend(before.looked_at.iter().chain(&after.looked_at).cloned());
-        let line = Line {
-            n_before: before.n_rows,
-            n_own,
-            n_after: after.n_rows,
-            segments: self.in_order(before, own, after),
-        };
-        let kept_rows = line.kept(&self.shifts);
+        let line = Line { n_before: before.n_rows, segments: self.in_order(before, own, after) };
+        let is_broken = |err: &Error| breaks(err, self.neighbours.inner.plan(), partition);
         let features = &self.neighbours.inner.plan().streams[0].features;
-        let mut first = 0;
         let mut results = std::collections::VecDeque::with_capacity(pulled.results.len());
+        let mut runs = line.runs(pulled.results.iter().filter_map(|it| match it {
+            Ok(batch) => (batch.stream == STEPS).then(|| Some(batch.rows.num_rows())),
+            Err(err) => is_broken(err).then_some(None),
+        }));
+        let mut run = runs.next().unwrap_or_default();
+        let (mut first, mut n_kept) = (line.n_before, 0);
         for result in std::mem::take(&mut pulled.results) {
             let batch = match result {
                 Ok(batch) if batch.stream == STEPS => batch,
                 other => {
+                    if other.as_ref().is_err_and(is_broken) {
+                        run = runs.next().unwrap_or_default();
+                    }
                     results.push_back(other);
                     continue;
                 }
             };
-            let n_rows = batch.rows.num_rows();
-            let within = |at: usize| at.clamp(first, first + n_rows) - first;
-            let rows = within(kept_rows.start)..within(kept_rows.end);
+            let end = first + batch.rows.num_rows();
+            let rows = kept_of(&self.shifts, first..end, &run);
+            n_kept += rows.len();
             // Rows that are left out have no value, which a column need not allow.
             if !rows.is_empty() {
-                let start = first + rows.start;
-                results.push_back(Ok(self.batch(kept(&batch, rows, features), &line, start)?));
+                let within = rows.start - first..rows.end - first;
+                results.push_back(Ok(self.batch(kept(&batch, within, features), &line, rows.start, &run)?));
             }
-            first += n_rows;
+            first = end;
         }
         pulled.results = results;
-        if kept_rows.len() < n_own {
+        if n_kept < n_own {
             let mut fate = Fate::new(STEPS);
-            fate.dropped.insert(SHIFTED, (n_own - kept_rows.len()) as u64);
+            fate.dropped.insert(SHIFTED, (n_own - n_kept) as u64);
             pulled.fates.push(fate);
         }
         Ok(())
@@ -127,7 +128,8 @@ impl ShiftedSource {
         before.chain(own).chain(after.rows.into_iter().map(beside)).collect()
     }
 
-    fn batch(&self, batch: Batch, line: &Line, first: usize) -> Result<Batch> {
+    /// `first` counts in the line, and `run` is where in it the rows lie next to each other.
+    fn batch(&self, batch: Batch, line: &Line, first: usize, run: &Range<usize>) -> Result<Batch> {
         let mut columns = batch.rows.columns().to_vec();
         for (idx, shift) in self.shifts.iter().enumerate() {
             let field = self.schema.field(shift.column);
@@ -136,8 +138,8 @@ impl ShiftedSource {
                     .with_source(err)
                     .at(Locus::feature(field.name()))
             };
-            let array =
-                line.values(idx, shift.steps, first..first + batch.rows.num_rows()).map_err(failed)?;
+            let rows = first..first + batch.rows.num_rows();
+            let array = line.values(idx, shift.steps, rows, run).map_err(failed)?;
             columns[shift.column] = retyped(&array, field.data_type()).map_err(failed)?;
         }
         let rows = RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)
@@ -147,17 +149,31 @@ impl ShiftedSource {
 }
 
 impl Line {
-    /// The values of a column `steps` later than some rows of the part, null where there is no such step.
+    /// Where rows lie next to each other, between those that damage took. `own` has the rows of each batch of the part in order, and
+    /// nothing for what was lost.
+    fn runs(&self, own: impl Iterator<Item = Option<usize>>) -> std::vec::IntoIter<Range<usize>> {
+        let (mut runs, mut start, mut at) = (Vec::new(), 0, self.n_before);
+        for n_rows in own {
+            match n_rows {
+                Some(n_rows) => at += n_rows,
+                None => runs.push(std::mem::replace(&mut start, at)..at),
+            }
+        }
+        runs.push(start..self.segments.iter().map(RecordBatch::num_rows).sum());
+        runs.into_iter()
+    }
+
+    /// The values of a column `steps` later than some rows of a run, null where that has no such step.
     fn values(
         &self,
         column: usize,
         steps: i32,
         rows: Range<usize>,
+        run: &Range<usize>,
     ) -> Result<ArrayRef, arrow_schema::ArrowError> {
-        // Counted from the first row of the line.
-        let start = (self.n_before + rows.start) as i64 + i64::from(steps);
+        let (run_start, run_end) = (run.start as i64, run.end as i64);
+        let start = rows.start as i64 + i64::from(steps);
         let end = start + rows.len() as i64;
-        let n_line = (self.n_before + self.n_own + self.n_after) as i64;
         let data_type = self.segments[0].column(column).data_type();
         let nulls = |n: i64| new_null_array(data_type, usize::try_from(n).unwrap_or(0));
         let mut parts: Vec<ArrayRef> = Vec::new();
@@ -167,34 +183,34 @@ impl Line {
                 parts.push(it);
             }
         };
-        push(nulls(end.min(0) - start.min(0)));
+        push(nulls(end.min(run_start) - start.min(run_start)));
+        let (there_start, there_end) = (start.clamp(run_start, run_end), end.clamp(run_start, run_end));
         let mut at = 0i64;
         for segment in &self.segments {
             let n = segment.num_rows() as i64;
-            let (from, to) = ((start - at).clamp(0, n), (end - at).clamp(0, n));
+            let (from, to) = ((there_start - at).clamp(0, n), (there_end - at).clamp(0, n));
             push(segment.column(column).slice(from as usize, (to - from) as usize));
             at += n;
         }
-        push(nulls(end.max(n_line) - start.max(n_line)));
+        push(nulls(end.max(run_end) - start.max(run_end)));
         match parts.as_slice() {
             [only] => Ok(ArrayRef::clone(only)),
             parts => concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>()),
         }
     }
+}
 
-    /// The rows of the part that are kept: those for which every shift that drops finds a step.
-    fn kept(&self, shifts: &[Shift]) -> Range<usize> {
-        let mut kept = 0..self.n_own;
-        for shift in shifts.iter().filter(|it| it.end == End::Drop) {
-            let n = usize::try_from(shift.steps.unsigned_abs()).unwrap_or(usize::MAX);
-            if shift.steps > 0 {
-                kept.end = kept.end.min((self.n_own + self.n_after).saturating_sub(n));
-            } else {
-                kept.start = kept.start.max(n.saturating_sub(self.n_before));
-            }
+/// Of some rows of a run those that are kept: for which every shift that drops finds a step in it.
+fn kept_of(shifts: &[Shift], mut rows: Range<usize>, run: &Range<usize>) -> Range<usize> {
+    for shift in shifts.iter().filter(|it| it.end == End::Drop) {
+        let n = usize::try_from(shift.steps.unsigned_abs()).unwrap_or(usize::MAX);
+        if shift.steps > 0 {
+            rows.end = rows.end.min(run.end.saturating_sub(n));
+        } else {
+            rows.start = rows.start.max(run.start.saturating_add(n));
         }
-        kept.start.min(kept.end)..kept.end
     }
+    rows.start.min(rows.end)..rows.end
 }
 
 impl Source for ShiftedSource {

@@ -1,8 +1,9 @@
-use nodedata_core::{Finding, InputFile, OpenOptions, RowDeal, RowKey};
+use nodedata_core::{Finding, InputFile, OpenOptions, RowDeal};
+use nodedata_steps::{LearnedFile, PackedStretch, are_of};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    pass::{Found, Share, Stretch},
+    pass::Found,
     seen_keys::{LearnedKey, STEPS_PREFIX},
 };
 use crate::example::{Cursor, ListKind, Values, entries};
@@ -17,7 +18,7 @@ const VERSION: u32 = 1;
 pub(super) struct Learned {
     version: u32,
     conditions: Conditions,
-    files: Vec<LearnedFile>,
+    files: Vec<LearnedFile<PackedStretch>>,
     pub(super) keys: Vec<LearnedKey>,
     pub(super) findings: Vec<Finding>,
 }
@@ -29,50 +30,13 @@ pub(super) struct Conditions {
     pub(super) partition_bytes: u64,
     pub(super) record_bytes_max: u64,
     pub(super) verify_checksums: bool,
-    pub(super) deal: Option<DealText>,
-}
-
-/// A deal as recipes and what was learned have it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DealText {
-    fractions: Vec<(String, f64)>,
-    /// `None` for the record itself.
-    field: Option<String>,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LearnedFile {
-    path: String,
-    n_bytes: u64,
-    stretches: Vec<LearnedStretch>,
-}
-
-/// Start and end of the records, of the bytes that these are made of, records, and per split records and their bytes.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct LearnedStretch((u64, u64), (u64, u64), u64, Vec<(u64, u64)>);
-
-impl DealText {
-    pub(super) fn new(deal: &RowDeal) -> Self {
-        let field = match &deal.key {
-            RowKey::Row => None,
-            RowKey::Field(name) => Some(name.clone()),
-        };
-        Self { fractions: deal.fractions.clone(), field }
-    }
+    pub(super) deal: Option<RowDeal>,
 }
 
 /// Position of the split that a record is dealt to: by its bytes, or the values of a key. One without the key, or that cannot be read, is
 /// dealt by its bytes.
 pub(super) fn split_of(deal: &RowDeal, record: &[u8]) -> usize {
-    match &deal.key {
-        RowKey::Row => deal.split_of(record),
-        RowKey::Field(name) => match value_of(record, name) {
-            Some(value) => deal.split_of(&value),
-            None => deal.split_of(record),
-        },
-    }
+    deal.split_of_record(record, |name| value_of(record, name))
 }
 
 /// The values of a key, which a column is called by: bytes as they are, numbers as text, several with spaces between them.
@@ -123,17 +87,7 @@ pub(super) fn column_name(key: &str) -> String {
 
 impl Learned {
     pub(super) fn new(conditions: Conditions, inputs: &[InputFile], found: Found) -> Self {
-        let stretch = |it: &Stretch| {
-            let shares = it.shares.iter().map(|it| (it.n_records, it.n_bytes)).collect();
-            let pair = |it: &std::ops::Range<u64>| (it.start, it.end);
-            LearnedStretch(pair(&it.records), pair(&it.byte_range), it.n_records, shares)
-        };
-        let file = |(input, stretches): (&InputFile, &Vec<Stretch>)| LearnedFile {
-            path: input.path.display().to_string(),
-            n_bytes: input.n_bytes,
-            stretches: stretches.iter().map(stretch).collect(),
-        };
-        let files = inputs.iter().zip(&found.stretches).map(file).collect();
+        let files = LearnedFile::all(inputs, found.stretches);
         Self { version: VERSION, conditions, files, keys: found.keys, findings: found.findings }
     }
 
@@ -152,10 +106,6 @@ impl Learned {
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 
-    pub(super) fn deal(&self) -> Option<&DealText> {
-        self.conditions.deal.as_ref()
-    }
-
     /// What was handed to an opening; `None` when there is nothing, or nothing that fits: then it is learned anew.
     pub(super) fn fitting(
         options: &OpenOptions,
@@ -164,44 +114,15 @@ impl Learned {
     ) -> Option<Self> {
         let learned: Self = serde_json::from_str(options.learned.as_deref()?).ok()?;
         let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
-        let same_file = |(file, input): (&LearnedFile, &InputFile)| {
-            let is_same = *input.path.display().to_string() == file.path && input.n_bytes == file.n_bytes;
-            is_same && file.is_sound(n_splits)
-        };
         let fits = learned.version == VERSION
             && learned.conditions == *conditions
             // Damage that was left out once is not to be left out by whoever does not want that.
             && (options.salvage || learned.findings.is_empty())
-            && learned.files.len() == inputs.len()
-            && learned.files.iter().zip(inputs).all(same_file);
+            && are_of(&learned.files, inputs, |it| PackedStretch::are_sound(&it.stretches, it.n_bytes, n_splits));
         fits.then_some(learned)
     }
 
-    pub(super) fn stretches(&self) -> Vec<Vec<Stretch>> {
-        let stretch = |it: &LearnedStretch| Stretch {
-            records: it.0.0..it.0.1,
-            byte_range: it.1.0..it.1.1,
-            n_records: it.2,
-            shares: it.3.iter().map(|it| Share { n_records: it.0, n_bytes: it.1 }).collect(),
-        };
-        self.files.iter().map(|it| it.stretches.iter().map(stretch).collect()).collect()
-    }
-}
-
-impl LearnedFile {
-    /// Whether its stretches lie in it one after the other, and their numbers are possible.
-    fn is_sound(&self, n_splits: usize) -> bool {
-        let mut at = 0;
-        self.stretches.iter().all(|LearnedStretch(records, bytes, n_records, shares)| {
-            let is_next = at <= records.0 && records.0 < records.1;
-            at = records.1;
-            let n_dealt = shares.iter().try_fold(0u64, |sum, it| sum.checked_add(it.0));
-            is_next
-                && bytes.0 <= bytes.1
-                && bytes.1 <= self.n_bytes
-                && shares.len() == n_splits
-                && *n_records <= records.1 - records.0
-                && n_dealt == Some(*n_records)
-        })
+    pub(super) fn stretches(&self) -> Vec<Vec<PackedStretch>> {
+        self.files.iter().map(|it| it.stretches.clone()).collect()
     }
 }

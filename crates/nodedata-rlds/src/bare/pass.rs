@@ -1,9 +1,7 @@
-use std::ops::Range;
-
 use nodedata_core::{
     Error, ErrorKind, Finding, FindingKind, Findings, InputFile, Locus, OpenOptions, Result, StreamId,
 };
-use nodedata_steps::STEPS;
+use nodedata_steps::{PackedStretch, STEPS, Share};
 use rayon::prelude::*;
 
 use super::{
@@ -20,25 +18,6 @@ const STRETCH_BYTES_MIN: u64 = 4 << 10;
 /// Stretches that are looked at together, and whose types are held until they are merged.
 const STRETCHES_AT_ONCE: usize = 256;
 
-/// Consecutive records of a file: what a partition reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stretch {
-    /// In the file, unpacked where it is packed.
-    pub(super) records: Range<u64>,
-    /// The bytes of the file that these are made of.
-    pub(super) byte_range: Range<u64>,
-    pub(super) n_records: u64,
-    /// By split.
-    pub(super) shares: Vec<Share>,
-}
-
-/// The records of a stretch that are dealt to one split.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Share {
-    pub(super) n_records: u64,
-    pub(super) n_bytes: u64,
-}
-
 /// A pass over all records.
 pub(super) struct Pass<'a> {
     pub(super) files: &'a RecordFiles,
@@ -50,7 +29,7 @@ pub(super) struct Pass<'a> {
 #[derive(Debug)]
 pub(super) struct Found {
     /// By input.
-    pub(super) stretches: Vec<Vec<Stretch>>,
+    pub(super) stretches: Vec<Vec<PackedStretch>>,
     pub(super) keys: Vec<LearnedKey>,
     pub(super) findings: Vec<Finding>,
 }
@@ -79,7 +58,7 @@ impl Pass<'_> {
             }
             stretches.push(self.look(&file, input, &frames.records, &mut types).map_err(in_file)?);
         }
-        if !stretches.iter().any(|it: &Vec<Stretch>| !it.is_empty()) {
+        if !stretches.iter().any(|it: &Vec<PackedStretch>| !it.is_empty()) {
             let place = self.inputs.first().map(|it| Locus::path(&it.path)).unwrap_or_default();
             let message = "there is no record that can be read";
             return Err(Error::new(ErrorKind::Corrupt, message)
@@ -96,11 +75,11 @@ impl Pass<'_> {
         input: usize,
         records: &[Frame],
         types: &mut Types,
-    ) -> Result<Vec<Stretch>> {
+    ) -> Result<Vec<PackedStretch>> {
         let mut stretches = Vec::new();
         let cuts: Vec<&[Frame]> = self.cut(records).collect();
         for some in cuts.chunks(STRETCHES_AT_ONCE) {
-            let looked_at: Vec<Result<(Stretch, Types)>> =
+            let looked_at: Vec<Result<(PackedStretch, Types)>> =
                 some.par_iter().map(|it| self.stretch(file, input, it)).collect();
             for looked_at in looked_at {
                 let (stretch, found) = looked_at?;
@@ -128,11 +107,16 @@ impl Pass<'_> {
         })
     }
 
-    fn stretch(&self, file: &RecordFile<'_>, input: usize, frames: &[Frame]) -> Result<(Stretch, Types)> {
+    fn stretch(
+        &self,
+        file: &RecordFile<'_>,
+        input: usize,
+        frames: &[Frame],
+    ) -> Result<(PackedStretch, Types)> {
         let deal = self.options.deal.as_ref();
         let n_splits = deal.map_or(1, |it| it.fractions.len());
         let (first, last) = (&frames[0], &frames[frames.len() - 1]);
-        let mut stretch = Stretch {
+        let mut stretch = PackedStretch {
             records: first.framed().start..last.framed().end,
             byte_range: first.byte_range.start..last.byte_range.end,
             n_records: frames.len() as u64,
@@ -147,11 +131,8 @@ impl Pass<'_> {
             if damage.is_some() {
                 continue;
             }
-            match types.observe(&record, (input, frame.byte_range.start)) {
-                Ok(()) => {}
-                Err(err) if err.kind() == ErrorKind::Corrupt => {}
-                Err(err) => return Err(err.at(Locus::byte(frame.byte_range.start))),
-            }
+            let place = (input, frame.byte_range.start);
+            types.observe(&record, place).map_err(|err| err.at(Locus::byte(place.1)))?;
         }
         Ok((stretch, types))
     }

@@ -1,15 +1,14 @@
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use nodedata_core::{
-    EpisodeInfo, EpisodeStream, Error, ErrorKind, Finding, InputFile, InputRange, OpenOptions, Partition,
-    ReadOptions, Result, RowDeal, Source, SourcePlan,
+    EpisodeStream, Error, ErrorKind, Finding, InputFile, OpenOptions, ReadOptions, Result, RowDeal, Source,
+    SourcePlan,
 };
-use serde::Serialize;
+use nodedata_steps::{PackedStretch, SamplePart, SampleStream, plan_samples};
 
 use super::{
-    learned::{DealText, Learned},
-    pass::Stretch,
-    stream::RecordStream,
+    learned::Learned,
+    stream::RecordReader,
     table::{Table, table},
 };
 use crate::container::RecordFiles;
@@ -24,28 +23,7 @@ pub(super) struct Opened {
     pub(super) deal: Option<RowDeal>,
     pub(super) table: Table,
     /// By partition.
-    parts: Vec<Part>,
-}
-
-/// What a partition is to its reader.
-#[derive(Debug, Clone)]
-pub(super) struct Part {
-    pub(super) input: usize,
-    pub(super) stretch: Stretch,
-    /// Which records are its own; `None` for all.
-    pub(super) split: Option<usize>,
-    /// Records of its episode before it.
-    pub(super) first_row: u64,
-}
-
-/// What decides the rows of a partition besides its bytes: types, which all of the input decides, and whose rows it takes.
-#[derive(Debug, Clone, Serialize)]
-struct PartRecipe<'a> {
-    types: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    split: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deal: Option<&'a DealText>,
+    parts: Vec<SamplePart<PackedStretch>>,
 }
 
 impl Samples {
@@ -58,7 +36,6 @@ impl Samples {
     ) -> Result<Self> {
         let (table, stream, unselected) = table(&learned.keys, options)?;
         let types = learned.types_hash();
-        let recipe = PartRecipe { types: &types, split: None, deal: learned.deal() };
         let mut plan = SourcePlan {
             streams: vec![stream],
             unselected,
@@ -66,60 +43,11 @@ impl Samples {
             learned: Some(learned.to_text()),
             ..SourcePlan::default()
         };
-        let parts = plan_parts(&mut plan, learned.stretches(), options.deal.as_ref(), &recipe);
+        let parts = plan_samples(&mut plan, learned.stretches(), &[], options.deal.as_ref(), &types);
         plan.findings = learned.findings;
         plan.findings.extend(warnings);
         Ok(Self(Arc::new(Opened { plan, files, deal: options.deal.clone(), table, parts })))
     }
-}
-
-/// Adds an episode per file, or per file and split, and a partition for each of its stretches that has rows of it.
-fn plan_parts(
-    plan: &mut SourcePlan,
-    stretches: Vec<Vec<Stretch>>,
-    deal: Option<&RowDeal>,
-    recipe: &PartRecipe<'_>,
-) -> Vec<Part> {
-    let mut parts = Vec::new();
-    for (input, stretches) in stretches.into_iter().enumerate() {
-        let key = key_of(&plan.inputs[input].path);
-        let n_splits = deal.map_or(1, |it| it.fractions.len());
-        for split in 0..n_splits {
-            let name = deal.map(|it| it.fractions[split].0.as_str());
-            let episode = plan.episodes.len();
-            plan.episodes.push(EpisodeInfo {
-                key: name.map_or_else(|| key.clone(), |it| format!("{key}@{it}")),
-                input,
-                split: name.map(str::to_owned),
-                ..EpisodeInfo::default()
-            });
-            let recipe = PartRecipe { split: name, ..recipe.clone() };
-            let recipe = serde_json::to_string(&recipe).expect("text and numbers are JSON");
-            let mut first_row = 0;
-            for stretch in &stretches {
-                let share = stretch.shares[split];
-                if share.n_records != 0 {
-                    plan.partitions.push(Partition {
-                        episode,
-                        reads: vec![InputRange { input, byte_range: stretch.byte_range.clone() }],
-                        decoded_bytes: share.n_bytes,
-                        recipe: recipe.clone(),
-                        ..Partition::default()
-                    });
-                    let split = deal.map(|_| split);
-                    parts.push(Part { input, stretch: stretch.clone(), split, first_row });
-                }
-                first_row += share.n_records;
-            }
-        }
-    }
-    parts
-}
-
-/// A path as a key that is the same on every machine: `/` whatever this one uses.
-fn key_of(path: &Path) -> String {
-    let parts: Vec<_> = path.components().map(|it| it.as_os_str().to_string_lossy()).collect();
-    parts.join("/")
 }
 
 impl Source for Samples {
@@ -131,6 +59,7 @@ impl Source for Samples {
         let Some(part) = self.0.parts.get(partition) else {
             return Err(Error::new(ErrorKind::Config, format!("there is no partition {partition}")));
         };
-        Ok(Box::new(RecordStream::new(Arc::clone(&self.0), part.clone(), options)?))
+        let (table, reader) = (&self.0.table, RecordReader::new(Arc::clone(&self.0), part)?);
+        Ok(Box::new(SampleStream::new(reader, part, &table.layout, Arc::clone(&table.schema), options)))
     }
 }

@@ -42,6 +42,32 @@ pub(super) struct LearnedKey {
 /// Where a record lies: position of the file among the inputs, and byte in it.
 pub(super) type Place = (usize, u64);
 
+/// Key, kind, number of values, and whether they are text.
+type SeenInRecord<'a> = (&'a str, Option<ListKind>, u64, bool);
+
+/// What a record holds, by key.
+///
+/// # Errors
+/// `Corrupt` when it is no `Example`, or a key is no text; `Limit`.
+fn keys_of(record: &[u8]) -> Result<Vec<SeenInRecord<'_>>> {
+    let mut found: BTreeMap<&str, Values> = BTreeMap::new();
+    entries(record, |key, values| {
+        let key = str::from_utf8(key).map_err(|err| {
+            Error::new(ErrorKind::Corrupt, "a key of the record is no text").with_source(err)
+        })?;
+        // Of a key that comes twice the last is meant, as in every map on the wire.
+        found.insert(key, values);
+        Ok(())
+    })?;
+    let mut seen = Vec::with_capacity(found.len());
+    for (key, values) in &found {
+        let n = values.count(record)?;
+        let is_text = values.kind() == Some(ListKind::Bytes) && is_text(values, record, n)?;
+        seen.push((*key, values.kind(), n, is_text));
+    }
+    Ok(seen)
+}
+
 /// What some records hold, key by key. Those of several parts of the input are merged in their order.
 #[derive(Debug, Default)]
 pub(super) struct Types {
@@ -64,26 +90,18 @@ struct Seen {
 }
 
 impl Types {
-    /// Takes in a record, all of it or, where it is damaged, nothing.
+    /// Takes in a record, all of it or, where it is damaged, nothing: reading it says what is wrong, and what that costs.
     ///
     /// # Errors
-    /// `Corrupt` when it is no `Example`, or a key is no text; `Limit` for too many keys.
+    /// `Limit` for too many keys.
     pub(super) fn observe(&mut self, record: &[u8], place: Place) -> Result<()> {
-        let mut found: BTreeMap<&str, Values> = BTreeMap::new();
-        entries(record, |key, values| {
-            let key = str::from_utf8(key).map_err(|err| {
-                Error::new(ErrorKind::Corrupt, "a key of the record is no text").with_source(err)
-            })?;
-            // Of a key that comes twice the last is meant, as in every map on the wire.
-            found.insert(key, values);
-            Ok(())
-        })?;
-        let mut seen = Vec::with_capacity(found.len());
-        for (key, values) in &found {
-            let n = values.count(record)?;
-            let is_text = values.kind() == Some(ListKind::Bytes) && is_text(values, record, n)?;
-            seen.push((*key, values.kind(), n, is_text));
+        match keys_of(record) {
+            Ok(seen) => self.take(seen, place),
+            Err(_) => Ok(()),
         }
+    }
+
+    fn take(&mut self, seen: Vec<SeenInRecord<'_>>, place: Place) -> Result<()> {
         let n_steps = n_steps(&seen);
         self.n_records += 1;
         for (key, kind, n, is_text) in seen {

@@ -6,19 +6,18 @@ use std::{
 use arrow_schema::SchemaRef;
 use nodedata_core::{
     Columns, DType, Dim, Error, ErrorKind, Feature, Layout, LeafId, Level, ListId, Locus, OpenOptions,
-    Result, RowDeal, RowKey, STEP_INDEX, STEPS as STEPS_NAME, StreamKind, StreamSchema, free_name, meta,
-    suggest,
+    Result, StreamSchema, free_name,
 };
-use nodedata_steps::{Column, STEPS, check_names, check_undecoded, select};
+use nodedata_steps::{
+    Column, check_dealt_field, check_names, check_undecoded, name_of_sample, row_index, samples_schema,
+    select,
+};
 
 use super::{
     learned::column_name,
     seen_keys::{Kind, LearnedKey},
 };
 use crate::example::{ListKind, Values, entries};
-
-/// Position of the built-in column.
-const STEP_INDEX_LEAF: LeafId = LeafId(0);
 
 /// The columns of a row that is a record.
 pub(super) struct Table {
@@ -57,26 +56,17 @@ pub(super) fn table(
     options: &OpenOptions,
 ) -> Result<(Table, StreamSchema, Vec<String>)> {
     check_undecoded(&[], options)?;
-    let about = "position of the record's row in its file, from 0";
-    let step_index = Feature::new(STEP_INDEX, DType::Int64, Vec::new()).with_meta(meta::DESCRIPTION, about);
-    let mut all = vec![Column { feature: step_index, origin: Origin::StepIndex }];
+    let mut all = vec![Column { feature: row_index("record"), origin: Origin::StepIndex }];
     let mut taken = BTreeSet::new();
     for (idx, key) in keys.iter().enumerate() {
         let own = column_name(&key.key);
-        let name = if StreamKind::Samples.has_built_in(&own) { format!("source.{own}") } else { own };
-        let name = free_name(&name, |it| taken.contains(it));
+        let name = free_name(&name_of_sample(&own), |it| taken.contains(it));
         taken.insert(name.clone());
         all.push(Column { feature: feature(key, &name), origin: Origin::Key(idx) });
     }
     check_names(&all[1..], &[], options)?;
-    if let Some(RowDeal { key: RowKey::Field(name), .. }) = &options.deal
-        && !keys.iter().any(|it| column_name(&it.key) == *name)
-    {
-        let message = format!("no record has the key `{name}` that rows are dealt by");
-        let names: Vec<String> = keys.iter().map(|it| column_name(&it.key)).collect();
-        let hint = suggest(name, names.iter().map(String::as_str));
-        return Err(Error::new(ErrorKind::Config, message).with_hint(hint));
-    }
+    let names: Vec<String> = keys.iter().map(|it| column_name(&it.key)).collect();
+    check_dealt_field(options, "record has the key", names.iter().map(String::as_str))?;
     let (kept, unselected) = select(all, options, |it| match it.origin {
         Origin::StepIndex => None,
         Origin::Key(_) => Some(it.feature.name.clone()),
@@ -115,13 +105,7 @@ pub(super) fn table(
             is_optional: key.is_optional,
         });
     }
-    let stream = StreamSchema {
-        id: STEPS,
-        name: STEPS_NAME.into(),
-        kind: StreamKind::Samples,
-        features: kept.iter().map(|it| it.feature.clone()).collect(),
-        metadata: Default::default(),
-    };
+    let stream = samples_schema(kept.iter().map(|it| it.feature.clone()).collect());
     let by_key = targets.iter().enumerate().map(|(idx, it)| (it.key.clone(), idx)).collect();
     let table = Table { layout: Arc::new(layout), schema: stream.arrow(), by_key, targets };
     Ok((table, stream, unselected))
@@ -144,25 +128,11 @@ fn feature(key: &LearnedKey, name: &str) -> Feature {
 }
 
 impl Table {
-    /// Appends a record as a row, or nothing.
+    /// Appends the values of a record.
     ///
     /// # Errors
     /// `Corrupt` when it is no `Example`, or not what all records were found to be.
-    pub(super) fn push(&self, columns: &mut Columns, record: &[u8], row: u64) -> Result<()> {
-        columns.push_le(STEP_INDEX_LEAF, &(row as i64).to_le_bytes());
-        match self.push_values(columns, record) {
-            Ok(()) => {
-                columns.end_row();
-                Ok(())
-            }
-            Err(err) => {
-                columns.abort_row();
-                Err(err)
-            }
-        }
-    }
-
-    fn push_values(&self, columns: &mut Columns, record: &[u8]) -> Result<()> {
+    pub(super) fn push(&self, columns: &mut Columns, record: &[u8]) -> Result<()> {
         let mut found: Vec<Option<Values>> = vec![None; self.targets.len()];
         entries(record, |key, values| {
             // Whatever is not selected is not looked at.

@@ -17,15 +17,15 @@ const BUILT_IN: [&str; 4] = ["episode_index", "log_time_ns", "publish_time_ns", 
 /// What the built-in columns say differently.
 pub(super) fn times(message: &MessageTruth, rows: &RecordBatch, row: usize) -> Vec<String> {
     let wanted = [
-        ("log_time_ns", message.log_time),
+        ("log_time_ns", Some(message.log_time)),
         ("publish_time_ns", message.publish_time),
         ("sequence", message.sequence),
     ];
     let mut found = Vec::new();
     for (name, wanted) in wanted {
         let cell = rows.column_by_name(name).map(|it| Cell::of(it.as_ref(), row));
-        if cell != Some(Cell::Int(wanted.into())) {
-            found.push(format!("{name}: found {cell:?}, expected {wanted}"));
+        if cell != Some(wanted.map_or(Cell::Null, |it| Cell::Int(it.into()))) {
+            found.push(format!("{name}: found {cell:?}, expected {wanted:?}"));
         }
     }
     found

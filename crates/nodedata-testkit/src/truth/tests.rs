@@ -12,8 +12,8 @@ use super::{MessageTruth, sha256};
 fn truth(decoded: Value) -> MessageTruth {
     MessageTruth {
         log_time: 7,
-        publish_time: 6,
-        sequence: 5,
+        publish_time: Some(6),
+        sequence: Some(5),
         sha256: String::new(),
         size: 0,
         decoded: Some(decoded),

@@ -108,7 +108,7 @@ pub(super) fn jobs<'a>(folder: &Path, outputs: &'a Path, options: &Options) -> R
             n_bytes: shards.n_bytes,
             once: Box::new(move |program| {
                 let measured = push(program, job, &shards, outputs)?;
-                Ok(Conversion { measured, heap_peak_bytes: None })
+                Ok(Conversion { measured, heap_peak_bytes: None, open_s: None })
             }),
         }
     });

@@ -1,4 +1,4 @@
-//! RLDS sets: many episodes with three cameras, and one episode of 500 MB.
+//! RLDS sets: many episodes with three cameras, one episode of 500 MB, and 20,000 short ones.
 
 mod example;
 mod framing;
@@ -27,8 +27,11 @@ pub(super) use framing::by_crate;
 pub(super) use report::{json, markdown};
 
 /// The sets, in the order of the report; with a size of its own where `--mb` does not say it.
-const SETS: [(&str, Lengths, Option<u64>); 2] =
-    [("rlds-jpeg", Lengths::Usual, None), ("rlds-large", Lengths::One, Some(500))];
+const SETS: [(&str, Lengths, Option<u64>); 3] = [
+    ("rlds-jpeg", Lengths::Usual, None),
+    ("rlds-large", Lengths::One, Some(500)),
+    ("rlds-many", Lengths::Many, Some(10)),
+];
 
 /// What was found about the selected sets.
 #[derive(Default)]

@@ -14,6 +14,8 @@ const TO_COPY_MIN: f64 = 0.5;
 const TO_OFFICIAL_MIN: f64 = 10.0;
 /// What framing has to reach beside the crate `tfrecord`.
 const FRAMING_MIN: f64 = 15.0;
+/// Seconds that opening 20,000 records may take.
+const OPENING_S_MAX: f64 = 1.0;
 
 /// The tables for `docs/performance.md`; nothing when no set was selected.
 pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String {
@@ -91,6 +93,14 @@ fn framing_cells(row: &Row) -> [String; 6] {
 fn goals(row: &Row) -> Vec<(String, String, bool)> {
     let name = &row.set.name;
     let mut goals = Vec::new();
+    if row.set.n_episodes >= 20_000
+        && let Some(found) = row.convert.open_s
+    {
+        let goal = format!("{name}: opened in < {OPENING_S_MAX} s");
+        goals.push((goal, format!("{found:.2} s"), found < OPENING_S_MAX));
+        // It is not for anything else: its records are shorter than any.
+        return goals;
+    }
     let mut at_least = |what: &str, min: f64, found: f64| {
         goals.push((format!("{name}: {what}"), format!("{found:.2}"), found >= min));
     };
@@ -117,6 +127,7 @@ pub(in crate::bench) fn json(figures: &Figures) -> Value {
             "set": row.set,
             "convert": row.convert.measured,
             "heap_peak_bytes": row.convert.heap_peak_bytes,
+            "open_s": row.convert.open_s,
             "copy": row.copy,
             "framing": row.ours_framing,
             "crate_tfrecord": row.crate_framing,

@@ -29,6 +29,7 @@ const N_JOINTS: usize = 7;
 const N_EMBEDDED: usize = 512;
 /// A shard ends with the episode that makes it so large.
 const SHARD_BYTES: u64 = 64_000_000;
+const N_MANY: u64 = 20_000;
 const INSTRUCTIONS: [&str; 3] =
     ["pick up the red cube", "put the cube into the bowl", "open the drawer — slowly"];
 
@@ -39,6 +40,8 @@ pub(super) enum Lengths {
     Usual,
     /// One episode that takes the whole size.
     One,
+    /// Twenty thousand episodes of four steps, without pictures and embedding, whatever the size.
+    Many,
 }
 
 /// An RLDS set on disk.
@@ -74,7 +77,8 @@ pub(super) fn make(folder: &Path, name: &str, lengths: Lengths, mb: u64) -> Resu
     let mut episodes = Episodes::default();
     let shard_lengths = episodes.write_all(&version, lengths, mb * 1_000_000)?;
     name_shards(&version, shard_lengths.len()).map_err(|err| failed(&err))?;
-    for (file, content) in [("features.json", features()), ("dataset_info.json", info(&shard_lengths))] {
+    for (file, content) in [("features.json", features(lengths)), ("dataset_info.json", info(&shard_lengths))]
+    {
         fs::write(version.join(file), content.to_string()).map_err(|err| failed(&err))?;
     }
     crate::bench::remove(&path)?;
@@ -135,12 +139,16 @@ impl Episodes {
     /// Writes shards until they have `n_bytes`; returns the records of each.
     fn write_all(&mut self, version: &Path, lengths: Lengths, n_bytes: u64) -> Result<Vec<u64>> {
         let (mut shards, mut n_written) = (Vec::new(), 0);
-        while n_written < n_bytes {
+        let is_whole = |n_written: u64, n_made: u64| match lengths {
+            Lengths::Usual | Lengths::One => n_bytes <= n_written,
+            Lengths::Many => N_MANY <= n_made,
+        };
+        while !is_whole(n_written, self.n_made) {
             let path = version.join(unnamed(shards.len()));
             let failed = |err: std::io::Error| format!("cannot write {}: {err}", path.display());
             let mut target = BufWriter::new(File::create(&path).map_err(failed)?);
             let (mut n_records, mut n_in_shard) = (0, 0);
-            while n_written < n_bytes && n_in_shard < SHARD_BYTES {
+            while !is_whole(n_written, self.n_made) && n_in_shard < SHARD_BYTES {
                 let record = self.episode(lengths, n_bytes)?;
                 let n = write_framed(&mut target, &record).map_err(failed)?;
                 (n_records, n_in_shard, n_written) = (n_records + 1, n_in_shard + n, n_written + n);
@@ -156,11 +164,13 @@ impl Episodes {
         let n_steps_max = match lengths {
             Lengths::Usual => 20 + self.noise.next() % 41,
             Lengths::One => u64::MAX,
+            Lengths::Many => 4,
         };
+        let has_pictures = lengths != Lengths::Many;
         let mut cameras: [Vec<Vec<u8>>; 3] = Default::default();
         let (mut n_steps, mut n_picture_bytes) = (0, 0);
         while n_steps < n_steps_max && n_picture_bytes < n_bytes {
-            for camera in &mut cameras {
+            for camera in cameras.iter_mut().filter(|_| has_pictures) {
                 let picture = self.shoot()?;
                 n_picture_bytes += picture.len() as u64;
                 camera.push(picture);
@@ -172,7 +182,7 @@ impl Episodes {
         let [front, overhead, wrist] = cameras.map(|it| texts(it.iter().map(Vec::as_slice)));
         // One sentence has one embedding, in every step.
         let embedding = self.numbers(N_EMBEDDED);
-        let record = example(&[
+        let mut entries = vec![
             ("episode_metadata/file_path", texts([format!("raw/{}.hdf5", self.n_made).as_bytes()])),
             ("episode_metadata/success", bools([self.n_made.is_multiple_of(2)])),
             ("steps/action", floats(&self.numbers(n * N_JOINTS))),
@@ -186,7 +196,9 @@ impl Episodes {
             ("steps/observation/state", floats(&self.numbers(n * N_JOINTS))),
             ("steps/observation/wrist_image", wrist),
             ("steps/reward", floats(&self.numbers(n))),
-        ]);
+        ];
+        entries.retain(|it| has_pictures || !is_large(it.0));
+        let record = example(&entries);
         self.n_made += 1;
         self.n_steps += n_steps;
         Ok(record)
@@ -208,8 +220,13 @@ impl Episodes {
     }
 }
 
+/// Whether short episodes do without a feature.
+fn is_large(name: &str) -> bool {
+    name.ends_with("_image") || name.ends_with("_embedding")
+}
+
 /// `features.json`.
-fn features() -> Value {
+fn features(lengths: Lengths) -> Value {
     let class = |name: &str| format!("tensorflow_datasets.core.features.{name}");
     let dict = |features: Value| json!({"pythonClassName": class("features_dict.FeaturesDict"), "featuresDict": {"features": features}});
     let scalar = |dtype: &str| json!({"pythonClassName": class("scalar.Scalar"), "tensor": {"dtype": dtype, "encoding": "none", "shape": {}}});
@@ -227,16 +244,23 @@ fn features() -> Value {
     let mut observation: serde_json::Map<String, Value> =
         CAMERAS.iter().map(|it| ((*it).to_owned(), image())).collect();
     observation.insert("state".to_owned(), vector(N_JOINTS));
-    let steps = dict(json!({
+    let mut steps = json!({
         "action": vector(N_JOINTS),
         "is_first": scalar("bool"),
         "is_last": scalar("bool"),
         "is_terminal": scalar("bool"),
         "language_embedding": vector(N_EMBEDDED),
         "language_instruction": text(),
-        "observation": dict(observation.into()),
         "reward": scalar("float32"),
-    }));
+    });
+    if lengths == Lengths::Many {
+        observation.retain(|name, _| !is_large(name));
+        if let Some(steps) = steps.as_object_mut() {
+            steps.retain(|name, _| !is_large(name));
+        }
+    }
+    steps["observation"] = dict(observation.into());
+    let steps = dict(steps);
     let metadata = dict(json!({"file_path": text(), "success": scalar("bool")}));
     let sequence = json!({"feature": steps, "length": "-1"});
     let steps = json!({"pythonClassName": class("dataset_feature.Dataset"), "sequence": sequence});
@@ -265,11 +289,15 @@ mod tests {
     fn sets_have_the_wanted_size_and_are_made_once() {
         let folder = workspace::target_dir().join(format!("rlds-sets-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        for lengths in [Lengths::Usual, Lengths::One] {
+        for (lengths, n_episodes, n_bytes) in [
+            (Lengths::Usual, 1, 2_000_000..4_000_000),
+            (Lengths::One, 1, 2_000_000..4_000_000),
+            (Lengths::Many, N_MANY, 5_000_000..30_000_000),
+        ] {
             let name = format!("{lengths:?}");
             let set = make(&folder, &name, lengths, 2).unwrap();
-            assert!(set.n_episodes == 1 && set.n_shards == 1 && set.n_steps > 2, "{set:?}");
-            assert!((2_000_000..4_000_000).contains(&set.n_bytes), "{set:?}");
+            assert!(set.n_episodes == n_episodes && set.n_shards == 1 && set.n_steps > 2, "{set:?}");
+            assert!(n_bytes.contains(&set.n_bytes), "{set:?}");
             let shard = set.version().join(format!("{DATASET}-train.tfrecord-00000-of-00001"));
             let records = tfrecord::BytesIter::open(&shard, Default::default()).unwrap();
             assert_eq!(records.map(Result::unwrap).count() as u64, set.n_episodes);

@@ -9,7 +9,7 @@ const BLOCK_BYTES: u64 = 1 << 20;
 const PROBE_BYTES: u64 = 64 << 10;
 
 /// A file read front to back in blocks, with looks back and ahead.
-pub(crate) struct FileView {
+pub struct FileView {
     file: Arc<dyn ReadAt>,
     n_bytes: u64,
     block: Bytes,
@@ -17,17 +17,22 @@ pub(crate) struct FileView {
 }
 
 impl FileView {
-    pub(crate) fn new(file: Arc<dyn ReadAt>) -> Self {
+    /// Nothing is fetched yet.
+    pub fn new(file: Arc<dyn ReadAt>) -> Self {
         let n_bytes = file.n_bytes();
         Self { file, n_bytes, block: Bytes::new(), block_start: 0 }
     }
 
-    pub(crate) fn n_bytes(&self) -> u64 {
+    /// Length of the file.
+    pub fn n_bytes(&self) -> u64 {
         self.n_bytes
     }
 
     /// The bytes of `range`, which must lie inside the file.
-    pub(crate) fn bytes(&mut self, range: Range<u64>) -> Result<Bytes> {
+    ///
+    /// # Errors
+    /// `Io`; `Corrupt` when `range` ends past the file.
+    pub fn bytes(&mut self, range: Range<u64>) -> Result<Bytes> {
         let block_end = self.block_start + self.block.len() as u64;
         if range.start < self.block_start || block_end < range.end {
             let has_leapt = !self.block.is_empty() && range.start >= block_end.saturating_add(PROBE_BYTES);
@@ -43,8 +48,17 @@ impl FileView {
     }
 
     /// Up to `n_bytes` from `offset` on: fewer at the end of the file.
-    pub(crate) fn up_to(&mut self, offset: u64, n_bytes: u64) -> Result<Bytes> {
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn up_to(&mut self, offset: u64, n_bytes: u64) -> Result<Bytes> {
         let start = offset.min(self.n_bytes);
         self.bytes(start..offset.saturating_add(n_bytes).min(self.n_bytes).max(start))
+    }
+}
+
+impl std::fmt::Debug for FileView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileView").field("n_bytes", &self.n_bytes).finish_non_exhaustive()
     }
 }

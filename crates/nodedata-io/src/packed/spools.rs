@@ -5,12 +5,11 @@ use std::{
 };
 
 use nodedata_core::{ErrorKind, OpenOptions, OptionKey, OptionKind, OptionValue, ReadAt, Result};
-use nodedata_io::packed::{Packing, Spool, spool, unpacked_max};
 
-use crate::tfrecord::is_head;
+use super::{Packing, Spool, spool, unpacked_max};
 
 /// How much larger than a packed file what comes out of it may be.
-pub(crate) const UNPACK_RATIO_MAX: OptionKey = OptionKey {
+pub const UNPACK_RATIO_MAX: OptionKey = OptionKey {
     name: "unpack_ratio_max",
     kind: OptionKind::Integer(1, 1 << 32),
     default: "200",
@@ -18,11 +17,16 @@ pub(crate) const UNPACK_RATIO_MAX: OptionKey = OptionKey {
           theirs, and more than 64 MiB in all",
 };
 
-/// Bytes that tell how a file is packed, or that it begins with a record.
-const HEAD_BYTES: u64 = 12;
+/// What [`UNPACK_RATIO_MAX`] is.
+pub fn ratio_max(options: &OpenOptions) -> u64 {
+    match options.option(&UNPACK_RATIO_MAX) {
+        OptionValue::Integer(it) => it.max(1).cast_unsigned(),
+        OptionValue::Text(_) | OptionValue::Bool(_) => 1,
+    }
+}
 
 /// Files that are packed as a whole, unpacked once each.
-pub(crate) struct Spools {
+pub struct Spools {
     scratch: Option<PathBuf>,
     ratio_max: u64,
     by_path: Mutex<BTreeMap<PathBuf, Arc<Slot>>>,
@@ -32,27 +36,33 @@ pub(crate) struct Spools {
 type Slot = Mutex<Option<Option<Arc<Spool>>>>;
 
 impl Spools {
-    pub(crate) fn new(options: &OpenOptions) -> Self {
-        let ratio_max = match options.option(&UNPACK_RATIO_MAX) {
-            OptionValue::Integer(it) => it.max(1).cast_unsigned(),
-            OptionValue::Text(_) | OptionValue::Bool(_) => 1,
-        };
-        Self { scratch: options.scratch.clone(), ratio_max, by_path: Mutex::default() }
+    /// Bytes that tell how a file is packed, or that it is not.
+    pub const HEAD_BYTES: u64 = 12;
+
+    /// None yet.
+    pub fn new(options: &OpenOptions) -> Self {
+        let (scratch, ratio_max) = (options.scratch.clone(), ratio_max(options));
+        Self { scratch, ratio_max, by_path: Mutex::default() }
     }
 
-    /// What comes out of a file; `None` of one that is not packed.
+    /// What comes out of a file; `None` of one that is not packed. `is_plain` tells from the first [`Self::HEAD_BYTES`] that one is
+    /// not, though it begins as if it were.
     ///
     /// # Errors
     /// `Io`; `Limit`.
-    pub(crate) fn of(&self, path: &Path, file: &Arc<dyn ReadAt>) -> Result<Option<Arc<Spool>>> {
+    pub fn of(
+        &self,
+        path: &Path,
+        file: &Arc<dyn ReadAt>,
+        is_plain: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Option<Arc<Spool>>> {
         let slot = Arc::clone(lock(&self.by_path).entry(path.to_owned()).or_default());
         let mut known = lock(&slot);
         if let Some(known) = &*known {
             return Ok(known.clone());
         }
-        let head = file.peek_at(0..file.n_bytes().min(HEAD_BYTES))?;
-        // A length may look like anything, but its checksum tells.
-        let packing = Packing::of(&head).filter(|_| !is_head(&head));
+        let head = file.peek_at(0..file.n_bytes().min(Self::HEAD_BYTES))?;
+        let packing = Packing::of(&head).filter(|_| !is_plain(&head));
         let unpack = |packing: Packing| {
             let bytes_max = unpacked_max(file.n_bytes(), self.ratio_max);
             let done = spool(Arc::clone(file), packing, bytes_max, self.scratch.as_deref());

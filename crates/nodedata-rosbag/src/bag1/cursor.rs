@@ -1,0 +1,105 @@
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use nodedata_core::{OpenOptions, ReadAt, Result};
+use nodedata_log::{MessageRecord, RecordCursor, RecordReader, RecordUnit, Selector, UnitKind, corrupt};
+
+use super::{
+    chunk::{ChunkDecoder, ChunkHead},
+    record::{Header, LENGTHS_BYTES, MessageIndex, message_of, next_record, op},
+};
+
+/// The selected messages of the units `rest`.
+pub(crate) fn cursor(
+    file: Arc<dyn ReadAt>,
+    units: Arc<[RecordUnit]>,
+    rest: Range<usize>,
+    is_encrypted: bool,
+    selector: Selector,
+    options: &OpenOptions,
+) -> RecordCursor<BagReader> {
+    let decoder = ChunkDecoder::new(options.record_bytes_max, is_encrypted);
+    RecordCursor::new(file, units, rest, selector, BagReader { decoder })
+}
+
+/// How records lie in bags.
+pub(crate) struct BagReader {
+    decoder: ChunkDecoder,
+}
+
+impl RecordReader for BagReader {
+    const CUT: &'static str = "this chunk is cut off: what follows its front is not the rest of it";
+
+    // Chunks have no checksums.
+    const CHECKS_PLAN: bool = true;
+
+    fn load(&mut self, unit: &RecordUnit, bytes: Bytes) -> Result<()> {
+        if unit.kind == UnitKind::Records {
+            self.decoder.hold(bytes);
+            return Ok(());
+        }
+        let (header, stored) = split_chunk(&bytes)?;
+        let head = ChunkHead::parse(&header)?;
+        match unit.kind {
+            UnitKind::CutChunk => self.decoder.decode_prefix(&head, &stored),
+            UnitKind::Chunk | UnitKind::Records => self.decoder.decode(&head, &stored),
+        }
+    }
+
+    #[inline]
+    fn records(&self) -> &[u8] {
+        self.decoder.records()
+    }
+
+    #[inline]
+    fn next_message(records: &[u8], at: &mut usize) -> Result<Option<MessageRecord>> {
+        loop {
+            let start = *at;
+            let Some(record) = next_record(records, at)? else { return Ok(None) };
+            match record.header.op {
+                op::MESSAGE => {}
+                op::CHUNK => return Err(nested_chunk(start)),
+                _ => continue,
+            }
+            let (channel, log_time) = message_of(&record.header).inspect_err(|_| *at = start)?;
+            let payload = *at - record.data.len()..*at;
+            let (publish_time, sequence) = (None, None);
+            return Ok(Some(MessageRecord { channel, log_time, publish_time, sequence, start, payload }));
+        }
+    }
+
+    fn indexed_counts(indexes: &[u8], selects: impl Fn(u64) -> bool) -> Option<BTreeMap<u32, u64>> {
+        let mut counts = BTreeMap::new();
+        let mut at = 0;
+        while let Some(record) = next_record(indexes, &mut at).ok()? {
+            let index = MessageIndex::parse(&record).ok().filter(|_| record.header.op == op::INDEX)?;
+            let n = index.log_times().filter(|it| selects(*it)).count() as u64;
+            *counts.entry(index.conn).or_default() += n;
+        }
+        Some(counts)
+    }
+
+    fn undeclared(channels: &str) -> String {
+        format!("no sound connection record declares connection {channels}")
+    }
+}
+
+/// Header and data of the chunk record that `bytes` are. Of a chunk that is cut the data is what is there.
+fn split_chunk(bytes: &Bytes) -> Result<(Header<'_>, Bytes)> {
+    let n_header = bytes.first_chunk().map(|it| u32::from_le_bytes(*it) as usize);
+    let data_at = n_header.and_then(|it| it.checked_add(LENGTHS_BYTES as usize));
+    let parts = n_header.zip(data_at.filter(|it| *it <= bytes.len()));
+    let Some((n_header, data_at)) = parts else { return Err(corrupt("the header of a chunk is cut off")) };
+    let header = Header::parse(&bytes[4..4 + n_header])?;
+    if header.op != op::CHUNK {
+        return Err(corrupt(format!(
+            "a chunk should lie here, but a record with op {:#04x} does",
+            header.op
+        )));
+    }
+    Ok((header, bytes.slice(data_at..)))
+}
+
+pub(crate) fn nested_chunk(place: usize) -> nodedata_core::Error {
+    corrupt(format!("a chunk lies inside the chunk, at its byte {place}, but chunks do not nest"))
+}

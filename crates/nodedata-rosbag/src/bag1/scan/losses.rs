@@ -1,0 +1,131 @@
+//! What damage cost that a walk met, as far as the indexes of the bag tell.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use nodedata_core::Locus;
+use nodedata_log::{Cost, Damage, UnitKind};
+
+use super::{
+    super::{index::IndexedChunk, record::corrupt_at},
+    Scanner,
+};
+
+/// Chunks that the index names and nobody found: where the first is said to lie, how many, and what they cost.
+type Missing = Option<(u64, u64, Cost)>;
+
+impl Scanner<'_> {
+    /// Says what is known of the messages of chunks that are damaged: what the index counts of them, or else the message indexes
+    /// behind them, less what was found of them after all.
+    pub(super) fn count_losses(&mut self) {
+        let mut infos = std::mem::take(&mut self.infos);
+        infos.sort_by_key(|it| it.start);
+        infos.dedup_by_key(|it| it.start);
+        // The walk lists damage and units in the order of the file.
+        let ranges = self.facts.damage.iter().enumerate();
+        let ranges = ranges.filter_map(|(idx, it)| Some((it.cost.byte_range.clone()?, idx)));
+        let ranges: Vec<(Range<u64>, usize)> = ranges.collect();
+        let nexts: Vec<u64> = infos.iter().skip(1).map(|it| it.start).chain([u64::MAX]).collect();
+        let (mut disputes, mut missing) = (Vec::new(), Missing::None);
+        for (info, next) in infos.into_iter().zip(nexts) {
+            if !self.is_unit(&info, &mut disputes) {
+                self.lost_chunk(info, next, &ranges, &mut missing);
+            }
+        }
+        self.facts.damage.extend(disputes);
+        if let Some((first, n, cost)) = missing {
+            let message = format!("the index names {n} chunks where none was found, the first of them here");
+            let error = corrupt_at(first, message).at(Locus::path(self.path));
+            self.facts.damage.push(Damage { error, cost });
+        }
+        for (position, counts) in std::mem::take(&mut self.behind_damage) {
+            let Some(range) = self.facts.damage[position].cost.byte_range.clone() else { continue };
+            let behind = self.units.partition_point(|it| it.byte_range.start < range.end);
+            let next = self.units[behind..].iter().find(|it| it.kind != UnitKind::Records);
+            let next = next.map_or(u64::MAX, |it| it.byte_range.start);
+            let found = self.gathered_between(range.start..next);
+            add_lost(&mut self.facts.damage[position].cost, counts, &found);
+        }
+    }
+
+    /// Whether a chunk of the index is a unit, which then learns what the index says of it.
+    fn is_unit(&mut self, info: &IndexedChunk, disputes: &mut Vec<Damage>) -> bool {
+        let at = self.units.partition_point(|it| it.byte_range.start < info.start);
+        let Some(unit) = self.units.get_mut(at) else { return false };
+        if unit.byte_range.start != info.start || unit.kind == UnitKind::Records {
+            return false;
+        }
+        match &unit.counts {
+            // It cannot be decoded, which is listed when it is read.
+            None => {
+                unit.counts = Some(info.counts.iter().map(|(conn, n)| (*conn, *n)).collect());
+                unit.times.get_or_insert(info.times);
+            }
+            // Both indexes say something else than the messages: bits have flipped in these.
+            Some(found) if self.disputed.get(&info.start).is_some_and(|it| info.agrees(it)) => {
+                unit.times = Some(info.times);
+                let found = found.iter().copied().collect();
+                let mut cost = Cost::range("damaged_chunk", unit.byte_range.clone());
+                add_lost(&mut cost, info.counts.clone(), &found);
+                if !cost.records.is_empty() {
+                    let n: u64 = cost.records.values().sum();
+                    let message = format!("{n} messages that the indexes count are not in their chunk");
+                    let error = corrupt_at(info.start, message).at(Locus::path(self.path));
+                    disputes.push(Damage { error, cost });
+                }
+            }
+            Some(_) => {}
+        }
+        true
+    }
+
+    /// Adds the messages of a chunk that is no unit to the cost of what hit it. The next one starts at `next`, and `ranges` are
+    /// those of the damage.
+    fn lost_chunk(
+        &mut self,
+        info: IndexedChunk,
+        next: u64,
+        ranges: &[(Range<u64>, usize)],
+        missing: &mut Missing,
+    ) {
+        let found = self.gathered_between(info.start..next);
+        let before = ranges.partition_point(|it| it.0.start <= info.start);
+        match before.checked_sub(1).filter(|it| ranges[*it].0.contains(&info.start)) {
+            Some(first) => {
+                add_lost(&mut self.facts.damage[ranges[first].1].cost, info.counts, &found);
+                // Whatever message indexes tell of this chunk is told.
+                let last = ranges.partition_point(|it| it.0.start < next);
+                ranges[first..last].iter().for_each(|it| drop(self.behind_damage.remove(&it.1)));
+            }
+            None => {
+                let nothing = || (info.start, 0, Cost::nothing("missing_chunk"));
+                let (_, n, cost) = missing.get_or_insert_with(nothing);
+                *n += 1;
+                add_lost(cost, info.counts, &found);
+            }
+        }
+    }
+
+    /// Messages by connection that were found outside of chunks in a part of the file.
+    fn gathered_between(&self, part: Range<u64>) -> BTreeMap<u32, u64> {
+        let mut found = BTreeMap::new();
+        let start = self.units.partition_point(|it| it.byte_range.start < part.start);
+        let inside = self.units[start..].iter().take_while(|it| it.byte_range.start < part.end);
+        for unit in inside.filter(|it| it.kind == UnitKind::Records) {
+            for (conn, n) in unit.counts.iter().flatten() {
+                *found.entry(*conn).or_default() += n;
+            }
+        }
+        found
+    }
+}
+
+/// Adds what is counted and was not found.
+fn add_lost(cost: &mut Cost, counted: BTreeMap<u32, u64>, found: &BTreeMap<u32, u64>) {
+    cost.uncounted = false;
+    for (conn, n) in counted {
+        let n_lost = n.saturating_sub(found.get(&conn).copied().unwrap_or(0));
+        if n_lost != 0 {
+            *cost.records.entry(conn).or_default() += n_lost;
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What formats of samples share: records that are a row each, found by one pass over all of them, cut into stretches,
+//! dealt to splits, and read stretch by stretch. Nothing here knows what a record is.
+
+mod learned;
+mod plan;
+mod rows;
+mod stream;
+mod table;
+
+pub use learned::{LearnedFile, are_of};
+pub use plan::{DealtStretch, PackedStretch, SamplePart, Share, plan_samples, sample_inputs};
+pub use rows::{RecordPlace, SampleRows};
+pub use stream::{SampleReader, SampleStream};
+pub use table::{check_dealt_field, name_of_sample, own_name_of_sample, row_index, samples_schema};

@@ -1,0 +1,83 @@
+//! `index.json` of wids: which shards a dataset has, and how many samples are in each.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use nodedata_core::{Files, Finding, InputFile, Listing, Locus, Result};
+use serde::Deserialize;
+
+use crate::learned::ArchiveStretch;
+
+/// What such a file says that it is.
+const KIND: &[u8] = b"wids-shard-index-v1";
+/// Bytes of one that is read.
+const BYTES_MAX: u64 = 64 << 20;
+
+#[derive(Debug, Deserialize)]
+struct Index {
+    #[serde(default)]
+    shardlist: Vec<Shard>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Shard {
+    url: String,
+    nsamples: Option<u64>,
+    filesize: Option<u64>,
+}
+
+/// Whether a file is one.
+pub(crate) fn is_index(path: &Path, head: &[u8]) -> bool {
+    let is_json = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("json"));
+    is_json && head.windows(KIND.len()).any(|it| it == KIND)
+}
+
+/// Those among the files of an input.
+pub(crate) fn indexes<'l>(listing: &'l Listing<'_>) -> impl Iterator<Item = &'l Path> + 'l {
+    let may_be = |it: &&Path| it.extension().is_some_and(|it| it.eq_ignore_ascii_case("json"));
+    listing.paths().filter(may_be).filter(|it| is_index(it, &listing.head(it)))
+}
+
+/// Holds what an index says against the files that are there, and what was found in them.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn check(
+    files: &dyn Files,
+    index: &Path,
+    inputs: &[InputFile],
+    stretches: &[Vec<ArchiveStretch>],
+) -> Result<Vec<Finding>> {
+    let file = files.open(index).map_err(|err| err.at(Locus::path(index)))?;
+    let bytes = file.read_at(0..file.n_bytes().min(BYTES_MAX))?;
+    let at = || Locus::path(index);
+    let warning =
+        |message: String| Finding { reason: "shard_index".to_owned(), ..Finding::warning(message, at()) };
+    let Ok(told) = serde_json::from_slice::<Index>(&bytes) else {
+        return Ok(vec![warning("the index of shards cannot be read".to_owned())]);
+    };
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let by_path: BTreeMap<&Path, usize> =
+        inputs.iter().enumerate().map(|(idx, it)| (it.path.as_path(), idx)).collect();
+    let mut findings = Vec::new();
+    for shard in told.shardlist {
+        // One that lies elsewhere may be here all the same.
+        let name = shard.url.rsplit('/').next().unwrap_or_default();
+        let beside: [PathBuf; 2] = [folder.join(&shard.url), folder.join(name)];
+        let Some(input) = beside.iter().find_map(|it| by_path.get(it.as_path())) else {
+            findings.push(warning(format!("the index names the shard `{}`, which is not here", shard.url)));
+            continue;
+        };
+        let n_samples: u64 = stretches[*input].iter().map(|it| it.samples.n_records).sum();
+        let n_bytes = inputs[*input].n_bytes;
+        let differs = |what: &str, told: Option<u64>, found: u64| {
+            let told = told.filter(|it| *it != found)?;
+            Some(format!("`{}` has {found} {what}, but the index says {told}", shard.url))
+        };
+        let n_told = differs("samples", shard.nsamples, n_samples);
+        findings.extend(n_told.or_else(|| differs("bytes", shard.filesize, n_bytes)).map(warning));
+    }
+    Ok(findings)
+}

@@ -1,0 +1,101 @@
+//! WebDataset from end to end.
+
+use arrow_array::{Array as _, cast::AsArray as _};
+use nodedata_testkit::corpus;
+
+use crate::{
+    command::Work,
+    tables::{Dataset, int64, texts},
+};
+
+fn fixture(name: &str) -> String {
+    corpus::fixtures("webdataset").join(name).display().to_string()
+}
+
+#[test]
+fn archives_become_a_table_of_samples() {
+    let work = Work::new();
+    let (train, val) = (fixture("train-000000.tar"), fixture("val-000000.tar"));
+    let ran = work.run(["convert", &train, &val, "--out", "out"]).exits(0);
+    assert_eq!(ran.stderr, "");
+    work.run(["validate", "--deep", "out"]).exits(0);
+    let manifest = work.json("out/manifest.json").to_string();
+    assert!(manifest.contains("\"samples\""), "{manifest}");
+    let dataset = Dataset::open(work.path("out"));
+    let index = dataset.table("index/episodes.parquet");
+    let column = |name: &str| texts(&index, name).into_iter().flatten().collect::<Vec<String>>();
+    assert_eq!(column("episode_key"), ["train-000000.tar", "val-000000.tar"]);
+    assert_eq!(column("split"), ["train", "val"]);
+    let rows = dataset.tables().remove("steps").unwrap();
+    let keys: Vec<String> = texts(&rows, "__key__").into_iter().flatten().collect();
+    assert_eq!((keys.len(), keys[0].as_str(), keys[15].as_str()), (16, "v1.0/000000", "v1.0/000015"));
+    assert!(keys[2].starts_with("v1.0/ümläut-xxx"), "{}", keys[2]);
+    assert_eq!(int64(&rows, "cls"), (0..16).map(|it| it % 3).collect::<Vec<i64>>());
+    assert_eq!(texts(&rows, "json.scene")[15].as_deref(), Some("scene-3"));
+    assert_eq!(rows.column_by_name("note.txt").unwrap().null_count(), 12);
+    let pictures = rows.column_by_name("camera.png").unwrap().as_struct().column(0).clone();
+    assert!(pictures.as_binary::<i32>().iter().all(|it| it.unwrap().starts_with(b"\x89PNG")));
+    // A camera of the sort that readers show.
+    let schema = work.json("out/schema.json").to_string();
+    assert!(schema.contains("\"encoding\":\"png\""), "{schema}");
+}
+
+#[test]
+fn samples_are_dealt_to_splits_by_their_keys() {
+    let work = Work::new();
+    let deal = |out: &str, sources: &[&str]| {
+        let sources: Vec<String> = sources.iter().map(|it| fixture(it)).collect();
+        let args = ["convert"].into_iter().chain(sources.iter().map(String::as_str));
+        let args: Vec<&str> = args.chain(["--out", out, "--split", "train=.6,val=.4"]).collect();
+        work.run(&args).exits(0);
+        work.run(["validate", "--deep", out]).exits(0);
+        let dataset = Dataset::open(work.path(out));
+        let shards = dataset.manifest["shards"].as_array().unwrap().clone();
+        let val: Vec<String> = shards
+            .iter()
+            .filter(|it| it["split"] == "val")
+            .flat_map(|it| texts(&dataset.table(it["path"].as_str().unwrap()), "__key__"))
+            .flatten()
+            .collect();
+        (val, dataset.tables()["steps"].num_rows())
+    };
+    let (few, n_few) = deal("few", &["train-000000.tar"]);
+    let (more, n_more) = deal("more", &["train-000000.tar", "val-000000.tar"]);
+    assert_eq!((n_few, n_more), (12, 16));
+    assert!(!few.is_empty() && few.len() < 12, "{few:?}");
+    // Adding a shard moves no row.
+    assert_eq!(more.iter().filter(|it| few.contains(it)).count(), few.len());
+    assert!(more.iter().filter(|it| !few.contains(it)).all(|it| "v1.0/000012" <= it.as_str()), "{more:?}");
+}
+
+#[test]
+fn broken_samples_are_refused_or_left_out_and_counted() {
+    let work = Work::new();
+    let broken = fixture("broken.tar");
+    let refused = work.run(["convert", &broken, "--out", "no"]).exits(1);
+    assert!(refused.stderr.contains("the member `json` cannot be read"), "{}", refused.stderr);
+    work.run(["convert", &broken, "--out", "out", "--on-error", "salvage"]).exits(3);
+    work.run(["validate", "--deep", "out"]).exits(0);
+    let rows = Dataset::open(work.path("out")).tables().remove("steps").unwrap();
+    assert_eq!(int64(&rows, "step_index"), [0, 2, 4]);
+    let report = work.json("out/report.json");
+    assert_eq!(report["streams"]["steps"]["written"], 3);
+    assert_eq!(report["streams"]["steps"]["read"], 5);
+}
+
+/// What is packed is the same samples, and clips of sound are media.
+#[test]
+fn corpus_shards_convert() {
+    let Some(folder) = corpus::folder("episodes/webdataset") else { return };
+    let work = Work::new();
+    for (name, rows) in [("frames", 36), ("frames_gz", 11)] {
+        let source = folder.join(name).display().to_string();
+        let ran = work.run(["convert", &source, "--out", name]).exits(0);
+        assert_eq!(ran.stderr, "", "{name}");
+        let validated = work.run(["validate", "--deep", name, "--format", "json"]).exits(0).json();
+        assert_eq!(validated["rows"], rows, "{name}");
+        let schema = work.json(&format!("{name}/schema.json")).to_string();
+        assert!(schema.contains("\"encoding\":\"flac\""), "{schema}");
+        work.run(["inspect", &source]).exits(0);
+    }
+}

@@ -1,0 +1,46 @@
+//! `rosbags` on the same bag, in the same run.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bench::{measure, path_text, remove},
+    workspace::Result,
+};
+
+/// What `rosbags` says of its own reading; its start is not in it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Reading {
+    pub(super) version: String,
+    pub(super) n_messages: u64,
+    pub(super) wall_s: f64,
+    pub(super) cpu_s: f64,
+}
+
+/// Lets `rosbags` decode every message of a bag and write nothing.
+///
+/// # Errors
+/// When it fails, or does not give every message.
+pub(super) fn read(python: &Path, bag: &Path, n_wanted: u64, outputs: &Path) -> Result<Reading> {
+    let target = outputs.join("official.json");
+    // It takes a lone `.db3` for a bag only in a folder of its own.
+    let script = include_str!("official.py").to_owned();
+    let command = [path_text(python), "-c".to_owned(), script, path_text(bag), path_text(&target)];
+    measure::in_own_process(&command)?;
+    let failed = |err: &dyn std::fmt::Display| format!("cannot read {}: {err}", target.display());
+    let text = std::fs::read(&target).map_err(|err| failed(&err))?;
+    let reading: Reading = serde_json::from_slice(&text).map_err(|err| failed(&err))?;
+    remove(&target)?;
+    if reading.n_messages != n_wanted {
+        return Err(format!("`rosbags` gave {} messages of {n_wanted}", reading.n_messages));
+    }
+    Ok(reading)
+}
+
+/// The reading in the middle, by time on the clock.
+pub(super) fn median_of(mut readings: Vec<Reading>) -> Option<Reading> {
+    readings.sort_by(|one, two| one.wall_s.total_cmp(&two.wall_s));
+    let middle = readings.len() / 2;
+    (middle < readings.len()).then(|| readings.swap_remove(middle))
+}
