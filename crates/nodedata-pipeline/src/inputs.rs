@@ -352,8 +352,9 @@ mod tests {
         let n_all = bytes.len() as u64;
         for (reads, n_unread) in [
             (vec![3_000_000..n_all, 12..1_234_567, 1_234_567..3_000_000, 0..12], 0),
-            (vec![2_000_000..n_all, 0..1_000_000, 1_000_012..1_500_000], 500_012),
-            (vec![0..2_000_000, 2_000_012..n_all], 12),
+            // The short gap comes with what is read behind it.
+            (vec![2_000_000..n_all, 0..1_000_000, 1_000_012..1_500_000], 500_000),
+            (vec![0..2_000_000, 2_100_000..n_all], 100_000),
             (vec![], n_all),
         ] {
             let (files, _) = file(&bytes, None);
