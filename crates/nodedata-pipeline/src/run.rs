@@ -36,6 +36,8 @@ pub(crate) struct Run {
     dealt: Dealt,
     /// Whether steps are made of messages, so that a field without any value is nobody's but the pipeline's.
     aligns: bool,
+    /// Where the definitions of topics are from that their recordings do not define, whatever is made of the topics.
+    definitions: BTreeMap<String, String>,
     started: Instant,
 }
 
@@ -76,6 +78,7 @@ impl Run {
             options.steps = options.step_flags.spec(opened.source.plan())?;
         }
         let aligns = opened.source.plan().streams.iter().any(|it| it.kind == StreamKind::Messages);
+        let definitions = definitions(&opened.source.plan().streams);
         opened.source = with_steps(opened.source, options.steps.as_ref())?;
         if let Some(declared) = &options.schema {
             opened.source =
@@ -90,7 +93,7 @@ impl Run {
             None => SchemaCheck::undeclared(streams),
             Some(declared) => SchemaCheck::new(declared, streams).map_err(|it| refusal(&it))?,
         };
-        Ok(Self { options, opened, recipe, check, dealt, aligns, started })
+        Ok(Self { options, opened, recipe, check, dealt, aligns, definitions, started })
     }
 
     /// Refuses, before anything long begins, an output that no recipe would make this run replace.
@@ -328,7 +331,7 @@ impl Run {
             repairs: told(FindingKind::Repair),
             warnings: told(FindingKind::Warning),
             not_selected: source.unselected.clone(),
-            definitions: definitions(&source.streams),
+            definitions: self.definitions.clone(),
             not_read: self.opened.not_read.clone(),
             seconds,
             peak_heap_bytes: self.options.peak_heap.map(|it| it()),
