@@ -114,7 +114,7 @@ pub(crate) fn find_definitions<F: LogFile>(
             },
             Fitted::Unusable(err) => Provenance::Nowhere {
                 verdict: NO_DEFINITION.to_owned(),
-                because: err.map(|it| it.chain().to_string()),
+                because: err.map(|it| it.chain()),
             },
         };
         joined.define(stream, found);

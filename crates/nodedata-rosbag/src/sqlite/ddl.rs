@@ -48,7 +48,7 @@ impl Columns {
                 _ if depth == 0 => item.push(token),
                 // `PRIMARY KEY (id)` names its columns inside.
                 _ if item.first().is_some_and(|it| it.is("primary") || it.is("constraint")) => {
-                    item.push(token)
+                    item.push(token);
                 }
                 _ => {}
             }
