@@ -7,15 +7,21 @@
 
 mod arrays;
 mod cells;
+mod far_times;
+mod forms;
+mod guarded;
 mod leaves;
+mod logical;
 mod numbers;
 mod parquet_file;
 mod ranges;
 mod row_groups;
+mod values;
 
 pub use arrays::{media_column, plain_column};
 pub use cells::{cell, cell_text};
-pub use leaves::{Joined, Leaf, leaves, wider};
+pub use guarded::guarded;
+pub use leaves::{Joined, Leaf, all_leaves, leaves, leaves_of, wider};
 pub use numbers::{floats, integers};
 pub use parquet_file::{ParquetFile, Rows};
 pub use ranges::{Batches, Cursor, Ranges, footer};

@@ -9,4 +9,7 @@ pub fn builtin() -> Formats {
         .with(&nodedata_lerobot::LEROBOT)
         .with(&nodedata_jsonl::JSONL)
         .with(&nodedata_rlds::RLDS)
+        .with(&nodedata_tabular::PARQUET)
+        .with(&nodedata_tabular::ARROW)
+        .with(&nodedata_tabular::CSV)
 }

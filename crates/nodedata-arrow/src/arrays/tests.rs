@@ -4,6 +4,8 @@ use arrow_array::{
 };
 use nodedata_core::{DType, Dim, Storage};
 
+use arrow_array::types::{Float32Type, Float64Type, Int64Type};
+
 use super::*;
 
 fn lists(rows: &[Option<&[f32]>]) -> ArrayRef {
@@ -76,7 +78,7 @@ fn media_come_in_any_order_and_from_files() {
         (Arc::new(Field::new("path", DataType::Utf8, true)), path),
         (Arc::new(Field::new("bytes", DataType::Binary, true)), bytes),
     ]));
-    let load = |name: &str| Ok(Bytes::from(format!("file {name}")));
+    let load = |name: &str| Ok(Some(Bytes::from(format!("file {name}"))));
     let column = media_column(&column, &feature, &load).unwrap();
     assert_eq!(column.data_type(), &feature.arrow_type());
     let bytes = column.as_struct().column(0).as_binary::<i32>();
@@ -99,7 +101,7 @@ fn media_in_lists_keep_their_places() {
     let offsets = OffsetBuffer::from_lengths([1, 0, 2, 0, 1]);
     let nulls = NullBuffer::from(vec![true, true, true, false, true]);
     let rows: ArrayRef = Arc::new(ListArray::new(item, offsets, Arc::new(items), Some(nulls)));
-    let load = |name: &str| Ok(Bytes::from(format!("file {name}")));
+    let load = |name: &str| Ok(Some(Bytes::from(format!("file {name}"))));
     let column = media_column(&rows.slice(1, 4), &feature, &load).unwrap();
     assert_eq!(column.data_type(), &feature.arrow_type());
     let lists = column.as_list::<i32>();
