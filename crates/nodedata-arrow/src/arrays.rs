@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, FixedSizeListArray, ListArray, StructArray, UInt32Array,
-    StringArray,
+    Array, ArrayRef, BinaryArray, FixedSizeListArray, ListArray, StringArray, StructArray, UInt32Array,
     builder::BinaryBuilder, cast::AsArray, make_array, new_null_array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
@@ -103,8 +102,8 @@ fn shaped(array: &ArrayRef, taken: Taken<'_>, target: &DataType) -> Shaped {
         (DataType::List(_), DataType::List(item)) => {
             let list = array.as_list::<i32>();
             let (offsets, values) = whole(list);
-            let values =
-                shaped(&values, taken, item.data_type()).map_err(|it| it.in_lists(|at| list_of(&offsets, at)))?;
+            let values = shaped(&values, taken, item.data_type())
+                .map_err(|it| it.in_lists(|at| list_of(&offsets, at)))?;
             let list = ListArray::try_new(Arc::clone(item), offsets, values, list.nulls().cloned());
             Ok(Arc::new(list.map_err(wrong_nulls)?))
         }
@@ -149,7 +148,8 @@ fn under(column: &ArrayRef, above: Option<&NullBuffer>) -> Result<ArrayRef> {
         return Ok(Arc::clone(column));
     }
     // Runs have no nulls of their own.
-    let column = if let DataType::RunEndEncoded(..) = column.data_type() { &looked_up(column)? } else { column };
+    let column =
+        if let DataType::RunEndEncoded(..) = column.data_type() { &looked_up(column)? } else { column };
     let nulls = NullBuffer::union(above, column.nulls());
     let data = column.to_data().into_builder().nulls(nulls).build();
     Ok(make_array(data.map_err(wrong_nulls)?))

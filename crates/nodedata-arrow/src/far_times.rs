@@ -60,8 +60,7 @@ fn in_seconds(field: &Field, is_far: &mut dyn Iterator<Item = bool>) -> Field {
 pub(crate) fn check(rows: &RecordBatch, seconds: &RecordBatch) -> Result<()> {
     for (column, field) in seconds.columns().iter().zip(seconds.schema().fields()) {
         if let Some(rows) = rows.column_by_name(field.name()) {
-            check_column(rows, column, &|it| it)
-                .map_err(|err| err.at(Locus::feature(field.name())))?;
+            check_column(rows, column, &|it| it).map_err(|err| err.at(Locus::feature(field.name())))?;
         }
     }
     Ok(())
@@ -70,8 +69,10 @@ pub(crate) fn check(rows: &RecordBatch, seconds: &RecordBatch) -> Result<()> {
 fn check_column(array: &ArrayRef, seconds: &ArrayRef, row_of: &dyn Fn(usize) -> usize) -> Result<()> {
     match (array.data_type(), seconds.data_type()) {
         (DataType::Timestamp(TimeUnit::Nanosecond, _), DataType::Timestamp(TimeUnit::Second, _)) => {
-            let (nanos, seconds) =
-                (array.as_primitive::<TimestampNanosecondType>(), seconds.as_primitive::<TimestampSecondType>());
+            let (nanos, seconds) = (
+                array.as_primitive::<TimestampNanosecondType>(),
+                seconds.as_primitive::<TimestampSecondType>(),
+            );
             let differs = |idx: &usize| {
                 let near = nanos.value(*idx).div_euclid(1_000_000_000);
                 // A second is what rounding may do; wrapping around is 584 years.
@@ -79,8 +80,7 @@ fn check_column(array: &ArrayRef, seconds: &ArrayRef, row_of: &dyn Fn(usize) -> 
             };
             let far = (0..nanos.len()).find(|idx| nanos.is_valid(*idx) && differs(idx));
             let Some(idx) = far else { return Ok(()) };
-            let message =
-                format!("the time {} s has more nanoseconds than 64 bits hold", seconds.value(idx));
+            let message = format!("the time {} s has more nanoseconds than 64 bits hold", seconds.value(idx));
             let at = Locus { step_idx: Some(row_of(idx) as u64), ..Locus::default() };
             Err(Error::new(ErrorKind::Unsupported, message).at(at).with_hint(OVERFLOW_HINT))
         }
@@ -96,9 +96,8 @@ fn check_column(array: &ArrayRef, seconds: &ArrayRef, row_of: &dyn Fn(usize) -> 
         (DataType::Map(..), DataType::Map(..)) => {
             let (map, others) = (array.as_map(), seconds.as_map());
             let offsets = map.value_offsets();
-            let row = |idx: usize| {
-                row_of(offsets.partition_point(|end| *end as usize <= idx).saturating_sub(1))
-            };
+            let row =
+                |idx: usize| row_of(offsets.partition_point(|end| *end as usize <= idx).saturating_sub(1));
             let members = map.entries().columns().iter().zip(others.entries().columns());
             members.into_iter().try_for_each(|(array, seconds)| check_column(array, seconds, &row))
         }

@@ -14,6 +14,7 @@ use parquet::{
     },
     basic::Type as PhysicalType,
     errors::ParquetError,
+    file::metadata::PageIndexPolicy,
 };
 
 use crate::{
@@ -40,9 +41,27 @@ impl ParquetFile {
     /// # Errors
     /// `Io` when it is not there, `Corrupt` when it is no whole Parquet file.
     pub fn open(files: &dyn Files, path: &Path, hint: &'static str) -> Result<Self> {
+        Self::load(files, path, hint, PageIndexPolicy::Skip)
+    }
+
+    /// As [`Self::open`], and reads where pages lie as far as the file tells, so that rows in the middle of a row group can be read
+    /// without those before them.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_pages(files: &dyn Files, path: &Path, hint: &'static str) -> Result<Self> {
+        // Where it is damaged, the pages themselves are still there.
+        Self::load(files, path, hint, PageIndexPolicy::Optional).or_else(|err| match err.kind() {
+            ErrorKind::Corrupt => Self::open(files, path, hint),
+            _ => Err(err),
+        })
+    }
+
+    fn load(files: &dyn Files, path: &Path, hint: &'static str, pages: PageIndexPolicy) -> Result<Self> {
         let file = files.open(path).map_err(|err| err.at(Locus::path(path)))?;
         let bytes = Ranges(file);
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let options =
+            ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_offset_index_policy(pages);
         refuse_encrypted(&bytes).map_err(|err| err.at(Locus::path(path)))?;
         let footer = crate::footer(&bytes, options)
             .map_err(|err| corrupt(err, path, hint, "the Parquet file cannot be read"))?;
@@ -55,6 +74,19 @@ impl ParquetFile {
     pub fn key_value(&self, key: &str) -> Option<&str> {
         let all = self.footer.metadata().file_metadata().key_value_metadata()?;
         all.iter().find(|it| it.key == key)?.value.as_deref()
+    }
+
+    /// Whether rows in the middle of a row group are reached only through those before them: those of lists, whose pages say how many
+    /// values they hold and not of how many rows.
+    pub fn walks_through_pages(&self) -> bool {
+        let schema = self.footer.parquet_schema();
+        let metadata = self.footer.metadata();
+        let is_list = |column: &usize| 0 < schema.column(*column).max_rep_level();
+        let is_told = |group: usize, column: usize| {
+            metadata.page_index().is_some_and(|it| it.page_locations(group, column).is_some())
+        };
+        let n_groups = metadata.num_row_groups();
+        (0..schema.num_columns()).filter(is_list).any(|column| (0..n_groups).any(|it| !is_told(it, column)))
     }
 
     /// Whether it has columns of text or bytes, whose values may be long where a dictionary holds them once.
@@ -156,12 +188,11 @@ impl ParquetFile {
         let within = |row: u64| (row.clamp(first, last) - first) as usize;
         let picked = rows.iter().map(|it| within(it.start)..within(it.end)).filter(|it| !it.is_empty());
         let selection = RowSelection::from_consecutive_ranges(picked, (last - first) as usize);
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), footer.clone())
-                .with_projection(mask)
-                .with_row_groups(groups.iter().map(|(idx, _)| *idx).collect())
-                .with_row_selection(selection)
-                .with_batch_size(batch_rows.max(1));
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), footer.clone())
+            .with_projection(mask)
+            .with_row_groups(groups.iter().map(|(idx, _)| *idx).collect())
+            .with_row_selection(selection)
+            .with_batch_size(batch_rows.max(1));
         Batches::of(builder).map_err(|err| corrupt(err, &self.path, self.hint, "the rows cannot be read"))
     }
 }

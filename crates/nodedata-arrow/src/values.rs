@@ -27,7 +27,10 @@ pub(crate) const OVERFLOW_HINT: &str =
 pub(crate) fn converted(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, Flaw> {
     match (array.data_type(), target) {
         (
-            DataType::Timestamp(unit, _) | DataType::Duration(unit) | DataType::Time64(unit) | DataType::Time32(unit),
+            DataType::Timestamp(unit, _)
+            | DataType::Duration(unit)
+            | DataType::Time64(unit)
+            | DataType::Time32(unit),
             DataType::Int64,
         ) => nanoseconds(array, *unit),
         (DataType::Date32, DataType::Int32) => {
@@ -91,7 +94,9 @@ fn nanoseconds(array: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef, Flaw> {
     // Whatever its type says, it is a number of 32 or 64 bits.
     let data = array.to_data();
     let mut values: Vec<i64> = match array.data_type() {
-        DataType::Time32(_) => data.buffer::<i32>(0).iter().copied().map(i64::from).take(array.len()).collect(),
+        DataType::Time32(_) => {
+            data.buffer::<i32>(0).iter().copied().map(i64::from).take(array.len()).collect()
+        }
         _ => data.buffer::<i64>(0).iter().copied().take(array.len()).collect(),
     };
     let nulls = array.nulls();
@@ -101,8 +106,10 @@ fn nanoseconds(array: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef, Flaw> {
             // Whatever a null hides.
             None if nulls.is_some_and(|it| it.is_null(item)) => *value = 0,
             None => {
-                let message =
-                    format!("the time {value} ({}) has more nanoseconds than 64 bits hold", array.data_type());
+                let message = format!(
+                    "the time {value} ({}) has more nanoseconds than 64 bits hold",
+                    array.data_type()
+                );
                 let err = Error::new(ErrorKind::Unsupported, message).with_hint(OVERFLOW_HINT);
                 return Err(Flaw::at(item, err));
             }

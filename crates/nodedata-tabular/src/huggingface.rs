@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn features_tell_lengths_and_names() {
         let list = |item: DataType| DataType::List(Arc::new(Field::new("item", item, false)));
-        let media = vec![Field::new("bytes", DataType::Binary, false), Field::new("path", DataType::Utf8, true)];
+        let media =
+            vec![Field::new("bytes", DataType::Binary, false), Field::new("path", DataType::Utf8, true)];
         let turns = DataType::Struct(vec![Field::new("role", DataType::Utf8, false)].into());
         let fields = vec![
             Field::new("state", list(DataType::Float32), false),

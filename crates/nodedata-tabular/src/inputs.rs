@@ -6,8 +6,7 @@ use nodedata_core::{Error, ErrorKind, Files, InputFile, Locus, ReadAt, Result};
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// What can be done about a damaged file.
-pub(crate) const RESTORE_HINT: &str =
-    "copy the file again from where it came from; `--on-error salvage` leaves out what cannot be read, lists it, and exits with 3";
+pub(crate) const RESTORE_HINT: &str = "copy the file again from where it came from; `--on-error salvage` leaves out what cannot be read, lists it, and exits with 3";
 
 /// The files whose rows are read, in the order of paths, and those that only belong to them.
 ///

@@ -4,9 +4,7 @@ use arrow_array::{ArrayRef, RecordBatch, new_null_array};
 use bytes::Bytes;
 use nodedata_arrow::{Leaf, guarded, media_column, plain_column};
 use nodedata_core::{EpisodeStream, Error, ErrorKind, Locus, PixelShape, ReadOptions, Result};
-use nodedata_steps::{
-    Piece, PieceReader, PieceStream, StepRows, batch_rows, image_pixels, step_indices,
-};
+use nodedata_steps::{Piece, PieceReader, PieceStream, StepRows, batch_rows, image_pixels, step_indices};
 
 use crate::{
     deal::{key_of_value, own_rows},

@@ -63,7 +63,7 @@ impl TableSource {
         let is_beside = |it: &std::path::Path| kind == Kind::Arrow && is_beside(it);
         let (inputs, beside) = inputs(&*files, ending, is_beside)?;
         let mut findings = Findings::default();
-        let (leaves, groups) = look(kind, &*files, &inputs, options, &mut findings)?;
+        let Looks { leaves, groups, walks } = look(kind, &*files, &inputs, options, &mut findings)?;
         let types = types_hash(&leaves);
         let (table, steps, unselected) = Table::new(leaves, options)?;
         let mut plan = SourcePlan {
@@ -74,7 +74,7 @@ impl TableSource {
             findings: findings.into_vec(),
             ..SourcePlan::default()
         };
-        let reads = plan_parts(&mut plan, &groups, options, &types);
+        let reads = plan_parts(&mut plan, &groups, &walks, options, &types);
         Ok(Self(Arc::new(Opened {
             plan,
             table,
@@ -123,16 +123,22 @@ impl Opened {
     }
 }
 
-/// What is in all files: their columns joined, and the row groups of each.
+/// What is in all files: their columns joined; and by file its row groups, and whether their rows cost those before them.
+struct Looks {
+    leaves: Vec<Leaf>,
+    groups: Vec<Vec<RowGroup>>,
+    walks: Vec<bool>,
+}
+
 fn look(
     kind: Kind,
     files: &dyn Files,
     inputs: &[InputFile],
     options: &OpenOptions,
     findings: &mut Findings,
-) -> Result<(Vec<Leaf>, Vec<Vec<RowGroup>>)> {
+) -> Result<Looks> {
     let mut joined = Joined::default();
-    let mut groups = Vec::with_capacity(inputs.len());
+    let (mut groups, mut walks) = (Vec::with_capacity(inputs.len()), Vec::with_capacity(inputs.len()));
     for some in inputs.chunks(FILES_AT_ONCE) {
         let looked_at: Vec<Result<Told>> = some
             .par_iter()
@@ -144,6 +150,7 @@ fn look(
                 Err(err) if options.salvage && err.kind() == ErrorKind::Corrupt => {
                     findings.push(lost(err, 0..input.n_bytes));
                     groups.push(Vec::new());
+                    walks.push(false);
                     continue;
                 }
                 Err(err) => return Err(err),
@@ -157,19 +164,22 @@ fn look(
             }
             if told.n_behind != 0 {
                 let message = format!("{} bytes behind the end of the stream are not read", told.n_behind);
-                let at = Locus { byte_offset: Some(input.n_bytes - told.n_behind), ..Locus::path(&input.path) };
+                let at =
+                    Locus { byte_offset: Some(input.n_bytes - told.n_behind), ..Locus::path(&input.path) };
                 findings.push(Finding { reason: "behind_end".to_owned(), ..Finding::warning(message, at) });
             }
             joined.add(&told.leaves).map_err(|err| err.at(Locus::path(&input.path)))?;
             groups.push(told.groups);
+            walks.push(told.walks);
         }
     }
-    Ok((joined.finish(), groups))
+    Ok(Looks { leaves: joined.finish(), groups, walks })
 }
 
 /// Bytes of which no row can be read, and nothing tells how many there were.
 fn lost(err: Error, byte_range: std::ops::Range<u64>) -> Finding {
-    let loss = Loss { byte_range: Some(byte_range), uncounted: true, reason: "unreadable", ..Loss::default() };
+    let loss =
+        Loss { byte_range: Some(byte_range), uncounted: true, reason: "unreadable", ..Loss::default() };
     Finding::new(FindingKind::Damage, &err.with_loss(loss), |_| None)
 }
 
@@ -200,6 +210,7 @@ fn types_hash(leaves: &[Leaf]) -> String {
 fn plan_parts(
     plan: &mut SourcePlan,
     groups: &[Vec<RowGroup>],
+    walks: &[bool],
     options: &OpenOptions,
     types: &str,
 ) -> Vec<Read> {
@@ -208,7 +219,7 @@ fn plan_parts(
     let mut reads = Vec::new();
     for (input, groups) in groups.iter().enumerate() {
         let key = key_of(&plan.inputs[input].path);
-        let parts = parts(groups, options.partition_bytes);
+        let parts = parts(groups, options.partition_bytes, walks[input]);
         let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
         for split in 0..n_splits {
             let dealt = options.deal.as_ref().map(|it| &it.fractions[split]);

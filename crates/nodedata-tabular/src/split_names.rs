@@ -45,7 +45,10 @@ mod tests {
         let splits = |names: &[&str]| Some(names.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>());
         assert_eq!(of(&["train-00000-of-00002.parquet"]), splits(&["train"]));
         assert_eq!(of(&["train_sft-00000-of-00002.parquet", "test.csv"]), splits(&["train_sft", "test"]));
-        assert_eq!(of(&["val/a.csv", "a/train/b/0.parquet", "Test_1.csv"]), splits(&["val", "train", "Test"]));
+        assert_eq!(
+            of(&["val/a.csv", "a/train/b/0.parquet", "Test_1.csv"]),
+            splits(&["val", "train", "Test"])
+        );
         assert_eq!(of(&["train/x.csv", "y.csv"]), None);
         for none in ["data-00000-of-00001.arrow", "trainer.csv", "a.parquet", "-00000-of-00001.parquet"] {
             assert_eq!(of(&[none]), None, "{none}");

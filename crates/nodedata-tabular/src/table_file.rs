@@ -4,12 +4,7 @@ use arrow_array::RecordBatch;
 use nodedata_arrow::{Leaf, ParquetFile, RowGroup, all_leaves, leaves_of};
 use nodedata_core::{Error, ErrorKind, Files, Locus, OpenOptions, OptionValue, Result};
 
-use crate::{
-    format::NULL_COUNTS,
-    huggingface,
-    inputs::RESTORE_HINT,
-    ipc::IpcFile,
-};
+use crate::{format::NULL_COUNTS, huggingface, inputs::RESTORE_HINT, ipc::IpcFile};
 
 /// Rows that a file may have for each of its bytes: a run of one value takes few, and footers may say anything.
 const ROWS_PER_BYTE_MAX: u64 = 1 << 16;
@@ -31,6 +26,8 @@ pub(crate) enum TableFile {
 pub(crate) struct Told {
     pub(crate) leaves: Vec<Leaf>,
     pub(crate) groups: Vec<RowGroup>,
+    /// Whether rows in the middle of a row group cost those before them.
+    pub(crate) walks: bool,
     /// What ended it before its end.
     pub(crate) damage: Option<Error>,
     /// Bytes behind its end.
@@ -54,11 +51,12 @@ impl TableFile {
     ) -> Result<(Self, Told)> {
         let (file, told) = match kind {
             Kind::Parquet => {
-                let file = ParquetFile::open(files, path, RESTORE_HINT)?;
+                let file = ParquetFile::open_with_pages(files, path, RESTORE_HINT)?;
                 let trusts = options.option(&NULL_COUNTS) == OptionValue::Text("trust".to_owned());
                 let mut leaves = all_leaves(&file, trusts);
                 huggingface::tell(&mut leaves, file.key_value(huggingface::KEY));
-                let told = Told { leaves, groups: file.row_groups(), damage: None, n_behind: 0 };
+                let walks = file.walks_through_pages();
+                let told = Told { leaves, groups: file.row_groups(), walks, damage: None, n_behind: 0 };
                 (Self::Parquet(file), told)
             }
             Kind::Arrow => {
@@ -66,7 +64,8 @@ impl TableFile {
                 let mut leaves = leaves_of(&file.fields);
                 huggingface::tell(&mut leaves, file.key_value(huggingface::KEY));
                 let groups = file.groups.clone();
-                let told = Told { leaves, groups, damage: file.take_damage(), n_behind: file.n_behind() };
+                let (damage, n_behind) = (file.take_damage(), file.n_behind());
+                let told = Told { leaves, groups, walks: false, damage, n_behind };
                 (Self::Arrow(Arc::new(file)), told)
             }
         };

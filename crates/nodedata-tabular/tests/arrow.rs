@@ -54,7 +54,8 @@ fn words(words: &[&str], keys: &[i32]) -> RecordBatch {
 }
 
 fn ints(rows: &[RecordBatch]) -> Vec<i64> {
-    let column = |it: &RecordBatch| it.column_by_name("x").unwrap().as_primitive::<Int64Type>().values().to_vec();
+    let column =
+        |it: &RecordBatch| it.column_by_name("x").unwrap().as_primitive::<Int64Type>().values().to_vec();
     rows.iter().flat_map(column).collect()
 }
 
@@ -110,7 +111,10 @@ fn unions_are_named_and_can_be_left_out() {
     ]);
     let bytes = file(&[rows.unwrap()]);
     let err = open(bytes.clone()).err().unwrap();
-    assert_eq!((err.kind(), err.hint()), (ErrorKind::Unsupported, Some("take the other columns: `--topic x`")));
+    assert_eq!(
+        (err.kind(), err.hint()),
+        (ErrorKind::Unsupported, Some("take the other columns: `--topic x`"))
+    );
     assert!(err.to_string().starts_with("column `u` has Arrow type Union"), "{err}");
     let options = OpenOptions { topics: Some(vec!["x".to_owned()]), ..OpenOptions::default() };
     assert_eq!(ints(&read(open_with(bytes, &options).unwrap().as_ref()).0), [3, 4]);
@@ -119,7 +123,8 @@ fn unions_are_named_and_can_be_left_out() {
 #[test]
 fn files_and_streams_are_known_by_how_they_begin() {
     let detect = |name: &str, bytes: Vec<u8>| {
-        let files = MemoryFiles::default().with(name, bytes).with("state.json", "{}").with("cache-1.arrow", "x");
+        let files =
+            MemoryFiles::default().with(name, bytes).with("state.json", "{}").with("cache-1.arrow", "x");
         ARROW.detect(&Listing::new(&files).unwrap())
     };
     let both = [file(&[numbers(0..3)]), stream(&[numbers(0..3)], IpcWriteOptions::default())];
@@ -128,7 +133,8 @@ fn files_and_streams_are_known_by_how_they_begin() {
         assert_eq!((found.confidence, found.claims.len()), (Confidence::Content, 3));
         assert_eq!(detect("x.bin", bytes.clone()).confidence, Confidence::Content);
         // What `datasets` keeps beside its tables is no row.
-        let files = MemoryFiles::default().with("a.arrow", bytes).with("state.json", "{}").with("cache-1.arrow", "x");
+        let files =
+            MemoryFiles::default().with("a.arrow", bytes).with("state.json", "{}").with("cache-1.arrow", "x");
         let source = ARROW.open(Arc::new(files), &OpenOptions::default()).unwrap();
         assert_eq!((source.plan().inputs.len(), source.plan().beside.len()), (1, 2));
     }
@@ -165,7 +171,8 @@ fn wild_places_never_end_the_program() {
     for round in 0..1500 {
         let mut damaged = if round % 2 == 0 { bytes.clone() } else { stream.clone() };
         random.damage(&mut damaged);
-        let options = OpenOptions { salvage: round % 3 == 0, record_bytes_max: 8 << 20, ..OpenOptions::default() };
+        let options =
+            OpenOptions { salvage: round % 3 == 0, record_bytes_max: 8 << 20, ..OpenOptions::default() };
         match open_with(damaged, &options) {
             Ok(source) => {
                 n_opened += 1;

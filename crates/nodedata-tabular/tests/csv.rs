@@ -49,7 +49,8 @@ fn texts(rows: &[RecordBatch], name: &str) -> Vec<Option<String>> {
 }
 
 fn ints(rows: &[RecordBatch], name: &str) -> Vec<i64> {
-    let column = |it: &RecordBatch| it.column_by_name(name).unwrap().as_primitive::<Int64Type>().values().to_vec();
+    let column =
+        |it: &RecordBatch| it.column_by_name(name).unwrap().as_primitive::<Int64Type>().values().to_vec();
     rows.iter().flat_map(column).collect()
 }
 
@@ -124,9 +125,9 @@ fn each_bad_row_costs_itself_and_has_its_address() {
     let expected = [
         "a.csv, line 3, column 2, byte 9, step 1: the row has 1 fields, and the file 2 columns",
         "a.csv, line 4, column 5, byte 14, step 2: the row has 3 fields, and the file 2 columns",
-        "a.csv, line 6, column 6, byte 25, step 3: text follows the quote that ends the field",
-        "a.csv, line 7, column 3, byte 29, step 4: the row is not UTF-8",
-        "a.csv, line 8, column 3, byte 33, step 5: the row has a NUL byte",
+        "a.csv, line 6, column 6, byte 24, step 3: text follows the quote that ends the field",
+        "a.csv, line 7, column 3, byte 28, step 4: the row is not UTF-8",
+        "a.csv, line 8, column 3, byte 32, step 5: the row has a NUL byte",
     ];
     assert_eq!(told, expected);
 }
@@ -139,7 +140,10 @@ fn a_quote_that_nothing_closes_is_told_where_it_opens() {
     assert_eq!(ints(&rows, "a"), [1]);
     assert_eq!(damage.len(), 1);
     let locus = damage[0].locus().to_string();
-    assert_eq!((locus.as_str(), damage[0].kind()), ("a.csv, line 3, column 3, byte 10, step 1", ErrorKind::Corrupt));
+    assert_eq!(
+        (locus.as_str(), damage[0].kind()),
+        ("a.csv, line 3, column 3, byte 10, step 1", ErrorKind::Corrupt)
+    );
     assert_eq!(damage[0].to_string(), "the quote that opens here is never closed");
     let loss = damage[0].loss().unwrap();
     assert!(loss.uncounted && loss.byte_range == Some(8..text.len() as u64));
@@ -170,7 +174,10 @@ fn files_are_joined_by_the_names_of_their_columns() {
     let options = OpenOptions { topics: Some(vec!["b".to_owned()]), ..OpenOptions::default() };
     let files = MemoryFiles::default().with("1.csv", "a,b\n1,2\n");
     let source = CSV.open(Arc::new(files), &options).unwrap();
-    assert_eq!((told(source.as_ref()), source.plan().unselected.as_slice()), (vec!["b int64".to_owned()], &["a".to_owned()][..]));
+    assert_eq!(
+        (told(source.as_ref()), source.plan().unselected.as_slice()),
+        (vec!["b int64".to_owned()], &["a".to_owned()][..])
+    );
 }
 
 /// Files that count the bytes that are read of them.
@@ -213,7 +220,8 @@ fn what_was_learned_saves_the_pass() {
     let files = |text: String| {
         Arc::new(Counted { files: MemoryFiles::default().with("a.csv", text), n_read: Arc::clone(&n_read) })
     };
-    let options = OpenOptions { deal: Some(deal(RowKey::Row)), partition_bytes: 5000, ..OpenOptions::default() };
+    let options =
+        OpenOptions { deal: Some(deal(RowKey::Row)), partition_bytes: 5000, ..OpenOptions::default() };
     let first = CSV.open(files(sample(1000)), &options).unwrap();
     assert!(sample(1000).len() as u64 <= n_read.swap(0, Ordering::Relaxed));
     let with_learned = OpenOptions { learned: first.plan().learned.clone(), ..options.clone() };
@@ -272,7 +280,8 @@ fn rows_are_dealt_by_their_place_or_a_field() {
     }
     let by_group = dealt(&sample(1000), RowKey::Field("group".to_owned()), 5000);
     assert!(by_group[1].iter().all(|it| by_group[1].contains(&(it / 10 * 10))) && !by_group[1].is_empty());
-    let options = OpenOptions { deal: Some(deal(RowKey::Field("grop".to_owned()))), ..OpenOptions::default() };
+    let options =
+        OpenOptions { deal: Some(deal(RowKey::Field("grop".to_owned()))), ..OpenOptions::default() };
     let err = open_with(sample(3), &options).err().unwrap();
     assert_eq!((err.kind(), err.hint()), (ErrorKind::Config, Some("did you mean `group`?")));
 }
@@ -294,4 +303,46 @@ fn only_files_of_the_name_are_claimed() {
     let err = open_with(pointer, &OpenOptions::default()).err().unwrap();
     assert!(err.hint().unwrap().contains("git lfs pull"), "{err}");
     assert!(read(open("").as_ref()).0.is_empty() && read(open("a,b\n").as_ref()).0.is_empty());
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    out.write_all(text).unwrap();
+    out.finish().unwrap()
+}
+
+#[test]
+fn packed_text_is_unpacked_once_and_its_places_are_those_of_members() {
+    let text = sample(2000);
+    let plain = open(&text);
+    let options = OpenOptions { partition_bytes: 5000, ..OpenOptions::default() };
+    let packed = |bytes: Vec<u8>| {
+        let files = MemoryFiles::default().with("a.csv.gz", bytes);
+        assert_eq!(CSV.detect(&Listing::new(&files).unwrap()).confidence, Confidence::Content);
+        CSV.open(Arc::new(files), &options)
+    };
+    let (head, tail) = text.as_bytes().split_at(text.len() / 2 + 3);
+    for bytes in [gzip(text.as_bytes()), [gzip(head), gzip(tail)].concat()] {
+        let source = packed(bytes.clone()).unwrap();
+        assert!(1 < source.plan().partitions.len());
+        let n_bytes = bytes.len() as u64;
+        assert!(source.plan().partitions.iter().all(|it| it.reads[0].byte_range.end <= n_bytes));
+        let (rows, damage) = read(source.as_ref());
+        assert!(damage.is_empty());
+        assert_eq!(ints(&rows, "id"), ints(&read(plain.as_ref()).0, "id"));
+        let learned = OpenOptions { learned: source.plan().learned.clone(), ..options.clone() };
+        let files = MemoryFiles::default().with("a.csv.gz", bytes);
+        let again = CSV.open(Arc::new(files), &learned).unwrap();
+        assert!(again.plan() == source.plan());
+        assert_eq!(ints(&read(again.as_ref()).0, "id"), ints(&rows, "id"));
+    }
+    let cut = gzip(text.as_bytes());
+    let cut = cut[..cut.len() / 2].to_vec();
+    let err = packed(cut.clone()).err().unwrap();
+    assert_eq!((err.kind(), err.locus().path.as_deref()), (ErrorKind::Corrupt, Some(Path::new("a.csv.gz"))));
+    let salvage = OpenOptions { salvage: true, ..options.clone() };
+    let source = CSV.open(Arc::new(MemoryFiles::default().with("a.csv.gz", cut)), &salvage).unwrap();
+    assert!(source.plan().findings.iter().any(|it| it.uncounted));
+    assert!(!ints(&read(source.as_ref()).0, "id").is_empty());
 }

@@ -60,7 +60,8 @@ fn parquet() {
     let mut random = Random::new(41);
     for round in 0..N_TABLES {
         let written = table(&mut random, 30, true);
-        let statistics = [EnabledStatistics::None, EnabledStatistics::Chunk, EnabledStatistics::Page][round % 3];
+        let statistics =
+            [EnabledStatistics::None, EnabledStatistics::Chunk, EnabledStatistics::Page][round % 3];
         let codec = [
             Compression::UNCOMPRESSED,
             Compression::SNAPPY,
@@ -70,7 +71,10 @@ fn parquet() {
             Compression::BROTLI(Default::default()),
             Compression::ZSTD(ZstdLevel::default()),
         ][round % 7];
-        let version = [parquet::file::properties::WriterVersion::PARQUET_1_0, parquet::file::properties::WriterVersion::PARQUET_2_0];
+        let version = [
+            parquet::file::properties::WriterVersion::PARQUET_1_0,
+            parquet::file::properties::WriterVersion::PARQUET_2_0,
+        ];
         let properties = WriterProperties::builder()
             .set_compression(codec)
             .set_statistics_enabled(statistics)

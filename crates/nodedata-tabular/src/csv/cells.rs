@@ -107,8 +107,27 @@ mod tests {
         assert!(matches!(cell(b"NaN"), Cell::NotFinite(it) if it.is_nan()));
         assert_eq!(cell(b"-inf"), Cell::NotFinite(f64::NEG_INFINITY));
         for text in [
-            "007", "+1", "-", ".", "1e", "1e400", "1e-400", "9223372036854775808", "1_000", " 1", "1 ", "0x1", "00.5",
-            "-007", "1.2.3", "nano", "-nan", "true", "e5", ".e5", "1,5",
+            "007",
+            "+1",
+            "-",
+            ".",
+            "1e",
+            "1e400",
+            "1e-400",
+            "9223372036854775808",
+            "1_000",
+            " 1",
+            "1 ",
+            "0x1",
+            "00.5",
+            "-007",
+            "1.2.3",
+            "nano",
+            "-nan",
+            "true",
+            "e5",
+            ".e5",
+            "1,5",
         ] {
             assert_eq!(cell(text.as_bytes()), Cell::Text, "{text}");
         }

@@ -96,8 +96,7 @@ impl Dialect {
             _ => Some(b'"'),
         };
         let terminator = if head.contains(&b'\r') && !head.contains(&b'\n') { b'\r' } else { b'\n' };
-        let dialect =
-            Self { delimiter: b',', quote, terminator, has_header: word(&HEADER) == "first" };
+        let dialect = Self { delimiter: b',', quote, terminator, has_header: word(&HEADER) == "first" };
         let named = DELIMITERS.iter().find(|it| it.0 == word(&DELIMITER)).map(|it| it.1);
         Ok(Self { delimiter: named.unwrap_or_else(|| dialect.sniffed(head, prefers_tab)), ..dialect })
     }

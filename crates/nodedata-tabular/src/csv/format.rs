@@ -1,8 +1,6 @@
 use std::{path::Path, sync::Arc};
 
-use nodedata_core::{
-    Confidence, Detection, Files, Format, Listing, OpenOptions, OptionKey, Result, Source,
-};
+use nodedata_core::{Confidence, Detection, Files, Format, Listing, OpenOptions, OptionKey, Result, Source};
 use nodedata_io::packed::Packing;
 
 use super::{

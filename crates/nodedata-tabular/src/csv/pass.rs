@@ -1,8 +1,6 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use nodedata_core::{
-    Error, ErrorKind, Findings, InputFile, Locus, OpenOptions, ReadAt, Result, RowDeal,
-};
+use nodedata_core::{Error, ErrorKind, Findings, InputFile, Locus, OpenOptions, ReadAt, Result, RowDeal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +127,9 @@ impl Pass<'_> {
         for some in places.chunks(STRETCHES_AT_ONCE) {
             let looked_at: Vec<Result<(Vec<Seen>, Vec<Share>)>> = some
                 .par_iter()
-                .map(|(input, idx, first)| self.stretch(&files[*input], *input, *idx, *first, &contents[*input]))
+                .map(|(input, idx, first)| {
+                    self.stretch(&files[*input], *input, *idx, *first, &contents[*input])
+                })
                 .collect();
             for ((input, idx, _), looked_at) in some.iter().zip(looked_at) {
                 let (seen, shares) = looked_at?;
@@ -248,7 +248,8 @@ impl Pass<'_> {
         let mut fields = Fields::new(file.dialect);
         let dealt = Dealt::new(self.options.deal.as_ref(), key_of(&self.inputs[input].path), file);
         let mut seen = vec![Seen::default(); file.names.len()];
-        let mut shares = vec![Share::default(); self.options.deal.as_ref().map_or(1, |it| it.fractions.len())];
+        let mut shares =
+            vec![Share::default(); self.options.deal.as_ref().map_or(1, |it| it.fractions.len())];
         let mut row = first;
         while let Some(record) = records.next_record().map_err(|err| err.at(at()))? {
             if record.is_blank() {
@@ -321,7 +322,9 @@ fn header(record: &super::records::Record, dialect: Dialect) -> Result<Vec<Strin
         return Err(wrong("the header is longer than a record may be".to_owned()));
     }
     let mut fields = Fields::new(dialect);
-    fields.parse(&record.bytes).map_err(|flaw| wrong(format!("the header cannot be read: {}", flaw.message)))?;
+    fields
+        .parse(&record.bytes)
+        .map_err(|flaw| wrong(format!("the header cannot be read: {}", flaw.message)))?;
     let mut names: Vec<String> = Vec::new();
     for (idx, field) in fields.iter().enumerate() {
         let name = str::from_utf8(field.bytes).map_err(|_| wrong("the header is not UTF-8".to_owned()))?;

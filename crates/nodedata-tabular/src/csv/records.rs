@@ -220,7 +220,12 @@ mod tests {
         let mut records = Records::within(file, Dialect::default(), range, bytes_max);
         let mut all = Vec::new();
         while let Some(it) = records.next_record().unwrap() {
-            all.push((String::from_utf8_lossy(&it.bytes).into_owned(), it.is_whole, it.n_lines, it.open_quote));
+            all.push((
+                String::from_utf8_lossy(&it.bytes).into_owned(),
+                it.is_whole,
+                it.n_lines,
+                it.open_quote,
+            ));
         }
         assert_eq!(records.at(), text.len() as u64);
         all

@@ -149,7 +149,8 @@ fn learn(
     for (name, seen) in columns {
         let (column_type, nullable) = seen.column_type();
         if let Some((number, text)) = seen.mixed() {
-            let told = |(input, at): (usize, u64)| format!("at byte {at} of {}", inputs[input].path.display());
+            let told =
+                |(input, at): (usize, u64)| format!("at byte {at} of {}", inputs[input].path.display());
             let message = format!(
                 "column `{name}` has numbers, the first {}, and text, the first {}: it is kept as text",
                 told(number),

@@ -143,7 +143,10 @@ impl RowStream {
         let (n_fields, n_columns) = (self.fields.len(), self.source.files[self.part.input].names.len());
         if n_fields != n_columns {
             let at = self.fields.get(n_columns).map_or(record.bytes.len(), |it| it.at);
-            return Err(Flaw::corrupt(at, format!("the row has {n_fields} fields, and the file {n_columns} columns")));
+            return Err(Flaw::corrupt(
+                at,
+                format!("the row has {n_fields} fields, and the file {n_columns} columns"),
+            ));
         }
         match str::from_utf8(&record.bytes) {
             Ok(_) => Ok(()),
@@ -228,7 +231,12 @@ impl RowStream {
 }
 
 /// Pushes a field that is there; tells what it is where that is not the column's type.
-fn push(columns: &mut Columns, id: LeafId, column_type: ColumnType, field: Field<'_>) -> Result<(), &'static str> {
+fn push(
+    columns: &mut Columns,
+    id: LeafId,
+    column_type: ColumnType,
+    field: Field<'_>,
+) -> Result<(), &'static str> {
     match (column_type, cell(field.bytes)) {
         (ColumnType::Text, _) => columns.push_bytes(id, field.bytes),
         (ColumnType::Int, Cell::Int(value)) => columns.push_le(id, &value.to_le_bytes()),

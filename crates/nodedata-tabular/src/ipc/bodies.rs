@@ -96,8 +96,10 @@ impl Bodies {
     fn body(&self, found: &Found) -> Result<(Block, Buffer)> {
         let range = found.byte_range();
         let too_long = |n_bytes: u64| {
-            let message =
-                format!("a record batch takes {n_bytes} bytes, more than the {} of one record", self.bytes_max);
+            let message = format!(
+                "a record batch takes {n_bytes} bytes, more than the {} of one record",
+                self.bytes_max
+            );
             Error::new(ErrorKind::Limit, message)
                 .at(Locus::byte(found.at))
                 .with_hint("write the file again with fewer rows a batch")

@@ -137,8 +137,9 @@ fn messages(file: &dyn ReadAt) -> Result<Messages> {
     let head = file.peek_at(0..file.n_bytes().min(8))?;
     if head.starts_with(FEATHER_V1) {
         let message = "the file is Feather of version 1, from before Arrow had a format for files";
-        return Err(Error::new(ErrorKind::Unsupported, message)
-            .with_hint("`pyarrow.feather.write_feather(pyarrow.feather.read_table(FILE), FILE)` writes version 2"));
+        return Err(Error::new(ErrorKind::Unsupported, message).with_hint(
+            "`pyarrow.feather.write_feather(pyarrow.feather.read_table(FILE), FILE)` writes version 2",
+        ));
     }
     if head.starts_with(FILE_MAGIC) { Messages::of_file(file) } else { Messages::of_stream(file, 0) }
 }
@@ -163,7 +164,9 @@ impl IpcRows {
         // Of the next rows, those of this row group.
         let mut picked: Vec<Range<u64>> = Vec::new();
         let mut n_rows = 0;
-        while let Some(next) = self.rows.last_mut().filter(|it| it.start < end && n_rows < self.batch_rows as u64) {
+        while let Some(next) =
+            self.rows.last_mut().filter(|it| it.start < end && n_rows < self.batch_rows as u64)
+        {
             let n = (next.end.min(end) - next.start).min(self.batch_rows as u64 - n_rows);
             picked.push(next.start..next.start + n);
             n_rows += n;

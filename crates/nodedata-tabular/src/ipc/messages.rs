@@ -1,6 +1,8 @@
 use std::{ops::Range, sync::Arc};
 
-use arrow_ipc::{Endianness, Message, MessageHeader, MetadataVersion, RecordBatch, convert::try_fb_to_schema};
+use arrow_ipc::{
+    Endianness, Message, MessageHeader, MetadataVersion, RecordBatch, convert::try_fb_to_schema,
+};
 use arrow_schema::SchemaRef;
 use nodedata_arrow::guarded;
 use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
@@ -80,8 +82,8 @@ fn head(file: &dyn ReadAt, at: u64) -> Result<Option<Head>> {
         return Ok(None);
     }
     let n_head = u64::try_from(length).ok().filter(|it| *it <= HEAD_BYTES_MAX);
-    let n_head = n_head
-        .ok_or_else(|| damaged(format!("a message begins here whose head has {length} bytes"), at))?;
+    let n_head =
+        n_head.ok_or_else(|| damaged(format!("a message begins here whose head has {length} bytes"), at))?;
     if left - n_before < n_head {
         return Err(cut());
     }
@@ -196,8 +198,9 @@ impl Messages {
         let n_body = n_body.ok_or_else(|| damaged("the body of a message has less than no bytes", at))?;
         let left = file.n_bytes() - at - n_head;
         if left < n_body {
-            let message =
-                format!("the file ends in the middle of a message: {n_body} bytes of a body, {left} are left");
+            let message = format!(
+                "the file ends in the middle of a message: {n_body} bytes of a body, {left} are left"
+            );
             return Err(damaged(message, at));
         }
         let (batch, kind) = match told.header_type() {

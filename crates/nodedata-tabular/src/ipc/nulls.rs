@@ -25,9 +25,7 @@ impl Walk<'_> {
             DataType::LargeListView(item) => DataType::LargeListView(self.field(item)),
             DataType::FixedSizeList(item, n) => DataType::FixedSizeList(self.field(item), *n),
             DataType::Map(entries, sorted) => DataType::Map(self.field(entries), *sorted),
-            DataType::Struct(members) => {
-                DataType::Struct(members.iter().map(|it| self.field(it)).collect())
-            }
+            DataType::Struct(members) => DataType::Struct(members.iter().map(|it| self.field(it)).collect()),
             DataType::Union(members, mode) => {
                 // A column that no feature has; its nodes are passed over.
                 members.iter().for_each(|(_, it)| drop(self.field(it)));

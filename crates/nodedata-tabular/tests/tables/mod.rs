@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, DictionaryArray, FixedSizeListArray,
-    Float32Array, Float64Array, Int32Array, Int64Array, LargeListArray, LargeStringArray, ListArray, MapArray,
-    RecordBatch, StringArray, StructArray, TimestampMicrosecondArray, UInt8Array, cast::AsArray, types::*,
+    Float32Array, Float64Array, Int32Array, Int64Array, LargeListArray, LargeStringArray, ListArray,
+    MapArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray, UInt8Array, cast::AsArray,
+    types::*,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
@@ -52,7 +53,8 @@ fn column(random: &mut Random, depth: usize, n: usize, nullable: bool, is_parque
             }
         }
         6 => {
-            let bytes: Vec<Vec<u8>> = (0..n).map(|_| vec![random.below(256) as u8; random.below(4)]).collect();
+            let bytes: Vec<Vec<u8>> =
+                (0..n).map(|_| vec![random.below(256) as u8; random.below(4)]).collect();
             let bytes = bytes.iter().enumerate().map(|(row, it)| {
                 nulls_of.as_ref().is_none_or(|nulls| nulls.is_valid(row)).then_some(it.as_slice())
             });
@@ -81,7 +83,8 @@ fn column(random: &mut Random, depth: usize, n: usize, nullable: bool, is_parque
         }
         13 => {
             let (offsets, n_items) = offsets(random, n, nulls_of.as_ref());
-            let keys: ArrayRef = Arc::new(StringArray::from_iter_values((0..n_items).map(|it| it.to_string())));
+            let keys: ArrayRef =
+                Arc::new(StringArray::from_iter_values((0..n_items).map(|it| it.to_string())));
             let values = column(random, depth - 1, n_items, true, is_parquet);
             let fields = Fields::from(vec![
                 Field::new("keys", DataType::Utf8, false),
@@ -117,7 +120,13 @@ fn offsets(random: &mut Random, n: usize, nulls: Option<&NullBuffer>) -> (Offset
     (OffsetBuffer::from_lengths(lengths), n_items)
 }
 
-fn list(random: &mut Random, depth: usize, n: usize, nulls: Option<NullBuffer>, is_parquet: bool) -> ArrayRef {
+fn list(
+    random: &mut Random,
+    depth: usize,
+    n: usize,
+    nulls: Option<NullBuffer>,
+    is_parquet: bool,
+) -> ArrayRef {
     let (offsets, n_items) = offsets(random, n, nulls.as_ref());
     let nullable = random.below(2) == 0;
     let values = column(random, depth - 1, n_items, nullable, is_parquet);
@@ -134,7 +143,8 @@ pub(crate) fn value(array: &ArrayRef, row: usize, members: &[&str]) -> Value {
     if array.is_null(row) {
         return Value::Null;
     }
-    let items = |items: ArrayRef, members: &[&str]| (0..items.len()).map(|it| value(&items, it, members)).collect();
+    let items =
+        |items: ArrayRef, members: &[&str]| (0..items.len()).map(|it| value(&items, it, members)).collect();
     match array.data_type() {
         DataType::Struct(_) => {
             value(array.as_struct().column_by_name(members[0]).unwrap(), row, &members[1..])
