@@ -356,6 +356,16 @@ fn formats_completions_and_manual() {
                      --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
         webdataset   WebDataset, samples in tar files, packed or not: types learned from all members, rows dealt to splits
                      --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
+        parquet      Parquet files of any schema, one sample a row; Hugging Face features kept
+                     --set source.null_counts=…  whether a column is taken to have no nulls where the footers count none; some old writers counted wrongly: one of: trust, ignore; trust by default
+                     --set source.references=…  what becomes of an image, a sound or a video of which a table holds the name of a file and no bytes: it is refused, or null: one of: fail, null; fail by default
+        arrow        Arrow IPC files and streams (Feather, the cache of Hugging Face `datasets`), one sample a row
+                     --set source.references=…  what becomes of an image, a sound or a video of which a table holds the name of a file and no bytes: it is refused, or null: one of: fail, null; fail by default
+        csv          CSV and TSV, one sample a row: dialect told by the beginning, types learned from all rows
+                     --set source.delimiter=…  what separates the fields of a row; `auto` goes by the first 1 MiB of each file: one of: auto, comma, tab, semicolon, pipe, space; auto by default
+                     --set source.quote=…  the quotes around fields that hold separators or line ends: one of: double, single, none; double by default
+                     --set source.header=…  whether the first row names the columns, or they are called `column_0` and so on: one of: first, none; first by default
+                     --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
 
         recognised, and refused with what to do instead:
         nodedata     datasets that node-data wrote
@@ -366,12 +376,9 @@ fn formats_completions_and_manual() {
         svo          ZED recordings (SVO)
         pickle       pickles
         npz          NumPy files
-        arrow        Arrow files
-        parquet      plain Parquet files
         lfs          Git LFS pointers
         compressed   files compressed as a whole
         video        video files alone
-        csv          CSV tables
         --- exit 0
     "#]],
     );

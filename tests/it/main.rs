@@ -60,6 +60,7 @@ mod schema;
 mod several_sources;
 mod step_tables;
 mod steps;
+mod tabular;
 mod tampering;
 mod time_ranges;
 mod transforms;

@@ -1,27 +1,31 @@
-//! Columns of a data file as columns of a feature: lists of equal length become fixed ones, members of structs
-//! are taken out, numbers widened. Values are shared wherever Arrow allows it.
+//! Columns of a data file as columns of a feature: lists of equal length become fixed ones, members of structs and
+//! maps are taken out, dictionaries looked up, numbers widened. Values are shared wherever Arrow allows it.
 
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, FixedSizeListArray, ListArray, PrimitiveArray, StringArray, StructArray,
-    UInt32Array, builder::BinaryBuilder, cast::AsArray, make_array, new_null_array, types::*,
+    Array, ArrayRef, BinaryArray, FixedSizeListArray, ListArray, StringArray, StructArray, UInt32Array,
+    builder::BinaryBuilder, cast::AsArray, make_array, new_null_array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, Fields};
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Feature, Locus, Nested, Result};
+use nodedata_core::{Error, ErrorKind, Feature, Locus, Result};
 
-use crate::{floats, integers};
+use crate::{
+    forms::{is_other_list, looked_up, plain_list, too_many},
+    leaves::ENTRY,
+    values::converted,
+};
 
 /// The column of a plain feature. `members` are the struct members to take, lists passed through.
 ///
 /// # Errors
-/// `Corrupt` when a value has another length than the feature, or is null where none may be, with the row
-/// of the batch as the step.
+/// `Corrupt` when a value has another length than the feature, or is null where none may be; `Unsupported` when its type cannot
+/// hold it. With the row of the batch as the step.
 pub fn plain_column(array: &ArrayRef, members: &[String], feature: &Feature) -> Result<ArrayRef> {
     let column = shaped(array, Taken::Members(members), &feature.arrow_type())
-        .map_err(|err| err.at(Locus::feature(&feature.name)))?;
+        .map_err(|it| it.into_error().at(Locus::feature(&feature.name)))?;
     if !feature.nullable
         && let Some(row) = (0..column.len()).find(|it| column.is_null(*it))
     {
@@ -32,43 +36,99 @@ pub fn plain_column(array: &ArrayRef, members: &[String], feature: &Feature) -> 
     Ok(column)
 }
 
+/// Why values cannot be those of a feature, and which of the level they were found at.
+pub(crate) struct Flaw {
+    pub(crate) item: Option<usize>,
+    pub(crate) err: Error,
+}
+
+type Shaped<T = ArrayRef> = Result<T, Flaw>;
+
+impl From<Error> for Flaw {
+    fn from(err: Error) -> Self {
+        Self { item: None, err }
+    }
+}
+
+impl Flaw {
+    pub(crate) fn at(item: usize, err: Error) -> Self {
+        Self { item: Some(item), err }
+    }
+
+    /// Told of the list that holds the item.
+    fn in_lists(self, list_of: impl Fn(usize) -> usize) -> Self {
+        Self { item: self.item.map(list_of), ..self }
+    }
+
+    fn into_error(self) -> Error {
+        match self.item {
+            Some(row) => self.err.at(row_of(row)),
+            None => self.err,
+        }
+    }
+}
+
 /// What is taken from the structs of a column.
 #[derive(Clone, Copy)]
 enum Taken<'a> {
     /// A member of each, from the outside in.
     Members(&'a [String]),
-    /// The medium that it is, its bytes or the file that it names. That file is read by name and for the struct at
-    /// that place.
-    Medium(&'a dyn Fn(&str, usize) -> Result<Bytes>),
+    /// The medium that it is, its bytes or the file that it names, which is read by name.
+    Medium(&'a dyn Fn(&str) -> Result<Option<Bytes>>),
 }
 
-fn shaped(array: &ArrayRef, taken: Taken<'_>, target: &DataType) -> Result<ArrayRef> {
+fn shaped(array: &ArrayRef, taken: Taken<'_>, target: &DataType) -> Shaped {
     match (array.data_type(), target) {
         (DataType::Null, _) => Ok(new_null_array(target, array.len())),
+        (DataType::Dictionary(..) | DataType::RunEndEncoded(..), _) => {
+            shaped(&looked_up(array)?, taken, target)
+        }
         (DataType::Struct(_), _) => match (taken, target) {
             (Taken::Medium(load), DataType::Struct(fields)) => medium(array.as_struct(), fields, load),
             (Taken::Members(members), _) => {
                 let below = Taken::Members(members.get(1..).unwrap_or_default());
                 shaped(&member(array, members)?, below, target)
             }
-            (Taken::Medium(_), _) => widened(array, target),
+            (Taken::Medium(_), _) => converted(array, target),
         },
+        (DataType::Map(..), DataType::List(_)) => {
+            let Taken::Members(members) = taken else { return converted(array, target) };
+            let below = Taken::Members(members.get(1..).unwrap_or_default());
+            shaped(&entries(array, members)?, below, target)
+        }
+        (found, DataType::List(_) | DataType::FixedSizeList(..)) if is_other_list(found) => {
+            shaped(&plain_list(array)?, taken, target)
+        }
         (DataType::List(_), DataType::List(item)) => {
             let list = array.as_list::<i32>();
             let (offsets, values) = whole(list);
-            let values = shaped(&values, taken, item.data_type())?;
+            let values = shaped(&values, taken, item.data_type())
+                .map_err(|it| it.in_lists(|at| list_of(&offsets, at)))?;
             let list = ListArray::try_new(Arc::clone(item), offsets, values, list.nulls().cloned());
             Ok(Arc::new(list.map_err(wrong_nulls)?))
         }
         (DataType::List(_), DataType::FixedSizeList(item, n)) => fixed(array.as_list(), taken, item, *n),
+        (DataType::FixedSizeList(_, n), DataType::List(item)) => {
+            let list = array.as_fixed_size_list();
+            let per_list = usize::try_from(*n).unwrap_or(0);
+            let end = list.len().checked_mul(per_list).and_then(|it| i32::try_from(it).ok());
+            end.ok_or_else(too_many)?;
+            let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(per_list, list.len()));
+            let values = shaped(list.values(), taken, item.data_type())
+                .map_err(|it| it.in_lists(|at| at.checked_div(per_list).unwrap_or(0)))?;
+            let list = ListArray::try_new(Arc::clone(item), offsets, values, list.nulls().cloned());
+            Ok(Arc::new(list.map_err(wrong_nulls)?))
+        }
         (DataType::FixedSizeList(_, found), DataType::FixedSizeList(item, n)) if found == n => {
             let list = array.as_fixed_size_list();
-            let values = shaped(list.values(), taken, item.data_type())?;
+            let per_list = usize::try_from(*n).unwrap_or(0);
+            let values = shaped(list.values(), taken, item.data_type())
+                .map_err(|it| it.in_lists(|at| at.checked_div(per_list).unwrap_or(0)))?;
             let list = FixedSizeListArray::try_new(Arc::clone(item), *n, values, list.nulls().cloned());
             Ok(Arc::new(list.map_err(wrong_nulls)?))
         }
         (found, target) if found == target => Ok(Arc::clone(array)),
-        _ => widened(array, target),
+        _ => converted(array, target),
     }
 }
 
@@ -79,13 +139,33 @@ fn member(array: &ArrayRef, members: &[String]) -> Result<ArrayRef> {
     let Some(column) = all.column_by_name(name) else {
         return Err(Error::new(ErrorKind::Corrupt, format!("the struct has no member `{name}`")));
     };
-    match NullBuffer::union(all.nulls(), column.nulls()) {
-        Some(nulls) if all.null_count() > 0 => {
-            let data = column.to_data().into_builder().nulls(Some(nulls)).build();
-            Ok(make_array(data.map_err(wrong_nulls)?))
-        }
-        _ => Ok(Arc::clone(column)),
+    under(column, all.nulls())
+}
+
+/// Null where what holds it is.
+fn under(column: &ArrayRef, above: Option<&NullBuffer>) -> Result<ArrayRef> {
+    if above.is_none_or(|it| it.null_count() == 0) || *column.data_type() == DataType::Null {
+        return Ok(Arc::clone(column));
     }
+    // Runs have no nulls of their own.
+    let column =
+        if let DataType::RunEndEncoded(..) = column.data_type() { &looked_up(column)? } else { column };
+    let nulls = NullBuffer::union(above, column.nulls());
+    let data = column.to_data().into_builder().nulls(nulls).build();
+    Ok(make_array(data.map_err(wrong_nulls)?))
+}
+
+/// The keys, or the values, of maps as lists.
+fn entries(array: &ArrayRef, members: &[String]) -> Result<ArrayRef> {
+    let map = array.as_map();
+    let position = ENTRY.iter().position(|it| members.first().is_some_and(|member| member == it));
+    let Some(column) = position.and_then(|it| map.entries().columns().get(it)) else {
+        return Err(Error::new(ErrorKind::Corrupt, "the map has no such member"));
+    };
+    let values = under(column, map.entries().nulls())?;
+    let item = Arc::new(Field::new("item", values.data_type().clone(), true));
+    let list = ListArray::try_new(item, map.offsets().clone(), values, map.nulls().cloned());
+    Ok(Arc::new(list.map_err(wrong_nulls)?))
 }
 
 /// Offsets from 0 and just the values they span.
@@ -100,14 +180,19 @@ fn whole(list: &ListArray) -> (OffsetBuffer<i32>, ArrayRef) {
     (OffsetBuffer::new(rebased.into()), values)
 }
 
+/// The list that holds an item.
+fn list_of(offsets: &[i32], item: usize) -> usize {
+    offsets.partition_point(|end| *end as usize <= item).saturating_sub(1)
+}
+
 /// Lists that must all have `n` items.
-fn fixed(list: &ListArray, taken: Taken<'_>, item: &Arc<Field>, n: i32) -> Result<ArrayRef> {
+fn fixed(list: &ListArray, taken: Taken<'_>, item: &Arc<Field>, n: i32) -> Shaped {
     let (offsets, mut values) = whole(list);
     let length = |row: usize| offsets[row + 1] - offsets[row];
     let differs = |row: &usize| list.is_valid(*row) && length(*row) != n;
     if let Some(row) = (0..list.len()).find(differs) {
         let message = format!("the value has {} items, but the feature has {n}", length(row));
-        return Err(Error::new(ErrorKind::Corrupt, message).at(row_of(row)));
+        return Err(Flaw::at(row, Error::new(ErrorKind::Corrupt, message)));
     }
     if list.null_count() > 0 {
         // A null list holds no items, a null of fixed size holds them hidden.
@@ -118,45 +203,11 @@ fn fixed(list: &ListArray, taken: Taken<'_>, item: &Arc<Field>, n: i32) -> Resul
         }
         values = arrow_select::take::take(&values, &UInt32Array::from(picked), None).map_err(wrong_nulls)?;
     }
-    let values = shaped(&values, taken, item.data_type())?;
+    let per_list = n.max(0) as usize;
+    let values = shaped(&values, taken, item.data_type())
+        .map_err(|it| it.in_lists(|at| at.checked_div(per_list).unwrap_or(0)))?;
     let list = FixedSizeListArray::try_new(Arc::clone(item), n, values, list.nulls().cloned());
     Ok(Arc::new(list.map_err(wrong_nulls)?))
-}
-
-/// Numbers in a wider type. The plan allows no others, so that none fails to fit.
-fn widened(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
-    let refused = || {
-        let message = format!("values of {} do not fit {target}", array.data_type());
-        Error::new(ErrorKind::SchemaMismatch, message)
-    };
-    macro_rules! whole_numbers {
-        ($kind:ty) => {{
-            let values = integers(array).ok_or_else(refused)?;
-            let fitting =
-                |it: Option<i64>| it.map(<$kind as ArrowPrimitiveType>::Native::try_from).transpose();
-            let values: Result<Vec<_>, _> = values.into_iter().map(fitting).collect();
-            let values: PrimitiveArray<$kind> = values.map_err(|_| refused())?.into_iter().collect();
-            Ok(Arc::new(values))
-        }};
-    }
-    match target {
-        DataType::Int16 => whole_numbers!(Int16Type),
-        DataType::Int32 => whole_numbers!(Int32Type),
-        DataType::Int64 => whole_numbers!(Int64Type),
-        DataType::UInt16 => whole_numbers!(UInt16Type),
-        DataType::UInt32 => whole_numbers!(UInt32Type),
-        DataType::UInt64 => whole_numbers!(UInt64Type),
-        DataType::Float32 => {
-            let values: Vec<f32> =
-                floats(array).ok_or_else(refused)?.into_iter().map(|it| it as f32).collect();
-            Ok(Arc::new(PrimitiveArray::<Float32Type>::new(values.into(), array.nulls().cloned())))
-        }
-        DataType::Float64 => {
-            let values = floats(array).ok_or_else(refused)?;
-            Ok(Arc::new(PrimitiveArray::<Float64Type>::new(values.into(), array.nulls().cloned())))
-        }
-        _ => Err(refused()),
-    }
 }
 
 /// The column of an encoded medium, or of lists of them: `bytes`, then `path`, whatever the order in the file. Where
@@ -167,30 +218,22 @@ fn widened(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
 pub fn media_column(
     array: &ArrayRef,
     feature: &Feature,
-    load: &dyn Fn(&str) -> Result<Bytes>,
+    load: &dyn Fn(&str) -> Result<Option<Bytes>>,
 ) -> Result<ArrayRef> {
-    let load = |name: &str, idx: usize| {
-        load(name).map_err(|err| {
-            let nested = Nested::of(array);
-            err.at(row_of(nested.row_of(nested.dims.len(), idx)))
-        })
-    };
-    shaped(array, Taken::Medium(&load), &feature.arrow_type())
+    shaped(array, Taken::Medium(load), &feature.arrow_type())
+        .map_err(|it| it.into_error().at(Locus::feature(&feature.name)))
 }
 
-fn medium(
-    all: &StructArray,
-    fields: &Fields,
-    load: &dyn Fn(&str, usize) -> Result<Bytes>,
-) -> Result<ArrayRef> {
-    let column = |name: &str| all.column_by_name(name).map(Arc::clone);
-    let bytes = column("bytes").filter(|it| it.data_type() == &DataType::Binary);
-    let mut bytes = bytes.unwrap_or_else(|| new_null_array(&DataType::Binary, all.len()));
-    let path = column("path").filter(|it| it.data_type() == &DataType::Utf8);
-    let path = path.unwrap_or_else(|| new_null_array(&DataType::Utf8, all.len()));
+fn medium(all: &StructArray, fields: &Fields, load: &dyn Fn(&str) -> Result<Option<Bytes>>) -> Shaped {
+    let column = |name: &str, target: &DataType| match all.column_by_name(name) {
+        Some(column) => shaped(column, Taken::Members(&[]), target),
+        None => Ok(new_null_array(target, all.len())),
+    };
+    let mut bytes = column("bytes", &DataType::Binary)?;
+    let path = column("path", &DataType::Utf8)?;
     let names_file = |idx: usize| all.is_valid(idx) && bytes.is_null(idx) && path.is_valid(idx);
     if (0..all.len()).any(names_file) {
-        bytes = loaded(bytes.as_binary(), path.as_string(), load)?;
+        bytes = loaded(all.nulls(), bytes.as_binary(), path.as_string(), load)?;
     }
     let absent = |idx: usize| all.is_null(idx) || bytes.is_null(idx);
     let nulls: NullBuffer = (0..all.len()).map(|idx| !absent(idx)).collect();
@@ -200,16 +243,20 @@ fn medium(
 }
 
 fn loaded(
+    there: Option<&NullBuffer>,
     bytes: &BinaryArray,
     path: &StringArray,
-    load: &dyn Fn(&str, usize) -> Result<Bytes>,
-) -> Result<ArrayRef> {
+    load: &dyn Fn(&str) -> Result<Option<Bytes>>,
+) -> Shaped {
     let mut all = BinaryBuilder::new();
     for idx in 0..bytes.len() {
         if bytes.is_valid(idx) {
             all.append_value(bytes.value(idx));
-        } else if path.is_valid(idx) {
-            all.append_value(load(path.value(idx), idx)?);
+        } else if path.is_valid(idx) && there.is_none_or(|it| it.is_valid(idx)) {
+            match load(path.value(idx)).map_err(|err| Flaw::at(idx, err))? {
+                Some(bytes) => all.append_value(bytes),
+                None => all.append_null(),
+            }
         } else {
             all.append_null();
         }
@@ -217,7 +264,7 @@ fn loaded(
     Ok(Arc::new(all.finish()))
 }
 
-fn wrong_nulls(err: arrow_schema::ArrowError) -> Error {
+pub(crate) fn wrong_nulls(err: arrow_schema::ArrowError) -> Error {
     Error::new(ErrorKind::Corrupt, "the values do not have the shape and nulls of the feature")
         .with_source(err)
 }

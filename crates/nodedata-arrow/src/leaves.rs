@@ -1,18 +1,25 @@
-//! Parquet columns as leaves: structs become dotted names, lists of structs parallel lists.
+//! Columns as leaves: structs become dotted names, lists of structs parallel lists, maps lists of keys and of values.
 
 use std::collections::BTreeMap;
 
-use arrow_schema::{DataType, Field};
-use nodedata_core::{DType, Dim, Error, ErrorKind, Feature, Locus, Result, Storage};
+use arrow_schema::{DataType, Field, Fields};
+use nodedata_core::{DType, Dim, Error, ErrorKind, Feature, Locus, Result, Storage, meta};
+use parquet::basic::{ConvertedType, LogicalType};
 
-use crate::ParquetFile;
+use crate::{
+    ParquetFile,
+    logical::{is_json, logical_of},
+};
+
+/// The members of a map's entries, whatever its writer called them.
+pub(crate) const ENTRY: [&str; 2] = ["key", "value"];
 
 /// One column of values and the way to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leaf {
     /// The top-level column.
     pub root: String,
-    /// Struct members below it, lists passed through.
+    /// Struct members below it, lists passed through. Those of a map are `key` and `value`.
     pub members: Vec<String>,
     /// Lists on the way, outermost first.
     pub dims: Vec<Dim>,
@@ -23,9 +30,26 @@ pub struct Leaf {
     /// An encoded image or audio clip: a struct of `bytes` and `path`, in either order. The lists on the way are
     /// lists of them.
     pub is_media: bool,
+    /// What the source says of its values, under keys of [`meta`] or of its own.
+    pub metadata: BTreeMap<String, String>,
+    /// The Arrow type of a leaf that no feature can hold: only a reader who leaves it out can go on.
+    pub unsupported: Option<String>,
 }
 
 impl Leaf {
+    pub(crate) fn root(name: &str) -> Self {
+        Self {
+            root: name.to_owned(),
+            members: Vec::new(),
+            dims: Vec::new(),
+            dtype: None,
+            nullable: false,
+            is_media: false,
+            metadata: BTreeMap::new(),
+            unsupported: None,
+        }
+    }
+
     /// Dotted name of the leaf.
     pub fn name(&self) -> String {
         let mut name = self.root.clone();
@@ -39,13 +63,24 @@ impl Leaf {
     /// The feature that holds this leaf.
     pub fn feature(&self) -> Feature {
         let nullable = self.nullable || self.dtype.is_none();
+        let metadata = self.metadata.clone();
         if self.is_media {
             let media = Feature::new(self.name(), DType::UInt8, Vec::new());
-            let media = Feature { storage: Storage::EncodedMedia, nullable, ..media };
+            let media = Feature { storage: Storage::EncodedMedia, nullable, metadata, ..media };
             return media.in_lists(self.dims.clone());
         }
         let dtype = self.dtype.unwrap_or(DType::String);
-        Feature { nullable, ..Feature::new(self.name(), dtype, self.dims.clone()) }
+        Feature { nullable, metadata, ..Feature::new(self.name(), dtype, self.dims.clone()) }
+    }
+
+    /// Why it cannot be a feature; nothing of one that can.
+    ///
+    /// # Errors
+    /// `Unsupported`.
+    pub fn check(&self) -> Result<()> {
+        let Some(data_type) = &self.unsupported else { return Ok(()) };
+        let message = format!("column `{}` has Arrow type {data_type}, which no feature has", self.name());
+        Err(Error::new(ErrorKind::Unsupported, message).at(Locus::feature(self.name())))
     }
 }
 
@@ -54,224 +89,263 @@ impl Leaf {
 /// # Errors
 /// `Unsupported` for a type that no feature has.
 pub fn leaves(file: &ParquetFile) -> Result<Vec<Leaf>> {
-    let mut leaves = Vec::new();
-    let mut has_nulls = null_counts(file).into_iter();
-    for field in file.footer.schema().fields() {
-        let start = Leaf {
-            root: field.name().clone(),
-            members: Vec::new(),
-            dims: Vec::new(),
-            dtype: None,
-            nullable: false,
-            is_media: false,
-        };
-        walk(field, start, &mut has_nulls, &mut leaves).map_err(|err| {
-            err.at(Locus { feature: Some(field.name().clone()), ..Locus::path(&file.path) })
-        })?;
-    }
+    let leaves = all_leaves(file, true);
+    leaves.iter().try_for_each(|it| it.check().map_err(|err| err.at(Locus::path(&file.path))))?;
     Ok(leaves)
 }
 
-/// Per Parquet column, whether a null may occur: what the statistics of the footer say, or yes.
-fn null_counts(file: &ParquetFile) -> Vec<bool> {
+/// As [`leaves`], with those of types that no feature has. `trusts_counts` tells whether a column whose footer counts no nulls is
+/// taken to have none.
+pub fn all_leaves(file: &ParquetFile, trusts_counts: bool) -> Vec<Leaf> {
+    walk_all(file.footer.schema().fields(), &mut known(file, trusts_counts).into_iter())
+}
+
+/// The leaves of an Arrow schema whose fields tell where nulls are.
+pub fn leaves_of(fields: &Fields) -> Vec<Leaf> {
+    walk_all(fields, &mut std::iter::empty())
+}
+
+/// What a Parquet file says of one of its columns of values.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    has_nulls: bool,
+    meaning: Option<Meaning>,
+}
+
+/// Types of Parquet's own that its Arrow spelling does not show.
+#[derive(Debug, Clone, Copy)]
+enum Meaning {
+    Json,
+    Uuid,
+}
+
+/// Per Parquet column, whether a null may occur, as the statistics of the footer say, or yes; and what its values mean.
+fn known(file: &ParquetFile, trusts_counts: bool) -> Vec<Known> {
     let metadata = file.footer.metadata();
-    let n_columns = file.footer.parquet_schema().num_columns();
-    (0..n_columns)
-        .map(|column| {
-            let is_required = file.footer.parquet_schema().column(column).max_def_level() == 0;
+    let schema = file.footer.parquet_schema();
+    (0..schema.num_columns())
+        .map(|idx| {
+            let column = schema.column(idx);
+            let is_required = column.max_def_level() == 0;
             let counted = |it: &parquet::file::metadata::RowGroupMetaData| {
-                it.column(column).statistics().and_then(|it| it.null_count_opt())
+                it.column(idx).statistics().and_then(|it| it.null_count_opt()).filter(|_| trusts_counts)
             };
-            !is_required && metadata.row_groups().iter().any(|it| counted(it) != Some(0))
+            let has_nulls = !is_required && metadata.row_groups().iter().any(|it| counted(it) != Some(0));
+            let meaning = match (column.logical_type_ref(), column.converted_type()) {
+                (Some(LogicalType::Json), _) | (None, ConvertedType::JSON) => Some(Meaning::Json),
+                (Some(LogicalType::Uuid), _) => Some(Meaning::Uuid),
+                _ => None,
+            };
+            Known { has_nulls, meaning }
         })
         .collect()
 }
 
-fn walk(
-    field: &Field,
-    mut leaf: Leaf,
-    has_nulls: &mut impl Iterator<Item = bool>,
-    found: &mut Vec<Leaf>,
-) -> Result<()> {
+fn walk_all(fields: &Fields, known: &mut dyn Iterator<Item = Known>) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    for field in fields {
+        walk(field, Way { leaf: Leaf::root(field.name()), items: vec![false] }, known, &mut leaves);
+    }
+    leaves
+}
+
+/// The way from a column down to a leaf.
+#[derive(Clone)]
+struct Way {
+    leaf: Leaf,
+    /// Per level, the rows first and then the items of each list, whether one may be null.
+    items: Vec<bool>,
+}
+
+impl Way {
+    fn may_be_null(&mut self, field: &Field) {
+        if let Some(last) = self.items.last_mut() {
+            *last |= field.is_nullable();
+        }
+    }
+
+    fn list(mut self, dim: Dim) -> Self {
+        self.leaf.dims.push(dim);
+        self.items.push(false);
+        self
+    }
+
+    fn member(&self, name: &str) -> Self {
+        let mut below = self.clone();
+        below.leaf.members.push(name.to_owned());
+        below
+    }
+
+    /// The leaf at its end. Known nulls are those of all levels; else each level tells.
+    fn end(mut self, known: Option<Known>) -> Leaf {
+        self.leaf.nullable = known.map_or_else(|| self.items.contains(&true), |it| it.has_nulls);
+        // A feature's lists of fixed length hold no nulls one by one, except where these are lists themselves.
+        let dims = &mut self.leaf.dims;
+        for idx in (0..dims.len()).rev() {
+            let holds_lists = dims.get(idx + 1) == Some(&Dim::Variable);
+            if self.items[idx + 1] && !holds_lists && !self.leaf.is_media && known.is_none() {
+                dims[idx] = Dim::Variable;
+            }
+        }
+        self.leaf
+    }
+}
+
+fn walk(field: &Field, mut way: Way, known: &mut dyn Iterator<Item = Known>, found: &mut Vec<Leaf>) {
+    way.may_be_null(field);
     match field.data_type() {
-        DataType::List(item) | DataType::LargeList(item) => {
-            leaf.dims.push(Dim::Variable);
-            walk(item, leaf, has_nulls, found)
-        }
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item) => walk(item, way.list(Dim::Variable), known, found),
         DataType::FixedSizeList(item, n) => {
-            leaf.dims.push(Dim::Fixed(u32::try_from(*n).unwrap_or(0)));
-            walk(item, leaf, has_nulls, found)
+            walk(item, way.list(Dim::Fixed(u32::try_from(*n).unwrap_or(0))), known, found);
         }
-        DataType::Struct(members) => {
-            let names: Vec<&str> = members.iter().map(|it| it.name().as_str()).collect();
-            if names == ["bytes", "path"] || names == ["path", "bytes"] {
-                // A frame is absent when its bytes are; the path may be absent as it likes.
-                for name in &names {
-                    let has_nulls = has_nulls.next().unwrap_or(true);
-                    leaf.nullable |= *name == "bytes" && has_nulls;
-                }
-                leaf.dtype = Some(DType::UInt8);
-                leaf.is_media = true;
-                found.push(leaf);
-                return Ok(());
+        DataType::Map(entries, _) => {
+            let DataType::Struct(members) = entries.data_type() else { return };
+            let mut way = way.list(Dim::Variable);
+            way.may_be_null(entries);
+            for (member, name) in members.iter().zip(ENTRY) {
+                walk(member, way.member(name), known, found);
             }
+        }
+        DataType::Struct(members) if is_media(members) => {
+            // A frame is absent when its bytes are; the path may be absent as it likes.
+            let mut of_bytes = None;
             for member in members {
-                let mut below = leaf.clone();
-                below.members.push(member.name().clone());
-                walk(member, below, has_nulls, found)?;
-            }
-            Ok(())
-        }
-        other => {
-            leaf.nullable = has_nulls.next().unwrap_or(true);
-            leaf.dtype = match other {
-                DataType::Null => None,
-                other => Some(DType::from_arrow(other).ok_or_else(|| {
-                    let message =
-                        format!("column `{}` has Arrow type {other}, which no feature has", leaf.name());
-                    Error::new(ErrorKind::Unsupported, message)
-                })?),
-            };
-            found.push(leaf);
-            Ok(())
-        }
-    }
-}
-
-/// The leaves that hold the rows of all files: by name, in the order of the first file, each as wide as its
-/// widest. A file may order its columns otherwise, and a leaf it lacks is null there.
-#[derive(Debug, Default)]
-pub struct Joined {
-    leaves: Vec<Leaf>,
-    position: BTreeMap<String, usize>,
-    n_files: usize,
-}
-
-impl Joined {
-    /// Takes in the leaves of one more file.
-    ///
-    /// # Errors
-    /// `Unsupported` when it stores a column in a way that has no common type with the files before.
-    pub fn add(&mut self, leaves: &[Leaf]) -> Result<()> {
-        for leaf in leaves {
-            match self.position.get(&leaf.name()) {
-                None => {
-                    self.position.insert(leaf.name(), self.leaves.len());
-                    // The files before it lack the column.
-                    let nullable = leaf.nullable || self.n_files > 0;
-                    self.leaves.push(Leaf { nullable, ..leaf.clone() });
+                let known = known.next();
+                if member.name() == "bytes" {
+                    way.may_be_null(member);
+                    of_bytes = known;
                 }
-                Some(at) => widen(&mut self.leaves[*at], leaf)?,
+            }
+            way.leaf.dtype = Some(DType::UInt8);
+            way.leaf.is_media = true;
+            found.push(way.end(of_bytes));
+        }
+        DataType::Struct(members) if !members.is_empty() => {
+            for member in members {
+                walk(member, way.member(member.name()), known, found);
             }
         }
-        for known in &mut self.leaves {
-            known.nullable |= !leaves.iter().any(|it| it.root == known.root && it.members == known.members);
+        DataType::Dictionary(_, values) => {
+            let values = Field::new(field.name(), (**values).clone(), field.is_nullable());
+            walk(&values.with_metadata(field.metadata().clone()), way, known, found);
         }
-        self.n_files += 1;
-        Ok(())
-    }
-
-    /// The leaves of all files taken in.
-    pub fn finish(self) -> Vec<Leaf> {
-        self.leaves
+        DataType::RunEndEncoded(_, values) => walk(values, way, known, found),
+        other => {
+            let known = known.next();
+            let metadata = &mut way.leaf.metadata;
+            let logical = match known.and_then(|it| it.meaning) {
+                Some(Meaning::Uuid) => Some("uuid".to_owned()),
+                Some(Meaning::Json) | None => logical_of(field),
+            };
+            metadata.extend(logical.map(|it| (meta::LOGICAL.to_owned(), it)));
+            way.leaf.dtype = stored(other);
+            let is_text = way.leaf.dtype == Some(DType::String);
+            if is_text
+                && (is_json(field) || matches!(known, Some(Known { meaning: Some(Meaning::Json), .. })))
+            {
+                way.leaf.metadata.insert(meta::ENCODING.to_owned(), JSON.to_owned());
+            }
+            if way.leaf.dtype.is_none() && *other != DataType::Null {
+                way.leaf.unsupported = Some(other.to_string());
+            }
+            found.push(way.end(known));
+        }
     }
 }
 
-fn widen(known: &mut Leaf, other: &Leaf) -> Result<()> {
-    let differ = || {
-        let told = |it: &Leaf| match it.dtype {
-            Some(dtype) => format!("{dtype}{}", "[]".repeat(it.dims.len())),
-            None => "nothing".to_owned(),
-        };
-        let message = format!(
-            "column `{}` holds {} here and {} in other files",
-            known.name(),
-            told(other),
-            told(known)
-        );
-        Error::new(ErrorKind::Unsupported, message)
-            .at(Locus::feature(known.name()))
-            .with_hint("write the files again with one type for the column, or leave the feature out")
+/// What text is that holds JSON.
+const JSON: &str = "json";
+
+/// An encoded medium, whatever order its members are in.
+fn is_media(members: &Fields) -> bool {
+    let has = |name: &str, dtype: DType| {
+        members.iter().any(|it| {
+            it.name() == name && (*it.data_type() == DataType::Null || stored(it.data_type()) == Some(dtype))
+        })
     };
-    let dtype = match (known.dtype, other.dtype) {
-        (it, None) | (None, it) => it,
-        (Some(one), Some(two)) => Some(wider(one, two).ok_or_else(differ)?),
-    };
-    if known.dims.len() != other.dims.len() || known.is_media != other.is_media {
-        return Err(differ());
-    }
-    for (dim, other) in known.dims.iter_mut().zip(&other.dims) {
-        if dim != other {
-            *dim = Dim::Variable;
-        }
-    }
-    known.nullable |= other.nullable || other.dtype.is_none() || known.dtype.is_none();
-    known.dtype = dtype;
-    Ok(())
+    members.len() == 2 && has("bytes", DType::Bytes) && has("path", DType::String)
 }
 
-/// The narrowest type that holds every value of both; `None` where there is none.
-pub fn wider(one: DType, two: DType) -> Option<DType> {
-    use DType::{Float16, Float32, Float64, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64};
-    const SIGNED: [DType; 4] = [Int8, Int16, Int32, Int64];
-    const UNSIGNED: [DType; 4] = [UInt8, UInt16, UInt32, UInt64];
-    const FLOATS: [DType; 3] = [Float16, Float32, Float64];
-    if one == two {
-        return Some(one);
+/// The type that values are stored as; `None` where there is none that holds them.
+fn stored(data_type: &DataType) -> Option<DType> {
+    match data_type {
+        DataType::Timestamp(..)
+        | DataType::Duration(_)
+        | DataType::Time32(_)
+        | DataType::Time64(_)
+        | DataType::Date64 => Some(DType::Int64),
+        DataType::Date32 => Some(DType::Int32),
+        DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..) => Some(DType::String),
+        DataType::FixedSizeBinary(_) => Some(DType::Bytes),
+        DataType::Dictionary(_, values) => stored(values),
+        DataType::RunEndEncoded(_, values) => stored(values.data_type()),
+        other => DType::from_arrow(other),
     }
-    for family in [&SIGNED[..], &UNSIGNED, &FLOATS] {
-        let position = |dtype| family.iter().position(|it| *it == dtype);
-        if let (Some(one), Some(two)) = (position(one), position(two)) {
-            return Some(family[one.max(two)]);
-        }
-    }
-    let position = |family: &[DType], dtype| family.iter().position(|it| *it == dtype);
-    let mixed = |signed, unsigned| {
-        let (signed, unsigned) = (position(&SIGNED, signed)?, position(&UNSIGNED, unsigned)?);
-        SIGNED.get(signed.max(unsigned + 1)).copied()
-    };
-    mixed(one, two).or_else(|| mixed(two, one))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_common_type_holds_every_value_of_both() {
-        assert_eq!(wider(DType::Int16, DType::Int64), Some(DType::Int64));
-        assert_eq!(wider(DType::Float32, DType::Float64), Some(DType::Float64));
-        assert_eq!(wider(DType::UInt8, DType::Int8), Some(DType::Int16));
-        assert_eq!(wider(DType::UInt64, DType::Int8), None);
-        assert_eq!(wider(DType::Float32, DType::Int32), None);
-        assert_eq!(wider(DType::String, DType::Int32), None);
-    }
-
-    fn leaf(dtype: Option<DType>, dims: &[Dim]) -> Leaf {
-        Leaf {
-            root: "x".to_owned(),
-            members: Vec::new(),
-            dims: dims.to_vec(),
-            dtype,
-            nullable: false,
-            is_media: false,
-        }
-    }
-
-    fn joined(files: &[Vec<Leaf>]) -> Result<Vec<Leaf>> {
-        let mut joined = Joined::default();
-        files.iter().try_for_each(|it| joined.add(it))?;
-        Ok(joined.finish())
+    fn told(leaves: &[Leaf]) -> Vec<String> {
+        let told = leaves.iter().map(|it| {
+            let nullable = if it.nullable { "?" } else { "" };
+            let meaning = it.metadata.get(meta::LOGICAL).map(|it| format!(" {it}")).unwrap_or_default();
+            match &it.unsupported {
+                Some(other) => format!("{} {other}", it.name()),
+                None => format!("{} {}{nullable}{meaning}", it.name(), it.feature().told()),
+            }
+        });
+        told.collect()
     }
 
     #[test]
-    fn a_column_that_a_file_lacks_or_never_filled_is_null_there() {
-        let whole = leaf(Some(DType::Int32), &[]);
-        assert!(joined(&[vec![whole.clone()], vec![]]).unwrap()[0].nullable);
-        let filled_later = joined(&[vec![leaf(None, &[])], vec![whole.clone()]]).unwrap();
-        assert_eq!((filled_later[0].dtype, filled_later[0].nullable), (Some(DType::Int32), true));
-        let nested = leaf(Some(DType::Int32), &[Dim::Variable]);
-        let err = joined(&[vec![whole], vec![nested]]).unwrap_err();
-        assert_eq!((err.kind(), err.locus().to_string().as_str()), (ErrorKind::Unsupported, "feature `x`"));
+    fn arrow_fields_tell_where_nulls_are() {
+        let item = |dtype: DataType, nullable| std::sync::Arc::new(Field::new("item", dtype, nullable));
+        let fixed = |nullable| DataType::FixedSizeList(item(DataType::Float32, nullable), 3);
+        let entries =
+            vec![Field::new("keys", DataType::Utf8, false), Field::new("values", DataType::Int8, true)];
+        let entries = Field::new("entries", DataType::Struct(entries.into()), false);
+        let media =
+            vec![Field::new("path", DataType::Utf8, true), Field::new("bytes", DataType::LargeBinary, true)];
+        let fields = vec![
+            Field::new("fixed", fixed(false), true),
+            Field::new("loose", fixed(true), false),
+            Field::new("m", DataType::Map(entries.into(), false), false),
+            Field::new("views", DataType::LargeList(item(DataType::Struct(media.into()), false)), false),
+            Field::new("d", DataType::Decimal128(10, 2), true),
+            Field::new(
+                "s",
+                DataType::Struct(
+                    vec![
+                        Field::new("when", DataType::Duration(arrow_schema::TimeUnit::Millisecond), false),
+                        Field::new("i", DataType::Interval(arrow_schema::IntervalUnit::DayTime), false),
+                    ]
+                    .into(),
+                ),
+                false,
+            ),
+        ];
+        let expected = [
+            "fixed float32[3]?",
+            "loose float32[-1]?",
+            "m.key string[-1]",
+            "m.value int8[-1]?",
+            "views uint8[-1], encoded?",
+            "d string? decimal(10, 2)",
+            "s.when int64 duration[ms]",
+            "s.i Interval(DayTime)",
+        ];
+        let leaves = leaves_of(&fields.into());
+        assert_eq!(told(&leaves), expected);
+        assert!(leaves[6].check().is_ok());
+        let err = leaves[7].check().unwrap_err();
+        assert_eq!((err.kind(), err.locus().to_string().as_str()), (ErrorKind::Unsupported, "feature `s.i`"));
     }
 }

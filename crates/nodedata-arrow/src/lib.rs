@@ -7,15 +7,23 @@
 
 mod arrays;
 mod cells;
+mod far_times;
+mod forms;
+mod guarded;
+mod joined;
 mod leaves;
+mod logical;
 mod numbers;
 mod parquet_file;
 mod ranges;
 mod row_groups;
+mod values;
 
 pub use arrays::{media_column, plain_column};
 pub use cells::{cell, cell_text};
-pub use leaves::{Joined, Leaf, leaves, wider};
+pub use guarded::guarded;
+pub use joined::{Joined, wider};
+pub use leaves::{Leaf, all_leaves, leaves, leaves_of};
 pub use numbers::{floats, integers};
 pub use parquet_file::{ParquetFile, Rows};
 pub use ranges::{Batches, Cursor, Ranges, footer};

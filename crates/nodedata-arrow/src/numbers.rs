@@ -41,6 +41,10 @@ pub fn integers(array: &ArrayRef) -> Option<Vec<Option<i64>>> {
 /// A column of real numbers; a null is NaN. `None` for other types.
 pub fn floats(array: &ArrayRef) -> Option<Vec<f64>> {
     match array.data_type() {
+        DataType::Float16 => {
+            let values = array.as_primitive::<Float16Type>().iter();
+            Some(values.map(|it| it.map_or(f64::NAN, |it| it.to_f64())).collect())
+        }
         DataType::Float32 => {
             let values = array.as_primitive::<Float32Type>().iter();
             Some(values.map(|it| it.map_or(f64::NAN, f64::from)).collect())

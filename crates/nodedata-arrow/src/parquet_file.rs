@@ -12,16 +12,23 @@ use parquet::{
             ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
         },
     },
+    basic::Type as PhysicalType,
     errors::ParquetError,
+    file::metadata::PageIndexPolicy,
 };
 
-use crate::{Batches, Ranges, RowGroup};
+use crate::{
+    Batches, Ranges, RowGroup,
+    far_times::{self, FarTimes},
+};
 
 /// A Parquet file that somebody else wrote: its bytes by range, and its footer.
 pub struct ParquetFile {
     /// Where it lies among the files of its source.
     pub path: PathBuf,
     bytes: Ranges,
+    /// How times of 96 bits are held against what 64 bits make of them; `None` where it has none.
+    far_times: Option<FarTimes>,
     /// Types come from Parquet alone: what writers put beside it in Arrow's own spelling differs between
     /// versions of them, and is often dropped.
     pub(crate) footer: ArrowReaderMetadata,
@@ -34,12 +41,58 @@ impl ParquetFile {
     /// # Errors
     /// `Io` when it is not there, `Corrupt` when it is no whole Parquet file.
     pub fn open(files: &dyn Files, path: &Path, hint: &'static str) -> Result<Self> {
+        Self::load(files, path, hint, PageIndexPolicy::Skip)
+    }
+
+    /// As [`Self::open`], and reads where pages lie as far as the file tells, so that rows in the middle of a row group can be read
+    /// without those before them.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_pages(files: &dyn Files, path: &Path, hint: &'static str) -> Result<Self> {
+        // Where it is damaged, the pages themselves are still there.
+        Self::load(files, path, hint, PageIndexPolicy::Optional).or_else(|err| match err.kind() {
+            ErrorKind::Corrupt => Self::open(files, path, hint),
+            _ => Err(err),
+        })
+    }
+
+    fn load(files: &dyn Files, path: &Path, hint: &'static str, pages: PageIndexPolicy) -> Result<Self> {
         let file = files.open(path).map_err(|err| err.at(Locus::path(path)))?;
         let bytes = Ranges(file);
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let options =
+            ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_offset_index_policy(pages);
+        refuse_encrypted(&bytes).map_err(|err| err.at(Locus::path(path)))?;
         let footer = crate::footer(&bytes, options)
             .map_err(|err| corrupt(err, path, hint, "the Parquet file cannot be read"))?;
-        Ok(Self { path: path.to_owned(), bytes, footer, hint })
+        let far_times = FarTimes::of(&footer)
+            .map_err(|err| corrupt(err, path, hint, "the Parquet file cannot be read"))?;
+        Ok(Self { path: path.to_owned(), bytes, far_times, footer, hint })
+    }
+
+    /// What the file says of itself under a key.
+    pub fn key_value(&self, key: &str) -> Option<&str> {
+        let all = self.footer.metadata().file_metadata().key_value_metadata()?;
+        all.iter().find(|it| it.key == key)?.value.as_deref()
+    }
+
+    /// Whether rows in the middle of a row group are reached only through those before them: those of lists, whose pages say how many
+    /// values they hold and not of how many rows.
+    pub fn walks_through_pages(&self) -> bool {
+        let schema = self.footer.parquet_schema();
+        let metadata = self.footer.metadata();
+        let is_list = |column: &usize| 0 < schema.column(*column).max_rep_level();
+        let is_told = |group: usize, column: usize| {
+            metadata.page_index().is_some_and(|it| it.page_locations(group, column).is_some())
+        };
+        let n_groups = metadata.num_row_groups();
+        (0..schema.num_columns()).filter(is_list).any(|column| (0..n_groups).any(|it| !is_told(it, column)))
+    }
+
+    /// Whether it has columns of text or bytes, whose values may be long where a dictionary holds them once.
+    pub fn has_byte_arrays(&self) -> bool {
+        let schema = self.footer.parquet_schema();
+        schema.columns().iter().any(|it| it.physical_type() == PhysicalType::BYTE_ARRAY)
     }
 
     /// Rows that the footer counts.
@@ -89,32 +142,70 @@ impl ParquetFile {
     /// # Errors
     /// `Corrupt` when a page cannot be read.
     pub fn rows(&self, columns: &[&str], rows: Range<u64>, batch_rows: usize) -> Result<Rows> {
-        let descriptor = self.footer.parquet_schema();
-        let wanted = descriptor.root_schema().get_fields().iter().enumerate();
-        let roots: Vec<usize> =
-            wanted.filter(|(_, it)| columns.contains(&it.name())).map(|(idx, _)| idx).collect();
-        let mask = ProjectionMask::roots(descriptor, roots);
+        self.picked_rows(columns, &[rows], batch_rows)
+    }
+
+    /// As [`Self::rows`], of several ranges, in order.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub fn picked_rows(&self, columns: &[&str], rows: &[Range<u64>], batch_rows: usize) -> Result<Rows> {
+        let roots = |is_wanted: &dyn Fn(&str) -> bool| {
+            let descriptor = self.footer.parquet_schema();
+            let fields = descriptor.root_schema().get_fields().iter().enumerate();
+            let roots = fields.filter(|(_, it)| is_wanted(it.name())).map(|(idx, _)| idx);
+            ProjectionMask::roots(descriptor, roots)
+        };
+        let is_wanted = |name: &str| columns.contains(&name);
+        let batches = |footer: &ArrowReaderMetadata, mask| self.batches(footer, mask, rows, batch_rows);
+        let seconds = match &self.far_times {
+            Some(it) if it.columns.iter().any(|it| is_wanted(it)) => {
+                let has_times = |name: &str| is_wanted(name) && it.columns.iter().any(|it| it == name);
+                Some(batches(&it.seconds, roots(&has_times))?)
+            }
+            Some(_) | None => None,
+        };
+        let batches = batches(&self.footer, roots(&is_wanted))?;
+        Ok(Rows { path: self.path.clone(), hint: self.hint, batches, seconds })
+    }
+
+    fn batches(
+        &self,
+        footer: &ArrowReaderMetadata,
+        mask: ProjectionMask,
+        rows: &[Range<u64>],
+        batch_rows: usize,
+    ) -> Result<Batches> {
+        let (start, end) = (rows.first().map_or(0, |it| it.start), rows.last().map_or(0, |it| it.end));
         let groups: Vec<(usize, RowGroup)> = self
             .row_groups()
             .into_iter()
             .enumerate()
-            .filter(|(_, it)| it.first_row < rows.end && rows.start < it.first_row + it.n_rows)
+            .filter(|(_, it)| it.first_row < end && start < it.first_row + it.n_rows)
             .collect();
-        let first = groups.first().map_or(rows.start, |(_, it)| it.first_row);
+        let first = groups.first().map_or(start, |(_, it)| it.first_row);
         let last = groups.last().map_or(first, |(_, it)| it.first_row + it.n_rows);
-        let picked = (rows.start.max(first) - first) as usize..(rows.end.min(last) - first) as usize;
-        let selection =
-            RowSelection::from_consecutive_ranges(std::iter::once(picked), (last - first) as usize);
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.footer.clone())
-                .with_projection(mask)
-                .with_row_groups(groups.iter().map(|(idx, _)| *idx).collect())
-                .with_row_selection(selection)
-                .with_batch_size(batch_rows.max(1));
-        let batches = Batches::of(builder)
-            .map_err(|err| corrupt(err, &self.path, self.hint, "the rows cannot be read"))?;
-        Ok(Rows { path: self.path.clone(), hint: self.hint, batches })
+        let within = |row: u64| (row.clamp(first, last) - first) as usize;
+        let picked = rows.iter().map(|it| within(it.start)..within(it.end)).filter(|it| !it.is_empty());
+        let selection = RowSelection::from_consecutive_ranges(picked, (last - first) as usize);
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), footer.clone())
+            .with_projection(mask)
+            .with_row_groups(groups.iter().map(|(idx, _)| *idx).collect())
+            .with_row_selection(selection)
+            .with_batch_size(batch_rows.max(1));
+        Batches::of(builder).map_err(|err| corrupt(err, &self.path, self.hint, "the rows cannot be read"))
     }
+}
+
+/// A file whose footer is encrypted ends otherwise; one whose columns are shows it only where they are read.
+fn refuse_encrypted(bytes: &Ranges) -> Result<()> {
+    let n_bytes = bytes.0.n_bytes();
+    if n_bytes < 8 || bytes.0.read_at(n_bytes - 4..n_bytes)? != b"PARE"[..] {
+        return Ok(());
+    }
+    let message = "the Parquet file is encrypted, and this build has no keys";
+    Err(Error::new(ErrorKind::Unsupported, message)
+        .with_hint("decrypt it where its keys are: write it again without encryption"))
 }
 
 /// Batches of rows, in order.
@@ -122,6 +213,8 @@ pub struct Rows {
     path: PathBuf,
     hint: &'static str,
     batches: Batches,
+    /// The same rows of columns with times of 96 bits, in seconds.
+    seconds: Option<Batches>,
 }
 
 impl Iterator for Rows {
@@ -129,10 +222,22 @@ impl Iterator for Rows {
 
     fn next(&mut self) -> Option<Self::Item> {
         let message = "a page of the Parquet file cannot be read";
-        self.batches.next().map(|it| it.map_err(|err| corrupt(err, &self.path, self.hint, message)))
+        let damaged = |err| corrupt(err, &self.path, self.hint, message);
+        let rows = match self.batches.next()? {
+            Ok(rows) => rows,
+            Err(err) => return Some(Err(damaged(err))),
+        };
+        let seconds = match self.seconds.as_mut().and_then(Iterator::next).transpose() {
+            Ok(seconds) => seconds,
+            Err(err) => return Some(Err(damaged(err))),
+        };
+        let checked = seconds.map_or(Ok(()), |it| far_times::check(&rows, &it));
+        Some(checked.map(|()| rows).map_err(|err| err.at(Locus::path(&self.path))))
     }
 }
 
 fn corrupt(err: ParquetError, path: &Path, hint: &str, message: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, message).with_source(err).at(Locus::path(path)).with_hint(hint)
+    // What a codec or an encoding is called that the reader does not have.
+    let kind = if let ParquetError::NYI(_) = err { ErrorKind::Unsupported } else { ErrorKind::Corrupt };
+    Error::new(kind, message).with_source(err).at(Locus::path(path)).with_hint(hint)
 }

@@ -11,6 +11,8 @@ use parquet::{
     file::reader::{ChunkReader, Length},
 };
 
+use crate::guarded::guarded_pages;
+
 /// What a page's header takes, and more: the rest of a page is asked for by its length.
 const HEADER_BYTES: u64 = 8 << 10;
 
@@ -67,7 +69,7 @@ impl io::Read for Cursor {
 /// # Errors
 /// When it is no whole Parquet file. The caller knows which file it is, and what can be done about it.
 pub fn footer<F: ChunkReader>(file: &F, options: ArrowReaderOptions) -> Result<ArrowReaderMetadata> {
-    let footer = guarded(|| ArrowReaderMetadata::load(file, options))?;
+    let footer = guarded_pages(|| ArrowReaderMetadata::load(file, options))?;
     let groups = footer.metadata().row_groups();
     // The Parquet reader takes offsets and lengths below zero for a mistake of ours.
     let is_negative = groups.iter().flat_map(|it| it.columns()).any(|it| {
@@ -92,7 +94,7 @@ impl Batches {
     /// # Errors
     /// When its columns cannot be read.
     pub fn of<F: ChunkReader + 'static>(builder: ParquetRecordBatchReaderBuilder<F>) -> Result<Self> {
-        guarded(|| builder.build()).map(Self)
+        guarded_pages(|| builder.build()).map(Self)
     }
 }
 
@@ -100,15 +102,8 @@ impl Iterator for Batches {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        guarded(|| self.0.next().transpose().map_err(ParquetError::from)).transpose()
+        guarded_pages(|| self.0.next().transpose().map_err(ParquetError::from)).transpose()
     }
-}
-
-/// Runs a piece of the Parquet reader: damaged pages come from outside, and no input may end the program.
-fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).unwrap_or_else(|_| {
-        Err(ParquetError::General("the page breaks the rules of its encoding".to_owned()))
-    })
 }
 
 #[cfg(test)]

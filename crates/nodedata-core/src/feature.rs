@@ -217,6 +217,9 @@ pub mod meta {
     pub const CONSTANTS: &str = "nodedata:constants";
     /// The type the source declared, such as `uint8[<=16]`.
     pub const SOURCE_TYPE: &str = "nodedata:source_type";
+    /// What the values mean beside their type, where the source has a type of its own for it: `timestamp[us, tz=UTC]`,
+    /// `decimal(10, 2)`.
+    pub const LOGICAL: &str = "nodedata:logical";
     /// Names of the elements of the last dimension, as a JSON list.
     pub const NAMES: &str = "nodedata:names";
     /// What the values are, for people.

@@ -16,4 +16,7 @@ pub fn builtin() -> Formats {
         .with(&nodedata_jsonl::JSONL)
         .with(&nodedata_rlds::RLDS)
         .with(&nodedata_webdataset::WEBDATASET)
+        .with(&nodedata_tabular::PARQUET)
+        .with(&nodedata_tabular::ARROW)
+        .with(&nodedata_tabular::CSV)
 }

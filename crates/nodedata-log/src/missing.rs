@@ -112,10 +112,9 @@ pub(crate) fn find_definitions<F: LogFile>(
                 verdict: format!("no candidate fits (best: consumed {consumed} of {of} bytes)"),
                 because: None,
             },
-            Fitted::Unusable(err) => Provenance::Nowhere {
-                verdict: NO_DEFINITION.to_owned(),
-                because: err.map(|it| it.chain()),
-            },
+            Fitted::Unusable(err) => {
+                Provenance::Nowhere { verdict: NO_DEFINITION.to_owned(), because: err.map(|it| it.chain()) }
+            }
         };
         joined.define(stream, found);
     }

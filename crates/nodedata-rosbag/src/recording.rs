@@ -111,28 +111,18 @@ pub(crate) fn bags(files: Vec<BagFile>, described: &BTreeMap<PathBuf, Option<Bag
             let mine: Vec<BagFile> =
                 groups.extract_if(.., |group| is_alone || named(group)).flatten().collect();
             if !mine.is_empty() {
-                let key = match key_of(&folder) {
-                    // The bag's own folder was given: its name is that of its files.
-                    key if key.is_empty() => mine[0].stem.clone(),
-                    key => key,
-                };
-                bags.push(bag(key, mine, Some(folder.join(METADATA))));
+                bags.push(bag(&folder, mine, Some(folder.join(METADATA))));
             }
         }
-        for group in groups {
-            let key = match &group[..] {
-                [lone] => key_of(&lone.path),
-                several => key_of(&folder.join(&several[0].stem)),
-            };
-            bags.push(bag(key, group, None));
-        }
+        bags.extend(groups.into_iter().map(|it| bag(&folder, it, None)));
     }
     distinct(&mut bags);
     bags.sort_by(|left, right| left.key.cmp(&right.key));
     bags
 }
 
-fn bag(key: String, mut files: Vec<BagFile>, metadata: Option<PathBuf>) -> Bag {
+/// Files of a folder as a bag, which has the name of the folder where that describes it.
+fn bag(folder: &Path, mut files: Vec<BagFile>, metadata: Option<PathBuf>) -> Bag {
     let plain: BTreeSet<(PathBuf, usize)> =
         files.iter().filter(|it| !it.is_packed).map(|it| (it.path.clone(), it.storage)).collect();
     let has_twin =
@@ -140,6 +130,13 @@ fn bag(key: String, mut files: Vec<BagFile>, metadata: Option<PathBuf>) -> Bag {
     // Who plays a packed bag leaves the unpacked files beside it.
     let twins = files.extract_if(.., has_twin).map(|it| it.path).collect();
     files.sort_by(|left, right| (left.number, &left.path).cmp(&(right.number, &right.path)));
+    let key = match (&files[..], &metadata) {
+        (_, Some(_)) if !folder.as_os_str().is_empty() => key_of(folder),
+        ([lone], None) => key_of(&lone.path),
+        // The bag's own folder was given, or describes nothing: its name is that of its files.
+        ([first, ..], _) => key_of(&folder.join(&first.stem)),
+        ([], _) => key_of(folder),
+    };
     Bag { key, files, metadata, twins }
 }
 

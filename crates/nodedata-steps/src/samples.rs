@@ -8,7 +8,7 @@ mod stream;
 mod table;
 
 pub use learned::{LearnedFile, are_of};
-pub use plan::{DealtStretch, PackedStretch, SamplePart, Share, plan_samples, sample_inputs};
+pub use plan::{DealtStretch, PackedStretch, SamplePart, Share, key_of, plan_samples, sample_inputs};
 pub use rows::{RecordPlace, SampleRows};
 pub use stream::{SampleReader, SampleStream};
 pub use table::{check_dealt_field, name_of_sample, own_name_of_sample, row_index, samples_schema};

@@ -39,7 +39,7 @@ fn decode(decoder: &MessageDecoder, layout: Layout, payloads: &[&[u8]], factor: 
     for payload in payloads {
         let before = columns.n_bytes();
         match decoder.decode(payload, &mut columns, &mut pixels) {
-            Ok(()) => {
+            Ok(_) => {
                 let grown = columns.n_bytes() - before;
                 let most = payload.len().saturating_mul(factor).saturating_add(BASE_BYTES);
                 assert!(grown <= most, "{grown} bytes from {}", payload.len());

@@ -46,6 +46,10 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-webdataset", "nodedata-media", "pictures and clips are told by their bytes"),
     edge("nodedata-webdataset", "nodedata-message", "members of JSON, CBOR and MessagePack"),
     edge("nodedata-webdataset", "nodedata-steps", "one table of samples, what a pass over them learned"),
+    edge("nodedata-tabular", "nodedata-core", "implements Format"),
+    edge("nodedata-tabular", "nodedata-arrow", "others' Parquet and Arrow as features"),
+    edge("nodedata-tabular", "nodedata-io", "text may be packed as a whole"),
+    edge("nodedata-tabular", "nodedata-steps", "one table of rows, its selection, pieces and their losses"),
     edge("nodedata-formats", "nodedata-core", "the list is a Formats"),
     edge("nodedata-formats", "nodedata-jsonl", "one line a format"),
     edge("nodedata-formats", "nodedata-lerobot", "one line a format"),
@@ -53,6 +57,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-formats", "nodedata-rlds", "one line a format"),
     edge("nodedata-formats", "nodedata-rosbag", "one line a format"),
     edge("nodedata-formats", "nodedata-webdataset", "one line a format"),
+    edge("nodedata-formats", "nodedata-tabular", "one line a format"),
     // The way of the data.
     edge("nodedata-normalize", "nodedata-core", "a Source over a Source"),
     edge("nodedata-normalize", "nodedata-media", "transforms decode, change and encode pictures"),

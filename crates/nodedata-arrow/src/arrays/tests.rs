@@ -4,6 +4,8 @@ use arrow_array::{
 };
 use nodedata_core::{DType, Dim, Storage};
 
+use arrow_array::types::{Float32Type, Float64Type, Int64Type};
+
 use super::*;
 
 fn lists(rows: &[Option<&[f32]>]) -> ArrayRef {
@@ -76,7 +78,7 @@ fn media_come_in_any_order_and_from_files() {
         (Arc::new(Field::new("path", DataType::Utf8, true)), path),
         (Arc::new(Field::new("bytes", DataType::Binary, true)), bytes),
     ]));
-    let load = |name: &str| Ok(Bytes::from(format!("file {name}")));
+    let load = |name: &str| Ok(Some(Bytes::from(format!("file {name}"))));
     let column = media_column(&column, &feature, &load).unwrap();
     assert_eq!(column.data_type(), &feature.arrow_type());
     let bytes = column.as_struct().column(0).as_binary::<i32>();
@@ -99,7 +101,7 @@ fn media_in_lists_keep_their_places() {
     let offsets = OffsetBuffer::from_lengths([1, 0, 2, 0, 1]);
     let nulls = NullBuffer::from(vec![true, true, true, false, true]);
     let rows: ArrayRef = Arc::new(ListArray::new(item, offsets, Arc::new(items), Some(nulls)));
-    let load = |name: &str| Ok(Bytes::from(format!("file {name}")));
+    let load = |name: &str| Ok(Some(Bytes::from(format!("file {name}"))));
     let column = media_column(&rows.slice(1, 4), &feature, &load).unwrap();
     assert_eq!(column.data_type(), &feature.arrow_type());
     let lists = column.as_list::<i32>();
@@ -112,4 +114,84 @@ fn media_in_lists_keep_their_places() {
     let missing = |_: &str| Err(Error::new(ErrorKind::Corrupt, "not there"));
     let err = media_column(&rows.slice(1, 4), &feature, &missing).unwrap_err();
     assert_eq!(err.locus().step_idx, Some(3));
+}
+
+#[test]
+fn a_time_that_is_too_far_away_is_named_by_its_row() {
+    use arrow_array::TimestampSecondArray;
+    let times: ArrayRef = Arc::new(TimestampSecondArray::from(vec![Some(1), None, Some(-2), Some(i64::MAX)]));
+    let item = Arc::new(Field::new("item", times.data_type().clone(), true));
+    let offsets = OffsetBuffer::from_lengths([0, 2, 0, 2]);
+    let rows: ArrayRef = Arc::new(ListArray::new(item, offsets, times, None));
+    let feature = Feature::new("t", DType::Int64, vec![Dim::Variable]).nullable();
+    let err = plain_column(&rows, &[], &feature).unwrap_err();
+    assert_eq!(
+        (err.kind(), err.locus().to_string().as_str()),
+        (ErrorKind::Unsupported, "step 3, feature `t`")
+    );
+    let column = plain_column(&rows.slice(0, 3), &[], &feature).unwrap();
+    let second = column.as_list::<i32>().value(1);
+    assert_eq!((second.as_primitive::<Int64Type>().value(0), second.is_null(1)), (1_000_000_000, true));
+}
+
+#[test]
+fn other_forms_of_lists_and_values_are_the_plain_ones() {
+    use arrow_array::{
+        DictionaryArray, LargeListArray, LargeStringArray, ListViewArray, RunArray, StringViewArray,
+        types::Int32Type,
+    };
+    let texts = |column: &ArrayRef| {
+        column.as_string::<i32>().iter().map(|it| it.map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let expected = [Some("a".to_owned()), None, Some("b".to_owned()), Some("a".to_owned())];
+    let keys = arrow_array::Int32Array::from(vec![Some(0), None, Some(1), Some(0)]);
+    let words = || Arc::new(LargeStringArray::from(vec!["a", "b"]));
+    let run_ends = arrow_array::Int32Array::from(vec![1, 2, 3, 4]);
+    let runs = StringArray::from(vec![Some("a"), None, Some("b"), Some("a")]);
+    let feature = Feature::new("w", DType::String, Vec::new()).nullable();
+    let forms: Vec<ArrayRef> = vec![
+        Arc::new(DictionaryArray::<Int32Type>::new(keys, words())),
+        Arc::new(RunArray::<Int32Type>::try_new(&run_ends, &runs).unwrap()),
+        Arc::new(StringViewArray::from(vec![Some("a"), None, Some("b"), Some("a")])),
+        Arc::new(LargeStringArray::from(vec![Some("x"), Some("a"), None, Some("b"), Some("a")]).slice(1, 4)),
+    ];
+    for form in forms {
+        let column = plain_column(&form, &[], &feature).unwrap();
+        assert_eq!(texts(&column), expected, "{:?}", form.data_type());
+        assert_eq!(texts(&plain_column(&form.slice(1, 2), &[], &feature).unwrap()), expected[1..3]);
+    }
+    // Views may lie in any order and show the same items.
+    let item = || Arc::new(Field::new("item", DataType::Int16, false));
+    let values: ArrayRef = Arc::new(Int16Array::from(vec![1, 2, 3]));
+    let views =
+        ListViewArray::new(item(), vec![1, 0, 1].into(), vec![2, 1, 1].into(), Arc::clone(&values), None);
+    let large = LargeListArray::new(item(), OffsetBuffer::new(vec![0i64, 2, 3].into()), values, None);
+    let feature = Feature::new("l", DType::Int16, vec![Dim::Variable]);
+    let lists = |array: ArrayRef| {
+        let column = plain_column(&array, &[], &feature).unwrap();
+        let lists = column.as_list::<i32>().iter().flatten();
+        lists
+            .map(|it| it.as_primitive::<arrow_array::types::Int16Type>().values().to_vec())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(lists(Arc::new(views)), [vec![2, 3], vec![1], vec![2]]);
+    assert_eq!(lists(Arc::new(large.slice(1, 1))), [vec![3]]);
+}
+
+#[test]
+fn large_types_and_null_structs_are_media_like_others() {
+    use arrow_array::{LargeBinaryArray, StringViewArray};
+    let feature =
+        Feature { storage: Storage::EncodedMedia, ..Feature::new("i", DType::UInt8, Vec::new()).nullable() };
+    let bytes: ArrayRef = Arc::new(LargeBinaryArray::from_opt_vec(vec![Some(b"one"), Some(b"hidden"), None]));
+    let path: ArrayRef = Arc::new(StringViewArray::from(vec![None, Some("hidden"), None]));
+    let fields =
+        vec![Field::new("path", DataType::Utf8View, true), Field::new("bytes", DataType::LargeBinary, true)];
+    let nulls = Some(NullBuffer::from(vec![true, false, true]));
+    let column: ArrayRef = Arc::new(StructArray::new(fields.into(), vec![path, bytes], nulls));
+    let never = |_: &str| Err(Error::new(ErrorKind::Corrupt, "nothing is to be loaded"));
+    let column = media_column(&column, &feature, &never).unwrap();
+    assert_eq!(column.data_type(), &feature.arrow_type());
+    assert_eq!([0, 1, 2].map(|it| column.is_null(it)), [false, true, true]);
+    assert_eq!(column.as_struct().column(0).as_binary::<i32>().value(0), b"one");
 }

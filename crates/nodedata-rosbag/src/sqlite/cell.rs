@@ -12,6 +12,13 @@ use super::{
 const LEAF: u8 = 0x0d;
 const INTERIOR: u8 = 0x05;
 
+impl Cell {
+    /// Whether the record goes on in overflow pages.
+    pub(crate) fn spills(&self) -> bool {
+        self.local.len() as u64 != self.n_payload
+    }
+}
+
 /// A page of the tree of a table.
 #[derive(Debug, Clone)]
 pub(crate) struct TablePage {

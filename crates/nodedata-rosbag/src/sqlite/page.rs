@@ -56,6 +56,11 @@ impl Pages {
         self.page_bytes
     }
 
+    /// Pages the database says it has.
+    pub(crate) fn n_pages(&self) -> u32 {
+        self.n_pages
+    }
+
     /// Whether reading a page costs nothing.
     pub(crate) fn is_in_memory(&self) -> bool {
         self.file.in_memory().is_some()
@@ -97,8 +102,11 @@ impl Pages {
         if place.part == 0 { end.min(self.file.n_bytes()) } else { end }
     }
 
-    /// The bytes of a page that lies in the file itself, as far as they are there.
+    /// The bytes of a page that lies in the file itself, as far as they are there; `None` for one that is none or lies elsewhere.
     pub(crate) fn own_bytes(&self, no: u32) -> Option<Range<u64>> {
+        if no == 0 || self.n_pages < no {
+            return None;
+        }
         let place = self.place(no);
         let end = self.end_of(place);
         (place.part == 0).then(|| place.offset.min(end)..end)
@@ -202,9 +210,9 @@ impl PageSet {
         Self(vec![0; n_pages as usize / 64 + 1])
     }
 
-    /// Adds a page; `false` when it was there, or is none.
+    /// Adds a page; `false` when it was in the set. One behind the last is not kept: it cannot be read, and leads nowhere.
     pub(crate) fn insert(&mut self, no: u32) -> bool {
-        let Some(word) = self.0.get_mut(no as usize / 64) else { return false };
+        let Some(word) = self.0.get_mut(no as usize / 64) else { return true };
         let bit = 1 << (no % 64);
         let is_new = *word & bit == 0;
         *word |= bit;

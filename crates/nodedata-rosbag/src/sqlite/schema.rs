@@ -145,11 +145,11 @@ impl Database {
         if limit < cell.n_payload {
             return Err(too_large("a row", cell.n_payload, limit));
         }
-        let record = if cell.overflow == 0 {
-            leaf.local(&cell)
-        } else {
+        let record = if cell.spills() {
             self.pages.gather(leaf, &cell, buffer, &mut 0)?;
             &buffer[..]
+        } else {
+            leaf.local(&cell)
         };
         let mut found = [Field::default(); COLUMNS_MAX];
         let n = fields(record, cell.n_payload, &mut found)?;

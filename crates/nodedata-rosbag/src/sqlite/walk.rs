@@ -22,7 +22,7 @@ pub(crate) struct Tree {
     pub(crate) broken: Vec<Broken>,
 }
 
-/// A page of a tree that cannot be used.
+/// A page of a tree that cannot be used, with an error that has a place.
 #[derive(Debug)]
 pub(crate) struct Broken {
     pub(crate) page: u32,
@@ -37,12 +37,17 @@ pub(crate) struct Broken {
 pub(crate) fn leaves(pages: &Pages, root: u32, reached: &mut PageSet) -> Result<Tree> {
     let mut tree = Tree { leaves: Vec::new(), broken: Vec::new() };
     let depth = depth(pages, root)?;
-    // Page, how deep it is, and up to where the pages above it lie.
-    let mut to_do = vec![(root, 0, 0)];
-    while let Some((page, level, above)) = to_do.pop() {
-        if !reached.insert(page) {
-            let message = format!("page {page} is named by the tree of a table, but is no free page of it");
-            tree.broken.push(Broken { page, error: corrupt(message).at(pages.locus(pages.place(page))) });
+    // Page, how deep it is, up to where the pages above it lie, and the one that names it.
+    let mut to_do = vec![(root, 0, 0, 1)];
+    while let Some((page, level, above, parent)) = to_do.pop() {
+        let is_there = 0 < page && page <= pages.n_pages();
+        if !is_there || !reached.insert(page) {
+            let what = match is_there {
+                true => "which a tree leads to already".to_owned(),
+                false => format!("but the database has {}", pages.n_pages()),
+            };
+            let message = format!("page {parent} leads to page {page}, {what}");
+            tree.broken.push(Broken { page, error: corrupt(message).at(pages.locus(pages.place(parent))) });
             continue;
         }
         let own_end = pages.own_end(page).max(above);
@@ -56,7 +61,9 @@ pub(crate) fn leaves(pages: &Pages, root: u32, reached: &mut PageSet) -> Result<
         });
         match children {
             Ok(None) => tree.leaves.push(Leaf { page, own_end }),
-            Ok(Some(children)) => to_do.extend(children.iter().rev().map(|it| (*it, level + 1, own_end))),
+            Ok(Some(children)) => {
+                to_do.extend(children.iter().rev().map(|it| (*it, level + 1, own_end, page)));
+            }
             Err(error) if error.kind() == ErrorKind::Io => return Err(error),
             Err(error) => tree.broken.push(Broken { page, error }),
         }

@@ -154,7 +154,7 @@ impl SqliteCursor {
             let Some(data) = data else {
                 return Err(broken(corrupt("message has no data"), lost("damaged_row")));
             };
-            if cell.overflow != 0 && !in_buffer {
+            if cell.spills() && !in_buffer {
                 in_buffer = true;
                 let gathered = gather(
                     &self.messages,
@@ -248,10 +248,14 @@ fn damaged(
 
 impl MessageCursor for SqliteCursor {
     fn next_message(&mut self) -> Result<Option<Message<'_>>, Box<Damage>> {
-        match self.advance()? {
-            Some(found) => Ok(self.message(found)),
-            None => Ok(None),
-        }
+        let Some(found) = self.advance()? else { return Ok(None) };
+        // Fields end inside their record. Were it otherwise, that would be damage and not the end.
+        let (channel, start) = (found.picked.channel, self.messages.units[self.unit].bytes.start);
+        self.message(found).map(Some).ok_or_else(|| {
+            let error = corrupt("payload of a message ends outside of its record").at(Locus::byte(start));
+            let cost = Cost { records: [(channel, 1)].into(), ..Cost::nothing("damaged_row") };
+            Box::new(Damage { error, cost })
+        })
     }
 
     fn read_up_to(&self) -> u64 {

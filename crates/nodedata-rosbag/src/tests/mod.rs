@@ -113,6 +113,7 @@ fn read(log: &dyn LogFile, facts: &LogFacts, options: &OpenOptions) -> Outcome {
             }
             assert!(outcome.damage.len() < 1 << 20, "no end");
         }
+        // A chain of overflow pages is not followed to count.
         if let Some(counts) = log.counts(unit).filter(|_| n_damage == outcome.damage.len()) {
             let n: u64 = counts.iter().map(|it| it.1).sum();
             assert_eq!(n, (outcome.messages.len() - n_before) as u64, "unit {unit} counts otherwise");

@@ -181,7 +181,7 @@ pub fn plan_samples<S: DealtStretch>(
 }
 
 /// A path as a key that is the same on every machine: `/` whatever this one uses.
-fn key_of(path: &Path) -> String {
+pub fn key_of(path: &Path) -> String {
     let parts: Vec<_> = path.components().map(|it| it.as_os_str().to_string_lossy()).collect();
     parts.join("/")
 }

@@ -1,0 +1,15 @@
+//! CSV and TSV: text whose dialect is told by its beginning, and whose types are those of all rows.
+
+mod cells;
+mod contents;
+mod dialect;
+mod fields;
+mod format;
+mod learned;
+mod pass;
+mod records;
+mod source;
+mod stream;
+mod types;
+
+pub use format::{CSV, Csv};

@@ -1,0 +1,186 @@
+use std::sync::Arc;
+
+use nodedata_core::{Columns, Error, ErrorKind, LeafId, Locus, Loss, Result, human::plural};
+use nodedata_steps::{RecordPlace, SALVAGE_HINT, STEPS, SamplePart, SampleReader, SampleRows, key_of};
+
+use super::{
+    cells::{Cell, cell},
+    contents::Content,
+    fields::{Field, Fields, Flaw, OPEN_QUOTE},
+    pass::{Dealt, Stretch},
+    records::{Record, Records},
+    source::Opened,
+    types::ColumnType,
+};
+
+/// The records of one partition.
+pub(crate) struct RowReader {
+    source: Arc<Opened>,
+    input: usize,
+    split: Option<usize>,
+    content: Content,
+    records: Records,
+    fields: Fields,
+    dealt: Dealt,
+    /// By column of the table behind the step index, its position in the file.
+    positions: Vec<Option<usize>>,
+    /// Number of the next record's first line.
+    line: u64,
+    /// Number of the next record in its file.
+    number: u64,
+}
+
+impl RowReader {
+    pub(crate) fn new(source: Arc<Opened>, part: &SamplePart<Stretch>) -> Result<Self> {
+        let content = source.contents.of(part.input)?;
+        let file = &source.files[part.input];
+        let (text, range) = (Arc::clone(&content.text), part.stretch.text.clone());
+        let records = Records::within(text, file.dialect, range, source.record_bytes_max);
+        let key = key_of(&source.plan.inputs[part.input].path);
+        let position = |name: &String| file.names.iter().position(|it| it == name);
+        Ok(Self {
+            input: part.input,
+            split: part.split,
+            records,
+            fields: Fields::new(file.dialect),
+            dealt: Dealt::new(source.deal.as_ref(), key, file),
+            positions: source.table.columns.iter().map(|(name, _)| position(name)).collect(),
+            line: part.stretch.first_line,
+            number: part.stretch.first_record,
+            source,
+            content,
+        })
+    }
+
+    /// Takes a record apart, as far as it is one.
+    fn parse(&mut self, record: &Record) -> Result<(), Flaw> {
+        if let Some(at) = record.open_quote {
+            return Err(Flaw::corrupt(usize::try_from(at).unwrap_or(usize::MAX), OPEN_QUOTE));
+        }
+        if !record.is_whole {
+            let (n_bytes, most) =
+                (record.byte_range.end - record.byte_range.start, self.source.record_bytes_max);
+            let message = format!("the row has {n_bytes} bytes, more than the {most} that a record may have");
+            return Err(Flaw { kind: ErrorKind::Limit, at: 0, message });
+        }
+        self.fields.parse(&record.bytes)?;
+        let (n_fields, n_columns) = (self.fields.len(), self.source.files[self.input].names.len());
+        if n_fields != n_columns {
+            let at = self.fields.get(n_columns).map_or(record.bytes.len(), |it| it.at);
+            let (fields, columns) = (plural(n_fields as u64, "field"), plural(n_columns as u64, "column"));
+            let message = format!("the row has {fields}, and the file has {columns}");
+            return Err(Flaw::corrupt(at, message));
+        }
+        match str::from_utf8(&record.bytes) {
+            Ok(_) => Ok(()),
+            Err(err) => Err(Flaw::corrupt(err.valid_up_to(), "the row is not UTF-8")),
+        }
+    }
+
+    fn fill(&self, columns: &mut Columns) -> Result<(), Flaw> {
+        let all = self.source.table.columns.iter().zip(&self.positions).enumerate();
+        for (idx, ((name, column_type), position)) in all {
+            let id = LeafId(1 + idx);
+            let field = position.and_then(|it| self.fields.get(it)).filter(|it| !it.is_absent());
+            let pushed = match field {
+                None if self.source.plan.streams[0].features[1 + idx].nullable => {
+                    columns.push_null(id);
+                    continue;
+                }
+                None => Err("nothing"),
+                Some(field) => push(columns, id, *column_type, field),
+            };
+            if let Err(found) = pushed {
+                let message = format!(
+                    "column `{name}` has {found} here, which it had nowhere when its type was learned: \
+                     the file is another one"
+                );
+                return Err(Flaw::corrupt(field.map_or(0, |it| it.at), message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a record lies in its file.
+    fn place(&self, record: &Record, number: u64) -> RecordPlace {
+        let byte_range = self.content.in_file(&record.byte_range);
+        match &self.content.spool {
+            None => RecordPlace::alone(byte_range),
+            // All of a file that is packed as one member lies in the same bytes.
+            Some(spool) if spool.members().len() == 1 => RecordPlace { byte_range, position: Some(number) },
+            Some(_) => RecordPlace::alone(byte_range),
+        }
+    }
+
+    /// A record that is no row: one is lost, and more where a quote hides the others.
+    fn lost(&self, record: &Record, line: u64, step: u64, flaw: Flaw) -> Error {
+        let position = |it: u64| u32::try_from(it).unwrap_or(u32::MAX);
+        // Of a record of several lines, the one that is meant.
+        let terminator = self.source.files[self.input].dialect.terminator;
+        let before = &record.bytes[..flaw.at.min(record.bytes.len())];
+        let n_lines = memchr::memchr_iter(terminator, before).count();
+        let column = before.len() - memchr::memrchr(terminator, before).map_or(0, |it| it + 1);
+        let at = Locus {
+            line_column: Some((position(line + n_lines as u64), position(column as u64 + 1))),
+            byte_offset: Some(record.byte_range.start + flaw.at as u64),
+            step_idx: Some(step),
+            ..Locus::path(&self.source.plan.inputs[self.input].path)
+        };
+        let reason = if flaw.kind == ErrorKind::Limit { "over_limit" } else { "undecodable" };
+        Error::new(flaw.kind, flaw.message).at(at).with_hint(SALVAGE_HINT).with_loss(Loss {
+            byte_range: Some(self.content.in_file(&record.byte_range)),
+            records: vec![(STEPS, 1)],
+            uncounted: record.open_quote.is_some(),
+            reason,
+        })
+    }
+}
+
+/// Pushes a field that is there; tells what it is where that is not the column's type.
+fn push(
+    columns: &mut Columns,
+    id: LeafId,
+    column_type: ColumnType,
+    field: Field<'_>,
+) -> Result<(), &'static str> {
+    match (column_type, cell(field.bytes)) {
+        (ColumnType::Text, _) => columns.push_bytes(id, field.bytes),
+        (ColumnType::Int, Cell::Int(value)) => columns.push_le(id, &value.to_le_bytes()),
+        (ColumnType::Float, Cell::Float(value) | Cell::NotFinite(value)) => {
+            columns.push_le(id, &value.to_le_bytes());
+        }
+        (ColumnType::Float, Cell::Int(value)) => columns.push_le(id, &(value as f64).to_le_bytes()),
+        (_, Cell::Float(_) | Cell::NotFinite(_)) => return Err("a number with a fraction"),
+        (_, Cell::Text) => return Err("text"),
+    }
+    columns.push_valid(id);
+    Ok(())
+}
+
+impl SampleReader for RowReader {
+    fn step(&mut self, rows: &mut SampleRows) -> Result<bool> {
+        let path = &self.source.plan.inputs[self.input].path;
+        let Some(record) = self.records.next_record().map_err(|err| err.at(Locus::path(path)))? else {
+            return Ok(false);
+        };
+        let line = self.line;
+        self.line += record.n_lines;
+        if record.is_blank() {
+            return Ok(true);
+        }
+        let number = self.number;
+        self.number += 1;
+        let parsed = self.parse(&record);
+        if let Some(split) = self.split
+            && self.dealt.split_of(parsed.is_ok().then_some(&self.fields), number) != split
+        {
+            rows.skip();
+            return Ok(true);
+        }
+        let (step, n_bytes) = (rows.next_row(), record.bytes.len() as u64);
+        let place = self.place(&record, number);
+        rows.push(place, n_bytes, |columns| parsed.and_then(|()| self.fill(columns)))
+            .map_err(|flaw| self.lost(&record, line, step, flaw))?;
+        Ok(true)
+    }
+}

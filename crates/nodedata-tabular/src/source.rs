@@ -1,0 +1,265 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nodedata_arrow::{Joined, Leaf, RowGroup};
+use nodedata_core::{
+    EpisodeInfo, EpisodeStream, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile,
+    InputRange, Locus, Loss, Numbering, OpenOptions, OptionValue, Partition, ReadOptions, Result, RowDeal,
+    Source, SourcePlan,
+};
+use nodedata_steps::key_of;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::{
+    format::{REFERENCES, is_beside},
+    inputs::inputs,
+    parts::{Part, parts},
+    rows::row_stream,
+    split_names::splits_of,
+    table::{Origin, Table},
+    table_file::{Kind, TableFile, Told},
+};
+
+/// Files kept open: footers of many row groups are large.
+const FILES_KEPT: usize = 8;
+/// Files that are looked at together.
+const FILES_AT_ONCE: usize = 256;
+
+/// Opened tables.
+pub(crate) struct TableSource(Arc<Opened>);
+
+/// What the streams of a source share.
+pub(crate) struct Opened {
+    pub(crate) plan: SourcePlan,
+    pub(crate) table: Table,
+    pub(crate) deal: Option<RowDeal>,
+    /// By input.
+    pub(crate) groups: Vec<Vec<RowGroup>>,
+    /// By partition.
+    pub(crate) reads: Vec<Read>,
+    /// Whether media that are not in the tables are null.
+    pub(crate) allows_references: bool,
+    kind: Kind,
+    files: Arc<dyn Files>,
+    options: OpenOptions,
+    open: Mutex<Vec<(usize, Arc<TableFile>)>>,
+}
+
+/// What a partition is to its reader.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    pub(crate) input: usize,
+    pub(crate) part: Part,
+    /// Whose rows are its own; `None` for all.
+    pub(crate) split: Option<usize>,
+}
+
+impl TableSource {
+    pub(crate) fn open(kind: Kind, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Self> {
+        let what = match kind {
+            Kind::Parquet => "a `.parquet` file",
+            Kind::Arrow => "an `.arrow` file",
+        };
+        let is_beside = |it: &std::path::Path| kind == Kind::Arrow && is_beside(it);
+        let (inputs, beside) = inputs(&*files, what, is_beside)?;
+        let mut findings = Findings::default();
+        let Looks { leaves, groups, walks } = look(kind, &*files, &inputs, options, &mut findings)?;
+        let types = types_hash(&leaves);
+        let (table, steps, unselected) = Table::new(leaves, options)?;
+        let mut plan = SourcePlan {
+            streams: vec![steps],
+            unselected,
+            inputs,
+            beside,
+            findings: findings.into_vec(),
+            ..SourcePlan::default()
+        };
+        let reads = plan_parts(&mut plan, &groups, &walks, options, &types);
+        Ok(Self(Arc::new(Opened {
+            plan,
+            table,
+            deal: options.deal.clone(),
+            groups,
+            reads,
+            allows_references: options.option(&REFERENCES) == OptionValue::Text("null".to_owned()),
+            kind,
+            files,
+            options: options.clone(),
+            open: Mutex::default(),
+        })))
+    }
+}
+
+impl Source for TableSource {
+    fn plan(&self) -> &SourcePlan {
+        &self.0.plan
+    }
+
+    fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
+        row_stream(&self.0, partition, options)
+    }
+}
+
+impl Opened {
+    /// The file at a position, opened where it is not open.
+    pub(crate) fn file(&self, input: usize) -> Result<Arc<TableFile>> {
+        let lock = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, file)) = lock().iter().find(|(it, _)| *it == input) {
+            return Ok(Arc::clone(file));
+        }
+        let InputFile { path, n_bytes } = &self.plan.inputs[input];
+        let (file, _) = TableFile::open(self.kind, &*self.files, path, *n_bytes, &self.options)?;
+        let file = Arc::new(file);
+        let mut open = lock();
+        // Another thread may have been as quick, and what several parts share lies with the one that is kept.
+        if let Some((_, file)) = open.iter().find(|(it, _)| *it == input) {
+            return Ok(Arc::clone(file));
+        }
+        if open.len() == FILES_KEPT {
+            open.remove(0);
+        }
+        open.push((input, Arc::clone(&file)));
+        Ok(file)
+    }
+}
+
+/// What is in all files: their columns joined; and by file its row groups, and whether their rows cost those before them.
+struct Looks {
+    leaves: Vec<Leaf>,
+    groups: Vec<Vec<RowGroup>>,
+    walks: Vec<bool>,
+}
+
+fn look(
+    kind: Kind,
+    files: &dyn Files,
+    inputs: &[InputFile],
+    options: &OpenOptions,
+    findings: &mut Findings,
+) -> Result<Looks> {
+    let mut joined = Joined::default();
+    let (mut groups, mut walks) = (Vec::with_capacity(inputs.len()), Vec::with_capacity(inputs.len()));
+    for some in inputs.chunks(FILES_AT_ONCE) {
+        let looked_at: Vec<Result<Told>> = some
+            .par_iter()
+            .map(|it| TableFile::open(kind, files, &it.path, it.n_bytes, options).map(|(_, told)| told))
+            .collect();
+        for (input, told) in some.iter().zip(looked_at) {
+            let told = match told {
+                Ok(told) => told,
+                Err(err) if options.salvage && err.kind() == ErrorKind::Corrupt => {
+                    findings.push(lost(err, 0..input.n_bytes));
+                    groups.push(Vec::new());
+                    walks.push(false);
+                    continue;
+                }
+                Err(err) => return Err(err),
+            };
+            if let Some(err) = told.damage {
+                if !options.salvage {
+                    return Err(err);
+                }
+                let start = err.locus().byte_offset.unwrap_or(0);
+                findings.push(lost(err, start..input.n_bytes));
+            }
+            if told.n_behind != 0 {
+                let message = format!("{} bytes behind the end of the stream are not read", told.n_behind);
+                let at =
+                    Locus { byte_offset: Some(input.n_bytes - told.n_behind), ..Locus::path(&input.path) };
+                findings.push(Finding { reason: "behind_end".to_owned(), ..Finding::warning(message, at) });
+            }
+            joined.add(&told.leaves).map_err(|err| err.at(Locus::path(&input.path)))?;
+            groups.push(told.groups);
+            walks.push(told.walks);
+        }
+    }
+    Ok(Looks { leaves: joined.finish(), groups, walks })
+}
+
+/// Bytes of which no row can be read, and nothing tells how many there were.
+fn lost(err: Error, byte_range: std::ops::Range<u64>) -> Finding {
+    let loss =
+        Loss { byte_range: Some(byte_range), uncounted: true, reason: "unreadable", ..Loss::default() };
+    Finding::new(FindingKind::Damage, &err.with_loss(loss), |_| None)
+}
+
+/// What decides the rows of a partition besides its bytes: types, which all files decide, which rows of its file it takes, and whose.
+#[derive(Debug, Clone, Serialize)]
+struct PartRecipe<'a> {
+    types: &'a str,
+    rows: (u64, u64),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    split: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deal: Option<&'a RowDeal>,
+}
+
+fn types_hash(leaves: &[Leaf]) -> String {
+    let told = |it: &Leaf| {
+        let feature = it.feature();
+        let metadata: Vec<_> = feature.metadata.iter().collect();
+        (&it.root, &it.members, feature.told(), feature.nullable, serde_json::json!(metadata))
+            .serialize(serde_json::value::Serializer)
+            .unwrap_or_default()
+    };
+    let text = serde_json::Value::Array(leaves.iter().map(told).collect()).to_string();
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+/// Adds an episode per file, or per file and split, and a partition for each of its parts.
+fn plan_parts(
+    plan: &mut SourcePlan,
+    groups: &[Vec<RowGroup>],
+    walks: &[bool],
+    options: &OpenOptions,
+    types: &str,
+) -> Vec<Read> {
+    let own_splits = splits_of(plan.inputs.iter().map(|it| it.path.as_path()));
+    let mut reads = Vec::new();
+    for (input, groups) in groups.iter().enumerate() {
+        let key = key_of(&plan.inputs[input].path);
+        let parts = parts(groups, options.partition_bytes, walks[input]);
+        let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
+        for split in 0..n_splits {
+            let dealt = options.deal.as_ref().map(|it| &it.fractions[split]);
+            let own = || own_splits.as_ref().map(|it| it[input].clone());
+            let episode = plan.episodes.len();
+            plan.episodes.push(EpisodeInfo {
+                key: dealt.map_or_else(|| key.clone(), |(name, _)| format!("{key}@{name}")),
+                input,
+                split: dealt.map(|it| it.0.clone()).or_else(own),
+                ..EpisodeInfo::default()
+            });
+            for part in &parts {
+                let recipe = PartRecipe {
+                    types,
+                    rows: (part.rows.start, part.rows.end),
+                    split: dealt.map(|it| it.0.as_str()),
+                    deal: options.deal.as_ref(),
+                };
+                let share = dealt.map_or(1.0, |it| it.1);
+                plan.partitions.push(Partition {
+                    episode,
+                    reads: vec![InputRange { input, byte_range: part.byte_range.clone() }],
+                    decoded_bytes: (part.n_decoded as f64 * share).ceil() as u64,
+                    recipe: serde_json::to_string(&recipe).expect("text and numbers are JSON"),
+                    // How many rows of other parts are dealt to the split, reading tells.
+                    numbering: if dealt.is_some() { Numbering::Joined } else { Numbering::Own },
+                    ..Partition::default()
+                });
+                let split = dealt.map(|_| split);
+                reads.push(Read { input, part: part.clone(), split });
+            }
+        }
+    }
+    reads
+}
+
+/// The top-level columns that columns of a table come from.
+pub(crate) fn roots<'a>(columns: impl IntoIterator<Item = &'a crate::table::Column>) -> Vec<&'a str> {
+    let leaves = columns.into_iter().filter_map(|it| match &it.origin {
+        Origin::StepIndex => None,
+        Origin::Leaf(leaf) => Some(leaf.root.as_str()),
+    });
+    leaves.collect()
+}

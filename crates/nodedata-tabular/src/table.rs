@@ -1,0 +1,119 @@
+use std::collections::BTreeSet;
+
+use arrow_schema::SchemaRef;
+use nodedata_arrow::Leaf;
+use nodedata_core::{Error, ErrorKind, OpenOptions, Result, Storage, StreamSchema, free_name};
+use nodedata_steps::{
+    check_dealt_field, check_names, check_undecoded, name_of_sample, row_index, samples_schema, select,
+};
+
+use crate::deal::field_of;
+
+/// Where the values of a column come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// The position of the row among those of its file and split.
+    StepIndex,
+    /// A column of the files.
+    Leaf(Leaf),
+}
+
+/// A column of the table.
+pub(crate) type Column = nodedata_steps::Column<Origin>;
+
+/// The columns of a row.
+pub(crate) struct Table {
+    /// Those that were selected, in order.
+    pub(crate) columns: Vec<Column>,
+    /// Of a batch.
+    pub(crate) schema: SchemaRef,
+    /// The column that rows are dealt by, whether or not it was selected.
+    pub(crate) dealt_by: Option<Column>,
+}
+
+/// Columns that a hint names one by one.
+const NAMED_MAX: usize = 8;
+
+/// What a column of the source's own is called: one that the table has for itself is prefixed, as in every format of steps, and
+/// no two are called alike.
+pub(crate) fn own_name(name: &str, names: &mut BTreeSet<String>) -> String {
+    let name = free_name(&name_of_sample(name), |it| names.contains(it));
+    names.insert(name.clone());
+    name
+}
+
+impl Table {
+    /// The columns of these leaves; the stream of those that are selected; and the names of the others.
+    ///
+    /// # Errors
+    /// `Config` for a name that no column has; `Unsupported` for a column that no feature can hold, unless it is left out.
+    pub(crate) fn new(leaves: Vec<Leaf>, options: &OpenOptions) -> Result<(Self, StreamSchema, Vec<String>)> {
+        let mut names = BTreeSet::new();
+        let mut all = vec![Column { feature: row_index("row"), origin: Origin::StepIndex }];
+        for leaf in leaves {
+            let mut feature = leaf.feature();
+            feature.name = own_name(&feature.name, &mut names);
+            all.push(Column { feature, origin: Origin::Leaf(leaf) });
+        }
+        check_names(&all[1..], &[], options)?;
+        check_undecoded(&[], options)?;
+        let dealt_by = dealt_by(&all[1..], options)?;
+        let readable: Vec<String> = all[1..].iter().filter(|it| it.check().is_ok()).map(name_of).collect();
+        let (columns, unselected) = select(all, options, |it| match &it.origin {
+            Origin::StepIndex => None,
+            Origin::Leaf(_) => Some(it.feature.name.clone()),
+        });
+        check_all(&columns, &readable)?;
+        let steps = samples_schema(columns.iter().map(|it| it.feature.clone()).collect());
+        Ok((Self { columns, schema: steps.arrow(), dealt_by }, steps, unselected))
+    }
+}
+
+trait Check {
+    fn check(&self) -> Result<()>;
+}
+
+impl Check for Column {
+    fn check(&self) -> Result<()> {
+        match &self.origin {
+            Origin::StepIndex => Ok(()),
+            Origin::Leaf(leaf) => leaf.check(),
+        }
+    }
+}
+
+fn name_of(column: &Column) -> String {
+    column.feature.name.clone()
+}
+
+/// Columns that no feature can hold, all of them in one error.
+fn check_all(columns: &[Column], readable: &[String]) -> Result<()> {
+    let mut failures = columns.iter().filter_map(|it| it.check().err());
+    let Some(first) = failures.next() else { return Ok(()) };
+    let names: Vec<String> = readable.iter().take(NAMED_MAX).map(|it| format!("--topic {it}")).collect();
+    let hint = match names.len() {
+        0 => "the file has no other columns".to_owned(),
+        n if n == readable.len() => format!("take the other columns: `{}`", names.join(" ")),
+        _ => format!("name the columns to take: `{} …`", names.join(" ")),
+    };
+    Err(first.with_others(failures.map(|it| it.to_string())).with_hint(hint))
+}
+
+fn dealt_by(all: &[Column], options: &OpenOptions) -> Result<Option<Column>> {
+    let names = all.iter().map(|it| it.feature.name.as_str());
+    check_dealt_field(options, "row has the field", names)?;
+    let name = options.deal.as_ref().and_then(field_of);
+    let Some(column) = name.and_then(|name| all.iter().find(|it| it.feature.name == name)) else {
+        return Ok(None);
+    };
+    if column.feature.storage != Storage::Plain {
+        let message = format!("rows cannot be dealt by `{}`, which is a medium", column.feature.name);
+        return Err(Error::new(ErrorKind::Config, message)
+            .with_hint("deal them by a column of numbers or text, or by `row`"));
+    }
+    column.check()?;
+    let mut column = column.clone();
+    // A null that nobody counted is found where the column is read, not where it is dealt by.
+    column.feature.nullable = true;
+    Ok(Some(column))
+}

@@ -1,0 +1,33 @@
+//! Any bytes as CSV, cut into stretches and dealt to splits, read to the end, and once more from what was learned.
+#![no_main]
+
+mod rows;
+
+use std::sync::Arc;
+
+use libfuzzer_sys::fuzz_target;
+use nodedata_core::{Format as _, OpenOptions, OptionValue, RowDeal, RowKey};
+use nodedata_io::MemoryFiles;
+use nodedata_tabular::CSV;
+use rows::read_all;
+
+fuzz_target!(|input: (bool, bool, &[u8])| {
+    let (is_dealt, has_header, bytes) = input;
+    let files = || Arc::new(MemoryFiles::default().with("a.csv", bytes.to_vec()));
+    let fractions = vec![("train".to_owned(), 0.8), ("val".to_owned(), 0.2)];
+    let mut options = OpenOptions {
+        // The shortest stretches there are.
+        partition_bytes: 1,
+        deal: is_dealt.then(|| RowDeal { fractions, key: RowKey::Row }),
+        record_bytes_max: 64 << 10,
+        ..OpenOptions::default()
+    };
+    if !has_header {
+        options.options.insert("header".to_owned(), OptionValue::Text("none".to_owned()));
+    }
+    let Ok(source) = CSV.open(files(), &options) else { return };
+    read_all(source.as_ref());
+    let learned = OpenOptions { learned: source.plan().learned.clone(), ..options };
+    let again = CSV.open(files(), &learned).expect("what was learned opens it again");
+    assert!(again.plan() == source.plan(), "what was learned is what was seen");
+});

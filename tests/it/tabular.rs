@@ -1,0 +1,110 @@
+//! Tables of others from end to end.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use nodedata_testkit::corpus;
+use parquet::arrow::ArrowWriter;
+
+use crate::{
+    command::Work,
+    tables::{Dataset, int64, texts},
+};
+
+fn parquet(rows: std::ops::Range<i64>) -> Vec<u8> {
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values(rows.clone().map(|it| format!("row {it}"))));
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(rows));
+    let table = RecordBatch::try_from_iter([("n", numbers), ("name", names)]).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, table.schema(), None).unwrap();
+    writer.write(&table).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+#[test]
+fn parquet_files_become_samples_in_their_own_splits() {
+    let work = Work::new();
+    work.write("src/train-00000-of-00001.parquet", parquet(0..300));
+    work.write("src/test-00000-of-00001.parquet", parquet(300..400));
+    work.run(["convert", "src", "--out", "out"]).exits(0);
+    work.run(["validate", "--deep", "out"]).exits(0);
+    let dataset = Dataset::open(work.path("out"));
+    assert_eq!(dataset.tables()["steps"].num_rows(), 400);
+    let index = dataset.table("index/episodes.parquet");
+    let mut splits: Vec<String> = texts(&index, "split").into_iter().flatten().collect();
+    splits.sort();
+    assert_eq!(splits, ["test", "train"]);
+    work.run(["convert", "src", "--out", "dealt", "--split", "a=.7,b=.3", "--threads", "3"]).exits(0);
+    work.run(["validate", "--deep", "dealt"]).exits(0);
+    let rows = Dataset::open(work.path("dealt")).tables().remove("steps").unwrap();
+    let mut numbers = int64(&rows, "n");
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..400).collect::<Vec<i64>>());
+    let mut next = std::collections::BTreeMap::new();
+    for (episode, step) in int64(&rows, "episode_index").into_iter().zip(int64(&rows, "step_index")) {
+        let expected = next.entry(episode).or_insert(0);
+        assert_eq!(step, *expected, "episode {episode}");
+        *expected += 1;
+    }
+    assert_eq!(next.len(), 4);
+    // A dataset of ours is none of these, though Parquet lies in it.
+    let refused = work.run(["convert", "out", "--out", "again"]).exits(1);
+    assert!(refused.stderr.contains("datasets that node-data wrote"), "{}", refused.stderr);
+}
+
+#[test]
+fn text_becomes_samples_whose_rows_are_dealt() {
+    let work = Work::new();
+    let row = |it: i64| {
+        format!("{it},\"name\n{it}\",{}\n", if it % 3 == 0 { String::new() } else { it.to_string() })
+    };
+    let text = "id,name,x\n".to_owned() + &(0..300).map(row).collect::<String>();
+    work.write("a.csv", &text);
+    work.run(["convert", "a.csv", "--out", "one", "--threads", "1", "--split", "train=.8,val=.2"]).exits(0);
+    work.run(["convert", "a.csv", "--out", "two", "--threads", "4", "--split", "train=.8,val=.2"]).exits(0);
+    work.run(["validate", "--deep", "one"]).exits(0);
+    let dataset = Dataset::open(work.path("one"));
+    let rows = dataset.tables().remove("steps").unwrap();
+    let mut ids = int64(&rows, "id");
+    ids.sort_unstable();
+    assert_eq!(ids, (0..300).collect::<Vec<i64>>());
+    let mut files = dataset.files();
+    let mut others = Dataset::open(work.path("two")).files();
+    for files in [&mut files, &mut others] {
+        files.remove("report.json");
+    }
+    assert!(files == others, "threads decide bytes");
+    // Rows that are added move none.
+    work.write("a.csv", text + "300,\"more\",1\n");
+    work.run(["convert", "a.csv", "--out", "more", "--split", "train=.8,val=.2"]).exits(0);
+    let index = Dataset::open(work.path("more")).table("index/episodes.parquet");
+    let keys: Vec<String> = texts(&index, "episode_key").into_iter().flatten().collect();
+    assert_eq!(keys, ["a.csv@train", "a.csv@val"]);
+}
+
+#[test]
+fn broken_rows_are_refused_or_left_out_and_counted() {
+    let work = Work::new();
+    work.write("a.csv", "a,b\n1,x\n2\n3,y\n");
+    let refused = work.run(["convert", "a.csv", "--out", "no"]).exits(1);
+    assert!(refused.stderr.contains("line 3") && refused.stderr.contains("1 field,"), "{}", refused.stderr);
+    work.run(["convert", "a.csv", "--out", "out", "--on-error", "salvage"]).exits(3);
+    work.run(["validate", "--deep", "out"]).exits(0);
+    assert_eq!(int64(&Dataset::open(work.path("out")).tables()["steps"], "a"), [1, 3]);
+    work.write("b.parquet", &parquet(0..9)[..200]);
+    work.run(["convert", "b.parquet", "--out", "no"]).exits(1);
+}
+
+#[test]
+fn the_corpus_of_hugging_face_converts() {
+    let Some(folder) = corpus::folder("episodes/hf_parquet") else { return };
+    let work = Work::new();
+    let folder = folder.display().to_string();
+    work.run(["convert", &folder, "--out", "out"]).exits(0);
+    work.run(["validate", "--deep", "out"]).exits(0);
+    let rows = Dataset::open(work.path("out")).tables().remove("steps").unwrap();
+    assert_eq!(int64(&rows, "label").len(), 5);
+    let again = work.run(["convert", &folder, "--out", "some", "--topic", "meta.*", "--topic", "image"]);
+    again.exits(0);
+}
