@@ -1,6 +1,7 @@
 //! CSV and TSV: text whose dialect is told by its beginning, and whose types are those of all rows.
 
 mod cells;
+mod column_types;
 mod contents;
 mod dialect;
 mod fields;
@@ -10,6 +11,5 @@ mod pass;
 mod records;
 mod source;
 mod stream;
-mod types;
 
 pub use format::{CSV, Csv};

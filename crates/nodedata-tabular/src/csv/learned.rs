@@ -5,9 +5,9 @@ use nodedata_steps::{LearnedFile, Share, are_of};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    column_types::ColumnType,
     dialect::{DELIMITER, Dialect, HEADER, QUOTE},
     pass::{Stretch, TextFile},
-    types::ColumnType,
 };
 
 /// Of another version nothing is taken over.

@@ -5,11 +5,11 @@ use nodedata_steps::{DealtStretch, Share, key_of, name_of_sample};
 use rayon::prelude::*;
 
 use super::{
+    column_types::Seen,
     contents::{Content, Contents},
     dialect::{BOM, Dialect, SNIFFED_BYTES},
     fields::Fields,
     records::{Ends, Records},
-    types::Seen,
 };
 use crate::{
     deal::{field_of, split_of},

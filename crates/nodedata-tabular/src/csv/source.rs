@@ -11,11 +11,11 @@ use nodedata_steps::{
 };
 
 use super::{
+    column_types::ColumnType,
     contents::Contents,
     learned::{Conditions, Learned, LearnedColumn},
     pass::{Found, Pass, Stretch, TextFile},
     stream::RowReader,
-    types::ColumnType,
 };
 use crate::{
     inputs::{RESTORE_HINT, inputs},

@@ -5,12 +5,12 @@ use nodedata_steps::{RecordPlace, SALVAGE_HINT, STEPS, SamplePart, SampleReader,
 
 use super::{
     cells::{Cell, cell},
+    column_types::ColumnType,
     contents::Content,
     fields::{Field, Fields, Flaw, OPEN_QUOTE},
     pass::{Dealt, Stretch},
     records::{Record, Records},
     source::Opened,
-    types::ColumnType,
 };
 
 /// The records of one partition.
