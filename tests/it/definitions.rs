@@ -104,7 +104,7 @@ fn a_user_names_the_definitions_of_custom_types() {
     assert_eq!(work.json("again/recipe.json")["rows"]["open"], recipe["rows"]["open"]);
     // A recipe knows them by their digest: whoever runs it again names them.
     let explain = ["explain", "out", "--rebuild", "--source", "log.mcap"];
-    let ran = work.run(explain).exits(1);
+    let ran = work.run(explain).exits(2);
     assert!(ran.stderr.contains("--msg-path"), "{}", ran.stderr);
     work.run(explain.into_iter().chain(["--msg-path", "elsewhere"])).exits(0);
     // Another one of the type does not fit.
@@ -112,7 +112,7 @@ fn a_user_names_the_definitions_of_custom_types() {
     work.run(["convert", "log.mcap", "-o", "misfit", "--msg-path", "other"]).exits(3);
     let told = work.json("misfit/report.json")["definitions"]["/grip"].as_str().unwrap().to_owned();
     assert!(told.starts_with("no candidate fits (best: consumed "), "{told}");
-    let ran = work.run(["convert", "log.mcap", "-o", "x", "--msg-path", "wz"]).exits(1);
+    let ran = work.run(["convert", "log.mcap", "-o", "x", "--msg-path", "wz"]).exits(2);
     assert!(ran.stderr.contains("did you mean `ws`?"), "{}", ran.stderr);
 }
 
