@@ -21,6 +21,8 @@ struct Shared {
     /// While it is set, nobody is answered.
     hangs: AtomicBool,
     n_answers: AtomicU64,
+    /// Bytes of files in answers.
+    n_sent: AtomicU64,
     /// Method, path and range of what was asked.
     asked: Mutex<Vec<String>>,
 }
@@ -33,6 +35,7 @@ impl Web {
             files: files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect(),
             hangs: AtomicBool::new(false),
             n_answers: AtomicU64::new(0),
+            n_sent: AtomicU64::new(0),
             asked: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
@@ -60,13 +63,9 @@ impl Web {
         self.shared.asked.lock().unwrap().clone()
     }
 
-    /// Bytes of all ranges that were asked for.
+    /// Bytes of files in all answers.
     pub(crate) fn fetched(&self) -> u64 {
-        let asked = self.asked();
-        let ranges = asked.iter().filter_map(|it| it.rsplit(' ').next()?.split_once('-'));
-        let n_bytes =
-            |(start, end): (&str, &str)| Some(end.parse::<u64>().ok()? + 1 - start.parse::<u64>().ok()?);
-        ranges.filter_map(n_bytes).sum()
+        self.shared.n_sent.load(Ordering::SeqCst)
     }
 }
 
@@ -93,6 +92,9 @@ impl Shared {
         }
         let (head, body) = self.found(&target, range.as_deref());
         let length = body.len();
+        if !target.contains("list-type") {
+            self.n_sent.fetch_add(length as u64, Ordering::SeqCst);
+        }
         let head = format!("HTTP/1.1 {head}Content-Length: {length}\r\nConnection: close\r\n\r\n");
         let mut stream = stream;
         // Whoever asked may be gone by now.

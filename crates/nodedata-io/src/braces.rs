@@ -15,7 +15,7 @@ const NAMES_MAX: usize = 100_000;
 /// # Errors
 /// `Config` for too many.
 pub(crate) fn expanded(source: &str) -> Result<Vec<String>> {
-    if !source.contains('{') || Path::new(source).exists() {
+    if !source.contains('{') || is_there(source) {
         return Ok(vec![source.to_owned()]);
     }
     let mut names = vec![String::new()];
@@ -36,6 +36,15 @@ pub(crate) fn expanded(source: &str) -> Result<Vec<String>> {
     }
     names.iter_mut().for_each(|it| it.push_str(rest));
     Ok(names)
+}
+
+/// Whether the braces are letters: of a file that is there, or of the folder that a glob begins with.
+fn is_there(source: &str) -> bool {
+    let path = Path::new(source.strip_prefix("file://").unwrap_or(source));
+    let is_pattern = |it: &&Path| it.as_os_str().as_encoded_bytes().iter().any(|it| b"*?[".contains(it));
+    // The deepest folder above all patterns, or the path itself.
+    let plain = path.ancestors().find(|it| !is_pattern(it));
+    plain.is_some_and(|it| it.as_os_str().as_encoded_bytes().contains(&b'{') && it.exists())
 }
 
 /// What stands in braces.
@@ -118,6 +127,24 @@ mod tests {
             check(letters, &[letters]);
         }
         check("{a{1..2}", &["{a1", "{a2"]);
+    }
+
+    /// Files and folders may be called so, whatever a pattern says of what lies in them.
+    #[test]
+    fn braces_of_what_is_there_are_letters() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("run{1,2}");
+        std::fs::create_dir(&runs).unwrap();
+        let runs = runs.display();
+        for there in [format!("{runs}"), format!("file://{runs}"), format!("{runs}/*.mcap")] {
+            check(&there, &[&there]);
+        }
+        check(
+            &format!("{runs}x"),
+            &[&format!("{runs}x").replace("{1,2}", "1"), &format!("{runs}x").replace("{1,2}", "2")],
+        );
+        let list = format!("{}/*/{{a,b}}.mcap", folder.path().display());
+        check(&list, &[&list.replace("{a,b}", "a"), &list.replace("{a,b}", "b")]);
     }
 
     #[test]

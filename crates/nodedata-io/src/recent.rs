@@ -1,20 +1,35 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use nodedata_core::{ReadAt, Result};
 
-/// Files kept open. Each has up to eight blocks of 1 MiB.
+/// Files kept open, of all inputs together. Each has up to eight blocks of 1 MiB.
 const FILES_MAX: usize = 8;
 
-/// The files that were opened last: whoever opens one of them again, such as for the next of its records, has the blocks that
-/// were fetched for the one before.
-#[derive(Default)]
+/// Of all inputs: a command may name thousands of them.
+static OPEN: Mutex<Files> = Mutex::new(Files(VecDeque::new()));
+static N_INPUTS: AtomicU64 = AtomicU64::new(0);
+
+/// The files of an input that were opened last: whoever opens one of them again, such as for the next of its records, has the
+/// blocks that were fetched for the one before. They go with the input.
 pub(crate) struct Recent {
-    /// Most recently opened last.
-    files: Mutex<VecDeque<(PathBuf, Arc<dyn ReadAt>)>>,
+    input: u64,
+}
+
+/// Most recently opened last.
+#[derive(Default)]
+struct Files(VecDeque<(u64, PathBuf, Arc<dyn ReadAt>)>);
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { input: N_INPUTS.fetch_add(1, Ordering::Relaxed) }
+    }
 }
 
 impl Recent {
@@ -25,16 +40,36 @@ impl Recent {
         open: impl FnOnce() -> Result<Arc<dyn ReadAt>>,
     ) -> Result<Arc<dyn ReadAt>> {
         // Opening a file that is far away fetches nothing.
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = files.iter().position(|it| it.0 == path).and_then(|at| files.remove(at));
-        let (path, file) = match known {
-            Some(known) => known,
+        Self::open().get(self.input, path, open)
+    }
+
+    fn open() -> MutexGuard<'static, Files> {
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Recent {
+    fn drop(&mut self) {
+        Self::open().0.retain(|it| it.0 != self.input);
+    }
+}
+
+impl Files {
+    fn get(
+        &mut self,
+        input: u64,
+        path: &Path,
+        open: impl FnOnce() -> Result<Arc<dyn ReadAt>>,
+    ) -> Result<Arc<dyn ReadAt>> {
+        let known = self.0.iter().position(|it| it.0 == input && it.1 == path);
+        let (path, file) = match known.and_then(|at| self.0.remove(at)) {
+            Some((_, path, file)) => (path, file),
             None => (path.to_owned(), open()?),
         };
-        if files.len() == FILES_MAX {
-            files.pop_front();
+        if self.0.len() == FILES_MAX {
+            self.0.pop_front();
         }
-        files.push_back((path, Arc::clone(&file)));
+        self.0.push_back((input, path, Arc::clone(&file)));
         Ok(file)
     }
 }
@@ -61,12 +96,13 @@ mod tests {
 
     #[test]
     fn the_files_opened_last_stay_open_and_no_more() {
-        let recent = Recent::default();
+        let mut files = Files::default();
         let mut n_opened = 0;
         let mut open = |idx: usize| {
             let before = n_opened;
-            recent
-                .get(Path::new(&idx.to_string()), || {
+            // Two inputs that take turns.
+            files
+                .get(idx as u64 % 2, Path::new(&(idx / 2).to_string()), || {
                     n_opened += 1;
                     Ok(Arc::new(Empty))
                 })

@@ -8,8 +8,9 @@ use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
 
 use crate::{Input, LocalFiles, Part, Places, braces::expanded, input::open, input::printable};
 
-/// Opens one or several SRC, each as [`open`] does, as one input; one with a list in braces stands for several. What lies on disk is named relative to the deepest folder that
-/// all of it lies in, so that a glob that the shell has expanded names its files as the glob itself does; what lies below
+/// Opens one or several SRC, each as [`open`] does, as one input; one with a list in braces stands for several.
+///
+/// What lies on disk is named relative to the deepest folder that all of it lies in, so that a glob that the shell has expanded names its files as the glob itself does; what lies below
 /// URLs likewise, or by host and path where that is not all.
 ///
 /// # Errors

@@ -18,7 +18,8 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::{
-    Blocks, Input, LocalFiles, Places, input::printable, io_error, remote::address_of, runtime::block_on,
+    Blocks, Input, LocalFiles, Places, input::printable, io_error, recent::Recent, remote::address_of,
+    runtime::block_on,
 };
 
 /// Times that a request for a range is repeated: a conversion of hours outlives a server that is away for minutes.
@@ -111,8 +112,7 @@ impl Page {
             First::Fetched(files) => files,
             First::Ranges(whole) => {
                 tracing::info!(source = self.told, bytes = whole.n_bytes, "read by range");
-                let file = Blocks::over(Ranges { page: self, whole: whole.clone() });
-                Arc::new(RangedFile { name, whole, file: Arc::new(file) })
+                Arc::new(RangedFile { name, whole, page: Arc::new(self), recent: Recent::default() })
             }
         })
     }
@@ -247,8 +247,9 @@ fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, u64)> {
 struct RangedFile {
     name: PathBuf,
     whole: Whole,
-    /// Opened once: what one reader fetched serves the next.
-    file: Arc<Blocks<Ranges>>,
+    page: Arc<Page>,
+    /// What one reader fetched serves the next.
+    recent: Recent,
 }
 
 impl Files for RangedFile {
@@ -260,7 +261,10 @@ impl Files for RangedFile {
         if path != self.name {
             return Err(Error::new(ErrorKind::Io, "no such file at the address").at(Locus::path(path)));
         }
-        Ok(Arc::clone(&self.file) as Arc<dyn ReadAt>)
+        self.recent.get(path, || {
+            let ranges = Ranges { page: Arc::clone(&self.page), whole: self.whole.clone() };
+            Ok(Arc::new(Blocks::over(ranges)))
+        })
     }
 
     fn stamp(&self, path: &Path) -> Option<String> {
@@ -271,7 +275,7 @@ impl Files for RangedFile {
 
 /// Behind [`Blocks`], which ask for what is there only.
 struct Ranges {
-    page: Page,
+    page: Arc<Page>,
     whole: Whole,
 }
 
