@@ -12,6 +12,7 @@ mod log_file;
 
 // Logs of chunks and records, whatever their framing.
 mod record_cursor;
+mod record_log;
 mod record_unit;
 mod view;
 
@@ -36,6 +37,7 @@ pub use decompress::{Compression, Decompressor};
 pub use definitions::{ChannelRecord, Definitions, LogChannel, LogSchema, Position, SchemaRecord};
 pub use log_file::{ClockColumns, LogFacts, LogFile, Message, MessageCursor, MessagePlace, Times, Unit};
 pub use record_cursor::{MessageRecord, RecordCursor, RecordReader};
+pub use record_log::RecordLog;
 pub use record_unit::{RecordUnit, UnitKind};
 pub use recordings::{PlannedFile, Recording, each_file, key_of, plan_file, whole_file_lost};
 pub use routes::{Route, Routes};

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use nodedata_core::{Error, Locus, ReadAt, Result};
+use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
 
 use crate::{
     Cost, Damage, Message, MessageCursor, MessagePlace, Picked, Position, RecordUnit, Selector, UnitKind,
@@ -188,8 +188,11 @@ impl<R: RecordReader> RecordCursor<R> {
     fn broken_unit(&self, open: &OpenUnit, err: Error) -> Box<Damage> {
         let unit = &self.units[open.idx];
         let (err, reason) = match open.kind {
-            UnitKind::CutChunk => (corrupt(R::CUT).with_source(err), "truncated"),
-            UnitKind::Chunk => (err, "damaged_chunk"),
+            // A fetch that failed says nothing of the file.
+            UnitKind::CutChunk if err.kind() != ErrorKind::Io => {
+                (corrupt(R::CUT).with_source(err), "truncated")
+            }
+            UnitKind::Chunk | UnitKind::CutChunk => (err, "damaged_chunk"),
             UnitKind::Records => (err, "damaged_bytes"),
         };
         let mut cost = Cost::range(reason, unit.byte_range.clone());
@@ -221,20 +224,28 @@ impl<R: RecordReader> RecordCursor<R> {
         counts
     }
 
-    /// Selected messages of a chunk by channel, as its message indexes count them, or else the index of the file; `None` when
-    /// they are absent or not sound themselves.
+    /// Selected messages of a chunk by channel, as its message indexes or the index of the file count them; `None` when these
+    /// are absent or not sound themselves.
     fn indexed_counts(&self, unit: &RecordUnit) -> Option<BTreeMap<u32, u64>> {
         let selects = |it: u64| self.selector.selects_time(it);
-        if !unit.index_range.is_empty()
-            && let Ok(bytes) = self.file.read_at(unit.index_range.clone())
-            && let Some(counts) = R::indexed_counts(&bytes, selects)
-        {
-            return Some(counts);
+        let behind = Some(unit.index_range.clone()).filter(|it| !it.is_empty());
+        let behind = behind.and_then(|it| self.file.read_at(it).ok());
+        let indexed = behind.and_then(|it| R::indexed_counts(&it, selects));
+        let Some(planned) = self.planned_counts(unit) else { return indexed };
+        // Damage may have cut the message indexes short.
+        let mut counts = indexed.unwrap_or_default();
+        for (channel, n) in planned {
+            let known = counts.entry(*channel).or_default();
+            *known = (*known).max(*n);
         }
-        // These do not tell which of the messages a time range takes.
-        let takes_all = unit.times.is_some_and(|(first, last)| selects(first) && selects(last));
-        let counts = unit.counts.as_ref().filter(|_| takes_all)?;
-        Some(counts.iter().copied().collect())
+        Some(counts)
+    }
+
+    /// What the plan counts of a unit; `None` where a time range may not take all of it, since it does not tell what it takes.
+    fn planned_counts<'a>(&self, unit: &'a RecordUnit) -> Option<&'a [(u32, u64)]> {
+        let (first, last) = unit.times?;
+        let takes_all = self.selector.selects_time(first) && self.selector.selects_time(last);
+        unit.counts.as_deref().filter(|_| takes_all)
     }
 
     /// Whether the plan says that no message of the open unit was logged then.
@@ -259,9 +270,7 @@ impl<R: RecordReader> RecordCursor<R> {
     /// That a unit has fewer messages than the plan counts, if it has; where a time range takes all of them.
     fn too_few(&self, open: &OpenUnit) -> Option<Box<Damage>> {
         let unit = &self.units[open.idx];
-        let (first, last) = unit.times?;
-        let takes_all = self.selector.selects_time(first) && self.selector.selects_time(last);
-        let records = self.selector.missing(unit.counts.as_ref().filter(|_| takes_all)?);
+        let records = self.selector.missing(self.planned_counts(unit)?);
         if records.is_empty() {
             return None;
         }
@@ -272,11 +281,21 @@ impl<R: RecordReader> RecordCursor<R> {
         Some(Box::new(Damage { error: error.at(Locus::byte(open.start)), cost }))
     }
 
+    /// That some messages of a unit belong to nobody. Others that the plan counts are missing because of that.
     fn unknown_channels(&self, open: &OpenUnit, unknown: &BTreeMap<u32, u64>) -> Box<Damage> {
         let ids: Vec<String> = unknown.iter().map(|(id, n)| format!("{id} ({n} of its messages)")).collect();
         let error = corrupt(R::undeclared(&ids.join(", "))).at(Locus::byte(open.start));
         let unit = &self.units[open.idx];
-        Box::new(Damage { error, cost: Cost::range("unknown_channel", unit.byte_range.clone()) })
+        let mut cost = Cost::range("unknown_channel", unit.byte_range.clone());
+        if R::CHECKS_PLAN
+            && let Some(planned) = self.planned_counts(unit)
+        {
+            let found = |id: &u32| unknown.get(id).copied().unwrap_or(0);
+            let others: Vec<(u32, u64)> =
+                planned.iter().map(|(id, n)| (*id, n.saturating_sub(found(id)))).collect();
+            cost.records = self.selector.missing(&others);
+        }
+        Box::new(Damage { error, cost })
     }
 }
 
@@ -285,3 +304,6 @@ impl<R: RecordReader> MessageCursor for RecordCursor<R> {
         Ok(self.advance()?.and_then(|found| self.message(found)))
     }
 }
+
+#[cfg(test)]
+mod tests;

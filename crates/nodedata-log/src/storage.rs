@@ -9,9 +9,6 @@ use crate::{LogFacts, LogFile};
 /// A format that describes recordings, such as a bag, is handed its storages where formats are listed, so that it
 /// depends on none of them.
 pub trait LogStorage: Send + Sync {
-    /// As recorders name it in metadata, such as `sqlite3`.
-    fn name(&self) -> &'static str;
-
     /// Whether files of this name are such files.
     fn claims(&self, path: &Path) -> bool;
 

@@ -1,8 +1,8 @@
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use nodedata_core::{OpenOptions, ReadAt, Result};
-use nodedata_log::{MessageRecord, RecordCursor, RecordReader, RecordUnit, Selector, UnitKind, corrupt};
+use nodedata_core::{OpenOptions, Result};
+use nodedata_log::{MessageRecord, RecordReader, RecordUnit, UnitKind, corrupt};
 
 use crate::{
     chunk::ChunkDecoder,
@@ -10,23 +10,19 @@ use crate::{
     walk::{nested_chunk, next_record, short_message},
 };
 
-/// The selected messages of the units `rest`.
-pub(crate) fn cursor(
-    file: Arc<dyn ReadAt>,
-    units: Arc<[RecordUnit]>,
-    rest: Range<usize>,
-    selector: Selector,
-    options: &OpenOptions,
-) -> RecordCursor<McapReader> {
-    let decoder = ChunkDecoder::new(options.record_bytes_max, options.verify_checksums);
-    RecordCursor::new(file, units, rest, selector, McapReader { decoder, trusts_plan: options.salvage })
-}
-
 /// How records lie in MCAP.
 pub(crate) struct McapReader {
     decoder: ChunkDecoder,
     /// Whether lengths in the plan win over those in the file.
     trusts_plan: bool,
+}
+
+impl McapReader {
+    /// Of one file.
+    pub(crate) fn new(options: &OpenOptions) -> Self {
+        let decoder = ChunkDecoder::new(options.record_bytes_max, options.verify_checksums);
+        Self { decoder, trusts_plan: options.salvage }
+    }
 }
 
 impl RecordReader for McapReader {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::records::{Header, Metadata};
 
@@ -6,7 +6,7 @@ use crate::records::{Header, Metadata};
 const HEADER: &str = "mcap";
 
 /// A Metadata record, kept for the whole time the file is open.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct MetadataRecord {
     name: String,
     entries: Vec<(String, String)>,
@@ -32,24 +32,25 @@ impl From<&Header<'_>> for MetadataRecord {
 /// which is the one that counts (rosbag2 writes its own at the start and at the end), has the name alone, and those before it are
 /// `<record>#1`, `<record>#2` …. A name with a dot in it stands in quotes, so that the first dot outside of quotes ends it.
 pub(crate) fn joined(records: &[MetadataRecord]) -> BTreeMap<String, String> {
-    let mut different: Vec<&MetadataRecord> = Vec::new();
-    for record in records {
-        // Damage may lead over the same record twice.
-        if !different.contains(&record) {
-            different.push(record);
-        }
+    let mut alike: BTreeMap<&str, Vec<&MetadataRecord>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    // Damage may lead over the same record twice. Where it comes last it counts, so that is where it stays.
+    for record in records.iter().rev().filter(|it| seen.insert(*it)) {
+        alike.entry(&record.name).or_default().push(record);
     }
     let mut joined = BTreeMap::new();
-    for (idx, record) in different.iter().enumerate() {
-        let is_alike = |it: &&&MetadataRecord| it.name == record.name;
-        let n_before = different[..idx].iter().filter(is_alike).count();
-        let is_last = !different[idx + 1..].iter().any(|it| it.name == record.name);
-        let name = match record.name.contains(['.', '#', '"']) {
-            true => format!("\"{}\"", record.name),
-            false => record.name.clone(),
+    for (name, from_the_last) in alike {
+        let name = match name.contains(['.', '#', '"']) {
+            true => format!("\"{name}\""),
+            false => name.to_owned(),
         };
-        let name = if is_last { name } else { format!("{name}#{}", n_before + 1) };
-        joined.extend(record.entries.iter().map(|(key, value)| (format!("{name}.{key}"), value.clone())));
+        for (n_behind, record) in from_the_last.iter().enumerate() {
+            let name = match n_behind {
+                0 => name.clone(),
+                _ => format!("{name}#{}", from_the_last.len() - n_behind),
+            };
+            joined.extend(record.entries.iter().map(|(key, value)| (format!("{name}.{key}"), value.clone())));
+        }
     }
     joined
 }
@@ -85,5 +86,11 @@ mod tests {
                 "camera.side=right"
             ]
         );
+        // One that comes back is the last, and counts.
+        let [day, night] = ["day", "night"].map(|it| record("mode", &[("is", it)]));
+        let found = joined(&[day.clone(), night, day]);
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(found, [("mode#1.is", "night"), ("mode.is", "day")]);
     }
 }

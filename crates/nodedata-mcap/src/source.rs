@@ -1,15 +1,14 @@
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use nodedata_core::{
     Detection, Error, ErrorKind, Files, Format, Listing, OpenOptions, ReadAt, Result, Source,
 };
 use nodedata_log::{
-    ClockColumns, LogFacts, LogFile, LogSource, LogStorage, MessageCursor, RecordUnit, Selector, StoredFile,
-    each_file,
+    ClockColumns, LogFacts, LogFile, LogSource, LogStorage, RecordLog, StoredFile, each_file,
 };
 
 use crate::{
-    cursor::cursor,
+    cursor::McapReader,
     log_plan::LogPlan,
     open::plan_log,
     records::{MAGIC, RECORD_HEAD_BYTES},
@@ -42,38 +41,7 @@ impl Format for Mcap {
 }
 
 /// One MCAP file, planned.
-struct McapLog {
-    file: Arc<dyn ReadAt>,
-    units: Arc<[RecordUnit]>,
-}
-
-impl LogFile for McapLog {
-    fn clock(&self) -> ClockColumns {
-        ClockColumns { publish_time: true, sequence: true }
-    }
-
-    fn n_units(&self) -> usize {
-        self.units.len()
-    }
-
-    fn unit(&self, idx: usize) -> nodedata_log::Unit {
-        (&self.units[idx]).into()
-    }
-
-    fn counts(&self, idx: usize) -> Option<&[(u32, u64)]> {
-        self.units[idx].counts.as_deref()
-    }
-
-    fn messages(
-        &self,
-        units: Range<usize>,
-        selector: Selector,
-        options: &OpenOptions,
-    ) -> Box<dyn MessageCursor> {
-        let (file, planned) = (Arc::clone(&self.file), Arc::clone(&self.units));
-        Box::new(cursor(file, planned, units, selector, options))
-    }
-}
+type McapLog = RecordLog<McapReader>;
 
 fn open(files: &dyn Files, options: &OpenOptions) -> Result<LogSource<McapLog>> {
     let paths = files.list()?;
@@ -86,7 +54,8 @@ fn open(files: &dyn Files, options: &OpenOptions) -> Result<LogSource<McapLog>> 
 
 fn plan(file: Arc<dyn ReadAt>, path: &Path, options: &OpenOptions) -> Result<(McapLog, LogFacts)> {
     let LogPlan { facts, units, .. } = plan_log(Arc::clone(&file), path, options)?;
-    Ok((McapLog { file, units: units.into() }, facts))
+    let clock = ClockColumns { publish_time: true, sequence: true };
+    Ok((RecordLog::new(file, units, clock, McapReader::new), facts))
 }
 
 /// MCAP files as a storage of recordings that another format describes.
@@ -97,10 +66,6 @@ pub static MCAP_FILE: McapFile = McapFile;
 pub struct McapFile;
 
 impl LogStorage for McapFile {
-    fn name(&self) -> &'static str {
-        "mcap"
-    }
-
     fn claims(&self, path: &Path) -> bool {
         path.extension().is_some_and(|it| it.eq_ignore_ascii_case("mcap"))
     }

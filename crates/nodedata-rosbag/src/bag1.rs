@@ -20,7 +20,7 @@ mod scan;
 // Reading rows.
 mod cursor;
 
-pub(crate) use cursor::cursor;
+pub(crate) use cursor::BagReader;
 pub(crate) use open::{BagPlan, plan_bag};
 pub(crate) use record::MAGIC_OF_ANY_VERSION;
 

@@ -1,15 +1,12 @@
 use std::{
-    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use nodedata_core::{
-    Detection, Error, ErrorKind, Files, Format, Listing, OpenOptions, ReadAt, Result, Source,
-};
-use nodedata_log::{ClockColumns, LogFile, LogSource, MessageCursor, RecordUnit, Selector, Unit, each_file};
+use nodedata_core::{Detection, Error, ErrorKind, Files, Format, Listing, OpenOptions, Result, Source};
+use nodedata_log::{ClockColumns, LogSource, RecordLog, each_file};
 
-use crate::bag1::{BagPlan, MAGIC_OF_ANY_VERSION, cursor, plan_bag};
+use crate::bag1::{BagPlan, BagReader, MAGIC_OF_ANY_VERSION, plan_bag};
 
 /// The format of ROS 1 bags.
 pub static ROSBAG1: RosBag1 = RosBag1;
@@ -45,49 +42,16 @@ fn is_named(path: &Path) -> bool {
     is(path, "bag") || is(path, "active") && path.file_stem().is_some_and(|it| is(Path::new(it), "bag"))
 }
 
-/// One bag, planned.
-struct Bag {
-    file: Arc<dyn ReadAt>,
-    units: Arc<[RecordUnit]>,
-    is_encrypted: bool,
-}
-
-impl LogFile for Bag {
-    fn clock(&self) -> ClockColumns {
-        ClockColumns { publish_time: false, sequence: false }
-    }
-
-    fn n_units(&self) -> usize {
-        self.units.len()
-    }
-
-    fn unit(&self, idx: usize) -> Unit {
-        (&self.units[idx]).into()
-    }
-
-    fn counts(&self, idx: usize) -> Option<&[(u32, u64)]> {
-        self.units[idx].counts.as_deref()
-    }
-
-    fn messages(
-        &self,
-        units: Range<usize>,
-        selector: Selector,
-        options: &OpenOptions,
-    ) -> Box<dyn MessageCursor> {
-        let (file, all) = (Arc::clone(&self.file), Arc::clone(&self.units));
-        Box::new(cursor(file, all, units, self.is_encrypted, selector, options))
-    }
-}
-
-fn open(files: &dyn Files, options: &OpenOptions) -> Result<LogSource<Bag>> {
+fn open(files: &dyn Files, options: &OpenOptions) -> Result<LogSource<RecordLog<BagReader>>> {
     let paths: Vec<PathBuf> = files.list()?;
     if paths.is_empty() {
         return Err(Error::new(ErrorKind::Config, "the input has no files").with_hint("name a ROS 1 bag"));
     }
     let (recordings, damage) = each_file(files, paths, options, |file, path| {
         let BagPlan { facts, units, is_encrypted } = plan_bag(Arc::clone(&file), path, options)?;
-        Ok((Bag { file, units: units.into(), is_encrypted }, facts))
+        let clock = ClockColumns { publish_time: false, sequence: false };
+        let reader = move |options: &OpenOptions| BagReader::new(is_encrypted, options);
+        Ok((RecordLog::new(file, units, clock, reader), facts))
     })?;
     LogSource::new(recordings, damage, options)
 }

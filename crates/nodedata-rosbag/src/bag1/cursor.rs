@@ -1,30 +1,24 @@
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use nodedata_core::{OpenOptions, ReadAt, Result};
-use nodedata_log::{MessageRecord, RecordCursor, RecordReader, RecordUnit, Selector, UnitKind, corrupt};
+use nodedata_core::{OpenOptions, Result};
+use nodedata_log::{MessageRecord, RecordReader, RecordUnit, UnitKind, corrupt};
 
 use super::{
     chunk::{ChunkDecoder, ChunkHead},
     record::{Header, LENGTHS_BYTES, MessageIndex, message_of, next_record, op},
 };
 
-/// The selected messages of the units `rest`.
-pub(crate) fn cursor(
-    file: Arc<dyn ReadAt>,
-    units: Arc<[RecordUnit]>,
-    rest: Range<usize>,
-    is_encrypted: bool,
-    selector: Selector,
-    options: &OpenOptions,
-) -> RecordCursor<BagReader> {
-    let decoder = ChunkDecoder::new(options.record_bytes_max, is_encrypted);
-    RecordCursor::new(file, units, rest, selector, BagReader { decoder })
-}
-
 /// How records lie in bags.
 pub(crate) struct BagReader {
     decoder: ChunkDecoder,
+}
+
+impl BagReader {
+    /// Of one bag.
+    pub(crate) fn new(is_encrypted: bool, options: &OpenOptions) -> Self {
+        Self { decoder: ChunkDecoder::new(options.record_bytes_max, is_encrypted) }
+    }
 }
 
 impl RecordReader for BagReader {

@@ -110,6 +110,8 @@ pub(crate) struct Index {
     pub(crate) definitions: Definitions,
     /// In file order.
     pub(crate) chunks: Vec<IndexedChunk>,
+    /// Where it ends, which is where the bag does.
+    pub(crate) end: u64,
 }
 
 impl Index {
@@ -173,6 +175,7 @@ impl Index {
             index.add(&record, &data, is_encrypted).map_err(|err| err.at(Locus::byte(at)))?;
             at = record.data.end;
         }
+        index.end = at;
         index.chunks.sort_by_key(|it| it.start);
         index.check_chunks(header.end..start)?;
         Ok(index)

@@ -71,7 +71,7 @@ fn walk(mut scanner: Scanner<'_>, header: Result<BagHeader>) -> Result<BagPlan> 
     let start = match header {
         Ok(header) => {
             if header.encryptor.is_some() {
-                scanner.is_encrypted();
+                scanner.set_encrypted();
                 scanner.damaged(encrypted().at(Locus::byte(at)), Cost::nothing("encrypted"))?;
             }
             if header.index_pos == 0 {
@@ -101,6 +101,12 @@ fn not_closed(n_bytes: u64) -> Error {
     .with_hint("`rosbag reindex BAG` writes the index, and bags that end in `.active` are still open or were left so")
 }
 
+/// How bytes that no index names come to be in front of it.
+const CUT_OFF: &str = "`rosbag reindex` leaves there what it could not read";
+
+/// How they come to be behind it.
+const APPENDED: &str = "a bag ends with its index, and something else was appended to this one";
+
 /// Plans a bag by its index.
 struct Indexed<'a> {
     view: FileView,
@@ -116,13 +122,14 @@ impl Indexed<'_> {
         let mut units = Vec::new();
         let mut at = self.header.end;
         for (idx, chunk) in index.chunks.iter().enumerate() {
-            self.unnamed(at..chunk.start);
+            self.unnamed(at..chunk.start, CUT_OFF);
             let end = index.chunks.get(idx + 1).map_or(self.header.index_pos, |it| it.start);
             let unit = self.chunk(chunk, end).map_err(|err| err.at(Locus::path(self.path)))?;
             at = unit.index_range.end;
             units.push(unit);
         }
-        self.unnamed(at..self.header.index_pos);
+        self.unnamed(at..self.header.index_pos, CUT_OFF);
+        self.unnamed(index.end..self.view.n_bytes(), APPENDED);
         let facts = LogFacts {
             definitions: index.definitions,
             metadata: self.storage.into_metadata(),
@@ -193,13 +200,13 @@ impl Indexed<'_> {
         Ok(Some((record, data)))
     }
 
-    /// Warns of bytes that no index names, as `rosbag reindex` leaves them behind the last whole chunk of a bag that was cut.
-    fn unnamed(&mut self, bytes: Range<u64>) {
+    /// Warns of bytes that no index names, and says how they come to be there.
+    fn unnamed(&mut self, bytes: Range<u64>, how: &str) {
         if bytes.is_empty() {
             return;
         }
         let message = format!(
-            "the index names nothing in bytes {}..{}, so they are not read: `rosbag reindex` leaves there what it could not read",
+            "the index names nothing in bytes {}..{}, so they are not read: {how}",
             bytes.start, bytes.end
         );
         let warning = corrupt_at(bytes.start, message)

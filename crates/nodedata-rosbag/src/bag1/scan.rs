@@ -83,7 +83,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Chunks can then be counted and not read.
-    pub(crate) fn is_encrypted(&mut self) {
+    pub(crate) fn set_encrypted(&mut self) {
         self.is_encrypted = true;
         self.decoder = ChunkDecoder::new(self.options.record_bytes_max, true);
     }
@@ -126,11 +126,11 @@ impl<'a> Scanner<'a> {
     /// What was found.
     ///
     /// # Errors
-    /// Opened to fail, `Corrupt` for a message on a connection that nothing declares.
+    /// Opened to fail, `Corrupt` for a message on a connection that nothing declares, or one that is counted and not there.
     pub(crate) fn finish(mut self) -> Result<BagPlan> {
         self.end_gathering();
         self.end_indexes();
-        self.count_losses();
+        self.count_losses()?;
         for (op, n) in &self.n_unknown {
             let message = format!("skipped {n} records with the unknown op {op:#04x}");
             let warning = Error::new(ErrorKind::Unsupported, message).at(Locus::path(self.path));
@@ -159,7 +159,10 @@ impl<'a> Scanner<'a> {
             self.end_indexes();
         }
         if record.op == op::CHUNK {
-            return self.chunk(record, end);
+            let next = self.chunk(record, end)?;
+            // The message in front of it is as long as it says.
+            self.suspect = None;
+            return Ok(next);
         }
         if end < next {
             let n_left = end - record.data.start;
@@ -177,24 +180,59 @@ impl<'a> Scanner<'a> {
             op::CONNECTION => self.connection(record),
             op::INDEX => self.message_index(record),
             op::CHUNK_INFO => self.chunk_info(record),
-            op::BAG => Ok(()),
-            unknown => {
-                *self.n_unknown.entry(unknown).or_default() += 1;
-                Ok(())
-            }
+            _ => self.other(record),
         };
         match handled {
             Ok(()) => Ok(next),
-            Err(err) => {
-                let reason = if err.kind() == ErrorKind::Limit { "too_large" } else { "damaged_record" };
-                let cost = match record.op {
-                    op::MESSAGE => Cost::range(reason, at..next),
-                    _ => Cost { byte_range: Some(at..next), ..Cost::nothing(reason) },
-                };
-                self.damaged(err.at(Locus::byte(at)), cost)?;
-                Ok(next)
-            }
+            Err(err) => self.skip(record, err),
         }
+    }
+
+    /// Counts a record of which nothing is known; the fields of a chunk or of a message show that only its `op` is damaged.
+    fn other(&mut self, record: &FileRecord) -> Result<()> {
+        let header = record.header();
+        let what = if ChunkHead::parse(&header).is_ok() {
+            "chunk"
+        } else if message_of(&header).is_ok() {
+            "message"
+        } else {
+            if record.op != op::BAG {
+                *self.n_unknown.entry(record.op).or_default() += 1;
+            }
+            return Ok(());
+        };
+        let message =
+            format!("a record has the fields of a {what}, but its op is {:#04x}: that is damaged", record.op);
+        Err(corrupt_at(record.start, message))
+    }
+
+    /// Lists a record that is of no use, at the cost of what its fields show it to be, and returns where the next starts.
+    fn skip(&mut self, record: &FileRecord, err: Error) -> Result<u64> {
+        let (at, next) = (record.start, record.data.end);
+        let err = err.at(Locus::byte(at));
+        let reason = if err.kind() == ErrorKind::Limit { "too_large" } else { "damaged_record" };
+        let header = record.header();
+        if let Ok(head) = ChunkHead::parse(&header) {
+            if head.compression == "none" && !self.is_encrypted {
+                // Its records lie there as they are.
+                let byte_range = Some(at..record.data.start);
+                self.damaged(err, Cost { byte_range, ..Cost::nothing(reason) })?;
+                return Ok(record.data.start);
+            }
+            self.damaged(err, Cost::range(reason, at..next))?;
+            self.indexes_of = IndexesOf::LastDamage;
+            return Ok(next);
+        }
+        let cost = match record.op {
+            op::MESSAGE => Cost::range(reason, at..next),
+            _ => {
+                let message = message_of(&header).ok().map(|it| (it.0, 1));
+                let records = message.into_iter().collect();
+                Cost { byte_range: Some(at..next), records, ..Cost::nothing(reason) }
+            }
+        };
+        self.damaged(err, cost)?;
+        Ok(next)
     }
 
     fn connection(&mut self, record: &FileRecord) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use nodedata_core::Locus;
+use nodedata_core::Result;
 use nodedata_log::{Cost, Damage, UnitKind};
 
 use super::{
@@ -16,7 +16,10 @@ type Missing = Option<(u64, u64, Cost)>;
 impl Scanner<'_> {
     /// Says what is known of the messages of chunks that are damaged: what the index counts of them, or else the message indexes
     /// behind them, less what was found of them after all.
-    pub(super) fn count_losses(&mut self) {
+    ///
+    /// # Errors
+    /// Opened to fail, `Corrupt` for messages that are counted and not there.
+    pub(super) fn count_losses(&mut self) -> Result<()> {
         let mut infos = std::mem::take(&mut self.infos);
         infos.sort_by_key(|it| it.start);
         infos.dedup_by_key(|it| it.start);
@@ -31,11 +34,12 @@ impl Scanner<'_> {
                 self.lost_chunk(info, next, &ranges, &mut missing);
             }
         }
-        self.facts.damage.extend(disputes);
+        for Damage { error, cost } in disputes {
+            self.damaged(error, cost)?;
+        }
         if let Some((first, n, cost)) = missing {
             let message = format!("the index names {n} chunks where none was found, the first of them here");
-            let error = corrupt_at(first, message).at(Locus::path(self.path));
-            self.facts.damage.push(Damage { error, cost });
+            self.damaged(corrupt_at(first, message), cost)?;
         }
         for (position, counts) in std::mem::take(&mut self.behind_damage) {
             let Some(range) = self.facts.damage[position].cost.byte_range.clone() else { continue };
@@ -45,6 +49,7 @@ impl Scanner<'_> {
             let found = self.gathered_between(range.start..next);
             add_lost(&mut self.facts.damage[position].cost, counts, &found);
         }
+        Ok(())
     }
 
     /// Whether a chunk of the index is a unit, which then learns what the index says of it.
@@ -69,8 +74,7 @@ impl Scanner<'_> {
                 if !cost.records.is_empty() {
                     let n: u64 = cost.records.values().sum();
                     let message = format!("{n} messages that the indexes count are not in their chunk");
-                    let error = corrupt_at(info.start, message).at(Locus::path(self.path));
-                    disputes.push(Damage { error, cost });
+                    disputes.push(Damage { error: corrupt_at(info.start, message), cost });
                 }
             }
             Some(_) => {}

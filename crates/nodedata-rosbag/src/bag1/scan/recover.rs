@@ -1,5 +1,7 @@
 //! Where a walk goes on after damage.
 
+use std::ops::Range;
+
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_log::{Cost, RecordUnit, UnitKind};
 
@@ -46,8 +48,16 @@ impl Scanner<'_> {
             cost.uncounted = false;
         }
         self.damaged(err, cost)?;
-        self.indexes_of = IndexesOf::LastDamage;
+        let is_chunk = self.is_chunk(lost_from..next)?;
+        self.indexes_of = if is_chunk { IndexesOf::LastDamage } else { IndexesOf::Nothing };
         Ok(next)
+    }
+
+    /// Whether lost bytes look like a chunk that message indexes follow: they start with its header, however damaged.
+    fn is_chunk(&mut self, lost: Range<u64>) -> Result<bool> {
+        let front = self.view.up_to(lost.start, (lost.end - lost.start).min(128))?;
+        let mut marks = [&b"compression="[..], b"\x04\0\0\0op=\x05"].into_iter();
+        Ok(marks.any(|mark| front.windows(mark.len()).any(|it| it == mark)))
     }
 
     /// Whether what lies at `at` looks like the header of a chunk that is compressed, however damaged.
@@ -129,7 +139,9 @@ impl Scanner<'_> {
         }
         if unit.byte_range.is_empty() {
             self.units.pop();
-            self.gathered.clear();
+            // The unit in front of it is the last one again, and its counts are told anew when it ends.
+            let last = self.units.last().filter(|it| it.kind == UnitKind::Records);
+            self.gathered = last.and_then(|it| it.counts.clone()).into_iter().flatten().collect();
         }
         Ok(())
     }

@@ -312,6 +312,84 @@ fn flipped_bits_that_the_indexes_show() {
     }
 }
 
+/// The same where opening walks the bag.
+#[test]
+fn messages_that_only_the_index_counts_fail_an_open() {
+    let bag = three("none").close();
+    let eighth = find(&bag, &message(0, 28, &string("message 28")));
+    let what = changed(&bag, eighth + find(&bag[eighth..], b"op=") + 3, &[9]);
+    let walked = changed(&what, 13, &bag_header(0, 0, 0, &[]));
+    let second = chunk_at(&walked, 1);
+    fails(&walked, ErrorKind::Corrupt, second, "1 messages that the indexes count are not in their chunk");
+    salvages(&walked, (0..28).chain(29..60), &[("/a", 1)]);
+    // Of a chunk that the index names where there is none.
+    let n_bytes = three("none").bytes.len();
+    let info = chunk_info(n_bytes as u64, (60, 62), &[(0, 3)]);
+    let missing = three("none").raw(&info).leave_open();
+    fails(&missing, ErrorKind::Corrupt, n_bytes, "the index names 1 chunks where none was found");
+    salvages(&missing, 0..60, &[("/a", 3)]);
+}
+
+#[test]
+fn damage_behind_a_message_and_a_chunk_is_none_of_either() {
+    for compression in ["none", "lz4"] {
+        let without_indexes = |times: std::ops::Range<u64>| {
+            let records: Vec<u8> = times.flat_map(|it| message(0, it, &string("x"))).collect();
+            chunk(compression, records.len() as u32, &stored(compression, &records))
+        };
+        let front =
+            Writer::new(&[]).raw(&strings(0, "/a")).raw(&message(0, 1, b"x")).raw(&without_indexes(2..5));
+        let junk = front.bytes.len();
+        let bag = front.raw(&[0xff; 20]).raw(&without_indexes(5..9)).leave_open();
+        fails(&bag, ErrorKind::Corrupt, junk, "");
+        salvages(&bag, 1..9, &[]);
+        let (source, _) = read(&bag, &salvage());
+        let found = damage(&*source);
+        assert_eq!((found.len(), found[0].byte_range.clone()), (1, Some(junk as u64..junk as u64 + 20)));
+        assert_eq!(source.plan().episodes[0].metadata["rosbag1.chunks"].to_string(), "2");
+    }
+}
+
+#[test]
+fn a_message_index_that_is_damaged_costs_no_message() {
+    let n_indexes = [20, 5].map(|n| message_index(0, &vec![(0, 0); n]).len()).iter().sum::<usize>();
+    for compression in ["none", "bz2", "lz4"] {
+        for bag in [three(compression).close(), three(compression).leave_open()] {
+            // Behind it comes that of the other topic, of the same sound chunk.
+            let first = chunk_at(&bag, 1) - n_indexes;
+            salvages(&changed(&bag, first, &u32::MAX.to_le_bytes()), 0..60, &[]);
+        }
+    }
+}
+
+#[test]
+fn a_record_whose_op_is_damaged_is_what_its_fields_say() {
+    let with_op = |bag: &Bytes, at: usize, op: u8| changed(bag, at + find(&bag[at..], b"op=") + 3, &[op]);
+    for op in [0x01, 0x15, 0x85] {
+        for compression in ["bz2", "lz4"] {
+            let bag = three(compression).leave_open();
+            let second = chunk_at(&bag, 1);
+            let bag = with_op(&bag, second, op);
+            fails(&bag, ErrorKind::Corrupt, second, "has the fields of a chunk");
+            salvages(&bag, (0..20).chain(40..60), &[("/a", 20)]);
+            let bag = three(compression).close();
+            salvages(&with_op(&bag, second, op), (0..20).chain(40..60), &[("/a", 20)]);
+        }
+        let bag = three("none").leave_open();
+        salvages(&with_op(&bag, chunk_at(&bag, 1), op), 0..60, &[]);
+    }
+    let writer = Writer::new(&[]).raw(&strings(0, "/a"));
+    let start = writer.bytes.len();
+    let messages: Vec<Vec<u8>> = (0..20).map(|it| message(0, it, b"x")).collect();
+    let bag = writer.raw(&messages.concat()).leave_open();
+    let eighth = start + 7 * messages[0].len();
+    for op in [0x03, 0x06, 0x12] {
+        let bag = with_op(&bag, eighth, op);
+        assert_eq!(refused(&bag, &undecoded()).locus().byte_offset, Some(eighth as u64));
+        salvages(&bag, (0..7).chain(8..20), &[("/a", 1)]);
+    }
+}
+
 #[test]
 fn a_compression_nobody_knows() {
     let bag = three("none").close();
@@ -429,6 +507,11 @@ fn a_message_outside_of_chunks_whose_length_is_damaged() {
         let kept: Vec<i64> = outcome.log_times("/a").into_iter().filter(|it| *it != 7).collect();
         assert_eq!(kept, (0..20).filter(|it| *it != 7).collect::<Vec<_>>(), "{lie}: {:?}", damage(&*source));
         assert!(!damage(&*source).is_empty());
+        // Units of one message each: what is taken back of one is not taken from the one in front of it.
+        let (source, outcome) = read(&bag, &OpenOptions { partition_bytes: 1, ..salvage() });
+        let counts = source.plan().partitions.iter().filter_map(|it| it.counts.as_ref());
+        let n_planned: u64 = counts.flatten().map(|it| it.1).sum();
+        assert_eq!(n_planned, outcome.n_rows() as u64, "{lie}");
     }
     // The last one, cut: it alone is lost, and is counted.
     salvages(&bag.slice(..bag.len() - 10), 0..19, &[("/a", 1)]);

@@ -13,7 +13,10 @@ fn check(bytes: &Bytes) {
     for salvage in [false, true] {
         let options = OpenOptions { salvage, record_bytes_max: 8 << 20, ..OpenOptions::default() };
         match open(bytes, &options) {
-            Ok(source) => drop(read_all(&*source)),
+            Ok(source) => {
+                let outcome = read_all(&*source);
+                assert!(!outcome.fewer_than_planned, "{:?}", outcome.errors);
+            }
             Err(err) => assert!(err.locus().path.is_some() && err.hint().is_some(), "{err}"),
         }
     }

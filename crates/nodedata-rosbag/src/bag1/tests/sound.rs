@@ -178,6 +178,22 @@ fn bags_are_known_by_their_first_bytes() {
 }
 
 #[test]
+fn a_bag_behind_a_bag_is_named_and_not_read() {
+    let bag = writer("lz4").close();
+    let both: Bytes = [&bag[..], &bag[..]].concat().into();
+    let (source, outcome) = read(&both, &undecoded());
+    assert_eq!(outcome.log_times("/a"), times_of_a());
+    assert!(outcome.errors.is_empty() && damage(&*source).is_empty());
+    let warnings = found(&*source, FindingKind::Warning);
+    assert_eq!(warnings.len(), 1);
+    let named = format!("the index names nothing in bytes {}..{},", bag.len(), both.len());
+    assert!(warnings[0].message.starts_with(&named), "{}", warnings[0].message);
+    assert!(warnings[0].message.contains("something else was appended"), "{}", warnings[0].message);
+    let (_, outcome) = read(&both, &salvage());
+    assert_eq!(outcome.log_times("/a"), [times_of_a(), times_of_a()].concat());
+}
+
+#[test]
 fn what_reindexing_leaves_behind_the_last_chunk_is_not_read() {
     for compression in COMPRESSIONS {
         let records: Vec<u8> =
