@@ -104,7 +104,8 @@ fn counts_of(log: &dyn LogFile) -> Option<BTreeMap<u32, u64>> {
     Some(counts)
 }
 
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+/// Names, of many the first ones.
+pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.map(|it| format!("`{it}`")).collect();
     shortened(&names)
 }

@@ -2,15 +2,12 @@
 
 use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
 
-use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, ReadAt, Result, TimeRange};
-use nodedata_io::packed::{Packing, Spool, spool, unpacked_max};
+use nodedata_core::{Attachment, Error, ErrorKind, Locus, OpenOptions, ReadAt, Result, TimeRange};
+use nodedata_io::packed::{Packing, Spool, UNPACK_RATIO_MAX, ratio_max, spool, unpacked_max};
 use nodedata_log::{
     ClockColumns, Cost, Damage, LogFacts, LogFile, LogStorage, Message, MessageCursor, MessagePlace, Route,
     Routes, SALVAGE_HINT, Selector, StoredFile, Unit,
 };
-
-/// How many times its size a packed file may have unpacked.
-const RATIO_MAX: u64 = 1000;
 
 /// The name of a file without the ending that says that it is packed; `None` where it has none.
 pub(crate) fn unpacked_name(path: &Path) -> Option<&Path> {
@@ -28,7 +25,8 @@ pub(crate) fn begins(head: &[u8]) -> bool {
 /// Unpacks a file and plans what comes out of it.
 ///
 /// # Errors
-/// As [`LogStorage::open`]; not opened to salvage, `Corrupt` for a file that ends early.
+/// As [`LogStorage::open`]; `Limit` for a file of which too much comes out; not opened to salvage, `Corrupt` for one that ends
+/// early, `Unsupported` for one with attachments.
 pub(crate) fn open(
     storage: &dyn LogStorage,
     path: &Path,
@@ -36,8 +34,9 @@ pub(crate) fn open(
     options: &OpenOptions,
 ) -> Result<(Box<dyn LogFile>, LogFacts)> {
     let n_packed = file.n_bytes();
-    let n_bytes_max = unpacked_max(n_packed, RATIO_MAX);
-    let spool = Arc::new(spool(file, Packing::Zstd, n_bytes_max, options.scratch.as_deref())?);
+    let n_bytes_max = unpacked_max(n_packed, ratio_max(options));
+    let spool = spool(file, Packing::Zstd, n_bytes_max, options.scratch.as_deref());
+    let spool = Arc::new(spool.map_err(with_option)?);
     let broken = spool.damage().map(|it| ends_early(it, &spool));
     if !options.salvage
         && let Some(error) = broken
@@ -53,8 +52,36 @@ pub(crate) fn open(
         let cost = Cost { uncounted: true, ..Cost::nothing("truncated") };
         facts.damage.push(Damage { error, cost });
     }
-    let before = counts_before(&*log, &facts, options)?;
-    Ok((Box::new(PackedLog { log, spool, n_packed, before: before.into() }), facts))
+    for attachment in std::mem::take(&mut facts.attachments) {
+        let error = without_address(&spool, &attachment);
+        if !options.salvage {
+            return Err(error);
+        }
+        let cost = Cost { uncounted: true, ..Cost::nothing("packed_attachment") };
+        facts.damage.push(Damage { error, cost });
+    }
+    let counts = counts_by_unit(&*log, &facts, options)?;
+    Ok((Box::new(PackedLog { log, spool, n_packed, counts: counts.into() }), facts))
+}
+
+/// A limit on what comes out of a file, with the option that lifts it.
+fn with_option(err: Error) -> Error {
+    match err.kind() {
+        ErrorKind::Limit => err.with_hint(format!(
+            "`--set source.{}=N` lets more come out, or unpack it first: `{}`",
+            UNPACK_RATIO_MAX.name,
+            Packing::Zstd.command()
+        )),
+        _ => err,
+    }
+}
+
+/// That an attachment cannot be carried over: its bytes are in what comes out, and an input is the packed file.
+fn without_address(spool: &Spool, attachment: &Attachment) -> Error {
+    let message = format!("attachment `{}` lies in a packed file, where it has no address", attachment.name);
+    let packed = spool.packed_range(&attachment.content.byte_range);
+    let hint = format!("unpack the file first: `{}`", Packing::Zstd.command());
+    Error::new(ErrorKind::Unsupported, message).at(Locus::byte(packed.start)).with_hint(hint)
 }
 
 /// What ended the packed file. A spool keeps it, so this is a copy.
@@ -84,34 +111,39 @@ fn damage_within(spool: &Spool, n_packed: u64, damage: Damage) -> Damage {
     Damage { error: within(spool, error), cost: Cost { byte_range, ..cost } }
 }
 
-/// The messages of each channel in front of each unit. What the log does not count is walked.
-fn counts_before(log: &dyn LogFile, facts: &LogFacts, options: &OpenOptions) -> Result<Vec<Vec<(u32, u64)>>> {
+/// The messages of each unit by channel, only of those that have some in it: a bag may have many units, and many channels. What the
+/// log does not count is walked.
+pub(crate) fn counts_by_unit(
+    log: &dyn LogFile,
+    facts: &LogFacts,
+    options: &OpenOptions,
+) -> Result<Vec<Vec<(u32, u64)>>> {
     let mut routes = Routes::default();
     for (idx, channel) in facts.definitions.channels.keys().enumerate() {
         routes.set(*channel, Route::Stream(idx));
     }
     let routes = Arc::new(routes);
-    let mut sums: BTreeMap<u32, u64> = BTreeMap::new();
-    let mut before = Vec::with_capacity(log.n_units());
+    let mut by_unit = Vec::with_capacity(log.n_units());
     for unit in 0..log.n_units() {
-        before.push(sums.iter().map(|(channel, n)| (*channel, *n)).collect());
         if let Some(counts) = log.counts(unit) {
-            counts.iter().for_each(|(channel, n)| *sums.entry(*channel).or_default() += n);
+            by_unit.push(counts.to_vec());
             continue;
         }
+        let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
         let selector = Selector::new(Arc::clone(&routes), TimeRange::ALL);
         let mut messages = log.messages(unit..unit + 1, selector, options);
         loop {
             match messages.next_message() {
-                Ok(Some(message)) => *sums.entry(message.channel).or_default() += 1,
+                Ok(Some(message)) => *counts.entry(message.channel).or_default() += 1,
                 Ok(None) => break,
                 Err(damage) if damage.error.kind() == ErrorKind::Io => return Err(damage.error),
                 // Reading meets it again.
                 Err(_) => {}
             }
         }
+        by_unit.push(counts.into_iter().collect());
     }
-    Ok(before)
+    Ok(by_unit)
 }
 
 /// The log in a packed file.
@@ -119,8 +151,8 @@ struct PackedLog {
     log: Box<dyn LogFile>,
     spool: Arc<Spool>,
     n_packed: u64,
-    /// By unit.
-    before: Arc<[Vec<(u32, u64)>]>,
+    /// See [`counts_by_unit`].
+    counts: Arc<[Vec<(u32, u64)>]>,
 }
 
 impl LogFile for PackedLog {
@@ -146,8 +178,8 @@ impl LogFile for PackedLog {
         selector: Selector,
         options: &OpenOptions,
     ) -> Box<dyn MessageCursor> {
-        let (routes, by_unit) = (Arc::clone(selector.routes()), Arc::clone(&self.before));
-        let counts = CountsBefore { routes, by_unit, unit: None, by_stream: Vec::new() };
+        let (routes, by_unit) = (Arc::clone(selector.routes()), Arc::clone(&self.counts));
+        let counts = CountsBefore { routes, by_unit, n_summed: 0, by_stream: Vec::new() };
         let (spool, n_packed) = (Arc::clone(&self.spool), self.n_packed);
         Box::new(PackedCursor {
             cursor: self.log.messages(units, selector, options),
@@ -165,29 +197,27 @@ struct PackedCursor {
     n_packed: u64,
 }
 
-/// The messages of streams in front of a unit.
+/// The messages of streams in front of a unit, summed on the way.
 struct CountsBefore {
     routes: Arc<Routes>,
     by_unit: Arc<[Vec<(u32, u64)>]>,
-    /// The unit that `by_stream` is of.
-    unit: Option<usize>,
+    /// Units that are in `by_stream`.
+    n_summed: usize,
     by_stream: Vec<u64>,
 }
 
 impl CountsBefore {
     fn before(&mut self, unit: usize, stream: usize) -> u64 {
-        if self.unit != Some(unit) {
-            self.unit = Some(unit);
-            self.by_stream.clear();
-            for (channel, n) in &self.by_unit[unit] {
-                if let Route::Stream(stream) = self.routes.of(*channel) {
-                    if self.by_stream.len() <= stream {
-                        self.by_stream.resize(stream + 1, 0);
-                    }
-                    self.by_stream[stream] += n;
+        // Cursors walk units in order.
+        for (channel, n) in self.by_unit[self.n_summed.min(unit)..unit].iter().flatten() {
+            if let Route::Stream(stream) = self.routes.of(*channel) {
+                if self.by_stream.len() <= stream {
+                    self.by_stream.resize(stream + 1, 0);
                 }
+                self.by_stream[stream] += n;
             }
         }
+        self.n_summed = unit;
         self.by_stream.get(stream).copied().unwrap_or(0)
     }
 }

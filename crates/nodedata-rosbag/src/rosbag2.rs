@@ -5,7 +5,8 @@ mod open;
 
 use std::sync::Arc;
 
-use nodedata_core::{Detection, Files, Format, Listing, OpenOptions, Result, Source};
+use nodedata_core::{Detection, Files, Format, Listing, OpenOptions, OptionKey, Result, Source};
+use nodedata_io::packed::UNPACK_RATIO_MAX;
 
 use crate::recording::Storages;
 
@@ -24,7 +25,7 @@ impl RosBag2 {
 
 impl std::fmt::Debug for RosBag2 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.storages.iter().map(|it| it.name())).finish()
+        f.debug_struct("RosBag2").field("n_storages", &self.storages.len()).finish()
     }
 }
 
@@ -35,6 +36,10 @@ impl Format for RosBag2 {
 
     fn about(&self) -> &'static str {
         "ROS 2 bags, one episode a bag: SQLite or MCAP, split, compressed, described or not, whole or damaged"
+    }
+
+    fn options(&self) -> &'static [OptionKey] {
+        &[UNPACK_RATIO_MAX]
     }
 
     fn detect(&self, listing: &Listing<'_>) -> Detection {

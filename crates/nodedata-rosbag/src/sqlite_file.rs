@@ -28,10 +28,6 @@ pub static SQLITE3: Sqlite3 = Sqlite3;
 pub struct Sqlite3;
 
 impl LogStorage for Sqlite3 {
-    fn name(&self) -> &'static str {
-        "sqlite3"
-    }
-
     fn claims(&self, path: &Path) -> bool {
         path.extension().is_some_and(|it| it.eq_ignore_ascii_case("db3"))
     }

@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use nodedata_core::{Error, ErrorKind, Files, InputFile, Locus, OpenOptions, ReadAt, Result};
+use nodedata_core::{Error, ErrorKind, Files, HEAD_BYTES, InputFile, Locus, OpenOptions, ReadAt, Result};
 use nodedata_log::{
     LogFacts, LogFile, LogSource, LogStorage, PlannedFile, Recording, SALVAGE_HINT, StoredFile,
     whole_file_lost,
@@ -16,9 +16,6 @@ use crate::{
     packed,
     recording::{Bag, BagFile, METADATA, SERIALIZED_METADATA, Storages, bags},
 };
-
-/// Bytes of a file that say what it is.
-const HEAD_BYTES: u64 = 4096;
 
 type Log = Box<dyn LogFile>;
 
@@ -32,7 +29,7 @@ pub(crate) fn open(storages: Storages, files: &dyn Files, options: &OpenOptions)
         Opener { storages, files, paths: &paths, options, damage: Vec::new(), beside: Vec::new() };
     let mut described = BTreeMap::new();
     let mut warnings = Vec::new();
-    for path in paths.iter().filter(|it| it.file_name().is_some_and(|it| it == METADATA)) {
+    for path in paths.iter().filter(|it| is_description(it)) {
         let read = opener.description(path)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         described.insert(folder, read.map_err(|err| warnings.push(err)).ok());
@@ -94,14 +91,14 @@ impl Opener<'_> {
     fn bag_files(&mut self) -> Result<Vec<BagFile>> {
         let mut found = Vec::new();
         for path in self.paths {
-            if self.beside.contains(path) || self.is_beside(path) {
+            if is_description(path) || self.is_beside(path) {
                 continue;
             }
             let mut file = BagFile::of_name(self.storages, path);
             if file.is_none() {
                 let it = self.files.open(path).map_err(|err| err.at(Locus::path(path)))?;
                 let head =
-                    it.read_at(0..it.n_bytes().min(HEAD_BYTES)).map_err(|err| err.at(Locus::path(path)))?;
+                    it.peek_at(0..it.n_bytes().min(HEAD_BYTES)).map_err(|err| err.at(Locus::path(path)))?;
                 file = BagFile::of_content(self.storages, path, &head);
             }
             found.extend(file);
@@ -135,6 +132,7 @@ impl Opener<'_> {
         let mut embedded = None;
         for (_, planned) in &mut opened {
             let text = planned.facts.metadata.get(SERIALIZED_METADATA);
+            let text = text.filter(|it| it.len() as u64 <= metadata::BYTES_MAX);
             if let Some(read) = text.and_then(|it| BagMetadata::parse(it).ok()) {
                 // What it says is told key by key.
                 planned.facts.metadata.remove(SERIALIZED_METADATA);
@@ -144,6 +142,9 @@ impl Opener<'_> {
         let mut warnings: Vec<Error> = twins.iter().map(|it| twin(it)).collect();
         if let Some((metadata, path)) = described.zip(path.as_deref()) {
             warnings.extend(confirm::contradictions(metadata, path, &opened));
+        }
+        if path.is_none() && 1 < opened.len() {
+            warnings.push(joined(&opened));
         }
         let metadata = described.or(embedded.as_ref());
         let mut files: Vec<PlannedFile<Log>> = opened.into_iter().map(|it| it.1).collect();
@@ -220,6 +221,24 @@ fn nothing_in(path: &Path, n_said: u64) -> Result<LogFacts> {
     let message = "the file is empty: nothing was recorded into it";
     let warnings = vec![Error::new(ErrorKind::Corrupt, message).at(Locus::path(path))];
     Ok(LogFacts { warnings, ..LogFacts::default() })
+}
+
+/// Whether a file describes a bag.
+fn is_description(path: &Path) -> bool {
+    path.file_name().is_some_and(|it| it == METADATA)
+}
+
+/// That files are one bag because they are called so, which those of several recordings may be as well.
+fn joined(files: &[Opened]) -> Error {
+    let names: Vec<String> = files.iter().map(|(file, _)| file.path.display().to_string()).collect();
+    let listed = confirm::listed(names.iter().map(String::as_str));
+    let n = names.len();
+    let message =
+        format!("{n} files are read as one bag by their names alone, without a `{METADATA}`: {listed}");
+    let first = files.first().map(|(file, _)| Locus::path(&file.path)).unwrap_or_default();
+    let hint =
+        "`ros2 bag reindex` describes a bag; put recordings that are not one into folders of their own";
+    Error::new(ErrorKind::Config, message).at(first).with_hint(hint)
 }
 
 fn twin(path: &Path) -> Error {

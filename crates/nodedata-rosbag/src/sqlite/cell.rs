@@ -158,7 +158,7 @@ fn n_local(n_payload: u64, usable: usize) -> usize {
 }
 
 impl Pages {
-    /// The bytes of a record: where they lie in one piece in its leaf, nothing is copied into the buffer.
+    /// Copies a record into the buffer: what of it lies in its leaf, and behind that what lies in overflow pages.
     ///
     /// # Errors
     /// `Corrupt` when its overflow pages do not hold it.

@@ -16,6 +16,8 @@ pub(crate) struct Database {
     pub(crate) pages: Pages,
     pub(crate) encoding: TextEncoding,
     pub(crate) first_free: u32,
+    /// Whether what is broken is told and not refused.
+    pub(crate) salvage: bool,
     /// What was found broken, where that is not refused.
     pub(crate) damage: Vec<Error>,
     /// What else is to be told.
@@ -24,6 +26,9 @@ pub(crate) struct Database {
 
 /// Endings of the names of the files beside a database that hold pages of it, in the order in which they are asked.
 pub(crate) const COMPANIONS: &[&str] = &["-wal", "-journal"];
+
+/// Pages that a damaged database is believed to have, though there are fewer: what else lies in its log is found by their numbers.
+const PAGES_BELIEVED: u32 = 1 << 20;
 
 impl Database {
     /// Finds out where the pages of a database are.
@@ -62,18 +67,21 @@ impl Database {
             refused.push(corrupt(message).at(Locus { path: Some(it.path.clone()), ..Locus::byte(0) }));
             false
         });
-        if let (false, Some(error)) = (salvage, refused.pop()) {
+        if !salvage && let Some(error) = refused.pop() {
             return Err(error);
         }
         damage.extend(refused);
         let n_in_file = file.file.n_bytes().div_ceil(u64::from(header.page_bytes));
         let n_in_file = u32::try_from(n_in_file).unwrap_or(u32::MAX);
-        let n_pages = overlays.first().map(|it| it.n_pages).or(header.n_pages).unwrap_or(n_in_file);
+        let n_said = overlays.first().map(|it| it.n_pages).or(header.n_pages).unwrap_or(n_in_file);
+        // A sound database is never larger, and sets of pages are as large as what is believed.
+        let n_there = u64::from(n_in_file) + overlays.iter().map(|it| it.pages.len() as u64).sum::<u64>();
+        let n_pages = n_said.min(u32::try_from(n_there).unwrap_or(u32::MAX).max(PAGES_BELIEVED));
         let Header { page_bytes, usable, encoding, first_free, .. } = header;
         let pages = Pages::new(Arc::clone(&file.file), page_bytes, usable, n_pages, overlays);
-        if let Some(first) = pages.first_missing() {
+        if let Some(first) = pages.first_missing(n_said) {
             let message = format!(
-                "file has {} bytes, but its database has {n_pages} pages of {page_bytes}: those from page {first} on are missing",
+                "file has {} bytes, but its database has {n_said} pages of {page_bytes}: those from page {first} on are missing",
                 file.file.n_bytes()
             );
             let error = corrupt(message).at(pages.locus(pages.place(first)));
@@ -82,7 +90,7 @@ impl Database {
             }
             damage.push(error);
         }
-        Ok(Self { pages, encoding, first_free, damage, told })
+        Ok(Self { pages, encoding, first_free, salvage, damage, told })
     }
 }
 

@@ -1,5 +1,5 @@
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_log::corrupt;
+use nodedata_log::{corrupt, foreign_start};
 
 /// What every database begins with.
 pub(crate) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -37,8 +37,10 @@ impl Header {
     /// # Errors
     /// `Corrupt` for what is no database, `Unsupported` for a later version.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
-        Self::check_magic(bytes)?;
         let at = |error: Error, offset: u64| Err(error.at(Locus::byte(offset)));
+        if !bytes.starts_with(MAGIC) {
+            return at(foreign_start(bytes, "SQLite", MAGIC), 0);
+        }
         if bytes.len() < HEADER_BYTES {
             let message = format!("file ends after {} bytes, inside the header of the database", bytes.len());
             return at(corrupt(message), 0);
@@ -68,23 +70,6 @@ impl Header {
         let n_pages = Some(u32_at(bytes, 28)).filter(|it| *it != 0 && is_current);
         let usable = (page_bytes - reserved) as usize;
         Ok(Self { page_bytes, usable, encoding, n_pages, first_free: u32_at(bytes, 32) })
-    }
-
-    fn check_magic(bytes: &[u8]) -> Result<()> {
-        if bytes.starts_with(MAGIC) {
-            return Ok(());
-        }
-        let hint = "check that the file is a bag and was copied in binary mode";
-        let (message, hint) = if bytes.is_empty() {
-            ("file is empty".to_owned(), "record it again, or leave it out")
-        } else if bytes.starts_with(b"version https://git-lfs") {
-            let message = "found a Git LFS pointer instead of the database itself";
-            (message.to_owned(), "`git lfs pull` fetches the file")
-        } else {
-            let found = bytes[..bytes.len().min(MAGIC.len())].escape_ascii();
-            (format!("file starts with `{found}`, but SQLite databases start with `SQLite format 3`"), hint)
-        };
-        Err(Error::new(ErrorKind::Corrupt, message).with_hint(hint).at(Locus::byte(0)))
     }
 }
 

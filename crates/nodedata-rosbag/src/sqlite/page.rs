@@ -56,7 +56,7 @@ impl Pages {
         self.page_bytes
     }
 
-    /// Pages the database says it has.
+    /// Pages the database says it has, as far as that is believed.
     pub(crate) fn n_pages(&self) -> u32 {
         self.n_pages
     }
@@ -66,11 +66,11 @@ impl Pages {
         self.file.in_memory().is_some()
     }
 
-    /// The first page that lies nowhere, where the file ends early.
-    pub(crate) fn first_missing(&self) -> Option<u32> {
+    /// The first page that lies nowhere, where the file ends early; the database says that it has `n_said`.
+    pub(crate) fn first_missing(&self, n_said: u32) -> Option<u32> {
         let n_whole = self.file.n_bytes() / self.page_bytes;
         let first = u32::try_from(n_whole).ok()?.checked_add(1)?;
-        (first..=self.n_pages).find(|no| !self.overlays.iter().any(|it| it.pages.contains_key(no)))
+        (first..=n_said).find(|no| !self.overlays.iter().any(|it| it.pages.contains_key(no)))
     }
 
     /// Pages that can be read, at most: what a number in the file claims is no reason to set memory aside.

@@ -109,7 +109,7 @@ impl Database {
             ErrorKind::Io => err,
             _ => within(&table.name, err),
         };
-        let tree = walk::leaves(&self.pages, table.root, reached)?;
+        let tree = walk::leaves(&self.pages, table.root, reached, self.salvage)?;
         for broken in tree.broken {
             on_damage(in_table(broken.error))?;
         }

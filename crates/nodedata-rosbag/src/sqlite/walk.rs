@@ -34,24 +34,25 @@ pub(crate) struct Broken {
 ///
 /// # Errors
 /// `Io`; otherwise nothing: what cannot be walked is in [`Tree::broken`].
-pub(crate) fn leaves(pages: &Pages, root: u32, reached: &mut PageSet) -> Result<Tree> {
+pub(crate) fn leaves(pages: &Pages, root: u32, reached: &mut PageSet, salvage: bool) -> Result<Tree> {
     let mut tree = Tree { leaves: Vec::new(), broken: Vec::new() };
-    let depth = depth(pages, root)?;
+    // The first way may be the broken one, and then all others would be taken for it: to salvage, each page is looked at.
+    let shortcut = if salvage { None } else { depth(pages, root)? };
+    let mut leaf_level = shortcut;
+    let mut is_even = true;
+    // Pages of which it is told that they lead nowhere: once each, as one can do that a thousand times.
+    let mut told = PageSet::up_to(pages.n_there());
     // Page, how deep it is, up to where the pages above it lie, and the one that names it.
     let mut to_do = vec![(root, 0, 0, 1)];
     while let Some((page, level, above, parent)) = to_do.pop() {
-        let is_there = 0 < page && page <= pages.n_pages();
-        if !is_there || !reached.insert(page) {
-            let what = match is_there {
-                true => "which a tree leads to already".to_owned(),
-                false => format!("but the database has {}", pages.n_pages()),
-            };
-            let message = format!("page {parent} leads to page {page}, {what}");
-            tree.broken.push(Broken { page, error: corrupt(message).at(pages.locus(pages.place(parent))) });
+        if let Some(what) = dead_end(pages, page, reached) {
+            if told.insert(parent) {
+                tree.broken.push(Broken { page, error: misled(pages, parent, page, &what) });
+            }
             continue;
         }
         let own_end = pages.own_end(page).max(above);
-        if depth == Some(level) {
+        if shortcut == Some(level) {
             tree.leaves.push(Leaf { page, own_end });
             continue;
         }
@@ -60,7 +61,15 @@ pub(crate) fn leaves(pages: &Pages, root: u32, reached: &mut PageSet) -> Result<
             false => it.children().map(Some).map_err(|err| err.at(pages.locus(it.page.place))),
         });
         match children {
-            Ok(None) => tree.leaves.push(Leaf { page, own_end }),
+            Ok(None) => {
+                if is_even && *leaf_level.get_or_insert(level) != level {
+                    // The leaves that should be below the page are missing, and nothing else tells.
+                    is_even = false;
+                    let error = misled(pages, parent, page, "whose rows are not as deep as others are");
+                    tree.broken.push(Broken { page: parent, error });
+                }
+                tree.leaves.push(Leaf { page, own_end });
+            }
             Ok(Some(children)) => {
                 to_do.extend(children.iter().rev().map(|it| (*it, level + 1, own_end, page)));
             }
@@ -69,6 +78,22 @@ pub(crate) fn leaves(pages: &Pages, root: u32, reached: &mut PageSet) -> Result<
         }
     }
     Ok(tree)
+}
+
+/// Why a page that is named is not walked; `None` where it is, and from now on reached.
+fn dead_end(pages: &Pages, page: u32, reached: &mut PageSet) -> Option<String> {
+    if page == 0 || pages.n_pages() < page {
+        return Some(format!("but the database has {}", pages.n_pages()));
+    }
+    if pages.n_there() < page {
+        return Some("which lies behind the end of the file".to_owned());
+    }
+    (!reached.insert(page)).then(|| "which a tree leads to already".to_owned())
+}
+
+fn misled(pages: &Pages, parent: u32, page: u32, what: &str) -> Error {
+    let message = format!("page {parent} leads to page {page}, {what}");
+    corrupt(message).at(pages.locus(pages.place(parent)))
 }
 
 /// How deep leaves are, by the way to the first one; `None` where that is broken.

@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use nodedata_core::{Error, Locus, Result};
 use nodedata_log::{
@@ -83,7 +87,8 @@ impl SqliteCursor {
     fn open_unit(&mut self) -> bool {
         for idx in self.rest.by_ref() {
             let unit = &self.messages.units[idx];
-            if self.selector.may_select(None, unit.times) {
+            let channels = unit.counts.as_ref().map(|it| it.iter().map(|it| it.0).collect::<BTreeSet<u32>>());
+            if self.selector.may_select(channels.as_ref(), unit.times) {
                 (self.unit, self.leaves, self.is_open) = (idx, unit.leaves.clone(), true);
                 self.selector.start_unit();
                 return true;
@@ -139,7 +144,7 @@ impl SqliteCursor {
             };
             let MessageHead { channel, time, data } = head;
             let offset = leaf.page.place.offset + cell.at as u64;
-            // What is no time is met as damage, and no range leaves it out.
+            // What is no time is met as damage, but where a range has an end: it counts as later than any.
             let log_time = time.map_or(u64::MAX, |it| u64::try_from(it).unwrap_or(u64::MAX));
             let Some(picked) = self.selector.pick(channel, log_time, (offset, 0)) else { continue };
             let lost = |reason| Cost { records: [(channel, 1)].into(), ..Cost::nothing(reason) };

@@ -38,7 +38,7 @@ pub(crate) fn plan(
     facts: &mut LogFacts,
 ) -> Result<(Vec<LeafUnit>, Vec<u32>)> {
     let pages = &database.pages;
-    let tree = walk::leaves(pages, root, reached)?;
+    let tree = walk::leaves(pages, root, reached, options.salvage)?;
     let is_whole = tree.broken.is_empty();
     for broken in tree.broken {
         let error = within("messages", broken.error);

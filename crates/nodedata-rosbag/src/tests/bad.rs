@@ -4,6 +4,7 @@ use nodedata_core::{ErrorKind, OpenOptions};
 use rusqlite::Connection;
 
 use super::{Outcome, Snapshot, builder, read, salvage};
+use crate::sqlite::database::Database;
 
 const PAGE: usize = 512;
 const N: usize = 120;
@@ -155,6 +156,8 @@ fn a_cut_file_keeps_what_is_in_front() {
         let found = read(&*log, &facts, &salvage());
         assert!(found.messages.iter().all(|it| sample.whole.messages.contains(it)));
         assert!(!found.messages.is_empty() && found.messages.len() < N);
+        let mut planned = facts.damage.iter();
+        assert!(planned.any(|it| it.cost.uncounted && it.error.to_string().contains("are missing")));
     }
 }
 
@@ -185,6 +188,42 @@ fn leaves_below_a_broken_page_are_found_again() {
     let sample = Sample::new();
     let at = ((sample.root - 1) * PAGE) as u64;
     check(&sample.with(sample.root, 0, &[0x77]), "its type is 0x77", at, N);
+}
+
+#[test]
+fn leaves_that_are_not_equally_deep_hide_no_rows() {
+    let sample = Sample::new();
+    let of_root = sample.children(sample.root);
+    let place = |no: usize| ((no - 1) * PAGE) as u64;
+    // The first way leads to a leaf too early: all others would be taken for leaves.
+    let leaf = sample.children(of_root[0])[1];
+    let pointer = sample.u16(sample.root, 12);
+    let broken = sample.with(sample.root, pointer, &(leaf as u32).to_be_bytes());
+    check(&broken, "holds no rows, where the tree has a leaf", place(of_root[1]), N);
+    // The last way does, and nothing else is wrong with what it leads to.
+    let leaf = sample.children(of_root[of_root.len() - 1])[0];
+    let broken = sample.with(sample.root, 8, &(leaf as u32).to_be_bytes());
+    let message = format!("page {} leads to page {leaf}, whose rows are not as deep", sample.root);
+    check(&broken, &message, place(sample.root), N);
+}
+
+#[test]
+fn ways_to_nowhere_are_told_once_a_page() {
+    let sample = Sample::new();
+    let interior = sample.children(sample.root)[0];
+    let n_cells = sample.u16(interior, 3);
+    assert!(2 < n_cells, "{n_cells}");
+    let place = (interior - 1) * PAGE;
+    for child in [sample.root, 0] {
+        let mut bytes = sample.bytes.clone();
+        for idx in 0..n_cells {
+            let at = place + sample.u16(interior, 12 + 2 * idx);
+            bytes[at..at + 4].copy_from_slice(&(child as u32).to_be_bytes());
+        }
+        let message = format!("page {interior} leads to page {child}, ");
+        let found = check(&bytes, &message, place as u64, N);
+        assert_eq!(found.damage.len(), 1, "{:?}", found.reasons());
+    }
 }
 
 #[test]
@@ -357,6 +396,10 @@ fn a_log_with_other_pages_is_refused() {
     } else {
         panic!("pages of two sizes were mixed");
     }
+    assert_eq!(read_all(&mixed, &salvage()), (20, 1, 0), "what is left out is told");
+    let (_, facts) = mixed.open(&salvage()).unwrap();
+    let told = facts.damage[0].error.to_string();
+    assert!(told.contains("1024 bytes, but those of the database 512"), "{told}");
     // With other salts no frame counts, and that is how a log is begun anew.
     let mut salted = small.wal.clone().unwrap().to_vec();
     salted[32 + 8] ^= 1;
@@ -367,12 +410,81 @@ fn a_log_with_other_pages_is_refused() {
     // A torn last frame is told, and what was committed before it counts.
     let mut torn = small.wal.clone().unwrap().to_vec();
     torn.truncate(torn.len() - 7);
-    assert_eq!(
-        read_all(&Snapshot { wal: Some(torn.into()), ..small.clone() }, &OpenOptions::default()).0,
-        20
-    );
+    let torn = Snapshot { wal: Some(torn.into()), ..small.clone() };
+    assert_eq!(read_all(&torn, &OpenOptions::default()).0, 20);
+    assert_eq!(read_all(&torn, &OpenOptions::default()), (20, 0, 1));
+    let (_, facts) = torn.open(&OpenOptions::default()).unwrap();
+    assert!(facts.warnings[0].to_string().contains("and a torn one"), "{}", facts.warnings[0]);
     assert_eq!(
         read_all(&Snapshot { wal: Some(bytes::Bytes::new()), ..small }, &OpenOptions::default()),
         (20, 0, 0)
     );
+}
+
+/// A write-ahead log of one frame, which is sound: a page of a database that is said to have so many.
+fn log_of_one(page: u32, n_pages: u32) -> Vec<u8> {
+    let words = |all: &[u32]| all.iter().flat_map(|it| it.to_be_bytes()).collect::<Vec<u8>>();
+    let add = |sums: &mut [u32; 2], bytes: &[u8]| {
+        for pair in bytes.chunks_exact(8) {
+            let word = |at: usize| u32::from_le_bytes(pair[at..at + 4].try_into().unwrap());
+            sums[0] = sums[0].wrapping_add(word(0)).wrapping_add(sums[1]);
+            sums[1] = sums[1].wrapping_add(word(4)).wrapping_add(sums[0]);
+        }
+    };
+    let salts = [1, 2];
+    let mut log = words(&[0x377f_0682, 3_007_000, PAGE as u32, 0, salts[0], salts[1]]);
+    let mut sums = [0; 2];
+    add(&mut sums, &log);
+    log.extend(words(&sums));
+    let (head, content) = (words(&[page, n_pages]), [0u8; PAGE]);
+    add(&mut sums, &head);
+    add(&mut sums, &content);
+    log.extend(head);
+    log.extend(words(&salts));
+    log.extend(words(&sums));
+    log.extend(content);
+    log
+}
+
+/// A rollback journal of one page.
+fn journal_of_one(page: u32, n_pages: u32) -> Vec<u8> {
+    let words = |all: &[u32]| all.iter().flat_map(|it| it.to_be_bytes()).collect::<Vec<u8>>();
+    let mut journal: Vec<u8> = vec![0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    // Records, nonce, pages of the database, bytes of a sector and of a page.
+    journal.extend(words(&[1, 0, n_pages, 512, PAGE as u32]));
+    journal.resize(512, 0);
+    journal.extend(words(&[page]));
+    // The content, and its checksum.
+    journal.extend([0u8; PAGE + 4]);
+    journal
+}
+
+#[test]
+fn numbers_of_pages_set_no_memory_aside() {
+    let sample = Sample::new();
+    let whole = Snapshot { database: sample.bytes.clone().into(), ..Snapshot::default() };
+    let wal = Some(log_of_one(u32::MAX, u32::MAX).into());
+    let journal = Some(journal_of_one(u32::MAX, u32::MAX).into());
+    for snapshot in [Snapshot { wal, ..whole.clone() }, Snapshot { journal, ..whole }] {
+        let err = snapshot.open(&OpenOptions::default()).err().unwrap();
+        assert!(err.to_string().contains("has 4294967295 pages"), "{err}");
+        assert_eq!(err.locus().byte_offset, Some(sample.bytes.len() as u64));
+        let n_there = Database::open(&snapshot.stored(), true).unwrap().pages.n_there();
+        assert!(n_there < 1 << 21, "{n_there}");
+        let (log, facts) = snapshot.open(&salvage()).unwrap();
+        let found = read(&*log, &facts, &salvage());
+        assert_eq!((found.messages, found.damage.len()), (sample.whole.messages.clone(), 0));
+        assert_eq!(facts.damage.len(), 1);
+    }
+}
+
+#[test]
+fn a_log_of_a_cut_file_still_counts() {
+    let sample = Sample::new();
+    let n_pages = (sample.bytes.len() / PAGE) as u32;
+    let cut = sample.bytes[..sample.bytes.len() / 2].to_vec();
+    let wal = Some(log_of_one(n_pages, n_pages).into());
+    let snapshot = Snapshot { database: cut.into(), wal, ..Snapshot::default() };
+    let pages = Database::open(&snapshot.stored(), true).unwrap().pages;
+    assert_eq!(pages.read(n_pages).unwrap().place.part, 1);
 }

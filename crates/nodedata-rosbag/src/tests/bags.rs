@@ -1,16 +1,26 @@
 //! Whole bags through the format: which files are one, in which order, and what is told of them.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use arrow_array::{cast::AsArray as _, types::Int64Type};
 use bytes::Bytes;
 use nodedata_core::{
-    Confidence, Fact, FindingKind, Format as _, Listing, OpenOptions, ReadOptions, Result, Source,
+    Confidence, ErrorKind, Fact, Files as _, FindingKind, Format as _, Listing, OpenOptions, OptionValue,
+    ReadAt, ReadOptions, Result, Source, TimeRange,
 };
 use nodedata_io::MemoryFiles;
+use nodedata_log::{LogFile, LogStorage as _, Route, Routes, Selector, StoredFile};
 
 use super::{Snapshot, builder, salvage};
-use crate::{RosBag2, SQLITE3};
+use crate::{RosBag2, SQLITE3, packed};
 
 static BAGS: RosBag2 = RosBag2::with(&[&SQLITE3, &nodedata_mcap::MCAP_FILE]);
 
@@ -147,6 +157,180 @@ fn packed_files_are_unpacked_and_not_read_twice() {
     let err = open(&[("x_0.db3.zstd", cut)], &OpenOptions::default()).err().unwrap();
     assert!(err.to_string().contains("the packed file is damaged"), "{err}");
     assert!(err.locus().path.is_some() && err.hint().is_some());
+}
+
+/// An MCAP log without a message, but with an attachment.
+fn log_with_attachment() -> Vec<u8> {
+    let text = |it: &str| [&(it.len() as u32).to_le_bytes()[..], it.as_bytes()].concat();
+    let record =
+        |op: u8, content: &[u8]| [&[op][..], &(content.len() as u64).to_le_bytes()[..], content].concat();
+    let data = &b"fx: 1.0"[..];
+    let (name, media_type) = (text("calib.yaml"), text("text/yaml"));
+    let n_bytes = (data.len() as u64).to_le_bytes();
+    let attachment = [&[0u8; 16][..], &name[..], &media_type[..], &n_bytes[..], data, &[0u8; 4][..]].concat();
+    let magic = b"\x89MCAP0\r\n".to_vec();
+    let header = record(1, &[text("ros2"), text("any")].concat());
+    [magic.clone(), header, record(9, &attachment), record(15, &[0; 4]), record(2, &[0; 20]), magic].concat()
+}
+
+#[test]
+fn attachments_of_packed_files_have_no_address() {
+    let log = log_with_attachment();
+    let source = open(&[("x_0.mcap", &log)], &OpenOptions::default()).unwrap();
+    assert_eq!(source.plan().attachments.len(), 1);
+    let packed = zstd::encode_all(&log[..], 3).unwrap();
+    let all: &[(&str, &[u8])] = &[("x_0.mcap.zstd", &packed)];
+    let err = open(all, &OpenOptions::default()).err().unwrap();
+    assert!(err.to_string().contains("attachment `calib.yaml` lies in a packed file"), "{err}");
+    assert_eq!((err.kind(), err.locus().byte_offset), (ErrorKind::Unsupported, Some(0)));
+    assert!(err.locus().path.is_some() && err.hint().is_some_and(|it| it.contains("unzstd")));
+    let source = open(all, &salvage()).unwrap();
+    assert!(source.plan().attachments.is_empty());
+    let lost: Vec<&str> =
+        source.plan().findings_of(FindingKind::Damage).map(|it| it.reason.as_str()).collect();
+    assert_eq!(lost, ["packed_attachment"]);
+}
+
+#[test]
+fn what_comes_out_of_packed_files_is_bounded_by_an_option() {
+    assert!(BAGS.options().iter().any(|it| it.name == "unpack_ratio_max"));
+    let packed = zstd::encode_all(&vec![0u8; 65 << 20][..], 1).unwrap();
+    let all: &[(&str, &[u8])] = &[("x_0.db3.zstd", &packed)];
+    let err = open(all, &OpenOptions::default()).err().unwrap();
+    assert_eq!(err.kind(), ErrorKind::Limit, "{err}");
+    assert!(err.hint().is_some_and(|it| it.contains("--set source.unpack_ratio_max")), "{:?}", err.hint());
+    let given = [("unpack_ratio_max".to_owned(), OptionValue::Integer(1 << 20))].into();
+    let err = open(all, &OpenOptions { options: given, ..OpenOptions::default() }).err().unwrap();
+    assert!(err.chain().contains("SQLite files start with"), "{}", err.chain());
+}
+
+/// Where messages of the three topics go, of which some are selected.
+fn routes(selected: &[u32]) -> Arc<Routes> {
+    let mut routes = Routes::default();
+    for channel in [1, 2, 70_000] {
+        let stream = selected.iter().position(|it| *it == channel);
+        routes.set(channel, stream.map_or(Route::Unselected, Route::Stream));
+    }
+    Arc::new(routes)
+}
+
+/// Stream and ordinal of the selected messages of some units.
+fn ordinals(log: &dyn LogFile, units: Range<usize>, selected: &[u32]) -> Vec<(usize, u64)> {
+    let selector = Selector::new(routes(selected), TimeRange::ALL);
+    let mut cursor = log.messages(units, selector, &OpenOptions::default());
+    let mut found = Vec::new();
+    while let Some(message) = cursor.next_message().unwrap() {
+        found.push((message.stream, message.place.ordinal));
+    }
+    found
+}
+
+#[test]
+fn messages_of_packed_files_are_numbered_through() {
+    const N: usize = 600;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db3");
+    builder::bag(&path, 4096, N, 2);
+    let name = Path::new("x.db3.zstd");
+    let files =
+        MemoryFiles::default().with(name, zstd::encode_all(&std::fs::read(&path).unwrap()[..], 1).unwrap());
+    let options = OpenOptions::default();
+    let (log, facts) = packed::open(&SQLITE3, name, files.open(name).unwrap(), &options).unwrap();
+    let n_units = log.n_units();
+    assert!(2 < n_units, "{n_units}");
+    // Each unit has its own counts, not those of all in front of it.
+    let counts = packed::counts_by_unit(&*log, &facts, &options).unwrap();
+    assert_eq!(counts.iter().flatten().map(|it| it.1).sum::<u64>(), N as u64);
+    let expected: Vec<(usize, u64)> = (0..N).map(|it| (it % 3, it as u64 / 3)).collect();
+    let all = [1, 2, 70_000];
+    assert_eq!(ordinals(&*log, 0..n_units, &all), expected);
+    for unit in 1..n_units {
+        let found = ordinals(&*log, unit..n_units, &all);
+        assert_eq!(found, expected[N - found.len()..], "from unit {unit} on");
+    }
+}
+
+/// A file in memory that counts how often it is read.
+struct Counted {
+    bytes: Bytes,
+    n_reads: AtomicUsize,
+}
+
+impl ReadAt for Counted {
+    fn n_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
+        self.n_reads.fetch_add(1, Ordering::Relaxed);
+        Ok(self.bytes.slice(range.start as usize..range.end as usize))
+    }
+
+    fn in_memory(&self) -> Option<Bytes> {
+        Some(self.bytes.clone())
+    }
+}
+
+#[test]
+fn units_without_a_selected_message_are_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db3");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    builder::create(&connection, 4);
+    connection.execute_batch("BEGIN").unwrap();
+    for topic in [1, 2] {
+        (0..3000).for_each(|it| builder::insert(&connection, topic, it, &[7; 300]));
+    }
+    connection.execute_batch("COMMIT").unwrap();
+    drop(connection);
+    let file = Arc::new(Counted { bytes: Snapshot::of(&path).database, n_reads: AtomicUsize::new(0) });
+    let bytes = Arc::clone(&file) as Arc<dyn ReadAt>;
+    let stored = StoredFile { path: Path::new("a.db3"), file: bytes, companions: vec![None, None] };
+    let (log, _) = SQLITE3.open(stored, &OpenOptions::default()).unwrap();
+    let read = |selected: &[u32]| {
+        let before = file.n_reads.load(Ordering::Relaxed);
+        let n = ordinals(&*log, 0..log.n_units(), selected).len();
+        (n, file.n_reads.load(Ordering::Relaxed) - before)
+    };
+    let ((n, n_reads), (n_of_one, n_reads_of_one)) = (read(&[1, 2]), read(&[2]));
+    assert_eq!((n, n_of_one), (6000, 3000));
+    assert!(n_reads_of_one * 3 < n_reads * 2, "{n_reads_of_one} of {n_reads}");
+}
+
+#[test]
+fn files_that_are_one_bag_by_their_names_alone_are_told() {
+    let (a, b) = (database(&[10]), database(&[20]));
+    // Recordings of their own, whose names end in the second at which they began.
+    let names = ["rosbag2_2024_01_01-10_11_12.db3", "rosbag2_2024_01_01-10_11_45.db3"];
+    let source = open(&[(names[0], &a), (names[1], &b)], &OpenOptions::default()).unwrap();
+    let [found] = &told(&*source)[..] else { panic!("nothing, or more, is told") };
+    assert!(found.contains("2 files are read as one bag"), "{found}");
+    assert!(names.iter().all(|it| found.contains(it)), "{found}");
+    let yaml = b"rosbag2_bagfile_information: {version: 5, relative_file_paths: [x_0.db3, x_1.db3]}";
+    let described: &[(&str, &[u8])] = &[("metadata.yaml", yaml), ("x_0.db3", &a), ("x_1.db3", &b)];
+    let lone: &[(&str, &[u8])] = &[("x_0.db3", &a)];
+    for all in [described, lone] {
+        let found = told(&*open(all, &OpenOptions::default()).unwrap());
+        assert!(found.is_empty(), "{found:?}");
+    }
+}
+
+#[test]
+fn descriptions_in_files_are_bounded() {
+    for (n_more, is_parsed) in [(0, true), (17 << 20, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db3");
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        builder::create(&connection, 4);
+        builder::insert(&connection, 1, 10, &[0, 1, 0, 0, 1, 0, 0, 0, 0]);
+        let text = format!("version: 9\n{}", "\n".repeat(n_more));
+        connection.execute("INSERT INTO metadata VALUES (1, 9, ?1)", [text]).unwrap();
+        drop(connection);
+        let source = open(&[("x_0.db3", &Snapshot::of(&path).database)], &OpenOptions::default()).unwrap();
+        let metadata = &source.plan().episodes[0].metadata;
+        let found = ["rosbag2.version", "rosbag2.serialized_metadata"].map(|it| metadata.contains_key(it));
+        assert_eq!(found, [is_parsed, !is_parsed]);
+    }
 }
 
 #[test]

@@ -44,6 +44,11 @@ impl Snapshot {
     }
 
     fn open(&self, options: &OpenOptions) -> Result<(Box<dyn LogFile>, LogFacts)> {
+        SQLITE3.open(self.stored(), options)
+    }
+
+    /// The files as a storage gets them.
+    fn stored(&self) -> StoredFile<'static> {
         let mut files = MemoryFiles::default().with("a.db3", self.database.clone());
         for (name, bytes) in [("a.db3-wal", &self.wal), ("a.db3-journal", &self.journal)] {
             if let Some(bytes) = bytes {
@@ -56,7 +61,7 @@ impl Snapshot {
         let companions =
             vec![open("a.db3-wal", self.wal.is_some()), open("a.db3-journal", self.journal.is_some())];
         let file = files.open(Path::new("a.db3")).unwrap();
-        SQLITE3.open(StoredFile { path: Path::new("a.db3"), file, companions }, options)
+        StoredFile { path: Path::new("a.db3"), file, companions }
     }
 }
 
