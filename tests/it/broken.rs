@@ -1,13 +1,15 @@
 //! Damaged and hostile input: what the command says of it, and what it saves.
 
-use arrow_array::{Array as _, cast::AsArray as _};
+use std::io::Cursor;
+
+use arrow_array::{Array as _, cast::AsArray as _, types::Float64Type};
 use nodedata_testkit::{corpus, truth::sha256};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     command::{Ran, Work, for_each},
     logs::fixture,
-    tables::{Dataset, int64},
+    tables::{Dataset, int64, texts},
 };
 
 /// What becomes of a broken file.
@@ -145,6 +147,76 @@ fn payloads_that_do_not_fit_keep_their_rows() {
         "{}",
         refused.stderr
     );
+}
+
+/// A log of one topic of JSON: payloads and publish times.
+fn json_log(schema: Option<&str>, messages: &[(&str, u64)]) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let mut writer = mcap::Writer::new(&mut bytes).unwrap();
+    let schema = schema.map_or(0, |it| writer.add_schema("T", "jsonschema", it.as_bytes()).unwrap());
+    let channel_id = writer.add_channel(schema, "/t", "json", &Default::default()).unwrap();
+    for (n, (payload, publish_time)) in messages.iter().enumerate() {
+        let (sequence, log_time) = (n as u32, n as u64 + 1);
+        let header =
+            mcap::records::MessageHeader { channel_id, sequence, log_time, publish_time: *publish_time };
+        writer.write_to_known_channel(&header, payload.as_bytes()).unwrap();
+    }
+    writer.finish().unwrap();
+    drop(writer);
+    bytes.into_inner()
+}
+
+/// Types that no schema tells are those of the sound messages, whether the others are kept or refused.
+#[test]
+fn a_torn_message_makes_no_bytes_of_the_others() {
+    let work = Work::new();
+    work.write("torn.mcap", json_log(None, &[(r#"{"v":1.5}"#, 1), (r#"{"v":"#, 2), (r#"{"v":NaN}"#, 3)]));
+    work.write("nan.mcap", json_log(None, &[(r#"{"v":1.5}"#, 1), (r#"{"v":NaN}"#, 2)]));
+    let values = |out: &str| -> Vec<Option<f64>> {
+        let rows = Dataset::open(work.path(out)).tables().remove("/t").unwrap();
+        rows.column_by_name("v").unwrap().as_primitive::<Float64Type>().iter().collect()
+    };
+    work.run(["convert", "torn.mcap", "-o", "kept"]).exits(3);
+    let [Some(first), None, Some(last)] = values("kept")[..] else { panic!("{:?}", values("kept")) };
+    assert!(first == 1.5 && last.is_nan());
+    let refused = work.run(["convert", "torn.mcap", "-o", "refused", "--on-misfit", "fail"]).exits(1);
+    assert!(refused.stderr.contains("\n  --> torn.mcap, byte "), "{}", refused.stderr);
+    assert!(!work.path("refused").exists());
+    // A number that is none of JSON's is no misfit.
+    for (out, on_misfit) in [("nan", "keep"), ("nan_strict", "fail")] {
+        work.run(["convert", "nan.mcap", "-o", out, "--on-misfit", on_misfit]).exits(0);
+        let [Some(first), Some(last)] = values(out)[..] else { panic!("{:?}", values(out)) };
+        assert!(first == 1.5 && last.is_nan());
+    }
+}
+
+/// A row that is wrong in several ways is one row that is wrong, and `NaN` is no text.
+#[test]
+fn a_row_is_counted_once_among_those_kept() {
+    let work = Work::new();
+    let schema = r#"{"type": "object", "properties": {"n": {"type": "number"}, "s": {"type": "string"},
+        "pose": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}}}"#;
+    let late = i64::MAX as u64 + 5;
+    let messages = [
+        (r#"{"n":1,"s":"a","pose":[NaN,2]}"#, 5),
+        (r#"{"n":true,"s":"a"}"#, late),
+        (r#"{"n":2,"s":"a"}"#, late),
+        (r#"{"n":3,"s":NaN}"#, 6),
+    ];
+    work.write("log.mcap", json_log(Some(schema), &messages));
+    work.run(["convert", "log.mcap", "-o", "out"]).exits(3);
+    let ledger = work.json("out/report.json")["streams"]["/t"].clone();
+    assert_eq!(ledger["written"], 4);
+    assert_eq!(ledger["kept_as_bytes"], json!({"values_in_extra": 2, "time_out_of_range": 1}));
+    let rows = Dataset::open(work.path("out")).tables().remove("/t").unwrap();
+    let a = || Some("a".to_owned());
+    assert_eq!(texts(&rows, "s"), [a(), a(), a(), None]);
+    let extra = [None, Some(r#"{"n":true}"#.to_owned()), None, Some(r#"{"s":"NaN"}"#.to_owned())];
+    assert_eq!(texts(&rows, "_extra"), extra);
+    let times = rows.column_by_name("publish_time_ns").unwrap();
+    assert_eq!((0..4).map(|it| times.is_null(it)).collect::<Vec<_>>(), [false, true, true, false]);
+    let pose = rows.column_by_name("pose").unwrap().as_fixed_size_list().value(0);
+    assert!(pose.as_primitive::<Float64Type>().value(0).is_nan());
 }
 
 /// Bits flipped at random: whatever is kept was recorded so.

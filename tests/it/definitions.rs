@@ -90,6 +90,8 @@ fn a_user_names_the_definitions_of_custom_types() {
     let work = Work::new();
     work.write("log.mcap", log(&[("/grip", "lab_msgs/msg/Grip", cdr(&[0.25f32.to_bits(), 3]))]));
     work.write("ws/src/lab_msgs/msg/Grip.msg", CUSTOM);
+    // What others left there tells no package and is nobody's.
+    work.write("ws/src/vendor/Loose.idl", "module vendor { };\n");
     work.run(["convert", "log.mcap", "-o", "out", "--msg-path", "ws"]).exits(0);
     let dataset = Dataset::open(work.path("out"));
     let rows = dataset.tables().remove("/grip").unwrap();

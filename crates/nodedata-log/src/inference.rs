@@ -6,8 +6,8 @@ use nodedata_message::{JsonInference, Place};
 use crate::{LogFile, Message, Route, Routes, Selector};
 
 /// Shows every message of the streams that have no schema to their inference. Types must not depend on
-/// the part that is asked for, so the time range is not looked at. Returns the streams with messages that cannot be read beside
-/// others that can, where such messages are kept: the types are those of the others.
+/// the part that is asked for, so the time range is not looked at. Types are those of the messages that can be read; returns the
+/// streams that have others beside these, where such messages are kept.
 ///
 /// # Errors
 /// `Io`. Damage is left to reading, which meets it again and knows its cost.
@@ -27,7 +27,7 @@ pub(crate) fn observe_messages<F: LogFile>(
     })?;
     let is_broken = |it: &Option<JsonInference>| it.as_ref().is_some_and(JsonInference::is_broken);
     let broken: Vec<bool> = inferences.iter().map(is_broken).collect();
-    if options.on_misfit == OnMisfit::Fail || !broken.contains(&true) {
+    if !broken.contains(&true) {
         return Ok(BTreeSet::new());
     }
     let mut sound: Vec<Option<JsonInference>> = inferences
@@ -51,7 +51,8 @@ pub(crate) fn observe_messages<F: LogFile>(
             misfits.remove(&stream);
         }
     }
-    Ok(misfits)
+    // Where they are refused they are met by reading, which knows where they are.
+    Ok(if options.on_misfit == OnMisfit::Fail { BTreeSet::new() } else { misfits })
 }
 
 /// Hands out every message of some streams, with its place.

@@ -90,8 +90,9 @@ impl PartitionRows {
         let Some((stamps, late)) = Stamps::of(message) else {
             return Err(place.lost(time_out_of_range(message), "time_out_of_range"));
         };
-        if let Some(nanos) = late {
-            let cause = Error::new(ErrorKind::Misfit, late_publish_time(nanos));
+        let mut late = late.map(|nanos| Error::new(ErrorKind::Misfit, late_publish_time(nanos)));
+        // Without room for it no row is begun.
+        if let Some(cause) = late.take_if(|_| !matches!(stream.keeps, Keeps::In(_))) {
             place.told(cause, reason::TIME, stream, &mut self.kept_as_bytes)?;
         }
         if let (Some(finding), Keeps::Never) = (&stream.unusable, stream.keeps) {
@@ -109,7 +110,13 @@ impl PartitionRows {
         };
         let bytes = *payload.as_ref().unwrap_or(&message.payload);
         match payload.and_then(|it| rows.push(stream, stamps, it, &message.place)) {
-            Ok(Fit::Whole) => self.n_unusable[message.stream] += u64::from(stream.unusable.is_some()),
+            // A row is told once. What else is wrong with it says more than its time.
+            Ok(Fit::Whole) => match late {
+                Some(cause) if stream.unusable.is_none() => {
+                    place.told(cause, reason::TIME, stream, &mut self.kept_as_bytes)?;
+                }
+                _ => self.n_unusable[message.stream] += u64::from(stream.unusable.is_some()),
+            },
             Ok(Fit::Partly) => {
                 let cause = Error::new(ErrorKind::Misfit, "its schema does not allow all of its values");
                 place.told(cause, reason::VALUES, stream, &mut self.kept_as_bytes)?;

@@ -18,7 +18,7 @@ pub(crate) mod reason {
 }
 
 /// What only messages tell of streams, as [`OpenOptions::learned`] tells it: which have messages that do not fit their columns, and
-/// which definition goes with those that have none. Of the former: They have columns for such
+/// which definition goes with those that have none. The former have columns for such
 /// messages in all of their shards, whichever of these hold one; other streams have none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -62,15 +62,15 @@ pub(crate) fn find_definitions<F: LogFile>(
     facts: &[Distros],
     options: &OpenOptions,
 ) -> Result<()> {
+    let undefined = joined.undefined(options);
+    if undefined.is_empty() {
+        return Ok(());
+    }
     if options.message_paths.lacks_texts() {
         let message =
             "message definitions that were given with `--msg-path` decide the rows, and they are not here";
         return Err(Error::new(ErrorKind::Config, message)
             .with_hint("give the same definitions with `--msg-path`; what is kept is their digest alone"));
-    }
-    let undefined = joined.undefined(options);
-    if undefined.is_empty() {
-        return Ok(());
     }
     let store = DefinitionStore::new(options.message_paths.texts());
     let mut open: BTreeMap<usize, Vec<Candidate>> = BTreeMap::new();
@@ -86,6 +86,8 @@ pub(crate) fn find_definitions<F: LogFile>(
         let found = known.definition(&topic.name).and_then(|it| it.among(&candidates));
         match found {
             Some(found) => joined.define(topic.stream, found),
+            // No message could tell more.
+            None if candidates.is_empty() => joined.define(topic.stream, Provenance::unknown()),
             None => drop(open.insert(topic.stream, candidates)),
         }
     }
@@ -101,13 +103,11 @@ pub(crate) fn find_definitions<F: LogFile>(
             Fitted::Taken(idx)
                 if candidates[idx].text.is_empty() && !payloads.iter().all(|it| holds_nothing(it)) =>
             {
-                Provenance::Nowhere { verdict: NO_DEFINITION.to_owned(), because: None }
+                Provenance::unknown()
             }
             Fitted::Taken(idx) => chosen(&candidates[idx]),
             // That it is not empty says nothing where that is all there was to try.
-            Fitted::None { .. } if candidates.iter().all(|it| it.text.is_empty()) => {
-                Provenance::Nowhere { verdict: NO_DEFINITION.to_owned(), because: None }
-            }
+            Fitted::None { .. } if candidates.iter().all(|it| it.text.is_empty()) => Provenance::unknown(),
             Fitted::None { consumed, of } => Provenance::Nowhere {
                 verdict: format!("no candidate fits (best: consumed {consumed} of {of} bytes)"),
                 because: None,
@@ -142,6 +142,10 @@ fn chosen(candidate: &Candidate) -> Provenance {
 }
 
 impl Provenance {
+    fn unknown() -> Self {
+        Self::Nowhere { verdict: NO_DEFINITION.to_owned(), because: None }
+    }
+
     /// What is told of it in the metadata of the stream; `None` where the recording says it all.
     pub(crate) fn verdict(&self) -> Option<&str> {
         match self {

@@ -111,7 +111,7 @@ impl Converted {
 pub fn convert(formats: &Formats, options: &ConvertOptions, progress: &dyn Progress) -> Result<Converted> {
     with_threads(options, || {
         let run = |options| Run::open(formats, options)?.run(progress);
-        keeping_misfits(formats, options, run)
+        keeping_misfits(formats, options, progress, run)
     })
 }
 
@@ -119,12 +119,13 @@ pub fn convert(formats: &Formats, options: &ConvertOptions, progress: &dyn Progr
 pub(crate) fn keeping_misfits<T, E: From<Error> + AsError>(
     formats: &Formats,
     options: &ConvertOptions,
+    progress: &dyn Progress,
     job: impl Fn(ConvertOptions) -> Result<T, E>,
 ) -> Result<T, E> {
     let source = (formats, options.sources.as_slice(), options.from.as_deref());
     // Damage is passed over while looking only where the conversion does.
     let open = OpenOptions { salvage: options.on_error == OnError::Salvage, ..options.open.clone() };
-    holding_misfits(source, &open, |open| job(ConvertOptions { open, ..options.clone() }))
+    holding_misfits(source, &open, progress, |open| job(ConvertOptions { open, ..options.clone() }))
 }
 
 /// Runs `job` on the threads that the options ask for.

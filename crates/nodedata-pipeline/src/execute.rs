@@ -5,7 +5,7 @@ use std::{
 };
 
 use nodedata_core::{
-    Error, ErrorKind, Formats, Locus, OpenOptions, Progress, Result,
+    Error, ErrorKind, Formats, Locus, OpenOptions, Progress, Result, Silent,
     placed::{Mistake, mistakes_to_error},
 };
 use nodedata_normalize::Unfit;
@@ -164,7 +164,7 @@ pub fn execute(
         _ => err,
     };
     with_threads(&options, || {
-        keeping_misfits(formats, &options, |options| {
+        keeping_misfits(formats, &options, progress, |options| {
             let Prepared { run, quality } = prepare_once(formats, parsed, options)?;
             let converted = run.run(progress).map_err(placed)?;
             Ok(Executed { converted, quality })
@@ -199,7 +199,7 @@ pub fn prepare(
 ) -> Result<Prepared, Refused> {
     let options = options(self::options(&parsed.file, out)?);
     with_threads(&options, || {
-        keeping_misfits(formats, &options, |options| prepare_once(formats, parsed, options))
+        keeping_misfits(formats, &options, &Silent, |options| prepare_once(formats, parsed, options))
     })
 }
 

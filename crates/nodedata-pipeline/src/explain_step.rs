@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use nodedata_core::{
-    Error, ErrorKind, Files, Formats, Locus, MessageTexts, Result, Source, SourcePlan, StreamKind,
+    Error, ErrorKind, Files, Formats, Locus, MessageTexts, Result, Silent, Source, SourcePlan, StreamKind,
 };
 use nodedata_dataset::{InputEntry, Manifest, StepPlace};
 use nodedata_normalize::{AlignedSource, FieldOrigin, MessageOrigin, StepAt, StepSpec};
@@ -87,7 +87,7 @@ pub struct MadeOf {
 pub fn explain_step(formats: &Formats, asked: &StepAsked<'_>) -> Result<MadeStep> {
     refuse_other_version(asked.manifest)?;
     let options = Recipe::from_json(asked.recipe)?.options_with(asked.sources, "", asked.messages)?;
-    keeping_misfits(formats, &options, |options| made_step(formats, asked, options))
+    keeping_misfits(formats, &options, &Silent, |options| made_step(formats, asked, options))
 }
 
 fn made_step(formats: &Formats, asked: &StepAsked<'_>, options: ConvertOptions) -> Result<MadeStep> {

@@ -19,11 +19,11 @@ const KINDS: [(&str, &str); 3] = [("msg", "msg"), ("srv", "srv"), ("action", "ac
 
 /// Reads the definitions that `--msg-path` and `source.message_paths` name: `.msg`, `.srv`, `.action` and `.idl` files, and
 /// folders with such files anywhere in them. The package of a definition is that of the `package.xml` above it, or else the
-/// folder above its `msg`, `srv` or `action`.
+/// folder above its `msg`, `srv` or `action`. What lies in a folder and cannot be a definition is passed over.
 ///
 /// # Errors
-/// `Config` for a path that is not there or holds no definition, for a definition whose package nothing tells, and for two
-/// of one type that differ; `Limit` for more than can be meant; `Io`.
+/// `Config` for a path that is not there or holds no definition, for a file that cannot be one, and for two definitions of one
+/// type that differ; `Limit` for more than can be meant; `Io`.
 pub fn read_message_paths<P: AsRef<Path>>(paths: &[P]) -> Result<MessageTexts> {
     let mut reader = Reader::default();
     for path in paths.iter().map(AsRef::as_ref) {
@@ -40,6 +40,7 @@ pub fn read_message_paths<P: AsRef<Path>>(paths: &[P]) -> Result<MessageTexts> {
             return Err(wrong(path, "holds no message definition", FORMS));
         }
     }
+    reader.settle()?;
     Ok(MessageTexts::new(reader.texts.into_values().map(|it| it.text).collect()))
 }
 
@@ -52,11 +53,15 @@ struct Reader {
     n_files: usize,
     /// Folders by their real paths: links may lead in circles.
     visited: BTreeSet<PathBuf>,
+    /// What the `package.xml` of a folder says, where there is one.
+    packages: BTreeMap<PathBuf, Option<String>>,
 }
 
 struct Found {
     text: MessageText,
     path: PathBuf,
+    /// One of the same kind that says otherwise.
+    rival: Option<PathBuf>,
 }
 
 impl Reader {
@@ -75,73 +80,107 @@ impl Reader {
                 if !is_hidden {
                     self.folder(&path, depth + 1)?;
                 }
-            } else {
-                self.file(&path)?;
+            } else if path.is_file() {
+                match self.definition(&path) {
+                    Ok(Some(text)) => self.add(text, &path)?,
+                    Ok(None) => {}
+                    Err(err) if err.kind() == ErrorKind::Io => return Err(err),
+                    // Workspaces hold other things that are called like definitions.
+                    Err(err) => tracing::info!(path = %path.display(), why = %err, "passed over"),
+                }
             }
         }
         Ok(())
     }
 
-    /// Takes in a file; `false` when it is no definition.
+    /// Takes in a file that a user named; `false` when it is called like no definition.
     fn file(&mut self, path: &Path) -> Result<bool> {
+        let Some(text) = self.definition(path)? else { return Ok(false) };
+        self.add(text, path)?;
+        Ok(true)
+    }
+
+    /// What a file defines; `None` when it is called like no definition.
+    fn definition(&mut self, path: &Path) -> Result<Option<MessageText>> {
         let extension = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
         let is_idl = extension == "idl";
         let kind = KINDS.iter().find(|it| it.0 == extension).map(|it| it.1);
-        let Some(stem) = path.file_stem().and_then(|it| it.to_str()) else { return Ok(false) };
+        let Some(stem) = path.file_stem().and_then(|it| it.to_str()) else { return Ok(None) };
         if !is_idl && kind.is_none() {
-            return Ok(false);
+            return Ok(None);
         }
-        if TEXTS_MAX <= self.n_files {
-            let message = format!("there are more than {TEXTS_MAX} message definitions");
-            return Err(Error::new(ErrorKind::Limit, message).at(Locus::path(path)).with_hint(FORMS));
-        }
-        let Some(package) = package_of(path)? else {
+        let Some(package) = self.package_of(path)? else {
             let hint = "put it where a package has it, `PACKAGE/msg/Name.msg`, or name the package's folder";
             return Err(wrong(path, "does not tell its package", hint));
         };
         let folder = parent_name(path).filter(|it| KINDS.iter().any(|(_, folder)| folder == it));
         let kind = kind.or(folder.as_deref()).unwrap_or("msg");
-        self.n_files += 1;
-        let name = format!("{package}/{kind}/{stem}");
-        let text = read(path)?;
-        self.add(MessageText { name, is_idl, text }, path)?;
-        Ok(true)
+        Ok(Some(MessageText { name: format!("{package}/{kind}/{stem}"), is_idl, text: read(path)? }))
     }
 
     fn add(&mut self, text: MessageText, path: &Path) -> Result<()> {
+        if TEXTS_MAX <= self.n_files {
+            let message = format!("there are more than {TEXTS_MAX} message definitions");
+            return Err(Error::new(ErrorKind::Limit, message).at(Locus::path(path)).with_hint(FORMS));
+        }
+        self.n_files += 1;
+        let path = path.to_owned();
         let Some(known) = self.texts.get_mut(&text.name) else {
-            self.texts.insert(text.name.clone(), Found { text, path: path.to_owned() });
+            self.texts.insert(text.name.clone(), Found { text, path, rival: None });
             return Ok(());
         };
         match (known.text.is_idl, text.is_idl) {
             // What rosidl makes of a `.msg` says the same.
             (false, true) => {}
-            (true, false) => *known = Found { text, path: path.to_owned() },
-            _ if known.text.text == text.text => {}
-            _ => {
-                let what = format!("defines `{}` otherwise than {} does", text.name, known.path.display());
-                return Err(wrong(path, &what, "name only those that the recording was made with"));
+            // It says more than all of those.
+            (true, false) => *known = Found { text, path, rival: None },
+            _ if known.text.text == text.text || known.rival.is_some() => {}
+            _ => known.rival = Some(path),
+        }
+        Ok(())
+    }
+
+    /// Refuses what is defined in several ways, now that all of them are known.
+    fn settle(&self) -> Result<()> {
+        for (name, Found { path, rival, .. }) in &self.texts {
+            if let Some(rival) = rival {
+                let what = format!("defines `{name}` otherwise than {} does", path.display());
+                return Err(wrong(rival, &what, "name only those that the recording was made with"));
             }
         }
         Ok(())
     }
+
+    /// The package that a definition is of: `package.xml` says so, or else the folder above `msg`, `srv` or `action`.
+    fn package_of(&mut self, path: &Path) -> Result<Option<String>> {
+        let absolute = std::path::absolute(path).map_err(|err| unreadable(path, err))?;
+        let Some(folder) = absolute.parent() else { return Ok(None) };
+        let is_kind = parent_name(&absolute).is_some_and(|it| KINDS.iter().any(|(_, folder)| *folder == it));
+        let package = if is_kind { folder.parent() } else { Some(folder) };
+        let Some(package) = package else { return Ok(None) };
+        let told = match self.packages.get(package) {
+            Some(told) => told.clone(),
+            None => {
+                let told = package_told_in(package)?;
+                self.packages.insert(package.to_owned(), told.clone());
+                told
+            }
+        };
+        if told.is_some() || !is_kind {
+            return Ok(told);
+        }
+        Ok(package.file_name().and_then(|it| it.to_str()).map(str::to_owned))
+    }
 }
 
-/// The package that a definition is of: `package.xml` says so, or else the folder above `msg`, `srv` or `action`.
-fn package_of(path: &Path) -> Result<Option<String>> {
-    let absolute = std::path::absolute(path).map_err(|err| unreadable(path, err))?;
-    let Some(folder) = absolute.parent() else { return Ok(None) };
-    let is_kind = parent_name(&absolute).is_some_and(|it| KINDS.iter().any(|(_, folder)| *folder == it));
-    let package = if is_kind { folder.parent() } else { Some(folder) };
-    let Some(package) = package else { return Ok(None) };
-    let manifest = package.join("package.xml");
-    if manifest.is_file()
-        && let Some(name) = package_name(&read(&manifest)?)
-    {
-        return Ok(Some(name));
+/// The name in the `package.xml` of a folder.
+fn package_told_in(folder: &Path) -> Result<Option<String>> {
+    let manifest = folder.join("package.xml");
+    if !manifest.is_file() {
+        return Ok(None);
     }
-    let own = package.file_name().and_then(|it| it.to_str()).map(str::to_owned);
-    Ok(own.filter(|_| is_kind))
+    // Names of packages are ASCII, those of authors need not be UTF-8.
+    Ok(package_name(&String::from_utf8_lossy(&read_bytes(&manifest)?)))
 }
 
 fn parent_name(path: &Path) -> Option<String> {
@@ -158,17 +197,20 @@ fn package_name(manifest: &str) -> Option<String> {
 }
 
 fn read(path: &Path) -> Result<String> {
+    String::from_utf8(read_bytes(path)?).map_err(|err| {
+        Error::new(ErrorKind::Config, "the definition is not UTF-8 text")
+            .with_source(err)
+            .at(Locus::path(path))
+    })
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let n_bytes = std::fs::metadata(path).map_err(|err| unreadable(path, err))?.len();
     if TEXT_BYTES_MAX < n_bytes {
         let message = format!("{n_bytes} bytes are more than a definition has, at most {TEXT_BYTES_MAX}");
         return Err(Error::new(ErrorKind::Limit, message).at(Locus::path(path)));
     }
-    let bytes = std::fs::read(path).map_err(|err| unreadable(path, err))?;
-    String::from_utf8(bytes).map_err(|err| {
-        Error::new(ErrorKind::Config, "the definition is not UTF-8 text")
-            .with_source(err)
-            .at(Locus::path(path))
-    })
+    std::fs::read(path).map_err(|err| unreadable(path, err))
 }
 
 fn not_there(path: &Path) -> Error {

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use arrow_array::Array as _;
-use nodedata_core::{Formats, ReadOptions, Result, Storage, StreamKind, StreamSchema};
+use nodedata_core::{Formats, ReadOptions, Result, Silent, Storage, StreamKind, StreamSchema};
 use nodedata_dataset::{NotRead, NullCount, plan_units};
 use nodedata_normalize::StepSpec;
 use serde::Serialize;
@@ -97,7 +97,7 @@ pub fn outline(
     let options = adjust(options(file, out)?);
     let started = Instant::now();
     let (run, measured, sample) = with_threads(&options, || {
-        keeping_misfits(formats, &options, |options| {
+        keeping_misfits(formats, &options, &Silent, |options| {
             let opened = open_for(formats, &options, &[])?;
             check_steps(&opened, parsed)?;
             let measured = inspect_opened(&opened)?;

@@ -1,4 +1,4 @@
-use nodedata_core::{Formats, OpenOptions, ReadOptions, Result, Source};
+use nodedata_core::{Formats, OpenOptions, ReadOptions, Result, Silent, Source};
 use nodedata_schema::{RowPlace, Schema, SchemaBuilder, SchemaCheck, Violations};
 
 use crate::{
@@ -18,7 +18,7 @@ pub fn infer_schema(
     from: Option<&str>,
     open: &OpenOptions,
 ) -> Result<Schema> {
-    holding_misfits((formats, sources, from), open, |open| {
+    holding_misfits((formats, sources, from), open, &Silent, |open| {
         let opened = open_source(formats, sources, from, &open)?;
         let mut builder = SchemaBuilder::new(&opened.source.plan().streams);
         each_window(opened.source.as_ref(), open.salvage, |parts| {
@@ -42,7 +42,7 @@ pub fn check_schema(
     open: &OpenOptions,
     declared: &Schema,
 ) -> Result<Vec<nodedata_schema::Violation>> {
-    holding_misfits((formats, sources, from), open, |open| {
+    holding_misfits((formats, sources, from), open, &Silent, |open| {
         check_opened(&open_source(formats, sources, from, &open)?, open.salvage, declared)
     })
 }

@@ -4,9 +4,7 @@ const DIGITS_MIN: usize = 19;
 /// The first whole number that neither int64 nor uint64 holds, with its place: the parser would round it to a float
 /// without a word. A number with a fraction or an exponent is a float as its writer wrote it.
 pub fn whole_beyond_64_bits(record: &[u8]) -> Option<(usize, &str)> {
-    // A run of so many digits has one at every so many bytes: nearly all records are done after a few looks.
-    let looks = record.iter().skip(DIGITS_MIN - 1).step_by(DIGITS_MIN);
-    if !looks.into_iter().any(u8::is_ascii_digit) {
+    if !has_run_of_digits(record) {
         return None;
     }
     let mut at = 0;
@@ -33,6 +31,19 @@ pub fn whole_beyond_64_bits(record: &[u8]) -> Option<(usize, &str)> {
     None
 }
 
+/// Whether so many digits stand side by side anywhere, as they do in nearly no record. Of such a run one is at every so many
+/// bytes, so that a look there, and at the digits around, is enough.
+fn has_run_of_digits(record: &[u8]) -> bool {
+    let is_digit = |it: &&u8| it.is_ascii_digit();
+    (DIGITS_MIN - 1..record.len()).step_by(DIGITS_MIN).any(|at| {
+        let (before, after) = record.split_at(at);
+        match after.iter().take_while(is_digit).count() {
+            0 => false,
+            n_after => DIGITS_MIN <= before.iter().rev().take_while(is_digit).count() + n_after,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +62,17 @@ mod tests {
                 let text = format!("{}{text}", " ".repeat(lead));
                 assert_eq!(whole_beyond_64_bits(text.as_bytes()).map(|it| it.1), found, "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn only_records_with_long_runs_of_digits_are_looked_through() {
+        let numbers = "[0.12345678901234567,-123456789012345678,1e300]".repeat(20);
+        for lead in 0..DIGITS_MIN {
+            let record = " ".repeat(lead);
+            assert!(!has_run_of_digits(format!("{record}{numbers}").as_bytes()), "{lead}");
+            assert!(has_run_of_digits(format!("{record}1234567890123456789").as_bytes()), "{lead}");
+            assert!(!has_run_of_digits(format!("{record}123456789012345678").as_bytes()), "{lead}");
         }
     }
 }

@@ -206,7 +206,7 @@ impl ObjectVisitor<'_, '_> {
     /// Adds a member to the text of unknown keys, under its path.
     fn keep_unknown<'de, A: MapAccess<'de>>(&mut self, key: &str, entries: &mut A) -> Result<(), A::Error> {
         self.row.begin_extra(&self.path.key(key))?;
-        entries.next_value_seed(JsonText { out: &mut self.row.extra, n_bytes_max: self.row.bytes_left })
+        entries.next_value_seed(JsonText::new(&mut self.row.extra, self.row.bytes_left))
     }
 
     /// Pushes what the message left out.

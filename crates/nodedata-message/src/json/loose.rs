@@ -6,9 +6,11 @@ use std::fmt;
 use serde::de::{DeserializeSeed as _, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
 
 use super::{
+    beyond::whole_beyond_64_bits,
     decode::{FixedSeed, ListVisitor, ObjectVisitor, untagged},
     describe::Scalar,
     node::{FixedNode, Node, ScalarNode},
+    non_finite::unmarked,
     row::{Path, Row},
     scalar::ScalarSeed,
     text::JsonText,
@@ -32,7 +34,7 @@ impl LooseVisitor<'_, '_> {
         let row = self.row;
         row.begin_extra(self.path)?;
         row.diverted = true;
-        write(JsonText { out: &mut row.extra, n_bytes_max: row.bytes_left })
+        write(JsonText::new(&mut row.extra, row.bytes_left))
     }
 
     /// A value that is no list and no object: to its column where that takes it.
@@ -51,25 +53,50 @@ impl LooseVisitor<'_, '_> {
         Ok(())
     }
 
-    /// A list for a tensor of fixed shape. Its text is looked at twice, because only the last item tells whether all fit.
-    fn fixed<'de, A: SeqAccess<'de>>(self, node: &FixedNode, items: A) -> Result<(), A::Error> {
+    /// A list or an object whose last part tells whether all of it fits, as text that is looked at twice.
+    fn buffer<E: Error>(&self, write: impl FnOnce(JsonText<'_>) -> Result<(), E>) -> Result<Vec<u8>, E> {
         let mut text = Vec::new();
-        JsonText { out: &mut text, n_bytes_max: self.row.bytes_left }.visit_seq(items)?;
+        write(JsonText::marked(&mut text, self.row.bytes_left))?;
+        Ok(text)
+    }
+
+    fn divert_buffer<E: Error>(self, text: &[u8]) -> Result<(), E> {
+        self.divert(|it| {
+            it.out.extend_from_slice(&unmarked(text));
+            Ok(())
+        })
+    }
+
+    /// A list for a tensor of fixed shape.
+    fn fixed<'de, A: SeqAccess<'de>>(self, node: &FixedNode, items: A) -> Result<(), A::Error> {
+        let text = self.buffer(|it| it.visit_seq(items))?;
         let mark = self.row.columns.mark(node.id);
         let mut reader = serde_json::Deserializer::from_slice(&text);
         let seed = FixedSeed { node, dims: &node.dims, path: self.path, row: &mut *self.row };
-        match seed.deserialize(&mut reader) {
-            Ok(_) => self.row.columns.push_valid(node.id),
-            Err(_) => {
-                self.row.columns.back_to(node.id, mark);
-                self.row.columns.push_null(node.id);
-                return self.keep(|it| {
-                    it.out.extend_from_slice(&text);
-                    Ok(())
-                });
-            }
+        // Whole numbers that CBOR has and the reader of the text would round are no items.
+        if whole_beyond_64_bits(&text).is_none() && seed.deserialize(&mut reader).is_ok() {
+            self.row.columns.push_valid(node.id);
+            return Ok(());
         }
-        Ok(())
+        self.row.columns.back_to(node.id, mark);
+        self.divert_buffer(&text)
+    }
+
+    /// A list for bytes, or an object for a time.
+    fn composed<E: Error>(
+        self,
+        node: &ScalarNode,
+        write: impl FnOnce(JsonText<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let text = self.buffer(write)?;
+        let ScalarNode { id, scalar, nullable } = *node;
+        let mut reader = serde_json::Deserializer::from_slice(&text);
+        let seed = ScalarSeed { id, scalar, nullable, row: &mut *self.row };
+        if seed.deserialize(&mut reader).is_ok() {
+            self.row.columns.push_valid(id);
+            return Ok(());
+        }
+        self.divert_buffer(&text)
     }
 }
 
@@ -122,11 +149,8 @@ impl<'de> Visitor<'de> for LooseVisitor<'_, '_> {
         match node {
             Node::List(node) => ListVisitor { node, path, row: self.row }.visit_seq(items),
             Node::Fixed(node) => self.fixed(node, items),
-            Node::Scalar(ScalarNode { id, scalar: scalar @ Scalar::Bytes, nullable }) => {
-                ScalarSeed { id: *id, scalar: *scalar, nullable: *nullable, row: &mut *self.row }
-                    .visit_seq(items)?;
-                self.row.columns.push_valid(*id);
-                Ok(())
+            Node::Scalar(node) if node.scalar == Scalar::Bytes => {
+                self.composed(node, |it| it.visit_seq(items))
             }
             Node::Scalar(_) | Node::Object(_) => self.divert(|it| it.visit_seq(items)),
         }
@@ -136,11 +160,8 @@ impl<'de> Visitor<'de> for LooseVisitor<'_, '_> {
         let Self { node, path, .. } = self;
         match node {
             Node::Object(node) => ObjectVisitor { node, path, row: self.row }.visit_map(entries),
-            Node::Scalar(ScalarNode { id, scalar: scalar @ Scalar::Nanos, nullable }) => {
-                ScalarSeed { id: *id, scalar: *scalar, nullable: *nullable, row: &mut *self.row }
-                    .visit_map(entries)?;
-                self.row.columns.push_valid(*id);
-                Ok(())
+            Node::Scalar(node) if node.scalar == Scalar::Nanos => {
+                self.composed(node, |it| it.visit_map(entries))
             }
             Node::Scalar(_) | Node::Fixed(_) | Node::List(_) => self.divert(|it| it.visit_map(entries)),
         }
@@ -165,6 +186,8 @@ mod tests {
 
     const SCHEMA: &str = r#"{"type": "object", "additionalProperties": false, "required": ["n"], "properties": {
         "n": {"type": "number"}, "whole": {"type": "integer"}, "text": {"type": "string"},
+        "img": {"type": "string", "contentEncoding": "base64"},
+        "stamp": {"type": "object", "title": "time", "properties": {"sec": {"type": "integer"}, "nsec": {"type": "integer"}}},
         "pose": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
         "list": {"type": "array", "items": {"type": "object", "properties": {"x": {"type": "integer"}}}},
         "inner": {"type": "object", "properties": {"b": {"type": "boolean"}}}}}"#;
@@ -181,7 +204,10 @@ mod tests {
 
     #[track_caller]
     fn check(message: &str, expected: &[(&str, &str)]) {
-        let rows = topic("json").decode(&[message]).unwrap_or_else(|err| panic!("{message}: {err}"));
+        let topic = topic("json");
+        let spelled =
+            topic.decoder.respelled(message.as_bytes()).unwrap_or_else(|| message.as_bytes().to_vec());
+        let rows = topic.decode(&[spelled]).unwrap_or_else(|err| panic!("{message}: {err}"));
         for (column, value) in expected {
             assert_eq!(rows.column(column), [*value], "{column} of {message}");
         }
@@ -210,8 +236,67 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_are_not_finite_are_in_tensors_and_no_text() {
+        check(r#"{"n":NaN,"pose":[NaN,2]}"#, &[("n", "NaN"), ("pose", "[NaN,2.0]"), ("_extra", "null")]);
+        check(
+            r#"{"pose":[-Infinity,"x"]}"#,
+            &[("pose", "null"), ("_extra", r#"{"pose":["-Infinity","x"]}"#)],
+        );
+        // The text is no number, though it is called like one.
+        check(r#"{"pose":["NaN",2]}"#, &[("pose", "null"), ("_extra", r#"{"pose":["NaN",2]}"#)]);
+        check(
+            r#"{"text":NaN,"whole":Infinity,"img":NaN}"#,
+            &[
+                ("text", "null"),
+                ("whole", "null"),
+                ("_extra", r#"{"text":"NaN","whole":"Infinity","img":"NaN"}"#),
+            ],
+        );
+        // {"pose": [NaN, 2]}, and {"pose": [2^64 + 1, 2]}, whose first item no float is.
+        let rows = topic("cbor").decode(&[&b"\xa1\x64pose\x82\xf9\x7e\x00\x02"[..]]).unwrap();
+        assert_eq!(rows.column("pose"), ["[NaN,2.0]"]);
+        assert_eq!(rows.column("_extra"), ["null"]);
+        let large = b"\xa1\x64pose\x82\xc2\x49\x01\x00\x00\x00\x00\x00\x00\x00\x01\x02";
+        let rows = topic("cbor").decode(&[&large[..]]).unwrap();
+        assert_eq!(rows.column("_extra"), [r#"{"pose":[18446744073709551617,2]}"#]);
+    }
+
+    #[test]
+    fn a_wrong_part_of_bytes_or_of_a_time_costs_that_value_alone() {
+        check(
+            r#"{"img":[1,255],"stamp":{"sec":1,"nsec":5}}"#,
+            &[("img", "01ff"), ("stamp", "1000000005"), ("_extra", "null")],
+        );
+        for value in [
+            r#""img":[1,256]"#,
+            r#""img":[1,"x",[2]]"#,
+            r#""stamp":{"sec":"x","nsec":5}"#,
+            r#""stamp":{"sec":1}"#,
+            r#""stamp":{"sec":1,"nsec":5,"zone":{"a":[]}}"#,
+        ] {
+            let extra = format!("{{{value}}}");
+            check(
+                &format!(r#"{{"whole":1,{value},"text":"a"}}"#),
+                &[
+                    ("whole", "1"),
+                    ("text", "a"),
+                    ("img", "null"),
+                    ("stamp", "null"),
+                    ("_extra", extra.as_str()),
+                ],
+            );
+        }
+        check(r#"{"img":[NaN]}"#, &[("img", "null"), ("_extra", r#"{"img":["NaN"]}"#)]);
+        // {"img": [1, 255], "stamp": {"sec": 1, "nsec": "x"}}
+        let message = b"\xa2\x63img\x82\x01\x18\xff\x65stamp\xa2\x63sec\x01\x64nsec\x61x";
+        let rows = topic("cbor").decode(&[&message[..]]).unwrap();
+        assert_eq!(rows.column("img"), ["01ff"]);
+        assert_eq!(rows.column("_extra"), [r#"{"stamp":{"sec":1,"nsec":"x"}}"#]);
+    }
+
+    #[test]
     fn what_is_no_message_is_an_error() {
-        for message in ["", "{", r#"{"n":1,"n":2}"#, r#"{"n":1} x"#] {
+        for message in ["", "{", r#"{"n":1,"n":2}"#, r#"{"n":1} x"#, r#"{"img":[1,"#, r#"{"stamp":{"sec":"#] {
             assert!(topic("json").decode(&[message]).is_err(), "{message}");
         }
         // {"n": "a"}

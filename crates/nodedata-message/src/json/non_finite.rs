@@ -38,7 +38,44 @@ pub(crate) fn respelled(message: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The number that a text stands for in a message that [`respelled`] made.
+/// What a number that is not finite is called.
+pub(super) fn name(number: f64) -> &'static str {
+    if number.is_nan() {
+        "NaN"
+    } else if number < 0.0 {
+        "-Infinity"
+    } else {
+        "Infinity"
+    }
+}
+
+/// The text that stands for a number that is not finite.
+pub(super) fn marked(number: f64) -> String {
+    format!("{MARK}{}", name(number))
+}
+
+/// Compact JSON with the names of numbers in the places of the texts that stand for them.
+pub(super) fn unmarked(json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len());
+    let mut at = 0;
+    while at < json.len() {
+        if json[at] != b'"' {
+            out.push(json[at]);
+            at += 1;
+            continue;
+        }
+        let end = end_of_text(json, at);
+        let text: Option<String> = serde_json::from_slice(&json[at..end]).ok();
+        match text.as_deref().and_then(number) {
+            Some(number) => out.extend_from_slice(format!("\"{}\"", name(number)).as_bytes()),
+            None => out.extend_from_slice(&json[at..end]),
+        }
+        at = end;
+    }
+    out
+}
+
+/// The number that a text stands for in a message that [`respelled`] made, or JSON that keeps the marks.
 pub(super) fn number(text: &str) -> Option<f64> {
     let name = text.strip_prefix(MARK)?;
     NAMES.iter().find(|it| it.0 == name).map(|it| it.1)
@@ -73,5 +110,17 @@ mod tests {
         assert_eq!(value["c"].as_str(), Some("\"NaN"));
         assert_eq!(respelled(br#"{"a":"NaN","b":1}"#), None);
         assert_eq!(respelled(br#"{"a":"NaN"#), None);
+    }
+
+    #[test]
+    fn marks_are_taken_back_and_nothing_else_is_changed() {
+        let json = |it: &str| serde_json::to_string(it).unwrap();
+        for (name, number) in NAMES {
+            let (mark, mark_within) = (json(&marked(number)), json(&format!("\"{MARK}{name}")));
+            let text = format!("[18446744073709551617,{mark},{mark_within},\"\\\"\",{{\"k\":\"{name}\"}}]");
+            let plain =
+                format!("[18446744073709551617,\"{name}\",{mark_within},\"\\\"\",{{\"k\":\"{name}\"}}]");
+            assert_eq!(String::from_utf8(unmarked(text.as_bytes())).unwrap(), plain);
+        }
     }
 }

@@ -153,11 +153,11 @@ impl<'de> Visitor<'de> for ScalarSeed<'_, '_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<bool, E> {
+        // No text at all, whatever the column holds.
+        if let Some(number) = number(value) {
+            return self.visit_f64(number);
+        }
         match self.scalar {
-            Scalar::Float64 => match number(value) {
-                Some(number) => self.row.columns.push_le(self.id, &number.to_le_bytes()),
-                None => return Err(E::invalid_type(Unexpected::Str(value), &self)),
-            },
             Scalar::String => self.row.columns.push_bytes(self.id, value.as_bytes()),
             Scalar::Bytes => {
                 let scratch = &mut self.row.scratch;

@@ -87,6 +87,24 @@ fn cbor_is_decoded_along_the_same_schema() {
 }
 
 #[test]
+fn a_number_that_is_not_finite_fits_columns_of_floats_alone() {
+    for kind in ["string", "integer", "boolean"] {
+        let schema = format!(r#"{{"properties": {{"s": {{"type": "{kind}"}}}}}}"#);
+        let topic = Topic::json(&schema);
+        let respelled = topic.decoder.respelled(br#"{"s": NaN}"#).unwrap();
+        // {"s": NaN}
+        let cbor = Topic::encoded("cbor", &schema).row(b"\xa1\x61s\xf9\x7e\x00");
+        for refused in [topic.row(respelled), cbor] {
+            let err = refused.unwrap_err();
+            assert!(err.contains("feature `s`: ") && err.contains("floating point"), "{err}");
+        }
+    }
+    let topic = Topic::json(r#"{"properties": {"s": {"type": "number"}}}"#);
+    let respelled = topic.decoder.respelled(br#"{"s": -Infinity}"#).unwrap();
+    assert_eq!(topic.row(respelled).unwrap()[0], "-inf");
+}
+
+#[test]
 fn every_cut_of_a_message_is_an_error_and_leaves_nothing() {
     let topic = Topic::json(ARM);
     for n_bytes in 0..ARM_MESSAGE.len() {

@@ -5,7 +5,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess as _, Visitor,
 };
 
-use super::non_finite::number;
+use super::non_finite::{marked, name, number};
 
 /// Writes the next value of `from` as compact JSON text behind what `out` holds.
 ///
@@ -17,18 +17,29 @@ pub(crate) fn json_text<'de, D: Deserializer<'de>>(
     out: &mut Vec<u8>,
     n_bytes_max: usize,
 ) -> Result<(), D::Error> {
-    JsonText { out, n_bytes_max }.deserialize(from)
+    JsonText::new(out, n_bytes_max).deserialize(from)
 }
 
 /// As [`json_text`], where serde asks for a seed.
 pub(crate) struct JsonText<'a> {
     pub(crate) out: &'a mut Vec<u8>,
-    pub(crate) n_bytes_max: usize,
+    n_bytes_max: usize,
+    /// Whether numbers that are not finite are told apart from texts, for whoever reads the text again.
+    is_marked: bool,
 }
 
-impl JsonText<'_> {
+impl<'a> JsonText<'a> {
+    pub(crate) fn new(out: &'a mut Vec<u8>, n_bytes_max: usize) -> Self {
+        Self { out, n_bytes_max, is_marked: false }
+    }
+
+    /// For text that is read again: see [`super::non_finite::unmarked`].
+    pub(crate) fn marked(out: &'a mut Vec<u8>, n_bytes_max: usize) -> Self {
+        Self { out, n_bytes_max, is_marked: true }
+    }
+
     fn again(&mut self) -> JsonText<'_> {
-        JsonText { out: self.out, n_bytes_max: self.n_bytes_max }
+        JsonText { out: self.out, n_bytes_max: self.n_bytes_max, is_marked: self.is_marked }
     }
 
     fn text<E: Error>(self, text: &str) -> Result<(), E> {
@@ -100,13 +111,7 @@ impl<'de> Visitor<'de> for JsonText<'_> {
             write_json(self.out, value)?;
             return self.check();
         }
-        self.text(if value.is_nan() {
-            "NaN"
-        } else if value < 0.0 {
-            "-Infinity"
-        } else {
-            "Infinity"
-        })
+        if self.is_marked { self.text(&marked(value)) } else { self.text(name(value)) }
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {

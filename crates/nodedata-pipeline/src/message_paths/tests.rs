@@ -77,3 +77,53 @@ fn what_leads_to_no_definition_is_a_mistake() {
     let (message, _) = refused(&folder, &["lab", "older"]);
     assert!(message.contains("defines `lab/msg/Near` otherwise than"), "{message}");
 }
+
+#[test]
+fn what_is_called_like_a_definition_in_a_workspace_is_passed_over() {
+    let large = "#".repeat(TEXT_BYTES_MAX as usize + 1);
+    let folder = workspace(&[
+        ("src/lab/msg/Near.msg", "int8 x"),
+        ("src/lab/msg/Large.msg", large.as_str()),
+        ("src/vendor/idl/Loose.idl", "module vendor { };"),
+    ]);
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("src/lab/msg/Latin.msg"), b"# \xe9\nint8 x").unwrap();
+    let manifest = b"<package><name>lab_named</name><author>\xe9</author></package>";
+    fs::write(path("src/lab/package.xml"), manifest).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("nowhere", path("src/lab/msg/Gone.msg")).unwrap();
+    assert_eq!(names(&read_message_paths(&[folder.path()]).unwrap()), ["lab_named/msg/Near"]);
+    // Whoever names one means it.
+    assert!(refused(&folder, &["src/vendor/idl/Loose.idl"]).0.ends_with("does not tell its package"));
+    assert!(refused(&folder, &["src/lab/msg/Latin.msg"]).0.contains("not UTF-8"));
+    assert_eq!(read_message_paths(&[path("src/lab/msg/Large.msg")]).unwrap_err().kind(), ErrorKind::Limit);
+    assert!(refused(&folder, &["src/vendor"]).0.ends_with("holds no message definition"));
+}
+
+#[test]
+fn what_was_made_of_a_definition_need_not_agree_where_that_is_there() {
+    let folder = workspace(&[
+        ("build/lab/rosidl_adapter/lab/msg/Near.idl", "module lab { };"),
+        ("install/lab/share/lab/msg/Near.idl", "module lab { module msg { }; };"),
+        ("src/lab/msg/Near.msg", "int8 x"),
+    ]);
+    assert_eq!(names(&read_message_paths(&[folder.path()]).unwrap()), ["lab/msg/Near"]);
+    let paths = ["src", "install", "build"].map(|it| folder.path().join(it));
+    assert_eq!(names(&read_message_paths(&paths).unwrap()), ["lab/msg/Near"]);
+    let (message, _) = refused(&folder, &["build", "install"]);
+    assert!(message.contains("defines `lab/msg/Near` otherwise than"), "{message}");
+}
+
+#[test]
+fn a_package_is_asked_for_its_name_once() {
+    let folder = workspace(&[
+        ("lab/package.xml", "<package><name>other</name></package>"),
+        ("lab/msg/Near.msg", "int8 x"),
+        ("lab/srv/Do.srv", "---"),
+    ]);
+    let mut reader = Reader::default();
+    assert!(reader.file(&folder.path().join("lab/msg/Near.msg")).unwrap());
+    fs::remove_file(folder.path().join("lab/package.xml")).unwrap();
+    assert!(reader.file(&folder.path().join("lab/srv/Do.srv")).unwrap());
+    assert_eq!(reader.texts.keys().collect::<Vec<_>>(), ["other/msg/Near", "other/srv/Do"]);
+}

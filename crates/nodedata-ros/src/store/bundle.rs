@@ -13,7 +13,10 @@ static COMPRESSED: &[u8] = include_bytes!("definitions.zst");
 const TEXT_BYTES_MAX: usize = 4 << 20;
 
 static TEXT: LazyLock<String> = LazyLock::new(|| {
-    let bytes = zstd::bulk::decompress(COMPRESSED, TEXT_BYTES_MAX).expect("the bundle was compressed by gen");
+    let mut bytes =
+        zstd::bulk::decompress(COMPRESSED, TEXT_BYTES_MAX).expect("the bundle was compressed by gen");
+    // It has room for the most, and stays for good.
+    bytes.shrink_to_fit();
     String::from_utf8(bytes).expect("the bundle is text")
 });
 
@@ -87,5 +90,15 @@ impl Bundle {
     #[cfg(test)]
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.types.keys().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TEXT;
+
+    #[test]
+    fn the_text_takes_no_more_room_than_it_needs() {
+        assert!(TEXT.capacity() - TEXT.len() < 4096, "{} for {}", TEXT.capacity(), TEXT.len());
     }
 }
