@@ -1,6 +1,6 @@
 //! Tables of others from end to end.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use nodedata_testkit::corpus;
@@ -53,6 +53,20 @@ fn parquet_files_become_samples_in_their_own_splits() {
     assert!(refused.stderr.contains("datasets that node-data wrote"), "{}", refused.stderr);
 }
 
+/// The ids of the rows of each split, in order.
+fn ids_by_split(dataset: &Dataset) -> BTreeMap<String, Vec<i64>> {
+    let index = dataset.table("index/episodes.parquet");
+    let splits: BTreeMap<i64, Option<String>> =
+        int64(&index, "episode_index").into_iter().zip(texts(&index, "split")).collect();
+    let rows = dataset.tables().remove("steps").unwrap();
+    let mut ids: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for (episode, id) in int64(&rows, "episode_index").into_iter().zip(int64(&rows, "id")) {
+        ids.entry(splits[&episode].clone().unwrap()).or_default().push(id);
+    }
+    ids.values_mut().for_each(|it| it.sort_unstable());
+    ids
+}
+
 #[test]
 fn text_becomes_samples_whose_rows_are_dealt() {
     let work = Work::new();
@@ -78,9 +92,15 @@ fn text_becomes_samples_whose_rows_are_dealt() {
     // Rows that are added move none.
     work.write("a.csv", text + "300,\"more\",1\n");
     work.run(["convert", "a.csv", "--out", "more", "--split", "train=.8,val=.2"]).exits(0);
-    let index = Dataset::open(work.path("more")).table("index/episodes.parquet");
+    let more = Dataset::open(work.path("more"));
+    let index = more.table("index/episodes.parquet");
     let keys: Vec<String> = texts(&index, "episode_key").into_iter().flatten().collect();
     assert_eq!(keys, ["a.csv@train", "a.csv@val"]);
+    let (before, mut after) = (ids_by_split(&dataset), ids_by_split(&more));
+    let lengths: Vec<usize> = before.values().map(Vec::len).collect();
+    assert!(lengths.len() == 2 && !lengths.contains(&0), "{lengths:?}");
+    after.values_mut().for_each(|it| it.retain(|id| *id != 300));
+    assert_eq!(before, after);
 }
 
 #[test]

@@ -20,6 +20,7 @@ impl Joined {
     /// # Errors
     /// `Unsupported` when it stores a column in a way that has no common type with the files before.
     pub fn add(&mut self, leaves: &[Leaf]) -> Result<()> {
+        let mut are_here = vec![false; self.leaves.len()];
         for leaf in leaves {
             let way = (leaf.root.clone(), leaf.members.clone());
             match self.position.get(&way) {
@@ -29,11 +30,16 @@ impl Joined {
                     let nullable = leaf.nullable || self.n_files > 0;
                     self.leaves.push(Leaf { nullable, ..leaf.clone() });
                 }
-                Some(at) => widen(&mut self.leaves[*at], leaf)?,
+                Some(at) => {
+                    widen(&mut self.leaves[*at], leaf)?;
+                    if let Some(is_here) = are_here.get_mut(*at) {
+                        *is_here = true;
+                    }
+                }
             }
         }
-        for known in &mut self.leaves {
-            known.nullable |= !leaves.iter().any(|it| it.root == known.root && it.members == known.members);
+        for (known, is_here) in self.leaves.iter_mut().zip(are_here) {
+            known.nullable |= !is_here;
         }
         self.n_files += 1;
         Ok(())
@@ -170,6 +176,16 @@ mod tests {
         let nested = leaf(Some(DType::Int32), &[Dim::Variable]);
         let err = joined(&[vec![whole], vec![nested]]).unwrap_err();
         assert_eq!((err.kind(), err.locus().to_string().as_str()), (ErrorKind::Unsupported, "feature `x`"));
+    }
+
+    #[test]
+    fn columns_are_found_by_their_names_wherever_they_stand() {
+        let named = |name: &str| Leaf { dtype: Some(DType::Int32), ..Leaf::root(name) };
+        let files = [vec![named("a"), named("b"), named("c")], vec![named("d"), named("c"), named("a")]];
+        let told: Vec<(String, bool)> =
+            joined(&files).unwrap().into_iter().map(|it| (it.root, it.nullable)).collect();
+        let expected = [("a", false), ("b", true), ("c", false), ("d", true)];
+        assert_eq!(told, expected.map(|(name, nullable)| (name.to_owned(), nullable)));
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl PieceReader for PieceRows {
         let episode = &plan.episodes[self.episode];
         let in_file = episode.rows.start + steps.start..episode.rows.start + steps.end;
         let input = plan.inputs.data[episode.data_file];
-        let spans = spans(input, &plan.data.files[episode.data_file].row_groups, &in_file);
+        let spans = spans(input, &plan.data.files[episode.data_file].row_groups, &[in_file]);
         Ok(Some(StepRows { n_rows, columns, spans, pixels }))
     }
 }

@@ -1,7 +1,6 @@
 use std::ops::Range;
 
 use nodedata_arrow::RowGroup;
-use nodedata_core::RowSpan;
 use nodedata_steps::cut;
 
 /// Rows of a file that are read together.
@@ -11,6 +10,14 @@ pub(crate) struct Part {
     /// The row groups that hold them.
     pub(crate) byte_range: Range<u64>,
     pub(crate) n_decoded: u64,
+}
+
+impl Part {
+    /// With the nulls of columns that its file lacks, which take room as values do.
+    pub(crate) fn with_nulls(self, bytes_per_row: u64) -> Self {
+        let n_rows = self.rows.end - self.rows.start;
+        Self { n_decoded: self.n_decoded.saturating_add(n_rows.saturating_mul(bytes_per_row)), ..self }
+    }
 }
 
 /// Parts of a row group at most, and their bytes, where each has to go through those before it.
@@ -54,24 +61,6 @@ pub(crate) fn parts(groups: &[RowGroup], partition_bytes: u64, walk: bool) -> Ve
     parts
 }
 
-/// Where rows come from: a span for each run of them in a row group.
-pub(crate) fn spans_of(input: usize, groups: &[RowGroup], rows: &[Range<u64>]) -> Vec<RowSpan> {
-    let mut spans = Vec::with_capacity(rows.len());
-    for run in rows {
-        let mut start = run.start;
-        let first = groups.partition_point(|it| it.first_row + it.n_rows <= start);
-        for group in groups.iter().skip(first).take_while(|it| it.first_row < run.end) {
-            let end = run.end.min(group.first_row + group.n_rows);
-            if start < end {
-                let (n_rows, first_record) = (end - start, start - group.first_row);
-                spans.push(RowSpan { input, n_rows, byte_range: group.byte_range.clone(), first_record });
-                start = end;
-            }
-        }
-    }
-    spans
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,13 +93,5 @@ mod tests {
         assert_eq!(parts(&groups, u64::MAX, false).len(), 1);
         // A hundred rows of ten bytes in parts of three.
         assert_eq!(parts(&groups, 1, true).len(), 2 + 3 + 34 + 1);
-    }
-
-    #[test]
-    fn rows_are_found_in_their_groups() {
-        let groups = groups(&[(2, 10), (0, 0), (3, 20), (100, 1000)]);
-        let spans = spans_of(7, &groups, &[1..4, 6..7]);
-        let told: Vec<_> = spans.iter().map(|it| (it.n_rows, it.byte_range.start, it.first_record)).collect();
-        assert_eq!(told, [(1, 4, 1), (2, 14, 0), (1, 34, 1)]);
     }
 }

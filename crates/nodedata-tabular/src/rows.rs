@@ -2,19 +2,18 @@ use std::{ops::Range, sync::Arc};
 
 use arrow_array::{ArrayRef, RecordBatch, new_null_array};
 use bytes::Bytes;
-use nodedata_arrow::{Leaf, guarded, media_column, plain_column};
-use nodedata_core::{EpisodeStream, Error, ErrorKind, Locus, PixelShape, ReadOptions, Result};
+use nodedata_arrow::{Leaf, guarded, media_column, plain_column, spans};
+use nodedata_core::{EpisodeStream, Error, ErrorKind, Feature, Locus, PixelShape, ReadOptions, Result};
 use nodedata_steps::{
     Piece, PieceReader, PieceStream, StepRows, batch_rows, image_pixels, key_of, step_indices,
 };
 
 use crate::{
     deal::{key_of_value, own_rows},
-    format::REFERENCES,
-    parts::spans_of,
+    format::{NULL_COUNTS, REFERENCES},
     source::{Opened, Read, roots},
     table::{Column, Origin},
-    table_file::{TableFile, TableRows},
+    table_file::{Kind, TableFile, TableRows},
 };
 
 /// The rows of one part of a file that are its split's own.
@@ -144,7 +143,7 @@ impl PieceReader for OwnRows {
         let read = read.unwrap_or_else(broken);
         let runs = self.take(n_rows as u64);
         let (columns, pixels) = read.map_err(|err| if self.is_dealt { in_file(&err, &runs) } else { err })?;
-        let spans = spans_of(self.input, &self.source.groups[self.input], &runs);
+        let spans = spans(self.input, &self.source.groups[self.input], &runs);
         Ok(Some(StepRows { n_rows, columns, spans, pixels }))
     }
 }
@@ -177,12 +176,32 @@ impl OwnRows {
                         pixels.extend(image_pixels(idx, &array));
                         array
                     }
-                    Some(array) => plain_column(array, &leaf.members, feature)?,
+                    Some(array) => self.plain(array, leaf, feature)?,
                 },
             };
             columns.push(array);
         }
         Ok((columns, pixels))
+    }
+
+    /// The column of a leaf that is no medium.
+    fn plain(&self, array: &ArrayRef, leaf: &Leaf, feature: &Feature) -> Result<ArrayRef> {
+        let err = match plain_column(array, &leaf.members, feature) {
+            Ok(column) => return Ok(column),
+            Err(err) => err,
+        };
+        if self.source.kind != Kind::Parquet || feature.nullable {
+            return Err(err);
+        }
+        // Where nothing but nulls is wrong with it, the footer counts them wrongly.
+        let nullable = Feature { nullable: true, ..feature.clone() };
+        match plain_column(array, &leaf.members, &nullable) {
+            Ok(_) => Err(err.with_hint(format!(
+                "`--set source.{}=ignore` reads files whose footers count nulls wrongly",
+                NULL_COUNTS.name
+            ))),
+            Err(_) => Err(err),
+        }
     }
 
     /// What a medium is that the table only names.

@@ -1,4 +1,7 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use nodedata_arrow::{Joined, Leaf, RowGroup};
 use nodedata_core::{
@@ -39,7 +42,7 @@ pub(crate) struct Opened {
     pub(crate) reads: Vec<Read>,
     /// Whether media that are not in the tables are null.
     pub(crate) allows_references: bool,
-    kind: Kind,
+    pub(crate) kind: Kind,
     files: Arc<dyn Files>,
     options: OpenOptions,
     open: Mutex<Vec<(usize, Arc<TableFile>)>>,
@@ -63,9 +66,10 @@ impl TableSource {
         let is_beside = |it: &std::path::Path| kind == Kind::Arrow && is_beside(it);
         let (inputs, beside) = inputs(&*files, what, is_beside)?;
         let mut findings = Findings::default();
-        let Looks { leaves, groups, walks } = look(kind, &*files, &inputs, options, &mut findings)?;
+        let Looks { leaves, looked_at } = look(kind, &*files, &inputs, options, &mut findings)?;
         let types = types_hash(&leaves);
-        let (table, steps, unselected) = Table::new(leaves, options)?;
+        let (table, steps, unselected) =
+            Table::new(leaves, options).map_err(|err| in_first_file(err, &looked_at, &inputs))?;
         let mut plan = SourcePlan {
             streams: vec![steps],
             unselected,
@@ -74,12 +78,12 @@ impl TableSource {
             findings: findings.into_vec(),
             ..SourcePlan::default()
         };
-        let reads = plan_parts(&mut plan, &groups, &walks, options, &types);
+        let reads = plan_parts(&mut plan, &looked_at, options, &types, &table);
         Ok(Self(Arc::new(Opened {
             plan,
             table,
             deal: options.deal.clone(),
-            groups,
+            groups: looked_at.into_iter().map(|it| it.groups).collect(),
             reads,
             allows_references: options.option(&REFERENCES) == OptionValue::Text("null".to_owned()),
             kind,
@@ -123,11 +127,23 @@ impl Opened {
     }
 }
 
-/// What is in all files: their columns joined; and by file its row groups, and whether their rows cost those before them.
+/// What is in all files: their columns joined, and what is in each.
 struct Looks {
     leaves: Vec<Leaf>,
-    groups: Vec<Vec<RowGroup>>,
-    walks: Vec<bool>,
+    /// By file.
+    looked_at: Vec<LookedAt>,
+}
+
+/// What is in a file: nothing in one that cannot be read.
+#[derive(Debug, Default)]
+struct LookedAt {
+    groups: Vec<RowGroup>,
+    /// Whether rows in the middle of a row group cost those before them.
+    walks: bool,
+    /// As [`types_hash`], of its own leaves: a footer tells them behind all bytes that prove a part.
+    own_types: String,
+    /// Its top-level columns; files that follow each other share them where they are the same.
+    roots: Arc<BTreeSet<String>>,
 }
 
 fn look(
@@ -138,19 +154,18 @@ fn look(
     findings: &mut Findings,
 ) -> Result<Looks> {
     let mut joined = Joined::default();
-    let (mut groups, mut walks) = (Vec::with_capacity(inputs.len()), Vec::with_capacity(inputs.len()));
+    let mut looked_at: Vec<LookedAt> = Vec::with_capacity(inputs.len());
     for some in inputs.chunks(FILES_AT_ONCE) {
-        let looked_at: Vec<Result<Told>> = some
+        let opened: Vec<Result<Told>> = some
             .par_iter()
             .map(|it| TableFile::open(kind, files, &it.path, it.n_bytes, options).map(|(_, told)| told))
             .collect();
-        for (input, told) in some.iter().zip(looked_at) {
+        for (input, told) in some.iter().zip(opened) {
             let told = match told {
                 Ok(told) => told,
                 Err(err) if options.salvage && err.kind() == ErrorKind::Corrupt => {
                     findings.push(lost(err, 0..input.n_bytes));
-                    groups.push(Vec::new());
-                    walks.push(false);
+                    looked_at.push(LookedAt::default());
                     continue;
                 }
                 Err(err) => return Err(err),
@@ -169,24 +184,43 @@ fn look(
                 findings.push(Finding { reason: "behind_end".to_owned(), ..Finding::warning(message, at) });
             }
             joined.add(&told.leaves).map_err(|err| err.at(Locus::path(&input.path)))?;
-            groups.push(told.groups);
-            walks.push(told.walks);
+            let roots: BTreeSet<String> = told.leaves.iter().map(|it| it.root.clone()).collect();
+            let roots = match looked_at.last() {
+                Some(last) if *last.roots == roots => Arc::clone(&last.roots),
+                _ => Arc::new(roots),
+            };
+            let own_types = types_hash(&told.leaves);
+            looked_at.push(LookedAt { groups: told.groups, walks: told.walks, own_types, roots });
         }
     }
-    Ok(Looks { leaves: joined.finish(), groups, walks })
+    Ok(Looks { leaves: joined.finish(), looked_at })
+}
+
+/// An error in a column, told of the first file that has it.
+fn in_first_file(err: Error, looked_at: &[LookedAt], inputs: &[InputFile]) -> Error {
+    let Some(name) = err.locus().feature.clone() else { return err };
+    let is_above = |root: &String| {
+        name.strip_prefix(root.as_str()).is_some_and(|it| it.is_empty() || it.starts_with('.'))
+    };
+    match looked_at.iter().zip(inputs).find(|(it, _)| it.roots.iter().any(is_above)) {
+        Some((_, input)) => err.at(Locus::path(&input.path)),
+        None => err,
+    }
 }
 
 /// Bytes of which no row can be read, and nothing tells how many there were.
-fn lost(err: Error, byte_range: std::ops::Range<u64>) -> Finding {
+pub(crate) fn lost(err: Error, byte_range: std::ops::Range<u64>) -> Finding {
     let loss =
         Loss { byte_range: Some(byte_range), uncounted: true, reason: "unreadable", ..Loss::default() };
     Finding::new(FindingKind::Damage, &err.with_loss(loss), |_| None)
 }
 
-/// What decides the rows of a partition besides its bytes: types, which all files decide, which rows of its file it takes, and whose.
+/// What decides the rows of a partition besides its bytes: types, which all files decide, those of its own file, which rows of that it
+/// takes, and whose.
 #[derive(Debug, Clone, Serialize)]
 struct PartRecipe<'a> {
     types: &'a str,
+    file: &'a str,
     rows: (u64, u64),
     #[serde(skip_serializing_if = "Option::is_none")]
     split: Option<&'a str>,
@@ -209,16 +243,18 @@ fn types_hash(leaves: &[Leaf]) -> String {
 /// Adds an episode per file, or per file and split, and a partition for each of its parts.
 fn plan_parts(
     plan: &mut SourcePlan,
-    groups: &[Vec<RowGroup>],
-    walks: &[bool],
+    looked_at: &[LookedAt],
     options: &OpenOptions,
     types: &str,
+    table: &Table,
 ) -> Vec<Read> {
     let own_splits = splits_of(plan.inputs.iter().map(|it| it.path.as_path()));
     let mut reads = Vec::new();
-    for (input, groups) in groups.iter().enumerate() {
+    for (input, file) in looked_at.iter().enumerate() {
         let key = key_of(&plan.inputs[input].path);
-        let parts = parts(groups, options.partition_bytes, walks[input]);
+        let lacked_bytes = table.lacked_bytes(&file.roots);
+        let parts = parts(&file.groups, options.partition_bytes, file.walks);
+        let parts: Vec<Part> = parts.into_iter().map(|it| it.with_nulls(lacked_bytes)).collect();
         let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
         for split in 0..n_splits {
             let dealt = options.deal.as_ref().map(|it| &it.fractions[split]);
@@ -233,6 +269,7 @@ fn plan_parts(
             for part in &parts {
                 let recipe = PartRecipe {
                     types,
+                    file: &file.own_types,
                     rows: (part.rows.start, part.rows.end),
                     split: dealt.map(|it| it.0.as_str()),
                     deal: options.deal.as_ref(),

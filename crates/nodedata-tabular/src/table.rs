@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 
 use arrow_schema::SchemaRef;
 use nodedata_arrow::Leaf;
-use nodedata_core::{Error, ErrorKind, OpenOptions, Result, Storage, StreamSchema, free_name};
+use nodedata_core::{
+    DType, Dim, Error, ErrorKind, Feature, Locus, OpenOptions, Result, Storage, StreamSchema, free_name,
+};
 use nodedata_steps::{
     check_dealt_field, check_names, check_undecoded, name_of_sample, row_index, samples_schema, select,
 };
@@ -46,7 +48,8 @@ impl Table {
     /// The columns of these leaves; the stream of those that are selected; and the names of the others.
     ///
     /// # Errors
-    /// `Config` for a name that no column has; `Unsupported` for a column that no feature can hold, unless it is left out.
+    /// `Config` for a name that no column has; `Unsupported` for a column that no feature can hold, and `Limit` for one whose shape takes
+    /// more in each row than a record may have, unless it is left out.
     pub(crate) fn new(leaves: Vec<Leaf>, options: &OpenOptions) -> Result<(Self, StreamSchema, Vec<String>)> {
         let mut names = BTreeSet::new();
         let mut all = vec![Column { feature: row_index("row"), origin: Origin::StepIndex }];
@@ -58,27 +61,60 @@ impl Table {
         check_names(&all[1..], &[], options)?;
         check_undecoded(&[], options)?;
         let dealt_by = dealt_by(&all[1..], options)?;
-        let readable: Vec<String> = all[1..].iter().filter(|it| it.check().is_ok()).map(name_of).collect();
+        let row_bytes_max = options.record_bytes_max;
+        let is_readable = |it: &&Column| it.check(row_bytes_max).is_ok();
+        let readable: Vec<String> = all[1..].iter().filter(is_readable).map(name_of).collect();
         let (columns, unselected) = select(all, options, |it| match &it.origin {
             Origin::StepIndex => None,
             Origin::Leaf(_) => Some(it.feature.name.clone()),
         });
-        check_all(&columns, &readable)?;
+        check_all(&columns, &readable, row_bytes_max)?;
         let steps = samples_schema(columns.iter().map(|it| it.feature.clone()).collect());
         Ok((Self { columns, schema: steps.arrow(), dealt_by }, steps, unselected))
     }
+
+    /// Bytes in each row of the nulls of columns that a file does not have, which has those called `roots`.
+    pub(crate) fn lacked_bytes(&self, roots: &BTreeSet<String>) -> u64 {
+        let lacked = self.columns.iter().filter(|it| match &it.origin {
+            Origin::StepIndex => false,
+            Origin::Leaf(leaf) => !roots.contains(&leaf.root),
+        });
+        lacked.map(|it| null_bytes(&it.feature)).fold(0, u64::saturating_add)
+    }
+}
+
+/// Bytes of a null: lists of fixed length hold all their items even where there is no list.
+fn null_bytes(feature: &Feature) -> u64 {
+    let fixed = feature.dims().iter().map_while(|it| match it {
+        Dim::Fixed(n) => Some(u64::from(*n)),
+        Dim::Variable => None,
+    });
+    // Text, bytes and lists of any length have an offset.
+    let width = match feature.stored_dtype() {
+        _ if feature.dims().contains(&Dim::Variable) => 4,
+        DType::Bool => 1,
+        other => other.byte_width().unwrap_or(4) as u64,
+    };
+    fixed.fold(width, u64::saturating_mul)
 }
 
 trait Check {
-    fn check(&self) -> Result<()>;
+    fn check(&self, row_bytes_max: u64) -> Result<()>;
 }
 
 impl Check for Column {
-    fn check(&self) -> Result<()> {
-        match &self.origin {
-            Origin::StepIndex => Ok(()),
-            Origin::Leaf(leaf) => leaf.check(),
+    fn check(&self, row_bytes_max: u64) -> Result<()> {
+        let Origin::Leaf(leaf) = &self.origin else { return Ok(()) };
+        leaf.check()?;
+        let n_bytes = null_bytes(&self.feature);
+        if n_bytes <= row_bytes_max {
+            return Ok(());
         }
+        let (name, told) = (leaf.name(), self.feature.told());
+        let message = format!(
+            "column `{name}` is {told} in each row, {n_bytes} bytes, more than the {row_bytes_max} of one record"
+        );
+        Err(Error::new(ErrorKind::Limit, message).at(Locus::feature(name)))
     }
 }
 
@@ -86,9 +122,9 @@ fn name_of(column: &Column) -> String {
     column.feature.name.clone()
 }
 
-/// Columns that no feature can hold, all of them in one error.
-fn check_all(columns: &[Column], readable: &[String]) -> Result<()> {
-    let mut failures = columns.iter().filter_map(|it| it.check().err());
+/// Columns that no feature can hold, or no row, all of them in one error.
+fn check_all(columns: &[Column], readable: &[String], row_bytes_max: u64) -> Result<()> {
+    let mut failures = columns.iter().filter_map(|it| it.check(row_bytes_max).err());
     let Some(first) = failures.next() else { return Ok(()) };
     let names: Vec<String> = readable.iter().take(NAMED_MAX).map(|it| format!("--topic {it}")).collect();
     let hint = match names.len() {
@@ -111,7 +147,7 @@ fn dealt_by(all: &[Column], options: &OpenOptions) -> Result<Option<Column>> {
         return Err(Error::new(ErrorKind::Config, message)
             .with_hint("deal them by a column of numbers or text, or by `row`"));
     }
-    column.check()?;
+    column.check(options.record_bytes_max)?;
     let mut column = column.clone();
     // A null that nobody counted is found where the column is read, not where it is dealt by.
     column.feature.nullable = true;

@@ -1,4 +1,4 @@
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, path::Path, sync::Arc};
 
 use arrow_array::RecordBatch;
 use nodedata_arrow::{Leaf, ParquetFile, RowGroup, all_leaves, leaves_of};
@@ -70,7 +70,7 @@ impl TableFile {
             }
         };
         check_rows(&told.groups, n_bytes).map_err(|err| err.at(Locus::path(path)))?;
-        check_names(&file).map_err(|err| err.at(Locus::path(path)))?;
+        check_names(&file, &told.leaves).map_err(|err| err.at(Locus::path(path)))?;
         Ok((file, told))
     }
 
@@ -115,16 +115,15 @@ fn check_rows(groups: &[RowGroup], n_bytes: u64) -> Result<()> {
     Err(Error::new(ErrorKind::Corrupt, message).with_hint(RESTORE_HINT))
 }
 
-/// Rows are taken from columns by name.
-fn check_names(file: &TableFile) -> Result<()> {
+/// Rows are taken from columns by name, and so are members of structs.
+fn check_names(file: &TableFile, leaves: &[Leaf]) -> Result<()> {
     let mut names = file.column_names();
     names.sort_unstable();
-    match names.windows(2).find(|it| it[0] == it[1]) {
-        None => Ok(()),
-        Some(twice) => {
-            let message = format!("two columns of the file are called `{}`", twice[0]);
-            Err(Error::new(ErrorKind::Unsupported, message)
-                .with_hint("write the file again with a name of its own for each column"))
-        }
-    }
+    let column = names.windows(2).find(|it| it[0] == it[1]).map(|it| it[0].to_owned());
+    let mut ways = BTreeSet::new();
+    let member = || leaves.iter().find(|it| !ways.insert((&it.root, &it.members))).map(Leaf::name);
+    let Some(twice) = column.or_else(member) else { return Ok(()) };
+    let message = format!("two columns of the file are called `{twice}`");
+    Err(Error::new(ErrorKind::Unsupported, message)
+        .with_hint("write the file again with a name of its own for each column"))
 }

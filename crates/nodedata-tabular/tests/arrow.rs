@@ -3,16 +3,28 @@
 
 mod rows;
 
-use std::sync::Arc;
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use arrow_array::{
-    ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, UnionArray,
+    Array as _, ArrayRef, DictionaryArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array,
+    RecordBatch, StringArray, StructArray, UnionArray,
     cast::AsArray as _,
     types::{Int32Type, Int64Type},
 };
 use arrow_ipc::writer::{DictionaryHandling, FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::{DataType, Field, UnionFields};
-use nodedata_core::{Confidence, ErrorKind, Format as _, Listing, OpenOptions, Result, Source};
+use bytes::Bytes;
+use nodedata_core::{
+    Confidence, ErrorKind, Files, Format as _, Listing, OpenOptions, ReadAt, ReadOptions, Result, RowDeal,
+    RowKey, Source,
+};
 use nodedata_io::MemoryFiles;
 use nodedata_tabular::ARROW;
 use nodedata_testkit::damaged::Random;
@@ -43,7 +55,7 @@ fn file(batches: &[RecordBatch]) -> Vec<u8> {
     bytes
 }
 
-fn numbers(range: std::ops::Range<i64>) -> RecordBatch {
+fn numbers(range: Range<i64>) -> RecordBatch {
     RecordBatch::try_from_iter([("x", Arc::new(Int64Array::from_iter_values(range)) as ArrayRef)]).unwrap()
 }
 
@@ -98,6 +110,112 @@ fn a_large_record_batch_is_read_by_rows() {
         assert_eq!(source.plan().partitions.len(), 10);
         assert_eq!(ints(&read(source.as_ref()).0), (0..5000).collect::<Vec<_>>());
     }
+}
+
+/// Files that count the bytes that are read of them.
+struct Counted(MemoryFiles, Arc<AtomicU64>);
+
+struct CountedFile(Arc<dyn ReadAt>, Arc<AtomicU64>);
+
+impl Files for Counted {
+    fn list(&self) -> Result<Vec<PathBuf>> {
+        self.0.list()
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
+        Ok(Arc::new(CountedFile(self.0.open(path)?, Arc::clone(&self.1))))
+    }
+}
+
+impl ReadAt for CountedFile {
+    fn n_bytes(&self) -> u64 {
+        self.0.n_bytes()
+    }
+
+    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
+        self.1.fetch_add(range.end - range.start, Ordering::Relaxed);
+        self.0.read_at(range)
+    }
+}
+
+#[test]
+fn a_record_batch_is_read_once_for_all_batches_of_its_rows() {
+    let columns = ["x", "y"].map(|name| (name, Arc::clone(numbers(0..5000).column(0))));
+    let bytes = file(&[RecordBatch::try_from_iter(columns).unwrap()]);
+    let n_bytes = bytes.len() as u64;
+    let n_read = |options: &OpenOptions| {
+        let n_read = Arc::new(AtomicU64::new(0));
+        let files = MemoryFiles::default().with("a.arrow", bytes.clone());
+        let source = ARROW.open(Arc::new(Counted(files, Arc::clone(&n_read))), options).unwrap();
+        let small = ReadOptions { batch_bytes_max: 1000, ..ReadOptions::default() };
+        let (mut n_rows, mut n_batches) = (0, 0);
+        for partition in 0..source.plan().partitions.len() {
+            let mut stream = source.read(partition, &small).unwrap();
+            while let Some(batch) = stream.next_batch().unwrap() {
+                n_rows += batch.rows.num_rows();
+                n_batches += 1;
+            }
+        }
+        assert!(n_rows == 5000 && 50 < n_batches, "{n_rows} rows in {n_batches} batches");
+        n_read.load(Ordering::Relaxed)
+    };
+    let of_one_part = n_read(&OpenOptions::default());
+    assert!(of_one_part < 2 * n_bytes, "{of_one_part} of {n_bytes}");
+    // The column that rows are dealt by, and all of them, in turns.
+    let fractions = vec![("a".to_owned(), 0.5), ("b".to_owned(), 0.5)];
+    let deal = Some(RowDeal { fractions, key: RowKey::Field("x".to_owned()) });
+    let of_parts = n_read(&OpenOptions { deal, partition_bytes: 4000, ..OpenOptions::default() });
+    assert!(of_parts < 3 * n_bytes, "{of_parts} of {n_bytes}");
+}
+
+fn shaped(n_items: i32, n_rows: usize) -> ArrayRef {
+    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    let values: ArrayRef = Arc::new(Float32Array::from(vec![0.5; n_items as usize * n_rows]));
+    Arc::new(FixedSizeListArray::new(item, n_items, values, None))
+}
+
+#[test]
+fn rows_that_lack_a_column_of_a_large_shape_come_in_small_batches() {
+    let x = Arc::clone(numbers(0..1).column(0));
+    let whole = RecordBatch::try_from_iter([("x", x), ("shape", shaped(100_000, 1))]).unwrap();
+    let files = MemoryFiles::default().with("1.arrow", file(&[whole]));
+    let files = files.with("2.arrow", file(&[numbers(0..1000)]));
+    let source = ARROW.open(Arc::new(files), &OpenOptions::default()).unwrap();
+    let partitions = &source.plan().partitions;
+    assert_eq!(partitions.len(), 2);
+    assert!(1000 * 400_000 <= partitions[1].decoded_bytes, "{}", partitions[1].decoded_bytes);
+    let options = ReadOptions { batch_bytes_max: 4 << 20, ..ReadOptions::default() };
+    let batch = source.read(1, &options).unwrap().next_batch().unwrap().unwrap();
+    let n_rows = batch.rows.num_rows();
+    assert!(n_rows <= 10, "{n_rows} rows");
+    assert_eq!(batch.rows.column_by_name("shape").unwrap().null_count(), n_rows);
+}
+
+#[test]
+fn a_shape_that_no_row_can_have_is_refused() {
+    let x = Arc::clone(numbers(0..0).column(0));
+    let bytes = file(&[RecordBatch::try_from_iter([("x", x), ("huge", shaped(1 << 29, 0))]).unwrap()]);
+    let err = open(bytes.clone()).err().unwrap();
+    assert_eq!((err.kind(), err.locus().to_string().as_str()), (ErrorKind::Limit, "a.arrow, feature `huge`"));
+    assert_eq!(err.hint(), Some("take the other columns: `--topic x`"));
+    let options = OpenOptions { topics: Some(vec!["x".to_owned()]), ..OpenOptions::default() };
+    assert!(ints(&read(open_with(bytes, &options).unwrap().as_ref()).0).is_empty());
+}
+
+#[test]
+fn members_of_one_name_are_refused() {
+    let member = |name: &str, value: i64| {
+        let array: ArrayRef = Arc::new(Int64Array::from(vec![value]));
+        (Arc::new(Field::new(name, DataType::Int64, false)), array)
+    };
+    let rows = |other: &str| {
+        let array = StructArray::from(vec![member("a", 1), member(other, 2)]);
+        file(&[RecordBatch::try_from_iter([("s", Arc::new(array) as ArrayRef)]).unwrap()])
+    };
+    let err = open(rows("a")).err().unwrap();
+    assert_eq!((err.kind(), err.locus().to_string().as_str()), (ErrorKind::Unsupported, "a.arrow"));
+    assert_eq!(err.to_string(), "two columns of the file are called `s.a`");
+    assert!(open(rows("b")).is_ok());
 }
 
 #[test]

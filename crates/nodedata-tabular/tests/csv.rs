@@ -145,12 +145,64 @@ fn a_quote_that_nothing_closes_is_told_where_it_opens() {
         ("a.csv, line 3, column 3, byte 10, step 1", ErrorKind::Corrupt)
     );
     assert_eq!(damage[0].to_string(), "the quote that opens here is never closed");
+    let hint = damage[0].hint().unwrap();
+    assert!(hint.contains("--set source.quote=none") && hint.contains("--on-error salvage"), "{hint}");
     let loss = damage[0].loss().unwrap();
     assert!(loss.uncounted && loss.byte_range == Some(8..text.len() as u64));
     // Also where it is longer than a record may be.
     let options = OpenOptions { record_bytes_max: 1000, ..OpenOptions::default() };
     let (_, damage) = read(open_with(text, &options).unwrap().as_ref());
     assert_eq!(damage[0].to_string(), "the quote that opens here is never closed");
+}
+
+#[test]
+fn a_file_whose_header_is_broken_costs_itself() {
+    let files = || Arc::new(MemoryFiles::default().with("1.csv", "a,\"b\n1,2\n").with("2.csv", "a,b\n3,4\n"));
+    let err = CSV.open(files(), &OpenOptions::default()).err().unwrap();
+    assert_eq!(
+        (err.kind(), err.locus().to_string().as_str()),
+        (ErrorKind::Corrupt, "1.csv, line 1, column 1, byte 0")
+    );
+    let hint = err.hint().unwrap();
+    assert!(hint.contains("source.header=none") && hint.contains("source.quote=none"), "{hint}");
+    let options = OpenOptions { salvage: true, ..OpenOptions::default() };
+    let source = CSV.open(files(), &options).unwrap();
+    let plan = source.plan();
+    assert_eq!(plan.findings.len(), 1);
+    let found = &plan.findings[0];
+    assert_eq!((found.at.path.as_deref(), found.uncounted), (Some(Path::new("1.csv")), true));
+    assert_eq!(found.byte_range, Some(0..9));
+    assert_eq!(told(source.as_ref()), ["a int64", "b int64"]);
+    let (rows, damage) = read(source.as_ref());
+    assert!(damage.is_empty(), "{damage:?}");
+    assert_eq!(ints(&rows, "a"), [3]);
+    let learned = OpenOptions { learned: plan.learned.clone(), ..options };
+    assert!(CSV.open(files(), &learned).unwrap().plan() == plan);
+    // Who does not want damage left out learns of it again.
+    assert!(CSV.open(files(), &OpenOptions { salvage: false, ..learned }).is_err());
+}
+
+#[test]
+fn without_a_header_the_first_sound_row_tells_the_columns() {
+    let mut options = OpenOptions::default();
+    options.options.insert("header".to_owned(), OptionValue::Text("none".to_owned()));
+    let source = open_with("\"x\"y,1\n\n2,3\n4\n", &options).unwrap();
+    assert_eq!(told(source.as_ref()), ["column_0 int64", "column_1 int64"]);
+    let (rows, damage) = read(source.as_ref());
+    assert_eq!((ints(&rows, "column_0"), ints(&rows, "column_1")), (vec![2], vec![3]));
+    let places: Vec<String> = damage.iter().map(|it| format!("{}: {it}", it.locus())).collect();
+    let expected = [
+        "a.csv, line 1, column 4, byte 3, step 0: text follows the quote that ends the field",
+        "a.csv, line 4, column 2, byte 13, step 2: the row has 1 field, and the file has 2 columns",
+    ];
+    assert_eq!(places, expected);
+    // Where no row is sound, the first one tells why.
+    let broken = "\"x\"y,1\n\"z\"w,2\n";
+    let err = open_with(broken, &options).err().unwrap();
+    assert_eq!((err.kind(), err.locus().to_string().as_str()), (ErrorKind::Corrupt, "a.csv, byte 3"));
+    assert!(err.hint().unwrap().contains("source.quote=none"), "{:?}", err.hint());
+    let salvaged = open_with(broken, &OpenOptions { salvage: true, ..options }).unwrap();
+    assert_eq!(salvaged.plan().findings.len(), 1);
 }
 
 #[test]

@@ -22,7 +22,15 @@ use nodedata_testkit::corpus;
 use parquet::{
     arrow::ArrowWriter,
     data_type::{Int96, Int96Type},
-    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    file::{
+        metadata::{
+            ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData,
+            RowGroupMetaDataBuilder,
+        },
+        properties::WriterProperties,
+        statistics::Statistics,
+        writer::SerializedFileWriter,
+    },
     schema::parser::parse_message_type,
 };
 use rows::read;
@@ -198,6 +206,22 @@ fn files_are_joined_where_no_value_changes() {
     }
 }
 
+/// Names are in the footer, behind all bytes of rows.
+#[test]
+fn names_that_change_in_one_file_change_what_its_rows_are_proved_by() {
+    let one = || written(vec![("left", numbers(0..3)), ("right", numbers(3..6))], 10);
+    let swapped = written(vec![("right", numbers(0..3)), ("left", numbers(3..6))], 10);
+    let recipes = |second: Vec<u8>| -> Vec<String> {
+        let files = MemoryFiles::default().with("1.parquet", one()).with("2.parquet", second);
+        let source = open_files(files, &OpenOptions::default()).unwrap();
+        source.plan().partitions.iter().map(|it| it.recipe.clone()).collect()
+    };
+    let (before, after) = (recipes(one()), recipes(swapped));
+    assert_eq!((before.len(), after.len()), (2, 2));
+    assert_eq!(before[0], after[0]);
+    assert_ne!(before[1], after[1]);
+}
+
 #[test]
 fn media_that_are_only_named_are_refused_or_null() {
     let media = StructArray::from(vec![
@@ -353,17 +377,51 @@ fn damage_is_refused_with_its_file() {
     }
 }
 
-/// A footer that counts other rows than there are.
-fn with_rows(counted: i64) -> Vec<u8> {
-    use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter};
-    let bytes = written(vec![("x", numbers(0..9))], 100);
-    let told = ParquetMetaDataReader::new().parse_and_finish(&bytes::Bytes::from(bytes.clone())).unwrap();
-    let group = told.row_groups()[0].clone().into_builder().set_num_rows(counted).build().unwrap();
+/// A file of one row group, of which its footer says what the change makes of it.
+fn with_group(
+    bytes: &[u8],
+    change: impl FnOnce(RowGroupMetaDataBuilder, &RowGroupMetaData) -> RowGroupMetaDataBuilder,
+) -> Vec<u8> {
+    let told = ParquetMetaDataReader::new().parse_and_finish(&bytes::Bytes::from(bytes.to_vec())).unwrap();
+    let group = &told.row_groups()[0];
+    let group = change(group.clone().into_builder(), group).build().unwrap();
     let n_footer = u32::from_le_bytes(bytes[bytes.len() - 8..bytes.len() - 4].try_into().unwrap()) as usize;
     let mut changed = bytes[..bytes.len() - 8 - n_footer].to_vec();
     let told = ParquetMetaData::new(told.file_metadata().clone(), vec![group]);
     ParquetMetaDataWriter::new(&mut changed, &told).finish().unwrap();
     changed
+}
+
+/// A footer that counts other rows than there are.
+fn with_rows(counted: i64) -> Vec<u8> {
+    with_group(&written(vec![("x", numbers(0..9))], 100), |group, _| group.set_num_rows(counted))
+}
+
+#[test]
+fn a_footer_that_counts_no_nulls_where_there_are_some_can_be_passed_over() {
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(3)]));
+    let bytes = with_group(&written(vec![("x", column)], 100), |group, was| {
+        let statistics = Statistics::int64(Some(1), Some(3), None, Some(0), false);
+        let chunk = was.column(0).clone().into_builder().set_statistics(statistics).build().unwrap();
+        group.set_column_metadata(vec![chunk])
+    });
+    let source = open(bytes.clone()).unwrap();
+    assert_eq!(told(source.as_ref()), ["x int64"]);
+    let (_, damage) = read(source.as_ref());
+    assert_eq!(
+        (damage[0].kind(), damage[0].locus().to_string().as_str()),
+        (ErrorKind::Corrupt, "a.parquet, step 1")
+    );
+    let expected = "feature `x` is null, but the footer of its file counts no nulls";
+    assert!(damage[0].chain().starts_with(expected), "{}", damage[0].chain());
+    assert!(damage[0].hint().unwrap().contains("--set source.null_counts=ignore"), "{:?}", damage[0].hint());
+    let mut options = OpenOptions::default();
+    options.options.insert("null_counts".to_owned(), OptionValue::Text("ignore".to_owned()));
+    let source = open_files(MemoryFiles::default().with("a.parquet", bytes), &options).unwrap();
+    let (rows, damage) = read(source.as_ref());
+    assert!(damage.is_empty(), "{damage:?}");
+    let column = rows[0].column_by_name("x").unwrap();
+    assert_eq!((column.len(), column.null_count(), column.is_null(1)), (3, 1, true));
 }
 
 #[test]

@@ -146,6 +146,8 @@ impl Fields {
 }
 
 pub(crate) const OPEN_QUOTE: &str = "the quote that opens here is never closed";
+/// What can be done where a quote is not meant as one.
+pub(crate) const QUOTE_HINT: &str = "`--set source.quote=none` takes quotes for letters";
 
 /// Where text begins behind the quote that ends a field, which opens with one.
 fn behind_quotes(raw: &[u8], quote: u8) -> Option<usize> {

@@ -1,19 +1,20 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Findings, InputFile, Locus, OpenOptions, Result, RowDeal};
-use nodedata_steps::{DealtStretch, Share, key_of, name_of_sample};
+use nodedata_steps::{DealtStretch, SALVAGE_HINT, Share, key_of, name_of_sample};
 use rayon::prelude::*;
 
 use super::{
     column_types::Seen,
     contents::{Content, Contents},
     dialect::{BOM, Dialect, SNIFFED_BYTES},
-    fields::Fields,
-    records::{Ends, Records},
+    fields::{Fields, Flaw, OPEN_QUOTE, QUOTE_HINT},
+    records::{Ends, Record, Records},
 };
 use crate::{
-    deal::{field_of, split_of},
+    deal::{Places, field_of, split_of},
     detect::has_ending,
+    source::lost,
 };
 
 /// Bytes of a stretch at least: a file of short stretches has more of them than anybody wants to plan.
@@ -62,6 +63,10 @@ pub(crate) struct TextFile {
     pub(crate) stretches: Vec<Stretch>,
 }
 
+/// What can be done where the first row does not name columns.
+const HEADER_HINT: &str = "`--set source.header=none` reads the first row as values, and `--set source.quote=none` takes quotes for \
+                           letters; `--on-error salvage` leaves out the file, lists it, and exits with 3";
+
 /// What a pass over all text is to find.
 pub(crate) struct Pass<'a> {
     pub(crate) contents: &'a Contents,
@@ -76,7 +81,7 @@ pub(crate) struct Found {
     pub(crate) files: Vec<TextFile>,
     /// By name, in the order in which names are met.
     pub(crate) columns: Vec<(String, Seen)>,
-    /// Damage of packed files.
+    /// Damage of packed files, and files whose columns nothing tells.
     pub(crate) findings: Findings,
 }
 
@@ -85,7 +90,8 @@ impl Pass<'_> {
     /// that cannot be read are counted, and left to reading, which knows their cost.
     ///
     /// # Errors
-    /// `Io`; `Limit`; `Corrupt` for a header that names no columns; `Config` for a field to deal by that no file has.
+    /// `Io`; `Limit`; `Corrupt` for a header that names no columns, unless damage is to be listed; `Config` for a field to deal by that
+    /// no file has.
     pub(crate) fn run(&self) -> Result<Found> {
         let contents: Result<Vec<Content>> =
             (0..self.inputs.len()).into_par_iter().map(|it| self.contents.of(it)).collect();
@@ -96,15 +102,7 @@ impl Pass<'_> {
                 super::source::note_damage(damage, input, self.options, &mut findings)?;
             }
         }
-        let files: Vec<Result<TextFile>> = contents
-            .par_iter()
-            .enumerate()
-            .map(|(input, content)| {
-                let at = Locus::path(&self.inputs[input].path);
-                self.file(input, content).map_err(|err| err.at(at))
-            })
-            .collect();
-        let mut files: Vec<TextFile> = files.into_iter().collect::<Result<_>>()?;
+        let mut files = self.files(&contents, &mut findings)?;
         let mut columns: Vec<(String, Seen)> = Vec::new();
         let mut position: BTreeMap<String, usize> = BTreeMap::new();
         for name in files.iter().flat_map(|it| &it.names) {
@@ -140,8 +138,29 @@ impl Pass<'_> {
         Ok(Found { files, columns, findings })
     }
 
-    /// The dialect of a file, its columns, and where its records are cut.
-    fn file(&self, input: usize, content: &Content) -> Result<TextFile> {
+    /// All files, of which one whose columns nothing tells is empty where damage is listed.
+    fn files(&self, contents: &[Content], findings: &mut Findings) -> Result<Vec<TextFile>> {
+        let found: Vec<Result<(TextFile, Option<Error>)>> = contents
+            .par_iter()
+            .enumerate()
+            .map(|(input, content)| {
+                let at = Locus::path(&self.inputs[input].path);
+                self.file(input, content).map_err(|err| err.at(at))
+            })
+            .collect();
+        let mut files = Vec::with_capacity(found.len());
+        for (input, found) in self.inputs.iter().zip(found) {
+            let (file, damage) = found?;
+            if let Some(err) = damage {
+                findings.push(lost(err.at(Locus::path(&input.path)), 0..input.n_bytes));
+            }
+            files.push(file);
+        }
+        Ok(files)
+    }
+
+    /// The dialect of a file, its columns, and where its records are cut; and why nothing tells its columns, where that is to be listed.
+    fn file(&self, input: usize, content: &Content) -> Result<(TextFile, Option<Error>)> {
         let text = &content.text;
         let n_bytes = text.n_bytes();
         let head = text.read_at(0..n_bytes.min(SNIFFED_BYTES))?;
@@ -161,25 +180,32 @@ impl Pass<'_> {
                 other => break other.map(|it| (before, it)),
             }
         };
-        let Some((begins, first)) = first else {
-            return Ok(TextFile { dialect, names: Vec::new(), n_header_lines, stretches: Vec::new() });
-        };
-        let (names, starts) = if dialect.has_header {
-            let names = header(&first, dialect).map_err(|err| {
+        let empty = TextFile { dialect, names: Vec::new(), n_header_lines, stretches: Vec::new() };
+        let Some((begins, first)) = first else { return Ok((empty, None)) };
+        let behind = records.at();
+        let names = if dialect.has_header {
+            header(&first, dialect).map_err(|err| {
                 let line = u32::try_from(n_header_lines + 1).unwrap_or(u32::MAX);
-                err.at(Locus { line_column: Some((line, 1)), ..Locus::byte(begins) })
-            })?;
-            n_header_lines += first.n_lines;
-            (names, records.at())
+                err.at(Locus { line_column: Some((line, 1)), ..Locus::byte(begins) }).with_hint(HEADER_HINT)
+            })
         } else {
-            let mut fields = Fields::new(dialect);
-            fields.parse(&first.bytes).map_err(|flaw| {
-                Error::new(flaw.kind, flaw.message).at(Locus::byte(begins + flaw.at as u64))
-            })?;
-            ((0..fields.len()).map(|it| format!("column_{it}")).collect(), begins)
+            numbered(&first, &mut records, dialect)
+        };
+        let names = match names {
+            Ok(names) => names,
+            Err(err) if self.options.salvage && err.kind() == ErrorKind::Corrupt => {
+                return Ok((empty, Some(err)));
+            }
+            Err(err) => return Err(err),
+        };
+        let starts = if dialect.has_header {
+            n_header_lines += first.n_lines;
+            behind
+        } else {
+            begins
         };
         let stretches = self.cut(content, dialect, starts, n_header_lines)?;
-        Ok(TextFile { dialect, names, n_header_lines, stretches })
+        Ok((TextFile { dialect, names, n_header_lines, stretches }, None))
     }
 
     /// Cuts a file where records end.
@@ -253,7 +279,7 @@ impl Pass<'_> {
             self.record_bytes_max,
         );
         let mut fields = Fields::new(file.dialect);
-        let dealt = Dealt::new(self.options.deal.as_ref(), key_of(&self.inputs[input].path), file);
+        let mut dealt = Dealt::new(self.options.deal.as_ref(), &key_of(&self.inputs[input].path), file);
         let mut seen = vec![Seen::default(); file.names.len()];
         let mut shares =
             vec![Share::default(); self.options.deal.as_ref().map_or(1, |it| it.fractions.len())];
@@ -316,30 +342,30 @@ impl Stretch {
 /// How the rows of one file are dealt.
 pub(crate) struct Dealt {
     deal: Option<RowDeal>,
-    file: String,
+    places: Places,
     /// The column they are dealt by.
     column: Option<usize>,
 }
 
 impl Dealt {
-    pub(crate) fn new(deal: Option<&RowDeal>, file: String, of: &TextFile) -> Self {
+    pub(crate) fn new(deal: Option<&RowDeal>, file: &str, of: &TextFile) -> Self {
         let field = deal.and_then(field_of);
         let column = field.and_then(|name| of.names.iter().position(|it| name_of_sample(it) == name));
-        Self { deal: deal.cloned(), file, column }
+        Self { deal: deal.cloned(), places: Places::of(file), column }
     }
 
     /// Position of a row's split: by the text of its field, where there is one, or its number in the file. A row that cannot be read
     /// has no fields.
-    pub(crate) fn split_of(&self, fields: Option<&Fields>, row: u64) -> usize {
+    pub(crate) fn split_of(&mut self, fields: Option<&Fields>, row: u64) -> usize {
         let Some(deal) = &self.deal else { return 0 };
         let field = self.column.zip(fields).and_then(|(column, fields)| fields.get(column));
         let value = field.filter(|it| !it.is_absent()).map(|it| it.bytes);
-        split_of(deal, value, &self.file, row)
+        split_of(deal, value, &mut self.places, row)
     }
 }
 
 /// The names of columns, each once; one without a name is called by its position.
-fn header(record: &super::records::Record, dialect: Dialect) -> Result<Vec<String>> {
+fn header(record: &Record, dialect: Dialect) -> Result<Vec<String>> {
     let wrong = |message: String| Error::new(ErrorKind::Corrupt, message);
     if !record.is_whole {
         return Err(wrong("the header is longer than a record may be".to_owned()));
@@ -356,4 +382,41 @@ fn header(record: &super::records::Record, dialect: Dialect) -> Result<Vec<Strin
         names.push(name);
     }
     Ok(names)
+}
+
+/// Names for the columns of a file that has none for them: as many as the first record has fields that can be read. Those in front of
+/// it cost themselves, as any others do.
+fn numbered(first: &Record, records: &mut Records, dialect: Dialect) -> Result<Vec<String>> {
+    let mut fields = Fields::new(dialect);
+    let mut n_fields = |record: &Record| counted(record, &mut fields);
+    let names = |n: usize| (0..n).map(|it| format!("column_{it}")).collect::<Vec<String>>();
+    let flaw = match n_fields(first) {
+        Ok(n) => return Ok(names(n)),
+        Err(flaw) => flaw,
+    };
+    while let Some(record) = records.next_record()? {
+        if record.is_blank() {
+            continue;
+        }
+        if let Ok(n) = n_fields(&record) {
+            return Ok(names(n));
+        }
+    }
+    let at = Locus::byte(first.byte_range.start + flaw.at as u64);
+    Err(Error::new(flaw.kind, flaw.message).at(at).with_hint(format!("{QUOTE_HINT}; {SALVAGE_HINT}")))
+}
+
+/// How many fields a record has.
+fn counted(record: &Record, fields: &mut Fields) -> Result<usize, Flaw> {
+    if let Some(at) = record.open_quote {
+        return Err(Flaw::corrupt(usize::try_from(at).unwrap_or(usize::MAX), OPEN_QUOTE));
+    }
+    if !record.is_whole {
+        return Err(Flaw::corrupt(0, "the row is longer than a record may be"));
+    }
+    fields.parse(&record.bytes)?;
+    match str::from_utf8(&record.bytes) {
+        Ok(_) => Ok(fields.len()),
+        Err(err) => Err(Flaw::corrupt(err.valid_up_to(), "the row is not UTF-8")),
+    }
 }

@@ -7,7 +7,7 @@ use super::{
     cells::{Cell, cell},
     column_types::ColumnType,
     contents::Content,
-    fields::{Field, Fields, Flaw, OPEN_QUOTE},
+    fields::{Field, Fields, Flaw, OPEN_QUOTE, QUOTE_HINT},
     pass::{Dealt, Stretch},
     records::{Record, Records},
     source::Opened,
@@ -43,7 +43,7 @@ impl RowReader {
             split: part.split,
             records,
             fields: Fields::new(file.dialect),
-            dealt: Dealt::new(source.deal.as_ref(), key, file),
+            dealt: Dealt::new(source.deal.as_ref(), &key, file),
             positions: source.table.columns.iter().map(|(name, _)| position(name)).collect(),
             line: part.stretch.first_line,
             number: part.stretch.first_record,
@@ -127,7 +127,12 @@ impl RowReader {
             ..Locus::path(&self.source.plan.inputs[self.input].path)
         };
         let reason = if flaw.kind == ErrorKind::Limit { "over_limit" } else { "undecodable" };
-        Error::new(flaw.kind, flaw.message).at(at).with_hint(SALVAGE_HINT).with_loss(Loss {
+        let hint = if flaw.message == OPEN_QUOTE {
+            format!("{QUOTE_HINT}; {SALVAGE_HINT}")
+        } else {
+            SALVAGE_HINT.to_owned()
+        };
+        Error::new(flaw.kind, flaw.message).at(at).with_hint(hint).with_loss(Loss {
             byte_range: Some(self.content.in_file(&record.byte_range)),
             records: vec![(STEPS, 1)],
             uncounted: record.open_quote.is_some(),
@@ -143,15 +148,22 @@ fn push(
     column_type: ColumnType,
     field: Field<'_>,
 ) -> Result<(), &'static str> {
-    match (column_type, cell(field.bytes)) {
-        (ColumnType::Text, _) => columns.push_bytes(id, field.bytes),
-        (ColumnType::Int, Cell::Int(value)) => columns.push_le(id, &value.to_le_bytes()),
-        (ColumnType::Float, Cell::Float(value) | Cell::NotFinite(value)) => {
+    match column_type {
+        // Whether it is a number does not matter, and is not looked for.
+        ColumnType::Text => columns.push_bytes(id, field.bytes),
+        ColumnType::Int => match cell(field.bytes) {
+            Cell::Int(value) => columns.push_le(id, &value.to_le_bytes()),
+            Cell::Float(_) | Cell::NotFinite(_) => return Err("a number with a fraction"),
+            Cell::Text => return Err("text"),
+        },
+        ColumnType::Float => {
+            let value = match cell(field.bytes) {
+                Cell::Float(value) | Cell::NotFinite(value) => value,
+                Cell::Int(value) => value as f64,
+                Cell::Text => return Err("text"),
+            };
             columns.push_le(id, &value.to_le_bytes());
         }
-        (ColumnType::Float, Cell::Int(value)) => columns.push_le(id, &(value as f64).to_le_bytes()),
-        (_, Cell::Float(_) | Cell::NotFinite(_)) => return Err("a number with a fraction"),
-        (_, Cell::Text) => return Err("text"),
     }
     columns.push_valid(id);
     Ok(())

@@ -1,4 +1,7 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
@@ -12,23 +15,22 @@ use super::messages::{Found, Kind, Messages, buffers};
 pub(super) struct Bodies {
     file: Arc<dyn ReadAt>,
     bytes_max: u64,
-    /// Of the columns and the dictionaries it is for.
-    decoder: Mutex<Option<(DecoderKey, Arc<FileDecoder>)>>,
-    /// A record batch that is read in several parts.
-    large: Mutex<Option<LargeBatch>>,
+    /// By the columns that it is for. There are two such sets at most: those that are read, and the one that rows are dealt by.
+    decoders: Mutex<BTreeMap<Vec<usize>, Decoder>>,
+    /// By the columns that are read of it, a record batch that is read in several parts.
+    large: Mutex<BTreeMap<Vec<usize>, Arc<LargeBatch>>>,
 }
 
-/// Its position, the columns that were read of it, and these.
-type LargeBatch = (usize, Vec<usize>, Arc<RecordBatch>);
+/// The dictionaries that it has, by position.
+type Decoder = (Vec<usize>, Arc<FileDecoder>);
 
-/// The columns, and the dictionaries by position.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct DecoderKey(Vec<usize>, Vec<usize>);
+/// Its position, and its rows.
+type LargeBatch = Mutex<Option<(usize, Arc<RecordBatch>)>>;
 
 impl Bodies {
     /// `bytes_max` bounds what is held of one message.
     pub(super) fn new(file: Arc<dyn ReadAt>, bytes_max: u64) -> Self {
-        Self { file, bytes_max, decoder: Mutex::default(), large: Mutex::default() }
+        Self { file, bytes_max, decoders: Mutex::default(), large: Mutex::default() }
     }
 
     /// The rows of a message, of the columns at these positions. Those of one that is read in several parts are kept for the next.
@@ -45,16 +47,19 @@ impl Bodies {
         if !is_large {
             return self.decoded(messages, position, columns).map(Arc::new);
         }
+        let of_columns = {
+            let mut large = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(large.entry(columns.to_vec()).or_default())
+        };
         // Whoever comes second waits: to decode it twice would take as long, and twice the memory.
-        let mut large = self.large.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, of, rows)) = &*large
+        let mut last = of_columns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, rows)) = &*last
             && *at == position
-            && of == columns
         {
             return Ok(Arc::clone(rows));
         }
         let rows = Arc::new(self.decoded(messages, position, columns)?);
-        *large = Some((position, columns.to_vec(), Arc::clone(&rows)));
+        *last = Some((position, Arc::clone(&rows)));
         Ok(rows)
     }
 
@@ -72,16 +77,17 @@ impl Bodies {
 
     /// A decoder that has the dictionaries of a message.
     fn decoder(&self, messages: &Messages, position: usize, columns: &[usize]) -> Result<Arc<FileDecoder>> {
-        let key = DecoderKey(columns.to_vec(), dictionaries(&messages.all, position));
-        let lock = || self.decoder.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, decoder)) = &*lock()
-            && *known == key
+        let n_ids = messages.dictionary_ids.len();
+        let needed = dictionaries(&messages.all, &messages.dictionaries, n_ids, position);
+        let lock = || self.decoders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, decoder)) = lock().get(columns)
+            && *known == needed
         {
             return Ok(Arc::clone(decoder));
         }
         let decoder = FileDecoder::new(Arc::clone(&messages.schema), messages.version);
         let mut decoder = decoder.with_projection(columns.to_vec());
-        for dictionary in &key.1 {
+        for dictionary in &needed {
             let found = &messages.all[*dictionary];
             let (block, bytes) = self.body(found)?;
             match guarded(|| decoder.read_dictionary(&block, &bytes)) {
@@ -91,7 +97,7 @@ impl Bodies {
             }
         }
         let decoder = Arc::new(decoder);
-        *lock() = Some((key, Arc::clone(&decoder)));
+        lock().insert(columns.to_vec(), (needed, Arc::clone(&decoder)));
         Ok(decoder)
     }
 
@@ -138,20 +144,65 @@ fn unpacked(body: &[u8], buffers: &[std::ops::Range<usize>]) -> Option<u64> {
 }
 
 /// The dictionaries that a message needs, by position: of each the last one in front of it, and what was added to that since. In a
-/// file all of them stand in front.
-fn dictionaries(all: &[Found], position: usize) -> Vec<usize> {
-    let mut needed: Vec<(i64, usize)> = Vec::new();
-    for (at, found) in all[..position].iter().enumerate() {
-        if let Kind::Dictionary { id, is_delta } = found.kind {
-            if !is_delta {
-                needed.retain(|it| it.0 != id);
-            }
-            needed.push((id, at));
+/// file all of them stand in front. `places` is where dictionaries are, of `n_ids` columns: as soon as one of each is found, nothing in
+/// front is looked at.
+fn dictionaries(all: &[Found], places: &[usize], n_ids: usize, position: usize) -> Vec<usize> {
+    let in_front = &places[..places.partition_point(|it| *it < position)];
+    let mut needed = Vec::new();
+    let mut whole = BTreeSet::new();
+    for at in in_front.iter().rev() {
+        if whole.len() == n_ids {
+            break;
+        }
+        let Kind::Dictionary { id, is_delta } = all[*at].kind else { continue };
+        if whole.contains(&id) {
+            continue;
+        }
+        needed.push(*at);
+        if !is_delta {
+            whole.insert(id);
         }
     }
-    needed.into_iter().map(|it| it.1).collect()
+    needed.reverse();
+    needed
 }
 
 fn broken(found: &Found) -> Error {
     Error::new(ErrorKind::Corrupt, "a record batch breaks the rules of Arrow").at(Locus::byte(found.at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dictionaries_are_the_last_ones_and_what_was_added_to_them() {
+        let whole = |id| Kind::Dictionary { id, is_delta: false };
+        let more = |id| Kind::Dictionary { id, is_delta: true };
+        let kinds = [
+            whole(1),
+            whole(2),
+            Kind::Rows,
+            more(1),
+            Kind::Rows,
+            whole(2),
+            whole(1),
+            more(1),
+            Kind::Rows,
+            more(2),
+            Kind::Rows,
+            more(3),
+        ];
+        let found = |kind| Found { at: 0, n_head: 0, n_body: 0, n_rows: 0, is_packed: false, kind };
+        let all = kinds.map(found);
+        let places: Vec<usize> = (0..all.len()).filter(|it| all[*it].kind != Kind::Rows).collect();
+        let needed = |position| dictionaries(&all, &places, 3, position);
+        assert!(needed(0).is_empty());
+        assert_eq!(needed(2), [0, 1]);
+        assert_eq!(needed(4), [0, 1, 3]);
+        assert_eq!(needed(8), [5, 6, 7]);
+        assert_eq!(needed(10), [5, 6, 7, 9]);
+        // Where no other column has any, nothing in front of these is looked at.
+        assert_eq!(dictionaries(&all, &places[..7], 2, 10), [5, 6, 7, 9]);
+    }
 }

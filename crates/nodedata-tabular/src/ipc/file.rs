@@ -122,6 +122,7 @@ impl IpcFile {
             file: Arc::clone(self),
             rows: rows.iter().filter(|it| !it.is_empty()).cloned().rev().collect(),
             batch_rows: batch_rows.max(1),
+            current: None,
         }
     }
 
@@ -151,13 +152,27 @@ pub(crate) struct IpcRows {
     /// Those still to come, the next ones last.
     rows: Vec<Range<u64>>,
     batch_rows: usize,
+    /// The row group of the last batch, decoded.
+    current: Option<(usize, Arc<RecordBatch>)>,
 }
 
 impl IpcRows {
+    /// The rows of a row group, decoded once for all batches of it.
+    fn group(&mut self, group: usize) -> Result<Arc<RecordBatch>> {
+        if let Some((_, rows)) = self.current.as_ref().filter(|it| it.0 == group) {
+            return Ok(Arc::clone(rows));
+        }
+        // It is not held while the next one is decoded.
+        self.current = None;
+        let rows = self.file.group(group, &self.columns)?;
+        self.current = Some((group, Arc::clone(&rows)));
+        Ok(rows)
+    }
+
     fn batch(&mut self, first: u64) -> Result<RecordBatch> {
         let groups = &self.file.groups;
         let group = groups.partition_point(|it| it.first_row + it.n_rows <= first);
-        let Some(of) = groups.get(group) else {
+        let Some(of) = groups.get(group).cloned() else {
             return Err(Error::new(ErrorKind::Corrupt, "there are fewer rows than the plan counted"));
         };
         let end = of.first_row + of.n_rows;
@@ -175,7 +190,7 @@ impl IpcRows {
                 self.rows.pop();
             }
         }
-        let rows = self.file.group(group, &self.columns)?;
+        let rows = self.group(group)?;
         if rows.num_rows() as u64 != of.n_rows {
             return Err(Error::new(ErrorKind::Corrupt, "a record batch has other rows than its head says")
                 .at(Locus::byte(of.byte_range.start)));

@@ -1,4 +1,4 @@
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use arrow_ipc::{
     Endianness, Message, MessageHeader, MetadataVersion, RecordBatch, convert::try_fb_to_schema,
@@ -42,6 +42,9 @@ pub(super) struct Messages {
     pub(super) schema: SchemaRef,
     pub(super) version: MetadataVersion,
     pub(super) all: Vec<Found>,
+    /// Where dictionaries are among them, and of which ids.
+    pub(super) dictionaries: Vec<usize>,
+    pub(super) dictionary_ids: BTreeSet<i64>,
     /// Of the nodes of record batches, in order, which have nulls anywhere.
     pub(super) nulls: Vec<bool>,
     /// Dictionaries that have nulls, by their ids.
@@ -183,6 +186,8 @@ impl Messages {
             schema: Arc::new(schema),
             version,
             all: Vec::new(),
+            dictionaries: Vec::new(),
+            dictionary_ids: BTreeSet::new(),
             nulls: Vec::new(),
             null_dictionaries: Vec::new(),
             damage: None,
@@ -221,6 +226,10 @@ impl Messages {
         check_places(&batch, n_body, at)?;
         let n_rows = u64::try_from(batch.length()).map_err(|_| damaged("less than no rows", at))?;
         let is_packed = batch.compression().is_some();
+        if let Kind::Dictionary { id, .. } = kind {
+            self.dictionaries.push(self.all.len());
+            self.dictionary_ids.insert(id);
+        }
         self.all.push(Found { at, n_head, n_body, n_rows, is_packed, kind });
         Ok(at + n_head + n_body)
     }
