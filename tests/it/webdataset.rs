@@ -68,6 +68,61 @@ fn samples_are_dealt_to_splits_by_their_keys() {
     assert!(more.iter().filter(|it| !few.contains(it)).all(|it| "v1.0/000012" <= it.as_str()), "{more:?}");
 }
 
+/// A member of a tar archive.
+fn member(name: &str, contents: &[u8]) -> Vec<u8> {
+    let mut block = vec![0; 512];
+    block[..name.len()].copy_from_slice(name.as_bytes());
+    block[124..136].copy_from_slice(format!("{:011o}\0", contents.len()).as_bytes());
+    block[156] = b'0';
+    block[257..265].copy_from_slice(b"ustar\x0000");
+    block[148..156].fill(b' ');
+    let sum: u32 = block.iter().map(|it| u32::from(*it)).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    block.extend_from_slice(contents);
+    block.resize(block.len().next_multiple_of(512), 0);
+    block
+}
+
+/// In a wrapping of gzip, as it is.
+fn gzip(contents: &[u8]) -> Vec<u8> {
+    let mut out = b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec();
+    for block in contents.chunks(usize::from(u16::MAX)) {
+        let n = block.len() as u16;
+        out.push(0);
+        out.extend([n.to_le_bytes(), (!n).to_le_bytes()].concat());
+        out.extend_from_slice(block);
+    }
+    // A last block without a byte.
+    out.extend(b"\x01\0\0\xff\xff");
+    out.extend(crc_fast::crc32_iso_hdlc(contents).to_le_bytes());
+    out.extend((contents.len() as u32).to_le_bytes());
+    out
+}
+
+/// All partitions of a packed file read all of it, and their units are several all the same.
+#[test]
+fn packed_archives_become_several_shards() {
+    let work = Work::new();
+    let sample = |it: u8| member(&format!("{it:02}.bin"), &vec![it; 1_000_000]);
+    let archive: Vec<u8> = (0..12).flat_map(sample).chain([0; 1024]).collect();
+    work.write("plain.tar", &archive);
+    work.write("packed.tar.gz", gzip(&archive));
+    let mut found = Vec::new();
+    for source in ["plain.tar", "packed.tar.gz"] {
+        let out = format!("{source}.out");
+        work.run(["convert", source, "--out", &out, "--shard-mb", "2"]).exits(0);
+        work.run(["validate", "--deep", &out]).exits(0);
+        let dataset = Dataset::open(work.path(&out));
+        assert!(2 < dataset.manifest["shards"].as_array().unwrap().len(), "{source}");
+        let rows = dataset.tables().remove("steps").unwrap();
+        let contents = rows.column_by_name("bin").unwrap().as_binary::<i32>();
+        let firsts: Vec<u8> = contents.iter().map(|it| it.unwrap()[999_999]).collect();
+        found.push((texts(&rows, "__key__"), firsts));
+    }
+    assert_eq!(found[0].1, (0..12).collect::<Vec<u8>>());
+    assert_eq!(found[0], found[1]);
+}
+
 #[test]
 fn broken_samples_are_refused_or_left_out_and_counted() {
     let work = Work::new();

@@ -15,6 +15,14 @@ pub(crate) fn own_keys(types: &JsonType) -> Vec<Option<&str>> {
     keys.collect()
 }
 
+/// For each column of records of a type, in order, whether a record has one value for it: in a list of objects it has many.
+pub(crate) fn have_one_value(types: &JsonType) -> Vec<bool> {
+    match &types.kind {
+        JsonKind::Object(members) => members.iter().flat_map(|it| have_one_value(&it.value)).collect(),
+        _ => vec![!matches!(innermost(types), JsonKind::Object(_)); types.n_leaves()],
+    }
+}
+
 fn innermost(types: &JsonType) -> &JsonKind {
     match &types.kind {
         JsonKind::List(item) => innermost(item),

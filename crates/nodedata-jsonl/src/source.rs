@@ -8,14 +8,14 @@ use nodedata_core::{
 };
 use nodedata_message::{JsonConflict, JsonKind, JsonType, MessageDecoder};
 use nodedata_steps::{
-    Column, SamplePart, SampleStream, check_dealt_field, check_names, check_undecoded, name_of_sample,
+    Column, SamplePart, SampleStream, check_dealt_column, check_names, check_undecoded, name_of_sample,
     plan_samples, row_index, sample_inputs, samples_schema, select,
 };
 
 use crate::{
     format::ON_CONFLICT,
     learned::{Conditions, Learned},
-    own_keys::own_keys,
+    own_keys::{have_one_value, own_keys},
     pass::{Found, Pass, Stretch},
     stream::LineReader,
 };
@@ -172,9 +172,10 @@ fn table(types: Option<&JsonType>, options: &OpenOptions) -> Result<(Table, Stre
         .map(|(origin, feature)| Column { feature: feature.clone(), origin })
         .collect();
     check_names(&columns[1..], &[], options)?;
-    if types.is_some() {
+    if let Some(types) = types {
         let names = columns[1..].iter().map(|it| it.feature.name.as_str());
-        check_dealt_field(options, "row has the field", names)?;
+        let names = names.zip(have_one_value(types));
+        check_dealt_column(options, "row has the field", "it is many values, of the items of a list", names)?;
     }
     let all = OpenOptions { undecoded: Vec::new(), ..options.clone() };
     let (columns, unselected) = select(columns, &all, |it| (it.origin != 0).then(|| it.feature.name.clone()));

@@ -279,6 +279,21 @@ fn rows_are_dealt_by_what_they_are() {
     assert_eq!((err.kind(), err.hint()), (ErrorKind::Config, Some("did you mean `id`?")));
 }
 
+/// In a list of objects a row has many values for a column, and so none that it could be dealt by.
+#[test]
+fn rows_are_not_dealt_by_columns_of_lists() {
+    let text = r#"{"l": [{"a": 1}], "m": [1, 2], "o": {"k": "x", "l": [{"b": 1}]}}"#;
+    for (name, is_dealt) in [("l.a", false), ("o.l.b", false), ("m", true), ("o.k", true)] {
+        let key = RowKey::Field(name.to_owned());
+        let opened = open(text, &OpenOptions { deal: Some(deal(key)), ..OpenOptions::default() });
+        assert_eq!(opened.is_ok(), is_dealt, "{name}");
+        if let Err(err) = opened {
+            assert_eq!((err.kind(), err.hint().is_some()), (ErrorKind::Config, true), "{err}");
+            assert!(err.to_string().contains(&format!("rows cannot be dealt by `{name}`")), "{err}");
+        }
+    }
+}
+
 #[test]
 fn only_files_of_the_name_are_claimed_and_compressed_ones_refused() {
     let detect = |name: &str, text: &str| {

@@ -27,8 +27,8 @@ pub use pieces::{batch_rows, cut};
 pub use refusal::{SALVAGE_HINT, in_episode, refusal};
 pub use samples::{
     DealtStretch, LearnedFile, PackedStretch, RecordPlace, SamplePart, SampleReader, SampleRows,
-    SampleStream, Share, are_of, check_dealt_field, key_of, name_of_sample, own_name_of_sample, plan_samples,
-    row_index, sample_inputs, samples_schema,
+    SampleStream, Share, are_of, check_dealt_column, check_dealt_field, key_of, name_of_sample,
+    own_name_of_sample, plan_samples, row_index, sample_inputs, samples_schema,
 };
 pub use selection::{Column, check_names, check_undecoded, decoding_of, is_worked_on, select};
 pub use splits::split_for_uncovered;

@@ -11,4 +11,6 @@ pub use learned::{LearnedFile, are_of};
 pub use plan::{DealtStretch, PackedStretch, SamplePart, Share, key_of, plan_samples, sample_inputs};
 pub use rows::{RecordPlace, SampleRows};
 pub use stream::{SampleReader, SampleStream};
-pub use table::{check_dealt_field, name_of_sample, own_name_of_sample, row_index, samples_schema};
+pub use table::{
+    check_dealt_column, check_dealt_field, name_of_sample, own_name_of_sample, row_index, samples_schema,
+};

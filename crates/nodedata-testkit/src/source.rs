@@ -1,6 +1,7 @@
 //! The conformance kit: what every format promises, whatever its files look like.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -74,6 +75,7 @@ impl Case {
 ///
 /// - the dataset is recognised at the root and below it, and its files are claimed and no others;
 /// - two openings give the same streams, inputs, episodes and partitions, in the same order;
+/// - no two partitions of samples have one episode, what they read and the recipe in common;
 /// - batches are bounded, never empty, and of the schema of their stream; spans lie in the partition and
 ///   add up to the rows; records read are rows plus losses; the end is the end;
 /// - rows do not depend on the size of partitions and batches, nor on memory or disk;
@@ -183,6 +185,20 @@ fn well_formed(case: &Case, plan: &SourcePlan) {
     // That no row is read twice or never, the comparison of all cuts shows: partitions may share bytes.
     for pair in plan.partitions.windows(2) {
         assert!(pair[0].episode <= pair[1].episode, "{at}: episodes are mixed up: {pair:?}");
+    }
+    if plan.streams.iter().any(|it| it.kind == StreamKind::Samples) {
+        partitions_are_told_apart(case, plan);
+    }
+}
+
+/// Units are found again by whose rows their partitions have, what they read, and their recipes: no two have all of that.
+fn partitions_are_told_apart(case: &Case, plan: &SourcePlan) {
+    let mut known = BTreeSet::new();
+    for partition in &plan.partitions {
+        let reads = partition.reads.iter().map(|it| (it.input, it.byte_range.start, it.byte_range.end));
+        let reads: Vec<(usize, u64, u64)> = reads.collect();
+        let is_new = known.insert((partition.episode, reads, partition.recipe.as_str()));
+        assert!(is_new, "{}: nothing tells {partition:?} from one before", case.name);
     }
 }
 

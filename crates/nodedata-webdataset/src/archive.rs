@@ -6,7 +6,7 @@ use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Files, Locus, OpenOptions, ReadAt, Result};
 use nodedata_io::packed::{Spool, Spools};
 
-use crate::tar::Walk;
+use crate::tar::{PEEKED_BYTES, Walk};
 
 /// A column of bytes counts them in 31 bits.
 const MEMBER_BYTES_MAX: u64 = 1 << 30;
@@ -118,6 +118,8 @@ impl Archive {
     /// # Errors
     /// `Io`.
     pub(crate) fn head(&self, data: &Range<u64>, n_bytes: u64) -> Result<Bytes> {
-        self.file.peek_at(data.start..data.end.min(data.start.saturating_add(n_bytes)))
+        let head = data.start..data.end.min(data.start.saturating_add(n_bytes));
+        // What lies around a small one is asked for next.
+        if data.end - data.start < PEEKED_BYTES { self.file.read_at(head) } else { self.file.peek_at(head) }
     }
 }

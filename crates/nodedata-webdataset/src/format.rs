@@ -1,9 +1,17 @@
 use std::{path::Path, sync::Arc};
 
+use bytes::Bytes;
 use nodedata_core::{Confidence, Detection, Files, Format, Listing, OpenOptions, OptionKey, Result, Source};
-use nodedata_io::packed::{Packing, UNPACK_RATIO_MAX};
+use nodedata_io::{
+    MemoryFiles,
+    packed::{Packing, UNPACK_RATIO_MAX, Unpacker},
+};
 
-use crate::{index::indexes, source::WebDatasetSource, tar::begins_archive};
+use crate::{
+    index::indexes,
+    source::WebDatasetSource,
+    tar::{BLOCK_BYTES, begins_archive},
+};
 
 /// WebDataset.
 pub static WEBDATASET: WebDataset = WebDataset;
@@ -34,14 +42,18 @@ impl Format for WebDataset {
         if found.confidence == Confidence::No {
             return found;
         }
-        // One that is packed begins as everything does that is packed so: its name tells the rest.
-        let packed = found.claims.iter().find(|it| Packing::of(&listing.head(it)).is_some());
+        let packed = match found.confidence {
+            Confidence::Name => {
+                found.claims.iter().find(|it| begins_packed_archive(listing.head(it))).cloned()
+            }
+            _ => None,
+        };
         let mut found = match packed {
-            Some(path) if found.confidence == Confidence::Name => {
-                let why = format!("`{}` is called as tar archives are, and packed", path.display());
+            Some(path) => {
+                let why = format!("`{}` begins as tar archives do, packed", path.display());
                 Detection { confidence: Confidence::Content, why, ..found }
             }
-            _ => found,
+            None => found,
         };
         let folders: Vec<&Path> = found.claims.iter().filter_map(|it| it.parent()).collect();
         let beside = indexes(listing).filter(|it| it.parent().is_some_and(|it| folders.contains(&it)));
@@ -60,4 +72,25 @@ fn is_named(path: &Path) -> bool {
     let Some(name) = path.file_name().map(|it| it.to_string_lossy().to_lowercase()) else { return false };
     let stem = Packing::of_name(&name).map_or(name.as_str(), |it| it.0);
     stem.ends_with(".tar") || SHORT_ENDINGS.iter().any(|it| name.ends_with(it))
+}
+
+/// Whether a file that is called as an archive, and begins so, is one that is packed as a whole.
+fn begins_packed_archive(head: Bytes) -> bool {
+    let Some(packing) = Packing::of(&head) else { return false };
+    let Ok(file) = MemoryFiles::default().with("head", head).open(Path::new("head")) else { return false };
+    let mut block = [0; BLOCK_BYTES];
+    let mut n = 0;
+    let mut unpacker = Unpacker::new(file, packing, BLOCK_BYTES as u64);
+    // That the head is cut is no matter: what comes out before does.
+    while n < BLOCK_BYTES
+        && let Ok(more @ 1..) = unpacker.next_bytes(&mut block[n..])
+    {
+        n += more;
+    }
+    match packing {
+        _ if n == BLOCK_BYTES => begins_archive(&block),
+        Packing::Gzip | Packing::Xz => false,
+        // Their blocks come out as a whole, and may be longer than a head: the name tells the rest.
+        Packing::Zstd | Packing::Bzip2 => n == 0,
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nodedata_core::{Files, Finding, InputFile, Listing, Locus, Result};
+use nodedata_core::{Files, Finding, Findings, InputFile, Listing, Locus, Result};
 use serde::Deserialize;
 
 use crate::learned::ArchiveStretch;
@@ -40,7 +40,7 @@ pub(crate) fn indexes<'l>(listing: &'l Listing<'_>) -> impl Iterator<Item = &'l 
     listing.paths().filter(may_be).filter(|it| is_index(it, &listing.head(it)))
 }
 
-/// Holds what an index says against the files that are there, and what was found in them.
+/// Holds what an index says against the files that are there, and what was found in them. What differs is told.
 ///
 /// # Errors
 /// `Io`.
@@ -49,19 +49,24 @@ pub(crate) fn check(
     index: &Path,
     inputs: &[InputFile],
     stretches: &[Vec<ArchiveStretch>],
-) -> Result<Vec<Finding>> {
-    let file = files.open(index).map_err(|err| err.at(Locus::path(index)))?;
-    let bytes = file.read_at(0..file.n_bytes().min(BYTES_MAX))?;
+    findings: &mut Findings,
+) -> Result<()> {
     let at = || Locus::path(index);
+    let file = files.open(index).map_err(|err| err.at(at()))?;
+    let bytes = file.read_at(0..file.n_bytes().min(BYTES_MAX)).map_err(|err| err.at(at()))?;
     let warning =
         |message: String| Finding { reason: "shard_index".to_owned(), ..Finding::warning(message, at()) };
-    let Ok(told) = serde_json::from_slice::<Index>(&bytes) else {
-        return Ok(vec![warning("the index of shards cannot be read".to_owned())]);
+    let told: Index = match serde_json::from_slice(&bytes) {
+        Ok(told) => told,
+        Err(err) => {
+            let hint = "nothing but the shards is read; `widsindex create` writes it anew";
+            findings.push(warning(format!("the index of shards cannot be read: {err}")).with_hint(hint));
+            return Ok(());
+        }
     };
     let folder = index.parent().unwrap_or(Path::new(""));
     let by_path: BTreeMap<&Path, usize> =
         inputs.iter().enumerate().map(|(idx, it)| (it.path.as_path(), idx)).collect();
-    let mut findings = Vec::new();
     for shard in told.shardlist {
         // One that lies elsewhere may be here all the same.
         let name = shard.url.rsplit('/').next().unwrap_or_default();
@@ -77,7 +82,9 @@ pub(crate) fn check(
             Some(format!("`{}` has {found} {what}, but the index says {told}", shard.url))
         };
         let n_told = differs("samples", shard.nsamples, n_samples);
-        findings.extend(n_told.or_else(|| differs("bytes", shard.filesize, n_bytes)).map(warning));
+        if let Some(message) = n_told.or_else(|| differs("bytes", shard.filesize, n_bytes)) {
+            findings.push(warning(message));
+        }
     }
-    Ok(findings)
+    Ok(())
 }

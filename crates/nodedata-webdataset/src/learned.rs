@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{fields::LearnedField, pass::Found};
 
 /// Of another version nothing is taken over.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What the full pass learned, as text. Whoever hands it back answers for the files being the same; that it was learned of
 /// files of these names and lengths, and for the same options, is checked.
@@ -48,6 +48,10 @@ impl DealtStretch for ArchiveStretch {
 
     fn shares(&self) -> &[Share] {
         self.samples.shares()
+    }
+
+    fn own_range(&self) -> Option<Range<u64>> {
+        self.samples.own_range()
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     fields::{Contents, LearnedField, SeenField},
     group::{FIELDS_MAX, PassedOver, Sample, Samples},
     member::{Bounds, Coding, unpacked},
-    tar::{BLOCK_BYTES, End},
+    tar::End,
 };
 
 /// Bytes of a stretch at least: a file of short stretches has more of them than anybody wants to plan.
@@ -134,11 +134,12 @@ impl Pass<'_> {
         let mut keys = Keys::default();
         while let Some(sample) = samples.next_sample()? {
             keys.meet(&sample);
-            found.cut(&sample, &archive, self)?;
+            let mut n_more = 0;
             if sample.flaw.is_none() {
                 found.n_samples += 1;
-                found.observe(input, &sample, &archive, self)?;
+                n_more = found.observe(input, &sample, &archive, self)?;
             }
+            found.cut(&sample, n_more, &archive, self)?;
         }
         self.ends(&mut found, path, &archive, &samples)?;
         let at = |at: u64| address(path, &archive, at);
@@ -182,8 +183,7 @@ impl Pass<'_> {
         match samples.walk().end() {
             Some(End::Broken(broken)) => {
                 let lost = archive.locate(&(start_of(broken.at)..n_bytes));
-                let reason =
-                    if n_bytes < broken.at + BLOCK_BYTES as u64 { "truncated" } else { "damaged_member" };
+                let reason = if broken.is_cut { "truncated" } else { "damaged_member" };
                 let told = lost_from(broken.kind, broken.message.clone(), lost, reason, broken_off);
                 found.damage = Some(told.at(place(broken.at)));
             }
@@ -218,15 +218,15 @@ impl Pass<'_> {
 }
 
 impl InFile {
-    /// Puts a sample into the stretch that is open, or a new one.
-    fn cut(&mut self, sample: &Sample, archive: &Archive, pass: &Pass<'_>) -> Result<()> {
+    /// Puts a sample into the stretch that is open, or a new one. `n_more` is how many bytes come out of it beside its own.
+    fn cut(&mut self, sample: &Sample, n_more: u64, archive: &Archive, pass: &Pass<'_>) -> Result<()> {
         let deal = pass.options.deal.as_ref();
         let split = deal.map_or(Ok(0), |it| split_of(it, sample, archive, pass.bounds))?;
-        let n_bytes = sample.records.end - sample.records.start;
+        let n_bytes = (sample.records.end - sample.records.start).saturating_add(n_more);
         let bytes_max = pass.options.partition_bytes.max(STRETCH_BYTES_MIN);
         let has_room = |it: &&mut PackedStretch| {
             let n_before: u64 = it.shares.iter().map(|it| it.n_bytes).sum();
-            n_before + n_bytes <= bytes_max
+            n_before.saturating_add(n_bytes) <= bytes_max
         };
         let mut last = self.stretches.last_mut().filter(has_room);
         if last.is_none() {
@@ -246,24 +246,31 @@ impl InFile {
         Ok(())
     }
 
-    fn observe(&mut self, input: usize, sample: &Sample, archive: &Archive, pass: &Pass<'_>) -> Result<()> {
+    /// Looks into the members of a sample. Tells how many bytes more come out of them than they have.
+    fn observe(&mut self, input: usize, sample: &Sample, archive: &Archive, pass: &Pass<'_>) -> Result<u64> {
+        let mut n_more = 0u64;
         for field in &sample.fields {
             let at = archive.address(field.start);
             let place = Place { input: input as u32, at };
             let (coding, is_packed) = Coding::of(&field.name);
             let member = InArchive { archive, data: field.data.clone(), is_packed, bounds: pass.bounds };
-            if let Some(seen) = self.fields.get_mut(&field.name) {
-                seen.observe(&member, place)?;
-                continue;
-            }
-            if self.fields.len() == FIELDS_MAX {
-                return Err(too_many_fields().at(Locus::byte(at)));
-            }
-            let mut seen = SeenField::new(coding, pass.is_raw(&field.name), place);
-            seen.observe(&member, place)?;
-            self.fields.insert(field.name.clone(), seen);
+            let n_unpacked = match self.fields.get_mut(&field.name) {
+                Some(seen) => seen.observe(&member, place)?,
+                None => {
+                    if self.fields.len() == FIELDS_MAX {
+                        return Err(too_many_fields().at(Locus::byte(at)));
+                    }
+                    let mut seen = SeenField::new(coding, pass.is_raw(&field.name), place);
+                    let n_unpacked = seen.observe(&member, place)?;
+                    self.fields.insert(field.name.clone(), seen);
+                    n_unpacked
+                }
+            };
+            // What is told of it may lie.
+            let n_unpacked = n_unpacked.min(pass.bounds.bytes_max);
+            n_more = n_more.saturating_add(n_unpacked.saturating_sub(field.data.end - field.data.start));
         }
-        Ok(())
+        Ok(n_more)
     }
 
     fn warn(&mut self, reason: &str, message: String, at: Locus) {

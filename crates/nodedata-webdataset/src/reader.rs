@@ -7,8 +7,9 @@ use nodedata_steps::{PackedStretch, RecordPlace, SALVAGE_HINT, STEPS, SamplePart
 use crate::{
     archive::Archive,
     deal::split_of,
-    group::{Flaw, Sample, Samples},
+    group::{Field, Flaw, Sample, Samples},
     learned::ArchiveStretch,
+    member::Coding,
     pass::address,
     source::Opened,
     table::Unusable,
@@ -51,11 +52,18 @@ impl ArchiveReader {
         Ok(Self { source, input, split, archive, samples: samples.into_iter(), n_before: *n_before })
     }
 
-    /// A sample that is no row: one record is lost.
-    fn lost(&self, sample: &Sample, row: u64, flaw: Flaw) -> Error {
+    /// A sample that is no row: one record is lost, unless it only could not be read now. `hint` is what can be done beside salvaging.
+    fn lost(&self, sample: &Sample, row: u64, flaw: Flaw, hint: Option<String>) -> Error {
         let path = &self.source.plan.inputs[self.input].path;
         let at =
             Locus { step_idx: Some(row), feature: Some(flaw.field), ..address(path, &self.archive, flaw.at) };
+        let err = Error::new(flaw.kind, flaw.message).at(at);
+        if flaw.kind == ErrorKind::Io {
+            return match hint {
+                Some(hint) => err.with_hint(hint),
+                None => err,
+            };
+        }
         let byte_range = self.archive.locate(&sample.records);
         let loss = Loss {
             byte_range: Some(byte_range),
@@ -63,7 +71,8 @@ impl ArchiveReader {
             uncounted: false,
             reason: flaw.reason,
         };
-        Error::new(flaw.kind, flaw.message).at(at).with_hint(SALVAGE_HINT).with_loss(loss)
+        let hint = hint.map_or_else(|| SALVAGE_HINT.to_owned(), |it| format!("{it}; {SALVAGE_HINT}"));
+        err.with_hint(hint).with_loss(loss)
     }
 }
 
@@ -83,7 +92,12 @@ impl SampleReader for ArchiveReader {
         }
         let row = rows.next_row();
         let place = RecordPlace { byte_range: self.archive.origin(&sample.records), position };
-        let n_bytes = sample.records.end - sample.records.start;
+        // Nothing tells what comes out of packed members before it has: then the columns are looked at.
+        let is_packed = |it: &Field| matches!(Coding::of(&it.name), (Coding::Npz, _) | (_, true));
+        let n_bytes = match sample.fields.iter().any(is_packed) {
+            true => u64::MAX,
+            false => sample.records.end - sample.records.start,
+        };
         let mut hint = None;
         let pushed = rows.push(place, n_bytes, |columns| match &sample.flaw {
             Some(flaw) => Err(flaw.clone()),
@@ -94,13 +108,7 @@ impl SampleReader for ArchiveReader {
         });
         match pushed {
             Ok(()) => Ok(true),
-            Err(flaw) => {
-                let err = self.lost(&sample, row, flaw);
-                Err(match hint {
-                    Some(hint) => err.with_hint(format!("{hint}; {SALVAGE_HINT}")),
-                    None => err,
-                })
-            }
+            Err(flaw) => Err(self.lost(&sample, row, flaw, hint)),
         }
     }
 

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use nodedata_core::{
-    EpisodeStream, Error, ErrorKind, Files, HEAD_BYTES, InputFile, Locus, OpenOptions, ReadOptions, Result,
-    RowDeal, Source, SourcePlan,
+    EpisodeStream, Error, ErrorKind, Files, Findings, HEAD_BYTES, InputFile, Locus, OpenOptions, ReadOptions,
+    Result, RowDeal, Source, SourcePlan,
 };
 use nodedata_io::packed::ratio_max;
 use nodedata_steps::{SamplePart, SampleStream, plan_samples, sample_inputs};
@@ -54,16 +54,17 @@ impl WebDatasetSource {
         let (table, stream, unselected) = table(&learned.fields, options)?;
         let splits = own_splits(inputs.iter().map(|it| it.path.as_path()));
         let stretches = learned.stretches();
-        let mut findings = learned.findings.clone();
+        let mut findings = Findings::default();
+        learned.findings.iter().for_each(|it| findings.push(it.clone()));
         for index in &indexes {
-            findings.extend(index::check(&**files, &index.path, &inputs, &stretches)?);
+            index::check(&**files, &index.path, &inputs, &stretches, &mut findings)?;
         }
         let mut plan = SourcePlan {
             streams: vec![stream],
             unselected,
             inputs,
             beside: indexes.into_iter().map(|it| it.path).collect(),
-            findings,
+            findings: findings.into_vec(),
             learned: Some(learned.to_text()),
             ..SourcePlan::default()
         };

@@ -15,7 +15,7 @@ use nodedata_core::{
     Storage, StreamSchema, free_name, meta,
 };
 use nodedata_steps::{
-    Column, check_dealt_field, check_names, check_undecoded, image_pixels, name_of_sample, row_index,
+    Column, check_dealt_column, check_names, check_undecoded, image_pixels, name_of_sample, row_index,
     samples_schema, select,
 };
 
@@ -81,11 +81,7 @@ pub(crate) fn table(
     }
     let columns = columns(fields)?;
     check_names(&columns[1..], &[], options)?;
-    check_dealt_field(
-        options,
-        "sample has the field",
-        columns[1..].iter().map(|it| it.feature.name.as_str()),
-    )?;
+    check_dealt(fields, &columns[1..], options)?;
     let all = OpenOptions { undecoded: Vec::new(), ..options.clone() };
     let names: BTreeMap<(usize, usize), String> = columns
         .iter()
@@ -121,6 +117,19 @@ pub(crate) fn table(
     let by_field = targets.iter().enumerate().map(|(idx, it)| (it.field.clone(), idx)).collect();
     let table = Table { layout: Arc::new(layout), schema: stream.arrow(), kept, targets, by_field };
     Ok((table, stream, unselected))
+}
+
+/// Checks that the column that rows are dealt by is one whose values are looked up.
+fn check_dealt(fields: &[LearnedField], columns: &[Column<Origin>], options: &OpenOptions) -> Result<()> {
+    let can_deal: Vec<Vec<bool>> = fields.iter().map(|it| it.kind.can_deal()).collect();
+    let column = |it: &Column<Origin>| match it.origin {
+        Origin::StepIndex => false,
+        Origin::Key => true,
+        Origin::Field(field, idx) => can_deal[field][idx],
+    };
+    let columns = columns.iter().map(|it| (it.feature.name.as_str(), column(it)));
+    let why = "it lies in a list, or in a member that is no JSON";
+    check_dealt_column(options, "sample has the field", why, columns)
 }
 
 /// All columns, each with a name of its own.

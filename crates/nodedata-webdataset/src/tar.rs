@@ -8,4 +8,4 @@ mod walk;
 mod tests;
 
 pub(crate) use header::{BLOCK_BYTES, begins_archive};
-pub(crate) use walk::{End, Member, MemberKind, Walk};
+pub(crate) use walk::{End, Member, MemberKind, PEEKED_BYTES, Walk};

@@ -3,11 +3,25 @@
 
 mod built;
 
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
 use arrow_array::{Array as _, cast::AsArray as _};
 use built::{
     Tar, findings, floats, gzip, ints, keys, npy, npy_in_order, open, open_as, read, salvaging, told, zip,
 };
-use nodedata_core::{Error, ErrorKind, FindingKind, OpenOptions, OptionValue};
+use bytes::Bytes;
+use nodedata_core::{
+    Error, ErrorKind, Files, FindingKind, Format as _, OpenOptions, OptionValue, ReadAt, ReadOptions, Result,
+};
+use nodedata_io::MemoryFiles;
+use nodedata_webdataset::WEBDATASET;
 
 fn sound() -> Tar {
     Tar::default().file("a.txt", "one").file("b.txt", "two").file("b.cls", "2")
@@ -55,6 +69,69 @@ fn an_archive_that_is_cut_keeps_the_samples_before() {
     assert_eq!(keys(&read(source.as_ref()).0), ["a", "b"]);
     let err = open(b"", &OpenOptions::default()).err().unwrap();
     assert!(err.to_string().contains("the file is empty"), "{err}");
+}
+
+/// A file that ends early is told apart from one whose bytes are others.
+#[test]
+fn what_broke_an_archive_off_has_a_reason() {
+    let bytes = sound().file("c.txt", "x".repeat(2000)).end();
+    let end = END as usize;
+    let mut flipped = bytes.clone();
+    flipped[end + 4] ^= 1;
+    for (bytes, reason) in [
+        (&bytes[..end + 1000], "truncated"),
+        (&bytes[..end + 100], "truncated"),
+        (&bytes[..2048 - 5], "truncated"),
+        (&flipped[..], "damaged_member"),
+    ] {
+        let err = open(bytes, &OpenOptions::default()).err().unwrap();
+        assert_eq!(err.loss().unwrap().reason, reason, "{err}");
+    }
+}
+
+/// Files of which no read succeeds that begins at a place.
+struct Failing(MemoryFiles, Arc<AtomicU64>);
+
+struct FailingFile(Arc<dyn ReadAt>, Arc<AtomicU64>);
+
+impl Files for Failing {
+    fn list(&self) -> Result<Vec<PathBuf>> {
+        self.0.list()
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
+        Ok(Arc::new(FailingFile(self.0.open(path)?, Arc::clone(&self.1))))
+    }
+}
+
+impl ReadAt for FailingFile {
+    fn n_bytes(&self) -> u64 {
+        self.0.n_bytes()
+    }
+
+    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
+        if range.start == self.1.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Io, "the line is dead"));
+        }
+        self.0.read_at(range)
+    }
+}
+
+/// What cannot be read now may be read later: it is no loss, whoever salvages.
+#[test]
+fn a_read_that_fails_costs_no_sample() {
+    let fails_at = Arc::new(AtomicU64::new(u64::MAX));
+    let files = MemoryFiles::default().with("a.tar", sound().end());
+    let files = Failing(files, Arc::clone(&fails_at));
+    let source = WEBDATASET.open(Arc::new(files), &salvaging()).unwrap();
+    // The contents of the first member of the second sample.
+    fails_at.store(1024 + 512, Ordering::Relaxed);
+    let mut stream = source.read(0, &ReadOptions::default()).unwrap();
+    assert_eq!(stream.next_batch().unwrap().unwrap().rows.num_rows(), 1);
+    let err = stream.next_batch().err().unwrap();
+    assert_eq!((err.kind(), err.hint(), err.loss().is_none()), (ErrorKind::Io, None, true), "{err}");
+    assert!(err.to_string().contains("the line is dead"), "{err}");
+    assert_eq!(err.locus().byte_offset, Some(1024));
 }
 
 /// Wherever an archive is cut, what is salvaged is the first of its samples, each whole. Where it ends as if another member might
@@ -224,6 +301,11 @@ fn samples_that_cannot_be_rows_cost_themselves() {
         "txt",
         "without its holes",
     );
+    // The name of such a file in its own header is made up: it belongs to the sample whose name it really has.
+    let named = Tar::default().file("a.txt", "1").file("m.cls", "7");
+    let named = named.records(b'x', "22 GNU.sparse.major=1\n25 GNU.sparse.name=m.txt\n");
+    let named = named.file("GNUSparseFile.7/m.txt", "x").file("z.txt", "2").end();
+    costs_itself(&named, &options, 2048, "txt", "without its holes");
     let bounded = OpenOptions { record_bytes_max: 1000, ..OpenOptions::default() };
     let long = txt(&[("m.txt", &[b'x'; 2000])]);
     let err =
@@ -261,22 +343,25 @@ fn arrays_that_lie_cost_their_sample() {
     let options = OpenOptions::default();
     let good = npy("<f4", "(2,)", &floats(&[1., 2.]));
     let with = |middle: &[u8]| between(("a.npy", &good), &[("m.npy", middle)], ("z.npy", &good));
-    for (lying, message) in [
-        (npy("<f4", "(3,)", &floats(&[1., 2.])), ""),
-        (npy("<f4", "(2,)", &floats(&[1.])), "says 8 bytes of values, and it has 4"),
-        (npy("<f8", "(4294967296, 4294967296)", b""), "more than there can be"),
-        (npy("<f4", "(2,)", b"")[..20].to_vec(), "ends within its header"),
-        (b"\x93NUMPY\x02\0\xff\xff\xff\x7f".to_vec(), ""),
-        (b"not an array".to_vec(), "does not begin as arrays"),
-    ] {
+    let (pair, list) = ("npy float32[2]", "npy float32[-1]");
+    for (lying, column, message) in [
         // Where only the size of the values lies, the type is still that of the header.
+        (npy("<f4", "(3,)", &floats(&[1., 2.])), list, "says 12 bytes of values, and it has 8"),
+        (npy("<f4", "(2,)", &floats(&[1.])), pair, "says 8 bytes of values, and it has 4"),
+        (npy("<f8", "(4294967296, 4294967296)", b""), pair, "more than there can be"),
+        (npy("<f4", "(2,)", b"")[..20].to_vec(), pair, "ends within its header"),
+        // Such a header may be sound, and no column is of what it says.
+        (b"\x93NUMPY\x02\0\xff\xff\xff\x7f".to_vec(), "npy bytes", ""),
+        (b"not an array".to_vec(), pair, "does not begin as arrays"),
+    ] {
         let source = open(&with(&lying), &options).unwrap();
+        assert_eq!(told(source.as_ref()), ["__key__ string", column]);
         let (rows, damage) = read(source.as_ref());
-        if told(source.as_ref()).contains(&"npy bytes".to_owned()) {
+        if column == "npy bytes" {
             assert_eq!((keys(&rows).len(), damage.len()), (3, 0));
             continue;
         }
-        assert_eq!(damage.len(), 1, "{damage:?}");
+        assert_eq!((keys(&rows).len(), damage.len()), (2, 1), "{damage:?}");
         assert!(damage[0].to_string().contains(message), "{}", damage[0]);
         assert_eq!(damage[0].locus().byte_offset, Some(1024));
     }

@@ -198,9 +198,10 @@ fn kinds_that_differ_are_kept_as_they_are() {
 struct Counted {
     files: MemoryFiles,
     n_read: Arc<AtomicU64>,
+    n_peeks: Arc<AtomicU64>,
 }
 
-struct CountedFile(Arc<dyn ReadAt>, Arc<AtomicU64>);
+struct CountedFile(Arc<dyn ReadAt>, Arc<AtomicU64>, Arc<AtomicU64>);
 
 impl Files for Counted {
     fn list(&self) -> Result<Vec<PathBuf>> {
@@ -208,7 +209,8 @@ impl Files for Counted {
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        Ok(Arc::new(CountedFile(self.files.open(path)?, Arc::clone(&self.n_read))))
+        let (n_read, n_peeks) = (Arc::clone(&self.n_read), Arc::clone(&self.n_peeks));
+        Ok(Arc::new(CountedFile(self.files.open(path)?, n_read, n_peeks)))
     }
 }
 
@@ -221,6 +223,11 @@ impl ReadAt for CountedFile {
         self.1.fetch_add(range.end - range.start, Ordering::Relaxed);
         self.0.read_at(range)
     }
+
+    fn peek_at(&self, range: Range<u64>) -> Result<Bytes> {
+        self.2.fetch_add(1, Ordering::Relaxed);
+        self.read_at(range)
+    }
 }
 
 #[test]
@@ -229,15 +236,18 @@ fn what_was_learned_saves_the_pass_and_pictures_are_not_read_for_it() {
     let bytes = (0..10).fold(Tar::default(), |all, it| {
         all.file(&format!("{it}.jpg"), &picture).file(&format!("{it}.json"), format!(r#"{{"n": {it}}}"#))
     });
-    let n_read = Arc::new(AtomicU64::new(0));
+    let (n_read, n_peeks) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let counted = || {
         let files = MemoryFiles::default().with("a.tar", bytes.clone().end());
-        Arc::new(Counted { files, n_read: Arc::clone(&n_read) })
+        Arc::new(Counted { files, n_read: Arc::clone(&n_read), n_peeks: Arc::clone(&n_peeks) })
     };
     let options = OpenOptions { deal: Some(deal(RowKey::Row)), ..OpenOptions::default() };
     let first = WEBDATASET.open(counted(), &options).unwrap();
     let n_pass = n_read.swap(0, Ordering::Relaxed);
     assert!((10_000..30_000).contains(&n_pass), "{n_pass} bytes are read for types");
+    // The first bytes and the first header alone: what lies around the head of a small picture is asked for next.
+    let n_peeks = n_peeks.load(Ordering::Relaxed);
+    assert!(n_peeks <= 2, "{n_peeks} requests of their own");
     let learned = OpenOptions { learned: first.plan().learned.clone(), ..options.clone() };
     let second = WEBDATASET.open(counted(), &learned).unwrap();
     assert_eq!(n_read.swap(0, Ordering::Relaxed), 0, "headers are walked again");
@@ -307,6 +317,51 @@ fn samples_are_dealt_by_their_keys_and_adding_some_moves_none() {
         OpenOptions { deal: Some(deal(RowKey::Field("json.scen".to_owned()))), ..OpenOptions::default() };
     let err = open(&with(0..3), &options).err().unwrap();
     assert_eq!((err.kind(), err.hint()), (ErrorKind::Config, Some("did you mean `json.scene`?")));
+}
+
+/// Rows are dealt by what is looked up: members, and values in those of JSON.
+#[test]
+fn samples_are_not_dealt_by_what_nobody_looks_up() {
+    let list = Tar::default().file("a.json", r#"{"l": [{"x": 1}]}"#).end();
+    let all = everything();
+    for (bytes, name, is_dealt) in [
+        (&all, "mp.x", false),
+        (&all, "cbor.n", false),
+        (&all, "depth.npz.mm", false),
+        (&list, "json.l.x", false),
+        (&all, "json.a.b", true),
+        (&all, "json.l", true),
+        (&all, "points.npy", true),
+        (&all, "step_index.txt", true),
+    ] {
+        let key = deal(RowKey::Field(name.to_owned()));
+        let opened = open(bytes, &OpenOptions { deal: Some(key), ..OpenOptions::default() });
+        assert_eq!(opened.is_ok(), is_dealt, "{name}");
+        if let Err(err) = opened {
+            assert_eq!((err.kind(), err.hint().is_some()), (ErrorKind::Config, true), "{err}");
+            assert!(err.to_string().contains(&format!("`{name}`")), "{err}");
+        }
+    }
+}
+
+#[test]
+fn partitions_count_what_comes_out_of_packed_members() {
+    let array = npy("|u1", "(100000,)", &[7; 100_000]);
+    let (arrays, text) = (zip(&[("x.npy", &array)], None), gzip(&[b'x'; 50_000]));
+    assert!(arrays.len() + text.len() < 2000);
+    let sample =
+        |tar: Tar, it: u32| tar.file(&format!("{it}.npz"), &arrays).file(&format!("{it}.txt.gz"), &text);
+    let bytes = (0..8).fold(Tar::default(), sample).end();
+    let options = OpenOptions { partition_bytes: 400_000, ..OpenOptions::default() };
+    let source = open(&bytes, &options).unwrap();
+    let sizes: Vec<u64> = source.plan().partitions.iter().map(|it| it.decoded_bytes).collect();
+    assert_eq!(sizes.len(), 4, "{sizes:?}");
+    assert!(sizes.iter().all(|it| (300_000..320_000).contains(it)), "{sizes:?}");
+    // Batches as well.
+    let mut stream = source.read(0, &ReadOptions { batch_bytes_max: 100_000, streams: None }).unwrap();
+    assert_eq!(stream.next_batch().unwrap().unwrap().rows.num_rows(), 1);
+    let (rows, damage) = read(source.as_ref());
+    assert_eq!((keys(&rows).len(), damage.len()), (8, 0));
 }
 
 #[test]
@@ -393,6 +448,12 @@ fn archives_are_recognised_with_the_indexes_beside_them() {
     assert_eq!(detect("a.tar", b"x"), Confidence::Name);
     assert_eq!(detect("a.bin", &everything()), Confidence::Content);
     assert_eq!(detect("a.gz", &gzip(&everything())), Confidence::No);
+    // What is packed so may be anything. Of what comes out, the beginning tells, also where the head ends before it does.
+    assert_eq!(detect("a.tgz", &gzip(b"notes")), Confidence::Name);
+    assert_eq!(detect("a.tar.gz", &gzip(&[b'x'; 9000])), Confidence::Name);
+    let mut random = nodedata_testkit::damaged::Random::new(7);
+    let noise: Vec<u8> = (0..20_000).map(|_| random.below(256) as u8).collect();
+    assert_eq!(detect("a.tgz", &gzip(&Tar::default().file("a.bin", noise).end())), Confidence::Content);
 
     let files = MemoryFiles::default().with("d/a.tar", everything()).with("d/index.json", index);
     let source = WEBDATASET.open(Arc::new(files), &OpenOptions::default()).unwrap();
@@ -406,6 +467,28 @@ fn archives_are_recognised_with_the_indexes_beside_them() {
     let alone = MemoryFiles::default().with("index.json", index);
     let err = WEBDATASET.open(Arc::new(alone), &salvaging()).err().unwrap();
     assert_eq!(err.kind(), ErrorKind::Config);
+}
+
+/// However many shards are absent, the first of them are told, and how many there are.
+#[test]
+fn indexes_of_absent_or_broken_shards_are_told_in_a_few_lines() {
+    let shards: Vec<String> = (0..3000).map(|it| format!(r#"{{"url": "{it}.tar"}}"#)).collect();
+    let kind = r#""__kind__": "wids-shard-index-v1""#;
+    let opened = |index: String| {
+        let files = MemoryFiles::default().with("a.tar", everything()).with("index.json", index);
+        WEBDATASET.open(Arc::new(files), &OpenOptions::default()).unwrap()
+    };
+    let told = |source: &dyn nodedata_core::Source| {
+        let findings = source.plan().findings.iter();
+        findings.filter(|it| it.reason == "shard_index").cloned().collect::<Vec<_>>()
+    };
+    let many = opened(format!(r#"{{{kind}, "shardlist": [{}]}}"#, shards.join(", ")));
+    let many = told(many.as_ref());
+    assert!(many.len() < 100, "{}", many.len());
+    assert_eq!(many.iter().map(|it| it.times).sum::<u64>(), 3000);
+    let broken = told(opened(format!(r#"{{{kind}, "shardlist": ["#)).as_ref());
+    assert_eq!(broken.len(), 1);
+    assert!(broken[0].message.contains("cannot be read: EOF") && broken[0].hint.is_some(), "{broken:?}");
 }
 
 #[test]

@@ -21,6 +21,10 @@ pub trait DealtStretch: Clone {
     fn byte_range(&self) -> Range<u64>;
     /// By split.
     fn shares(&self) -> &[Share];
+    /// What tells it from others that are made of the same bytes of the file; `None` where no others are.
+    fn own_range(&self) -> Option<Range<u64>> {
+        None
+    }
 }
 
 /// Consecutive records of a file that may be packed as a whole.
@@ -62,6 +66,9 @@ struct PartRecipe<'a> {
     split: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deal: Option<&'a RowDeal>,
+    /// Which records these are, where others are made of the same bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<Range<u64>>,
 }
 
 impl From<StretchText> for PackedStretch {
@@ -95,6 +102,10 @@ impl DealtStretch for PackedStretch {
 
     fn shares(&self) -> &[Share] {
         &self.shares
+    }
+
+    fn own_range(&self) -> Option<Range<u64>> {
+        (self.records != self.byte_range).then(|| self.records.clone())
     }
 }
 
@@ -157,8 +168,10 @@ pub fn plan_samples<S: DealtStretch>(
                 split: name.map(str::to_owned).or_else(|| own_splits.get(input).cloned().flatten()),
                 ..EpisodeInfo::default()
             });
-            let recipe = PartRecipe { types, split: name, deal };
-            let recipe = serde_json::to_string(&recipe).expect("text and numbers are JSON");
+            let recipe = |stretch: &S| {
+                let recipe = PartRecipe { types, split: name, deal, records: stretch.own_range() };
+                serde_json::to_string(&recipe).expect("text and numbers are JSON")
+            };
             let mut first_row = 0;
             for stretch in &stretches {
                 let share = stretch.shares()[split];
@@ -167,7 +180,7 @@ pub fn plan_samples<S: DealtStretch>(
                         episode,
                         reads: vec![InputRange { input, byte_range: stretch.byte_range() }],
                         decoded_bytes: share.n_bytes,
-                        recipe: recipe.clone(),
+                        recipe: recipe(stretch),
                         ..Partition::default()
                     });
                     let split = deal.map(|_| split);
@@ -184,4 +197,33 @@ pub fn plan_samples<S: DealtStretch>(
 pub fn key_of(path: &Path) -> String {
     let parts: Vec<_> = path.components().map(|it| it.as_os_str().to_string_lossy()).collect();
     parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipes(byte_ranges: [Range<u64>; 2]) -> Vec<String> {
+        let inputs = vec![InputFile { path: "a".into(), n_bytes: 20 }];
+        let mut plan = SourcePlan { inputs, ..SourcePlan::default() };
+        let shares = vec![Share { n_records: 1, n_bytes: 10 }];
+        let stretch = |(records, byte_range): (Range<u64>, Range<u64>)| PackedStretch {
+            records,
+            byte_range,
+            n_records: 1,
+            shares: shares.clone(),
+        };
+        let stretches: Vec<PackedStretch> =
+            [0..10, 10..20].into_iter().zip(byte_ranges).map(stretch).collect();
+        plan_samples(&mut plan, vec![stretches], &[], None, "t");
+        plan.partitions.into_iter().map(|it| it.recipe).collect()
+    }
+
+    /// Units are found again by what their partitions read and their recipes.
+    #[test]
+    fn stretches_of_the_same_bytes_have_recipes_of_their_own() {
+        assert_eq!(recipes([0..10, 10..20]), [r#"{"types":"t"}"#; 2]);
+        let packed = recipes([0..7, 0..7]);
+        assert_ne!(packed[0], packed[1]);
+    }
 }

@@ -35,6 +35,29 @@ pub fn samples_schema(features: Vec<Feature>) -> StreamSchema {
     }
 }
 
+/// As [`check_dealt_field`], of columns of which some, and these alone, have one value that rows can be dealt by; `why` says what the
+/// others are.
+///
+/// # Errors
+/// `Config` when it is none of the former.
+pub fn check_dealt_column<'a>(
+    options: &OpenOptions,
+    has: &str,
+    why: &str,
+    columns: impl Iterator<Item = (&'a str, bool)>,
+) -> Result<()> {
+    let (dealt, others): (Vec<_>, Vec<_>) = columns.partition(|it| it.1);
+    let dealt = dealt.iter().map(|it| it.0);
+    if let Some(RowDeal { key: RowKey::Field(name), .. }) = &options.deal
+        && !dealt.clone().any(|it| it == name)
+        && others.iter().any(|it| it.0 == name)
+    {
+        let message = format!("rows cannot be dealt by `{name}`: {why}");
+        return Err(Error::new(ErrorKind::Config, message).with_hint(suggest(name, dealt)));
+    }
+    check_dealt_field(options, has, dealt)
+}
+
 /// Checks that the field that rows are dealt by is one of `names`; `has` says what has none else, as in `row has the field`.
 ///
 /// # Errors

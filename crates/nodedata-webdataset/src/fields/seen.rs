@@ -87,16 +87,17 @@ impl SeenField {
         Self { n: 0, first, content, opaque: None }
     }
 
-    /// Takes one member into account. Damage leaves no trace: reading knows its cost.
+    /// Takes one member into account. Damage leaves no trace: reading knows its cost. Tells how many bytes come out of it, as far
+    /// as it is looked into.
     ///
     /// # Errors
     /// `Io`.
-    pub(crate) fn observe(&mut self, member: &dyn Contents, place: Place) -> Result<()> {
+    pub(crate) fn observe(&mut self, member: &dyn Contents, place: Place) -> Result<u64> {
         self.n += 1;
         let needed = match &self.content {
-            Content::Unread => return Ok(()),
+            Content::Unread => return Ok(0),
             // What is bytes already is not looked at.
-            _ if self.opaque.is_some() => return Ok(()),
+            _ if self.opaque.is_some() => return Ok(0),
             Content::Media { .. } => member.head(MAGIC_BYTES),
             Content::Array(_) => member.head(HEADER_BYTES_MAX),
             _ => member.all(),
@@ -104,10 +105,14 @@ impl SeenField {
         let bytes = match needed {
             Ok(bytes) => bytes,
             Err(err) if err.kind() == nodedata_core::ErrorKind::Io => return Err(err),
-            Err(_) => return Ok(()),
+            Err(_) => return Ok(0),
+        };
+        let n_unpacked = match &self.content {
+            Content::Arrays(_) => npz::n_unpacked(&bytes),
+            _ => bytes.len() as u64,
         };
         self.look(&bytes, place);
-        Ok(())
+        Ok(n_unpacked)
     }
 
     fn look(&mut self, bytes: &Bytes, place: Place) {

@@ -77,6 +77,12 @@ pub(crate) fn entries(archive: &[u8]) -> Result<Vec<Entry<'_>>, NoArray> {
     Ok(found)
 }
 
+/// Bytes of all its arrays, by its directory; 0 where that cannot be read.
+pub(crate) fn n_unpacked(archive: &[u8]) -> u64 {
+    let entries = entries(archive).unwrap_or_default();
+    entries.iter().fold(0, |sum, it| sum.saturating_add(it.n_bytes))
+}
+
 struct Sizes {
     n_bytes: u64,
     n_packed: u64,

@@ -2,6 +2,8 @@
 #[derive(Debug, Default)]
 pub(super) struct Records {
     pub(super) path: Option<Vec<u8>>,
+    /// The path of a file of which the holes are left out, whose other name is one that the archiver made up.
+    pub(super) sparse_path: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
     /// Whether holes are left out of its contents.
     pub(super) is_sparse: bool,
@@ -42,6 +44,10 @@ impl Records {
                 let told = || format!("the extended header says `{}` of the size", value.escape_ascii());
                 self.size = Some(size.ok_or_else(told)?);
             }
+            b"GNU.sparse.name" => {
+                self.sparse_path = (!value.is_empty()).then(|| value.to_vec());
+                self.is_sparse = true;
+            }
             _ => self.is_sparse |= key.starts_with(b"GNU.sparse."),
         }
         Ok(())
@@ -63,6 +69,8 @@ mod tests {
             Records::parse(b"19 path=\xc3\xbcml\xc3\xa4ut/a\n14 mtime=1.25\n12 size=123\n\0\0").unwrap();
         assert_eq!((found.path.as_deref(), found.size), (Some("ümläut/a".as_bytes()), Some(123)));
         assert!(Records::parse(b"22 GNU.sparse.major=1\n").unwrap().is_sparse);
+        let found = Records::parse(b"29 GNU.sparse.name=dir/m.jpg\n30 path=GNUSparseFile.7/m.jpg\n").unwrap();
+        assert!(found.is_sparse && found.sparse_path.as_deref() == Some(&b"dir/m.jpg"[..]));
         assert!(Records::parse(b"17 comment=about\n").unwrap().is_empty());
         for lying in [
             &b"21 path=a\n"[..],

@@ -11,7 +11,7 @@ use super::{
 /// Bytes that an extended header may have.
 const EXTENSION_BYTES_MAX: u64 = 1 << 20;
 /// Contents of so many bytes or more are alone in what a far file fetches around their header.
-const PEEKED_BYTES: u64 = 256 << 10;
+pub(crate) const PEEKED_BYTES: u64 = 256 << 10;
 
 /// A member of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub(crate) struct Broken {
     pub(crate) at: u64,
     pub(crate) message: String,
     pub(crate) kind: ErrorKind,
+    /// Whether the file ends before it does.
+    pub(crate) is_cut: bool,
     /// What it is called, as far as that can be read.
     pub(crate) name: Option<Vec<u8>>,
 }
@@ -134,7 +136,7 @@ impl<'a> Walk<'a> {
             let Some(data) = self.contents(&header, start, size)? else {
                 let left = self.file.n_bytes().saturating_sub(start + BLOCK_BYTES as u64);
                 let message = format!("a member is to have {size} bytes, but {left} are left of the file");
-                return self.broken(start, &message, Some(name));
+                return self.cut(start, &message, Some(name));
             };
             // The last one may be without what fills up its block.
             self.at = data.end.next_multiple_of(BLOCK_BYTES as u64).min(self.file.n_bytes());
@@ -236,7 +238,7 @@ impl<'a> Walk<'a> {
             true => ("the file ends within the header of a member", Some(Header::legible_start(&rest))),
             false => ("the file ends within the last block of a member", None),
         };
-        self.broken(at, message, before.name().or(name)).map(drop)
+        self.cut(at, message, before.name().or(name)).map(drop)
     }
 
     /// Behind the blocks that say where the holes of a sparse file are; `None` where the file ends before.
@@ -261,7 +263,14 @@ impl<'a> Walk<'a> {
         message: &str,
         name: Option<Vec<u8>>,
     ) -> Result<Option<Member>> {
-        self.end = Some(End::Broken(Broken { at, message: message.to_owned(), kind, name }));
+        self.end = Some(End::Broken(Broken { at, message: message.to_owned(), kind, is_cut: false, name }));
+        Ok(None)
+    }
+
+    /// The file ends within a member.
+    fn cut(&mut self, at: u64, message: &str, name: Option<Vec<u8>>) -> Result<Option<Member>> {
+        let (message, kind) = (message.to_owned(), ErrorKind::Corrupt);
+        self.end = Some(End::Broken(Broken { at, message, kind, is_cut: true, name }));
         Ok(None)
     }
 }
@@ -279,7 +288,8 @@ impl Before {
 
     /// What they call the member.
     fn name(&self) -> Option<Vec<u8>> {
-        self.records.path.clone().or_else(|| self.long_name.clone())
+        let Records { sparse_path, path, .. } = &self.records;
+        sparse_path.as_ref().or(path.as_ref()).or(self.long_name.as_ref()).cloned()
     }
 
     fn take(&mut self, kind: Kind, text: &[u8]) -> Result<(), String> {
