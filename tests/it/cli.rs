@@ -347,6 +347,7 @@ fn formats_completions_and_manual() {
         &expect![[r#"
         mcap         MCAP logs, one episode a file: chunked or not, indexed or not, whole or damaged
         rosbag2      ROS 2 bags, one episode a bag: SQLite or MCAP, split, compressed, described or not, whole or damaged
+                     --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
         rosbag1      ROS 1 bags, one episode a file: indexed or not, left open by their recorder, whole or damaged
         lerobot      LeRobot datasets v2.0, v2.1 and v3.0: pointers audited, video passed through or decoded
         jsonl        JSON Lines, one sample a line: types learned from all rows, rows dealt to splits

@@ -1,23 +1,12 @@
 //! ROS 1 bags from end to end.
 
-use arrow_array::RecordBatch;
 use nodedata_testkit::corpus;
 
 use crate::{
     command::{Work, for_each},
     logs::fixture,
-    tables::Dataset,
+    tables::{Dataset, beside_the_clock},
 };
-
-/// What a table has beside the clock, of which bags have less than MCAP.
-fn values(rows: &RecordBatch) -> RecordBatch {
-    let schema = rows.schema();
-    let of_message = |it: &usize| {
-        !matches!(schema.field(*it).name().as_str(), "publish_time_ns" | "sequence" | "episode_index")
-    };
-    let wanted: Vec<usize> = (0..schema.fields().len()).filter(of_message).collect();
-    rows.project(&wanted).unwrap()
-}
 
 /// The scene that the MCAP of profile `ros1` holds was recorded as bags too.
 #[test]
@@ -39,7 +28,7 @@ fn a_bag_gives_what_the_same_recording_gives_as_mcap() {
         let tables = Dataset::open(work.path("out")).tables();
         assert_eq!(tables.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{bag}");
         for (topic, rows) in &tables {
-            let (found, expected) = (values(rows), values(&expected[topic]));
+            let (found, expected) = (beside_the_clock(rows), beside_the_clock(&expected[topic]));
             assert_eq!(found.schema().fields(), expected.schema().fields(), "{bag} {topic}");
             assert!(found.columns() == expected.columns(), "{bag} {topic}: other values");
         }

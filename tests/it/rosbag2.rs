@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use arrow_array::RecordBatch;
 use nodedata_testkit::corpus;
 
 use crate::{
     command::{Work, for_each},
-    tables::{Dataset, texts},
+    tables::{Dataset, beside_the_clock, texts},
 };
 
 /// Copies a bag into `bags`, without its description where that is not asked for.
@@ -20,16 +19,6 @@ fn copy(work: &Work, bag: &Path, described: bool) -> String {
         }
     }
     name
-}
-
-/// What a table has beside the clock, of which SQLite has less than MCAP.
-fn values(rows: &RecordBatch) -> RecordBatch {
-    let schema = rows.schema();
-    let of_message = |it: &usize| {
-        !matches!(schema.field(*it).name().as_str(), "publish_time_ns" | "sequence" | "episode_index")
-    };
-    let wanted: Vec<usize> = (0..schema.fields().len()).filter(of_message).collect();
-    rows.project(&wanted).unwrap()
 }
 
 /// One scene, recorded in every way that holds its definitions.
@@ -52,7 +41,7 @@ fn a_scene_is_the_same_however_it_was_recorded() {
             let tables = Dataset::open(work.path("out")).tables();
             assert_eq!(tables.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{name}");
             for (topic, rows) in &tables {
-                let (found, expected) = (values(rows), values(&expected[topic]));
+                let (found, expected) = (beside_the_clock(rows), beside_the_clock(&expected[topic]));
                 assert_eq!(found.schema().fields(), expected.schema().fields(), "{name} {topic}");
                 assert!(found.columns() == expected.columns(), "{name} {topic}: other values");
             }

@@ -106,6 +106,16 @@ pub(crate) fn payloads(rows: &RecordBatch) -> Vec<&[u8]> {
     (0..column.len()).map(|idx| column.value(idx)).collect()
 }
 
+/// What a table has beside the clock, of which bags have less than MCAP.
+pub(crate) fn beside_the_clock(rows: &RecordBatch) -> RecordBatch {
+    let schema = rows.schema();
+    let of_message = |it: &usize| {
+        !matches!(schema.field(*it).name().as_str(), "publish_time_ns" | "sequence" | "episode_index")
+    };
+    let wanted: Vec<usize> = (0..schema.fields().len()).filter(of_message).collect();
+    rows.project(&wanted).unwrap()
+}
+
 /// Two folders of one dataset, as a set of names that differ.
 pub(crate) fn differing(one: &Path, two: &Path) -> Vec<String> {
     let files = |root: &Path| Dataset::open(root.to_owned()).files();

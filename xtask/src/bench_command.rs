@@ -10,7 +10,7 @@ pub(crate) struct Options {
     pub(crate) mb: u64,
 
     /// Only inputs whose name contains this: jpeg-none, jpeg-zstd, raw-none, raw-zstd, camera-none, camera-zstd,
-    /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1, rlds-jpeg, rlds-large;
+    /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1, rlds-jpeg, rlds-large, rlds-many;
     /// or jobs: bags-jpeg, bags-numeric, topics, message, inspect-jpeg, inspect-numeric, align-jpeg, align-raw, align-numeric, push-folder, push-server,
     /// push-folder-known, push-server-known.
     #[arg(long)]

@@ -251,9 +251,10 @@ impl<'a> StreamWalk<'a> {
         };
         let pictures = self.walked.pictures.entry(feature.name.clone()).or_default();
         for (idx, look) in looked_at.into_iter().enumerate() {
-            pictures.n_known += usize::from(!matches!(look, Look::Absent | Look::Unknown));
+            let is_picture = matches!(look, Look::Passed | Look::Decoded | Look::Broken(_));
+            pictures.n_known += usize::from(is_picture);
             match look {
-                Look::Absent | Look::Passed => {}
+                Look::Absent | Look::Passed | Look::Clip => {}
                 Look::Decoded => self.walked.n_frames += 1,
                 Look::Broken(why) => {
                     self.walked.n_bad_frames += 1;
@@ -286,8 +287,10 @@ impl<'a> StreamWalk<'a> {
 /// What a frame's bytes turned out to be.
 enum Look {
     Absent,
-    /// Of a coding that this build has no decoder for.
+    /// A picture of a coding that this build has no decoder for.
     Passed,
+    /// Sound or video as a file. There are codings of those that nobody knows here, so what stands beside it may be one.
+    Clip,
     Decoded,
     Broken(String),
     /// No picture by its first bytes.
@@ -302,8 +305,7 @@ impl Look {
                 Err(err) => Self::Broken(err.chain()),
             },
             Some(_) => Self::Passed,
-            // Sound and video as files have no decoder here, either.
-            None if nodedata_media::sniff_clip(frame).is_some() => Self::Passed,
+            None if nodedata_media::sniff_clip(frame).is_some() => Self::Clip,
             None => Self::Unknown,
         }
     }

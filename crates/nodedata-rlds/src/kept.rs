@@ -18,9 +18,11 @@ pub(crate) struct Room {
 }
 
 impl Room {
+    /// None without a folder for such files: only who reads all records has one, and who merely looks shall not copy them.
     pub(crate) fn new(options: &OpenOptions) -> Self {
         let folder = Scratch::folder(options.scratch.as_deref());
-        Self { folder, left: AtomicU64::new(KEPT_BYTES_MAX) }
+        let left = if options.scratch.is_some() { KEPT_BYTES_MAX } else { 0 };
+        Self { folder, left: AtomicU64::new(left) }
     }
 
     /// A file for the copy of a record; `None` where there is no room. What is taken stays so: copies live as long as the plan.
@@ -37,7 +39,9 @@ mod tests {
 
     #[test]
     fn copies_take_no_more_than_they_may() {
-        let room = Room::new(&OpenOptions::default());
+        let scratch = Some(std::env::temp_dir());
+        let room = Room::new(&OpenOptions { scratch, ..OpenOptions::default() });
+        assert!(Room::new(&OpenOptions::default()).take(1).is_none());
         assert!(room.take(KEPT_BYTES_MAX - 10).is_some());
         assert!(room.take(11).is_none());
         assert!(room.take(10).is_some() && room.take(1).is_none());

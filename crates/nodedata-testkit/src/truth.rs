@@ -121,9 +121,13 @@ impl Truth {
     /// # Panics
     /// When it cannot be read as one.
     pub fn load(path: &Path) -> Self {
-        let bytes = std::fs::read(path).unwrap_or_else(|err| panic!("{}: {err}", path.display()));
-        serde_json::from_slice(&bytes).unwrap_or_else(|err| panic!("{}: {err}", path.display()))
+        loaded(path)
     }
+}
+
+fn loaded<T: serde::de::DeserializeOwned>(path: &Path) -> T {
+    let bytes = std::fs::read(path).unwrap_or_else(|err| panic!("{}: {err}", path.display()));
+    serde_json::from_slice(&bytes).unwrap_or_else(|err| panic!("{}: {err}", path.display()))
 }
 
 impl TopicTruth {

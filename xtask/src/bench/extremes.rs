@@ -27,6 +27,9 @@ const TIMES_MAX: f64 = 2.0;
 const HEAP_TIMES_MAX: u64 = 2;
 const HEAP_BESIDE: u64 = 200 << 20;
 
+/// Changes when the bytes made here change, so that old logs are not used.
+const GENERATION: u32 = 1;
+
 const N_TOPICS: usize = 1000;
 const N_ROWS: usize = 200_000;
 const MESSAGE_BYTES: usize = 300_000_000;
@@ -97,7 +100,7 @@ pub(super) fn run(folder: &Path, outputs: &Path, options: &Options) -> Result<Fi
 
 /// Makes a log of opaque messages of noise, unless it is there from an earlier run: topics take turns.
 fn log(folder: &Path, name: &str, n_topics: usize, n_messages: usize, n_bytes: usize) -> Result<PathBuf> {
-    let path = folder.join(format!("{name}.mcap"));
+    let path = folder.join(format!("{name}-v{GENERATION}.mcap"));
     if path.is_file() {
         return Ok(path);
     }

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::Deserialize;
 
-use super::MessageTruth;
+use super::{MessageTruth, loaded};
 
 /// What the official reader returns for a bag.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,7 +37,6 @@ impl BagTruth {
     /// # Panics
     /// When it cannot be read as one.
     pub fn load(path: &Path) -> Self {
-        let bytes = std::fs::read(path).unwrap_or_else(|err| panic!("{}: {err}", path.display()));
-        serde_json::from_slice(&bytes).unwrap_or_else(|err| panic!("{}: {err}", path.display()))
+        loaded(path)
     }
 }

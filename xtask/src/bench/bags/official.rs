@@ -24,7 +24,6 @@ pub(super) struct Reading {
 /// When it fails, or does not give every message.
 pub(super) fn read(python: &Path, bag: &Path, n_wanted: u64, outputs: &Path) -> Result<Reading> {
     let target = outputs.join("official.json");
-    // It takes a lone `.db3` for a bag only in a folder of its own.
     let script = include_str!("official.py").to_owned();
     let command = [path_text(python), "-c".to_owned(), script, path_text(bag), path_text(&target)];
     measure::in_own_process(&command)?;
