@@ -1,17 +1,21 @@
 //! RLDS datasets: one that is whole, one that is damaged, and those of the official writer against what the official
 //! reader returns for them.
 
+use std::{io::Write as _, sync::Arc};
+
 use arrow_array::{
-    Array, RecordBatch,
+    Array, ArrayRef, BinaryArray, RecordBatch,
     cast::AsArray as _,
     types::{Float32Type, Float64Type, UInt64Type},
 };
 use nodedata_testkit::{corpus, lerobot::json_of};
+use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
 use crate::{
     command::Work,
     lerobot::metadata_of,
+    rlds_damage::built,
     tables::{Dataset, int64, texts},
 };
 
@@ -104,6 +108,85 @@ fn files_without_a_record_are_refused() {
     assert!(ran.stderr.contains("the file is empty") && ran.stderr.contains("hint: "), "{}", ran.stderr);
     work.run(["convert", "src", "--out", "out", "--on-error", "salvage"]).exits(1);
     assert!(!work.path("out").exists());
+}
+
+/// Two copies of a shard are a mistake, whether or not metadata tells of it: neither is taken for the other, and no episode is there twice.
+#[test]
+fn two_copies_of_a_shard_are_a_mistake() {
+    let shard = "arm-train.tfrecord-00000-of-00002";
+    for has_metadata in [true, false] {
+        let work = copied();
+        let folder = "src/arm/1.2.0";
+        if !has_metadata {
+            for name in ["features.json", "dataset_info.json"] {
+                std::fs::remove_file(work.path(format!("{folder}/{name}"))).unwrap();
+            }
+        }
+        let bytes = std::fs::read(work.path(format!("{folder}/{shard}"))).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(&bytes).unwrap();
+        work.write(&format!("{folder}/{shard}.gz"), packed.finish().unwrap());
+        for more in [&[][..], &["--on-error", "salvage"]] {
+            let args = ["convert", "src", "--out", "out"].into_iter().chain(more.iter().copied());
+            let ran = work.run(args).exits(2);
+            let told = &ran.stderr;
+            assert!(told.contains("are two copies of one shard"), "{told}");
+            assert!(told.contains(&format!("{shard}`")) && told.contains(&format!("{shard}.gz`")), "{told}");
+            assert!(told.contains("hint: move one of them away"), "{told}");
+        }
+        // One of them is enough, whichever it is.
+        std::fs::remove_file(work.path(format!("{folder}/{shard}"))).unwrap();
+        work.run(["convert", "src", "--out", "out"]).exits(0);
+        assert_eq!(rows_of(&Dataset::open(work.path("out"))).num_rows(), 10);
+    }
+}
+
+/// As `tfds convert_format` leaves them: the same records in files of another kind beside those that the metadata tells of.
+#[test]
+fn the_same_records_in_another_kind_of_file_are_not_read_again() {
+    let work = copied();
+    for file in corpus::files(&corpus::fixtures("rlds/arm_array_record/1.2.0"), "") {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if name.contains(".array_record-") {
+            work.write(&format!("src/arm/1.2.0/{name}"), std::fs::read(&file).unwrap());
+        }
+    }
+    let ran = work.run(["convert", "src", "--out", "out"]).exits(0);
+    assert!(ran.stderr.contains("the file is not read: it is of the same split as"), "{}", ran.stderr);
+    assert_eq!(rows_of(&Dataset::open(work.path("out"))).num_rows(), 10);
+}
+
+/// A row group that is too large to be had in memory, whose one large record is cut as it is in other files.
+#[test]
+fn large_records_of_parquet_files_are_cut() {
+    let episode = |id: i64, n_steps: i64, text_bytes: usize| {
+        let mut values = built::entries(id, n_steps);
+        values.retain(|it| it.0 != "steps/language_instruction");
+        let text = |step: i64| format!("{step:08}").repeat(text_bytes / 8).into_bytes();
+        values.push(("steps/language_instruction", built::Value::Texts((0..n_steps).map(text).collect())));
+        built::example(&values)
+    };
+    let records = [episode(0, 2, 16), episode(1, 20, 2 << 20), episode(2, 3, 16)];
+    let plain: Vec<u8> = records.iter().flat_map(|it| built::framed(it)).collect();
+    let column = Arc::new(BinaryArray::from_iter_values(&records)) as ArrayRef;
+    let table = RecordBatch::try_from_iter([("data", column)]).unwrap();
+    let mut parquet = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut parquet, table.schema(), None).unwrap();
+    writer.write(&table).unwrap();
+    writer.close().unwrap();
+    let rows = [("tfrecord", plain), ("parquet", parquet)].map(|(format, file)| {
+        let work = Work::new();
+        let info = format!(
+            r#"{{"name": "arm", "fileFormat": "{format}", "splits": [{{"name": "train", "shardLengths": ["3"]}}]}}"#
+        );
+        work.write("src/dataset_info.json", info);
+        work.write("src/features.json", built::FEATURES);
+        work.write(&format!("src/arm-train.{format}-00000-of-00001"), file);
+        work.run(["convert", "src", "--out", "out"]).exits(0);
+        rows_of(&Dataset::open(work.path("out")))
+    });
+    assert_eq!(rows[0].num_rows(), 25);
+    assert!(rows[0] == rows[1], "other rows");
 }
 
 #[test]

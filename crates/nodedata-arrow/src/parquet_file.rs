@@ -150,6 +150,22 @@ impl ParquetFile {
     /// # Errors
     /// As [`Self::rows`].
     pub fn picked_rows(&self, columns: &[&str], rows: &[Range<u64>], batch_rows: usize) -> Result<Rows> {
+        self.read(columns, &self.picked(rows), batch_rows)
+    }
+
+    /// As [`Self::rows`], of one row group by its position: the others are not looked through for it.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub fn group_rows(&self, columns: &[&str], group: usize, batch_rows: usize) -> Result<Rows> {
+        let n_rows =
+            self.footer.metadata().row_groups().get(group).map_or(0, |it| it.num_rows().max(0) as usize);
+        let rows = RowSelection::from_consecutive_ranges(std::iter::once(0..n_rows), n_rows);
+        let groups = if n_rows == 0 { Vec::new() } else { vec![group] };
+        self.read(columns, &Picked { groups, rows }, batch_rows)
+    }
+
+    fn read(&self, columns: &[&str], picked: &Picked, batch_rows: usize) -> Result<Rows> {
         let roots = |is_wanted: &dyn Fn(&str) -> bool| {
             let descriptor = self.footer.parquet_schema();
             let fields = descriptor.root_schema().get_fields().iter().enumerate();
@@ -157,7 +173,7 @@ impl ParquetFile {
             ProjectionMask::roots(descriptor, roots)
         };
         let is_wanted = |name: &str| columns.contains(&name);
-        let batches = |footer: &ArrowReaderMetadata, mask| self.batches(footer, mask, rows, batch_rows);
+        let batches = |footer: &ArrowReaderMetadata, mask| self.batches(footer, mask, picked, batch_rows);
         let seconds = match &self.far_times {
             Some(it) if it.columns.iter().any(|it| is_wanted(it)) => {
                 let has_times = |name: &str| is_wanted(name) && it.columns.iter().any(|it| it == name);
@@ -169,13 +185,8 @@ impl ParquetFile {
         Ok(Rows { path: self.path.clone(), hint: self.hint, batches, seconds })
     }
 
-    fn batches(
-        &self,
-        footer: &ArrowReaderMetadata,
-        mask: ProjectionMask,
-        rows: &[Range<u64>],
-        batch_rows: usize,
-    ) -> Result<Batches> {
+    /// The row groups that have any of these rows.
+    fn picked(&self, rows: &[Range<u64>]) -> Picked {
         let (start, end) = (rows.first().map_or(0, |it| it.start), rows.last().map_or(0, |it| it.end));
         let groups: Vec<(usize, RowGroup)> = self
             .row_groups()
@@ -187,14 +198,30 @@ impl ParquetFile {
         let last = groups.last().map_or(first, |(_, it)| it.first_row + it.n_rows);
         let within = |row: u64| (row.clamp(first, last) - first) as usize;
         let picked = rows.iter().map(|it| within(it.start)..within(it.end)).filter(|it| !it.is_empty());
-        let selection = RowSelection::from_consecutive_ranges(picked, (last - first) as usize);
+        let rows = RowSelection::from_consecutive_ranges(picked, (last - first) as usize);
+        Picked { groups: groups.iter().map(|(idx, _)| *idx).collect(), rows }
+    }
+
+    fn batches(
+        &self,
+        footer: &ArrowReaderMetadata,
+        mask: ProjectionMask,
+        picked: &Picked,
+        batch_rows: usize,
+    ) -> Result<Batches> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), footer.clone())
             .with_projection(mask)
-            .with_row_groups(groups.iter().map(|(idx, _)| *idx).collect())
-            .with_row_selection(selection)
+            .with_row_groups(picked.groups.clone())
+            .with_row_selection(picked.rows.clone())
             .with_batch_size(batch_rows.max(1));
         Batches::of(builder).map_err(|err| corrupt(err, &self.path, self.hint, "the rows cannot be read"))
     }
+}
+
+/// Row groups, and which rows of all of them together.
+struct Picked {
+    groups: Vec<usize>,
+    rows: RowSelection,
 }
 
 /// A file whose footer is encrypted ends otherwise; one whose columns are shows it only where they are read.

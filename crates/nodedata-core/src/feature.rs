@@ -339,10 +339,9 @@ impl Feature {
         if self.storage == Storage::EncodedMedia {
             return true;
         }
-        // Null one by one: the items of the innermost variable list, and whole lists inside lists.
-        let below = &self.dims()[idx + 1..];
-        let is_last_list = self.dims()[idx] == Dim::Variable && !below.contains(&Dim::Variable);
-        self.nullable && (is_last_list || below.first() == Some(&Dim::Variable))
+        // Null one by one: the items of variable lists, and variable lists inside others.
+        let dims = &self.dims()[idx..];
+        self.nullable && (dims[0] == Dim::Variable || dims.get(1) == Some(&Dim::Variable))
     }
 
     /// The Arrow field of the column, with our facts under `nodedata:` keys.

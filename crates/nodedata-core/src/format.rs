@@ -28,6 +28,16 @@ pub trait Format: Send + Sync {
         false
     }
 
+    /// The column with the key of a sample, in a format whose samples have keys of their own.
+    fn key_column(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether [`OpenOptions::embed`] is followed: whether files that rows name can be put in the place of their names.
+    fn embeds(&self) -> bool {
+        false
+    }
+
     /// Opens a dataset by reading metadata only: no rows, except where a format has no types
     /// of its own and a full inference pass is the only way to know them. `files` are those that [`Self::detect`]
     /// claims (of one of its roots, where it names some), or those that a user says are of this format.
@@ -67,6 +77,9 @@ pub struct OpenOptions {
     /// Features whose coded video is to be decoded, by name or `*`, and what their frames are stored as.
     /// Default: none; samples pass through as they are.
     pub decode: BTreeMap<String, MediaEncoding>,
+    /// Features whose text refers to a medium, by name, and how: the medium takes the place of the text. Default: none; the
+    /// text stays.
+    pub embed: BTreeMap<String, Reference>,
     /// Features whose frames are worked on as pictures, by name: where they are coded video they are decoded without loss,
     /// whatever `decode` says. Follows from the steps.
     #[serde(skip)]
@@ -137,6 +150,7 @@ impl Default for OpenOptions {
             verify_checksums: true,
             partition_bytes: 2 << 20,
             decode: BTreeMap::new(),
+            embed: BTreeMap::new(),
             frames: Vec::new(),
             record_bytes_max: 1 << 30,
             options: BTreeMap::new(),
@@ -157,6 +171,26 @@ pub enum OnMisfit {
     Keep,
     /// The first one ends the run.
     Fail,
+}
+
+/// How a text refers to a medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reference {
+    /// As the path of a file, relative to the file that names it, or as a `data:` URI.
+    Path,
+    /// As its bytes in base64, or as a `data:` URI.
+    Base64,
+}
+
+impl Reference {
+    /// Every way, with the name that pipelines and flags use.
+    pub const ALL: [(Self, &'static str); 2] = [(Self::Path, "path"), (Self::Base64, "base64")];
+
+    /// The way called `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, it)| *it == name).map(|(way, _)| way)
+    }
 }
 
 /// What decoded frames are stored as.

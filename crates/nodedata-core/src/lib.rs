@@ -33,7 +33,7 @@ pub use error::{Error, ErrorKind, Locus, Loss, Result};
 pub use feature::{DType, Dim, Feature, Storage, meta};
 pub use files::{Files, ReadAt};
 pub use finding::{Finding, FindingKind, Findings};
-pub use format::{Format, Formats, MediaEncoding, OnMisfit, OpenOptions};
+pub use format::{Format, Formats, MediaEncoding, OnMisfit, OpenOptions, Reference};
 pub use listing::{HEAD_BYTES, HEADS_MAX, Listing};
 pub use message_texts::{MessageText, MessageTexts};
 pub use modality::misspelt_modality;
@@ -43,11 +43,11 @@ pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
 pub use options::{OptionKey, OptionKind, OptionValue};
 pub use plan::{
     Attachment, DatasetFacts, EpisodeFacts, EpisodeInfo, EpisodeVideo, Fact, InputFile, InputRange,
-    Numbering, Partition, SourcePlan, TimeRange,
+    Numbering, Partition, SourcePlan, TimeRange, Unpacked,
 };
 pub use progress::{Progress, Silent};
 pub use source::{EpisodeStream, ReadOptions, Source};
 pub use stream::{
-    Batch, BuiltIn, EPISODE_INDEX, Fate, LOG_TIME_NS, PUBLISH_TIME_NS, PixelShape, RowSpan, SEQUENCE,
+    Batch, BuiltIn, EPISODE_INDEX, Fate, LOG_TIME_NS, MediaShape, PUBLISH_TIME_NS, RowSpan, SEQUENCE,
     STEP_INDEX, STEPS, StreamId, StreamKind, StreamSchema, TIMESTAMP_NS,
 };

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt, ops::Range, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Finding, FindingKind, StreamId, StreamSchema};
+use crate::{Finding, FindingKind, ReadAt, StreamId, StreamSchema};
 
 /// What a source knows before any row is read: plain data, which a source over a source clones and edits.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -274,14 +274,38 @@ pub struct Attachment {
     pub create_time_ns: i64,
     /// Where its content lies.
     pub content: InputRange,
+    /// What that has, where it is not the content as it is.
+    pub unpacked: Option<Unpacked>,
 }
 
 impl Attachment {
     /// Length of its content.
     pub fn n_bytes(&self) -> u64 {
-        self.content.byte_range.end.saturating_sub(self.content.byte_range.start)
+        match &self.unpacked {
+            Some(Unpacked(content)) => content.n_bytes(),
+            None => self.content.byte_range.end.saturating_sub(self.content.byte_range.start),
+        }
     }
 }
+
+/// Content that lies in its file in another form, such as compressed. It comes out of there when it is read.
+#[derive(Clone)]
+pub struct Unpacked(pub Arc<dyn ReadAt>);
+
+impl fmt::Debug for Unpacked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Unpacked").field(&self.0.n_bytes()).finish()
+    }
+}
+
+/// Where it lies says what it is; of what comes out of there only the length is compared.
+impl PartialEq for Unpacked {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.n_bytes() == other.0.n_bytes()
+    }
+}
+
+impl Eq for Unpacked {}
 
 /// Half-open range of log times in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -158,8 +158,8 @@ pub struct Batch {
     pub rows: RecordBatch,
     /// Where the rows come from, in row order; their lengths add up to the rows.
     pub spans: Vec<RowSpan>,
-    /// What the pixels of media columns say, each distinct finding once with its number of rows.
-    pub pixels: Vec<PixelShape>,
+    /// What the pictures and clips of media columns say, each distinct finding once with its number of rows.
+    pub pixels: Vec<MediaShape>,
 }
 
 /// Consecutive rows that come from one byte range of one input.
@@ -176,17 +176,20 @@ pub struct RowSpan {
     pub first_record: u64,
 }
 
-/// Shape and coding of frames, as read from the pixels or from their own headers.
+/// Shape and coding of media, as read from the pixels or from the headers of pictures and of clips of sound.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PixelShape {
+pub struct MediaShape {
     /// Position of the column in the stream's features.
     pub column: usize,
     /// Type of one element after decoding.
     pub dtype: DType,
-    /// Height, width and, when there is more than one, channels. Empty when the bytes do not tell.
+    /// Of pictures height, width and, when there is more than one, channels; of clips samples of each channel, and channels. Empty
+    /// when the bytes do not tell.
     pub shape: Vec<u32>,
-    /// `jpeg`, `png`, `raw`, `h264` …
+    /// `jpeg`, `png`, `raw`, `h264`, `flac` …
     pub encoding: String,
+    /// Samples a second of clips; `None` for pictures, and where the bytes do not tell.
+    pub rate_hz: Option<u32>,
     /// Rows with this finding: of lists of media, those with at least one such frame.
     pub n_rows: u64,
 }

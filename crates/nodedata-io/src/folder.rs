@@ -11,7 +11,7 @@ use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
 
 use crate::{
     atomic_file::io_error,
-    local::{stamp_of, walk},
+    local::{leads_out, stamp_of, walk},
     memory::past_the_end,
 };
 
@@ -47,6 +47,10 @@ impl Files for FolderFiles {
 
     fn stamp(&self, path: &Path) -> Option<String> {
         stamp_of(&self.root.join(path))
+    }
+
+    fn leads_out(&self, path: &Path) -> bool {
+        leads_out(&self.root, path)
     }
 }
 

@@ -8,6 +8,8 @@ mod atomic_file;
 mod blocks;
 mod braces;
 #[cfg(feature = "remote")]
+mod brought;
+#[cfg(feature = "remote")]
 mod bucket;
 mod folder;
 mod input;

@@ -125,6 +125,19 @@ impl Files for LocalFiles {
     fn stamp(&self, path: &Path) -> Option<String> {
         stamp_of(&self.root.join(path))
     }
+
+    fn leads_out(&self, path: &Path) -> bool {
+        leads_out(&self.root, path)
+    }
+}
+
+/// See [`Files::leads_out`]. A file that is not there leads nowhere.
+pub(crate) fn leads_out(root: &Path, path: &Path) -> bool {
+    let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+    match (root.canonicalize(), root.join(path).canonicalize()) {
+        (Ok(root), Ok(file)) => !file.starts_with(root),
+        _ => false,
+    }
 }
 
 /// See [`Files::stamp`].
@@ -215,5 +228,33 @@ mod tests {
         }
         assert_eq!((open.by_name.len(), open.order.len()), (FILES_KEPT, FILES_KEPT));
         assert!(!open.by_name.contains_key(std::ffi::OsStr::new("0")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_out_are_told() {
+        use std::os::unix::fs::symlink;
+
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("inner")).unwrap();
+        fs::create_dir_all(dir.path().join("root2")).unwrap();
+        for name in ["root/inner/a", "root2/a"] {
+            fs::write(dir.path().join(name), name).unwrap();
+        }
+        symlink("inner", root.join("within")).unwrap();
+        symlink("../root2", root.join("folder")).unwrap();
+        symlink("../root2/a", root.join("file")).unwrap();
+        let files = LocalFiles::file(&root.join("rows"));
+        for (name, leads_out) in [
+            ("inner/a", false),
+            ("within/a", false),
+            ("folder/a", true),
+            ("file", true),
+            ("../root2/a", true),
+            ("none", false),
+        ] {
+            assert_eq!(files.leads_out(Path::new(name)), leads_out, "{name}");
+        }
     }
 }

@@ -11,8 +11,8 @@ use object_store::{ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use url::Url;
 
 use crate::{
-    Blocks, Input, Places, bucket::open_bucket, input::printable, recent::Recent, remote_error::store_error,
-    runtime::block_on,
+    Blocks, Input, Places, brought::Brought, bucket::open_bucket, input::printable, recent::Recent,
+    remote_error::store_error, runtime::block_on,
 };
 
 /// Objects below a prefix of a bucket, read by range.
@@ -24,6 +24,7 @@ pub struct RemoteFiles {
     /// Whether `prefix` was the name of an object, not of what lies above some.
     one_object: bool,
     recent: Recent,
+    brought: Brought,
 }
 
 struct RemoteObject {
@@ -62,6 +63,7 @@ impl RemoteFiles {
                 objects: vec![object],
                 one_object: true,
                 recent: Recent::default(),
+                brought: Brought::default(),
             });
         }
         let listed: Vec<_> = block_on(store.list(Some(&prefix)).try_collect())
@@ -82,7 +84,8 @@ impl RemoteFiles {
             return Err(Error::new(ErrorKind::Config, "no object is there, nor below that prefix")
                 .with_hint("check the bucket, the prefix, and the credentials in the environment"));
         }
-        Ok(Self { store, prefix, objects, one_object: false, recent: Recent::default() })
+        let (recent, brought) = (Recent::default(), Brought::default());
+        Ok(Self { store, prefix, objects, one_object: false, recent, brought })
     }
 }
 
@@ -105,6 +108,17 @@ impl RemoteFiles {
         let idx = self.objects.binary_search_by(|it| it.name.as_path().cmp(path)).ok()?;
         self.objects.get(idx)
     }
+
+    /// The file of an object, each of whose reads is a request.
+    ///
+    /// # Errors
+    /// `Io` when there is none.
+    fn far(&self, path: &Path) -> Result<RemoteFile> {
+        let Some(RemoteObject { location, n_bytes, .. }) = self.object(path) else {
+            return Err(Error::new(ErrorKind::Io, "no such object").at(Locus::path(path)));
+        };
+        Ok(RemoteFile { store: Arc::clone(&self.store), location: location.clone(), n_bytes: *n_bytes })
+    }
 }
 
 impl Files for RemoteFiles {
@@ -113,18 +127,23 @@ impl Files for RemoteFiles {
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        let Some(RemoteObject { location, n_bytes, .. }) = self.object(path) else {
-            return Err(Error::new(ErrorKind::Io, "no such object").at(Locus::path(path)));
-        };
-        self.recent.get(path, || {
-            let (store, location) = (Arc::clone(&self.store), location.clone());
-            Ok(Arc::new(Blocks::over(RemoteFile { store, location, n_bytes: *n_bytes })))
-        })
+        if let Some(near) = self.brought.get(path) {
+            return Ok(near);
+        }
+        self.recent.get(path, || Ok(Arc::new(Blocks::over(self.far(path)?))))
     }
 
     fn stamp(&self, path: &Path) -> Option<String> {
         let RemoteObject { n_bytes, e_tag, .. } = self.object(path)?;
         Some(format!("{}:{n_bytes}", e_tag.as_ref()?))
+    }
+
+    fn bring(&self, path: &Path, folder: &Path) -> Result<bool> {
+        self.brought.bring(path, &self.far(path)?, folder)
+    }
+
+    fn let_go(&self, path: &Path) {
+        self.brought.let_go(path);
     }
 }
 

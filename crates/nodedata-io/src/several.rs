@@ -42,7 +42,8 @@ fn together(sources: &[String]) -> Result<Input> {
         None => deepest_common(bases(true).map(|it| it.base.as_path())),
     };
     let (near, far) = (near.unwrap_or_default(), far.unwrap_or_default());
-    let mut all = Several { near: LocalFiles::list_of(&near, Vec::new()), names: BTreeMap::new() };
+    let has_near = opened.iter().any(|it| it.input.address.is_none());
+    let mut all = Several { near: LocalFiles::list_of(&near, Vec::new()), has_near, names: BTreeMap::new() };
     let mut parts = Vec::with_capacity(opened.len());
     let mut places = Places::default();
     let mut exact = true;
@@ -113,6 +114,8 @@ fn deepest_common<'a>(mut folders: impl Iterator<Item = &'a Path>) -> Option<Pat
 struct Several {
     /// Those on disk.
     near: LocalFiles,
+    /// Whether there are any.
+    has_near: bool,
     /// Where each of the others comes from.
     names: BTreeMap<PathBuf, Option<Far>>,
 }
@@ -129,14 +132,39 @@ impl Files for Several {
         match self.names.get(path) {
             Some(Some((files, inner))) => files.open(inner),
             Some(None) => self.near.open(path),
+            // One that lies beside those that were named, and is named in them.
+            None if self.has_near => self.near.open(path),
             None => Err(Error::new(ErrorKind::Io, "no such file").at(Locus::path(path))),
         }
     }
 
     fn stamp(&self, path: &Path) -> Option<String> {
-        match self.names.get(path)? {
-            Some((files, inner)) => files.stamp(inner),
-            None => self.near.stamp(path),
+        match self.names.get(path) {
+            Some(Some((files, inner))) => files.stamp(inner),
+            Some(None) => self.near.stamp(path),
+            None if self.has_near => self.near.stamp(path),
+            None => None,
+        }
+    }
+
+    fn bring(&self, path: &Path, folder: &Path) -> Result<bool> {
+        match self.names.get(path) {
+            Some(Some((files, inner))) => files.bring(inner, folder),
+            Some(None) | None => Ok(false),
+        }
+    }
+
+    fn let_go(&self, path: &Path) {
+        if let Some(Some((files, inner))) = self.names.get(path) {
+            files.let_go(inner);
+        }
+    }
+
+    fn leads_out(&self, path: &Path) -> bool {
+        match self.names.get(path) {
+            Some(Some((files, inner))) => files.leads_out(inner),
+            Some(None) => self.near.leads_out(path),
+            None => self.has_near && self.near.leads_out(path),
         }
     }
 }

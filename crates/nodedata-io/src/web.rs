@@ -18,8 +18,8 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::{
-    Blocks, Input, LocalFiles, Places, input::printable, io_error, recent::Recent, remote::address_of,
-    runtime::block_on,
+    Blocks, Input, LocalFiles, Places, brought::Brought, input::printable, io_error, recent::Recent,
+    remote::address_of, runtime::block_on,
 };
 
 /// Times that a request for a range is repeated: a conversion of hours outlives a server that is away for minutes.
@@ -112,7 +112,8 @@ impl Page {
             First::Fetched(files) => files,
             First::Ranges(whole) => {
                 tracing::info!(source = self.told, bytes = whole.n_bytes, "read by range");
-                Arc::new(RangedFile { name, whole, page: Arc::new(self), recent: Recent::default() })
+                let (recent, brought) = (Recent::default(), Brought::default());
+                Arc::new(RangedFile { name, whole, page: Arc::new(self), recent, brought })
             }
         })
     }
@@ -250,6 +251,20 @@ struct RangedFile {
     page: Arc<Page>,
     /// What one reader fetched serves the next.
     recent: Recent,
+    brought: Brought,
+}
+
+impl RangedFile {
+    /// The file, each of whose reads is a request.
+    ///
+    /// # Errors
+    /// `Io` when it has another name.
+    fn far(&self, path: &Path) -> Result<Ranges> {
+        if path != self.name {
+            return Err(Error::new(ErrorKind::Io, "no such file at the address").at(Locus::path(path)));
+        }
+        Ok(Ranges { page: Arc::clone(&self.page), whole: self.whole.clone() })
+    }
 }
 
 impl Files for RangedFile {
@@ -258,18 +273,23 @@ impl Files for RangedFile {
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        if path != self.name {
-            return Err(Error::new(ErrorKind::Io, "no such file at the address").at(Locus::path(path)));
+        if let Some(near) = self.brought.get(path) {
+            return Ok(near);
         }
-        self.recent.get(path, || {
-            let ranges = Ranges { page: Arc::clone(&self.page), whole: self.whole.clone() };
-            Ok(Arc::new(Blocks::over(ranges)))
-        })
+        self.recent.get(path, || Ok(Arc::new(Blocks::over(self.far(path)?))))
     }
 
     fn stamp(&self, path: &Path) -> Option<String> {
         let e_tag = self.whole.e_tag.as_ref().filter(|_| path == self.name)?;
         Some(format!("{e_tag}:{}", self.whole.n_bytes))
+    }
+
+    fn bring(&self, path: &Path, folder: &Path) -> Result<bool> {
+        self.brought.bring(path, &self.far(path)?, folder)
+    }
+
+    fn let_go(&self, path: &Path) {
+        self.brought.let_go(path);
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct InputHashes {
     /// By input, lengths at which proofs will be asked for, and the digests of so many first bytes once they are
     /// hashed. A proof of more bytes than decide a unit would not hold any more when the others change.
     marks: Vec<BTreeMap<u64, Option<String>>>,
+    /// By input, ranges that were expected and of which no rows have been made yet.
+    n_awaited: Vec<u64>,
 }
 
 impl InputHashes {
@@ -43,8 +45,9 @@ impl InputHashes {
         let stamps = inputs.par_iter().map(|it| files.stamp(&it.path)).collect();
         let known = vec![None; inputs.len()];
         let marks = vec![BTreeMap::new(); inputs.len()];
+        let n_awaited = vec![0; inputs.len()];
         let inputs = inputs.to_vec();
-        Self { files, watched: None, inputs, stamps, begun: BTreeMap::new(), known, marks }
+        Self { files, watched: None, inputs, stamps, begun: BTreeMap::new(), known, marks, n_awaited }
     }
 
     /// Of files that are watched while they are read.
@@ -63,6 +66,7 @@ impl InputHashes {
     pub(crate) fn expect<'a>(&mut self, reads: impl IntoIterator<Item = &'a InputRange>) {
         let mut more = BTreeSet::new();
         for InputRange { input, byte_range } in reads {
+            self.n_awaited[*input] += 1;
             if let Entry::Vacant(new) = self.marks[*input].entry(byte_range.end) {
                 new.insert(None);
                 more.insert(*input);
@@ -98,6 +102,19 @@ impl InputHashes {
             return Ok(());
         }
         self.read_to(input, end)
+    }
+
+    /// Hashes an input up to the end of a range that was expected, when its rows have been made. After the last of them the rest is hashed,
+    /// and nothing of a file that was brought is kept.
+    pub(crate) fn take_in(&mut self, range: &InputRange) -> Result<()> {
+        let input = range.input;
+        self.advance(input, range.byte_range.end)?;
+        self.n_awaited[input] = self.n_awaited[input].saturating_sub(1);
+        if self.n_awaited[input] == 0 {
+            self.advance(input, u64::MAX)?;
+            self.files.let_go(&self.inputs[input].path);
+        }
+        Ok(())
     }
 
     fn read_to(&mut self, input: usize, end: u64) -> Result<()> {
@@ -273,6 +290,7 @@ mod tests {
         bytes: Vec<u8>,
         stamp: Option<String>,
         n_read: Arc<std::sync::atomic::AtomicU64>,
+        n_let_go: std::sync::atomic::AtomicU64,
     }
 
     impl Files for OneFile {
@@ -288,11 +306,16 @@ mod tests {
         fn stamp(&self, _path: &Path) -> Option<String> {
             self.stamp.clone()
         }
+
+        fn let_go(&self, _path: &Path) {
+            self.n_let_go.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
     }
 
     fn file(bytes: &[u8], stamp: Option<&str>) -> (Arc<OneFile>, InputHashes) {
         let (bytes, stamp) = (bytes.to_vec(), stamp.map(str::to_owned));
-        let files = Arc::new(OneFile { bytes, stamp, n_read: Arc::default() });
+        let (n_read, n_let_go) = Default::default();
+        let files = Arc::new(OneFile { bytes, stamp, n_read, n_let_go });
         let input = InputFile { path: "a".into(), n_bytes: files.bytes.len() as u64 };
         let hashes = InputHashes::new(Arc::clone(&files) as Arc<dyn Files>, &[input]);
         (files, hashes)
@@ -343,6 +366,22 @@ mod tests {
             assert_eq!(again.digests().unwrap(), [seen[0].b3.clone()]);
             assert_eq!(files.n_read.load(std::sync::atomic::Ordering::Relaxed), n_read, "{stamp:?}");
         }
+    }
+
+    /// A file whose rows have all been made: the rest of it is hashed, and it is let go of.
+    #[test]
+    fn with_the_last_of_its_rows_a_file_is_let_go_of() {
+        let (files, mut hashes) = file(b"hello world", None);
+        let reads = [2, 8, 8].map(|end| InputRange { input: 0, byte_range: 0..end });
+        hashes.expect(&reads);
+        let n_let_go = || files.n_let_go.load(std::sync::atomic::Ordering::Relaxed);
+        for (idx, range) in reads.iter().enumerate() {
+            assert_eq!(n_let_go(), 0, "{idx}");
+            hashes.take_in(range).unwrap();
+        }
+        assert_eq!(n_let_go(), 1);
+        assert_eq!(files.n_read.load(std::sync::atomic::Ordering::Relaxed), 11);
+        assert_eq!(hashes.digests().unwrap(), [blake3::hash(b"hello world").to_hex().to_string()]);
     }
 
     /// Rows of a bucket are read in any order, and their bytes are fetched once.

@@ -10,7 +10,7 @@ mod footer;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
+use std::{ops::Range, path::Path};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, ReadAt, Result};
@@ -47,27 +47,37 @@ pub(crate) fn walk(file: &dyn ReadAt, record_bytes_max: u64, verify_checksums: b
         return Ok(frames);
     }
     let limits = Limits { record_bytes_max, verify_checksums };
-    match footer::read(file, limits) {
-        Ok(footer) => {
-            let ends = footer.chunks.iter().skip(1).map(|it| it.start).chain([footer.start]);
-            for (chunk, end) in footer.chunks.iter().zip(ends) {
+    let place = match footer::place(file, limits) {
+        Ok(place) => place,
+        Err(err) if err.kind() == ErrorKind::Corrupt => {
+            let end = walk_chunks(file, all.end, limits, &mut frames)?;
+            frames.damage.push(lost(err, end..all.end, "truncated"));
+            return Ok(frames);
+        }
+        Err(err) => return Err(err),
+    };
+    match footer::read(file, &place, limits) {
+        Ok(chunks) => {
+            let ends = chunks.iter().skip(1).map(|it| it.start).chain([place.start]);
+            for (chunk, end) in chunks.iter().zip(ends) {
                 add_chunk(&mut frames, limits, chunk.start..end, chunk.n_records, chunk.n_decoded);
             }
-            Ok(frames)
+            return Ok(frames);
         }
-        // A footer with too much to read is gone around: each chunk says of itself what it holds.
-        Err(err) if err.kind() == ErrorKind::Limit => {
-            walk_chunks(file, limits, &mut frames)?;
-            Ok(frames)
-        }
+        // One that tells of too many chunks is gone around, and nothing is lost by that.
+        Err(err) if err.kind() == ErrorKind::Limit => {}
         Err(err) if err.kind() == ErrorKind::Corrupt => {
-            walk_chunks(file, limits, &mut frames)?;
-            let end = frames.records.last().map_or(SIGNATURE_BYTES, |it| it.byte_range.end);
-            frames.damage.push(lost(err, end..all.end, "truncated"));
-            Ok(frames)
+            frames.damage.push(lost(err, place.start..all.end, "truncated"));
         }
-        Err(err) => Err(err),
+        Err(err) => return Err(err),
     }
+    // Each chunk says of itself what it holds, and it is known where they end.
+    let end = walk_chunks(file, place.start, limits, &mut frames)?;
+    if end != place.start {
+        let err = corrupt("the chunks of records do not go on to the footer");
+        frames.damage.push(lost(err, end..place.start, "damaged_framing"));
+    }
+    Ok(frames)
 }
 
 /// What bounds and proves what is read.
@@ -77,21 +87,18 @@ struct Limits {
     verify_checksums: bool,
 }
 
-/// Goes from chunk to chunk, as far as their heads are sound and they are there, up to the footer.
-fn walk_chunks(file: &dyn ReadAt, limits: Limits, frames: &mut Frames) -> Result<()> {
+/// Goes from chunk to chunk, as far as their heads are sound and they are there, up to the footer, which lies no further than `until`.
+/// Returns where the last one ends.
+fn walk_chunks(file: &dyn ReadAt, until: u64, limits: Limits, frames: &mut Frames) -> Result<u64> {
     let mut start = SIGNATURE_BYTES;
     let mut n_chunks = 0;
-    while start < file.n_bytes() {
+    while start < until {
         let head = match ChunkHead::peek(file, start, limits.verify_checksums) {
             Ok(head) => head,
             Err(err) if err.kind() == ErrorKind::Corrupt => break,
-            Err(err) if err.kind() == ErrorKind::Limit => {
-                frames.damage.push(lost(err, start..file.n_bytes(), "too_large"));
-                break;
-            }
             Err(err) => return Err(err),
         };
-        let Some(end) = head.end(start).filter(|it| *it <= file.n_bytes()) else { break };
+        let Some(end) = head.end(start).filter(|it| *it <= until) else { break };
         if head.kind.has_records() {
             if footer::is_footer(file, start..end, n_chunks, limits)? {
                 break;
@@ -101,16 +108,12 @@ fn walk_chunks(file: &dyn ReadAt, limits: Limits, frames: &mut Frames) -> Result
         }
         start = end;
     }
-    Ok(())
+    Ok(start)
 }
 
 fn add_chunk(frames: &mut Frames, limits: Limits, byte_range: Range<u64>, n_records: u64, n_decoded: u64) {
-    let max = limits.record_bytes_max;
-    if n_decoded > max {
-        let message = format!(
-            "a chunk of {n_records} records has {n_decoded} bytes, but at most {max} are read at once"
-        );
-        frames.damage.push(lost(Error::new(ErrorKind::Limit, message), byte_range, "too_large"));
+    if let Some(err) = chunk::too_large(n_records, n_decoded, limits.record_bytes_max) {
+        frames.damage.push(lost(err, byte_range, "too_large"));
         return;
     }
     frames.records.extend((0..n_records).map(|idx| Frame {
@@ -120,7 +123,7 @@ fn add_chunk(frames: &mut Frames, limits: Limits, byte_range: Range<u64>, n_reco
     }));
 }
 
-/// The records of one chunk.
+/// The records of one chunk; of a `large` one, in a file in the folder that is told.
 ///
 /// # Errors
 /// `Io`; `Corrupt` when they are not there or are others; `Unsupported`; `Limit`.
@@ -129,8 +132,13 @@ pub(crate) fn chunk(
     byte_range: &Range<u64>,
     record_bytes_max: u64,
     verify_checksums: bool,
+    large: Option<&Path>,
 ) -> Result<Vec<Bytes>> {
-    chunk::read(file, byte_range, Limits { record_bytes_max, verify_checksums })
+    let limits = Limits { record_bytes_max, verify_checksums };
+    match large {
+        None => chunk::read(file, byte_range, limits),
+        Some(folder) => chunk::read_large(file, byte_range, limits, folder),
+    }
 }
 
 fn corrupt(message: impl Into<String>) -> Error {

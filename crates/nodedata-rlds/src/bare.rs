@@ -15,7 +15,7 @@ use nodedata_core::{Files, OpenOptions, Result, Source};
 use nodedata_steps::{Listing, sample_inputs};
 
 use self::{
-    learned::{Conditions, Learned},
+    learned::{Conditions, fitting, has_steps, learned, types_hash},
     pass::Pass,
     samples::Samples,
 };
@@ -27,6 +27,7 @@ use crate::{container::RecordFiles, plan::Described, shards::Shards, source::Rld
 /// See [`nodedata_core::Format::open`].
 pub(crate) fn open(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
     let listing = Listing::unmarked(Arc::clone(&files))?;
+    let shards = Shards::of_names(&listing)?;
     let inputs = sample_inputs(&*files, "a `.tfrecord` file")?;
     let conditions = Conditions {
         partition_bytes: options.partition_bytes,
@@ -34,19 +35,18 @@ pub(crate) fn open(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<d
         verify_checksums: options.verify_checksums,
         deal: options.deal.clone(),
     };
-    let record_files = RecordFiles::new(files, options);
-    let learned = match Learned::fitting(options, &conditions, &inputs) {
+    let record_files = Arc::new(RecordFiles::new(files, options));
+    let learned = match fitting(options, &conditions, &inputs) {
         Some(learned) => learned,
         None => {
             let pass = Pass { files: &record_files, inputs: &inputs, options };
-            Learned::new(conditions, &inputs, pass.run()?)
+            learned(conditions, &inputs, pass.run()?)
         }
     };
-    let shards = Shards::of_names(&listing);
-    if !learned.has_steps() {
+    if !has_steps(&learned.what) {
         return Ok(Box::new(Samples::open(record_files, inputs, learned, shards.warnings, options)?));
     }
-    let leaves = features::leaves(&learned.keys)?;
+    let leaves = features::leaves(&learned.what)?;
     let described = Described {
         shards,
         listing,
@@ -56,7 +56,7 @@ pub(crate) fn open(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<d
         facts: Default::default(),
         metadata: Default::default(),
         file: None,
-        recipe: format!("types {}", learned.types_hash()),
+        recipe: format!("types {}", types_hash(&learned.what)),
         learned: Some(learned.to_text()),
     };
     Ok(Box::new(RldsSource::new(described.plan(options)?)))

@@ -1,6 +1,11 @@
 //! The files that records lie in, whatever their kind: where each record is, and its bytes.
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Files, Locus, OpenOptions, ReadAt, Result, suggest};
@@ -9,7 +14,13 @@ use nodedata_io::{
     packed::{Spool, Spools},
 };
 
-use crate::{array_record, chunks::Chunks, kept::Room, parquet, tfrecord};
+use crate::{
+    array_record,
+    chunks::{Chunks, Held},
+    kept::{Lease, Room},
+    parquet, tfrecord,
+    view::View,
+};
 
 /// How the records of a dataset lie in its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,14 +108,24 @@ impl Frame {
         self.n_bytes.saturating_add(tfrecord::FRAMING_BYTES)
     }
 
-    /// Whether any part of the record can be read alone.
-    pub(crate) fn is_plain(&self) -> bool {
+    /// Bytes that have to be unpacked to have it, about; `None` where any part of it can be read alone.
+    pub(crate) fn chunk_bytes(&self) -> Option<u64> {
         match self.place {
-            Place::Plain(_) => true,
-            Place::Chunk { .. } => false,
+            Place::Plain(_) => None,
+            Place::Chunk { n_records, .. } => Some(self.n_bytes.saturating_mul(n_records)),
         }
     }
+
+    /// Whether the same chunk has to be unpacked for both.
+    pub(crate) fn shares_chunk(&self, other: &Self) -> bool {
+        self.chunk_bytes().is_some() && self.byte_range == other.byte_range
+    }
 }
+
+/// What comes out of chunks of so many bytes or more is not had in memory, but in a file without a name.
+const LARGE_CHUNK_BYTES: u64 = 32 << 20;
+/// A file of fewer bytes that is far away is fetched with its first head.
+const SMALL_FILE_BYTES: u64 = 1 << 20;
 
 /// The files of a dataset that have records. What had to be unpacked is kept for as long as this is.
 pub(crate) struct RecordFiles {
@@ -115,6 +136,10 @@ pub(crate) struct RecordFiles {
     chunks: Chunks,
     footers: parquet::Footers,
     room: Room,
+    /// Where files are brought to that are far away, by whoever reads all of them.
+    scratch: Option<PathBuf>,
+    /// Those that were.
+    brought: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl RecordFiles {
@@ -129,7 +154,13 @@ impl RecordFiles {
             chunks: Chunks::default(),
             footers: parquet::Footers::default(),
             room: Room::new(options),
+            scratch: options.scratch.clone(),
+            brought: Mutex::default(),
         }
+    }
+
+    fn brought<T>(&self, look: impl FnOnce(&mut BTreeSet<PathBuf>) -> T) -> T {
+        look(&mut self.brought.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Opens a file, and unpacks it where it is packed as a whole. Errors of what is done with it do not name its path.
@@ -162,26 +193,87 @@ pub(crate) struct RecordFile<'a> {
 }
 
 impl RecordFile<'_> {
-    /// Finds the records by their framing; none of them is read.
+    /// Finds the records by their framing; none of them is read. Of a file that is far away this would fetch most where records are small: then
+    /// all of it is fetched at once, and read where it is kept, as where all records are looked at (`is_read_now`) before rows are made of them, or are
+    /// unpacked to find out which are large.
     ///
     /// # Errors
     /// `Io`; `Unsupported` when they are written in a way that is not read.
-    pub(crate) fn walk(&self) -> Result<Frames> {
+    pub(crate) fn walk(&mut self, is_read_now: bool) -> Result<Frames> {
         let RecordFiles { record_bytes_max, verify_checksums, .. } = *self.of;
         match self.container {
             Container::TfRecord => {
-                let mut frames = self.walk_within(0..self.file.n_bytes())?;
+                let is_small = self.file.n_bytes() <= SMALL_FILE_BYTES;
+                let mut frames = match (is_read_now || is_small) && self.come_near()? {
+                    true => self.walk_within(0..self.file.n_bytes())?,
+                    false => self.walk_or_come_near()?,
+                };
                 if let Some(err) = self.spool.as_ref().and_then(|it| it.damage()) {
                     frames.end_by(err);
                 }
                 Ok(frames)
             }
-            Container::ArrayRecord => {
-                array_record::walk(self.file.as_ref(), record_bytes_max, verify_checksums)
+            Container::ArrayRecord | Container::Parquet => {
+                if is_read_now {
+                    self.come_near()?;
+                }
+                let frames = match self.container {
+                    Container::Parquet => {
+                        parquet::walk(&self.of.files, &self.of.footers, self.path, record_bytes_max)?
+                    }
+                    Container::ArrayRecord | Container::TfRecord => {
+                        array_record::walk(self.file.as_ref(), record_bytes_max, verify_checksums)?
+                    }
+                };
+                let is_large =
+                    |it: &Frame| it.chunk_bytes().is_some_and(|n_bytes| LARGE_CHUNK_BYTES <= n_bytes);
+                if frames.records.iter().any(is_large) && self.come_near()? {
+                    self.of.footers.forget(self.path);
+                }
+                Ok(frames)
             }
-            Container::Parquet => {
-                parquet::walk(&self.of.files, &self.of.footers, self.path, record_bytes_max)
+        }
+    }
+
+    /// Has all of a file that is far away brought, where there is room for it.
+    fn come_near(&mut self) -> Result<bool> {
+        let Some(folder) = self.of.scratch.as_deref().filter(|_| !self.is_near()) else { return Ok(false) };
+        if !self.of.files.bring(self.path, folder)? {
+            return Ok(false);
+        }
+        self.of.brought(|it| it.insert(self.path.to_owned()));
+        self.file = self.of.files.open(self.path)?;
+        Ok(true)
+    }
+
+    fn walk_or_come_near(&mut self) -> Result<Frames> {
+        let whole = 0..self.file.n_bytes();
+        let file = Arc::clone(&self.file);
+        let mut walk = tfrecord::Walk::of(file.as_ref(), whole.clone(), self.limits());
+        let mut is_open = self.of.scratch.is_some() && !self.is_near();
+        walk.only_peek(is_open);
+        while walk.step(&|it| self.located(it))? {
+            if is_open && walk.is_dense() {
+                if self.come_near()? {
+                    return self.walk_within(whole);
+                }
+                is_open = false;
+                walk.only_peek(false);
             }
+        }
+        Ok(walk.frames)
+    }
+
+    fn limits(&self) -> tfrecord::Limits {
+        let RecordFiles { record_bytes_max, verify_checksums, .. } = *self.of;
+        tfrecord::Limits { record_bytes_max, verify_checksums }
+    }
+
+    /// Where in the file bytes are that may be unpacked from it.
+    fn located(&self, range: &Range<u64>) -> Range<u64> {
+        match &self.spool {
+            Some(spool) => spool.packed_range(range),
+            None => range.clone(),
         }
     }
 
@@ -190,13 +282,7 @@ impl RecordFile<'_> {
     /// # Errors
     /// `Io`.
     pub(crate) fn walk_within(&self, range: Range<u64>) -> Result<Frames> {
-        let RecordFiles { record_bytes_max, verify_checksums, .. } = *self.of;
-        let locate = |range: &Range<u64>| match &self.spool {
-            Some(spool) => spool.packed_range(range),
-            None => range.clone(),
-        };
-        let limits = tfrecord::Limits { record_bytes_max, verify_checksums };
-        tfrecord::walk(self.file.as_ref(), range, limits, &locate)
+        tfrecord::walk(self.file.as_ref(), range, self.limits(), &|it| self.located(it))
     }
 
     /// The bytes of a plain record, whatever they are, and what is wrong with them.
@@ -218,36 +304,38 @@ impl RecordFile<'_> {
     /// # Errors
     /// `Io`; `Corrupt` when they are not there any more or are others; `Unsupported`; `Limit`.
     pub(crate) fn payload(&self, frame: &Frame) -> Result<Bytes> {
-        let RecordFiles { record_bytes_max, verify_checksums, .. } = *self.of;
         match frame.place {
             Place::Plain(start) => {
-                tfrecord::payload(self.file.as_ref(), start, frame.n_bytes, verify_checksums)
+                tfrecord::payload(self.file.as_ref(), start, frame.n_bytes, self.of.verify_checksums)
             }
-            Place::Chunk { idx, n_records } => {
-                let read = || match self.container {
-                    Container::Parquet => {
-                        parquet::chunk(&self.of.files, &self.of.footers, self.path, &frame.byte_range)
-                    }
-                    Container::ArrayRecord | Container::TfRecord => array_record::chunk(
-                        self.file.as_ref(),
-                        &frame.byte_range,
-                        record_bytes_max,
-                        verify_checksums,
-                    ),
-                };
-                let n_bytes = frame.n_bytes.saturating_mul(n_records);
-                let chunk = match n_records {
-                    // Nobody else comes for it.
-                    1 => read()?.into(),
-                    _ => self.of.chunks.get(self.path, frame.byte_range.start, n_bytes, read)?,
-                };
-                let record = usize::try_from(idx).ok().and_then(|it| chunk.get(it).cloned());
-                record.filter(|_| chunk.len() as u64 == n_records).ok_or_else(|| {
-                    let message = format!("a chunk has {} records where {n_records} are told", chunk.len());
-                    Error::new(ErrorKind::Corrupt, message)
-                })
-            }
+            Place::Chunk { idx, n_records } => self.of_chunk(frame, idx, n_records, n_records != 1),
         }
+    }
+
+    /// A record of a chunk. Where others come for the chunk as well, it is kept for them.
+    fn of_chunk(&self, frame: &Frame, idx: u64, n_records: u64, is_shared: bool) -> Result<Bytes> {
+        let RecordFiles { record_bytes_max, verify_checksums, .. } = *self.of;
+        let n_bytes = frame.n_bytes.saturating_mul(n_records);
+        let large = Some(self.of.room.folder()).filter(|_| LARGE_CHUNK_BYTES <= n_bytes);
+        let byte_range = &frame.byte_range;
+        let read = || match self.container {
+            Container::Parquet => {
+                let RecordFiles { files, footers, .. } = self.of;
+                parquet::chunk(files, footers, self.path, byte_range, record_bytes_max, large)
+            }
+            Container::ArrayRecord | Container::TfRecord => {
+                array_record::chunk(self.file.as_ref(), byte_range, record_bytes_max, verify_checksums, large)
+            }
+        };
+        let chunk = match is_shared || large.is_some() {
+            true => self.of.chunks.get(self.path, byte_range.start, n_bytes, large.is_some(), read)?,
+            false => read()?.into(),
+        };
+        let record = usize::try_from(idx).ok().and_then(|it| chunk.get(it).cloned());
+        record.filter(|_| chunk.len() as u64 == n_records).ok_or_else(|| {
+            let message = format!("a chunk has {} records where {n_records} are told", chunk.len());
+            Error::new(ErrorKind::Corrupt, message)
+        })
     }
 
     /// The checksum that a plain record is to have, as it is stored; `None` where none is, or none is asked for.
@@ -264,13 +352,43 @@ impl RecordFile<'_> {
     }
 
     /// A file to keep a record in that is looked through now and read later; `None` where there is no room, or no need.
-    pub(crate) fn scratch(&self, frame: &Frame) -> Option<Scratch> {
-        if self.is_near() { None } else { self.of.room.take(frame.n_bytes) }
+    pub(crate) fn scratch(&self, frame: &Frame) -> Option<(Scratch, Lease)> {
+        match frame.place {
+            Place::Plain(_) if !self.is_near() => self.of.room.file(frame.n_bytes),
+            Place::Plain(_) | Place::Chunk { .. } => None,
+        }
+    }
+
+    /// Keeps a record of a large chunk, which was unpacked into a file, where there is room for it.
+    pub(crate) fn keep(&self, frame: &Frame, record: &View) -> Option<(Arc<dyn ReadAt>, Lease)> {
+        let View::Whole(bytes) = record else { return None };
+        let n_chunk = frame.chunk_bytes().filter(|it| LARGE_CHUNK_BYTES <= *it)?;
+        // All of the chunk stays for as long as any of its records does.
+        let lease = self.of.room.take(n_chunk)?;
+        Some((Arc::new(View::Whole(bytes.clone())), lease))
+    }
+
+    /// Holds the chunk that a record lies in with others, for whoever reads them one after the other.
+    pub(crate) fn hold(&self, frame: &Frame) -> Option<Held> {
+        let Place::Chunk { n_records: 2.., .. } = frame.place else { return None };
+        let n_bytes = frame.chunk_bytes()?;
+        let is_spooled = LARGE_CHUNK_BYTES <= n_bytes;
+        Some(self.of.chunks.hold(self.path, frame.byte_range.start, n_bytes, is_spooled))
+    }
+
+    /// Whether it is packed as a whole.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.spool.is_some()
     }
 
     /// Whether reading it costs nothing.
-    pub(crate) fn is_near(&self) -> bool {
+    fn is_near(&self) -> bool {
         self.file.in_memory().is_some()
+    }
+
+    /// Whether it is far away, or was when it was opened first.
+    pub(crate) fn is_of_far(&self) -> bool {
+        !self.is_near() || self.of.brought(|it| it.contains(self.path))
     }
 
     /// Where a record begins in the file as it is; `None` where it does not lie in it so.
@@ -291,7 +409,8 @@ impl RecordFile<'_> {
             Place::Plain(start) => {
                 Ok(View::Part { file: Arc::clone(&self.file), start, n_bytes: frame.n_bytes })
             }
-            Place::Chunk { .. } => self.payload(frame).map(View::Whole),
+            // It is read piece by piece.
+            Place::Chunk { idx, n_records } => self.of_chunk(frame, idx, n_records, true).map(View::Whole),
         }
     }
 }
@@ -309,53 +428,5 @@ impl Frames {
             told = told.with_hint(hint);
         }
         self.damage.push(tfrecord::lost(told, lost_bytes, "damaged_packing"));
-    }
-}
-
-/// The bytes of a record, see [`RecordFile::view`].
-pub(crate) enum View {
-    Part { file: Arc<dyn ReadAt>, start: u64, n_bytes: u64 },
-    Whole(Bytes),
-}
-
-impl ReadAt for View {
-    fn n_bytes(&self) -> u64 {
-        match self {
-            Self::Part { n_bytes, .. } => *n_bytes,
-            Self::Whole(bytes) => bytes.len() as u64,
-        }
-    }
-
-    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
-        let n_bytes = self.n_bytes();
-        if range.end > n_bytes || range.start > range.end {
-            let message = format!("bytes {range:?} were asked of a record of {n_bytes}");
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        }
-        match self {
-            Self::Part { file, start, .. } => file.read_at(start + range.start..start + range.end),
-            Self::Whole(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
-        }
-    }
-
-    fn peek_at(&self, range: Range<u64>) -> Result<Bytes> {
-        match self {
-            Self::Part { file, start, n_bytes } if range.start <= range.end && range.end <= *n_bytes => {
-                file.peek_at(start + range.start..start + range.end)
-            }
-            Self::Part { .. } | Self::Whole(_) => self.read_at(range),
-        }
-    }
-
-    fn in_memory(&self) -> Option<Bytes> {
-        match self {
-            Self::Whole(bytes) => Some(bytes.clone()),
-            Self::Part { file, start, n_bytes } => {
-                let file = file.in_memory()?;
-                let start = usize::try_from(*start).ok()?;
-                let end = start.checked_add(usize::try_from(*n_bytes).ok()?)?;
-                (end <= file.len()).then(|| file.slice(start..end))
-            }
-        }
     }
 }

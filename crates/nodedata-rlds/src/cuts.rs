@@ -11,6 +11,7 @@ use crate::{
     container::{Frame, RecordFile},
     example::{ListKind, put_entry},
     features::PerStep,
+    kept::{Kept, Lease},
     lengths::{Ragged, ragged_parts},
     pages::{HEAD_BYTES, PAGE_BYTES, Pages, Passed},
     reading::Reading,
@@ -18,6 +19,7 @@ use crate::{
     skim::{Tables, skim},
     table::{Place, Table},
     tfrecord::wrong_checksum,
+    view::View,
 };
 
 /// What is fetched to find a place that is not remembered: twice as far as one that is may lie.
@@ -34,8 +36,9 @@ pub(crate) struct CutRecord {
     /// Where pieces begin, and where the last one ends, in steps.
     bounds: Vec<u64>,
     keys: Vec<CutKey>,
-    /// What was fetched to cut it, where it is far away.
-    copy: Option<Arc<dyn ReadAt>>,
+    n_bytes: u64,
+    /// What was fetched or unpacked to cut it.
+    kept: Option<Kept>,
 }
 
 /// A key of a record, and where its values lie.
@@ -61,12 +64,28 @@ impl CutRecord {
         self.bounds.windows(2).map(|it| it[0]..it[1])
     }
 
-    /// The record of a piece: the same keys, with the values of its steps alone.
+    /// Bytes of the record.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
+    /// The record of a piece: the same keys, with the values of its steps alone. `view` has the whole record again, where no copy is kept.
     ///
     /// # Errors
-    /// `Io`; `Corrupt` when the record is not what it was.
-    pub(crate) fn record(&self, view: &dyn ReadAt, piece: usize) -> Result<Bytes> {
-        let view = self.copy.as_deref().unwrap_or(view);
+    /// `Io`; `Corrupt` when the record is not what it was; those of `view`.
+    pub(crate) fn record(&self, piece: usize, view: impl FnOnce() -> Result<View>) -> Result<Bytes> {
+        let copy = self.kept.as_ref().and_then(Kept::get);
+        let record = match copy {
+            Some(copy) => self.put(copy.as_ref(), piece),
+            None => self.put(&view()?, piece),
+        };
+        if let Some(kept) = &self.kept {
+            kept.had(piece);
+        }
+        record
+    }
+
+    fn put(&self, view: &dyn ReadAt, piece: usize) -> Result<Bytes> {
         let n_bytes: u64 = self.keys.iter().map(|it| it.n_bytes(piece)).sum();
         // Places lie within the record, so that a piece has no more than that, and no more is taken for it at once.
         let mut record = Vec::with_capacity(n_bytes.min(PIECE_BYTES_MAX) as usize);
@@ -93,6 +112,9 @@ impl CutKey {
     }
 }
 
+/// A copy of a record, and the room that it takes.
+type Leased = (Arc<dyn ReadAt>, Lease);
+
 /// A large record that is to be cut.
 pub(crate) struct Cutting<'a> {
     pub(crate) reading: &'a Reading,
@@ -102,24 +124,28 @@ pub(crate) struct Cutting<'a> {
 
 impl Cutting<'_> {
     /// Looks through the record, and cuts it into pieces of about `partition_bytes`; with what it tells of its episode.
-    /// `None` for a record of one piece, and for one whose values do not belong to its steps as they should: reading that
-    /// whole says what is wrong.
+    /// `None` for a record of one piece or below `bytes_min`, and for one whose values do not belong to its steps as they should: reading
+    /// that whole says what is wrong.
     ///
     /// # Errors
-    /// `Io`; `Corrupt` when it is no `Example`, or not what its checksum says; `Limit`.
-    pub(crate) fn cut(&self, partition_bytes: u64) -> Result<Option<(CutRecord, Told)>> {
-        let far = self.file.view(self.frame)?;
-        let (tables, copy) = self.skim(&far)?;
-        let view = copy.as_deref().unwrap_or(&far);
+    /// `Io`; `Corrupt` when it is no `Example`, or not what its checksum says; `Limit`; those of unpacking.
+    pub(crate) fn cut(&self, partition_bytes: u64, bytes_min: u64) -> Result<Option<(CutRecord, Told)>> {
+        let whole = self.file.view(self.frame)?;
+        let n_bytes = whole.n_bytes();
+        if n_bytes < bytes_min {
+            return Ok(None);
+        }
+        let (tables, copy) = self.skim(&whole)?;
+        let view = copy.as_ref().map_or(&whole as &dyn ReadAt, |it| it.0.as_ref());
         let mut pages = Pages::alone(view, NEAR_BYTES);
         let Some(shares) = Shares::of(&tables, self.reading, &mut pages)? else { return Ok(None) };
-        let bytes_per_step = self.frame.n_bytes / shares.n_steps;
+        let bytes_per_step = n_bytes / shares.n_steps;
         let pieces: Vec<Range<u64>> = cut(0..shares.n_steps, bytes_per_step, partition_bytes).collect();
         if pieces.len() < 2 {
             return Ok(None);
         }
         let bounds: Vec<u64> = std::iter::once(0).chain(pieces.iter().map(|it| it.end)).collect();
-        let mut record = CutRecord { bounds, keys: Vec::new(), copy: None };
+        let mut record = CutRecord { bounds, keys: Vec::new(), n_bytes, kept: None };
         let mut of_episode = Vec::new();
         for (key, (leaf, mut table)) in tables {
             let of = &self.reading.keys.leaves[leaf];
@@ -142,14 +168,14 @@ impl Cutting<'_> {
         }
         let told = self.told(view, &record, &of_episode)?;
         record.keys.retain(|it| self.reading.is_read(it.leaf));
-        record.copy = copy;
+        record.kept = copy.map(|(copy, lease)| Kept::new(copy, lease, pieces.len()));
         Ok(Some((record, told)))
     }
 
-    /// The tables of a record whose bytes are what its checksum says, and a copy of it where it is far away.
-    fn skim(&self, view: &dyn ReadAt) -> Result<(Tables, Option<Arc<dyn ReadAt>>)> {
+    /// The tables of a record whose bytes are what its checksum says, and a copy of it where it is far away, or was unpacked.
+    fn skim(&self, view: &View) -> Result<(Tables, Option<Leased>)> {
         let stored = self.file.stored_checksum(self.frame)?;
-        let scratch = self.file.scratch(self.frame);
+        let (scratch, lease) = self.file.scratch(self.frame).unzip();
         let mut pages = Pages::of(view, PAGE_BYTES);
         if stored.is_some() || scratch.is_some() {
             pages = pages.passing(scratch);
@@ -164,7 +190,7 @@ impl Cutting<'_> {
         // What is no record because bits have flipped is told as what it is.
         match (stored, checksum) {
             (Some(stored), Some(found)) if stored[..] != found => Err(wrong_checksum()),
-            _ => tables.map(|it| (it, copy)),
+            _ => tables.map(|it| (it, copy.zip(lease).or_else(|| self.file.keep(self.frame, view)))),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use flate2::read::ZlibDecoder;
+use flate2::bufread::ZlibDecoder;
 use nodedata_core::{Columns, DType, Error, ErrorKind, LeafId, ListId, Locus, Result};
 
 use crate::{
@@ -197,6 +197,8 @@ impl Decoder<'_> {
         // A bool is a byte.
         let width = dtype.byte_width().unwrap_or(1);
         let (mut sizes, mut inflated) = (Vec::new(), Vec::new());
+        // Its window is as large as many a tensor: one for all of them.
+        let mut inflater = None;
         let mut n_bytes = 0usize;
         for _ in 0..n_items {
             let stored = cursor.values.bytes(self.record)?;
@@ -204,7 +206,9 @@ impl Decoder<'_> {
             let told = if is_told { Some(self.shape(cursor, None, &mut sizes)?) } else { None };
             let bytes = match self.leaf.coding {
                 Coding::Zlib => {
-                    self.inflate(stored, told.map(|it| it.saturating_mul(width)), &mut inflated)?;
+                    let inflater = inflater.get_or_insert_with(|| ZlibDecoder::new(&[][..]));
+                    inflater.reset(stored);
+                    self.inflate(inflater, told.map(|it| it.saturating_mul(width)), &mut inflated)?;
                     &inflated[..]
                 }
                 Coding::Values | Coding::Raw | Coding::Image | Coding::FloatImage => stored,
@@ -238,17 +242,23 @@ impl Decoder<'_> {
     }
 
     /// Inflates a tensor, into as many bytes as it is told to have.
-    fn inflate(&self, stored: &[u8], told: Option<usize>, inflated: &mut Vec<u8>) -> Result<()> {
+    fn inflate(
+        &self,
+        stored: &mut ZlibDecoder<&[u8]>,
+        told: Option<usize>,
+        inflated: &mut Vec<u8>,
+    ) -> Result<()> {
         let max = usize::try_from(self.tensor_bytes_max).unwrap_or(usize::MAX);
-        let longest = stored.len().saturating_mul(DEFLATE_RATIO as usize).min(max);
+        let n_stored = stored.get_ref().len();
+        let longest = n_stored.saturating_mul(DEFLATE_RATIO as usize).min(max);
         if let Some(told) = told.filter(|it| *it > longest) {
-            let n = stored.len();
-            let message = format!("a tensor of {told} bytes cannot come of {n}, or is larger than {max}");
+            let message =
+                format!("a tensor of {told} bytes cannot come of {n_stored}, or is larger than {max}");
             return Err(Error::new(ErrorKind::Limit, message));
         }
         inflated.clear();
         let limit = told.unwrap_or(max);
-        let mut bounded = ZlibDecoder::new(stored).take(limit as u64 + 1);
+        let mut bounded = stored.take(limit as u64 + 1);
         bounded.read_to_end(inflated).map_err(|err| {
             Error::new(ErrorKind::Corrupt, "the bytes of a tensor cannot be inflated").with_source(err)
         })?;

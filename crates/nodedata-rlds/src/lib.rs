@@ -19,6 +19,7 @@ mod container;
 mod foreign;
 mod parquet;
 mod tfrecord;
+mod view;
 
 // Planning.
 mod columns;

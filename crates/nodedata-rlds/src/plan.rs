@@ -1,17 +1,22 @@
 //! Everything known before rows are read: columns, shards, the records that framing finds in them, and the pieces that large
 //! ones are read in.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use nodedata_core::{
     Attachment, DatasetFacts, EpisodeFacts, EpisodeInfo, Error, ErrorKind, Files, Finding, FindingKind,
     Findings, InputFile, InputRange, Locus, OpenOptions, Partition, Result, SourcePlan, StreamId, StreamKind,
-    StreamSchema,
+    StreamSchema, Unpacked,
 };
 use nodedata_steps::{Listing, STEPS, in_episode};
 use rayon::prelude::*;
 
 use crate::{
+    attached::Attached,
     columns::columns,
     container::{Container, Frame, Frames, RecordFiles},
     cuts::CutRecord,
@@ -23,7 +28,8 @@ use crate::{
     options::episode_key,
     reading::Reading,
     shards::{Shard, Shards},
-    tfrecord::{empty_file, lost},
+    tfrecord::{FRAMING_BYTES, empty_file, lost},
+    view::PartOfRecord,
 };
 
 /// A planned dataset.
@@ -63,7 +69,7 @@ struct Walked {
 pub(crate) struct Described {
     pub(crate) listing: Listing,
     /// Where its records are read, by whoever has looked at them already as well: what is packed is unpacked once.
-    pub(crate) files: RecordFiles,
+    pub(crate) files: Arc<RecordFiles>,
     pub(crate) shards: Shards,
     pub(crate) leaves: Vec<Leaf>,
     /// Files with the names of classes.
@@ -96,8 +102,8 @@ pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions) -> Result<Plan>
     let mut leaves = leaves.map_err(|err| err.at(within(FEATURES)))?;
     let labels = features::with_labels(&mut leaves, &listing, options)?;
     let described = Described {
-        files: RecordFiles::new(Arc::clone(listing.files()), options),
-        shards: Shards::of(&listing, &info, container),
+        files: Arc::new(RecordFiles::new(Arc::clone(listing.files()), options)),
+        shards: Shards::of(&listing, &info, container)?,
         listing,
         leaves,
         labels,
@@ -228,11 +234,20 @@ impl Plan {
     /// Finds the records of a shard, and looks into those that have to be looked into.
     fn walk(&self, shard: &Shard, is_asked: bool, partition_bytes: u64) -> Result<Walked> {
         let path = self.listing.path(&shard.name);
-        let file = self.reading.files.open(&path, shard.container)?;
-        let frames = file.walk().map_err(|err| err.at(Locus::path(&path)))?;
-        let looks = frames.records.par_iter();
-        let looks = looks.map(|it| look(&self.reading, &file, it, partition_bytes, is_asked)).collect();
-        Ok(Walked { frames, looks })
+        let mut file = self.reading.files.open(&path, shard.container)?;
+        let is_read_now = is_asked || self.reading.keys.may_have_attached();
+        let frames = file.walk(is_read_now).map_err(|err| err.at(Locus::path(&path)))?;
+        let look = |it: &Frame| look(&self.reading, &file, it, partition_bytes, is_asked);
+        // Those of a chunk one after the other: it is unpacked once, however many others are at the same time.
+        let chunks: Vec<&[Frame]> = frames.records.chunk_by(Frame::shares_chunk).collect();
+        let looks: Vec<Vec<_>> = chunks
+            .into_par_iter()
+            .map(|some| {
+                let _held = some.first().and_then(|it| file.hold(it));
+                some.iter().map(look).collect::<Vec<_>>()
+            })
+            .collect();
+        Ok(Walked { frames, looks: looks.into_iter().flatten().collect() })
     }
 
     /// An episode for a record, and a partition for each piece of it.
@@ -246,15 +261,23 @@ impl Plan {
         findings: &mut Findings,
     ) {
         let (told, cut, attached) = look.map_or_else(Default::default, |it| (it.told, it.cut, it.attached));
-        self.told.attachments.extend(attached.into_iter().map(|(attached, byte_range)| Attachment {
-            episode: self.told.episodes.len(),
-            name: attached.name,
-            media_type: attached.media_type,
-            log_time_ns: 0,
-            create_time_ns: 0,
-            content: InputRange { input, byte_range },
-        }));
         let path = self.told.inputs[input].path.clone();
+        for (attached, byte_range) in attached {
+            let unpacked = match byte_range {
+                None => Some(self.unpacked(&path, shard.container, frame, &attached)),
+                Some(_) => None,
+            };
+            let byte_range = byte_range.unwrap_or_else(|| frame.byte_range.clone());
+            self.told.attachments.push(Attachment {
+                episode: self.told.episodes.len(),
+                unpacked,
+                content: InputRange { input, byte_range },
+                name: attached.name,
+                media_type: attached.media_type,
+                log_time_ns: 0,
+                create_time_ns: 0,
+            });
+        }
         let place = Locus {
             byte_offset: Some(frame.byte_range.start),
             ..in_episode(&path, self.told.episodes.len() as u64)
@@ -263,7 +286,11 @@ impl Plan {
             // Of a record that is read whole, reading tells them.
             told.warnings_at(&place).for_each(|it| findings.push(it));
         }
-        let n_bytes = frame.decoded_bytes();
+        let n_bytes = match &cut {
+            // That of a record itself, where the frame has the mean of several.
+            Some(cut) => cut.n_bytes().saturating_add(FRAMING_BYTES),
+            None => frame.decoded_bytes(),
+        };
         let part =
             |piece| Part { path: path.clone(), container: shard.container, frame: frame.clone(), piece };
         match &cut {
@@ -290,6 +317,13 @@ impl Plan {
             split: shard.split.clone(),
             metadata: metadata.into_iter().map(|(name, fact)| (name.into(), fact)).collect(),
         });
+    }
+
+    /// A value of a record that does not lie in its file as it is.
+    fn unpacked(&self, path: &Path, container: Container, frame: &Frame, it: &Attached) -> Unpacked {
+        let files = Arc::clone(&self.reading.files);
+        let (path, frame, place) = (path.to_owned(), frame.clone(), it.place.clone());
+        Unpacked(Arc::new(PartOfRecord { files, path, container, frame, place }))
     }
 
     /// A partition of the next episode.

@@ -13,7 +13,7 @@ use crate::{
 
 /// What it takes to read the records of a dataset.
 pub(crate) struct Reading {
-    pub(crate) files: RecordFiles,
+    pub(crate) files: Arc<RecordFiles>,
     pub(crate) keys: Keys,
     pub(crate) semantics: Semantics,
     pub(crate) columns: Vec<Column>,
@@ -32,7 +32,7 @@ pub(crate) struct Reading {
 
 impl Reading {
     pub(crate) fn new(
-        files: RecordFiles,
+        files: Arc<RecordFiles>,
         leaves: Vec<Leaf>,
         columns: Vec<Column>,
         options: &OpenOptions,

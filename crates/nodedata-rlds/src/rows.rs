@@ -1,9 +1,9 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use nodedata_core::{Columns, Error, ErrorKind, Locus, PixelShape, ReadOptions, Result, RowSpan, Storage};
+use nodedata_core::{Columns, Error, ErrorKind, Locus, MediaShape, ReadOptions, Result, RowSpan, Storage};
 use nodedata_steps::{
-    Piece, PieceReader, PieceStream, StepRows, batch_rows, image_pixels, in_episode, step_indices,
+    Piece, PieceReader, PieceStream, StepRows, batch_rows, in_episode, media_shapes, step_indices,
 };
 
 use crate::{
@@ -71,15 +71,16 @@ struct ReadRecord {
 
 fn read(plan: &Plan, part: &Part) -> Result<ReadRecord> {
     let reading = &plan.reading;
-    let file = reading.files.open(&part.path, part.container)?;
+    let open = || reading.files.open(&part.path, part.container);
     let Some((cut, piece)) = &part.piece else {
+        let file = open()?;
         let bytes = file.payload(&part.frame)?;
         let bound = reading.keys.bind(&bytes)?;
         let told = reading.semantics.of_record(&bytes, &bound)?;
         let steps = 0..bound.n_steps;
         return Ok(ReadRecord { bytes, bound, steps, told: Some(told) });
     };
-    let bytes = cut.record(&file.view(&part.frame)?, *piece)?;
+    let bytes = cut.record(*piece, || open()?.view(&part.frame))?;
     let mut bound = reading.keys_of_rows.bind(&bytes)?;
     let steps = cut.steps(*piece);
     // Where no feature is selected, none tells it.
@@ -119,7 +120,7 @@ impl PieceReader for RecordRows {
         let mut decoded = self.columns.finish().into_iter();
         let steps = first_step..first_step + n_rows as u64;
         let mut columns = Vec::with_capacity(self.plan.reading.columns.len());
-        let mut pixels: Vec<PixelShape> = Vec::new();
+        let mut pixels: Vec<MediaShape> = Vec::new();
         for (idx, column) in self.plan.reading.columns.iter().enumerate() {
             let array = match column.origin {
                 Origin::StepIndex => Some(step_indices(&steps)),
@@ -127,7 +128,7 @@ impl PieceReader for RecordRows {
             };
             let array = array.expect("the layout has a column for each leaf that was kept");
             if column.feature.storage == Storage::EncodedMedia {
-                pixels.extend(image_pixels(idx, &array));
+                pixels.extend(media_shapes(idx, &array));
             }
             columns.push(array);
         }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use nodedata_core::{Error, ErrorKind, Finding, Locus, Loss};
+use nodedata_core::{Error, ErrorKind, Finding, Locus, Loss, Result};
 use nodedata_io::packed::Packing;
 use nodedata_steps::Listing;
 
@@ -34,7 +34,10 @@ pub(crate) struct Shards {
 
 impl Shards {
     /// Holds what the metadata says against the files that are there.
-    pub(crate) fn of(listing: &Listing, info: &DatasetInfo, container: Container) -> Self {
+    ///
+    /// # Errors
+    /// `Config` for two copies of one shard.
+    pub(crate) fn of(listing: &Listing, info: &DatasetInfo, container: Container) -> Result<Self> {
         let mut shards = Self::default();
         let mut told = BTreeSet::new();
         let mut renamed = BTreeSet::new();
@@ -47,12 +50,25 @@ impl Shards {
                 shards.warnings.push(Finding::warning(message, Locus::path(listing.path(DATASET_INFO))));
             }
         }
+        let others = others(listing, (!info.splits.is_empty()).then_some(container));
+        for (name, beside) in &others {
+            let message = format!(
+                "the file is not read: it is of the same split as `{beside}`, and `{DATASET_INFO}` tells of `{}` files",
+                container.suffix()
+            );
+            shards.warnings.push(Finding::warning(message, Locus::path(listing.path(name))));
+        }
+        told.extend(others.into_iter().map(|it| it.0.to_owned()));
         shards.add_untold(listing, info, &told);
-        shards
+        shards.refuse_copies(listing)?;
+        Ok(shards)
     }
 
     /// All files as TFRecords, where no metadata says anything of them.
-    pub(crate) fn of_names(listing: &Listing) -> Self {
+    ///
+    /// # Errors
+    /// `Config` for two copies of one shard.
+    pub(crate) fn of_names(listing: &Listing) -> Result<Self> {
         let mut shards = Self::default();
         shards.add_untold(listing, &DatasetInfo::default(), &BTreeSet::new());
         // Whoever names one file of a series may mean that one.
@@ -67,7 +83,40 @@ impl Shards {
             n_told: None,
         }));
         shards.found.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        shards
+        shards.refuse_copies(listing)?;
+        Ok(shards)
+    }
+
+    /// A shard that is there twice, such as packed and as it was before, would double its episodes, and nothing tells which of the two is
+    /// meant.
+    fn refuse_copies(&self, listing: &Listing) -> Result<()> {
+        let mut by_shard: BTreeMap<String, &str> = BTreeMap::new();
+        let mut by_stem: BTreeMap<&str, &Shard> = BTreeMap::new();
+        for shard in &self.found {
+            let Shard { name, container, .. } = shard;
+            let plain = Packing::of_name(name).map_or(name.as_str(), |it| it.0);
+            let parts = ShardName::of(name);
+            let key = parts.as_ref().map_or_else(|| plain.to_owned(), ShardName::shard);
+            let found = by_shard.insert(key, name).map(str::to_owned);
+            // Of one that the metadata tells by another name, the other copy may not be called as a shard is.
+            let packed = Packing::ALL.iter().map(|it| format!("{plain}.{}", it.ending()));
+            let mut copies =
+                std::iter::once(plain.to_owned()).chain(packed).filter(|_| container.may_be_packed());
+            let of_stem = parts.map(|it| &**by_stem.entry(it.stem).or_insert(shard));
+            let other_kind = of_stem.filter(|it| it.container != *container);
+            let (other, what) =
+                match (other_kind, found.or_else(|| copies.find(|it| it != name && listing.has(it)))) {
+                    (Some(other), _) => (other.name.clone(), "are of one split, in files of two kinds"),
+                    (None, Some(other)) => (other, "are two copies of one shard"),
+                    (None, None) => continue,
+                };
+            let (name, other) = (listing.path(name), listing.path(&other));
+            let message = format!("`{}` and `{}` {what}", name.display(), other.display());
+            return Err(Error::new(ErrorKind::Config, message)
+                .at(Locus::path(name))
+                .with_hint("move one of them away, or name the files that are meant one by one"));
+        }
+        Ok(())
     }
 
     fn add_split(
@@ -131,6 +180,17 @@ impl Shards {
             n_told: None,
         }));
     }
+}
+
+/// Files of splits that are there in files of another kind as well, which the metadata tells of, as TFDS leaves them when it converts a dataset:
+/// each with one of the latter.
+fn others(listing: &Listing, told: Option<Container>) -> Vec<(&str, &str)> {
+    let Some(told) = told else { return Vec::new() };
+    let named = || listing.names().filter_map(|it| Some((it, ShardName::of(it)?)));
+    let of_told: BTreeMap<&str, &str> =
+        named().filter(|it| it.1.container == told).map(|(name, parts)| (parts.stem, name)).collect();
+    let others = named().filter(|it| it.1.container != told);
+    others.filter_map(|(name, parts)| Some((name, *of_told.get(parts.stem)?))).collect()
 }
 
 /// Names that the files of a split may have for the dataset, for one of them to be taken.
@@ -229,6 +289,15 @@ impl<'a> ShardName<'a> {
             let number = |it: &str| it.parse().ok().filter(|_| it.bytes().all(|it| it.is_ascii_digit()));
             Some(Self { stem, container, position: Some((number(shard)?, number(n_shards)?)) })
         })
+    }
+
+    /// What all copies of a shard have in common, however they are packed.
+    fn shard(&self) -> String {
+        match self.position {
+            Some((shard, n_shards)) => format!("{} {shard} {n_shards}", self.stem),
+            // No file is called so.
+            None => format!("{}/", self.stem),
+        }
     }
 
     /// `train` of `folder/x-train`.

@@ -19,6 +19,11 @@ pub(crate) const FRAMING_BYTES: u64 = HEAD_BYTES + TAIL_BYTES;
 /// A record of so many bytes or more is alone in what a far file fetches around its head.
 const PEEKED_BYTES: u64 = 64 << 10;
 
+/// A record of fewer bytes is fetched as fast as its head alone is.
+const SMALL_BYTES: u64 = 256 << 10;
+/// So many of these in a row tell that others follow.
+const SMALL_RECORDS_MAX: u32 = 4;
+
 /// What bounds and proves what is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -41,36 +46,79 @@ pub(crate) fn walk(
     limits: Limits,
     locate: &dyn Fn(&Range<u64>) -> Range<u64>,
 ) -> Result<Frames> {
-    let max = limits.record_bytes_max;
-    let mut heads = Heads::of(file);
-    let mut frames = Frames::default();
-    let Range { mut start, end: n_bytes } = within;
-    while start < n_bytes {
-        let rest = start..n_bytes;
-        let head = match heads.at(&rest, limits.verify_checksums)? {
+    let mut walk = Walk::of(file, within, limits);
+    while walk.step(locate)? {}
+    Ok(walk.frames)
+}
+
+/// A walk, record by record.
+pub(crate) struct Walk<'a> {
+    heads: Heads<'a>,
+    limits: Limits,
+    left: Range<u64>,
+    /// Whether nothing is fetched but heads.
+    is_peek: bool,
+    /// Records that came one after the other and are small.
+    n_small: u32,
+    pub(crate) frames: Frames,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn of(file: &'a dyn ReadAt, within: Range<u64>, limits: Limits) -> Self {
+        let (heads, frames) = (Heads::of(file), Frames::default());
+        Self { heads, limits, left: within, is_peek: false, n_small: 0, frames }
+    }
+
+    /// Fetches nothing but heads, however close together they lie, for as long as it is open whether to fetch all of the file.
+    pub(crate) fn only_peek(&mut self, is_peek: bool) {
+        self.is_peek = is_peek;
+        self.heads.is_alone |= is_peek;
+    }
+
+    /// Whether heads lie so close together that fetching all of the file takes fewer requests than fetching them.
+    pub(crate) fn is_dense(&self) -> bool {
+        SMALL_RECORDS_MAX <= self.n_small
+    }
+
+    /// Goes over the next record; false where there is none.
+    ///
+    /// # Errors
+    /// As [`walk`].
+    pub(crate) fn step(&mut self, locate: &dyn Fn(&Range<u64>) -> Range<u64>) -> Result<bool> {
+        let rest = self.left.clone();
+        if rest.is_empty() {
+            return Ok(false);
+        }
+        let Limits { record_bytes_max: max, verify_checksums } = self.limits;
+        let start = rest.start;
+        let n_payload = match self.heads.at(&rest, verify_checksums)? {
             Head::Record { n_payload } => n_payload,
             Head::Cut(message) => {
-                frames.damage.push(damaged(message, locate(&rest), TRUNCATED));
-                break;
+                self.frames.damage.push(damaged(message, locate(&rest), TRUNCATED));
+                self.left.start = rest.end;
+                return Ok(false);
             }
             Head::Broken => {
-                frames.damage.push(broken_head(file, start, locate(&rest))?);
-                break;
+                self.frames.damage.push(broken_head(self.heads.file, start, locate(&rest))?);
+                self.left.start = rest.end;
+                return Ok(false);
             }
         };
-        let end = start + head + FRAMING_BYTES;
+        let end = start + n_payload + FRAMING_BYTES;
         let byte_range = locate(&(start..end));
-        if head > max {
-            let message = format!("a record has {head} bytes, but at most {max} are read");
-            frames.damage.push(lost(Error::new(ErrorKind::Limit, message), byte_range, "too_large"));
+        if n_payload > max {
+            let message = format!("a record has {n_payload} bytes, but at most {max} are read");
+            let err = Error::new(ErrorKind::Limit, message);
+            self.frames.damage.push(lost(err, byte_range, "too_large"));
         } else {
             let place = Place::Plain(start + HEAD_BYTES);
-            frames.records.push(Frame { byte_range, n_bytes: head, place });
+            self.frames.records.push(Frame { byte_range, n_bytes: n_payload, place });
         }
-        heads.is_alone = head >= PEEKED_BYTES;
-        start = end;
+        self.heads.is_alone = self.is_peek || n_payload >= PEEKED_BYTES;
+        self.n_small = if n_payload < SMALL_BYTES { self.n_small.saturating_add(1) } else { 0 };
+        self.left.start = end;
+        Ok(true)
     }
-    Ok(frames)
 }
 
 /// What stands where a record should begin.

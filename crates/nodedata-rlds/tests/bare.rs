@@ -286,6 +286,33 @@ fn packed_files_are_read_as_well() {
     assert_eq!(ids(&read(packed.as_ref()).0), ids(&read(plain.as_ref()).0));
 }
 
+/// Records of a packed file have no address of their own, but a number in it.
+#[test]
+fn records_of_packed_files_are_told_by_their_number() {
+    let large = framed(&vec![0; 5000]);
+    let records = [large.clone(), samples(0..3), large, samples(3..9)].concat();
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    out.write_all(&records).unwrap();
+    let files = vec![("a.tfrecord.gz".into(), out.finish().unwrap().into())];
+    for partition_bytes in [1, 1 << 20] {
+        let options =
+            OpenOptions { record_bytes_max: 4000, salvage: true, partition_bytes, ..OpenOptions::default() };
+        let source = open(files.clone(), &options).unwrap();
+        let mut found = Vec::new();
+        for idx in 0..source.plan().partitions.len() {
+            let mut stream = source.read(idx, &ReadOptions::default()).unwrap();
+            while let Some(batch) = stream.next_batch().unwrap() {
+                let numbers = batch.spans.iter().flat_map(|it| it.first_record..it.first_record + it.n_rows);
+                found.extend(ids(&[(String::new(), batch.rows.clone())]).into_iter().zip(numbers));
+            }
+        }
+        // Those that are too large have a number as well.
+        let expected: Vec<(i64, u64)> =
+            (0..9).map(|id| (id, id as u64 + if id < 3 { 1 } else { 2 })).collect();
+        assert_eq!(found, expected, "partitions of {partition_bytes}");
+    }
+}
+
 /// Files of which each reading counts.
 struct Counted(Arc<dyn nodedata_core::Files>, Arc<AtomicU64>);
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 mod built;
+mod riegeli;
 
 use std::{
     collections::BTreeMap,
@@ -27,6 +28,7 @@ use nodedata_testkit::{
     corpus,
     source::{Case, Damage, conformance},
 };
+use riegeli::array_record;
 
 /// The files of a folder of fixtures.
 fn fixture(name: &str) -> built::Files {
@@ -80,6 +82,125 @@ fn every_container_gives_the_same_rows() {
     assert_eq!(expected.len(), 4);
     for name in ["arm_array_record", "arm_parquet"] {
         assert_eq!(read_all(fixture(name)), expected, "{name}");
+    }
+}
+
+/// Records are cut alike, whatever they lie in, with and without room to keep what was unpacked.
+#[test]
+fn every_container_is_cut_into_the_same_pieces() {
+    let expected = read_all(fixture("arm"));
+    let plan_of = |name: &str, partition_bytes: u64, scratch: Option<PathBuf>| {
+        let source =
+            open(fixture(name), &OpenOptions { partition_bytes, scratch, ..OpenOptions::default() }).unwrap();
+        let (rows, errors) = read(source.as_ref());
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(rows, expected, "{name}, partitions of {partition_bytes}");
+        // A second time, when no copy is left.
+        assert_eq!(read(source.as_ref()).0, expected, "{name}, partitions of {partition_bytes}");
+        let plan = source.plan();
+        let facts: Vec<_> = plan.episodes.iter().map(|it| (it.task.clone(), it.metadata.clone())).collect();
+        let pieces: Vec<_> = plan.partitions.iter().map(|it| (it.episode, it.recipe.clone())).collect();
+        (pieces, facts)
+    };
+    let (whole, _) = plan_of("arm", 1 << 20, None);
+    for partition_bytes in [1, 20] {
+        let plain = plan_of("arm", partition_bytes, None);
+        assert!(whole.len() < plain.0.len());
+        for name in ["arm_array_record", "arm_parquet"] {
+            for scratch in [None, Some(std::env::temp_dir())] {
+                assert_eq!(plan_of(name, partition_bytes, scratch), plain, "{name}");
+            }
+        }
+    }
+}
+
+/// Files of records of all kinds, which are the same records.
+fn in_all_kinds(records: &[Vec<u8>]) -> [(&'static str, &'static str, Vec<u8>); 4] {
+    let plain: Vec<u8> = records.iter().flat_map(|it| framed(it)).collect();
+    [
+        ("tfrecord", "", plain.clone()),
+        ("tfrecord", ".gz", packed("gz", &plain)),
+        ("array_record", "", array_record(records, false)),
+        ("array_record", "", array_record(records, true)),
+    ]
+}
+
+/// A dataset of one file.
+fn one_shard(features: &str, format: &str, ending: &str, file: Vec<u8>, n_records: usize) -> built::Files {
+    let info = format!(
+        r#"{{"name": "a", "fileFormat": "{format}", "splits": [{{"name": "train", "shardLengths": ["{n_records}"]}}]}}"#
+    );
+    vec![
+        (format!("a-train.{format}-00000-of-00001{ending}").into(), file.into()),
+        ("dataset_info.json".into(), info.into()),
+        ("features.json".into(), features.to_owned().into()),
+    ]
+}
+
+/// What is attached to episodes comes out of whatever their records lie in.
+#[test]
+fn what_is_attached_comes_out_of_every_container() {
+    const FEATURES: &str = r#"{"featuresDict": {"features": {
+      "map": {"image": {"dtype": "uint8"}},
+      "steps": {"pythonClassName": "a.Dataset", "sequence": {"length": "-1", "feature": {"featuresDict": {"features": {
+        "n": {"tensor": {"dtype": "int64", "shape": {}}}}}}}}}}}"#;
+    let image = |id: u8| [&built::PNG[..], &vec![id; 300]].concat();
+    let record = |id: u8| {
+        let map = built::Value::Texts(vec![image(id)]);
+        example(&[("map", map), ("steps/n", built::Value::Ints(vec![1, 2, 3]))])
+    };
+    let records: Vec<Vec<u8>> = (0..3).map(record).collect();
+    for (format, ending, file) in in_all_kinds(&records) {
+        let files = one_shard(FEATURES, format, ending, file.clone(), 3);
+        let source = open(files, &OpenOptions::default()).unwrap();
+        let attachments = &source.plan().attachments;
+        let found: Vec<_> = attachments
+            .iter()
+            .map(|it| {
+                let range = &it.content.byte_range;
+                assert!(range.start < range.end && range.end <= file.len() as u64);
+                let content = match &it.unpacked {
+                    Some(content) => content.0.read_at(0..it.n_bytes()).unwrap(),
+                    None => file[range.start as usize..range.end as usize].to_vec().into(),
+                };
+                (it.episode, it.name.as_str(), content.to_vec())
+            })
+            .collect();
+        let expected: Vec<_> = (0..3).map(|id| (usize::from(id), "map", image(id))).collect();
+        assert_eq!(found, expected, "{format}{ending}");
+        assert_eq!(attachments[0].unpacked.is_none(), (format, ending) == ("tfrecord", ""));
+        if let Some(content) = &attachments[0].unpacked {
+            assert_eq!(content.0.read_at(0..content.0.n_bytes() + 1).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+        let (rows, errors) = read(source.as_ref());
+        assert!(errors.is_empty() && rows.len() == 3);
+    }
+}
+
+/// A record that is too large to be had in memory is unpacked into a file, and gives the rows that it gives elsewhere.
+#[test]
+fn large_records_are_cut_in_every_container() {
+    let n_steps = 20;
+    let mut large = entries(7, n_steps);
+    large.retain(|it| it.0 != "steps/language_instruction");
+    // Of 40 MiB together.
+    let text = |step: i64| format!("{step:08}").repeat(1 << 18).into_bytes();
+    large.push(("steps/language_instruction", built::Value::Texts((0..n_steps).map(text).collect())));
+    let records = vec![example(&entries(6, 2)), example(&large), example(&entries(8, 3))];
+    let mut expected = None;
+    for (format, ending, file) in in_all_kinds(&records) {
+        for scratch in [None, Some(std::env::temp_dir())] {
+            let files = one_shard(built::FEATURES, format, ending, file.clone(), 3);
+            let source = open(files, &OpenOptions { scratch, ..OpenOptions::default() }).unwrap();
+            let of_large: Vec<_> = source.plan().partitions.iter().filter(|it| it.episode == 1).collect();
+            assert_eq!(of_large.len(), 20, "{format}{ending}: {of_large:?}");
+            let n_bytes: u64 = of_large.iter().map(|it| it.decoded_bytes).sum();
+            assert_eq!(n_bytes, records[1].len() as u64 + 16, "{format}{ending}");
+            let found = read(source.as_ref());
+            assert!(found.1.is_empty(), "{format}{ending}: {:?}", found.1);
+            let expected = expected.get_or_insert_with(|| found.0.clone());
+            assert!(found.0 == *expected, "{format}{ending}: other rows");
+        }
     }
 }
 

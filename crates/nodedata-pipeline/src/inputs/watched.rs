@@ -56,6 +56,19 @@ impl Files for WatchedFiles {
     fn stamp(&self, path: &Path) -> Option<String> {
         self.inner.stamp(path)
     }
+
+    fn leads_out(&self, path: &Path) -> bool {
+        self.inner.leads_out(path)
+    }
+
+    // What is brought is hashed where it is then: nobody notes it.
+    fn bring(&self, path: &Path, folder: &Path) -> Result<bool> {
+        self.inner.bring(path, folder)
+    }
+
+    fn let_go(&self, path: &Path) {
+        self.inner.let_go(path);
+    }
 }
 
 /// A file that is far away.

@@ -1,9 +1,12 @@
 //! Positions in a file of blocks, each of which begins with a header that is in the way of what runs through it.
 
-use std::ops::Range;
+use std::{
+    io::{self, BufRead, Read},
+    ops::Range,
+};
 
-use bytes::{Bytes, BytesMut};
-use nodedata_core::{ReadAt, Result};
+use bytes::{Buf as _, Bytes, BytesMut};
+use nodedata_core::{Error, ReadAt, Result};
 
 use super::corrupt;
 
@@ -53,6 +56,76 @@ pub(super) fn read(file: &dyn ReadAt, range: Range<u64>, fetch: Fetch) -> Result
         rest = pieces.next(&bytes);
     }
     Ok(joined.freeze())
+}
+
+/// Whole blocks that are fetched at once of what is read from its front to its back.
+const STRETCH_BYTES: u64 = 64 * BLOCK_BYTES;
+
+/// The same, read from its front to its back, so that it need not be in memory.
+pub(super) struct Run<'a> {
+    file: &'a dyn ReadAt,
+    /// What is not fetched yet.
+    left: Range<u64>,
+    pieces: Pieces,
+    /// Of the stretch that the pieces lie in.
+    bytes: Bytes,
+    /// What is ready to be read.
+    ready: Bytes,
+    /// What the file itself failed by: readers only say that it did.
+    pub(super) failure: Option<Error>,
+}
+
+impl<'a> Run<'a> {
+    /// # Errors
+    /// `Corrupt` when the range is not in the file.
+    pub(super) fn of(file: &'a dyn ReadAt, range: Range<u64>) -> Result<Self> {
+        if range.end > file.n_bytes() || range.start > range.end {
+            return Err(corrupt("the file ends within a chunk"));
+        }
+        let pieces = Pieces { range: range.start..range.start };
+        Ok(Self { file, left: range, pieces, bytes: Bytes::new(), ready: Bytes::new(), failure: None })
+    }
+
+    fn fetch(&mut self) -> io::Result<()> {
+        let start = self.left.start;
+        let end = self.left.end.min((start / STRETCH_BYTES + 1) * STRETCH_BYTES);
+        self.bytes = self.file.read_at(start..end).map_err(|err| {
+            self.failure = Some(err);
+            io::Error::other("the file cannot be read")
+        })?;
+        self.pieces = Pieces { range: start..end };
+        self.left.start = end;
+        Ok(())
+    }
+}
+
+impl BufRead for Run<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.ready.is_empty() {
+            if !self.pieces.range.is_empty() {
+                self.ready = self.pieces.next(&self.bytes);
+            } else if !self.left.is_empty() {
+                self.fetch()?;
+            } else {
+                break;
+            }
+        }
+        Ok(&self.ready)
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.ready.advance(n);
+    }
+}
+
+impl Read for Run<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let ready = self.fill_buf()?;
+        let n = ready.len().min(room.len());
+        room[..n].copy_from_slice(&ready[..n]);
+        self.consume(n);
+        Ok(n)
+    }
 }
 
 /// What lies between the headers of a range.

@@ -1,9 +1,12 @@
+mod large;
+
 use std::{io::Read as _, ops::Range};
 
 use bytes::Bytes;
 use highway::{HighwayHash as _, HighwayHasher, Key};
 use nodedata_core::{Error, ErrorKind, ReadAt, Result};
 
+pub(super) use self::large::read_large;
 use super::{
     Limits,
     blocks::{self, Fetch, chunk_start, end_of},
@@ -18,7 +21,7 @@ const HASH_KEY: [u64; 4] =
 /// Memory that is set aside before anything was decompressed.
 const RESERVED_BYTES_MAX: u64 = 16 << 20;
 /// Records of one chunk: a record without bytes takes a bit or less where it is compressed.
-const CHUNK_RECORDS_MAX: u64 = 1 << 20;
+pub(super) const CHUNK_RECORDS_MAX: u64 = 1 << 20;
 
 const REWRITE_HINT: &str = "write the files again by `ArrayRecordWriter(path, \"group_size:1,zstd:3\")`, or the dataset by \
                             `tfds convert_format --out_file_format=tfrecord`";
@@ -84,12 +87,25 @@ impl ChunkHead {
             other => return Err(corrupt(format!("a chunk is of kind {other}, which there is not"))),
         };
         let n_records = number(24) >> 8;
-        if n_records > CHUNK_RECORDS_MAX {
-            let message =
-                format!("a chunk has {n_records} records, but at most {CHUNK_RECORDS_MAX} are read");
-            return Err(Error::new(ErrorKind::Limit, message));
-        }
         Ok(Self { kind, n_data: number(8), data_hash: number(16), n_records, n_decoded: number(32) })
+    }
+
+    /// Whether the chunk has records, and no more than may be read.
+    ///
+    /// # Errors
+    /// `Unsupported`; `Corrupt`; `Limit`.
+    fn check(&self, limits: Limits) -> Result<()> {
+        match self.kind {
+            ChunkKind::Records => {}
+            ChunkKind::Transposed => return Err(unsupported("are transposed")),
+            ChunkKind::Signature | ChunkKind::Metadata | ChunkKind::Padding => {
+                return Err(corrupt("a chunk holds no records where some should be"));
+            }
+        }
+        match too_large(self.n_records, self.n_decoded, limits.record_bytes_max) {
+            Some(err) => Err(err),
+            None => Ok(()),
+        }
     }
 
     /// Where a chunk ends that begins at `start`: no two records have one address, so it is as long as it has records.
@@ -110,48 +126,54 @@ pub(super) fn read(file: &dyn ReadAt, range: &Range<u64>, limits: Limits) -> Res
     if limits.verify_checksums && hash(&data) != head.data_hash {
         return Err(corrupt("the chunk is not what its checksum says"));
     }
-    match head.kind {
-        ChunkKind::Records => {}
-        ChunkKind::Transposed => return Err(unsupported("are transposed")),
-        ChunkKind::Signature | ChunkKind::Metadata | ChunkKind::Padding => {
-            return Err(corrupt("a chunk holds no records where some should be"));
-        }
-    }
-    if head.n_decoded > limits.record_bytes_max {
-        let message = format!(
-            "a chunk has {} bytes of records, but at most {} are read at once",
-            head.n_decoded, limits.record_bytes_max
-        );
-        return Err(Error::new(ErrorKind::Limit, message));
-    }
+    head.check(limits)?;
     records(&head, data)
+}
+
+/// Why a chunk is not read, where it has too much.
+pub(super) fn too_large(n_records: u64, n_decoded: u64, max: u64) -> Option<Error> {
+    let message = if n_decoded > max {
+        format!("a chunk of {n_records} records has {n_decoded} bytes, but at most {max} are read at once")
+    } else if n_records > CHUNK_RECORDS_MAX {
+        format!("a chunk has {n_records} records, but at most {CHUNK_RECORDS_MAX} are read")
+    } else {
+        return None;
+    };
+    Some(Error::new(ErrorKind::Limit, message))
 }
 
 /// A chunk's data taken apart: how it is compressed, how many bytes the lengths take, the lengths, the records.
 fn records(head: &ChunkHead, data: Bytes) -> Result<Vec<Bytes>> {
     let mut rest = data;
     let how = rest.split_to(rest.len().min(1));
-    let is_zstd = match how.first() {
-        Some(0) => false,
-        Some(b'z') => true,
-        Some(b'b') => return Err(unsupported("are compressed by Brotli")),
-        Some(b's') => return Err(unsupported("are compressed by Snappy")),
-        Some(other) => return Err(corrupt(format!("a chunk is compressed by {other}, which there is not"))),
-        None => return Err(corrupt("a chunk has no data")),
-    };
+    let is_zstd = is_zstd(how.first().copied())?;
     let n_lengths = varint(&mut rest)?;
     let n_lengths = usize::try_from(n_lengths).ok().filter(|it| *it <= rest.len());
     let n_lengths = n_lengths.ok_or_else(|| corrupt("the lengths of records go beyond their chunk"))?;
     let lengths = rest.split_to(n_lengths);
     // A length takes ten bytes at most.
-    let mut lengths = decompressed(lengths, is_zstd, head.n_records * 10)?;
-    let mut values = decompressed(rest, is_zstd, head.n_decoded)?;
+    let lengths = decompressed(lengths, is_zstd, head.n_records * 10)?;
+    let values = decompressed(rest, is_zstd, head.n_decoded)?;
+    split(head, lengths, values)
+}
+
+/// Whether what begins with this letter is compressed by zstd, or not at all.
+fn is_zstd(how: Option<u8>) -> Result<bool> {
+    match how {
+        Some(0) => Ok(false),
+        Some(b'z') => Ok(true),
+        Some(b'b') => Err(unsupported("are compressed by Brotli")),
+        Some(b's') => Err(unsupported("are compressed by Snappy")),
+        Some(other) => Err(corrupt(format!("a chunk is compressed by {other}, which there is not"))),
+        None => Err(corrupt("a chunk has no data")),
+    }
+}
+
+/// The records of a chunk, by their lengths.
+fn split(head: &ChunkHead, mut lengths: Bytes, mut values: Bytes) -> Result<Vec<Bytes>> {
     if values.len() as u64 != head.n_decoded {
-        return Err(corrupt(format!(
-            "a chunk has {} bytes of records where {} are told",
-            values.len(),
-            head.n_decoded
-        )));
+        let (n, told) = (values.len(), head.n_decoded);
+        return Err(corrupt(format!("a chunk has {n} bytes of records where {told} are told")));
     }
     let mut records = Vec::with_capacity(lengths.len().min(head.n_records as usize));
     for _ in 0..head.n_records {

@@ -15,14 +15,6 @@ use super::{
 /// What the last block's record holds beside the place of the footer.
 const MAGIC: u64 = 0x7193_0e70_4fda_e05e;
 
-/// Where the chunks of records are.
-#[derive(Debug)]
-pub(super) struct Footer {
-    /// Of the footer itself: where the last chunk ends.
-    pub(super) start: u64,
-    pub(super) chunks: Vec<ChunkPlace>,
-}
-
 /// A chunk as the footer knows it.
 #[derive(Debug)]
 pub(super) struct ChunkPlace {
@@ -31,29 +23,50 @@ pub(super) struct ChunkPlace {
     pub(super) n_records: u64,
 }
 
+/// Bytes of a footer, decompressed: they follow from how many chunks there are, and are of no record.
+const FOOTER_BYTES_MAX: u64 = 64 << 20;
+
+impl Limits {
+    /// Those of what tells of records.
+    fn of_footer(self) -> Self {
+        Self { record_bytes_max: FOOTER_BYTES_MAX, ..self }
+    }
+}
+
+/// Where the footer lies: from there to the last block.
+///
 /// # Errors
-/// `Io`; `Corrupt` when there is none, or one that cannot be true; `Unsupported`.
-pub(super) fn read(file: &dyn ReadAt, limits: Limits) -> Result<Footer> {
+/// `Io`; `Corrupt` when there is none.
+pub(super) fn place(file: &dyn ReadAt, limits: Limits) -> Result<Range<u64>> {
     let n_bytes = file.n_bytes();
     let missing = || corrupt("the file ends before its footer");
     let last_block = n_bytes.checked_sub(BLOCK_BYTES).filter(|it| it.is_multiple_of(BLOCK_BYTES));
     let last_block = last_block.ok_or_else(missing)?;
     let postscript =
-        records_at(file, last_block, n_bytes, limits).map_err(|err| missing_if_corrupt(err, missing))?;
+        records_at(file, last_block, n_bytes, limits).map_err(|err| missing_if_untrue(err, missing))?;
     let [start, magic] = numbers(postscript.first().cloned().unwrap_or_default())?;
     if magic != MAGIC || start < SIGNATURE_BYTES || start >= last_block {
         return Err(missing());
     }
-    let told = records_at(file, start, last_block, limits)?;
-    parse(start, &told)
+    Ok(start..last_block)
 }
 
-fn missing_if_corrupt(
+/// The chunks that the footer at its place tells of; the last of them ends there.
+///
+/// # Errors
+/// `Io`; `Corrupt` when it cannot be true; `Limit` when it tells of more chunks than are listed; `Unsupported`.
+pub(super) fn read(file: &dyn ReadAt, place: &Range<u64>, limits: Limits) -> Result<Vec<ChunkPlace>> {
+    let told = records_at(file, place.start, place.end, limits)?;
+    parse(place.start, &told)
+}
+
+/// What says of itself that it has more than a footer's place takes is none either.
+fn missing_if_untrue(
     err: nodedata_core::Error,
     missing: impl Fn() -> nodedata_core::Error,
 ) -> nodedata_core::Error {
     match err.kind() {
-        ErrorKind::Corrupt => missing().with_source(err),
+        ErrorKind::Corrupt | ErrorKind::Limit => missing().with_source(err),
         _ => err,
     }
 }
@@ -63,11 +76,11 @@ fn records_at(file: &dyn ReadAt, start: u64, end: u64, limits: Limits) -> Result
     let head = ChunkHead::peek(file, start, limits.verify_checksums)?;
     let chunk_end = head.end(start).filter(|it| *it <= end);
     let chunk_end = chunk_end.ok_or_else(|| corrupt("a chunk goes beyond where it can end"))?;
-    chunk::read(file, &(start..chunk_end), limits)
+    chunk::read(file, &(start..chunk_end), limits.of_footer())
 }
 
 /// First what all chunks have together, then each of them.
-fn parse(start: u64, told: &[Bytes]) -> Result<Footer> {
+fn parse(start: u64, told: &[Bytes]) -> Result<Vec<ChunkPlace>> {
     let Some(([n_chunks, n_records], each)) = told.split_first().and_then(|it| Some((totals(it.0)?, it.1)))
     else {
         return Err(corrupt("the footer does not say how many records there are"));
@@ -98,19 +111,21 @@ fn parse(start: u64, told: &[Bytes]) -> Result<Footer> {
             chunks.len()
         )));
     }
-    Ok(Footer { start, chunks })
+    Ok(chunks)
 }
 
 /// Whether the chunk of a range is the footer of so many chunks before it, in a file whose end is lost.
 pub(super) fn is_footer(file: &dyn ReadAt, range: Range<u64>, n_chunks: u64, limits: Limits) -> Result<bool> {
     let head = ChunkHead::peek(file, range.start, limits.verify_checksums)?;
     // One record a chunk and one for all of them: so most chunks of data are not read here.
-    if head.n_records != n_chunks + 1 {
+    if head.n_records != n_chunks + 1 || head.n_decoded > FOOTER_BYTES_MAX {
         return Ok(false);
     }
-    match chunk::read(file, &range, limits) {
+    match chunk::read(file, &range, limits.of_footer()) {
         Ok(told) => Ok(told.first().and_then(totals).is_some_and(|it| it[0] == n_chunks)),
         Err(err) if err.kind() == ErrorKind::Io => Err(err),
+        // Of so many records as there are chunks and one more: no chunk of data has so many.
+        Err(err) if err.kind() == ErrorKind::Limit => Ok(true),
         Err(_damaged) => Ok(false),
     }
 }

@@ -142,7 +142,7 @@ fn read(bytes: &Bytes) -> (Vec<Bytes>, Vec<Error>) {
     let mut records = Vec::new();
     for Frame { byte_range, place, .. } in &frames.records {
         let Place::Chunk { idx, n_records } = place else { panic!("{place:?}") };
-        match chunk(&file, byte_range, MAX, true) {
+        match chunk(&file, byte_range, MAX, true, None) {
             Ok(all) if all.len() as u64 == *n_records => records.push(all[*idx as usize].clone()),
             Ok(all) => damage.push(corrupt(format!("{} records, not {n_records}", all.len()))),
             Err(err) => damage.push(err),
@@ -175,6 +175,99 @@ fn records_are_read_and_what_follows_them_is_none() {
     }
     let (found, damage) = read(&File::new().finish(How::Zstd));
     assert!(found.is_empty() && damage.is_empty(), "{damage:?}");
+}
+
+/// Whatever comes out of a chunk lies in memory or in a file, and what is wrong with one is told in the same words.
+#[test]
+fn large_chunks_are_read_as_others_are() {
+    let folder = std::env::temp_dir();
+    let records = samples();
+    for how in [How::Plain, How::Zstd, How::Other(b'b')] {
+        for per_chunk in [1, 4] {
+            let whole = file_of(&records, per_chunk, how).finish(How::Zstd);
+            let frames = walk(&Memory(whole.clone()), MAX, true).unwrap().records;
+            for (idx, frame) in frames.iter().enumerate().step_by(per_chunk) {
+                let range = &frame.byte_range;
+                let flips = [None, Some(3), Some(41), Some(43), Some(range.end - range.start - 1)];
+                for flip in flips {
+                    let mut bytes = whole.to_vec();
+                    let at = flip.map(|it| (range.start + it) as usize).filter(|it| *it < range.end as usize);
+                    if let Some(at) = at {
+                        bytes[at] ^= 1;
+                    }
+                    let file = Memory(bytes.into());
+                    let told = |it: Result<Vec<Bytes>>| it.map_err(|err| (err.kind(), err.to_string()));
+                    let small = told(chunk(&file, range, MAX, true, None));
+                    let large = told(chunk(&file, range, MAX, true, Some(&folder)));
+                    assert_eq!(large, small, "{flip:?} of chunk {idx} at {range:?}");
+                    assert!(large.is_ok() || at.is_some() || matches!(how, How::Other(_)));
+                }
+            }
+        }
+    }
+}
+
+/// What a footer has is of no record, so it may be as large as it likes.
+#[test]
+fn a_footer_is_no_record_however_large_it_is() {
+    let records: Vec<Vec<u8>> = (0..40).map(|it| vec![it; 4]).collect();
+    let whole = file_of(&records, 1, How::Plain).finish(How::Plain);
+    let frames = walk(&Memory(whole.clone()), 5, true).unwrap();
+    assert_eq!((frames.records.len(), frames.damage.len()), (40, 0), "{:?}", frames.damage);
+    // Nor where the end of the file is lost.
+    let frames = walk(&Memory(whole.slice(..whole.len() - 1)), 5, true).unwrap();
+    let reasons: Vec<_> = frames.damage.iter().map(|it| it.loss().unwrap().reason).collect();
+    assert_eq!((frames.records.len(), reasons), (40, vec!["truncated"]));
+    // Nor where it is damaged itself, which is told.
+    let footer = frames.damage[0].loss().unwrap().byte_range.clone().unwrap().start;
+    let mut flipped = whole.to_vec();
+    flipped[footer as usize + 60] ^= 1;
+    let (found, damage) = read(&flipped.into());
+    assert_eq!((found, damage.len()), (records.iter().map(|it| Bytes::from(it.clone())).collect(), 1));
+    assert_eq!(damage[0].kind(), ErrorKind::Corrupt);
+}
+
+/// What stands in the place of the last block's record, and says of itself that it has more than that may, is none.
+#[test]
+fn a_last_block_that_has_too_much_costs_no_record() {
+    let records = samples();
+    let mut file = file_of(&records, 2, How::Zstd);
+    let footer = file.footer(How::Zstd);
+    file.padding();
+    let postscript = File::numbers(&[footer, 0x7193_0e70_4fda_e05e]);
+    file.chunk(b'r', &simple(&[postscript], How::Plain), 1, 65 << 20);
+    file.padding();
+    let (found, damage) = read(&file.bytes.into());
+    assert_eq!((found.len(), damage.len()), (records.len(), 1), "{damage:?}");
+    assert_eq!(damage[0].loss().unwrap().reason, "truncated");
+}
+
+/// A footer that tells of more chunks than are listed: each chunk tells of itself.
+#[test]
+fn a_footer_of_too_many_records_is_gone_around() {
+    let records = samples();
+    let whole = |file: File| {
+        let mut file = file;
+        let n_records = chunk::CHUNK_RECORDS_MAX + 1;
+        let footer = file.chunk(b'r', &simple(&[vec![0; 9]], How::Plain), n_records, 9);
+        file.padding();
+        let postscript = File::numbers(&[footer, 0x7193_0e70_4fda_e05e]);
+        let n_decoded = postscript.len() as u64;
+        file.chunk(b'r', &simple(&[postscript], How::Plain), 1, n_decoded);
+        file.padding();
+        Bytes::from(file.bytes)
+    };
+    let bytes = whole(file_of(&records, 2, How::Zstd));
+    let (found, damage) = read(&bytes);
+    assert!(damage.is_empty(), "{damage:?}");
+    assert_eq!(found, records);
+    // What lies between is not lost without a word.
+    let frames = walk(&Memory(bytes.clone()), MAX, true).unwrap().records;
+    let mut flipped = bytes.to_vec();
+    flipped[frames[4].byte_range.start as usize + 20] ^= 1;
+    let (found, damage) = read(&flipped.into());
+    assert_eq!((found.len(), damage.len()), (4, 1), "{damage:?}");
+    assert_eq!(damage[0].loss().unwrap().reason, "damaged_framing");
 }
 
 /// The writer may have been asked to begin each chunk in a block of its own.

@@ -1,5 +1,5 @@
-use nodedata_core::{Finding, InputFile, OpenOptions, RowDeal};
-use nodedata_steps::{LearnedFile, PackedStretch, are_of};
+use nodedata_core::{InputFile, OpenOptions, RowDeal};
+use nodedata_steps::PackedStretch;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -9,19 +9,10 @@ use super::{
 use crate::example::{Cursor, ListKind, Values, entries};
 
 /// Of another version nothing is taken over.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// What the full pass learned, as text. Whoever hands it back answers for the files being the same; that it was learned of files of
-/// these names and lengths, and for the same options, is checked.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Learned {
-    version: u32,
-    conditions: Conditions,
-    files: Vec<LearnedFile<PackedStretch>>,
-    pub(super) keys: Vec<LearnedKey>,
-    pub(super) findings: Vec<Finding>,
-}
+/// What the full pass learned: the keys of records.
+pub(super) type Learned = nodedata_steps::Learned<Conditions, PackedStretch, Vec<LearnedKey>>;
 
 /// The options that what is learned depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,44 +76,30 @@ pub(super) fn column_name(key: &str) -> String {
     key.replace('/', ".")
 }
 
-impl Learned {
-    pub(super) fn new(conditions: Conditions, inputs: &[InputFile], found: Found) -> Self {
-        let files = LearnedFile::all(inputs, found.stretches);
-        Self { version: VERSION, conditions, files, keys: found.keys, findings: found.findings }
-    }
+/// As learned.
+pub(super) fn learned(conditions: Conditions, inputs: &[InputFile], found: Found) -> Learned {
+    Learned::new(VERSION, conditions, inputs, found.stretches, found.keys, found.findings)
+}
 
-    pub(super) fn to_text(&self) -> String {
-        serde_json::to_string(self).expect("text, numbers and lists of them are JSON")
-    }
+/// Whether records are episodes.
+pub(super) fn has_steps(keys: &[LearnedKey]) -> bool {
+    keys.iter().any(|it| it.key.starts_with(STEPS_PREFIX))
+}
 
-    /// Whether records are episodes.
-    pub(super) fn has_steps(&self) -> bool {
-        self.keys.iter().any(|it| it.key.starts_with(STEPS_PREFIX))
-    }
+/// What decides rows besides their bytes.
+pub(super) fn types_hash(keys: &[LearnedKey]) -> String {
+    let text = serde_json::to_string(keys).expect("words and lists of them are JSON");
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
 
-    /// What decides rows besides their bytes.
-    pub(super) fn types_hash(&self) -> String {
-        let text = serde_json::to_string(&self.keys).expect("words and lists of them are JSON");
-        blake3::hash(text.as_bytes()).to_hex().to_string()
-    }
-
-    /// What was handed to an opening; `None` when there is nothing, or nothing that fits: then it is learned anew.
-    pub(super) fn fitting(
-        options: &OpenOptions,
-        conditions: &Conditions,
-        inputs: &[InputFile],
-    ) -> Option<Self> {
-        let learned: Self = serde_json::from_str(options.learned.as_deref()?).ok()?;
-        let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
-        let fits = learned.version == VERSION
-            && learned.conditions == *conditions
-            // Damage that was left out once is not to be left out by whoever does not want that.
-            && (options.salvage || learned.findings.is_empty())
-            && are_of(&learned.files, inputs, |it| PackedStretch::are_sound(&it.stretches, it.n_bytes, n_splits));
-        fits.then_some(learned)
-    }
-
-    pub(super) fn stretches(&self) -> Vec<Vec<PackedStretch>> {
-        self.files.iter().map(|it| it.stretches.clone()).collect()
-    }
+/// What was handed to an opening; `None` when there is nothing, or nothing that fits: then it is learned anew.
+pub(super) fn fitting(
+    options: &OpenOptions,
+    conditions: &Conditions,
+    inputs: &[InputFile],
+) -> Option<Learned> {
+    let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
+    Learned::fitting(options, VERSION, conditions, inputs, |it| {
+        PackedStretch::are_sound(&it.stretches, it.n_bytes, n_splits)
+    })
 }

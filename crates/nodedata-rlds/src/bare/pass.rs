@@ -45,8 +45,8 @@ impl Pass<'_> {
         let mut stretches = Vec::with_capacity(self.inputs.len());
         for (input, InputFile { path, .. }) in self.inputs.iter().enumerate() {
             let in_file = |err: Error| err.at(Locus::path(path));
-            let file = self.files.open(path, Container::TfRecord)?;
-            let frames = file.walk().map_err(in_file)?;
+            let mut file = self.files.open(path, Container::TfRecord)?;
+            let frames = file.walk(true).map_err(in_file)?;
             let is_empty = self.inputs[input].n_bytes == 0;
             for err in frames.damage.into_iter().chain(is_empty.then(empty_file)) {
                 let err = in_file(err);

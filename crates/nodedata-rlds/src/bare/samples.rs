@@ -4,10 +4,10 @@ use nodedata_core::{
     EpisodeStream, Error, ErrorKind, Finding, InputFile, OpenOptions, ReadOptions, Result, RowDeal, Source,
     SourcePlan,
 };
-use nodedata_steps::{PackedStretch, SamplePart, SampleStream, plan_samples};
+use nodedata_steps::{PackedStretch, SamplePart, SampleStream, own_splits, plan_samples};
 
 use super::{
-    learned::Learned,
+    learned::{Learned, types_hash},
     stream::RecordReader,
     table::{Table, table},
 };
@@ -19,23 +19,25 @@ pub(super) struct Samples(Arc<Opened>);
 /// What the streams of a source share.
 pub(super) struct Opened {
     pub(super) plan: SourcePlan,
-    pub(super) files: RecordFiles,
+    pub(super) files: Arc<RecordFiles>,
     pub(super) deal: Option<RowDeal>,
     pub(super) table: Table,
+    /// By input, all records.
+    pub(super) stretches: Vec<Vec<PackedStretch>>,
     /// By partition.
     parts: Vec<SamplePart<PackedStretch>>,
 }
 
 impl Samples {
     pub(super) fn open(
-        files: RecordFiles,
+        files: Arc<RecordFiles>,
         inputs: Vec<InputFile>,
         learned: Learned,
         warnings: Vec<Finding>,
         options: &OpenOptions,
     ) -> Result<Self> {
-        let (table, stream, unselected) = table(&learned.keys, options)?;
-        let types = learned.types_hash();
+        let (table, stream, unselected) = table(&learned.what, options)?;
+        let types = types_hash(&learned.what);
         let mut plan = SourcePlan {
             streams: vec![stream],
             unselected,
@@ -43,10 +45,12 @@ impl Samples {
             learned: Some(learned.to_text()),
             ..SourcePlan::default()
         };
-        let parts = plan_samples(&mut plan, learned.stretches(), &[], options.deal.as_ref(), &types);
+        let splits = own_splits(plan.inputs.iter().map(|it| it.path.as_path()));
+        let stretches = learned.stretches();
+        let parts = plan_samples(&mut plan, stretches.clone(), &splits, options.deal.as_ref(), &types);
         plan.findings = learned.findings;
         plan.findings.extend(warnings);
-        Ok(Self(Arc::new(Opened { plan, files, deal: options.deal.clone(), table, parts })))
+        Ok(Self(Arc::new(Opened { plan, files, deal: options.deal.clone(), table, stretches, parts })))
     }
 }
 

@@ -4,7 +4,7 @@ use nodedata_core::{Error, ErrorKind, Locus, Loss, Result};
 use nodedata_steps::{PackedStretch, RecordPlace, SALVAGE_HINT, STEPS, SamplePart, SampleReader, SampleRows};
 
 use super::{learned::split_of, samples::Opened};
-use crate::container::{Container, Frame};
+use crate::container::{Container, Frame, RecordFile};
 
 /// The records of one partition.
 pub(super) struct RecordReader {
@@ -12,6 +12,8 @@ pub(super) struct RecordReader {
     input: usize,
     split: Option<usize>,
     frames: vec::IntoIter<Frame>,
+    /// Of a packed file, where no record has an address: which record of it comes next.
+    next_record: Option<u64>,
 }
 
 impl RecordReader {
@@ -29,14 +31,38 @@ impl RecordReader {
                 .at(Locus::byte(part.stretch.byte_range.start))
                 .with_hint("convert recordings that nobody writes to"));
         }
+        let stretches = &source.stretches[part.input];
+        let next_record = match file.is_packed() {
+            true => Some(n_before(&file, stretches, part.stretch.records.start).map_err(in_file)?),
+            false => None,
+        };
         drop(file);
-        Ok(Self { source, input: part.input, split: part.split, frames: frames.records.into_iter() })
+        let frames = frames.records.into_iter();
+        Ok(Self { source, input: part.input, split: part.split, frames, next_record })
     }
+}
+
+/// Records of a file before a stretch of them, those that are too large to be read included: they lie between stretches.
+fn n_before(file: &RecordFile<'_>, stretches: &[PackedStretch], start: u64) -> Result<u64> {
+    let (mut n_records, mut end) = (0, 0);
+    for stretch in stretches {
+        if end < stretch.records.start {
+            n_records += file.walk_within(end..stretch.records.start)?.damage.len() as u64;
+        }
+        if start <= stretch.records.start {
+            break;
+        }
+        n_records += stretch.n_records;
+        end = stretch.records.end;
+    }
+    Ok(n_records)
 }
 
 impl SampleReader for RecordReader {
     fn step(&mut self, rows: &mut SampleRows) -> Result<bool> {
         let Some(frame) = self.frames.next() else { return Ok(false) };
+        let position = self.next_record;
+        self.next_record = position.map(|it| it + 1);
         let path = &self.source.plan.inputs[self.input].path;
         let place = Locus { byte_offset: Some(frame.byte_range.start), ..Locus::path(path) };
         let file = self.source.files.open(path, Container::TfRecord)?;
@@ -47,11 +73,11 @@ impl SampleReader for RecordReader {
             return Ok(true);
         }
         let row = rows.next_row();
-        let pushed =
-            rows.push(RecordPlace::alone(frame.byte_range.clone()), frame.n_bytes, |columns| match damage {
-                Some(damage) => Err(damage),
-                None => self.source.table.push(columns, &record),
-            });
+        let in_file = RecordPlace { byte_range: frame.byte_range.clone(), position };
+        let pushed = rows.push(in_file, frame.n_bytes, |columns| match damage {
+            Some(damage) => Err(damage),
+            None => self.source.table.push(columns, &record),
+        });
         pushed.map_err(|err| {
             let place = Locus { step_idx: Some(row), ..place };
             let loss = Loss {
