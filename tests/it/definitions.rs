@@ -151,3 +151,87 @@ fn actions_are_decoded_by_the_text_of_the_action() {
     assert_eq!(tables["/go/_action/status"].num_rows(), 1);
     assert_eq!(work.json("out/report.json")["definitions"]["/go/_action/status"], "bundle:lyrical");
 }
+
+/// A definition that the recording holds may name types that it lacks.
+#[test]
+fn what_an_embedded_definition_lacks_is_looked_for() {
+    let text = "std_msgs/Header header\nlab_msgs/Grip grip\n";
+    let mut bytes = Cursor::new(Vec::new());
+    let mut writer = mcap::Writer::new(&mut bytes).unwrap();
+    let schema = writer.add_schema("lab_msgs/msg/Hand", "ros2msg", text.as_bytes()).unwrap();
+    let channel = writer.add_channel(schema, "/hand", "cdr", &Default::default()).unwrap();
+    let header =
+        mcap::records::MessageHeader { channel_id: channel, sequence: 0, log_time: 1, publish_time: 1 };
+    // Stamp, an empty frame with its padding, and the hand.
+    let payload = cdr(&[7, 8, 1, 0, 0.25f32.to_bits(), 3]);
+    writer.write_to_known_channel(&header, &payload).unwrap();
+    writer.finish().unwrap();
+    drop(writer);
+    let work = Work::new();
+    work.write("log.mcap", bytes.into_inner());
+    let ran = work.run(["convert", "log.mcap", "-o", "out"]).exits(3);
+    assert!(ran.stderr.contains("`lab_msgs/msg/Grip`"), "{}", ran.stderr);
+    let report = work.json("out/report.json");
+    assert!(report["repairs"][0]["hint"].as_str().unwrap().contains("--msg-path"), "{report}");
+    assert_eq!(report["definitions"]["/hand"], "embedded, without `lab_msgs/msg/Grip`");
+    assert_eq!(report["streams"]["/hand"]["kept_as_bytes"], json!({"schema": 1}));
+    work.write("ws/lab_msgs/msg/Grip.msg", CUSTOM);
+    work.run(["convert", "log.mcap", "-o", "whole", "--msg-path", "ws"]).exits(0);
+    let told = work.json("whole/report.json");
+    assert_eq!(told["definitions"]["/hand"], "embedded, completed by msg-path");
+    let rows = Dataset::open(work.path("whole")).tables().remove("/hand").unwrap();
+    assert_eq!(rows.column_by_name("grip.finger").unwrap().as_primitive::<Int32Type>().value(0), 3);
+}
+
+#[test]
+fn definitions_that_nothing_needs_are_told() {
+    let work = Work::new();
+    work.write("log.mcap", log(&[("/range", "sensor_msgs/msg/Range", range(Some(0.5)))]));
+    work.write("ws/lab_msgs/msg/Grip.msg", CUSTOM);
+    let ran = work.run(["convert", "log.mcap", "-o", "out", "--msg-path", "ws"]).exits(0);
+    assert!(
+        ran.stderr.contains("given with `--msg-path` is that of no selected topic that lacks one"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// rosidl puts what it makes of an action beside it.
+#[test]
+fn messages_of_actions_have_texts_of_their_own() {
+    let work = Work::new();
+    let mut feedback = vec![0, 1, 0, 0];
+    feedback.extend([2; 16]);
+    feedback.extend(0.5f32.to_le_bytes());
+    work.write("log.mcap", log(&[("/pick/_action/feedback", "lab/action/Pick_FeedbackMessage", feedback)]));
+    let text = "unique_identifier_msgs/UUID goal_id\nlab/Progress feedback\n";
+    work.write("ws/lab/action/Pick_FeedbackMessage.msg", text);
+    work.write("ws/lab/msg/Progress.msg", "float32 progress\n");
+    work.run(["convert", "log.mcap", "-o", "out", "--msg-path", "ws"]).exits(0);
+    let tables = Dataset::open(work.path("out")).tables();
+    let progress = tables["/pick/_action/feedback"].column_by_name("feedback.progress").unwrap();
+    assert_eq!(progress.as_primitive::<Float32Type>().value(0), 0.5);
+}
+
+/// A text that is not UTF-8 costs its message the columns, not its topic the definition.
+#[test]
+fn a_text_that_is_none_leaves_its_topic_its_definition() {
+    let text = |bytes: &[u8]| {
+        let n = bytes.len() as u32 + 1;
+        [&[0, 1, 0, 0][..], &n.to_le_bytes()[..], bytes, &[0]].concat()
+    };
+    let work = Work::new();
+    work.write(
+        "log.mcap",
+        log(&[
+            ("/text", "std_msgs/msg/String", text(b"on")),
+            ("/text", "std_msgs/msg/String", text(b"\xff\xfe\xfd")),
+        ]),
+    );
+    work.run(["convert", "log.mcap", "-o", "out"]).exits(3);
+    let report = work.json("out/report.json");
+    assert_eq!(report["definitions"]["/text"], "bundle:lyrical");
+    assert_eq!(report["streams"]["/text"]["kept_as_bytes"], json!({"undecodable": 1}));
+    let rows = Dataset::open(work.path("out")).tables().remove("/text").unwrap();
+    assert_eq!(crate::tables::texts(&rows, "data"), [Some("on".to_owned()), None]);
+}

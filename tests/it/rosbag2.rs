@@ -1,8 +1,12 @@
 //! ROS 2 bags from end to end.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
 
-use nodedata_testkit::corpus;
+use nodedata_testkit::{corpus, skipped};
 
 use crate::{
     command::{Work, for_each},
@@ -82,4 +86,129 @@ fn a_damaged_database_is_salvaged() {
     work.run(["convert", "cut.db3", "--out", "out", "--on-error", "salvage"]).exits(3);
     work.run(["validate", "--deep", "out"]).exits(0);
     assert!(!Dataset::open(work.path("out")).tables().is_empty());
+}
+
+/// Of every bag, all but the files of its storage is gone: the same rows come of it.
+#[test]
+fn storage_files_are_all_that_a_bag_needs() {
+    let Some(corpus) = corpus::folder("logs/rosbag2") else { return };
+    let bags: Vec<PathBuf> = std::fs::read_dir(corpus).unwrap().map(|it| it.unwrap().path()).collect();
+    assert!(23 <= bags.len(), "{bags:?}");
+    for_each(&bags, |bag| {
+        let work = Work::new();
+        let whole = copy(&work, bag, true);
+        let described = work.run(["convert", &whole, "--out", "described"]);
+        assert!([0, 3].contains(&described.code), "{whole}: {}", described.stderr);
+        let bare = Work::new();
+        for file in corpus::files(bag, "") {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            let is_of_storage = [".db3", ".db3-wal", ".mcap", ".zstd"].iter().any(|it| name.ends_with(it));
+            if is_of_storage {
+                bare.write(&format!("bag/{name}"), std::fs::read(&file).unwrap());
+            }
+        }
+        bare.run(["convert", "bag", "--out", "out"]).exits(described.code);
+        let rows = |work: &Work, out: &str| {
+            let tables = Dataset::open(work.path(out)).tables();
+            tables.into_iter().map(|(topic, rows)| (topic, rows.num_rows())).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&bare, "out"), rows(&work, "described"), "{whole}");
+    });
+}
+
+/// Names, sizes and times of all files of a folder, and its own time.
+fn look(folder: &Path) -> Vec<(PathBuf, u64, SystemTime)> {
+    let told = |it: PathBuf| {
+        let about = it.metadata().unwrap();
+        (it, about.len(), about.modified().unwrap())
+    };
+    corpus::files(folder, "").into_iter().chain([folder.to_owned()]).map(told).collect()
+}
+
+/// Bags that tempt whoever reads them to write: a log beside a database, packed files, one that was not closed.
+fn tempting(work: &Work) -> Option<Vec<PathBuf>> {
+    let corpus = corpus::folder("logs")?;
+    let bags = ["wal_not_checkpointed", "v9_sqlite_zstd_file", "v9_mcap_zstd_file"];
+    let mut folders: Vec<PathBuf> =
+        bags.iter().map(|it| work.path(copy(work, &corpus.join("rosbag2").join(it), true))).collect();
+    work.write("ros1/unindexed.bag", std::fs::read(corpus.join("broken/unindexed.bag")).unwrap());
+    folders.push(work.path("ros1"));
+    Some(folders)
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_written_beside_a_bag() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let work = Work::new();
+    let Some(bags) = tempting(&work) else { return };
+    let set_mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for bag in bags {
+        set_mode(&bag, 0o555);
+        let before = look(&bag);
+        let bag_text = bag.to_str().unwrap();
+        work.run(["convert", bag_text, "--out", "out"]).exits(0);
+        work.run(["inspect", bag_text]).exits(0);
+        assert_eq!(look(&bag), before);
+        set_mode(&bag, 0o755);
+        std::fs::remove_dir_all(work.path("out")).unwrap();
+    }
+}
+
+/// Whoever is root writes into a folder whatever its mode: a mount that is read only is in everybody's way.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_bag_on_a_read_only_mount_converts() {
+    const MOUNT: &str =
+        "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && ! touch \"$1/x\" 2>/dev/null";
+    let work = Work::new();
+    let Some(bags) = tempting(&work) else { return };
+    let in_namespace = |script: &str, arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", script, "sh"]).args(arguments).current_dir(work.path(""));
+        command.output()
+    };
+    let first = bags[0].to_str().unwrap();
+    if !in_namespace(MOUNT, &[first]).is_ok_and(|it| it.status.success()) {
+        skipped("no read-only mount can be made in a namespace of users here");
+        return;
+    }
+    for (idx, bag) in bags.iter().enumerate() {
+        let before = look(bag);
+        let script = format!("{MOUNT} && exec \"$2\" convert \"$1\" --out \"$3\"");
+        let (bag_text, out) = (bag.to_str().unwrap(), format!("out-{idx}"));
+        let ran = in_namespace(&script, &[bag_text, env!("CARGO_BIN_EXE_node-data"), &out]).unwrap();
+        assert!(ran.status.success(), "{bag_text}: {}", String::from_utf8_lossy(&ran.stderr));
+        assert!(!Dataset::open(work.path(&out)).tables().is_empty(), "{bag_text}");
+        assert_eq!(look(bag), before);
+    }
+}
+
+/// The description of a bag decides, and so it is hashed as its files are.
+#[test]
+fn a_description_is_an_input() {
+    let Some(corpus) = corpus::folder("logs/rosbag2") else { return };
+    let work = Work::new();
+    let bag = copy(&work, &corpus.join("v9_split_mcap"), true);
+    work.run(["convert", &bag, "--out", "out"]).exits(0);
+    let inputs = |out: &str| -> Vec<(String, String)> {
+        let manifest = work.json(&format!("{out}/manifest.json"));
+        let text = |it: &serde_json::Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
+        let all = manifest["inputs"].as_array().unwrap().iter();
+        all.map(|it| (text(it, "path"), text(it, "b3"))).collect()
+    };
+    let before = inputs("out");
+    assert!(before.iter().any(|it| it.0 == "metadata.yaml"), "{before:?}");
+    let description = work.path(&bag).join("metadata.yaml");
+    let mut text = std::fs::read_to_string(&description).unwrap();
+    text.push_str("\n# seen\n");
+    std::fs::write(&description, text).unwrap();
+    work.run(["convert", &bag, "--out", "again"]).exits(0);
+    let after = inputs("again");
+    let changed: Vec<&str> =
+        before.iter().zip(&after).filter(|it| it.0 != it.1).map(|it| it.0.0.as_str()).collect();
+    assert_eq!(changed, ["metadata.yaml"]);
 }

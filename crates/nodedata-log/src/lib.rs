@@ -22,6 +22,7 @@ mod misfits;
 mod missing;
 mod recordings;
 mod routes;
+mod sample;
 mod storage;
 mod streams;
 

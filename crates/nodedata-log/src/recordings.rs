@@ -17,6 +17,8 @@ pub struct Recording<F> {
     pub metadata: BTreeMap<String, String>,
     /// Its files, in order.
     pub files: Vec<PlannedFile<F>>,
+    /// Files that say something of all of them, such as the description of a bag, and give no rows. All of each decides rows.
+    pub shared: Vec<InputFile>,
 }
 
 /// A planned file of a recording.
@@ -48,7 +50,8 @@ pub fn each_file<F>(
     for path in paths {
         let key = key_of(&path);
         let planned = plan_file(files, path, options, &mut damage, &plan)?;
-        recordings.push(Recording { key, metadata: BTreeMap::new(), files: vec![planned] });
+        let (metadata, files, shared) = (BTreeMap::new(), vec![planned], Vec::new());
+        recordings.push(Recording { key, metadata, files, shared });
     }
     if !damage.is_empty() && damage.len() == recordings.len() {
         return Err(damage.swap_remove(0));

@@ -82,9 +82,17 @@ impl Routes {
         }
     }
 
+    /// The streams of the channels that are selected; one for each of these.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = usize> + '_ {
+        self.by_channel.iter().chain(self.others.values()).filter_map(|it| match it {
+            Route::Stream(stream) => Some(*stream),
+            Route::Unknown | Route::Unselected => None,
+        })
+    }
+
     /// Whether any channel is selected.
     pub fn leads_anywhere(&self) -> bool {
-        self.by_channel.iter().chain(self.others.values()).any(|it| matches!(it, Route::Stream(_)))
+        self.streams().next().is_some()
     }
 
     /// The stream of a channel, when it is selected.

@@ -7,11 +7,15 @@ use nodedata_core::TimeRange;
 
 use crate::{Position, Route, Routes, Times};
 
+/// Whether a message is taken, by its stream and its position among those of it in the unit.
+type Only = Box<dyn Fn(usize, u64) -> bool + Send>;
+
 /// Decides which messages of a file are handed out, and counts them all unit by unit.
-#[derive(Debug)]
 pub struct Selector {
     routes: Arc<Routes>,
     time_range: TimeRange,
+    /// What else decides.
+    only: Option<Only>,
     /// Messages walked in the unit, by stream; those outside the time range, too.
     n_walked: Vec<u64>,
     /// Messages of the unit on channels nobody declared, by channel.
@@ -32,7 +36,14 @@ pub struct Picked {
 impl Selector {
     /// Messages on the channels that `routes` lead anywhere, logged in the time range.
     pub fn new(routes: Arc<Routes>, time_range: TimeRange) -> Self {
-        Self { routes, time_range, n_walked: Vec::new(), n_unknown: BTreeMap::new() }
+        Self { routes, time_range, only: None, n_walked: Vec::new(), n_unknown: BTreeMap::new() }
+    }
+
+    /// Of these only the ones that `only` takes, by their stream and their position among those of it in the unit. It is asked
+    /// about every message that leads anywhere, in order.
+    #[must_use]
+    pub fn only(self, only: impl Fn(usize, u64) -> bool + Send + 'static) -> Self {
+        Self { only: Some(Box::new(only)), ..self }
     }
 
     /// Where the messages of channels go.
@@ -78,7 +89,8 @@ impl Selector {
         }
         let ordinal = self.n_walked[stream];
         self.n_walked[stream] += 1;
-        self.selects_time(log_time).then_some(Picked { stream, ordinal, channel: channel_id })
+        let is_taken = self.only.as_ref().is_none_or(|it| it(stream, ordinal));
+        (is_taken && self.selects_time(log_time)).then_some(Picked { stream, ordinal, channel: channel_id })
     }
 
     /// Whether a message logged at `log_time` is wanted.
@@ -112,5 +124,13 @@ impl Selector {
     /// different meaning; by channel.
     pub fn take_unknown(&mut self) -> BTreeMap<u32, u64> {
         std::mem::take(&mut self.n_unknown)
+    }
+}
+
+impl std::fmt::Debug for Selector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut told = f.debug_struct("Selector");
+        told.field("routes", &self.routes).field("time_range", &self.time_range);
+        told.field("n_walked", &self.n_walked).field("n_unknown", &self.n_unknown).finish_non_exhaustive()
     }
 }

@@ -11,11 +11,11 @@ use nodedata_core::{
 };
 
 use crate::{
-    ClockColumns, LogFile, PlannedFile, Recording, Route, Routes, Selector, Times,
+    ClockColumns, LogFacts, LogFile, PlannedFile, Recording, Route, Routes, Selector, Times,
     inference::observe_messages,
     log_stream::LogRows,
     misfits::Misfits,
-    missing::{distros, distros_of_facts, find_definitions},
+    missing::{Distros, distros, distros_of_facts, find_definitions},
     streams::{Joined, LogStream},
 };
 
@@ -41,26 +41,8 @@ impl<F: LogFile> LogSource<F> {
     /// `Config` for a topic that is not there; `Io`; opened to fail, `Corrupt` for a schema that is missing.
     pub fn new(recordings: Vec<Recording<F>>, mut damage: Vec<Error>, options: &OpenOptions) -> Result<Self> {
         let mut plan = SourcePlan::default();
-        let mut files = Vec::new();
-        let mut all_facts = Vec::new();
-        let mut episode_of = Vec::new();
-        let mut inputs = Vec::new();
-        let mut distros_of_files = Vec::new();
-        for Recording { key, metadata, files: of_recording } in recordings {
-            let told = distros(metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-            let metadata = metadata.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-            let input = plan.inputs.len();
-            plan.episodes.push(EpisodeInfo { key, input, task: None, split: None, metadata });
-            for PlannedFile { input, companions, log, facts } in of_recording {
-                episode_of.push(plan.episodes.len() - 1);
-                inputs.push(plan.inputs.len()..plan.inputs.len() + 1 + companions.len());
-                plan.inputs.push(input);
-                plan.inputs.extend(companions);
-                files.push(log);
-                distros_of_files.push(told.union(&distros_of_facts(&facts)).cloned().collect());
-                all_facts.push(facts);
-            }
-        }
+        let Taken { files, facts: mut all_facts, episode_of, inputs, shared, distros } =
+            Taken::of(recordings, &mut plan);
         let paths: Vec<&Path> = inputs.iter().map(|it| plan.inputs[it.start].path.as_path()).collect();
         let mut joined = Joined::new(&mut all_facts, &paths, options)?;
         let mut warnings = Vec::new();
@@ -82,12 +64,14 @@ impl<F: LogFile> LogSource<F> {
             for units in windows_of(file, options.partition_bytes) {
                 let counts =
                     (options.time_range == TimeRange::ALL).then(|| counts(file, &units, routes)).flatten();
-                plan.partitions.push(Partition { counts, ..partition(file, episode, &inputs[idx], &units) });
+                let beside = inputs[idx].clone().skip(1).chain(shared[episode].clone());
+                let partition = partition(file, episode, inputs[idx].start, beside, &units);
+                plan.partitions.push(Partition { counts, ..partition });
                 windows.push((idx, units));
             }
         }
         let known = Misfits::known(options);
-        find_definitions(&mut joined, &known, &files, &distros_of_files, options)?;
+        find_definitions(&mut joined, &known, &files, &distros, options, &mut warnings)?;
         let mut inferences = joined.inferences(options);
         let unreadable = observe_messages(&mut inferences, &files, &joined.routes, options)?;
         let misfits = joined.misfits(&known, &unreadable);
@@ -159,13 +143,67 @@ impl<F: LogFile> Source for LogSource<F> {
     }
 }
 
-/// The partition that consecutive units of one file make.
-fn partition(file: &impl LogFile, episode: usize, inputs: &Range<usize>, units: &Range<usize>) -> Partition {
+/// The recordings taken apart, by file; their episodes and inputs are planned.
+struct Taken<F> {
+    files: Vec<Option<F>>,
+    facts: Vec<LogFacts>,
+    episode_of: Vec<usize>,
+    /// The inputs of each file: its own, then those of its companions.
+    inputs: Vec<Range<usize>>,
+    /// By episode, the inputs that say something of all of its files.
+    shared: Vec<Range<usize>>,
+    distros: Vec<Distros>,
+}
+
+impl<F> Taken<F> {
+    fn of(recordings: Vec<Recording<F>>, plan: &mut SourcePlan) -> Self {
+        let mut taken = Self {
+            files: Vec::new(),
+            facts: Vec::new(),
+            episode_of: Vec::new(),
+            inputs: Vec::new(),
+            shared: Vec::new(),
+            distros: Vec::new(),
+        };
+        let mut shared = Vec::new();
+        for Recording { key, metadata, files: of_recording, shared: of_all } in recordings {
+            let told = distros(metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+            let metadata = metadata.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+            let input = plan.inputs.len();
+            plan.episodes.push(EpisodeInfo { key, input, task: None, split: None, metadata });
+            shared.push(of_all);
+            for PlannedFile { input, companions, log, facts } in of_recording {
+                taken.episode_of.push(plan.episodes.len() - 1);
+                taken.inputs.push(plan.inputs.len()..plan.inputs.len() + 1 + companions.len());
+                plan.inputs.push(input);
+                plan.inputs.extend(companions);
+                taken.files.push(log);
+                taken.distros.push(told.union(&distros_of_facts(&facts)).cloned().collect());
+                taken.facts.push(facts);
+            }
+        }
+        // Behind all others, whose numbers they do not change.
+        for of_all in shared {
+            taken.shared.push(plan.inputs.len()..plan.inputs.len() + of_all.len());
+            plan.inputs.extend(of_all);
+        }
+        taken
+    }
+}
+
+/// The partition that consecutive units of one file make; all of the files `beside` decides their rows.
+fn partition(
+    file: &impl LogFile,
+    episode: usize,
+    input: usize,
+    beside: impl Iterator<Item = usize>,
+    units: &Range<usize>,
+) -> Partition {
     let own = file.reads(units.clone()).into_iter();
-    let own = own.map(|byte_range| InputRange { input: inputs.start, byte_range });
+    let own = own.map(|byte_range| InputRange { input, byte_range });
     Partition {
         episode,
-        reads: own.chain((inputs.start + 1..inputs.end).map(InputRange::whole)).collect(),
+        reads: own.chain(beside.map(InputRange::whole)).collect(),
         decoded_bytes: units.clone().map(|it| file.unit(it).decoded_bytes).sum(),
         times: times(file, units),
         counts: None,

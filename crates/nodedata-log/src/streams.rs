@@ -81,14 +81,18 @@ struct Draft {
     provenance: Provenance,
 }
 
-/// A topic whose recordings name its type and do not define it.
-pub(crate) struct Undefined {
+/// A topic of ROS 2 messages, as its recordings define it.
+pub(crate) struct RosTopic {
     /// Position of its stream.
     pub(crate) stream: usize,
     /// Name of its stream.
     pub(crate) name: String,
     /// As the recordings name it.
     pub(crate) type_name: String,
+    /// Its definition; empty where they only name its type.
+    pub(crate) text: String,
+    /// Whether that is IDL.
+    pub(crate) is_idl: bool,
     /// Whether the empty definition may be meant: that of a type without fields is.
     pub(crate) may_be_empty: bool,
     /// The files it is in.
@@ -124,15 +128,17 @@ impl Joined {
         drafts.select(files, &draft_of, options)
     }
 
-    /// The topics of ROS 2 messages whose recordings name a type and do not define it, unless they are to stay bytes.
-    pub(crate) fn undefined(&self, options: &OpenOptions) -> Vec<Undefined> {
-        let drafts = self.drafts.iter().enumerate();
+    /// The topics of ROS 2 messages whose type is named, unless they are to stay bytes.
+    pub(crate) fn ros_topics(&self, options: &OpenOptions) -> Vec<RosTopic> {
+        let drafts = self.drafts.iter().enumerate().filter(|(_, draft)| !draft.stays_opaque(options));
         let of_draft = |(stream, draft): (usize, &Draft)| {
-            let schema = draft.definition.undefined()?;
-            (!draft.stays_opaque(options)).then(|| Undefined {
+            let (schema, text) = draft.definition.of_ros2()?;
+            Some(RosTopic {
                 stream,
                 name: draft.name.clone(),
                 type_name: schema.name.clone(),
+                text: text.to_owned(),
+                is_idl: schema.encoding != "ros2msg",
                 may_be_empty: schema.may_be_empty(),
                 inputs: draft.channels.keys().copied().collect(),
             })
@@ -196,9 +202,9 @@ impl Joined {
             let decoder = match draft.decoder(&mut layout, inference, holds_misfits, options) {
                 Ok(decoder) => decoder,
                 Err(err) => {
-                    let (err, reason) = match &draft.provenance {
-                        Provenance::Nowhere { .. } => (err, reason::NO_DEFINITION),
-                        _ => (draft.unusable_schema(err), reason::SCHEMA),
+                    let (err, reason) = match draft.provenance.reason() {
+                        Some(reason) => (err, reason),
+                        None => (draft.unusable_schema(err), reason::SCHEMA),
                     };
                     let finding = Finding::new(FindingKind::Repair, &err.at(place()), |_| None);
                     unusable = Some(Finding { reason: reason.to_owned(), ..finding });
@@ -338,10 +344,21 @@ impl Definition {
         MessageSchema { message_encoding: &self.message_encoding, schema_encoding, schema_name, schema }
     }
 
+    /// The schema of ROS 2 messages that names their type, with what it says of it: nothing where the text is empty.
+    fn of_ros2(&self) -> Option<(&LogSchema, &str)> {
+        let schema =
+            self.schema.as_ref().filter(|it| self.message_encoding == "cdr" && !it.name.trim().is_empty())?;
+        let text = str::from_utf8(&schema.data).ok()?;
+        match schema.encoding.as_str() {
+            _ if text.trim_ascii().is_empty() => Some((schema, "")),
+            "ros2msg" | "ros2idl" | "omgidl" => Some((schema, text)),
+            _ => None,
+        }
+    }
+
     /// The schema, where it names the type of ROS 2 messages and says nothing more of it.
     fn undefined(&self) -> Option<&LogSchema> {
-        let schema = self.schema.as_ref().filter(|_| self.message_encoding == "cdr")?;
-        (!schema.name.trim().is_empty() && schema.data.trim_ascii().is_empty()).then_some(schema)
+        self.of_ros2().filter(|it| it.1.is_empty()).map(|it| it.0)
     }
 
     /// Whether there is nothing but the name of a type that says itself how its messages lie, as ROS 1 has them where the

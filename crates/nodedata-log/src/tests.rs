@@ -9,8 +9,8 @@ use arrow_array::{
     types::{Int32Type, Int64Type, UInt32Type},
 };
 use nodedata_core::{
-    ErrorKind, Fact, FindingKind, InputFile, OnMisfit, OpenOptions, ReadOptions, Result, Source as _,
-    TimeRange,
+    ErrorKind, Fact, FindingKind, InputFile, MessageText, MessageTexts, OnMisfit, OpenOptions, ReadOptions,
+    Result, Source as _, TimeRange,
 };
 
 use crate::{
@@ -97,7 +97,8 @@ fn recording(key: &str, files: &[&[Stored]]) -> Recording<Toy> {
         PlannedFile { input, companions: Vec::new(), log: Some(Toy((*messages).into())), facts }
     };
     let metadata = BTreeMap::from([("robot".to_owned(), "arm".to_owned())]);
-    Recording { key: key.to_owned(), metadata, files: files.iter().enumerate().map(planned).collect() }
+    let files = files.iter().enumerate().map(planned).collect();
+    Recording { key: key.to_owned(), metadata, files, shared: Vec::new() }
 }
 
 #[test]
@@ -126,6 +127,28 @@ fn a_recording_in_several_files_is_one_episode() {
     assert!(stream.next_batch().unwrap().is_none());
     let n_read: Vec<u64> = stream.records_read().iter().map(|it| it.1).collect();
     assert_eq!(n_read, [2, 1]);
+}
+
+#[test]
+fn files_that_say_something_of_others_decide_their_rows() {
+    let b = TOPICS[1].0;
+    let described = |key: &str, files: &[&[Stored]]| {
+        let shared = vec![InputFile { path: format!("{key}.yaml").into(), n_bytes: 4 }];
+        Recording { shared, ..recording(key, files) }
+    };
+    let recordings = vec![
+        described("one", &[&[(b, 1, b"x")], &[(b, 2, b"y")]]),
+        recording("two", &[&[(b, 3, b"z")]]),
+        described("three", &[&[(b, 4, b"w")]]),
+    ];
+    let source = LogSource::new(recordings, Vec::new(), &OpenOptions::default()).unwrap();
+    let plan = source.plan();
+    let names: Vec<_> = plan.inputs.iter().map(|it| it.path.to_str().unwrap()).collect();
+    // Behind all others, so that these have the numbers that they would have without.
+    assert_eq!(names, ["one_0", "one_1", "two_0", "three_0", "one.yaml", "three.yaml"]);
+    let reads = |idx: usize| plan.partitions[idx].reads.iter().map(|it| it.input).collect::<Vec<_>>();
+    assert_eq!((0..4).map(reads).collect::<Vec<_>>(), [vec![0, 4], vec![1, 4], vec![2], vec![3, 5]]);
+    assert_eq!(plan.partitions[0].reads[1].byte_range, 0..u64::MAX);
 }
 
 #[test]
@@ -159,7 +182,7 @@ fn defined(messages: &[Stored]) -> Recording<Toy> {
     }
     let input = InputFile { path: "log".into(), n_bytes: messages.len() as u64 * 10 };
     let files = vec![PlannedFile { input, companions: Vec::new(), log: Some(Toy(messages.into())), facts }];
-    Recording { key: "log".to_owned(), metadata: BTreeMap::new(), files }
+    Recording { key: "log".to_owned(), metadata: BTreeMap::new(), files, shared: Vec::new() }
 }
 
 #[test]
@@ -284,4 +307,68 @@ fn a_type_without_fields_is_one_that_its_recording_defines() {
         assert_eq!(stream.next_batch().unwrap().unwrap().rows.num_rows(), 2);
         assert!(stream.warnings().is_empty());
     }
+}
+
+#[test]
+fn a_definition_that_lacks_a_type_is_completed() {
+    // A stamp, an empty frame with its padding, and a number.
+    const PAYLOAD: &[u8] = &[0, 1, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0];
+    let messages: &[Stored] = &[(3, 10, PAYLOAD), (3, 11, PAYLOAD)];
+    let open = |text: &str, options: &OpenOptions| {
+        let mut recording = undefined("lab/msg/Own", "", messages);
+        let facts = &mut recording.files[0].facts;
+        let schema = SchemaRecord { id: 2, name: "lab/msg/Own", encoding: "ros2msg", data: text.as_bytes() };
+        facts.definitions.add_schema(&schema, (0, 0)).unwrap();
+        facts.definitions.channels.get_mut(&3).unwrap().schema_id = Some(2);
+        LogSource::new(vec![recording], Vec::new(), options).unwrap()
+    };
+    let told = |source: &LogSource<Toy>| source.plan().streams[0].metadata["definition"].clone();
+    let numbers = |source: &LogSource<Toy>| {
+        let rows = source.read(0, &ReadOptions::default()).unwrap().next_batch().unwrap().unwrap().rows;
+        rows.column_by_name("value.data").unwrap().as_primitive::<Int32Type>().values().to_vec()
+    };
+    let text = "std_msgs/Header header\nstd_msgs/Int32 value\n";
+    let source = open(text, &OpenOptions::default());
+    assert_eq!(told(&source), "embedded, completed by bundle:lyrical");
+    assert_eq!(numbers(&source), [5, 5]);
+    assert_eq!(source.plan().streams[0].metadata["schema"], text);
+    let learned = source.plan().learned.clone().unwrap();
+    assert_eq!(source.plan().partitions[0].recipe, learned);
+    let given = |name: &str, text: &str| {
+        let text = MessageText { name: name.to_owned(), is_idl: false, text: text.to_owned() };
+        OpenOptions { message_paths: MessageTexts::new(vec![text]), ..OpenOptions::default() }
+    };
+    let text = "std_msgs/Header header\nValue value\n";
+    let source = open(text, &given("lab/msg/Value", "int32 data"));
+    assert_eq!((told(&source).as_str(), numbers(&source)), ("embedded, completed by msg-path", vec![5, 5]));
+    assert_eq!(source.plan().findings.len(), 0);
+    // What is nowhere, and what goes with no message, leaves the messages bytes.
+    for (options, verdict) in [
+        (OpenOptions::default(), "embedded, without `lab/msg/Value`"),
+        (
+            given("lab/msg/Value", "int64 data\nint64 more"),
+            "embedded, without `lab/msg/Value`; no candidate fits (best: consumed 20 of 24 bytes)",
+        ),
+    ] {
+        let source = open(text, &options);
+        assert_eq!(told(&source), verdict);
+        let mut stream = source.read(0, &ReadOptions::default()).unwrap();
+        assert_eq!(stream.next_batch().unwrap().unwrap().rows.num_rows(), 2);
+        assert!(stream.next_batch().unwrap().is_none());
+        let [finding] = stream.warnings() else { panic!("{:?}", stream.warnings()) };
+        assert_eq!((finding.reason.as_str(), finding.records["/x"]), ("schema", 2));
+        assert!(finding.hint.as_ref().is_some_and(|it| it.contains("--msg-path")), "{finding:?}");
+    }
+}
+
+#[test]
+fn definitions_that_no_topic_needs_are_told() {
+    let text = MessageText { name: "lab/msg/Other".to_owned(), is_idl: false, text: "int8 x".to_owned() };
+    let options = OpenOptions { message_paths: MessageTexts::new(vec![text]), ..OpenOptions::default() };
+    let messages: &[Stored] = &[(3, 10, &[0, 1, 0, 0, 7, 0, 0, 0])];
+    let source =
+        LogSource::new(vec![undefined("std_msgs/msg/Int32", "", messages)], Vec::new(), &options).unwrap();
+    let [told] = &source.plan().findings[..] else { panic!("{:?}", source.plan().findings) };
+    assert_eq!(told.kind, FindingKind::Warning);
+    assert!(told.message.contains("--msg-path") && told.hint.is_some(), "{told:?}");
 }

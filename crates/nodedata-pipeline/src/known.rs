@@ -41,36 +41,6 @@ pub(crate) static KNOWN: &[Known] = &[
         ..NOTHING
     },
     Known {
-        name: "rosbag2",
-        what: "ROS 2 bags in SQLite or compressed as whole files",
-        endings: &[".db3"],
-        magic: &[(0, b"SQLite format 3\0")],
-        layouts: &[
-            &["metadata.yaml", "*.db3"],
-            &["metadata.yaml", "*.db3.zstd"],
-            &["metadata.yaml", "*.mcap.zstd"],
-        ],
-        instead: "`ros2 bag convert` with `storage_id: mcap` and no compression writes MCAP; without ROS, \
-                  `mcap convert BAG.db3 BAG.mcap` does",
-        ..NOTHING
-    },
-    Known {
-        name: "rosbag1",
-        what: "ROS 1 bags",
-        endings: &[".bag"],
-        magic: &[(0, b"#ROSBAG V")],
-        instead: "`mcap convert BAG.bag BAG.mcap` writes MCAP",
-        ..NOTHING
-    },
-    Known {
-        name: "rlds",
-        what: "RLDS (TFDS) datasets",
-        endings: &[".tfrecord"],
-        layouts: &[&["dataset_info.json", "features.json"]],
-        instead: "convert it to a LeRobot dataset, as the scripts that port Open X-Embodiment do",
-        ..NOTHING
-    },
-    Known {
         name: "zarr",
         what: "Zarr stores",
         endings: &[".zarr.zip"],
@@ -120,24 +90,6 @@ pub(crate) static KNOWN: &[Known] = &[
         ..NOTHING
     },
     Known {
-        name: "arrow",
-        what: "Arrow files",
-        endings: &[".arrow", ".feather"],
-        magic: &[(0, b"ARROW1\0\0")],
-        instead: "`datasets.load_from_disk(DIR).to_parquet(FILE)` writes Parquet, which `node-data dataset push` \
-                  publishes as it is",
-        ..NOTHING
-    },
-    Known {
-        name: "parquet",
-        what: "plain Parquet files",
-        endings: &[".parquet"],
-        magic: &[(0, b"PAR1")],
-        instead: "`node-data dataset push` publishes Parquet as it is; of a LeRobot dataset, name the folder that \
-                  holds `meta`",
-        ..NOTHING
-    },
-    Known {
         name: "lfs",
         what: "Git LFS pointers",
         magic: &[(0, b"version https://git-lfs.github.com/spec/")],
@@ -164,20 +116,6 @@ pub(crate) static KNOWN: &[Known] = &[
         endings: &[".mp4", ".mkv", ".webm", ".mov", ".avi"],
         magic: &[(4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3")],
         instead: "a video alone has no steps: put it into a LeRobot dataset, or log its frames to MCAP",
-        ..NOTHING
-    },
-    Known {
-        name: "jsonl",
-        what: "JSON Lines",
-        endings: &[".jsonl", ".ndjson"],
-        instead: "`duckdb -c \"copy 'FILE' to 'FILE.parquet'\"` writes Parquet, which `node-data dataset push` publishes",
-        ..NOTHING
-    },
-    Known {
-        name: "csv",
-        what: "CSV tables",
-        endings: &[".csv", ".tsv"],
-        instead: "`duckdb -c \"copy 'FILE' to 'FILE.parquet'\"` writes Parquet, which `node-data dataset push` publishes",
         ..NOTHING
     },
 ];

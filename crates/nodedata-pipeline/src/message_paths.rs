@@ -14,8 +14,9 @@ const TEXTS_MAX: usize = 20_000;
 /// Bytes of one of them.
 const TEXT_BYTES_MAX: u64 = 1 << 20;
 
-/// The ending of a file, and the folder it lies in where rosidl looks for it.
-const KINDS: [(&str, &str); 3] = [("msg", "msg"), ("srv", "srv"), ("action", "action")];
+/// The endings of files, which are called as the folders that rosidl looks for them in. A folder also holds what is made of its
+/// files, with the endings in front of its own: `srv/Do_Request.msg`, `action/Go_FeedbackMessage.msg`.
+const KINDS: [&str; 3] = ["msg", "srv", "action"];
 
 /// Reads the definitions that `--msg-path` and `source.message_paths` name: `.msg`, `.srv`, `.action` and `.idl` files, and
 /// folders with such files anywhere in them. The package of a definition is that of the `package.xml` above it, or else the
@@ -104,17 +105,18 @@ impl Reader {
     fn definition(&mut self, path: &Path) -> Result<Option<MessageText>> {
         let extension = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
         let is_idl = extension == "idl";
-        let kind = KINDS.iter().find(|it| it.0 == extension).map(|it| it.1);
+        let of_ending = kind_of(extension);
         let Some(stem) = path.file_stem().and_then(|it| it.to_str()) else { return Ok(None) };
-        if !is_idl && kind.is_none() {
+        if !is_idl && of_ending.is_none() {
             return Ok(None);
         }
-        let Some(package) = self.package_of(path)? else {
+        let absolute = std::path::absolute(path).map_err(|err| unreadable(path, err))?;
+        let Some(package) = self.package_of(&absolute)? else {
             let hint = "put it where a package has it, `PACKAGE/msg/Name.msg`, or name the package's folder";
             return Err(wrong(path, "does not tell its package", hint));
         };
-        let folder = parent_name(path).filter(|it| KINDS.iter().any(|(_, folder)| folder == it));
-        let kind = kind.or(folder.as_deref()).unwrap_or("msg");
+        let of_folder = parent_name(&absolute).and_then(|it| kind_of(&it));
+        let kind = of_ending.max(of_folder).and_then(|it| KINDS.get(it)).unwrap_or(&"msg");
         Ok(Some(MessageText { name: format!("{package}/{kind}/{stem}"), is_idl, text: read(path)? }))
     }
 
@@ -152,10 +154,9 @@ impl Reader {
     }
 
     /// The package that a definition is of: `package.xml` says so, or else the folder above `msg`, `srv` or `action`.
-    fn package_of(&mut self, path: &Path) -> Result<Option<String>> {
-        let absolute = std::path::absolute(path).map_err(|err| unreadable(path, err))?;
+    fn package_of(&mut self, absolute: &Path) -> Result<Option<String>> {
         let Some(folder) = absolute.parent() else { return Ok(None) };
-        let is_kind = parent_name(&absolute).is_some_and(|it| KINDS.iter().any(|(_, folder)| *folder == it));
+        let is_kind = parent_name(absolute).is_some_and(|it| kind_of(&it).is_some());
         let package = if is_kind { folder.parent() } else { Some(folder) };
         let Some(package) = package else { return Ok(None) };
         let told = match self.packages.get(package) {
@@ -181,6 +182,11 @@ fn package_told_in(folder: &Path) -> Result<Option<String>> {
     }
     // Names of packages are ASCII, those of authors need not be UTF-8.
     Ok(package_name(&String::from_utf8_lossy(&read_bytes(&manifest)?)))
+}
+
+/// Position among [`KINDS`] of an ending, or of a folder's name.
+fn kind_of(name: &str) -> Option<usize> {
+    KINDS.iter().position(|it| *it == name)
 }
 
 fn parent_name(path: &Path) -> Option<String> {

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use nodedata_core::{DType, Error, ErrorKind, Result};
 
@@ -80,8 +83,30 @@ impl Definitions {
         entry(&short).or_else(|| {
             let full = normalize(name);
             // A service bag may name the service where it means its events.
-            entry(&full).or_else(|| entry(&format!("{full}_Event"))).or_else(|| entry(&without_vendor(&full)))
+            let own = without_vendor(&full);
+            let named = || entry(&full).or_else(|| entry(&format!("{full}_Event"))).or_else(|| entry(&own));
+            named().or_else(|| service::derived(&own).find_map(|it| entry(&it)))
         })
+    }
+
+    /// The types that a message of type `root` needs and that are not here, sorted. Where `root` itself is not, nothing is known
+    /// of what it needs.
+    pub(crate) fn missing(&self, root: &str) -> BTreeSet<String> {
+        let (mut missing, mut seen) = (BTreeSet::new(), BTreeSet::new());
+        let mut to_do: Vec<&str> = self.find(root).map(|it| it.0).into_iter().collect();
+        while let Some(name) = to_do.pop() {
+            match self.find(name) {
+                Some((name, definition)) => {
+                    if seen.insert(name) {
+                        definition.each_named(&mut |it| to_do.push(it));
+                    }
+                }
+                None => {
+                    missing.insert(without_vendor(&normalize(name)));
+                }
+            }
+        }
+        missing
     }
 
     /// Whether any type says how it may be extended; if none does, the payload's header decides.
@@ -149,6 +174,20 @@ pub(crate) enum TypeDef {
     Union(UnionDef),
     /// A kind of type that has no columns here, such as a bit set; an error only where it is used.
     Refused(&'static str),
+}
+
+impl TypeDef {
+    /// Hands out the name of every type that its members are of.
+    pub(crate) fn each_named<'a>(&'a self, visit: &mut impl FnMut(&'a str)) {
+        match self {
+            Self::Struct(it) => it.fields.iter().for_each(|it| it.field_type.each_named(visit)),
+            Self::Union(it) => {
+                it.discriminator.field_type.each_named(visit);
+                it.branches.iter().for_each(|it| it.field.field_type.each_named(visit));
+            }
+            Self::Enum(_) | Self::Refused(_) => {}
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -281,6 +320,16 @@ impl Primitive {
             Self::Time => "time",
             Self::Duration => "duration",
             other => other.dtype().name(),
+        }
+    }
+}
+
+impl FieldType {
+    fn each_named<'a>(&'a self, visit: &mut impl FnMut(&'a str)) {
+        match self {
+            Self::Named(name) => visit(name),
+            Self::Array { item, .. } | Self::Sequence { item, .. } => item.each_named(visit),
+            Self::Primitive(_) | Self::Text { .. } | Self::Refused(_) => {}
         }
     }
 }

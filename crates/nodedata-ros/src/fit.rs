@@ -27,6 +27,8 @@ pub(crate) struct Measured {
     pub(crate) consumed: usize,
     /// How well they end.
     pub(crate) ending: Ending,
+    /// Whether all texts on the way were UTF-8.
+    pub(crate) is_text: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,10 +44,11 @@ pub(crate) enum Ending {
 /// Chooses the definition of a topic of type `root` by some of its payloads, with their encapsulation headers.
 ///
 /// The first candidate under which all payloads end exactly is taken, or else the first that decodes them: a field that an
-/// older definition lacks may look like padding, so that one that ends exactly goes before. Without payloads it is the first that can be used.
+/// older definition lacks may look like padding, so that one that ends exactly goes before. Of those that end alike, one under
+/// which all texts are UTF-8 goes before. Without payloads it is the first that can be used.
 pub fn fit(root: &str, candidates: &[Candidate], payloads: &[&[u8]]) -> Fitted {
     let mut unusable = None;
-    let mut decodes = None;
+    let mut decodes: Option<((Ending, bool), usize)> = None;
     let mut best: Option<Miss> = None;
     for (idx, candidate) in candidates.iter().enumerate() {
         let plan = match compile(root, &candidate.text) {
@@ -55,24 +58,25 @@ pub fn fit(root: &str, candidates: &[Candidate], payloads: &[&[u8]]) -> Fitted {
                 continue;
             }
         };
-        let mut ending = Ending::Exact;
+        let (mut ending, mut is_text) = (Ending::Exact, true);
         for (n_fit, payload) in payloads.iter().enumerate() {
             let measured = plan.measure_cdr(payload);
             ending = ending.min(measured.ending);
+            is_text &= measured.is_text;
             if measured.ending == Ending::Wrong {
                 let miss = Miss { n_fit, consumed: measured.consumed, of: payload.len() };
                 best = best.filter(|it| !miss.is_nearer_than(it)).or(Some(miss));
                 break;
             }
         }
-        match ending {
-            Ending::Exact => return Fitted::Taken(idx),
-            Ending::Padded => decodes = decodes.or(Some(idx)),
-            Ending::Wrong => {}
+        match (ending, is_text) {
+            (Ending::Exact, true) => return Fitted::Taken(idx),
+            (Ending::Wrong, _) => {}
+            rank => decodes = decodes.filter(|it| rank <= it.0).or(Some((rank, idx))),
         }
     }
     match (decodes, best) {
-        (Some(idx), _) => Fitted::Taken(idx),
+        (Some((_, idx)), _) => Fitted::Taken(idx),
         (None, Some(Miss { consumed, of, .. })) => Fitted::None { consumed, of },
         (None, None) => Fitted::Unusable(unusable),
     }

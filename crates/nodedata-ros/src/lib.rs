@@ -25,4 +25,4 @@ mod wide;
 pub use definition::{Definitions, Dialect};
 pub use fit::{Fitted, fit};
 pub use plan::RosPlan;
-pub use store::{Candidate, DefinitionStore, Origin};
+pub use store::{Candidate, Completion, DefinitionStore, Origin};

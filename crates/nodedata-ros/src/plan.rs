@@ -36,6 +36,7 @@ struct Encapsulation {
 struct End {
     pos: usize,
     n_odd_padding: usize,
+    n_odd_texts: usize,
 }
 
 /// Bytes of the encapsulation header; alignment is counted from behind it.
@@ -82,27 +83,28 @@ impl RosPlan {
         self.decode(payload, header, 0, columns)
     }
 
-    /// How a CDR payload goes with the definition, without keeping anything of it.
+    /// How a CDR payload goes with the definition, without keeping anything of it. Its sizes say that: a text that is not UTF-8
+    /// costs its message the columns, and says nothing of other messages.
     pub(crate) fn measure_cdr(&self, payload: &[u8]) -> Measured {
         let Ok(header) = Encapsulation::parse(payload) else {
-            return Measured { consumed: 0, ending: Ending::Wrong };
+            return Measured { consumed: 0, ending: Ending::Wrong, is_text: true };
         };
         let data = &payload[HEADER_BYTES..];
         let unit_width =
             if self.plain.has_wide_text { self.unit_width(data, header) } else { UnitWidth::Two };
-        let (end, ending) = match self.run(data, header, unit_width, &mut Nowhere) {
-            Ok(End { pos, .. }) => {
+        let (end, ending, is_text) = match self.run(data, header, unit_width, &mut Nowhere::<true>) {
+            Ok(End { pos, n_odd_texts, .. }) => {
                 let rest = data.get(pos..).unwrap_or_default();
                 let ending = match rest.len() {
                     0..=PADDING_MAX => Ending::Exact,
                     n if n <= padding(rest) => Ending::Padded,
                     _ => Ending::Wrong,
                 };
-                (pos, ending)
+                (pos, ending, n_odd_texts == 0)
             }
-            Err(fault) => (fault.at, Ending::Wrong),
+            Err(fault) => (fault.at, Ending::Wrong, true),
         };
-        Measured { consumed: (HEADER_BYTES + end).min(payload.len()), ending }
+        Measured { consumed: (HEADER_BYTES + end).min(payload.len()), ending, is_text }
     }
 
     fn decode(
@@ -130,7 +132,7 @@ impl RosPlan {
     /// with a value as padding, and leaves none behind.
     fn unit_width(&self, data: &[u8], header: Encapsulation) -> UnitWidth {
         let misfit = |width: UnitWidth| {
-            let end = self.run(data, header, width, &mut Nowhere).ok()?;
+            let end = self.run(data, header, width, &mut Nowhere::<false>).ok()?;
             Some((end.n_odd_padding, data.len() - end.pos))
         };
         UnitWidth::ALL
@@ -172,6 +174,7 @@ impl RosPlan {
             time: [None; 2],
             absent_bytes_left: absent_bytes_max(data.len()),
             n_odd_padding: 0,
+            n_odd_texts: 0,
         };
         let n_ops = program.ops.len();
         let pos = if header.big_endian {
@@ -179,7 +182,8 @@ impl RosPlan {
         } else {
             decoder.run::<false>(0, n_ops, 0)?
         };
-        Ok(End { pos, n_odd_padding: decoder.n_odd_padding })
+        let Decoder { n_odd_padding, n_odd_texts, .. } = decoder;
+        Ok(End { pos, n_odd_padding, n_odd_texts })
     }
 
     #[cold]

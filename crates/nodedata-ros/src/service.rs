@@ -12,17 +12,18 @@ use crate::{
 
 type Named = (String, StructDef);
 
-/// Parses one part: a message, or, under `pkg/srv/` and `pkg/action/`, text with `---` lines.
+/// Parses one part: a message, or, under `pkg/srv/` and `pkg/action/`, text with `---` lines. An action has services of its own,
+/// whose texts may lie beside it.
 pub(crate) fn parse(name: &str, part: &Part<'_>, dialect: Dialect, known: &KnownTypes) -> Result<Vec<Named>> {
     let sections = sections(part);
     let is_action = name.contains("/action/") && sections.len() == 3;
-    let is_service = name.contains("/srv/") && sections.len() == 2;
+    let is_service = (name.contains("/srv/") || name.contains("/action/")) && sections.len() == 2;
     if !is_action && !is_service {
         return Ok(vec![(name.to_owned(), msg::parse(name, part, dialect, known)?)]);
     }
     let suffixes: &[&str] =
         if is_action { &["_Goal", "_Result", "_Feedback"] } else { &["_Request", "_Response"] };
-    let base = base_name(name);
+    let base = if is_action { wholes(name).last() } else { message_of(name) }.unwrap_or(name);
     let mut types = Vec::new();
     for (suffix, section) in suffixes.iter().zip(&sections) {
         let name = format!("{base}{suffix}");
@@ -91,14 +92,32 @@ fn structure(fields: Vec<(&str, FieldType)>) -> StructDef {
     StructDef { fields, ..StructDef::default() }
 }
 
-/// The service or action a derived message belongs to.
-pub(crate) fn base_name(name: &str) -> &str {
-    let suffixes = ["_Event", "_Request", "_Response", "_FeedbackMessage", "_Feedback", "_Goal", "_Result"];
-    let base = suffixes.iter().find_map(|it| name.strip_suffix(it)).unwrap_or(name);
-    // The services of an action have messages of their own.
-    let services = ["_SendGoal", "_GetResult"];
-    let of_action = name.contains("/action/").then(|| services.iter().find_map(|it| base.strip_suffix(it)));
-    of_action.flatten().unwrap_or(base)
+/// Endings of the names of messages that an action implies; a service implies the first three.
+const SUFFIXES: [&str; 7] =
+    ["_Event", "_Request", "_Response", "_FeedbackMessage", "_Feedback", "_Goal", "_Result"];
+/// Endings of the names of the services that an action has.
+const SERVICES: [&str; 2] = ["_SendGoal", "_GetResult"];
+
+/// The service or action that a message belongs to; `None` where its name says nothing of one.
+fn message_of(name: &str) -> Option<&str> {
+    let n_suffixes = if name.contains("/srv/") { 3 } else { SUFFIXES.len() };
+    SUFFIXES.iter().take(n_suffixes).find_map(|it| name.strip_suffix(it))
+}
+
+/// What a derived message or service belongs to, the nearest first: `pkg/action/X_SendGoal_Event` is a message of the service
+/// `pkg/action/X_SendGoal`, and that is one of the action `pkg/action/X`.
+pub(crate) fn wholes(name: &str) -> impl Iterator<Item = &str> {
+    let nearest = message_of(name).filter(|_| !name.contains("/msg/"));
+    let of_action = Some(nearest.unwrap_or(name)).filter(|it| it.contains("/action/"));
+    let action = of_action.and_then(|whole| SERVICES.iter().find_map(|it| whole.strip_suffix(it)));
+    nearest.into_iter().chain(action)
+}
+
+/// What `pkg/msg/X_Goal` may mean where there is no such message: texts that are made of an action leave the folder of its parts
+/// out.
+pub(crate) fn derived(name: &str) -> impl Iterator<Item = String> {
+    let parts = name.split_once("/msg/").filter(|it| message_of(it.1).is_some());
+    parts.into_iter().flat_map(|(package, last)| ["action", "srv"].map(|it| format!("{package}/{it}/{last}")))
 }
 
 /// The texts between `---` lines.
@@ -133,6 +152,33 @@ mod tests {
             }
         }
         assert!(Definitions::from_msg("lab/msg/Switch", text, Dialect::Ros2).is_err());
+    }
+
+    #[test]
+    fn messages_belong_to_services_and_those_to_actions() {
+        let wholes = |name: &'static str| super::wholes(name).collect::<Vec<_>>();
+        assert_eq!(wholes("a/action/X_SendGoal_Event"), ["a/action/X_SendGoal", "a/action/X"]);
+        assert_eq!(wholes("a/action/X_FeedbackMessage"), ["a/action/X"]);
+        assert_eq!(wholes("a/action/X_GetResult"), ["a/action/X"]);
+        assert_eq!(wholes("a/srv/X_SendGoal_Event"), ["a/srv/X_SendGoal"]);
+        // A service may be called like a part of an action.
+        assert_eq!(wholes("a/srv/Set_Goal_Request"), ["a/srv/Set_Goal"]);
+        assert!(
+            ["a/msg/X_Goal", "a/action/X", "a/srv/Set_Goal"].iter().all(|it| super::wholes(it).count() == 0)
+        );
+        let derived = |name: &str| super::derived(name).collect::<Vec<_>>();
+        assert_eq!(derived("a/msg/X_Goal"), ["a/action/X_Goal", "a/srv/X_Goal"]);
+        assert!(derived("a/msg/Goal").is_empty() && derived("a/srv/X_Goal").is_empty());
+    }
+
+    #[test]
+    fn the_service_of_an_action_may_have_a_text_of_its_own() {
+        let text = "lab/Go_Goal goal\n---\nbool accepted\n========\nMSG: lab/action/Go_Goal\nint32 order\n";
+        let root = "lab/action/Go_SendGoal";
+        let definitions = Definitions::from_msg(root, text, Dialect::Ros2).unwrap();
+        assert!(definitions.contains("lab/action/Go_SendGoal_Event"));
+        assert!(definitions.contains("lab/Go_Goal") && !definitions.contains("lab/Go"));
+        assert!(definitions.missing("lab/action/Go_SendGoal_Event").is_empty());
     }
 
     #[test]

@@ -42,7 +42,9 @@ impl BagMetadata {
     /// `Corrupt` when it is no YAML, or says nothing of a bag.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let broken = |message: String| Error::new(ErrorKind::Corrupt, message);
-        let read: std::result::Result<Value, _> = serde_saphyr::from_str(text);
+        // A topic may be called `y`, which was a truth in YAML 1.1.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let read: std::result::Result<Value, _> = serde_saphyr::from_str_with_options(text, options);
         let document = read.map_err(|err| {
             let place = err.location().map(|it| format!(" at line {}", it.line())).unwrap_or_default();
             let cause = err.without_snippet().to_string();

@@ -38,7 +38,7 @@ pub(crate) fn open(
     let spool = spool(file, Packing::Zstd, n_bytes_max, options.scratch.as_deref());
     let spool = Arc::new(spool.map_err(with_option)?);
     let broken = spool.damage().map(|it| ends_early(it, &spool));
-    if !options.salvage
+    if (!options.salvage || spool.n_bytes() == 0)
         && let Some(error) = broken
     {
         return Err(error);
@@ -86,11 +86,10 @@ fn without_address(spool: &Spool, attachment: &Attachment) -> Error {
 
 /// What ended the packed file. A spool keeps it, so this is a copy.
 fn ends_early(cause: &Error, spool: &Spool) -> Error {
-    let message = format!(
-        "the packed file is damaged: {} bytes came out in front of that ({})",
-        spool.n_bytes(),
-        cause.chain()
-    );
+    let message = match spool.n_bytes() {
+        0 => format!("the packed file is damaged, and nothing came out of it ({})", cause.chain()),
+        n => format!("the packed file is damaged: {n} bytes came out in front of that ({})", cause.chain()),
+    };
     let hint = cause.hint().unwrap_or(SALVAGE_HINT).to_owned();
     Error::new(cause.kind(), message).at(cause.locus().clone()).with_hint(hint)
 }

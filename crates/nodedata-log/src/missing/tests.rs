@@ -37,7 +37,7 @@ fn verdict_unread(name: &str, definition: &[u8], options: &OpenOptions) -> Resul
     facts.definitions.add_channel(&channel, (0, 0)).unwrap();
     let mut joined = Joined::new(&mut [facts], &[Path::new("log")], options)?;
     let known = Misfits::default();
-    find_definitions(&mut joined, &known, &[Some(Unread)], &[Distros::new()], options)?;
+    find_definitions(&mut joined, &known, &[Some(Unread)], &[Distros::new()], options, &mut Vec::new())?;
     let found = joined.misfits(&known, &BTreeSet::new());
     Ok(found.definition("/x").map(|it| it.verdict.clone()))
 }
@@ -69,27 +69,20 @@ fn the_distribution_is_found_wherever_it_is_told() {
 }
 
 #[test]
-fn the_first_the_last_and_some_between_are_looked_at() {
-    let mut sample = Sample::default();
-    for n in 0..2500u32 {
-        sample.observe(&n.to_le_bytes());
-    }
-    let kept: Vec<u32> =
-        sample.payloads().iter().map(|it| u32::from_le_bytes((*it).try_into().unwrap())).collect();
-    assert_eq!(kept[..16], (0..16).collect::<Vec<_>>());
-    assert_eq!(kept[16..], [999, 1999, 2499]);
+fn what_a_definition_lacks_is_told() {
+    let text = b"lab/Part part\nlab/Other other\n";
+    let verdict = verdict_unread("lab/msg/Own", text, &OpenOptions::default()).unwrap();
+    assert_eq!(verdict.as_deref(), Some("embedded, without `lab/msg/Other`, `lab/msg/Part`"));
+    // What lacks nothing is as it was.
+    assert_eq!(verdict_unread("lab/msg/Own", b"int32 x", &OpenOptions::default()).unwrap(), None);
+    let message_paths = MessageTexts::from(Some("b3:0".to_owned()));
+    let options = OpenOptions { message_paths, ..OpenOptions::default() };
+    assert_eq!(verdict_unread("lab/msg/Own", text, &options).unwrap_err().kind(), ErrorKind::Config);
 }
 
 #[test]
-fn payloads_are_bounded_by_their_bytes() {
-    let mut sample = Sample::default();
-    let large = vec![0; SAMPLE_BYTES_MAX - 10];
-    (0..3).for_each(|_| sample.observe(&large));
-    sample.observe(&[1; 10]);
-    sample.observe(&[2; 11]);
-    let lengths: Vec<usize> = sample.payloads().iter().map(|it| it.len()).collect();
-    assert_eq!(lengths, [SAMPLE_BYTES_MAX - 10, 10]);
-    let mut sample = Sample::default();
-    sample.observe(&vec![0; SAMPLE_BYTES_MAX + 1]);
-    assert_eq!(sample.payloads().len(), 1);
+fn many_types_that_are_missing_are_counted() {
+    let lacks: Vec<String> = (0..5).map(|it| format!("a/msg/T{it}")).collect();
+    assert_eq!(partly(&lacks), "embedded, without `a/msg/T0`, `a/msg/T1`, `a/msg/T2` and 2 more");
+    assert_eq!(partly(&lacks[..1]), "embedded, without `a/msg/T0`");
 }

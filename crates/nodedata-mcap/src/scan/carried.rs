@@ -49,6 +49,7 @@ impl Scanner<'_> {
             log_time_ns,
             create_time_ns,
             content: InputRange { input: 0, byte_range: end - attachment.data.len() as u64..end },
+            unpacked: None,
         });
         Ok(())
     }

@@ -18,8 +18,8 @@ struct Logs;
 /// Folders with a file `head`.
 struct Folders;
 
-/// Parquet files, under the name of a row of the table of known formats.
-struct Tables;
+/// Rerun recordings, under the name of a row of the table of known formats.
+struct Recordings;
 
 impl Format for Logs {
     fn name(&self) -> &'static str {
@@ -59,18 +59,18 @@ impl Format for Folders {
     }
 }
 
-impl Format for Tables {
+impl Format for Recordings {
     fn name(&self) -> &'static str {
-        "parquet"
+        "rrd"
     }
 
     fn about(&self) -> &'static str {
-        "test tables"
+        "test recordings"
     }
 
     fn detect(&self, listing: &Listing<'_>) -> Detection {
-        let is_named = |it: &Path| it.extension().is_some_and(|it| it == "parquet");
-        Detection::by_magic(listing, "tables", is_named, |it| it.starts_with(b"PAR1"))
+        let is_named = |it: &Path| it.extension().is_some_and(|it| it == "rrd");
+        Detection::by_magic(listing, "recordings", is_named, |it| it.starts_with(b"RRF"))
     }
 
     fn open(&self, _files: Arc<dyn Files>, _options: &OpenOptions) -> Result<Box<dyn Source>> {
@@ -132,11 +132,11 @@ fn layout_is_surer_than_content_and_content_than_names() {
     check(&[("a.log", "x")], "logs", &["a.log"], &[]);
     // A name says nothing of a file that holds something else.
     refused(
-        &[("b.log", "#ROSBAG V2.0\n")],
-        "this build does not read ROS 1 bags: `b.log` begins as ROS 1 bags do",
-        "mcap convert",
+        &[("b.log", "RRF2")],
+        "this build does not read Rerun recordings: `b.log` begins as Rerun recordings do",
+        "dataframe API",
     );
-    check(&[("a.log", ""), ("b.bag", "#ROSBAG V2.0\n")], "logs", &["a.log"], &["b.bag (rosbag1)"]);
+    check(&[("a.log", ""), ("b.rrd", "RRF2")], "logs", &["a.log"], &["b.rrd (rrd)"]);
 }
 
 #[test]
@@ -149,9 +149,8 @@ fn empty_files_cost_nothing_but_themselves() {
 
 #[test]
 fn several_datasets_are_listed() {
-    let rlds = [("c/1.0.0/dataset_info.json", "{}"), ("c/1.0.0/features.json", "{}")];
-    let all = [[("a/head", ""), ("b/head", "")], rlds].concat();
-    let message = "3 datasets lie below the folder:\n  src/a (folders)\n  src/b (folders)\n  src/c/1.0.0 (rlds, which \
+    let all = [("a/head", ""), ("b/head", ""), ("c/1/zarr.json", "{}")];
+    let message = "3 datasets lie below the folder:\n  src/a (folders)\n  src/b (folders)\n  src/c/1 (zarr, which \
                    this build does not read)";
     refused(&all, message, "`src/a`");
     // Of which SRC names one, that is it.
@@ -179,41 +178,34 @@ fn a_format_that_is_named_takes_its_own_files() {
     assert!(refusal("folders").starts_with("2 datasets lie below the folder:\n  src/a (folders)"));
     assert!(refusal("logs").starts_with("nothing here is recognised as logs; "));
     assert!(refusal("nope").starts_with("there is no format `nope`; `--from` takes one of: logs, folders"));
-    assert!(refusal("rosbag1").starts_with("this build does not read ROS 1 bags; `mcap convert"));
+    assert!(refusal("rrd").starts_with("this build does not read Rerun recordings; query it"));
 }
 
 /// A row of the table goes when its format is registered, and gives way where another format is as sure.
 #[test]
 fn what_can_be_read_is_not_refused() {
-    let all = [("x.parquet", "PAR1")];
+    let all = [("x.rrd", "RRF2")];
     refused(
         &all,
-        "this build does not read plain Parquet files: `x.parquet` begins as plain Parquet files do",
-        "push",
+        "this build does not read Rerun recordings: `x.rrd` begins as Rerun recordings do",
+        "dataframe API",
     );
-    let with_tables = formats().with(&Tables);
-    told(&guess(&with_tables, &all).unwrap(), "parquet", &["x.parquet"], &[]);
-    // A folder of tables that is more than that is not captured.
-    let folder = [("data/x.parquet", "PAR1"), ("head", "")];
-    told(&guess(&with_tables, &folder).unwrap(), "folders", &["data/x.parquet", "head"], &[]);
-    let rlds = [("dataset_info.json", "{}"), ("features.json", "{}"), ("x.parquet", "PAR1")];
-    let err = guess(&with_tables, &rlds).err().unwrap();
-    assert!(err.to_string().starts_with("this build does not read RLDS (TFDS) datasets"), "{err}");
+    let with_recordings = formats().with(&Recordings);
+    told(&guess(&with_recordings, &all).unwrap(), "rrd", &["x.rrd"], &[]);
+    // A folder of recordings that is more than that is not captured.
+    let folder = [("data/x.rrd", "RRF2"), ("head", "")];
+    told(&guess(&with_recordings, &folder).unwrap(), "folders", &["data/x.rrd", "head"], &[]);
+    let zarr = [("zarr.json", "{}"), ("x.rrd", "RRF2")];
+    let err = guess(&with_recordings, &zarr).err().unwrap();
+    assert!(err.to_string().starts_with("this build does not read Zarr stores"), "{err}");
 }
 
 /// Every row of the table, by an example.
 #[test]
 fn known_formats_are_refused_by_name() {
-    let sqlite = "SQLite format 3\0";
     #[rustfmt::skip]
     let cases: &[(&str, &[(&str, &str)])] = &[
         ("nodedata", &[("manifest.json", "{}"), ("sample_index.json", "{}"), ("data/train-00000.parquet", "PAR1")]),
-        ("rosbag2", &[("bag/metadata.yaml", "rosbag2_bagfile_information:"), ("bag/bag_0.db3", sqlite)]),
-        ("rosbag2", &[("bag_0.db3", sqlite)]),
-        ("rosbag2", &[("metadata.yaml", ""), ("bag_0.mcap.zstd", "x")]),
-        ("rosbag1", &[("a.bag", "#ROSBAG V2.0\n")]),
-        ("rlds", &[("x/1.0.0/dataset_info.json", "{}"), ("x/1.0.0/features.json", "{}")]),
-        ("rlds", &[("x-train.tfrecord-00000-of-00002", "")]),
         ("zarr", &[("x.zarr/data/0.0", "x")]),
         ("zarr", &[("x/zarr.json", "{}")]),
         ("lance", &[("frames.lance/_versions/1.manifest", "x")]),
@@ -222,14 +214,10 @@ fn known_formats_are_refused_by_name() {
         ("svo", &[("x.svo", "x")]),
         ("pickle", &[("traj.pkl", "x")]),
         ("npz", &[("x.npz", "PK\x03\x04")]),
-        ("arrow", &[("x.arrow", "ARROW1\0\0")]),
-        ("parquet", &[("x.parquet", "PAR1")]),
         ("lfs", &[("x.log", "version https://git-lfs.github.com/spec/v1\n")]),
         ("compressed", &[("x.log.gz", "x")]),
         ("compressed", &[("x.log", "BZh91")]),
         ("video", &[("x.bin", "\0\0\0\x18ftypisom")]),
-        ("jsonl", &[("X.JSONL", "{}\n")]),
-        ("csv", &[("x.csv", "a,b\n")]),
     ];
     for known in crate::known::KNOWN {
         let mut examples = cases.iter().filter(|(name, _)| *name == known.name).peekable();

@@ -50,6 +50,31 @@ fn a_workspace_is_walked_and_packages_tell_their_names() {
     assert_eq!(read_message_paths::<&Path>(&[]).unwrap(), MessageTexts::default());
 }
 
+/// rosidl puts what it makes of a service or an action beside it.
+#[test]
+fn messages_of_services_and_actions_are_called_as_their_folder_says() {
+    let folder = workspace(&[
+        ("lab/action/Pick_FeedbackMessage.msg", "int8 x"),
+        ("lab/action/Pick_Goal.msg", "int8 x"),
+        ("lab/action/Pick_SendGoal.srv", "---"),
+        ("lab/srv/Do_Request.msg", "int8 x"),
+        // Not where it belongs, and still what its ending says.
+        ("lab/msg/Do.srv", "---"),
+        ("lab/srv/Go.action", "---\n---"),
+        ("lab/action/Only.idl", "module lab { };"),
+    ]);
+    let expected = [
+        "lab/action/Go",
+        "lab/action/Only (idl)",
+        "lab/action/Pick_FeedbackMessage",
+        "lab/action/Pick_Goal",
+        "lab/action/Pick_SendGoal",
+        "lab/srv/Do",
+        "lab/srv/Do_Request",
+    ];
+    assert_eq!(names(&read_message_paths(&[folder.path()]).unwrap()), expected);
+}
+
 #[track_caller]
 fn refused(folder: &TempDir, names: &[&str]) -> (String, String) {
     let paths: Vec<PathBuf> = names.iter().map(|it| folder.path().join(it)).collect();

@@ -49,6 +49,37 @@ fn one_payload_that_does_not_fit_says_no() {
 }
 
 #[test]
+fn a_text_that_is_none_leaves_the_choice_to_sizes() {
+    let odd = |mut payload: Vec<u8>| {
+        // The first byte of the frame, behind the header, the stamp and its length.
+        payload[16] = 0xff;
+        payload
+    };
+    let older = [range("a", &[0.1, 0.2, 0.3, 0.4]), odd(range("abcd", &[0.5, 0.6, 0.7, 0.8]))];
+    let newer = [odd(range("a", &[0.1, 0.2, 0.3, 0.4, 0.5]))];
+    let unknown = [odd(range("a", &[0.1, 0.2, 0.3, 0.4, 0.0]))];
+    for distros in [&["humble"][..], &["jazzy"], &[]] {
+        assert!(taken(&older, distros).contains("humble"), "{distros:?}");
+        for newer in [&newer, &unknown] {
+            let taken = taken(newer, distros);
+            assert!(taken.contains("Distro") && !taken.contains("humble"), "{distros:?}: {taken}");
+        }
+    }
+    // Bytes that nothing shows to be a text are none.
+    let mut open_ended = newer[0].clone();
+    open_ended[17] = 0xff;
+    assert!(taken(&[open_ended], &[]).starts_with("None"));
+    // What ends alike and has texts goes before.
+    let candidate = |text: &str| Candidate { text: text.to_owned(), origin: crate::Origin::Given };
+    let candidates = [candidate("string s"), candidate("uint8[] bytes"), candidate("string other")];
+    let payload: &[u8] = &[0, 1, 0, 0, 2, 0, 0, 0, 0xff, 0];
+    let found = fit("lab/msg/T", &candidates, &[payload]);
+    assert!(matches!(found, Fitted::Taken(1)), "{found:?}");
+    let found = fit("lab/msg/T", &[candidates[0].clone(), candidates[2].clone()], &[payload]);
+    assert!(matches!(found, Fitted::Taken(0)), "{found:?}");
+}
+
+#[test]
 fn a_candidate_that_cannot_be_used_is_passed_over() {
     let candidate = |text: &str| Candidate { text: text.to_owned(), origin: crate::Origin::Given };
     let payload: &[u8] = &[0, 1, 0, 0, 5, 0, 0, 0];

@@ -146,3 +146,75 @@ fn idl_needs_what_it_names() {
     // A type that no file is called by.
     assert_eq!(columns(&store, "lab/msg/Beside", &[]), ["y"]);
 }
+
+#[test]
+fn messages_of_actions_are_found_by_their_own_texts() {
+    let feedback = "unique_identifier_msgs/UUID goal_id\nPick_Feedback feedback\n";
+    let own = ("lab/action/Pick_FeedbackMessage", false, feedback);
+    let store = given(&[own, ("lab/action/Pick_Feedback", false, "float32 progress\n")]);
+    let root = "lab/action/Pick_FeedbackMessage";
+    assert_eq!(columns(&store, root, &[]), ["goal_id.uuid", "feedback.progress"]);
+    // Without its part it is there, and whoever compiles it is told what it lacks.
+    assert!(given(&[own]).candidates(root, &[])[0].text.contains("Pick_Feedback feedback"));
+    let service = "unique_identifier_msgs/UUID goal_id\nlab/Pick_Goal goal\n---\nbool accepted\n";
+    let goal = ("lab/action/Pick_Goal", false, "int32 order\n");
+    let store = given(&[("lab/action/Pick_SendGoal", false, service), goal]);
+    let names = columns(&store, "lab/action/Pick_SendGoal_Event", &[]);
+    for column in ["request.goal.order", "response.accepted"] {
+        assert!(names.iter().any(|it| it == column), "{names:?}");
+    }
+}
+
+#[test]
+fn definitions_that_leave_types_out_are_completed() {
+    let text = "std_msgs/Header header\nlab/Part part\nsensor_msgs/Range range\n";
+    let complete = |store: &DefinitionStore, text: &str, is_idl: bool| {
+        store.complete("lab/msg/T", text, is_idl, &["humble"])
+    };
+    let bare = DefinitionStore::default();
+    // One of the types is nowhere: there is nothing to try.
+    let found = complete(&bare, text, false).unwrap();
+    assert_eq!(
+        (&found.missing[..], &found.candidates[..]),
+        (&["lab/msg/Part".to_owned(), "sensor_msgs/msg/Range".to_owned()][..], &[][..])
+    );
+    let store = given(&[("lab/msg/Part", false, "Deep deep"), ("lab/msg/Deep", false, "int8 x")]);
+    let found = complete(&store, text, false).unwrap();
+    let tried = found.candidates.iter().map(|it| (&it.origin, columns_of("lab/msg/T", &it.text)));
+    let tried: Vec<(&Origin, bool)> = tried
+        .map(|(origin, names)| {
+            assert!(names.contains(&"part.deep.x".to_owned()), "{names:?}");
+            (origin, names.contains(&"range.variance".to_owned()))
+        })
+        .collect();
+    assert_eq!(tried, [(&Origin::Given, false), (&Origin::Given, true)]);
+    // What is there stays as the recording has it.
+    let part = format!("{text}{}\nMSG: lab/Part\nint16 own\n", "=".repeat(80));
+    let found = complete(&store, &part, false).unwrap();
+    assert_eq!((&found.missing[..], found.candidates.len()), (&["sensor_msgs/msg/Range".to_owned()][..], 2));
+    assert_eq!(found.candidates[0].origin, Origin::Distro("humble".to_owned()));
+    assert!(columns_of("lab/msg/T", &found.candidates[0].text).contains(&"part.own".to_owned()));
+    let idl = "module lab { module msg { struct T { lab::msg::Part part; }; }; };";
+    let found = complete(&store, idl, true).unwrap();
+    assert_eq!(columns_of("lab/msg/T", &found.candidates[0].text), ["part.deep.x"]);
+    // As DDS spells it.
+    let found = complete(&store, &idl.replace("lab::msg::Part", "lab::msg::dds_::Part_"), true).unwrap();
+    assert_eq!(found.missing, ["lab/msg/Part"]);
+    assert_eq!(columns_of("lab/msg/T", &found.candidates[0].text), ["part.deep.x"]);
+    // What lacks nothing, and what is no definition of the type.
+    for whole in ["int8 x\n", "std_msgs/Header header", "", "undefined"] {
+        assert_eq!(complete(&store, whole, false), None, "{whole}");
+    }
+    assert_eq!(complete(&store, "module other { };", true), None);
+}
+
+#[test]
+fn a_message_of_an_action_is_completed_by_the_text_of_the_action() {
+    let store = given(&[("lab/action/Pick", false, "int32 order\n---\n---\nfloat32 progress\n")]);
+    let root = "lab/action/Pick_FeedbackMessage";
+    let text = "unique_identifier_msgs/UUID goal_id\nPick_Feedback feedback\n";
+    let found = store.complete(root, text, false, &[]).unwrap();
+    assert_eq!(found.missing, ["lab/msg/Pick_Feedback"]);
+    assert_eq!(found.candidates[0].origin, Origin::Given);
+    assert_eq!(columns_of(root, &found.candidates[0].text), ["goal_id.uuid", "feedback.progress"]);
+}

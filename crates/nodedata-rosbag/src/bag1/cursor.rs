@@ -6,7 +6,7 @@ use nodedata_log::{MessageRecord, RecordReader, RecordUnit, UnitKind, corrupt};
 
 use super::{
     chunk::{ChunkDecoder, ChunkHead},
-    record::{Header, LENGTHS_BYTES, MessageIndex, message_of, next_record, op},
+    record::{Header, LENGTHS_BYTES, MessageIndex, Stray, message_of, next_record, op},
 };
 
 /// How records lie in bags.
@@ -36,7 +36,11 @@ impl RecordReader for BagReader {
         let head = ChunkHead::parse(&header)?;
         match unit.kind {
             UnitKind::CutChunk => self.decoder.decode_prefix(&head, &stored),
-            UnitKind::Chunk | UnitKind::Records => self.decoder.decode(&head, &stored),
+            UnitKind::Chunk | UnitKind::Records => {
+                self.decoder.decode(&head, &stored)?;
+                // Where nothing counts its messages, nothing else would tell that one is passed over.
+                if unit.counts.is_none() { no_strays(self.decoder.records()) } else { Ok(()) }
+            }
         }
     }
 
@@ -76,6 +80,31 @@ impl RecordReader for BagReader {
     fn undeclared(channels: &str) -> String {
         format!("no sound connection record declares connection {channels}")
     }
+}
+
+/// That all records of a chunk are of a kind that may be there. A chunk that does not hold together is met by reading, which hands
+/// out what is in front of the break.
+fn no_strays(records: &[u8]) -> Result<()> {
+    let (mut start, mut at, mut first) = (0, 0, None);
+    loop {
+        let header = match next_record(records, &mut at) {
+            Ok(Some(record)) if record.header.op != op::CHUNK => record.header,
+            Ok(None) => break,
+            Ok(Some(_)) | Err(_) => return Ok(()),
+        };
+        if first.is_none() {
+            first = Stray::of(&header).map(|it| (start, it, header.op));
+        }
+        start = at;
+    }
+    let Some((start, stray, found)) = first else { return Ok(()) };
+    let what = match stray {
+        Stray::Message(conn) => format!("the fields of a message of connection {conn}"),
+        Stray::Unknown => "no known fields".to_owned(),
+    };
+    Err(corrupt(format!(
+        "a record at byte {start} of its chunk has {what}, but its op is {found:#04x}: that is damaged"
+    )))
 }
 
 /// Header and data of the chunk record that `bytes` are. Of a chunk that is cut the data is what is there.

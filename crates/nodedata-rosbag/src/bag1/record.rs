@@ -70,6 +70,8 @@ pub(crate) struct Header<'a> {
     /// What the record is; see [`op`].
     pub(crate) op: u8,
     bytes: &'a [u8],
+    /// Connection and time as bytes, as far as they were met on the way: what nearly all headers are read for.
+    message: (Option<&'a [u8]>, Option<&'a [u8]>),
 }
 
 impl<'a> Header<'a> {
@@ -77,21 +79,23 @@ impl<'a> Header<'a> {
     /// `Corrupt` when the fields do not fill the header, or none says what the record is.
     #[inline]
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let mut op = None;
+        let (mut op, mut conn, mut time) = (None, None, None);
         for field in Fields(bytes) {
             match field {
                 Some((b"op", [value])) => op = Some(*value),
+                Some((b"conn", value)) => conn = conn.or(Some(value)),
+                Some((b"time", value)) => time = time.or(Some(value)),
                 Some(_) => {}
                 None => return Err(corrupt("the fields of a record's header do not fill it")),
             }
         }
         let Some(op) = op else { return Err(corrupt("a record has no field `op` that says what it is")) };
-        Ok(Self { op, bytes })
+        Ok(Self { op, bytes, message: (conn, time) })
     }
 
     /// A header that was parsed before.
     pub(crate) fn of(op: u8, bytes: &'a [u8]) -> Self {
-        Self { op, bytes }
+        Self { op, bytes, message: (None, None) }
     }
 
     /// The value of a field, if there is one.
@@ -195,7 +199,34 @@ fn block(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// `Corrupt` when one is missing.
 #[inline]
 pub(crate) fn message_of(header: &Header<'_>) -> Result<(u32, u64)> {
-    Ok((header.u32("conn")?, header.time("time")?))
+    let conn = header.message.0.and_then(|it| it.try_into().ok()).map(u32::from_le_bytes);
+    let time = header.message.1.and_then(|it| it.try_into().ok()).map(nanos);
+    match (conn, time) {
+        (Some(conn), Some(time)) => Ok((conn, time)),
+        _ => Ok((header.u32("conn")?, header.time("time")?)),
+    }
+}
+
+/// What a record in a chunk is that has the op of none that may be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stray {
+    /// Its fields are those of a message of this connection.
+    Message(u32),
+    /// Nothing says what it was.
+    Unknown,
+}
+
+impl Stray {
+    /// `None` for a record that belongs there, or costs nothing because it is no message.
+    pub(crate) fn of(header: &Header<'_>) -> Option<Self> {
+        if matches!(header.op, op::MESSAGE | op::CONNECTION | op::CHUNK) {
+            return None;
+        }
+        match message_of(header) {
+            Ok((conn, _)) => Some(Self::Message(conn)),
+            Err(_) => (!matches!(header.op, op::INDEX | op::CHUNK_INFO | op::BAG)).then_some(Self::Unknown),
+        }
+    }
 }
 
 /// What a message index counts: its connection, and the time of every message.

@@ -19,7 +19,7 @@ use super::{
     index::{BagHeader, Index, IndexedChunk},
     metadata::Storage,
     open::BagPlan,
-    record::{Counted, MessageIndex, corrupt_at, message_of, n_entries, next_record, op},
+    record::{Counted, MessageIndex, Stray, corrupt_at, message_of, n_entries, next_record, op},
 };
 
 /// Walks records from front to back and writes down what is needed to read them later.
@@ -49,8 +49,8 @@ pub(crate) struct Scanner<'a> {
     behind_damage: BTreeMap<usize, BTreeMap<u32, u64>>,
     /// Start of the message just walked, whose length may be what is damaged.
     suspect: Option<u64>,
-    /// Records skipped because nothing is known of their kind, by `op`.
-    n_unknown: BTreeMap<u8, u64>,
+    /// Records in chunks whose op is damaged, by the start of the chunk.
+    strays: BTreeMap<u64, Vec<Stray>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl<'a> Scanner<'a> {
             disputed: BTreeMap::new(),
             behind_damage: BTreeMap::new(),
             suspect: None,
-            n_unknown: BTreeMap::new(),
+            strays: BTreeMap::new(),
         }
     }
 
@@ -131,11 +131,6 @@ impl<'a> Scanner<'a> {
         self.end_gathering();
         self.end_indexes();
         self.count_losses()?;
-        for (op, n) in &self.n_unknown {
-            let message = format!("skipped {n} records with the unknown op {op:#04x}");
-            let warning = Error::new(ErrorKind::Unsupported, message).at(Locus::path(self.path));
-            self.facts.warnings.push(warning);
-        }
         self.facts.metadata = self.storage.into_metadata();
         let declared: BTreeSet<u32> = self.facts.definitions.channels.keys().copied().collect();
         if !self.options.salvage {
@@ -188,21 +183,22 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Counts a record of which nothing is known; the fields of a chunk or of a message show that only its `op` is damaged.
-    fn other(&mut self, record: &FileRecord) -> Result<()> {
+    /// A record of a kind that there is not; the fields of a chunk or of a message show that only its `op` is damaged.
+    ///
+    /// # Errors
+    /// `Corrupt`, but for the header of another bag.
+    fn other(&self, record: &FileRecord) -> Result<()> {
         let header = record.header();
         let what = if ChunkHead::parse(&header).is_ok() {
-            "chunk"
+            "the fields of a chunk"
         } else if message_of(&header).is_ok() {
-            "message"
-        } else {
-            if record.op != op::BAG {
-                *self.n_unknown.entry(record.op).or_default() += 1;
-            }
+            "the fields of a message"
+        } else if record.op == op::BAG {
             return Ok(());
+        } else {
+            "no known fields"
         };
-        let message =
-            format!("a record has the fields of a {what}, but its op is {:#04x}: that is damaged", record.op);
+        let message = format!("a record has {what}, but its op is {:#04x}: that is damaged", record.op);
         Err(corrupt_at(record.start, message))
     }
 
@@ -223,12 +219,16 @@ impl<'a> Scanner<'a> {
             self.indexes_of = IndexesOf::LastDamage;
             return Ok(next);
         }
+        let of_message = message_of(&header).ok().map(|it| (it.0, 1));
         let cost = match record.op {
             op::MESSAGE => Cost::range(reason, at..next),
-            _ => {
-                let message = message_of(&header).ok().map(|it| (it.0, 1));
-                let records = message.into_iter().collect();
+            op::CONNECTION | op::INDEX | op::CHUNK_INFO | op::BAG => {
+                let records = of_message.into_iter().collect();
                 Cost { byte_range: Some(at..next), records, ..Cost::nothing(reason) }
+            }
+            _ => {
+                let (records, uncounted) = (of_message.into_iter().collect(), of_message.is_none());
+                Cost { records, uncounted, ..Cost::range(reason, at..next) }
             }
         };
         self.damaged(err, cost)?;
@@ -384,6 +384,7 @@ impl<'a> Scanner<'a> {
     fn chunk_records(&mut self, unit: &mut RecordUnit) -> Result<()> {
         let records = self.decoder.records();
         let (mut at, mut counts, mut faults) = (0, BTreeMap::new(), Vec::new());
+        let mut strays = Vec::new();
         let chunk_start = unit.byte_range.start;
         loop {
             let start = at;
@@ -391,7 +392,11 @@ impl<'a> Scanner<'a> {
             match record.header.op {
                 op::CONNECTION => {
                     let place = (chunk_start, start as u64);
-                    faults.extend(define(&mut self.facts.definitions, &record, false, place).err());
+                    let defined = define(&mut self.facts.definitions, &record, false, place);
+                    match (defined, message_of(&record.header)) {
+                        (Err(_), Ok((conn, _))) => strays.push(Stray::Message(conn)),
+                        (defined, _) => faults.extend(defined.err()),
+                    }
                 }
                 op::MESSAGE => {
                     let (conn, log_time) = message_of(&record.header)?;
@@ -399,9 +404,11 @@ impl<'a> Scanner<'a> {
                     *counts.entry(conn).or_default() += 1;
                 }
                 op::CHUNK => return Err(nested_chunk(start)),
-                op::INDEX | op::CHUNK_INFO | op::BAG => {}
-                unknown => *self.n_unknown.entry(unknown).or_default() += 1,
+                _ => strays.extend(Stray::of(&record.header)),
             }
+        }
+        if !strays.is_empty() {
+            self.strays.insert(chunk_start, strays);
         }
         for err in faults {
             self.damaged(err.at(Locus::byte(chunk_start)), Cost::nothing("definition"))?;

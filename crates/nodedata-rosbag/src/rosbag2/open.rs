@@ -33,9 +33,11 @@ pub(crate) fn open(storages: Storages, files: &dyn Files, options: &OpenOptions)
         let read = opener.description(path)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         described.insert(folder, read.map_err(|err| warnings.push(err)).ok());
-        opener.beside.push(path.clone());
     }
     let of_bags = bags(opener.bag_files()?, &described);
+    // One that describes no bag decides nothing.
+    let describes = |path: &&PathBuf| of_bags.iter().any(|it| it.metadata.as_ref() == Some(*path));
+    opener.beside.extend(paths.iter().filter(|it| is_description(it) && !describes(it)).cloned());
     if of_bags.is_empty() {
         return Err(Error::new(ErrorKind::Config, "the input has no file of a ROS 2 bag")
             .at(paths.first().map(Locus::path).unwrap_or_default())
@@ -156,7 +158,14 @@ impl Opener<'_> {
         }
         self.beside.extend(twins);
         let metadata = metadata.map(|it| it.facts.clone()).unwrap_or_default();
-        Ok(Recording { key, metadata, files })
+        // It says in which order the files are, and of which distribution, be it in words that cannot be read.
+        let shared = path.map(|it| self.input(it)).transpose()?.into_iter().collect();
+        Ok(Recording { key, metadata, files, shared })
+    }
+
+    fn input(&self, path: PathBuf) -> Result<InputFile> {
+        let n_bytes = self.files.open(&path).map_err(|err| err.at(Locus::path(&path)))?.n_bytes();
+        Ok(InputFile { path, n_bytes })
     }
 
     /// Opens one file, which is said to have some messages.

@@ -1,7 +1,7 @@
 use std::{path::Path, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_log::{StoredFile, corrupt};
+use nodedata_log::{SALVAGE_HINT, StoredFile, corrupt};
 
 use super::{
     header::{HEADER_BYTES, Header, TextEncoding},
@@ -43,8 +43,15 @@ impl Database {
         let present = present.filter_map(|(it, ending)| it.as_ref().map(|it| (it, *ending)));
         for (idx, ((path, companion), ending)) in present.enumerate() {
             let found = if ending == "-wal" { wal::read(&**companion) } else { journal::read(&**companion) };
-            let Found { pages, page_bytes, told: of_it } = found.map_err(|err| err.at(Locus::path(path)))?;
+            let Found { pages, page_bytes, told: of_it, lost } =
+                found.map_err(|err| err.at(Locus::path(path)))?;
             told.extend(of_it.map(|(at, it)| beside(path, at, it)));
+            if let Some(error) = lost.map(|(at, it)| beside(path, at, it).with_hint(SALVAGE_HINT)) {
+                if !salvage {
+                    return Err(error);
+                }
+                damage.push(error);
+            }
             if let Some((pages, n_pages)) = pages {
                 let (path, file) = (path.to_path_buf(), Arc::clone(companion));
                 overlays.push(Overlay { part: idx + 1, path, file, pages, n_pages });

@@ -19,11 +19,16 @@ pub(crate) fn read(file: &dyn ReadAt) -> Result<Found> {
     let n_bytes = file.n_bytes();
     let mut pages = BTreeMap::new();
     let mut laid_out: Option<(u32, u64, u32)> = None;
+    let mut lost = None;
     let mut at = 0;
     // Each sync of the recorder begins a part with a header of its own.
     while HEADER_BYTES <= n_bytes.saturating_sub(at) {
         let head = file.read_at(at..at + HEADER_BYTES)?;
         if head[..8] != MAGIC {
+            // A journal that is kept for the next transaction begins with zeros.
+            if at == 0 && head[0] != 0 {
+                lost = Some((0, unusable()));
+            }
             break;
         }
         let (n_records, nonce) = (u32_at(&head, 8), u32_at(&head, 12));
@@ -32,6 +37,7 @@ pub(crate) fn read(file: &dyn ReadAt) -> Result<Found> {
             None => {
                 let sizes = page_bytes_of(u32_at(&head, 24)).zip(Some(u64::from(u32_at(&head, 20))));
                 let Some((page_bytes, sector)) = sizes.filter(|it| (32..=1 << 16).contains(&it.1)) else {
+                    lost = Some((0, unusable()));
                     break;
                 };
                 *laid_out.insert((page_bytes, sector, u32_at(&head, 16)))
@@ -40,21 +46,43 @@ pub(crate) fn read(file: &dyn ReadAt) -> Result<Found> {
         let record_bytes = u64::from(page_bytes) + 8;
         let start = at + sector;
         let n_there = n_bytes.saturating_sub(start) / record_bytes;
-        // What no sync came behind says so, and reaches to the end.
-        let n_records = if n_records == u32::MAX { n_there } else { u64::from(n_records).min(n_there) };
-        for idx in 0..n_records {
-            let at = start + idx * record_bytes;
+        // What no sync came behind says so, and reaches to the end. Everything else was synced before it was counted.
+        let n_synced = if n_records == u32::MAX { 0 } else { u64::from(n_records) };
+        let n_records = if n_records == u32::MAX { n_there } else { n_synced.min(n_there) };
+        let mut n_sound = 0;
+        while n_sound < n_records {
+            let at = start + n_sound * record_bytes;
             let record = file.read_at(at..at + record_bytes)?;
             let page = u32_at(&record, 0);
             let content = &record[4..record.len() - 4];
             if page == 0 || checksum(nonce, content) != u32_at(&record, record.len() - 4) {
-                return Ok(found(pages, laid_out));
+                break;
             }
             pages.insert(page, at + 4);
+            n_sound += 1;
+        }
+        if n_sound < n_synced {
+            lost = Some((start + n_sound * record_bytes, damaged(n_sound, n_synced)));
+        }
+        if n_sound < n_records {
+            break;
         }
         at = (start + n_records * record_bytes).next_multiple_of(sector);
     }
-    Ok(found(pages, laid_out))
+    Ok(Found { lost, ..found(pages, laid_out) })
+}
+
+fn unusable() -> String {
+    "the head of the rollback journal is damaged, so that none of its pages can be put back: SQLite leaves the database like that as \
+     well, and does not say so"
+        .to_owned()
+}
+
+fn damaged(n_sound: u64, n_synced: u64) -> String {
+    format!(
+        "the rollback journal is damaged: of {n_synced} pages in a part of it {n_sound} can be put back, and what the others were \
+         before nothing tells; SQLite leaves the database like that as well, and does not say so"
+    )
 }
 
 fn found(pages: BTreeMap<u32, u64>, laid_out: Option<(u32, u64, u32)>) -> Found {
@@ -64,7 +92,12 @@ fn found(pages: BTreeMap<u32, u64>, laid_out: Option<(u32, u64, u32)>) -> Found 
          would do it",
         pages.len()
     );
-    Found { pages: Some((pages, n_pages)), page_bytes: Some(page_bytes), told: Some((0, message)) }
+    Found {
+        pages: Some((pages, n_pages)),
+        page_bytes: Some(page_bytes),
+        told: Some((0, message)),
+        ..Found::default()
+    }
 }
 
 /// Every two hundredth byte, from the end of the page.

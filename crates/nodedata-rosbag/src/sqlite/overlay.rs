@@ -23,4 +23,6 @@ pub(crate) struct Found {
     pub(crate) page_bytes: Option<u32>,
     /// What the user should know, with its offset.
     pub(crate) told: Option<(u64, String)>,
+    /// Why rows are lost that were committed, with the offset of what is broken. SQLite goes on without a word.
+    pub(crate) lost: Option<(u64, String)>,
 }

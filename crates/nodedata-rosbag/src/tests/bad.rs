@@ -4,20 +4,19 @@ use nodedata_core::{ErrorKind, OpenOptions};
 use rusqlite::Connection;
 
 use super::{Outcome, Snapshot, builder, read, salvage};
-use crate::sqlite::database::Database;
 
-const PAGE: usize = 512;
+pub(super) const PAGE: usize = 512;
 const N: usize = 120;
 
 /// A database whose tree of messages has interior pages, and overflow chains.
-struct Sample {
-    bytes: Vec<u8>,
+pub(super) struct Sample {
+    pub(super) bytes: Vec<u8>,
     root: usize,
-    whole: Outcome,
+    pub(super) whole: Outcome,
 }
 
 impl Sample {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db3");
         builder::bag(&path, PAGE as u32, N, 12);
@@ -369,122 +368,4 @@ fn tables_that_lie_are_met() {
         assert!(err.to_string().contains(message), "{err}");
         assert!(err.hint().is_some() && err.locus().byte_offset.is_some());
     }
-}
-
-#[test]
-fn a_log_with_other_pages_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let log_of = |name: &str, page_bytes: u32| {
-        let path = folder.path().join(name);
-        builder::bag(&path, page_bytes, 20, 20);
-        let connection = Connection::open(&path).unwrap();
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0").unwrap();
-        builder::insert(&connection, 1, 5000, b"late");
-        Snapshot::of(&path)
-    };
-    let (small, large) = (log_of("small.db3", 512), log_of("large.db3", 1024));
-    let read_all = |snapshot: &Snapshot, options: &OpenOptions| {
-        let (log, facts) = snapshot.open(options).unwrap();
-        (read(&*log, &facts, options).messages.len(), facts.damage.len(), facts.warnings.len())
-    };
-    assert_eq!(read_all(&small, &OpenOptions::default()), (21, 0, 0));
-    // The log of another database, where no frame holds page 1 the header is the file's own.
-    let mixed = Snapshot { wal: large.wal, ..small.clone() };
-    if let Err(err) = mixed.open(&OpenOptions::default()) {
-        assert!(err.to_string().contains("bytes"), "{err}");
-        assert!(err.locus().path.as_deref().is_some_and(|it| it.ends_with("a.db3-wal")), "{:?}", err.locus());
-    } else {
-        panic!("pages of two sizes were mixed");
-    }
-    assert_eq!(read_all(&mixed, &salvage()), (20, 1, 0), "what is left out is told");
-    let (_, facts) = mixed.open(&salvage()).unwrap();
-    let told = facts.damage[0].error.to_string();
-    assert!(told.contains("1024 bytes, but those of the database 512"), "{told}");
-    // With other salts no frame counts, and that is how a log is begun anew.
-    let mut salted = small.wal.clone().unwrap().to_vec();
-    salted[32 + 8] ^= 1;
-    assert_eq!(
-        read_all(&Snapshot { wal: Some(salted.into()), ..small.clone() }, &OpenOptions::default()),
-        (20, 0, 0)
-    );
-    // A torn last frame is told, and what was committed before it counts.
-    let mut torn = small.wal.clone().unwrap().to_vec();
-    torn.truncate(torn.len() - 7);
-    let torn = Snapshot { wal: Some(torn.into()), ..small.clone() };
-    assert_eq!(read_all(&torn, &OpenOptions::default()).0, 20);
-    assert_eq!(read_all(&torn, &OpenOptions::default()), (20, 0, 1));
-    let (_, facts) = torn.open(&OpenOptions::default()).unwrap();
-    assert!(facts.warnings[0].to_string().contains("and a torn one"), "{}", facts.warnings[0]);
-    assert_eq!(
-        read_all(&Snapshot { wal: Some(bytes::Bytes::new()), ..small }, &OpenOptions::default()),
-        (20, 0, 0)
-    );
-}
-
-/// A write-ahead log of one frame, which is sound: a page of a database that is said to have so many.
-fn log_of_one(page: u32, n_pages: u32) -> Vec<u8> {
-    let words = |all: &[u32]| all.iter().flat_map(|it| it.to_be_bytes()).collect::<Vec<u8>>();
-    let add = |sums: &mut [u32; 2], bytes: &[u8]| {
-        for pair in bytes.chunks_exact(8) {
-            let word = |at: usize| u32::from_le_bytes(pair[at..at + 4].try_into().unwrap());
-            sums[0] = sums[0].wrapping_add(word(0)).wrapping_add(sums[1]);
-            sums[1] = sums[1].wrapping_add(word(4)).wrapping_add(sums[0]);
-        }
-    };
-    let salts = [1, 2];
-    let mut log = words(&[0x377f_0682, 3_007_000, PAGE as u32, 0, salts[0], salts[1]]);
-    let mut sums = [0; 2];
-    add(&mut sums, &log);
-    log.extend(words(&sums));
-    let (head, content) = (words(&[page, n_pages]), [0u8; PAGE]);
-    add(&mut sums, &head);
-    add(&mut sums, &content);
-    log.extend(head);
-    log.extend(words(&salts));
-    log.extend(words(&sums));
-    log.extend(content);
-    log
-}
-
-/// A rollback journal of one page.
-fn journal_of_one(page: u32, n_pages: u32) -> Vec<u8> {
-    let words = |all: &[u32]| all.iter().flat_map(|it| it.to_be_bytes()).collect::<Vec<u8>>();
-    let mut journal: Vec<u8> = vec![0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
-    // Records, nonce, pages of the database, bytes of a sector and of a page.
-    journal.extend(words(&[1, 0, n_pages, 512, PAGE as u32]));
-    journal.resize(512, 0);
-    journal.extend(words(&[page]));
-    // The content, and its checksum.
-    journal.extend([0u8; PAGE + 4]);
-    journal
-}
-
-#[test]
-fn numbers_of_pages_set_no_memory_aside() {
-    let sample = Sample::new();
-    let whole = Snapshot { database: sample.bytes.clone().into(), ..Snapshot::default() };
-    let wal = Some(log_of_one(u32::MAX, u32::MAX).into());
-    let journal = Some(journal_of_one(u32::MAX, u32::MAX).into());
-    for snapshot in [Snapshot { wal, ..whole.clone() }, Snapshot { journal, ..whole }] {
-        let err = snapshot.open(&OpenOptions::default()).err().unwrap();
-        assert!(err.to_string().contains("has 4294967295 pages"), "{err}");
-        assert_eq!(err.locus().byte_offset, Some(sample.bytes.len() as u64));
-        let n_there = Database::open(&snapshot.stored(), true).unwrap().pages.n_there();
-        assert!(n_there < 1 << 21, "{n_there}");
-        let (log, facts) = snapshot.open(&salvage()).unwrap();
-        let found = read(&*log, &facts, &salvage());
-        assert_eq!((found.messages, found.damage.len()), (sample.whole.messages.clone(), 0));
-        assert_eq!(facts.damage.len(), 1);
-    }
-}
-
-#[test]
-fn a_log_of_a_cut_file_still_counts() {
-    let sample = Sample::new();
-    let n_pages = (sample.bytes.len() / PAGE) as u32;
-    let cut = sample.bytes[..sample.bytes.len() / 2].to_vec();
-    let wal = Some(log_of_one(n_pages, n_pages).into());
-    let snapshot = Snapshot { database: cut.into(), wal, ..Snapshot::default() };
-    let pages = Database::open(&snapshot.stored(), true).unwrap().pages;
-    assert_eq!(pages.read(n_pages).unwrap().place.part, 1);
 }

@@ -14,7 +14,7 @@ use arrow_array::{cast::AsArray as _, types::Int64Type};
 use bytes::Bytes;
 use nodedata_core::{
     Confidence, ErrorKind, Fact, Files as _, FindingKind, Format as _, Listing, OpenOptions, OptionValue,
-    ReadAt, ReadOptions, Result, Source, TimeRange,
+    Partition, ReadAt, ReadOptions, Result, Source, TimeRange,
 };
 use nodedata_io::MemoryFiles;
 use nodedata_log::{LogFile, LogStorage as _, Route, Routes, Selector, StoredFile};
@@ -99,7 +99,18 @@ fn what_is_said_of_a_bag_is_held_against_its_files() {
         assert!(told.contains(expected), "{expected}: {told}");
     }
     assert_eq!(source.plan().episodes[0].metadata["rosbag2.version"], Fact::Text("5".to_owned()));
-    assert_eq!(source.plan().beside, [PathBuf::from("x/metadata.yaml")]);
+    // It decides, and so it is an input of all that the bag gives.
+    let plan = source.plan();
+    let names: Vec<_> = plan.inputs.iter().map(|it| it.path.to_str().unwrap()).collect();
+    assert_eq!(names, ["x/x_0.db3", "x/x_1.db3", "x/x_7.db3", "x/metadata.yaml"]);
+    assert_eq!(plan.inputs[3].n_bytes, yaml.len() as u64);
+    let is_proven =
+        |it: &Partition| it.reads.iter().any(|it| it.input == 3 && it.byte_range == (0..u64::MAX));
+    assert!(plan.partitions.iter().all(is_proven) && plan.beside.is_empty());
+    // One that describes nothing here is told of nobody.
+    let all: &[(&str, &[u8])] = &[("x/metadata.yaml", yaml.as_bytes()), ("x/a.db3", &a), ("x/b.db3", &b)];
+    let plan = open(all, &OpenOptions::default()).unwrap().plan().clone();
+    assert_eq!((plan.inputs.len(), &plan.beside[..]), (2, &[PathBuf::from("x/metadata.yaml")][..]));
 }
 
 #[test]
@@ -157,6 +168,10 @@ fn packed_files_are_unpacked_and_not_read_twice() {
     let err = open(&[("x_0.db3.zstd", cut)], &OpenOptions::default()).err().unwrap();
     assert!(err.to_string().contains("the packed file is damaged"), "{err}");
     assert!(err.locus().path.is_some() && err.hint().is_some());
+    for options in [OpenOptions::default(), salvage()] {
+        let err = open(&[("x_0.db3.zstd", &packed[..6])], &options).err().unwrap();
+        assert!(err.to_string().contains("damaged, and nothing came out of it"), "{err}");
+    }
 }
 
 /// An MCAP log without a message, but with an attachment.

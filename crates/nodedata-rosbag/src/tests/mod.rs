@@ -3,6 +3,7 @@
 mod bad;
 mod bags;
 mod builder;
+mod companions;
 mod differential;
 mod fuzz;
 

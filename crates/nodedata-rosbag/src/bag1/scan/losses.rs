@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use nodedata_core::Result;
+use nodedata_core::{Error, Result};
 use nodedata_log::{Cost, Damage, UnitKind};
 
 use super::{
-    super::{index::IndexedChunk, record::corrupt_at},
+    super::{
+        index::IndexedChunk,
+        record::{Stray, corrupt_at},
+    },
     Scanner,
 };
 
@@ -35,6 +38,10 @@ impl Scanner<'_> {
             }
         }
         for Damage { error, cost } in disputes {
+            self.damaged(error, cost)?;
+        }
+        for (chunk, strays) in std::mem::take(&mut self.strays) {
+            let (error, cost) = passed_over(chunk, &strays);
             self.damaged(error, cost)?;
         }
         if let Some((first, n, cost)) = missing {
@@ -72,6 +79,8 @@ impl Scanner<'_> {
                 let mut cost = Cost::range("damaged_chunk", unit.byte_range.clone());
                 add_lost(&mut cost, info.counts.clone(), &found);
                 if !cost.records.is_empty() {
+                    // That is how many have a damaged op as well.
+                    self.strays.remove(&info.start);
                     let n: u64 = cost.records.values().sum();
                     let message = format!("{n} messages that the indexes count are not in their chunk");
                     disputes.push(Damage { error: corrupt_at(info.start, message), cost });
@@ -121,6 +130,21 @@ impl Scanner<'_> {
         }
         found
     }
+}
+
+/// What records in a chunk cost whose op is damaged, where no index tells that they are missing.
+fn passed_over(chunk: u64, strays: &[Stray]) -> (Error, Cost) {
+    let n = strays.len();
+    let message =
+        format!("{n} records in the chunk have an op that none in a chunk may have: that is damaged");
+    let mut cost = Cost::nothing("damaged_record");
+    for stray in strays {
+        match stray {
+            Stray::Message(conn) => *cost.records.entry(*conn).or_default() += 1,
+            Stray::Unknown => cost.uncounted = true,
+        }
+    }
+    (corrupt_at(chunk, message), cost)
 }
 
 /// Adds what is counted and was not found.

@@ -25,7 +25,7 @@ fn refused(bag: &Bytes, options: &OpenOptions) -> Error {
 
 /// Opening to fail says this, here.
 #[track_caller]
-fn fails(bag: &Bytes, kind: ErrorKind, byte: usize, message: &str) {
+pub(super) fn fails(bag: &Bytes, kind: ErrorKind, byte: usize, message: &str) {
     let err = refused(bag, &undecoded());
     assert_eq!((err.kind(), err.locus().byte_offset), (kind, Some(byte as u64)), "{err}");
     assert!(err.to_string().contains(message), "{err}");
@@ -33,7 +33,7 @@ fn fails(bag: &Bytes, kind: ErrorKind, byte: usize, message: &str) {
 
 /// Salvaging gives these messages of `/a`, and names so many of each topic as lost.
 #[track_caller]
-fn salvages(bag: &Bytes, times: impl IntoIterator<Item = i64>, lost: &[(&str, u64)]) {
+pub(super) fn salvages(bag: &Bytes, times: impl IntoIterator<Item = i64>, lost: &[(&str, u64)]) {
     let (source, outcome) = read(bag, &salvage());
     let found = damage(&*source);
     assert_eq!(
@@ -62,7 +62,7 @@ fn chunk_at(bag: &Bytes, n: usize) -> usize {
     places.map(|it| it.0 - 8).nth(n).unwrap()
 }
 
-fn changed(bag: &Bytes, at: usize, bytes: &[u8]) -> Bytes {
+pub(super) fn changed(bag: &Bytes, at: usize, bytes: &[u8]) -> Bytes {
     let mut changed = bag.to_vec();
     changed[at..at + bytes.len()].copy_from_slice(bytes);
     changed.into()

@@ -5,6 +5,7 @@ mod connections;
 mod corpus_bags;
 mod fuzz_smoke;
 mod sound;
+mod strays;
 mod writer;
 
 use std::{collections::BTreeMap, sync::Arc};
