@@ -1,24 +1,26 @@
-use nodedata_core::{Finding, InputFile, OpenOptions, RowDeal};
-use nodedata_message::JsonType;
-use nodedata_steps::{LearnedFile, Share, are_of};
+use std::{collections::BTreeMap, path::PathBuf};
+
+use nodedata_core::{InputFile, OpenOptions, Reference, RowDeal};
+use nodedata_message::{JsonKind, JsonType};
+use nodedata_steps::Learned;
 use serde::{Deserialize, Serialize};
 
-use crate::pass::Stretch;
+use crate::{references::References, stretch::Stretch};
 
 /// Of another version nothing is taken over.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
-/// What the full pass learned, as text. Whoever hands it back answers for the files being the same; that it was
-/// learned of files of these names and lengths, and for the same options, is checked.
+/// What the full pass learned.
+pub(crate) type LearnedRows = Learned<Conditions, Stretch, Rows>;
+
+/// What records are.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Learned {
-    version: u32,
-    conditions: Conditions,
-    files: Vec<LearnedFile<LearnedStretch>>,
+pub(crate) struct Rows {
     /// `None` where records stay bytes.
     pub(crate) types: Option<JsonType>,
-    pub(crate) findings: Vec<Finding>,
+    /// Path and length of the files that records name, which are inputs behind those that hold records.
+    named: Vec<(String, u64)>,
 }
 
 /// The options that what is learned depends on.
@@ -26,80 +28,65 @@ pub(crate) struct Learned {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Conditions {
     pub(crate) partition_bytes: u64,
-    pub(crate) line_bytes_max: u64,
+    pub(crate) record_bytes_max: u64,
+    pub(crate) unpack_ratio_max: u64,
     pub(crate) deal: Option<RowDeal>,
-    pub(crate) refuses_conflicts: bool,
+    pub(crate) mixed: Mixed,
     pub(crate) decodes: bool,
+    pub(crate) embed: BTreeMap<String, Reference>,
+    pub(crate) topics: Option<Vec<String>>,
 }
 
-/// Start, end, lines, and per split records and their bytes.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct LearnedStretch(u64, u64, u64, Vec<(u64, u64)>);
+/// What becomes of values that no one type holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mixed {
+    /// A field of several kinds is JSON text; what no reader holds is refused.
+    Json,
+    /// Both are refused.
+    Refuse,
+    /// A field of several kinds is JSON text, and so is what no reader holds, in its own words.
+    Text,
+}
 
-impl Learned {
-    pub(crate) fn new(
-        conditions: Conditions,
-        inputs: &[InputFile],
-        stretches: &[Vec<Stretch>],
-        types: Option<JsonType>,
-        findings: Vec<Finding>,
-    ) -> Self {
-        let stretch = |it: &Stretch| {
-            let shares = it.shares.iter().map(|it| (it.n_records, it.n_bytes)).collect();
-            LearnedStretch(it.byte_range.start, it.byte_range.end, it.n_lines, shares)
-        };
-        let files = LearnedFile::all(inputs, stretches.iter().map(|it| it.iter().map(stretch).collect()));
-        Self { version: VERSION, conditions, files, types, findings }
+impl Rows {
+    pub(crate) fn new(types: Option<JsonType>, named: &[InputFile]) -> Self {
+        let named = named.iter().map(|it| (it.path.display().to_string(), it.n_bytes));
+        Self { types, named: named.collect() }
     }
 
-    pub(crate) fn to_text(&self) -> String {
-        serde_json::to_string(self).expect("text, numbers and lists of them are JSON")
+    /// The files that records name.
+    pub(crate) fn named(&self) -> impl Iterator<Item = InputFile> {
+        self.named.iter().map(|(path, n_bytes)| InputFile { path: PathBuf::from(path), n_bytes: *n_bytes })
     }
 
-    /// What was handed to an opening; `None` when there is nothing, or nothing that fits: then it is learned anew.
-    pub(crate) fn fitting(
-        options: &OpenOptions,
-        conditions: &Conditions,
-        inputs: &[InputFile],
-    ) -> Option<Self> {
-        let learned: Self = serde_json::from_str(options.learned.as_deref()?).ok()?;
-        let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
-        let fits = learned.version == VERSION
-            && learned.conditions == *conditions
-            && learned.types.is_some() == conditions.decodes
-            && learned.types.as_ref().is_none_or(|it| it.n_leaves() <= JsonType::LEAVES_MAX)
-            && are_of(&learned.files, inputs, |it| is_sound(it, n_splits));
-        fits.then_some(learned)
-    }
-
-    pub(crate) fn stretches(&self) -> Vec<Vec<Stretch>> {
-        let of_file = |file: &LearnedFile<LearnedStretch>| {
-            let mut first_line = 1;
-            let stretch = |LearnedStretch(start, end, n_lines, shares): &LearnedStretch| {
-                let share = |it: &(u64, u64)| Share { n_records: it.0, n_bytes: it.1 };
-                let shares = shares.iter().map(share).collect();
-                let stretch = Stretch { byte_range: *start..*end, first_line, n_lines: *n_lines, shares };
-                first_line += n_lines;
-                stretch
-            };
-            file.stretches.iter().map(stretch).collect()
-        };
-        self.files.iter().map(of_file).collect()
+    /// What decides rows besides their bytes.
+    pub(crate) fn types_hash(&self) -> String {
+        let json = JsonType::from(JsonKind::Json);
+        let text = serde_json::to_string(self.types.as_ref().unwrap_or(&json));
+        let text = text.expect("words and lists of them are JSON");
+        blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 }
 
-/// Whether the stretches of a file lie in it one after the other, and their numbers are possible.
-fn is_sound(file: &LearnedFile<LearnedStretch>, n_splits: usize) -> bool {
-    let mut at = 0;
-    file.stretches.iter().all(|LearnedStretch(start, end, n_lines, shares)| {
-        let is_next = at <= *start && start < end && *end <= file.n_bytes;
-        at = *end;
-        let n_records = shares.iter().try_fold(0u64, |sum, it| sum.checked_add(it.0));
-        let n_bytes = shares.iter().try_fold(0u64, |sum, it| sum.checked_add(it.1));
-        is_next
-            && shares.len() == n_splits
-            && *n_lines <= end - start
-            && n_records.is_some_and(|it| it <= *n_lines)
-            && n_bytes.is_some_and(|it| it <= end - start)
-    })
+/// What was handed to an opening; `None` when there is nothing, or nothing that fits: then it is learned anew.
+pub(crate) fn fitting(
+    options: &OpenOptions,
+    conditions: &Conditions,
+    inputs: &[InputFile],
+    references: &References,
+) -> Option<LearnedRows> {
+    let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
+    let learned = LearnedRows::fitting(options, VERSION, conditions, inputs, |_| true)?;
+    let Rows { types, named } = &learned.what;
+    let n_inputs = inputs.len() + named.len();
+    let are_sound =
+        learned.files().iter().all(|it| Stretch::are_sound(&it.stretches, it.n_bytes, n_splits, n_inputs));
+    let mut lacks = learned.files().iter().flat_map(|it| &it.stretches).flat_map(|it| &it.lacks).flatten();
+    let fits = types.is_some() == conditions.decodes
+        && types.as_ref().is_none_or(|it| it.n_leaves() <= JsonType::LEAVES_MAX)
+        && are_sound
+        // What was not there may have come.
+        && !lacks.any(|it| references.is_there(it));
+    fits.then_some(learned)
 }

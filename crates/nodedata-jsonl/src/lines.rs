@@ -4,36 +4,25 @@ use bytes::Bytes;
 use memchr::memchr;
 use nodedata_core::{ReadAt, Result};
 
-/// What is read at a time, at least and at most, while lines are shorter.
-const WINDOW_BYTES_MIN: u64 = 64 << 10;
-const WINDOW_BYTES_MAX: u64 = 8 << 20;
+use crate::window::{Record, WINDOW_BYTES_MIN, Window};
 
-/// One line, without what ends it.
-#[derive(Debug, Clone)]
-pub(crate) struct Line {
-    pub(crate) byte_range: Range<u64>,
-    /// All of it, or its beginning where it is longer than a line may be.
-    pub(crate) bytes: Bytes,
-    pub(crate) is_whole: bool,
-}
-
-/// The lines of a file that begin in a range.
+/// The lines of a text that begin in a range.
 pub(crate) struct Lines {
-    file: Arc<dyn ReadAt>,
+    window: Window,
     /// Where the next line begins.
     at: u64,
     /// No line that begins here or later is handed out.
     end: u64,
     line_bytes_max: u64,
-    window: Bytes,
-    window_start: u64,
+    /// Number of the next line.
+    number: u64,
 }
 
 impl Lines {
-    /// A line begins at the start of `range`.
-    pub(crate) fn within(file: Arc<dyn ReadAt>, range: Range<u64>, line_bytes_max: u64) -> Self {
+    /// A line begins at the start of `range`, and is numbered `first`.
+    pub(crate) fn within(text: Arc<dyn ReadAt>, range: Range<u64>, line_bytes_max: u64, first: u64) -> Self {
         let Range { start, end } = range;
-        Self { file, at: start, end, line_bytes_max, window: Bytes::new(), window_start: start }
+        Self { window: Window::new(text, start), at: start, end, line_bytes_max, number: first }
     }
 
     /// Where the line after the last one begins.
@@ -41,9 +30,14 @@ impl Lines {
         self.at
     }
 
-    /// The next line; `None` when there is no other that begins in the range.
-    pub(crate) fn next_line(&mut self) -> Result<Option<Line>> {
-        let n_bytes = self.file.n_bytes();
+    /// Number of the line after the last one.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The next line, without what ends it; `None` when there is no other that begins in the range.
+    pub(crate) fn next_line(&mut self) -> Result<Option<Record>> {
+        let n_bytes = self.window.n_bytes();
         let start = self.at;
         if self.end.min(n_bytes) <= start {
             return Ok(None);
@@ -51,11 +45,11 @@ impl Lines {
         // Bytes of the line that are known to hold no newline.
         let mut n_searched = 0;
         loop {
-            let known = self.window.slice(self.position(start)..);
+            let known = self.window.known(start);
             if let Some(n) = memchr(b'\n', &known[n_searched..]) {
-                let n_line = n_searched + n;
-                self.at = start + n_line as u64 + 1;
-                return Ok(Some(self.line(start, &known, n_line as u64)));
+                let n_line = (n_searched + n) as u64;
+                self.at = start + n_line + 1;
+                return Ok(Some(self.line(start, &known, n_line)));
             }
             n_searched = known.len();
             if start + n_searched as u64 == n_bytes {
@@ -66,31 +60,21 @@ impl Lines {
                 let n_line = self.skip(start + n_searched as u64)? - start;
                 return Ok(Some(self.line(start, &known, n_line)));
             }
-            let window = (self.end - start).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
-            let n_wanted = window.max(n_searched as u64 * 2);
-            self.window = self.file.read_at(start..n_bytes.min(start.saturating_add(n_wanted)))?;
-            self.window_start = start;
+            self.window.extend(start, n_searched, self.end)?;
         }
     }
 
-    /// Where a place of the file lies in the window; its end when it lies behind.
-    fn position(&self, at: u64) -> usize {
-        let position = usize::try_from(at - self.window_start).unwrap_or(usize::MAX);
-        position.min(self.window.len())
-    }
-
-    fn line(&self, start: u64, known: &Bytes, n_line: u64) -> Line {
-        let is_whole = n_line <= self.line_bytes_max;
-        let n_kept = n_line.min(if is_whole { u64::MAX } else { WINDOW_BYTES_MIN });
-        let n_kept = usize::try_from(n_kept).unwrap_or(usize::MAX).min(known.len());
-        Line { byte_range: start..start + n_line, bytes: known.slice(..n_kept), is_whole }
+    fn line(&mut self, start: u64, known: &Bytes, n_line: u64) -> Record {
+        self.number += 1;
+        Record::new(start, known, n_line, self.line_bytes_max, (self.number - 1, 1))
     }
 
     /// Goes behind the newline at `from` or later; returns where that is, or the end of the file.
     fn skip(&mut self, from: u64) -> Result<u64> {
-        let end = find_newline(&*self.file, from..self.file.n_bytes())?;
-        let end = end.unwrap_or(self.file.n_bytes());
-        self.at = self.file.n_bytes().min(end + 1);
+        let n_bytes = self.window.n_bytes();
+        let end = find_newline(self.window.text(), from..n_bytes)?;
+        let end = end.unwrap_or(n_bytes);
+        self.at = n_bytes.min(end + 1);
         Ok(end)
     }
 }
@@ -140,7 +124,7 @@ mod tests {
                 for start in (0..text.len() as u64).step_by(n_part) {
                     let part = start..(start + n_part as u64).min(text.len() as u64);
                     let Some(first) = first_line(&*file(text), &part).unwrap() else { continue };
-                    let mut lines = Lines::within(file(text), first..part.end, 100);
+                    let mut lines = Lines::within(file(text), first..part.end, 100, 1);
                     while let Some(line) = lines.next_line().unwrap() {
                         assert!(part.contains(&line.byte_range.start));
                         found.push(String::from_utf8(line.bytes.to_vec()).unwrap());
@@ -156,10 +140,10 @@ mod tests {
         let long = "x".repeat(300_000);
         for end in ["", "\n", "\nlast"] {
             let text = format!("first\n{long}{end}");
-            let mut lines = Lines::within(file(&text), 0..text.len() as u64, 1000);
+            let mut lines = Lines::within(file(&text), 0..text.len() as u64, 1000, 1);
             assert!(lines.next_line().unwrap().unwrap().is_whole);
             let line = lines.next_line().unwrap().unwrap();
-            assert_eq!((line.is_whole, line.byte_range), (false, 6..300_006));
+            assert_eq!((line.is_whole, line.byte_range, line.line), (false, 6..300_006, 2));
             assert!(line.bytes.len() as u64 <= WINDOW_BYTES_MIN);
             let last = lines.next_line().unwrap();
             assert_eq!(last.map(|it| it.bytes), (end.len() > 1).then(|| Bytes::from("last")));

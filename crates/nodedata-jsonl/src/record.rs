@@ -1,71 +1,89 @@
 use nodedata_core::{Error, ErrorKind};
 use nodedata_message::{JsonInference, Place, whole_beyond_64_bits};
 
-use crate::lines::Line;
+use crate::window::Record;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// What is wrong with a line, and where in it, counted in bytes from 1.
+/// What is wrong with a record, and at which byte of it as it lies in the file.
 #[derive(Debug)]
 pub(crate) struct Flaw {
     pub(crate) kind: ErrorKind,
-    pub(crate) column: usize,
+    pub(crate) at: usize,
     pub(crate) message: String,
+    pub(crate) hint: Option<String>,
 }
 
 impl Flaw {
-    fn corrupt(column: usize, message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::Corrupt, column, message: message.into() }
+    pub(crate) fn corrupt(at: usize, message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Corrupt, at, message: message.into(), hint: None }
     }
 }
 
-/// The text of a line without the blanks around it and the mark that some editors put in front of a file; empty for a
+/// The text of a record without the blanks around it and the mark that some editors put in front of a file; empty for a
 /// blank line.
-pub(crate) fn record_of(line: &Line) -> &[u8] {
-    let bytes = &line.bytes[..];
-    let bytes = if line.byte_range.start == 0 { bytes.strip_prefix(BOM).unwrap_or(bytes) } else { bytes };
+pub(crate) fn record_of(record: &Record) -> &[u8] {
+    let bytes = &record.bytes[..];
+    let bytes = if record.byte_range.start == 0 { bytes.strip_prefix(BOM).unwrap_or(bytes) } else { bytes };
     bytes.trim_ascii()
 }
 
-/// What is wrong with a record, as far as its bytes tell without being parsed.
-pub(crate) fn check(line: &Line, record: &[u8], line_bytes_max: u64) -> Result<(), Flaw> {
-    if !line.is_whole {
-        let n_bytes = line.byte_range.end - line.byte_range.start;
+/// What a record is called in words: `line`, or `element` of a list.
+pub(crate) type What = &'static str;
+
+/// What is wrong with a record whatever its values are, as far as its bytes tell without being parsed.
+pub(crate) fn check(record: &Record, text: &[u8], bytes_max: u64, what: What) -> Result<(), Flaw> {
+    if !record.is_whole {
+        let n_bytes = record.byte_range.end - record.byte_range.start;
         let message =
-            format!("the line has {n_bytes} bytes, more than the {line_bytes_max} that a record may have");
-        return Err(Flaw { kind: ErrorKind::Limit, column: 1, message });
+            format!("the {what} has {n_bytes} bytes, more than the {bytes_max} that a record may have");
+        return Err(Flaw { kind: ErrorKind::Limit, ..Flaw::corrupt(0, message) });
     }
-    let lead = lead_of(line, record);
-    if let Err(err) = str::from_utf8(record) {
-        return Err(Flaw::corrupt(lead + err.valid_up_to() + 1, "the line is not UTF-8"));
+    let lead = lead_of(record, text);
+    if let Err(err) = str::from_utf8(text) {
+        return Err(Flaw::corrupt(lead + err.valid_up_to(), format!("the {what} is not UTF-8")));
     }
-    if !record.starts_with(b"{") {
-        return Err(Flaw::corrupt(lead + 1, "the line is not a JSON object"));
+    if !text.starts_with(b"{") {
+        return Err(Flaw::corrupt(lead, format!("the {what} is not a JSON object")));
     }
-    match whole_beyond_64_bits(record) {
+    Ok(())
+}
+
+/// What no column would hold as it is written, though every reader takes it.
+pub(crate) fn check_numbers(record: &Record, text: &[u8]) -> Result<(), Flaw> {
+    match whole_beyond_64_bits(text) {
         Some((at, digits)) => {
             let message = format!("the whole number {digits} is beyond 64 bits");
-            Err(Flaw::corrupt(lead + at + 1, message))
+            Err(Flaw::corrupt(lead_of(record, text) + at, message))
         }
         None => Ok(()),
     }
 }
 
+/// What is wrong with a record that passed [`check`], whatever its columns are: what the pass over all records refuses.
+pub(crate) fn check_values(record: &Record, text: &[u8], what: What) -> Result<(), Flaw> {
+    check_numbers(record, text)?;
+    check_readable(record, text, what)
+}
+
 /// What is wrong with a record that passed [`check`] and could not be decoded.
-pub(crate) fn diagnosed(line: &Line, record: &[u8], err: &Error) -> Flaw {
-    let lead = lead_of(line, record);
-    match JsonInference::rows().observe(record, Place { input: 0, at: 0 }) {
-        Err(cause) => {
-            let at = cause.locus().byte_offset.map_or(0, |it| it as usize);
-            Flaw::corrupt(lead + at + 1, format!("the line cannot be read: {cause}"))
-        }
-        Ok(()) => Flaw { kind: err.kind(), ..Flaw::corrupt(lead + 1, err.chain()) },
+pub(crate) fn diagnosed(record: &Record, text: &[u8], err: &Error, what: What) -> Flaw {
+    match check_readable(record, text, what) {
+        Err(flaw) => flaw,
+        Ok(()) => Flaw { kind: err.kind(), ..Flaw::corrupt(lead_of(record, text), err.chain()) },
     }
 }
 
-/// Bytes of the line in front of its record.
-fn lead_of(line: &Line, record: &[u8]) -> usize {
-    let bytes = &line.bytes[..];
+fn check_readable(record: &Record, text: &[u8], what: What) -> Result<(), Flaw> {
+    JsonInference::rows().observe(text, Place { input: 0, at: 0 }).map_err(|cause| {
+        let at = cause.locus().byte_offset.map_or(0, |it| it as usize);
+        Flaw::corrupt(lead_of(record, text) + at, format!("the {what} cannot be read: {cause}"))
+    })
+}
+
+/// Bytes of the record in front of its text.
+fn lead_of(record: &Record, text: &[u8]) -> usize {
+    let bytes = &record.bytes[..];
     let behind = bytes.len() - bytes.trim_ascii_end().len();
-    bytes.len().saturating_sub(behind + record.len())
+    bytes.len().saturating_sub(behind + text.len())
 }

@@ -102,10 +102,10 @@ fn kinds_that_conflict_are_json_text_or_refused() {
     assert_eq!(texts(&rows, "b"), ["1", "[1]", "\"x\""]);
 
     let mut options = OpenOptions::default();
-    options.options.insert("on_conflict".to_owned(), OptionValue::Text("fail".to_owned()));
+    options.options.insert("mixed".to_owned(), OptionValue::Text("refuse".to_owned()));
     let err = open(lines.to_owned(), &options).err().unwrap();
     assert_eq!(err.locus().to_string(), "a.jsonl, byte 33, feature `a`");
-    assert!(err.hint().unwrap().contains("source.on_conflict=text"));
+    assert!(err.hint().unwrap().contains("source.mixed=json"));
     assert!(open("{\"a\": 1}\n{\"a\": 2.5}\n", &options).is_ok());
 }
 
@@ -295,7 +295,7 @@ fn rows_are_not_dealt_by_columns_of_lists() {
 }
 
 #[test]
-fn only_files_of_the_name_are_claimed_and_compressed_ones_refused() {
+fn files_are_claimed_by_their_names_and_beginnings() {
     let detect = |name: &str, text: &str| {
         let files = MemoryFiles::default().with(name, text.to_owned());
         JSONL.detect(&Listing::new(&files).unwrap()).confidence
@@ -303,12 +303,28 @@ fn only_files_of_the_name_are_claimed_and_compressed_ones_refused() {
     assert_eq!(detect("a.jsonl", "\u{feff}\n { \"a\": 1}"), Confidence::Content);
     assert_eq!(detect("a.NDJSON", "{}"), Confidence::Content);
     assert_eq!(detect("a.jsonl", "[1]"), Confidence::Name);
-    assert_eq!(detect("a.json", "{\"a\": 1}"), Confidence::No);
-    let err = open(&b"\x1f\x8b\x08\0"[..], &OpenOptions::default()).err().unwrap();
-    assert_eq!(
-        (err.kind(), err.hint()),
-        (ErrorKind::Unsupported, Some("decompress it first: `gunzip a.jsonl`"))
-    );
+    assert_eq!(detect("a.jsonl", "[{\"a\": 1}]"), Confidence::Content);
+    // Much that is no row is called JSON: what else is there is surer.
+    assert_eq!(detect("a.json", "[\n {\"a\": 1}]"), Confidence::Name);
+    assert_eq!(detect("a.json", "{\"a\": 1}\n{\"a\""), Confidence::Name);
+    for other in ["{\"a\": 1}", "{\n\"a\": 1}\n{}", "[1, 2]", "null", ""] {
+        assert_eq!(detect("a.json", other), Confidence::No, "{other}");
+    }
+    let files = MemoryFiles::default().with("labels.json", "[{}]").with("rows.jsonl", "{}");
+    let found = JSONL.detect(&Listing::new(&files).unwrap());
+    assert_eq!(found.claims, [PathBuf::from("rows.jsonl")]);
+}
+
+/// A file's own split is in its name, where all files have one.
+#[test]
+fn names_tell_splits() {
+    let splits = |names: &[&str]| {
+        let files = names.iter().fold(MemoryFiles::default(), |all, it| all.with(*it, "{\"a\": 1}\n"));
+        let source = JSONL.open(Arc::new(files), &OpenOptions::default()).unwrap();
+        source.plan().episodes.iter().map(|it| it.split.clone().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    assert_eq!(splits(&["train.jsonl", "val/a.jsonl"]), ["train", "val"]);
+    assert_eq!(splits(&["extra.jsonl", "train.jsonl"]), ["", ""]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use nodedata_core::{Columns, DType, EPISODE_INDEX, Feature, Layout, LeafId, Resu
 use crate::{
     flatbuffer::FlatBufferPlan,
     images::Images,
-    json::{JsonPlan, Wire, describe_schema, respelled},
+    json::{JsonPlan, RowMedia, Wire, describe_schema, respelled},
     pixels::Pixels,
     protobuf::ProtobufPlan,
     ros::RosMessages,
@@ -154,10 +154,25 @@ impl MessageDecoder {
     /// # Errors
     /// `Corrupt` when `payload` is not what the schema says, `Limit` when it would take too much memory.
     pub fn decode(&self, payload: &[u8], columns: &mut Columns, pixels: &mut Pixels) -> Result<Fit> {
+        self.decode_with(payload, columns, pixels, &mut RowMedia::default())
+    }
+
+    /// As [`Self::decode`], with the media that the message refers to: those of its fields of the kind
+    /// [`crate::JsonKind::Media`], in their order.
+    ///
+    /// # Errors
+    /// As [`Self::decode`]; `Corrupt`, too, when a medium is not among them.
+    pub fn decode_with(
+        &self,
+        payload: &[u8],
+        columns: &mut Columns,
+        pixels: &mut Pixels,
+        media: &mut RowMedia,
+    ) -> Result<Fit> {
         let mut fit = Fit::Whole;
         match &self.body {
             Body::Opaque(id) => columns.push_bytes(*id, payload),
-            Body::Json(plan) => fit = plan.decode(payload, columns)?,
+            Body::Json(plan) => fit = plan.decode(payload, columns, media)?,
             Body::Protobuf(plan) => plan.decode(payload, columns)?,
             Body::FlatBuffer(plan) => plan.decode(payload, columns)?,
             Body::Ros(messages) => messages.decode(payload, columns)?,

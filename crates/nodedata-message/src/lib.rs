@@ -13,7 +13,8 @@ mod ros;
 pub use cbor::is_cbor;
 pub use decoder::{Fit, MessageDecoder, MessageSchema};
 pub use json::{
-    JsonConflict, JsonInference, JsonKind, JsonMember, JsonType, Place, value_at, whole_beyond_64_bits,
+    JsonConflict, JsonInference, JsonKind, JsonMember, JsonType, Place, RowMedia, texts_at, value_at,
+    whole_beyond_64_bits, with_raw_text,
 };
 pub use pixels::Pixels;
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nodedata_core::{DType, LeafId, PixelShape};
+use nodedata_core::{DType, LeafId, MediaShape};
 use nodedata_media::EncodingName;
 
 /// What the pixels of a batch's rows said, each distinct finding counted.
@@ -25,10 +25,10 @@ pub(crate) struct Finding {
 
 impl Pixels {
     /// The findings since the last call, sorted and each once, with their numbers of rows.
-    pub fn take(&mut self) -> Vec<PixelShape> {
+    pub fn take(&mut self) -> Vec<MediaShape> {
         self.flush();
         let findings = std::mem::take(&mut self.earlier);
-        let mut shapes: Vec<PixelShape> =
+        let mut shapes: Vec<MediaShape> =
             findings.into_iter().map(|(finding, n_rows)| finding.shape(n_rows)).collect();
         shapes.sort();
         shapes
@@ -54,12 +54,13 @@ impl Pixels {
 }
 
 impl Finding {
-    fn shape(&self, n_rows: u64) -> PixelShape {
-        PixelShape {
+    fn shape(&self, n_rows: u64) -> MediaShape {
+        MediaShape {
             column: self.column.0,
             dtype: self.dtype,
             shape: self.dims[..self.n_dims].to_vec(),
             encoding: self.encoding.as_str().to_owned(),
+            rate_hz: None,
             n_rows,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, cast::AsArray, types::*};
 use arrow_schema::DataType;
-use nodedata_core::{Columns, Feature, Layout, PixelShape, Result};
+use nodedata_core::{Columns, Feature, Layout, MediaShape, Result};
 
 use crate::{JsonInference, MessageDecoder, MessageSchema, Pixels, Place};
 
@@ -18,7 +18,7 @@ pub(crate) struct Topic {
 #[derive(Debug)]
 pub(crate) struct Rows {
     pub(crate) columns: Vec<(String, Vec<String>)>,
-    pub(crate) pixels: Vec<PixelShape>,
+    pub(crate) pixels: Vec<MediaShape>,
 }
 
 impl Topic {

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use nodedata_core::{Columns, Layout};
+use nodedata_core::{Columns, Layout, LeafId};
 use nodedata_message::{JsonInference, MessageDecoder, MessageSchema, Pixels, Place};
 use nodedata_testkit::{corpus, damaged::Random};
 
@@ -167,4 +167,60 @@ fn damaged_json_and_cbor() {
         }
     }
     assert!(n_good > 100 && n_bad > 100, "{n_good} decoded, {n_bad} refused");
+}
+
+/// Topics of which one message did not fit: every payload gives a row, of columns, of text, or of its bytes.
+#[test]
+fn damaged_messages_of_topics_that_hold_misfits() {
+    let mut random = Random::new(13);
+    let (mut n_whole, mut n_bytes) = (0, 0);
+    for (recording, encodings) in [
+        ("json_and_cbor", &["json", "cbor"][..]),
+        ("foxglove_protobuf_none", &["protobuf"]),
+        ("foxglove_flatbuffer", &["flatbuffer"]),
+    ] {
+        for channel in channels(recording, encodings).iter().filter(|it| !it.schema.is_empty()) {
+            let schema = MessageSchema {
+                message_encoding: &channel.message_encoding,
+                schema_encoding: &channel.schema_encoding,
+                schema_name: &channel.schema_name,
+                schema: &channel.schema,
+            };
+            let mut layout = Layout::default();
+            let decoder = MessageDecoder::compile_loose(&mut layout, &schema).unwrap();
+            if decoder.is_opaque() {
+                continue;
+            }
+            let unknown = decoder.hold_misfits(&mut layout, LeafId(0));
+            let mut columns = Columns::new(Arc::new(layout));
+            let mut pixels = Pixels::default();
+            let n_rows = 200;
+            for payload in channel.payloads.iter().cycle().take(n_rows) {
+                let mut payload = payload.clone();
+                random.damage(&mut payload);
+                let mut decoded = decoder.decode(&payload, &mut columns, &mut pixels);
+                if decoded.is_err()
+                    && let Some(respelled) = decoder.respelled(&payload)
+                {
+                    columns.abort_row();
+                    decoded = decoder.decode(&respelled, &mut columns, &mut pixels);
+                }
+                if decoded.is_ok() {
+                    if !decoder.fills(unknown) {
+                        columns.push_null(unknown);
+                    }
+                    n_whole += 1;
+                } else {
+                    columns.abort_row();
+                    columns.push_absent_but(unknown);
+                    columns.push_bytes(unknown, &payload);
+                    columns.push_valid(unknown);
+                    n_bytes += 1;
+                }
+                columns.end_row();
+            }
+            assert!(columns.finish().iter().all(|it| it.len() == n_rows));
+        }
+    }
+    assert!(100 < n_whole && 100 < n_bytes, "{n_whole} decoded, {n_bytes} kept as bytes");
 }

@@ -73,10 +73,18 @@ impl Learned {
             && self.options == json(options)?;
         let known: Vec<&str> = self.inputs.iter().map(|it| it.path.as_str()).collect();
         let now: Vec<String> = paths.iter().map(|it| it.display().to_string()).collect();
-        if !is_same_way || known != now {
+        let Some((found, named)) = known.split_at_checked(now.len()).filter(|_| is_same_way) else {
+            return Ok(None);
+        };
+        // Behind those that are found lie files that rows name, and nothing where none are put in the place of their names.
+        if found != now || (options.embed.is_empty() && !named.is_empty()) {
             return Ok(None);
         }
-        for (input, path) in self.inputs.iter().zip(paths) {
+        let named = named.iter().map(Path::new);
+        if named.clone().any(|it| files.leads_out(it) || files.open(it).is_err()) {
+            return Ok(None);
+        }
+        for (input, path) in self.inputs.iter().zip(paths.iter().map(PathBuf::as_path).chain(named)) {
             if input.stamp.is_some() && input.stamp == files.stamp(path) {
                 continue;
             }

@@ -12,7 +12,7 @@ mod splits;
 
 // Columns.
 mod builtin;
-mod images;
+mod media;
 mod selection;
 
 // Reading rows.
@@ -20,15 +20,15 @@ mod piece_stream;
 mod samples;
 
 pub use builtin::{STEPS, name_in_table, step_index, step_indices, timestamp, timestamps};
-pub use images::image_pixels;
 pub use listing::{Found, Listing, RootMarker};
+pub use media::media_shapes;
 pub use piece_stream::{Piece, PieceReader, PieceStream, StepRows};
 pub use pieces::{batch_rows, cut};
 pub use refusal::{SALVAGE_HINT, in_episode, refusal};
 pub use samples::{
-    DealtStretch, LearnedFile, PackedStretch, RecordPlace, SamplePart, SampleReader, SampleRows,
-    SampleStream, Share, are_of, check_dealt_column, check_dealt_field, key_of, name_of_sample,
-    own_name_of_sample, plan_samples, row_index, sample_inputs, samples_schema,
+    DealtStretch, Learned, LearnedFile, PackedStretch, RecordPlace, SamplePart, SampleReader, SampleRows,
+    SampleStream, Share, check_dealt_column, check_dealt_field, key_of, name_of_sample, own_name_of_sample,
+    own_splits, plan_samples, row_index, sample_inputs, samples_schema,
 };
 pub use selection::{Column, check_names, check_undecoded, decoding_of, is_worked_on, select};
 pub use splits::split_for_uncovered;

@@ -3,7 +3,7 @@ use std::ops::Range;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Finding, Locus, Loss, PixelShape, Result, RowSpan,
+    Batch, EpisodeFacts, EpisodeStream, Error, ErrorKind, Finding, Locus, Loss, MediaShape, Result, RowSpan,
     StreamId,
 };
 
@@ -29,7 +29,7 @@ pub struct StepRows {
     /// As [`Batch::spans`].
     pub spans: Vec<RowSpan>,
     /// As [`Batch::pixels`].
-    pub pixels: Vec<PixelShape>,
+    pub pixels: Vec<MediaShape>,
 }
 
 /// Part of an episode that is read alone.

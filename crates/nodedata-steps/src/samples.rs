@@ -4,12 +4,14 @@
 mod learned;
 mod plan;
 mod rows;
+mod split_names;
 mod stream;
 mod table;
 
-pub use learned::{LearnedFile, are_of};
+pub use learned::{Learned, LearnedFile};
 pub use plan::{DealtStretch, PackedStretch, SamplePart, Share, key_of, plan_samples, sample_inputs};
 pub use rows::{RecordPlace, SampleRows};
+pub use split_names::own_splits;
 pub use stream::{SampleReader, SampleStream};
 pub use table::{
     check_dealt_column, check_dealt_field, name_of_sample, own_name_of_sample, row_index, samples_schema,

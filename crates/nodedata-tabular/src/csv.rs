@@ -2,7 +2,6 @@
 
 mod cells;
 mod column_types;
-mod contents;
 mod dialect;
 mod fields;
 mod format;

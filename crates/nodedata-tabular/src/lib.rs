@@ -9,7 +9,6 @@ mod deal;
 mod detect;
 mod huggingface;
 mod inputs;
-mod split_names;
 
 // Files with columns: what is in them, the plan, their rows.
 mod ipc;

@@ -3,9 +3,9 @@ use std::{ops::Range, sync::Arc};
 use arrow_array::{ArrayRef, RecordBatch, new_null_array};
 use bytes::Bytes;
 use nodedata_arrow::{Leaf, guarded, media_column, plain_column, spans};
-use nodedata_core::{EpisodeStream, Error, ErrorKind, Feature, Locus, PixelShape, ReadOptions, Result};
+use nodedata_core::{EpisodeStream, Error, ErrorKind, Feature, Locus, MediaShape, ReadOptions, Result};
 use nodedata_steps::{
-    Piece, PieceReader, PieceStream, StepRows, batch_rows, image_pixels, key_of, step_indices,
+    Piece, PieceReader, PieceStream, StepRows, batch_rows, key_of, media_shapes, step_indices,
 };
 
 use crate::{
@@ -161,7 +161,7 @@ fn in_file(err: &Error, runs: &[Range<u64>]) -> Error {
 }
 
 impl OwnRows {
-    fn columns(&self, rows: &RecordBatch, first_step: u64) -> Result<(Vec<ArrayRef>, Vec<PixelShape>)> {
+    fn columns(&self, rows: &RecordBatch, first_step: u64) -> Result<(Vec<ArrayRef>, Vec<MediaShape>)> {
         let n_rows = rows.num_rows();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.source.table.columns.len());
         let mut pixels = Vec::new();
@@ -173,7 +173,7 @@ impl OwnRows {
                     None => new_null_array(&feature.arrow_type(), n_rows),
                     Some(array) if leaf.is_media => {
                         let array = media_column(array, feature, &|name| self.reference(name))?;
-                        pixels.extend(image_pixels(idx, &array));
+                        pixels.extend(media_shapes(idx, &array));
                         array
                     }
                     Some(array) => self.plain(array, leaf, feature)?,

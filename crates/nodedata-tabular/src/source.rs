@@ -9,7 +9,7 @@ use nodedata_core::{
     InputRange, Locus, Loss, Numbering, OpenOptions, OptionValue, Partition, ReadOptions, Result, RowDeal,
     Source, SourcePlan,
 };
-use nodedata_steps::key_of;
+use nodedata_steps::{key_of, own_splits};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -18,7 +18,6 @@ use crate::{
     inputs::inputs,
     parts::{Part, parts},
     rows::row_stream,
-    split_names::splits_of,
     table::{Origin, Table},
     table_file::{Kind, TableFile, Told},
 };
@@ -248,7 +247,7 @@ fn plan_parts(
     types: &str,
     table: &Table,
 ) -> Vec<Read> {
-    let own_splits = splits_of(plan.inputs.iter().map(|it| it.path.as_path()));
+    let own_splits = own_splits(plan.inputs.iter().map(|it| it.path.as_path()));
     let mut reads = Vec::new();
     for (input, file) in looked_at.iter().enumerate() {
         let key = key_of(&plan.inputs[input].path);
@@ -258,7 +257,7 @@ fn plan_parts(
         let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
         for split in 0..n_splits {
             let dealt = options.deal.as_ref().map(|it| &it.fractions[split]);
-            let own = || own_splits.as_ref().map(|it| it[input].clone());
+            let own = || own_splits.get(input).cloned().flatten();
             let episode = plan.episodes.len();
             plan.episodes.push(EpisodeInfo {
                 key: dealt.map_or_else(|| key.clone(), |(name, _)| format!("{key}@{name}")),

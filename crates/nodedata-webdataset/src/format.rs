@@ -10,6 +10,7 @@ use nodedata_io::{
 use crate::{
     index::indexes,
     source::WebDatasetSource,
+    table::KEY,
     tar::{BLOCK_BYTES, begins_archive},
 };
 
@@ -34,6 +35,10 @@ impl Format for WebDataset {
 
     fn options(&self) -> &'static [OptionKey] {
         &[UNPACK_RATIO_MAX]
+    }
+
+    fn key_column(&self) -> Option<&'static str> {
+        Some(KEY)
     }
 
     /// Claims archives by how they are called or begin, and the indexes of shards beside them.

@@ -1,26 +1,16 @@
 use std::ops::Range;
 
-use nodedata_core::{Finding, FindingKind, InputFile, OpenOptions, RowDeal};
-use nodedata_steps::{DealtStretch, LearnedFile, PackedStretch, Share, are_of};
+use nodedata_core::{InputFile, OpenOptions, RowDeal};
+use nodedata_steps::{DealtStretch, PackedStretch, Share};
 use serde::{Deserialize, Serialize};
 
 use crate::{fields::LearnedField, pass::Found};
 
 /// Of another version nothing is taken over.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
-/// What the full pass learned, as text. Whoever hands it back answers for the files being the same; that it was learned of
-/// files of these names and lengths, and for the same options, is checked.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Learned {
-    version: u32,
-    conditions: Conditions,
-    files: Vec<LearnedFile<PackedStretch>>,
-    /// By name.
-    pub(crate) fields: Vec<LearnedField>,
-    pub(crate) findings: Vec<Finding>,
-}
+/// What the full pass learned: the fields, by name.
+pub(crate) type Learned = nodedata_steps::Learned<Conditions, PackedStretch, Vec<LearnedField>>;
 
 /// The options that what is learned depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,55 +45,41 @@ impl DealtStretch for ArchiveStretch {
     }
 }
 
-impl Learned {
-    pub(crate) fn new(conditions: Conditions, inputs: &[InputFile], found: Found) -> Self {
-        let files = LearnedFile::all(inputs, found.stretches);
-        Self { version: VERSION, conditions, files, fields: found.fields, findings: found.findings }
-    }
+/// As learned.
+pub(crate) fn learned(conditions: Conditions, inputs: &[InputFile], found: Found) -> Learned {
+    Learned::new(VERSION, conditions, inputs, found.stretches, found.fields, found.findings)
+}
 
-    pub(crate) fn to_text(&self) -> String {
-        serde_json::to_string(self).expect("text, numbers and lists of them are JSON")
-    }
+/// What decides rows besides their bytes.
+pub(crate) fn types_hash(fields: &[LearnedField]) -> String {
+    let text = serde_json::to_string(fields).expect("words and lists of them are JSON");
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
 
-    /// What decides rows besides their bytes.
-    pub(crate) fn types_hash(&self) -> String {
-        let text = serde_json::to_string(&self.fields).expect("words and lists of them are JSON");
-        blake3::hash(text.as_bytes()).to_hex().to_string()
-    }
-
-    /// By input.
-    pub(crate) fn stretches(&self) -> Vec<Vec<ArchiveStretch>> {
-        let of_file = |file: &LearnedFile<PackedStretch>| {
-            let mut n_before = 0;
-            let stretch = |it: &PackedStretch| {
-                let stretch = ArchiveStretch { samples: it.clone(), n_before };
-                n_before += it.n_records;
-                stretch
-            };
-            file.stretches.iter().map(stretch).collect()
+/// The stretches, by input.
+pub(crate) fn stretches(learned: &Learned) -> Vec<Vec<ArchiveStretch>> {
+    let of_file = |stretches: Vec<PackedStretch>| {
+        let mut n_before = 0;
+        let stretch = |samples: PackedStretch| {
+            let stretch = ArchiveStretch { n_before, samples };
+            n_before += stretch.samples.n_records;
+            stretch
         };
-        self.files.iter().map(of_file).collect()
-    }
+        stretches.into_iter().map(stretch).collect()
+    };
+    learned.stretches().into_iter().map(of_file).collect()
+}
 
-    /// What was handed to an opening; `None` when there is nothing, or nothing that fits: then it is learned anew.
-    pub(crate) fn fitting(
-        options: &OpenOptions,
-        conditions: &Conditions,
-        inputs: &[InputFile],
-    ) -> Option<Self> {
-        let learned: Self = serde_json::from_str(options.learned.as_deref()?).ok()?;
-        let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
-        let has_damage = learned.findings.iter().any(|it| it.kind == FindingKind::Damage);
-        let is_in_order = learned.fields.is_sorted_by(|one, other| one.name < other.name);
-        let fits = learned.version == VERSION
-            && learned.conditions == *conditions
-            // Damage that was left out once is not to be left out by whoever does not want that.
-            && (options.salvage || !has_damage)
-            && is_in_order
-            && learned.fields.iter().all(|it| it.kind.is_sound())
-            && are_of(&learned.files, inputs, |it| {
-                PackedStretch::are_sound(&it.stretches, it.n_bytes, n_splits)
-            });
-        fits.then_some(learned)
-    }
+/// What was handed to an opening; `None` when there is nothing, or nothing that fits: then it is learned anew.
+pub(crate) fn fitting(
+    options: &OpenOptions,
+    conditions: &Conditions,
+    inputs: &[InputFile],
+) -> Option<Learned> {
+    let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
+    let learned = Learned::fitting(options, VERSION, conditions, inputs, |it| {
+        PackedStretch::are_sound(&it.stretches, it.n_bytes, n_splits)
+    })?;
+    let is_in_order = learned.what.is_sorted_by(|one, other| one.name < other.name);
+    (is_in_order && learned.what.iter().all(|it| it.kind.is_sound())).then_some(learned)
 }

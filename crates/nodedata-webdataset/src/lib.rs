@@ -21,7 +21,6 @@ mod fields;
 mod index;
 mod learned;
 mod pass;
-mod splits;
 
 // The format, its plan and its rows.
 mod format;

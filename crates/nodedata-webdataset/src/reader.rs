@@ -1,7 +1,7 @@
 use std::{sync::Arc, vec};
 
 use arrow_array::ArrayRef;
-use nodedata_core::{Error, ErrorKind, Locus, Loss, PixelShape, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Loss, MediaShape, Result};
 use nodedata_steps::{PackedStretch, RecordPlace, SALVAGE_HINT, STEPS, SamplePart, SampleReader, SampleRows};
 
 use crate::{
@@ -112,7 +112,7 @@ impl SampleReader for ArchiveReader {
         }
     }
 
-    fn finish(&mut self, columns: Vec<ArrayRef>) -> (Vec<ArrayRef>, Vec<PixelShape>) {
+    fn finish(&mut self, columns: Vec<ArrayRef>) -> (Vec<ArrayRef>, Vec<MediaShape>) {
         self.source.table.finish(&columns)
     }
 }

@@ -5,16 +5,15 @@ use nodedata_core::{
     Result, RowDeal, Source, SourcePlan,
 };
 use nodedata_io::packed::ratio_max;
-use nodedata_steps::{SamplePart, SampleStream, plan_samples, sample_inputs};
+use nodedata_steps::{SamplePart, SampleStream, own_splits, plan_samples, sample_inputs};
 
 use crate::{
     archive::Archives,
     index,
-    learned::{ArchiveStretch, Conditions, Learned},
+    learned::{ArchiveStretch, Conditions, fitting, learned, stretches, types_hash},
     member::Bounds,
     pass::Pass,
     reader::ArchiveReader,
-    splits::own_splits,
     table::{Table, table},
 };
 
@@ -44,16 +43,16 @@ impl WebDatasetSource {
             undecoded: options.undecoded.clone(),
             deal: options.deal.clone(),
         };
-        let learned = match Learned::fitting(options, &conditions, &inputs) {
+        let learned = match fitting(options, &conditions, &inputs) {
             Some(learned) => learned,
             None => {
                 let pass = Pass { archives: &archives, inputs: &inputs, options, bounds };
-                Learned::new(conditions, &inputs, pass.run()?)
+                learned(conditions, &inputs, pass.run()?)
             }
         };
-        let (table, stream, unselected) = table(&learned.fields, options)?;
+        let (table, stream, unselected) = table(&learned.what, options)?;
         let splits = own_splits(inputs.iter().map(|it| it.path.as_path()));
-        let stretches = learned.stretches();
+        let stretches = stretches(&learned);
         let mut findings = Findings::default();
         learned.findings.iter().for_each(|it| findings.push(it.clone()));
         for index in &indexes {
@@ -68,7 +67,7 @@ impl WebDatasetSource {
             learned: Some(learned.to_text()),
             ..SourcePlan::default()
         };
-        let types = learned.types_hash();
+        let types = types_hash(&learned.what);
         let parts = plan_samples(&mut plan, stretches, &splits, options.deal.as_ref(), &types);
         Ok(Self(Arc::new(Opened { plan, archives, bounds, deal: options.deal.clone(), table, parts })))
     }

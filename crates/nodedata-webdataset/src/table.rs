@@ -11,11 +11,11 @@ use std::{
 use arrow_array::ArrayRef;
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Columns, DType, Error, ErrorKind, Feature, Layout, LeafId, OpenOptions, PixelShape, Result, STEPS,
+    Columns, DType, Error, ErrorKind, Feature, Layout, LeafId, MediaShape, OpenOptions, Result, STEPS,
     Storage, StreamSchema, free_name, meta,
 };
 use nodedata_steps::{
-    Column, check_dealt_column, check_names, check_undecoded, image_pixels, name_of_sample, row_index,
+    Column, check_dealt_column, check_names, check_undecoded, media_shapes, name_of_sample, row_index,
     samples_schema, select,
 };
 
@@ -203,11 +203,11 @@ impl Table {
     }
 
     /// The selected ones of all columns of a batch, and what the pictures and clips in them are.
-    pub(crate) fn finish(&self, all: &[ArrayRef]) -> (Vec<ArrayRef>, Vec<PixelShape>) {
+    pub(crate) fn finish(&self, all: &[ArrayRef]) -> (Vec<ArrayRef>, Vec<MediaShape>) {
         let kept: Vec<ArrayRef> = self.kept.iter().map(|it| Arc::clone(&all[*it])).collect();
         let is_media = |it: usize| self.layout.feature(LeafId(it)).storage == Storage::EncodedMedia;
         let media = self.kept.iter().enumerate().filter(|(_, leaf)| is_media(**leaf));
-        let pixels = media.flat_map(|(column, _)| image_pixels(column, &kept[column])).collect();
+        let pixels = media.flat_map(|(column, _)| media_shapes(column, &kept[column])).collect();
         (kept, pixels)
     }
 }

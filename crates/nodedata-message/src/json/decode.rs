@@ -6,8 +6,10 @@ use serde::de::{
 };
 
 use super::{
+    beyond::whole_beyond_64_bits,
     describe::UnknownKeys,
     loose::LooseVisitor,
+    media::RowMedia,
     node::{FixedNode, ListNode, Node, ObjectNode},
     plan::{JsonPlan, Wire},
     row::{Path, Row},
@@ -17,8 +19,18 @@ use super::{
 use crate::{Fit, cbor::CborReader};
 
 /// Pushes one message along the plan.
-pub(super) fn decode(plan: &JsonPlan, payload: &[u8], columns: &mut Columns) -> Result<Fit> {
-    let mut row = Row::new(columns, plan.row_bytes_max, plan.loose);
+pub(super) fn decode(
+    plan: &JsonPlan,
+    payload: &[u8],
+    columns: &mut Columns,
+    media: &mut RowMedia,
+) -> Result<Fit> {
+    let mut row = Row::new(columns, media, plan.row_bytes_max, plan.loose);
+    if plan.wire == Wire::Json
+        && let Some((at, digits)) = whole_beyond_64_bits(payload)
+    {
+        return Err(row.error(format!("the whole number {digits} at its byte {at} is beyond 64 bits")));
+    }
     let path = Path::ROOT;
     let seed = NodeSeed { node: &plan.root, path: &path, row: &mut row };
     let outcome = match plan.wire {

@@ -53,6 +53,8 @@ pub(crate) enum Scalar {
     Nanos,
     /// Anything, as compact JSON text.
     JsonText,
+    /// Text that refers to a medium: the medium.
+    Media,
 }
 
 impl Described {

@@ -35,6 +35,8 @@ pub enum JsonKind {
     Bytes,
     /// Anything, as JSON text.
     Json,
+    /// Text that refers to a medium, in whose place the medium is put: see [`crate::RowMedia`].
+    Media,
     /// A list of values.
     List(Box<JsonType>),
     /// Keys with a value each, in the order of columns.
@@ -120,6 +122,7 @@ impl JsonType {
             JsonKind::String => Kind::Scalar(Scalar::String),
             JsonKind::Bytes => Kind::Scalar(Scalar::Bytes),
             JsonKind::Json => Kind::Scalar(Scalar::JsonText),
+            JsonKind::Media => Kind::Scalar(Scalar::Media),
             JsonKind::List(item) => Kind::List(Box::new(item.described())),
             JsonKind::Object(members) => {
                 Kind::Object { members: members.iter().map(member).collect(), unknown: UnknownKeys::Refused }

@@ -53,7 +53,8 @@ pub(super) enum Seen {
     Object,
     /// A CBOR byte string.
     Bytes,
-    /// What no columns hold: nesting too deep, an object with too many keys, a number beyond 64 bits, a CBOR tag.
+    /// What no columns hold: nesting too deep, an object with too many keys, a number beyond 64 bits, a CBOR tag, what is kept
+    /// as its raw text.
     Other,
 }
 
@@ -99,8 +100,8 @@ pub(super) enum Met<'a> {
     Member(&'a mut Observed),
     /// It is the second of this object.
     Again,
-    /// There are too many already.
-    TooMany,
+    /// There are too many already to keep it.
+    TooMany(String),
 }
 
 impl Observed {
@@ -231,7 +232,7 @@ impl Members {
     ) -> Met<'_> {
         let is_expected = self.all.get(*expected).is_some_and(|it| it.key == key);
         let known = if is_expected { Some(*expected) } else { self.position(key, members_max) };
-        let Some(idx) = known else { return Met::TooMany };
+        let Some(idx) = known else { return Met::TooMany(key.to_owned()) };
         *expected = idx + 1;
         let member = &mut self.all[idx];
         if member.last_object == n_object {

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess as _,
@@ -8,6 +8,7 @@ use serde::de::{
 use super::{
     non_finite::number,
     observed::{DEPTH_MAX, Limits, Met, Observed, Place, Seen},
+    raw::raw_of,
 };
 
 /// Takes the next value into account. One that is not readable, or names a key twice, may leave traces.
@@ -81,7 +82,11 @@ impl<'de> Visitor<'de> for Observer<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        self.note(if number(value).is_some() { Seen::Float } else { Seen::Text })
+        self.note(match (number(value), raw_of(value)) {
+            (Some(_), _) => Seen::Float,
+            (None, Some(_)) => Seen::Other,
+            (None, None) => Seen::Text,
+        })
     }
 
     fn visit_bytes<E: Error>(self, _: &[u8]) -> Result<(), E> {
@@ -109,15 +114,18 @@ impl<'de> Visitor<'de> for Observer<'_> {
         observed.members.n_objects += 1;
         let members_max = limits.members_max(depth);
         let mut expected = 0;
-        let mut is_vast = false;
+        // Keys that are not kept. Whether one comes twice must not depend on how many were met before.
+        let mut beyond = BTreeSet::new();
         loop {
             let key = MemberKey { observed: &mut *observed, n_object, expected: &mut expected, members_max };
             let mut passed_over;
             let observed = match entries.next_key_seed(key)? {
                 None => break,
                 Some(Met::Again) => return Err(A::Error::custom("a key appears twice")),
-                Some(Met::TooMany) => {
-                    is_vast = true;
+                Some(Met::TooMany(key)) => {
+                    if !beyond.insert(key) {
+                        return Err(A::Error::custom("a key appears twice"));
+                    }
                     passed_over = Observed::default();
                     &mut passed_over
                 }
@@ -126,7 +134,7 @@ impl<'de> Visitor<'de> for Observer<'_> {
             let n_objects = &mut *n_objects;
             entries.next_value_seed(Observer { observed, n_objects, limits, place, depth: depth + 1 })?;
         }
-        if is_vast {
+        if !beyond.is_empty() {
             observed.note(Seen::Other, place);
         }
         Ok(())

@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use nodedata_core::{
-    Columns, DType, Dim, Error, ErrorKind, Feature, Layout, LeafId, Level, Locus, Result, free_name, meta,
+    Columns, DType, Dim, Error, ErrorKind, Feature, Layout, LeafId, Level, Locus, Result, Storage, free_name,
+    meta,
 };
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use crate::Fit;
 use super::{
     decode::decode,
     describe::{Described, Kind, Scalar, UnknownKeys},
+    media::RowMedia,
     node::{FixedNode, ListNode, Member, Node, ObjectNode, ScalarNode},
 };
 
@@ -113,13 +115,14 @@ impl JsonPlan {
         Ok(Self { root, extra, wire, row_bytes_max: ROW_BYTES_MAX, loose })
     }
 
-    /// Pushes one message, and tells whether any value of it stands in `extra` because it does not fit.
+    /// Pushes one message with the media that it refers to, and tells whether any value of it stands in `extra` because it
+    /// does not fit.
     ///
     /// # Errors
     /// `Corrupt` with the feature when the bytes are not what the schema declares; `Limit` when the
-    /// lists and texts of the row would take more than 256 MiB.
-    pub(crate) fn decode(&self, payload: &[u8], columns: &mut Columns) -> Result<Fit> {
-        decode(self, payload, columns)
+    /// lists, texts and media of the row would take more than 256 MiB.
+    pub(crate) fn decode(&self, payload: &[u8], columns: &mut Columns, media: &mut RowMedia) -> Result<Fit> {
+        decode(self, payload, columns, media)
     }
 }
 
@@ -187,7 +190,7 @@ impl Compiler<'_> {
             Scalar::UInt64 => DType::UInt64,
             Scalar::Float64 => DType::Float64,
             Scalar::String | Scalar::JsonText => DType::String,
-            Scalar::Bytes => DType::Bytes,
+            Scalar::Bytes | Scalar::Media => DType::Bytes,
         };
         let name = self.unique(if place.name.is_empty() { VALUE } else { &place.name });
         let shape: Vec<Dim> = Layout::shape(levels);
@@ -199,6 +202,10 @@ impl Compiler<'_> {
         match scalar {
             Scalar::JsonText => feature = feature.with_meta(meta::ENCODING, "json"),
             Scalar::Nanos => feature = feature.with_meta(meta::UNIT, "ns"),
+            Scalar::Media => {
+                feature.storage = Storage::EncodedMedia;
+                feature.lists = std::mem::take(&mut feature.shape);
+            }
             _ => {}
         }
         self.layout.leaf(feature, levels)

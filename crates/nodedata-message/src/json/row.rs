@@ -3,7 +3,7 @@ use std::fmt;
 use nodedata_core::{Columns, Error, ErrorKind, Locus};
 use serde::de::{self, Deserializer};
 
-use super::text::json_text;
+use super::{media::RowMedia, text::json_text};
 
 /// Characters of a value quoted in an error.
 const QUOTED_CHARS_MAX: usize = 200;
@@ -11,6 +11,8 @@ const QUOTED_CHARS_MAX: usize = 200;
 /// The row under construction.
 pub(super) struct Row<'c> {
     pub(super) columns: &'c mut Columns,
+    /// What its references refer to.
+    pub(super) media: &'c mut RowMedia,
     /// Base64 and JSON text on their way into a column; empty between values.
     pub(super) scratch: Vec<u8>,
     /// Members that the schema does not name, and values that it does not allow: a JSON object without its last brace, or
@@ -28,10 +30,15 @@ pub(super) struct Row<'c> {
 }
 
 impl<'c> Row<'c> {
-    pub(super) fn new(columns: &'c mut Columns, bytes_left: usize, loose: bool) -> Self {
+    pub(super) fn new(
+        columns: &'c mut Columns,
+        media: &'c mut RowMedia,
+        bytes_left: usize,
+        loose: bool,
+    ) -> Self {
         let (scratch, extra) = (Vec::new(), Vec::new());
         let (failed_at, passed_limit, diverted) = (None, false, false);
-        Self { columns, scratch, extra, bytes_left, failed_at, passed_limit, loose, diverted }
+        Self { columns, media, scratch, extra, bytes_left, failed_at, passed_limit, loose, diverted }
     }
 
     /// Begins the next member of `extra`: what follows is its value.

@@ -38,6 +38,19 @@ impl ScalarSeed<'_, '_> {
         self.row.columns.push_le(self.id, &value);
     }
 
+    /// The medium that a text refers to.
+    fn medium<E: Error>(self, reference: &str) -> Result<bool, E> {
+        match self.row.media.take(reference) {
+            Some(Some(medium)) => {
+                self.row.spend(medium.len())?;
+                self.row.columns.push_bytes(self.id, &medium);
+                Ok(true)
+            }
+            Some(None) if self.nullable => Ok(false),
+            Some(None) | None => Err(E::custom(format_args!("nothing is at hand for `{reference}`"))),
+        }
+    }
+
     /// A whole number into a column of whole numbers or of floats that hold it exactly.
     fn whole<E: Error>(self, value: i128) -> Result<bool, E> {
         match self.scalar {
@@ -57,7 +70,12 @@ impl ScalarSeed<'_, '_> {
                 }
                 self.push(float.to_le_bytes());
             }
-            Scalar::Bool | Scalar::String | Scalar::Bytes | Scalar::Nanos | Scalar::JsonText => {
+            Scalar::Bool
+            | Scalar::String
+            | Scalar::Bytes
+            | Scalar::Nanos
+            | Scalar::JsonText
+            | Scalar::Media => {
                 return match (u64::try_from(value), i64::try_from(value)) {
                     (Ok(value), _) => Err(E::invalid_type(Unexpected::Unsigned(value), &self)),
                     (_, Ok(value)) => Err(E::invalid_type(Unexpected::Signed(value), &self)),
@@ -101,6 +119,7 @@ impl<'de> Visitor<'de> for ScalarSeed<'_, '_> {
             Scalar::Bytes => "bytes",
             Scalar::Nanos => "a time as {sec, nsec}",
             Scalar::JsonText => "any value",
+            Scalar::Media => "text that refers to a medium",
         })
     }
 
@@ -158,6 +177,7 @@ impl<'de> Visitor<'de> for ScalarSeed<'_, '_> {
             return self.visit_f64(number);
         }
         match self.scalar {
+            Scalar::Media => return self.medium(value),
             Scalar::String => self.row.columns.push_bytes(self.id, value.as_bytes()),
             Scalar::Bytes => {
                 let scratch = &mut self.row.scratch;

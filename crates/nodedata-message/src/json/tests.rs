@@ -4,7 +4,8 @@ use nodedata_core::{Columns, ErrorKind, Layout};
 use proptest::prelude::*;
 
 use crate::{
-    JsonConflict, JsonInference, JsonKind, JsonType, MessageDecoder, MessageSchema, Place, test_rows::Topic,
+    JsonConflict, JsonInference, JsonKind, JsonType, MessageDecoder, MessageSchema, Place, RowMedia,
+    test_rows::Topic,
 };
 
 const ARM: &str = r##"{"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ArmState",
@@ -140,6 +141,10 @@ fn errors_name_the_value_and_what_was_expected() {
     check_error(r#"{"properties": {"a": {}}}"#, "{} x", "trailing characters");
     let number = r#"{"properties": {"a": {"type": "number"}}, "required": ["a"]}"#;
     check_error(number, r#"{"a": 9007199254740993}"#, "9007199254740993 does not fit float64 exactly");
+    // The parser would round these without a word.
+    let beyond = "the whole number 123456789012345678901234567891 at its byte 6 is beyond 64 bits";
+    check_error(number, r#"{"a": 123456789012345678901234567891}"#, beyond);
+    check_error(number, r#"{"a": 1, "b": [-99999999999999999999]}"#, "at its byte 15 is beyond 64 bits");
     let points =
         r#"{"properties": {"p": {"type": "array", "items": {"properties": {"x": {"type": "boolean"}}}}}}"#;
     check_error(points, r#"{"p": [{"x": true}, {"x": 1}]}"#, "feature `p[1].x`: ");
@@ -266,9 +271,9 @@ fn objects_that_cost_nothing_in_the_message_are_bounded() {
     plan.row_bytes_max = 100_000;
     let mut columns = Columns::new(Arc::new(layout));
     let message = |n_items: usize| format!("[{}{{}}]", "{},".repeat(n_items - 1));
-    plan.decode(message(100).as_bytes(), &mut columns).unwrap();
+    plan.decode(message(100).as_bytes(), &mut columns, &mut RowMedia::default()).unwrap();
     columns.end_row();
-    let err = plan.decode(message(200).as_bytes(), &mut columns).unwrap_err();
+    let err = plan.decode(message(200).as_bytes(), &mut columns, &mut RowMedia::default()).unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Limit);
     columns.abort_row();
     assert_eq!(columns.finish()[0].len(), 1);
@@ -445,6 +450,16 @@ fn too_many_keys_of_two_parts_are_too_many() {
         rows.observe(message(0..n).as_bytes(), Place { input: 0, at: 0 }).unwrap();
         assert_eq!(rows.types().0.n_leaves(), n);
     }
+}
+
+/// Whether a key comes twice does not depend on how many others were met before.
+#[test]
+fn a_key_that_comes_twice_is_told_beyond_those_that_are_kept() {
+    let keys: Vec<String> = (0..600).map(|it| format!(r#""k{it}": {it}"#)).collect();
+    let vast = format!(r#"{{"map": {{{}}}}}"#, keys.join(","));
+    let mut inference = observed(&[&vast, r#"{"map": {"y": 1, "z": 2}}"#], 0);
+    let err = inference.observe(br#"{"map": {"z": 1, "z": 2}}"#, Place { input: 0, at: 2 }).unwrap_err();
+    assert_eq!(err.to_string(), "a key appears twice");
 }
 
 #[test]

@@ -5,7 +5,10 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess as _, Visitor,
 };
 
-use super::non_finite::{marked, name, number};
+use super::{
+    non_finite::{marked, name, number},
+    raw::raw_of,
+};
 
 /// Writes the next value of `from` as compact JSON text behind what `out` holds.
 ///
@@ -115,9 +118,13 @@ impl<'de> Visitor<'de> for JsonText<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        match number(value) {
-            Some(number) => self.visit_f64(number),
-            None => self.text(value),
+        match (number(value), raw_of(value)) {
+            (Some(number), _) => self.visit_f64(number),
+            (None, Some(raw)) if !self.is_marked => {
+                self.out.extend_from_slice(raw.as_bytes());
+                self.check()
+            }
+            (None, _) => self.text(value),
         }
     }
 

@@ -114,3 +114,26 @@ fn no_worker_learns_what_the_plan_says() {
     crate::finish(&formats, &options, &plan, &Silent).unwrap();
     assert_eq!(lines.0.load(Ordering::Relaxed), 1);
 }
+
+/// What two files told is nothing that one of them tells, though the other still lies beside it.
+#[test]
+fn nothing_is_taken_over_of_more_files() {
+    let (_, formats) = lines();
+    let work = tempfile::tempdir().unwrap();
+    let source = work.path().join("a.lines");
+    std::fs::write(&source, "line 1\n").unwrap();
+    std::fs::write(work.path().join("b.lines"), "line 2\n").unwrap();
+    let options = ConvertOptions::new(source.display().to_string(), work.path().join("out"));
+    let plan = crate::plan(&formats, &options, serde_json::Value::Null).unwrap();
+    let mut known = plan.learned.unwrap();
+    let files = nodedata_io::LocalFiles::file(&source);
+    let recall = |known: &Learned| {
+        let open = serde_json::from_value(known.options.clone()).unwrap();
+        known.recall("lines", &open, &files, &["a.lines".into()]).unwrap()
+    };
+    assert_eq!(recall(&known).as_deref(), Some("7"));
+    let more = files.open(Path::new("b.lines")).unwrap();
+    let b3 = hash_of(&files, Path::new("b.lines")).unwrap();
+    known.inputs.push(PlannedInput { path: "b.lines".to_owned(), bytes: more.n_bytes(), b3, stamp: None });
+    assert_eq!(recall(&known), None);
+}

@@ -25,6 +25,16 @@ pub trait DealtStretch: Clone {
     fn own_range(&self) -> Option<Range<u64>> {
         None
     }
+    /// Other inputs of which, as a whole, the rows of a split are made as well, by position.
+    fn others(&self, split: usize) -> &[usize] {
+        let _all_in_one_file = split;
+        &[]
+    }
+    /// Files that the rows of a split name and that are not there: once they are, the rows are others.
+    fn lacks(&self, split: usize) -> &[String] {
+        let _nothing_is_named = split;
+        &[]
+    }
 }
 
 /// Consecutive records of a file that may be packed as a whole.
@@ -69,6 +79,8 @@ struct PartRecipe<'a> {
     /// Which records these are, where others are made of the same bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     records: Option<Range<u64>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    lacks: &'a [String],
 }
 
 impl From<StretchText> for PackedStretch {
@@ -169,16 +181,19 @@ pub fn plan_samples<S: DealtStretch>(
                 ..EpisodeInfo::default()
             });
             let recipe = |stretch: &S| {
-                let recipe = PartRecipe { types, split: name, deal, records: stretch.own_range() };
+                let (records, lacks) = (stretch.own_range(), stretch.lacks(split));
+                let recipe = PartRecipe { types, split: name, deal, records, lacks };
                 serde_json::to_string(&recipe).expect("text and numbers are JSON")
             };
             let mut first_row = 0;
             for stretch in &stretches {
                 let share = stretch.shares()[split];
                 if share.n_records != 0 {
+                    let own = InputRange { input, byte_range: stretch.byte_range() };
+                    let others = stretch.others(split).iter().map(|it| InputRange::whole(*it));
                     plan.partitions.push(Partition {
                         episode,
-                        reads: vec![InputRange { input, byte_range: stretch.byte_range() }],
+                        reads: [own].into_iter().chain(others).collect(),
                         decoded_bytes: share.n_bytes,
                         recipe: recipe(stretch),
                         ..Partition::default()

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Batch, Columns, EpisodeStream, Error, Finding, Layout, PixelShape, ReadOptions, Result, StreamId,
+    Batch, Columns, EpisodeStream, Error, Finding, Layout, MediaShape, ReadOptions, Result, StreamId,
 };
 
 use super::{SamplePart, SampleRows};
@@ -18,7 +18,7 @@ pub trait SampleReader: Send {
     fn step(&mut self, rows: &mut SampleRows) -> Result<bool>;
 
     /// The columns of a batch, of those that were filled, and what the pixels in them say.
-    fn finish(&mut self, columns: Vec<ArrayRef>) -> (Vec<ArrayRef>, Vec<PixelShape>) {
+    fn finish(&mut self, columns: Vec<ArrayRef>) -> (Vec<ArrayRef>, Vec<MediaShape>) {
         (columns, Vec::new())
     }
 

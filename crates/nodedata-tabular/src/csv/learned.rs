@@ -1,7 +1,7 @@
 use std::ops::Range;
 
-use nodedata_core::{Finding, FindingKind, InputFile, OpenOptions, RowDeal};
-use nodedata_steps::{LearnedFile, Share, are_of};
+use nodedata_core::{Finding, InputFile, OpenOptions, RowDeal};
+use nodedata_steps::{LearnedFile, Share};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -11,20 +11,18 @@ use super::{
 };
 
 /// Of another version nothing is taken over.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// What the full pass learned, as text. Whoever hands it back answers for the files being the same; that it was
-/// learned of files of these names and lengths, and for the same options, is checked.
+/// What the full pass learned.
+pub(crate) type Learned = nodedata_steps::Learned<Conditions, LearnedStretch, Texts>;
+
+/// What texts are, and the columns of all of them.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Learned {
-    version: u32,
-    conditions: Conditions,
-    files: Vec<LearnedFile<LearnedStretch>>,
+pub(crate) struct Texts {
     /// By file.
     texts: Vec<LearnedText>,
     pub(crate) columns: Vec<LearnedColumn>,
-    pub(crate) findings: Vec<Finding>,
 }
 
 /// A column of all files.
@@ -57,8 +55,8 @@ struct LearnedText {
 }
 
 /// Start and end in the text, start and end in the file, lines, records, and per split records and their bytes.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct LearnedStretch((u64, u64), (u64, u64), u64, u64, Vec<(u64, u64)>);
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LearnedStretch((u64, u64), (u64, u64), u64, u64, Vec<(u64, u64)>);
 
 impl Conditions {
     pub(crate) fn new(options: &OpenOptions, record_bytes_max: u64) -> Self {
@@ -71,33 +69,41 @@ impl Conditions {
     }
 }
 
-impl Learned {
-    pub(crate) fn new(
-        conditions: Conditions,
-        inputs: &[InputFile],
-        files: Vec<TextFile>,
-        columns: Vec<LearnedColumn>,
-        findings: Vec<Finding>,
-    ) -> Self {
-        let stretch = |it: &Stretch| {
-            let pair = |it: &Range<u64>| (it.start, it.end);
-            let shares = it.shares.iter().map(|it| (it.n_records, it.n_bytes)).collect();
-            LearnedStretch(pair(&it.text), pair(&it.in_file), it.n_lines, it.n_records, shares)
-        };
-        let stretches = files.iter().map(|it| it.stretches.iter().map(stretch).collect());
-        let learned = LearnedFile::all(inputs, stretches);
-        let text = |it: TextFile| {
-            let TextFile { dialect, names, n_header_lines, .. } = it;
-            LearnedText { dialect, names, n_header_lines }
-        };
-        let texts = files.into_iter().map(text).collect();
-        Self { version: VERSION, conditions, files: learned, texts, columns, findings }
-    }
+/// As learned.
+pub(crate) fn learned(
+    conditions: Conditions,
+    inputs: &[InputFile],
+    files: Vec<TextFile>,
+    columns: Vec<LearnedColumn>,
+    findings: Vec<Finding>,
+) -> Learned {
+    let stretch = |it: &Stretch| {
+        let pair = |it: &Range<u64>| (it.start, it.end);
+        let shares = it.shares.iter().map(|it| (it.n_records, it.n_bytes)).collect();
+        LearnedStretch(pair(&it.text), pair(&it.in_file), it.n_lines, it.n_records, shares)
+    };
+    let stretches: Vec<Vec<LearnedStretch>> =
+        files.iter().map(|it| it.stretches.iter().map(stretch).collect()).collect();
+    let text = |it: TextFile| {
+        let TextFile { dialect, names, n_header_lines, .. } = it;
+        LearnedText { dialect, names, n_header_lines }
+    };
+    let texts = files.into_iter().map(text).collect();
+    Learned::new(VERSION, conditions, inputs, stretches, Texts { texts, columns }, findings)
+}
 
-    pub(crate) fn to_text(&self) -> String {
-        serde_json::to_string(self).expect("text, numbers and lists of them are JSON")
-    }
+/// What was handed to an opening; `None` when there is nothing, or nothing that fits: then it is learned anew.
+pub(crate) fn fitting(
+    options: &OpenOptions,
+    conditions: &Conditions,
+    inputs: &[InputFile],
+) -> Option<Learned> {
+    let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
+    let learned = Learned::fitting(options, VERSION, conditions, inputs, |it| is_sound(it, n_splits))?;
+    (learned.what.texts.len() == inputs.len()).then_some(learned)
+}
 
+impl Texts {
     /// What decides rows besides their bytes.
     pub(crate) fn types_hash(&self) -> String {
         let dialects: Vec<Dialect> = self.texts.iter().map(|it| it.dialect).collect();
@@ -106,26 +112,8 @@ impl Learned {
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 
-    /// What was handed to an opening; `None` when there is nothing, or nothing that fits: then it is learned anew.
-    pub(crate) fn fitting(
-        options: &OpenOptions,
-        conditions: &Conditions,
-        inputs: &[InputFile],
-    ) -> Option<Self> {
-        let learned: Self = serde_json::from_str(options.learned.as_deref()?).ok()?;
-        let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
-        let is_damage = |it: &Finding| it.kind == FindingKind::Damage;
-        let fits = learned.version == VERSION
-            && learned.conditions == *conditions
-            // Damage that was left out once is not to be left out by whoever does not want that.
-            && (options.salvage || !learned.findings.iter().any(is_damage))
-            && learned.texts.len() == inputs.len()
-            && are_of(&learned.files, inputs, |it| is_sound(it, n_splits));
-        fits.then_some(learned)
-    }
-
     /// The files that it was learned of.
-    pub(crate) fn text_files(&self) -> Vec<TextFile> {
+    pub(crate) fn files(&self, files: &[LearnedFile<LearnedStretch>]) -> Vec<TextFile> {
         let of_file = |(file, text): (&LearnedFile<LearnedStretch>, &LearnedText)| {
             let LearnedText { dialect, names, n_header_lines } = text;
             let (mut first_line, mut first_record) = (1 + n_header_lines, 0);
@@ -152,7 +140,7 @@ impl Learned {
                 stretches: file.stretches.iter().map(stretch).collect(),
             }
         };
-        self.files.iter().zip(&self.texts).map(of_file).collect()
+        files.iter().zip(&self.texts).map(of_file).collect()
     }
 }
 

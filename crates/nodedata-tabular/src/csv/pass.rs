@@ -1,12 +1,12 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Findings, InputFile, Locus, OpenOptions, Result, RowDeal};
+use nodedata_io::packed::{Content, Contents};
 use nodedata_steps::{DealtStretch, SALVAGE_HINT, Share, key_of, name_of_sample};
 use rayon::prelude::*;
 
 use super::{
     column_types::Seen,
-    contents::{Content, Contents},
     dialect::{BOM, Dialect, SNIFFED_BYTES},
     fields::{Fields, Flaw, OPEN_QUOTE, QUOTE_HINT},
     records::{Ends, Record, Records},
@@ -98,7 +98,7 @@ impl Pass<'_> {
         let contents = contents?;
         let mut findings = Findings::default();
         for (input, content) in self.inputs.iter().zip(&contents) {
-            if let Some(damage) = content.spool.as_ref().and_then(|it| it.damage()) {
+            if let Some(damage) = content.damage() {
                 super::source::note_damage(damage, input, self.options, &mut findings)?;
             }
         }

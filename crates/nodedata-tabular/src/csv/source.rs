@@ -5,21 +5,20 @@ use nodedata_core::{
     EpisodeStream, Error, ErrorKind, Fact, Feature, Files, Finding, FindingKind, Findings, InputFile, Layout,
     Locus, Loss, OpenOptions, ReadOptions, Result, RowDeal, Source, SourcePlan, StreamSchema,
 };
+use nodedata_io::packed::Contents;
 use nodedata_steps::{
     Column, SamplePart, SampleStream, check_dealt_field, check_names, check_undecoded, name_of_sample,
-    plan_samples, row_index, samples_schema, select,
+    own_splits, plan_samples, row_index, samples_schema, select,
 };
 
 use super::{
     column_types::ColumnType,
-    contents::Contents,
-    learned::{Conditions, Learned, LearnedColumn},
+    learned::{Conditions, Learned, LearnedColumn, fitting, learned},
     pass::{Found, Pass, Stretch, TextFile},
     stream::RowReader,
 };
 use crate::{
     inputs::{RESTORE_HINT, inputs},
-    split_names::splits_of,
     table::own_name,
 };
 
@@ -59,12 +58,12 @@ impl CsvSource {
         let record_bytes_max = options.record_bytes_max.min(RECORD_BYTES_MAX);
         let conditions = Conditions::new(options, record_bytes_max);
         let contents = Contents::new(files, &inputs, options);
-        let learned = match Learned::fitting(options, &conditions, &inputs) {
+        let learned = match fitting(options, &conditions, &inputs) {
             Some(learned) => learned,
             None => learn(&contents, &inputs, options, conditions)?,
         };
-        let files = learned.text_files();
-        let (table, steps, unselected) = table(&learned.columns, options)?;
+        let files = learned.what.files(learned.files());
+        let (table, steps, unselected) = table(&learned.what.columns, options)?;
         let mut plan = SourcePlan {
             streams: vec![steps],
             unselected,
@@ -73,7 +72,7 @@ impl CsvSource {
             learned: Some(learned.to_text()),
             ..SourcePlan::default()
         };
-        let parts = plan_parts(&mut plan, &files, options.deal.as_ref(), &learned.types_hash());
+        let parts = plan_parts(&mut plan, &files, options.deal.as_ref(), &learned.what.types_hash());
         let deal = options.deal.clone();
         Ok(Self(Arc::new(Opened { plan, contents, deal, record_bytes_max, table, files, parts })))
     }
@@ -130,7 +129,7 @@ fn learn(
 ) -> Result<Learned> {
     let pass = Pass { contents, inputs, options, record_bytes_max: conditions.record_bytes_max };
     let Found { files, columns, mut findings } = pass.run()?;
-    let mut learned = Vec::with_capacity(columns.len());
+    let mut known = Vec::with_capacity(columns.len());
     for (name, seen) in columns {
         let (column_type, nullable) = seen.column_type();
         if let Some((number, text)) = seen.mixed() {
@@ -148,9 +147,9 @@ fn learn(
             };
             findings.push(Finding { reason: "mixed_kinds".to_owned(), ..Finding::warning(message, at) });
         }
-        learned.push(LearnedColumn { name, column_type, nullable });
+        known.push(LearnedColumn { name, column_type, nullable });
     }
-    Ok(Learned::new(conditions, inputs, files, learned, findings.into_vec()))
+    Ok(learned(conditions, inputs, files, known, findings.into_vec()))
 }
 
 /// The columns of these names and types; the stream of those that are selected; and the names of the others.
@@ -185,8 +184,7 @@ fn plan_parts(
     deal: Option<&RowDeal>,
     types: &str,
 ) -> Vec<SamplePart<Stretch>> {
-    let own_splits = splits_of(plan.inputs.iter().map(|it| it.path.as_path()));
-    let own_splits: Vec<Option<String>> = own_splits.into_iter().flatten().map(Some).collect();
+    let own_splits = own_splits(plan.inputs.iter().map(|it| it.path.as_path()));
     let stretches = files.iter().map(|it| it.stretches.clone()).collect();
     let parts = plan_samples(plan, stretches, &own_splits, deal, types);
     for episode in &mut plan.episodes {

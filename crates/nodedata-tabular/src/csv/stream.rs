@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use nodedata_core::{Columns, Error, ErrorKind, LeafId, Locus, Loss, Result, human::plural};
+use nodedata_io::packed::Content;
 use nodedata_steps::{RecordPlace, SALVAGE_HINT, STEPS, SamplePart, SampleReader, SampleRows, key_of};
 
 use super::{
     cells::{Cell, cell},
     column_types::ColumnType,
-    contents::Content,
     fields::{Field, Fields, Flaw, OPEN_QUOTE, QUOTE_HINT},
     pass::{Dealt, Stretch},
     records::{Record, Records},
@@ -104,12 +104,8 @@ impl RowReader {
     /// Where a record lies in its file.
     fn place(&self, record: &Record, number: u64) -> RecordPlace {
         let byte_range = self.content.in_file(&record.byte_range);
-        match &self.content.spool {
-            None => RecordPlace::alone(byte_range),
-            // All of a file that is packed as one member lies in the same bytes.
-            Some(spool) if spool.members().len() == 1 => RecordPlace { byte_range, position: Some(number) },
-            Some(_) => RecordPlace::alone(byte_range),
-        }
+        // All of a file that is packed as one member lies in the same bytes.
+        RecordPlace { byte_range, position: self.content.is_packed_as_one().then_some(number) }
     }
 
     /// A record that is no row: one is lost, and more where a quote hides the others.

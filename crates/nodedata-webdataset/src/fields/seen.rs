@@ -2,7 +2,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use nodedata_core::{Finding, Findings, Locus, Result};
-use nodedata_media::{Encoding, sniff, sniff_clip};
+use nodedata_media::sniff_file;
 use nodedata_message::{JsonInference, JsonKind, JsonType, Place, is_cbor, whole_beyond_64_bits};
 
 use super::{
@@ -154,7 +154,7 @@ impl SeenField {
                 Err(NoArray::Corrupt(_)) => {}
             },
             Content::Media { some, others, n_others } => {
-                if media(bytes).is_some() {
+                if sniff_file(bytes).is_some() {
                     some.get_or_insert(place);
                 } else {
                     others.get_or_insert(place);
@@ -328,23 +328,4 @@ fn observe_cbor(
         }
         Err(NoCbor::Corrupt(..)) => {}
     }
-}
-
-/// What a picture, a clip of sound or a video is called that begins so.
-fn media(head: &[u8]) -> Option<&'static str> {
-    // Depth of ROS and bare video have no beginning of their own.
-    let picture = sniff(head).filter(|it| match it {
-        Encoding::H264 | Encoding::H265 | Encoding::CompressedDepthPng | Encoding::CompressedDepthRvl => {
-            false
-        }
-        Encoding::Jpeg
-        | Encoding::Png
-        | Encoding::Webp
-        | Encoding::Gif
-        | Encoding::Tiff
-        | Encoding::Bmp
-        | Encoding::Avif
-        | Encoding::J2k => true,
-    });
-    picture.map(Encoding::name).or_else(|| sniff_clip(head))
 }
