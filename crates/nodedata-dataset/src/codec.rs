@@ -75,8 +75,8 @@ impl PlainColumn {
             DType::String => {
                 ColumnWriter::Text(Box::new(TextWriter::new(leaf(), is_compressed, Arc::clone(&self.trial))))
             }
-            DType::Bytes if !is_compressed && factory.leaf.max_rep_level() == 0 => {
-                ColumnWriter::Media(Box::new(MediaWriter::new(leaf(), BATCH_ROWS)))
+            DType::Bytes if factory.leaf.max_rep_level() == 0 => {
+                ColumnWriter::Media(Box::new(MediaWriter::new(leaf(), BATCH_ROWS, is_compressed)))
             }
             _ => ColumnWriter::Arrow(Box::new(factory.writer()?)),
         })

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use arrow_array::{Array as _, ArrayRef, RecordBatch, cast::AsArray, types::Int64Type};
-use nodedata_core::{EPISODE_INDEX, Feature, Nested, Progress, Result, Storage, StreamId, StreamSchema};
+use nodedata_core::{
+    EPISODE_INDEX, ErrorKind, Feature, Nested, Progress, Result, Storage, StreamId, StreamSchema,
+};
 use nodedata_media::Encoding;
 use nodedata_schema::{RowPlace, Schema, SchemaCheck, Violations};
 use rayon::prelude::*;
@@ -16,8 +18,8 @@ use crate::{
     verify::Validation,
 };
 
-/// Frames that cannot be decoded are named up to this number per column.
-const FRAMES_NAMED: usize = 10;
+/// Pictures and clips that cannot be decoded are named up to this number.
+const MEDIA_NAMED: usize = 10;
 
 /// Reads every row: content hashes against the index, values against the schema, frames by decoding them.
 pub(crate) fn check_rows(
@@ -64,6 +66,7 @@ fn expected_contents(dataset: &Dataset) -> Result<Contents> {
 fn report(name: &str, walked: Walked, expected: &Contents, found: &mut Validation) {
     const RESTORE: &str = "restore the dataset from a copy, or convert the source again";
     found.frames += walked.n_frames;
+    found.clips += walked.n_clips;
     found.unchecked.extend(walked.unchecked.into_iter().map(|(at, why)| format!("{at}: {why}")));
     for (episode, hash) in &walked.contents {
         if expected.get(&(name.to_owned(), *episode)) != Some(hash) {
@@ -84,6 +87,10 @@ fn report(name: &str, walked: Walked, expected: &Contents, found: &mut Validatio
             "look at the frame in the source; it was kept byte for byte",
         );
     }
+    for (at, message) in walked.bad_clips {
+        let hint = "listen to the clip in the source; it was kept byte for byte";
+        found.add("undecodable-clip", at, message, hint);
+    }
 }
 
 #[derive(Default)]
@@ -92,31 +99,69 @@ struct Walked {
     violations: Violations,
     bad_frames: Vec<(String, String)>,
     n_bad_frames: usize,
+    bad_clips: Vec<(String, String)>,
+    n_bad_clips: usize,
+    /// Clips that the decoder does not take.
+    n_unsupported: usize,
     /// By feature.
-    pictures: BTreeMap<String, Pictures>,
+    media: BTreeMap<String, Media>,
     unchecked: Vec<(String, String)>,
     n_frames: u64,
+    n_clips: u64,
 }
 
-/// What the pictures of a feature are, by their first bytes.
+/// What the pictures and clips of a feature are, by their first bytes.
 #[derive(Default)]
-struct Pictures {
-    n_known: usize,
-    /// Bytes that begin like no picture; the first of them are named.
+struct Media {
+    n_pictures: usize,
+    /// Clips of sound whose header was read.
+    n_clips: usize,
+    /// Bytes that begin like neither; the first of them are named.
     n_unknown: usize,
-    unknown: Vec<(String, String)>,
+    unknown: Vec<Unknown>,
 }
 
-impl Pictures {
-    /// Beside pictures, bytes that are none are damage. Where a feature has nothing else, its coding is one that this build
-    /// does not know, and nobody can tell.
+/// Bytes that are nothing known.
+struct Unknown {
+    at: String,
+    n_bytes: usize,
+    /// The first of them, for people.
+    start: String,
+}
+
+impl Unknown {
+    fn new(at: String, bytes: &[u8]) -> Self {
+        let start = bytes[..bytes.len().min(8)].escape_ascii().to_string();
+        Self { at, n_bytes: bytes.len(), start }
+    }
+
+    /// What is wrong with them where there should be a `medium`.
+    fn told(&self, medium: &str) -> String {
+        let start = &self.start;
+        match self.n_bytes {
+            0 => format!("is empty, where a {medium} should be"),
+            n => format!("{n} bytes that begin with `{start}` are no {medium} of a coding that is known"),
+        }
+    }
+}
+
+impl Media {
+    /// Beside pictures, bytes that are none are damage, and so they are beside clips of sound. Where a feature has nothing else,
+    /// its coding is one that this build does not know, and nobody can tell.
     fn report(self, walked: &mut Walked) {
         let more = self.n_unknown - self.unknown.len();
-        let told = if self.n_known == 0 { &mut walked.unchecked } else { &mut walked.bad_frames };
-        let last = self.unknown.last().map(|it| it.0.clone());
-        told.extend(self.unknown);
+        let (told, medium) = match (self.n_pictures, self.n_clips) {
+            (0, 0) => (&mut walked.unchecked, "picture"),
+            (0, _) => (&mut walked.bad_clips, "clip"),
+            (_, _) => (&mut walked.bad_frames, "picture"),
+        };
+        let last = self.unknown.last().map(|it| it.at.clone());
+        told.extend(self.unknown.into_iter().map(|it| {
+            let message = it.told(medium);
+            (it.at, message)
+        }));
         if let Some(at) = last.filter(|_| 0 < more) {
-            told.push((at, format!("{more} more of this feature are no pictures")));
+            told.push((at, format!("{more} more of this feature are no {medium}s")));
         }
     }
 }
@@ -158,8 +203,8 @@ impl<'a> StreamWalk<'a> {
             }
         }
         self.end_episode();
-        for pictures in std::mem::take(&mut self.walked.pictures).into_values() {
-            pictures.report(&mut self.walked);
+        for media in std::mem::take(&mut self.walked.media).into_values() {
+            media.report(&mut self.walked);
         }
         Ok(self.walked)
     }
@@ -218,7 +263,7 @@ impl<'a> StreamWalk<'a> {
         }
         for (feature, column) in self.stream.features.iter().zip(rows.columns()) {
             if feature.storage == Storage::EncodedMedia {
-                self.frames(shard, feature, column, row);
+                self.media(shard, feature, column, row);
             }
         }
         self.videos.rows(episode, &rows);
@@ -231,9 +276,9 @@ impl<'a> StreamWalk<'a> {
         }
     }
 
-    /// Decodes every JPEG and PNG. Other codings have no decoder in this build and are passed over; bytes that are no picture
-    /// at all are noted.
-    fn frames(&mut self, shard: &ShardEntry, feature: &Feature, column: &ArrayRef, first_row: u64) {
+    /// Decodes every JPEG, PNG, FLAC and WAV. Other codings have no decoder in this build and are passed over; bytes that are no
+    /// picture and no clip at all are noted.
+    fn media(&mut self, shard: &ShardEntry, feature: &Feature, column: &ArrayRef, first_row: u64) {
         let nested = Nested::of(column);
         let Some(bytes) = nested.values.as_binary_opt::<i32>() else { return };
         let valid = nested.items.last().and_then(|it| it.valid.as_ref());
@@ -249,23 +294,38 @@ impl<'a> StreamWalk<'a> {
             let place: String = place.iter().map(|it| format!("[{it}]")).collect();
             format!("{}, row {}, feature `{}{place}`", shard.path, first_row + row as u64, feature.name)
         };
-        let pictures = self.walked.pictures.entry(feature.name.clone()).or_default();
+        let walked = &mut self.walked;
+        let media = walked.media.entry(feature.name.clone()).or_default();
         for (idx, look) in looked_at.into_iter().enumerate() {
-            let is_picture = matches!(look, Look::Passed | Look::Decoded | Look::Broken(_));
-            pictures.n_known += usize::from(is_picture);
+            media.n_pictures += usize::from(matches!(look, Look::Picture(_)));
+            media.n_clips += usize::from(matches!(look, Look::Clip(_)));
             match look {
-                Look::Absent | Look::Passed | Look::Clip => {}
-                Look::Decoded => self.walked.n_frames += 1,
-                Look::Broken(why) => {
-                    self.walked.n_bad_frames += 1;
-                    if self.walked.n_bad_frames <= FRAMES_NAMED {
-                        self.walked.bad_frames.push((place(idx), why));
+                Look::Absent | Look::Other | Look::Picture(Decoded::Passed) | Look::Clip(Decoded::Passed) => {
+                }
+                Look::Picture(Decoded::Whole) => walked.n_frames += 1,
+                Look::Clip(Decoded::Whole) => walked.n_clips += 1,
+                Look::Picture(Decoded::Unsupported(why)) | Look::Clip(Decoded::Unsupported(why)) => {
+                    walked.n_unsupported += 1;
+                    if walked.n_unsupported <= MEDIA_NAMED {
+                        walked.unchecked.push((place(idx), why));
+                    }
+                }
+                Look::Picture(Decoded::Broken(why)) => {
+                    walked.n_bad_frames += 1;
+                    if walked.n_bad_frames <= MEDIA_NAMED {
+                        walked.bad_frames.push((place(idx), why));
+                    }
+                }
+                Look::Clip(Decoded::Broken(why)) => {
+                    walked.n_bad_clips += 1;
+                    if walked.n_bad_clips <= MEDIA_NAMED {
+                        walked.bad_clips.push((place(idx), why));
                     }
                 }
                 Look::Unknown => {
-                    pictures.n_unknown += 1;
-                    if pictures.n_unknown <= FRAMES_NAMED {
-                        pictures.unknown.push((place(idx), no_picture(bytes.value(idx))));
+                    media.n_unknown += 1;
+                    if media.n_unknown <= MEDIA_NAMED {
+                        media.unknown.push(Unknown::new(place(idx), bytes.value(idx)));
                     }
                 }
             }
@@ -284,38 +344,49 @@ impl<'a> StreamWalk<'a> {
     }
 }
 
-/// What a frame's bytes turned out to be.
+/// What the bytes of a medium turned out to be.
 enum Look {
     Absent,
-    /// A picture of a coding that this build has no decoder for.
-    Passed,
-    /// Sound or video as a file. There are codings of those that nobody knows here, so what stands beside it may be one.
-    Clip,
-    Decoded,
-    Broken(String),
-    /// No picture by its first bytes.
+    Picture(Decoded),
+    Clip(Decoded),
+    /// Video as a file, or sound whose header is not read here. There are codings of those that nobody knows here, so what stands
+    /// beside it may be one.
+    Other,
+    /// Nothing known by its first bytes.
     Unknown,
+}
+
+/// What came of decoding a medium.
+enum Decoded {
+    Whole,
+    /// This build has no decoder for the coding.
+    Passed,
+    /// The decoder does not take this one, and says why.
+    Unsupported(String),
+    Broken(String),
 }
 
 impl Look {
     fn at(frame: &[u8]) -> Self {
         match nodedata_media::sniff(frame) {
             Some(Encoding::Jpeg | Encoding::Png) => match nodedata_media::decode_image(frame) {
-                Ok(_) => Self::Decoded,
-                Err(err) => Self::Broken(err.chain()),
+                Ok(_) => Self::Picture(Decoded::Whole),
+                Err(err) => Self::Picture(Decoded::Broken(err.chain())),
             },
-            Some(_) => Self::Passed,
-            None if nodedata_media::sniff_clip(frame).is_some() => Self::Clip,
+            Some(_) => Self::Picture(Decoded::Passed),
+            None if nodedata_media::sniff_clip(frame).is_some() => Self::at_clip(frame),
             None => Self::Unknown,
         }
     }
-}
 
-fn no_picture(bytes: &[u8]) -> String {
-    let start = bytes[..bytes.len().min(8)].escape_ascii();
-    match bytes.len() {
-        0 => "is empty, where a picture should be".to_owned(),
-        n => format!("{n} bytes that begin with `{start}` are no picture of a coding that is known"),
+    fn at_clip(clip: &[u8]) -> Self {
+        match nodedata_media::check_audio(clip) {
+            Ok(true) => Self::Clip(Decoded::Whole),
+            Ok(false) if nodedata_media::audio_header(clip).is_some() => Self::Clip(Decoded::Passed),
+            Ok(false) => Self::Other,
+            Err(err) if err.kind() == ErrorKind::Unsupported => Self::Clip(Decoded::Unsupported(err.chain())),
+            Err(err) => Self::Clip(Decoded::Broken(err.chain())),
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use arrow_array::{Array, ArrayRef, cast::AsArray, make_array, types::Int64Type};
-use nodedata_core::{Feature, PixelShape, Result, RowSpan, Storage, StreamKind, StreamSchema};
+use nodedata_core::{Feature, MediaShape, Result, RowSpan, Storage, StreamKind, StreamSchema};
 use rayon::prelude::*;
 
 use crate::{
     column_writer::Chunk,
     cut::RowGroupBudget,
-    hugging_face::is_image_encoding,
+    hugging_face::Shown,
     measure::{Column, Contents, Spanning, StreamFacts},
     table::{Slot, Table, episode_column},
     unit::Unit,
@@ -43,10 +43,10 @@ pub(crate) struct ShardId {
 pub(crate) struct ShardFacts {
     pub(crate) id: ShardId,
     pub(crate) n_rows: u64,
-    /// Whether each column shows as an image to Hugging Face readers.
-    pub(crate) images: Vec<bool>,
+    /// What each column shows as to Hugging Face readers.
+    pub(crate) shown: Vec<Option<Shown>>,
     /// What all raw frames of each column are, where they are alike and the rows do not say it.
-    pub(crate) frames: Vec<Option<PixelShape>>,
+    pub(crate) frames: Vec<Option<MediaShape>>,
     pub(crate) parts: Vec<EpisodePart>,
     pub(crate) origins: Vec<Origin>,
 }
@@ -88,7 +88,7 @@ pub(crate) struct Encoder {
     /// Episode of each partition: all that encoding asks of it, where a whole plan may name many files a partition.
     episodes: Vec<usize>,
     spanning: Spanning,
-    pixels: Vec<Vec<PixelShape>>,
+    pixels: Vec<Vec<MediaShape>>,
     time_column: Vec<Option<usize>>,
     /// Whether row groups of a stream end with episodes where sizes allow.
     keeps_episodes: Vec<bool>,
@@ -278,7 +278,7 @@ impl Encoder {
             true => raw_frames(&self.tables[stream].features, &self.pixels[stream]),
             false => Vec::new(),
         };
-        shard.facts.images = shows_as_image(&self.tables[stream].features, &self.pixels[stream]);
+        shard.facts.shown = shown(&self.tables[stream].features, &self.pixels[stream]);
         sealed.push(Sealed::Shard(Box::new(shard.facts)));
         Ok(())
     }
@@ -289,7 +289,7 @@ impl OpenShard {
         let facts = ShardFacts {
             id,
             n_rows: 0,
-            images: Vec::new(),
+            shown: Vec::new(),
             frames: Vec::new(),
             parts: Vec::new(),
             origins: Vec::new(),
@@ -416,10 +416,10 @@ fn time_bounds(array: &ArrayRef) -> Option<(i64, i64)> {
     Some((values.iter().copied().min()?, values.iter().copied().max()?))
 }
 
-fn merge_pixels(all: &mut Vec<PixelShape>, found: Vec<PixelShape>) {
+fn merge_pixels(all: &mut Vec<MediaShape>, found: Vec<MediaShape>) {
     for shape in found {
-        let alike = |it: &PixelShape| it.column == shape.column && it.encoding == shape.encoding;
-        let same = |it: &PixelShape| alike(it) && it.dtype == shape.dtype && it.shape == shape.shape;
+        let alike = |it: &MediaShape| it.column == shape.column && it.encoding == shape.encoding;
+        let same = |it: &MediaShape| alike(it) && it.dtype == shape.dtype && it.shape == shape.shape;
         match all.iter().position(same) {
             Some(known) => all[known].n_rows += shape.n_rows,
             // Two tell already that frames differ: how many kinds there are, nobody asks.
@@ -430,10 +430,10 @@ fn merge_pixels(all: &mut Vec<PixelShape>, found: Vec<PixelShape>) {
 }
 
 /// What the raw frames of each column are, where all of the unit are alike.
-fn raw_frames(features: &[Feature], pixels: &[PixelShape]) -> Vec<Option<PixelShape>> {
+fn raw_frames(features: &[Feature], pixels: &[MediaShape]) -> Vec<Option<MediaShape>> {
     let of_column = |(column, feature): (usize, &Feature)| {
         // `episode_index` comes before the source's features.
-        let of_column: Vec<&PixelShape> = pixels.iter().filter(|it| it.column + 1 == column).collect();
+        let of_column: Vec<&MediaShape> = pixels.iter().filter(|it| it.column + 1 == column).collect();
         match of_column.as_slice() {
             [one]
                 if feature.storage == Storage::RawMedia && one.encoding == "raw" && !one.shape.is_empty() =>
@@ -446,12 +446,14 @@ fn raw_frames(features: &[Feature], pixels: &[PixelShape]) -> Vec<Option<PixelSh
     features.iter().enumerate().map(of_column).collect()
 }
 
-/// A column of encoded media shows as an image when every frame of the unit is one.
-fn shows_as_image(features: &[Feature], pixels: &[PixelShape]) -> Vec<bool> {
+/// A column of encoded media shows as images when everything in the unit is one, and as sound when everything is.
+fn shown(features: &[Feature], pixels: &[MediaShape]) -> Vec<Option<Shown>> {
     let seen = |column: usize| {
         // Findings count from the source's first feature; `episode_index` comes before it.
-        let mut of_column = pixels.iter().filter(|it| it.column + 1 == column).peekable();
-        of_column.peek().is_some() && of_column.all(|it| is_image_encoding(&it.encoding))
+        let of_column = pixels.iter().filter(|it| it.column + 1 == column);
+        let mut shown = of_column.map(|it| Shown::of_encoding(&it.encoding));
+        let first = shown.next()?;
+        first.filter(|_| shown.all(|it| it == first))
     };
     (0..features.len()).map(seen).collect()
 }

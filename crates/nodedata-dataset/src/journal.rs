@@ -167,7 +167,7 @@ impl UnitRecord {
             id: ShardId { stream, split: place.split, number: place.number },
             n_rows: shard.rows,
             // Only the footer says so, and that is written.
-            images: Vec::new(),
+            shown: Vec::new(),
             frames: Vec::new(),
             parts: shard.parts.iter().map(part).collect(),
             origins: shard.origins.iter().map(origin).collect::<Result<_>>()?,

@@ -1,14 +1,20 @@
-//! Column chunks of media that are stored as they are: plain pages of a few rows, without compression and statistics.
+//! Column chunks of media and of other bytes: plain pages of a few rows, without statistics.
 //!
 //! The pages are those that the Parquet crate's own writer makes with [`properties::media`], or of bytes that are in no
-//! lists with [`properties::stored`], byte for byte; only a chunk of nothing but nulls has no column index here, and
-//! none where the nulls in lists are as many as the rows. It copies every value three times on its way. Here a value
-//! stays where it is until its page is written, which matters where media are nearly all there is.
+//! lists with [`properties::stored`] and [`properties::plain`], byte for byte; only a chunk of nothing but nulls has no
+//! column index here, and none where the nulls in lists are as many as the rows, and values of hundreds of megabytes are
+//! compressed piece by piece. It copies every value three times on its way. Here a value stays where it is until its page
+//! is written or compressed, which matters where media are nearly all there is.
 //!
 //! [`properties::media`]: crate::properties::media
 //! [`properties::stored`]: crate::properties::stored
+//! [`properties::plain`]: crate::properties::plain
 
-use std::{io::Read, ops::Range, sync::Arc};
+use std::{
+    io::{Read, Write},
+    ops::Range,
+    sync::Arc,
+};
 
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::Field;
@@ -29,11 +35,14 @@ use crate::{
     leaf_entries::LeafEntries,
     media_values::Values,
     page_header::{data_page_header, put_levels},
-    properties::{MEDIA_PAGE_ROWS, PAGE_BYTES},
+    properties::{MEDIA_PAGE_ROWS, PAGE_BYTES, ZSTD_LEVEL, zstd_level},
 };
 
 /// Bytes of a value's length before the value.
 const PREFIX_BYTES: usize = size_of::<u32>();
+/// Pages up to this are put together before they are compressed, as the Parquet crate does; larger ones are one value,
+/// which would then be in memory twice.
+const WHOLE_BYTES_MAX: usize = 64 << 20;
 
 /// Encodes the bytes of one media column in one row group: of a binary column or of a struct's first field, alone or
 /// in lists.
@@ -41,6 +50,7 @@ pub(crate) struct MediaWriter {
     column: ColumnDescPtr,
     /// Entries between two looks at the limits of the page.
     n_step: usize,
+    is_compressed: bool,
     /// The entries of the page at hand.
     open: Vec<Entries>,
     n_open_entries: usize,
@@ -48,7 +58,10 @@ pub(crate) struct MediaWriter {
     n_open_values: usize,
     n_open_bytes: usize,
     pages: Vec<Page>,
+    /// Bytes of the pages as they are stored.
     n_bytes: usize,
+    /// The same before compression.
+    n_uncompressed: usize,
     n_entries: usize,
     n_rows: usize,
     offsets: OffsetIndexBuilder,
@@ -56,8 +69,9 @@ pub(crate) struct MediaWriter {
 
 /// A page that is not yet written.
 struct Page {
-    /// Its header and its levels.
+    /// Its header and its levels; where it is compressed, all of it.
     head: Vec<u8>,
+    /// What comes behind that.
     entries: Vec<Entries>,
 }
 
@@ -77,10 +91,11 @@ impl Entries {
 impl MediaWriter {
     /// `n_step` is the setting `write_batch_size` of the Parquet crate: how many entries it writes before it looks at
     /// the limits of the page.
-    pub(crate) fn new(column: ColumnDescPtr, n_step: usize) -> Self {
+    pub(crate) fn new(column: ColumnDescPtr, n_step: usize, is_compressed: bool) -> Self {
         Self {
             column,
             n_step,
+            is_compressed,
             open: Vec::new(),
             n_open_entries: 0,
             n_open_rows: 0,
@@ -88,6 +103,7 @@ impl MediaWriter {
             n_open_bytes: 0,
             pages: Vec::new(),
             n_bytes: 0,
+            n_uncompressed: 0,
             n_entries: 0,
             n_rows: 0,
             offsets: OffsetIndexBuilder::new(),
@@ -144,15 +160,24 @@ impl MediaWriter {
         self.put_levels(self.column.max_def_level(), |it| &it.definitions, &mut levels);
         let too_large = |_| ParquetError::General("the values of one page have more than 2 GiB".to_owned());
         let n_payload = i32::try_from(levels.len() + self.n_open_bytes).map_err(too_large)?;
-        let mut head = data_page_header(n_payload, self.n_open_entries as i32);
-        let n_page = i32::try_from(head.len() + n_payload as usize).map_err(too_large)?;
-        head.extend_from_slice(&levels);
-        self.pages.push(Page { head, entries: std::mem::take(&mut self.open) });
+        let entries = std::mem::take(&mut self.open);
+        let (n_stored, body, entries) = if self.is_compressed {
+            let body = compressed(&levels, &entries, n_payload as usize)?;
+            (i32::try_from(body.len()).map_err(too_large)?, body, Vec::new())
+        } else {
+            (n_payload, levels, entries)
+        };
+        let mut head = data_page_header(n_payload, n_stored, self.n_open_entries as i32);
+        let n_head = head.len();
+        let n_page = i32::try_from(n_head + n_stored as usize).map_err(too_large)?;
+        head.extend_from_slice(&body);
+        self.pages.push(Page { head, entries });
         self.offsets.append_row_count(self.n_open_rows as i64);
         let n_value_bytes = self.n_open_bytes - PREFIX_BYTES * self.n_open_values;
         self.offsets.append_unencoded_byte_array_data_bytes(Some(n_value_bytes as i64));
         self.offsets.append_offset_and_size(self.n_bytes as i64, n_page);
         self.n_bytes += n_page as usize;
+        self.n_uncompressed += n_head + n_payload as usize;
         self.n_entries += self.n_open_entries;
         self.n_rows += self.n_open_rows;
         (self.n_open_entries, self.n_open_rows) = (0, 0);
@@ -178,22 +203,29 @@ impl MediaWriter {
         if self.n_open_rows > 0 {
             self.end_page()?;
         }
-        let n_bytes = self.n_bytes as i64;
-        let pages = PageEncodingStats {
-            page_type: PageType::DATA_PAGE,
-            encoding: Encoding::PLAIN,
-            count: self.pages.len() as i32,
-        };
-        let encodings = EncodingMask::new_from_encodings([Encoding::PLAIN, Encoding::RLE].iter());
-        let metadata = ColumnChunkMetaData::builder(self.column)
-            .set_compression(Compression::UNCOMPRESSED)
-            .set_encodings_mask(encodings)
-            .set_page_encoding_stats(vec![pages])
-            .set_total_compressed_size(n_bytes)
-            .set_total_uncompressed_size(n_bytes)
+        let compression =
+            if self.is_compressed { Compression::ZSTD(zstd_level()) } else { Compression::UNCOMPRESSED };
+        let builder = ColumnChunkMetaData::builder(self.column)
+            .set_compression(compression)
+            .set_total_compressed_size(self.n_bytes as i64)
+            .set_total_uncompressed_size(self.n_uncompressed as i64)
             .set_num_values(self.n_entries as i64)
-            .set_data_page_offset(0)
-            .build()?;
+            .set_data_page_offset(0);
+        // As the Parquet crate says of a chunk without rows.
+        let metadata = if self.pages.is_empty() {
+            let levels = EncodingMask::new_from_encodings([Encoding::RLE].iter());
+            builder.set_encodings_mask(levels).set_page_encoding_stats(Vec::new()).build()?
+        } else {
+            let pages = PageEncodingStats {
+                page_type: PageType::DATA_PAGE,
+                encoding: Encoding::PLAIN,
+                count: self.pages.len() as i32,
+            };
+            builder
+                .set_encodings_mask(EncodingMask::new_from_encodings([Encoding::PLAIN, Encoding::RLE].iter()))
+                .set_page_encoding_stats(vec![pages])
+                .build()?
+        };
         let close = ColumnCloseResult {
             bytes_written: self.n_bytes as u64,
             rows_written: self.n_rows as u64,
@@ -204,6 +236,28 @@ impl MediaWriter {
         };
         Ok(MediaChunk { pages: self.pages, n_bytes: self.n_bytes, close })
     }
+}
+
+/// The levels and values of a page, which have `n_bytes`.
+fn compressed(levels: &[u8], entries: &[Entries], n_bytes: usize) -> Result<Vec<u8>> {
+    let put = |target: &mut dyn Write| {
+        target.write_all(levels)?;
+        entries.iter().flat_map(Entries::values).try_for_each(|value| {
+            target.write_all(&(value.len() as u32).to_le_bytes())?;
+            target.write_all(value)
+        })
+    };
+    if n_bytes <= WHOLE_BYTES_MAX {
+        let mut whole = Vec::with_capacity(n_bytes);
+        put(&mut whole)?;
+        let mut bytes = zstd::bulk::compress(&whole, ZSTD_LEVEL)?;
+        bytes.shrink_to_fit();
+        return Ok(bytes);
+    }
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+    encoder.set_pledged_src_size(Some(n_bytes as u64))?;
+    put(&mut encoder)?;
+    Ok(encoder.finish()?)
 }
 
 /// How many entries, of some that start a page's worth, may be added before the size of the page is looked at.

@@ -15,8 +15,8 @@ const DATA_PAGE: i32 = 0;
 const PLAIN: i32 = 0;
 const RLE: i32 = 3;
 
-/// The header of an uncompressed plain page.
-pub(crate) fn data_page_header(n_bytes: i32, n_values: i32) -> Vec<u8> {
+/// The header of a plain page: bytes of its levels and values, and as what they are stored.
+pub(crate) fn data_page_header(n_bytes: i32, n_stored: i32, n_values: i32) -> Vec<u8> {
     let mut header = Vec::with_capacity(32);
     let put = |field: u8, value: i32, header: &mut Vec<u8>| {
         header.push(field);
@@ -25,7 +25,7 @@ pub(crate) fn data_page_header(n_bytes: i32, n_values: i32) -> Vec<u8> {
     };
     put(NEXT_I32, DATA_PAGE, &mut header);
     put(NEXT_I32, n_bytes, &mut header);
-    put(NEXT_I32, n_bytes, &mut header);
+    put(NEXT_I32, n_stored, &mut header);
     header.push(DATA_PAGE_HEADER);
     for value in [n_values, PLAIN, RLE, RLE] {
         put(NEXT_I32, value, &mut header);
@@ -48,9 +48,9 @@ mod tests {
 
     #[test]
     fn headers_are_thrift() {
-        let header = data_page_header(300, 8);
+        let header = data_page_header(300, 172, 8);
         let expected =
-            [0x15, 0, 0x15, 0xd8, 4, 0x15, 0xd8, 4, 0x2c, 0x15, 16, 0x15, 0, 0x15, 6, 0x15, 6, STOP, STOP];
+            [0x15, 0, 0x15, 0xd8, 4, 0x15, 0xd8, 2, 0x2c, 0x15, 16, 0x15, 0, 0x15, 6, 0x15, 6, STOP, STOP];
         assert_eq!(header, expected);
     }
 

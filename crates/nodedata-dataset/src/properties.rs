@@ -19,7 +19,7 @@ pub(crate) const ZSTD_LEVEL: i32 = 1;
 
 /// What the writer settings are called in provenance; changes whenever they change bytes.
 pub(crate) const SETTINGS: &str =
-    "zstd:1-where-10%;bss-float;delta-time;dict-text;media-plain-8;page-1MiB;v3";
+    "zstd:1-where-10%;bss-float;delta-time;dict-text;media-plain-8;page-1MiB;v4";
 
 /// Whether a column holds media that get small uncompressed pages.
 pub(crate) fn is_encoded_media(feature: &Feature) -> bool {

@@ -221,7 +221,7 @@ impl Sink {
     fn close(&self, file: ShardFile, facts: ShardFacts) -> Result<Written> {
         let ShardFile { path, mut writer } = file;
         let table = &self.tables[facts.id.stream];
-        for entry in table.footer(&facts.images, &facts.frames) {
+        for entry in table.footer(&facts.shown, &facts.frames) {
             writer.append_key_value_metadata(entry);
         }
         let at = |err| shard_error(Path::new(&path), err);

@@ -1,9 +1,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arrow_array::{ArrayRef, Int64Array};
-use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
+use arrow_schema::{
+    Field, FieldRef, Schema, SchemaRef,
+    extension::{EXTENSION_TYPE_METADATA_KEY, EXTENSION_TYPE_NAME_KEY},
+};
 use nodedata_core::{
-    DType, EPISODE_INDEX, Error, ErrorKind, Feature, PixelShape, Result, Storage, StreamSchema, meta,
+    DType, EPISODE_INDEX, Error, ErrorKind, Feature, MediaShape, Result, Storage, StreamSchema, meta,
 };
 use parquet::{
     arrow::{
@@ -19,7 +22,7 @@ use crate::{
     codec::{ColumnFactory, PlainColumn, PlainWriter},
     column_writer::Chunk,
     digest::b3_of,
-    hugging_face,
+    hugging_face::{self, Shown},
     media_chunk::MediaWriter,
     properties::{self, MEDIA_PAGE_ROWS},
 };
@@ -77,10 +80,10 @@ impl Table {
 
     /// What the footer of a shard says beside its columns. Hugging Face readers look for their features in the
     /// metadata of the Arrow schema, and nowhere else once there is one.
-    pub(crate) fn footer(&self, images: &[bool], frames: &[Option<PixelShape>]) -> Vec<KeyValue> {
-        let features = hugging_face::features_json(&self.features, images);
+    pub(crate) fn footer(&self, shown: &[Option<Shown>], frames: &[Option<MediaShape>]) -> Vec<KeyValue> {
+        let features = hugging_face::features_json(&self.features, shown);
         let metadata = HashMap::from([("huggingface".to_owned(), features.clone())]);
-        let arrow = self.with_frames(frames).with_metadata(metadata);
+        let arrow = self.told(frames).with_metadata(metadata);
         let mut carrier = WriterProperties::default();
         parquet::arrow::add_encoded_arrow_schema_to_metadata(&arrow, &mut carrier);
         let mut entries = carrier.key_value_metadata().cloned().unwrap_or_default();
@@ -88,13 +91,24 @@ impl Table {
         entries
     }
 
-    /// The columns, with what raw frames are where that is known.
-    fn with_frames(&self, frames: &[Option<PixelShape>]) -> Schema {
+    /// The columns, with what raw frames are where that is known, and which texts are JSON.
+    fn told(&self, frames: &[Option<MediaShape>]) -> Schema {
         let with = |(column, field): (usize, &FieldRef)| {
-            let Some(Some(frame)) = frames.get(column) else { return Arc::clone(field) };
+            let frame = frames.get(column).and_then(Option::as_ref);
+            let is_json = hugging_face::is_json(&self.features[column]);
+            if frame.is_none() && !is_json {
+                return Arc::clone(field);
+            }
             let mut metadata = field.metadata().clone();
-            metadata.insert(meta::FRAME_TYPE.to_owned(), frame.dtype.name().to_owned());
-            metadata.insert(meta::FRAME_SHAPE.to_owned(), json!(frame.shape).to_string());
+            if let Some(frame) = frame {
+                metadata.insert(meta::FRAME_TYPE.to_owned(), frame.dtype.name().to_owned());
+                metadata.insert(meta::FRAME_SHAPE.to_owned(), json!(frame.shape).to_string());
+            }
+            if is_json {
+                // `datasets` takes a column for JSON by its Arrow type, whatever its own features say.
+                metadata.insert(EXTENSION_TYPE_NAME_KEY.to_owned(), "arrow.json".to_owned());
+                metadata.insert(EXTENSION_TYPE_METADATA_KEY.to_owned(), String::new());
+            }
             Arc::new(Field::clone(field).with_metadata(metadata))
         };
         Schema::new(self.arrow.fields().iter().enumerate().map(with).collect::<Vec<_>>())
@@ -133,8 +147,8 @@ impl Column {
                 Ok(vec![LeafWriter::Plain(Box::new(PlainWriter::new(Arc::clone(column))?))])
             }
             Self::Media { bytes, beside } => {
-                let mut writers =
-                    vec![LeafWriter::Media(Box::new(MediaWriter::new(Arc::clone(bytes), MEDIA_PAGE_ROWS)))];
+                let media = MediaWriter::new(Arc::clone(bytes), MEDIA_PAGE_ROWS, false);
+                let mut writers = vec![LeafWriter::Media(Box::new(media))];
                 if let Some(beside) = beside {
                     // The first that the crate makes would be that of the bytes.
                     let others = beside.writers()?.into_iter().skip(1);

@@ -42,7 +42,9 @@ pub struct Validation {
     pub rows: u64,
     /// Encoded frames decoded; 0 without `deep`.
     pub frames: u64,
-    /// Video that no decoder of this build takes, with where it is and why: nothing is known of its frames.
+    /// Clips of sound decoded, FLAC and WAV; 0 without `deep`.
+    pub clips: u64,
+    /// Video and clips that no decoder of this build takes, with where it is and why: nothing is known of what they hold.
     pub unchecked: Vec<String>,
     /// Whether every row was read.
     pub deep: bool,
@@ -54,7 +56,7 @@ const RESTORE: &str = "restore the file from a copy, or convert the source again
 
 /// Checks a dataset against its manifest: files, hashes, ledger, provenance, schema of every shard's
 /// footer. With `deep` every row is read as well: content hashes, declared limits, and every JPEG and PNG
-/// frame and every sample of the video index is decoded.
+/// frame, every FLAC and WAV clip and every sample of the video index is decoded.
 ///
 /// Whatever is wrong is a finding. In a folder that includes what the disk does not give; what lies elsewhere and cannot
 /// be reached is neither sound nor wrong. `progress` hears of the bytes that are hashed and, with `deep`, of the shards

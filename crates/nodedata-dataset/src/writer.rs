@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use nodedata_core::{
-    Attachment, EPISODE_INDEX, EpisodeInfo, Error, ErrorKind, InputFile, Locus, PixelShape, Result, RowSpan,
+    Attachment, EPISODE_INDEX, EpisodeInfo, Error, ErrorKind, InputFile, Locus, MediaShape, Result, RowSpan,
     SourcePlan, StreamSchema,
 };
 use nodedata_io::{Places, Replacing};
@@ -88,7 +88,7 @@ pub struct CheckedRows {
     /// See [`nodedata_core::Batch::spans`].
     pub spans: Vec<RowSpan>,
     /// See [`nodedata_core::Batch::pixels`].
-    pub pixels: Vec<PixelShape>,
+    pub pixels: Vec<MediaShape>,
     /// When the clock of the times in `rows` starts, by the source's own; 0 where they are told by that.
     pub clock_start_ns: i64,
 }

@@ -6,6 +6,9 @@ pub(crate) fn croissant_type(field: &FieldSchema) -> &'static str {
     if field.encoding.as_deref().is_some_and(is_image) {
         return "sc:ImageObject";
     }
+    if field.encoding.as_deref().is_some_and(is_sound) {
+        return "sc:AudioObject";
+    }
     match field.dtype {
         DType::Bool => "sc:Boolean",
         DType::Int8 => "cr:Int8",
@@ -36,6 +39,11 @@ pub(crate) fn array_shape(field: &FieldSchema) -> Option<String> {
         return None;
     }
     Some(shape.iter().copied().map(Dim::as_i64).map(|it| it.to_string()).collect::<Vec<_>>().join(","))
+}
+
+/// Whether values are clips of sound, each a file.
+fn is_sound(encoding: &str) -> bool {
+    matches!(encoding, "flac" | "wav" | "mp3" | "ogg" | "opus")
 }
 
 /// Whether values are pictures, coded one by one.

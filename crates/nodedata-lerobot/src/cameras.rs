@@ -2,7 +2,7 @@ use std::{ops::Range, sync::Arc};
 
 use arrow_array::{ArrayRef, BinaryArray, BooleanArray, Int32Array, builder::BinaryBuilder};
 use arrow_buffer::{Buffer, OffsetBuffer};
-use nodedata_core::{DType, Error, ErrorKind, Locus, PixelShape, Result};
+use nodedata_core::{DType, Error, ErrorKind, Locus, MediaShape, Result};
 use nodedata_media::mp4::Sample;
 
 use crate::{
@@ -118,13 +118,14 @@ impl CameraRows {
     }
 
     /// What the tables of the video say of `n_rows` coded samples.
-    pub(crate) fn sample_pixels(&self, camera: usize, column: usize, n_rows: u64) -> PixelShape {
+    pub(crate) fn sample_pixels(&self, camera: usize, column: usize, n_rows: u64) -> MediaShape {
         let track = &self.episode(camera).video.track;
-        PixelShape {
+        MediaShape {
             column,
             dtype: DType::UInt8,
             shape: vec![track.height, track.width, 3],
             encoding: track.codec.name().to_owned(),
+            rate_hz: None,
             n_rows,
         }
     }

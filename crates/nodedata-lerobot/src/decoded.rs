@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use arrow_array::{ArrayRef, StructArray, builder::BinaryBuilder, new_null_array};
 use arrow_schema::DataType;
-use nodedata_core::{DType, Error, ErrorKind, Feature, MediaEncoding, PixelShape, Result, Storage, meta};
+use nodedata_core::{DType, Error, ErrorKind, Feature, MediaEncoding, MediaShape, Result, Storage, meta};
 use nodedata_media::{
     Decoded, DepthQuantization, DepthUnit, JPEG_QUALITY, encode_jpeg, encode_png,
     video::{CodedSample, DecodeOptions, decode_frames},
@@ -172,9 +172,10 @@ pub(crate) fn frames(
 
 impl FrameColumn {
     /// What the frames of a column of bare values are. Encoded frames tell it themselves.
-    pub(crate) fn pixels(&self, column: usize) -> Option<PixelShape> {
+    pub(crate) fn pixels(&self, column: usize) -> Option<MediaShape> {
         let (dtype, shape) = self.shape.clone()?;
         let n_rows = self.array.len() as u64;
-        Some(PixelShape { column, dtype, shape, encoding: MediaEncoding::Raw.name().to_owned(), n_rows })
+        let encoding = MediaEncoding::Raw.name().to_owned();
+        Some(MediaShape { column, dtype, shape, encoding, rate_hz: None, n_rows })
     }
 }

@@ -3,9 +3,9 @@ use std::{ops::Range, sync::Arc};
 use arrow_array::{ArrayRef, RecordBatch, builder::StringBuilder};
 use bytes::Bytes;
 use nodedata_arrow::{Rows, floats, integers, media_column, plain_column, spans};
-use nodedata_core::{EpisodeStream, Error, ErrorKind, PixelShape, ReadOptions, Result, Storage};
+use nodedata_core::{EpisodeStream, Error, ErrorKind, MediaShape, ReadOptions, Result, Storage};
 use nodedata_steps::{
-    Piece, PieceReader, PieceStream, StepRows, batch_rows, image_pixels, in_episode, step_indices, timestamps,
+    Piece, PieceReader, PieceStream, StepRows, batch_rows, in_episode, media_shapes, step_indices, timestamps,
 };
 
 use crate::{
@@ -86,7 +86,7 @@ impl PieceRows {
         column: &Column,
         rows: &RecordBatch,
         steps: &Range<u64>,
-    ) -> Result<(ArrayRef, Vec<PixelShape>)> {
+    ) -> Result<(ArrayRef, Vec<MediaShape>)> {
         let fps = self.source.plan.tables.info.fps;
         let plain = |array: ArrayRef| (array, Vec::new());
         Ok(match &column.origin {
@@ -100,7 +100,7 @@ impl PieceRows {
                 None => plain(arrow_array::new_null_array(&column.feature.arrow_type(), rows.num_rows())),
                 Some(array) if leaf.is_media => {
                     let array = media_column(array, &column.feature, &|name| self.load(name).map(Some))?;
-                    let found = image_pixels(idx, &array);
+                    let found = media_shapes(idx, &array);
                     (array, found)
                 }
                 Some(array) => plain(plain_column(array, &leaf.members, &column.feature)?),
@@ -115,7 +115,7 @@ impl PieceRows {
             Origin::Frames(camera, format) => {
                 let frames = self.cameras.frames(*camera, steps, format)?;
                 let found = match column.feature.storage {
-                    Storage::EncodedMedia => image_pixels(idx, &frames.array),
+                    Storage::EncodedMedia => media_shapes(idx, &frames.array),
                     Storage::RawMedia | Storage::Plain => frames.pixels(idx).into_iter().collect(),
                 };
                 (frames.array, found)

@@ -1,9 +1,10 @@
-//! What media bytes say about themselves: which codec they are, how large the image is, whether a video
-//! sample is a key frame, how raw pixels lie, and where an mp4 file keeps its video. Every look is bounded and
-//! allocates nothing but the tables it returns; only [`decode_image`] and [`video`] decode, and only
-//! [`encode_png`] and [`encode_jpeg`] encode.
+//! What media bytes say about themselves: which codec they are, how large the image and how long the clip of sound is, whether a
+//! video sample is a key frame, how raw pixels lie, and where an mp4 file keeps its video. Every look is bounded and
+//! allocates nothing but the tables it returns; only [`decode_image`], [`check_audio`] and [`video`] decode, and only
+//! [`encode_png`], [`encode_jpeg`] and [`wav_to_flac`] encode.
 
 mod annexb;
+mod audio;
 mod container;
 mod decode;
 mod depth;
@@ -16,7 +17,8 @@ mod raw_layout;
 pub mod video;
 
 pub use annexb::{VideoCodec, is_keyframe};
-pub use container::sniff_clip;
+pub use audio::{AudioCodec, AudioHeader, audio_header, check_audio, wav_to_flac};
+pub use container::{sniff_clip, sniff_file};
 pub use decode::{Decoded, decode_image};
 pub use depth::{DepthQuantization, DepthUnit};
 pub use encode::{JPEG_QUALITY, encode_jpeg, encode_png};

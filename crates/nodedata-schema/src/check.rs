@@ -1,9 +1,12 @@
 use arrow_array::RecordBatch;
-use nodedata_core::{Batch, Feature, PixelShape, STEPS, StreamId, StreamKind, StreamSchema, nearest};
+use nodedata_core::{Batch, Feature, MediaShape, STEPS, StreamId, StreamKind, StreamSchema, nearest};
 
 use crate::{
     FieldSchema, Rule, Schema, Violation, Violations,
-    compare::{compare_stream, encoding_violation, media_lists, same_encoding, shape_violation, violation},
+    compare::{
+        compare_stream, encoding_violation, media_lists, rate_violation, same_encoding, shape_violation,
+        violation,
+    },
     values::{ColumnCheck, RowContext},
 };
 
@@ -114,7 +117,7 @@ impl SchemaCheck {
         &self,
         stream: StreamId,
         rows: RecordBatch,
-        pixels: &[PixelShape],
+        pixels: &[MediaShape],
         place: RowPlace,
     ) -> Result<CheckedBatch, Violations> {
         let StreamId(stream_idx) = stream;
@@ -143,7 +146,7 @@ impl SchemaCheck {
     }
 
     /// Types, shapes and codings of frames. Findings carry no row, so rows are counted but not named.
-    fn pixels(&self, stream_idx: u32, pixels: &[PixelShape], violations: &mut Violations) {
+    fn pixels(&self, stream_idx: u32, pixels: &[MediaShape], violations: &mut Violations) {
         let name = &self.names[stream_idx as usize];
         for found in pixels {
             let columns = &self.columns[stream_idx as usize];
@@ -157,6 +160,13 @@ impl SchemaCheck {
             {
                 violations.note_rows(at(Rule::Encoding), found.n_rows, || {
                     unplaced(encoding_violation(name, feature, &found.encoding, declared))
+                });
+            }
+            if let Some((declared, rate)) = column.field.rate_hz.zip(found.rate_hz)
+                && declared != rate
+            {
+                violations.note_rows(at(Rule::Rate), found.n_rows, || {
+                    unplaced(rate_violation(name, feature, rate, declared))
                 });
             }
             // A schema that only says `bytes` asks nothing of the pixels, and some bytes do not tell.

@@ -112,6 +112,13 @@ fn compare_feature(stream: &str, field: &FieldSchema, feature: &Feature) -> Vec<
         let hint = format!("remove {} in schema.json", key_path(stream, name, "encoding"));
         violations.push(violation(stream, Some(name), Rule::Encoding, message, hint));
     }
+    if let Some(rate) = field.rate_hz {
+        let message = format!(
+            "feature `{name}` holds plain values, but the schema declares clips of {rate} samples a second"
+        );
+        let hint = format!("remove {} in schema.json", key_path(stream, name, "rate_hz"));
+        violations.push(violation(stream, Some(name), Rule::Rate, message, hint));
+    }
     violations
 }
 
@@ -151,6 +158,13 @@ pub(crate) fn encoding_violation(stream: &str, name: &str, found: &str, expected
     let message = format!("feature `{name}` is coded as {found}, but the schema declares {expected}");
     let hint = format!("change {} in schema.json", key_path(stream, name, "encoding"));
     violation(stream, Some(name), Rule::Encoding, message, hint)
+}
+
+pub(crate) fn rate_violation(stream: &str, name: &str, found: u32, expected: u32) -> Violation {
+    let message =
+        format!("feature `{name}` has {found} samples a second, but the schema declares {expected}");
+    let hint = format!("change {} in schema.json", key_path(stream, name, "rate_hz"));
+    violation(stream, Some(name), Rule::Rate, message, hint)
 }
 
 /// Whether media coded as `found` are what `declared` asks for.

@@ -142,6 +142,7 @@ impl Changes {
         let mixed = old.encoding.as_deref() == Some("mixed");
         let coding = |it: &FieldSchema| it.encoding.as_ref().map(json);
         self.value(&at("encoding"), coding(old), coding(new), old.encoding.is_none() || mixed);
+        self.key(path, "rate_hz", old.rate_hz, new.rate_hz, Effect::Promise);
         self.key(path, "unit", old.unit.as_ref(), new.unit.as_ref(), Effect::Meaning);
         self.key(path, "scale", old.scale, new.scale, Effect::Meaning);
         self.key(path, "names", old.names.as_ref(), new.names.as_ref(), Effect::Meaning);

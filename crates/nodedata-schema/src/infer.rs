@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nodedata_core::{
-    Batch, DType, Dim, Nested, NestedDim, NestedItems, PixelShape, STEPS, StreamId, StreamSchema,
+    Batch, DType, Dim, MediaShape, Nested, NestedDim, NestedItems, STEPS, StreamId, StreamSchema,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,9 @@ enum Length {
 struct MediaSeen {
     encodings: BTreeSet<String>,
     tensor: Option<Tensor>,
+    /// Samples a second of clips: a length like others. Absent from what is kept of pictures.
+    #[serde(default, skip_serializing_if = "Length::is_unseen")]
+    rate_hz: Length,
 }
 
 /// What decoded frames are.
@@ -69,6 +72,10 @@ mod dtype_name {
 }
 
 impl Length {
+    fn is_unseen(&self) -> bool {
+        *self == Self::Unseen
+    }
+
     fn join(&mut self, other: Self) {
         *self = match (*self, other) {
             (Self::Unseen, it) | (it, Self::Unseen) => it,
@@ -199,6 +206,7 @@ impl Seen {
             length.join(other);
         }
         self.media.encodings.extend(theirs.media.encodings);
+        self.media.rate_hz.join(theirs.media.rate_hz);
         if let Some(tensor) = theirs.media.tensor {
             self.media.join(tensor);
         }
@@ -216,6 +224,9 @@ impl Seen {
             1 => field.encoding = self.media.encodings.into_iter().next(),
             _ => field.encoding = Some("mixed".to_owned()),
         }
+        if let Length::Constant(rate) = self.media.rate_hz {
+            field.rate_hz = u32::try_from(rate).ok();
+        }
         match self.media.tensor {
             None => {}
             Some(Tensor::Like(dtype, shape)) => {
@@ -232,9 +243,12 @@ impl Seen {
 }
 
 impl MediaSeen {
-    fn observe(&mut self, pixels: &PixelShape) {
+    fn observe(&mut self, pixels: &MediaShape) {
         if !self.encodings.contains(&pixels.encoding) {
             self.encodings.insert(pixels.encoding.clone());
+        }
+        if let Some(rate) = pixels.rate_hz {
+            self.rate_hz.join(Length::Constant(rate as usize));
         }
         // Frames that do not tell (a video's frames between key frames, a damaged image) contradict nothing.
         if !pixels.shape.is_empty() {

@@ -14,11 +14,12 @@ use crate::{
 /// The only version of the document there is.
 pub(crate) const VERSION: &str = "schema/1";
 
-const FIELD_KEYS: [&str; 14] = [
+const FIELD_KEYS: [&str; 15] = [
     "type",
     "shape",
     "lists",
     "encoding",
+    "rate_hz",
     "unit",
     "scale",
     "names",
@@ -147,6 +148,7 @@ impl Parser {
                 }
                 "lists" => field.lists = self.count(member),
                 "encoding" => field.encoding = self.string(member),
+                "rate_hz" => field.rate_hz = self.rate(member),
                 "unit" => field.unit = self.string(member),
                 "scale" => field.scale = self.number(member).map(Bound::as_f64),
                 "names" => field.names = self.strings(member),
@@ -403,6 +405,16 @@ impl Parser {
                 None
             }
         }
+    }
+
+    fn rate(&mut self, member: &Member) -> Option<u32> {
+        let rate = self.count(member)?;
+        let found = u32::try_from(rate).ok().filter(|it| *it != 0);
+        if found.is_none() {
+            let message = format!("`{}` is {rate}, which is no number of samples a second", member.key);
+            self.at(&member.node.place, message, "write an integer such as 16000");
+        }
+        found
     }
 
     fn bool(&mut self, member: &Member) -> Option<bool> {

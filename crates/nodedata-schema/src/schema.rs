@@ -94,6 +94,8 @@ pub struct FieldSchema {
     pub lists: Option<usize>,
     /// `raw`, `jpeg`, `png`, `h264`, … or `mixed`; `None` where nothing is said.
     pub encoding: Option<String>,
+    /// Samples a second of clips of sound, where all have the same; `None` where nothing is said.
+    pub rate_hz: Option<u32>,
     /// Unit of the values.
     pub unit: Option<String>,
     /// What a stored value is multiplied by to get `unit`.
@@ -124,6 +126,7 @@ impl FieldSchema {
             shape,
             lists: None,
             encoding: None,
+            rate_hz: None,
             unit: None,
             scale: None,
             names: None,

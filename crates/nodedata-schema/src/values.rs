@@ -206,7 +206,8 @@ fn describe(check: &ColumnCheck<'_>, stream: &str, rule: Rule, found: &str) -> V
         | Rule::Missing
         | Rule::Extra
         | Rule::Type
-        | Rule::Encoding => unreachable!("not a rule of values"),
+        | Rule::Encoding
+        | Rule::Rate => unreachable!("not a rule of values"),
     };
     let hint = format!("change {} in schema.json, or repair the source", key_path(stream, name, key));
     Violation { count: 0, ..violation(stream, Some(name), rule, format!("feature `{name}` {message}"), hint) }

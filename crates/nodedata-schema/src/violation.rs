@@ -24,6 +24,8 @@ pub enum Rule {
     Shape,
     /// Media are coded as declared.
     Encoding,
+    /// Clips of sound have the declared samples a second.
+    Rate,
     /// `nullable: false`.
     Null,
     /// No value is below `min`.

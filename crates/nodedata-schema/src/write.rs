@@ -45,7 +45,7 @@ fn fields_json(fields: &Fields, indent: usize) -> String {
 impl FieldSchema {
     /// The field's description on one line.
     pub fn to_json(&self) -> String {
-        let Self { dtype, shape: _, lists, encoding, unit, scale, names, min, max, .. } = self;
+        let Self { dtype, shape: _, lists, encoding, rate_hz, unit, scale, names, min, max, .. } = self;
         let Self { finite, nullable, role, description, sensitive, .. } = self;
         let shape: Vec<String> = self.document_shape().iter().map(i64::to_string).collect();
         object(&[
@@ -53,6 +53,7 @@ impl FieldSchema {
             ("shape", Some(format!("[{}]", shape.join(", ")))),
             ("lists", lists.map(|it| it.to_string())),
             ("encoding", encoding.as_deref().map(text)),
+            ("rate_hz", rate_hz.map(|it| it.to_string())),
             ("unit", unit.as_deref().map(text)),
             ("scale", scale.map(|it| format!("{it:?}"))),
             ("names", names.as_deref().map(texts)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nodedata_core::{Columns, Layout};
+use nodedata_core::{Columns, Layout, LeafId};
 use nodedata_message::{JsonInference, MessageDecoder, MessageSchema, Pixels, Place};
 
 /// Room that a decoder may take for a small message: offsets of FlatBuffers may share what they point at, and what they
@@ -19,7 +19,13 @@ pub(crate) fn check(
     let schema = MessageSchema { message_encoding, schema_encoding, schema_name, schema };
     let mut layout = Layout::default();
     if let Ok(decoder) = MessageDecoder::compile(&mut layout, &schema) {
-        decode(&decoder, layout, &[payload], factor);
+        decode(&decoder, layout, &[payload], factor, None);
+    }
+    // As topics are read once one of their messages has not fit: what the schema does not allow is text, or bytes.
+    let mut layout = Layout::default();
+    if let Ok(decoder) = MessageDecoder::compile_loose(&mut layout, &schema) {
+        let unknown = (!decoder.is_opaque()).then(|| decoder.hold_misfits(&mut layout, LeafId(0)));
+        decode(&decoder, layout, &[payload], usize::MAX, unknown);
     }
 }
 
@@ -30,22 +36,48 @@ pub(crate) fn check_inferred(mut inference: JsonInference, payloads: [&[u8]; 2])
     assert_eq!(is_readable, !inference.is_broken());
     let mut layout = Layout::default();
     let decoder = inference.compile(&mut layout).expect("what was seen can be kept");
-    decode(&decoder, layout, &payloads, usize::MAX);
+    let unknown = (!decoder.is_opaque()).then(|| decoder.hold_misfits(&mut layout, LeafId(0)));
+    decode(&decoder, layout, &payloads, usize::MAX, unknown);
 }
 
-fn decode(decoder: &MessageDecoder, layout: Layout, payloads: &[&[u8]], factor: usize) {
+/// Decodes payloads; where there is a column for those that do not fit, each of them gives a row.
+fn decode(
+    decoder: &MessageDecoder,
+    layout: Layout,
+    payloads: &[&[u8]],
+    factor: usize,
+    unknown: Option<LeafId>,
+) {
     let mut columns = Columns::new(Arc::new(layout));
     let mut pixels = Pixels::default();
     for payload in payloads {
         let before = columns.n_bytes();
-        match decoder.decode(payload, &mut columns, &mut pixels) {
+        let mut decoded = decoder.decode(payload, &mut columns, &mut pixels);
+        if decoded.is_err()
+            && let Some(respelled) = decoder.respelled(payload)
+        {
+            columns.abort_row();
+            decoded = decoder.decode(&respelled, &mut columns, &mut pixels);
+        }
+        match decoded {
             Ok(_) => {
+                if let Some(unknown) = unknown.filter(|it| !decoder.fills(*it)) {
+                    columns.push_null(unknown);
+                }
                 let grown = columns.n_bytes() - before;
                 let most = payload.len().saturating_mul(factor).saturating_add(BASE_BYTES);
                 assert!(grown <= most, "{grown} bytes from {}", payload.len());
                 columns.end_row();
             }
-            Err(_) => columns.abort_row(),
+            Err(_) => {
+                columns.abort_row();
+                if let Some(unknown) = unknown {
+                    columns.push_absent_but(unknown);
+                    columns.push_bytes(unknown, payload);
+                    columns.push_valid(unknown);
+                    columns.end_row();
+                }
+            }
         }
     }
     // Arrow checks offsets and text again: rows that came out of damage are well formed.

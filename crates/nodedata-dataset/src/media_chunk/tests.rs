@@ -27,6 +27,7 @@ struct Columns {
     parquet: SchemaDescriptor,
     properties: Arc<WriterProperties>,
     n_step: usize,
+    is_compressed: bool,
 }
 
 impl Columns {
@@ -41,20 +42,24 @@ impl Columns {
         let schema = Arc::new(Schema::new(vec![feature.arrow_field()]));
         let parquet = ArrowSchemaConverter::new().convert(&schema).unwrap();
         let properties = Arc::new(properties::media(std::slice::from_ref(&feature), "tests"));
-        Self { feature, schema, parquet, properties, n_step: MEDIA_PAGE_ROWS }
+        Self { feature, schema, parquet, properties, n_step: MEDIA_PAGE_ROWS, is_compressed: false }
     }
 
-    /// Raw pictures that compression does not make smaller.
-    fn stored(nullable: bool) -> Self {
+    /// Raw pictures, which compression makes smaller or not.
+    fn raw(nullable: bool, is_compressed: bool) -> Self {
         let mut columns = Self::new(Storage::RawMedia, nullable);
         columns.feature = columns.feature.with_meta(meta::ENCODING, "raw");
-        columns.properties = Arc::new(properties::stored(&columns.feature, "tests"));
+        columns.properties = Arc::new(match is_compressed {
+            true => properties::plain(std::slice::from_ref(&columns.feature), "tests"),
+            false => properties::stored(&columns.feature, "tests"),
+        });
+        columns.is_compressed = is_compressed;
         columns.n_step = properties::BATCH_ROWS;
         columns
     }
 
     fn writer(&self) -> MediaWriter {
-        MediaWriter::new(self.parquet.column(0), self.n_step)
+        MediaWriter::new(self.parquet.column(0), self.n_step, self.is_compressed)
     }
 
     fn file(&self) -> SerializedFileWriter<Vec<u8>> {
@@ -249,8 +254,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn stored_pictures_are_those_of_the_parquet_crate(batches in pictures(), nullable in any::<bool>()) {
-        let columns = Columns::stored(nullable);
+    fn raw_pictures_are_those_of_the_parquet_crate(
+        batches in pictures(),
+        nullable in any::<bool>(),
+        is_compressed in any::<bool>(),
+    ) {
+        let columns = Columns::raw(nullable, is_compressed);
         let mut pieces: Vec<ArrayRef> = Vec::new();
         for (lengths, null_every, says_it) in batches {
             let of_row = |(idx, n): (usize, &usize)| {
@@ -373,4 +382,15 @@ fn a_few_rows_of_a_large_batch_do_not_keep_the_batch() {
     assert!(kept.bytes.values().capacity() < 100_000, "{}", kept.bytes.values().capacity());
     let all = Values::new(columns.schema.field(0), &batch);
     assert_eq!(all.bytes.values().as_ptr(), batch.as_binary::<i32>().values().as_ptr());
+}
+
+#[test]
+fn a_value_of_many_megabytes_is_compressed_piece_by_piece() {
+    let columns = Columns::raw(false, true);
+    let value: Vec<u8> = (0..WHOLE_BYTES_MAX + 1000).map(|it| (it / 300 % 251) as u8).collect();
+    let piece: ArrayRef = Arc::new(BinaryArray::from_iter_values([value.as_slice()]));
+    let file = columns.write(&[piece], true);
+    assert!(file.len() < value.len() / 20, "{} bytes", file.len());
+    let rows = read(file);
+    assert_eq!(rows[0].column(0).as_binary::<i32>().value(0), value.as_slice());
 }

@@ -58,6 +58,9 @@ fn join(known: &mut FieldSchema, other: &FieldSchema) -> Result<(), ()> {
     if other.nullable == Some(true) {
         known.nullable = Some(true);
     }
+    if known.rate_hz != other.rate_hz {
+        known.rate_hz = None;
+    }
     if known.encoding != other.encoding {
         known.encoding = match (known.encoding.take(), &other.encoding) {
             (Some(_), Some(_)) => Some("mixed".to_owned()),
@@ -90,5 +93,18 @@ mod tests {
         let narrow = schema(r#"{"x":{"type":"float32","shape":[-1,7]}}"#);
         let err = union(&[("a", a), ("d", narrow)], Vec::new()).unwrap_err();
         assert!(err.to_string().contains("`y` is missing"), "{err}");
+    }
+
+    #[test]
+    fn clips_keep_a_rate_that_is_that_of_all() {
+        let of = |rate: &str| {
+            schema(&format!(r#"{{"talk":{{"type":"int16","shape":[-1,-1,1],"encoding":"flac"{rate}}}}}"#))
+        };
+        let joined = |other: &str| {
+            let both = [("a", of(r#","rate_hz":16000"#)), ("b", of(other))];
+            union(&both, Vec::new()).unwrap().fields.get("talk").unwrap().rate_hz
+        };
+        assert_eq!(joined(r#","rate_hz":16000"#), Some(16_000));
+        assert_eq!((joined(r#","rate_hz":8000"#), joined("")), (None, None));
     }
 }

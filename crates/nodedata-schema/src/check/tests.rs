@@ -179,11 +179,12 @@ fn frames_are_held_against_the_declared_tensor() {
     let declared = schema(r#""rgb": {"type": "uint8", "shape": [-1, 224, -1, 3], "encoding": "jpeg"}"#);
     let check = SchemaCheck::new(&declared, std::slice::from_ref(&stream)).unwrap();
     let rows = RecordBatch::new_empty(stream.arrow());
-    let pixels = |encoding: &str, dtype, shape: &[u32]| PixelShape {
+    let pixels = |encoding: &str, dtype, shape: &[u32]| MediaShape {
         column: 0,
         dtype,
         shape: shape.to_vec(),
         encoding: encoding.to_owned(),
+        rate_hz: None,
         n_rows: 3,
     };
     let good = [pixels("jpeg", DType::UInt8, &[224, 500, 3]), pixels("jpeg", DType::Bytes, &[])];
@@ -199,6 +200,45 @@ fn frames_are_held_against_the_declared_tensor() {
           hint: change `fields.rgb.encoding` in schema.json
     "#]]
     .assert_eq(&text(violations.iter()));
+}
+
+#[test]
+fn clips_are_held_against_the_declared_rate() {
+    let mut talk = Feature::new("talk", DType::Bytes, vec![]);
+    talk.storage = Storage::EncodedMedia;
+    let stream = stream(vec![talk]);
+    let declared =
+        schema(r#""talk": {"type": "int16", "shape": [-1, -1, 1], "encoding": "flac", "rate_hz": 16000}"#);
+    let check = SchemaCheck::new(&declared, std::slice::from_ref(&stream)).unwrap();
+    let rows = RecordBatch::new_empty(stream.arrow());
+    let clip = |rate_hz| MediaShape {
+        column: 0,
+        dtype: DType::Int16,
+        shape: vec![800, 1],
+        encoding: "flac".to_owned(),
+        rate_hz,
+        n_rows: 3,
+    };
+    let good = [clip(Some(16_000)), clip(None)];
+    assert!(check.rows(StreamId(0), rows.clone(), &good, PLACE).is_ok());
+    let violations = check.rows(StreamId(0), rows, &[clip(Some(8_000))], PLACE).unwrap_err();
+    expect![[r#"
+        feature `talk` has 8000 samples a second, but the schema declares 16000; so do 2 more rows (feature `talk`)
+          hint: change `fields.talk.rate_hz` in schema.json
+    "#]]
+    .assert_eq(&text(violations.iter()));
+}
+
+#[test]
+fn plain_values_have_no_rate() {
+    let plain = stream(vec![Feature::new("talk", DType::Int16, vec![])]);
+    let declared = schema(r#""talk": {"type": "int16", "shape": [-1], "rate_hz": 16000}"#);
+    let violations = SchemaCheck::new(&declared, &[plain]).expect_err("violations");
+    expect![[r#"
+        feature `talk` holds plain values, but the schema declares clips of 16000 samples a second (feature `talk`)
+          hint: remove `fields.talk.rate_hz` in schema.json
+    "#]]
+    .assert_eq(&text(&violations));
 }
 
 /// Frames in lists of the given lengths, none of them null.
@@ -224,11 +264,12 @@ fn lists_of_frames_are_held_against_the_first_dimensions() {
         let declared = format!(r#""views": {{"type": "uint8", "shape": [-1, 2, 8, -1, 3]{lists}}}"#);
         let rows = |lengths| RecordBatch::try_new(stream.arrow(), vec![frames(lengths, &feature)]).unwrap();
         let check = SchemaCheck::new(&schema(&declared), std::slice::from_ref(&stream)).unwrap();
-        let pixels = |shape: &[u32]| PixelShape {
+        let pixels = |shape: &[u32]| MediaShape {
             column: 0,
             dtype: DType::UInt8,
             shape: shape.to_vec(),
             encoding: "jpeg".to_owned(),
+            rate_hz: None,
             n_rows: 2,
         };
         assert!(check.rows(StreamId(0), rows(&[2, 2]), &[pixels(&[8, 9, 3])], PLACE).is_ok());

@@ -78,11 +78,12 @@ fn batch(rows: &[Row], pixels: &[(&str, DType, &[u32])]) -> Batch {
         pixels: pixels
             .iter()
             .flat_map(|it| [(5, it), (6, it)])
-            .map(|(column, (encoding, dtype, shape))| PixelShape {
+            .map(|(column, (encoding, dtype, shape))| MediaShape {
                 column,
                 dtype: *dtype,
                 shape: shape.to_vec(),
                 encoding: (*encoding).to_owned(),
+                rate_hz: None,
                 n_rows: 1,
             })
             .collect(),
@@ -187,6 +188,38 @@ fn without_rows_only_types_are_known() {
             tags: {"type": "bool", "shape": [-1, -1, -1]}
             data: {"type": "bytes", "shape": [-1]}
             views: {"type": "bytes", "shape": [-1, -1], "lists": 1}
+        "#]],
+    );
+}
+
+#[test]
+fn clips_have_a_rate_where_all_have_the_same() {
+    let clip = |n_samples, rate_hz| MediaShape {
+        column: 5,
+        dtype: DType::Int16,
+        shape: vec![n_samples, 1],
+        encoding: "flac".to_owned(),
+        rate_hz: Some(rate_hz),
+        n_rows: 1,
+    };
+    let with = |pixels: &[MediaShape]| Batch { pixels: pixels.to_vec(), ..batch(&[row(None, &[])], &[]) };
+    let alike = with(&[clip(16_000, 16_000), clip(8_000, 16_000)]);
+    check(
+        &[alike.clone(), with(&[clip(7, 16_000)])],
+        expect![[r#"
+            position: {"type": "float64", "shape": [-1, -1], "unit": "rad", "nullable": true}
+            tags: {"type": "bool", "shape": [-1, 0, -1]}
+            data: {"type": "int16", "shape": [-1, -1, 1], "encoding": "flac", "rate_hz": 16000}
+            views: {"type": "bytes", "shape": [-1, 7], "lists": 1}
+        "#]],
+    );
+    check(
+        &[alike, with(&[clip(7, 44_100)])],
+        expect![[r#"
+            position: {"type": "float64", "shape": [-1, -1], "unit": "rad", "nullable": true}
+            tags: {"type": "bool", "shape": [-1, 0, -1]}
+            data: {"type": "int16", "shape": [-1, -1, 1], "encoding": "flac"}
+            views: {"type": "bytes", "shape": [-1, 7], "lists": 1}
         "#]],
     );
 }

@@ -42,7 +42,8 @@ fn a_full_document_survives_a_round_trip() {
     "action": {"type": "float32", "shape": [-1, 7], "min": -1.0, "max": 1.0, "nullable": false},
     "stamp": {"type": "uint64", "shape": [-1], "max": 18446744073709551615, "description": "a \"quoted\" ü"},
     "tags": {"type": "string", "shape": [-1, -1]},
-    "stack": {"type": "uint8", "shape": [-1, 4, 84, 84], "lists": 1, "encoding": "png"}
+    "stack": {"type": "uint8", "shape": [-1, 4, 84, 84], "lists": 1, "encoding": "png"},
+    "talk": {"type": "int16", "shape": [-1, -1, 2], "encoding": "flac", "rate_hz": 16000}
   },
   "streams": {
     "/joint_states": {
@@ -139,6 +140,17 @@ fn a_mistake_becomes_an_error_with_line_and_column() {
     assert!(error.to_string().contains("unknown key `tpye` in field `a` (did you mean `type`?)"), "{error}");
 }
 
+#[test]
+fn a_rate_is_some_samples_a_second() {
+    for rate in ["0", "-1", "4294967296", "16000.5", "\"fast\""] {
+        let text = format!(
+            r#"{{"splits": ["a"], "fields": {{"talk": {{"type": "int16", "shape": [-1], "rate_hz": {rate}}}}}}}"#
+        );
+        let mistakes = Schema::from_json(&text).unwrap_err();
+        assert!(mistakes.len() == 1 && mistakes[0].message.contains("rate_hz"), "{rate}: {mistakes:?}");
+    }
+}
+
 fn any_field() -> impl Strategy<Value = FieldSchema> {
     let dim = prop_oneof![(0u32..1000).prop_map(Dim::Fixed), Just(Dim::Variable)];
     let text = || proptest::option::of("\\PC{0,6}");
@@ -147,18 +159,19 @@ fn any_field() -> impl Strategy<Value = FieldSchema> {
         (0..14usize, proptest::collection::vec(dim, 0..4), text(), text(), text(), text()),
         (proptest::option::of(-1.0e3..1.0e3), proptest::option::of(-100i128..100), flag()),
         proptest::collection::btree_set("[a-z]{1,3}", 0..3),
-        proptest::option::of(0usize..5),
+        (proptest::option::of(0usize..5), proptest::option::of(1u32..)),
     )
         .prop_map(
             |(
                 (dtype, shape, encoding, unit, role, description),
                 (scale, min, nullable),
                 sensitive,
-                lists,
+                (lists, rate_hz),
             )| {
                 let dtype = DType::ALL[dtype];
                 FieldSchema {
                     encoding,
+                    rate_hz,
                     unit,
                     role,
                     description,
