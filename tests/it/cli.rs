@@ -350,8 +350,11 @@ fn formats_completions_and_manual() {
                      --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
         rosbag1      ROS 1 bags, one episode a file: indexed or not, left open by their recorder, whole or damaged
         lerobot      LeRobot datasets v2.0, v2.1 and v3.0: pointers audited, video passed through or decoded
-        jsonl        JSON Lines, one sample a line: types learned from all rows, rows dealt to splits
-                     --set source.on_conflict=…  what happens to a field that is of several kinds: it is kept as JSON text, or refused with the lines: one of: text, fail; text by default
+        jsonl        JSON Lines and lists in JSON, one sample an object: types learned from all rows, files that they name embedded on request
+                     --set source.mixed=…  what becomes of a field that is of several kinds: `json` keeps it as JSON text and says so, `refuse` names two rows; `text` keeps as their own text also values that no reader of JSON holds as they are written (1e400, whole numbers beyond 64 bits, NaN, halves of surrogate pairs, objects that name a key twice), which else cost their row: one of: json, refuse, text; json by default
+                     --set source.missing=…  what becomes of a row that refers to a file that is not there, where files are embedded: it is refused, or has null in its place: one of: fail, null; fail by default
+                     --set source.embed_bytes_max=…  bytes that a file may have that is embedded: a whole number from 1 to 268435456; 67108864 by default
+                     --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
         rlds         RLDS (TFDS) episodes, as TensorFlow Datasets writes them, and TFRecord files alone
                      --set source.episode_key=…  the feature of the whole episode that is its key, such as `episode_metadata.episode_id`; without it the key is the file and the number of the record in it, which writing the dataset anew may change: text; none by default
                      --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default

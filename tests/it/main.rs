@@ -9,6 +9,7 @@ mod tables;
 mod web;
 mod webdataset;
 
+mod audio;
 mod broken;
 mod buckets;
 mod cli;
@@ -22,6 +23,7 @@ mod explain;
 mod explain_steps;
 mod files;
 mod golden;
+mod grouped;
 mod hostile_names;
 mod http_inputs;
 mod incremental;

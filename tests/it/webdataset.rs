@@ -69,7 +69,7 @@ fn samples_are_dealt_to_splits_by_their_keys() {
 }
 
 /// A member of a tar archive.
-fn member(name: &str, contents: &[u8]) -> Vec<u8> {
+pub(crate) fn member(name: &str, contents: &[u8]) -> Vec<u8> {
     let mut block = vec![0; 512];
     block[..name.len()].copy_from_slice(name.as_bytes());
     block[124..136].copy_from_slice(format!("{:011o}\0", contents.len()).as_bytes());

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nodedata_core::{MediaEncoding, Moment};
+use nodedata_core::{MediaEncoding, Moment, Reference};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::dataset_args::StoreArgs;
@@ -137,6 +137,11 @@ pub(crate) struct SourceArgs {
     /// Without it coded samples pass through as they are. May be given several times.
     #[arg(long, value_name = "CAMERA=ENCODING", value_parser = decoding, help_heading = "Selection")]
     pub(crate) decode: Vec<(String, MediaEncoding)>,
+    /// Put the picture, sound or video that a field refers to in the place of its text: FIELD=path where the text is the path of
+    /// a file, relative to the file that names it, FIELD=base64 where it is the bytes. Without it the text stays. May be given
+    /// several times.
+    #[arg(long, value_name = "FIELD=HOW", value_parser = reference, help_heading = "Selection")]
+    pub(crate) embed: Vec<(String, Reference)>,
     /// Do not verify the checksums of the source.
     #[arg(long, help_heading = "Selection")]
     pub(crate) no_verify: bool,
@@ -152,6 +157,13 @@ fn decoding(text: &str) -> Result<(String, MediaEncoding), String> {
     let encoding = MediaEncoding::from_name(name);
     let encoding = encoding.ok_or_else(|| format!("`{name}` is none of jpeg, png, raw"))?;
     Ok((camera.to_owned(), encoding))
+}
+
+/// Reads `messages.content.image=path`.
+fn reference(text: &str) -> Result<(String, Reference), String> {
+    let (field, name) = text.rsplit_once('=').ok_or("write it as `--embed FIELD=path`")?;
+    let how = Reference::from_name(name).ok_or_else(|| format!("`{name}` is none of path, base64"))?;
+    Ok((field.to_owned(), how))
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -276,7 +288,8 @@ pub(crate) struct ValidateArgs {
     /// What is there on disk goes first. Of a source, or the URL of one, its pointers are checked.
     #[arg(value_name = "DIR|REF")]
     pub(crate) dataset: PathBuf,
-    /// Read every row as well: content hashes, declared limits, and every frame of images and video decoded.
+    /// Read every row as well: content hashes, declared limits, and every frame of images and video, and every FLAC
+    /// and WAV clip, decoded.
     #[arg(long)]
     pub(crate) deep: bool,
     /// Quality rules to hold the rows against: the `quality` of this pipeline file. All of them warn when absent.

@@ -7,7 +7,7 @@ use nodedata_core::{
 
 use crate::{
     Cut, StepSpec, Unfit,
-    mapping::{Mapping, has_steps},
+    mapping::{Mapping, has_rows},
     named::NamesMet,
     pace,
     piece::{STEPS, counted_id},
@@ -28,14 +28,14 @@ pub struct AlignedSource {
     plan: SourcePlan,
 }
 
-/// All mistakes of a specification for a source that hands out messages or steps.
+/// All mistakes of a specification for a source that hands out messages, steps or samples.
 pub fn mistakes(spec: &StepSpec, streams: &[StreamSchema]) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    if has_steps(streams) {
+    if has_rows(streams) {
         mistakes.extend(transform::step_mistakes(&spec.transform, streams));
     }
     match step_features(spec, streams) {
-        Ok(features) if !has_steps(streams) => {
+        Ok(features) if !has_rows(streams) => {
             let steps = StreamSchema { features, ..steps_stream() };
             mistakes.extend(transform::step_mistakes(&spec.transform, &[steps]));
         }
@@ -53,20 +53,20 @@ pub fn step_features(
     spec: &StepSpec,
     streams: &[StreamSchema],
 ) -> Result<Vec<nodedata_core::Feature>, Vec<Mistake>> {
-    let features = match has_steps(streams) {
+    let features = match has_rows(streams) {
         true => crate::selected::features(spec, streams)?,
         false => Mapping::compile(spec, streams)?.features,
     };
     transform::fitted(&spec.fields, features)
 }
 
-/// A source of steps: messages are aligned, the steps of a step source are selected, joined and cast; then both are
-/// transformed.
+/// A source of steps: messages are aligned, the rows of a source of steps or samples are selected, joined and cast; then both
+/// are transformed.
 ///
 /// # Errors
 /// As [`AlignedSource::new`].
 pub fn normalized(inner: Box<dyn Source>, spec: &StepSpec) -> Result<Box<dyn Source>, Unfit> {
-    if has_steps(&inner.plan().streams) {
+    if has_rows(&inner.plan().streams) {
         let all = vec![true; inner.plan().partitions.len()];
         let inner = transform::under_selection(inner, &spec.transform, &all)?;
         let selected = Box::new(crate::selected::SelectedSource::new(inner, spec)?);

@@ -10,6 +10,7 @@ mod clock;
 mod cut;
 mod fates;
 mod flat;
+mod grouped;
 mod idle_ranges;
 mod lengths;
 mod loaded;
@@ -34,10 +35,12 @@ mod transform;
 mod unfit;
 mod unmet;
 mod values;
+mod waiting;
 
 pub use aligned::{AlignedSource, mistakes, normalized, step_features};
 pub use all_fields::all_fields;
 pub use clock::Rate;
+pub use grouped::{GroupBy, Grouped, Samples, group_mistakes, grouped, grouped_streams, pattern_mistake};
 pub use lengths::with_lengths;
 pub use origin::{FieldOrigin, MessageOrigin, StepAt};
 pub use spec::{

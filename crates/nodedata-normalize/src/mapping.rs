@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    DType, EPISODE_INDEX, Feature, STEP_INDEX, StreamId, StreamKind, StreamSchema, TIMESTAMP_NS, meta,
+    DType, EPISODE_INDEX, Feature, STEP_INDEX, StreamId, StreamSchema, TIMESTAMP_NS, meta,
     placed::{Mistake, Place},
 };
 
@@ -145,7 +145,18 @@ impl Compiler<'_> {
     }
 
     fn clock(&mut self) -> Option<usize> {
-        let Clock::Topic(topic) = &self.spec.clock else { return None };
+        let topic = match &self.spec.clock {
+            Clock::Topic(topic) => topic,
+            Clock::Rate(_) => return None,
+            Clock::Own if has_rows(self.streams) => return None,
+            Clock::Own => {
+                let mistake =
+                    Mistake::new("fields", "messages become steps by a clock, and there is no `steps`");
+                let hint = "add `steps: {clock: {rate_hz: 30}}`, or remove the key for tables per topic";
+                self.mistakes.push(mistake.with_hint(hint));
+                return None;
+            }
+        };
         let stream = self.found("steps.clock.topic", stream_of(topic, self.streams))?;
         self.needed[stream].insert(0);
         Some(stream)
@@ -362,7 +373,7 @@ fn step_features(fields: &[Field]) -> Vec<Feature> {
     features
 }
 
-/// Whether a source hands out steps already.
-pub(crate) fn has_steps(streams: &[StreamSchema]) -> bool {
-    matches!(streams, [only] if only.kind == StreamKind::Steps)
+/// Whether a source hands out rows that need no alignment: steps, or samples.
+pub(crate) fn has_rows(streams: &[StreamSchema]) -> bool {
+    matches!(streams, [only] if only.kind.is_one_table())
 }

@@ -1,4 +1,4 @@
-use nodedata_core::{Feature, Storage, StreamKind, StreamSchema, suggest};
+use nodedata_core::{Feature, Storage, StreamSchema, suggest};
 
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +37,10 @@ const ITEMS_MAX: usize = 100_000;
 /// Finds what `path` leads to: `/topic`, `/topic.field`, `/topic.field[0:7]`; of a step source `feature[3]`.
 pub(crate) fn resolve(path: &str, streams: &[StreamSchema]) -> Result<Found, Lost> {
     let (plain, pick) = brackets(path)?;
-    if let [steps] = streams
-        && steps.kind == StreamKind::Steps
+    if let [rows] = streams
+        && rows.kind.is_one_table()
     {
-        return Ok(Found { stream: 0, columns: columns_of(steps, plain)?, pick });
+        return Ok(Found { stream: 0, columns: columns_of(rows, plain)?, pick });
     }
     let (stream, field) = split(plain, streams)?;
     let columns = match field {
@@ -160,7 +160,7 @@ fn whole_message(stream: &StreamSchema) -> Result<usize, Lost> {
 
 #[cfg(test)]
 mod tests {
-    use nodedata_core::{DType, Dim, StreamId};
+    use nodedata_core::{DType, Dim, StreamId, StreamKind};
 
     use super::*;
 

@@ -7,7 +7,7 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 use arrow_select::filter::filter;
 use nodedata_core::{
-    Batch, Error, ErrorKind, Fate, Feature, InputRange, Locus, Partition, PixelShape, Result, RowSpan,
+    Batch, Error, ErrorKind, Fate, Feature, InputRange, Locus, MediaShape, Partition, Result, RowSpan,
     StreamId,
 };
 
@@ -320,7 +320,7 @@ impl PieceReader<'_> {
             for part in field.value.parts() {
                 if let Some(choice) = &choices[part.stream] {
                     let found = tracks[part.stream].pixels(part.column, &choice.rows);
-                    pixels.extend(found.into_iter().map(|it| PixelShape { column: columns.len(), ..it }));
+                    pixels.extend(found.into_iter().map(|it| MediaShape { column: columns.len(), ..it }));
                 }
             }
             let skew = field.skew.then(|| skews(field, &choices, array.as_ref()));

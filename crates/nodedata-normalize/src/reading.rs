@@ -232,12 +232,17 @@ fn loss_of(loss: &Loss, mapping: &Mapping, keeps: bool) -> Loss {
 
 /// The same error for another reader.
 fn retold(err: &Error, mapping: &Mapping, keeps: bool) -> Error {
+    match err.loss() {
+        Some(loss) => again(err).with_loss(loss_of(loss, mapping, keeps)),
+        None => again(err),
+    }
+}
+
+/// The same error once more, but for its loss.
+pub(crate) fn again(err: &Error) -> Error {
     let mut told = Error::new(err.kind(), err.to_string()).at(err.locus().clone());
     if let Some(hint) = err.hint() {
         told = told.with_hint(hint);
-    }
-    if let Some(loss) = err.loss() {
-        told = told.with_loss(loss_of(loss, mapping, keeps));
     }
     let chain = err.chain();
     match chain.strip_prefix(&format!("{err}: ")) {

@@ -4,11 +4,11 @@ use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, types::Int64Type}
 use arrow_schema::SchemaRef;
 use nodedata_core::{
     Batch, EpisodeStream, EpisodeVideo, Error, ErrorKind, Fate, Feature, Locus, ReadOptions, Result,
-    STEP_INDEX, Source, SourcePlan, StreamId, StreamSchema, TIMESTAMP_NS, placed::Mistake,
+    STEP_INDEX, Source, SourcePlan, StreamId, StreamKind, StreamSchema, placed::Mistake,
 };
 
 use crate::{
-    Align, Beyond, Clock, Cut, Start, StepSpec, TimeSource, Unfit,
+    Align, Beyond, Clock, Cut, FieldTransform, Start, StepSpec, TimeSource, Unfit,
     absent::{Absent, Missing},
     align::Choice,
     cast::Misfit,
@@ -20,7 +20,7 @@ use crate::{
     values::column,
 };
 
-/// The steps of a source whose steps are there already: selected, joined, renamed and cast.
+/// The rows of a source whose rows are steps already, or samples: selected, joined, renamed and cast.
 pub(crate) struct SelectedSource {
     inner: Box<dyn Source>,
     shared: Arc<Shared>,
@@ -64,7 +64,8 @@ impl SelectedSource {
 
 impl Shared {
     fn new(spec: &StepSpec, streams: &[StreamSchema]) -> Result<Self, Vec<Mistake>> {
-        let mut mistakes = without_meaning(spec);
+        let kind = streams.first().map_or(StreamKind::Steps, |it| it.kind);
+        let mut mistakes = without_meaning(spec, kind);
         // Every step takes the row it is, whatever the specification says of logs.
         let spec = StepSpec {
             align: Align::Nearest,
@@ -83,9 +84,9 @@ impl Shared {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let is_built_in = |it: &Feature| matches!(it.name.as_str(), STEP_INDEX | TIMESTAMP_NS);
         let features = streams.first().map(|it| it.features.as_slice()).unwrap_or_default();
-        let built_in: Vec<usize> = (0..features.len()).filter(|it| is_built_in(&features[*it])).collect();
+        let built_in: Vec<usize> =
+            (0..features.len()).filter(|it| kind.has_built_in(&features[*it].name)).collect();
         let own = mapping.features.split_off(2);
         mapping.features = built_in.iter().map(|it| features[*it].clone()).chain(own).collect();
         let schema = schema_of(&mapping);
@@ -131,14 +132,14 @@ impl Shared {
         videos
     }
 
-    fn pixels(&self, batch: &Batch) -> Vec<nodedata_core::PixelShape> {
+    fn pixels(&self, batch: &Batch) -> Vec<nodedata_core::MediaShape> {
         let mut pixels = Vec::new();
         for (idx, field) in self.mapping.fields.iter().enumerate() {
             for part in field.value.parts() {
                 let source = self.mapping.streams[part.stream].columns[part.column];
                 let found = batch.pixels.iter().filter(|it| it.column == source);
                 pixels.extend(
-                    found.map(|it| nodedata_core::PixelShape {
+                    found.map(|it| nodedata_core::MediaShape {
                         column: self.built_in.len() + idx,
                         ..it.clone()
                     }),
@@ -175,8 +176,8 @@ fn refusal(field: &Field, misfit: Misfit, hint: String) -> Error {
     Error::new(ErrorKind::Corrupt, misfit.message).at(Locus::feature(&field.feature.name)).with_hint(hint)
 }
 
-/// What is said of logs alone: it would have no effect on steps that are there already.
-fn without_meaning(spec: &StepSpec) -> Vec<Mistake> {
+/// What is said of logs alone: it would have no effect on rows that need no alignment.
+fn without_meaning(spec: &StepSpec, kind: StreamKind) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     let mut refuse = |is_said: bool, key: &str, message: &str| {
         if is_said {
@@ -189,7 +190,7 @@ fn without_meaning(spec: &StepSpec) -> Vec<Mistake> {
         "the source has episodes of its own, which are not cut again",
     );
     refuse(
-        matches!(spec.clock, Clock::Topic(_)),
+        matches!(spec.clock, Clock::Topic(_)) && kind == StreamKind::Steps,
         "steps.clock",
         "the source has steps already, so there is no clock to choose",
     );
@@ -213,6 +214,65 @@ fn without_meaning(spec: &StepSpec) -> Vec<Mistake> {
         refuse(beyond == Beyond::Drop, &key("beyond"), "the steps of the source are kept, every one");
         refuse(absent == Some(Beyond::Drop), &key("by_name"), "the steps of the source are kept, every one");
     }
+    if kind == StreamKind::Samples {
+        mistakes.extend(unordered(spec));
+    }
+    mistakes
+}
+
+/// What is said of rows in an order alone: samples have neither clock nor neighbours.
+fn unordered(spec: &StepSpec) -> Vec<Mistake> {
+    const EPISODES: &str = "remove it; `episodes: {by: field, field: …}` makes episodes of samples";
+    let mut mistakes = Vec::new();
+    let mut refuse = |is_said: bool, key: &str, message: &str| {
+        if is_said {
+            mistakes.push(Mistake::new(key, message).with_hint(EPISODES));
+        }
+    };
+    refuse(
+        spec.clock != Clock::Own,
+        "steps.clock",
+        "the rows of the source are samples, which have no clock",
+    );
+    refuse(
+        spec.align != Align::Nearest,
+        "steps.align",
+        "the rows of the source are samples, which are not aligned",
+    );
+    refuse(
+        spec.tolerance.max_ns.is_some(),
+        "steps.tolerance_ms",
+        "the rows of the source are samples, which have no time",
+    );
+    refuse(spec.upsample, "steps.upsample", "the rows of the source are samples, which have no rate");
+    refuse(
+        spec.order_bound_ns.is_some(),
+        "steps.order_bound_ms",
+        "the rows of the source are samples, which have no time",
+    );
+    refuse(
+        !spec.transform.is_empty(),
+        "steps.transform",
+        "the rows of the source are samples, which belong to no episode",
+    );
+    for field in &spec.fields {
+        let key = |it: &str| format!("fields.{}.{it}", field.name);
+        refuse(
+            matches!(field.align, Some(Align::Nearest | Align::Hold)),
+            &key("align"),
+            "the rows of the source are samples, which are not aligned",
+        );
+        refuse(
+            field.tolerance.is_some_and(|it| it.max_ns.is_some() && it.max_ns != spec.tolerance.max_ns),
+            &key("tolerance_ms"),
+            "the rows of the source are samples, which have no time",
+        );
+        let shift = field.transform.iter().position(|it| matches!(it, FieldTransform::Shift { .. }));
+        if let Some(idx) = shift {
+            let message = "the rows of the source are samples, of which none is before or behind another";
+            refuse(true, &key(&format!("transform[{idx}]")), message);
+        }
+    }
     mistakes
 }
 
@@ -228,7 +288,7 @@ fn track(stream: &MappedStream, rows: &RecordBatch) -> Track {
 }
 
 impl Mapping {
-    /// Checks fields against a stream of steps, which has no times to align by.
+    /// Checks fields against a stream of rows that need no times to align by.
     fn compile_steps(spec: &StepSpec, streams: &[StreamSchema]) -> Result<Self, Vec<Mistake>> {
         let clock = Stamp::LogTime(0);
         let mut mapping = Self::compile_with(spec, streams, Some(clock))?;

@@ -148,6 +148,8 @@ pub enum Clock {
     Rate(Rate),
     /// One message of a topic.
     Topic(String),
+    /// One row of a source whose rows are steps, or samples, already.
+    Own,
 }
 
 /// When a message happened.

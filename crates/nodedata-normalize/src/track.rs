@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow_select::{interleave::interleave, take::take_record_batch};
-use nodedata_core::{PixelShape, RowSpan};
+use nodedata_core::{MediaShape, RowSpan};
 
 use crate::align::NO_ROW;
 
@@ -12,7 +12,7 @@ pub(crate) struct Messages {
     /// The columns kept of the stream.
     pub(crate) rows: RecordBatch,
     /// What their pixels say, by position among the columns kept.
-    pub(crate) pixels: Vec<PixelShape>,
+    pub(crate) pixels: Vec<MediaShape>,
     /// Where they come from, in row order.
     pub(crate) spans: Vec<RowSpan>,
 }
@@ -95,21 +95,22 @@ impl Track {
     }
 
     /// What the pixels of a column say at the rows chosen.
-    pub(crate) fn pixels(&self, column: usize, rows: &[u32]) -> Vec<PixelShape> {
+    pub(crate) fn pixels(&self, column: usize, rows: &[u32]) -> Vec<MediaShape> {
         let mut n_rows = vec![0u64; self.batches.len()];
         for row in rows.iter().filter(|it| **it != NO_ROW) {
             n_rows[self.at[*row as usize].0 as usize] += 1;
         }
-        let mut all: Vec<PixelShape> = Vec::new();
+        let mut all: Vec<MediaShape> = Vec::new();
         for (batch, n_rows) in self.batches.iter().zip(n_rows).filter(|it| it.1 != 0) {
             // A batch with several findings does not say which row has which: each counts for all of them.
             for found in batch.pixels.iter().filter(|it| it.column == column) {
-                let same = |it: &&mut PixelShape| {
-                    (it.dtype, &it.shape, &it.encoding) == (found.dtype, &found.shape, &found.encoding)
+                let same = |it: &&mut MediaShape| {
+                    let what = |it: &MediaShape| (it.dtype, it.rate_hz);
+                    what(it) == what(found) && it.shape == found.shape && it.encoding == found.encoding
                 };
                 match all.iter_mut().find(same) {
                     Some(known) => known.n_rows += n_rows,
-                    None => all.push(PixelShape { n_rows, ..found.clone() }),
+                    None => all.push(MediaShape { n_rows, ..found.clone() }),
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! that nobody gave as well, so that a new default changes no dataset that was made before.
 
 mod catalog;
+mod clips;
 mod codes;
 mod dropped;
 mod fit;
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 
 pub use catalog::{ALL, Argument, ArgumentKind, Arguments, Given, Scope, Transform, TransformKind, find};
 pub(crate) use fit::{fitted, shift_of};
+pub(crate) use rows::kept;
 pub(crate) use stacked::{over_steps, under_selection};
 
 /// What becomes of the values of one field, step by step.
@@ -65,6 +67,9 @@ pub enum FieldTransform {
         /// As in `Invert`.
         item: Option<i32>,
     },
+    /// Clips of sound as FLAC.
+    #[serde(rename = "audio/flac@1")]
+    Flac {},
     /// Text of the UTF-8 bytes that whole numbers are, without zeros.
     #[serde(rename = "text/from_codes@1")]
     FromCodes {},
@@ -112,6 +117,7 @@ impl FieldTransform {
             Self::Invert { .. } => &catalog::INVERT,
             Self::Binarize { .. } => &catalog::BINARIZE,
             Self::Clip { .. } => &catalog::CLIP,
+            Self::Flac {} => &catalog::FLAC,
             Self::FromCodes {} => &catalog::FROM_CODES,
             Self::FlipChannels {} => &catalog::FLIP_CHANNELS,
             Self::Rotate180 {} => &catalog::ROTATE_180,
@@ -126,6 +132,7 @@ impl FieldTransform {
             | Self::Invert { .. }
             | Self::Binarize { .. }
             | Self::Clip { .. }
+            | Self::Flac {}
             | Self::FromCodes {} => false,
         }
     }
@@ -143,7 +150,7 @@ impl FieldTransform {
             Self::Clip { min, max, item: it } => {
                 [number("min", min), number("max", max), item(it)].into_iter().flatten().collect()
             }
-            Self::FromCodes {} | Self::FlipChannels {} | Self::Rotate180 {} => Vec::new(),
+            Self::Flac {} | Self::FromCodes {} | Self::FlipChannels {} | Self::Rotate180 {} => Vec::new(),
         }
     }
 }

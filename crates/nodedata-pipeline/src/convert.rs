@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Formats, OpenOptions, Progress, Result};
 use nodedata_dataset::{Manifest, Report};
-use nodedata_normalize::StepSpec;
+use nodedata_normalize::{GroupBy, StepSpec};
 use nodedata_schema::Schema;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,8 @@ pub struct ConvertOptions {
     pub overwrite: bool,
     /// What to read. Its `salvage` is set from `on_error`.
     pub open: OpenOptions,
+    /// What says which episode a sample belongs to; `None` where samples are to stay samples.
+    pub grouped: Option<GroupBy>,
     /// How messages become steps; `None` for a table per topic.
     pub steps: Option<StepSpec>,
     /// Steps of all that can be aligned, where `steps` says nothing.
@@ -70,6 +72,7 @@ impl ConvertOptions {
             out: out.into(),
             overwrite: false,
             open: OpenOptions::default(),
+            grouped: None,
             steps: None,
             step_flags: StepFlags::default(),
             schema: None,

@@ -200,7 +200,7 @@ impl Drive<'_> {
         }
         for part in &read.parts {
             for range in plan.partitions[part.partition].reads.iter().chain(&part.looked_at) {
-                hashes.advance(range.input, range.byte_range.end)?;
+                hashes.take_in(range)?;
             }
         }
         if !self.keeper.is_worth(read, spent, plan) {

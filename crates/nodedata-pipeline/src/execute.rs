@@ -1,14 +1,15 @@
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     path::{Path, PathBuf},
     time::Instant,
 };
 
 use nodedata_core::{
-    Error, ErrorKind, Formats, Locus, OpenOptions, Progress, Result, Silent,
+    Error, ErrorKind, Formats, Locus, OpenOptions, Progress, Result, Silent, StreamKind,
     placed::{Mistake, mistakes_to_error},
 };
-use nodedata_normalize::Unfit;
+use nodedata_normalize::{Unfit, grouped_streams};
 use nodedata_quality::{QualityFinding, QualityReport};
 use nodedata_schema::Schema;
 
@@ -16,6 +17,7 @@ use crate::{
     ConvertOptions, Converted, Environment, OnError, OpenedSource, Parsed,
     convert::{keeping_misfits, with_threads},
     file::PipelineFile,
+    group::mistakes,
     learned::Learned,
     message_paths::read_message_paths,
     misfits::AsError,
@@ -85,6 +87,7 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
             undecoded: source.undecoded.clone(),
             message_paths: read_message_paths(&source.message_paths)?,
             decode: source.decode.clone(),
+            embed: source.embed.clone(),
             moments: source.moments,
             verify_checksums: source.verify_checksums,
             on_misfit: file.on_misfit,
@@ -95,6 +98,7 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
         splits: file.splits.clone(),
         on_error: file.on_error,
         shard_bytes: file.shard_bytes,
+        grouped: file.grouped.clone(),
         steps: file.steps.clone(),
         sources: source.paths.clone(),
         refuse_empty: true,
@@ -109,7 +113,7 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
 pub(crate) fn fit(formats: &Formats, parsed: &Parsed, options: ConvertOptions) -> Result<Run, Refused> {
     let started = Instant::now();
     let opened = open_for(formats, &options, &Learned::noted(&options.out))?;
-    fit_over(opened, parsed, options, started)
+    fit_over(formats, opened, parsed, options, started)
 }
 
 /// Holds the file of a pipeline against its source.
@@ -117,12 +121,13 @@ pub(crate) fn fit(formats: &Formats, parsed: &Parsed, options: ConvertOptions) -
 /// # Errors
 /// As [`fit`].
 pub(crate) fn fit_over(
+    formats: &Formats,
     opened: OpenedSource,
     parsed: &Parsed,
     options: ConvertOptions,
     started: Instant,
 ) -> Result<Run, Refused> {
-    check_steps(&opened, parsed)?;
+    check_steps(formats, &opened, parsed)?;
     let run = Run::over(opened, options, started).map_err(|it| match it {
         Unfit::Mistakes(found) => Refused::Mistakes(parsed.file.path.clone(), parsed.place(&found)),
         Unfit::Error(err) => Refused::Error(err),
@@ -132,17 +137,27 @@ pub(crate) fn fit_over(
     if idle.is_empty() { Ok(run) } else { Err(Refused::Mistakes(parsed.file.path.clone(), idle)) }
 }
 
-/// Holds the steps of a pipeline against its source.
+/// Holds the episodes and steps of a pipeline against its source.
 ///
 /// # Errors
 /// [`Refused::Mistakes`] with all of them.
-pub(crate) fn check_steps(opened: &OpenedSource, parsed: &Parsed) -> Result<(), Refused> {
-    let Some(steps) = &parsed.file.steps else { return Ok(()) };
-    let found = nodedata_normalize::mistakes(steps, &opened.source.plan().streams);
+pub(crate) fn check_steps(formats: &Formats, opened: &OpenedSource, parsed: &Parsed) -> Result<(), Refused> {
+    let file = &parsed.file;
+    let streams = opened.source.plan().streams.as_slice();
+    let can_group = streams.iter().all(|it| it.kind == StreamKind::Samples);
+    let mut found = file.grouped.as_ref().map_or_else(Vec::new, |by| mistakes(by, opened, formats));
+    let streams = match &file.grouped {
+        Some(_) => Cow::Owned(grouped_streams(streams)),
+        None => Cow::Borrowed(streams),
+    };
+    // What cannot be grouped has no steps that fields are taken of.
+    if let Some(steps) = file.steps.as_ref().filter(|_| can_group || file.grouped.is_none()) {
+        found.extend(nodedata_normalize::mistakes(steps, &streams));
+    }
     if found.is_empty() {
         return Ok(());
     }
-    Err(Refused::Mistakes(parsed.file.path.clone(), parsed.place(&found)))
+    Err(Refused::Mistakes(file.path.clone(), parsed.place(&found)))
 }
 
 /// Runs a pipeline: the gate first, which reads the source once more and writes nothing, then the conversion.

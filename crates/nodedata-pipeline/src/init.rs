@@ -24,6 +24,6 @@ pub fn propose(
     let has_steps = typed.source.plan().streams.iter().any(|it| it.kind != StreamKind::Messages);
     let inspection = inspect_opened(&typed)?;
     let seen = if has_steps { Vec::new() } else { seen::look(typed.source.as_ref())? };
-    let there = there::told(typed.source.plan());
+    let there = there::told(typed.source.plan(), typed.format.key_column());
     Ok(write::pipeline(paths, about_paths, typed.format.name(), &inspection, &seen, there.as_deref()))
 }

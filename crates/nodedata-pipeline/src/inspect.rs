@@ -111,7 +111,7 @@ pub struct StreamInspection {
     /// Message encoding.
     pub encoding: String,
     /// Where the definition of ROS 2 messages is from: `embedded`, `bundle:` and a distribution or package, `msg-path`, or why there
-    /// is none.
+    /// is none; of one that lacks types also what completes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
     /// Features and their types, as `name: type[shape]`.

@@ -7,6 +7,7 @@ mod empty;
 mod execute;
 mod explain_step;
 mod file;
+mod group;
 mod init;
 mod inputs;
 mod inspect;

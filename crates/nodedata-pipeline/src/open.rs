@@ -10,6 +10,7 @@ use nodedata_core::{
 };
 use nodedata_dataset::NotRead;
 use nodedata_io::{Input, Part, Places, printable};
+use nodedata_normalize::Grouped;
 
 use crate::{
     detect::{Choice, Named, guessed, named},
@@ -32,6 +33,8 @@ pub struct OpenedSource {
     pub(crate) watched: Arc<WatchedFiles>,
     /// What it was opened with, options of the format settled.
     pub options: OpenOptions,
+    /// What earlier runs learned of the episodes that its samples belong to.
+    pub(crate) known_episodes: Option<String>,
     /// Files of the input that no row comes from.
     pub not_read: NotRead,
     /// What of it lies on disk, and is not to be written over.
@@ -93,6 +96,15 @@ fn open_input(
             .at(Locus::path(shown))
             .with_hint("leave out `--decode`, `source.decode` and `encoding`"));
     }
+    if let Some(field) = options.embed.keys().next()
+        && !format.embeds()
+    {
+        let message =
+            format!("nothing is put in the place of `{field}`: {} sources do not embed files", format.name());
+        return Err(Error::new(ErrorKind::Unsupported, message)
+            .at(Locus::path(shown))
+            .with_hint("leave out `--embed` and `source.embed`"));
+    }
     let mut options = options.clone();
     options.settle(format).map_err(|err| err.at(Locus::path(shown)))?;
     let Choice { claimed, why, others, .. } = choice;
@@ -107,6 +119,10 @@ fn open_input(
             options.learned = known.recall(format.name(), &options, files.as_ref(), &files.list()?)?;
         }
     }
+    let known_episodes = options.learned.take_if(|it| Grouped::is_learned(it));
+    if let Some(known) = &known_episodes {
+        options.learned = Grouped::below(known);
+    }
     let opened = format.open(Arc::clone(&files), &options)?;
     asked.selects(opened.as_ref(), &options)?;
     let beside = opened.plan().beside.iter().map(|it| it.as_os_str());
@@ -117,7 +133,9 @@ fn open_input(
     let not_read = listing.paths().filter(|it| !read.contains(it.as_os_str()));
     let not_read: Vec<_> = not_read.map(|it| (it, others.get(it).copied())).collect();
     let not_read = NotRead::new(&not_read);
-    Ok(OpenedSource { source: opened, format, why, files, watched, options, not_read, places: input.places })
+    let source = opened;
+    let places = input.places;
+    Ok(OpenedSource { source, format, why, files, watched, options, known_episodes, not_read, places })
 }
 
 /// Refuses one of several sources that gives no file to read: whoever named it meant it to be.
@@ -153,6 +171,18 @@ impl Files for Chosen {
 
     fn stamp(&self, path: &Path) -> Option<String> {
         self.inner.stamp(path)
+    }
+
+    fn leads_out(&self, path: &Path) -> bool {
+        self.inner.leads_out(path)
+    }
+
+    fn bring(&self, path: &Path, folder: &Path) -> Result<bool> {
+        self.inner.bring(path, folder)
+    }
+
+    fn let_go(&self, path: &Path) {
+        self.inner.let_go(path);
     }
 }
 

@@ -30,6 +30,9 @@ pub struct Outline {
     /// Files of the source that no row would come from.
     #[serde(skip_serializing_if = "NotRead::is_empty")]
     pub not_read: NotRead,
+    /// What says which episode a sample belongs to; absent where the source or `steps` make the episodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grouped: Option<String>,
     /// Episodes and, for each, its split.
     pub episodes: Vec<(String, String)>,
     /// The source's streams with measured rates, without timelines.
@@ -99,9 +102,9 @@ pub fn outline(
     let (run, measured, sample) = with_threads(&options, || {
         keeping_misfits(formats, &options, &Silent, |options| {
             let opened = open_for(formats, &options, &[])?;
-            check_steps(&opened, parsed)?;
+            check_steps(formats, &opened, parsed)?;
             let measured = inspect_opened(&opened)?;
-            let run = fit_over(opened, parsed, options, started)?;
+            let run = fit_over(formats, opened, parsed, options, started)?;
             let sample = Sample::take(&run, run.options.on_error == OnError::Salvage)?;
             Ok::<_, Refused>((run, measured, sample))
         })
@@ -132,6 +135,7 @@ pub fn outline(
         format: run.opened.format.name().to_owned(),
         inputs: source.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
         not_read: run.opened.not_read.clone(),
+        grouped: file.grouped.as_ref().map(ToString::to_string),
         episodes: episodes.map(|(it, split)| (it.key.clone(), splits[*split].clone())).collect(),
         measured: measured.streams,
         streams,
@@ -154,7 +158,7 @@ pub fn outline(
 /// A stream without its rows. Of steps it says what the pipeline makes them of; `n_rows` were looked at, and `nulls` of them
 /// have no value.
 fn outlined(stream: &StreamSchema, steps: Option<&StepSpec>, n_rows: u64, nulls: &[u64]) -> OutlinedStream {
-    let steps = steps.filter(|_| stream.kind == StreamKind::Steps);
+    let steps = steps.filter(|_| stream.kind.is_one_table());
     let field = |name: &str| steps?.fields.iter().find(|it| it.name == name);
     let features = stream.features.iter().zip(nulls).map(|(it, nulls)| OutlinedFeature {
         name: it.name.clone(),

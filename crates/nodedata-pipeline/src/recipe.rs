@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use nodedata_core::{Error, ErrorKind, MessageTexts, OpenOptions, Result};
 use nodedata_dataset::canonical_json;
-use nodedata_normalize::StepSpec;
+use nodedata_normalize::{GroupBy, StepSpec};
 use nodedata_schema::Schema;
 use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 use serde_json::Value;
@@ -42,6 +42,9 @@ pub struct RowRecipe {
     /// What is read of the source.
     #[serde(default, serialize_with = "changes")]
     pub open: OpenOptions,
+    /// What says which episode a sample belongs to.
+    #[serde(rename = "grouped@1", default, skip_serializing_if = "Option::is_none")]
+    pub grouped: Option<GroupBy>,
     /// How messages become steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<StepSpec>,
@@ -77,6 +80,7 @@ impl Recipe {
             // The format was detected meanwhile.
             from: _,
             open,
+            grouped,
             steps,
             // What they come to in this source is in `steps` by now.
             step_flags: _,
@@ -99,6 +103,7 @@ impl Recipe {
                 format: format.to_owned(),
                 // Follows from `on_error`.
                 open: OpenOptions { salvage: false, ..open.clone() },
+                grouped: grouped.clone(),
                 steps: steps.clone(),
                 schema: schema.clone(),
                 on_error: *on_error,
@@ -114,12 +119,13 @@ impl Recipe {
     /// The options that make the same of these sources again, at `out`.
     pub fn options(self, sources: &[String], out: impl Into<PathBuf>) -> ConvertOptions {
         let Self { nd: RecipeVersion::V1, rows, shards } = self;
-        let RowRecipe { format, open, steps, schema, on_error } = rows;
+        let RowRecipe { format, open, grouped, steps, schema, on_error } = rows;
         let ShardRecipe { splits, quarantine, shard_bytes } = shards;
         ConvertOptions {
             sources: sources.to_vec(),
             from: Some(format),
             open,
+            grouped,
             steps,
             schema,
             splits,

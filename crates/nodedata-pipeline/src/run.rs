@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use bytes::Bytes;
 use nodedata_core::{
     Attachment, Dim, EpisodeFacts, EpisodeInfo, Error, ErrorKind, FindingKind, Formats, InputRange, Locus,
-    OpenOptions, Progress, Result, SourcePlan, StreamKind, StreamSchema,
+    OpenOptions, Progress, Result, SourcePlan, StreamKind, StreamSchema, Unpacked,
 };
 use nodedata_dataset::{
     DamageEntry, Dataset, DatasetWriter, InputEntry, Ledger, Manifest, Nulls, QUARANTINE, Report, RunFacts,
@@ -16,6 +16,7 @@ use crate::{
     ConvertOptions, Converted, OnError, OpenedSource, Recipe,
     drive::{Drive, State},
     empty::refuse_empty,
+    group::with_episodes,
     inputs::InputHashes,
     journal::{Told, UnitState, seen_before, take_over},
     kept::Keeper,
@@ -74,6 +75,9 @@ impl Run {
         started: Instant,
     ) -> Result<Self, Unfit> {
         options.open = opened.options.clone();
+        if let Some(by) = &options.grouped {
+            opened = with_episodes(opened, by)?;
+        }
         if options.steps.is_none() {
             options.steps = options.step_flags.spec(opened.source.plan())?;
         }
@@ -402,7 +406,10 @@ impl Run {
     fn content_of(&self, attachment: &Attachment) -> Result<Bytes> {
         let InputRange { input, byte_range } = &attachment.content;
         let path = &self.source().inputs[*input].path;
-        let content = self.opened.files.open(path).and_then(|it| it.read_at(byte_range.clone()));
+        let content = match &attachment.unpacked {
+            Some(Unpacked(content)) => content.read_at(0..content.n_bytes()),
+            None => self.opened.files.open(path).and_then(|it| it.read_at(byte_range.clone())),
+        };
         content.map_err(|err| err.at(Locus { byte_offset: Some(byte_range.start), ..Locus::path(path) }))
     }
 }
@@ -473,7 +480,8 @@ pub(crate) fn open_for(
     options.step_flags.clock()?;
     let open = OpenOptions {
         salvage: options.on_error == OnError::Salvage,
-        deal: options.splits.rows(),
+        // Where samples belong to episodes, these are dealt.
+        deal: options.splits.rows().filter(|_| options.grouped.is_none()),
         // Where the output is to be, there is room for what is as large.
         scratch: std::path::absolute(&options.out)
             .ok()

@@ -77,6 +77,7 @@ pub(crate) fn open_options(args: &SourceArgs) -> Result<OpenOptions> {
         undecoded: args.undecoded.clone(),
         message_paths: read_message_paths(&args.msg_path)?,
         decode: args.decode.iter().cloned().collect(),
+        embed: args.embed.iter().cloned().collect(),
         moments: Moments { start: args.start, end: args.end },
         verify_checksums: !args.no_verify,
         ..OpenOptions::default()

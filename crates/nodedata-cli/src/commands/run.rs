@@ -129,6 +129,9 @@ fn told(planned: &Outline) -> String {
     let splits: Vec<String> = splits.iter().map(|(name, n)| format!("{} {n}", visible(name))).collect();
     let n_episodes = human::plural(planned.episodes.len() as u64, "episode");
     text.push_str(&format!("episodes   {n_episodes}: {}\n", splits.join(", ")));
+    if let Some(by) = &planned.grouped {
+        text.push_str(&format!("grouped    {}\n", visible(by)));
+    }
     text.push_str("measured\n");
     let width = column_of(planned.measured.iter().map(|it| it.name.as_str()), 6, 48);
     for stream in &planned.measured {

@@ -151,7 +151,12 @@ fn told(found: &Validation, quality: Option<&QualityReport>) -> String {
         human::plural(found.rows, "row"),
     );
     let depth = if found.deep {
-        format!(", every row read, {} decoded", human::plural(found.frames, "frame"))
+        let frames = human::plural(found.frames, "frame");
+        let clips = match found.clips {
+            0 => String::new(),
+            n => format!(" and {}", human::plural(n, "clip")),
+        };
+        format!(", every row read, {frames}{clips} decoded")
     } else {
         String::new()
     };

@@ -205,10 +205,11 @@ fn a_value_that_does_not_fit_has_an_address() {
 #[test]
 fn what_a_transform_does_not_take_is_a_mistake_of_the_plan() {
     let clip = |min, max, item| FieldTransform::Clip { min, max, item };
-    let cases: [(&str, Vec<FieldTransform>, &str); 9] = [
+    let cases: [(&str, Vec<FieldTransform>, &str); 10] = [
         ("observation.note", vec![FieldTransform::Invert { item: None }], "but `f` is string"),
         ("action", vec![FieldTransform::FromCodes {}], "but `f` is float32[7]"),
         ("action", vec![FieldTransform::Rotate180 {}], "but `f` is float32[7]"),
+        ("action", vec![FieldTransform::Flac {}], "but `f` is float32[7]"),
         ("action", vec![clip(Some(0.0), None, Some(7))], "there is no item 7: the vector has 7"),
         ("action", vec![clip(Some(0.0), None, Some(-8))], "there is no item -8"),
         ("observation.counter", vec![clip(Some(0.2), Some(0.8), None)], "no value of int16"),

@@ -2,6 +2,7 @@ use nodedata_core::{DType, Dim, Feature, MediaEncoding, Storage, meta, placed::M
 
 use super::{
     End, FieldTransform,
+    clips::FLAC,
     images::{ImageOp, PixelOp},
     numbers::{NumberOp, Which, no_value_inside},
     with_fact,
@@ -14,6 +15,8 @@ pub(super) enum Op {
     Numbers(NumberOp, Which),
     Codes,
     Images(ImageOp),
+    /// Clips of sound become FLAC.
+    Flac,
 }
 
 /// A field whose transforms fit its values.
@@ -118,6 +121,11 @@ fn op_of(
             takes(number && !is_float && feature.shape.len() == 1)?;
             Ok(Some(Op::Codes))
         }
+        FieldTransform::Flac {} => {
+            let coding = feature.metadata.get(meta::ENCODING);
+            takes(feature.storage == Storage::EncodedMedia && coding.is_none_or(|it| may_be_clip(it)))?;
+            Ok(Some(Op::Flac))
+        }
         FieldTransform::FlipChannels {} | FieldTransform::Rotate180 {} => {
             takes(!plain)?;
             if let Some(codec) = video_codec(feature) {
@@ -161,10 +169,16 @@ fn after(transform: &FieldTransform, mut feature: Feature, encoding: Option<Medi
             }
             Feature { dtype: DType::String, shape: Vec::new(), ..feature }
         }
+        FieldTransform::Flac {} => feature.with_meta(meta::ENCODING, FLAC),
         FieldTransform::FlipChannels {} | FieldTransform::Rotate180 {} => {
             image(Vec::new(), encoding).feature(feature)
         }
     }
+}
+
+/// Whether media of a coding that a source tells may be clips of sound: those that are decoded pictures are none.
+fn may_be_clip(coding: &str) -> bool {
+    MediaEncoding::from_name(coding).is_none()
 }
 
 fn image(ops: Vec<PixelOp>, encoding: Option<MediaEncoding>) -> ImageOp {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, StructArray, builder::BinaryBuilder, cast::AsArray, new_null_array};
 use arrow_schema::{DataType, Field};
-use nodedata_core::{DType, Error, ErrorKind, Feature, MediaEncoding, Nested, PixelShape, Result, Storage};
+use nodedata_core::{DType, Error, ErrorKind, Feature, MediaEncoding, MediaShape, Nested, Result, Storage};
 use nodedata_media::{Decoded, JPEG_QUALITY, decode_image, encode_jpeg, encode_png, image_header};
 
 use super::lists::around;
@@ -28,7 +28,7 @@ pub(super) struct Frames {
     pub(super) shape: Option<(DType, Vec<u32>)>,
 }
 
-/// A frame that could not be changed, by the row that has it.
+/// A frame or clip that could not be changed, by the row that has it.
 pub(super) struct Unchanged {
     pub(super) row: usize,
     pub(super) err: Error,
@@ -48,7 +48,7 @@ impl ImageOp {
     pub(super) fn apply(
         &self,
         column: &ArrayRef,
-        found: &[&PixelShape],
+        found: &[&MediaShape],
         wanted: &DataType,
     ) -> Result<Frames, Unchanged> {
         let nested = Nested::of(column.as_ref());
@@ -83,7 +83,7 @@ impl ImageOp {
             stored.append_value(frame);
         }
         let bytes: ArrayRef = Arc::new(stored.finish());
-        let array = self.column(column, bytes, wanted).map_err(|err| Unchanged { row: 0, err })?;
+        let array = around_media(column, bytes, wanted).map_err(|err| Unchanged { row: 0, err })?;
         Ok(Frames { array, shape: shape.filter(|_| self.encoding == MediaEncoding::Raw) })
     }
 
@@ -105,25 +105,25 @@ impl ImageOp {
             MediaEncoding::Raw => Ok(frame.pixels),
         }
     }
+}
 
-    /// The lists of the old column around the new frames.
-    fn column(&self, old: &ArrayRef, bytes: ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
-        let mut inside = wanted;
-        while let DataType::List(item) | DataType::FixedSizeList(item, _) = inside {
-            inside = item.data_type();
-        }
-        let frames: ArrayRef = match inside {
-            DataType::Struct(fields) => {
-                let nulls = bytes.nulls().cloned();
-                let path = new_null_array(&DataType::Utf8, bytes.len());
-                Arc::new(StructArray::new(fields.clone(), vec![bytes, path], nulls))
-            }
-            _ => bytes,
-        };
-        around(old.as_ref(), frames, wanted).map_err(|err| {
-            Error::new(ErrorKind::SchemaMismatch, "the frames do not fit their column").with_source(err)
-        })
+/// The lists of the old column around new pictures or clips. What a file was called it is not any more.
+pub(super) fn around_media(old: &ArrayRef, bytes: ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
+    let mut inside = wanted;
+    while let DataType::List(item) | DataType::FixedSizeList(item, _) = inside {
+        inside = item.data_type();
     }
+    let media: ArrayRef = match inside {
+        DataType::Struct(fields) => {
+            let nulls = bytes.nulls().cloned();
+            let path = new_null_array(&DataType::Utf8, bytes.len());
+            Arc::new(StructArray::new(fields.clone(), vec![bytes, path], nulls))
+        }
+        _ => bytes,
+    };
+    around(old.as_ref(), media, wanted).map_err(|err| {
+        Error::new(ErrorKind::SchemaMismatch, "the media do not fit their column").with_source(err)
+    })
 }
 
 /// Whether frames lie in the column as Hugging Face readers expect encoded ones.
@@ -149,7 +149,7 @@ fn decoded(bytes: &[u8]) -> Result<Decoded> {
 }
 
 /// Bare values as a frame, of the one shape that is known of them.
-fn bare(pixels: &[u8], found: &[&PixelShape]) -> Result<Decoded> {
+fn bare(pixels: &[u8], found: &[&MediaShape]) -> Result<Decoded> {
     let hint = "only frames whose height, width and type are known can be changed";
     let [found] = found else {
         let message =
@@ -294,16 +294,17 @@ mod tests {
     #[test]
     fn bare_frames_need_the_one_shape_that_they_have() {
         let pixels = frame(3, DType::UInt8).pixels;
-        let shape = PixelShape {
+        let shape = MediaShape {
             column: 0,
             dtype: DType::UInt8,
             shape: vec![2, 3, 3],
             encoding: "raw".to_owned(),
+            rate_hz: None,
             n_rows: 1,
         };
         assert_eq!(bare(&pixels, &[&shape]).unwrap(), frame(3, DType::UInt8));
         assert!(bare(&pixels[1..], &[&shape]).is_err());
         assert!(bare(&pixels, &[&shape, &shape]).is_err());
-        assert!(bare(&pixels, &[&PixelShape { encoding: "h264".to_owned(), ..shape }]).is_err());
+        assert!(bare(&pixels, &[&MediaShape { encoding: "h264".to_owned(), ..shape }]).is_err());
     }
 }

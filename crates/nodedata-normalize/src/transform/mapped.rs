@@ -3,12 +3,13 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Batch, EpisodeStream, Error, ErrorKind, Feature, Loss, Nested, PixelShape, ReadOptions, Result, Source,
+    Batch, EpisodeStream, Error, ErrorKind, Feature, Loss, MediaShape, Nested, ReadOptions, Result, Source,
     SourcePlan, Storage, StreamId,
 };
-use nodedata_steps::image_pixels;
+use nodedata_steps::media_shapes;
 
 use super::{
+    clips::flac,
     codes,
     fit::Op,
     images::{Frames, ImageOp},
@@ -88,7 +89,7 @@ fn change(
     array: &ArrayRef,
     feature: &Feature,
     column: usize,
-    pixels: &mut Vec<PixelShape>,
+    pixels: &mut Vec<MediaShape>,
 ) -> Result<ArrayRef, Misplaced> {
     match op {
         Op::Numbers(op, which) => {
@@ -103,6 +104,7 @@ fn change(
         }
         Op::Codes => codes::texts(array).map_err(|it| misplaced(it.idx, it.message, &feature.name)),
         Op::Images(op) => images(op, array, feature, column, pixels),
+        Op::Flac => clips(array, feature, column, pixels),
     }
 }
 
@@ -111,9 +113,9 @@ fn images(
     array: &ArrayRef,
     feature: &Feature,
     column: usize,
-    pixels: &mut Vec<PixelShape>,
+    pixels: &mut Vec<MediaShape>,
 ) -> Result<ArrayRef, Misplaced> {
-    let found: Vec<&PixelShape> = pixels.iter().filter(|it| it.column == column).collect();
+    let found: Vec<&MediaShape> = pixels.iter().filter(|it| it.column == column).collect();
     let changed = op.apply(array, &found, &feature.arrow_type());
     let Frames { array, shape } = changed.map_err(|it| {
         let hint =
@@ -124,14 +126,38 @@ fn images(
     })?;
     pixels.retain(|it| it.column != column);
     match (feature.storage, shape) {
-        (Storage::EncodedMedia, _) => pixels.extend(image_pixels(column, &array)),
+        (Storage::EncodedMedia, _) => pixels.extend(media_shapes(column, &array)),
         (Storage::RawMedia, Some((dtype, shape))) => {
             let n_rows = (array.len() - array.null_count()) as u64;
-            pixels.push(PixelShape { column, dtype, shape, encoding: "raw".to_owned(), n_rows });
+            pixels.push(MediaShape {
+                column,
+                dtype,
+                shape,
+                encoding: "raw".to_owned(),
+                rate_hz: None,
+                n_rows,
+            });
         }
         (Storage::RawMedia | Storage::Plain, _) => {}
     }
     Ok(array)
+}
+
+fn clips(
+    array: &ArrayRef,
+    feature: &Feature,
+    column: usize,
+    pixels: &mut Vec<MediaShape>,
+) -> Result<ArrayRef, Misplaced> {
+    let changed = flac(array, &feature.arrow_type()).map_err(|it| {
+        let hint = "only intact WAV files are coded, and FLAC stays: repair the clip, or leave out the transform; \
+                    `on_error: salvage` leaves out such steps";
+        let err = if it.err.hint().is_some() { it.err } else { it.err.with_hint(hint) };
+        Misplaced { row: it.row, err }
+    })?;
+    pixels.retain(|it| it.column != column);
+    pixels.extend(media_shapes(column, &changed));
+    Ok(changed)
 }
 
 fn misplaced(row: usize, message: String, feature: &str) -> Misplaced {

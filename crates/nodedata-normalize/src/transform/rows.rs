@@ -2,16 +2,16 @@ use std::ops::Range;
 
 use arrow_array::{Array, RecordBatch, cast::AsArray, types::Int64Type};
 use nodedata_core::{
-    Batch, Error, Feature, Locus, Numbering, PixelShape, RowSpan, STEP_INDEX, SourcePlan, Storage, StreamId,
+    Batch, Error, Feature, Locus, MediaShape, Numbering, RowSpan, STEP_INDEX, SourcePlan, Storage, StreamId,
     TIMESTAMP_NS,
 };
-use nodedata_steps::image_pixels;
+use nodedata_steps::media_shapes;
 
 /// The stream of the steps.
 pub(super) const STEPS: StreamId = StreamId(0);
 
 /// Some neighbouring rows of a batch.
-pub(super) fn kept(batch: &Batch, rows: Range<usize>, features: &[Feature]) -> Batch {
+pub(crate) fn kept(batch: &Batch, rows: Range<usize>, features: &[Feature]) -> Batch {
     if rows == (0..batch.rows.num_rows()) {
         return batch.clone();
     }
@@ -37,19 +37,19 @@ fn spans(all: &[RowSpan], rows: &Range<usize>) -> Vec<RowSpan> {
 
 /// What the pixels of the rows that are left say. Encoded frames are looked at again; of bare ones with several findings
 /// nobody knows which row has which.
-fn pixels(batch: &Batch, kept: &RecordBatch, features: &[Feature]) -> Vec<PixelShape> {
+fn pixels(batch: &Batch, kept: &RecordBatch, features: &[Feature]) -> Vec<MediaShape> {
     let mut pixels = Vec::new();
     let mut columns: Vec<usize> = batch.pixels.iter().map(|it| it.column).collect();
     columns.dedup();
     for column in columns {
         let array = kept.column(column);
         if features.get(column).is_some_and(|it| it.storage == Storage::EncodedMedia) {
-            pixels.extend(image_pixels(column, array));
+            pixels.extend(media_shapes(column, array));
             continue;
         }
         let n_left = (array.len() - array.null_count()) as u64;
         let found = batch.pixels.iter().filter(|it| it.column == column && n_left != 0);
-        pixels.extend(found.map(|it| PixelShape { n_rows: it.n_rows.min(n_left), ..it.clone() }));
+        pixels.extend(found.map(|it| MediaShape { n_rows: it.n_rows.min(n_left), ..it.clone() }));
     }
     pixels
 }

@@ -263,7 +263,7 @@ impl Kind {
     }
 }
 
-/// A word of a choice. YAML reads a plain `null` as nothing and `off` as text or as a bool.
+/// A word of a choice. YAML reads a plain `null` as nothing; `false` is another word for `off`.
 pub(super) fn word(node: &Node) -> Option<String> {
     match &node.value {
         Value::Null => Some("null".to_owned()),

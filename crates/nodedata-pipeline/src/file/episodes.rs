@@ -1,5 +1,7 @@
+use std::collections::BTreeSet;
+
 use nodedata_core::{Moment, Moments, placed::Node};
-use nodedata_normalize::{Cut, EpisodeRange, Marker};
+use nodedata_normalize::{Cut, EpisodeRange, GroupBy, Marker, pattern_mistake};
 
 use super::{
     read::{Reader, text, texts},
@@ -7,28 +9,36 @@ use super::{
     times,
 };
 
-/// Keys that belong to one way of cutting.
-const OWN: [(&str, &[&str]); 3] = [
+/// Keys that belong to ways of making episodes.
+const OWN: [(&str, &[&str]); 5] = [
     ("marker", &["field", "start", "end", "discard", "task"]),
     ("gap", &["gap_ms", "topic"]),
     ("ranges", &["ranges"]),
+    ("key", &["pattern"]),
+    ("field", &["field", "order"]),
 ];
 
-pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Cut {
+/// Ways of cutting recordings, of which steps are made.
+pub(super) const CUTS: [&str; 5] = ["file", "source", "marker", "gap", "ranges"];
+
+/// How episodes are made.
+pub(super) enum Episodes {
+    /// Of recordings.
+    Cut(Cut),
+    /// Of samples.
+    Grouped(GroupBy),
+}
+
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Episodes {
     let by = text(node, "by").unwrap_or_default();
-    for (way, keys) in OWN.into_iter().filter(|(way, _)| *way != by) {
-        for key in keys.iter().filter(|it| node.get(it).is_some()) {
-            let message = format!("`episodes.{key}` has no meaning with `by: {by}`");
-            reader.add(&format!("episodes.{key}"), message, format!("write `by: {way}`, or remove the key"));
-        }
-    }
+    foreign_keys(reader, node, &by);
     let mut need = |key: &str, example: &str| {
         if node.get(key).is_none() {
             let message = format!("`episodes` by {by} has no `{key}`");
             reader.add("episodes.by", message, format!("add `{example}`"));
         }
     };
-    match by.as_str() {
+    Episodes::Cut(match by.as_str() {
         "marker" => {
             need("field", "field: /episode.kind");
             need("start", "start: [start]");
@@ -50,7 +60,39 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Cut {
             need("ranges", "ranges: [{start: 2026-06-11T09:30:00Z, end: 2026-06-11T09:31:00Z}]");
             Cut::Ranges(ranges(reader, node))
         }
+        "key" => {
+            need("pattern", r"pattern: '(?<episode>ep\d+)_(?<step>\d+)'");
+            let pattern = node.get("pattern").and_then(Node::text);
+            if let Some((message, hint)) = pattern.as_deref().and_then(pattern_mistake) {
+                reader.add("episodes.pattern", message, hint);
+            }
+            return Episodes::Grouped(GroupBy::Key { pattern: pattern.unwrap_or_default() });
+        }
+        "field" => {
+            need("field", "field: episode_id");
+            return Episodes::Grouped(GroupBy::Field {
+                field: text(node, "field").unwrap_or_default(),
+                order: text(node, "order"),
+            });
+        }
         _ => Cut::Whole,
+    })
+}
+
+/// Keys that say nothing in this way of making episodes.
+fn foreign_keys(reader: &mut Reader<'_>, node: &Node, by: &str) {
+    let own = OWN.iter().find(|(way, _)| *way == by).map_or(&[][..], |it| it.1);
+    // A way that is none is told as such.
+    if own.is_empty() && !CUTS.contains(&by) {
+        return;
+    }
+    let keys: BTreeSet<&str> = OWN.iter().flat_map(|it| it.1).copied().collect();
+    for key in keys.into_iter().filter(|it| node.get(it).is_some() && !own.contains(it)) {
+        let ways = OWN.iter().filter(|it| it.1.contains(&key));
+        let ways: Vec<String> = ways.map(|(way, _)| format!("`by: {way}`")).collect();
+        let message = format!("`episodes.{key}` has no meaning with `by: {by}`");
+        let hint = format!("write {}, or remove the key", ways.join(" or "));
+        reader.add(&format!("episodes.{key}"), message, hint);
     }
 }
 

@@ -68,12 +68,20 @@ pub(super) const FILE: &[Key] = &[
         Kind::Either(&[Kind::Text, Kind::Map(SOURCE)]),
         "What is read; a path alone stands for `{path: …}`",
     ),
-    key("episodes", Kind::Map(EPISODES), "How recordings are cut into episodes; only with `steps`"),
-    key("steps", Kind::Map(STEPS), "What one step is. Absent: one table per topic, lossless"),
+    key(
+        "episodes",
+        Kind::Map(EPISODES),
+        "How recordings are cut into episodes, with `steps`; or which episodes samples belong to, `by: key` or `by: field`",
+    ),
+    key(
+        "steps",
+        Kind::Map(STEPS),
+        "What one step is. Absent: one table per topic, lossless; rows that are steps or samples already stay as they are",
+    ),
     key(
         "fields",
         Kind::Names(&[], &FIELD),
-        "The features of a step by name, in column order; only with `steps`",
+        "The features of a step by name, in column order; of a log only with `steps`",
     ),
     key("streams", Kind::Choice(&["keep"]), "`keep` writes the topics as tables beside the steps"),
     key("schema", Kind::Text, "Path of the declared schema.json. Absent: inferred and written back"),
@@ -138,6 +146,12 @@ const SOURCE: &[Key] = &[
         ENCODING,
         "Decodes the coded video of every camera of a source of steps; absent: samples pass through",
     ),
+    key(
+        "embed",
+        Kind::Names(&[], &REFERENCE),
+        "Fields whose text refers to a picture, a sound or a video, and how: `path` of a file, relative to the file that names it, \
+         or its bytes in `base64`; `data:` URIs are taken by both. The medium takes the place of the text",
+    ),
     key("verify_checksums", Kind::Bool, "Whether checksums of the source are verified; yes by default"),
     key(
         "options",
@@ -146,18 +160,32 @@ const SOURCE: &[Key] = &[
     ),
 ];
 
+const REFERENCE: Kind = Kind::Choice(&["path", "base64"]);
 const OPTION: Kind = Kind::Either(&[Kind::Bool, Kind::Integer(i64::MIN, i64::MAX), Kind::Text]);
 
 const EPISODES: &[Key] = &[
     required(
         "by",
-        Kind::Choice(&["file", "source", "marker", "gap", "ranges"]),
-        "`file` and `source`: as the source says; `marker`: values of a field; `gap`: silence; `ranges`: times given here",
+        Kind::Choice(&["file", "source", "marker", "gap", "ranges", "key", "field"]),
+        "`file` and `source`: as the source says; `marker`: values of a field; `gap`: silence; `ranges`: times given here. \
+         Of samples, whose rows become steps: `key`: their own keys; `field`: a value of the row",
     ),
     key(
         "field",
         Kind::Text,
-        "marker: the field whose values open and close episodes, such as `/episode.kind`",
+        "marker: the field whose values open and close episodes, such as `/episode.kind`; field: the one whose value is the \
+         key of the row's episode: text, a whole number or a bool",
+    ),
+    key(
+        "pattern",
+        Kind::Text,
+        "key: a regular expression that fits whole keys of samples, such as `(?<episode>ep\\d+)_(?<step>\\d+)`: its group \
+         `episode` is the key of the episode, its group `step`, which may be left out, orders the rows in it",
+    ),
+    key(
+        "order",
+        Kind::Text,
+        "field: the field whose numbers order the rows of an episode, each once; absent: rows are in order as they are",
     ),
     key("start", TEXT_OR_TEXTS, "marker: values that start an episode"),
     key("end", TEXT_OR_TEXTS, "marker: values that end it"),
@@ -185,7 +213,11 @@ const RANGE: &[Key] = &[
 ];
 
 const STEPS: &[Key] = &[
-    required("clock", Kind::Map(CLOCK), "What makes a step: a rate, or the messages of a topic"),
+    key(
+        "clock",
+        Kind::Map(CLOCK),
+        "What makes a step: a rate, or the messages of a topic; not with `episodes` by key or field, whose rows are steps",
+    ),
     key(
         "time",
         Kind::Either(&[Kind::Text, Kind::Names(&[], &Kind::Text)]),

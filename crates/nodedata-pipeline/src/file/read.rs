@@ -4,7 +4,7 @@ use std::{
 };
 
 use nodedata_core::{
-    MediaEncoding, Moments, OnMisfit, OptionValue,
+    MediaEncoding, Moments, OnMisfit, OptionValue, Reference,
     placed::{Member, Mistake, Node},
 };
 use nodedata_normalize::FieldTransform;
@@ -13,7 +13,8 @@ use super::{
     check::{Places, word},
     publish, quality, splits,
     stages::{Expected, PipelineFile, PipelineTest, SourceStage},
-    steps, times, transforms,
+    steps::{self, Stages},
+    times, transforms,
 };
 use crate::OnError;
 
@@ -49,11 +50,13 @@ impl<'a> Reader<'a> {
         };
         let target_mb = root.get("shards").and_then(|it| it.get("target_mb")).and_then(Node::integer);
         let target_mb = target_mb.and_then(|it| u64::try_from(it).ok()).unwrap_or(512);
+        let Stages { grouped, steps } = steps::read(self);
         PipelineFile {
             path: path.to_owned(),
             description: text(root, "description"),
             source: self.source(),
-            steps: steps::read(self),
+            grouped,
+            steps,
             schema: text(root, "schema").map(|it| self.beside(&it)),
             quality: root.get("quality").map(|it| quality::read(self, it)),
             splits: splits::read(self),
@@ -74,6 +77,7 @@ impl<'a> Reader<'a> {
             undecoded: Vec::new(),
             message_paths: Vec::new(),
             decode: self.decode(),
+            embed: BTreeMap::new(),
             moments: Moments::default(),
             verify_checksums: true,
             options: BTreeMap::new(),
@@ -104,6 +108,13 @@ impl<'a> Reader<'a> {
                 .map(|it| self.beside(it))
                 .collect(),
             decode: self.decode(),
+            embed: node
+                .get("embed")
+                .map(Node::members)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|it| Some((it.key.clone(), Reference::from_name(&it.node.text()?)?)))
+                .collect(),
             moments,
             verify_checksums: node.get("verify_checksums").and_then(Node::bool).unwrap_or(true),
             options: node

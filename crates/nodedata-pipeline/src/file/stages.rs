@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
-use nodedata_core::{MediaEncoding, Moments, OnMisfit, OptionValue};
-use nodedata_normalize::StepSpec;
+use nodedata_core::{MediaEncoding, Moments, OnMisfit, OptionValue, Reference};
+use nodedata_normalize::{GroupBy, StepSpec};
 use nodedata_quality::Rules;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,8 @@ pub struct PipelineFile {
     pub description: Option<String>,
     /// What is read.
     pub source: SourceStage,
+    /// What says which episode a sample belongs to; `None` where samples stay samples.
+    pub grouped: Option<GroupBy>,
     /// How messages become steps; `None` for tables per topic.
     pub steps: Option<StepSpec>,
     /// The declared schema, found from where the process runs.
@@ -55,6 +57,8 @@ pub struct SourceStage {
     pub moments: Moments,
     /// Cameras whose video is decoded, by name or `*`, and what their frames are stored as.
     pub decode: BTreeMap<String, MediaEncoding>,
+    /// Fields whose text refers to a medium, which takes its place.
+    pub embed: BTreeMap<String, Reference>,
     /// Whether checksums are verified.
     pub verify_checksums: bool,
     /// Options of the one format, by name, as they are written.

@@ -3,22 +3,42 @@ use nodedata_core::{
     placed::{Node, Value},
 };
 use nodedata_normalize::{
-    Align, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, FieldTransform, Rate, Start, StepSpec,
-    TimeSource, Tolerance, TopicTime,
+    Align, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, FieldTransform, GroupBy, Rate, Start,
+    StepSpec, TimeSource, Tolerance, TopicTime,
 };
 
 use super::{
-    episodes,
+    episodes::{self, Episodes},
     read::{Reader, choice, text, texts},
     transforms,
 };
 
-/// How messages become steps; `None` when the file has no `steps`.
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<StepSpec> {
+/// How rows become steps.
+#[derive(Default)]
+pub(super) struct Stages {
+    /// What says which episode a sample belongs to.
+    pub(super) grouped: Option<GroupBy>,
+    /// What a step is; `None` when the file has neither `steps` nor `fields`.
+    pub(super) steps: Option<StepSpec>,
+}
+
+/// How messages become steps, and samples the steps of episodes.
+pub(super) fn read(reader: &mut Reader<'_>) -> Stages {
     let root = reader.root;
+    let (cut, grouped) = match root.get("episodes").map(|it| episodes::read(reader, it)) {
+        None => (Cut::Whole, None),
+        Some(Episodes::Cut(cut)) => (cut, None),
+        Some(Episodes::Grouped(by)) => (Cut::Whole, Some(by)),
+    };
     let Some(node) = root.get("steps") else {
-        for key in ["episodes", "fields", "streams"] {
-            if root.get(key).is_some() {
+        // A way that is none is told as such.
+        let cuts = |it: &Node| text(it, "by").is_some_and(|it| episodes::CUTS.contains(&it.as_str()));
+        let idle = [
+            ("episodes", root.get("episodes").is_some_and(cuts)),
+            ("streams", root.get("streams").is_some()),
+        ];
+        for (key, is_idle) in idle {
+            if is_idle {
                 let message = format!("`{key}` has no meaning without `steps`");
                 reader.add(
                     key,
@@ -27,10 +47,21 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<StepSpec> {
                 );
             }
         }
-        return None;
+        let steps = root.get("fields").map(|fields| {
+            let mut spec = StepSpec::new(Clock::Own);
+            self::fields(reader, fields, &mut spec);
+            spec
+        });
+        return Stages { grouped, steps };
     };
-    let mut spec = StepSpec::new(clock(reader, node));
-    spec.episodes = root.get("episodes").map_or(Cut::Whole, |it| episodes::read(reader, it));
+    let clock = match grouped {
+        Some(_) => {
+            of_logs(reader, node);
+            Clock::Own
+        }
+        None => clock(reader, node),
+    };
+    let mut spec = StepSpec { episodes: cut, ..StepSpec::new(clock) };
     times(node, &mut spec);
     spec.align = align(node).unwrap_or_default();
     spec.tolerance = tolerance(node).unwrap_or_default();
@@ -44,23 +75,44 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<StepSpec> {
     spec.keep_streams = root.get("streams").is_some();
     spec.transform = node.get("transform").map(transforms::of_steps).unwrap_or_default();
     match root.get("fields") {
-        Some(fields) => {
-            for member in fields.members() {
-                let field = field(reader, &member.key, &member.node, spec.tolerance);
-                spec.fields.push(field);
-            }
-        }
+        Some(fields) => self::fields(reader, fields, &mut spec),
         None => reader.add(
             "steps",
             "there are `steps` but no `fields`",
             "add `fields: {action: /cmd.data}`; `node-data init SRC` proposes them",
         ),
     }
-    Some(spec)
+    Stages { grouped, steps: Some(spec) }
+}
+
+fn fields(reader: &mut Reader<'_>, fields: &Node, spec: &mut StepSpec) {
+    for member in fields.members() {
+        let field = field(reader, &member.key, &member.node, spec.tolerance);
+        spec.fields.push(field);
+    }
+}
+
+/// Refuses what is said of messages where rows of samples are the steps.
+fn of_logs(reader: &mut Reader<'_>, node: &Node) {
+    for member in node.members().iter().filter(|it| it.key != "transform") {
+        let message = format!("`steps.{}` has no meaning with `episodes` by key or field", member.key);
+        reader.add(&format!("steps.{}", member.key), message, "remove it: each row of the samples is a step");
+    }
+    if reader.root.get("streams").is_some() {
+        let message = "`streams` has no meaning with `episodes` by key or field";
+        reader.add("streams", message, "remove it: samples are no topics");
+    }
 }
 
 fn clock(reader: &mut Reader<'_>, node: &Node) -> Clock {
     let clock = node.get("clock");
+    if clock.is_none() {
+        reader.add(
+            "steps",
+            "`steps` has no `clock`",
+            "add `clock`: what makes a step, a rate or the messages of a topic",
+        );
+    }
     let rate = clock.and_then(|it| text(it, "rate_hz"));
     let topic = clock.and_then(|it| text(it, "topic"));
     if clock.is_some() && rate.is_some() == topic.is_some() {

@@ -1,8 +1,8 @@
 use std::path::Path;
 
 use expect_test::{Expect, expect};
-use nodedata_core::Moment;
-use nodedata_normalize::{Align, Beyond, Clock, Cut, FieldFrom, TimeSource};
+use nodedata_core::{Moment, Reference};
+use nodedata_normalize::{Align, Beyond, Clock, Cut, FieldFrom, GroupBy, TimeSource};
 use nodedata_quality::{Level, Rule};
 
 use super::{Mistake, Parsed, SplitKey, is_pipeline, parse_pipeline, pipeline_json_schema};
@@ -68,6 +68,17 @@ publish:
 ";
 
 #[test]
+fn references_are_named_with_how_they_refer() {
+    let file = sound("version: 1\nsource: {path: a, embed: {image: path, messages.raw: base64}}\n").file;
+    let embed: Vec<(&str, Reference)> =
+        file.source.embed.iter().map(|(name, how)| (name.as_str(), *how)).collect();
+    assert_eq!(embed, [("image", Reference::Path), ("messages.raw", Reference::Base64)]);
+    let mistakes = parse("version: 1\nsource: {path: a, embed: {image: pth}}\n", &[]).unwrap_err();
+    let told = told(&mistakes);
+    assert!(told.contains("source.embed.image") && told.contains("did you mean `path`?"), "{told}");
+}
+
+#[test]
 fn the_file_of_the_design_is_read() {
     let file = sound(DESIGN).file;
     assert_eq!(file.source.paths, ["lab/runs/2026-06/**/*.mcap"]);
@@ -123,7 +134,7 @@ tests: [{name: a, source: x.mcap, expect: {}}]
             line 4, column 3: unknown key `fromat` in `source` (did you mean `format`?)
             line 6, column 3: `source.end_ns` is 5, not after `start_ns` 10 (swap them)
             line 7, column 12: `episodes` by gap has no `gap_ms` (add `gap_ms: 2000`)
-            line 7, column 21: `episodes.field` has no meaning with `by: gap` (write `by: marker`, or remove the key)
+            line 7, column 21: `episodes.field` has no meaning with `by: gap` (write `by: marker` or `by: field`, or remove the key)
             line 9, column 3: `steps.clock` has both `rate_hz` and `topic` (write `{rate_hz: 30}` or `{topic: /camera/wrist}`)
             line 9, column 20: `steps.clock.rate_hz`: `fast` is not a rate: write `30`, `29.97` or `30000/1001` (write steps per second, such as `30`)
             line 10, column 10: `steps.align` is `nearset` (did you mean `nearest`?)
@@ -156,8 +167,13 @@ fn what_stands_between_stages_is_told() {
     broken(
         "version: 1\nsource: x.mcap\nfields: {a: /a.b}\nstreams: keep\n",
         &expect![[r#"
-        line 3, column 1: `fields` has no meaning without `steps` (add `steps: {clock: {rate_hz: 30}}`, or remove the key for tables per topic)
         line 4, column 1: `streams` has no meaning without `steps` (add `steps: {clock: {rate_hz: 30}}`, or remove the key for tables per topic)
+    "#]],
+    );
+    broken(
+        "version: 1\nsource: x.mcap\nepisodes: {by: gap, gap_ms: 5}\nsteps: {align: hold}\nfields: {a: /a.b}\n",
+        &expect![[r#"
+        line 4, column 1: `steps` has no `clock` (add `clock`: what makes a step, a rate or the messages of a topic)
     "#]],
     );
     broken(
@@ -193,6 +209,52 @@ fn what_stands_between_stages_is_told() {
         &expect![[r#"
         line 3, column 20: `splits.key` is `scene` (expected `episode`, `task`, `metadata.<name>`, or for samples `row` or `field.<name>`)
     "#]],
+    );
+}
+
+#[test]
+fn samples_become_the_steps_of_episodes() {
+    let by_key = sound(
+        "version: 1\nsource: x.tar\nepisodes: {by: key, pattern: '(?<episode>ep\\d+)_(?<step>\\d+)'}\n",
+    );
+    let pattern = r"(?<episode>ep\d+)_(?<step>\d+)".to_owned();
+    assert_eq!((by_key.file.grouped, by_key.file.steps), (Some(GroupBy::Key { pattern }), None));
+    let by_field = sound(
+        "version: 1\nsource: x.jsonl\nepisodes: {by: field, field: run, order: frame}\nfields: {a: b}\n",
+    );
+    let by = GroupBy::Field { field: "run".to_owned(), order: Some("frame".to_owned()) };
+    assert_eq!(by_field.file.grouped, Some(by));
+    let steps = by_field.file.steps.unwrap();
+    assert_eq!((steps.clock, steps.episodes, steps.fields.len()), (Clock::Own, Cut::Whole, 1));
+    // Fields of samples, and of a source of steps, need no clock.
+    assert_eq!(sound("version: 1\nsource: x\nfields: {a: b}\n").file.steps.unwrap().clock, Clock::Own);
+    // `n` and `y` are names, no truths.
+    let named =
+        sound("version: 1\nsource: {path: x, topics: [n]}\nfields: {n: y, on: no}\n").file.steps.unwrap();
+    let names: Vec<&str> = named.fields.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["n", "on"]);
+    broken(
+        "version: 1\nsource: x\nepisodes: {by: key, field: run}\nstreams: keep\nsteps: {clock: {rate_hz: 10}, align: nearest, transform: rlds/drop_last_padding}\nfields: {a: b}\n",
+        &expect![[r#"
+            line 3, column 12: `episodes` by key has no `pattern` (add `pattern: '(?<episode>ep\d+)_(?<step>\d+)'`)
+            line 3, column 21: `episodes.field` has no meaning with `by: key` (write `by: marker` or `by: field`, or remove the key)
+            line 4, column 1: `streams` has no meaning with `episodes` by key or field (remove it: samples are no topics)
+            line 5, column 9: `steps.clock` has no meaning with `episodes` by key or field (remove it: each row of the samples is a step)
+            line 5, column 31: `steps.align` has no meaning with `episodes` by key or field (remove it: each row of the samples is a step)
+        "#]],
+    );
+    broken(
+        "version: 1\nsource: x\nepisodes: {by: key, pattern: '(ep\\d+)_(\\d+)', order: a}\n",
+        &expect![[r#"
+            line 3, column 21: `(ep\d+)_(\d+)` has a group without a name (write `(?<episode>ep\d+)_(?<step>\d+)`; `(?:…)` is a group that nothing asks for)
+            line 3, column 47: `episodes.order` has no meaning with `by: key` (write `by: field`, or remove the key)
+        "#]],
+    );
+    broken(
+        "version: 1\nsource: x\nepisodes: {by: filed, field: a}\n",
+        &expect![[r#"
+            line 3, column 16: `episodes.by` is `filed` (did you mean `field`?)
+        "#]],
     );
 }
 

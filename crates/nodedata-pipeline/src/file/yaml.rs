@@ -36,6 +36,8 @@ pub(super) fn parse(text: &str) -> Result<Node, Mistake> {
     let mut options = Options::default();
     options.duplicate_keys = DuplicateKeyPolicy::PassThrough;
     options.merge_keys = MergeKeyPolicy::Error;
+    // A field may be called `y` or `on`, which were truths in YAML 1.1.
+    options.strict_booleans = true;
     if let Some(budget) = &mut options.budget {
         budget.max_depth = DEPTH_MAX;
         // What a name stands for is said where it is used.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use arrow_array::{Array as _, RecordBatch, RecordBatchOptions, make_array};
-use nodedata_core::{Batch, DType, InputRange, PixelShape, RowSpan, SourcePlan, StreamId, StreamSchema};
+use nodedata_core::{Batch, DType, InputRange, MediaShape, RowSpan, SourcePlan, StreamId, StreamSchema};
 use nodedata_dataset::UnitInput;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,7 @@ struct BatchHead {
 struct SpanHead(usize, u64, Range<u64>, u64);
 
 #[derive(Serialize, Deserialize)]
-struct PixelHead(usize, DType, Vec<u32>, String, u64);
+struct PixelHead(usize, DType, Vec<u32>, String, Option<u32>, u64);
 
 /// The head of a file, without a look at the rest.
 #[expect(clippy::disallowed_methods, reason = "a file of the run's own, which is no input")]
@@ -141,8 +141,8 @@ fn batch_head(batch: &Batch, plan: &SourcePlan, place: impl Fn(usize) -> Option<
         n_rows: batch.rows.num_rows(),
         spans: batch.spans.iter().map(span).collect::<Option<_>>()?,
         pixels: pixels
-            .map(|PixelShape { column, dtype, shape, encoding, n_rows }| {
-                PixelHead(column, dtype, shape, encoding, n_rows)
+            .map(|MediaShape { column, dtype, shape, encoding, rate_hz, n_rows }| {
+                PixelHead(column, dtype, shape, encoding, rate_hz, n_rows)
             })
             .collect(),
     })
@@ -200,8 +200,8 @@ fn batch(head: BatchHead, stream: &StreamSchema, positions: &[usize], arrays: &m
     let span = |SpanHead(input, n_rows, byte_range, first_record)| {
         Some(RowSpan { input: *positions.get(input)?, n_rows, byte_range, first_record })
     };
-    let pixels = head.pixels.into_iter().map(|PixelHead(column, dtype, shape, encoding, n_rows)| {
-        PixelShape { column, dtype, shape, encoding, n_rows }
+    let pixels = head.pixels.into_iter().map(|PixelHead(column, dtype, shape, encoding, rate_hz, n_rows)| {
+        MediaShape { column, dtype, shape, encoding, rate_hz, n_rows }
     });
     Some(Batch {
         stream: StreamId(stream.id.0),

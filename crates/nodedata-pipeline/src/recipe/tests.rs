@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
 use nodedata_core::{
-    DType, MediaEncoding, MessageText, MessageTexts, Moments, OnMisfit, OptionValue, TimeRange,
+    DType, MediaEncoding, MessageText, MessageTexts, Moments, OnMisfit, OptionValue, Reference, TimeRange,
 };
 use nodedata_normalize::{
     Align, Beyond, ByName, Clock, Constant, Cut, End, EpisodeRange, FieldFrom, FieldSpec, FieldTransform,
-    Marker, Rate, Start, StepTransform, TimeSource, Tolerance, TopicTime,
+    GroupBy, Marker, Rate, Start, StepTransform, TimeSource, Tolerance, TopicTime,
 };
 use proptest::prelude::*;
 
@@ -43,6 +43,7 @@ prop_compose! {
         keeps_misfits in any::<bool>(),
         sizes in any::<(u64, u64)>(),
         decode in prop::collection::btree_map(text(), prop::sample::select(MediaEncoding::ALL.map(|it| it.0).to_vec()), 0..3),
+        embed in prop::collection::btree_map(text(), prop::sample::select(Reference::ALL.map(|it| it.0).to_vec()), 0..3),
         options in prop::collection::btree_map(text(), option(), 0..3),
     ) -> OpenOptions {
         // Every field is named: a new one has to be given values here, and is then held against what is read back.
@@ -58,6 +59,7 @@ prop_compose! {
             verify_checksums,
             partition_bytes: sizes.0,
             decode,
+            embed,
             record_bytes_max: sizes.1,
             options,
             // None of them is a part of recipes.
@@ -110,6 +112,7 @@ fn transforms() -> impl Strategy<Value = (Vec<FieldTransform>, Option<MediaEncod
         (number(), item()).prop_map(|(threshold, item)| FieldTransform::Binarize { threshold, item }),
         (prop::option::of(number()), prop::option::of(number()), item())
             .prop_map(|(min, max, item)| FieldTransform::Clip { min, max, item }),
+        Just(FieldTransform::Flac {}),
         Just(FieldTransform::FromCodes {}),
         Just(FieldTransform::FlipChannels {}),
         Just(FieldTransform::Rotate180 {}),
@@ -152,7 +155,15 @@ prop_compose! {
 fn clock() -> impl Strategy<Value = Clock> {
     let rate =
         (1..1_000_000u64, 1..1_000_000u64).prop_map(|(num, den)| Clock::Rate(Rate::new(num, den).unwrap()));
-    prop_oneof![rate, text().prop_map(Clock::Topic)]
+    prop_oneof![rate, text().prop_map(Clock::Topic), Just(Clock::Own)]
+}
+
+fn grouped() -> impl Strategy<Value = GroupBy> {
+    let by_field = (text(), prop::option::of(text()));
+    prop_oneof![
+        text().prop_map(|pattern| GroupBy::Key { pattern }),
+        by_field.prop_map(|(field, order)| GroupBy::Field { field, order }),
+    ]
 }
 
 prop_compose! {
@@ -213,6 +224,7 @@ fn schema() -> impl Strategy<Value = Schema> {
 prop_compose! {
     fn options()(
         open in open(),
+        grouped in prop::option::of(grouped()),
         steps in prop::option::of(steps()),
         schema in prop::option::of(schema()),
         splits in splits(),
@@ -226,6 +238,7 @@ prop_compose! {
             out: "out".into(),
             overwrite: false,
             open,
+            grouped,
             steps,
             step_flags: StepFlags::default(),
             schema,
@@ -281,6 +294,15 @@ fn a_recipe_is_spelled_so() {
         {"nd":"recipe/1","rows":{"format":"mcap","on_error":"fail","open":{"verify_checksums":false},"steps":{"clock":{"rate":"2997/100"},"fields":[{"from":{"paths":["/joints"]},"name":"joints"},{"from":{"constant":{"float":"0.1"}},"name":"scale"}]}},"shards":{"quarantine":{"a.mcap":"ND-Q001: black"},"shard_bytes":536870912,"splits":{"hash":{"fractions":[["train","0.9"],["val","0.1"]],"key":"episode"}}}}
     "#]]
     .assert_eq(&Recipe::new(&options, "mcap").to_json());
+    let grouped = ConvertOptions {
+        grouped: Some(GroupBy::Field { field: "run".to_owned(), order: None }),
+        steps: Some(StepSpec { fields: vec![FieldSpec::new("a", "b")], ..StepSpec::new(Clock::Own) }),
+        ..ConvertOptions::new("a.jsonl", "out")
+    };
+    expect_test::expect![[r#"
+        {"nd":"recipe/1","rows":{"format":"jsonl","grouped@1":{"field":{"field":"run"}},"on_error":"fail","open":{},"steps":{"clock":"own","fields":[{"from":{"paths":["b"]},"name":"a"}]}},"shards":{"shard_bytes":536870912,"splits":"source_or_train"}}
+    "#]]
+    .assert_eq(&Recipe::new(&grouped, "jsonl").to_json());
 }
 
 /// An option that this version does not know decides bytes: it is never passed over.

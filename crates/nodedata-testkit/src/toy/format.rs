@@ -61,7 +61,8 @@ fn joined(planned: Vec<PlannedFile<ToyFile>>) -> Vec<Recording<ToyFile>> {
     }
     let recording = |(key, mut files): (PathBuf, Vec<PlannedFile<ToyFile>>)| {
         files.sort_by_key(|it| it.log.as_ref().map(ToyFile::number));
-        Recording { key: key.to_string_lossy().replace('\\', "/"), metadata: BTreeMap::new(), files }
+        let key = key.to_string_lossy().replace('\\', "/");
+        Recording { key, metadata: BTreeMap::new(), files, shared: Vec::new() }
     };
     files_of.into_iter().map(recording).collect()
 }
