@@ -15,7 +15,7 @@ except ImportError as err:  # Another environment than that of the readers.
 else:
     ABSENT = None
 
-# mlcroissant lives in an environment of its own. What it says of a file: mistakes, record sets with their fields, types.
+# mlcroissant is read in a process of its own. What it says of a file: mistakes, record sets with their fields, types.
 READ_CROISSANT = """
 import json, sys, warnings, logging
 import mlcroissant

@@ -1,10 +1,12 @@
-"""RLDS conversion against TFDS, which loads TensorFlow and therefore lives in an environment of its own: every step of every
+"""RLDS conversion against TFDS, which loads TensorFlow and therefore runs in a process of its own: every step of every
 episode, every value, and the bytes of every picture. Run by `cargo xtask test`."""
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
+import threading
 import unittest
 
 CONVERT_SECONDS_MAX = 60
@@ -23,6 +25,7 @@ class Rlds(unittest.TestCase):
         scratch = tempfile.TemporaryDirectory(prefix="node-data-rlds-")
         cls.addClassCleanup(scratch.cleanup)
         cls.folder = pathlib.Path(scratch.name)
+        cls.worker = None
 
     def setUp(self):
         # Not in setUpClass: a class skipped there is missing from the number of tests that ran.
@@ -85,11 +88,33 @@ class Rlds(unittest.TestCase):
         return counts
 
     def run_python(self, *arguments):
-        done = subprocess.run(
-            [self.python, *map(str, arguments)], capture_output=True, text=True, timeout=COMPARE_SECONDS_MAX,
-            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"})
-        self.assertEqual(done.returncode, 0, done.stderr[-4000:])
-        return done.stdout
+        """Runs a script where TFDS is, and returns what it printed. All of them are forks of one process that has loaded it."""
+        if self.worker is None:
+            type(self).worker = subprocess.Popen(
+                [self.python, str(HERE / "rlds_worker.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                start_new_session=True)
+            self.addClassCleanup(stop, self.worker)
+        self.worker.stdin.write(json.dumps([*map(str, arguments)]) + "\n")
+        self.worker.stdin.flush()
+        # A script that hangs is ended with the worker, whose answer is then no line.
+        timer = threading.Timer(COMPARE_SECONDS_MAX, os.killpg, [self.worker.pid, signal.SIGKILL])
+        timer.start()
+        line = self.worker.stdout.readline()
+        timer.cancel()
+        if not line:
+            stop(self.worker)
+            type(self).worker = None
+            self.fail(f"{arguments[0]}: no answer within {COMPARE_SECONDS_MAX} s")
+        told = json.loads(line)
+        self.assertEqual(told["code"], 0, told["stderr"][-4000:])
+        return told["stdout"]
+
+
+def stop(worker):
+    """Closes what it reads, which ends it."""
+    worker.stdin.close()
+    worker.stdout.close()
+    worker.wait()
 
 
 def corpus(test):

@@ -10,7 +10,8 @@ pub(crate) struct Options {
     pub(crate) mb: u64,
 
     /// Only inputs whose name contains this: jpeg-none, jpeg-zstd, raw-none, raw-zstd, camera-none, camera-zstd,
-    /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1, rlds-jpeg, rlds-large, rlds-many;
+    /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1, rlds-jpeg, rlds-large, rlds-many,
+    /// samples-webdataset, samples-jsonl-numbers, samples-jsonl-chat, samples-csv, samples-parquet, samples-ipc;
     /// or jobs: bags-jpeg, bags-numeric, topics, message, inspect-jpeg, inspect-numeric, align-jpeg, align-raw, align-numeric, push-folder, push-server,
     /// push-folder-known, push-server-known.
     #[arg(long)]
@@ -40,8 +41,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PYTHON")]
     pub(crate) rosbags: Option<PathBuf>,
 
+    /// A Python interpreter that has `webdataset` and `pyarrow` installed: time them on sets of samples, too.
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+
     /// Another build of node-data: every job runs with it and with ours in turns, instead of with reference jobs.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["inputs_only", "rerun", "lerobot", "tfds", "rosbags"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["inputs_only", "rerun", "lerobot", "tfds", "rosbags", "python"])]
     pub(crate) against: Option<PathBuf>,
 
     /// Write the figures as JSON to this file, too.
@@ -78,8 +83,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.rerun {
         command.arg("--rerun");
     }
-    let pythons =
-        [("--lerobot", &options.lerobot), ("--tfds", &options.tfds), ("--rosbags", &options.rosbags)];
+    let pythons = [
+        ("--lerobot", &options.lerobot),
+        ("--tfds", &options.tfds),
+        ("--rosbags", &options.rosbags),
+        ("--python", &options.python),
+    ];
     for (flag, python) in pythons {
         let Some(python) = python else { continue };
         // A bare name is looked up on the PATH; a path must hold in the workspace's folder, too.

@@ -5,6 +5,7 @@ mod bench_command;
 mod check_summary;
 mod generated;
 mod json_reference;
+mod python_environment;
 mod python_readers;
 mod test_command;
 mod tidy;

@@ -3,6 +3,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -49,6 +50,7 @@ struct Part {
     counts: Counts,
     /// Why it failed or was skipped.
     remark: Option<String>,
+    took: Duration,
 }
 
 /// Runs every part, even when an earlier one failed, and ends with the counts alone on a line.
@@ -68,12 +70,15 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 
     println!();
     let mut total = Counts::default();
-    for Part { name, counts, remark } in &parts {
+    for Part { name, counts, remark, took } in &parts {
         total.add(*counts);
         let remark = remark.as_deref().map(|it| format!(" ({it})")).unwrap_or_default();
         println!(
-            "{name}: {} ok, {} not ok, {} left out{remark}",
-            counts.n_passed, counts.n_failed, counts.n_skipped
+            "{name}: {} ok, {} not ok, {} left out, {} s{remark}",
+            counts.n_passed,
+            counts.n_failed,
+            counts.n_skipped,
+            took.as_secs()
         );
     }
     // CI reads this line: it must be the last one and stand alone.
@@ -92,14 +97,12 @@ fn check(name: &'static str, job: impl FnOnce() -> Result<()>) -> Part {
 /// A part with counts of its own; an `Err` counts as one failure.
 fn part(name: &'static str, job: impl FnOnce() -> Result<(Counts, Option<String>)>) -> Part {
     eprintln!("== {name}");
-    match job() {
-        Ok((counts, remark)) => Part { name, counts, remark },
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            let remark = failure.lines().next().map(str::to_owned);
-            Part { name, counts: Counts::one(false), remark }
-        }
-    }
+    let start = Instant::now();
+    let (counts, remark) = job().unwrap_or_else(|failure| {
+        eprintln!("error: {failure}");
+        (Counts::one(false), failure.lines().next().map(str::to_owned))
+    });
+    Part { name, counts, remark, took: start.elapsed() }
 }
 
 fn format_check() -> Result<()> {

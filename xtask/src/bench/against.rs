@@ -11,7 +11,7 @@ use super::{
     measure::{Measured, even_ground, median},
     push,
     report::mebibytes,
-    rlds,
+    rlds, samples,
 };
 use crate::{
     bench_command::Options,
@@ -63,6 +63,7 @@ pub(super) fn run(
     jobs.extend(align::jobs(folder, outputs, options)?);
     jobs.extend(lerobot::jobs(folder, outputs, options)?);
     jobs.extend(rlds::jobs(folder, outputs, options)?);
+    jobs.extend(samples::jobs(folder, outputs, options)?);
     jobs.extend(push::jobs(folder, outputs, options)?);
     if jobs.is_empty() {
         return Err("no input has such a name; `--help` lists them".to_owned());

@@ -17,6 +17,7 @@ mod push;
 mod reference;
 mod report;
 mod rlds;
+mod samples;
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 
 use crate::{
     bench_command::Options,
-    generated, python_readers,
+    generated, python_environment,
     workspace::{self, Result},
 };
 use conversion::{Conversion, convert};
@@ -60,6 +61,13 @@ pub(crate) enum Job {
         /// How many records there must be.
         n_records: u64,
     },
+    /// Reads all messages of a bag of SQLite with our own walk over its pages.
+    SqliteWalk {
+        /// The `.db3` read.
+        input: PathBuf,
+        /// How many messages there must be.
+        n_messages: u64,
+    },
     /// Reads all messages of a bag of SQLite with the crate `rusqlite`.
     SqliteCrate {
         /// The `.db3` read.
@@ -84,6 +92,7 @@ pub(crate) fn run_job(job: &Job) -> Result<()> {
         Job::Copy { input, output } => reference::copy(input, output),
         Job::McapSummary { input } => inspect::summary(input),
         Job::TfrecordCrate { input, n_records } => rlds::by_crate(input, *n_records),
+        Job::SqliteWalk { input, n_messages } => bags::by_walk(input, *n_messages),
         Job::SqliteCrate { input, n_messages } => bags::by_crate(input, *n_messages),
         Job::Zstd { input } => reference::zstd(input),
     }
@@ -125,6 +134,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let lerobot = lerobot::run(&folder, &outputs, options)?;
     let rlds = rlds::run(&folder, &outputs, options)?;
     let bags = bags::run(&folder, &outputs, options)?;
+    let samples = samples::run(&folder, &outputs, options)?;
     let extremes = extremes::run(&folder, &outputs, options)?;
     let push = push::run(&folder, &outputs, options)?;
     remove(&outputs)?;
@@ -133,6 +143,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         + lerobot.n_selected
         + rlds.n_selected
         + bags.n_selected
+        + samples.n_selected
         + extremes.n_selected
         + push.n_selected;
     if n_selected + of_others == 0 {
@@ -149,6 +160,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("{}", lerobot::markdown(&lerobot, options));
     println!("{}", rlds::markdown(&rlds, options));
     println!("{}", bags::markdown(&bags, options));
+    println!("{}", samples::markdown(&samples, options));
     println!("{}", extremes::markdown(&extremes, options));
     println!("{}", push::markdown(&push, options));
     let others = [
@@ -156,6 +168,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ("lerobot", lerobot::json(&lerobot)),
         ("rlds", rlds::json(&rlds)),
         ("bags", bags::json(&bags)),
+        ("samples", samples::json(&samples)),
         ("extremes", extremes::json(&extremes)),
         ("push", push::json(&push)),
         ("inspect", inspect::json(&inspect)),
@@ -223,7 +236,7 @@ const RERUN: &str = "rerun-sdk==0.41.0";
 
 /// Installs rerun-sdk once and returns its program: the native one, not the Python script that starts it.
 fn install_rerun() -> Result<PathBuf> {
-    let python = python_readers::install("venv-rerun", &[RERUN.as_ref()], RERUN)?;
+    let python = python_environment::install("venv-rerun", &[RERUN.as_ref()], RERUN)?;
     let find = "import pathlib, rerun_cli; print(pathlib.Path(rerun_cli.__file__).parent)";
     let folder = workspace::stdout_of(std::process::Command::new(python).args(["-c", find]))?;
     let rerun = Path::new(folder.trim()).join(format!("rerun{}", std::env::consts::EXE_SUFFIX));

@@ -8,6 +8,8 @@ pub(super) const HEIGHT: u16 = 480;
 
 /// Quality of JPEG pictures, as cameras on robots have it.
 const JPEG_QUALITY: u8 = 85;
+/// Quality of photographs that people publish.
+const PHOTO_QUALITY: u8 = 92;
 
 /// An rgb8 picture, row by row: a moving gradient, blocks of noise, and a sensor's grain, so that
 /// neither zstd nor JPEG finds more in it than in a real one.
@@ -84,8 +86,20 @@ pub(super) const N_JPEG: u64 = 128;
 /// # Errors
 /// When the encoder refuses the picture.
 pub(super) fn jpeg(frame: u64) -> Result<Vec<u8>> {
+    encoded(frame, JPEG_QUALITY)
+}
+
+/// The same as sets of photographs have it: about 60 KB.
+///
+/// # Errors
+/// When the encoder refuses the picture.
+pub(super) fn photo(frame: u64) -> Result<Vec<u8>> {
+    encoded(frame, PHOTO_QUALITY)
+}
+
+fn encoded(frame: u64, quality: u8) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    jpeg_encoder::Encoder::new(&mut bytes, JPEG_QUALITY)
+    jpeg_encoder::Encoder::new(&mut bytes, quality)
         .encode(&rgb((frame % N_JPEG) as usize), WIDTH, HEIGHT, jpeg_encoder::ColorType::Rgb)
         .map_err(|err| format!("cannot encode a JPEG: {err}"))?;
     Ok(bytes)
@@ -115,6 +129,7 @@ mod tests {
         assert_eq!(stamped.len(), picture.len() + 12);
         assert_eq!(&stamped[stamped.len() - 2..], &[0xff, 0xd9]);
         assert_ne!(picture, jpeg(1).unwrap());
+        assert!((45_000..75_000).contains(&photo(0).unwrap().len()));
     }
 
     #[test]

@@ -31,6 +31,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-lerobot", "nodedata-media", "video files, their decoding, image headers"),
     edge("nodedata-lerobot", "nodedata-steps", "one table of steps"),
     edge("nodedata-jsonl", "nodedata-core", "implements Format"),
+    edge("nodedata-jsonl", "nodedata-io", "files may be packed as a whole"),
     edge("nodedata-jsonl", "nodedata-message", "a line is a message of JSON"),
     edge("nodedata-jsonl", "nodedata-steps", "one table of rows, its selection, the words of losses"),
     edge("nodedata-rlds", "nodedata-core", "implements Format"),
@@ -108,6 +109,11 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-cli", "nodedata-registry", "node-data dataset and node-data store"),
     edge("nodedata-cli", "nodedata-server", "node-data serve"),
     edge("nodedata-cli", "nodedata-export", "node-data export"),
+    // The bench walks pages of SQLite without the rest of a conversion.
+    edge("xtask", "nodedata-core", "options of the walk"),
+    edge("xtask", "nodedata-io", "opens the file that is walked"),
+    edge("xtask", "nodedata-log", "the cursor over messages"),
+    edge("xtask", "nodedata-rosbag", "the walk over pages of SQLite"),
     // The test kit sees the traits, never a format. Its own is there to show what the traits allow.
     edge("nodedata-testkit", "nodedata-core", "conformance of Format and Source"),
     edge("nodedata-testkit", "nodedata-io", "fixtures in memory and on disk"),

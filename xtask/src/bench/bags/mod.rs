@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub(super) use report::{json, markdown};
-pub(super) use sqlite::by_crate;
+pub(super) use sqlite::{by_crate, by_walk};
 
 /// Recordings of the bench, by name of the job.
 const JOBS: [(&str, Mix); 2] = [("bags-jpeg", Mix::Jpeg), ("bags-numeric", Mix::Numeric)];
@@ -159,8 +159,8 @@ fn time_all(
                 readings.push(official::read(python, path, input.n_messages, outputs)?);
             }
         }
-        walks.push(time_walk(&program, &bags[0], mix)?);
-        by_crate.push(time_crate(&bags[0], &input)?);
+        walks.push(time_reading("sqlite-walk", &bags[0], &input)?);
+        by_crate.push(time_reading("sqlite-crate", &bags[0], &input)?);
     }
     let over = |theirs: &[f64], ours: &[f64]| {
         median(theirs.iter().zip(ours).map(|(theirs, ours)| theirs / ours).collect())
@@ -186,21 +186,10 @@ fn time_all(
     Ok(Row { name, mix, input, mcap: Conversion::middle(&mcaps), bags, walk })
 }
 
-/// `inspect --full` of the topic with the smallest share walks every page of the tree and makes rows of little.
-fn time_walk(program: &Path, bag: &Path, mix: Mix) -> Result<Measured> {
-    let topic = match mix {
-        Mix::Numeric => "/joint_states",
-        Mix::Jpeg | Mix::Raw | Mix::Camera => mix.camera_topic(),
-    };
-    let words = ["inspect", "--full", "--undecoded", "*", "--topic", topic];
-    let command: Vec<String> =
-        std::iter::once(path_text(program)).chain(words.map(str::to_owned)).chain([path_text(bag)]).collect();
-    measure::in_own_process(&command)
-}
-
-fn time_crate(bag: &Path, input: &Input) -> Result<Measured> {
+/// Times a job that reads all messages of a bag, in a process of its own.
+fn time_reading(job: &str, bag: &Path, input: &Input) -> Result<Measured> {
     let own = std::env::current_exe().map_err(|err| format!("cannot find this program: {err}"))?;
-    let job = ["bench-job", "sqlite-crate"].map(str::to_owned);
+    let job = ["bench-job", job].map(str::to_owned);
     let command = [&[path_text(&own)], &job[..], &[path_text(bag), input.n_messages.to_string()]].concat();
     measure::in_own_process(&command)
 }

@@ -36,7 +36,7 @@ pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String
             _ = writeln!(text, "| {} |", cells.join(" | "));
         }
     }
-    text.push_str("\n| recording | all pages walked: wall s | crate `rusqlite`: wall s | × crate |\n| --- | --- | --- | --- |\n");
+    text.push_str("\n| recording | own walk over pages: wall s | crate `rusqlite`: wall s | × crate |\n| --- | --- | --- | --- |\n");
     for Row { name, walk, .. } in &figures.rows {
         let (ours, by_crate) = (walk.ours.wall_s, walk.by_crate.wall_s);
         _ = writeln!(text, "| {name} | {ours:.3} | {by_crate:.3} | {:.2} |", walk.ratio);

@@ -1,7 +1,11 @@
 //! A ROS 2 bag of SQLite with the messages of an MCAP recording, and its rows read back with the crate `rusqlite`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use nodedata_core::{Files, OpenOptions, TimeRange};
+use nodedata_io::LocalFiles;
+use nodedata_log::{LogStorage, Route, Routes, Selector, StoredFile};
+use nodedata_rosbag::SQLITE3;
 use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 use super::messages::Message;
@@ -61,6 +65,37 @@ fn insert(
         }
         message.execute(params![id as i64, it.time_ns as i64, it.data]).map_err(&failed)?;
     }
+    Ok(())
+}
+
+/// Reads all messages of a bag by its pages, as a conversion does before it decodes them, and of each payload a byte in every 4,096.
+///
+/// # Errors
+/// When it cannot be read, or has another number of messages.
+pub(in crate::bench) fn by_walk(path: &Path, n_wanted: u64) -> Result<()> {
+    let failed = |err: &dyn std::fmt::Display| format!("cannot read {}: {err}", path.display());
+    let (folder, name) = (path.parent().unwrap_or(Path::new(".")), path.file_name().unwrap_or_default());
+    let name = Path::new(name);
+    let file = LocalFiles::folder(folder).and_then(|it| it.open(name)).map_err(|err| failed(&err))?;
+    let companions = SQLITE3.companions().iter().map(|_| None).collect();
+    let options = OpenOptions::default();
+    let (log, facts) =
+        SQLITE3.open(StoredFile { path: name, file, companions }, &options).map_err(|err| failed(&err))?;
+    let mut routes = Routes::default();
+    facts.definitions.channels.keys().for_each(|id| routes.set(*id, Route::Stream(0)));
+    let selector = Selector::new(Arc::new(routes), TimeRange::ALL);
+    let mut messages = log.messages(0..log.n_units(), selector, &options);
+    let (mut n_rows, mut sum) = (0, 0_u64);
+    while let Some(message) = messages.next_message().map_err(|damage| failed(&damage.error))? {
+        let data = message.payload;
+        sum = data.iter().step_by(4096).fold(sum, |sum, it| sum.wrapping_add(u64::from(*it)));
+        sum = sum.wrapping_add(message.log_time);
+        n_rows += 1;
+    }
+    if n_rows != n_wanted {
+        return Err(format!("{n_rows} messages of {n_wanted} were read of {}", path.display()));
+    }
+    println!("{sum}");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use super::{
     shape::{CAMERAS, Layout, RATE_HZ, Shape},
 };
 use crate::{
-    python_readers,
+    python_environment,
     workspace::{self, Result},
 };
 
@@ -60,7 +60,7 @@ pub(super) fn ffmpeg() -> Result<PathBuf> {
         return Ok("ffmpeg".into());
     }
     const PACKAGE: &str = "imageio-ffmpeg";
-    let python = python_readers::install("venv-ffmpeg", &[PACKAGE.as_ref()], PACKAGE)?;
+    let python = python_environment::install("venv-ffmpeg", &[PACKAGE.as_ref()], PACKAGE)?;
     let find = "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())";
     Ok(workspace::stdout_of(Command::new(python).args(["-c", find]))?.trim().into())
 }
