@@ -109,13 +109,13 @@ fn frozen_digests() {
     digests(
         &fixture("json_and_cbor.mcap"),
         &expect![[r#"
-            content b3:f3c7551f4ecf4570744be2e7683e88a49a8322b3bac62285a58916c4096d39b5
-            801d834f7bfe80df76f94dbc6f8b87bcb99bbe4458bc7d21a2d87a4f920aa2e1 streams/arm/train-00000.parquet
-            18682c9bc66d68fa1b70a9498024df049e9bb62673606e46e15a70613d88f9a8 streams/arm_fb4f4cc6/train-00000.parquet
-            77e9fdf78cb694ac93154ec695faf5fdf8eee65886267f02a399a1a97cf9ca31 streams/cbor/train-00000.parquet
-            3777d6d63e9264de4cd0900b6e479b1877019426d22c3d2612f3a4fc8dfb8037 streams/free/train-00000.parquet
-            0176d89b6e4bfe381af071938059495697b027b6e35f648eb441b8e160d29c87 streams/opaque/train-00000.parquet
-        "#]],
+        content b3:f3c7551f4ecf4570744be2e7683e88a49a8322b3bac62285a58916c4096d39b5
+        801d834f7bfe80df76f94dbc6f8b87bcb99bbe4458bc7d21a2d87a4f920aa2e1 streams/arm/train-00000.parquet
+        18682c9bc66d68fa1b70a9498024df049e9bb62673606e46e15a70613d88f9a8 streams/arm_fb4f4cc6/train-00000.parquet
+        77e9fdf78cb694ac93154ec695faf5fdf8eee65886267f02a399a1a97cf9ca31 streams/cbor/train-00000.parquet
+        3777d6d63e9264de4cd0900b6e479b1877019426d22c3d2612f3a4fc8dfb8037 streams/free/train-00000.parquet
+        0176d89b6e4bfe381af071938059495697b027b6e35f648eb441b8e160d29c87 streams/opaque/train-00000.parquet
+    "#]],
     );
     digests(
         &fixture("ros1_profile.mcap"),
