@@ -14,7 +14,7 @@ use nodedata_core::{Error, ErrorKind, Files, ReadAt, Result, Silent};
 use nodedata_dataset::{Dataset, Question, Rows, explain, validate};
 use nodedata_export::{HubFacts, export_hugging_face};
 use nodedata_io::{FolderFiles, MemoryFiles, RemoteFiles, block_on};
-use nodedata_testkit::corpus;
+use nodedata_testkit::{corpus, reading::CountedFiles};
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, memory::InMemory, path::Path as ObjectPath};
 
 use crate::{command::Work, logs::fixture};
@@ -247,42 +247,13 @@ fn one_describer_writes_every_index() {
     assert_eq!(keys(&plain["inline_episodes"][0]), keys(&converted["inline_episodes"][0]));
 }
 
-/// Counts the bytes that are asked for.
-struct Counting {
-    files: Arc<dyn Files>,
-    n_bytes: Arc<AtomicU64>,
-}
-
-struct CountingFile(Arc<dyn ReadAt>, Arc<AtomicU64>);
-
-impl Files for Counting {
-    fn list(&self) -> Result<Vec<PathBuf>> {
-        self.files.list()
-    }
-
-    fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        Ok(Arc::new(CountingFile(self.files.open(path)?, Arc::clone(&self.n_bytes))))
-    }
-}
-
-impl ReadAt for CountingFile {
-    fn n_bytes(&self) -> u64 {
-        self.0.n_bytes()
-    }
-
-    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
-        self.1.fetch_add(range.end - range.start, Ordering::Relaxed);
-        self.0.read_at(range)
-    }
-}
-
 /// Rows cost about the bytes of their pages: nothing reads on to the end of a file that may lie in a bucket.
 #[test]
 fn reading_a_shard_asks_for_its_bytes_once() {
     let work = Work::new();
     let folder = converted(&work, "video");
     let n_bytes = Arc::new(AtomicU64::new(0));
-    let files = Counting { files: Arc::clone(folder.files()), n_bytes: Arc::clone(&n_bytes) };
+    let files = CountedFiles::new(Arc::clone(folder.files()), &n_bytes);
     let dataset = Dataset::over(Arc::new(files)).unwrap();
     for entry in &dataset.manifest.shards {
         n_bytes.store(0, Ordering::Relaxed);

@@ -1,8 +1,6 @@
 //! Media that rows refer to, in the place of their names.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-mod rows;
-
 use std::sync::Arc;
 
 use arrow_array::{Array as _, ArrayRef, RecordBatch, StructArray, cast::AsArray as _};
@@ -13,7 +11,7 @@ use nodedata_core::{
 use nodedata_io::{LocalFiles, MemoryFiles};
 use nodedata_jsonl::JSONL;
 use nodedata_testkit::corpus;
-use rows::read;
+use nodedata_testkit::reading::read;
 
 /// The smallest PNG that says what it is: header alone, of one size a colour.
 fn png(width: u8) -> Vec<u8> {

@@ -1,8 +1,6 @@
 //! Files that are one list, files that are one object, and files that are packed as a whole.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-mod rows;
-
 use std::{io::Write as _, path::PathBuf, sync::Arc};
 
 use arrow_array::{RecordBatch, cast::AsArray as _, types::Int64Type};
@@ -12,7 +10,7 @@ use nodedata_core::{
 use nodedata_io::MemoryFiles;
 use nodedata_jsonl::JSONL;
 use nodedata_testkit::corpus;
-use rows::read;
+use nodedata_testkit::reading::read;
 
 fn open(name: &str, bytes: impl Into<Vec<u8>>, options: &OpenOptions) -> Result<Box<dyn Source>> {
     JSONL.open(Arc::new(MemoryFiles::default().with(name, bytes.into())), options)

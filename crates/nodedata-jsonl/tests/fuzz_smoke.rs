@@ -1,7 +1,4 @@
 //! What the fuzz target `jsonl` does, for a few hundred seeded mutations on a stable compiler.
-#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
-
-mod rows;
 
 use std::{
     path::{Path, PathBuf},
@@ -14,8 +11,8 @@ use nodedata_core::{
 };
 use nodedata_io::MemoryFiles;
 use nodedata_jsonl::JSONL;
+use nodedata_testkit::reading::read;
 use nodedata_testkit::{corpus, damaged::Random};
-use rows::read;
 
 fn open(bytes: &[u8], options: &OpenOptions) -> Result<Box<dyn Source>> {
     let files = MemoryFiles::default().with("a.jsonl", bytes.to_vec()).with("sample-0009", &b"medium"[..]);

@@ -1,15 +1,13 @@
 //! Values that no column and no reader of JSON holds as they are written, and bounds on records.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-mod rows;
-
 use std::sync::Arc;
 
 use arrow_array::{Array as _, RecordBatch, cast::AsArray as _};
 use nodedata_core::{ErrorKind, Format as _, OpenOptions, OptionValue, Result, Source};
 use nodedata_io::MemoryFiles;
 use nodedata_jsonl::JSONL;
-use rows::read;
+use nodedata_testkit::reading::read;
 
 fn mixed(word: &str) -> OpenOptions {
     let mut options = OpenOptions::default();

@@ -1,12 +1,9 @@
 //! What JSON Lines become: types, damage, deals, and what an opening remembers.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-mod rows;
-
 use std::{
     collections::BTreeMap,
-    ops::Range,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,13 +13,13 @@ use std::{
 use arrow_array::{Array as _, RecordBatch, cast::AsArray as _, types::Int64Type};
 use bytes::Bytes;
 use nodedata_core::{
-    Confidence, ErrorKind, Files, Format as _, Listing, OpenOptions, OptionValue, ReadAt, ReadOptions,
-    Result, RowDeal, RowKey, Source, StreamKind,
+    Confidence, ErrorKind, Format as _, Listing, OpenOptions, OptionValue, ReadOptions, Result, RowDeal,
+    RowKey, Source, StreamKind,
 };
 use nodedata_io::MemoryFiles;
 use nodedata_jsonl::JSONL;
 use nodedata_testkit::corpus;
-use rows::read;
+use nodedata_testkit::reading::{CountedFiles, read};
 
 fn files(text: impl Into<Bytes>) -> MemoryFiles {
     MemoryFiles::default().with("a.jsonl", text)
@@ -160,35 +157,6 @@ fn values_as_deep_as_columns_go_come_back_from_what_was_learned() {
     }
 }
 
-/// Files that count the bytes that are read of them.
-struct Counted {
-    files: MemoryFiles,
-    n_read: Arc<AtomicU64>,
-}
-
-struct CountedFile(Arc<dyn ReadAt>, Arc<AtomicU64>);
-
-impl Files for Counted {
-    fn list(&self) -> Result<Vec<PathBuf>> {
-        self.files.list()
-    }
-
-    fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        Ok(Arc::new(CountedFile(self.files.open(path)?, Arc::clone(&self.n_read))))
-    }
-}
-
-impl ReadAt for CountedFile {
-    fn n_bytes(&self) -> u64 {
-        self.0.n_bytes()
-    }
-
-    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
-        self.1.fetch_add(range.end - range.start, Ordering::Relaxed);
-        self.0.read_at(range)
-    }
-}
-
 fn fixture() -> Vec<u8> {
     std::fs::read(corpus::fixtures("jsonl").join("samples.jsonl")).unwrap()
 }
@@ -197,7 +165,7 @@ fn fixture() -> Vec<u8> {
 fn what_was_learned_saves_the_pass() {
     let bytes = fixture();
     let n_read = Arc::new(AtomicU64::new(0));
-    let counted = || Arc::new(Counted { files: files(bytes.clone()), n_read: Arc::clone(&n_read) });
+    let counted = || Arc::new(CountedFiles::new(Arc::new(files(bytes.clone())), &n_read));
     let options = OpenOptions { deal: Some(deal(RowKey::Row)), ..OpenOptions::default() };
     let first = JSONL.open(counted(), &options).unwrap();
     assert!(bytes.len() as u64 <= n_read.swap(0, Ordering::Relaxed));

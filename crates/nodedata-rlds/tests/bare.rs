@@ -5,7 +5,7 @@ mod built;
 
 use std::{
     io::Write as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,12 +20,15 @@ use arrow_array::{
 use built::{Files, Value, dataset, example, framed};
 use bytes::Bytes;
 use nodedata_core::{
-    Confidence, Error, ErrorKind, FindingKind, Format as _, Listing, OpenOptions, ReadAt, ReadOptions,
-    Result, RowDeal, RowKey, Source, StreamKind,
+    Confidence, Error, ErrorKind, FindingKind, Format as _, Listing, OpenOptions, ReadOptions, Result,
+    RowDeal, RowKey, Source, StreamKind,
 };
 use nodedata_io::MemoryFiles;
 use nodedata_rlds::RLDS;
-use nodedata_testkit::source::{Case, Damage, conformance};
+use nodedata_testkit::{
+    reading::CountedFiles,
+    source::{Case, Damage, conformance},
+};
 
 /// A record that is no episode. Some have no label, and tags differ in number.
 fn sample(id: i64) -> Vec<(&'static str, Value)> {
@@ -313,36 +316,10 @@ fn records_of_packed_files_are_told_by_their_number() {
     }
 }
 
-/// Files of which each reading counts.
-struct Counted(Arc<dyn nodedata_core::Files>, Arc<AtomicU64>);
-
-struct CountedFile(Arc<dyn ReadAt>, Arc<AtomicU64>);
-
-impl nodedata_core::Files for Counted {
-    fn list(&self) -> Result<Vec<PathBuf>> {
-        self.0.list()
-    }
-
-    fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        Ok(Arc::new(CountedFile(self.0.open(path)?, Arc::clone(&self.1))))
-    }
-}
-
-impl ReadAt for CountedFile {
-    fn n_bytes(&self) -> u64 {
-        self.0.n_bytes()
-    }
-
-    fn read_at(&self, range: std::ops::Range<u64>) -> Result<Bytes> {
-        self.1.fetch_add(range.end - range.start, Ordering::SeqCst);
-        self.0.read_at(range)
-    }
-}
-
 #[test]
 fn what_was_learned_is_not_learned_again() {
     let n_read = Arc::new(AtomicU64::new(0));
-    let counted = || Arc::new(Counted(in_memory(files()), Arc::clone(&n_read)));
+    let counted = || Arc::new(CountedFiles::new(in_memory(files()), &n_read));
     let first = RLDS.open(counted(), &OpenOptions::default()).unwrap();
     assert!(n_read.swap(0, Ordering::SeqCst) > 1000);
     let learned = first.plan().learned.clone();

@@ -1,11 +1,8 @@
 //! What Arrow IPC files and streams become: dictionaries as they change, damage with its place.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-mod rows;
-
 use std::{
     ops::Range,
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,15 +17,13 @@ use arrow_array::{
 };
 use arrow_ipc::writer::{DictionaryHandling, FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::{DataType, Field, UnionFields};
-use bytes::Bytes;
 use nodedata_core::{
-    Confidence, ErrorKind, Files, Format as _, Listing, OpenOptions, ReadAt, ReadOptions, Result, RowDeal,
-    RowKey, Source,
+    Confidence, ErrorKind, Format as _, Listing, OpenOptions, ReadOptions, Result, RowDeal, RowKey, Source,
 };
 use nodedata_io::MemoryFiles;
 use nodedata_tabular::ARROW;
 use nodedata_testkit::damaged::Random;
-use rows::read;
+use nodedata_testkit::reading::{CountedFiles, read};
 
 fn open_with(bytes: Vec<u8>, options: &OpenOptions) -> Result<Box<dyn Source>> {
     ARROW.open(Arc::new(MemoryFiles::default().with("a.arrow", bytes)), options)
@@ -112,32 +107,6 @@ fn a_large_record_batch_is_read_by_rows() {
     }
 }
 
-/// Files that count the bytes that are read of them.
-struct Counted(MemoryFiles, Arc<AtomicU64>);
-
-struct CountedFile(Arc<dyn ReadAt>, Arc<AtomicU64>);
-
-impl Files for Counted {
-    fn list(&self) -> Result<Vec<PathBuf>> {
-        self.0.list()
-    }
-
-    fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        Ok(Arc::new(CountedFile(self.0.open(path)?, Arc::clone(&self.1))))
-    }
-}
-
-impl ReadAt for CountedFile {
-    fn n_bytes(&self) -> u64 {
-        self.0.n_bytes()
-    }
-
-    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
-        self.1.fetch_add(range.end - range.start, Ordering::Relaxed);
-        self.0.read_at(range)
-    }
-}
-
 #[test]
 fn a_record_batch_is_read_once_for_all_batches_of_its_rows() {
     let columns = ["x", "y"].map(|name| (name, Arc::clone(numbers(0..5000).column(0))));
@@ -146,7 +115,7 @@ fn a_record_batch_is_read_once_for_all_batches_of_its_rows() {
     let n_read = |options: &OpenOptions| {
         let n_read = Arc::new(AtomicU64::new(0));
         let files = MemoryFiles::default().with("a.arrow", bytes.clone());
-        let source = ARROW.open(Arc::new(Counted(files, Arc::clone(&n_read))), options).unwrap();
+        let source = ARROW.open(Arc::new(CountedFiles::new(Arc::new(files), &n_read)), options).unwrap();
         let small = ReadOptions { batch_bytes_max: 1000, ..ReadOptions::default() };
         let (mut n_rows, mut n_batches) = (0, 0);
         for partition in 0..source.plan().partitions.len() {

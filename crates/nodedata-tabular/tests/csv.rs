@@ -1,11 +1,8 @@
 //! What text becomes: dialects, types, damage with its place, deals, and what an opening remembers.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-mod rows;
-
 use std::{
-    ops::Range,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -19,12 +16,12 @@ use arrow_array::{
 };
 use bytes::Bytes;
 use nodedata_core::{
-    Confidence, ErrorKind, Fact, Files, Format as _, Listing, OpenOptions, OptionValue, ReadAt, Result,
-    RowDeal, RowKey, Source, StreamKind,
+    Confidence, ErrorKind, Fact, Format as _, Listing, OpenOptions, OptionValue, Result, RowDeal, RowKey,
+    Source, StreamKind,
 };
 use nodedata_io::MemoryFiles;
 use nodedata_tabular::CSV;
-use rows::read;
+use nodedata_testkit::reading::{CountedFiles, read};
 
 fn open_with(text: impl Into<Bytes>, options: &OpenOptions) -> Result<Box<dyn Source>> {
     CSV.open(Arc::new(MemoryFiles::default().with("a.csv", text)), options)
@@ -232,35 +229,6 @@ fn files_are_joined_by_the_names_of_their_columns() {
     );
 }
 
-/// Files that count the bytes that are read of them.
-struct Counted {
-    files: MemoryFiles,
-    n_read: Arc<AtomicU64>,
-}
-
-struct CountedFile(Arc<dyn ReadAt>, Arc<AtomicU64>);
-
-impl Files for Counted {
-    fn list(&self) -> Result<Vec<PathBuf>> {
-        self.files.list()
-    }
-
-    fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        Ok(Arc::new(CountedFile(self.files.open(path)?, Arc::clone(&self.n_read))))
-    }
-}
-
-impl ReadAt for CountedFile {
-    fn n_bytes(&self) -> u64 {
-        self.0.n_bytes()
-    }
-
-    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
-        self.1.fetch_add(range.end - range.start, Ordering::Relaxed);
-        self.0.read_at(range)
-    }
-}
-
 fn sample(n: usize) -> String {
     let row = |it: usize| format!("{it},group {},\"a\n{}\"\n", it / 10, it * it);
     "id,group,text\n".to_owned() + &(0..n).map(row).collect::<String>()
@@ -270,7 +238,7 @@ fn sample(n: usize) -> String {
 fn what_was_learned_saves_the_pass() {
     let n_read = Arc::new(AtomicU64::new(0));
     let files = |text: String| {
-        Arc::new(Counted { files: MemoryFiles::default().with("a.csv", text), n_read: Arc::clone(&n_read) })
+        Arc::new(CountedFiles::new(Arc::new(MemoryFiles::default().with("a.csv", text)), &n_read))
     };
     let options =
         OpenOptions { deal: Some(deal(RowKey::Row)), partition_bytes: 5000, ..OpenOptions::default() };

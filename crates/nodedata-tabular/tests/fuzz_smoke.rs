@@ -1,7 +1,6 @@
 //! What the fuzz target `csv` does, for a few hundred seeded mutations on a stable compiler; and as many for Parquet.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-mod rows;
 mod tables;
 
 use std::sync::Arc;
@@ -10,8 +9,8 @@ use nodedata_core::{Format, OpenOptions, Result, RowDeal, RowKey, Source};
 use nodedata_io::MemoryFiles;
 use nodedata_tabular::{CSV, PARQUET};
 use nodedata_testkit::damaged::Random;
+use nodedata_testkit::reading::read;
 use parquet::arrow::ArrowWriter;
-use rows::read;
 
 fn open(format: &dyn Format, name: &str, bytes: &[u8], options: &OpenOptions) -> Result<Box<dyn Source>> {
     format.open(Arc::new(MemoryFiles::default().with(name, bytes.to_vec())), options)

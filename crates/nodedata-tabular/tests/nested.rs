@@ -1,7 +1,6 @@
 //! Tables of random nested types with nulls at every level, written by the Arrow project's own writers, come back as they are.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-mod rows;
 mod tables;
 
 use std::sync::Arc;
@@ -15,12 +14,12 @@ use nodedata_core::{Format, OpenOptions, Source};
 use nodedata_io::MemoryFiles;
 use nodedata_tabular::{ARROW, PARQUET};
 use nodedata_testkit::damaged::Random;
+use nodedata_testkit::reading::read;
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
     file::properties::{EnabledStatistics, WriterProperties},
 };
-use rows::read;
 use tables::{table, value};
 
 /// Tables of each way to write one.

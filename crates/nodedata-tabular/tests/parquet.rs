@@ -1,8 +1,6 @@
 //! What Parquet files become: types, row groups of any size, what Hugging Face says of columns, damage.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-mod rows;
-
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{
@@ -19,6 +17,7 @@ use nodedata_core::{
 use nodedata_io::{LocalFiles, MemoryFiles};
 use nodedata_tabular::PARQUET;
 use nodedata_testkit::corpus;
+use nodedata_testkit::reading::read;
 use parquet::{
     arrow::ArrowWriter,
     data_type::{Int96, Int96Type},
@@ -33,7 +32,6 @@ use parquet::{
     },
     schema::parser::parse_message_type,
 };
-use rows::read;
 
 fn written(columns: Vec<(&str, ArrayRef)>, rows_per_group: usize) -> Vec<u8> {
     let rows = RecordBatch::try_from_iter(columns).unwrap();

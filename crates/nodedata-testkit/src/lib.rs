@@ -6,6 +6,7 @@
 pub mod corpus;
 pub mod damaged;
 pub mod lerobot;
+pub mod reading;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod source;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use built::{Tar, floats, gzip, npy};
 use nodedata_testkit::{
     corpus,
+    reading::read,
     source::{Case, Damage, conformance},
 };
 use nodedata_webdataset::WEBDATASET;
@@ -72,7 +73,7 @@ fn openings_and_rows_are_the_same_with_any_number_of_threads() {
             let options = nodedata_core::OpenOptions { partition_bytes: 8192, ..Default::default() };
             let source =
                 nodedata_core::Format::open(&WEBDATASET, std::sync::Arc::new(files()), &options).unwrap();
-            (source.plan().clone(), built::read(source.as_ref()).0)
+            (source.plan().clone(), read(source.as_ref()).0)
         })
     };
     let (one, many) = (opened(1), opened(8));

@@ -14,13 +14,14 @@ use std::{
 
 use arrow_array::{Array as _, cast::AsArray as _};
 use built::{
-    Tar, findings, floats, gzip, ints, keys, npy, npy_in_order, open, open_as, read, salvaging, told, zip,
+    Tar, findings, floats, gzip, ints, keys, npy, npy_in_order, open, open_as, salvaging, told, zip,
 };
 use bytes::Bytes;
 use nodedata_core::{
     Error, ErrorKind, Files, FindingKind, Format as _, OpenOptions, OptionValue, ReadAt, ReadOptions, Result,
 };
 use nodedata_io::MemoryFiles;
+use nodedata_testkit::reading::read;
 use nodedata_webdataset::WEBDATASET;
 
 fn sound() -> Tar {

@@ -3,9 +3,9 @@
 
 mod built;
 
-use built::{Tar, deal, floats, gzip, npy, open, read, zip};
+use built::{Tar, deal, floats, gzip, npy, open, zip};
 use nodedata_core::{OpenOptions, RowKey};
-use nodedata_testkit::damaged::Random;
+use nodedata_testkit::{damaged::Random, reading::read};
 
 /// Whatever happens to an archive: no panic, every sample has one fate, and what was learned opens it again.
 #[test]

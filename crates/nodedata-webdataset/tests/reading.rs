@@ -19,8 +19,8 @@ use arrow_array::{
     types::{Float32Type, UInt16Type},
 };
 use built::{
-    JPEG, Tar, deal, findings, floats, gzip, ints, keys, leaves, npy, open, open_as, read, salvaging, texts,
-    told, zip,
+    JPEG, Tar, deal, findings, floats, gzip, ints, keys, leaves, npy, open, open_as, salvaging, texts, told,
+    zip,
 };
 use bytes::Bytes;
 use nodedata_core::{
@@ -28,6 +28,7 @@ use nodedata_core::{
     Result, RowKey, StreamKind,
 };
 use nodedata_io::MemoryFiles;
+use nodedata_testkit::reading::read;
 use nodedata_webdataset::WEBDATASET;
 
 /// Samples with a field of every kind; the second is without what may be absent.

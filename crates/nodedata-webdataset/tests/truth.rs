@@ -10,10 +10,10 @@ use arrow_array::{
     cast::AsArray as _,
     types::{Float32Type, Float64Type, UInt16Type},
 };
-use built::{findings, ints, keys, leaves, read, texts, told};
+use built::{findings, ints, keys, leaves, texts, told};
 use nodedata_core::{Format as _, OpenOptions, Source};
 use nodedata_io::MemoryFiles;
-use nodedata_testkit::{corpus, truth::sha256};
+use nodedata_testkit::{corpus, reading::read, truth::sha256};
 use nodedata_webdataset::WEBDATASET;
 use serde_json::Value;
 

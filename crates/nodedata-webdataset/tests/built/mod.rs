@@ -4,7 +4,7 @@
 use std::{io::Write as _, sync::Arc};
 
 use arrow_array::{Array as _, ArrayRef, RecordBatch, cast::AsArray as _, types::Int64Type};
-use nodedata_core::{Error, Format as _, OpenOptions, ReadOptions, Result, RowDeal, RowKey, Source};
+use nodedata_core::{Format as _, OpenOptions, Result, RowDeal, RowKey, Source};
 use nodedata_io::MemoryFiles;
 use nodedata_webdataset::WEBDATASET;
 
@@ -115,30 +115,6 @@ pub(crate) fn open_as(name: &str, bytes: &[u8], options: &OpenOptions) -> Result
 
 pub(crate) fn salvaging() -> OpenOptions {
     OpenOptions { salvage: true, ..OpenOptions::default() }
-}
-
-/// All rows, and all damage, in order; every record that was read is one of them.
-pub(crate) fn read(source: &dyn Source) -> (Vec<RecordBatch>, Vec<Error>) {
-    let (mut rows, mut damage) = (Vec::new(), Vec::new());
-    for partition in 0..source.plan().partitions.len() {
-        let mut stream = source.read(partition, &ReadOptions::default()).unwrap();
-        let mut n_accounted = 0;
-        loop {
-            match stream.next_batch() {
-                Ok(None) => break,
-                Ok(Some(batch)) => {
-                    n_accounted += batch.rows.num_rows() as u64;
-                    rows.push(batch.rows);
-                }
-                Err(err) => {
-                    n_accounted += err.loss().unwrap().records.iter().map(|it| it.1).sum::<u64>();
-                    damage.push(err);
-                }
-            }
-        }
-        assert_eq!(stream.records_read().iter().map(|it| it.1).sum::<u64>(), n_accounted);
-    }
-    (rows, damage)
 }
 
 /// The keys of all rows.
