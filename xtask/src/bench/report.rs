@@ -119,6 +119,16 @@ pub(super) fn json(
     own.into_iter().chain(others).collect()
 }
 
+/// The table of goals: what each is, what was found, and whether that is enough.
+pub(super) fn goal_table(goals: impl IntoIterator<Item = (String, String, bool)>) -> String {
+    let mut text = "\n| goal | found | |\n| --- | --- | --- |\n".to_owned();
+    for (goal, found, is_met) in goals {
+        // Writing to a String cannot fail.
+        _ = writeln!(text, "| {goal} | {found} | {} |", verdict(is_met));
+    }
+    text
+}
+
 /// How a goal's line ends.
 pub(super) fn verdict(is_met: bool) -> &'static str {
     if is_met { "met" } else { "**missed**" }

@@ -6,7 +6,7 @@ use super::{Bag, Figures, Kind, Row};
 use crate::{
     bench::{
         inputs::Mix,
-        report::{HEAP_BYTES_MAX, mebibytes, verdict},
+        report::{HEAP_BYTES_MAX, goal_table, mebibytes},
     },
     bench_command::Options,
 };
@@ -41,10 +41,7 @@ pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String
         let (ours, by_crate) = (walk.ours.wall_s, walk.by_crate.wall_s);
         _ = writeln!(text, "| {name} | {ours:.3} | {by_crate:.3} | {:.2} |", walk.ratio);
     }
-    text.push_str("\n| goal | found | |\n| --- | --- | --- |\n");
-    for (goal, found, is_met) in figures.rows.iter().flat_map(goals) {
-        _ = writeln!(text, "| {goal} | {found} | {} |", verdict(is_met));
-    }
+    text.push_str(&goal_table(figures.rows.iter().flat_map(goals)));
     _ = writeln!(
         text,
         "\nMedians of {} runs in turns (ratios: of those within a turn; peaks: the highest); `--mb {}`.",

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Decoded, ENCODINGS, Figures, Passed};
 use crate::{
     bench::conversion::Conversion,
-    bench::report::{HEAP_BYTES_MAX, mebibytes, verdict},
+    bench::report::{HEAP_BYTES_MAX, goal_table, mebibytes},
     bench_command::Options,
 };
 
@@ -58,10 +58,7 @@ pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String
         }
     }
     if figures.n_selected > 0 {
-        text.push_str("\n| goal | found | |\n| --- | --- | --- |\n");
-        for (goal, found, is_met) in goals(figures) {
-            _ = writeln!(text, "| {goal} | {found} | {} |", verdict(is_met));
-        }
+        text.push_str(&goal_table(goals(figures)));
         _ = writeln!(
             text,
             "\nMedians of {} runs in turns (peaks: the highest); `--mb {}` for the sets that pass through.",

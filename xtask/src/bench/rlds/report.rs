@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Figures, Row};
 use crate::{
-    bench::report::{HEAP_BYTES_MAX, mebibytes, verdict},
+    bench::report::{HEAP_BYTES_MAX, goal_table, mebibytes},
     bench_command::Options,
 };
 
@@ -37,10 +37,7 @@ pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String
     for row in &figures.rows {
         _ = writeln!(text, "| {} |", framing_cells(row).join(" | "));
     }
-    text.push_str("\n| goal | found | |\n| --- | --- | --- |\n");
-    for (goal, found, is_met) in figures.rows.iter().flat_map(goals) {
-        _ = writeln!(text, "| {goal} | {found} | {} |", verdict(is_met));
-    }
+    text.push_str(&goal_table(figures.rows.iter().flat_map(goals)));
     _ = writeln!(
         text,
         "\nMedians of {} runs in turns (ratios: of those within a turn; peaks: the highest); `--mb {}` for `rlds-jpeg`.",
