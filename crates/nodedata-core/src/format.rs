@@ -107,6 +107,11 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
+    /// Among how many splits rows are dealt: 1 where they are not.
+    pub fn n_splits(&self) -> usize {
+        self.deal.as_ref().map_or(1, |it| it.fractions.len())
+    }
+
     /// The value of an option of the format: what was given, or else its default.
     pub fn option(&self, key: &OptionKey) -> OptionValue {
         self.options.get(key.name).cloned().unwrap_or_else(|| key.default_value())

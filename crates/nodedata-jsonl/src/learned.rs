@@ -76,7 +76,7 @@ pub(crate) fn fitting(
     inputs: &[InputFile],
     references: &References,
 ) -> Option<LearnedRows> {
-    let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
+    let n_splits = options.n_splits();
     let learned = LearnedRows::fitting(options, VERSION, conditions, inputs, |_| true)?;
     let Rows { types, named } = &learned.what;
     let n_inputs = inputs.len() + named.len();

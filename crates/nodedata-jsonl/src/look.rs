@@ -72,7 +72,7 @@ impl Look<'_> {
     /// `Io`.
     pub(crate) fn run(&self) -> Result<LookedAt> {
         let pass = self.pass;
-        let n_splits = pass.options.deal.as_ref().map_or(1, |it| it.fractions.len());
+        let n_splits = pass.options.n_splits();
         let mut records = self.records();
         let mut looked_at = LookedAt {
             stretches: Vec::new(),

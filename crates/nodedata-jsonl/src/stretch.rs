@@ -81,8 +81,8 @@ impl DealtStretch for Stretch {
         &self.shares
     }
 
-    fn own_range(&self) -> Option<Range<u64>> {
-        (self.records != self.byte_range).then(|| self.records.clone())
+    fn records(&self) -> Range<u64> {
+        self.records.clone()
     }
 
     fn others(&self, split: usize) -> &[usize] {

@@ -254,7 +254,7 @@ fn plan_parts(
         let lacked_bytes = table.lacked_bytes(&file.roots);
         let parts = parts(&file.groups, options.partition_bytes, file.walks);
         let parts: Vec<Part> = parts.into_iter().map(|it| it.with_nulls(lacked_bytes)).collect();
-        let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
+        let n_splits = options.n_splits();
         for split in 0..n_splits {
             let dealt = options.deal.as_ref().map(|it| &it.fractions[split]);
             let own = || own_splits.get(input).cloned().flatten();

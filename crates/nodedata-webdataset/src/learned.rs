@@ -40,8 +40,8 @@ impl DealtStretch for ArchiveStretch {
         self.samples.shares()
     }
 
-    fn own_range(&self) -> Option<Range<u64>> {
-        self.samples.own_range()
+    fn records(&self) -> Range<u64> {
+        self.samples.records.clone()
     }
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn fitting(
     conditions: &Conditions,
     inputs: &[InputFile],
 ) -> Option<Learned> {
-    let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
+    let n_splits = options.n_splits();
     let learned = Learned::fitting(options, VERSION, conditions, inputs, |it| {
         PackedStretch::are_sound(&it.stretches, it.n_bytes, n_splits)
     })?;

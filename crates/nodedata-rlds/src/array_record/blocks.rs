@@ -120,9 +120,7 @@ impl BufRead for Run<'_> {
 
 impl Read for Run<'_> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let ready = self.fill_buf()?;
-        let n = ready.len().min(room.len());
-        room[..n].copy_from_slice(&ready[..n]);
+        let n = self.fill_buf()?.read(room)?;
         self.consume(n);
         Ok(n)
     }

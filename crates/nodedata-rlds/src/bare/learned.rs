@@ -98,7 +98,7 @@ pub(super) fn fitting(
     conditions: &Conditions,
     inputs: &[InputFile],
 ) -> Option<Learned> {
-    let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
+    let n_splits = options.n_splits();
     Learned::fitting(options, VERSION, conditions, inputs, |it| {
         PackedStretch::are_sound(&it.stretches, it.n_bytes, n_splits)
     })

@@ -21,9 +21,13 @@ pub trait DealtStretch: Clone {
     fn byte_range(&self) -> Range<u64>;
     /// By split.
     fn shares(&self) -> &[Share];
+    /// Where its records lie in the file, unpacked where it is packed.
+    fn records(&self) -> Range<u64> {
+        self.byte_range()
+    }
     /// What tells it from others that are made of the same bytes of the file; `None` where no others are.
     fn own_range(&self) -> Option<Range<u64>> {
-        None
+        (self.records() != self.byte_range()).then(|| self.records())
     }
     /// Other inputs of which, as a whole, the rows of a split are made as well, by position.
     fn others(&self, split: usize) -> &[usize] {
@@ -116,8 +120,8 @@ impl DealtStretch for PackedStretch {
         &self.shares
     }
 
-    fn own_range(&self) -> Option<Range<u64>> {
-        (self.records != self.byte_range).then(|| self.records.clone())
+    fn records(&self) -> Range<u64> {
+        self.records.clone()
     }
 }
 

@@ -98,7 +98,7 @@ pub(crate) fn fitting(
     conditions: &Conditions,
     inputs: &[InputFile],
 ) -> Option<Learned> {
-    let n_splits = options.deal.as_ref().map_or(1, |it| it.fractions.len());
+    let n_splits = options.n_splits();
     let learned = Learned::fitting(options, VERSION, conditions, inputs, |it| is_sound(it, n_splits))?;
     (learned.what.texts.len() == inputs.len()).then_some(learned)
 }

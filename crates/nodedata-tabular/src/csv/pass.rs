@@ -281,8 +281,7 @@ impl Pass<'_> {
         let mut fields = Fields::new(file.dialect);
         let mut dealt = Dealt::new(self.options.deal.as_ref(), &key_of(&self.inputs[input].path), file);
         let mut seen = vec![Seen::default(); file.names.len()];
-        let mut shares =
-            vec![Share::default(); self.options.deal.as_ref().map_or(1, |it| it.fractions.len())];
+        let mut shares = vec![Share::default(); self.options.n_splits()];
         let mut row = stretch.first_record;
         while let Some(record) = records.next_record().map_err(|err| err.at(at()))? {
             if record.is_blank() {
