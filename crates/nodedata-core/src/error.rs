@@ -72,6 +72,8 @@ pub enum ErrorKind {
     Denied,
     /// Somebody stopped the run; what it finished is kept.
     Interrupted,
+    /// A saved state is of another stream than the one that is to go on from it.
+    StateMismatch,
 }
 
 /// Where in the input a failure happened. Every field is optional; each layer fills in
@@ -80,6 +82,7 @@ pub enum ErrorKind {
 #[serde(default, deny_unknown_fields)]
 pub struct Locus {
     /// File inside the source, relative to its root.
+    #[serde(serialize_with = "readable")]
     pub path: Option<PathBuf>,
     /// Line and column, each counted from 1, for text such as a pipeline or `schema.json`.
     pub line_column: Option<(u32, u32)>,
@@ -93,6 +96,11 @@ pub struct Locus {
     pub step_idx: Option<u64>,
     /// Feature name.
     pub feature: Option<String>,
+}
+
+/// A path as text for people: what is not UTF-8 in its name becomes U+FFFD.
+fn readable<S: serde::Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|it| it.to_string_lossy()).serialize(serializer)
 }
 
 impl Locus {

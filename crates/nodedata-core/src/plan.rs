@@ -257,6 +257,8 @@ pub struct EpisodeVideo {
     pub input: usize,
     /// Position of the episode's first frame in that file, in presentation order.
     pub first_frame: u64,
+    /// Steps of the episode at whose samples decoding can start, rising.
+    pub keyframes: Arc<[u32]>,
 }
 
 /// A file carried inside the source. Its content stays there until it is written.

@@ -11,7 +11,7 @@ use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
 
 use crate::{
     atomic_file::io_error,
-    local::{leads_out, stamp_of, walk},
+    local::{leads_out, open_file, stamp_of, walk},
     memory::past_the_end,
 };
 
@@ -36,12 +36,8 @@ impl Files for FolderFiles {
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        #[expect(clippy::disallowed_methods, reason = "this crate is where input files are opened")]
-        let opened = File::open(self.root.join(path)).and_then(|file| Ok((file.metadata()?, file)));
+        let opened = open_file(&self.root.join(path)).and_then(|file| Ok((file.metadata()?, file)));
         let (metadata, file) = opened.map_err(|err| io_error("cannot open the file", path, err))?;
-        if metadata.is_dir() {
-            return Err(io_error("cannot open the file", path, io::Error::other("it is a folder")));
-        }
         Ok(Arc::new(PlainFile { file, n_bytes: metadata.len() }))
     }
 

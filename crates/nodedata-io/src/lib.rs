@@ -16,7 +16,10 @@ mod input;
 mod local;
 mod memory;
 pub mod packed;
+mod per_process;
 mod places;
+#[cfg(feature = "runtime")]
+mod pool;
 #[cfg(feature = "remote")]
 mod recent;
 #[cfg(feature = "remote")]
@@ -42,7 +45,10 @@ pub use folder::FolderFiles;
 pub use input::{Input, Part, open, printable, printable_text};
 pub use local::LocalFiles;
 pub use memory::MemoryFiles;
+pub use per_process::PerProcess;
 pub use places::Places;
+#[cfg(feature = "runtime")]
+pub use pool::in_pool;
 #[cfg(feature = "remote")]
 pub use remote::RemoteFiles;
 #[cfg(feature = "runtime")]

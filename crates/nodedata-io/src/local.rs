@@ -178,16 +178,25 @@ fn stamp(_found: &fs::Metadata) -> Option<String> {
 
 /// The whole file as a view of the page cache; a short one as a copy.
 fn whole(path: &Path) -> std::io::Result<Bytes> {
+    contents(open_file(path)?)
+}
+
+/// Opens what is a file. To open a pipe would wait for somebody who writes to it, and what a device has is no file's contents.
+pub(crate) fn open_file(path: &Path) -> std::io::Result<fs::File> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_dir() {
+        return Err(std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a folder"));
+    }
+    if !kind.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "it is no regular file"));
+    }
     #[expect(clippy::disallowed_methods, reason = "this crate is where input files are opened")]
-    contents(fs::File::open(path)?)
+    fs::File::open(path)
 }
 
 /// All of an open file that was not read yet: see [`whole`].
 pub(crate) fn contents(file: fs::File) -> std::io::Result<Bytes> {
     let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(std::io::Error::other("it is a folder"));
-    }
     if metadata.len() <= SHORT_FILE {
         // One more, because a full buffer would grow to find out that nothing is left.
         let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
@@ -205,6 +214,27 @@ pub(crate) fn contents(file: fs::File) -> std::io::Result<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A pipe that nobody writes to is not waited for.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let near = LocalFiles::folder(folder.path()).unwrap();
+        let plain = crate::FolderFiles::new(folder.path());
+        for (name, told) in [("pipe", "it is no regular file"), ("folder", "it is a folder")] {
+            for files in [&near as &dyn Files, &plain] {
+                let err = files.open(Path::new(name)).err().unwrap();
+                assert!(err.chain().contains(told), "{name}: {}", err.chain());
+            }
+        }
+        // Nor is it listed.
+        assert!(near.list().unwrap().is_empty());
+    }
 
     #[test]
     fn readers_share_a_file_and_only_the_last_files_stay_open() {
