@@ -9,12 +9,14 @@ mod flac;
 mod mpeg;
 mod ogg;
 mod riff;
+mod samples;
 
 use nodedata_core::DType;
 
 pub use decode::check_audio;
 pub use encode::wav_to_flac;
 pub(crate) use ogg::is_opus;
+pub use samples::{AudioSamples, flac_to_samples};
 
 /// How the samples of a clip are coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +29,8 @@ pub enum AudioCodec {
     Float,
     /// G.711 in a WAV file, either law.
     Companded,
-    /// Anything else in a WAV file, by its format tag.
+    /// Anything else in a WAV file, by its format tag, which is also that of bare numbers where nothing tells how they lie in more
+    /// bytes than they need.
     OtherWav(u16),
     /// MPEG audio, layer III.
     Mp3,
@@ -93,7 +96,7 @@ impl AudioHeader {
     }
 }
 
-/// Reads the header of a clip without decoding it: FLAC, WAV (RIFF and RF64), MP3, and Vorbis, Opus and FLAC in Ogg. `None` when
+/// Reads the header of a clip without decoding it: FLAC, WAV (RIFF, RF64 and BW64), MP3, and Vorbis, Opus and FLAC in Ogg. `None` when
 /// the bytes are none of these, are cut inside the header, or say what cannot be, such as no channels.
 pub fn audio_header(bytes: &[u8]) -> Option<AudioHeader> {
     match crate::sniff_clip(bytes)? {

@@ -1,3 +1,5 @@
+mod mp4_tracks;
+
 use crate::{
     Encoding,
     audio::{is_opus, is_tagged_flac},
@@ -11,6 +13,7 @@ pub fn sniff_clip(bytes: &[u8]) -> Option<&'static str> {
         [b'f', b'L', b'a', b'C', ..] => Some("flac"),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Some("wav"),
         [b'R', b'F', b'6', b'4', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Some("wav"),
+        [b'B', b'W', b'6', b'4', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Some("wav"),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => Some("avi"),
         [b'O', b'g', b'g', b'S', ..] => Some(if is_opus(bytes) { "opus" } else { "ogg" }),
         [b'I', b'D', b'3', 2..=4, ..] => Some(if is_tagged_flac(bytes) { "flac" } else { "mp3" }),
@@ -24,9 +27,12 @@ pub fn sniff_clip(bytes: &[u8]) -> Option<&'static str> {
             Some("mp3")
         }
         [0x1a, 0x45, 0xdf, 0xa3, ..] => Some("matroska"),
-        // Of the brands of this container two are pictures.
+        // Of the brands of this container some are pictures, and some are sound. Of the others the tracks tell, where all of the
+        // file is there.
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand {
             [b'a', b'v', b'i', b'f' | b's', ..] | [b'h', b'e', b'i', _, ..] => None,
+            [b'M', b'4', b'A' | b'B', b' ', ..] => Some("m4a"),
+            _ if mp4_tracks::are_sound_alone(bytes) => Some("m4a"),
             _ => Some("mp4"),
         },
         _ => None,
@@ -63,6 +69,7 @@ mod tests {
             (b"RIFF\x24\0\0\0WAVEfmt ", Some("wav")),
             (b"RIFF\x24\0\0\0WEBPVP8 ", None),
             (b"RF64\xff\xff\xff\xffWAVEds64", Some("wav")),
+            (b"BW64\xff\xff\xff\xffWAVEds64", Some("wav")),
             (b"OggS\0", Some("ogg")),
             (b"OggS\0\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x13OpusHead", Some("opus")),
             (b"ID3\x04\0", Some("mp3")),
@@ -74,6 +81,8 @@ mod tests {
             (b"\xff\xff\xff\xff", None),
             (b"\x1a\x45\xdf\xa3\x01", Some("matroska")),
             (b"\0\0\0\x20ftypisom", Some("mp4")),
+            (b"\0\0\0\x20ftypM4A \0", Some("m4a")),
+            (b"\0\0\0\x20ftypM4V \0", Some("mp4")),
             (b"\0\0\0\x20ftypavif", None),
             (b"\0\0\0\x20ftyp", Some("mp4")),
             (b"text", None),

@@ -97,6 +97,13 @@ pub trait FrameDecoder: Send {
     /// # Errors
     /// As `decode`.
     fn next_frame(&mut self) -> Result<Option<VideoFrame>>;
+
+    /// Forgets all samples and the frames that were not taken out, so that a key frame may follow, from wherever in the same
+    /// video: what the decoder then gives is what a new one would, and what is costly to set up is kept.
+    ///
+    /// # Errors
+    /// As `decode`; a decoder that is of no use stays so.
+    fn reset(&mut self) -> Result<()>;
 }
 
 /// A decoder for samples of `codec`. `config` is the payload of `avcC`, `hvcC` or `av1C`, whose samples are
@@ -164,16 +171,28 @@ pub struct CodedSample {
 /// Samples shown before the first one are left out: they end a group that `samples` does not hold.
 ///
 /// # Errors
-/// Those of [`decoder`], of `samples` and of `each`; `Corrupt` when not every sample gives its frame.
+/// Those of [`decoder`] and of [`decode_group`].
 pub fn decode_frames(
     codec: VideoCodec,
     config: &[u8],
     samples: impl IntoIterator<Item = Result<CodedSample>>,
     wanted: Range<i64>,
     options: &DecodeOptions,
+    each: impl FnMut(VideoFrame) -> Result<()>,
+) -> Result<()> {
+    decode_group(decoder(codec, config, options)?.as_mut(), samples, wanted, each)
+}
+
+/// Does the same with a decoder that is new, or was [reset](FrameDecoder::reset) behind the last group.
+///
+/// # Errors
+/// Those of [`FrameDecoder`], of `samples` and of `each`; `Corrupt` when not every sample gives its frame.
+pub fn decode_group(
+    decoder: &mut dyn FrameDecoder,
+    samples: impl IntoIterator<Item = Result<CodedSample>>,
+    wanted: Range<i64>,
     mut each: impl FnMut(VideoFrame) -> Result<()>,
 ) -> Result<()> {
-    let mut decoder = decoder(codec, config, options)?;
     let mut expected = Expected { orders: BinaryHeap::new(), wanted };
     let mut first = None;
     for sample in samples {
@@ -183,10 +202,10 @@ pub fn decode_frames(
         }
         expected.orders.push(Reverse(order));
         decoder.decode(&data, order)?;
-        expected.drain(decoder.as_mut(), &mut each)?;
+        expected.drain(decoder, &mut each)?;
     }
     decoder.finish()?;
-    expected.drain(decoder.as_mut(), &mut each)?;
+    expected.drain(decoder, &mut each)?;
     match expected.orders.len() {
         0 => Ok(()),
         n => Err(Error::new(ErrorKind::Corrupt, format!("the decoder made no frame of {n} samples"))),

@@ -4,6 +4,7 @@ use std::{
 };
 
 use claxon::{Block, FlacReader, FlacReaderOptions, metadata::StreamInfo};
+use md5::{Digest as _, Md5};
 use nodedata_core::{Error, ErrorKind, Result};
 
 use super::{AudioCodec, flac, mpeg, riff};
@@ -11,12 +12,12 @@ use super::{AudioCodec, flac, mpeg, riff};
 /// Bytes of the tag that some files end with.
 const TAG_BYTES: usize = 128;
 
-/// Decodes all of a FLAC or WAV file, and holds what is there against what its header says. `false` for other codings, which
-/// nothing here decodes.
+/// Decodes all of a FLAC or WAV file, and holds what is there against what its header says, of FLAC the MD5 of the samples as well.
+/// `false` for other codings, which nothing here decodes.
 ///
 /// # Errors
 /// `Corrupt` where the file is damaged, or its header says what is not so; `Unsupported` for the parts of FLAC that are not decoded
-/// here.
+/// here, and for WAV whose samples readers understand differently.
 pub fn check_audio(bytes: &[u8]) -> Result<bool> {
     let behind = mpeg::behind_tags(bytes).unwrap_or(bytes);
     if behind.starts_with(flac::MAGIC) {
@@ -29,19 +30,67 @@ pub fn check_audio(bytes: &[u8]) -> Result<bool> {
 }
 
 fn check_flac(bytes: &[u8]) -> Result<()> {
+    decode_checked(without_tag(bytes), |_| Ok(())).map(drop)
+}
+
+/// Hands on the blocks of a FLAC file as [`decode_flac`] does, and holds all of them against what the header says: how many samples
+/// each channel has, and their MD5 where it tells one.
+///
+/// # Errors
+/// As [`check_audio`]; what `each` reports.
+pub(super) fn decode_checked(bytes: &[u8], mut each: impl FnMut(&Block) -> Result<()>) -> Result<StreamInfo> {
     let mut n_samples = 0;
-    let info = decode_flac(without_tag(bytes), |block| {
+    let mut hash = flac::header(bytes).and_then(|it| it.bits).map(SamplesHash::new);
+    let info = decode_flac(bytes, |block| {
         n_samples += u64::from(block.duration());
-        Ok(())
-    })?;
-    match info.samples {
-        Some(told) if told != n_samples => {
-            let message = format!(
-                "the header says that each channel of the FLAC file has {told} samples, and {n_samples} are there"
-            );
-            Err(Error::new(ErrorKind::Corrupt, message))
+        if let Some(hash) = &mut hash {
+            hash.update(block);
         }
-        _ => Ok(()),
+        each(block)
+    })?;
+    let corrupt = |message: String| Err(Error::new(ErrorKind::Corrupt, message));
+    if let Some(told) = info.samples.filter(|it| *it != n_samples) {
+        return corrupt(format!(
+            "the header says that each channel of the FLAC file has {told} samples, and {n_samples} are there"
+        ));
+    }
+    let found = hash.map_or(info.md5sum, SamplesHash::finish);
+    // Encoders that cannot seek back write none.
+    if info.md5sum != [0; 16] && info.md5sum != found {
+        let [told, found] = [info.md5sum, found].map(|it| format!("{:032x}", u128::from_be_bytes(it)));
+        return corrupt(format!(
+            "the header says that the samples of the FLAC file have the MD5 {told}, and those that are there have {found}"
+        ));
+    }
+    Ok(info)
+}
+
+/// MD5 as FLAC has it: over whole samples of little-endian bytes, those of one moment side by side.
+struct SamplesHash {
+    hasher: Md5,
+    sample_bytes: usize,
+    /// The block that is hashed.
+    bytes: Vec<u8>,
+}
+
+impl SamplesHash {
+    fn new(bits: u32) -> Self {
+        Self { hasher: Md5::new(), sample_bytes: bits.div_ceil(8) as usize, bytes: Vec::new() }
+    }
+
+    fn update(&mut self, block: &Block) {
+        self.bytes.clear();
+        for at in 0..block.duration() {
+            for channel in 0..block.channels() {
+                let sample = block.sample(channel, at).to_le_bytes();
+                self.bytes.extend(sample.iter().take(self.sample_bytes));
+            }
+        }
+        self.hasher.update(&self.bytes);
+    }
+
+    fn finish(self) -> [u8; 16] {
+        self.hasher.finalize().into()
     }
 }
 
@@ -95,7 +144,7 @@ fn damaged(err: claxon::Error, n_samples: u64) -> Error {
 }
 
 /// A file without the tag that makers of MP3 files put at the end.
-fn without_tag(bytes: &[u8]) -> &[u8] {
+pub(super) fn without_tag(bytes: &[u8]) -> &[u8] {
     match bytes.split_at_checked(bytes.len().saturating_sub(TAG_BYTES)) {
         Some((before, tag)) if tag.starts_with(b"TAG") => before,
         _ => bytes,
@@ -104,6 +153,10 @@ fn without_tag(bytes: &[u8]) -> &[u8] {
 
 fn check_wav(bytes: &[u8]) -> Result<bool> {
     let wav = sound_wav(bytes)?;
+    if let Some(what) = wav.format.padding() {
+        let message = format!("the WAV file has {what}, which readers understand differently");
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
     Ok(!matches!(wav.format.codec(), AudioCodec::OtherWav(_)))
 }
 

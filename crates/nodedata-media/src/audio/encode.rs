@@ -69,7 +69,7 @@ fn check_samples(wav: &Wav<'_>) -> Result<()> {
             "FLAC holds whole numbers alone: `ffmpeg -i IN.wav -c:a pcm_s24le OUT.wav` rounds to such",
         ),
         _ => (
-            "coded samples".to_owned(),
+            format.padding().unwrap_or_else(|| "coded samples".to_owned()),
             "only bare whole numbers are coded without loss: leave the clips as they are",
         ),
     };

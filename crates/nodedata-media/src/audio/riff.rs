@@ -55,7 +55,8 @@ pub(super) fn header(bytes: &[u8]) -> Option<AudioHeader> {
 pub(super) fn wav(bytes: &[u8]) -> Option<Wav<'_>> {
     let is_long = match bytes.first_chunk::<12>()? {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E'] => false,
-        [b'R', b'F', b'6', b'4', _, _, _, _, b'W', b'A', b'V', b'E'] => true,
+        [b'R', b'F', b'6', b'4', _, _, _, _, b'W', b'A', b'V', b'E']
+        | [b'B', b'W', b'6', b'4', _, _, _, _, b'W', b'A', b'V', b'E'] => true,
         _ => return None,
     };
     let riff_size = le_u32(bytes, 4)?;
@@ -115,11 +116,30 @@ impl Format {
         format.is_sound().then_some(format)
     }
 
+    /// Whether a block of samples is larger than they are. An extensible format counts the bytes that fill them up; elsewhere nothing
+    /// tells where in its bytes a sample lies: 24 bits in four bytes are whole numbers to some readers, and floating point numbers to
+    /// others, as an editor wrote them.
+    fn is_padded(self) -> bool {
+        let is_larger = |held: usize| self.sample_bytes() < held && held <= 8;
+        matches!(self.tag, PCM | FLOAT) && self.bits != 0 && self.held_bytes().is_some_and(is_larger)
+    }
+
+    /// What such samples are, in words.
+    pub(super) fn padding(self) -> Option<String> {
+        let held = self.held_bytes().filter(|_| self.is_padded())?;
+        Some(format!("samples of {} bits in {held} bytes each", self.bits))
+    }
+
+    /// Bytes that a block has for one sample of one channel, where they are whole ones.
+    fn held_bytes(self) -> Option<usize> {
+        let (block, channels) = (usize::from(self.block_bytes), usize::from(self.channels));
+        (channels != 0 && block.is_multiple_of(channels)).then(|| block / channels)
+    }
+
     /// Whether a block of bare samples is as large as its samples are.
     fn is_sound(self) -> bool {
-        let Self { channels, block_bytes, bits, .. } = self;
-        let bytes = u32::from(bits).div_ceil(8);
-        let fits = bits != 0 && u32::from(block_bytes) == u32::from(channels) * bytes;
+        let bits = self.bits;
+        let fits = bits != 0 && self.held_bytes() == Some(self.sample_bytes());
         match self.codec() {
             AudioCodec::Pcm => fits && bits <= 64,
             AudioCodec::Float => fits && matches!(bits, 32 | 64),
@@ -130,6 +150,7 @@ impl Format {
 
     pub(super) fn codec(self) -> AudioCodec {
         match self.tag {
+            tag if self.is_padded() => AudioCodec::OtherWav(tag),
             PCM => AudioCodec::Pcm,
             FLOAT => AudioCodec::Float,
             A_LAW | MU_LAW => AudioCodec::Companded,

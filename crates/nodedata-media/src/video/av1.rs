@@ -14,6 +14,8 @@ const CONFIG_HEAD_BYTES: usize = 4;
 /// AV1 through `re_rav1d`.
 pub(super) struct Av1 {
     decoder: Decoder,
+    /// The OBUs of the configuration, which come first.
+    head: Vec<u8>,
     ready: VecDeque<VideoFrame>,
 }
 
@@ -26,12 +28,18 @@ impl Av1 {
         settings.set_all_layers(false);
         settings.set_frame_size_limit(u32::try_from(options.pixels_max).unwrap_or(u32::MAX));
         let decoder = Decoder::with_settings(&settings).map_err(explain)?;
-        let mut decoder = Self { decoder, ready: VecDeque::new() };
-        let obus = config.get(CONFIG_HEAD_BYTES..).unwrap_or_default();
-        if !obus.is_empty() {
-            decoder.decode(obus, 0)?;
-        }
+        let head = config.get(CONFIG_HEAD_BYTES..).unwrap_or_default().to_vec();
+        let mut decoder = Self { decoder, head, ready: VecDeque::new() };
+        decoder.feed_head()?;
         Ok(decoder)
+    }
+
+    fn feed_head(&mut self) -> Result<()> {
+        if self.head.is_empty() {
+            return Ok(());
+        }
+        let head = self.head.clone();
+        self.decode(&head, 0)
     }
 
     fn drain(&mut self) -> Result<()> {
@@ -72,6 +80,12 @@ impl FrameDecoder for Av1 {
 
     fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
         Ok(self.ready.pop_front())
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.decoder.flush();
+        self.ready.clear();
+        self.feed_head()
     }
 }
 

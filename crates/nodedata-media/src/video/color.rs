@@ -1,7 +1,13 @@
 //! YUV to RGB in the same fixed-point steps as FFmpeg's swscale takes on x86 for frames that keep their size:
 //! 3.13 coefficients, the high half of a 16-bit product, and the nearest chroma sample.
+//!
+//! Frames of 8 bits whose chroma is half as wide, which nearly all are, are converted in lanes of 16 bits; pixel by pixel
+//! goes what is left, and in the tests everything.
+
+mod lanes;
 
 use super::{Chroma, VideoFrame};
+use lanes::HalfChroma;
 
 /// Factors of V in red, U in blue, U in green and V in green, in 16.16 fixed point for limited range.
 struct Factors {
@@ -25,12 +31,12 @@ fn factors(matrix: u8) -> Factors {
 
 /// The same, as 3.13 fixed point, with the factor and offset of luma.
 struct Fixed {
-    luma: i32,
-    luma_offset: i32,
-    red_v: i32,
-    blue_u: i32,
-    green_u: i32,
-    green_v: i32,
+    luma: i16,
+    luma_offset: i16,
+    red_v: i16,
+    blue_u: i16,
+    green_u: i16,
+    green_v: i16,
 }
 
 impl Fixed {
@@ -38,8 +44,8 @@ impl Fixed {
         let Factors { red_v, blue_u, green_u, green_v } = factors(matrix);
         let chroma = |factor: i64| if full_range { factor * 224 / 255 } else { factor };
         let luma = if full_range { 1 << 16 } else { (255 << 16) / 219 };
-        // 16.16 to 3.13, rounded.
-        let fixed = |factor: i64| ((factor * (1 << 13) + (1 << 15)) >> 16) as i32;
+        // 16.16 to 3.13, rounded: no factor is as large as 4.
+        let fixed = |factor: i64| ((factor * (1 << 13) + (1 << 15)) >> 16) as i16;
         Self {
             luma: fixed(luma),
             luma_offset: if full_range { 0 } else { 16 << 3 },
@@ -51,8 +57,8 @@ impl Fixed {
     }
 
     fn pixel(&self, y: i32, u: i32, v: i32) -> [u8; 3] {
-        let high = |value: i32, factor: i32| (value * factor) >> 16;
-        let y = high((y << 3) - self.luma_offset, self.luma);
+        let high = |value: i32, factor: i16| (value * i32::from(factor)) >> 16;
+        let y = high((y << 3) - i32::from(self.luma_offset), self.luma);
         let (u, v) = ((u << 3) - (128 << 3), (v << 3) - (128 << 3));
         let channel = |chroma: i32| (y + chroma).clamp(0, 255) as u8;
         [
@@ -63,10 +69,26 @@ impl Fixed {
     }
 }
 
-/// The pixels of a frame with chroma, three bytes each.
-pub(super) fn rgb(frame: &VideoFrame) -> Vec<u8> {
-    let (width, height) = (frame.width as usize, frame.height as usize);
+/// Writes the pixels of a frame with chroma, three bytes each, to `pixels`, which has their size.
+pub(super) fn write_rgb(frame: &VideoFrame, pixels: &mut [u8]) {
     let fixed = Fixed::new(frame.matrix, frame.full_range);
+    let shared_rows = match frame.chroma {
+        Chroma::Yuv420 => 2,
+        Chroma::Yuv422 => 1,
+        Chroma::None | Chroma::Yuv444 => return write_each(frame, &fixed, pixels),
+    };
+    match frame.planes.as_slice() {
+        [luma, u, v] if frame.bit_depth == 8 && frame.width > 0 => {
+            let planes = HalfChroma { luma, u, v, width: frame.width as usize, shared_rows };
+            lanes::convert(&planes, &fixed, pixels);
+        }
+        _ => write_each(frame, &fixed, pixels),
+    }
+}
+
+/// The same, pixel by pixel.
+fn write_each(frame: &VideoFrame, fixed: &Fixed, pixels: &mut [u8]) {
+    let (width, height) = (frame.width as usize, frame.height as usize);
     let chroma_width = frame.chroma.plane_size(frame.width, frame.height).0 as usize;
     let (shift_x, shift_y) = match frame.chroma {
         Chroma::Yuv420 => (1, 1),
@@ -74,25 +96,23 @@ pub(super) fn rgb(frame: &VideoFrame) -> Vec<u8> {
         Chroma::None | Chroma::Yuv444 => (0, 0),
     };
     let planes = &frame.planes;
-    let mut pixels = Vec::with_capacity(3 * width * height);
+    let mut pixels = pixels.as_chunks_mut::<3>().0.iter_mut();
     for row in 0..height {
         let luma_row = row * width;
         let chroma_row = (row >> shift_y) * chroma_width;
-        for column in 0..width {
+        for (column, pixel) in (0..width).zip(&mut pixels) {
             let chroma = chroma_row + (column >> shift_x);
             let y = value(&planes[0], luma_row + column, frame.bit_depth);
             let u = value(&planes[1], chroma, frame.bit_depth);
             let v = value(&planes[2], chroma, frame.bit_depth);
             // Matrix 0: the planes are G, B and R themselves.
-            let pixel = if frame.matrix == 0 && frame.chroma == Chroma::Yuv444 {
+            *pixel = if frame.matrix == 0 && frame.chroma == Chroma::Yuv444 {
                 [v as u8, y as u8, u as u8]
             } else {
                 fixed.pixel(y, u, v)
             };
-            pixels.extend_from_slice(&pixel);
         }
     }
-    pixels
 }
 
 /// A value of a plane, brought to 8 bits.
@@ -104,3 +124,6 @@ fn value(plane: &[u8], idx: usize, bit_depth: u8) -> i32 {
     let shift = bit_depth - 8;
     ((value + (1 << (shift - 1))) >> shift).min(255)
 }
+
+#[cfg(test)]
+mod tests;

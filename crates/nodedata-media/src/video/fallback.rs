@@ -113,4 +113,12 @@ impl FrameDecoder for Fallback {
         }
         Ok(frame)
     }
+
+    fn reset(&mut self) -> Result<()> {
+        self.decoder.reset()?;
+        // What follows may need what was there before it did not, and then another decoder.
+        self.fed = (!self.untried.backends.is_empty()).then(Vec::new);
+        self.fed_bytes = 0;
+        Ok(())
+    }
 }

@@ -23,6 +23,7 @@ use crate::VideoCodec;
 pub(super) struct Ffmpeg {
     program: PathBuf,
     codec: VideoCodec,
+    config: Vec<u8>,
     framing: Framing,
     color: Color,
     pixels_max: u64,
@@ -61,25 +62,11 @@ impl Ffmpeg {
             return Err(Error::new(ErrorKind::Unsupported, message)
                 .with_hint("install FFmpeg, or put its `ffmpeg` on the PATH"));
         }
-        let mut samples = BufWriter::new(tempfile::tempfile()?);
-        let (framing, color) = match codec {
-            VideoCodec::H264 | VideoCodec::H265 => {
-                let Config { framing, parameter_sets } = Config::parse(codec, config)?;
-                write_annex_b(&mut samples, &parameter_sets)?;
-                (framing, stream_color::of_parameter_sets(codec, &parameter_sets))
-            }
-            VideoCodec::Av1 => {
-                samples.write_all(&ivf_header())?;
-                (Framing::AnnexB, Color::default())
-            }
-            VideoCodec::Vp9 | VideoCodec::Mpeg4 => {
-                let message = format!("{} video is not decoded", codec.name());
-                return Err(Error::new(ErrorKind::Unsupported, message));
-            }
-        };
+        let Start { samples, framing, color } = Start::new(codec, config)?;
         Ok(Self {
             program: options.ffmpeg.clone(),
             codec,
+            config: config.to_vec(),
             framing,
             color,
             pixels_max: options.pixels_max,
@@ -117,6 +104,35 @@ impl Ffmpeg {
             return Err(Error::new(ErrorKind::Io, "the output of `ffmpeg` cannot be read"));
         };
         Ok(Running { child, frames: BufReader::new(frames), header: None, messages, _samples: samples })
+    }
+}
+
+/// A file of samples in front of the first, and what the configuration says.
+struct Start {
+    samples: BufWriter<File>,
+    framing: Framing,
+    color: Color,
+}
+
+impl Start {
+    fn new(codec: VideoCodec, config: &[u8]) -> Result<Self> {
+        let mut samples = BufWriter::new(tempfile::tempfile()?);
+        let (framing, color) = match codec {
+            VideoCodec::H264 | VideoCodec::H265 => {
+                let Config { framing, parameter_sets } = Config::parse(codec, config)?;
+                write_annex_b(&mut samples, &parameter_sets)?;
+                (framing, stream_color::of_parameter_sets(codec, &parameter_sets))
+            }
+            VideoCodec::Av1 => {
+                samples.write_all(&ivf_header())?;
+                (Framing::AnnexB, Color::default())
+            }
+            VideoCodec::Vp9 | VideoCodec::Mpeg4 => {
+                let message = format!("{} video is not decoded", codec.name());
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
+        };
+        Ok(Self { samples, framing, color })
     }
 }
 
@@ -179,6 +195,15 @@ impl FrameDecoder for Ffmpeg {
             planes,
         };
         Ok(Some(frame.checked()?))
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        let Start { samples, framing, color } = Start::new(self.codec, &self.config)?;
+        // A program that still runs ends here.
+        self.stage = Stage::Feeding(samples);
+        (self.framing, self.color) = (framing, color);
+        self.orders.clear();
+        Ok(())
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Linked {
     head: Vec<u8>,
     /// Whether an H.264 stream has no chroma, for which FFmpeg makes planes of one value.
     filled_chroma: bool,
+    /// Both as the configuration has them.
+    configured: (Vec<u8>, bool),
     pixels_max: u64,
     ready: VecDeque<VideoFrame>,
 }
@@ -61,10 +63,12 @@ impl Linked {
             framing,
             head: annex_b(&parameter_sets),
             filled_chroma: false,
+            configured: (annex_b(&parameter_sets), false),
             pixels_max: options.pixels_max,
             ready: VecDeque::new(),
         };
         linked.look_at(&parameter_sets)?;
+        linked.configured.1 = linked.filled_chroma;
         Ok(linked)
     }
 
@@ -177,6 +181,13 @@ impl FrameDecoder for Linked {
 
     fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
         Ok(self.ready.pop_front())
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.decoder.flush();
+        self.ready.clear();
+        (self.head, self.filled_chroma) = self.configured.clone();
+        Ok(())
     }
 }
 

@@ -18,6 +18,7 @@ const REORDER_MAX: usize = 16;
 
 /// H.264 through `rust_h264`.
 pub(super) struct H264 {
+    config: Vec<u8>,
     decoder: OrderedDecoder<i64>,
     framing: Framing,
     pixels_max: u64,
@@ -30,6 +31,7 @@ impl H264 {
     pub(super) fn new(config: &[u8], options: &DecodeOptions) -> Result<Self> {
         let Config { framing, parameter_sets } = Config::parse(VideoCodec::H264, config)?;
         let mut decoder = Self {
+            config: config.to_vec(),
             decoder: OrderedDecoder::with_max_depth(REORDER_MAX),
             framing,
             pixels_max: options.pixels_max,
@@ -136,6 +138,13 @@ impl FrameDecoder for H264 {
 
     fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
         Ok(self.ready.pop_front())
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        // The library forgets nothing by itself; there is nothing in it that is costly to set up.
+        let options = DecodeOptions { pixels_max: self.pixels_max, ..DecodeOptions::default() };
+        *self = Self::new(&self.config, &options)?;
+        Ok(())
     }
 }
 

@@ -15,6 +15,8 @@ use crate::VideoCodec;
 
 /// H.265 through `rust_h265`.
 pub(super) struct H265 {
+    config: Vec<u8>,
+    pixels_max: u64,
     decoder: Decoder,
     framing: Framing,
     color: Color,
@@ -31,6 +33,8 @@ impl H265 {
             max_picture_memory_bytes: options.pixels_max.saturating_mul(16),
         };
         let mut decoder = Self {
+            config: config.to_vec(),
+            pixels_max: options.pixels_max,
             decoder: Decoder::with_limits(limits).with_display_order(),
             framing,
             color: Color::default(),
@@ -107,6 +111,13 @@ impl FrameDecoder for H265 {
 
     fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
         Ok(self.ready.pop_front())
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        // The library forgets nothing by itself; there is nothing in it that is costly to set up.
+        let options = DecodeOptions { pixels_max: self.pixels_max, ..DecodeOptions::default() };
+        *self = Self::new(&self.config, &options)?;
+        Ok(())
     }
 }
 

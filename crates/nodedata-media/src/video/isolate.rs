@@ -40,6 +40,10 @@ impl<D: FrameDecoder> FrameDecoder for Isolated<D> {
     fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
         self.call(D::next_frame)
     }
+
+    fn reset(&mut self) -> Result<()> {
+        self.call(D::reset)
+    }
 }
 
 fn crashed() -> Error {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Backend, CodedSample, DecodeOptions, FrameDecoder, VideoFrame, corpus_tests::decode_file, decode_frames,
-    decoder, isolate::Isolated,
+    decode_group, decoder, isolate::Isolated,
 };
 use crate::{
     DepthQuantization, DepthUnit, VideoCodec,
@@ -217,6 +217,48 @@ fn every_range_gives_its_own_frames(options: &DecodeOptions) {
 }
 
 #[test]
+fn a_decoder_that_was_reset_gives_what_a_new_one_would() {
+    resets_give_what_new_decoders_would(&built_in());
+    resets_give_what_new_decoders_would(&DecodeOptions::default());
+    #[cfg(feature = "ffmpeg")]
+    resets_give_what_new_decoders_would(&linked());
+}
+
+#[test]
+fn the_ffmpeg_program_can_be_reset() {
+    let Some(options) = with_ffmpeg() else { return };
+    resets_give_what_new_decoders_would(&options);
+}
+
+fn resets_give_what_new_decoders_would(options: &DecodeOptions) {
+    let everything = i64::MIN..i64::MAX;
+    for name in ["h264_bframes", "hevc", "hevc_open_gop", "av1_g2", "h264_concatenated"] {
+        let (track, coded) = samples(&path(name));
+        if options.backend == Backend::LinkedFfmpeg && track.codec == VideoCodec::Av1 {
+            continue;
+        }
+        let expected = decode(&track, coded.clone(), everything.clone(), options).unwrap();
+        let mut decoder = decoder(track.codec, &track.codec_config, options).unwrap();
+        // Behind the end of a group; in the middle of one, with frames that nobody took; and before anything was fed.
+        for n_fed in [coded.len(), 3, 1, 0] {
+            coded[..n_fed].iter().for_each(|it| decoder.decode(&it.data, it.order).unwrap());
+            if n_fed == coded.len() {
+                decoder.finish().unwrap();
+            }
+            decoder.reset().unwrap();
+            let mut frames = Vec::new();
+            decode_group(decoder.as_mut(), coded.iter().cloned().map(Ok), everything.clone(), |frame| {
+                frames.push(frame);
+                Ok(())
+            })
+            .unwrap_or_else(|err| panic!("{name}, {n_fed} fed before: {}", err.chain()));
+            assert!(frames == expected, "{name}, {n_fed} fed before");
+            decoder.reset().unwrap();
+        }
+    }
+}
+
+#[test]
 fn what_the_built_in_decoders_cannot_do_is_not_supported() {
     for name in BUILT_IN_CANNOT {
         let (track, coded) = samples(&path(name));
@@ -325,6 +367,10 @@ impl FrameDecoder for Panics {
     fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
         Err(Error::new(ErrorKind::Corrupt, "never asked"))
     }
+
+    fn reset(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 #[test]
@@ -332,4 +378,5 @@ fn a_panic_is_an_error_and_the_decoder_is_not_used_again() {
     let mut decoder = Isolated::new(|| Ok(Panics)).unwrap();
     assert_eq!(decoder.decode(&[], 0).unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(decoder.next_frame().unwrap_err().to_string(), decoder.finish().unwrap_err().to_string());
+    assert_eq!(decoder.reset().unwrap_err().kind(), ErrorKind::Corrupt);
 }

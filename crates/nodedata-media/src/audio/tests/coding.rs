@@ -192,3 +192,32 @@ fn flac_is_held_against_what_its_header_says() {
             .starts_with("the FLAC file is damaged behind sample 9000")
     );
 }
+
+/// The MD5 of samples of 8, 16 and 24 bits, with a sign, the channels side by side.
+#[test]
+fn flac_is_held_against_the_hash_of_its_samples() {
+    for bits in [8, 16, 24] {
+        let samples = tones(2, bits, 5_000);
+        let sound = wav_to_flac(&pcm(2, 16_000, bits, &stored(&samples, bits))).unwrap();
+        assert!(check_audio(&sound).unwrap());
+        let mut lying = sound.clone();
+        lying[26 + 15] ^= 1;
+        let hash = |file: &[u8]| file[26..42].iter().map(|it| format!("{it:02x}")).collect::<String>();
+        let expected = format!(
+            "the header says that the samples of the FLAC file have the MD5 {}, and those that are there have {}",
+            hash(&lying),
+            hash(&sound)
+        );
+        assert_eq!(refused(&lying), expected, "{bits}");
+        let err = flac_to_samples(&lying, usize::MAX).unwrap_err();
+        assert_eq!((err.kind(), err.chain()), (ErrorKind::Corrupt, expected));
+        // None is told.
+        lying[26..42].fill(0);
+        assert!(check_audio(&lying).unwrap());
+    }
+    // As others write it.
+    let mut file = fixture("tone.flac");
+    assert!(file[26..42] != [0; 16] && check_audio(&file).unwrap());
+    file[26] ^= 0x80;
+    assert!(refused(&file).contains("have the MD5"), "{}", refused(&file));
+}

@@ -48,6 +48,36 @@ fn other_chunks_are_passed_over() {
     assert_eq!(audio_header(&[b"RIFF\0\0\0\0".to_vec(), body].concat()), None);
 }
 
+/// Whole numbers in more bytes than they need, of which no extensible format tells how they lie there.
+#[test]
+fn samples_that_lie_nobody_knows_how_are_told() {
+    let padded = |tag: u16, bits: u16, held: u16| {
+        let mut format = format(tag, 2, 48_000, bits);
+        format[12..14].copy_from_slice(&(2 * held).to_le_bytes());
+        wav(&format, &[0; 48], 48)
+    };
+    for (tag, bits, held) in [(1, 24, 4), (1, 20, 4), (1, 16, 4), (3, 24, 4), (3, 32, 8)] {
+        let file = padded(tag, bits, held);
+        check(&file, AudioCodec::OtherWav(tag), (48_000, 2, None, None));
+        assert_eq!(audio_header(&file).unwrap().dtype(), None);
+        let err = check_audio(&file).unwrap_err();
+        let told = format!(
+            "the WAV file has samples of {bits} bits in {held} bytes each, which readers understand differently"
+        );
+        assert_eq!((err.kind(), err.chain()), (nodedata_core::ErrorKind::Unsupported, told));
+        let err = wav_to_flac(&file).unwrap_err();
+        assert!(err.kind() == nodedata_core::ErrorKind::Unsupported && err.chain().contains("bytes each"));
+    }
+    // Fewer bytes than they need, and more than any number has, cannot be.
+    assert_eq!(audio_header(&padded(1, 24, 2)), None);
+    assert_eq!(audio_header(&padded(1, 24, 9)), None);
+    // Filled up as the format says.
+    let id = b"\x01\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71";
+    let mut format = extensible(id);
+    format[12..16].copy_from_slice(&[4, 0, 32, 0]);
+    check(&wav(&format, &[0; 12], 12), AudioCodec::Pcm, (48_000, 1, Some(32), Some(3)));
+}
+
 /// A long file: the sizes of 32 bits are all ones, and others stand in a chunk of their own.
 fn rf64(told: u64, data: &[u8]) -> Vec<u8> {
     let sizes: Vec<u8> = [0, told, 0].map(u64::to_le_bytes).concat();
@@ -62,6 +92,13 @@ fn long_files_say_their_size_elsewhere() {
     check(&rf64(1 << 40, &[1; 12]), AudioCodec::Pcm, (16_000, 2, Some(16), None));
     assert!(refused(&rf64(u64::MAX, &[1; 12])).contains("18446744073709551615 bytes of samples, and 12 are"));
     check(&fixture("tone.rf64.wav"), AudioCodec::Pcm, (16_000, 2, Some(16), Some(1600)));
+    // The same under the name that broadcasters gave it.
+    let mut broadcast = fixture("tone.rf64.wav");
+    broadcast[..4].copy_from_slice(b"BW64");
+    check(&broadcast, AudioCodec::Pcm, (16_000, 2, Some(16), Some(1600)));
+    assert!(check_audio(&broadcast).unwrap());
+    broadcast.truncate(broadcast.len() - 4);
+    check(&broadcast, AudioCodec::Pcm, (16_000, 2, Some(16), None));
 }
 
 #[test]
