@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow_array::{
     Array, ArrayRef, BinaryArray, FixedSizeListArray, ListArray, StringArray, StructArray, UInt32Array,
-    builder::BinaryBuilder, cast::AsArray, make_array, new_null_array,
+    builder::{BinaryBuilder, StringBuilder},
+    cast::AsArray,
+    make_array, new_null_array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, Fields};
@@ -15,7 +17,7 @@ use nodedata_core::{Error, ErrorKind, Feature, Locus, Result};
 use crate::{
     forms::{is_other_list, looked_up, plain_list, too_many},
     leaves::ENTRY,
-    values::converted,
+    values::{converted, fits},
 };
 
 /// The column of a plain feature. `members` are the struct members to take, lists passed through.
@@ -24,7 +26,7 @@ use crate::{
 /// `Corrupt` when a value has another length than the feature, or is null where none may be; `Unsupported` when its type cannot
 /// hold it. With the row of the batch as the step.
 pub fn plain_column(array: &ArrayRef, members: &[String], feature: &Feature) -> Result<ArrayRef> {
-    let column = shaped(array, Taken::Members(members), &feature.arrow_type())
+    let column = shaped(array, Taken { members, load: None }, &feature.arrow_type())
         .map_err(|it| it.into_error().at(Locus::feature(&feature.name)))?;
     if !feature.nullable
         && let Some(row) = (0..column.len()).find(|it| column.is_null(*it))
@@ -68,13 +70,24 @@ impl Flaw {
     }
 }
 
+/// A medium by its name, and the name that is kept beside it; `None` where there is none.
+pub type Load<'a> = dyn Fn(&str) -> Result<Option<(Bytes, Option<String>)>> + 'a;
+
 /// What is taken from the structs of a column.
 #[derive(Clone, Copy)]
-enum Taken<'a> {
+struct Taken<'a> {
     /// A member of each, from the outside in.
-    Members(&'a [String]),
-    /// The medium that it is, its bytes or the file that it names, which is read by name.
-    Medium(&'a dyn Fn(&str) -> Result<Option<Bytes>>),
+    members: &'a [String],
+    /// Of media, what reads a file by its name where no bytes are there.
+    load: Option<&'a Load<'a>>,
+}
+
+impl Taken<'_> {
+    const WHOLE: Self = Self { members: &[], load: None };
+
+    fn below(self) -> Self {
+        Self { members: self.members.get(1..).unwrap_or_default(), ..self }
+    }
 }
 
 fn shaped(array: &ArrayRef, taken: Taken<'_>, target: &DataType) -> Shaped {
@@ -83,19 +96,18 @@ fn shaped(array: &ArrayRef, taken: Taken<'_>, target: &DataType) -> Shaped {
         (DataType::Dictionary(..) | DataType::RunEndEncoded(..), _) => {
             shaped(&looked_up(array)?, taken, target)
         }
-        (DataType::Struct(_), _) => match (taken, target) {
-            (Taken::Medium(load), DataType::Struct(fields)) => medium(array.as_struct(), fields, load),
-            (Taken::Members(members), _) => {
-                let below = Taken::Members(members.get(1..).unwrap_or_default());
-                shaped(&member(array, members)?, below, target)
-            }
-            (Taken::Medium(_), _) => converted(array, target),
+        (DataType::Struct(_), DataType::Struct(fields)) if taken.members.is_empty() => match taken.load {
+            Some(load) => medium(array.as_struct(), fields, load),
+            None => converted(array, target),
         },
+        (DataType::Struct(_), _) => shaped(&member(array, taken.members)?, taken.below(), target),
         (DataType::Map(..), DataType::List(_)) => {
-            let Taken::Members(members) = taken else { return converted(array, target) };
-            let below = Taken::Members(members.get(1..).unwrap_or_default());
-            shaped(&entries(array, members)?, below, target)
+            shaped(&entries(array, taken.members)?, taken.below(), target)
         }
+        (found, DataType::Struct(fields)) if is_text(found) => match taken.load {
+            Some(load) => medium(&named(array)?, fields, load),
+            None => converted(array, target),
+        },
         (found, DataType::List(_) | DataType::FixedSizeList(..)) if is_other_list(found) => {
             shaped(&plain_list(array)?, taken, target)
         }
@@ -210,30 +222,44 @@ fn fixed(list: &ListArray, taken: Taken<'_>, item: &Arc<Field>, n: i32) -> Shape
     Ok(Arc::new(list.map_err(wrong_nulls)?))
 }
 
-/// The column of an encoded medium, or of lists of them: `bytes`, then `path`, whatever the order in the file. Where
-/// a struct holds only a path, `load` reads the file it names.
+/// The column of an encoded medium, or of lists of them: `bytes`, then `path`, whatever the order in the file. `members` are the
+/// struct members to take on the way, lists passed through. Where a struct holds only a path, or there is text in its place, `load`
+/// reads the file it names.
 ///
 /// # Errors
 /// What `load` reports, with the row of the batch as the step.
 pub fn media_column(
     array: &ArrayRef,
+    members: &[String],
     feature: &Feature,
-    load: &dyn Fn(&str) -> Result<Option<Bytes>>,
+    load: &Load<'_>,
 ) -> Result<ArrayRef> {
-    shaped(array, Taken::Medium(load), &feature.arrow_type())
+    shaped(array, Taken { members, load: Some(load) }, &feature.arrow_type())
         .map_err(|it| it.into_error().at(Locus::feature(&feature.name)))
 }
 
-fn medium(all: &StructArray, fields: &Fields, load: &dyn Fn(&str) -> Result<Option<Bytes>>) -> Shaped {
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// Names of files as media that have nothing but these.
+fn named(names: &ArrayRef) -> Shaped<StructArray> {
+    let paths = shaped(names, Taken::WHOLE, &DataType::Utf8)?;
+    let nulls = paths.nulls().cloned();
+    let fields = vec![Field::new("path", DataType::Utf8, true)];
+    Ok(StructArray::try_new(fields.into(), vec![paths], nulls).map_err(wrong_nulls)?)
+}
+
+fn medium(all: &StructArray, fields: &Fields, load: &Load<'_>) -> Shaped {
     let column = |name: &str, target: &DataType| match all.column_by_name(name) {
-        Some(column) => shaped(column, Taken::Members(&[]), target),
+        Some(column) => shaped(column, Taken::WHOLE, target),
         None => Ok(new_null_array(target, all.len())),
     };
     let mut bytes = column("bytes", &DataType::Binary)?;
-    let path = column("path", &DataType::Utf8)?;
+    let mut path = column("path", &DataType::Utf8)?;
     let names_file = |idx: usize| all.is_valid(idx) && bytes.is_null(idx) && path.is_valid(idx);
     if (0..all.len()).any(names_file) {
-        bytes = loaded(all.nulls(), bytes.as_binary(), path.as_string(), load)?;
+        (bytes, path) = loaded(all.nulls(), bytes.as_binary(), path.as_string(), load)?;
     }
     let absent = |idx: usize| all.is_null(idx) || bytes.is_null(idx);
     let nulls: NullBuffer = (0..all.len()).map(|idx| !absent(idx)).collect();
@@ -246,22 +272,22 @@ fn loaded(
     there: Option<&NullBuffer>,
     bytes: &BinaryArray,
     path: &StringArray,
-    load: &dyn Fn(&str) -> Result<Option<Bytes>>,
-) -> Shaped {
-    let mut all = BinaryBuilder::new();
+    load: &Load<'_>,
+) -> Shaped<(ArrayRef, ArrayRef)> {
+    let (mut all, mut paths) = (BinaryBuilder::new(), StringBuilder::new());
+    let mut n_bytes = 0u64;
     for idx in 0..bytes.len() {
-        if bytes.is_valid(idx) {
-            all.append_value(bytes.value(idx));
-        } else if path.is_valid(idx) && there.is_none_or(|it| it.is_valid(idx)) {
-            match load(path.value(idx)).map_err(|err| Flaw::at(idx, err))? {
-                Some(bytes) => all.append_value(bytes),
-                None => all.append_null(),
-            }
-        } else {
-            all.append_null();
-        }
+        let name = path.is_valid(idx).then(|| path.value(idx));
+        let held = bytes.is_valid(idx).then(|| bytes.value(idx));
+        let asked_for = name.filter(|_| held.is_none() && there.is_none_or(|it| it.is_valid(idx)));
+        let loaded = asked_for.map(load).transpose().map_err(|err| Flaw::at(idx, err))?.flatten();
+        let medium = loaded.as_ref().map_or(held, |it| Some(&it.0[..]));
+        n_bytes += medium.map_or(0, |it| it.len() as u64);
+        fits(n_bytes).map_err(|err| Flaw::at(idx, err))?;
+        all.append_option(medium);
+        paths.append_option(loaded.as_ref().map_or(name, |it| it.1.as_deref()));
     }
-    Ok(Arc::new(all.finish()))
+    Ok((Arc::new(all.finish()), Arc::new(paths.finish())))
 }
 
 pub(crate) fn wrong_nulls(err: arrow_schema::ArrowError) -> Error {

@@ -80,6 +80,7 @@ fn widen(known: &mut Leaf, other: &Leaf) -> Result<()> {
         }
     }
     known.nullable |= other.nullable || other.dtype.is_none() || known.dtype.is_none();
+    known.is_encrypted |= other.is_encrypted;
     known.unsupported = known.unsupported.take().or_else(|| other.unsupported.clone());
     known.metadata = match (known.dtype, other.dtype) {
         (_, None) => std::mem::take(&mut known.metadata),

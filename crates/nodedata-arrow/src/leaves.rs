@@ -8,6 +8,7 @@ use parquet::basic::{ConvertedType, LogicalType};
 
 use crate::{
     ParquetFile,
+    encryption::encrypted,
     logical::{is_json, logical_of},
 };
 
@@ -34,6 +35,8 @@ pub struct Leaf {
     pub metadata: BTreeMap<String, String>,
     /// The Arrow type of a leaf that no feature can hold: only a reader who leaves it out can go on.
     pub unsupported: Option<String>,
+    /// Whether its pages are read with a key alone: only a reader who leaves it out can go on.
+    pub is_encrypted: bool,
 }
 
 impl Leaf {
@@ -47,6 +50,7 @@ impl Leaf {
             is_media: false,
             metadata: BTreeMap::new(),
             unsupported: None,
+            is_encrypted: false,
         }
     }
 
@@ -78,6 +82,9 @@ impl Leaf {
     /// # Errors
     /// `Unsupported`.
     pub fn check(&self) -> Result<()> {
+        if self.is_encrypted {
+            return Err(encrypted(&format!("column `{}` is", self.name())).at(Locus::feature(self.name())));
+        }
         let Some(data_type) = &self.unsupported else { return Ok(()) };
         let message = format!("column `{}` has Arrow type {data_type}, which no feature has", self.name());
         Err(Error::new(ErrorKind::Unsupported, message).at(Locus::feature(self.name())))
@@ -109,6 +116,7 @@ pub fn leaves_of(fields: &Fields) -> Vec<Leaf> {
 #[derive(Debug, Clone, Copy)]
 struct Known {
     has_nulls: bool,
+    is_encrypted: bool,
     meaning: Option<Meaning>,
 }
 
@@ -136,7 +144,7 @@ fn known(file: &ParquetFile, trusts_counts: bool) -> Vec<Known> {
                 (Some(LogicalType::Uuid), _) => Some(Meaning::Uuid),
                 _ => None,
             };
-            Known { has_nulls, meaning }
+            Known { has_nulls, is_encrypted: file.encrypted.contains(&idx), meaning }
         })
         .collect()
 }
@@ -179,6 +187,7 @@ impl Way {
     /// The leaf at its end. Known nulls are those of all levels; else each level tells.
     fn end(mut self, known: Option<Known>) -> Leaf {
         self.leaf.nullable = known.map_or_else(|| self.items.contains(&true), |it| it.has_nulls);
+        self.leaf.is_encrypted |= known.is_some_and(|it| it.is_encrypted);
         // A feature's lists of fixed length hold no nulls one by one, except where these are lists themselves.
         let dims = &mut self.leaf.dims;
         for idx in (0..dims.len()).rev() {
@@ -214,6 +223,7 @@ fn walk(field: &Field, mut way: Way, known: &mut dyn Iterator<Item = Known>, fou
             let mut of_bytes = None;
             for member in members {
                 let known = known.next();
+                way.leaf.is_encrypted |= known.is_some_and(|it| it.is_encrypted);
                 if member.name() == "bytes" {
                     way.may_be_null(member);
                     of_bytes = known;

@@ -7,6 +7,8 @@
 
 mod arrays;
 mod cells;
+mod embedded;
+mod encryption;
 mod far_times;
 mod forms;
 mod guarded;
@@ -14,17 +16,23 @@ mod joined;
 mod leaves;
 mod logical;
 mod numbers;
+mod page_headers;
+mod page_sums;
+mod page_walk;
 mod parquet_file;
 mod ranges;
 mod row_groups;
+mod thrift;
 mod values;
+mod watched;
 
-pub use arrays::{media_column, plain_column};
+pub use arrays::{Load, media_column, plain_column};
 pub use cells::{cell, cell_text};
 pub use guarded::guarded;
 pub use joined::{Joined, wider};
 pub use leaves::{Leaf, all_leaves, leaves, leaves_of};
 pub use numbers::{floats, integers};
+pub use page_headers::page_headers;
 pub use parquet_file::{ParquetFile, Rows};
 pub use ranges::{Batches, Cursor, Ranges, footer};
 pub use row_groups::{RowGroup, bytes_of, spans};

@@ -62,10 +62,12 @@ pub(crate) fn joined(one: &str, two: &str) -> Option<String> {
     let ((kind, unit, zone), (other_kind, other_unit, other_zone)) = (parts(one)?, parts(two)?);
     match kind.as_str() {
         "timestamp" | "duration" | "time" if kind == other_kind && zone == other_zone => {
-            const FINER: [&str; 4] = ["s", "ms", "us", "ns"];
-            let rank = |it: &str| FINER.iter().position(|unit| *unit == it);
-            let finer = if rank(&unit) < rank(&other_unit) { two } else { one };
-            Some(finer.to_owned())
+            Some(if is_finer(&other_unit, &unit) { two } else { one }.to_owned())
+        }
+        // Whatever the zones, both are moments; a time without a zone is none.
+        "timestamp" if kind == other_kind && !zone.is_empty() && !other_zone.is_empty() => {
+            let finer = if is_finer(&other_unit, &unit) { other_unit } else { unit };
+            Some(format!("timestamp[{finer}, tz=UTC]"))
         }
         "decimal" if kind == other_kind => {
             let number = |it: &str| it.parse::<i32>().ok();
@@ -77,6 +79,12 @@ pub(crate) fn joined(one: &str, two: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn is_finer(unit: &str, than: &str) -> bool {
+    const FINER: [&str; 4] = ["s", "ms", "us", "ns"];
+    let rank = |it: &str| FINER.iter().position(|unit| *unit == it);
+    rank(than) < rank(unit)
 }
 
 #[cfg(test)]
@@ -91,6 +99,8 @@ mod tests {
         };
         check("timestamp[us, tz=UTC]", "timestamp[ns, tz=UTC]", Some("timestamp[ns, tz=UTC]"));
         check("timestamp[us, tz=UTC]", "timestamp[us]", None);
+        check("timestamp[us, tz=UTC]", "timestamp[ms, tz=Europe/Zurich]", Some("timestamp[us, tz=UTC]"));
+        check("duration[s]", "duration[ms]", Some("duration[ms]"));
         check("timestamp[us]", "duration[us]", None);
         check("decimal(10, 2)", "decimal(9, 4)", Some("decimal(12, 4)"));
         check("date32", "date32", Some("date32"));

@@ -1,6 +1,8 @@
 use std::{
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use arrow_array::RecordBatch;
@@ -14,13 +16,21 @@ use parquet::{
     },
     basic::Type as PhysicalType,
     errors::ParquetError,
-    file::metadata::PageIndexPolicy,
+    file::metadata::{PageIndexPolicy, ParquetMetaData},
 };
 
 use crate::{
     Batches, Ranges, RowGroup,
+    embedded::with_embedded_types,
+    encryption::{encrypted, encrypted_columns, refuse_encrypted},
     far_times::{self, FarTimes},
+    guarded::guarded_pages,
+    page_walk::with_page_starts,
+    watched::{OTHER_CHECKSUM, Seen, Watched},
 };
+
+/// Row groups whose pages were looked through that are remembered: parts of few are read at a time.
+const WALKED_GROUPS_KEPT: usize = 8;
 
 /// A Parquet file that somebody else wrote: its bytes by range, and its footer.
 pub struct ParquetFile {
@@ -29,11 +39,28 @@ pub struct ParquetFile {
     bytes: Ranges,
     /// How times of 96 bits are held against what 64 bits make of them; `None` where it has none.
     far_times: Option<FarTimes>,
-    /// Types come from Parquet alone: what writers put beside it in Arrow's own spelling differs between
-    /// versions of them, and is often dropped.
+    /// Types come from Parquet: of what writers put beside it in Arrow's own spelling, which differs between versions of them and is
+    /// often dropped, only what Parquet has no word for.
     pub(crate) footer: ArrowReaderMetadata,
+    /// Positions of the columns that are encrypted.
+    pub(crate) encrypted: BTreeSet<usize>,
+    verifies: bool,
+    /// Whether rows in the middle of a row group are read without those before them as far as possible.
+    by_pages: bool,
+    /// By row group, what looking through its pages told.
+    walked: Mutex<BTreeMap<usize, Walked>>,
     hint: &'static str,
 }
+
+/// A row group alone, with where its pages begin.
+struct Alone {
+    footer: ArrowReaderMetadata,
+    /// As [`FarTimes::seconds`].
+    seconds: Option<ArrowReaderMetadata>,
+}
+
+/// Nothing where looking at pages told nothing more than the file does.
+type Walked = Arc<OnceLock<Option<Arc<Alone>>>>;
 
 impl ParquetFile {
     /// Opens a file and reads its footer. `hint` is what the user can do about the file when it is damaged.
@@ -62,12 +89,36 @@ impl ParquetFile {
         let bytes = Ranges(file);
         let options =
             ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_offset_index_policy(pages);
-        refuse_encrypted(&bytes).map_err(|err| err.at(Locus::path(path)))?;
-        let footer = crate::footer(&bytes, options)
-            .map_err(|err| corrupt(err, path, hint, "the Parquet file cannot be read"))?;
-        let far_times = FarTimes::of(&footer)
-            .map_err(|err| corrupt(err, path, hint, "the Parquet file cannot be read"))?;
-        Ok(Self { path: path.to_owned(), bytes, far_times, footer, hint })
+        refuse_encrypted(&*bytes.0).map_err(|err| err.at(Locus::path(path)))?;
+        let seen = Arc::default();
+        let footer = crate::footer(&Watched::new(&bytes, &seen), options);
+        let encrypted_columns = encrypted_columns(&*bytes.0);
+        let damaged = |err| match seen.take_failure() {
+            Some(failure) => failure.at(Locus::path(path)),
+            None if !encrypted_columns.is_empty() => {
+                encrypted("columns of the Parquet file are").at(Locus::path(path))
+            }
+            None => corrupt(err, path, hint, "the Parquet file cannot be read"),
+        };
+        let footer = with_embedded_types(footer.map_err(damaged)?);
+        let far_times = FarTimes::of(&footer).map_err(damaged)?;
+        Ok(Self {
+            path: path.to_owned(),
+            bytes,
+            far_times,
+            footer,
+            encrypted: encrypted_columns,
+            verifies: true,
+            by_pages: pages != PageIndexPolicy::Skip,
+            walked: Mutex::default(),
+            hint,
+        })
+    }
+
+    /// Whether pages that have a checksum are held against it, as they are unless this says otherwise.
+    #[must_use]
+    pub fn verifying(self, verifies: bool) -> Self {
+        Self { verifies, ..self }
     }
 
     /// What the file says of itself under a key.
@@ -173,16 +224,60 @@ impl ParquetFile {
             ProjectionMask::roots(descriptor, roots)
         };
         let is_wanted = |name: &str| columns.contains(&name);
-        let batches = |footer: &ArrowReaderMetadata, mask| self.batches(footer, mask, picked, batch_rows);
+        let alone = self.alone(picked, &is_wanted);
+        let footer = alone.as_ref().map_or(&self.footer, |it| &it.footer);
+        let first = Picked { groups: vec![0], rows: picked.rows.clone() };
+        let picked = if alone.is_some() { &first } else { picked };
+        let seen = Arc::default();
+        let batches =
+            |footer: &ArrowReaderMetadata, mask| self.batches(footer, mask, picked, batch_rows, &seen);
         let seconds = match &self.far_times {
             Some(it) if it.columns.iter().any(|it| is_wanted(it)) => {
                 let has_times = |name: &str| is_wanted(name) && it.columns.iter().any(|it| it == name);
-                Some(batches(&it.seconds, roots(&has_times))?)
+                let footer = alone.as_ref().and_then(|it| it.seconds.as_ref()).unwrap_or(&it.seconds);
+                Some(batches(footer, roots(&has_times))?)
             }
             Some(_) | None => None,
         };
-        let batches = batches(&self.footer, roots(&is_wanted))?;
-        Ok(Rows { path: self.path.clone(), hint: self.hint, batches, seconds })
+        let batches = batches(footer, roots(&is_wanted))?;
+        let footer = Arc::clone(self.footer.metadata());
+        Ok(Rows { path: self.path.clone(), hint: self.hint, footer, batches, seconds, seen })
+    }
+
+    /// The one row group that some rows are of, where these are not all of it, lists are wanted of them, and there is more to know of its
+    /// pages than the file tells.
+    fn alone(&self, picked: &Picked, is_wanted: &dyn Fn(&str) -> bool) -> Option<Arc<Alone>> {
+        let [group] = picked.groups[..] else { return None };
+        let n_rows = self.footer.metadata().row_groups().get(group)?.num_rows();
+        let is_whole = u64::try_from(n_rows) == Ok(picked.rows.row_count() as u64);
+        let has_lists = || {
+            let mut lists = self.footer.parquet_schema().columns().iter().filter(|it| 0 < it.max_rep_level());
+            lists.any(|it| it.path().parts().first().is_some_and(|root| is_wanted(root)))
+        };
+        if is_whole || !self.by_pages || !has_lists() {
+            return None;
+        }
+        let walked = {
+            let mut all = self.walked.lock().unwrap_or_else(PoisonError::into_inner);
+            if WALKED_GROUPS_KEPT <= all.len() && !all.contains_key(&group) {
+                all.pop_first();
+            }
+            Arc::clone(all.entry(group).or_default())
+        };
+        walked.get_or_init(|| self.walk(group).map(Arc::new)).clone()
+    }
+
+    fn walk(&self, group: usize) -> Option<Alone> {
+        let metadata = Arc::new(with_page_starts(&self.bytes, self.footer.metadata(), group)?);
+        let with_types = |of: &ArrowReaderMetadata| {
+            let options = ArrowReaderOptions::new().with_schema(Arc::clone(of.schema()));
+            guarded_pages(|| ArrowReaderMetadata::try_new(Arc::clone(&metadata), options)).ok()
+        };
+        let seconds = match &self.far_times {
+            Some(it) => Some(with_types(&it.seconds)?),
+            None => None,
+        };
+        Some(Alone { footer: with_types(&self.footer)?, seconds })
     }
 
     /// The row groups that have any of these rows.
@@ -208,13 +303,18 @@ impl ParquetFile {
         mask: ProjectionMask,
         picked: &Picked,
         batch_rows: usize,
+        seen: &Arc<Seen>,
     ) -> Result<Batches> {
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), footer.clone())
+        let file = Watched::new(&self.bytes, seen).verifying(self.verifies);
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.clone())
             .with_projection(mask)
             .with_row_groups(picked.groups.clone())
             .with_row_selection(picked.rows.clone())
             .with_batch_size(batch_rows.max(1));
-        Batches::of(builder).map_err(|err| corrupt(err, &self.path, self.hint, "the rows cannot be read"))
+        Batches::of(builder).map_err(|err| match seen.take_failure() {
+            Some(failure) => failure.at(Locus::path(&self.path)),
+            None => corrupt(err, &self.path, self.hint, "the rows cannot be read"),
+        })
     }
 }
 
@@ -224,39 +324,62 @@ struct Picked {
     rows: RowSelection,
 }
 
-/// A file whose footer is encrypted ends otherwise; one whose columns are shows it only where they are read.
-fn refuse_encrypted(bytes: &Ranges) -> Result<()> {
-    let n_bytes = bytes.0.n_bytes();
-    if n_bytes < 8 || bytes.0.read_at(n_bytes - 4..n_bytes)? != b"PARE"[..] {
-        return Ok(());
-    }
-    let message = "the Parquet file is encrypted, and this build has no keys";
-    Err(Error::new(ErrorKind::Unsupported, message)
-        .with_hint("decrypt it where its keys are: write it again without encryption"))
-}
-
 /// Batches of rows, in order.
 pub struct Rows {
     path: PathBuf,
     hint: &'static str,
+    footer: Arc<ParquetMetaData>,
     batches: Batches,
     /// The same rows of columns with times of 96 bits, in seconds.
     seconds: Option<Batches>,
+    seen: Arc<Seen>,
+}
+
+impl Rows {
+    /// Why rows cannot be read.
+    fn damaged(&self, err: ParquetError) -> Error {
+        let at = Locus::path(&self.path);
+        if let Some(failure) = self.seen.take_failure() {
+            return failure.at(at);
+        }
+        if err.to_string().contains(OTHER_CHECKSUM)
+            && let Some(page) = self.last_page()
+        {
+            return page.at(at).with_hint(self.hint);
+        }
+        corrupt(err, &self.path, self.hint, "a page of the Parquet file cannot be read")
+    }
+
+    /// That the page which was read last has another checksum than was written.
+    fn last_page(&self) -> Option<Error> {
+        let at = self.seen.last();
+        let groups = self.footer.row_groups().iter().enumerate();
+        let mut chunks = groups.flat_map(|(group, it)| it.columns().iter().map(move |it| (group, it)));
+        let (group, chunk) = chunks.find(|(_, it)| {
+            let (start, n_bytes) = it.byte_range();
+            (start..start.saturating_add(n_bytes)).contains(&at)
+        })?;
+        let column = chunk.column_path().parts().first()?;
+        let message = format!(
+            "a page of column `{column}` in row group {group} has another checksum than was written with it: \
+             its bytes are not what they were"
+        );
+        let at = Locus { byte_offset: Some(at), ..Locus::feature(column) };
+        Some(Error::new(ErrorKind::Corrupt, message).at(at))
+    }
 }
 
 impl Iterator for Rows {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let message = "a page of the Parquet file cannot be read";
-        let damaged = |err| corrupt(err, &self.path, self.hint, message);
         let rows = match self.batches.next()? {
             Ok(rows) => rows,
-            Err(err) => return Some(Err(damaged(err))),
+            Err(err) => return Some(Err(self.damaged(err))),
         };
         let seconds = match self.seconds.as_mut().and_then(Iterator::next).transpose() {
             Ok(seconds) => seconds,
-            Err(err) => return Some(Err(damaged(err))),
+            Err(err) => return Some(Err(self.damaged(err))),
         };
         let checked = seconds.map_or(Ok(()), |it| far_times::check(&rows, &it));
         Some(checked.map(|()| rows).map_err(|err| err.at(Locus::path(&self.path))))
@@ -267,4 +390,79 @@ fn corrupt(err: ParquetError, path: &Path, hint: &str, message: &str) -> Error {
     // What a codec or an encoding is called that the reader does not have.
     let kind = if let ParquetError::NYI(_) = err { ErrorKind::Unsupported } else { ErrorKind::Corrupt };
     Error::new(kind, message).with_source(err).at(Locus::path(path)).with_hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, Int64Array, ListArray};
+    use arrow_buffer::OffsetBuffer;
+    use arrow_schema::{DataType, Field};
+    use bytes::Bytes;
+    use nodedata_core::ReadAt;
+    use parquet::{
+        arrow::ArrowWriter,
+        file::properties::{EnabledStatistics, WriterProperties},
+    };
+
+    use super::*;
+
+    /// One file, whatever it is called.
+    struct One(Bytes);
+
+    struct OneFile(Bytes);
+
+    impl Files for One {
+        fn list(&self) -> Result<Vec<PathBuf>> {
+            Ok(vec![PathBuf::from("a.parquet")])
+        }
+
+        fn open(&self, _path: &Path) -> Result<Arc<dyn ReadAt>> {
+            Ok(Arc::new(OneFile(self.0.clone())))
+        }
+    }
+
+    impl ReadAt for OneFile {
+        fn n_bytes(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
+            Ok(self.0.slice(range.start as usize..range.end as usize))
+        }
+    }
+
+    /// Numbers, and lists whose pages no index tells.
+    fn file() -> ParquetFile {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+        let values: ArrayRef = Arc::new(Int64Array::from_iter_values(0..2000));
+        let item = Arc::new(Field::new("item", DataType::Int64, true));
+        let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(2, 1000));
+        let lists: ArrayRef = Arc::new(ListArray::new(item, offsets, values, None));
+        let rows = RecordBatch::try_from_iter([("n", numbers), ("v", lists)]).unwrap();
+        let properties = WriterProperties::builder()
+            .set_offset_index_disabled(true)
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_data_page_row_count_limit(100)
+            .set_write_batch_size(50)
+            .build();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).unwrap();
+        writer.write(&rows).unwrap();
+        writer.close().unwrap();
+        ParquetFile::open_with_pages(&One(Bytes::from(bytes)), Path::new("a.parquet"), "").unwrap()
+    }
+
+    /// Lists may be nearly all of a file: who wants none of them does not pay for where their pages begin.
+    #[test]
+    fn pages_of_lists_are_looked_through_for_lists_alone() {
+        let file = file();
+        assert!(file.walks_through_pages());
+        let n_walked = |columns: &[&str]| {
+            let rows = file.rows(columns, 500..600, 1000).unwrap();
+            assert_eq!(rows.map(|it| it.unwrap().num_rows()).sum::<usize>(), 100);
+            file.walked.lock().unwrap().len()
+        };
+        assert_eq!(n_walked(&["n"]), 0);
+        assert_eq!(n_walked(&["n", "v"]), 1);
+    }
 }

@@ -79,7 +79,7 @@ pub(crate) fn converted(array: &ArrayRef, target: &DataType) -> Result<ArrayRef,
 }
 
 /// What offsets of 32 bits count.
-fn fits(n_bytes: u64) -> Result<()> {
+pub(crate) fn fits(n_bytes: u64) -> Result<()> {
     i32::try_from(n_bytes).map(drop).map_err(|_| too_many())
 }
 

@@ -78,8 +78,8 @@ fn media_come_in_any_order_and_from_files() {
         (Arc::new(Field::new("path", DataType::Utf8, true)), path),
         (Arc::new(Field::new("bytes", DataType::Binary, true)), bytes),
     ]));
-    let load = |name: &str| Ok(Some(Bytes::from(format!("file {name}"))));
-    let column = media_column(&column, &feature, &load).unwrap();
+    let load = |name: &str| Ok(Some((Bytes::from(format!("file {name}")), Some(name.to_owned()))));
+    let column = media_column(&column, &[], &feature, &load).unwrap();
     assert_eq!(column.data_type(), &feature.arrow_type());
     let bytes = column.as_struct().column(0).as_binary::<i32>();
     assert_eq!((bytes.value(0), bytes.value(1)), (b"inside".as_slice(), b"file a.png".as_slice()));
@@ -101,8 +101,8 @@ fn media_in_lists_keep_their_places() {
     let offsets = OffsetBuffer::from_lengths([1, 0, 2, 0, 1]);
     let nulls = NullBuffer::from(vec![true, true, true, false, true]);
     let rows: ArrayRef = Arc::new(ListArray::new(item, offsets, Arc::new(items), Some(nulls)));
-    let load = |name: &str| Ok(Some(Bytes::from(format!("file {name}"))));
-    let column = media_column(&rows.slice(1, 4), &feature, &load).unwrap();
+    let load = |name: &str| Ok(Some((Bytes::from(format!("file {name}")), Some(name.to_owned()))));
+    let column = media_column(&rows.slice(1, 4), &[], &feature, &load).unwrap();
     assert_eq!(column.data_type(), &feature.arrow_type());
     let lists = column.as_list::<i32>();
     assert_eq!((lists.value(0).len(), lists.is_null(2)), (0, true));
@@ -112,7 +112,7 @@ fn media_in_lists_keep_their_places() {
     let frame = |of: &ArrayRef, idx| of.as_struct().column(0).as_binary::<i32>().value(idx).to_vec();
     assert_eq!((frame(&second, 1), frame(&last, 0)), (b"two".to_vec(), b"file b.png".to_vec()));
     let missing = |_: &str| Err(Error::new(ErrorKind::Corrupt, "not there"));
-    let err = media_column(&rows.slice(1, 4), &feature, &missing).unwrap_err();
+    let err = media_column(&rows.slice(1, 4), &[], &feature, &missing).unwrap_err();
     assert_eq!(err.locus().step_idx, Some(3));
 }
 
@@ -190,8 +190,48 @@ fn large_types_and_null_structs_are_media_like_others() {
     let nulls = Some(NullBuffer::from(vec![true, false, true]));
     let column: ArrayRef = Arc::new(StructArray::new(fields.into(), vec![path, bytes], nulls));
     let never = |_: &str| Err(Error::new(ErrorKind::Corrupt, "nothing is to be loaded"));
-    let column = media_column(&column, &feature, &never).unwrap();
+    let column = media_column(&column, &[], &feature, &never).unwrap();
     assert_eq!(column.data_type(), &feature.arrow_type());
     assert_eq!([0, 1, 2].map(|it| column.is_null(it)), [false, true, true]);
     assert_eq!(column.as_struct().column(0).as_binary::<i32>().value(0), b"one");
+}
+
+/// Of members of structs, of lists of them, and where a column has nothing but names.
+#[test]
+fn media_lie_below_members_and_text_may_name_them() {
+    let feature = Feature {
+        storage: Storage::EncodedMedia,
+        nullable: true,
+        ..Feature::new("turns.image", DType::UInt8, Vec::new())
+    };
+    let DataType::Struct(fields) = feature.arrow_type() else { panic!("a medium is a struct") };
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_opt_vec(vec![Some(b"inside"), None, None]));
+    let path: ArrayRef = Arc::new(StringArray::from(vec![Some("kept.png"), Some("a.png"), None]));
+    let image: ArrayRef = Arc::new(StructArray::new(fields, vec![bytes, Arc::clone(&path)], None));
+    let outer: ArrayRef = Arc::new(StructArray::from(vec![(
+        Arc::new(Field::new("image", image.data_type().clone(), true)),
+        Arc::clone(&image),
+    )]));
+    let load = |name: &str| match name {
+        "lost.png" => Ok(None),
+        name => Ok(Some((Bytes::from(format!("file {name}")), (name != "data").then(|| name.to_owned())))),
+    };
+    let members = ["image".to_owned()];
+    let column = media_column(&outer, &members, &feature, &load).unwrap();
+    let told = |column: &ArrayRef| -> Vec<Option<(String, Option<String>)>> {
+        let media = column.as_struct();
+        let (bytes, path) = (media.column(0).as_binary::<i32>(), media.column(1).as_string::<i32>());
+        let one = |row: usize| {
+            let bytes = String::from_utf8(bytes.value(row).to_vec()).unwrap();
+            media.is_valid(row).then(|| (bytes, path.is_valid(row).then(|| path.value(row).to_owned())))
+        };
+        (0..media.len()).map(one).collect()
+    };
+    let of = |bytes: &str, path: Option<&str>| Some((bytes.to_owned(), path.map(str::to_owned)));
+    assert_eq!(told(&column), [of("inside", Some("kept.png")), of("file a.png", Some("a.png")), None]);
+
+    let names: ArrayRef =
+        Arc::new(StringArray::from(vec![Some("b.png"), None, Some("data"), Some("lost.png")]));
+    let column = media_column(&names, &[], &feature, &load).unwrap();
+    assert_eq!(told(&column), [of("file b.png", Some("b.png")), None, of("file data", None), None]);
 }
