@@ -19,9 +19,10 @@ use parquet::{
 
 use self::sample::SAMPLE_BYTES;
 use crate::{
+    access::Access,
     column_writer::{Chunk, ColumnWriter},
     media_chunk::MediaWriter,
-    properties::{self, BATCH_ROWS},
+    properties,
     text_chunk::TextWriter,
 };
 
@@ -36,6 +37,9 @@ const SMALL_BYTES: i64 = 16 << 10;
 /// A column that is compressed where that pays.
 pub(crate) struct PlainColumn {
     dtype: DType,
+    /// Values between two looks at the page limits, and rows of a page; both only of bytes.
+    n_step: usize,
+    page_rows: usize,
     compressed: ColumnFactory,
     stored: ColumnFactory,
     /// The values alone, without lists and nulls, compressed.
@@ -45,20 +49,16 @@ pub(crate) struct PlainColumn {
 impl PlainColumn {
     /// # Errors
     /// When Parquet has no column for the feature.
-    pub(crate) fn new(feature: &Feature, created_by: &str) -> Result<Self> {
+    pub(crate) fn new(feature: &Feature, created_by: &str, access: Access) -> Result<Self> {
         let values =
             Feature { shape: Vec::new(), lists: Vec::new(), nullable: false, ..Feature::clone(feature) };
         Ok(Self {
             dtype: feature.stored_dtype(),
-            compressed: ColumnFactory::new(
-                feature,
-                properties::plain(std::slice::from_ref(feature), created_by),
-            )?,
-            stored: ColumnFactory::new(feature, properties::stored(feature, created_by))?,
-            trial: Arc::new(ColumnFactory::new(
-                &values,
-                properties::plain(std::slice::from_ref(&values), created_by),
-            )?),
+            n_step: properties::batch_rows(feature, access),
+            page_rows: access.page_rows(),
+            compressed: ColumnFactory::new(feature, properties::plain(feature, created_by, access))?,
+            stored: ColumnFactory::new(feature, properties::stored(feature, created_by, access))?,
+            trial: Arc::new(ColumnFactory::new(&values, properties::plain(&values, created_by, access))?),
         })
     }
 
@@ -76,7 +76,8 @@ impl PlainColumn {
                 ColumnWriter::Text(Box::new(TextWriter::new(leaf(), is_compressed, Arc::clone(&self.trial))))
             }
             DType::Bytes if factory.leaf.max_rep_level() == 0 => {
-                ColumnWriter::Media(Box::new(MediaWriter::new(leaf(), BATCH_ROWS, is_compressed)))
+                let media = MediaWriter::new(leaf(), self.n_step, self.page_rows, is_compressed);
+                ColumnWriter::Media(Box::new(media))
             }
             _ => ColumnWriter::Arrow(Box::new(factory.writer()?)),
         })

@@ -26,6 +26,8 @@ pub(crate) struct Watched {
     pub(crate) bad: Vec<(String, String)>,
     /// Where, and why no decoder here can tell whether anything is.
     pub(crate) unchecked: Vec<(String, String)>,
+    /// Where, and what the index says otherwise than the rows.
+    pub(crate) mismatched: Vec<(String, String)>,
 }
 
 struct Camera {
@@ -33,6 +35,8 @@ struct Camera {
     column: usize,
     /// Position of the column that tells the order of decoding; without it that of the rows.
     decode_index: Option<usize>,
+    /// Position of the column that marks key frames.
+    keyframe: Option<usize>,
     /// By episode.
     entries: BTreeMap<u64, VideoEntry>,
     playing: Option<Playing>,
@@ -43,6 +47,8 @@ struct Playing {
     decoder: Result<Box<dyn FrameDecoder>>,
     n_rows: u64,
     n_frames: u64,
+    /// Key frames as the index names them, and as the rows mark them; `None` where one of the two does not say.
+    keyframes: Option<(Vec<u32>, Vec<u32>)>,
     /// Decode order of the sample that is fed next.
     next: i64,
     /// Samples that are shown before others they are decoded after.
@@ -63,7 +69,8 @@ impl VideoWalk {
         let cameras = by_feature.into_iter().filter_map(|(feature, entries)| {
             let column = position(&feature)?;
             let decode_index = position(&format!("{feature}.decode_index"));
-            Some(Camera { feature, column, decode_index, entries, playing: None })
+            let keyframe = position(&format!("{feature}.keyframe"));
+            Some(Camera { feature, column, decode_index, keyframe, entries, playing: None })
         });
         Ok(Self { cameras: cameras.collect() })
     }
@@ -80,6 +87,7 @@ impl VideoWalk {
             all.n_frames += it.n_frames;
             all.bad.extend(it.bad);
             all.unchecked.extend(it.unchecked);
+            all.mismatched.extend(it.mismatched);
             all
         })
     }
@@ -89,11 +97,13 @@ impl Camera {
     fn rows(&mut self, episode: u64, rows: &RecordBatch) {
         let Some(samples) = rows.column(self.column).as_binary_opt::<i32>() else { return };
         let order = self.decode_index.and_then(|it| rows.column(it).as_primitive_opt::<Int32Type>());
+        let keyframe = self.keyframe.and_then(|it| rows.column(it).as_boolean_opt());
         let entries = &self.entries;
         let playing = self.playing.get_or_insert_with(|| Playing::new(episode, entries.get(&episode)));
         for row in 0..samples.len() {
             let shown_as = playing.n_rows as i64;
             playing.n_rows += 1;
+            playing.mark(shown_as, keyframe.map(|it| it.is_valid(row) && it.value(row)));
             let decode_as = order.map_or(shown_as, |it| i64::from(it.value(row)));
             if samples.is_valid(row) {
                 playing.waiting.insert(decode_as, (shown_as, Bytes::copy_from_slice(samples.value(row))));
@@ -103,7 +113,8 @@ impl Camera {
     }
 
     fn end(&mut self) -> Option<Watched> {
-        let Playing { episode, decoder, n_rows, mut n_frames, waiting, .. } = self.playing.take()?;
+        let Playing { episode, decoder, n_rows, mut n_frames, keyframes, waiting, next: _ } =
+            self.playing.take()?;
         let ended = decoder.and_then(|mut decoder| {
             decoder.finish()?;
             n_frames += drain(decoder.as_mut())?;
@@ -119,6 +130,10 @@ impl Camera {
         });
         let at = format!("episode {episode}, feature `{}`", self.feature);
         let mut watched = Watched { n_frames, ..Watched::default() };
+        if keyframes.is_some_and(|(told, marked)| told != marked) {
+            let message = "index/video.parquet names other key frames than the rows";
+            watched.mismatched.push((at.clone(), message.to_owned()));
+        }
         match ended {
             Ok(()) => {}
             Err(err) if err.kind() == ErrorKind::Unsupported => watched.unchecked.push((at, err.chain())),
@@ -142,7 +157,17 @@ impl Playing {
                 }
             },
         };
-        Self { episode, decoder, n_rows: 0, n_frames: 0, next: 0, waiting: BTreeMap::new() }
+        let keyframes = entry.and_then(|it| Some((it.keyframes.clone()?, Vec::new())));
+        Self { episode, decoder, n_rows: 0, n_frames: 0, keyframes, next: 0, waiting: BTreeMap::new() }
+    }
+
+    /// Notes whether a step is a key frame; `None` where the rows do not say.
+    fn mark(&mut self, step: i64, is_key: Option<bool>) {
+        match (&mut self.keyframes, is_key, u32::try_from(step)) {
+            (Some((_, marked)), Some(true), Ok(step)) => marked.push(step),
+            (Some(_), Some(false), _) | (None, ..) => {}
+            (Some(_), None, _) | (Some(_), Some(true), Err(_)) => self.keyframes = None,
+        }
     }
 
     /// Hands the decoder every sample whose turn it is. After an error nothing more is fed.

@@ -421,7 +421,12 @@ fn merge_pixels(all: &mut Vec<MediaShape>, found: Vec<MediaShape>) {
         let alike = |it: &MediaShape| it.column == shape.column && it.encoding == shape.encoding;
         let same = |it: &MediaShape| alike(it) && it.dtype == shape.dtype && it.shape == shape.shape;
         match all.iter().position(same) {
-            Some(known) => all[known].n_rows += shape.n_rows,
+            Some(known) => {
+                let known = &mut all[known];
+                known.n_rows += shape.n_rows;
+                // Clips of one length at two rates have none.
+                known.rate_hz = known.rate_hz.filter(|it| Some(*it) == shape.rate_hz);
+            }
             // Two tell already that frames differ: how many kinds there are, nobody asks.
             None if all.iter().filter(|it| alike(it)).count() < 2 => all.push(shape),
             None => {}
@@ -446,7 +451,7 @@ fn raw_frames(features: &[Feature], pixels: &[MediaShape]) -> Vec<Option<MediaSh
     features.iter().enumerate().map(of_column).collect()
 }
 
-/// A column of encoded media shows as images when everything in the unit is one, and as sound when everything is.
+/// A column of encoded media shows as images when everything in the unit is one, as sound when everything is, and as video.
 fn shown(features: &[Feature], pixels: &[MediaShape]) -> Vec<Option<Shown>> {
     let seen = |column: usize| {
         // Findings count from the source's first feature; `episode_index` comes before it.
@@ -456,4 +461,33 @@ fn shown(features: &[Feature], pixels: &[MediaShape]) -> Vec<Option<Shown>> {
         first.filter(|_| shown.all(|it| it == first))
     };
     (0..features.len()).map(seen).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use nodedata_core::DType;
+
+    use super::*;
+
+    fn clip(n_samples: u32, rate_hz: Option<u32>, n_rows: u64) -> MediaShape {
+        let (dtype, shape, encoding) = (DType::Int16, vec![n_samples, 1], "flac".to_owned());
+        MediaShape { column: 0, dtype, shape, encoding, rate_hz, n_rows }
+    }
+
+    #[test]
+    fn clips_at_several_rates_have_none_together() {
+        let merged = |found: &[MediaShape]| {
+            let mut all = Vec::new();
+            found.iter().for_each(|it| merge_pixels(&mut all, vec![it.clone()]));
+            all
+        };
+        let same = [clip(800, Some(16_000), 3), clip(800, Some(16_000), 4)];
+        assert_eq!(merged(&same), [clip(800, Some(16_000), 7)]);
+        let differ = [clip(800, Some(16_000), 1), clip(800, Some(8_000), 2), clip(800, Some(16_000), 3)];
+        assert_eq!(merged(&differ), [clip(800, None, 6)]);
+        assert_eq!(merged(&[clip(800, Some(8_000), 1), clip(800, None, 1)]), [clip(800, None, 2)]);
+        // Another length is another shape, with a rate of its own.
+        let lengths = [clip(800, Some(16_000), 1), clip(400, Some(8_000), 1)];
+        assert_eq!(merged(&lengths), lengths);
+    }
 }

@@ -1,46 +1,7 @@
 //! The rows of the index tables, as readers see them.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use arrow_array::{Array, ArrowPrimitiveType, RecordBatch, cast::AsArray, types};
-use nodedata_core::{Error, ErrorKind, Fact, Locus, ReadAt, Result};
-
-use crate::{pages::PageEntry, ranges::Rows};
-
-/// One row of the episode index.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EpisodeEntry {
-    /// Position of the episode in the dataset.
-    pub episode: u64,
-    /// Stable key.
-    pub key: String,
-    /// The stream; `None` for an episode without rows.
-    pub stream: Option<String>,
-    /// Its split.
-    pub split: String,
-    /// Position of the shard in the manifest; 0 for an episode without rows.
-    pub shard: usize,
-    /// First row in the shard.
-    pub row: u64,
-    /// Rows in the shard.
-    pub n_rows: u64,
-    /// First row group in the shard.
-    pub row_group: u32,
-    /// Row groups in the shard; neighbours of the episode may share the first and the last.
-    pub n_row_groups: u32,
-    /// Time of the first row, where the stream has a clock.
-    pub start_time_ns: Option<i64>,
-    /// Time of the last row.
-    pub end_time_ns: Option<i64>,
-    /// What was to be done, where the source says so.
-    pub task: Option<String>,
-    /// The input file it comes from.
-    pub source: String,
-    /// Content hash of the episode's rows in the stream, over all shards.
-    pub content: Option<[u8; 32]>,
-    /// What else the source says of the episode, each value of the type it has there.
-    pub metadata: BTreeMap<String, Fact>,
-}
+use nodedata_core::{Error, ErrorKind, Result};
 
 /// Rows of a shard and the bytes they come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +47,8 @@ pub struct VideoEntry {
     pub source: String,
     /// Which frame of that file the first one is.
     pub first_frame: u64,
+    /// Steps of the episode at whose samples decoding can start, rising; `None` where the dataset was made before they were noted.
+    pub keyframes: Option<Vec<u32>>,
 }
 
 /// A file that the source carried.
@@ -105,30 +68,6 @@ pub struct AttachmentEntry {
     pub n_bytes: u64,
     /// Where it lies in the dataset.
     pub path: String,
-}
-
-pub(crate) fn episodes(batch: &RecordBatch) -> Result<Vec<EpisodeEntry>> {
-    let table = Columns(batch);
-    let entry = |idx| {
-        Ok(EpisodeEntry {
-            episode: table.episode(idx)?,
-            key: table.text("episode_key", idx)?,
-            stream: table.optional_text("stream", idx)?,
-            split: table.text("split", idx)?,
-            shard: table.u32("shard", idx)? as usize,
-            row: table.u64("row", idx)?,
-            n_rows: table.u64("rows", idx)?,
-            row_group: table.u32("row_group", idx)?,
-            n_row_groups: table.u32("row_groups", idx)?,
-            start_time_ns: table.number::<types::Int64Type>("start_time_ns", idx)?,
-            end_time_ns: table.number::<types::Int64Type>("end_time_ns", idx)?,
-            task: table.optional_text("task", idx)?,
-            source: table.text("source", idx)?,
-            content: table.hash("content", idx)?,
-            metadata: table.facts(idx)?,
-        })
-    };
-    (0..batch.num_rows()).map(entry).collect()
 }
 
 pub(crate) fn origins(batch: &RecordBatch) -> Result<Vec<OriginEntry>> {
@@ -162,6 +101,7 @@ pub(crate) fn videos(batch: &RecordBatch) -> Result<Vec<VideoEntry>> {
             n_frames: table.u64("frames", idx)?,
             source: table.text("source", idx)?,
             first_frame: table.u64("first_frame", idx)?,
+            keyframes: table.u32s("keyframes", idx)?,
         })
     };
     (0..batch.num_rows()).map(entry).collect()
@@ -181,41 +121,6 @@ pub(crate) fn attachments(batch: &RecordBatch) -> Result<Vec<AttachmentEntry>> {
         })
     };
     (0..batch.num_rows()).map(entry).collect()
-}
-
-/// The pages of a batch by shard, in their order. There are many, so neighbours share the name of their column.
-pub(crate) fn pages(batch: &RecordBatch) -> Result<Vec<(usize, PageEntry)>> {
-    let table = Columns(batch);
-    let mut name: Arc<str> = "".into();
-    let names = table.column("column")?.as_string_opt::<i32>().ok_or_else(|| wrong("column"))?;
-    let mut entry = |idx| {
-        if *name != *names.value(idx) {
-            name = names.value(idx).into();
-        }
-        let page = PageEntry {
-            row_group: table.u32("row_group", idx)?,
-            column: Arc::clone(&name),
-            offset: table.u64("offset", idx)?,
-            n_bytes: table.u64("length", idx)?,
-            first_row: table.number::<types::Int64Type>("first_row", idx)?.unwrap_or_default(),
-        };
-        Ok((table.u32("shard", idx)? as usize, page))
-    };
-    (0..batch.num_rows()).map(&mut entry).collect()
-}
-
-impl EpisodeEntry {
-    /// The rows of an episode index that lies at `path`.
-    ///
-    /// # Errors
-    /// `Io` or `Corrupt`.
-    pub fn read(path: &str, file: Arc<dyn ReadAt>) -> Result<Vec<Self>> {
-        let mut all = Vec::new();
-        for batch in Rows::of_file(path, file)? {
-            all.extend(episodes(&batch?).map_err(|err| err.at(Locus::path(path)))?);
-        }
-        Ok(all)
-    }
 }
 
 /// Columns of an index table by name and type. Every way to a value is `Corrupt` when there is no such column, or another type in it.
@@ -274,27 +179,16 @@ impl Columns<'_> {
         Ok(self.optional_text(name, idx)?.unwrap_or_default())
     }
 
-    /// Metadata: texts, and beside them the types of those that are none. Tables of earlier versions lack one or both.
-    fn facts(&self, idx: usize) -> Result<BTreeMap<String, Fact>> {
-        let mut types = self.texts("metadata_types", idx)?;
-        let fact = |(key, text): (String, String)| {
-            let kind = types.remove(&key).unwrap_or_else(|| "text".to_owned());
-            // A type of a later version says no more to this one than the text does.
-            let fact = Fact::parse(&kind, &text).unwrap_or(Fact::Text(text));
-            (key, fact)
-        };
-        Ok(self.texts("metadata", idx)?.into_iter().map(fact).collect())
-    }
-
-    /// The entries of a map of texts; none where there is no such column.
-    fn texts(&self, name: &str, idx: usize) -> Result<BTreeMap<String, String>> {
-        let Some(column) = self.0.column_by_name(name) else { return Ok(BTreeMap::new()) };
-        let entries = column.as_map_opt().ok_or_else(|| wrong(name))?.value(idx);
-        let [keys, values] = [entries.column(0), entries.column(1)]
-            .map(|it| it.as_string_opt::<i32>().ok_or_else(|| wrong(name)));
-        let (keys, values) = (keys?, values?);
-        let entry = |idx| (keys.value(idx).to_owned(), values.value(idx).to_owned());
-        Ok((0..entries.len()).map(entry).collect())
+    /// A list of whole numbers; `None` where there is no such column, as in tables of earlier versions.
+    fn u32s(&self, name: &str, idx: usize) -> Result<Option<Vec<u32>>> {
+        let Some(column) = self.0.column_by_name(name) else { return Ok(None) };
+        let list = column.as_list_opt::<i32>().ok_or_else(|| wrong(name))?;
+        if list.is_null(idx) {
+            return Ok(None);
+        }
+        let values = list.value(idx);
+        let numbers = values.as_primitive_opt::<types::UInt32Type>().ok_or_else(|| wrong(name))?;
+        Ok(Some(numbers.values().to_vec()))
     }
 
     fn bytes(&self, name: &str, idx: usize) -> Result<Vec<u8>> {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     entries::OriginEntry,
+    episode_table::EpisodeEntry,
     manifest::{InputEntry, ShardEntry},
     read::Dataset,
 };
@@ -134,7 +135,7 @@ fn in_dataset(dataset: &Dataset, question: &Question) -> Result<Vec<Place>> {
         return Err(Error::new(ErrorKind::Config, "a row of a dataset needs its episode and its stream")
             .with_hint("add `--episode N --stream NAME`, or name a shard instead of the dataset"));
     }
-    let mut entries = dataset.episodes()?;
+    let entries = dataset.episodes()?;
     if let Some(episode) = question.episode.filter(|wanted| entries.iter().all(|it| it.episode != *wanted)) {
         let n_episodes = entries.iter().map(|it| it.episode.saturating_add(1)).max().unwrap_or(0);
         let message = format!("there is no episode {episode}: they count from 0 and there are {n_episodes}");
@@ -142,11 +143,12 @@ fn in_dataset(dataset: &Dataset, question: &Question) -> Result<Vec<Place>> {
             .at(Locus::path("index/episodes.parquet"))
             .with_hint("without `--episode` all of them are explained"));
     }
-    entries.retain(|it| {
+    let is_asked = |it: &EpisodeEntry<'_>| {
         it.stream.is_some()
-            && stream.is_none_or(|name| it.stream.as_deref() == Some(name))
+            && stream.is_none_or(|name| it.stream == Some(name))
             && question.episode.is_none_or(|episode| it.episode == episode)
-    });
+    };
+    let entries: Vec<EpisodeEntry<'_>> = entries.iter().filter(is_asked).collect();
     let Some(row) = question.row else {
         return Ok(entries
             .iter()

@@ -10,11 +10,13 @@ use crate::{
     content::content_root,
     digest::{b3_of, hex},
     encode::EpisodePart,
-    index::{self, EpisodePlace, EpisodeRow, OriginRow},
+    episode_table::{EpisodePlace, EpisodeRow, episode_table},
+    index::{self, OriginRow},
     ledger::{self, Ledger, Report, StreamLedger},
     manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry},
     measure::Contents,
     nulls::nulls_of,
+    page_table::page_table,
     provenance::{Making, recipe_hash},
     sample_index::{IndexTotals, sample_index},
     shard::SealedShard,
@@ -50,8 +52,13 @@ impl Finish<'_> {
         let inputs = self.input_entries(run.input_digests);
         let created_by = created_by();
         let recipe = self.put("recipe.json", run.recipe.as_bytes())?;
-        let making =
-            Making { converter: run.converter, created_by: &created_by, recipe: &recipe, inputs: &inputs };
+        let making = Making {
+            converter: run.converter,
+            created_by: &created_by,
+            recipe: &recipe,
+            inputs: &inputs,
+            access: self.options.access,
+        };
         let (shards, provenance, provenance_root) = self.shard_entries(&making, &contents)?;
         let schema = self.put("schema.json", run.schema_json.as_bytes())?;
         let (attachments, attachment_paths) = self.put_attachments(&run)?;
@@ -63,7 +70,7 @@ impl Finish<'_> {
         let mut manifest = Manifest {
             nd: "manifest/1".to_owned(),
             created_by: [("tool".to_owned(), created_by.clone())].into(),
-            recipe: recipe_hash(run.recipe, &inputs),
+            recipe: recipe_hash(run.recipe, self.options.access, &inputs),
             recipe_file: Some(recipe),
             content_root: self.content_root(&contents),
             provenance_root,
@@ -212,8 +219,8 @@ impl Finish<'_> {
     ) -> Result<BTreeMap<String, FileEntry>> {
         let rows = self.episode_rows(contents);
         let mut tables: Vec<(&str, MakeTable<'_>)> = vec![
-            ("episodes", Box::new(|| index::episode_table(&rows))),
-            ("pages", Box::new(|| index::page_table(self.shards.iter().map(|it| it.pages.as_slice())))),
+            ("episodes", Box::new(|| episode_table(&rows))),
+            ("pages", Box::new(|| page_table(self.shards.iter().map(|it| &it.pages)))),
             ("origins", Box::new(|| index::origin_table(self.origin_rows()))),
         ];
         let SourcePlan { videos, attachments, .. } = run.source;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 pub(crate) enum Shown {
     Image,
     Audio,
+    Video,
 }
 
 impl Shown {
@@ -13,7 +14,10 @@ impl Shown {
     pub(crate) fn of_encoding(encoding: &str) -> Option<Self> {
         match encoding {
             "jpeg" | "png" | "webp" | "gif" | "bmp" | "tiff" => Some(Self::Image),
-            "flac" | "wav" | "mp3" | "ogg" | "opus" => Some(Self::Audio),
+            "flac" | "wav" | "mp3" | "ogg" | "opus" | "m4a" => Some(Self::Audio),
+            // Files alone: samples of a stream have no beginning of their own. Matroska may hold sound alone, on which readers of
+            // video fail row by row, and its first bytes do not tell.
+            "mp4" | "avi" => Some(Self::Video),
             _ => None,
         }
     }
@@ -23,7 +27,7 @@ impl Shown {
 const OF_SOURCE: &str = "huggingface:feature";
 
 /// The `huggingface` key of a shard's footer: the features as `datasets` spells them, so that images show
-/// as images, clips of sound as such, and fixed shapes keep their lengths.
+/// as images, clips of sound and videos as such, and fixed shapes keep their lengths.
 pub(crate) fn features_json(features: &[Feature], shown: &[Option<Shown>]) -> String {
     let mut all = Map::new();
     for (feature, shown) in features.iter().zip(shown) {
@@ -36,6 +40,7 @@ fn feature_json(feature: &Feature, shown: Option<Shown>) -> Value {
     let one = match (feature.storage, shown) {
         (Storage::EncodedMedia, Some(Shown::Image)) => json!({"_type": "Image"}),
         (Storage::EncodedMedia, Some(Shown::Audio)) => audio(feature),
+        (Storage::EncodedMedia, Some(Shown::Video)) => json!({"_type": "Video"}),
         (Storage::EncodedMedia, None) => {
             json!({"bytes": value(DType::Bytes), "path": value(DType::String)})
         }
@@ -88,13 +93,15 @@ mod tests {
             .with_meta(OF_SOURCE, r#"{"_type":"Image"}"#)
             .in_lists(vec![Dim::Variable]);
         let mixed = Feature { name: "mixed".to_owned(), ..clip.clone() };
-        let shown = [Some(Shown::Audio), Some(Shown::Audio), Some(Shown::Image), None];
-        let found: Value =
-            serde_json::from_str(&features_json(&[clip, resampled, picture, mixed], &shown)).unwrap();
+        let video = Feature { name: "video".to_owned(), ..clip.clone() };
+        let shown = [Some(Shown::Audio), Some(Shown::Audio), Some(Shown::Image), None, Some(Shown::Video)];
+        let all = [clip, resampled, picture, mixed, video];
+        let found: Value = serde_json::from_str(&features_json(&all, &shown)).unwrap();
         let features = &found["info"]["features"];
         assert_eq!(features["clip"], json!({"_type": "Audio"}));
         assert_eq!(features["resampled"], json!({"_type": "Audio", "sampling_rate": 16000}));
         assert_eq!(features["picture"], json!({"_type": "List", "feature": {"_type": "Image"}}));
+        assert_eq!(features["video"], json!({"_type": "Video"}));
         assert_eq!(features["mixed"]["bytes"], json!({"_type": "Value", "dtype": "binary"}));
     }
 
@@ -103,7 +110,10 @@ mod tests {
         for (encoding, shown) in [
             ("jpeg", Some(Shown::Image)),
             ("opus", Some(Shown::Audio)),
-            ("mp4", None),
+            ("m4a", Some(Shown::Audio)),
+            ("mp4", Some(Shown::Video)),
+            ("avi", Some(Shown::Video)),
+            ("matroska", None),
             ("h264", None),
             ("unknown", None),
         ] {

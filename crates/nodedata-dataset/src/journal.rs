@@ -1,4 +1,4 @@
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     digest::Digest,
     encode::{EpisodePart, Origin, ShardFacts, ShardId},
-    pages::PageEntry,
+    page_table::PageTable,
     shard::SealedShard,
     stats::record::StatsRecord,
 };
@@ -70,7 +70,7 @@ pub(crate) struct ShardRecord {
     pub(crate) row_groups: u64,
     pub(crate) parts: Vec<PartRecord>,
     pub(crate) origins: Vec<OriginRecord>,
-    pub(crate) pages: PagesRecord,
+    pub(crate) pages: PageTable,
     /// Content hashes of the episodes that lie in the unit as a whole.
     pub(crate) contents: Vec<(usize, String)>,
     /// By feature.
@@ -82,17 +82,6 @@ pub(crate) type PartRecord = (usize, [u64; 2], [u64; 2], [Option<i64>; 2]);
 
 /// Row, number of rows, position in [`UnitRecord::inputs`], byte range, first record.
 pub(crate) type OriginRecord = (u64, u64, usize, [u64; 2], u64);
-
-/// [`PageEntry`] by column: pages are many.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct PagesRecord {
-    names: Vec<String>,
-    row_group: Vec<u32>,
-    column: Vec<usize>,
-    offset: Vec<u64>,
-    n_bytes: Vec<u64>,
-    first_row: Vec<i64>,
-}
 
 impl UnitRecord {
     /// The record as bytes of a file: the length of its text, the text, and the many numbers that it points
@@ -173,7 +162,7 @@ impl UnitRecord {
             origins: shard.origins.iter().map(origin).collect::<Result<_>>()?,
         };
         let digest = Digest { b3: shard.b3.clone(), bytes: shard.bytes };
-        let pages = shard.pages.entries().ok_or_else(|| unusable(&shard.file))?;
+        let pages = shard.pages.clone();
         Ok(SealedShard { path, facts, digest, n_row_groups: shard.row_groups, pages })
     }
 }
@@ -186,41 +175,6 @@ pub(crate) struct Place<'a> {
     pub(crate) find: &'a dyn Fn(&str) -> Result<(usize, String)>,
     /// Positions of the record's inputs.
     pub(crate) inputs: Vec<usize>,
-}
-
-impl PagesRecord {
-    pub(crate) fn new(pages: &[PageEntry]) -> Self {
-        let mut record = Self::default();
-        for page in pages {
-            // A page's column is mostly that of the page before.
-            let known = record.names.iter().rposition(|it| **it == *page.column);
-            let column = known.unwrap_or_else(|| {
-                record.names.push(page.column.to_string());
-                record.names.len() - 1
-            });
-            record.row_group.push(page.row_group);
-            record.column.push(column);
-            record.offset.push(page.offset);
-            record.n_bytes.push(page.n_bytes);
-            record.first_row.push(page.first_row);
-        }
-        record
-    }
-
-    /// `None` when the columns do not fit each other.
-    fn entries(&self) -> Option<Vec<PageEntry>> {
-        let names: Vec<Arc<str>> = self.names.iter().map(|it| it.as_str().into()).collect();
-        let entry = |idx: usize| {
-            Some(PageEntry {
-                row_group: self.row_group[idx],
-                column: Arc::clone(names.get(*self.column.get(idx)?)?),
-                offset: *self.offset.get(idx)?,
-                n_bytes: *self.n_bytes.get(idx)?,
-                first_row: *self.first_row.get(idx)?,
-            })
-        };
-        (0..self.row_group.len()).map(entry).collect()
-    }
 }
 
 /// The proofs in the folder of a unit; `None` when they cannot be read.
@@ -253,17 +207,6 @@ mod tests {
 
     #[test]
     fn a_record_survives_its_file_and_damage_is_seen() {
-        let page = |column: &str, first_row| PageEntry {
-            row_group: 1,
-            column: column.into(),
-            offset: 4,
-            n_bytes: 9,
-            first_row,
-        };
-        let pages = PagesRecord::new(&[page("a", -1), page("a", 0), page("b.list", 0)]);
-        assert_eq!(pages.names, ["a", "b.list"]);
-        assert_eq!(pages.entries().unwrap().len(), 3);
-        assert!(PagesRecord { column: vec![0, 0, 2], ..pages }.entries().is_none());
         let mut record = UnitRecord {
             nd: FORMAT.to_owned(),
             recipe: "b3:0".to_owned(),

@@ -35,7 +35,7 @@ use crate::{
     leaf_entries::LeafEntries,
     media_values::Values,
     page_header::{data_page_header, put_levels},
-    properties::{MEDIA_PAGE_ROWS, PAGE_BYTES, ZSTD_LEVEL, zstd_level},
+    properties::{PAGE_BYTES, ZSTD_LEVEL, zstd_level},
 };
 
 /// Bytes of a value's length before the value.
@@ -50,6 +50,8 @@ pub(crate) struct MediaWriter {
     column: ColumnDescPtr,
     /// Entries between two looks at the limits of the page.
     n_step: usize,
+    /// Rows of a page.
+    page_rows: usize,
     is_compressed: bool,
     /// The entries of the page at hand.
     open: Vec<Entries>,
@@ -90,11 +92,12 @@ impl Entries {
 
 impl MediaWriter {
     /// `n_step` is the setting `write_batch_size` of the Parquet crate: how many entries it writes before it looks at
-    /// the limits of the page.
-    pub(crate) fn new(column: ColumnDescPtr, n_step: usize, is_compressed: bool) -> Self {
+    /// the limits of the page, of which `page_rows` is one.
+    pub(crate) fn new(column: ColumnDescPtr, n_step: usize, page_rows: usize, is_compressed: bool) -> Self {
         Self {
             column,
             n_step,
+            page_rows,
             is_compressed,
             open: Vec::new(),
             n_open_entries: 0,
@@ -125,7 +128,7 @@ impl MediaWriter {
             while start < end {
                 let next = values.entries.next_row(end.min(start + step));
                 self.push(&values, start..next);
-                if self.n_open_rows >= MEDIA_PAGE_ROWS || self.n_open_bytes >= PAGE_BYTES {
+                if self.n_open_rows >= self.page_rows || self.n_open_bytes >= PAGE_BYTES {
                     self.end_page()?;
                 }
                 start = next;
@@ -139,7 +142,7 @@ impl MediaWriter {
     fn n_step(&self, piece: &ArrayRef) -> usize {
         let alike =
             self.column.max_def_level() > 0 && piece.nulls().is_none_or(|it| it.null_count() == piece.len());
-        if alike { MEDIA_PAGE_ROWS } else { self.n_step }
+        if alike { self.page_rows } else { self.n_step }
     }
 
     fn push(&mut self, values: &Arc<Values>, range: Range<usize>) {

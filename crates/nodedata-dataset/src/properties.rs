@@ -5,8 +5,8 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-/// Rows of a media column in one page: one frame is one small range (REGISTRY 2.6, `balanced`).
-pub(crate) const MEDIA_PAGE_ROWS: usize = 8;
+use crate::access::Access;
+
 /// Values between two looks at the page limits. The writer knows one number for the whole file, so media
 /// columns get writers of their own (see [`media`]).
 pub(crate) const BATCH_ROWS: usize = 1024;
@@ -18,8 +18,10 @@ pub(crate) const PAGE_ROWS: usize = 20_000;
 pub(crate) const ZSTD_LEVEL: i32 = 1;
 
 /// What the writer settings are called in provenance; changes whenever they change bytes.
-pub(crate) const SETTINGS: &str =
-    "zstd:1-where-10%;bss-float;delta-time;dict-text;media-plain-8;page-1MiB;v4";
+pub(crate) fn settings(access: Access) -> String {
+    let rows = access.page_rows();
+    format!("zstd:1-where-10%;bss-float;delta-time;dict-text;media-plain-{rows};page-1MiB;v4")
+}
 
 /// Whether a column holds media that get small uncompressed pages.
 pub(crate) fn is_encoded_media(feature: &Feature) -> bool {
@@ -31,28 +33,35 @@ fn has_coded_samples(feature: &Feature) -> bool {
     feature.storage == Storage::RawMedia && feature.metadata.get(meta::ENCODING).is_none_or(|it| it != "raw")
 }
 
-/// Settings for every column but encoded media. Nothing is left to a library default.
-pub(crate) fn plain(features: &[Feature], created_by: &str) -> WriterProperties {
-    let mut builder = base(created_by).set_write_batch_size(BATCH_ROWS);
-    for feature in features {
-        builder = column(builder, feature);
-    }
-    builder.build()
+/// Values between two looks at the page limits of a column that is not encoded media. Of raw pixels and other bytes `balanced`
+/// pages end by size first, so that a look is rare; where each row is to have a page of its own, or many are to have one, it is not.
+pub(crate) fn batch_rows(feature: &Feature, access: Access) -> usize {
+    let is_bytes = feature.storage == Storage::RawMedia || feature.dtype == DType::Bytes;
+    if is_bytes && !access.is_default() { access.page_rows() } else { BATCH_ROWS }
 }
 
-/// The same settings for chunks of one column that compression does not make smaller.
-pub(crate) fn stored(feature: &Feature, created_by: &str) -> WriterProperties {
+/// Settings for the file of a table with these columns. Nothing is left to a library default.
+pub(crate) fn table(features: &[Feature], created_by: &str, access: Access) -> WriterProperties {
     let builder = base(created_by).set_write_batch_size(BATCH_ROWS);
-    column(builder.set_compression(Compression::UNCOMPRESSED), feature).build()
+    features.iter().fold(builder, |builder, it| column(builder, it, access)).build()
 }
 
-/// The same settings for the writers of media columns: looks at the page limit after every few rows.
-pub(crate) fn media(features: &[Feature], created_by: &str) -> WriterProperties {
-    let mut builder = base(created_by).set_write_batch_size(MEDIA_PAGE_ROWS);
-    for feature in features {
-        builder = column(builder, feature);
-    }
-    builder.build()
+/// The same settings for the writers of one column that is not encoded media.
+pub(crate) fn plain(feature: &Feature, created_by: &str, access: Access) -> WriterProperties {
+    let builder = base(created_by).set_write_batch_size(batch_rows(feature, access));
+    column(builder, feature, access).build()
+}
+
+/// The same settings for chunks of such a column that compression does not make smaller.
+pub(crate) fn stored(feature: &Feature, created_by: &str, access: Access) -> WriterProperties {
+    let builder = base(created_by).set_write_batch_size(batch_rows(feature, access));
+    column(builder.set_compression(Compression::UNCOMPRESSED), feature, access).build()
+}
+
+/// The same settings for the writers of a column of encoded media: looks at the page limit after every few rows.
+pub(crate) fn media(feature: &Feature, created_by: &str, access: Access) -> WriterProperties {
+    let builder = base(created_by).set_write_batch_size(access.page_rows());
+    column(builder, feature, access).build()
 }
 
 fn base(created_by: &str) -> WriterPropertiesBuilder {
@@ -80,20 +89,21 @@ pub(crate) fn zstd_level() -> ZstdLevel {
     ZstdLevel::try_new(ZSTD_LEVEL).expect("1 is a level of zstd")
 }
 
-fn column(builder: WriterPropertiesBuilder, feature: &Feature) -> WriterPropertiesBuilder {
+fn column(builder: WriterPropertiesBuilder, feature: &Feature, access: Access) -> WriterPropertiesBuilder {
     let path = leaf_path(feature);
+    let page_rows = access.page_rows();
     if is_encoded_media(feature) {
         return builder
             .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
             .set_column_encoding(path.clone(), Encoding::PLAIN)
             .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
-            .set_column_data_page_row_count_limit(path, MEDIA_PAGE_ROWS);
+            .set_column_data_page_row_count_limit(path, page_rows);
     }
     match (feature.storage, feature.dtype) {
         (Storage::RawMedia, _) | (_, DType::Bytes) => builder
             .set_column_encoding(path.clone(), Encoding::PLAIN)
             .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
-            .set_column_data_page_row_count_limit(path, MEDIA_PAGE_ROWS),
+            .set_column_data_page_row_count_limit(path, page_rows),
         (_, DType::Float16 | DType::Float32 | DType::Float64) => {
             builder.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT)
         }
@@ -132,6 +142,15 @@ mod tests {
         }
     }
 
+    /// Frozen: it is in the recipe of every dataset.
+    #[test]
+    fn settings_are_spelled_so() {
+        let spelled = |rows: u32| {
+            format!("zstd:1-where-10%;bss-float;delta-time;dict-text;media-plain-{rows};page-1MiB;v4")
+        };
+        assert_eq!(Access::ALL.map(settings), [1, 8, 64].map(spelled));
+    }
+
     #[test]
     fn coded_video_is_kept_as_it_is_and_raw_pixels_are_compressed() {
         for (encoding, expected) in [
@@ -140,7 +159,7 @@ mod tests {
             (Some("raw"), Compression::ZSTD(zstd_level())),
         ] {
             let feature = raw_media(encoding);
-            let properties = plain(std::slice::from_ref(&feature), "test");
+            let properties = plain(&feature, "test", Access::Balanced);
             assert_eq!(properties.compression(&leaf_path(&feature)), expected, "{encoding:?}");
         }
     }

@@ -3,6 +3,7 @@ use std::ops::Range;
 use serde_json::{Value, json};
 
 use crate::{
+    access::Access,
     canonical::canonical_json,
     digest::b3_of,
     encode::Origin,
@@ -21,6 +22,7 @@ pub(crate) struct Making<'a> {
     /// `recipe.json`.
     pub(crate) recipe: &'a FileEntry,
     pub(crate) inputs: &'a [InputEntry],
+    pub(crate) access: Access,
 }
 
 impl Making<'_> {
@@ -50,7 +52,7 @@ impl Making<'_> {
             "internalParameters": {
                 "converter": self.converter,
                 "converter_version": self.created_by,
-                "writer": writer_settings(),
+                "writer": writer_settings(self.access),
             },
             "resolvedDependencies": dependencies,
         });
@@ -84,22 +86,22 @@ pub fn statement(
 }
 
 /// The hash in [`crate::Manifest::recipe`], known before any row is read: the same inputs, options, program and writer settings make the same bytes.
-/// `recipe` is the content of `recipe.json`.
-pub fn recipe_hash(recipe: &str, inputs: &[InputEntry]) -> String {
+/// `recipe` is the content of `recipe.json`, which says `access` too, where it is not the usual one.
+pub fn recipe_hash(recipe: &str, access: Access, inputs: &[InputEntry]) -> String {
     let inputs: Vec<Value> =
         inputs.iter().map(|it| json!({"path": it.path, "b3": it.b3, "bytes": it.bytes})).collect();
     let hashed = json!({
         "created_by": created_by(),
         "recipe": recipe,
-        "writer": writer_settings(),
+        "writer": writer_settings(access),
         "inputs": inputs,
     });
     b3_of(canonical_json(&hashed).as_bytes())
 }
 
 /// What of the writer decides bytes.
-pub(crate) fn writer_settings() -> Value {
-    json!({"parquet": "60.1", "settings": properties::SETTINGS})
+pub(crate) fn writer_settings(access: Access) -> Value {
+    json!({"parquet": "60.1", "settings": properties::settings(access)})
 }
 
 /// Rows and byte ranges per input file, neighbouring ranges joined.

@@ -22,11 +22,13 @@ use parquet::{
 
 use crate::{
     digest::b3_of_file,
-    entries::{self, AttachmentEntry, EpisodeEntry, OriginEntry, VideoEntry},
+    entries::{self, AttachmentEntry, OriginEntry, VideoEntry},
+    episode_table::EpisodeTable,
     ledger::Report,
     manifest::{Manifest, ShardEntry},
-    pages::PageEntry,
+    page_table::{Page, PageTable, each_page},
     ranges::{Rows, footer},
+    shard_index::ShardIndex,
 };
 
 /// Name of the manifest.
@@ -240,8 +242,9 @@ impl Dataset {
     ///
     /// # Errors
     /// `Io` or `Corrupt`.
-    pub fn episodes(&self) -> Result<Vec<EpisodeEntry>> {
-        self.index_table("episodes", |_| true, entries::episodes)
+    pub fn episodes(&self) -> Result<EpisodeTable> {
+        let (path, rows) = self.index_rows("episodes", |_| true)?;
+        EpisodeTable::of(rows).map_err(|err| err.at(Locus::path(path)))
     }
 
     /// Where rows come from, by shard and row.
@@ -249,26 +252,68 @@ impl Dataset {
     /// # Errors
     /// `Io` or `Corrupt`.
     pub fn origins(&self) -> Result<Vec<OriginEntry>> {
-        self.index_table("origins", |_| true, entries::origins)
+        self.index_table("origins", entries::origins)
     }
 
     /// Where the pages of one shard lie; `shard` is its position in the manifest. Of the table no more is read than holds them.
     ///
     /// # Errors
     /// `Io` or `Corrupt`.
-    pub fn pages(&self, shard: usize) -> Result<Vec<PageEntry>> {
+    pub fn pages(&self, shard: usize) -> Result<PageTable> {
         let may_hold = |group: &RowGroupMetaData| shards_of(group).is_none_or(|it| it.contains(&shard));
-        let mut pages = self.index_table("pages", may_hold, entries::pages)?;
-        pages.retain(|(of, _)| *of == shard);
-        Ok(pages.into_iter().map(|(_, page)| page).collect())
+        let (path, rows) = self.index_rows("pages", may_hold)?;
+        let mut pages = PageTable::default();
+        for batch in rows {
+            let see = |of: usize, page: Page<'_>| {
+                if of == shard {
+                    pages.push(page);
+                }
+                Ok(())
+            };
+            each_page(&batch?, see).map_err(|err| err.at(Locus::path(&path)))?;
+        }
+        Ok(pages)
     }
 
-    /// The same of every shard, each page with the position of its shard in the manifest.
+    /// The same of every shard, in the order of the manifest.
     ///
     /// # Errors
-    /// `Io` or `Corrupt`.
-    pub fn all_pages(&self) -> Result<Vec<(usize, PageEntry)>> {
-        self.index_table("pages", |_| true, entries::pages)
+    /// `Io`; `Corrupt`, also when it speaks of a shard that the manifest has not.
+    pub fn all_pages(&self) -> Result<Vec<PageTable>> {
+        let (path, rows) = self.index_rows("pages", |_| true)?;
+        let mut pages = vec![PageTable::default(); self.manifest.shards.len()];
+        for batch in rows {
+            let see = |shard: usize, page: Page<'_>| match pages.get_mut(shard) {
+                Some(of_shard) => {
+                    of_shard.push(page);
+                    Ok(())
+                }
+                None => {
+                    let message = format!("the index names shard {shard}, which the manifest has not");
+                    Err(Error::new(ErrorKind::Corrupt, message))
+                }
+            };
+            each_page(&batch?, see).map_err(|err| err.at(Locus::path(&path)))?;
+        }
+        Ok(pages)
+    }
+
+    /// What is known of a shard without a row of it; `shard` is its position in the manifest. Where its writer left no index of pages,
+    /// those of the table are taken.
+    ///
+    /// # Errors
+    /// `Config` when there is no such shard; `Io` or `Corrupt`.
+    pub fn shard_index(&self, shard: usize) -> Result<ShardIndex> {
+        let entry = self.manifest.shards.get(shard).ok_or_else(|| {
+            let message =
+                format!("there is no shard {shard}: the manifest has {}", self.manifest.shards.len());
+            Error::new(ErrorKind::Config, message).at(Locus::path(MANIFEST))
+        })?;
+        let index = ShardIndex::open(&entry.path, &*self.file(&entry.path)?)?;
+        match index.lacks_pages() && self.manifest.index.contains_key("pages") {
+            true => Ok(index.with_pages(&self.pages(shard)?)),
+            false => Ok(index),
+        }
     }
 
     /// What decoders need beside the samples of coded video columns; empty where there are none.
@@ -289,29 +334,29 @@ impl Dataset {
 
     fn optional_table<T>(&self, name: &str, read: impl Fn(&RecordBatch) -> Result<Vec<T>>) -> Result<Vec<T>> {
         match self.manifest.index.contains_key(name) {
-            true => self.index_table(name, |_| true, read),
+            true => self.index_table(name, read),
             false => Ok(Vec::new()),
         }
     }
 
-    /// The rows of an index table, of the row groups that are wanted.
-    fn index_table<T>(
-        &self,
-        name: &str,
-        wanted: impl Fn(&RowGroupMetaData) -> bool,
-        read: impl Fn(&RecordBatch) -> Result<Vec<T>>,
-    ) -> Result<Vec<T>> {
+    fn index_table<T>(&self, name: &str, read: impl Fn(&RecordBatch) -> Result<Vec<T>>) -> Result<Vec<T>> {
+        let (path, rows) = self.index_rows(name, |_| true)?;
+        let mut all = Vec::new();
+        for batch in rows {
+            all.extend(read(&batch?).map_err(|err| err.at(Locus::path(&path)))?);
+        }
+        Ok(all)
+    }
+
+    /// The path of an index table, and its rows, of the row groups that are wanted.
+    fn index_rows(&self, name: &str, wanted: impl Fn(&RowGroupMetaData) -> bool) -> Result<(String, Rows)> {
         let entry = self.manifest.index.get(name).ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, format!("the manifest names no index table `{name}`"))
         })?;
         let builder = self.parquet(&entry.path)?;
         let groups = builder.metadata().row_groups().iter().enumerate();
         let groups = groups.filter(|(_, group)| wanted(group)).map(|(idx, _)| idx).collect();
-        let mut all = Vec::new();
-        for batch in Rows::new(&entry.path, builder.with_row_groups(groups))? {
-            all.extend(read(&batch?).map_err(|err| err.at(Locus::path(&entry.path)))?);
-        }
-        Ok(all)
+        Ok((entry.path.clone(), Rows::new(&entry.path, builder.with_row_groups(groups))?))
     }
 }
 

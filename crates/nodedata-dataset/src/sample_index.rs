@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use nodedata_core::Result;
 use serde_json::{Value, json};
 
-use crate::{canonical::pretty_json, index::EpisodeRow, manifest::FileEntry};
+use crate::{canonical::pretty_json, episode_table::EpisodeRow, manifest::FileEntry};
 
 /// Rows of the episode index up to this number are listed in `sample_index.json` itself.
 const INLINE_EPISODES: usize = 10_000;

@@ -10,11 +10,10 @@ use crate::{
     digest::{Digest, hex},
     encode::{Origin, Sealed, ShardFacts, ShardId},
     hashing_file::{HashingFile, Syncing},
-    journal::{
-        FORMAT, INPUTS, OriginRecord, PagesRecord, RECORD, ShardRecord, UnitInput, UnitRecord, part_record,
-    },
+    journal::{FORMAT, INPUTS, OriginRecord, RECORD, ShardRecord, UnitInput, UnitRecord, part_record},
     measure::StreamFacts,
-    pages::{PageEntry, pages_of},
+    page_table::PageTable,
+    pages::pages_of,
     staging::{Staging, UnitDir},
     stats::FeatureStats,
     table::Table,
@@ -27,7 +26,7 @@ pub(crate) struct SealedShard {
     pub(crate) facts: ShardFacts,
     pub(crate) digest: Digest,
     pub(crate) n_row_groups: u64,
-    pub(crate) pages: Vec<PageEntry>,
+    pub(crate) pages: PageTable,
 }
 
 /// Writes encoded row groups to shard files, unit by unit.
@@ -236,7 +235,7 @@ impl Sink {
             let message = format!("the shard holds {n_rows} rows where {} were written", facts.n_rows);
             return Err(Error::new(ErrorKind::Corrupt, message).at(Locus::path(&path)));
         }
-        let pages = pages_of(&metadata);
+        let pages = pages_of(&metadata, None).pages;
         let n_row_groups = metadata.num_row_groups() as u64;
         Ok((SealedShard { n_row_groups, path, facts, digest, pages }, syncing))
     }
@@ -276,7 +275,7 @@ fn record(shard: &SealedShard, table: &Table, facts: Option<&StreamFacts>, input
         row_groups: shard.n_row_groups,
         parts: parts.iter().map(part_record).collect(),
         origins: origins.iter().map(origin).collect(),
-        pages: PagesRecord::new(&shard.pages),
+        pages: shard.pages.clone(),
         contents: facts.map_or(Vec::new(), |it| {
             it.contents.iter().map(|(episode, hash)| (*episode, hex(hash))).collect()
         }),

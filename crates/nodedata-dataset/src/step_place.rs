@@ -32,7 +32,7 @@ impl Dataset {
         let episodes = self.episodes()?;
         let holds = |first: u64, n_rows: u64| first <= row && row < first.saturating_add(n_rows);
         let of_row = episodes.iter().find(|it| {
-            it.shard == shard && it.stream.as_ref() == Some(&explained.stream) && holds(it.row, it.n_rows)
+            it.shard == shard && it.stream == Some(&*explained.stream) && holds(it.row, it.n_rows)
         });
         let Some(entry) = of_row else { return Ok(None) };
         let Some(start_ns) = entry.start_time_ns else { return Ok(None) };
@@ -44,7 +44,7 @@ impl Dataset {
         })?;
         Ok(Some(StepPlace {
             episode: entry.episode,
-            key: entry.key.clone(),
+            key: entry.key.to_owned(),
             step: row - entry.row,
             // The table counts from the start of the episode, the index keeps when that was.
             time_ns: time_ns.saturating_add(start_ns),

@@ -19,12 +19,13 @@ use parquet::{
 use serde_json::json;
 
 use crate::{
+    access::Access,
     codec::{ColumnFactory, PlainColumn, PlainWriter},
     column_writer::Chunk,
     digest::b3_of,
     hugging_face::{self, Shown},
     media_chunk::MediaWriter,
-    properties::{self, MEDIA_PAGE_ROWS},
+    properties,
 };
 
 /// How the rows of one stream become Parquet columns: the same for all of its shards.
@@ -39,6 +40,7 @@ pub(crate) struct Table {
     pub(crate) root: TypePtr,
     pub(crate) properties: WriterProperties,
     columns: Vec<Column>,
+    access: Access,
 }
 
 /// How one feature is encoded.
@@ -52,7 +54,7 @@ enum Column {
 }
 
 impl Table {
-    pub(crate) fn new(stream: &StreamSchema, created_by: &str) -> Result<Self> {
+    pub(crate) fn new(stream: &StreamSchema, created_by: &str, access: Access) -> Result<Self> {
         let mut features = vec![Feature::new(EPISODE_INDEX, DType::Int64, Vec::new())];
         features.extend(stream.features.iter().cloned());
         let arrow = Arc::new(Schema::new(features.iter().map(Feature::arrow_field).collect::<Vec<_>>()));
@@ -64,18 +66,18 @@ impl Table {
         let mut leaves = columns.columns().iter();
         let of_features = features.iter().map(|it| -> parquet::errors::Result<Column> {
             let leaf = leaves.next().expect("a column per leaf of the same schema");
-            let column = Column::new(it, leaf, created_by)?;
+            let column = Column::new(it, leaf, created_by, access)?;
             if let Column::Media { beside: Some(_), .. } = column {
                 leaves.next();
             }
             Ok(column)
         });
         let columns = of_features.collect::<Result<_, _>>().map_err(|err| unwritable(stream, err))?;
-        let properties = properties::plain(&features, created_by);
+        let properties = properties::table(&features, created_by, access);
         let stream = Arc::clone(&stream.name);
         // What the footer says of a feature is in its fields, and so in what `Debug` prints.
         let columns_hash = b3_of(format!("{features:?}").as_bytes());
-        Ok(Self { stream, columns_hash, features, arrow, root, properties, columns })
+        Ok(Self { stream, columns_hash, features, arrow, root, properties, columns, access })
     }
 
     /// What the footer of a shard says beside its columns. Hugging Face readers look for their features in the
@@ -117,7 +119,7 @@ impl Table {
     /// Writers for a new row group, one slot per feature.
     pub(crate) fn open_row_group(&self) -> Result<Vec<Slot>> {
         let slots = self.columns.iter().map(|column| {
-            let writers = column.writers().map_err(encode_error)?;
+            let writers = column.writers(self.access).map_err(encode_error)?;
             Ok(Slot { writers, chunks: Vec::new() })
         });
         slots.collect()
@@ -126,13 +128,18 @@ impl Table {
 
 impl Column {
     /// `leaf` is the first of its Parquet columns.
-    fn new(feature: &Feature, leaf: &ColumnDescPtr, created_by: &str) -> parquet::errors::Result<Self> {
+    fn new(
+        feature: &Feature,
+        leaf: &ColumnDescPtr,
+        created_by: &str,
+        access: Access,
+    ) -> parquet::errors::Result<Self> {
         if !properties::is_encoded_media(feature) {
-            return Ok(Self::Plain(Arc::new(PlainColumn::new(feature, created_by)?)));
+            return Ok(Self::Plain(Arc::new(PlainColumn::new(feature, created_by, access)?)));
         }
         let beside = match feature.storage {
             Storage::EncodedMedia => {
-                let properties = properties::media(std::slice::from_ref(feature), created_by);
+                let properties = properties::media(feature, created_by, access);
                 Some(Box::new(ColumnFactory::new(feature, properties)?))
             }
             Storage::Plain | Storage::RawMedia => None,
@@ -141,13 +148,14 @@ impl Column {
     }
 
     /// A writer for each Parquet column.
-    fn writers(&self) -> parquet::errors::Result<Vec<LeafWriter>> {
+    fn writers(&self, access: Access) -> parquet::errors::Result<Vec<LeafWriter>> {
         match self {
             Self::Plain(column) => {
                 Ok(vec![LeafWriter::Plain(Box::new(PlainWriter::new(Arc::clone(column))?))])
             }
             Self::Media { bytes, beside } => {
-                let media = MediaWriter::new(Arc::clone(bytes), MEDIA_PAGE_ROWS, false);
+                let page_rows = access.page_rows();
+                let media = MediaWriter::new(Arc::clone(bytes), page_rows, page_rows, false);
                 let mut writers = vec![LeafWriter::Media(Box::new(media))];
                 if let Some(beside) = beside {
                     // The first that the crate makes would be that of the bytes.

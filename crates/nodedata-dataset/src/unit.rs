@@ -55,7 +55,7 @@ pub(crate) fn recipes(units: &[Unit], source: &SourcePlan, options: &WriterOptio
         "nd": "unit-recipe/2",
         "created_by": created_by(),
         "recipe": options.unit_recipe,
-        "writer": writer_settings(),
+        "writer": writer_settings(options.access),
         "row_group_bytes": options.row_group_bytes,
         "open_row_groups_bytes": options.open_row_groups_bytes,
     }));

@@ -63,13 +63,16 @@ const RESTORE: &str = "restore the file from a copy, or convert the source again
 /// whose rows are read.
 ///
 /// # Errors
-/// `Denied`, `Io` when files that lie in no folder of this machine cannot be reached.
+/// `Denied`, `Io` when files that lie in no folder of this machine cannot be reached; `Interrupted` when `progress` says to
+/// stop.
 pub fn validate(dataset: &Dataset, deep: bool, progress: &dyn Progress) -> Result<Validation> {
     if dataset.root().is_some() {
-        return Ok(checked(dataset, deep, progress));
+        let found = checked(dataset, deep, progress);
+        return progress.go_on().map(|()| found);
     }
     let reached = Arc::new(Reached::over(Arc::clone(dataset.files())));
     let found = checked(&dataset.through(Arc::clone(&reached) as _), deep, progress);
+    progress.go_on()?;
     reached.check()?;
     Ok(found)
 }
@@ -138,7 +141,8 @@ fn check_file(dataset: &Dataset, entry: &FileEntry, progress: &dyn Progress) -> 
             None => drop(b3.update(bytes)),
         }
         progress.advanced(bytes.len() as u64, 0);
-        Ok(())
+        // What is found of a file that was not read to its end is never told: see `validate`.
+        progress.go_on()
     });
     if let Err(err) = hashed {
         return finding("unreadable-file", err.chain());

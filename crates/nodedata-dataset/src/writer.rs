@@ -10,6 +10,7 @@ use nodedata_schema::CheckedBatch;
 use serde_json::Value;
 
 use crate::{
+    access::Access,
     cut::{CutPlan, RowGroupBudget},
     encode::Encoder,
     finish::Finish,
@@ -48,6 +49,8 @@ pub struct WriterOptions {
     pub row_group_bytes: u64,
     /// Bytes of rows all open row groups together may hold. Default 64 MiB.
     pub open_row_groups_bytes: u64,
+    /// What the pages of media are made for. Default [`Access::Balanced`].
+    pub access: Access,
     /// Names of the splits. Default `train` alone.
     pub splits: Vec<String>,
     /// Per episode, the position of its split in `splits`; an episode without one is in the first.
@@ -65,6 +68,7 @@ impl WriterOptions {
             shard_bytes: 512 << 20,
             row_group_bytes: 16 << 20,
             open_row_groups_bytes: 64 << 20,
+            access: Access::default(),
             splits: vec!["train".to_owned()],
             split_of_episode: Vec::new(),
         }
@@ -239,7 +243,7 @@ impl DatasetWriter {
         let tables: Vec<Arc<Table>> = source
             .streams
             .iter()
-            .map(|stream| Table::new(stream, &created_by()).map(Arc::new))
+            .map(|stream| Table::new(stream, &created_by(), options.access).map(Arc::new))
             .collect::<Result<_>>()?;
         let units = Arc::new(plan_units(source, &options));
         let recipes = unit::recipes(&units, source, &options);

@@ -4,8 +4,8 @@ use nodedata_core::{Batch, Feature, MediaShape, STEPS, StreamId, StreamKind, Str
 use crate::{
     FieldSchema, Rule, Schema, Violation, Violations,
     compare::{
-        compare_stream, encoding_violation, media_lists, rate_violation, same_encoding, shape_violation,
-        violation,
+        MIXED, compare_stream, encoding_violation, is_of_pictures, media_lists, picture_violation,
+        rate_violation, same_encoding, shape_violation, violation,
     },
     values::{ColumnCheck, RowContext},
 };
@@ -167,6 +167,13 @@ impl SchemaCheck {
             {
                 violations.note_rows(at(Rule::Rate), found.n_rows, || {
                     unplaced(rate_violation(name, feature, rate, declared))
+                });
+            }
+            if let Some(declared) = column.field.rate_hz.filter(|_| is_of_pictures(&found.encoding))
+                && column.field.encoding.as_deref() != Some(MIXED)
+            {
+                violations.note_rows(at(Rule::Rate), found.n_rows, || {
+                    unplaced(picture_violation(name, feature, &found.encoding, declared))
                 });
             }
             // A schema that only says `bytes` asks nothing of the pixels, and some bytes do not tell.

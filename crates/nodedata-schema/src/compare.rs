@@ -2,6 +2,9 @@ use nodedata_core::{DType, Dim, Feature, STEPS, meta, nearest};
 
 use crate::{FieldSchema, Fields, Rule, Violation, schema::is_media};
 
+/// The coding of media of which some are coded so, and others otherwise.
+pub(crate) const MIXED: &str = "mixed";
+
 /// Holds the features of a stream against what is declared, before any row is read. `built_in` says
 /// which columns a schema need not name.
 pub(crate) fn compare_stream(
@@ -167,9 +170,40 @@ pub(crate) fn rate_violation(stream: &str, name: &str, found: u32, expected: u32
     violation(stream, Some(name), Rule::Rate, message, hint)
 }
 
+/// Pictures where the schema declares clips.
+pub(crate) fn picture_violation(stream: &str, name: &str, found: &str, declared: u32) -> Violation {
+    let message = format!(
+        "feature `{name}` holds pictures coded as {found}, but the schema declares clips of {declared} samples a second"
+    );
+    let hint = format!("remove {} in schema.json", key_path(stream, name, "rate_hz"));
+    violation(stream, Some(name), Rule::Rate, message, hint)
+}
+
+/// Whether media coded so are pictures or video, of which nothing is so many samples a second.
+pub(crate) fn is_of_pictures(encoding: &str) -> bool {
+    matches!(
+        encoding,
+        "raw"
+            | "jpeg"
+            | "png"
+            | "webp"
+            | "gif"
+            | "tiff"
+            | "bmp"
+            | "avif"
+            | "j2k"
+            | "h264"
+            | "h265"
+            | "av1"
+            | "vp9"
+            | "compressed_depth_png"
+            | "compressed_depth_rvl"
+    )
+}
+
 /// Whether media coded as `found` are what `declared` asks for.
 pub(crate) fn same_encoding(declared: &str, found: &str) -> bool {
-    declared == found || declared == "mixed"
+    declared == found || declared == MIXED
 }
 
 fn compare_encoding(stream: &str, field: &FieldSchema, feature: &Feature) -> Option<Violation> {

@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, fmt};
 use nodedata_core::Dim;
 use serde::Serialize;
 
-use crate::{Bound, FieldSchema, Fields, Schema};
+use crate::{Bound, FieldSchema, Fields, Schema, compare::MIXED};
 
 /// One difference between two schemas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -139,7 +139,7 @@ impl Changes {
         let shape = |it: &FieldSchema| Some(json(it.document_shape()));
         self.value(&at("shape"), shape(old), shape(new), accepts_shape(&old.shape, &new.shape));
         self.key(path, "lists", old.lists, new.lists, Effect::Meaning);
-        let mixed = old.encoding.as_deref() == Some("mixed");
+        let mixed = old.encoding.as_deref() == Some(MIXED);
         let coding = |it: &FieldSchema| it.encoding.as_ref().map(json);
         self.value(&at("encoding"), coding(old), coding(new), old.encoding.is_none() || mixed);
         self.key(path, "rate_hz", old.rate_hz, new.rate_hz, Effect::Promise);

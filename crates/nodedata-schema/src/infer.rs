@@ -5,7 +5,7 @@ use nodedata_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{FieldSchema, Fields, Mode, Schema};
+use crate::{FieldSchema, Fields, Mode, Schema, compare::MIXED};
 
 /// Learns the schema of a source from its rows while they pass: types come from the stream schemas, the
 /// lengths of variable dimensions and the shapes of images from the rows.
@@ -222,7 +222,7 @@ impl Seen {
         match self.media.encodings.len() {
             0 => {}
             1 => field.encoding = self.media.encodings.into_iter().next(),
-            _ => field.encoding = Some("mixed".to_owned()),
+            _ => field.encoding = Some(MIXED.to_owned()),
         }
         if let Length::Constant(rate) = self.media.rate_hz {
             field.rate_hz = u32::try_from(rate).ok();

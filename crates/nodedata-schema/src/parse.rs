@@ -8,6 +8,7 @@ use nodedata_core::{
 
 use crate::{
     Bound, FieldSchema, Fields, Mode, Schema, TimeSchema,
+    compare::is_of_pictures,
     tree::{self, kind_of},
 };
 
@@ -216,6 +217,14 @@ impl Parser {
                 format!("`finite` of field `{name}` needs a float type, but it is {dtype}"),
                 "remove it",
             );
+        }
+        if let (Some(encoding), Some(rate)) = (&field.encoding, field.rate_hz)
+            && is_of_pictures(encoding)
+        {
+            let message = format!(
+                "`rate_hz` of field `{name}` is {rate} samples a second, but pictures coded as {encoding} have none"
+            );
+            self.at(place("rate_hz"), message, "remove it, or change the encoding");
         }
         self.check_names(place("names"), name, field);
         if let Some(lists) = field.lists.filter(|it| *it > field.shape.len()) {

@@ -39,7 +39,7 @@ fn raw_media() -> Feature {
 fn file(feature: &Feature, encode: impl FnOnce(&mut SerializedRowGroupWriter<'_, Vec<u8>>)) -> Vec<u8> {
     let arrow = Schema::new(vec![feature.arrow_field()]);
     let columns = ArrowSchemaConverter::new().convert(&arrow).unwrap();
-    let properties = properties::plain(std::slice::from_ref(feature), "tests");
+    let properties = properties::plain(feature, "tests", Access::Balanced);
     let mut file =
         SerializedFileWriter::new(Vec::new(), columns.root_schema_ptr(), Arc::new(properties)).unwrap();
     let mut group = file.next_row_group().unwrap();
@@ -50,14 +50,15 @@ fn file(feature: &Feature, encode: impl FnOnce(&mut SerializedRowGroupWriter<'_,
 
 /// As the dataset's writer encodes the pieces.
 fn ours(feature: &Feature, pieces: &[ArrayRef]) -> Vec<u8> {
-    let mut writer = PlainWriter::new(Arc::new(PlainColumn::new(feature, "tests").unwrap())).unwrap();
+    let mut writer =
+        PlainWriter::new(Arc::new(PlainColumn::new(feature, "tests", Access::Balanced).unwrap())).unwrap();
     pieces.iter().for_each(|it| writer.write(it).unwrap());
     file(feature, |group| writer.close().unwrap().append_to_row_group(group).unwrap())
 }
 
 /// As the Parquet crate does with one codec; where it gets text row by row, it looks at the limits after each.
 fn theirs(feature: &Feature, pieces: &[ArrayRef], compressed: bool) -> Vec<u8> {
-    let column = PlainColumn::new(feature, "tests").unwrap();
+    let column = PlainColumn::new(feature, "tests", Access::Balanced).unwrap();
     let factory = if compressed { &column.compressed } else { &column.stored };
     let rows = |it: &ArrayRef| (0..it.len()).map(|row| it.slice(row, 1)).collect::<Vec<_>>();
     let pieces = match feature.dtype {

@@ -13,13 +13,13 @@ use parquet::{
         arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
         arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
     },
-    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    file::{metadata::PageIndexPolicy, properties::WriterProperties, writer::SerializedFileWriter},
     schema::types::SchemaDescriptor,
 };
 use proptest::prelude::*;
 
 use super::*;
-use crate::properties;
+use crate::{access::Access, properties};
 
 struct Columns {
     feature: Feature,
@@ -27,39 +27,41 @@ struct Columns {
     parquet: SchemaDescriptor,
     properties: Arc<WriterProperties>,
     n_step: usize,
+    page_rows: usize,
     is_compressed: bool,
 }
 
 impl Columns {
     fn new(storage: Storage, nullable: bool) -> Self {
-        Self::in_lists(storage, nullable, &[])
+        Self::in_lists(storage, nullable, &[], Access::Balanced)
     }
 
-    fn in_lists(storage: Storage, nullable: bool, lists: &[Dim]) -> Self {
+    fn in_lists(storage: Storage, nullable: bool, lists: &[Dim], access: Access) -> Self {
         let mut feature = Feature::new("camera", DType::UInt8, Vec::new()).in_lists(lists.to_vec());
         feature.storage = storage;
         let feature = if nullable { feature.nullable() } else { feature };
         let schema = Arc::new(Schema::new(vec![feature.arrow_field()]));
         let parquet = ArrowSchemaConverter::new().convert(&schema).unwrap();
-        let properties = Arc::new(properties::media(std::slice::from_ref(&feature), "tests"));
-        Self { feature, schema, parquet, properties, n_step: MEDIA_PAGE_ROWS, is_compressed: false }
+        let properties = Arc::new(properties::media(&feature, "tests", access));
+        let page_rows = access.page_rows();
+        Self { feature, schema, parquet, properties, n_step: page_rows, page_rows, is_compressed: false }
     }
 
     /// Raw pictures, which compression makes smaller or not.
-    fn raw(nullable: bool, is_compressed: bool) -> Self {
-        let mut columns = Self::new(Storage::RawMedia, nullable);
+    fn raw(nullable: bool, is_compressed: bool, access: Access) -> Self {
+        let mut columns = Self::in_lists(Storage::RawMedia, nullable, &[], access);
         columns.feature = columns.feature.with_meta(meta::ENCODING, "raw");
         columns.properties = Arc::new(match is_compressed {
-            true => properties::plain(std::slice::from_ref(&columns.feature), "tests"),
-            false => properties::stored(&columns.feature, "tests"),
+            true => properties::plain(&columns.feature, "tests", access),
+            false => properties::stored(&columns.feature, "tests", access),
         });
         columns.is_compressed = is_compressed;
-        columns.n_step = properties::BATCH_ROWS;
+        columns.n_step = properties::batch_rows(&columns.feature, access);
         columns
     }
 
     fn writer(&self) -> MediaWriter {
-        MediaWriter::new(self.parquet.column(0), self.n_step, self.is_compressed)
+        MediaWriter::new(self.parquet.column(0), self.n_step, self.page_rows, self.is_compressed)
     }
 
     fn file(&self) -> SerializedFileWriter<Vec<u8>> {
@@ -232,8 +234,10 @@ proptest! {
         encoded in any::<bool>(),
         nullable in any::<bool>(),
         null_every in 2usize..40,
+        access in prop::sample::select(Access::ALL.to_vec()),
     ) {
-        let columns = Columns::new(if encoded { Storage::EncodedMedia } else { Storage::RawMedia }, nullable);
+        let storage = if encoded { Storage::EncodedMedia } else { Storage::RawMedia };
+        let columns = Columns::in_lists(storage, nullable, &[], access);
         let mut n = 0;
         let mut pieces = Vec::new();
         for batch in &frames {
@@ -258,8 +262,9 @@ proptest! {
         batches in pictures(),
         nullable in any::<bool>(),
         is_compressed in any::<bool>(),
+        access in prop::sample::select(Access::ALL.to_vec()),
     ) {
-        let columns = Columns::raw(nullable, is_compressed);
+        let columns = Columns::raw(nullable, is_compressed, access);
         let mut pieces: Vec<ArrayRef> = Vec::new();
         for (lengths, null_every, says_it) in batches {
             let of_row = |(idx, n): (usize, &usize)| {
@@ -287,8 +292,9 @@ proptest! {
     fn lists_are_those_of_the_parquet_crate(
         (storage, nullable, dims, batches) in batches_of_lists(),
         cut in 0usize..20,
+        access in prop::sample::select(Access::ALL.to_vec()),
     ) {
-        let columns = Columns::in_lists(storage, nullable, &dims);
+        let columns = Columns::in_lists(storage, nullable, &dims, access);
         let data_type = columns.feature.arrow_type();
         let mut pieces: Vec<ArrayRef> = Vec::new();
         for batch in &batches {
@@ -314,7 +320,7 @@ proptest! {
 #[test]
 fn lists_are_read_back() {
     let dims = [Dim::Variable, Dim::Fixed(2)];
-    let columns = Columns::in_lists(Storage::EncodedMedia, true, &dims);
+    let columns = Columns::in_lists(Storage::EncodedMedia, true, &dims, Access::Balanced);
     let stack = |a: usize, b: usize| Item::List(vec![Item::Bytes(a), Item::Bytes(b)]);
     let half = Item::List(vec![Item::Null, Item::Bytes(7)]);
     let rows = [
@@ -384,9 +390,49 @@ fn a_few_rows_of_a_large_batch_do_not_keep_the_batch() {
     assert_eq!(all.bytes.values().as_ptr(), batch.as_binary::<i32>().values().as_ptr());
 }
 
+/// A setting that is taken is not yet obeyed: the limits of a page are looked at once a step.
+#[test]
+fn pages_hold_as_many_rows_as_they_are_made_for() {
+    for (access, rows_of_page) in [(Access::Random, 1), (Access::Balanced, 8), (Access::Scan, 64)] {
+        for columns in [
+            Columns::in_lists(Storage::EncodedMedia, false, &[], access),
+            Columns::in_lists(Storage::EncodedMedia, true, &[], access),
+            Columns::in_lists(Storage::RawMedia, false, &[], access),
+        ] {
+            let values: Vec<Option<Vec<u8>>> = (0..200).map(|it| Some(vec![it; 50])).collect();
+            let all = columns.array(&values);
+            // A page may have more rows where a batch ends inside of it, but for pages of one.
+            let cuts = if access == Access::Random { [150, 3, 47] } else { [64, 128, 8] };
+            let mut start = 0;
+            let pieces = cuts.map(|n| {
+                start += n;
+                all.slice(start - n, n)
+            });
+            let file = Bytes::from(columns.write(&pieces, true));
+            let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Required);
+            let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).unwrap();
+            let index = reader.metadata().page_index_for_row_group(0);
+            let first_rows: Vec<i64> =
+                index.page_locations(0).unwrap().iter().map(|it| it.first_row_index).collect();
+            let expected: Vec<i64> = (0..200).step_by(rows_of_page).collect();
+            assert_eq!(first_rows, expected, "{access:?}");
+        }
+        if access == Access::Balanced {
+            continue;
+        }
+        let columns = Columns::raw(false, true, access);
+        let rows: Vec<Option<Vec<u8>>> = (0..200).map(|it| Some(vec![it; 50])).collect();
+        let file = Bytes::from(columns.write(&[columns.array(&rows)], true));
+        let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Required);
+        let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).unwrap();
+        let index = reader.metadata().page_index_for_row_group(0);
+        assert_eq!(index.num_data_pages(0), Some(200usize.div_ceil(rows_of_page)), "{access:?}");
+    }
+}
+
 #[test]
 fn a_value_of_many_megabytes_is_compressed_piece_by_piece() {
-    let columns = Columns::raw(false, true);
+    let columns = Columns::raw(false, true, Access::Balanced);
     let value: Vec<u8> = (0..WHOLE_BYTES_MAX + 1000).map(|it| (it / 300 % 251) as u8).collect();
     let piece: ArrayRef = Arc::new(BinaryArray::from_iter_values([value.as_slice()]));
     let file = columns.write(&[piece], true);

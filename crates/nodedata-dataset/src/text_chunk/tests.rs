@@ -17,7 +17,7 @@ use parquet::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::properties;
+use crate::{access::Access, properties};
 
 struct Column {
     feature: Feature,
@@ -32,8 +32,8 @@ impl Column {
 
     fn factory(&self) -> ColumnFactory {
         let properties = match self.is_compressed {
-            true => properties::plain(std::slice::from_ref(&self.feature), "tests"),
-            false => properties::stored(&self.feature, "tests"),
+            true => properties::plain(&self.feature, "tests", Access::Balanced),
+            false => properties::stored(&self.feature, "tests", Access::Balanced),
         };
         ColumnFactory::new(&self.feature, properties).unwrap()
     }
@@ -41,7 +41,7 @@ impl Column {
     fn file(&self, append: impl FnOnce(&mut SerializedRowGroupWriter<'_, Vec<u8>>)) -> Vec<u8> {
         let arrow = Schema::new(vec![self.feature.arrow_field()]);
         let columns = ArrowSchemaConverter::new().convert(&arrow).unwrap();
-        let properties = Arc::new(properties::plain(std::slice::from_ref(&self.feature), "tests"));
+        let properties = Arc::new(properties::plain(&self.feature, "tests", Access::Balanced));
         let root = columns.root_schema_ptr();
         let mut file =
             parquet::file::writer::SerializedFileWriter::new(Vec::new(), root, properties).unwrap();

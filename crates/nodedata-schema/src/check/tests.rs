@@ -229,6 +229,38 @@ fn clips_are_held_against_the_declared_rate() {
     .assert_eq(&text(violations.iter()));
 }
 
+/// Whatever the coding is declared as, a rate is that of clips; where both may be there, each is what it is.
+#[test]
+fn pictures_are_no_clips_of_a_rate() {
+    let mut front = Feature::new("front", DType::Bytes, vec![]);
+    front.storage = Storage::EncodedMedia;
+    let stream = stream(vec![front]);
+    let rows = RecordBatch::new_empty(stream.arrow());
+    let found = |encoding: &str| MediaShape {
+        column: 0,
+        dtype: DType::UInt8,
+        shape: vec![],
+        encoding: encoding.to_owned(),
+        rate_hz: None,
+        n_rows: 3,
+    };
+    let check = |text: &str, encoding: &str| {
+        let check = SchemaCheck::new(&schema(text), std::slice::from_ref(&stream)).unwrap();
+        check.rows(StreamId(0), rows.clone(), &[found(encoding)], PLACE).map(drop)
+    };
+    let open = r#""front": {"type": "bytes", "shape": [-1], "rate_hz": 16000}"#;
+    let mixed = r#""front": {"type": "bytes", "shape": [-1], "encoding": "mixed", "rate_hz": 16000}"#;
+    let violations = check(open, "png").unwrap_err();
+    expect![[r#"
+        feature `front` holds pictures coded as png, but the schema declares clips of 16000 samples a second; so do 2 more rows (feature `front`)
+          hint: remove `fields.front.rate_hz` in schema.json
+    "#]]
+    .assert_eq(&text(violations.iter()));
+    // Bytes that do not tell contradict nothing.
+    assert!(check(open, "unknown").is_ok() && check(open, "mp3").is_ok());
+    assert!(check(mixed, "png").is_ok());
+}
+
 #[test]
 fn plain_values_have_no_rate() {
     let plain = stream(vec![Feature::new("talk", DType::Int16, vec![])]);

@@ -151,6 +151,25 @@ fn a_rate_is_some_samples_a_second() {
     }
 }
 
+#[test]
+fn pictures_have_no_rate() {
+    let field = |encoding: &str| {
+        let field = format!(r#"{{"type": "uint8", "shape": [-1], "encoding": "{encoding}", "rate_hz": 30}}"#);
+        Schema::from_json(&format!(r#"{{"splits": ["a"], "fields": {{"front": {field}}}}}"#))
+    };
+    for encoding in ["jpeg", "png", "raw", "h264"] {
+        let mistakes = field(encoding).unwrap_err();
+        let expected = format!(
+            "`rate_hz` of field `front` is 30 samples a second, but pictures coded as {encoding} have none"
+        );
+        assert_eq!((mistakes.len(), &mistakes[0].message), (1, &expected));
+    }
+    // What may hold clips as well has one.
+    for encoding in ["mixed", "flac", "mp4"] {
+        assert!(field(encoding).is_ok(), "{encoding}");
+    }
+}
+
 fn any_field() -> impl Strategy<Value = FieldSchema> {
     let dim = prop_oneof![(0u32..1000).prop_map(Dim::Fixed), Just(Dim::Variable)];
     let text = || proptest::option::of("\\PC{0,6}");
