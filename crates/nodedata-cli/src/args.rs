@@ -138,8 +138,9 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "CAMERA=ENCODING", value_parser = decoding, help_heading = "Selection")]
     pub(crate) decode: Vec<(String, MediaEncoding)>,
     /// Put the picture, sound or video that a field refers to in the place of its text: FIELD=path where the text is the path of
-    /// a file, relative to the file that names it, FIELD=base64 where it is the bytes. Without it the text stays. May be given
-    /// several times.
+    /// a file, relative to the file that names it, FIELD=base64 where it is the bytes. Below a field that is JSON text, such as
+    /// content that is sometimes text and sometimes parts, the media are a list beside it. Without it the text stays. May be given
+    /// several times, once for each FIELD.
     #[arg(long, value_name = "FIELD=HOW", value_parser = reference, help_heading = "Selection")]
     pub(crate) embed: Vec<(String, Reference)>,
     /// Do not verify the checksums of the source.
@@ -196,6 +197,10 @@ pub(crate) struct ConvertArgs {
     /// Mebibytes of source one shard covers.
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) shard_mb: u32,
+    /// What the pages of pictures, video, sound and other bytes are made for.
+    #[arg(long, value_enum, default_value_t)]
+    #[serde(default)]
+    pub(crate) access: AccessArg,
     /// How progress is shown on stderr.
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     pub(crate) progress: ProgressArg,
@@ -451,6 +456,18 @@ pub(crate) enum OnMisfitArg {
     Keep,
     /// The first one ends the run with exit 1; nothing is written.
     Fail,
+}
+
+/// What pages of media are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum AccessArg {
+    /// Steps in any order: a page for each row.
+    Random,
+    /// Both: 8 rows a page.
+    #[default]
+    Balanced,
+    /// Rows in their order: 64 a page.
+    Scan,
 }
 
 /// How progress is shown.

@@ -4,8 +4,6 @@ pub(crate) mod absent;
 pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod convert;
-#[cfg(feature = "remote")]
-pub(crate) mod credentials;
 pub(crate) mod dataset;
 pub(crate) mod dataset_args;
 pub(crate) mod dataset_show;
@@ -20,9 +18,7 @@ pub(crate) mod login_args;
 pub(crate) mod nulls;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
-pub(crate) mod publish;
 pub(crate) mod rebuild;
-pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;

@@ -9,6 +9,9 @@ pub(crate) fn croissant_type(field: &FieldSchema) -> &'static str {
     if field.encoding.as_deref().is_some_and(is_sound) {
         return "sc:AudioObject";
     }
+    if field.encoding.as_deref().is_some_and(is_video) {
+        return "sc:VideoObject";
+    }
     match field.dtype {
         DType::Bool => "sc:Boolean",
         DType::Int8 => "cr:Int8",
@@ -43,7 +46,12 @@ pub(crate) fn array_shape(field: &FieldSchema) -> Option<String> {
 
 /// Whether values are clips of sound, each a file.
 fn is_sound(encoding: &str) -> bool {
-    matches!(encoding, "flac" | "wav" | "mp3" | "ogg" | "opus")
+    matches!(encoding, "flac" | "wav" | "mp3" | "ogg" | "opus" | "m4a")
+}
+
+/// Whether values are videos, each a file.
+fn is_video(encoding: &str) -> bool {
+    matches!(encoding, "mp4" | "avi")
 }
 
 /// Whether values are pictures, coded one by one.

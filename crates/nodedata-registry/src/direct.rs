@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeSet,
     ops::Range,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -188,6 +189,14 @@ impl Remote for Direct {
 
     fn read_blob(&self, _: &DatasetName, b3: &B3, range: Range<u64>) -> Result<Bytes> {
         self.store.get_range(&layout::blob(b3), range)
+    }
+
+    fn read_ranges(&self, _: &DatasetName, b3: &B3, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.store.get_ranges(&layout::blob(b3), ranges)
+    }
+
+    fn local_path(&self, b3: &B3) -> Option<PathBuf> {
+        Some(self.store.folder()?.join(layout::blob(b3)))
     }
 
     fn read_tree(&self, _: &DatasetName, b3: &B3) -> Result<Option<Bytes>> {

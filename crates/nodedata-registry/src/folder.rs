@@ -20,7 +20,7 @@ use bytes::Bytes;
 pub(crate) use card::CardFacts;
 pub(crate) use converted::read_converted;
 pub(crate) use plain::{PlainModel, PlainShard};
-pub(crate) use reassign::reassign;
+pub(crate) use reassign::{reassign, with_card};
 pub(crate) use restore::restore;
 pub(crate) use scan::{ScanOptions, scan};
 pub(crate) use union::join_schemas;
@@ -50,6 +50,8 @@ pub(crate) struct Draft {
     pub(crate) contents: Contents,
     /// Hash over the provenance of all shards.
     pub(crate) provenance_root: B3,
+    /// What whoever pushes them should know of the files.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Where the bytes of a blob are.

@@ -5,6 +5,7 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Progress, Result};
+use nodedata_io::in_pool;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
@@ -30,12 +31,17 @@ pub fn blob_of(bytes: &[u8]) -> BlobRef {
 /// The same of files, each read once and none that has not changed since `cache` knows it.
 ///
 /// # Errors
-/// `Io`; `Conflict` when a file changes while it is read.
+/// `Io`; `Conflict` when a file changes while it is read; `Interrupted` when `progress` says to stop: what was hashed
+/// until then is known to `cache`.
 pub(crate) fn hash_files(
     files: &[&Path],
     cache: &HashCache,
     progress: &dyn Progress,
 ) -> Result<Vec<BlobRef>> {
+    in_pool(|| hash_all(files, cache, progress))
+}
+
+fn hash_all(files: &[&Path], cache: &HashCache, progress: &dyn Progress) -> Result<Vec<BlobRef>> {
     let identities: Vec<Option<FileIdentity>> =
         files.par_iter().map(|it| FileIdentity::of(it)).collect::<Result<_>>()?;
     let mut blobs = cache.find(&identities);
@@ -54,11 +60,11 @@ pub(crate) fn hash_files(
             })
             .collect();
         start += batch.len();
-        let found: Vec<BlobRef> = batch
+        let hashed: Vec<Result<BlobRef>> = batch
             .par_iter()
             .with_max_len(1)
             .map(|idx| {
-                let blob = hash_file(files[*idx])?;
+                let blob = hash_file(files[*idx], progress)?;
                 if FileIdentity::of(files[*idx])? != identities[*idx] {
                     return Err(Error::new(ErrorKind::Conflict, "the file changed while it was read")
                         .at(Locus::path(files[*idx]))
@@ -67,24 +73,26 @@ pub(crate) fn hash_files(
                 progress.hashed(blob.bytes);
                 Ok(blob)
             })
-            .collect::<Result<_>>()?;
-        let known = batch.iter().map(|idx| identities[*idx]).zip(&found);
-        cache.remember(known.filter_map(|(identity, blob)| Some((identity?, blob))));
-        for (idx, blob) in batch.into_iter().zip(found) {
-            blobs[idx] = Some(blob);
+            .collect();
+        // Also of a batch that was not ended: what is known need not be hashed again.
+        let known = batch.iter().map(|idx| identities[*idx]).zip(&hashed);
+        cache.remember(known.filter_map(|(identity, blob)| Some((identity?, blob.as_ref().ok()?))));
+        for (idx, blob) in batch.into_iter().zip(hashed) {
+            blobs[idx] = Some(blob?);
         }
     }
     Ok(blobs.into_iter().flatten().collect())
 }
 
 /// Both hashes of a file in one pass: SHA-256 on one core, the grains of BLAKE3 on the others.
-fn hash_file(path: &Path) -> Result<BlobRef> {
+fn hash_file(path: &Path, progress: &dyn Progress) -> Result<BlobRef> {
     let mut file = open(path)?;
     let mut sha = Sha256::new();
     let mut cvs = Vec::new();
     let mut window = Vec::new();
     let mut offset = 0;
     loop {
+        progress.go_on()?;
         window.clear();
         (&mut file).take(WINDOW_BYTES).read_to_end(&mut window).map_err(|err| read_error(path, err))?;
         let is_last = (window.len() as u64) < WINDOW_BYTES;

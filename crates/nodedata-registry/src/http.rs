@@ -9,6 +9,8 @@ mod exchange;
 mod gate_client;
 mod opened;
 mod problem;
+#[cfg(feature = "remote")]
+mod side_by_side;
 mod token;
 mod wire;
 

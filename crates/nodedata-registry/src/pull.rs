@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use nodedata_core::{Error, ErrorKind, Locus, Progress, ReadAt as _, Result, Silent};
+use nodedata_core::{Error, ErrorKind, Locus, Progress, ReadAt as _, Result};
 use nodedata_dataset::recognise;
 use nodedata_io::{
     AtomicDir, Places, Replacing, Writer, Writing, entries, io_error, is_half_replaced, remove, write_file,
@@ -55,7 +55,8 @@ pub struct PullReport {
 ///
 /// # Errors
 /// `Config` when the folder holds something else and `overwrite` is not set; `Conflict` when another pull
-/// fills it; `Corrupt` at the first byte that is not what was published; `Io`, `Denied`.
+/// fills it; `Corrupt` at the first byte that is not what was published; `Interrupted` when `progress` says to stop;
+/// `Io`, `Denied`.
 pub fn pull(revision: &Revision, out: &Path, overwrite: bool, progress: &dyn Progress) -> Result<PullReport> {
     let files = revision.files()?;
     let manifest = revision.manifest();
@@ -87,11 +88,11 @@ pub fn pull(revision: &Revision, out: &Path, overwrite: bool, progress: &dyn Pro
     };
     replacing.check(out)?;
     let partial = Partial::open(out)?;
-    let have = partial.have(files)?;
+    let have = partial.have(files, progress).map_err(told_if_stopped)?;
     let missing: Vec<&FileRef> = files.iter().filter(|it| !have.contains_key(it.path.as_str())).collect();
     let pulled = Pull { revision, root: &partial.tree, progress, n_bytes: AtomicU64::new(0) };
     progress.planned(missing.iter().map(|it| it.blob.bytes).sum());
-    pulled.all(&missing)?;
+    pulled.all(&missing).map_err(told_if_stopped)?;
     report.fetched_bytes = pulled.n_bytes.into_inner();
     partial.keep_only(files)?;
     write_file(&partial.tree.join(REVISION_FILE), &manifest_bytes, Writing::Replace)?;
@@ -99,6 +100,16 @@ pub fn pull(revision: &Revision, out: &Path, overwrite: bool, progress: &dyn Pro
     replacing.check(out)?;
     partial.folder.commit(true)?;
     Ok(report)
+}
+
+fn told_if_stopped(err: Error) -> Error {
+    match err.kind() {
+        ErrorKind::Interrupted => Error::new(
+            ErrorKind::Interrupted,
+            "the pull was stopped; what was fetched is kept, and the same command goes on from there",
+        ),
+        _ => err,
+    }
 }
 
 struct Pull<'a> {
@@ -140,11 +151,12 @@ impl Pull<'_> {
         let mut to = opened.map_err(|err| io_error("cannot open", &partial, err))?;
         let failed = |err| io_error("cannot write", &partial, err);
         let reader = self.revision.reader(&file.blob)?;
-        let part_bytes = tree::part_bytes(*n_bytes);
+        let part_bytes = tree::PART_BYTES_MIN;
         let there = to.metadata().map_err(failed)?.len().min(*n_bytes) / part_bytes * part_bytes;
         to.set_len(there).and_then(|()| to.seek(SeekFrom::Start(there))).map_err(failed)?;
         let mut offset = there;
         while offset < *n_bytes {
+            self.progress.go_on()?;
             let end = (offset + part_bytes).min(*n_bytes);
             let bytes = reader.read_at(offset..end)?;
             to.write_all(&bytes).map_err(failed)?;
@@ -155,7 +167,7 @@ impl Pull<'_> {
         to.sync_all().map_err(failed)?;
         if there > 0 {
             // What an earlier try left was verified when it came, but may have been lost since.
-            let found = hash_files(&[&partial], &HashCache::none(), &Silent)?;
+            let found = hash_files(&[&partial], &HashCache::none(), self.progress)?;
             if found.first().map(|it| it.b3) != Some(*b3) {
                 fs::remove_file(&partial).map_err(failed)?;
                 return Err(Error::new(
@@ -188,7 +200,7 @@ impl Partial {
     }
 
     /// Files that an earlier try completed.
-    fn have(&self, files: &[FileRef]) -> Result<BTreeMap<String, B3>> {
+    fn have(&self, files: &[FileRef], progress: &dyn Progress) -> Result<BTreeMap<String, B3>> {
         let there = |it: &&FileRef| {
             fs::metadata(self.tree.join(&it.path))
                 .is_ok_and(|found| found.is_file() && found.len() == it.blob.bytes)
@@ -196,7 +208,7 @@ impl Partial {
         let candidates: Vec<&FileRef> = files.iter().filter(there).collect();
         let paths: Vec<PathBuf> = candidates.iter().map(|it| self.tree.join(&it.path)).collect();
         let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-        let found = hash_files(&paths, &HashCache::none(), &Silent)?;
+        let found = hash_files(&paths, &HashCache::none(), progress)?;
         let sound = candidates.iter().zip(found).filter(|(file, found)| file.blob.b3 == found.b3);
         Ok(sound.map(|(file, found)| (file.path.clone(), found.b3)).collect())
     }

@@ -2,6 +2,7 @@
 
 mod assemble;
 mod build;
+mod create;
 mod deep;
 mod facts;
 mod pace;
@@ -15,9 +16,10 @@ use nodedata_schema::Schema;
 use semver::Version;
 use serde::Serialize;
 
+pub use create::{Begun, NewDataset, create};
 pub(crate) use facts::check_public;
 pub use facts::parse_price;
-pub use publish::{create, push};
+pub use publish::push;
 pub(crate) use upload::send;
 
 use crate::{
@@ -25,7 +27,7 @@ use crate::{
     digest::B3,
     hash_cache::HashCache,
     name::DatasetName,
-    record::{Bump, Price, Sensitivity, Visibility},
+    record::{Bump, Facts, Sensitivity, Visibility},
 };
 
 /// What is pushed, and how.
@@ -96,23 +98,6 @@ impl PushOptions {
             cache: HashCache::none(),
         }
     }
-}
-
-/// What is said of a dataset. `None` keeps what the last revision said.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// A line for people.
-    pub title: Option<String>,
-    /// SPDX expression.
-    pub license: Option<String>,
-    /// What a copy costs.
-    pub price: Option<Price>,
-    /// `rgb`, `depth`, …
-    pub modality: Option<Vec<String>>,
-    /// Words to find it by.
-    pub tags: Option<Vec<String>>,
-    /// `embodiment` and the like.
-    pub robot: Option<BTreeMap<String, String>>,
 }
 
 /// Which number a revision gets.

@@ -3,6 +3,7 @@
 
 mod attachment;
 mod commit;
+mod facts;
 mod lease;
 mod manifest;
 mod sensitivity;
@@ -12,9 +13,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use attachment::AttachmentKind;
 pub use commit::{Bump, BumpProof, CommitRecord, Operation, SignatureRef, Visibility};
+pub use facts::Facts;
 pub use lease::Lease;
 pub use manifest::{
     BlobRef, FileRef, Price, RevisionManifest, SHARDS_INLINE_MAX, SchemaRef, ShardRef, SplitRef, UseTerms,
+    check_spelled,
 };
 pub use sensitivity::{DataClass, Gate, GateKind, Sensitivity, Treatment};
 

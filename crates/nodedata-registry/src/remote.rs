@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::{ops::Range, path::PathBuf};
 
 use bytes::Bytes;
 use nodedata_core::Result;
@@ -9,6 +9,9 @@ use crate::{
     name::DatasetName,
     record::{BlobRef, CommitRecord},
 };
+
+/// Ranges of one blob that are under way at once, see [`Remote::read_ranges`].
+pub const RANGES_AT_ONCE: usize = 16;
 
 /// What push, pull and the commands speak to: a directory, a bucket and a server are interchangeable.
 ///
@@ -80,6 +83,22 @@ pub trait Remote: Send + Sync {
     /// # Errors
     /// `Io` (also when it is not there), `Denied`.
     fn read_blob(&self, dataset: &DatasetName, b3: &B3, range: Range<u64>) -> Result<Bytes>;
+
+    /// Several ranges of a blob, as the store has them, in the order they are asked for. A bucket and a server are asked
+    /// for up to [`RANGES_AT_ONCE`] of them side by side, so that many small ranges take the time of few.
+    ///
+    /// # Errors
+    /// As [`Self::read_blob`], for the first that fails.
+    fn read_ranges(&self, dataset: &DatasetName, b3: &B3, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        ranges.iter().map(|it| self.read_blob(dataset, b3, it.clone())).collect()
+    }
+
+    /// The file that a blob is, or would be, where the registry is a folder that this process may read itself:
+    /// [`crate::BlobReader::mapped`] maps it.
+    fn local_path(&self, b3: &B3) -> Option<PathBuf> {
+        let _elsewhere = b3;
+        None
+    }
 
     /// The blob's `.tree` file; `None` when it has none.
     ///

@@ -17,6 +17,7 @@ use crate::{
     remote::Remote,
     state::RevisionEntry,
     tables::{contents_of, read_episodes, read_shards},
+    tree_cache::TreeCache,
 };
 
 /// Longest index table that is read, in bytes.
@@ -32,6 +33,9 @@ pub struct Revision {
     shards: OnceLock<Vec<ShardRef>>,
     /// In the order of their paths.
     files: OnceLock<Vec<FileRef>>,
+    /// Of all readers of its blobs, those of its clones as well.
+    trees: TreeCache,
+    is_mapped: bool,
 }
 
 impl Revision {
@@ -61,7 +65,16 @@ impl Revision {
             manifest,
             shards: OnceLock::new(),
             files: OnceLock::new(),
+            trees: TreeCache::default(),
+            is_mapped: false,
         })
+    }
+
+    /// Reads blobs through memory maps where the registry is a folder of this machine, see [`BlobReader::mapped`].
+    #[must_use]
+    pub fn mapped(mut self) -> Self {
+        self.is_mapped = true;
+        self
     }
 
     /// Digest of its manifest.
@@ -123,7 +136,8 @@ impl Revision {
     /// # Errors
     /// As [`BlobReader::open`].
     pub fn reader(&self, blob: &BlobRef) -> Result<BlobReader> {
-        BlobReader::open(&self.remote, &self.dataset, &blob.b3, blob.bytes)
+        let reader = BlobReader::open_with(&self.remote, &self.dataset, &blob.b3, blob.bytes, &self.trees)?;
+        Ok(if self.is_mapped { reader.mapped() } else { reader })
     }
 
     /// An index table by name.

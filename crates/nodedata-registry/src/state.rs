@@ -8,7 +8,7 @@ use crate::{
     digest::B3,
     name::DatasetName,
     record::{
-        AttachmentKind, BlobRef, Bump, CommitRecord, Operation, Sensitivity, Visibility, from_bytes,
+        AttachmentKind, BlobRef, Bump, CommitRecord, Facts, Operation, Sensitivity, Visibility, from_bytes,
         to_canonical,
     },
     remote::{LogEntry, Remote},
@@ -16,6 +16,9 @@ use crate::{
 
 /// The tag that every publish moves.
 pub const LATEST: &str = "latest";
+
+/// Which hints are read: those of earlier versions do not tell what the dataset was created with.
+const HINT: &str = "head/2";
 
 /// A hint is written after every so many records: reading that many is cheap.
 const RECORDS_PER_HINT: u64 = 16;
@@ -34,6 +37,12 @@ pub struct DatasetState {
     pub visibility: Visibility,
     /// What personal data it holds.
     pub sensitivity: Sensitivity,
+    /// What was said when it was created, for its first revision.
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    pub facts: Facts,
+    /// The card that it was created with, for revisions that bring none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readme: Option<BlobRef>,
     /// Its revisions, in the order they were published.
     pub revisions: Vec<RevisionEntry>,
     /// Where tags point.
@@ -141,7 +150,7 @@ impl DatasetState {
         let Some(bytes) = remote.read_hint(dataset)? else { return Ok(None) };
         let Ok(mut state) = from_bytes::<Self>("hint", &bytes) else { return Ok(None) };
         let Some(last_seq) = state.next_seq.checked_sub(1) else { return Ok(None) };
-        if state.nd != "head/1" || state.dataset != *dataset {
+        if state.nd != HINT || state.dataset != *dataset {
             return Ok(None);
         }
         let entries = remote.log(dataset, last_seq)?;
@@ -154,16 +163,18 @@ impl DatasetState {
     }
 
     fn begin(dataset: &DatasetName, first: &LogEntry) -> Result<Self> {
-        let Operation::Create { visibility, sensitivity } = &first.record.op else {
+        let Operation::Create { visibility, sensitivity, facts, readme } = &first.record.op else {
             return Err(broken(dataset, 0, "the first record does not create the dataset"));
         };
         Ok(Self {
-            nd: "head/1".to_owned(),
+            nd: HINT.to_owned(),
             dataset: dataset.clone(),
             next_seq: 1,
             last: first.digest,
             visibility: *visibility,
             sensitivity: sensitivity.clone(),
+            facts: facts.as_deref().cloned().unwrap_or_default(),
+            readme: readme.clone(),
             revisions: Vec::new(),
             tags: BTreeMap::new(),
             attachments: Vec::new(),

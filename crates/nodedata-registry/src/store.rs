@@ -1,6 +1,7 @@
 mod error;
 mod local_upload;
 mod multipart_upload;
+mod objects;
 mod open;
 mod place;
 mod probe;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path as ObjectPath};
+use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path as ObjectPath};
 
 pub use open::{OpenStore, StoreLocation, default_store_folder};
 pub use probe::Probe;
@@ -20,11 +21,13 @@ use crate::{
     digest::B3,
     layout,
     record::BlobRef,
+    remote::RANGES_AT_ONCE,
     runtime::block_on,
     store::{
         error::{object_error, stalled},
         local_upload::LocalUploads,
         multipart_upload::MultipartUploads,
+        objects::Objects,
     },
     tree,
 };
@@ -38,7 +41,7 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     label: String,
-    objects: Arc<dyn ObjectStore>,
+    objects: Arc<Objects>,
     prefix: ObjectPath,
     uploads: Uploads,
 }
@@ -87,8 +90,8 @@ impl Store {
     /// `Io`, `Denied`.
     pub fn get(&self, path: &str) -> Result<Option<Bytes>> {
         tracing::debug!(store = self.label(), path, "get");
-        let at = self.at(path);
-        let read = async { self.0.objects.get(&at).await?.bytes().await };
+        let (at, objects) = (self.at(path), self.0.objects.objects()?);
+        let read = async { objects.get(&at).await?.bytes().await };
         match block_on(0, read).map_err(stalled)? {
             Ok(bytes) => Ok(Some(bytes)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -101,9 +104,10 @@ impl Store {
     /// # Errors
     /// `Io`, `Denied`.
     pub fn get_run(&self, paths: &[String]) -> Result<Vec<Bytes>> {
+        let objects = self.0.objects.objects()?;
         let reads = stream::iter(paths.iter().map(|path| async move {
             let at = self.at(path);
-            let read = async { self.0.objects.get(&at).await?.bytes().await };
+            let read = async { objects.get(&at).await?.bytes().await };
             match read.await {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -125,16 +129,43 @@ impl Store {
         }
         let n_bytes = range.end - range.start;
         tracing::debug!(store = self.label(), path, bytes = n_bytes, from = range.start, "get");
-        let at = self.at(path);
-        let bytes = block_on(n_bytes, self.0.objects.get_range(&at, range.clone()))
+        let (at, objects) = (self.at(path), self.0.objects.objects()?);
+        let bytes = block_on(n_bytes, objects.get_range(&at, range.clone()))
             .map_err(stalled)?
             .map_err(|err| self.failed("cannot read", path, &err))?;
-        if bytes.len() as u64 != n_bytes {
-            let message = format!("the store sent {} bytes where {n_bytes} were asked", bytes.len());
-            return Err(Error::new(ErrorKind::Io, message)
-                .at(Locus { byte_offset: Some(range.start), ..Locus::path(path) }));
-        }
-        Ok(bytes)
+        as_asked(path, &range, bytes)
+    }
+
+    /// Several ranges of an object, in the order they are asked for; in a bucket, [`RANGES_AT_ONCE`] are under way.
+    ///
+    /// # Errors
+    /// As [`Self::get_range`].
+    pub fn get_ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let asked: Vec<Range<u64>> = ranges.iter().filter(|it| !it.is_empty()).cloned().collect();
+        let n_bytes: u64 = asked.iter().map(|it| it.end - it.start).sum();
+        tracing::debug!(store = self.label(), path, bytes = n_bytes, ranges = asked.len(), "get");
+        let (at, objects) = (self.at(path), self.0.objects.objects()?);
+        let read = async {
+            match &self.0.uploads {
+                _ if asked.is_empty() => Ok(Vec::new()),
+                // The file is opened once for all of them.
+                Uploads::Local(_) => objects.get_ranges(&at, &asked).await,
+                // The library would join what lies up to a MiB apart; whoever asks has decided what is worth it.
+                Uploads::Multipart(_) => {
+                    let reads = asked.iter().map(|it| objects.get_range(&at, it.clone()));
+                    stream::iter(reads).buffered(RANGES_AT_ONCE).try_collect().await
+                }
+            }
+        };
+        let found = block_on(n_bytes, read)
+            .map_err(stalled)?
+            .map_err(|err| self.failed("cannot read", path, &err))?;
+        let mut found = found.into_iter();
+        let one = |range: &Range<u64>| match range.is_empty() {
+            true => Ok(Bytes::new()),
+            false => as_asked(path, range, found.next().unwrap_or_default()),
+        };
+        ranges.iter().map(one).collect()
     }
 
     /// Length and time of an object; `None` when it is not there.
@@ -150,8 +181,9 @@ impl Store {
     /// # Errors
     /// `Io`, `Denied`.
     pub fn heads(&self, paths: &[String]) -> Result<Vec<Option<ObjectInfo>>> {
+        let objects = self.0.objects.objects()?;
         let heads = stream::iter(paths.iter().map(|path| async move {
-            match self.0.objects.head(&self.at(path)).await {
+            match objects.head(&self.at(path)).await {
                 Ok(it) => {
                     Ok(Some(ObjectInfo { path: path.clone(), bytes: it.size, modified: it.last_modified }))
                 }
@@ -186,11 +218,11 @@ impl Store {
     }
 
     fn put_mode(&self, path: &str, bytes: Bytes, mode: PutMode) -> Result<object_store::Result<()>> {
-        let at = self.at(path);
+        let (at, objects) = (self.at(path), self.0.objects.objects()?);
         let n_bytes = bytes.len() as u64;
         tracing::debug!(store = self.label(), path, bytes = n_bytes, "put");
         let options = PutOptions { mode, ..PutOptions::default() };
-        let put = self.0.objects.put_opts(&at, PutPayload::from(bytes), options);
+        let put = objects.put_opts(&at, PutPayload::from(bytes), options);
         Ok(block_on(n_bytes, put).map_err(stalled)?.map(drop))
     }
 
@@ -200,7 +232,7 @@ impl Store {
     /// `Io`, `Denied`.
     pub fn list(&self, folder: &str) -> Result<Vec<ObjectInfo>> {
         let at = self.at(folder);
-        let list = self.0.objects.list(Some(&at)).try_collect::<Vec<_>>();
+        let list = self.0.objects.objects()?.list(Some(&at)).try_collect::<Vec<_>>();
         // A listing has no known length.
         let found = block_on(1 << 30, list)
             .map_err(stalled)?
@@ -225,7 +257,7 @@ impl Store {
     /// `Io`, `Denied`.
     pub fn folders(&self, folder: &str) -> Result<Vec<String>> {
         let at = self.at(folder);
-        let found = block_on(1 << 30, self.0.objects.list_with_delimiter(Some(&at)))
+        let found = block_on(1 << 30, self.0.objects.objects()?.list_with_delimiter(Some(&at)))
             .map_err(stalled)?
             .map_err(|err| self.failed("cannot list", folder, &err))?;
         let mut names: Vec<String> =
@@ -239,7 +271,7 @@ impl Store {
     /// # Errors
     /// `Io`, `Denied`.
     pub fn delete(&self, path: &str) -> Result<()> {
-        match block_on(0, self.0.objects.delete(&self.at(path))).map_err(stalled)? {
+        match block_on(0, self.0.objects.objects()?.delete(&self.at(path))).map_err(stalled)? {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(err) => Err(self.failed("cannot remove", path, &err)),
         }
@@ -351,6 +383,16 @@ impl Store {
     fn failed(&self, what: &str, path: &str, err: &object_store::Error) -> Error {
         object_error(what, &self.0.label, err).at(Locus::path(path))
     }
+}
+
+/// The bytes of a range, if they are all that was asked for.
+fn as_asked(path: &str, range: &Range<u64>, bytes: Bytes) -> Result<Bytes> {
+    let n_bytes = range.end - range.start;
+    if bytes.len() as u64 == n_bytes {
+        return Ok(bytes);
+    }
+    let message = format!("the store sent {} bytes where {n_bytes} were asked", bytes.len());
+    Err(Error::new(ErrorKind::Io, message).at(Locus { byte_offset: Some(range.start), ..Locus::path(path) }))
 }
 
 #[cfg(test)]

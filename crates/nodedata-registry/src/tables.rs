@@ -8,7 +8,7 @@ use arrow_array::{
 };
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Files, ReadAt, Result};
-use nodedata_dataset::{Columns, EpisodeEntry, Rows, table};
+use nodedata_dataset::{Columns, EpisodeTable, Rows, table};
 use nodedata_io::MemoryFiles;
 
 use crate::{
@@ -17,9 +17,9 @@ use crate::{
     record::{BlobRef, ShardRef},
 };
 
-pub(crate) fn read_episodes(bytes: Bytes) -> Result<Vec<EpisodeEntry>> {
+pub(crate) fn read_episodes(bytes: Bytes) -> Result<EpisodeTable> {
     let path = "index/episodes.parquet";
-    EpisodeEntry::read(path, file(path, bytes)?)
+    EpisodeTable::read(path, file(path, bytes)?)
 }
 
 /// `index/contents.parquet`: the hash of every feature of every episode.
@@ -39,11 +39,12 @@ pub(crate) fn write_contents(contents: &Contents) -> Result<Vec<u8>> {
 }
 
 /// The content of all episodes, from the two tables.
-pub(crate) fn contents_of(episodes: &[EpisodeEntry], features: Option<Bytes>) -> Result<Contents> {
+pub(crate) fn contents_of(episodes: &EpisodeTable, features: Option<Bytes>) -> Result<Contents> {
     let mut contents = Contents::default();
-    for row in episodes {
-        let (Some(stream), Some(hash)) = (&row.stream, row.content) else { continue };
-        let id = EpisodeId { split: row.split.clone(), stream: stream.clone(), key: row.key.clone() };
+    for row in episodes.iter() {
+        let (Some(stream), Some(hash)) = (row.stream, row.content) else { continue };
+        let id =
+            EpisodeId { split: row.split.to_owned(), stream: stream.to_owned(), key: row.key.to_owned() };
         let new = || EpisodeContent { hash: B3(hash), features: BTreeMap::new(), rows: 0 };
         contents.0.entry(id).or_insert_with(new).rows += row.n_rows;
     }
@@ -132,7 +133,7 @@ fn unbuildable(err: arrow_schema::ArrowError) -> Error {
 }
 
 /// All rows of a table in memory.
-pub(crate) fn batches(what: &str, bytes: Bytes) -> Result<Vec<RecordBatch>> {
+fn batches(what: &str, bytes: Bytes) -> Result<Vec<RecordBatch>> {
     Rows::of_file(what, file(what, bytes)?)?.collect()
 }
 

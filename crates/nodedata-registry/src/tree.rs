@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_io::in_pool;
 use rayon::prelude::*;
 
 use crate::digest::B3;
@@ -14,6 +15,9 @@ pub type Cv = [u8; 32];
 
 /// A `.tree` has one chaining value for this many bytes.
 pub const GRAIN_BYTES: u64 = 256 << 10;
+
+/// Bytes that one thread has hashed before others would have woken up.
+const ALONE_BYTES_MAX: u64 = 2 * GRAIN_BYTES;
 
 /// Least part of an upload.
 pub const PART_BYTES_MIN: u64 = 8 << 20;
@@ -52,16 +56,16 @@ pub fn n_grains(n_bytes: u64) -> u64 {
 /// blob must have more than one grain.
 pub fn grain_cvs(offset: u64, bytes: &[u8]) -> Vec<Cv> {
     debug_assert!(offset.is_multiple_of(GRAIN_BYTES), "pieces start at a grain");
-    bytes
-        .par_chunks(GRAIN_BYTES as usize)
-        .enumerate()
-        .map(|(idx, grain)| {
-            let mut hasher = blake3::Hasher::new();
-            hasher.set_input_offset(offset + idx as u64 * GRAIN_BYTES);
-            hasher.update(grain);
-            hasher.finalize_non_root()
-        })
-        .collect()
+    let cv = |(idx, grain): (usize, &[u8])| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.set_input_offset(offset + idx as u64 * GRAIN_BYTES);
+        hasher.update(grain);
+        hasher.finalize_non_root()
+    };
+    if bytes.len() as u64 <= ALONE_BYTES_MAX {
+        return bytes.chunks(GRAIN_BYTES as usize).enumerate().map(cv).collect();
+    }
+    in_pool(|| bytes.par_chunks(GRAIN_BYTES as usize).enumerate().map(cv).collect())
 }
 
 /// The digest that the chaining values of all grains fold to; `None` below two grains.
@@ -107,6 +111,21 @@ impl Tree {
                 .with_hint("`node-data store heal` makes it again from the blob"));
         }
         Ok(Self { b3: *b3, n_bytes, cvs: cvs.to_vec() })
+    }
+
+    /// The blob whose tree it is.
+    pub(crate) fn b3(&self) -> &B3 {
+        &self.b3
+    }
+
+    /// Length of the blob.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
+    /// Length of the tree itself.
+    pub(crate) fn tree_bytes(&self) -> u64 {
+        32 * self.cvs.len() as u64
     }
 
     /// Widens a range to whole grains.

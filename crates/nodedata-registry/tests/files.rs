@@ -30,6 +30,7 @@ const _: () = {
 /// A store in a folder, and the one revision in it.
 struct Published {
     folder: tempfile::TempDir,
+    remote: Arc<dyn Remote>,
     revision: Arc<Revision>,
 }
 
@@ -50,7 +51,7 @@ impl Published {
         push(&remote, &options, &Silent).unwrap();
         let state = DatasetState::open(&*remote, &options.dataset).unwrap();
         let revision = Revision::open(&remote, &options.dataset, state.head().unwrap()).unwrap();
-        Self { folder, revision: Arc::new(revision) }
+        Self { folder, remote, revision: Arc::new(revision) }
     }
 
     fn files(&self) -> Arc<dyn Files> {
@@ -128,6 +129,75 @@ fn bytes_that_were_not_published_never_leave() {
     let n_bytes = file.n_bytes();
     file.read_at(1 << 20..n_bytes).unwrap();
     assert!(file.read_at(0..n_bytes).is_err());
+}
+
+/// Through a map come the same bytes, and no others: each grain is verified when it is read first.
+#[test]
+fn a_mapped_revision_is_the_same_files() {
+    let it = Published::new();
+    let mapped = || -> Arc<dyn Files> { Arc::new(Revision::clone(&it.revision).mapped()) };
+    let (files, expected) = (mapped(), it.files());
+    assert_eq!(files.list().unwrap(), expected.list().unwrap());
+    for name in files.list().unwrap() {
+        let (found, expected) = (files.open(&name).unwrap(), expected.open(&name).unwrap());
+        let n_bytes = expected.n_bytes();
+        assert_eq!(found.n_bytes(), n_bytes, "{}", name.display());
+        for range in [n_bytes / 3..n_bytes / 2, 0..n_bytes, n_bytes / 3..n_bytes / 2, 0..0] {
+            let at = format!("{} {range:?}", name.display());
+            assert_eq!(found.read_at(range.clone()).unwrap(), expected.read_at(range).unwrap(), "{at}");
+        }
+        assert_eq!(found.read_at(0..n_bytes + 1).unwrap_err().kind(), ErrorKind::Corrupt, "past the end");
+    }
+    drop(files);
+    for (path, at, grain) in [("data/train-0.parquet", 300_000, 262_144), ("README.md", 3, 0)] {
+        it.flip(path, at);
+        let file = mapped().open(Path::new(path)).unwrap();
+        for _ in 0..2 {
+            let err = file.read_at(0..file.n_bytes()).unwrap_err();
+            assert_eq!(err.kind(), ErrorKind::Corrupt, "{path}: {}", err.chain());
+            assert_eq!(
+                (err.locus().path.as_deref(), err.locus().byte_offset),
+                (Some(Path::new(path)), Some(grain))
+            );
+        }
+        drop(file);
+        it.flip(path, at);
+        let file = mapped().open(Path::new(path)).unwrap();
+        file.read_at(0..file.n_bytes()).unwrap();
+    }
+}
+
+/// What is verified once is verified for all readers of a revision and of its clones; who opens it anew reads it anew.
+#[test]
+fn the_tree_of_a_blob_is_read_once_for_all_its_readers() {
+    let it = Published::new();
+    let blob = it.blob("data/train-0.parquet");
+    it.revision.reader(&blob).unwrap();
+    std::fs::remove_file(it.folder.path().join("store").join(layout::tree(&blob.b3))).unwrap();
+    for revision in [&*it.revision, &Revision::clone(&it.revision)] {
+        revision.reader(&blob).unwrap().read_at(300_000..300_001).unwrap();
+    }
+    let anew = Revision::of_manifest(&it.remote, it.revision.dataset(), &it.revision.digest()).unwrap();
+    let Err(err) = anew.reader(&blob) else { panic!("its tree is missing") };
+    assert_eq!(err.kind(), ErrorKind::Corrupt, "{err}");
+}
+
+/// What was fetched at once is at hand afterwards, and was verified.
+#[test]
+fn ranges_that_were_fetched_are_not_fetched_again() {
+    let it = Published::new();
+    let path = "data/train-0.parquet";
+    let reader = it.revision.reader(&it.blob(path)).unwrap();
+    let (near, far) = (10..20, 700_000..700_010);
+    let expected = reader.read_ranges(&[near.clone(), far.clone()]).unwrap();
+    let some = reader.prefetch(&[near.clone(), far.clone()]).unwrap();
+    it.flip(path, 15);
+    it.flip(path, 700_005);
+    assert_eq!([some.read_at(near.clone()).unwrap(), some.read_at(far).unwrap()], expected[..]);
+    some.read_at(300_000..300_001).unwrap();
+    assert_eq!(reader.read_at(near.clone()).unwrap_err().kind(), ErrorKind::Corrupt);
+    let Err(err) = reader.prefetch(&[300_000..300_001, near]) else { panic!("other bytes are handed out") };
+    assert_eq!((err.kind(), err.locus().byte_offset), (ErrorKind::Corrupt, Some(0)));
 }
 
 /// A store that knows of every blob and hands out none.

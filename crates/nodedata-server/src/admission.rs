@@ -3,7 +3,10 @@ use nodedata_registry::{
     B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Revision, Selector,
     attach::{DOCUMENT_BYTES_MAX, check_document},
     gate, is_tag,
-    record::{BlobRef, Bump, CommitRecord, DataClass, Operation, RevisionManifest, Sensitivity, Visibility},
+    record::{
+        BlobRef, Bump, CommitRecord, DataClass, Operation, RevisionManifest, Sensitivity, Visibility,
+        check_spelled,
+    },
     trust::RevisionStatement,
 };
 use semver::Version;
@@ -33,8 +36,16 @@ impl Candidate<'_> {
     pub(crate) fn check(&self) -> Answered<()> {
         self.check_place()?;
         match (&self.record.op, self.view) {
-            (Operation::Create { visibility, sensitivity }, _) => {
-                self.check_declared(*visibility, sensitivity, None)
+            (Operation::Create { visibility, sensitivity, facts, readme }, _) => {
+                self.check_declared(*visibility, sensitivity, None)?;
+                if let Some(license) = facts.as_ref().and_then(|it| it.license.as_deref()) {
+                    check_spelled(license).map_err(|err| Refusal::of(422, "license", &err))?;
+                }
+                let Some(card) = readme else { return Ok(()) };
+                if !self.possesses(&card.b3)? {
+                    return Err(not_shown(&card.b3));
+                }
+                self.small_blob(card, DOCUMENT_BYTES_MAX).map(drop)
             }
             (Operation::Publish { revision, bump, manifest, tags }, Some(view)) => {
                 self.check_publish(view, revision, bump, manifest, tags)

@@ -75,6 +75,9 @@ impl DatasetView {
         if self.policy() == Some(*b3) {
             return Some(BlobUse { is_open: true, ..BlobUse::default() });
         }
+        if let Some(card) = self.state.readme.as_ref().filter(|it| it.b3 == *b3) {
+            return Some(BlobUse { bytes: Some(card.bytes), is_open: true, ..BlobUse::default() });
+        }
         self.blobs.get(b3).cloned()
     }
 

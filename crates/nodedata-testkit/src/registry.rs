@@ -1,6 +1,7 @@
 //! What every registry must do, whether a directory, a bucket, memory or a server is behind it; and shards to
 //! push.
 
+mod creation;
 mod parts;
 mod pushes;
 mod records;
@@ -23,6 +24,7 @@ pub fn conformance(remote: &Arc<dyn Remote>, owner: &str) {
     parts::any_order_any_number_of_times(&**remote, &name("parts"));
     parts::other_bytes_are_refused(&**remote, &name("lies"));
     records::one_record_has_a_number(remote, &name("race"));
+    creation::what_was_said_then_is_taken_over(remote, &name("begun"));
     pushes::what_is_pushed_is_pulled(remote, &name("round"));
     pushes::ranges_are_verified(remote, &name("ranges"));
     pushes::increments_of_many_are_all_kept(remote, &name("many"), 4, 3);

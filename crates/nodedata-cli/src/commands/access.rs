@@ -1,3 +1,4 @@
+use nodedata_client::Access;
 use nodedata_core::{Error, ErrorKind, Result, visible::visible};
 use nodedata_registry::{
     B3, Selector,
@@ -10,14 +11,14 @@ use crate::{
     args::Output,
     commands::{
         dataset_args::StoreArgs,
-        registry::{reference, server},
         trust_args::{Answer, AttestArgs},
     },
     documents, message,
 };
 
 pub(crate) fn agreement(dataset: &str, store: &StoreArgs, output: Output) -> Result<Outcome> {
-    let text = server(store)?.agreement(&reference(store, dataset)?.dataset)?;
+    let access = Access::from(store);
+    let text = access.server()?.agreement(&access.reference(dataset)?.dataset)?;
     let digest = B3::of(text.as_bytes());
     match output {
         Output::Json => {
@@ -38,7 +39,8 @@ pub(crate) fn attest(args: &AttestArgs, output: Output) -> Result<Outcome> {
         Error::new(ErrorKind::Config, err.to_string())
             .with_hint("`node-data dataset agreement` prints the text and its digest")
     })?;
-    let reference = reference(&args.store, &args.reference)?;
+    let access = Access::from(&args.store);
+    let reference = access.reference(&args.reference)?;
     let revision = match &reference.selector {
         Selector::Tag(tag) => tag.clone(),
         Selector::Version(version) => version.to_string(),
@@ -58,12 +60,13 @@ pub(crate) fn attest(args: &AttestArgs, output: Output) -> Result<Outcome> {
         purpose: Purpose { duo: args.duo.clone(), text: args.purpose.clone() },
         affirm: args.affirm.clone(),
     };
-    let attestation = server(&args.store)?.attest(&reference.dataset, &body)?;
+    let attestation = access.server()?.attest(&reference.dataset, &body)?;
     tell(&[attestation], output)
 }
 
 pub(crate) fn attestations(dataset: &str, store: &StoreArgs, output: Output) -> Result<Outcome> {
-    tell(&server(store)?.attestations(&reference(store, dataset)?.dataset)?, output)
+    let access = Access::from(store);
+    tell(&access.server()?.attestations(&access.reference(dataset)?.dataset)?, output)
 }
 
 pub(crate) fn decide(
@@ -80,7 +83,8 @@ pub(crate) fn decide(
         Answer::Revoke => "revoke",
         Answer::Reset => "reset",
     };
-    let changed = server(store)?.decide(&reference(store, dataset)?.dataset, id, action, reason)?;
+    let access = Access::from(store);
+    let changed = access.server()?.decide(&access.reference(dataset)?.dataset, id, action, reason)?;
     tell(&[changed], output)
 }
 
@@ -113,7 +117,7 @@ fn told(it: &Attestation) -> String {
 
 /// Prints the log, for people as it is, and refuses one whose chain does not hold.
 pub(crate) fn audit(store: &StoreArgs, output: Output) -> Result<Outcome> {
-    let text = server(store)?.audit(0)?;
+    let text = Access::from(store).server()?.audit(0)?;
     match output {
         Output::Json => {
             let head = verify_audit(&text)?;

@@ -1,20 +1,18 @@
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
+use nodedata_client::read_schema;
 use nodedata_core::{
     Error, ErrorKind, Moments, OnMisfit, OpenOptions, OptionValue, Result,
-    placed::mistakes_to_error,
     visible::{column_of, padded, visible},
 };
-use nodedata_dataset::{Report, StreamLedger};
-use nodedata_io::io_error;
+use nodedata_dataset::{Access, Report, StreamLedger};
 use nodedata_pipeline::{
     ConvertOptions, Converted, OnError, StepFlags, convert, parse_splits, read_message_paths,
 };
-use nodedata_schema::Schema;
 
 use crate::{
     Outcome,
-    args::{ConvertArgs, OnErrorArg, OnMisfitArg, Output, SourceArgs, StepArgs},
+    args::{AccessArg, ConvertArgs, OnErrorArg, OnMisfitArg, Output, SourceArgs, StepArgs},
     commands::nulls,
     documents, human, interrupt, message, peak_heap,
     progress::Shown,
@@ -61,7 +59,7 @@ pub(crate) fn report(converted: &Converted, out: &Path, output: Output) -> Resul
 /// What the selection flags mean.
 ///
 /// # Errors
-/// `Config` when a `--set` is no option of the source, or a `--msg-path` leads to no definition.
+/// `Config` when a `--set` is no option of the source, one thing is said in two ways, or a `--msg-path` leads to no definition.
 pub(crate) fn open_options(args: &SourceArgs) -> Result<OpenOptions> {
     let option = |it: &String| {
         let given = it.split_once('=').and_then(|(key, value)| Some((key.strip_prefix("source.")?, value)));
@@ -72,22 +70,35 @@ pub(crate) fn open_options(args: &SourceArgs) -> Result<OpenOptions> {
         })
     };
     Ok(OpenOptions {
-        options: args.settings.iter().map(option).collect::<Result<_>>()?,
+        options: once("--set", args.settings.iter().map(option).collect::<Result<Vec<_>>>()?)?,
         topics: (!args.topics.is_empty()).then(|| args.topics.clone()),
         undecoded: args.undecoded.clone(),
         message_paths: read_message_paths(&args.msg_path)?,
-        decode: args.decode.iter().cloned().collect(),
-        embed: args.embed.iter().cloned().collect(),
+        decode: once("--decode", args.decode.iter().cloned())?,
+        embed: once("--embed", args.embed.iter().cloned())?,
         moments: Moments { start: args.start, end: args.end },
         verify_checksums: !args.no_verify,
         ..OpenOptions::default()
     })
 }
 
-/// Reads a `schema.json`.
-pub(crate) fn read_schema(path: &Path) -> Result<Schema> {
-    let text = std::fs::read_to_string(path).map_err(|err| io_error("cannot read the schema", path, err))?;
-    Schema::from_json(&text).map_err(|mistakes| mistakes_to_error(&mistakes, Some(path)))
+/// What a flag says that is given several times, once for each name.
+///
+/// # Errors
+/// `Config` when it says two things of one name: nobody could tell which was meant.
+fn once<T: PartialEq>(
+    flag: &str,
+    said: impl IntoIterator<Item = (String, T)>,
+) -> Result<BTreeMap<String, T>> {
+    let mut all = BTreeMap::new();
+    for (name, value) in said {
+        if all.get(&name).is_some_and(|it| *it != value) {
+            let message = format!("`{flag}` says two things of `{name}`");
+            return Err(Error::new(ErrorKind::Config, message).with_hint("leave out one of them"));
+        }
+        all.insert(name, value);
+    }
+    Ok(all)
 }
 
 /// What the flags of a conversion mean.
@@ -112,6 +123,11 @@ pub(crate) fn options(args: ConvertArgs) -> Result<ConvertOptions> {
         },
         threads: args.threads.map(usize::from),
         shard_bytes: u64::from(args.shard_mb) << 20,
+        access: match args.access {
+            AccessArg::Random => Access::Random,
+            AccessArg::Balanced => Access::Balanced,
+            AccessArg::Scan => Access::Scan,
+        },
         peak_heap: Some(peak_heap),
         sources: args.source.sources,
         ..ConvertOptions::new("", out)

@@ -1,12 +1,12 @@
 use std::{collections::BTreeMap, path::Path};
 
-use nodedata_core::{Error, ErrorKind, Locus, Result, nearest, visible::visible};
+use nodedata_client::{Opening, Registry, attestation_gate, bump, read_schema};
+use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
 use nodedata_io::io_error;
 use nodedata_registry::{
-    B3, BumpKind, BumpRequest, DatasetName, DatasetState, Facts, Gate, GateKind, Operation,
-    Outcome as PushOutcome, PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, TagTarget,
-    Visibility, attach, attach::check_document, create, declare, parse_price, pull, push, put_blob, record,
-    tag, trust::RevisionStatement, withdraw,
+    DatasetName, DatasetState, Facts, NewDataset, Operation, Outcome as PushOutcome, PushOptions, PushReport,
+    Reference, Revision, Selector, Sensitivity, TagTarget, Visibility, attach, attach::check_document,
+    create, declare, parse_price, pull, push, record, tag, trust::RevisionStatement, withdraw,
 };
 use serde_json::json;
 
@@ -14,10 +14,8 @@ use crate::{
     Outcome,
     args::{Output, ProgressArg},
     commands::{
-        convert::read_schema,
-        dataset_args::{ClassArgs, CreateArgs, DatasetCommand, PullArgs, PushArgs},
+        dataset_args::{ClassArgs, CreateArgs, DatasetCommand, FactArgs, PullArgs, PushArgs},
         dataset_show,
-        registry::{Registry, cache},
     },
     documents, human, interrupt, message,
     progress::Shown,
@@ -27,19 +25,21 @@ use crate::{
 pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
     match command {
         DatasetCommand::Trust(command) => return crate::commands::trust::run(command, output),
-        DatasetCommand::Create(args) => run_create(&args, output)?,
+        DatasetCommand::Create(args) => run_create(*args, output)?,
         DatasetCommand::Push(args) => run_push(*args, output)?,
         DatasetCommand::Pull(args) => run_pull(&args, output)?,
-        DatasetCommand::List { store } => dataset_show::list(&Registry::open(&store, false)?, output)?,
+        DatasetCommand::List { store } => {
+            dataset_show::list(&Registry::open(&store, Opening::Existing)?, output)?;
+        }
         DatasetCommand::Show(args) => dataset_show::show(&args, output)?,
         DatasetCommand::Log { dataset, all, store } => {
-            dataset_show::log(&Registry::open(&store, false)?, &dataset, all, output)?;
+            dataset_show::log(&Registry::open(&store, Opening::Existing)?, &dataset, all, output)?;
         }
         DatasetCommand::Diff { old, new, store } => {
-            dataset_show::diff(&Registry::open(&store, false)?, &old, &new, output)?;
+            dataset_show::diff(&Registry::open(&store, Opening::Existing)?, &old, &new, output)?;
         }
         DatasetCommand::Tag { reference, tag: name, delete, force, store } => {
-            let registry = Registry::open(&store, false)?;
+            let registry = Registry::open(&store, Opening::Existing)?;
             let reference = registry.reference(&reference)?;
             let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
             let target = match (delete, force) {
@@ -51,7 +51,7 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
             tell_record(&reference, &done, output)?;
         }
         DatasetCommand::Attach { reference, file, kind, store } => {
-            let registry = Registry::open(&store, false)?;
+            let registry = Registry::open(&store, Opening::Existing)?;
             let reference = registry.reference(&reference)?;
             let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
             let revision = reference.resolve(&state)?;
@@ -67,7 +67,7 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
             tell_record(&reference, &done, output)?;
         }
         DatasetCommand::Withdraw { reference, episodes, reason, store } => {
-            let registry = Registry::open(&store, false)?;
+            let registry = Registry::open(&store, Opening::Existing)?;
             let reference = registry.reference(&reference)?;
             if episodes.is_empty() {
                 let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
@@ -81,7 +81,7 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
             }
         }
         DatasetCommand::Declare { dataset, class, store } => {
-            let registry = Registry::open(&store, false)?;
+            let registry = Registry::open(&store, Opening::Existing)?;
             let reference = registry.reference(&dataset)?;
             let said = sensitivity(&class)?;
             let visibility = class.visibility.map(|it| it.visibility());
@@ -94,17 +94,23 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
     Ok(Outcome::Complete)
 }
 
-fn run_create(args: &CreateArgs, output: Output) -> Result<()> {
-    let registry = Registry::open(&args.store, true)?;
+fn run_create(args: CreateArgs, output: Output) -> Result<()> {
+    let registry = Registry::open(&args.store, Opening::OrNew)?;
     let reference = registry.reference(&args.dataset)?;
-    let visibility = args.class.visibility.map_or(Visibility::Private, |it| it.visibility());
-    let sensitivity = sensitivity(&args.class)?.unwrap_or_default();
+    let new = NewDataset {
+        visibility: args.class.visibility.map_or(Visibility::Private, |it| it.visibility()),
+        sensitivity: sensitivity(&args.class)?.unwrap_or_default(),
+        facts: facts(args.facts)?,
+        readme: args.readme.as_deref().map(read_text).transpose()?,
+        ..NewDataset::new(reference.dataset.clone(), &registry.author)
+    };
     keep_agreement(&registry, &reference.dataset, &args.class)?;
-    let state = create(&*registry.remote, &reference.dataset, visibility, &sensitivity, &registry.author)?;
+    let begun = create(&*registry.remote, &new)?;
     let text = match output {
-        Output::Json => documents::line(&state)?,
+        Output::Json => documents::line(&begun.state)?,
         Output::Text => {
-            format!("{} created in {}\n", reference.dataset, registry.remote.label())
+            let what = if begun.is_new { "created" } else { "is there already," };
+            format!("{} {what} in {}\n", reference.dataset, registry.remote.label())
         }
     };
     message::to_stdout(&text)
@@ -112,8 +118,8 @@ fn run_create(args: &CreateArgs, output: Output) -> Result<()> {
 
 fn run_push(args: PushArgs, output: Output) -> Result<()> {
     let registry = match args.dry_run {
-        true => Registry::open_for_plan(&args.store)?,
-        false => Registry::open(&args.store, true)?,
+        true => Registry::open(&args.store, Opening::ForPlan)?,
+        false => Registry::open(&args.store, Opening::OrNew)?,
     };
     interrupt::listen(interrupt::PUSH)?;
     let shown = Shown::new(args.progress);
@@ -134,10 +140,6 @@ fn push_options(args: PushArgs, registry: &Registry) -> Result<PushOptions> {
         return Err(Error::new(ErrorKind::Config, format!("`--name {}` names a revision", args.name))
             .with_hint("name the dataset; the number of the new revision is `--bump X.Y.Z`"));
     }
-    let given = |it: Vec<String>| (!it.is_empty()).then_some(it);
-    let pairs =
-        |flag: &str, it: &[String]| it.iter().map(|it| pair(flag, it)).collect::<Result<BTreeMap<_, _>>>();
-    let robot = pairs("--robot", &args.robot)?;
     let assign = args.assign.iter().map(|it| pair("--assign", it).map(|(split, shard)| (shard, split)));
     Ok(PushOptions {
         append: args.append,
@@ -145,14 +147,7 @@ fn push_options(args: PushArgs, registry: &Registry) -> Result<PushOptions> {
         sample_index: args.sample_index,
         readme: args.readme,
         deep: args.deep,
-        facts: Facts {
-            title: args.title,
-            license: args.license,
-            price: args.price.as_deref().map(parse_price).transpose()?,
-            modality: given(args.modality),
-            tags: given(args.tags),
-            robot: (!robot.is_empty()).then_some(robot),
-        },
+        facts: facts(args.facts)?,
         bump: bump(&args.bump)?,
         exclude: args.exclude,
         include: args.include,
@@ -162,28 +157,22 @@ fn push_options(args: PushArgs, registry: &Registry) -> Result<PushOptions> {
         sensitivity: sensitivity(&args.class)?,
         op_id: args.op_id,
         dry_run: args.dry_run,
-        cache: cache(),
+        cache: registry.cache.clone(),
         ..PushOptions::new(reference.dataset, args.paths, &registry.author)
     })
 }
 
-pub(crate) fn bump(text: &str) -> Result<BumpRequest> {
-    match text {
-        "auto" => Ok(BumpRequest::Auto),
-        "major" => Ok(BumpRequest::Kind(BumpKind::Major)),
-        "minor" => Ok(BumpRequest::Kind(BumpKind::Minor)),
-        "patch" => Ok(BumpRequest::Kind(BumpKind::Patch)),
-        number => match Selector::parse(number) {
-            Ok(Selector::Version(version)) => Ok(BumpRequest::Exact(version)),
-            _ => {
-                let near = nearest(number, ["auto", "major", "minor", "patch"]);
-                let near = near.map_or_else(String::new, |it| format!("did you mean `{it}`? "));
-                Err(Error::new(ErrorKind::Config, format!("`{number}` is no bump")).with_hint(format!(
-                    "{near}use `auto`, `major`, `minor`, `patch` or a number such as `1.2.0`"
-                )))
-            }
-        },
-    }
+fn facts(args: FactArgs) -> Result<Facts> {
+    let given = |it: Vec<String>| (!it.is_empty()).then_some(it);
+    let robot: BTreeMap<_, _> = args.robot.iter().map(|it| pair("--robot", it)).collect::<Result<_>>()?;
+    Ok(Facts {
+        title: args.title,
+        license: args.license,
+        price: args.price.as_deref().map(parse_price).transpose()?,
+        modality: given(args.modality),
+        tags: given(args.tags),
+        robot: (!robot.is_empty()).then_some(robot),
+    })
 }
 
 fn pair(flag: &str, text: &str) -> Result<(String, String)> {
@@ -204,15 +193,7 @@ fn sensitivity(args: &ClassArgs) -> Result<Option<Sensitivity>> {
         return Err(Error::new(ErrorKind::Config, "categories and agreements belong to a data class")
             .with_hint("say which with `--data-class`"));
     };
-    let gate = agreement.as_deref().map(|file| {
-        let policy = Some(B3::of(&read(file)?));
-        Ok::<_, Error>(Gate {
-            kind: GateKind::Attestation,
-            policy,
-            approval: "manual".to_owned(),
-            valid_days: 365,
-        })
-    });
+    let gate = agreement.as_deref().map(|file| read(file).map(|it| attestation_gate(&it)));
     let class = class.class();
     Ok(Some(Sensitivity {
         class,
@@ -225,11 +206,10 @@ fn sensitivity(args: &ClassArgs) -> Result<Option<Sensitivity>> {
 
 /// Sends the text of an agreement, before the record that names it: a server takes no other.
 fn keep_agreement(registry: &Registry, dataset: &DatasetName, args: &ClassArgs) -> Result<()> {
-    let Some(file) = &args.agreement else { return Ok(()) };
-    let push = put_blob(&*registry.remote, dataset, read(file)?)?;
-    // Within a collector's grace the record names it; the lease ends by itself.
-    drop(registry.remote.end_push(&push));
-    Ok(())
+    match &args.agreement {
+        Some(file) => registry.keep_agreement(dataset, read(file)?),
+        None => Ok(()),
+    }
 }
 
 /// What a revision leaves behind when it is no longer to be used.
@@ -280,7 +260,7 @@ fn withdraw_episodes(
 }
 
 fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
-    let registry = Registry::open(&args.store, false)?;
+    let registry = Registry::open(&args.store, Opening::Existing)?;
     let reference = registry.reference(&args.reference)?;
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     let entry = reference.resolve(&state)?;
@@ -377,4 +357,10 @@ fn tell_record(reference: &Reference, done: &record::CommitRecord, output: Outpu
 
 fn read(file: &Path) -> Result<Vec<u8>> {
     std::fs::read(file).map_err(|err| io_error("cannot read the file", file, err))
+}
+
+fn read_text(file: &Path) -> Result<String> {
+    String::from_utf8(read(file)?).map_err(|err| {
+        Error::new(ErrorKind::Config, "the file is not UTF-8").with_source(err).at(Locus::path(file))
+    })
 }

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use nodedata_client::Access;
 use nodedata_registry::{AttachmentKind, DataClass, Visibility};
 
 use crate::args::ProgressArg;
@@ -17,11 +18,18 @@ pub(crate) struct StoreArgs {
     pub(crate) author: Option<String>,
 }
 
+/// What the flags say, beside which the variables have been read.
+impl From<&StoreArgs> for Access {
+    fn from(args: &StoreArgs) -> Self {
+        Self { store: args.store.clone(), author: args.author.clone(), token: None }
+    }
+}
+
 /// Publish datasets as immutable revisions, and fetch them.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum DatasetCommand {
-    /// Create an empty dataset with its visibility and data class.
-    Create(CreateArgs),
+    /// Create an empty dataset with its visibility, its data class and what is known of it.
+    Create(Box<CreateArgs>),
     /// Publish shards, or a converted dataset, as a revision.
     Push(Box<PushArgs>),
     /// Fetch a revision to a folder, every byte verified.
@@ -186,10 +194,38 @@ pub(crate) struct CreateArgs {
     /// `owner/name`.
     #[arg(value_name = "DATASET")]
     pub(crate) dataset: String,
+    /// Card of revisions that are pushed without one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) readme: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) facts: FactArgs,
     #[command(flatten)]
     pub(crate) class: ClassArgs,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+}
+
+/// What is said of a dataset. What is not said stays as it was said before: when it was created, or last published.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FactArgs {
+    /// SPDX expression, such as `CC-BY-4.0`; case does not matter.
+    #[arg(long, value_name = "SPDX", help_heading = "Facts")]
+    pub(crate) license: Option<String>,
+    /// Price of a copy: `199`, or `"199.50 EUR"`.
+    #[arg(long, value_name = "AMOUNT", help_heading = "Facts")]
+    pub(crate) price: Option<String>,
+    /// What is recorded: `rgb,depth,proprioception,action`.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', help_heading = "Facts")]
+    pub(crate) modality: Vec<String>,
+    /// Words to find it by. May be given several times.
+    #[arg(long = "tag", value_name = "WORD", help_heading = "Facts")]
+    pub(crate) tags: Vec<String>,
+    /// A line for people.
+    #[arg(long, value_name = "TEXT", help_heading = "Facts")]
+    pub(crate) title: Option<String>,
+    /// What is known of the robot: `embodiment=franka_panda`. May be given several times.
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Facts")]
+    pub(crate) robot: Vec<String>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -218,24 +254,6 @@ pub(crate) struct PushArgs {
     /// Number of the revision: `auto`, `major`, `minor`, `patch` or `X.Y.Z`, never less than the content proves.
     #[arg(long, value_name = "BUMP", default_value = "auto")]
     pub(crate) bump: String,
-    /// SPDX expression, such as `CC-BY-4.0`; case does not matter.
-    #[arg(long, value_name = "SPDX", help_heading = "Facts")]
-    pub(crate) license: Option<String>,
-    /// Price of a copy: `199`, or `"199.50 EUR"`.
-    #[arg(long, value_name = "AMOUNT", help_heading = "Facts")]
-    pub(crate) price: Option<String>,
-    /// What is recorded: `rgb,depth,proprioception,action`.
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', help_heading = "Facts")]
-    pub(crate) modality: Vec<String>,
-    /// Words to find it by. May be given several times.
-    #[arg(long = "tag", value_name = "WORD", help_heading = "Facts")]
-    pub(crate) tags: Vec<String>,
-    /// A line for people.
-    #[arg(long, value_name = "TEXT", help_heading = "Facts")]
-    pub(crate) title: Option<String>,
-    /// What is known of the robot: `embodiment=franka_panda`. May be given several times.
-    #[arg(long, value_name = "KEY=VALUE", help_heading = "Facts")]
-    pub(crate) robot: Vec<String>,
     /// Leave out these episodes, by key; their rows stay where they are.
     #[arg(long, value_name = "KEY,…", value_delimiter = ',', help_heading = "Splits")]
     pub(crate) exclude: Vec<String>,
@@ -257,6 +275,8 @@ pub(crate) struct PushArgs {
     /// How progress is shown on stderr.
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     pub(crate) progress: ProgressArg,
+    #[command(flatten)]
+    pub(crate) facts: FactArgs,
     #[command(flatten)]
     pub(crate) class: ClassArgs,
     #[command(flatten)]

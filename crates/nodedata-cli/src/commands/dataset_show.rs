@@ -1,3 +1,4 @@
+use nodedata_client::{Opening, Registry};
 use nodedata_core::{Result, visible::visible};
 use nodedata_registry::{
     Comparison, DatasetState, EpisodeId, Operation, Reference, Revision, record::RevisionManifest,
@@ -5,7 +6,7 @@ use nodedata_registry::{
 
 use crate::{
     args::Output,
-    commands::{dataset_args::ShowArgs, registry::Registry},
+    commands::dataset_args::ShowArgs,
     documents::{self, DatasetLine},
     human, message,
 };
@@ -46,7 +47,7 @@ pub(crate) fn list(registry: &Registry, output: Output) -> Result<()> {
 
 /// `node-data dataset show`.
 pub(crate) fn show(args: &ShowArgs, output: Output) -> Result<()> {
-    let registry = Registry::open(&args.store, false)?;
+    let registry = Registry::open(&args.store, Opening::Existing)?;
     let reference = registry.reference(&args.reference)?;
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     let entry = reference.resolve(&state)?;
@@ -180,7 +181,7 @@ pub(crate) fn log(registry: &Registry, dataset: &str, all: bool, output: Output)
 
 fn what(op: &Operation) -> String {
     match op {
-        Operation::Create { visibility, sensitivity } => {
+        Operation::Create { visibility, sensitivity, .. } => {
             format!("create {}, {}", word(visibility), word(&sensitivity.class))
         }
         Operation::Publish { revision, bump, .. } => format!("publish {revision} ({})", bump.kind),

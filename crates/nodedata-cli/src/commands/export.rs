@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use nodedata_client::{Opening, Registry};
 use nodedata_core::{
     Error, Result,
     placed::mistakes_to_error,
@@ -17,12 +18,7 @@ use nodedata_registry::{
 };
 use nodedata_schema::Schema;
 
-use crate::{
-    Outcome,
-    args::Output,
-    commands::{dataset_args::StoreArgs, registry::Registry},
-    documents, human, message,
-};
+use crate::{Outcome, args::Output, commands::dataset_args::StoreArgs, documents, human, message};
 
 /// Write a dataset as other tools want it.
 #[derive(Debug, Clone, Subcommand)]
@@ -65,7 +61,7 @@ fn hugging_face(source: &str, out: &Path, store: &StoreArgs, output: Output) -> 
     let report = if Path::new(source).join("manifest.json").is_file() {
         export_folder(Path::new(source), out)?
     } else {
-        let registry = Registry::open(store, false)?;
+        let registry = Registry::open(store, Opening::Existing)?;
         let reference = registry.reference(source)?;
         let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
         let revision = Revision::open(&registry.remote, &reference.dataset, reference.resolve(&state)?)?;
@@ -116,7 +112,7 @@ fn export_folder(folder: &Path, out: &Path) -> Result<ExportReport> {
 }
 
 fn tell_croissant(source: &str, base_url: Option<&str>, store: &StoreArgs) -> Result<Outcome> {
-    let registry = Registry::open(store, false)?;
+    let registry = Registry::open(store, Opening::Existing)?;
     let reference = registry.reference(source)?;
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     let entry = reference.resolve(&state)?;

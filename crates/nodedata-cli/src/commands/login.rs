@@ -1,17 +1,17 @@
 use std::io::{IsTerminal as _, Read as _};
 
 use console::Term;
+use nodedata_client::{
+    Access, Server,
+    credentials::{self, VARIABLE},
+};
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::http::{HttpRemote, Token};
 
 use crate::{
     Outcome,
     args::Output,
-    commands::{
-        credentials::{self, VARIABLE},
-        login_args::{LoginArgs, ServerArgs},
-        registry::Server,
-    },
+    commands::login_args::{LoginArgs, ServerArgs},
     documents::{self, LoggedIn, LoggedOut, Whoami},
     message,
 };
@@ -21,7 +21,7 @@ const TOKEN_BYTES_MAX: u64 = 4 << 10;
 
 /// `node-data login`.
 pub(crate) fn login(args: &LoginArgs, output: Output) -> Result<Outcome> {
-    let server = Server::of(args.server.store.as_deref())?;
+    let server = server(&args.server)?;
     let token = if args.token_stdin { from_stdin()? } else { from_prompt(&server.name)? };
     // One that opens nothing is not kept.
     let who = HttpRemote::new(&server.url, Some(token.clone()))?.whoami()?;
@@ -46,7 +46,7 @@ pub(crate) fn login(args: &LoginArgs, output: Output) -> Result<Outcome> {
 
 /// `node-data logout`.
 pub(crate) fn logout(args: &ServerArgs, output: Output) -> Result<Outcome> {
-    let server = Server::of(args.store.as_deref())?;
+    let server = server(args)?;
     let was_kept = credentials::forget(&server.name)?;
     let text = match output {
         Output::Json => documents::line(&LoggedOut { store: &server.name, was_kept })?,
@@ -62,7 +62,7 @@ pub(crate) fn logout(args: &ServerArgs, output: Output) -> Result<Outcome> {
 
 /// `node-data whoami`.
 pub(crate) fn whoami(args: &ServerArgs, output: Output) -> Result<Outcome> {
-    let server = Server::of(args.store.as_deref())?;
+    let server = server(args)?;
     let sent = credentials::token_for(&server.name)?.ok_or_else(|| {
         Error::new(
             ErrorKind::Denied,
@@ -88,6 +88,10 @@ pub(crate) fn whoami(args: &ServerArgs, output: Output) -> Result<Outcome> {
     };
     message::to_stdout(&text)?;
     Ok(Outcome::Complete)
+}
+
+fn server(args: &ServerArgs) -> Result<Server> {
+    Server::of(&Access { store: args.store.clone(), ..Access::default() })
 }
 
 fn from_stdin() -> Result<Token> {

@@ -1,15 +1,17 @@
 use std::path::{Path, PathBuf};
 
+use nodedata_client::{Access, publish};
 use nodedata_core::{
     Error, ErrorKind, Result,
     visible::{column_of, padded, visible},
 };
-use nodedata_pipeline::{ConvertOptions, Outline, Parsed, Refused, execute, load, outline};
+use nodedata_pipeline::{ConvertOptions, Outline, Parsed, PublishStage, Refused, execute, load, outline};
+use nodedata_registry::PushReport;
 
 use crate::{
     Outcome,
-    args::{Output, RunArgs},
-    commands::{convert, dataset::tell_push, publish::publish, report},
+    args::{Output, ProgressArg, RunArgs},
+    commands::{convert, dataset::tell_push, report},
     documents, human, interrupt, message, peak_heap,
     progress::Shown,
 };
@@ -20,6 +22,14 @@ pub(crate) fn run(args: &RunArgs, output: Output) -> Result<Outcome> {
         Ok(outcome) => Ok(outcome),
         Err(refused) => tell_refused(refused, output),
     }
+}
+
+/// Publishes where the environment says, or to the user's own registry.
+fn publish_shown(stage: &PublishStage, folder: &Path, progress: ProgressArg) -> Result<PushReport> {
+    let shown = Shown::new(progress);
+    let report = publish(stage, folder, Access::default().or_environment(), &shown);
+    shown.done();
+    report
 }
 
 fn run_file(args: &RunArgs, output: Output) -> Result<Outcome, Refused> {
@@ -62,7 +72,7 @@ fn run_file(args: &RunArgs, output: Output) -> Result<Outcome, Refused> {
     }
     // Published before anything is printed, so that JSON is one document; a failure leaves the dataset in its place.
     let stage = parsed.file.publish.as_ref();
-    let published = stage.map(|it| publish(it, &out, args.progress)).transpose()?;
+    let published = stage.map(|it| publish_shown(it, &out, args.progress)).transpose()?;
     match output {
         Output::Json => {
             let ran = documents::Ran {

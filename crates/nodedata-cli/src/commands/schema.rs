@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use nodedata_client::read_schema;
 use nodedata_core::{
     Error, ErrorKind, Files as _, Locus, Result,
     placed::mistakes_to_error,
@@ -11,11 +12,7 @@ use nodedata_schema::{Schema, diff, is_compatible};
 use crate::{
     Outcome,
     args::{Output, SchemaCommand},
-    commands::{
-        convert::{open_options, read_schema},
-        dataset_args::StoreArgs,
-        target::Target,
-    },
+    commands::{convert::open_options, dataset_args::StoreArgs, target::Target},
     documents, message,
 };
 

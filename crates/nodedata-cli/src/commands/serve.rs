@@ -1,5 +1,6 @@
 use std::io::Write as _;
 
+use nodedata_client::{Access, Opening};
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{StoreLocation, http::server_name};
 use nodedata_server::{Database, LogSink, Scope, ServerOptions, openapi, start};
@@ -7,7 +8,7 @@ use nodedata_server::{Database, LogSink, Scope, ServerOptions, openapi, start};
 use crate::{
     Outcome,
     args::Output,
-    commands::{registry, serve_args::ServeArgs},
+    commands::serve_args::ServeArgs,
     documents::{self, Serving, TokenMade},
     message,
 };
@@ -67,7 +68,7 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
         log,
         ..ServerOptions::default()
     };
-    let running = start(registry::store(&args.store, true)?, options)?;
+    let running = start(Access::from(&args.store).store(Opening::OrNew)?, options)?;
     let url = format!("http://{}", running.address());
     match output {
         Output::Json => {

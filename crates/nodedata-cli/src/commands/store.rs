@@ -1,3 +1,4 @@
+use nodedata_client::{Access, Opening, Registry};
 use nodedata_core::{Error, ErrorKind, Result, visible::visible};
 use nodedata_registry::{Depth, Direct, Flaw, GcOptions, fsck, gc, heal};
 
@@ -6,7 +7,6 @@ use crate::{
     args::Output,
     commands::{
         dataset_args::StoreArgs,
-        registry::{Registry, place, store},
         store_args::{DepthArgs, StoreCommand},
     },
     documents, human, message,
@@ -16,7 +16,7 @@ use crate::{
 pub(crate) fn run(command: StoreCommand, output: Output) -> Result<Outcome> {
     match command {
         StoreCommand::Init { store: args } => {
-            let store = place(&args)?;
+            let store = Access::from(&args).place()?;
             store.init()?;
             let text = match output {
                 Output::Json => documents::line(&documents::StoreMade { store: store.label() })?,
@@ -28,7 +28,7 @@ pub(crate) fn run(command: StoreCommand, output: Output) -> Result<Outcome> {
         StoreCommand::Check { rounds, store: args } => run_check(&args, usize::from(rounds), output),
         StoreCommand::Fsck { depth, store: args } => run_fsck(&args, depth_of(&depth)?, output),
         StoreCommand::Gc { grace_days, dry_run, store: args } => {
-            let direct = Direct::new(store(&args, false)?);
+            let direct = Direct::new(Access::from(&args).store(Opening::Existing)?);
             let options = GcOptions { grace_seconds: u64::from(grace_days) * 86_400, dry_run };
             let report = gc(&direct, options)?;
             let text = match output {
@@ -50,7 +50,7 @@ pub(crate) fn run(command: StoreCommand, output: Output) -> Result<Outcome> {
 }
 
 fn run_check(args: &StoreArgs, rounds: usize, output: Output) -> Result<Outcome> {
-    let store = store(args, true)?;
+    let store = Access::from(args).store(Opening::OrNew)?;
     let probe = store.probe(rounds)?;
     store.note_probe(&probe)?;
     let text = match output {
@@ -68,7 +68,8 @@ fn run_check(args: &StoreArgs, rounds: usize, output: Output) -> Result<Outcome>
 }
 
 fn run_fsck(args: &StoreArgs, depth: Depth, output: Output) -> Result<Outcome> {
-    let report = fsck(&Direct::new(store(args, false)?), depth, &nodedata_core::Silent)?;
+    let report =
+        fsck(&Direct::new(Access::from(args).store(Opening::Existing)?), depth, &nodedata_core::Silent)?;
     let text = match output {
         Output::Json => documents::line(&report)?,
         Output::Text => {
@@ -92,9 +93,10 @@ fn run_fsck(args: &StoreArgs, depth: Depth, output: Output) -> Result<Outcome> {
 }
 
 fn run_heal(args: &StoreArgs, from: Option<String>, depth: Depth, output: Output) -> Result<Outcome> {
-    let direct = Direct::new(store(args, false)?);
-    let other =
-        from.map(|it| Registry::open(&StoreArgs { store: Some(it), author: None }, false)).transpose()?;
+    let direct = Direct::new(Access::from(args).store(Opening::Existing)?);
+    let other = from
+        .map(|it| Registry::open(&StoreArgs { store: Some(it), author: None }, Opening::Existing))
+        .transpose()?;
     let report = heal(&direct, other.as_ref().map(|it| &it.remote), depth)?;
     let text = match output {
         Output::Json => documents::line(&report)?,

@@ -3,14 +3,12 @@ use std::{
     sync::Arc,
 };
 
+use nodedata_client::{Opening, Registry};
 use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
 use nodedata_dataset::Dataset;
 use nodedata_registry::{DatasetName, DatasetState, Revision};
 
-use crate::{
-    commands::{dataset_args::StoreArgs, registry::Registry},
-    message,
-};
+use crate::{commands::dataset_args::StoreArgs, message};
 
 /// What a command that only reads was told to read.
 ///
@@ -50,7 +48,7 @@ impl Target {
             ));
             return Ok(Self::Path(path.to_owned()));
         }
-        let registry = Registry::open(store, false)?;
+        let registry = Registry::open(store, Opening::Existing)?;
         let reference = registry.reference(reference)?;
         let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
         let entry = reference.resolve(&state)?;

@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nodedata_client::{Opening, Registry};
 use nodedata_core::{Locus, Result, visible::visible};
 use nodedata_io::{Writing, io_error, write_file};
 use nodedata_pipeline::{Rebuilt, read_message_paths};
@@ -25,7 +26,6 @@ use crate::{
     commands::{
         dataset_args::StoreArgs,
         rebuild,
-        registry::Registry,
         trust_args::{TrustCommand, VerifyArgs},
     },
     documents, human, message,
@@ -102,7 +102,7 @@ fn read_key(path: &Path) -> Result<String> {
 
 fn sign(reference: &str, key: &Path, store: &StoreArgs, output: Output) -> Result<Outcome> {
     let key = SecretKey::from_pem(&read_key(key)?).map_err(|err| err.at(Locus::path(key)))?;
-    let registry = Registry::open(store, false)?;
+    let registry = Registry::open(store, Opening::Existing)?;
     let reference = registry.reference(reference)?;
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     let entry = reference.resolve(&state)?;
@@ -138,7 +138,7 @@ fn verify(args: &VerifyArgs, output: Output) -> Result<Outcome> {
         .iter()
         .map(|path| PublicKey::from_pem(&read_key(path)?).map_err(|err| err.at(Locus::path(path))));
     let trusted = trusted.collect::<Result<Vec<_>>>()?;
-    let registry = Registry::open(&args.store, false)?;
+    let registry = Registry::open(&args.store, Opening::Existing)?;
     let reference = registry.reference(&args.reference)?;
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     let entry = reference.resolve(&state)?;

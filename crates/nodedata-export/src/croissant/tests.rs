@@ -58,7 +58,7 @@ fn manifest() -> RevisionManifest {
 
 #[test]
 fn a_revision_is_told_with_files_columns_and_splits() {
-    let schema = r#"{"splits":["train"],"fields":{"action":{"type":"float32","shape":[-1,7],"unit":"rad"},"rgb":{"type":"uint8","shape":[-1,64,64,3],"encoding":"jpeg"},"stack":{"type":"uint8","shape":[-1,4,64,64,3],"lists":1,"encoding":"png"},"talk":{"type":"int16","shape":[-1,-1,1],"encoding":"flac","rate_hz":16000}},"streams":{}}"#;
+    let schema = r#"{"splits":["train"],"fields":{"action":{"type":"float32","shape":[-1,7],"unit":"rad"},"rgb":{"type":"uint8","shape":[-1,64,64,3],"encoding":"jpeg"},"stack":{"type":"uint8","shape":[-1,4,64,64,3],"lists":1,"encoding":"png"},"talk":{"type":"int16","shape":[-1,-1,1],"encoding":"flac","rate_hz":16000},"video":{"type":"bytes","shape":[-1],"encoding":"mp4"}},"streams":{}}"#;
     let schema = Schema::from_json(schema).unwrap();
     let shards = [
         shard("data/train-00000.parquet", "steps", "train"),
@@ -87,6 +87,7 @@ fn a_revision_is_told_with_files_columns_and_splits() {
     assert_eq!(sets[1]["field"][3]["arrayShape"], "4");
     assert_eq!(sets[1]["field"][4]["dataType"], "sc:AudioObject");
     assert_eq!(sets[1]["field"][4]["isArray"], Value::Null);
+    assert_eq!(sets[1]["field"][5]["dataType"], "sc:VideoObject");
     assert_eq!(sets[1]["field"][1]["source"]["fileSet"]["@id"], "files@steps@train");
     assert_eq!(sets[2]["field"][1]["source"]["fileObject"]["@id"], "data/val-00000.parquet");
     // Whatever is named is there.

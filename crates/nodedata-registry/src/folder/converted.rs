@@ -77,6 +77,7 @@ pub(crate) fn read_converted(root: &Path, cache: &HashCache, progress: &dyn Prog
         splits: splits.collect(),
         contents: contents_of(&episodes, None)?,
         provenance_root: manifest.provenance_root.parse::<B3>()?,
+        warnings: Vec::new(),
     })
 }
 

@@ -1,8 +1,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use arrow_schema::SchemaRef;
-use nodedata_core::{EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, STEPS, StreamKind};
-use nodedata_dataset::{PageEntry, pages_of};
+use nodedata_arrow::Ranges;
+use nodedata_core::{EPISODE_INDEX, Error, ErrorKind, Feature, Files as _, Locus, Result, STEPS, StreamKind};
+use nodedata_dataset::{FoundPages, pages_of};
+use nodedata_io::FolderFiles;
 use nodedata_schema::{Bound, Schema};
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
@@ -28,8 +30,8 @@ pub(crate) struct Footer {
     pub(crate) strangers: Vec<(String, String)>,
     /// Statistics of each feature.
     pub(crate) stats: BTreeMap<String, FeatureStats>,
-    /// Where its pages lie. Empty when the footer does not say.
-    pub(crate) pages: Vec<PageEntry>,
+    /// Where its pages lie, as the footer says or else their own headers.
+    pub(crate) pages: FoundPages,
 }
 
 /// What the writer of a shard said of one feature.
@@ -70,7 +72,8 @@ impl Footer {
                 None => strangers.push((field.name().clone(), field.data_type().to_string())),
             }
         }
-        let (stats, pages) = (stats(parquet), pages_of(parquet));
+        let ranges = Ranges(FolderFiles::new("").open(path)?);
+        let (stats, pages) = (stats(parquet), pages_of(parquet, Some(&ranges)));
         Ok(Self { rows: group_rows.iter().sum(), group_rows, features, strangers, stats, pages, metadata })
     }
 

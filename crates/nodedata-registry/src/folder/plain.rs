@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use nodedata_dataset::PageEntry;
+use nodedata_dataset::PageTable;
 use nodedata_schema::Schema;
 
 use crate::{
@@ -32,10 +32,20 @@ pub(crate) struct PlainShard {
     pub(crate) rows: u64,
     pub(crate) row_groups: u64,
     pub(crate) episodes: Vec<PlainEpisode>,
-    pub(crate) pages: Vec<PageEntry>,
+    pub(crate) pages: PageTable,
+    /// Large column chunks that can only be read as a whole; of shards in the registry nothing is known of that.
+    pub(crate) whole: Vec<WholeChunk>,
     pub(crate) stats: BTreeMap<String, FeatureStats>,
     /// Where its bytes are; `None` when they lie in the registry.
     pub(crate) file: Option<PathBuf>,
+}
+
+/// A column chunk whose pages nothing tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WholeChunk {
+    pub(crate) row_group: u32,
+    pub(crate) column: String,
+    pub(crate) bytes: u64,
 }
 
 /// One episode of a shard.

@@ -1,18 +1,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow_array::{RecordBatch, StringArray};
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_dataset::{
-    EpisodeEntry, FileEntry, Manifest, card_configs, config_lines, pretty_json, split_card, table_of,
+    EpisodeTable, FileEntry, Manifest, card_configs, config_lines, pretty_json, split_card,
 };
 use serde_json::Value;
 
 use crate::{
-    folder::Draft,
+    folder::{Draft, Origin},
+    hashing::read_error,
     record::SplitRef,
     revision::Revision,
-    tables::{batches, contents_of},
+    tables::contents_of,
 };
 
 const EPISODES: &str = "index/episodes.parquet";
@@ -38,13 +38,10 @@ pub(crate) fn reassign(
         }
     }
     let splits: Vec<&str> = draft.shards.iter().map(|it| it.split.as_str()).collect();
-    let mut rows = dataset.episodes()?;
-    for row in rows.iter_mut().filter(|it| it.stream.is_some()) {
-        if let Some(split) = splits.get(row.shard) {
-            (*split).clone_into(&mut row.split);
-        }
-    }
-    let table = with_splits(dataset.bytes(EPISODES)?, &rows)?;
+    let rows = dataset.episodes()?.with_splits(|shard| splits.get(shard).copied());
+    let at = |err: Error| err.at(Locus::path(EPISODES));
+    let rows = rows.map_err(at)?;
+    let table = rows.to_bytes().map_err(at)?;
     let index = dataset.bytes(SAMPLE_INDEX)?;
     let mut index: Value = crate::record::from_bytes("revision's sample_index.json", &index)?;
     for episode in index.get_mut("inline_episodes").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -62,10 +59,7 @@ pub(crate) fn reassign(
     manifest.splits = draft.splits.iter().map(|(name, it)| (name.clone(), it.entry())).collect();
     manifest.content_root = content_root(&manifest, &rows);
     let published = String::from_utf8_lossy(&dataset.bytes(&manifest.readme.path)?).into_owned();
-    let text = match (readme, split_card(&published)) {
-        (Some(own), Some((yaml, _))) if split_card(own).is_none() => format!("---\n{yaml}\n---\n\n{own}"),
-        (own, _) => own.unwrap_or(&published).to_owned(),
-    };
+    let text = readme.map_or_else(|| published.clone(), |own| in_place_of(&published, own));
     let episodes = draft.replace(EPISODES, table);
     manifest.index.insert("episodes".to_owned(), episodes.clone());
     index["tables"]["episodes"] = serde_json::to_value(&episodes).map_err(std::io::Error::from)?;
@@ -77,11 +71,45 @@ pub(crate) fn reassign(
     Ok(draft)
 }
 
+/// The dataset that was converted, with a card that somebody wrote in the place of the one that was made for it.
+///
+/// # Errors
+/// `Corrupt` when its own files cannot be read; `Io`.
+pub(crate) fn with_card(mut draft: Draft, card: &str) -> Result<Draft> {
+    let manifest = draft.text("manifest")?;
+    let mut manifest: Manifest = crate::record::from_bytes("dataset's manifest.json", &manifest)?;
+    let made = draft.text("readme")?;
+    let text = in_place_of(&String::from_utf8_lossy(&made), card);
+    let path = manifest.readme.path.clone();
+    manifest.readme = draft.replace(&path, text.into_bytes());
+    draft.replace("manifest.json", pretty_json(&manifest)?.into_bytes());
+    Ok(draft)
+}
+
+/// A card in the place of another: with the YAML of that one, unless it brings its own.
+fn in_place_of(made: &str, own: &str) -> String {
+    match split_card(made) {
+        Some((yaml, _)) if split_card(own).is_none() => format!("---\n{yaml}\n---\n\n{own}"),
+        _ => own.to_owned(),
+    }
+}
+
 impl Draft {
+    /// The bytes of a file that describes the dataset, by its role, before they are sent.
+    fn text(&self, role: &str) -> Result<Bytes> {
+        match self.role(role).and_then(|it| self.sources.get(&it.blob.b3)) {
+            Some(Origin::Memory(bytes)) => Ok(bytes.clone()),
+            Some(Origin::File(path)) => {
+                std::fs::read(path).map(Bytes::from).map_err(|err| read_error(path, err))
+            }
+            None => Err(Error::new(ErrorKind::Corrupt, format!("the dataset has no {role}"))),
+        }
+    }
+
     /// Puts other bytes in the place of a file.
     fn replace(&mut self, path: &str, bytes: Vec<u8>) -> FileEntry {
         let blob = crate::hashing::blob_of(&bytes);
-        self.sources.insert(blob.b3, crate::folder::Origin::Memory(Bytes::from(bytes)));
+        self.sources.insert(blob.b3, Origin::Memory(Bytes::from(bytes)));
         for file in self.files.iter_mut().filter(|it| it.path == path) {
             file.blob = blob.clone();
         }
@@ -89,27 +117,7 @@ impl Draft {
     }
 }
 
-/// The episode table with the splits of `rows`, which are its own, and everything else as it was.
-fn with_splits(table: Bytes, rows: &[EpisodeEntry]) -> Result<Vec<u8>> {
-    let broken = |err: arrow_schema::ArrowError| {
-        Error::new(ErrorKind::Corrupt, "the episode table cannot be changed").with_source(err)
-    };
-    let mut splits = rows.iter().map(|it| it.split.as_str());
-    let mut changed = Vec::new();
-    for batch in batches(EPISODES, table)? {
-        let at = batch.schema_ref().index_of("split").map_err(broken)?;
-        let mut columns = batch.columns().to_vec();
-        let split: StringArray = splits.by_ref().take(batch.num_rows()).map(Some).collect();
-        columns[at] = std::sync::Arc::new(split);
-        changed.push(RecordBatch::try_new(batch.schema(), columns).map_err(broken)?);
-    }
-    let schema = changed.first().map(RecordBatch::schema).ok_or_else(|| {
-        Error::new(ErrorKind::Corrupt, "the episode table has no rows").at(Locus::path(EPISODES))
-    })?;
-    table_of(&schema, &changed)
-}
-
-fn counted(draft: &Draft, rows: &[EpisodeEntry]) -> BTreeMap<String, SplitRef> {
+fn counted(draft: &Draft, rows: &EpisodeTable) -> BTreeMap<String, SplitRef> {
     // A split that has become empty stays declared.
     let mut splits: BTreeMap<String, SplitRef> =
         draft.splits.keys().map(|it| (it.clone(), SplitRef::default())).collect();
@@ -119,8 +127,8 @@ fn counted(draft: &Draft, rows: &[EpisodeEntry]) -> BTreeMap<String, SplitRef> {
         split.frames += shard.rows;
     }
     let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for row in rows {
-        keys.entry(&row.split).or_default().insert(&row.key);
+    for row in rows.iter() {
+        keys.entry(row.split).or_default().insert(row.key);
     }
     for (name, keys) in keys {
         splits.entry(name.to_owned()).or_default().episodes = keys.len() as u64;
@@ -129,12 +137,12 @@ fn counted(draft: &Draft, rows: &[EpisodeEntry]) -> BTreeMap<String, SplitRef> {
 }
 
 /// As the conversion takes it: by episode and stream.
-fn content_root(manifest: &Manifest, rows: &[EpisodeEntry]) -> String {
+fn content_root(manifest: &Manifest, rows: &EpisodeTable) -> String {
     let position = |name: &str| manifest.streams.iter().position(|it| it.name == name).unwrap_or(usize::MAX);
     let mut all = BTreeMap::new();
-    for row in rows {
-        if let (Some(stream), Some(hash)) = (&row.stream, row.content) {
-            let part = (row.key.as_str(), stream.as_str(), row.split.as_str(), hash);
+    for row in rows.iter() {
+        if let (Some(stream), Some(hash)) = (row.stream, row.content) {
+            let part = (row.key, stream, row.split, hash);
             all.insert((row.episode, position(stream)), part);
         }
     }

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use nodedata_core::{DatasetFacts, Fact, Result, STEPS, StreamKind};
+use nodedata_core::{DatasetFacts, Fact, Result, STEPS, StreamKind, visible::visible};
 use nodedata_dataset::{
     EpisodePlace, EpisodeRow, FileEntry, IndexTotals, Manifest, OriginRow, ShardEntry, SplitEntry,
     StreamEntry, StreamLedger, canonical_json, created_by, episode_table, origin_table, page_table,
@@ -43,6 +43,7 @@ impl PlainModel {
             splits: self.splits(),
             contents,
             provenance_root,
+            warnings: self.whole_chunks().into_iter().collect(),
         };
         for shard in &self.shards {
             if let Some(file) = &shard.file {
@@ -56,7 +57,7 @@ impl PlainModel {
             index.insert(name.to_owned(), entry(path, &blob));
         };
         table(&mut draft, "episodes", "index/episodes.parquet", episode_table(&rows)?);
-        let pages = page_table(self.shards.iter().map(|it| it.pages.as_slice()))?;
+        let pages = page_table(self.shards.iter().map(|it| &it.pages))?;
         table(&mut draft, "pages", "index/pages.parquet", pages);
         table(&mut draft, "origins", "index/origins.parquet", origin_table(self.origin_rows())?);
         let contents = write_contents(&draft.contents)?;
@@ -72,6 +73,24 @@ impl PlainModel {
         index.insert("sample_index".to_owned(), entry("sample_index.json", &blob));
         self.put_manifest(&mut draft, index, &statements, facts)?;
         Ok(draft)
+    }
+
+    /// What whoever pushes chunks of lists without an index of their pages should know: one row costs all of a chunk.
+    fn whole_chunks(&self) -> Option<String> {
+        let all = self.shards.iter().flat_map(|shard| shard.whole.iter().map(move |it| (shard, it)));
+        let (shard, largest) = all.clone().max_by_key(|(_, it)| it.bytes)?;
+        let what = match all.count() {
+            1 => "a column chunk of more than 64 MiB is".to_owned(),
+            n => format!("{n} column chunks of more than 64 MiB are"),
+        };
+        Some(format!(
+            "{what} only readable as a whole, the largest with {} MiB: `{}` in row group {} of {}; pyarrow's \
+             `write_table(…, write_page_index=True)` says where its pages lie, and a smaller `row_group_size` makes chunks smaller",
+            largest.bytes >> 20,
+            visible(&largest.column),
+            largest.row_group,
+            visible(&shard.path),
+        ))
     }
 
     fn put_manifest(

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_dataset::PageTable;
 use serde::Deserialize;
 
 use crate::{
@@ -45,25 +46,26 @@ pub(crate) fn restore(revision: &Revision) -> Result<PlainModel> {
             rows: it.rows,
             row_groups: it.row_groups,
             episodes: Vec::new(),
-            pages: Vec::new(),
+            pages: PageTable::default(),
+            whole: Vec::new(),
             stats: stats.shards.get(&it.path).cloned().unwrap_or_default(),
             file: None,
         })
         .collect();
     let out_of_range = || Error::new(ErrorKind::Corrupt, "the index names a shard that the revision has not");
-    for (shard, page) in dataset.all_pages()? {
-        shards.get_mut(shard).ok_or_else(out_of_range)?.pages.push(page);
+    for (shard, pages) in shards.iter_mut().zip(dataset.all_pages()?) {
+        shard.pages = pages;
     }
     let mut by_key: BTreeMap<(&str, &str), _> = BTreeMap::new();
     for (id, content) in &contents.0 {
         by_key.insert((&id.split, &id.key), content);
     }
-    for row in rows {
+    for row in rows.iter() {
         let shard = shards.get_mut(row.shard).ok_or_else(out_of_range)?;
-        let Some(content) = by_key.get(&(row.split.as_str(), row.key.as_str())) else { continue };
+        let Some(content) = by_key.get(&(row.split, row.key)) else { continue };
         shard.episodes.push(PlainEpisode {
-            index: index_of(&row.key),
-            key: row.key.clone(),
+            index: index_of(row.key),
+            key: row.key.to_owned(),
             row: row.row,
             rows: row.n_rows,
             row_group: row.row_group,

@@ -3,7 +3,8 @@ use std::path::Path;
 use arrow_array::{Array, RecordBatch, cast::AsArray, types};
 use nodedata_arrow::Batches;
 use nodedata_core::{
-    Batch, EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Result, STEPS, StreamId, StreamKind, StreamSchema,
+    Batch, EPISODE_INDEX, Error, ErrorKind, Feature, Locus, Progress, Result, STEPS, StreamId, StreamKind,
+    StreamSchema,
 };
 use nodedata_dataset::{FieldHasher, episode_hash};
 use nodedata_schema::SchemaBuilder;
@@ -52,7 +53,15 @@ pub(crate) enum Cuts {
 }
 
 /// Reads all rows once.
-pub(crate) fn read_rows(path: &Path, footer: &Footer, cuts: &Cuts) -> Result<ShardRows> {
+///
+/// # Errors
+/// `Corrupt`, `SchemaMismatch`, `Io`; `Interrupted` when `progress` says to stop.
+pub(crate) fn read_rows(
+    path: &Path,
+    footer: &Footer,
+    cuts: &Cuts,
+    progress: &dyn Progress,
+) -> Result<ShardRows> {
     let at = |err: Error| err.at(Locus::path(path));
     let unreadable = |err: ParquetError| {
         at(Error::new(ErrorKind::Corrupt, "the rows of the shard cannot be decoded").with_source(err))
@@ -75,6 +84,7 @@ pub(crate) fn read_rows(path: &Path, footer: &Footer, cuts: &Cuts) -> Result<Sha
         row: 0,
     };
     for batch in batches {
+        progress.go_on()?;
         walk.batch(&batch.map_err(unreadable)?).map_err(at)?;
     }
     walk.end();

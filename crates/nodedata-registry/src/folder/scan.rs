@@ -11,7 +11,7 @@ use crate::{
     digest::B3,
     folder::{
         footer::Footer,
-        plain::{PlainEpisode, PlainModel, PlainShard, index_of},
+        plain::{PlainEpisode, PlainModel, PlainShard, WholeChunk, index_of},
         rows::{Cuts, FoundEpisode, ShardRows, read_rows},
         sample_index::GivenIndex,
         union::union,
@@ -23,6 +23,8 @@ use crate::{
 
 /// Split of shards whose names tell none.
 const DEFAULT_SPLIT: &str = "train";
+/// Bytes of a column chunk up to which reading it as a whole is nothing to warn of.
+const WHOLE_BYTES: u64 = 64 << 20;
 /// Mistakes that are told at once.
 const MISTAKES_TOLD: usize = 8;
 
@@ -41,7 +43,7 @@ pub(crate) struct ScanOptions {
 ///
 /// # Errors
 /// `Config` when there are none; `SchemaMismatch` when they break the schema or differ from each other;
-/// `Corrupt`, `Io`.
+/// `Corrupt`, `Io`; `Interrupted` when `progress` says to stop.
 pub(crate) fn scan(
     paths: &[PathBuf],
     options: &ScanOptions,
@@ -51,7 +53,8 @@ pub(crate) fn scan(
     let files = shard_files(paths)?;
     let names: Vec<&Path> = files.iter().map(|(_, file)| file.as_path()).collect();
     let blobs = hash_files(&names, cache, progress)?;
-    let footers: Vec<Footer> = names.par_iter().map(|it| Footer::read(it)).collect::<Result<_>>()?;
+    let footers: Vec<Footer> =
+        names.par_iter().map(|it| progress.go_on().and_then(|()| Footer::read(it))).collect::<Result<_>>()?;
     check_footers(&files, &footers, options.schema.as_ref())?;
     let sized: Vec<(String, u64)> =
         files.iter().zip(&footers).map(|((path, _), footer)| (path.clone(), footer.rows)).collect();
@@ -65,7 +68,7 @@ pub(crate) fn scan(
             None => Cuts::Whole,
         })
         .collect();
-    let rows = all_rows(&names, &blobs, &footers, &cuts, cache)?;
+    let rows = all_rows(&names, &blobs, &footers, &cuts, cache, progress)?;
     let declared_splits = options.schema.as_ref().map(|it| it.splits.clone()).unwrap_or_default();
     let mut shards = Vec::with_capacity(files.len());
     let found = files.iter().zip(blobs).zip(footers).zip(&rows);
@@ -78,7 +81,8 @@ pub(crate) fn scan(
             rows: footer.rows,
             row_groups: footer.group_rows.len() as u64,
             episodes: rows.episodes.iter().map(|it| episode(it, path, &footer.group_rows)).collect(),
-            pages: footer.pages,
+            pages: footer.pages.pages,
+            whole: large_chunks(footer.pages.whole),
             stats: footer.stats,
             file: Some(file.clone()),
         };
@@ -89,6 +93,12 @@ pub(crate) fn scan(
     let model = PlainModel { schema, shards, readme };
     model.check_episodes()?;
     Ok(model)
+}
+
+/// Those that are worth a warning.
+fn large_chunks(whole: Vec<(u32, String, u64)>) -> Vec<WholeChunk> {
+    let chunks = whole.into_iter().map(|(row_group, column, bytes)| WholeChunk { row_group, column, bytes });
+    chunks.filter(|it| WHOLE_BYTES < it.bytes).collect()
 }
 
 /// Every Parquet file, with the path it gets in the dataset, in order of that path.
@@ -181,6 +191,7 @@ fn all_rows(
     footers: &[Footer],
     cuts: &[Cuts],
     cache: &HashCache,
+    progress: &dyn Progress,
 ) -> Result<Vec<ShardRows>> {
     let key = |blob: &BlobRef, cuts: &Cuts| {
         let cuts = serde_json::to_string(cuts).unwrap_or_default();
@@ -188,7 +199,7 @@ fn all_rows(
     };
     let keys: Vec<B3> = blobs.iter().zip(cuts).map(|(blob, cuts)| key(blob, cuts)).collect();
     let known = cache.contents(&keys);
-    let all: Vec<(ShardRows, bool)> = known
+    let all: Vec<Result<(ShardRows, bool)>> = known
         .into_par_iter()
         .enumerate()
         .with_max_len(1)
@@ -196,17 +207,18 @@ fn all_rows(
             if let Some(rows) = known.and_then(|it| serde_json::from_slice(&it).ok()) {
                 return Ok((rows, false));
             }
-            Ok((read_rows(files[idx], &footers[idx], &cuts[idx])?, true))
+            Ok((read_rows(files[idx], &footers[idx], &cuts[idx], progress)?, true))
         })
-        .collect::<Result<_>>()?;
+        .collect();
+    // Also when one of them failed: what is known need not be decoded again.
     let fresh: Vec<(B3, Vec<u8>)> = all
         .iter()
         .zip(&keys)
-        .filter(|((_, is_new), _)| *is_new)
+        .filter_map(|(read, key)| Some((read.as_ref().ok().filter(|(_, is_new)| *is_new)?, key)))
         .filter_map(|((rows, _), key)| Some((*key, serde_json::to_vec(rows).ok()?)))
         .collect();
     cache.remember_contents(&fresh);
-    Ok(all.into_iter().map(|(rows, _)| rows).collect())
+    all.into_iter().map(|read| read.map(|(rows, _)| rows)).collect()
 }
 
 fn episode(found: &FoundEpisode, path: &str, group_rows: &[u64]) -> PlainEpisode {

@@ -12,6 +12,7 @@ use crate::{
         bitmap::parts_in,
         exchange::{Answer, Exchange, Failure, Question, is_encrypted_or_local},
         opened::server_name,
+        side_by_side::side_by_side,
         token::Token,
         wire::{BLOB_BYTES, CommitAnswer, DatasetList, LogAnswer, PART_CV, PushAnswer},
     },
@@ -188,6 +189,10 @@ impl Remote for HttpRemote {
             return Err(Error::new(ErrorKind::Io, message));
         }
         Ok(answer.body)
+    }
+
+    fn read_ranges(&self, dataset: &DatasetName, b3: &B3, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        side_by_side(ranges, |range| self.read_blob(dataset, b3, range))
     }
 
     fn read_tree(&self, dataset: &DatasetName, b3: &B3) -> Result<Option<Bytes>> {

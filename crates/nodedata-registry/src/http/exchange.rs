@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_io::PerProcess;
 use reqwest::{Client, Method, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
@@ -22,7 +23,8 @@ const RETRY_AFTER_SECONDS_MAX: u64 = 30;
 
 /// Asks one server.
 pub(super) struct Exchange {
-    client: Client,
+    /// Its connections belong to the process that made them.
+    client: PerProcess<Client>,
     base: Url,
     token: Option<Token>,
 }
@@ -92,15 +94,8 @@ impl Answer {
 
 impl Exchange {
     pub(super) fn new(base: Url, token: Option<Token>) -> Result<Self> {
-        // Another part of the process may have installed a provider first: then that one serves.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let client = Client::builder()
-            .connect_timeout(Duration::from_secs(15))
-            // A redirect could carry the token elsewhere.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("node-data/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|err| Error::new(ErrorKind::Io, "cannot speak HTTP").with_source(err.without_url()))?;
+        let client = PerProcess::new();
+        client.get_or_try(new_client)?;
         Ok(Self { client, base, token })
     }
 
@@ -155,7 +150,8 @@ impl Exchange {
                 Error::new(ErrorKind::Config, format!("`{}` is no path", question.path)).with_source(err);
             (Failure::Unknown(err), None)
         })?;
-        let mut request = self.client.request(question.method.clone(), url);
+        let client = self.client.get_or_try(new_client).map_err(|err| (Failure::Unknown(err), None))?;
+        let mut request = client.request(question.method.clone(), url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.reveal());
         }
@@ -250,6 +246,18 @@ impl Exchange {
             (false, _) => login,
         }
     }
+}
+
+fn new_client() -> Result<Client> {
+    // Another part of the process may have installed a provider first: then that one serves.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Client::builder()
+        .connect_timeout(Duration::from_secs(15))
+        // A redirect could carry the token elsewhere.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("node-data/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|err| Error::new(ErrorKind::Io, "cannot speak HTTP").with_source(err.without_url()))
 }
 
 /// Whether what is sent to an address cannot be read on the way.

@@ -66,7 +66,8 @@ pub struct Flaw {
 /// was published. Look-ups of revisions that are missing are written.
 ///
 /// # Errors
-/// `Io`, `Denied` when the store does not answer. What is wrong in it is no error but a flaw.
+/// `Io`, `Denied` when the store does not answer; `Interrupted` when `progress` says to stop. What is wrong in the store
+/// is no error but a flaw.
 pub fn fsck(direct: &Direct, depth: Depth, progress: &dyn Progress) -> Result<FsckReport> {
     let store = direct.store();
     let mut check =
@@ -87,6 +88,7 @@ pub fn fsck(direct: &Direct, depth: Depth, progress: &dyn Progress) -> Result<Fs
     }
     check.report.blobs = blobs.len() as u64;
     for dataset in direct.datasets()? {
+        progress.go_on()?;
         check.report.datasets += 1;
         check.log(&dataset, &blobs)?;
     }
@@ -101,7 +103,7 @@ pub fn fsck(direct: &Direct, depth: Depth, progress: &dyn Progress) -> Result<Fs
         };
         if is_picked {
             check.report.read_bytes += object.bytes;
-            if let Some(message) = rot(store, b3, object.bytes)? {
+            if let Some(message) = rot(store, b3, object.bytes, progress)? {
                 check.flaw("rot", object.path.clone(), message, Some(*b3));
             }
             progress.advanced(object.bytes, 0);
@@ -144,8 +146,14 @@ impl Check<'_> {
         };
         let mut reach = Reach::default();
         for entry in &entries {
-            if let Operation::Attach { blob, revision, .. } = &entry.record.op {
-                self.need(blob.b3, blob.bytes, &format!("{dataset}@{revision}"), blobs);
+            match &entry.record.op {
+                Operation::Attach { blob, revision, .. } => {
+                    self.need(blob.b3, blob.bytes, &format!("{dataset}@{revision}"), blobs);
+                }
+                Operation::Create { readme: Some(blob), .. } => {
+                    self.need(blob.b3, blob.bytes, &format!("{dataset}@seq:0"), blobs);
+                }
+                _ => {}
             }
             let Some(found) = reach.revision(self.direct, dataset, entry) else { continue };
             self.report.revisions += 1;
@@ -195,7 +203,8 @@ impl Check<'_> {
 }
 
 /// What is wrong with the bytes of a blob.
-pub(crate) fn rot(store: &Store, b3: &B3, n_bytes: u64) -> Result<Option<String>> {
+fn rot(store: &Store, b3: &B3, n_bytes: u64, progress: &dyn Progress) -> Result<Option<String>> {
+    progress.go_on()?;
     let path = layout::blob(b3);
     if tree::n_grains(n_bytes) == 0 {
         let found = B3::of(&store.get_range(&path, 0..n_bytes)?);
@@ -209,6 +218,7 @@ pub(crate) fn rot(store: &Store, b3: &B3, n_bytes: u64) -> Result<Option<String>
     let mut cvs = Vec::new();
     let mut offset = 0;
     while offset < n_bytes {
+        progress.go_on()?;
         let end = (offset + WINDOW_BYTES).min(n_bytes);
         let bytes = store.get_range(&path, offset..end)?;
         if let Some(Err(err)) = tree.as_ref().map(|it| it.verify(offset, &bytes)) {

@@ -42,7 +42,11 @@ impl Reach {
                     Operation::Attach { blob, .. } => {
                         marks.insert(blob.b3);
                     }
-                    Operation::Create { sensitivity, .. } | Operation::Declare { sensitivity, .. } => {
+                    Operation::Create { sensitivity, readme, .. } => {
+                        marks.extend(sensitivity.gate.as_ref().and_then(|it| it.policy));
+                        marks.extend(readme.as_ref().map(|it| it.b3));
+                    }
+                    Operation::Declare { sensitivity, .. } => {
                         marks.extend(sensitivity.gate.as_ref().and_then(|it| it.policy));
                     }
                     Operation::Tag { .. } | Operation::Withdraw { .. } | Operation::Purge { .. } => {}

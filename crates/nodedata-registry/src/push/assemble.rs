@@ -1,8 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Result, misspelt_modality, suggest};
-use nodedata_dataset::check_license;
+use nodedata_core::{Error, ErrorKind, Result, suggest};
 use semver::Version;
 
 use crate::{
@@ -10,7 +9,12 @@ use crate::{
     digest::B3,
     folder::{Draft, Origin},
     hashing::blob_of,
-    push::{BumpRequest, PushOptions, build::without_excluded, facts::check_public, warnings::warnings},
+    push::{
+        BumpRequest, PushOptions,
+        build::without_excluded,
+        facts::{Said, check_public, checked},
+        warnings::warnings,
+    },
     record::{
         BlobRef, Bump, BumpProof, FileRef, RevisionManifest, SHARDS_INLINE_MAX, SchemaRef, Sensitivity,
         SplitRef, Visibility,
@@ -45,6 +49,7 @@ pub(crate) struct Assembled {
 pub(crate) fn assemble(
     mut draft: Draft,
     options: &PushOptions,
+    said: &Said,
     state: Option<&DatasetState>,
     head: Option<&Revision>,
 ) -> Result<Assembled> {
@@ -52,7 +57,7 @@ pub(crate) fn assemble(
     let is_excluded =
         |split: &str, key: &str| splits.get(split).is_some_and(|it| it.exclude.iter().any(|it| it == key));
     let contents = without_excluded(&draft.contents, is_excluded);
-    let mut manifest = describe(&mut draft, options, state, head, splits)?;
+    let mut manifest = describe(&mut draft, options, said, state, head, splits)?;
     manifest.content_root = contents.root();
     let is_unchanged = head.is_some_and(|it| says_the_same(it.manifest(), &manifest));
     let published = head.filter(|_| !is_unchanged).map(Revision::contents).transpose()?;
@@ -73,7 +78,8 @@ pub(crate) fn assemble(
             Bump { kind: "first".to_owned(), proof }
         }
     };
-    let warnings = warnings(&manifest, &contents, head.zip(published.as_ref()));
+    let mut warnings = warnings(&manifest, &contents, head.zip(published.as_ref()));
+    warnings.append(&mut draft.warnings);
     let bytes = manifest.to_bytes()?;
     let blob = blob_of(&bytes);
     let mut blobs = manifest.blobs();
@@ -92,22 +98,14 @@ pub(crate) fn assemble(
 fn describe(
     draft: &mut Draft,
     options: &PushOptions,
+    said: &Said,
     state: Option<&DatasetState>,
     head: Option<&Revision>,
     splits: BTreeMap<String, SplitRef>,
 ) -> Result<RevisionManifest> {
-    let published = head.map(Revision::manifest);
-    let license = options.facts.license.as_deref().map(check_license).transpose()?;
-    let license = license.or_else(|| published?.license.clone());
+    let facts = checked(&options.facts)?.or(&said.facts);
     let (visibility, sensitivity) = declared(options, state)?;
-    check_public(visibility, &sensitivity, license.as_deref())?;
-    let facts = &options.facts;
-    for word in facts.modality.iter().flatten() {
-        if let Some(meant) = misspelt_modality(word) {
-            return Err(Error::new(ErrorKind::Config, format!("`{word}` is no modality"))
-                .with_hint(format!("did you mean `{meant}`?")));
-        }
-    }
+    check_public(visibility, &sensitivity, facts.license.as_deref())?;
     let shard_table = shard_table(draft)?;
     Ok(RevisionManifest {
         nd: "revision/1".to_owned(),
@@ -116,12 +114,12 @@ fn describe(
         parents: head.map(Revision::digest).into_iter().collect(),
         content_root: B3([0; 32]),
         provenance_root: merkle_root(&draft.shards.iter().map(|it| it.provenance).collect::<Vec<_>>()),
-        title: facts.title.clone().or_else(|| published?.title.clone()),
-        license,
-        price: facts.price.clone().or_else(|| published?.price.clone()),
-        modality: or_published(&facts.modality, published.map(|it| &it.modality)),
-        tags: or_published(&facts.tags, published.map(|it| &it.tags)),
-        robot: facts.robot.clone().or_else(|| Some(published?.robot.clone())).unwrap_or_default(),
+        title: facts.title,
+        license: facts.license,
+        price: facts.price,
+        modality: facts.modality.unwrap_or_default(),
+        tags: facts.tags.unwrap_or_default(),
+        robot: facts.robot.unwrap_or_default(),
         readme: file(draft, "readme")?,
         schema: SchemaRef { mode: draft.schema_mode.clone(), file: file(draft, "schema")? },
         splits,
@@ -132,7 +130,7 @@ fn describe(
         shards: if shard_table.is_some() { Vec::new() } else { draft.shards.clone() },
         shard_table,
         sensitivity,
-        use_terms: published.and_then(|it| it.use_terms.clone()),
+        use_terms: head.and_then(|it| it.manifest().use_terms.clone()),
         created_by: [("tool".to_owned(), nodedata_dataset::created_by())].into(),
     })
 }
@@ -162,10 +160,6 @@ fn shard_table(draft: &mut Draft) -> Result<Option<BlobRef>> {
     let blob = blob_of(&bytes);
     draft.sources.insert(blob.b3, Origin::Memory(Bytes::from(bytes)));
     Ok(Some(blob))
-}
-
-fn or_published(mine: &Option<Vec<String>>, published: Option<&Vec<String>>) -> Vec<String> {
-    mine.clone().or_else(|| published.cloned()).unwrap_or_default()
 }
 
 fn file(draft: &Draft, role: &str) -> Result<FileRef> {

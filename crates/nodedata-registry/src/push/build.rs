@@ -15,9 +15,11 @@ use crate::{
     digest::B3,
     folder::{
         CardFacts, Draft, PlainModel, PlainShard, ScanOptions, read_converted, reassign, restore, scan,
+        with_card,
     },
     hashing::read_error,
-    push::{PushOptions, deep},
+    push::{PushOptions, deep, facts::Said},
+    record::Facts,
     revision::Revision,
 };
 
@@ -96,11 +98,11 @@ impl Pushed {
     /// Reads every row of what was named; what is published already was checked when it came.
     ///
     /// # Errors
-    /// `SchemaMismatch` with what was found; `Io`.
-    pub(crate) fn check_rows(&self, options: &PushOptions) -> Result<()> {
+    /// `SchemaMismatch` with what was found; `Io`; `Interrupted` when `progress` says to stop.
+    pub(crate) fn check_rows(&self, options: &PushOptions, progress: &dyn Progress) -> Result<()> {
         match self {
-            Self::Converted(draft) => deep::check(draft, &options.paths),
-            Self::Plain(mine) => deep::check(&mine.render(&CardFacts::default())?, &options.paths),
+            Self::Converted(draft) => deep::check(draft, &options.paths, progress),
+            Self::Plain(mine) => deep::check(&mine.render(&CardFacts::default())?, &options.paths, progress),
             Self::Facts => Ok(()),
         }
     }
@@ -112,6 +114,7 @@ impl Pushed {
     pub(crate) fn draft(
         &self,
         options: &PushOptions,
+        said: &Said,
         base: Option<&Revision>,
         head: Option<&Revision>,
     ) -> Result<Draft> {
@@ -128,7 +131,11 @@ impl Pushed {
                         "another revision was published meanwhile, and a converted dataset cannot be merged",
                     ));
                 }
-                return Ok((**draft).clone());
+                let draft = (**draft).clone();
+                return match &said.card {
+                    Some(card) => with_card(draft, card),
+                    None => Ok(draft),
+                };
             }
             Self::Facts => {
                 let head = head.ok_or_else(|| {
@@ -156,8 +163,11 @@ impl Pushed {
         if let (Self::Facts, Some(file)) = (self, &options.readme) {
             model.readme = Some(read_text(file)?);
         }
+        if model.readme.is_none() {
+            model.readme.clone_from(&said.card);
+        }
         assign(&mut model, options)?;
-        model.render(&card_facts(options, head))
+        model.render(&card_facts(options, &said.facts))
     }
 }
 
@@ -186,6 +196,7 @@ impl Draft {
             splits: splits.collect(),
             contents: revision.all_contents()?,
             provenance_root: manifest.provenance_root,
+            warnings: Vec::new(),
         };
         // The counts of the manifest leave out what is excluded; the draft's do not.
         for (name, split) in &mut draft.splits {
@@ -324,14 +335,11 @@ fn check_splits<'a>(options: &PushOptions, known: impl Iterator<Item = &'a str>)
     }
 }
 
-fn card_facts(options: &PushOptions, head: Option<&Revision>) -> CardFacts {
-    let published = head.map(Revision::manifest);
-    let facts = &options.facts;
-    let title = facts.title.clone().or_else(|| published?.title.clone());
+fn card_facts(options: &PushOptions, facts: &Facts) -> CardFacts {
     CardFacts {
-        title: title.unwrap_or_else(|| options.dataset.name().to_owned()),
-        license: facts.license.clone().or_else(|| published?.license.clone()),
-        tags: facts.tags.clone().or_else(|| Some(published?.tags.clone())).unwrap_or_default(),
+        title: facts.title.clone().unwrap_or_else(|| options.dataset.name().to_owned()),
+        license: facts.license.clone(),
+        tags: facts.tags.clone().unwrap_or_default(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use nodedata_core::{Error, ErrorKind, Files, Locus, ReadAt, Result};
+use nodedata_core::{Error, ErrorKind, Files, Locus, Progress, ReadAt, Result};
 use nodedata_dataset::{Dataset, validate};
 use nodedata_io::{FolderFiles, MemoryFiles};
 
@@ -16,13 +16,13 @@ const MISTAKES_TOLD: usize = 8;
 /// Reads every row and decodes every frame of what is about to be published.
 ///
 /// # Errors
-/// `SchemaMismatch` with what was found; `Io`.
-pub(crate) fn check(draft: &Draft, paths: &[PathBuf]) -> Result<()> {
+/// `SchemaMismatch` with what was found; `Io`; `Interrupted` when `progress` says to stop.
+pub(crate) fn check(draft: &Draft, paths: &[PathBuf], progress: &dyn Progress) -> Result<()> {
     let dataset = match paths {
         [folder] if folder.join("manifest.json").is_file() => Dataset::open(folder)?,
         _ => Dataset::over(Arc::new(DraftFiles::new(draft)))?,
     };
-    let found = validate(&dataset, true, &nodedata_core::Silent)?;
+    let found = validate(&dataset, true, &OnlyStops(progress))?;
     let mut findings = found.findings.iter();
     let Some(first) = findings.next() else { return Ok(()) };
     let message = format!("{}: {}", first.code, first.message);
@@ -31,6 +31,15 @@ pub(crate) fn check(draft: &Draft, paths: &[PathBuf]) -> Result<()> {
         .with_others(others.map(|it| format!("also {}: {} ({})", it.code, it.message, it.at)))
         .at(Locus::path(&first.at))
         .with_hint(first.hint))
+}
+
+/// What is checked before it is known what must be sent is no part of the way that is shown.
+struct OnlyStops<'a>(&'a dyn Progress);
+
+impl Progress for OnlyStops<'_> {
+    fn is_stopped(&self) -> bool {
+        self.0.is_stopped()
+    }
 }
 
 /// A dataset that has no folder yet: what describes it is in memory, its shards lie wherever they are pushed from.

@@ -1,9 +1,63 @@
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, misspelt_modality};
+use nodedata_dataset::check_license;
 
 use crate::{
+    attach::DOCUMENT_BYTES_MAX,
+    blob_reader::read_ref,
     gate::check_declaration,
-    record::{Price, Sensitivity, Visibility},
+    push::PushOptions,
+    record::{Facts, Price, Sensitivity, Visibility},
+    remote::Remote,
+    revision::Revision,
+    state::DatasetState,
 };
+
+/// What is known of a dataset when it is published, whoever has said it.
+pub(crate) struct Said {
+    /// What the push says, and else the last revision or, before there is one, whoever created the dataset.
+    pub(crate) facts: Facts,
+    /// The card that the dataset was created with, where the push may need one.
+    pub(crate) card: Option<String>,
+}
+
+impl Said {
+    /// What is known when `options` are pushed after `head`.
+    ///
+    /// # Errors
+    /// `Corrupt` when the card of the dataset is not what was sent; `Io`, `Denied`.
+    pub(crate) fn of(
+        remote: &dyn Remote,
+        options: &PushOptions,
+        state: Option<&DatasetState>,
+        head: Option<&Revision>,
+    ) -> Result<Self> {
+        let before = match (head, state) {
+            (Some(head), _) => Facts::of(head.manifest()),
+            (None, Some(state)) => state.facts.clone(),
+            (None, None) => Facts::default(),
+        };
+        let needs_card = !options.paths.is_empty() && options.readme.is_none();
+        let card = state.and_then(|it| it.readme.as_ref()).filter(|_| needs_card);
+        let card = card.map(|it| read_ref(remote, &options.dataset, it, DOCUMENT_BYTES_MAX)).transpose()?;
+        let card = card.map(|it| String::from_utf8_lossy(&it).into_owned());
+        Ok(Self { facts: options.facts.clone().or(&before), card })
+    }
+}
+
+/// Facts as they are written down: the licence as SPDX spells it.
+///
+/// # Errors
+/// `Config` for a licence that is none, and for a modality that is misspelt.
+pub(crate) fn checked(facts: &Facts) -> Result<Facts> {
+    for word in facts.modality.iter().flatten() {
+        if let Some(meant) = misspelt_modality(word) {
+            return Err(Error::new(ErrorKind::Config, format!("`{word}` is no modality"))
+                .with_hint(format!("did you mean `{meant}`?")));
+        }
+    }
+    let license = facts.license.as_deref().map(check_license).transpose()?;
+    Ok(Facts { license, ..facts.clone() })
+}
 
 /// `199`, `199.50` or `199.50 EUR`; US dollars when no currency is said.
 ///

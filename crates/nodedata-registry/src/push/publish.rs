@@ -1,18 +1,19 @@
 use std::{cell::Cell, sync::Arc, time::Duration};
 
 use nodedata_core::{Error, ErrorKind, Progress, Result};
+use nodedata_io::in_pool;
 
 use crate::{
-    clock::{fresh_id, jitter, now},
-    name::DatasetName,
+    clock::{fresh_id, jitter},
     push::{
         Outcome, PushOptions, PushReport,
         assemble::{Assembled, assemble},
         build::{Pushed, conflict},
-        facts::check_public,
+        create::{NewDataset, begin},
+        facts::Said,
         upload::{Sent, send},
     },
-    record::{CommitRecord, Operation, Sensitivity, Visibility},
+    record::{CommitRecord, Operation, Visibility},
     remote::{Appended, Needed, PushRequest, Remote},
     revision::Revision,
     state::{DatasetState, LATEST, RevisionEntry},
@@ -23,66 +24,31 @@ const REBASES_MAX: u32 = 20;
 /// How often a record is written whose fate the store does not tell.
 const APPEND_TRIES_MAX: u32 = 6;
 
-/// Creates a dataset.
-///
-/// # Errors
-/// `Conflict` when there is one of that name; `Denied` when it would be public without what that needs.
-pub fn create(
-    remote: &dyn Remote,
-    dataset: &DatasetName,
-    visibility: Visibility,
-    sensitivity: &Sensitivity,
-    author: &str,
-) -> Result<DatasetState> {
-    // The licence comes with the first revision, and is asked for there.
-    check_public(visibility, sensitivity, Some(""))?;
-    if begin(remote, dataset, visibility, sensitivity, author, &fresh_id())? {
-        return DatasetState::open(remote, dataset);
-    }
-    Err(Error::new(ErrorKind::Conflict, format!("there is a dataset `{dataset}` already"))
-        .with_hint("`node-data dataset push` adds a revision to it"))
-}
-
-/// Writes the first record; says whether it was this call that did.
-fn begin(
-    remote: &dyn Remote,
-    dataset: &DatasetName,
-    visibility: Visibility,
-    sensitivity: &Sensitivity,
-    author: &str,
-    op_id: &str,
-) -> Result<bool> {
-    let record = CommitRecord {
-        nd: "commit/1".to_owned(),
-        seq: 0,
-        prev: None,
-        op_id: op_id.to_owned(),
-        author: author.to_owned(),
-        at: now(),
-        op: Operation::Create { visibility, sensitivity: sensitivity.clone() },
-        sig: None,
-    };
-    match remote.append(dataset, &record)? {
-        Appended::Done { .. } => Ok(true),
-        // A first try whose answer was lost.
-        Appended::Taken(entry) => Ok(entry.record.op_id == op_id),
-    }
-}
-
 /// Publishes what `options` name, or says that it is published.
 ///
 /// # Errors
 /// `Config` for wrong facts and numbers; `SchemaMismatch`, `Corrupt` for the data; `Conflict` when another
-/// push changed the same; `Denied`, `Io` of the remote.
+/// push changed the same; `Interrupted` when `progress` says to stop, where nothing is published yet and the same push
+/// goes on from there; `Denied`, `Io` of the remote.
 pub fn push(remote: &Arc<dyn Remote>, options: &PushOptions, progress: &dyn Progress) -> Result<PushReport> {
     let op_id = options.op_id.clone().unwrap_or_else(fresh_id);
     let push = Push { remote, options, progress, op_id, sent: Cell::default() };
     let report = push.run();
-    // The lease ends by itself; that it cannot be taken away is no reason to fail.
-    if !options.dry_run {
-        drop(remote.end_push(&push.op_id));
+    match &report {
+        // As after a crash, what was sent waits for the next try under its lease.
+        Err(err) if err.kind() == ErrorKind::Interrupted => return Err(stopped()),
+        // The lease ends by itself; that it cannot be taken away is no reason to fail.
+        _ if !options.dry_run => drop(remote.end_push(&push.op_id)),
+        _ => {}
     }
     report
+}
+
+fn stopped() -> Error {
+    Error::new(
+        ErrorKind::Interrupted,
+        "the push was stopped before it published anything; what was hashed and sent is kept, and the same command goes on from there",
+    )
 }
 
 struct Push<'a> {
@@ -102,16 +68,22 @@ impl Push<'_> {
         }
         let base_entry = state.as_ref().and_then(|it| it.head().cloned());
         let base = self.revision(base_entry.as_ref())?;
-        let pushed = Pushed::read(options, base.as_ref(), self.progress)?;
-        if options.deep {
-            pushed.check_rows(options)?;
-        }
+        let progress = self.progress;
+        let pushed = in_pool(|| {
+            let pushed = Pushed::read(options, base.as_ref(), progress)?;
+            if options.deep {
+                pushed.check_rows(options, progress)?;
+            }
+            Ok::<_, Error>(pushed)
+        })?;
         let mut warned: Vec<String> = Vec::new();
         for n_rebased in 0..REBASES_MAX {
+            self.progress.go_on()?;
             let entry = state.as_ref().and_then(|it| it.head().cloned());
             let head = self.revision(entry.as_ref())?;
-            let draft = pushed.draft(options, base.as_ref(), head.as_ref())?;
-            let assembled = assemble(draft, options, state.as_ref(), head.as_ref())?;
+            let said = Said::of(remote, options, state.as_ref(), head.as_ref())?;
+            let draft = pushed.draft(options, &said, base.as_ref(), head.as_ref())?;
+            let assembled = assemble(draft, options, &said, state.as_ref(), head.as_ref())?;
             if let (true, Some(entry)) = (assembled.is_unchanged, &entry) {
                 return self.found(entry, n_rebased);
             }
@@ -127,8 +99,8 @@ impl Push<'_> {
                 Some(state) => state,
                 None => {
                     let created = self.created()?;
-                    if created.head().is_some() {
-                        // Others created it first, and have published: what was assembled follows nothing.
+                    if created.head().is_some() || !created.facts.is_empty() || created.readme.is_some() {
+                        // Others created it first, and have said or published something that was not known here.
                         state = Some(created);
                         continue;
                     }
@@ -136,6 +108,8 @@ impl Push<'_> {
                 }
             };
             self.upload(&assembled)?;
+            // The last time that it is asked: a record is written to its end, or nobody knows whether it was.
+            self.progress.go_on()?;
             let record = current.next_record(self.operation(&assembled), &self.op_id, &options.author);
             match self.append(&record)? {
                 Appended::Done { .. } => {
@@ -186,10 +160,12 @@ impl Push<'_> {
 
     fn created(&self) -> Result<DatasetState> {
         let PushOptions { dataset, visibility, sensitivity, author, .. } = self.options;
-        let op_id = format!("{}-create", self.op_id);
-        let visibility = visibility.unwrap_or(Visibility::Private);
-        let sensitivity = sensitivity.clone().unwrap_or_default();
-        begin(&**self.remote, dataset, visibility, &sensitivity, author, &op_id)?;
+        let new = NewDataset {
+            visibility: visibility.unwrap_or(Visibility::Private),
+            sensitivity: sensitivity.clone().unwrap_or_default(),
+            ..NewDataset::new(dataset.clone(), author)
+        };
+        begin(&**self.remote, &new, None, &format!("{}-create", self.op_id))?;
         DatasetState::open(&**self.remote, dataset)
     }
 

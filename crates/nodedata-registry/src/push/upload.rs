@@ -38,7 +38,8 @@ pub(crate) struct Sent {
 /// its last part is there.
 ///
 /// # Errors
-/// The first that several tries did not cure.
+/// The first that several tries did not cure; `Interrupted` when `progress` says to stop: what was sent until then need
+/// not be sent again.
 pub(crate) fn send(
     remote: &dyn Remote,
     need: Vec<Needed>,
@@ -154,6 +155,7 @@ impl<'a> Shared<'a> {
     }
 
     fn one(&self, task: &Task<'a>) -> Result<()> {
+        self.progress.go_on()?;
         let Some(part) = task.part else { return self.seal(task.blob) };
         let bytes = read_part(task.origin, task.blob, part)?;
         let n_bytes = bytes.len() as u64;
@@ -184,6 +186,7 @@ impl<'a> Shared<'a> {
         loop {
             match call() {
                 Err(err) if err.kind() == ErrorKind::Io && n_tries + 1 < TRIES_MAX => {
+                    self.progress.go_on()?;
                     n_tries += 1;
                     tracing::warn!(tries = n_tries, why = %err, "try again");
                     std::thread::sleep(self.pace.failed(n_tries));

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::B3,
-    record::{AttachmentKind, BlobRef, Sensitivity, from_bytes, to_canonical},
+    record::{AttachmentKind, BlobRef, Facts, Sensitivity, from_bytes, to_canonical},
 };
 
 /// One entry of a dataset's log: the only thing that ever changes is which number comes next.
@@ -40,6 +40,12 @@ pub enum Operation {
         visibility: Visibility,
         /// What personal data it holds; the class may be `undeclared` while it is private.
         sensitivity: Sensitivity,
+        /// What is known of it before there is a revision, which the first one takes over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        facts: Option<Box<Facts>>,
+        /// The card of revisions that bring none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        readme: Option<BlobRef>,
     },
     /// A revision is published.
     Publish {

@@ -167,19 +167,26 @@ pub struct UseTerms {
     pub modifiers: Vec<String>,
 }
 
+/// Whether a licence is an SPDX expression in SPDX's own spelling.
+///
+/// # Errors
+/// `Config` when it is not.
+pub fn check_spelled(license: &str) -> Result<()> {
+    let spelled = nodedata_dataset::check_license(license)?;
+    if spelled == license {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Config, format!("the licence `{license}` is not spelled as by SPDX"))
+        .with_hint(format!("write `{spelled}`")))
+}
+
 impl RevisionManifest {
     /// Whether its licence, where it says one, is an SPDX expression in SPDX's own spelling.
     ///
     /// # Errors
     /// `Config` when it is not.
     pub fn check_license(&self) -> Result<()> {
-        let Some(license) = &self.license else { return Ok(()) };
-        let spelled = nodedata_dataset::check_license(license)?;
-        if spelled == *license {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::Config, format!("the licence `{license}` is not spelled as by SPDX"))
-            .with_hint(format!("write `{spelled}`")))
+        self.license.as_deref().map_or(Ok(()), check_spelled)
     }
 
     /// The manifest's bytes.

@@ -84,7 +84,10 @@ impl Files for Revision {
             return MemoryFiles::default().with(path, self.manifest().to_bytes()?).open(path);
         }
         let reader = self.reader(&self.file(path)?.blob).map_err(|err| err.at(Locus::path(path)))?;
-        Ok(Arc::new(Blocks::over(RevisionFile { path: path.to_owned(), reader })))
+        let is_mapped = reader.is_mapped();
+        let file = RevisionFile { path: path.to_owned(), reader };
+        let file: Arc<dyn ReadAt> = if is_mapped { Arc::new(file) } else { Arc::new(Blocks::over(file)) };
+        Ok(file)
     }
 
     fn stamp(&self, path: &Path) -> Option<String> {

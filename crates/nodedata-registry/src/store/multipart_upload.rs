@@ -9,18 +9,17 @@ use std::{
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_io::io_error;
-use object_store::{
-    PutPayload,
-    multipart::{MultipartStore, PartId},
-    path::Path as ObjectPath,
-};
+use object_store::{PutPayload, multipart::PartId, path::Path as ObjectPath};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::B3,
     record::BlobRef,
     runtime::block_on,
-    store::error::{object_error, stalled},
+    store::{
+        error::{object_error, stalled},
+        objects::Objects,
+    },
     tree::{self, Cv},
 };
 
@@ -28,7 +27,7 @@ use crate::{
 /// bucket does not tell it back; another machine starts again.
 pub(crate) struct MultipartUploads {
     label: String,
-    bucket: Arc<dyn MultipartStore>,
+    objects: Arc<Objects>,
     /// `None` keeps the notes in memory only.
     journal: Option<PathBuf>,
     open: Mutex<BTreeMap<B3, Upload>>,
@@ -51,8 +50,8 @@ struct Part {
 }
 
 impl MultipartUploads {
-    pub(crate) fn new(label: &str, bucket: Arc<dyn MultipartStore>, journal: Option<PathBuf>) -> Self {
-        Self { label: label.to_owned(), bucket, journal, open: Mutex::default() }
+    pub(crate) fn new(label: &str, objects: Arc<Objects>, journal: Option<PathBuf>) -> Self {
+        Self { label: label.to_owned(), objects, journal, open: Mutex::default() }
     }
 
     pub(crate) fn have(&self, blob: &BlobRef) -> Result<Vec<u32>> {
@@ -69,7 +68,7 @@ impl MultipartUploads {
     ) -> Result<()> {
         let id = self.id(blob, at)?;
         let n_bytes = bytes.len() as u64;
-        let put = self.bucket.put_part(at, &id, part as usize, PutPayload::from(bytes));
+        let put = self.objects.parts()?.put_part(at, &id, part as usize, PutPayload::from(bytes));
         let etag = match block_on(n_bytes, put).map_err(stalled)? {
             Ok(part_id) => part_id.content_id,
             Err(err) => {
@@ -112,8 +111,8 @@ impl MultipartUploads {
     pub(crate) fn finish(&self, blob: &BlobRef, at: &ObjectPath) -> Result<()> {
         let upload = self.known(blob)?.unwrap_or_default();
         let parts = upload.parts.into_values().map(|it| PartId { content_id: it.etag }).collect();
-        let done =
-            block_on(blob.bytes, self.bucket.complete_multipart(at, &upload.id, parts)).map_err(stalled)?;
+        let done = block_on(blob.bytes, self.objects.parts()?.complete_multipart(at, &upload.id, parts))
+            .map_err(stalled)?;
         self.forget(blob)?;
         done.map(drop).map_err(|err| {
             object_error("cannot end the upload", &self.label, &err).at(Locus::path(at.as_ref()))
@@ -141,9 +140,10 @@ impl MultipartUploads {
         if let Some(upload) = open.get(&blob.b3) {
             return Ok(upload.id.clone());
         }
-        let id = block_on(0, self.bucket.create_multipart(at)).map_err(stalled)?.map_err(|err| {
-            object_error("cannot begin an upload", &self.label, &err).at(Locus::path(at.as_ref()))
-        })?;
+        let id =
+            block_on(0, self.objects.parts()?.create_multipart(at)).map_err(stalled)?.map_err(|err| {
+                object_error("cannot begin an upload", &self.label, &err).at(Locus::path(at.as_ref()))
+            })?;
         open.insert(blob.b3, Upload { id: id.clone(), parts: BTreeMap::new() });
         Ok(id)
     }

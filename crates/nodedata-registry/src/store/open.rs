@@ -14,12 +14,8 @@ use url::Url;
 
 use crate::store::{
     Inner, Store, Uploads, error::object_error, local_upload::LocalUploads,
-    multipart_upload::MultipartUploads,
+    multipart_upload::MultipartUploads, objects::Objects,
 };
-
-/// Times that a request is repeated by the library. Above it, uploads are tried again by us.
-#[cfg(feature = "remote")]
-const RETRIES: usize = 4;
 
 /// Where a store is, as `--store` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,19 +89,14 @@ impl Store {
     /// A store in memory, which is gone with its last clone.
     pub fn memory() -> Self {
         let objects = Arc::new(InMemory::new());
-        let uploads = MultipartUploads::new("memory", Arc::clone(&objects) as _, None);
-        Self(Arc::new(Inner {
-            label: "memory".to_owned(),
-            objects,
-            prefix: ObjectPath::default(),
-            uploads: Uploads::Multipart(uploads),
-        }))
+        Self::over("memory", Arc::clone(&objects) as _, objects)
     }
 
     /// A store of one's own making: anything that `object_store` speaks to, such as one that fails on
     /// purpose.
     pub fn over(label: &str, objects: Arc<dyn ObjectStore>, parts: Arc<dyn MultipartStore>) -> Self {
-        let uploads = Uploads::Multipart(MultipartUploads::new(label, parts, None));
+        let objects = Arc::new(Objects::Own { objects, parts: Some(parts) });
+        let uploads = Uploads::Multipart(MultipartUploads::new(label, Arc::clone(&objects), None));
         Self(Arc::new(Inner { label: label.to_owned(), objects, prefix: ObjectPath::default(), uploads }))
     }
 
@@ -126,7 +117,7 @@ impl Store {
             .with_fsync(true);
         Ok(Self(Arc::new(Inner {
             label,
-            objects: Arc::new(objects),
+            objects: Arc::new(Objects::Own { objects: Arc::new(objects), parts: None }),
             prefix: ObjectPath::default(),
             uploads: Uploads::Local(LocalUploads::new(root)),
         })))
@@ -142,11 +133,9 @@ impl Store {
     #[cfg(feature = "remote")]
     fn open_bucket(url: &Url, journal: Option<PathBuf>) -> Result<Self> {
         let label = printable(url.as_str());
-        let nodedata_io::Bucket { objects, parts, prefix } = nodedata_io::open_bucket(url, RETRIES)
-            .map_err(|err| object_error("cannot use the bucket", &label, &err))?;
-        let parts = parts
-            .ok_or_else(|| Error::new(ErrorKind::Config, format!("`{label}` takes no uploads by parts")))?;
-        let uploads = Uploads::Multipart(MultipartUploads::new(&label, parts, journal));
+        let (objects, prefix) = Objects::of_bucket(&label, url)?;
+        let objects = Arc::new(objects);
+        let uploads = Uploads::Multipart(MultipartUploads::new(&label, Arc::clone(&objects), journal));
         Ok(Self(Arc::new(Inner { label, objects, prefix, uploads })))
     }
 }

@@ -66,7 +66,7 @@ impl Store {
             return Ok(foreign(names));
         }
         let prefix = (!self.0.prefix.as_ref().is_empty()).then_some(&self.0.prefix);
-        let found = block_on(1 << 30, self.0.objects.list_with_delimiter(prefix))
+        let found = block_on(1 << 30, self.0.objects.objects()?.list_with_delimiter(prefix))
             .map_err(stalled)?
             .map_err(|err| object_error("cannot list", self.label(), &err))?;
         let paths = found.common_prefixes.iter().chain(found.objects.iter().map(|it| &it.location));

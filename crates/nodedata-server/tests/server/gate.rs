@@ -1,9 +1,10 @@
 use nodedata_core::ErrorKind;
 use nodedata_registry::{
-    DataClass, DatasetName, DatasetState, Direct, Operation, PushRequest, Remote, Revision, RevisionEntry,
-    Sensitivity, Store, Visibility, blob_of, change, declare,
+    DataClass, DatasetName, DatasetState, Direct, Facts, NewDataset, Operation, PushRequest, Remote,
+    Revision, RevisionEntry, Sensitivity, Store, Visibility, blob_of, change, declare,
     gate::{Purpose, State, Subject, verify_audit},
     http::{AttestBody, Token},
+    record::{BlobRef, CommitRecord},
     tree,
 };
 use nodedata_testkit::registry::{ShardSpec, shard_bytes};
@@ -201,8 +202,31 @@ fn a_digest_alone_gets_nobody_the_bytes() {
     let revision = Revision::open(&it.site.shared(Some(&mallory)), &it.dataset, &it.entry()).unwrap();
     let blob = revision.shards().unwrap()[0].blob.clone();
     let own: DatasetName = "mallory/copy".parse().unwrap();
-    nodedata_registry::create(&remote, &own, Visibility::Private, &Sensitivity::default(), "mallory")
-        .unwrap();
+    // As little as by a manifest is a blob made one's own by a card that names it.
+    let begin = |license: Option<&str>, readme: Option<BlobRef>| {
+        let facts = Facts { license: license.map(str::to_owned), ..Facts::default() };
+        let record = CommitRecord {
+            nd: "commit/1".to_owned(),
+            seq: 0,
+            prev: None,
+            op_id: "begin".to_owned(),
+            author: "mallory".to_owned(),
+            at: "2026-11-23T10:00:00Z".to_owned(),
+            op: Operation::Create {
+                visibility: Visibility::Private,
+                sensitivity: Sensitivity::default(),
+                facts: Some(Box::new(facts)),
+                readme,
+            },
+            sig: None,
+        };
+        remote.append(&own, &record).unwrap_err().to_string()
+    };
+    let stolen = begin(None, Some(blob.clone()));
+    assert!(stolen.contains("was not sent for this one"), "{stolen}");
+    let misspelt = begin(Some("cc-by-4.0"), None);
+    assert!(misspelt.contains("is not spelled as by SPDX"), "{misspelt}");
+    nodedata_registry::create(&remote, &NewDataset::new(own.clone(), "mallory")).unwrap();
     let request = PushRequest { push: "p".to_owned(), dataset: own.clone(), blobs: vec![blob.clone()] };
     let need = remote.negotiate(&request).unwrap().need;
     assert_eq!(need.len(), 1, "as if it were not there");

@@ -1,7 +1,7 @@
 use nodedata_core::{ErrorKind, ReadAt as _, Silent};
 use nodedata_registry::{
-    BlobReader, DatasetState, OpenStore, PushOptions, PushRequest, Remote, Sensitivity, Store, StoreLocation,
-    Visibility, blob_of, create, push, tree,
+    BlobReader, DatasetState, NewDataset, OpenStore, PushOptions, PushRequest, Remote, Sensitivity, Store,
+    StoreLocation, Visibility, blob_of, create, push, tree,
 };
 use nodedata_testkit::registry::{ShardSpec, conformance, write_shard};
 
@@ -34,7 +34,7 @@ fn an_upload_goes_on_after_the_server_was_ended() {
     let site = open();
     let token = site.token("kit", &["publish:kit/*"]);
     let remote = site.remote(Some(&token));
-    create(&remote, &request.dataset, Visibility::Private, &Sensitivity::default(), "kit").unwrap();
+    create(&remote, &NewDataset::new(request.dataset.clone(), "kit")).unwrap();
     assert!(remote.negotiate(&request).unwrap().need[0].have.is_empty());
     for idx in [3, 1] {
         remote.upload_part(&blob, idx, part(idx)).unwrap();
@@ -125,7 +125,12 @@ fn the_log_takes_nothing_that_would_break_it() {
         (
             "created twice",
             Box::new(|it| {
-                it.op = Op::Create { visibility: Visibility::Private, sensitivity: Sensitivity::default() };
+                it.op = Op::Create {
+                    visibility: Visibility::Private,
+                    sensitivity: Sensitivity::default(),
+                    facts: None,
+                    readme: None,
+                };
             }),
         ),
     ];

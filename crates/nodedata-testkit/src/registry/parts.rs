@@ -1,8 +1,7 @@
 use bytes::Bytes;
 use nodedata_core::ErrorKind;
 use nodedata_registry::{
-    B3, DatasetName, Negotiated, PushRequest, Remote, Sensitivity, Visibility, blob_of, create,
-    record::BlobRef, tree,
+    B3, DatasetName, Negotiated, NewDataset, PushRequest, Remote, blob_of, create, record::BlobRef, tree,
 };
 
 fn bytes_of(n_bytes: u64, seed: u64) -> Bytes {
@@ -21,7 +20,8 @@ fn negotiate(remote: &dyn Remote, dataset: &DatasetName, push: &str, blobs: &[Bl
 }
 
 fn begin(remote: &dyn Remote, dataset: &DatasetName) {
-    create(remote, dataset, Visibility::Private, &Sensitivity::default(), "kit").expect("a new dataset");
+    let begun = create(remote, &NewDataset::new(dataset.clone(), "kit")).expect("a new dataset");
+    assert!(begun.is_new);
 }
 
 /// Parts come in any order and more than once; what has come is told; a blob is sealed once it is whole.

@@ -1,8 +1,9 @@
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, path::Path, sync::Arc};
 
 use nodedata_core::{ErrorKind, ReadAt as _, Silent};
 use nodedata_registry::{
     BlobReader, DatasetName, DatasetState, Outcome, PushOptions, PushReport, Remote, Revision, pull, push,
+    record::BlobRef,
 };
 
 use super::{ShardSpec, shard_bytes, write_shard};
@@ -82,6 +83,42 @@ pub(super) fn ranges_are_verified(remote: &Arc<dyn Remote>, dataset: &DatasetNam
         assert_eq!(found, bytes[range.start as usize..range.end as usize], "{range:?}");
     }
     assert!(reader.read_at(0..blob.bytes + 1).is_err(), "past the end");
+    several_ranges_are_read_at_once(&**remote, dataset, &reader, blob, &bytes);
+}
+
+/// As many as are asked for, in any order, with what they have in common; verified or as the store has them; mapped
+/// where the registry is a folder.
+fn several_ranges_are_read_at_once(
+    remote: &dyn Remote,
+    dataset: &DatasetName,
+    reader: &BlobReader,
+    blob: &BlobRef,
+    bytes: &[u8],
+) {
+    let n_bytes = blob.bytes;
+    let mut ranges: Vec<Range<u64>> =
+        (0..40).map(|it| n_bytes / 41 * it..n_bytes / 41 * it + 9_000).collect();
+    ranges.extend([n_bytes - 3..n_bytes, 7..7, 5..300_000, 0..n_bytes]);
+    ranges.reverse();
+    let expected: Vec<&[u8]> = ranges.iter().map(|it| &bytes[it.start as usize..it.end as usize]).collect();
+    assert_eq!(remote.read_ranges(dataset, &blob.b3, &ranges).expect("all of them"), expected);
+    assert_eq!(remote.read_ranges(dataset, &blob.b3, &[]).expect("nothing"), Vec::<&[u8]>::new());
+    let past = [0..1, n_bytes - 1..n_bytes + 1];
+    assert!(remote.read_ranges(dataset, &blob.b3, &past).is_err(), "the registry has not all of it");
+    let is_local = remote.local_path(&blob.b3);
+    if let Some(path) = &is_local {
+        assert_eq!(std::fs::read(path).expect("the file of the blob"), bytes);
+    }
+    for reader in [reader.clone(), reader.clone().mapped()] {
+        assert_eq!(reader.read_ranges(&ranges).expect("all of them"), expected);
+        let err = reader.read_ranges(&past).expect_err("past the end");
+        assert_eq!(err.kind(), ErrorKind::Corrupt, "{err}");
+        let some = reader.prefetch(&ranges[..3]).expect("three of them");
+        for (range, expected) in ranges.iter().zip(&expected) {
+            assert_eq!(some.read_at(range.clone()).expect("at hand or not"), *expected, "{range:?}");
+        }
+    }
+    assert_eq!(reader.clone().mapped().is_mapped(), is_local.is_some());
 }
 
 /// Several clients that add to one dataset at once lose nothing of each other.

@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex};
 
 use nodedata_core::{ErrorKind, Silent};
 use nodedata_registry::{
-    Appended, DatasetName, DatasetState, PushOptions, Remote, Sensitivity, TagTarget, Visibility, create,
-    push, record::CommitRecord, tag,
+    Appended, DataClass, DatasetName, DatasetState, NewDataset, PushOptions, Remote, Sensitivity, TagTarget,
+    create, push, record::CommitRecord, tag,
 };
 
 use super::{ShardSpec, write_shard};
@@ -21,9 +21,12 @@ pub(super) fn nothing_is_there(remote: &dyn Remote, dataset: &DatasetName) {
 /// again is there once.
 pub(super) fn one_record_has_a_number(shared: &Arc<dyn Remote>, dataset: &DatasetName) {
     let remote = &**shared;
-    create(remote, dataset, Visibility::Private, &Sensitivity::default(), "kit").expect("a new dataset");
-    let again = create(remote, dataset, Visibility::Private, &Sensitivity::default(), "kit");
-    assert_eq!(again.expect_err("it is there").kind(), ErrorKind::Conflict);
+    let new = NewDataset::new(dataset.clone(), "kit");
+    assert!(create(remote, &new).expect("a new dataset").is_new);
+    assert!(!create(remote, &new).expect("it is there").is_new);
+    let sensitivity = Sensitivity { class: DataClass::Pseudonymous, ..Sensitivity::default() };
+    let other = create(remote, &NewDataset { sensitivity, ..new }).expect_err("it is another");
+    assert_eq!(other.kind(), ErrorKind::Conflict, "{other}");
     assert!(remote.datasets().expect("a list").contains(dataset));
     let folder = tempfile::tempdir().expect("a folder");
     let shard = ShardSpec { first_episode: 0, n_episodes: 1, n_steps: 3, seed: 5 };

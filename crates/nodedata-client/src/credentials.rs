@@ -12,15 +12,16 @@ use nodedata_registry::{B3, http::Token};
 use serde::{Deserialize, Serialize};
 
 /// The variable that goes before what is kept.
-pub(crate) const VARIABLE: &str = "NODEDATA_TOKEN";
+pub const VARIABLE: &str = "NODEDATA_TOKEN";
 /// Longest file that is read.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// The token that a server is sent.
-pub(crate) struct Sent {
-    pub(crate) token: Token,
+pub struct Sent {
+    /// The secret.
+    pub token: Token,
     /// Where it comes from: the variable, or a file.
-    pub(crate) origin: String,
+    pub origin: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -36,7 +37,7 @@ struct Kept {
 ///
 /// # Errors
 /// `Config` for a variable or a file that holds none; `Io`.
-pub(crate) fn token_for(server: &str) -> Result<Option<Sent>> {
+pub fn token_for(server: &str) -> Result<Option<Sent>> {
     if let Some(token) = of_variable()? {
         return Ok(Some(Sent { token, origin: VARIABLE.to_owned() }));
     }
@@ -49,7 +50,7 @@ pub(crate) fn token_for(server: &str) -> Result<Option<Sent>> {
 ///
 /// # Errors
 /// `Config` when there is something else in it.
-pub(crate) fn of_variable() -> Result<Option<Token>> {
+pub fn of_variable() -> Result<Option<Token>> {
     let text = std::env::var(VARIABLE).ok().filter(|it| !it.trim().is_empty());
     let token = text.map(|it| Token::parse(&it)).transpose();
     token.map_err(|err| {
@@ -64,7 +65,7 @@ pub(crate) fn of_variable() -> Result<Option<Token>> {
 ///
 /// # Errors
 /// `Config` without a home folder; `Io`.
-pub(crate) fn keep(server: &str, account: &str, token: &Token) -> Result<PathBuf> {
+pub fn keep(server: &str, account: &str, token: &Token) -> Result<PathBuf> {
     let path = file_of(server).ok_or_else(|| {
         Error::new(ErrorKind::Config, "there is no home folder to keep a token in")
             .with_hint(format!("set XDG_CONFIG_HOME, or use the variable {VARIABLE}"))
@@ -83,7 +84,7 @@ pub(crate) fn keep(server: &str, account: &str, token: &Token) -> Result<PathBuf
 ///
 /// # Errors
 /// `Io`.
-pub(crate) fn forget(server: &str) -> Result<bool> {
+pub fn forget(server: &str) -> Result<bool> {
     let Some(path) = file_of(server) else { return Ok(false) };
     match fs::remove_file(&path) {
         Ok(()) => Ok(true),
