@@ -11,12 +11,12 @@ use nodedata_io::{
     MemoryFiles,
     packed::{Packing, UNPACK_RATIO_MAX, Unpacker},
 };
+use nodedata_steps::{EMBED_BYTES_MAX, MISSING};
 use serde::de::IgnoredAny;
 
 use crate::{
     elements::begins_list,
     records::{has_ending, is_json_named},
-    references::{EMBED_BYTES_MAX, MISSING},
     source::JsonlSource,
 };
 

@@ -1,23 +1,17 @@
 //! What a pass over all records comes to.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use nodedata_core::{Error, ErrorKind, Finding, Findings, Locus, Result};
-use nodedata_message::{JsonConflict, JsonType, Place, texts_at};
+use nodedata_message::{JsonConflict, JsonType, Place};
 
 use crate::{
     format::MIXED,
+    hints::tell_references,
     learned::{Conditions, LearnedRows, Mixed, Rows, VERSION},
     pass::{Found, Pass},
-    record::record_of,
-    records::Records,
-    references::looks_like,
-    table::text_paths,
+    table::is_within_json,
 };
-
-/// Records that are looked at for texts that look like references, and fields that are.
-const RECORDS_MAX: usize = 100;
-const FIELDS_MAX: usize = 256;
 
 /// Reads all records of all files.
 ///
@@ -33,7 +27,14 @@ pub(crate) fn learn(pass: &Pass<'_>, conditions: Conditions) -> Result<LearnedRo
         tell_references(pass, &found, &known, &mut findings)?;
         types = Some(known);
     }
-    let rows = Rows::new(types, &found.named);
+    let is_beside = |field: usize, path: &str| {
+        let is_within = types.as_ref().is_some_and(|it| is_within_json(it, path));
+        is_within && found.met.contains(&field)
+    };
+    let paths = pass.references.paths();
+    let beside = paths.into_iter().enumerate().filter(|it| is_beside(it.0, it.1));
+    let beside = beside.map(|it| it.1.to_owned()).collect();
+    let rows = Rows::new(types, &found.named, beside);
     Ok(LearnedRows::new(VERSION, conditions, pass.inputs, found.stretches, rows, findings.into_vec()))
 }
 
@@ -86,46 +87,5 @@ fn tell_raw(pass: &Pass<'_>, found: &Found, findings: &mut Findings) -> Result<(
     );
     let at = Locus { byte_offset: Some(byte), ..Locus::path(path) };
     findings.push(Finding { reason: "kept_as_text".to_owned(), ..Finding::warning(message, at) });
-    Ok(())
-}
-
-/// Says which fields look like references to media, as far as the first records tell, where nothing is embedded of them.
-fn tell_references(pass: &Pass<'_>, found: &Found, types: &JsonType, findings: &mut Findings) -> Result<()> {
-    let embedded = pass.references.paths();
-    let mut paths = text_paths(types);
-    paths.retain(|it| !embedded.contains(&it.as_str()));
-    paths.truncate(FIELDS_MAX);
-    let first = found.stretches.iter().enumerate().find_map(|(input, it)| Some((input, it.first()?)));
-    let (Some((input, stretch)), false) = (first, paths.is_empty()) else { return Ok(()) };
-    let path = &pass.inputs[input].path;
-    let content = pass.contents.of(input)?;
-    let texts: Vec<&str> = paths.iter().map(String::as_str).collect();
-    let (text, range) = (Arc::clone(&content.text), stretch.records.clone());
-    let mut records = Records::within(text, range, stretch.spot, pass.record_bytes_max);
-    let mut seen: Vec<Option<(String, u64)>> = vec![None; paths.len()];
-    for _ in 0..RECORDS_MAX {
-        let record = records.next_record().map_err(|err| err.at(Locus::path(path)))?;
-        let Some(record) = record else { break };
-        for (field, value) in texts_at(record_of(&record), &texts).unwrap_or_default() {
-            if seen[field].is_none() && !value.is_empty() {
-                seen[field] = Some((value, record.line));
-            }
-        }
-    }
-    for (field, value) in paths.iter().zip(seen) {
-        let Some((value, line)) = value.filter(|it| looks_like(&it.0)) else { continue };
-        let short: String = value.chars().take(60).collect();
-        let dots = if short.len() < value.len() { "…" } else { "" };
-        let message = format!(
-            "the field `{field}` looks like references to media, such as `{short}{dots}`: it stays text"
-        );
-        let line = u32::try_from(line).unwrap_or(u32::MAX);
-        let at = Locus { line_column: Some((line, 1)), feature: Some(field.clone()), ..Locus::path(path) };
-        let hint = format!(
-            "`--embed {field}=path`, or `source.embed: {{{field}: path}}` of a pipeline, puts the media in its place"
-        );
-        let warning = Finding::warning(message, at).with_hint(hint);
-        findings.push(Finding { reason: "references".to_owned(), ..warning });
-    }
     Ok(())
 }

@@ -2,10 +2,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use nodedata_core::{InputFile, OpenOptions, Reference, RowDeal};
 use nodedata_message::{JsonKind, JsonType};
-use nodedata_steps::Learned;
+use nodedata_steps::{Learned, References};
 use serde::{Deserialize, Serialize};
 
-use crate::{references::References, stretch::Stretch};
+use crate::stretch::Stretch;
 
 /// Of another version nothing is taken over.
 pub(crate) const VERSION: u32 = 2;
@@ -21,6 +21,9 @@ pub(crate) struct Rows {
     pub(crate) types: Option<JsonType>,
     /// Path and length of the files that records name, which are inputs behind those that hold records.
     named: Vec<(String, u64)>,
+    /// The fields among those that are embedded that records have within JSON text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) beside: Vec<String>,
 }
 
 /// The options that what is learned depends on.
@@ -50,9 +53,9 @@ pub(crate) enum Mixed {
 }
 
 impl Rows {
-    pub(crate) fn new(types: Option<JsonType>, named: &[InputFile]) -> Self {
+    pub(crate) fn new(types: Option<JsonType>, named: &[InputFile], beside: Vec<String>) -> Self {
         let named = named.iter().map(|it| (it.path.display().to_string(), it.n_bytes));
-        Self { types, named: named.collect() }
+        Self { types, named: named.collect(), beside }
     }
 
     /// The files that records name.
@@ -78,7 +81,7 @@ pub(crate) fn fitting(
 ) -> Option<LearnedRows> {
     let n_splits = options.n_splits();
     let learned = LearnedRows::fitting(options, VERSION, conditions, inputs, |_| true)?;
-    let Rows { types, named } = &learned.what;
+    let Rows { types, named, .. } = &learned.what;
     let n_inputs = inputs.len() + named.len();
     let are_sound =
         learned.files().iter().all(|it| Stretch::are_sound(&it.stretches, it.n_bytes, n_splits, n_inputs));

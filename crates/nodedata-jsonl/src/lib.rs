@@ -15,6 +15,7 @@ mod window;
 
 // What a full pass learns.
 mod deal;
+mod hints;
 mod learn;
 mod learned;
 mod look;
@@ -24,7 +25,6 @@ mod stretch;
 
 // What records refer to.
 mod media;
-mod references;
 
 // The format, its plan and its rows.
 mod format;

@@ -9,6 +9,7 @@ use std::{
 use nodedata_core::Result;
 use nodedata_io::packed::Content;
 use nodedata_message::{JsonInference, Place, texts_at, with_raw_text};
+use nodedata_steps::Named;
 
 use crate::{
     deal::split_of,
@@ -17,7 +18,6 @@ use crate::{
     pass::Pass,
     record::{check, check_numbers, record_of},
     records::{Records, Spot},
-    references::Named,
     stretch::Stretch,
     window::Record,
 };
@@ -46,6 +46,8 @@ pub(crate) struct LookedAt {
     pub(crate) n_raw: u64,
     /// Where the first of them begins.
     pub(crate) first_raw: Option<u64>,
+    /// Fields of the references of which some record has a text.
+    pub(crate) met: BTreeSet<usize>,
 }
 
 /// How a record is read.
@@ -80,6 +82,7 @@ impl Look<'_> {
             inference: JsonInference::rows(),
             n_raw: 0,
             first_raw: None,
+            met: BTreeSet::new(),
         };
         let mut broken = Vec::new();
         let mut known = BTreeMap::new();
@@ -118,7 +121,7 @@ impl Look<'_> {
                     respelled
                 }
             };
-            self.name(read, split, open, &mut known)?;
+            self.name(read, split, open, &mut known, &mut looked_at.met)?;
             // A part is a stretch, unless much more comes with its records than they are.
             if pass.options.partition_bytes.max(PART_BYTES_MIN) <= open.n_named {
                 looked_at.stretches.extend(growing.take().map(|it| it.finish(self.content)));
@@ -164,9 +167,12 @@ impl Look<'_> {
         if check(record, text, self.pass.record_bytes_max, "record").is_err() {
             return (Reading::Refused, false);
         }
+        if !is_broken && inference.observe_like(text, place) {
+            return (Reading::AsItIs, false);
+        }
         let respelled = || (self.pass.mixed == Mixed::Text).then(|| with_raw_text(text)).flatten();
         if !is_broken && check_numbers(record, text).is_ok() {
-            return match inference.observe(text, place) {
+            return match inference.observe_unlike(text, place) {
                 Ok(()) => (Reading::AsItIs, false),
                 Err(_) => (respelled().map_or(Reading::Refused, Reading::Raw), true),
             };
@@ -175,23 +181,26 @@ impl Look<'_> {
             Some(respelled) if inference.observe_whole(&respelled, place).is_ok() => {
                 (Reading::Raw(respelled), false)
             }
-            _ => (Reading::Refused, false),
+            // What it begins with was noted before the rest of it was looked at.
+            _ => (Reading::Refused, !is_broken),
         }
     }
 
-    /// Notes the files that a record names. `known` are those that were looked for before, by how they are named.
+    /// Notes the files that a record names, and by which fields. `known` are those that were looked for before, by how they are named.
     fn name(
         &self,
         text: &[u8],
         split: usize,
         open: &mut Growing,
         known: &mut BTreeMap<(usize, String), Named>,
+        met: &mut BTreeSet<usize>,
     ) -> Result<()> {
         let references = self.pass.references;
         if references.is_empty() {
             return Ok(());
         }
         for key in texts_at(text, &references.paths()).unwrap_or_default() {
+            met.insert(key.0);
             let named = match known.get(&key) {
                 Some(named) => named.clone(),
                 None => {

@@ -1,11 +1,15 @@
-use std::{collections::BTreeMap, ops::Range, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::PathBuf,
+};
 
 use nodedata_core::{
     Error, ErrorKind, Finding, FindingKind, Findings, InputFile, Locus, Loss, OpenOptions, Result,
 };
 use nodedata_io::packed::{Content, Contents};
 use nodedata_message::{JsonInference, Place};
-use nodedata_steps::SALVAGE_HINT;
+use nodedata_steps::{References, SALVAGE_HINT};
 use rayon::prelude::*;
 
 use crate::{
@@ -14,7 +18,6 @@ use crate::{
     look::{Look, LookedAt},
     parts::{Part, Parts},
     records::{Form, Records},
-    references::References,
     stretch::Stretch,
 };
 
@@ -45,6 +48,8 @@ pub(crate) struct Found {
     pub(crate) inference: JsonInference,
     /// The files that records name, in the order in which they are first named.
     pub(crate) named: Vec<InputFile>,
+    /// Fields of the references of which some record has a text.
+    pub(crate) met: BTreeSet<usize>,
     pub(crate) findings: Findings,
     /// Records of which values are kept as their own text, and the first of them.
     pub(crate) raw: Option<(u64, Place)>,
@@ -168,6 +173,7 @@ impl Found {
             stretches: vec![Vec::new(); inputs.len()],
             inference: JsonInference::rows(),
             named: Vec::new(),
+            met: BTreeSet::new(),
             findings: Findings::default(),
             raw: None,
             next: vec![(1, 0); inputs.len()],
@@ -177,7 +183,7 @@ impl Found {
 
     /// Takes in the next part of a file.
     fn take_in(&mut self, input: usize, looked_at: LookedAt) {
-        let LookedAt { stretches, n_lines, inference, n_raw, first_raw } = looked_at;
+        let LookedAt { stretches, n_lines, inference, n_raw, first_raw, met } = looked_at;
         let n_inputs = self.stretches.len();
         for (mut stretch, files) in stretches {
             let (first_line, first_record) = self.next[input];
@@ -194,6 +200,7 @@ impl Found {
         }
         self.next[input].0 += n_lines;
         self.inference.merge(inference);
+        self.met.extend(met);
         if let Some(at) = first_raw {
             let (n, _) = self.raw.get_or_insert((0, Place { input: input as u32, at }));
             *n += n_raw;

@@ -40,7 +40,7 @@ pub(crate) fn check(record: &Record, text: &[u8], bytes_max: u64, what: What) ->
         return Err(Flaw { kind: ErrorKind::Limit, ..Flaw::corrupt(0, message) });
     }
     let lead = lead_of(record, text);
-    if let Err(err) = str::from_utf8(text) {
+    if let Err(err) = simdutf8::compat::from_utf8(text) {
         return Err(Flaw::corrupt(lead + err.valid_up_to(), format!("the {what} is not UTF-8")));
     }
     if !text.starts_with(b"{") {
@@ -68,7 +68,7 @@ pub(crate) fn check_values(record: &Record, text: &[u8], what: What) -> Result<(
 
 /// What is wrong with a record that passed [`check`] and could not be decoded.
 pub(crate) fn diagnosed(record: &Record, text: &[u8], err: &Error, what: What) -> Flaw {
-    match check_readable(record, text, what) {
+    match check_values(record, text, what) {
         Err(flaw) => flaw,
         Ok(()) => Flaw { kind: err.kind(), ..Flaw::corrupt(lead_of(record, text), err.chain()) },
     }

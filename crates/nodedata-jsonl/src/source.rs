@@ -5,14 +5,15 @@ use nodedata_core::{
     STEPS as STEPS_NAME, Source, SourcePlan, patterns,
 };
 use nodedata_io::packed::{Contents, ratio_max};
-use nodedata_steps::{SamplePart, SampleStream, check_undecoded, own_splits, plan_samples, sample_inputs};
+use nodedata_steps::{
+    References, SamplePart, SampleStream, check_undecoded, own_splits, plan_samples, sample_inputs,
+};
 
 use crate::{
     format::MIXED,
     learn::learn,
     learned::{Conditions, Mixed, fitting},
     pass::Pass,
-    references::References,
     stream::RowReader,
     stretch::Stretch,
     table::{Table, table},
@@ -73,7 +74,7 @@ impl JsonlSource {
                 learn(&pass, conditions)?
             }
         };
-        let (table, steps, unselected) = table(learned.what.types.as_ref(), options, &references)?;
+        let (table, steps, unselected) = table(&learned.what, options, &references)?;
         let splits = own_splits(inputs.iter().map(|it| it.path.as_path()));
         inputs.extend(learned.what.named());
         let mut plan = SourcePlan {

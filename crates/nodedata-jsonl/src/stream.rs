@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
+use bytes::Bytes;
 use nodedata_core::{Columns, Error, ErrorKind, Finding, Findings, Locus, Loss, MediaShape, Result};
 use nodedata_io::packed::Content;
 use nodedata_message::{Pixels, RowMedia, texts_at, with_raw_text};
@@ -41,6 +42,8 @@ pub(crate) struct RowReader {
 #[derive(Default)]
 struct Loaded {
     media: RowMedia,
+    /// Field of each medium that goes beside the text that names it, and its bytes, unless it is null.
+    beside: Vec<(usize, Option<Bytes>)>,
     /// Field and name of each medium that is there.
     names: Vec<(usize, Option<String>)>,
     /// The files that are not there, and become null.
@@ -58,6 +61,15 @@ enum Failed {
 impl From<Flaw> for Failed {
     fn from(flaw: Flaw) -> Self {
         Self::Flaw(flaw)
+    }
+}
+
+impl Loaded {
+    fn put(&mut self, is_beside: bool, field: usize, reference: String, medium: Option<Bytes>) {
+        match is_beside {
+            true => self.beside.push((field, medium)),
+            false => self.media.push(reference, medium),
+        }
     }
 }
 
@@ -94,8 +106,13 @@ impl RowReader {
         check(record, text, self.source.record_bytes_max, what)?;
         // As the pass has it, so that neither the columns nor the records beside it decide what becomes of a record, and the files
         // that rows are made of are those that it noted.
-        let looked =
-            if self.has_odd { check_values(record, text, what) } else { check_numbers(record, text) };
+        let decoder = &self.source.table.decoder;
+        let looked = match self.has_odd {
+            true => check_values(record, text, what),
+            // Otherwise the decoder refuses them, and what stays bytes stays as it is.
+            false if self.source.mixed == Mixed::Text && !decoder.is_opaque() => check_numbers(record, text),
+            false => Ok(()),
+        };
         let mut respelled = None;
         if let Err(flaw) = looked {
             respelled = if self.source.mixed == Mixed::Text { with_raw_text(text) } else { None };
@@ -104,13 +121,13 @@ impl RowReader {
             }
         }
         let read = respelled.as_deref().unwrap_or(text);
-        let decoder = &self.source.table.decoder;
         if decoder.is_opaque() {
             is_json(record, text, what)?;
         }
         let mut loaded = self.load(record, read)?;
         let decoded = decoder.decode_with(read, columns, &mut self.pixels, &mut loaded.media);
         decoded.map_err(|err| diagnosed(record, read, &err, what))?;
+        self.source.table.push_beside(&std::mem::take(&mut loaded.beside), columns);
         Ok(loaded)
     }
 
@@ -135,11 +152,11 @@ impl RowReader {
                         return Err(Failed::Flaw(Flaw { kind: ErrorKind::Limit, ..Flaw::corrupt(0, told) }));
                     }
                     loaded.names.push((field, name));
-                    loaded.media.push(reference, Some(medium));
+                    loaded.put(self.source.table.is_beside(field), field, reference, Some(medium));
                 }
                 Ok(None) => {
                     loaded.missing.push(reference.clone());
-                    loaded.media.push(reference, None);
+                    loaded.put(self.source.table.is_beside(field), field, reference, None);
                 }
                 Err(err) if err.kind() == ErrorKind::Io => return Err(Failed::Io(err)),
                 Err(err) => {

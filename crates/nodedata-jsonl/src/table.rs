@@ -3,19 +3,20 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow_schema::SchemaRef;
+use bytes::Bytes;
 use nodedata_core::{
-    Error, ErrorKind, Layout, LeafId, OpenOptions, Result, Storage, StreamKind, StreamSchema, free_name,
-    suggest,
+    Columns, DType, Error, ErrorKind, Feature, Layout, LeafId, Level, ListId, OpenOptions, Result, Storage,
+    StreamKind, StreamSchema, free_name, suggest,
 };
 use nodedata_message::{JsonKind, JsonType, MessageDecoder};
 use nodedata_steps::{
-    Column, check_dealt_column, check_names, name_of_sample, own_name_of_sample, row_index, samples_schema,
-    select,
+    Column, References, check_dealt_column, check_names, name_of_sample, own_name_of_sample, row_index,
+    samples_schema, select,
 };
 
 use crate::{
+    learned::Rows,
     own_keys::{have_one_value, own_keys},
-    references::References,
 };
 
 /// The columns of a row.
@@ -29,31 +30,46 @@ pub(crate) struct Table {
     pub(crate) schema: SchemaRef,
     /// By field of [`References`], the position of its column.
     pub(crate) media: Vec<usize>,
+    /// By field of [`References`], where its media go that JSON text names, which stays as it is.
+    pub(crate) beside: Vec<Option<Beside>>,
 }
 
-/// The columns of records of these types, or of their bytes; the stream of those that are selected; and the
+/// A column beside JSON text: the media that the text of a row names, in their order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beside {
+    list: ListId,
+    leaf: LeafId,
+}
+
+/// The columns of records that are what was learned, or of their bytes; the stream of those that are selected; and the
 /// names of the others.
 ///
 /// # Errors
 /// `Config` for names that are not there, and for a field that cannot refer to media; `Limit`.
 pub(crate) fn table(
-    types: Option<&JsonType>,
+    rows: &Rows,
     options: &OpenOptions,
     references: &References,
 ) -> Result<(Table, StreamSchema, Vec<String>)> {
     let mut layout = Layout::default();
     layout.leaf(row_index("line"), &[]);
-    let mut media = Vec::new();
+    let (mut media, mut beside) = (Vec::new(), Vec::new());
+    let types = rows.types.as_ref();
     let decoder = match types {
         Some(types) => {
-            check_embedded(types, options)?;
+            check_embedded(types, &rows.beside, options, references)?;
             let mut types = types.clone();
             for path in references.paths() {
                 refer(&mut types, path, references.allows_missing());
-                media.push(1 + leaf_at(&types, path).unwrap_or(0));
             }
             let decoder = types.compile(&mut layout)?;
             name_columns(&mut layout, &types);
+            for path in references.paths() {
+                let within = leaf_at(&types, path);
+                let added = within.is_none().then(|| Beside::new(&mut layout, path, references));
+                media.push(added.map_or_else(|| 1 + within.unwrap_or(0), |it| it.leaf.0));
+                beside.push(added);
+            }
             decoder
         }
         None => MessageDecoder::opaque(&mut layout),
@@ -73,7 +89,7 @@ pub(crate) fn table(
     let (columns, unselected) = select(columns, &all, |it| (it.origin != 0).then(|| it.feature.name.clone()));
     let steps = samples_schema(columns.iter().map(|it| it.feature.clone()).collect());
     let kept = columns.iter().map(|it| it.origin).collect();
-    let table = Table { layout: Arc::new(layout), decoder, kept, schema: steps.arrow(), media };
+    let table = Table { layout: Arc::new(layout), decoder, kept, schema: steps.arrow(), media, beside };
     Ok((table, steps, unselected))
 }
 
@@ -81,6 +97,46 @@ impl Table {
     /// Whether a column holds media.
     pub(crate) fn is_media(&self, position: usize) -> bool {
         self.layout.feature(LeafId(position)).storage == Storage::EncodedMedia
+    }
+
+    /// Whether the media of a field of [`References`] go beside the text that names them.
+    pub(crate) fn is_beside(&self, field: usize) -> bool {
+        self.beside.get(field).is_some_and(Option::is_some)
+    }
+
+    /// Pushes the media of a row that go beside its text, each with its field of [`References`], in their order; without bytes
+    /// where it is null.
+    pub(crate) fn push_beside(&self, media: &[(usize, Option<Bytes>)], columns: &mut Columns) {
+        for (field, column) in self.beside.iter().enumerate() {
+            let Some(Beside { list, leaf }) = *column else { continue };
+            let mut n = 0;
+            for (_, medium) in media.iter().filter(|it| it.0 == field) {
+                match medium {
+                    Some(bytes) => {
+                        columns.push_bytes(leaf, bytes);
+                        columns.push_valid(leaf);
+                    }
+                    None => columns.push_null(leaf),
+                }
+                n += 1;
+            }
+            columns.push_len(list, n);
+        }
+    }
+}
+
+impl Beside {
+    /// Behind all other columns, under the name of its field.
+    fn new(layout: &mut Layout, path: &str, references: &References) -> Self {
+        let names: BTreeSet<String> = layout.features().map(|it| it.name.clone()).collect();
+        let list = layout.list(&[], false);
+        let levels = [Level::List(list)];
+        let name = free_name(path, |it| names.contains(it));
+        let mut feature = Feature::new(name, DType::Bytes, Vec::new());
+        feature.storage = Storage::EncodedMedia;
+        feature.lists = Layout::shape(&levels);
+        feature.nullable = references.allows_missing();
+        Self { list, leaf: layout.leaf(feature, &levels) }
     }
 }
 
@@ -95,11 +151,23 @@ fn name_columns(layout: &mut Layout, types: &JsonType) {
     }
 }
 
-/// Checks that every field that is to be embedded is one that refers to media: text, or lists of text.
-fn check_embedded(types: &JsonType, options: &OpenOptions) -> Result<()> {
+/// Checks that every field that is to be embedded is one that refers to media: text, lists of text, or text within JSON text, where
+/// the records have it.
+fn check_embedded(
+    types: &JsonType,
+    beside: &[String],
+    options: &OpenOptions,
+    references: &References,
+) -> Result<()> {
     let texts = text_paths(types);
     for name in options.embed.keys() {
         let path = own_name_of_sample(name);
+        // What is not selected nobody has looked for.
+        if is_within_json(types, path)
+            && (beside.iter().any(|it| it == path) || !references.paths().contains(&path))
+        {
+            continue;
+        }
         let message = match texts.iter().filter(|it| *it == path).count() {
             1 => continue,
             0 => match kind_at(types, path) {
@@ -139,6 +207,18 @@ fn kind_at<'t>(types: &'t JsonType, path: &str) -> Option<&'t JsonKind> {
             members.iter().find_map(|it| kind_at(&it.value, below(path, &it.key)?))
         }
         other => path.is_empty().then_some(other),
+    }
+}
+
+/// Whether a path leads into JSON text, as where some rows have text and others a list of parts.
+pub(crate) fn is_within_json(types: &JsonType, path: &str) -> bool {
+    match &types.kind {
+        JsonKind::List(item) => is_within_json(item, path),
+        JsonKind::Object(members) => {
+            members.iter().any(|it| below(path, &it.key).is_some_and(|rest| is_within_json(&it.value, rest)))
+        }
+        JsonKind::Json => !path.is_empty(),
+        _ => false,
     }
 }
 

@@ -142,6 +142,97 @@ fn chats_have_their_pictures_where_they_name_them() {
     assert_eq!(source.plan().inputs.len(), 2);
 }
 
+/// Where content is sometimes text and sometimes a list of parts, it stays the text that it is, and the media that the parts name are
+/// a list beside it, in their order.
+#[test]
+fn chats_of_text_and_parts_have_their_pictures_beside_the_text() {
+    let rows = [
+        r#"{"messages": [{"role": "user", "content": "hello"}]}"#,
+        concat!(
+            r#"{"messages": [{"role": "user", "content": [{"type": "image", "image": "a.png"}, "#,
+            r#"{"type": "text", "text": "and"}, {"type": "image", "image": "deep/b.png"}]}, "#,
+            r#"{"role": "assistant", "content": "two"}, "#,
+            r#"{"role": "user", "content": [{"image": "data:image/png;base64,iVBORw=="}]}]}"#
+        ),
+        r#"{"messages": [{"role": "user", "content": [{"type": "text", "text": "none"}]}]}"#,
+    ];
+    let text = rows.join("\n");
+    let options = options(&["messages.content.image"]);
+    let source = open(&text, &options).unwrap();
+    let plan = source.plan();
+    let names: Vec<&str> = plan.streams[0].features.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["step_index", "messages.role", "messages.content", "messages.content.image"]);
+    let feature = &plan.streams[0].features[3];
+    assert_eq!((feature.storage, feature.lists.len()), (Storage::EncodedMedia, 1));
+    let inputs: Vec<_> = plan.inputs.iter().map(|it| it.path.display().to_string()).collect();
+    assert_eq!(inputs, ["set/rows.jsonl", "set/a.png", "set/deep/b.png"]);
+
+    let (found, damage) = read(source.as_ref());
+    assert!(damage.is_empty(), "{damage:?}");
+    let expected = [named(1, "a.png"), named(2, "deep/b.png"), (Some(b"\x89PNG".to_vec()), None)];
+    assert_eq!(of(&found, "messages.content.image"), expected);
+    let pictures = found[0].column_by_name("messages.content.image").unwrap().as_list::<i32>();
+    assert_eq!(pictures.offsets().lengths().collect::<Vec<_>>(), [0, 3, 0]);
+    // The text is as it is where nothing is embedded.
+    let (plain, _) = read(open(&text, &OpenOptions::default()).unwrap().as_ref());
+    for name in ["messages.role", "messages.content"] {
+        assert_eq!(found[0].column_by_name(name), plain[0].column_by_name(name), "{name}");
+    }
+    let learned = OpenOptions { learned: plan.learned.clone(), ..options.clone() };
+    let again = open(&text, &learned).unwrap();
+    assert!(again.plan() == plan);
+    assert_eq!(read(again.as_ref()).0, found);
+    // A row whose picture is not there is lost whole, or has null among its pictures.
+    let missing = text.replace("deep/b.png", "no.png");
+    let (found, damage) = read(open(&missing, &options).unwrap().as_ref());
+    assert_eq!((found.iter().map(RecordBatch::num_rows).sum::<usize>(), damage.len()), (2, 1));
+    assert!(of(&found, "messages.content.image").is_empty());
+    let nulls = with(options, "missing", "null");
+    let (found, damage) = read(open(&missing, &nulls).unwrap().as_ref());
+    assert!(damage.is_empty(), "{damage:?}");
+    let expected = [named(1, "a.png"), (None, None), (Some(b"\x89PNG".to_vec()), None)];
+    assert_eq!(of(&found, "messages.content.image"), expected);
+}
+
+/// What no part has is a mistake there as well.
+#[test]
+fn fields_that_no_part_has_are_mistakes() {
+    let text = "{\"m\": [{\"c\": \"x\"}]}\n{\"m\": [{\"c\": [{\"image\": \"a.png\", \"n\": 1}]}]}\n";
+    for field in ["m.c.imag", "m.c.n", "m.c.image.url"] {
+        let err = refused(text, &options(&[field]));
+        assert_eq!(err.kind(), ErrorKind::Config, "{field}");
+        assert!(err.to_string().contains(&format!("no row has the field `{field}`")), "{err}");
+    }
+    // All of what is of several kinds stays text.
+    assert!(refused(text, &options(&["m.c"])).to_string().contains("is JSON text"));
+    // What looks like references there is told, and how its media come beside it.
+    let source = open(text, &OpenOptions::default()).unwrap();
+    let told: Vec<_> = source.plan().findings.iter().filter(|it| it.reason == "references").collect();
+    let [told] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(told.at.feature.as_deref(), Some("m.c.image"));
+    assert_eq!(told.at.line_column, Some((2, 1)));
+    assert!(told.hint.as_deref().unwrap().ends_with("puts the media beside it"), "{told:?}");
+    let source = open(text, &options(&["m.c.image"])).unwrap();
+    assert!(source.plan().findings.iter().all(|it| it.reason != "references"));
+    // Records of any size are not taken apart for a hint.
+    let much = "x".repeat(1 << 20);
+    let long = format!("{{\"m\": [{{\"c\": [{{\"image\": \"a.png\", \"n\": \"{much}\"}}]}}]}}\n");
+    let source = open(&format!("{long}{text}"), &OpenOptions::default()).unwrap();
+    let told: Vec<_> = source.plan().findings.iter().filter(|it| it.reason == "references").collect();
+    assert_eq!(told.iter().map(|it| it.at.line_column).collect::<Vec<_>>(), [Some((3, 1))]);
+}
+
+/// A value that is kept as its own text names no file.
+#[test]
+fn values_of_their_own_text_name_nothing() {
+    let text = "{\"c\": \"x\"}\n{\"c\": [{\"image\": 1e400}, {\"image\": \"a.png\"}]}\n";
+    let source = open(text, &with(options(&["c.image"]), "mixed", "text")).unwrap();
+    let (found, damage) = read(source.as_ref());
+    assert!(damage.is_empty(), "{damage:?}");
+    assert_eq!(of(&found, "c.image"), [named(1, "a.png")]);
+    assert!(!source.plan().learned.as_deref().unwrap().contains("raw:"));
+}
+
 #[test]
 fn base64_is_bytes() {
     let embed = [("raw".to_owned(), Reference::Base64)].into_iter().collect();
@@ -256,6 +347,51 @@ fn links_lead_nowhere_else() {
     let later = JSONL.open(Arc::new(files), &learned).unwrap();
     assert_ne!(later.plan().partitions[0].recipe, recipe);
     assert_eq!(of(&read(later.as_ref()).0, "image")[2], named(5, "file.png"));
+}
+
+/// A pipe, a folder: neither is waited for, and neither is a picture.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo").arg(dir.path().join("pipe.png")).status().unwrap();
+    assert!(made.success());
+    std::fs::create_dir(dir.path().join("folder.png")).unwrap();
+    std::fs::write(dir.path().join("a.png"), png(1)).unwrap();
+    let names = ["a.png", "pipe.png", "folder.png"];
+    let text: String = names.iter().map(|it| format!("{{\"image\": \"{it}\"}}\n")).collect();
+    std::fs::write(dir.path().join("rows.jsonl"), text).unwrap();
+    let open = |options: OpenOptions| {
+        let files = LocalFiles::file(&dir.path().join("rows.jsonl"));
+        JSONL.open(Arc::new(files), &options).unwrap()
+    };
+    let (rows, damage) = read(open(options(&["image"])).as_ref());
+    assert_eq!(of(&rows, "image"), [named(1, "a.png")]);
+    let told: Vec<String> = damage.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("`pipe.png`") && told[0].contains("it is no regular file"), "{told:?}");
+    assert!(told[1].contains("`folder.png`") && told[1].contains("it is a folder"), "{told:?}");
+    let (rows, damage) = read(open(with(options(&["image"]), "missing", "null")).as_ref());
+    assert!(damage.is_empty(), "{damage:?}");
+    assert_eq!(of(&rows, "image"), [named(1, "a.png"), (None, None), (None, None)]);
+}
+
+/// Paths of inputs are noted as text.
+#[cfg(unix)]
+#[test]
+fn folders_whose_names_are_no_text_are_told() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let folder = std::path::Path::new(std::ffi::OsStr::from_bytes(b"set\xff"));
+    let rows = folder.join("rows.jsonl");
+    let all = MemoryFiles::default()
+        .with(&rows, "{\"image\": \"a.png\"}\n".to_owned())
+        .with(folder.join("a.png"), png(1));
+    let err = JSONL.open(Arc::new(Beside(all.clone())), &options(&["image"])).err().unwrap();
+    assert_eq!((err.kind(), err.locus().path.as_deref()), (ErrorKind::Unsupported, Some(folder)));
+    assert!(err.to_string().contains("not UTF-8") && err.hint().is_some(), "{err}");
+    // Where nothing is embedded the rows are read as ever.
+    assert!(JSONL.open(Arc::new(Beside(all)), &OpenOptions::default()).is_ok());
 }
 
 #[test]

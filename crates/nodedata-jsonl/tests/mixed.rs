@@ -95,6 +95,42 @@ fn one_record_decides_nothing_of_another() {
     assert!(damage.len() == 1 && damage[0].to_string().contains("appears twice"), "{damage:?}");
 }
 
+/// What stands in front of the number that a record is refused for decides no type.
+#[test]
+fn a_record_that_is_refused_leaves_no_trace() {
+    let number = "123456789012345678901234567890";
+    // In the last the record is no JSON either, so that it has no text of its own.
+    for (odd, words) in [
+        (format!("{{\"a\": 0.5, \"n\": {number}}}"), &["json", "refuse"][..]),
+        (format!("{{\"a\": \"x\", \"n\": {number}}}"), &["json", "refuse"]),
+        (format!("{{\"a\": 0.5, \"n\": {number}"), &["json", "refuse", "text"]),
+    ] {
+        let text = format!("{{\"a\": 1, \"n\": 1}}\n{odd}\n{{\"a\": 9007199254740993, \"n\": 2}}\n");
+        for word in words {
+            let source = open(&text, &mixed(word)).unwrap();
+            assert_eq!(source.plan().streams[0].features[1].dtype.name(), "int64", "{word}: {odd}");
+            assert!(source.plan().findings.is_empty(), "{word}: {:?}", source.plan().findings);
+            assert_eq!(read(source.as_ref()).1.len(), 1, "{word}: {odd}");
+        }
+    }
+}
+
+/// Records that are not decoded are kept to the byte, whatever becomes of values in columns.
+#[test]
+fn bytes_are_kept_as_they_are() {
+    let records = ["{\"a\": 123456789012345678901234567890}", "{\"a\": 1e400}"];
+    for word in ["json", "refuse", "text"] {
+        let options = OpenOptions { undecoded: vec!["steps".to_owned()], ..mixed(word) };
+        let (rows, damage) = read(open(&records.join("\n"), &options).unwrap().as_ref());
+        assert!(damage.is_empty(), "{word}: {damage:?}");
+        let kept = rows.iter().flat_map(|it| {
+            let data = it.column_by_name("data").unwrap().as_binary::<i32>().clone();
+            (0..data.len()).map(|row| data.value(row).to_vec()).collect::<Vec<_>>()
+        });
+        assert_eq!(kept.collect::<Vec<_>>(), records.map(|it| it.as_bytes().to_vec()), "{word}");
+    }
+}
+
 /// No text of the data is taken for one that stands for something else.
 #[test]
 fn a_text_is_a_text_however_it_begins() {

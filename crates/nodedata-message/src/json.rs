@@ -18,6 +18,7 @@ mod raw;
 mod row;
 mod scalar;
 mod schema;
+mod skim;
 mod text;
 mod texts_at;
 mod value_at;

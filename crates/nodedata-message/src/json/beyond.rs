@@ -31,17 +31,24 @@ pub fn whole_beyond_64_bits(record: &[u8]) -> Option<(usize, &str)> {
     None
 }
 
-/// Whether so many digits stand side by side anywhere, as they do in nearly no record. Of such a run one is at every so many
-/// bytes, so that a look there, and at the digits around, is enough.
+/// Whether so many digits stand side by side anywhere, other than behind a point, as they do in nearly no record. Of such a run one
+/// is at every so many bytes, so that a look there, and at the digits around, is enough.
 fn has_run_of_digits(record: &[u8]) -> bool {
     let is_digit = |it: &&u8| it.is_ascii_digit();
-    (DIGITS_MIN - 1..record.len()).step_by(DIGITS_MIN).any(|at| {
-        let (before, after) = record.split_at(at);
-        match after.iter().take_while(is_digit).count() {
-            0 => false,
-            n_after => DIGITS_MIN <= before.iter().rev().take_while(is_digit).count() + n_after,
+    let mut at = DIGITS_MIN - 1;
+    while at < record.len() {
+        let n_after = record[at..].iter().take_while(is_digit).count();
+        if n_after > 0 {
+            let before = &record[..at];
+            let n_before = before.iter().rev().take_while(is_digit).count();
+            let is_fraction = before[..before.len() - n_before].last() == Some(&b'.');
+            if !is_fraction && DIGITS_MIN <= n_before + n_after {
+                return true;
+            }
         }
-    })
+        at += n_after.next_multiple_of(DIGITS_MIN).max(DIGITS_MIN);
+    }
+    false
 }
 
 #[cfg(test)]
@@ -73,6 +80,8 @@ mod tests {
             assert!(!has_run_of_digits(format!("{record}{numbers}").as_bytes()), "{lead}");
             assert!(has_run_of_digits(format!("{record}1234567890123456789").as_bytes()), "{lead}");
             assert!(!has_run_of_digits(format!("{record}123456789012345678").as_bytes()), "{lead}");
+            assert!(!has_run_of_digits(format!("{record}[0.1234567890123456789]").as_bytes()), "{lead}");
+            assert!(has_run_of_digits(format!("{record}1234567890123456789.0").as_bytes()), "{lead}");
         }
     }
 }

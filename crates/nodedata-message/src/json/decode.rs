@@ -26,23 +26,30 @@ pub(super) fn decode(
     media: &mut RowMedia,
 ) -> Result<Fit> {
     let mut row = Row::new(columns, media, plan.row_bytes_max, plan.loose);
-    if plan.wire == Wire::Json
-        && let Some((at, digits)) = whole_beyond_64_bits(payload)
-    {
-        return Err(row.error(format!("the whole number {digits} at its byte {at} is beyond 64 bits")));
-    }
     let path = Path::ROOT;
     let seed = NodeSeed { node: &plan.root, path: &path, row: &mut row };
     let outcome = match plan.wire {
         Wire::Json => {
-            let mut reader = serde_json::Deserializer::from_slice(payload);
-            seed.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|err| err.to_string())
+            // Bytes that are text as a whole need no look at each of the texts within.
+            let outcome = match simdutf8::basic::from_utf8(payload) {
+                Ok(text) => whole(seed, serde_json::Deserializer::from_str(text)),
+                Err(_) => whole(seed, serde_json::Deserializer::from_slice(payload)),
+            };
+            outcome.map_err(|err| err.to_string())
         }
         Wire::Cbor => {
             let mut reader = CborReader::new(payload);
             seed.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|err| err.to_string())
         }
     };
+    if plan.wire == Wire::Json
+        && (row.may_be_rounded || outcome.is_err())
+        && let Some((at, digits)) = whole_beyond_64_bits(payload)
+    {
+        // Whatever else is wrong, at whatever value.
+        (row.failed_at, row.passed_limit) = (None, false);
+        return Err(row.error(format!("the whole number {digits} at its byte {at} is beyond 64 bits")));
+    }
     outcome.map_err(|message| row.error(message))?;
     if let Some(id) = plan.extra {
         if row.extra.is_empty() {
@@ -54,6 +61,15 @@ pub(super) fn decode(
         }
     }
     Ok(if row.diverted { Fit::Partly } else { Fit::Whole })
+}
+
+/// The one value that a reader has.
+pub(super) fn whole<'de, S: DeserializeSeed<'de>, R: serde_json::de::Read<'de>>(
+    seed: S,
+    mut reader: serde_json::Deserializer<R>,
+) -> serde_json::Result<S::Value> {
+    let value = seed.deserialize(&mut reader)?;
+    reader.end().map(|()| value)
 }
 
 /// Decodes one value of the tree into its columns.

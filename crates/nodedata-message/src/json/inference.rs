@@ -4,11 +4,13 @@ use nodedata_core::{Error, ErrorKind, Layout, Locus, Result};
 use serde::{Deserialize, Serialize, de::DeserializeSeed as _};
 
 use super::{
+    decode::whole,
     json_type::{JsonKind, JsonType},
     non_finite::respelled,
     observed::{Limits, MEMBERS_MAX, Observed, Place},
     observer::Observer,
     plan::{LEAVES_MAX, Wire},
+    skim::skim,
 };
 use crate::{MessageDecoder, cbor::CborReader};
 
@@ -66,13 +68,23 @@ impl JsonInference {
     /// # Errors
     /// `Corrupt`, at the byte of the message, when it is not JSON (or CBOR) or names a key twice.
     pub fn observe(&mut self, payload: &[u8], place: Place) -> Result<()> {
+        if self.wire == Wire::Json && self.observe_like(payload, place) {
+            return Ok(());
+        }
+        self.observe_unlike(payload, place)
+    }
+
+    /// As [`Self::observe`], of a message that [`Self::observe_like`] has not taken.
+    ///
+    /// # Errors
+    /// As [`Self::observe`].
+    pub fn observe_unlike(&mut self, payload: &[u8], place: Place) -> Result<()> {
         self.n_messages += 1;
         let (limits, n_objects) = (self.limits, &mut self.n_objects);
         let seed = Observer { observed: &mut self.root, n_objects, limits, place, depth: 0 };
         let outcome = match self.wire {
             Wire::Json => {
-                let mut reader = serde_json::Deserializer::from_slice(payload);
-                let outcome = seed.deserialize(&mut reader).and_then(|()| reader.end());
+                let outcome = whole(seed, serde_json::Deserializer::from_slice(payload));
                 outcome.map_err(|err| broken_json(payload, &err))
             }
             Wire::Cbor => {
@@ -83,6 +95,16 @@ impl JsonInference {
         };
         self.is_broken |= outcome.is_err();
         outcome
+    }
+
+    /// Takes a JSON message into account that is like those before it, without parsing it. Tells whether it did: then it is JSON, and
+    /// no whole number in it is beyond 64 bits. If not, what it left behind is of what it begins with, and it is
+    /// for [`Self::observe_unlike`]; whoever leaves it out shows the others to a new inference.
+    pub fn observe_like(&mut self, payload: &[u8], place: Place) -> bool {
+        let Ok(text) = simdutf8::basic::from_utf8(payload) else { return false };
+        let is_like = skim(text, &mut self.root, &mut self.n_objects, place);
+        self.n_messages += u64::from(is_like);
+        is_like
     }
 
     /// As [`Self::observe`], without a trace of a message that fails. One with numbers that are not finite does not.

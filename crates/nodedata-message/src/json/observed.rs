@@ -9,6 +9,8 @@ use super::{
 
 /// Keys of one object. One with more is a map whose keys are data: it becomes JSON text.
 pub(super) const MEMBERS_MAX: usize = 512;
+/// Members among which the next key of an object is looked for one by one.
+const MEMBERS_AHEAD_MAX: usize = 8;
 /// Nesting that becomes columns; what lies deeper becomes JSON text.
 pub(super) const DEPTH_MAX: usize = 24;
 
@@ -241,6 +243,21 @@ impl Members {
         member.last_object = n_object;
         member.n_seen += 1;
         Met::Member(&mut member.value)
+    }
+
+    /// The member `key`, known already, at `from` or behind it, and its position; one more object has it, or with `step` -1 one
+    /// less.
+    pub(super) fn count_behind(
+        &mut self,
+        key: &[u8],
+        from: usize,
+        step: u64,
+    ) -> Option<(usize, &mut Observed)> {
+        let ahead = self.all.get(from..)?.iter().take(MEMBERS_AHEAD_MAX);
+        let idx = from + ahead.into_iter().position(|it| it.key.as_bytes() == key)?;
+        let member = &mut self.all[idx];
+        member.n_seen = member.n_seen.wrapping_add(step);
+        Some((idx, &mut member.value))
     }
 
     /// Where `key` is, or now is; `None` when there are too many already. One more than may be is kept: it says that

@@ -22,11 +22,14 @@ pub(super) struct Row<'c> {
     pub(super) bytes_left: usize,
     /// The innermost value that failed.
     pub(super) failed_at: Option<String>,
-    passed_limit: bool,
+    pub(super) passed_limit: bool,
     /// As [`super::JsonPlan::loose`].
     pub(super) loose: bool,
     /// Whether a value that does not fit stands in `extra`.
     pub(super) diverted: bool,
+    /// Whether a number may have been rounded by the parser: one beyond 64 bits is among the floats, or values became text without
+    /// a look at each.
+    pub(super) may_be_rounded: bool,
 }
 
 impl<'c> Row<'c> {
@@ -38,11 +41,24 @@ impl<'c> Row<'c> {
     ) -> Self {
         let (scratch, extra) = (Vec::new(), Vec::new());
         let (failed_at, passed_limit, diverted) = (None, false, false);
-        Self { columns, media, scratch, extra, bytes_left, failed_at, passed_limit, loose, diverted }
+        let may_be_rounded = loose;
+        Self {
+            columns,
+            media,
+            scratch,
+            extra,
+            bytes_left,
+            failed_at,
+            passed_limit,
+            loose,
+            diverted,
+            may_be_rounded,
+        }
     }
 
     /// Begins the next member of `extra`: what follows is its value.
     pub(super) fn begin_extra<E: de::Error>(&mut self, path: &Path<'_>) -> Result<(), E> {
+        self.may_be_rounded = true;
         self.extra.push(if self.extra.is_empty() { b'{' } else { b',' });
         serde_json::to_writer(&mut self.extra, &path.to_string()).map_err(E::custom)?;
         self.extra.push(b':');
@@ -128,6 +144,7 @@ pub(super) fn with_json_text<'de, D: Deserializer<'de>, T>(
     row: &mut Row<'_>,
     push: impl FnOnce(&mut Columns, &[u8]) -> T,
 ) -> Result<T, D::Error> {
+    row.may_be_rounded = true;
     let mut scratch = std::mem::take(&mut row.scratch);
     scratch.clear();
     json_text(from, &mut scratch, row.bytes_left)?;

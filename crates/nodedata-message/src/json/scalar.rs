@@ -158,8 +158,11 @@ impl<'de> Visitor<'de> for ScalarSeed<'_, '_> {
     fn visit_f64<E: Error>(self, value: f64) -> Result<bool, E> {
         // Beyond 2^53 a float no longer names one whole number.
         const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+        // 2^63: whole numbers that the parser hands out as floats are not nearer to 0.
+        const ROUNDED_MIN: f64 = 9_223_372_036_854_775_808.0;
         match self.scalar {
             Scalar::Float64 => {
+                self.row.may_be_rounded |= ROUNDED_MIN <= value.abs();
                 self.push(value.to_le_bytes());
                 Ok(true)
             }

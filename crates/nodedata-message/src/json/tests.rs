@@ -276,6 +276,12 @@ fn objects_that_cost_nothing_in_the_message_are_bounded() {
     let err = plan.decode(message(200).as_bytes(), &mut columns, &mut RowMedia::default()).unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Limit);
     columns.abort_row();
+    // A number that no column holds is told as such, however much lies in front of it.
+    let message = format!(r#"[{}{{"p0":99999999999999999999}}]"#, "{},".repeat(200));
+    let err = plan.decode(message.as_bytes(), &mut columns, &mut RowMedia::default()).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Corrupt);
+    assert!(err.to_string().contains("is beyond 64 bits"), "{err}");
+    columns.abort_row();
     assert_eq!(columns.finish()[0].len(), 1);
 }
 

@@ -2,8 +2,11 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::non_finite::behind_mark;
+
 /// The texts of a JSON record at some dotted paths, each with the position of its path, in the order in which the record has them.
 /// Lists on the way are walked through, and keys may have dots themselves. `None` of what is no JSON.
+/// Texts that stand for something else, in a record of [`super::with_raw_text`], are none.
 pub fn texts_at(record: &[u8], paths: &[&str]) -> Option<Vec<(usize, String)>> {
     let mut found = Vec::new();
     let rests = paths.iter().copied().enumerate().collect();
@@ -58,7 +61,9 @@ impl<'de> Visitor<'de> for TextsAt<'_, '_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        if let Some((path, _)) = self.rests.iter().find(|it| it.1.is_empty()) {
+        if let Some((path, _)) = self.rests.iter().find(|it| it.1.is_empty())
+            && behind_mark(value).is_none()
+        {
             self.found.push((*path, value.to_owned()));
         }
         Ok(())
@@ -111,6 +116,7 @@ impl<'p> Visitor<'_> for Below<'_, 'p> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::with_raw_text;
 
     #[test]
     fn texts_come_in_the_order_of_the_record() {
@@ -122,5 +128,11 @@ mod tests {
         assert_eq!(found, expected.map(|(path, text)| (path, text.to_owned())));
         assert_eq!(texts_at(b"{\"image\": \"a\"", &paths), None);
         assert_eq!(texts_at(b"[\"a\"]", &paths), Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_stands_for_a_value_is_no_text() {
+        let record = with_raw_text(br#"{"image": 1e400, "images": ["a", "\ud800", NaN]}"#).unwrap();
+        assert_eq!(texts_at(&record, &["image", "images"]), Some(vec![(1, "a".to_owned())]));
     }
 }
