@@ -50,6 +50,11 @@ fn is_any_wanted(from: u64, n: u64) -> bool {
     n != 0 && (from < FIRST || (from + n) / ONE_IN != from / ONE_IN)
 }
 
+/// Messages of a stream, of which there may be none.
+fn n_of(by_stream: &BTreeMap<usize, u64>, stream: usize) -> u64 {
+    by_stream.get(&stream).copied().unwrap_or(0)
+}
+
 /// Payloads of the streams that are wanted, decompressed where rosbag2 compressed them one by one. Only units with such a
 /// message are read, where the file counts what is in them.
 ///
@@ -66,7 +71,7 @@ pub(crate) fn sample<F: LogFile>(
     let mut sampler = Sampler {
         options,
         samples: BTreeMap::new(),
-        n_seen: BTreeMap::new(),
+        n_seen: Arc::default(),
         last: BTreeMap::new(),
         decompressor: Decompressor::default(),
     };
@@ -79,8 +84,7 @@ pub(crate) fn sample<F: LogFile>(
     // The last message of each stream, by where it is.
     let mut last: BTreeMap<(usize, usize), BTreeMap<usize, u64>> = BTreeMap::new();
     for (stream, (place, ordinal)) in std::mem::take(&mut sampler.last) {
-        let n_seen = sampler.n_seen.get(&stream).copied().unwrap_or(0);
-        if !n_seen.checked_sub(1).is_none_or(is_wanted) {
+        if !n_of(&sampler.n_seen, stream).checked_sub(1).is_none_or(is_wanted) {
             last.entry(place).or_default().insert(stream, ordinal);
         }
     }
@@ -96,8 +100,8 @@ pub(crate) fn sample<F: LogFile>(
 struct Sampler<'a> {
     options: &'a OpenOptions,
     samples: BTreeMap<usize, Sample>,
-    /// Messages of each stream in front of the unit.
-    n_seen: BTreeMap<usize, u64>,
+    /// Messages of each stream in front of the unit. Shared with the walk over it while that goes on.
+    n_seen: Arc<BTreeMap<usize, u64>>,
     /// File and unit of each stream's last message, and its position there.
     last: BTreeMap<usize, ((usize, usize), u64)>,
     decompressor: Decompressor,
@@ -105,12 +109,12 @@ struct Sampler<'a> {
 
 impl Sampler<'_> {
     fn unit(&mut self, file: &impl LogFile, place: (usize, usize), routes: &Arc<Routes>) -> Result<()> {
-        let before = self.n_seen.clone();
-        let from = move |stream: usize| before.get(&stream).copied().unwrap_or(0);
         let counts = match counts_of(file, place.1, routes) {
             Some(counts) => {
-                if counts.iter().any(|(stream, n)| is_any_wanted(from(*stream), *n)) {
-                    let is_taken = move |stream: usize, ordinal: u64| is_wanted(from(stream) + ordinal);
+                if counts.iter().any(|(stream, n)| is_any_wanted(n_of(&self.n_seen, *stream), *n)) {
+                    let before = Arc::clone(&self.n_seen);
+                    let is_taken =
+                        move |stream: usize, ordinal: u64| is_wanted(n_of(&before, stream) + ordinal);
                     self.walk(file, place.1, routes, is_taken)?;
                 }
                 counts
@@ -119,21 +123,23 @@ impl Sampler<'_> {
                 // Its messages are counted on the way.
                 let n_streams = routes.streams().map(|it| it + 1).max().unwrap_or(0);
                 let counted: Arc<[AtomicU64]> = (0..n_streams).map(|_| AtomicU64::new(0)).collect();
-                let counting = Arc::clone(&counted);
+                let (counting, before) = (Arc::clone(&counted), Arc::clone(&self.n_seen));
                 let is_taken = move |stream: usize, ordinal: u64| {
                     if let Some(n) = counting.get(stream) {
                         n.store(ordinal + 1, Ordering::Relaxed);
                     }
-                    is_wanted(from(stream) + ordinal)
+                    is_wanted(n_of(&before, stream) + ordinal)
                 };
                 self.walk(file, place.1, routes, is_taken)?;
                 let counted = counted.iter().map(|it| it.load(Ordering::Relaxed));
                 counted.enumerate().filter(|it| it.1 != 0).collect()
             }
         };
+        // The walk is over, and nobody else has them: they are not copied.
+        let n_seen = Arc::make_mut(&mut self.n_seen);
         for (stream, n) in counts {
             if let Some(ordinal) = n.checked_sub(1) {
-                *self.n_seen.entry(stream).or_default() += n;
+                *n_seen.entry(stream).or_default() += n;
                 self.last.insert(stream, (place, ordinal));
             }
         }

@@ -98,7 +98,7 @@ pub(crate) struct Decoder<'a, S> {
     pub(crate) absent_bytes_left: usize,
     /// Bytes skipped for alignment that were not 0; counted only by a sink that measures.
     pub(crate) n_odd_padding: usize,
-    /// Texts that are none; counted only by a sink that takes them.
+    /// Texts that are none; counted only by a sink that measures.
     pub(crate) n_odd_texts: usize,
 }
 
@@ -371,7 +371,7 @@ impl<S: Sink> Decoder<'_, S> {
         if !self.sink.is_last_text(leaf, value)
             && let Err(err) = std::str::from_utf8(value)
         {
-            if !(S::TAKES_ANY_TEXT && bytes.ends_with(&[0])) {
+            if !(S::MEASURES && bytes.ends_with(&[0])) {
                 return Err(Fault { op, at: pos + err.valid_up_to(), what: What::NotUtf8 });
             }
             self.n_odd_texts += 1;

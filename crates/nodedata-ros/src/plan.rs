@@ -33,6 +33,7 @@ struct Encapsulation {
 }
 
 /// How far a payload was read, and what was skipped on the way.
+#[derive(Clone, Copy)]
 struct End {
     pos: usize,
     n_odd_padding: usize,
@@ -92,7 +93,7 @@ impl RosPlan {
         let data = &payload[HEADER_BYTES..];
         let unit_width =
             if self.plain.has_wide_text { self.unit_width(data, header) } else { UnitWidth::Two };
-        let (end, ending, is_text) = match self.run(data, header, unit_width, &mut Nowhere::<true>) {
+        let (end, ending, is_text) = match self.run(data, header, unit_width, &mut Nowhere) {
             Ok(End { pos, n_odd_texts, .. }) => {
                 let rest = data.get(pos..).unwrap_or_default();
                 let ending = match rest.len() {
@@ -117,10 +118,9 @@ impl RosPlan {
         let unit_width =
             if self.plain.has_wide_text { self.unit_width(data, header) } else { UnitWidth::Two };
         let result = self.run(data, header, unit_width, columns).and_then(|End { pos: end, .. }| {
-            let padding = if header.wire == Wire::Ros1 { 0 } else { padding(&data[end..]) };
             let n = data.len() - end;
             let op = self.program(header).ops.len();
-            if n <= padding { Ok(()) } else { Err(Fault { op, at: end, what: What::Left { n } }) }
+            if header.ends(data, end) { Ok(()) } else { Err(Fault { op, at: end, what: What::Left { n } }) }
         });
         result.map_err(|fault| self.report(self.program(header), fault, header_bytes, data.len(), columns))
     }
@@ -129,17 +129,20 @@ impl RosPlan {
     ///
     /// Found by decoding into nothing, because rows cannot be taken back without what the caller pushed.
     /// Short text can fit at more than one width, shifting what follows: the right one skips no bytes
-    /// with a value as padding, and leaves none behind.
+    /// with a value as padding, and leaves none behind. One under which some text is none is taken where
+    /// no other reads the payload to its end: the message has no columns then, and its definition is still its.
     fn unit_width(&self, data: &[u8], header: Encapsulation) -> UnitWidth {
-        let misfit = |width: UnitWidth| {
-            let end = self.run(data, header, width, &mut Nowhere::<false>).ok()?;
-            Some((end.n_odd_padding, data.len() - end.pos))
-        };
-        UnitWidth::ALL
-            .into_iter()
-            .filter_map(|it| misfit(it).map(|misfit| (misfit, it)))
-            .min_by_key(|(misfit, _)| *misfit)
-            .map_or(UnitWidth::Two, |(_, it)| it)
+        let ends = UnitWidth::ALL.map(|width| {
+            let end = self.run(data, header, width, &mut Nowhere).ok()?;
+            Some((end, header.ends(data, end.pos), width))
+        });
+        let misfit = |end: &End| (end.n_odd_padding, data.len().saturating_sub(end.pos));
+        let ends = ends.into_iter().flatten();
+        let texts = ends.clone().filter(|(end, ..)| end.n_odd_texts == 0).min_by_key(|it| misfit(&it.0));
+        let others = ends.filter(|(end, ..)| end.n_odd_texts != 0);
+        let others = others.min_by_key(|(end, fits, _)| (!fits, misfit(end)));
+        let best = texts.filter(|it| it.1).or(others.filter(|it| it.1)).or(texts).or(others);
+        best.map_or(UnitWidth::Two, |(_, _, width)| width)
     }
 
     fn program(&self, header: Encapsulation) -> &Program {
@@ -260,6 +263,12 @@ fn padding(rest: &[u8]) -> usize {
 }
 
 impl Encapsulation {
+    /// Whether nothing but padding is behind a message that ends at `pos`.
+    fn ends(self, data: &[u8], pos: usize) -> bool {
+        let rest = data.get(pos..).unwrap_or_default();
+        rest.len() <= if self.wire == Wire::Ros1 { 0 } else { padding(rest) }
+    }
+
     fn parse(payload: &[u8]) -> Result<Self> {
         let &[first, id, _, _, ..] = payload else {
             let n = payload.len();

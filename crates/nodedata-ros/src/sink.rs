@@ -2,10 +2,9 @@ use nodedata_core::{Columns, LeafId, ListId};
 
 /// Where decoded values go: columns, or nowhere while a payload is only measured.
 pub(crate) trait Sink {
-    /// Whether the decoder should look at what it skips.
+    /// Whether only sizes are asked for. The decoder then looks at what it skips, and a text may be none, where its end shows that
+    /// it was meant as one: a row keeps such a message as it came.
     const MEASURES: bool = false;
-    /// Whether a text may be none, where its end shows that it was meant as one: a row keeps such a message as it came.
-    const TAKES_ANY_TEXT: bool = false;
 
     /// One value, little endian.
     fn one<const N: usize>(&mut self, leaf: LeafId, value: [u8; N]);
@@ -89,12 +88,11 @@ impl Sink for Columns {
     }
 }
 
-/// Decodes without keeping anything; where only sizes are asked for, whatever texts say.
-pub(crate) struct Nowhere<const TAKES_ANY_TEXT: bool>;
+/// Decodes without keeping anything, whatever texts say.
+pub(crate) struct Nowhere;
 
-impl<const TAKES_ANY_TEXT: bool> Sink for Nowhere<TAKES_ANY_TEXT> {
+impl Sink for Nowhere {
     const MEASURES: bool = true;
-    const TAKES_ANY_TEXT: bool = TAKES_ANY_TEXT;
 
     fn one<const N: usize>(&mut self, _: LeafId, _: [u8; N]) {}
     fn many(&mut self, _: LeafId, _: &[u8]) {}

@@ -40,29 +40,30 @@ impl<S: Sink> Decoder<'_, S> {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
         let bytes = self.slice(op, pos, n_bytes)?;
-        let is_utf16 = match self.unit_width {
+        let reading = match self.unit_width {
             UnitWidth::Four => {
-                bytes.as_chunks::<4>().0.iter().all(|it| {
-                    let unit = if BIG { u32::from_be_bytes(*it) } else { u32::from_le_bytes(*it) };
-                    unit <= 0x10_ffff
-                }) && append(
-                    &mut text,
-                    bytes.as_chunks::<4>().0.iter().flat_map(|it| {
-                        let unit = if BIG { u32::from_be_bytes(*it) } else { u32::from_le_bytes(*it) };
-                        utf16(unit)
-                    }),
-                )
+                let units = bytes.as_chunks::<4>().0.iter();
+                let units =
+                    units.map(|it| if BIG { u32::from_be_bytes(*it) } else { u32::from_le_bytes(*it) });
+                match units.clone().all(|it| it <= 0x10_ffff) {
+                    true => append(&mut text, units.flat_map(utf16)),
+                    false => Reading::Foreign,
+                }
             }
             UnitWidth::Two | UnitWidth::TwoCountedInBytes => {
                 let (units, rest) = bytes.as_chunks::<2>();
                 let units = units
                     .iter()
                     .map(|it| if BIG { u16::from_be_bytes(*it) } else { u16::from_le_bytes(*it) });
-                rest.is_empty() && append(&mut text, units)
+                if rest.is_empty() { append(&mut text, units) } else { Reading::Foreign }
             }
         };
-        if !is_utf16 {
-            return Err(Fault { op, at: pos, what: What::NotUtf16 });
+        match reading {
+            Reading::Text => {}
+            Reading::Unpaired if S::MEASURES => self.n_odd_texts += 1,
+            Reading::Unpaired | Reading::Foreign => {
+                return Err(Fault { op, at: pos, what: What::NotUtf16 });
+            }
         }
         self.sink.bytes(leaf, text.as_bytes());
         self.text = text;
@@ -70,15 +71,28 @@ impl<S: Sink> Decoder<'_, S> {
     }
 }
 
+/// What units of some width are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// A text.
+    Text,
+    /// One but for surrogates that lack their other half.
+    Unpaired,
+    /// Nothing that a text has at this width.
+    Foreign,
+}
+
 /// Appends UTF-16. A NUL is refused: read at the wrong width, nearly every text has one.
-fn append(text: &mut String, units: impl Iterator<Item = u16>) -> bool {
-    char::decode_utf16(units).all(|it| match it {
-        Ok('\0') | Err(_) => false,
-        Ok(it) => {
-            text.push(it);
-            true
+fn append(text: &mut String, units: impl Iterator<Item = u16>) -> Reading {
+    let mut reading = Reading::Text;
+    for it in char::decode_utf16(units) {
+        match it {
+            Ok('\0') => return Reading::Foreign,
+            Ok(it) => text.push(it),
+            Err(_) => reading = Reading::Unpaired,
         }
-    })
+    }
+    reading
 }
 
 /// One unit of 4 bytes: a UTF-16 unit or, from writers with a 32-bit `wchar_t`, a whole character.

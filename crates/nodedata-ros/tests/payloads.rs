@@ -257,6 +257,36 @@ fn wide_text_of_every_width() {
     assert!(topic.cdr(&lone_surrogate).is_err());
 }
 
+/// The width is found all the same, so that the text is named that is none.
+#[test]
+fn a_text_that_is_none_beside_wide_text_is_named() {
+    let topic = topic("wstring w\nstring s\nfloat64 x", Dialect::Ros2);
+    for (n, width) in [(2, 2), (2, 4), (4, 2)] {
+        let mut writer = Writer::new(Encoding::CDR[0]);
+        writer.u32(n);
+        for unit in "hi".encode_utf16() {
+            if width == 4 {
+                writer.u32(u32::from(unit))
+            } else {
+                writer.number(unit.to_le_bytes())
+            };
+        }
+        writer.string("ab").f64(0.5);
+        let mut payload = writer.finish();
+        let at = 8 + 2 * width + 4;
+        assert_eq!(payload[at..at + 2], *b"ab");
+        assert_eq!(topic.cdr(&payload).unwrap()[1].1, json!("ab"), "{n} units of {width} bytes");
+        payload[at] = 0xff;
+        let err = topic.cdr(&payload).unwrap_err();
+        assert_eq!(
+            err.to_string(),
+            format!("string is not UTF-8 at byte {at}"),
+            "{n} units of {width} bytes"
+        );
+        assert_eq!(err.locus().feature.as_deref(), Some("s"));
+    }
+}
+
 #[test]
 fn optional_members() {
     let text = "struct In { long a; @optional sequence<float> l; };

@@ -45,6 +45,13 @@ pub(crate) fn contradictions(metadata: &BagMetadata, path: &Path, files: &[Opene
         let names = listed(more.iter().map(String::as_str));
         tell(format!("{} of the bag's files are not named; they are read: {names}", more.len()));
     }
+    let mut n_of: BTreeMap<&str, u64> = BTreeMap::new();
+    metadata.files.iter().for_each(|it| *n_of.entry(it).or_default() += 1);
+    n_of.retain(|_, n| 1 < *n);
+    if !n_of.is_empty() {
+        let names = listed(n_of.keys().copied());
+        tell(format!("files are named more than once, and each that is here is read once: {names}"));
+    }
     counts(metadata, files, &mut tell);
     let first =
         files.iter().map(|(_, it)| it.log.as_deref().and_then(first_time)).collect::<Option<Vec<_>>>();

@@ -9,11 +9,13 @@ use nodedata_log::{
     Routes, SALVAGE_HINT, Selector, StoredFile, Unit,
 };
 
+/// How the names of packed files end: `ros2 bag` writes the first, `zstd` the second.
+pub(crate) const ENDINGS: [&str; 2] = ["zstd", "zst"];
+
 /// The name of a file without the ending that says that it is packed; `None` where it has none.
 pub(crate) fn unpacked_name(path: &Path) -> Option<&Path> {
     let ending = path.extension()?.to_str()?;
-    // `ros2 bag` writes the first, `zstd` the second.
-    let is_packed = ["zstd", "zst"].iter().any(|it| it.eq_ignore_ascii_case(ending));
+    let is_packed = ENDINGS.iter().any(|it| it.eq_ignore_ascii_case(ending));
     path.file_stem().filter(|_| is_packed).map(Path::new)
 }
 

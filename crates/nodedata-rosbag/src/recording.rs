@@ -140,6 +140,17 @@ fn bag(folder: &Path, mut files: Vec<BagFile>, metadata: Option<PathBuf>) -> Bag
     Bag { key, files, metadata, twins }
 }
 
+impl Bag {
+    /// Two files of which the same would come out, by their names.
+    pub(crate) fn packed_twice(&self) -> Option<[&Path; 2]> {
+        let mut seen: BTreeMap<(&Path, &OsStr), &Path> = BTreeMap::new();
+        self.files.iter().filter(|it| it.is_packed).find_map(|it| {
+            let first = seen.insert((it.folder(), it.plain_name()), &it.path)?;
+            Some([first, it.path.as_path()])
+        })
+    }
+}
+
 /// Two bags of one name get those of their first files.
 fn distinct(bags: &mut [Bag]) {
     let mut n_of: BTreeMap<String, usize> = BTreeMap::new();

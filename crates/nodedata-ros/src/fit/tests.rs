@@ -79,6 +79,42 @@ fn a_text_that_is_none_leaves_the_choice_to_sizes() {
     assert!(matches!(found, Fitted::Taken(0)), "{found:?}");
 }
 
+/// A wide text in units of some width behind a count of some units or bytes, a text of these bytes, and a number.
+fn wide(n: u32, units: &[u32], width: usize, text: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 1, 0, 0];
+    let mut word = |word: u32| bytes.extend(word.to_le_bytes());
+    word(n);
+    match width {
+        4 => units.iter().for_each(|it| word(*it)),
+        _ => units.chunks(2).for_each(|it| word(it.iter().rev().fold(0, |all, it| all << 16 | it))),
+    }
+    word(text.len() as u32 + 1);
+    bytes.extend(text.iter().chain([&0]));
+    while !bytes.len().is_multiple_of(4) {
+        bytes.push(0);
+    }
+    bytes.extend(7u32.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn wide_texts_leave_the_choice_to_sizes_as_well() {
+    let candidate = |text: &str| Candidate { text: text.to_owned(), origin: crate::Origin::Given };
+    let candidates = [candidate("wstring w\nuint32 n"), candidate("wstring w\nstring s\nuint32 n")];
+    let word = [0x68, 0x69];
+    for (n, width) in [(2, 2), (2, 4), (4, 2)] {
+        let (sound, odd) = (wide(n, &word, width, b"on"), wide(n, &word, width, b"\xff"));
+        for payloads in [&[&odd[..]][..], &[&sound, &odd], &[&odd, &sound]] {
+            let found = fit("lab/msg/T", &candidates, payloads);
+            assert!(matches!(found, Fitted::Taken(1)), "{n} units of {width} bytes: {found:?}");
+        }
+        // Half of a character.
+        let half = wide(n, &[0xd83e, 0x69], width, b"on");
+        let found = fit("lab/msg/T", &candidates, &[&half]);
+        assert!(matches!(found, Fitted::Taken(1)), "{n} units of {width} bytes: {found:?}");
+    }
+}
+
 #[test]
 fn a_candidate_that_cannot_be_used_is_passed_over() {
     let candidate = |text: &str| Candidate { text: text.to_owned(), origin: crate::Origin::Given };

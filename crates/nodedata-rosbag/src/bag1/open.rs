@@ -61,7 +61,8 @@ pub(crate) fn plan_bag(file: Arc<dyn ReadAt>, path: &Path, options: &OpenOptions
         return walk(Scanner::new(view, path, options), Ok(header));
     }
     let n_bytes_max = options.record_bytes_max;
-    Indexed { view, header, path, storage: Storage::default(), warnings: Vec::new(), n_bytes_max }.plan(index)
+    let (storage, warnings) = (Storage::default(), Vec::new());
+    Indexed { view, header, path, storage, warnings, disputed: None, n_bytes_max }.plan(index)
 }
 
 /// Walks every record, decoding every chunk.
@@ -114,6 +115,8 @@ struct Indexed<'a> {
     path: &'a Path,
     storage: Storage,
     warnings: Vec<Error>,
+    /// Chunks of which the two indexes do not say the same: where the first starts, and how many.
+    disputed: Option<(u64, u64)>,
     n_bytes_max: u64,
 }
 
@@ -130,6 +133,7 @@ impl Indexed<'_> {
         }
         self.unnamed(at..self.header.index_pos, CUT_OFF);
         self.unnamed(index.end..self.view.n_bytes(), APPENDED);
+        self.warn_of_disputed();
         let facts = LogFacts {
             definitions: index.definitions,
             metadata: self.storage.into_metadata(),
@@ -179,8 +183,24 @@ impl Indexed<'_> {
             unit.channels = Some(counted.counts.keys().copied().collect());
             unit.times = counted.times;
             unit.counts = Some(counted.counts.into_iter().collect());
+        } else {
+            let (_, n) = self.disputed.get_or_insert((chunk.start, 0));
+            *n += 1;
         }
         Ok(unit)
+    }
+
+    /// Warns of chunks of which nothing tells how many messages they had.
+    fn warn_of_disputed(&mut self) {
+        let Some((first, n)) = self.disputed else { return };
+        let message = format!(
+            "the index of the bag and the message indexes behind {n} of its chunks do not say the same, so that nothing tells \
+             whether messages are missing there; the first of these chunks lies here"
+        );
+        let warning = corrupt_at(first, message)
+            .at(Locus::path(self.path))
+            .with_hint("`--on-error salvage` holds the messages against both, and lists what is lost");
+        self.warnings.push(warning);
     }
 
     /// The message index at `at` with its data; `None` when none lies there.

@@ -1,5 +1,6 @@
 mod losses;
 mod recover;
+mod strays;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,8 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, Result};
-use nodedata_log::{Cost, Damage, FileView, LogFacts, RecordUnit, UnitKind, too_large};
+use nodedata_log::{Cost, Damage, FileView, LogFacts, RecordUnit, UnitKind, corrupt, too_large};
 
+use self::strays::Strays;
 use super::{
     chunk::{ChunkDecoder, ChunkHead},
     connection::define,
@@ -49,8 +51,30 @@ pub(crate) struct Scanner<'a> {
     behind_damage: BTreeMap<usize, BTreeMap<u32, u64>>,
     /// Start of the message just walked, whose length may be what is damaged.
     suspect: Option<u64>,
-    /// Records in chunks whose op is damaged, by the start of the chunk.
-    strays: BTreeMap<u64, Vec<Stray>>,
+    /// Records in chunks whose op is damaged.
+    strays: Strays,
+}
+
+/// Connection records of a chunk that are damaged: the first, which stands for the others, of which there may be as many as bytes.
+#[derive(Debug, Default)]
+struct Faults {
+    first: Option<Error>,
+    n_more: u64,
+}
+
+impl Faults {
+    fn add(&mut self, err: Error) {
+        match &self.first {
+            None => self.first = Some(err),
+            Some(_) => self.n_more += 1,
+        }
+    }
+
+    fn told(self) -> Option<Error> {
+        let Self { first, n_more } = self;
+        let all = || corrupt(format!("{} connection records of the chunk are damaged", n_more + 1));
+        first.map(|it| if n_more == 0 { it } else { all().with_source(it) })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +102,7 @@ impl<'a> Scanner<'a> {
             disputed: BTreeMap::new(),
             behind_damage: BTreeMap::new(),
             suspect: None,
-            strays: BTreeMap::new(),
+            strays: Strays::default(),
         }
     }
 
@@ -383,8 +407,8 @@ impl<'a> Scanner<'a> {
 
     fn chunk_records(&mut self, unit: &mut RecordUnit) -> Result<()> {
         let records = self.decoder.records();
-        let (mut at, mut counts, mut faults) = (0, BTreeMap::new(), Vec::new());
-        let mut strays = Vec::new();
+        let (mut at, mut counts, mut faults) = (0, BTreeMap::new(), Faults::default());
+        let mut strays = self.strays.of_chunk();
         let chunk_start = unit.byte_range.start;
         loop {
             let start = at;
@@ -394,8 +418,9 @@ impl<'a> Scanner<'a> {
                     let place = (chunk_start, start as u64);
                     let defined = define(&mut self.facts.definitions, &record, false, place);
                     match (defined, message_of(&record.header)) {
-                        (Err(_), Ok((conn, _))) => strays.push(Stray::Message(conn)),
-                        (defined, _) => faults.extend(defined.err()),
+                        (Err(_), Ok((conn, _))) => strays.add(Stray::Message(conn)),
+                        (Err(err), Err(_)) => faults.add(err),
+                        (Ok(()), _) => {}
                     }
                 }
                 op::MESSAGE => {
@@ -404,13 +429,15 @@ impl<'a> Scanner<'a> {
                     *counts.entry(conn).or_default() += 1;
                 }
                 op::CHUNK => return Err(nested_chunk(start)),
-                _ => strays.extend(Stray::of(&record.header)),
+                _ => {
+                    if let Some(stray) = Stray::of(&record.header) {
+                        strays.add(stray);
+                    }
+                }
             }
         }
-        if !strays.is_empty() {
-            self.strays.insert(chunk_start, strays);
-        }
-        for err in faults {
+        self.strays.add(chunk_start, strays);
+        if let Some(err) = faults.told() {
             self.damaged(err.at(Locus::byte(chunk_start)), Cost::nothing("definition"))?;
         }
         // A chunk without messages needs no reading at all.

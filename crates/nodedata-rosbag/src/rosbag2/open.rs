@@ -25,14 +25,20 @@ type Log = Box<dyn LogFile>;
 /// `Config` where there is none; otherwise what a storage returns, unless opened to salvage and something can be read.
 pub(crate) fn open(storages: Storages, files: &dyn Files, options: &OpenOptions) -> Result<LogSource<Log>> {
     let paths: BTreeSet<PathBuf> = files.list()?.into_iter().collect();
-    let mut opener =
-        Opener { storages, files, paths: &paths, options, damage: Vec::new(), beside: Vec::new() };
+    let mut opener = Opener {
+        storages,
+        files,
+        paths: &paths,
+        options,
+        damage: Vec::new(),
+        warnings: Vec::new(),
+        beside: Vec::new(),
+    };
     let mut described = BTreeMap::new();
-    let mut warnings = Vec::new();
     for path in paths.iter().filter(|it| is_description(it)) {
         let read = opener.description(path)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        described.insert(folder, read.map_err(|err| warnings.push(err)).ok());
+        described.insert(folder, read.map_err(|err| opener.warnings.push(err)).ok());
     }
     let of_bags = bags(opener.bag_files()?, &described);
     // One that describes no bag decides nothing.
@@ -42,6 +48,13 @@ pub(crate) fn open(storages: Storages, files: &dyn Files, options: &OpenOptions)
         return Err(Error::new(ErrorKind::Config, "the input has no file of a ROS 2 bag")
             .at(paths.first().map(Locus::path).unwrap_or_default())
             .with_hint("name the folder of a bag, or its `.db3` or `.mcap` file"));
+    }
+    if let Some([first, second]) = of_bags.iter().find_map(Bag::packed_twice) {
+        let message =
+            format!("the same file would come out of it as of `{}`, by their names", first.display());
+        return Err(Error::new(ErrorKind::Config, message)
+            .at(Locus::path(second))
+            .with_hint("leave one of the two out, or rename it if it is another recording"));
     }
     let mut recordings = Vec::new();
     for bag in of_bags {
@@ -54,7 +67,7 @@ pub(crate) fn open(storages: Storages, files: &dyn Files, options: &OpenOptions)
         return Err(opener.damage.swap_remove(0));
     }
     if let Some(first) = recordings.iter_mut().flat_map(|it| &mut it.files).next() {
-        first.facts.warnings.append(&mut warnings);
+        first.facts.warnings.append(&mut opener.warnings);
     }
     Ok(LogSource::new(recordings, opener.damage, options)?.beside(opener.beside))
 }
@@ -66,6 +79,8 @@ struct Opener<'a> {
     options: &'a OpenOptions,
     /// Files of which nothing can be read.
     damage: Vec<Error>,
+    /// What is told of the input before its bags are opened.
+    warnings: Vec<Error>,
     /// Files that belong to bags and give no rows.
     beside: Vec<PathBuf>,
 }
@@ -103,9 +118,40 @@ impl Opener<'_> {
                     it.peek_at(0..it.n_bytes().min(HEAD_BYTES)).map_err(|err| err.at(Locus::path(path)))?;
                 file = BagFile::of_content(self.storages, path, &head);
             }
-            found.extend(file);
+            if let Some(file) = file
+                && !self.is_left_empty(&file)?
+            {
+                found.push(file);
+            }
         }
         Ok(found)
+    }
+
+    /// Whether a file has no byte, and lies beside the packed file of which it was to be unpacked: that one is read.
+    fn is_left_empty(&mut self, file: &BagFile) -> Result<bool> {
+        let with = |ending: &str| {
+            let mut name = file.path.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        let mut packed = packed::ENDINGS.iter().map(|it| with(&format!(".{it}")));
+        if file.is_packed || !packed.any(|it| self.paths.contains(&it)) {
+            return Ok(false);
+        }
+        let companions = self.storages[file.storage].companions().iter().map(|it| with(it));
+        let companions = companions.filter(|it| self.paths.contains(it));
+        let all: Vec<PathBuf> = companions.chain([file.path.clone()]).collect();
+        for path in &all {
+            let it = self.files.open(path).map_err(|err| err.at(Locus::path(path)))?;
+            if it.n_bytes() != 0 {
+                return Ok(false);
+            }
+        }
+        let message = "the file is empty: the packed one beside it is read in its place";
+        let warning = Error::new(ErrorKind::Corrupt, message).at(Locus::path(&file.path));
+        self.warnings.push(warning.with_hint("unpacking it may have been interrupted: remove the empty one"));
+        self.beside.extend(all);
+        Ok(true)
     }
 
     /// Whether a file lies beside one of messages and belongs to it.

@@ -1,4 +1,4 @@
-use nodedata_core::Result;
+use nodedata_core::{Error, Result};
 use nodedata_log::corrupt;
 
 /// A value of a record, where it lies.
@@ -29,6 +29,16 @@ pub(crate) fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
         *at += 1;
         return Some(first.into());
     }
+    let second = *bytes.get(*at + 1)?;
+    if second < 0x80 {
+        *at += 2;
+        return Some(u64::from(first & 0x7f) << 7 | u64::from(second));
+    }
+    long_varint(bytes, at)
+}
+
+/// Reads a number of any length; nearly all have one or two bytes, and code that is short goes where it is called.
+fn long_varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
     let mut value = 0u64;
     for n in 0..8 {
         let byte = *bytes.get(*at + n)?;
@@ -49,40 +59,52 @@ pub(crate) fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
 ///
 /// # Errors
 /// `Corrupt` when the head is not sound.
-#[inline]
 pub(crate) fn fields(front: &[u8], n_payload: u64, fields: &mut [Field]) -> Result<Option<usize>> {
+    each_field(front, n_payload, fields.len(), |idx, field| fields[idx] = field)
+}
+
+/// Calls `visit` for the first `n_most` columns of a record with their positions, otherwise as [`fields`].
+///
+/// # Errors
+/// `Corrupt` when the head is not sound.
+#[inline]
+pub(crate) fn each_field(
+    front: &[u8],
+    n_payload: u64,
+    n_most: usize,
+    mut visit: impl FnMut(usize, Field),
+) -> Result<Option<usize>> {
     let mut at = 0;
     let Some(n_head) = varint(front, &mut at) else { return short(front, n_payload) };
     if n_payload < n_head || n_head < at as u64 {
-        return Err(corrupt(format!("record of {n_payload} bytes says its head has {n_head}")));
+        return Err(wrong(n_payload, "says its head has", n_head));
     }
     let is_whole = n_head <= front.len() as u64;
     let head = &front[..front.len().min(usize::try_from(n_head).unwrap_or(usize::MAX))];
     let mut start = n_head;
-    for (idx, field) in fields.iter_mut().enumerate() {
+    for idx in 0..n_most {
         if is_whole && at == head.len() {
             return Ok(Some(idx));
         }
-        let Some(serial) = varint(head, &mut at) else {
-            return if is_whole { Err(corrupt("head of a record ends inside a number")) } else { Ok(None) };
-        };
+        let Some(serial) = varint(head, &mut at) else { return cut(is_whole) };
         let n_bytes = match serial {
             0 | 8 | 9 => 0,
             1..=4 => serial,
             5 => 6,
             6 | 7 => 8,
-            10 | 11 => return Err(corrupt(format!("record has a value of the unknown type {serial}"))),
+            10 | 11 => return Err(wrong(n_payload, "has a value of the unknown type", serial)),
             _ => (serial - 12) / 2,
         };
-        *field = Field { serial, start, n_bytes };
+        visit(idx, Field { serial, start, n_bytes });
         start = start.saturating_add(n_bytes);
         if n_payload < start {
-            return Err(corrupt(format!("record of {n_payload} bytes has values of {start}")));
+            return Err(wrong(n_payload, "has values of", start));
         }
     }
-    Ok(Some(fields.len()))
+    Ok(Some(n_most))
 }
 
+#[cold]
 fn short(front: &[u8], n_payload: u64) -> Result<Option<usize>> {
     if n_payload <= front.len() as u64 {
         return Err(corrupt(format!("record of {n_payload} bytes has no head")));
@@ -90,13 +112,25 @@ fn short(front: &[u8], n_payload: u64) -> Result<Option<usize>> {
     Ok(None)
 }
 
+#[cold]
+fn cut(is_whole: bool) -> Result<Option<usize>> {
+    if is_whole { Err(corrupt("head of a record ends inside a number")) } else { Ok(None) }
+}
+
+#[cold]
+fn wrong(n_payload: u64, what: &str, number: u64) -> Error {
+    corrupt(format!("record of {n_payload} bytes {what} {number}"))
+}
+
 impl Field {
     /// Where its bytes end in the record.
+    #[inline]
     pub(crate) fn end(&self) -> u64 {
         self.start + self.n_bytes
     }
 
     /// Whether it is text or bytes, and where these lie in the record.
+    #[inline]
     pub(crate) fn bytes(&self) -> Option<std::ops::Range<u64>> {
         (12 <= self.serial).then(|| self.start..self.end())
     }
@@ -121,6 +155,12 @@ impl Field {
 /// A number of one to eight bytes with a sign.
 #[inline]
 fn int(bytes: &[u8]) -> i64 {
+    if let [byte] = bytes {
+        return byte.cast_signed().into();
+    }
+    if let Ok(bytes) = bytes.try_into() {
+        return i64::from_be_bytes(bytes);
+    }
     let sign = bytes.first().map_or(0, |it| it.cast_signed() >> 7);
     bytes.iter().fold(i64::from(sign), |value, byte| value << 8 | i64::from(*byte))
 }

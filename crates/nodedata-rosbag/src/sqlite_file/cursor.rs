@@ -108,7 +108,9 @@ impl SqliteCursor {
         (self.leaf, self.next_cell) = (None, 0);
         let byte_range = pages.own_bytes(no);
         let cost = Cost { byte_range, uncounted: true, ..Cost::nothing("damaged_page") };
-        self.leaf = Some(read.map_err(|error| Box::new(Damage { error, cost }))?);
+        let leaf = read.map_err(|error| Box::new(Damage { error, cost }))?;
+        leaf.touch_cells();
+        self.leaf = Some(leaf);
         Ok(())
     }
 

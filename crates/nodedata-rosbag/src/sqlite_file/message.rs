@@ -4,7 +4,7 @@ use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_log::corrupt;
 
 use crate::sqlite::{
-    record::{Field, Value, fields},
+    record::{Field, Value, each_field, fields},
     schema::Table,
 };
 
@@ -58,23 +58,28 @@ impl MessageColumns {
     /// `Corrupt` when the row is not sound, or of no topic.
     #[inline]
     pub(crate) fn head(&self, front: &[u8], n_payload: u64) -> Result<Option<MessageHead>> {
-        let mut found = [Field::default(); COLUMNS_MAX];
-        let Some(n) = fields(front, n_payload, &mut found[..self.n])? else { return Ok(None) };
-        let found = &found[..n];
-        let number = |column: usize| match found.get(column) {
-            Some(field) if front.len() as u64 >= field.end() => match field.value(front) {
-                Some(Value::Int(it)) => Some(Some(it)),
-                _ => Some(None),
-            },
-            // Behind the front.
-            Some(_) => None,
-            None => Some(None),
+        // Of a column that the row does not have, nothing.
+        let (mut topic, mut time, mut data) = <(Field, Field, Field)>::default();
+        let n = each_field(front, n_payload, self.n, |idx, field| {
+            if idx == self.topic {
+                topic = field;
+            } else if idx == self.time {
+                time = field;
+            } else if idx == self.data {
+                data = field;
+            }
+        })?;
+        let is_behind = |it: Field| (front.len() as u64) < it.end();
+        if n.is_none() || is_behind(topic) || is_behind(time) {
+            return Ok(None);
+        }
+        let number = |it: Field| match it.value(front) {
+            Some(Value::Int(it)) => Some(it),
+            _ => None,
         };
-        let Some((topic, time)) = number(self.topic).zip(number(self.time)) else { return Ok(None) };
-        let Some(topic) = topic else { return Err(corrupt("message names no topic")) };
+        let Some(topic) = number(topic) else { return Err(no_topic()) };
         let channel = u32::try_from(topic).unwrap_or(NO_CHANNEL);
-        let data = found.get(self.data).and_then(Field::bytes);
-        Ok(Some(MessageHead { channel, time, data }))
+        Ok(Some(MessageHead { channel, time: number(time), data: data.bytes() }))
     }
 
     /// How many columns a row has.
@@ -87,4 +92,9 @@ impl MessageColumns {
         let mut found = [Field::default(); COLUMNS_MAX + 1];
         fields(front, n_payload, &mut found).ok().flatten()
     }
+}
+
+#[cold]
+fn no_topic() -> Error {
+    corrupt("message names no topic")
 }

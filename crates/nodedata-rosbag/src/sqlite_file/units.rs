@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 use nodedata_core::{ErrorKind, OpenOptions, Result};
 use nodedata_log::{Cost, Damage, LogFacts, Times};
@@ -116,7 +116,7 @@ fn unit(database: &Database, leaves: &[(u32, u64)], range: Range<usize>) -> Leaf
 
 /// Looks at the front of every row of a unit. What is broken is left to reading, and then nothing is known of times and counts.
 fn look(database: &Database, columns: &MessageColumns, unit: &mut LeafUnit, leaves: &[u32]) -> Result<()> {
-    let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut channels = Vec::new();
     let mut times: Option<(u64, u64)> = None;
     let mut is_sound = true;
     let n_most = u64::from(database.pages.n_there()) * database.pages.page_bytes();
@@ -129,6 +129,7 @@ fn look(database: &Database, columns: &MessageColumns, unit: &mut LeafUnit, leav
                 continue;
             }
         };
+        page.touch_cells();
         for idx in 0..page.n_cells() {
             let Ok(cell) = page.cell(idx) else {
                 is_sound = false;
@@ -141,13 +142,14 @@ fn look(database: &Database, columns: &MessageColumns, unit: &mut LeafUnit, leav
                 is_sound = false;
                 continue;
             };
-            *counts.entry(head.channel).or_default() += 1;
+            channels.push(head.channel);
             let (first, last) = times.unwrap_or((time, time));
             times = Some((first.min(time), last.max(time)));
         }
     }
     if is_sound {
-        unit.counts = Some(counts.into_iter().collect());
+        channels.sort_unstable();
+        unit.counts = Some(channels.chunk_by(u32::eq).map(|it| (it[0], it.len() as u64)).collect());
         unit.times = times.map_or(Times::Nothing, |(first, last)| Times::Within(first, last));
     }
     Ok(())

@@ -174,6 +174,87 @@ fn packed_files_are_unpacked_and_not_read_twice() {
     }
 }
 
+#[test]
+fn an_empty_file_is_not_read_in_the_place_of_a_packed_one() {
+    let (a, b) = (database(&[10, 11]), database(&[12]));
+    let packed = zstd::encode_all(&a[..], 3).unwrap();
+    for ending in ["zstd", "zst"] {
+        let name = format!("x_0.db3.{ending}");
+        let all: &[(&str, &[u8])] =
+            &[("x_0.db3", b""), ("x_0.db3-wal", b""), (&name, &packed), ("x_1.db3", &b)];
+        for all in [all, &all[..3]] {
+            let source = open(all, &OpenOptions::default()).unwrap();
+            let found: Vec<i64> = times(&*source).into_values().flatten().collect();
+            assert_eq!(found, [&[10_i64, 11][..], &[12]].concat()[..all.len() - 1]);
+            assert!(told(&*source).iter().any(|it| it.contains("the packed one beside it is read")));
+            let beside = ["x_0.db3-wal", "x_0.db3"].map(PathBuf::from);
+            assert_eq!(source.plan().beside, beside);
+        }
+    }
+    // What is not empty is read, be it in its log.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x_0.db3");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0").unwrap();
+    builder::create(&connection, 2);
+    builder::insert(&connection, 1, 30, &[0, 1, 0, 0, 1, 0, 0, 0, 0]);
+    let wal = Snapshot::of(&path).wal.unwrap();
+    let all: &[(&str, &[u8])] = &[("x_0.db3", b""), ("x_0.db3-wal", &wal), ("x_0.db3.zstd", &packed)];
+    let source =
+        open(all, &OpenOptions { undecoded: vec!["*".to_owned()], ..OpenOptions::default() }).unwrap();
+    assert_eq!(times(&*source)["x_0.db3"], [30]);
+    assert_eq!(source.plan().beside, [PathBuf::from("x_0.db3.zstd")]);
+}
+
+#[test]
+fn files_of_one_name_are_told_apart_or_refused() {
+    let (a, b) = (database(&[10, 11]), database(&[12]));
+    let packed = zstd::encode_all(&a[..], 3).unwrap();
+    let yaml = b"rosbag2_bagfile_information: {version: 9, relative_file_paths: [x_0.db3.zstd]}";
+    // Packed in two ways: the rows would be there twice, or one of two recordings would not.
+    let all: &[(&str, &[u8])] =
+        &[("x/metadata.yaml", yaml), ("x/x_0.db3.zst", &packed), ("x/x_0.db3.zstd", &packed)];
+    for (all, options) in
+        [(all, OpenOptions::default()), (&all[1..], OpenOptions::default()), (all, salvage())]
+    {
+        let err = open(all, &options).err().unwrap();
+        assert_eq!(err.kind(), ErrorKind::Config, "{err}");
+        assert!(err.to_string().contains("as of `x/x_0.db3.zst`"), "{err}");
+        assert_eq!(err.locus().path.as_deref(), Some(Path::new("x/x_0.db3.zstd")));
+        assert!(err.hint().is_some_and(|it| it.contains("rename")));
+    }
+    // In folders of their own they are two bags, and so are files of two storages.
+    let log = log_with_attachment();
+    let all: &[(&str, &[u8])] = &[("a/x_0.db3", &a), ("b/x_0.db3", &b), ("b/x_0.mcap", &log)];
+    let source = open(all, &OpenOptions::default()).unwrap();
+    let found: Vec<(String, usize)> = times(&*source).into_iter().map(|(key, it)| (key, it.len())).collect();
+    let expected = [("a/x_0.db3", 2), ("b/x_0.db3", 1), ("b/x_0.mcap", 0)];
+    assert_eq!(found, expected.map(|(key, n)| (key.to_owned(), n)));
+    // Where the description names both, they are one.
+    let yaml = b"rosbag2_bagfile_information: {version: 9, relative_file_paths: [x_0.db3, x_0.mcap]}";
+    let all: &[(&str, &[u8])] = &[("x/metadata.yaml", yaml), ("x/x_0.db3", &a), ("x/x_0.mcap", &log)];
+    let source = open(all, &OpenOptions::default()).unwrap();
+    assert_eq!(times(&*source), BTreeMap::from([("x".to_owned(), vec![10, 11])]));
+    assert_eq!(source.plan().inputs.len(), 3);
+}
+
+/// Names come without their folders: two that are one then may have been two files.
+#[test]
+fn a_file_that_is_named_twice_is_told() {
+    let (a, b) = (database(&[10, 11]), database(&[12]));
+    let yaml =
+        "rosbag2_bagfile_information: {version: 5, relative_file_paths: [one/x_0.db3, two/x_0.db3, x_1.db3]}";
+    let all: &[(&str, &[u8])] = &[("x/metadata.yaml", yaml.as_bytes()), ("x/x_0.db3", &a), ("x/x_1.db3", &b)];
+    let source = open(all, &OpenOptions::default()).unwrap();
+    assert_eq!(times(&*source)["x"], [10, 11, 12]);
+    let [told] = &source.plan().findings_of(FindingKind::Warning).collect::<Vec<_>>()[..] else {
+        panic!("{:?}", source.plan().findings)
+    };
+    assert!(told.message.contains("named more than once, and each that is here is read once: `x_0.db3`"));
+    assert_eq!(told.at.path.as_deref(), Some(Path::new("x/metadata.yaml")));
+    assert!(told.hint.is_some());
+}
+
 /// An MCAP log without a message, but with an attachment.
 fn log_with_attachment() -> Vec<u8> {
     let text = |it: &str| [&(it.len() as u32).to_le_bytes()[..], it.as_bytes()].concat();

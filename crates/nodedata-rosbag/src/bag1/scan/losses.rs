@@ -2,19 +2,32 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use nodedata_core::{Error, Result};
+use nodedata_core::Result;
 use nodedata_log::{Cost, Damage, UnitKind};
 
 use super::{
     super::{
         index::IndexedChunk,
-        record::{Stray, corrupt_at},
+        record::{Counted, corrupt_at},
     },
     Scanner,
 };
 
 /// Chunks that the index names and nobody found: where the first is said to lie, how many, and what they cost.
 type Missing = Option<(u64, u64, Cost)>;
+
+/// What to do where one index says something that nothing else does.
+const LOOK: &str =
+    "bits have flipped in the index, or in a message of the chunk: compare with another copy of the bag";
+
+/// Chunks of which an index says something else than their messages.
+#[derive(Debug, Default)]
+struct Disputes {
+    /// Those of which both indexes say the same.
+    damage: Vec<Damage>,
+    /// Of which the index of the bag alone counts more than are there: where the first starts, and how many.
+    overcounted: Option<(u64, u64)>,
+}
 
 impl Scanner<'_> {
     /// Says what is known of the messages of chunks that are damaged: what the index counts of them, or else the message indexes
@@ -31,17 +44,24 @@ impl Scanner<'_> {
         let ranges = ranges.filter_map(|(idx, it)| Some((it.cost.byte_range.clone()?, idx)));
         let ranges: Vec<(Range<u64>, usize)> = ranges.collect();
         let nexts: Vec<u64> = infos.iter().skip(1).map(|it| it.start).chain([u64::MAX]).collect();
-        let (mut disputes, mut missing) = (Vec::new(), Missing::None);
+        let (mut disputes, mut missing) = (Disputes::default(), Missing::None);
         for (info, next) in infos.into_iter().zip(nexts) {
             if !self.is_unit(&info, &mut disputes) {
                 self.lost_chunk(info, next, &ranges, &mut missing);
             }
         }
-        for Damage { error, cost } in disputes {
+        for Damage { error, cost } in disputes.damage {
             self.damaged(error, cost)?;
         }
-        for (chunk, strays) in std::mem::take(&mut self.strays) {
-            let (error, cost) = passed_over(chunk, &strays);
+        if let Some((first, n)) = disputes.overcounted {
+            let message = format!(
+                "the index of the bag counts more messages in {n} chunks than there are, the first of them here, and no message \
+                 index behind a chunk says the same"
+            );
+            self.warn(corrupt_at(first, message).with_hint(LOOK));
+        }
+        self.hold_against_message_indexes()?;
+        for (error, cost) in std::mem::take(&mut self.strays).into_damage() {
             self.damaged(error, cost)?;
         }
         if let Some((first, n, cost)) = missing {
@@ -59,8 +79,42 @@ impl Scanner<'_> {
         Ok(())
     }
 
+    /// What the message indexes behind chunks say of which nothing else tells, as in a bag that was not closed. More messages than
+    /// there are were lost, since an index is as long as it has entries; as many that are others may be a flipped bit on either side.
+    fn hold_against_message_indexes(&mut self) -> Result<()> {
+        let mut others: Option<(u64, u64)> = None;
+        for (start, Counted { counts, times }) in std::mem::take(&mut self.disputed) {
+            let at = self.units.partition_point(|it| it.byte_range.start < start);
+            let Some(unit) = self.units.get(at).filter(|it| it.byte_range.start == start) else { continue };
+            let Some(found) = &unit.counts else { continue };
+            let found: BTreeMap<u32, u64> = found.iter().copied().collect();
+            let mut cost = Cost::range("damaged_chunk", unit.byte_range.clone());
+            let (n_counted, n_found) = (total(&counts), total(&found));
+            let is_of_others = counts.iter().any(|(conn, n)| found.get(conn).is_none_or(|it| it < n));
+            if n_found < n_counted {
+                self.strays.forget(start);
+                add_lost(&mut cost, counts, &found);
+                let n = total(&cost.records);
+                let message =
+                    format!("{n} messages that the message indexes behind the chunk count are not in it");
+                self.damaged(corrupt_at(start, message), cost)?;
+            } else if is_of_others || (n_found == n_counted && times != unit.times) {
+                let (_, n) = others.get_or_insert((start, 0));
+                *n += 1;
+            }
+        }
+        if let Some((first, n)) = others {
+            let message = format!(
+                "the message indexes behind {n} chunks, the first of them here, say other connections or times of its messages \
+                 than these themselves"
+            );
+            self.warn(corrupt_at(first, message).with_hint(LOOK));
+        }
+        Ok(())
+    }
+
     /// Whether a chunk of the index is a unit, which then learns what the index says of it.
-    fn is_unit(&mut self, info: &IndexedChunk, disputes: &mut Vec<Damage>) -> bool {
+    fn is_unit(&mut self, info: &IndexedChunk, disputes: &mut Disputes) -> bool {
         let at = self.units.partition_point(|it| it.byte_range.start < info.start);
         let Some(unit) = self.units.get_mut(at) else { return false };
         if unit.byte_range.start != info.start || unit.kind == UnitKind::Records {
@@ -72,21 +126,37 @@ impl Scanner<'_> {
                 unit.counts = Some(info.counts.iter().map(|(conn, n)| (*conn, *n)).collect());
                 unit.times.get_or_insert(info.times);
             }
-            // Both indexes say something else than the messages: bits have flipped in these.
-            Some(found) if self.disputed.get(&info.start).is_some_and(|it| info.agrees(it)) => {
+            Some(found) => {
+                let found: BTreeMap<u32, u64> = found.iter().copied().collect();
+                let said = self.disputed.get(&info.start);
+                if info.agrees(&Counted { counts: found.clone(), times: unit.times }) {
+                    // What the message indexes say is said by nobody else.
+                    self.disputed.remove(&info.start);
+                    return true;
+                }
+                if !said.is_some_and(|it| info.agrees(it)) {
+                    // The message indexes may say the same as the messages, but for those that say nothing.
+                    let is_outvoted = said.is_none() && !found.is_empty();
+                    let n_found = total(&found) + self.strays.n_in(info.start);
+                    if !is_outvoted && n_found < total(&info.counts) {
+                        let (_, n) = disputes.overcounted.get_or_insert((info.start, 0));
+                        *n += 1;
+                    }
+                    return true;
+                }
+                // Both indexes say something else than the messages: bits have flipped in these.
+                self.disputed.remove(&info.start);
                 unit.times = Some(info.times);
-                let found = found.iter().copied().collect();
                 let mut cost = Cost::range("damaged_chunk", unit.byte_range.clone());
                 add_lost(&mut cost, info.counts.clone(), &found);
                 if !cost.records.is_empty() {
                     // That is how many have a damaged op as well.
-                    self.strays.remove(&info.start);
-                    let n: u64 = cost.records.values().sum();
+                    self.strays.forget(info.start);
+                    let n = total(&cost.records);
                     let message = format!("{n} messages that the indexes count are not in their chunk");
-                    disputes.push(Damage { error: corrupt_at(info.start, message), cost });
+                    disputes.damage.push(Damage { error: corrupt_at(info.start, message), cost });
                 }
             }
-            Some(_) => {}
         }
         true
     }
@@ -132,19 +202,8 @@ impl Scanner<'_> {
     }
 }
 
-/// What records in a chunk cost whose op is damaged, where no index tells that they are missing.
-fn passed_over(chunk: u64, strays: &[Stray]) -> (Error, Cost) {
-    let n = strays.len();
-    let message =
-        format!("{n} records in the chunk have an op that none in a chunk may have: that is damaged");
-    let mut cost = Cost::nothing("damaged_record");
-    for stray in strays {
-        match stray {
-            Stray::Message(conn) => *cost.records.entry(*conn).or_default() += 1,
-            Stray::Unknown => cost.uncounted = true,
-        }
-    }
-    (corrupt_at(chunk, message), cost)
+fn total(counts: &BTreeMap<u32, u64>) -> u64 {
+    counts.values().sum()
 }
 
 /// Adds what is counted and was not found.

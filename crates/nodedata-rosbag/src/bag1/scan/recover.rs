@@ -114,7 +114,7 @@ impl Scanner<'_> {
                 // The last record is nearly always cut, so the walk ends in an error.
                 drop(self.chunk_records(&mut unit));
                 // What is missing of it is counted, or not, as a whole.
-                self.strays.remove(&at);
+                self.strays.forget(at);
             }
             unit.n_uncompressed = (self.decoder.records().len() as u64).max(next - at);
             (unit.channels, unit.times, unit.counts) = (None, None, None);

@@ -4,6 +4,7 @@ mod broken;
 mod connections;
 mod corpus_bags;
 mod fuzz_smoke;
+mod one_index;
 mod sound;
 mod strays;
 mod writer;

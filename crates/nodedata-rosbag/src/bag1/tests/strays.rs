@@ -60,3 +60,57 @@ fn a_record_in_a_chunk_whose_op_is_damaged_is_counted() {
     assert!(outcome.errors[0].chain().contains("a message of connection 0, but its op is 0x0a"));
     salvages(&bag, (0..2).chain(3..5), &[("/a", 1)]);
 }
+
+/// A message whose op is damaged.
+fn stray(conn: u32, nanos: u64) -> Vec<u8> {
+    let mut bytes = message(conn, nanos, b"");
+    let op_at = find(&bytes, b"op=") + 3;
+    bytes[op_at] = 0x0a;
+    bytes
+}
+
+/// However many there are, they are counted and not kept, and their connections are told apart up to a limit.
+#[test]
+fn many_damaged_ops_are_counted_and_not_kept() {
+    const N_NAMED_MAX: u32 = 1 << 16;
+    let bag_of = |chunks: &[Vec<u8>]| {
+        let compressed = |it: &Vec<u8>| chunk("lz4", it.len() as u32, &stored("lz4", it));
+        Writer::new(&[]).raw(&chunks.iter().flat_map(compressed).collect::<Vec<u8>>()).leave_open()
+    };
+    let declared = [strings(0, "/a"), message(0, 1, &string("x"))].concat();
+    let of_one: Vec<u8> = (0..100_000).flat_map(|it| stray(0, it)).collect();
+    let bag = bag_of(&[declared.clone(), of_one.clone()]);
+    salvages(&bag, [1], &[("/a", 100_000)]);
+    let (source, _) = read(&bag, &salvage());
+    let found = damage(&*source);
+    assert_eq!((found.len(), found[0].uncounted), (1, false));
+    assert!(found[0].message.starts_with("100000 records in the chunk have an op"), "{}", found[0].message);
+    // As many connections as records, over two chunks: those that are told apart are counted, and of the others it is said that
+    // they are there.
+    let half = N_NAMED_MAX / 2;
+    let of_many = |conns: std::ops::Range<u32>| conns.flat_map(|it| stray(it, 0)).collect::<Vec<u8>>();
+    let bag = bag_of(&[declared, of_many(1..half), [of_one, of_many(half..N_NAMED_MAX + 10)].concat()]);
+    let (source, outcome) = read(&bag, &salvage());
+    assert_eq!(outcome.log_times("/a"), [1]);
+    let found = damage(&*source);
+    assert_eq!(found.iter().map(|it| it.uncounted).collect::<Vec<_>>(), [false, true]);
+    let n = 100_000 + N_NAMED_MAX + 10 - half;
+    assert!(found[1].message.starts_with(&format!("{n} records in the chunk")), "{}", found[1].message);
+    assert_eq!(found[1].records, [("/a".to_owned(), 100_000)].into());
+}
+
+/// One damaged connection record stands for all of its chunk.
+#[test]
+fn many_damaged_connections_of_a_chunk_are_told_once() {
+    let mut bad = strings(0, "/bad");
+    let topic_at = find(&bad, b"/bad");
+    bad[topic_at] = 0xff;
+    let records = [bad.repeat(3), strings(1, "/a"), message(1, 2, &string("x"))].concat();
+    let bag =
+        Writer::new(&[]).raw(&chunk("lz4", records.len() as u32, &stored("lz4", &records))).leave_open();
+    let (source, outcome) = read(&bag, &salvage());
+    assert_eq!(outcome.log_times("/a"), [2]);
+    let [found] = &damage(&*source)[..] else { panic!("{:?}", damage(&*source)) };
+    assert!(found.message.contains("3 connection records of the chunk are damaged"), "{}", found.message);
+    assert!(found.message.contains("`topic` of a connection record is not UTF-8"), "{}", found.message);
+}
