@@ -184,6 +184,8 @@ impl Plan {
                 n_frames,
                 input: self.inputs.videos[camera][frames.file],
                 first_frame: frames.first_frame,
+                // Another camera may have fewer frames, and take rows off the end.
+                keyframes: frames.keyframes.iter().copied().filter(|it| u64::from(*it) < n_frames).collect(),
             })
         });
         of_camera.collect()

@@ -99,7 +99,8 @@ impl PieceRows {
             Origin::Data(leaf) => match rows.column_by_name(&leaf.root) {
                 None => plain(arrow_array::new_null_array(&column.feature.arrow_type(), rows.num_rows())),
                 Some(array) if leaf.is_media => {
-                    let array = media_column(array, &column.feature, &|name| self.load(name).map(Some))?;
+                    let load = |name: &str| Ok(Some((self.load(name)?, Some(name.to_owned()))));
+                    let array = media_column(array, &leaf.members, &column.feature, &load)?;
                     let found = media_shapes(idx, &array);
                     (array, found)
                 }

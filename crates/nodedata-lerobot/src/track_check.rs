@@ -15,6 +15,8 @@ pub(crate) struct Wanted {
 pub(crate) struct Checked {
     /// Their coded bytes, or why they cannot be cut out.
     pub(crate) n_bytes: Result<u64, String>,
+    /// At which of them decoding can start, counted from the first; of what is passed through.
+    pub(crate) keyframes: Vec<u32>,
     /// The first that is shown more than half a frame from its place on the grid, and when it is shown, in
     /// seconds from the first.
     pub(crate) off_grid: Option<(u64, f64)>,
@@ -25,6 +27,7 @@ pub(crate) fn check(track: &VideoTrack, wanted: &Wanted, fps: f64, decodes: bool
     let Wanted { first_frame, n_frames, .. } = *wanted;
     Checked {
         n_bytes: cut_out(track, first_frame, n_frames, decodes),
+        keyframes: if decodes { Vec::new() } else { keyframes(track, first_frame, n_frames) },
         off_grid: off_grid(track, first_frame, n_frames, fps),
     }
 }
@@ -46,6 +49,11 @@ fn cut_out(track: &VideoTrack, first: u64, n_frames: u64, decodes: bool) -> Resu
         return Err("frames of other episodes lie among the episode's in decode order".to_owned());
     }
     Ok(n_bytes)
+}
+
+fn keyframes(track: &VideoTrack, first: u64, n_frames: u64) -> Vec<u32> {
+    let wanted = &track.presentation[first as usize..(first + n_frames) as usize];
+    (0..).zip(wanted).filter(|(_, it)| track.samples[**it as usize].keyframe).map(|(step, _)| step).collect()
 }
 
 /// The first frame that is shown more than half a frame from its place on the grid.

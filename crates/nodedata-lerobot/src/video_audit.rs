@@ -39,6 +39,8 @@ pub(crate) struct EpisodeFrames {
     pub(crate) first_frame: u64,
     /// Coded bytes of all its frames.
     pub(crate) n_bytes: u64,
+    /// At which of them decoding can start; of what is passed through.
+    pub(crate) keyframes: Vec<u32>,
 }
 
 /// A video file, as far as planning and decoding need it.
@@ -319,7 +321,7 @@ impl VideoAudit<'_> {
             }
         }
         self.confirmed[idx] &= placed.is_exact;
-        Some(EpisodeFrames { file, first_frame: placed.first_frame, n_bytes: 0 })
+        Some(EpisodeFrames { file, first_frame: placed.first_frame, n_bytes: 0, keyframes: Vec::new() })
     }
 
     /// Checks that every episode can be cut out of its file.
@@ -356,9 +358,10 @@ impl VideoAudit<'_> {
                     continue;
                 }
             };
-            for (Wanted { idx, .. }, Checked { n_bytes, off_grid }) in wanted.into_iter().zip(checked) {
+            for (Wanted { idx, .. }, checked) in wanted.into_iter().zip(checked) {
+                let Checked { n_bytes, keyframes, off_grid } = checked;
                 match (n_bytes, &mut episodes[idx]) {
-                    (Ok(n_bytes), Some(frames)) => frames.n_bytes = n_bytes,
+                    (Ok(n_bytes), Some(frames)) => (frames.n_bytes, frames.keyframes) = (n_bytes, keyframes),
                     (Ok(_), None) => {}
                     (Err(message), _) => {
                         let hint = format!("decode the camera instead: `--decode {}=png`", self.key);

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Formats, OpenOptions, Progress, Result};
-use nodedata_dataset::{Manifest, Report};
+use nodedata_dataset::{Access, Manifest, Report};
 use nodedata_normalize::{GroupBy, StepSpec};
 use nodedata_schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,8 @@ pub struct ConvertOptions {
     pub threads: Option<usize>,
     /// Bytes of source one shard covers.
     pub shard_bytes: u64,
+    /// What the pages of media are made for.
+    pub access: Access,
     /// When rows of a unit are kept before it is finished, so that a run that is stopped goes on there.
     pub keep_rows: KeepRows,
     /// Reads the most bytes that were on the heap at one time, when the build measures it.
@@ -82,6 +84,7 @@ impl ConvertOptions {
             refuse_empty: false,
             threads: None,
             shard_bytes: 512 << 20,
+            access: Access::default(),
             keep_rows: KeepRows::default(),
             peak_heap: None,
         }

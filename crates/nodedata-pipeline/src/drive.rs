@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use nodedata_core::{Error, ErrorKind, InputRange, Progress, ReadOptions, Result, Source};
+use nodedata_core::{InputRange, Progress, ReadOptions, Result, Source};
 use nodedata_dataset::{
     CheckedRows, DatasetWriter, DecodedPart, Encoded, FileHalf, FinishedUnit, Unit, UnitInput,
 };
@@ -157,10 +157,7 @@ impl Drive<'_> {
         let finished = write(&mut files, sealings, encoded)?;
         let sealings = self.sealings(finished, &units, state)?;
         write(&mut files, sealings, Encoded::default())?;
-        if progress.is_stopped() {
-            return Err(Error::new(ErrorKind::Interrupted, "the run was stopped"));
-        }
-        Ok(())
+        progress.go_on()
     }
 
     /// How long reading the unit of a window has taken, that window included.

@@ -98,6 +98,7 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
         splits: file.splits.clone(),
         on_error: file.on_error,
         shard_bytes: file.shard_bytes,
+        access: file.access,
         grouped: file.grouped.clone(),
         steps: file.steps.clone(),
         sources: source.paths.clone(),

@@ -79,6 +79,14 @@ impl InputHashes {
         }
     }
 
+    /// Says that nobody makes rows of some ranges that were expected, because they are there already or others make them: with the last of
+    /// those that are made, a file is let go of all the same.
+    pub(crate) fn forgo<'a>(&mut self, reads: impl IntoIterator<Item = &'a InputRange>) {
+        for InputRange { input, .. } in reads {
+            self.n_awaited[*input] = self.n_awaited[*input].saturating_sub(1);
+        }
+    }
+
     /// Takes over the digests of inputs that look as they did when an earlier run read them.
     pub(crate) fn trust(&mut self, seen: &[InputSeen]) {
         let seen: BTreeMap<&str, &InputSeen> = seen.iter().map(|it| (it.path.as_str(), it)).collect();
@@ -381,6 +389,20 @@ mod tests {
         }
         assert_eq!(n_let_go(), 1);
         assert_eq!(files.n_read.load(std::sync::atomic::Ordering::Relaxed), 11);
+        assert_eq!(hashes.digests().unwrap(), [blake3::hash(b"hello world").to_hex().to_string()]);
+    }
+
+    /// What a run goes on from, and what other workers make, is waited for by nobody.
+    #[test]
+    fn rows_that_are_there_already_keep_no_file() {
+        let (files, mut hashes) = file(b"hello world", None);
+        let reads = [2, 8, 8].map(|end| InputRange { input: 0, byte_range: 0..end });
+        hashes.expect(&reads);
+        hashes.forgo(&reads[..2]);
+        let n_let_go = || files.n_let_go.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(n_let_go(), 0);
+        hashes.take_in(&reads[2]).unwrap();
+        assert_eq!(n_let_go(), 1);
         assert_eq!(hashes.digests().unwrap(), [blake3::hash(b"hello world").to_hex().to_string()]);
     }
 

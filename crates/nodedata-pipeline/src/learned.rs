@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{OpenedSource, PlannedInput, inputs::hash_of};
 
+/// A file beside the inputs that is longer is recognised by its stamp alone: results that others keep there may have any length.
+const BESIDE_BYTES_MAX: u64 = 64 << 20;
+
 /// What opening a source learned by reading all of it, and of which files: whoever opens the same files in the same way need
 /// not read them again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,9 @@ pub struct Learned {
     /// Whether damage was passed over.
     salvage: bool,
     inputs: Vec<PlannedInput>,
+    /// Files that belong to them and of which no row comes: what a format learned may depend on what they say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    beside: Vec<PlannedInput>,
     /// In words of the format.
     text: String,
 }
@@ -37,6 +43,16 @@ impl Learned {
             b3: digests.map(|it| it[idx].clone()).unwrap_or_default(),
             stamp: opened.files.stamp(&it.path),
         };
+        let files = opened.files.as_ref();
+        // Whoever opens the same again has those alone that were claimed.
+        let listed = files.list()?;
+        let listed = plan.beside.iter().filter(|it| listed.contains(it));
+        let beside = |path: &PathBuf| -> Result<PlannedInput> {
+            let bytes = files.open(path)?.n_bytes();
+            let is_hashed = digests.is_some() && bytes <= BESIDE_BYTES_MAX;
+            let b3 = if is_hashed { hash_of(files, path)? } else { String::new() };
+            Ok(PlannedInput { path: path.display().to_string(), bytes, b3, stamp: files.stamp(path) })
+        };
         Ok(Some(Self {
             nd: "learned/1".to_owned(),
             created_by: created_by(),
@@ -44,6 +60,7 @@ impl Learned {
             options: json(&opened.options)?,
             salvage: opened.options.salvage,
             inputs: plan.inputs.iter().enumerate().map(input).collect(),
+            beside: listed.map(beside).collect::<Result<_>>()?,
             text,
         }))
     }
@@ -71,20 +88,28 @@ impl Learned {
             && self.format == format
             && self.salvage == options.salvage
             && self.options == json(options)?;
+        let is_beside =
+            |it: &&PathBuf| self.beside.iter().any(|known| *it.display().to_string() == known.path);
+        let (beside, paths): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(is_beside);
         let known: Vec<&str> = self.inputs.iter().map(|it| it.path.as_str()).collect();
         let now: Vec<String> = paths.iter().map(|it| it.display().to_string()).collect();
         let Some((found, named)) = known.split_at_checked(now.len()).filter(|_| is_same_way) else {
             return Ok(None);
         };
         // Behind those that are found lie files that rows name, and nothing where none are put in the place of their names.
-        if found != now || (options.embed.is_empty() && !named.is_empty()) {
+        if found != now
+            || beside.len() != self.beside.len()
+            || (options.embed.is_empty() && !named.is_empty())
+        {
             return Ok(None);
         }
         let named = named.iter().map(Path::new);
         if named.clone().any(|it| files.leads_out(it) || files.open(it).is_err()) {
             return Ok(None);
         }
-        for (input, path) in self.inputs.iter().zip(paths.iter().map(PathBuf::as_path).chain(named)) {
+        let inputs = self.inputs.iter().zip(paths.into_iter().map(PathBuf::as_path).chain(named));
+        let beside = self.beside.iter().map(|it| (it, Path::new(&it.path)));
+        for (input, path) in inputs.chain(beside) {
             if input.stamp.is_some() && input.stamp == files.stamp(path) {
                 continue;
             }

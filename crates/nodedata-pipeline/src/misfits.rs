@@ -50,9 +50,7 @@ fn misfit_streams(source: &dyn Source, progress: &dyn Progress) -> Result<BTreeS
         let mut streams = BTreeSet::new();
         let mut reading = source.read(partition, &ReadOptions::default())?;
         loop {
-            if progress.is_stopped() {
-                return Err(Error::new(ErrorKind::Interrupted, "the run was stopped"));
-            }
+            progress.go_on()?;
             match reading.next_batch() {
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(streams),

@@ -6,7 +6,8 @@ use std::{
 };
 
 use nodedata_core::{
-    Error, ErrorKind, Files, Format, Formats, Listing, Locus, OpenOptions, ReadAt, Result, Source,
+    Error, ErrorKind, Files, Format, Formats, Listing, Locus, MessageTexts, OpenOptions, ReadAt, Result,
+    Source, StreamKind,
 };
 use nodedata_dataset::NotRead;
 use nodedata_io::{Input, Part, Places, printable};
@@ -125,6 +126,7 @@ fn open_input(
     }
     let opened = format.open(Arc::clone(&files), &options)?;
     asked.selects(opened.as_ref(), &options)?;
+    refuse_definitions_of_none(shown, format, opened.as_ref(), &options)?;
     let beside = opened.plan().beside.iter().map(|it| it.as_os_str());
     let read = opened.plan().inputs.iter().map(|it| it.path.as_os_str()).chain(beside);
     // Files of what was not selected are no news: the selection names it.
@@ -136,6 +138,24 @@ fn open_input(
     let source = opened;
     let places = input.places;
     Ok(OpenedSource { source, format, why, files, watched, options, known_episodes, not_read, places })
+}
+
+/// Refuses message definitions for a source whose rows are no messages: whoever gave them meant them to decide rows.
+fn refuse_definitions_of_none(
+    shown: &str,
+    format: &dyn Format,
+    source: &dyn Source,
+    options: &OpenOptions,
+) -> Result<()> {
+    let are_messages = source.plan().streams.iter().all(|it| it.kind == StreamKind::Messages);
+    if are_messages || options.message_paths == MessageTexts::default() {
+        return Ok(());
+    }
+    let message =
+        format!("no message definition is looked for: rows of {} sources are no messages", format.name());
+    Err(Error::new(ErrorKind::Config, message).at(Locus::path(shown)).with_hint(
+        "leave out `--msg-path` and `source.message_paths`: only topics of logs are defined by them",
+    ))
 }
 
 /// Refuses one of several sources that gives no file to read: whoever named it meant it to be.

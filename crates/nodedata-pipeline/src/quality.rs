@@ -53,10 +53,11 @@ pub fn check_quality(dataset: &Dataset, rules: &Rules, progress: &dyn Progress) 
     if let Ok(schema) = Schema::from_json(&dataset.text(&dataset.manifest.schema.path)?) {
         declared_ranges(&schema, &mut rules);
     }
-    let mut index: BTreeMap<usize, Vec<EpisodeEntry>> = BTreeMap::new();
+    let episodes = dataset.episodes()?;
+    let mut index: BTreeMap<usize, Vec<EpisodeEntry<'_>>> = BTreeMap::new();
     let mut keys: BTreeMap<u64, String> = BTreeMap::new();
-    for entry in dataset.episodes()? {
-        keys.insert(entry.episode, entry.key.clone());
+    for entry in episodes.iter() {
+        keys.insert(entry.episode, entry.key.to_owned());
         index.entry(entry.shard).or_default().push(entry);
     }
     // Episodes may be numbered in another order than their rows stand in.
@@ -158,7 +159,7 @@ fn conclude(rules: &Rules, watches: Vec<Watch>, keys: &[String]) -> QualityRepor
 fn watch_stream(
     dataset: &Dataset,
     name: &str,
-    index: &BTreeMap<usize, Vec<EpisodeEntry>>,
+    index: &BTreeMap<usize, Vec<EpisodeEntry<'_>>>,
     rules: &Rules,
     progress: &dyn Progress,
 ) -> Result<Option<Watch>> {
@@ -190,7 +191,7 @@ fn episodes_of(
     batch: &RecordBatch,
     first_row: u64,
     shard: &ShardEntry,
-    index: &[EpisodeEntry],
+    index: &[EpisodeEntry<'_>],
 ) -> Result<Vec<(u64, usize)>> {
     let column = batch.column_by_name(EPISODE_INDEX).and_then(|it| it.as_primitive_opt::<Int64Type>());
     if let Some(column) = column {
@@ -259,12 +260,12 @@ mod tests {
         }
     }
 
-    fn entry(episode: u64, row: u64, n_rows: u64) -> EpisodeEntry {
+    fn entry(episode: u64, row: u64, n_rows: u64) -> EpisodeEntry<'static> {
         EpisodeEntry {
             episode,
-            key: episode.to_string(),
-            stream: Some(STEPS.to_owned()),
-            split: String::new(),
+            key: "",
+            stream: Some(STEPS),
+            split: "",
             shard: 0,
             row,
             n_rows,
@@ -273,9 +274,8 @@ mod tests {
             start_time_ns: None,
             end_time_ns: None,
             task: None,
-            source: String::new(),
+            source: "",
             content: None,
-            metadata: Default::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use nodedata_core::{Error, ErrorKind, MessageTexts, OpenOptions, Result};
-use nodedata_dataset::canonical_json;
+use nodedata_dataset::{Access, canonical_json};
 use nodedata_normalize::{GroupBy, StepSpec};
 use nodedata_schema::Schema;
 use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
@@ -66,6 +66,9 @@ pub struct ShardRecipe {
     pub quarantine: BTreeMap<String, String>,
     /// Bytes of source one shard covers.
     pub shard_bytes: u64,
+    /// What the pages of media are made for.
+    #[serde(default, skip_serializing_if = "Access::is_default")]
+    pub access: Access,
 }
 
 impl Recipe {
@@ -93,6 +96,7 @@ impl Recipe {
             // The same bytes come of any number of threads.
             threads: _,
             shard_bytes,
+            access,
             // Rows that are kept are the rows that would be read again.
             keep_rows: _,
             peak_heap: _,
@@ -112,6 +116,7 @@ impl Recipe {
                 splits: splits.clone(),
                 quarantine: quarantine.clone(),
                 shard_bytes: *shard_bytes,
+                access: *access,
             },
         }
     }
@@ -120,7 +125,7 @@ impl Recipe {
     pub fn options(self, sources: &[String], out: impl Into<PathBuf>) -> ConvertOptions {
         let Self { nd: RecipeVersion::V1, rows, shards } = self;
         let RowRecipe { format, open, grouped, steps, schema, on_error } = rows;
-        let ShardRecipe { splits, quarantine, shard_bytes } = shards;
+        let ShardRecipe { splits, quarantine, shard_bytes, access } = shards;
         ConvertOptions {
             sources: sources.to_vec(),
             from: Some(format),
@@ -132,6 +137,7 @@ impl Recipe {
             quarantine,
             on_error,
             shard_bytes,
+            access,
             ..ConvertOptions::new("", out)
         }
     }

@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use bytes::Bytes;
 use nodedata_core::{
@@ -190,6 +194,9 @@ impl Run {
         let keeper = Keeper::find(writer, todo, self.options.keep_rows, &mut state.hashes)?;
         state.begun = keeper.records();
         let units = writer.units();
+        let to_make: BTreeSet<usize> = todo.iter().copied().collect();
+        let others = (0..units.len()).filter(|it| !to_make.contains(it)).flat_map(|it| &units[it].partitions);
+        state.hashes.forgo(others.flat_map(|it| &source.plan().partitions[*it].reads));
         let partitions = todo.iter().flat_map(|it| &units[*it].partitions).filter(|it| !keeper.has(**it));
         progress.planned(partitions.map(|it| source.plan().partitions[*it].decoded_bytes).sum());
         let salvage = self.options.on_error == OnError::Salvage;
@@ -248,7 +255,7 @@ impl Run {
     }
 
     pub(crate) fn recipe(&self, inputs: &[InputEntry]) -> String {
-        nodedata_dataset::recipe_hash(&self.recipe.to_json(), inputs)
+        nodedata_dataset::recipe_hash(&self.recipe.to_json(), self.options.access, inputs)
     }
 
     pub(crate) fn input_entries(&self, digests: &[String]) -> Vec<InputEntry> {
@@ -286,6 +293,7 @@ impl Run {
             // Which rows make a unit the unit knows.
             unit_recipe: self.recipe.rows.to_json(),
             shard_bytes: self.options.shard_bytes,
+            access: self.options.access,
             splits,
             split_of_episode,
             ..WriterOptions::new(&self.options.out)

@@ -152,7 +152,7 @@ impl RecordFiles {
             verify_checksums: options.verify_checksums,
             spools: Spools::new(options),
             chunks: Chunks::default(),
-            footers: parquet::Footers::default(),
+            footers: parquet::Footers::new(options.verify_checksums),
             room: Room::new(options),
             scratch: options.scratch.clone(),
             brought: Mutex::default(),

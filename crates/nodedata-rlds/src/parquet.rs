@@ -35,6 +35,8 @@ const FOOTERS_MAX: usize = 8;
 /// The files whose row groups were read last, with their footers.
 #[derive(Default)]
 pub(crate) struct Footers {
+    /// Whether pages are held against their checksums.
+    verifies: bool,
     /// Most recently used last.
     kept: Mutex<VecDeque<(PathBuf, Arc<Opened>)>>,
     /// Held by whoever reads a large row group: its pages are had in memory as a whole, so one at a time.
@@ -65,6 +67,10 @@ impl Opened {
 }
 
 impl Footers {
+    pub(crate) fn new(verifies: bool) -> Self {
+        Self { verifies, ..Self::default() }
+    }
+
     /// # Errors
     /// `Io`; `Corrupt` when it is no whole Parquet file.
     fn get(&self, files: &Arc<dyn Files>, path: &Path) -> Result<Arc<Opened>> {
@@ -78,7 +84,8 @@ impl Footers {
             }
         }
         // Not under the lock: of two that come at once each reads it, and others go on meanwhile.
-        let file = Arc::new(Opened::new(ParquetFile::open(files.as_ref(), path, RESTORE_HINT)?));
+        let file = ParquetFile::open(files.as_ref(), path, RESTORE_HINT)?.verifying(self.verifies);
+        let file = Arc::new(Opened::new(file));
         let mut kept = lock();
         kept.retain(|it| it.0 != path);
         if kept.len() == FOOTERS_MAX {

@@ -26,9 +26,10 @@ pub use piece_stream::{Piece, PieceReader, PieceStream, StepRows};
 pub use pieces::{batch_rows, cut};
 pub use refusal::{SALVAGE_HINT, in_episode, refusal};
 pub use samples::{
-    DealtStretch, Learned, LearnedFile, PackedStretch, RecordPlace, SamplePart, SampleReader, SampleRows,
-    SampleStream, Share, check_dealt_column, check_dealt_field, key_of, name_of_sample, own_name_of_sample,
-    own_splits, plan_samples, row_index, sample_inputs, samples_schema,
+    DealtStretch, EMBED_BYTES_MAX, Learned, LearnedFile, MISSING, Named, PackedStretch, RecordPlace,
+    References, SamplePart, SampleReader, SampleRows, SampleStream, Share, check_dealt_column,
+    check_dealt_field, key_of, looks_like, name_of_sample, own_name_of_sample, own_splits, plan_samples,
+    row_index, sample_inputs, samples_schema,
 };
 pub use selection::{Column, check_names, check_undecoded, decoding_of, is_worked_on, select};
 pub use splits::split_for_uncovered;

@@ -15,8 +15,13 @@ pub trait PieceReader: Send {
     ///
     /// # Errors
     /// What cannot be read, with the row among those asked for as its step if one is to blame. Nothing more is
-    /// asked for then.
+    /// asked for then, unless [`Self::n_lost`] says otherwise.
     fn next_rows(&mut self, first_step: u64) -> Result<Option<StepRows>>;
+
+    /// How many rows the last error cost, where it was not all that were left: the next ones follow them.
+    fn n_lost(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Consecutive rows of a piece.
@@ -116,20 +121,22 @@ impl<R: PieceReader> PieceStream<R> {
         Ok(Batch { stream: STEPS, rows, spans, pixels })
     }
 
-    /// The place of an error, and what it costs: the rest of the piece.
-    fn fatal(&mut self, err: Error) -> Error {
-        let n_rows = self.left.end - self.left.start;
-        self.reader = None;
-        self.left.start = self.left.end;
-        let byte_range = Some(self.piece.byte_range.clone());
+    /// The place of an error, and what it costs: the rest of the piece, or the rows that the reader says.
+    fn damaged(&mut self, err: Error) -> Error {
+        let n_left = self.left.end - self.left.start;
+        let n_lost = self.reader.as_ref().and_then(PieceReader::n_lost).filter(|it| *it <= n_left);
+        if n_lost.is_none() {
+            self.reader = None;
+        }
+        let n_rows = n_lost.unwrap_or(n_left);
+        self.left.start += n_rows;
+        // Where single rows are lost, their bytes are among those of others.
+        let byte_range = n_lost.is_none().then(|| self.piece.byte_range.clone());
         let records = vec![(STEPS, n_rows)];
         let err = if err.hint().is_some() { err } else { err.with_hint(SALVAGE_HINT) };
-        err.at(self.piece.place.clone()).with_loss(Loss {
-            byte_range,
-            records,
-            uncounted: false,
-            reason: "undecodable",
-        })
+        let is_over = n_lost.is_some() && err.kind() == ErrorKind::Limit;
+        let reason = if is_over { "over_limit" } else { "undecodable" };
+        err.at(self.piece.place.clone()).with_loss(Loss { byte_range, records, uncounted: false, reason })
     }
 }
 
@@ -146,7 +153,7 @@ impl<R: PieceReader> EpisodeStream for PieceStream<R> {
                 self.left.start += batch.rows.num_rows() as u64;
                 Ok(Some(batch))
             }
-            Err(err) => Err(self.fatal(err)),
+            Err(err) => Err(self.damaged(err)),
         }
     }
 
@@ -221,6 +228,43 @@ mod tests {
         let loss = err.loss().unwrap();
         assert_eq!((&loss.byte_range, &loss.records[..]), (&Some(5..9), &[(STEPS, 4)][..]));
         assert!(stream.next_batch().unwrap().is_none());
+    }
+
+    /// A row at a time, of which one is lost.
+    struct OneLost {
+        at: u64,
+        is_lost: bool,
+    }
+
+    impl PieceReader for OneLost {
+        fn next_rows(&mut self, first_step: u64) -> Result<Option<StepRows>> {
+            self.is_lost = first_step == self.at;
+            if self.is_lost {
+                let row = Locus { step_idx: Some(0), ..Locus::default() };
+                return Err(Error::new(ErrorKind::Corrupt, "broken").at(row));
+            }
+            let columns = vec![step_indices(&(first_step..first_step + 1))];
+            Ok(Some(StepRows { n_rows: 1, columns, spans: Vec::new(), pixels: Vec::new() }))
+        }
+
+        fn n_lost(&self) -> Option<u64> {
+            self.is_lost.then_some(1)
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_lost_alone_is_followed_by_the_others() {
+        let Piece { schema, place, byte_range, .. } = stream(0..0, 0).piece;
+        let piece = Piece { schema, steps: 0..3, place, byte_range };
+        let mut stream = PieceStream::new(piece, OneLost { at: 1, is_lost: false });
+        assert!(stream.next_batch().unwrap().is_some());
+        let err = stream.next_batch().unwrap_err();
+        assert_eq!(err.locus().to_string(), "a.bin, step 1");
+        let loss = err.loss().unwrap();
+        assert_eq!((&loss.byte_range, &loss.records[..]), (&None, &[(STEPS, 1)][..]));
+        assert!(stream.next_batch().unwrap().is_some());
+        assert!(stream.next_batch().unwrap().is_none());
+        assert_eq!(stream.records_read(), [(STEPS, 3)]);
     }
 
     #[test]

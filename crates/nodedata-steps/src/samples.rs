@@ -3,6 +3,7 @@
 
 mod learned;
 mod plan;
+mod references;
 mod rows;
 mod split_names;
 mod stream;
@@ -10,6 +11,7 @@ mod table;
 
 pub use learned::{Learned, LearnedFile};
 pub use plan::{DealtStretch, PackedStretch, SamplePart, Share, key_of, plan_samples, sample_inputs};
+pub use references::{EMBED_BYTES_MAX, MISSING, Named, References, looks_like};
 pub use rows::{RecordPlace, SampleRows};
 pub use split_names::own_splits;
 pub use stream::{SampleReader, SampleStream};

@@ -2,7 +2,10 @@
 
 mod cells;
 mod column_types;
+mod decimals;
 mod dialect;
+mod embedded;
+mod embedded_rows;
 mod fields;
 mod format;
 mod learned;

@@ -1,6 +1,7 @@
 use std::{path::Path, sync::Arc};
 
 use nodedata_core::{Detection, Files, Format, Listing, OpenOptions, OptionKey, OptionKind, Result, Source};
+use nodedata_steps::{EMBED_BYTES_MAX, MISSING};
 
 use crate::{
     detect::{has_ending, tables},
@@ -33,9 +34,10 @@ pub(crate) const NULL_COUNTS: OptionKey = OptionKey {
 /// What becomes of a medium that is not in the table.
 pub(crate) const REFERENCES: OptionKey = OptionKey {
     name: "references",
-    kind: OptionKind::Choice(&["fail", "null"]),
+    kind: OptionKind::Choice(&["fail", "null", "path"]),
     default: "fail",
-    doc: "what becomes of an image, a sound or a video of which a table holds the name of a file and no bytes: it is refused, or null",
+    doc: "what becomes of an image, a sound or a video of which a table holds the name of a file and no bytes, and that is not embedded: \
+          it is refused, or null; `path` keeps all media as the two columns that they are made of, `<name>.bytes` and `<name>.path`",
 };
 
 const PARQUET_MAGIC: [&[u8]; 2] = [b"PAR1", b"PARE"];
@@ -51,7 +53,11 @@ impl Format for Parquet {
     }
 
     fn options(&self) -> &'static [OptionKey] {
-        &[NULL_COUNTS, REFERENCES]
+        &[NULL_COUNTS, REFERENCES, MISSING, EMBED_BYTES_MAX]
+    }
+
+    fn embeds(&self) -> bool {
+        true
     }
 
     fn detect(&self, listing: &Listing<'_>) -> Detection {
@@ -74,7 +80,11 @@ impl Format for Arrow {
     }
 
     fn options(&self) -> &'static [OptionKey] {
-        &[REFERENCES]
+        &[REFERENCES, MISSING, EMBED_BYTES_MAX]
+    }
+
+    fn embeds(&self) -> bool {
+        true
     }
 
     /// Claims what `datasets` writes beside its tables as well.

@@ -7,6 +7,7 @@
 // What all tables share.
 mod deal;
 mod detect;
+mod embed;
 mod huggingface;
 mod inputs;
 

@@ -1,24 +1,25 @@
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use nodedata_arrow::{Joined, Leaf, RowGroup};
 use nodedata_core::{
     EpisodeInfo, EpisodeStream, Error, ErrorKind, Files, Finding, FindingKind, Findings, InputFile,
-    InputRange, Locus, Loss, Numbering, OpenOptions, OptionValue, Partition, ReadOptions, Result, RowDeal,
-    Source, SourcePlan,
+    InputRange, Locus, Loss, Numbering, OpenOptions, OptionValue, Partition, ReadOptions, Reference, Result,
+    RowDeal, Source, SourcePlan,
 };
-use nodedata_steps::{key_of, own_splits};
+use nodedata_steps::{References, key_of, own_splits};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
+    embed::{NamedFiles, Naming, add_named, own_leaves, refer},
     format::{REFERENCES, is_beside},
     inputs::inputs,
     parts::{Part, parts},
     rows::row_stream,
-    table::{Origin, Table},
+    table::{Origin, Table, Ways, ways},
     table_file::{Kind, TableFile, Told},
 };
 
@@ -35,11 +36,15 @@ pub(crate) struct Opened {
     pub(crate) plan: SourcePlan,
     pub(crate) table: Table,
     pub(crate) deal: Option<RowDeal>,
-    /// By input.
+    /// By input that has rows.
     pub(crate) groups: Vec<Vec<RowGroup>>,
+    /// By input that has rows, where its leaves lie.
+    pub(crate) ways: Vec<Arc<Ways>>,
     /// By partition.
     pub(crate) reads: Vec<Read>,
-    /// Whether media that are not in the tables are null.
+    /// What is embedded.
+    pub(crate) references: References,
+    /// Whether other media that are not in the tables are null.
     pub(crate) allows_references: bool,
     pub(crate) kind: Kind,
     files: Arc<dyn Files>,
@@ -65,10 +70,15 @@ impl TableSource {
         let is_beside = |it: &std::path::Path| kind == Kind::Arrow && is_beside(it);
         let (inputs, beside) = inputs(&*files, what, is_beside)?;
         let mut findings = Findings::default();
-        let Looks { leaves, looked_at } = look(kind, &*files, &inputs, options, &mut findings)?;
+        let references = References::new(&files, options);
+        let Looks { mut leaves, looked_at } = look(kind, &*files, &inputs, options, &mut findings)?;
+        let embedded = refer(&mut leaves, &references, options)?;
         let types = types_hash(&leaves);
         let (table, steps, unselected) =
-            Table::new(leaves, options).map_err(|err| in_first_file(err, &looked_at, &inputs))?;
+            Table::new(leaves, embedded, options).map_err(|err| in_first_file(err, &looked_at, &inputs))?;
+        let mut parts = parts_of(&looked_at, options, &table);
+        let naming = Naming { kind, files: &*files, options, references: &references, inputs: &inputs };
+        let named = naming.run(&table.embedded, &mut parts, &mut findings)?;
         let mut plan = SourcePlan {
             streams: vec![steps],
             unselected,
@@ -77,13 +87,16 @@ impl TableSource {
             findings: findings.into_vec(),
             ..SourcePlan::default()
         };
-        let reads = plan_parts(&mut plan, &looked_at, options, &types, &table);
+        let reads = plan_parts(&mut plan, &looked_at, &parts, &named, &types, options);
+        let (groups, ways) = looked_at.into_iter().map(|it| (it.groups, it.ways)).unzip();
         Ok(Self(Arc::new(Opened {
             plan,
             table,
             deal: options.deal.clone(),
-            groups: looked_at.into_iter().map(|it| it.groups).collect(),
+            groups,
+            ways,
             reads,
+            references,
             allows_references: options.option(&REFERENCES) == OptionValue::Text("null".to_owned()),
             kind,
             files,
@@ -124,6 +137,11 @@ impl Opened {
         open.push((input, Arc::clone(&file)));
         Ok(file)
     }
+
+    /// Keeps a file open no longer whose last part was read: what was brought of it, or is mapped, goes with whoever still reads it.
+    pub(crate) fn let_go(&self, input: usize) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(it, _)| *it != input);
+    }
 }
 
 /// What is in all files: their columns joined, and what is in each.
@@ -141,8 +159,8 @@ struct LookedAt {
     walks: bool,
     /// As [`types_hash`], of its own leaves: a footer tells them behind all bytes that prove a part.
     own_types: String,
-    /// Its top-level columns; files that follow each other share them where they are the same.
-    roots: Arc<BTreeSet<String>>,
+    /// Where its leaves lie; files that follow each other share them where they are the same.
+    ways: Arc<Ways>,
 }
 
 fn look(
@@ -182,14 +200,15 @@ fn look(
                     Locus { byte_offset: Some(input.n_bytes - told.n_behind), ..Locus::path(&input.path) };
                 findings.push(Finding { reason: "behind_end".to_owned(), ..Finding::warning(message, at) });
             }
-            joined.add(&told.leaves).map_err(|err| err.at(Locus::path(&input.path)))?;
-            let roots: BTreeSet<String> = told.leaves.iter().map(|it| it.root.clone()).collect();
-            let roots = match looked_at.last() {
-                Some(last) if *last.roots == roots => Arc::clone(&last.roots),
-                _ => Arc::new(roots),
+            let leaves = own_leaves(told.leaves, options);
+            joined.add(&leaves).map_err(|err| err.at(Locus::path(&input.path)))?;
+            let ways = ways(&leaves);
+            let ways = match looked_at.last() {
+                Some(last) if *last.ways == ways => Arc::clone(&last.ways),
+                _ => Arc::new(ways),
             };
-            let own_types = types_hash(&told.leaves);
-            looked_at.push(LookedAt { groups: told.groups, walks: told.walks, own_types, roots });
+            let own_types = types_hash(&leaves);
+            looked_at.push(LookedAt { groups: told.groups, walks: told.walks, own_types, ways });
         }
     }
     Ok(Looks { leaves: joined.finish(), looked_at })
@@ -201,7 +220,7 @@ fn in_first_file(err: Error, looked_at: &[LookedAt], inputs: &[InputFile]) -> Er
     let is_above = |root: &String| {
         name.strip_prefix(root.as_str()).is_some_and(|it| it.is_empty() || it.starts_with('.'))
     };
-    match looked_at.iter().zip(inputs).find(|(it, _)| it.roots.iter().any(is_above)) {
+    match looked_at.iter().zip(inputs).find(|(it, _)| it.ways.keys().any(is_above)) {
         Some((_, input)) => err.at(Locus::path(&input.path)),
         None => err,
     }
@@ -225,6 +244,11 @@ struct PartRecipe<'a> {
     split: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deal: Option<&'a RowDeal>,
+    /// What is embedded, and what of that is not there.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    embed: &'a BTreeMap<String, Reference>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacks: Option<&'a BTreeSet<String>>,
 }
 
 fn types_hash(leaves: &[Leaf]) -> String {
@@ -239,21 +263,30 @@ fn types_hash(leaves: &[Leaf]) -> String {
     blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
+/// By file, the parts that its rows are read in.
+fn parts_of(looked_at: &[LookedAt], options: &OpenOptions, table: &Table) -> Vec<Vec<Part>> {
+    let of_file = |file: &LookedAt| {
+        let lacked_bytes = table.lacked_bytes(&file.ways);
+        let parts = parts(&file.groups, options.partition_bytes, file.walks).into_iter();
+        parts.map(|it| it.with_nulls(lacked_bytes)).collect()
+    };
+    looked_at.iter().map(of_file).collect()
+}
+
 /// Adds an episode per file, or per file and split, and a partition for each of its parts.
 fn plan_parts(
     plan: &mut SourcePlan,
     looked_at: &[LookedAt],
-    options: &OpenOptions,
+    parts: &[Vec<Part>],
+    named: &[Vec<NamedFiles>],
     types: &str,
-    table: &Table,
+    options: &OpenOptions,
 ) -> Vec<Read> {
     let own_splits = own_splits(plan.inputs.iter().map(|it| it.path.as_path()));
+    let positions = add_named(plan, named);
     let mut reads = Vec::new();
-    for (input, file) in looked_at.iter().enumerate() {
+    for (input, (file, parts)) in looked_at.iter().zip(parts).enumerate() {
         let key = key_of(&plan.inputs[input].path);
-        let lacked_bytes = table.lacked_bytes(&file.roots);
-        let parts = parts(&file.groups, options.partition_bytes, file.walks);
-        let parts: Vec<Part> = parts.into_iter().map(|it| it.with_nulls(lacked_bytes)).collect();
         let n_splits = options.n_splits();
         for split in 0..n_splits {
             let dealt = options.deal.as_ref().map(|it| &it.fractions[split]);
@@ -265,18 +298,25 @@ fn plan_parts(
                 split: dealt.map(|it| it.0.clone()).or_else(own),
                 ..EpisodeInfo::default()
             });
-            for part in &parts {
+            for (idx, part) in parts.iter().enumerate() {
+                let named = named.get(input).and_then(|it| it.get(idx));
                 let recipe = PartRecipe {
                     types,
                     file: &file.own_types,
                     rows: (part.rows.start, part.rows.end),
                     split: dealt.map(|it| it.0.as_str()),
                     deal: options.deal.as_ref(),
+                    embed: &options.embed,
+                    lacks: named.map(|it| &it.lacks).filter(|it| !it.is_empty()),
                 };
+                let others = named.into_iter().flat_map(|it| it.files.keys());
+                let others = others.filter_map(|it| positions.get(it)).filter(|it| **it != input);
+                let others = others.map(|it| InputRange { input: *it, byte_range: 0..u64::MAX });
+                let own = InputRange { input, byte_range: part.byte_range.clone() };
                 let share = dealt.map_or(1.0, |it| it.1);
                 plan.partitions.push(Partition {
                     episode,
-                    reads: vec![InputRange { input, byte_range: part.byte_range.clone() }],
+                    reads: std::iter::once(own).chain(others).collect(),
                     decoded_bytes: (part.n_decoded as f64 * share).ceil() as u64,
                     recipe: serde_json::to_string(&recipe).expect("text and numbers are JSON"),
                     // How many rows of other parts are dealt to the split, reading tells.

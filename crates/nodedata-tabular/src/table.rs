@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_schema::SchemaRef;
 use nodedata_arrow::Leaf;
@@ -9,7 +9,7 @@ use nodedata_steps::{
     check_dealt_field, check_names, check_undecoded, name_of_sample, row_index, samples_schema, select,
 };
 
-use crate::deal::field_of;
+use crate::{deal::field_of, embed::Embedded};
 
 /// Where the values of a column come from.
 #[derive(Debug, Clone)]
@@ -25,12 +25,31 @@ pub(crate) type Column = nodedata_steps::Column<Origin>;
 
 /// The columns of a row.
 pub(crate) struct Table {
+    /// Those with names of files, whose media come in their place.
+    pub(crate) embedded: Vec<Embedded>,
     /// Those that were selected, in order.
     pub(crate) columns: Vec<Column>,
     /// Of a batch.
     pub(crate) schema: SchemaRef,
     /// The column that rows are dealt by, whether or not it was selected.
     pub(crate) dealt_by: Option<Column>,
+}
+
+/// Where the leaves of a file lie: the columns, and the members below each.
+pub(crate) type Ways = BTreeMap<String, BTreeSet<Vec<String>>>;
+
+/// The ways to these leaves.
+pub(crate) fn ways(leaves: &[Leaf]) -> Ways {
+    let mut ways = Ways::new();
+    for leaf in leaves {
+        ways.entry(leaf.root.clone()).or_default().insert(leaf.members.clone());
+    }
+    ways
+}
+
+/// Whether a file has a leaf: the same column may be of other members elsewhere.
+pub(crate) fn has_leaf(ways: &Ways, leaf: &Leaf) -> bool {
+    ways.get(&leaf.root).is_some_and(|it| it.contains(&leaf.members))
 }
 
 /// Columns that a hint names one by one.
@@ -50,7 +69,11 @@ impl Table {
     /// # Errors
     /// `Config` for a name that no column has; `Unsupported` for a column that no feature can hold, and `Limit` for one whose shape takes
     /// more in each row than a record may have, unless it is left out.
-    pub(crate) fn new(leaves: Vec<Leaf>, options: &OpenOptions) -> Result<(Self, StreamSchema, Vec<String>)> {
+    pub(crate) fn new(
+        leaves: Vec<Leaf>,
+        embedded: Vec<Embedded>,
+        options: &OpenOptions,
+    ) -> Result<(Self, StreamSchema, Vec<String>)> {
         let mut names = BTreeSet::new();
         let mut all = vec![Column { feature: row_index("row"), origin: Origin::StepIndex }];
         for leaf in leaves {
@@ -70,14 +93,20 @@ impl Table {
         });
         check_all(&columns, &readable, row_bytes_max)?;
         let steps = samples_schema(columns.iter().map(|it| it.feature.clone()).collect());
-        Ok((Self { columns, schema: steps.arrow(), dealt_by }, steps, unselected))
+        Ok((Self { embedded, columns, schema: steps.arrow(), dealt_by }, steps, unselected))
     }
 
-    /// Bytes in each row of the nulls of columns that a file does not have, which has those called `roots`.
-    pub(crate) fn lacked_bytes(&self, roots: &BTreeSet<String>) -> u64 {
+    /// Which of the fields that name files a column is.
+    pub(crate) fn field_of(&self, leaf: &Leaf) -> Option<usize> {
+        let is_it = |it: &&Embedded| it.leaf.root == leaf.root && it.leaf.members == leaf.members;
+        self.embedded.iter().find(is_it).map(|it| it.field)
+    }
+
+    /// Bytes in each row of the nulls of columns that a file does not have.
+    pub(crate) fn lacked_bytes(&self, ways: &Ways) -> u64 {
         let lacked = self.columns.iter().filter(|it| match &it.origin {
             Origin::StepIndex => false,
-            Origin::Leaf(leaf) => !roots.contains(&leaf.root),
+            Origin::Leaf(leaf) => !has_leaf(ways, leaf),
         });
         lacked.map(|it| null_bytes(&it.feature)).fold(0, u64::saturating_add)
     }

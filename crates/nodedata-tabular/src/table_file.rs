@@ -52,6 +52,7 @@ impl TableFile {
         let (file, told) = match kind {
             Kind::Parquet => {
                 let file = ParquetFile::open_with_pages(files, path, RESTORE_HINT)?;
+                let file = file.verifying(options.verify_checksums);
                 let trusts = options.option(&NULL_COUNTS) == OptionValue::Text("trust".to_owned());
                 let mut leaves = all_leaves(&file, trusts);
                 huggingface::tell(&mut leaves, file.key_value(huggingface::KEY));

@@ -8,7 +8,7 @@ use nodedata_io::{
 };
 
 use crate::{
-    index::indexes,
+    index::{SHARD_MD5, indexes},
     source::WebDatasetSource,
     table::KEY,
     tar::{BLOCK_BYTES, begins_archive},
@@ -34,7 +34,7 @@ impl Format for WebDataset {
     }
 
     fn options(&self) -> &'static [OptionKey] {
-        &[UNPACK_RATIO_MAX]
+        &[UNPACK_RATIO_MAX, SHARD_MD5]
     }
 
     fn key_column(&self) -> Option<&'static str> {

@@ -21,6 +21,9 @@ pub(crate) struct Conditions {
     pub(crate) unpack_ratio_max: u64,
     pub(crate) undecoded: Vec<String>,
     pub(crate) deal: Option<RowDeal>,
+    /// Whether archives were held against the MD5 that indexes tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) shard_md5: bool,
 }
 
 /// Consecutive samples of an archive.

@@ -1,15 +1,15 @@
 use std::sync::Arc;
 
 use nodedata_core::{
-    EpisodeStream, Error, ErrorKind, Files, Findings, HEAD_BYTES, InputFile, Locus, OpenOptions, ReadOptions,
-    Result, RowDeal, Source, SourcePlan,
+    EpisodeStream, Error, ErrorKind, Files, Findings, HEAD_BYTES, InputFile, Locus, OpenOptions, OptionValue,
+    ReadOptions, Result, RowDeal, Source, SourcePlan,
 };
 use nodedata_io::packed::ratio_max;
 use nodedata_steps::{SamplePart, SampleStream, own_splits, plan_samples, sample_inputs};
 
 use crate::{
     archive::Archives,
-    index,
+    index::{self, SHARD_MD5, check_digests},
     learned::{ArchiveStretch, Conditions, fitting, learned, stretches, types_hash},
     member::Bounds,
     pass::Pass,
@@ -42,12 +42,15 @@ impl WebDatasetSource {
             unpack_ratio_max: bounds.ratio_max,
             undecoded: options.undecoded.clone(),
             deal: options.deal.clone(),
+            shard_md5: options.option(&SHARD_MD5) == OptionValue::Bool(true),
         };
         let learned = match fitting(options, &conditions, &inputs) {
             Some(learned) => learned,
             None => {
                 let pass = Pass { archives: &archives, inputs: &inputs, options, bounds };
-                learned(conditions, &inputs, pass.run()?)
+                let mut found = pass.run()?;
+                found.findings.extend(check_digests(&**files, &indexes, &inputs, options)?);
+                learned(conditions, &inputs, found)
             }
         };
         let (table, stream, unselected) = table(&learned.what, options)?;

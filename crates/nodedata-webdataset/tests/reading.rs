@@ -24,8 +24,8 @@ use built::{
 };
 use bytes::Bytes;
 use nodedata_core::{
-    Confidence, ErrorKind, Files, FindingKind, Format as _, Listing, OpenOptions, ReadAt, ReadOptions,
-    Result, RowKey, StreamKind,
+    Confidence, ErrorKind, Files, FindingKind, Format as _, Listing, OpenOptions, OptionValue, ReadAt,
+    ReadOptions, Result, RowKey, Source, StreamKind,
 };
 use nodedata_io::MemoryFiles;
 use nodedata_testkit::reading::read;
@@ -479,7 +479,7 @@ fn indexes_of_absent_or_broken_shards_are_told_in_a_few_lines() {
         let files = MemoryFiles::default().with("a.tar", everything()).with("index.json", index);
         WEBDATASET.open(Arc::new(files), &OpenOptions::default()).unwrap()
     };
-    let told = |source: &dyn nodedata_core::Source| {
+    let told = |source: &dyn Source| {
         let findings = source.plan().findings.iter();
         findings.filter(|it| it.reason == "shard_index").cloned().collect::<Vec<_>>()
     };
@@ -490,6 +490,66 @@ fn indexes_of_absent_or_broken_shards_are_told_in_a_few_lines() {
     let broken = told(opened(format!(r#"{{{kind}, "shardlist": ["#)).as_ref());
     assert_eq!(broken.len(), 1);
     assert!(broken[0].message.contains("cannot be read: EOF") && broken[0].hint.is_some(), "{broken:?}");
+}
+
+/// What an index says of the MD5 of an archive is looked at where that is asked for.
+#[test]
+fn archives_are_held_against_the_md5_of_their_index() {
+    let small = Tar::default().file("a.txt", "1").end();
+    let md5 = "e3ea993070ce6643f5a70a9fb5b51ee3";
+    let open = |md5: Option<&str>, asked: bool, salvage: bool, learned: Option<String>| {
+        let md5 = md5.map(|it| format!(r#", "md5sum": "{it}""#)).unwrap_or_default();
+        let index = format!(
+            r#"{{"__kind__": "wids-shard-index-v1", "shardlist": [{{"url": "s3://b/a.tar"{md5}}}]}}"#
+        );
+        let files = MemoryFiles::default().with("d/a.tar", small.clone()).with("d/index.json", index);
+        let mut options = OpenOptions { salvage, learned, ..OpenOptions::default() };
+        if asked {
+            options.options.insert("shard_md5".to_owned(), OptionValue::Bool(true));
+        }
+        WEBDATASET.open(Arc::new(files), &options)
+    };
+    let findings = |source: &dyn Source| source.plan().findings.clone();
+    let wrong = "00000000000000000000000000000000";
+    for (md5, asked) in [(Some(md5), true), (Some(wrong), false), (None, false)] {
+        let source = open(md5, asked, false, None).unwrap();
+        assert!(findings(source.as_ref()).is_empty(), "{md5:?}: {:?}", findings(source.as_ref()));
+    }
+    // Either spelling of the digits.
+    assert!(open(Some(&md5.to_uppercase()), true, false, None).is_ok());
+    for wrong in [wrong, "", "not a hash"] {
+        let err = open(Some(wrong), true, false, None).err().unwrap();
+        let told = format!("the archive has the MD5 {md5}, but the index of shards says {wrong}");
+        assert_eq!((err.kind(), err.to_string()), (ErrorKind::Corrupt, told));
+        assert!(err.locus().path == Some(PathBuf::from("d/a.tar")) && err.hint().is_some(), "{err:?}");
+    }
+    let source = open(Some(wrong), true, true, None).unwrap();
+    let [found] = &findings(source.as_ref())[..] else { panic!("{:?}", findings(source.as_ref())) };
+    assert_eq!(
+        (found.kind, found.reason.as_str(), found.uncounted),
+        (FindingKind::Damage, "shard_md5", false)
+    );
+    assert_eq!(keys(&read(source.as_ref()).0), ["a"]);
+    // Whoever goes on from there is told the same and hashes nothing; what was learned without looking is no answer.
+    let learned = source.plan().learned.clone();
+    assert_eq!(findings(open(Some(md5), true, true, learned).unwrap().as_ref()), findings(source.as_ref()));
+    let unasked = open(Some(wrong), false, false, None).unwrap().plan().learned.clone();
+    assert!(open(Some(wrong), true, false, unasked).is_err());
+    // That there was nothing to compare is no secret.
+    let source = open(None, true, false, None).unwrap();
+    let [found] = &findings(source.as_ref())[..] else { panic!("{:?}", findings(source.as_ref())) };
+    assert!(found.kind == FindingKind::Warning && found.message.contains("none was compared"), "{found:?}");
+    // Nor that there was nothing for some of them.
+    let index = format!(
+        r#"{{"__kind__": "wids-shard-index-v1", "shardlist": [{{"url": "a.tar", "md5sum": "{md5}"}}]}}"#
+    );
+    let files = MemoryFiles::default().with("a.tar", small.clone()).with("index.json", index);
+    let files = files.with("b.tar", Tar::default().file("b.txt", "2").end());
+    let mut options = OpenOptions::default();
+    options.options.insert("shard_md5".to_owned(), OptionValue::Bool(true));
+    let source = WEBDATASET.open(Arc::new(files), &options).unwrap();
+    let [found] = &findings(source.as_ref())[..] else { panic!("{:?}", findings(source.as_ref())) };
+    assert!(found.message.contains("the MD5 of 1 of 2 archives"), "{found:?}");
 }
 
 #[test]

@@ -27,12 +27,13 @@ pub(super) struct Joiner<'a> {
     known: HashMap<Box<str>, usize>,
     /// What orders the last row so far.
     last: Option<Place>,
+    episodes_max: usize,
 }
 
 impl<'a> Joiner<'a> {
     /// `plan` is that of the samples.
     pub(super) fn new(plan: &'a SourcePlan) -> Self {
-        Self { plan, runs: Vec::new(), known: HashMap::new(), last: None }
+        Self { plan, runs: Vec::new(), known: HashMap::new(), last: None, episodes_max: EPISODES_MAX }
     }
 
     /// Takes in the next stretch.
@@ -61,8 +62,9 @@ impl<'a> Joiner<'a> {
         if let Some(run) = self.known.get(&*key).and_then(|it| self.runs.get(*it)) {
             return Err(self.comes_again(run, &part));
         }
-        if self.runs.len() == EPISODES_MAX {
-            let message = format!("the rows become more than {EPISODES_MAX} episodes");
+        if self.runs.len() == self.episodes_max {
+            let message =
+                format!("the rows become more than {} episodes: `{key}` is the next", self.episodes_max);
             return Err(Error::new(ErrorKind::Limit, message)
                 .at(locus_of(self.plan, partition, part.rows.start))
                 .with_hint("group by what the rows of an episode have in common"));
@@ -222,5 +224,30 @@ mod tests {
             "the episode `x` goes on in a file of the split `val`, from row 5 of a.jsonl, which is of the split `train`",
             "b.jsonl, step 0",
         );
+    }
+
+    #[test]
+    fn a_key_that_is_another_in_every_row_is_refused_with_its_row() {
+        let plan = SourcePlan {
+            inputs: vec![InputFile { path: "a.jsonl".into(), n_bytes: 100 }],
+            partitions: vec![Partition {
+                reads: vec![InputRange { input: 0, byte_range: 0..100 }],
+                ..Partition::default()
+            }],
+            ..SourcePlan::default()
+        };
+        let mut joiner = Joiner { episodes_max: 3, ..Joiner::new(&plan) };
+        let stretch = |row: u64| Stretch { key: format!("e{row}").into(), rows: row..row + 1, places: None };
+        for row in 0..3 {
+            joiner.add(0, stretch(row)).unwrap();
+        }
+        // More rows of the last one are no other episode.
+        joiner.add(0, Stretch { rows: 3..4, ..stretch(2) }).unwrap();
+        let err = joiner.add(0, Stretch { rows: 4..5, ..stretch(4) }).unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Limit);
+        assert!(err.to_string().contains("more than 3 episodes: `e4` is the next"), "{err}");
+        assert_eq!(err.locus().path.as_deref(), Some(std::path::Path::new("a.jsonl")));
+        assert!(err.locus().step_idx == Some(4) && err.hint().is_some(), "{err:?}");
+        assert_eq!(joiner.finish().len(), 3);
     }
 }

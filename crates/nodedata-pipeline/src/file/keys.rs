@@ -337,7 +337,12 @@ const SHARDS: &[Key] = &[
         Kind::Choice(&["zstd:1"]),
         "How numbers and text are compressed; encoded media never are",
     ),
-    key("access", Kind::Choice(&["balanced"]), "What the layout is for"),
+    key(
+        "access",
+        Kind::Choice(&["random", "balanced", "scan"]),
+        "What the pages of pictures, video, sound and other bytes are made for: steps in any order (`random`, a page for each \
+         row), rows in their order (`scan`, 64 rows a page), or both (`balanced`, 8 rows; the default)",
+    ),
 ];
 
 const LEVEL_KEY: Key = required(

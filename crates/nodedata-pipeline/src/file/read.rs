@@ -7,6 +7,7 @@ use nodedata_core::{
     MediaEncoding, Moments, OnMisfit, OptionValue, Reference,
     placed::{Member, Mistake, Node},
 };
+use nodedata_dataset::Access;
 use nodedata_normalize::FieldTransform;
 
 use super::{
@@ -50,6 +51,8 @@ impl<'a> Reader<'a> {
         };
         let target_mb = root.get("shards").and_then(|it| it.get("target_mb")).and_then(Node::integer);
         let target_mb = target_mb.and_then(|it| u64::try_from(it).ok()).unwrap_or(512);
+        let access = root.get("shards").and_then(|it| it.get("access")).and_then(Node::text);
+        let access = access.and_then(|it| Access::from_name(&it)).unwrap_or_default();
         let Stages { grouped, steps } = steps::read(self);
         PipelineFile {
             path: path.to_owned(),
@@ -61,6 +64,7 @@ impl<'a> Reader<'a> {
             quality: root.get("quality").map(|it| quality::read(self, it)),
             splits: splits::read(self),
             shard_bytes: target_mb.saturating_mul(1 << 20),
+            access,
             on_error,
             on_misfit,
             out: text(root, "out").map(|it| self.beside(&it)),

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use nodedata_core::{MediaEncoding, Moments, OnMisfit, OptionValue, Reference};
+use nodedata_dataset::Access;
 use nodedata_normalize::{GroupBy, StepSpec};
 use nodedata_quality::Rules;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub struct PipelineFile {
     pub splits: SplitPlan,
     /// Bytes of source that one shard covers.
     pub shard_bytes: u64,
+    /// What the pages of media are made for.
+    pub access: Access,
     /// What becomes of damaged input.
     pub on_error: OnError,
     /// What becomes of sound records that do not fit their columns.

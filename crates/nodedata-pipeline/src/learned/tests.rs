@@ -14,10 +14,14 @@ use nodedata_core::{
 use super::*;
 use crate::{ConvertOptions, Share};
 
-/// A format whose types only all of its bytes tell. It counts how often they were read.
+/// A format whose types only all of its bytes tell. It counts how often they were read. Notes may lie beside its files.
 struct Lines(AtomicUsize);
 
 struct Opened(SourcePlan);
+
+fn is_note(path: &Path) -> bool {
+    path.extension().is_some_and(|it| it == "note")
+}
 
 impl Format for Lines {
     fn name(&self) -> &'static str {
@@ -30,11 +34,16 @@ impl Format for Lines {
 
     fn detect(&self, listing: &Listing<'_>) -> Detection {
         let is_named = |it: &Path| it.extension().is_some_and(|it| it == "lines");
-        Detection::by_magic(listing, "lines", is_named, |it| it.starts_with(b"line"))
+        let mut found = Detection::by_magic(listing, "lines", is_named, |it| it.starts_with(b"line"));
+        found.claims.extend(listing.paths().filter(|it| is_note(it)).map(Path::to_owned));
+        found.claims.sort_unstable();
+        found
     }
 
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
-        let path = files.list()?.swap_remove(0);
+        let (beside, mut paths): (Vec<PathBuf>, Vec<PathBuf>) =
+            files.list()?.into_iter().partition(|it| is_note(it));
+        let path = paths.swap_remove(0);
         let file = files.open(&path)?;
         let learned = match &options.learned {
             Some(learned) => learned.clone(),
@@ -55,6 +64,7 @@ impl Format for Lines {
             inputs: vec![InputFile { path, n_bytes: file.n_bytes() }],
             episodes: vec![EpisodeInfo { key: "lines".to_owned(), ..EpisodeInfo::default() }],
             learned: Some(learned),
+            beside,
             ..SourcePlan::default()
         })))
     }
@@ -96,6 +106,35 @@ fn no_run_learns_again_what_one_before_it_learned() {
     assert_eq!(convert(&options), ("7".to_owned(), 2), "opened in another way");
     std::fs::write(&source, "line 1\nline 2\n").unwrap();
     assert_eq!(convert(&options), ("14".to_owned(), 3), "another file");
+}
+
+/// Files beside the inputs are no others, unless they say something else.
+#[test]
+fn files_beside_the_inputs_are_recognised_as_well() {
+    let (lines, formats) = lines();
+    let work = tempfile::tempdir().unwrap();
+    let folder = work.path().join("set");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("a.lines"), "line 1\n").unwrap();
+    std::fs::write(folder.join("0.note"), "first").unwrap();
+    let mut options = ConvertOptions::new(folder.display().to_string(), work.path().join("out"));
+    let convert = |options: &ConvertOptions| {
+        crate::convert(&formats, options, &Silent).unwrap();
+        lines.0.load(Ordering::Relaxed)
+    };
+    assert_eq!(convert(&options), 1);
+    options.overwrite = true;
+    options.shard_bytes = 1 << 20;
+    assert_eq!(convert(&options), 1, "the same files");
+    // Elsewhere it has another stamp, and is recognised by its bytes.
+    std::fs::write(folder.join("0.note"), "first").unwrap();
+    options.shard_bytes = 2 << 20;
+    assert_eq!(convert(&options), 1, "the same bytes");
+    std::fs::write(folder.join("0.note"), "other").unwrap();
+    assert_eq!(convert(&options), 2, "another note");
+    std::fs::remove_file(folder.join("0.note")).unwrap();
+    options.shard_bytes = 3 << 20;
+    assert_eq!(convert(&options), 3, "none");
 }
 
 #[test]

@@ -231,6 +231,7 @@ prop_compose! {
         quarantine in prop::collection::btree_map(text(), text(), 0..3),
         on_error in prop::sample::select(vec![OnError::Fail, OnError::Salvage]),
         shard_bytes in any::<u64>(),
+        access in prop::sample::select(Access::ALL.to_vec()),
     ) -> ConvertOptions {
         ConvertOptions {
             sources: vec!["source".to_owned()],
@@ -248,6 +249,7 @@ prop_compose! {
             refuse_empty: false,
             threads: None,
             shard_bytes,
+            access,
             keep_rows: crate::KeepRows::default(),
             peak_heap: None,
         }
@@ -294,6 +296,11 @@ fn a_recipe_is_spelled_so() {
         {"nd":"recipe/1","rows":{"format":"mcap","on_error":"fail","open":{"verify_checksums":false},"steps":{"clock":{"rate":"2997/100"},"fields":[{"from":{"paths":["/joints"]},"name":"joints"},{"from":{"constant":{"float":"0.1"}},"name":"scale"}]}},"shards":{"quarantine":{"a.mcap":"ND-Q001: black"},"shard_bytes":536870912,"splits":{"hash":{"fractions":[["train","0.9"],["val","0.1"]],"key":"episode"}}}}
     "#]]
     .assert_eq(&Recipe::new(&options, "mcap").to_json());
+    let random = ConvertOptions { access: Access::Random, ..ConvertOptions::new("a.mcap", "out") };
+    expect_test::expect![[r#"
+        {"nd":"recipe/1","rows":{"format":"mcap","on_error":"fail","open":{}},"shards":{"access":"random","shard_bytes":536870912,"splits":"source_or_train"}}
+    "#]]
+    .assert_eq(&Recipe::new(&random, "mcap").to_json());
     let grouped = ConvertOptions {
         grouped: Some(GroupBy::Field { field: "run".to_owned(), order: None }),
         steps: Some(StepSpec { fields: vec![FieldSpec::new("a", "b")], ..StepSpec::new(Clock::Own) }),

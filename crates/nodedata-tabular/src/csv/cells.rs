@@ -1,5 +1,12 @@
 //! What the text of a field is: a whole number, a number, or text. What a number would not give back is text: `007`, `+1`, 1e400.
 
+use super::decimals::Decimal;
+
+/// Whole numbers of so many digits are all float64s.
+const EXACT_DIGITS_MAX: usize = 15;
+/// Numbers of so many digits are finite, and none but those of zeros are 0.
+const FINITE_DIGITS_MAX: usize = 300;
+
 /// The largest whole number up to which float64 has them all.
 const EXACT_MAX: u64 = 1 << 53;
 
@@ -13,8 +20,54 @@ pub(crate) enum Cell {
     Text,
 }
 
+/// What a field holds, whatever its value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Int {
+        /// Whether a float64 is that number.
+        is_exact: bool,
+    },
+    Float,
+    NotFinite,
+    Text,
+}
+
+/// What a field holds. Only where its digits do not tell it is read.
+pub(crate) fn kind(bytes: &[u8]) -> Kind {
+    if bytes.first().is_some_and(|it| matches!(it, b'0'..=b'9' | b'-'))
+        && let Some(decimal) = Decimal::of(bytes)
+    {
+        if decimal.n_whole_digits().is_some_and(|it| it <= EXACT_DIGITS_MAX) {
+            return Kind::Int { is_exact: true };
+        }
+        if decimal.n_float_digits().is_some_and(|it| it <= FINITE_DIGITS_MAX) {
+            return Kind::Float;
+        }
+    }
+    match cell(bytes) {
+        Cell::Int(value) => Kind::Int { is_exact: is_exact(value) },
+        Cell::Float(_) => Kind::Float,
+        Cell::NotFinite(_) => Kind::NotFinite,
+        Cell::Text => Kind::Text,
+    }
+}
+
+/// Reads a field, which is a whole number as far as is known.
+pub(crate) fn int(bytes: &[u8]) -> Cell {
+    Decimal::of(bytes).and_then(Decimal::int).map_or_else(|| cell(bytes), Cell::Int)
+}
+
+/// Reads a field, which is a number as far as is known; `None` where it is text.
+pub(crate) fn float(bytes: &[u8]) -> Option<f64> {
+    Decimal::of(bytes).and_then(Decimal::float).or_else(|| match cell(bytes) {
+        Cell::Int(value) => Some(value as f64),
+        Cell::Float(value) | Cell::NotFinite(value) => Some(value),
+        Cell::Text => None,
+    })
+}
+
 /// Reads a field.
-pub(crate) fn cell(bytes: &[u8]) -> Cell {
+fn cell(bytes: &[u8]) -> Cell {
     match bytes.first() {
         Some(b'0'..=b'9' | b'-' | b'.') => {}
         Some(b'n' | b'N' | b'i' | b'I') => return not_finite(bytes),
@@ -38,11 +91,11 @@ pub(crate) fn cell(bytes: &[u8]) -> Cell {
     if negative && matches!(digits.first(), Some(b'i' | b'I')) {
         return not_finite(bytes);
     }
-    float(bytes, &digits[n_whole..], n_whole)
+    with_fraction(bytes, &digits[n_whole..], n_whole)
 }
 
 /// `rest` begins behind the digits in front of the point.
-fn float(bytes: &[u8], rest: &[u8], n_whole: usize) -> Cell {
+fn with_fraction(bytes: &[u8], rest: &[u8], n_whole: usize) -> Cell {
     let (n_fraction, rest) = match rest.strip_prefix(b".") {
         Some(rest) => {
             let n = rest.iter().take_while(|it| it.is_ascii_digit()).count();
@@ -79,12 +132,14 @@ fn not_finite(bytes: &[u8]) -> Cell {
 }
 
 /// Whether a float64 is that whole number.
-pub(crate) fn is_exact(value: i64) -> bool {
+fn is_exact(value: i64) -> bool {
     value.unsigned_abs() <= EXACT_MAX
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -132,5 +187,98 @@ mod tests {
             assert_eq!(cell(text.as_bytes()), Cell::Text, "{text}");
         }
         assert!(is_exact(1 << 53) && !is_exact((1 << 53) + 1) && !is_exact(i64::MIN));
+    }
+
+    /// As `cell` tells it.
+    fn kind_of(cell: Cell) -> Kind {
+        match cell {
+            Cell::Int(value) => Kind::Int { is_exact: is_exact(value) },
+            Cell::Float(_) => Kind::Float,
+            Cell::NotFinite(_) => Kind::NotFinite,
+            Cell::Text => Kind::Text,
+        }
+    }
+
+    /// What compares as its bits do: -0 is not 0, and no number is itself.
+    fn bits(cell: Cell) -> (Kind, u64) {
+        let value = match cell {
+            Cell::Int(value) => value as u64,
+            Cell::Float(value) | Cell::NotFinite(value) => value.to_bits(),
+            Cell::Text => 0,
+        };
+        (kind_of(cell), value)
+    }
+
+    #[track_caller]
+    fn check_short_ways(text: &str) {
+        let bytes = text.as_bytes();
+        let expected = cell(bytes);
+        assert_eq!(kind(bytes), kind_of(expected), "{text:?}");
+        assert_eq!(bits(int(bytes)), bits(expected), "{text:?}");
+        let expected = match expected {
+            Cell::Int(value) => Some(value as f64),
+            Cell::Float(value) | Cell::NotFinite(value) => Some(value),
+            Cell::Text => None,
+        };
+        assert_eq!(float(bytes).map(f64::to_bits), expected.map(f64::to_bits), "{text:?}");
+    }
+
+    #[test]
+    fn short_ways_end_where_long_ones_do() {
+        let nines = "9".repeat(299);
+        for text in [
+            "",
+            "-",
+            "0",
+            "-0",
+            "00",
+            "-0.0",
+            "0.",
+            ".0",
+            "1.",
+            "-.5",
+            "e",
+            "1e5",
+            "9007199254740992",
+            "9007199254740993",
+            "-9007199254740993",
+            "999999999999999",
+            "9223372036854775807",
+            "9223372036854775808",
+            "-9223372036854775808",
+            "12345678901234567890",
+            "nan",
+            "-inf",
+            "infinity",
+            "١",
+            "1٫5",
+        ] {
+            check_short_ways(text);
+        }
+        for text in ["9", "99", "9999999999", "999999999999"].map(|it| format!("{nines}{it}.5")) {
+            check_short_ways(&text);
+        }
+        for n_zeros in [10, 290, 310, 330] {
+            check_short_ways(&format!("0.{}", "0".repeat(n_zeros)));
+            check_short_ways(&format!("-0.{}1", "0".repeat(n_zeros)));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_field_is_the_same_by_short_and_long_ways(
+            text in prop_oneof![
+                "[-+.e0-9]{0,30}",
+                "-?[0-9]{1,25}",
+                "-?[0-9]{0,20}\\.?[0-9]{0,20}(e[-+]?[0-9]{1,3})?",
+                "-?(nan|NaN|inf|Infinity|x)[0-9]?",
+                any::<f64>().prop_map(|it| it.to_string()),
+                any::<i64>().prop_map(|it| it.to_string()),
+            ],
+        ) {
+            check_short_ways(&text);
+        }
     }
 }

@@ -2,7 +2,7 @@ use nodedata_core::DType;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    cells::{Cell, cell, is_exact},
+    cells::{Kind, kind},
     fields::Field,
 };
 
@@ -48,18 +48,18 @@ impl Seen {
             self.has_nulls = true;
             return;
         }
-        match cell(field.bytes) {
-            Cell::Int(value) => {
+        match kind(field.bytes) {
+            Kind::Int { is_exact } => {
                 self.has_ints = true;
-                self.has_long_ints |= !is_exact(value);
+                self.has_long_ints |= !is_exact;
                 self.first_number.get_or_insert(place);
             }
-            Cell::Float(_) => {
+            Kind::Float => {
                 self.has_floats = true;
                 self.first_number.get_or_insert(place);
             }
-            Cell::NotFinite(_) => self.has_words = true,
-            Cell::Text => {
+            Kind::NotFinite => self.has_words = true,
+            Kind::Text => {
                 self.has_text = true;
                 self.first_text.get_or_insert(place);
             }

@@ -132,8 +132,10 @@ impl Dialect {
             };
             let record = head[at..end].strip_suffix(&[self.terminator]).unwrap_or(&head[at..end]);
             let record = record.strip_suffix(b"\r").unwrap_or(record);
-            if !record.is_empty() && fields.parse(record).is_ok() {
-                counts.push(fields.len());
+            if !record.is_empty()
+                && let Ok(row) = fields.parse(record)
+            {
+                counts.push(row.len());
             }
             at = end;
         }

@@ -1,6 +1,5 @@
 use std::ops::Range;
 
-use csv_core::{ReadFieldResult, Reader, ReaderBuilder, Terminator};
 use memchr::memchr;
 use nodedata_core::ErrorKind;
 
@@ -20,18 +19,28 @@ impl Flaw {
     }
 }
 
-/// The fields of a record, without their quotes.
+/// Takes records apart.
 pub(crate) struct Fields {
     dialect: Dialect,
-    reader: Reader,
+    /// What fields say in which two quotes stand for one.
     text: Vec<u8>,
     found: Vec<Found>,
 }
 
+/// The fields of a record, without their quotes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'a> {
+    record: &'a [u8],
+    is_plain: bool,
+    text: &'a [u8],
+    found: &'a [Found],
+}
+
 #[derive(Debug, Clone)]
 struct Found {
-    /// In `text`.
+    /// In the record, or in `text`.
     range: Range<usize>,
+    is_in_text: bool,
     /// Where it begins in the record.
     at: usize,
     is_quoted: bool,
@@ -55,92 +64,95 @@ impl Field<'_> {
 
 impl Fields {
     pub(crate) fn new(dialect: Dialect) -> Self {
-        let mut builder = ReaderBuilder::new();
-        builder.delimiter(dialect.delimiter).terminator(Terminator::Any(dialect.terminator));
-        match dialect.quote {
-            Some(quote) => builder.quote(quote),
-            None => builder.quoting(false),
-        };
-        let mut fields = Self { dialect, reader: builder.build(), text: Vec::new(), found: Vec::new() };
-        fields.begin();
-        fields
-    }
-
-    /// What has read something leaves the mark of UTF-8 files alone: a field may begin with it.
-    fn begin(&mut self) {
-        self.reader.reset();
-        let (mut input, mut out): (&[u8], _) = (&[b'x', self.dialect.terminator], [0; 8]);
-        while let (ReadFieldResult::InputEmpty, n, _) = self.reader.read_field(input, &mut out) {
-            input = &input[n..];
-            if input.is_empty() {
-                break;
-            }
-        }
+        Self { dialect, text: Vec::new(), found: Vec::new() }
     }
 
     /// Takes a record apart, which is without its line end.
-    pub(crate) fn parse(&mut self, record: &[u8]) -> Result<(), Flaw> {
+    pub(crate) fn parse<'a>(&'a mut self, record: &'a [u8]) -> Result<Row<'a>, Flaw> {
         self.found.clear();
-        // No field becomes longer than it is written.
-        if self.text.len() <= record.len() {
-            self.text.resize(record.len() + 1, 0);
-        }
-        if let Some(at) = memchr(0, record) {
+        self.text.clear();
+        let is_plain = is_plain(record);
+        if !is_plain && let Some(at) = memchr(0, record) {
             return Err(Flaw::corrupt(at, "the row has a NUL byte"));
         }
-        let (mut at, mut n_text) = (0, 0);
+        let Dialect { delimiter, quote, .. } = self.dialect;
+        let mut at = 0;
         loop {
-            let start = (at, n_text);
-            let is_quoted = self.dialect.quote.is_some_and(|it| record.get(at) == Some(&it));
-            let is_last = loop {
-                let input = record.get(at..).filter(|it| !it.is_empty());
-                let input = input.unwrap_or(std::slice::from_ref(&self.dialect.terminator));
-                let (result, n_in, n_out) = self.reader.read_field(input, &mut self.text[n_text..]);
-                let is_end = at == record.len();
-                at = record.len().min(at + n_in);
-                n_text += n_out;
-                match result {
-                    ReadFieldResult::InputEmpty if !is_end => {}
-                    ReadFieldResult::Field { record_end } => break record_end,
-                    _ => {
-                        self.begin();
-                        return Err(Flaw::corrupt(start.0, OPEN_QUOTE));
-                    }
+            let rest = &record[at..];
+            let n = match quote {
+                Some(quote) if rest.first() == Some(&quote) => self.quoted(record, at, quote)?,
+                _ => {
+                    let n = memchr(delimiter, rest).unwrap_or(rest.len());
+                    self.found.push(Found { range: at..at + n, is_in_text: false, at, is_quoted: false });
+                    n
                 }
             };
-            let raw = &record[start.0..at];
-            let raw = if is_last { raw } else { raw.strip_suffix(&[self.dialect.delimiter]).unwrap_or(raw) };
-            if let Some(quote) = self.dialect.quote.filter(|_| is_quoted)
-                && let Some(place) = behind_quotes(raw, quote)
-            {
-                if !is_last {
-                    self.begin();
+            match rest.get(n) {
+                None => break,
+                Some(next) if *next == delimiter => at += n + 1,
+                Some(_) => {
+                    return Err(Flaw::corrupt(at + n, "text follows the quote that ends the field"));
                 }
-                return Err(Flaw::corrupt(start.0 + place, "text follows the quote that ends the field"));
-            }
-            self.found.push(Found { range: start.1..n_text, at: start.0, is_quoted });
-            if is_last {
-                return Ok(());
             }
         }
+        Ok(Row { record, is_plain, text: &self.text, found: &self.found })
     }
 
-    /// How many fields the record has.
-    pub(crate) fn len(&self) -> usize {
+    /// Takes a field with quotes around it; tells how many bytes it has with them.
+    fn quoted(&mut self, record: &[u8], at: usize, quote: u8) -> Result<usize, Flaw> {
+        let (begins_text, mut begins) = (self.text.len(), at + 1);
+        loop {
+            let rest = record.get(begins..).unwrap_or_default();
+            let n = memchr(quote, rest).ok_or_else(|| Flaw::corrupt(at, OPEN_QUOTE))?;
+            let end = begins + n;
+            // Two of them stand for one.
+            if rest.get(n + 1) == Some(&quote) {
+                self.text.extend_from_slice(&record[begins..=end]);
+                begins = end + 2;
+                continue;
+            }
+            let is_in_text = self.text.len() != begins_text;
+            let range = if is_in_text {
+                self.text.extend_from_slice(&record[begins..end]);
+                begins_text..self.text.len()
+            } else {
+                begins..end
+            };
+            self.found.push(Found { range, is_in_text, at, is_quoted: true });
+            return Ok(end + 1 - at);
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    /// How many fields there are.
+    pub(crate) fn len(self) -> usize {
         self.found.len()
     }
 
-    /// The fields, in order.
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = Field<'_>> {
-        self.found.iter().map(|it| self.field(it))
+    /// Whether all of it is UTF-8.
+    pub(crate) fn check_text(self) -> Result<(), Flaw> {
+        if self.is_plain {
+            return Ok(());
+        }
+        match str::from_utf8(self.record) {
+            Ok(_) => Ok(()),
+            Err(err) => Err(Flaw::corrupt(err.valid_up_to(), "the row is not UTF-8")),
+        }
     }
 
-    fn field(&self, found: &Found) -> Field<'_> {
-        Field { bytes: &self.text[found.range.clone()], at: found.at, is_quoted: found.is_quoted }
+    /// The fields, in order.
+    pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = Field<'a>> {
+        self.found.iter().map(move |it| self.field(it))
+    }
+
+    fn field(self, found: &Found) -> Field<'a> {
+        let source = if found.is_in_text { self.text } else { self.record };
+        Field { bytes: &source[found.range.clone()], at: found.at, is_quoted: found.is_quoted }
     }
 
     /// A field by its position.
-    pub(crate) fn get(&self, idx: usize) -> Option<Field<'_>> {
+    pub(crate) fn get(self, idx: usize) -> Option<Field<'a>> {
         self.found.get(idx).map(|it| self.field(it))
     }
 }
@@ -149,64 +161,11 @@ pub(crate) const OPEN_QUOTE: &str = "the quote that opens here is never closed";
 /// What can be done where a quote is not meant as one.
 pub(crate) const QUOTE_HINT: &str = "`--set source.quote=none` takes quotes for letters";
 
-/// Where text begins behind the quote that ends a field, which opens with one.
-fn behind_quotes(raw: &[u8], quote: u8) -> Option<usize> {
-    let mut at = 1;
-    while let Some(n) = memchr(quote, raw.get(at..)?) {
-        let behind = at + n + 1;
-        match raw.get(behind) {
-            None => return None,
-            // Two of them stand for one.
-            Some(next) if *next == quote => at = behind + 1,
-            Some(_) => return Some(behind),
-        }
-    }
-    None
+/// Whether all of it is ASCII, without a NUL byte.
+fn is_plain(bytes: &[u8]) -> bool {
+    // One less than NUL has the highest bit as well. Without a branch many bytes are looked at together.
+    bytes.iter().fold(0, |bits, it| bits | it | it.wrapping_sub(1)) < 0x80
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(record: &str) -> Result<Vec<String>, Flaw> {
-        let mut fields = Fields::new(Dialect::default());
-        fields.parse(record.as_bytes())?;
-        let told = fields.iter().map(|it| {
-            let text = String::from_utf8_lossy(it.bytes).into_owned();
-            if it.is_quoted { format!("<{text}>") } else { text }
-        });
-        let told = told.collect();
-        // The next record is not affected.
-        fields.parse(b"x,\"y\"").unwrap();
-        assert_eq!(fields.len(), 2);
-        Ok(told)
-    }
-
-    #[test]
-    fn quotes_are_taken_off_and_remembered() {
-        assert_eq!(parsed("a,,\"b\",\"\"").unwrap(), ["a", "", "<b>", "<>"]);
-        assert_eq!(parsed("\"a\"\"b\",\"c\nd\",e\"f").unwrap(), ["<a\"b>", "<c\nd>", "e\"f"]);
-        assert_eq!(parsed(",").unwrap(), ["", ""]);
-        assert_eq!(parsed("a\r").unwrap(), ["a\r"]);
-        assert_eq!(parsed("\u{feff}a,b").unwrap(), ["\u{feff}a", "b"]);
-        assert_eq!(parsed("ä,\u{1f600}").unwrap(), ["ä", "\u{1f600}"]);
-    }
-
-    #[test]
-    fn what_is_wrong_has_its_place() {
-        let wrong = |record: &str| {
-            let flaw = parsed(record).unwrap_err();
-            (flaw.at, flaw.message)
-        };
-        assert_eq!(wrong("a,\"b\"c"), (5, "text follows the quote that ends the field".to_owned()));
-        assert_eq!(wrong("\"b\"c,d"), (3, "text follows the quote that ends the field".to_owned()));
-        assert_eq!(wrong("a,\"b,c"), (2, OPEN_QUOTE.to_owned()));
-        assert_eq!(wrong("a,b\0"), (3, "the row has a NUL byte".to_owned()));
-        let mut fields = Fields::new(Dialect::default());
-        for record in ["a,\"b\"c", "\"b\"c,d", "a,\"b,c"] {
-            fields.parse(record.as_bytes()).unwrap_err();
-            fields.parse(b"1,2,3").unwrap();
-            assert_eq!(fields.len(), 3, "{record}");
-        }
-    }
-}
+mod tests;

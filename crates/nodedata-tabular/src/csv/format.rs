@@ -2,9 +2,11 @@ use std::{path::Path, sync::Arc};
 
 use nodedata_core::{Confidence, Detection, Files, Format, Listing, OpenOptions, OptionKey, Result, Source};
 use nodedata_io::packed::{Packing, UNPACK_RATIO_MAX};
+use nodedata_steps::{EMBED_BYTES_MAX, MISSING};
 
 use super::{
     dialect::{DELIMITER, Dialect, HEADER, QUOTE},
+    embedded::EmbeddedSource,
     source::CsvSource,
 };
 use crate::detect::{has_ending, without_foreign};
@@ -29,7 +31,11 @@ impl Format for Csv {
     }
 
     fn options(&self) -> &'static [OptionKey] {
-        &[DELIMITER, QUOTE, HEADER, UNPACK_RATIO_MAX]
+        &[DELIMITER, QUOTE, HEADER, UNPACK_RATIO_MAX, MISSING, EMBED_BYTES_MAX]
+    }
+
+    fn embeds(&self) -> bool {
+        true
     }
 
     /// Claims what is called so: nearly all text is a table of something.
@@ -47,7 +53,10 @@ impl Format for Csv {
     }
 
     fn open(&self, files: Arc<dyn Files>, options: &OpenOptions) -> Result<Box<dyn Source>> {
-        Ok(Box::new(CsvSource::open(files, options)?))
+        if options.embed.is_empty() {
+            return Ok(Box::new(CsvSource::open(files, options)?));
+        }
+        Ok(Box::new(EmbeddedSource::open(files, options)?))
     }
 }
 

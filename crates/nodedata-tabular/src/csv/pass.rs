@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::{
     column_types::Seen,
     dialect::{BOM, Dialect, SNIFFED_BYTES},
-    fields::{Fields, Flaw, OPEN_QUOTE, QUOTE_HINT},
+    fields::{Fields, Flaw, OPEN_QUOTE, QUOTE_HINT, Row},
     records::{Ends, Record, Records},
 };
 use crate::{
@@ -287,19 +287,17 @@ impl Pass<'_> {
             if record.is_blank() {
                 continue;
             }
-            let is_sound = record.is_whole
-                && record.open_quote.is_none()
-                && fields.parse(&record.bytes).is_ok()
-                && fields.len() == file.names.len()
-                && str::from_utf8(&record.bytes).is_ok();
-            let share = &mut shares[dealt.split_of(is_sound.then_some(&fields), row)];
+            let is_complete = record.is_whole && record.open_quote.is_none();
+            let parsed = is_complete.then(|| fields.parse(&record.bytes)).and_then(Result::ok);
+            let is_sound = |it: &Row| it.len() == file.names.len() && it.check_text().is_ok();
+            let sound = parsed.filter(is_sound);
+            let share = &mut shares[dealt.split_of(sound, row)];
             share.n_records += 1;
             share.n_bytes += record.byte_range.end - record.byte_range.start;
             row += 1;
-            if is_sound {
-                let start = record.byte_range.start;
-                let places = fields.iter().map(|it| (it, (input, start + it.at as u64)));
-                seen.iter_mut().zip(places).for_each(|(seen, (field, place))| seen.look(field, place));
+            let start = record.byte_range.start;
+            for (seen, field) in seen.iter_mut().zip(sound.iter().flat_map(|it| it.iter())) {
+                seen.look(field, (input, start + field.at as u64));
             }
         }
         if row - stretch.first_record != stretch.n_records {
@@ -355,7 +353,7 @@ impl Dealt {
 
     /// Position of a row's split: by the text of its field, where there is one, or its number in the file. A row that cannot be read
     /// has no fields.
-    pub(crate) fn split_of(&mut self, fields: Option<&Fields>, row: u64) -> usize {
+    pub(crate) fn split_of(&mut self, fields: Option<Row<'_>>, row: u64) -> usize {
         let Some(deal) = &self.deal else { return 0 };
         let field = self.column.zip(fields).and_then(|(column, fields)| fields.get(column));
         let value = field.filter(|it| !it.is_absent()).map(|it| it.bytes);
@@ -370,11 +368,11 @@ fn header(record: &Record, dialect: Dialect) -> Result<Vec<String>> {
         return Err(wrong("the header is longer than a record may be".to_owned()));
     }
     let mut fields = Fields::new(dialect);
-    fields
+    let row = fields
         .parse(&record.bytes)
         .map_err(|flaw| wrong(format!("the header cannot be read: {}", flaw.message)))?;
     let mut names: Vec<String> = Vec::new();
-    for (idx, field) in fields.iter().enumerate() {
+    for (idx, field) in row.iter().enumerate() {
         let name = str::from_utf8(field.bytes).map_err(|_| wrong("the header is not UTF-8".to_owned()))?;
         let name = if name.is_empty() { format!("column_{idx}") } else { name.to_owned() };
         let name = nodedata_core::free_name(&name, |it| names.iter().any(|known| known == it));
@@ -413,9 +411,7 @@ fn counted(record: &Record, fields: &mut Fields) -> Result<usize, Flaw> {
     if !record.is_whole {
         return Err(Flaw::corrupt(0, "the row is longer than a record may be"));
     }
-    fields.parse(&record.bytes)?;
-    match str::from_utf8(&record.bytes) {
-        Ok(_) => Ok(fields.len()),
-        Err(err) => Err(Flaw::corrupt(err.valid_up_to(), "the row is not UTF-8")),
-    }
+    let row = fields.parse(&record.bytes)?;
+    row.check_text()?;
+    Ok(row.len())
 }

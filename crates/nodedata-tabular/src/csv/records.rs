@@ -1,7 +1,7 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr2};
 use nodedata_core::{ReadAt, Result};
 
 use super::dialect::Dialect;
@@ -63,16 +63,17 @@ impl Ends {
                     None => at = bytes.len(),
                 },
                 (_, None) => self.state = State::Plain,
-                (State::Quoted, Some(quote)) => {
-                    let n = memchr(quote, &bytes[at..]);
-                    let end = n.map_or(bytes.len(), |it| at + it);
-                    self.n_inside += memchr_iter(terminator, &bytes[at..end]).count() as u64;
-                    at = end;
-                    if n.is_some() {
-                        self.state = State::Closing;
-                        at += 1;
+                (State::Quoted, Some(quote)) => match memchr2(quote, terminator, &bytes[at..]) {
+                    Some(n) if bytes[at + n] == terminator => {
+                        self.n_inside += 1;
+                        at += n + 1;
                     }
-                }
+                    Some(n) => {
+                        self.state = State::Closing;
+                        at += n + 1;
+                    }
+                    None => at = bytes.len(),
+                },
                 (State::Closing, Some(quote)) => {
                     self.state = if bytes[at] == quote { State::Quoted } else { State::Plain };
                     at += usize::from(self.state == State::Quoted);
@@ -152,34 +153,12 @@ impl Records {
             return Ok(None);
         }
         let mut ends = Ends::new(self.dialect);
-        let mut kept = self.window.slice(self.position(start)..);
-        let mut n_fed = 0u64;
-        let n_record = loop {
-            // Of a record that is too long only the beginning is kept.
-            let known = self.window.slice(self.position(start + n_fed)..);
-            if let Some(n) = ends.feed(&known) {
-                break n_fed + n as u64;
-            }
-            n_fed += known.len() as u64;
-            if start + n_fed == n_bytes {
-                break n_fed;
-            }
-            let window = (self.end - start).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
-            if n_fed <= self.bytes_max {
-                // Read again from its start, twice as far: it is wanted in one piece.
-                let n_wanted = window.max(n_fed * 2);
-                self.window = self.file.read_at(start..n_bytes.min(start.saturating_add(n_wanted)))?;
-                self.window_start = start;
-                kept = self.window.clone();
-            } else {
-                let from = start + n_fed;
-                self.window = self.file.read_at(from..n_bytes.min(from + window))?;
-                self.window_start = from;
-            }
+        let position = self.position(start);
+        let (n_record, mut bytes) = match ends.feed(&self.window[position..]) {
+            Some(n) => (n as u64, self.window.slice(position..position + n)),
+            None => self.read_on(&mut ends)?,
         };
         self.at = start + n_record;
-        let n_kept = usize::try_from(n_record).unwrap_or(usize::MAX).min(kept.len());
-        let mut bytes = kept.slice(..n_kept);
         let mut n_content = n_record;
         let is_whole = n_record <= bytes.len() as u64 && n_record <= self.bytes_max.saturating_add(2);
         let open_quote = if self.at == n_bytes { ends.open_quote() } else { None };
@@ -198,6 +177,38 @@ impl Records {
             n_lines: 1 + ends.take_inside(),
             open_quote,
         }))
+    }
+
+    /// How long a record is that goes on behind the window, and its bytes, or its beginning where it is longer than a record may be.
+    fn read_on(&mut self, ends: &mut Ends) -> Result<(u64, Bytes)> {
+        let n_bytes = self.file.n_bytes();
+        let start = self.at;
+        let mut kept = self.window.slice(self.position(start)..);
+        let mut n_fed = kept.len() as u64;
+        let n_record = loop {
+            if start + n_fed == n_bytes {
+                break n_fed;
+            }
+            let window = (self.end - start).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
+            if n_fed <= self.bytes_max {
+                // Read again from its start, twice as far: it is wanted in one piece.
+                let n_wanted = window.max(n_fed * 2);
+                self.window = self.file.read_at(start..n_bytes.min(start.saturating_add(n_wanted)))?;
+                self.window_start = start;
+                kept = self.window.clone();
+            } else {
+                let from = start + n_fed;
+                self.window = self.file.read_at(from..n_bytes.min(from + window))?;
+                self.window_start = from;
+            }
+            let known = &self.window[self.position(start + n_fed)..];
+            if let Some(n) = ends.feed(known) {
+                break n_fed + n as u64;
+            }
+            n_fed += known.len() as u64;
+        };
+        kept.truncate(usize::try_from(n_record).unwrap_or(usize::MAX));
+        Ok((n_record, kept))
     }
 
     fn position(&self, at: u64) -> usize {

@@ -5,12 +5,12 @@ use nodedata_io::packed::Content;
 use nodedata_steps::{RecordPlace, SALVAGE_HINT, STEPS, SamplePart, SampleReader, SampleRows, key_of};
 
 use super::{
-    cells::{Cell, cell},
+    cells::{Cell, float, int},
     column_types::ColumnType,
-    fields::{Field, Fields, Flaw, OPEN_QUOTE, QUOTE_HINT},
+    fields::{Field, Fields, Flaw, OPEN_QUOTE, QUOTE_HINT, Row},
     pass::{Dealt, Stretch},
     records::{Record, Records},
-    source::Opened,
+    source::{Opened, Table},
 };
 
 /// The records of one partition.
@@ -22,12 +22,20 @@ pub(crate) struct RowReader {
     records: Records,
     fields: Fields,
     dealt: Dealt,
-    /// By column of the table behind the step index, its position in the file.
-    positions: Vec<Option<usize>>,
+    /// By column of the table behind the step index.
+    wanted: Vec<Wanted>,
     /// Number of the next record's first line.
     line: u64,
     /// Number of the next record in its file.
     number: u64,
+}
+
+/// A column of the table, as it is in one file.
+struct Wanted {
+    /// Where in its rows, if it has the column.
+    position: Option<usize>,
+    column_type: ColumnType,
+    is_nullable: bool,
 }
 
 impl RowReader {
@@ -37,75 +45,24 @@ impl RowReader {
         let (text, range) = (Arc::clone(&content.text), part.stretch.text.clone());
         let records = Records::within(text, file.dialect, range, source.record_bytes_max);
         let key = key_of(&source.plan.inputs[part.input].path);
-        let position = |name: &String| file.names.iter().position(|it| it == name);
+        let features = source.plan.streams[0].features.iter().skip(1);
+        let wanted = source.table.columns.iter().zip(features).map(|((name, column_type), feature)| Wanted {
+            position: file.names.iter().position(|it| it == name),
+            column_type: *column_type,
+            is_nullable: feature.nullable,
+        });
         Ok(Self {
             input: part.input,
             split: part.split,
             records,
             fields: Fields::new(file.dialect),
             dealt: Dealt::new(source.deal.as_ref(), &key, file),
-            positions: source.table.columns.iter().map(|(name, _)| position(name)).collect(),
+            wanted: wanted.collect(),
             line: part.stretch.first_line,
             number: part.stretch.first_record,
             source,
             content,
         })
-    }
-
-    /// Takes a record apart, as far as it is one.
-    fn parse(&mut self, record: &Record) -> Result<(), Flaw> {
-        if let Some(at) = record.open_quote {
-            return Err(Flaw::corrupt(usize::try_from(at).unwrap_or(usize::MAX), OPEN_QUOTE));
-        }
-        if !record.is_whole {
-            let (n_bytes, most) =
-                (record.byte_range.end - record.byte_range.start, self.source.record_bytes_max);
-            let message = format!("the row has {n_bytes} bytes, more than the {most} that a record may have");
-            return Err(Flaw { kind: ErrorKind::Limit, at: 0, message });
-        }
-        self.fields.parse(&record.bytes)?;
-        let (n_fields, n_columns) = (self.fields.len(), self.source.files[self.input].names.len());
-        if n_fields != n_columns {
-            let at = self.fields.get(n_columns).map_or(record.bytes.len(), |it| it.at);
-            let (fields, columns) = (plural(n_fields as u64, "field"), plural(n_columns as u64, "column"));
-            let message = format!("the row has {fields}, and the file has {columns}");
-            return Err(Flaw::corrupt(at, message));
-        }
-        match str::from_utf8(&record.bytes) {
-            Ok(_) => Ok(()),
-            Err(err) => Err(Flaw::corrupt(err.valid_up_to(), "the row is not UTF-8")),
-        }
-    }
-
-    fn fill(&self, columns: &mut Columns) -> Result<(), Flaw> {
-        let all = self.source.table.columns.iter().zip(&self.positions).enumerate();
-        for (idx, ((name, column_type), position)) in all {
-            let id = LeafId(1 + idx);
-            let field = position.and_then(|it| self.fields.get(it)).filter(|it| !it.is_absent());
-            let pushed = match field {
-                None if self.source.plan.streams[0].features[1 + idx].nullable => {
-                    columns.push_null(id);
-                    continue;
-                }
-                None => Err("nothing"),
-                Some(field) => push(columns, id, *column_type, field),
-            };
-            if let Err(found) = pushed {
-                let message = format!(
-                    "column `{name}` has {found} here, which it had nowhere when its type was learned: \
-                     the file is another one"
-                );
-                return Err(Flaw::corrupt(field.map_or(0, |it| it.at), message));
-            }
-        }
-        Ok(())
-    }
-
-    /// Where a record lies in its file.
-    fn place(&self, record: &Record, number: u64) -> RecordPlace {
-        let byte_range = self.content.in_file(&record.byte_range);
-        // All of a file that is packed as one member lies in the same bytes.
-        RecordPlace { byte_range, position: self.content.is_packed_as_one().then_some(number) }
     }
 
     /// A record that is no row: one is lost, and more where a quote hides the others.
@@ -137,6 +94,58 @@ impl RowReader {
     }
 }
 
+/// Takes a record apart, as far as it is one: no longer than `bytes_max`, with a field for each of the file's columns.
+fn parse<'r>(
+    fields: &'r mut Fields,
+    record: &'r Record,
+    n_columns: usize,
+    bytes_max: u64,
+) -> Result<Row<'r>, Flaw> {
+    if let Some(at) = record.open_quote {
+        return Err(Flaw::corrupt(usize::try_from(at).unwrap_or(usize::MAX), OPEN_QUOTE));
+    }
+    if !record.is_whole {
+        let n_bytes = record.byte_range.end - record.byte_range.start;
+        let message =
+            format!("the row has {n_bytes} bytes, more than the {bytes_max} that a record may have");
+        return Err(Flaw { kind: ErrorKind::Limit, at: 0, message });
+    }
+    let row = fields.parse(&record.bytes)?;
+    if row.len() != n_columns {
+        let at = row.get(n_columns).map_or(record.bytes.len(), |it| it.at);
+        let (fields, columns) = (plural(row.len() as u64, "field"), plural(n_columns as u64, "column"));
+        let message = format!("the row has {fields}, and the file has {columns}");
+        return Err(Flaw::corrupt(at, message));
+    }
+    row.check_text()?;
+    Ok(row)
+}
+
+/// Pushes the fields of a row, all of them or, where one is not what was learned, some.
+fn fill(row: Row<'_>, wanted: &[Wanted], table: &Table, columns: &mut Columns) -> Result<(), Flaw> {
+    for (idx, Wanted { position, column_type, is_nullable }) in wanted.iter().enumerate() {
+        let id = LeafId(1 + idx);
+        let field = position.and_then(|it| row.get(it)).filter(|it| !it.is_absent());
+        let pushed = match field {
+            None if *is_nullable => {
+                columns.push_null(id);
+                continue;
+            }
+            None => Err("nothing"),
+            Some(field) => push(columns, id, *column_type, field),
+        };
+        if let Err(found) = pushed {
+            let message = format!(
+                "column `{}` has {found} here, which it had nowhere when its type was learned: \
+                 the file is another one",
+                table.columns[idx].0
+            );
+            return Err(Flaw::corrupt(field.map_or(0, |it| it.at), message));
+        }
+    }
+    Ok(())
+}
+
 /// Pushes a field that is there; tells what it is where that is not the column's type.
 fn push(
     columns: &mut Columns,
@@ -147,17 +156,13 @@ fn push(
     match column_type {
         // Whether it is a number does not matter, and is not looked for.
         ColumnType::Text => columns.push_bytes(id, field.bytes),
-        ColumnType::Int => match cell(field.bytes) {
+        ColumnType::Int => match int(field.bytes) {
             Cell::Int(value) => columns.push_le(id, &value.to_le_bytes()),
             Cell::Float(_) | Cell::NotFinite(_) => return Err("a number with a fraction"),
             Cell::Text => return Err("text"),
         },
         ColumnType::Float => {
-            let value = match cell(field.bytes) {
-                Cell::Float(value) | Cell::NotFinite(value) => value,
-                Cell::Int(value) => value as f64,
-                Cell::Text => return Err("text"),
-            };
+            let Some(value) = float(field.bytes) else { return Err("text") };
             columns.push_le(id, &value.to_le_bytes());
         }
     }
@@ -178,16 +183,20 @@ impl SampleReader for RowReader {
         }
         let number = self.number;
         self.number += 1;
-        let parsed = self.parse(&record);
+        let n_columns = self.source.files[self.input].names.len();
+        let parsed = parse(&mut self.fields, &record, n_columns, self.source.record_bytes_max);
         if let Some(split) = self.split
-            && self.dealt.split_of(parsed.is_ok().then_some(&self.fields), number) != split
+            && self.dealt.split_of(parsed.as_ref().ok().copied(), number) != split
         {
             rows.skip();
             return Ok(true);
         }
         let (step, n_bytes) = (rows.next_row(), record.bytes.len() as u64);
-        let place = self.place(&record, number);
-        rows.push(place, n_bytes, |columns| parsed.and_then(|()| self.fill(columns)))
+        let byte_range = self.content.in_file(&record.byte_range);
+        // All of a file that is packed as one member lies in the same bytes.
+        let place = RecordPlace { byte_range, position: self.content.is_packed_as_one().then_some(number) };
+        let (wanted, table) = (&self.wanted, &self.source.table);
+        rows.push(place, n_bytes, |columns| parsed.and_then(|row| fill(row, wanted, table, columns)))
             .map_err(|flaw| self.lost(&record, line, step, flaw))?;
         Ok(true)
     }

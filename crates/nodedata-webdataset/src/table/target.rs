@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use nodedata_core::{Columns, DType, Error, ErrorKind, Feature, Layout, LeafId, Result, Storage};
 use nodedata_io::packed::UNPACK_RATIO_MAX;
-use nodedata_message::{MessageDecoder, Pixels, whole_beyond_64_bits};
+use nodedata_message::{MessageDecoder, Pixels, RowMedia, whole_beyond_64_bits};
 
 use super::array_target::ArrayTarget;
 use crate::{
@@ -139,7 +139,7 @@ fn push_tree(coding: Coding, decoder: &MessageDecoder, columns: &mut Columns, co
         }
         _ => contents,
     };
-    let decoded = decoder.decode(message, columns, &mut Pixels::default());
+    let decoded = decoder.decode_with(message, columns, &mut Pixels::default(), &mut RowMedia::default());
     // Its hint speaks of topics.
     decoded.map(drop).map_err(|err| Error::new(err.kind(), err.chain()).at(err.locus().clone()))
 }
