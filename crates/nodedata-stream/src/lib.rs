@@ -1,0 +1,24 @@
+//! The order in which training reads a dataset: planned by arithmetic from what the manifest and the index tell, the same for every
+//! number of ranks and workers, and resumed from a state of a few hundred bytes.
+
+pub mod order;
+
+mod mixture;
+mod named;
+mod plan;
+mod selection;
+mod shape;
+mod share;
+mod state;
+mod window;
+
+pub use mixture::{Mixture, PERIOD, Period, Stop};
+pub use order::{Blocks, Keys, Lanes, Located, Order, Samples};
+pub use plan::{
+    Draw, Draws, MixOptions, OrderOptions, Plan, PlannedSource, Position, Shuffle, SourceId, SourceRequest,
+};
+pub use selection::{Selection, Unit};
+pub use shape::Extent;
+pub use share::{Place, Share, Tail};
+pub use state::{MixState, OrderState, SourceState, State};
+pub use window::{Clock, Pad, Slot, TOLERANCE_S, Window};
