@@ -128,6 +128,60 @@ fn headers_are_held_against_what_is_there() {
     assert_eq!((findings.len(), &found["clips"]), (2, &json!(2)));
 }
 
+/// Of many clips with which the same is wrong the first are named; how many more there are is told, to people and to programs.
+#[test]
+fn how_many_more_clips_are_bad_is_told() {
+    let work = Work::new();
+    let sound = clip("tone.flac");
+    // The MD5 of the samples, as the header has it.
+    let mut lying = sound.clone();
+    lying[30] ^= 1;
+    let names: Vec<String> = (0..25).map(|it| format!("{it:02}.flac")).collect();
+    let content = |idx: usize| if idx == 0 { sound.clone() } else { lying.clone() };
+    let members: Vec<(&str, Vec<u8>)> =
+        names.iter().enumerate().map(|(idx, it)| (it.as_str(), content(idx))).collect();
+    archive(&work, &members);
+    work.run(["convert", "a.tar", "--out", "out"]).exits(0);
+    let found = work.run(["validate", "--deep", "out", "--format", "json"]).exits(1).json();
+    let findings = found["findings"].as_array().unwrap();
+    assert_eq!((findings.len(), &found["clips"]), (11, &json!(1)));
+    assert!(findings.iter().all(|it| it["code"] == "undecodable-clip"), "{findings:?}");
+    let message = findings[0]["message"].as_str().unwrap();
+    assert!(message.contains("the samples of the FLAC file have the MD5"), "{message}");
+    assert_eq!(findings[10]["message"], "14 more of this feature cannot be decoded");
+    assert_eq!(findings[10]["at"], findings[9]["at"]);
+    let text = work.run(["validate", "--deep", "out"]).exits(1).stdout;
+    assert!(text.contains("undecodable-clip: 14 more of this feature cannot be decoded"), "{text}");
+    assert!(text.contains("11 problems found"), "{text}");
+}
+
+/// Whole numbers in more bytes than they need, in a file that does not say how: readers differ, so nothing is made up.
+#[test]
+fn clips_that_readers_understand_differently_are_kept_and_told() {
+    let work = Work::new();
+    let mut padded = wav(1, 24, 48_000, &tone(200));
+    padded[32] = 4;
+    let mut broadcast = clip("tone.rf64.wav");
+    broadcast[..4].copy_from_slice(b"BW64");
+    archive(&work, &[("a.wav", padded.clone()), ("a.long", broadcast)]);
+    work.run(["convert", "a.tar", "--out", "out"]).exits(0);
+    let rows = steps(&work, "out");
+    assert_eq!(clips(&rows, "wav"), [Some(padded)]);
+    assert_eq!(shown(&rows, "wav"), json!({"_type": "Audio"}));
+    assert_eq!(told(&work, "out", "wav")[3], 48_000);
+    assert_eq!(told(&work, "out", "long"), json!(["int16", [-1, 1600, 2], "wav", 16000]));
+    let validated = work.run(["validate", "--deep", "out", "--format", "json"]).exits(0).json();
+    assert_eq!(validated["clips"], 1);
+    let unchecked = validated["unchecked"].to_string();
+    assert!(unchecked.contains("samples of 24 bits in 4 bytes each"), "{unchecked}");
+    work.write(
+        "p.yaml",
+        "version: 1\nsource: a.tar\nfields:\n  speech: {from: wav, transform: audio/flac}\n",
+    );
+    let refused = work.run(["run", "p.yaml", "--out", "no"]).exits(1).stderr;
+    assert!(refused.contains("samples of 24 bits in 4 bytes each"), "{refused}");
+}
+
 /// Beside clips, what is none is damage; alone, nobody can tell.
 #[test]
 fn bytes_that_are_no_clip_are_named() {

@@ -360,16 +360,23 @@ fn formats_completions_and_manual() {
                      --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
         webdataset   WebDataset, samples in tar files, packed or not: types learned from all members, rows dealt to splits
                      --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
+                     --set source.shard_md5=…  whether each archive is read once more and held against the MD5 that an index of shards beside it (`index.json` of wids) tells; one that has another is damaged: `true` or `false`; false by default
         parquet      Parquet files of any schema, one sample a row; Hugging Face features kept
                      --set source.null_counts=…  whether a column is taken to have no nulls where the footers count none; some old writers counted wrongly: one of: trust, ignore; trust by default
-                     --set source.references=…  what becomes of an image, a sound or a video of which a table holds the name of a file and no bytes: it is refused, or null: one of: fail, null; fail by default
+                     --set source.references=…  what becomes of an image, a sound or a video of which a table holds the name of a file and no bytes, and that is not embedded: it is refused, or null; `path` keeps all media as the two columns that they are made of, `<name>.bytes` and `<name>.path`: one of: fail, null, path; fail by default
+                     --set source.missing=…  what becomes of a row that refers to a file that is not there, where files are embedded: it is refused, or has null in its place: one of: fail, null; fail by default
+                     --set source.embed_bytes_max=…  bytes that a file may have that is embedded: a whole number from 1 to 268435456; 67108864 by default
         arrow        Arrow IPC files and streams (Feather, the cache of Hugging Face `datasets`), one sample a row
-                     --set source.references=…  what becomes of an image, a sound or a video of which a table holds the name of a file and no bytes: it is refused, or null: one of: fail, null; fail by default
+                     --set source.references=…  what becomes of an image, a sound or a video of which a table holds the name of a file and no bytes, and that is not embedded: it is refused, or null; `path` keeps all media as the two columns that they are made of, `<name>.bytes` and `<name>.path`: one of: fail, null, path; fail by default
+                     --set source.missing=…  what becomes of a row that refers to a file that is not there, where files are embedded: it is refused, or has null in its place: one of: fail, null; fail by default
+                     --set source.embed_bytes_max=…  bytes that a file may have that is embedded: a whole number from 1 to 268435456; 67108864 by default
         csv          CSV and TSV, one sample a row: dialect told by the beginning, types learned from all rows
                      --set source.delimiter=…  what separates the fields of a row; `auto` goes by the first 1 MiB of each file: one of: auto, comma, tab, semicolon, pipe, space; auto by default
                      --set source.quote=…  the quotes around fields that hold separators or line ends: one of: double, single, none; double by default
                      --set source.header=…  whether the first row names the columns, or they are called `column_0` and so on: one of: first, none; first by default
                      --set source.unpack_ratio_max=…  files that are packed as a whole (gzip, zstd, bzip2, xz) are refused where more than so many bytes come out of each of theirs, and more than 64 MiB in all: a whole number from 1 to 4294967296; 200 by default
+                     --set source.missing=…  what becomes of a row that refers to a file that is not there, where files are embedded: it is refused, or has null in its place: one of: fail, null; fail by default
+                     --set source.embed_bytes_max=…  bytes that a file may have that is embedded: a whole number from 1 to 268435456; 67108864 by default
 
         recognised, and refused with what to do instead:
         nodedata     datasets that node-data wrote

@@ -152,6 +152,66 @@ fn actions_are_decoded_by_the_text_of_the_action() {
     assert_eq!(work.json("out/report.json")["definitions"]["/go/_action/status"], "bundle:lyrical");
 }
 
+#[test]
+fn services_and_idl_are_definitions_as_well() {
+    let work = Work::new();
+    // Info: kind, stamp, client, number; then the one request, and no response.
+    let mut event = cdr(&[0x0000_0001, 7, 8]);
+    event.extend([9; 16]);
+    event.extend([0; 4]);
+    event.extend(5i64.to_le_bytes());
+    event.extend([1u32, 42, 0].iter().flat_map(|it| it.to_le_bytes()));
+    let messages = [("/do/_service_event", "lab/srv/Do_Event", event), ("/only", "lab/msg/Only", cdr(&[9]))];
+    work.write("log.mcap", log(&messages));
+    work.write("ws/lab/srv/Do.srv", "int32 a\n---\nint32 b\n");
+    work.write("ws/lab/msg/Only.idl", "module lab { module msg { struct Only { long x; }; }; };\n");
+    let files = ["--msg-path", "ws/lab/srv/Do.srv", "--msg-path", "ws/lab/msg/Only.idl"];
+    for (out, given) in [("folder", &["--msg-path", "ws"][..]), ("files", &files[..])] {
+        let convert = ["convert", "log.mcap", "-o", out].into_iter().chain(given.iter().copied());
+        work.run(convert).exits(0);
+        let tables = Dataset::open(work.path(out)).tables();
+        let requests = tables["/do/_service_event"].column_by_name("request.a").unwrap();
+        assert_eq!(requests.as_list::<i32>().value(0).as_primitive::<Int32Type>().values(), &[42]);
+        let x = tables["/only"].column_by_name("x").unwrap();
+        assert_eq!(x.as_primitive::<Int32Type>().values(), &[9]);
+        let told = &work.json(&format!("{out}/report.json"))["definitions"];
+        assert_eq!(*told, json!({"/do/_service_event": "msg-path", "/only": "msg-path"}));
+    }
+}
+
+/// A definition that cannot be used is told where a message has it, and nowhere else.
+#[test]
+fn a_definition_without_a_message_costs_nothing() {
+    for (has_message, code) in [(false, 0), (true, 3)] {
+        let mut bytes = Cursor::new(Vec::new());
+        let mut writer = mcap::Writer::new(&mut bytes).unwrap();
+        let mut write = |topic: &str, name: &str, text: &[u8], n: u64| {
+            let schema = writer.add_schema(name, "ros2msg", text).unwrap();
+            let channel_id = writer.add_channel(schema, topic, "cdr", &Default::default()).unwrap();
+            for log_time in 0..n {
+                let header = mcap::records::MessageHeader {
+                    channel_id,
+                    sequence: 0,
+                    log_time,
+                    publish_time: log_time,
+                };
+                writer.write_to_known_channel(&header, &cdr(&[3])).unwrap();
+            }
+        };
+        write("/bad", "lab_msgs/msg/Bad", b"lab_msgs/Gone gone", u64::from(has_message));
+        write("/good", "lab_msgs/msg/Good", b"int32 x", 1);
+        writer.finish().unwrap();
+        drop(writer);
+        let work = Work::new();
+        work.write("log.mcap", bytes.into_inner());
+        let ran = work.run(["convert", "log.mcap", "-o", "out"]).exits(code);
+        assert_eq!(ran.stderr.contains("lab_msgs/msg/Gone"), has_message, "{}", ran.stderr);
+        let report = work.json("out/report.json");
+        assert_eq!(report["repairs"].is_null(), !has_message, "{report}");
+        assert_eq!(report["streams"]["/good"]["written"], 1);
+    }
+}
+
 /// A definition that the recording holds may name types that it lacks.
 #[test]
 fn what_an_embedded_definition_lacks_is_looked_for() {
@@ -194,6 +254,39 @@ fn definitions_that_nothing_needs_are_told() {
         "{}",
         ran.stderr
     );
+}
+
+/// Whoever names definitions means them to decide rows.
+#[test]
+fn definitions_for_a_source_without_messages_are_a_mistake() {
+    let work = Work::new();
+    work.write("table.csv", "a,b\n1,2\n");
+    work.write("lines.jsonl", "{\"a\": 1}\n");
+    work.write("ws/lab_msgs/msg/Grip.msg", CUSTOM);
+    work.write("pipeline.yaml", "version: 1\nsource:\n  path: table.csv\n  message_paths: ws\n");
+    let given = ["--msg-path", "ws"];
+    let commands = [
+        ["convert", "table.csv", "-o", "out"].into_iter().chain(given).collect::<Vec<_>>(),
+        ["convert", "lines.jsonl", "-o", "out"].into_iter().chain(given).collect(),
+        ["inspect", "table.csv"].into_iter().chain(given).collect(),
+        vec!["run", "pipeline.yaml", "-o", "out"],
+    ];
+    for command in commands {
+        let ran = work.run(command.iter().copied()).exits(2);
+        assert!(ran.stderr.contains("no message definition is looked for"), "{command:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("`--msg-path` and `source.message_paths`"),
+            "{command:?}: {}",
+            ran.stderr
+        );
+        let source = if command.contains(&"lines.jsonl") { "lines.jsonl" } else { "table.csv" };
+        assert!(ran.stderr.contains(source), "{command:?}: {}", ran.stderr);
+        assert!(!work.path("out").exists());
+    }
+    // A log may have no topic at all, and then there is nothing to be mistaken about.
+    work.write("empty.mcap", log(&[]));
+    let ran = work.run(["inspect", "empty.mcap", "--msg-path", "ws"]);
+    assert!(!ran.stderr.contains("no message definition is looked for"), "{}", ran.stderr);
 }
 
 /// rosidl puts what it makes of an action beside it.

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Files, ReadAt, Result, Silent};
-use nodedata_dataset::{Dataset, Question, Rows, explain, validate};
+use nodedata_dataset::{Dataset, EpisodeEntry, Question, Rows, explain, validate};
 use nodedata_export::{HubFacts, export_hugging_face};
 use nodedata_io::{FolderFiles, MemoryFiles, RemoteFiles, block_on};
 use nodedata_testkit::{corpus, reading::CountedFiles};
@@ -155,7 +155,7 @@ fn index_tables_point_at_what_is_there() {
             let mut groups: Vec<u32> = pages.iter().map(|it| it.row_group).collect();
             groups.dedup();
             assert_eq!(groups, (0..shard.row_groups as u32).collect::<Vec<_>>(), "{}", shard.path);
-            for page in &pages {
+            for page in pages.iter() {
                 file.read_at(page.offset..page.offset + page.n_bytes).unwrap();
             }
             // From the magic to the footer, pages follow one another.
@@ -233,8 +233,9 @@ fn one_describer_writes_every_index() {
         assert_eq!(schema(&plain), schema(&converted), "{name}");
     }
     let contents = |dataset: &Dataset| {
-        let rows = dataset.episodes().unwrap().into_iter();
-        rows.map(|it| (it.episode, it.split, it.row, it.n_rows, it.content)).collect::<Vec<_>>()
+        let rows = dataset.episodes().unwrap();
+        let row = |it: EpisodeEntry<'_>| (it.episode, it.split.to_owned(), it.row, it.n_rows, it.content);
+        rows.iter().map(row).collect::<Vec<_>>()
     };
     assert_eq!(contents(&plain), contents(&converted));
     assert_eq!(plain.pages(0).unwrap(), converted.pages(0).unwrap());

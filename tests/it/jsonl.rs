@@ -99,7 +99,7 @@ fn lists_and_packed_files_are_the_same_rows() {
     );
 }
 
-fn picture(level: u8) -> Vec<u8> {
+pub(crate) fn picture(level: u8) -> Vec<u8> {
     let pixels = vec![level; 6 * 8 * 3];
     let dtype = nodedata_core::DType::UInt8;
     encode_png(&Decoded { height: 6, width: 8, channels: 3, dtype, pixels }).unwrap()
@@ -160,6 +160,38 @@ fn files_that_rows_name_are_embedded() {
     let nulls = Dataset::open(work.path("nulls")).tables().remove("steps").unwrap();
     assert_eq!(nulls.column_by_name("image").unwrap().null_count(), 1);
     work.run(["convert", "set", "--out", "rest", "--embed", "image=path", "--on-error", "salvage"]).exits(3);
+}
+
+/// Chats whose content is sometimes text and sometimes parts: the text stays, and the pictures that parts name show as a list beside it.
+#[test]
+fn pictures_of_mixed_chats_show_beside_their_text() {
+    let work = Work::new();
+    work.write("set/a.png", picture(3));
+    work.write("set/b.png", picture(5));
+    let user = |content: &str| format!(r#"{{"messages": [{{"role": "user", "content": {content}}}]}}"#);
+    let parts = r#"[{"type": "image", "image": "b.png"}, {"type": "text", "text": "?"}, {"type": "image", "image": "a.png"}]"#;
+    work.write("set/train.jsonl", [user("\"hello\""), user(parts)].join("\n"));
+    let looked = work.run(["inspect", "set"]).exits(0);
+    assert!(looked.stdout.contains("`messages.content.image` looks like references"), "{}", looked.stdout);
+    work.run(["convert", "set", "--out", "out", "--embed", "messages.content.image=path"]).exits(0);
+    let validated = work.run(["validate", "--deep", "out", "--format", "json"]).exits(0).json();
+    assert_eq!(validated["frames"], 2);
+    let rows = Dataset::open(work.path("out")).tables().remove("steps").unwrap();
+    let lists = rows.column_by_name("messages.content.image").unwrap().as_list::<i32>();
+    assert_eq!(lists.offsets().lengths().collect::<Vec<_>>(), [0, 2]);
+    let media = lists.values().as_struct();
+    let bytes = media.column(0).as_binary::<i32>();
+    assert_eq!((bytes.value(0), bytes.value(1)), (&picture(5)[..], &picture(3)[..]));
+    assert_eq!(media.column(1).as_string::<i32>().value(0), "b.png");
+    let content = rows.column_by_name("messages.content").unwrap().as_list::<i32>();
+    let content = content.values().as_string::<i32>();
+    assert_eq!(content.value(0), "\"hello\"");
+    assert!(content.value(1).contains("b.png"), "{}", content.value(1));
+    let told: serde_json::Value = serde_json::from_str(&rows.schema().metadata()["huggingface"]).unwrap();
+    assert_eq!(
+        told["info"]["features"]["messages.content.image"],
+        serde_json::json!({"_type": "List", "feature": {"_type": "Image"}})
+    );
 }
 
 /// Which split each row is in, by its id.

@@ -212,3 +212,107 @@ fn a_description_is_an_input() {
         before.iter().zip(&after).filter(|it| it.0 != it.1).map(|it| it.0.0.as_str()).collect();
     assert_eq!(changed, ["metadata.yaml"]);
 }
+
+/// A description that nobody could have written is in the way of nothing.
+#[test]
+fn a_description_of_100_mb_is_not_read() {
+    let Some(corpus) = corpus::folder("logs/rosbag2") else { return };
+    let work = Work::new();
+    let bag = copy(&work, &corpus.join("v9_sqlite_defs"), true);
+    work.run(["convert", &bag, "--out", "expected"]).exits(0);
+    let description = std::fs::File::create(work.path(&bag).join("metadata.yaml")).unwrap();
+    description.set_len(100 << 20).unwrap();
+    let ran = work.run(["convert", &bag, "--out", "out"]).exits(0);
+    assert!(ran.stderr.contains("it has 104857600 bytes, and at most 16777216 are read"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--> metadata.yaml"), "{}", ran.stderr);
+    let (found, expected) =
+        (Dataset::open(work.path("out")).tables(), Dataset::open(work.path("expected")).tables());
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    for (topic, rows) in &found {
+        assert!(rows.columns() == expected[topic].columns(), "{topic}: other values");
+    }
+}
+
+/// Both recordings, or a word: never one of two without any.
+#[test]
+fn files_of_one_name_are_not_lost() {
+    let Some(corpus) = corpus::folder("logs/rosbag2") else { return };
+    let bytes = |name: &str| std::fs::read(corpus.join(name)).unwrap();
+    let database = bytes("v9_sqlite_defs/v9_sqlite_defs.db3");
+    let log = bytes("v9_mcap_storage/v9_mcap_storage.mcap");
+    let packed = bytes("v9_sqlite_zstd_file/v9_sqlite_zstd_file.db3.zstd");
+    let rows = |work: &Work, out: &str| Dataset::open(work.path(out)).tables()["/joint_states"].num_rows();
+    // Two formats claim one file each: the other one is named, and the run is not whole.
+    let work = Work::new();
+    work.write("bag/bag_0.db3", &database);
+    work.write("bag/bag_0.mcap", &log);
+    let ran = work.run(["convert", "bag", "--out", "log"]).exits(3);
+    let left_out = "1 of them with data of another format: bag_0.db3 (rosbag2)";
+    assert!(ran.stderr.contains(left_out), "{}", ran.stderr);
+    work.run(["convert", "bag/bag_0.db3", "--out", "database"]).exits(0);
+    let (n_log, n_database) = (rows(&work, "log"), rows(&work, "database"));
+    assert_ne!(n_log, n_database);
+    // Described as one bag, they are one.
+    let both = "rosbag2_bagfile_information: {version: 9, relative_file_paths: [bag_0.db3, bag_0.mcap]}\n";
+    work.write("bag/metadata.yaml", both);
+    work.run(["convert", "bag", "--out", "both"]).exits(0);
+    assert_eq!(rows(&work, "both"), n_log + n_database);
+    // One of them packed: what was unpacked is read, and the other is named.
+    let twins = Work::new();
+    twins.write("bag/bag_0.db3", &database);
+    twins.write("bag/bag_0.db3.zstd", &packed);
+    let ran = twins.run(["convert", "bag", "--out", "plain"]).exits(0);
+    assert!(ran.stderr.contains("lies beside what was unpacked of it"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--> bag_0.db3.zstd"), "{}", ran.stderr);
+    assert_eq!(rows(&twins, "plain"), n_database);
+    // An unpacking that was interrupted.
+    twins.write("bag/bag_0.db3", b"");
+    let ran = twins.run(["convert", "bag", "--out", "packed"]).exits(0);
+    assert!(ran.stderr.contains("the packed one beside it is read in its place"), "{}", ran.stderr);
+    twins.run(["convert", "bag/bag_0.db3.zstd", "--out", "alone"]).exits(0);
+    assert_eq!(rows(&twins, "packed"), rows(&twins, "alone"));
+    assert_ne!(rows(&twins, "packed"), n_database);
+    // Packed in two ways, either may be the one that is meant.
+    std::fs::remove_file(twins.path("bag/bag_0.db3")).unwrap();
+    twins.write("bag/bag_0.db3.zst", &packed);
+    let ran = twins.run(["convert", "bag", "--out", "refused"]).exits(2);
+    assert!(ran.stderr.contains("the same file would come out of it"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--> bag_0.db3.zstd"), "{}", ran.stderr);
+}
+
+/// MCAP whose recorder was killed before its summary, in a bag that nothing describes, and such a file packed as a whole.
+#[test]
+fn logs_of_bags_that_were_killed_or_packed_are_read() {
+    let Some(corpus) = corpus::folder("logs/rosbag2") else { return };
+    let log = std::fs::read(corpus.join("v9_mcap_storage/v9_mcap_storage.mcap")).unwrap();
+    let bag = corpus.join("v9_mcap_zstd_file");
+    let packed = std::fs::read(bag.join("v9_mcap_zstd_file_0.mcap.zstd")).unwrap();
+    let work = Work::new();
+    let bag = copy(&work, &bag, true);
+    work.run(["convert", &bag, "--out", "packed"]).exits(0);
+    work.write("log.mcap", &log);
+    work.run(["convert", "log.mcap", "--out", "whole"]).exits(0);
+    let rows = |out: &str| -> Vec<(String, usize)> {
+        let tables = Dataset::open(work.path(out)).tables();
+        tables.into_iter().map(|(topic, rows)| (topic, rows.num_rows())).collect()
+    };
+    for ending in ["zst", "zstd", "ZSTD"] {
+        let (name, out) = (format!("packed.mcap.{ending}"), format!("packed-{ending}"));
+        work.write(&name, &packed);
+        work.run(["convert", &name, "--out", &out]).exits(0);
+        assert_eq!(rows(&out), rows("packed"), "{name}");
+    }
+    work.write("bag/bag_0.mcap", &log[..log.len() * 2 / 3]);
+    let ran = work.run(["convert", "bag", "--out", "cut"]).exits(1);
+    assert!(
+        ran.stderr.contains("bag_0.mcap, byte ") && ran.stderr.contains("--on-error salvage"),
+        "{}",
+        ran.stderr
+    );
+    work.run(["convert", "bag", "--out", "cut", "--on-error", "salvage"]).exits(3);
+    let (found, whole) = (rows("cut"), rows("whole"));
+    assert!(
+        !found.is_empty()
+            && found.iter().all(|(topic, n)| whole.iter().any(|it| it.0 == *topic && *n <= it.1))
+    );
+}

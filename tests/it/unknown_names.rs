@@ -64,6 +64,21 @@ fn words_after_flags() {
         (&["convert", "a.jsonl", "--out", "x", "--set", "source.mixed=fail"], 2, "json, refuse, text"),
         (&["convert", "a.jsonl", "--out", "x", "--embed", "b=path"], 2, "no row has the field `b`"),
         (&["convert", "a.jsonl", "--out", "x", "--embed", "a=pth"], 2, "none of path, base64"),
+        (
+            &["convert", "a.jsonl", "--out", "x", "--embed", "a=path", "--embed", "a=base64"],
+            2,
+            "`--embed` says two things of `a`",
+        ),
+        (
+            &["convert", &robot, "--out", "x", "--decode", "front=png", "--decode", "front=raw"],
+            2,
+            "`--decode` says two things of `front`",
+        ),
+        (
+            &["convert", "a.jsonl", "--out", "x", "--set", "source.mixed=text", "--set", "source.mixed=json"],
+            2,
+            "`--set` says two things of `mixed`",
+        ),
         (&["convert", &log, "--out", "x", "--embed", "a=path"], 1, "mcap sources do not embed"),
         (&["explain", "out", "--stream", "/imu/dta"], 2, "did you mean `/imu/data`?"),
         (&["explain", "out", "--episode", "7"], 2, "there is no episode 7"),

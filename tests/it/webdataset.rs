@@ -154,3 +154,69 @@ fn corpus_shards_convert() {
         work.run(["inspect", &source]).exits(0);
     }
 }
+
+/// An archive of members.
+fn archive(work: &Work, path: &str, members: &[(&str, Vec<u8>)]) {
+    let members = members.iter().flat_map(|(name, contents)| member(name, contents));
+    work.write(path, members.chain([0; 1024]).collect::<Vec<u8>>());
+}
+
+/// Videos are media by how they begin, and show as such; beside them clips of sound do not.
+#[test]
+fn videos_show_as_such() {
+    let work = Work::new();
+    let video = |name: &str| std::fs::read(corpus::fixtures("video").join(name)).unwrap();
+    let (one, other) = (video("h264_gray.mp4"), video("hevc_bt709_full.mp4"));
+    // What it is called is no matter, nor that it says of itself that it is sound alone.
+    let sound = b"\0\0\0\x10ftypM4A \0\0\0\0".to_vec();
+    let members = [("a.mp4", one.clone()), ("a.take", other.clone()), ("a.m4a", sound.clone())];
+    let members = members.into_iter().chain([("b.mp4", other), ("b.take", one.clone()), ("b.m4a", sound)]);
+    archive(&work, "a.tar", &members.collect::<Vec<_>>());
+    let ran = work.run(["convert", "a.tar", "--out", "out"]).exits(0);
+    assert_eq!(ran.stderr, "");
+    work.run(["validate", "--deep", "out"]).exits(0);
+    let rows = Dataset::open(work.path("out")).tables().remove("steps").unwrap();
+    let told: serde_json::Value = serde_json::from_str(&rows.schema().metadata()["huggingface"]).unwrap();
+    for (name, shown, encoding) in
+        [("mp4", "Video", "mp4"), ("take", "Video", "mp4"), ("m4a", "Audio", "m4a")]
+    {
+        assert_eq!(told["info"]["features"][name], serde_json::json!({"_type": shown}), "{name}");
+        assert_eq!(work.json("out/schema.json")["fields"][name]["encoding"], encoding, "{name}");
+    }
+    let bytes = rows.column_by_name("mp4").unwrap().as_struct().column(0).clone();
+    assert_eq!(bytes.as_binary::<i32>().value(0), one);
+    // Where one of them is none of it, the column is bytes.
+    archive(&work, "b.tar", &[("a.mp4", one), ("b.mp4", b"no video".to_vec())]);
+    work.run(["convert", "b.tar", "--out", "mixed"]).exits(0);
+    let rows = Dataset::open(work.path("mixed")).tables().remove("steps").unwrap();
+    let told: serde_json::Value = serde_json::from_str(&rows.schema().metadata()["huggingface"]).unwrap();
+    assert_eq!(told["info"]["features"]["mp4"]["bytes"]["dtype"], "binary");
+}
+
+/// The MD5 that an index of shards tells is compared on request.
+#[test]
+fn archives_are_held_against_their_index_on_request() {
+    let work = Work::new();
+    archive(&work, "set/a.tar", &[("a.txt", b"one".to_vec())]);
+    let wrong = "0123456789abcdef0123456789abcdef";
+    let index = format!(
+        r#"{{"__kind__": "wids-shard-index-v1", "shardlist": [{{"url": "a.tar", "nsamples": 1, "md5sum": "{wrong}"}}]}}"#
+    );
+    work.write("set/index.json", index);
+    work.run(["convert", "set", "--out", "out"]).exits(0);
+    let asked = ["--set", "source.shard_md5=true"];
+    let refused = work.run(["convert", "set", "--out", "no", asked[0], asked[1]]).exits(1).stderr;
+    assert!(
+        refused.contains("but the index of shards says 0123456789abcdef0123456789abcdef")
+            && refused.contains("a.tar"),
+        "{refused}"
+    );
+    work.run(["convert", "set", "--out", "kept", asked[0], asked[1], "--on-error", "salvage"]).exits(3);
+    let damage = work.json("kept/report.json")["damage"].clone();
+    assert_eq!(
+        (damage.as_array().map(Vec::len), &damage[0]["reason"]),
+        (Some(1), &"shard_md5".into()),
+        "{damage}"
+    );
+    assert_eq!(work.json("kept/report.json")["streams"]["steps"]["written"], 1);
+}

@@ -184,38 +184,42 @@ def stored(kind, is_parquet=False):
     return kind
 
 
-def plain_rows(table, is_parquet=False):
+def plain_rows(table, is_parquet=False, tells_spans=True):
     """The rows of a table as Python has them: times in nanoseconds, dates in days (or in milliseconds, where their type says so),
     decimals as text, maps as lists of their entries.
 
-    Parquet has days alone, and no spans of time: those are the numbers that they are in their unit."""
+    Parquet has days alone, and no spans of time: without Arrow's own types beside its own (`tells_spans`) those are the numbers that
+    they are in their unit."""
     columns = []
     for column in table.columns:
         if pa.types.is_run_end_encoded(column.type):
             column = pa.chunked_array([pa.compute.run_end_decode(it) for it in column.chunks], column.type.value_type)
-        columns.append([plain(it, is_parquet) for it in column])
+        columns.append([plain(it, is_parquet, tells_spans) for it in column])
     return [dict(zip(table.column_names, row)) for row in zip(*columns)]
 
 
-def plain(scalar, is_parquet):
+def plain(scalar, is_parquet, tells_spans):
+    def below(it):
+        return plain(it, is_parquet, tells_spans)
+
     if not scalar.is_valid:
         return None
     kind = scalar.type
     if pa.types.is_struct(kind):
-        return {name: plain(member, is_parquet) for name, member in scalar.items()}
+        return {name: below(member) for name, member in scalar.items()}
     if pa.types.is_map(kind):
         key, value = scalar.values.field(0), scalar.values.field(1)
-        return [{"key": plain(key[it], is_parquet), "value": plain(value[it], is_parquet)} for it in range(len(key))]
+        return [{"key": below(key[it]), "value": below(value[it])} for it in range(len(key))]
     if pa.types.is_dictionary(kind):
         # The one that is meant, not its place.
         return scalar.as_py()
     if pa.types.is_nested(kind):
-        return [plain(it, is_parquet) for it in scalar.values]
+        return [below(it) for it in scalar.values]
     if pa.types.is_decimal(kind):
         return format(scalar.as_py(), "f")
     if pa.types.is_date64(kind) and is_parquet:
         return scalar.value // 86_400_000
-    if pa.types.is_date(kind) or pa.types.is_duration(kind) and is_parquet:
+    if pa.types.is_date(kind) or pa.types.is_duration(kind) and not tells_spans:
         return scalar.value
     if pa.types.is_temporal(kind):
         return scalar.value * NANOSECONDS[kind.unit]

@@ -123,6 +123,8 @@ class LeRobotPackets(unittest.TestCase):
         """Compares the samples of one episode; returns their bytes in decode order."""
         self.assertEqual(entry["codec_config"], video.extradata)
         self.assertEqual((entry["width"], entry["height"]), video.size)
+        keyframes = [step for step, row in enumerate(steps) if row[f"{feature}.keyframe"]]
+        self.assertEqual(entry["keyframes"], keyframes)
         self.assertEqual(entry["frames"], len(steps))
         self.assertEqual([it["step_index"] for it in steps], list(range(len(steps))))
         wanted = video.between(entry["first_frame"], entry["frames"])

@@ -3,6 +3,7 @@ pandas. Run by `cargo xtask test`."""
 import functools
 import io
 import json
+import os
 import pathlib
 import tarfile
 import tempfile
@@ -145,6 +146,22 @@ class SampleReaders(unittest.TestCase):
         for ending in CLIPS:
             self.check_clips(table, ending, [sample(it).get(ending) for it in range(ROWS)])
         self.assertEqual(table["json.caption"][:], [f"säure {it}" for it in range(ROWS)])
+
+    def test_datasets_shows_videos_of_archives(self):
+        """`datasets` knows the column for video. Decoding it would need another package, so its bytes are looked at."""
+        import datasets
+
+        fixtures = pathlib.Path(os.environ["NODEDATA_FIXTURES"]) / "video"
+        videos = [(fixtures / name).read_bytes() for name in ("h264_gray.mp4", "hevc_bt709_full.mp4")]
+        with tarfile.open(self.folder / "train-000000.tar", "w") as archive:
+            for row, content in enumerate(videos):
+                member = tarfile.TarInfo(f"{row}.mp4")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        table = self.load(convert(self, self.folder / "out", self.folder / "train-000000.tar"))
+        self.assertIsInstance(table.features["mp4"], datasets.Video)
+        rows = table.cast_column("mp4", datasets.Video(decode=False))["mp4"]
+        self.assertEqual([it["bytes"] for it in rows], videos)
 
     def test_datasets_shows_json_of_archives(self):
         self.check_json(self.load(self.webdataset()), "json.mixed")

@@ -12,7 +12,7 @@ pub(crate) struct Options {
     /// Only inputs whose name contains this: jpeg-none, jpeg-zstd, raw-none, raw-zstd, camera-none, camera-zstd,
     /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1, rlds-jpeg, rlds-large, rlds-many,
     /// samples-webdataset, samples-jsonl-numbers, samples-jsonl-chat, samples-csv, samples-parquet, samples-ipc;
-    /// or jobs: bags-jpeg, bags-numeric, topics, message, inspect-jpeg, inspect-numeric, align-jpeg, align-raw, align-numeric, push-folder, push-server,
+    /// or jobs: bags-jpeg, bags-numeric, topics, message, color, inspect-jpeg, inspect-numeric, align-jpeg, align-raw, align-numeric, push-folder, push-server,
     /// push-folder-known, push-server-known.
     #[arg(long)]
     pub(crate) only: Option<String>,

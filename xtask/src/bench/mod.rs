@@ -5,6 +5,7 @@ mod against;
 mod align;
 mod bags;
 mod cdr;
+mod color;
 mod conversion;
 mod extremes;
 mod inputs;
@@ -116,19 +117,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(theirs) = &options.against {
         return run_against(&folder, &outputs, options, theirs);
     }
-    let mut rows = Vec::new();
-    let mut n_selected = 0;
-    for (mix, compression) in inputs::wanted(options) {
-        // The reference jobs work on the uncompressed bytes, so those are always made.
-        let plain = inputs::make(&folder, mix, "none", options.mb)?;
-        let input = inputs::make(&folder, mix, compression, options.mb)?;
-        n_selected += 1;
-        if options.inputs_only {
-            println!("{}", input.path.display());
-        } else {
-            rows.push(time_all(&outputs, &input, &plain, options.runs, rerun.as_deref())?);
-        }
-    }
+    let (rows, n_selected) = convert_logs(&folder, &outputs, options, rerun.as_deref())?;
     let inspect = inspect::run(&folder, options, rerun.as_deref())?;
     let align = align::run(&folder, &outputs, options)?;
     let lerobot = lerobot::run(&folder, &outputs, options)?;
@@ -136,6 +125,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let bags = bags::run(&folder, &outputs, options)?;
     let samples = samples::run(&folder, &outputs, options)?;
     let extremes = extremes::run(&folder, &outputs, options)?;
+    let color = color::run(options)?;
     let push = push::run(&folder, &outputs, options)?;
     remove(&outputs)?;
     let of_others = inspect.n_selected
@@ -145,6 +135,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         + bags.n_selected
         + samples.n_selected
         + extremes.n_selected
+        + color.n_selected
         + push.n_selected;
     if n_selected + of_others == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
@@ -162,6 +153,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("{}", bags::markdown(&bags, options));
     println!("{}", samples::markdown(&samples, options));
     println!("{}", extremes::markdown(&extremes, options));
+    println!("{}", color::markdown(&color, options));
     println!("{}", push::markdown(&push, options));
     let others = [
         ("align", align::json(&align)),
@@ -170,10 +162,34 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ("bags", bags::json(&bags)),
         ("samples", samples::json(&samples)),
         ("extremes", extremes::json(&extremes)),
+        ("color", color::json(&color)),
         ("push", push::json(&push)),
         ("inspect", inspect::json(&inspect)),
     ];
     write_json(options, || report::json(&rows, others, options))
+}
+
+/// Times the conversion of the selected logs, and says how many those are.
+fn convert_logs(
+    folder: &Path,
+    outputs: &Path,
+    options: &Options,
+    rerun: Option<&Path>,
+) -> Result<(Vec<Row>, usize)> {
+    let mut rows = Vec::new();
+    let mut n_selected = 0;
+    for (mix, compression) in inputs::wanted(options) {
+        // The reference jobs work on the uncompressed bytes, so those are always made.
+        let plain = inputs::make(folder, mix, "none", options.mb)?;
+        let input = inputs::make(folder, mix, compression, options.mb)?;
+        n_selected += 1;
+        if options.inputs_only {
+            println!("{}", input.path.display());
+        } else {
+            rows.push(time_all(outputs, &input, &plain, options.runs, rerun)?);
+        }
+    }
+    Ok((rows, n_selected))
 }
 
 /// Runs the selected jobs with our program and another build of it, without reference jobs.

@@ -2,6 +2,7 @@
 
 mod messages;
 mod official;
+mod packed;
 mod report;
 mod ros1;
 mod sqlite;
@@ -18,7 +19,7 @@ use super::{
     conversion::{Conversion, convert},
     inputs::{self, Input, Mix},
     measure::{self, Measured, median, median_of},
-    path_text,
+    path_text, remove,
 };
 use crate::{
     bench_command::Options,
@@ -32,7 +33,7 @@ pub(super) use sqlite::{by_crate, by_walk};
 const JOBS: [(&str, Mix); 2] = [("bags-jpeg", Mix::Jpeg), ("bags-numeric", Mix::Numeric)];
 
 /// What the bags are.
-const KINDS: [Kind; 3] = [Kind::Sqlite, Kind::Ros1(Chunks::None), Kind::Ros1(Chunks::Lz4)];
+const KINDS: [Kind; 4] = [Kind::Sqlite, Kind::Packed, Kind::Ros1(Chunks::None), Kind::Ros1(Chunks::Lz4)];
 
 /// Changes when the bytes made here change, so that old bags are not used.
 const GENERATION: u32 = 1;
@@ -40,6 +41,8 @@ const GENERATION: u32 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Sqlite,
+    /// The same file, compressed as a whole.
+    Packed,
     Ros1(Chunks),
 }
 
@@ -47,6 +50,7 @@ impl Kind {
     fn name(self) -> String {
         match self {
             Self::Sqlite => "SQLite".to_owned(),
+            Self::Packed => "SQLite, zstd of the file".to_owned(),
             Self::Ros1(chunks) => format!("ROS 1, {}", chunks.name()),
         }
     }
@@ -54,6 +58,7 @@ impl Kind {
     fn file_name(self, input: &Input) -> String {
         match self {
             Self::Sqlite => format!("{}-bag{GENERATION}.db3", input.name),
+            Self::Packed => format!("{}-bag{GENERATION}.db3.zstd", input.name),
             Self::Ros1(chunks) => format!("{}-{}-bag{GENERATION}.bag", input.name, chunks.name()),
         }
     }
@@ -74,6 +79,8 @@ struct Row {
     mix: Mix,
     input: Input,
     mcap: Conversion,
+    /// Median of the time of a copy of it over that of its conversion within a turn.
+    mcap_to_copy: f64,
     bags: Vec<Bag>,
     walk: Walk,
 }
@@ -84,6 +91,8 @@ struct Bag {
     official: Option<Reading>,
     /// Median of MCAP's time over ours within a turn: above 1, the bag was faster.
     to_mcap: f64,
+    /// The same of the time that a copy of the MCAP takes: read, BLAKE3, write and sync.
+    to_copy: f64,
     /// The same of the official reader's time.
     to_official: Option<f64>,
 }
@@ -127,10 +136,11 @@ fn make(folder: &Path, kind: Kind, input: &Input, mb: u64) -> Result<PathBuf> {
     }
     eprintln!("making {}", path.display());
     let partial = path.with_extension(format!("{}.partial", std::process::id()));
-    messages::of(&input.path, |messages| match kind {
-        Kind::Sqlite => sqlite::write(&partial, messages),
-        Kind::Ros1(chunks) => ros1::write(&partial, chunks, messages),
-    })?;
+    match kind {
+        Kind::Sqlite => messages::of(&input.path, |messages| sqlite::write(&partial, messages)),
+        Kind::Packed => packed::write(&partial, &make(folder, Kind::Sqlite, input, mb)?),
+        Kind::Ros1(chunks) => messages::of(&input.path, |messages| ros1::write(&partial, chunks, messages)),
+    }?;
     fs::rename(&partial, &path).map_err(|err| format!("cannot make {}: {err}", path.display()))?;
     Ok(path)
 }
@@ -144,7 +154,8 @@ fn time_all(
     options: &Options,
 ) -> Result<Row> {
     let (program, dataset) = (workspace::node_data("release"), outputs.join("dataset"));
-    let mut mcaps = Vec::new();
+    let copied = outputs.join("copy.bin");
+    let (mut mcaps, mut copies) = (Vec::new(), Vec::new());
     let mut converts = vec![Vec::new(); bags.len()];
     let mut readings = vec![Vec::new(); bags.len()];
     let (mut walks, mut by_crate) = (Vec::new(), Vec::new());
@@ -152,15 +163,22 @@ fn time_all(
         eprintln!("{name}: run {} of {}", run + 1, options.runs.max(1));
         measure::even_ground(outputs, input.n_bytes)?;
         mcaps.push(convert(&program, "convert", &input.path, &dataset, &[])?);
-        for ((path, converts), readings) in bags.iter().zip(&mut converts).zip(&mut readings) {
+        measure::even_ground(outputs, input.n_bytes)?;
+        copies.push(run_job("copy", &[path_text(&input.path), path_text(&copied)])?.wall_s);
+        remove(&copied)?;
+        for (((path, kind), converts), readings) in
+            bags.iter().zip(KINDS).zip(&mut converts).zip(&mut readings)
+        {
             measure::even_ground(outputs, input.n_bytes)?;
             converts.push(convert(&program, "convert", path, &dataset, &[])?);
-            if let Some(python) = &options.rosbags {
+            // `rosbags` knows files that are packed by the description beside them alone.
+            if let Some(python) = options.rosbags.as_ref().filter(|_| kind != Kind::Packed) {
                 readings.push(official::read(python, path, input.n_messages, outputs)?);
             }
         }
-        walks.push(time_reading("sqlite-walk", &bags[0], &input)?);
-        by_crate.push(time_reading("sqlite-crate", &bags[0], &input)?);
+        let plain = [path_text(&bags[0]), input.n_messages.to_string()];
+        walks.push(run_job("sqlite-walk", &plain)?);
+        by_crate.push(run_job("sqlite-crate", &plain)?);
     }
     let over = |theirs: &[f64], ours: &[f64]| {
         median(theirs.iter().zip(ours).map(|(theirs, ours)| theirs / ours).collect())
@@ -172,6 +190,7 @@ fn time_all(
             kind,
             convert: Conversion::middle(&converts),
             to_mcap: over(&wall(&mcaps), &wall(&converts)),
+            to_copy: over(&copies, &wall(&converts)),
             to_official: (!official.is_empty()).then(|| over(&official, &wall(&converts))),
             official: official::median_of(readings),
         }
@@ -183,13 +202,13 @@ fn time_all(
         ours: median_of(&walks),
         by_crate: median_of(&by_crate),
     };
-    Ok(Row { name, mix, input, mcap: Conversion::middle(&mcaps), bags, walk })
+    let mcap_to_copy = over(&copies, &wall(&mcaps));
+    Ok(Row { name, mix, input, mcap: Conversion::middle(&mcaps), mcap_to_copy, bags, walk })
 }
 
-/// Times a job that reads all messages of a bag, in a process of its own.
-fn time_reading(job: &str, bag: &Path, input: &Input) -> Result<Measured> {
+/// Times a job in a process of its own.
+fn run_job(job: &str, arguments: &[String; 2]) -> Result<Measured> {
     let own = std::env::current_exe().map_err(|err| format!("cannot find this program: {err}"))?;
     let job = ["bench-job", job].map(str::to_owned);
-    let command = [&[path_text(&own)], &job[..], &[path_text(bag), input.n_messages.to_string()]].concat();
-    measure::in_own_process(&command)
+    measure::in_own_process(&[&[path_text(&own)], &job[..], &arguments[..]].concat())
 }
