@@ -83,7 +83,19 @@ const ALLOWED: &[Edge] = &[
         "opens buckets, runs requests, reads far files by blocks, makes folders",
     ),
     edge("nodedata-registry", "nodedata-schema", "enforces schema.json on shards that others wrote"),
+    edge("nodedata-reader", "nodedata-core", "features, rows, errors with place and hint"),
+    edge(
+        "nodedata-reader",
+        "nodedata-arrow",
+        "damage in a Parquet file never ends the program; cells as JSON",
+    ),
+    edge("nodedata-reader", "nodedata-dataset", "tables of a dataset, where pages of its shards lie"),
+    edge("nodedata-reader", "nodedata-io", "maps files, threads that a fork does not take away"),
+    edge("nodedata-reader", "nodedata-media", "decodes pictures, sound and video, and resizes frames"),
+    edge("nodedata-reader", "nodedata-registry", "revisions, and ranges of blobs with their trees"),
+    edge("nodedata-reader", "nodedata-schema", "shapes of what is decoded"),
     edge("nodedata-stream", "nodedata-core", "errors with hint, near names, whether a feature has numbers"),
+    edge("nodedata-stream", "nodedata-reader", "the rows that samples are made of"),
     edge("nodedata-export", "nodedata-core", "errors with place and hint"),
     edge("nodedata-export", "nodedata-schema", "the fields of a dataset, in others' words"),
     edge("nodedata-export", "nodedata-dataset", "folders that were converted or pulled"),
@@ -116,6 +128,17 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-cli", "nodedata-registry", "node-data dataset and node-data store"),
     edge("nodedata-cli", "nodedata-server", "node-data serve"),
     edge("nodedata-cli", "nodedata-export", "node-data export"),
+    // The Python package.
+    edge("nodedata-python", "nodedata-client", "opens registries, creates, uploads, publishes"),
+    edge("nodedata-python", "nodedata-core", "errors become exceptions"),
+    edge("nodedata-python", "nodedata-dataset", "nodedata.validate"),
+    edge("nodedata-python", "nodedata-formats", "sources in any format"),
+    edge("nodedata-python", "nodedata-io", "what a fork takes away is made anew; a plan is written whole"),
+    edge("nodedata-python", "nodedata-pipeline", "nodedata.convert, inspect and run"),
+    edge("nodedata-python", "nodedata-quality", "the rules of nodedata.validate"),
+    edge("nodedata-python", "nodedata-reader", "episodes and steps as arrays"),
+    edge("nodedata-python", "nodedata-registry", "what the client opens: revisions, tags, withdrawals"),
+    edge("nodedata-python", "nodedata-stream", "streams for training"),
     // The bench walks pages of SQLite without the rest of a conversion.
     edge("xtask", "nodedata-core", "options of the walk"),
     edge("xtask", "nodedata-io", "opens the file that is walked"),
@@ -134,6 +157,9 @@ const ALLOWED_IN_TESTS: &[Edge] = &[
     edge("nodedata-rosbag", "nodedata-mcap", "bags whose storage is MCAP"),
     edge("nodedata-normalize", "nodedata-formats", "steps of real logs"),
     edge("nodedata-cli", "nodedata-media", "frames of a converted dataset are compared decoded"),
+    edge("nodedata-stream", "nodedata-media", "pictures of a dataset that is streamed"),
+    edge("nodedata-stream", "nodedata-registry", "publishes what is streamed"),
+    edge("nodedata-stream", "nodedata-schema", "publishes what is streamed"),
 ];
 
 /// What any crate may use in its tests.

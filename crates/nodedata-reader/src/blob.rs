@@ -1,0 +1,235 @@
+//! A blob that is far away: ranges of it come from the cache on the disk, and what is not there in one round from the registry. Every
+//! byte is verified by the tree before it is handed out, wherever it came from.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
+use nodedata_registry::{
+    B3, DatasetName, Remote,
+    tree::{GRAIN_BYTES, PART_BYTES_MIN, Tree, n_grains},
+};
+
+use crate::{
+    disk_cache::{DiskCache, Kept},
+    pieces::{Pieces, joined},
+};
+
+/// Where a blob is, and which it is.
+#[derive(Clone)]
+pub(crate) struct BlobPlace {
+    pub(crate) remote: Arc<dyn Remote>,
+    pub(crate) dataset: DatasetName,
+    pub(crate) b3: B3,
+    pub(crate) n_bytes: u64,
+    pub(crate) cache: DiskCache,
+}
+
+/// A blob whose tree is known.
+#[derive(Clone)]
+pub(crate) struct RemoteBlob {
+    place: BlobPlace,
+    /// `None` for a blob of one grain, which is verified whole.
+    tree: Option<Arc<Tree>>,
+}
+
+/// Some grains of a blob that nobody has verified.
+#[derive(Default)]
+struct Unverified {
+    /// From the disk, one by one.
+    kept: Vec<(u64, Bytes)>,
+    /// From the registry, several grains each.
+    fetched: Vec<(u64, Bytes)>,
+}
+
+impl RemoteBlob {
+    /// Opens a blob, and reads ranges of it in the round that brings its tree.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`; `Corrupt` when its tree is missing or is another blob's, and as [`Self::read`].
+    pub(crate) fn open(place: BlobPlace, first: &[Range<u64>]) -> Result<(Self, Pieces)> {
+        let wanted = place.grains_of(first)?;
+        if n_grains(place.n_bytes) == 0 {
+            let read = place.gather(&wanted)?;
+            let blob = Self { place, tree: None };
+            let pieces = blob.verified(read)?;
+            return Ok((blob, pieces));
+        }
+        if let Some(tree) = place.kept_tree() {
+            let read = place.gather(&wanted)?;
+            let blob = Self { place, tree: Some(tree) };
+            let pieces = blob.verified(read)?;
+            return Ok((blob, pieces));
+        }
+        let (tree, read) = std::thread::scope(|scope| {
+            let tree = scope.spawn(|| place.fetch_tree());
+            let read = place.gather(&wanted);
+            let gave_up = |_| Err(Error::new(ErrorKind::Io, "the thread that reads a tree gave up"));
+            (tree.join().unwrap_or_else(gave_up), read)
+        });
+        let blob = Self { tree: Some(tree?), place };
+        let pieces = blob.verified(read?)?;
+        Ok((blob, pieces))
+    }
+
+    /// Ranges of the blob, in one round: what two of them have in common is fetched once.
+    ///
+    /// # Errors
+    /// `Corrupt` when bytes are not those that were published, or a range lies outside of the blob; `Io`, `Denied`.
+    pub(crate) fn read(&self, ranges: &[Range<u64>]) -> Result<Pieces> {
+        let wanted = self.place.grains_of(ranges)?;
+        self.verified(self.place.gather(&wanted)?)
+    }
+
+    /// The range that is fetched for one.
+    pub(crate) fn aligned(&self, range: &Range<u64>) -> Range<u64> {
+        self.place.aligned(range)
+    }
+
+    /// Bytes that it has in memory itself.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        32 * self.tree.as_ref().map_or(0, |_| n_grains(self.place.n_bytes))
+    }
+
+    /// Holds all of it against the tree, and keeps what came from far away. What was kept and is damaged is fetched anew.
+    fn verified(&self, read: Unverified) -> Result<Pieces> {
+        let Unverified { kept, mut fetched } = read;
+        let mut pieces = Vec::with_capacity(kept.len() + fetched.len());
+        let mut damaged = Vec::new();
+        for (start, bytes) in kept {
+            match self.verify(start, &bytes) {
+                Ok(()) => pieces.push((start, bytes)),
+                Err(_) => {
+                    let grain = Kept::Grain(start / GRAIN_BYTES);
+                    self.place.cache.forget(&self.place.b3, grain, bytes.len() as u64);
+                    damaged.push(start..start + bytes.len() as u64);
+                }
+            }
+        }
+        if !damaged.is_empty() {
+            fetched.extend(self.place.fetch(joined(damaged, 0))?);
+        }
+        for (start, bytes) in &fetched {
+            self.verify(*start, bytes)?;
+        }
+        let grains = fetched.iter().flat_map(|(start, bytes)| {
+            let first = start / GRAIN_BYTES;
+            let numbered = (first..).zip(bytes.chunks(GRAIN_BYTES as usize));
+            numbered.map(|(idx, grain)| (Kept::Grain(idx), grain))
+        });
+        self.place.cache.put(&self.place.b3, grains);
+        pieces.extend(fetched);
+        pieces.sort_unstable_by_key(|it| it.0);
+        Ok(Pieces::of(pieces))
+    }
+
+    fn verify(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        match &self.tree {
+            Some(tree) => tree.verify(offset, bytes),
+            None if B3::of(bytes) == self.place.b3 => Ok(()),
+            None => {
+                let message = format!("the bytes of {} are not those that were published", self.place.b3);
+                Err(Error::new(ErrorKind::Corrupt, message)
+                    .at(Locus::byte(0))
+                    .with_hint("`node-data store heal --from STORE` fetches them again"))
+            }
+        }
+    }
+}
+
+impl ReadAt for RemoteBlob {
+    fn n_bytes(&self) -> u64 {
+        self.place.n_bytes
+    }
+
+    fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
+        let pieces = self.read(std::slice::from_ref(&range))?;
+        pieces.get(&range).ok_or_else(|| self.place.outside(&range))
+    }
+}
+
+impl BlobPlace {
+    /// The bytes of the blob that the ranges are verified with: whole grains, in order.
+    fn grains_of(&self, ranges: &[Range<u64>]) -> Result<Vec<Range<u64>>> {
+        if let Some(range) = ranges.iter().find(|it| it.end < it.start || self.n_bytes < it.end) {
+            return Err(self.outside(range));
+        }
+        let some = ranges.iter().filter(|it| !it.is_empty());
+        Ok(joined(some.map(|it| self.aligned(it)).collect(), 0))
+    }
+
+    fn aligned(&self, range: &Range<u64>) -> Range<u64> {
+        let start = range.start / GRAIN_BYTES * GRAIN_BYTES;
+        start..range.end.div_ceil(GRAIN_BYTES).saturating_mul(GRAIN_BYTES).min(self.n_bytes)
+    }
+
+    fn outside(&self, range: &Range<u64>) -> Error {
+        let message = format!("{range:?} lies outside the {} bytes of {}", self.n_bytes, self.b3);
+        Error::new(ErrorKind::Corrupt, message).at(Locus::byte(range.start))
+    }
+
+    /// The tree that is kept on the disk, where it is that of the blob.
+    fn kept_tree(&self) -> Option<Arc<Tree>> {
+        let n_bytes = 32 * n_grains(self.n_bytes);
+        let bytes = self.cache.get(&self.b3, Kept::Tree, n_bytes)?;
+        match Tree::parse(&self.b3, self.n_bytes, &bytes) {
+            Ok(tree) => Some(Arc::new(tree)),
+            Err(_) => {
+                self.cache.forget(&self.b3, Kept::Tree, n_bytes);
+                None
+            }
+        }
+    }
+
+    fn fetch_tree(&self) -> Result<Arc<Tree>> {
+        let bytes = self.remote.read_tree(&self.dataset, &self.b3)?.ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, format!("the tree of {} is missing", self.b3))
+                .with_hint("`node-data store heal` makes it again from the blob")
+        })?;
+        let tree = Tree::parse(&self.b3, self.n_bytes, &bytes)?;
+        self.cache.put(&self.b3, std::iter::once((Kept::Tree, &bytes[..])));
+        Ok(Arc::new(tree))
+    }
+
+    /// Whole grains, from the disk or from the registry.
+    fn gather(&self, wanted: &[Range<u64>]) -> Result<Unverified> {
+        let mut read = Unverified::default();
+        let mut missing = Vec::new();
+        let starts = wanted.iter().flat_map(|it| (it.start..it.end).step_by(GRAIN_BYTES as usize));
+        for start in starts {
+            let grain = start..start.saturating_add(GRAIN_BYTES).min(self.n_bytes);
+            match self.cache.get(&self.b3, Kept::Grain(start / GRAIN_BYTES), grain.end - grain.start) {
+                Some(bytes) => read.kept.push((start, bytes)),
+                None => missing.push(grain),
+            }
+        }
+        if !missing.is_empty() {
+            read.fetched = self.fetch(joined(missing, 0))?;
+        }
+        Ok(read)
+    }
+
+    /// Ranges from the registry, side by side where it can; what is long is cut for that.
+    fn fetch(&self, runs: Vec<Range<u64>>) -> Result<Vec<(u64, Bytes)>> {
+        let cut = |run: Range<u64>| {
+            let starts = (run.start..run.end).step_by(PART_BYTES_MIN as usize);
+            starts.map(move |start| start..start.saturating_add(PART_BYTES_MIN).min(run.end))
+        };
+        let ranges: Vec<Range<u64>> = runs.into_iter().flat_map(cut).collect();
+        let read = self.remote.read_ranges(&self.dataset, &self.b3, &ranges);
+        let read = read.map_err(|err| self.missing_or(err))?;
+        Ok(ranges.into_iter().map(|it| it.start).zip(read).collect())
+    }
+
+    /// A registry that answers, but has not the blob, is damaged; one that does not answer is not.
+    fn missing_or(&self, err: Error) -> Error {
+        let is_missing = err.kind() == ErrorKind::Io
+            && matches!(self.remote.blob_bytes(&self.dataset, &self.b3), Ok(None));
+        if !is_missing {
+            return err;
+        }
+        Error::new(ErrorKind::Corrupt, format!("the blob {} is missing", self.b3)).with_hint(
+            "`node-data store fsck` says what else is missing, `node-data store heal` fetches copies",
+        )
+    }
+}

@@ -1,0 +1,249 @@
+//! Ranges of blobs on the disk of this machine, for all of its processes and for those that come later.
+//!
+//! A blob has a folder of its own, named by its digest, with its tree and a file for each grain of it that was fetched. Files are
+//! made under another name and get theirs by one call, which nothing that is there already gives way to; so no reader sees half of one,
+//! whoever is killed when. What is read is verified by the tree again before it is used, so nothing is flushed, and damage costs one
+//! more request. A lock that goes with the process guards the count of bytes alone; nobody waits for it for long.
+
+mod lock;
+mod store;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use nodedata_core::{Error, Result};
+use nodedata_registry::B3;
+
+use self::store::Store;
+use crate::CacheOptions;
+
+/// How the cache on the disk was used by a reader.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    /// Where it is; `None` where nothing is kept.
+    pub folder: Option<PathBuf>,
+    /// Bytes that were read from it.
+    pub hit_bytes: u64,
+    /// Bytes that were not there, and came from the registry.
+    pub missed_bytes: u64,
+    /// Bytes that were written to it.
+    pub written_bytes: u64,
+    /// Bytes that were there and were not what they should be; they were fetched anew.
+    pub damaged_bytes: u64,
+    /// Why nothing is written any more, such as a disk that is full; reading goes on without.
+    pub failure: Option<String>,
+}
+
+/// The cache, as one reader uses it. A clone is the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DiskCache(Option<Arc<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    written: AtomicU64,
+    damaged: AtomicU64,
+    is_off: AtomicBool,
+    failure: OnceLock<String>,
+}
+
+/// What is kept of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Its tree.
+    Tree,
+    /// One of its grains.
+    Grain(u64),
+}
+
+impl DiskCache {
+    /// The cache in the folder that is named. One that cannot be made there is none, and that is told.
+    pub(crate) fn open(options: &CacheOptions) -> Self {
+        let Some((folder, max_bytes)) = options.place() else { return Self(None) };
+        let inner = Inner {
+            store: Store::new(folder, max_bytes),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            damaged: AtomicU64::new(0),
+            is_off: AtomicBool::new(false),
+            failure: OnceLock::new(),
+        };
+        let cache = Self(Some(Arc::new(inner)));
+        if let Some(inner) = &cache.0 {
+            inner.note(inner.store.prepare());
+        }
+        cache
+    }
+
+    /// Whether nothing is kept.
+    pub(crate) fn is_off(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// What is kept. It was verified when it was put there, and may have been damaged since.
+    pub(crate) fn get(&self, blob: &B3, what: Kept, n_bytes: u64) -> Option<Bytes> {
+        let inner = self.0.as_ref()?;
+        let found = inner.store.get(blob, what, n_bytes);
+        let counter = if found.is_some() { &inner.hits } else { &inner.misses };
+        counter.fetch_add(n_bytes, Ordering::Relaxed);
+        found
+    }
+
+    /// Keeps what was verified. A failure is told once, and from then on nothing is written any more.
+    pub(crate) fn put<'a>(&self, blob: &B3, all: impl Iterator<Item = (Kept, &'a [u8])>) {
+        let Some(inner) = self.0.as_ref().filter(|it| !it.is_off.load(Ordering::Relaxed)) else { return };
+        let mut n_written = 0;
+        let put = all.into_iter().try_for_each(|(what, bytes)| {
+            n_written += inner.store.put(blob, what, bytes)?;
+            Ok::<(), Error>(())
+        });
+        inner.written.fetch_add(n_written, Ordering::Relaxed);
+        inner.note(put.and_then(|()| inner.store.count(n_written)));
+    }
+
+    /// Lets go of what is damaged.
+    pub(crate) fn forget(&self, blob: &B3, what: Kept, n_bytes: u64) {
+        if let Some(inner) = &self.0 {
+            inner.damaged.fetch_add(n_bytes, Ordering::Relaxed);
+            inner.store.remove(blob, what);
+        }
+    }
+
+    pub(crate) fn stats(&self) -> CacheStats {
+        let Some(inner) = &self.0 else { return CacheStats::default() };
+        let count = |it: &AtomicU64| it.load(Ordering::Relaxed);
+        CacheStats {
+            folder: Some(inner.store.folder().to_owned()),
+            hit_bytes: count(&inner.hits),
+            missed_bytes: count(&inner.misses),
+            written_bytes: count(&inner.written),
+            damaged_bytes: count(&inner.damaged),
+            failure: inner.failure.get().cloned(),
+        }
+    }
+}
+
+impl Inner {
+    fn note(&self, done: Result<()>) {
+        let Err(err) = done else { return };
+        if !self.is_off.swap(true, Ordering::Relaxed) {
+            let told = err.chain();
+            let cache = self.store.folder().display();
+            tracing::warn!(%cache, err = %told, "nothing more is kept on the disk");
+            self.failure.get_or_init(|| told);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(folder: &std::path::Path, max_bytes: u64) -> DiskCache {
+        DiskCache::open(&CacheOptions::At { folder: folder.join("blobs"), max_bytes })
+    }
+
+    fn put(cache: &DiskCache, blob: &B3, grain: u64, bytes: &[u8]) {
+        cache.put(blob, [(Kept::Grain(grain), bytes)].into_iter());
+    }
+
+    /// Bytes of all files below a folder.
+    fn used(folder: &std::path::Path) -> u64 {
+        let entries = std::fs::read_dir(folder).unwrap().flatten();
+        let of = |it: std::fs::DirEntry| match it.file_type().unwrap().is_dir() {
+            true => used(&it.path()),
+            false => it.metadata().unwrap().len(),
+        };
+        entries.map(of).sum()
+    }
+
+    #[test]
+    fn what_one_puts_there_another_finds() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (at(folder.path(), 1 << 30), at(folder.path(), 1 << 30));
+        let blob = B3::of(b"blob");
+        put(&one, &blob, 7, b"grain");
+        put(&one, &blob, 7, b"GRAIN");
+        one.put(&blob, [(Kept::Tree, &b"tree"[..])].into_iter());
+        assert_eq!(
+            other.get(&blob, Kept::Grain(7), 5).as_deref(),
+            Some(&b"grain"[..]),
+            "what is there stays"
+        );
+        assert_eq!(other.get(&blob, Kept::Tree, 4).as_deref(), Some(&b"tree"[..]));
+        assert_eq!(other.get(&blob, Kept::Grain(7), 6), None, "of another length");
+        assert_eq!(other.get(&blob, Kept::Grain(8), 5), None);
+        assert_eq!(other.get(&B3::of(b"other"), Kept::Tree, 4), None);
+        let stats = other.stats();
+        assert_eq!((stats.hit_bytes, stats.missed_bytes, stats.written_bytes), (9, 15, 0));
+        assert_eq!((one.stats().written_bytes, one.stats().failure), (9, None));
+        other.forget(&blob, Kept::Grain(7), 5);
+        assert_eq!((one.get(&blob, Kept::Grain(7), 5), other.stats().damaged_bytes), (None, 5));
+    }
+
+    #[test]
+    fn the_limit_is_kept_and_what_was_used_last_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = at(folder.path(), 100_000);
+        let blob = B3::of(b"blob");
+        for grain in 0..60 {
+            put(&cache, &blob, grain, &[grain as u8; 9000]);
+            assert!(used(folder.path()) <= 100_000 + 4096, "{grain}: {}", used(folder.path()));
+        }
+        assert!(cache.get(&blob, Kept::Grain(59), 9000).is_some());
+        assert_eq!(cache.get(&blob, Kept::Grain(0), 9000), None);
+        assert_eq!(cache.stats().failure, None);
+    }
+
+    /// Whether a folder cannot be made or a disk is full: nothing is kept, and that is told once.
+    #[test]
+    fn without_a_place_it_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("blobs"), b"a file where the folder should be").unwrap();
+        let cache = at(folder.path(), 1 << 30);
+        let blob = B3::of(b"blob");
+        put(&cache, &blob, 0, b"grain");
+        assert_eq!(cache.get(&blob, Kept::Grain(0), 5), None);
+        let stats = cache.stats();
+        assert!(stats.failure.is_some_and(|it| it.contains("cache")));
+        assert_eq!(stats.written_bytes, 0);
+    }
+
+    #[test]
+    fn whoever_was_killed_leaves_nothing_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = at(folder.path(), 50_000);
+        let blob = B3::of(b"blob");
+        put(&cache, &blob, 0, b"grain");
+        let home = walk(folder.path()).into_iter().find(|it| it.ends_with("0000000000")).unwrap();
+        let partial = home.with_file_name(".nodedata-left.partial");
+        std::fs::write(&partial, vec![0; 200_000]).unwrap();
+        let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        std::fs::OpenOptions::new().write(true).open(&partial).unwrap().set_modified(old).unwrap();
+        // Half of the count of bytes.
+        std::fs::write(folder.path().join("blobs/bytes"), b"12").unwrap();
+        for grain in 1..20 {
+            put(&cache, &blob, grain, &[1; 9000]);
+        }
+        assert!(!partial.exists());
+        assert!(used(folder.path()) < 60_000);
+    }
+
+    fn walk(folder: &std::path::Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap().flatten();
+        let of = |it: std::fs::DirEntry| match it.file_type().unwrap().is_dir() {
+            true => walk(&it.path()),
+            false => vec![it.path()],
+        };
+        entries.flat_map(of).collect()
+    }
+}

@@ -1,0 +1,120 @@
+//! Stretches of a file in memory.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+/// Ranges between which there is less than this are fetched as one: a request takes longer than the bytes.
+pub(crate) const GAP_BYTES: u64 = 256 << 10;
+
+/// The ranges without what two of them have in common, in order; those with less than `gap` bytes between them are one.
+pub(crate) fn joined(mut ranges: Vec<Range<u64>>, gap: u64) -> Vec<Range<u64>> {
+    ranges.retain(|it| it.start < it.end);
+    ranges.sort_unstable_by_key(|it| it.start);
+    let mut runs: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match runs.last_mut() {
+            Some(last) if range.start <= last.end || range.start - last.end < gap => {
+                last.end = last.end.max(range.end);
+            }
+            _ => runs.push(range),
+        }
+    }
+    runs
+}
+
+/// Stretches of a file by where they begin, in order, none reaching into another.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pieces(Vec<(u64, Bytes)>);
+
+impl Pieces {
+    /// Stretches that are in order.
+    pub(crate) fn of(pieces: Vec<(u64, Bytes)>) -> Self {
+        Self(pieces)
+    }
+
+    /// Bytes of all of them.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.0.iter().map(|(_, it)| it.len() as u64).sum()
+    }
+
+    /// The bytes of a range; `None` unless all of them are here. Only a range that lies in several stretches is copied.
+    pub(crate) fn get(&self, range: &Range<u64>) -> Option<Bytes> {
+        if range.end <= range.start {
+            return (range.start == range.end).then(Bytes::new);
+        }
+        let first = self.0.partition_point(|(start, _)| *start <= range.start).checked_sub(1)?;
+        let (start, bytes) = self.0.get(first)?;
+        let (at, end) = (usize::try_from(range.start - start).ok()?, range.end - start);
+        if let Ok(end) = usize::try_from(end)
+            && end <= bytes.len()
+        {
+            return Some(bytes.slice(at..end));
+        }
+        self.copied(first, range)
+    }
+
+    /// From a stretch on.
+    fn copied(&self, first: usize, range: &Range<u64>) -> Option<Bytes> {
+        let mut all = BytesMut::new();
+        let mut next = range.start;
+        for (start, bytes) in self.0.get(first..)? {
+            let at = usize::try_from(next.checked_sub(*start)?).ok()?;
+            let left = usize::try_from(range.end - next).ok()?;
+            let some = bytes.get(at..).filter(|it| !it.is_empty())?;
+            let some = some.get(..left.min(some.len()))?;
+            all.extend_from_slice(some);
+            next += some.len() as u64;
+            if next == range.end {
+                return Some(all.freeze());
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_near_is_one() {
+        assert_eq!(joined(vec![40..50, 0..10, 12..20, 20..20, 5..9], 3), [0..20, 40..50]);
+        assert_eq!(joined(vec![0..10, 13..20], 3), [0..10, 13..20]);
+        let whole = 0..20;
+        assert_eq!(joined(vec![0..10, 10..20], 0), vec![whole]);
+        assert_eq!(joined(Vec::new(), 3), Vec::<Range<u64>>::new());
+    }
+
+    #[test]
+    fn a_range_is_there_when_all_of_it_is() {
+        let file: Bytes = (0..100).collect();
+        let of = [(10, 20), (20, 30), (40, 50)];
+        let pieces = Pieces::of(of.iter().map(|(a, b)| (*a as u64, file.slice(*a..*b))).collect());
+        for range in [10..20, 12..15, 20..30, 15..25, 10..30, 40..50, 45..45, 70..70] {
+            let expected = file.slice(range.start as usize..range.end as usize);
+            assert_eq!(pieces.get(&range), Some(expected), "{range:?}");
+        }
+        for range in [0..5, 5..12, 25..31, 25..45, 30..40, 49..51, 60..70] {
+            assert_eq!(pieces.get(&range), None, "{range:?}");
+        }
+        assert_eq!((Pieces::default().get(&(0..1)), pieces.n_bytes()), (None, 30));
+    }
+
+    proptest! {
+        /// Whatever was asked for lies in what is fetched, which is in order and never nearer than the gap.
+        #[test]
+        fn all_that_was_asked_for_is_fetched(
+            asked in prop::collection::vec((0_u64..90, 1_u64..40), 1..12), gap in 0_u64..20,
+        ) {
+            let asked: Vec<Range<u64>> = asked.into_iter().map(|(start, n)| start..start + n).collect();
+            let fetched = joined(asked.clone(), gap);
+            prop_assert!(fetched.windows(2).all(|it| it[0].end + gap <= it[1].start));
+            for range in asked {
+                prop_assert!(fetched.iter().any(|it| it.start <= range.start && range.end <= it.end));
+            }
+        }
+    }
+}

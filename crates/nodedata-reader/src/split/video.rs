@@ -1,0 +1,230 @@
+//! What decoders of coded video need beside its samples.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
+
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_dataset::{Dataset, VideoEntry};
+use nodedata_media::VideoCodec;
+
+use super::Split;
+use crate::{
+    decode::Decoding,
+    fetched::Fetched,
+    fields::Field,
+    rows::Data,
+    split::Form,
+    video_cache::{DecoderKey, VideoCache},
+};
+
+/// The video of one episode and feature.
+#[derive(Debug, Clone)]
+pub(crate) struct VideoFacts {
+    pub(crate) decoder: DecoderKey,
+    /// Steps at which decoding can start, rising; `None` where the table does not say.
+    keyframes: Option<Arc<[u32]>>,
+}
+
+/// Stream, feature, and position of the episode in the dataset.
+type VideoId = (Arc<str>, Arc<str>, u64);
+
+/// The table of video.
+#[derive(Debug, Default)]
+pub(crate) struct Videos(BTreeMap<VideoId, Known>);
+
+/// What is known of a video, or the name of a codec that nobody knows here.
+type Known = Result<Arc<VideoFacts>, Arc<str>>;
+
+/// Frames that are decoded together: from a key frame up to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// The step of the key frame.
+    pub(crate) key: u64,
+    /// The step of the next one, or how many steps there are.
+    pub(crate) end: u64,
+    /// Steps of it that are wanted, rising.
+    pub(crate) wanted: Vec<u64>,
+}
+
+impl Videos {
+    /// The table of a dataset; nothing where it has none.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt`.
+    pub(crate) fn of(dataset: &Dataset) -> Result<Self> {
+        let mut videos = Self::default();
+        // A hundred thousand episodes have a handful of names and settings.
+        let mut texts = BTreeSet::<Arc<str>>::new();
+        let mut configs = BTreeSet::<Arc<[u8]>>::new();
+        let mut shared = |text: &str| match texts.get(text) {
+            Some(it) => Arc::clone(it),
+            None => {
+                let it: Arc<str> = text.into();
+                texts.insert(Arc::clone(&it));
+                it
+            }
+        };
+        for entry in dataset.videos()? {
+            let VideoEntry {
+                episode, stream, feature, codec, codec_config, width, height, keyframes, ..
+            } = entry;
+            let id = (shared(&stream), shared(&feature), episode);
+            let Some(codec) = VideoCodec::from_name(&codec) else {
+                videos.0.insert(id, Err(shared(&codec)));
+                continue;
+            };
+            let config = match configs.get(codec_config.as_slice()) {
+                Some(it) => Arc::clone(it),
+                None => {
+                    let it: Arc<[u8]> = codec_config.into();
+                    configs.insert(Arc::clone(&it));
+                    it
+                }
+            };
+            let facts = VideoFacts {
+                decoder: DecoderKey { codec, config, size: [width, height] },
+                keyframes: keyframes.map(Into::into),
+            };
+            videos.0.insert(id, Ok(Arc::new(facts)));
+        }
+        Ok(videos)
+    }
+}
+
+impl Split {
+    /// What is known of the video of an episode.
+    ///
+    /// # Errors
+    /// `Corrupt` when nothing is; what reading the table reports.
+    pub(crate) fn video(&self, episode: usize, feature: &Arc<str>) -> Result<Arc<VideoFacts>> {
+        let videos = self.reader().videos()?;
+        let id = (Arc::clone(self.stream_name()), Arc::clone(feature), self.episode_index(episode)?);
+        let err = match videos.0.get(&id) {
+            Some(Ok(facts)) => return Ok(Arc::clone(facts)),
+            Some(Err(codec)) => Error::new(ErrorKind::Unsupported, format!("no decoder takes `{codec}`"))
+                .with_hint("read this feature as coded bytes"),
+            None => Error::new(ErrorKind::Corrupt, "index/video.parquet does not know the episode's video"),
+        };
+        Err(self.placed_feature(err, episode, feature))
+    }
+
+    /// The steps of an episode at which decoding can start.
+    ///
+    /// # Errors
+    /// As [`Self::video`]; where the table does not say, what reading the column that does reports.
+    pub(crate) fn keyframes(&self, episode: usize, feature: &Arc<str>) -> Result<Arc<[u32]>> {
+        let facts = self.video(episode, feature)?;
+        if let Some(keyframes) = &facts.keyframes {
+            return Ok(Arc::clone(keyframes));
+        }
+        let n_steps = self.episodes().length(episode).unwrap_or(0);
+        let marks = self.companion(&Fetched::default(), episode, feature, "keyframe", 0..n_steps)?;
+        let Data::Tensor(marks) = marks else { return Ok(Vec::new().into()) };
+        let marked = (0u32..).zip(&marks.bytes).filter(|(_, it)| **it != 0).map(|(step, _)| step);
+        Ok(marked.collect::<Vec<u32>>().into())
+    }
+
+    /// The values of the column that goes with one of video.
+    ///
+    /// # Errors
+    /// What reading it reports; `Corrupt` when there is none.
+    pub(crate) fn companion(
+        &self,
+        fetched: &Fetched,
+        episode: usize,
+        feature: &str,
+        suffix: &str,
+        steps: Range<u64>,
+    ) -> Result<Data> {
+        let name = format!("{feature}.{suffix}");
+        let info = self.features().iter().find(|it| *it.name == *name && it.form == Form::Tensor(Vec::new()));
+        let info = info.ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, format!("there is no column `{name}` of one value a step"))
+        })?;
+        let field = Field { info: info.clone(), read_as: crate::As::Decoded, resize: None };
+        let n_rows = usize::try_from(steps.end - steps.start).unwrap_or(usize::MAX);
+        let frames = VideoCache::new(0);
+        let runs = [steps];
+        let decoding = Decoding { split: self, fetched, episode, runs: &runs, frames: &frames };
+        Ok(decoding.numbers(n_rows, &field)?.data)
+    }
+
+    /// The steps whose rows are read for some steps of a field: of video, from the key frame on.
+    ///
+    /// # Errors
+    /// As [`Self::keyframes`].
+    pub(crate) fn steps_read(&self, episode: usize, steps: &Range<u64>, field: &Field) -> Result<Range<u64>> {
+        let Form::Video(form) = &field.info.form else { return Ok(steps.clone()) };
+        if steps.is_empty() {
+            return Ok(steps.clone());
+        }
+        let keyframes = self.keyframes(episode, &field.info.name)?;
+        let n_steps = self.episodes().length(episode).unwrap_or(0);
+        let first = group_of(&keyframes, n_steps, steps.start);
+        let last = group_of(&keyframes, n_steps, steps.end - 1);
+        let (Some(first), Some(last)) = (first, last) else { return Err(self.no_key(episode, field)) };
+        // In front of the next key frame there may be frames that are made from it.
+        let end = if form.has_order { last.end.saturating_add(1).min(n_steps) } else { steps.end };
+        Ok(first.start..end)
+    }
+
+    /// The groups that some steps lie in, in order.
+    ///
+    /// # Errors
+    /// As [`Self::keyframes`].
+    pub(crate) fn groups(
+        &self,
+        episode: usize,
+        field: &Field,
+        steps: impl Iterator<Item = u64>,
+    ) -> Result<Vec<Group>> {
+        let keyframes = self.keyframes(episode, &field.info.name)?;
+        let n_steps = self.episodes().length(episode).unwrap_or(0);
+        let mut groups: Vec<Group> = Vec::new();
+        for step in steps {
+            match groups.last_mut() {
+                Some(group) if step < group.end => group.wanted.push(step),
+                _ => {
+                    let range = group_of(&keyframes, n_steps, step);
+                    let range = range.ok_or_else(|| self.no_key(episode, field))?;
+                    groups.push(Group { key: range.start, end: range.end, wanted: vec![step] });
+                }
+            }
+        }
+        Ok(groups)
+    }
+
+    fn no_key(&self, episode: usize, field: &Field) -> Error {
+        let err =
+            Error::new(ErrorKind::Corrupt, "no key frame comes before the step, so nothing can be decoded")
+                .with_hint("read this feature as coded bytes, or leave the episode out");
+        self.placed_feature(err, episode, &field.info.name)
+    }
+}
+
+/// The group that a step lies in.
+fn group_of(keyframes: &[u32], n_steps: u64, step: u64) -> Option<Range<u64>> {
+    let next = keyframes.partition_point(|it| u64::from(*it) <= step);
+    let key = keyframes.get(next.checked_sub(1)?)?;
+    let end = keyframes.get(next).map_or(n_steps, |it| u64::from(*it).min(n_steps));
+    Some(u64::from(*key)..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_lies_behind_its_key_frame() {
+        let group = |step| group_of(&[0, 4, 9], 12, step);
+        assert_eq!(
+            [group(0), group(3), group(4), group(11)],
+            [Some(0..4), Some(0..4), Some(4..9), Some(9..12)]
+        );
+        assert_eq!((group_of(&[2], 12, 1), group_of(&[], 12, 1)), (None, None));
+        assert_eq!(group_of(&[0, 40], 12, 3), Some(0..12), "what a table says of steps that are not there");
+    }
+}
