@@ -1,8 +1,9 @@
 //! The order in which training reads a dataset: planned by arithmetic from what the manifest and the index tell, the same for every
-//! number of ranks and workers, and resumed from a state of a few hundred bytes.
+//! number of ranks and workers, and resumed from a state of a few hundred bytes; and the engine that fetches and decodes its samples.
 
 pub mod order;
 
+mod engine;
 mod mixture;
 mod named;
 mod plan;
@@ -12,6 +13,10 @@ mod share;
 mod state;
 mod window;
 
+pub use engine::{
+    DecodedCache, EngineOptions, OnError, Polled, Sample, SampleField, Skipped, Stream, StreamOptions,
+    StreamPlan, StreamStats,
+};
 pub use mixture::{Mixture, PERIOD, Period, Stop};
 pub use order::{Blocks, Keys, Lanes, Located, Order, Samples};
 pub use plan::{

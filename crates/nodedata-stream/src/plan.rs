@@ -108,7 +108,7 @@ impl Plan {
 }
 
 /// One error for several, of the kind and with the hint of the first.
-fn joined(mistakes: Vec<Error>, of: &str) -> Error {
+pub(crate) fn joined(mistakes: Vec<Error>, of: &str) -> Error {
     let mut mistakes = mistakes.into_iter();
     let Some(first) = mistakes.next() else {
         return Error::new(ErrorKind::Config, format!("{of}nothing is known of the mistake"));

@@ -102,24 +102,57 @@ impl Share {
 
     /// The places of the batch `nth` of this worker, in their order; `None` behind the last.
     pub fn batch(&self, n_places: u64, from: u64, nth: u64) -> Option<impl Iterator<Item = Place> + use<>> {
-        let n_batches = self.n_batches(n_places, from);
+        let start = self.start_of(n_places, from, nth)?;
+        let share = *self;
+        Some((0..self.batch).map(move |nth| share.at(n_places, start + nth * share.world)))
+    }
+
+    /// How many samples of a pass, from a place on, are this worker's.
+    pub fn n_own_places(&self, n_places: u64, from: u64) -> u64 {
+        // Each is a place of the pass, or fills up the last batch of the world: no more than can be counted.
+        self.n_own_batches(n_places, from) * self.batch
+    }
+
+    /// The place of the sample `nth` of this worker, counted over its batches; `None` behind the last.
+    pub fn place(&self, n_places: u64, from: u64, nth: u64) -> Option<Place> {
+        let start = self.start_of(n_places, from, nth / self.batch)?;
+        Some(self.at(n_places, start + nth % self.batch * self.world))
+    }
+
+    /// Where a pass stands once every worker of every rank has had so many samples from a place on. With workers only the batches
+    /// count that each of them has had whole: what one of them has of a batch of its own says nothing of those of the others.
+    pub fn cursor_at(&self, n_places: u64, from: u64, n_own: u64) -> u64 {
+        match self.n_workers {
+            1 => from.saturating_add(n_own.saturating_mul(self.world)).min(n_places.max(from)),
+            n_workers => self.cursor_after(n_places, from, (n_own / self.batch).saturating_mul(n_workers)),
+        }
+    }
+
+    /// The first place of the batch `nth` of this worker, as if passes lay end to end; `None` behind the last.
+    fn start_of(&self, n_places: u64, from: u64, nth: u64) -> Option<u64> {
         let number = nth.checked_mul(self.n_workers)?.checked_add(self.worker)?;
-        if number >= n_batches {
+        if number >= self.n_batches(n_places, from) {
             return None;
         }
         // The first place from there on that is this rank's.
         let first = from + (self.rank + self.world - from % self.world) % self.world;
-        let (start, world) = (first + number * self.stride(), self.world);
-        Some((0..self.batch).map(move |nth| {
-            let place = start + nth * world;
-            Place { place: place % n_places, is_repeat: place >= n_places }
-        }))
+        Some(first + number * self.stride())
+    }
+
+    /// A place of passes that lie end to end.
+    fn at(&self, n_places: u64, place: u64) -> Place {
+        Place { place: place % n_places, is_repeat: place >= n_places }
     }
 
     /// Where a pass stands once every rank has had so many batches from a place on.
     pub fn cursor_after(&self, n_places: u64, from: u64, n_batches: u64) -> u64 {
         let places = n_batches.saturating_mul(self.stride());
         from.saturating_add(places).min(n_places.max(from))
+    }
+
+    /// The rank whose places these are.
+    pub fn rank(&self) -> u64 {
+        self.rank
     }
 
     /// How many ranks share the places.
@@ -178,6 +211,27 @@ mod tests {
         assert_eq!((share(0).n_own_batches(6, 0), share(1).n_own_batches(6, 0)), (2, 1));
         let alone = Share::new(0, 1, 2, Tail::Drop).unwrap();
         assert_eq!(alone.of_worker(0, 0).unwrap(), alone);
+    }
+
+    #[test]
+    fn samples_are_counted_over_batches() {
+        for (worker, n_workers) in [(0, 1), (0, 2), (1, 2), (2, 3)] {
+            let share = Share::new(1, 2, 3, Tail::Pad).unwrap().of_worker(worker, n_workers).unwrap();
+            let expected: Vec<Place> = read(&share, 40, 7).concat();
+            let found = (0..).map_while(|nth| share.place(40, 7, nth));
+            assert!(found.eq(expected.iter().copied()));
+            assert_eq!(share.n_own_places(40, 7), expected.len() as u64);
+        }
+    }
+
+    #[test]
+    fn the_cursor_of_workers_is_behind_whole_batches() {
+        let alone = Share::new(1, 2, 3, Tail::Drop).unwrap();
+        assert_eq!([0, 1, 4].map(|it| alone.cursor_at(100, 7, it)), [7, 9, 15]);
+        let worker = alone.of_worker(1, 2).unwrap();
+        assert_eq!([0, 2, 3, 7].map(|it| worker.cursor_at(100, 7, it)), [7, 7, 19, 31]);
+        // What fills up the last batch is behind the end.
+        assert_eq!(Share::new(0, 1, 5, Tail::Pad).unwrap().cursor_at(8, 0, 10), 8);
     }
 
     #[test]

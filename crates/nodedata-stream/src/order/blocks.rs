@@ -72,8 +72,19 @@ impl Blocks {
         Some(first..end.min(first + self.size))
     }
 
+    /// The block of a sample, and all samples of it; `None` for a number that no sample has. Takes the logarithm of the number of
+    /// episodes.
+    pub fn block_of(&self, sample: u64) -> Option<(u64, Range<u64>)> {
+        if self.starts.is_empty() {
+            return (sample < self.samples.len()).then(|| (sample, sample..sample + 1));
+        }
+        let idx = self.samples.idx_of(sample)?;
+        let block = *self.starts.get(idx)? + (sample - self.samples.start_of(idx)?) / self.size;
+        Some((block, self.range(block)?))
+    }
+
     /// Samples of a whole block, which is no longer than the longest episode.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 

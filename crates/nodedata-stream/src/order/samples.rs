@@ -83,10 +83,7 @@ impl Samples {
 
     /// Where a sample lies; `None` for a number that no sample has. Takes the logarithm of the number of episodes.
     pub fn locate(&self, sample: u64) -> Option<Located> {
-        let idx = match self.unit {
-            Unit::Step => self.starts.partition_point(|it| *it <= sample).checked_sub(1)?,
-            Unit::Episode => usize::try_from(sample).ok()?,
-        };
+        let idx = self.idx_of(sample)?;
         let (start, end) = (*self.starts.get(idx)?, *self.starts.get(idx + 1)?);
         let episode = match &self.episodes {
             Some(episodes) => *episodes.get(idx)?,
@@ -102,6 +99,14 @@ impl Samples {
         };
         let first = self.drop_first + first;
         Some(Located { episode, steps: first..first + n_steps })
+    }
+
+    /// Which of the episodes that have samples a sample is of. A number behind the last sample may be of one that is not there.
+    pub(crate) fn idx_of(&self, sample: u64) -> Option<usize> {
+        match self.unit {
+            Unit::Step => self.starts.partition_point(|it| *it <= sample).checked_sub(1),
+            Unit::Episode => usize::try_from(sample).ok(),
+        }
     }
 
     /// Episodes that have samples.

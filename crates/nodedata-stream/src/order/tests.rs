@@ -62,6 +62,23 @@ fn a_block_of_one_sample_needs_no_table() {
 }
 
 #[test]
+fn each_sample_is_in_its_block() {
+    let lengths = [5, 0, 4, 1];
+    for blocks in
+        [blocks(&lengths, Unit::Step, 2), blocks(&lengths, Unit::Step, 1), blocks(&lengths, Unit::Episode, 1)]
+    {
+        let n_samples = blocks.samples().len();
+        for block in 0..blocks.len() {
+            let range = blocks.range(block).unwrap();
+            for sample in range.clone() {
+                assert_eq!(blocks.block_of(sample), Some((block, range.clone())));
+            }
+        }
+        assert_eq!((blocks.block_of(n_samples), blocks.block_of(u64::MAX)), (None, None));
+    }
+}
+
+#[test]
 fn blocks_longer_than_any_episode_are_episodes() {
     let lanes = Lanes { lanes: 2, window: 3 };
     let made = |block| places(&Order::shuffled(blocks(&[4, 9, 2], Unit::Step, block), 1, 2, lanes).unwrap());

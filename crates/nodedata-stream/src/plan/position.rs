@@ -91,6 +91,11 @@ impl Plan {
         State::new(sources.collect(), None, Some(mix_state), position.cursor)
     }
 
+    /// The state of a stream of which so many places of the pass of a position were delivered.
+    pub(crate) fn state_at(&self, position: &Position, cursor: u64) -> State {
+        self.state(&Position { cursor: cursor.min(self.n_places), ..position.clone() })
+    }
+
     /// Where a stream goes on that was saved as `state`.
     ///
     /// Its epochs are those of the state, wherever this plan begins.

@@ -1,0 +1,149 @@
+mod columns;
+
+use std::collections::BTreeMap;
+
+use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_reader::{Column, Rows};
+
+use crate::{
+    Located, Slot, Unit,
+    engine::{
+        layout::{Layout, Part},
+        sample::SampleField,
+    },
+};
+
+/// The values of one sample as they come, piece by piece and in any order.
+#[derive(Debug)]
+pub(crate) struct Assembly {
+    /// What each part has so far.
+    parts: Vec<Option<Rows>>,
+    /// The piece that goes on from there.
+    next: usize,
+    /// Pieces that came before their turn, each with its rows by part.
+    early: BTreeMap<usize, Vec<(usize, Rows)>>,
+    /// Bytes of all of these.
+    n_bytes: u64,
+    bytes_max: u64,
+}
+
+impl Assembly {
+    /// One that is empty, of a sample of so many bytes at most.
+    pub(crate) fn new(layout: &Layout, bytes_max: u64) -> Self {
+        let parts = layout.parts.iter().map(|_| None).collect();
+        Self { parts, next: 0, early: BTreeMap::new(), n_bytes: 0, bytes_max }
+    }
+
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// `Limit` for more bytes than a sample may have, and where there is no memory for them; `SchemaMismatch` for rows
+    /// that are of another type or shape than those before.
+    pub(crate) fn add(
+        &mut self,
+        piece: usize,
+        rows: Vec<(usize, Rows)>,
+        layout: &Layout,
+        located: &Located,
+    ) -> Result<()> {
+        self.n_bytes += rows.iter().map(|(_, it)| it.n_bytes()).sum::<u64>();
+        if self.n_bytes > self.bytes_max {
+            return Err(too_large(self.n_bytes, self.bytes_max, layout.unit));
+        }
+        self.early.insert(piece, rows);
+        while let Some(rows) = self.early.remove(&self.next) {
+            self.next += 1;
+            for (idx, more) in rows {
+                let (Some(rows), Some(part)) = (self.parts.get_mut(idx), layout.parts.get(idx)) else {
+                    return Err(torn());
+                };
+                match rows {
+                    Some(rows) => columns::append(rows, more)?,
+                    None => *rows = Some(self::first(more, part, layout, located)?),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The fields of the sample, once all pieces are there.
+    ///
+    /// # Errors
+    /// `Corrupt` where a split has handed out other rows than it was asked for.
+    pub(crate) fn finish(self, layout: &Layout, located: &Located) -> Result<Vec<SampleField>> {
+        let n_fields = layout.parts.iter().map(|it| it.fields.len()).sum();
+        let mut fields: Vec<Option<SampleField>> = (0..n_fields).map(|_| None).collect();
+        for (part, rows) in layout.parts.iter().zip(self.parts) {
+            let rows = rows.filter(|it| it.columns.len() == part.fields.len()).ok_or_else(torn)?;
+            let steps = layout.steps(part, located)?;
+            if rows.n_rows as u64 != steps.len() {
+                return Err(torn());
+            }
+            let slots = part.window.as_ref().map(|it| layout.slots(it, located)).transpose()?;
+            for (place, column) in part.fields.iter().zip(rows.columns) {
+                let field = match &slots {
+                    None => SampleField { column, n_rows: rows.n_rows, pad: None },
+                    Some(slots) => windowed(column, rows.n_rows, slots, |step| steps.row_of(step))?,
+                };
+                *fields.get_mut(*place).ok_or_else(torn)? = Some(field);
+            }
+        }
+        fields.into_iter().map(|it| it.ok_or_else(torn)).collect()
+    }
+}
+
+/// The first rows of a part, with room for those that follow.
+fn first(mut rows: Rows, part: &Part, layout: &Layout, located: &Located) -> Result<Rows> {
+    let n_rows = layout.steps(part, located)?.len();
+    let n_more = usize::try_from(n_rows).ok().and_then(|it| it.checked_sub(rows.n_rows)).ok_or_else(torn)?;
+    if n_more > 0 {
+        rows.columns.iter_mut().try_for_each(|it| columns::reserve(it, n_more))?;
+    }
+    Ok(rows)
+}
+
+/// A column as the window has it.
+fn windowed(
+    column: Column,
+    n_rows: usize,
+    slots: &[Slot],
+    row_of: impl Fn(u64) -> Option<usize>,
+) -> Result<SampleField> {
+    let pad = slots.iter().map(|it| it.is_pad()).collect();
+    // The row that stands there, and of what is blank any.
+    let rows = slots.iter().map(|it| it.step().map_or(Some(0), &row_of).ok_or_else(torn));
+    let rows: Vec<usize> = rows.collect::<Result<_>>()?;
+    let is_blank = slots.iter().any(|it| it.step().is_none());
+    if !is_blank && rows.len() == n_rows && rows.iter().copied().eq(0..n_rows) {
+        return Ok(SampleField { column, n_rows, pad: Some(pad) });
+    }
+    let mut column = column.take(&rows)?;
+    if is_blank {
+        columns::blank(&mut column, slots)?;
+    }
+    Ok(SampleField { column, n_rows: slots.len(), pad: Some(pad) })
+}
+
+/// A sample that is larger than any may be.
+pub(crate) fn too_large(n_bytes: u64, bytes_max: u64, unit: Unit) -> Error {
+    let hint = match unit {
+        Unit::Episode => {
+            "read steps instead of episodes (`unit=\"step\"`), name the fields that are wanted (`fields=`), make \
+             pictures smaller (`resize=`), or raise `max_sample_bytes`"
+        }
+        Unit::Step => {
+            "name the fields that are wanted (`fields=`), make pictures smaller (`resize=`) or windows shorter, or \
+             raise `max_sample_bytes`"
+        }
+    };
+    let message = format!("the sample has {n_bytes} bytes or more, and `max_sample_bytes` is {bytes_max}");
+    Error::new(ErrorKind::Limit, message).with_hint(hint)
+}
+
+fn torn() -> Error {
+    Error::new(ErrorKind::Corrupt, "the rows of the sample are not those that were asked for")
+        .with_hint("`node-data dataset verify` tells whether the revision is damaged")
+}
+
+#[cfg(test)]
+mod tests;

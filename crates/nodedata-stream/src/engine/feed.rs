@@ -1,0 +1,49 @@
+use std::{fmt, ops::Range, sync::Arc};
+
+use nodedata_core::{Locus, Result};
+use nodedata_reader::{Rows, VideoCache};
+
+use crate::engine::lines::Lines;
+
+/// Steps of an episode, of the fields of one part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Which part.
+    pub(crate) part: usize,
+    /// The episode, as the row of the split's table of episodes.
+    pub(crate) episode: usize,
+    /// Which of its steps, at least one.
+    pub(crate) steps: Range<u64>,
+}
+
+/// Where rows come from: a split, and something that can be watched in tests.
+pub(crate) trait Feed: fmt::Debug + Send + Sync {
+    /// All rows, where nothing need be fetched because the source is mapped.
+    fn at_hand(&self) -> Option<Arc<dyn Portion>>;
+
+    /// Brings what these steps need. Ranges of the store are asked for through `lines`.
+    ///
+    /// # Errors
+    /// Those of the store and of what it brings, for any of the steps.
+    fn fetch(&self, wanted: &[Wanted], lines: &Lines) -> Result<Arc<dyn Portion>>;
+
+    /// Decoded rows that were found in a cache so far.
+    fn n_found(&self) -> u64 {
+        0
+    }
+
+    /// Where a step is, for errors that do not know.
+    fn locus(&self, episode: usize, step: u64) -> Locus;
+}
+
+/// What was brought.
+pub(crate) trait Portion: fmt::Debug + Send + Sync {
+    /// Coded bytes that it keeps in memory.
+    fn n_bytes(&self) -> u64;
+
+    /// Rows of steps that were asked for when it was brought.
+    ///
+    /// # Errors
+    /// Those of the coded bytes.
+    fn decode(&self, wanted: &Wanted, video: &VideoCache) -> Result<Rows>;
+}

@@ -1,0 +1,271 @@
+mod kept_fields;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Feature, Locus, Result, suggest};
+use nodedata_reader::{Data, Fetched, Field, Fields, Rows, Split, StepRange, VideoCache};
+use serde_json::json;
+
+use crate::{
+    Extent, Pad, SourceId, Unit, Window,
+    engine::{
+        feed::{Feed, Portion, Wanted},
+        layout::Part,
+        lines::Lines,
+        options::StreamOptions,
+        stream_plan::Prepared,
+    },
+};
+use kept_fields::KeptField;
+
+/// The rows of a split, part by part.
+#[derive(Debug)]
+struct SplitFeed {
+    split: Split,
+    parts: Arc<[PartFields]>,
+}
+
+/// The fields of a part.
+#[derive(Debug)]
+struct PartFields {
+    /// Those that are decoded each time.
+    fields: Fields,
+    /// Those that are kept once they are decoded, in the order of their places.
+    kept: Vec<KeptField>,
+}
+
+/// What was brought of it.
+#[derive(Debug)]
+struct SplitPortion {
+    split: Split,
+    parts: Arc<[PartFields]>,
+    /// What each part needs; nothing for those that nothing was asked of.
+    fetched: Vec<FetchedPart>,
+    /// Coded bytes in memory; 0 where the source is mapped.
+    n_bytes: u64,
+}
+
+/// What was brought of a part.
+#[derive(Debug, Default)]
+struct FetchedPart {
+    fields: Fetched,
+    /// For each field that is kept, the steps of it that are not.
+    kept: Vec<Fetched>,
+}
+
+/// A split with what is read of it, or all that is wrong with that.
+pub(super) fn prepare(split: &Split, options: StreamOptions) -> Result<Prepared, Vec<Error>> {
+    let StreamOptions { selection, order, fields, windows, pad, decoded_cache } = options;
+    let fields = match split.fields(&fields) {
+        Ok(fields) => fields,
+        Err(err) => return Err(vec![err]),
+    };
+    let mistakes = mistakes(&fields, selection.unit, &windows, pad);
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let (parts, of_parts) = parts(&fields, &windows);
+    let of_parts = match &decoded_cache {
+        Some(cache) => kept_fields::keep(split, of_parts, cache).map_err(|err| vec![err])?,
+        None => of_parts.into_iter().map(|fields| PartFields { fields, kept: Vec::new() }).collect(),
+    };
+    let selection = windows.iter().fold(selection, |it, (_, window)| window.narrowed(&it, pad));
+    let reader = split.reader();
+    let id = SourceId {
+        dataset: reader.id().unwrap_or_default(),
+        revision: reader.revision().unwrap_or_default(),
+        manifest: reader.manifest_digest(),
+        split: split.name().to_owned(),
+        stream: split.stream().to_owned(),
+    };
+    let extent = Extent {
+        shard_bytes: split.shard_bytes(),
+        n_rows: split.n_steps(),
+        n_episodes: split.n_episodes() as u64,
+    };
+    Ok(Prepared {
+        id,
+        extent,
+        lengths: split.lengths().into(),
+        selection,
+        order,
+        fields_hash: hash(&fields, &windows, pad),
+        parts,
+        pad,
+        feed: Arc::new(SplitFeed { split: split.clone(), parts: of_parts.into() }),
+    })
+}
+
+/// All that is wrong with fields and windows.
+fn mistakes(fields: &Fields, unit: Unit, windows: &[(String, Window)], pad: Pad) -> Vec<Error> {
+    let mistake = |message: String, hint: &str| Error::new(ErrorKind::Config, message).with_hint(hint);
+    let mut mistakes = Vec::new();
+    if fields.is_empty() {
+        mistakes.push(mistake("samples have no fields".to_owned(), "name at least one in `fields`"));
+    }
+    if unit == Unit::Episode && !windows.is_empty() {
+        let message = "`window` has no effect where samples are episodes".to_owned();
+        mistakes.push(mistake(message, "stream steps (`unit=\"step\"`), or leave it out"));
+    }
+    if windows.is_empty() && pad != Pad::default() {
+        let message = "`pad` has no effect where there are no windows".to_owned();
+        mistakes.push(mistake(message, "give windows, or leave it out"));
+    }
+    for (idx, (name, _)) in windows.iter().enumerate() {
+        let locus = Locus::feature(name);
+        let Some(field) = fields.get(name) else {
+            let hint = suggest(name, fields.iter().map(|it| &*it.info.name));
+            let message = format!("there is a window of `{name}`, which is not read");
+            mistakes.push(mistake(message, &hint).at(locus));
+            continue;
+        };
+        if windows.iter().take(idx).any(|(other, _)| other == name) {
+            mistakes.push(mistake(format!("`{name}` has two windows"), "give it one").at(locus));
+        }
+        // What is padded is what is read, not what is stored.
+        let read = Feature::new(&*field.info.name, field.info.dtype, Vec::new());
+        mistakes.extend(pad.check(&read).err());
+    }
+    mistakes
+}
+
+/// The fields by their windows.
+fn parts(fields: &Fields, windows: &[(String, Window)]) -> (Vec<Part>, Vec<Fields>) {
+    let window_of = |it: &Field| {
+        let found = windows.iter().find(|(name, _)| *name == *it.info.name);
+        found.map(|(_, window)| window)
+    };
+    let mut parts: Vec<Part> = Vec::new();
+    for (idx, field) in fields.iter().enumerate() {
+        let (window, n_bytes) = (window_of(field), field.row_bytes());
+        let place = parts.iter().position(|it| it.window.as_ref() == window).unwrap_or_else(|| {
+            let window = window.cloned();
+            parts.push(Part { window, fields: Vec::new(), fixed_bytes: 0, varies: false });
+            parts.len() - 1
+        });
+        let Some(part) = parts.get_mut(place) else { continue };
+        part.fields.push(idx);
+        part.fixed_bytes = part.fixed_bytes.saturating_add(n_bytes.unwrap_or(0));
+        part.varies |= n_bytes.is_none();
+    }
+    let of_parts = parts.iter().map(|part| fields.only(|it| window_of(it) == part.window.as_ref()));
+    let of_parts = of_parts.collect();
+    (parts, of_parts)
+}
+
+/// A digest of all that decides what a sample holds.
+fn hash(fields: &Fields, windows: &[(String, Window)], pad: Pad) -> String {
+    // By field, in the order of the fields: that in which windows were named decides nothing.
+    let mut told: Vec<_> = windows.iter().map(|(name, window)| json!([name, window.offsets()])).collect();
+    told.sort_by_key(ToString::to_string);
+    let pad = match pad {
+        _ if windows.is_empty() => None,
+        Pad::Edge => Some("edge"),
+        Pad::Zero => Some("zero"),
+        Pad::Nan => Some("nan"),
+        Pad::Drop => Some("drop"),
+    };
+    let all = json!([fields.canonical(), told, pad]).to_string();
+    format!("b3:{}", blake3::hash(all.as_bytes()).to_hex())
+}
+
+impl Feed for SplitFeed {
+    fn at_hand(&self) -> Option<Arc<dyn Portion>> {
+        let nothing = |part: &PartFields| FetchedPart {
+            fields: Fetched::default(),
+            kept: part.kept.iter().map(|_| Fetched::default()).collect(),
+        };
+        self.split.is_mapped().then(|| self.portion(self.parts.iter().map(nothing).collect()))
+    }
+
+    fn fetch(&self, wanted: &[Wanted], lines: &Lines) -> Result<Arc<dyn Portion>> {
+        let mut fetched = Vec::with_capacity(self.parts.len());
+        for (idx, part) in self.parts.iter().enumerate() {
+            let ranges = joined(wanted.iter().filter(|it| it.part == idx));
+            let fetch = |ranges: &[StepRange], fields: &Fields| {
+                let needs = self.split.needs(ranges, fields)?;
+                let _taken = lines.take(needs.n_ranges())?;
+                self.split.fetch(&needs)
+            };
+            fetched.push(FetchedPart {
+                fields: fetch(&ranges, &part.fields)?,
+                kept: part
+                    .kept
+                    .iter()
+                    .map(|it| fetch(&it.missing(&ranges), it.fields()))
+                    .collect::<Result<_>>()?,
+            });
+        }
+        Ok(self.portion(fetched))
+    }
+
+    fn n_found(&self) -> u64 {
+        self.parts.iter().flat_map(|it| &it.kept).map(KeptField::n_found).sum()
+    }
+
+    fn locus(&self, episode: usize, step: u64) -> Locus {
+        // As the dataset counts them.
+        let episode = self.split.episode(episode).ok().map(|it| it.index);
+        Locus { episode_idx: episode, step_idx: Some(step), ..Locus::default() }
+    }
+}
+
+impl SplitFeed {
+    fn portion(&self, fetched: Vec<FetchedPart>) -> Arc<dyn Portion> {
+        let n_bytes =
+            |it: &FetchedPart| it.fields.n_bytes() + it.kept.iter().map(Fetched::n_bytes).sum::<u64>();
+        Arc::new(SplitPortion {
+            split: self.split.clone(),
+            parts: Arc::clone(&self.parts),
+            n_bytes: fetched.iter().map(n_bytes).sum(),
+            fetched,
+        })
+    }
+}
+
+impl Portion for SplitPortion {
+    fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
+    fn decode(&self, wanted: &Wanted, video: &VideoCache) -> Result<Rows> {
+        let Wanted { part, episode, steps } = wanted;
+        let part = self.parts.get(*part).zip(self.fetched.get(*part));
+        let (part, fetched) = part.ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "the plan has no such fields").with_hint("open the revision again")
+        })?;
+        let mut rows = self.split.decode(&fetched.fields, *episode, steps.clone(), &part.fields, video)?;
+        for (kept, fetched) in part.kept.iter().zip(&fetched.kept) {
+            kept.add_to(&mut rows, &self.split, fetched, wanted, video)?;
+        }
+        if self.n_bytes > 0 {
+            rows.columns.iter_mut().for_each(|it| detach(&mut it.data));
+        }
+        Ok(rows)
+    }
+}
+
+/// Copies bytes that are views of all that was fetched, so that a sample that waits keeps no more in memory than its own.
+fn detach(data: &mut Data) {
+    if let Data::Bytes(values) = data {
+        for value in values {
+            *value = Bytes::copy_from_slice(value);
+        }
+    }
+}
+
+/// The steps that are wanted of a part, those together that lie side by side.
+fn joined<'a>(wanted: impl Iterator<Item = &'a Wanted>) -> Vec<StepRange> {
+    let mut ranges: Vec<StepRange> =
+        wanted.map(|it| StepRange { episode: it.episode, steps: it.steps.clone() }).collect();
+    ranges.sort_by_key(|it| (it.episode, it.steps.start));
+    ranges.dedup_by(|next, last| {
+        let is_near = next.episode == last.episode && next.steps.start <= last.steps.end;
+        if is_near {
+            last.steps.end = last.steps.end.max(next.steps.end);
+        }
+        is_near
+    });
+    ranges
+}

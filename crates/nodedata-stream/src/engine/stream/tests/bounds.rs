@@ -1,0 +1,154 @@
+//! How far threads work ahead, and how much they keep.
+
+use std::{
+    sync::atomic::Ordering::SeqCst,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{memory::CODED, *};
+
+/// Waits until something holds, which is a matter of moments.
+fn wait_until(holds: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(60), "it never comes to hold");
+        thread::yield_now();
+    }
+}
+
+/// Samples that are decoded or being decoded, and not taken, at most: of so many bytes each, under these options. Threads are let work
+/// until they can go no further, after each sample that is taken.
+fn decoded_ahead(load: usize, engine: EngineOptions, expected: usize) {
+    for is_mapped in [true, false] {
+        let mut memory = Memory::new(&[30]).mapped(is_mapped);
+        memory.load = load;
+        let watch = Arc::clone(&memory.watch);
+        let mut stream = Stream::new(plan(memory, all_places(), engine));
+        let mut n_taken = 0;
+        while let Some(sample) = stream.next() {
+            sample.unwrap();
+            n_taken += 1;
+            let begun = (n_taken + expected).min(30);
+            wait_until(|| watch.n_begun.load(SeqCst) >= begun);
+            // Nothing is taken, so nothing more may be begun; those that were begun are ready soon.
+            let n_ready = (begun - n_taken) as u64;
+            wait_until(|| stream.stats().n_ready >= n_ready);
+            assert_eq!(watch.n_begun.load(SeqCst), begun, "{n_taken} were taken");
+            let stats = stream.stats();
+            assert_eq!(stats.n_ready, n_ready);
+            let most = engine.ready_bytes.max(load as u64 + 16 + 1024);
+            assert!(stats.ready_bytes <= most, "{stats:?}");
+        }
+        assert_eq!(n_taken, 30);
+    }
+}
+
+#[test]
+fn samples_wait_as_long_as_they_fit() {
+    for threads in [1, 4] {
+        let engine =
+            EngineOptions { threads: Some(threads), ready_bytes: 55_200, ..EngineOptions::default() };
+        decoded_ahead(10_000, engine, 5);
+        // At least two of what is no larger than half.
+        decoded_ahead(26_000, engine, 2);
+    }
+}
+
+#[test]
+fn a_large_sample_is_alone() {
+    let engine = EngineOptions { threads: Some(4), ready_bytes: 55_200, ..EngineOptions::default() };
+    decoded_ahead(27_000, engine, 1);
+    decoded_ahead(200_000, engine, 1);
+    decoded_ahead(0, EngineOptions { ready_bytes: 0, ..engine }, 1);
+}
+
+#[test]
+fn what_is_larger_than_was_told_is_counted_as_it_is() {
+    let engine = EngineOptions { threads: Some(2), ready_bytes: 40_000, ..EngineOptions::default() };
+    let mut memory = Memory::new(&[50]).mapped(true);
+    (memory.load, memory.told_bytes, memory.varies) = (10_000, Some(16), true);
+    let watch = Arc::clone(&memory.watch);
+    let mut stream = Stream::new(plan(memory, all_places(), engine));
+    // The first ones were thought to be small. Once one is known the others are expected to be like it.
+    stream.next().unwrap().unwrap();
+    for nth in 1..50 {
+        stream.next().unwrap().unwrap();
+        let ahead = || watch.n_begun.load(SeqCst) - nth - 1;
+        if nth >= 40 {
+            assert!(ahead() <= 3, "{}", ahead());
+        }
+    }
+    assert!(stream.next().is_none());
+}
+
+#[test]
+fn coded_bytes_are_fetched_as_far_ahead_as_there_is_room() {
+    for (prefetch_bytes, most) in [(10 * CODED, 10 * CODED), (0, CODED), (1 << 20, 1 << 20)] {
+        let engine = EngineOptions { threads: Some(2), prefetch_bytes, ..EngineOptions::default() };
+        // In the order of steps, which joins them, and all over the place.
+        for shuffle in [Shuffle::Off, Shuffle::Uniform] {
+            let memory = Memory::new(&[200, 300]).shuffled(shuffle, 1);
+            let watch = Arc::clone(&memory.watch);
+            let mut stream = Stream::new(plan(memory, all_places(), engine));
+            assert_eq!(delivered(&mut stream).count(), 500);
+            assert!(watch.held_max.load(SeqCst) <= most, "{}", watch.held_max.load(SeqCst));
+            assert_eq!(stream.stats().fetched_bytes, 500 * CODED);
+            assert!(watch.n_fetched().values().all(|it| *it == 1));
+            drop(stream);
+            assert_eq!(watch.held.load(SeqCst), 0);
+        }
+    }
+}
+
+#[test]
+fn a_block_is_fetched_once() {
+    let lanes = Lanes { lanes: 4, window: 100 };
+    let mut memory = Memory::new(&[1024, 704, 64, 64]).lanes(64, lanes);
+    memory.windows = vec![None, Some(Window::of_steps([0, 1]).unwrap())];
+    let watch = Arc::clone(&memory.watch);
+    let n_blocks = 16 + 11 + 1 + 1;
+    // All blocks that are needed at a time fit: of four lanes two windows each, and what these cut.
+    let prefetch_bytes = 4 * 2 * (100 + 64) * CODED;
+    let engine = EngineOptions { threads: Some(3), prefetch_bytes, ..EngineOptions::default() };
+    let mut stream = Stream::new(plan(memory.clone(), all_places(), engine));
+    assert_eq!(delivered(&mut stream).count(), 1856);
+    let n_fetches = watch.fetched.lock().unwrap().len();
+    assert!(n_fetches >= n_blocks && n_fetches <= n_blocks + 3, "{n_fetches}: blocks are cut by three lanes");
+    // Where they do not fit, each sample is fetched for itself, together with others that come next.
+    let small = EngineOptions { prefetch_bytes: prefetch_bytes - 1, ..engine };
+    memory.watch = Arc::default();
+    let watch = Arc::clone(&memory.watch);
+    let mut stream = Stream::new(plan(memory, all_places(), small));
+    assert_eq!(delivered(&mut stream).count(), 1856);
+    assert!(watch.n_fetched().iter().filter(|((part, ..), _)| *part == 0).all(|(_, n)| *n == 1));
+    let n_joined = watch.fetched.lock().unwrap().iter().filter(|it| it.len() > 3).count();
+    assert!(n_joined > 10, "{n_joined}");
+}
+
+#[test]
+fn a_mapped_source_is_not_fetched() {
+    let memory = Memory::new(&[20]).mapped(true);
+    let watch = Arc::clone(&memory.watch);
+    let mut stream = Stream::new(plan(memory, all_places(), EngineOptions::default()));
+    assert_eq!(delivered(&mut stream).count(), 20);
+    assert_eq!((stream.stats().n_fetches, watch.fetched.lock().unwrap().len()), (0, 0));
+}
+
+#[test]
+fn what_was_done_is_counted() {
+    let mut memory = Memory::new(&[20]);
+    memory.load = 84;
+    let engine = EngineOptions { threads: Some(2), ..EngineOptions::default() };
+    let mut stream = Stream::new(plan(memory, all_places(), engine));
+    assert_eq!(stream.stats(), StreamStats::default());
+    assert_eq!(delivered(&mut stream).take(5).count(), 5);
+    let stats = stream.stats();
+    assert_eq!((stats.n_samples, stats.decoded_bytes, stats.n_threads), (5, 500, 2));
+    assert!(stats.decoding > Duration::ZERO && stats.waited > Duration::ZERO);
+    assert_eq!(delivered(&mut stream).count(), 15);
+    // Nothing runs any more, and nothing is kept.
+    let stats = stream.stats();
+    assert_eq!((stats.n_samples, stats.fetched_bytes, stats.n_threads), (20, 20 * CODED, 0));
+    assert_eq!((stats.n_ready, stats.ready_bytes, stats.prefetched_bytes), (0, 0, 0));
+}
