@@ -1,0 +1,212 @@
+"""Steps by their number: map-style access for samplers of one's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _window
+from ._mistakes import hint_of, refuse, within
+from ._native import NotFoundError
+from ._request import Request
+from ._sample import place
+
+if TYPE_CHECKING:
+    from ._dataset import Dataset
+
+#: A gap of so many steps is read over where it costs no decoding.
+_GAP = 64
+
+
+class Steps(Sequence[Any]):
+    """The steps of a split, numbered from 0 in the order of the table of episodes, then by step."""
+
+    def __init__(self, dataset: Dataset, split: str, stream: str, request: Request) -> None:
+        self.dataset, self.name, self.stream = dataset, split, stream
+        self._request = request
+        self._native = dataset._native.split(split, stream)
+        self._finish = request.finish(self._native)
+        features = {it["name"]: it for it in self._native.features}
+        self._windows = request.windows(self._native)
+        # As what each field is read.
+        self._how = _how(request.wanted(self._native), features)
+        self._check(features)
+        self._is_coded = {it: features[it]["media"] in ("image", "depth", "video", "audio") for it in self._how}
+        self._features = features
+        self._number(np.asarray(self._native.lengths, dtype=np.int64))
+        self._threads = request.threads or os.cpu_count() or 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Steps, (self.dataset, self.name, self.stream, self._request)
+
+    def _check(self, features: Mapping[str, Mapping[str, Any]]) -> None:
+        """Every name that is none."""
+        named: dict[str, Mapping[str, Any]] = {"fields": self._how, "window": self._windows, "resize": self._request.resize or {}}
+        for keyword, names in named.items():
+            known = features if keyword == "fields" else self._how
+            for name in names:
+                if name not in known:
+                    refuse(f"`{keyword}` names `{name}`, which is no field", hint_of(name, known), feature=name)
+        for name in self._windows:
+            if self._request.pad == "nan" and not str(features[name]["dtype"]).startswith("float"):
+                message = f"`pad` is 'nan', and values of `{name}` are {features[name]['dtype']}"
+                refuse(message, "pad with 'edge', 'zero' or 'drop'", feature=name)
+
+    def _number(self, lengths: np.ndarray) -> None:
+        before, behind = _window.reach(self._windows) if self._request.pad == "drop" else (0, 0)
+        self._first = max(self._request.drop_first, before)
+        left_out = self._first + max(self._request.drop_last, behind)
+        positions = self._selected(len(lengths))
+        kept = np.maximum(lengths[positions] - left_out, 0)
+        self._positions, self._lengths = positions, lengths
+        self._ends = np.cumsum(kept)
+
+    def _selected(self, n_episodes: int) -> np.ndarray:
+        if self._request.episodes is None:
+            return np.arange(n_episodes)
+        keys: dict[str, int] = {}
+        if any(isinstance(it, str) for it in self._request.episodes):
+            keys = {self._native.episode(it)["key"]: it for it in range(n_episodes)}
+        found = set()
+        for it in self._request.episodes:
+            if isinstance(it, str) and it not in keys:
+                raise NotFoundError(f"there is no episode `{it}` in `{self.name}`", None, hint_of(it, keys))
+            position = keys[it] if isinstance(it, str) else it
+            if position >= n_episodes:
+                message = f"there is no episode {position}: `{self.name}` has {n_episodes}"
+                raise NotFoundError(message, None, "they are counted from 0")
+            found.add(position)
+        return np.asarray(sorted(found), dtype=np.int64)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return self.__getitems__(range(*number.indices(len(self))))
+        if isinstance(number, (list, tuple, np.ndarray)):
+            return self.__getitems__(number)
+        return self._step(*self._located(number))
+
+    def __getitems__(self, numbers: Iterable[int]) -> list[Any]:
+        """Several steps, decoded side by side: what torch's loaders ask a dataset for when it has this method."""
+        places = [self._located(it) for it in numbers]
+        if self._threads == 1 or len(places) < 2:
+            return [self._step(*it) for it in places]
+        # A pool of this call alone: nothing is left that a fork could break.
+        with ThreadPoolExecutor(min(self._threads, len(places)), "nodedata-steps") as pool:
+            try:
+                return list(pool.map(lambda it: self._step(*it), places))
+            except BaseException:
+                # Only those that are at work are waited for.
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _located(self, number: Any) -> tuple[int, int]:
+        """The episode's position in the split, and the step."""
+        at = within("step", number, len(self))
+        nth = int(np.searchsorted(self._ends, at, side="right"))
+        start = int(self._ends[nth - 1]) if nth else 0
+        return int(self._positions[nth]), at - start + self._first
+
+    def _step(self, episode: int, step: int) -> Any:
+        told = self._native.episode(episode)
+        length = int(self._lengths[episode])
+        raw: dict[str, Any] = {}
+        valid: dict[str, np.ndarray] = {}
+        pads: dict[str, np.ndarray] = {}
+        # Fields by the steps that are read of them, so that those are one native call.
+        reads: dict[tuple[tuple[int, int], ...], list[str]] = {}
+        taken: dict[str, np.ndarray] = {}
+        for name in self._how:
+            offsets = np.asarray(self._windows.get(name, (0,)), dtype=np.int64) + step
+            steps = np.clip(offsets, 0, length - 1)
+            if name in self._windows:
+                pads[name] = steps != offsets
+            taken[name] = steps
+            reads.setdefault(runs(steps, 1 if self._is_coded[name] else _GAP), []).append(name)
+        for stretch, names in reads.items():
+            self._read(episode, stretch, names, taken, raw, valid)
+        if self._request.pad in ("zero", "nan"):
+            for name, is_pad in pads.items():
+                raw[name] = _blanked(raw[name], is_pad, self._request.pad)
+        raw |= {"__pads__": pads, "__valid__": valid, "__at__": place(self, told, episode, step)}
+        # In the order of the fields, not of the reads.
+        ordered = {name: raw[name] for name in self._how}
+        return self._finish(ordered | {it: raw[it] for it in ("__pads__", "__valid__", "__at__")})
+
+    def _read(
+        self,
+        episode: int,
+        stretch: tuple[tuple[int, int], ...],
+        names: list[str],
+        taken: Mapping[str, np.ndarray],
+        raw: dict[str, Any],
+        valid: dict[str, np.ndarray],
+    ) -> None:
+        resize = {it: size for it, size in (self._request.resize or {}).items() if it in names} or None
+        how: Any = {it: self._how[it] for it in names}
+        parts = [self._native.rows(episode, start, stop, how, resize) for start, stop in stretch]
+        steps = np.concatenate([np.arange(start, stop) for start, stop in stretch])
+        for name in names:
+            rows = np.searchsorted(steps, taken[name])
+            is_whole = len(parts) == 1 and len(rows) == len(steps) and bool(np.all(rows == np.arange(len(steps))))
+            values = [it[name] for it in parts]
+            raw[name] = values[0] if is_whole else _taken(values, rows)
+            if any(name in it.get("__valid__", {}) for it in parts):
+                told = [
+                    it.get("__valid__", {}).get(name, np.ones(stop - start, dtype=bool))
+                    for it, (start, stop) in zip(parts, stretch, strict=True)
+                ]
+                valid[name] = np.concatenate(told)[rows]
+
+
+def _how(wanted: Any, features: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Fields with as what they are read: by default all that are not there for others, decoded where this build decodes them."""
+    if isinstance(wanted, dict):
+        return wanted
+    if wanted is not None:
+        return dict.fromkeys(wanted, "decoded")
+    shown = [it for it in features.values() if not it["aside"]]
+    return {it["name"]: "decoded" if it["decoded"] else "bytes" for it in shown}
+
+
+def runs(steps: np.ndarray, gap: int) -> tuple[tuple[int, int], ...]:
+    """The stretches that hold all of some steps; stretches less than ``gap`` apart are one."""
+    ordered = np.unique(steps)
+    cuts = np.flatnonzero(np.diff(ordered) > gap) + 1
+    return tuple((int(it[0]), int(it[-1]) + 1) for it in np.split(ordered, cuts))
+
+
+def _taken(parts: list[Any], rows: np.ndarray) -> Any:
+    """Rows of values that were read in one or more parts."""
+    if isinstance(parts[0], np.ndarray):
+        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return values[rows]
+    if isinstance(parts[0], tuple):
+        arrays = [values[int(offsets[it]) : int(offsets[it + 1])] for values, offsets in parts for it in range(len(offsets) - 1)]
+        chosen = [arrays[it] for it in rows]
+        offsets = np.concatenate([[0], np.cumsum([len(it) for it in chosen])])
+        return np.concatenate(chosen), offsets.astype(parts[0][1].dtype)
+    joined = [it for part in parts for it in part]
+    return [joined[it] for it in rows]
+
+
+def _blanked(values: Any, is_pad: np.ndarray, pad: str) -> Any:
+    """Zeros, NaN or nothing where a window leaves the episode."""
+    if not is_pad.any():
+        return values
+    if isinstance(values, np.ndarray):
+        values[is_pad] = 0 if pad == "zero" else np.nan
+        return values
+    if isinstance(values, tuple):
+        given, offsets = values
+        rows = [given[int(offsets[it]) : int(offsets[it + 1])] for it in range(len(offsets) - 1)]
+        rows = [it[:0] if padded else it for it, padded in zip(rows, is_pad, strict=True)]
+        return np.concatenate(rows), np.concatenate([[0], np.cumsum([len(it) for it in rows])]).astype(offsets.dtype)
+    blank = type(values[0])()
+    return [blank if padded else it for it, padded in zip(values, is_pad, strict=True)]

@@ -1,0 +1,62 @@
+"""What a stream takes of memory is what it was given, however long it runs. Run by `cargo xtask test`."""
+import json
+import subprocess
+import unittest
+
+from wheel_sets import LONG, PYTHON, Set, environment, published
+
+SIZE = (480, 640)
+READY, PREFETCH = 16 << 20, 16 << 20
+# The interpreter, NumPy, the index, buffers of threads.
+OTHER = 200 << 20
+
+SCRIPT = """
+import json, sys
+import numpy as np
+from nodedata import NodeData
+
+def anonymous():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) * 1024
+
+store, n_epochs, options = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+stream = NodeData(store, author="acme").datasets.stream("large", unit="step", shuffle=True, **options)
+peaks = []
+for _ in range(n_epochs):
+    peak = n = 0
+    for sample in stream:
+        sample["rgb"][0, 0, 0]
+        n += 1
+        peak = max(peak, anonymous())
+    peaks.append(peak)
+print(json.dumps({"peaks": peaks, "n": n}))
+"""
+
+
+class Memory(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.n_steps = 60
+        cls.node, cls.folder = published("large", Set([20] * 3, SIZE, "jpeg"), per_shard=1)
+
+    def peaks(self, n_epochs, **options):
+        options = {"ready_bytes": READY, "prefetch_bytes": PREFETCH} | options
+        command = [PYTHON, "-c", SCRIPT, str(self.folder / "store"), str(n_epochs), json.dumps(options)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment(self.folder))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = json.loads(done.stdout)
+        self.assertEqual(told["n"], self.n_steps)
+        return told["peaks"]
+
+    def test_memory_is_bounded_and_flat(self):
+        peaks = self.peaks(30 if LONG else 10)
+        self.assertLessEqual(max(peaks), OTHER + READY + PREFETCH, peaks)
+        # What the first epochs have taken is all that there ever is.
+        self.assertLessEqual(max(peaks[3:]), max(peaks[:3]) + (8 << 20), peaks)
+
+    def test_more_to_be_ready_takes_no_more_than_that(self):
+        self.assertLessEqual(max(self.peaks(2, ready_bytes=64 << 20)), OTHER + (64 << 20) + PREFETCH)
+
+
+if __name__ == "__main__":
+    unittest.main()

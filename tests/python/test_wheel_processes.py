@@ -1,0 +1,243 @@
+"""Streams in other processes: forked after use, spawned, nested, killed, interrupted. Run by `cargo xtask test`."""
+import json
+import multiprocessing
+import os
+import pathlib
+import pickle
+import signal
+import subprocess
+import threading
+import time
+import unittest
+
+import nodedata
+from wheel_sets import LONG, PYTHON, TOKEN, Set, environment, positions, published
+
+LENGTHS = [12, 1, 30, 7, 3, 25]
+TOTAL = sum(LENGTHS)
+SECONDS_MAX = 60
+
+
+def threads(pid="self"):
+    """Threads of a process, Python's own among them."""
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def settled(count, seconds=1.5):
+    """Whether the threads of this process come down to so many in time."""
+    deadline = time.monotonic() + seconds
+    while threads() > count and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return threads() <= count
+
+
+def read(stream, out):
+    """What another process reads of a stream that it was given."""
+    out.put(positions(stream))
+
+
+def read_nested(stream, out):
+    """The same, in a process that it forks, after it has read some itself."""
+    first = positions([next(stream) for _ in range(5)])
+    inner = multiprocessing.get_context("fork").Queue()
+    child = multiprocessing.get_context("fork").Process(target=read, args=(stream, inner))
+    child.start()
+    rest = inner.get(timeout=SECONDS_MAX)
+    child.join(SECONDS_MAX)
+    out.put(first + rest)
+    if positions(stream) != rest:
+        raise SystemExit(3)
+
+
+class Case(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.node, cls.folder = published("small", Set(LENGTHS, (24, 32)))
+        cls.dataset = cls.node.datasets.open("small")
+
+    def stream(self, **options):
+        options = {"unit": "step", "fields": ["state", "rgb"], "shuffle": True, "seed": 3} | options
+        return self.node.datasets.stream(self.dataset, **options)
+
+    def read_by(self, method, stream, target=read):
+        """What a process of that method reads."""
+        context = multiprocessing.get_context(method)
+        out = context.Queue()
+        process = context.Process(target=target, args=(stream, out))
+        process.start()
+        try:
+            found = out.get(timeout=SECONDS_MAX)
+            process.join(SECONDS_MAX)
+            self.assertEqual(process.exitcode, 0)
+        finally:
+            if process.is_alive():
+                process.kill()
+        return found
+
+
+class Starts(Case):
+    def test_every_start_method_reads_before_and_after_first_use_in_the_parent(self):
+        whole = positions(self.stream())
+        for method in ("fork", "forkserver", "spawn"):
+            for used in (0, 9):
+                with self.subTest(method=method, used=used):
+                    stream = self.stream()
+                    begun = positions([next(stream) for _ in range(used)])
+                    self.assertEqual(begun + self.read_by(method, stream), whole)
+                    self.assertEqual(begun + positions(stream), whole, "the parent goes on as if nothing was")
+
+    def test_forks_of_forks_read(self):
+        whole = positions(self.stream())
+        stream = self.stream()
+        begun = positions([next(stream) for _ in range(3)])
+        self.assertEqual(begun + self.read_by("fork", stream, read_nested), whole)
+        self.assertEqual(begun + positions(stream), whole)
+
+    def test_no_start_hangs(self):
+        """While the parent's threads are in the middle of their work."""
+        whole = positions(self.stream())
+        starts = 200 if LONG else 12
+        for number in range(starts):
+            stream = self.stream(ready_bytes=1 << 16)
+            used = number % 7
+            begun = positions([next(stream) for _ in range(used)])
+            self.assertEqual(begun + self.read_by("fork", stream), whole, number)
+            stream.close()
+
+    def test_a_token_reaches_processes_that_are_forked_and_no_others(self):
+        node = nodedata.NodeData(str(self.folder / "store"), token=TOKEN, author="acme")
+        stream = node.datasets.stream("small", unit="step", fields=["state"])
+        whole = positions(node.datasets.stream("small", unit="step", fields=["state"]))
+        self.assertEqual(self.read_by("fork", stream), whole)
+        self.assertNotIn(TOKEN.encode(), pickle.dumps(stream))
+
+    def test_steps_are_read_in_forked_processes(self):
+        steps = self.dataset.steps("train", fields=["state", "rgb"])
+        expected = positions(steps[:])
+        self.assertEqual(self.read_by("fork", steps), expected)
+        self.assertEqual(self.read_by("spawn", steps), expected)
+
+
+class Ends(Case):
+    def test_closed_and_forgotten_streams_leave_no_thread(self):
+        self.assertTrue(settled(threads()))
+        before = threads()
+        for _ in range(3):
+            stream = self.stream(threads=4)
+            next(stream)
+            self.assertGreater(threads(), before, "it reads ahead")
+            stream.close()
+            self.assertTrue(settled(before), os.listdir("/proc/self/task"))
+            stream = self.stream(threads=4)
+            next(stream)
+            del stream
+            self.assertTrue(settled(before))
+            with self.stream() as stream:
+                next(stream)
+            self.assertTrue(settled(before))
+
+    SCRIPT = """
+import json, os, sys, time
+import numpy as np
+from nodedata import NodeData
+stream = NodeData(sys.argv[1], author="acme").datasets.stream("small", unit="step", shuffle=True)
+before = len(os.listdir("/proc/self/task"))
+next(stream)
+print(os.getpid(), flush=True)
+n = 0
+try:
+    while True:
+        for sample in stream:
+            n += 1
+            if n % 500 == 0:
+                print(n, flush=True)
+except KeyboardInterrupt:
+    took = time.monotonic()
+    while len(os.listdir("/proc/self/task")) > before and time.monotonic() - took < 2:
+        time.sleep(0.01)
+    print(json.dumps({"before": before, "after": len(os.listdir("/proc/self/task")), "cursor": stream.state_dict()["cursor"]}), flush=True)
+    sys.exit(7)
+"""
+
+    def start(self, script, *arguments):
+        command = [PYTHON, "-c", script, *map(str, arguments)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(self.folder))
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, int(process.stdout.readline())
+
+    def test_ctrl_c_ends_at_once_and_leaves_no_thread(self):
+        process, pid = self.start(self.SCRIPT, self.folder / "store")
+        process.stdout.readline()
+        sent = time.monotonic()
+        os.kill(pid, signal.SIGINT)
+        last = process.stdout.read().splitlines()[-1]
+        took = time.monotonic() - sent
+        self.assertEqual(process.wait(SECONDS_MAX), 7)
+        told = json.loads(last)
+        self.assertEqual(told["after"], told["before"])
+        # 0.3 s to end, and what a busy machine takes to start and end a process.
+        self.assertLess(took, 2.0)
+
+    def test_a_wait_is_interrupted_too(self):
+        """A server that accepts and never answers."""
+        script = """
+import os, socket, sys, threading, time
+from nodedata import NodeData
+listening = socket.create_server(("127.0.0.1", 0))
+held = []
+threading.Thread(target=lambda: held.append(listening.accept()), daemon=True).start()
+node = NodeData(f"http://127.0.0.1:{listening.getsockname()[1]}", author="acme")
+print(os.getpid(), flush=True)
+started = time.monotonic()
+try:
+    node.datasets.open("acme/small")
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    os._exit(7)
+"""
+        process, pid = self.start(script)
+        time.sleep(1)
+        sent = time.monotonic()
+        os.kill(pid, signal.SIGINT)
+        self.assertEqual(process.stdout.read().strip(), "interrupted")
+        self.assertLess(time.monotonic() - sent, 3)
+        self.assertEqual(process.wait(SECONDS_MAX), 7)
+
+    def test_kill_leaves_nothing_and_the_next_job_starts_at_once(self):
+        shared = pathlib.Path("/dev/shm")
+        before = set(shared.iterdir()) if shared.is_dir() else set()
+        process, pid = self.start(self.SCRIPT, self.folder / "store")
+        process.stdout.readline()
+        os.kill(pid, signal.SIGKILL)
+        process.wait(SECONDS_MAX)
+        self.assertFalse(pathlib.Path(f"/proc/{pid}/task").exists())
+        started = time.monotonic()
+        self.assertEqual(len(positions(self.stream())), TOTAL)
+        self.assertLess(time.monotonic() - started, 10)
+        own = {it for it in (set(shared.iterdir()) - before if shared.is_dir() else set()) if "nodedata" in it.name}
+        self.assertEqual(own, set())
+
+    def test_other_threads_run_while_a_stream_waits_and_decodes(self):
+        ticks, goes_on = [], threading.Event()
+
+        def tick():
+            while not goes_on.is_set():
+                ticks.append(time.monotonic())
+                time.sleep(0.001)
+
+        ticking = threading.Thread(target=tick)
+        ticking.start()
+        try:
+            for _ in range(3):
+                positions(self.stream(threads=1))
+        finally:
+            goes_on.set()
+            ticking.join()
+        gaps = [b - a for a, b in zip(ticks, ticks[1:])]
+        self.assertLess(max(gaps), 0.5, "nobody holds the interpreter for long")
+
+
+if __name__ == "__main__":
+    unittest.main()
