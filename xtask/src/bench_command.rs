@@ -13,7 +13,8 @@ pub(crate) struct Options {
     /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1, rlds-jpeg, rlds-large, rlds-many,
     /// samples-webdataset, samples-jsonl-numbers, samples-jsonl-chat, samples-csv, samples-parquet, samples-ipc;
     /// or jobs: bags-jpeg, bags-numeric, topics, message, color, inspect-jpeg, inspect-numeric, align-jpeg, align-raw, align-numeric, push-folder, push-server,
-    /// push-folder-known, push-server-known.
+    /// push-folder-known, push-server-known; or of streams: stream-jpeg-random, stream-jpeg-episodes, stream-jpeg-shuffle,
+    /// stream-jpeg-windows, stream-jpeg-cached, stream-av1-random, …, stream-h264-windows.
     #[arg(long)]
     pub(crate) only: Option<String>,
 
@@ -45,8 +46,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PYTHON")]
     pub(crate) python: Option<PathBuf>,
 
+    /// A Python interpreter that has `lerobot`, `torchcodec`, `mosaicml-streaming`, `litdata` and `torchvision` installed: time them
+    /// beside the wheel on streams for training, which are not timed without them. LeRobot writes the sets.
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) peers: Option<PathBuf>,
+
     /// Another build of node-data: every job runs with it and with ours in turns, instead of with reference jobs.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["inputs_only", "rerun", "lerobot", "tfds", "rosbags", "python"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["inputs_only", "rerun", "lerobot", "tfds", "rosbags", "python", "peers"])]
     pub(crate) against: Option<PathBuf>,
 
     /// Write the figures as JSON to this file, too.
@@ -88,6 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ("--tfds", &options.tfds),
         ("--rosbags", &options.rosbags),
         ("--python", &options.python),
+        ("--peers", &options.peers),
     ];
     for (flag, python) in pythons {
         let Some(python) = python else { continue };

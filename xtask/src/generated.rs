@@ -18,7 +18,11 @@ const FILES: &[GeneratedFile] = &[
     GeneratedFile { path: "docs/reference/openapi.json", render: openapi },
     GeneratedFile { path: "docs/reference/json.md", render: json_page },
     GeneratedFile { path: "docs/reference/json.schema.json", render: json_reference::schema },
+    GeneratedFile { path: PYTHON_PAGE, render: python_page },
 ];
+
+/// The reference of the Python package.
+const PYTHON_PAGE: &str = "docs/reference/python.md";
 
 /// Width that help texts are wrapped to, whatever the terminal.
 const HELP_COLUMNS: &str = "100";
@@ -129,6 +133,23 @@ fn openapi() -> Result<String> {
 /// The documents that commands print as JSON, for people; how commands end is what the command itself says of it.
 fn json_page() -> Result<String> {
     json_reference::page(&help_of(&[])?)
+}
+
+/// The reference of the Python package, made of its docstrings by a script. Where there is no Python, it stays as it is.
+fn python_page() -> Result<String> {
+    let page = workspace::root().join(PYTHON_PAGE);
+    if !workspace::works(Command::new("python3").arg("--version")) {
+        println!("left {PYTHON_PAGE} as it is: there is no `python3`");
+        return std::fs::read_to_string(&page)
+            .map_err(|err| format!("cannot read {}: {err}", page.display()));
+    }
+    let package = workspace::root().join("crates/nodedata-python");
+    workspace::stdout_of(
+        Command::new("python3")
+            .arg(workspace::root().join("xtask/src/python_reference.py"))
+            .arg(package.join("python/nodedata"))
+            .arg(package.join("src/errors.py")),
+    )
 }
 
 /// The help of the command and of each subcommand, as one page.

@@ -7,6 +7,7 @@ mod generated;
 mod json_reference;
 mod python_environment;
 mod python_readers;
+mod python_wheel;
 mod test_command;
 mod tidy;
 mod workspace;
@@ -27,7 +28,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything a change must pass: format, clippy, tidy, generated files, licences, tests, Python readers.
+    /// Everything a change must pass: format, clippy, tidy, generated files, licences, tests, Python readers, the wheel.
     Test(test_command::Options),
     /// The project's own rules: edges between crates, file sizes and names, forbidden words, licences.
     Tidy,

@@ -31,6 +31,19 @@ pub(crate) struct Environment {
 /// # Errors
 /// When there is no Python, or the packages of the first list cannot be installed.
 pub(crate) fn of_lists(name: &str, list: &Path, others: &[Optional]) -> Result<Environment> {
+    of_interpreter(OsStr::new(PYTHON), name, list, others)
+}
+
+/// The same, made by an interpreter that is not the usual one.
+///
+/// # Errors
+/// As [`of_lists`].
+pub(crate) fn of_interpreter(
+    interpreter: &OsStr,
+    name: &str,
+    list: &Path,
+    others: &[Optional],
+) -> Result<Environment> {
     let lists: Vec<&Path> = std::iter::once(list).chain(others.iter().map(|it| it.list.as_path())).collect();
     let wanted = lists
         .iter()
@@ -40,7 +53,7 @@ pub(crate) fn of_lists(name: &str, list: &Path, others: &[Optional]) -> Result<E
     if let Some(python) = installed(&folder, &wanted) {
         return Ok(Environment { python, missing: Vec::new() });
     }
-    let python = made(&folder)?;
+    let python = made(interpreter, &folder)?;
     let installer = Installer::of(&python);
     // All at once is solved once. Where that is not to be had, each alone shows what is missing.
     match installer.install(&lists) {
@@ -102,11 +115,14 @@ pub(crate) fn install(name: &str, pip_arguments: &[&OsStr], wanted: &str) -> Res
     if let Some(python) = installed(&folder, wanted) {
         return Ok(python);
     }
-    let python = made(&folder)?;
+    let python = made(OsStr::new(PYTHON), &folder)?;
     workspace::stdout_of(pip_install(&python).args(pip_arguments))?;
     stamp(&folder, wanted)?;
     Ok(python)
 }
+
+/// What makes environments where nobody says with which interpreter.
+const PYTHON: &str = "python3";
 
 fn pip_install(python: &Path) -> Command {
     let mut command = Command::new(python);
@@ -125,9 +141,9 @@ fn installed(folder: &Path, wanted: &str) -> Option<PathBuf> {
     (is_whole && workspace::works(Command::new(&python).arg("--version"))).then_some(python)
 }
 
-fn made(folder: &Path) -> Result<PathBuf> {
+fn made(with: &OsStr, folder: &Path) -> Result<PathBuf> {
     eprintln!("installing into {}", folder.display());
-    workspace::stdout_of(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+    workspace::stdout_of(Command::new(with).args(["-m", "venv"]).arg(folder))?;
     Ok(interpreter(folder))
 }
 

@@ -9,12 +9,13 @@ use std::{
 use crate::{
     check_summary::{self, Counts},
     python_environment::{self, Environment, Optional},
+    python_wheel,
     test_command::{LONG, test_binary},
     workspace::{self, Result},
 };
 
 /// Where the Python tests and the lists of packages they need are.
-const TESTS: &str = "tests/python";
+pub(crate) const TESTS: &str = "tests/python";
 
 /// The lists beside that of the readers, with what the summary says where they cannot be had.
 const OPTIONAL: [(&str, &str); 6] = [
@@ -84,7 +85,10 @@ pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
         }
         command
     };
-    let counts = side_by_side(jobs(&modules()?), |modules| run_job(&mut command(modules), modules))?;
+    let mut modules = modules()?;
+    // Those of the wheel run where it is installed.
+    modules.retain(|it| !it.starts_with(python_wheel::PREFIX));
+    let counts = side_by_side(jobs(&modules), |modules| run_job(&mut command(modules), modules))?;
     let missing: Vec<&str> = environment.missing.iter().map(|it| OPTIONAL[*it].1).collect();
     Ok((counts, (!missing.is_empty()).then(|| missing.join("; "))))
 }
@@ -99,7 +103,10 @@ fn environment() -> Result<Environment> {
 }
 
 /// The names of the files with tests.
-fn modules() -> Result<Vec<String>> {
+///
+/// # Errors
+/// When git is missing, or there are none.
+pub(crate) fn modules() -> Result<Vec<String>> {
     let tests = workspace::tracked_files()?.into_iter().filter_map(|path| {
         let name = path.strip_prefix(TESTS)?.strip_prefix('/')?.strip_suffix(".py")?;
         name.starts_with("test_").then(|| name.to_owned())
@@ -122,7 +129,10 @@ fn jobs(modules: &[String]) -> VecDeque<Vec<String>> {
 }
 
 /// Runs all jobs, a few of them at a time, and adds up what they counted.
-fn side_by_side(
+///
+/// # Errors
+/// When one of them cannot be run.
+pub(crate) fn side_by_side(
     jobs: VecDeque<Vec<String>>,
     run: impl Fn(&[String]) -> Result<Counts> + Sync,
 ) -> Result<Counts> {
@@ -146,7 +156,10 @@ fn side_by_side(
 }
 
 /// Runs the tests of some files, and shows at once what they said: lines of several jobs would mix.
-fn run_job(command: &mut Command, modules: &[String]) -> Result<Counts> {
+///
+/// # Errors
+/// When they cannot be started.
+pub(crate) fn run_job(command: &mut Command, modules: &[String]) -> Result<Counts> {
     let (start, names) = (Instant::now(), modules.join(", "));
     let output = command
         .stdin(std::process::Stdio::null())

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     check_summary::{self, Counts},
-    generated, python_readers, tidy,
+    generated, python_readers, python_wheel, tidy,
     workspace::{self, Result},
 };
 
@@ -67,6 +67,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     parts.push(part("tests", || nextest_or_libtest(options)));
     parts.push(part("doc tests", doc_tests));
     parts.push(part("python readers", || python_readers::run(options.long)));
+    parts.push(part("python wheel", || python_wheel::run(options.long)));
 
     println!();
     let mut total = Counts::default();

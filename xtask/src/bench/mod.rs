@@ -19,6 +19,7 @@ mod reference;
 mod report;
 mod rlds;
 mod samples;
+mod stream;
 
 use std::path::{Path, PathBuf};
 
@@ -127,6 +128,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let extremes = extremes::run(&folder, &outputs, options)?;
     let color = color::run(options)?;
     let push = push::run(&folder, &outputs, options)?;
+    let stream = stream::run(&folder, &outputs, options)?;
     remove(&outputs)?;
     let of_others = inspect.n_selected
         + align.n_selected
@@ -136,7 +138,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         + samples.n_selected
         + extremes.n_selected
         + color.n_selected
-        + push.n_selected;
+        + push.n_selected
+        + stream.n_selected;
     if n_selected + of_others == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
     }
@@ -155,6 +158,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("{}", extremes::markdown(&extremes, options));
     println!("{}", color::markdown(&color, options));
     println!("{}", push::markdown(&push, options));
+    println!("{}", stream::markdown(&stream, options));
     let others = [
         ("align", align::json(&align)),
         ("lerobot", lerobot::json(&lerobot)),
@@ -164,6 +168,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ("extremes", extremes::json(&extremes)),
         ("color", color::json(&color)),
         ("push", push::json(&push)),
+        ("stream", stream::json(&stream)),
         ("inspect", inspect::json(&inspect)),
     ];
     write_json(options, || report::json(&rows, others, options))
