@@ -219,6 +219,45 @@ except KeyboardInterrupt:
         own = {it for it in (set(shared.iterdir()) - before if shared.is_dir() else set()) if "nodedata" in it.name}
         self.assertEqual(own, set())
 
+    def test_a_signal_takes_no_sample_away(self):
+        """Handlers raise while samples are waited for: the state is that of what was handed out, and the rest comes all the same."""
+        whole, ends, n_raised = positions(self.stream()), threading.Event(), 0
+
+        def ring(_number, frame):
+            # In the wait alone: behind it the sample is this test's, which would lose it.
+            if frame.f_code is nodedata.Stream.__next__.__code__ and "raw" not in frame.f_locals:
+                raise KeyboardInterrupt
+
+        def send():
+            while not ends.wait(0.0005):
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+        before = signal.signal(signal.SIGUSR1, ring)
+        sending = threading.Thread(target=send)
+        sending.start()
+        try:
+            deadline = time.monotonic() + SECONDS_MAX
+            while n_raised < 10 and time.monotonic() < deadline:
+                for rank, world in ((0, 1), (1, 2)):
+                    expected, found = whole[rank::world][: TOTAL // world], []
+                    stream = self.stream(rank=rank, world=world, threads=1)
+                    while len(found) < len(expected):
+                        try:
+                            found += positions([next(stream)])
+                        except KeyboardInterrupt:
+                            n_raised += 1
+                            self.assertEqual(stream.state_dict()["cursor"], len(found) * world)
+                            self.assertEqual(len(stream), len(expected) - len(found))
+                            if n_raised % 4 == 0:
+                                self.assertEqual(found + self.read_by("fork", stream), expected)
+                                stream = pickle.loads(pickle.dumps(stream))
+                    self.assertEqual(found, expected)
+        finally:
+            ends.set()
+            sending.join()
+            signal.signal(signal.SIGUSR1, before)
+        self.assertGreaterEqual(n_raised, 10, "hardly a wait was interrupted")
+
     def test_other_threads_run_while_a_stream_waits_and_decodes(self):
         ticks, goes_on = [], threading.Event()
 

@@ -355,6 +355,26 @@ class Converted(unittest.TestCase):
         self.assertIsInstance(report, dict)
         self.assertEqual(nodedata.open_folder(folder / "out")["train"].n_steps, 36)
         self.assertTrue(nodedata.build_info()["version"])
+        plan = nodedata.run(pipeline, out=folder / "other", dry_run=True)
+        self.assertEqual((plan["nd"], (folder / "other").exists()), ("outline/1", False))
+        nodedata.run(pipeline, out=folder / "other", threads=1)
+        self.assertEqual(nodedata.open_folder(folder / "other")["train"].n_steps, 36)
+        with self.assertRaises(nodedata.ConfigError) as caught:
+            nodedata.run(pipeline, treads=1)
+        self.assertIn("did you mean `threads`?", str(caught.exception))
+
+    def test_checks_and_pulls_are_told(self):
+        out = scratch() / "dataset"
+        nodedata.convert(FIXTURES / "lerobot" / "v30_image", out)
+        heard = []
+        self.assertTrue(nodedata.validate(out, deep=True, progress=heard.append)["sound"])
+        self.assertTrue(heard)
+        node, _ = published("pulled", Set([40] * 40), per_shard=1)
+        for pull in (node.datasets.open("pulled").pull, lambda *it, **how: node.datasets.pull("pulled", *it, **how)):
+            heard.clear()
+            out = scratch() / "pulled"
+            pull(out, progress=heard.append)
+            self.assertTrue(heard and heard[-1]["done_bytes"] > 0, heard[-1:])
 
 
 if __name__ == "__main__":

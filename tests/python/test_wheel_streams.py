@@ -200,7 +200,9 @@ class States(Case):
         whole = positions(self.stream())
         with self.stream() as stream:
             begun = positions([next(stream) for _ in range(5)])
+        self.assertEqual(stream.stats()["n_samples"], 5, "what it did is still told")
         self.assertEqual(begun + positions(stream), whole)
+        self.assertEqual(stream.stats()["n_samples"], TOTAL)
 
 
 class Crashes(Case):
@@ -306,6 +308,16 @@ class Windows(Case):
         message = str(caught.exception)
         self.assertIn("0.04 s lie between two steps; the nearest is at 0.0 s", message)
         self.assertIn("0.17 s lie between two steps; the nearest is at 0.2 s", message, "all mistakes at once")
+
+    def test_windows_may_be_given_as_iterators(self):
+        options = {"unit": None, "style": "lerobot", "fields": ["state"], "shuffle": False}
+        expected = list(self.stream(delta_timestamps={"state": [-0.1, 0.0]}, **options))
+        stream = self.stream(delta_timestamps={"state": iter([-0.1, 0.0])}, **options)
+        for other in (pickle.loads(pickle.dumps(stream)), stream):
+            for found, told in zip(other, expected, strict=True):
+                np.testing.assert_array_equal(found["state"], told["state"])
+        found = next(self.stream(window={"state": iter([-2, 0, 5])}))
+        self.assertEqual(found["state"].shape, (3, 7))
 
     def test_map_style_and_streams_hand_out_the_same(self):
         options = {"window": {"state": [-1, 0], "points": [0, 1], "note": [-1, 1]}, "drop_first": 1, "drop_last": 2, "episodes": [0, 2, "5"]}

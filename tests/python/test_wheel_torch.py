@@ -134,6 +134,49 @@ class Batches(unittest.TestCase):
         own = next(iter(self.stream(unit="episode", shuffle=False).torch(3, collate=lambda it: [x.key for x in it])))
         self.assertEqual(own, ["0", "1", "2"])
 
+    def test_what_is_a_list_does_not_depend_on_the_values(self):
+        """Rows that happen to be equally long, and batches of one."""
+        lengths = set()
+        for batch in self.stream(fields=["points"], shuffle=False).torch(1):
+            self.assertIsInstance(batch["points"], list)
+            lengths.add(len(batch["points"][0]))
+        self.assertEqual(lengths, {0, 1, 2, 3})
+        batch = next(iter(self.stream(unit="episode", shuffle=False, fields=["state"]).torch(1)))
+        self.assertEqual([tuple(it.shape) for it in batch["state"]], [(LENGTHS[0], 7)])
+
+    def test_an_interrupted_batch_is_made_later(self):
+        whole, original = self.whole(), nodedata.Stream.__next__
+        rest = [whole[at : at + 6] for at in range(12, TOTAL // 6 * 6, 6)]
+        for place in ("stream", "collate"):
+            # In the middle of the third batch, and when that is made.
+            interrupts = {"stream": iter([False] * 14 + [True]), "collate": iter([False, False, True])}
+
+            def interrupted(at):
+                if at == place and next(interrupts[at], False):
+                    raise KeyboardInterrupt
+
+            def step(stream):
+                interrupted("stream")
+                return original(stream)
+
+            def collate(samples):
+                interrupted("collate")
+                return [float(it["state"][0]) for it in samples]
+
+            loader = self.stream().torch(6, collate=collate)
+            other = self.stream().torch(6, collate=lambda samples: [float(it["state"][0]) for it in samples])
+            with mock.patch.object(nodedata.Stream, "__next__", step):
+                self.assertEqual([next(loader), next(loader)], [whole[:6], whole[6:12]])
+                with self.assertRaises(KeyboardInterrupt):
+                    next(loader)
+            self.assertEqual((loader.state_dict()["cursor"], len(loader)), (12, len(rest)))
+            other.load_state_dict(loader.state_dict())
+            self.assertEqual((list(other), list(loader)), (rest, rest))
+
+    def test_ranks_that_leave_samples_out_are_warned(self):
+        with self.assertWarnsRegex(UserWarning, "different numbers of batches"):
+            self.stream(on_error="skip", rank=0, world=2).torch(2)
+
     def test_lerobot_items_are_tensors(self):
         batch = next(iter(self.stream(unit=None, style="lerobot", fields=["state", "rgb"]).torch(2)))
         self.assertEqual(tuple(batch["rgb"].shape), (2, 3, *SIZE))

@@ -81,9 +81,20 @@ impl Stream {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         self.make_own(py)?;
+        if let Some(sample) = self.0.again().or_raise(py)? {
+            return Ok(Some(sample.into_bound(py)));
+        }
         loop {
             match py.detach(|| self.0.next_within(LISTEN)).or_raise(py)? {
-                Polled::Ready(sample) => return self.told(py, sample.or_raise(py)?).map(Some),
+                Polled::Ready(sample) => {
+                    let sample = self.told(py, sample.or_raise(py)?)?;
+                    // A signal that came meanwhile would be raised as soon as this returns, and nobody would have the sample.
+                    if let Err(signal) = py.check_signals() {
+                        self.0.put_back(sample.unbind()).or_raise(py)?;
+                        return Err(signal);
+                    }
+                    return Ok(Some(sample));
+                }
                 Polled::Waiting => py.check_signals()?,
                 Polled::Done => return Ok(None),
             }

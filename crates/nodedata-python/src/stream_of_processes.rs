@@ -15,6 +15,7 @@ use nodedata_reader::Split;
 use nodedata_stream::{
     EngineOptions, MixOptions, Polled, Share, State, Stream, StreamOptions, StreamPlan, StreamStats,
 };
+use pyo3::{Py, types::PyDict};
 
 use crate::{errors::Failure, opened::OpenedSplit};
 
@@ -36,6 +37,8 @@ pub(crate) struct Own {
     splits: Vec<Split>,
     plan: Arc<StreamPlan>,
     samples: Mutex<Stream>,
+    /// The last sample, where a signal was raised in its place. It comes next.
+    put_back: Mutex<Option<Py<PyDict>>>,
 }
 
 impl StreamOfProcesses {
@@ -65,10 +68,27 @@ impl StreamOfProcesses {
 
     /// The next sample, as soon as it is ready or so much time has passed.
     pub(crate) fn next_within(&self, patience: Duration) -> Result<Polled, Failure> {
-        let mut samples = self.own()?.samples();
+        let own = self.own()?;
+        let mut samples = own.samples();
         let polled = samples.next_within(patience);
-        self.n_left.store(samples.places_left(), Relaxed);
+        self.n_left.store(own.n_left(&samples), Relaxed);
         Ok(polled)
+    }
+
+    /// The sample that was put back, where there is one.
+    pub(crate) fn again(&self) -> Result<Option<Py<PyDict>>, Failure> {
+        let sample = self.own()?.put_back().take();
+        if sample.is_some() {
+            self.n_left.fetch_sub(1, Relaxed);
+        }
+        Ok(sample)
+    }
+
+    /// Takes back the last sample, which was not handed out. It is the next one, here and in processes that are forked.
+    pub(crate) fn put_back(&self, sample: Py<PyDict>) -> Result<(), Failure> {
+        *self.own()?.put_back() = Some(sample);
+        self.n_left.fetch_add(1, Relaxed);
+        Ok(())
     }
 
     /// Samples of this pass that are left for this rank and worker.
@@ -90,15 +110,23 @@ impl StreamOfProcesses {
     /// # Errors
     /// Those of [`Stream::next_pass`].
     pub(crate) fn next_pass(&self) -> Result<(), Failure> {
-        let mut samples = self.own()?.samples();
+        let own = self.own()?;
+        let mut samples = own.samples();
         samples.next_pass()?;
+        drop(own.put_back().take());
         self.begins(&samples);
         Ok(())
     }
 
     /// Where it stands.
     pub(crate) fn state(&self) -> Result<State, Failure> {
-        Ok(self.own()?.samples().state())
+        let own = self.own()?;
+        let samples = own.samples();
+        if own.put_back().is_none() {
+            return Ok(samples.state());
+        }
+        let stood = self.stood(&own.plan, own.n_left(&samples))?;
+        Ok(stood.unwrap_or_else(|| samples.state()))
     }
 
     /// Goes on from a state.
@@ -110,6 +138,7 @@ impl StreamOfProcesses {
         let loaded = Stream::from_state(Arc::clone(&own.plan), state)?;
         let mut samples = own.samples();
         *samples = loaded;
+        drop(own.put_back().take());
         self.begins(&samples);
         Ok(())
     }
@@ -147,15 +176,15 @@ impl StreamOfProcesses {
         let splits = splits.collect::<Result<Vec<_>, _>>()?;
         let asked = splits.iter().cloned().zip(self.sources.iter().map(|(_, options)| options.clone()));
         let plan = StreamPlan::new(asked.collect(), self.mix.as_ref(), self.share, self.engine)?;
-        let samples = match self.stood(&plan)? {
+        let samples = match self.stood(&plan, self.n_left())? {
             None => Stream::new(Arc::clone(&plan)),
             Some(state) => Stream::from_state(Arc::clone(&plan), &state)?,
         };
-        Ok(Own { splits, plan, samples: Mutex::new(samples) })
+        Ok(Own { splits, plan, samples: Mutex::new(samples), put_back: Mutex::new(None) })
     }
 
-    /// Where the stream stood when this process was forked; `None` where it was not.
-    fn stood(&self, plan: &StreamPlan) -> Result<Option<State>, Failure> {
+    /// Where a pass stands of which so many samples are left, such as one that a process was forked in; `None` before there is one.
+    fn stood(&self, plan: &StreamPlan, n_left: u64) -> Result<Option<State>, Failure> {
         let Ok(begin) = self.begin.try_lock() else {
             let message = "the process was forked while the stream was moved elsewhere";
             return Err(Error::new(ErrorKind::StateMismatch, message)
@@ -166,7 +195,7 @@ impl StreamOfProcesses {
         let (order, n_places) = (plan.order(), plan.n_places());
         let position = order.resume(begin)?;
         let n_own = self.share.n_own_places(n_places, position.cursor());
-        let n_taken = n_own.saturating_sub(self.n_left());
+        let n_taken = n_own.saturating_sub(n_left);
         let cursor = self.share.cursor_at(n_places, position.cursor(), n_taken).min(n_places);
         Ok(Some(order.state(&order.with_cursor(&position, cursor)?)))
     }
@@ -176,5 +205,14 @@ impl Own {
     /// One thread takes samples at a time; others wait no longer than that one listens.
     fn samples(&self) -> MutexGuard<'_, Stream> {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put_back(&self) -> MutexGuard<'_, Option<Py<PyDict>>> {
+        self.put_back.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Samples of this pass that were not handed out.
+    fn n_left(&self, samples: &Stream) -> u64 {
+        samples.places_left() + u64::from(self.put_back().is_some())
     }
 }

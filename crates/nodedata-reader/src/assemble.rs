@@ -99,7 +99,7 @@ fn tensor(
         Ok(Block { data: Data::Tensor(Tensor { dtype, shape: shape.to_vec(), bytes }), valid })
     };
     let starts = row_starts(raw, n_rows)?;
-    let pattern = repetitions(shape);
+    let pattern = repetitions(shape, raw.n_entries());
     let is_full = n_items > 0 && Some(raw.values.len()) == n_rows.checked_mul(n_items);
     let is_alike =
         raw.repetitions.is_empty() || raw.repetitions.chunks(n_items.max(1)).all(|it| it == pattern);
@@ -144,8 +144,13 @@ fn tensor(
     whole(bytes, (!all).then_some(valid))
 }
 
-/// The repetition levels of a row of that shape.
-fn repetitions(shape: &[usize]) -> Vec<i16> {
+/// The repetition levels of a row of that shape; none, which no row has, where all that was read is less than such a row: a schema may
+/// tell any shape.
+fn repetitions(shape: &[usize], n_entries: usize) -> Vec<i16> {
+    let n_items = shape.iter().try_fold(1usize, |n, it| n.checked_mul(*it));
+    if n_items.is_none_or(|it| it == 0 || n_entries < it) {
+        return Vec::new();
+    }
     let mut pattern: Vec<i16> = vec![0];
     for (depth, n) in (1..).zip(shape) {
         let one: Vec<i16> = pattern
@@ -171,7 +176,7 @@ fn ragged(
     item: &[usize],
     dtype: DType,
 ) -> Result<Block, Flaw> {
-    let n_item: usize = item.iter().product();
+    let n_item = item.iter().try_fold(1usize, |n, it| n.checked_mul(*it)).unwrap_or(usize::MAX);
     let width = element_bytes(dtype).ok_or_else(|| not_numbers(dtype))?;
     if levels.lists.len() != item.len() + 1 {
         return Err(other_lists(levels.lists.len(), item.len() + 1).into());
@@ -182,7 +187,7 @@ fn ragged(
     let mut bytes = room(raw.n_entries().checked_mul(width))?;
     let absent = absent(dtype);
     // Within a row, an item begins at repetition level 1, and what is in it lies deeper.
-    let pattern: Vec<i16> = repetitions(item).into_iter().map(|it| it + 1).collect();
+    let pattern: Vec<i16> = repetitions(item, raw.n_entries()).into_iter().map(|it| it + 1).collect();
     let first_list = levels.lists.first().copied().unwrap_or(0);
     let mut offsets = Vec::with_capacity(n_rows + 1);
     offsets.push(0u64);
@@ -265,6 +270,17 @@ pub(crate) fn encoded(values: &Values, dtype: DType) -> Result<Vec<u8>> {
             bytes
         }};
     }
+    macro_rules! whole {
+        ($values:expr, $kind:ty) => {{
+            const WIDTH: usize = size_of::<$kind>();
+            let mut bytes = room($values.len().checked_mul(WIDTH))?;
+            bytes.resize($values.len() * WIDTH, 0);
+            for (value, place) in $values.iter().zip(bytes.as_chunks_mut::<WIDTH>().0) {
+                *place = value.to_le_bytes();
+            }
+            bytes
+        }};
+    }
     Ok(match (values, dtype) {
         (Values::Bool(values), DType::Bool) => values.iter().copied().map(u8::from).collect(),
         (Values::Int32(values), DType::Int8) => narrow!(values, i8),
@@ -272,14 +288,10 @@ pub(crate) fn encoded(values: &Values, dtype: DType) -> Result<Vec<u8>> {
         (Values::Int32(values), DType::UInt8) => narrow!(values, u8),
         (Values::Int32(values), DType::UInt16) => narrow!(values, u16),
         // Without sign or with, the bits are the same.
-        (Values::Int32(values), DType::Int32 | DType::UInt32) => {
-            values.iter().flat_map(|it| it.to_le_bytes()).collect()
-        }
-        (Values::Int64(values), DType::Int64 | DType::UInt64) => {
-            values.iter().flat_map(|it| it.to_le_bytes()).collect()
-        }
-        (Values::Float(values), DType::Float32) => values.iter().flat_map(|it| it.to_le_bytes()).collect(),
-        (Values::Double(values), DType::Float64) => values.iter().flat_map(|it| it.to_le_bytes()).collect(),
+        (Values::Int32(values), DType::Int32 | DType::UInt32) => whole!(values, i32),
+        (Values::Int64(values), DType::Int64 | DType::UInt64) => whole!(values, i64),
+        (Values::Float(values), DType::Float32) => whole!(values, f32),
+        (Values::Double(values), DType::Float64) => whole!(values, f64),
         (Values::Fixed(values), DType::Float16) if values.iter().all(|it| it.data().len() == 2) => {
             values.iter().flat_map(|it| it.data().iter().copied()).collect()
         }
@@ -304,4 +316,32 @@ fn other_shape(n_found: usize, shape: &[usize]) -> Error {
     let message = format!("the row has {n_found} values, which is no shape {shape:?}");
     Error::new(ErrorKind::SchemaMismatch, message)
         .with_hint("leave the field out, or correct the shape that schema.json says")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_follow_from_a_shape_that_can_be() {
+        assert_eq!(repetitions(&[], 1), [0]);
+        assert_eq!(repetitions(&[3], 9), [0, 1, 1]);
+        assert_eq!(repetitions(&[2, 3], 6), [0, 2, 2, 1, 2, 2]);
+        for shape in [&[2_usize, 3][..], &[usize::MAX], &[usize::MAX, 2], &[usize::MAX, 0], &[0]] {
+            assert_eq!(repetitions(shape, 5), Vec::<i16>::new(), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn values_have_the_width_of_their_type() {
+        let of = |values: Values, dtype| encoded(&values, dtype).unwrap();
+        assert_eq!(of(Values::Int32(vec![-2, 258]), DType::Int16), [254, 255, 2, 1]);
+        assert_eq!(of(Values::Int32(vec![-2]), DType::UInt32), (u32::MAX - 1).to_le_bytes());
+        assert_eq!(of(Values::Int64(vec![1 << 40, 7]), DType::Int64)[5..9], [1, 0, 0, 7]);
+        assert_eq!(of(Values::Float(vec![1.5, -2.0]), DType::Float32)[4..], (-2.0_f32).to_le_bytes());
+        assert_eq!(of(Values::Double(vec![1.5]), DType::Float64), 1.5_f64.to_le_bytes());
+        assert_eq!(encoded(&Values::Int32(vec![300]), DType::Int8).unwrap_err().kind(), ErrorKind::Corrupt);
+        let err = encoded(&Values::Float(vec![1.0]), DType::Float64).unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::SchemaMismatch);
+    }
 }

@@ -107,7 +107,9 @@ impl DiskCache {
             Ok::<(), Error>(())
         });
         inner.written.fetch_add(n_written, Ordering::Relaxed);
-        inner.note(put.and_then(|()| inner.store.count(n_written)));
+        // What was written before a failure is there, too.
+        let counted = inner.store.count(n_written);
+        inner.note(put.and(counted));
     }
 
     /// Lets go of what is damaged.
@@ -202,6 +204,37 @@ mod tests {
         assert!(cache.get(&blob, Kept::Grain(59), 9000).is_some());
         assert_eq!(cache.get(&blob, Kept::Grain(0), 9000), None);
         assert_eq!(cache.stats().failure, None);
+    }
+
+    /// After a power failure a file may have its name and none of its bytes.
+    #[test]
+    fn what_has_another_length_is_put_there_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = at(folder.path(), 1 << 30);
+        let blob = B3::of(b"blob");
+        put(&cache, &blob, 0, b"grain");
+        let home = walk(folder.path()).into_iter().find(|it| it.ends_with("0000000000")).unwrap();
+        std::fs::write(&home, b"").unwrap();
+        assert_eq!(cache.get(&blob, Kept::Grain(0), 5), None);
+        put(&cache, &blob, 0, b"grain");
+        assert_eq!(cache.get(&blob, Kept::Grain(0), 5).as_deref(), Some(&b"grain"[..]));
+    }
+
+    /// Whoever names a folder that holds more than a cache loses nothing of that.
+    #[test]
+    fn only_files_of_the_cache_go_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = at(folder.path(), 20_000);
+        let others = ["mine/of/file", "ab/notes/file", "file"].map(|it| folder.path().join("blobs").join(it));
+        for other in &others {
+            std::fs::create_dir_all(other.parent().unwrap()).unwrap();
+            std::fs::write(other, vec![0; 100_000]).unwrap();
+        }
+        for grain in 0..9 {
+            put(&cache, &B3::of(b"blob"), grain, &[1; 9000]);
+        }
+        assert!(others.iter().all(|it| it.is_file()));
+        assert!(cache.get(&B3::of(b"blob"), Kept::Grain(8), 9000).is_some());
     }
 
     /// Whether a folder cannot be made or a disk is full: nothing is kept, and that is told once.

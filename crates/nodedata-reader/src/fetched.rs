@@ -48,7 +48,7 @@ impl Fetched {
 
     /// Whether reading a range waits for nothing.
     pub(crate) fn has(&self, shard: &Shard, range: &Range<u64>) -> bool {
-        !shard.is_far() || self.0.get(&shard.idx).is_some_and(|(_, pieces)| pieces.get(range).is_some())
+        !shard.is_far() || self.0.get(&shard.idx).is_some_and(|(_, pieces)| pieces.has(range))
     }
 }
 
@@ -80,7 +80,10 @@ impl Split {
         };
         std::thread::scope(|scope| {
             for _ in 1..needs.shards.len().min(SHARDS_AT_ONCE) {
-                scope.spawn(work);
+                // Where the system has no more threads, this one does what is left.
+                if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    break;
+                }
             }
             work();
         });

@@ -172,6 +172,15 @@ impl Field {
 
     /// Bytes of one row, where its shape tells.
     pub fn row_bytes(&self) -> Option<u64> {
+        // Of pictures that nobody tells the size of there is no shape, and they are no scalars.
+        let is_told = match &self.info.form {
+            Form::Pictures(pictures) => pictures.rank.is_some(),
+            Form::Video(_) => !self.info.shape.is_empty(),
+            _ => true,
+        };
+        if !is_told {
+            return None;
+        }
         let length = |it: &i64| usize::try_from(*it).ok();
         let shape: Vec<usize> = self.info.shape.iter().map(length).collect::<Option<_>>()?;
         item_bytes(self.info.dtype, &shape).map(|it| it as u64)

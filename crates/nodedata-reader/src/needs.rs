@@ -51,6 +51,17 @@ impl Needs {
         self.shards.is_empty()
     }
 
+    /// These and others, in one round: what both need, or what lies near each other, is fetched once.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let mut all = Ranges::default();
+        for ShardNeeds { shard, ranges } in self.shards.into_iter().chain(other.shards) {
+            let (_, of_shard) = all.0.entry(shard.idx).or_insert_with(|| (shard, Vec::new()));
+            of_shard.extend(ranges);
+        }
+        all.finish()
+    }
+
     /// Ranges that are asked for.
     pub fn n_ranges(&self) -> usize {
         self.shards.iter().map(|it| it.ranges.len()).sum()

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 /// Ranges between which there is less than this are fetched as one: a request takes longer than the bytes.
 pub(crate) const GAP_BYTES: u64 = 256 << 10;
@@ -51,22 +51,35 @@ impl Pieces {
         {
             return Some(bytes.slice(at..end));
         }
-        self.copied(first, range)
+        // There is room for as much as is here, whatever a footer says of its length.
+        let mut n_bytes = 0_usize;
+        self.each_part(first, range, |it| n_bytes += it.len())?;
+        let mut all = Vec::<u8>::with_capacity(n_bytes);
+        self.each_part(first, range, |it| all.extend_from_slice(it))?;
+        Some(all.into())
     }
 
-    /// From a stretch on.
-    fn copied(&self, first: usize, range: &Range<u64>) -> Option<Bytes> {
-        let mut all = BytesMut::new();
+    /// Whether all bytes of a range are here.
+    pub(crate) fn has(&self, range: &Range<u64>) -> bool {
+        if range.end <= range.start {
+            return range.start == range.end;
+        }
+        let first = self.0.partition_point(|(start, _)| *start <= range.start).checked_sub(1);
+        first.and_then(|it| self.each_part(it, range, |_| {})).is_some()
+    }
+
+    /// Shows what a range consists of, from a stretch on; `None` where something is missing.
+    fn each_part(&self, first: usize, range: &Range<u64>, mut see: impl FnMut(&[u8])) -> Option<()> {
         let mut next = range.start;
         for (start, bytes) in self.0.get(first..)? {
             let at = usize::try_from(next.checked_sub(*start)?).ok()?;
             let left = usize::try_from(range.end - next).ok()?;
             let some = bytes.get(at..).filter(|it| !it.is_empty())?;
             let some = some.get(..left.min(some.len()))?;
-            all.extend_from_slice(some);
+            see(some);
             next += some.len() as u64;
             if next == range.end {
-                return Some(all.freeze());
+                return Some(());
             }
         }
         None
@@ -96,9 +109,11 @@ mod tests {
         for range in [10..20, 12..15, 20..30, 15..25, 10..30, 40..50, 45..45, 70..70] {
             let expected = file.slice(range.start as usize..range.end as usize);
             assert_eq!(pieces.get(&range), Some(expected), "{range:?}");
+            assert!(pieces.has(&range), "{range:?}");
         }
         for range in [0..5, 5..12, 25..31, 25..45, 30..40, 49..51, 60..70] {
             assert_eq!(pieces.get(&range), None, "{range:?}");
+            assert!(!pieces.has(&range), "{range:?}");
         }
         assert_eq!((Pieces::default().get(&(0..1)), pieces.n_bytes()), (None, 30));
     }

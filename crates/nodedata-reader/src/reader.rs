@@ -1,12 +1,11 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use nodedata_core::{Error, ErrorKind, Files, Locus, Result};
 use nodedata_dataset::{Dataset, EpisodeTable, QUARANTINE};
-use nodedata_io::PerProcess;
 use nodedata_registry::{
     B3, DatasetState, REVISION_FILE, Reference, Remote, Revision, TreeCache, record::RevisionManifest,
 };
@@ -37,6 +36,7 @@ struct Inner {
     manifest: B3,
     withdrawn: Option<String>,
     is_mapped: bool,
+    is_verified: bool,
     schema: Schema,
     excluded: Excluded,
     shards: Shards,
@@ -45,7 +45,8 @@ struct Inner {
     frames: VideoCache,
     /// Read at once: whoever is forked from this process has it too.
     table: EpisodeTable,
-    videos: PerProcess<Videos>,
+    /// Read when it is asked for first. No thread is a part of it: whoever is forked later has it too.
+    videos: OnceLock<Videos>,
 }
 
 impl Reader {
@@ -94,6 +95,7 @@ impl Reader {
             manifest: revision.digest(),
             withdrawn: entry.withdrawn.clone(),
             is_mapped: is_near,
+            is_verified: true,
             schema,
             excluded,
             ..Inner::of(dataset, table, places, cache)
@@ -223,6 +225,11 @@ impl Reader {
         self.0.is_mapped
     }
 
+    /// Whether all that is read is held against the digests that were published; a folder is read as it lies there.
+    pub fn is_verified(&self) -> bool {
+        self.0.is_verified
+    }
+
     /// Where it is, for people.
     pub(crate) fn label(&self) -> &str {
         &self.0.label
@@ -256,7 +263,12 @@ impl Reader {
     }
 
     pub(crate) fn videos(&self) -> Result<&Videos> {
-        self.0.videos.get_or_try(|| Videos::of(self.dataset())).map_err(|err| self.placed(err))
+        if let Some(videos) = self.0.videos.get() {
+            return Ok(videos);
+        }
+        // Read before its place is taken, which is done in a moment then: nobody who is forked meanwhile finds it half taken.
+        let videos = Videos::of(self.dataset()).map_err(|err| self.placed(err))?;
+        Ok(self.0.videos.get_or_init(|| videos))
     }
 
     /// Keys of the episodes of a split that are left out.
@@ -274,6 +286,7 @@ impl Inner {
             manifest: B3([0; 32]),
             withdrawn: None,
             is_mapped: true,
+            is_verified: false,
             schema: Schema::default(),
             excluded: Excluded::new(),
             shards: Shards::new(dataset, places),
@@ -281,7 +294,7 @@ impl Inner {
             pages: PageCache::default(),
             frames: VideoCache::default(),
             table,
-            videos: PerProcess::new(),
+            videos: OnceLock::new(),
         }
     }
 }

@@ -55,7 +55,7 @@ impl Shards {
             }
             Arc::clone(open.opening.entry(idx).or_default())
         };
-        let _passed = gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let _passed = pass(&gate);
         if let Some(shard) = self.lock().kept.get(&idx) {
             return Ok(shard);
         }
@@ -67,7 +67,8 @@ impl Shards {
         let mut open = self.lock();
         open.opening.remove(&idx);
         let shard = shard?;
-        open.kept.put(idx, Arc::clone(&shard), shard.held_bytes());
+        // One that alone is too large is kept all the same, alone: who reads it would open it for each step.
+        open.kept.put(idx, Arc::clone(&shard), shard.held_bytes().min(OPEN_BYTES));
         Ok(shard)
     }
 
@@ -93,7 +94,10 @@ impl Shards {
         };
         std::thread::scope(|scope| {
             for _ in 1..missing.len().min(OPENED_AT_ONCE) {
-                scope.spawn(work);
+                // Where the system has no more threads, this one does what is left.
+                if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    break;
+                }
             }
             work();
         });
@@ -105,5 +109,29 @@ impl Shards {
         let new = || Mutex::new(Open { kept: Lru::new(OPEN_BYTES), opening: BTreeMap::new() });
         // Nothing is half done when somebody panics: a shard is kept or it is not.
         self.open.get(new).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for whoever opens a shard. Not on a thread of a pool, which opens it as well: he may wait for the pool, to verify what he
+/// reads, and while a thread of a pool waits for the others it does work of theirs, such as reading the shard that it opens itself.
+fn pass(gate: &Mutex<()>) -> Option<MutexGuard<'_, ()>> {
+    match rayon::current_thread_index() {
+        None => Some(gate.lock().unwrap_or_else(PoisonError::into_inner)),
+        Some(_) => gate.try_lock().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_thread_of_a_pool_waits_for_somebody_who_opens_a_shard() {
+        let gate = Mutex::new(());
+        let held = pass(&gate);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert!(held.is_some() && pool.install(|| pass(&gate).is_none()));
+        drop(held);
+        assert!(pool.install(|| pass(&gate).is_some()));
     }
 }

@@ -90,13 +90,18 @@ impl Plan {
         self.n_places
     }
 
+    /// Whether several sources are mixed, or one as if it were several.
+    pub(crate) fn is_mixture(&self) -> bool {
+        self.mix.is_some()
+    }
+
     /// Why ranks that share the places in this way fetch some blocks more than once, where they do. The order is the same.
     pub fn fetches_more(&self, share: &Share) -> Option<String> {
         let world = share.world();
         if world == 1 {
             return None;
         }
-        if self.mix.is_some() {
+        if self.is_mixture() {
             return Some(format!("{world} ranks share the blocks of a mixture"));
         }
         let n_lanes = self.sources.first()?.lanes()?.lanes;

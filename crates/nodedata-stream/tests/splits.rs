@@ -5,8 +5,9 @@ mod published;
 
 use std::{fs, sync::Arc};
 
-use nodedata_core::ErrorKind;
-use nodedata_reader::{As, Data, FieldsRequest, Place};
+use nodedata_core::{ErrorKind, Silent};
+use nodedata_reader::{As, Data, FieldsRequest, Place, Reader};
+use nodedata_registry::{DatasetState, Revision, pull};
 use nodedata_stream::{
     DecodedCache, EngineOptions, OnError, OrderOptions, Pad, Selection, Share, Shuffle, Stream,
     StreamOptions, StreamPlan, Tail, Unit, Window,
@@ -116,6 +117,13 @@ fn blocks_are_fetched_once_where_they_fit() {
     stream.next_pass().unwrap();
     read_steps(&mut stream);
     assert!(stream.stats().n_fetches == 10 && fetched_bytes > 0);
+    // However many windows there are: what all of them need comes in one round, and none of it twice.
+    let window = |name: &str, offsets: [i64; 2]| (name.to_owned(), Window::of_steps(offsets).unwrap());
+    let windows = vec![window("rgb", [-1, 0]), window("action", [0, 1])];
+    let mut windowed = Stream::new(plan(&published, StreamOptions { windows, ..shuffled() }));
+    assert_eq!(windowed.by_ref().filter(Result::is_ok).count(), all_steps().len());
+    let stats = windowed.stats();
+    assert_eq!((stats.n_fetches, stats.fetched_bytes), (5, fetched_bytes));
     // Mapped: nothing is.
     let published = Published::near();
     let mut near = Stream::new(plan(&published, shuffled()));
@@ -186,6 +194,63 @@ fn a_cache_that_is_too_small_keeps_a_part() {
     }
     read_steps(&mut stream);
     assert_eq!(stream.stats().n_found, 20);
+}
+
+/// Such as of two splits that are read in turn, run after run.
+#[cfg(unix)]
+#[test]
+fn a_cache_that_is_in_use_is_not_given_away() {
+    let published = Published::near();
+    let cache = tempfile::tempdir().unwrap();
+    let n_steps = all_steps().len() as u64;
+    // Its head, and all pictures with their marks.
+    let max_bytes = 4096 + n_steps * (6 * 8 * 3 + 16);
+    let options = |resize: Vec<(String, [u32; 2])>| {
+        let decoded_cache = Some(DecodedCache { folder: Some(cache.path().to_owned()), max_bytes });
+        let fields = FieldsRequest { resize, ..FieldsRequest::default() };
+        StreamOptions { decoded_cache, fields, ..shuffled() }
+    };
+    let mut first = Stream::new(plan(&published, options(Vec::new())));
+    read_steps(&mut first);
+    // There is no room for anything else.
+    let small = vec![("rgb".to_owned(), [3, 4])];
+    let mut other = Stream::new(plan(&published, options(small)));
+    for _ in 0..2 {
+        assert!(other.by_ref().all(|it| it.is_ok()));
+        other.next_pass().unwrap();
+    }
+    assert_eq!(other.stats().n_found, 0);
+    let mut later = Stream::new(plan(&published, options(Vec::new())));
+    read_steps(&mut later);
+    assert_eq!(later.stats().n_found, n_steps);
+}
+
+#[test]
+fn what_a_folder_holds_is_kept_for_the_folder_alone() {
+    let published = Published::near();
+    let dataset = "acme/places".parse().unwrap();
+    let state = DatasetState::open(&*published.remote, &dataset).unwrap();
+    let revision = Revision::open(&published.remote, &dataset, state.head().unwrap()).unwrap();
+    let out = published.folder.path().join("pulled");
+    pull(&revision, &out, false, &Silent).unwrap();
+    let pulled = Reader::of_folder(&out).unwrap().split("train", "steps").unwrap();
+    assert_eq!(pulled.reader().manifest_digest(), published.split().reader().manifest_digest());
+    let cache = tempfile::tempdir().unwrap();
+    let options = || {
+        let decoded_cache = DecodedCache { folder: Some(cache.path().to_owned()), max_bytes: 1 << 20 };
+        StreamOptions { decoded_cache: Some(decoded_cache), ..shuffled() }
+    };
+    let share = Share::new(0, 1, 1, Tail::Drop).unwrap();
+    let of_folder = StreamPlan::new(vec![(pulled, options())], None, share, engine()).unwrap();
+    let mut stream = Stream::new(of_folder);
+    read_steps(&mut stream);
+    stream.next_pass().unwrap();
+    read_steps(&mut stream);
+    assert_eq!(stream.stats().n_found, all_steps().len() as u64);
+    // Nobody has held the folder against what was published.
+    let mut stream = Stream::new(plan(&published, options()));
+    read_steps(&mut stream);
+    assert_eq!(stream.stats().n_found, 0);
 }
 
 #[test]

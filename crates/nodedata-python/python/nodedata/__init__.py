@@ -84,15 +84,19 @@ def inspect(src: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], **op
     return dict(_native.inspect(_sources(src), options))
 
 
-def run(pipeline: str | os.PathLike[str], progress: Progress | None = None) -> dict[str, Any]:
+def run(pipeline: str | os.PathLike[str], progress: Progress | None = None, **options: Any) -> dict[str, Any]:
     """Runs a pipeline file, and returns the report. ``progress`` is called with a dict of counts; when it returns ``False`` the run
-    stops (`InterruptedRun`), and a later one goes on from there."""
-    return dict(_native.run(os.fspath(pipeline), progress))
+    stops (`InterruptedRun`), and a later one goes on from there.
+
+    ``options`` are flags of ``node-data run``: ``out="dataset"``, ``set=["name=value"]``, ``overwrite=True``, ``threads=4``, and
+    ``dry_run=True``, which says what would be done.
+    """
+    return dict(_native.run(os.fspath(pipeline), progress, **options))
 
 
-def validate(path: str | os.PathLike[str], deep: bool = False) -> dict[str, Any]:
+def validate(path: str | os.PathLike[str], deep: bool = False, progress: Progress | None = None) -> dict[str, Any]:
     """Checks a dataset's folder against its manifest; with ``deep`` every row and picture too."""
-    return dict(_native.validate(os.fspath(path), deep))
+    return dict(_native.validate(os.fspath(path), deep, progress))
 
 
 def build_info() -> dict[str, Any]:

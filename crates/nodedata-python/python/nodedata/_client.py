@@ -223,7 +223,8 @@ class Datasets:
           ``threads`` that decode (all cores), coded bytes fetched ahead, decoded bytes that are ready, the largest sample, decoded
           groups of video that are kept, and with ``decoded_cache`` decoded frames on disk. ``cache``: as for ``open``.
 
-        ``on_error="skip"`` leaves damaged samples out and counts them in ``stats()``. ``layout="chw"`` puts channels first.
+        ``on_error="skip"`` leaves damaged samples out and counts them in ``stats()``; ranks may then end with fewer samples than
+        others. ``layout="chw"`` puts channels first.
         ``style="lerobot"`` hands out LeRobot's items, with ``delta_timestamps`` as it takes them.
         """
         request = Request.of(
@@ -270,9 +271,11 @@ class Datasets:
         """Reads a revision and holds every byte against its digest, or with ``sample=0`` looks only whether all of them are there."""
         return dict(self._native.verify(ref, sample))
 
-    def pull(self, ref: str, out: str | os.PathLike[str], overwrite: bool = False) -> dict[str, Any]:
-        """Brings all files of a revision to a folder, which appears in one step."""
-        return dict(self._native.pull(ref, os.fspath(out), overwrite))
+    def pull(
+        self, ref: str, out: str | os.PathLike[str], overwrite: bool = False, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Brings all files of a revision to a folder, which appears in one step. ``progress``: as for ``upload``."""
+        return dict(self._native.pull(ref, os.fspath(out), overwrite, progress))
 
 
 def _datasets_of(location: str, author: str) -> Datasets:

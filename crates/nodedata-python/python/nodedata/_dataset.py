@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,10 +173,15 @@ class Dataset:
         registry, own = self._published("verified")
         return dict(registry.verify(own, sample))
 
-    def pull(self, out: str | os.PathLike[str], overwrite: bool = False) -> dict[str, Any]:
-        """Brings all files to a folder, which appears in one step."""
+    def pull(
+        self,
+        out: str | os.PathLike[str],
+        overwrite: bool = False,
+        progress: Callable[[dict[str, Any]], bool | None] | None = None,
+    ) -> dict[str, Any]:
+        """Brings all files to a folder, which appears in one step. ``progress``: as for ``datasets.upload``."""
         registry, own = self._published("pulled")
-        return dict(registry.pull(own, os.fspath(out), overwrite))
+        return dict(registry.pull(own, os.fspath(out), overwrite, progress))
 
     def _published(self, what: str) -> tuple[Any, str]:
         """The registry, and what the revision is called there."""

@@ -73,11 +73,10 @@ class Request:
         keywords["episodes"] = _episodes(keywords.get("episodes"))
         request = cls(**keywords)
         request._check()
-        if request.window is not None:
-            # Iterators would be empty the second time, and streams are pickled.
-            window = {name: it if isinstance(it, str) else list(it) for name, it in request.window.items()}
-            request = dataclasses.replace(request, window=window)
-        return request
+        # Iterators would be empty the second time, and streams are pickled.
+        return dataclasses.replace(
+            request, window=_listed(request.window), delta_timestamps=_listed(request.delta_timestamps)
+        )
 
     def _check(self) -> None:
         if self.delta_timestamps is not None and self.style != "lerobot":
@@ -144,6 +143,13 @@ class Request:
         layout = self.layout or ("chw" if self.style == "lerobot" else "hwc")
         style = _lerobot.Style(split, self.fields) if self.style == "lerobot" else None
         return Finish(split.features, self.is_step, windows, layout, style)
+
+
+def _listed(window: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Windows whose distances may be gone through more than once."""
+    if window is None:
+        return None
+    return {name: it if isinstance(it, str) else list(it) for name, it in window.items()}
 
 
 def _fields(fields: Any) -> list[str] | dict[str, str] | None:

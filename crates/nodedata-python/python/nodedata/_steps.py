@@ -38,7 +38,7 @@ class Steps(Sequence[Any]):
         self._is_coded = {it: features[it]["media"] in ("image", "depth", "video", "audio") for it in self._how}
         self._features = features
         self._number(np.asarray(self._native.lengths, dtype=np.int64))
-        self._threads = request.threads or os.cpu_count() or 1
+        self._threads = request.threads or _n_cores()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Steps, (self.dataset, self.name, self.stream, self._request)
@@ -163,6 +163,13 @@ class Steps(Sequence[Any]):
                     for it, (start, stop) in zip(parts, stretch, strict=True)
                 ]
                 valid[name] = np.concatenate(told)[rows]
+
+
+def _n_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _how(wanted: Any, features: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

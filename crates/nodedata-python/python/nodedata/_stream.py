@@ -85,37 +85,31 @@ class Stream(Iterator[Any]):
         state: str | None = None,
     ) -> None:
         self._sources, self._mix, self._share = sources, mix, share or Share()
-        self._saved, self._is_over = state, False
-        # Mistakes are told here, not at the first sample.
+        self._is_over = False
+        # For `__del__`, where the rest fails.
         self._native: Any = None
-        self._live()
-
-    def _live(self) -> Any:
-        """The native stream, made anew after it was closed."""
-        if self._native is None:
-            splits = [it.opened() for it in self._sources]
-            options = [it.request.options(split) for it, split in zip(self._sources, splits, strict=True)]
-            epoch = None if self._mix is not None else self._sources[0].request.epoch
-            sources = list(zip(splits, options, strict=True))
-            native = _native.Stream(sources, self._mix, epoch=epoch, **self._share.keywords())
-            self._finish = [it.finish(split) for it, split in zip(self._sources, splits, strict=True)]
-            if self._saved is not None:
-                native.load_state(self._saved)
-            self._native = native
-        return self._native
+        # Mistakes are told here, not at the first sample.
+        splits = [it.opened() for it in sources]
+        options = [it.request.options(split) for it, split in zip(sources, splits, strict=True)]
+        epoch = None if mix is not None else sources[0].request.epoch
+        given = list(zip(splits, options, strict=True))
+        native = _native.Stream(given, mix, epoch=epoch, **self._share.keywords())
+        self._finish = [it.finish(split) for it, split in zip(sources, splits, strict=True)]
+        if state is not None:
+            native.load_state(state)
+        self._native = native
 
     def __iter__(self) -> Stream:
         if self._is_over:
-            self._live().next_pass()
+            self._native.next_pass()
             self._is_over = False
         return self
 
     def __next__(self) -> Any:
         if self._is_over:
             raise StopIteration
-        native = self._live()
         try:
-            raw = next(native)
+            raw = next(self._native)
         except StopIteration:
             self._is_over = True
             raise
@@ -126,31 +120,26 @@ class Stream(Iterator[Any]):
 
     def __len__(self) -> int:
         """Samples of this pass that are left for this rank."""
-        return int(self._live().n_left())
+        return int(self._native.n_left())
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream stands: less than 1 KB for each source, to be kept as JSON. It says nothing of ranks, workers or batches,
         so that it goes on with any others. What was read ahead is not in it: it counts what was handed out."""
-        text = self._saved if self._native is None else self._native.state()
-        return json.loads(text or self._live().state())  # type: ignore[no-any-return]
+        return json.loads(self._native.state())  # type: ignore[no-any-return]
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from a state. One of another manifest, another split or another order is a `StateMismatchError`."""
-        native = self._live()
-        native.load_state(json.dumps(state))
+        self._native.load_state(json.dumps(state))
         # A state of the end of an epoch goes on with the next one.
-        self._is_over = native.n_left() == 0
+        self._is_over = self._native.n_left() == 0
 
     def stats(self) -> dict[str, Any]:
         """What was delivered, fetched, decoded and waited for so far, and which samples ``on_error="skip"`` left out."""
-        return dict(self._live().stats())
+        return dict(self._native.stats())
 
     def close(self) -> None:
         """Ends the threads. The stream keeps its place: used again it starts them anew."""
-        if self._native is not None:
-            self._saved = self._native.state()
-            self._native.close()
-            self._native = None
+        self._native.close()
 
     def __enter__(self) -> Stream:
         return self
@@ -167,8 +156,7 @@ class Stream(Iterator[Any]):
                 self._native.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = self._saved if self._native is None else self._native.state()
-        return _resumed, (self._sources, self._mix, self._share, state, self._is_over)
+        return _resumed, (self._sources, self._mix, self._share, self._native.state(), self._is_over)
 
     def __repr__(self) -> str:
         told = ", ".join(f"{it.dataset.name}/{it.split}" for it in self._sources)
@@ -220,7 +208,6 @@ class Stream(Iterator[Any]):
         made._is_over = self._is_over
         return made
 
-
     def _of_epoch(self, epoch: int) -> Stream:
         """The same stream from the beginning of an epoch."""
         sources = tuple(
@@ -228,9 +215,14 @@ class Stream(Iterator[Any]):
         )
         return Stream(sources, self._mix, self._share)
 
+    def _ragged(self) -> frozenset[str]:
+        """Fields whose values differ in length from step to step, of any source."""
+        features = [it for source in self._sources for it in source.opened().features]
+        return frozenset(it["name"] for it in features if it["media"] in (None, "audio") and -1 in it["shape"])
+
 
 def _resumed(
-    sources: tuple[Source, ...], mix: Mapping[str, Any] | None, share: Share, state: str | None, is_over: bool
+    sources: tuple[Source, ...], mix: Mapping[str, Any] | None, share: Share, state: str, is_over: bool
 ) -> Stream:
     stream = Stream(sources, mix, share, state)
     stream._is_over = is_over

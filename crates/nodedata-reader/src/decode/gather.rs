@@ -41,9 +41,16 @@ impl Gathered {
     /// Adds rows of a block.
     ///
     /// # Errors
-    /// `Corrupt` when it has no such rows.
+    /// `Corrupt` when it has no such rows; `SchemaMismatch` when its values are of another type or shape.
     pub(super) fn append(&mut self, block: &Block, rows: Range<usize>) -> Result<()> {
         let fewer = || Error::new(ErrorKind::Corrupt, "the page has fewer rows than the index says");
+        // Splits may be of several minds about a column, whose pages they share: bytes of another type are no values of this one.
+        let tensors = tensor_of(&self.data).zip(tensor_of(&block.data));
+        if let Some((mine, _)) = tensors.filter(|(a, b)| (a.dtype, &a.shape) != (b.dtype, &b.shape)) {
+            let message = format!("the values of this shard are no {} of {:?}", mine.dtype, mine.shape);
+            return Err(Error::new(ErrorKind::SchemaMismatch, message)
+                .with_hint("leave the field out, or publish the shards with one schema"));
+        }
         match (&mut self.data, &block.data) {
             (Data::Tensor(mine), Data::Tensor(theirs)) => {
                 let row_bytes = theirs.row_bytes().unwrap_or(0);
@@ -84,6 +91,15 @@ impl Gathered {
     }
 }
 
+/// Where numbers are.
+fn tensor_of(data: &Data) -> Option<&Tensor> {
+    match data {
+        Data::Tensor(tensor) => Some(tensor),
+        Data::Ragged(ragged) => Some(&ragged.values),
+        Data::Text(_) | Data::Bytes(_) => None,
+    }
+}
+
 fn append_ragged(mine: &mut Ragged, theirs: &Ragged, rows: &Range<usize>) -> Option<()> {
     let offsets = theirs.offsets.get(rows.start..rows.end + 1)?;
     let (first, last) = (*offsets.first()?, *offsets.last()?);
@@ -93,4 +109,30 @@ fn append_ragged(mine: &mut Ragged, theirs: &Ragged, rows: &Range<usize>) -> Opt
     let base = *mine.offsets.last()?;
     mine.offsets.extend(offsets.iter().skip(1).map(|it| base + (it - first)));
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use nodedata_core::DType;
+
+    use super::*;
+
+    /// What is kept of a page may have been read by somebody to whom its column is of another type.
+    #[test]
+    fn values_of_another_type_are_not_taken_for_ones_of_this() {
+        let tensor = |dtype, shape: &[usize], bytes| Tensor { dtype, shape: shape.to_vec(), bytes };
+        let gathered = |data| Gathered { data, valid: Vec::new(), n_rows: 0 };
+        let block = |data| Block { data, valid: None };
+        let mut mine = gathered(Data::Tensor(tensor(DType::Int32, &[], Vec::new())));
+        mine.append(&block(Data::Tensor(tensor(DType::Int32, &[], vec![7; 8]))), 0..2).unwrap();
+        let theirs = block(Data::Tensor(tensor(DType::Int64, &[], vec![7; 16])));
+        assert_eq!(mine.append(&theirs, 0..2).unwrap_err().kind(), ErrorKind::SchemaMismatch);
+        assert_eq!(mine.finish(2).unwrap().data, Data::Tensor(tensor(DType::Int32, &[], vec![7; 8])));
+
+        let ragged = |shape: &[usize]| {
+            Data::Ragged(Ragged { values: tensor(DType::UInt8, shape, vec![7; 4]), offsets: vec![0, 2] })
+        };
+        let err = gathered(ragged(&[2])).append(&block(ragged(&[1])), 0..1).unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::SchemaMismatch);
+    }
 }

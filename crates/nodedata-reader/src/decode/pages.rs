@@ -60,7 +60,7 @@ impl Decoding<'_> {
         if let Some(block) = pages.get(&key) {
             return Ok((block, of_page.start));
         }
-        if place.unpacked_bytes() <= PAGE_BYTES_MAX
+        if decoded_bytes(place.unpacked_bytes(), of_page.end - of_page.start, field) <= PAGE_BYTES_MAX
             && let Ok(block) = self.decoded(shard, column, place, of_page.clone(), field)
         {
             let block = Arc::new(block);
@@ -113,6 +113,11 @@ struct InShard {
     err: Error,
 }
 
+/// Bytes of a page once it is decoded. Values that come again and again take little room in it, and as much as others behind it.
+fn decoded_bytes(unpacked_bytes: u64, n_rows: u64, field: &Field) -> u64 {
+    field.row_bytes().map_or(0, |it| it.saturating_mul(n_rows)).max(unpacked_bytes)
+}
+
 /// Type of a value as it is stored: JSON is made of those of any type.
 fn stored_dtype(field: &Field) -> DType {
     if field.info.form == Form::Json { field.info.feature.stored_dtype() } else { field.info.dtype }
@@ -120,4 +125,25 @@ fn stored_dtype(field: &Field) -> DType {
 
 fn too_many() -> Error {
     Error::new(ErrorKind::Limit, "the page has more rows than memory can have")
+}
+
+#[cfg(test)]
+mod tests {
+    use nodedata_core::{Dim, Feature};
+
+    use super::*;
+    use crate::{As, FeatureInfo, split::Beside};
+
+    #[test]
+    fn what_takes_little_room_in_a_page_may_be_large() {
+        let field = |dims: &[Dim]| {
+            let beside = Beside { columns: &[], has_video: false };
+            let info = FeatureInfo::new(Feature::new("x", DType::Float32, dims.to_vec()), None, &beside);
+            Field { info, read_as: As::Decoded, resize: None }
+        };
+        assert_eq!(decoded_bytes(1000, 100, &field(&[Dim::Fixed(512)])), 100 * 512 * 4);
+        assert_eq!(decoded_bytes(1000, 100, &field(&[])), 1000);
+        assert_eq!(decoded_bytes(1000, 100, &field(&[Dim::Variable])), 1000);
+        assert_eq!(decoded_bytes(1000, u64::MAX, &field(&[])), u64::MAX);
+    }
 }

@@ -22,6 +22,9 @@ use crate::{
 /// Above this, room is asked for before it is taken, because it may not be there.
 const LARGE_BYTES: usize = 64 << 20;
 
+/// Pictures that stand for a list of them that is not there.
+const LISTED_MAX: usize = 1 << 16;
+
 /// What each thread works with.
 #[derive(Default)]
 pub(super) struct Scratch {
@@ -38,7 +41,7 @@ impl Decoding<'_> {
             _ => fixed_dims(&form.lists),
         };
         let is_ragged = form.lists.first() == Some(&Dim::Variable);
-        let per_item: usize = lists.iter().product();
+        let per_item = lists.iter().try_fold(1usize, |n, it| n.checked_mul(*it)).unwrap_or(usize::MAX);
         let items = self.items(field, &rows, per_item, is_ragged)?;
         let at = |idx: usize, err| self.placed_at_row(err, items.get(idx).map(|it| it.0), field);
         let from = match form.shape {
@@ -84,7 +87,15 @@ impl Decoding<'_> {
         for row in rows {
             let n_found = row.items.len();
             match (row.is_valid, is_ragged) {
-                (false, false) => items.extend(std::iter::repeat_n((row, None), n)),
+                (false, false) => {
+                    // A schema may tell any number.
+                    if LISTED_MAX < n {
+                        let message = format!("a list of {n} pictures is more than can be read");
+                        let err = Error::new(ErrorKind::Limit, message);
+                        return Err(self.placed_at_row(err, Some(row), field));
+                    }
+                    items.extend(std::iter::repeat_n((row, None), n));
+                }
                 (false, true) => {}
                 (true, _) if n_found == n || (is_ragged && n_found.is_multiple_of(n)) => {
                     items.extend(row.items.iter().map(|it| (row, it.as_ref())));
@@ -193,6 +204,11 @@ impl Job {
         }
         let is_like = own.channels == self.to.channels && own.dtype == self.to.dtype;
         let Some(resampling) = self.resampling.filter(|_| is_like) else {
+            if self.from.is_none() {
+                let message = format!("pictures of {own} are no tensor with the first one's {}", self.to);
+                return Err(Error::new(ErrorKind::SchemaMismatch, message)
+                    .with_hint("resize this feature, read one step at a time, or read it as coded bytes"));
+            }
             // That says what is wrong.
             return decode(&self.to, target);
         };

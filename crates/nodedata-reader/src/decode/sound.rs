@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     fields::Field,
-    rows::{Data, Ragged, Tensor, element_bytes},
+    rows::{Data, Ragged, Tensor, item_bytes, room},
 };
 
 /// Samples of a clip, of all channels together: an hour and a half of 48 kHz in stereo.
@@ -32,19 +32,27 @@ impl Decoding<'_> {
             let before = offsets.last().copied().unwrap_or(0);
             let n_new = match &clip {
                 Some(clip) => {
-                    channels = Some(clip.channels as usize);
+                    if channels.is_none() {
+                        // Those before it are silent, and now it is known in how many channels.
+                        let n_silent = offsets.len() - 1;
+                        channels = Some(clip.channels as usize);
+                        silence(n_silent, [n_samples, channels], dtype, &mut bytes)
+                            .map_err(|err| self.placed_at_row(err, Some(row), field))?;
+                    }
                     put(clip, dtype, &mut bytes);
                     clip.n_samples()
                 }
-                // Silence, where all have as many samples.
                 None => {
-                    let n_values = n_samples.zip(channels).map_or(0, |(a, b)| a.saturating_mul(b));
-                    let width = element_bytes(dtype).unwrap_or(0);
-                    bytes.resize(bytes.len() + n_values.min(VALUES_MAX) * width, 0);
+                    silence(1, [n_samples, channels], dtype, &mut bytes)
+                        .map_err(|err| self.placed_at_row(err, Some(row), field))?;
                     n_samples.unwrap_or(0)
                 }
             };
             offsets.push(before + n_new as u64);
+        }
+        if channels.is_none() {
+            silence(rows.len(), [n_samples, Some(1)], dtype, &mut bytes)
+                .map_err(|err| self.placed_at_row(err, rows.first(), field))?;
         }
         let channels = channels.unwrap_or(1);
         let valid = valid_of(&rows);
@@ -99,6 +107,23 @@ impl Decoding<'_> {
         }
         Ok(Some(clip))
     }
+}
+
+/// So many clips of silence, where all clips have as many samples; nothing as long as nobody knows how many channels they have.
+///
+/// # Errors
+/// `Limit` when there is no room for them.
+fn silence(n_clips: usize, sizes: [Option<usize>; 2], dtype: DType, bytes: &mut Vec<u8>) -> Result<()> {
+    let [Some(n_samples), Some(n_channels)] = sizes else { return Ok(()) };
+    let one = item_bytes(dtype, &[n_samples, n_channels]);
+    let n_bytes = one.and_then(|it| it.checked_mul(n_clips)).and_then(|it| it.checked_add(bytes.len()));
+    if bytes.is_empty() {
+        *bytes = room(n_bytes)?;
+    } else {
+        drop(room(n_bytes)?);
+    }
+    bytes.resize(n_bytes.unwrap_or(0), 0);
+    Ok(())
 }
 
 /// Samples in their own width.

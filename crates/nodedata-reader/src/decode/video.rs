@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     fields::Field,
-    rows::{Data, Tensor},
+    rows::{Data, Tensor, item_bytes},
     split::{DepthFacts, Group, VideoForm, dims_of},
     video_cache::FrameKey,
 };
@@ -51,7 +51,7 @@ impl Decoding<'_> {
                 }
             }
         }
-        Ok(target.finish())
+        target.finish()
     }
 
     /// The frames of a group that are wanted: those that are kept, and the rest decoded.
@@ -283,6 +283,16 @@ impl<'a> Target<'a> {
             let message = "frames of distances have one channel of 16 bits, and these have not";
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
+        let is_told = |idx: usize, side: u32| {
+            let told = self.field.info.shape.get(idx).and_then(|it| u32::try_from(*it).ok());
+            told.is_none_or(|it| it == side)
+        };
+        if self.field.resize.is_none() && !(is_told(0, from.height) && is_told(1, from.width)) {
+            let told = &self.field.info.shape;
+            let message = format!("the video frame is {from}, and the schema says {told:?}");
+            return Err(Error::new(ErrorKind::SchemaMismatch, message)
+                .with_hint("resize this feature, or read it as coded bytes"));
+        }
         let to = self.field.resize.map_or(from, |[height, width]| ImageShape { height, width, ..from });
         let dtype = if self.depth.is_some() { DType::Float32 } else { to.dtype };
         let widened = if self.depth.is_some() { 2 } else { 1 };
@@ -291,17 +301,28 @@ impl<'a> Target<'a> {
         Ok(Open { from, to, dtype, row_bytes: row_bytes.unwrap_or(0), bytes })
     }
 
-    fn finish(self) -> (Data, Option<Vec<bool>>) {
+    fn finish(self) -> Result<(Data, Option<Vec<bool>>)> {
         let has_null = self.valid.iter().any(|it| !it);
+        let told = &self.field.info.shape;
         let tensor = match self.open {
-            Some(open) => Tensor { dtype: open.dtype, shape: dims_of(&open.to, None), bytes: open.bytes },
-            // No row has a frame, and nothing else tells how large they would be.
+            Some(open) => {
+                let rank = (told.get(2) == Some(&1)).then_some(3);
+                Tensor { dtype: open.dtype, shape: dims_of(&open.to, rank), bytes: open.bytes }
+            }
+            // No row has a frame: only what is told says how large they would be.
             None => {
-                let n_dims = self.field.info.shape.len();
-                Tensor { dtype: self.field.info.dtype, shape: vec![0; n_dims], bytes: Vec::new() }
+                let dtype = self.field.info.dtype;
+                let sides = told.iter().map(|it| usize::try_from(*it).ok()).collect::<Option<Vec<usize>>>();
+                match sides.filter(|it| !it.is_empty()) {
+                    Some(shape) => {
+                        let n_bytes = item_bytes(dtype, &shape).and_then(|it| it.checked_mul(self.n_rows));
+                        Tensor { dtype, shape, bytes: zeros(n_bytes)? }
+                    }
+                    None => Tensor { dtype, shape: vec![0; told.len()], bytes: Vec::new() },
+                }
             }
         };
-        (Data::Tensor(tensor), has_null.then_some(self.valid))
+        Ok((Data::Tensor(tensor), has_null.then_some(self.valid)))
     }
 }
 
@@ -358,7 +379,7 @@ mod tests {
         let Form::Video(form) = &field.info.form else { panic!("{:?}", field.info) };
         let mut target = Target::new(frames.len(), field, form.depth.as_ref())?;
         frames.iter().try_for_each(|it| target.put(it.as_ref()))?;
-        let (data, valid) = target.finish();
+        let (data, valid) = target.finish()?;
         let Data::Tensor(tensor) = data else { panic!("frames are a tensor") };
         Ok((tensor, valid))
     }
@@ -402,6 +423,23 @@ mod tests {
         let mut resized = vec![0; 18];
         Resize::new(from, [2, 3], resampling(&from)).unwrap().resize(&expected, &mut resized).unwrap();
         assert_eq!(tensor.bytes, resized);
+    }
+
+    /// Whether there is one or none: a sample is of the shape that is told.
+    #[test]
+    fn frames_are_of_the_shape_that_is_told() {
+        let mut field = field("{}", None);
+        field.info.shape = vec![4, 6, 1];
+        let (tensor, valid) = put(&field, &[Some(gray(8)), None]).unwrap();
+        assert_eq!((tensor.shape.as_slice(), valid), (&[4, 6, 1][..], Some(vec![true, false])));
+        field.info.shape = vec![4, 6, 3];
+        let (tensor, valid) = put(&field, &[None, None]).unwrap();
+        assert_eq!((tensor.shape.as_slice(), valid), (&[4, 6, 3][..], Some(vec![false, false])));
+        assert_eq!(tensor.bytes, [0; 2 * 72]);
+        field.info.shape = vec![4, 8, 3];
+        assert_eq!(put(&field, &[Some(gray(8))]).unwrap_err().kind(), ErrorKind::SchemaMismatch);
+        field.info.shape = vec![-1, 6, 3];
+        assert_eq!(put(&field, &[Some(gray(8))]).unwrap().0.shape, [4, 6, 3]);
     }
 
     #[test]

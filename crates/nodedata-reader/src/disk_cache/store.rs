@@ -52,11 +52,13 @@ impl Store {
             .map_err(|err| io_error("cannot make the folder of the cache", &self.folder, err))
     }
 
-    /// What is kept, where it has that length.
+    /// What is kept, where it has that length. What has another goes, so that it can be put there anew: nothing is flushed, and where
+    /// the power failed there may be names of files without their bytes.
     pub(super) fn get(&self, blob: &B3, what: Kept, n_bytes: u64) -> Option<Bytes> {
         let mut file = OpenOptions::new().read(true).open(self.path(blob, what)).ok()?;
         let found = file.metadata().ok()?;
         if found.len() != n_bytes {
+            self.remove(blob, what);
             return None;
         }
         let mut bytes = Vec::new();
@@ -122,8 +124,9 @@ impl Store {
     fn make_room(&self) -> u64 {
         let mut found = Vec::new();
         let mut folders = Vec::new();
-        for first in entries(&self.folder) {
-            for home in entries(&first) {
+        // Whatever else somebody has in such a folder is none of the cache's.
+        for first in entries(&self.folder).into_iter().filter(|it| is_hex(it, 2)) {
+            for home in entries(&first).into_iter().filter(|it| is_hex(it, 64)) {
                 found.extend(entries(&home).into_iter().filter_map(found_at));
                 folders.push(home);
             }
@@ -185,6 +188,12 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries.flatten().map(|it| it.path()).collect()
+}
+
+/// Whether the name of a folder is so many digits of a digest.
+fn is_hex(path: &Path, n_digits: usize) -> bool {
+    let name = path.file_name().map(std::ffi::OsStr::as_encoded_bytes).unwrap_or_default();
+    name.len() == n_digits && name.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn found_at(path: PathBuf) -> Option<Found> {

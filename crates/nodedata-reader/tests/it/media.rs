@@ -178,7 +178,9 @@ fn a_picture_of_another_size_is_told_with_its_place() {
     let (_folder, split) = opened(&made(Some(told(DType::UInt8, &[0, 0, 3], "jpeg"))));
     assert_eq!(split.features()[1].shape, [-1, -1, 3]);
     assert_eq!(tensor(&read(&split, &FieldsRequest::named(["rgb"]), 2..3).unwrap()).shape, [48, 64, 3]);
-    assert!(read(&split, &FieldsRequest::named(["rgb"]), 0..4).is_err());
+    let err = read(&split, &FieldsRequest::named(["rgb"]), 0..4).unwrap_err();
+    assert_eq!((err.kind(), Place::of(&err).unwrap().row), (ErrorKind::SchemaMismatch, Some(2)));
+    assert!(!err.chain().contains("schema"), "it says nothing: {}", err.chain());
     let small = FieldsRequest { resize: vec![("rgb".to_owned(), [24, 32])], ..FieldsRequest::default() };
     let rows = read(&split, &small, 0..4).unwrap();
     let all = [jpeg(0), jpeg(1), other, jpeg(3)];
@@ -187,6 +189,11 @@ fn a_picture_of_another_size_is_told_with_its_place() {
         .flat_map(|it| resized(&decode_image(it).unwrap(), [24, 32], Resampling::Triangle))
         .collect();
     assert!(tensor(&rows).bytes == expected);
+    // Nor is anything known of their sizes where nobody has told even how many dimensions there are.
+    let (_folder, split) = opened(&made(None));
+    let fields = split.fields(&FieldsRequest::named(["rgb"])).unwrap();
+    assert_eq!((fields.get("rgb").unwrap().row_bytes(), fields.row_bytes()), (None, 0));
+    assert_eq!(tensor(&read(&split, &FieldsRequest::named(["rgb"]), 0..2).unwrap()).shape, [96, 128, 3]);
 }
 
 #[test]
@@ -275,6 +282,25 @@ fn clips_become_samples() {
         [1, 3, 2].iter().flat_map(|n| samples(*n)).flat_map(|it| it.to_le_bytes()).collect();
     assert_eq!(values.bytes, expected);
     assert_eq!(rows.columns[0].valid, Some(vec![true, true, true, false]));
+}
+
+/// How many channels clips of one length have, only one of them tells; those before it are as long as it is.
+#[test]
+fn a_clip_that_is_missing_is_silence() {
+    let feature = coded("sound", DType::Int16, "flac");
+    let samples: Vec<i16> = (0..200).map(|it| it * 7 - 300).collect();
+    let clip = wav_to_flac(&wav(&samples)).unwrap();
+    let column = media(&feature, vec![None, Some(clip), None]);
+    let (_folder, split) =
+        opened(&one_column(feature, column, Some(told(DType::Int16, &[100, 0], "flac"))));
+    let rows = read(&split, &FieldsRequest::default(), 0..3).unwrap();
+    let mut expected = vec![0; 400];
+    expected.extend(samples.iter().flat_map(|it| it.to_le_bytes()));
+    expected.resize(1200, 0);
+    assert_eq!(tensor(&rows), &Tensor { dtype: DType::Int16, shape: vec![100, 2], bytes: expected });
+    assert_eq!(rows.columns[0].valid, Some(vec![false, true, false]));
+    let rows = read(&split, &FieldsRequest::default(), 2..3).unwrap();
+    assert_eq!((tensor(&rows).shape.as_slice(), tensor(&rows).bytes.len()), (&[100, 1][..], 200));
 }
 
 #[test]

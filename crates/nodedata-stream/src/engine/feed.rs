@@ -3,7 +3,7 @@ use std::{fmt, ops::Range, sync::Arc};
 use nodedata_core::{Locus, Result};
 use nodedata_reader::{Rows, VideoCache};
 
-use crate::engine::lines::Lines;
+use crate::engine::lines::Line;
 
 /// Steps of an episode, of the fields of one part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,15 +21,20 @@ pub(crate) trait Feed: fmt::Debug + Send + Sync {
     /// All rows, where nothing need be fetched because the source is mapped.
     fn at_hand(&self) -> Option<Arc<dyn Portion>>;
 
-    /// Brings what these steps need. Ranges of the store are asked for through `lines`.
+    /// Brings what these steps need. Ranges of the store are asked for through `line`.
     ///
     /// # Errors
     /// Those of the store and of what it brings, for any of the steps.
-    fn fetch(&self, wanted: &[Wanted], lines: &Lines) -> Result<Arc<dyn Portion>>;
+    fn fetch(&self, wanted: &[Wanted], line: Line<'_>) -> Result<Arc<dyn Portion>>;
 
     /// Decoded rows that were found in a cache so far.
     fn n_found(&self) -> u64 {
         0
+    }
+
+    /// Why no more of them are kept there.
+    fn cache_failure(&self) -> Option<String> {
+        None
     }
 
     /// Where a step is, for errors that do not know.

@@ -29,7 +29,8 @@ pub struct StreamOptions {
 pub struct DecodedCache {
     /// The folder; `None` for `nodedata/decoded` of the user's cache folder. It is made where it is not there.
     pub folder: Option<PathBuf>,
-    /// Bytes of all files in it, about. What was opened longest ago goes for what comes.
+    /// Bytes of all files in it, about. What was opened longest ago goes for what comes; but what a stream of this machine has open
+    /// stays, and what comes has the rest.
     pub max_bytes: u64,
 }
 

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::engine::{feed::Portion, queue::JobId};
 
@@ -11,6 +14,8 @@ pub(super) struct Portions {
     all: BTreeMap<u64, Held>,
     /// The blocks among them.
     blocks: BTreeMap<BlockId, u64>,
+    /// Those that are here and that nobody needs now, each by when it was needed last.
+    idle: BTreeSet<(u64, u64)>,
     held_bytes: u64,
     bytes_max: u64,
     next_id: u64,
@@ -34,7 +39,15 @@ struct Held {
 impl Portions {
     /// None, with room for so many bytes.
     pub(super) fn new(bytes_max: u64) -> Self {
-        Self { all: BTreeMap::new(), blocks: BTreeMap::new(), held_bytes: 0, bytes_max, next_id: 0, clock: 0 }
+        Self {
+            all: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            held_bytes: 0,
+            bytes_max,
+            next_id: 0,
+            clock: 0,
+        }
     }
 
     /// Bytes in memory or on their way.
@@ -48,9 +61,7 @@ impl Portions {
             if self.held_bytes.saturating_add(n_bytes) <= self.bytes_max {
                 return true;
             }
-            let idle = self.all.iter().filter(|(_, it)| it.n_users == 0 && it.portion.is_some());
-            let Some((id, _)) = idle.min_by_key(|(_, it)| it.last_used) else { return false };
-            let id = *id;
+            let Some((_, id)) = self.idle.first().copied() else { return false };
             self.forget(id);
         }
     }
@@ -76,6 +87,7 @@ impl Portions {
     /// One more that needs it. `true` where it is here; otherwise whoever needs it is told once it is.
     pub(super) fn add_user(&mut self, id: u64, job: JobId) -> bool {
         let Some(held) = self.all.get_mut(&id) else { return false };
+        self.idle.remove(&(held.last_used, id));
         held.n_users += 1;
         if held.portion.is_none() {
             held.waiting.push(job);
@@ -90,6 +102,9 @@ impl Portions {
         self.held_bytes = self.held_bytes - held.n_bytes + n_bytes;
         held.n_bytes = n_bytes;
         held.portion = Some(portion);
+        if held.n_users == 0 {
+            self.idle.insert((held.last_used, id));
+        }
         std::mem::take(&mut held.waiting)
     }
 
@@ -109,15 +124,22 @@ impl Portions {
     pub(super) fn release(&mut self, id: u64) {
         self.clock += 1;
         let Some(held) = self.all.get_mut(&id) else { return };
+        self.idle.remove(&(held.last_used, id));
         held.n_users = held.n_users.saturating_sub(1);
         held.last_used = self.clock;
-        if held.n_users == 0 && held.block.is_none() {
+        if held.n_users > 0 {
+            return;
+        }
+        if held.block.is_none() {
             self.forget(id);
+        } else if held.portion.is_some() {
+            self.idle.insert((self.clock, id));
         }
     }
 
     fn forget(&mut self, id: u64) {
         let Some(held) = self.all.remove(&id) else { return };
+        self.idle.remove(&(held.last_used, id));
         self.held_bytes -= held.n_bytes;
         if let Some(block) = held.block {
             self.blocks.remove(&block);

@@ -227,6 +227,16 @@ impl Queue {
         (n_ready as u64, self.charged_bytes, self.portions.held_bytes())
     }
 
+    /// Lets go of all samples, and of all that was fetched. What is still on its way is for nobody.
+    pub(super) fn let_go(&mut self) {
+        self.is_drawn_out = true;
+        self.slots.clear();
+        (self.n_admitted, self.charged_bytes) = (0, 0);
+        self.decodable.clear();
+        self.alone.clear();
+        self.portions = Portions::new(0);
+    }
+
     /// Number of the first sample on its way.
     fn first(&self) -> u64 {
         self.n_drawn - self.slots.len() as u64

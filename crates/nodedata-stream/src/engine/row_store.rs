@@ -4,8 +4,12 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::SystemTime,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, SystemTime},
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
@@ -17,19 +21,24 @@ const MARK_BYTES: usize = 16;
 const MARK: &[u8; 4] = b"ndr1";
 /// How names of files end.
 const EXTENSION: &str = "rows";
+/// How long is waited for somebody who looks whether a file is in use, and how often.
+const LOOK: Duration = Duration::from_millis(5);
+const LOOKS: u32 = 5;
 
 /// Decoded rows of one field, each at its place in a file with holes, which all processes of a machine share.
 ///
 /// Nothing is ever moved or replaced: of a set that is larger than the file may be, the first rows are kept, and found again in every
 /// epoch, where of a set that is read in another order each time whatever was used last would have gone before it is needed. A row is
-/// told by its mark and its sum, so that neither two that write the same row nor one that is killed while it writes do harm.
+/// told by its mark and its sum, so that neither two that write the same row nor one that is killed while it writes do harm. As long as
+/// it is open somewhere, nobody lets the file go.
 #[derive(Debug)]
 pub(super) struct RowStore {
+    path: PathBuf,
     file: File,
     n_rows: u64,
     row_bytes: usize,
-    /// Whether writing has failed, such as on a full disk. What is there is read all the same.
-    is_full: AtomicBool,
+    /// Why writing has failed, such as on a full disk. What is there is read all the same.
+    failure: OnceLock<String>,
     n_found: AtomicU64,
 }
 
@@ -47,14 +56,16 @@ impl RowStore {
                 .at(Locus::path(&path))
         };
         make_folder(folder).map_err(failed)?;
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(failed)?;
+        let file = open_held(&path).map_err(failed)?;
         // Each opening writes it, so that the time of the file is that of its last use.
         let head = format!("nodedata decoded rows\n{key}\n");
         let head = head.as_bytes();
-        let is_written = write_at(&file, head.get(..HEAD_BYTES as usize).unwrap_or(head), 0);
-        let is_full = AtomicBool::new(is_written.is_err());
-        Ok(Self { file, n_rows, row_bytes, is_full, n_found: AtomicU64::new(0) })
+        let written = write_at(&file, head.get(..HEAD_BYTES as usize).unwrap_or(head), 0)
+            .and_then(|()| lengthen(&file, file_bytes(row_bytes, n_rows)));
+        let (failure, n_found) = (OnceLock::new(), AtomicU64::new(0));
+        let store = Self { path, file, n_rows, row_bytes, failure, n_found };
+        store.note(written);
+        Ok(store)
     }
 
     /// Whether a row is there.
@@ -78,7 +89,7 @@ impl RowStore {
     /// Keeps a row, where there is a place for it.
     pub(super) fn write(&self, row: u64, bytes: &[u8], is_valid: bool) {
         let Some(start) = self.start(row).filter(|_| bytes.len() == self.row_bytes) else { return };
-        if self.is_full.load(Ordering::Relaxed) {
+        if self.failure.get().is_some() {
             return;
         }
         let mut mark = [0; MARK_BYTES];
@@ -91,8 +102,18 @@ impl RowStore {
         // The mark last: before it nothing is there.
         let written = write_at(&self.file, bytes, start + MARK_BYTES as u64)
             .and_then(|()| write_at(&self.file, &mark, start));
-        if written.is_err() {
-            self.is_full.store(true, Ordering::Relaxed);
+        self.note(written);
+    }
+
+    /// Why nothing more is kept.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    fn note(&self, written: io::Result<()>) {
+        if let Err(err) = written {
+            let told = || format!("nothing more is kept in {}: {err}", self.path.display());
+            self.failure.get_or_init(told);
         }
     }
 
@@ -118,8 +139,13 @@ impl RowStore {
 }
 
 /// Bytes of a row of the file.
-pub(super) fn row_stride(row_bytes: usize) -> u64 {
+fn row_stride(row_bytes: usize) -> u64 {
     row_bytes as u64 + MARK_BYTES as u64
+}
+
+/// Bytes of a file of so many rows.
+pub(super) fn file_bytes(row_bytes: usize, n_rows: u64) -> u64 {
+    row_stride(row_bytes).saturating_mul(n_rows).saturating_add(HEAD_BYTES)
 }
 
 /// Rows that stores of these sizes keep each, where they have so many bytes together.
@@ -129,31 +155,113 @@ pub(super) fn rows_that_fit(row_bytes: &[usize], n_rows: u64, max_bytes: u64) ->
     n_rows.min(max_bytes.saturating_sub(heads) / of_row.max(1))
 }
 
-/// Lets files go that are not of these keys, those first that were opened longest ago, until the others and `n_bytes` more are no more
-/// than there may be.
-pub(super) fn make_room(folder: &Path, keys: &[String], n_bytes: u64, max_bytes: u64) {
+/// Bytes that there are for the files of these keys, which would have `wanted`. Others give way to them, those first that were opened
+/// longest ago; but not those that somebody has open: these keep what they may come to, or of two that are used in turn neither would
+/// ever be found again.
+pub(super) fn make_room(folder: &Path, keys: &[String], wanted: u64, max_bytes: u64) -> u64 {
     let own: Vec<PathBuf> = keys.iter().map(|key| path_of(folder, key)).collect();
     let mut others: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+    let mut held = 0_u64;
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.extension().is_none_or(|it| it != EXTENSION) || own.contains(&path) {
             continue;
         }
-        if let Ok(facts) = entry.metadata() {
-            others.push((facts.modified().unwrap_or(SystemTime::UNIX_EPOCH), bytes_on_disk(&facts), path));
+        let Ok(facts) = entry.metadata() else { continue };
+        let on_disk = bytes_on_disk(&facts);
+        if while_unused(&path, || ()).is_none() {
+            held = held.saturating_add(facts.len().max(on_disk));
+            continue;
         }
+        held = held.saturating_add(on_disk);
+        others.push((facts.modified().unwrap_or(SystemTime::UNIX_EPOCH), on_disk, path));
     }
     others.sort();
-    let mut held = others.iter().map(|it| it.1).fold(n_bytes, u64::saturating_add);
-    for (_, n_bytes, path) in others {
-        if held <= max_bytes {
-            return;
+    for (_, on_disk, path) in others {
+        if held.saturating_add(wanted) <= max_bytes {
+            break;
         }
-        // Who has it open goes on with it, and finds it empty when it is opened again.
-        if fs::remove_file(path).is_ok() {
-            held -= n_bytes;
+        if while_unused(&path, || fs::remove_file(&path).is_ok()) == Some(true) {
+            held = held.saturating_sub(on_disk);
         }
     }
+    // What they have already is theirs.
+    let own = own.iter().filter_map(|it| fs::metadata(it).ok()).map(|it| it.len());
+    let own = own.fold(0, u64::saturating_add).min(max_bytes);
+    max_bytes.saturating_sub(held).max(own)
+}
+
+/// Opens a file, or makes it, and holds it, so that nobody lets it go as long as it is open here or in a child.
+fn open_held(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    // As its folder, which may be somebody's own.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    for _ in 0..LOOKS {
+        if hold(&file) && is_at(&file, path) {
+            break;
+        }
+        // Somebody looks whether it is in use, or has let it go.
+        thread::sleep(LOOK);
+        file = options.open(path)?;
+    }
+    Ok(file)
+}
+
+/// Gives a file the length that it may come to, as a hole: others see how much that is.
+fn lengthen(file: &File, n_bytes: u64) -> io::Result<()> {
+    if file.metadata()?.len() < n_bytes { file.set_len(n_bytes) } else { Ok(()) }
+}
+
+/// Whether a file is held now. Where the file system has no locks it is, but nobody sees it.
+#[cfg(unix)]
+fn hold(file: &File) -> bool {
+    !matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
+}
+
+/// Whether a file is still the one of its name.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = |it: fs::Metadata| (it.dev(), it.ino());
+    let (one, other) = (file.metadata().map(place), fs::metadata(path).map(place));
+    one.ok().zip(other.ok()).is_some_and(|(one, other)| one == other)
+}
+
+/// Does something while nobody has a file open; `None` where somebody has.
+#[cfg(unix)]
+fn while_unused<T>(path: &Path, work: impl FnOnce() -> T) -> Option<T> {
+    let Ok(file) = OpenOptions::new().read(true).open(path) else { return Some(work()) };
+    for left in (0..LOOKS).rev() {
+        match file.try_lock() {
+            // Somebody else may just look, too.
+            Err(fs::TryLockError::WouldBlock) if left > 0 => thread::sleep(LOOK),
+            Err(fs::TryLockError::WouldBlock) => return None,
+            Ok(()) | Err(fs::TryLockError::Error(_)) => break,
+        }
+    }
+    let done = work();
+    // A child that was forked meanwhile has the same file: closing it here alone would not free it.
+    drop(file.unlock());
+    Some(done)
+}
+
+// A lock keeps writers out here, whoever has it.
+#[cfg(not(unix))]
+fn hold(_: &File) -> bool {
+    true
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+#[cfg(not(unix))]
+fn while_unused<T>(_: &Path, work: impl FnOnce() -> T) -> Option<T> {
+    Some(work())
 }
 
 fn path_of(folder: &Path, key: &str) -> PathBuf {
@@ -282,11 +390,46 @@ mod tests {
         assert!(!is_there("old") && is_there("own") && folder.path().join("note.txt").exists());
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn what_is_in_use_stays() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let open = |key: &str| RowStore::open(folder.path(), key, 100_000, 2).unwrap();
+        let is_there = |key: &str| path_of(folder.path(), key).exists();
+        let make_room = || make_room(folder.path(), &["own".to_owned()], 500_000, 500_000);
+        let (used, other) = (open("used"), open("unused"));
+        other.write(0, &[1; 100_000], true);
+        drop(other);
+        // With all that it may come to, of which nothing was written yet.
+        assert_eq!(make_room(), 500_000 - file_bytes(100_000, 2));
+        assert!(is_there("used") && !is_there("unused"));
+        let mode = fs::metadata(path_of(folder.path(), "used")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "nobody else reads it");
+        used.write(1, &[2; 100_000], true);
+        drop(used);
+        assert_eq!(make_room(), 500_000);
+        assert!(!is_there("used"));
+    }
+
     #[test]
     fn rows_fit_as_many_as_there_is_room_for() {
         assert_eq!(rows_that_fit(&[100, 50], 1000, 1 << 20), 1000);
         assert_eq!(rows_that_fit(&[100, 50], 1000, 2 * HEAD_BYTES + 10 * 182 + 181), 10);
         assert_eq!(rows_that_fit(&[100], 1000, 10), 0);
+    }
+
+    #[test]
+    fn who_can_keep_nothing_more_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = RowStore::open(folder.path(), "key", 100, 10).unwrap();
+        store.write(1, &row(7), true);
+        assert_eq!(store.failure(), None);
+        // As where the disk is full.
+        store.file = OpenOptions::new().read(true).open(&store.path).unwrap();
+        store.write(2, &row(7), true);
+        assert!(store.failure().is_some_and(|it| it.starts_with("nothing more is kept in ")));
+        assert!(store.has(1) && !store.has(2));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
     engine::{
         assembly::Assembly,
         flights::LOOK,
-        lines::Lines,
+        lines::{Held, Lines},
         queue::{Done, Head, Popped, Queue, Work},
         sample::Sample,
         stream_plan::StreamPlan,
@@ -159,8 +159,11 @@ impl Drop for Run {
         }
         self.shared.stop();
         let all_ended = self.shared.wait_for_end();
+        if !all_ended {
+            self.shared.queue().let_go();
+        }
         for thread in self.threads.drain(..) {
-            // What is left behind waits for a store; it holds nothing of the stream's, and ends with what it waits for.
+            // What is left behind waits for a store; it keeps no samples, and ends with what it waits for.
             if all_ended || thread.is_finished() {
                 drop(thread.join());
             }
@@ -227,7 +230,7 @@ impl Shared {
     fn fetch_all(&self) {
         let mut queue = self.queue();
         while !self.is_stopped() {
-            let Some(errand) = queue.next_errand(Instant::now()) else {
+            let Some((errand, is_again)) = queue.next_errand(Instant::now()) else {
                 // What it has joined to blocks that are here can be decoded.
                 self.can_decode.notify_one();
                 queue = match queue.flights.is_empty() {
@@ -242,8 +245,14 @@ impl Shared {
             drop(queue);
             self.can_fetch.notify_one();
             self.can_decode.notify_one();
+            let own = Held::default();
+            let held = if is_again { &own } else { &errand.held };
+            if is_again {
+                // The request that is slow may have all lines: nobody waits for it.
+                self.lines.give_back(&errand.held);
+            }
             let fetched = guarded(|| match self.plan.source(errand.source) {
-                Some(source) => source.feed.fetch(&errand.wanted, &self.lines),
+                Some(source) => source.feed.fetch(&errand.wanted, self.lines.of(held)),
                 None => Err(unforeseen()),
             });
             queue = self.queue();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Feature, Locus, Result, suggest};
-use nodedata_reader::{Data, Fetched, Field, Fields, Rows, Split, StepRange, VideoCache};
+use nodedata_reader::{Data, Fetched, Field, Fields, Needs, Rows, Split, StepRange, VideoCache};
 use serde_json::json;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     engine::{
         feed::{Feed, Portion, Wanted},
         layout::Part,
-        lines::Lines,
+        lines::Line,
         options::StreamOptions,
         stream_plan::Prepared,
     },
@@ -40,18 +40,10 @@ struct PartFields {
 struct SplitPortion {
     split: Split,
     parts: Arc<[PartFields]>,
-    /// What each part needs; nothing for those that nothing was asked of.
-    fetched: Vec<FetchedPart>,
+    /// What all parts need, but for rows that are kept; nothing where the source is mapped.
+    fetched: Fetched,
     /// Coded bytes in memory; 0 where the source is mapped.
     n_bytes: u64,
-}
-
-/// What was brought of a part.
-#[derive(Debug, Default)]
-struct FetchedPart {
-    fields: Fetched,
-    /// For each field that is kept, the steps of it that are not.
-    kept: Vec<Fetched>,
 }
 
 /// A split with what is read of it, or all that is wrong with that.
@@ -172,36 +164,29 @@ fn hash(fields: &Fields, windows: &[(String, Window)], pad: Pad) -> String {
 
 impl Feed for SplitFeed {
     fn at_hand(&self) -> Option<Arc<dyn Portion>> {
-        let nothing = |part: &PartFields| FetchedPart {
-            fields: Fetched::default(),
-            kept: part.kept.iter().map(|_| Fetched::default()).collect(),
-        };
-        self.split.is_mapped().then(|| self.portion(self.parts.iter().map(nothing).collect()))
+        self.split.is_mapped().then(|| self.portion(Fetched::default()))
     }
 
-    fn fetch(&self, wanted: &[Wanted], lines: &Lines) -> Result<Arc<dyn Portion>> {
-        let mut fetched = Vec::with_capacity(self.parts.len());
+    fn fetch(&self, wanted: &[Wanted], line: Line<'_>) -> Result<Arc<dyn Portion>> {
+        // All parts in one round: their fields lie in the same rows, and often in the same ranges.
+        let mut needs = Needs::default();
         for (idx, part) in self.parts.iter().enumerate() {
             let ranges = joined(wanted.iter().filter(|it| it.part == idx));
-            let fetch = |ranges: &[StepRange], fields: &Fields| {
-                let needs = self.split.needs(ranges, fields)?;
-                let _taken = lines.take(needs.n_ranges())?;
-                self.split.fetch(&needs)
-            };
-            fetched.push(FetchedPart {
-                fields: fetch(&ranges, &part.fields)?,
-                kept: part
-                    .kept
-                    .iter()
-                    .map(|it| fetch(&it.missing(&ranges), it.fields()))
-                    .collect::<Result<_>>()?,
-            });
+            needs = needs.and(self.split.needs(&ranges, &part.fields)?);
+            for kept in &part.kept {
+                needs = needs.and(self.split.needs(&kept.missing(&ranges), kept.fields())?);
+            }
         }
-        Ok(self.portion(fetched))
+        let _taken = line.take(needs.n_ranges())?;
+        Ok(self.portion(self.split.fetch(&needs)?))
     }
 
     fn n_found(&self) -> u64 {
         self.parts.iter().flat_map(|it| &it.kept).map(KeptField::n_found).sum()
+    }
+
+    fn cache_failure(&self) -> Option<String> {
+        self.parts.iter().flat_map(|it| &it.kept).find_map(KeptField::failure).map(str::to_owned)
     }
 
     fn locus(&self, episode: usize, step: u64) -> Locus {
@@ -212,15 +197,9 @@ impl Feed for SplitFeed {
 }
 
 impl SplitFeed {
-    fn portion(&self, fetched: Vec<FetchedPart>) -> Arc<dyn Portion> {
-        let n_bytes =
-            |it: &FetchedPart| it.fields.n_bytes() + it.kept.iter().map(Fetched::n_bytes).sum::<u64>();
-        Arc::new(SplitPortion {
-            split: self.split.clone(),
-            parts: Arc::clone(&self.parts),
-            n_bytes: fetched.iter().map(n_bytes).sum(),
-            fetched,
-        })
+    fn portion(&self, fetched: Fetched) -> Arc<dyn Portion> {
+        let (split, parts) = (self.split.clone(), Arc::clone(&self.parts));
+        Arc::new(SplitPortion { split, parts, n_bytes: fetched.n_bytes(), fetched })
     }
 }
 
@@ -231,13 +210,12 @@ impl Portion for SplitPortion {
 
     fn decode(&self, wanted: &Wanted, video: &VideoCache) -> Result<Rows> {
         let Wanted { part, episode, steps } = wanted;
-        let part = self.parts.get(*part).zip(self.fetched.get(*part));
-        let (part, fetched) = part.ok_or_else(|| {
+        let part = self.parts.get(*part).ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, "the plan has no such fields").with_hint("open the revision again")
         })?;
-        let mut rows = self.split.decode(&fetched.fields, *episode, steps.clone(), &part.fields, video)?;
-        for (kept, fetched) in part.kept.iter().zip(&fetched.kept) {
-            kept.add_to(&mut rows, &self.split, fetched, wanted, video)?;
+        let mut rows = self.split.decode(&self.fetched, *episode, steps.clone(), &part.fields, video)?;
+        for kept in &part.kept {
+            kept.add_to(&mut rows, &self.split, &self.fetched, wanted, video)?;
         }
         if self.n_bytes > 0 {
             rows.columns.iter_mut().for_each(|it| detach(&mut it.data));

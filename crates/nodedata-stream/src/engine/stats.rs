@@ -21,6 +21,8 @@ pub struct StreamStats {
     pub n_fetches: u64,
     /// Decoded rows of single fields that were found in the cache on the disk, by all streams of the plan.
     pub n_found: u64,
+    /// Why no more of them are kept there, such as a full disk. The stream goes on without.
+    pub cache_failure: Option<String>,
     /// Frames of video that were decoded, and that were there already.
     pub frames: VideoCacheStats,
     /// How long the stream has kept its reader waiting.

@@ -107,6 +107,7 @@ impl Stream {
     pub fn stats(&self) -> StreamStats {
         let mut stats = self.stats.clone();
         stats.n_found = self.plan.sources().iter().map(|it| it.feed.n_found()).sum();
+        stats.cache_failure = self.plan.sources().iter().find_map(|it| it.feed.cache_failure());
         if let Some(run) = self.run.as_ref().filter(|it| it.is_own()) {
             let filled = run.filled();
             stats.add(&filled.done);
@@ -147,6 +148,10 @@ impl Stream {
                     self.n_taken += 1;
                     if let Some(sample) = self.delivered(&head, sample) {
                         return Polled::Ready(sample);
+                    }
+                    // Many may be left out one behind the other, and whoever waits may want to do something else.
+                    if patience <= started.elapsed() {
+                        return Polled::Waiting;
                     }
                 }
             }

@@ -144,9 +144,10 @@ impl StreamPlan {
     /// Decides of which sources blocks are kept: those whose blocks that are needed at a time fit memory, all of them together.
     fn with_kept_blocks(mut self) -> Self {
         let mut bytes_left = self.engine.prefetch_bytes;
-        let world = self.share.world();
+        // Places of a mixture fall to ranks whatever their lanes: each has all of these.
+        let n_parts = if self.order.is_mixture() { 1 } else { self.share.world() };
         for (source, planned) in self.sources.iter_mut().zip(self.order.sources()) {
-            let needed = source.bytes_at_a_time(planned, world).filter(|it| *it <= bytes_left);
+            let needed = source.bytes_at_a_time(planned, n_parts).filter(|it| *it <= bytes_left);
             source.kept_blocks = needed.and_then(|_| planned.blocks().cloned());
             bytes_left -= needed.unwrap_or(0);
         }
@@ -188,14 +189,14 @@ impl Source {
         Some((block, first..first + (samples.end - samples.start)))
     }
 
-    /// Coded bytes of the blocks among which the next samples of a rank lie, about. `None` where samples come as they are stored, or
-    /// nothing is fetched.
-    fn bytes_at_a_time(&self, planned: &PlannedSource, world: u64) -> Option<u64> {
+    /// Coded bytes of the blocks among which the next samples of a rank lie, about, where lanes are shared by so many. `None` where
+    /// samples come as they are stored, or nothing is fetched.
+    fn bytes_at_a_time(&self, planned: &PlannedSource, n_parts: u64) -> Option<u64> {
         let (blocks, lanes) = planned.blocks().zip(planned.lanes())?;
         if self.at_hand.is_some() || self.layout.unit == Unit::Episode {
             return None;
         }
-        let n_lanes = if lanes.lanes.is_multiple_of(world) { lanes.lanes / world } else { lanes.lanes };
+        let n_lanes = if lanes.lanes.is_multiple_of(n_parts) { lanes.lanes / n_parts } else { lanes.lanes };
         // The blocks of a window and of the one behind it, which begins while it ends, and those that they cut.
         let of_lane = lanes.window.saturating_add(blocks.size()).saturating_mul(2);
         let n_samples = of_lane.saturating_mul(n_lanes).min(self.samples.len());

@@ -8,6 +8,7 @@ use super::{JobId, Queue, learned_of, slot::Stage};
 use crate::engine::{
     feed::{Portion, Wanted},
     flights::Answer,
+    lines::Held,
     portions::BlockId,
 };
 
@@ -32,17 +33,20 @@ pub(in crate::engine) struct Errand {
     n_rows: u64,
     /// Whether it is for one piece and no more than that.
     is_alone: bool,
+    /// What the first request for it has of the lines.
+    pub(in crate::engine) held: Held,
 }
 
 impl Queue {
-    /// The next thing to fetch: something that is slow once more, or what comes next in the order, as far as there is room for it.
-    pub(in crate::engine) fn next_errand(&mut self, now: Instant) -> Option<Arc<Errand>> {
+    /// The next thing to fetch: something that is slow once more, or what comes next in the order, as far as there is room for it. Says
+    /// whether it is asked for once more.
+    pub(in crate::engine) fn next_errand(&mut self, now: Instant) -> Option<(Arc<Errand>, bool)> {
         if let Some(errand) = self.flights.again(now) {
-            return Some(errand);
+            return Some((errand, true));
         }
         let errand = Arc::new(self.next_in_order()?);
         self.flights.start(errand.portion, &errand, now);
-        Some(errand)
+        Some((errand, false))
     }
 
     /// What comes next. What is needed together, and near each other, is fetched together.
@@ -201,7 +205,7 @@ impl Queue {
         let layout = &self.plan.source(source)?.layout;
         let n_rows = layout.coded_bytes_of(&wanted, 1);
         let is_alone = block.is_none() && jobs.len() == 1;
-        Some(Errand { portion, source, wanted, block, n_rows, is_alone })
+        Some(Errand { portion, source, wanted, block, n_rows, is_alone, held: Held::default() })
     }
 
     /// A piece waits for a block that is here or on its way.

@@ -12,7 +12,7 @@ use super::PartFields;
 use crate::engine::{
     feed::Wanted,
     options::DecodedCache,
-    row_store::{RowStore, make_room, row_stride, rows_that_fit},
+    row_store::{RowStore, file_bytes, make_room, rows_that_fit},
 };
 
 /// What is kept is of this rule: another way to decode gets another name.
@@ -49,33 +49,41 @@ pub(super) fn keep(split: &Split, parts: Vec<Fields>, cache: &DecodedCache) -> R
             })?,
     };
     let sizes: Vec<usize> = parts.iter().flat_map(Fields::iter).filter_map(row_bytes).collect();
-    let n_rows = rows_that_fit(&sizes, split.n_steps(), cache.max_bytes);
+    let of_parts = parts.iter().flat_map(|all| {
+        let costly = all.iter().filter(|it| row_bytes(it).is_some());
+        costly.map(move |it| key_of(split, &alone(all, it)))
+    });
+    let keys: Vec<String> = of_parts.collect();
+    let fit = |max_bytes| rows_that_fit(&sizes, split.n_steps(), max_bytes);
+    let most = fit(cache.max_bytes);
+    let wanted = sizes.iter().map(|it| file_bytes(*it, most)).fold(0, u64::saturating_add);
+    let n_rows = fit(make_room(&folder, &keys, wanted, cache.max_bytes));
     let starts = split.lengths().into_iter().scan(0_u64, |start, length| {
         let first = *start;
         *start = start.saturating_add(length);
         Some(first)
     });
     let starts: Arc<[u64]> = starts.collect();
-    let mut keys = Vec::new();
     let mut kept = Vec::with_capacity(parts.len());
     for all in parts {
         let fields = all.only(|it| row_bytes(it).is_none());
         let mut part = PartFields { fields, kept: Vec::new() };
         for (place, field) in all.iter().enumerate() {
             let Some(row_bytes) = row_bytes(field) else { continue };
-            let one = all.only(|it| it.info.name == field.info.name);
-            let key = key_of(split, &one);
-            let store = RowStore::open(&folder, &key, row_bytes, n_rows)?;
-            keys.push(key);
+            let one = alone(&all, field);
+            let store = RowStore::open(&folder, &key_of(split, &one), row_bytes, n_rows)?;
             let shape = field.info.shape.iter().filter_map(|it| usize::try_from(*it).ok()).collect();
             let (dtype, starts) = (field.info.dtype, Arc::clone(&starts));
             part.kept.push(KeptField { place, fields: one, dtype, shape, row_bytes, starts, store });
         }
         kept.push(part);
     }
-    let n_bytes = sizes.iter().map(|it| row_stride(*it).saturating_mul(n_rows)).fold(0, u64::saturating_add);
-    make_room(&folder, &keys, n_bytes, cache.max_bytes);
     Ok(kept)
+}
+
+/// One field of several.
+fn alone(all: &Fields, field: &Field) -> Fields {
+    all.only(|it| it.info.name == field.info.name)
 }
 
 /// Bytes of a row of a field that is worth keeping: one that costs time, and whose rows are equally large.
@@ -87,10 +95,11 @@ fn row_bytes(field: &Field) -> Option<usize> {
 /// All that decides what rows decode to.
 fn key_of(split: &Split, field: &Fields) -> String {
     let reader = split.reader();
-    // The number of rows tells apart what is left out of a split.
+    // What was left out of a split is in the manifest. What a folder holds instead of what was published is for the folder alone.
+    let of_revision = (reader.manifest_digest(), reader.is_verified());
     let of_split = (split.name(), split.stream(), split.n_episodes(), split.n_steps());
     let build = (env!("CARGO_PKG_VERSION"), cfg!(feature = "ffmpeg"));
-    json!([RULE, build, reader.manifest_digest(), of_split, field.canonical()]).to_string()
+    json!([RULE, build, of_revision, of_split, field.canonical()]).to_string()
 }
 
 impl KeptField {
@@ -101,6 +110,11 @@ impl KeptField {
     /// Rows that were found, and need not be decoded.
     pub(super) fn n_found(&self) -> u64 {
         self.store.n_found()
+    }
+
+    /// Why no more rows are kept.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.store.failure()
     }
 
     /// The steps of some that are not kept.

@@ -127,6 +127,19 @@ fn a_block_is_fetched_once() {
 }
 
 #[test]
+fn ranks_of_a_mixture_need_the_blocks_of_all_lanes() {
+    let source = || Memory::new(&[1024, 704, 64, 64]).lanes(64, Lanes { lanes: 4, window: 100 });
+    // What two of four lanes need at a time fits. What all of them need does not.
+    let engine = EngineOptions { prefetch_bytes: 2 * 2 * (100 + 64) * CODED, ..EngineOptions::default() };
+    let share = Share::new(1, 2, 1, Tail::Drop).unwrap();
+    let alone = StreamPlan::of(vec![source().prepared()], None, share, engine).unwrap();
+    assert!(alone.sources()[0].block_of(0).is_some());
+    let mix = MixOptions { weights: vec![1.0], seed: 1, stop: Stop::Longest };
+    let mixed = StreamPlan::of(vec![source().prepared()], Some(&mix), share, engine).unwrap();
+    assert!(mixed.sources()[0].block_of(0).is_none());
+}
+
+#[test]
 fn a_mapped_source_is_not_fetched() {
     let memory = Memory::new(&[20]).mapped(true);
     let watch = Arc::clone(&memory.watch);

@@ -7,6 +7,10 @@ use std::{
 };
 
 use super::*;
+use crate::engine::{
+    lines::{Held, Lines},
+    queue::{Errand, Queue},
+};
 
 fn engine() -> EngineOptions {
     EngineOptions { threads: Some(4), ready_bytes: 20_000, prefetch_bytes: 2000, ..EngineOptions::default() }
@@ -71,18 +75,39 @@ fn nobody_waits_for_a_store_that_does_not_answer() {
 }
 
 #[test]
-fn what_is_slow_is_asked_for_once_more() {
-    let memory = Memory::new(&[400]).with_fault(0, 300, memory::Fault::Hanging);
+fn what_is_left_behind_keeps_nothing() {
+    let memory = Memory::new(&[100]);
     let watch = Arc::clone(&memory.watch);
-    watch.close();
-    // Little room, so that each of many fetches is for a few steps.
-    let engine = EngineOptions { prefetch_bytes: 500, ..engine() };
-    let plan = plan(memory, all_places(), engine);
-    let mut stream = Stream::new(Arc::clone(&plan));
-    let found: Vec<Told> = delivered(&mut stream).collect();
-    assert_eq!(found, expected(&plan, &plan.order().start(), &all_places()));
-    assert_eq!(watch.n_hanging.load(SeqCst), 2);
-    watch.open();
+    let plan = plan(memory, all_places(), engine());
+    let mut queue = Queue::new(Arc::clone(&plan), &plan.order().start(), 0);
+    let now = Instant::now();
+    let (lines, held) = (Lines::default(), Held::default());
+    let fetch = |it: &Errand| plan.sources()[0].feed.fetch(&it.wanted, lines.of(&held));
+    let (one, late) = (queue.next_errand(now).unwrap().0, queue.next_errand(now).unwrap().0);
+    queue.fetched(&one, fetch(&one), now);
+    assert_ne!(watch.held.load(SeqCst), 0);
+    queue.let_go();
+    assert_eq!(watch.held.load(SeqCst), 0);
+    // What comes after that is for nobody.
+    queue.fetched(&late, fetch(&late), now);
+    assert_eq!((watch.held.load(SeqCst), queue.filled()), (0, (0, 0, 0)));
+    assert!(queue.next_work().is_none() && queue.next_errand(now).is_none());
+}
+
+#[test]
+fn what_is_slow_is_asked_for_once_more() {
+    // Little room, so that each of many fetches is for a few steps; and so much that one fetch takes all lines.
+    for (prefetch_bytes, n_steps) in [(500, 400), (5000, 4000)] {
+        let memory = Memory::new(&[n_steps]).with_fault(0, n_steps - 100, memory::Fault::Hanging);
+        let watch = Arc::clone(&memory.watch);
+        watch.close();
+        let plan = plan(memory, all_places(), EngineOptions { prefetch_bytes, ..engine() });
+        let mut stream = Stream::new(Arc::clone(&plan));
+        let found: Vec<Told> = delivered(&mut stream).collect();
+        assert_eq!(found, expected(&plan, &plan.order().start(), &all_places()));
+        assert_eq!(watch.n_hanging.load(SeqCst), 2);
+        watch.open();
+    }
 }
 
 /// Processes are told apart by their number alone, so that another number stands for a child here.

@@ -111,6 +111,25 @@ fn damage_is_left_out_where_that_is_asked_for() {
 }
 
 #[test]
+fn what_is_left_out_keeps_nobody_longer_than_he_waits() {
+    let fault = Fault::Decoding(ErrorKind::Corrupt);
+    let memory = (0..20).fold(Memory::new(&[20]).mapped(true), |it, step| it.with_fault(0, step, fault));
+    let engine = EngineOptions { threads: Some(2), on_error: OnError::Skip, ..EngineOptions::default() };
+    let mut stream = Stream::new(plan(memory, all_places(), engine));
+    let mut n_skipped = 0;
+    loop {
+        match stream.next_within(std::time::Duration::ZERO) {
+            Polled::Waiting => std::thread::yield_now(),
+            Polled::Done => break,
+            Polled::Ready(sample) => panic!("{sample:?}"),
+        }
+        let n_before = std::mem::replace(&mut n_skipped, stream.stats().n_skipped);
+        assert!(n_skipped <= n_before + 1, "one at a time");
+    }
+    assert_eq!(n_skipped, 20);
+}
+
+#[test]
 fn a_state_counts_what_was_left_out() {
     let engine = EngineOptions { threads: Some(3), on_error: OnError::Skip, ..EngineOptions::default() };
     let fault = Fault::Decoding(ErrorKind::Corrupt);

@@ -18,7 +18,7 @@ use crate::{
     engine::{
         feed::{Feed, Portion, Wanted},
         layout::Part,
-        lines::Lines,
+        lines::Line,
         stream_plan::Prepared,
     },
 };
@@ -195,8 +195,8 @@ impl Feed for Memory {
         self.is_mapped.then(|| Arc::new(portion()) as Arc<dyn Portion>)
     }
 
-    fn fetch(&self, wanted: &[Wanted], lines: &Lines) -> Result<Arc<dyn Portion>> {
-        let _taken = lines.take(wanted.len())?;
+    fn fetch(&self, wanted: &[Wanted], line: Line<'_>) -> Result<Arc<dyn Portion>> {
+        let _taken = line.take(wanted.len())?;
         let hangs = |it: &Wanted| self.fault(it, |fault| fault == Fault::Hanging).is_some();
         let is_first = || self.watch.n_hanging.fetch_add(1, SeqCst) == 0;
         // Without such a step all of them hang.
