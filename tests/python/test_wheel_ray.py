@@ -4,9 +4,11 @@ import json
 import os
 import pathlib
 import signal
+import tempfile
 import threading
 import time
 import unittest
+from unittest import mock
 
 import nodedata
 from wheel_sets import scratch
@@ -47,8 +49,16 @@ class Cluster(unittest.TestCase):
     def test_two_workers_of_which_one_is_killed_make_the_same_bytes(self):
         folder = scratch()
         nodedata.run(self.pipeline(folder, "alone"))
-        ray.init(num_cpus=2, include_dashboard=False)
-        self.addCleanup(ray.shutdown)
+        # What Ray writes for its clusters goes with the test.
+        self.enterContext(mock.patch.dict(os.environ, {"HOME": str(folder)}))
+        with tempfile.TemporaryDirectory(prefix="ray-") as sessions:
+            ray.init(num_cpus=2, include_dashboard=False, _temp_dir=sessions)
+            try:
+                self.convert(folder)
+            finally:
+                ray.shutdown()
+
+    def convert(self, folder):
         killed = []
 
         def kill():

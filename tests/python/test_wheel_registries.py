@@ -90,7 +90,6 @@ class Server(Kinds, unittest.TestCase):
         # Published by who looks after the store, read through the server.
         cls.store = str(cls.folder / "store")
         cls.publish()
-        NodeData(cls.store, author=OWNER).datasets.create("open", visibility="public")
         command = [os.environ["NODEDATA_BINARY"], "serve", "--listen", "127.0.0.1:0", "--quiet", "--data", str(cls.folder / "server"), "--store", cls.store]
         token = subprocess.run([*command[:2], "--data", str(cls.folder / "server"), "--store", cls.store, "--new-token", OWNER],
                                capture_output=True, text=True, timeout=SECONDS_MAX)
@@ -135,21 +134,31 @@ class Bucket(Kinds, unittest.TestCase):
         return self.counter.n_bytes
 
     def test_a_shuffled_epoch_fetches_what_it_needs(self):
-        data = Set([20, 20, 20], (240, 320), pictures=noise)
-        data.write(self.folder / "large", per_shard=3)
+        lengths, block = [256, 256], 32
+        total = sum(lengths)
+        Set(lengths, (120, 160), pictures=noise).write(self.folder / "large", per_shard=1)
+        nodedata.convert(self.folder / "large/shards", self.folder / "converted", access="random")
         made = self.node.datasets.create("large", license="MIT")
-        self.node.datasets.upload(made.id, files=[self.folder / "large/shards"], schema=self.folder / "large/schema.json")
-        dataset = self.node.datasets.open("large", cache=False)
-        needed = sum(it["bytes"] for it in dataset.files() if it["path"].endswith(".parquet") and not it["path"].startswith("index/"))
-        self.assertGreater(needed, 10 << 20)
-        for world in (1, 4):
-            before = self.n_bytes()
-            found = []
+        self.node.datasets.upload(made.id, files=[self.folder / "converted"])
+        # Of blocks that two lanes share both ranks fetch all: one for each cut.
+        for world, options, shared in ((1, {}, 0), (4, {"lanes": 4, "block": block}, 3 * block / total)):
+            found, fetched = set(), 0
             for rank in range(world):
-                stream = self.node.datasets.stream(dataset, unit="step", shuffle=True, lanes=4, rank=rank, world=world)
-                found += positions(stream)
-            self.assertEqual(len(set(found)), data.lengths[0] * 3)
-            self.assertLessEqual((self.n_bytes() - before) / needed, 1.1, f"world {world}")
+                dataset = self.node.datasets.open("large", cache=False)
+                shards = [it for it in dataset.files() if it["path"].endswith(".parquet") and not it["path"].startswith("index/")]
+                needed = sum(it["bytes"] for it in shards)
+                # The index and the ends of shards are read once, whatever is read of them.
+                for episode in range(len(lengths)):
+                    dataset["train"].frame(episode, 0, fields=["count"])
+                before = self.n_bytes()
+                stream = self.node.datasets.stream(
+                    dataset, unit="step", fields=["rgb", "count"], shuffle=True, rank=rank, world=world, **options
+                )
+                found |= {(it.key, it.step) for it in stream}
+                fetched += self.n_bytes() - before
+            self.assertEqual(len(found), total)
+            self.assertGreater(needed, 16 << 20)
+            self.assertLessEqual(fetched / needed, 1.1 + shared, f"world {world}")
 
 
 @contextlib.contextmanager

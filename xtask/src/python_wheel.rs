@@ -24,10 +24,10 @@ const MINORS: [u32; 2] = [11, 12];
 /// What the summary says where there is no S3 server.
 const NO_BUCKET: &str = "no S3 server";
 
-/// Names an interpreter with torch, and LeRobot where their items are compared. They are too large for every run.
+/// Names an interpreter with torch, with LeRobot where their items are compared, and with Ray. They are too large for every run.
 const TORCH: &str = "NODEDATA_TORCH_PYTHON";
 /// What runs in it, too.
-const TORCH_TESTS: [&str; 2] = ["test_wheel_torch", "test_wheel_lerobot"];
+const TORCH_TESTS: [&str; 3] = ["test_wheel_torch", "test_wheel_lerobot", "test_wheel_ray"];
 
 /// Names a wheel to be tested instead of one that is built here.
 const WHEEL: &str = "NODEDATA_WHEEL";
@@ -79,7 +79,7 @@ pub(crate) fn run(long: bool) -> Result<(Counts, Option<String>)> {
     counts.add(work);
     match std::env::var_os(TORCH) {
         Some(python) => counts.add(with_torch(Path::new(&python), &wheel, long)?),
-        None => remarks.push(format!("{TORCH} names no interpreter with torch and lerobot")),
+        None => remarks.push(format!("{TORCH} names no interpreter with torch, lerobot and ray")),
     }
     Ok((counts, (!remarks.is_empty()).then(|| remarks.join("; "))))
 }

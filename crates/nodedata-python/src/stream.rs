@@ -69,8 +69,8 @@ impl Stream {
         }
         let mix = mix.map(mix_options).transpose()?;
         let stream = away(py, move || StreamOfProcesses::new(asked, mix, share, engine))?.or_raise(py)?;
-        if let Some(why) = stream.fetches_more().or_raise(py)? {
-            warn(py, &why)?;
+        for told in stream.warnings().or_raise(py)? {
+            warn(py, &told)?;
         }
         Ok(Self(Arc::new(stream)))
     }
@@ -204,6 +204,7 @@ fn numbers<'py>(py: Python<'py>, stats: &StreamStats) -> PyResult<Bound<'py, PyD
         "n_ready": stats.n_ready,
         "ready_bytes": stats.ready_bytes,
         "n_threads": stats.n_threads,
+        "warnings": stats.warnings,
     });
     dictionary(py, &told)
 }

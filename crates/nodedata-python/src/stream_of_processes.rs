@@ -59,11 +59,13 @@ impl StreamOfProcesses {
         Ok(stream)
     }
 
-    /// Why ranks fetch some blocks more than once, where they do and anything is fetched.
-    pub(crate) fn fetches_more(&self) -> Result<Option<String>, Failure> {
+    /// What whoever reads should know before: why some blocks are fetched more than once, by several ranks or by this one, and caches
+    /// that cannot be used.
+    pub(crate) fn warnings(&self) -> Result<Vec<String>, Failure> {
         let own = self.own()?;
         let is_far = own.splits.iter().any(|it| !it.is_mapped());
-        Ok(own.plan.order().fetches_more(&self.share).filter(|_| is_far))
+        let of_ranks = own.plan.order().fetches_more(&self.share).filter(|_| is_far);
+        Ok(of_ranks.into_iter().chain(own.plan.warnings()).collect())
     }
 
     /// The next sample, as soon as it is ready or so much time has passed.

@@ -3,25 +3,35 @@
 //! A blob has a folder of its own, named by its digest, with its tree and a file for each grain of it that was fetched. Files are
 //! made under another name and get theirs by one call, which nothing that is there already gives way to; so no reader sees half of one,
 //! whoever is killed when. What is read is verified by the tree again before it is used, so nothing is flushed, and damage costs one
-//! more request. A lock that goes with the process guards the count of bytes alone; nobody waits for it for long.
+//! more request. A lock that goes with the process guards the count of bytes; nobody waits for it for long. Others tell that somebody
+//! fetches a part of a blob, so that processes that start together and read the same do not fetch it each.
 
 mod lock;
 mod store;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use nodedata_core::{Error, Result};
 use nodedata_registry::B3;
 
-use self::store::Store;
+use self::store::{Claim, Store};
 use crate::CacheOptions;
+
+/// Grains of a part of a blob that is claimed, 2 MiB: not so few that a process has as many files open as it may.
+const CLAIMED_GRAINS: u64 = 8;
+/// Parts that are claimed at once, at most. What is fetched beyond that, others may fetch as well.
+const CLAIMS_MAX: usize = 64;
+/// How often it is looked for others' claims.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How the cache on the disk was used by a reader.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,6 +74,20 @@ pub(crate) enum Kept {
     Grain(u64),
 }
 
+/// Parts of a blob that somebody fetches. Others wait until this goes.
+#[derive(Default)]
+pub(crate) struct Claims {
+    _own: Vec<Claim>,
+    others: BTreeSet<u64>,
+}
+
+impl Claims {
+    /// Whether somebody else fetches a grain.
+    pub(crate) fn is_others(&self, grain: u64) -> bool {
+        self.others.contains(&(grain / CLAIMED_GRAINS))
+    }
+}
+
 impl DiskCache {
     /// The cache in the folder that is named. One that cannot be made there is none, and that is told.
     pub(crate) fn open(options: &CacheOptions) -> Self {
@@ -92,15 +116,66 @@ impl DiskCache {
     /// What is kept. It was verified when it was put there, and may have been damaged since.
     pub(crate) fn get(&self, blob: &B3, what: Kept, n_bytes: u64) -> Option<Bytes> {
         let inner = self.0.as_ref()?;
-        let found = inner.store.get(blob, what, n_bytes);
-        let counter = if found.is_some() { &inner.hits } else { &inner.misses };
-        counter.fetch_add(n_bytes, Ordering::Relaxed);
-        found
+        let found = inner.store.get(blob, what, n_bytes)?;
+        inner.hits.fetch_add(n_bytes, Ordering::Relaxed);
+        Some(found)
+    }
+
+    /// Whether something is kept, as far as the length of its file tells.
+    pub(crate) fn has(&self, blob: &B3, what: Kept, n_bytes: u64) -> bool {
+        self.0.as_ref().is_some_and(|it| it.store.has(blob, what, n_bytes))
+    }
+
+    /// Counts what came from the registry because it was not there.
+    pub(crate) fn missed(&self, n_bytes: u64) {
+        if let Some(inner) = &self.0 {
+            inner.misses.fetch_add(n_bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes that there is room for, as long as anything is written; 0 where nothing is.
+    pub(crate) fn room_bytes(&self) -> u64 {
+        // Where it is full, a tenth is let go of at once.
+        self.writing().map_or(0, |it| it.store.max_bytes() / 10 * 9)
+    }
+
+    /// Whether what is fetched is kept.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writing().is_some()
+    }
+
+    /// Claims the parts of a blob that grains lie in, as far as nobody else has.
+    pub(crate) fn claim(&self, blob: &B3, grains: impl Iterator<Item = u64>) -> Claims {
+        let mut claims = Claims::default();
+        let Some(inner) = self.writing() else { return claims };
+        let parts: BTreeSet<u64> = grains.map(|it| it / CLAIMED_GRAINS).collect();
+        for part in parts.into_iter().take(CLAIMS_MAX) {
+            match inner.store.claim(blob, part) {
+                Ok(Some(claim)) => claims._own.push(claim),
+                Ok(None) => {
+                    claims.others.insert(part);
+                }
+                // Then others may fetch it as well.
+                Err(err) => tracing::debug!(%err, "a part of a blob cannot be claimed"),
+            }
+        }
+        claims
+    }
+
+    /// Waits until nobody claims the parts of a blob that grains lie in, but not longer than so.
+    pub(crate) fn wait(&self, blob: &B3, grains: impl Iterator<Item = u64>, deadline: Instant) {
+        let Some(inner) = self.writing() else { return };
+        let parts: BTreeSet<u64> = grains.map(|it| it / CLAIMED_GRAINS).collect();
+        for part in parts {
+            while inner.store.is_claimed(blob, part) && Instant::now() < deadline {
+                std::thread::sleep(LOOK);
+            }
+        }
     }
 
     /// Keeps what was verified. A failure is told once, and from then on nothing is written any more.
     pub(crate) fn put<'a>(&self, blob: &B3, all: impl Iterator<Item = (Kept, &'a [u8])>) {
-        let Some(inner) = self.0.as_ref().filter(|it| !it.is_off.load(Ordering::Relaxed)) else { return };
+        let Some(inner) = self.writing() else { return };
         let mut n_written = 0;
         let put = all.into_iter().try_for_each(|(what, bytes)| {
             n_written += inner.store.put(blob, what, bytes)?;
@@ -118,6 +193,10 @@ impl DiskCache {
             inner.damaged.fetch_add(n_bytes, Ordering::Relaxed);
             inner.store.remove(blob, what);
         }
+    }
+
+    fn writing(&self) -> Option<&Inner> {
+        self.0.as_deref().filter(|it| !it.is_off.load(Ordering::Relaxed))
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
@@ -185,11 +264,40 @@ mod tests {
         assert_eq!(other.get(&blob, Kept::Grain(7), 6), None, "of another length");
         assert_eq!(other.get(&blob, Kept::Grain(8), 5), None);
         assert_eq!(other.get(&B3::of(b"other"), Kept::Tree, 4), None);
+        other.missed(15);
         let stats = other.stats();
         assert_eq!((stats.hit_bytes, stats.missed_bytes, stats.written_bytes), (9, 15, 0));
+        let has = |what, n_bytes| other.has(&blob, what, n_bytes);
+        assert!(has(Kept::Grain(7), 5) && has(Kept::Tree, 4));
+        assert!(!has(Kept::Grain(7), 6) && !has(Kept::Grain(8), 5));
         assert_eq!((one.stats().written_bytes, one.stats().failure), (9, None));
         other.forget(&blob, Kept::Grain(7), 5);
         assert_eq!((one.get(&blob, Kept::Grain(7), 5), other.stats().damaged_bytes), (None, 5));
+    }
+
+    #[test]
+    fn one_claims_what_others_wait_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (at(folder.path(), 1 << 30), at(folder.path(), 1 << 30));
+        let blob = B3::of(b"blob");
+        let first = one.claim(&blob, 0..10);
+        let second = other.claim(&blob, [3, 15, 16, 40].into_iter());
+        assert!([3, 15].iter().all(|it| second.is_others(*it)), "grains of one part");
+        assert!([16, 40].iter().all(|it| !second.is_others(*it)) && !first.is_others(3));
+        assert!(one.claim(&blob, 40..41).is_others(40));
+        let after = |millis| Instant::now() + Duration::from_millis(millis);
+        let soon = after(30);
+        other.wait(&blob, 3..4, soon);
+        assert!(soon <= Instant::now(), "nobody has let go of it");
+        let late = after(600_000);
+        other.wait(&blob, 300..301, late);
+        drop(first);
+        other.wait(&blob, 3..16, late);
+        assert!(Instant::now() < late);
+        assert!(!other.claim(&blob, 3..4).is_others(3));
+        drop(second);
+        assert_eq!(walk(folder.path()), Vec::<PathBuf>::new(), "no claim stays");
+        assert_eq!((one.room_bytes(), DiskCache::default().room_bytes()), ((1 << 30) / 10 * 9, 0));
     }
 
     #[test]
@@ -248,7 +356,8 @@ mod tests {
         assert_eq!(cache.get(&blob, Kept::Grain(0), 5), None);
         let stats = cache.stats();
         assert!(stats.failure.is_some_and(|it| it.contains("cache")));
-        assert_eq!(stats.written_bytes, 0);
+        assert_eq!((stats.written_bytes, cache.is_writing(), cache.room_bytes()), (0, false, 0));
+        assert!(!cache.claim(&blob, 0..1).is_others(0), "nobody waits for others");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use nodedata_core::Result;
 
 use crate::{
+    blob::Others,
     needs::{Needs, ShardNeeds},
     pieces::Pieces,
     shard::Shard,
@@ -61,11 +62,41 @@ impl std::fmt::Debug for Fetched {
 impl Split {
     /// Fetches what is needed, in one round: ranges of a shard side by side, and shards as well.
     ///
+    /// What somebody else fetches just now is waited for, and not fetched as well: another thread of this process, or another process of
+    /// this machine that has the same cache on the disk. What another thread has in memory is taken from there.
+    ///
     /// # Errors
     /// `Corrupt` when bytes are not those that were published; `Io`, `Denied`.
     pub fn fetch(&self, needs: &Needs) -> Result<Fetched> {
+        self.fetch_beside(needs, Others::Awaited)
+    }
+
+    /// The same without a look at what others fetch, where waiting for them has taken too long.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub fn fetch_anyway(&self, needs: &Needs) -> Result<Fetched> {
+        self.fetch_beside(needs, Others::Ignored)
+    }
+
+    /// Brings what is needed to the cache on the disk, as far as it is not there. Nothing of it stays in memory.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub fn keep(&self, needs: &Needs) -> Result<()> {
+        let keep = |it: &ShardNeeds| it.shard.keep(&it.ranges).map_err(|err| self.placed_at(err, &it.shard));
+        needs.shards.iter().try_for_each(keep)
+    }
+
+    /// Bytes that the cache on the disk has room for, of all datasets together; 0 where nothing is kept there.
+    pub fn disk_bytes(&self) -> u64 {
+        self.reader().disk_bytes()
+    }
+
+    fn fetch_beside(&self, needs: &Needs, others: Others) -> Result<Fetched> {
         let fetch = |it: &ShardNeeds| {
-            let pieces = it.shard.fetch(&it.ranges).map_err(|err| self.placed_at(err, &it.shard))?;
+            let pieces = it.shard.fetch(&it.ranges, others);
+            let pieces = pieces.map_err(|err| self.placed_at(err, &it.shard))?;
             Ok((it.shard.idx, (Arc::clone(&it.shard), pieces)))
         };
         if needs.shards.len() < 2 {

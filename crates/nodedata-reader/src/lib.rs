@@ -17,6 +17,7 @@ mod fetched;
 mod fields;
 mod leaf;
 mod lists;
+mod live;
 mod lru;
 mod needs;
 mod options;

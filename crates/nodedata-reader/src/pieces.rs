@@ -1,6 +1,9 @@
 //! Stretches of a file in memory.
 
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::{Arc, Weak},
+};
 
 use bytes::Bytes;
 
@@ -23,14 +26,36 @@ pub(crate) fn joined(mut ranges: Vec<Range<u64>>, gap: u64) -> Vec<Range<u64>> {
     runs
 }
 
-/// Stretches of a file by where they begin, in order, none reaching into another.
+/// Stretches of a file by where they begin, in order, none reaching into another. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pieces(Vec<(u64, Bytes)>);
+pub(crate) struct Pieces(Arc<Vec<(u64, Bytes)>>);
+
+/// Stretches that somebody else may let go of.
+#[derive(Debug)]
+pub(crate) struct WeakPieces(Weak<Vec<(u64, Bytes)>>);
+
+impl WeakPieces {
+    /// The stretches, as long as somebody has them.
+    pub(crate) fn upgrade(&self) -> Option<Pieces> {
+        self.0.upgrade().map(Pieces)
+    }
+
+    /// Whether somebody has them.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
 
 impl Pieces {
-    /// Stretches that are in order.
-    pub(crate) fn of(pieces: Vec<(u64, Bytes)>) -> Self {
-        Self(pieces)
+    /// Stretches in any order, of which none reaches into another.
+    pub(crate) fn of(mut pieces: Vec<(u64, Bytes)>) -> Self {
+        pieces.sort_unstable_by_key(|it| it.0);
+        Self(Arc::new(pieces))
+    }
+
+    /// The same for somebody who does not keep them.
+    pub(crate) fn downgrade(&self) -> WeakPieces {
+        WeakPieces(Arc::downgrade(&self.0))
     }
 
     /// Bytes of all of them.

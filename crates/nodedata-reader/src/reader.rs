@@ -220,6 +220,11 @@ impl Reader {
         self.0.cache.stats()
     }
 
+    /// Bytes that the cache on the disk has room for.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.0.cache.room_bytes()
+    }
+
     /// Whether its shards are files of this machine, which are mapped: then nothing need be fetched.
     pub fn is_mapped(&self) -> bool {
         self.0.is_mapped

@@ -7,7 +7,7 @@ use nodedata_io::LocalFiles;
 use nodedata_registry::{BlobReader, DatasetName, Remote, TreeCache, tree::GRAIN_BYTES};
 
 use crate::{
-    blob::{BlobPlace, RemoteBlob},
+    blob::{BlobPlace, Others, RemoteBlob},
     disk_cache::DiskCache,
     pieces::Pieces,
 };
@@ -79,10 +79,21 @@ impl Shard {
     ///
     /// # Errors
     /// `Corrupt`, `Io`, `Denied`.
-    pub(crate) fn fetch(&self, ranges: &[Range<u64>]) -> Result<Pieces> {
+    pub(crate) fn fetch(&self, ranges: &[Range<u64>], others: Others) -> Result<Pieces> {
         match &self.file {
             ShardFile::Near(_) => Ok(Pieces::default()),
-            ShardFile::Far(blob) => blob.read(ranges),
+            ShardFile::Far(blob) => blob.read(ranges, others),
+        }
+    }
+
+    /// Brings ranges to the disk that are not there; nothing of a shard that is near.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`, `Denied`.
+    pub(crate) fn keep(&self, ranges: &[Range<u64>]) -> Result<()> {
+        match &self.file {
+            ShardFile::Near(_) => Ok(()),
+            ShardFile::Far(blob) => blob.keep(ranges),
         }
     }
 
@@ -155,7 +166,7 @@ impl ShardPlaces {
             match ShardIndex::of_tail(&entry.path, entry.bytes, tail)? {
                 FirstTouch::Known(index) => return Ok((ShardFile::Far(blob), *index)),
                 FirstTouch::Needs(more) if more.start < range.start => {
-                    pieces = blob.read(std::slice::from_ref(&more))?;
+                    pieces = blob.read(std::slice::from_ref(&more), Others::Awaited)?;
                     range = more;
                 }
                 FirstTouch::Needs(_) => {

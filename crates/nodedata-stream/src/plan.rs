@@ -112,19 +112,24 @@ impl Plan {
     }
 }
 
-/// One error for several, of the kind and with the hint of the first.
+/// One error for several: the first of them, with its place and its cause, and the others in words.
 pub(crate) fn joined(mistakes: Vec<Error>, of: &str) -> Error {
     let mut mistakes = mistakes.into_iter();
     let Some(first) = mistakes.next() else {
         return Error::new(ErrorKind::Config, format!("{of}nothing is known of the mistake"));
     };
-    let joined = Error::new(first.kind(), format!("{of}{first}"));
-    let joined = match first.hint() {
-        Some(hint) => joined.with_hint(hint),
-        None => joined,
-    };
+    let joined = if of.is_empty() { first } else { first_of(&first, of) };
     joined.with_others(mistakes.map(|it| match it.hint() {
         Some(hint) => format!("{of}{it}: {hint}"),
         None => format!("{of}{it}"),
     }))
+}
+
+/// An error that says of what it is. Its causes are told in words.
+fn first_of(err: &Error, of: &str) -> Error {
+    let first = Error::new(err.kind(), format!("{of}{}", err.chain())).at(err.locus().clone());
+    match err.hint() {
+        Some(hint) => first.with_hint(hint),
+        None => first,
+    }
 }

@@ -15,8 +15,29 @@ pub(super) struct Lock(File);
 impl Lock {
     /// Takes the lock in a file; `None` where others have it for longer than anybody should.
     pub(super) fn take(path: &Path) -> io::Result<Option<Self>> {
+        Self::take_in(path, TRIES)
+    }
+
+    /// Takes the lock in a file; `None` where others have it.
+    pub(super) fn take_at_once(path: &Path) -> io::Result<Option<Self>> {
+        Self::take_in(path, 1)
+    }
+
+    /// Whether others have the lock in a file, which need not be there.
+    pub(super) fn is_taken(path: &Path) -> bool {
+        let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else { return false };
+        match file.try_lock() {
+            Ok(()) => {
+                drop(Self(file));
+                false
+            }
+            Err(err) => matches!(err, std::fs::TryLockError::WouldBlock),
+        }
+    }
+
+    fn take_in(path: &Path, n_tries: u32) -> io::Result<Option<Self>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        for left in (0..TRIES).rev() {
+        for left in (0..n_tries).rev() {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(Self(file))),
                 Err(std::fs::TryLockError::WouldBlock) if left > 0 => std::thread::sleep(TRY),
@@ -50,9 +71,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let held = Lock::take(&path).unwrap();
-        assert!(held.is_some());
-        assert!(Lock::take(&path).unwrap().is_none());
+        assert!(held.is_some() && Lock::is_taken(&path));
+        assert!(Lock::take(&path).unwrap().is_none() && Lock::take_at_once(&path).unwrap().is_none());
         drop(held);
         assert!(Lock::take(&path).unwrap().is_some());
+        assert!(Lock::take_at_once(&path).unwrap().is_some() && !Lock::is_taken(&path));
+        assert!(!Lock::is_taken(&folder.path().join("none")));
     }
 }

@@ -29,6 +29,22 @@ pub(super) struct Store {
     uncounted: AtomicU64,
 }
 
+/// That this process fetches a part of a blob.
+pub(super) struct Claim {
+    path: PathBuf,
+    /// Goes after the file.
+    _lock: Lock,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Whoever opened it before and makes another claim of it finds on the disk what was fetched.
+        if let Err(err) = fs::remove_file(&self.path) {
+            tracing::trace!(%err, "a claim stays, for nobody");
+        }
+    }
+}
+
 /// A file of the cache.
 struct Found {
     used: SystemTime,
@@ -69,6 +85,28 @@ impl Store {
             tracing::debug!(%err, "a file of the cache cannot be marked as used");
         }
         (bytes.len() as u64 == n_bytes).then(|| bytes.into())
+    }
+
+    /// Whether something is kept that has that length.
+    pub(super) fn has(&self, blob: &B3, what: Kept, n_bytes: u64) -> bool {
+        fs::metadata(self.path(blob, what)).is_ok_and(|it| it.len() == n_bytes)
+    }
+
+    /// Bytes of all files, at most.
+    pub(super) fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
+    /// Claims a part of a blob; `None` where others have.
+    pub(super) fn claim(&self, blob: &B3, part: u64) -> io::Result<Option<Claim>> {
+        let path = self.claim_path(blob, part);
+        make_folder(path.parent().unwrap_or(&self.folder))?;
+        Ok(Lock::take_at_once(&path)?.map(|lock| Claim { path, _lock: lock }))
+    }
+
+    /// Whether others have claimed a part of a blob. A claim goes with the process that made it.
+    pub(super) fn is_claimed(&self, blob: &B3, part: u64) -> bool {
+        Lock::is_taken(&self.claim_path(blob, part))
     }
 
     /// Keeps bytes, unless they are there; returns how many were written.
@@ -152,12 +190,20 @@ impl Store {
     }
 
     fn path(&self, blob: &B3, what: Kept) -> PathBuf {
-        let hex = blob.hex();
         let name = match what {
             Kept::Tree => "tree".to_owned(),
             Kept::Grain(idx) => format!("{idx:010}"),
         };
-        self.folder.join(&hex[..2]).join(&hex).join(name)
+        self.home(blob).join(name)
+    }
+
+    fn claim_path(&self, blob: &B3, part: u64) -> PathBuf {
+        self.home(blob).join(format!("claim-{part:08}"))
+    }
+
+    fn home(&self, blob: &B3) -> PathBuf {
+        let hex = blob.hex();
+        self.folder.join(&hex[..2]).join(&hex)
     }
 }
 

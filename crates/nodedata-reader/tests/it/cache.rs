@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use nodedata_reader::{CacheOptions, OpenOptions, Reader};
+use nodedata_reader::{CacheOptions, FieldsRequest, OpenOptions, Reader, StepRange};
 use nodedata_registry::{B3, Reference, Remote};
 
 use crate::{
@@ -127,6 +127,46 @@ fn many_fill_one_cache() {
     let far = it.far();
     assert_eq!(rows(&open(&it, &far, &options)), expected);
     assert!(!far.ranges.lock().unwrap().contains_key(&it.blob("data/train-00000.parquet")));
+}
+
+/// Of several readers that need the same at a time, one fetches it, whichever process he is of.
+#[test]
+fn what_many_need_is_fetched_by_one() {
+    let it = Published::new(&pictures(100));
+    let far = it.far();
+    let options = options(&it.folder.path().join("cache"), 1 << 30);
+    let readers: Vec<Reader> = (0..6).map(|_| open(&it, &far, &options)).collect();
+    // Their shard is open already.
+    readers.iter().for_each(|it| drop(it.split("train", "steps").unwrap()));
+    far.reset();
+    std::thread::scope(|scope| {
+        for reader in &readers {
+            scope.spawn(move || rows(reader));
+        }
+    });
+    let shard = it.blob("data/train-00000.parquet");
+    let n_bytes: u64 = far.ranges.lock().unwrap()[&shard].iter().map(|it| it.end - it.start).sum();
+    let most = std::fs::metadata(it.at(&shard)).unwrap().len();
+    assert!((most / 2..=most).contains(&n_bytes), "{n_bytes} of {most}");
+}
+
+/// What is brought to the disk is fetched from there.
+#[test]
+fn what_is_kept_is_not_fetched() {
+    let it = Published::new(&pictures(100));
+    let far = it.far();
+    let reader = open(&it, &far, &options(&it.folder.path().join("cache"), 1 << 30));
+    let split = reader.split("train", "steps").unwrap();
+    let fields = split.fields(&FieldsRequest::named(["rgb"])).unwrap();
+    let needs = split.needs(&[StepRange { episode: 0, steps: 20..60 }], &fields).unwrap();
+    far.reset();
+    split.keep(&needs).unwrap();
+    assert_eq!(far.n_bytes(), needs.n_bytes());
+    far.reset();
+    split.keep(&needs).unwrap();
+    let fetched = split.fetch(&needs).unwrap();
+    assert_eq!((far.n_bytes(), fetched.n_bytes()), (0, needs.n_bytes()));
+    assert_eq!(split.disk_bytes(), (1 << 30) / 10 * 9);
 }
 
 /// A store that is a folder of this machine is read where it is.

@@ -291,8 +291,7 @@ fn a_clip_that_is_missing_is_silence() {
     let samples: Vec<i16> = (0..200).map(|it| it * 7 - 300).collect();
     let clip = wav_to_flac(&wav(&samples)).unwrap();
     let column = media(&feature, vec![None, Some(clip), None]);
-    let (_folder, split) =
-        opened(&one_column(feature, column, Some(told(DType::Int16, &[100, 0], "flac"))));
+    let (_folder, split) = opened(&one_column(feature, column, Some(told(DType::Int16, &[100, 0], "flac"))));
     let rows = read(&split, &FieldsRequest::default(), 0..3).unwrap();
     let mut expected = vec![0; 400];
     expected.extend(samples.iter().flat_map(|it| it.to_le_bytes()));

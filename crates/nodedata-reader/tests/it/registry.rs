@@ -2,7 +2,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use nodedata_core::{ErrorKind, Silent};
 use nodedata_reader::{
-    CacheOptions, Column, Data, FieldsRequest, OpenOptions, Place, Reader, Split, StepRange, Tensor,
+    CacheOptions, Column, Data, Fetched, FieldsRequest, OpenOptions, Place, Reader, Split, StepRange, Tensor,
     VideoCache,
 };
 use nodedata_registry::{B3, DatasetState, Remote, Revision, pull, withdraw};
@@ -87,6 +87,46 @@ fn what_is_needed_is_fetched_once() {
     // Neighbours are one range.
     let near = [StepRange { episode: 0, steps: 10..11 }, StepRange { episode: 0, steps: 14..15 }];
     assert_eq!(split.needs(&near, &fields).unwrap().n_ranges(), 1);
+}
+
+/// Where nothing is kept on the disk, threads take what another has in memory, or fetches just now.
+#[test]
+fn what_somebody_has_is_taken_from_him() {
+    let it = Published::new(&pictures(400));
+    let far = it.far();
+    let reader = Reader::open(far.clone(), &it.reference("x"), &without_cache()).unwrap();
+    let split = reader.split("train", "steps").unwrap();
+    let fields = split.fields(&FieldsRequest::named(["rgb"])).unwrap();
+    let needs = |steps| split.needs(&[StepRange { episode: 0, steps }], &fields).unwrap();
+    let (some, whole) = (needs(0..200), needs(0..400));
+    assert!(some.n_bytes() + (512 << 10) < whole.n_bytes());
+    far.reset();
+    let held = split.fetch(&some).unwrap();
+    let all = split.fetch(&whole).unwrap();
+    assert_eq!((far.n_bytes(), all.n_bytes()), (whole.n_bytes(), whole.n_bytes()));
+    drop((held, all));
+    far.reset();
+    let fetched: Vec<Fetched> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..6).map(|_| scope.spawn(|| split.fetch(&whole).unwrap())).collect();
+        running.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    assert_eq!(far.n_bytes(), whole.n_bytes(), "by one of them");
+    let folder = Reader::of_folder(&it.made()).unwrap().split("train", "steps").unwrap();
+    let expected = folder.rows(0, 190..210, &folder.fields(&FieldsRequest::named(["rgb"])).unwrap()).unwrap();
+    for fetched in &fetched {
+        assert_eq!(fetched.n_bytes(), whole.n_bytes());
+        let rows = split.decode(fetched, 0, 190..210, &fields, &VideoCache::default()).unwrap();
+        assert_eq!(rows, expected);
+    }
+    assert_eq!(far.n_bytes(), whole.n_bytes());
+    far.reset();
+    split.fetch_anyway(&some).unwrap();
+    assert_eq!(far.n_bytes(), some.n_bytes(), "without a look at others");
+    // Nobody has it any more.
+    drop(fetched);
+    far.reset();
+    split.fetch(&some).unwrap();
+    assert_eq!(far.n_bytes(), some.n_bytes());
 }
 
 /// Of numbers, a page that was decoded is not fetched again.

@@ -27,14 +27,31 @@ pub(crate) trait Feed: fmt::Debug + Send + Sync {
     /// Those of the store and of what it brings, for any of the steps.
     fn fetch(&self, wanted: &[Wanted], line: Line<'_>) -> Result<Arc<dyn Portion>>;
 
+    /// The same once more, because the first answer takes long: nothing is waited for that others fetch.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    fn fetch_again(&self, wanted: &[Wanted], line: Line<'_>) -> Result<Arc<dyn Portion>> {
+        self.fetch(wanted, line)
+    }
+
+    /// Brings what these steps need to the disk, as far as it is not there, so that fetching them brings it from there.
+    ///
+    /// # Errors
+    /// Those of the store. What is damaged is told by the steps themselves.
+    fn keep(&self, wanted: &[Wanted], line: Line<'_>) -> Result<()>;
+
+    /// Coded bytes that the disk has room for; 0 where nothing is kept there.
+    fn disk_bytes(&self) -> u64;
+
+    /// What whoever reads should know of how it is read.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Decoded rows that were found in a cache so far.
     fn n_found(&self) -> u64 {
         0
-    }
-
-    /// Why no more of them are kept there.
-    fn cache_failure(&self) -> Option<String> {
-        None
     }
 
     /// Where a step is, for errors that do not know.

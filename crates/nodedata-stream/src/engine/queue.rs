@@ -44,7 +44,8 @@ pub(super) struct JobId {
 /// outside.
 ///
 /// - Samples are drawn when somebody needs more.
-/// - Pieces are fetched in their order, as far ahead as `prefetch_bytes` go.
+/// - Pieces are fetched in their order, as far ahead as `prefetch_bytes` go: with the block that they lie in, where blocks are kept in
+///   memory, or once that is on the disk, where they are kept there.
 /// - Samples are admitted in their order, as many as `ready_bytes` hold. Pieces of those that are admitted and fetched are decoded, the
 ///   first one first. They are ready in any order, and taken in theirs.
 ///
@@ -71,6 +72,8 @@ pub(super) struct Queue {
     /// Pieces that are fetched each alone, because something was wrong with those that they were fetched with.
     alone: BTreeSet<JobId>,
     broken: BTreeSet<BlockId>,
+    /// Blocks that are on the disk, or on their way there.
+    on_disk: BTreeSet<BlockId>,
     /// All before it are fetched, or on their way.
     fetch_at: JobId,
     /// Bytes of pieces that are fetched together. The first ones are fetched alone, so that they come soon.
@@ -142,6 +145,7 @@ impl Queue {
             flights: Flights::default(),
             alone: BTreeSet::new(),
             broken: BTreeSet::new(),
+            on_disk: BTreeSet::new(),
             fetch_at: JobId { nth: n_taken, piece: 0 },
             run_bytes: 0,
             learned: learned.collect(),

@@ -105,9 +105,14 @@ impl RowStore {
         self.note(written);
     }
 
-    /// Why nothing more is kept.
+    /// Why no more rows are kept; `None` as long as they are.
     pub(super) fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
+    }
+
+    /// Rows that were found here.
+    pub(super) fn n_found(&self) -> u64 {
+        self.n_found.load(Ordering::Relaxed)
     }
 
     fn note(&self, written: io::Result<()>) {
@@ -115,11 +120,6 @@ impl RowStore {
             let told = || format!("nothing more is kept in {}: {err}", self.path.display());
             self.failure.get_or_init(told);
         }
-    }
-
-    /// Rows that were found here.
-    pub(super) fn n_found(&self) -> u64 {
-        self.n_found.load(Ordering::Relaxed)
     }
 
     /// Whether a row has a value, and the sum over its bytes.
@@ -374,10 +374,7 @@ mod tests {
         for (age, key) in ["oldest", "old", "own"].iter().enumerate() {
             let store = RowStore::open(folder.path(), key, 100_000, 1).unwrap();
             store.write(0, &[1; 100_000], true);
-            store
-                .file
-                .set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age as u64))
-                .unwrap();
+            store.file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(age as u64)).unwrap();
         }
         fs::write(folder.path().join("note.txt"), [0; 100]).unwrap();
         let is_there = |key: &str| path_of(folder.path(), key).exists();
@@ -425,11 +422,11 @@ mod tests {
         let mut store = RowStore::open(folder.path(), "key", 100, 10).unwrap();
         store.write(1, &row(7), true);
         assert_eq!(store.failure(), None);
-        // As where the disk is full.
+        // As on a full disk, which no test can make without being somebody's superuser.
         store.file = OpenOptions::new().read(true).open(&store.path).unwrap();
         store.write(2, &row(7), true);
         assert!(store.failure().is_some_and(|it| it.starts_with("nothing more is kept in ")));
-        assert!(store.has(1) && !store.has(2));
+        assert!(store.has(1) && !store.has(2), "what is there is read all the same");
     }
 
     #[test]

@@ -251,9 +251,16 @@ impl Shared {
                 // The request that is slow may have all lines: nobody waits for it.
                 self.lines.give_back(&errand.held);
             }
-            let fetched = guarded(|| match self.plan.source(errand.source) {
-                Some(source) => source.feed.fetch(&errand.wanted, self.lines.of(held)),
-                None => Err(unforeseen()),
+            let line = self.lines.of(held);
+            let fetched = guarded(|| {
+                let feed = &self.plan.source(errand.source).ok_or_else(unforeseen)?.feed;
+                if is_again {
+                    return feed.fetch_again(&errand.wanted, line);
+                }
+                if !errand.ahead.is_empty() {
+                    feed.keep(&errand.ahead, line)?;
+                }
+                feed.fetch(&errand.wanted, line)
             });
             queue = self.queue();
             queue.fetched(&errand, fetched, Instant::now());

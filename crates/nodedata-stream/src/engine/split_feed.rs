@@ -168,25 +168,36 @@ impl Feed for SplitFeed {
     }
 
     fn fetch(&self, wanted: &[Wanted], line: Line<'_>) -> Result<Arc<dyn Portion>> {
-        // All parts in one round: their fields lie in the same rows, and often in the same ranges.
-        let mut needs = Needs::default();
-        for (idx, part) in self.parts.iter().enumerate() {
-            let ranges = joined(wanted.iter().filter(|it| it.part == idx));
-            needs = needs.and(self.split.needs(&ranges, &part.fields)?);
-            for kept in &part.kept {
-                needs = needs.and(self.split.needs(&kept.missing(&ranges), kept.fields())?);
+        Ok(self.portion(self.in_one_round(wanted, line, Split::fetch)?))
+    }
+
+    fn fetch_again(&self, wanted: &[Wanted], line: Line<'_>) -> Result<Arc<dyn Portion>> {
+        Ok(self.portion(self.in_one_round(wanted, line, Split::fetch_anyway)?))
+    }
+
+    fn keep(&self, wanted: &[Wanted], line: Line<'_>) -> Result<()> {
+        match self.in_one_round(wanted, line, Split::keep) {
+            Err(err) if matches!(err.kind(), ErrorKind::Io | ErrorKind::Denied | ErrorKind::Interrupted) => {
+                Err(err)
             }
+            // Of the rest a step beside it may be the cause: what is wrong with the step itself is told when it is fetched.
+            Ok(()) | Err(_) => Ok(()),
         }
-        let _taken = line.take(needs.n_ranges())?;
-        Ok(self.portion(self.split.fetch(&needs)?))
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.split.disk_bytes()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let kept = self.parts.iter().flat_map(|it| &it.kept).filter_map(KeptField::warning);
+        let of_disk = self.split.reader().cache_stats().failure;
+        let of_disk = of_disk.map(|it| format!("nothing more is kept in the cache on the disk: {it}"));
+        kept.chain(of_disk).collect()
     }
 
     fn n_found(&self) -> u64 {
         self.parts.iter().flat_map(|it| &it.kept).map(KeptField::n_found).sum()
-    }
-
-    fn cache_failure(&self) -> Option<String> {
-        self.parts.iter().flat_map(|it| &it.kept).find_map(KeptField::failure).map(str::to_owned)
     }
 
     fn locus(&self, episode: usize, step: u64) -> Locus {
@@ -197,6 +208,25 @@ impl Feed for SplitFeed {
 }
 
 impl SplitFeed {
+    /// Does something with what all parts need, in one round: their fields lie in the same rows, and often in the same ranges.
+    fn in_one_round<T>(
+        &self,
+        wanted: &[Wanted],
+        line: Line<'_>,
+        fetch: impl FnOnce(&Split, &Needs) -> Result<T>,
+    ) -> Result<T> {
+        let mut needs = Needs::default();
+        for (idx, part) in self.parts.iter().enumerate() {
+            let ranges = joined(wanted.iter().filter(|it| it.part == idx));
+            needs = needs.and(self.split.needs(&ranges, &part.fields)?);
+            for kept in &part.kept {
+                needs = needs.and(self.split.needs(&kept.missing(&ranges), kept.fields())?);
+            }
+        }
+        let _taken = line.take(needs.n_ranges())?;
+        fetch(&self.split, &needs)
+    }
+
     fn portion(&self, fetched: Fetched) -> Arc<dyn Portion> {
         let (split, parts) = (self.split.clone(), Arc::clone(&self.parts));
         Arc::new(SplitPortion { split, parts, n_bytes: fetched.n_bytes(), fetched })

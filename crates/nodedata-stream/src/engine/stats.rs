@@ -15,14 +15,13 @@ pub struct StreamStats {
     pub skipped: Vec<Skipped>,
     /// Bytes of the samples that were delivered.
     pub decoded_bytes: u64,
-    /// Coded bytes that were fetched for them; none are where sources are mapped.
+    /// Coded bytes that were read for them, from the registry or from the cache on the disk, with what they are verified with; none are
+    /// where sources are mapped.
     pub fetched_bytes: u64,
     /// Rounds in which they were, those included that were asked for once more because they were slow.
     pub n_fetches: u64,
     /// Decoded rows of single fields that were found in the cache on the disk, by all streams of the plan.
     pub n_found: u64,
-    /// Why no more of them are kept there, such as a full disk. The stream goes on without.
-    pub cache_failure: Option<String>,
     /// Frames of video that were decoded, and that were there already.
     pub frames: VideoCacheStats,
     /// How long the stream has kept its reader waiting.
@@ -37,6 +36,8 @@ pub struct StreamStats {
     pub ready_bytes: u64,
     /// Threads that decode; 0 where none run.
     pub n_threads: u64,
+    /// What whoever reads should know: [`crate::StreamPlan::warnings`].
+    pub warnings: Vec<String>,
 }
 
 impl StreamStats {

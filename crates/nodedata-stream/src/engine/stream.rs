@@ -107,7 +107,7 @@ impl Stream {
     pub fn stats(&self) -> StreamStats {
         let mut stats = self.stats.clone();
         stats.n_found = self.plan.sources().iter().map(|it| it.feed.n_found()).sum();
-        stats.cache_failure = self.plan.sources().iter().find_map(|it| it.feed.cache_failure());
+        stats.warnings = self.plan.warnings();
         if let Some(run) = self.run.as_ref().filter(|it| it.is_own()) {
             let filled = run.filled();
             stats.add(&filled.done);

@@ -1,6 +1,6 @@
 use std::{ops::Range, sync::Arc};
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, human};
 use nodedata_reader::Split;
 
 use crate::{
@@ -35,8 +35,28 @@ pub(crate) struct Source {
     pub(crate) at_hand: Option<Arc<dyn Portion>>,
     pub(crate) layout: Arc<Layout>,
     samples: Arc<Samples>,
-    /// Its blocks, where these are fetched whole and kept: as many as are needed at a time fit memory.
-    kept_blocks: Option<Arc<Blocks>>,
+    /// Its blocks, where these are fetched whole and kept: as many as are needed at a time fit memory, or the disk.
+    kept_blocks: Option<(Arc<Blocks>, Keeper)>,
+    /// Coded bytes of the blocks that are needed at a time, where there is room for them nowhere.
+    homeless_bytes: Option<u64>,
+}
+
+/// What blocks are kept by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// Each is one portion of the engine.
+    Memory,
+    /// Each is brought to the cache on the disk, and samples are read from there.
+    Disk,
+}
+
+/// A block that is fetched whole.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptBlock {
+    pub(crate) number: u64,
+    /// The steps of its samples.
+    pub(crate) steps: Range<u64>,
+    pub(crate) keeper: Keeper,
 }
 
 /// A source before it is planned.
@@ -141,15 +161,43 @@ impl StreamPlan {
         self.sources.get(idx)
     }
 
-    /// Decides of which sources blocks are kept: those whose blocks that are needed at a time fit memory, all of them together.
+    /// What whoever reads should know, each of it once: that more is fetched than need be, and that a cache is not written any more.
+    pub fn warnings(&self) -> Vec<String> {
+        let homeless = self.sources.iter().filter_map(|it| it.homeless_bytes).map(|n_bytes| {
+            let (needed, prefetch_bytes) = (human::bytes(n_bytes), human::bytes(self.engine.prefetch_bytes));
+            format!(
+                "what lies beside a sample is fetched again for other samples: those that are shuffled among each other lie in {needed}, \
+                 which is more than `prefetch_bytes` ({prefetch_bytes}) and than the cache on the disk has room for; give either more, or a \
+                 smaller `window`"
+            )
+        });
+        homeless.chain(self.sources.iter().flat_map(|it| it.feed.warnings())).collect()
+    }
+
+    /// Decides of which sources blocks are kept, and where: in memory if those that are needed at a time fit, of all sources together, and
+    /// on the disk otherwise.
     fn with_kept_blocks(mut self) -> Self {
-        let mut bytes_left = self.engine.prefetch_bytes;
+        let (mut memory_left, mut disk_bytes) = (self.engine.prefetch_bytes, 0_u64);
         // Places of a mixture fall to ranks whatever their lanes: each has all of these.
         let n_parts = if self.order.is_mixture() { 1 } else { self.share.world() };
         for (source, planned) in self.sources.iter_mut().zip(self.order.sources()) {
-            let needed = source.bytes_at_a_time(planned, n_parts).filter(|it| *it <= bytes_left);
-            source.kept_blocks = needed.and_then(|_| planned.blocks().cloned());
-            bytes_left -= needed.unwrap_or(0);
+            (source.kept_blocks, source.homeless_bytes) = (None, None);
+            let Some((blocks, needed)) = planned.blocks().zip(source.bytes_at_a_time(planned, n_parts))
+            else {
+                continue;
+            };
+            if needed <= memory_left {
+                memory_left -= needed;
+                source.kept_blocks = Some((Arc::clone(blocks), Keeper::Memory));
+            } else if disk_bytes.saturating_add(needed) <= source.feed.disk_bytes() {
+                disk_bytes += needed;
+                // It passes through memory; where that is too little each sample is brought for itself, and is on the disk as well.
+                let block_bytes = blocks.size().saturating_mul(source.layout.coded_bytes);
+                let fits = block_bytes <= self.engine.prefetch_bytes;
+                source.kept_blocks = fits.then(|| (Arc::clone(blocks), Keeper::Disk));
+            } else {
+                source.homeless_bytes = Some(needed);
+            }
         }
         self
     }
@@ -179,14 +227,16 @@ impl Source {
             layout: Arc::new(layout),
             samples: Arc::clone(planned.samples()),
             kept_blocks: None,
+            homeless_bytes: None,
         }
     }
 
-    /// The block of a sample, and the steps of that, where blocks are fetched whole.
-    pub(crate) fn block_of(&self, sample: u64) -> Option<(u64, Range<u64>)> {
-        let (block, samples) = self.kept_blocks.as_ref()?.block_of(sample)?;
+    /// The block of a sample, where blocks are fetched whole.
+    pub(crate) fn block_of(&self, sample: u64) -> Option<KeptBlock> {
+        let (blocks, keeper) = self.kept_blocks.as_ref()?;
+        let (number, samples) = blocks.block_of(sample)?;
         let first = self.samples.locate(samples.start)?.steps.start;
-        Some((block, first..first + (samples.end - samples.start)))
+        Some(KeptBlock { number, steps: first..first + (samples.end - samples.start), keeper: *keeper })
     }
 
     /// Coded bytes of the blocks among which the next samples of a rank lie, about, where lanes are shared by so many. `None` where

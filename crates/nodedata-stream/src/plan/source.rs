@@ -102,7 +102,8 @@ impl PlannedSource {
         // A split may be empty; a selection that leaves nothing of one that is not would train on nothing without a word.
         if samples.is_empty() && request.lengths.iter().any(|it| *it > 0) {
             let nothing = Error::new(ErrorKind::Config, "no step of the split is selected");
-            let hint = "name episodes, leave out fewer steps of each, or pad windows instead of dropping steps";
+            let hint =
+                "name episodes, leave out fewer steps of each, or pad windows instead of dropping steps";
             mistakes.push(nothing.with_hint(hint));
             return Err(mistakes);
         }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use nodedata_core::ErrorKind;
+use nodedata_core::{ErrorKind, Locus};
 use proptest::prelude::*;
 
 use super::*;
@@ -134,6 +134,19 @@ fn samples_that_are_not_shuffled_stand_as_they_are_numbered() {
     let places = all(&plan, &plan.start()).into_iter().map(|it| (it.located.episode, it.located.steps.start));
     assert_eq!(places.collect::<Vec<_>>(), [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]);
     assert!(plan.sources()[0].blocks().is_none());
+}
+
+#[test]
+fn of_several_mistakes_the_place_of_the_first_is_kept() {
+    let mistake = |text: &str| Error::new(ErrorKind::Config, text).at(Locus::feature(text)).with_hint("look");
+    let err = joined(vec![mistake("one"), mistake("other")], "");
+    assert_eq!((err.locus().feature.as_deref(), err.hint()), (Some("one"), Some("look")));
+    assert_eq!(err.to_string(), "one\n  other: look");
+    let of_source = joined(vec![mistake("one").with_source(mistake("cause"))], "source 2: ");
+    assert_eq!((of_source.locus().feature.as_deref(), of_source.hint()), (Some("one"), Some("look")));
+    let all = joined(vec![of_source, mistake("other")], "");
+    assert_eq!(all.locus().feature.as_deref(), Some("one"));
+    assert_eq!(all.to_string(), "source 2: one: cause\n  other: look");
 }
 
 #[test]

@@ -80,6 +80,15 @@ def jpegs(folder):
             yield number, [kept[f"arr_{step}"].tobytes() for step in range(STEPS)]
 
 
+def lerobot_dataset():
+    """The class of LeRobot's datasets, wherever this version has it."""
+    try:
+        from lerobot.datasets import LeRobotDataset
+    except ImportError:
+        from lerobot.datasets.lerobot_dataset import LeRobotDataset
+    return LeRobotDataset
+
+
 def random_steps(count, steps):
     """Numbers of steps, the same for every reader."""
     return np.random.default_rng([SEED, 5]).integers(0, count, steps).tolist()

@@ -4,6 +4,7 @@
 
 KIND: `jpegs`, `lerobot-jpeg`, `lerobot-h264`, `lerobot-av1`, `mosaicml`, `litdata`.
 """
+import inspect
 import json
 import os
 import pathlib
@@ -22,8 +23,7 @@ def lerobot(out, coded, kind):
     """As LeRobot codes by default; of pictures the PNG files that it writes are replaced by the JPEG bytes of all other sets."""
     import pyarrow
     import pyarrow.parquet
-    from lerobot.datasets import LeRobotDataset
-
+    LeRobotDataset = frames.lerobot_dataset()
     is_video = kind != "jpeg"
     # Writing large PNG files only to replace them is slow.
     shape = (frames.HEIGHT, frames.WIDTH, 3) if is_video else (8, 8, 3)
@@ -32,11 +32,7 @@ def lerobot(out, coded, kind):
         "action": {"dtype": "float32", "shape": (7,), "names": None},
         frames.CAMERA: {"dtype": "video" if is_video else "image", "shape": shape, "names": ["height", "width", "channels"]},
     }
-    more = {}
-    if is_video:
-        from lerobot.configs import RGBEncoderConfig
-
-        more["rgb_encoder"] = RGBEncoderConfig(vcodec={"av1": "libsvtav1", "h264": "h264"}[kind])
+    more = encoder(LeRobotDataset, {"av1": "libsvtav1", "h264": "h264"}[kind]) if is_video else {}
     made = LeRobotDataset.create(repo_id="lab/bench", fps=frames.FPS, root=out, use_videos=is_video, features=features, **more)
     for number in range(frames.EPISODES):
         state, action = frames.numbers(number)
@@ -59,6 +55,15 @@ def lerobot(out, coded, kind):
     info = json.loads((out / "meta/info.json").read_text())
     info["features"][frames.CAMERA]["shape"] = [frames.HEIGHT, frames.WIDTH, 3]
     (out / "meta/info.json").write_text(json.dumps(info, indent=4))
+
+
+def encoder(dataset, codec):
+    """How its writer is told of a codec, which later versions do otherwise."""
+    if "vcodec" in inspect.signature(dataset.create).parameters:
+        return {"vcodec": codec}
+    from lerobot.configs import RGBEncoderConfig
+
+    return {"rgb_encoder": RGBEncoderConfig(vcodec=codec)}
 
 
 def samples(coded):

@@ -4,6 +4,7 @@
 
 PEER: `lerobot`, `mosaicml`, `litdata`, `libjpeg-turbo`. JOB: `random`, `episodes`, `windows`, `shuffle`.
 """
+import inspect
 import os
 import sys
 
@@ -28,9 +29,11 @@ def counted(items, pixels):
 def lerobot():
     import lerobot as package
     import torch
-    from lerobot.datasets import LeRobotDataset
 
-    options = {"return_uint8": True}
+    LeRobotDataset = frames.lerobot_dataset()
+    # Earlier versions hand out float32 alone.
+    has_bytes = "return_uint8" in inspect.signature(LeRobotDataset).parameters
+    options = {"return_uint8": True} if has_bytes else {}
     if job == "windows":
         options["delta_timestamps"] = {"action": [it / frames.FPS for it in range(16)], frames.CAMERA: [-1 / frames.FPS, 0]}
     dataset = LeRobotDataset("lab/bench", root=source, **options)
@@ -40,7 +43,7 @@ def lerobot():
         items = torch.utils.data.DataLoader(subset, batch_size=frames.BATCH, num_workers=workers)
     else:
         items = (dataset[it] for it in order)
-    return counted(items, lambda it: it[frames.CAMERA]), f"lerobot {package.__version__}"
+    return counted(items, lambda it: it[frames.CAMERA]), f"lerobot {package.__version__}{'' if has_bytes else ' (float32)'}"
 
 
 def decoder():

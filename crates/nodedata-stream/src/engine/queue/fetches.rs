@@ -1,6 +1,6 @@
 //! What is fetched next, and with what.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use nodedata_core::Result;
 
@@ -10,6 +10,7 @@ use crate::engine::{
     flights::Answer,
     lines::Held,
     portions::BlockId,
+    stream_plan::{Keeper, KeptBlock},
 };
 
 /// Coded bytes that are fetched together once a stream is under way, at most.
@@ -28,6 +29,8 @@ pub(in crate::engine) struct Errand {
     /// Of which source.
     pub(in crate::engine) source: usize,
     pub(in crate::engine) wanted: Vec<Wanted>,
+    /// What is brought to the disk before: the blocks that they lie in.
+    pub(in crate::engine) ahead: Vec<Wanted>,
     block: Option<BlockId>,
     /// Rows that it is for.
     n_rows: u64,
@@ -39,7 +42,7 @@ pub(in crate::engine) struct Errand {
 
 impl Queue {
     /// The next thing to fetch: something that is slow once more, or what comes next in the order, as far as there is room for it. Says
-    /// whether it is asked for once more.
+    /// whether it was asked for before.
     pub(in crate::engine) fn next_errand(&mut self, now: Instant) -> Option<(Arc<Errand>, bool)> {
         if let Some(errand) = self.flights.again(now) {
             return Some((errand, true));
@@ -63,13 +66,14 @@ impl Queue {
             let id = next?;
             let slot = self.slot(id.nth)?;
             let source = slot.head.draw.source;
-            let Some((block, steps)) = slot.block.clone() else {
+            let block = slot.block.clone().filter(|it| it.keeper == Keeper::Memory);
+            let Some(KeptBlock { number, steps, .. }) = block else {
                 let jobs = self.run_from(id, source);
                 let errand = self.errand_of(&jobs)?;
                 self.run_bytes = (self.run_bytes * 2).clamp(RUN_BYTES_MIN, RUN_BYTES_MAX);
                 return Some(errand);
             };
-            let block = (source, block);
+            let block = (source, number);
             if self.broken.contains(&block) {
                 return self.errand_of(&[id]);
             }
@@ -81,7 +85,7 @@ impl Queue {
             let layout = Arc::clone(&self.plan.source(source)?.layout);
             // An episode that is not there is told by the sample itself.
             let Ok(wanted) = layout.around(episode, &steps) else { return self.errand_of(&[id]) };
-            return self.open(&[id], wanted, Some(block));
+            return self.open(&[id], wanted, Vec::new(), Some(block));
         }
     }
 
@@ -151,7 +155,7 @@ impl Queue {
 
     /// Pieces of a source from one on that are fetched together.
     fn run_from(&mut self, id: JobId, source: usize) -> Vec<JobId> {
-        let (mut jobs, mut n_bytes) = (Vec::new(), 0_u64);
+        let (mut jobs, mut n_bytes, mut blocks) = (Vec::new(), 0_u64, BTreeSet::new());
         for nth in id.nth..id.nth + RUN_SAMPLES {
             if self.slot(nth).is_none() && !self.draw() {
                 break;
@@ -164,6 +168,9 @@ impl Queue {
                     continue;
                 }
                 n_bytes = n_bytes.saturating_add(self.coded_bytes(source, &job.wanted));
+                if let Some((_, around)) = self.block_ahead(job_id).filter(|it| blocks.insert(it.0)) {
+                    n_bytes = n_bytes.saturating_add(self.told_bytes(source, &around));
+                }
                 if !jobs.is_empty() && (n_bytes > self.run_bytes || jobs.len() >= RUN_JOBS) {
                     return jobs;
                 }
@@ -177,23 +184,54 @@ impl Queue {
     fn errand_of(&mut self, jobs: &[JobId]) -> Option<Errand> {
         let source = self.source_of(*jobs.first()?)?;
         let (mut wanted, mut n_jobs, mut n_bytes) = (Vec::new(), 0, 0_u64);
+        let (mut ahead, mut blocks) = (Vec::new(), BTreeSet::new());
         for job in jobs {
             let of_job = self.slot(job.nth)?.jobs.get(job.piece)?.wanted.clone();
             n_bytes = n_bytes.saturating_add(self.coded_bytes(source, &of_job));
+            let block = self.block_ahead(*job).filter(|(block, _)| !blocks.contains(block));
+            let of_block = block.as_ref().map_or(0, |(_, around)| self.told_bytes(source, around));
+            n_bytes = n_bytes.saturating_add(of_block);
             if n_jobs > 0 && !self.portions.make_room(n_bytes) {
                 break;
             }
             wanted.extend(of_job);
+            if let Some((block, around)) = block {
+                blocks.insert(block);
+                ahead.extend(around);
+            }
             n_jobs += 1;
         }
-        self.open(jobs.get(..n_jobs)?, wanted, None)
+        let errand = self.open(jobs.get(..n_jobs)?, wanted, ahead, None)?;
+        self.on_disk.extend(blocks);
+        Some(errand)
     }
 
-    /// Notes that pieces are on their way, where there is room for them, or all others wait for the first.
-    fn open(&mut self, jobs: &[JobId], wanted: Vec<Wanted>, block: Option<BlockId>) -> Option<Errand> {
+    /// The block that a piece lies in and the steps around it, where it is to be brought to the disk and nobody has asked for that yet.
+    fn block_ahead(&self, id: JobId) -> Option<(BlockId, Vec<Wanted>)> {
+        let slot = self.slot(id.nth)?;
+        let block = slot.block.as_ref().filter(|it| it.keeper == Keeper::Disk)?;
+        let draw = &slot.head.draw;
+        let block_id = (draw.source, block.number);
+        if self.on_disk.contains(&block_id) {
+            return None;
+        }
+        // An episode that is not there is told by the sample itself.
+        let around = self.plan.source(draw.source)?.layout.around(draw.located.episode, &block.steps).ok()?;
+        Some((block_id, around))
+    }
+
+    /// Notes that pieces are on their way, where there is room for them, or all others wait for the first. What is brought to the disk
+    /// ahead of them takes room as well, until they are here.
+    fn open(
+        &mut self,
+        jobs: &[JobId],
+        wanted: Vec<Wanted>,
+        ahead: Vec<Wanted>,
+        block: Option<BlockId>,
+    ) -> Option<Errand> {
         let id = *jobs.first()?;
         let source = self.source_of(id)?;
-        let n_bytes = self.coded_bytes(source, &wanted);
+        let n_bytes = self.coded_bytes(source, &wanted).saturating_add(self.told_bytes(source, &ahead));
         let is_first = id.nth == self.first() && self.slot(id.nth)?.waits_for(id.piece);
         if !self.portions.make_room(n_bytes) && !is_first {
             return None;
@@ -205,7 +243,7 @@ impl Queue {
         let layout = &self.plan.source(source)?.layout;
         let n_rows = layout.coded_bytes_of(&wanted, 1);
         let is_alone = block.is_none() && jobs.len() == 1;
-        Some(Errand { portion, source, wanted, block, n_rows, is_alone, held: Held::default() })
+        Some(Errand { portion, source, wanted, ahead, block, n_rows, is_alone, held: Held::default() })
     }
 
     /// A piece waits for a block that is here or on its way.
@@ -235,6 +273,13 @@ impl Queue {
 
     fn source_of(&self, id: JobId) -> Option<usize> {
         Some(self.slot(id.nth)?.head.draw.source)
+    }
+
+    /// Coded bytes of steps that lie together, about, as the manifest tells.
+    fn told_bytes(&self, source: usize, wanted: &[Wanted]) -> u64 {
+        // What was learned of single steps is no measure: each is fetched with what it is verified with.
+        let layout = self.plan.source(source).map(|it| &it.layout);
+        layout.map_or(0, |it| it.coded_bytes_of(wanted, it.coded_bytes))
     }
 
     /// Coded bytes of what is wanted, about.

@@ -1,7 +1,4 @@
-use std::{
-    ops::Range,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use nodedata_core::{Error, Result};
 
@@ -12,7 +9,7 @@ use crate::{
         assembly::{Assembly, too_large},
         feed::Wanted,
         sample::{Sample, SampleField},
-        stream_plan::Source,
+        stream_plan::{KeptBlock, Source},
     },
 };
 
@@ -36,8 +33,8 @@ pub(super) struct Slot {
     /// What is wrong with the first of the pieces that are broken, and which that is.
     pub(super) failure: Option<(usize, Error)>,
     pub(super) sample: Option<Result<Sample>>,
-    /// The block that it is in, and the steps of that, where blocks are fetched whole.
-    pub(super) block: Option<(u64, Range<u64>)>,
+    /// The block that it is in, where blocks are fetched whole.
+    pub(super) block: Option<KeptBlock>,
 }
 
 /// Which sample it is.

@@ -112,9 +112,11 @@ impl KeptField {
         self.store.n_found()
     }
 
-    /// Why no more rows are kept.
-    pub(super) fn failure(&self) -> Option<&str> {
-        self.store.failure()
+    /// That no more rows are kept, and where, if that is so.
+    pub(super) fn warning(&self) -> Option<String> {
+        let name = self.fields.iter().next().map_or("", |it| &*it.info.name);
+        let why = self.store.failure()?;
+        Some(format!("decoded rows of `{name}`: {why}"))
     }
 
     /// The steps of some that are not kept.

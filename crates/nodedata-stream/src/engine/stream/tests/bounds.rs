@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{memory::CODED, *};
+use crate::engine::feed::Wanted;
 
 /// Waits until something holds, which is a matter of moments.
 fn wait_until(holds: impl Fn() -> bool) {
@@ -124,6 +125,34 @@ fn a_block_is_fetched_once() {
     assert!(watch.n_fetched().iter().filter(|((part, ..), _)| *part == 0).all(|(_, n)| *n == 1));
     let n_joined = watch.fetched.lock().unwrap().iter().filter(|it| it.len() > 3).count();
     assert!(n_joined > 10, "{n_joined}");
+}
+
+/// Where blocks do not fit memory, each is brought to the disk once, as a whole; and where they fit nowhere, that is told.
+#[test]
+fn blocks_that_memory_has_no_room_for_are_brought_to_the_disk() {
+    let all = 1856 * CODED;
+    let block = 64 * CODED;
+    // The disk has room or has not; memory has room for some blocks, or for none.
+    for (disk_bytes, prefetch_bytes) in [(all, 4 * block), (all, block - 1), (all - 1, 4 * block)] {
+        let mut memory = Memory::new(&[1024, 704, 64, 64]).lanes(64, Lanes { lanes: 1, window: 1856 });
+        memory.disk_bytes = disk_bytes;
+        let watch = Arc::clone(&memory.watch);
+        let engine = EngineOptions { threads: Some(3), prefetch_bytes, ..EngineOptions::default() };
+        let mut stream = Stream::new(plan(memory, all_places(), engine));
+        assert_eq!(delivered(&mut stream).count(), 1856);
+        let mut kept = watch.kept.lock().unwrap().clone();
+        kept.sort_by_key(|it| (it.episode, it.steps.start));
+        let whole = [(0, 16), (1, 11), (2, 1), (3, 1)].into_iter().flat_map(|(episode, n)| {
+            (0..n).map(move |it| Wanted { part: 0, episode, steps: it * 64..it * 64 + 64 })
+        });
+        let is_by_block = disk_bytes == all && prefetch_bytes >= block;
+        let expected: Vec<Wanted> = if is_by_block { whole.collect() } else { Vec::new() };
+        assert_eq!(kept, expected);
+        assert!(watch.n_fetched().values().all(|it| *it == 1));
+        let warnings = stream.stats().warnings;
+        assert_eq!(warnings.len(), usize::from(disk_bytes < all), "{warnings:?}");
+        assert!(warnings.iter().all(|it| it.contains("prefetch_bytes") && it.contains("window")));
+    }
 }
 
 #[test]

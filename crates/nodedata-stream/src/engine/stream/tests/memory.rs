@@ -43,6 +43,8 @@ pub(super) struct Memory {
     /// Whether the second column is told to vary.
     pub(super) varies: bool,
     pub(super) faults: BTreeMap<(usize, u64), Fault>,
+    /// Coded bytes that the disk has room for.
+    pub(super) disk_bytes: u64,
     pub(super) watch: Arc<Watch>,
 }
 
@@ -61,6 +63,8 @@ pub(super) enum Fault {
 pub(super) struct Watch {
     /// What was fetched together.
     pub(super) fetched: Mutex<Vec<Vec<Wanted>>>,
+    /// What was brought to the disk.
+    pub(super) kept: Mutex<Vec<Wanted>>,
     /// Bytes of portions that are in memory, now and at most.
     pub(super) held: AtomicU64,
     pub(super) held_max: AtomicU64,
@@ -108,6 +112,7 @@ impl Memory {
             told_bytes: None,
             varies: false,
             faults: BTreeMap::new(),
+            disk_bytes: 0,
             watch: Arc::default(),
         }
     }
@@ -218,6 +223,16 @@ impl Feed for Memory {
         let held = self.watch.held.fetch_add(n_bytes, SeqCst) + n_bytes;
         self.watch.held_max.fetch_max(held, SeqCst);
         Ok(Arc::new(Brought { memory: self.clone(), wanted: wanted.to_vec(), n_bytes }))
+    }
+
+    fn keep(&self, wanted: &[Wanted], line: Line<'_>) -> Result<()> {
+        let _taken = line.take(wanted.len())?;
+        self.watch.kept.lock().unwrap().extend_from_slice(wanted);
+        Ok(())
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.disk_bytes
     }
 
     fn locus(&self, episode: usize, step: u64) -> Locus {
