@@ -261,7 +261,6 @@ mod tests {
             "what is there stays"
         );
         assert_eq!(other.get(&blob, Kept::Tree, 4).as_deref(), Some(&b"tree"[..]));
-        assert_eq!(other.get(&blob, Kept::Grain(7), 6), None, "of another length");
         assert_eq!(other.get(&blob, Kept::Grain(8), 5), None);
         assert_eq!(other.get(&B3::of(b"other"), Kept::Tree, 4), None);
         other.missed(15);
@@ -273,6 +272,9 @@ mod tests {
         assert_eq!((one.stats().written_bytes, one.stats().failure), (9, None));
         other.forget(&blob, Kept::Grain(7), 5);
         assert_eq!((one.get(&blob, Kept::Grain(7), 5), other.stats().damaged_bytes), (None, 5));
+        put(&one, &blob, 9, b"grain");
+        assert_eq!(other.get(&blob, Kept::Grain(9), 6), None, "of another length");
+        assert!(!has(Kept::Grain(9), 5), "and it goes, so that it can be put there again");
     }
 
     #[test]
