@@ -158,6 +158,8 @@ try:
             if n % 500 == 0:
                 print(n, flush=True)
 except KeyboardInterrupt:
+    # It may have come between two samples, where the stream knows nothing of it.
+    stream.close()
     settled(0)
     print(json.dumps({"threads": threads(), "cursor": stream.state_dict()["cursor"]}), flush=True)
     sys.exit(7)
@@ -181,8 +183,8 @@ except KeyboardInterrupt:
         self.assertEqual(process.wait(SECONDS_MAX), 7)
         told = json.loads(last)
         self.assertEqual(told["threads"], 0)
-        # 0.3 s to end, and what a busy machine takes to start and end a process.
-        self.assertLess(took, 2.0)
+        # 0.3 s to end, and whatever a busy machine takes to end a process: without signals looked for it would be for ever.
+        self.assertLess(took, SECONDS_MAX / 2)
 
     def test_a_wait_is_interrupted_too(self):
         """A server that accepts and never answers."""

@@ -91,7 +91,7 @@ class Server(Kinds, unittest.TestCase):
         cls.store = str(cls.folder / "store")
         cls.publish()
         command = [os.environ["NODEDATA_BINARY"], "serve", "--listen", "127.0.0.1:0", "--quiet", "--data", str(cls.folder / "server"), "--store", cls.store]
-        token = subprocess.run([*command[:2], "--data", str(cls.folder / "server"), "--store", cls.store, "--new-token", OWNER],
+        token = subprocess.run([*command[:2], "--data", str(cls.folder / "server"), "--store", cls.store, "--new-token", OWNER, "--scope", f"read:{OWNER}/*"],
                                capture_output=True, text=True, timeout=SECONDS_MAX)
         if token.returncode:
             raise AssertionError(token.stderr)
