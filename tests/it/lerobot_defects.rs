@@ -31,6 +31,7 @@ use Outcome::{Hopeless, PutRight, Refused, Sound};
 type Case = (Defect, &'static str, &'static [&'static str], Outcome);
 
 const EPISODES: &str = "meta/episodes/chunk-000/file-000.parquet";
+const EPISODE_LINES: &str = "meta/episodes.jsonl";
 const JOINED_DATA: &str = "data/chunk-000/file-000.parquet";
 const LAST_DATA: &str = "data/chunk-000/file-001.parquet";
 const OWN_DATA: &str = "data/chunk-000/episode_000001.parquet";
@@ -55,27 +56,38 @@ fn cases() -> Vec<Case> {
         (Defect::NoTasks, "tasks-unreadable", &["meta/tasks.parquet"], PutRight(&["task"])),
         (Defect::TimestampOffGrid, "timestamp-off-grid", &[JOINED_DATA, "episode 1", "step 4"], PutRight(&["timestamp", "timestamp_ns"])),
         (Defect::OtherEpisodeIndex, "episode-index", &[OWN_DATA, "episode 1"], PutRight(&[])),
+        (Defect::RowsExchanged, "rows-out-of-order", &[JOINED_DATA, "episode 1"], PutRight(&[])),
+        (Defect::RowsScattered, "rows-out-of-order", &[JOINED_DATA, "episode 0"], PutRight(&[])),
+        (Defect::ListedTwice, "episode-listed-twice", &[EPISODES, "episode 1"], PutRight(&[])),
+        (Defect::NoEpisodeNumber, "episodes-rebuilt", &[EPISODES], PutRight(&[])),
+        (Defect::NoEpisodes, "episodes-rebuilt", &["meta/episodes"], PutRight(&[])),
+        (Defect::CutEpisodes, "episodes-rebuilt", &[EPISODES], PutRight(&[])),
+        (Defect::EmptyEpisodes, "episodes-rebuilt", &["meta/episodes"], PutRight(&[])),
+        (Defect::NoEpisodeLines, "episodes-rebuilt", &[EPISODE_LINES], PutRight(&[])),
+        (Defect::CutEpisodeLines, "episodes-rebuilt", &[EPISODE_LINES, "line 2"], PutRight(&[])),
+        (Defect::VersionTooNew, "wrong-version", &["meta/info.json"], PutRight(&[])),
+        (Defect::VersionTooOld, "wrong-version", &["meta/info.json"], PutRight(&[])),
+        (Defect::OtherTask, "task-mismatch", &[EPISODE_LINES, "episode 1"], PutRight(&[])),
+        (Defect::NoVideoPath, "no-video-path", &["meta/info.json"], PutRight(&[])),
+        (Defect::NoSharedVideo, "camera-without-video", &["meta/info.json", FRONT], PutRight(&["observation.images.front", "observation.images.front.keyframe"])),
         (Defect::LengthUnsettled, "length-mismatch", &[EPISODES, "episode 1"], refused(0, [11, 12, 13])),
         (Defect::RowsMissingAtEnd, "length-mismatch", &[EPISODES, "episode 2"], refused(0, [11, 12, 11])),
         (Defect::OrphanRows, "orphan-rows", &[JOINED_DATA, "episode 1"], refused(12, [11, 0, 13])),
-        (Defect::RowsExchanged, "broken-frame-index", &[JOINED_DATA, "episode 1", "step 3"], refused(12, [11, 0, 13])),
-        (Defect::RowsScattered, "scattered-rows", &[JOINED_DATA, "episode 1"], refused(23, [0, 0, 13])),
         (Defect::EpisodesMixed, "mixed-episodes", &[OWN_DATA, "episode 1"], refused(12, [11, 0, 13])),
         (Defect::EmptyVideo, "unreadable-video", &[VIDEO_1, "episode 1", FRONT], refused(12, [11, 0, 13])),
         (Defect::CutVideo, "unreadable-video", &[VIDEO_1, "episode 1", FRONT], refused(12, [11, 0, 13])),
         (Defect::TextForVideo, "unreadable-video", &[VIDEO_1, "episode 1", FRONT], refused(12, [11, 0, 13])),
         (Defect::NoVideo, "missing-video", &[VIDEO_1, "episode 1", FRONT], refused(12, [11, 0, 13])),
-        (Defect::NoSharedVideo, "missing-video", &[JOINED_VIDEO, "episode 1", FRONT], refused(36, [0, 0, 0])),
         (Defect::ShortVideo, "short-video", &["observation.images.front/episode_000001.mp4", "episode 1", FRONT], refused(1, [11, 11, 13])),
-        (Defect::NoVideoPath, "no-video-path", &["meta/info.json", "episode 1", FRONT], refused(36, [0, 0, 0])),
         (Defect::NoDataFile, "missing-rows", &[LAST_DATA, "episode 2"], refused(13, [11, 12, 0])),
         (Defect::CutDataFile, "unreadable-data-file", &[LAST_DATA], refused(13, [11, 12, 0])),
         (Defect::EmptyDataFile, "unreadable-data-file", &[LAST_DATA], refused(13, [11, 12, 0])),
         (Defect::OverlappingWindows, "overlapping-windows", &[JOINED_VIDEO, "episode 1", FRONT], refused(23, [0, 0, 0])),
         (Defect::WindowNotAtKeyframe, "not-at-keyframe", &[JOINED_VIDEO, "episode 1", FRONT], refused(12, [11, 0, 0])),
-        (Defect::ListedTwice, "episode-listed-twice", &[EPISODES, "episode 1"], refused(0, [11, 12, 13])),
-        (Defect::NoEpisodeNumber, "episode-without-number", &[EPISODES], refused(12, [11, 0, 13])),
-        (Defect::NoEpisodes, "", &["meta/episodes"], Hopeless),
+        (Defect::RowRepeated, "broken-frame-index", &[JOINED_DATA, "episode 1", "step 4"], refused(12, [11, 0, 13])),
+        (Defect::RowCopiedAway, "scattered-rows", &[JOINED_DATA, "episode 0"], refused(12, [0, 12, 13])),
+        (Defect::ListedInTwoWays, "episode-listed-twice", &[EPISODES, "episode 1"], refused(0, [11, 12, 13])),
+        (Defect::NothingThere, "", &["meta/episodes"], Hopeless),
         (Defect::CutInfo, "", &["meta/info.json"], Hopeless),
         (Defect::WrongItems, "undecodable", &[JOINED_DATA, "episode 1", "step 2", "feature `action`"], refused(12, [11, 0, 13])),
     ]
@@ -165,6 +177,8 @@ fn what_cannot_be_planned_is_refused_whatever_is_asked_for() {
     for_each(&cases, |(defect, _, place, _)| {
         let work = copied(*defect);
         refuses(&work, *defect, &["inspect", "src"], place);
+        let refused = work.run(["convert", "src", "--out", "out"]);
+        assert!(!refused.stderr.contains("salvage"), "{defect:?}: {}", refused.stderr);
         for on_error in ["fail", "salvage"] {
             refuses(&work, *defect, &["convert", "src", "--out", "out", "--on-error", on_error], place);
         }
@@ -203,7 +217,7 @@ fn what_does_not_start_at_a_keyframe_can_be_decoded() {
 /// A salvage is as deterministic as any other run.
 #[test]
 fn salvages_do_not_depend_on_threads() {
-    for_each(&[Defect::ShortVideo, Defect::RowsExchanged, Defect::WrongItems], |defect| {
+    for_each(&[Defect::ShortVideo, Defect::RowRepeated, Defect::WrongItems], |defect| {
         let work = copied(*defect);
         for (out, threads) in [("a", "1"), ("b", "8")] {
             let args = ["convert", "src", "--out", out, "--on-error", "salvage", "--threads", threads];

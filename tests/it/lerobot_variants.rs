@@ -281,7 +281,6 @@ fn leftovers_beside_the_dataset_are_ignored() {
         folder.put("images/observation.images.front/episode-000001/frame-000000.tiff", "II*");
         folder.put("README.md", "# A dataset\n");
         folder.put(".cache/huggingface/download/meta/info.json.metadata", "0");
-        folder.put("meta/modality.json", "{}");
         steps(&littered, &folder);
         let differing = differing(&sound.path("out"), &littered.path("out"));
         assert_eq!(differing, ["report.json"], "{base:?}");

@@ -34,6 +34,7 @@ mod interrupt;
 mod jsonl;
 mod lerobot;
 mod lerobot_defects;
+mod lerobot_reported;
 mod lerobot_variants;
 mod log;
 mod login;

@@ -1,14 +1,20 @@
 //! The columns of the step table: what `info.json` says of each feature, and what the files hold of it.
 
 use nodedata_arrow::{Leaf, wider};
-use nodedata_core::{DType, Dim, EPISODE_INDEX, Feature, Locus, OpenOptions, Result, Storage, meta};
+use nodedata_core::{
+    DType, Dim, EPISODE_INDEX, Feature, Locus, OpenOptions, Result, Storage, meta, patterns,
+};
 use nodedata_steps::{
-    check_names, check_undecoded, decoding_of, is_worked_on, name_in_table, select, step_index, timestamp,
+    Listing, check_names, check_undecoded, decoding_of, is_worked_on, name_in_table, select, step_index,
+    timestamp,
 };
 
 use crate::{
     decoded::{FrameFormat, lossless},
+    findings::Findings,
     info::{FeatureInfo, Info},
+    layout::INFO,
+    tables::Tables,
 };
 
 /// Where the values of a column come from.
@@ -20,6 +26,8 @@ pub(crate) enum Origin {
     Timestamp,
     /// Text of the row's task.
     Task,
+    /// Text of the row's subtask.
+    Subtask,
     /// A column of the data files.
     Data(Leaf),
     /// Coded samples of a camera, by position among the video keys.
@@ -45,44 +53,84 @@ pub(crate) struct Camera {
     pub(crate) has_reordering: bool,
 }
 
-/// The columns, in order: position and time, the data files' own, the task, then cameras; and the names of
-/// features that were not selected.
+/// Whether a feature is selected.
+pub(crate) fn is_selected(name: &str, options: &OpenOptions) -> bool {
+    options.topics.as_ref().is_none_or(|it| it.iter().any(|it| patterns::fits(it, name)))
+}
+
+/// Names the selected features that `info.json` declares and no data file has. Cameras have files of their own.
+pub(crate) fn note_missing(
+    listing: &Listing,
+    info: &Info,
+    leaves: &[Leaf],
+    options: &OpenOptions,
+    findings: &mut Findings,
+) {
+    // Without any data file the missing files are what is told.
+    if leaves.is_empty() {
+        return;
+    }
+    let is_stored = |name: &str| leaves.iter().any(|it| it.root == name);
+    for (name, told) in &info.features {
+        if !told.is_video() && !is_stored(name) && is_selected(name, options) {
+            let message = "meta/info.json declares the feature, but no data file has it; it is left out";
+            let at = Locus { feature: Some(name.clone()), ..Locus::path(listing.path(INFO)) };
+            findings.repaired("feature-without-values", message, at);
+        }
+    }
+}
+
+/// The columns, in order: position and time, the data files' own, the texts of task and subtask, then cameras; and
+/// the names of features that were not selected. `cameras` are those whose videos were looked at.
 ///
 /// # Errors
 /// `Config` when `topics` or `decode` name a feature that is not there.
 pub(crate) fn columns(
-    info: &Info,
+    tables: &Tables,
     leaves: &[Leaf],
     cameras: &[Camera],
     options: &OpenOptions,
 ) -> Result<(Vec<Column>, Vec<String>)> {
+    let info = &tables.info;
     let mut all = vec![
         Column { feature: step_index(), origin: Origin::StepIndex },
         Column { feature: timestamp(), origin: Origin::Timestamp },
     ];
     for leaf in leaves.iter().filter(|it| it.root != EPISODE_INDEX) {
-        all.push(Column { feature: data_feature(info, leaf), origin: Origin::Data(leaf.clone()) });
+        all.push(Column { feature: data_feature(tables, leaf), origin: Origin::Data(leaf.clone()) });
     }
-    if !leaves.iter().any(|it| it.root == "task") && leaves.iter().any(|it| it.root == "task_index") {
-        let about = "text of the task; null where the tasks table does not know it";
-        let feature = Feature::new("task", DType::String, Vec::new()).nullable();
-        let feature = feature.with_meta(meta::DESCRIPTION, about);
-        all.push(Column { feature, origin: Origin::Task });
+    let has = |name: &str| leaves.iter().any(|it| it.root == name);
+    if !has("task") && has("task_index") {
+        all.push(Column { feature: text_feature("task"), origin: Origin::Task });
     }
-    let keys: Vec<&str> = cameras.iter().map(|it| it.key.as_str()).collect();
+    if !has("subtask") && has("subtask_index") && !tables.subtasks.is_empty() {
+        all.push(Column { feature: text_feature("subtask"), origin: Origin::Subtask });
+    }
+    let keys: Vec<&str> = info.video_keys().collect();
     check_names(&all, &keys, options)?;
     check_undecoded(&[], options)?;
     for (idx, camera) in cameras.iter().enumerate() {
         all.extend(camera_columns(info.features.get(&camera.key), camera, idx, options)?);
     }
-    Ok(select(all, options, |it| key_of(it, cameras)))
+    let (columns, mut not_selected) = select(all, options, |it| key_of(it, cameras));
+    let left_out = keys.iter().filter(|it| !is_selected(it, options)).map(|it| (*it).to_owned());
+    not_selected.extend(left_out);
+    not_selected.sort_unstable();
+    not_selected.dedup();
+    Ok((columns, not_selected))
+}
+
+/// The feature of the texts that indices of the data files stand for.
+fn text_feature(kind: &str) -> Feature {
+    let about = format!("text of the {kind}; null where the {kind}s table does not know it");
+    Feature::new(kind, DType::String, Vec::new()).nullable().with_meta(meta::DESCRIPTION, about)
 }
 
 /// The feature of a column of the data files: its own type, in the shape and with the words of `info.json`.
-fn data_feature(info: &Info, leaf: &Leaf) -> Feature {
+fn data_feature(tables: &Tables, leaf: &Leaf) -> Feature {
     let mut feature = leaf.feature();
     feature.name = name_in_table(&feature.name);
-    let Some(told) = info.features.get(&leaf.root).filter(|_| leaf.members.is_empty()) else {
+    let Some(told) = tables.info.features.get(&leaf.root).filter(|_| leaf.members.is_empty()) else {
         return feature;
     };
     if feature.storage == Storage::EncodedMedia {
@@ -101,7 +149,7 @@ fn data_feature(info: &Info, leaf: &Leaf) -> Feature {
     if feature.shape.len() == told.shape.len() {
         fix_lengths(&mut feature.shape, told);
     }
-    with_names(feature, told)
+    with_slices(with_names(feature, told, tables, &leaf.root), tables, &leaf.root)
 }
 
 /// Gives dimensions the lengths that `info.json` tells. What a file stores with a fixed length keeps it.
@@ -115,9 +163,18 @@ fn fix_lengths(dims: &mut [Dim], told: &FeatureInfo) {
     }
 }
 
-fn with_names(feature: Feature, told: &FeatureInfo) -> Feature {
-    match told.element_names() {
+/// Names of elements are the feature's own, and else those of its slices.
+fn with_names(feature: Feature, told: &FeatureInfo, tables: &Tables, name: &str) -> Feature {
+    let of_slices = || tables.modality.as_ref()?.names_of(name, told.n_elements()?);
+    match told.element_names().or_else(of_slices) {
         Some(names) => feature.with_meta(meta::NAMES, serde_json::Value::from(names).to_string()),
+        None => feature,
+    }
+}
+
+fn with_slices(feature: Feature, tables: &Tables, name: &str) -> Feature {
+    match tables.modality.as_ref().and_then(|it| it.slices_of(name)) {
+        Some(slices) => feature.with_meta("lerobot:slices", slices),
         None => feature,
     }
 }
@@ -166,7 +223,7 @@ fn camera_columns(
 fn key_of(column: &Column, cameras: &[Camera]) -> Option<String> {
     match &column.origin {
         Origin::StepIndex | Origin::Timestamp => None,
-        Origin::Task | Origin::Data(_) => Some(column.feature.name.clone()),
+        Origin::Task | Origin::Subtask | Origin::Data(_) => Some(column.feature.name.clone()),
         Origin::Samples(idx) | Origin::Keyframes(idx) | Origin::DecodeIndex(idx) | Origin::Frames(idx, _) => {
             Some(cameras[*idx].key.clone())
         }

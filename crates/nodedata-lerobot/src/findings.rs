@@ -1,5 +1,5 @@
 use nodedata_core::{Error, Finding, FindingKind, Findings as Told, Locus, Loss};
-use nodedata_steps::STEPS;
+use nodedata_steps::{SALVAGE_HINT, STEPS};
 
 /// What the pointers of a dataset got wrong: what the data itself put right, and what nothing could.
 #[derive(Debug, Default)]
@@ -26,6 +26,16 @@ impl Findings {
         self.told.push(Finding::warning(message, at));
     }
 
+    /// No episode is left to keep, so nobody is told that a salvage helps.
+    pub(crate) fn nothing_to_salvage(&mut self) {
+        let all = std::mem::take(&mut self.damage).into_iter();
+        let told = |err: Error| match err.hint() {
+            Some(SALVAGE_HINT | RESTORE_HINT) => err.with_hint(HOPELESS_HINT),
+            _ => err,
+        };
+        self.damage = all.map(told).collect();
+    }
+
     /// All of it, as a plan tells it.
     pub(crate) fn finish(mut self) -> Vec<Finding> {
         let steps = |_| Some(nodedata_core::STEPS.to_owned());
@@ -39,3 +49,10 @@ impl Findings {
 /// What can be done about a file that cannot be read.
 pub(crate) const RESTORE_HINT: &str =
     "restore the file; `--on-error salvage` leaves its episodes out and lists them";
+
+/// The same of a table below `meta/`.
+pub(crate) const TABLE_HINT: &str = "restore the file";
+
+/// The same where every episode needs it.
+const HOPELESS_HINT: &str =
+    "restore the file: no episode is whole without it, so there is nothing to salvage";

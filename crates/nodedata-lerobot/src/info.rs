@@ -4,7 +4,7 @@ use nodedata_core::{Error, ErrorKind, Locus, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::template::Template;
+use crate::{shown::shown, template::Template};
 
 /// The layouts that `meta/info.json` can name in `codebase_version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +15,15 @@ pub(crate) enum Version {
 }
 
 impl Version {
+    /// As `codebase_version` spells it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::V20 => "v2.0",
+            Self::V21 => "v2.1",
+            Self::V30 => "v3.0",
+        }
+    }
+
     /// Whether each episode has a file of its own.
     pub(crate) fn has_file_per_episode(self) -> bool {
         match self {
@@ -61,23 +70,57 @@ impl FeatureInfo {
         self.dtype == "video"
     }
 
-    /// Element names, where there is one list of them: plain, or the only axis that is named.
+    /// How many elements its last dimension has.
+    pub(crate) fn n_elements(&self) -> Option<usize> {
+        self.shape.last().and_then(|it| usize::try_from(*it).ok())
+    }
+
+    /// Element names, where there is one list of them: plain, within other lists, the only axis that is named, or
+    /// names with their positions.
     pub(crate) fn element_names(&self) -> Option<Vec<String>> {
-        let list = match &self.names {
-            Value::Array(list) => list,
-            Value::Object(axes) if axes.len() == 1 => axes.values().next()?.as_array()?,
-            _ => return None,
-        };
+        let mut names = Vec::new();
+        match &self.names {
+            Value::Object(axes) if axes.len() == 1 && axes.values().all(Value::is_array) => {
+                axes.values().try_for_each(|it| flatten(it, NAMES_DEPTH_MAX, &mut names))?;
+            }
+            Value::Object(positions) => names = by_position(positions)?,
+            other => flatten(other, NAMES_DEPTH_MAX, &mut names)?,
+        }
         // One name an axis is another use of the same list.
-        let n_elements = self.shape.last().and_then(|it| usize::try_from(*it).ok());
-        let names = list.iter().map(|it| it.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()?;
-        Some(names).filter(|it| Some(it.len()) == n_elements)
+        Some(names).filter(|it| Some(it.len()) == self.n_elements())
     }
 
     /// A fact of the camera, under its plain key or with the `video.` that older writers put before it.
     pub(crate) fn camera(&self, key: &str) -> Option<&Value> {
         self.info.get(key).or_else(|| self.info.get(format!("video.{key}")))
     }
+}
+
+/// Lists of names within lists that are followed.
+const NAMES_DEPTH_MAX: usize = 4;
+
+/// Adds the names of lists within lists, in their order; `None` where anything else is among them.
+fn flatten(value: &Value, depth: usize, names: &mut Vec<String>) -> Option<()> {
+    match value {
+        Value::Array(list) if 0 < depth => list.iter().try_for_each(|it| flatten(it, depth - 1, names)),
+        Value::String(name) if depth < NAMES_DEPTH_MAX => {
+            names.push(name.clone());
+            Some(())
+        }
+        _ => None,
+    }
+}
+
+/// Names whose values are their positions, each from 0 on once.
+fn by_position(positions: &serde_json::Map<String, Value>) -> Option<Vec<String>> {
+    let mut names = vec![None; positions.len()];
+    for (name, position) in positions {
+        let place = names.get_mut(usize::try_from(position.as_u64()?).ok()?)?;
+        if place.replace(name.clone()).is_some() {
+            return None;
+        }
+    }
+    names.into_iter().collect()
 }
 
 #[derive(Deserialize)]
@@ -134,7 +177,7 @@ impl Info {
                 .with_hint("export it to the plain LeRobot layout first"));
         }
         if !(document.fps.is_finite() && document.fps > 0.0) {
-            return Err(Error::new(ErrorKind::Corrupt, format!("fps is {}", document.fps)).at(at()));
+            return Err(Error::new(ErrorKind::Corrupt, format!("fps is {}", shown(document.fps))).at(at()));
         }
         let template = |text: &str| Template::parse(text).map_err(|err| err.at(at()));
         Ok(Self {
@@ -212,6 +255,12 @@ mod tests {
         assert_eq!(names(r#"{"motors":["a","b"]}"#), Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(names(r#"["height","width","channels"]"#), None);
         assert_eq!(names("null"), None);
+        assert_eq!(names(r#"[["a","b"]]"#), Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(names(r#"{"motors":[["a"],["b"]]}"#), Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(names(r#"{"z":0,"a":1}"#), Some(vec!["z".to_owned(), "a".to_owned()]));
+        assert_eq!(names(r#"{"z":0,"a":0}"#), None);
+        assert_eq!(names(r#"[["a",1]]"#), None);
+        assert_eq!(names(r#""a""#), None);
         assert_eq!(names(r#"{"x":["a"],"y":["b"]}"#), None);
     }
 }

@@ -12,7 +12,7 @@ use nodedata_core::{Error, ErrorKind, Fact, Files, Locus, Result};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::findings::RESTORE_HINT;
+use crate::findings::TABLE_HINT;
 
 /// Start of the names of an episode's statistics.
 const STATS: &str = "stats/";
@@ -35,6 +35,8 @@ pub(crate) struct EpisodeRecord {
     pub(crate) metadata: BTreeMap<Arc<str>, Fact>,
     /// The file that says so.
     pub(crate) told_by: PathBuf,
+    /// Whether it is made of the episode's rows, because the table that listed it is lost.
+    pub(crate) is_rebuilt: bool,
 }
 
 /// Where version 3 says the frames of an episode lie.
@@ -88,7 +90,7 @@ fn each_row<T: Send>(
     path: &Path,
     make: impl Fn(&[Arc<str>], &[ArrayRef], usize) -> T + Sync,
 ) -> Result<Vec<T>> {
-    let file = ParquetFile::open(files, path, RESTORE_HINT)?;
+    let file = ParquetFile::open(files, path, TABLE_HINT)?;
     let names: Vec<Arc<str>> = file.column_names().map(Arc::from).collect();
     let columns: Vec<&str> = names.iter().map(|it| &**it).collect();
     let mut made = Vec::new();
@@ -100,15 +102,15 @@ fn each_row<T: Send>(
     Ok(made)
 }
 
-/// Reads lines of JSON objects, and makes something of each.
+/// Reads lines of JSON objects, and makes something of each; a line that is no object is an error in its place.
 ///
 /// # Errors
-/// `Io`; `Corrupt` with the first line that is no object.
+/// `Io`.
 pub(crate) fn json_lines<T: Send>(
     files: &dyn Files,
     path: &Path,
     make: impl Fn(Map<String, Value>) -> T + Sync,
-) -> Result<Vec<T>> {
+) -> Result<Vec<Result<T>>> {
     let bytes = whole(files, path)?;
     let lines = bytes.split(|it| *it == b'\n').enumerate();
     let lines: Vec<(usize, &[u8])> = lines.filter(|(_, line)| !line.trim_ascii().is_empty()).collect();
@@ -123,18 +125,20 @@ pub(crate) fn json_lines<T: Send>(
         })?;
         Ok(make(object))
     };
-    // Collected before it is looked at, so that the first bad line is the one that is told.
-    let made: Vec<Result<T>> = lines.into_par_iter().map(parse).collect();
-    made.into_iter().collect()
+    Ok(lines.into_par_iter().map(parse).collect())
 }
 
-/// The bytes of a metadata file.
+/// What editors of some systems put before text, and JSON has no word for.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The bytes of a metadata file of text, without the mark that may come before it.
 ///
 /// # Errors
 /// `Io` when it is not there.
 pub(crate) fn whole(files: &dyn Files, path: &Path) -> Result<bytes::Bytes> {
     let file = files.open(path).map_err(|err| err.at(Locus::path(path)))?;
-    file.read_at(0..file.n_bytes()).map_err(|err| err.at(Locus::path(path)))
+    let bytes = file.read_at(0..file.n_bytes()).map_err(|err| err.at(Locus::path(path)))?;
+    Ok(if bytes.starts_with(BYTE_ORDER_MARK) { bytes.slice(BYTE_ORDER_MARK.len()..) } else { bytes })
 }
 
 impl EpisodeRecord {
@@ -215,14 +219,14 @@ fn take_pair(row: &mut Map<String, Value>, first: &str, second: &str) -> Option<
     first.zip(second)
 }
 
-/// Task text by task index.
-pub(crate) type Tasks = BTreeMap<u64, String>;
+/// Text by index: of tasks, and of subtasks.
+pub(crate) type Texts = BTreeMap<u64, String>;
 
-/// One row of the tasks table: the index, and the text under whatever name its writer gave it: `task`,
-/// `__index_level_0__` (a pandas index without a name), or the only text there is.
-pub(crate) fn task_of(row: &Map<String, Value>) -> Option<(u64, String)> {
-    let index = row.get("task_index")?.as_u64()?;
-    let named = ["task", "__index_level_0__", "index"].iter().find_map(|it| row.get(*it)?.as_str());
+/// One row of the table of tasks or subtasks (`kind`): the index, and the text under whatever name its writer gave
+/// it: `task`, `__index_level_0__` (a pandas index without a name), or the only text there is.
+pub(crate) fn text_of(kind: &str, row: &Map<String, Value>) -> Option<(u64, String)> {
+    let index = row.get(&format!("{kind}_index"))?.as_u64()?;
+    let named = [kind, "__index_level_0__", "index"].iter().find_map(|it| row.get(*it)?.as_str());
     let only = || {
         let mut texts = row.values().filter_map(Value::as_str);
         texts.next().filter(|_| texts.next().is_none())
@@ -231,7 +235,7 @@ pub(crate) fn task_of(row: &Map<String, Value>) -> Option<(u64, String)> {
 }
 
 /// What metadata says under a name.
-type NamedFact = (Arc<str>, Fact);
+pub(crate) type NamedFact = (Arc<str>, Fact);
 
 /// Version 2.1's statistics of an episode, under the names that version 3 gives them.
 pub(crate) fn stats_of(mut row: Map<String, Value>) -> Option<(u64, Vec<NamedFact>)> {
@@ -283,8 +287,10 @@ mod tests {
             r#"{"task_index":1,"__index_level_0__":"open"}"#,
             r#"{"task_index":1,"instruction":"open"}"#,
         ] {
-            assert_eq!(task_of(&row(json)), Some((1, "open".to_owned())), "{json}");
+            assert_eq!(text_of("task", &row(json)), Some((1, "open".to_owned())), "{json}");
         }
-        assert_eq!(task_of(&row(r#"{"task_index":1,"a":"x","b":"y"}"#)), None);
+        assert_eq!(text_of("task", &row(r#"{"task_index":1,"a":"x","b":"y"}"#)), None);
+        let subtask = row(r#"{"subtask_index":3,"__index_level_0__":"reach"}"#);
+        assert_eq!(text_of("subtask", &subtask), Some((3, "reach".to_owned())));
     }
 }

@@ -1,7 +1,7 @@
 //! Where each episode's frames start in the files of one camera. Video files are episodes one after the other,
 //! so where their frames add up to the files' frames, the order alone tells; otherwise the time windows do.
 
-use crate::video_audit::Pointer;
+use crate::{shown::shown, video_audit::Pointer};
 
 /// What is known of one camera.
 pub(crate) struct Placing {
@@ -169,7 +169,8 @@ impl Placing {
         if told_first == first_frame as f64 && told_length.is_none_or(|it| it == length as f64) {
             return None;
         }
-        let to = to.map_or("its end".to_owned(), |it| format!("{it} s"));
+        let to = to.map_or("its end".to_owned(), |it| format!("{} s", shown(it)));
+        let from = shown(from);
         let message = format!(
             "the window from {from} s to {to} is not that of frames {first_frame}..{}, where the order of episodes \
              puts it",

@@ -14,8 +14,10 @@ use crate::{
     inputs::Inputs,
     layout::{INFO, MARKER},
     meta::EpisodeRecord,
-    row_audit::{DataRows, data_rows},
+    order::ranges_of,
+    row_audit::{DataRows, EpisodeRows, data_rows},
     tables::Tables,
+    task_audit::settle_tasks,
     video_audit::{CameraFrames, frames},
 };
 
@@ -32,7 +34,7 @@ pub(crate) struct Plan {
     pub(crate) videos: Vec<EpisodeVideo>,
     pub(crate) data: DataRows,
     pub(crate) partitions: Vec<Partition>,
-    /// By partition: its rows in the data file of its episode.
+    /// By partition: its rows in the data file of its episode, or in the order of its episode's.
     pub(crate) pieces: Vec<Range<u64>>,
 }
 
@@ -43,10 +45,23 @@ pub(crate) struct Episode {
     pub(crate) source_index: u64,
     /// Position among the data files.
     pub(crate) data_file: usize,
-    /// In that file.
+    /// In that file; where there is an `order`, in that.
     pub(crate) rows: Range<u64>,
+    /// Rows of the file by step, where they do not lie in this order.
+    pub(crate) order: Option<Arc<[u64]>>,
     /// By camera: position of the file among the camera's, and the first frame in it.
     pub(crate) frames: Vec<(usize, u64)>,
+}
+
+impl Episode {
+    /// The rows of the file that some steps are.
+    pub(crate) fn in_file(&self, steps: &Range<u64>) -> Vec<Range<u64>> {
+        let rows = self.rows.start + steps.start..self.rows.start + steps.end;
+        match &self.order {
+            Some(order) => ranges_of(&order[rows.start as usize..rows.end as usize]),
+            None => vec![rows],
+        }
+    }
 }
 
 /// Opens a dataset: reads its metadata, audits its pointers, and plans how it is read. Without `salvage`
@@ -56,15 +71,22 @@ pub(crate) struct Episode {
 /// See [`nodedata_core::Format::open`].
 pub(crate) fn plan(files: Arc<dyn Files>, options: &OpenOptions, findings: &mut Findings) -> Result<Plan> {
     let listing = Listing::new(files, &MARKER)?;
-    let tables = Tables::read(&listing, findings)?;
-    let mut data = data_rows(&listing, &tables, findings)?;
+    let mut tables = Tables::read(&listing, findings)?;
+    let mut data = data_rows(&listing, &mut tables, findings)?;
+    tables.take_stats();
+    settle_tasks(&mut tables, &data.episodes, findings);
+    tables.check_totals(&listing, findings);
     let cameras = frames(&listing, &tables, &mut data.episodes, options, findings);
+    if data.episodes.iter().all(Option::is_none) {
+        findings.nothing_to_salvage();
+    }
     if !options.salvage && !findings.damage.is_empty() {
         return Err(first_of(std::mem::take(&mut findings.damage)));
     }
     let of_camera: Vec<Camera> = cameras.iter().map(|it| it.camera.clone()).collect();
-    let (columns, not_selected) = features::columns(&tables.info, &data.leaves, &of_camera, options)?;
-    let inputs = Inputs::new(&listing, &data, &cameras)?;
+    features::note_missing(&listing, &tables.info, &data.leaves, options, findings);
+    let (columns, not_selected) = features::columns(&tables, &data.leaves, &of_camera, options)?;
+    let inputs = Inputs::new(&listing, &tables, &data, &cameras)?;
     let mut plan = Plan {
         tables,
         listing,
@@ -125,8 +147,12 @@ impl Plan {
             // The footer behind the rows, the video beside them, and the tables that point at both decide rows.
             let whole = std::iter::once(input).chain(video_inputs).chain(self.inputs.tables.iter().copied());
             let whole: Vec<InputRange> = whole.map(InputRange::whole).collect();
-            self.cut(input, rows.file, rows.rows.clone(), bytes_per_row, &whole, options);
-            self.episodes.push(Episode { source_index, data_file: rows.file, rows: rows.rows, frames });
+            // Where frames lie, the lengths of other episodes may have told, whose files are not among those read.
+            let recipe = if record.is_rebuilt { format!("frames {frames:?}") } else { String::new() };
+            let (data_file, EpisodeRows { rows, order, .. }) = (rows.file, rows);
+            let episode = Episode { source_index, data_file, rows, order, frames };
+            self.cut(input, &episode, bytes_per_row, &Cut { whole, recipe }, options);
+            self.episodes.push(episode);
             self.infos.push(info);
             self.videos.extend(videos);
         }
@@ -217,22 +243,34 @@ impl Plan {
     fn cut(
         &mut self,
         input: usize,
-        data_file: usize,
-        rows: Range<u64>,
+        episode: &Episode,
         bytes_per_row: u64,
-        whole: &[InputRange],
+        shared: &Cut,
         options: &OpenOptions,
     ) {
-        for piece in cut(rows, bytes_per_row, options.partition_bytes) {
-            let byte_range = bytes_of(&self.data.files[data_file].row_groups, &piece);
+        let first = episode.rows.start;
+        for piece in cut(episode.rows.clone(), bytes_per_row, options.partition_bytes) {
+            let in_file = episode.in_file(&(piece.start - first..piece.end - first));
+            let start = in_file.iter().map(|it| it.start).min().unwrap_or(0);
+            let end = in_file.iter().map(|it| it.end).max().unwrap_or(start);
+            let byte_range = bytes_of(&self.data.files[episode.data_file].row_groups, &(start..end));
             let own = InputRange { input, byte_range };
             self.partitions.push(Partition {
                 episode: self.infos.len(),
-                reads: std::iter::once(own).chain(whole.iter().cloned()).collect(),
+                reads: std::iter::once(own).chain(shared.whole.iter().cloned()).collect(),
                 decoded_bytes: bytes_per_row * (piece.end - piece.start),
+                recipe: shared.recipe.clone(),
                 ..Partition::default()
             });
             self.pieces.push(piece);
         }
     }
+}
+
+/// What all pieces of an episode have in common.
+struct Cut {
+    /// The files that decide all of their rows.
+    whole: Vec<InputRange>,
+    /// As [`Partition::recipe`].
+    recipe: String,
 }

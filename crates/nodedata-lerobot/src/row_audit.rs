@@ -4,7 +4,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use nodedata_arrow::{Joined, Leaf, ParquetFile, RowGroup, leaves};
@@ -15,7 +16,10 @@ use rayon::prelude::*;
 use crate::{
     findings::{Findings, RESTORE_HINT},
     meta::EpisodeRecord,
-    scan::{Run, runs},
+    order::by_step,
+    rebuilt::{RowsTold, complete},
+    scan::{Run, TASKS_MAX, runs},
+    shown::shown,
     tables::Tables,
     template::Values,
 };
@@ -25,10 +29,14 @@ use crate::{
 pub(crate) struct EpisodeRows {
     /// Position among the data files.
     pub(crate) file: usize,
-    /// In that file.
+    /// In that file; where there is an `order`, in that.
     pub(crate) rows: Range<u64>,
+    /// Rows of the file by step, where they do not lie in this order.
+    pub(crate) order: Option<Arc<[u64]>>,
     /// How many the episodes table says.
     pub(crate) told_length: u64,
+    /// The task indices that occur.
+    pub(crate) tasks: Vec<i64>,
 }
 
 impl EpisodeRows {
@@ -68,14 +76,18 @@ struct ScannedFile {
     runs: Vec<Run>,
 }
 
-/// Reads the footers and the placing columns of all data files, and settles each episode's rows.
+/// Reads the footers and the placing columns of all data files, and settles each episode's rows. Episodes that the
+/// table has lost are added to it.
 ///
 /// # Errors
-/// `Unsupported` when columns have types that no table holds.
-pub(crate) fn data_rows(listing: &Listing, tables: &Tables, findings: &mut Findings) -> Result<DataRows> {
+/// `Unsupported` when columns have types that no table holds; `Corrupt` when neither table nor rows tell of any
+/// episode.
+pub(crate) fn data_rows(listing: &Listing, tables: &mut Tables, findings: &mut Findings) -> Result<DataRows> {
     let (files, leaves) = open_all(listing, tables, findings)?;
-    let mut audit = RowAudit { listing, tables, findings, claimed: BTreeSet::new() };
     let per_file = tables.info.version.has_file_per_episode();
+    complete(tables, &told_by_rows(&files, per_file), listing, findings)?;
+    let tables: &Tables = tables;
+    let mut audit = RowAudit { listing, tables, findings, claimed: BTreeSet::new() };
     let episodes: Vec<Option<EpisodeRows>> = if per_file {
         let by_episode: BTreeMap<u64, usize> =
             files.iter().enumerate().map(|(idx, file)| (file.place.2, idx)).collect();
@@ -95,6 +107,21 @@ pub(crate) fn data_rows(listing: &Listing, tables: &Tables, findings: &mut Findi
     let planned =
         |it: ScannedFile| DataFile { path: it.path, n_bytes: it.n_bytes, row_groups: it.row_groups };
     Ok(DataRows { files: files.into_iter().map(planned).collect(), episodes, leaves })
+}
+
+/// The episodes that the data files tell of: by the name of a file that is one episode's, and else by its rows.
+fn told_by_rows(files: &[ScannedFile], per_file: bool) -> BTreeMap<u64, RowsTold> {
+    let mut told: BTreeMap<u64, RowsTold> = BTreeMap::new();
+    for file in files {
+        for run in &file.runs {
+            let episode = if per_file { Some(file.place.2) } else { run.episode };
+            let Some(episode) = episode else { continue };
+            let of_episode =
+                told.entry(episode).or_insert_with(|| RowsTold { n_rows: 0, path: file.path.clone() });
+            of_episode.n_rows += run.n_rows;
+        }
+    }
+    told
 }
 
 /// Opens every data file that is there, and every one that is told of and lies elsewhere.
@@ -170,6 +197,9 @@ pub(crate) fn values_of<'a>(tables: &Tables, record: &EpisodeRecord) -> Values<'
     Values { chunk, file, episode: record.index, video_key: "" }
 }
 
+/// Places told in a message.
+const PLACES_TOLD: usize = 5;
+
 struct RowAudit<'a> {
     listing: &'a Listing,
     tables: &'a Tables,
@@ -203,13 +233,12 @@ impl RowAudit<'_> {
             return None;
         };
         if let Some(told) = run.episode.filter(|it| *it != record.index) {
-            let message = format!(
-                "`episode_index` says {told}, but the file and the episodes table say {}",
-                record.index
-            );
+            let others =
+                if record.is_rebuilt { "the file says" } else { "the file and the episodes table say" };
+            let message = format!("`episode_index` says {told}, but {others} {}", record.index);
             self.findings.repaired("episode-index", message, in_episode(&file.path, record.index));
         }
-        self.settle(record, idx, file, run)
+        self.settle(record, idx, file, &[run])
     }
 
     /// Version 3: the rows themselves say whose they are.
@@ -222,29 +251,17 @@ impl RowAudit<'_> {
         for (file, run) in found {
             self.claimed.insert((*file, files[*file].runs[*run].first_row));
         }
-        let [(idx, run)] = *found else {
-            if found.is_empty() {
-                self.missing(record);
-            } else {
-                let places: Vec<String> = found
-                    .iter()
-                    .map(|(file, run)| {
-                        format!(
-                            "row {} of {}",
-                            files[*file].runs[*run].first_row,
-                            files[*file].path.display()
-                        )
-                    })
-                    .collect();
-                let n_rows = found.iter().map(|(file, run)| files[*file].runs[*run].n_rows).sum();
-                let message = format!("the rows of the episode are scattered: {}", places.join(", "));
-                let at = in_episode(&files[found[0].0].path, record.index);
-                self.findings.lost("scattered-rows", refusal(message, at), n_rows);
-            }
+        let Some((idx, _)) = found.first().copied() else {
+            self.missing(record);
             return None;
         };
+        let runs: Vec<&Run> = found.iter().map(|(file, run)| &files[*file].runs[*run]).collect();
+        if found.iter().any(|it| it.0 != idx) {
+            let paths = found.iter().map(|it| files[it.0].path.as_path());
+            self.scattered(record, paths.zip(runs.iter().copied()));
+            return None;
+        }
         let file = &files[idx];
-        let run = &file.runs[run];
         if let Some(told) = record.data_file.filter(|it| *it != (file.place.0, file.place.1)) {
             let message = format!(
                 "the episodes table says chunk {}, file {}, but the rows of the episode are here",
@@ -252,7 +269,10 @@ impl RowAudit<'_> {
             );
             self.findings.repaired("stale-data-file", message, in_episode(&file.path, record.index));
         }
-        if let (Some((from, to)), Some(first)) = (record.dataset_rows, run.first_index) {
+        if let [run] = runs[..]
+            && run.broken_frame.is_none()
+            && let (Some((from, to)), Some(first)) = (record.dataset_rows, run.first_index)
+        {
             let (from, to) = (i128::from(from), i128::from(to));
             let (first, last) = (i128::from(first), i128::from(first) + i128::from(run.n_rows));
             if (from, to) != (first, last) && run.n_rows == record.length {
@@ -262,46 +282,90 @@ impl RowAudit<'_> {
                 self.findings.repaired("stale-row-range", message, in_episode(&record.told_by, record.index));
             }
         }
-        self.settle(record, idx, file, run)
+        self.settle(record, idx, file, &runs)
     }
 
-    /// Checks that apply to both layouts.
+    /// Checks that apply to both layouts. The runs are those of the episode in its file.
     fn settle(
         &mut self,
         record: &EpisodeRecord,
         idx: usize,
         file: &ScannedFile,
-        run: &Run,
+        runs: &[&Run],
     ) -> Option<EpisodeRows> {
         let at = || in_episode(&file.path, record.index);
-        let rows = run.first_row..run.first_row + run.n_rows;
-        let rows = EpisodeRows { file: idx, rows, told_length: record.length };
-        self.unknown_tasks(record, file, run);
-        if let Some((row, frame)) = run.broken_frame {
-            let place = Locus { step_idx: Some(row), ..at() };
+        self.unknown_tasks(record, file, runs);
+        let (rows, order) = match runs {
+            [run] if run.broken_frame.is_none() => (run.first_row..run.end(), None),
+            _ => {
+                let Some(order) = by_step(runs) else {
+                    self.unordered(record, file, runs);
+                    return None;
+                };
+                let message =
+                    "the rows of the episode lie out of order; they are read in that of `frame_index`";
+                self.findings.repaired("rows-out-of-order", message, at());
+                (0..order.len() as u64, Some(Arc::from(order)))
+            }
+        };
+        if let Some((step, timestamp)) =
+            runs.iter().filter_map(|it| it.off_grid).min_by_key(|(step, _)| *step)
+        {
+            let place = Locus { step_idx: Some(step), ..at() };
+            let fps = self.tables.info.fps;
             let message = format!(
-                "`frame_index` is {frame} at position {row}: steps are missing, repeated or out of order"
-            );
-            self.findings.lost("broken-frame-index", refusal(message, place), run.n_rows);
-            return None;
-        }
-        if let Some((row, timestamp)) = run.off_grid {
-            let place = Locus { step_idx: Some(row), ..at() };
-            let expected = row as f64 / self.tables.info.fps;
-            let message = format!(
-                "`timestamp` is {timestamp} s where {} frames a second put {expected} s; it is kept, and frames are \
-                 paired by position",
-                self.tables.info.fps
+                "`timestamp` is {} s where {} frames a second put {} s; it is kept, and frames are paired by position",
+                shown(timestamp),
+                shown(fps),
+                shown(step as f64 / fps)
             );
             self.findings.repaired("timestamp-off-grid", message, place);
         }
-        Some(rows)
+        let mut tasks: Vec<i64> = Vec::new();
+        for task in runs.iter().flat_map(|it| &it.tasks) {
+            if tasks.len() < TASKS_MAX && !tasks.contains(task) {
+                tasks.push(*task);
+            }
+        }
+        Some(EpisodeRows { file: idx, rows, order, told_length: record.length, tasks })
     }
 
-    fn unknown_tasks(&mut self, record: &EpisodeRecord, file: &ScannedFile, run: &Run) {
+    /// Rows whose `frame_index` is not each step once.
+    fn unordered(&mut self, record: &EpisodeRecord, file: &ScannedFile, runs: &[&Run]) {
+        let [Run { broken_frame: Some((row, frame)), n_rows, .. }] = runs else {
+            let path = file.path.as_path();
+            self.scattered(record, runs.iter().map(|run| (path, *run)));
+            return;
+        };
+        let place = Locus { step_idx: Some(*row), ..in_episode(&file.path, record.index) };
+        let message = format!("`frame_index` is {frame} at position {row}: steps are missing or repeated");
+        self.findings.lost("broken-frame-index", refusal(message, place), *n_rows);
+    }
+
+    /// Rows in several places that nothing puts in order.
+    fn scattered<'b>(
+        &mut self,
+        record: &EpisodeRecord,
+        places: impl Iterator<Item = (&'b Path, &'b Run)> + Clone,
+    ) {
+        let told = places.clone().take(PLACES_TOLD);
+        let told = told.map(|(path, run)| format!("row {} of {}", run.first_row, path.display()));
+        let told: Vec<String> = told.collect();
+        let message = format!(
+            "the rows of the episode are scattered over {} places, and `frame_index` does not put them in order: {}",
+            places.clone().count(),
+            told.join(", ")
+        );
+        let path = places.clone().next().map(|it| it.0).unwrap_or(Path::new(""));
+        let n_rows = places.map(|it| it.1.n_rows).sum();
+        self.findings.lost("scattered-rows", refusal(message, in_episode(path, record.index)), n_rows);
+    }
+
+    fn unknown_tasks(&mut self, record: &EpisodeRecord, file: &ScannedFile, runs: &[&Run]) {
         let known = |it: &&i64| u64::try_from(**it).is_ok_and(|it| self.tables.tasks.contains_key(&it));
         // A table that cannot be read was named already.
-        let unknown = run.tasks.iter().find(|it| !known(it)).filter(|_| !self.tables.tasks.is_empty());
+        let mut tasks = runs.iter().flat_map(|it| &it.tasks);
+        let unknown = tasks.find(|it| !known(it)).filter(|_| !self.tables.tasks.is_empty());
         if let Some(task) = unknown {
             let message = format!("`task_index` {task} is not in the tasks table; its text is null");
             self.findings.repaired("unknown-task", message, in_episode(&file.path, record.index));

@@ -11,6 +11,8 @@ use nodedata_steps::{
 use crate::{
     cameras::CameraRows,
     features::{Column, Origin},
+    meta::Texts,
+    order::rows_in_order,
     source::Opened,
 };
 
@@ -18,8 +20,24 @@ use crate::{
 struct PieceRows {
     source: Arc<Opened>,
     episode: usize,
-    rows: Rows,
+    rows: FileRows,
     cameras: CameraRows,
+}
+
+/// Rows of a data file, in the order of steps.
+enum FileRows {
+    AsTheyLie(Box<Rows>),
+    /// They lie in another, and were read all at once.
+    InOrder(std::vec::IntoIter<Result<RecordBatch>>),
+}
+
+impl FileRows {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        match self {
+            Self::AsTheyLie(rows) => rows.next().transpose(),
+            Self::InOrder(batches) => batches.next().transpose(),
+        }
+    }
 }
 
 /// Starts reading a partition, which is a piece of one episode.
@@ -40,7 +58,7 @@ pub(crate) fn piece_stream(
     let batch_rows = batch_rows(partition.decoded_bytes, rows.end - rows.start, options);
     let episode = &plan.episodes[partition.episode];
     let file = source.data_file(episode.data_file)?;
-    let mut columns: Vec<&str> = vec!["timestamp", "task_index"];
+    let mut columns: Vec<&str> = vec!["timestamp", "task_index", "subtask_index"];
     columns.extend(plan.columns.iter().filter_map(|it| match &it.origin {
         Origin::Data(leaf) => Some(leaf.root.as_str()),
         _ => None,
@@ -51,7 +69,20 @@ pub(crate) fn piece_stream(
         place: in_episode(&plan.data.files[episode.data_file].path, episode.source_index),
         byte_range: partition.reads.first().map_or(0..0, |it| it.byte_range.clone()),
     };
-    let rows = file.rows(&columns, rows, batch_rows)?;
+    let rows = match &episode.order {
+        Some(order) => {
+            let order = &order[rows.start as usize..rows.end as usize];
+            // Whatever is selected, it is one column at least: the file has it, since it gave the order.
+            columns.push("frame_index");
+            // Damage costs the piece, and is told when its rows are asked for.
+            let batches: Vec<Result<RecordBatch>> = match rows_in_order(&file, &columns, order, batch_rows) {
+                Ok(batches) => batches.into_iter().map(Ok).collect(),
+                Err(err) => vec![Err(err)],
+            };
+            FileRows::InOrder(batches.into_iter())
+        }
+        None => FileRows::AsTheyLie(Box::new(file.rows(&columns, rows, batch_rows)?)),
+    };
     let cameras = CameraRows::open(source, partition.episode)?;
     let reader = PieceRows { episode: partition.episode, rows, cameras, source: Arc::clone(source) };
     Ok(Box::new(PieceStream::new(piece, reader)))
@@ -59,7 +90,7 @@ pub(crate) fn piece_stream(
 
 impl PieceReader for PieceRows {
     fn next_rows(&mut self, first_step: u64) -> Result<Option<StepRows>> {
-        let Some(rows) = self.rows.next().transpose()? else { return Ok(None) };
+        let Some(rows) = self.rows.next()? else { return Ok(None) };
         let n_rows = rows.num_rows();
         let steps = first_step..first_step + n_rows as u64;
         let plan = &self.source.plan;
@@ -71,9 +102,8 @@ impl PieceReader for PieceRows {
             columns.push(array);
         }
         let episode = &plan.episodes[self.episode];
-        let in_file = episode.rows.start + steps.start..episode.rows.start + steps.end;
         let input = plan.inputs.data[episode.data_file];
-        let spans = spans(input, &plan.data.files[episode.data_file].row_groups, &[in_file]);
+        let spans = spans(input, &plan.data.files[episode.data_file].row_groups, &episode.in_file(&steps));
         Ok(Some(StepRows { n_rows, columns, spans, pixels }))
     }
 }
@@ -95,7 +125,8 @@ impl PieceRows {
                 let told = rows.column_by_name("timestamp").and_then(floats);
                 plain(timestamps(told.as_deref(), steps, fps))
             }
-            Origin::Task => plain(self.tasks(rows)),
+            Origin::Task => plain(texts_of(rows, "task_index", &self.source.plan.tables.tasks)),
+            Origin::Subtask => plain(texts_of(rows, "subtask_index", &self.source.plan.tables.subtasks)),
             Origin::Data(leaf) => match rows.column_by_name(&leaf.root) {
                 None => plain(arrow_array::new_null_array(&column.feature.arrow_type(), rows.num_rows())),
                 Some(array) if leaf.is_media => {
@@ -133,15 +164,15 @@ impl PieceRows {
         let file = listing.open(name)?;
         file.read_at(0..file.n_bytes())
     }
+}
 
-    fn tasks(&self, rows: &RecordBatch) -> ArrayRef {
-        let texts = &self.source.plan.tables.tasks;
-        let mut tasks = StringBuilder::new();
-        let indices = rows.column_by_name("task_index").and_then(integers);
-        for row in 0..rows.num_rows() {
-            let index = indices.as_ref().and_then(|it| it[row]).and_then(|it| u64::try_from(it).ok());
-            tasks.append_option(index.and_then(|it| texts.get(&it)));
-        }
-        Arc::new(tasks.finish())
+/// The texts that the indices of a column stand for.
+fn texts_of(rows: &RecordBatch, column: &str, texts: &Texts) -> ArrayRef {
+    let mut found = StringBuilder::new();
+    let indices = rows.column_by_name(column).and_then(integers);
+    for row in 0..rows.num_rows() {
+        let index = indices.as_ref().and_then(|it| it[row]).and_then(|it| u64::try_from(it).ok());
+        found.append_option(index.and_then(|it| texts.get(&it)));
     }
+    Arc::new(found.finish())
 }

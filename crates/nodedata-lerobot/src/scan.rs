@@ -21,17 +21,22 @@ pub(crate) struct Run {
     pub(crate) first_index: Option<i64>,
     /// The first row whose `frame_index` is not its position in the run.
     pub(crate) broken_frame: Option<(u64, i64)>,
-    /// The first row whose `timestamp` lies more than half a frame away from `frame_index / fps`.
+    /// The first row whose `timestamp` lies more than half a frame away from `frame_index / fps`, by its step.
     pub(crate) off_grid: Option<(u64, f64)>,
     /// The task indices that occur, in order of appearance.
     pub(crate) tasks: Vec<i64>,
+    /// `frame_index` of every row, where it is not the row's position in the run.
+    frames: Option<Vec<u64>>,
 }
+
+/// What is noted of a row without a usable `frame_index`: no episode has so many.
+const NO_FRAME: u64 = u64::MAX;
 
 /// The columns that place a row.
 const COLUMNS: [&str; 5] = ["episode_index", "frame_index", "index", "timestamp", "task_index"];
 
 /// Task indices kept per run: more would be a label per step, which is read with the rows.
-const TASKS_MAX: usize = 1000;
+pub(crate) const TASKS_MAX: usize = 1000;
 
 /// Reads the runs of one data file.
 ///
@@ -87,8 +92,22 @@ impl PlaceColumns {
 
 impl Run {
     fn new(episode: Option<u64>, first_row: u64, first_index: Option<i64>) -> Self {
-        let (broken_frame, off_grid, tasks) = (None, None, Vec::new());
-        Self { episode, first_row, n_rows: 0, first_index, broken_frame, off_grid, tasks }
+        let (broken_frame, off_grid, tasks, frames) = (None, None, Vec::new(), None);
+        Self { episode, first_row, n_rows: 0, first_index, broken_frame, off_grid, tasks, frames }
+    }
+
+    /// The rows after it in the file.
+    pub(crate) fn end(&self) -> u64 {
+        self.first_row + self.n_rows
+    }
+
+    /// Rows of the file with the steps that they say they are.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = (u64, u64)> {
+        let step = |position: u64| match &self.frames {
+            Some(frames) => frames.get(position as usize).copied().unwrap_or(NO_FRAME),
+            None => position,
+        };
+        (0..self.n_rows).map(move |position| (self.first_row + position, step(position)))
     }
 
     fn add(&mut self, columns: &PlaceColumns, idx: usize, fps: f64) {
@@ -98,13 +117,19 @@ impl Run {
             && let Some(frame) = frame.filter(|it| u64::try_from(*it) != Ok(position))
         {
             self.broken_frame = Some((position, frame));
+            self.frames = Some((0..position).collect());
         }
+        let told_step = frame.and_then(|it| u64::try_from(it).ok());
+        if let Some(frames) = &mut self.frames {
+            frames.push(told_step.unwrap_or(NO_FRAME));
+        }
+        let step = told_step.unwrap_or(position);
         let timestamp = columns.timestamp.as_ref().map(|it| it[idx]);
         if self.off_grid.is_none()
             && let Some(timestamp) = timestamp
-            && (timestamp.is_nan() || (timestamp * fps - position as f64).abs() > 0.5)
+            && (timestamp.is_nan() || (timestamp * fps - step as f64).abs() > 0.5)
         {
-            self.off_grid = Some((position, timestamp));
+            self.off_grid = Some((step, timestamp));
         }
         let task = columns.task.as_ref().and_then(|it| it[idx]);
         if let Some(task) = task

@@ -7,8 +7,8 @@ use std::{
 use arrow_schema::SchemaRef;
 use nodedata_arrow::ParquetFile;
 use nodedata_core::{
-    Confidence, DatasetFacts, Detection, EpisodeStream, Files, Format, Listing, OpenOptions, ReadOptions,
-    Result, Source, SourcePlan, StreamKind, StreamSchema,
+    Attachment, Confidence, DatasetFacts, Detection, EpisodeStream, Files, Format, Listing, OpenOptions,
+    ReadOptions, Result, Source, SourcePlan, StreamKind, StreamSchema,
 };
 use nodedata_steps::STEPS;
 
@@ -108,6 +108,7 @@ impl Opened {
             streams: vec![steps],
             unselected: std::mem::take(&mut plan.not_selected),
             inputs: std::mem::take(&mut plan.inputs.files),
+            attachments: attachments(&mut plan),
             episodes: std::mem::take(&mut plan.infos),
             partitions: std::mem::take(&mut plan.partitions),
             videos: std::mem::take(&mut plan.videos),
@@ -134,6 +135,12 @@ impl Opened {
     }
 }
 
+/// What is carried as it is. Attachments are of an episode: a dataset without any carries nothing.
+fn attachments(plan: &mut Plan) -> Vec<Attachment> {
+    let all = std::mem::take(&mut plan.inputs.attachments);
+    if plan.infos.is_empty() { Vec::new() } else { all }
+}
+
 /// What the dataset says of itself as a whole.
 fn metadata(plan: &Plan) -> BTreeMap<String, String> {
     let info = &plan.tables.info;
@@ -148,10 +155,15 @@ fn metadata(plan: &Plan) -> BTreeMap<String, String> {
     if let Some(stats) = &plan.tables.stats {
         all.insert("lerobot:stats".to_owned(), stats.clone());
     }
-    if !plan.tables.tasks.is_empty() {
-        let tasks: serde_json::Map<String, serde_json::Value> =
-            plan.tables.tasks.iter().map(|(index, text)| (index.to_string(), text.clone().into())).collect();
-        all.insert("tasks".to_owned(), serde_json::Value::Object(tasks).to_string());
+    if let Some(modality) = &plan.tables.modality {
+        all.insert("lerobot:modality".to_owned(), modality.text.clone());
+    }
+    for (name, texts) in [("tasks", &plan.tables.tasks), ("subtasks", &plan.tables.subtasks)] {
+        if !texts.is_empty() {
+            let texts: serde_json::Map<String, serde_json::Value> =
+                texts.iter().map(|(index, text)| (index.to_string(), text.clone().into())).collect();
+            all.insert(name.to_owned(), serde_json::Value::Object(texts).to_string());
+        }
     }
     all
 }

@@ -56,6 +56,11 @@ impl Template {
         Ok(Self(pieces))
     }
 
+    /// Whether it has a field called `name`.
+    pub(crate) fn has_field(&self, field: &str) -> bool {
+        self.0.iter().any(|it| matches!(it, Piece::Field { name, .. } if name == field))
+    }
+
     /// The path for `values`.
     pub(crate) fn fill(&self, values: &Values<'_>) -> String {
         let mut path = String::new();

@@ -14,12 +14,13 @@ use nodedata_steps::{Found, Listing, decoding_of, in_episode, refusal};
 use rayon::prelude::*;
 
 use crate::{
-    features::Camera,
+    features::{Camera, is_selected},
     findings::Findings,
     layout::INFO,
     meta::EpisodeRecord,
     placing::{Placed, Placing, place},
     row_audit::{EpisodeRows, values_of},
+    shown::shown,
     tables::Tables,
     template::{Template, Values},
     track_check::{Checked, Wanted, check},
@@ -66,8 +67,9 @@ pub(crate) struct CameraFrames {
     pub(crate) episodes: Vec<Option<EpisodeFrames>>,
 }
 
-/// Opens the video files of every camera and settles each episode's frames. Rows without a frame are taken
-/// off the end of `rows`; an episode whose video cannot be used is taken out of it.
+/// Opens the video files of every selected camera and settles each episode's frames. Rows without a frame are taken
+/// off the end of `rows`; an episode whose video cannot be used is taken out of it. A camera of which no file was
+/// ever stored is left out and named.
 pub(crate) fn frames(
     listing: &Listing,
     tables: &Tables,
@@ -78,7 +80,38 @@ pub(crate) fn frames(
     let mut mismatched: Vec<bool> =
         rows.iter().map(|it| it.as_ref().is_some_and(|it| it.n_rows() != it.told_length)).collect();
     let mut confirmed = vec![true; rows.len()];
-    let keys: Vec<&str> = tables.info.video_keys().collect();
+    let stored: Vec<&str> = tables.info.video_keys().filter(|it| is_stored(it, listing, tables)).collect();
+    for key in tables.info.video_keys().filter(|it| !stored.contains(it) && is_selected(it, options)) {
+        let message = "meta/info.json declares the camera, but no video of it is there; it is left out";
+        let at = nodedata_core::Locus {
+            feature: Some(key.to_owned()),
+            ..nodedata_core::Locus::path(listing.path(INFO))
+        };
+        findings.repaired("camera-without-video", message, at);
+    }
+    let (keys, others): (Vec<&str>, Vec<&str>) = stored.into_iter().partition(|it| is_selected(it, options));
+    let mut n_witnesses = keys.len();
+    if mismatched.contains(&true) {
+        // How many frames the cameras have that nobody selected still tells which of two lengths is right.
+        for key in others {
+            let mut of_camera = rows.to_vec();
+            let mut unheard = Findings::default();
+            VideoAudit {
+                listing,
+                tables,
+                key,
+                rows: &mut of_camera,
+                options,
+                findings: &mut unheard,
+                confirmed: &mut confirmed,
+            }
+            .camera();
+            for (confirmed, rows) in confirmed.iter_mut().zip(&of_camera) {
+                *confirmed &= rows.is_some();
+            }
+            n_witnesses += 1;
+        }
+    }
     let mut cameras: Vec<CameraFrames> = keys
         .iter()
         .map(|key| {
@@ -93,7 +126,7 @@ pub(crate) fn frames(
             let message =
                 format!("the episodes table says {} rows, but {} are there", rows.told_length, rows.n_rows());
             let at = in_episode(&record.told_by, record.index);
-            if confirmed[idx] && !keys.is_empty() {
+            if confirmed[idx] && 0 < n_witnesses {
                 findings.repaired(
                     "stale-length",
                     format!("{message}, and as many frames of every camera"),
@@ -112,6 +145,17 @@ pub(crate) fn frames(
         }
     }
     cameras
+}
+
+/// Whether there is any video that may be a camera's: where `video_path` says, in a folder called otherwise, or in one
+/// of the camera's name.
+fn is_stored(key: &str, listing: &Listing, tables: &Tables) -> bool {
+    let template = tables.info.video_path.as_ref();
+    let is_its_own = |name: &str| {
+        template.is_some_and(|it| it.read(name, key).is_some())
+            || (name.ends_with(".mp4") && name.split('/').any(|it| it == key))
+    };
+    listing.names().any(is_its_own)
 }
 
 /// The videos of one camera.
@@ -234,10 +278,13 @@ impl VideoAudit<'_> {
         found: Option<&str>,
         opened: &BTreeMap<String, Result<usize, Error>>,
     ) -> Option<Pointer> {
-        let told = self.tables.episodes[idx].videos.get(self.key).copied().unwrap_or_default();
+        let record = &self.tables.episodes[idx];
+        let told = record.videos.get(self.key).copied().unwrap_or_default();
+        // Of a file that several episodes share, a row that is lost cannot have told the name.
+        let is_told = !record.is_rebuilt || self.tables.info.version.has_file_per_episode();
         let pointer = |file| Pointer { file, from_seconds: told.from_seconds, to_seconds: told.to_seconds };
         match found.and_then(|it| opened.get(it)) {
-            Some(Ok(file)) => Some(pointer(Some(*file))),
+            Some(Ok(file)) => Some(pointer(is_told.then_some(*file))),
             Some(Err(err)) => {
                 self.refuse_unreadable(idx, err, self.listing.path(found.unwrap_or(expected)));
                 None
@@ -296,7 +343,8 @@ impl VideoAudit<'_> {
             feature: Some(self.key.to_owned()),
             ..in_episode(name(file), record.index)
         };
-        for (code, message) in placed.repairs {
+        for (code, message) in placed.repairs.into_iter().filter(|_| !record.is_rebuilt) {
+            // A row of the table that is rebuilt says nothing that could be wrong.
             self.findings.repaired(code, message, at(placed.file.unwrap_or(0)));
         }
         let Some(file) = placed.file else {
@@ -372,8 +420,9 @@ impl VideoAudit<'_> {
                 }
                 if let Some((frame, seconds)) = off_grid {
                     let message = format!(
-                        "frame {frame} of the episode is shown {seconds:.4} s after its first, more than half a frame \
-                         from its step; frames are paired by position"
+                        "frame {frame} of the episode is shown {} s after its first, more than half a frame \
+                         from its step; frames are paired by position",
+                        shown(seconds)
                     );
                     let at = in_episode(path, self.tables.episodes[idx].index);
                     self.findings.repaired("frames-off-grid", message, at);

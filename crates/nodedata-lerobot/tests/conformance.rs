@@ -2,7 +2,7 @@
 
 use nodedata_lerobot::LEROBOT;
 use nodedata_testkit::{
-    lerobot::{Base, Folder},
+    lerobot::{Base, Defect, Folder},
     source::{Case, Damage, conformance},
 };
 
@@ -32,4 +32,17 @@ fn files_that_roll_over() {
 #[test]
 fn images_in_parquet() {
     check("images", &Base::Images.folder());
+}
+
+/// Rows are put in order, whatever pieces they are read in.
+#[test]
+fn rows_that_lie_out_of_order() {
+    check("exchanged", &Defect::RowsExchanged.copy());
+    check("scattered", &Defect::RowsScattered.copy());
+}
+
+#[test]
+fn episodes_that_the_rows_tell() {
+    check("rebuilt", &Defect::NoEpisodes.copy());
+    check("rebuilt from files", &Defect::NoEpisodeLines.copy());
 }

@@ -94,8 +94,26 @@ struct Reading<'a> {
     options: &'a ReadOptions,
     /// Rows handed out and records named as lost, by stream.
     accounted: BTreeMap<u32, u64>,
-    /// By stream and input: the last byte range, and the first of its records that no row was made of yet.
-    last_span: BTreeMap<(u32, usize), (Range<u64>, u64)>,
+    /// By stream and input: the last byte range, and the records of it that rows were made of.
+    last_span: BTreeMap<(u32, usize), (Range<u64>, Taken)>,
+}
+
+/// Records that rows were made of: where runs of them begin, and where they end. Rows may be handed out in another order.
+#[derive(Default)]
+struct Taken(BTreeMap<u64, u64>);
+
+impl Taken {
+    /// Takes some records; says whether none of them was taken before.
+    fn take(&mut self, records: Range<u64>) -> bool {
+        let before = self.0.range(..=records.start).next_back().map(|(start, end)| (*start, *end));
+        let next = self.0.range(records.start..).next().map(|(start, _)| *start);
+        if before.is_some_and(|it| records.start < it.1) || next.is_some_and(|it| it < records.end) {
+            return false;
+        }
+        let joins = before.filter(|it| it.1 == records.start);
+        self.0.insert(joins.map_or(records.start, |it| it.0), records.end);
+        true
+    }
 }
 
 impl Reading<'_> {
@@ -127,11 +145,12 @@ impl Reading<'_> {
             });
             assert!(lies_within, "{at}: {span:?} in {reads:?}");
             let key = (batch.stream.0, span.input);
-            let last = self.last_span.get(&key).filter(|it| it.0 == span.byte_range);
-            let free = last.map_or(0, |it| it.1);
-            assert!(free <= span.first_record, "{at}: two rows of one record: {span:?}, {free} are taken");
-            let taken = (span.byte_range.clone(), span.first_record + span.n_rows);
-            self.last_span.insert(key, taken);
+            let last = self.last_span.entry(key).or_default();
+            if last.0 != span.byte_range {
+                *last = (span.byte_range.clone(), Taken::default());
+            }
+            let is_free = last.1.take(span.first_record..span.first_record + span.n_rows);
+            assert!(is_free, "{at}: two rows of one record: {span:?}");
         }
         for pixels in &batch.pixels {
             assert!(pixels.column < batch.rows.num_columns(), "{at}: pixels of no column: {pixels:?}");

@@ -244,9 +244,7 @@ fn tell_damage(report: &Report) {
             "some messages do not fit their columns: their rows hold them as they came, and report.json names them",
         );
     } else if !report.repairs.is_empty() {
-        message::note(
-            "the source contradicts itself: report.json names everything that was put right or left out",
-        );
+        message::note("the source contradicts itself: report.json names each place, and what became of it");
     }
 }
 

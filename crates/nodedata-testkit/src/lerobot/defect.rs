@@ -123,6 +123,28 @@ pub enum Defect {
     CutInfo,
     /// A feature of 7 values has 6 in one row.
     WrongItems,
+    /// Row 3 of episode 1 is there twice, and row 4 is not.
+    RowRepeated,
+    /// A row of episode 0 lies among those of episode 1, and in its own place as well.
+    RowCopiedAway,
+    /// The episodes table lists episode 1 twice, in different files.
+    ListedInTwoWays,
+    /// The episodes table ends halfway.
+    CutEpisodes,
+    /// The episodes table has no rows.
+    EmptyEpisodes,
+    /// No episodes table in lines.
+    NoEpisodeLines,
+    /// The episodes table in lines ends halfway.
+    CutEpisodeLines,
+    /// A dataset of version 2.1 says that it is of 3.0.
+    VersionTooNew,
+    /// A dataset of version 3.0 says that it is of 2.1.
+    VersionTooOld,
+    /// The episodes table names another task for episode 1 than its rows.
+    OtherTask,
+    /// Neither an episodes table nor a data file.
+    NothingThere,
 }
 
 /// A camera of every base with video.
@@ -135,7 +157,7 @@ const N_ROWS: usize = 36;
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 48] = [
         Self::StaleDataFile,
         Self::StaleVideoFile,
         Self::DriftedWindow,
@@ -173,14 +195,30 @@ impl Defect {
         Self::NoEpisodes,
         Self::CutInfo,
         Self::WrongItems,
+        Self::RowRepeated,
+        Self::RowCopiedAway,
+        Self::ListedInTwoWays,
+        Self::CutEpisodes,
+        Self::EmptyEpisodes,
+        Self::NoEpisodeLines,
+        Self::CutEpisodeLines,
+        Self::VersionTooNew,
+        Self::VersionTooOld,
+        Self::OtherTask,
+        Self::NothingThere,
     ];
 
     /// The dataset whose copy has the defect.
     pub fn base(self) -> Base {
         match self {
-            Self::OtherEpisodeIndex | Self::UnusedFrames | Self::EpisodesMixed | Self::ShortVideo => {
-                Base::Apart
-            }
+            Self::OtherEpisodeIndex
+            | Self::UnusedFrames
+            | Self::EpisodesMixed
+            | Self::ShortVideo
+            | Self::NoEpisodeLines
+            | Self::CutEpisodeLines
+            | Self::VersionTooNew
+            | Self::OtherTask => Base::Apart,
             Self::StaleDataFile
             | Self::StaleVideoFile
             | Self::EmptyVideo
@@ -212,7 +250,14 @@ impl Defect {
             | Self::ListedTwice
             | Self::NoEpisodeNumber
             | Self::NoEpisodes
-            | Self::CutInfo => Base::Joined,
+            | Self::CutInfo
+            | Self::RowRepeated
+            | Self::RowCopiedAway
+            | Self::ListedInTwoWays
+            | Self::CutEpisodes
+            | Self::EmptyEpisodes
+            | Self::VersionTooOld
+            | Self::NothingThere => Base::Joined,
         }
     }
 
@@ -258,6 +303,45 @@ impl Defect {
             }),
             Self::RowsMissingAtEnd => copy.edit_table(DATA, |rows| row_picked(&rows, 0..N_ROWS - 2)),
             Self::OrphanRows => copy.edit_table(EPISODES, |rows| row_picked(&rows, [0, 2])),
+            Self::CutInfo => cut(copy, "meta/info.json"),
+            Self::WrongItems => copy.edit_table(DATA, |rows| one_item_less(&rows)),
+            Self::OtherEpisodeIndex
+            | Self::UnusedFrames
+            | Self::EpisodesMixed
+            | Self::NoEpisodeLines
+            | Self::CutEpisodeLines
+            | Self::OtherTask => self.apply_apart(copy),
+            Self::RowsExchanged
+            | Self::RowsScattered
+            | Self::ListedTwice
+            | Self::NoEpisodeNumber
+            | Self::NoEpisodes
+            | Self::OverlappingWindows
+            | Self::WindowNotAtKeyframe
+            | Self::RowRepeated
+            | Self::RowCopiedAway
+            | Self::ListedInTwoWays
+            | Self::CutEpisodes
+            | Self::EmptyEpisodes
+            | Self::NothingThere
+            | Self::VersionTooNew
+            | Self::VersionTooOld => self.apply_to_tables(copy),
+            Self::EmptyVideo
+            | Self::CutVideo
+            | Self::TextForVideo
+            | Self::NoVideo
+            | Self::NoSharedVideo
+            | Self::ShortVideo
+            | Self::NoVideoPath
+            | Self::NoDataFile
+            | Self::CutDataFile
+            | Self::EmptyDataFile => self.apply_to_file(copy),
+        }
+    }
+
+    /// Defects of what rows and tables say of each other.
+    fn apply_to_tables(self, copy: &mut Folder) {
+        match self {
             Self::RowsExchanged => copy.edit_table(DATA, |rows| {
                 let exchanged = |row: usize| match row {
                     14 => 15,
@@ -272,7 +356,6 @@ impl Defect {
             Self::ListedTwice => copy.edit_table(EPISODES, |rows| row_picked(&rows, [0, 1, 1, 2])),
             Self::NoEpisodeNumber => copy.set_int(EPISODES, "episode_index", 1, None),
             Self::NoEpisodes => drop(copy.take(EPISODES)),
-            Self::CutInfo => cut(copy, "meta/info.json"),
             Self::OverlappingWindows => {
                 forget_last(copy);
                 move_window(copy, 1, -0.5);
@@ -281,18 +364,26 @@ impl Defect {
                 forget_last(copy);
                 move_window(copy, 1, 0.1);
             }
-            Self::WrongItems => copy.edit_table(DATA, |rows| one_item_less(&rows)),
-            Self::OtherEpisodeIndex | Self::UnusedFrames | Self::EpisodesMixed => self.apply_apart(copy),
-            Self::EmptyVideo
-            | Self::CutVideo
-            | Self::TextForVideo
-            | Self::NoVideo
-            | Self::NoSharedVideo
-            | Self::ShortVideo
-            | Self::NoVideoPath
-            | Self::NoDataFile
-            | Self::CutDataFile
-            | Self::EmptyDataFile => self.apply_to_file(copy),
+            Self::RowRepeated => copy.edit_table(DATA, |rows| {
+                row_picked(&rows, (0..N_ROWS).map(|row| if row == 15 { 14 } else { row }))
+            }),
+            Self::RowCopiedAway => {
+                copy.edit_table(DATA, |rows| row_picked(&rows, (0..13).chain([10]).chain(13..N_ROWS)));
+            }
+            Self::ListedInTwoWays => {
+                copy.edit_table(EPISODES, |rows| row_picked(&rows, [0, 1, 1, 2]));
+                copy.set_int(EPISODES, "data/file_index", 2, Some(9));
+            }
+            Self::CutEpisodes => cut(copy, EPISODES),
+            Self::EmptyEpisodes => copy.edit_table(EPISODES, |rows| row_picked(&rows, [])),
+            Self::NothingThere => {
+                copy.take(EPISODES);
+                copy.take(DATA);
+            }
+            Self::VersionTooNew => {
+                copy.edit_json("meta/info.json", |it| it["codebase_version"] = json!("v3.0"));
+            }
+            _ => copy.edit_json("meta/info.json", |it| it["codebase_version"] = json!("v2.1")),
         }
     }
 
@@ -307,6 +398,11 @@ impl Defect {
                 copy.edit_table(OWN, |rows| row_picked(&rows, 0..11));
                 copy.edit_lines("meta/episodes.jsonl", |it| it[1]["length"] = 11.into());
                 copy.edit_json("meta/info.json", |it| it["total_frames"] = 35.into());
+            }
+            Self::NoEpisodeLines => drop(copy.take("meta/episodes.jsonl")),
+            Self::CutEpisodeLines => cut(copy, "meta/episodes.jsonl"),
+            Self::OtherTask => {
+                copy.edit_lines("meta/episodes.jsonl", |it| it[1]["tasks"] = json!(["open the drawer"]));
             }
             _ => {
                 let numbers = int64((0..12).map(|it| if it == 11 { 2 } else { 1 }));
