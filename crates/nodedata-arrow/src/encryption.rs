@@ -1,7 +1,7 @@
 //! Which columns of a Parquet file are encrypted where its footer is not. The Parquet reader, which has no keys, passes over what the
 //! footer says of that, and would take pages of theirs for damaged ones.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, ReadAt, Result};
@@ -39,10 +39,15 @@ pub(crate) fn encrypted_columns(file: &dyn ReadAt) -> BTreeSet<usize> {
 }
 
 fn footer_bytes(file: &dyn ReadAt) -> Option<Bytes> {
+    file.read_at(footer_range(file)?).ok()
+}
+
+/// Where the footer lies.
+pub(crate) fn footer_range(file: &dyn ReadAt) -> Option<Range<u64>> {
     let end = file.n_bytes().checked_sub(8)?;
     let length: [u8; 4] = file.read_at(end..end + 4).ok()?.as_ref().try_into().ok()?;
     let start = end.checked_sub(u64::from(u32::from_le_bytes(length)))?;
-    file.read_at(start..end).ok()
+    Some(start..end)
 }
 
 impl Walk<'_> {

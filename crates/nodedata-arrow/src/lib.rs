@@ -6,10 +6,12 @@
 //! ends the program is, so datasets are read through [`Ranges`], [`footer`] and [`Batches`] as well.
 
 mod arrays;
+mod budget;
 mod cells;
 mod embedded;
 mod encryption;
 mod far_times;
+mod footer_shape;
 mod forms;
 mod guarded;
 mod joined;
@@ -17,16 +19,19 @@ mod leaves;
 mod logical;
 mod numbers;
 mod page_headers;
+mod page_sizes;
 mod page_sums;
 mod page_walk;
 mod parquet_file;
 mod ranges;
 mod row_groups;
+mod text_sizes;
 mod thrift;
 mod values;
 mod watched;
 
 pub use arrays::{Load, media_column, plain_column};
+pub use budget::footer_within;
 pub use cells::{cell, cell_text};
 pub use guarded::guarded;
 pub use joined::{Joined, wider};

@@ -149,7 +149,7 @@ fn rows_begun(levels: &[u8], bits: u32, n: u32) -> Option<u64> {
 }
 
 /// A number of seven bits a byte.
-fn number(rest: &mut &[u8]) -> Option<u64> {
+pub(crate) fn number(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..35).step_by(7) {
         let (byte, behind) = rest.split_first()?;

@@ -5,12 +5,18 @@
 const DEPTH_MAX: usize = 64;
 
 // Types of fields.
+pub(crate) const BYTE: u8 = 3;
 pub(crate) const I32: u8 = 5;
 pub(crate) const BINARY: u8 = 8;
 pub(crate) const LIST: u8 = 9;
 const SET: u8 = 10;
 const MAP: u8 = 11;
 pub(crate) const STRUCT: u8 = 12;
+
+/// Whether a field is true or false, which it says in its type.
+pub(crate) fn is_bool(kind: u8) -> bool {
+    matches!(kind, 1 | 2)
+}
 
 /// What is left of some bytes. Nothing is `Some` behind its end.
 pub(crate) struct Walk<'a> {
@@ -58,7 +64,7 @@ impl Walk<'_> {
         match kind {
             // A field that is true or false says so in its type.
             1 | 2 => Some(()),
-            3 => self.skip_bytes(1),
+            BYTE => self.skip_bytes(1),
             4..=6 => self.number().map(drop),
             7 => self.skip_bytes(8),
             BINARY => {

@@ -8,6 +8,13 @@ use parquet::{
     errors::ParquetError,
 };
 
+/// What the rows of an index table may take in memory, in bytes: so much of a small one, so many times its file's length of a
+/// larger one (hashes, of which there is one in each row, hardly compress), and no more of any. A small file that makes much more
+/// of itself is no table of ours.
+const TABLE_BYTES_MIN: u64 = 16 << 20;
+const TABLE_BYTES_PER_BYTE: u64 = 64;
+const TABLE_BYTES_MAX: u64 = 1 << 30;
+
 /// Batches of rows of one file of a dataset, in order.
 pub struct Rows {
     path: String,
@@ -15,13 +22,17 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// All rows of a file that lies at `path`.
+    /// All rows of an index table that lies at `path`, which somebody else may have written: they are held in memory, so what
+    /// they take is known before any is decoded.
     ///
     /// # Errors
-    /// `Corrupt` when it is no Parquet file.
+    /// `Corrupt` when it is no Parquet file; `Limit` when its rows take more memory than a table of its length may;
+    /// `Unsupported` when its pages do not tell what they take; `Io`.
     pub fn of_file(path: &str, file: Arc<dyn ReadAt>) -> Result<Self> {
         let file = Ranges(file);
-        let footer = footer(path, &file, ArrowReaderOptions::new())?;
+        let bytes_max = file.0.n_bytes().saturating_mul(TABLE_BYTES_PER_BYTE).saturating_add(TABLE_BYTES_MIN);
+        let footer = nodedata_arrow::footer_within(&file, bytes_max.min(TABLE_BYTES_MAX))
+            .map_err(|err| err.at(Locus::path(path)))?;
         Self::new(path, ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer))
     }
 

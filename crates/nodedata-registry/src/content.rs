@@ -86,12 +86,13 @@ impl BumpKind {
         }
     }
 
-    /// The number after `parent`.
+    /// The number after `parent`. After the last that 64 bits hold there is none: it is the same again, which nobody may
+    /// publish.
     pub fn next(self, parent: &Version) -> Version {
         match self {
-            Self::Patch => Version::new(parent.major, parent.minor, parent.patch + 1),
-            Self::Minor => Version::new(parent.major, parent.minor + 1, 0),
-            Self::Major => Version::new(parent.major + 1, 0, 0),
+            Self::Patch => Version::new(parent.major, parent.minor, parent.patch.saturating_add(1)),
+            Self::Minor => Version::new(parent.major, parent.minor.saturating_add(1), 0),
+            Self::Major => Version::new(parent.major.saturating_add(1), 0, 0),
         }
     }
 
@@ -277,6 +278,10 @@ mod tests {
             .map(|it| it.next(&parent).to_string())
             .to_vec();
         assert_eq!(next, ["1.2.4", "1.3.0", "2.0.0"]);
+        let last = Version::new(u64::MAX, u64::MAX, u64::MAX);
+        for kind in [BumpKind::Patch, BumpKind::Minor, BumpKind::Major] {
+            assert!(kind.next(&last) <= last, "{kind:?}");
+        }
         assert_eq!(BumpKind::claimed(&parent, &Version::new(1, 5, 0)), BumpKind::Minor);
         assert_eq!(BumpKind::claimed(&parent, &Version::new(3, 0, 0)), BumpKind::Major);
     }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 
 use crate::{
+    bounded::{PUSH_BLOBS_MAX, PUSH_PARTS_MAX, at_most},
     digest::B3,
     layout,
     maintain::wait_for_collection,
@@ -19,6 +20,7 @@ use crate::{
     record::{BlobRef, CommitRecord, Lease, Operation, to_canonical},
     remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, Remote},
     store::{Created, Store},
+    tree,
 };
 
 /// How long a push protects its blobs without a word, in seconds: two days.
@@ -69,6 +71,42 @@ impl Direct {
         }
     }
 
+    /// The first `n_max` records of a log from `from_seq` on, or fewer: a page of it, which costs what is on it.
+    ///
+    /// # Errors
+    /// As [`Remote::log`].
+    pub fn log_page(&self, dataset: &DatasetName, from_seq: u64, n_max: usize) -> Result<Vec<LogEntry>> {
+        let mut entries: Vec<LogEntry> = Vec::new();
+        let mut window = 1;
+        loop {
+            let n_left = (n_max - entries.len()) as u64;
+            // Behind the last number there is none to ask for.
+            let Some(start) = from_seq.checked_add(entries.len() as u64) else { return Ok(entries) };
+            let end = start.saturating_add(n_left.min(window));
+            let paths: Vec<String> = (start..end).map(|seq| layout::record(dataset, seq)).collect();
+            if paths.is_empty() {
+                return Ok(entries);
+            }
+            let found = self.store.get_run(&paths)?;
+            for (seq, bytes) in (start..end).zip(&found) {
+                let entry = self.entry(dataset, seq, bytes)?;
+                if let Some(before) = entries.last()
+                    && entry.record.prev != Some(before.digest)
+                {
+                    let message = "the record does not follow the one before it".to_owned();
+                    return Err(Error::new(ErrorKind::Corrupt, message)
+                        .at(Locus::path(layout::record(dataset, entry.record.seq)))
+                        .with_hint("`node-data store fsck` says what else is damaged"));
+                }
+                entries.push(entry);
+            }
+            if found.len() < paths.len() {
+                return Ok(entries);
+            }
+            window = (window * 2).min(LOG_WINDOW_MAX);
+        }
+    }
+
     fn entry(&self, dataset: &DatasetName, seq: u64, bytes: &[u8]) -> Result<LogEntry> {
         let at = || Locus::path(layout::record(dataset, seq));
         let record = CommitRecord::parse(bytes).map_err(|err| err.at(at()))?;
@@ -97,6 +135,7 @@ impl Remote for Direct {
     }
 
     fn negotiate(&self, request: &PushRequest) -> Result<Negotiated> {
+        check_announced(request)?;
         self.ready_to_write()?;
         let lease = Lease {
             nd: "lease/1".to_owned(),
@@ -157,30 +196,7 @@ impl Remote for Direct {
     }
 
     fn log(&self, dataset: &DatasetName, from_seq: u64) -> Result<Vec<LogEntry>> {
-        let mut entries: Vec<LogEntry> = Vec::new();
-        let mut window = 1;
-        loop {
-            let start = from_seq + entries.len() as u64;
-            let paths: Vec<String> =
-                (start..start.saturating_add(window)).map(|seq| layout::record(dataset, seq)).collect();
-            let found = self.store.get_run(&paths)?;
-            for (idx, bytes) in found.iter().enumerate() {
-                let entry = self.entry(dataset, start + idx as u64, bytes)?;
-                if let Some(before) = entries.last()
-                    && entry.record.prev != Some(before.digest)
-                {
-                    let message = "the record does not follow the one before it".to_owned();
-                    return Err(Error::new(ErrorKind::Corrupt, message)
-                        .at(Locus::path(layout::record(dataset, entry.record.seq)))
-                        .with_hint("`node-data store fsck` says what else is damaged"));
-                }
-                entries.push(entry);
-            }
-            if found.len() < paths.len() {
-                return Ok(entries);
-            }
-            window = (window * 2).min(LOG_WINDOW_MAX);
-        }
+        self.log_page(dataset, from_seq, usize::MAX)
     }
 
     fn blob_bytes(&self, _: &DatasetName, b3: &B3) -> Result<Option<u64>> {
@@ -209,5 +225,76 @@ impl Remote for Direct {
 
     fn write_hint(&self, dataset: &DatasetName, bytes: Bytes) -> Result<()> {
         self.store.put(&layout::head(dataset), bytes)
+    }
+}
+
+/// What an answer would have to say of every part is bounded by what may be asked.
+fn check_announced(request: &PushRequest) -> Result<()> {
+    at_most("blobs", request.blobs.len() as u64, PUSH_BLOBS_MAX)?;
+    let n_parts = request.blobs.iter().map(|it| u64::from(tree::n_parts(it.bytes)));
+    // A million of at most 8,192 each.
+    at_most("parts", n_parts.sum(), PUSH_PARTS_MAX).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bounded::BLOB_BYTES_MAX;
+
+    fn direct() -> (Direct, DatasetName) {
+        (Direct::new(Store::memory()), "acme/x".parse().unwrap())
+    }
+
+    #[test]
+    fn a_log_ends_wherever_it_is_read_from() {
+        let (direct, dataset) = direct();
+        let mut digest = None;
+        for seq in 0..5 {
+            let record = CommitRecord {
+                nd: "commit/1".to_owned(),
+                seq,
+                prev: digest,
+                op_id: format!("op{seq}"),
+                author: "acme".to_owned(),
+                at: String::new(),
+                op: Operation::Tag { tag: "t".to_owned(), revision: None },
+                sig: None,
+            };
+            match direct.append(&dataset, &record).unwrap() {
+                Appended::Done { digest: done } => digest = Some(done),
+                Appended::Taken(entry) => panic!("{entry:?}"),
+            }
+        }
+        let of = |entries: Vec<LogEntry>| entries.iter().map(|it| it.record.seq).collect::<Vec<_>>();
+        for (from, expected) in [
+            (0, vec![0, 1, 2, 3, 4]),
+            (4, vec![4]),
+            (5, vec![]),
+            (1 << 63, vec![]),
+            (u64::MAX - 1, vec![]),
+            (u64::MAX, vec![]),
+        ] {
+            assert_eq!(of(direct.log(&dataset, from).unwrap()), expected, "from {from}");
+        }
+        assert_eq!(of(direct.log_page(&dataset, 1, 2).unwrap()), [1, 2]);
+        assert_eq!(of(direct.log_page(&dataset, 3, 2).unwrap()), [3, 4]);
+        assert_eq!(of(direct.log_page(&dataset, 0, 0).unwrap()), [0u64; 0]);
+    }
+
+    #[test]
+    fn a_push_announces_no_more_than_can_be_answered() {
+        let (direct, dataset) = direct();
+        let blob = |idx: u64| BlobRef {
+            b3: B3::of(&idx.to_le_bytes()),
+            sha256: String::new(),
+            bytes: BLOB_BYTES_MAX,
+        };
+        let ask = |n: u64| {
+            let blobs = (0..n).map(blob).collect();
+            direct.negotiate(&PushRequest { push: "p".to_owned(), dataset: dataset.clone(), blobs })
+        };
+        assert_eq!(ask(3).unwrap().need.len(), 3);
+        let err = ask(PUSH_PARTS_MAX / tree::PARTS_MAX + 1).unwrap_err();
+        assert_eq!((err.kind(), err.locus().feature.as_deref()), (ErrorKind::Limit, Some("parts")));
     }
 }

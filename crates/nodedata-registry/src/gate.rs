@@ -7,4 +7,4 @@ mod rule;
 
 pub use attestation::{Attestation, Purpose, State, Subject, Transition};
 pub use audit::{AuditEvent, AuditHead, AuditLine, Outcome, verify_audit};
-pub use rule::{Approval, CATEGORIES, check_declaration, needs_attestation};
+pub use rule::{Approval, CATEGORIES, VALID_DAYS_MAX, check_declaration, needs_attestation};

@@ -14,6 +14,7 @@ pub mod tree;
 pub mod trust;
 
 mod blob_reader;
+mod bounded;
 mod changes;
 mod content;
 mod digest;
@@ -35,6 +36,9 @@ mod tables;
 mod tree_cache;
 
 pub use blob_reader::{BlobReader, Prefetched, read_ref, read_whole};
+pub use bounded::{
+    BLOB_BYTES_MAX, BlobBytes, Bounded, POSITION_MAX, PUSH_BLOBS_MAX, PUSH_PARTS_MAX, Position, at_most,
+};
 pub use changes::{TagTarget, attach, change, declare, put_blob, tag, withdraw};
 pub use content::{BumpKind, ChangedEpisode, Comparison, Contents, EpisodeContent, EpisodeId};
 pub use digest::B3;

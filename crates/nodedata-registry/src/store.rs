@@ -18,6 +18,7 @@ pub use open::{OpenStore, StoreLocation, default_store_folder};
 pub use probe::Probe;
 
 use crate::{
+    bounded::BlobBytes,
     digest::B3,
     layout,
     record::BlobRef,
@@ -280,8 +281,9 @@ impl Store {
     /// Parts of a blob that an upload under way has brought already.
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io`; `Limit` for a blob that is said to be longer than any may be.
     pub fn uploaded_parts(&self, blob: &BlobRef) -> Result<Vec<u32>> {
+        BlobBytes::new("bytes", blob.bytes)?;
         if tree::n_parts(blob.bytes) == 1 {
             return Ok(Vec::new());
         }
@@ -294,8 +296,10 @@ impl Store {
     /// Takes a part of a blob in.
     ///
     /// # Errors
-    /// `Corrupt` when it has not the length of that part or, for a blob of one part, is another blob; `Io`.
+    /// `Corrupt` when it has not the length of that part or, for a blob of one part, is another blob; `Io`; `Limit` for a
+    /// blob that is said to be longer than any may be.
     pub fn upload_part(&self, blob: &BlobRef, part: u32, bytes: Bytes) -> Result<()> {
+        BlobBytes::new("bytes", blob.bytes)?;
         let range = tree::part_range(blob.bytes, part);
         let is_part = part < tree::n_parts(blob.bytes);
         if !is_part || bytes.len() as u64 != range.end - range.start {
@@ -317,8 +321,10 @@ impl Store {
     /// Ends an upload, see [`crate::Remote::seal`].
     ///
     /// # Errors
-    /// `Corrupt` when parts are missing or are not the blob; they must be sent again. `Io`.
+    /// `Corrupt` when parts are missing or are not the blob; they must be sent again. `Io`; `Limit` for a blob that is said
+    /// to be longer than any may be.
     pub fn seal(&self, blob: &BlobRef) -> Result<()> {
+        BlobBytes::new("bytes", blob.bytes)?;
         let path = layout::blob(&blob.b3);
         if self.head(&path)?.is_some_and(|it| it.bytes == blob.bytes) {
             return self.forget_upload(blob);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use arrow_array::{
-    ArrayRef, RecordBatch,
+    ArrayRef,
     builder::{FixedSizeBinaryBuilder, StringBuilder, UInt64Builder},
 };
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use nodedata_dataset::{Columns, EpisodeTable, Rows, table};
 use nodedata_io::MemoryFiles;
 
 use crate::{
+    bounded::{BlobBytes, Position},
     content::{Contents, EpisodeContent, EpisodeId},
     digest::B3,
     record::{BlobRef, ShardRef},
@@ -46,9 +47,12 @@ pub(crate) fn contents_of(episodes: &EpisodeTable, features: Option<Bytes>) -> R
         let id =
             EpisodeId { split: row.split.to_owned(), stream: stream.to_owned(), key: row.key.to_owned() };
         let new = || EpisodeContent { hash: B3(hash), features: BTreeMap::new(), rows: 0 };
-        contents.0.entry(id).or_insert_with(new).rows += row.n_rows;
+        let content = contents.0.entry(id).or_insert_with(new);
+        content.rows = content.rows.saturating_add(row.n_rows);
     }
-    for batch in features.map(|it| batches("index/contents.parquet", it)).transpose()?.unwrap_or_default() {
+    let features = features.map(|it| rows("index/contents.parquet", it)).transpose()?;
+    for batch in features.into_iter().flatten() {
+        let batch = batch?;
         let table = Columns(&batch);
         for idx in 0..batch.num_rows() {
             let id = EpisodeId {
@@ -91,10 +95,13 @@ pub(crate) fn write_shards(shards: &[ShardRef]) -> Result<Vec<u8>> {
 
 pub(crate) fn read_shards(bytes: Bytes) -> Result<Vec<ShardRef>> {
     let mut shards = Vec::new();
-    for batch in batches("the table of shards", bytes)? {
+    for batch in rows("the table of shards", bytes)? {
+        let batch = batch?;
         let table = Columns(&batch);
         let text = |name, idx| table.text(name, idx);
         let hash = |name, idx| Ok::<_, Error>(B3(table.hash(name, idx)?.unwrap_or_default()));
+        // As in a manifest, so that no form of it brings a number past its maximum.
+        let count = |name, idx| Ok::<_, Error>(Position::new(name, table.u64(name, idx)?)?.get());
         for idx in 0..batch.num_rows() {
             shards.push(ShardRef {
                 path: text("path", idx)?,
@@ -103,11 +110,11 @@ pub(crate) fn read_shards(bytes: Bytes) -> Result<Vec<ShardRef>> {
                 blob: BlobRef {
                     b3: hash("b3", idx)?,
                     sha256: text("sha256", idx)?,
-                    bytes: table.u64("bytes", idx)?,
+                    bytes: BlobBytes::new("bytes", table.u64("bytes", idx)?)?.get(),
                 },
-                rows: table.u64("rows", idx)?,
-                row_groups: table.u64("row_groups", idx)?,
-                episodes: (table.u64("first_episode", idx)?, table.u64("last_episode", idx)?),
+                rows: count("rows", idx)?,
+                row_groups: count("row_groups", idx)?,
+                episodes: (count("first_episode", idx)?, count("last_episode", idx)?),
                 content: hash("content", idx)?,
                 provenance: hash("provenance", idx)?,
             });
@@ -132,11 +139,76 @@ fn unbuildable(err: arrow_schema::ArrowError) -> Error {
     Error::new(ErrorKind::Corrupt, "cannot build an index table").with_source(err)
 }
 
-/// All rows of a table in memory.
-fn batches(what: &str, bytes: Bytes) -> Result<Vec<RecordBatch>> {
-    Rows::of_file(what, file(what, bytes)?)?.collect()
+/// All rows of a table, batch by batch.
+fn rows(what: &str, bytes: Bytes) -> Result<Rows> {
+    Rows::of_file(what, file(what, bytes)?)
 }
 
 fn file(path: &str, bytes: Bytes) -> Result<Arc<dyn ReadAt>> {
     MemoryFiles::default().with(path, bytes).open(Path::new(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bounded::{BLOB_BYTES_MAX, POSITION_MAX};
+
+    fn shard(idx: u64) -> ShardRef {
+        ShardRef {
+            path: format!("train-{idx:05}.parquet"),
+            stream: "steps".to_owned(),
+            split: "train".to_owned(),
+            blob: BlobRef { b3: B3::of(&idx.to_le_bytes()), sha256: "0".repeat(64), bytes: idx },
+            rows: idx,
+            row_groups: 1,
+            episodes: (idx, idx),
+            content: B3::of(b"content"),
+            provenance: B3::of(b"provenance"),
+        }
+    }
+
+    #[test]
+    fn tables_of_shards_read_back_and_bring_no_number_past_its_maximum() {
+        let shards: Vec<ShardRef> = (0..5000).map(shard).collect();
+        assert_eq!(read_shards(write_shards(&shards).unwrap().into()).unwrap(), shards);
+        let read = |change: &dyn Fn(&mut ShardRef)| {
+            let mut shards = vec![shard(0), shard(1)];
+            shards.iter_mut().for_each(change);
+            read_shards(write_shards(&shards).unwrap().into())
+        };
+        assert!(read(&|it| it.blob.bytes = BLOB_BYTES_MAX).is_ok());
+        assert!(read(&|it| (it.rows, it.episodes) = (POSITION_MAX, (0, POSITION_MAX))).is_ok());
+        let changes: [&dyn Fn(&mut ShardRef); 5] = [
+            &|it| it.blob.bytes = BLOB_BYTES_MAX + 1,
+            &|it| it.blob.bytes = u64::MAX,
+            &|it| it.rows = POSITION_MAX + 1,
+            &|it| it.row_groups = 1 << 63,
+            &|it| it.episodes.1 = u64::MAX,
+        ];
+        for change in changes {
+            assert_eq!(read(change).unwrap_err().kind(), ErrorKind::Limit);
+        }
+    }
+
+    /// A small file that makes much of itself is not decoded, whichever table it is given for.
+    #[test]
+    fn a_table_is_read_within_the_memory_of_its_length() {
+        let long = "x".repeat(20_000);
+        let shards: Vec<ShardRef> =
+            (0..2000).map(|idx| ShardRef { stream: long.clone(), ..shard(idx) }).collect();
+        let bytes = Bytes::from(write_shards(&shards).unwrap());
+        assert!(bytes.len() < 300_000, "{} bytes", bytes.len());
+        let shards_err = read_shards(bytes.clone()).map(drop).unwrap_err();
+        let episodes_err = read_episodes(bytes.clone()).map(drop).unwrap_err();
+        let none = read_episodes(episodes().into()).unwrap();
+        let contents_err = contents_of(&none, Some(bytes)).map(drop).unwrap_err();
+        for err in [shards_err, episodes_err, contents_err] {
+            assert_eq!(err.kind(), ErrorKind::Limit, "{}", err.chain());
+            assert!(err.locus().path.is_some() && err.hint().is_some(), "{err}");
+        }
+    }
+
+    fn episodes() -> Vec<u8> {
+        nodedata_dataset::episode_table(&[]).unwrap()
+    }
 }

@@ -23,7 +23,7 @@ const ALONE_BYTES_MAX: u64 = 2 * GRAIN_BYTES;
 pub const PART_BYTES_MIN: u64 = 8 << 20;
 
 /// Most parts of an upload: S3 takes 10,000.
-const PARTS_MAX: u64 = 8192;
+pub const PARTS_MAX: u64 = 8192;
 
 /// Bytes of one part of a blob of `n_bytes`: 8 MiB, doubled until 8,192 parts are enough.
 pub fn part_bytes(n_bytes: u64) -> u64 {

@@ -1,6 +1,6 @@
 use nodedata_core::{Error, ErrorKind, ReadAt as _, Result};
 use nodedata_registry::{
-    B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Revision, Selector,
+    B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Position, Revision, Selector,
     attach::{DOCUMENT_BYTES_MAX, check_document},
     gate, is_tag,
     record::{
@@ -146,6 +146,7 @@ impl Candidate<'_> {
                 Error::new(ErrorKind::Config, format!("`{revision}` is no SemVer number")).with_source(err),
             )
         })?;
+        check_numbers(&version)?;
         if self.app.remote.blob_bytes(self.dataset, digest)?.is_none() {
             let message = format!("the manifest {digest} was not sent");
             return Err(Refusal::new(422, "closure", message, "push again: only what is missing is sent"));
@@ -221,6 +222,9 @@ impl Candidate<'_> {
 
     /// The number must not claim less than what changed.
     fn check_bump(&self, view: &DatasetView, version: &Version, new: &Revision, bump: &Bump) -> Answered<()> {
+        let invalid = |err: Error| Refusal::of(422, "manifest", &err);
+        // Of the first revision as well: tables that cannot be read would stand before all that follow.
+        let contents = new.contents().map_err(invalid)?;
         let Some(head) = view.state.head() else { return Ok(()) };
         let parent = Version::parse(&head.revision).map_err(|err| {
             Error::new(ErrorKind::Corrupt, "a revision has no SemVer number").with_source(err)
@@ -235,8 +239,7 @@ impl Candidate<'_> {
             ));
         }
         let old = Revision::open(&self.app.remote, self.dataset, head)?;
-        let invalid = |err: Error| Refusal::of(422, "manifest", &err);
-        let comparison = old.contents()?.compare(&new.contents().map_err(invalid)?);
+        let comparison = old.contents()?.compare(&contents);
         let (claimed, proved) = (BumpKind::claimed(&parent, version), comparison.kind());
         if bump.proof != comparison.proof {
             let message = "the record counts other episodes than a comparison of the contents does";
@@ -275,6 +278,14 @@ impl Candidate<'_> {
         let reader = BlobReader::open(&self.app.remote, self.dataset, &blob.b3, blob.bytes)?;
         Ok(reader.read_at(0..blob.bytes)?)
     }
+}
+
+/// A number that others come after.
+fn check_numbers(version: &Version) -> Answered<()> {
+    for number in [version.major, version.minor, version.patch] {
+        Position::new("revision", number).map_err(|err| Refusal::of(422, "manifest", &err))?;
+    }
+    Ok(())
 }
 
 fn check_tag(view: &DatasetView, tag: &str, revision: Option<&str>) -> Answered<()> {

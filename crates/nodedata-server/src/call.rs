@@ -1,12 +1,10 @@
-use std::collections::BTreeMap;
-
-use axum::http::HeaderMap;
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus};
 use nodedata_registry::{B3, DatasetName, Reference, Selector};
 use serde::de::DeserializeOwned;
 
 use crate::{
+    numbers::{Number, Said},
     principal::Principal,
     refusal::{Answered, Refusal},
 };
@@ -14,9 +12,7 @@ use crate::{
 /// A request, as handlers see it.
 pub(crate) struct Call {
     pub(crate) principal: Principal,
-    pub(crate) params: BTreeMap<String, String>,
-    pub(crate) query: BTreeMap<String, String>,
-    pub(crate) headers: HeaderMap,
+    pub(crate) said: Said,
     pub(crate) body: Bytes,
     /// Whether the answer's body is not wanted.
     pub(crate) is_head: bool,
@@ -24,7 +20,7 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn param(&self, name: &str) -> &str {
-        self.params.get(name).map_or("", String::as_str)
+        self.said.params.get(name).map_or("", String::as_str)
     }
 
     /// `{owner}/{name}`.
@@ -49,12 +45,9 @@ impl Call {
         self.param("b3").parse().map_err(|_| no_digest())
     }
 
-    pub(crate) fn number(&self, name: &str, text: Option<&str>) -> Answered<u64> {
-        text.and_then(|it| it.parse().ok()).ok_or_else(|| {
-            let err =
-                Error::new(ErrorKind::Config, format!("`{name}` is no number")).at(Locus::feature(name));
-            Refusal::invalid(&err.with_hint("write a whole number"))
-        })
+    /// A number that the route declares, which was held against its maximum before.
+    pub(crate) fn number(&self, number: &Number) -> Answered<u64> {
+        number.of(&self.said)
     }
 
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Answered<T> {
@@ -68,7 +61,7 @@ impl Call {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        self.said.headers.get(name)?.to_str().ok()
     }
 }
 

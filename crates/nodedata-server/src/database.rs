@@ -13,6 +13,7 @@ use nodedata_core::{Error, ErrorKind, Locus, Result};
 use rusqlite::Connection;
 
 pub use tokens::NewToken;
+pub(crate) use tokens::VALID_DAYS_MAX as TOKEN_DAYS_MAX;
 
 /// Version of the tables, kept in the file's own header.
 const TABLES_VERSION: i64 = 1;

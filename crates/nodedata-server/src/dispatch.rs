@@ -23,6 +23,7 @@ use crate::{
     app::{App, BODY_PERMIT_BYTES},
     call::Call,
     log::RequestLine,
+    numbers::Said,
     page::error_page,
     principal::Principal,
     refusal::{Answered, Refusal},
@@ -112,14 +113,18 @@ async fn answer(
     let query = Query::<BTreeMap<String, String>>::try_from_uri(&parts.uri);
     let query = query.map_err(|_| Refusal::missing("query"))?.0;
     let is_head = parts.method == Method::HEAD;
-    let headers = std::mem::take(&mut parts.headers);
+    let said = Said { params, query, headers: std::mem::take(&mut parts.headers) };
+    if let Some(refusal) = route.numbers.iter().find_map(|it| it.of(&said).err()) {
+        drain(body).await;
+        return Err(refusal);
+    }
     let limit = app.options.request_timeout;
     // Held until the handler is done with the body.
-    let (body, _permit) = match timeout(limit, read(app, route, &headers, body)).await {
+    let (body, _permit) = match timeout(limit, read(app, route, &said.headers, body)).await {
         Ok(read) => read?,
         Err(_) => return Err(Refusal::new(408, "slow", "the body did not come in time", "send it again")),
     };
-    let call = Call { principal, params, query, headers, body, is_head };
+    let call = Call { principal, said, body, is_head };
     let app = Arc::clone(app);
     let handled = tokio::task::spawn_blocking(move || (route.handler)(&app, &call));
     match timeout(limit, handled).await {

@@ -13,6 +13,7 @@ mod handlers;
 mod limits;
 mod log;
 mod metrics;
+mod numbers;
 mod openapi;
 mod options;
 mod page;

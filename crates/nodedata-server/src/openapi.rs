@@ -1,6 +1,11 @@
+mod bodies;
+
 use serde_json::{Map, Value, json};
 
-use crate::routes::{Body, ROUTES, Route};
+use crate::{
+    numbers::{Number, Place},
+    routes::{Body, ROUTES, Route},
+};
 
 /// The OpenAPI 3.1 description of the server, made from its table of routes.
 pub fn openapi() -> Value {
@@ -20,7 +25,7 @@ pub fn openapi() -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "ndp_…"}},
-            "schemas": {"Problem": problem()},
+            "schemas": schemas(),
         },
     })
 }
@@ -28,7 +33,9 @@ pub fn openapi() -> Value {
 fn operation(route: &Route) -> Value {
     let mut responses: Map<String, Value> = Map::new();
     let has_200 = route.answer.is_some() && !route.statuses.contains(&201);
-    let always = [has_200.then_some(200), route.needs_token().then_some(401), Some(429), Some(503)];
+    // A number beyond its maximum is refused wherever one is taken.
+    let refused = (!route.numbers.is_empty()).then_some(422);
+    let always = [has_200.then_some(200), route.needs_token().then_some(401), refused, Some(429), Some(503)];
     let mut statuses: Vec<u16> = always.into_iter().flatten().chain(route.statuses.iter().copied()).collect();
     statuses.sort_unstable();
     for status in statuses {
@@ -44,14 +51,14 @@ fn operation(route: &Route) -> Value {
         operation["security"] = json!([{"token": []}]);
         operation["x-scope"] = json!(scope);
     }
-    let media_type = match route.body {
-        Body::Nothing => None,
-        Body::Json => Some("application/json"),
-        Body::Bytes => Some("application/octet-stream"),
+    let content = match route.body {
+        Body::Nothing => return operation,
+        Body::Json(schema) => {
+            json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}})
+        }
+        Body::Bytes => json!({"application/octet-stream": {}}),
     };
-    if let Some(media_type) = media_type {
-        operation["requestBody"] = json!({"required": true, "content": {media_type: {}}});
-    }
+    operation["requestBody"] = json!({"required": true, "content": content});
     operation
 }
 
@@ -69,14 +76,37 @@ fn response(route: &Route, status: u16) -> Value {
 
 fn parameters(route: &Route) -> Vec<Value> {
     let named = route.path.split('/').filter_map(|it| it.strip_prefix('{')?.strip_suffix('}'));
-    let in_path = named.map(|it| {
-        let name = it.trim_start_matches('*');
-        json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})
-    });
-    let in_query = route.query.iter().map(|(name, what)| {
-        json!({"name": name, "in": "query", "description": what, "schema": {"type": "integer", "minimum": 0}})
-    });
-    in_path.chain(in_query).collect()
+    let names = named.map(|it| it.trim_start_matches('*'));
+    let is_number = |name: &&str| route.numbers.iter().any(|it| it.place == Place::Path && it.name == *name);
+    let texts = names
+        .filter(|it| !is_number(it))
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    texts.chain(route.numbers.iter().map(number)).collect()
+}
+
+fn number(number: &Number) -> Value {
+    let place = match number.place {
+        Place::Path => "path",
+        Place::Query => "query",
+        Place::Header => "header",
+    };
+    let mut schema = bodies::integer(0, number.max);
+    if let Some(default) = number.default {
+        schema["default"] = json!(default);
+    }
+    json!({
+        "name": number.name,
+        "in": place,
+        "required": number.default.is_none(),
+        "description": number.what,
+        "schema": schema,
+    })
+}
+
+fn schemas() -> Value {
+    let mut schemas = bodies::schemas();
+    schemas["Problem"] = problem();
+    schemas
 }
 
 fn problem() -> Value {
@@ -113,5 +143,26 @@ mod tests {
         let seal = &described["paths"]["/v1/blobs/{target}"]["post"];
         assert_eq!(seal["x-scope"], "push");
         assert!(seal["responses"]["401"].is_object() && seal["responses"]["422"].is_object());
+    }
+
+    #[test]
+    fn every_number_and_every_body_is_described() {
+        let described = openapi();
+        for route in ROUTES.iter().filter(|it| !it.is_page) {
+            let operation = &described["paths"][route.path.replace("{*", "{")][route.method.to_lowercase()];
+            let told: Vec<&Value> = operation["parameters"].as_array().unwrap().iter().collect();
+            for number in route.numbers {
+                let named: Vec<_> = told.iter().filter(|it| it["name"] == number.name).collect();
+                assert_eq!(named.len(), 1, "{} {}", route.id, number.name);
+                assert_eq!(named[0]["schema"]["maximum"], number.max, "{} {}", route.id, number.name);
+            }
+            // A parameter in the path of the table is one in the path of the description.
+            let n_in_path = told.iter().filter(|it| it["in"] == "path").count();
+            assert_eq!(n_in_path, route.path.matches('{').count(), "{}", route.id);
+            if let Body::Json(schema) = route.body {
+                let schema = &described["components"]["schemas"][schema];
+                assert_eq!(schema["type"], "object", "{}", route.id);
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     app::App,
     call::Call,
     handlers::{blobs, commits, gate, operation, pushes, revisions},
+    numbers::{self, Number},
     page,
     refusal::Answered,
     reply::Reply,
@@ -21,7 +22,8 @@ pub(crate) struct Route {
     /// The scope it needs, for people; [`Self::needs_token`] and the handler decide.
     pub(crate) scope: Option<&'static str>,
     pub(crate) body: Body,
-    pub(crate) query: &'static [(&'static str, &'static str)],
+    /// The whole numbers that it takes beside its body, each with its maximum.
+    pub(crate) numbers: &'static [Number],
     /// Media type of the answer; `None` without one.
     pub(crate) answer: Option<&'static str>,
     /// Statuses beside 200, 401, 429 and 503.
@@ -35,7 +37,8 @@ pub(crate) struct Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Body {
     Nothing,
-    Json,
+    /// JSON, of the schema with that name in the description.
+    Json(&'static str),
     Bytes,
 }
 
@@ -58,7 +61,7 @@ const fn get(
         summary,
         scope: None,
         body: Body::Nothing,
-        query: &[],
+        numbers: &[],
         answer: Some("application/json"),
         statuses: &[404],
         is_page: false,
@@ -71,10 +74,11 @@ const fn post(
     id: &'static str,
     summary: &'static str,
     scope: &'static str,
+    body: Body,
     handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
 ) -> Route {
     let route = get(path, id, summary, handler);
-    Route { method: "POST", scope: Some(scope), body: Body::Json, statuses: &[403, 404, 409, 422], ..route }
+    Route { method: "POST", scope: Some(scope), body, statuses: &[403, 404, 409, 422], ..route }
 }
 
 const fn bytes(
@@ -158,12 +162,15 @@ pub(crate) const ROUTES: &[Route] = &[
         "An index table of a revision",
         revisions::index,
     ),
-    bytes(
-        "/v1/d/{owner}/{name}/shards/{idx}",
-        "shard",
-        "A shard of a revision by its position",
-        revisions::shard,
-    ),
+    Route {
+        numbers: &[numbers::SHARD],
+        ..bytes(
+            "/v1/d/{owner}/{name}/shards/{idx}",
+            "shard",
+            "A shard of a revision by its position",
+            revisions::shard,
+        )
+    },
     bytes(
         "/v1/d/{owner}/{name}/provenance",
         "provenance",
@@ -172,7 +179,7 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     bytes("/v1/d/{owner}/{name}/files/{*path}", "file", "A file of a revision by its path", revisions::file),
     Route {
-        query: &[("from", "Number of the first record")],
+        numbers: &[numbers::FROM],
         ..get("/v1/d/{owner}/{name}/log", "log", "Records of the log, in order", shared!(commits::log))
     },
     get("/v1/d/{owner}/{name}/head", "head", "What the log adds up to", shared!(commits::head)),
@@ -183,6 +190,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "commit",
             "Adds a record to the log; 409 with `entry` when its number is taken",
             "publish",
+            Body::Json("CommitRecord"),
             shared!(commits::append),
         )
     },
@@ -191,6 +199,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "push",
         "Announces a push and says which parts must be sent",
         "push",
+        Body::Json("PushRequest"),
         shared!(pushes::negotiate),
     ),
     delete(
@@ -202,20 +211,21 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     Route {
         method: "PUT",
-        body: Body::Bytes,
+        numbers: &[numbers::PART, numbers::BYTES_OF_PART],
         answer: None,
         statuses: &[204, 403, 413, 422],
         ..post(
             "/v1/blobs/{b3}/parts/{part}",
             "putPart",
-            "Sends a part of a blob: any order, any client, any number of times. Header `nd-bytes`: length of the blob",
+            "Sends a part of a blob: any order, any client, any number of times",
             "push",
+            Body::Bytes,
             shared!(pushes::put_part),
         )
     },
     Route {
         scope: Some("push"),
-        query: &[("bytes", "Length of the blob")],
+        numbers: &[numbers::BYTES],
         ..get(
             "/v1/blobs/{b3}/parts",
             "parts",
@@ -231,6 +241,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "seal",
             "`{b3}:seal` ends the upload of a blob: its parts must fold to its digest",
             "push",
+            Body::Json("Blob"),
             shared!(pushes::seal),
         )
     },
@@ -271,6 +282,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "attest",
             "Asks for access to a gated dataset",
             "read",
+            Body::Json("AttestBody"),
             shared!(gate::request),
         )
     },
@@ -279,12 +291,13 @@ pub(crate) const ROUTES: &[Route] = &[
         "decide",
         "`{id}:grant`, `{id}:deny`, `{id}:revoke` or `{id}:reset`: answers a request for access",
         "review",
+        Body::Json("DecisionBody"),
         shared!(gate::decide),
     ),
     Route {
         scope: Some("admin"),
         answer: Some("application/jsonl"),
-        query: &[("since", "Number of the first line")],
+        numbers: &[numbers::SINCE],
         statuses: &[403],
         ..get(
             "/v1/audit",
@@ -300,6 +313,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "createToken",
             "Makes a token; the only time that it is told",
             "admin",
+            Body::Json("TokenBody"),
             shared!(operation::create_token),
         )
     },

@@ -24,7 +24,7 @@ pub const CATEGORIES: [&str; 17] = [
 ];
 
 /// Longest time a grant may hold, in days.
-const VALID_DAYS_MAX: u32 = 3660;
+pub const VALID_DAYS_MAX: u32 = 3660;
 
 /// How requests for access are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]

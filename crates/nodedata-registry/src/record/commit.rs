@@ -11,7 +11,8 @@ use crate::{
 pub struct CommitRecord {
     /// `commit/1`.
     pub nd: String,
-    /// Its place in the log, from 0.
+    /// Its place in the log, from 0 to [`crate::POSITION_MAX`].
+    #[serde(deserialize_with = "crate::bounded::position")]
     pub seq: u64,
     /// Digest of the record before it; absent for the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,12 +126,16 @@ pub struct Bump {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BumpProof {
     /// In both, with everything the parent has unchanged.
+    #[serde(deserialize_with = "crate::bounded::position")]
     pub kept: u64,
     /// New.
+    #[serde(deserialize_with = "crate::bounded::position")]
     pub added: u64,
     /// In both, with a feature or stream changed or gone.
+    #[serde(deserialize_with = "crate::bounded::position")]
     pub changed: u64,
     /// Gone.
+    #[serde(deserialize_with = "crate::bounded::position")]
     pub removed: u64,
 }
 

@@ -61,8 +61,10 @@ pub struct RevisionManifest {
     /// Parquet table of the shards when there are more.
     pub shard_table: Option<BlobRef>,
     /// Shards of both forms.
+    #[serde(deserialize_with = "crate::bounded::position")]
     pub n_shards: u64,
     /// Bytes of all shards.
+    #[serde(deserialize_with = "crate::bounded::position")]
     pub shard_bytes: u64,
     /// What personal data it holds.
     pub sensitivity: Sensitivity,
@@ -81,7 +83,8 @@ pub struct BlobRef {
     pub b3: B3,
     /// SHA-256, 64 hex digits.
     pub sha256: String,
-    /// Length.
+    /// Length, at most [`crate::BLOB_BYTES_MAX`].
+    #[serde(deserialize_with = "crate::bounded::blob_bytes")]
     pub bytes: u64,
 }
 
@@ -118,10 +121,13 @@ pub struct Price {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitRef {
     /// Episodes, those left out not counted.
+    #[serde(deserialize_with = "crate::bounded::position")]
     pub episodes: u64,
     /// Rows over all streams, those of episodes left out not counted.
+    #[serde(deserialize_with = "crate::bounded::position")]
     pub frames: u64,
     /// Shards.
+    #[serde(deserialize_with = "crate::bounded::position")]
     pub shards: u64,
     /// Keys of episodes that are left out although their rows lie in the shards.
     pub exclude: Vec<String>,
@@ -147,8 +153,10 @@ pub struct ShardRef {
     #[serde(flatten)]
     pub blob: BlobRef,
     /// Rows.
+    #[serde(deserialize_with = "crate::bounded::position")]
     pub rows: u64,
     /// Row groups.
+    #[serde(deserialize_with = "crate::bounded::position")]
     pub row_groups: u64,
     /// First and last episode, by position.
     pub episodes: (u64, u64),

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File, OpenOptions},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -45,11 +45,32 @@ impl LocalUploads {
         self.root.join(UPLOADS).join(format!("{}.cvs", blob.b3.hex()))
     }
 
-    /// Which parts have come.
+    /// Which parts have come. Takes no more memory however long the blob is said to be.
     pub(crate) fn have(&self, blob: &BlobRef) -> Result<Vec<u32>> {
-        let cvs = self.read_values(blob)?;
-        let parts = 0..tree::n_parts(blob.bytes);
-        Ok(parts.filter(|part| !cvs[grains(blob, *part)].contains(&ABSENT)).collect())
+        let path = self.values(blob);
+        let file = match OpenOptions::new().read(true).open(&path) {
+            Ok(file) => file,
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(err) => return Err(io_error("cannot read", &path, err)),
+        };
+        let mut values = BufReader::new(file);
+        let mut have = Vec::new();
+        for part in 0..tree::n_parts(blob.bytes) {
+            let mut is_there = true;
+            for _ in grains(blob, part) {
+                let mut cv = ABSENT;
+                match values.read_exact(&mut cv) {
+                    Ok(()) => is_there &= cv != ABSENT,
+                    // None has come from here on.
+                    Err(err) if err.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(have),
+                    Err(err) => return Err(io_error("cannot read", &path, err)),
+                }
+            }
+            if is_there {
+                have.push(part);
+            }
+        }
+        Ok(have)
     }
 
     pub(crate) fn put_part(&self, blob: &BlobRef, part: u32, bytes: &[u8], cvs: &[Cv]) -> Result<()> {
@@ -64,23 +85,27 @@ impl LocalUploads {
 
     /// The chaining values of all grains, when all parts are there and are what their values say.
     pub(crate) fn complete(&self, blob: &BlobRef) -> Result<Vec<Cv>> {
+        // Values are read for what has come alone: how long a blob is said to be is only a word until its parts are there.
+        let have = self.have(blob)?;
+        if have.len() < tree::n_parts(blob.bytes) as usize {
+            return Err(missing_parts(blob, &have));
+        }
         let cvs = self.read_values(blob)?;
         let mut bad = Vec::new();
         for part in 0..tree::n_parts(blob.bytes) {
-            let expected = &cvs[grains(blob, part)];
+            let expected = cvs.get(grains(blob, part)).unwrap_or_default();
             let is_own = self.own.lock().unwrap_or_else(PoisonError::into_inner).contains(&(blob.b3, part));
-            if expected.contains(&ABSENT) || !(is_own || self.holds(blob, part, expected)?) {
+            if !(is_own || self.holds(blob, part, expected)?) {
                 let absent = vec![ABSENT; expected.len()];
                 let at = grains(blob, part).start as u64 * 32;
                 write_at(&self.values(blob), at, &tree::tree_bytes(&absent))?;
                 bad.push(part);
             }
         }
-        if bad.is_empty() {
-            return Ok(cvs);
+        match bad.is_empty() {
+            true => Ok(cvs),
+            false => Err(parts_again(blob, bad.len(), bad.first())),
         }
-        let message = format!("parts {bad:?} of {} must be sent again", blob.b3);
-        Err(Error::new(ErrorKind::Corrupt, message).with_hint("push again: only they are sent"))
     }
 
     fn holds(&self, blob: &BlobRef, part: u32, expected: &[Cv]) -> Result<bool> {
@@ -126,19 +151,32 @@ impl LocalUploads {
         Ok(())
     }
 
-    /// One value per grain, `ABSENT` where it has not come.
+    /// One value per grain, as far as they have come.
     fn read_values(&self, blob: &BlobRef) -> Result<Vec<Cv>> {
-        let n_grains = tree::n_grains(blob.bytes) as usize;
         let path = self.values(blob);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(err) => return Err(io_error("cannot read", &path, err)),
-        };
+        let bytes = fs::read(&path).map_err(|err| io_error("cannot read", &path, err))?;
         let mut cvs = bytes.as_chunks::<32>().0.to_vec();
-        cvs.resize(n_grains, ABSENT);
+        cvs.truncate(usize::try_from(tree::n_grains(blob.bytes)).unwrap_or(usize::MAX));
         Ok(cvs)
     }
+}
+
+/// That parts which have not come are to be sent.
+pub(crate) fn missing_parts(blob: &BlobRef, have: &[u32]) -> Error {
+    let n_missing = (tree::n_parts(blob.bytes) as usize).saturating_sub(have.len());
+    let first = (0..tree::n_parts(blob.bytes)).zip(have).find(|(part, it)| part != *it).map(|(part, _)| part);
+    let first = first.or_else(|| u32::try_from(have.len()).ok());
+    parts_again(blob, n_missing, first.as_ref())
+}
+
+/// Of many parts the first is told: there may be thousands.
+fn parts_again(blob: &BlobRef, n_bad: usize, first: Option<&u32>) -> Error {
+    let first = first.copied().unwrap_or_default();
+    let message = match n_bad {
+        1 => format!("part {first} of {} must be sent again", blob.b3),
+        _ => format!("{n_bad} parts of {} must be sent again, the first is part {first}", blob.b3),
+    };
+    Error::new(ErrorKind::Corrupt, message).with_hint("push again: only they are sent")
 }
 
 /// Positions of a part's grains among those of the blob.

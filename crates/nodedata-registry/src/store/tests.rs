@@ -104,3 +104,43 @@ fn locations_are_told_apart() {
         assert_eq!(StoreLocation::parse(bad).unwrap_err().kind(), ErrorKind::Config, "{bad}");
     }
 }
+
+/// How long a blob is said to be costs nothing until its bytes are there: neither memory, nor files.
+#[test]
+fn a_length_is_only_a_word() {
+    use crate::bounded::BLOB_BYTES_MAX;
+
+    let dir = tempfile::tempdir().unwrap();
+    let location = StoreLocation::Folder(dir.path().join("store"));
+    let local = Store::open(&location, &OpenStore { journal: None, create: true }).unwrap();
+    for store in [local, Store::memory()] {
+        for n_bytes in [0, 1, BLOB_BYTES_MAX - 1, BLOB_BYTES_MAX] {
+            let blob = BlobRef { b3: B3::of(&n_bytes.to_le_bytes()), sha256: String::new(), bytes: n_bytes };
+            assert!(store.uploaded_parts(&blob).unwrap().is_empty());
+            let err = store.seal(&blob).unwrap_err();
+            assert_eq!(err.kind(), ErrorKind::Corrupt, "{n_bytes} bytes");
+            assert!(err.to_string().len() < 300, "{err}");
+        }
+        for n_bytes in [BLOB_BYTES_MAX + 1, 1 << 56, 1 << 63, u64::MAX] {
+            let blob = BlobRef { b3: B3::of(b"x"), sha256: String::new(), bytes: n_bytes };
+            for found in [
+                store.uploaded_parts(&blob).map(drop),
+                store.seal(&blob),
+                store.upload_part(&blob, 0, Bytes::from_static(b"x")),
+            ] {
+                assert_eq!(found.unwrap_err().kind(), ErrorKind::Limit, "{n_bytes} bytes");
+            }
+        }
+        assert!(store.list(layout::UPLOADS).unwrap().is_empty(), "nothing was written");
+    }
+    // The values of the last part alone lie far behind the beginning of their file.
+    let uploads = LocalUploads::new(dir.path().join("other"));
+    let n_bytes = 16384 * PART_BYTES_MIN;
+    let blob = BlobRef { b3: B3::of(b"long"), sha256: String::new(), bytes: n_bytes };
+    let last = tree::n_parts(n_bytes) - 1;
+    uploads.put_part(&blob, last, b"", &[[7; 32]; 64]).unwrap();
+    assert_eq!(uploads.have(&blob).unwrap(), [last]);
+    let err = uploads.complete(&blob).unwrap_err();
+    assert!(err.to_string().contains("8191 parts of"), "{err}");
+    assert!(err.to_string().contains("the first is part 0"), "{err}");
+}

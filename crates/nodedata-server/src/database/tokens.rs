@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Longest time a token may hold, in days.
-const VALID_DAYS_MAX: u32 = 3660;
+pub(crate) const VALID_DAYS_MAX: u32 = 3660;
 /// How exact `last_used` is, in seconds: writing it on each request would be a write per read.
 const LAST_USED_SECONDS: i64 = 3600;
 

@@ -137,7 +137,7 @@ fn range_of(text: &str, n_bytes: u64) -> Answered<Range<u64>> {
         let start: u64 = first.parse().ok()?;
         let end = match last {
             "" => n_bytes,
-            last => last.parse::<u64>().ok()?.checked_add(1)?.min(n_bytes),
+            last => last.parse::<u64>().ok()?.saturating_add(1).min(n_bytes),
         };
         Some(start..end)
     };
@@ -160,6 +160,9 @@ mod tests {
         assert_eq!(range("bytes=-4"), Some(6..10));
         assert_eq!(range("bytes=-40"), Some(0..10));
         assert_eq!(range("bytes=5-400"), Some(5..10));
+        assert_eq!(range("bytes=0-18446744073709551615"), Some(0..10));
+        assert_eq!(range("bytes=-18446744073709551615"), Some(0..10));
+        assert_eq!(range("bytes=18446744073709551615-"), None);
         for bad in ["bytes=10-12", "bytes=4-2", "bytes=-0", "bytes=0-1,3-4", "0-1", "bytes=-", "bytes=a-b"] {
             assert_eq!(range(bad), None, "{bad}");
         }

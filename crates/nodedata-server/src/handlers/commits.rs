@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::{
-    Appended, DatasetName,
+    Appended, DatasetName, Direct,
     gate::AuditEvent,
     http::{CommitAnswer, DatasetList, DatasetSummary, EntryBody, LogAnswer},
     layout,
@@ -17,6 +17,7 @@ use crate::{
     admission::Candidate,
     app::App,
     call::Call,
+    numbers,
     refusal::{Answered, Refusal},
     reply::Reply,
     views::DatasetView,
@@ -57,8 +58,9 @@ pub(crate) fn summary(view: &DatasetView) -> DatasetSummary {
 pub(crate) fn log(app: &App, call: &Call) -> Answered<Reply> {
     let dataset = call.dataset()?;
     app.see(&call.principal, &dataset)?;
-    let from = call.number("from", Some(call.query.get("from").map_or("0", String::as_str)))?;
-    let mut entries = app.remote.log(&dataset, from)?;
+    let from = call.number(&numbers::FROM)?;
+    // One more than are sent tells whether there are more.
+    let mut entries = Direct::new(app.store.clone()).log_page(&dataset, from, PAGE_RECORDS + 1)?;
     let more = entries.len() > PAGE_RECORDS;
     entries.truncate(PAGE_RECORDS);
     Reply::json(&LogAnswer { entries: entries.into_iter().map(EntryBody::from).collect(), more })

@@ -11,6 +11,7 @@ use nodedata_registry::{
 use crate::{
     app::App,
     call::Call,
+    numbers,
     openapi::openapi,
     principal::Scope,
     refusal::{Answered, Refusal},
@@ -47,7 +48,7 @@ fn admin_only(app: &App, call: &Call, action: &str) -> Answered<()> {
 
 pub(crate) fn audit(app: &App, call: &Call) -> Answered<Reply> {
     admin_only(app, call, "audit")?;
-    let since = call.number("since", Some(call.query.get("since").map_or("0", String::as_str)))?;
+    let since = call.number(&numbers::SINCE)?;
     let page = app.database.audit_since(since)?;
     Ok(Reply::new("application/jsonl; charset=utf-8", page))
 }

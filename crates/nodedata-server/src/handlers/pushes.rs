@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::{
     B3, LEASE_SECONDS, Needed, PushRequest,
-    http::{BLOB_BYTES, NeededBody, PART_CV, PartsAnswer, PushAnswer, bitmap_of},
+    http::{NeededBody, PART_CV, PartsAnswer, PushAnswer, bitmap_of},
     layout,
     record::{BlobRef, Lease},
     tree,
@@ -14,6 +14,7 @@ use nodedata_registry::{
 use crate::{
     app::App,
     call::{Call, no_digest},
+    numbers,
     refusal::{Answered, Refusal},
     reply::Reply,
     views::DatasetView,
@@ -105,13 +106,19 @@ fn may_send(app: &App, call: &Call) -> Answered<()> {
 
 pub(crate) fn put_part(app: &App, call: &Call) -> Answered<Reply> {
     may_send(app, call)?;
-    let n_bytes = call.number(BLOB_BYTES, call.header(BLOB_BYTES))?;
-    let part = call.number("part", Some(call.param("part")))?;
+    let n_bytes = call.number(&numbers::BYTES_OF_PART)?;
+    let part = call.number(&numbers::PART)?;
     let part = u32::try_from(part).map_err(|_| Refusal::missing("part"))?;
+    let n_parts = tree::n_parts(n_bytes);
+    if n_parts <= part {
+        let message = format!("a blob of {n_bytes} bytes has {n_parts} parts, and none at position {part}");
+        let err = Error::new(ErrorKind::Corrupt, message).with_hint("cut the blob as `GET …/parts` says");
+        return Err(Refusal::of(422, "part-length", &err));
+    }
     let blob = BlobRef { b3: call.b3()?, sha256: String::new(), bytes: n_bytes };
     check_cv(call, &blob, part)?;
     let account = call.principal.who();
-    let is_single = tree::n_parts(n_bytes) == 1;
+    let is_single = n_parts == 1;
     if is_there(app, &blob)? {
         if app.database.possesses(account, &blob.b3)? {
             return Ok(Reply::empty());
@@ -159,7 +166,7 @@ fn is_there(app: &App, blob: &BlobRef) -> Answered<bool> {
 
 pub(crate) fn parts(app: &App, call: &Call) -> Answered<Reply> {
     may_send(app, call)?;
-    let n_bytes = call.number("bytes", call.query.get("bytes").map(String::as_str))?;
+    let n_bytes = call.number(&numbers::BYTES)?;
     let blob = BlobRef { b3: call.b3()?, sha256: String::new(), bytes: n_bytes };
     let (account, n_parts) = (call.principal.who(), tree::n_parts(n_bytes));
     let have = if !is_there(app, &blob)? {

@@ -17,6 +17,7 @@ use crate::{
     app::App,
     call::Call,
     handlers::{blobs::serve, commits::summary},
+    numbers,
     refusal::{Answered, Refusal},
     reply::Reply,
     views::DatasetView,
@@ -79,9 +80,9 @@ impl Found {
         reports.collect()
     }
 
-    fn shard(&self, idx: &str) -> Answered<ShardRef> {
+    fn shard(&self, idx: u64) -> Answered<ShardRef> {
         let shards = self.revision.shards()?;
-        let found = idx.parse::<usize>().ok().and_then(|it| shards.get(it));
+        let found = usize::try_from(idx).ok().and_then(|it| shards.get(it));
         found.cloned().ok_or_else(|| Refusal::missing("shard"))
     }
 
@@ -143,7 +144,7 @@ pub(crate) fn index(app: &Arc<App>, call: &Call) -> Answered<Reply> {
 
 pub(crate) fn shard(app: &Arc<App>, call: &Call) -> Answered<Reply> {
     let found = Found::of(app, call)?;
-    let shard = found.shard(call.param("idx"))?;
+    let shard = found.shard(call.number(&numbers::SHARD)?)?;
     found.serve(app, call, &shard.blob, PARQUET)
 }
 

@@ -78,8 +78,8 @@ fn head(found: &Found, manifest: &RevisionManifest) -> String {
             format_args!("<p class=\"note\"><strong>Withdrawn</strong>: {}</p>\n", Escaped(reason)),
         );
     }
-    let episodes: u64 = manifest.splits.values().map(|it| it.episodes).sum();
-    let rows: u64 = manifest.splits.values().map(|it| it.frames).sum();
+    let episodes: u64 = manifest.splits.values().fold(0, |sum, it| sum.saturating_add(it.episodes));
+    let rows: u64 = manifest.splits.values().fold(0, |sum, it| sum.saturating_add(it.frames));
     push(
         &mut html,
         format_args!(

@@ -18,14 +18,14 @@ use nodedata_testkit::registry::{ShardSpec, write_shard};
 use crate::site::Site;
 
 /// Changes the record of a revision, and its manifest, before they are sent.
-type Change = fn(&mut CommitRecord, &mut RevisionManifest);
+pub(crate) type Change = fn(&mut CommitRecord, &mut RevisionManifest);
 
 /// A client that does not tell the truth.
-struct Untrue {
-    inner: Arc<dyn Remote>,
-    change: Change,
+pub(crate) struct Untrue {
+    pub(crate) inner: Arc<dyn Remote>,
+    pub(crate) change: Change,
     /// What it and those before it sent: nobody reads of a dataset what no revision names, and nothing is sent twice.
-    sent: Arc<Mutex<BTreeMap<B3, Bytes>>>,
+    pub(crate) sent: Arc<Mutex<BTreeMap<B3, Bytes>>>,
 }
 
 impl Remote for Untrue {

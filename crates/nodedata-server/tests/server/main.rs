@@ -4,6 +4,8 @@
 mod bump;
 mod gate;
 mod limits;
+mod numbers;
 mod page;
 mod protocol;
 mod site;
+mod tables;
