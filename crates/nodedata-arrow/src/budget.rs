@@ -3,7 +3,7 @@
 //! decoded, each size before the bytes that it is of.
 
 use arrow_schema::DataType;
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Result};
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
     basic::{Compression, Type},
@@ -33,7 +33,7 @@ const LEVEL_BYTES: u64 = 8;
 /// `Limit` when its rows take more; `Unsupported` for what could not be bounded: codecs and encodings that do not tell sizes
 /// beforehand, types of columns that make much of little; `Corrupt` when it is no whole Parquet file; `Io`.
 pub fn footer_within(file: &Ranges, bytes_max: u64) -> Result<ArrowReaderMetadata> {
-    let footer = footer_range(&*file.0).ok_or_else(|| corrupt("this is no whole Parquet file"))?;
+    let footer = footer_range(&*file.0)?.ok_or_else(|| corrupt("this is no whole Parquet file"))?;
     if FOOTER_BYTES_MAX < footer.end - footer.start {
         let message = format!("the footer has {} bytes", footer.end - footer.start);
         return Err(over(&message, FOOTER_BYTES_MAX));
@@ -76,11 +76,13 @@ fn with_chunk(
     chunk: &ColumnChunkMetaData,
     bytes_max: u64,
 ) -> Result<u64> {
+    let in_column = |err: Error| err.at(Locus::feature(chunk.column_path().string()));
     match chunk.compression() {
         // These unpack a page into the room that its header says, and no further.
         Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) | Compression::LZ4_RAW => {}
         Compression::GZIP(_) | Compression::LZO | Compression::BROTLI(_) | Compression::LZ4 => {
-            return Err(unsupported(&format!("a column is compressed by {}", chunk.compression())));
+            let message = format!("a column is compressed by {}", chunk.compression());
+            return Err(in_column(unsupported(&message)));
         }
     }
     let column = chunk.column_descr();
@@ -92,20 +94,18 @@ fn with_chunk(
         Type::FIXED_LEN_BYTE_ARRAY => {
             let n_bytes = u64::try_from(column.type_length()).unwrap_or(0);
             if n_bytes == 0 {
-                return Err(corrupt("the values of a column have no bytes"));
+                return Err(in_column(corrupt("the values of a column have no bytes")));
             }
             if FIXED_BYTES_MAX < n_bytes {
-                return Err(over(
-                    &format!("the values of a column have {n_bytes} bytes each"),
-                    FIXED_BYTES_MAX,
-                ));
+                let message = format!("the values of a column have {n_bytes} bytes each");
+                return Err(in_column(over(&message, FIXED_BYTES_MAX)));
             }
             n_bytes
         }
         // The length before each.
         Type::BYTE_ARRAY => 4,
     };
-    let sizes = PageSizes::of(file, chunk, fixed)?;
+    let sizes = PageSizes::of(file, chunk, fixed).map_err(in_column)?;
     let n_levels = u64::from(column.max_rep_level().max(0).cast_unsigned());
     let value_bytes = fixed + VALUE_BYTES + n_levels * LEVEL_BYTES;
     let n_values = sizes.n_values.max(n_rows(group));
@@ -114,7 +114,7 @@ fn with_chunk(
     within(n_bytes, bytes_max)?;
     let texts = match (column.physical_type(), sizes.has_dictionary) {
         (Type::BYTE_ARRAY, true) => text_bytes(file, chunk, n_rows(group))
-            .ok_or_else(|| corrupt("the pages of a column of texts cannot be read"))?,
+            .ok_or_else(|| in_column(corrupt("the pages of a column of texts cannot be read")))?,
         (Type::BYTE_ARRAY, false) => sizes.n_unpacked,
         _ => 0,
     };

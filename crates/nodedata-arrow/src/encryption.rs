@@ -39,15 +39,14 @@ pub(crate) fn encrypted_columns(file: &dyn ReadAt) -> BTreeSet<usize> {
 }
 
 fn footer_bytes(file: &dyn ReadAt) -> Option<Bytes> {
-    file.read_at(footer_range(file)?).ok()
+    file.read_at(footer_range(file).ok()??).ok()
 }
 
-/// Where the footer lies.
-pub(crate) fn footer_range(file: &dyn ReadAt) -> Option<Range<u64>> {
-    let end = file.n_bytes().checked_sub(8)?;
-    let length: [u8; 4] = file.read_at(end..end + 4).ok()?.as_ref().try_into().ok()?;
-    let start = end.checked_sub(u64::from(u32::from_le_bytes(length)))?;
-    Some(start..end)
+/// Where the footer lies; `None` in a file that is too short for it.
+pub(crate) fn footer_range(file: &dyn ReadAt) -> Result<Option<Range<u64>>> {
+    let Some(end) = file.n_bytes().checked_sub(8) else { return Ok(None) };
+    let Ok(length) = <[u8; 4]>::try_from(file.read_at(end..end + 4)?.as_ref()) else { return Ok(None) };
+    Ok(end.checked_sub(u64::from(u32::from_le_bytes(length))).map(|start| start..end))
 }
 
 impl Walk<'_> {

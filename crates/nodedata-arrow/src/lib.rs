@@ -25,6 +25,7 @@ mod page_walk;
 mod parquet_file;
 mod ranges;
 mod row_groups;
+mod runs;
 mod text_sizes;
 mod thrift;
 mod values;

@@ -20,6 +20,7 @@ use parquet::{
 use crate::{
     Ranges,
     guarded::guarded,
+    runs::{Run, next_run, packed},
     watched::{Seen, Watched},
 };
 
@@ -120,21 +121,18 @@ fn rows_begun(levels: &[u8], bits: u32, n: u32) -> Option<u64> {
     let (mut left, mut rest, mut n_rows) = (u64::from(n), levels, 0u64);
     let mut is_first = true;
     while left != 0 {
-        let header = number(&mut rest)?;
-        let (n_run, n_begun, begins) = if header & 1 == 0 {
-            let n_run = (header >> 1).min(left);
-            let (value, behind) = rest.split_at_checked(bits.div_ceil(8) as usize)?;
-            rest = behind;
-            let is_row = value.iter().all(|it| *it == 0);
-            (n_run, if is_row { n_run } else { 0 }, is_row)
-        } else {
-            // Groups of eight values.
-            let n_packed = usize::try_from((header >> 1).checked_mul(u64::from(bits))?).ok()?;
-            let (packed, behind) = rest.split_at_checked(n_packed)?;
-            rest = behind;
-            let n_run = ((header >> 1) * 8).min(left);
-            let n_begun = (0..n_run).filter(|it| level(packed, bits, *it) == 0).count() as u64;
-            (n_run, n_begun, n_run != 0 && level(packed, bits, 0) == 0)
+        let (n_run, n_begun, begins) = match next_run(&mut rest, bits)? {
+            Run::Same { n, value } => {
+                let n_run = n.min(left);
+                (n_run, if value == 0 { n_run } else { 0 }, value == 0)
+            }
+            // Whole groups: whatever is not there would be rows.
+            Run::Packed { n, values } if n * u64::from(bits) == values.len() as u64 * 8 => {
+                let n_run = n.min(left);
+                let n_begun = (0..n_run).filter(|it| packed(values, bits, *it) == 0).count() as u64;
+                (n_run, n_begun, n_run != 0 && packed(values, bits, 0) == 0)
+            }
+            Run::Packed { .. } => return None,
         };
         if is_first && n_run != 0 {
             if !begins {
@@ -146,29 +144,6 @@ fn rows_begun(levels: &[u8], bits: u32, n: u32) -> Option<u64> {
         left -= n_run;
     }
     Some(n_rows)
-}
-
-/// A number of seven bits a byte.
-pub(crate) fn number(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..35).step_by(7) {
-        let (byte, behind) = rest.split_first()?;
-        *rest = behind;
-        number |= u64::from(byte & 0x7f) << shift;
-        if *byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-/// A value of at most 16 bits among others.
-fn level(packed: &[u8], bits: u32, idx: u64) -> u32 {
-    let at = idx * u64::from(bits);
-    let first = (at / 8) as usize;
-    let byte = |n: usize| u32::from(packed.get(first + n).copied().unwrap_or(0));
-    let word = byte(0) | (byte(1) << 8) | (byte(2) << 16);
-    (word >> (at % 8)) & ((1 << bits) - 1)
 }
 
 #[cfg(test)]

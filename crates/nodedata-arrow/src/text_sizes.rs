@@ -10,7 +10,11 @@ use parquet::{
     file::{metadata::ColumnChunkMetaData, serialized_reader::SerializedPageReader},
 };
 
-use crate::{Ranges, guarded::guarded, page_walk::number};
+use crate::{
+    Ranges,
+    guarded::guarded,
+    runs::{Run, next_run, packed},
+};
 
 /// Bytes of all texts of a chunk. `None` where its pages cannot be read. The sizes that their headers say are held to be
 /// checked.
@@ -22,7 +26,7 @@ fn walk(file: &Ranges, chunk: &ColumnChunkMetaData, n_rows: u64) -> Option<u64> 
     let n_rows = usize::try_from(n_rows).ok()?;
     let mut reader = SerializedPageReader::new(Arc::new(file.clone()), chunk, n_rows, None).ok()?;
     let column = chunk.column_descr();
-    let levels = [column.max_rep_level(), column.max_def_level()];
+    let has_levels = [column.max_rep_level(), column.max_def_level()].map(|it| 0 < it);
     let (mut lengths, mut n_bytes) = (Vec::new(), 0u64);
     while let Some(page) = reader.get_next_page().ok()? {
         let (values, n_values, encoding) = match page {
@@ -30,7 +34,8 @@ fn walk(file: &Ranges, chunk: &ColumnChunkMetaData, n_rows: u64) -> Option<u64> 
                 lengths = plain_lengths(&buf)?;
                 continue;
             }
-            Page::DataPage { buf, num_values, encoding, .. } => {
+            Page::DataPage { buf, num_values, encoding, rep_level_encoding, def_level_encoding, .. } => {
+                let levels = [(has_levels[0], rep_level_encoding), (has_levels[1], def_level_encoding)];
                 (behind_levels(&buf, levels)?, num_values, encoding)
             }
             Page::DataPageV2 {
@@ -53,10 +58,14 @@ fn walk(file: &Ranges, chunk: &ColumnChunkMetaData, n_rows: u64) -> Option<u64> 
     Some(n_bytes)
 }
 
-/// What follows the levels of a page of version 1, each kind of which says how many bytes it has.
-fn behind_levels(page: &Bytes, levels: [i16; 2]) -> Option<Bytes> {
+/// What follows the levels of a page of version 1, each kind of which, where it has it, says how many bytes it has. `None` for levels in
+/// the encoding of old writers, which say no such thing: the reader would take others for values.
+fn behind_levels(page: &Bytes, levels: [(bool, Encoding); 2]) -> Option<Bytes> {
     let mut rest = page.clone();
-    for _ in levels.iter().filter(|it| 0 < **it) {
+    for (_, encoding) in levels.into_iter().filter(|(is_there, _)| *is_there) {
+        if encoding != Encoding::RLE {
+            return None;
+        }
         let n_bytes = u32::from_le_bytes(rest.get(..4)?.try_into().ok()?);
         let end = usize::try_from(n_bytes).ok()?.checked_add(4).filter(|it| *it <= rest.len())?;
         rest = rest.slice(end..);
@@ -86,45 +95,33 @@ fn coded_bytes(coded: &[u8], n_values: u32, lengths: &[u32]) -> Option<u64> {
     }
     let length = |place: u64| lengths.get(usize::try_from(place).ok()?).copied().map(u64::from);
     let (mut left, mut n_bytes) = (u64::from(n_values), 0u64);
-    while left != 0 && !rest.is_empty() {
-        let header = number(&mut rest)?;
-        if header & 1 == 0 {
-            let n_run = (header >> 1).min(left);
-            let (place, behind) = rest.split_at_checked(bits.div_ceil(8) as usize)?;
-            rest = behind;
-            if n_run != 0 {
-                n_bytes = n_bytes.saturating_add(n_run.saturating_mul(length(packed(place, bits, 0))?));
+    // Zeros fill pages up, and the reader finds no run in them.
+    while left != 0 && rest.iter().any(|it| *it != 0) {
+        let n_run = match next_run(&mut rest, bits)? {
+            Run::Same { n, value } => {
+                let n_run = n.min(left);
+                n_bytes = n_bytes.saturating_add(n_run.saturating_mul(length(value)?));
+                n_run
             }
-            left -= n_run;
-        } else {
-            let n_groups = header >> 1;
-            let n_packed = usize::try_from(n_groups.checked_mul(u64::from(bits))?).ok()?;
-            // The last group may be cut where no value needs the rest of it.
-            let (places, behind) = rest.split_at(n_packed.min(rest.len()));
-            rest = behind;
-            let n_run = n_groups.saturating_mul(8).min(left);
-            if bits == 0 {
+            Run::Packed { n, .. } if bits == 0 => {
+                let n_run = n.min(left);
                 n_bytes = n_bytes.saturating_add(n_run.saturating_mul(length(0)?));
-            } else {
-                let n_there = (places.len() as u64 * 8 / u64::from(bits)).min(n_run);
+                n_run
+            }
+            Run::Packed { n, values } => {
+                let n_run = n.min(left);
+                // The last group may be cut where no value needs the rest of it.
+                let n_there = (values.len() as u64 * 8 / u64::from(bits)).min(n_run);
                 for idx in 0..n_there {
                     // Places behind the last value are padding, and may be none of the dictionary.
-                    n_bytes = n_bytes.saturating_add(length(packed(places, bits, idx)).unwrap_or(0));
+                    n_bytes = n_bytes.saturating_add(length(packed(values, bits, idx)).unwrap_or(0));
                 }
+                n_run
             }
-            left -= n_run;
-        }
+        };
+        left -= n_run;
     }
     Some(n_bytes)
-}
-
-/// A value of at most 32 bits among others.
-fn packed(bytes: &[u8], bits: u32, idx: u64) -> u64 {
-    let at = idx * u64::from(bits);
-    let first = (at / 8) as usize;
-    let byte = |n: usize| u64::from(bytes.get(first + n).copied().unwrap_or(0));
-    let word = (0..5).fold(0, |word, n| word | (byte(n) << (8 * n)));
-    (word >> (at % 8)) & ((1 << bits) - 1)
 }
 
 #[cfg(test)]
@@ -153,6 +150,20 @@ mod tests {
         assert_eq!(bytes(&[9, 4, 0], 2), None);
     }
 
+    /// Other runs than the Parquet reader finds would be counted: what it does not read alike is refused.
+    #[test]
+    fn runs_are_those_that_the_reader_finds() {
+        let lengths = [3, 100, 7, 0];
+        let bytes = |coded: &[u8], n| coded_bytes(coded, n, &lengths);
+        // Zeros behind the last value, of which the page has fewer than it says: the others are nulls.
+        assert_eq!(bytes(&[2, 2 << 1, 1, 0, 0, 0], 5), Some(200));
+        // Behind a header of zero the reader begins anew with the next byte, and others would with the one behind.
+        assert_eq!(bytes(&[2, 2 << 1, 1, 0, 5 << 1, 1], 9), None);
+        assert_eq!(bytes(&[2, 2 << 1, 1, 0x80, 0, 5 << 1, 1], 9), None);
+        // A place of more bits than places have.
+        assert_eq!(bytes(&[1, 5 << 1, 0xff], 5), None);
+    }
+
     #[test]
     fn lengths_of_a_dictionary_are_those_of_its_texts() {
         let mut dictionary = Vec::new();
@@ -164,8 +175,14 @@ mod tests {
         assert_eq!(plain_lengths(&dictionary[..dictionary.len() - 1]), None);
         assert_eq!(plain_lengths(&u32::MAX.to_le_bytes()), None);
         let page = Bytes::from_static(&[1, 0, 0, 0, 9, 2, 0, 0, 0, 9, 9, 42]);
-        assert_eq!(behind_levels(&page, [1, 3]).unwrap(), &[42][..]);
-        assert_eq!(behind_levels(&page, [0, 1]).unwrap().len(), 7);
-        assert_eq!(behind_levels(&page.slice(..9), [1, 1]).map(|it| it.len()), None);
+        let rle = |levels: [bool; 2]| levels.map(|it| (it, Encoding::RLE));
+        assert_eq!(behind_levels(&page, rle([true, true])).unwrap(), &[42][..]);
+        assert_eq!(behind_levels(&page, rle([false, true])).unwrap().len(), 7);
+        assert_eq!(behind_levels(&page.slice(..9), rle([true, true])).map(|it| it.len()), None);
+        // As old writers encode levels: of those that a column has, and of those that it has not.
+        #[expect(deprecated, reason = "files of old writers have it")]
+        let old = Encoding::BIT_PACKED;
+        assert_eq!(behind_levels(&page, [(false, old), (true, Encoding::RLE)]).unwrap().len(), 7);
+        assert_eq!(behind_levels(&page, [(false, old), (true, old)]), None);
     }
 }

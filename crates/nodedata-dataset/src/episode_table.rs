@@ -170,9 +170,17 @@ impl EpisodeTable {
     /// Reads an episode index that lies at `path`.
     ///
     /// # Errors
-    /// `Io` or `Corrupt`.
+    /// `Corrupt`; `Limit` when its rows take more memory than a table of its length may; `Io`.
     pub fn read(path: &str, file: Arc<dyn ReadAt>) -> Result<Self> {
-        Self::of(Rows::of_file(path, file)?).map_err(|err| err.at(Locus::path(path)))
+        Self::read_within(path, file, u64::MAX)
+    }
+
+    /// The same, for somebody who has memory for no more than `bytes_max` bytes of rows.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_within(path: &str, file: Arc<dyn ReadAt>, bytes_max: u64) -> Result<Self> {
+        Self::of(Rows::of_file_within(path, file, bytes_max)?).map_err(|err| err.at(Locus::path(path)))
     }
 
     /// The rows of some batches.

@@ -8,12 +8,11 @@ use parquet::{
     errors::ParquetError,
 };
 
-/// What the rows of an index table may take in memory, in bytes: so much of a small one, so many times its file's length of a
-/// larger one (hashes, of which there is one in each row, hardly compress), and no more of any. A small file that makes much more
-/// of itself is no table of ours.
+/// What the rows of an index table may take in memory, in bytes: so much of a small one, and so many times its file's length of a
+/// larger one (hashes, of which there is one in each row, hardly compress). A small file that makes much more of itself is no table
+/// of ours.
 const TABLE_BYTES_MIN: u64 = 16 << 20;
 const TABLE_BYTES_PER_BYTE: u64 = 64;
-const TABLE_BYTES_MAX: u64 = 1 << 30;
 
 /// Batches of rows of one file of a dataset, in order.
 pub struct Rows {
@@ -29,9 +28,17 @@ impl Rows {
     /// `Corrupt` when it is no Parquet file; `Limit` when its rows take more memory than a table of its length may;
     /// `Unsupported` when its pages do not tell what they take; `Io`.
     pub fn of_file(path: &str, file: Arc<dyn ReadAt>) -> Result<Self> {
+        Self::of_file_within(path, file, u64::MAX)
+    }
+
+    /// The same, for somebody who has memory for no more than `bytes_max` bytes of rows, however long the file is.
+    ///
+    /// # Errors
+    /// As [`Self::of_file`].
+    pub fn of_file_within(path: &str, file: Arc<dyn ReadAt>, bytes_max: u64) -> Result<Self> {
         let file = Ranges(file);
-        let bytes_max = file.0.n_bytes().saturating_mul(TABLE_BYTES_PER_BYTE).saturating_add(TABLE_BYTES_MIN);
-        let footer = nodedata_arrow::footer_within(&file, bytes_max.min(TABLE_BYTES_MAX))
+        let of_length = file.0.n_bytes().saturating_mul(TABLE_BYTES_PER_BYTE).saturating_add(TABLE_BYTES_MIN);
+        let footer = nodedata_arrow::footer_within(&file, of_length.min(bytes_max))
             .map_err(|err| err.at(Locus::path(path)))?;
         Self::new(path, ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer))
     }

@@ -148,7 +148,8 @@ fn few_bytes_that_make_many_are_refused_before_they_are_decoded() {
 fn what_tells_no_size_is_not_read() {
     let column = || texts(100, |row| format!("episode {row}"));
     let gzip = WriterProperties::builder().set_compression(Compression::GZIP(GzipLevel::default()));
-    assert_eq!(kind_of(written(column(), gzip), 1 << 30), ErrorKind::Unsupported);
+    let err = footer_within(&in_memory(written(column(), gzip)), 1 << 30).map(drop).unwrap_err();
+    assert_eq!((err.kind(), err.locus().feature.as_deref()), (ErrorKind::Unsupported, Some("a")));
     for encoding in [Encoding::DELTA_BYTE_ARRAY, Encoding::DELTA_LENGTH_BYTE_ARRAY] {
         let properties =
             zstd().set_dictionary_enabled(false).set_column_encoding(ColumnPath::from("a"), encoding);
@@ -161,6 +162,23 @@ fn what_tells_no_size_is_not_read() {
     let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).unwrap();
     writer.write(&rows).unwrap();
     assert_eq!(kind_of(writer.into_inner().unwrap(), 1 << 30), ErrorKind::Unsupported);
+}
+
+/// What could not be fetched says nothing of whether it is whole.
+#[test]
+fn a_file_that_cannot_be_read_is_no_damaged_one() {
+    struct Lost;
+    impl ReadAt for Lost {
+        fn n_bytes(&self) -> u64 {
+            100
+        }
+
+        fn read_at(&self, _: std::ops::Range<u64>) -> Result<Bytes> {
+            Err(Error::new(ErrorKind::Io, "the connection is lost"))
+        }
+    }
+    let err = footer_within(&Ranges(Arc::new(Lost)), 1 << 20).map(drop).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Io);
 }
 
 /// A few bytes say any number of rows.
