@@ -50,6 +50,7 @@ fn cases() -> Vec<Case> {
         (Defect::StaleLength, "stale-length", &[EPISODES, "episode 1"], PutRight(&[])),
         (Defect::StaleRowRange, "stale-row-range", &[EPISODES, "episode 1"], PutRight(&[])),
         (Defect::VideosInOtherFolder, "wrong-folder", &["video/observation.images.front/chunk-000/file-000.mp4", "episode 0"], PutRight(&[])),
+        (Defect::CameraInOtherFolder, "wrong-folder", &["videos/front/chunk-000/file-000.mp4", "episode 0"], PutRight(&[])),
         (Defect::DataInOtherFolder, "wrong-folder", &["Data/chunk-000/file-000.parquet", "episode 0"], PutRight(&[])),
         (Defect::SplitsTooShort, "uncovered-by-splits", &["meta/info.json"], PutRight(&[])),
         (Defect::UnknownTask, "unknown-task", &[JOINED_DATA, "episode 1"], PutRight(&["task", "task_index"])),

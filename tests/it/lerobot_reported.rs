@@ -8,7 +8,7 @@ use arrow_array::{
 };
 use nodedata_testkit::{
     corpus,
-    lerobot::{Base, Defect, Folder, json_of, with_column},
+    lerobot::{Base, Defect, Folder, json_of, row_picked, with_column},
 };
 use serde_json::{Value, json};
 
@@ -197,10 +197,11 @@ fn slices_name_elements_without_names() {
     let mut names: Vec<String> = (0..n - 1).map(|it| format!("arm.{it}")).collect();
     names.push("hand".to_owned());
     assert_eq!(work.json("out/schema.json")["fields"]["action"]["names"], json!(names));
-    // One that says what is not so is named.
+    // One that says what is not so is named, and nobody is to cut a feature by it.
     folder.edit_json("meta/modality.json", |it| it["action"]["arm"]["end"] = json!(n + 5));
     let work = Work::new();
-    converted(&work, &folder, 3);
+    let rows = converted(&work, &folder, 3);
+    assert_eq!(slices(&rows, "action"), json!({"hand": [n - 1, n]}));
     assert_eq!(counted(&work.json("out/report.json")), BTreeMap::from([("modality", 1)]));
 }
 
@@ -241,6 +242,81 @@ fn other_files_of_the_metadata_are_attachments() {
     for (name, path) in names.iter().zip(paths) {
         assert_eq!(std::fs::read(work.path("out").join(path)).unwrap(), folder.bytes(name), "{name}");
     }
+}
+
+#[test]
+fn what_is_large_below_meta_is_named_and_not_carried() {
+    let mut folder = Base::Joined.folder();
+    folder.put("meta/large", vec![0u8; (16 << 20) + 1]);
+    let work = Work::new();
+    converted(&work, &folder, 0);
+    let report = work.json("out/report.json");
+    let first = report["not_read"]["first"].as_array().unwrap();
+    assert!(first.iter().any(|it| it["path"] == "meta/large"), "{report}");
+}
+
+#[test]
+fn paths_that_no_file_has_are_put_right() {
+    let mut folder = Base::Joined.folder();
+    folder.edit_json("meta/info.json", |it| {
+        it["data_path"] = json!("rows/{chunk_index}/{file_index}.parquet");
+        it["video_path"] = json!("clips/{video_key}/{chunk_index}/{file_index}.mp4");
+    });
+    let work = Work::new();
+    let rows = converted(&work, &folder, 3);
+    assert_eq!(lengths(&rows), [11, 12, 13]);
+    let report = work.json("out/report.json");
+    assert_eq!(counted(&report), BTreeMap::from([("wrong-data-path", 1), ("wrong-video-path", 1)]));
+}
+
+/// Editors put a mark before text that JSON does not know.
+#[test]
+fn marks_before_text_are_no_part_of_it() {
+    let mut folder = Base::Apart.folder();
+    for name in ["meta/info.json", "meta/episodes.jsonl", "meta/tasks.jsonl"] {
+        let marked = [b"\xef\xbb\xbf".as_slice(), folder.bytes(name)].concat();
+        folder.put(name, marked);
+    }
+    assert_eq!(lengths(&converted(&Work::new(), &folder, 0)), [11, 12, 13]);
+}
+
+/// A table of lines without any is named by its own name.
+#[test]
+fn a_table_without_rows_is_named_where_it_lies() {
+    let mut folder = Base::Apart.folder();
+    folder.put("meta/episodes.jsonl", "");
+    let work = Work::new();
+    assert_eq!(lengths(&converted(&work, &folder, 3)), [11, 12, 13]);
+    let report = work.json("out/report.json");
+    assert_eq!(counted(&report), BTreeMap::from([("episodes-rebuilt", 1)]));
+    assert_eq!(report["repairs"][0]["at"], "meta/episodes.jsonl");
+}
+
+/// Of two rows of the table for one episode, the one with the length of its rows counts, whichever is first.
+#[test]
+fn the_row_of_the_table_that_fits_counts() {
+    let table = "meta/episodes/chunk-000/file-000.parquet";
+    for wrong in [1, 2] {
+        let mut folder = Defect::ListedTwice.copy();
+        folder.set_int(table, "length", wrong, Some(99));
+        let work = Work::new();
+        assert_eq!(lengths(&converted(&work, &folder, 3)), [11, 12, 13], "{wrong}");
+        let repairs = work.json("out/report.json");
+        assert_eq!(counted(&repairs), BTreeMap::from([("episode-listed-twice", 1)]), "{wrong}");
+    }
+}
+
+/// The rows of an episode that is not in its file are counted as lost, whatever else is wrong in the file.
+#[test]
+fn rows_that_are_missing_count_beside_other_damage() {
+    let mut folder = Defect::RowRepeated.copy();
+    folder.edit_table("data/chunk-000/file-000.parquet", |rows| row_picked(&rows, 0..23));
+    let work = Work::new();
+    folder.write(&work.path("src"));
+    work.run(["convert", "src", "--out", "out", "--on-error", "salvage"]).exits(3);
+    let report = work.json("out/report.json");
+    let steps = &report["streams"]["steps"];
+    assert_eq!((&steps["read"], &steps["written"]), (&json!(36), &json!(11)), "{report}");
 }
 
 /// Who wants numbers needs no video, and still learns which of two lengths is right.

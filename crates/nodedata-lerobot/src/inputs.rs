@@ -1,6 +1,6 @@
 use std::{collections::HashMap, ffi::OsStr, path::Path};
 
-use nodedata_core::{Attachment, InputFile, InputRange, Locus, Result};
+use nodedata_core::{Attachment, InputFile, InputRange, Result};
 use nodedata_steps::Listing;
 
 use crate::{row_audit::DataRows, tables::Tables, video_audit::CameraFrames};
@@ -29,9 +29,7 @@ impl Inputs {
         cameras: &[CameraFrames],
     ) -> Result<Self> {
         let opened = |name: &str| -> Result<InputFile> {
-            let path = listing.path(name);
-            let file = listing.files().open(&path).map_err(|err| err.at(Locus::path(&path)))?;
-            Ok(InputFile { n_bytes: file.n_bytes(), path })
+            Ok(InputFile { n_bytes: listing.open(name)?.n_bytes(), path: listing.path(name) })
         };
         let tables_read = tables.read.iter().map(|it| opened(it)).collect::<Result<Vec<_>>>()?;
         let mut carried = Vec::new();

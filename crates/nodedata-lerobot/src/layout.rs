@@ -4,6 +4,8 @@ use std::{ffi::OsStr, path::Path};
 
 use nodedata_steps::RootMarker;
 
+use crate::info::Version;
+
 /// The file that makes a folder a LeRobot dataset.
 pub(crate) const INFO: &str = "meta/info.json";
 
@@ -23,6 +25,11 @@ pub(crate) const MARKER: RootMarker = RootMarker {
     datasets: "LeRobot datasets",
     hint: "name the folder that holds `meta`, `data` and `videos`",
 };
+
+/// Where a version has its table of episodes: a file, or a folder of them.
+pub(crate) fn episodes_place(version: Version) -> &'static str {
+    if version.has_file_per_episode() { EPISODES_LINES } else { "meta/episodes" }
+}
 
 /// Where the official writer puts the files of an episode, or of several.
 pub(crate) struct Paths {

@@ -63,13 +63,22 @@ impl Modality {
                 continue;
             };
             for Slice { name, elements } in slices {
-                if elements.end <= elements.start || n < elements.end {
+                if !lies_in(elements, n) {
                     let Range { start, end } = elements;
                     mistakes.push(format!("`{name}` is {start}..{end} of the {n} values of `{feature}`"));
                 }
             }
         }
         mistakes
+    }
+
+    /// Leaves out the slices that are not so in the dataset: nobody is to cut a feature where it has no values.
+    pub(crate) fn keep_true(&mut self, info: &Info) {
+        self.slices.retain(|feature, slices| {
+            let n = info.features.get(feature).and_then(|it| it.n_elements());
+            slices.retain(|it| n.is_some_and(|n| lies_in(&it.elements, n)));
+            !slices.is_empty()
+        });
     }
 
     /// The slices of a feature, as JSON: from which element each goes to before which.
@@ -85,7 +94,7 @@ impl Modality {
     pub(crate) fn names_of(&self, feature: &str, n: usize) -> Option<Vec<String>> {
         let mut names = Vec::new();
         for Slice { name, elements } in self.slices.get(feature)? {
-            if elements.start != names.len() || elements.end <= elements.start || n < elements.end {
+            if elements.start != names.len() || !lies_in(elements, n) {
                 return None;
             }
             match elements.len() {
@@ -95,6 +104,11 @@ impl Modality {
         }
         Some(names).filter(|it| it.len() == n)
     }
+}
+
+/// Whether it is a slice of `n` elements.
+fn lies_in(slice: &Range<usize>, n: usize) -> bool {
+    slice.start < slice.end && slice.end <= n
 }
 
 #[cfg(test)]
@@ -142,6 +156,13 @@ mod tests {
             let mistakes = modality.mistakes(&info());
             assert!(matches!(&mistakes[..], [one] if one.contains(told)), "{document}: {mistakes:?}");
         }
+        let mut modality = Modality::read(
+            br#"{"state":{"arm":{"start":0,"end":4},"hand":{"start":2,"end":3}},
+                "action":{"arm":{"start":0,"end":1}}}"#,
+        );
+        modality.keep_true(&info());
+        assert_eq!(modality.slices_of("observation.state").as_deref(), Some(r#"{"hand":[2,3]}"#));
+        assert_eq!(modality.slices_of("action"), None);
         // A slice that ends behind all else names nothing, and takes no memory.
         let huge = Modality::read(br#"{"state":{"arm":{"start":0,"end":9000000000000}}}"#);
         assert_eq!(huge.names_of("observation.state", 3), None);

@@ -203,7 +203,8 @@ impl Placing {
         }
         for pair in members.windows(2) {
             let (one, two) = (pair[0], pair[1]);
-            let end = placed[one].first_frame + self.length(one);
+            // Windows say any number of seconds.
+            let end = placed[one].first_frame.saturating_add(self.length(one));
             if placed[one].file.is_none() || placed[two].file.is_none() || end <= placed[two].first_frame {
                 continue;
             }

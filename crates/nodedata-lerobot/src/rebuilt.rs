@@ -7,6 +7,7 @@ use nodedata_steps::{Listing, in_episode, refusal};
 
 use crate::{
     findings::{Findings, TABLE_HINT},
+    layout::episodes_place,
     meta::EpisodeRecord,
     tables::Tables,
 };
@@ -32,7 +33,7 @@ pub(crate) fn complete(
 ) -> Result<()> {
     settle_twins(tables, rows, findings);
     if tables.lost.is_empty() && tables.episodes.is_empty() && !rows.is_empty() {
-        let at = Locus::path(listing.path("meta/episodes"));
+        let at = Locus::path(listing.path(episodes_place(tables.info.version)));
         tables.lost.push(refusal("the episodes table has no rows", at).with_hint(TABLE_HINT));
     }
     if tables.lost.is_empty() {
@@ -90,9 +91,11 @@ fn settle_twins(tables: &mut Tables, rows: &BTreeMap<u64, RowsTold>, findings: &
         match fitting.next() {
             Some(one) if fitting.all(|it| it.points_as(one)) => {
                 *first = one.clone();
+                let message = format!("{message}; the one whose length is that of the rows is taken");
                 findings.repaired("episode-listed-twice", message, at);
             }
             None if all.iter().all(|it| it.points_as(&all[0])) => {
+                let message = format!("{message}, in the same way; the first of them is taken");
                 findings.repaired("episode-listed-twice", message, at);
             }
             Some(_) | None => {

@@ -87,7 +87,8 @@ pub(crate) fn data_rows(listing: &Listing, tables: &mut Tables, findings: &mut F
     let per_file = tables.info.version.has_file_per_episode();
     complete(tables, &told_by_rows(&files, per_file), listing, findings)?;
     let tables: &Tables = tables;
-    let mut audit = RowAudit { listing, tables, findings, claimed: BTreeSet::new() };
+    let unreadable = findings.damage.iter().filter_map(|it| it.locus().path.clone()).collect();
+    let mut audit = RowAudit { listing, tables, findings, unreadable, claimed: BTreeSet::new() };
     let episodes: Vec<Option<EpisodeRows>> = if per_file {
         let by_episode: BTreeMap<u64, usize> =
             files.iter().enumerate().map(|(idx, file)| (file.place.2, idx)).collect();
@@ -185,7 +186,8 @@ fn told_rows(tables: &Tables, (chunk, file, episode): Place) -> u64 {
     let in_it = |it: &&EpisodeRecord| {
         if per_file { it.index == episode } else { it.data_file == Some((chunk, file)) }
     };
-    tables.episodes.iter().filter(in_it).map(|it| it.length).sum()
+    // Lengths are as the table tells them, which may be any number.
+    tables.episodes.iter().filter(in_it).fold(0, |sum: u64, it| sum.saturating_add(it.length))
 }
 
 /// What the template of the data files is filled with for one episode.
@@ -204,6 +206,8 @@ struct RowAudit<'a> {
     listing: &'a Listing,
     tables: &'a Tables,
     findings: &'a mut Findings,
+    /// Files that were named as such, with the rows they cost.
+    unreadable: BTreeSet<PathBuf>,
     /// Runs that an episode has, by file and first row.
     claimed: BTreeSet<(usize, u64)>,
 }
@@ -258,7 +262,7 @@ impl RowAudit<'_> {
         let runs: Vec<&Run> = found.iter().map(|(file, run)| &files[*file].runs[*run]).collect();
         if found.iter().any(|it| it.0 != idx) {
             let paths = found.iter().map(|it| files[it.0].path.as_path());
-            self.scattered(record, paths.zip(runs.iter().copied()));
+            self.scattered(record, "of several files", paths.zip(runs.iter().copied()));
             return None;
         }
         let file = &files[idx];
@@ -334,7 +338,8 @@ impl RowAudit<'_> {
     fn unordered(&mut self, record: &EpisodeRecord, file: &ScannedFile, runs: &[&Run]) {
         let [Run { broken_frame: Some((row, frame)), n_rows, .. }] = runs else {
             let path = file.path.as_path();
-            self.scattered(record, runs.iter().map(|run| (path, *run)));
+            let why = "of a file, and `frame_index` does not put them in order";
+            self.scattered(record, why, runs.iter().map(|run| (path, *run)));
             return;
         };
         let place = Locus { step_idx: Some(*row), ..in_episode(&file.path, record.index) };
@@ -342,17 +347,18 @@ impl RowAudit<'_> {
         self.findings.lost("broken-frame-index", refusal(message, place), *n_rows);
     }
 
-    /// Rows in several places that nothing puts in order.
+    /// Rows in several places that are not put together; `why` goes on behind their number.
     fn scattered<'b>(
         &mut self,
         record: &EpisodeRecord,
+        why: &str,
         places: impl Iterator<Item = (&'b Path, &'b Run)> + Clone,
     ) {
         let told = places.clone().take(PLACES_TOLD);
         let told = told.map(|(path, run)| format!("row {} of {}", run.first_row, path.display()));
         let told: Vec<String> = told.collect();
         let message = format!(
-            "the rows of the episode are scattered over {} places, and `frame_index` does not put them in order: {}",
+            "the rows of the episode are scattered over {} places {why}: {}",
             places.clone().count(),
             told.join(", ")
         );
@@ -374,20 +380,14 @@ impl RowAudit<'_> {
 
     fn missing(&mut self, record: &EpisodeRecord) {
         let expected = self.tables.info.data_path.fill(&values_of(self.tables, record));
-        let is_there = self.listing.has(&expected);
-        // An unreadable file was named as such, with the rows it costs.
-        let told = self
-            .findings
-            .damage
-            .iter()
-            .any(|it| it.locus().path.as_deref() == Some(&self.listing.path(&expected)));
-        let n_rows = if told { 0 } else { record.length };
-        let message = if is_there {
+        let path = self.listing.path(&expected);
+        let n_rows = if self.unreadable.contains(&path) { 0 } else { record.length };
+        let message = if self.listing.has(&expected) {
             "the file holds no rows of the episode"
         } else {
             "the data file of the episode is not there"
         };
-        let err: Error = refusal(message, in_episode(self.listing.path(&expected), record.index));
+        let err: Error = refusal(message, in_episode(path, record.index));
         self.findings.lost("missing-rows", err, n_rows);
     }
 

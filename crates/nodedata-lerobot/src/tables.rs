@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::{
     findings::{Findings, TABLE_HINT},
     info::Info,
-    layout::{EPISODES_LINES, EPISODES_STATS, INFO, MODALITY, STATS, is_episodes_table},
+    layout::{EPISODES_LINES, EPISODES_STATS, INFO, MODALITY, STATS, episodes_place, is_episodes_table},
     meta::{
         EpisodeRecord, NamedFact, Texts, json_lines, parquet_episodes, parquet_rows, stats_of, text_of, whole,
     },
@@ -133,8 +133,8 @@ impl MetaReader<'_> {
         }
         let (mut episodes, mut lost) = (Vec::new(), Vec::new());
         if tables.is_empty() {
-            let expected = if per_file { EPISODES_LINES } else { "meta/episodes" };
-            let err = refusal("no episodes table is there", Locus::path(listing.path(expected)));
+            let at = Locus::path(listing.path(episodes_place(info.version)));
+            let err = refusal("no episodes table is there", at);
             lost.push(err.with_hint("restore it: it says where each episode lies"));
         }
         for name in tables {
@@ -200,6 +200,8 @@ impl MetaReader<'_> {
             self.read.insert(name);
             match parquet_rows(self.listing.files().as_ref(), &path, |row| text_of(kind, &row)) {
                 Ok(rows) => rows.into_iter().map(Ok).collect(),
+                // Another try may read it: no text is null for that.
+                Err(err) if err.kind() == ErrorKind::Io => return Err(err),
                 Err(err) => vec![Err(err)],
             }
         };
@@ -238,10 +240,12 @@ impl MetaReader<'_> {
         if !self.listing.has(MODALITY) {
             return Ok(None);
         }
-        let modality = Modality::read(&self.whole(MODALITY)?);
+        let mut modality = Modality::read(&self.whole(MODALITY)?);
         for mistake in modality.mistakes(info) {
-            self.findings.repaired("modality", mistake, Locus::path(self.listing.path(MODALITY)));
+            let message = format!("{mistake}; it gives no slice");
+            self.findings.repaired("modality", message, Locus::path(self.listing.path(MODALITY)));
         }
+        modality.keep_true(info);
         Ok(Some(modality))
     }
 }

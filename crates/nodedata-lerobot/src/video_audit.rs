@@ -155,7 +155,35 @@ fn is_stored(key: &str, listing: &Listing, tables: &Tables) -> bool {
         template.is_some_and(|it| it.read(name, key).is_some())
             || (name.ends_with(".mp4") && name.split('/').any(|it| it == key))
     };
+    let lies_elsewhere = |template: &Template, record: &EpisodeRecord| {
+        let found = listing.find(&template.fill(&video_values(tables, key, record)));
+        matches!(found, Some(Found::Elsewhere(name)) if !is_of_other_frames(tables, key, template, &name, record))
+    };
     listing.names().any(is_its_own)
+        || template.is_some_and(|it| tables.episodes.iter().any(|record| lies_elsewhere(it, record)))
+}
+
+/// What `video_path` is filled with for an episode of a camera.
+fn video_values<'a>(tables: &Tables, key: &'a str, record: &EpisodeRecord) -> Values<'a> {
+    let told = record.videos.get(key).and_then(|it| it.file);
+    let (chunk, file) = told.unwrap_or((record.index / tables.info.chunks_size, 0));
+    Values { chunk, file, video_key: key, ..values_of(tables, record) }
+}
+
+/// Whether a name that is nearly the one looked for is that of another camera's or episode's video: folders
+/// may be misnamed, but no camera's frames pass for another's.
+fn is_of_other_frames(
+    tables: &Tables,
+    key: &str,
+    template: &Template,
+    name: &str,
+    record: &EpisodeRecord,
+) -> bool {
+    let has_own_files = tables.info.version.has_file_per_episode();
+    tables.info.video_keys().any(|other| {
+        let read = template.read(name, other);
+        read.is_some_and(|it| other != key || !has_own_files || it.episode != record.index)
+    })
 }
 
 /// The videos of one camera.
@@ -223,13 +251,21 @@ impl VideoAudit<'_> {
         for name in self.listing.names().filter(|it| template.read(it, self.key).is_some()) {
             names.insert(name.to_owned(), ());
         }
-        let expected: Vec<String> =
-            self.tables.episodes.iter().map(|it| template.fill(&self.values(it))).collect();
+        let expected: Vec<String> = self
+            .tables
+            .episodes
+            .iter()
+            .map(|it| template.fill(&video_values(self.tables, self.key, it)))
+            .collect();
         let mut found: Vec<Option<String>> = Vec::with_capacity(expected.len());
         for (record, expected) in self.tables.episodes.iter().zip(&expected) {
             found.push(match self.listing.find(expected) {
                 Some(Found::AsTold(name)) => Some(name),
-                Some(Found::Elsewhere(name)) if self.is_of_other_frames(template, &name, record) => None,
+                Some(Found::Elsewhere(name))
+                    if is_of_other_frames(self.tables, self.key, template, &name, record) =>
+                {
+                    None
+                }
                 Some(Found::Elsewhere(name)) => {
                     if names.insert(name.clone(), ()).is_none() {
                         let message =
@@ -259,16 +295,6 @@ impl VideoAudit<'_> {
             (0..expected.len()).map(|idx| self.pointer(idx, &expected[idx], found[idx].as_deref(), &opened));
         let pointers = pointers.collect();
         OpenedFiles { files, tracks, pointers }
-    }
-
-    /// Whether a name that is nearly the one looked for is that of another camera's or episode's video: folders
-    /// may be misnamed, but no camera's frames pass for another's.
-    fn is_of_other_frames(&self, template: &Template, name: &str, record: &EpisodeRecord) -> bool {
-        let has_own_files = self.tables.info.version.has_file_per_episode();
-        self.tables.info.video_keys().any(|key| {
-            let read = template.read(name, key);
-            read.is_some_and(|it| key != self.key || !has_own_files || it.episode != record.index)
-        })
     }
 
     fn pointer(
@@ -301,15 +327,6 @@ impl VideoAudit<'_> {
                 None
             }
         }
-    }
-
-    fn values(&self, record: &EpisodeRecord) -> Values<'_> {
-        let told = record.videos.get(self.key).and_then(|it| it.file);
-        let (chunk, file) = match told {
-            Some(pair) => pair,
-            None => (record.index / self.tables.info.chunks_size, 0),
-        };
-        Values { chunk, file, video_key: self.key, ..values_of(self.tables, record) }
     }
 
     fn refuse_unreadable(&mut self, idx: usize, err: &Error, path: PathBuf) {
@@ -350,7 +367,12 @@ impl VideoAudit<'_> {
         let Some(file) = placed.file else {
             let (code, message) =
                 placed.refused.unwrap_or(("missing-video", "no video holds the episode".to_owned()));
-            let expected = self.tables.info.video_path.as_ref().map(|it| it.fill(&self.values(record)));
+            let expected = self
+                .tables
+                .info
+                .video_path
+                .as_ref()
+                .map(|it| it.fill(&video_values(self.tables, self.key, record)));
             let path = self.listing.path(expected.as_deref().unwrap_or_default());
             self.refuse(idx, code, |at| refusal(message, at), path);
             return None;

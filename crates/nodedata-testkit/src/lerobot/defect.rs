@@ -63,6 +63,8 @@ pub enum Defect {
     StaleRowRange,
     /// Videos lie in `video/`.
     VideosInOtherFolder,
+    /// The folder of the camera has another name than its key.
+    CameraInOtherFolder,
     /// Data files lie in `Data/`.
     DataInOtherFolder,
     /// `splits` ends before episode 2.
@@ -157,7 +159,7 @@ const N_ROWS: usize = 36;
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::StaleDataFile,
         Self::StaleVideoFile,
         Self::DriftedWindow,
@@ -165,6 +167,7 @@ impl Defect {
         Self::StaleLength,
         Self::StaleRowRange,
         Self::VideosInOtherFolder,
+        Self::CameraInOtherFolder,
         Self::DataInOtherFolder,
         Self::SplitsTooShort,
         Self::UnknownTask,
@@ -235,6 +238,7 @@ impl Defect {
             | Self::StaleLength
             | Self::StaleRowRange
             | Self::VideosInOtherFolder
+            | Self::CameraInOtherFolder
             | Self::SplitsTooShort
             | Self::UnknownTask
             | Self::NoTasks
@@ -286,6 +290,7 @@ impl Defect {
                 copy.set_int(EPISODES, "dataset_to_index", 1, Some(18));
             }
             Self::VideosInOtherFolder => copy.rename("videos/", "video/"),
+            Self::CameraInOtherFolder => copy.rename(&format!("videos/{CAMERA}/"), "videos/front/"),
             Self::DataInOtherFolder => copy.rename("data/", "Data/"),
             Self::SplitsTooShort => {
                 copy.edit_json("meta/info.json", |it| it["splits"] = json!({"train": "0:2"}));
