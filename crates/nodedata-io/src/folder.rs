@@ -13,6 +13,7 @@ use crate::{
     atomic_file::io_error,
     local::{leads_out, open_file, stamp_of, walk},
     memory::past_the_end,
+    positioned::read_exact_at,
 };
 
 /// A folder whose files are read by system calls and never mapped: for files that may be damaged, or are exchanged while they
@@ -78,25 +79,6 @@ impl ReadAt for PlainFile {
             }
         }
     }
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            n => {
-                bytes = &mut bytes[n..];
-                offset += n as u64;
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

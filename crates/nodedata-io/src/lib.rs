@@ -20,6 +20,7 @@ mod per_process;
 mod places;
 #[cfg(feature = "runtime")]
 mod pool;
+pub mod positioned;
 #[cfg(feature = "remote")]
 mod recent;
 #[cfg(feature = "remote")]

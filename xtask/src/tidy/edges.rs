@@ -95,6 +95,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-reader", "nodedata-registry", "revisions, and ranges of blobs with their trees"),
     edge("nodedata-reader", "nodedata-schema", "shapes of what is decoded"),
     edge("nodedata-stream", "nodedata-core", "errors with hint, near names, whether a feature has numbers"),
+    edge("nodedata-stream", "nodedata-io", "reads and writes the file of decoded rows at positions"),
     edge("nodedata-stream", "nodedata-reader", "the rows that samples are made of"),
     edge("nodedata-export", "nodedata-core", "errors with place and hint"),
     edge("nodedata-export", "nodedata-schema", "the fields of a dataset, in others' words"),

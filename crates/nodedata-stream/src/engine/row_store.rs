@@ -13,6 +13,7 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
+use nodedata_io::positioned::{read_exact_at, write_all_at};
 
 /// Bytes before the first row: who wrote the file, for people.
 const HEAD_BYTES: u64 = 4096;
@@ -60,7 +61,7 @@ impl RowStore {
         // Each opening writes it, so that the time of the file is that of its last use.
         let head = format!("nodedata decoded rows\n{key}\n");
         let head = head.as_bytes();
-        let written = write_at(&file, head.get(..HEAD_BYTES as usize).unwrap_or(head), 0)
+        let written = write_all_at(&file, head.get(..HEAD_BYTES as usize).unwrap_or(head), 0)
             .and_then(|()| lengthen(&file, file_bytes(row_bytes, n_rows)));
         let (failure, n_found) = (OnceLock::new(), AtomicU64::new(0));
         let store = Self { path, file, n_rows, row_bytes, failure, n_found };
@@ -80,7 +81,7 @@ impl RowStore {
         if into.len() != self.row_bytes {
             return None;
         }
-        read_at(&self.file, into, start).ok()?;
+        read_exact_at(&self.file, into, start).ok()?;
         let is_whole = crc32fast::hash(into) == sum;
         self.n_found.fetch_add(u64::from(is_whole), Ordering::Relaxed);
         is_whole.then_some(is_valid)
@@ -100,8 +101,8 @@ impl RowStore {
             place.copy_from_slice(part);
         }
         // The mark last: before it nothing is there.
-        let written = write_at(&self.file, bytes, start + MARK_BYTES as u64)
-            .and_then(|()| write_at(&self.file, &mark, start));
+        let written = write_all_at(&self.file, bytes, start + MARK_BYTES as u64)
+            .and_then(|()| write_all_at(&self.file, &mark, start));
         self.note(written);
     }
 
@@ -125,7 +126,7 @@ impl RowStore {
     /// Whether a row has a value, and the sum over its bytes.
     fn mark(&self, row: u64) -> Option<(bool, u32)> {
         let mut mark = [0; MARK_BYTES];
-        read_at(&self.file, &mut mark, self.start(row)?).ok()?;
+        read_exact_at(&self.file, &mut mark, self.start(row)?).ok()?;
         let [a, b, c, d, is_valid, 0, 0, 0, number @ .., e, f, g, h] = mark else { return None };
         let is_row = [a, b, c, d] == *MARK && number == (row as u32).to_le_bytes();
         is_row.then(|| (is_valid == 1, u32::from_le_bytes([e, f, g, h])))
@@ -288,44 +289,6 @@ fn bytes_on_disk(facts: &fs::Metadata) -> u64 {
     facts.len()
 }
 
-#[cfg(unix)]
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(unix)]
-fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            n => {
-                bytes = &mut bytes[n..];
-                offset += n as u64;
-            }
-        }
-    }
-    Ok(())
-}
-
-#[cfg(windows)]
-fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match std::os::windows::fs::FileExt::seek_write(file, bytes, offset)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            n => {
-                bytes = &bytes[n..];
-                offset += n as u64;
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,7 +321,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = RowStore::open(folder.path(), "key", 100, 10).unwrap();
         store.write(2, &row(7), true);
-        write_at(&store.file, &[9], store.start(2).unwrap() + MARK_BYTES as u64 + 50).unwrap();
+        write_all_at(&store.file, &[9], store.start(2).unwrap() + MARK_BYTES as u64 + 50).unwrap();
         let mut found = row(0);
         assert_eq!((store.read(2, &mut found), store.n_found()), (None, 0));
         store.write(2, &row(7), true);
