@@ -10,7 +10,8 @@ use crate::command::{Ran, Work};
 const SCHEMA: &str = r#"{"splits":["train","val"],"fields":{
   "action":{"type":"float32","shape":[-1,7],"min":-1,"max":1},"task":{"type":"string","shape":[-1]}}}"#;
 
-fn run(work: &Work, args: &[&str]) -> Ran {
+/// Runs the command of a user whose store and cache lie in the folder.
+pub(crate) fn run(work: &Work, args: &[&str]) -> Ran {
     let [store, cache] = ["store", "cache"].map(|it| work.path(it).display().to_string());
     let variables = [
         ("NODEDATA_STORE", store.as_str()),

@@ -1,15 +1,16 @@
 mod mapped;
-mod pieces;
 
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
+use nodedata_core::{Error, ErrorKind, ReadAt, Result};
 
 use crate::{
-    blob_reader::{mapped::Mapped, pieces::Pieces},
+    blob_reader::mapped::Mapped,
     digest::B3,
+    grains,
     name::DatasetName,
+    pieces::{self, Pieces},
     record::BlobRef,
     remote::Remote,
     tree::{self, Tree},
@@ -57,7 +58,8 @@ impl BlobReader {
             _ => match trees.find(b3, n_bytes) {
                 Some(tree) => Some(tree),
                 None => {
-                    let tree = Arc::new(read_tree(&**remote, dataset, b3, n_bytes)?);
+                    let tree =
+                        Arc::new(Tree::parse(b3, n_bytes, &grains::read_tree(&**remote, dataset, b3)?)?);
                     trees.keep(&tree);
                     Some(tree)
                 }
@@ -103,7 +105,7 @@ impl BlobReader {
             return Ok(Prefetched { reader: self.clone(), pieces: Pieces::default() });
         }
         let some = ranges.iter().filter(|it| !it.is_empty());
-        let wanted = pieces::joined(some.map(|it| self.aligned(it)).collect());
+        let wanted = pieces::cut(pieces::joined(some.map(|it| self.aligned(it)).collect(), 0));
         let read = self.remote.read_ranges(&self.dataset, &self.b3, &wanted);
         let read = read.map_err(|err| self.missing_or(err))?;
         for (range, bytes) in wanted.iter().zip(&read) {
@@ -114,11 +116,7 @@ impl BlobReader {
     }
 
     fn check_range(&self, range: &Range<u64>) -> Result<()> {
-        if range.start <= range.end && range.end <= self.n_bytes {
-            return Ok(());
-        }
-        let message = format!("{range:?} lies outside the {} bytes of {}", self.n_bytes, self.b3);
-        Err(Error::new(ErrorKind::Corrupt, message).at(Locus::byte(range.start)))
+        grains::check_range(&self.b3, self.n_bytes, range)
     }
 
     /// The range that can be verified around one.
@@ -131,22 +129,11 @@ impl BlobReader {
 
     /// Checks bytes as [`Self::aligned`] has them.
     fn verify(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        match &self.tree {
-            Some(tree) => tree.verify(offset, bytes),
-            None => check_whole(&self.b3, bytes),
-        }
+        grains::check(self.tree.as_deref(), &self.b3, offset, bytes)
     }
 
-    /// A store that answers, but has not the blob, is damaged; one that does not answer is not.
     fn missing_or(&self, err: Error) -> Error {
-        let is_missing = err.kind() == ErrorKind::Io
-            && matches!(self.remote.blob_bytes(&self.dataset, &self.b3), Ok(None));
-        if !is_missing {
-            return err;
-        }
-        Error::new(ErrorKind::Corrupt, format!("the blob {} is missing", self.b3)).with_hint(
-            "`node-data store fsck` says what else is missing, `node-data store heal` fetches copies",
-        )
+        grains::missing_or(&*self.remote, &self.dataset, &self.b3, err)
     }
 }
 
@@ -182,19 +169,12 @@ impl ReadAt for Prefetched {
     }
 
     fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
+        self.reader.check_range(&range)?;
         match self.pieces.get(&range) {
             Some(bytes) => Ok(bytes),
             None => self.reader.read_at(range),
         }
     }
-}
-
-fn read_tree(remote: &dyn Remote, dataset: &DatasetName, b3: &B3, n_bytes: u64) -> Result<Tree> {
-    let bytes = remote.read_tree(dataset, b3)?.ok_or_else(|| {
-        Error::new(ErrorKind::Corrupt, format!("the tree of {b3} is missing"))
-            .with_hint("`node-data store heal` makes it again from the blob")
-    })?;
-    Tree::parse(b3, n_bytes, &bytes)
 }
 
 /// A whole small blob, verified by its digest.
@@ -213,12 +193,8 @@ pub fn read_whole(
         return Err(Error::new(ErrorKind::Limit, message));
     }
     let bytes = remote.read_blob(dataset, b3, 0..n_bytes)?;
-    check_whole(b3, &bytes)?;
+    grains::check(None, b3, 0, &bytes)?;
     Ok(bytes)
-}
-
-fn check_whole(b3: &B3, bytes: &[u8]) -> Result<()> {
-    if B3::of(bytes) == *b3 { Ok(()) } else { Err(tree::other_bytes(b3, 0)) }
 }
 
 /// A whole small blob by its reference.

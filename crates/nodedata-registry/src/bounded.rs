@@ -26,9 +26,6 @@ pub type BlobBytes = Bounded<BLOB_BYTES_MAX>;
 pub type Position = Bounded<POSITION_MAX>;
 
 impl<const MAX: u64> Bounded<MAX> {
-    /// The most that it may be.
-    pub const MAX: u64 = MAX;
-
     /// A number that is called `name` where it comes from.
     ///
     /// # Errors

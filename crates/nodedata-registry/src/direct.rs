@@ -230,10 +230,11 @@ impl Remote for Direct {
 
 /// What an answer would have to say of every part is bounded by what may be asked.
 fn check_announced(request: &PushRequest) -> Result<()> {
-    at_most("blobs", request.blobs.len() as u64, PUSH_BLOBS_MAX)?;
+    let less = |err: Error| err.with_hint("push fewer shards at once: a revision may follow for the rest");
+    at_most("blobs", request.blobs.len() as u64, PUSH_BLOBS_MAX).map_err(less)?;
     let n_parts = request.blobs.iter().map(|it| u64::from(tree::n_parts(it.bytes)));
     // A million of at most 8,192 each.
-    at_most("parts", n_parts.sum(), PUSH_PARTS_MAX).map(drop)
+    at_most("parts", n_parts.sum(), PUSH_PARTS_MAX).map(drop).map_err(less)
 }
 
 #[cfg(test)]
@@ -296,5 +297,13 @@ mod tests {
         assert_eq!(ask(3).unwrap().need.len(), 3);
         let err = ask(PUSH_PARTS_MAX / tree::PARTS_MAX + 1).unwrap_err();
         assert_eq!((err.kind(), err.locus().feature.as_deref()), (ErrorKind::Limit, Some("parts")));
+        assert!(err.hint().unwrap().contains("fewer shards"), "{err}");
+        // The same one as often: how many there are is counted, not how much they are.
+        let small = BlobRef { b3: B3::of(b"x"), sha256: String::new(), bytes: 1 };
+        let blobs = vec![small; PUSH_BLOBS_MAX as usize + 1];
+        let request = PushRequest { push: "p".to_owned(), dataset: dataset.clone(), blobs };
+        let err = direct.negotiate(&request).unwrap_err();
+        assert_eq!((err.kind(), err.locus().feature.as_deref()), (ErrorKind::Limit, Some("blobs")));
+        assert!(err.hint().unwrap().contains("fewer shards"), "{err}");
     }
 }

@@ -7,8 +7,10 @@
 pub mod attach;
 pub mod clock;
 pub mod gate;
+pub mod grains;
 pub mod http;
 pub mod layout;
+pub mod pieces;
 pub mod record;
 pub mod tree;
 pub mod trust;

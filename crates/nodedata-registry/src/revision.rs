@@ -36,6 +36,8 @@ pub struct Revision {
     /// Of all readers of its blobs, those of its clones as well.
     trees: TreeCache,
     is_mapped: bool,
+    /// See [`Self::tables_within`].
+    table_bytes_max: u64,
 }
 
 impl Revision {
@@ -67,6 +69,7 @@ impl Revision {
             files: OnceLock::new(),
             trees: TreeCache::default(),
             is_mapped: false,
+            table_bytes_max: u64::MAX,
         })
     }
 
@@ -74,6 +77,14 @@ impl Revision {
     #[must_use]
     pub fn mapped(mut self) -> Self {
         self.is_mapped = true;
+        self
+    }
+
+    /// Reads no table whose rows take more than so many bytes of memory: it is a `Limit` then. For a server, which reads what anybody
+    /// publishes; whoever reads a set that they asked for is bounded by the length of its tables alone.
+    #[must_use]
+    pub fn tables_within(mut self, bytes_max: u64) -> Self {
+        self.table_bytes_max = bytes_max;
         self
     }
 
@@ -101,7 +112,7 @@ impl Revision {
             return Ok(shards);
         }
         let shards = match &self.manifest.shard_table {
-            Some(table) => read_shards(self.read(table)?)?,
+            Some(table) => read_shards(self.read(table)?, self.table_bytes_max)?,
             None => self.manifest.shards.clone(),
         };
         Ok(self.shards.get_or_init(|| shards))
@@ -175,6 +186,7 @@ impl Revision {
     /// The same, with what is left out.
     pub(crate) fn all_contents(&self) -> Result<Contents> {
         let features = self.manifest.index.get("contents").map(|it| self.read(&it.blob)).transpose()?;
-        contents_of(&read_episodes(self.index("episodes")?)?, features)
+        let episodes = read_episodes(self.index("episodes")?, self.table_bytes_max)?;
+        contents_of(&episodes, features, self.table_bytes_max)
     }
 }

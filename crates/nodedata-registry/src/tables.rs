@@ -18,9 +18,10 @@ use crate::{
     record::{BlobRef, ShardRef},
 };
 
-pub(crate) fn read_episodes(bytes: Bytes) -> Result<EpisodeTable> {
+/// The index of episodes, whose rows take no more than `bytes_max` bytes of memory.
+pub(crate) fn read_episodes(bytes: Bytes, bytes_max: u64) -> Result<EpisodeTable> {
     let path = "index/episodes.parquet";
-    EpisodeTable::read(path, file(path, bytes)?)
+    EpisodeTable::read_within(path, file(path, bytes)?, bytes_max)
 }
 
 /// `index/contents.parquet`: the hash of every feature of every episode.
@@ -39,8 +40,12 @@ pub(crate) fn write_contents(contents: &Contents) -> Result<Vec<u8>> {
     ])
 }
 
-/// The content of all episodes, from the two tables.
-pub(crate) fn contents_of(episodes: &EpisodeTable, features: Option<Bytes>) -> Result<Contents> {
+/// The content of all episodes, from the two tables; rows of the second take no more than `bytes_max` bytes of memory.
+pub(crate) fn contents_of(
+    episodes: &EpisodeTable,
+    features: Option<Bytes>,
+    bytes_max: u64,
+) -> Result<Contents> {
     let mut contents = Contents::default();
     for row in episodes.iter() {
         let (Some(stream), Some(hash)) = (row.stream, row.content) else { continue };
@@ -50,7 +55,7 @@ pub(crate) fn contents_of(episodes: &EpisodeTable, features: Option<Bytes>) -> R
         let content = contents.0.entry(id).or_insert_with(new);
         content.rows = content.rows.saturating_add(row.n_rows);
     }
-    let features = features.map(|it| rows("index/contents.parquet", it)).transpose()?;
+    let features = features.map(|it| rows("index/contents.parquet", it, bytes_max)).transpose()?;
     for batch in features.into_iter().flatten() {
         let batch = batch?;
         let table = Columns(&batch);
@@ -93,9 +98,10 @@ pub(crate) fn write_shards(shards: &[ShardRef]) -> Result<Vec<u8>> {
     ])
 }
 
-pub(crate) fn read_shards(bytes: Bytes) -> Result<Vec<ShardRef>> {
+/// The shards of such a table, whose rows take no more than `bytes_max` bytes of memory.
+pub(crate) fn read_shards(bytes: Bytes, bytes_max: u64) -> Result<Vec<ShardRef>> {
     let mut shards = Vec::new();
-    for batch in rows("the table of shards", bytes)? {
+    for batch in rows("the table of shards", bytes, bytes_max)? {
         let batch = batch?;
         let table = Columns(&batch);
         let text = |name, idx| table.text(name, idx);
@@ -140,8 +146,8 @@ fn unbuildable(err: arrow_schema::ArrowError) -> Error {
 }
 
 /// All rows of a table, batch by batch.
-fn rows(what: &str, bytes: Bytes) -> Result<Rows> {
-    Rows::of_file(what, file(what, bytes)?)
+fn rows(what: &str, bytes: Bytes, bytes_max: u64) -> Result<Rows> {
+    Rows::of_file_within(what, file(what, bytes)?, bytes_max)
 }
 
 fn file(path: &str, bytes: Bytes) -> Result<Arc<dyn ReadAt>> {
@@ -170,11 +176,14 @@ mod tests {
     #[test]
     fn tables_of_shards_read_back_and_bring_no_number_past_its_maximum() {
         let shards: Vec<ShardRef> = (0..5000).map(shard).collect();
-        assert_eq!(read_shards(write_shards(&shards).unwrap().into()).unwrap(), shards);
+        let bytes = Bytes::from(write_shards(&shards).unwrap());
+        assert_eq!(read_shards(bytes.clone(), u64::MAX).unwrap(), shards);
+        // Who has less memory than an honest table takes reads none of it.
+        assert_eq!(read_shards(bytes, 100_000).unwrap_err().kind(), ErrorKind::Limit);
         let read = |change: &dyn Fn(&mut ShardRef)| {
             let mut shards = vec![shard(0), shard(1)];
             shards.iter_mut().for_each(change);
-            read_shards(write_shards(&shards).unwrap().into())
+            read_shards(write_shards(&shards).unwrap().into(), u64::MAX)
         };
         assert!(read(&|it| it.blob.bytes = BLOB_BYTES_MAX).is_ok());
         assert!(read(&|it| (it.rows, it.episodes) = (POSITION_MAX, (0, POSITION_MAX))).is_ok());
@@ -198,10 +207,10 @@ mod tests {
             (0..2000).map(|idx| ShardRef { stream: long.clone(), ..shard(idx) }).collect();
         let bytes = Bytes::from(write_shards(&shards).unwrap());
         assert!(bytes.len() < 300_000, "{} bytes", bytes.len());
-        let shards_err = read_shards(bytes.clone()).map(drop).unwrap_err();
-        let episodes_err = read_episodes(bytes.clone()).map(drop).unwrap_err();
-        let none = read_episodes(episodes().into()).unwrap();
-        let contents_err = contents_of(&none, Some(bytes)).map(drop).unwrap_err();
+        let shards_err = read_shards(bytes.clone(), u64::MAX).map(drop).unwrap_err();
+        let episodes_err = read_episodes(bytes.clone(), u64::MAX).map(drop).unwrap_err();
+        let none = read_episodes(episodes().into(), u64::MAX).unwrap();
+        let contents_err = contents_of(&none, Some(bytes), u64::MAX).map(drop).unwrap_err();
         for err in [shards_err, episodes_err, contents_err] {
             assert_eq!(err.kind(), ErrorKind::Limit, "{}", err.chain());
             assert!(err.locus().path.is_some() && err.hint().is_some(), "{err}");

@@ -14,6 +14,7 @@ use semver::Version;
 use crate::{
     app::App,
     principal::Principal,
+    published,
     refusal::{Answered, Refusal},
     views::DatasetView,
 };
@@ -126,7 +127,7 @@ impl Candidate<'_> {
         if visibility == Visibility::Public
             && let Some((_, head)) = head
         {
-            let manifest = Revision::open(&self.app.remote, self.dataset, head)?;
+            let manifest = published::revision(&self.app.remote, self.dataset, head)?;
             check_licensed(visibility, manifest.manifest())?;
         }
         Ok(())
@@ -151,7 +152,7 @@ impl Candidate<'_> {
             let message = format!("the manifest {digest} was not sent");
             return Err(Refusal::new(422, "closure", message, "push again: only what is missing is sent"));
         }
-        let opened = Revision::of_manifest(&self.app.remote, self.dataset, digest).map_err(invalid)?;
+        let opened = published::of_manifest(&self.app.remote, self.dataset, digest).map_err(invalid)?;
         let manifest = opened.manifest();
         if manifest.dataset != *self.dataset || manifest.revision != revision {
             let message = format!("the manifest is of {}@{}", manifest.dataset, manifest.revision);
@@ -238,7 +239,7 @@ impl Candidate<'_> {
                 "choose a higher number, or `--bump auto`",
             ));
         }
-        let old = Revision::open(&self.app.remote, self.dataset, head)?;
+        let old = published::revision(&self.app.remote, self.dataset, head)?;
         let comparison = old.contents()?.compare(&contents);
         let (claimed, proved) = (BumpKind::claimed(&parent, version), comparison.kind());
         if bump.proof != comparison.proof {

@@ -19,6 +19,7 @@ mod options;
 mod page;
 mod possession;
 mod principal;
+mod published;
 mod refusal;
 mod reply;
 mod routes;

@@ -5,10 +5,12 @@ use std::{
 
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{
-    B3, DatasetName, DatasetState, Remote, Revision, RevisionEntry,
+    B3, DatasetName, DatasetState, Remote, RevisionEntry,
     record::{BlobRef, RevisionManifest},
 };
 use semver::Version;
+
+use crate::published;
 
 /// Datasets whose view is kept.
 const VIEWS_MAX: usize = 512;
@@ -50,7 +52,7 @@ impl DatasetView {
         }
         let blobs = Arc::make_mut(&mut self.blobs);
         for entry in revisions {
-            let revision = Revision::open(remote, &self.state.dataset, entry)?;
+            let revision = published::revision(remote, &self.state.dataset, entry)?;
             let major = Version::parse(&entry.revision).map_or(0, |it| it.major);
             for blob in revision.blobs()? {
                 let found = blobs.entry(blob.b3).or_default();

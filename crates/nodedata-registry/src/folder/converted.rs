@@ -75,7 +75,7 @@ pub(crate) fn read_converted(root: &Path, cache: &HashCache, progress: &dyn Prog
         sources: sources.collect(),
         schema_mode: schema_mode(&dataset.text(&manifest.schema.path)?),
         splits: splits.collect(),
-        contents: contents_of(&episodes, None)?,
+        contents: contents_of(&episodes, None, u64::MAX)?,
         provenance_root: manifest.provenance_root.parse::<B3>()?,
         warnings: Vec::new(),
     })

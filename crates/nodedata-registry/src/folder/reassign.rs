@@ -54,7 +54,7 @@ pub(crate) fn reassign(
     for (entry, shard) in manifest.shards.iter_mut().zip(&draft.shards) {
         entry.split.clone_from(&shard.split);
     }
-    draft.contents = contents_of(&rows, None)?;
+    draft.contents = contents_of(&rows, None, u64::MAX)?;
     draft.splits = counted(&draft, &rows);
     manifest.splits = draft.splits.iter().map(|(name, it)| (name.clone(), it.entry())).collect();
     manifest.content_root = content_root(&manifest, &rows);

@@ -32,7 +32,7 @@ pub(crate) fn restore(revision: &Revision) -> Result<PlainModel> {
     };
     let dataset = revision.as_dataset()?;
     let rows = dataset.episodes()?;
-    let contents = contents_of(&rows, Some(dataset.bytes(&contents.path)?))?;
+    let contents = contents_of(&rows, Some(dataset.bytes(&contents.path)?), u64::MAX)?;
     let schema = dataset.schema()?;
     let stats = dataset.bytes(&dataset.manifest.stats.path)?;
     let stats: Stats = crate::record::from_bytes("revision's stats.json", &stats)?;

@@ -17,7 +17,7 @@ use crate::{
     app::App,
     call::Call,
     handlers::{blobs::serve, commits::summary},
-    numbers,
+    numbers, published,
     refusal::{Answered, Refusal},
     reply::Reply,
     views::DatasetView,
@@ -43,7 +43,7 @@ impl Found {
         let view = app.see(&call.principal, &reference.dataset)?;
         let entry = reference.resolve(&view.state);
         let entry = entry.map_err(|err| Refusal::of(404, "not-found", &err))?.clone();
-        let revision = Revision::open(&app.remote, &reference.dataset, &entry)?;
+        let revision = published::revision(&app.remote, &reference.dataset, &entry)?;
         Ok(Self { view, entry, revision })
     }
 
