@@ -6,6 +6,7 @@ use nodedata_core::Fact;
 use nodedata_reader::{EpisodeInfo, FeatureInfo, MediaKind};
 use numpy::{IntoPyArray as _, PyArray1};
 use pyo3::{
+    intern,
     prelude::*,
     types::{PyDict, PyList},
 };
@@ -192,6 +193,17 @@ impl Split {
     fn episode<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyDict>> {
         let told = self.own(py)?.episode(position).or_raise(py)?;
         dictionary(py, &episode(&told))
+    }
+
+    /// Its `key`, `index`, `n_steps` and `task` alone: of each step that is read.
+    fn head<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyDict>> {
+        let told = self.own(py)?.head(position).or_raise(py)?;
+        let head = PyDict::new(py);
+        head.set_item(intern!(py, "key"), told.key)?;
+        head.set_item(intern!(py, "index"), told.index)?;
+        head.set_item(intern!(py, "n_steps"), told.n_steps)?;
+        head.set_item(intern!(py, "task"), told.task)?;
+        Ok(head)
     }
 
     /// Steps of an episode as arrays, a row a step.

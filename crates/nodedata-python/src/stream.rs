@@ -168,7 +168,7 @@ impl Stream {
     /// Where a sample is from.
     fn place<'py>(&self, py: Python<'py>, sample: &Sample) -> PyResult<Bound<'py, PyDict>> {
         let split = self.0.split(sample.source).or_raise(py)?;
-        let episode = split.episode(sample.episode).or_raise(py)?;
+        let episode = split.head(sample.episode).or_raise(py)?;
         let at = PyDict::new(py);
         at.set_item(intern!(py, "index"), episode.index)?;
         at.set_item(intern!(py, "key"), episode.key)?;

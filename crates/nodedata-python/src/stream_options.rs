@@ -163,12 +163,12 @@ fn positions(split: &Split, given: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
 fn of_keys(split: &Split, keys: &BTreeSet<String>) -> Result<Vec<u64>, Failure> {
     let mut known = BTreeMap::new();
     for position in 0..split.n_episodes() {
-        known.insert(split.episode(position)?.key, position as u64);
+        known.insert(split.head(position)?.key, position as u64);
     }
     let position = |key: &String| {
-        known.get(key).copied().ok_or_else(|| {
+        known.get(key.as_str()).copied().ok_or_else(|| {
             let message = format!("there is no episode `{key}` in `{}`", split.name());
-            let hint = suggest(key, known.keys().map(String::as_str));
+            let hint = suggest(key, known.keys().copied());
             Failure::not_found(Error::new(ErrorKind::Config, message).with_hint(hint))
         })
     };

@@ -8,16 +8,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
+use nodedata_core::{Error, ErrorKind, ReadAt, Result};
 use nodedata_registry::{
-    B3, DatasetName, Remote,
-    tree::{GRAIN_BYTES, PART_BYTES_MIN, Tree, n_grains},
+    B3, DatasetName, Remote, grains,
+    pieces::{Pieces, cut, joined},
+    tree::{GRAIN_BYTES, Tree, n_grains},
 };
 
 use crate::{
     disk_cache::{DiskCache, Kept},
     live::Live,
-    pieces::{Pieces, joined},
 };
 
 /// Where a blob is, and which it is.
@@ -213,16 +213,7 @@ impl RemoteBlob {
     }
 
     fn verify(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        match &self.tree {
-            Some(tree) => tree.verify(offset, bytes),
-            None if B3::of(bytes) == self.place.b3 => Ok(()),
-            None => {
-                let message = format!("the bytes of {} are not those that were published", self.place.b3);
-                Err(Error::new(ErrorKind::Corrupt, message)
-                    .at(Locus::byte(0))
-                    .with_hint("`node-data store heal --from STORE` fetches them again"))
-            }
-        }
+        grains::check(self.tree.as_deref(), &self.place.b3, offset, bytes)
     }
 }
 
@@ -238,16 +229,14 @@ impl ReadAt for RemoteBlob {
 
     fn read_at(&self, range: Range<u64>) -> Result<Bytes> {
         let pieces = self.read(std::slice::from_ref(&range), Others::Awaited)?;
-        pieces.get(&range).ok_or_else(|| self.place.outside(&range))
+        pieces.get(&range).ok_or_else(|| grains::outside(&self.place.b3, self.place.n_bytes, &range))
     }
 }
 
 impl BlobPlace {
     /// The bytes of the blob that the ranges are verified with: whole grains, in order.
     fn grains_of(&self, ranges: &[Range<u64>]) -> Result<Vec<Range<u64>>> {
-        if let Some(range) = ranges.iter().find(|it| it.end < it.start || self.n_bytes < it.end) {
-            return Err(self.outside(range));
-        }
+        ranges.iter().try_for_each(|it| grains::check_range(&self.b3, self.n_bytes, it))?;
         let some = ranges.iter().filter(|it| !it.is_empty());
         Ok(joined(some.map(|it| self.aligned(it)).collect(), 0))
     }
@@ -255,11 +244,6 @@ impl BlobPlace {
     fn aligned(&self, range: &Range<u64>) -> Range<u64> {
         let start = range.start / GRAIN_BYTES * GRAIN_BYTES;
         start..range.end.div_ceil(GRAIN_BYTES).saturating_mul(GRAIN_BYTES).min(self.n_bytes)
-    }
-
-    fn outside(&self, range: &Range<u64>) -> Error {
-        let message = format!("{range:?} lies outside the {} bytes of {}", self.n_bytes, self.b3);
-        Error::new(ErrorKind::Corrupt, message).at(Locus::byte(range.start))
     }
 
     /// The tree that is kept on the disk, where it is that of the blob.
@@ -276,10 +260,7 @@ impl BlobPlace {
     }
 
     fn fetch_tree(&self) -> Result<Arc<Tree>> {
-        let bytes = self.remote.read_tree(&self.dataset, &self.b3)?.ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, format!("the tree of {} is missing", self.b3))
-                .with_hint("`node-data store heal` makes it again from the blob")
-        })?;
+        let bytes = grains::read_tree(&*self.remote, &self.dataset, &self.b3)?;
         let tree = Tree::parse(&self.b3, self.n_bytes, &bytes)?;
         self.cache.missed(bytes.len() as u64);
         self.cache.put(&self.b3, std::iter::once((Kept::Tree, &bytes[..])));
@@ -314,26 +295,10 @@ impl BlobPlace {
 
     /// Ranges from the registry, side by side where it can; what is long is cut for that.
     fn fetch(&self, runs: Vec<Range<u64>>) -> Result<Vec<(u64, Bytes)>> {
-        let cut = |run: Range<u64>| {
-            let starts = (run.start..run.end).step_by(PART_BYTES_MIN as usize);
-            starts.map(move |start| start..start.saturating_add(PART_BYTES_MIN).min(run.end))
-        };
-        let ranges: Vec<Range<u64>> = runs.into_iter().flat_map(cut).collect();
+        let ranges = cut(runs);
         let read = self.remote.read_ranges(&self.dataset, &self.b3, &ranges);
-        let read = read.map_err(|err| self.missing_or(err))?;
+        let read = read.map_err(|err| grains::missing_or(&*self.remote, &self.dataset, &self.b3, err))?;
         self.cache.missed(read.iter().map(|it| it.len() as u64).sum());
         Ok(ranges.into_iter().map(|it| it.start).zip(read).collect())
-    }
-
-    /// A registry that answers, but has not the blob, is damaged; one that does not answer is not.
-    fn missing_or(&self, err: Error) -> Error {
-        let is_missing = err.kind() == ErrorKind::Io
-            && matches!(self.remote.blob_bytes(&self.dataset, &self.b3), Ok(None));
-        if !is_missing {
-            return err;
-        }
-        Error::new(ErrorKind::Corrupt, format!("the blob {} is missing", self.b3)).with_hint(
-            "`node-data store fsck` says what else is missing, `node-data store heal` fetches copies",
-        )
     }
 }

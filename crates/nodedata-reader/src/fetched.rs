@@ -9,11 +9,11 @@ use std::{
 
 use bytes::Bytes;
 use nodedata_core::Result;
+use nodedata_registry::pieces::Pieces;
 
 use crate::{
     blob::Others,
     needs::{Needs, ShardNeeds},
-    pieces::Pieces,
     shard::Shard,
     split::Split,
 };

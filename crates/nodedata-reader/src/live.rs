@@ -10,8 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use nodedata_io::PerProcess;
-
-use crate::pieces::{Pieces, WeakPieces};
+use nodedata_registry::pieces::{Pieces, WeakPieces};
 
 /// The grains of one blob, each by where it begins.
 #[derive(Default)]

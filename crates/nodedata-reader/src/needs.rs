@@ -4,13 +4,16 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_dataset::{ChunkIndex, PageRange};
+use nodedata_registry::pieces::joined;
 
 use crate::{
     fields::{Field, Fields},
-    pieces::{GAP_BYTES, joined},
     shard::Shard,
     split::{Form, Split},
 };
+
+/// Ranges between which there is less than this are fetched as one: a request takes longer than the bytes.
+const GAP_BYTES: u64 = 256 << 10;
 
 /// Some steps of an episode.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,12 +4,11 @@ use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, ReadAt, Result};
 use nodedata_dataset::{Dataset, FirstTouch, ShardEntry, ShardIndex};
 use nodedata_io::LocalFiles;
-use nodedata_registry::{BlobReader, DatasetName, Remote, TreeCache, tree::GRAIN_BYTES};
+use nodedata_registry::{BlobReader, DatasetName, Remote, TreeCache, pieces::Pieces, tree::GRAIN_BYTES};
 
 use crate::{
     blob::{BlobPlace, Others, RemoteBlob},
     disk_cache::DiskCache,
-    pieces::Pieces,
 };
 
 /// Where the shards of a dataset are.

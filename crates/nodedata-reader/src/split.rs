@@ -15,7 +15,7 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Fact, Feature, Locus, Result, STEPS, StreamKind, suggest};
-use nodedata_dataset::EpisodeTable;
+use nodedata_dataset::{EpisodeEntry, EpisodeTable};
 
 pub use features::{FeatureInfo, MediaKind};
 
@@ -70,6 +70,19 @@ pub struct EpisodeInfo {
     pub start_time_ns: Option<i64>,
     /// Time of its last row.
     pub end_time_ns: Option<i64>,
+}
+
+/// What tells an episode from the others, borrowed from the table of episodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpisodeHead<'a> {
+    /// Its stable key.
+    pub key: &'a str,
+    /// Its position in the dataset.
+    pub index: u64,
+    /// Its rows in the stream.
+    pub n_steps: u64,
+    /// What was to be done, where the source says so.
+    pub task: Option<&'a str>,
 }
 
 impl Split {
@@ -146,10 +159,7 @@ impl Split {
     /// `Config` when there is no such episode; `Corrupt` or `Io` when the index cannot be read.
     pub fn episode(&self, idx: usize) -> Result<EpisodeInfo> {
         let table = self.0.reader.table();
-        let Some((row, n_steps)) = self.0.episodes.table_row(idx).zip(self.0.episodes.length(idx)) else {
-            return Err(self.no_episode(idx));
-        };
-        let entry = table.get(row).ok_or_else(|| self.no_episode(idx))?;
+        let (row, n_steps, entry) = self.entry(idx)?;
         // In the order of its rows, which lie in several shards where it is long.
         let mut parts = table_parts(table, row, &self.0.stream, self.0.episodes.parts(idx).len());
         let first = parts.next();
@@ -163,6 +173,23 @@ impl Split {
             start_time_ns: first.and_then(|it| it.0),
             end_time_ns: parts.last().or(first).and_then(|it| it.1),
         })
+    }
+
+    /// What tells an episode from the others, by its position here: of each step that is read, where [`Self::episode`] copies and parses all
+    /// that the source says.
+    ///
+    /// # Errors
+    /// `Config` when there is no such episode.
+    pub fn head(&self, idx: usize) -> Result<EpisodeHead<'_>> {
+        let (_, n_steps, entry) = self.entry(idx)?;
+        Ok(EpisodeHead { key: entry.key, index: entry.episode, n_steps, task: entry.task })
+    }
+
+    /// The row of an episode in the table, its steps, and what stands there.
+    fn entry(&self, idx: usize) -> Result<(usize, u64, EpisodeEntry<'_>)> {
+        let found = self.0.episodes.table_row(idx).zip(self.0.episodes.length(idx));
+        let entry = found.and_then(|(row, n_steps)| Some((row, n_steps, self.0.reader.table().get(row)?)));
+        entry.ok_or_else(|| self.no_episode(idx))
     }
 
     /// Bytes of the shards that hold rows of it: what the size of a row is guessed from.

@@ -4,12 +4,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    ops::Range,
     path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     thread,
 };
 
@@ -18,18 +14,13 @@ use arrow_array::{
     StructArray,
 };
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
-use bytes::Bytes;
 use nodedata_core::{DType, Feature, Result, Silent, Storage, meta};
 use nodedata_media::{Decoded, encode_png};
 use nodedata_reader::{As, CacheOptions, Data, FieldsRequest, OpenOptions, Reader, Split, StepRange};
-use nodedata_registry::{
-    Appended, B3, DatasetName, Direct, HashCache, LogEntry, Negotiated, PushOptions, PushRequest, Reference,
-    Remote, Store, push,
-    record::{BlobRef, CommitRecord},
-    tree::GRAIN_BYTES,
-};
+use nodedata_registry::{HashCache, PushOptions, Reference, Store, push, tree::GRAIN_BYTES};
 use nodedata_schema::Schema;
 use nodedata_stream::{EngineOptions, OrderOptions, Share, Shuffle, Stream, StreamOptions, StreamPlan, Tail};
+use nodedata_testkit::registry::Far;
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 use tempfile::TempDir;
 
@@ -41,87 +32,10 @@ const SIZE: u32 = 128;
 /// More than a block, and less than all of them.
 const SMALL: u64 = 6 << 20;
 
-/// A registry that is far away, and counts what it hands out.
-struct Counted {
-    inner: Direct,
-    ranges: Mutex<Vec<Range<u64>>>,
-    tree_bytes: AtomicU64,
-}
-
-impl Counted {
-    /// Bytes that it has handed out since the last time, and requests for them.
-    fn take(&self) -> (u64, usize) {
-        let ranges = std::mem::take(&mut *self.ranges.lock().unwrap());
-        (ranges.iter().map(|it| it.end - it.start).sum(), ranges.len())
-    }
-}
-
-impl Remote for Counted {
-    fn label(&self) -> String {
-        self.inner.label()
-    }
-
-    fn datasets(&self) -> Result<Vec<DatasetName>> {
-        self.inner.datasets()
-    }
-
-    fn negotiate(&self, request: &PushRequest) -> Result<Negotiated> {
-        self.inner.negotiate(request)
-    }
-
-    fn upload_part(&self, blob: &BlobRef, part: u32, bytes: Bytes) -> Result<()> {
-        self.inner.upload_part(blob, part, bytes)
-    }
-
-    fn seal(&self, blob: &BlobRef) -> Result<()> {
-        self.inner.seal(blob)
-    }
-
-    fn end_push(&self, push: &str) -> Result<()> {
-        self.inner.end_push(push)
-    }
-
-    fn append(&self, dataset: &DatasetName, record: &CommitRecord) -> Result<Appended> {
-        self.inner.append(dataset, record)
-    }
-
-    fn log(&self, dataset: &DatasetName, from_seq: u64) -> Result<Vec<LogEntry>> {
-        self.inner.log(dataset, from_seq)
-    }
-
-    fn blob_bytes(&self, dataset: &DatasetName, b3: &B3) -> Result<Option<u64>> {
-        self.inner.blob_bytes(dataset, b3)
-    }
-
-    fn read_blob(&self, dataset: &DatasetName, b3: &B3, range: Range<u64>) -> Result<Bytes> {
-        self.ranges.lock().unwrap().push(range.clone());
-        self.inner.read_blob(dataset, b3, range)
-    }
-
-    fn read_ranges(&self, dataset: &DatasetName, b3: &B3, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.ranges.lock().unwrap().extend_from_slice(ranges);
-        self.inner.read_ranges(dataset, b3, ranges)
-    }
-
-    fn read_tree(&self, dataset: &DatasetName, b3: &B3) -> Result<Option<Bytes>> {
-        let tree = self.inner.read_tree(dataset, b3)?;
-        self.tree_bytes.fetch_add(tree.as_ref().map_or(0, |it| it.len() as u64), Ordering::Relaxed);
-        Ok(tree)
-    }
-
-    fn read_hint(&self, dataset: &DatasetName) -> Result<Option<Bytes>> {
-        self.inner.read_hint(dataset)
-    }
-
-    fn write_hint(&self, dataset: &DatasetName, bytes: Bytes) -> Result<()> {
-        self.inner.write_hint(dataset, bytes)
-    }
-}
-
-/// A dataset in such a registry.
+/// A dataset in a registry that is far away.
 struct Published {
     folder: TempDir,
-    remote: Arc<Counted>,
+    remote: Arc<Far>,
     /// Coded pictures by episode and step.
     pictures: BTreeMap<(usize, u64), Vec<u8>>,
     /// Bytes of all pictures and numbers, in whole grains, which are verified as such. Footers are no part of them.
@@ -147,18 +61,13 @@ impl Published {
             "rgb": {"type": "uint8", "shape": [-1, 128, 128, 3], "encoding": "png"},
             "action": {"type": "float32", "shape": [-1, 3]}
         }}"#;
-        let remote = Counted {
-            inner: Direct::new(Store::memory()),
-            ranges: Mutex::default(),
-            tree_bytes: AtomicU64::new(0),
-        };
-        let remote = Arc::new(remote);
+        let remote = Far::over(Store::memory());
         let options = PushOptions {
             schema: Some(Schema::from_json(schema).unwrap()),
             cache: HashCache::none(),
             ..PushOptions::new("acme/large".parse().unwrap(), vec![shards], "test")
         };
-        push(&(Arc::clone(&remote) as Arc<dyn Remote>), &options, &Silent).unwrap();
+        push(&remote.shared(), &options, &Silent).unwrap();
         let mut published = Self { folder, remote, pictures, needed: 0 };
         let split = published.split(&CacheOptions::Off);
         published.needed = split.needs(&all(&split), &split.fields(&fields()).unwrap()).unwrap().n_bytes();
@@ -168,8 +77,7 @@ impl Published {
 
     fn split(&self, cache: &CacheOptions) -> Split {
         let reference = Reference::parse("acme/large", "acme").unwrap();
-        let remote = Arc::clone(&self.remote) as Arc<dyn Remote>;
-        let reader = Reader::open(remote, &reference, &OpenOptions { cache: cache.clone() });
+        let reader = Reader::open(self.remote.shared(), &reference, &OpenOptions { cache: cache.clone() });
         reader.unwrap().split("train", "steps").unwrap()
     }
 
@@ -181,8 +89,7 @@ impl Published {
     /// Plans a shuffled epoch of each rank, by a reader of its own. Shards are opened before, so that what is fetched from then on is
     /// what samples are made of.
     fn plans(&self, cache: &CacheOptions, world: u64, prefetch_bytes: u64) -> Vec<Arc<StreamPlan>> {
-        self.remote.take();
-        self.remote.tree_bytes.store(0, Ordering::Relaxed);
+        self.remote.reset();
         let plan = |rank| {
             let split = self.split(cache);
             split.needs(&all(&split), &split.fields(&fields()).unwrap()).unwrap();
@@ -194,7 +101,8 @@ impl Published {
         };
         let plans = (0..world).map(plan).collect();
         // The end of each shard, the tables, and 32 bytes a grain.
-        let (n_bytes, tree_bytes) = (self.remote.take().0, self.remote.tree_bytes.load(Ordering::Relaxed));
+        let (n_bytes, tree_bytes) = (self.remote.n_bytes(), self.remote.tree_bytes());
+        self.remote.reset();
         assert!(n_bytes <= world * (2 * 2 * GRAIN_BYTES + GRAIN_BYTES), "{n_bytes}");
         assert!(tree_bytes <= world * (self.needed / 4096), "{tree_bytes}");
         plans
@@ -208,7 +116,8 @@ impl Published {
         });
         assert_eq!(found.len(), N_STEPS);
         assert_eq!(found.into_iter().collect::<BTreeSet<_>>().len(), N_STEPS);
-        let (n_bytes, n_requests) = self.remote.take();
+        let (n_bytes, n_requests) = (self.remote.n_bytes(), self.remote.n_ranges());
+        self.remote.reset();
         (n_bytes as f64 / self.needed as f64, n_requests)
     }
 

@@ -231,7 +231,7 @@ class Split(Sequence[Episode]):
         if isinstance(position, slice):
             return [self[it] for it in range(*position.indices(len(self)))]
         episode = self._position(position)
-        told = self._native.episode(episode)
+        told = self._native.head(episode)
         return self._read(False, episode, told, 0, int(told["n_steps"]), None, None)
 
     @known_keywords
@@ -239,7 +239,7 @@ class Split(Sequence[Episode]):
         """One episode with some of its fields."""
         request = Request.of(fields=fields, resize=resize)
         episode = self._position(position)
-        told = self._native.episode(episode)
+        told = self._native.head(episode)
         return self._read(  # type: ignore[return-value]
             False, episode, told, 0, int(told["n_steps"]), request.fields, request.resize
         )
@@ -249,7 +249,7 @@ class Split(Sequence[Episode]):
         """One step of an episode: one ranged read, one frame decoded of each camera."""
         request = Request.of(fields=fields, resize=resize)
         episode = self._position(position)
-        told = self._native.episode(episode)
+        told = self._native.head(episode)
         at = within("step", step, int(told["n_steps"]))
         return self._read(  # type: ignore[return-value]
             True, episode, told, at, at + 1, request.fields, request.resize

@@ -76,7 +76,7 @@ class Style:
     def _task_index(self, task: str) -> int:
         """Tasks are numbered as the episodes name them."""
         if self._tasks is None:
-            episodes = (self._split.episode(it)["task"] or "" for it in range(self._split.n_episodes))
+            episodes = (self._split.head(it)["task"] or "" for it in range(self._split.n_episodes))
             self._tasks = {name: number for number, name in enumerate(dict.fromkeys(episodes))}
         if task not in self._tasks:
             refuse(f"no episode has the task {task!r}", hint_of(task, self._tasks))

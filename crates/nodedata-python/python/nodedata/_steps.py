@@ -70,7 +70,7 @@ class Steps(Sequence[Any]):
             return np.arange(n_episodes)
         keys: dict[str, int] = {}
         if any(isinstance(it, str) for it in self._request.episodes):
-            keys = {self._native.episode(it)["key"]: it for it in range(n_episodes)}
+            keys = {self._native.head(it)["key"]: it for it in range(n_episodes)}
         found = set()
         for it in self._request.episodes:
             if isinstance(it, str) and it not in keys:
@@ -114,7 +114,7 @@ class Steps(Sequence[Any]):
         return int(self._positions[nth]), at - start + self._first
 
     def _step(self, episode: int, step: int) -> Any:
-        told = self._native.episode(episode)
+        told = self._native.head(episode)
         length = int(self._lengths[episode])
         raw: dict[str, Any] = {}
         valid: dict[str, np.ndarray] = {}

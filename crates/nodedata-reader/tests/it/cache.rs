@@ -1,7 +1,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 use nodedata_reader::{CacheOptions, FieldsRequest, OpenOptions, Reader, StepRange};
@@ -58,15 +58,13 @@ fn what_was_fetched_is_there_the_next_time() {
     assert!(first.cache_stats().written_bytes > 1 << 20 && first.cache_stats().failure.is_none());
     let shard = it.blob("data/train-00000.parquet");
     let table = it.blob("index/episodes.parquet");
-    assert!(
-        far.ranges.lock().unwrap().contains_key(&shard) && far.ranges.lock().unwrap().contains_key(&table)
-    );
+    assert!(far.ranges().contains_key(&shard) && far.ranges().contains_key(&table));
     far.reset();
     let again = open(&it, &far, &options);
     assert_eq!(rows(&again), expected);
-    let asked = far.ranges.lock().unwrap().clone();
+    let asked = far.ranges();
     assert!(!asked.contains_key(&shard) && !asked.contains_key(&table), "{asked:?}");
-    assert_eq!(far.trees.load(Ordering::Relaxed), 0);
+    assert_eq!(far.n_trees(), 0);
     assert!(again.cache_stats().hit_bytes > 1 << 20);
     assert_eq!((again.cache_stats().written_bytes, again.cache_stats().damaged_bytes), (0, 0));
 }
@@ -90,7 +88,7 @@ fn what_was_damaged_is_fetched_anew() {
     assert!(stats.damaged_bytes > 0 && stats.damaged_bytes == stats.written_bytes, "{stats:?}");
     far.reset();
     assert_eq!(rows(&open(&it, &far, &options)), expected);
-    assert!(!far.ranges.lock().unwrap().contains_key(&it.blob("data/train-00000.parquet")));
+    assert!(!far.ranges().contains_key(&it.blob("data/train-00000.parquet")));
 }
 
 /// A folder that cannot be written to, and one that has room for little: rows are the same.
@@ -126,7 +124,7 @@ fn many_fill_one_cache() {
     });
     let far = it.far();
     assert_eq!(rows(&open(&it, &far, &options)), expected);
-    assert!(!far.ranges.lock().unwrap().contains_key(&it.blob("data/train-00000.parquet")));
+    assert!(!far.ranges().contains_key(&it.blob("data/train-00000.parquet")));
 }
 
 /// Of several readers that need the same at a time, one fetches it, whichever process he is of.
@@ -145,7 +143,7 @@ fn what_many_need_is_fetched_by_one() {
         }
     });
     let shard = it.blob("data/train-00000.parquet");
-    let n_bytes: u64 = far.ranges.lock().unwrap()[&shard].iter().map(|it| it.end - it.start).sum();
+    let n_bytes: u64 = far.ranges()[&shard].iter().map(|it| it.end - it.start).sum();
     let most = std::fs::metadata(it.at(&shard)).unwrap().len();
     assert!((most / 2..=most).contains(&n_bytes), "{n_bytes} of {most}");
 }

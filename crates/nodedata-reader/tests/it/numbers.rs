@@ -161,6 +161,13 @@ fn a_split_is_told_without_a_row() {
     // Of the first of its parts, and of the last.
     assert_eq!((episode.start_time_ns, episode.end_time_ns), (Some(70_000), Some(25_000)));
     assert_eq!(split.episode(3).unwrap_err().kind(), ErrorKind::Config);
+    // What is asked of each step says the same.
+    let head = split.head(1).unwrap();
+    assert_eq!(
+        (head.key, head.index, head.n_steps, head.task),
+        (&*episode.key, episode.index, episode.n_steps, episode.task.as_deref())
+    );
+    assert_eq!(split.head(3).unwrap_err().kind(), ErrorKind::Config);
 
     let media: Vec<(&str, Option<MediaKind>, &[i64])> =
         split.features().iter().map(|it| (&*it.name, it.media, it.shape.as_slice())).collect();

@@ -1,4 +1,4 @@
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use nodedata_core::{ErrorKind, Silent};
 use nodedata_reader::{
@@ -69,7 +69,7 @@ fn what_is_needed_is_fetched_once() {
     let needs = split.needs(&wanted, &fields).unwrap();
     assert_eq!(far.n_bytes(), 0, "the shard is open already");
     let fetched = split.fetch(&needs).unwrap();
-    assert_eq!((far.rounds.load(Ordering::Relaxed), needs.n_ranges()), (1, 2));
+    assert_eq!((far.n_rounds(), needs.n_ranges()), (1, 2));
     assert_eq!((far.n_bytes(), fetched.n_bytes()), (needs.n_bytes(), needs.n_bytes()));
     assert!(needs.n_bytes() <= 4 * 3 * (256 << 10), "{}", needs.n_bytes());
     far.reset();
@@ -155,9 +155,9 @@ fn the_first_touch_of_a_shard_is_small() {
     far.reset();
     reader.split("train", "steps").unwrap();
     let shard = it.blob("data/train-00000.parquet");
-    let ranges = far.ranges.lock().unwrap().clone();
+    let ranges = far.ranges();
     assert_eq!(ranges.keys().collect::<Vec<_>>(), [&shard]);
-    assert_eq!(far.trees.load(Ordering::Relaxed), 1);
+    assert_eq!(far.n_trees(), 1);
     let n_bytes: u64 = ranges[&shard].iter().map(|it| it.end - it.start).sum();
     assert!(n_bytes <= 2 * (256 << 10), "{n_bytes}");
 }

@@ -202,7 +202,7 @@ impl Feed for SplitFeed {
 
     fn locus(&self, episode: usize, step: u64) -> Locus {
         // As the dataset counts them.
-        let episode = self.split.episode(episode).ok().map(|it| it.index);
+        let episode = self.split.head(episode).ok().map(|it| it.index);
         Locus { episode_idx: episode, step_idx: Some(step), ..Locus::default() }
     }
 }
