@@ -4,20 +4,12 @@ use std::path::Path;
 
 use nodedata_testkit::registry::{ShardSpec, write_shard};
 
-use crate::command::{Ran, Work};
+use crate::{
+    command::{Ran, Work},
+    registry::run,
+};
 
 const CARD: &str = "# Grasps\n\nTaken by hand.\n";
-
-fn run(work: &Work, args: &[&str]) -> Ran {
-    let [store, cache] = ["store", "cache"].map(|it| work.path(it).display().to_string());
-    let variables = [
-        ("NODEDATA_STORE", store.as_str()),
-        ("XDG_CACHE_HOME", &cache),
-        ("USER", "robot-lab"),
-        ("NODEDATA_USER", ""),
-    ];
-    work.run_with(&variables, args)
-}
 
 fn create(work: &Work, more: &[&str]) -> Ran {
     let facts =

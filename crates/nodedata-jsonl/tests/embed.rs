@@ -5,49 +5,19 @@ use std::sync::Arc;
 
 use arrow_array::{Array as _, ArrayRef, RecordBatch, StructArray, cast::AsArray as _};
 use nodedata_core::{
-    Error, ErrorKind, Files, Format as _, OpenOptions, OptionValue, ReadOptions, Reference, Result, Source,
-    Storage,
+    Error, ErrorKind, Files, Format as _, OpenOptions, ReadOptions, Reference, Result, Source, Storage,
 };
 use nodedata_io::{LocalFiles, MemoryFiles};
 use nodedata_jsonl::JSONL;
-use nodedata_testkit::corpus;
-use nodedata_testkit::reading::read;
-
-/// The smallest PNG that says what it is: header alone, of one size a colour.
-fn png(width: u8) -> Vec<u8> {
-    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0".to_vec();
-    bytes.extend([width, 0, 0, 0, 2, 8, 2, 0, 0, 0, 0, 0, 0, 0]);
-    bytes
-}
-
-fn options(fields: &[&str]) -> OpenOptions {
-    let embed = fields.iter().map(|it| ((*it).to_owned(), Reference::Path)).collect();
-    OpenOptions { embed, ..OpenOptions::default() }
-}
-
-fn with(mut options: OpenOptions, name: &str, value: &str) -> OpenOptions {
-    let value = value.parse().map_or_else(|_| OptionValue::Text(value.to_owned()), OptionValue::Integer);
-    options.options.insert(name.to_owned(), value);
-    options
-}
+use nodedata_testkit::{
+    beside::{Beside, embedding as options, pictures, png, with},
+    corpus,
+    reading::read,
+};
 
 /// Rows in `set/rows.jsonl`, and pictures below `set` that are not claimed by anybody.
-struct Beside(MemoryFiles);
-
-impl Files for Beside {
-    fn list(&self) -> Result<Vec<std::path::PathBuf>> {
-        Ok(self.0.list()?.into_iter().filter(|it| it.extension().is_some_and(|it| it == "jsonl")).collect())
-    }
-
-    fn open(&self, path: &std::path::Path) -> Result<Arc<dyn nodedata_core::ReadAt>> {
-        self.0.open(path)
-    }
-}
-
 fn files(text: &str) -> Arc<dyn Files> {
-    let all = MemoryFiles::default().with("set/rows.jsonl", text.to_owned());
-    let all = all.with("set/a.png", png(1)).with("set/deep/b.png", png(2)).with("c.png", png(3));
-    Arc::new(Beside(all))
+    Arc::new(Beside(pictures().with("set/rows.jsonl", text.to_owned()), "jsonl"))
 }
 
 fn open(text: &str, options: &OpenOptions) -> Result<Box<dyn Source>> {
@@ -271,7 +241,7 @@ fn what_is_not_there_costs_the_row_or_is_null() {
         .with("set/a.png", png(1))
         .with("set/no.png", png(9));
     let learned = OpenOptions { learned: source.plan().learned.clone(), ..options };
-    let later = JSONL.open(Arc::new(Beside(more)), &learned).unwrap();
+    let later = JSONL.open(Arc::new(Beside(more, "jsonl")), &learned).unwrap();
     assert_ne!(later.plan().partitions[0].recipe, recipe);
     assert_eq!(later.plan().partitions[0].reads.len(), 3);
     let there = of(&read(later.as_ref()).0, "image");
@@ -304,7 +274,7 @@ fn the_media_of_a_row_are_bounded_together() {
     let names = ["\"a.png\""; 9].join(", ");
     let text = format!("{{\"images\": [{names}]}}\n{{\"images\": [\"a.png\"]}}\n");
     let all = MemoryFiles::default().with("set/rows.jsonl", text).with("set/a.png", vec![0; 30 << 20]);
-    let source = JSONL.open(Arc::new(Beside(all)), &options(&["images"])).unwrap();
+    let source = JSONL.open(Arc::new(Beside(all, "jsonl")), &options(&["images"])).unwrap();
     let (rows, damage) = read(source.as_ref());
     assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
     let [damage] = damage.as_slice() else { panic!("{damage:?}") };
@@ -387,11 +357,11 @@ fn folders_whose_names_are_no_text_are_told() {
     let all = MemoryFiles::default()
         .with(&rows, "{\"image\": \"a.png\"}\n".to_owned())
         .with(folder.join("a.png"), png(1));
-    let err = JSONL.open(Arc::new(Beside(all.clone())), &options(&["image"])).err().unwrap();
+    let err = JSONL.open(Arc::new(Beside(all.clone(), "jsonl")), &options(&["image"])).err().unwrap();
     assert_eq!((err.kind(), err.locus().path.as_deref()), (ErrorKind::Unsupported, Some(folder)));
     assert!(err.to_string().contains("not UTF-8") && err.hint().is_some(), "{err}");
     // Where nothing is embedded the rows are read as ever.
-    assert!(JSONL.open(Arc::new(Beside(all)), &OpenOptions::default()).is_ok());
+    assert!(JSONL.open(Arc::new(Beside(all, "jsonl")), &OpenOptions::default()).is_ok());
 }
 
 #[test]
@@ -439,7 +409,7 @@ fn what_looks_like_references_is_told() {
 fn partitions_end_where_media_fill_them() {
     let text: String = (0..100).map(|it| format!("{{\"image\": \"a.png\", \"n\": {it}}}\n\n")).collect();
     let all = MemoryFiles::default().with("set/rows.jsonl", text).with("set/a.png", vec![0; 100_000]);
-    let files = || Arc::new(Beside(all.clone()));
+    let files = || Arc::new(Beside(all.clone(), "jsonl"));
     let options = OpenOptions { partition_bytes: 1 << 20, ..options(&["image"]) };
     let source = JSONL.open(files(), &options).unwrap();
     let plan = source.plan();

@@ -1,10 +1,7 @@
 //! Media that rows of tables name, in the place of their names.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use arrow_array::{
     Array as _, ArrayRef, BinaryArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
@@ -13,50 +10,19 @@ use arrow_array::{
 use arrow_buffer::OffsetBuffer;
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{DataType, Field};
-use nodedata_core::{
-    ErrorKind, Files, Format, OpenOptions, OptionValue, ReadAt, Reference, Result, RowDeal, RowKey, Source,
-    Storage,
-};
-use nodedata_io::{LocalFiles, MemoryFiles};
+use nodedata_core::{ErrorKind, Files, Format, OpenOptions, RowDeal, RowKey, Source, Storage};
+use nodedata_io::LocalFiles;
 use nodedata_tabular::{ARROW, CSV, PARQUET};
-use nodedata_testkit::reading::{CountedFiles, read};
+use nodedata_testkit::{
+    beside::{Beside, embedding, pictures, png, with},
+    reading::{CountedFiles, read},
+};
 use parquet::arrow::ArrowWriter;
 
-/// The smallest PNG that says what it is: header alone.
-fn png(width: u8) -> Vec<u8> {
-    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0".to_vec();
-    bytes.extend([width, 0, 0, 0, 2, 8, 2, 0, 0, 0, 0, 0, 0, 0]);
-    bytes
-}
-
-/// Pictures beside a table, of which only the table is claimed.
-struct Beside(MemoryFiles, &'static str);
-
-impl Files for Beside {
-    fn list(&self) -> Result<Vec<PathBuf>> {
-        Ok(vec![PathBuf::from(self.1)])
-    }
-
-    fn open(&self, path: &Path) -> Result<Arc<dyn ReadAt>> {
-        self.0.open(path)
-    }
-}
-
 fn beside(table: &'static str, bytes: Vec<u8>) -> Arc<dyn Files> {
-    let all = MemoryFiles::default().with(table, bytes);
-    let all = all.with("set/a.png", png(1)).with("set/deep/b.png", png(2)).with("c.png", png(3));
-    Arc::new(Beside(all.with("large.png", vec![9; 3000]), table))
-}
-
-fn embedding(fields: &[&str]) -> OpenOptions {
-    let embed = fields.iter().map(|it| ((*it).to_owned(), Reference::Path)).collect();
-    OpenOptions { embed, ..OpenOptions::default() }
-}
-
-fn with(mut options: OpenOptions, name: &str, value: &str) -> OpenOptions {
-    let value = value.parse().map_or_else(|_| OptionValue::Text(value.to_owned()), OptionValue::Integer);
-    options.options.insert(name.to_owned(), value);
-    options
+    let all = pictures().with(table, bytes).with("large.png", vec![9; 3000]);
+    let (_, extension) = table.rsplit_once('.').unwrap();
+    Arc::new(Beside(all, extension))
 }
 
 /// Rows with a number, a text of names, and a medium of Hugging Face's that has bytes or a name.

@@ -3,6 +3,7 @@
 //!
 //! Everything here panics where a test should fail, with a message that names the case.
 
+pub mod beside;
 pub mod corpus;
 pub mod damaged;
 pub mod lerobot;

@@ -2,6 +2,7 @@
 //! push.
 
 mod creation;
+mod far;
 mod parts;
 mod pushes;
 mod records;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use nodedata_registry::{DatasetName, Remote};
 
+pub use far::Far;
 pub use shards::{ShardSpec, shard_bytes, write_shard};
 
 /// Holds a registry to what push and pull rely on. `remote` may publish to every dataset below `owner`, and
