@@ -1,20 +1,12 @@
 //! Where pages and key frames lie: as the end of a shard says, as the index says, and in shards that others wrote without saying it.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, ListArray, RecordBatch, cast::AsArray as _, types};
 use bytes::Bytes;
 use nodedata_core::Silent;
 use nodedata_dataset::{Dataset, PageRange, ShardIndex, validate};
-use nodedata_io::FolderFiles;
-use nodedata_testkit::{corpus, reading::CountedFiles};
+use nodedata_testkit::corpus;
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
     basic::{Compression, ZstdLevel},
@@ -62,32 +54,6 @@ fn the_end_of_a_shard_tells_what_the_table_does() {
         }
         assert!(dataset.shard_index(dataset.manifest.shards.len()).is_err());
     }
-}
-
-/// Of the pages of one shard no more of the table is read than holds them.
-#[test]
-fn the_pages_of_a_shard_are_a_part_of_the_table() {
-    let work = Work::new();
-    let log = work.copy(&fixture("teleop.mcap"));
-    work.run(["convert", &log, "--out", "log"]).exits(0);
-    let n_read = Arc::new(AtomicU64::new(0));
-    let files = CountedFiles::new(Arc::new(FolderFiles::new(work.path("log"))), &n_read);
-    let dataset = Dataset::over(Arc::new(files)).unwrap();
-    n_read.store(0, Ordering::Relaxed);
-    let all = dataset.all_pages().unwrap();
-    let n_whole = n_read.swap(0, Ordering::Relaxed);
-    assert!(10 < all.len(), "{} shards", all.len());
-    let mut n_rows = 0;
-    for (idx, expected) in all.iter().enumerate() {
-        let pages = dataset.pages(idx).unwrap();
-        let n_of_shard = n_read.swap(0, Ordering::Relaxed);
-        assert!(pages.iter().eq(expected.iter()), "shard {idx}");
-        // Both read the footer.
-        assert!(n_of_shard < n_whole, "{n_of_shard} of {n_whole} bytes");
-        n_rows += n_whole - n_of_shard;
-    }
-    // Each of them leaves out the rows of all others.
-    assert!(n_whole < n_rows, "{n_rows} bytes of rows were left out, where the table has {n_whole}");
 }
 
 #[test]

@@ -156,8 +156,8 @@ fn is_stored(key: &str, listing: &Listing, tables: &Tables) -> bool {
             || (name.ends_with(".mp4") && name.split('/').any(|it| it == key))
     };
     let lies_elsewhere = |template: &Template, record: &EpisodeRecord| {
-        let found = listing.find(&template.fill(&video_values(tables, key, record)));
-        matches!(found, Some(Found::Elsewhere(name)) if !is_of_other_frames(tables, key, template, &name, record))
+        let expected = template.fill(&video_values(tables, key, record));
+        found_video(listing, tables, key, record, (template, &expected)).is_some()
     };
     listing.names().any(is_its_own)
         || template.is_some_and(|it| tables.episodes.iter().any(|record| lies_elsewhere(it, record)))
@@ -168,6 +168,17 @@ fn video_values<'a>(tables: &Tables, key: &'a str, record: &EpisodeRecord) -> Va
     let told = record.videos.get(key).and_then(|it| it.file);
     let (chunk, file) = told.unwrap_or((record.index / tables.info.chunks_size, 0));
     Values { chunk, file, video_key: key, ..values_of(tables, record) }
+}
+
+/// The file of an episode's frames: where `video_path` says, or in a folder of another name.
+fn found_video(
+    listing: &Listing,
+    tables: &Tables,
+    key: &str,
+    record: &EpisodeRecord,
+    (template, expected): (&Template, &str),
+) -> Option<Found> {
+    listing.find_among(expected, |name| !is_of_other_frames(tables, key, template, name, record))
 }
 
 /// Whether a name that is nearly the one looked for is that of another camera's or episode's video: folders
@@ -259,24 +270,21 @@ impl VideoAudit<'_> {
             .collect();
         let mut found: Vec<Option<String>> = Vec::with_capacity(expected.len());
         for (record, expected) in self.tables.episodes.iter().zip(&expected) {
-            found.push(match self.listing.find(expected) {
-                Some(Found::AsTold(name)) => Some(name),
-                Some(Found::Elsewhere(name))
-                    if is_of_other_frames(self.tables, self.key, template, &name, record) =>
-                {
-                    None
-                }
-                Some(Found::Elsewhere(name)) => {
-                    if names.insert(name.clone(), ()).is_none() {
-                        let message =
-                            format!("the video lies here, not at `{expected}` as `video_path` says");
-                        let at = in_episode(self.listing.path(&name), record.index);
-                        self.findings.repaired("wrong-folder", message, at);
+            found.push(
+                match found_video(self.listing, self.tables, self.key, record, (template, expected)) {
+                    Some(Found::AsTold(name)) => Some(name),
+                    Some(Found::Elsewhere(name)) => {
+                        if names.insert(name.clone(), ()).is_none() {
+                            let message =
+                                format!("the video lies here, not at `{expected}` as `video_path` says");
+                            let at = in_episode(self.listing.path(&name), record.index);
+                            self.findings.repaired("wrong-folder", message, at);
+                        }
+                        Some(name)
                     }
-                    Some(name)
-                }
-                None => None,
-            });
+                    None => None,
+                },
+            );
         }
         let (mut files, mut tracks) = (Vec::new(), Vec::new());
         let mut opened: BTreeMap<String, Result<usize, Error>> = BTreeMap::new();

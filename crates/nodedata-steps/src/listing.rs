@@ -105,6 +105,11 @@ impl Listing {
     /// The file that the metadata calls `expected`: there, or the only one whose path differs in a single
     /// folder's name (seen in public datasets: `video/` for `videos/`).
     pub fn find(&self, expected: &str) -> Option<Found> {
+        self.find_among(expected, |_| true)
+    }
+
+    /// The same, where only some of the names that are not quite the one looked for may be meant.
+    pub fn find_among(&self, expected: &str, may_be_meant: impl Fn(&str) -> bool) -> Option<Found> {
         if self.has(expected) {
             return Some(Found::AsTold(expected.to_owned()));
         }
@@ -112,7 +117,7 @@ impl Listing {
         let same_name = self.by_name.get(*parts.last()?)?;
         let mut near = same_name.iter().filter(|name| {
             let n_differing = name.split('/').zip(&parts).filter(|(one, two)| one != *two).count();
-            name.split('/').count() == parts.len() && n_differing == 1
+            name.split('/').count() == parts.len() && n_differing == 1 && may_be_meant(name)
         });
         let found = near.next()?;
         near.next().is_none().then(|| Found::Elsewhere(found.clone()))
