@@ -198,11 +198,11 @@ class Damage(unittest.TestCase):
             whole = path.read_bytes()
             columns = [(start, min(stop, len(whole) - self.END)) for start, stop in self.columns(path)]
             columns = [it for it in columns if it[0] < it[1]]
-            spots = [(rng.randrange(*rng.choice(columns)), True) for _ in range(40 if LONG else 5)]
-            # Of the end nothing tells which row it is.
-            spots += [(rng.randrange(len(whole) - self.END // 2, len(whole)), False), (len(whole) - 6, False)]
+            spots = [rng.randrange(*rng.choice(columns)) for _ in range(40 if LONG else 5)]
+            # Without its end none of the rows of a shard can be read.
+            at_end = [rng.randrange(len(whole) - self.END // 2, len(whole)), len(whole) - 6]
             path.chmod(0o644)
-            for at, has_row in spots:
+            for at in spots + at_end:
                 damaged = bytearray(whole)
                 damaged[at] ^= 0x10
                 path.write_bytes(damaged)
@@ -213,9 +213,10 @@ class Damage(unittest.TestCase):
                     self.assertEqual((where.get("dataset"), where.get("revision")), ("acme/flipped", "1.0.0"))
                     self.assertEqual(where.get("shard"), told["path"])
                     self.assertIn("acme/flipped@1.0.0", str(caught.exception))
-                    if has_row:
-                        self.assertIsInstance(where.get("row"), int, where)
-                        self.assertIn("row", str(caught.exception))
+                    self.assertIsInstance(where.get("row"), int, where)
+                    self.assertIn("row", str(caught.exception))
+                    if at in at_end:
+                        self.assertEqual(where["row"], 0)
             path.write_bytes(whole)
         self.read()
 

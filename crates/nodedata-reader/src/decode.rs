@@ -137,7 +137,10 @@ impl Decoding<'_> {
     fn shard(&self, idx: usize) -> Result<Arc<Shard>> {
         match self.fetched.shard(idx) {
             Some(shard) => Ok(shard),
-            None => self.split.reader().shards().get(idx).map_err(|err| self.split.placed(err)),
+            None => {
+                let reader = self.split.reader();
+                reader.shards().get(idx).map_err(|err| reader.placed_unopened(err))
+            }
         }
     }
 

@@ -208,7 +208,8 @@ impl Split {
         let mut shards: Vec<usize> = stretches.iter().map(|(it, _)| it.shard).collect();
         shards.sort_unstable();
         shards.dedup();
-        let opened = self.reader().shards().get_all(&shards).map_err(|err| self.placed(err))?;
+        let opened =
+            self.reader().shards().get_all(&shards).map_err(|err| self.reader().placed_unopened(err))?;
         let opened: BTreeMap<usize, Arc<Shard>> = shards.into_iter().zip(opened).collect();
         let mut ranges = Ranges::default();
         for (stretch, field) in stretches {

@@ -11,7 +11,8 @@ pub struct Place {
     pub revision: Option<String>,
     /// Path of the shard in the dataset.
     pub shard: Option<String>,
-    /// Row in the shard: the first of those that were read together, where it is not one alone.
+    /// Row in the shard: the first of those that were read together, where it is not one alone; 0 where the shard cannot be opened,
+    /// and so none of its rows be read.
     pub row: Option<u64>,
     /// Position of the episode in the dataset.
     pub episode: Option<u64>,

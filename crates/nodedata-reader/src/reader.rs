@@ -250,6 +250,13 @@ impl Reader {
         Place { shard, ..self.place() }.put_on(err)
     }
 
+    /// The same of a shard that cannot be opened, so that none of its rows can be read: row 0 is the first.
+    pub(crate) fn placed_unopened(&self, err: Error) -> Error {
+        let shard = err.locus().path.as_ref().map(|it| it.display().to_string());
+        let row = shard.is_some().then_some(0);
+        Place { shard, row, ..self.place() }.put_on(err)
+    }
+
     pub(crate) fn shards(&self) -> &Shards {
         &self.0.shards
     }

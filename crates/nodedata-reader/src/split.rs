@@ -299,7 +299,7 @@ fn features_of(reader: &Reader, stream: &str, episodes: &Episodes) -> Result<Vec
     let Some(idx) = of_split.or_else(|| manifest.shards.iter().position(|it| it.stream == stream)) else {
         return Ok(Vec::new());
     };
-    let shard = reader.shards().get(idx).map_err(|err| reader.placed(err))?;
+    let shard = reader.shards().get(idx).map_err(|err| reader.placed_unopened(err))?;
     let fields = shard.index.arrow().fields();
     let columns: Vec<String> = fields.iter().map(|it| it.name().clone()).collect();
     let beside = Beside { columns: &columns, has_video: manifest.index.contains_key("video") };
@@ -318,12 +318,7 @@ fn features_of(reader: &Reader, stream: &str, episodes: &Episodes) -> Result<Vec
 }
 
 impl Split {
-    /// An error that is told to be of this dataset.
-    pub(crate) fn placed(&self, err: Error) -> Error {
-        self.0.reader.placed(err)
-    }
-
-    /// The same of a shard, with the first row that lies where it happened.
+    /// An error of this dataset in a shard, with the first row that lies where it happened.
     pub(crate) fn placed_at(&self, err: Error, shard: &Shard) -> Error {
         let row = err.locus().byte_offset.and_then(|it| shard.first_row_at(it));
         Place { shard: Some(shard.path.to_string()), row, ..self.0.reader.place() }.put_on(err)
