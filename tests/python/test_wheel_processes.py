@@ -211,6 +211,32 @@ except KeyboardInterrupt:
         self.assertLess(time.monotonic() - sent, 3)
         self.assertEqual(process.wait(SECONDS_MAX), 7)
 
+    def test_the_read_of_a_long_episode_is_interrupted_too(self):
+        """Of a store that is mapped, where nothing is waited for: pictures are decoded all the time."""
+        _node, folder = published("long", Set([500], (240, 320), "jpeg"))
+        script = """
+import os, signal, sys, threading, time
+from nodedata import NodeData
+episodes = NodeData(sys.argv[1], author="acme").datasets.open("long")["train"]
+print(os.getpid(), flush=True)
+started = time.monotonic()
+assert len(episodes[0]["rgb"]) == 500
+whole = time.monotonic() - started
+threading.Timer(whole / 10, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+started = time.monotonic()
+try:
+    episodes[0]
+    time.sleep(10)
+except KeyboardInterrupt:
+    print((time.monotonic() - started) / whole, flush=True)
+    os._exit(7)
+"""
+        process, _pid = self.start(script, folder / "store")
+        part = float(process.stdout.read())
+        self.assertEqual(process.wait(SECONDS_MAX), 7)
+        # A tenth until the signal comes; without signals looked for it would be the whole.
+        self.assertLess(part, 0.8)
+
     def test_kill_leaves_nothing_and_the_next_job_starts_at_once(self):
         shared = pathlib.Path("/dev/shm")
         before = set(shared.iterdir()) if shared.is_dir() else set()

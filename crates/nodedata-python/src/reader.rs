@@ -22,6 +22,9 @@ use crate::{
     watched::away,
 };
 
+/// So many steps of a mapped store are read where they are asked for: before a signal would be looked for they are there.
+const SHORT: u64 = 16;
+
 /// A revision, or the dataset in a folder.
 #[pyclass(frozen, module = "nodedata._native")]
 pub(crate) struct Reader(Arc<OpenedReader>);
@@ -220,7 +223,8 @@ impl Split {
         let request = fields_request(py, fields, resize)?;
         let split = self.own(py)?;
         let fields = split.fields(&request).or_raise(py)?;
-        let rows = if split.is_mapped() {
+        let is_short = stop.saturating_sub(start) <= SHORT;
+        let rows = if split.is_mapped() && is_short {
             py.detach(|| split.rows(episode, start..stop, &fields))
         } else {
             let split = split.clone();
