@@ -286,6 +286,55 @@ fn coded_video_is_decoded_for_a_transform_of_pictures() {
     assert!(refused.stderr.contains("`front` is coded video, which needs all of them"), "{}", refused.stderr);
 }
 
+/// Pictures of a camera in a log are cut, made smaller and coded anew; what is done is told, and done again.
+#[test]
+fn pictures_are_made_smaller_and_coded_anew() {
+    let work = Work::new();
+    let log = work.copy(&fixture("teleop.mcap"));
+    let pipeline = |transform: &str| {
+        format!(
+            "version: 1\nsource: {log:?}\nsteps: {{clock: {{rate_hz: 10}}, tolerance_ms: 60}}\nfields: {{wrist: {{from: /camera/wrist/image/compressed{transform}}}}}\n"
+        )
+    };
+    work.write("plain.yaml", pipeline(""));
+    work.run(["run", "plain.yaml", "--out", "plain"]).exits(0);
+    let transform = "[{image/crop: {height: 64, width: 64, top: 0, left: 0}}, {image/resize: {height: 32, width: 32}}, {encode: png}]";
+    work.write("p.yaml", pipeline(&format!(", transform: {transform}")));
+    let planned = work.run(["run", "p.yaml", "--dry-run"]).exits(0);
+    for told in
+        ["image/crop@1 {height: 64, width: 64, top: 0, left: 0}", "image/resize@1", "encode@1 {as: png}"]
+    {
+        assert!(planned.stdout.contains(told), "{}", planned.stdout);
+    }
+    work.run(["run", "p.yaml", "--out", "out"]).exits(0);
+    work.run(["validate", "--deep", "out"]).exits(0);
+    work.run(["explain", "out", "--rebuild", "--source", &log]).exits(0);
+    let (plain, made) =
+        (frames(&steps_of(&work, "plain"), "wrist"), frames(&steps_of(&work, "out"), "wrist"));
+    assert!(made.len() > 10 && made.len() == plain.len());
+    for (plain, made) in plain.iter().zip(&made) {
+        assert_eq!((made.height, made.width, made.channels), (32, 32, 3));
+        // Two by two pixels are near one, whatever the filter.
+        let at = |frame: &Decoded, row: usize, column: usize| {
+            let start = (row * frame.width as usize + column) * 3;
+            f64::from(frame.pixels[start])
+        };
+        let (mut far, mut n) = (0.0, 0.0);
+        for row in 4..28 {
+            for column in 4..28 {
+                let mean =
+                    [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(y, x)| at(plain, 2 * row + y, 2 * column + x));
+                far += (mean.iter().sum::<f64>() / 4.0 - at(made, row, column)).abs();
+                n += 1.0;
+            }
+        }
+        assert!(far / n < 12.0, "{}", far / n);
+    }
+    work.write("twice.yaml", pipeline(&format!(", encoding: png, transform: {transform}")));
+    let refused = work.run(["run", "twice.yaml", "--out", "twice"]).exits(2);
+    assert!(refused.stderr.contains("`encode@1` does, too"), "{}", refused.stderr);
+}
+
 /// A field that is shifted is walked back to the messages of the step that it takes its value of.
 #[test]
 fn steps_of_a_log_are_explained_as_they_are_shifted() {
@@ -327,7 +376,7 @@ fields:
 fn mistakes_are_told_where_they_stand() {
     let work = Work::new();
     let source = corpus::fixtures("lerobot/v30_image").display().to_string();
-    let cases: [(&str, &str, &str); 13] = [
+    let cases: [(&str, &str, &str); 19] = [
         ("gripper/invrt", "5:37", "did you mean `gripper/invert`?"),
         ("action/clip@2", "5:37", "this program has `action/clip@1`"),
         ("rlds/drop_last_padding", "5:37", "write it in `steps.transform`"),
@@ -345,6 +394,12 @@ fn mistakes_are_told_where_they_stand() {
             "`text/from_codes@1` takes vectors of whole numbers, but `action` is float32[7]",
         ),
         ("[gripper/invert, image/rotate_180]", "5:54", "but `action` is float32[7]"),
+        ("{unit: {from: deg, to: radd}}", "5:56", "did you mean `rad`?"),
+        ("{unit: {from: furlong, to: m}}", "5:45", "one of: rad, mrad, deg, turn; m, km"),
+        ("{scale: fast}", "5:45", "expected a number"),
+        ("{slice: [0, x]}", "5:45", "expected whole numbers"),
+        ("{delta: {against: sate}}", "5:26", "there is no other field `sate`"),
+        ("{rotation: {from: quat_xyzw, to: euler}}", "5:70", "one of: quat_xyzw"),
     ];
     for (transform, place, told) in cases {
         let text = format!(
@@ -367,7 +422,7 @@ fn every_example_is_a_pipeline() {
     let work = Work::new();
     let told = work.run(["transforms", "--format", "json"]).exits(0).json();
     let all = told["transforms"].as_array().unwrap();
-    assert!(8 <= all.len());
+    assert!(20 <= all.len());
     for transform in all {
         let example = transform["example"].as_str().unwrap();
         let steps = if example.starts_with("steps:") { "" } else { "steps: {clock: {rate_hz: 10}}\n" };

@@ -60,7 +60,7 @@ def recordings():
 class Log:
     """Messages of every topic in order of their time."""
 
-    def __init__(self, path):
+    def __init__(self, path, wanted=tuple(TOPICS)):
         import numpy
         from mcap.reader import NonSeekingReader
         from mcap_ros2.decoder import DecoderFactory
@@ -68,7 +68,7 @@ class Log:
         topics = {}
         with open(path, "rb") as file:
             reader = NonSeekingReader(file, decoder_factories=[DecoderFactory()])
-            for _, channel, message, decoded in reader.iter_decoded_messages(topics=TOPICS, log_time_order=False):
+            for _, channel, message, decoded in reader.iter_decoded_messages(topics=list(wanted), log_time_order=False):
                 header = getattr(decoded, "header", None)
                 time = message.log_time if header is None else header.stamp.sec * 10**9 + header.stamp.nanosec
                 topics.setdefault(channel.topic, []).append((time, decoded))

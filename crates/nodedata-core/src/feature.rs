@@ -211,6 +211,10 @@ pub mod meta {
     pub const FRAME_TYPE: &str = "nodedata:frame_type";
     /// Shape of a raw frame, as a JSON list, of a table whose rows do not say it: where all frames of the shard have one.
     pub const FRAME_SHAPE: &str = "nodedata:frame_shape";
+    /// Height and width of all bare frames of a field in pixels, as a JSON list.
+    pub const FRAME_SIZE: &str = "nodedata:frame_size";
+    /// Layout of the pixels of all bare frames of a field, as ROS and Foxglove name it: `rgb8`, `bayer_rggb8`, `yuv422_yuy2`.
+    pub const FRAME_FORMAT: &str = "nodedata:frame_format";
     /// Unit of the values.
     pub const UNIT: &str = "nodedata:unit";
     /// Constants of an enumeration, `NAME=VALUE` joined by commas.

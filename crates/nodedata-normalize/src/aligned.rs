@@ -7,7 +7,8 @@ use nodedata_core::{
 
 use crate::{
     Cut, StepSpec, Unfit,
-    mapping::{Mapping, has_rows},
+    companions::look_at_frames,
+    mapping::{Companions, Mapping, has_rows},
     named::NamesMet,
     pace,
     piece::{STEPS, counted_id},
@@ -53,11 +54,14 @@ pub fn step_features(
     spec: &StepSpec,
     streams: &[StreamSchema],
 ) -> Result<Vec<nodedata_core::Feature>, Vec<Mistake>> {
-    let features = match has_rows(streams) {
-        true => crate::selected::features(spec, streams)?,
-        false => Mapping::compile(spec, streams)?.features,
+    let (features, companions) = match has_rows(streams) {
+        true => (crate::selected::features(spec, streams)?, Companions::new()),
+        false => {
+            let Mapping { features, companions, .. } = Mapping::compile(spec, streams)?;
+            (features, companions)
+        }
     };
-    transform::fitted(&spec.fields, features)
+    transform::fitted(&spec.fields, features, &companions)
 }
 
 /// A source of steps: messages are aligned, the rows of a source of steps or samples are selected, joined and cast; then both
@@ -70,12 +74,13 @@ pub fn normalized(inner: Box<dyn Source>, spec: &StepSpec) -> Result<Box<dyn Sou
         let all = vec![true; inner.plan().partitions.len()];
         let inner = transform::under_selection(inner, &spec.transform, &all)?;
         let selected = Box::new(crate::selected::SelectedSource::new(inner, spec)?);
-        return transform::over_steps(selected, spec, all);
+        return transform::over_steps(selected, spec, all, &Companions::new());
     }
     let aligned = AlignedSource::new(inner, spec.clone())?;
     let makes_steps = aligned.makes_steps();
+    let companions = aligned.shared.store.mapping.companions.clone();
     let steps = transform::under_selection(Box::new(aligned), &spec.transform, &makes_steps)?;
-    transform::over_steps(steps, spec, makes_steps)
+    transform::over_steps(steps, spec, makes_steps, &companions)
 }
 
 impl AlignedSource {
@@ -100,7 +105,7 @@ impl AlignedSource {
         if !unknown.is_empty() {
             return Err(Unfit::Mistakes(unknown));
         }
-        let store = Store::new(inner, mapping);
+        let mut store = Store::new(inner, mapping);
         let mut planned = Planned::new(NamesMet::new(&store.mapping));
         for episode in 0..store.source.plan().episodes.len() {
             planned.recording(&store, &spec, episode, piece_bytes)?;
@@ -125,6 +130,7 @@ impl AlignedSource {
             return Err(Unfit::Mistakes(unknown));
         }
         pace::refuse_finer(&store, &spec, &planned.recordings)?;
+        look_at_frames(&mut store, &planned.recordings)?;
         planned.count_uses(&store);
         let inner = store.source.plan();
         let (mapping, keeps) = (&store.mapping, spec.keep_streams);

@@ -7,6 +7,7 @@ mod aligned;
 mod all_fields;
 mod cast;
 mod clock;
+mod companions;
 mod cut;
 mod fates;
 mod flat;
@@ -44,12 +45,13 @@ pub use grouped::{GroupBy, Grouped, Samples, group_mistakes, grouped, grouped_st
 pub use lengths::with_lengths;
 pub use origin::{FieldOrigin, MessageOrigin, StepAt};
 pub use spec::{
-    Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, Marker, ORDER_BOUND_NS,
-    Start, StepSpec, TimeSource, Tolerance, TopicTime,
+    Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, FramesOf, Marker,
+    ORDER_BOUND_NS, Start, StepSpec, TimeSource, Tolerance, TopicTime,
 };
 pub use transform::{
-    ALL as TRANSFORMS, Argument, ArgumentKind, Arguments, End, FieldTransform, Given, Scope, StepTransform,
-    Transform, TransformKind, find as find_transform,
+    ALL as TRANSFORMS, Against, Argument, ArgumentKind, Arguments, Degenerate, DeltaEnd, End, FieldTransform,
+    Given, Items, ResizeWay, RotationForm, Scope, StepTransform, Transform, TransformKind, Zero,
+    find as find_transform,
 };
 pub use unfit::Unfit;
 

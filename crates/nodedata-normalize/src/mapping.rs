@@ -1,3 +1,4 @@
+mod beside;
 mod element_names;
 mod field;
 
@@ -9,7 +10,11 @@ use nodedata_core::{
     placed::{Mistake, Place},
 };
 
-pub(crate) use self::field::{Field, Part, Pick, Value};
+use self::beside::with_companions;
+pub(crate) use self::{
+    beside::{Companions, Frames},
+    field::{Field, Part, Pick, Value},
+};
 use crate::{
     Align, Clock, Cut, Marker, StepSpec, TimeSource, Tolerance,
     path::{Lost, column_of, resolve, stream_of},
@@ -29,6 +34,8 @@ pub(crate) struct Mapping {
     pub(crate) gap: Option<usize>,
     /// The columns of a step, built-in ones first.
     pub(crate) features: Vec<Feature>,
+    /// Which of them say what the values of others are.
+    pub(crate) companions: Companions,
 }
 
 /// The stream whose messages cut episodes, by its own columns.
@@ -279,7 +286,9 @@ impl Compiler<'_> {
         for field in fields {
             let name = &field.feature.name;
             let skew = field.skew.then(|| skew_name(name));
-            for column in std::iter::once(name.clone()).chain(skew) {
+            let beside = field.beside.iter().map(|it| it.feature.name.clone());
+            let frames = field.frames.iter().flat_map(|it| it.features(name)).map(|it| it.name);
+            for column in std::iter::once(name.clone()).chain(skew).chain(beside).chain(frames) {
                 if !seen.insert(column.clone()) {
                     let message = format!("a step has two columns called `{column}`");
                     self.mistakes.push(Mistake::new(format!("fields.{name}"), message));
@@ -338,6 +347,15 @@ impl Compiler<'_> {
             });
         }
         let at = |stream: usize| position[stream].expect("a stream with columns is mapped");
+        for field in &mut fields {
+            // They lie beside the one part of their field, which is not counted anew yet.
+            let stream = field.value.parts().first().map(|it| at(it.stream));
+            let Some(kept) = stream.map(|it| &streams[it].columns) else { continue };
+            let among = |column: usize| kept.binary_search(&column).expect("the column is kept");
+            field.beside.iter_mut().for_each(|it| it.column = among(it.column));
+            let of_frames = field.frames.iter_mut().flat_map(Frames::columns_mut);
+            of_frames.for_each(|it| *it = among(*it));
+        }
         for part in fields.iter_mut().flat_map(|it| it.value.parts_mut()) {
             part.stream = at(part.stream);
             let kept = &streams[part.stream].columns;
@@ -347,8 +365,8 @@ impl Compiler<'_> {
                 *at = among(*at);
             }
         }
-        let features = step_features(&fields);
-        Mapping { streams, fields, clock: clock.map(at), marker, gap: gap.map(at), features }
+        let (features, companions) = step_features(&fields);
+        Mapping { streams, fields, clock: clock.map(at), marker, gap: gap.map(at), features, companions }
     }
 }
 
@@ -357,20 +375,16 @@ fn skew_name(field: &str) -> String {
     format!("{field}.skew_ns")
 }
 
-fn step_features(fields: &[Field]) -> Vec<Feature> {
+fn step_features(fields: &[Field]) -> (Vec<Feature>, Companions) {
     let int64 = |name: &str| Feature::new(name, DType::Int64, Vec::new());
     let time = int64(TIMESTAMP_NS)
         .with_meta(meta::UNIT, "ns")
         .with_meta(meta::DESCRIPTION, "time since the start of the episode");
-    let mut features = vec![int64(STEP_INDEX), time];
-    for field in fields {
-        features.push(field.feature.clone());
-        if field.skew {
-            let skew = int64(&skew_name(&field.feature.name)).nullable();
-            features.push(skew.with_meta(meta::UNIT, "ns"));
-        }
-    }
-    features
+    let skew = |field: &Field| {
+        let skew = int64(&skew_name(&field.feature.name)).nullable();
+        field.skew.then(|| skew.with_meta(meta::UNIT, "ns"))
+    };
+    with_companions(fields, vec![int64(STEP_INDEX), time], skew)
 }
 
 /// Whether a source hands out rows that need no alignment: steps, or samples.

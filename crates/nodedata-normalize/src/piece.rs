@@ -16,6 +16,7 @@ use crate::{
     absent::{Absent, Missing},
     align::{Choice, NO_ROW, choose},
     cast::Misfit,
+    companions::{OtherFrame, companions},
     fates::fates,
     mapping::{Field, Mapping, Way},
     origin::{FieldOrigin, StepAt, field_origin},
@@ -324,8 +325,11 @@ impl PieceReader<'_> {
                 }
             }
             let skew = field.skew.then(|| skews(field, &choices, array.as_ref()));
+            let beside = companions(field, mapping, tracks, &choices)
+                .map_err(|it| self.other_frame(it, field, own))?;
             columns.push(array);
             columns.extend(skew);
+            columns.extend(beside);
         }
         if let Some(keep) = missing.kept() {
             let kept = |it: &ArrayRef| filter(it.as_ref(), &keep).expect("a filter of equal length");
@@ -379,6 +383,13 @@ impl PieceReader<'_> {
         Error::new(ErrorKind::Corrupt, format!("{}, at {at} ns", misfit.message))
             .at(self.locus(field, misfit.idx))
             .with_hint(format!("give `fields.{}` another `type`, or none", field.feature.name))
+    }
+
+    fn other_frame(&self, other: OtherFrame, field: &Field, own: &[i64]) -> Error {
+        let at = own.get(other.idx).copied().unwrap_or_default();
+        Error::new(ErrorKind::SchemaMismatch, format!("{}, at {at} ns", other.message))
+            .at(self.locus(field, other.idx))
+            .with_hint(other.hint)
     }
 
     fn missing(&self, field: &Field, own: &[i64], idx: usize) -> Error {

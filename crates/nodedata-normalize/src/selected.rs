@@ -8,7 +8,7 @@ use nodedata_core::{
 };
 
 use crate::{
-    Align, Beyond, Clock, Cut, FieldTransform, Start, StepSpec, TimeSource, Unfit,
+    Align, Beyond, Clock, Cut, FieldTransform, FramesOf, Start, StepSpec, TimeSource, Unfit,
     absent::{Absent, Missing},
     align::Choice,
     cast::Misfit,
@@ -208,6 +208,11 @@ fn without_meaning(spec: &StepSpec, kind: StreamKind) -> Vec<Mistake> {
             &key("align"),
             "the steps of the source are not interpolated",
         );
+        refuse(
+            field.frames != FramesOf::Same,
+            &key("frames"),
+            "only frames of messages say beside them what they are",
+        );
         refuse(field.skew == Some(true), &key("skew"), "the steps of the source are no distance away");
         let beyond = field.tolerance.unwrap_or(spec.tolerance).beyond;
         let absent = field.by_name.as_ref().and_then(|it| it.absent);
@@ -267,7 +272,11 @@ fn unordered(spec: &StepSpec) -> Vec<Mistake> {
             &key("tolerance_ms"),
             "the rows of the source are samples, which have no time",
         );
-        let shift = field.transform.iter().position(|it| matches!(it, FieldTransform::Shift { .. }));
+        let shift = field.transform.iter().position(|it| match it {
+            FieldTransform::Shift { .. } => true,
+            FieldTransform::Delta { against, .. } => matches!(against, crate::Against::Step(_)),
+            _ => false,
+        });
         if let Some(idx) = shift {
             let message = "the rows of the source are samples, of which none is before or behind another";
             refuse(true, &key(&format!("transform[{idx}]")), message);

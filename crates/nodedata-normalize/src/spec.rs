@@ -263,6 +263,9 @@ pub struct FieldSpec {
     /// What the frames of transformed images are stored as; `None` for PNG. Without such a transform it says nothing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub encoding: Option<MediaEncoding>,
+    /// What may be said of bare frames.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub frames: FramesOf,
     /// Whether every step may be without a value (`nullable: always`). It decides no row, only whether a run may
     /// end so: it is no part of recipes, and a run that was refused goes on where it stopped.
     #[serde(skip)]
@@ -284,9 +287,21 @@ impl FieldSpec {
             description: None,
             transform: Vec::new(),
             encoding: None,
+            frames: FramesOf::Same,
             may_be_empty: false,
         }
     }
+}
+
+/// What bare frames of messages are: rows of pixels that do not say themselves how many there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FramesOf {
+    /// All of one height, width and layout, which the metadata of the field says. Another one is an error.
+    #[default]
+    Same,
+    /// Each step says it, in columns beside the field: `<name>.height`, `<name>.width` and `<name>.encoding`.
+    Vary,
 }
 
 /// Where the values of a feature come from.

@@ -7,15 +7,23 @@ mod catalog;
 mod clips;
 mod codes;
 mod dropped;
+mod field;
 mod fit;
+mod fit_ops;
 mod images;
 mod lists;
 mod mapped;
+mod minus;
 mod neighbours;
 mod numbers;
+mod points;
+mod raw_frame;
+mod rotation;
 mod rows;
 mod shifted;
+mod slice;
 mod stacked;
+mod units;
 
 use std::fmt;
 
@@ -24,73 +32,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use catalog::{ALL, Argument, ArgumentKind, Arguments, Given, Scope, Transform, TransformKind, find};
+pub use field::{Against, Degenerate, DeltaEnd, End, FieldTransform, Items, ResizeWay, RotationForm, Zero};
 pub(crate) use fit::{fitted, shift_of};
+pub(crate) use raw_frame::{RawFrame, frame_type};
 pub(crate) use rows::kept;
 pub(crate) use stacked::{over_steps, under_selection};
-
-/// What becomes of the values of one field, step by step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum FieldTransform {
-    /// The value of another step.
-    #[serde(rename = "action/shift@1")]
-    Shift {
-        /// How many steps later; negative for earlier. Never 0.
-        steps: i32,
-        /// What becomes of steps for which there is no such step.
-        end: End,
-    },
-    /// One minus the value.
-    #[serde(rename = "gripper/invert@1")]
-    Invert {
-        /// The one element of a vector, from the end where negative; `None` for all.
-        item: Option<i32>,
-    },
-    /// 1 above a threshold, else 0.
-    #[serde(rename = "gripper/binarize@1")]
-    Binarize {
-        /// The greatest value that is 0.
-        #[serde(with = "nodedata_core::exact")]
-        threshold: f64,
-        /// As in `Invert`.
-        item: Option<i32>,
-    },
-    /// The nearest value inside of bounds.
-    #[serde(rename = "action/clip@1")]
-    Clip {
-        /// Least value; `None` for none.
-        #[serde(with = "nodedata_core::exact")]
-        min: Option<f64>,
-        /// Greatest value; `None` for none.
-        #[serde(with = "nodedata_core::exact")]
-        max: Option<f64>,
-        /// As in `Invert`.
-        item: Option<i32>,
-    },
-    /// Clips of sound as FLAC.
-    #[serde(rename = "audio/flac@1")]
-    Flac {},
-    /// Text of the UTF-8 bytes that whole numbers are, without zeros.
-    #[serde(rename = "text/from_codes@1")]
-    FromCodes {},
-    /// First and third channel change places.
-    #[serde(rename = "image/flip_channels@1")]
-    FlipChannels {},
-    /// Turned by half a turn.
-    #[serde(rename = "image/rotate_180@1")]
-    Rotate180 {},
-}
-
-/// What becomes of steps whose value would be that of a step outside of the episode.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// The field is null.
-    #[default]
-    Null,
-    /// The step is left out, and counted.
-    Drop,
-}
 
 /// What becomes of whole steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,52 +54,8 @@ pub enum StepTransform {
 pub(crate) const SHIFTED: &str = "action/shift@1";
 /// As [`SHIFTED`].
 pub(crate) const PADDING: &str = "rlds/drop_last_padding@1";
-
-impl FieldTransform {
-    /// Its entry in the list of transforms.
-    pub fn kind(&self) -> &'static TransformKind {
-        match self {
-            Self::Shift { .. } => &catalog::SHIFT,
-            Self::Invert { .. } => &catalog::INVERT,
-            Self::Binarize { .. } => &catalog::BINARIZE,
-            Self::Clip { .. } => &catalog::CLIP,
-            Self::Flac {} => &catalog::FLAC,
-            Self::FromCodes {} => &catalog::FROM_CODES,
-            Self::FlipChannels {} => &catalog::FLIP_CHANNELS,
-            Self::Rotate180 {} => &catalog::ROTATE_180,
-        }
-    }
-
-    /// Whether it needs the pixels of an image.
-    pub fn is_of_images(&self) -> bool {
-        match self {
-            Self::FlipChannels {} | Self::Rotate180 {} => true,
-            Self::Shift { .. }
-            | Self::Invert { .. }
-            | Self::Binarize { .. }
-            | Self::Clip { .. }
-            | Self::Flac {}
-            | Self::FromCodes {} => false,
-        }
-    }
-
-    /// The arguments that say something.
-    fn arguments(&self) -> Vec<(&'static str, Value)> {
-        let item = |it: &Option<i32>| it.map(|it| ("item", json!(it)));
-        let number = |name, it: &Option<f64>| it.map(|it| (name, json!(it)));
-        match self {
-            Self::Shift { steps, end } => vec![("steps", json!(steps)), ("end", json!(end))],
-            Self::Invert { item: it } => item(it).into_iter().collect(),
-            Self::Binarize { threshold, item: it } => {
-                std::iter::once(("threshold", json!(threshold))).chain(item(it)).collect()
-            }
-            Self::Clip { min, max, item: it } => {
-                [number("min", min), number("max", max), item(it)].into_iter().flatten().collect()
-            }
-            Self::Flac {} | Self::FromCodes {} | Self::FlipChannels {} | Self::Rotate180 {} => Vec::new(),
-        }
-    }
-}
+/// As [`SHIFTED`].
+pub(crate) const DELTA: &str = "delta@1";
 
 impl StepTransform {
     /// Its entry in the list of transforms.

@@ -27,11 +27,13 @@ fn line(kind: &'static TransformKind) -> TransformLine {
     };
     TransformLine {
         name: kind.full_name,
+        also: kind.also,
         key: kind.scope.key(),
         about: kind.about,
         takes: kind.takes,
         formula: kind.formula,
         arguments: kind.arguments.iter().map(argument).collect(),
+        short: kind.short,
         example: kind.example,
     }
 }
@@ -45,9 +47,15 @@ fn told(kind: &'static TransformKind) -> String {
         kind.takes,
         kind.formula
     );
+    if !kind.also.is_empty() {
+        text.push_str(&format!("  also       {}\n", kind.also.join(", ")));
+    }
     for Argument { name, kind, required, about } in kind.arguments {
         let must = if *required { ", must be given" } else { "" };
         text.push_str(&format!("  {name:<10} {about} ({kind}{must})\n"));
+    }
+    if let Some(short) = kind.short {
+        text.push_str(&format!("  A value in the place of all arguments is `{short}`.\n"));
     }
     text.push_str("  example\n");
     for line in kind.example.lines() {

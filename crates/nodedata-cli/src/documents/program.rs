@@ -58,6 +58,9 @@ pub(crate) struct TransformList {
 pub(crate) struct TransformLine {
     /// Its name with its version, as recipes and datasets say it; pipelines may leave the version out.
     pub(crate) name: &'static str,
+    /// Other names that pipelines may say.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) also: &'static [&'static str],
     /// The key of a pipeline file that takes it.
     pub(crate) key: &'static str,
     /// What it is for.
@@ -68,6 +71,9 @@ pub(crate) struct TransformLine {
     pub(crate) formula: &'static str,
     /// What it may be told.
     pub(crate) arguments: Vec<TransformArgument>,
+    /// The argument that a value in the place of all of them is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) short: Option<&'static str>,
     /// A part of a pipeline file that uses it.
     pub(crate) example: &'static str,
 }

@@ -3,12 +3,16 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use nodedata_core::{DType, Dim, Feature, Storage, meta, placed::Mistake, suggest};
 
-use super::{Compiler, Way, element_names::element_names};
+use super::{
+    Compiler, Way,
+    beside::{Beside, Frames, beside_cloud, cloud_of},
+    element_names::element_names,
+};
 use crate::{
-    Align, Beyond, Constant, FieldFrom, FieldSpec, Tolerance,
+    Align, Beyond, Constant, FieldFrom, FieldSpec, FieldTransform, FramesOf, Tolerance,
     cast::{can_cast, cast},
     flat::constant_of,
-    path::{Brackets, resolve},
+    path::{Brackets, Found, Lost, resolve, stream_of},
 };
 
 /// One feature of a step, ready to be filled.
@@ -21,6 +25,10 @@ pub(crate) struct Field {
     /// What becomes of a step whose message lacks a name that is wanted.
     pub(crate) absent: Beyond,
     pub(crate) skew: bool,
+    /// Columns of the same messages that its transforms need.
+    pub(crate) beside: Vec<Beside>,
+    /// What the messages say of bare frames; `None` for other values.
+    pub(crate) frames: Option<Frames>,
 }
 
 /// How the values of a field are made.
@@ -109,6 +117,8 @@ impl Compiler<'_> {
             if let Pick::Names { at, .. } = &part.pick {
                 self.needed[part.stream].insert(*at);
             }
+            self.needed[part.stream].extend(found.beside.iter().map(|it| it.column));
+            self.needed[part.stream].extend(found.frames.iter().flat_map(Frames::columns));
             self.ways[part.stream].insert(found.way);
         }
         Some(found)
@@ -142,7 +152,9 @@ impl Compiler<'_> {
         let feature = Feature::new(&field.name, dtype, shape);
         let value = Value::Constant(constant_of(array, &feature));
         let way = Way { align: Align::Hold, max_ns: None };
-        Some(Field { feature, value, way, beyond: Beyond::Null, absent: Beyond::Null, skew: false })
+        let (beyond, absent) = (Beyond::Null, Beyond::Null);
+        let (beside, frames) = (Vec::new(), None);
+        Some(Field { feature, value, way, beyond, absent, skew: false, beside, frames })
     }
 
     fn paths(
@@ -191,13 +203,40 @@ impl Compiler<'_> {
         let absent = field.by_name.as_ref().and_then(|it| it.absent).unwrap_or(tolerance.beyond);
         feature.nullable |= tolerance.beyond == Beyond::Null || absent == Beyond::Null;
         self.interpolation(key, &feature, align, &sources.parts);
+        let (beside, frames) = self.beside(field, key, sources.parts.first().filter(|_| single));
         let value = match sources.parts {
             parts if !single => Value::Joined(parts),
             mut parts => Value::Column(parts.swap_remove(0)),
         };
         let way = self.way(align, tolerance);
         let skew = field.skew.unwrap_or(self.spec.skew);
-        Some(Field { feature, value, way, beyond: tolerance.beyond, absent, skew })
+        Some(Field { feature, value, way, beyond: tolerance.beyond, absent, skew, beside, frames })
+    }
+
+    /// What the messages of a field say of its values: `part` where it takes a whole column.
+    fn beside(&mut self, field: &FieldSpec, key: &str, part: Option<&Part>) -> (Vec<Beside>, Option<Frames>) {
+        let streams = self.streams;
+        let stream = part.map(|it| (&streams[it.stream], it.column));
+        let vary = field.frames == FramesOf::Vary;
+        let frames = stream.and_then(|(stream, column)| Frames::of(stream, column, vary));
+        if vary && frames.is_none() {
+            let message = format!("`{}` has no bare frames of messages, whose size could vary", field.name);
+            let mistake = Mistake::new(format!("{key}.frames"), message);
+            self.mistakes
+                .push(mistake.with_hint("remove it: pictures that are coded say their size themselves"));
+        }
+        let Some(points) = field.transform.iter().position(|it| matches!(it, FieldTransform::Points { .. }))
+        else {
+            return (Vec::new(), frames);
+        };
+        let beside = stream.and_then(|(stream, column)| beside_cloud(stream, column, &field.name));
+        if beside.is_none() {
+            let message =
+                format!("`points@1` takes a topic of PointCloud2, and `{}` takes no such", field.name);
+            let mistake = Mistake::new(format!("{key}.transform[{points}]"), message);
+            self.mistakes.push(mistake.with_hint("name the topic alone: `from: /points`"));
+        }
+        (beside.unwrap_or_default(), frames)
     }
 
     fn sources(&mut self, field: &FieldSpec, key: &str, paths: &[String]) -> Option<Sources> {
@@ -209,7 +248,7 @@ impl Compiler<'_> {
             Sources { parts: Vec::new(), dtypes: Vec::new(), widths: Vec::new(), is_item: false };
         for (idx, path) in paths.iter().enumerate() {
             let key = if paths.len() == 1 { format!("{key}.from") } else { format!("{key}.from[{idx}]") };
-            let Some(found) = self.found(&key, resolve(path, self.streams)) else { continue };
+            let Some(found) = self.found(&key, self.resolved(field, path)) else { continue };
             let stream = &self.streams[found.stream];
             let joins =
                 1 < paths.len() || 1 < found.columns.len() || found.pick.is_some() || field.by_name.is_some();
@@ -257,6 +296,16 @@ impl Compiler<'_> {
             }
         }
         (!sources.parts.is_empty()).then_some(sources)
+    }
+
+    /// Where a path leads. Of point clouds a topic alone is their bytes, where points are made of them.
+    fn resolved(&self, field: &FieldSpec, path: &str) -> Result<Found, Lost> {
+        let makes_points = field.transform.iter().any(|it| matches!(it, FieldTransform::Points { .. }));
+        let stream = stream_of(path, self.streams).ok().filter(|_| makes_points);
+        match stream.and_then(|it| Some((it, cloud_of(&self.streams[it])?))) {
+            Some((stream, column)) => Ok(Found { stream, columns: vec![column], pick: None }),
+            None => resolve(path, self.streams),
+        }
     }
 
     fn items_exist(&mut self, key: &str, path: &str, feature: &Feature, pick: &Pick) {

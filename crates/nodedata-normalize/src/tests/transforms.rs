@@ -159,7 +159,9 @@ fn steps_of_logs_are_shifted_across_pieces() {
         let aligned = AlignedSource::in_pieces(Box::new(source), spec.clone(), piece_bytes).unwrap();
         let makes_steps = aligned.makes_steps();
         let n_parts = makes_steps.iter().filter(|it| **it).count();
-        let source = transform::over_steps(Box::new(aligned), &spec, makes_steps).unwrap();
+        let source =
+            transform::over_steps(Box::new(aligned), &spec, makes_steps, &crate::mapping::Companions::new())
+                .unwrap();
         (read_all(source.as_ref()), n_parts)
     };
     let (whole, n_parts) = read(u64::MAX, false);

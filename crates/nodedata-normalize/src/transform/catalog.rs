@@ -1,14 +1,29 @@
+mod numbers;
+mod others;
+mod pictures;
+mod vectors;
+
 use std::{collections::BTreeMap, fmt};
 
 use nodedata_core::suggest;
 
-use super::{End, FieldTransform, StepTransform};
+#[cfg(test)]
+pub(super) use self::numbers::UNITS_TOLD;
+pub(crate) use self::{
+    numbers::{BINARIZE, CLIP, INVERT, OFFSET, SCALE, UNIT},
+    others::{DROP_LAST_PADDING, FLAC, FROM_CODES, POINTS},
+    pictures::{CROP, DEPTH, ENCODE, FLIP_CHANNELS, RESIZE, ROTATE_180},
+    vectors::{DELTA, ROTATION, SHIFT, SLICE},
+};
+use super::{FieldTransform, StepTransform};
 
 /// A transform by name and version: what pipelines may say, what editors know, and what `node-data transforms` shows.
 #[derive(Debug)]
 pub struct TransformKind {
     /// With its version, as recipes and datasets say it.
     pub full_name: &'static str,
+    /// Other names that pipelines may say.
+    pub also: &'static [&'static str],
     /// What it works on.
     pub scope: Scope,
     /// Which values it takes, for people.
@@ -21,6 +36,8 @@ pub struct TransformKind {
     pub example: &'static str,
     /// What it may be told.
     pub arguments: &'static [Argument],
+    /// The argument that stands for all where a value is given in their place: `scale: 2`.
+    pub short: Option<&'static str>,
     make: fn(&Arguments) -> Result<Transform, Given<String>>,
 }
 
@@ -67,6 +84,10 @@ pub enum ArgumentKind {
     Word(&'static [&'static str]),
     /// Text, such as the name of a field.
     Text,
+    /// A list of whole numbers.
+    Integers,
+    /// A list of names.
+    Texts,
 }
 
 impl fmt::Display for ArgumentKind {
@@ -76,6 +97,8 @@ impl fmt::Display for ArgumentKind {
             Self::Number => f.write_str("a number"),
             Self::Word(words) => f.write_str(&words.join(" or ")),
             Self::Text => f.write_str("a name"),
+            Self::Integers => f.write_str("a list of whole numbers"),
+            Self::Texts => f.write_str("a list of names"),
         }
     }
 }
@@ -100,6 +123,10 @@ pub struct Arguments {
     pub numbers: BTreeMap<&'static str, f64>,
     /// Words and other text.
     pub texts: BTreeMap<&'static str, String>,
+    /// Lists of whole numbers.
+    pub lists: BTreeMap<&'static str, Vec<i32>>,
+    /// Lists of names.
+    pub names: BTreeMap<&'static str, Vec<String>>,
 }
 
 /// A transform with its arguments.
@@ -115,6 +142,11 @@ impl TransformKind {
     /// Its name without the version.
     pub fn name(&self) -> &'static str {
         self.full_name.split_once('@').map_or(self.full_name, |it| it.0)
+    }
+
+    /// What it is called in pipelines: with its version and without, and any other names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        [self.name(), self.full_name].into_iter().chain(self.also.iter().copied())
     }
 
     /// The argument called `name`.
@@ -136,7 +168,7 @@ impl TransformKind {
 /// # Errors
 /// What is wrong with the name, and what the user can do.
 pub fn find(name: &str, scope: Scope) -> Result<&'static TransformKind, (String, String)> {
-    let is_named = |it: &&'static TransformKind| it.full_name == name || it.name() == name;
+    let is_named = |it: &&'static TransformKind| it.names().any(|it| it == name);
     let of_scope = || ALL.into_iter().filter(|it| it.scope == scope);
     if let Some(found) = of_scope().find(is_named) {
         return Ok(found);
@@ -148,13 +180,15 @@ pub fn find(name: &str, scope: Scope) -> Result<&'static TransformKind, (String,
         };
         return Err((message, format!("write it in `{}`", other.scope.key())));
     }
-    let known = |it: &&'static TransformKind| name.split_once('@').is_some_and(|(name, _)| it.name() == name);
+    let known = |it: &&'static TransformKind| {
+        name.split_once('@').is_some_and(|(name, _)| it.names().any(|it| it == name))
+    };
     if let Some(known) = ALL.into_iter().find(known) {
         let message = format!("there is no such version of `{}`", known.name());
         return Err((message, format!("this program has `{}`", known.full_name)));
     }
     // Beside the word that was probably meant, what it means is one command away.
-    let hint = suggest(name, of_scope().map(|it| it.name()));
+    let hint = suggest(name, of_scope().flat_map(TransformKind::names).filter(|it| !it.contains('@')));
     Err((
         format!("there is no transform `{name}`"),
         format!("{hint}; `node-data transforms` says what they do"),
@@ -162,192 +196,33 @@ pub fn find(name: &str, scope: Scope) -> Result<&'static TransformKind, (String,
 }
 
 /// Every transform, by name.
-pub static ALL: [&TransformKind; 9] =
-    [&CLIP, &SHIFT, &FLAC, &BINARIZE, &INVERT, &FLIP_CHANNELS, &ROTATE_180, &DROP_LAST_PADDING, &FROM_CODES];
+pub static ALL: [&TransformKind; 20] = [
+    &CLIP,
+    &SHIFT,
+    &FLAC,
+    &DELTA,
+    &DEPTH,
+    &ENCODE,
+    &BINARIZE,
+    &INVERT,
+    &CROP,
+    &FLIP_CHANNELS,
+    &RESIZE,
+    &ROTATE_180,
+    &OFFSET,
+    &POINTS,
+    &DROP_LAST_PADDING,
+    &ROTATION,
+    &SCALE,
+    &SLICE,
+    &FROM_CODES,
+    &UNIT,
+];
 
-const ITEM: Argument = Argument {
-    name: "item",
-    kind: ArgumentKind::Integer,
-    required: false,
-    about: "the one element of a vector that is meant, counted from 0, or from the end where negative; all when absent",
-};
-
-const NUMBERS: &str = "numbers of any shape; with `item` a vector of fixed length";
-const IMAGES: &str = "images, JPEG, PNG or raw, and coded video that can be decoded";
-
-pub(super) static CLIP: TransformKind = TransformKind {
-    full_name: "action/clip@1",
-    scope: Scope::Field,
-    takes: NUMBERS,
-    formula: "min where x < min, max where x > max, else x; NaN stays NaN",
-    about: "Keeps values inside of bounds, which are rounded to the field's own type first",
-    example: "fields:\n  action: {from: action, transform: {action/clip: {min: -1, max: 1}}}",
-    arguments: &[
-        Argument {
-            name: "min",
-            kind: ArgumentKind::Number,
-            required: false,
-            about: "least value; none when absent",
-        },
-        Argument {
-            name: "max",
-            kind: ArgumentKind::Number,
-            required: false,
-            about: "greatest value; none when absent",
-        },
-        ITEM,
-    ],
-    make: |it| {
-        let (min, max) = (it.number("min"), it.number("max"));
-        let wrong = |argument, told: String, hint: &str| Err(Given { argument, told, hint: hint.to_owned() });
-        match (min, max) {
-            (None, None) => wrong(
-                None,
-                "`action/clip` has neither `min` nor `max`".to_owned(),
-                "give at least one of them",
-            ),
-            (Some(min), Some(max)) if max < min => {
-                wrong(Some("max"), format!("`max` is {max}, below `min`, which is {min}"), "swap them")
-            }
-            _ => Ok(Transform::Field(FieldTransform::Clip { min, max, item: it.integer("item") })),
-        }
-    },
-};
-
-pub(super) static SHIFT: TransformKind = TransformKind {
-    full_name: "action/shift@1",
-    scope: Scope::Field,
-    takes: "anything that is stored plainly: numbers, bools, text and bytes of any shape",
-    formula: "x[k] becomes x[k + steps], inside of the episode",
-    about: "Gives each step the value of a later step, or of an earlier one; where there is no such step the field is null, \
-            or the step is left out and counted",
-    example: "fields:\n  action: {from: observation.state, transform: {action/shift: {steps: 1, end: drop}}}",
-    arguments: &[
-        Argument {
-            name: "steps",
-            kind: ArgumentKind::Integer,
-            required: false,
-            about: "how many steps later, or earlier where negative; 1 when absent",
-        },
-        Argument {
-            name: "end",
-            kind: ArgumentKind::Word(&["null", "drop"]),
-            required: false,
-            about: "what becomes of a step without such a step: `null` (when absent), or `drop` the step",
-        },
-    ],
-    make: |it| {
-        let steps = it.integer("steps").unwrap_or(1);
-        if steps == 0 {
-            return Err(Given {
-                argument: Some("steps"),
-                told: "`steps` is 0, which changes nothing".to_owned(),
-                hint: "remove the transform, or say how many steps later".to_owned(),
-            });
-        }
-        let end = if it.text("end") == Some("drop") { End::Drop } else { End::Null };
-        Ok(Transform::Field(FieldTransform::Shift { steps, end }))
-    },
-};
-
-pub(super) static FLAC: TransformKind = TransformKind {
-    full_name: "audio/flac@1",
-    scope: Scope::Field,
-    takes: "clips of sound, WAV of whole numbers (8, 16 or 24 bits) or FLAC, which stays as it is",
-    formula: "a FLAC file that decodes to the samples of the WAV file; its other chunks, such as tags, are left out",
-    about: "Stores clips smaller and without loss: each is decoded again and compared, sample by sample, before it is written",
-    example: "fields:\n  speech: {from: speech.wav, transform: audio/flac}",
-    arguments: &[],
-    make: |_| Ok(Transform::Field(FieldTransform::Flac {})),
-};
-
-pub(super) static BINARIZE: TransformKind = TransformKind {
-    full_name: "gripper/binarize@1",
-    scope: Scope::Field,
-    takes: NUMBERS,
-    formula: "1 where x > threshold, else 0; NaN stays NaN",
-    about: "Makes open or closed of how far a gripper is open; the type stays",
-    example: "fields:\n  action: {from: action, transform: {gripper/binarize: {threshold: 0.5, item: -1}}}",
-    arguments: &[
-        Argument {
-            name: "threshold",
-            kind: ArgumentKind::Number,
-            required: false,
-            about: "greatest value that is 0, rounded to the field's own type; 0.5 when absent",
-        },
-        ITEM,
-    ],
-    make: |it| {
-        let threshold = it.number("threshold").unwrap_or(0.5);
-        Ok(Transform::Field(FieldTransform::Binarize { threshold, item: it.integer("item") }))
-    },
-};
-
-pub(super) static INVERT: TransformKind = TransformKind {
-    full_name: "gripper/invert@1",
-    scope: Scope::Field,
-    takes: "numbers and bools of any shape; with `item` a vector of fixed length",
-    formula: "1 - x; of a bool the other one",
-    about: "Turns a gripper that is open at 0 into one that is open at 1",
-    example: "fields:\n  action: {from: action, transform: {gripper/invert: {item: 6}}}",
-    arguments: &[ITEM],
-    make: |it| Ok(Transform::Field(FieldTransform::Invert { item: it.integer("item") })),
-};
-
-pub(super) static FLIP_CHANNELS: TransformKind = TransformKind {
-    full_name: "image/flip_channels@1",
-    scope: Scope::Field,
-    takes: IMAGES,
-    formula: "(a, b, c) becomes (c, b, a) at every pixel; a fourth channel stays",
-    about: "Puts right pictures whose blue and red were swapped; frames are decoded, and stored as PNG unless `encoding` says else",
-    example: "fields:\n  wrist: {from: observation.images.wrist, transform: image/flip_channels}",
-    arguments: &[],
-    make: |_| Ok(Transform::Field(FieldTransform::FlipChannels {})),
-};
-
-pub(super) static ROTATE_180: TransformKind = TransformKind {
-    full_name: "image/rotate_180@1",
-    scope: Scope::Field,
-    takes: IMAGES,
-    formula: "pixel (row, column) becomes pixel (height - 1 - row, width - 1 - column)",
-    about: "Puts right the pictures of a camera that hangs upside down; frames are decoded, and stored as PNG unless \
-            `encoding` says else",
-    example: "fields:\n  front: {from: observation.images.front, encoding: jpeg, transform: image/rotate_180}",
-    arguments: &[],
-    make: |_| Ok(Transform::Field(FieldTransform::Rotate180 {})),
-};
-
-pub(super) static DROP_LAST_PADDING: TransformKind = TransformKind {
-    full_name: "rlds/drop_last_padding@1",
-    scope: Scope::Steps,
-    takes: "steps with a bool that is true at the last one",
-    formula: "the last step of an episode is left out where `field` is true there",
-    about: "By RLDS' rule the action of an episode's last step is padding; such a step is left out, and counted under this \
-            name",
-    example: "steps: {clock: {rate_hz: 10}, transform: rlds/drop_last_padding}",
-    arguments: &[Argument {
-        name: "field",
-        kind: ArgumentKind::Text,
-        required: false,
-        about: "the bool that is true at the last step, by its name in a source of steps, or that of a field of steps made of \
-                messages; `is_last` when absent",
-    }],
-    make: |it| {
-        let field = it.text("field").unwrap_or("is_last").to_owned();
-        Ok(Transform::Steps(StepTransform::DropLastPadding { field }))
-    },
-};
-
-pub(super) static FROM_CODES: TransformKind = TransformKind {
-    full_name: "text/from_codes@1",
-    scope: Scope::Field,
-    takes: "vectors of whole numbers",
-    formula: "text whose UTF-8 bytes are the numbers that are not 0",
-    about: "Reads instructions that a dataset such as language_table stores as numbers, filled up with zeros",
-    example: "fields:\n  instruction: {from: observation.instruction, transform: text/from_codes}",
-    arguments: &[],
-    make: |_| Ok(Transform::Field(FieldTransform::FromCodes {})),
-};
+/// What is wrong with arguments, and what the user can do.
+fn wrong<T>(argument: Option<&'static str>, told: String, hint: &str) -> Result<T, Given<String>> {
+    Err(Given { argument, told, hint: hint.to_owned() })
+}
 
 impl Arguments {
     fn integer(&self, name: &str) -> Option<i32> {
@@ -385,17 +260,69 @@ mod tests {
         assert_eq!(told("action/clip", Scope::Steps).1, "write it in `fields.<name>.transform`");
     }
 
+    /// Arguments that a transform needs.
+    fn needed(kind: &TransformKind) -> Arguments {
+        let mut it = Arguments::default();
+        match kind.full_name {
+            "action/clip@1" => drop(it.numbers.insert("max", 1.0)),
+            "scale@1" | "offset@1" => drop(it.numbers.insert("by", 2.0)),
+            "unit@1" => it.texts.extend([("from", "deg".to_owned()), ("to", "rad".to_owned())]),
+            "rotation@1" => it.texts.extend([("from", "rotvec".to_owned()), ("to", "matrix".to_owned())]),
+            "slice@1" => drop(it.lists.insert("items", vec![0, -1])),
+            "image/resize@1" | "image/crop@1" => it.integers.extend([("height", 8), ("width", 9)]),
+            "encode@1" => drop(it.texts.insert("as", "jpeg:90".to_owned())),
+            "depth@1" => drop(it.texts.insert("to", "m".to_owned())),
+            "points@1" => drop(it.names.insert("fields", vec!["x".to_owned()])),
+            _ => {}
+        }
+        it
+    }
+
     #[test]
     fn what_is_made_says_where_it_comes_from() {
-        let mut arguments = Arguments::default();
-        arguments.numbers.insert("max", 1.0);
         for kind in ALL {
-            let (of, json) = match kind.with(&arguments).unwrap() {
-                Transform::Field(it) => (it.kind(), serde_json::to_string(&it).unwrap()),
-                Transform::Steps(it) => (it.kind(), serde_json::to_string(&it).unwrap()),
+            let made = kind.with(&needed(kind)).unwrap();
+            let (of, json) = match &made {
+                Transform::Field(it) => (it.kind(), serde_json::to_string(it).unwrap()),
+                Transform::Steps(it) => (it.kind(), serde_json::to_string(it).unwrap()),
             };
             assert!(std::ptr::eq(of, kind), "{}", kind.full_name);
             assert!(json.starts_with(&format!("{{\"{}\":", kind.full_name)), "{json}");
+            // Recipes are read back.
+            let back = match &made {
+                Transform::Field(_) => Transform::Field(serde_json::from_str(&json).unwrap()),
+                Transform::Steps(_) => Transform::Steps(serde_json::from_str(&json).unwrap()),
+            };
+            assert_eq!(back, made);
+            assert!(kind.short.is_none_or(|it| kind.argument(it).is_some()), "{}", kind.full_name);
         }
+    }
+
+    #[track_caller]
+    fn refused(kind: &TransformKind, texts: &[(&'static str, &str)], told: &str, hint: &str) {
+        let texts = texts.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
+        let given = kind.with(&Arguments { texts, ..Arguments::default() }).unwrap_err();
+        assert!(given.told.contains(told) && given.hint.contains(hint), "{given:?}");
+    }
+
+    #[test]
+    fn arguments_that_do_not_fit_are_told() {
+        refused(&UNIT, &[("from", "deg"), ("to", "radd")], "there is no unit `radd`", "did you mean `rad`?");
+        refused(&UNIT, &[("from", "parsec"), ("to", "m")], "no unit `parsec`", "one of: rad, mrad");
+        refused(
+            &UNIT,
+            &[("from", "deg"), ("to", "m")],
+            "`deg` is an angle, and `m` is a length",
+            "one quantity",
+        );
+        refused(&UNIT, &[("from", "m"), ("to", "m")], "are one unit", "remove");
+        refused(&ENCODE, &[("as", "jpeg:0")], "no quality", "1 to 100");
+        refused(&ENCODE, &[("as", "png:9")], "has no quality", "alone");
+        refused(&ENCODE, &[("as", "h264")], "no coding `h264`", "png");
+        refused(&DEPTH, &[("to", "s")], "`s` is a time, no length", "mm");
+        refused(&ROTATION, &[("from", "rotvec"), ("to", "rotvec")], "changes nothing", "remove");
+        refused(&SLICE, &[], "does not say which items", "`items`");
+        refused(&DELTA, &[("against", "state"), ("end", "drop")], "there is no `end`", "remove");
+        refused(&SCALE, &[], "changes nothing", "remove");
     }
 }

@@ -1,32 +1,61 @@
-use nodedata_core::{DType, Dim, Feature, MediaEncoding, Storage, meta, placed::Mistake};
+use std::collections::{BTreeMap, BTreeSet};
+
+use nodedata_core::{Feature, meta, placed::Mistake, suggest};
 
 use super::{
-    End, FieldTransform,
-    clips::FLAC,
-    images::{ImageOp, PixelOp},
-    numbers::{NumberOp, Which, no_value_inside},
+    Against, DeltaEnd, End, FieldTransform,
+    fit_ops::{Refusal, after, op_of},
+    images::ImageOp,
+    minus::Minus,
+    numbers::{NumberOp, Which},
+    points::Points,
+    rotation::Rotate,
+    slice::Slice,
     with_fact,
 };
-use crate::FieldSpec;
+use crate::{FieldSpec, mapping::Companions};
 
 /// What is done to the values of one column, row by row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Op {
     Numbers(NumberOp, Which),
+    Slice(Slice),
+    Rotate(Rotate),
+    /// What another column has at that row is taken away.
+    Minus(Minus),
     Codes,
     Images(ImageOp),
     /// Clips of sound become FLAC.
     Flac,
+    Points(Points),
 }
 
-/// A field whose transforms fit its values.
+/// A field whose transforms fit its values. What is done to them comes in this order: they are those of other steps; each is
+/// changed by itself; those of other steps are taken away; each is changed by itself.
 pub(super) struct Fitted {
+    pub(super) column: usize,
+    pub(super) shift: Option<(i32, End)>,
+    /// What the values are behind the shift.
+    pub(super) shifted: Feature,
+    /// What is done row by row before a difference of steps.
+    pub(super) before: Vec<Op>,
+    /// What the values are then.
+    pub(super) between: Feature,
+    pub(super) delta: Option<(i32, DeltaEnd)>,
+    /// What the values are behind the difference.
+    pub(super) differed: Feature,
+    /// What is done row by row at the end.
+    pub(super) ops: Vec<Op>,
     /// What comes of it.
     pub(super) feature: Feature,
-    /// What is done row by row.
-    pub(super) ops: Vec<Op>,
-    /// What the values are between a shift, which comes first, and what is done row by row.
-    pub(super) shifted: Feature,
+}
+
+impl Fitted {
+    /// Whether the columns that say what the values are say it no more.
+    pub(super) fn uses_companions(&self) -> bool {
+        let uses = |it: &Op| matches!(it, Op::Images(_) | Op::Points(_));
+        self.before.iter().chain(&self.ops).any(uses)
+    }
 }
 
 /// The shift of a field.
@@ -41,174 +70,214 @@ pub(crate) fn shift_of(field: &FieldSpec) -> Option<(i32, End)> {
 ///
 /// # Errors
 /// All mistakes: a transform that does not take what the field is.
-pub(crate) fn fitted(fields: &[FieldSpec], mut features: Vec<Feature>) -> Result<Vec<Feature>, Vec<Mistake>> {
-    let mut mistakes = Vec::new();
-    for field in fields.iter().filter(|it| !it.transform.is_empty()) {
-        let Some(feature) = features.iter_mut().find(|it| it.name == field.name) else { continue };
-        match fit(field, feature) {
-            Ok(fitted) => *feature = fitted.feature,
-            Err(mistake) => mistakes.push(mistake),
-        }
+pub(crate) fn fitted(
+    fields: &[FieldSpec],
+    mut features: Vec<Feature>,
+    companions: &Companions,
+) -> Result<Vec<Feature>, Vec<Mistake>> {
+    let all = fit_all(fields, &features, companions)?;
+    let dropped = idle_companions(&all, companions);
+    for fitted in all {
+        features[fitted.column] = fitted.feature;
     }
-    if mistakes.is_empty() { Ok(features) } else { Err(mistakes) }
+    let mut at = 0..;
+    features.retain(|_| at.next().is_none_or(|it| !dropped.contains(&it)));
+    Ok(features)
 }
 
-/// Holds the transforms of a field against what its values are.
+/// The columns that say what the values of others were, in order.
+pub(super) fn idle_companions(all: &[Fitted], companions: &Companions) -> Vec<usize> {
+    let of = |it: &Fitted| companions.get(&it.column).into_iter().flatten().copied();
+    let mut idle: Vec<usize> = all.iter().filter(|it| it.uses_companions()).flat_map(of).collect();
+    idle.sort_unstable();
+    idle
+}
+
+/// Holds the transforms of all fields against what their values are. One that is compared with another comes behind it.
 ///
 /// # Errors
-/// The first transform that does not take them.
-pub(super) fn fit(field: &FieldSpec, feature: &Feature) -> Result<Fitted, Mistake> {
-    let mut now = feature.clone();
-    let mut shifted = feature.clone();
-    let mut shift: Option<usize> = None;
-    let mut ops: Vec<Op> = Vec::new();
-    for (idx, transform) in field.transform.iter().enumerate() {
-        let key = format!("fields.{}.transform[{idx}]", field.name);
-        match transform {
-            FieldTransform::Shift { .. } if shift.is_some() => {
-                let message = format!("`{}` stands twice at `{}`", transform.kind().full_name, field.name);
-                return Err(Mistake::new(key, message).with_hint("say both in one number of `steps`"));
+/// All mistakes.
+pub(super) fn fit_all(
+    fields: &[FieldSpec],
+    features: &[Feature],
+    companions: &Companions,
+) -> Result<Vec<Fitted>, Vec<Mistake>> {
+    let column = |name: &str| features.iter().position(|it| it.name == *name);
+    let mut waiting: Vec<(&FieldSpec, usize)> = fields
+        .iter()
+        .filter(|it| !it.transform.is_empty())
+        .filter_map(|it| Some((it, column(&it.name)?)))
+        .collect();
+    let names: Vec<&str> = fields.iter().map(|it| it.name.as_str()).collect();
+    let mut known: BTreeMap<&str, (usize, Feature)> = fields
+        .iter()
+        .filter(|it| it.transform.is_empty())
+        .filter_map(|it| column(&it.name).map(|at| (it.name.as_str(), (at, features[at].clone()))))
+        .collect();
+    let (mut done, mut mistakes) = (Vec::new(), Vec::new());
+    // Fields with a mistake: what is compared with one of them says nothing new.
+    let mut failed: BTreeSet<&str> = BTreeSet::new();
+    while !waiting.is_empty() {
+        let waits = |name: &str| waiting.iter().any(|(it, _)| it.name == name);
+        let is_ready = |field: &FieldSpec| {
+            field.transform.iter().filter_map(against).all(|it| it == field.name || !waits(it))
+        };
+        let (ready, others): (Vec<_>, Vec<_>) = waiting.iter().copied().partition(|it| is_ready(it.0));
+        if ready.is_empty() {
+            mistakes.extend(others.iter().filter_map(|(field, _)| in_circle(field)));
+            break;
+        }
+        for (field, column) in ready {
+            let follows = field.transform.iter().filter_map(against).any(|it| failed.contains(it));
+            let fit =
+                Fit { field, companions: companions.contains_key(&column), known: &known, names: &names };
+            match (follows, fit.all(column, &features[column])) {
+                (false, Ok(fitted)) => {
+                    known.insert(&field.name, (column, fitted.feature.clone()));
+                    done.push(fitted);
+                }
+                (false, Err(mistake)) => {
+                    failed.insert(&field.name);
+                    mistakes.push(mistake);
+                }
+                (true, _) => drop(failed.insert(&field.name)),
             }
-            FieldTransform::Shift { .. } => shift = Some(idx),
-            _ => {}
         }
-        let op =
-            op_of(transform, &now, field.encoding).map_err(|it| refused(key, transform, field, &now, it))?;
-        match (op, ops.last_mut()) {
-            (None, _) => {}
-            // One decoding for all that is done to a frame.
-            (Some(Op::Images(op)), Some(Op::Images(all))) => all.ops.extend(op.ops),
-            (Some(op), _) => ops.push(op),
-        }
-        now = after(transform, now, field.encoding);
-        if let FieldTransform::Shift { .. } = transform {
-            // What is done row by row to a null leaves it null: it does not matter what comes first.
-            shifted = after(transform, shifted, field.encoding);
-        }
+        waiting = others;
     }
-    Ok(Fitted { feature: with_fact(now, &field.transform), ops, shifted })
+    if mistakes.is_empty() { Ok(done) } else { Err(mistakes) }
 }
 
-/// What is done row by row; `None` for what is not.
-fn op_of(
-    transform: &FieldTransform,
-    feature: &Feature,
-    encoding: Option<MediaEncoding>,
-) -> Result<Option<Op>, Refusal> {
-    let plain = feature.storage == Storage::Plain;
-    let number = plain && feature.dtype.is_numeric();
-    let is_float = matches!(feature.dtype, DType::Float16 | DType::Float32 | DType::Float64);
-    let takes = |it: bool| if it { Ok(()) } else { Err(Refusal::Kind) };
-    let numbers = |op, item: Option<i32>| Ok(Some(Op::Numbers(op, which(feature, item)?)));
+/// The field that a transform compares with.
+fn against(transform: &FieldTransform) -> Option<&str> {
     match transform {
-        FieldTransform::Shift { .. } => takes(plain).map(|()| None),
-        FieldTransform::Invert { item } => {
-            takes(number || plain && feature.dtype == DType::Bool)?;
-            numbers(NumberOp::Invert, *item)
-        }
-        FieldTransform::Binarize { threshold, item } => {
-            takes(number)?;
-            numbers(NumberOp::Binarize(*threshold), *item)
-        }
-        FieldTransform::Clip { min, max, item } => {
-            takes(number)?;
-            if let Some(message) = no_value_inside(feature.dtype, *min, *max) {
-                return Err(Refusal::Told(message, "give bounds that the type of the field can hold"));
-            }
-            numbers(NumberOp::Clip(*min, *max), *item)
-        }
-        FieldTransform::FromCodes {} => {
-            takes(number && !is_float && feature.shape.len() == 1)?;
-            Ok(Some(Op::Codes))
-        }
-        FieldTransform::Flac {} => {
-            let coding = feature.metadata.get(meta::ENCODING);
-            takes(feature.storage == Storage::EncodedMedia && coding.is_none_or(|it| may_be_clip(it)))?;
-            Ok(Some(Op::Flac))
-        }
-        FieldTransform::FlipChannels {} | FieldTransform::Rotate180 {} => {
-            takes(!plain)?;
-            if let Some(codec) = video_codec(feature) {
-                let message = format!(
-                    "the frames are coded as {codec}, each with the help of others, and are not decoded"
-                );
-                return Err(Refusal::Told(
-                    message,
-                    "only sources that decode their video (`node-data formats`) give frames: \
-                     take one camera as `from`",
-                ));
-            }
-            let op = if matches!(transform, FieldTransform::Rotate180 {}) {
-                PixelOp::Rotate180
-            } else {
-                PixelOp::FlipChannels
+        FieldTransform::Delta { against: Against::Field(field), .. } => Some(field),
+        _ => None,
+    }
+}
+
+fn in_circle(field: &FieldSpec) -> Option<Mistake> {
+    let (idx, other) = field.transform.iter().enumerate().find_map(|(idx, it)| Some((idx, against(it)?)))?;
+    let message = format!("`{}` is compared with `{other}`, which waits for it in turn", field.name);
+    let mistake = Mistake::new(format!("fields.{}.transform[{idx}]", field.name), message);
+    Some(
+        mistake.with_hint(
+            "compare with a field that is not compared itself: the same source under another name",
+        ),
+    )
+}
+
+/// A field and what is around it.
+struct Fit<'a> {
+    field: &'a FieldSpec,
+    /// Whether columns beside it say what its values are.
+    companions: bool,
+    /// Fields whose values are settled.
+    known: &'a BTreeMap<&'a str, (usize, Feature)>,
+    names: &'a [&'a str],
+}
+
+impl Fit<'_> {
+    /// Holds the transforms of the field against what its values are.
+    ///
+    /// # Errors
+    /// The first transform that does not take them.
+    fn all(&self, column: usize, feature: &Feature) -> Result<Fitted, Mistake> {
+        let field = self.field;
+        let shift = shift_of(field);
+        // What is done row by row to a null leaves it null: it does not matter what comes first.
+        let shifted = match shift {
+            Some((_, End::Null)) => feature.clone().nullable(),
+            Some((_, End::Drop)) | None => feature.clone(),
+        };
+        let mut fitted = Fitted {
+            column,
+            shift,
+            shifted: shifted.clone(),
+            before: Vec::new(),
+            between: shifted.clone(),
+            delta: None,
+            differed: shifted.clone(),
+            ops: Vec::new(),
+            feature: shifted.clone(),
+        };
+        let mut now = shifted;
+        for (idx, transform) in field.transform.iter().enumerate() {
+            let key = format!("fields.{}.transform[{idx}]", field.name);
+            let refuse = |why| refused(key.clone(), transform, field, &now, why);
+            self.in_order(idx, transform).map_err(&refuse)?;
+            let minus = self.minus(transform, column, &now).map_err(&refuse)?;
+            let op = match minus {
+                Some(minus) => Some(Op::Minus(minus)),
+                None => op_of(transform, &now, field.encoding, self.companions).map_err(&refuse)?,
             };
-            Ok(Some(Op::Images(image(vec![op], encoding))))
-        }
-    }
-}
-
-/// What the values are afterwards.
-fn after(transform: &FieldTransform, mut feature: Feature, encoding: Option<MediaEncoding>) -> Feature {
-    match transform {
-        FieldTransform::Shift { end: End::Null, .. } => feature.nullable(),
-        FieldTransform::Shift { end: End::Drop, .. } | FieldTransform::Clip { .. } => feature,
-        // What a value was called, or counted in, it is not any more.
-        FieldTransform::Invert { .. } => {
-            feature.metadata.remove(meta::CONSTANTS);
-            feature
-        }
-        FieldTransform::Binarize { .. } => {
-            feature.metadata.remove(meta::CONSTANTS);
-            feature.metadata.remove(meta::UNIT);
-            feature
-        }
-        FieldTransform::FromCodes {} => {
-            for fact in [meta::NAMES, meta::CONSTANTS, meta::UNIT, meta::SOURCE_TYPE] {
-                feature.metadata.remove(fact);
+            let after = after(transform, op.as_ref(), now.clone());
+            if let FieldTransform::Delta { against: Against::Step(steps), end } = transform {
+                fitted.delta = Some((*steps, *end));
+                fitted.before = std::mem::take(&mut fitted.ops);
+                (fitted.between, fitted.differed) = (now, after.clone());
             }
-            Feature { dtype: DType::String, shape: Vec::new(), ..feature }
+            match (op, fitted.ops.last_mut()) {
+                (None, _) => {}
+                // One decoding for all that is done to a frame.
+                (Some(Op::Images(op)), Some(Op::Images(all))) => all.append(op),
+                (Some(op), _) => fitted.ops.push(op),
+            }
+            now = after;
         }
-        FieldTransform::Flac {} => feature.with_meta(meta::ENCODING, FLAC),
-        FieldTransform::FlipChannels {} | FieldTransform::Rotate180 {} => {
-            image(Vec::new(), encoding).feature(feature)
+        if fitted.delta.is_none() {
+            // All is done at the end, to what the shift leaves.
+            (fitted.between, fitted.differed) = (fitted.shifted.clone(), fitted.shifted.clone());
         }
+        fitted.feature = with_fact(now, &field.transform);
+        Ok(fitted)
     }
-}
 
-/// Whether media of a coding that a source tells may be clips of sound: those that are decoded pictures are none.
-fn may_be_clip(coding: &str) -> bool {
-    MediaEncoding::from_name(coding).is_none()
-}
+    /// What a list of transforms does not say twice, or too late.
+    fn in_order(&self, idx: usize, transform: &FieldTransform) -> Result<(), Refusal> {
+        let earlier = &self.field.transform[..idx];
+        let is_twice = match transform {
+            FieldTransform::Shift { .. } => {
+                earlier.iter().any(|it| matches!(it, FieldTransform::Shift { .. }))
+            }
+            FieldTransform::Delta { .. } => {
+                earlier.iter().any(|it| matches!(it, FieldTransform::Delta { .. }))
+            }
+            _ => false,
+        };
+        if is_twice {
+            let hint = match transform {
+                FieldTransform::Shift { .. } => "say both in one number of `steps`",
+                _ => "take a field that is such a difference already under another name",
+            };
+            return Err(Refusal::Told("it stands twice".to_owned(), hint.to_owned()));
+        }
+        if let Some(coding) = earlier.iter().find(|it| it.is_coding()).filter(|_| transform.is_of_images()) {
+            let coding = coding.kind().full_name;
+            let told = format!("`{coding}` before it says how frames are stored");
+            return Err(Refusal::Told(told, "write it in front of that".to_owned()));
+        }
+        Ok(())
+    }
 
-fn image(ops: Vec<PixelOp>, encoding: Option<MediaEncoding>) -> ImageOp {
-    ImageOp { ops, encoding: encoding.unwrap_or(MediaEncoding::Png) }
-}
-
-/// The codec of a column of coded samples; `None` for pictures that stand alone.
-fn video_codec(feature: &Feature) -> Option<&str> {
-    let coding = feature.metadata.get(meta::ENCODING).map(String::as_str);
-    coding.filter(|it| feature.storage == Storage::RawMedia && *it != MediaEncoding::Raw.name())
-}
-
-/// Why a transform does not take a field.
-enum Refusal {
-    /// By type or shape.
-    Kind,
-    Told(String, &'static str),
-}
-
-fn which(feature: &Feature, item: Option<i32>) -> Result<Which, Refusal> {
-    let Some(item) = item else { return Ok(Which::ALL) };
-    let [Dim::Fixed(n)] = feature.shape.as_slice() else { return Err(Refusal::Kind) };
-    let at = if item < 0 { i64::from(*n) + i64::from(item) } else { i64::from(item) };
-    let first = usize::try_from(at).ok().filter(|it| *it < *n as usize);
-    let outside = || {
-        let message =
-            format!("there is no item {item}: the vector has {n}, counted from 0, or from -1 backwards");
-        Refusal::Told(message, "name an item that is there, or leave `item` out for all")
-    };
-    Ok(Which { first: first.ok_or_else(outside)?, step: *n as usize })
+    /// What is taken away of the same step; `None` for other transforms.
+    fn minus(
+        &self,
+        transform: &FieldTransform,
+        column: usize,
+        now: &Feature,
+    ) -> Result<Option<Minus>, Refusal> {
+        let Some(name) = against(transform) else { return Ok(None) };
+        let Some((other, feature)) = self.known.get(name).filter(|it| it.0 != column) else {
+            let others = self.names.iter().copied().filter(|it| *it != self.field.name);
+            let told = match name == self.field.name {
+                true => "a field minus itself is nothing".to_owned(),
+                false => format!("there is no other field `{name}`"),
+            };
+            return Err(Refusal::Told(told, suggest(name, others)));
+        };
+        Minus::new(*other, now, feature).map(Some)
+    }
 }
 
 fn refused(

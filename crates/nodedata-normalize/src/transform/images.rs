@@ -1,24 +1,30 @@
+mod pixels;
+
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, StructArray, builder::BinaryBuilder, cast::AsArray, new_null_array};
 use arrow_schema::{DataType, Field};
-use nodedata_core::{DType, Error, ErrorKind, Feature, MediaEncoding, MediaShape, Nested, Result, Storage};
+use nodedata_core::{
+    DType, Error, ErrorKind, Feature, MediaEncoding, MediaShape, Nested, Result, Storage, meta,
+};
 use nodedata_media::{Decoded, JPEG_QUALITY, decode_image, encode_jpeg, encode_png, image_header};
 
-use super::lists::around;
-
-/// What becomes of the pixels of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PixelOp {
-    FlipChannels,
-    Rotate180,
-}
+pub(super) use self::pixels::PixelOp;
+use self::pixels::{Workbench, value_bytes};
+use super::{
+    lists::around,
+    raw_frame::{RawFrame, RowFrames, picture},
+};
 
 /// Frames that are decoded, changed and stored again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct ImageOp {
     pub(super) ops: Vec<PixelOp>,
     pub(super) encoding: MediaEncoding,
+    /// Quality of JPEG, where somebody said one.
+    pub(super) quality: Option<u8>,
+    /// What all bare frames are, where that is known before they are read.
+    pub(super) frame: Option<RawFrame>,
 }
 
 /// Frames as they are stored, and what bare ones are.
@@ -41,14 +47,27 @@ impl ImageOp {
             MediaEncoding::Jpeg | MediaEncoding::Png => Storage::EncodedMedia,
             MediaEncoding::Raw => Storage::RawMedia,
         };
-        feature.with_meta(nodedata_core::meta::ENCODING, self.encoding.name())
+        // What frames were they need not be any more.
+        for fact in [meta::FRAME_TYPE, meta::FRAME_SHAPE, meta::FRAME_SIZE, meta::FRAME_FORMAT] {
+            feature.metadata.remove(fact);
+        }
+        let feature = feature.with_meta(meta::ENCODING, self.encoding.name());
+        self.ops.iter().fold(feature, |feature, op| op.feature(feature))
     }
 
-    /// Changes every frame of a column. `found` is what is known of bare frames.
+    /// Does what another says to the same frames, too.
+    pub(super) fn append(&mut self, other: Self) {
+        self.ops.extend(other.ops);
+        (self.encoding, self.quality) = (other.encoding, other.quality);
+    }
+
+    /// Changes every frame of a column. `found` is what is known of bare frames, and `rows` says of each row what it is,
+    /// where that varies.
     pub(super) fn apply(
         &self,
         column: &ArrayRef,
         found: &[&MediaShape],
+        rows: Option<&RowFrames<'_>>,
         wanted: &DataType,
     ) -> Result<Frames, Unchanged> {
         let nested = Nested::of(column.as_ref());
@@ -59,6 +78,7 @@ impl ImageOp {
         let mut stored = BinaryBuilder::with_capacity(bytes.len(), n_bytes);
         let mut shape: Option<(DType, Vec<u32>)> = None;
         let is_encoded = is_struct(column.data_type());
+        let mut workbench = Workbench::default();
         for idx in 0..bytes.len() {
             if valid.as_ref().is_some_and(|it| it.is_null(idx)) {
                 stored.append_null();
@@ -66,8 +86,19 @@ impl ImageOp {
             }
             let at = |err| Unchanged { row: nested.row_of(nested.dims.len(), idx), err };
             let frame = bytes.value(idx);
-            let mut frame = if is_encoded { decoded(frame) } else { bare(frame, found) }.map_err(at)?;
-            self.change(&mut frame).map_err(at)?;
+            let decoded = if is_encoded {
+                decoded(frame)
+            } else if let Some(rows) = rows {
+                rows.at(idx).and_then(|it| picture(frame, &it))
+            } else if let Some(known) = &self.frame {
+                picture(frame, known)
+            } else {
+                bare(frame, found)
+            };
+            let mut frame = decoded.map_err(at)?;
+            for op in &self.ops {
+                frame = workbench.change(op, frame).map_err(at)?;
+            }
             let found = (frame.dtype, dims(&frame));
             if self.encoding == MediaEncoding::Raw && shape.as_ref().is_some_and(|it| *it != found) {
                 return Err(at(several_shapes(shape.as_ref(), &found)));
@@ -87,20 +118,10 @@ impl ImageOp {
         Ok(Frames { array, shape: shape.filter(|_| self.encoding == MediaEncoding::Raw) })
     }
 
-    fn change(&self, frame: &mut Decoded) -> Result<()> {
-        for op in &self.ops {
-            match op {
-                PixelOp::FlipChannels => flip_channels(frame)?,
-                PixelOp::Rotate180 => rotate_180(frame),
-            }
-        }
-        Ok(())
-    }
-
     fn store(&self, frame: Decoded) -> Result<Vec<u8>> {
         let hint = "`encoding: raw` keeps values of any type";
         match self.encoding {
-            MediaEncoding::Jpeg => encode_jpeg(&frame, JPEG_QUALITY),
+            MediaEncoding::Jpeg => encode_jpeg(&frame, self.quality.unwrap_or(JPEG_QUALITY)),
             MediaEncoding::Png => encode_png(&frame).map_err(|err| err.with_hint(hint)),
             MediaEncoding::Raw => Ok(frame.pixels),
         }
@@ -192,37 +213,6 @@ fn dims(frame: &Decoded) -> Vec<u32> {
     if frame.channels == 1 { all[..2].to_vec() } else { all.to_vec() }
 }
 
-fn value_bytes(dtype: DType) -> usize {
-    dtype.byte_width().unwrap_or(1)
-}
-
-fn pixel_bytes(frame: &Decoded) -> usize {
-    (frame.channels as usize * value_bytes(frame.dtype)).max(1)
-}
-
-fn flip_channels(frame: &mut Decoded) -> Result<()> {
-    if !matches!(frame.channels, 3 | 4) {
-        let message = format!("a picture of {} channels has no red and blue to flip", frame.channels);
-        return Err(
-            Error::new(ErrorKind::Unsupported, message).with_hint("remove the transform from this field")
-        );
-    }
-    let (value, size) = (value_bytes(frame.dtype), pixel_bytes(frame));
-    for pixel in frame.pixels.chunks_exact_mut(size) {
-        for byte in 0..value {
-            pixel.swap(byte, 2 * value + byte);
-        }
-    }
-    Ok(())
-}
-
-fn rotate_180(frame: &mut Decoded) {
-    let size = pixel_bytes(frame);
-    // All bytes backwards, then those of each pixel forwards again.
-    frame.pixels.reverse();
-    frame.pixels.chunks_exact_mut(size).for_each(<[u8]>::reverse);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,43 +233,22 @@ mod tests {
     }
 
     #[test]
-    fn each_change_undoes_itself() {
-        for (channels, dtype) in [(3, DType::UInt8), (4, DType::UInt16)] {
-            for op in [PixelOp::FlipChannels, PixelOp::Rotate180] {
-                let of = |ops: Vec<PixelOp>| {
-                    let mut changed = frame(channels, dtype);
-                    ImageOp { ops, encoding: MediaEncoding::Png }.change(&mut changed).unwrap();
-                    changed
-                };
-                assert_ne!(of(vec![op]), frame(channels, dtype));
-                assert_eq!(of(vec![op, op]), frame(channels, dtype));
-            }
-        }
-    }
-
-    #[test]
-    fn pixels_go_where_the_formula_says() {
-        let mut turned = frame(3, DType::UInt8);
-        rotate_180(&mut turned);
-        assert_eq!(turned.pixels, [15, 16, 17, 12, 13, 14, 9, 10, 11, 6, 7, 8, 3, 4, 5, 0, 1, 2]);
-        let mut wide = frame(3, DType::UInt16);
-        flip_channels(&mut wide).unwrap();
-        assert_eq!(wide.pixels[..6], [4, 5, 2, 3, 0, 1]);
-        assert!(flip_channels(&mut frame(1, DType::UInt8)).is_err());
-    }
-
-    #[test]
     fn encoded_frames_are_decoded_and_a_null_stays() {
         let png = encode_png(&frame(3, DType::UInt8)).unwrap();
         let column = media(&[Some(png.clone()), None]);
-        let op = ImageOp { ops: vec![PixelOp::Rotate180], encoding: MediaEncoding::Png };
-        let found = op.apply(&column, &[], column.data_type()).ok().unwrap();
+        let op = ImageOp {
+            ops: vec![PixelOp::Rotate180],
+            encoding: MediaEncoding::Png,
+            quality: None,
+            frame: None,
+        };
+        let found = op.apply(&column, &[], None, column.data_type()).ok().unwrap();
         assert!(found.array.is_null(1) && found.shape.is_none());
-        let back = op.apply(&found.array, &[], column.data_type()).ok().unwrap();
+        let back = op.apply(&found.array, &[], None, column.data_type()).ok().unwrap();
         let bytes = Nested::of(back.array.as_ref()).values;
         assert_eq!(decode_image(bytes.as_binary::<i32>().value(0)).unwrap(), frame(3, DType::UInt8));
         let broken = media(&[Some(png), Some(b"no picture".to_vec())]);
-        let refused = op.apply(&broken, &[], column.data_type()).err().unwrap();
+        let refused = op.apply(&broken, &[], None, column.data_type()).err().unwrap();
         assert_eq!(refused.row, 1);
     }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, FixedSizeListArray, ListArray, StructArray, cast::AsArray};
-use arrow_buffer::OffsetBuffer;
+use arrow_array::{Array, ArrayRef, FixedSizeListArray, ListArray, StructArray, cast::AsArray, make_array};
+use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType};
 
 /// The lists of `array` around other values, of the type that the lists are to have: `values` takes the place of
@@ -59,4 +59,11 @@ pub(super) fn retyped(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, A
         }
         (found, _) => Err(ArrowError::InvalidArgumentError(format!("{found} is not {wanted}"))),
     }
+}
+
+/// The same column, null where `nulls` says so.
+pub(super) fn nulled(array: &ArrayRef, nulls: Option<NullBuffer>) -> ArrayRef {
+    let Some(nulls) = nulls else { return Arc::clone(array) };
+    let data = array.to_data().into_builder().nulls(Some(nulls));
+    make_array(data.build().expect("only the validity of sound values changes"))
 }

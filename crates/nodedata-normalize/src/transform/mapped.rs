@@ -3,7 +3,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use nodedata_core::{
-    Batch, EpisodeStream, Error, ErrorKind, Feature, Loss, MediaShape, Nested, ReadOptions, Result, Source,
+    Batch, EpisodeStream, Error, ErrorKind, Feature, MediaShape, Nested, ReadOptions, Result, Source,
     SourcePlan, Storage, StreamId,
 };
 use nodedata_steps::media_shapes;
@@ -14,9 +14,12 @@ use super::{
     fit::Op,
     images::{Frames, ImageOp},
     lists::around,
+    minus::minus,
     numbers,
-    rows::{Placed, STEPS, at_row, kept},
+    raw_frame::RowFrames,
+    rows::{Misplaced, Placed, STEPS, at_row, kept, loss_of},
 };
+use crate::cast::Misfit;
 
 /// Steps some of whose values are changed, each row by itself.
 pub(super) struct MappedSource {
@@ -24,23 +27,40 @@ pub(super) struct MappedSource {
     shared: Arc<Shared>,
 }
 
+/// What is done to a column.
+pub(super) struct Change {
+    pub(super) column: usize,
+    pub(super) ops: Vec<Op>,
+    /// Columns that say what its values are.
+    pub(super) beside: Vec<usize>,
+}
+
 struct Shared {
     plan: SourcePlan,
     schema: SchemaRef,
-    columns: Vec<(usize, Vec<Op>)>,
-}
-
-/// A row whose value cannot be changed.
-struct Misplaced {
-    row: usize,
-    err: Error,
+    /// The features of the steps before and after, with the columns that are left out at the end.
+    before: Vec<Feature>,
+    after: Vec<Feature>,
+    /// A column that another one takes values of comes before it.
+    changes: Vec<Change>,
+    /// Columns that are left out, in order.
+    left_out: Vec<usize>,
 }
 
 impl MappedSource {
-    /// `plan` is that of `inner` with the features that come of it.
-    pub(super) fn new(inner: Box<dyn Source>, plan: SourcePlan, columns: Vec<(usize, Vec<Op>)>) -> Self {
+    /// `plan` is that of `inner` with the features that come of it; of these columns are left out.
+    pub(super) fn new(
+        inner: Box<dyn Source>,
+        mut plan: SourcePlan,
+        changes: Vec<Change>,
+        left_out: Vec<usize>,
+    ) -> Self {
+        let before = inner.plan().streams[0].features.clone();
+        let after = plan.streams[0].features.clone();
+        let mut at = 0..;
+        plan.streams[0].features.retain(|_| at.next().is_none_or(|it| !left_out.contains(&it)));
         let schema = plan.streams[0].arrow();
-        Self { inner, shared: Arc::new(Shared { plan, schema, columns }) }
+        Self { inner, shared: Arc::new(Shared { plan, schema, before, after, changes, left_out }) }
     }
 }
 
@@ -48,19 +68,25 @@ impl Shared {
     /// # Errors
     /// The row whose value cannot be changed, with its address and that it is lost.
     fn batch(&self, batch: &Batch, partition: usize) -> Result<Batch, Misplaced> {
-        let features = &self.plan.streams[0].features;
         let mut columns = batch.rows.columns().to_vec();
         let mut pixels = batch.pixels.clone();
-        for (column, ops) in &self.columns {
-            let feature = &features[*column];
+        for change in &self.changes {
+            let feature = &self.after[change.column];
             let place = Placed { plan: &self.plan, partition };
-            for op in ops {
-                columns[*column] = change(op, &columns[*column], feature, *column, &mut pixels).map_err(
-                    |Misplaced { row, err }| {
-                        let err = at_row(err, batch, row, &feature.name, place);
-                        Misplaced { row, err: err.with_loss(loss_of(batch, row)) }
-                    },
-                )?;
+            for op in &change.ops {
+                let values = Values { rows: &batch.rows, columns: &columns, change, feature };
+                let changed = values.change(op, &mut pixels).map_err(|Misplaced { row, err }| {
+                    let err = at_row(err, batch, row, &feature.name, place);
+                    Misplaced { row, err: err.with_loss(loss_of(batch, row)) }
+                })?;
+                columns[change.column] = changed;
+            }
+        }
+        if !self.left_out.is_empty() {
+            let mut at = 0..;
+            columns.retain(|_| at.next().is_none_or(|it| !self.left_out.contains(&it)));
+            for found in &mut pixels {
+                found.column -= self.left_out.iter().filter(|it| **it < found.column).count();
             }
         }
         let rows = RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)
@@ -69,78 +95,80 @@ impl Shared {
     }
 }
 
-/// What the loss of a row is: that of one step.
-fn loss_of(batch: &Batch, row: usize) -> Loss {
-    let mut n_before = 0;
-    let span = batch.spans.iter().find(|it| {
-        n_before += it.n_rows;
-        (row as u64) < n_before
-    });
-    Loss {
-        byte_range: span.map(|it| it.byte_range.clone()),
-        records: vec![(STEPS, 1)],
-        uncounted: false,
-        reason: "not_transformed",
-    }
+/// The values of a column on their way.
+struct Values<'a> {
+    /// As they came.
+    rows: &'a RecordBatch,
+    /// As they are now.
+    columns: &'a [ArrayRef],
+    change: &'a Change,
+    feature: &'a Feature,
 }
 
-fn change(
-    op: &Op,
-    array: &ArrayRef,
-    feature: &Feature,
-    column: usize,
-    pixels: &mut Vec<MediaShape>,
-) -> Result<ArrayRef, Misplaced> {
-    match op {
-        Op::Numbers(op, which) => {
-            let nested = Nested::of(array.as_ref());
-            let valid = nested.items.last().and_then(|it| it.valid.as_ref());
-            let is_hidden = |idx: usize| valid.is_some_and(|it| it.is_null(idx));
-            let values = numbers::apply(*op, &nested.values, *which, &is_hidden).map_err(|it| {
-                misplaced(nested.row_of(nested.dims.len(), it.idx), it.message, &feature.name)
-            })?;
-            let wrong = |err: arrow_schema::ArrowError| misplaced(0, err.to_string(), &feature.name);
-            around(array.as_ref(), values, array.data_type()).map_err(wrong)
+impl Values<'_> {
+    fn change(&self, op: &Op, pixels: &mut Vec<MediaShape>) -> Result<ArrayRef, Misplaced> {
+        let (array, feature) = (&self.columns[self.change.column], self.feature);
+        let misfit = |it: Misfit| misplaced(it.idx, it.message, &feature.name);
+        match op {
+            Op::Numbers(op, which) => {
+                let nested = Nested::of(array.as_ref());
+                let valid = nested.items.last().and_then(|it| it.valid.as_ref());
+                let is_hidden = |idx: usize| valid.is_some_and(|it| it.is_null(idx));
+                let values = numbers::apply(*op, &nested.values, *which, &is_hidden).map_err(|it| {
+                    misplaced(nested.row_of(nested.dims.len(), it.idx), it.message, &feature.name)
+                })?;
+                let wrong = |err: arrow_schema::ArrowError| misplaced(0, err.to_string(), &feature.name);
+                around(array.as_ref(), values, array.data_type()).map_err(wrong)
+            }
+            Op::Slice(slice) => slice.apply(array).map_err(misfit),
+            Op::Rotate(rotate) => rotate.apply(array).map_err(misfit),
+            Op::Minus(other) => minus(array, &self.columns[other.column]).map_err(misfit),
+            Op::Codes => codes::texts(array).map_err(misfit),
+            Op::Points(points) => {
+                let beside: Vec<&ArrayRef> =
+                    self.change.beside.iter().map(|it| self.rows.column(*it)).collect();
+                points.apply(array, &beside).map_err(misfit)
+            }
+            Op::Images(op) => self.images(op, array, pixels),
+            Op::Flac => clips(array, feature, self.change.column, pixels),
         }
-        Op::Codes => codes::texts(array).map_err(|it| misplaced(it.idx, it.message, &feature.name)),
-        Op::Images(op) => images(op, array, feature, column, pixels),
-        Op::Flac => clips(array, feature, column, pixels),
     }
-}
 
-fn images(
-    op: &ImageOp,
-    array: &ArrayRef,
-    feature: &Feature,
-    column: usize,
-    pixels: &mut Vec<MediaShape>,
-) -> Result<ArrayRef, Misplaced> {
-    let found: Vec<&MediaShape> = pixels.iter().filter(|it| it.column == column).collect();
-    let changed = op.apply(array, &found, &feature.arrow_type());
-    let Frames { array, shape } = changed.map_err(|it| {
-        let hint =
-            "only frames that can be decoded are transformed: repair the frame, or leave out the transform; \
-             `on_error: salvage` leaves out such steps";
-        let err = if it.err.hint().is_some() { it.err } else { it.err.with_hint(hint) };
-        Misplaced { row: it.row, err }
-    })?;
-    pixels.retain(|it| it.column != column);
-    match (feature.storage, shape) {
-        (Storage::EncodedMedia, _) => pixels.extend(media_shapes(column, &array)),
-        (Storage::RawMedia, Some((dtype, shape))) => {
-            let n_rows = (array.len() - array.null_count()) as u64;
-            pixels.push(MediaShape {
-                column,
-                dtype,
-                shape,
-                encoding: "raw".to_owned(),
-                rate_hz: None,
-                n_rows,
-            });
+    fn images(
+        &self,
+        op: &ImageOp,
+        array: &ArrayRef,
+        pixels: &mut Vec<MediaShape>,
+    ) -> Result<ArrayRef, Misplaced> {
+        let (column, feature) = (self.change.column, self.feature);
+        let found: Vec<&MediaShape> = pixels.iter().filter(|it| it.column == column).collect();
+        let rows = RowFrames::of(self.rows, &self.change.beside);
+        let changed = op.apply(array, &found, rows.as_ref(), &feature.arrow_type());
+        let Frames { array, shape } = changed.map_err(|it| {
+            let hint =
+                "only frames that can be decoded are transformed: repair the frame, or leave out the transform; \
+                 `on_error: salvage` leaves out such steps";
+            let err = if it.err.hint().is_some() { it.err } else { it.err.with_hint(hint) };
+            Misplaced { row: it.row, err }
+        })?;
+        pixels.retain(|it| it.column != column);
+        match (feature.storage, shape) {
+            (Storage::EncodedMedia, _) => pixels.extend(media_shapes(column, &array)),
+            (Storage::RawMedia, Some((dtype, shape))) => {
+                let n_rows = (array.len() - array.null_count()) as u64;
+                pixels.push(MediaShape {
+                    column,
+                    dtype,
+                    shape,
+                    encoding: "raw".to_owned(),
+                    rate_hz: None,
+                    n_rows,
+                });
+            }
+            (Storage::RawMedia | Storage::Plain, _) => {}
         }
-        (Storage::RawMedia | Storage::Plain, _) => {}
+        Ok(array)
     }
-    Ok(array)
 }
 
 fn clips(
@@ -197,7 +225,7 @@ impl MappedRows {
     /// Puts the rows beside one that is lost on the list: those before it, which can be changed, and those behind, in halves. Of many rows
     /// that are lost each costs a look at few others so.
     fn split(&mut self, batch: &Batch, lost: Misplaced) {
-        let features = &self.shared.plan.streams[0].features;
+        let features = &self.shared.before;
         let Misplaced { row, err } = lost;
         let n_rows = batch.rows.num_rows();
         let middle = (row + 1).midpoint(n_rows);

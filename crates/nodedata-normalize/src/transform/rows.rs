@@ -2,8 +2,8 @@ use std::ops::Range;
 
 use arrow_array::{Array, RecordBatch, cast::AsArray, types::Int64Type};
 use nodedata_core::{
-    Batch, Error, Feature, Locus, MediaShape, Numbering, RowSpan, STEP_INDEX, SourcePlan, Storage, StreamId,
-    TIMESTAMP_NS,
+    Batch, Error, Feature, Locus, Loss, MediaShape, Numbering, RowSpan, STEP_INDEX, SourcePlan, Storage,
+    StreamId, TIMESTAMP_NS,
 };
 use nodedata_steps::media_shapes;
 
@@ -85,6 +85,27 @@ pub(super) fn at_row(err: Error, batch: &Batch, row: usize, feature: &str, place
             }
             None => err.at(locus),
         },
+    }
+}
+
+/// A row whose value cannot be changed.
+pub(super) struct Misplaced {
+    pub(super) row: usize,
+    pub(super) err: Error,
+}
+
+/// What the loss of a row is: that of one step.
+pub(super) fn loss_of(batch: &Batch, row: usize) -> Loss {
+    let mut n_before = 0;
+    let span = batch.spans.iter().find(|it| {
+        n_before += it.n_rows;
+        (row as u64) < n_before
+    });
+    Loss {
+        byte_range: span.map(|it| it.byte_range.clone()),
+        records: vec![(STEPS, 1)],
+        uncounted: false,
+        reason: "not_transformed",
     }
 }
 

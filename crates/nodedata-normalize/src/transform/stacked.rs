@@ -1,14 +1,14 @@
-use nodedata_core::{Source, SourcePlan, placed::Mistake};
+use nodedata_core::{Feature, Source, SourcePlan, placed::Mistake};
 
 use super::{
-    End, StepTransform,
+    DELTA, DeltaEnd, End, FieldTransform, SHIFTED, StepTransform,
     dropped::DroppedSource,
-    fit::{Op, fit, shift_of},
-    mapped::MappedSource,
-    shifted::{Shift, ShiftedSource},
+    fit::{Fitted, Op, fit_all, idle_companions},
+    mapped::{Change, MappedSource},
+    shifted::{Makes, Shift, ShiftedSource},
     step_mistakes,
 };
-use crate::{FieldSpec, StepSpec, Unfit};
+use crate::{FieldSpec, StepSpec, Unfit, mapping::Companions};
 
 /// A source of steps with the transforms of whole steps over it: below the selection of its fields, which need not keep what
 /// they go by. `makes_steps` says of which partitions steps come.
@@ -34,66 +34,93 @@ pub(crate) fn under_selection(
     Ok(source)
 }
 
-/// Steps with the transforms of their fields over them.
+/// Steps with the transforms of their fields over them. `companions` are the columns that say what the values of others are.
 ///
 /// # Errors
 /// All mistakes.
 pub(crate) fn over_steps(
-    source: Box<dyn Source>,
+    mut source: Box<dyn Source>,
     spec: &StepSpec,
     makes_steps: Vec<bool>,
+    companions: &Companions,
 ) -> Result<Box<dyn Source>, Unfit> {
     refuse_cut_video(spec, source.plan())?;
-    let mut mistakes = Vec::new();
-    let mut plan = source.plan().clone();
-    let (mut shifts, mut columns): (Vec<Shift>, Vec<(usize, Vec<Op>)>) = Default::default();
-    let mut shifted = plan.clone();
-    for field in spec.fields.iter().filter(|it| !it.transform.is_empty()) {
-        let Some(column) = plan.streams[0].column(&field.name) else { continue };
-        let features = &mut plan.streams[0].features;
-        match fit(field, &features[column]) {
-            Ok(fitted) => {
-                features[column] = fitted.feature;
-                shifted.streams[0].features[column] = fitted.shifted;
-                shifts.extend(shifts_of(field, spec, column));
-                if !fitted.ops.is_empty() {
-                    columns.push((column, fitted.ops));
-                }
-            }
-            Err(mistake) => mistakes.push(mistake),
-        }
+    let of_source = &source.plan().streams[0].features;
+    let all = fit_all(&spec.fields, of_source, companions).map_err(Unfit::Mistakes)?;
+    if all.is_empty() {
+        return Ok(source);
     }
-    if !mistakes.is_empty() {
-        return Err(Unfit::Mistakes(mistakes));
-    }
-    let mut source = source;
+    let shifts: Vec<Shift> =
+        all.iter().flat_map(|it| shifts_of(it, spec, companions.get(&it.column))).collect();
     if !shifts.is_empty() {
-        source = Box::new(ShiftedSource::new(source, shifted, makes_steps, shifts));
-        // Parts and numbering as the shift leaves them.
-        plan.partitions.clone_from(&source.plan().partitions);
+        let plan = planned(source.as_ref(), &all, |it| &it.shifted);
+        source = Box::new(ShiftedSource::new(source, plan, makes_steps.clone(), shifts, SHIFTED));
     }
-    if spec.fields.iter().any(|it| !it.transform.is_empty()) {
-        source = Box::new(MappedSource::new(source, plan, columns));
+    if all.iter().any(|it| !it.before.is_empty()) {
+        let plan = planned(source.as_ref(), &all, |it| &it.between);
+        let changes = changes(&all, companions, |it| &it.before);
+        source = Box::new(MappedSource::new(source, plan, changes, Vec::new()));
     }
-    Ok(source)
+    let deltas: Vec<Shift> = all.iter().filter_map(delta_of).collect();
+    if !deltas.is_empty() {
+        let plan = planned(source.as_ref(), &all, |it| &it.differed);
+        source = Box::new(ShiftedSource::new(source, plan, makes_steps, deltas, DELTA));
+    }
+    let plan = planned(source.as_ref(), &all, |it| &it.feature);
+    let changes = changes(&all, companions, |it| &it.ops);
+    Ok(Box::new(MappedSource::new(source, plan, changes, idle_companions(&all, companions))))
 }
 
-/// The shift of a column, and of the one beside it that says how far its messages were away.
-fn shifts_of(field: &FieldSpec, spec: &StepSpec, column: usize) -> Vec<Shift> {
-    let Some((steps, end)) = shift_of(field) else { return Vec::new() };
-    let has_skew = field.skew.unwrap_or(spec.skew);
+/// The plan of a source with other features.
+fn planned(source: &dyn Source, all: &[Fitted], feature: impl Fn(&Fitted) -> &Feature) -> SourcePlan {
+    let mut plan = source.plan().clone();
+    for fitted in all {
+        plan.streams[0].features[fitted.column] = feature(fitted).clone();
+    }
+    plan
+}
+
+fn changes(all: &[Fitted], companions: &Companions, ops: impl Fn(&Fitted) -> &Vec<Op>) -> Vec<Change> {
+    let change = |it: &Fitted| Change {
+        column: it.column,
+        ops: ops(it).clone(),
+        beside: companions.get(&it.column).cloned().unwrap_or_default(),
+    };
+    all.iter().filter(|it| !ops(it).is_empty()).map(change).collect()
+}
+
+/// The shift of a column, and of those beside it: the one that says how far its messages were away, and those that say what its values
+/// are.
+fn shifts_of(fitted: &Fitted, spec: &StepSpec, companions: Option<&Vec<usize>>) -> Vec<Shift> {
+    let Some((steps, end)) = fitted.shift else { return Vec::new() };
+    let column = fitted.column;
+    let field = spec.fields.iter().find(|it| it.name == fitted.feature.name);
+    let has_skew = field.and_then(|it| it.skew).unwrap_or(spec.skew);
     let columns = std::iter::once(column).chain(has_skew.then_some(column + 1));
-    columns.map(|column| Shift { column, steps, end }).collect()
+    let columns = columns.chain(companions.into_iter().flatten().copied());
+    columns.map(|column| Shift { column, steps, end, makes: Makes::Value }).collect()
+}
+
+/// The difference of a column to another step.
+fn delta_of(fitted: &Fitted) -> Option<Shift> {
+    let (steps, end) = fitted.delta?;
+    let (end, makes) = match end {
+        DeltaEnd::Null => (End::Null, Makes::Difference),
+        DeltaEnd::Drop => (End::Drop, Makes::Difference),
+        DeltaEnd::Zero => (End::Null, Makes::DifferenceOrZero),
+    };
+    Some(Shift { column: fitted.column, steps, end, makes })
 }
 
 /// Coded video is a chain of samples as long as the episode: no step of it can be left out.
 fn refuse_cut_video(spec: &StepSpec, plan: &SourcePlan) -> Result<(), Unfit> {
     let Some(video) = plan.videos.first() else { return Ok(()) };
     let of_field = |field: &FieldSpec| {
-        let idx = field
-            .transform
-            .iter()
-            .position(|it| matches!(it, super::FieldTransform::Shift { end: End::Drop, .. }))?;
+        let idx = field.transform.iter().position(|it| match it {
+            FieldTransform::Shift { end, .. } => *end == End::Drop,
+            FieldTransform::Delta { end, .. } => *end == DeltaEnd::Drop,
+            _ => false,
+        })?;
         Some(format!("fields.{}.transform[{idx}]", field.name))
     };
     let of_steps = spec.transform.iter().enumerate().map(|(idx, it)| match it {

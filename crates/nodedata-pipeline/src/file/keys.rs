@@ -296,10 +296,16 @@ const FIELD_KEYS: &[Key] = &[
     key(
         "transform",
         Kind::Transforms(Scope::Field),
-        "What becomes of the values once they are aligned and cast: `gripper/invert`, `{action/clip: {min: -1, max: 1}}`, \
+        "What becomes of the values once they are aligned and cast: `gripper/invert`, `{clip: {min: -1, max: 1}}`, \
          or a list of these, in order; `node-data transforms` lists what there is",
     ),
     key("skew", Kind::Bool, "As in `steps`, for this field"),
+    key(
+        "frames",
+        Kind::Choice(&["same", "vary"]),
+        "Bare frames of messages: `same` (when absent) where all are of one height, width and layout, which the metadata of the field \
+         says; `vary` where each step says it, in the columns `<name>.height`, `<name>.width` and `<name>.encoding`",
+    ),
     key(
         "nullable",
         Kind::Choice(&["always"]),

@@ -3,8 +3,8 @@ use nodedata_core::{
     placed::{Node, Value},
 };
 use nodedata_normalize::{
-    Align, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, FieldTransform, GroupBy, Rate, Start,
-    StepSpec, TimeSource, Tolerance, TopicTime,
+    Align, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, FieldTransform, FramesOf, GroupBy,
+    Rate, Start, StepSpec, TimeSource, Tolerance, TopicTime,
 };
 
 use super::{
@@ -204,7 +204,21 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
         let of_all = || text(reader.root.get("source")?, "decode");
         spec.encoding = text(node, "encoding").or_else(of_all).and_then(|it| MediaEncoding::from_name(&it));
     }
+    spec.frames = match text(node, "frames").as_deref() {
+        Some("vary") => FramesOf::Vary,
+        _ => FramesOf::Same,
+    };
     check_field(reader, &path, &spec);
+    if let Some(coding) = spec.transform.iter().find(|it| it.is_coding())
+        && node.get("encoding").is_some()
+    {
+        let coding = coding.kind().full_name;
+        reader.add(
+            &format!("{path}.encoding"),
+            format!("`{path}` says in two ways how its frames are stored: `{coding}` does, too"),
+            "keep one of them",
+        );
+    }
     if node.get("encoding").is_some() && from.and_then(Node::text).is_none() {
         reader.add(
             &format!("{path}.encoding"),
@@ -225,6 +239,7 @@ fn check_field(reader: &mut Reader<'_>, path: &str, spec: &FieldSpec) {
             (spec.by_name.is_some(), "by_name"),
             (spec.skew.is_some(), "skew"),
             (spec.may_be_empty, "nullable"),
+            (spec.frames != FramesOf::Same, "frames"),
             (!spec.transform.is_empty(), "transform"),
         ] {
             if is_there {

@@ -13,7 +13,7 @@ use serde_json::{Map, json};
 use super::{check::word, json_schema::or_variable, yaml::kind_of};
 
 /// What may stand behind `transform`.
-pub(super) const EXPECTED: &str = "a transform such as `gripper/invert`, one with arguments such as `{action/clip: {min: -1, max: 1}}`, or a list of these";
+pub(super) const EXPECTED: &str = "a transform such as `gripper/invert`, one with arguments such as `{clip: {min: -1, max: 1}}`, or a list of these";
 
 /// Notes a mistake at a place, with what the user can do.
 type Wrong<'a> = dyn FnMut(&Place, String, String) + 'a;
@@ -89,7 +89,17 @@ fn arguments(
     wrong: &mut Wrong<'_>,
 ) -> Option<Arguments> {
     let names = || kind.arguments.iter().map(|it| it.name);
-    if !matches!(node.value, Value::Map(_) | Value::Null) {
+    let is_mapping = matches!(node.value, Value::Map(_) | Value::Null);
+    if let Some(short) = kind.short.and_then(|it| kind.argument(it)).filter(|_| !is_mapping) {
+        let mut arguments = Arguments::default();
+        let (message, hint) = match take(short, node, &mut arguments) {
+            Ok(()) => return Some(arguments),
+            Err(told) => told,
+        };
+        wrong(&node.place, format!("`{path}`: `{}` of `{}` {message}", short.name, kind.name()), hint);
+        return None;
+    }
+    if !is_mapping {
         let names: Vec<&str> = names().collect();
         let expected = match names.as_slice() {
             [] => "it takes no arguments: write its name alone".to_owned(),
@@ -150,18 +160,39 @@ fn take(argument: &Argument, node: &Node, into: &mut Arguments) -> Result<(), (S
             let value = node.text().map(|it| it.trim().to_owned()).filter(|it| !it.is_empty());
             into.texts.insert(name, value.ok_or((found, "expected a name".to_owned()))?);
         }
+        ArgumentKind::Integers => {
+            let value = |it: &Node| it.integer().and_then(|it| i32::try_from(it).ok());
+            let values: Option<Vec<i32>> = listed(node).iter().map(value).collect();
+            let values = values.filter(|it| !it.is_empty());
+            into.lists
+                .insert(name, values.ok_or((found, "expected whole numbers: `[0, 1, -1]`".to_owned()))?);
+        }
+        ArgumentKind::Texts => {
+            let value = |it: &Node| it.text().map(|it| it.trim().to_owned()).filter(|it| !it.is_empty());
+            let values: Option<Vec<String>> = listed(node).iter().map(value).collect();
+            let values = values.filter(|it| !it.is_empty());
+            into.names.insert(name, values.ok_or((found, "expected names: `[x, y, z]`".to_owned()))?);
+        }
     }
     Ok(())
+}
+
+/// The items of a list; a value that is none stands for a list of it.
+fn listed(node: &Node) -> &[Node] {
+    match &node.value {
+        Value::List(items) => items,
+        _ => std::slice::from_ref(node),
+    }
 }
 
 /// What editors know of transforms.
 pub(super) fn json_schema(scope: Scope) -> serde_json::Value {
     let of_scope = || TRANSFORMS.into_iter().filter(move |it| it.scope == scope);
-    let both = |it: &'static TransformKind| [it.name(), it.full_name];
+    let both = TransformKind::names;
     let alone = of_scope().filter(|it| it.with(&Arguments::default()).is_ok());
-    let alone: Vec<&str> = alone.flat_map(both).collect();
+    let alone: Vec<&str> = alone.flat_map(|it| both(it)).collect();
     let told: Map<String, serde_json::Value> =
-        of_scope().flat_map(|it| both(it).map(|name| (name.to_owned(), with_arguments(it)))).collect();
+        of_scope().flat_map(|it| both(it).map(move |name| (name.to_owned(), with_arguments(it)))).collect();
     let one = json!({"anyOf": [
         or_variable(&json!({"enum": alone})),
         {
@@ -178,35 +209,51 @@ pub(super) fn json_schema(scope: Scope) -> serde_json::Value {
 fn with_arguments(kind: &TransformKind) -> serde_json::Value {
     let mut properties = Map::new();
     for argument in kind.arguments {
-        let mut value = match argument.kind {
-            ArgumentKind::Integer => {
-                or_variable(&json!({"type": "integer", "minimum": i32::MIN, "maximum": i32::MAX}))
-            }
-            ArgumentKind::Number => or_variable(&json!({"type": "number"})),
-            ArgumentKind::Word(words) => {
-                let mut words: Vec<serde_json::Value> = words.iter().map(|it| json!(it)).collect();
-                // YAML reads it so.
-                if words.contains(&json!("null")) {
-                    words.push(serde_json::Value::Null);
-                }
-                or_variable(&json!({"enum": words}))
-            }
-            ArgumentKind::Text => json!({"type": "string"}),
-        };
+        let mut value = of_argument(argument.kind);
         if let serde_json::Value::Object(members) = &mut value {
             members.insert("description".to_owned(), json!(argument.about));
         }
         properties.insert(argument.name.to_owned(), value);
     }
     let required: Vec<&str> = kind.arguments.iter().filter(|it| it.required).map(|it| it.name).collect();
+    let about = format!("{}: {}", kind.about, kind.formula);
     let mut schema = json!({
         "type": ["object", "null"],
-        "description": format!("{}: {}", kind.about, kind.formula),
+        "description": about,
         "properties": properties,
         "additionalProperties": false,
     });
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
-    schema
+    match kind.short.and_then(|it| kind.argument(it)) {
+        Some(short) => json!({"anyOf": [schema, of_argument(short.kind)], "description": about}),
+        None => schema,
+    }
+}
+
+fn of_argument(kind: ArgumentKind) -> serde_json::Value {
+    let integer = || json!({"type": "integer", "minimum": i32::MIN, "maximum": i32::MAX});
+    match kind {
+        ArgumentKind::Integer => or_variable(&integer()),
+        ArgumentKind::Number => or_variable(&json!({"type": "number"})),
+        ArgumentKind::Word(words) => {
+            let mut words: Vec<serde_json::Value> = words.iter().map(|it| json!(it)).collect();
+            // YAML reads it so.
+            if words.contains(&json!("null")) {
+                words.push(serde_json::Value::Null);
+            }
+            or_variable(&json!({"enum": words}))
+        }
+        // `1` is a unit as well.
+        ArgumentKind::Text => json!({"type": ["string", "number"]}),
+        ArgumentKind::Integers => {
+            let one = or_variable(&integer());
+            json!({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
+        }
+        ArgumentKind::Texts => {
+            let one = json!({"type": "string"});
+            json!({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
+        }
+    }
 }

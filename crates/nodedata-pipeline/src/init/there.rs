@@ -22,13 +22,21 @@ pub(super) fn told(plan: &SourcePlan, key_column: Option<&str>) -> Option<String
     for (idx, feature) in stream.features.iter().enumerate().filter(|it| !stream.is_built_in(it.0)) {
         let name = scalar(&feature.name);
         let about = format!("    # {}", feature.told());
-        // One that is transformed shows how.
-        let is_first = stream.features[..idx].iter().all(|it| !is_vector(it));
-        if is_vector(feature) && is_first {
-            let value = format!("{{from: {name}, transform: {{action/clip: {{min: -1, max: 1}}}}}}");
-            line(&mut text, &format!("#   {name}: {value}{about}"));
+        // Of each kind the first shows how it is transformed.
+        let is_first =
+            |takes: fn(&Feature) -> bool| takes(feature) && !stream.features[..idx].iter().any(takes);
+        let transform = if is_first(is_vector) {
+            Some("{action/clip: {min: -1, max: 1}}")
+        } else if is_first(is_picture) {
+            Some("[{image/resize: {height: 224, width: 224}}, {encode: jpeg:90}]")
         } else {
-            line(&mut text, &format!("#   {name}: {name}{about}"));
+            None
+        };
+        match transform {
+            Some(transform) => {
+                line(&mut text, &format!("#   {name}: {{from: {name}, transform: {transform}}}{about}"));
+            }
+            None => line(&mut text, &format!("#   {name}: {name}{about}")),
         }
     }
     Some(text)
@@ -95,6 +103,14 @@ fn samples(text: &mut String, stream: &StreamSchema, key_column: Option<&str>) {
 
 fn is_flag(feature: &Feature) -> bool {
     feature.dtype == DType::Bool && feature.shape.is_empty()
+}
+
+/// One picture a step, by its height, width and channels.
+fn is_picture(feature: &Feature) -> bool {
+    feature.storage != Storage::Plain
+        && feature.dtype == DType::UInt8
+        && feature.shape.len() == 3
+        && feature.lists.is_empty()
 }
 
 /// Numbers between which there are others: an action, a state.

@@ -162,10 +162,7 @@ fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &
             &format!("  {mark}{}: {}    # {}", scalar(&proposal.name), proposal.mapped(), proposal.about),
         );
     }
-    line(
-        text,
-        "  # `transform` changes values, such as `transform: [{action/shift: {steps: 1}}]`: `node-data transforms` lists what there is.",
-    );
+    transforms(text, inspection, proposals);
     let is_mapped = |stream: &&StreamInspection| {
         proposals.iter().any(|it| {
             let name = &stream.name;
@@ -180,6 +177,31 @@ fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &
         measured(text, &others);
     }
     line(text, "# streams: keep");
+}
+
+/// What can be done to values, as far as it suits what the source has.
+fn transforms(text: &mut String, inspection: &Inspection, proposals: &[Proposal]) {
+    line(
+        text,
+        "  # `transform` changes values, such as `transform: [{action/shift: {steps: 1}}]`: `node-data transforms` lists what there is.",
+    );
+    if proposals.iter().any(|it| it.active && it.role == Role::Camera) {
+        line(
+            text,
+            "  # Smaller pictures: `transform: [{image/resize: {height: 224, width: 224}}, {encode: jpeg:90}]`",
+        );
+    }
+    let clouds = inspection.streams.iter().filter(|it| it.count > 0 && it.message.contains("/PointCloud2"));
+    for cloud in clouds {
+        line(
+            text,
+            &format!(
+                "  # {}: {{from: {}, transform: {{points: {{fields: [x, y, z], max: 4096}}}}}}",
+                scalar(&topic_name(&cloud.name)),
+                scalar(&cloud.name)
+            ),
+        );
+    }
 }
 
 /// Whole files, or the markers of a topic where there is one.
