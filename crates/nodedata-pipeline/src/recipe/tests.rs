@@ -4,8 +4,9 @@ use nodedata_core::{
     DType, MediaEncoding, MessageText, MessageTexts, Moments, OnMisfit, OptionValue, Reference, TimeRange,
 };
 use nodedata_normalize::{
-    Align, Beyond, ByName, Clock, Constant, Cut, End, EpisodeRange, FieldFrom, FieldSpec, FieldTransform,
-    GroupBy, Marker, Rate, Start, StepTransform, TimeSource, Tolerance, TopicTime,
+    Against, Align, Beyond, ByName, Clock, Constant, Cut, Degenerate, DeltaEnd, End, EpisodeRange, FieldFrom,
+    FieldSpec, FieldTransform, FramesOf, GroupBy, Items, Marker, Rate, ResizeWay, RotationForm, Start,
+    StepTransform, TimeSource, Tolerance, TopicTime, Zero,
 };
 use proptest::prelude::*;
 
@@ -103,6 +104,58 @@ fn cut() -> impl Strategy<Value = Cut> {
     ]
 }
 
+fn number_transforms() -> impl Strategy<Value = FieldTransform> {
+    let item = || any::<Option<i32>>();
+    let items = prop_oneof![
+        prop::collection::vec(any::<i32>(), 0..3).prop_map(Items::Places),
+        texts().prop_map(Items::Names),
+        any::<(i32, Option<i32>)>().prop_map(|(start, end)| Items::Range { start, end }),
+    ];
+    let against = prop_oneof![any::<i32>().prop_map(Against::Step), text().prop_map(Against::Field)];
+    let ends = prop::sample::select(vec![DeltaEnd::Null, DeltaEnd::Drop, DeltaEnd::Zero]);
+    let form = || {
+        prop::sample::select(RotationForm::NAMES.to_vec()).prop_filter_map("a form", RotationForm::from_name)
+    };
+    let degenerate = prop::sample::select(vec![Degenerate::Fail, Degenerate::Null]);
+    prop_oneof![
+        (number(), item()).prop_map(|(by, item)| FieldTransform::Scale { by, item }),
+        (number(), item()).prop_map(|(by, item)| FieldTransform::Offset { by, item }),
+        (text(), text(), item()).prop_map(|(from, to, item)| FieldTransform::Unit { from, to, item }),
+        items.prop_map(|items| FieldTransform::Slice { items }),
+        (against, ends).prop_map(|(against, end)| FieldTransform::Delta { against, end }),
+        (form(), form(), any::<Option<u32>>(), degenerate).prop_map(|(from, to, start, degenerate)| {
+            FieldTransform::Rotation { from, to, start, degenerate }
+        }),
+    ]
+}
+
+fn picture_transforms() -> impl Strategy<Value = FieldTransform> {
+    let ways = prop::sample::select(vec![None, Some(ResizeWay::Triangle), Some(ResizeWay::Nearest)]);
+    let codings = prop::sample::select(MediaEncoding::ALL.map(|it| it.0).to_vec());
+    let zeros = prop::sample::select(vec![Zero::Keep, Zero::Nan]);
+    prop_oneof![
+        (any::<(u32, u32)>(), ways).prop_map(|((height, width), way)| FieldTransform::Resize {
+            height,
+            width,
+            way
+        }),
+        any::<(u32, u32, Option<u32>, Option<u32>)>()
+            .prop_map(|(height, width, top, left)| FieldTransform::Crop { height, width, top, left }),
+        (codings, any::<Option<u8>>())
+            .prop_map(|(coding, quality)| FieldTransform::Encode { coding, quality }),
+        (prop::option::of(text()), text(), zeros).prop_map(|(from, to, zero)| FieldTransform::Depth {
+            from,
+            to,
+            zero
+        }),
+        (texts(), any::<(Option<u32>, bool)>()).prop_map(|(fields, (max, fill))| FieldTransform::Points {
+            fields,
+            max,
+            fill
+        }),
+    ]
+}
+
 fn transforms() -> impl Strategy<Value = (Vec<FieldTransform>, Option<MediaEncoding>)> {
     let item = || any::<Option<i32>>();
     let one = prop_oneof![
@@ -116,6 +169,8 @@ fn transforms() -> impl Strategy<Value = (Vec<FieldTransform>, Option<MediaEncod
         Just(FieldTransform::FromCodes {}),
         Just(FieldTransform::FlipChannels {}),
         Just(FieldTransform::Rotate180 {}),
+        number_transforms(),
+        picture_transforms(),
     ];
     let encodings = MediaEncoding::ALL.map(|it| it.0).to_vec();
     (prop::collection::vec(one, 0..3), prop::option::of(prop::sample::select(encodings)))
@@ -142,12 +197,14 @@ prop_compose! {
         skew in any::<Option<bool>>(),
         unit in prop::option::of(text()),
         description in prop::option::of(text()),
-        (transform, encoding) in transforms(),
+        ((transform, encoding), frames) in
+            (transforms(), prop::sample::select(vec![FramesOf::Same, FramesOf::Vary])),
     ) -> FieldSpec {
         let by_name = by_name.map(|(names, at, absent)| ByName { names, at, absent });
         let may_be_empty = false;
         FieldSpec {
-            name, from, by_name, align, tolerance, dtype, skew, unit, description, transform, encoding, may_be_empty,
+            name, from, by_name, align, tolerance, dtype, skew, unit, description, transform, encoding, frames,
+            may_be_empty,
         }
     }
 }

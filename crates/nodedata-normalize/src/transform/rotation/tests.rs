@@ -131,7 +131,8 @@ proptest! {
         let row = |it: usize| &matrix[3 * it..3 * it + 3];
         for (a, b) in [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)] {
             let dot: f64 = row(a).iter().zip(row(b)).map(|(a, b)| a * b).sum();
-            prop_assert!((dot - if a == b { 1.0 } else { 0.0 }).abs() < 1e-12);
+            let expected = f64::from(u8::from(a == b));
+            prop_assert!((dot - expected).abs() < 1e-12);
         }
         // The axis stays where it is.
         for (idx, value) in [x, y, z].into_iter().enumerate() {
