@@ -20,6 +20,7 @@ mod detection;
 mod determinism;
 mod documented;
 mod documents;
+mod episodes;
 mod explain;
 mod explain_steps;
 mod files;

@@ -90,6 +90,10 @@ impl Missing {
         self.left_out[step].get_or_insert(reason);
     }
 
+    pub(crate) fn is_left_out(&self, step: usize) -> bool {
+        self.left_out.get(step).is_some_and(Option::is_some)
+    }
+
     /// Which steps stay; `None` for all of them.
     pub(crate) fn kept(&self) -> Option<BooleanArray> {
         let kept = || self.left_out.iter().map(Option::is_none).collect::<Vec<_>>();

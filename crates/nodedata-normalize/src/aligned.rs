@@ -6,8 +6,11 @@ use nodedata_core::{
 };
 
 use crate::{
-    Cut, StepSpec, Unfit,
+    Cut, EpisodeSpec, StepSpec, Trim, Unfit,
     companions::look_at_frames,
+    episodes::{
+        Chooser, ChosenSource, DescribedSource, FilteredSource, Rules, TopicColumns, joined, none_left,
+    },
     mapping::{Companions, Mapping, has_rows},
     named::NamesMet,
     pace,
@@ -76,7 +79,67 @@ pub fn normalized(inner: Box<dyn Source>, spec: &StepSpec) -> Result<Box<dyn Sou
         let selected = Box::new(crate::selected::SelectedSource::new(inner, spec)?);
         return transform::over_steps(selected, spec, all, &Companions::new());
     }
-    let aligned = AlignedSource::new(inner, spec.clone())?;
+    with_transforms(AlignedSource::new(inner, spec.clone())?, spec)
+}
+
+/// The episodes of a source, with `steps` as [`normalized`] makes them: some are left out, others are told more of.
+///
+/// # Errors
+/// As [`normalized`], and all mistakes of `episodes`; `Config` where no episode is left.
+pub fn with_episodes(
+    inner: Box<dyn Source>,
+    steps: Option<&StepSpec>,
+    episodes: &EpisodeSpec,
+) -> Result<Box<dyn Source>, Unfit> {
+    let aligns = steps.filter(|_| !has_rows(&inner.plan().streams));
+    let topics = TopicColumns::resolve(episodes, aligns, &inner.plan().streams).map_err(Unfit::Mistakes)?;
+    let (source, topics, is_cut) = match (steps, aligns) {
+        (_, Some(steps)) => {
+            let aligned = AlignedSource::of_episodes(inner, steps.clone(), episodes)?;
+            (with_transforms(aligned, steps)?, Vec::new(), steps.episodes != Cut::Whole)
+        }
+        (steps, None) => {
+            refuse_trim(&inner.plan().streams, episodes)?;
+            let inner = joined(inner, episodes.join.as_ref())?;
+            let chosen = match episodes.chooses() {
+                true => Box::new(ChosenSource::new(inner, &mut Chooser::new(episodes))?),
+                false => inner,
+            };
+            let source = match steps {
+                Some(steps) => normalized(chosen, steps)?,
+                None => chosen,
+            };
+            (source, topics, false)
+        }
+    };
+    let source = match episodes.drop_steps.as_slice() {
+        [] => source,
+        drops => Box::new(FilteredSource::new(source, drops)?),
+    };
+    if episodes.metadata.is_empty() && episodes.columns.is_empty() {
+        return Ok(source);
+    }
+    Ok(Box::new(DescribedSource::new(source, episodes, &topics, is_cut)?))
+}
+
+/// Refuses to leave out steps by time of what is not made of messages.
+fn refuse_trim(streams: &[StreamSchema], episodes: &EpisodeSpec) -> Result<(), Unfit> {
+    if episodes.trim == Trim::default() {
+        return Ok(());
+    }
+    let (message, hint) = match streams.first().map(|it| it.kind) {
+        Some(StreamKind::Messages) | None => {
+            ("topics have no steps that could be left out", "add `steps: {clock: {rate_hz: 30}}`")
+        }
+        Some(StreamKind::Steps | StreamKind::Samples) => (
+            "only steps that are made of the messages of a log are trimmed",
+            "remove it: the source says itself which its steps are",
+        ),
+    };
+    Err(Unfit::Mistakes(vec![Mistake::new("episodes.trim", message).with_hint(hint)]))
+}
+
+fn with_transforms(aligned: AlignedSource, spec: &StepSpec) -> Result<Box<dyn Source>, Unfit> {
     let makes_steps = aligned.makes_steps();
     let companions = aligned.shared.store.mapping.companions.clone();
     let steps = transform::under_selection(Box::new(aligned), &spec.transform, &makes_steps)?;
@@ -92,23 +155,61 @@ impl AlignedSource {
     /// for a range of time without a message; `Limit` for an episode of more steps than can be meant; what reading the
     /// source reports.
     pub fn new(inner: Box<dyn Source>, spec: StepSpec) -> Result<Self, Unfit> {
-        let aligned = Self::in_pieces(inner, spec, PIECE_BYTES)?;
+        Self::of_episodes(inner, spec, &EpisodeSpec::default())
+    }
+
+    /// As [`Self::new`], without the episodes that `episodes` leaves out.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and the mistakes of `episodes`; `Config` where no episode is left.
+    pub fn of_episodes(
+        inner: Box<dyn Source>,
+        spec: StepSpec,
+        episodes: &EpisodeSpec,
+    ) -> Result<Self, Unfit> {
+        let aligned = Self::planned(inner, spec, episodes, PIECE_BYTES)?;
         let shared = &aligned.shared;
         crate::idle_ranges::refuse(&shared.spec, &shared.recordings, shared.store.source.plan())?;
         Ok(aligned)
     }
 
     /// As [`Self::new`], in pieces of about `piece_bytes`. They decide no value.
+    #[cfg(test)]
     pub(crate) fn in_pieces(inner: Box<dyn Source>, spec: StepSpec, piece_bytes: u64) -> Result<Self, Unfit> {
+        Self::planned(inner, spec, &EpisodeSpec::default(), piece_bytes)
+    }
+
+    pub(crate) fn planned(
+        inner: Box<dyn Source>,
+        spec: StepSpec,
+        of_episodes: &EpisodeSpec,
+        piece_bytes: u64,
+    ) -> Result<Self, Unfit> {
+        let inner = joined(inner, of_episodes.join.as_ref())?;
         let mapping = Mapping::compile(&spec, &inner.plan().streams).map_err(Unfit::Mistakes)?;
-        let unknown = unknown_recordings(&spec, &inner.plan().episodes);
+        let mut rules = Rules::new(of_episodes, &spec, &inner.plan().streams).map_err(Unfit::Mistakes)?;
+        let mut unknown = unknown_recordings(&spec, &inner.plan().episodes);
+        if spec.keep_streams && of_episodes.leaves_out() {
+            let message = "topic tables are kept of whole recordings only, but episodes are left out";
+            unknown.push(
+                Mistake::new("streams", message)
+                    .with_hint("convert the topics without `steps` into a dataset of their own"),
+            );
+        }
         if !unknown.is_empty() {
             return Err(Unfit::Mistakes(unknown));
         }
         let mut store = Store::new(inner, mapping);
         let mut planned = Planned::new(NamesMet::new(&store.mapping));
         for episode in 0..store.source.plan().episodes.len() {
-            planned.recording(&store, &spec, episode, piece_bytes)?;
+            planned.recording(&store, &spec, &mut rules, episode, piece_bytes)?;
+        }
+        let found = rules.mistakes();
+        if !found.is_empty() {
+            return Err(Unfit::Mistakes(found));
+        }
+        if planned.episodes.is_empty() && rules.n_left_out != 0 {
+            return Err(none_left(rules.n_left_out).into());
         }
         if planned.episodes.is_empty() && !store.source.plan().episodes.is_empty() {
             crate::idle_ranges::refuse(&spec, &planned.recordings, store.source.plan())?;
@@ -116,6 +217,9 @@ impl AlignedSource {
                 .with_hint(match spec.episodes {
                     Cut::Marker(_) => {
                         "no marker has a value of `episodes.start`: `node-data inspect` shows the topic"
+                    }
+                    Cut::Change(_) => {
+                        "the field of `episodes.field` has no value but those of `episodes.without`"
                     }
                     Cut::Gap { .. } => "the topics listened to have no messages",
                     Cut::Ranges(_) => "`episodes.ranges` names none",
@@ -144,7 +248,7 @@ impl AlignedSource {
         let mut plan = SourcePlan {
             streams: streams(&inner.streams, mapping, &spec),
             counted,
-            unselected: unselected(inner, mapping, keeps),
+            unselected: unselected(inner, mapping, &rules, keeps),
             attachments: planned.attachments(&inner.attachments),
             findings,
             videos: Vec::new(),
@@ -211,11 +315,12 @@ fn as_read(finding: &Finding, source: &SourcePlan, mapping: &Mapping, keeps: boo
     finding
 }
 
-fn unselected(source: &SourcePlan, mapping: &Mapping, keeps: bool) -> Vec<String> {
+fn unselected(source: &SourcePlan, mapping: &Mapping, rules: &Rules<'_>, keeps: bool) -> Vec<String> {
     let is_read = |it: &&StreamSchema| {
         keeps
             || mapping.streams.iter().any(|mapped| mapped.id == it.id)
             || mapping.marker.is_some_and(|marker| marker.id == it.id)
+            || rules.reads(it.id)
     };
     let mut names = source.unselected.clone();
     names.extend(source.streams.iter().filter(|it| !is_read(it)).map(|it| it.name.to_string()));
@@ -231,10 +336,11 @@ impl Source for AlignedSource {
     fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
         let shared = &self.shared;
         match shared.parts.get(partition) {
-            Some(Part::Piece(piece, n_markers)) => {
+            Some(Part::Piece(piece, read)) => {
                 let partition = &self.plan.partitions[partition];
-                Ok(Box::new(shared.piece(piece, *n_markers, partition)?))
+                Ok(Box::new(shared.piece(piece, read, partition)?))
             }
+            Some(Part::LeftOut(number, reason)) => Ok(Box::new(shared.left_out(*number, reason)?)),
             Some(Part::Kept(number)) => {
                 let inner = shared.store.source.read(*number, options)?;
                 Ok(Box::new(Kept::new(inner, Arc::clone(shared))))

@@ -4,8 +4,9 @@ use arrow_array::{Array, RecordBatch, cast::AsArray};
 use nodedata_core::{DType, Error, ErrorKind, ReadOptions, Result};
 
 use crate::{
-    Clock, Cut, EpisodeRange, Marker, Start, StepSpec,
+    Change, Clock, Cut, EpisodeRange, Marker, Start, StepSpec,
     cast::cast,
+    episodes::Skip,
     mapping::MarkerColumns,
     stamp::NO_TIME,
     store::{Held, Store},
@@ -30,6 +31,8 @@ pub(crate) struct EpisodeCut {
     /// Steps on a grid; 0 where a topic is the clock.
     pub(crate) n_steps: u64,
     pub(crate) task: Option<String>,
+    /// Steps of it that are left out.
+    pub(crate) skips: Vec<Skip>,
 }
 
 /// The episodes of a recording in order of time, and how many messages were read to find them that are
@@ -48,6 +51,7 @@ pub(crate) fn episodes(
         end: to,
         n_steps: 0,
         task,
+        skips: Vec::new(),
     };
     let mut n_markers = 0;
     let mut episodes = match &spec.episodes {
@@ -80,6 +84,14 @@ pub(crate) fn episodes(
                 .into_iter()
                 .map(|(from, to, task)| open(from, to, task))
                 .collect()
+        }
+        Cut::Change(change) => {
+            let Some(columns) = store.mapping.marker else { return Ok((Vec::new(), 0)) };
+            let signals = signals(store, survey, columns)?;
+            signals.iter().for_each(|(_, value, _)| met.value(value, change.without.contains(value)));
+            let is_mapped = store.mapping.streams.iter().any(|it| it.id == columns.id);
+            n_markers = if is_mapped { 0 } else { signals.len() as u64 };
+            of_values(change, signals).into_iter().map(|(from, to, task)| open(from, to, task)).collect()
         }
     };
     for episode in &mut episodes {
@@ -290,9 +302,48 @@ fn between_markers(
     episodes
 }
 
+/// The episodes in each of which a value stays the same.
+fn of_values(
+    change: &Change,
+    signals: Vec<(i64, String, Option<String>)>,
+) -> Vec<(i64, i64, Option<String>)> {
+    let mut episodes = Vec::new();
+    let mut open: Option<(i64, String, Option<String>)> = None;
+    for (stamp, value, task) in signals {
+        if open.as_ref().is_some_and(|it| it.1 == value) {
+            continue;
+        }
+        if let Some((from, before, task)) = open.take()
+            && from < stamp
+            && !change.without.contains(&before)
+        {
+            episodes.push((from, stamp, task));
+        }
+        open = Some((stamp, value, task.filter(|it| !it.is_empty())));
+    }
+    // The recording ended first.
+    if let Some((from, value, task)) = open
+        && !change.without.contains(&value)
+    {
+        episodes.push((from, i64::MAX, task));
+    }
+    episodes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_episode_lasts_as_long_as_its_value() {
+        let change = Change { without: vec!["0".to_owned()], ..Change::default() };
+        let signal = |stamp: i64, value: &str| (stamp, value.to_owned(), Some(format!("task {stamp}")));
+        let values =
+            [signal(1, "0"), signal(2, "7"), signal(3, "7"), signal(5, "8"), signal(6, "0"), signal(9, "7")];
+        let task = |it: i64| Some(format!("task {it}"));
+        let found = of_values(&change, values.to_vec());
+        assert_eq!(found, [(2, 5, task(2)), (5, 6, task(5)), (9, i64::MAX, task(9))]);
+    }
 
     #[test]
     fn markers_open_close_and_discard() {

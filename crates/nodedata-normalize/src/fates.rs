@@ -60,7 +60,7 @@ pub(crate) fn fates(
 /// Why a message gave no step a value, and whether it counts as dropped: there was no step for it at all.
 fn reason(stream: &MappedStream, piece: &Piece, stamp: i64, around: Around) -> (bool, &'static str) {
     if piece.episode.is_none() {
-        return (true, "outside_every_episode");
+        return (true, piece.left_out.map_or("outside_every_episode", |it| it.reason));
     }
     if !stream.ways.is_empty() && !stream.ways.iter().any(|it| is_in_reach(*it, stamp, around)) {
         return (true, "beyond_tolerance");

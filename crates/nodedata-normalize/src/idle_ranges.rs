@@ -8,8 +8,8 @@ use crate::{Cut, EpisodeRange, StepSpec, recording::Recording};
 /// `Empty` with the first of them, and with the times that there are.
 pub(crate) fn refuse(spec: &StepSpec, recordings: &[Recording], source: &SourcePlan) -> Result<()> {
     let Cut::Ranges(ranges) = &spec.episodes else { return Ok(()) };
-    let cuts = || recordings.iter().flat_map(|it| &it.episodes);
-    let is_idle = |it: &&EpisodeRange| cuts().all(|cut| (cut.from, cut.to) != (it.start_ns, it.end_ns));
+    let cuts = || recordings.iter().flat_map(|it| &it.cuts);
+    let is_idle = |it: &&EpisodeRange| cuts().all(|cut| *cut != (it.start_ns, it.end_ns));
     let Some(idle) = ranges.iter().find(is_idle) else { return Ok(()) };
     let of_range = |episode: usize| {
         idle.recording

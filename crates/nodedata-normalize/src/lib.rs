@@ -9,6 +9,7 @@ mod cast;
 mod clock;
 mod companions;
 mod cut;
+mod episodes;
 mod fates;
 mod flat;
 mod grouped;
@@ -38,15 +39,19 @@ mod unmet;
 mod values;
 mod waiting;
 
-pub use aligned::{AlignedSource, mistakes, normalized, step_features};
+pub use aligned::{AlignedSource, mistakes, normalized, step_features, with_episodes};
 pub use all_fields::all_fields;
 pub use clock::Rate;
+pub use episodes::{
+    DropSteps, EpisodeColumn, EpisodeList, EpisodeName, EpisodeSpec, FactType, Idle, Join, ListTable,
+    MetadataFrom, Missing, PathMetadata, Speed, TableFile, TableMetadata, Take, TopicMetadata, Trim, fact_at,
+};
 pub use grouped::{GroupBy, Grouped, Samples, group_mistakes, grouped, grouped_streams, pattern_mistake};
 pub use lengths::with_lengths;
 pub use origin::{FieldOrigin, MessageOrigin, StepAt};
 pub use spec::{
-    Align, Beyond, ByName, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, FramesOf, Marker,
-    ORDER_BOUND_NS, Start, StepSpec, TimeSource, Tolerance, TopicTime,
+    Align, Beyond, ByName, Change, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, FramesOf,
+    Marker, ORDER_BOUND_NS, Start, StepSpec, TimeSource, Tolerance, TopicTime,
 };
 pub use transform::{
     ALL as TRANSFORMS, Against, Argument, ArgumentKind, Arguments, Degenerate, DeltaEnd, End, FieldTransform,

@@ -16,7 +16,7 @@ pub(crate) use self::{
     field::{Field, Part, Pick, Value},
 };
 use crate::{
-    Align, Clock, Cut, Marker, StepSpec, TimeSource, Tolerance,
+    Align, Change, Clock, Cut, Marker, StepSpec, TimeSource, Tolerance,
     path::{Lost, column_of, resolve, stream_of},
     stamp::Stamp,
 };
@@ -203,6 +203,9 @@ impl Compiler<'_> {
         match &self.spec.episodes {
             Cut::Whole => (None, None),
             Cut::Marker(marker) => (self.marker(marker, stamps), None),
+            Cut::Change(Change { field, task, without: _ }) => {
+                (self.marker_columns(field, task.as_deref(), stamps), None)
+            }
             Cut::Gap { gap_ns, topic } => {
                 if *gap_ns <= 0 {
                     self.mistakes.push(Mistake::new("episodes.gap_ms", "a gap must be longer than nothing"));
@@ -239,7 +242,17 @@ impl Compiler<'_> {
             let mistake = Mistake::new("episodes.start", "no value starts an episode");
             self.mistakes.push(mistake.with_hint("name the values of the marker that do: `start: [1]`"));
         }
-        let found = self.found("episodes.field", resolve(&marker.field, self.streams))?;
+        self.marker_columns(&marker.field, marker.task.as_deref(), stamps)
+    }
+
+    /// The columns of a field whose values cut episodes.
+    fn marker_columns(
+        &mut self,
+        field: &str,
+        task: Option<&str>,
+        stamps: &[Option<Stamp>],
+    ) -> Option<MarkerColumns> {
+        let found = self.found("episodes.field", resolve(field, self.streams))?;
         let stream = &self.streams[found.stream];
         let [value] = found.columns.as_slice() else {
             self.mistakes.push(Mistake::new("episodes.field", "a marker is one value, but this is several"));
@@ -249,11 +262,10 @@ impl Compiler<'_> {
         let is_value =
             !matches!(feature.dtype, DType::Bytes | DType::Float16 | DType::Float32 | DType::Float64);
         if !feature.shape.is_empty() || !is_value || found.pick.is_some() {
-            let message =
-                format!("a marker is a whole number, a bool or a text, but `{}` is not", marker.field);
+            let message = format!("a marker is a whole number, a bool or a text, but `{field}` is not");
             self.mistakes.push(Mistake::new("episodes.field", message));
         }
-        let task = marker.task.as_ref().and_then(|task| self.found("episodes.task", column_of(stream, task)));
+        let task = task.and_then(|task| self.found("episodes.task", column_of(stream, task)));
         Some(MarkerColumns { id: stream.id, value: *value, task, stamp: stamps[found.stream]? })
     }
 

@@ -17,6 +17,7 @@ use crate::{
     align::{Choice, NO_ROW, choose},
     cast::Misfit,
     companions::{OtherFrame, companions},
+    episodes::skipped,
     fates::fates,
     mapping::{Field, Mapping, Way},
     origin::{FieldOrigin, StepAt, field_origin},
@@ -86,7 +87,28 @@ impl PieceReader<'_> {
         let mut missing = Missing::new(STEPS, own.len());
         let batch = self.batch(&tracks, &chosen, &steps, own, &mut missing)?;
         fates.extend(missing.fate());
-        Ok(Made { batch, n_steps: own.len() as u64, fates, looked_at: self.outside(&looked_at) })
+        let n_left_out = self.left_out(&tracks);
+        if let Some(left_out) = self.piece.left_out.filter(|_| n_left_out != 0) {
+            fates.push(Fate { dropped: [(left_out.reason, n_left_out)].into(), ..Fate::new(STEPS) });
+        }
+        let n_steps = own.len() as u64 + n_left_out;
+        Ok(Made { batch, n_steps, fates, looked_at: self.outside(&looked_at) })
+    }
+
+    /// Steps that the piece would have, were they not left out.
+    fn left_out(&self, tracks: &[Track]) -> u64 {
+        let Some(left_out) = self.piece.left_out else { return 0 };
+        match (&self.spec.clock, self.store.mapping.clock) {
+            (Clock::Topic(_), Some(clock)) => {
+                let is_step = |stamp: i64| {
+                    self.piece.holds(stamp)
+                        && left_out.start <= stamp
+                        && (stamp < left_out.end || left_out.end == i64::MAX)
+                };
+                tracks[clock].stamps.iter().filter(|it| is_step(**it)).count() as u64
+            }
+            (Clock::Rate(_) | Clock::Topic(_) | Clock::Own, _) => left_out.n_steps,
+        }
     }
 
     /// Of which messages each field of a step is made; `None` where the piece has no such step.
@@ -304,6 +326,11 @@ impl PieceReader<'_> {
             return Ok(None);
         }
         let mapping = &self.store.mapping;
+        if let Some(episode) = self.piece.episode.map(|it| &self.recording.episodes[it]) {
+            let skipped = |time: &i64| skipped(&episode.skips, *time);
+            let left_out = own.iter().enumerate().filter_map(|(step, time)| Some((step, skipped(time)?)));
+            left_out.for_each(|(step, reason)| missing.leave_out(step, reason));
+        }
         let first = i64::try_from(self.piece.steps.start).unwrap_or(i64::MAX);
         let numbers = Int64Array::from_iter_values((first..).take(own.len()));
         let mut columns: Vec<ArrayRef> = vec![Arc::new(numbers), Arc::new(Int64Array::from(own.to_vec()))];
@@ -360,6 +387,9 @@ impl PieceReader<'_> {
             return Ok(());
         }
         for step in (0..own.len()).filter(|it| array.is_null(*it)) {
+            if missing.is_left_out(step) {
+                continue;
+            }
             let name = absent.and_then(|it| it.at(step));
             let (rule, reason) = match name {
                 Some(_) => (field.absent, "absent_name"),

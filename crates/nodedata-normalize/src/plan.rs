@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::{Clock, StepSpec, cut::EpisodeCut, mapping::Mapping, survey::Survey};
+use crate::{Clock, StepSpec, cut::EpisodeCut, episodes::LeftOutSpan, mapping::Mapping, survey::Survey};
 
 /// Bytes that one piece aims at: of the partitions it reads, and of the steps it makes.
 pub(crate) const PIECE_BYTES: u64 = 6 << 20;
@@ -17,6 +17,8 @@ pub(crate) struct Piece {
     pub(crate) to: i64,
     /// Position of its episode in the recording; `None` between episodes.
     pub(crate) episode: Option<usize>,
+    /// The steps that are left out in it, where it is not between episodes by the cut alone.
+    pub(crate) left_out: Option<LeftOutSpan>,
     /// Steps of the grid; empty where a topic is the clock.
     pub(crate) steps: Range<u64>,
     /// Positions of the partitions it needs.
@@ -54,19 +56,28 @@ pub(crate) fn pieces(
     mapping: &Mapping,
     survey: &Survey,
     recording: usize,
-    episodes: &[EpisodeCut],
+    (episodes, left_out): (&[EpisodeCut], &[LeftOutSpan]),
     decoded_bytes: &[u64],
     piece_bytes: u64,
 ) -> Vec<Piece> {
     let marks = marks(spec, mapping, survey, decoded_bytes, piece_bytes);
     let mut pieces = Vec::new();
+    let between = |time: Range<i64>, pieces: &mut Vec<Piece>| {
+        let mut at = time.start;
+        for span in left_out.iter().filter(|it| time.start <= it.from && it.to <= time.end) {
+            outside(at..span.from, None, &marks, recording, pieces);
+            outside(span.from..span.to, Some(*span), &marks, recording, pieces);
+            at = span.to;
+        }
+        outside(at..time.end, None, &marks, recording, pieces);
+    };
     let mut at = i64::MIN;
     for (idx, episode) in episodes.iter().enumerate() {
-        outside(at..episode.from, &marks, recording, &mut pieces);
+        between(at..episode.from, &mut pieces);
         inside(spec, idx, episode, &marks, recording, &mut pieces);
         at = episode.to;
     }
-    outside(at..i64::MAX, &marks, recording, &mut pieces);
+    between(at..i64::MAX, &mut pieces);
     assign(mapping, survey, &mut pieces);
     pieces
 }
@@ -121,16 +132,26 @@ fn marks(
     all
 }
 
-fn outside(time: Range<i64>, marks: &[i64], recording: usize, pieces: &mut Vec<Piece>) {
+/// Time between episodes, or of steps that are left out. Their grid is counted with the first piece.
+fn outside(
+    time: Range<i64>,
+    mut left_out: Option<LeftOutSpan>,
+    marks: &[i64],
+    recording: usize,
+    pieces: &mut Vec<Piece>,
+) {
     if time.is_empty() {
         return;
     }
     for (from, to) in cuts(time, marks) {
+        let of_piece = left_out;
+        left_out = left_out.map(|it| LeftOutSpan { n_steps: 0, ..it });
         pieces.push(Piece {
             recording,
             from,
             to,
             episode: None,
+            left_out: of_piece,
             steps: 0..0,
             load: Vec::new(),
             own: Vec::new(),
@@ -152,6 +173,7 @@ fn inside(
             from,
             to,
             episode: Some(idx),
+            left_out: None,
             steps,
             load: Vec::new(),
             own: Vec::new(),
@@ -207,5 +229,8 @@ fn assign(mapping: &Mapping, survey: &Survey, pieces: &mut Vec<Piece>) {
         let owner = owner.unwrap_or_else(by_start);
         pieces[owner].own.push(position);
     }
-    pieces.retain(|it| !it.load.is_empty() || !it.own.is_empty() || !it.steps.is_empty());
+    let n_left_out = |it: &Piece| it.left_out.map_or(0, |it| it.n_steps);
+    pieces.retain(|it| {
+        !it.load.is_empty() || !it.own.is_empty() || !it.steps.is_empty() || n_left_out(it) != 0
+    });
 }

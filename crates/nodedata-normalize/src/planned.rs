@@ -1,10 +1,13 @@
 use std::ops::Range;
 
-use nodedata_core::{Attachment, EpisodeInfo, InputRange, Numbering, Partition, Result, SourcePlan};
+use nodedata_core::{
+    Attachment, EpisodeInfo, InputRange, Numbering, Partition, Result, SourcePlan, StreamId,
+};
 
 use crate::{
-    Cut, StepSpec,
+    StepSpec,
     cut::{EpisodeCut, episodes},
+    episodes::{Rules, Split, left_out_recipe},
     named::NamesMet,
     plan::{Piece, pieces, step_bytes},
     reading::Part,
@@ -21,8 +24,8 @@ pub(crate) struct Planned {
     pub(crate) parts: Vec<Part>,
     pub(crate) partitions: Vec<Partition>,
     pub(crate) episodes: Vec<EpisodeInfo>,
-    /// By episode of the source, the first of those it is cut into.
-    first_episodes: Vec<usize>,
+    /// By episode of the source, the first of those it is cut into; `None` where all of it is left out.
+    first_episodes: Vec<Option<usize>>,
     /// Which of the names that fields want were met.
     pub(crate) names: NamesMet,
     /// What of the cut was met.
@@ -40,6 +43,7 @@ impl Planned {
         &mut self,
         store: &Store,
         spec: &StepSpec,
+        rules: &mut Rules<'_>,
         episode: usize,
         piece_bytes: u64,
     ) -> Result<()> {
@@ -47,33 +51,39 @@ impl Planned {
         let info = &source.episodes[episode];
         let numbers: Vec<usize> =
             (0..source.partitions.len()).filter(|it| source.partitions[*it].episode == episode).collect();
+        if let Some(reason) = rules.whole(spec, source, episode) {
+            self.left_out(source, &numbers, reason);
+            return Ok(());
+        }
         let survey = Survey::new(store, spec, numbers.clone(), &mut self.names)?;
-        let (cuts, mut n_markers) = episodes(store, spec, &survey, &info.key, &mut self.cut)?;
+        let (cuts, n_markers) = episodes(store, spec, &survey, &info.key, &mut self.cut)?;
+        let all_cuts = cuts.iter().map(|it| (it.from, it.to)).collect();
+        let Split { kept: cuts, infos, left_out, mut read } =
+            rules.split(store, spec, &survey, info, cuts)?;
+        read.extend(store.mapping.marker.filter(|_| n_markers != 0).map(|it| (it.id, n_markers)));
         let bytes: Vec<u64> = numbers.iter().map(|it| source.partitions[*it].decoded_bytes).collect();
         let recording = self.recordings.len();
-        let pieces = pieces(spec, &store.mapping, &survey, recording, &cuts, &bytes, piece_bytes);
+        let pieces =
+            pieces(spec, &store.mapping, &survey, recording, (&cuts, &left_out), &bytes, piece_bytes);
         let first_episode = self.episodes.len();
-        self.first_episodes.push(first_episode);
-        let is_cut = spec.episodes != Cut::Whole;
-        for (number, cut) in cuts.iter().enumerate() {
-            let key = if is_cut { format!("{}#{number}", info.key) } else { info.key.clone() };
-            let task = cut.task.clone().or_else(|| info.task.clone());
-            self.episodes.push(EpisodeInfo { key, task, ..info.clone() });
-        }
+        // What a recording without an episode carries goes with the next one's, unless it is left out.
+        let is_left_out = infos.is_empty() && !left_out.is_empty();
+        self.first_episodes.push((!is_left_out).then_some(first_episode));
+        self.episodes.extend(infos);
         let step_bytes = step_bytes(&store.mapping, &survey);
         let mut at = first_episode;
         for piece in pieces {
             // Messages between episodes are accounted for with the episode before them.
             at = piece.episode.map_or(at, |it| first_episode + it);
             let episode = at.min(self.episodes.len().saturating_sub(1));
-            let n_markers = std::mem::take(&mut n_markers);
+            let read = std::mem::take(&mut read);
             let cut = piece.episode.map(|it| &cuts[it]);
             self.partitions.push(Partition {
                 episode,
-                recipe: recipe(source, &piece, cut, &survey, n_markers),
+                recipe: recipe(source, &piece, cut, &survey, &read),
                 ..partition_of(source, &survey, &piece, step_bytes, info.input)
             });
-            self.parts.push(Part::Piece(piece, n_markers));
+            self.parts.push(Part::Piece(piece, read));
         }
         if spec.keep_streams {
             for number in numbers {
@@ -83,15 +93,37 @@ impl Planned {
                 self.parts.push(Part::Kept(number));
             }
         }
-        self.recordings.push(Recording { survey, episodes: cuts });
+        self.recordings.push(Recording { survey, episodes: cuts, cuts: all_cuts });
         Ok(())
+    }
+
+    /// Plans a recording all of which is left out: its records are counted, with the episode before it.
+    fn left_out(&mut self, source: &SourcePlan, numbers: &[usize], reason: &'static str) {
+        self.first_episodes.push(None);
+        let episode = self.episodes.len().saturating_sub(1);
+        for number in numbers {
+            let partition = &source.partitions[*number];
+            self.partitions.push(Partition {
+                episode,
+                recipe: left_out_recipe(reason, &partition.recipe),
+                // Streams have other numbers here.
+                counts: None,
+                // Where metadata counts its records nothing of it is read.
+                decoded_bytes: partition.counts.as_ref().map_or(partition.decoded_bytes, |_| 1),
+                ..partition.clone()
+            });
+            self.parts.push(Part::LeftOut(*number, reason));
+        }
     }
 
     /// What the source carries, with the first episode of its recording.
     pub(crate) fn attachments(&self, of_source: &[Attachment]) -> Vec<Attachment> {
         let last = self.episodes.len().saturating_sub(1);
-        let episode = |it: usize| self.first_episodes.get(it).copied().unwrap_or(0).min(last);
-        of_source.iter().map(|it| Attachment { episode: episode(it.episode), ..it.clone() }).collect()
+        let of_source = of_source.iter().filter_map(|it| {
+            let episode = self.first_episodes.get(it.episode).copied().flatten()?.min(last);
+            Some(Attachment { episode, ..it.clone() })
+        });
+        of_source.collect()
     }
 
     /// Tells the store how many pieces will ask for each partition.
@@ -162,16 +194,23 @@ fn recipe(
     piece: &Piece,
     cut: Option<&EpisodeCut>,
     survey: &Survey,
-    n_markers: u64,
+    read: &[(StreamId, u64)],
 ) -> String {
-    let Piece { recording: _, from, to, episode: _, steps, load, own } = piece;
+    let Piece { recording: _, from, to, episode: _, left_out, steps, load, own } = piece;
     let bounds = cut.map(|it| [it.from, it.to, it.start, it.end]);
     let spans: Vec<Vec<(i64, i64)>> =
         survey.lookups.iter().map(|lookup| load.iter().map(|it| lookup.spans[*it]).collect()).collect();
     let of_source: Vec<&str> =
         needed(piece).map(|it| source.partitions[survey.partitions[it]].recipe.as_str()).collect();
+    let skips = cut.map(|it| &it.skips).filter(|it| !it.is_empty());
     let Range { start, end } = steps;
-    format!(
-        "steps {start}..{end} of {from}..{to} in {bounds:?}; {load:?} {spans:?}; {own:?} {n_markers} {of_source:?}"
-    )
+    let n_read: u64 = read.iter().map(|it| it.1).sum();
+    let recipe = format!(
+        "steps {start}..{end} of {from}..{to} in {bounds:?}; {load:?} {spans:?}; {own:?} {n_read} {of_source:?}"
+    );
+    match (left_out, skips) {
+        (Some(left_out), _) => left_out_recipe(left_out.reason, &recipe),
+        (None, Some(skips)) => format!("{recipe}; without {skips:?}"),
+        (None, None) => recipe,
+    }
 }

@@ -7,6 +7,7 @@ use nodedata_core::{
 
 use crate::{
     StepSpec,
+    episodes::LeftOut,
     mapping::Mapping,
     origin::{FieldOrigin, StepAt},
     piece::{PieceReader, STEPS, counted_id},
@@ -26,15 +27,22 @@ pub(crate) struct Shared {
 
 /// What a partition is.
 pub(crate) enum Part {
-    /// Steps, with messages that were read for the cut alone: those of the marker.
-    Piece(Piece, u64),
+    /// Steps, with messages that were read for the cut or for metadata alone, by stream of the source.
+    Piece(Piece, Vec<(StreamId, u64)>),
+    /// A partition of the source none of whose records is read, because its recording is left out, and why.
+    LeftOut(usize, &'static str),
     /// A partition of the source handed on.
     Kept(usize),
 }
 
 impl Shared {
     /// Reads one piece.
-    pub(crate) fn piece(&self, piece: &Piece, n_markers: u64, partition: &Partition) -> Result<PieceRows> {
+    pub(crate) fn piece(
+        &self,
+        piece: &Piece,
+        read: &[(StreamId, u64)],
+        partition: &Partition,
+    ) -> Result<PieceRows> {
         let held = self.held(piece)?;
         let made = self.reader(piece, partition, &held).make()?;
         let mut rows = PieceRows::default();
@@ -42,13 +50,20 @@ impl Shared {
         rows.fates = made.fates;
         rows.looked_at = made.looked_at;
         self.account(piece, &held, partition, &mut rows);
-        if let Some(marker) = self.store.mapping.marker.filter(|_| n_markers != 0) {
-            let id = counted_id(marker.id);
-            rows.records_read.push((id, n_markers));
-            rows.fates.push(Fate { used: n_markers, ..Fate::new(id) });
+        for (id, n) in read.iter().filter(|it| it.1 != 0) {
+            let id = counted_id(*id);
+            rows.count(id, *n);
+            rows.fates.push(Fate { used: *n, ..Fate::new(id) });
         }
         rows.ready.extend(made.batch.map(Ok));
         Ok(rows)
+    }
+
+    /// Counts the records of a partition that is left out, of the streams that steps are made of.
+    pub(crate) fn left_out(&self, partition: usize, reason: &'static str) -> Result<LeftOut> {
+        let mapping = &self.store.mapping;
+        let id = |id: StreamId| mapping.streams.iter().any(|it| it.id == id).then(|| counted_id(id));
+        LeftOut::read(self.store.source.as_ref(), partition, reason, id)
     }
 
     /// The partitions that a piece needs.
@@ -74,7 +89,7 @@ impl Shared {
                 let held = self.held(piece)?;
                 self.reader(piece, partition, &held).made_of(step)
             }
-            Some(Part::Piece(..) | Part::Kept(_)) | None => Ok(None),
+            Some(Part::Piece(..) | Part::LeftOut(..) | Part::Kept(_)) | None => Ok(None),
         }
     }
 

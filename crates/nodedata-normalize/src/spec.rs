@@ -95,6 +95,8 @@ pub enum Cut {
     Whole,
     /// Messages of one topic say where episodes start and end.
     Marker(Marker),
+    /// An episode lasts as long as a field of one topic has the same value.
+    Change(Change),
     /// An episode ends where a topic is silent for longer than `gap_ns`.
     Gap {
         /// Longest silence inside an episode, in nanoseconds.
@@ -122,6 +124,20 @@ pub struct Marker {
     /// Values that end it and throw it away.
     #[serde(default, skip_serializing_if = "is_default")]
     pub discard: Vec<String>,
+    /// A text field of the same topic: the task of an episode is its value at the start.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub task: Option<String>,
+}
+
+/// A field each value of which is an episode. Values are compared as text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// The field, such as `/episode.id`.
+    pub field: String,
+    /// Values that are no episode.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub without: Vec<String>,
     /// A text field of the same topic: the task of an episode is its value at the start.
     #[serde(default, skip_serializing_if = "is_default")]
     pub task: Option<String>,

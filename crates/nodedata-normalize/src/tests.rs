@@ -1,6 +1,7 @@
 //! Steps of made-up recordings, held against a reference that looks at every message for every step.
 
 mod deltas;
+mod episodes;
 mod frames;
 mod memory;
 mod names;

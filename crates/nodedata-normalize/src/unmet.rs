@@ -28,15 +28,20 @@ impl CutMet {
         match cut {
             // A range without a message is refused.
             Cut::Whole | Cut::Gap { .. } | Cut::Ranges(_) => {}
-            Cut::Marker(marker) => {
-                let keys = [("start", &marker.start), ("end", &marker.end), ("discard", &marker.discard)];
+            Cut::Marker(_) | Cut::Change(_) => {
+                let (field, keys) = match cut {
+                    Cut::Marker(it) => {
+                        (&it.field, vec![("start", &it.start), ("end", &it.end), ("discard", &it.discard)])
+                    }
+                    Cut::Change(it) => (&it.field, vec![("without", &it.without)]),
+                    Cut::Whole | Cut::Gap { .. } | Cut::Ranges(_) => return warnings,
+                };
                 for (key, value) in
                     keys.iter().flat_map(|(key, values)| values.iter().map(move |it| (key, it)))
                 {
                     if !self.values.contains(value) {
                         let hint = suggest(value, self.values.iter().map(String::as_str));
-                        let message =
-                            format!("`episodes.{key}`: `{}` is never `{value}` ({hint})", marker.field);
+                        let message = format!("`episodes.{key}`: `{}` is never `{value}` ({hint})", field);
                         warnings.push(Finding::warning(message, Locus::default()));
                     }
                 }

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use nodedata_core::{Error, ErrorKind, Formats, OpenOptions, Progress, Result};
 use nodedata_dataset::{Access, Manifest, Report};
-use nodedata_normalize::{GroupBy, StepSpec};
+use nodedata_normalize::{EpisodeSpec, GroupBy, StepSpec};
 use nodedata_schema::Schema;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,8 @@ pub struct ConvertOptions {
     pub open: OpenOptions,
     /// What says which episode a sample belongs to; `None` where samples are to stay samples.
     pub grouped: Option<GroupBy>,
+    /// What becomes of whole episodes.
+    pub episodes: EpisodeSpec,
     /// How messages become steps; `None` for a table per topic.
     pub steps: Option<StepSpec>,
     /// Steps of all that can be aligned, where `steps` says nothing.
@@ -75,6 +77,7 @@ impl ConvertOptions {
             overwrite: false,
             open: OpenOptions::default(),
             grouped: None,
+            episodes: EpisodeSpec::default(),
             steps: None,
             step_flags: StepFlags::default(),
             schema: None,

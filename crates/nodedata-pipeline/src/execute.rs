@@ -16,6 +16,7 @@ use nodedata_schema::Schema;
 use crate::{
     ConvertOptions, Converted, Environment, OnError, OpenedSource, Parsed,
     convert::{keeping_misfits, with_threads},
+    episode_tables::read_tables,
     file::PipelineFile,
     group::mistakes,
     learned::Learned,
@@ -77,7 +78,7 @@ pub fn load(path: &Path, settings: &[String], environment: Environment<'_>) -> R
 }
 
 /// What a pipeline asks of a conversion, before its gate.
-pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions> {
+pub(crate) fn options(formats: &Formats, file: &PipelineFile, out: &Path) -> Result<ConvertOptions> {
     let source = &file.source;
     let schema = file.schema.as_deref().map(read_schema).transpose()?;
     Ok(ConvertOptions {
@@ -100,6 +101,7 @@ pub(crate) fn options(file: &PipelineFile, out: &Path) -> Result<ConvertOptions>
         shard_bytes: file.shard_bytes,
         access: file.access,
         grouped: file.grouped.clone(),
+        episodes: read_tables(formats, &file.episodes)?,
         steps: file.steps.clone(),
         sources: source.paths.clone(),
         refuse_empty: true,
@@ -173,7 +175,7 @@ pub fn execute(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<Executed, Refused> {
-    let options = options(self::options(&parsed.file, out)?);
+    let options = options(self::options(formats, &parsed.file, out)?);
     // What only the end of a run shows of the file, such as a field without any value, has its place as well.
     let placed = |err: Error| match err.kind() {
         ErrorKind::Config => err.at(Locus::path(&parsed.file.path)),
@@ -213,7 +215,7 @@ pub fn prepare(
     options: impl FnOnce(ConvertOptions) -> ConvertOptions,
     out: &Path,
 ) -> Result<Prepared, Refused> {
-    let options = options(self::options(&parsed.file, out)?);
+    let options = options(self::options(formats, &parsed.file, out)?);
     with_threads(&options, || {
         keeping_misfits(formats, &options, &Silent, |options| prepare_once(formats, parsed, options))
     })
@@ -243,9 +245,14 @@ fn prepare_once(formats: &Formats, parsed: &Parsed, options: ConvertOptions) -> 
 /// [`prepare`] made of it then.
 ///
 /// # Errors
-/// `Config` when the schema cannot be read.
-pub fn prepared(parsed: &Parsed, out: &Path, quarantine: BTreeMap<String, String>) -> Result<ConvertOptions> {
-    Ok(ConvertOptions { quarantine, ..options(&parsed.file, out)? })
+/// `Config` when the schema or a table of episodes cannot be read.
+pub fn prepared(
+    formats: &Formats,
+    parsed: &Parsed,
+    out: &Path,
+    quarantine: BTreeMap<String, String>,
+) -> Result<ConvertOptions> {
+    Ok(ConvertOptions { quarantine, ..options(formats, &parsed.file, out)? })
 }
 
 /// Why the gate fails a run.

@@ -94,13 +94,13 @@ fn made_step(formats: &Formats, asked: &StepAsked<'_>, options: ConvertOptions) 
     let StepAsked { manifest, sources, step, .. } = *asked;
     let opened = open_for(formats, &options, &[])?;
     let is_log = opened.source.plan().streams.iter().all(|it| it.kind == StreamKind::Messages);
-    let Some(spec) = options.steps.filter(|_| is_log) else {
+    let Some(spec) = options.steps.clone().filter(|_| is_log) else {
         let message = "the steps are rows of the source itself, not made of messages";
         return Err(Error::new(ErrorKind::Unsupported, message)
             .at(Locus::path(told(sources)))
             .with_hint("leave `--source` out: the origins name the records"));
     };
-    let aligned = AlignedSource::new(opened.source, spec.clone())?;
+    let aligned = AlignedSource::of_episodes(opened.source, spec.clone(), &options.episodes)?;
     let plan = aligned.plan();
     let other = |message: String| {
         Error::new(ErrorKind::Config, message)

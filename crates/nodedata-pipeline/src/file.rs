@@ -1,8 +1,10 @@
 mod check;
+mod episode_keys;
 mod episodes;
 mod idle;
 mod json_schema;
 mod keys;
+mod metadata;
 mod publish;
 mod quality;
 mod read;
@@ -21,7 +23,10 @@ use std::path::Path;
 use nodedata_core::placed::{Mistake, Node, Place};
 
 pub use json_schema::pipeline_json_schema;
-pub use stages::{Expected, PipelineFile, PipelineTest, PublishStage, Secret, SourceStage, SplitKey};
+pub use stages::{
+    EpisodesStage, Expected, PipelineFile, PipelineTest, PublishStage, Secret, SourceStage, SplitKey,
+    TableAsked, TableOf,
+};
 pub use variables::Environment;
 
 /// A pipeline file with the places of its keys, so that what a source does not have can be told with line and

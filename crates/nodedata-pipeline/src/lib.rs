@@ -4,6 +4,7 @@ mod convert;
 mod detect;
 mod drive;
 mod empty;
+mod episode_tables;
 mod execute;
 mod explain_step;
 mod file;
@@ -35,8 +36,8 @@ pub use convert::{ConvertOptions, Converted, OnError, convert};
 pub use execute::{Executed, Prepared, Refused, execute, load, prepare, prepared};
 pub use explain_step::{MadeField, MadeOf, MadeStep, StepAsked, explain_step};
 pub use file::{
-    Environment, Expected, Parsed, PipelineFile, PipelineTest, PublishStage, Secret, SourceStage, SplitKey,
-    is_pipeline, parse_pipeline, pipeline_json_schema,
+    Environment, EpisodesStage, Expected, Parsed, PipelineFile, PipelineTest, PublishStage, Secret,
+    SourceStage, SplitKey, TableAsked, TableOf, is_pipeline, parse_pipeline, pipeline_json_schema,
 };
 pub use init::propose;
 pub use inspect::{Depth, EpisodeLengths, Inspection, Looked, LookedAt, StreamInspection, inspect};

@@ -33,6 +33,9 @@ pub struct Outline {
     /// What says which episode a sample belongs to; absent where the source or `steps` make the episodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grouped: Option<String>,
+    /// What is known of each episode beside what the source says, entry by entry.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metadata: Vec<String>,
     /// Episodes and, for each, its split.
     pub episodes: Vec<(String, String)>,
     /// The source's streams with measured rates, without timelines.
@@ -97,7 +100,7 @@ pub fn outline(
     out: &Path,
 ) -> Result<Outline, Refused> {
     let file = &parsed.file;
-    let options = adjust(options(file, out)?);
+    let options = adjust(options(formats, file, out)?);
     let started = Instant::now();
     let (run, measured, sample) = with_threads(&options, || {
         keeping_misfits(formats, &options, &Silent, |options| {
@@ -136,6 +139,7 @@ pub fn outline(
         inputs: source.inputs.iter().map(|it| (it.path.display().to_string(), it.n_bytes)).collect(),
         not_read: run.opened.not_read.clone(),
         grouped: file.grouped.as_ref().map(ToString::to_string),
+        metadata: run.options.episodes.metadata.iter().map(ToString::to_string).collect(),
         episodes: episodes.map(|(it, split)| (it.key.clone(), splits[*split].clone())).collect(),
         measured: measured.streams,
         streams,

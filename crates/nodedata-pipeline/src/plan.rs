@@ -291,6 +291,10 @@ pub fn finish(
         let mut hashes = run.hashes();
         let inputs: Vec<usize> = (0..run.opened.source.plan().inputs.len()).collect();
         plan.check_inputs(&run, &inputs, &mut hashes)?;
+        // A table of episodes decides what is said of them, and is no input.
+        if run.recipe(&run.input_entries(&hashes.digests()?)) != plan.recipe {
+            return Err(changed("what the plan says to do is not what was planned"));
+        }
         let mut writer = DatasetWriter::create(run.source(), writer_options)?;
         let all: Vec<usize> = (0..plan.units.len()).collect();
         let done = take_over(&mut writer, present.as_ref(), &all, &mut hashes)?;

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use nodedata_core::{Error, ErrorKind, MessageTexts, OpenOptions, Result};
 use nodedata_dataset::{Access, canonical_json};
-use nodedata_normalize::{GroupBy, StepSpec};
+use nodedata_normalize::{EpisodeSpec, GroupBy, StepSpec};
 use nodedata_schema::Schema;
 use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 use serde_json::Value;
@@ -21,6 +21,10 @@ pub struct Recipe {
     pub nd: RecipeVersion,
     /// What decides the rows.
     pub rows: RowRecipe,
+    /// What becomes of whole episodes. Of its tables it has the rows that are about an episode. Where it decides rows, their
+    /// partitions say so: units are not made anew where a table has a row more.
+    #[serde(rename = "episodes@1", default, skip_serializing_if = "EpisodeSpec::is_default")]
+    pub episodes: EpisodeSpec,
     /// What decides which rows lie in which shard.
     pub shards: ShardRecipe,
 }
@@ -84,6 +88,7 @@ impl Recipe {
             from: _,
             open,
             grouped,
+            episodes,
             steps,
             // What they come to in this source is in `steps` by now.
             step_flags: _,
@@ -112,6 +117,7 @@ impl Recipe {
                 schema: schema.clone(),
                 on_error: *on_error,
             },
+            episodes: episodes.clone(),
             shards: ShardRecipe {
                 splits: splits.clone(),
                 quarantine: quarantine.clone(),
@@ -123,7 +129,7 @@ impl Recipe {
 
     /// The options that make the same of these sources again, at `out`.
     pub fn options(self, sources: &[String], out: impl Into<PathBuf>) -> ConvertOptions {
-        let Self { nd: RecipeVersion::V1, rows, shards } = self;
+        let Self { nd: RecipeVersion::V1, rows, episodes, shards } = self;
         let RowRecipe { format, open, grouped, steps, schema, on_error } = rows;
         let ShardRecipe { splits, quarantine, shard_bytes, access } = shards;
         ConvertOptions {
@@ -131,6 +137,7 @@ impl Recipe {
             from: Some(format),
             open,
             grouped,
+            episodes,
             steps,
             schema,
             splits,

@@ -13,7 +13,7 @@ use nodedata_dataset::{
     DamageEntry, Dataset, DatasetWriter, InputEntry, Ledger, Manifest, Nulls, QUARANTINE, Report, RunFacts,
     WriterOptions,
 };
-use nodedata_normalize::{StepSpec, Unfit, with_lengths};
+use nodedata_normalize::{Cut, StepSpec, Unfit, with_lengths};
 use nodedata_schema::{Schema, SchemaCheck, Violation};
 
 use crate::{
@@ -87,7 +87,9 @@ impl Run {
         }
         let aligns = opened.source.plan().streams.iter().any(|it| it.kind == StreamKind::Messages);
         let definitions = definitions(&opened.source.plan().streams);
-        opened.source = with_steps(opened.source, options.steps.as_ref())?;
+        opened.source = with_steps(opened.source, options.steps.as_ref(), &options.episodes)?;
+        let is_cut = aligns && options.steps.as_ref().is_some_and(|it| it.episodes != Cut::Whole);
+        options.episodes = options.episodes.about(opened.source.plan(), is_cut);
         if let Some(declared) = &options.schema {
             opened.source =
                 with_lengths(opened.source, |stream, feature| length_of(declared, stream, feature));
@@ -495,7 +497,7 @@ pub(crate) fn open_for(
             .ok()
             .and_then(|out| out.ancestors().skip(1).find(|it| it.is_dir()).map(std::path::Path::to_owned)),
         frames: options.steps.as_ref().map(StepSpec::frames).unwrap_or_default(),
-        episode_facts: options.splits.needs_facts(),
+        episode_facts: options.splits.needs_facts(&options.episodes) || options.episodes.needs_facts(),
         ..options.open.clone()
     };
     open_knowing(formats, &options.sources, options.from.as_deref(), &open, known)

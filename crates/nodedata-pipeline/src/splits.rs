@@ -3,6 +3,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use nodedata_core::{
     EpisodeInfo, Error, ErrorKind, Result, RowDeal, RowKey, SourcePlan, StreamKind, patterns::fits, split_of,
 };
+use nodedata_normalize::EpisodeSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::SplitKey;
@@ -54,10 +55,11 @@ impl SplitPlan {
         (fractions.len() > 1).then(|| RowDeal { fractions: fractions.clone(), key })
     }
 
-    /// Whether episodes are dealt by what a format may have to read records for.
-    pub(crate) fn needs_facts(&self) -> bool {
+    /// Whether episodes are dealt by what a format may have to read records for; `told` is what the pipeline says of them.
+    pub(crate) fn needs_facts(&self, told: &EpisodeSpec) -> bool {
         match self {
-            Self::Hash { key: SplitKey::Task | SplitKey::Metadata(_), .. } => true,
+            Self::Hash { key: SplitKey::Task, .. } => !told.tells("task"),
+            Self::Hash { key: SplitKey::Metadata(name), .. } => !told.tells(name),
             Self::Hash { key: SplitKey::Episode | SplitKey::Row | SplitKey::Field(_), .. }
             | Self::Lists(_)
             | Self::Source
@@ -309,9 +311,19 @@ mod tests {
     #[test]
     fn records_are_read_for_a_task_or_metadata_alone() {
         let by = |key| SplitPlan::Hash { fractions: vec![("train".to_owned(), 1.0)], key };
-        assert!(by(SplitKey::Task).needs_facts() && by(SplitKey::Metadata("scene".to_owned())).needs_facts());
+        let none = EpisodeSpec::default();
+        let scene = by(SplitKey::Metadata("scene".to_owned()));
+        assert!(by(SplitKey::Task).needs_facts(&none) && scene.needs_facts(&none));
+        let by_path = nodedata_normalize::PathMetadata {
+            pattern: "(?<scene>.)".to_owned(),
+            types: BTreeMap::new(),
+            missing: nodedata_normalize::Missing::Error,
+        };
+        let metadata = vec![nodedata_normalize::MetadataFrom::Path(by_path)];
+        let told = EpisodeSpec { metadata, ..EpisodeSpec::default() };
+        assert!(by(SplitKey::Task).needs_facts(&told) && !scene.needs_facts(&told));
         for plan in [by(SplitKey::Episode), by(SplitKey::Row), SplitPlan::Source, SplitPlan::SourceOrTrain] {
-            assert!(!plan.needs_facts(), "{plan:?}");
+            assert!(!plan.needs_facts(&none), "{plan:?}");
         }
     }
 

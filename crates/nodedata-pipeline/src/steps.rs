@@ -6,7 +6,9 @@ use nodedata_core::{
     StreamKind, TIMESTAMP_NS,
 };
 use nodedata_dataset::Ledger;
-use nodedata_normalize::{Clock, Rate, StepSpec, TimeSource, Tolerance, Unfit, all_fields, normalized};
+use nodedata_normalize::{
+    Clock, EpisodeSpec, Rate, StepSpec, TimeSource, Tolerance, Unfit, all_fields, normalized, with_episodes,
+};
 
 /// What flags say of steps, where no pipeline file does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,9 +76,14 @@ impl StepFlags {
     }
 }
 
-/// Puts the step stage over a source, where the pipeline has one.
-pub(crate) fn with_steps(source: Box<dyn Source>, spec: Option<&StepSpec>) -> Result<Box<dyn Source>, Unfit> {
+/// Puts the step stage over a source, where the pipeline has one, and what becomes of whole episodes.
+pub(crate) fn with_steps(
+    source: Box<dyn Source>,
+    spec: Option<&StepSpec>,
+    episodes: &EpisodeSpec,
+) -> Result<Box<dyn Source>, Unfit> {
     match spec {
+        _ if !episodes.is_default() => with_episodes(source, spec, episodes),
         Some(spec) => normalized(source, spec),
         None => Ok(source),
     }
@@ -129,6 +136,7 @@ fn joined_column(batch: &Batch, partition: &Partition, plan: &SourcePlan, name: 
 
 /// Adds what became of records that steps are made of.
 pub(crate) fn add_fates(ledger: &mut Ledger, fates: &[Fate], plan: &SourcePlan) {
+    let makes_steps = plan.streams.iter().any(|it| it.kind == StreamKind::Steps);
     for fate in fates {
         let Some(name) = plan.stream_name(fate.stream) else { continue };
         let table = plan.streams.get(fate.stream.0 as usize).map(|it| it.kind);
@@ -136,8 +144,8 @@ pub(crate) fn add_fates(ledger: &mut Ledger, fates: &[Fate], plan: &SourcePlan) 
         let add = |of: &mut std::collections::BTreeMap<String, u64>, reason: &str, n: u64| {
             *of.entry(reason.to_owned()).or_default() += n;
         };
-        // Steps that were left out are no records that other steps are made of.
-        if table == Some(StreamKind::Steps) {
+        // Steps that were left out are no records that other steps are made of, nor are those of tables without steps.
+        if table == Some(StreamKind::Steps) || !makes_steps {
             fate.absent.iter().for_each(|(name, n)| add(&mut entry.absent, name, *n));
             fate.dropped.iter().for_each(|(reason, n)| add(&mut entry.dropped, reason, *n));
             continue;

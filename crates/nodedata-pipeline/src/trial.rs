@@ -6,14 +6,20 @@ use serde::Serialize;
 use crate::{Executed, Expected, Parsed, PipelineTest, Refused, execute};
 
 /// Why messages and steps are left out where steps are made, besides damage.
-const ALIGNING: [&str; 7] = [
+const ALIGNING: [&str; 13] = [
     "absent_name",
     "action/shift@1",
     "beyond_order_bound",
     "beyond_tolerance",
+    "excluded_episode",
+    "excluded_step",
+    "idle",
     "no_time",
+    "not_included_episode",
     "outside_every_episode",
     "rlds/drop_last_padding@1",
+    "short_episode",
+    "trimmed",
 ];
 
 /// How one test of a pipeline file ended.

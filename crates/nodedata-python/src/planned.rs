@@ -126,7 +126,7 @@ fn read(path: &Path, threads: Option<usize>) -> Result<(Plan, ConvertOptions), R
             .with_hint("`node-data work` takes the plans of `node-data plan`")
     })?;
     let Job::Pipeline { file, settings, out, quarantine } = job;
-    let options = prepared(&load(&file, &settings, &environment)?, &out, quarantine)?;
+    let options = prepared(&builtin(), &load(&file, &settings, &environment)?, &out, quarantine)?;
     Ok((plan, ConvertOptions { threads, ..options }))
 }
 

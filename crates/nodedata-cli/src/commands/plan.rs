@@ -168,7 +168,7 @@ fn read(path: &Path, how: &HowArgs) -> Result<(Plan, ConvertOptions), Refused> {
     let options = match job {
         Job::Convert(args) => convert::options(ConvertArgs { overwrite: false, ..*args })?,
         Job::Pipeline { file, settings, out, quarantine } => {
-            prepared(&load_file(&file, &settings)?, &out, quarantine)?
+            prepared(&nodedata_formats::builtin(), &load_file(&file, &settings)?, &out, quarantine)?
         }
     };
     let threads = how.threads.map(usize::from);

@@ -142,6 +142,9 @@ fn told(planned: &Outline) -> String {
     if let Some(by) = &planned.grouped {
         text.push_str(&format!("grouped    {}\n", visible(by)));
     }
+    for told in &planned.metadata {
+        text.push_str(&format!("metadata   {}\n", visible(told)));
+    }
     text.push_str("measured\n");
     let width = column_of(planned.measured.iter().map(|it| it.name.as_str()), 6, 48);
     for stream in &planned.measured {

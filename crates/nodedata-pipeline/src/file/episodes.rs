@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use nodedata_core::{Moment, Moments, placed::Node};
-use nodedata_normalize::{Cut, EpisodeRange, GroupBy, Marker, pattern_mistake};
+use nodedata_normalize::{Change, Cut, EpisodeRange, GroupBy, Marker, pattern_mistake};
 
 use super::{
     read::{Reader, text, texts},
@@ -10,8 +10,9 @@ use super::{
 };
 
 /// Keys that belong to ways of making episodes.
-const OWN: [(&str, &[&str]); 5] = [
+const OWN: [(&str, &[&str]); 6] = [
     ("marker", &["field", "start", "end", "discard", "task"]),
+    ("change", &["field", "without", "task"]),
     ("gap", &["gap_ms", "topic"]),
     ("ranges", &["ranges"]),
     ("key", &["pattern"]),
@@ -19,7 +20,7 @@ const OWN: [(&str, &[&str]); 5] = [
 ];
 
 /// Ways of cutting recordings, of which steps are made.
-pub(super) const CUTS: [&str; 5] = ["file", "source", "marker", "gap", "ranges"];
+pub(super) const CUTS: [&str; 6] = ["file", "source", "marker", "change", "gap", "ranges"];
 
 /// How episodes are made.
 pub(super) enum Episodes {
@@ -48,6 +49,14 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Episodes {
                 start: list("start"),
                 end: list("end"),
                 discard: list("discard"),
+                task: text(node, "task"),
+            })
+        }
+        "change" => {
+            need("field", "field: /episode.id");
+            Cut::Change(Change {
+                field: text(node, "field").unwrap_or_default(),
+                without: node.get("without").map(texts).unwrap_or_default(),
                 task: text(node, "task"),
             })
         }
@@ -83,14 +92,17 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Episodes {
 fn foreign_keys(reader: &mut Reader<'_>, node: &Node, by: &str) {
     let own = OWN.iter().find(|(way, _)| *way == by).map_or(&[][..], |it| it.1);
     // A way that is none is told as such.
-    if own.is_empty() && !CUTS.contains(&by) {
+    if own.is_empty() && !CUTS.contains(&by) && !by.is_empty() {
         return;
     }
     let keys: BTreeSet<&str> = OWN.iter().flat_map(|it| it.1).copied().collect();
     for key in keys.into_iter().filter(|it| node.get(it).is_some() && !own.contains(it)) {
         let ways = OWN.iter().filter(|it| it.1.contains(&key));
         let ways: Vec<String> = ways.map(|(way, _)| format!("`by: {way}`")).collect();
-        let message = format!("`episodes.{key}` has no meaning with `by: {by}`");
+        let message = match by {
+            "" => format!("`episodes.{key}` has no meaning without `by`"),
+            by => format!("`episodes.{key}` has no meaning with `by: {by}`"),
+        };
         let hint = format!("write {}, or remove the key", ways.join(" or "));
         reader.add(&format!("episodes.{key}"), message, hint);
     }

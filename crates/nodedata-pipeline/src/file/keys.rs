@@ -1,5 +1,7 @@
 use nodedata_normalize::Scope;
 
+use super::episode_keys::EPISODES;
+
 /// A key of a mapping: what the parser takes and what the JSON Schema for editors says. There is one table
 /// for both.
 pub(super) struct Key {
@@ -41,23 +43,23 @@ pub(super) enum Kind {
     Either(&'static [Self]),
 }
 
-const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, about, required: false, kind }
 }
 
-const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
+pub(super) const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, about, required: true, kind }
 }
 
-const TEXTS: Kind = Kind::List(&Kind::Text);
-const TEXT_OR_TEXTS: Kind = Kind::Either(&[Kind::Text, TEXTS]);
+pub(super) const TEXTS: Kind = Kind::List(&Kind::Text);
+pub(super) const TEXT_OR_TEXTS: Kind = Kind::Either(&[Kind::Text, TEXTS]);
 const MILLIS: Kind = Kind::Number(0.0, 1e12);
 const ALIGN: Kind = Kind::Choice(&["nearest", "hold", "linear", "slerp"]);
 const ENCODING: Kind = Kind::Choice(&["jpeg", "png", "raw"]);
 const BEYOND: Kind = Kind::Choice(&["null", "drop", "fail"]);
 const LEVEL: Kind = Kind::Choice(&["off", "warn", "quarantine", "fail"]);
 /// Nanoseconds since 1970.
-const TIME_NS: Kind = Kind::Integer(i64::MIN, i64::MAX);
+pub(super) const TIME_NS: Kind = Kind::Integer(i64::MIN, i64::MAX);
 
 /// The whole file, in the order of its stages.
 pub(super) const FILE: &[Key] = &[
@@ -71,7 +73,8 @@ pub(super) const FILE: &[Key] = &[
     key(
         "episodes",
         Kind::Map(EPISODES),
-        "How recordings are cut into episodes, with `steps`; or which episodes samples belong to, `by: key` or `by: field`",
+        "How recordings are cut into episodes, with `steps`; or which episodes samples belong to, `by: key` or `by: field`; which \
+         episodes are taken, and what else is known of each",
     ),
     key(
         "steps",
@@ -162,55 +165,6 @@ const SOURCE: &[Key] = &[
 
 const REFERENCE: Kind = Kind::Choice(&["path", "base64"]);
 const OPTION: Kind = Kind::Either(&[Kind::Bool, Kind::Integer(i64::MIN, i64::MAX), Kind::Text]);
-
-const EPISODES: &[Key] = &[
-    required(
-        "by",
-        Kind::Choice(&["file", "source", "marker", "gap", "ranges", "key", "field"]),
-        "`file` and `source`: as the source says; `marker`: values of a field; `gap`: silence; `ranges`: times given here. \
-         Of samples, whose rows become steps: `key`: their own keys; `field`: a value of the row",
-    ),
-    key(
-        "field",
-        Kind::Text,
-        "marker: the field whose values open and close episodes, such as `/episode.kind`; field: the one whose value is the \
-         key of the row's episode: text, a whole number or a bool",
-    ),
-    key(
-        "pattern",
-        Kind::Text,
-        "key: a regular expression that fits whole keys of samples, such as `(?<episode>ep\\d+)_(?<step>\\d+)`: its group \
-         `episode` is the key of the episode, its group `step`, which may be left out, orders the rows in it",
-    ),
-    key(
-        "order",
-        Kind::Text,
-        "field: the field whose numbers order the rows of an episode, each once; absent: rows are in order as they are",
-    ),
-    key("start", TEXT_OR_TEXTS, "marker: values that start an episode"),
-    key("end", TEXT_OR_TEXTS, "marker: values that end it"),
-    key("discard", TEXT_OR_TEXTS, "marker: values that end it and throw it away"),
-    key("task", Kind::Text, "marker: a text field of the same topic that names the task, such as `task`"),
-    key(
-        "gap_ms",
-        Kind::Number(0.000_001, 1e12),
-        "gap: the longest silence inside an episode, in milliseconds",
-    ),
-    key("topic", Kind::Text, "gap: the topic listened to; all that are mapped and not held when absent"),
-    key("ranges", Kind::List(&Kind::Map(RANGE)), "ranges: the episodes, by their times"),
-];
-
-const RANGE: &[Key] = &[
-    key("recording", Kind::Text, "Key of the recording; every recording when absent"),
-    key(
-        "start",
-        Kind::Moment(false),
-        "First time inside: a date with its zone (`2026-06-11T09:30:00Z`), or a number with its unit (`1700000000s`)",
-    ),
-    key("end", Kind::Moment(false), "First time after, written as `start` is"),
-    key("start_ns", TIME_NS, "`start` in nanoseconds since 1970"),
-    key("end_ns", TIME_NS, "`end` in nanoseconds since 1970"),
-];
 
 const STEPS: &[Key] = &[
     key(
@@ -329,7 +283,7 @@ const SPLITS: &[Key] = &[
     key(
         "key",
         Kind::Text,
-        "What is hashed: `episode` (the default), `task`, or `metadata.<name>`, so that near-twins share a split; of samples `row` (their default) or `field.<name>`",
+        "What is hashed: `episode` (the default), `task`, or metadata by `episode.<name>` or `metadata.<name>`, so that near-twins share a split; of samples `row` (their default) or `field.<name>`",
     ),
     key("by", Kind::Choice(&["hash", "source"]), "`source` takes the splits that the source itself names"),
 ];

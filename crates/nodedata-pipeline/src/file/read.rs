@@ -12,7 +12,7 @@ use nodedata_normalize::FieldTransform;
 
 use super::{
     check::{Places, word},
-    publish, quality, splits,
+    metadata, publish, quality, splits,
     stages::{Expected, PipelineFile, PipelineTest, SourceStage},
     steps::{self, Stages},
     times, transforms,
@@ -54,11 +54,13 @@ impl<'a> Reader<'a> {
         let access = root.get("shards").and_then(|it| it.get("access")).and_then(Node::text);
         let access = access.and_then(|it| Access::from_name(&it)).unwrap_or_default();
         let Stages { grouped, steps } = steps::read(self);
+        let episodes = metadata::read(self);
         PipelineFile {
             path: path.to_owned(),
             description: text(root, "description"),
             source: self.source(),
             grouped,
+            episodes,
             steps,
             schema: text(root, "schema").map(|it| self.beside(&it)),
             quality: root.get("quality").map(|it| quality::read(self, it)),
@@ -172,7 +174,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A path of the file, which starts where the file lies.
-    fn beside(&self, path: &str) -> PathBuf {
+    pub(super) fn beside(&self, path: &str) -> PathBuf {
         self.folder.join(path)
     }
 

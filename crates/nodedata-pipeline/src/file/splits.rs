@@ -69,11 +69,13 @@ fn key(reader: &mut Reader<'_>, node: &Node) -> SplitKey {
             SplitKey::Field(name.to_owned())
         }
         Some(other) => {
-            match other.strip_prefix("metadata.").filter(|it| !it.is_empty()) {
+            let of_episode = ["metadata.", "episode."].into_iter().find_map(|it| other.strip_prefix(it));
+            match of_episode.filter(|it| !it.is_empty()) {
+                Some("task") => SplitKey::Task,
                 Some(name) => SplitKey::Metadata(name.to_owned()),
                 None => {
                     let message = format!("`splits.key` is `{other}`");
-                    reader.add("splits.key", message, "expected `episode`, `task`, `metadata.<name>`, or for samples `row` or `field.<name>`");
+                    reader.add("splits.key", message, "expected `episode`, `task`, `episode.<name>`, `metadata.<name>`, or for samples `row` or `field.<name>`");
                     SplitKey::Episode
                 }
             }

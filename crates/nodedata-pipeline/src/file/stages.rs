@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use nodedata_core::{MediaEncoding, Moments, OnMisfit, OptionValue, Reference};
 use nodedata_dataset::Access;
-use nodedata_normalize::{GroupBy, StepSpec};
+use nodedata_normalize::{EpisodeSpec, FactType, GroupBy, StepSpec};
 use nodedata_quality::Rules;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,8 @@ pub struct PipelineFile {
     pub source: SourceStage,
     /// What says which episode a sample belongs to; `None` where samples stay samples.
     pub grouped: Option<GroupBy>,
+    /// What becomes of whole episodes.
+    pub episodes: EpisodesStage,
     /// How messages become steps; `None` for tables per topic.
     pub steps: Option<StepSpec>,
     /// The declared schema, found from where the process runs.
@@ -66,6 +68,39 @@ pub struct SourceStage {
     pub verify_checksums: bool,
     /// Options of the one format, by name, as they are written.
     pub options: BTreeMap<String, OptionValue>,
+}
+
+/// What becomes of whole episodes, before the tables that say so are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EpisodesStage {
+    /// What becomes of them; the rows of tables are not there yet.
+    pub spec: EpisodeSpec,
+    /// The tables.
+    pub tables: Vec<TableAsked>,
+}
+
+/// A table that says something of episodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableAsked {
+    /// What it says.
+    pub of: TableOf,
+    /// The file, found from where the process runs.
+    pub path: PathBuf,
+    /// Names of metadata, each with its column; `None` for all columns but the key.
+    pub columns: Option<Vec<(String, String)>>,
+    /// Types of metadata that are declared.
+    pub types: BTreeMap<String, FactType>,
+}
+
+/// What a table says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableOf {
+    /// Which episodes are taken.
+    Include,
+    /// Which are left out.
+    Exclude,
+    /// What is known of them, as the entry at this position of the metadata.
+    Metadata(usize),
 }
 
 /// What is hashed to deal an episode.

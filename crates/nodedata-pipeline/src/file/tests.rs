@@ -2,10 +2,12 @@ use std::path::Path;
 
 use expect_test::{Expect, expect};
 use nodedata_core::{Moment, Reference};
-use nodedata_normalize::{Align, Beyond, Clock, Cut, FieldFrom, GroupBy, TimeSource};
+use nodedata_normalize::{
+    Align, Beyond, Clock, Cut, EpisodeName, FieldFrom, GroupBy, Join, MetadataFrom, Missing, TimeSource,
+};
 use nodedata_quality::{Level, Rule};
 
-use super::{Mistake, Parsed, SplitKey, is_pipeline, parse_pipeline, pipeline_json_schema};
+use super::{Mistake, Parsed, SplitKey, TableOf, is_pipeline, parse_pipeline, pipeline_json_schema};
 use crate::SplitPlan;
 
 fn environment(name: &str) -> Option<String> {
@@ -207,7 +209,79 @@ fn what_stands_between_stages_is_told() {
     broken(
         "version: 1\nsource: x\nsplits: {train: 1, key: scene}\n",
         &expect![[r#"
-        line 3, column 20: `splits.key` is `scene` (expected `episode`, `task`, `metadata.<name>`, or for samples `row` or `field.<name>`)
+        line 3, column 20: `splits.key` is `scene` (expected `episode`, `task`, `episode.<name>`, `metadata.<name>`, or for samples `row` or `field.<name>`)
+    "#]],
+    );
+}
+
+#[test]
+fn episodes_are_chosen_and_described() {
+    let text = "version: 1
+source: x
+episodes:
+  join: {gap_ms: 250}
+  exclude: [a*, b]
+  include: {table: good.csv, key: run, equals: stem, missing: null}
+  min_steps: 10
+  min_s: 1.5
+  trim: {start_s: 0.25, idle: {field: /a.b, below: 0.1, stretches_s: 2}}
+  metadata:
+  - {path: '(?<day>\\d+)/(?<run>\\w+)', types: {day: text}}
+  - {topic: /task.data, name: task, take: latched, type: text}
+  - {table: runs.csv, key: run, equals: metadata.run, columns: {worked: success}, types: {worked: bool}}
+  columns: {what: task}
+splits: {train: 1, key: episode.day}
+";
+    let file = sound(text).file;
+    let spec = &file.episodes.spec;
+    assert_eq!(spec.join, Some(Join::Gap(250_000_000)));
+    assert_eq!(spec.exclude.as_ref().unwrap().names, ["a*", "b"]);
+    let list = spec.include.as_ref().unwrap().table.as_ref().unwrap();
+    assert_eq!(
+        (list.equals.clone(), list.missing, list.key.as_str()),
+        (EpisodeName::Stem, Missing::Null, "run")
+    );
+    assert_eq!((spec.min_steps, spec.min_ns), (Some(10), Some(1_500_000_000)));
+    let idle = spec.trim.idle.as_ref().unwrap();
+    assert_eq!((spec.trim.start_ns, idle.keep_ns, idle.stretches_ns), (250_000_000, 0, Some(2_000_000_000)));
+    let names: Vec<Vec<String>> = spec.metadata.iter().map(MetadataFrom::names).collect();
+    assert_eq!(names, [vec!["day", "run"], vec!["task"], vec!["worked"]]);
+    let MetadataFrom::Table(table) = &spec.metadata[2] else { panic!("a table") };
+    assert_eq!(table.equals, EpisodeName::Metadata("run".to_owned()));
+    assert_eq!((spec.columns[0].name.as_str(), spec.columns[0].metadata.as_str()), ("what", "task"));
+    let SplitPlan::Hash { key, .. } = &file.splits else { panic!("by hash") };
+    assert_eq!(*key, SplitKey::Metadata("day".to_owned()));
+    let asked: Vec<(TableOf, &Path)> =
+        file.episodes.tables.iter().map(|it| (it.of, it.path.as_path())).collect();
+    let (good, runs) = (Path::new("lab/good.csv"), Path::new("lab/runs.csv"));
+    assert_eq!(asked, [(TableOf::Include, good), (TableOf::Metadata(2), runs)]);
+    assert_eq!(file.episodes.tables[1].columns, Some(vec![("worked".to_owned(), "success".to_owned())]));
+    let change = sound(
+        "version: 1\nsource: x\nepisodes: {by: change, field: /e.id, without: '0'}\nsteps: {clock: {rate_hz: 1}}\nfields: {a: /a}\n",
+    );
+    assert!(matches!(change.file.steps.unwrap().episodes, Cut::Change(it) if it.without == ["0"]));
+}
+
+#[test]
+fn what_is_said_of_episodes_has_a_meaning() {
+    broken(
+        "version: 1
+source: x
+episodes:
+  gap_ms: 3
+  join: {pattern: '(.*)', gap_ms: 1}
+  trim: {}
+  exclude: ['[a']
+  metadata:
+  - {path: 'a(b)'}
+  - {topic: /a.b, key: c}
+  - {table: a.csv, equals: metadata.run}
+  - {name: d}
+  - {path: '(?<e>.)', topic: /e}
+  - {path: '(?<f>.)(?<f2>.)', types: {f3: int}}
+  - {topic: /f, name: f}
+",
+        &expect![[r#"
     "#]],
     );
 }

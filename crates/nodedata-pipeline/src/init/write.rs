@@ -230,6 +230,11 @@ fn episodes(text: &mut String, seen: &[Seen]) {
             &format!("# episodes: {{by: marker, field: {topic}.{kind}, start: [\"1\"], end: [\"2\"]{task}}}"),
         );
     }
+    line(
+        text,
+        "# `exclude`, `min_s` and `trim` leave out episodes and steps, `metadata` tells more of each (docs/reference/episodes.md), such as",
+    );
+    line(text, "# `metadata: [{table: runs.csv, key: episode, columns: [success, operator]}]`");
 }
 
 fn measured(text: &mut String, streams: &[&StreamInspection]) {

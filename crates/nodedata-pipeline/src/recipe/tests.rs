@@ -4,9 +4,11 @@ use nodedata_core::{
     DType, MediaEncoding, MessageText, MessageTexts, Moments, OnMisfit, OptionValue, Reference, TimeRange,
 };
 use nodedata_normalize::{
-    Against, Align, Beyond, ByName, Clock, Constant, Cut, Degenerate, DeltaEnd, End, EpisodeRange, FieldFrom,
-    FieldSpec, FieldTransform, FramesOf, GroupBy, Items, Marker, Rate, ResizeWay, RotationForm, Start,
-    StepTransform, TimeSource, Tolerance, TopicTime, Zero,
+    Against, Align, Beyond, ByName, Change, Clock, Constant, Cut, Degenerate, DeltaEnd, DropSteps, End,
+    EpisodeColumn, EpisodeList, EpisodeName, EpisodeRange, FactType, FieldFrom, FieldSpec, FieldTransform,
+    FramesOf, GroupBy, Idle, Items, Join, ListTable, Marker, MetadataFrom, Missing, PathMetadata, Rate,
+    ResizeWay, RotationForm, Speed, Start, StepTransform, TableFile, TableMetadata, Take, TimeSource,
+    Tolerance, TopicMetadata, TopicTime, Trim, Zero,
 };
 use proptest::prelude::*;
 
@@ -96,8 +98,11 @@ fn cut() -> impl Strategy<Value = Cut> {
         marker.prop_map(|(field, start, end, discard, task)| Marker { field, start, end, discard, task });
     let range = (prop::option::of(text()), any::<i64>(), any::<i64>());
     let range = range.prop_map(|(recording, start_ns, end_ns)| EpisodeRange { recording, start_ns, end_ns });
+    let change = (text(), texts(), prop::option::of(text()))
+        .prop_map(|(field, without, task)| Cut::Change(Change { field, without, task }));
     prop_oneof![
         Just(Cut::Whole),
+        change,
         marker.prop_map(Cut::Marker),
         (any::<i64>(), prop::option::of(text())).prop_map(|(gap_ns, topic)| Cut::Gap { gap_ns, topic }),
         prop::collection::vec(range, 0..3).prop_map(Cut::Ranges),
@@ -278,10 +283,75 @@ fn schema() -> impl Strategy<Value = Schema> {
     })
 }
 
+fn missing() -> impl Strategy<Value = Missing> {
+    prop::sample::select(vec![Missing::Error, Missing::Null])
+}
+
+fn list() -> impl Strategy<Value = EpisodeList> {
+    let name = prop_oneof![
+        Just(EpisodeName::Key),
+        Just(EpisodeName::Recording),
+        Just(EpisodeName::File),
+        Just(EpisodeName::Stem),
+        text().prop_map(EpisodeName::Metadata),
+    ];
+    let table = (text(), text(), name, missing(), texts()).prop_map(|(path, key, equals, missing, names)| {
+        ListTable { file: TableFile { path, b3: "00".to_owned() }, key, equals, missing, names }
+    });
+    (texts(), prop::option::of(table)).prop_map(|(names, table)| EpisodeList { names, table })
+}
+
+fn metadata() -> impl Strategy<Value = MetadataFrom> {
+    let dtype = || prop::sample::select(FactType::ALL.to_vec());
+    let types = prop::collection::btree_map(text(), dtype(), 0..3);
+    let path = (text(), types, missing())
+        .prop_map(|(pattern, types, missing)| MetadataFrom::Path(PathMetadata { pattern, types, missing }));
+    let take = prop::sample::select(vec![Take::First, Take::Last, Take::Latched]);
+    let topic = (text(), text(), take, prop::option::of(dtype()), missing()).prop_map(
+        |(from, name, take, dtype, missing)| {
+            MetadataFrom::Topic(TopicMetadata { from, name, take, dtype, missing })
+        },
+    );
+    let columns = prop::collection::vec((text(), dtype()), 0..3);
+    let row = prop::collection::vec(prop::option::of(text()), 0..3);
+    let rows = prop::collection::btree_map(text(), row, 0..3);
+    let table = (text(), text(), columns, missing(), rows).prop_map(|(path, key, columns, missing, rows)| {
+        let file = TableFile { path, b3: "00".to_owned() };
+        let equals = EpisodeName::Stem;
+        MetadataFrom::Table(TableMetadata { file, key, equals, columns, missing, rows })
+    });
+    prop_oneof![path, topic, table]
+}
+
+prop_compose! {
+    fn episodes()(
+        include in prop::option::of(list()),
+        exclude in prop::option::of(list()),
+        min_steps in any::<Option<u64>>(),
+        min_ns in any::<Option<i64>>(),
+        join in prop::option::of(prop_oneof![text().prop_map(Join::Pattern), any::<i64>().prop_map(Join::Gap)]),
+        trim in (any::<i64>(), any::<i64>(), prop::option::of((text(), number(), any::<i64>(), any::<Option<i64>>()))),
+        drop_steps in prop::collection::vec((text(), texts()), 0..3),
+        metadata in prop::collection::vec(metadata(), 0..3),
+        columns in prop::collection::vec((text(), text()), 0..3),
+    ) -> EpisodeSpec {
+        let columns = columns.into_iter().map(|(name, metadata)| EpisodeColumn { name, metadata });
+        let (start_ns, end_ns, idle) = trim;
+        let idle = idle.map(|(field, below, keep_ns, stretches_ns)| {
+            Idle { field, below: Speed(below), keep_ns, stretches_ns }
+        });
+        let trim = Trim { start_ns, end_ns, idle };
+        let columns = columns.collect();
+        let drop_steps = drop_steps.into_iter().map(|(column, values)| DropSteps { column, values }).collect();
+        EpisodeSpec { join, include, exclude, min_steps, min_ns, trim, drop_steps, metadata, columns }
+    }
+}
+
 prop_compose! {
     fn options()(
         open in open(),
         grouped in prop::option::of(grouped()),
+        episodes in episodes(),
         steps in prop::option::of(steps()),
         schema in prop::option::of(schema()),
         splits in splits(),
@@ -297,6 +367,7 @@ prop_compose! {
             overwrite: false,
             open,
             grouped,
+            episodes,
             steps,
             step_flags: StepFlags::default(),
             schema,

@@ -17,7 +17,7 @@ impl Reads {
     fn of(folder: &Folder, steps: Option<&StepSpec>) -> Self {
         let options = folder.options(steps);
         let opened = open_source(&formats(), &options.sources, None, &options.open).unwrap();
-        let source = with_steps(opened.source, steps).unwrap();
+        let source = with_steps(opened.source, steps, &Default::default()).unwrap();
         let plan = source.plan();
         let writer = WriterOptions { shard_bytes: options.shard_bytes, ..WriterOptions::new("") };
         let of_unit = |partitions: &[usize]| {
@@ -104,7 +104,7 @@ fn check(steps: Option<&StepSpec>) {
 fn told_at_the_end(steps: Option<&StepSpec>, folder: &Folder) -> usize {
     let options = folder.options(steps);
     let opened = open_source(&formats(), &options.sources, None, &options.open).unwrap();
-    with_steps(opened.source, steps).unwrap().plan().partitions.len() + 1
+    with_steps(opened.source, steps, &Default::default()).unwrap().plan().partitions.len() + 1
 }
 
 fn copy(from: &Path, to: &Path) {

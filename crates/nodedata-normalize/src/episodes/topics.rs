@@ -1,0 +1,272 @@
+use nodedata_core::{
+    DType, EpisodeInfo, Fact, ReadOptions, Result, Source, Storage, StreamId, StreamKind, StreamSchema,
+    placed::Mistake,
+};
+
+use super::{EpisodeSpec, MetadataFrom, Missing, Take, TopicMetadata, described::tell, facts::fact_at};
+use crate::{
+    StepSpec, TimeSource,
+    path::{Lost, resolve},
+    stamp::{NO_TIME, Stamp},
+};
+
+/// A topic that tells of episodes, by its columns.
+#[derive(Debug, Clone)]
+pub(crate) struct TopicColumns {
+    /// The stream.
+    pub(crate) id: StreamId,
+    column: usize,
+    stamp: Stamp,
+    /// Position among the metadata of the specification.
+    entry: usize,
+    topic: TopicMetadata,
+}
+
+/// The part of a recording's time that is an episode.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// First time inside.
+    pub(crate) from: i64,
+    /// First time after.
+    pub(crate) to: i64,
+    /// Time of the first step.
+    pub(crate) start: i64,
+}
+
+impl Times {
+    /// A whole recording.
+    pub(crate) const WHOLE: Self = Self { from: i64::MIN, to: i64::MAX, start: i64::MIN };
+}
+
+impl TopicColumns {
+    /// The topics that tell of episodes. Their times are those by which steps are made, or log times.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub(crate) fn resolve(
+        spec: &EpisodeSpec,
+        steps: Option<&StepSpec>,
+        streams: &[StreamSchema],
+    ) -> Result<Vec<Self>, Vec<Mistake>> {
+        let (mut all, mut mistakes) = (Vec::new(), Vec::new());
+        for (entry, from) in spec.metadata.iter().enumerate() {
+            let MetadataFrom::Topic(topic) = from else { continue };
+            match Self::of(topic, entry, steps, streams) {
+                Ok(found) => all.push(found),
+                Err(lost) => {
+                    let key = format!("episodes.metadata[{entry}].topic");
+                    mistakes.push(Mistake::new(key, lost.message).with_hint(lost.hint));
+                }
+            }
+        }
+        if mistakes.is_empty() { Ok(all) } else { Err(mistakes) }
+    }
+
+    fn of(
+        topic: &TopicMetadata,
+        entry: usize,
+        steps: Option<&StepSpec>,
+        streams: &[StreamSchema],
+    ) -> Result<Self, Lost> {
+        if streams.iter().any(|it| it.kind != StreamKind::Messages) {
+            return Err(Lost {
+                message: "the source has no topics".to_owned(),
+                hint: "take the metadata from a path or a table".to_owned(),
+            });
+        }
+        let found = resolve(&topic.from, streams)?;
+        let stream = &streams[found.stream];
+        let scalar = |it: &usize| {
+            let feature = &stream.features[*it];
+            feature.shape.is_empty() && feature.storage == Storage::Plain && feature.dtype != DType::Bytes
+        };
+        let (Some(column), None) = (found.columns.first().filter(|it| scalar(it)), &found.pick) else {
+            return Err(Lost {
+                message: format!("`{}` is not one number, bool or text", topic.from),
+                hint: "name a field that is, such as `/task.data`".to_owned(),
+            });
+        };
+        let stamp = stamp_of(steps, stream)?;
+        Ok(Self { id: stream.id, column: *column, stamp, entry, topic: topic.clone() })
+    }
+
+    /// Tells one episode what a message says of it, in the type that is declared; where none does and that is a mistake, its
+    /// key is added to `missing`.
+    pub(crate) fn tell(&self, values: &TopicValues, times: Times, info: &mut EpisodeInfo, told: &mut Told) {
+        let found = values.pick(self.topic.take, times);
+        let value = match (found, self.topic.dtype) {
+            (Some(fact), Some(dtype)) => {
+                let read = dtype.parse(&fact.to_string());
+                if read.is_none() {
+                    told.unread.push((self.entry, info.key.clone(), fact.to_string()));
+                }
+                read
+            }
+            (Some(fact), None) => Some(fact.clone()),
+            (None, _) => {
+                if self.topic.missing == Missing::Error {
+                    told.missing.push((self.entry, info.key.clone()));
+                }
+                None
+            }
+        };
+        tell(info, &self.topic.name, value);
+    }
+}
+
+/// The times of a topic: those by which steps are made, or log times.
+pub(super) fn stamp_of(steps: Option<&StepSpec>, stream: &StreamSchema) -> Result<Stamp, Lost> {
+    let of_topic = |it: &StepSpec| {
+        let own = it.topic_times.iter().find(|it| *it.topic == *stream.name);
+        Stamp::resolve(stream, own.map_or(&it.time, |it| &it.time)).ok()
+    };
+    match steps.and_then(of_topic) {
+        Some(stamp) => Ok(stamp),
+        None => Stamp::resolve(stream, &TimeSource::LogTime),
+    }
+}
+
+/// What topics do not tell.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// By entry, keys of episodes without a message.
+    missing: Vec<(usize, String)>,
+    /// By entry, keys of episodes whose value is not of the type, and the value.
+    unread: Vec<(usize, String, String)>,
+}
+
+impl Told {
+    /// The mistakes that these are: the first of each entry, with the number of the others.
+    pub(crate) fn mistakes(&self, topics: &[TopicColumns]) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        for TopicColumns { entry, topic, .. } in topics {
+            let key = |it: &str| format!("episodes.metadata[{entry}].{it}");
+            let mut missing = self.missing.iter().filter(|it| it.0 == *entry);
+            if let Some((_, episode)) = missing.next() {
+                let message = format!(
+                    "no message of `{}` tells of episode `{episode}`{}",
+                    topic.from,
+                    others(missing.count())
+                );
+                let hint = "write `missing: \"null\"` where an episode need not have one";
+                mistakes.push(Mistake::new(key("topic"), message).with_hint(hint));
+            }
+            let mut unread = self.unread.iter().filter(|it| it.0 == *entry);
+            if let Some((_, episode, value)) = unread.next() {
+                let dtype = topic.dtype.map_or("text", |it| it.name());
+                let message =
+                    format!("`{value}` is not {dtype}, of episode `{episode}`{}", others(unread.count()));
+                mistakes.push(Mistake::new(key("type"), message).with_hint("`text` takes everything"));
+            }
+        }
+        mistakes
+    }
+}
+
+/// How many others a message stands for.
+pub(super) fn others(n: usize) -> String {
+    match n {
+        0 => String::new(),
+        1 => ", nor of 1 other".to_owned(),
+        n => format!(", nor of {n} others"),
+    }
+}
+
+/// The values of one topic in one recording, in order of time.
+#[derive(Debug, Default)]
+pub(crate) struct TopicValues {
+    /// Time, and position among `facts`.
+    rows: Vec<(i64, usize)>,
+    /// Values that follow each other, each once.
+    facts: Vec<Fact>,
+    /// Messages that were read.
+    pub(crate) n_read: u64,
+}
+
+impl TopicValues {
+    /// Reads the topic in some partitions of a recording. What has no value or no time tells nothing.
+    ///
+    /// # Errors
+    /// What reading reports, but for damage, which whoever reads the partitions meets again.
+    pub(crate) fn read(source: &dyn Source, partitions: &[usize], columns: &TopicColumns) -> Result<Self> {
+        let options = ReadOptions { streams: Some(vec![columns.id]), ..ReadOptions::default() };
+        let mut values = Self::default();
+        for partition in partitions {
+            let counts = source.plan().partitions.get(*partition).and_then(|it| it.counts.as_ref());
+            if counts.is_some_and(|it| it.iter().all(|(id, n)| *id != columns.id || *n == 0)) {
+                continue;
+            }
+            let mut reading = source.read(*partition, &options)?;
+            loop {
+                match reading.next_batch() {
+                    Ok(Some(batch)) if batch.stream == columns.id => {
+                        let array = batch.rows.column(columns.column);
+                        values.n_read += batch.rows.num_rows() as u64;
+                        for (row, stamp) in columns.stamp.times(&batch.rows).into_iter().enumerate() {
+                            if let Some(fact) = fact_at(array.as_ref(), row).filter(|_| stamp != NO_TIME) {
+                                values.push(stamp, fact);
+                            }
+                        }
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(err) if err.loss().is_some() => {}
+                    Err(err) => return Err(err),
+                }
+            }
+        }
+        // A stable sort: messages of one time stay in the order they were written in.
+        values.rows.sort_by_key(|it| it.0);
+        Ok(values)
+    }
+
+    fn push(&mut self, stamp: i64, fact: Fact) {
+        if self.facts.last() != Some(&fact) {
+            self.facts.push(fact);
+        }
+        self.rows.push((stamp, self.facts.len() - 1));
+    }
+
+    fn pick(&self, take: Take, times: Times) -> Option<&Fact> {
+        let Times { from, to, start } = times;
+        let before = |time: i64| self.rows.partition_point(|it| it.0 < time);
+        let inside = match to {
+            i64::MAX => before(from)..self.rows.len(),
+            to => before(from)..before(to).max(before(from)),
+        };
+        let inside = self.rows.get(inside).unwrap_or_default();
+        let row = match take {
+            Take::First => inside.first(),
+            Take::Last => inside.last(),
+            Take::Latched => {
+                let n_before = self.rows.partition_point(|it| it.0 <= start);
+                n_before.checked_sub(1).and_then(|it| self.rows.get(it)).or(inside.first())
+            }
+        };
+        row.and_then(|it| self.facts.get(it.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_that_tells_of_an_episode() {
+        let mut values = TopicValues::default();
+        for (stamp, text) in [(10, "a"), (20, "b"), (30, "b"), (40, "c")] {
+            values.push(stamp, Fact::Text(text.to_owned()));
+        }
+        let pick =
+            |take, from, to| values.pick(take, Times { from, to, start: from }).map(ToString::to_string);
+        let text = |it: &str| Some(it.to_owned());
+        assert_eq!(pick(Take::First, 11, 35), text("b"));
+        assert_eq!(pick(Take::Last, 11, 35), text("b"));
+        assert_eq!(pick(Take::Latched, 11, 35), text("a"));
+        assert_eq!(pick(Take::Latched, 5, 35), text("a"));
+        assert_eq!((pick(Take::First, 21, 25), pick(Take::Latched, 21, 25)), (None, text("b")));
+        assert_eq!(pick(Take::First, i64::MIN, i64::MAX), text("a"));
+        assert_eq!(pick(Take::Last, 50, i64::MAX), None);
+        assert_eq!(values.facts.len(), 3);
+    }
+}

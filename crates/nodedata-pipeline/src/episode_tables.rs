@@ -1,0 +1,203 @@
+use std::{collections::BTreeMap, path::Path};
+
+use arrow_array::RecordBatch;
+use nodedata_core::{
+    DType, Error, ErrorKind, Fact, Formats, Locus, OpenOptions, ReadOptions, Result, Storage, StreamSchema,
+    suggest,
+};
+use nodedata_normalize::{EpisodeList, EpisodeSpec, FactType, MetadataFrom, TableFile, fact_at};
+
+use crate::{EpisodesStage, OpenedSource, TableAsked, TableOf, inputs::hash_of, open::open_source};
+
+/// A table of episodes is read as a whole, and a part of recipes.
+const TABLE_BYTES_MAX: u64 = 256 << 20;
+
+/// Reads the tables that say which episodes are taken, and what is known of them.
+///
+/// # Errors
+/// `Config` for a file that is no table, a column that it does not have, a row without a key, and two rows with one; `Limit` for a
+/// table of more than 256 MiB; what reading reports. Each with the path of the table.
+pub(crate) fn read_tables(formats: &Formats, stage: &EpisodesStage) -> Result<EpisodeSpec> {
+    let mut spec = stage.spec.clone();
+    for asked in &stage.tables {
+        let at = |err: Error| err.at(Locus::path(&asked.path));
+        read_table(formats, asked, &mut spec).map_err(at)?;
+    }
+    if let Some(mistake) = spec.mistakes().first() {
+        return Err(Error::new(ErrorKind::Config, mistake.to_string())
+            .with_hint(mistake.hint.clone().unwrap_or_default()));
+    }
+    Ok(spec)
+}
+
+fn read_table(formats: &Formats, asked: &TableAsked, spec: &mut EpisodeSpec) -> Result<()> {
+    match asked.of {
+        TableOf::Include => read_list(formats, &asked.path, spec.include.as_mut()),
+        TableOf::Exclude => read_list(formats, &asked.path, spec.exclude.as_mut()),
+        TableOf::Metadata(idx) => {
+            let Some(MetadataFrom::Table(table)) = spec.metadata.get_mut(idx) else { return Ok(()) };
+            let opened = Opened::new(formats, &asked.path)?;
+            let key = opened.column(&table.key)?;
+            let columns: Vec<(String, usize)> = match &asked.columns {
+                Some(named) => named
+                    .iter()
+                    .map(|(name, column)| Ok((name.clone(), opened.column(column)?)))
+                    .collect::<Result<_>>()?,
+                None => opened.others(key),
+            };
+            for name in asked.types.keys().filter(|it| columns.iter().all(|one| one.0 != **it)) {
+                let names = columns.iter().map(|it| it.0.as_str());
+                let message = format!("`types` names `{name}`, which is not taken of the table");
+                return Err(Error::new(ErrorKind::Config, message).with_hint(suggest(name, names)));
+            }
+            let taken: Vec<usize> = columns.iter().map(|it| it.1).collect();
+            let rows = opened.rows(key, &taken)?;
+            let dtype = |(idx, (name, column)): (usize, &(String, usize))| {
+                let declared = asked.types.get(name).copied();
+                let texts = rows.values().filter_map(|it| it.get(idx)?.as_deref());
+                declared.unwrap_or_else(|| opened.fact_type(*column, texts))
+            };
+            table.columns = columns.iter().enumerate().map(|it| (it.1.0.clone(), dtype(it))).collect();
+            table.file.b3 = opened.b3()?;
+            table.rows = rows;
+            Ok(())
+        }
+    }
+}
+
+fn read_list(formats: &Formats, path: &Path, list: Option<&mut EpisodeList>) -> Result<()> {
+    let Some(table) = list.and_then(|it| it.table.as_mut()) else { return Ok(()) };
+    let opened = Opened::new(formats, path)?;
+    let rows = opened.rows(opened.column(&table.key)?, &[])?;
+    table.names = rows.into_keys().collect();
+    table.file = TableFile { path: table.file.path.clone(), b3: opened.b3()? };
+    Ok(())
+}
+
+/// A table that is open.
+struct Opened {
+    opened: OpenedSource,
+    stream: StreamSchema,
+}
+
+impl Opened {
+    fn new(formats: &Formats, path: &Path) -> Result<Self> {
+        let sources = [path.display().to_string()];
+        let opened = open_source(formats, &sources, None, &OpenOptions::default())?;
+        let plan = opened.source.plan();
+        let no_table = |message: String| {
+            let hint = "a table of episodes is one file: CSV, JSON, JSON Lines, Parquet or Arrow";
+            Error::new(ErrorKind::Config, message).with_hint(hint)
+        };
+        let ([input], [stream]) = (plan.inputs.as_slice(), plan.streams.as_slice()) else {
+            let message =
+                format!("{} files and {} streams are no table", plan.inputs.len(), plan.streams.len());
+            return Err(no_table(message));
+        };
+        if !stream.kind.is_one_table() {
+            return Err(no_table(format!("a file of {} is no table", opened.format.name())));
+        }
+        if TABLE_BYTES_MAX < input.n_bytes {
+            let message = format!("the table has {} bytes, more than {TABLE_BYTES_MAX}", input.n_bytes);
+            return Err(Error::new(ErrorKind::Limit, message)
+                .with_hint("keep what is said of episodes apart from larger tables"));
+        }
+        Ok(Self { stream: stream.clone(), opened })
+    }
+
+    fn b3(&self) -> Result<String> {
+        let input = self.opened.source.plan().inputs.first();
+        input.map_or_else(|| Ok(String::new()), |it| hash_of(self.opened.files.as_ref(), &it.path))
+    }
+
+    /// The columns of the table's own.
+    fn names(&self) -> impl Iterator<Item = (usize, &str)> {
+        let of_stream = self.stream.features.iter().enumerate();
+        of_stream.filter(|it| !self.stream.is_built_in(it.0)).map(|(idx, it)| (idx, it.name.as_str()))
+    }
+
+    fn column(&self, name: &str) -> Result<usize> {
+        let Some((column, _)) = self.names().find(|it| it.1 == name) else {
+            let message = format!("the table has no column `{name}`");
+            return Err(
+                Error::new(ErrorKind::Config, message).with_hint(suggest(name, self.names().map(|it| it.1)))
+            );
+        };
+        if self.is_scalar(column) {
+            return Ok(column);
+        }
+        let told = self.stream.features[column].told();
+        Err(Error::new(ErrorKind::Config, format!("column `{name}` of the table is {told}"))
+            .with_hint("numbers, bools and texts can be told of an episode"))
+    }
+
+    fn is_scalar(&self, column: usize) -> bool {
+        let feature = &self.stream.features[column];
+        feature.shape.is_empty() && feature.storage == Storage::Plain && feature.dtype != DType::Bytes
+    }
+
+    /// All columns but one that can be told of an episode.
+    fn others(&self, key: usize) -> Vec<(String, usize)> {
+        let others = self.names().filter(|it| it.0 != key && self.is_scalar(it.0));
+        others.map(|(column, name)| (name.to_owned(), column)).collect()
+    }
+
+    /// The type of a column where nobody says: that of the table; of texts in CSV, which has no bools, what all of them are.
+    fn fact_type<'a>(&self, column: usize, texts: impl Iterator<Item = &'a str>) -> FactType {
+        match self.stream.features[column].dtype {
+            DType::Bool => FactType::Bool,
+            DType::Float16 | DType::Float32 | DType::Float64 => FactType::Float,
+            DType::String if self.opened.format.name() == "csv" => match FactType::inferred(texts) {
+                FactType::Bool => FactType::Bool,
+                FactType::Int | FactType::Float | FactType::Text => FactType::Text,
+            },
+            DType::String | DType::Bytes => FactType::Text,
+            // Numbers that no int64 is stay what they are.
+            DType::UInt64 => FactType::inferred(texts),
+            _ => FactType::Int,
+        }
+    }
+
+    /// The values of some columns as text, by that of the key.
+    fn rows(&self, key: usize, columns: &[usize]) -> Result<BTreeMap<String, Vec<Option<String>>>> {
+        let source = self.opened.source.as_ref();
+        let mut rows = BTreeMap::new();
+        let mut n_rows = 0;
+        for partition in 0..source.plan().partitions.len() {
+            let mut reading = source.read(partition, &ReadOptions::default())?;
+            while let Some(batch) = reading.next_batch()? {
+                take(&batch.rows, key, columns, n_rows, &mut rows)?;
+                n_rows += batch.rows.num_rows();
+            }
+        }
+        Ok(rows)
+    }
+}
+
+fn take(
+    batch: &RecordBatch,
+    key: usize,
+    columns: &[usize],
+    n_before: usize,
+    rows: &mut BTreeMap<String, Vec<Option<String>>>,
+) -> Result<()> {
+    let text =
+        |column: usize, row: usize| fact_at(batch.column(column).as_ref(), row).as_ref().map(Fact::to_string);
+    for row in 0..batch.num_rows() {
+        let refused = |message: String, hint: &str| {
+            let step_idx = Some((n_before + row) as u64);
+            Err(Error::new(ErrorKind::Config, message)
+                .at(Locus { step_idx, ..Locus::default() })
+                .with_hint(hint))
+        };
+        let Some(name) = text(key, row) else {
+            return refused("the row has no key".to_owned(), "every row of a table of episodes names one");
+        };
+        let values = columns.iter().map(|it| text(*it, row)).collect();
+        if rows.insert(name.clone(), values).is_some() {
+            let message = format!("`{name}` has two rows in the table");
+            return refused(message, "remove one of them: nobody can know which is meant");
+        }
+    }
+    Ok(())
+}
