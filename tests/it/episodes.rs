@@ -273,7 +273,7 @@ fn episodes_of_lerobot_are_chosen_with_their_video() {
     let text = format!("version: 1\nsource: {{path: {}}}\nepisodes: {{include: {last}}}\n", plain(&source));
     work.write("p.yaml", text);
     let dataset = run(&work, "out");
-    assert_eq!(known(&dataset).into_keys().collect::<Vec<_>>(), [last.clone()]);
+    assert_eq!(known(&dataset).into_keys().collect::<Vec<_>>(), std::slice::from_ref(last));
     let rows = &dataset.tables()["steps"];
     let before = &all.tables()["steps"];
     let n_before = before.num_rows() - rows.num_rows();

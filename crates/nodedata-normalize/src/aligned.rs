@@ -213,19 +213,7 @@ impl AlignedSource {
         }
         if planned.episodes.is_empty() && !store.source.plan().episodes.is_empty() {
             crate::idle_ranges::refuse(&spec, &planned.recordings, store.source.plan())?;
-            return Err(Error::new(ErrorKind::Config, "no episode was found")
-                .with_hint(match spec.episodes {
-                    Cut::Marker(_) => {
-                        "no marker has a value of `episodes.start`: `node-data inspect` shows the topic"
-                    }
-                    Cut::Change(_) => {
-                        "the field of `episodes.field` has no value but those of `episodes.without`"
-                    }
-                    Cut::Gap { .. } => "the topics listened to have no messages",
-                    Cut::Ranges(_) => "`episodes.ranges` names none",
-                    Cut::Whole => "the source holds none",
-                })
-                .into());
+            return Err(none_found(&spec.episodes).into());
         }
         planned.names.read_on(&store, &planned.recordings)?;
         let unknown = planned.names.mistakes(&spec, &store.mapping);
@@ -259,6 +247,18 @@ impl AlignedSource {
         plan.episodes = episodes;
         Ok(Self { shared: Arc::new(Shared { store, spec, recordings, parts }), plan })
     }
+}
+
+/// Why there is no episode at all.
+fn none_found(cut: &Cut) -> Error {
+    let hint = match cut {
+        Cut::Marker(_) => "no marker has a value of `episodes.start`: `node-data inspect` shows the topic",
+        Cut::Change(_) => "the field of `episodes.field` has no value but those of `episodes.without`",
+        Cut::Gap { .. } => "the topics listened to have no messages",
+        Cut::Ranges(_) => "`episodes.ranges` names none",
+        Cut::Whole => "the source holds none",
+    };
+    Error::new(ErrorKind::Config, "no episode was found").with_hint(hint)
 }
 
 impl AlignedSource {

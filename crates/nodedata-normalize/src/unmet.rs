@@ -41,7 +41,7 @@ impl CutMet {
                 {
                     if !self.values.contains(value) {
                         let hint = suggest(value, self.values.iter().map(String::as_str));
-                        let message = format!("`episodes.{key}`: `{}` is never `{value}` ({hint})", field);
+                        let message = format!("`episodes.{key}`: `{field}` is never `{value}` ({hint})");
                         warnings.push(Finding::warning(message, Locus::default()));
                     }
                 }

@@ -45,7 +45,8 @@ fn read_table(formats: &Formats, asked: &TableAsked, spec: &mut EpisodeSpec) -> 
                     .collect::<Result<_>>()?,
                 None => opened.others(key),
             };
-            for name in asked.types.keys().filter(|it| columns.iter().all(|one| one.0 != **it)) {
+            let is_taken = |name: &String| columns.iter().any(|it| it.0 == *name);
+            if let Some(name) = asked.types.keys().find(|it| !is_taken(it)) {
                 let names = columns.iter().map(|it| it.0.as_str());
                 let message = format!("`types` names `{name}`, which is not taken of the table");
                 return Err(Error::new(ErrorKind::Config, message).with_hint(suggest(name, names)));

@@ -87,12 +87,12 @@ pub struct MadeOf {
 pub fn explain_step(formats: &Formats, asked: &StepAsked<'_>) -> Result<MadeStep> {
     refuse_other_version(asked.manifest)?;
     let options = Recipe::from_json(asked.recipe)?.options_with(asked.sources, "", asked.messages)?;
-    keeping_misfits(formats, &options, &Silent, |options| made_step(formats, asked, options))
+    keeping_misfits(formats, &options, &Silent, |options| made_step(formats, asked, &options))
 }
 
-fn made_step(formats: &Formats, asked: &StepAsked<'_>, options: ConvertOptions) -> Result<MadeStep> {
+fn made_step(formats: &Formats, asked: &StepAsked<'_>, options: &ConvertOptions) -> Result<MadeStep> {
     let StepAsked { manifest, sources, step, .. } = *asked;
-    let opened = open_for(formats, &options, &[])?;
+    let opened = open_for(formats, options, &[])?;
     let is_log = opened.source.plan().streams.iter().all(|it| it.kind == StreamKind::Messages);
     let Some(spec) = options.steps.clone().filter(|_| is_log) else {
         let message = "the steps are rows of the source itself, not made of messages";

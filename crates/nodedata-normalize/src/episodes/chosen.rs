@@ -124,10 +124,13 @@ pub(crate) fn recipe(reason: &str, below: &str) -> String {
     format!("left out: {reason}; {below}")
 }
 
+/// The episode of a partition, its rows, and their first and last time.
+type Counted = (usize, u64, Option<(i64, i64)>);
+
 /// How long each episode is, of those that nothing has left out yet.
 fn lengths(source: &dyn Source, reasons: &[Option<&'static str>], needs_times: bool) -> Result<Vec<Length>> {
     let plan = source.plan();
-    let of_partition = |idx: usize| -> Result<(usize, u64, Option<(i64, i64)>)> {
+    let of_partition = |idx: usize| -> Result<Counted> {
         let partition = &plan.partitions[idx];
         let counted = partition.counts.as_ref().filter(|_| !needs_times);
         if let Some(counts) = counted {

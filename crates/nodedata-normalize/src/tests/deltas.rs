@@ -104,12 +104,12 @@ fn a_difference_has_its_place_in_the_list() {
     let found = read(fields, 1);
     let rows = found.rows.unwrap();
     let (own, moved) = (floats(&rows, "own"), floats(&rows, "moved"));
-    for idx in 0..own.len() {
+    for (idx, moved) in moved.into_iter().enumerate() {
         let before = if idx == 0 || found.episodes[idx - 1] != found.episodes[idx] { idx } else { idx - 1 };
         let double = |it: usize| own[it].clone().unwrap().iter().map(|it| it * 2.0).collect::<Vec<_>>();
         let expected: Vec<f32> =
             minus(&double(idx), &double(before)).into_iter().map(|it| it.clamp(-0.01, 0.01)).collect();
-        assert_eq!(moved[idx], Some(expected), "row {idx}");
+        assert_eq!(moved, Some(expected), "row {idx}");
     }
 }
 

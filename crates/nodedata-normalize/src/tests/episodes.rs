@@ -313,7 +313,7 @@ fn topics_tell_of_episodes() {
         let source = with_episodes(one_file(), Some(&cut()), &spec).unwrap();
         let told: Vec<Option<&Fact>> =
             source.plan().episodes.iter().map(|it| it.metadata.get("note")).collect();
-        assert_eq!(told, expected.map(|it| Fact::Int(it)).iter().map(Some).collect::<Vec<_>>(), "{take:?}");
+        assert_eq!(told, expected.map(Fact::Int).iter().map(Some).collect::<Vec<_>>(), "{take:?}");
         let all = read(source.as_ref());
         // They were read for that alone.
         assert_eq!((all.read[&2], all.fates[&2].0), (6, 6));

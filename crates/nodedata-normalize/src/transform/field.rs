@@ -349,6 +349,7 @@ impl FieldTransform {
     pub(super) fn arguments(&self) -> Vec<(&'static str, Value)> {
         let mut told: Vec<(&'static str, Value)> = Vec::new();
         let mut say = |name, value: Option<Value>| told.extend(value.map(|it| (name, it)));
+        self.say_of_frames(&mut say);
         match self {
             Self::Shift { steps, end } => {
                 say("steps", Some(json!(steps)));
@@ -394,6 +395,14 @@ impl FieldTransform {
                 say("start", start.map(Value::from));
                 say("degenerate", Some(json!(degenerate)));
             }
+            _ => {}
+        }
+        told
+    }
+
+    /// The same of what is done to frames and clouds of points.
+    fn say_of_frames(&self, say: &mut impl FnMut(&'static str, Option<Value>)) {
+        match self {
             Self::Resize { height, width, way } => {
                 say("height", Some(json!(height)));
                 say("width", Some(json!(width)));
@@ -419,8 +428,7 @@ impl FieldTransform {
                 say("max", max.map(Value::from));
                 say("fill", fill.then(|| json!("nan")));
             }
-            Self::Flac {} | Self::FromCodes {} | Self::FlipChannels {} | Self::Rotate180 {} => {}
+            _ => {}
         }
-        told
     }
 }

@@ -318,7 +318,7 @@ mod tests {
         #[test]
         fn inverse_pairs_are_the_identity(values in proptest::collection::vec(-1e6..1e6f32, 0..40), power in -8..8i32, by in 0.01..100.0f64) {
             let factor = 2.0f64.powi(power);
-            prop_assert_eq!(linear(Linear::Over(factor), &linear(Linear::Times(factor), &values)), values.clone());
+            prop_assert_eq!(&linear(Linear::Over(factor), &linear(Linear::Times(factor), &values)), &values);
             let there = linear(Linear::Times(by), &values);
             let back = linear(Linear::Times(1.0 / by), &there);
             for (before, after) in values.iter().zip(back) {

@@ -259,8 +259,7 @@ impl<'a> Columns<'a> {
     /// Where in a point the fields lie.
     fn members(&self, row: usize, fields: &[String], point_step: usize) -> Result<Vec<Member>, String> {
         let of = |list: &Members<Int64Array>, place: usize| {
-            let at = list.of(row);
-            at.clone().nth(place).map(|it| list.values.value(it))
+            list.of(row).nth(place).map(|it| list.values.value(it))
         };
         let member = |field: &String| {
             let names = self.names.of(row);

@@ -209,6 +209,12 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
         _ => FramesOf::Same,
     };
     check_field(reader, &path, &spec);
+    check_coding(reader, &path, node, &spec);
+    spec
+}
+
+/// Whether one key alone says how frames are stored, and there are frames.
+fn check_coding(reader: &mut Reader<'_>, path: &str, node: &Node, spec: &FieldSpec) {
     if let Some(coding) = spec.transform.iter().find(|it| it.is_coding())
         && node.get("encoding").is_some()
     {
@@ -219,14 +225,13 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
             "keep one of them",
         );
     }
-    if node.get("encoding").is_some() && from.and_then(Node::text).is_none() {
+    if node.get("encoding").is_some() && node.get("from").and_then(Node::text).is_none() {
         reader.add(
             &format!("{path}.encoding"),
             format!("`{path}` does not take the video of one camera, so there is nothing to decode"),
             "write the camera as `from: observation.images.front`, or remove `encoding`",
         );
     }
-    spec
 }
 
 /// What holds between the keys of a field, whatever the source.

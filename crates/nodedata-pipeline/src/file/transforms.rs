@@ -190,7 +190,7 @@ pub(super) fn json_schema(scope: Scope) -> serde_json::Value {
     let of_scope = || TRANSFORMS.into_iter().filter(move |it| it.scope == scope);
     let both = TransformKind::names;
     let alone = of_scope().filter(|it| it.with(&Arguments::default()).is_ok());
-    let alone: Vec<&str> = alone.flat_map(|it| both(it)).collect();
+    let alone: Vec<&str> = alone.flat_map(both).collect();
     let told: Map<String, serde_json::Value> =
         of_scope().flat_map(|it| both(it).map(move |name| (name.to_owned(), with_arguments(it)))).collect();
     let one = json!({"anyOf": [
