@@ -105,11 +105,11 @@ fn is_flag(feature: &Feature) -> bool {
     feature.dtype == DType::Bool && feature.shape.is_empty()
 }
 
-/// One picture a step, by its height, width and channels.
+/// One picture a step.
 fn is_picture(feature: &Feature) -> bool {
     feature.storage != Storage::Plain
         && feature.dtype == DType::UInt8
-        && feature.shape.len() == 3
+        && matches!(feature.shape.len(), 0 | 3)
         && feature.lists.is_empty()
 }
 
