@@ -24,7 +24,7 @@ fn log(path: &Path) -> Box<dyn Source> {
 }
 
 fn teleop() -> Box<dyn Source> {
-    log(&corpus::fixtures("mcap/teleop.mcap"))
+    log(&corpus::fixtures("mcap").join("teleop.mcap"))
 }
 
 fn spec(fields: Vec<FieldSpec>) -> StepSpec {

@@ -55,8 +55,9 @@ pub(super) fn minus(one: &ArrayRef, other: &ArrayRef) -> Result<ArrayRef, Misfit
     let rows = NullBuffer::union(one.nulls(), other.nulls());
     let row_of = |idx: usize| left.row_of(left.dims.len(), idx);
     let is_hidden = |idx: usize| rows.as_ref().is_some_and(|it| it.is_null(row_of(idx)));
-    let values =
-        values(&left.values, &right.values, &is_hidden).map_err(|it| Misfit { idx: row_of(it.idx), ..it })?;
+    // Items of vectors of one length are never null one by one; what a null hides need not be there.
+    let values = values(&left.values, &right.values, None, &is_hidden)
+        .map_err(|it| Misfit { idx: row_of(it.idx), ..it })?;
     let column = around(one.as_ref(), values, one.data_type());
     let column = column.map_err(|err| Misfit { idx: 0, message: err.to_string() })?;
     Ok(nulled(&column, rows))
@@ -93,25 +94,33 @@ fn lists(one: &ListArray, other: &ListArray, item: &arrow_schema::FieldRef) -> R
             arrow_select::concat::concat(&parts).map_err(misfit)
         };
         let row_of = |idx: usize| offsets.partition_point(|end| (*end as usize) <= idx).saturating_sub(1);
-        values(&joined(&left)?, &joined(&right)?, &|_| false)
-            .map_err(|it| Misfit { idx: row_of(it.idx), ..it })?
+        let (left, right) = (joined(&left)?, joined(&right)?);
+        let nulls = NullBuffer::union(left.nulls(), right.nulls());
+        let is_hidden = |idx: usize| nulls.as_ref().is_some_and(|it| it.is_null(idx));
+        values(&left, &right, nulls.clone(), &is_hidden).map_err(|it| Misfit { idx: row_of(it.idx), ..it })?
     };
     Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, values, rows).map_err(misfit)?))
 }
 
-fn values(one: &ArrayRef, other: &ArrayRef, is_hidden: &dyn Fn(usize) -> bool) -> Result<ArrayRef, Misfit> {
+/// The values of one column minus those of another; `nulls` are those of the result, and what is hidden is nobody's value.
+fn values(
+    one: &ArrayRef,
+    other: &ArrayRef,
+    nulls: Option<NullBuffer>,
+    is_hidden: &dyn Fn(usize) -> bool,
+) -> Result<ArrayRef, Misfit> {
     if one.data_type() != other.data_type() || one.len() != other.len() {
         let message = format!("{} minus {} is nothing", one.data_type(), other.data_type());
         return Err(Misfit { idx: 0, message });
     }
     macro_rules! float {
         ($of:ty) => {
-            Ok(each::<$of>(one, other, |a, b| a - b))
+            Ok(each::<$of>(one, other, nulls, |a, b| a - b))
         };
     }
     macro_rules! whole {
         ($of:ty) => {
-            wholes::<$of>(one, other, is_hidden, |a, b| a.checked_sub(b))
+            wholes::<$of>(one, other, (nulls, is_hidden), |a, b| a.checked_sub(b))
         };
     }
     match DType::from_arrow(one.data_type()) {
@@ -135,30 +144,30 @@ fn values(one: &ArrayRef, other: &ArrayRef, is_hidden: &dyn Fn(usize) -> bool) -
 fn each<T: ArrowPrimitiveType>(
     one: &ArrayRef,
     other: &ArrayRef,
+    nulls: Option<NullBuffer>,
     minus: impl Fn(T::Native, T::Native) -> T::Native,
 ) -> ArrayRef {
     let (one, other) = (one.as_primitive::<T>(), other.as_primitive::<T>());
     let values: Vec<T::Native> =
         one.values().iter().zip(other.values()).map(|(a, b)| minus(*a, *b)).collect();
-    Arc::new(PrimitiveArray::<T>::new(values.into(), NullBuffer::union(one.nulls(), other.nulls())))
+    Arc::new(PrimitiveArray::<T>::new(values.into(), nulls))
 }
 
 fn wholes<T: ArrowPrimitiveType>(
     one: &ArrayRef,
     other: &ArrayRef,
-    is_hidden: &dyn Fn(usize) -> bool,
+    (nulls, is_hidden): (Option<NullBuffer>, &dyn Fn(usize) -> bool),
     minus: impl Fn(T::Native, T::Native) -> Option<T::Native>,
 ) -> Result<ArrayRef, Misfit>
 where
     T::Native: std::fmt::Display,
 {
     let (left, right) = (one.as_primitive::<T>(), other.as_primitive::<T>());
-    let nulls = NullBuffer::union(left.nulls(), right.nulls());
     let mut values = Vec::with_capacity(left.len());
     for (idx, (a, b)) in left.values().iter().zip(right.values()).enumerate() {
         values.push(match minus(*a, *b) {
             Some(value) => value,
-            None if is_hidden(idx) || nulls.as_ref().is_some_and(|it| it.is_null(idx)) => T::default_value(),
+            None if is_hidden(idx) => T::default_value(),
             None => {
                 let message = format!("{a} minus {b} is more than {} can hold", T::DATA_TYPE);
                 return Err(Misfit { idx, message });
@@ -184,6 +193,23 @@ mod tests {
         assert_eq!(
             itself.as_primitive::<Float32Type>(),
             &Float32Array::from(vec![Some(0.0), None, Some(0.0)])
+        );
+    }
+
+    #[test]
+    fn a_vector_minus_nothing_is_null() {
+        let feature = Feature::new("v", DType::Float32, vec![nodedata_core::Dim::Fixed(2)]).nullable();
+        let values: ArrayRef = Arc::new(Float32Array::from(vec![1.0, 2.0, 3.0, 4.0]));
+        let flat = crate::flat::Flat { values, starts: crate::flat::Starts::Each(2), valid: None };
+        let one = flat.into_column(&feature);
+        // As rows behind the end of an episode are made: null with nothing in them.
+        let other = arrow_array::new_null_array(one.data_type(), 2);
+        let made = minus(&one, &other).unwrap();
+        assert_eq!((made.null_count(), made.data_type()), (2, one.data_type()));
+        let whole: ArrayRef = Arc::new(UInt8Array::from(vec![1, 2]));
+        assert_eq!(
+            minus(&whole, &arrow_array::new_null_array(whole.data_type(), 2)).unwrap().null_count(),
+            2
         );
     }
 
