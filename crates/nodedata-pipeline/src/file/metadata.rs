@@ -53,7 +53,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> EpisodesStage {
         .into_iter()
         .map(|(name, metadata)| EpisodeColumn { name, metadata })
         .collect();
-    for mistake in stage.spec.mistakes() {
+    // Where an entry is none, the others have other positions.
+    let found = if stage.spec.metadata.len() == entries.len() { stage.spec.mistakes() } else { Vec::new() };
+    for mistake in found {
         if let Place::Key(key) = &mistake.place {
             reader.add(key, mistake.message, mistake.hint.unwrap_or_default());
         }

@@ -273,16 +273,39 @@ episodes:
   trim: {}
   exclude: ['[a']
   metadata:
-  - {path: 'a(b)'}
   - {topic: /a.b, key: c}
   - {table: a.csv, equals: metadata.run}
   - {name: d}
   - {path: '(?<e>.)', topic: /e}
+",
+        &expect![[r#"
+            line 4, column 3: `episodes.gap_ms` has no meaning without `by` (write `by: gap`, or remove the key)
+            line 5, column 3: files are joined by `pattern` and by `gap_ms` (write `pattern` or `gap_ms`)
+            line 6, column 3: `episodes.trim` leaves out nothing (write `start_s`, `end_s` or `idle`)
+            line 7, column 13: `[a` is not a pattern: invalid range pattern (`*` stands for any letters, `?` for one, `[a-z]` for one of these; `[*]` is a plain `*`)
+            line 9, column 5: the value of the topic has no `name` (add `name: task`)
+            line 9, column 19: `key` has no meaning with `topic` (remove it)
+            line 10, column 5: the table has no `key` (add `key: episode`, the column that says which episode a row is about)
+            line 10, column 20: `episodes.metadata[1].equals` is `metadata.run` (one of: key, recording, file, stem)
+            line 11, column 5: the entry does not say where metadata are from (write one of `path`, `topic` and `table` in each entry)
+            line 12, column 5: the entry takes metadata from a `path` and from a `topic` (write one of `path`, `topic` and `table` in each entry)
+        "#]],
+    );
+    broken(
+        "version: 1
+source: x
+episodes:
+  metadata:
+  - {path: 'a(b)'}
   - {path: '(?<f>.)(?<f2>.)', types: {f3: int}}
   - {topic: /f, name: f}
 ",
         &expect![[r#"
-    "#]],
+            line 5, column 6: `a(b)` has no group with a name (write groups with names: `(?<operator>[^/]+)/(?<scene>[^/]+)/`)
+            line 5, column 6: `a(b)` has a group without a name (write groups with names: `(?<operator>[^/]+)/(?<scene>[^/]+)/`; `(?:…)` is a group that nothing asks for)
+            line 6, column 39: `(?<f>.)(?<f2>.)` has no group `f3` (did you mean `f`?)
+            line 7, column 5: metadata `f` is told twice (take it from one place, or call one otherwise)
+        "#]],
     );
 }
 
