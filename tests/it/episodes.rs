@@ -84,11 +84,8 @@ fn tables_of_any_kind_tell_the_same() {
     let work = two(RUNS);
     let path = "{path: '^(?<operator>[^/]+)/'}";
     let episodes = |table: &str| format!("{{metadata: [{path}, {table}], columns: [success, operator]}}");
-    pipeline(
-        &work,
-        &episodes(TABLE),
-        &format!("{STEPS}splits: {{train: 0.5, val: 0.5, key: episode.operator}}\n"),
-    );
+    let more = format!("{STEPS}splits: {{train: 0.5, val: 0.5, key: episode.operator}}\n");
+    pipeline(&work, &episodes(TABLE), &more);
     let csv = run(&work, "csv");
     let found = known(&csv);
     let fact = |value: &str, dtype: &str| Some((value.to_owned(), dtype.to_owned()));
@@ -118,7 +115,7 @@ fn tables_of_any_kind_tell_the_same() {
     work.write("runs.jsonl", lines.join("\n") + "\n");
     work.write("runs.json", format!("[{}]", lines.join(",")));
     for table in ["runs.jsonl", "runs.json"] {
-        pipeline(&work, &episodes(&TABLE.replace("runs.csv", table)), STEPS);
+        pipeline(&work, &episodes(&TABLE.replace("runs.csv", table)), &more);
         let other = run(&work, "other");
         assert_eq!(known(&other), found, "{table}");
         assert_eq!(other.manifest["content_root"], csv.manifest["content_root"], "{table}");

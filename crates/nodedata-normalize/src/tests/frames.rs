@@ -188,19 +188,19 @@ fn points_of_a_log_are_those_of_its_bytes() {
         max,
         fill,
     };
-    let fields = || {
-        vec![
-            field("raw", "/points.data", Vec::new()),
-            field("all", "/points", vec![points(None, false)]),
-            field("some", "/points", vec![points(Some(10), true)]),
-            field(
-                "next",
-                "/points",
-                vec![points(None, false), FieldTransform::Shift { steps: 1, end: crate::End::Null }],
-            ),
-        ]
-    };
-    let source = normalized(teleop(), &spec(fields())).unwrap();
+    let fields = vec![
+        field("raw", "/points.data", Vec::new()),
+        field("all", "/points", vec![points(None, false)]),
+        field("some", "/points", vec![points(Some(10), true)]),
+        field(
+            "next",
+            "/points",
+            vec![points(None, false), FieldTransform::Shift { steps: 1, end: crate::End::Null }],
+        ),
+    ];
+    // As many steps as there are clouds.
+    let at_pace = StepSpec { fields, ..StepSpec::new(Clock::Rate(Rate::parse("5").unwrap())) };
+    let source = normalized(teleop(), &at_pace).unwrap();
     let features = &source.plan().streams[0].features;
     let names: Vec<&str> = features.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["step_index", "timestamp_ns", "raw", "all", "some", "next"]);
@@ -232,11 +232,10 @@ fn points_of_a_log_are_those_of_its_bytes() {
         }
     }
     // The same from pieces of any size.
-    let aligned = AlignedSource::in_pieces(teleop(), spec(fields()), 1).unwrap();
+    let aligned = AlignedSource::in_pieces(teleop(), at_pace.clone(), 1).unwrap();
     let (makes_steps, companions) =
         (aligned.makes_steps(), aligned.shared().store.mapping.companions.clone());
-    let source =
-        crate::transform::over_steps(Box::new(aligned), &spec(fields()), makes_steps, &companions).unwrap();
+    let source = crate::transform::over_steps(Box::new(aligned), &at_pace, makes_steps, &companions).unwrap();
     assert!(source.plan().streams[0].id == StreamId(0) && source.plan().partitions.len() > 1);
     let again = read_all(source.as_ref()).rows.unwrap();
     assert_eq!(again.columns()[1..], rows.columns()[1..]);
