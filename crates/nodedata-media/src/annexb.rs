@@ -7,18 +7,23 @@ pub enum VideoCodec {
     H265,
     /// AV1.
     Av1,
-    /// VP9, which is passed through but not decoded.
+    /// VP9, which no built-in decoder takes.
     Vp9,
-    /// MPEG-4 part 2, which is passed through but not decoded.
+    /// MPEG-1 or MPEG-2, which no built-in decoder takes.
+    Mpeg2,
+    /// MPEG-4 part 2, which no built-in decoder takes.
     Mpeg4,
+    /// Motion JPEG: every sample is a JPEG picture.
+    Mjpeg,
 }
 
 /// Parameter sets and SEI before the first slice; an access unit with more is not looked at further.
-const NAL_UNITS_MAX: usize = 64;
+pub(crate) const NAL_UNITS_MAX: usize = 64;
 
 impl VideoCodec {
     /// Every codec.
-    pub const ALL: [Self; 5] = [Self::H264, Self::H265, Self::Av1, Self::Vp9, Self::Mpeg4];
+    pub const ALL: [Self; 7] =
+        [Self::H264, Self::H265, Self::Av1, Self::Vp9, Self::Mpeg2, Self::Mpeg4, Self::Mjpeg];
 
     /// The codec called `name`, as [`Self::name`] spells it.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -37,6 +42,11 @@ impl VideoCodec {
         }
     }
 
+    /// Whether samples are made of NAL units.
+    pub(crate) fn has_nal_units(self) -> bool {
+        matches!(self, Self::H264 | Self::H265)
+    }
+
     /// The name used in schemas and findings.
     pub fn name(self) -> &'static str {
         match self {
@@ -44,7 +54,9 @@ impl VideoCodec {
             Self::H265 => "h265",
             Self::Av1 => "av1",
             Self::Vp9 => "vp9",
+            Self::Mpeg2 => "mpeg2",
             Self::Mpeg4 => "mpeg4",
+            Self::Mjpeg => "mjpeg",
         }
     }
 }
@@ -56,24 +68,32 @@ impl VideoCodec {
 /// Looks at parameter sets and SEI up to the first slice, never at slice data.
 pub fn is_keyframe(codec: VideoCodec, sample: &[u8]) -> Option<bool> {
     let mut rest = after_leading_start_code(sample)?;
+    if !codec.has_nal_units() {
+        return None;
+    }
     for _ in 0..NAL_UNITS_MAX {
-        let first = *rest.first()?;
-        match codec {
-            VideoCodec::H264 => match first & 0x1f {
-                5 => return Some(true),
-                1..=4 => return Some(false),
-                _ => {}
-            },
-            VideoCodec::H265 => match (first >> 1) & 0x3f {
-                16..=23 => return Some(true),
-                0..=15 => return Some(false),
-                _ => {}
-            },
-            VideoCodec::Av1 | VideoCodec::Vp9 | VideoCodec::Mpeg4 => return None,
+        if let Some(starts) = is_starting_slice(codec, *rest.first()?) {
+            return Some(starts);
         }
         rest = after_next_start_code(rest)?;
     }
     None
+}
+
+/// Whether decoding can start at the slice whose first byte is `header`; `None` for a NAL unit that is no slice.
+pub(crate) fn is_starting_slice(codec: VideoCodec, header: u8) -> Option<bool> {
+    match codec {
+        VideoCodec::H265 => match (header >> 1) & 0x3f {
+            16..=23 => Some(true),
+            0..=15 => Some(false),
+            _ => None,
+        },
+        _ => match header & 0x1f {
+            5 => Some(true),
+            1..=4 => Some(false),
+            _ => None,
+        },
+    }
 }
 
 /// The codec of an access unit in Annex B form, judged by its first NAL unit.
@@ -142,5 +162,13 @@ mod tests {
         assert_eq!(VideoCodec::from_label("H264"), Some(VideoCodec::H264));
         assert_eq!(VideoCodec::from_label("hevc"), Some(VideoCodec::H265));
         assert_eq!(VideoCodec::from_label("vp9"), None);
+    }
+
+    #[test]
+    fn codecs_are_found_by_their_names() {
+        for codec in VideoCodec::ALL {
+            assert_eq!(VideoCodec::from_name(codec.name()), Some(codec));
+        }
+        assert_eq!(VideoCodec::from_name("theora"), None);
     }
 }

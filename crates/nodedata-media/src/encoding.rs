@@ -93,7 +93,7 @@ fn sniff_video(bytes: &[u8]) -> Option<Encoding> {
         annexb::VideoCodec::H264 => Some(Encoding::H264),
         annexb::VideoCodec::H265 => Some(Encoding::H265),
         // Their samples have no mark of their own.
-        annexb::VideoCodec::Av1 | annexb::VideoCodec::Vp9 | annexb::VideoCodec::Mpeg4 => None,
+        _ => None,
     }
 }
 

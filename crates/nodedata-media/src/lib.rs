@@ -28,7 +28,7 @@ pub use audio::{
 pub use container::{sniff_clip, sniff_file};
 pub use decode::{Decoded, decode_image, decode_image_into};
 pub use depth::{DepthQuantization, DepthUnit};
-pub use encode::{JPEG_QUALITY, encode_jpeg, encode_png};
+pub use encode::{JPEG_QUALITY, encode_jpeg, encode_png, encode_png_of_video};
 pub use encoding::{Encoding, sniff};
 pub use image_header::{ImageHeader, image_header};
 pub use image_shape::ImageShape;

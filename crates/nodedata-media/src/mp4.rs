@@ -1,12 +1,15 @@
 //! Where the samples of an mp4 file's video lie, which of them are shown, and when.
 //!
-//! Only the box headers and the `moov` (or `moof`) boxes are read, never sample data. Samples stay as they
-//! are in the file: length-prefixed NAL units for H.264 and H.265, OBUs for AV1.
+//! Only the box headers and the `moov` (or `moof`) boxes are read, and of key frames of H.264 and H.265 the heads of their NAL
+//! units, which say whether they are any. Samples stay as they are in the file: length-prefixed NAL units for H.264 and H.265,
+//! OBUs for AV1, JPEG pictures for MJPEG.
 
 mod boxes;
 mod edit_list;
+pub(crate) mod esds;
 mod fragments;
 mod moov;
+mod random_access;
 mod sample_entry;
 mod sample_table;
 
@@ -40,7 +43,8 @@ impl Default for Mp4Limits {
 pub struct VideoTrack {
     /// How the samples are coded.
     pub codec: VideoCodec,
-    /// What a decoder needs before the first sample: the payload of `avcC`, `hvcC`, `av1C`, `vpcC` or `esds`.
+    /// What a decoder needs before the first sample: the payload of `avcC`, `hvcC`, `av1C`, `vpcC` or `esds`;
+    /// empty for MJPEG without one.
     pub codec_config: Bytes,
     /// Pixels in a row, as the sample entry says.
     pub width: u32,
@@ -63,7 +67,7 @@ pub struct Sample {
     pub offset: u64,
     /// How long it is.
     pub n_bytes: u32,
-    /// Whether decoding can start here.
+    /// Whether decoding can start here: a sync sample of the tables; of H.264 and H.265 an IDR or IRAP picture.
     pub keyframe: bool,
     /// Whether the edit list shows it. What it does not show may still be needed to decode what it shows.
     pub shown: bool,
@@ -97,6 +101,7 @@ impl VideoTrack {
             fragments::append(&mut table, &moov, file, &parts.moofs, limits)?;
         }
         check_inside_file(&table.samples, file.n_bytes())?;
+        random_access::settle(&mut table.samples, &moov.entry, file)?;
         let presentation = edit_list::apply(&mut table, &moov)?;
         Ok(Self {
             codec: moov.entry.codec,

@@ -21,9 +21,15 @@ mod h265;
 #[cfg(feature = "video-decode")]
 mod isolate;
 #[cfg(feature = "video-decode")]
+mod mjpeg;
+#[cfg(feature = "video-decode")]
 mod nal;
 #[cfg(feature = "video-decode")]
+mod ppm;
+#[cfg(feature = "video-decode")]
 mod stream_color;
+#[cfg(feature = "video-decode")]
+mod vp9;
 #[cfg(feature = "video-decode")]
 mod y4m;
 
@@ -65,13 +71,16 @@ pub struct DecodeOptions {
     pub backend: Backend,
     /// Pixels of one frame. A decoder holds up to 33 frames. Default 35,651,584, the most of any H.265 level.
     pub pixels_max: u64,
-    /// The `ffmpeg` program. Default `ffmpeg`, looked up on the PATH.
+    /// The `ffmpeg` program. Default the one that the environment variable `NODEDATA_FFMPEG` names, otherwise `ffmpeg`,
+    /// looked up on the PATH.
     pub ffmpeg: PathBuf,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { backend: Backend::Auto, pixels_max: 35_651_584, ffmpeg: PathBuf::from("ffmpeg") }
+        let ffmpeg = std::env::var_os("NODEDATA_FFMPEG").filter(|it| !it.is_empty());
+        let ffmpeg = PathBuf::from(ffmpeg.unwrap_or_else(|| "ffmpeg".into()));
+        Self { backend: Backend::Auto, pixels_max: 35_651_584, ffmpeg }
     }
 }
 
@@ -104,6 +113,42 @@ pub trait FrameDecoder: Send {
     /// # Errors
     /// As `decode`; a decoder that is of no use stays so.
     fn reset(&mut self) -> Result<()>;
+}
+
+impl<D: FrameDecoder + ?Sized> FrameDecoder for &mut D {
+    fn decode(&mut self, sample: &[u8], order: i64) -> Result<()> {
+        (**self).decode(sample, order)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        (**self).finish()
+    }
+
+    fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
+        (**self).next_frame()
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        (**self).reset()
+    }
+}
+
+impl<D: FrameDecoder + ?Sized> FrameDecoder for Box<D> {
+    fn decode(&mut self, sample: &[u8], order: i64) -> Result<()> {
+        (**self).decode(sample, order)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        (**self).finish()
+    }
+
+    fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
+        (**self).next_frame()
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        (**self).reset()
+    }
 }
 
 /// A decoder for samples of `codec`. `config` is the payload of `avcC`, `hvcC` or `av1C`, whose samples are
@@ -149,7 +194,8 @@ fn built_in(codec: VideoCodec, config: &[u8], options: &DecodeOptions) -> Result
         VideoCodec::H264 => Box::new(isolate::Isolated::new(|| h264::H264::new(config, options))?),
         VideoCodec::H265 => Box::new(isolate::Isolated::new(|| h265::H265::new(config, options))?),
         VideoCodec::Av1 => Box::new(isolate::Isolated::new(|| av1::Av1::new(config, options))?),
-        VideoCodec::Vp9 | VideoCodec::Mpeg4 => {
+        VideoCodec::Mjpeg => Box::new(isolate::Isolated::new(|| Ok(mjpeg::Mjpeg::new(options)))?),
+        VideoCodec::Vp9 | VideoCodec::Mpeg2 | VideoCodec::Mpeg4 => {
             let message = format!("no built-in decoder takes {} video", codec.name());
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
@@ -163,6 +209,31 @@ pub struct CodedSample {
     pub order: i64,
     /// As in the file.
     pub data: Bytes,
+}
+
+/// Whether a decoder takes video like this: decodes `samples`, in decode order from a key frame on, up to the first frame.
+///
+/// # Errors
+/// `Unsupported` when none does; whatever else is wrong with the samples as [`decode_group`] says it.
+pub fn check_decodable(
+    codec: VideoCodec,
+    config: &[u8],
+    samples: impl IntoIterator<Item = Result<CodedSample>>,
+    options: &DecodeOptions,
+) -> Result<()> {
+    let mut decoder = decoder(codec, config, options)?;
+    for sample in samples {
+        let CodedSample { order, data } = sample?;
+        decoder.decode(&data, order)?;
+        if decoder.next_frame()?.is_some() {
+            return Ok(());
+        }
+    }
+    decoder.finish()?;
+    match decoder.next_frame()? {
+        Some(_) => Ok(()),
+        None => Err(Error::new(ErrorKind::Corrupt, "the decoder made no frame of the first samples")),
+    }
 }
 
 /// Decodes `samples`, which are in decode order and start at a key frame, and hands out the frames whose
@@ -193,50 +264,75 @@ pub fn decode_group(
     wanted: Range<i64>,
     mut each: impl FnMut(VideoFrame) -> Result<()>,
 ) -> Result<()> {
-    let mut expected = Expected { orders: BinaryHeap::new(), wanted };
-    let mut first = None;
-    for sample in samples {
-        let CodedSample { order, data } = sample?;
-        if order < *first.get_or_insert(order) {
-            continue;
+    let mut frames = FrameStream::new(decoder, samples);
+    while let Some(frame) = frames.next_frame()? {
+        if wanted.contains(&frame.order) {
+            each(frame)?;
         }
-        expected.orders.push(Reverse(order));
-        decoder.decode(&data, order)?;
-        expected.drain(decoder, &mut each)?;
     }
-    decoder.finish()?;
-    expected.drain(decoder, &mut each)?;
-    match expected.orders.len() {
-        0 => Ok(()),
-        n => Err(Error::new(ErrorKind::Corrupt, format!("the decoder made no frame of {n} samples"))),
-    }
+    Ok(())
 }
 
-/// The frames that the samples fed so far must give.
-struct Expected {
-    orders: BinaryHeap<Reverse<i64>>,
-    wanted: Range<i64>,
+/// The frames of samples that are in decode order and start at a key frame, one after the other, as [`decode_frames`] says. Of
+/// samples no more are fed than the next frame takes.
+pub struct FrameStream<D, S> {
+    decoder: D,
+    samples: S,
+    /// The order of the first sample.
+    first: Option<i64>,
+    /// The orders of frames that the samples fed so far must still give.
+    expected: BinaryHeap<Reverse<i64>>,
+    is_finished: bool,
 }
 
-impl Expected {
-    fn drain(
-        &mut self,
-        decoder: &mut dyn FrameDecoder,
-        each: &mut impl FnMut(VideoFrame) -> Result<()>,
-    ) -> Result<()> {
-        while let Some(frame) = decoder.next_frame()? {
-            match self.orders.pop() {
-                Some(Reverse(order)) if order == frame.order => {}
-                next => {
-                    let next = next.map(|it| it.0);
-                    let message = format!("the decoder gave frame {}, but {next:?} comes next", frame.order);
-                    return Err(Error::new(ErrorKind::Corrupt, message));
-                }
+impl<D: FrameDecoder, S: Iterator<Item = Result<CodedSample>>> FrameStream<D, S> {
+    /// Of a decoder that is new or was reset.
+    pub fn new(decoder: D, samples: impl IntoIterator<IntoIter = S>) -> Self {
+        let (first, expected) = (None, BinaryHeap::new());
+        Self { decoder, samples: samples.into_iter(), first, expected, is_finished: false }
+    }
+
+    /// The next frame in presentation order; `None` at the end.
+    ///
+    /// # Errors
+    /// Those of [`FrameDecoder`] and of the samples; `Corrupt` when not every sample gives its frame. Nothing more is to be
+    /// asked of it then.
+    pub fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
+        loop {
+            if let Some(frame) = self.decoder.next_frame()? {
+                return self.checked(frame).map(Some);
             }
-            if self.wanted.contains(&frame.order) {
-                each(frame)?;
+            if self.is_finished {
+                return match self.expected.len() {
+                    0 => Ok(None),
+                    n => {
+                        let message = format!("the decoder made no frame of {n} samples");
+                        Err(Error::new(ErrorKind::Corrupt, message))
+                    }
+                };
+            }
+            let Some(sample) = self.samples.next() else {
+                self.decoder.finish()?;
+                self.is_finished = true;
+                continue;
+            };
+            let CodedSample { order, data } = sample?;
+            if order < *self.first.get_or_insert(order) {
+                continue;
+            }
+            self.expected.push(Reverse(order));
+            self.decoder.decode(&data, order)?;
+        }
+    }
+
+    fn checked(&mut self, frame: VideoFrame) -> Result<VideoFrame> {
+        match self.expected.pop() {
+            Some(Reverse(order)) if order == frame.order => Ok(frame),
+            next => {
+                let next = next.map(|it| it.0);
+                let message = format!("the decoder gave frame {}, but {next:?} comes next", frame.order);
+                Err(Error::new(ErrorKind::Corrupt, message))
             }
         }
-        Ok(())
     }
 }

@@ -75,6 +75,7 @@ pub(super) fn write_rgb(frame: &VideoFrame, pixels: &mut [u8]) {
     let shared_rows = match frame.chroma {
         Chroma::Yuv420 => 2,
         Chroma::Yuv422 => 1,
+        Chroma::Yuv444 if frame.matrix == 0 && frame.bit_depth == 8 => return write_planes(frame, pixels),
         Chroma::None | Chroma::Yuv444 => return write_each(frame, &fixed, pixels),
     };
     match frame.planes.as_slice() {
@@ -83,6 +84,15 @@ pub(super) fn write_rgb(frame: &VideoFrame, pixels: &mut [u8]) {
             lanes::convert(&planes, &fixed, pixels);
         }
         _ => write_each(frame, &fixed, pixels),
+    }
+}
+
+/// The same of planes of green, blue and red.
+fn write_planes(frame: &VideoFrame, pixels: &mut [u8]) {
+    let [green, blue, red] = frame.planes.as_slice() else { return };
+    let values = red.iter().zip(green).zip(blue);
+    for (pixel, ((red, green), blue)) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(values) {
+        *pixel = [*red, *green, *blue];
     }
 }
 

@@ -78,7 +78,8 @@ impl Untried {
         }
         let refusal = refusal.unwrap_or_else(|| Error::new(ErrorKind::Unsupported, "no decoder is left"));
         Err(refusal.with_hint(
-            "install the `ffmpeg` program, which decodes this video, or keep the video as it is coded",
+            "install the `ffmpeg` program, which decodes this video, or name it in NODEDATA_FFMPEG; or keep the video as it \
+             is coded",
         ))
     }
 }

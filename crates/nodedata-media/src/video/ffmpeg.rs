@@ -1,10 +1,11 @@
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BTreeSet, BinaryHeap},
     fs::File,
     io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 use nodedata_core::{Error, ErrorKind, Result};
@@ -12,10 +13,15 @@ use nodedata_core::{Error, ErrorKind, Result};
 use super::{
     Chroma, DecodeOptions, FrameDecoder, VideoFrame,
     nal::{Config, Framing, units},
+    ppm,
     stream_color::{self, Color},
+    vp9,
     y4m::{self, Header},
 };
-use crate::VideoCodec;
+use crate::{VideoCodec, mp4::esds::Stream};
+
+/// Of what the program says, so much is told.
+const MESSAGE_BYTES: u64 = 4096;
 
 /// The `ffmpeg` program: samples go into a temporary file, frames come back through a pipe.
 ///
@@ -50,17 +56,10 @@ struct Running {
 
 impl Ffmpeg {
     pub(super) fn new(codec: VideoCodec, config: &[u8], options: &DecodeOptions) -> Result<Self> {
-        let works = Command::new(&options.ffmpeg)
-            .arg("-version")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|it| it.success());
-        if !works {
+        if !runs(&options.ffmpeg) {
             let message = format!("the program `{}` does not run", options.ffmpeg.display());
             return Err(Error::new(ErrorKind::Unsupported, message)
-                .with_hint("install FFmpeg, or put its `ffmpeg` on the PATH"));
+                .with_hint("install FFmpeg, put its `ffmpeg` on the PATH, or name it in NODEDATA_FFMPEG"));
         }
         let Start { samples, framing, color } = Start::new(codec, config)?;
         Ok(Self {
@@ -79,23 +78,25 @@ impl Ffmpeg {
         let format = match self.codec {
             VideoCodec::H264 => "h264",
             VideoCodec::H265 => "hevc",
-            VideoCodec::Av1 | VideoCodec::Vp9 | VideoCodec::Mpeg4 => "ivf",
+            VideoCodec::Av1 | VideoCodec::Vp9 => "ivf",
+            VideoCodec::Mpeg2 => "mpegvideo",
+            VideoCodec::Mpeg4 => "m4v",
+            VideoCodec::Mjpeg => "mjpeg",
+        };
+        let output: &[&str] = if self.color.is_rgb {
+            // YUV4MPEG2 has no RGB: the program would turn it to YUV.
+            &["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe"]
+        } else {
+            // The planes as they are, at any depth.
+            &["-strict", "-1", "-f", "yuv4mpegpipe"]
         };
         let messages = tempfile::tempfile()?;
         let mut child = Command::new(&self.program)
             .args(["-nostdin", "-v", "error", "-threads", "1", "-f", format, "-i", "pipe:0"])
-            // Every frame once, whatever its time; the planes as they are, at any depth.
-            .args([
-                "-map",
-                "0:v:0",
-                "-fps_mode",
-                "passthrough",
-                "-strict",
-                "-1",
-                "-f",
-                "yuv4mpegpipe",
-                "pipe:1",
-            ])
+            // Every frame once, whatever its time.
+            .args(["-map", "0:v:0", "-fps_mode", "passthrough"])
+            .args(output)
+            .arg("pipe:1")
             .stdin(samples.try_clone()?)
             .stdout(Stdio::piped())
             .stderr(messages.try_clone()?)
@@ -123,14 +124,20 @@ impl Start {
                 write_annex_b(&mut samples, &parameter_sets)?;
                 (framing, stream_color::of_parameter_sets(codec, &parameter_sets))
             }
-            VideoCodec::Av1 => {
-                samples.write_all(&ivf_header())?;
+            VideoCodec::Av1 | VideoCodec::Vp9 => {
+                samples.write_all(&ivf_header(codec))?;
                 (Framing::AnnexB, Color::default())
             }
-            VideoCodec::Vp9 | VideoCodec::Mpeg4 => {
-                let message = format!("{} video is not decoded", codec.name());
-                return Err(Error::new(ErrorKind::Unsupported, message));
+            VideoCodec::Mpeg2 | VideoCodec::Mpeg4 => {
+                // The headers that samples of a file do without.
+                let stream = Stream::parse(config).ok_or_else(|| {
+                    let message = format!("the configuration of the {} video is damaged", codec.name());
+                    Error::new(ErrorKind::Corrupt, message)
+                })?;
+                samples.write_all(stream.specific)?;
+                (Framing::AnnexB, Color::default())
             }
+            VideoCodec::Mjpeg => (Framing::AnnexB, Color { full_range: true, ..Color::default() }),
         };
         Ok(Self { samples, framing, color })
     }
@@ -141,9 +148,20 @@ impl FrameDecoder for Ffmpeg {
         let Stage::Feeding(samples) = &mut self.stage else {
             return Err(Error::new(ErrorKind::Corrupt, "a sample comes after the end of the video"));
         };
+        let is_first = self.orders.is_empty();
         match self.codec {
-            VideoCodec::H264 | VideoCodec::H265 => write_annex_b(samples, &units(sample, self.framing)?)?,
-            VideoCodec::Av1 | VideoCodec::Vp9 | VideoCodec::Mpeg4 => {
+            VideoCodec::H264 | VideoCodec::H265 => {
+                let units = units(sample, self.framing)?;
+                if is_first && self.config.is_empty() {
+                    self.color = stream_color::of_parameter_sets(self.codec, &units);
+                }
+                write_annex_b(samples, &units)?;
+            }
+            VideoCodec::Mpeg2 | VideoCodec::Mpeg4 | VideoCodec::Mjpeg => samples.write_all(sample)?,
+            VideoCodec::Av1 | VideoCodec::Vp9 => {
+                if is_first && self.codec == VideoCodec::Vp9 {
+                    self.color = vp9::color(sample).unwrap_or_default();
+                }
                 let n_bytes = u32::try_from(sample.len())
                     .map_err(|_| Error::new(ErrorKind::Limit, "a sample has more than 4 GiB"))?;
                 samples.write_all(&n_bytes.to_le_bytes())?;
@@ -167,6 +185,16 @@ impl FrameDecoder for Ffmpeg {
 
     fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
         let Stage::Reading(running) = &mut self.stage else { return Ok(None) };
+        if self.color.is_rgb {
+            let Some(picture) = ppm::read(&mut running.frames, self.pixels_max)? else {
+                running.end()?;
+                self.stage = Stage::Done;
+                return Ok(None);
+            };
+            running.check_messages()?;
+            let order = next_order(&mut self.orders)?;
+            return Ok(Some(VideoFrame::of_rgb(picture.width, picture.height, &picture.pixels, order)?));
+        }
         if running.header.is_none() && !running.frames.fill_buf()?.is_empty() {
             running.header = Some(Header::read(&mut running.frames, self.pixels_max)?);
         }
@@ -179,9 +207,8 @@ impl FrameDecoder for Ffmpeg {
             self.stage = Stage::Done;
             return Ok(None);
         };
-        let Some(Reverse(order)) = self.orders.pop() else {
-            return Err(Error::new(ErrorKind::Corrupt, "`ffmpeg` gave more frames than samples"));
-        };
+        running.check_messages()?;
+        let order = next_order(&mut self.orders)?;
         let chroma = if self.color.filled_chroma { Chroma::None } else { header.chroma };
         let planes = planes.into_iter().take(chroma.n_planes()).collect();
         let frame = VideoFrame {
@@ -208,18 +235,31 @@ impl FrameDecoder for Ffmpeg {
 }
 
 impl Running {
-    /// Waits for the program, and takes what it said as an error: it goes on after damage, which we do not.
+    /// Takes what the program has said so far as an error: it goes on after damage, with frames that it made up, and we do not.
+    fn check_messages(&self) -> Result<()> {
+        if self.messages.metadata()?.len() == 0 { Ok(()) } else { Err(self.failed("it says so")) }
+    }
+
+    /// Waits for the program, and looks at how it ended.
     fn end(&mut self) -> Result<()> {
         let status = self.child.wait()?;
-        let mut said = String::new();
-        self.messages.seek(SeekFrom::Start(0))?;
-        (&mut self.messages).take(4096).read_to_string(&mut said)?;
-        if status.success() && said.trim().is_empty() {
-            return Ok(());
+        if !status.success() {
+            return Err(self.failed(&status.to_string()));
         }
-        let cause = std::io::Error::other(said.trim().to_owned());
-        Err(Error::new(ErrorKind::Corrupt, format!("`ffmpeg` could not decode the video ({status})"))
-            .with_source(cause))
+        self.check_messages()
+    }
+
+    fn failed(&self, how: &str) -> Error {
+        let mut said = Vec::new();
+        let mut messages = &self.messages;
+        let read = messages.seek(SeekFrom::Start(0));
+        let read = read.and_then(|_| messages.take(MESSAGE_BYTES).read_to_end(&mut said));
+        let said = match read {
+            Ok(_) => String::from_utf8_lossy(&said).trim().to_owned(),
+            Err(err) => format!("what it says cannot be read: {err}"),
+        };
+        let message = format!("`ffmpeg` could not decode the video ({how})");
+        Error::new(ErrorKind::Corrupt, message).with_source(std::io::Error::other(said))
     }
 }
 
@@ -231,6 +271,28 @@ impl Drop for Running {
     }
 }
 
+/// Whether the program is there and runs; one that did is not asked again.
+fn runs(program: &Path) -> bool {
+    static KNOWN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if known().contains(program) {
+        return true;
+    }
+    let mut asked = Command::new(program);
+    asked.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let runs = asked.status().is_ok_and(|it| it.success());
+    if runs {
+        known().insert(program.to_owned());
+    }
+    runs
+}
+
+/// What the frame carries that comes next.
+fn next_order(orders: &mut BinaryHeap<Reverse<i64>>) -> Result<i64> {
+    let next = orders.pop().map(|it| it.0);
+    next.ok_or_else(|| Error::new(ErrorKind::Corrupt, "`ffmpeg` gave more frames than samples"))
+}
+
 fn write_annex_b(out: &mut impl Write, units: &[&[u8]]) -> Result<()> {
     for unit in units {
         out.write_all(&[0, 0, 0, 1])?;
@@ -239,9 +301,10 @@ fn write_annex_b(out: &mut impl Write, units: &[&[u8]]) -> Result<()> {
     Ok(())
 }
 
-/// Size, rate and count of frames are not looked at for AV1, whose own headers tell.
-fn ivf_header() -> Vec<u8> {
-    let mut header = b"DKIF\0\0\x20\0AV01".to_vec();
+/// Size, rate and count of frames are not looked at: the samples' own headers tell.
+fn ivf_header(codec: VideoCodec) -> Vec<u8> {
+    let mut header = b"DKIF\0\0\x20\0".to_vec();
+    header.extend_from_slice(if codec == VideoCodec::Vp9 { b"VP90" } else { b"AV01" });
     header.extend_from_slice(&[16, 0, 16, 0, 30, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     header
 }

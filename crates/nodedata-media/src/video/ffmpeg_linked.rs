@@ -41,7 +41,7 @@ impl Linked {
             VideoCodec::H265 => codec::Id::HEVC,
             // AV1 must never get here: FFmpeg hands it to libdav1d, whose functions in this process are those
             // that `re_rav1d` exports under the same names, for structures of another version.
-            VideoCodec::Av1 | VideoCodec::Vp9 | VideoCodec::Mpeg4 => {
+            _ => {
                 let message = format!("{} video is not decoded by the linked FFmpeg", codec.name());
                 return Err(Error::new(ErrorKind::Unsupported, message));
             }

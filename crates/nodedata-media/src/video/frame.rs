@@ -56,6 +56,18 @@ pub struct VideoFrame {
 }
 
 impl VideoFrame {
+    /// A frame of RGB of 8 bits, three bytes a pixel: its planes are green, blue and red.
+    ///
+    /// # Errors
+    /// `Corrupt` when the pixels are not as many as the size says.
+    #[cfg(feature = "video-decode")]
+    pub(super) fn of_rgb(width: u32, height: u32, pixels: &[u8], order: i64) -> Result<Self> {
+        let pixels = pixels.as_chunks::<3>().0;
+        let planes = [1, 2, 0].map(|channel| pixels.iter().map(|it| it[channel]).collect()).to_vec();
+        let (chroma, bit_depth, full_range, matrix) = (Chroma::Yuv444, 8, true, 0);
+        Self { order, width, height, chroma, bit_depth, full_range, matrix, planes }.checked()
+    }
+
     /// Checks that the planes have the size that the other fields tell.
     ///
     /// # Errors

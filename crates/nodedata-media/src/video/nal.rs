@@ -29,7 +29,7 @@ impl<'a> Config<'a> {
         }
         let parsed = match codec {
             VideoCodec::H265 => parse_hvcc(config),
-            VideoCodec::H264 | VideoCodec::Av1 | VideoCodec::Vp9 | VideoCodec::Mpeg4 => parse_avcc(config),
+            _ => parse_avcc(config),
         };
         parsed.filter(|it| it.framing != Framing::Length(3)).ok_or_else(|| {
             let message = format!("the decoder configuration of the {} video is damaged", codec.name());

@@ -11,6 +11,8 @@ pub(super) struct Color {
     pub(super) full_range: bool,
     /// `MatrixCoefficients` of ITU-T H.273; 2 is unspecified.
     pub(super) matrix: u8,
+    /// Whether the planes are green, blue and red themselves.
+    pub(super) is_rgb: bool,
     /// Whether an H.264 stream has no chroma, for which FFmpeg makes planes of one value.
     pub(super) filled_chroma: bool,
     /// Of a frame, before it is cropped; 0 is unknown.
@@ -19,7 +21,7 @@ pub(super) struct Color {
 
 impl Default for Color {
     fn default() -> Self {
-        Self { full_range: false, matrix: 2, filled_chroma: false, coded_pixels: 0 }
+        Self { full_range: false, matrix: 2, is_rgb: false, filled_chroma: false, coded_pixels: 0 }
     }
 }
 
@@ -33,7 +35,7 @@ pub(super) fn of_unit(codec: VideoCodec, unit: &[u8]) -> Option<Color> {
     match codec {
         VideoCodec::H264 => of_h264(unit),
         VideoCodec::H265 => h265_sps::color(unit),
-        VideoCodec::Av1 | VideoCodec::Vp9 | VideoCodec::Mpeg4 => None,
+        _ => None,
     }
 }
 
@@ -43,6 +45,7 @@ fn of_h264(unit: &[u8]) -> Option<Color> {
     Some(Color {
         full_range: info.full_range,
         matrix: info.matrix,
+        is_rgb: info.matrix == 0 && info.chroma_format == 3,
         filled_chroma: info.chroma_format == 0,
         coded_pixels: u64::from(info.coded_width) * u64::from(info.coded_height),
     })
@@ -60,7 +63,7 @@ mod h265_sps {
         }
         let bytes = without_emulation_prevention(unit.get(2..)?);
         let mut bits = Bits { bytes: &bytes, at: 0 };
-        let (max_sub_layers, coded_pixels) = read_to_coding_blocks(&mut bits)?;
+        let Head { max_sub_layers, has_full_chroma, coded_pixels } = read_to_coding_blocks(&mut bits)?;
         skip_to_vui(&mut bits, max_sub_layers)?;
         let mut color = Color { coded_pixels, ..Color::default() };
         if !bits.flag()? {
@@ -78,13 +81,22 @@ mod h265_sps {
             if bits.flag()? {
                 bits.skip(16)?;
                 color.matrix = bits.read(8)? as u8;
+                color.is_rgb = color.matrix == 0 && has_full_chroma;
             }
         }
         Some(color)
     }
 
-    /// Profile, size, depth and sub-layers. The highest sub-layer, and the pixels of a frame.
-    fn read_to_coding_blocks(bits: &mut Bits<'_>) -> Option<(u32, u64)> {
+    /// What stands in front of the coding blocks.
+    struct Head {
+        max_sub_layers: u32,
+        /// Whether there is a chroma sample for each pixel.
+        has_full_chroma: bool,
+        coded_pixels: u64,
+    }
+
+    /// Profile, size, depth and sub-layers.
+    fn read_to_coding_blocks(bits: &mut Bits<'_>) -> Option<Head> {
         bits.skip(4)?;
         let max_sub_layers = bits.read(3)?;
         bits.skip(1)?;
@@ -98,7 +110,8 @@ mod h265_sps {
             bits.skip(if profile { 88 } else { 0 } + if level { 8 } else { 0 })?;
         }
         bits.exp_golomb()?;
-        if bits.exp_golomb()? == 3 {
+        let has_full_chroma = bits.exp_golomb()? == 3;
+        if has_full_chroma {
             bits.skip(1)?;
         }
         let coded_pixels = u64::from(bits.exp_golomb()?) * u64::from(bits.exp_golomb()?);
@@ -106,7 +119,7 @@ mod h265_sps {
             bits.skip_exp_golombs(4)?;
         }
         bits.skip_exp_golombs(2)?;
-        Some((max_sub_layers, coded_pixels))
+        Some(Head { max_sub_layers, has_full_chroma, coded_pixels })
     }
 
     /// Coding blocks, scaling lists, reference picture sets.

@@ -15,7 +15,8 @@ use crate::{
     mp4::{Mp4Limits, VideoTrack},
 };
 
-const BUILT_IN_CANNOT: [&str; 2] = ["h264_444", "hevc_gray12"];
+const BUILT_IN_CANNOT: [&str; 8] =
+    ["h264_444", "h264_lossless", "h264_rgb", "hevc_gray12", "mpeg2", "mpeg4", "vp9", "vp9_rgb"];
 
 fn built_in() -> DecodeOptions {
     DecodeOptions { backend: Backend::BuiltIn, ..DecodeOptions::default() }
@@ -98,7 +99,8 @@ fn decode(
 fn every_plane_of_every_frame_is_that_of_ffmpeg() {
     let mut n_frames = 0;
     for (name, path, truth) in fixtures() {
-        if BUILT_IN_CANNOT.contains(&name.as_str()) {
+        // Pictures of MJPEG are decoded as pictures, to RGB.
+        if BUILT_IN_CANNOT.contains(&name.as_str()) || name == "mjpeg" {
             continue;
         }
         let shown = shown_frames(&path, &built_in());
@@ -117,7 +119,7 @@ fn the_ffmpeg_program_gives_the_same() {
         let found: Vec<String> = shown.iter().map(|it| hex(&it.planes)).collect();
         assert_eq!(found, plane_hashes(&truth), "{name}");
         let auto = DecodeOptions { backend: Backend::Auto, ..options.clone() };
-        if !name.starts_with("av1") {
+        if !name.starts_with("av1") && name != "mjpeg" {
             assert_eq!(shown_frames(&path, &auto), shown, "{name}: colors too");
         }
     }
@@ -129,7 +131,8 @@ fn the_linked_ffmpeg_gives_the_same() {
     let nowhere = DecodeOptions { ffmpeg: PathBuf::from("/no/such/ffmpeg"), ..DecodeOptions::default() };
     let mut n_frames = 0;
     for (name, path, truth) in fixtures() {
-        if name.starts_with("av1") {
+        let (track, _) = samples(&path);
+        if !matches!(track.codec, VideoCodec::H264 | VideoCodec::H265) {
             continue;
         }
         let shown = shown_frames(&path, &linked());
@@ -175,9 +178,85 @@ fn pixels_are_those_of_swscale() {
         }
         let expected: Vec<&str> =
             truth["rgb24"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+        if name == "mjpeg" || BUILT_IN_CANNOT.contains(&name.as_str()) {
+            continue;
+        }
         let shown = shown_frames(&path, &built_in());
         let found: Vec<String> = shown.iter().map(|it| hex(&[it.to_rgb().pixels])).collect();
         assert_eq!(found, expected, "{name}");
+    }
+}
+
+/// What only the program decodes becomes RGB by the same rules; RGB stays what it is.
+#[test]
+fn pixels_of_the_ffmpeg_program_are_those_of_swscale() {
+    let Some(options) = with_ffmpeg() else { return };
+    let mut n_compared = 0;
+    for (name, path, truth) in fixtures() {
+        let format = truth["pixel_format"].as_str().unwrap();
+        if !BUILT_IN_CANNOT.contains(&name.as_str()) || !["yuv420p", "gbrp"].contains(&format) {
+            continue;
+        }
+        let expected: Vec<&str> =
+            truth["rgb24"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+        let auto = DecodeOptions { backend: Backend::Auto, ..options.clone() };
+        let shown = shown_frames(&path, &auto);
+        let found: Vec<String> = shown.iter().map(|it| hex(&[it.to_rgb().pixels])).collect();
+        assert_eq!(found, expected, "{name}");
+        n_compared += 1;
+    }
+    assert_eq!(n_compared, 6);
+}
+
+/// Each sample of MJPEG is a JPEG picture, and its frame is what that decodes to, nearly as FFmpeg has it.
+#[test]
+fn frames_of_mjpeg_are_their_pictures() {
+    let (track, coded) = samples(&path("mjpeg"));
+    assert_eq!((track.codec, coded.len()), (VideoCodec::Mjpeg, 6));
+    assert!(track.samples.iter().all(|it| it.keyframe));
+    let frames = shown_frames(&path("mjpeg"), &built_in());
+    for (sample, frame) in coded.iter().zip(&frames) {
+        assert_eq!(frame.to_rgb(), crate::decode_image(&sample.data).unwrap());
+    }
+    assert_eq!(frames.len(), 6);
+    let Some(options) = with_ffmpeg() else { return };
+    for (one, two) in frames.iter().zip(shown_frames(&path("mjpeg"), &options)) {
+        let (one, two) = (one.to_rgb().pixels, two.to_rgb().pixels);
+        let far: u64 = one.iter().zip(&two).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        assert!(far < 6 * one.len() as u64, "{far} of {}", one.len());
+    }
+    let mut broken = coded;
+    broken[2].data = Bytes::from_static(b"no picture");
+    let err = decode(&track, broken, i64::MIN..i64::MAX, &built_in()).unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Corrupt);
+}
+
+/// A program that is not there, or does not do what it should, is an error and never half a video.
+#[test]
+fn a_program_that_is_not_ffmpeg_is_told() {
+    let (track, coded) = samples(&path("mpeg4"));
+    for program in ["/no/such/ffmpeg", "false", "true"] {
+        let options = DecodeOptions {
+            backend: Backend::Ffmpeg,
+            ffmpeg: PathBuf::from(program),
+            ..DecodeOptions::default()
+        };
+        let err = decode(&track, coded.clone(), i64::MIN..i64::MAX, &options).unwrap_err();
+        let kind = if program == "true" { ErrorKind::Corrupt } else { ErrorKind::Unsupported };
+        assert_eq!(err.kind(), kind, "{program}: {}", err.chain());
+    }
+}
+
+#[test]
+fn damage_that_the_ffmpeg_program_finds_is_an_error() {
+    let Some(options) = with_ffmpeg() else { return };
+    for name in ["mpeg4", "vp9", "vp9_rgb", "h264_rgb"] {
+        let (track, mut coded) = samples(&path(name));
+        let half = coded[1].data.len() / 2;
+        coded[1].data = coded[1].data.slice(..half);
+        coded[2].data = Bytes::from(vec![0x55; coded[2].data.len()]);
+        let err = decode(&track, coded, i64::MIN..i64::MAX, &options).unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Corrupt, "{name}: {}", err.chain());
     }
 }
 
@@ -202,7 +281,9 @@ fn any_range_gives_its_own_frames() {
 }
 
 fn every_range_gives_its_own_frames(options: &DecodeOptions) {
-    for name in ["h264_bframes", "hevc_open_gop", "av1_g2", "h264_concatenated"] {
+    for name in
+        ["h264_bframes", "hevc_open_gop", "av1_g2", "h264_concatenated", "h264_intra_refresh", "mjpeg"]
+    {
         let (track, coded) = samples(&path(name));
         let whole = shown_frames(&path(name), options);
         let n = track.n_frames();

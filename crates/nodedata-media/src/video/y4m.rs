@@ -92,7 +92,7 @@ pub(super) fn read_planes(stream: &mut impl BufRead, header: &Header) -> Result<
     Ok(Some(planes))
 }
 
-fn read_line(stream: &mut impl BufRead) -> Result<String> {
+pub(super) fn read_line(stream: &mut impl BufRead) -> Result<String> {
     let mut line = Vec::new();
     stream.take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
     let line = String::from_utf8_lossy(&line);
