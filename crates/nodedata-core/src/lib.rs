@@ -43,7 +43,7 @@ pub use nested::{ListOffsets, Nested, NestedDim, NestedItems};
 pub use options::{OptionKey, OptionKind, OptionValue};
 pub use plan::{
     Attachment, DatasetFacts, EpisodeFacts, EpisodeInfo, EpisodeVideo, Fact, InputFile, InputRange,
-    Numbering, Partition, SourcePlan, TimeRange, Unpacked,
+    Numbering, Partition, PrerollSample, SourcePlan, TimeRange, Unpacked,
 };
 pub use progress::{Progress, Silent};
 pub use source::{EpisodeStream, ReadOptions, Source};

@@ -259,6 +259,20 @@ pub struct EpisodeVideo {
     pub first_frame: u64,
     /// Steps of the episode at whose samples decoding can start, rising.
     pub keyframes: Arc<[u32]>,
+    /// The samples that decoding its frames takes and that no row holds, in decode order: those before the first row of an
+    /// episode that starts inside a group of frames, and those of other episodes that lie among its own.
+    pub preroll: Arc<[PrerollSample]>,
+}
+
+/// A sample that is decoded beside those of an episode's rows. Its bytes stay in the source until they are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrerollSample {
+    /// Place in decode order, counted from the first sample of the episode's own; negative before it.
+    pub decode_index: i32,
+    /// Place of its frame among those of the episode in the order they are shown; negative before the first.
+    pub step: i32,
+    /// Where it lies in the input.
+    pub byte_range: Range<u64>,
 }
 
 /// A file carried inside the source. Its content stays there until it is written.

@@ -15,6 +15,7 @@ use crate::{entries::VideoEntry, read::Dataset};
 
 /// The cameras of a stream, each with the decoder of the episode being read.
 pub(crate) struct VideoWalk {
+    dataset: Dataset,
     cameras: Vec<Camera>,
 }
 
@@ -46,7 +47,12 @@ struct Playing {
     episode: u64,
     decoder: Result<Box<dyn FrameDecoder>>,
     n_rows: u64,
+    /// Of rows; those of samples that no row holds do not count.
     n_frames: u64,
+    /// Rows that the index says the episode has.
+    told_frames: u64,
+    /// Where the frame of the first sample that was fed is shown. What is shown before it ends a group that is not here.
+    shown_from: Option<i64>,
     /// Key frames as the index names them, and as the rows mark them; `None` where one of the two does not say.
     keyframes: Option<(Vec<u32>, Vec<u32>)>,
     /// Decode order of the sample that is fed next.
@@ -72,12 +78,13 @@ impl VideoWalk {
             let keyframe = position(&format!("{feature}.keyframe"));
             Some(Camera { feature, column, decode_index, keyframe, entries, playing: None })
         });
-        Ok(Self { cameras: cameras.collect() })
+        Ok(Self { dataset: dataset.clone(), cameras: cameras.collect() })
     }
 
     /// Feeds the samples of some rows of one episode, in row order.
     pub(crate) fn rows(&mut self, episode: u64, rows: &RecordBatch) {
-        self.cameras.par_iter_mut().for_each(|camera| camera.rows(episode, rows));
+        let dataset = &self.dataset;
+        self.cameras.par_iter_mut().for_each(|camera| camera.rows(dataset, episode, rows));
     }
 
     /// Ends the episode that is being read.
@@ -94,12 +101,13 @@ impl VideoWalk {
 }
 
 impl Camera {
-    fn rows(&mut self, episode: u64, rows: &RecordBatch) {
+    fn rows(&mut self, dataset: &Dataset, episode: u64, rows: &RecordBatch) {
         let Some(samples) = rows.column(self.column).as_binary_opt::<i32>() else { return };
         let order = self.decode_index.and_then(|it| rows.column(it).as_primitive_opt::<Int32Type>());
         let keyframe = self.keyframe.and_then(|it| rows.column(it).as_boolean_opt());
         let entries = &self.entries;
-        let playing = self.playing.get_or_insert_with(|| Playing::new(episode, entries.get(&episode)));
+        let playing =
+            self.playing.get_or_insert_with(|| Playing::new(dataset, episode, entries.get(&episode)));
         for row in 0..samples.len() {
             let shown_as = playing.n_rows as i64;
             playing.n_rows += 1;
@@ -113,11 +121,11 @@ impl Camera {
     }
 
     fn end(&mut self) -> Option<Watched> {
-        let Playing { episode, decoder, n_rows, mut n_frames, keyframes, waiting, next: _ } =
+        let Playing { episode, decoder, n_rows, mut n_frames, told_frames, keyframes, waiting, .. } =
             self.playing.take()?;
         let ended = decoder.and_then(|mut decoder| {
             decoder.finish()?;
-            n_frames += drain(decoder.as_mut())?;
+            n_frames += drain(decoder.as_mut(), told_frames)?;
             if let Some(first) = waiting.keys().next() {
                 let message = format!("the sample before decode position {first} is not there");
                 return Err(Error::new(ErrorKind::Corrupt, message));
@@ -144,8 +152,8 @@ impl Camera {
 }
 
 impl Playing {
-    fn new(episode: u64, entry: Option<&VideoEntry>) -> Self {
-        let decoder = match entry {
+    fn new(dataset: &Dataset, episode: u64, entry: Option<&VideoEntry>) -> Self {
+        let mut decoder = match entry {
             None => {
                 let message = "index/video.parquet does not know the episode's video";
                 Err(Error::new(ErrorKind::Corrupt, message))
@@ -158,7 +166,22 @@ impl Playing {
             },
         };
         let keyframes = entry.and_then(|it| Some((it.keyframes.clone()?, Vec::new())));
-        Self { episode, decoder, n_rows: 0, n_frames: 0, keyframes, next: 0, waiting: BTreeMap::new() }
+        let (mut next, mut waiting) = (0, BTreeMap::new());
+        if let Some(entry) = entry.filter(|it| it.n_preroll != 0) {
+            match dataset.preroll(&entry.stream, &entry.feature, episode) {
+                Ok(preroll) => {
+                    let samples = preroll.into_iter();
+                    waiting = samples
+                        .map(|it| (i64::from(it.decode_index), (i64::from(it.step), it.sample)))
+                        .collect();
+                    next = waiting.keys().next().copied().unwrap_or(0).min(0);
+                }
+                Err(err) => decoder = Err(err),
+            }
+        }
+        let told_frames = entry.map_or(0, |it| it.n_frames);
+        let (n_rows, n_frames, shown_from) = (0, 0, None);
+        Self { episode, decoder, n_rows, n_frames, told_frames, shown_from, keyframes, next, waiting }
     }
 
     /// Notes whether a step is a key frame; `None` where the rows do not say.
@@ -175,7 +198,11 @@ impl Playing {
         while let Ok(decoder) = &mut self.decoder {
             let Some((shown_as, sample)) = self.waiting.remove(&self.next) else { return };
             self.next += 1;
-            match decoder.decode(&sample, shown_as).and_then(|()| drain(decoder.as_mut())) {
+            if shown_as < *self.shown_from.get_or_insert(shown_as) {
+                continue;
+            }
+            let told_frames = self.told_frames;
+            match decoder.decode(&sample, shown_as).and_then(|()| drain(decoder.as_mut(), told_frames)) {
                 Ok(n) => self.n_frames += n,
                 Err(err) => self.decoder = Err(err),
             }
@@ -184,10 +211,11 @@ impl Playing {
     }
 }
 
-fn drain(decoder: &mut dyn FrameDecoder) -> Result<u64> {
+/// Takes out the frames that are ready; the number of those that are of rows.
+fn drain(decoder: &mut dyn FrameDecoder, n_rows: u64) -> Result<u64> {
     let mut n = 0;
-    while decoder.next_frame()?.is_some() {
-        n += 1;
+    while let Some(frame) = decoder.next_frame()? {
+        n += u64::from(u64::try_from(frame.order).is_ok_and(|it| it < n_rows));
     }
     Ok(n)
 }

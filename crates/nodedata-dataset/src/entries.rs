@@ -3,6 +3,8 @@
 use arrow_array::{Array, ArrowPrimitiveType, RecordBatch, cast::AsArray, types};
 use nodedata_core::{Error, ErrorKind, Result};
 
+use crate::index_video::PREROLL_FRAMES;
+
 /// Rows of a shard and the bytes they come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginEntry {
@@ -49,6 +51,8 @@ pub struct VideoEntry {
     pub first_frame: u64,
     /// Steps of the episode at whose samples decoding can start, rising; `None` where the dataset was made before they were noted.
     pub keyframes: Option<Vec<u32>>,
+    /// Samples that decoding takes and that no row holds: [`crate::Dataset::preroll`] has them.
+    pub n_preroll: u32,
 }
 
 /// A file that the source carried.
@@ -102,9 +106,35 @@ pub(crate) fn videos(batch: &RecordBatch) -> Result<Vec<VideoEntry>> {
             source: table.text("source", idx)?,
             first_frame: table.u64("first_frame", idx)?,
             keyframes: table.u32s("keyframes", idx)?,
+            n_preroll: match batch.column_by_name(PREROLL_FRAMES) {
+                Some(_) => table.u32(PREROLL_FRAMES, idx)?,
+                None => 0,
+            },
         })
     };
     (0..batch.num_rows()).map(entry).collect()
+}
+
+/// The row of the video of an episode in a batch of the table; `None` where it has none.
+///
+/// # Errors
+/// `Corrupt` when the table's columns have other types.
+pub(crate) fn row_of_video(
+    batch: &RecordBatch,
+    stream: &str,
+    feature: &str,
+    episode: u64,
+) -> Result<Option<usize>> {
+    let table = Columns(batch);
+    for idx in 0..batch.num_rows() {
+        if table.episode(idx)? == episode
+            && table.text("feature", idx)? == feature
+            && table.text("stream", idx)? == stream
+        {
+            return Ok(Some(idx));
+        }
+    }
+    Ok(None)
 }
 
 pub(crate) fn attachments(batch: &RecordBatch) -> Result<Vec<AttachmentEntry>> {

@@ -12,6 +12,7 @@ use crate::{
     encode::EpisodePart,
     episode_table::{EpisodePlace, EpisodeRow, episode_table},
     index::{self, OriginRow},
+    index_video,
     ledger::{self, Ledger, Report, StreamLedger},
     manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry},
     measure::Contents,
@@ -225,7 +226,10 @@ impl Finish<'_> {
         ];
         let SourcePlan { videos, attachments, .. } = run.source;
         if !videos.is_empty() {
-            tables.push(("video", Box::new(|| index::videos(videos, self.streams, self.inputs))));
+            tables.push((
+                "video",
+                Box::new(|| index_video::table(videos, self.streams, self.inputs, run.read_input)),
+            ));
         }
         if !attachments.is_empty() {
             let table = || index::attachments(attachments, attachment_paths);

@@ -2,12 +2,10 @@ use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use arrow_array::{
     ArrayRef, RecordBatch,
-    builder::{
-        BinaryBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder, UInt32Builder, UInt64Builder,
-    },
+    builder::{Int64Builder, StringBuilder, UInt32Builder, UInt64Builder},
 };
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use nodedata_core::{Attachment, EpisodeVideo, Error, ErrorKind, InputFile, Result, StreamSchema};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
+use nodedata_core::{Attachment, Error, ErrorKind, Result};
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
@@ -61,55 +59,6 @@ pub fn origin_table<'a>(rows: impl Iterator<Item = OriginRow<'a>>) -> Result<Vec
         ("byte_start", Arc::new(start.finish()), false),
         ("byte_end", Arc::new(end.finish()), false),
         ("first_record", Arc::new(first_record.finish()), false),
-    ])
-}
-
-/// The bytes of `index/video.parquet`: what a decoder needs beside the samples of an episode.
-pub(crate) fn videos(
-    all: &[EpisodeVideo],
-    streams: &[StreamSchema],
-    inputs: &[InputFile],
-) -> Result<Vec<u8>> {
-    let mut episode = Int64Builder::new();
-    let (mut stream, mut feature, mut codec) =
-        (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
-    let mut config = BinaryBuilder::new();
-    let (mut width, mut height) = (UInt32Builder::new(), UInt32Builder::new());
-    let (mut fps, mut n_frames) = (Float64Builder::new(), UInt64Builder::new());
-    let (mut source, mut first_frame) = (StringBuilder::new(), UInt64Builder::new());
-    let step = Field::new("element", DataType::UInt32, false);
-    let mut keyframes = ListBuilder::new(UInt32Builder::new()).with_field(step);
-    for video in all {
-        episode.append_value(video.episode as i64);
-        stream.append_value(streams.get(video.stream.0 as usize).map_or("", |it| &it.name));
-        feature.append_value(&video.feature);
-        codec.append_value(&video.codec);
-        config.append_value(&video.codec_config);
-        width.append_value(video.width);
-        height.append_value(video.height);
-        fps.append_value(video.fps);
-        n_frames.append_value(video.n_frames);
-        source.append_value(
-            inputs.get(video.input).map(|it| it.path.display().to_string()).unwrap_or_default(),
-        );
-        first_frame.append_value(video.first_frame);
-        keyframes.values().append_slice(&video.keyframes);
-        keyframes.append(true);
-    }
-    table(vec![
-        ("episode_index", Arc::new(episode.finish()), false),
-        ("stream", Arc::new(stream.finish()), false),
-        ("feature", Arc::new(feature.finish()), false),
-        ("codec", Arc::new(codec.finish()), false),
-        ("codec_config", Arc::new(config.finish()), false),
-        ("width", Arc::new(width.finish()), false),
-        ("height", Arc::new(height.finish()), false),
-        ("fps", Arc::new(fps.finish()), false),
-        ("frames", Arc::new(n_frames.finish()), false),
-        ("source", Arc::new(source.finish()), false),
-        ("first_frame", Arc::new(first_frame.finish()), false),
-        // Steps at whose samples decoding can start, rising.
-        ("keyframes", Arc::new(keyframes.finish()), false),
     ])
 }
 

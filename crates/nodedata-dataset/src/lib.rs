@@ -23,6 +23,7 @@ mod front_matter;
 mod hashing_file;
 mod hugging_face;
 mod index;
+mod index_video;
 mod journal;
 mod leaf_entries;
 mod ledger;
@@ -72,6 +73,7 @@ pub use front_matter::{
     CardConfig, SplitFiles, card_configs, config_lines, license_lines, split_card, yaml_text,
 };
 pub use index::{OriginRow, origin_table, table, table_of};
+pub use index_video::PrerollEntry;
 pub use journal::UnitInput;
 pub use ledger::{DamageEntry, InputSeen, Ledger, Report, StreamLedger};
 pub use license::check_license;

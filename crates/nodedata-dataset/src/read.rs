@@ -13,7 +13,10 @@ use nodedata_core::{
 use nodedata_io::FolderFiles;
 use nodedata_schema::Schema;
 use parquet::{
-    arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    arrow::{
+        ProjectionMask,
+        arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    },
     file::{
         metadata::{PageIndexPolicy, RowGroupMetaData},
         statistics::Statistics,
@@ -24,6 +27,7 @@ use crate::{
     digest::b3_of_file,
     entries::{self, AttachmentEntry, OriginEntry, VideoEntry},
     episode_table::EpisodeTable,
+    index_video::{PREROLL, PrerollEntry, preroll_of},
     ledger::Report,
     manifest::{Manifest, ShardEntry},
     page_table::{Page, PageTable, each_page},
@@ -35,6 +39,8 @@ use crate::{
 pub(crate) const MANIFEST: &str = "manifest.json";
 /// Most bytes of a file that is read as a whole: manifest, schema, statements.
 const WHOLE_BYTES_MAX: u64 = 1 << 30;
+/// Rows of the table of video decoded at once where they hold samples.
+const PREROLL_ROWS: usize = 16;
 /// Rows of a shard decoded at once.
 const BATCH_ROWS: usize = 1024;
 
@@ -316,12 +322,46 @@ impl Dataset {
         }
     }
 
-    /// What decoders need beside the samples of coded video columns; empty where there are none.
+    /// What decoders need beside the samples of coded video columns, but for samples that no row holds; empty where there
+    /// are none.
     ///
     /// # Errors
     /// `Io` or `Corrupt`.
     pub fn videos(&self) -> Result<Vec<VideoEntry>> {
-        self.optional_table("video", entries::videos)
+        if !self.manifest.index.contains_key("video") {
+            return Ok(Vec::new());
+        }
+        let (path, builder) = self.index_builder("video", |_| true)?;
+        // One episode after the other asks for its own.
+        let columns = |name: &str| name != PREROLL;
+        let rows = Rows::new(&path, with_columns(builder, columns))?;
+        let mut all = Vec::new();
+        for batch in rows {
+            all.extend(entries::videos(&batch?).map_err(|err| err.at(Locus::path(&path)))?);
+        }
+        Ok(all)
+    }
+
+    /// The samples that decoding the video of an episode takes and that none of its rows holds, in decode order: see
+    /// [`VideoEntry::n_preroll`]. Of the table no more is read than the group of rows that holds them.
+    ///
+    /// # Errors
+    /// `Corrupt`, also when the table has no row of that video; `Io`.
+    pub fn preroll(&self, stream: &str, feature: &str, episode: u64) -> Result<Vec<PrerollEntry>> {
+        let may_hold = |group: &RowGroupMetaData| episodes_of(group).is_none_or(|it| it.contains(&episode));
+        let (path, builder) = self.index_builder("video", may_hold)?;
+        let columns = |name: &str| matches!(name, EPISODE_INDEX | "stream" | "feature" | PREROLL);
+        let builder = with_columns(builder, columns).with_batch_size(PREROLL_ROWS);
+        for batch in Rows::new(&path, builder)? {
+            let batch = batch?;
+            let found = entries::row_of_video(&batch, stream, feature, episode)
+                .and_then(|row| row.map(|row| preroll_of(&batch, row)).transpose());
+            if let Some(found) = found.map_err(|err| err.at(Locus::path(&path)))? {
+                return Ok(found);
+            }
+        }
+        let message = format!("the table has no row of episode {episode}, feature `{feature}`");
+        Err(Error::new(ErrorKind::Corrupt, message).at(Locus::path(&path)))
     }
 
     /// Files that the source carried; empty where there are none.
@@ -350,14 +390,43 @@ impl Dataset {
 
     /// The path of an index table, and its rows, of the row groups that are wanted.
     fn index_rows(&self, name: &str, wanted: impl Fn(&RowGroupMetaData) -> bool) -> Result<(String, Rows)> {
+        let (path, builder) = self.index_builder(name, wanted)?;
+        let rows = Rows::new(&path, builder)?;
+        Ok((path, rows))
+    }
+
+    /// The same before it is settled which columns are read.
+    fn index_builder(
+        &self,
+        name: &str,
+        wanted: impl Fn(&RowGroupMetaData) -> bool,
+    ) -> Result<(String, ParquetRecordBatchReaderBuilder<Ranges>)> {
         let entry = self.manifest.index.get(name).ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, format!("the manifest names no index table `{name}`"))
         })?;
         let builder = self.parquet(&entry.path)?;
         let groups = builder.metadata().row_groups().iter().enumerate();
         let groups = groups.filter(|(_, group)| wanted(group)).map(|(idx, _)| idx).collect();
-        Ok((entry.path.clone(), Rows::new(&entry.path, builder.with_row_groups(groups))?))
+        Ok((entry.path.clone(), builder.with_row_groups(groups)))
     }
+}
+
+/// Reads some of the columns.
+fn with_columns(
+    builder: ParquetRecordBatchReaderBuilder<Ranges>,
+    wanted: impl Fn(&str) -> bool,
+) -> ParquetRecordBatchReaderBuilder<Ranges> {
+    let fields = builder.schema().fields().iter().enumerate();
+    let roots: Vec<usize> = fields.filter(|(_, it)| wanted(it.name())).map(|it| it.0).collect();
+    let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+    builder.with_projection(mask)
+}
+
+/// First and last episode that a row group of the table of video speaks of, where its statistics tell.
+fn episodes_of(group: &RowGroupMetaData) -> Option<std::ops::RangeInclusive<u64>> {
+    let column = group.columns().iter().find(|it| it.column_path().string() == EPISODE_INDEX)?;
+    let Some(Statistics::Int64(found)) = column.statistics() else { return None };
+    Some(u64::try_from(*found.min_opt()?).ok()?..=u64::try_from(*found.max_opt()?).ok()?)
 }
 
 /// First and last shard that a row group of the table of pages speaks of, where its statistics tell.

@@ -117,6 +117,8 @@ pub struct RunFacts<'a> {
     pub episodes: &'a [EpisodeInfo],
     /// Holds the rows without a value against what was asked for: an error ends the run, and nothing is committed.
     pub check_nulls: &'a (dyn Fn(&Nulls) -> Result<()> + Sync),
+    /// Reads a range of an input, by its position in the plan.
+    pub read_input: &'a (dyn Fn(usize, std::ops::Range<u64>) -> Result<Bytes> + Sync),
     /// Reads what an attachment of the plan holds.
     pub content_of: &'a (dyn Fn(&Attachment) -> Result<Bytes> + Sync),
 }

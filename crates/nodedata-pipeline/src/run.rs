@@ -1,5 +1,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::Path,
     sync::Arc,
     time::Instant,
 };
@@ -367,6 +369,7 @@ impl Run {
             source,
             episodes: &episodes,
             check_nulls: &refused,
+            read_input: &|input, range| self.read_input(input, &range),
             content_of: &|it| self.content_of(it),
         })?;
         // Maps of every input and texts of every episode: nobody has to wait until they are gone.
@@ -415,13 +418,26 @@ impl Run {
     /// What an attachment holds.
     fn content_of(&self, attachment: &Attachment) -> Result<Bytes> {
         let InputRange { input, byte_range } = &attachment.content;
-        let path = &self.source().inputs[*input].path;
-        let content = match &attachment.unpacked {
-            Some(Unpacked(content)) => content.read_at(0..content.n_bytes()),
-            None => self.opened.files.open(path).and_then(|it| it.read_at(byte_range.clone())),
-        };
-        content.map_err(|err| err.at(Locus { byte_offset: Some(byte_range.start), ..Locus::path(path) }))
+        match &attachment.unpacked {
+            Some(Unpacked(content)) => {
+                let path = &self.source().inputs[*input].path;
+                content.read_at(0..content.n_bytes()).map_err(|err| err.at(place(path, byte_range)))
+            }
+            None => self.read_input(*input, byte_range),
+        }
     }
+
+    /// Some bytes of an input.
+    fn read_input(&self, input: usize, range: &Range<u64>) -> Result<Bytes> {
+        let path = &self.source().inputs[input].path;
+        let bytes = self.opened.files.open(path).and_then(|it| it.read_at(range.clone()));
+        bytes.map_err(|err| err.at(place(path, range)))
+    }
+}
+
+/// Where a range of a file begins.
+fn place(path: &Path, range: &Range<u64>) -> Locus {
+    Locus { byte_offset: Some(range.start), ..Locus::path(path) }
 }
 
 /// What a run did not have to make.

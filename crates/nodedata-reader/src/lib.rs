@@ -23,6 +23,7 @@ mod needs;
 mod options;
 mod page_cache;
 mod place;
+mod preroll_cache;
 mod reader;
 mod rows;
 mod shard;

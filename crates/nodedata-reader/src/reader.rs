@@ -17,9 +17,10 @@ use crate::{
     options::OpenOptions,
     page_cache::PageCache,
     place::Place,
+    preroll_cache::{Preroll, PrerollCache},
     shard::ShardPlaces,
     shards::Shards,
-    split::{Excluded, Split, Videos},
+    split::{Excluded, Split, VideoId, Videos},
     video_cache::VideoCache,
 };
 
@@ -47,6 +48,8 @@ struct Inner {
     table: EpisodeTable,
     /// Read when it is asked for first. No thread is a part of it: whoever is forked later has it too.
     videos: OnceLock<Videos>,
+    /// Samples that no row holds, of the videos that were decoded last.
+    preroll: PrerollCache,
 }
 
 impl Reader {
@@ -283,6 +286,20 @@ impl Reader {
         Ok(self.0.videos.get_or_init(|| videos))
     }
 
+    /// The samples that decoding a video takes and that no row holds: those that are kept, else read now.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt`.
+    pub(crate) fn preroll(&self, id: &VideoId) -> Result<Preroll> {
+        if let Some(kept) = self.0.preroll.get(id) {
+            return Ok(kept);
+        }
+        let (stream, feature, episode) = id;
+        let read: Preroll = self.dataset().preroll(stream, feature, *episode)?.into();
+        self.0.preroll.put(id.clone(), &read);
+        Ok(read)
+    }
+
     /// Keys of the episodes of a split that are left out.
     pub(crate) fn excluded(&self, split: &str) -> BTreeSet<&str> {
         self.0.excluded.get(split).into_iter().flatten().map(String::as_str).collect()
@@ -307,6 +324,7 @@ impl Inner {
             frames: VideoCache::default(),
             table,
             videos: OnceLock::new(),
+            preroll: PrerollCache::default(),
         }
     }
 }

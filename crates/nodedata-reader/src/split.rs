@@ -22,7 +22,7 @@ pub use features::{FeatureInfo, MediaKind};
 pub(crate) use depth::DepthFacts;
 pub(crate) use episodes::{Episodes, Stretch};
 pub(crate) use features::{Beside, Form, Pictures, VideoForm, dims_of, image_shape};
-pub(crate) use video::{Group, Videos};
+pub(crate) use video::{Group, VideoId, Videos};
 
 use crate::{
     decode::Decoding,

@@ -87,19 +87,33 @@ impl Decoding<'_> {
             // Rows without a sample have no frame.
             return Ok(Frames::new());
         };
-        let key = samples.iter().find(|it| it.row.step == group.key).map(|it| it.decoded_as);
+        let facts = self.split.video(self.episode, name)?;
+        // Samples of other episodes lie among those of a group only where frames are reordered.
+        let needs_preroll = facts.has_preroll && (!group.at_key || form.has_order);
+        let preroll = if needs_preroll { self.split.preroll(self.episode, name)? } else { Arc::default() };
+        let key = match group.at_key {
+            true => samples.iter().find(|it| it.row.step == group.start).map(|it| it.decoded_as),
+            false => preroll.iter().map(|it| i64::from(it.decode_index)).min(),
+        };
         let key =
             key.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the key frame before it has no sample"))?;
         // Whatever is decoded in front of a frame may be needed for it; what comes in front of the key frame belongs to another group.
-        let fed = samples.iter().filter(|it| (key..=until).contains(&it.decoded_as));
-        let coded = fed.filter_map(|it| {
+        let of_rows = samples.iter().filter_map(|it| {
             let data = it.row.items.first().cloned().flatten()?;
-            Some(Ok(CodedSample { order: it.row.step as i64, data }))
+            Some((it.decoded_as, CodedSample { order: it.row.step as i64, data }))
         });
-        let facts = self.split.video(self.episode, name)?;
+        let of_preroll = preroll.iter().map(|it| {
+            let sample = CodedSample { order: i64::from(it.step), data: it.sample.clone() };
+            (i64::from(it.decode_index), sample)
+        });
+        let mut coded: Vec<(i64, CodedSample)> =
+            of_rows.chain(of_preroll).filter(|it| (key..=until).contains(&it.0)).collect();
+        coded.sort_by_key(|it| it.0);
+        let coded = coded.into_iter().map(|it| Ok(it.1));
+        let n_steps = self.split.episodes().length(self.episode).unwrap_or(0);
         let mut decoder = self.frames.decoder(&facts.decoder)?;
         let mut frames = Frames::new();
-        decode_group(decoder.as_mut(), coded, 0..i64::MAX, |frame| {
+        decode_group(decoder.as_mut(), coded, 0..n_steps.cast_signed(), |frame| {
             let step = frame.order.cast_unsigned();
             let frame = Arc::new(frame);
             self.frames.put(self.key(name, step), &frame);
@@ -124,7 +138,7 @@ impl Decoding<'_> {
     /// without waiting, and as frames can be kept.
     fn reach(&self, group: &Group, first: u64, last: u64, name: &Arc<str>, form: &VideoForm) -> Result<u64> {
         let end = last + 1;
-        let reads_on = group.key < first && self.frames.has(&self.key(name, first - 1));
+        let reads_on = group.start < first && self.frames.has(&self.key(name, first - 1));
         if !reads_on {
             return Ok(end);
         }
@@ -161,7 +175,7 @@ impl Decoding<'_> {
         let n_steps = self.split.episodes().length(self.episode).unwrap_or(0);
         // In front of the next key frame there may be frames that are made from it.
         let end = if form.has_order { group.end.saturating_add(1).min(n_steps) } else { end };
-        let range = group.key..end;
+        let range = group.start..end;
         let order = match form.has_order {
             false => None,
             true => {

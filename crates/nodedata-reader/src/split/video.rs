@@ -15,6 +15,7 @@ use crate::{
     decode::Decoding,
     fetched::Fetched,
     fields::Field,
+    preroll_cache::Preroll,
     rows::Data,
     split::Form,
     video_cache::{DecoderKey, VideoCache},
@@ -26,10 +27,12 @@ pub(crate) struct VideoFacts {
     pub(crate) decoder: DecoderKey,
     /// Steps at which decoding can start, rising; `None` where the table does not say.
     keyframes: Option<Arc<[u32]>>,
+    /// Whether decoding takes samples that no row holds.
+    pub(crate) has_preroll: bool,
 }
 
 /// Stream, feature, and position of the episode in the dataset.
-type VideoId = (Arc<str>, Arc<str>, u64);
+pub(crate) type VideoId = (Arc<str>, Arc<str>, u64);
 
 /// The table of video.
 #[derive(Debug, Default)]
@@ -41,8 +44,10 @@ type Known = Result<Arc<VideoFacts>, Arc<str>>;
 /// Frames that are decoded together: from a key frame up to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Group {
-    /// The step of the key frame.
-    pub(crate) key: u64,
+    /// The step of the key frame; the first step, where that is among the samples that no row holds.
+    pub(crate) start: u64,
+    /// Whether the step it starts with is a key frame.
+    pub(crate) at_key: bool,
     /// The step of the next one, or how many steps there are.
     pub(crate) end: u64,
     /// Steps of it that are wanted, rising.
@@ -69,7 +74,16 @@ impl Videos {
         };
         for entry in dataset.videos()? {
             let VideoEntry {
-                episode, stream, feature, codec, codec_config, width, height, keyframes, ..
+                episode,
+                stream,
+                feature,
+                codec,
+                codec_config,
+                width,
+                height,
+                keyframes,
+                n_preroll,
+                ..
             } = entry;
             let id = (shared(&stream), shared(&feature), episode);
             let Some(codec) = VideoCodec::from_name(&codec) else {
@@ -87,6 +101,7 @@ impl Videos {
             let facts = VideoFacts {
                 decoder: DecoderKey { codec, config, size: [width, height] },
                 keyframes: keyframes.map(Into::into),
+                has_preroll: n_preroll != 0,
             };
             videos.0.insert(id, Ok(Arc::new(facts)));
         }
@@ -161,14 +176,18 @@ impl Split {
         if steps.is_empty() {
             return Ok(steps.clone());
         }
-        let keyframes = self.keyframes(episode, &field.info.name)?;
+        let starts = self.starts(episode, &field.info.name)?;
         let n_steps = self.episodes().length(episode).unwrap_or(0);
-        let first = group_of(&keyframes, n_steps, steps.start);
-        let last = group_of(&keyframes, n_steps, steps.end - 1);
+        let first = starts.group_of(n_steps, steps.start);
+        let last = starts.group_of(n_steps, steps.end - 1);
         let (Some(first), Some(last)) = (first, last) else { return Err(self.no_key(episode, field)) };
+        if starts.has_preroll {
+            // Whoever asks which rows are read is going to decode them, and must not wait then.
+            self.preroll(episode, &field.info.name)?;
+        }
         // In front of the next key frame there may be frames that are made from it.
-        let end = if form.has_order { last.end.saturating_add(1).min(n_steps) } else { steps.end };
-        Ok(first.start..end)
+        let end = if form.has_order { last.range.end.saturating_add(1).min(n_steps) } else { steps.end };
+        Ok(first.range.start..end)
     }
 
     /// The groups that some steps lie in, in order.
@@ -181,20 +200,36 @@ impl Split {
         field: &Field,
         steps: impl Iterator<Item = u64>,
     ) -> Result<Vec<Group>> {
-        let keyframes = self.keyframes(episode, &field.info.name)?;
+        let starts = self.starts(episode, &field.info.name)?;
         let n_steps = self.episodes().length(episode).unwrap_or(0);
         let mut groups: Vec<Group> = Vec::new();
         for step in steps {
             match groups.last_mut() {
                 Some(group) if step < group.end => group.wanted.push(step),
                 _ => {
-                    let range = group_of(&keyframes, n_steps, step);
-                    let range = range.ok_or_else(|| self.no_key(episode, field))?;
-                    groups.push(Group { key: range.start, end: range.end, wanted: vec![step] });
+                    let found = starts.group_of(n_steps, step);
+                    let Found { range, at_key } = found.ok_or_else(|| self.no_key(episode, field))?;
+                    groups.push(Group { start: range.start, at_key, end: range.end, wanted: vec![step] });
                 }
             }
         }
         Ok(groups)
+    }
+
+    /// Where decoding of an episode's video can start.
+    fn starts(&self, episode: usize, feature: &Arc<str>) -> Result<Starts> {
+        let has_preroll = self.video(episode, feature)?.has_preroll;
+        Ok(Starts { keyframes: self.keyframes(episode, feature)?, has_preroll })
+    }
+
+    /// The samples that decoding takes and that no row holds, in decode order. Those read last are kept.
+    ///
+    /// # Errors
+    /// What reading the table reports.
+    pub(crate) fn preroll(&self, episode: usize, feature: &Arc<str>) -> Result<Preroll> {
+        let id = (Arc::clone(self.stream_name()), Arc::clone(feature), self.episode_index(episode)?);
+        let preroll = self.reader().preroll(&id);
+        preroll.map_err(|err| self.placed_feature(err, episode, feature))
     }
 
     fn no_key(&self, episode: usize, field: &Field) -> Error {
@@ -205,12 +240,31 @@ impl Split {
     }
 }
 
+/// Where decoding of a video can start.
+struct Starts {
+    /// Steps, rising.
+    keyframes: Arc<[u32]>,
+    /// Whether there are samples before the first step to start from.
+    has_preroll: bool,
+}
+
 /// The group that a step lies in.
-fn group_of(keyframes: &[u32], n_steps: u64, step: u64) -> Option<Range<u64>> {
-    let next = keyframes.partition_point(|it| u64::from(*it) <= step);
-    let key = keyframes.get(next.checked_sub(1)?)?;
-    let end = keyframes.get(next).map_or(n_steps, |it| u64::from(*it).min(n_steps));
-    Some(u64::from(*key)..end)
+#[derive(Debug, PartialEq)]
+struct Found {
+    range: Range<u64>,
+    /// Whether its first step is a key frame.
+    at_key: bool,
+}
+
+impl Starts {
+    fn group_of(&self, n_steps: u64, step: u64) -> Option<Found> {
+        let next = self.keyframes.partition_point(|it| u64::from(*it) <= step);
+        let end = self.keyframes.get(next).map_or(n_steps, |it| u64::from(*it).min(n_steps));
+        match next.checked_sub(1).and_then(|it| self.keyframes.get(it)) {
+            Some(key) => Some(Found { range: u64::from(*key)..end, at_key: true }),
+            None => self.has_preroll.then_some(Found { range: 0..end, at_key: false }),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -219,12 +273,23 @@ mod tests {
 
     #[test]
     fn a_step_lies_behind_its_key_frame() {
-        let group = |step| group_of(&[0, 4, 9], 12, step);
+        let found = |keyframes: &[u32], has_preroll, step| {
+            let starts = Starts { keyframes: keyframes.into(), has_preroll };
+            starts.group_of(12, step).map(|it| (it.range, it.at_key))
+        };
+        let group = |step| found(&[0, 4, 9], false, step);
         assert_eq!(
             [group(0), group(3), group(4), group(11)],
-            [Some(0..4), Some(0..4), Some(4..9), Some(9..12)]
+            [Some((0..4, true)), Some((0..4, true)), Some((4..9, true)), Some((9..12, true))]
         );
-        assert_eq!((group_of(&[2], 12, 1), group_of(&[], 12, 1)), (None, None));
-        assert_eq!(group_of(&[0, 40], 12, 3), Some(0..12), "what a table says of steps that are not there");
+        assert_eq!((found(&[2], false, 1), found(&[], false, 1)), (None, None));
+        assert_eq!(found(&[2], true, 1), Some((0..2, false)));
+        assert_eq!(found(&[2], true, 2), Some((2..12, true)));
+        assert_eq!(found(&[], true, 1), Some((0..12, false)));
+        assert_eq!(
+            found(&[0, 40], false, 3),
+            Some((0..12, true)),
+            "what a table says of steps that are not there"
+        );
     }
 }

@@ -6,5 +6,6 @@ mod far;
 mod made;
 mod media;
 mod numbers;
+mod preroll;
 mod registry;
 mod video;

@@ -29,15 +29,16 @@ use crate::{
 };
 
 /// A video of the repository: its samples in the order they are shown, and all of its frames as they decode in one go.
-struct Video {
-    track: VideoTrack,
-    samples: Vec<Bytes>,
-    frames: Vec<Vec<u8>>,
+pub(crate) struct Video {
+    pub(crate) track: VideoTrack,
+    pub(crate) samples: Vec<Bytes>,
+    pub(crate) frames: Vec<Vec<u8>>,
 }
 
-const NAMES: [&str; 6] = ["h264_bframes", "h264_g2", "hevc", "hevc_open_gop", "av1_g2", "av1_long_gop"];
+const NAMES: [&str; 7] =
+    ["h264_bframes", "h264_g2", "hevc", "hevc_open_gop", "av1_g2", "av1_long_gop", "mjpeg"];
 
-fn video(name: &str) -> Video {
+pub(crate) fn video(name: &str) -> Video {
     let path = corpus::fixtures("video").join(format!("{name}.mp4"));
     let file = LocalFiles::file(&path).open(Path::new(&format!("{name}.mp4"))).unwrap();
     let track = VideoTrack::read(&*file, &Mp4Limits::default()).unwrap();
