@@ -13,6 +13,7 @@ mod audio;
 mod broken;
 mod buckets;
 mod cli;
+mod codecs;
 mod crash;
 mod creation;
 mod definitions;

@@ -5,12 +5,7 @@ use arrow_buffer::{Buffer, OffsetBuffer};
 use nodedata_core::{DType, Error, ErrorKind, Locus, MediaShape, Result};
 use nodedata_media::mp4::Sample;
 
-use crate::{
-    decoded::{self, FrameColumn, FrameFormat},
-    features::Origin,
-    source::Opened,
-    tracks::OpenVideo,
-};
+use crate::{features::Origin, source::Opened, tracks::OpenVideo};
 
 /// The frames of one episode, by camera; cameras without a column are not opened.
 pub(crate) struct CameraRows(Vec<Option<EpisodeVideo>>);
@@ -59,7 +54,8 @@ impl CameraRows {
         Ok(Self((0..plan.cameras.len()).map(open).collect::<Result<_>>()?))
     }
 
-    fn episode(&self, camera: usize) -> &EpisodeVideo {
+    /// The video of a camera that has a column.
+    pub(crate) fn episode(&self, camera: usize) -> &EpisodeVideo {
         self.0[camera].as_ref().expect("every camera with a column is opened")
     }
 
@@ -104,19 +100,6 @@ impl CameraRows {
         Arc::new(Int32Array::from_iter_values(indices.map(|it| (it - first) as i32)))
     }
 
-    /// The decoded frames of some steps.
-    ///
-    /// # Errors
-    /// `Corrupt`, `Unsupported`, `Limit` when the video cannot be decoded.
-    pub(crate) fn frames(
-        &self,
-        camera: usize,
-        steps: &Range<u64>,
-        format: &FrameFormat,
-    ) -> Result<FrameColumn> {
-        decoded::frames(self.episode(camera), steps, format)
-    }
-
     /// What the tables of the video say of `n_rows` coded samples.
     pub(crate) fn sample_pixels(&self, camera: usize, column: usize, n_rows: u64) -> MediaShape {
         let track = &self.episode(camera).video.track;
@@ -133,7 +116,7 @@ impl CameraRows {
 
 impl EpisodeVideo {
     /// The samples of some steps of the episode, in the order they are shown.
-    fn each(&self, steps: &Range<u64>) -> impl Iterator<Item = &Sample> {
+    pub(crate) fn each(&self, steps: &Range<u64>) -> impl Iterator<Item = &Sample> {
         let track = &self.video.track;
         let frames = (self.first_frame + steps.start) as usize..(self.first_frame + steps.end) as usize;
         track.presentation[frames].iter().map(|it| &track.samples[*it as usize])

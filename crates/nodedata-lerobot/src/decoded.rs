@@ -1,16 +1,16 @@
 //! Frames instead of coded samples, for those who ask: decoded, and stored as JPEG, PNG or bare values.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
-use arrow_array::{ArrayRef, StructArray, builder::BinaryBuilder, new_null_array};
+use arrow_array::{ArrayRef, BinaryArray, StructArray, builder::BinaryBuilder, new_null_array};
 use arrow_schema::DataType;
 use nodedata_core::{DType, Error, ErrorKind, Feature, MediaEncoding, MediaShape, Result, Storage, meta};
 use nodedata_media::{
-    Decoded, DepthQuantization, DepthUnit, JPEG_QUALITY, encode_jpeg, encode_png,
-    video::{CodedSample, DecodeOptions, decode_frames},
+    Decoded, DepthQuantization, DepthUnit, JPEG_QUALITY, encode_jpeg, encode_png, encode_png_of_video,
+    video::VideoFrame,
 };
 
-use crate::{cameras::EpisodeVideo, info::FeatureInfo};
+use crate::info::FeatureInfo;
 
 /// What frames of one camera are stored as.
 #[derive(Debug, Clone)]
@@ -24,6 +24,13 @@ pub(crate) struct FrameFormat {
 pub(crate) struct FrameColumn {
     pub(crate) array: ArrayRef,
     pub(crate) shape: Option<(DType, Vec<u32>)>,
+}
+
+/// A frame as it is stored.
+pub(crate) struct Stored {
+    bytes: Vec<u8>,
+    dtype: DType,
+    dims: Vec<u32>,
 }
 
 /// What the frames of a camera are decoded to where they are worked on: nothing is lost, and little time.
@@ -77,16 +84,54 @@ impl FrameFormat {
         feature.with_meta(meta::ENCODING, self.encoding.name())
     }
 
-    fn stored(&self, frame: Decoded) -> Result<(Vec<u8>, DType)> {
-        let frame = match &self.depth {
-            None => frame,
-            Some(depth) => return self.distances(depth, &frame),
+    /// The column of frames that are stored as `bytes`.
+    pub(crate) fn array(&self, bytes: BinaryArray) -> ArrayRef {
+        let bytes: ArrayRef = Arc::new(bytes);
+        match self.encoding {
+            MediaEncoding::Raw => bytes,
+            MediaEncoding::Jpeg | MediaEncoding::Png => {
+                let DataType::Struct(fields) =
+                    self.feature(Feature::new("frame", DType::UInt8, Vec::new())).arrow_type()
+                else {
+                    unreachable!("encoded media are structs");
+                };
+                let path = new_null_array(&DataType::Utf8, bytes.len());
+                Arc::new(StructArray::new(fields, vec![bytes, path], None))
+            }
+        }
+    }
+
+    /// Whether frames are stored as JPEG pictures.
+    pub(crate) fn is_jpeg(&self) -> bool {
+        self.encoding == MediaEncoding::Jpeg
+    }
+
+    /// A frame as it is stored.
+    ///
+    /// # Errors
+    /// `Corrupt` for distances that are none; `Unsupported` for frames that the encoding cannot hold.
+    pub(crate) fn stored(&self, frame: &VideoFrame) -> Result<Stored> {
+        let frame = frame.to_rgb();
+        let dims = match frame.channels {
+            1 => vec![frame.height, frame.width],
+            n => vec![frame.height, frame.width, n],
         };
-        Ok(match self.encoding {
-            MediaEncoding::Jpeg => (encode_jpeg(&frame, JPEG_QUALITY)?, frame.dtype),
-            MediaEncoding::Png => (encode_png(&frame)?, frame.dtype),
-            MediaEncoding::Raw => (frame.pixels, frame.dtype),
-        })
+        let (bytes, dtype) = match (&self.depth, self.encoding) {
+            (Some(depth), _) => self.distances(depth, &frame)?,
+            (None, MediaEncoding::Jpeg) => (encode_jpeg(&frame, JPEG_QUALITY)?, frame.dtype),
+            (None, MediaEncoding::Png) => (encode_png_of_video(&frame)?, frame.dtype),
+            (None, MediaEncoding::Raw) => (frame.pixels, frame.dtype),
+        };
+        Ok(Stored { bytes, dtype, dims })
+    }
+
+    /// The column of some frames.
+    pub(crate) fn column(&self, stored: &[Stored]) -> FrameColumn {
+        let n_bytes = stored.iter().map(|it| it.bytes.len()).sum();
+        let mut bytes = BinaryBuilder::with_capacity(stored.len(), n_bytes);
+        stored.iter().for_each(|it| bytes.append_value(&it.bytes));
+        let shape = stored.last().map(|it| (it.dtype, it.dims.clone()));
+        FrameColumn { array: self.array(bytes.finish()), shape }
     }
 
     /// Codes become distances: float32 in the camera's unit, or whole millimetres.
@@ -107,67 +152,6 @@ impl FrameFormat {
         let frame = Decoded { pixels, ..frame.clone() };
         Ok((encode_png(&frame)?, DType::UInt16))
     }
-}
-
-/// The frames of some steps of an episode.
-///
-/// # Errors
-/// `Corrupt`, `Unsupported` or `Limit` when the video cannot be decoded; `Io`.
-pub(crate) fn frames(
-    episode: &EpisodeVideo,
-    steps: &Range<u64>,
-    format: &FrameFormat,
-) -> Result<FrameColumn> {
-    let track = &episode.video.track;
-    let wanted = episode.first_frame + steps.start..episode.first_frame + steps.end;
-    let pts = |frame: u64| track.shown(frame).map_or(0, |it| it.pts);
-    let samples = track.samples_for(wanted.clone())?.map(|idx| {
-        let sample = &track.samples[idx];
-        let data = episode.video.file.read_at(sample.byte_range())?;
-        Ok(CodedSample { order: sample.pts, data })
-    });
-    let mut stored = BinaryBuilder::new();
-    let mut shape = None;
-    let mut n_frames = 0;
-    let wanted_pts = pts(wanted.start)..pts(wanted.end - 1) + 1;
-    decode_frames(
-        track.codec,
-        &track.codec_config,
-        samples,
-        wanted_pts,
-        &DecodeOptions::default(),
-        |frame| {
-            let frame = frame.to_rgb();
-            let dims = if frame.channels == 1 {
-                vec![frame.height, frame.width]
-            } else {
-                vec![frame.height, frame.width, frame.channels]
-            };
-            let (bytes, dtype) = format.stored(frame)?;
-            stored.append_value(bytes);
-            shape = Some((dtype, dims));
-            n_frames += 1;
-            Ok(())
-        },
-    )?;
-    if n_frames != steps.end - steps.start {
-        let message = format!("{n_frames} frames were decoded for {} steps", steps.end - steps.start);
-        return Err(Error::new(ErrorKind::Corrupt, message));
-    }
-    let bytes: ArrayRef = Arc::new(stored.finish());
-    let array: ArrayRef = match format.encoding {
-        MediaEncoding::Raw => bytes,
-        MediaEncoding::Jpeg | MediaEncoding::Png => {
-            let DataType::Struct(fields) =
-                format.feature(Feature::new("frame", DType::UInt8, Vec::new())).arrow_type()
-            else {
-                unreachable!("encoded media are structs");
-            };
-            let path = new_null_array(&DataType::Utf8, bytes.len());
-            Arc::new(StructArray::new(fields, vec![bytes, path], None))
-        }
-    };
-    Ok(FrameColumn { array, shape })
 }
 
 impl FrameColumn {

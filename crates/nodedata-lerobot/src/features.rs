@@ -2,7 +2,7 @@
 
 use nodedata_arrow::{Leaf, wider};
 use nodedata_core::{
-    DType, Dim, EPISODE_INDEX, Feature, Locus, OpenOptions, Result, Storage, meta, patterns,
+    DType, Dim, EPISODE_INDEX, Error, ErrorKind, Feature, Locus, OpenOptions, Result, Storage, meta, patterns,
 };
 use nodedata_steps::{
     Listing, check_names, check_undecoded, decoding_of, is_worked_on, name_in_table, select, step_index,
@@ -51,6 +51,15 @@ pub(crate) struct Camera {
     pub(crate) codec: Option<String>,
     /// Whether any file stores frames in another order than they are shown in.
     pub(crate) has_reordering: bool,
+    /// Why no decoder here takes its video, where frames are asked for: it passes through as it is coded.
+    pub(crate) undecodable: Option<Undecodable>,
+}
+
+/// A refusal of every decoder.
+#[derive(Debug, Clone)]
+pub(crate) struct Undecodable {
+    pub(crate) why: String,
+    pub(crate) hint: String,
 }
 
 /// Whether a feature is selected.
@@ -195,7 +204,14 @@ fn camera_columns(
         feature = with_camera_facts(feature, told);
     }
     let worked_on = is_worked_on(&camera.key, options).then(|| lossless(told));
-    if let Some(encoding) = worked_on.or_else(|| decoding_of(&camera.key, options)) {
+    if let (Some(Undecodable { why, hint }), Some(_)) = (&camera.undecodable, worked_on) {
+        let message = format!("the frames of the camera are worked on, and {why}");
+        return Err(Error::new(ErrorKind::Unsupported, message)
+            .at(Locus::feature(&camera.key))
+            .with_hint(hint.clone()));
+    }
+    let asked = worked_on.or_else(|| decoding_of(&camera.key, options));
+    if let Some(encoding) = asked.filter(|_| camera.undecodable.is_none()) {
         let format = FrameFormat::new(told, encoding).map_err(|err| err.at(Locus::feature(&camera.key)))?;
         return Ok(vec![Column { feature: format.feature(feature), origin: Origin::Frames(idx, format) }]);
     }

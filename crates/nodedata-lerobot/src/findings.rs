@@ -15,6 +15,17 @@ impl Findings {
         self.told.push(Finding::repair(code, message, at));
     }
 
+    /// Notes what could not be done as it was asked for, and what helps.
+    pub(crate) fn not_done(
+        &mut self,
+        code: &'static str,
+        message: impl Into<String>,
+        at: Locus,
+        hint: impl Into<String>,
+    ) {
+        self.told.push(Finding::repair(code, message, at).with_hint(hint));
+    }
+
     /// Notes rows that are left out, and why.
     pub(crate) fn lost(&mut self, code: &'static str, err: Error, n_rows: u64) {
         let records = if n_rows == 0 { Vec::new() } else { vec![(STEPS, n_rows)] };

@@ -11,6 +11,7 @@ use nodedata_steps::{Listing, STEPS, cut, split_for_uncovered};
 use crate::{
     features::{self, Camera, Column, Origin},
     findings::Findings,
+    groups::cut_at,
     inputs::Inputs,
     layout::{INFO, MARKER},
     meta::EpisodeRecord,
@@ -148,10 +149,14 @@ impl Plan {
             let whole = std::iter::once(input).chain(video_inputs).chain(self.inputs.tables.iter().copied());
             let whole: Vec<InputRange> = whole.map(InputRange::whole).collect();
             // Where frames lie, the lengths of other episodes may have told, whose files are not among those read.
-            let recipe = if record.is_rebuilt { format!("frames {frames:?}") } else { String::new() };
+            let mut recipe = if record.is_rebuilt { format!("frames {frames:?}") } else { String::new() };
+            // Whether a program that decodes is there decides what the rows of a camera are.
+            for it in self.cameras.iter().filter(|it| it.camera.undecodable.is_some()) {
+                recipe.push_str(&format!(" {} not decoded", it.camera.key));
+            }
             let (data_file, EpisodeRows { rows, order, .. }) = (rows.file, rows);
             let episode = Episode { source_index, data_file, rows, order, frames };
-            self.cut(input, &episode, bytes_per_row, &Cut { whole, recipe }, options);
+            self.cut(idx, input, &episode, bytes_per_row, &Cut { whole, recipe }, options);
             self.episodes.push(episode);
             self.infos.push(info);
             self.videos.extend(videos);
@@ -212,6 +217,7 @@ impl Plan {
                 first_frame: frames.first_frame,
                 // Another camera may have fewer frames, and take rows off the end.
                 keyframes: frames.keyframes.iter().copied().filter(|it| u64::from(*it) < n_frames).collect(),
+                preroll: Arc::clone(&frames.preroll),
             })
         });
         of_camera.collect()
@@ -239,9 +245,28 @@ impl Plan {
         total.max(1)
     }
 
-    /// Cuts an episode into pieces of about `partition_bytes`.
+    /// The steps of an episode at which decoding of every camera that is decoded can start; `None` where none is.
+    fn starts(&self, idx: usize, n_rows: u64) -> Option<Vec<u64>> {
+        let decoded = self.columns.iter().filter_map(|it| match it.origin {
+            Origin::Frames(camera, _) => self.cameras[camera].episodes[idx].as_ref(),
+            _ => None,
+        });
+        let mut n_cameras = 0;
+        let mut found: BTreeMap<u64, usize> = BTreeMap::new();
+        for frames in decoded {
+            n_cameras += 1;
+            for step in frames.keyframes.iter().map(|it| u64::from(*it)).filter(|it| *it < n_rows) {
+                *found.entry(step).or_default() += 1;
+            }
+        }
+        let in_all = found.into_iter().filter(|(_, n)| *n == n_cameras).map(|it| it.0);
+        (n_cameras > 0).then(|| in_all.collect())
+    }
+
+    /// Cuts an episode into pieces of about `partition_bytes`; where frames are decoded, see [`cut_at`].
     fn cut(
         &mut self,
+        idx: usize,
         input: usize,
         episode: &Episode,
         bytes_per_row: u64,
@@ -249,7 +274,15 @@ impl Plan {
         options: &OpenOptions,
     ) {
         let first = episode.rows.start;
-        for piece in cut(episode.rows.clone(), bytes_per_row, options.partition_bytes) {
+        let n_rows = episode.rows.end - first;
+        let pieces: Vec<Range<u64>> = match self.starts(idx, n_rows) {
+            Some(starts) => cut_at(&starts, n_rows, bytes_per_row, options.partition_bytes)
+                .into_iter()
+                .map(|it| first + it.start..first + it.end)
+                .collect(),
+            None => cut(episode.rows.clone(), bytes_per_row, options.partition_bytes).collect(),
+        };
+        for piece in pieces {
             let in_file = episode.in_file(&(piece.start - first..piece.end - first));
             let start = in_file.iter().map(|it| it.start).min().unwrap_or(0);
             let end = in_file.iter().map(|it| it.end).max().unwrap_or(start);

@@ -7,12 +7,15 @@ use nodedata_core::{EpisodeStream, Error, ErrorKind, MediaShape, ReadOptions, Re
 use nodedata_steps::{
     Piece, PieceReader, PieceStream, StepRows, batch_rows, in_episode, media_shapes, step_indices, timestamps,
 };
+use rayon::prelude::*;
 
 use crate::{
     cameras::CameraRows,
+    decoded::FrameColumn,
     features::{Column, Origin},
     meta::Texts,
     order::rows_in_order,
+    player::Decoding,
     source::Opened,
 };
 
@@ -22,6 +25,8 @@ struct PieceRows {
     episode: usize,
     rows: FileRows,
     cameras: CameraRows,
+    /// By column, of those that are decoded.
+    decodings: Vec<Option<Decoding>>,
 }
 
 /// Rows of a data file, in the order of steps.
@@ -84,7 +89,13 @@ pub(crate) fn piece_stream(
         None => FileRows::AsTheyLie(Box::new(file.rows(&columns, rows, batch_rows)?)),
     };
     let cameras = CameraRows::open(source, partition.episode)?;
-    let reader = PieceRows { episode: partition.episode, rows, cameras, source: Arc::clone(source) };
+    let decodings = plan.columns.iter().map(|it| match &it.origin {
+        Origin::Frames(camera, format) => Some(Decoding::new(*camera, format.clone(), piece.steps.end)),
+        _ => None,
+    });
+    let decodings = decodings.collect();
+    let reader =
+        PieceRows { episode: partition.episode, rows, cameras, decodings, source: Arc::clone(source) };
     Ok(Box::new(PieceStream::new(piece, reader)))
 }
 
@@ -94,10 +105,20 @@ impl PieceReader for PieceRows {
         let n_rows = rows.num_rows();
         let steps = first_step..first_step + n_rows as u64;
         let plan = &self.source.plan;
+        // All cameras side by side.
+        let (cameras, parked) = (&self.cameras, &self.source.parked);
+        let decode = |it: &mut Option<Decoding>| {
+            let decoding = it.as_mut()?;
+            Some(decoding.column(cameras.episode(decoding.camera), &steps, parked))
+        };
+        let decoded: Vec<Option<Result<FrameColumn>>> = self.decodings.par_iter_mut().map(decode).collect();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(plan.columns.len());
         let mut pixels = Vec::new();
-        for (idx, column) in plan.columns.iter().enumerate() {
-            let (array, found) = self.column(idx, column, &rows, &steps)?;
+        for ((idx, column), decoded) in plan.columns.iter().enumerate().zip(decoded) {
+            let (array, found) = match decoded {
+                Some(frames) => frame_column(idx, column, frames?),
+                None => self.column(idx, column, &rows, &steps)?,
+            };
             pixels.extend(found);
             columns.push(array);
         }
@@ -144,14 +165,8 @@ impl PieceRows {
             }
             Origin::Keyframes(camera) => plain(self.cameras.keyframes(*camera, steps)),
             Origin::DecodeIndex(camera) => plain(self.cameras.decode_index(*camera, steps)),
-            Origin::Frames(camera, format) => {
-                let frames = self.cameras.frames(*camera, steps, format)?;
-                let found = match column.feature.storage {
-                    Storage::EncodedMedia => media_shapes(idx, &frames.array),
-                    Storage::RawMedia | Storage::Plain => frames.pixels(idx).into_iter().collect(),
-                };
-                (frames.array, found)
-            }
+            // These were decoded before, side by side.
+            Origin::Frames(..) => unreachable!("decoded columns are not made here"),
         })
     }
 
@@ -164,6 +179,15 @@ impl PieceRows {
         let file = listing.open(name)?;
         file.read_at(0..file.n_bytes())
     }
+}
+
+/// A column of decoded frames, and what its pixels say.
+fn frame_column(idx: usize, column: &Column, frames: FrameColumn) -> (ArrayRef, Vec<MediaShape>) {
+    let found = match column.feature.storage {
+        Storage::EncodedMedia => media_shapes(idx, &frames.array),
+        Storage::RawMedia | Storage::Plain => frames.pixels(idx).into_iter().collect(),
+    };
+    (frames.array, found)
 }
 
 /// The texts that the indices of a column stand for.

@@ -16,6 +16,7 @@ use crate::{
     findings::{Findings, RESTORE_HINT},
     layout::{INFO, is_metadata_table},
     plan::{Plan, plan},
+    player::Parked,
     rows::piece_stream,
     tracks::VideoCache,
 };
@@ -88,6 +89,7 @@ pub(crate) struct Opened {
     pub(crate) schema: SchemaRef,
     open_data: Mutex<Vec<(usize, Arc<ParquetFile>)>>,
     pub(crate) videos: VideoCache,
+    pub(crate) parked: Parked,
 }
 
 /// Data files kept open: footers of many row groups are large.
@@ -115,7 +117,14 @@ impl Opened {
             findings: findings.finish(),
             ..SourcePlan::default()
         };
-        Self { schema, told, plan, open_data: Mutex::new(Vec::new()), videos: VideoCache::new() }
+        Self {
+            schema,
+            told,
+            plan,
+            open_data: Mutex::new(Vec::new()),
+            videos: VideoCache::new(),
+            parked: Parked::default(),
+        }
     }
 
     /// The data file at a position, opened where it is not open.

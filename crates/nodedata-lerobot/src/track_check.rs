@@ -1,5 +1,8 @@
 //! Whether the frames of an episode can be cut out of their video.
 
+use std::{collections::BTreeSet, sync::Arc};
+
+use nodedata_core::PrerollSample;
 use nodedata_media::mp4::VideoTrack;
 
 /// Frames of one episode.
@@ -15,7 +18,9 @@ pub(crate) struct Wanted {
 pub(crate) struct Checked {
     /// Their coded bytes, or why they cannot be cut out.
     pub(crate) n_bytes: Result<u64, String>,
-    /// At which of them decoding can start, counted from the first; of what is passed through.
+    /// Samples that decoding them takes beside their own; of what is passed through.
+    pub(crate) preroll: Arc<[PrerollSample]>,
+    /// At which of them decoding can start, counted from the first.
     pub(crate) keyframes: Vec<u32>,
     /// The first that is shown more than half a frame from its place on the grid, and when it is shown, in
     /// seconds from the first.
@@ -25,30 +30,58 @@ pub(crate) struct Checked {
 /// Checks the frames of one episode. What is going to be decoded need not start at a key frame.
 pub(crate) fn check(track: &VideoTrack, wanted: &Wanted, fps: f64, decodes: bool) -> Checked {
     let Wanted { first_frame, n_frames, .. } = *wanted;
+    let frames = &track.presentation[first_frame as usize..(first_frame + n_frames) as usize];
+    let (n_bytes, preroll) = if decodes {
+        (Ok(n_bytes_of(track, frames)), Vec::new())
+    } else {
+        match preroll(track, first_frame, frames) {
+            Ok(preroll) => (Ok(n_bytes_of(track, frames)), preroll),
+            Err(why) => (Err(why), Vec::new()),
+        }
+    };
     Checked {
-        n_bytes: cut_out(track, first_frame, n_frames, decodes),
-        keyframes: if decodes { Vec::new() } else { keyframes(track, first_frame, n_frames) },
+        n_bytes,
+        preroll: preroll.into(),
+        keyframes: keyframes(track, first_frame, n_frames),
         off_grid: off_grid(track, first_frame, n_frames, fps),
     }
 }
 
-/// Checks that the frames can be decoded on their own; returns their coded bytes.
-fn cut_out(track: &VideoTrack, first: u64, n_frames: u64, decodes: bool) -> Result<u64, String> {
-    let wanted = &track.presentation[first as usize..(first + n_frames) as usize];
-    let n_bytes = wanted.iter().map(|it| u64::from(track.samples[*it as usize].n_bytes)).sum();
-    if decodes {
-        return Ok(n_bytes);
+fn n_bytes_of(track: &VideoTrack, frames: &[u32]) -> u64 {
+    frames.iter().map(|it| u64::from(track.samples[*it as usize].n_bytes)).sum()
+}
+
+/// The samples that decoding some frames takes beside their own, in decode order: from the key frame before them on, and those
+/// that lie among them. They are shown before all of the frames or behind them.
+fn preroll(track: &VideoTrack, first_frame: u64, frames: &[u32]) -> Result<Vec<PrerollSample>, String> {
+    let Some(first) = frames.iter().min().copied() else { return Ok(Vec::new()) };
+    let needed = track
+        .samples_for(first_frame..first_frame + frames.len() as u64)
+        .map_err(|_| "no key frame comes before the episode's first frame".to_owned())?;
+    if needed.len() == frames.len() {
+        return Ok(Vec::new());
     }
-    let (Some(start), Some(end)) = (wanted.iter().min(), wanted.iter().max()) else { return Ok(0) };
-    if !track.samples[*start as usize].keyframe {
-        return Err(
-            "the episode's first frame is no key frame: its samples alone cannot be decoded".to_owned()
-        );
+    let own: BTreeSet<usize> = frames.iter().map(|it| *it as usize).collect();
+    let pts = |idx: usize| track.samples[idx].pts;
+    let mut shown: Vec<usize> = needed.clone().filter(|it| !own.contains(it)).collect();
+    shown.sort_by_key(|it| (pts(*it), *it));
+    let (start, end) = (pts(frames[0] as usize), pts(frames[frames.len() - 1] as usize));
+    let n_before = shown.partition_point(|it| pts(*it) < start);
+    if shown.get(n_before).is_some_and(|it| pts(*it) <= end) {
+        return Err("frames that the edit list hides lie among the episode's".to_owned());
     }
-    if u64::from(end - start) + 1 != n_frames {
-        return Err("frames of other episodes lie among the episode's in decode order".to_owned());
-    }
-    Ok(n_bytes)
+    let step_of = |rank: usize| if rank < n_before { rank as i64 } else { (rank + frames.len()) as i64 };
+    let far = |_| "the episode is too long, or starts too far behind its key frame".to_owned();
+    let sample = |(rank, idx): (usize, usize)| {
+        Ok(PrerollSample {
+            decode_index: i32::try_from(idx as i64 - i64::from(first)).map_err(far)?,
+            step: i32::try_from(step_of(rank) - n_before as i64).map_err(far)?,
+            byte_range: track.samples[idx].byte_range(),
+        })
+    };
+    let mut samples = shown.into_iter().enumerate().map(sample).collect::<Result<Vec<_>, String>>()?;
+    samples.sort_by_key(|it| it.decode_index);
+    Ok(samples)
 }
 
 fn keyframes(track: &VideoTrack, first: u64, n_frames: u64) -> Vec<u32> {

@@ -2,19 +2,25 @@
 //! what the files hold.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
-use nodedata_core::{Error, OpenOptions, Result};
-use nodedata_media::mp4::VideoTrack;
-use nodedata_steps::{Found, Listing, decoding_of, in_episode, refusal};
+use nodedata_core::{Error, ErrorKind, Locus, OpenOptions, PrerollSample, Result};
+use nodedata_media::{
+    mp4::VideoTrack,
+    video::{CodedSample, DecodeOptions, check_decodable},
+};
+use nodedata_steps::{Found, Listing, decoding_of, in_episode, is_worked_on, refusal};
 use rayon::prelude::*;
 
 use crate::{
-    features::{Camera, is_selected},
+    features::{Camera, Undecodable, is_selected},
     findings::Findings,
     layout::INFO,
     meta::EpisodeRecord,
@@ -40,8 +46,10 @@ pub(crate) struct EpisodeFrames {
     pub(crate) first_frame: u64,
     /// Coded bytes of all its frames.
     pub(crate) n_bytes: u64,
-    /// At which of them decoding can start; of what is passed through.
+    /// At which of them decoding can start.
     pub(crate) keyframes: Vec<u32>,
+    /// Samples that decoding them takes beside their own; of what is passed through.
+    pub(crate) preroll: Arc<[PrerollSample]>,
 }
 
 /// A video file, as far as planning and decoding need it.
@@ -83,10 +91,7 @@ pub(crate) fn frames(
     let stored: Vec<&str> = tables.info.video_keys().filter(|it| is_stored(it, listing, tables)).collect();
     for key in tables.info.video_keys().filter(|it| !stored.contains(it) && is_selected(it, options)) {
         let message = "meta/info.json declares the camera, but no video of it is there; it is left out";
-        let at = nodedata_core::Locus {
-            feature: Some(key.to_owned()),
-            ..nodedata_core::Locus::path(listing.path(INFO))
-        };
+        let at = Locus { feature: Some(key.to_owned()), ..Locus::path(listing.path(INFO)) };
         findings.repaired("camera-without-video", message, at);
     }
     let (keys, others): (Vec<&str>, Vec<&str>) = stored.into_iter().partition(|it| is_selected(it, options));
@@ -221,6 +226,10 @@ struct VideoAudit<'a> {
 impl VideoAudit<'_> {
     fn camera(&mut self) -> CameraFrames {
         let OpenedFiles { files, tracks, pointers } = self.open_files();
+        let asks_for_frames =
+            decoding_of(self.key, self.options).is_some() || is_worked_on(self.key, self.options);
+        let undecodable = if asks_for_frames { self.undecodable(&files, &tracks) } else { None };
+        let decodes = asks_for_frames && undecodable.is_none();
         let placing = Placing {
             n_frames: files.iter().map(|it| it.n_frames).collect(),
             fps: self.tables.info.fps,
@@ -233,15 +242,37 @@ impl VideoAudit<'_> {
         for (idx, placed) in placed.into_iter().enumerate() {
             episodes.push(self.settle(idx, placed, &files));
         }
-        self.check_tracks(&files, &tracks, &mut episodes);
+        self.check_tracks(&files, &tracks, decodes, &mut episodes);
         self.note_rest(&files, &episodes);
         let codecs: std::collections::BTreeSet<&str> = files.iter().map(|it| it.codec.as_str()).collect();
         let camera = Camera {
             key: self.key.to_owned(),
             codec: codecs.first().filter(|_| codecs.len() == 1).map(|it| (*it).to_owned()),
             has_reordering: files.iter().any(|it| it.is_reordered),
+            undecodable,
         };
         CameraFrames { camera, files, episodes }
+    }
+
+    /// Why no decoder here takes some of the videos, which is told: the camera then passes through as it is coded. Files
+    /// that are coded alike are tried once.
+    fn undecodable(&mut self, files: &[VideoFile], tracks: &[Option<VideoTrack>]) -> Option<Undecodable> {
+        let mut tried = BTreeSet::new();
+        for (file, track) in files.iter().zip(tracks) {
+            if !tried.insert((file.codec.as_str(), &file.codec_config)) {
+                continue;
+            }
+            let Some(err) = refusal_of_decoders(self.listing, file, track.as_ref()) else { continue };
+            let at = Locus { feature: Some(self.key.to_owned()), ..Locus::path(&file.path) };
+            let undecodable = Undecodable {
+                why: format!("no decoder here takes its {} video: {}", file.codec, err.chain()),
+                hint: err.hint().unwrap_or("keep the video as it is coded").to_owned(),
+            };
+            let message = format!("{}; the camera passes through as it is coded", undecodable.why);
+            self.findings.not_done("camera-not-decoded", message, at, undecodable.hint.clone());
+            return Some(undecodable);
+        }
+        None
     }
 
     /// Opens every video of the camera, and says which file each episode points at. Episodes whose file
@@ -345,16 +376,10 @@ impl VideoAudit<'_> {
         self.refuse(idx, "unreadable-video", refused, path);
     }
 
-    fn refuse(
-        &mut self,
-        idx: usize,
-        code: &'static str,
-        err: impl FnOnce(nodedata_core::Locus) -> Error,
-        path: PathBuf,
-    ) {
+    fn refuse(&mut self, idx: usize, code: &'static str, err: impl FnOnce(Locus) -> Error, path: PathBuf) {
         if let Some(rows) = self.rows[idx].take() {
             let at = in_episode(path, self.tables.episodes[idx].index);
-            let at = nodedata_core::Locus { feature: Some(self.key.to_owned()), ..at };
+            let at = Locus { feature: Some(self.key.to_owned()), ..at };
             self.findings.lost(code, err(at), rows.n_rows());
         }
     }
@@ -364,7 +389,7 @@ impl VideoAudit<'_> {
         let record = &self.tables.episodes[idx];
         let n_rows = self.rows[idx].as_ref()?.n_rows();
         let name = |file: usize| files[file].path.clone();
-        let at = |file: usize| nodedata_core::Locus {
+        let at = |file: usize| Locus {
             feature: Some(self.key.to_owned()),
             ..in_episode(name(file), record.index)
         };
@@ -399,7 +424,8 @@ impl VideoAudit<'_> {
             }
         }
         self.confirmed[idx] &= placed.is_exact;
-        Some(EpisodeFrames { file, first_frame: placed.first_frame, n_bytes: 0, keyframes: Vec::new() })
+        let (first_frame, preroll) = (placed.first_frame, Arc::default());
+        Some(EpisodeFrames { file, first_frame, n_bytes: 0, keyframes: Vec::new(), preroll })
     }
 
     /// Checks that every episode can be cut out of its file.
@@ -407,6 +433,7 @@ impl VideoAudit<'_> {
         &mut self,
         files: &[VideoFile],
         tracks: &[Option<VideoTrack>],
+        decodes: bool,
         episodes: &mut [Option<EpisodeFrames>],
     ) {
         let mut by_file: BTreeMap<usize, Vec<Wanted>> = BTreeMap::new();
@@ -416,7 +443,6 @@ impl VideoAudit<'_> {
                 by_file.entry(frames.file).or_default().push(wanted);
             }
         }
-        let decodes = decoding_of(self.key, self.options).is_some();
         let (listing, fps) = (self.listing, self.tables.info.fps);
         let check = |(file, wanted): (usize, Vec<Wanted>)| {
             let all = |track: &VideoTrack| wanted.iter().map(|it| check(track, it, fps, decodes)).collect();
@@ -437,9 +463,11 @@ impl VideoAudit<'_> {
                 }
             };
             for (Wanted { idx, .. }, checked) in wanted.into_iter().zip(checked) {
-                let Checked { n_bytes, keyframes, off_grid } = checked;
+                let Checked { n_bytes, preroll, keyframes, off_grid } = checked;
                 match (n_bytes, &mut episodes[idx]) {
-                    (Ok(n_bytes), Some(frames)) => (frames.n_bytes, frames.keyframes) = (n_bytes, keyframes),
+                    (Ok(n_bytes), Some(frames)) => {
+                        (frames.n_bytes, frames.keyframes, frames.preroll) = (n_bytes, keyframes, preroll);
+                    }
                     (Ok(_), None) => {}
                     (Err(message), _) => {
                         let hint = format!("decode the camera instead: `--decode {}=png`", self.key);
@@ -470,10 +498,7 @@ impl VideoAudit<'_> {
             }
         }
         for (file, used) in files.iter().zip(&used) {
-            let at = || nodedata_core::Locus {
-                feature: Some(self.key.to_owned()),
-                ..nodedata_core::Locus::path(&file.path)
-            };
+            let at = || Locus { feature: Some(self.key.to_owned()), ..Locus::path(&file.path) };
             if *used < file.n_frames {
                 let message = format!(
                     "{} of {} frames belong to no step and are left out",
@@ -496,6 +521,20 @@ pub(crate) struct Pointer {
     pub(crate) file: Option<usize>,
     pub(crate) from_seconds: Option<f64>,
     pub(crate) to_seconds: Option<f64>,
+}
+
+/// Why no decoder takes a video, by its first frame; `None` where one does, or where something else is wrong, which is told of
+/// the rows that it costs.
+fn refusal_of_decoders(listing: &Listing, file: &VideoFile, track: Option<&VideoTrack>) -> Option<Error> {
+    let opened = tracks::open(listing.files().as_ref(), &file.path).ok()?;
+    let track = track.unwrap_or(&opened.track);
+    let samples = track.samples_for(0..track.n_frames().min(1)).ok()?.map(|idx| {
+        let sample = &track.samples[idx];
+        Ok(CodedSample { order: sample.pts, data: opened.file.read_at(sample.byte_range())? })
+    });
+    let options = DecodeOptions::default();
+    let err = check_decodable(track.codec, &track.codec_config, samples, &options).err()?;
+    (err.kind() == ErrorKind::Unsupported).then_some(err)
 }
 
 /// Opens a video for the plan, and keeps its tables while there are few.
