@@ -77,6 +77,12 @@ pub(crate) enum Command {
     Logout(crate::commands::login_args::ServerArgs),
     /// Say whose token a server is sent, and what it opens.
     Whoami(crate::commands::login_args::ServerArgs),
+    /// Make, list, rotate and take back the tokens of a server.
+    #[command(subcommand)]
+    Token(crate::commands::token_args::TokenCommand),
+    /// Export and verify the audit log of a server.
+    #[command(subcommand)]
+    Audit(crate::commands::audit_log_args::AuditCommand),
     /// Write a dataset as other tools want it.
     #[command(subcommand)]
     Export(crate::commands::export::ExportCommand),

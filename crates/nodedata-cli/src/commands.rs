@@ -3,6 +3,9 @@ pub(crate) mod absent;
 #[cfg(feature = "remote")]
 pub(crate) mod access;
 pub(crate) mod audit;
+#[cfg(feature = "remote")]
+pub(crate) mod audit_log;
+pub(crate) mod audit_log_args;
 pub(crate) mod convert;
 pub(crate) mod dataset;
 pub(crate) mod dataset_args;
@@ -29,6 +32,9 @@ pub(crate) mod shell;
 pub(crate) mod store;
 pub(crate) mod store_args;
 pub(crate) mod target;
+#[cfg(feature = "remote")]
+pub(crate) mod token;
+pub(crate) mod token_args;
 pub(crate) mod transforms;
 pub(crate) mod trust;
 pub(crate) mod trust_args;

@@ -34,7 +34,10 @@ pub(crate) use self::{
         CheckedDataset, CheckedPipeline, CheckedSchema, CheckedSource, Conversion, Explained, PipelineTests,
         Planned, Proposal, Ran, SchemaDifference, SkippedFile, TestOfFile,
     },
-    store::{HubExport, LoggedIn, LoggedOut, Serving, StoreMade, TokenMade, Whoami},
+    store::{
+        AuditExport, AuditHeadTold, AuditVerified, BackupTold, HubExport, LoggedIn, LoggedOut, Serving,
+        StoreMade, TokenMade, TokenRevoked, Tokens, Whoami,
+    },
     trust::{Agreement, Attestations, AuditLog, KeyPair, Signed, Verified},
 };
 
@@ -136,8 +139,20 @@ documents! {
     HealReport => "store-heal/1",
     /// `serve`, once it listens
     Serving<'_> => "serve/1",
-    /// `serve --new-token`
+    /// `serve --new-token`, `token create`, `token rotate`
     TokenMade<'_> => "serve-token/1",
+    /// `serve backup`, `serve restore`
+    BackupTold<'_> => "serve-backup/1",
+    /// `token list`
+    Tokens<'_> => "token-list/1",
+    /// `token revoke`
+    TokenRevoked<'_> => "token-revoke/1",
+    /// `audit export`
+    AuditExport<'_> => "audit-export/1",
+    /// `audit head`
+    AuditHeadTold<'_> => "audit-head/1",
+    /// `audit verify`
+    AuditVerified => "audit-verify/1",
     /// `login`
     LoggedIn<'_> => "login/1",
     /// `logout`

@@ -124,6 +124,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "node-data serve --data server --new-token acme --scope read --scope 'publish:acme/*'",
         ],
     ),
+    ("serve backup", &["node-data serve backup --data server --out backup.sqlite"]),
+    ("serve restore", &["node-data serve restore backup.sqlite --data restored"]),
     (
         "login",
         &[
@@ -133,6 +135,28 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("logout", &["node-data logout --store https://data.example"]),
     ("whoami", &["node-data whoami --store https://data.example"]),
+    (
+        "token create",
+        &["node-data token create lab --scope read --scope 'push:lab/*' --store https://data.example"],
+    ),
+    ("token list", &["node-data token list --store https://data.example"]),
+    (
+        "token rotate",
+        &[
+            "node-data token rotate --store https://data.example",
+            "node-data token rotate ID --overlap 24 --store https://data.example",
+        ],
+    ),
+    ("token revoke", &["node-data token revoke ID --store https://data.example"]),
+    (
+        "audit export",
+        &[
+            "node-data audit export --out audit.jsonl --store https://data.example",
+            "node-data audit export --csv --out audit.csv --store https://data.example",
+        ],
+    ),
+    ("audit head", &["node-data audit head --out head.json --store https://data.example"]),
+    ("audit verify", &["node-data audit verify audit.jsonl --head head.json --key audit.key.pub"]),
     ("export hf", &["node-data export hf dataset hub"]),
     (
         "export croissant",
@@ -175,9 +199,8 @@ mod tests {
     fn leaves(command: &Command, above: &str, found: &mut Vec<String>) {
         for it in command.get_subcommands() {
             let words = format!("{above} {}", it.get_name()).trim().to_owned();
-            if it.has_subcommands() {
-                leaves(it, &words, found);
-            } else {
+            leaves(it, &words, found);
+            if !it.is_subcommand_required_set() {
                 found.push(words);
             }
         }

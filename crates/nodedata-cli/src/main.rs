@@ -92,10 +92,16 @@ fn run(command: Command, output: args::Output) -> nodedata_core::Result<Outcome>
         Command::Logout(args) => commands::login::logout(&args, output),
         #[cfg(feature = "remote")]
         Command::Whoami(args) => commands::login::whoami(&args, output),
+        #[cfg(feature = "remote")]
+        Command::Token(command) => commands::token::run(command, output),
+        #[cfg(feature = "remote")]
+        Command::Audit(command) => commands::audit_log::run(command, output),
         #[cfg(not(feature = "remote"))]
-        Command::Login(_) | Command::Logout(_) | Command::Whoami(_) => {
-            Err(commands::absent::absent("servers", "remote"))
-        }
+        Command::Login(_)
+        | Command::Logout(_)
+        | Command::Whoami(_)
+        | Command::Token(_)
+        | Command::Audit(_) => Err(commands::absent::absent("servers", "remote")),
         Command::Export(command) => commands::export::run(&command, output),
         Command::Formats => commands::formats::run(output),
         Command::Transforms => commands::transforms::run(output),

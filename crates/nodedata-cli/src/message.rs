@@ -63,6 +63,18 @@ pub(crate) fn to_stdout(text: &str) -> nodedata_core::Result<()> {
     }
 }
 
+/// Writes data to stdout, byte for byte where it goes to a program or a file: what is hashed must not change. On a terminal, as
+/// [`to_stdout`].
+pub(crate) fn data_to_stdout(text: &str) -> nodedata_core::Result<()> {
+    if std::io::stdout().is_terminal() {
+        return to_stdout(text);
+    }
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(err) if err.kind() != std::io::ErrorKind::BrokenPipe => Err(err.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Whether stderr takes colors: a terminal, and nobody asked for none.
 fn colors() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()) && std::io::stderr().is_terminal()

@@ -3,8 +3,10 @@
 
 mod attestation;
 mod audit;
+mod audit_csv;
 mod rule;
 
 pub use attestation::{Attestation, Purpose, State, Subject, Transition};
-pub use audit::{AuditEvent, AuditHead, AuditLine, Outcome, verify_audit};
+pub use audit::{AuditEvent, AuditHead, AuditLine, Outcome, goes_through, verify_audit};
+pub use audit_csv::{AUDIT_COLUMNS, audit_csv};
 pub use rule::{Approval, CATEGORIES, VALID_DAYS_MAX, check_declaration, needs_attestation};

@@ -22,5 +22,6 @@ pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use token::Token;
 pub use wire::{
     AttestBody, AttestationList, BLOB_BYTES, CommitAnswer, DatasetList, DatasetSummary, DecisionBody,
-    EntryBody, LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, TokenAnswer, TokenBody, WhoamiAnswer,
+    EntryBody, LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, RotateBody, TokenAnswer, TokenBody,
+    TokenInfo, TokenList, WhoamiAnswer,
 };

@@ -61,6 +61,21 @@ pub fn head(name: &DatasetName) -> String {
     format!("{}/head.json", dataset(name))
 }
 
+/// Folder of a server that keeps grants for the store: what must outlive its database.
+pub fn server(id: &str) -> String {
+    format!("server/{id}")
+}
+
+/// The signed head of a server's audit log.
+pub fn audit_head(id: &str) -> String {
+    format!("{}/audit-head.json", server(id))
+}
+
+/// One thing that a server has taken back, in order.
+pub fn revocation(id: &str, epoch: u64) -> String {
+    format!("{}/revoked/{epoch:020}.json", server(id))
+}
+
 /// The lease of a push.
 pub fn lease(push: &str) -> String {
     format!("{LEASES}/{push}.json")

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use nodedata_core::Result;
 use nodedata_registry::{
@@ -8,6 +11,7 @@ use nodedata_registry::{
 use tokio::sync::Semaphore;
 
 use crate::{
+    apart::Apart,
     database::Database,
     limits::RateLimiter,
     metrics::Metrics,
@@ -34,13 +38,20 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// The budget for bodies in memory.
     pub(crate) bodies: Arc<Semaphore>,
+    /// What is kept outside the database; nothing where that ends with the process.
+    pub(crate) apart: Option<Apart>,
+    /// Intents of requests that go on.
+    under_way: Mutex<BTreeSet<i64>>,
 }
 
 impl App {
-    pub(crate) fn new(store: Store, database: Database, options: ServerOptions) -> Self {
+    /// # Errors
+    /// `Io`, `Config` when the key in the folder of data is none.
+    pub(crate) fn new(store: Store, database: Database, options: ServerOptions) -> Result<Self> {
         let permits =
             (options.bodies_bytes_max.max(options.body_bytes_max) / BODY_PERMIT_BYTES).max(1) as usize;
-        Self {
+        let apart = options.data.as_deref().map(|it| Apart::new(it, &database)).transpose()?;
+        Ok(Self {
             remote: Arc::new(Direct::new(store.clone())),
             store,
             database,
@@ -49,8 +60,14 @@ impl App {
             limiter: RateLimiter::new(options.requests_per_second, options.requests_burst),
             metrics: Metrics::default(),
             bodies: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
+            apart,
+            under_way: Mutex::default(),
             options,
-        }
+        })
+    }
+
+    pub(crate) fn under_way(&self) -> MutexGuard<'_, BTreeSet<i64>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes something in the audit log.

@@ -7,6 +7,8 @@ use nodedata_registry::{
 use semver::{Comparator, Op, Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
+use crate::database::Revoked;
+
 /// An attestation as the server keeps it: nothing happens to it but what may follow, and it alone says what it
 /// opens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +114,33 @@ impl Case {
             history: vec![Transition { at: stamp(now), to: State::Requested, by: None, reason: None }],
             expires: None,
         }))
+    }
+
+    /// One that was denied or revoked after the database was backed up: as it was known then, or as little as is kept apart.
+    pub(crate) fn taken_back(known: Option<Self>, revoked: &Revoked, now: DateTime<Utc>) -> Option<Self> {
+        let Revoked::Attestation { id, dataset, account, revisions, policy, to } = revoked else {
+            return None;
+        };
+        let mut case = known.unwrap_or_else(|| {
+            let subject = Subject { user: account.clone(), ..Subject::default() };
+            Self(Attestation {
+                nd: "attestation/1".to_owned(),
+                id: id.clone(),
+                dataset: dataset.clone(),
+                revisions: revisions.clone(),
+                policy: *policy,
+                subject,
+                purpose: Purpose::default(),
+                affirm: Vec::new(),
+                state: *to,
+                history: Vec::new(),
+                expires: None,
+            })
+        });
+        case.0.state = *to;
+        let reason = Some("taken back after the backup that was put in".to_owned());
+        case.0.history.push(Transition { at: stamp(now), to: *to, by: None, reason });
+        Some(case)
     }
 
     /// Where it stands at a time: a grant whose time is over is expired, whether or not somebody noted it.

@@ -1,6 +1,11 @@
 mod attestations;
 mod audit;
+mod backup;
+mod facts;
+mod intents;
 mod possessions;
+mod revocations;
+mod tables;
 mod tokens;
 
 use std::{
@@ -10,43 +15,16 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+pub use backup::Backup;
+pub(crate) use intents::{Intent, Settled};
+pub(crate) use revocations::{Revocation, Revoked, SERVER};
 pub use tokens::NewToken;
-pub(crate) use tokens::VALID_DAYS_MAX as TOKEN_DAYS_MAX;
+pub(crate) use tokens::{Rotation, TokenAsked, VALID_DAYS_MAX as TOKEN_DAYS_MAX};
 
-/// Version of the tables, kept in the file's own header.
-const TABLES_VERSION: i64 = 1;
-
-const TABLES: &str = "
-CREATE TABLE tokens (
-  id TEXT PRIMARY KEY,
-  hash BLOB NOT NULL UNIQUE,
-  account TEXT NOT NULL,
-  scopes TEXT NOT NULL,
-  created INTEGER NOT NULL,
-  expires INTEGER NOT NULL,
-  revoked INTEGER NOT NULL DEFAULT 0,
-  last_used INTEGER
-) STRICT;
-CREATE TABLE attestations (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  id TEXT NOT NULL UNIQUE,
-  dataset TEXT NOT NULL,
-  account TEXT NOT NULL,
-  body TEXT NOT NULL
-) STRICT;
-CREATE INDEX attestations_of ON attestations (dataset, account, seq);
-CREATE TABLE audit (
-  seq INTEGER PRIMARY KEY,
-  line TEXT NOT NULL
-) STRICT;
-CREATE TABLE possessions (
-  account TEXT NOT NULL,
-  b3 BLOB NOT NULL,
-  PRIMARY KEY (account, b3)
-) STRICT, WITHOUT ROWID;
-";
+/// The file of the database in its folder.
+const FILE: &str = "server.sqlite";
 
 /// Accounts' tokens, grants, and the audit log. Nothing in it says anything about data but who may have it.
 #[derive(Debug, Clone)]
@@ -62,33 +40,29 @@ impl Database {
             return Self::prepared(Connection::open_in_memory().map_err(failed)?);
         };
         make_private_folder(folder)?;
-        let path = folder.join("server.sqlite");
+        let path = folder.join(FILE);
         let at = |err: Error| err.at(Locus::path(&path));
         let connection = Connection::open(&path).map_err(|err| at(failed(err)))?;
         Self::prepared(connection).map_err(at)
     }
 
-    fn prepared(connection: Connection) -> Result<Self> {
+    fn prepared(mut connection: Connection) -> Result<Self> {
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
         // A grant that was taken back must not come back after a power cut.
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
             .map_err(failed)?;
-        let version: i64 =
-            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-        match version {
-            0 => {
-                let make =
-                    format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {TABLES_VERSION}; COMMIT;");
-                connection.execute_batch(&make).map_err(failed)?;
-            }
-            TABLES_VERSION => {}
-            newer => {
-                let message = format!("the database has version {newer}, this build knows {TABLES_VERSION}");
-                return Err(Error::new(ErrorKind::Unsupported, message).with_hint("run a newer node-data"));
-            }
-        }
+        tables::bring_up_to_date(&mut connection)?;
         Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    /// Does all of it or nothing, and nothing else in between.
+    fn at_once<T>(&self, act: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut connection = self.lock();
+        let at_once = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let done = act(&at_once)?;
+        at_once.commit().map_err(failed)?;
+        Ok(done)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

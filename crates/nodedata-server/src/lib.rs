@@ -3,6 +3,7 @@
 
 mod access;
 mod admission;
+mod apart;
 mod app;
 mod call;
 mod case;
@@ -10,6 +11,7 @@ mod clock;
 mod database;
 mod dispatch;
 mod handlers;
+mod intent;
 mod limits;
 mod log;
 mod metrics;
@@ -27,7 +29,7 @@ mod serve;
 mod views;
 
 pub use clock::Clock;
-pub use database::{Database, NewToken};
+pub use database::{Backup, Database, NewToken};
 pub use log::LogSink;
 pub use openapi::openapi;
 pub use options::ServerOptions;

@@ -99,11 +99,13 @@ pub(crate) struct Principal {
     /// `None` without a token.
     pub(crate) account: Option<String>,
     pub(crate) scopes: Vec<Scope>,
+    /// Name of the token.
+    pub(crate) token: Option<String>,
 }
 
 impl Principal {
     pub(crate) fn anonymous() -> Self {
-        Self { account: None, scopes: Vec::new() }
+        Self { account: None, scopes: Vec::new(), token: None }
     }
 
     /// For the audit log.
@@ -154,7 +156,7 @@ mod tests {
 
     fn of(account: &str, scopes: &[&str]) -> Principal {
         let scopes = scopes.iter().map(|it| it.parse().unwrap()).collect();
-        Principal { account: Some(account.to_owned()), scopes }
+        Principal { account: Some(account.to_owned()), scopes, token: None }
     }
 
     #[test]

@@ -307,6 +307,37 @@ pub(crate) const ROUTES: &[Route] = &[
         )
     },
     Route {
+        scope: Some("admin"),
+        statuses: &[403, 404],
+        ..get(
+            "/v1/audit/head",
+            "auditHead",
+            "Where the audit log ends, signed: kept elsewhere, it shows a log that was cut",
+            shared!(operation::audit_head),
+        )
+    },
+    Route {
+        scope: Some("any"),
+        statuses: &[],
+        ..get(
+            "/v1/tokens",
+            "listTokens",
+            "Tokens without their secrets: all for operators, one's own account's for others",
+            shared!(operation::tokens),
+        )
+    },
+    Route {
+        statuses: &[201, 403, 404, 422],
+        ..post(
+            "/v1/tokens/{id}/rotate",
+            "rotateToken",
+            "Makes a token in the place of another: of any for operators, of the one that is sent for others",
+            "any",
+            Body::Json("RotateBody"),
+            shared!(operation::rotate_token),
+        )
+    },
+    Route {
         statuses: &[201, 403, 422],
         ..post(
             "/v1/tokens",

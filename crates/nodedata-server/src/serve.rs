@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::extract::Request;
 use hyper::{body::Incoming, server::conn::http1};
@@ -17,13 +17,18 @@ use tower::ServiceExt as _;
 
 use crate::{app::App, database::Database, dispatch::router, options::ServerOptions};
 
+/// How often what no request waits for is done.
+const TENDED_EVERY: Duration = Duration::from_secs(5);
+
 /// A server that runs until it is stopped, or dropped.
 pub struct Running {
     runtime: Option<tokio::runtime::Runtime>,
     address: SocketAddr,
     stop: watch::Sender<bool>,
     accepting: Option<tokio::task::JoinHandle<()>>,
-    database: Database,
+    app: Arc<App>,
+    /// Nobody else serves over the folder of data meanwhile.
+    _lock: Option<std::fs::File>,
 }
 
 impl std::fmt::Debug for Running {
@@ -39,21 +44,55 @@ impl std::fmt::Debug for Running {
 pub fn start(store: Store, options: ServerOptions) -> Result<Running> {
     store.init()?;
     let database = Database::open(options.data.as_deref())?;
+    let lock = options.data.as_deref().map(lock_folder).transpose()?;
+    let app = Arc::new(App::new(store, database, options)?);
+    app.wake()?;
+    let listen = &app.options.listen;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|err| Error::new(ErrorKind::Io, "the process may start no threads").with_source(err))?;
-    let listener = runtime.block_on(TcpListener::bind(&options.listen)).map_err(|err| {
-        Error::new(ErrorKind::Config, format!("cannot listen on {}", options.listen))
+    let listener = runtime.block_on(TcpListener::bind(listen)).map_err(|err| {
+        Error::new(ErrorKind::Config, format!("cannot listen on {listen}"))
             .with_source(err)
             .with_hint("choose another with `--listen ADDRESS:PORT`; port 0 takes a free one")
     })?;
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
-    let app = Arc::new(App::new(store, database.clone(), options));
-    let accepting = runtime.spawn(accept(listener, app, stopped));
-    Ok(Running { runtime: Some(runtime), address, stop, accepting: Some(accepting), database })
+    runtime.spawn(tend(Arc::clone(&app), stopped.clone()));
+    let accepting = runtime.spawn(accept(listener, Arc::clone(&app), stopped));
+    Ok(Running { runtime: Some(runtime), address, stop, accepting: Some(accepting), app, _lock: lock })
+}
+
+/// Two servers over one database would settle each other's records.
+fn lock_folder(folder: &std::path::Path) -> Result<std::fs::File> {
+    let path = folder.join("server.lock");
+    let failed = |err| nodedata_io::io_error("cannot lock the folder of data", &path, err);
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            let err = Error::new(ErrorKind::Conflict, "another server runs over this folder of data");
+            Err(err
+                .at(nodedata_core::Locus::path(folder))
+                .with_hint("stop it first, or use another `--data`"))
+        }
+        Err(std::fs::TryLockError::Error(err)) => Err(failed(err)),
+    }
+}
+
+/// Does again and again what no request waits for.
+async fn tend(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TENDED_EVERY) => {}
+            _ = stopped.changed() => return,
+        }
+        let tended = Arc::clone(&app);
+        // One that fails is logged, and tried again.
+        drop(tokio::task::spawn_blocking(move || tended.tend()).await);
+    }
 }
 
 impl Running {
@@ -64,7 +103,7 @@ impl Running {
 
     /// Its database, for making the first token.
     pub fn database(&self) -> &Database {
-        &self.database
+        &self.app.database
     }
 
     /// Waits until the process is asked to end (Ctrl-C, or SIGTERM).
@@ -87,6 +126,8 @@ impl Running {
         self.stop.send_replace(true);
         let (Some(runtime), Some(accepting)) = (self.runtime.take(), self.accepting.take()) else { return };
         drop(runtime.block_on(accepting));
+        // The lines of the last requests are anchored as well.
+        self.app.tend();
         runtime.shutdown_background();
     }
 }

@@ -103,6 +103,7 @@ const ALLOWED: &[Edge] = &[
     edge("nodedata-export", "nodedata-io", "a folder that appears whole"),
     edge("nodedata-export", "nodedata-registry", "the manifest of a revision, in others' words"),
     edge("nodedata-server", "nodedata-core", "errors become problem+json"),
+    edge("nodedata-server", "nodedata-io", "keys and backups are files that appear whole"),
     edge("nodedata-server", "nodedata-schema", "the page shows a revision's schema"),
     edge("nodedata-server", "nodedata-registry", "stores, records, gates, and the protocol's bodies"),
     edge("nodedata-server", "nodedata-export", "croissant.json of a revision"),

@@ -1,16 +1,16 @@
-use std::io::Write as _;
+use std::{io::Write as _, path::Path};
 
 use nodedata_client::{Access, Opening};
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{StoreLocation, http::server_name};
-use nodedata_server::{Database, LogSink, Scope, ServerOptions, openapi, start};
+use nodedata_server::{Backup, Database, LogSink, Scope, ServerOptions, openapi, start};
 
 use crate::{
     Outcome,
     args::Output,
-    commands::serve_args::ServeArgs,
-    documents::{self, Serving, TokenMade},
-    message,
+    commands::serve_args::{ServeArgs, ServeCommand},
+    documents::{self, BackupTold, Serving, TokenMade},
+    human, message,
 };
 
 /// `node-data serve`.
@@ -20,10 +20,40 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Outcome> {
         message::to_stdout(&format!("{text}\n"))?;
         return Ok(Outcome::Complete);
     }
+    match &args.command {
+        Some(ServeCommand::Backup { data, out }) => {
+            return told(out, data, &Database::back_up(data, out)?, output);
+        }
+        Some(ServeCommand::Restore { file, data }) => {
+            return told(file, data, &Database::restore(file, data)?, output);
+        }
+        None => {}
+    }
     match &args.new_token {
         Some(account) => new_token(args, account, output),
         None => serve(args, output),
     }
+}
+
+fn told(file: &Path, data: &Path, backup: &Backup, output: Output) -> Result<Outcome> {
+    let n_lines = backup.audit.next_seq;
+    message::to_stdout(&match output {
+        Output::Json => documents::line(&BackupTold {
+            file,
+            data,
+            bytes: backup.bytes,
+            audit_lines: n_lines,
+            audit_last: backup.audit.last,
+            epoch: backup.epoch,
+        })?,
+        Output::Text => format!(
+            "{}: {} bytes, {} of the audit log, which follow each other\n",
+            file.display(),
+            backup.bytes,
+            human::plural(n_lines, "line")
+        ),
+    })?;
+    Ok(Outcome::Complete)
 }
 
 /// As others type it.

@@ -1,12 +1,15 @@
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::commands::dataset_args::StoreArgs;
 
 /// Serve a registry over HTTP: the protocol, and a page for people.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ServeArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ServeCommand>,
     /// Where to listen; port 0 takes a free one. Put a proxy that speaks TLS before anything but this machine.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
@@ -35,4 +38,33 @@ pub(crate) struct ServeArgs {
     pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+}
+
+/// Backups of a server's database.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ServeCommand {
+    /// Copy the database of a server to a file, as it is at one moment, while the server runs. What is there is not replaced.
+    ///
+    /// The copy holds tokens (hashed), grants and the audit log; it is read again and its chain checked. Data lies in the store,
+    /// which is backed up by itself; the key `audit.key` of the folder is not in the copy.
+    Backup {
+        /// The server's folder of data.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// File to write. Its owner alone may read it.
+        #[arg(short, long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Put a backup into a folder that has no database.
+    ///
+    /// The next server over it learns from its store what was denied, revoked and taken back since, before it answers anybody,
+    /// and notes in the audit log what that lacks.
+    Restore {
+        /// What `serve backup` wrote.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The folder of data.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
 }

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use nodedata_registry::{B3, http::TokenInfo};
 use serde::Serialize;
 
 /// A store that was made.
@@ -27,6 +28,83 @@ pub(crate) struct TokenMade<'a> {
     pub(crate) token: &'a str,
     /// When it ends, UTC.
     pub(crate) expires: &'a str,
+}
+
+/// Tokens of a server, without their secrets.
+#[derive(Serialize)]
+pub(crate) struct Tokens<'a> {
+    /// Oldest first.
+    pub(crate) tokens: &'a [TokenInfo],
+}
+
+/// A token that was taken back.
+#[derive(Serialize)]
+pub(crate) struct TokenRevoked<'a> {
+    /// Its name.
+    pub(crate) id: &'a str,
+    /// Whether it held until then.
+    pub(crate) was_active: bool,
+}
+
+/// A backup of a server's database that was made, or put in.
+#[derive(Serialize)]
+pub(crate) struct BackupTold<'a> {
+    /// The file of the backup.
+    pub(crate) file: &'a Path,
+    /// The server's folder of data.
+    pub(crate) data: &'a Path,
+    /// Length of the backup.
+    pub(crate) bytes: u64,
+    /// Lines of the audit log in it; their chain was checked.
+    pub(crate) audit_lines: u64,
+    /// Hash of the last of them; null without any.
+    pub(crate) audit_last: Option<B3>,
+    /// How many tokens and grants were taken back before it was made.
+    pub(crate) epoch: u64,
+}
+
+/// An audit log that was exported, once its chain was checked.
+#[derive(Serialize)]
+pub(crate) struct AuditExport<'a> {
+    /// `csv` or `jsonl`.
+    pub(crate) format: &'static str,
+    /// Lines of the log.
+    pub(crate) lines: u64,
+    /// The file; null when it was not written to one.
+    pub(crate) out: Option<&'a Path>,
+    /// The log; absent when it was written to a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<&'a str>,
+}
+
+/// Where the audit log of a server ends.
+#[derive(Serialize)]
+pub(crate) struct AuditHeadTold<'a> {
+    /// Name of the server's database.
+    pub(crate) server: String,
+    /// When, UTC.
+    pub(crate) at: String,
+    /// Lines of the log.
+    pub(crate) lines: u64,
+    /// Hash of the last; null without any.
+    pub(crate) last: Option<B3>,
+    /// The file that it was written to; null when it was to none.
+    pub(crate) out: Option<&'a Path>,
+    /// The same, signed: what `audit verify --head` reads.
+    pub(crate) signed: &'a str,
+}
+
+/// An audit log whose chain holds, and that goes through the heads it was held against.
+#[derive(Serialize)]
+pub(crate) struct AuditVerified {
+    /// Lines of the log.
+    pub(crate) lines: u64,
+    /// Hash of the last; null without any.
+    pub(crate) last: Option<B3>,
+    /// Heads that it goes through.
+    pub(crate) heads: u64,
+    /// The key that signed them; null when none was named.
+    pub(crate) signed_by: Option<String>,
 }
 
 /// A token that is kept from now on.

@@ -56,6 +56,19 @@ pub enum Outcome {
     Allowed,
     /// It was not.
     Denied,
+    /// It was, and did not happen: another record had the number, or the server ended before.
+    NotDone,
+}
+
+impl Outcome {
+    /// As lines say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::NotDone => "not-done",
+        }
+    }
 }
 
 /// Where an audit log ends. Kept elsewhere, it notices a log that was cut.
@@ -97,6 +110,21 @@ impl AuditHead {
         self.last = Some(B3::of(line.as_bytes()));
         Ok(found)
     }
+}
+
+/// Whether a log whose lines follow each other goes through a head: as many lines, the last of them that one. One that
+/// does not was cut, or is another log.
+///
+/// # Errors
+/// `Corrupt` at the first line that does not follow the one before it.
+pub fn goes_through(text: &str, through: &AuditHead) -> Result<bool> {
+    let mut head = AuditHead::default();
+    let mut found = head == *through;
+    for line in text.lines() {
+        head.check(line)?;
+        found |= head == *through;
+    }
+    Ok(found)
 }
 
 /// Checks the chain of an audit log from its first line on.
@@ -154,5 +182,27 @@ mod tests {
         let mut swapped = lines.clone();
         swapped.swap(1, 2);
         assert_eq!(verify_audit(&swapped.join("\n")).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn a_cut_tail_shows_against_a_head_that_was_kept() {
+        let (text, head) = log();
+        assert!(goes_through(&text, &head).unwrap());
+        assert!(goes_through(&text, &AuditHead::default()).unwrap());
+        let lines: Vec<&str> = text.lines().collect();
+        for n_kept in 0..lines.len() {
+            let cut = lines[..n_kept].join("\n");
+            verify_audit(&cut).unwrap();
+            assert!(!goes_through(&cut, &head).unwrap(), "the chain alone does not tell, {n_kept} lines");
+        }
+        // A tail that was written anew.
+        let mut again = AuditHead::default();
+        let mut forged = String::new();
+        for line in &lines[..4] {
+            again.check(line).unwrap();
+            forged.push_str(&format!("{line}\n"));
+        }
+        forged.push_str(&again.append("2026-11-24T00:00:00Z".to_owned(), AuditEvent::default()).unwrap());
+        assert!(!goes_through(&forged, &head).unwrap());
     }
 }

@@ -132,6 +132,11 @@ impl Exchange {
         }
     }
 
+    /// Asks a question that must not be asked twice.
+    pub(super) fn ask_once_only(&self, question: &Question<'_>) -> Result<Answer, Failure> {
+        self.ask_once(question).map_err(|(failure, _)| failure)
+    }
+
     /// As [`Self::ask`], where `None` means that what was asked for is not there.
     pub(super) fn ask_for(&self, question: &Question<'_>) -> Result<Option<Answer>> {
         match self.ask(question) {

@@ -6,9 +6,13 @@ use crate::{
     http::{
         client::HttpRemote,
         exchange::Question,
-        wire::{AttestBody, AttestationList, DecisionBody, TokenAnswer, TokenBody, WhoamiAnswer},
+        wire::{
+            AttestBody, AttestationList, DecisionBody, RotateBody, TokenAnswer, TokenBody, TokenInfo,
+            TokenList, WhoamiAnswer,
+        },
     },
     name::DatasetName,
+    trust::SignedAuditHead,
 };
 
 /// What only a server can do: let people in, and tell who was.
@@ -74,6 +78,14 @@ impl HttpRemote {
         }
     }
 
+    /// Where the audit log ends, signed: kept elsewhere, it shows a log that was cut later.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`; `Config` for a server that keeps no data, and so has no key.
+    pub fn audit_head(&self) -> Result<SignedAuditHead> {
+        self.get("v1/audit/head".to_owned())?.parse()
+    }
+
     /// Whose token is sent.
     ///
     /// # Errors
@@ -90,12 +102,30 @@ impl HttpRemote {
         self.post("v1/tokens".to_owned(), body)?.parse()
     }
 
-    /// Takes a token back.
+    /// The tokens of all accounts for operators, of one's own account for others.
     ///
     /// # Errors
     /// `Io`, `Denied`.
-    pub fn revoke_token(&self, id: &str) -> Result<()> {
-        self.exchange.ask_for(&Question::new(Method::DELETE, format!("v1/tokens/{id}")))?;
-        Ok(())
+    pub fn tokens(&self) -> Result<Vec<TokenInfo>> {
+        Ok(self.get("v1/tokens".to_owned())?.parse::<TokenList>()?.tokens)
+    }
+
+    /// Makes a token in the place of another: of any for operators, of the very one that is sent for others.
+    ///
+    /// # Errors
+    /// `Config` when there is none of that name that holds; `Io`, `Denied`.
+    pub fn rotate_token(&self, id: &str, body: &RotateBody) -> Result<TokenAnswer> {
+        // Asked twice, it would be made twice, and the first would be lost with its answer.
+        let question = Question::new(Method::POST, format!("v1/tokens/{id}/rotate")).json(body)?;
+        self.exchange.ask_once_only(&question)?.parse()
+    }
+
+    /// Takes a token back; says whether there was one that held.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    pub fn revoke_token(&self, id: &str) -> Result<bool> {
+        let answer = self.exchange.ask_for(&Question::new(Method::DELETE, format!("v1/tokens/{id}")))?;
+        Ok(answer.is_some())
     }
 }

@@ -120,6 +120,9 @@ pub struct WhoamiAnswer {
     pub account: String,
     /// What the token may do.
     pub scopes: Vec<String>,
+    /// Name of the token; servers of earlier versions do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// Attestations, oldest first.
@@ -159,6 +162,46 @@ pub struct TokenAnswer {
     pub token: String,
     /// When it ends.
     pub expires: String,
+}
+
+/// Asks for a token in the place of another, for the same account with the same scopes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateBody {
+    /// How long the new one holds, in days; as long as the old one held when absent, and no longer than that unless an
+    /// operator asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_days: Option<u32>,
+    /// How long the old one goes on beside it, in seconds; it ends at once when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_seconds: Option<u32>,
+}
+
+/// Tokens, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenList {
+    /// All of them for operators, one's own account's for others.
+    pub tokens: Vec<TokenInfo>,
+}
+
+/// What is told of a token: everything but the secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenInfo {
+    /// Its name, for rotating it and for taking it back.
+    pub id: String,
+    /// Whose it is.
+    pub account: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// When it was made, UTC.
+    pub created: String,
+    /// When it ends, UTC.
+    pub expires: String,
+    /// When it was used last, UTC, to the hour; absent while it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<String>,
+    /// `active`, `expired` or `revoked`.
+    pub state: String,
 }
 
 impl std::fmt::Debug for TokenAnswer {

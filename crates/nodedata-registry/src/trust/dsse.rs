@@ -72,13 +72,7 @@ impl RevisionStatement {
 /// # Errors
 /// Never in practice: the statement holds text only.
 pub fn sign_revision(statement: &RevisionStatement, key: &SecretKey) -> Result<Envelope> {
-    let payload = to_canonical(&statement.to_value())?;
-    let sig = key.sign(&signed_bytes(PAYLOAD_TYPE, &payload));
-    Ok(Envelope {
-        payload_type: PAYLOAD_TYPE.to_owned(),
-        payload: STANDARD.encode(payload),
-        signatures: vec![EnvelopeSignature { keyid: key.public().id(), sig: STANDARD.encode(sig) }],
-    })
+    Ok(Envelope::signed(PAYLOAD_TYPE, &to_canonical(&statement.to_value())?, key))
 }
 
 /// Checks an envelope against a revision and the keys that are trusted; says by which it was signed.
@@ -88,20 +82,50 @@ pub fn sign_revision(statement: &RevisionStatement, key: &SecretKey) -> Result<E
 pub fn verify_revision(bytes: &[u8], expected: &RevisionStatement, trusted: &[PublicKey]) -> Result<Signed> {
     let envelope = Envelope::about(bytes, expected)?;
     let payload = STANDARD.decode(&envelope.payload).map_err(|err| malformed().with_source(err))?;
-    let signed = signed_bytes(&envelope.payload_type, &payload);
-    for signature in &envelope.signatures {
-        let Ok(sig) = STANDARD.decode(&signature.sig) else { continue };
-        // Whatever name it gives: the keys decide.
-        if let Some(key) = trusted.iter().find(|it| it.verifies(&signed, &sig)) {
-            return Ok(Signed { keyid: key.id() });
-        }
-    }
-    let names: Vec<&str> = envelope.signatures.iter().map(|it| it.keyid.as_str()).collect();
-    Err(Error::new(ErrorKind::Corrupt, format!("no trusted key made the signature of {}", names.join(", ")))
-        .with_hint("name the signer's public key with `--key`"))
+    envelope.signer(&payload, trusted)
 }
 
 impl Envelope {
+    /// A document of a type, signed.
+    pub(super) fn signed(payload_type: &str, payload: &[u8], key: &SecretKey) -> Self {
+        let sig = key.sign(&signed_bytes(payload_type, payload));
+        Self {
+            payload_type: payload_type.to_owned(),
+            payload: STANDARD.encode(payload),
+            signatures: vec![EnvelopeSignature { keyid: key.public().id(), sig: STANDARD.encode(sig) }],
+        }
+    }
+
+    /// The document, if it is of that type and one of the keys has signed it.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(super) fn opened(&self, payload_type: &str, trusted: &[PublicKey]) -> Result<(Vec<u8>, Signed)> {
+        let other = || {
+            Error::new(ErrorKind::Corrupt, format!("this is no signed document of the type {payload_type}"))
+        };
+        if self.payload_type != payload_type {
+            return Err(other());
+        }
+        let payload = STANDARD.decode(&self.payload).map_err(|err| other().with_source(err))?;
+        let signed = self.signer(&payload, trusted)?;
+        Ok((payload, signed))
+    }
+
+    fn signer(&self, payload: &[u8], trusted: &[PublicKey]) -> Result<Signed> {
+        let signed = signed_bytes(&self.payload_type, payload);
+        for signature in &self.signatures {
+            let Ok(sig) = STANDARD.decode(&signature.sig) else { continue };
+            // Whatever name it gives: the keys decide.
+            if let Some(key) = trusted.iter().find(|it| it.verifies(&signed, &sig)) {
+                return Ok(Signed { keyid: key.id() });
+            }
+        }
+        let names: Vec<&str> = self.signatures.iter().map(|it| it.keyid.as_str()).collect();
+        let message = format!("no trusted key made the signature of {}", names.join(", "));
+        Err(Error::new(ErrorKind::Corrupt, message).with_hint("name the signer's public key with `--key`"))
+    }
+
     /// Reads an envelope and checks, without any key, that it is about `expected`.
     ///
     /// # Errors

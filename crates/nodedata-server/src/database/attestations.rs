@@ -1,11 +1,21 @@
+use chrono::{DateTime, Utc};
 use nodedata_core::{Error, ErrorKind, Result};
-use nodedata_registry::{DatasetName, gate::Attestation};
-use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
+use nodedata_registry::{
+    DatasetName,
+    gate::{Attestation, AuditEvent, State},
+};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::de::DeserializeOwned;
 
 use crate::{
     case::Case,
-    database::{Database, failed},
+    clock::stamp,
+    database::{
+        Database,
+        audit::append_line,
+        failed,
+        revocations::{Revoked, note_revoked},
+    },
 };
 
 impl Database {
@@ -41,58 +51,81 @@ impl Database {
         rows.map(|it| parse(&it.map_err(failed)?)).collect()
     }
 
-    /// Adds an attestation when `admit` agrees, given the newest of the same account and dataset; nobody
-    /// else adds one in between.
+    /// Adds an attestation, and its line of the audit log, when `admit` agrees, given the newest of the same account and
+    /// dataset; nobody else adds one in between.
     pub(crate) fn add_case(
         &self,
         case: &Case,
+        line: (String, AuditEvent),
         admit: impl FnOnce(Option<&Case>) -> Result<()>,
     ) -> Result<()> {
         let attestation = case.attestation();
-        let mut connection = self.lock();
-        let at_once = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let (dataset, account) = (attestation.dataset.to_string(), &attestation.subject.user);
-        let newest: Option<String> = at_once
-            .query_row(
-                "SELECT body FROM attestations WHERE dataset = ?1 AND account = ?2 ORDER BY seq DESC LIMIT 1",
-                params![dataset, account],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(failed)?;
-        admit(newest.map(|it| parse::<Case>(&it)).transpose()?.as_ref())?;
-        at_once
-            .execute(
-                "INSERT INTO attestations (id, dataset, account, body) VALUES (?1, ?2, ?3, ?4)",
-                params![attestation.id, dataset, account, text_of(attestation)?],
-            )
-            .map_err(failed)?;
-        at_once.commit().map_err(failed)
+        self.at_once(|it| {
+            let (dataset, account) = (attestation.dataset.to_string(), &attestation.subject.user);
+            let newest: Option<String> = it
+                .query_row(
+                    "SELECT body FROM attestations WHERE dataset = ?1 AND account = ?2 ORDER BY seq DESC LIMIT 1",
+                    params![dataset, account],
+                    |row| row.get(0),
+                )
+                .optional()
+                .map_err(failed)?;
+            admit(newest.map(|it| parse::<Case>(&it)).transpose()?.as_ref())?;
+            put(it, case)?;
+            append_line(it, line.0, line.1)
+        })
     }
 
-    /// Changes an attestation of a dataset; `None` when there is none of that name.
+    /// Changes an attestation of a dataset, with its line of the audit log; `None` when there is none of that name. What is
+    /// denied or revoked counts as taken back.
     pub(crate) fn change_case(
         &self,
-        dataset: &DatasetName,
-        id: &str,
+        (dataset, id): (&DatasetName, &str),
+        now: DateTime<Utc>,
+        event: AuditEvent,
         change: impl FnOnce(&mut Case) -> Result<()>,
     ) -> Result<Option<Case>> {
-        let mut connection = self.lock();
-        let at_once = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let Some(mut case) = find(&at_once, dataset, id)? else { return Ok(None) };
-        change(&mut case)?;
-        at_once
-            .execute(
-                "UPDATE attestations SET body = ?2 WHERE id = ?1",
-                params![id, text_of(case.attestation())?],
-            )
-            .map_err(failed)?;
-        at_once.commit().map_err(failed)?;
-        Ok(Some(case))
+        self.at_once(|it| {
+            let Some(mut case) = find(it, dataset, id)? else { return Ok(None) };
+            change(&mut case)?;
+            put(it, &case)?;
+            let attestation = case.attestation();
+            if matches!(attestation.state, State::Denied | State::Revoked) {
+                let revoked = Revoked::Attestation {
+                    id: id.to_owned(),
+                    dataset: dataset.clone(),
+                    account: attestation.subject.user.clone(),
+                    revisions: attestation.revisions.clone(),
+                    policy: attestation.policy,
+                    to: attestation.state,
+                };
+                note_revoked(it, revoked, now)?;
+            }
+            append_line(it, stamp(now), event)?;
+            Ok(Some(case))
+        })
     }
 }
 
-fn find(at_once: &Transaction<'_>, dataset: &DatasetName, id: &str) -> Result<Option<Case>> {
+/// Writes an attestation, over what was there of that name.
+pub(super) fn put(at_once: &Connection, case: &Case) -> Result<()> {
+    let attestation = case.attestation();
+    at_once
+        .execute(
+            "INSERT INTO attestations (id, dataset, account, body) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+            params![
+                attestation.id,
+                attestation.dataset.to_string(),
+                attestation.subject.user,
+                text_of(attestation)?
+            ],
+        )
+        .map(drop)
+        .map_err(failed)
+}
+
+pub(super) fn find(at_once: &Connection, dataset: &DatasetName, id: &str) -> Result<Option<Case>> {
     let text: Option<String> = at_once
         .query_row(
             "SELECT body FROM attestations WHERE dataset = ?1 AND id = ?2",

@@ -3,7 +3,7 @@ use nodedata_registry::{
     B3,
     gate::{AuditEvent, AuditHead},
 };
-use rusqlite::{OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::database::{Database, failed};
 
@@ -13,25 +13,7 @@ const PAGE_LINES: i64 = 10_000;
 impl Database {
     /// Writes the next line of the audit log.
     pub(crate) fn audit(&self, at: String, event: AuditEvent) -> Result<()> {
-        let mut connection = self.lock();
-        let at_once = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let last: Option<(i64, String)> = at_once
-            .prepare_cached("SELECT seq, line FROM audit ORDER BY seq DESC LIMIT 1")
-            .and_then(|mut it| it.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-            .map_err(failed)?;
-        let mut head = match &last {
-            Some((seq, line)) => {
-                AuditHead { next_seq: seq.unsigned_abs() + 1, last: Some(B3::of(line.as_bytes())) }
-            }
-            None => AuditHead::default(),
-        };
-        let seq = head.next_seq.cast_signed();
-        let line = head.append(at, event)?;
-        at_once
-            .prepare_cached("INSERT INTO audit (seq, line) VALUES (?1, ?2)")
-            .and_then(|mut it| it.execute(params![seq, line]))
-            .map_err(failed)?;
-        at_once.commit().map_err(failed)
+        self.at_once(|it| append_line(it, at, event))
     }
 
     /// A page of the audit log from a number on, a line break behind each line.
@@ -50,4 +32,45 @@ impl Database {
         }
         Ok(text)
     }
+
+    /// Where the audit log ends.
+    pub(crate) fn audit_head(&self) -> Result<AuditHead> {
+        head(&self.lock())
+    }
+
+    /// Whether the audit log goes through a head: it has the line that was the last then.
+    pub(crate) fn goes_through(&self, through: &AuditHead) -> Result<bool> {
+        let Some(last_seq) = through.next_seq.checked_sub(1) else { return Ok(through.last.is_none()) };
+        let line: Option<String> = self
+            .lock()
+            .query_row("SELECT line FROM audit WHERE seq = ?1", [last_seq.cast_signed()], |row| row.get(0))
+            .optional()
+            .map_err(failed)?;
+        Ok(line.map(|it| B3::of(it.as_bytes())) == through.last && through.last.is_some())
+    }
+}
+
+/// Writes the next line, in one step with what it tells.
+pub(super) fn append_line(at_once: &Connection, at: String, event: AuditEvent) -> Result<()> {
+    let mut head = head(at_once)?;
+    let seq = head.next_seq.cast_signed();
+    let line = head.append(at, event)?;
+    at_once
+        .prepare_cached("INSERT INTO audit (seq, line) VALUES (?1, ?2)")
+        .and_then(|mut it| it.execute(params![seq, line]))
+        .map(drop)
+        .map_err(failed)
+}
+
+fn head(connection: &Connection) -> Result<AuditHead> {
+    let last: Option<(i64, String)> = connection
+        .prepare_cached("SELECT seq, line FROM audit ORDER BY seq DESC LIMIT 1")
+        .and_then(|mut it| it.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+        .map_err(failed)?;
+    Ok(match &last {
+        Some((seq, line)) => {
+            AuditHead { next_seq: seq.unsigned_abs() + 1, last: Some(B3::of(line.as_bytes())) }
+        }
+        None => AuditHead::default(),
+    })
 }

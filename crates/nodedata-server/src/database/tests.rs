@@ -25,8 +25,8 @@ fn tokens_are_hashed_scoped_and_end() {
     assert!(database.principal_of(&made.token, now() + day * 9).unwrap().is_some());
     assert!(database.principal_of(&made.token, now() + day * 10).unwrap().is_none());
     let other = database.create_token("acme", &[Scope::Read], 10, now()).unwrap();
-    assert!(database.revoke_token(&other.id).unwrap());
-    assert!(!database.revoke_token(&other.id).unwrap());
+    assert!(database.revoke_token("root", &other.id, now()).unwrap());
+    assert!(!database.revoke_token("root", &other.id, now()).unwrap());
     assert!(database.principal_of(&other.token, now()).unwrap().is_none());
     drop(database);
     let secret = made.token.reveal().as_bytes();
@@ -57,6 +57,10 @@ fn the_audit_log_is_a_chain_over_restarts() {
     assert!(verify_audit(&database.audit_since(0).unwrap()).is_err());
 }
 
+fn line() -> (String, AuditEvent) {
+    ("2026-11-25T00:00:00Z".to_owned(), AuditEvent::default())
+}
+
 #[test]
 fn attestations_are_kept_with_their_history() {
     let database = Database::open(None).unwrap();
@@ -67,18 +71,80 @@ fn attestations_are_kept_with_their_history() {
     let version = semver::Version::new(1, 0, 0);
     let one = Case::request("a".to_owned(), dataset.clone(), &version, B3::of(b"t"), asked, now()).unwrap();
     database
-        .add_case(&one, |newest| {
+        .add_case(&one, line(), |newest| {
             let _: () = assert!(newest.is_none());
             Ok(())
         })
         .unwrap();
     let refuse = |_: Option<&Case>| Err(Error::new(ErrorKind::Conflict, "no"));
-    assert!(database.add_case(&one, refuse).is_err());
+    assert!(database.add_case(&one, line(), refuse).is_err());
     let grant = Action::Grant { valid_days: 3 };
-    let changed = database.change_case(&dataset, "a", |it| it.act(grant, Some("o"), None, now())).unwrap();
+    let changed = database
+        .change_case((&dataset, "a"), now(), AuditEvent::default(), |it| {
+            it.act(grant, Some("o"), None, now())
+        })
+        .unwrap();
     assert_eq!(database.newest_case(&dataset, "u").unwrap(), changed);
     assert_eq!(changed.unwrap().attestation().history.len(), 2);
-    assert!(database.change_case(&dataset, "b", |_| Ok(())).unwrap().is_none());
+    assert!(
+        database.change_case((&dataset, "b"), now(), AuditEvent::default(), |_| Ok(())).unwrap().is_none()
+    );
     assert_eq!(database.attestations(&dataset, None).unwrap().len(), 1);
     assert!(database.attestations(&dataset, Some("v")).unwrap().is_empty());
+    let text = database.audit_since(0).unwrap();
+    assert_eq!(text.lines().count(), 2, "a line for each that was done, none for what was refused");
+}
+
+#[test]
+fn an_intent_ends_in_one_line_whoever_settles_it() {
+    let database = Database::open(None).unwrap();
+    let dataset: nodedata_registry::DatasetName = "acme/x".parse().unwrap();
+    let event = AuditEvent { who: "acme".to_owned(), action: "tag".to_owned(), ..AuditEvent::default() };
+    let begin = |seq| database.begin(now(), (&dataset, seq, B3::of(b"r")), event.clone()).unwrap();
+    let (done, not) = (begin(3), begin(4));
+    assert_eq!(database.intents().unwrap().iter().map(|it| it.seq).collect::<Vec<_>>(), [3, 4]);
+    for _ in 0..2 {
+        database.settle(&done, "t".to_owned(), Settled::Done).unwrap();
+        database.settle(&not, "t".to_owned(), Settled::NotDone("why")).unwrap();
+    }
+    assert!(database.intents().unwrap().is_empty());
+    let text = database.audit_since(0).unwrap();
+    verify_audit(&text).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].contains("\"allowed\"") && lines[1].contains("\"not-done\""), "{text}");
+    assert!(lines[1].contains("\"reason\":\"why\""), "{text}");
+}
+
+#[test]
+fn what_was_taken_back_is_numbered_and_taken_back_again() {
+    let database = Database::open(None).unwrap();
+    let made = database.create_token("acme", &[Scope::Read], 10, now()).unwrap();
+    let other = database.create_token("acme", &[Scope::Read], 10, now()).unwrap();
+    database.revoke_token("root", &made.id, now()).unwrap();
+    let taken = database.not_apart().unwrap();
+    assert_eq!((taken.len(), taken[0].epoch, database.epoch().unwrap()), (1, 0, 1));
+    database.is_apart(0).unwrap();
+    assert!(database.not_apart().unwrap().is_empty());
+    let again =
+        |epoch, revoked| Revocation { nd: "revocation/1".to_owned(), epoch, at: String::new(), revoked };
+    let token = Revoked::Token { id: other.id.clone(), until: None };
+    assert!(database.take_back_again(&again(5, token.clone()), now()).is_err(), "a gap");
+    assert!(database.principal_of(&other.token, now()).unwrap().is_some());
+    database.take_back_again(&again(1, token), now()).unwrap();
+    assert!(database.principal_of(&other.token, now()).unwrap().is_none());
+    let dataset: nodedata_registry::DatasetName = "acme/x".parse().unwrap();
+    let unknown = Revoked::Attestation {
+        id: "a".to_owned(),
+        dataset: dataset.clone(),
+        account: "u".to_owned(),
+        revisions: ">=1.0.0, <2.0.0".parse().unwrap(),
+        policy: B3::of(b"t"),
+        to: nodedata_registry::gate::State::Revoked,
+    };
+    database.take_back_again(&again(2, unknown), now()).unwrap();
+    let case = database.newest_case(&dataset, "u").unwrap().unwrap();
+    let version = semver::Version::new(1, 0, 0);
+    let asks = crate::case::may_request(Some(&case), &version, &B3::of(b"t"), now());
+    assert_eq!(asks.unwrap_err().kind(), ErrorKind::Conflict, "a no stays");
 }

@@ -1,11 +1,21 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use nodedata_core::{Error, ErrorKind, Result};
-use nodedata_registry::{DatasetName, clock::fresh_id, http::Token};
-use rusqlite::{OptionalExtension as _, params};
+use nodedata_registry::{
+    DatasetName,
+    clock::fresh_id,
+    gate::AuditEvent,
+    http::{Token, TokenInfo},
+};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::{
     clock::stamp,
-    database::{Database, failed},
+    database::{
+        Database,
+        audit::append_line,
+        failed,
+        revocations::{Revoked, end_token, note_revoked},
+    },
     principal::{Principal, Scope},
 };
 
@@ -13,6 +23,19 @@ use crate::{
 pub(crate) const VALID_DAYS_MAX: u32 = 3660;
 /// How exact `last_used` is, in seconds: writing it on each request would be a write per read.
 const LAST_USED_SECONDS: i64 = 3600;
+/// Who makes tokens on the server's own machine; no account has a space in its name.
+const OPERATOR: &str = "the operator";
+
+/// What shall stand in the place of a token.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rotation {
+    /// As long as the old one held when absent.
+    pub(crate) valid_days: Option<u32>,
+    /// How long the old one goes on beside it.
+    pub(crate) overlap: Duration,
+    /// Whether the old one itself asks: then the new one holds no longer.
+    pub(crate) is_own: bool,
+}
 
 /// A token that was just made: the only time that it is known.
 #[derive(Debug, Clone)]
@@ -25,8 +48,16 @@ pub struct NewToken {
     pub expires: String,
 }
 
+/// What a token shall be.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenAsked<'a> {
+    pub(crate) account: &'a str,
+    pub(crate) scopes: &'a [Scope],
+    pub(crate) valid_days: u32,
+}
+
 impl Database {
-    /// Makes a token for an account.
+    /// Makes a token for an account, on the server's own machine.
     ///
     /// # Errors
     /// `Config` for an account name that could be no owner, for no scopes, and for a time out of range; `Io`.
@@ -37,27 +68,59 @@ impl Database {
         valid_days: u32,
         now: DateTime<Utc>,
     ) -> Result<NewToken> {
+        self.make_token(OPERATOR, &TokenAsked { account, scopes, valid_days }, now)
+    }
+
+    /// Makes a token, and the line that says who has made it.
+    pub(crate) fn make_token(
+        &self,
+        who: &str,
+        asked: &TokenAsked<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<NewToken> {
         // Accounts are owners of datasets.
-        DatasetName::new(account, "x")?;
-        let refused =
-            |message: String, hint: &str| Err(Error::new(ErrorKind::Config, message).with_hint(hint));
-        if scopes.is_empty() {
+        DatasetName::new(asked.account, "x")?;
+        if asked.scopes.is_empty() {
             return refused("a token without scopes may do nothing".to_owned(), "name at least one scope");
         }
-        if valid_days == 0 || valid_days > VALID_DAYS_MAX {
-            return refused(format!("a token holds 1 to {VALID_DAYS_MAX} days"), "365 is usual");
-        }
-        let token = Token::generate()?;
-        let id = fresh_id();
-        let expires = now + chrono::Days::new(u64::from(valid_days));
-        let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
-        self.lock()
-            .execute(
-                "INSERT INTO tokens (id, hash, account, scopes, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![id, token.hash(), account, scopes.join(" "), now.timestamp(), expires.timestamp()],
-            )
-            .map_err(failed)?;
-        Ok(NewToken { id, token, expires: stamp(expires) })
+        check_days(asked.valid_days)?;
+        let scopes: Vec<String> = asked.scopes.iter().map(ToString::to_string).collect();
+        let made = Made::new(asked.account, scopes.join(" "), asked.valid_days, now)?;
+        self.at_once(|it| {
+            made.insert(it)?;
+            let subject = format!("{} {} {}", made.new.id, made.account, made.scopes);
+            append_line(it, stamp(now), event(who, "create-token", subject))
+        })?;
+        Ok(made.new)
+    }
+
+    /// Makes a token in the place of another that holds; `None` when there is none of that name.
+    pub(crate) fn rotate_token(
+        &self,
+        who: &str,
+        id: &str,
+        rotation: Rotation,
+        now: DateTime<Utc>,
+    ) -> Result<Option<NewToken>> {
+        self.at_once(|it| {
+            let Some(old) = held(it, id, now)? else { return Ok(None) };
+            let days = rotation.valid_days.unwrap_or(old.valid_days);
+            check_days(days)?;
+            if rotation.is_own && days > old.valid_days {
+                let message =
+                    format!("the token held {} days, and makes none that holds longer", old.valid_days);
+                return Err(Error::new(ErrorKind::Denied, message).with_hint("ask the operator for one"));
+            }
+            let made = Made::new(&old.account, old.scopes, days, now)?;
+            made.insert(it)?;
+            let is_kept = rotation.overlap > Duration::zero();
+            let until = is_kept.then(|| (now + rotation.overlap).timestamp());
+            if end_token(it, id, until)? {
+                note_revoked(it, Revoked::Token { id: id.to_owned(), until }, now)?;
+            }
+            append_line(it, stamp(now), event(who, "rotate-token", format!("{id} {}", made.new.id)))?;
+            Ok(Some(made.new))
+        })
     }
 
     /// Whose token it is; `None` for one that is unknown, taken back, or over.
@@ -82,12 +145,132 @@ impl Database {
                 .map_err(failed)?;
         }
         let scopes = scopes.split(' ').map(str::parse).collect::<Result<Vec<Scope>>>()?;
-        Ok(Some(Principal { account: Some(account), scopes }))
+        Ok(Some(Principal { account: Some(account), scopes, token: Some(id) }))
     }
 
     /// Takes a token back, at once. Says whether there was one that held.
-    pub(crate) fn revoke_token(&self, id: &str) -> Result<bool> {
-        let n = self.lock().execute("UPDATE tokens SET revoked = 1 WHERE id = ?1 AND revoked = 0", [id]);
-        Ok(n.map_err(failed)? == 1)
+    pub(crate) fn revoke_token(&self, who: &str, id: &str, now: DateTime<Utc>) -> Result<bool> {
+        self.at_once(|it| {
+            if !end_token(it, id, None)? {
+                return Ok(false);
+            }
+            note_revoked(it, Revoked::Token { id: id.to_owned(), until: None }, now)?;
+            append_line(it, stamp(now), event(who, "revoke-token", id.to_owned()))?;
+            Ok(true)
+        })
     }
+
+    /// All tokens, or those of an account, oldest first, without their secrets, which are not here.
+    pub(crate) fn tokens(&self, account: Option<&str>, now: DateTime<Utc>) -> Result<Vec<TokenInfo>> {
+        let connection = self.lock();
+        let mut query = connection
+            .prepare_cached(
+                "SELECT id, account, scopes, created, expires, revoked, last_used FROM tokens
+                 WHERE ?1 IS NULL OR account = ?1 ORDER BY created, rowid",
+            )
+            .map_err(failed)?;
+        let rows = query
+            .query_map([account], |row| {
+                let (created, expires, is_revoked): (i64, i64, bool) =
+                    (row.get(3)?, row.get(4)?, row.get(5)?);
+                let state = match is_revoked {
+                    true => "revoked",
+                    false if expires <= now.timestamp() => "expired",
+                    false => "active",
+                };
+                Ok(TokenInfo {
+                    id: row.get(0)?,
+                    account: row.get(1)?,
+                    scopes: row.get::<_, String>(2)?.split(' ').map(str::to_owned).collect(),
+                    created: at(created),
+                    expires: at(expires),
+                    last_used: row.get::<_, Option<i64>>(6)?.map(at),
+                    state: state.to_owned(),
+                })
+            })
+            .map_err(failed)?;
+        rows.map(|it| it.map_err(failed)).collect()
+    }
+}
+
+fn refused<T>(message: String, hint: &str) -> Result<T> {
+    Err(Error::new(ErrorKind::Config, message).with_hint(hint))
+}
+
+fn check_days(valid_days: u32) -> Result<()> {
+    match (1..=VALID_DAYS_MAX).contains(&valid_days) {
+        true => Ok(()),
+        false => refused(format!("a token holds 1 to {VALID_DAYS_MAX} days"), "365 is usual"),
+    }
+}
+
+fn event(who: &str, action: &str, subject: String) -> AuditEvent {
+    AuditEvent {
+        who: who.to_owned(),
+        action: action.to_owned(),
+        subject: Some(subject),
+        ..AuditEvent::default()
+    }
+}
+
+fn at(seconds: i64) -> String {
+    DateTime::from_timestamp(seconds, 0).map(stamp).unwrap_or_default()
+}
+
+/// A token on its way into the database.
+struct Made {
+    new: NewToken,
+    account: String,
+    scopes: String,
+    created: i64,
+    expires: i64,
+}
+
+impl Made {
+    fn new(account: &str, scopes: String, valid_days: u32, now: DateTime<Utc>) -> Result<Self> {
+        let expires = now + chrono::Days::new(u64::from(valid_days));
+        let new = NewToken { id: fresh_id(), token: Token::generate()?, expires: stamp(expires) };
+        let (created, expires) = (now.timestamp(), expires.timestamp());
+        Ok(Self { new, account: account.to_owned(), scopes, created, expires })
+    }
+
+    fn insert(&self, at_once: &Connection) -> Result<()> {
+        at_once
+            .execute(
+                "INSERT INTO tokens (id, hash, account, scopes, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    self.new.id,
+                    self.new.token.hash(),
+                    self.account,
+                    self.scopes,
+                    self.created,
+                    self.expires
+                ],
+            )
+            .map(drop)
+            .map_err(failed)
+    }
+}
+
+/// A token that holds.
+struct Held {
+    account: String,
+    scopes: String,
+    /// As it was made, rounded up.
+    valid_days: u32,
+}
+
+fn held(at_once: &Connection, id: &str, now: DateTime<Utc>) -> Result<Option<Held>> {
+    at_once
+        .query_row(
+            "SELECT account, scopes, expires - created FROM tokens WHERE id = ?1 AND revoked = 0 AND expires > ?2",
+            params![id, now.timestamp()],
+            |row| {
+                let days = row.get::<_, i64>(2)?.clamp(1, i64::from(VALID_DAYS_MAX) * 86_400);
+                let valid_days = u32::try_from((days + 86_399) / 86_400).unwrap_or(VALID_DAYS_MAX);
+                Ok(Held { account: row.get(0)?, scopes: row.get(1)?, valid_days })
+            },
+        )
+        .optional()
+        .map_err(failed)
 }

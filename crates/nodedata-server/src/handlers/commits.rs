@@ -7,7 +7,6 @@ use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::{
     Appended, DatasetName, Direct,
-    gate::AuditEvent,
     http::{CommitAnswer, DatasetList, DatasetSummary, EntryBody, LogAnswer},
     layout,
     record::{CommitRecord, Operation, Visibility, to_canonical},
@@ -92,16 +91,9 @@ pub(crate) fn append(app: &App, call: &Call) -> Answered<Reply> {
     if let Err(refusal) = candidate.check() {
         return app.denied(&call.principal, name_of(&record.op), named, refusal);
     }
-    match app.remote.append(&dataset, &record)? {
+    match app.commit(&call.principal, &dataset, &record, name_of(&record.op))? {
         Appended::Done { digest } => {
             app.metrics.commits.fetch_add(1, Ordering::Relaxed);
-            app.note(AuditEvent {
-                who: call.principal.who().to_owned(),
-                action: name_of(&record.op).to_owned(),
-                dataset: named,
-                subject: Some(digest.to_string()),
-                ..AuditEvent::default()
-            })?;
             leave_hint(app, &dataset);
             created(&CommitAnswer { seq: record.seq, digest })
         }
@@ -133,6 +125,10 @@ fn already_there(
     let is_same = entry.record.op_id == record.op_id
         && entry.record.op == record.op
         && entry.record.author == record.author;
+    if is_same {
+        // What is told to have been done has its line.
+        app.settle_at(dataset, record.seq)?;
+    }
     Ok(Some(match is_same {
         true => created(&CommitAnswer { seq: record.seq, digest: entry.digest }),
         false => Err(Refusal::taken(entry)),

@@ -16,6 +16,7 @@ use crate::{
     app::App,
     call::Call,
     case::{Action, Case, may_request},
+    clock::stamp,
     refusal::{Answered, Refusal},
     reply::Reply,
     views::{DatasetView, version_of},
@@ -67,8 +68,8 @@ pub(crate) fn request(app: &App, call: &Call) -> Answered<Reply> {
         let why = format!("rule: {}", gate.approval);
         case.act(Action::Grant { valid_days: gate.valid_days }, None, Some(&why), now)?;
     }
-    app.database.add_case(&case, |newest| may_request(newest, &revision, &policy, now))?;
-    app.note(note_of(call, &dataset, "attest", &case.attestation().id))?;
+    let line = (stamp(now), note_of(call, &dataset, "attest", &case.attestation().id));
+    app.database.add_case(&case, line, |newest| may_request(newest, &revision, &policy, now))?;
     Ok(Reply::json(case.attestation())?.with_status(StatusCode::CREATED))
 }
 
@@ -116,11 +117,12 @@ pub(crate) fn decide(app: &App, call: &Call) -> Answered<Reply> {
     let action = action_of(name, view.state.sensitivity.gate.as_ref())?;
     let body: DecisionBody = if call.body.is_empty() { DecisionBody::default() } else { call.json()? };
     let now = app.options.clock.now();
-    let changed = app.database.change_case(&dataset, id, |it| {
+    let event = note_of(call, &dataset, name, id);
+    let changed = app.database.change_case((&dataset, id), now, event, |it| {
         it.act(action, Some(call.principal.who()), body.reason.as_deref(), now)
     })?;
     let changed = changed.ok_or_else(|| Refusal::missing("attestation"))?;
-    app.note(note_of(call, &dataset, name, id))?;
+    app.keep_apart()?;
     Reply::json(changed.attestation())
 }
 

@@ -3,7 +3,7 @@
 use nodedata_registry::{BLOB_BYTES_MAX, POSITION_MAX, PUSH_BLOBS_MAX, gate::VALID_DAYS_MAX};
 use serde_json::{Value, json};
 
-use crate::database::TOKEN_DAYS_MAX;
+use crate::{database::TOKEN_DAYS_MAX, handlers::operation::OVERLAP_SECONDS_MAX};
 
 /// A whole number.
 pub(super) fn integer(min: u64, max: u64) -> Value {
@@ -19,6 +19,13 @@ pub(super) fn schemas() -> Value {
         "Sensitivity": sensitivity(),
         "AttestBody": attest(),
         "DecisionBody": {"type": "object", "properties": {"reason": {"type": "string"}}},
+        "RotateBody": {
+            "type": "object",
+            "properties": {
+                "valid_days": integer(1, u64::from(TOKEN_DAYS_MAX)),
+                "overlap_seconds": integer(0, OVERLAP_SECONDS_MAX),
+            },
+        },
         "TokenBody": {
             "type": "object",
             "required": ["account", "scopes", "valid_days"],

@@ -1,6 +1,8 @@
 //! The server from outside, over real connections on this machine.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+mod audit;
+mod backup;
 mod bump;
 mod gate;
 mod limits;
@@ -9,3 +11,4 @@ mod page;
 mod protocol;
 mod site;
 mod tables;
+mod tokens;

@@ -108,6 +108,7 @@ fn body(number: &Number, pointer: &str) -> Value {
         ("seal", _) => blob(),
         ("push", _) => json!({"push": "numbers", "dataset": "kit/x", "blobs": [blob()]}),
         ("createToken", _) => json!({"account": "lab", "scopes": ["read"], "valid_days": 1}),
+        ("rotateToken", _) => json!({"valid_days": 1, "overlap_seconds": 0}),
         ("commit", "seq") => record(json!({"op": "tag", "tag": "stable", "revision": "1.0.0"})),
         ("commit", "bump") => {
             let bump = json!({"kind": "patch", "proof": {"kept": 0, "added": 0, "changed": 0, "removed": 0}});
@@ -139,6 +140,7 @@ fn ask(site: &Site, token: &Token, number: &Number, value: u64) -> crate::site::
         .replace("{owner}", "kit")
         .replace("{name}", "x")
         .replace("{b3}", &hex)
+        .replace("{id}", "unknown")
         .replace("{target}", &target)
         .replace("{part}", &in_path("part", "0".to_owned()))
         .replace("{idx}", &in_path("idx", "0".to_owned()));
@@ -196,6 +198,7 @@ fn whatever_number_comes_the_server_answers_soon_and_with_little() {
         ("commit", Place::Body("/bump/proof/added".to_owned())),
         ("commit", Place::Body("/sensitivity/gate/valid_days".to_owned())),
         ("createToken", Place::Body("/valid_days".to_owned())),
+        ("rotateToken", Place::Body("/overlap_seconds".to_owned())),
     ] {
         assert!(found.contains(&(id, &place)), "{id} {place:?}");
     }

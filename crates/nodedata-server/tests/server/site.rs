@@ -3,10 +3,11 @@ use std::sync::{Arc, Mutex};
 use nodedata_core::Silent;
 use nodedata_registry::{
     DatasetName, Direct, Facts, Gate, GateKind, PushOptions, Remote, Sensitivity, Store, Visibility,
+    gate::{AuditLine, verify_audit},
     http::{HttpRemote, Token},
     push, put_blob,
 };
-use nodedata_server::{Clock, LogSink, Running, Scope, ServerOptions, start};
+use nodedata_server::{Clock, LogSink, NewToken, Running, Scope, ServerOptions, start};
 use nodedata_testkit::registry::{ShardSpec, write_shard};
 
 /// A server over a store in memory, and what it wrote to its log.
@@ -68,9 +69,13 @@ impl Site {
     }
 
     pub(crate) fn token(&self, account: &str, scopes: &[&str]) -> Token {
+        self.new_token(account, scopes).token
+    }
+
+    pub(crate) fn new_token(&self, account: &str, scopes: &[&str]) -> NewToken {
         let scopes: Vec<Scope> = scopes.iter().map(|it| it.parse().unwrap()).collect();
         let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        self.running.database().create_token(account, &scopes, 365, now).unwrap().token
+        self.running.database().create_token(account, &scopes, 365, now).unwrap()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -105,6 +110,13 @@ impl Site {
                 body: response.bytes().await.map_or_else(|_| Vec::new(), |it| it.to_vec()),
             }
         })
+    }
+
+    /// The lines of the audit log, read as an operator does, their chain checked.
+    pub(crate) fn audit(&self) -> Vec<AuditLine> {
+        let text = self.remote(Some(&self.token("auditor", &["admin"]))).audit(0).unwrap();
+        verify_audit(&text).unwrap();
+        text.lines().map(|it| serde_json::from_str(it).unwrap()).collect()
     }
 
     /// The store, past the server.
