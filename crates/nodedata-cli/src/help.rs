@@ -121,6 +121,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "serve",
         &[
             "node-data serve --store registry --data server",
+            "node-data serve --store registry --data server --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem",
             "node-data serve --data server --new-token acme --scope read --scope 'publish:acme/*'",
         ],
     ),

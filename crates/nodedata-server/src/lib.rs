@@ -26,6 +26,7 @@ mod refusal;
 mod reply;
 mod routes;
 mod serve;
+mod tls;
 mod views;
 
 pub use clock::Clock;
@@ -35,3 +36,4 @@ pub use openapi::openapi;
 pub use options::ServerOptions;
 pub use principal::Scope;
 pub use serve::{Running, start};
+pub use tls::TlsFiles;

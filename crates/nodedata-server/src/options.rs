@@ -1,12 +1,14 @@
 use std::{path::PathBuf, time::Duration};
 
-use crate::{clock::Clock, log::LogSink};
+use crate::{clock::Clock, log::LogSink, tls::TlsFiles};
 
 /// How a server runs.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// `ADDRESS:PORT` to listen on; port 0 takes a free one. Default `127.0.0.1:8080`.
     pub listen: String,
+    /// The certificate that connections are answered with; in the clear when absent.
+    pub tls: Option<TlsFiles>,
     /// How readers reach the server, such as `https://data.example`: what pages tell them to type. Of the request's
     /// own `Host` when absent.
     pub public_url: Option<String>,
@@ -38,6 +40,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            tls: None,
             public_url: None,
             data: None,
             body_bytes_max: 64 << 20,

@@ -10,12 +10,13 @@ use hyper_util::{
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::Store;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     sync::{Semaphore, watch},
 };
 use tower::ServiceExt as _;
 
-use crate::{app::App, database::Database, dispatch::router, options::ServerOptions};
+use crate::{app::App, database::Database, dispatch::router, options::ServerOptions, tls::Tls};
 
 /// How often what no request waits for is done.
 const TENDED_EVERY: Duration = Duration::from_secs(5);
@@ -27,6 +28,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     accepting: Option<tokio::task::JoinHandle<()>>,
     app: Arc<App>,
+    tls: Option<Arc<Tls>>,
     /// Nobody else serves over the folder of data meanwhile.
     _lock: Option<std::fs::File>,
 }
@@ -47,6 +49,7 @@ pub fn start(store: Store, options: ServerOptions) -> Result<Running> {
     let lock = options.data.as_deref().map(lock_folder).transpose()?;
     let app = Arc::new(App::new(store, database, options)?);
     app.wake()?;
+    let tls = app.options.tls.clone().map(Tls::new).transpose()?.map(Arc::new);
     let listen = &app.options.listen;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -61,8 +64,11 @@ pub fn start(store: Store, options: ServerOptions) -> Result<Running> {
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     runtime.spawn(tend(Arc::clone(&app), stopped.clone()));
-    let accepting = runtime.spawn(accept(listener, Arc::clone(&app), stopped));
-    Ok(Running { runtime: Some(runtime), address, stop, accepting: Some(accepting), app, _lock: lock })
+    if let Some(tls) = &tls {
+        runtime.spawn(Arc::clone(tls).watch(app.options.log.clone()));
+    }
+    let accepting = runtime.spawn(accept(listener, Arc::clone(&app), tls.clone(), stopped));
+    Ok(Running { runtime: Some(runtime), address, stop, accepting: Some(accepting), app, tls, _lock: lock })
 }
 
 /// Two servers over one database would settle each other's records.
@@ -99,6 +105,19 @@ impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens, as programs ask it.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.address)
+    }
+
+    /// Takes the certificate as its files are now, for connections that come after; they are looked at by themselves as well.
+    ///
+    /// # Errors
+    /// `Config` when they cannot be used: then the one from before goes on.
+    pub fn reload_tls(&self) -> Result<()> {
+        self.tls.as_ref().map_or(Ok(()), |it| it.reload())
     }
 
     /// Its database, for making the first token.
@@ -153,7 +172,12 @@ async fn asked_to_end() -> Result<()> {
     Ok(())
 }
 
-async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    listener: TcpListener,
+    app: Arc<App>,
+    tls: Option<Arc<Tls>>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let routes = router(&app);
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(app.options.connections_max.max(1)));
@@ -177,10 +201,22 @@ async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiv
                 continue;
             }
         };
-        let connection = graceful.watch(serve_one(&app, &routes, stream, peer));
+        // Small answers must not wait for more.
+        drop(stream.set_nodelay(true));
+        let Some(tls) = tls.clone() else {
+            let connection = graceful.watch(serve_one(&app, &routes, stream, peer));
+            tokio::spawn(async move {
+                // A connection that breaks is the other side's affair.
+                drop(connection.await);
+                drop(permit);
+            });
+            continue;
+        };
+        let (watcher, app, routes) = (graceful.watcher(), Arc::clone(&app), routes.clone());
         tokio::spawn(async move {
-            // A connection that breaks is the other side's affair.
-            drop(connection.await);
+            if let Some(stream) = tls.secure(stream, app.options.head_timeout).await {
+                drop(watcher.watch(serve_one(&app, &routes, stream, peer)).await);
+            }
             drop(permit);
         });
     }
@@ -188,23 +224,22 @@ async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiv
     drop(tokio::time::timeout(app.options.grace, graceful.shutdown()).await);
 }
 
-type Connection<S> = http1::Connection<TokioIo<TcpStream>, S>;
+type Connection<I, S> = http1::Connection<TokioIo<I>, S>;
 
-fn serve_one(
+fn serve_one<I: AsyncRead + AsyncWrite + Unpin + 'static>(
     app: &App,
     routes: &axum::Router,
-    stream: TcpStream,
+    stream: I,
     peer: SocketAddr,
 ) -> Connection<
+    I,
     impl hyper::service::HttpService<
         Incoming,
         ResBody = axum::body::Body,
         Error = std::convert::Infallible,
         Future: Send,
-    > + use<>,
+    > + use<I>,
 > {
-    // Small answers must not wait for more.
-    drop(stream.set_nodelay(true));
     let service = routes.clone().map_request(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(peer);

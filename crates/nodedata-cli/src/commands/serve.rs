@@ -3,7 +3,7 @@ use std::{io::Write as _, path::Path};
 use nodedata_client::{Access, Opening};
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{StoreLocation, http::server_name};
-use nodedata_server::{Backup, Database, LogSink, Scope, ServerOptions, openapi, start};
+use nodedata_server::{Backup, Database, LogSink, Scope, ServerOptions, TlsFiles, openapi, start};
 
 use crate::{
     Outcome,
@@ -93,13 +93,14 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
     };
     let options = ServerOptions {
         listen: args.listen.clone(),
+        tls: args.tls_cert.clone().zip(args.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key }),
         public_url: args.public_url.as_deref().map(public_url).transpose()?,
         data: args.data.clone(),
         log,
         ..ServerOptions::default()
     };
     let running = start(Access::from(&args.store).store(Opening::OrNew)?, options)?;
-    let url = format!("http://{}", running.address());
+    let url = running.url();
     match output {
         Output::Json => {
             message::to_stdout(&documents::line(&Serving { event: "listening", url: &url })?)?;

@@ -10,9 +10,16 @@ use crate::commands::dataset_args::StoreArgs;
 pub(crate) struct ServeArgs {
     #[command(subcommand)]
     pub(crate) command: Option<ServeCommand>,
-    /// Where to listen; port 0 takes a free one. Put a proxy that speaks TLS before anything but this machine.
+    /// Where to listen; port 0 takes a free one. Beyond this machine, name a certificate or put a proxy that speaks TLS before it.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
+    /// The server's certificate in PEM, then those that lead to its authority. It is read anew when the files change, and on
+    /// SIGHUP, for connections that come after.
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "TLS")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "TLS")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// How readers reach it, such as `https://data.example`: what its pages tell them to type. Say it where a proxy
     /// stands before it; as the browser names it when absent.
     #[arg(long, value_name = "URL")]

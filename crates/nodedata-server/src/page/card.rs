@@ -119,7 +119,7 @@ fn server_url(app: &App, call: &Call) -> Option<String> {
     }
     let host = call.header("host").filter(|it| !it.is_empty())?;
     let is_plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b':');
-    let is_encrypted = call.header("x-forwarded-proto") == Some("https");
+    let is_encrypted = app.options.tls.is_some() || call.header("x-forwarded-proto") == Some("https");
     host.bytes().all(is_plain).then(|| format!("{}://{host}", if is_encrypted { "https" } else { "http" }))
 }
 

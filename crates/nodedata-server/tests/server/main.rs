@@ -11,4 +11,5 @@ mod page;
 mod protocol;
 mod site;
 mod tables;
+mod tls;
 mod tokens;
