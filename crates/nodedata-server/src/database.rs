@@ -3,6 +3,7 @@ mod audit;
 mod backup;
 mod facts;
 mod intents;
+mod outbox;
 mod possessions;
 mod revocations;
 mod tables;
@@ -19,6 +20,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use backup::Backup;
 pub(crate) use intents::{Intent, Settled};
+pub(crate) use outbox::Letter;
 pub(crate) use revocations::{Revocation, Revoked, SERVER};
 pub use tokens::NewToken;
 pub(crate) use tokens::{Rotation, TokenAsked, VALID_DAYS_MAX as TOKEN_DAYS_MAX};

@@ -6,6 +6,7 @@ use nodedata_registry::{Appended, B3, DatasetName, gate::AuditEvent, layout, rec
 use crate::{
     app::App,
     database::{Intent, Settled},
+    hooks::event_of,
     principal::Principal,
 };
 
@@ -30,7 +31,7 @@ impl<'a> UnderWay<'a> {
     }
 
     fn settle(&self, settled: Settled) -> Result<()> {
-        self.app.database.settle(&self.intent, self.app.options.clock.stamp(), settled)
+        self.app.settle(&self.intent, settled)
     }
 }
 
@@ -61,7 +62,8 @@ impl App {
             ..AuditEvent::default()
         };
         let now = self.options.clock.now();
-        let intent = self.database.begin(now, (dataset, record.seq, digest), event)?;
+        let notice = event_of(dataset, record, &digest.to_string(), now).filter(|_| !self.options.hooks.is_empty());
+        let intent = self.database.begin(now, (dataset, record.seq, digest), event, notice)?;
         let under_way = UnderWay::new(self, intent);
         let appended = self.remote.append(dataset, record)?;
         under_way.settle(match &appended {
@@ -118,6 +120,11 @@ impl App {
             }
             None => return Ok(()),
         };
-        self.database.settle(intent, crate::clock::stamp(now), settled)
+        self.settle(intent, settled)
+    }
+
+    fn settle(&self, intent: &Intent, settled: Settled) -> Result<()> {
+        let hooks: Vec<String> = self.options.hooks.iter().map(|it| it.url().to_owned()).collect();
+        self.database.settle(intent, self.options.clock.now(), settled, &hooks)
     }
 }

@@ -11,6 +11,7 @@ mod clock;
 mod database;
 mod dispatch;
 mod handlers;
+mod hooks;
 mod intent;
 mod limits;
 mod log;
@@ -31,6 +32,7 @@ mod views;
 
 pub use clock::Clock;
 pub use database::{Backup, Database, NewToken};
+pub use hooks::{EVENT, EVENT_ID, Hook, SIGNATURE};
 pub use log::LogSink;
 pub use openapi::openapi;
 pub use options::ServerOptions;

@@ -28,6 +28,10 @@ pub(crate) struct Metrics {
     pub(crate) gate_denials: AtomicU64,
     /// Records that were added to logs.
     pub(crate) commits: AtomicU64,
+    /// Events that hooks took.
+    pub(crate) hooks_sent: AtomicU64,
+    /// Tries of events that hooks did not take.
+    pub(crate) hooks_failed: AtomicU64,
 }
 
 impl Metrics {
@@ -42,6 +46,19 @@ impl Metrics {
         }
         self.n_timed.fetch_add(1, Ordering::Relaxed);
         self.micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// What waits in the database, in the same format.
+    pub(crate) fn waiting(letters: u64, intents: u64, revocations: u64) -> String {
+        let mut text = String::new();
+        for (name, help, value) in [
+            ("nodedata_hook_events_waiting", "Events in the outbox.", letters),
+            ("nodedata_records_unsettled", "Records of which nobody knows whether they were written.", intents),
+            ("nodedata_revocations_not_apart", "Things taken back that the store does not know.", revocations),
+        ] {
+            push(&mut text, format_args!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"));
+        }
+        text
     }
 
     /// In Prometheus' text format.
@@ -84,6 +101,8 @@ impl Metrics {
                 &self.gate_denials,
             ),
             ("nodedata_commits_total", "counter", "Records added to logs.", &self.commits),
+            ("nodedata_hook_events_total", "counter", "Events that hooks took.", &self.hooks_sent),
+            ("nodedata_hook_failures_total", "counter", "Tries that hooks did not take.", &self.hooks_failed),
         ] {
             push(
                 &mut text,

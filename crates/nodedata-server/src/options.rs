@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use crate::{clock::Clock, log::LogSink, tls::TlsFiles};
+use crate::{clock::Clock, hooks::Hook, log::LogSink, tls::TlsFiles};
 
 /// How a server runs.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct ServerOptions {
     pub head_timeout: Duration,
     /// How long requests under way are waited for when the server is stopped. Default 30 s.
     pub grace: Duration,
+    /// Who is told when something is published, withdrawn or purged.
+    pub hooks: Vec<Hook>,
     /// What time it is.
     pub clock: Clock,
     /// Where lines about requests go.
@@ -51,6 +53,7 @@ impl Default for ServerOptions {
             request_timeout: Duration::from_secs(120),
             head_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(30),
+            hooks: Vec::new(),
             clock: Clock::system(),
             log: LogSink::none(),
         }

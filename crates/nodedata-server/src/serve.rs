@@ -16,7 +16,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use crate::{app::App, database::Database, dispatch::router, options::ServerOptions, tls::Tls};
+use crate::{app::App, database::Database, dispatch::router, hooks, options::ServerOptions, tls::Tls};
 
 /// How often what no request waits for is done.
 const TENDED_EVERY: Duration = Duration::from_secs(5);
@@ -64,6 +64,9 @@ pub fn start(store: Store, options: ServerOptions) -> Result<Running> {
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     runtime.spawn(tend(Arc::clone(&app), stopped.clone()));
+    if !app.options.hooks.is_empty() {
+        runtime.spawn(hooks::deliver(Arc::clone(&app), hooks::client()?, stopped.clone()));
+    }
     if let Some(tls) = &tls {
         runtime.spawn(Arc::clone(tls).watch(app.options.log.clone()));
     }

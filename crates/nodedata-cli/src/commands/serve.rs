@@ -3,7 +3,7 @@ use std::{io::Write as _, path::Path};
 use nodedata_client::{Access, Opening};
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{StoreLocation, http::server_name};
-use nodedata_server::{Backup, Database, LogSink, Scope, ServerOptions, TlsFiles, openapi, start};
+use nodedata_server::{Backup, Database, Hook, LogSink, Scope, ServerOptions, TlsFiles, openapi, start};
 
 use crate::{
     Outcome,
@@ -84,6 +84,19 @@ fn new_token(args: &ServeArgs, account: &str, output: Output) -> Result<Outcome>
     Ok(Outcome::Complete)
 }
 
+/// The secret comes from the environment, so that no list of processes shows it.
+fn hooks(urls: &[String]) -> Result<Vec<Hook>> {
+    const VARIABLE: &str = "NODEDATA_HOOK_SECRET";
+    if urls.is_empty() {
+        return Ok(Vec::new());
+    }
+    let secret = std::env::var(VARIABLE).map_err(|_| {
+        Error::new(ErrorKind::Config, format!("the variable {VARIABLE} is not set"))
+            .with_hint("set it to a secret that the hooks know as well")
+    })?;
+    urls.iter().map(|url| Hook::new(url, &secret)).collect()
+}
+
 fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
     let log = if args.quiet {
         LogSink::none()
@@ -94,6 +107,7 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
     let options = ServerOptions {
         listen: args.listen.clone(),
         tls: args.tls_cert.clone().zip(args.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key }),
+        hooks: hooks(&args.on_publish)?,
         public_url: args.public_url.as_deref().map(public_url).transpose()?,
         data: args.data.clone(),
         log,

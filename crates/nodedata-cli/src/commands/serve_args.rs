@@ -27,6 +27,10 @@ pub(crate) struct ServeArgs {
     /// Folder of the server's database: tokens, grants, audit log. In memory when absent, and gone at the end.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Tell this address, by POST, when a revision is published or withdrawn or blobs are purged: at least once each, tried again
+    /// until it takes it, signed with the secret in the variable NODEDATA_HOOK_SECRET. May be given several times.
+    #[arg(long, value_name = "URL", requires = "data", help_heading = "Hooks")]
+    pub(crate) on_publish: Vec<String>,
     /// Make a token for this account, print it once, and end. Works while a server runs.
     #[arg(long, value_name = "ACCOUNT", requires = "data", help_heading = "Tokens")]
     pub(crate) new_token: Option<String>,

@@ -1,7 +1,7 @@
 use nodedata_core::Result;
 use nodedata_registry::{
     B3,
-    gate::{AuditEvent, AuditHead},
+    gate::{AuditEvent, AuditHead, Outcome},
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -52,6 +52,15 @@ impl Database {
 
 /// Writes the next line, in one step with what it tells.
 pub(super) fn append_line(at_once: &Connection, at: String, event: AuditEvent) -> Result<()> {
+    if event.action == "read"
+        && event.outcome == Outcome::Allowed
+        && let Some(dataset) = &event.dataset
+    {
+        at_once
+            .prepare_cached("INSERT OR IGNORE INTO readers (dataset, account) VALUES (?1, ?2)")
+            .and_then(|mut it| it.execute(params![dataset, event.who]))
+            .map_err(failed)?;
+    }
     let mut head = head(at_once)?;
     let seq = head.next_seq.cast_signed();
     let line = head.append(at, event)?;

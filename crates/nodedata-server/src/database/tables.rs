@@ -5,7 +5,7 @@ use crate::database::failed;
 
 /// What makes the tables, one step for each version; how many were taken is kept in the file's own header. A step that was
 /// published never changes.
-const STEPS: &[&str] = &[FIRST, RECORDED];
+const STEPS: &[&str] = &[FIRST, RECORDED, TOLD];
 
 const FIRST: &str = "
 CREATE TABLE tokens (
@@ -57,6 +57,31 @@ CREATE TABLE facts (
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO facts VALUES ('server', lower(hex(randomblob(16))));
+";
+
+/// What others are told, and who has read what.
+const TOLD: &str = "
+ALTER TABLE intents ADD COLUMN notice TEXT;
+CREATE TABLE outbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  url TEXT NOT NULL,
+  event_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  body TEXT NOT NULL,
+  made INTEGER NOT NULL,
+  next_at INTEGER NOT NULL,
+  tries INTEGER NOT NULL
+) STRICT;
+CREATE INDEX outbox_due ON outbox (url, id);
+CREATE TABLE readers (
+  dataset TEXT NOT NULL,
+  account TEXT NOT NULL,
+  PRIMARY KEY (dataset, account)
+) STRICT, WITHOUT ROWID;
+INSERT INTO readers
+  SELECT DISTINCT json_extract(line, '$.dataset'), json_extract(line, '$.who') FROM audit
+  WHERE json_extract(line, '$.action') = 'read' AND json_extract(line, '$.outcome') = 'allowed'
+    AND json_extract(line, '$.dataset') IS NOT NULL;
 ";
 
 /// Takes the steps that are not taken yet, each whole or not at all, whoever else opens the file.

@@ -100,12 +100,12 @@ fn an_intent_ends_in_one_line_whoever_settles_it() {
     let database = Database::open(None).unwrap();
     let dataset: nodedata_registry::DatasetName = "acme/x".parse().unwrap();
     let event = AuditEvent { who: "acme".to_owned(), action: "tag".to_owned(), ..AuditEvent::default() };
-    let begin = |seq| database.begin(now(), (&dataset, seq, B3::of(b"r")), event.clone()).unwrap();
+    let begin = |seq| database.begin(now(), (&dataset, seq, B3::of(b"r")), event.clone(), None).unwrap();
     let (done, not) = (begin(3), begin(4));
     assert_eq!(database.intents().unwrap().iter().map(|it| it.seq).collect::<Vec<_>>(), [3, 4]);
     for _ in 0..2 {
-        database.settle(&done, "t".to_owned(), Settled::Done).unwrap();
-        database.settle(&not, "t".to_owned(), Settled::NotDone("why")).unwrap();
+        database.settle(&done, now(), Settled::Done, &[]).unwrap();
+        database.settle(&not, now(), Settled::NotDone("why"), &[]).unwrap();
     }
     assert!(database.intents().unwrap().is_empty());
     let text = database.audit_since(0).unwrap();

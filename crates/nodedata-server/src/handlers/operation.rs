@@ -11,6 +11,7 @@ use nodedata_registry::{
 use crate::{
     app::App,
     call::Call,
+    metrics::Metrics,
     database::{NewToken, Rotation, TokenAsked},
     numbers,
     openapi::openapi,
@@ -30,7 +31,9 @@ pub(crate) fn health(app: &App, _: &Call) -> Answered<Reply> {
 }
 
 pub(crate) fn metrics(app: &App, _: &Call) -> Answered<Reply> {
-    Ok(Reply::new("text/plain; version=0.0.4; charset=utf-8", app.metrics.render()))
+    let (intents, revocations) = (app.database.intents()?.len(), app.database.not_apart()?.len());
+    let waiting = Metrics::waiting(app.database.n_letters()?, intents as u64, revocations as u64);
+    Ok(Reply::new("text/plain; version=0.0.4; charset=utf-8", app.metrics.render() + &waiting))
 }
 
 pub(crate) fn description(_: &App, _: &Call) -> Answered<Reply> {

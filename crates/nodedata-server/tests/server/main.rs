@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod bump;
 mod gate;
+mod hooks;
 mod limits;
 mod numbers;
 mod page;
