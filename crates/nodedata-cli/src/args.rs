@@ -80,6 +80,12 @@ pub(crate) enum Command {
     /// Make, list, rotate and take back the tokens of a server.
     #[command(subcommand)]
     Token(crate::commands::token_args::TokenCommand),
+    /// Say who may do what on a server: roles of accounts and groups on owners and datasets.
+    #[command(subcommand)]
+    Role(crate::commands::role_args::RoleCommand),
+    /// Groups of accounts, which have roles together.
+    #[command(subcommand)]
+    Group(crate::commands::role_args::GroupCommand),
     /// Export and verify the audit log of a server.
     #[command(subcommand)]
     Audit(crate::commands::audit_log_args::AuditCommand),

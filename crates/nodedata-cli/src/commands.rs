@@ -23,6 +23,9 @@ pub(crate) mod pipeline;
 pub(crate) mod plan;
 pub(crate) mod rebuild;
 pub(crate) mod report;
+#[cfg(feature = "remote")]
+pub(crate) mod role;
+pub(crate) mod role_args;
 pub(crate) mod run;
 pub(crate) mod schema;
 #[cfg(feature = "server")]

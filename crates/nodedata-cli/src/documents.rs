@@ -35,7 +35,7 @@ pub(crate) use self::{
         Planned, Proposal, Ran, SchemaDifference, SkippedFile, TestOfFile,
     },
     store::{
-        AuditExport, AuditHeadTold, AuditVerified, BackupTold, HubExport, LoggedIn, LoggedOut, Serving,
+        AuditExport, AuditHeadTold, AuditVerified, BackupTold, GroupChange, Groups, HubExport, LoggedIn, LoggedOut, RoleChange, Roles, Serving,
         StoreMade, TokenMade, TokenRevoked, Tokens, Whoami,
     },
     trust::{Agreement, Attestations, AuditLog, KeyPair, Signed, Verified},
@@ -147,6 +147,14 @@ documents! {
     Tokens<'_> => "token-list/1",
     /// `token revoke`
     TokenRevoked<'_> => "token-revoke/1",
+    /// `role list`
+    Roles<'_> => "role-list/1",
+    /// `role give`, `role take`
+    RoleChange<'_> => "role-change/1",
+    /// `group list`
+    Groups<'_> => "group-list/1",
+    /// `group add`, `group remove`
+    GroupChange<'_> => "group-change/1",
     /// `audit export`
     AuditExport<'_> => "audit-export/1",
     /// `audit head`

@@ -158,6 +158,18 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("audit head", &["node-data audit head --out head.json --store https://data.example"]),
     ("audit verify", &["node-data audit verify audit.jsonl --head head.json --key audit.key.pub"]),
+    ("role list", &["node-data role list --store https://data.example"]),
+    (
+        "role give",
+        &[
+            "node-data role give group:lab steward 'acme/*' --store https://data.example",
+            "node-data role give account:ada reviewer acme/teleop --store https://data.example",
+        ],
+    ),
+    ("role take", &["node-data role take account:ada acme/teleop --store https://data.example"]),
+    ("group list", &["node-data group list --store https://data.example"]),
+    ("group add", &["node-data group add lab ada --store https://data.example"]),
+    ("group remove", &["node-data group remove lab ada --store https://data.example"]),
     ("export hf", &["node-data export hf dataset hub"]),
     (
         "export croissant",

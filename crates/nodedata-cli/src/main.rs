@@ -95,12 +95,18 @@ fn run(command: Command, output: args::Output) -> nodedata_core::Result<Outcome>
         #[cfg(feature = "remote")]
         Command::Token(command) => commands::token::run(command, output),
         #[cfg(feature = "remote")]
+        Command::Role(command) => commands::role::roles(command, output),
+        #[cfg(feature = "remote")]
+        Command::Group(command) => commands::role::groups(command, output),
+        #[cfg(feature = "remote")]
         Command::Audit(command) => commands::audit_log::run(command, output),
         #[cfg(not(feature = "remote"))]
         Command::Login(_)
         | Command::Logout(_)
         | Command::Whoami(_)
         | Command::Token(_)
+        | Command::Role(_)
+        | Command::Group(_)
         | Command::Audit(_) => Err(commands::absent::absent("servers", "remote")),
         Command::Export(command) => commands::export::run(&command, output),
         Command::Formats => commands::formats::run(output),

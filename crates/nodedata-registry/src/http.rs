@@ -10,6 +10,8 @@ mod gate_client;
 mod opened;
 mod problem;
 #[cfg(feature = "remote")]
+mod roles_client;
+#[cfg(feature = "remote")]
 mod side_by_side;
 mod token;
 mod wire;
@@ -22,6 +24,6 @@ pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use token::Token;
 pub use wire::{
     AttestBody, AttestationList, BLOB_BYTES, CommitAnswer, DatasetList, DatasetSummary, DecisionBody,
-    EntryBody, LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, RotateBody, TokenAnswer, TokenBody,
+    EntryBody, GroupInfo, GroupList, RoleBody, RoleInfo, RoleList, LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, RotateBody, TokenAnswer, TokenBody,
     TokenInfo, TokenList, WhoamiAnswer,
 };

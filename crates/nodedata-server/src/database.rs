@@ -6,6 +6,7 @@ mod intents;
 mod outbox;
 mod possessions;
 mod revocations;
+mod roles;
 mod tables;
 mod tokens;
 

@@ -4,3 +4,4 @@ pub(crate) mod gate;
 pub(crate) mod operation;
 pub(crate) mod pushes;
 pub(crate) mod revisions;
+pub(crate) mod roles;

@@ -25,6 +25,7 @@ mod principal;
 mod published;
 mod refusal;
 mod reply;
+mod roles;
 mod routes;
 mod serve;
 mod tls;

@@ -1,7 +1,9 @@
 use std::{fmt, str::FromStr};
 
 use nodedata_core::{Error, ErrorKind, Result, nearest};
-use nodedata_registry::DatasetName;
+use nodedata_registry::{DatasetName, record::Operation};
+
+use crate::roles::{Role, RoleOn};
 
 /// What a token may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub enum Scope {
     Publish(DatasetPattern),
     /// `review:OWNER/NAME`: answer requests for access.
     Review(DatasetPattern),
+    /// `roles`: all that the account's roles, and those of its groups, open.
+    Roles,
     /// `admin`: tokens and the audit log. Opens no gate.
     Admin,
 }
@@ -29,7 +33,12 @@ pub struct DatasetPattern {
 }
 
 impl DatasetPattern {
-    fn matches(&self, dataset: &DatasetName) -> bool {
+    /// Whether all that another one names is named by this one.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.owner == other.owner && (self.name.is_none() || self.name == other.name)
+    }
+
+    pub(crate) fn matches(&self, dataset: &DatasetName) -> bool {
         self.owner == dataset.owner() && self.name.as_deref().is_none_or(|it| it == dataset.name())
     }
 }
@@ -40,13 +49,13 @@ impl FromStr for Scope {
     fn from_str(text: &str) -> Result<Self> {
         let refused = || {
             let (what, rest) = text.split_once(':').map_or((text, None), |(what, rest)| (what, Some(rest)));
-            let known = ["read", "admin", "push", "publish", "review"];
+            let known = ["read", "roles", "admin", "push", "publish", "review"];
             let near = nearest(what, known).filter(|it| *it != what).map_or_else(String::new, |it| {
                 let rest = rest.map_or_else(String::new, |rest| format!(":{rest}"));
                 format!("did you mean `{it}{rest}`? ")
             });
             Error::new(ErrorKind::Config, format!("`{text}` is no scope")).with_hint(format!(
-                "{near}write read, admin, or read:, push:, publish:, review: and OWNER/NAME or OWNER/*"
+                "{near}write read, roles, admin, or read:, push:, publish:, review: and OWNER/NAME or OWNER/*"
             ))
         };
         let (what, dataset) = match text.split_once(':') {
@@ -55,6 +64,7 @@ impl FromStr for Scope {
         };
         match (what, dataset) {
             ("read", None) => Ok(Self::Read),
+            ("roles", None) => Ok(Self::Roles),
             ("admin", None) => Ok(Self::Admin),
             ("read", Some(it)) => Ok(Self::ReadOf(it)),
             ("push", Some(it)) => Ok(Self::Push(it)),
@@ -83,13 +93,20 @@ impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, pattern) = match self {
             Self::Read => return f.write_str("read"),
+            Self::Roles => return f.write_str("roles"),
             Self::Admin => return f.write_str("admin"),
             Self::ReadOf(it) => ("read", it),
             Self::Push(it) => ("push", it),
             Self::Publish(it) => ("publish", it),
             Self::Review(it) => ("review", it),
         };
-        write!(f, "{what}:{}/{}", pattern.owner, pattern.name.as_deref().unwrap_or("*"))
+        write!(f, "{what}:{pattern}")
+    }
+}
+
+impl fmt::Display for DatasetPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.owner, self.name.as_deref().unwrap_or("*"))
     }
 }
 
@@ -101,11 +118,13 @@ pub(crate) struct Principal {
     pub(crate) scopes: Vec<Scope>,
     /// Name of the token.
     pub(crate) token: Option<String>,
+    /// What the account may do by its roles; which of it the token opens, its scopes say.
+    pub(crate) roles: Vec<RoleOn>,
 }
 
 impl Principal {
     pub(crate) fn anonymous() -> Self {
-        Self { account: None, scopes: Vec::new(), token: None }
+        Self { account: None, scopes: Vec::new(), token: None, roles: Vec::new() }
     }
 
     /// For the audit log.
@@ -121,32 +140,65 @@ impl Principal {
         self.scopes.iter().any(holds)
     }
 
+    /// Whether a role that the token may use opens something of a dataset.
+    fn acts(&self, dataset: &DatasetName, opens: impl Fn(Role) -> bool) -> bool {
+        self.any(|it| *it == Scope::Roles) && self.has_role(dataset, opens)
+    }
+
+    fn has_role(&self, dataset: &DatasetName, opens: impl Fn(Role) -> bool) -> bool {
+        self.roles.iter().any(|it| it.on.matches(dataset) && opens(it.role))
+    }
+
+    /// Whether the token lets roles see what they see.
+    fn reads(&self) -> bool {
+        self.any(|it| matches!(it, Scope::Read | Scope::Roles))
+    }
+
     pub(crate) fn may_push(&self, dataset: &DatasetName) -> bool {
         self.any(|it| matches!(it, Scope::Push(of) | Scope::Publish(of) if of.matches(dataset)))
+            || self.acts(dataset, Role::pushes)
     }
 
     /// Whether it may send blobs at all.
     pub(crate) fn may_push_somewhere(&self) -> bool {
-        self.any(|it| matches!(it, Scope::Push(_) | Scope::Publish(_)))
+        let by_role = || self.any(|it| *it == Scope::Roles) && self.roles.iter().any(|it| it.role.pushes());
+        self.any(|it| matches!(it, Scope::Push(_) | Scope::Publish(_))) || by_role()
     }
 
+    /// Whether it may add to the log at all; what, [`Self::may_commit`] says.
     pub(crate) fn may_publish(&self, dataset: &DatasetName) -> bool {
         self.any(|it| matches!(it, Scope::Publish(of) if of.matches(dataset)))
+            || self.acts(dataset, Role::pushes)
+    }
+
+    pub(crate) fn may_commit(&self, dataset: &DatasetName, op: &Operation) -> bool {
+        self.any(|it| matches!(it, Scope::Publish(of) if of.matches(dataset)))
+            || self.acts(dataset, |it| it.commits(op))
     }
 
     pub(crate) fn may_review(&self, dataset: &DatasetName) -> bool {
         self.any(|it| matches!(it, Scope::Review(of) if of.matches(dataset)))
+            || self.acts(dataset, Role::reviews)
+    }
+
+    /// Whether it may say who has which role on a dataset, or on all of an owner.
+    pub(crate) fn may_give_roles(&self, on: &DatasetPattern) -> bool {
+        let manages = |it: &RoleOn| it.role == Role::Admin && it.on.covers(on);
+        self.is_admin() || self.any(|it| *it == Scope::Roles) && self.roles.iter().any(manages)
     }
 
     /// Whether it has a hand in the dataset: its own gate does not stand before it.
     pub(crate) fn is_steward(&self, dataset: &DatasetName) -> bool {
         let is_owner = self.account.as_deref() == Some(dataset.owner()) && self.any(|it| *it == Scope::Read);
-        is_owner || self.may_push(dataset) || self.may_review(dataset)
+        let by_role = || self.reads() && self.has_role(dataset, Role::has_a_hand);
+        is_owner || self.may_push(dataset) || self.may_review(dataset) || by_role()
     }
 
     /// Whether it may know of the dataset although it is private.
     pub(crate) fn may_see_private(&self, dataset: &DatasetName) -> bool {
-        self.is_steward(dataset) || self.any(|it| matches!(it, Scope::ReadOf(of) if of.matches(dataset)))
+        self.is_steward(dataset)
+            || self.any(|it| matches!(it, Scope::ReadOf(of) if of.matches(dataset)))
+            || self.reads() && self.has_role(dataset, |_| true)
     }
 }
 
@@ -156,12 +208,12 @@ mod tests {
 
     fn of(account: &str, scopes: &[&str]) -> Principal {
         let scopes = scopes.iter().map(|it| it.parse().unwrap()).collect();
-        Principal { account: Some(account.to_owned()), scopes, token: None }
+        Principal { account: Some(account.to_owned()), scopes, token: None, roles: Vec::new() }
     }
 
     #[test]
     fn scopes_are_read_as_they_are_written() {
-        for text in ["read", "admin", "read:acme/x", "push:acme/*", "publish:acme/x", "review:acme/*"] {
+        for text in ["read", "roles", "admin", "read:acme/x", "push:acme/*", "publish:acme/x", "review:acme/*"] {
             assert_eq!(text.parse::<Scope>().unwrap().to_string(), text);
         }
         for bad in

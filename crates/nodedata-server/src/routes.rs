@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::{
     app::App,
     call::Call,
-    handlers::{blobs, commits, gate, operation, pushes, revisions},
+    handlers::{blobs, commits, gate, operation, pushes, revisions, roles},
     numbers::{self, Number},
     page,
     refusal::Answered,
@@ -355,6 +355,72 @@ pub(crate) const ROUTES: &[Route] = &[
         "admin",
         shared!(operation::revoke_token),
     ),
+    Route {
+        scope: Some("any"),
+        statuses: &[],
+        ..get(
+            "/v1/roles",
+            "listRoles",
+            "Roles: all for operators, those on what they manage for its admins, and one's own",
+            shared!(roles::list),
+        )
+    },
+    Route {
+        method: "PUT",
+        answer: None,
+        statuses: &[204, 403, 422],
+        ..post(
+            "/v1/roles/{owner}/{name}/{who}",
+            "giveRole",
+            "Gives `account:NAME` or `group:NAME` a role on a dataset, or with `*` as name on all of an owner",
+            "roles",
+            Body::Json("RoleBody"),
+            shared!(roles::give),
+        )
+    },
+    Route {
+        statuses: &[204, 403, 404, 422],
+        ..delete(
+            "/v1/roles/{owner}/{name}/{who}",
+            "takeRole",
+            "Takes a role away, at once",
+            "roles",
+            shared!(roles::take),
+        )
+    },
+    Route {
+        scope: Some("any"),
+        statuses: &[],
+        ..get(
+            "/v1/groups",
+            "listGroups",
+            "Groups with their members: all for operators, those that they are in for others",
+            shared!(roles::groups),
+        )
+    },
+    Route {
+        method: "PUT",
+        answer: None,
+        statuses: &[204, 403, 422],
+        ..post(
+            "/v1/groups/{group}/members/{account}",
+            "addMember",
+            "Puts an account into a group, which is made when it is not there",
+            "admin",
+            Body::Nothing,
+            shared!(roles::add_member),
+        )
+    },
+    Route {
+        statuses: &[204, 403, 404, 422],
+        ..delete(
+            "/v1/groups/{group}/members/{account}",
+            "removeMember",
+            "Takes an account out of a group, at once",
+            "admin",
+            shared!(roles::remove_member),
+        )
+    },
     page("/", "home", "Page: the datasets", page::home),
     Route { answer: Some("text/css"), ..get("/style.css", "style", "The pages' style", page::style) },
     page("/login", "login", "Page: asks a browser for a token, as a password", page::login),

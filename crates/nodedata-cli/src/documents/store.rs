@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use nodedata_registry::{B3, http::TokenInfo};
+use nodedata_registry::{B3, http::{GroupInfo, RoleInfo, TokenInfo}};
 use serde::Serialize;
 
 /// A store that was made.
@@ -61,6 +61,42 @@ pub(crate) struct BackupTold<'a> {
     pub(crate) audit_last: Option<B3>,
     /// How many tokens and grants were taken back before it was made.
     pub(crate) epoch: u64,
+}
+
+/// Roles on a server.
+#[derive(Serialize)]
+pub(crate) struct Roles<'a> {
+    /// By where they hold.
+    pub(crate) roles: &'a [RoleInfo],
+}
+
+/// A role that was given, or taken away.
+#[derive(Serialize)]
+pub(crate) struct RoleChange<'a> {
+    /// `account:NAME` or `group:NAME`.
+    pub(crate) who: &'a str,
+    /// `OWNER/NAME` or `OWNER/*`.
+    pub(crate) on: &'a str,
+    /// The role that it has now; null for none.
+    pub(crate) role: Option<&'a str>,
+}
+
+/// Groups of a server.
+#[derive(Serialize)]
+pub(crate) struct Groups<'a> {
+    /// By name.
+    pub(crate) groups: &'a [GroupInfo],
+}
+
+/// An account that was put into a group, or taken out of it.
+#[derive(Serialize)]
+pub(crate) struct GroupChange<'a> {
+    /// The group.
+    pub(crate) group: &'a str,
+    /// The account.
+    pub(crate) account: &'a str,
+    /// Whether it is in it now.
+    pub(crate) is_member: bool,
 }
 
 /// An audit log that was exported, once its chain was checked.

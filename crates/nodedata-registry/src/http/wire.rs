@@ -177,6 +177,48 @@ pub struct RotateBody {
     pub overlap_seconds: Option<u32>,
 }
 
+/// Gives a role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleBody {
+    /// `reader`, `pusher`, `steward`, `reviewer` or `admin`.
+    pub role: String,
+}
+
+/// Roles, by where they hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleList {
+    /// The roles.
+    pub roles: Vec<RoleInfo>,
+}
+
+/// A role that somebody has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleInfo {
+    /// `account:NAME` or `group:NAME`.
+    pub who: String,
+    /// `OWNER/NAME` or `OWNER/*`.
+    pub on: String,
+    /// `reader`, `pusher`, `steward`, `reviewer` or `admin`.
+    pub role: String,
+}
+
+/// Groups, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupList {
+    /// The groups.
+    pub groups: Vec<GroupInfo>,
+}
+
+/// A group of accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupInfo {
+    /// Its name.
+    pub name: String,
+    /// Accounts in it; of one that is told to a member, that member alone.
+    pub members: Vec<String>,
+}
+
 /// Tokens, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenList {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     case::Case,
     clock::stamp,
-    database::{Database, attestations, audit::append_line, failed},
+    database::{Database, attestations, audit::append_line, failed, roles},
 };
 
 /// One thing that was taken back.
@@ -51,13 +51,24 @@ pub(crate) enum Revoked {
         policy: B3,
         to: State,
     },
+    /// A role was taken away, or another given in its place.
+    Role {
+        /// `account:NAME` or `group:NAME`.
+        holder: String,
+        /// `OWNER/NAME` or `OWNER/*`.
+        on: String,
+    },
+    /// An account was taken out of a group.
+    Member { group: String, account: String },
 }
 
 impl Revoked {
     /// For the audit log.
-    pub(crate) fn subject(&self) -> &str {
+    pub(crate) fn subject(&self) -> String {
         match self {
-            Self::Token { id, .. } | Self::Attestation { id, .. } => id,
+            Self::Token { id, .. } | Self::Attestation { id, .. } => id.clone(),
+            Self::Role { holder, on } => format!("{holder} {on}"),
+            Self::Member { group, account } => format!("{group} {account}"),
         }
     }
 }
@@ -107,12 +118,14 @@ impl Database {
                         attestations::put(it, &case)?;
                     }
                 }
+                Revoked::Role { holder, on } => roles::remove_role(it, holder, on)?,
+                Revoked::Member { group, account } => roles::leave(it, group, account).map(drop)?,
             }
             insert(it, revocation, true)?;
             let event = AuditEvent {
                 who: SERVER.to_owned(),
                 action: "revoke-again".to_owned(),
-                subject: Some(revocation.revoked.subject().to_owned()),
+                subject: Some(revocation.revoked.subject()),
                 reason: Some(format!("epoch {}", revocation.epoch)),
                 ..AuditEvent::default()
             };

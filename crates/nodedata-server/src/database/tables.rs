@@ -5,7 +5,7 @@ use crate::database::failed;
 
 /// What makes the tables, one step for each version; how many were taken is kept in the file's own header. A step that was
 /// published never changes.
-const STEPS: &[&str] = &[FIRST, RECORDED, TOLD];
+const STEPS: &[&str] = &[FIRST, RECORDED, TOLD, ROLES];
 
 const FIRST: &str = "
 CREATE TABLE tokens (
@@ -82,6 +82,22 @@ INSERT INTO readers
   SELECT DISTINCT json_extract(line, '$.dataset'), json_extract(line, '$.who') FROM audit
   WHERE json_extract(line, '$.action') = 'read' AND json_extract(line, '$.outcome') = 'allowed'
     AND json_extract(line, '$.dataset') IS NOT NULL;
+";
+
+/// Groups of accounts, and who has which role.
+const ROLES: &str = "
+CREATE TABLE members (
+  group_name TEXT NOT NULL,
+  account TEXT NOT NULL,
+  PRIMARY KEY (group_name, account)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX members_of ON members (account);
+CREATE TABLE roles (
+  holder TEXT NOT NULL,
+  pattern TEXT NOT NULL,
+  role TEXT NOT NULL,
+  PRIMARY KEY (holder, pattern)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Takes the steps that are not taken yet, each whole or not at all, whoever else opens the file.

@@ -15,6 +15,7 @@ use crate::{
         audit::append_line,
         failed,
         revocations::{Revoked, end_token, note_revoked},
+        roles::roles_of,
     },
     principal::{Principal, Scope},
 };
@@ -145,7 +146,8 @@ impl Database {
                 .map_err(failed)?;
         }
         let scopes = scopes.split(' ').map(str::parse).collect::<Result<Vec<Scope>>>()?;
-        Ok(Some(Principal { account: Some(account), scopes, token: Some(id) }))
+        let roles = roles_of(&connection, &account)?;
+        Ok(Some(Principal { account: Some(account), scopes, token: Some(id), roles }))
     }
 
     /// Takes a token back, at once. Says whether there was one that held.

@@ -79,6 +79,10 @@ pub(crate) fn append(app: &App, call: &Call) -> Answered<Reply> {
         return app.denied(&call.principal, "publish", named, refusal);
     }
     let mut record: CommitRecord = call.json()?;
+    if !call.principal.may_commit(&dataset, &record.op) {
+        let refusal = Refusal::forbidden(&format!("publish:{dataset}"));
+        return app.denied(&call.principal, name_of(&record.op), named, refusal);
+    }
     // Who asks is what the token says.
     record.author = call.principal.who().to_owned();
     record.to_bytes().map_err(|err| Refusal::invalid(&err))?;

@@ -19,6 +19,11 @@ pub(super) fn schemas() -> Value {
         "Sensitivity": sensitivity(),
         "AttestBody": attest(),
         "DecisionBody": {"type": "object", "properties": {"reason": {"type": "string"}}},
+        "RoleBody": {
+            "type": "object",
+            "required": ["role"],
+            "properties": {"role": {"enum": ["reader", "pusher", "steward", "reviewer", "admin"]}},
+        },
         "RotateBody": {
             "type": "object",
             "properties": {

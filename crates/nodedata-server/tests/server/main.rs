@@ -10,6 +10,7 @@ mod limits;
 mod numbers;
 mod page;
 mod protocol;
+mod roles;
 mod site;
 mod tables;
 mod tls;
