@@ -288,11 +288,37 @@ fn of_servers(work: &Work, documents: &mut Documents) {
     ask(&owner, "dataset-attestations/1", &["dataset", "attestations", "acme/teleop"]);
     let audit = ask(&root, "dataset-audit/1", &["dataset", "audit"]);
     assert_eq!(audit["next_seq"], json!(audit["lines"].as_array().unwrap().len()));
+    of_operators(work, &root, &mut ask);
     ask(&reader, "whoami/1", &["whoami"]);
     documents.check("login/1", &logged_in(work, &served.url, &reader));
     let logout = run(work, &served.url, "", &["logout"]).exits(0);
     assert_eq!(documents.check("logout/1", &logout.stdout)["was_kept"], true);
     documents.check("serve/1", &first_line_of_a_server(work));
+    for args in [
+        &["serve", "backup", "--data", "server", "--out", "backup"][..],
+        &["serve", "restore", "backup", "--data", "restored"],
+    ] {
+        documents.check("serve-backup/1", &run(work, &store, "", args).exits(0).stdout);
+    }
+}
+
+/// What an operator asks of a server.
+fn of_operators(work: &Work, root: &str, ask: &mut impl FnMut(&str, &str, &[&str]) -> Value) {
+    let made = ask(root, "serve-token/1", &["token", "create", "lab", "--scope", "roles"]);
+    let rotated = ask(root, "serve-token/1", &["token", "rotate", made["id"].as_str().unwrap()]);
+    ask(root, "token-list/1", &["token", "list"]);
+    ask(root, "token-revoke/1", &["token", "revoke", rotated["id"].as_str().unwrap()]);
+    ask(root, "role-change/1", &["role", "give", "group:lab", "steward", "lab/*"]);
+    ask(root, "role-list/1", &["role", "list"]);
+    ask(root, "role-change/1", &["role", "take", "group:lab", "lab/*"]);
+    ask(root, "group-change/1", &["group", "add", "lab", "ada"]);
+    ask(root, "group-list/1", &["group", "list"]);
+    ask(root, "group-change/1", &["group", "remove", "lab", "ada"]);
+    ask(root, "audit-export/1", &["audit", "export"]);
+    ask(root, "audit-export/1", &["audit", "export", "--out", "audit.jsonl"]);
+    ask(root, "audit-head/1", &["audit", "head", "--out", "head.json"]);
+    let key = work.path("server/audit.key.pub").display().to_string();
+    ask(root, "audit-verify/1", &["audit", "verify", "--head", "head.json", "--key", &key]);
 }
 
 /// What `login` prints that is handed a token.

@@ -45,6 +45,7 @@ mod media_lists;
 mod mistakes;
 mod nulls;
 mod older;
+mod operators;
 mod overwrite;
 mod page_index;
 mod pages;

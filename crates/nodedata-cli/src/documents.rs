@@ -35,8 +35,8 @@ pub(crate) use self::{
         Planned, Proposal, Ran, SchemaDifference, SkippedFile, TestOfFile,
     },
     store::{
-        AuditExport, AuditHeadTold, AuditVerified, BackupTold, GroupChange, Groups, HubExport, LoggedIn, LoggedOut, RoleChange, Roles, Serving,
-        StoreMade, TokenMade, TokenRevoked, Tokens, Whoami,
+        AuditExport, AuditHeadTold, AuditVerified, BackupTold, GroupChange, Groups, HubExport, LoggedIn,
+        LoggedOut, RoleChange, Roles, Serving, StoreMade, TokenMade, TokenRevoked, Tokens, Whoami,
     },
     trust::{Agreement, Attestations, AuditLog, KeyPair, Signed, Verified},
 };

@@ -24,6 +24,6 @@ pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use token::Token;
 pub use wire::{
     AttestBody, AttestationList, BLOB_BYTES, CommitAnswer, DatasetList, DatasetSummary, DecisionBody,
-    EntryBody, GroupInfo, GroupList, RoleBody, RoleInfo, RoleList, LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, RotateBody, TokenAnswer, TokenBody,
-    TokenInfo, TokenList, WhoamiAnswer,
+    EntryBody, GroupInfo, GroupList, LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, RoleBody,
+    RoleInfo, RoleList, RotateBody, TokenAnswer, TokenBody, TokenInfo, TokenList, WhoamiAnswer,
 };

@@ -227,7 +227,9 @@ mod tests {
         let hook = Hook::new("https://host/path-that-is-secret", "0123456789abcdef").unwrap();
         assert_eq!(hook.signature(1_800_000_000, "{}"), format!("t=1800000000,v1={}", EXPECTED));
         assert!(!format!("{hook:?}").contains("secret") && !format!("{hook:?}").contains("0123"));
-        for (url, secret) in [("https://h", "short"), ("ftp://h", "0123456789abcdef"), ("h", "0123456789abcdef")] {
+        for (url, secret) in
+            [("https://h", "short"), ("ftp://h", "0123456789abcdef"), ("h", "0123456789abcdef")]
+        {
             let err = Hook::new(url, secret).unwrap_err();
             assert!(!err.chain().contains(secret), "{err}");
         }

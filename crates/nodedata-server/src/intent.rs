@@ -62,7 +62,8 @@ impl App {
             ..AuditEvent::default()
         };
         let now = self.options.clock.now();
-        let notice = event_of(dataset, record, &digest.to_string(), now).filter(|_| !self.options.hooks.is_empty());
+        let notice =
+            event_of(dataset, record, &digest.to_string(), now).filter(|_| !self.options.hooks.is_empty());
         let intent = self.database.begin(now, (dataset, record.seq, digest), event, notice)?;
         let under_way = UnderWay::new(self, intent);
         let appended = self.remote.append(dataset, record)?;

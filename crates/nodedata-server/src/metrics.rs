@@ -53,8 +53,16 @@ impl Metrics {
         let mut text = String::new();
         for (name, help, value) in [
             ("nodedata_hook_events_waiting", "Events in the outbox.", letters),
-            ("nodedata_records_unsettled", "Records of which nobody knows whether they were written.", intents),
-            ("nodedata_revocations_not_apart", "Things taken back that the store does not know.", revocations),
+            (
+                "nodedata_records_unsettled",
+                "Records of which nobody knows whether they were written.",
+                intents,
+            ),
+            (
+                "nodedata_revocations_not_apart",
+                "Things taken back that the store does not know.",
+                revocations,
+            ),
         ] {
             push(&mut text, format_args!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"));
         }

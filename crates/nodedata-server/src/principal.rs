@@ -213,7 +213,9 @@ mod tests {
 
     #[test]
     fn scopes_are_read_as_they_are_written() {
-        for text in ["read", "roles", "admin", "read:acme/x", "push:acme/*", "publish:acme/x", "review:acme/*"] {
+        for text in
+            ["read", "roles", "admin", "read:acme/x", "push:acme/*", "publish:acme/x", "review:acme/*"]
+        {
             assert_eq!(text.parse::<Scope>().unwrap().to_string(), text);
         }
         for bad in

@@ -45,7 +45,9 @@ impl Role {
     pub(crate) fn commits(self, op: &Operation) -> bool {
         match (self, op) {
             (Self::Steward | Self::Admin, _)
-            | (Self::Pusher, Operation::Publish { .. } | Operation::Tag { .. } | Operation::Attach { .. }) => true,
+            | (Self::Pusher, Operation::Publish { .. } | Operation::Tag { .. } | Operation::Attach { .. }) => {
+                true
+            }
             (
                 Self::Pusher,
                 Operation::Create { .. }

@@ -56,7 +56,8 @@ pub(crate) fn groups(command: GroupCommand, output: Output) -> Result<Outcome> {
             tell(&GroupChange { group: &group, account: &account, is_member: true }, text, output)
         }
         GroupCommand::Remove { group, account, server } => {
-            let was = if remote(&server)?.remove_member(&group, &account)? { "is no longer" } else { "was not" };
+            let was =
+                if remote(&server)?.remove_member(&group, &account)? { "is no longer" } else { "was not" };
             let text = format!("{} {was} in {}\n", visible(&account), visible(&group));
             tell(&GroupChange { group: &group, account: &account, is_member: false }, text, output)
         }

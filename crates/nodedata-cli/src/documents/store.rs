@@ -1,6 +1,9 @@
 use std::path::Path;
 
-use nodedata_registry::{B3, http::{GroupInfo, RoleInfo, TokenInfo}};
+use nodedata_registry::{
+    B3,
+    http::{GroupInfo, RoleInfo, TokenInfo},
+};
 use serde::Serialize;
 
 /// A store that was made.

@@ -5,7 +5,6 @@ use nodedata_registry::{
     gate::{AuditEvent, Outcome},
 };
 use rusqlite::{Connection, Row, params};
-
 use serde_json::Value;
 
 use crate::{
@@ -50,13 +49,16 @@ impl Database {
     ) -> Result<Intent> {
         let (dataset, seq, digest) = record;
         let text = serde_json::to_string(&event).map_err(std::io::Error::from)?;
+        let told = notice.as_ref().map(Value::to_string);
+        let at = begun.timestamp();
         let connection = self.lock();
         connection
             .prepare_cached(
-                "INSERT INTO intents (begun, dataset, seq, digest, event, notice) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO intents (begun, dataset, seq, digest, event, notice)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )
             .and_then(|mut it| {
-                it.execute(params![begun.timestamp(), dataset.to_string(), seq.cast_signed(), digest.0, text, notice.as_ref().map(Value::to_string)])
+                it.execute(params![at, dataset.to_string(), seq.cast_signed(), digest.0, text, told])
             })
             .map_err(failed)?;
         Ok(Intent {
@@ -124,5 +126,13 @@ fn intent((id, begun, dataset, seq, digest, event, notice): Columns) -> Result<I
     };
     let event = serde_json::from_str(&event).map_err(unreadable)?;
     let notice = notice.map(|it| serde_json::from_str(&it)).transpose().map_err(unreadable)?;
-    Ok(Intent { id, begun, dataset: dataset.parse()?, seq: seq.cast_unsigned(), digest: B3(digest), event, notice })
+    Ok(Intent {
+        id,
+        begun,
+        dataset: dataset.parse()?,
+        seq: seq.cast_unsigned(),
+        digest: B3(digest),
+        event,
+        notice,
+    })
 }

@@ -88,7 +88,9 @@ impl Database {
             );
             match added.map_err(failed)? {
                 0 => Ok(()),
-                _ => append_line(it, stamp(now), event(who, "add-member", None, format!("{group} {account}"))),
+                _ => {
+                    append_line(it, stamp(now), event(who, "add-member", None, format!("{group} {account}")))
+                }
             }
         })
     }

@@ -11,8 +11,8 @@ use nodedata_registry::{
 use crate::{
     app::App,
     call::Call,
-    metrics::Metrics,
     database::{NewToken, Rotation, TokenAsked},
+    metrics::Metrics,
     numbers,
     openapi::openapi,
     principal::Scope,

@@ -16,7 +16,8 @@ pub(crate) fn list(app: &App, call: &Call) -> Answered<Reply> {
     let mine = holders(app, call)?;
     let mut roles = app.database.roles()?;
     roles.retain(|it| {
-        mine.contains(&it.who) || it.on.parse().is_ok_and(|on| call.principal.may_give_roles(&on))
+        mine.contains(&it.who)
+            || it.on.parse::<DatasetPattern>().is_ok_and(|on| call.principal.may_give_roles(&on))
     });
     Reply::json(&RoleList { roles })
 }
@@ -31,7 +32,7 @@ fn holders(app: &App, call: &Call) -> Answered<Vec<String>> {
 pub(crate) fn give(app: &App, call: &Call) -> Answered<Reply> {
     let (holder, on) = asked(app, call, "give-role")?;
     let body: RoleBody = call.json()?;
-    let role: Role = body.role.parse().map_err(|err| Refusal::invalid(&err))?;
+    let role = body.role.parse::<Role>().map_err(|err| Refusal::invalid(&err))?;
     app.database.give_role(call.principal.who(), (&holder, &on, role), app.options.clock.now())?;
     app.keep_apart()?;
     Ok(Reply::empty())
@@ -49,8 +50,8 @@ pub(crate) fn take(app: &App, call: &Call) -> Answered<Reply> {
 /// `/v1/roles/{owner}/{name}/{who}`, for those who may say who has which role there.
 fn asked(app: &App, call: &Call, action: &str) -> Answered<(Holder, DatasetPattern)> {
     let text = format!("{}/{}", call.param("owner"), call.param("name"));
-    let on: DatasetPattern = text.parse().map_err(|err| Refusal::invalid(&err))?;
-    let holder: Holder = call.param("who").parse().map_err(|err| Refusal::invalid(&err))?;
+    let on = text.parse::<DatasetPattern>().map_err(|err| Refusal::invalid(&err))?;
+    let holder = call.param("who").parse::<Holder>().map_err(|err| Refusal::invalid(&err))?;
     if call.principal.may_give_roles(&on) {
         return Ok((holder, on));
     }

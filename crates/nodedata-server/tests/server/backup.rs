@@ -71,8 +71,8 @@ fn backups_under_writes_are_whole_and_each_a_part_of_the_log() {
         assert_eq!(backup.bytes, file.metadata().unwrap().len());
         // A token and its line come into a backup together.
         let connection = rusqlite::Connection::open(file).unwrap();
-        let count = |sql: &str| connection.query_row(sql, [], |it| it.get::<_, u64>(0)).unwrap();
-        assert_eq!(count("SELECT count(*) FROM tokens"), backup.audit.next_seq);
+        let count = |sql: &str| connection.query_row(sql, [], |it| it.get::<_, i64>(0)).unwrap();
+        assert_eq!(count("SELECT count(*) FROM tokens"), backup.audit.next_seq.cast_signed());
     }
     let (_, file) = &backups[0];
     let err = Database::back_up(data.path(), file).unwrap_err();

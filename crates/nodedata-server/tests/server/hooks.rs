@@ -170,7 +170,10 @@ fn what_is_published_and_withdrawn_is_told_signed_and_again_until_it_is_taken() 
     let first = receiver.next();
     check_signature(&first);
     let event = first.json();
-    assert_eq!((&event["event"], &event["dataset"], &event["revision"]), (&"published".into(), &"acme/x".into(), &"1.0.0".into()));
+    assert_eq!(
+        (&event["event"], &event["dataset"], &event["revision"]),
+        (&"published".into(), &"acme/x".into(), &"1.0.0".into())
+    );
     assert_eq!((first.header(EVENT), first.header(EVENT_ID)), ("published", event["id"].as_str().unwrap()));
     assert_eq!((&event["nd"], &event["by"]), (&"event/1".into(), &"acme".into()));
     let state = DatasetState::open(&site.direct(), &"acme/x".parse().unwrap()).unwrap();
@@ -252,8 +255,7 @@ fn a_withdrawal_names_those_who_were_let_read() {
     let receiver = Receiver::new(&[]);
     let site = open(&store, data.path(), receiver.hook());
     let gate: Gate = site.gate("acme/faces", "I agree.", "auto");
-    let sensitivity =
-        Sensitivity { class: DataClass::Biometric, gate: Some(gate), ..Sensitivity::default() };
+    let sensitivity = Sensitivity { class: DataClass::Biometric, gate: Some(gate), ..Sensitivity::default() };
     site.publish("acme/faces", Visibility::Public, sensitivity);
     let (owner, reader) = (site.token("acme", &["read", "publish:acme/*"]), site.token("reader", &["read"]));
     let other = site.token("other", &["read"]);

@@ -8,6 +8,7 @@ mod gate;
 mod hooks;
 mod limits;
 mod numbers;
+mod operating;
 mod page;
 mod protocol;
 mod roles;

@@ -93,7 +93,10 @@ fn groups_have_roles_and_who_leaves_one_loses_them() {
     assert!(!root.remove_member("lab", "bob").unwrap());
     assert_eq!(may(&site, &tokens[1]), [false; 5]);
     let groups = root.groups().unwrap();
-    assert_eq!((groups.len(), groups[0].name.as_str(), groups[0].members.join(" ")), (1, "lab", "ada".to_owned()));
+    assert_eq!(
+        (groups.len(), groups[0].name.as_str(), groups[0].members.join(" ")),
+        (1, "lab", "ada".to_owned())
+    );
     // Who is in a group is the operator's to say, and others see their own.
     let ada = site.remote(Some(&tokens[0]));
     assert_eq!(ada.add_member("lab", "eve").unwrap_err().kind(), ErrorKind::Denied);

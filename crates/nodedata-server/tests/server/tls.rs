@@ -10,7 +10,8 @@ use crate::site::Site;
 
 /// Writes a fresh certificate for this machine and its key, and returns the certificate.
 fn certificate(folder: &Path) -> String {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let made =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     let pem = made.cert.pem();
     std::fs::write(folder.join("cert.pem"), &pem).unwrap();
     std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
