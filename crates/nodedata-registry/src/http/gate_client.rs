@@ -99,7 +99,9 @@ impl HttpRemote {
     /// # Errors
     /// `Config` for scopes that are none; `Io`, `Denied`.
     pub fn create_token(&self, body: &TokenBody) -> Result<TokenAnswer> {
-        self.post("v1/tokens".to_owned(), body)?.parse()
+        // Asked twice, it would be made twice, and the first would be lost with its answer.
+        let question = Question::new(Method::POST, "v1/tokens".to_owned()).json(body)?;
+        self.exchange.ask_once_only(&question)?.parse()
     }
 
     /// The tokens of all accounts for operators, of one's own account for others.
@@ -115,7 +117,7 @@ impl HttpRemote {
     /// # Errors
     /// `Config` when there is none of that name that holds; `Io`, `Denied`.
     pub fn rotate_token(&self, id: &str, body: &RotateBody) -> Result<TokenAnswer> {
-        // Asked twice, it would be made twice, and the first would be lost with its answer.
+        // As when one is made.
         let question = Question::new(Method::POST, format!("v1/tokens/{id}/rotate")).json(body)?;
         self.exchange.ask_once_only(&question)?.parse()
     }

@@ -7,7 +7,7 @@ use std::{
 
 use nodedata_core::ErrorKind;
 use nodedata_registry::{
-    B3, DataClass, DatasetName, Sensitivity, Store, Visibility,
+    B3, DataClass, DatasetName, OpenStore, Sensitivity, Store, StoreLocation, Visibility,
     gate::{Attestation, Purpose, Subject, goes_through},
     http::{AttestBody, Token},
 };
@@ -172,6 +172,27 @@ fn a_backup_that_is_put_in_revives_nothing() {
     start(store.clone(), options(other.path())).unwrap().stop();
     // The one that it was put in for is no longer believed.
     assert_eq!(start(store, options(data.path())).unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+#[test]
+fn what_is_taken_back_is_told_to_be_done_once_it_is_kept_apart() {
+    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let location = StoreLocation::Folder(folder.path().to_owned());
+    let store = Store::open(&location, &OpenStore { journal: None, create: true }).unwrap();
+    let site = open(&store, data.path());
+    let root = site.token("root", &["admin"]);
+    let made = ["a", "b"].map(|it| site.new_token(it, &["read"]));
+    let revoke = |id: &str| site.ask(Method::DELETE, &format!("v1/tokens/{id}"), Some(&root), |it| it).status;
+    let server = std::fs::read_dir(folder.path().join("server")).unwrap().next().unwrap().unwrap().path();
+    // Where the list of it would be, something else is.
+    std::fs::write(server.join("revoked"), "").unwrap();
+    assert_eq!(revoke(&made[0].id), 503);
+    assert_eq!(site.get("v1/whoami", Some(&made[0].token)).status, 401, "it acts all the same");
+    assert!(site.get("metrics", None).text().contains("nodedata_revocations_not_apart 1\n"));
+    std::fs::remove_file(server.join("revoked")).unwrap();
+    assert_eq!(revoke(&made[1].id), 204);
+    assert_eq!(std::fs::read_dir(server.join("revoked")).unwrap().count(), 2, "the first is kept as well");
+    assert!(site.get("metrics", None).text().contains("nodedata_revocations_not_apart 0\n"));
 }
 
 #[test]
