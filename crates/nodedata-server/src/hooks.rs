@@ -225,7 +225,7 @@ mod tests {
     fn signatures_are_those_of_rfc_2104() {
         // Counted with Python: hmac.new(b"0123456789abcdef", b"1800000000.{}", "sha256").
         let hook = Hook::new("https://host/path-that-is-secret", "0123456789abcdef").unwrap();
-        assert_eq!(hook.signature(1_800_000_000, "{}"), format!("t=1800000000,v1={}", EXPECTED));
+        assert_eq!(hook.signature(1_800_000_000, "{}"), format!("t=1800000000,v1={EXPECTED}"));
         assert!(!format!("{hook:?}").contains("secret") && !format!("{hook:?}").contains("0123"));
         for (url, secret) in
             [("https://h", "0123456789abcde"), ("ftp://h", "0123456789abcdef"), ("h", "0123456789abcdef")]
