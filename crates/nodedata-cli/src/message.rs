@@ -65,6 +65,7 @@ pub(crate) fn to_stdout(text: &str) -> nodedata_core::Result<()> {
 
 /// Writes data to stdout, byte for byte where it goes to a program or a file: what is hashed must not change. On a terminal, as
 /// [`to_stdout`].
+#[cfg(feature = "remote")]
 pub(crate) fn data_to_stdout(text: &str) -> nodedata_core::Result<()> {
     if std::io::stdout().is_terminal() {
         return to_stdout(text);
