@@ -262,7 +262,7 @@ fn of_servers(work: &Work, documents: &mut Documents) {
         let made = documents.check("serve-token/1", &run(work, &store, "", &args).exits(0).stdout);
         made["token"].as_str().unwrap().to_owned()
     };
-    let owner = token("acme", &["read", "publish:acme/*", "review:acme/*"]);
+    let owner = token("acme", &["read", "publish:acme/*", "review:acme/*", "steward:acme/*"]);
     let (reader, root) = (token("reader", &["read"]), token("root", &["admin"]));
     let served = Served::new(work);
     let mut ask = |token: &str, name: &str, args: &[&str]| {
@@ -272,7 +272,7 @@ fn of_servers(work: &Work, documents: &mut Documents) {
     work.write("agreement.txt", "I will not identify anybody.\n");
     let declare =
         ["dataset", "declare", "acme/teleop", "--visibility", "public", "--data-class", "biometric"];
-    let gate = ["--category", "face", "--agreement", "agreement.txt"];
+    let gate = ["--category", "face", "--agreement", "agreement.txt", "--reason", "consent was given"];
     ask(&owner, "dataset-record/1", &[&declare[..], &gate].concat());
     let agreement = ask(&reader, "dataset-agreement/1", &["dataset", "agreement", "acme/teleop"]);
     let policy = agreement["policy"].as_str().unwrap();

@@ -90,20 +90,34 @@ fn a_gated_dataset_is_served_attested_and_read() {
         }
         local(&work, &args).exits(0).stdout.trim().to_owned()
     };
-    let owner = token("acme", &["read", "publish:acme/*", "review:acme/*"]);
+    let owner = token("acme", &["read", "publish:acme/*", "review:acme/*", "steward:acme/*"]);
+    let publisher = token("acme", &["read", "publish:acme/*"]);
     let (reader, root) = (token("reader", &["read"]), token("root", &["admin"]));
     let served = Served::new(&work);
     let url = served.url.as_str();
     std::fs::write(work.path("agreement.txt"), "I will not identify anybody.\n").unwrap();
     let public = ["--visibility", "public", "--data-class", "biometric", "--category", "face"];
-    let declare = |more: &[&str]| {
+    let declare = |token: &str, more: &[&str]| {
         let mut args = vec!["dataset", "declare", "acme/teleop"];
         args.extend(public);
         args.extend(more);
-        run(&work, url, &owner, &args)
+        run(&work, url, token, &args)
     };
-    declare(&[]).exits(1);
-    declare(&["--agreement", "agreement.txt"]).exits(0);
+    declare(&owner, &[]).exits(1);
+    let agreed = ["--agreement", "agreement.txt"];
+    let why = declare(&owner, &agreed).exits(1);
+    assert!(why.stderr.contains("`--reason TEXT`"), "{}", why.stderr);
+    let reasoned = [&agreed[..], &["--reason", "consent was given"]].concat();
+    let whose = declare(&publisher, &reasoned).exits(1);
+    assert!(whose.stderr.contains("steward:acme/teleop"), "{}", whose.stderr);
+    declare(&owner, &reasoned).exits(0);
+    let log = run(&work, url, &owner, &["dataset", "log", "acme/teleop", "--all"]).exits(0);
+    assert!(log.stdout.contains("consent was given"), "{}", log.stdout);
+    let pull_first = ["dataset", "pull", "acme/teleop@1.0.0", "--out", "first"];
+    let private = run(&work, url, &reader, &pull_first).exits(1);
+    assert!(private.stderr.contains("published while the dataset was private"), "{}", private.stderr);
+    let later = ["dataset", "push", "--name", "acme/teleop", "--title", "Teleop"];
+    run(&work, url, &publisher, &later).exits(0);
     let pull = |out: &str| run(&work, url, &reader, &["dataset", "pull", "acme/teleop", "--out", out]);
     let refused = pull("early").exits(1);
     assert!(refused.stderr.contains("node-data dataset attest"), "{}", refused.stderr);

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use nodedata_core::{Error, ErrorKind, Result, Silent, suggest};
+use nodedata_core::{Error, ErrorKind, Locus, Result, Silent, suggest};
 
 use crate::{
     clock::fresh_id,
     folder::Origin,
+    gate::{Standing, lowered},
     hashing::blob_of,
     name::DatasetName,
     push::{check_public, send},
@@ -33,9 +34,8 @@ pub fn change(
         let record = state.next_record(operation(&state)?, &op_id, author);
         match remote.append(dataset, &record)? {
             Appended::Done { .. } => {
-                state.catch_up(remote)?;
                 // A hint that is not left costs the next reader some requests.
-                drop(state.leave_hint(remote));
+                drop(state.leave_hint(remote, &record));
                 return Ok(record);
             }
             Appended::Taken(entry) if entry.record.op_id == op_id => return Ok(entry.record),
@@ -154,26 +154,56 @@ pub fn attach(
     done
 }
 
-/// Says anew who may see a dataset and what personal data it holds.
+/// What is declared anew. `None` keeps what holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewDeclaration {
+    /// Who may see the dataset.
+    pub visibility: Option<Visibility>,
+    /// What personal data it holds.
+    pub sensitivity: Option<Sensitivity>,
+    /// Why. What lowers the protection of personal data is not declared without.
+    pub reason: Option<String>,
+}
+
+/// Says anew who may see a dataset and what personal data it holds. Revisions that are there keep what protects them: what
+/// lowers it counts for later ones alone, see [`Standing`].
 ///
 /// # Errors
-/// `Denied` when it would be public without what that needs; otherwise as [`change`].
+/// `Denied` when it would be public without what that needs; `Config` when protection is lowered without a reason;
+/// otherwise as [`change`].
 pub fn declare(
     remote: &Arc<dyn Remote>,
     dataset: &DatasetName,
     author: &str,
-    visibility: Option<Visibility>,
-    sensitivity: Option<&Sensitivity>,
+    new: &NewDeclaration,
 ) -> Result<CommitRecord> {
     change(&**remote, dataset, author, &|state| {
-        let visibility = visibility.unwrap_or(state.visibility);
-        let sensitivity = sensitivity.unwrap_or(&state.sensitivity).clone();
+        let visibility = new.visibility.unwrap_or(state.visibility);
+        let sensitivity = new.sensitivity.as_ref().unwrap_or(&state.sensitivity).clone();
+        let mut standings =
+            vec![Standing { visibility: state.visibility, sensitivity: state.sensitivity.clone() }];
         let license = match state.head() {
-            Some(head) => crate::Revision::open(remote, dataset, head)?.manifest().license.clone(),
+            Some(head) => {
+                let revision = crate::Revision::open(remote, dataset, head)?;
+                let manifest = revision.manifest();
+                // One that was published before stays as it is, whatever is declared.
+                if state.declarations.last().is_none_or(|it| it.seq < head.seq) {
+                    standings.push(state.standing(head, &manifest.sensitivity));
+                }
+                manifest.license.clone()
+            }
             // It comes with the first revision.
             None => Some(String::new()),
         };
         check_public(visibility, &sensitivity, license.as_deref())?;
-        Ok(Operation::Declare { visibility, sensitivity })
+        let reason = new.reason.clone().filter(|it| !it.trim().is_empty());
+        let field = standings.iter().find_map(|it| lowered(it, visibility, &sensitivity));
+        if let (Some(field), None) = (field, &reason) {
+            let message = "this lowers what protects personal data, and no reason is given";
+            return Err(Error::new(ErrorKind::Config, message)
+                .at(Locus::feature(field))
+                .with_hint("say why with `--reason TEXT`; it counts for later revisions only"));
+        }
+        Ok(Operation::Declare { visibility, sensitivity, reason })
     })
 }

@@ -19,6 +19,7 @@ use crate::{
     name::DatasetName,
     record::{BlobRef, CommitRecord, Lease, Operation, to_canonical},
     remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, Remote},
+    state::Anchor,
     store::{Created, Store},
     tree,
 };
@@ -62,13 +63,40 @@ impl Direct {
         Ok(())
     }
 
+    /// Announces a push: its lease protects what it names, from before it is known what of that is there.
+    ///
+    /// # Errors
+    /// As [`Remote::negotiate`].
+    pub fn announce(&self, request: &PushRequest) -> Result<()> {
+        check_announced(request)?;
+        self.ready_to_write()?;
+        let blobs = request.blobs.iter().map(|it| it.b3).collect();
+        let lease = Lease::new(&request.push, &request.dataset, blobs, LEASE_SECONDS)?;
+        // Before the question what is there: what is there then stays.
+        let path = layout::lease(&request.push);
+        self.store.put(&path, Bytes::from(to_canonical(&lease)?))?;
+        wait_for_collection(&self.store, &path, &lease.blobs.iter().copied().collect())
+    }
+
     /// Leaves the look-up of a revision. It follows from the log, so nothing is lost when it fails.
     pub(crate) fn note_revision(&self, dataset: &DatasetName, record: &CommitRecord) {
-        if let Operation::Publish { revision, manifest, .. } = &record.op {
-            let found = serde_json::json!({"nd": "rev/1", "seq": record.seq, "manifest": manifest});
-            let bytes = to_canonical(&found).map(Bytes::from);
-            drop(bytes.and_then(|it| self.store.put_create(&layout::revision(dataset, revision), it)));
+        if let (Operation::Publish { revision, .. }, Some(bytes)) = (&record.op, Self::look_up(record)) {
+            drop(self.store.put_create(&layout::revision(dataset, revision), bytes));
         }
+    }
+
+    /// Notes the last record beside the log. Where that fails, an earlier one stays noted.
+    pub(crate) fn note_anchor(&self, dataset: &DatasetName, seq: u64, record: B3) {
+        let anchor = Anchor { seq, record };
+        let bytes = anchor.to_bytes(dataset).map(Bytes::from);
+        drop(bytes.and_then(|it| self.store.put(&layout::anchor(dataset), it)));
+    }
+
+    /// The look-up of a revision, as it lies in a store.
+    pub(crate) fn look_up(record: &CommitRecord) -> Option<Bytes> {
+        let Operation::Publish { manifest, .. } = &record.op else { return None };
+        let found = serde_json::json!({"nd": "rev/1", "seq": record.seq, "manifest": manifest});
+        to_canonical(&found).map(Bytes::from).ok()
     }
 
     /// The first `n_max` records of a log from `from_seq` on, or fewer: a page of it, which costs what is on it.
@@ -135,19 +163,7 @@ impl Remote for Direct {
     }
 
     fn negotiate(&self, request: &PushRequest) -> Result<Negotiated> {
-        check_announced(request)?;
-        self.ready_to_write()?;
-        let lease = Lease {
-            nd: "lease/1".to_owned(),
-            push: request.push.clone(),
-            dataset: request.dataset.clone(),
-            blobs: request.blobs.iter().map(|it| it.b3).collect(),
-            seconds: LEASE_SECONDS,
-        };
-        // Before the question what is there: what is there then stays.
-        let path = layout::lease(&request.push);
-        self.store.put(&path, Bytes::from(to_canonical(&lease)?))?;
-        wait_for_collection(&self.store, &path, &lease.blobs.iter().copied().collect())?;
+        self.announce(request)?;
         let paths: Vec<String> = request.blobs.iter().map(|it| layout::blob(&it.b3)).collect();
         let found = self.store.heads(&paths)?;
         let mut need = Vec::new();
@@ -181,6 +197,7 @@ impl Remote for Direct {
         let written = self.store.put_create(&path, bytes.clone());
         if matches!(written, Ok(Created::New)) {
             self.note_revision(dataset, record);
+            self.note_anchor(dataset, record.seq, B3::of(&bytes));
             return Ok(Appended::Done { digest: B3::of(&bytes) });
         }
         // Taken, or nobody knows: the slot does.
@@ -217,6 +234,11 @@ impl Remote for Direct {
 
     fn read_tree(&self, _: &DatasetName, b3: &B3) -> Result<Option<Bytes>> {
         self.store.get(&layout::tree(b3))
+    }
+
+    fn read_anchor(&self, dataset: &DatasetName) -> Result<Option<Anchor>> {
+        let bytes = self.store.get(&layout::anchor(dataset))?;
+        Ok(bytes.and_then(|it| Anchor::parse(dataset, &it)))
     }
 
     fn read_hint(&self, dataset: &DatasetName) -> Result<Option<Bytes>> {
@@ -259,6 +281,7 @@ mod tests {
                 author: "acme".to_owned(),
                 at: String::new(),
                 op: Operation::Tag { tag: "t".to_owned(), revision: None },
+                state: None,
                 sig: None,
             };
             match direct.append(&dataset, &record).unwrap() {

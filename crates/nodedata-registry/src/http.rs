@@ -24,6 +24,6 @@ pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use token::Token;
 pub use wire::{
     AttestBody, AttestationList, BLOB_BYTES, CommitAnswer, DatasetList, DatasetSummary, DecisionBody,
-    EntryBody, GroupInfo, GroupList, LogAnswer, NeededBody, PART_CV, PartsAnswer, PushAnswer, RoleBody,
+    EntryBody, GroupInfo, GroupList, LogAnswer, NeededBody, PART_CV, PUSH, PartsAnswer, PushAnswer, RoleBody,
     RoleInfo, RoleList, RotateBody, TokenAnswer, TokenBody, TokenInfo, TokenList, WhoamiAnswer,
 };

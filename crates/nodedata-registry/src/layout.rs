@@ -51,14 +51,24 @@ pub fn seq_at(path: &str) -> Option<u64> {
     (digits.len() == 20).then(|| digits.parse().ok()).flatten()
 }
 
+/// Folder of the look-ups of a dataset's revisions.
+pub fn revisions(name: &DatasetName) -> String {
+    format!("{}/rev", dataset(name))
+}
+
 /// Look-up of a revision's record, derivable from the log.
 pub fn revision(name: &DatasetName, version: &str) -> String {
-    format!("{}/rev/{version}.json", dataset(name))
+    format!("{}/{version}.json", revisions(name))
 }
 
 /// The hint at the newest state.
 pub fn head(name: &DatasetName) -> String {
     format!("{}/head.json", dataset(name))
+}
+
+/// What was noted of the last record, so that a change of it shows.
+pub fn anchor(name: &DatasetName) -> String {
+    format!("{}/tip.json", dataset(name))
 }
 
 /// Folder of a server that keeps grants for the store: what must outlive its database.

@@ -41,7 +41,7 @@ pub use blob_reader::{BlobReader, Prefetched, read_ref, read_whole};
 pub use bounded::{
     BLOB_BYTES_MAX, BlobBytes, Bounded, POSITION_MAX, PUSH_BLOBS_MAX, PUSH_PARTS_MAX, Position, at_most,
 };
-pub use changes::{TagTarget, attach, change, declare, put_blob, tag, withdraw};
+pub use changes::{NewDeclaration, TagTarget, attach, change, declare, put_blob, tag, withdraw};
 pub use content::{BumpKind, ChangedEpisode, Comparison, Contents, EpisodeContent, EpisodeId};
 pub use digest::B3;
 pub use direct::{Direct, LEASE_SECONDS};
@@ -55,6 +55,6 @@ pub use record::{AttachmentKind, DataClass, Facts, Gate, GateKind, Operation, Se
 pub use reference::{Reference, Selector, is_tag};
 pub use remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, RANGES_AT_ONCE, Remote};
 pub use revision::{REVISION_FILE, Revision};
-pub use state::{AttachmentEntry, DatasetState, LATEST, RevisionEntry};
-pub use store::{Created, ObjectInfo, OpenStore, Probe, Store, StoreLocation, default_store_folder};
+pub use state::{Anchor, AttachmentEntry, DatasetState, Declaration, LATEST, RevisionEntry};
+pub use store::{Created, ObjectInfo, OpenStore, Probe, Sender, Store, StoreLocation, default_store_folder};
 pub use tree_cache::TreeCache;

@@ -1,6 +1,7 @@
 //! Looking after a store: is everything there that revisions name, are its bytes what was published, and
 //! what does nobody need.
 
+mod derived;
 mod fsck;
 mod gc;
 mod heal;

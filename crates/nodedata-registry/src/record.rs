@@ -12,7 +12,7 @@ use nodedata_core::{Error, ErrorKind, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use attachment::AttachmentKind;
-pub use commit::{Bump, BumpProof, CommitRecord, Operation, SignatureRef, Visibility};
+pub use commit::{Bump, BumpProof, CommitRecord, Operation, SignatureRef, StateDigest, Visibility};
 pub use facts::Facts;
 pub use lease::Lease;
 pub use manifest::{

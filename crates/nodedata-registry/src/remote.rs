@@ -8,6 +8,7 @@ use crate::{
     digest::B3,
     name::DatasetName,
     record::{BlobRef, CommitRecord},
+    state::Anchor,
 };
 
 /// Ranges of one blob that are under way at once, see [`Remote::read_ranges`].
@@ -105,6 +106,16 @@ pub trait Remote: Send + Sync {
     /// # Errors
     /// `Io`, `Denied`.
     fn read_tree(&self, dataset: &DatasetName, b3: &B3) -> Result<Option<Bytes>>;
+
+    /// What was noted of the last record of a log beside it; `None` where nothing is, or it is damaged. It may be of an
+    /// earlier record. A server notes its own, and tells none.
+    ///
+    /// # Errors
+    /// `Io`, `Denied`.
+    fn read_anchor(&self, dataset: &DatasetName) -> Result<Option<Anchor>> {
+        let _none = dataset;
+        Ok(None)
+    }
 
     /// The snapshot of the dataset's state that some writer left, to save reading the whole log. Only a
     /// hint: it may be old or missing.

@@ -46,7 +46,13 @@ impl Revision {
     /// # Errors
     /// `Corrupt` when the manifest is not what the record says; `Io`, `Denied`.
     pub fn open(remote: &Arc<dyn Remote>, dataset: &DatasetName, entry: &RevisionEntry) -> Result<Self> {
-        Self::of_manifest(remote, dataset, &entry.manifest)
+        let found = Self::of_manifest(remote, dataset, &entry.manifest)?;
+        if found.manifest.revision == entry.revision {
+            return Ok(found);
+        }
+        let message = format!("the manifest of {} is that of {}", entry.revision, found.manifest.revision);
+        Err(Error::new(ErrorKind::Corrupt, message)
+            .with_hint("`node-data store fsck` says what else is damaged"))
     }
 
     /// Reads the revision whose manifest has that digest.

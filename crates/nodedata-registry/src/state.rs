@@ -1,27 +1,24 @@
+mod anchor;
+mod hint;
+
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Result, nearest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::B3,
+    gate::Standing,
     name::DatasetName,
-    record::{
-        AttachmentKind, BlobRef, Bump, CommitRecord, Facts, Operation, Sensitivity, Visibility, from_bytes,
-        to_canonical,
-    },
+    record::{AttachmentKind, BlobRef, Bump, CommitRecord, Facts, Operation, Sensitivity, Visibility},
     remote::{LogEntry, Remote},
 };
 
+pub use anchor::Anchor;
+pub(crate) use hint::hint_flaw;
+
 /// The tag that every publish moves.
 pub const LATEST: &str = "latest";
-
-/// Which hints are read: those of earlier versions do not tell what the dataset was created with.
-const HINT: &str = "head/2";
-
-/// A hint is written after every so many records: reading that many is cheap.
-const RECORDS_PER_HINT: u64 = 16;
 
 /// What the log of a dataset adds up to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +34,8 @@ pub struct DatasetState {
     pub visibility: Visibility,
     /// What personal data it holds.
     pub sensitivity: Sensitivity,
+    /// Everything that was declared of it, in order; the last holds now.
+    pub declarations: Vec<Declaration>,
     /// What was said when it was created, for its first revision.
     #[serde(default, skip_serializing_if = "Facts::is_empty")]
     pub facts: Facts,
@@ -51,6 +50,19 @@ pub struct DatasetState {
     pub attachments: Vec<AttachmentEntry>,
     /// Blobs that were removed for good.
     pub purged: Vec<B3>,
+    /// The number of each record by its operation.
+    pub ops: BTreeMap<String, u64>,
+}
+
+/// What was declared of a dataset at one place of its log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declaration {
+    /// Number of its record.
+    pub seq: u64,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// What personal data it holds.
+    pub sensitivity: Sensitivity,
 }
 
 /// A published revision.
@@ -91,7 +103,8 @@ pub struct AttachmentEntry {
 }
 
 impl DatasetState {
-    /// The state of a dataset; `None` when there is none of that name.
+    /// The state of a dataset; `None` when there is none of that name. It is proved by the records: a snapshot is believed
+    /// where a record commits to it, and the last record where it is what was anchored.
     ///
     /// # Errors
     /// `Corrupt` when the log breaks its own rules; `Io`, `Denied`.
@@ -99,11 +112,32 @@ impl DatasetState {
         if let Some(hinted) = Self::from_hint(remote, dataset)? {
             return Ok(Some(hinted));
         }
-        Self::from_log(remote, dataset)
+        Self::proved(remote, dataset, None)
     }
 
-    fn from_log(remote: &dyn Remote, dataset: &DatasetName) -> Result<Option<Self>> {
+    /// The state from the whole log, without a snapshot. `kept` is what whoever asks has kept of it: a record that must be
+    /// in it, just so.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn proved(remote: &dyn Remote, dataset: &DatasetName, kept: Option<&Anchor>) -> Result<Option<Self>> {
+        // Before the log, which is no shorter then.
+        let written = remote.read_anchor(dataset)?;
         let entries = remote.log(dataset, 0)?;
+        let state = Self::of_entries(dataset, &entries)?;
+        if let Some(state) = &state {
+            written.iter().chain(kept).try_for_each(|it| it.hold(state, &entries))?;
+        } else if let Some(kept) = kept {
+            return Err(kept.missing(dataset));
+        }
+        Ok(state)
+    }
+
+    /// What records add up to, from the first on; `None` where there are none.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn of_entries(dataset: &DatasetName, entries: &[LogEntry]) -> Result<Option<Self>> {
         let Some((first, rest)) = entries.split_first() else { return Ok(None) };
         let mut state = Self::begin(dataset, first)?;
         rest.iter().try_for_each(|it| state.apply(it))?;
@@ -115,7 +149,7 @@ impl DatasetState {
     /// # Errors
     /// As [`Self::open`].
     pub fn replay(remote: &dyn Remote, dataset: &DatasetName) -> Result<Self> {
-        Self::from_log(remote, dataset)?.ok_or_else(|| Self::missing(remote, dataset))
+        Self::proved(remote, dataset, None)?.ok_or_else(|| Self::missing(remote, dataset))
     }
 
     /// As [`Self::load`], for a dataset that must be there.
@@ -145,40 +179,29 @@ impl DatasetState {
             .with_hint(hint)
     }
 
-    /// The hint and what came after it, when the hint belongs to this log.
-    fn from_hint(remote: &dyn Remote, dataset: &DatasetName) -> Result<Option<Self>> {
-        let Some(bytes) = remote.read_hint(dataset)? else { return Ok(None) };
-        let Ok(mut state) = from_bytes::<Self>("hint", &bytes) else { return Ok(None) };
-        let Some(last_seq) = state.next_seq.checked_sub(1) else { return Ok(None) };
-        if state.nd != HINT || state.dataset != *dataset {
-            return Ok(None);
-        }
-        let entries = remote.log(dataset, last_seq)?;
-        let Some((last, newer)) = entries.split_first() else { return Ok(None) };
-        if last.digest != state.last {
-            return Ok(None);
-        }
-        newer.iter().try_for_each(|it| state.apply(it))?;
-        Ok(Some(state))
-    }
-
     fn begin(dataset: &DatasetName, first: &LogEntry) -> Result<Self> {
         let Operation::Create { visibility, sensitivity, facts, readme } = &first.record.op else {
             return Err(broken(dataset, 0, "the first record does not create the dataset"));
         };
         Ok(Self {
-            nd: HINT.to_owned(),
+            nd: hint::VERSION.to_owned(),
             dataset: dataset.clone(),
             next_seq: 1,
             last: first.digest,
             visibility: *visibility,
             sensitivity: sensitivity.clone(),
+            declarations: vec![Declaration {
+                seq: 0,
+                visibility: *visibility,
+                sensitivity: sensitivity.clone(),
+            }],
             facts: facts.as_deref().cloned().unwrap_or_default(),
             readme: readme.clone(),
             revisions: Vec::new(),
             tags: BTreeMap::new(),
             attachments: Vec::new(),
             purged: Vec::new(),
+            ops: [(first.record.op_id.clone(), 0)].into(),
         })
     }
 
@@ -239,12 +262,18 @@ impl DatasetState {
                     entry.withdrawn = Some(reason.clone());
                 }
             }
-            Operation::Declare { visibility, sensitivity } => {
+            Operation::Declare { visibility, sensitivity, .. } => {
                 self.visibility = *visibility;
                 self.sensitivity = sensitivity.clone();
+                self.declarations.push(Declaration {
+                    seq: record.seq,
+                    visibility: *visibility,
+                    sensitivity: sensitivity.clone(),
+                });
             }
             Operation::Purge { blobs, .. } => self.purged.extend(blobs),
         }
+        self.ops.entry(record.op_id.clone()).or_insert(record.seq);
         self.next_seq += 1;
         self.last = entry.digest;
         Ok(())
@@ -260,6 +289,11 @@ impl DatasetState {
         self.revisions.iter().rev().find(|it| it.withdrawn.is_none()).or(self.revisions.last())
     }
 
+    /// What stands before a revision whose manifest says `floor` of its data.
+    pub fn standing(&self, revision: &RevisionEntry, floor: &Sensitivity) -> Standing {
+        Standing::of(&self.declarations, revision.seq, floor)
+    }
+
     /// The record that would come next.
     pub fn next_record(&self, op: Operation, op_id: &str, author: &str) -> CommitRecord {
         CommitRecord {
@@ -270,19 +304,9 @@ impl DatasetState {
             author: author.to_owned(),
             at: crate::clock::now(),
             op,
+            state: self.commitment(),
             sig: None,
         }
-    }
-
-    /// Leaves a hint every now and then.
-    ///
-    /// # Errors
-    /// `Io`, `Denied`.
-    pub fn leave_hint(&self, remote: &dyn Remote) -> Result<()> {
-        if !self.next_seq.is_multiple_of(RECORDS_PER_HINT) {
-            return Ok(());
-        }
-        remote.write_hint(&self.dataset, Bytes::from(to_canonical(self)?))
     }
 }
 

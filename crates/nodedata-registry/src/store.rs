@@ -5,8 +5,16 @@ mod objects;
 mod open;
 mod place;
 mod probe;
+mod sender;
 
-use std::{ops::Range, path::PathBuf, sync::Arc};
+use std::{
+    ops::Range,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -16,6 +24,7 @@ use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path a
 
 pub use open::{OpenStore, StoreLocation, default_store_folder};
 pub use probe::Probe;
+pub use sender::Sender;
 
 use crate::{
     bounded::BlobBytes,
@@ -45,6 +54,7 @@ struct Inner {
     objects: Arc<Objects>,
     prefix: ObjectPath,
     uploads: Uploads,
+    n_requests: AtomicU64,
 }
 
 /// How blobs of several parts come in.
@@ -85,11 +95,22 @@ impl Store {
         &self.0.label
     }
 
+    /// Requests that were made of it by this process: objects that were read, looked at, listed, written or removed, and parts
+    /// of uploads.
+    pub fn n_requests(&self) -> u64 {
+        self.0.n_requests.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, n: usize) {
+        self.0.n_requests.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
     /// The whole object; `None` when it is not there.
     ///
     /// # Errors
     /// `Io`, `Denied`.
     pub fn get(&self, path: &str) -> Result<Option<Bytes>> {
+        self.count(1);
         tracing::debug!(store = self.label(), path, "get");
         let (at, objects) = (self.at(path), self.0.objects.objects()?);
         let read = async { objects.get(&at).await?.bytes().await };
@@ -105,6 +126,7 @@ impl Store {
     /// # Errors
     /// `Io`, `Denied`.
     pub fn get_run(&self, paths: &[String]) -> Result<Vec<Bytes>> {
+        self.count(paths.len());
         let objects = self.0.objects.objects()?;
         let reads = stream::iter(paths.iter().map(|path| async move {
             let at = self.at(path);
@@ -129,6 +151,7 @@ impl Store {
             return Ok(Bytes::new());
         }
         let n_bytes = range.end - range.start;
+        self.count(1);
         tracing::debug!(store = self.label(), path, bytes = n_bytes, from = range.start, "get");
         let (at, objects) = (self.at(path), self.0.objects.objects()?);
         let bytes = block_on(n_bytes, objects.get_range(&at, range.clone()))
@@ -143,6 +166,7 @@ impl Store {
     /// As [`Self::get_range`].
     pub fn get_ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let asked: Vec<Range<u64>> = ranges.iter().filter(|it| !it.is_empty()).cloned().collect();
+        self.count(asked.len());
         let n_bytes: u64 = asked.iter().map(|it| it.end - it.start).sum();
         tracing::debug!(store = self.label(), path, bytes = n_bytes, ranges = asked.len(), "get");
         let (at, objects) = (self.at(path), self.0.objects.objects()?);
@@ -182,6 +206,7 @@ impl Store {
     /// # Errors
     /// `Io`, `Denied`.
     pub fn heads(&self, paths: &[String]) -> Result<Vec<Option<ObjectInfo>>> {
+        self.count(paths.len());
         let objects = self.0.objects.objects()?;
         let heads = stream::iter(paths.iter().map(|path| async move {
             match objects.head(&self.at(path)).await {
@@ -219,6 +244,7 @@ impl Store {
     }
 
     fn put_mode(&self, path: &str, bytes: Bytes, mode: PutMode) -> Result<object_store::Result<()>> {
+        self.count(1);
         let (at, objects) = (self.at(path), self.0.objects.objects()?);
         let n_bytes = bytes.len() as u64;
         tracing::debug!(store = self.label(), path, bytes = n_bytes, "put");
@@ -232,6 +258,7 @@ impl Store {
     /// # Errors
     /// `Io`, `Denied`.
     pub fn list(&self, folder: &str) -> Result<Vec<ObjectInfo>> {
+        self.count(1);
         let at = self.at(folder);
         let list = self.0.objects.objects()?.list(Some(&at)).try_collect::<Vec<_>>();
         // A listing has no known length.
@@ -257,6 +284,7 @@ impl Store {
     /// # Errors
     /// `Io`, `Denied`.
     pub fn folders(&self, folder: &str) -> Result<Vec<String>> {
+        self.count(1);
         let at = self.at(folder);
         let found = block_on(1 << 30, self.0.objects.objects()?.list_with_delimiter(Some(&at)))
             .map_err(stalled)?
@@ -272,6 +300,7 @@ impl Store {
     /// # Errors
     /// `Io`, `Denied`.
     pub fn delete(&self, path: &str) -> Result<()> {
+        self.count(1);
         match block_on(0, self.0.objects.objects()?.delete(&self.at(path))).map_err(stalled)? {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(err) => Err(self.failed("cannot remove", path, &err)),
@@ -283,13 +312,21 @@ impl Store {
     /// # Errors
     /// `Io`; `Limit` for a blob that is said to be longer than any may be.
     pub fn uploaded_parts(&self, blob: &BlobRef) -> Result<Vec<u32>> {
+        self.parts_of(&Sender::default(), blob)
+    }
+
+    /// The same, of those that one sender has brought.
+    ///
+    /// # Errors
+    /// As [`Self::uploaded_parts`].
+    pub fn parts_of(&self, sender: &Sender, blob: &BlobRef) -> Result<Vec<u32>> {
         BlobBytes::new("bytes", blob.bytes)?;
         if tree::n_parts(blob.bytes) == 1 {
             return Ok(Vec::new());
         }
         match &self.0.uploads {
-            Uploads::Local(uploads) => uploads.have(blob),
-            Uploads::Multipart(uploads) => uploads.have(blob),
+            Uploads::Local(uploads) => uploads.have(sender, blob),
+            Uploads::Multipart(uploads) => uploads.have(sender, blob),
         }
     }
 
@@ -299,6 +336,14 @@ impl Store {
     /// `Corrupt` when it has not the length of that part or, for a blob of one part, is another blob; `Io`; `Limit` for a
     /// blob that is said to be longer than any may be.
     pub fn upload_part(&self, blob: &BlobRef, part: u32, bytes: Bytes) -> Result<()> {
+        self.take_part(&Sender::default(), blob, part, bytes)
+    }
+
+    /// Takes a part in that a sender brings. What others have brought, or that the blob is there, makes no difference.
+    ///
+    /// # Errors
+    /// As [`Self::upload_part`].
+    pub fn take_part(&self, sender: &Sender, blob: &BlobRef, part: u32, bytes: Bytes) -> Result<()> {
         BlobBytes::new("bytes", blob.bytes)?;
         let range = tree::part_range(blob.bytes, part);
         let is_part = part < tree::n_parts(blob.bytes);
@@ -309,11 +354,12 @@ impl Store {
         if tree::n_parts(blob.bytes) == 1 {
             return self.put_blob(blob, bytes);
         }
+        self.count(1);
         let cvs = tree::grain_cvs(range.start, &bytes);
         match &self.0.uploads {
-            Uploads::Local(uploads) => uploads.put_part(blob, part, &bytes, &cvs),
+            Uploads::Local(uploads) => uploads.put_part(sender, blob, part, &bytes, &cvs),
             Uploads::Multipart(uploads) => {
-                uploads.put_part(blob, &self.at(&layout::blob(&blob.b3)), part, bytes, &cvs)
+                uploads.put_part(sender, blob, &self.at(&layout::blob(&blob.b3)), part, bytes, &cvs)
             }
         }
     }
@@ -325,33 +371,64 @@ impl Store {
     /// to be longer than any may be.
     pub fn seal(&self, blob: &BlobRef) -> Result<()> {
         BlobBytes::new("bytes", blob.bytes)?;
-        let path = layout::blob(&blob.b3);
-        if self.head(&path)?.is_some_and(|it| it.bytes == blob.bytes) {
-            return self.forget_upload(blob);
+        if self.head(&layout::blob(&blob.b3))?.is_some_and(|it| it.bytes == blob.bytes) {
+            return self.forget_upload(&Sender::default(), blob);
         }
+        self.seal_parts(&Sender::default(), blob)
+    }
+
+    /// Ends the upload of a sender, which must have brought every part: that the blob is there does not count, and costs
+    /// no less.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn seal_parts(&self, sender: &Sender, blob: &BlobRef) -> Result<()> {
+        BlobBytes::new("bytes", blob.bytes)?;
+        let path = layout::blob(&blob.b3);
         if tree::n_parts(blob.bytes) == 1 {
             return Err(Error::new(ErrorKind::Corrupt, format!("the one part of {} is missing", blob.b3)));
         }
+        self.count(1);
+        // From what is looked at to what gets the name, no part changes.
+        let _alone = match &self.0.uploads {
+            Uploads::Local(uploads) => Some(uploads.alone(blob)),
+            Uploads::Multipart(_) => None,
+        };
         let cvs = match &self.0.uploads {
-            Uploads::Local(uploads) => uploads.complete(blob)?,
-            Uploads::Multipart(uploads) => uploads.complete(blob)?,
+            Uploads::Local(uploads) => uploads.complete(sender, blob)?,
+            Uploads::Multipart(uploads) => uploads.complete(sender, blob)?,
         };
         if tree::fold_root(&cvs) != Some(blob.b3) {
-            self.forget_upload(blob)?;
+            self.forget_upload(sender, blob)?;
             let message = format!("the parts fold to another digest than {}", blob.b3);
             return Err(Error::new(ErrorKind::Corrupt, message).with_hint("push again; did the file change?"));
         }
         self.put_create(&layout::tree(&blob.b3), Bytes::from(tree::tree_bytes(&cvs)))?;
         match &self.0.uploads {
-            Uploads::Local(uploads) => uploads.finish(blob, &path),
-            Uploads::Multipart(uploads) => uploads.finish(blob, &self.at(&path)),
+            Uploads::Local(uploads) => uploads.finish(sender, blob, &path),
+            Uploads::Multipart(uploads) => uploads.finish(sender, blob, &self.at(&path)),
         }
     }
 
-    fn forget_upload(&self, blob: &BlobRef) -> Result<()> {
+    /// Gives the parts that one sender has brought to another, who has brought none: the same account goes on with what an
+    /// earlier push of it left.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn hand_over(&self, from: &Sender, to: &Sender, blob: &BlobRef) -> Result<()> {
         match &self.0.uploads {
-            Uploads::Local(uploads) => uploads.forget(blob),
-            Uploads::Multipart(uploads) => uploads.forget(blob),
+            Uploads::Local(uploads) => {
+                let _alone = uploads.alone(blob);
+                uploads.hand_over(from, to, blob)
+            }
+            Uploads::Multipart(uploads) => uploads.hand_over(from, to, blob),
+        }
+    }
+
+    fn forget_upload(&self, sender: &Sender, blob: &BlobRef) -> Result<()> {
+        match &self.0.uploads {
+            Uploads::Local(uploads) => uploads.forget(sender, blob),
+            Uploads::Multipart(uploads) => uploads.forget(sender, blob),
         }
     }
 

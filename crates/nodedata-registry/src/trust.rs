@@ -4,6 +4,7 @@ mod audit_head;
 mod dsse;
 mod key;
 mod merkle;
+mod rows;
 mod verify;
 
 pub use audit_head::{AuditStatement, SignedAuditHead};

@@ -1,8 +1,8 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use nodedata_registry::{
-    B3, DatasetName,
-    gate::{AuditEvent, Outcome, needs_attestation},
+    B3, DatasetName, RevisionEntry,
+    gate::{AuditEvent, Outcome},
     record::Visibility,
 };
 use semver::Version;
@@ -12,7 +12,7 @@ use crate::{
     case,
     principal::Principal,
     refusal::{Answered, Refusal},
-    views::{BlobUse, DatasetView},
+    views::{BlobUse, DatasetView, Kind},
 };
 
 /// Bytes that somebody asks for.
@@ -28,15 +28,17 @@ impl App {
     /// A dataset, for whoever may know of it. Everybody else is told what they are told of one that is not
     /// there.
     pub(crate) fn see(&self, principal: &Principal, dataset: &DatasetName) -> Answered<Arc<DatasetView>> {
-        let Some(view) = self.views.get(&self.remote, dataset)? else {
-            return Err(Refusal::missing("dataset"));
+        let may_see = principal.may_see_private(dataset);
+        let view = match may_see {
+            true => self.views.get(&self.remote, dataset)?,
+            false => self.views.get_public(&self.remote, dataset)?,
         };
-        match view.state.visibility {
-            Visibility::Public => Ok(view),
-            Visibility::Private if principal.may_see_private(dataset) => Ok(view),
-            Visibility::Private => {
-                self.denied(principal, "see", Some(dataset.to_string()), Refusal::missing("dataset"))
-            }
+        let refusal = Refusal::missing("dataset");
+        match view {
+            Some(view) => Ok(view),
+            // Of those who might be told, and of those whom nobody knows, a line each would say nothing.
+            None if may_see || principal.account.is_none() => Err(refusal),
+            None => self.denied(principal, "see", Some(dataset.to_string()), refusal),
         }
     }
 
@@ -49,7 +51,24 @@ impl App {
         view.blob(b3).ok_or_else(|| Refusal::missing("blob of the dataset"))
     }
 
-    /// Lets somebody have bytes, or says why not; both are noted when the dataset is gated. Every path on
+    /// Whether somebody may know what a revision is: one that was published while the dataset was private, with data that
+    /// a later declaration does not open, stays to those who might see it then.
+    pub(crate) fn see_revision(
+        &self,
+        principal: &Principal,
+        view: &DatasetView,
+        entry: &RevisionEntry,
+    ) -> Answered<()> {
+        match view.standing(entry).map(|it| it.visibility) {
+            Some(Visibility::Private) if !principal.may_see_private(&view.state.dataset) => {
+                let named = Some(view.state.dataset.to_string());
+                self.denied(principal, "see-revision", named, stays_private())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets somebody have bytes, or says why not; both are noted when they are gated. Every path on
     /// which bytes leave the server comes through here, each time.
     pub(crate) fn admit(
         &self,
@@ -58,12 +77,10 @@ impl App {
         blob: &BlobUse,
         asked: &Asked<'_>,
     ) -> Answered<()> {
-        if blob.is_open || !needs_attestation(view.state.visibility, &view.state.sensitivity) {
-            return Ok(());
-        }
         let dataset = &view.state.dataset;
         match self.pass(principal, view, blob) {
-            Ok(grant) => Ok(self.note(AuditEvent {
+            Ok(Passage::Open) => Ok(()),
+            Ok(Passage::Gated(grant)) => Ok(self.note(AuditEvent {
                 who: principal.who().to_owned(),
                 action: asked.action.to_owned(),
                 outcome: Outcome::Allowed,
@@ -99,23 +116,56 @@ impl App {
     ) -> Answered<()> {
         let view = self.see(principal, dataset)?;
         let blob = self.blob_of(&view, b3)?;
-        if blob.is_open || !needs_attestation(view.state.visibility, &view.state.sensitivity) {
-            return Ok(());
-        }
         self.pass(principal, &view, &blob).map(drop)
     }
 
-    /// The attestation that lets somebody through; none for those who have a hand in the dataset.
-    fn pass(&self, principal: &Principal, view: &DatasetView, blob: &BlobUse) -> Answered<Option<String>> {
-        let dataset = &view.state.dataset;
-        if principal.is_steward(dataset) {
-            return Ok(None);
+    /// The way on which somebody gets a blob: that of any revision it belongs to, the one without a gate first.
+    fn pass(&self, principal: &Principal, view: &DatasetView, blob: &BlobUse) -> Answered<Passage> {
+        if blob.is_open {
+            return Ok(Passage::Open);
+        }
+        let (mut gated, mut refused) = (None, None);
+        for (kind, is_open) in view.uses(blob) {
+            match self.pass_kind(principal, view, kind, is_open) {
+                Ok(Passage::Open) => return Ok(Passage::Open),
+                Ok(passage) => gated = gated.or(Some(passage)),
+                // A newer revision says best what is to be done.
+                Err(refusal) => refused = Some(refusal),
+            }
+        }
+        gated.ok_or_else(|| refused.unwrap_or_else(|| Refusal::missing("blob of the dataset")))
+    }
+
+    /// The attestation that lets somebody through to revisions of a kind; none for those whose the dataset is.
+    fn pass_kind(
+        &self,
+        principal: &Principal,
+        view: &DatasetView,
+        kind: &Kind,
+        is_open: bool,
+    ) -> Answered<Passage> {
+        let (dataset, standing) = (&view.state.dataset, &kind.standing);
+        let may_see = || match is_open {
+            true => principal.may_see_private(dataset),
+            false => principal.may_read_private(dataset),
+        };
+        if standing.visibility == Visibility::Private && !may_see() {
+            return Err(match view.state.visibility {
+                Visibility::Private => Refusal::forbidden(&format!("read:{dataset}")),
+                Visibility::Public => stays_private(),
+            });
+        }
+        if is_open || !standing.needs_attestation() {
+            return Ok(Passage::Open);
+        }
+        if principal.may_read(dataset) {
+            return Ok(Passage::Gated(None));
         }
         let Some(account) = principal.account.as_deref() else {
             let fix = "send a token, then attest with `node-data dataset attest`";
             return Err(Refusal::new(401, "attestation-required", "this dataset is gated", fix));
         };
-        let Some(policy) = view.policy() else {
+        let Some(policy) = standing.sensitivity.gate.as_ref().and_then(|it| it.policy) else {
             let fix = "the owner must declare the text that readers agree to";
             return Err(Refusal::new(
                 403,
@@ -124,20 +174,26 @@ impl App {
                 fix,
             ));
         };
-        let refused = |why: case::Refusal| {
-            Err(Refusal::new(403, why.code(), format!("access to {dataset} is not granted"), why.fix()))
-        };
-        let Some(newest) = self.database.newest_case(dataset, account)? else {
-            return refused(case::Refusal::NotRequested);
-        };
+        let cases = self.database.cases(dataset, account)?;
         let now = self.options.clock.now();
-        let mut why = case::Refusal::OtherRevision;
-        for major in &blob.majors {
-            match newest.covers(&Version::new(*major, 0, 0), &policy, now) {
-                Ok(()) => return Ok(Some(newest.attestation().id.clone())),
-                Err(it) => why = it,
+        match case::opening(&cases, &Version::new(kind.major, 0, 0), &policy, now) {
+            Ok(case) => Ok(Passage::Gated(Some(case.attestation().id.clone()))),
+            Err(why) => {
+                Err(Refusal::new(403, why.code(), format!("access to {dataset} is not granted"), why.fix()))
             }
         }
-        refused(why)
     }
+}
+
+/// How somebody gets bytes.
+enum Passage {
+    /// Nothing stands before them.
+    Open,
+    /// Past a gate: by a grant, or as whose the dataset is.
+    Gated(Option<String>),
+}
+
+fn stays_private() -> Refusal {
+    let message = "this revision was published while the dataset was private, and stays so";
+    Refusal::new(403, "revision-private", message, "ask the owner to publish one under what is declared now")
 }

@@ -1,4 +1,4 @@
-use nodedata_core::{Error, ErrorKind, ReadAt as _, Result};
+use nodedata_core::{Error, ErrorKind, Locus, ReadAt as _, Result};
 use nodedata_registry::{
     B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Position, Revision, Selector,
     attach::{DOCUMENT_BYTES_MAX, check_document},
@@ -7,7 +7,7 @@ use nodedata_registry::{
         BlobRef, Bump, CommitRecord, DataClass, Operation, RevisionManifest, Sensitivity, Visibility,
         check_spelled,
     },
-    trust::RevisionStatement,
+    trust::{RevisionStatement, merkle_root},
 };
 use semver::Version;
 
@@ -21,6 +21,9 @@ use crate::{
 
 /// Longest agreement, in bytes.
 pub(crate) const AGREEMENT_BYTES_MAX: u64 = 256 << 10;
+
+/// Longest reason of a declaration, in bytes.
+const REASON_BYTES_MAX: usize = 4 << 10;
 
 /// A record that somebody wants to add, and where.
 pub(crate) struct Candidate<'a> {
@@ -43,9 +46,7 @@ impl Candidate<'_> {
                     check_spelled(license).map_err(|err| Refusal::of(422, "license", &err))?;
                 }
                 let Some(card) = readme else { return Ok(()) };
-                if !self.possesses(&card.b3)? {
-                    return Err(not_shown(&card.b3));
-                }
+                self.check_possession(None, [card.b3].iter())?;
                 self.small_blob(card, DOCUMENT_BYTES_MAX).map(drop)
             }
             (Operation::Publish { revision, bump, manifest, tags }, Some(view)) => {
@@ -54,13 +55,14 @@ impl Candidate<'_> {
             (Operation::Tag { tag, revision }, Some(view)) => check_tag(view, tag, revision.as_deref()),
             (Operation::Attach { kind, revision, manifest, blob }, Some(view)) => {
                 let about = self.revision_of(view, revision, manifest)?;
+                self.check_possession(Some(view), [blob.b3].iter())?;
                 let document = self.small_blob(blob, DOCUMENT_BYTES_MAX)?;
-                check_document(*kind, &document, &about).map_err(|err| Refusal::invalid(&err))?;
-                self.check_possession(view, [blob.b3].iter())
+                check_document(*kind, &document, &about).map_err(|err| Refusal::invalid(&err))
             }
             (Operation::Withdraw { revision, .. }, Some(view)) => known(view, revision).map(drop),
-            (Operation::Declare { visibility, sensitivity }, Some(view)) => {
-                self.check_declared(*visibility, sensitivity, Some(view))
+            (Operation::Declare { visibility, sensitivity, reason }, Some(view)) => {
+                self.check_declared(*visibility, sensitivity, Some(view))?;
+                self.check_lowered(view, *visibility, sensitivity, reason.as_deref())
             }
             (Operation::Purge { blobs, .. }, Some(view)) => {
                 match blobs.iter().find(|it| view.blob(it).is_none()) {
@@ -111,16 +113,13 @@ impl Candidate<'_> {
             Refusal::of(status, "declaration", &err)
         })?;
         if let Some(policy) = sensitivity.gate.as_ref().and_then(|it| it.policy) {
-            let is_current = view.and_then(DatasetView::policy) == Some(policy);
+            self.check_possession(view, [policy].iter())?;
             let n_bytes = self.app.remote.blob_bytes(self.dataset, &policy)?;
             if n_bytes.is_none_or(|it| it > AGREEMENT_BYTES_MAX) {
                 let message = format!(
                     "the agreement {policy} was not sent, or is longer than {AGREEMENT_BYTES_MAX} bytes"
                 );
                 return Err(Refusal::new(422, "agreement", message, "send the text as a blob first"));
-            }
-            if !is_current && !self.possesses(&policy)? {
-                return Err(not_shown(&policy));
             }
         }
         let head = view.and_then(|it| Some((it, it.state.head()?)));
@@ -129,6 +128,39 @@ impl Candidate<'_> {
         {
             let manifest = published::revision(&self.app.remote, self.dataset, head)?;
             check_licensed(visibility, manifest.manifest())?;
+        }
+        Ok(())
+    }
+
+    /// What protects personal data is lowered by those who may, and who say why.
+    fn check_lowered(
+        &self,
+        view: &DatasetView,
+        visibility: Visibility,
+        sensitivity: &Sensitivity,
+        reason: Option<&str>,
+    ) -> Answered<()> {
+        let declared = view.declared_now();
+        let Some(field) = declared.iter().find_map(|it| gate::lowered(it, visibility, sensitivity)) else {
+            return Ok(());
+        };
+        let at = |err: Error, field| err.at(Locus::feature(field));
+        if !self.principal.may_lower(self.dataset) {
+            let err = Error::new(ErrorKind::Denied, "this lowers what protects personal data");
+            let hint = format!("ask the operator for a token with `steward:{}`", self.dataset);
+            return Err(Refusal::of(403, "scope", &at(err, field).with_hint(hint)));
+        }
+        let length = reason.map_or(0, |it| it.trim().len());
+        if length == 0 || length > REASON_BYTES_MAX {
+            let message = format!(
+                "what lowers the protection of personal data has a reason of 1 to {REASON_BYTES_MAX} bytes"
+            );
+            let err = Error::new(ErrorKind::Config, message);
+            return Err(Refusal::of(
+                422,
+                "reason",
+                &at(err, "reason").with_hint("say why with `--reason TEXT`"),
+            ));
         }
         Ok(())
     }
@@ -148,12 +180,14 @@ impl Candidate<'_> {
             )
         })?;
         check_numbers(&version)?;
+        self.check_possession(Some(view), [*digest].iter())?;
         if self.app.remote.blob_bytes(self.dataset, digest)?.is_none() {
             let message = format!("the manifest {digest} was not sent");
             return Err(Refusal::new(422, "closure", message, "push again: only what is missing is sent"));
         }
         let opened = published::of_manifest(&self.app.remote, self.dataset, digest).map_err(invalid)?;
         let manifest = opened.manifest();
+        check_manifest(view, &opened)?;
         if manifest.dataset != *self.dataset || manifest.revision != revision {
             let message = format!("the manifest is of {}@{}", manifest.dataset, manifest.revision);
             return Err(Refusal::new(422, "manifest", message, "publish it where it says"));
@@ -164,9 +198,8 @@ impl Candidate<'_> {
         check_licensed(view.state.visibility, manifest)?;
         self.check_sensitivity(view, &manifest.sensitivity)?;
         let blobs = opened.blobs().map_err(invalid)?;
+        self.check_possession(Some(view), blobs.iter().map(|it| &it.b3))?;
         self.check_closure(&blobs)?;
-        let digests: Vec<B3> = blobs.iter().map(|it| it.b3).chain([*digest]).collect();
-        self.check_possession(view, digests.iter())?;
         self.check_bump(view, &version, &opened, bump)
     }
 
@@ -204,10 +237,15 @@ impl Candidate<'_> {
         }
     }
 
-    /// Each blob is the dataset's already, or the publisher has shown that they have it.
-    fn check_possession<'b>(&self, view: &DatasetView, blobs: impl Iterator<Item = &'b B3>) -> Answered<()> {
+    /// Each blob is the dataset's already, or the publisher has sent it. Asked before it is looked whether it is there, so
+    /// that nobody learns what others have.
+    fn check_possession<'b>(
+        &self,
+        view: Option<&DatasetView>,
+        blobs: impl Iterator<Item = &'b B3>,
+    ) -> Answered<()> {
         for b3 in blobs {
-            if view.blob(b3).is_none() && !self.possesses(b3)? {
+            if view.and_then(|it| it.blob(b3)).is_none() && !self.possesses(b3)? {
                 return Err(not_shown(b3));
             }
         }
@@ -226,6 +264,9 @@ impl Candidate<'_> {
         let invalid = |err: Error| Refusal::of(422, "manifest", &err);
         // Of the first revision as well: tables that cannot be read would stand before all that follow.
         let contents = new.contents().map_err(invalid)?;
+        if new.manifest().content_root != contents.root() {
+            return Err(untrue("content_root", "it does not follow from the index of episodes"));
+        }
         let Some(head) = view.state.head() else { return Ok(()) };
         let parent = Version::parse(&head.revision).map_err(|err| {
             Error::new(ErrorKind::Corrupt, "a revision has no SemVer number").with_source(err)
@@ -281,6 +322,44 @@ impl Candidate<'_> {
     }
 }
 
+/// What a manifest says beside its tables, held against them and the log.
+fn check_manifest(view: &DatasetView, revision: &Revision) -> Answered<()> {
+    let invalid = |err: Error| Refusal::of(422, "manifest", &err);
+    let manifest = revision.manifest();
+    if manifest.nd != "revision/1" {
+        return Err(untrue("nd", "it is no revision/1"));
+    }
+    revision.files().map_err(invalid)?;
+    let published = |it: &&B3| view.state.revisions.iter().any(|entry| entry.manifest == **it);
+    let n_known = manifest.parents.iter().filter(published).count();
+    if n_known < manifest.parents.len() {
+        return Err(untrue("parents", "it names a manifest that the dataset has not published"));
+    }
+    if n_known == 0 && !view.state.revisions.is_empty() {
+        return Err(untrue("parents", "it follows no revision, but there are some"));
+    }
+    let shards = revision.shards().map_err(invalid)?;
+    if manifest.n_shards != shards.len() as u64 {
+        return Err(untrue("n_shards", "it is not the number of shards"));
+    }
+    let n_bytes = shards.iter().fold(0u64, |sum, it| sum.saturating_add(it.blob.bytes));
+    if manifest.shard_bytes != n_bytes {
+        return Err(untrue("shard_bytes", "it is not the sum over all shards"));
+    }
+    let leaves: Vec<B3> = shards.iter().map(|it| it.provenance).collect();
+    if manifest.provenance_root != merkle_root(&leaves) {
+        return Err(untrue("provenance_root", "it does not follow from the provenance of the shards"));
+    }
+    Ok(())
+}
+
+/// A field of a manifest that is not what it must be.
+fn untrue(field: &str, message: &str) -> Refusal {
+    let err = Error::new(ErrorKind::Config, format!("`{field}` of the manifest: {message}"));
+    let err = err.at(Locus::feature(field)).with_hint("push with a node-data of the server's version");
+    Refusal::of(422, "manifest", &err)
+}
+
 /// A number that others come after.
 fn check_numbers(version: &Version) -> Answered<()> {
     for number in [version.major, version.minor, version.patch] {
@@ -322,6 +401,6 @@ fn check_licensed(visibility: Visibility, manifest: &RevisionManifest) -> Answer
 }
 
 fn not_shown(b3: &B3) -> Refusal {
-    let message = format!("{b3} belongs to another dataset, and was not sent for this one");
+    let message = format!("{b3} is not the dataset's, and was not sent for it");
     Refusal::new(422, "not-shown", message, "push again: what the server says it needs is sent")
 }

@@ -16,7 +16,6 @@ use crate::{
     limits::RateLimiter,
     metrics::Metrics,
     options::ServerOptions,
-    possession::Proofs,
     principal::Principal,
     refusal::{Answered, Refusal},
     views::Views,
@@ -28,12 +27,13 @@ pub(crate) const BODY_PERMIT_BYTES: u64 = 64 << 10;
 /// Everything that requests share.
 pub(crate) struct App {
     pub(crate) store: Store,
+    /// The store, as one writes to it.
+    pub(crate) direct: Direct,
     /// The store, as what reads revisions from it holds it.
     pub(crate) remote: Arc<dyn Remote>,
     pub(crate) database: Database,
     pub(crate) options: ServerOptions,
     pub(crate) views: Views,
-    pub(crate) proofs: Proofs,
     pub(crate) limiter: RateLimiter,
     pub(crate) metrics: Metrics,
     /// The budget for bodies in memory.
@@ -51,12 +51,13 @@ impl App {
         let permits =
             (options.bodies_bytes_max.max(options.body_bytes_max) / BODY_PERMIT_BYTES).max(1) as usize;
         let apart = options.data.as_deref().map(|it| Apart::new(it, &database)).transpose()?;
+        let direct = Direct::new(store.clone());
         Ok(Self {
-            remote: Arc::new(Direct::new(store.clone())),
+            remote: direct.shared(),
+            direct,
             store,
+            views: Views::new(database.clone()),
             database,
-            views: Views::default(),
-            proofs: Proofs::default(),
             limiter: RateLimiter::new(options.requests_per_second, options.requests_burst),
             metrics: Metrics::default(),
             bodies: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),

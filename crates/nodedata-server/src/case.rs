@@ -222,28 +222,63 @@ impl Case {
     }
 }
 
-/// Whether somebody whose newest case of a dataset is `newest` may ask for `revision` under `policy`.
-/// Who was denied, or whose grant was revoked, may ask again after a reset only.
+/// The case that lets somebody read `revision` while its readers agree to `policy`. `cases` are all of theirs for the
+/// dataset, the newest first: of those for this major number the newest counts, but one for another text does not undo
+/// what was granted for this one, unless it says no.
 ///
 /// # Errors
-/// `Conflict` when they may not.
-pub(crate) fn may_request(
-    newest: Option<&Case>,
+/// Why there is none.
+pub(crate) fn opening<'a>(
+    cases: &'a [Case],
     revision: &Version,
     policy: &B3,
     now: DateTime<Utc>,
-) -> Result<()> {
-    let Some(newest) = newest else { return Ok(()) };
-    let is_same = newest.0.policy == *policy && in_range(&newest.0.revisions, revision);
-    let (message, hint) = match newest.state_at(now) {
-        State::Expired | State::Reset => return Ok(()),
-        State::Requested | State::Granted if !is_same => return Ok(()),
-        State::Requested => ("access was asked for already", "wait for the owner's answer"),
-        State::Granted => ("access is granted already", "nothing is to be done"),
-        State::Denied => ("access was denied", "speak to the owner, who may let you ask again"),
-        State::Revoked => ("access was revoked", "speak to the owner, who may let you ask again"),
+) -> Result<&'a Case, Refusal> {
+    let mut why = match cases {
+        [] => Refusal::NotRequested,
+        _ => Refusal::OtherRevision,
     };
-    Err(Error::new(ErrorKind::Conflict, message).with_hint(hint))
+    let mut is_first = true;
+    for case in cases.iter().filter(|it| in_range(&it.0.revisions, revision)) {
+        let refused = match case.covers(revision, policy, now) {
+            Ok(()) => return Ok(case),
+            Err(refused) => refused,
+        };
+        let is_no = matches!(refused, Refusal::Denied | Refusal::Revoked);
+        if is_no || case.0.policy == *policy {
+            return Err(if is_first || is_no { refused } else { why });
+        }
+        if is_first {
+            (why, is_first) = (refused, false);
+        }
+    }
+    Err(why)
+}
+
+/// Whether somebody may ask for `revision` under `policy`, whose cases of the dataset are `cases`, the newest first.
+/// Requests for other major numbers are left alone. Who was denied, or whose grant was revoked, may ask again after a
+/// reset only.
+///
+/// # Errors
+/// `Conflict` when they may not.
+pub(crate) fn may_request(cases: &[Case], revision: &Version, policy: &B3, now: DateTime<Utc>) -> Result<()> {
+    let refused =
+        |message: &str, hint: &str| Err(Error::new(ErrorKind::Conflict, message.to_owned()).with_hint(hint));
+    let newest_of_it = cases.iter().find(|it| in_range(&it.0.revisions, revision));
+    for newest in [cases.first(), newest_of_it].into_iter().flatten() {
+        let hint = "speak to the owner, who may let you ask again";
+        match newest.state_at(now) {
+            State::Denied => return refused("access was denied", hint),
+            State::Revoked => return refused("access was revoked", hint),
+            State::Requested | State::Granted | State::Expired | State::Reset => {}
+        }
+    }
+    let same = newest_of_it.filter(|it| it.0.policy == *policy).map(|it| it.state_at(now));
+    match same {
+        Some(State::Requested) => refused("access was asked for already", "wait for the owner's answer"),
+        Some(State::Granted) => refused("access is granted already", "nothing is to be done"),
+        _ => Ok(()),
+    }
 }
 
 /// `>=MAJOR.0.0, <MAJOR+1.0.0`.

@@ -1,18 +1,23 @@
 mod attestations;
 mod audit;
 mod backup;
+mod checkpoints;
 mod facts;
 mod intents;
 mod outbox;
 mod possessions;
 mod revocations;
 mod roles;
+mod stagings;
 mod tables;
 mod tokens;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,6 +25,7 @@ use nodedata_core::{Error, ErrorKind, Locus, Result};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use backup::Backup;
+pub(crate) use checkpoints::Checkpoint;
 pub(crate) use intents::{Intent, Settled};
 pub(crate) use outbox::Letter;
 pub(crate) use revocations::{Revocation, Revoked, SERVER};
@@ -31,7 +37,10 @@ const FILE: &str = "server.sqlite";
 
 /// Accounts' tokens, grants, and the audit log. Nothing in it says anything about data but who may have it.
 #[derive(Debug, Clone)]
-pub struct Database(Arc<Mutex<Connection>>);
+pub struct Database {
+    connection: Arc<Mutex<Connection>>,
+    n_uses: Arc<AtomicU64>,
+}
 
 impl Database {
     /// Opens (or makes) the database in a folder that only its owner can read; in memory without one.
@@ -56,7 +65,12 @@ impl Database {
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
             .map_err(failed)?;
         tables::bring_up_to_date(&mut connection)?;
-        Ok(Self(Arc::new(Mutex::new(connection))))
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), n_uses: Arc::default() })
+    }
+
+    /// How often it was asked or written to.
+    pub fn n_uses(&self) -> u64 {
+        self.n_uses.load(Ordering::Relaxed)
     }
 
     /// Does all of it or nothing, and nothing else in between.
@@ -69,7 +83,8 @@ impl Database {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.n_uses.fetch_add(1, Ordering::Relaxed);
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

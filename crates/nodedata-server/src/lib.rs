@@ -20,7 +20,6 @@ mod numbers;
 mod openapi;
 mod options;
 mod page;
-mod possession;
 mod principal;
 mod published;
 mod refusal;

@@ -1,5 +1,6 @@
 mod bodies;
 
+use nodedata_registry::http::PUSH;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -81,7 +82,18 @@ fn parameters(route: &Route) -> Vec<Value> {
     let texts = names
         .filter(|it| !is_number(it))
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
-    texts.chain(route.numbers.iter().map(number)).collect()
+    let push = matches!(route.id, "putPart" | "parts" | "seal").then(push_header);
+    texts.chain(route.numbers.iter().map(number)).chain(push).collect()
+}
+
+fn push_header() -> Value {
+    json!({
+        "name": PUSH,
+        "in": "header",
+        "required": false,
+        "description": "The push that was announced: parts of one are never mixed with those of another",
+        "schema": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,64}$"},
+    })
 }
 
 fn number(number: &Number) -> Value {

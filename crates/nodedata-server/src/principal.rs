@@ -12,12 +12,14 @@ pub enum Scope {
     Read,
     /// `read:OWNER/NAME`: see a private dataset too. A gate stays a gate.
     ReadOf(DatasetPattern),
-    /// `push:OWNER/NAME`: send blobs.
+    /// `push:OWNER/NAME`: send blobs. Reads no data.
     Push(DatasetPattern),
-    /// `publish:OWNER/NAME`: send blobs, and add to the log.
+    /// `publish:OWNER/NAME`: send blobs, add to the log, and read what is there, which a new revision is compared with.
     Publish(DatasetPattern),
-    /// `review:OWNER/NAME`: answer requests for access.
+    /// `review:OWNER/NAME`: answer requests for access. Reads no data.
     Review(DatasetPattern),
+    /// `steward:OWNER/NAME`: lower what protects personal data. Reads no data.
+    Steward(DatasetPattern),
     /// `roles`: all that the account's roles, and those of its groups, open.
     Roles,
     /// `admin`: tokens and the audit log. Opens no gate.
@@ -49,13 +51,13 @@ impl FromStr for Scope {
     fn from_str(text: &str) -> Result<Self> {
         let refused = || {
             let (what, rest) = text.split_once(':').map_or((text, None), |(what, rest)| (what, Some(rest)));
-            let known = ["read", "roles", "admin", "push", "publish", "review"];
+            let known = ["read", "roles", "admin", "push", "publish", "review", "steward"];
             let near = nearest(what, known).filter(|it| *it != what).map_or_else(String::new, |it| {
                 let rest = rest.map_or_else(String::new, |rest| format!(":{rest}"));
                 format!("did you mean `{it}{rest}`? ")
             });
             Error::new(ErrorKind::Config, format!("`{text}` is no scope")).with_hint(format!(
-                "{near}write read, roles, admin, or read:, push:, publish:, review: and OWNER/NAME or OWNER/*"
+                "{near}write read, roles, admin, or read:, push:, publish:, review:, steward: and OWNER/NAME or OWNER/*"
             ))
         };
         let (what, dataset) = match text.split_once(':') {
@@ -70,6 +72,7 @@ impl FromStr for Scope {
             ("push", Some(it)) => Ok(Self::Push(it)),
             ("publish", Some(it)) => Ok(Self::Publish(it)),
             ("review", Some(it)) => Ok(Self::Review(it)),
+            ("steward", Some(it)) => Ok(Self::Steward(it)),
             _ => Err(refused()),
         }
     }
@@ -99,6 +102,7 @@ impl fmt::Display for Scope {
             Self::Push(it) => ("push", it),
             Self::Publish(it) => ("publish", it),
             Self::Review(it) => ("review", it),
+            Self::Steward(it) => ("steward", it),
         };
         write!(f, "{what}:{pattern}")
     }
@@ -172,8 +176,12 @@ impl Principal {
     }
 
     pub(crate) fn may_commit(&self, dataset: &DatasetName, op: &Operation) -> bool {
-        self.any(|it| matches!(it, Scope::Publish(of) if of.matches(dataset)))
-            || self.acts(dataset, |it| it.commits(op))
+        let by_scope = |it: &Scope| match it {
+            Scope::Publish(of) => of.matches(dataset),
+            Scope::Steward(of) => of.matches(dataset) && matches!(op, Operation::Declare { .. }),
+            _ => false,
+        };
+        self.any(by_scope) || self.acts(dataset, |it| it.commits(op))
     }
 
     pub(crate) fn may_review(&self, dataset: &DatasetName) -> bool {
@@ -187,17 +195,33 @@ impl Principal {
         self.is_admin() || self.any(|it| *it == Scope::Roles) && self.roles.iter().any(manages)
     }
 
-    /// Whether it has a hand in the dataset: its own gate does not stand before it.
-    pub(crate) fn is_steward(&self, dataset: &DatasetName) -> bool {
-        let is_owner = self.account.as_deref() == Some(dataset.owner()) && self.any(|it| *it == Scope::Read);
-        let by_role = || self.reads() && self.has_role(dataset, Role::has_a_hand);
-        is_owner || self.may_push(dataset) || self.may_review(dataset) || by_role()
+    /// Whether it may lower what protects personal data of the dataset.
+    pub(crate) fn may_lower(&self, dataset: &DatasetName) -> bool {
+        self.any(|it| matches!(it, Scope::Steward(of) if of.matches(dataset)))
+            || self.acts(dataset, Role::lowers)
     }
 
-    /// Whether it may know of the dataset although it is private.
-    pub(crate) fn may_see_private(&self, dataset: &DatasetName) -> bool {
-        self.is_steward(dataset)
+    /// Whether it reads the dataset as its own, so that its gate does not stand before it: who owns it, or publishes to it.
+    pub(crate) fn may_read(&self, dataset: &DatasetName) -> bool {
+        let is_owner = self.account.as_deref() == Some(dataset.owner()) && self.any(|it| *it == Scope::Read);
+        let by_role = || self.reads() && self.has_role(dataset, Role::pushes);
+        is_owner || self.may_publish(dataset) || by_role()
+    }
+
+    /// Whether it may read the data of the dataset although it is private; a gate stays a gate.
+    pub(crate) fn may_read_private(&self, dataset: &DatasetName) -> bool {
+        let by_role = || self.reads() && self.has_role(dataset, Role::reads);
+        self.may_read(dataset)
             || self.any(|it| matches!(it, Scope::ReadOf(of) if of.matches(dataset)))
+            || by_role()
+    }
+
+    /// Whether it may know of the dataset although it is private. That opens no data.
+    pub(crate) fn may_see_private(&self, dataset: &DatasetName) -> bool {
+        self.may_read_private(dataset)
+            || self.may_push(dataset)
+            || self.may_review(dataset)
+            || self.may_lower(dataset)
             || self.reads() && self.has_role(dataset, |_| true)
     }
 }
@@ -214,7 +238,7 @@ mod tests {
     #[test]
     fn scopes_are_read_as_they_are_written() {
         for text in
-            ["read", "roles", "admin", "read:acme/x", "push:acme/*", "publish:acme/x", "review:acme/*"]
+            ["read", "roles", "admin", "read:a/b", "push:a/*", "publish:a/b", "review:a/*", "steward:a/b"]
         {
             assert_eq!(text.parse::<Scope>().unwrap().to_string(), text);
         }
@@ -231,17 +255,22 @@ mod tests {
             ("acme/x".parse().unwrap(), "acme/y".parse().unwrap());
         let pusher = of("robot", &["push:acme/x"]);
         assert!(pusher.may_push(&mine) && !pusher.may_publish(&mine) && !pusher.may_push(&other));
-        assert!(pusher.is_steward(&mine) && !pusher.is_steward(&other));
+        assert!(pusher.may_see_private(&mine) && !pusher.may_see_private(&other));
+        for scope in ["push:acme/x", "review:acme/x", "steward:acme/x"] {
+            let it = of("acme", &[scope]);
+            assert!(it.may_see_private(&mine), "{scope}");
+            assert!(!it.may_read(&mine) && !it.may_read_private(&mine), "{scope}");
+            assert_eq!(it.may_lower(&mine), scope.starts_with("steward"));
+        }
         let publisher = of("robot", &["publish:acme/*"]);
         assert!(publisher.may_push(&other) && publisher.may_publish(&other) && !publisher.may_review(&other));
+        assert!(publisher.may_read(&other) && !publisher.may_lower(&other));
         let owner = of("acme", &["read"]);
-        assert!(owner.is_steward(&mine) && !owner.may_push(&mine));
-        assert!(!of("acme", &["push:acme/y"]).is_steward(&mine), "the token says less than the account");
+        assert!(owner.may_read(&mine) && !owner.may_push(&mine) && !owner.may_lower(&mine));
+        assert!(!of("acme", &["publish:acme/y"]).may_read(&mine), "the token says less than the account");
         let reader = of("someone", &["read:acme/x"]);
-        assert!(
-            reader.may_see_private(&mine) && !reader.is_steward(&mine) && !reader.may_see_private(&other)
-        );
+        assert!(reader.may_read_private(&mine) && !reader.may_read(&mine) && !reader.may_see_private(&other));
         let admin = of("root", &["admin"]);
-        assert!(!admin.is_steward(&mine) && !admin.may_see_private(&mine) && !admin.may_push_somewhere());
+        assert!(!admin.may_read(&mine) && !admin.may_see_private(&mine) && !admin.may_push_somewhere());
     }
 }

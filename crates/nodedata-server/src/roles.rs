@@ -14,9 +14,10 @@ pub(crate) enum Role {
     Reader,
     /// Sends blobs; publishes, tags and attaches.
     Pusher,
-    /// All that may be written to its log, besides what a pusher may: creates, declares, withdraws, purges.
+    /// All that may be written to its log, besides what a pusher may: creates, declares, also what lowers the protection of
+    /// personal data, withdraws, purges.
     Steward,
-    /// Answers requests for access.
+    /// Answers requests for access. Knows of it although it is private, and reads no data.
     Reviewer,
     /// All of these, and says who has which role there.
     Admin,
@@ -66,9 +67,20 @@ impl Role {
         }
     }
 
-    /// Whether it has a hand in the dataset, so that its own gate does not stand before it.
-    pub(crate) fn has_a_hand(self) -> bool {
-        self != Self::Reader
+    /// Lowers what protects personal data.
+    pub(crate) fn lowers(self) -> bool {
+        match self {
+            Self::Steward | Self::Admin => true,
+            Self::Reader | Self::Pusher | Self::Reviewer => false,
+        }
+    }
+
+    /// Reads data although the dataset is private; a gate stays a gate.
+    pub(crate) fn reads(self) -> bool {
+        match self {
+            Self::Reader | Self::Pusher | Self::Steward | Self::Admin => true,
+            Self::Reviewer => false,
+        }
     }
 }
 

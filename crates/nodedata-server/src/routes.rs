@@ -135,20 +135,31 @@ pub(crate) const ROUTES: &[Route] = &[
         ..get("/v1/whoami", "whoami", "Whose token was sent, and its scopes", shared!(operation::whoami))
     },
     get("/v1/datasets", "listDatasets", "The datasets that the asker may see", shared!(commits::list)),
-    get(
-        "/v1/d/{owner}/{name}",
-        "showDataset",
-        "A dataset, or with `@revision` behind the name one revision of it",
-        revisions::show,
-    ),
-    get("/v1/d/{owner}/{name}/manifest", "manifest", "The manifest of a revision", revisions::manifest),
-    get("/v1/d/{owner}/{name}/schema", "schema", "The schema of a revision", revisions::schema),
+    Route {
+        statuses: &[403, 404],
+        ..get(
+            "/v1/d/{owner}/{name}",
+            "showDataset",
+            "A dataset, or with `@revision` behind the name one revision of it",
+            revisions::show,
+        )
+    },
+    Route {
+        statuses: &[403, 404],
+        ..get("/v1/d/{owner}/{name}/manifest", "manifest", "The manifest of a revision", revisions::manifest)
+    },
+    Route {
+        statuses: &[403, 404],
+        ..get("/v1/d/{owner}/{name}/schema", "schema", "The schema of a revision", revisions::schema)
+    },
     Route {
         answer: Some("text/plain"),
+        statuses: &[403, 404],
         ..get("/v1/d/{owner}/{name}/readme", "readme", "The card of a revision", revisions::readme)
     },
     Route {
         answer: Some("application/ld+json"),
+        statuses: &[403, 404],
         ..get(
             "/v1/d/{owner}/{name}/croissant.json",
             "croissant",
@@ -182,7 +193,12 @@ pub(crate) const ROUTES: &[Route] = &[
         numbers: &[numbers::FROM],
         ..get("/v1/d/{owner}/{name}/log", "log", "Records of the log, in order", shared!(commits::log))
     },
-    get("/v1/d/{owner}/{name}/head", "head", "What the log adds up to", shared!(commits::head)),
+    get(
+        "/v1/d/{owner}/{name}/head",
+        "head",
+        "A snapshot of what the log adds up to, of now or the last that a record proves",
+        shared!(commits::head),
+    ),
     Route {
         statuses: &[201, 403, 404, 409, 422],
         ..post(

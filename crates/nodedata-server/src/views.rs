@@ -1,16 +1,20 @@
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{
-    B3, DatasetName, DatasetState, Remote, RevisionEntry,
-    record::{BlobRef, RevisionManifest},
+    Anchor, B3, DatasetName, DatasetState, Gate, Remote, RevisionEntry, Sensitivity,
+    gate::Standing,
+    record::{BlobRef, RevisionManifest, Visibility},
 };
 use semver::Version;
 
-use crate::published;
+use crate::{
+    database::{Checkpoint, Database},
+    published,
+};
 
 /// Datasets whose view is kept.
 const VIEWS_MAX: usize = 512;
@@ -20,8 +24,25 @@ const VIEWS_MAX: usize = 512;
 pub(crate) struct DatasetView {
     pub(crate) state: DatasetState,
     blobs: Arc<BTreeMap<B3, BlobUse>>,
+    /// Kinds of revisions: what stands before those of one kind is the same.
+    kinds: Vec<Kind>,
+    /// The kind of each revision of the state, as position.
+    kind_of: Vec<usize>,
     n_revisions: usize,
     n_attachments: usize,
+}
+
+/// Revisions that are let in to alike. Of datasets there are few, however many revisions they have.
+#[derive(Debug, Clone)]
+pub(crate) struct Kind {
+    /// Major number: what grants are for.
+    pub(crate) major: u64,
+    /// How many declarations were made before it was published.
+    n_declared: usize,
+    /// What the manifest says of its data.
+    floor: Sensitivity,
+    /// What stands before it now.
+    pub(crate) standing: Standing,
 }
 
 /// What a blob is to its dataset.
@@ -29,22 +50,33 @@ pub(crate) struct DatasetView {
 pub(crate) struct BlobUse {
     /// Length, where a manifest says.
     pub(crate) bytes: Option<u64>,
-    /// Whether everybody who sees the dataset may read it: manifest, card, schema and documents say what is
-    /// there, and are no data.
+    /// Whether everybody who sees the dataset may read it: documents about revisions, and what is agreed to.
     pub(crate) is_open: bool,
-    /// Major numbers of the revisions it belongs to: what grants are for.
-    pub(crate) majors: BTreeSet<u64>,
+    /// Kinds of the revisions it belongs to, as positions, each with whether whoever sees such a revision may read it:
+    /// manifest, card and schema say what is there, and are no data.
+    uses: BTreeMap<usize, bool>,
 }
 
 impl DatasetView {
     fn of(state: DatasetState, remote: &Arc<dyn Remote>) -> Result<Self> {
-        let mut view = Self { state, blobs: Arc::default(), n_revisions: 0, n_attachments: 0 };
+        let mut view = Self {
+            state,
+            blobs: Arc::default(),
+            kinds: Vec::new(),
+            kind_of: Vec::new(),
+            n_revisions: 0,
+            n_attachments: 0,
+        };
         view.index(remote)?;
         Ok(view)
     }
 
     /// Takes in the blobs of revisions and documents that came since.
     fn index(&mut self, remote: &Arc<dyn Remote>) -> Result<()> {
+        // What is declared anew may count for all of them.
+        for kind in &mut self.kinds {
+            kind.standing = kind.standing_in(&self.state);
+        }
         let (revisions, attachments) =
             (&self.state.revisions[self.n_revisions..], &self.state.attachments[self.n_attachments..]);
         if revisions.is_empty() && attachments.is_empty() {
@@ -53,16 +85,17 @@ impl DatasetView {
         let blobs = Arc::make_mut(&mut self.blobs);
         for entry in revisions {
             let revision = published::revision(remote, &self.state.dataset, entry)?;
-            let major = Version::parse(&entry.revision).map_or(0, |it| it.major);
+            let kind = kind_of(&mut self.kinds, &self.state, entry, &revision.manifest().sensitivity);
+            self.kind_of.push(kind);
             for blob in revision.blobs()? {
                 let found = blobs.entry(blob.b3).or_default();
                 found.bytes = Some(blob.bytes);
-                found.majors.insert(major);
+                found.uses.entry(kind).or_default();
             }
-            for open in open_blobs(revision.manifest()) {
-                blobs.entry(open.b3).or_default().is_open = true;
+            let open = open_blobs(revision.manifest()).map(|it| it.b3);
+            for open in open.into_iter().chain([entry.manifest]) {
+                blobs.entry(open).or_default().uses.insert(kind, true);
             }
-            blobs.entry(entry.manifest).or_default().is_open = true;
         }
         for entry in attachments {
             let found = blobs.entry(entry.blob.b3).or_default();
@@ -74,7 +107,7 @@ impl DatasetView {
 
     /// What a blob is to the dataset; `None` when it is nothing to it.
     pub(crate) fn blob(&self, b3: &B3) -> Option<BlobUse> {
-        if self.policy() == Some(*b3) {
+        if self.gates().any(|it| it.policy == Some(*b3)) {
             return Some(BlobUse { is_open: true, ..BlobUse::default() });
         }
         if let Some(card) = self.state.readme.as_ref().filter(|it| it.b3 == *b3) {
@@ -83,14 +116,68 @@ impl DatasetView {
         self.blobs.get(b3).cloned()
     }
 
-    /// Digest of the text that readers agree to.
-    pub(crate) fn policy(&self) -> Option<B3> {
-        self.state.sensitivity.gate.as_ref()?.policy
+    /// What stands before a revision of the dataset, one of those that `state` lists.
+    pub(crate) fn standing(&self, entry: &RevisionEntry) -> Option<&Standing> {
+        let at = self.state.revisions.iter().position(|it| it.seq == entry.seq)?;
+        Some(&self.kinds.get(*self.kind_of.get(at)?)?.standing)
+    }
+
+    /// What is kept of the log, whatever becomes of it in the store.
+    fn checkpoint(&self) -> Checkpoint {
+        let seq = self.state.next_seq.saturating_sub(1);
+        Checkpoint { anchor: Anchor { seq, record: self.state.last }, visibility: self.state.visibility }
+    }
+
+    /// What a new declaration is held against: what is declared now, and what stands before revisions that were published
+    /// since, whose manifests may say more. Those before stay as they are, whatever is declared.
+    pub(crate) fn declared_now(&self) -> Vec<Standing> {
+        let Self { state, kinds, .. } = self;
+        let mut all = vec![Standing { visibility: state.visibility, sensitivity: state.sensitivity.clone() }];
+        let since = kinds.iter().filter(|it| it.n_declared == state.declarations.len());
+        all.extend(since.map(|it| it.standing.clone()));
+        all
+    }
+
+    /// The kinds of revisions that a blob belongs to, each with whether it is open to whoever sees such a revision.
+    pub(crate) fn uses<'a>(&'a self, blob: &'a BlobUse) -> impl Iterator<Item = (&'a Kind, bool)> {
+        blob.uses.iter().filter_map(|(at, is_open)| Some((self.kinds.get(*at)?, *is_open)))
+    }
+
+    /// The gates that stand before anything of the dataset, that of now first.
+    pub(crate) fn gates(&self) -> impl Iterator<Item = &Gate> {
+        let now = &self.state.sensitivity;
+        let all = [now].into_iter().chain(self.kinds.iter().map(|it| &it.standing.sensitivity));
+        all.filter_map(|it| it.gate.as_ref())
+    }
+
+    /// The gate before the revision that is meant when none is named: before the newest, or the one declared now.
+    pub(crate) fn gate(&self) -> Option<&Gate> {
+        let newest = self.state.head().and_then(|it| self.standing(it));
+        newest.and_then(|it| it.sensitivity.gate.as_ref()).or(self.state.sensitivity.gate.as_ref())
     }
 
     pub(crate) fn is_purged(&self, b3: &B3) -> bool {
         self.state.purged.contains(b3)
     }
+}
+
+impl Kind {
+    fn standing_in(&self, state: &DatasetState) -> Standing {
+        let since = state.declarations.get(self.n_declared);
+        Standing::of(&state.declarations, since.map_or(u64::MAX, |it| it.seq), &self.floor)
+    }
+}
+
+/// The kind of a revision, which is added where there is none yet.
+fn kind_of(kinds: &mut Vec<Kind>, state: &DatasetState, entry: &RevisionEntry, said: &Sensitivity) -> usize {
+    let major = Version::parse(&entry.revision).map_or(0, |it| it.major);
+    let n_declared = state.declarations.iter().take_while(|it| it.seq < entry.seq).count();
+    let is_it = |it: &Kind| it.major == major && it.n_declared == n_declared && it.floor == *said;
+    kinds.iter().position(is_it).unwrap_or_else(|| {
+        let standing = state.standing(entry, said);
+        kinds.push(Kind { major, n_declared, floor: said.clone(), standing });
+        kinds.len() - 1
+    })
 }
 
 /// A revision's blobs that tell about data and are none.
@@ -100,10 +187,17 @@ fn open_blobs(manifest: &RevisionManifest) -> [&BlobRef; 2] {
 
 /// The views of datasets, each brought up to date whenever it is asked for: the store is the truth, and
 /// others may write to it.
-#[derive(Debug, Default)]
-pub(crate) struct Views(Mutex<BTreeMap<DatasetName, Arc<DatasetView>>>);
+#[derive(Debug)]
+pub(crate) struct Views {
+    kept: Mutex<BTreeMap<DatasetName, Arc<DatasetView>>>,
+    database: Database,
+}
 
 impl Views {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { kept: Mutex::default(), database }
+    }
+
     /// The view of a dataset; `None` when there is none.
     pub(crate) fn get(
         &self,
@@ -122,11 +216,16 @@ impl Views {
                 view.index(remote)?;
                 view
             }
-            None => match DatasetState::load(&**remote, dataset)? {
-                Some(state) => DatasetView::of(state, remote)?,
-                None => return Ok(None),
-            },
+            None => {
+                // From the records alone, held against what was seen of them before: nothing else in the store is believed.
+                let seen = self.database.checkpoint(dataset)?;
+                match DatasetState::proved(&**remote, dataset, seen.as_ref().map(|it| &it.anchor))? {
+                    Some(state) => DatasetView::of(state, remote)?,
+                    None => return Ok(None),
+                }
+            }
         };
+        self.database.note_checkpoint(dataset, &view.checkpoint())?;
         let view = Arc::new(view);
         let mut views = self.lock();
         if views.len() >= VIEWS_MAX && !views.contains_key(dataset) {
@@ -140,8 +239,25 @@ impl Views {
         Ok(Some(view))
     }
 
+    /// The view of a dataset that is public; `None` for one that is private and for one that is not there. Both are found out
+    /// by the same questions to database and store, so that nobody learns from the time it takes which it is.
+    pub(crate) fn get_public(
+        &self,
+        remote: &Arc<dyn Remote>,
+        dataset: &DatasetName,
+    ) -> Result<Option<Arc<DatasetView>>> {
+        let seen = self.database.checkpoint(dataset)?;
+        let next = seen.as_ref().map_or(0, |it| it.anchor.seq.saturating_add(1));
+        let is_shut = seen.is_none_or(|it| it.visibility == Visibility::Private);
+        if is_shut && remote.log(dataset, next)?.is_empty() {
+            return Ok(None);
+        }
+        let view = self.get(remote, dataset)?;
+        Ok(view.filter(|it| it.state.visibility == Visibility::Public))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<DatasetName, Arc<DatasetView>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

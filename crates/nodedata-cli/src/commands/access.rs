@@ -1,7 +1,7 @@
 use nodedata_client::Access;
 use nodedata_core::{Error, ErrorKind, Result, visible::visible};
 use nodedata_registry::{
-    B3, Selector,
+    B3, Reference, Selector,
     gate::{Attestation, Purpose, Subject, verify_audit},
     http::AttestBody,
 };
@@ -18,7 +18,11 @@ use crate::{
 
 pub(crate) fn agreement(dataset: &str, store: &StoreArgs, output: Output) -> Result<Outcome> {
     let access = Access::from(store);
-    let text = access.server()?.agreement(&access.reference(dataset)?.dataset)?;
+    let reference = access.reference(dataset)?;
+    let text = match dataset.contains('@') {
+        true => access.server()?.agreement_of(&reference.dataset, &selected(&reference))?,
+        false => access.server()?.agreement(&reference.dataset)?,
+    };
     let digest = B3::of(text.as_bytes());
     match output {
         Output::Json => {
@@ -41,16 +45,9 @@ pub(crate) fn attest(args: &AttestArgs, output: Output) -> Result<Outcome> {
     })?;
     let access = Access::from(&args.store);
     let reference = access.reference(&args.reference)?;
-    let revision = match &reference.selector {
-        Selector::Tag(tag) => tag.clone(),
-        Selector::Version(version) => version.to_string(),
-        Selector::Range(range) => range.to_string(),
-        Selector::Manifest(b3) => b3.to_string(),
-        Selector::Seq(seq) => format!("seq:{seq}"),
-    };
     let body = AttestBody {
         policy,
-        revision: args.reference.contains('@').then_some(revision),
+        revision: args.reference.contains('@').then(|| selected(&reference)),
         subject: Subject {
             user: String::new(),
             name: args.name.clone(),
@@ -62,6 +59,17 @@ pub(crate) fn attest(args: &AttestArgs, output: Output) -> Result<Outcome> {
     };
     let attestation = access.server()?.attest(&reference.dataset, &body)?;
     tell(&[attestation], output)
+}
+
+/// What stands behind the `@`.
+fn selected(reference: &Reference) -> String {
+    match &reference.selector {
+        Selector::Tag(tag) => tag.clone(),
+        Selector::Version(version) => version.to_string(),
+        Selector::Range(range) => range.to_string(),
+        Selector::Manifest(b3) => b3.to_string(),
+        Selector::Seq(seq) => format!("seq:{seq}"),
+    }
 }
 
 pub(crate) fn attestations(dataset: &str, store: &StoreArgs, output: Output) -> Result<Outcome> {

@@ -4,9 +4,10 @@ use nodedata_client::{Opening, Registry, attestation_gate, bump, read_schema};
 use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
 use nodedata_io::io_error;
 use nodedata_registry::{
-    DatasetName, DatasetState, Facts, NewDataset, Operation, Outcome as PushOutcome, PushOptions, PushReport,
-    Reference, Revision, Selector, Sensitivity, TagTarget, Visibility, attach, attach::check_document,
-    create, declare, parse_price, pull, push, record, tag, trust::RevisionStatement, withdraw,
+    DatasetName, DatasetState, Facts, NewDataset, NewDeclaration, Operation, Outcome as PushOutcome,
+    PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, TagTarget, Visibility, attach,
+    attach::check_document, create, declare, parse_price, pull, push, record, tag, trust::RevisionStatement,
+    withdraw,
 };
 use serde_json::json;
 
@@ -80,14 +81,16 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
                 withdraw_episodes(&registry, &reference, episodes, &reason, output)?;
             }
         }
-        DatasetCommand::Declare { dataset, class, store } => {
+        DatasetCommand::Declare { dataset, class, reason, store } => {
             let registry = Registry::open(&store, Opening::Existing)?;
             let reference = registry.reference(&dataset)?;
-            let said = sensitivity(&class)?;
-            let visibility = class.visibility.map(|it| it.visibility());
+            let new = NewDeclaration {
+                visibility: class.visibility.map(|it| it.visibility()),
+                sensitivity: sensitivity(&class)?,
+                reason,
+            };
             keep_agreement(&registry, &reference.dataset, &class)?;
-            let done =
-                declare(&registry.remote, &reference.dataset, &registry.author, visibility, said.as_ref())?;
+            let done = declare(&registry.remote, &reference.dataset, &registry.author, &new)?;
             tell_record(&reference, &done, output)?;
         }
     }

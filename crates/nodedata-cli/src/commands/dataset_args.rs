@@ -113,6 +113,10 @@ pub(crate) enum DatasetCommand {
         dataset: String,
         #[command(flatten)]
         class: ClassArgs,
+        /// Why. Lowering what protects personal data needs it, and on a server the scope `steward`; it counts for
+        /// later revisions only.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         #[command(flatten)]
         store: StoreArgs,
     },

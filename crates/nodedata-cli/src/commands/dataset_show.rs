@@ -189,8 +189,9 @@ fn what(op: &Operation) -> String {
         Operation::Tag { tag, revision: None } => format!("tag {tag} gone"),
         Operation::Attach { kind, revision, .. } => format!("attach {kind} to {revision}"),
         Operation::Withdraw { revision, reason } => format!("withdraw {revision}: {}", visible(reason)),
-        Operation::Declare { visibility, sensitivity } => {
-            format!("declare {}, {}", word(visibility), word(&sensitivity.class))
+        Operation::Declare { visibility, sensitivity, reason } => {
+            let why = reason.as_ref().map_or_else(String::new, |it| format!(": {}", visible(it)));
+            format!("declare {}, {}{why}", word(visibility), word(&sensitivity.class))
         }
         Operation::Purge { blobs, reason } => {
             format!("purge {}: {}", human::plural(blobs.len() as u64, "blob"), visible(reason))

@@ -2,7 +2,7 @@ use std::{io::Write as _, path::Path};
 
 use nodedata_client::{Access, Opening};
 use nodedata_core::{Error, ErrorKind, Result};
-use nodedata_registry::{StoreLocation, http::server_name};
+use nodedata_registry::{DatasetName, StoreLocation, http::server_name};
 use nodedata_server::{Backup, Database, Hook, LogSink, Scope, ServerOptions, TlsFiles, openapi, start};
 
 use crate::{
@@ -97,6 +97,23 @@ fn hooks(urls: &[String]) -> Result<Vec<Hook>> {
     urls.iter().map(|url| Hook::new(url, &secret)).collect()
 }
 
+/// Forgets what was seen of logs that the operator has put back from older copies.
+fn accept_restored(args: &ServeArgs) -> Result<()> {
+    if args.accept_restored.is_empty() {
+        return Ok(());
+    }
+    let database = Database::open(args.data.as_deref())?;
+    for dataset in &args.accept_restored {
+        let dataset: DatasetName = dataset.parse()?;
+        let what = match database.forget_checkpoint(&dataset)? {
+            true => "is taken as it is in the store now",
+            false => "was not seen before, and is taken as it is",
+        };
+        message::note(&format!("the log of {dataset} {what}"));
+    }
+    Ok(())
+}
+
 fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
     let log = if args.quiet {
         LogSink::none()
@@ -113,6 +130,7 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
         log,
         ..ServerOptions::default()
     };
+    accept_restored(args)?;
     let running = start(Access::from(&args.store).store(Opening::OrNew)?, options)?;
     let url = running.url();
     match output {

@@ -34,13 +34,17 @@ pub(crate) struct ServeArgs {
     /// Make a token for this account, print it once, and end. Works while a server runs.
     #[arg(long, value_name = "ACCOUNT", requires = "data", help_heading = "Tokens")]
     pub(crate) new_token: Option<String>,
-    /// What the token may do: `read`, `admin`, `read:`, `push:`, `publish:` or `review:` and OWNER/NAME or
+    /// What the token may do: `read`, `admin`, `read:`, `push:`, `publish:`, `review:` or `steward:` and OWNER/NAME or
     /// OWNER/*. May be given several times.
     #[arg(long, value_name = "SCOPE", requires = "new_token", help_heading = "Tokens")]
     pub(crate) scope: Vec<String>,
     /// How long the token holds.
     #[arg(long, value_name = "N", default_value_t = 90, requires = "new_token", help_heading = "Tokens")]
     pub(crate) days: u32,
+    /// The log of this dataset was put back from an older copy of the store: take it as it is now. Without it, a log that
+    /// ends before what the server has seen is damage. May be given several times.
+    #[arg(long, value_name = "DATASET", requires = "data", conflicts_with = "new_token")]
+    pub(crate) accept_restored: Vec<String>,
     /// Print the OpenAPI description of the protocol, and end.
     #[arg(long, conflicts_with = "new_token")]
     pub(crate) openapi: bool,

@@ -168,6 +168,9 @@ fn told(found: &Verification, rebuilt: Option<&Rebuilt>, quick: bool) -> String 
     let read = if quick { "not read".to_owned() } else { format!("{} hashed", human::bytes(found.bytes)) };
     text.push_str(&format!("blobs       {} ({read})\n", human::count(found.blobs)));
     text.push_str(&format!("provenance  {} proved\n", human::plural(found.proved_shards, "shard")));
+    if !quick {
+        text.push_str(&format!("rows        {} hashed again\n", human::plural(found.episodes, "episode")));
+    }
     let signed = match (found.signatures, found.signed_by.as_slice()) {
         (0, _) => "not signed".to_owned(),
         (n, []) => format!("{}, held against no key: name one with `--key`", human::plural(n, "signature")),

@@ -62,6 +62,15 @@ impl Approval {
             .with_hint("write `manual`, `auto`, or `auto:DUO:0000042` to approve purposes of these terms"))
     }
 
+    /// Whether it lets in at once somebody whom `other` makes wait for a person.
+    pub(super) fn is_weaker_than(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Manual, _) | (_, Self::Auto) => false,
+            (Self::Auto, _) | (Self::AutoFor(_), Self::Manual) => true,
+            (Self::AutoFor(mine), Self::AutoFor(theirs)) => mine.iter().any(|it| !theirs.contains(it)),
+        }
+    }
+
     /// Whether a request for these purposes is granted at once.
     pub fn grants(&self, duo: &[String]) -> bool {
         match self {
@@ -78,7 +87,7 @@ pub fn needs_attestation(visibility: Visibility, sensitivity: &Sensitivity) -> b
 }
 
 /// Whether the class or what is said beside it asks for a gate once the dataset is public.
-fn by_rule(sensitivity: &Sensitivity) -> bool {
+pub(super) fn by_rule(sensitivity: &Sensitivity) -> bool {
     sensitivity.class.needs_gate() || sensitivity.special_category || sensitivity.minors
 }
 

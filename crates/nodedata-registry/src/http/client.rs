@@ -1,4 +1,8 @@
-use std::ops::Range;
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Result};
@@ -14,7 +18,7 @@ use crate::{
         opened::server_name,
         side_by_side::side_by_side,
         token::Token,
-        wire::{BLOB_BYTES, CommitAnswer, DatasetList, LogAnswer, PART_CV, PushAnswer},
+        wire::{BLOB_BYTES, CommitAnswer, DatasetList, LogAnswer, PART_CV, PUSH, PushAnswer},
     },
     name::DatasetName,
     record::{BlobRef, CommitRecord},
@@ -26,6 +30,8 @@ use crate::{
 pub struct HttpRemote {
     pub(super) exchange: Exchange,
     label: String,
+    /// By blob: the push that it is sent for.
+    pushes: Mutex<BTreeMap<B3, String>>,
 }
 
 impl std::fmt::Debug for HttpRemote {
@@ -59,7 +65,7 @@ impl HttpRemote {
             base.set_path(&format!("{}/", base.path()));
         }
         let label = server_name(&base);
-        Ok(Self { exchange: Exchange::new(base, token)?, label })
+        Ok(Self { exchange: Exchange::new(base, token)?, label, pushes: Mutex::default() })
     }
 
     pub(super) fn get(&self, path: String) -> Result<Answer> {
@@ -72,6 +78,16 @@ impl HttpRemote {
 
     pub(super) fn dataset(dataset: &DatasetName, rest: &str) -> String {
         format!("v1/d/{}/{}/{rest}", dataset.owner(), dataset.name())
+    }
+
+    fn pushes(&self) -> MutexGuard<'_, BTreeMap<B3, String>> {
+        self.pushes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// With the push that a blob is sent for, where one was announced.
+    fn for_push<'a>(&self, mut question: Question<'a>, blob: &BlobRef) -> Question<'a> {
+        question.headers.extend(self.pushes().get(&blob.b3).map(|it| (PUSH, it.clone())));
+        question
     }
 
     fn blob(dataset: &DatasetName, b3: &B3, rest: &str) -> String {
@@ -102,6 +118,7 @@ impl Remote for HttpRemote {
     fn negotiate(&self, request: &PushRequest) -> Result<Negotiated> {
         let answer: PushAnswer = self.post(Self::dataset(&request.dataset, "pushes"), request)?.parse()?;
         let need = answer.need.into_iter().map(|it| {
+            self.pushes().insert(it.blob.b3, request.push.clone());
             let have = parts_in(&it.parts, tree::n_parts(it.blob.bytes))?;
             Ok(Needed { blob: it.blob, have })
         });
@@ -120,17 +137,19 @@ impl Remote for HttpRemote {
             }
         }
         question.body = Some(bytes);
-        self.exchange.ask(&question)?;
+        self.exchange.ask(&self.for_push(question, blob))?;
         Ok(())
     }
 
     fn seal(&self, blob: &BlobRef) -> Result<()> {
-        self.post(format!("v1/blobs/{}:seal", blob.b3.hex()), blob)?;
+        let question = Question::new(Method::POST, format!("v1/blobs/{}:seal", blob.b3.hex())).json(blob)?;
+        self.exchange.ask(&self.for_push(question, blob))?;
         Ok(())
     }
 
     fn end_push(&self, push: &str) -> Result<()> {
         self.exchange.ask_for(&Question::new(Method::DELETE, format!("v1/pushes/{push}")))?;
+        self.pushes().retain(|_, it| it != push);
         Ok(())
     }
 
@@ -167,7 +186,15 @@ impl Remote for HttpRemote {
 
     fn blob_bytes(&self, dataset: &DatasetName, b3: &B3) -> Result<Option<u64>> {
         let question = Question::new(Method::HEAD, Self::blob(dataset, b3, ""));
-        let Some(answer) = self.exchange.ask_for(&question)? else { return Ok(None) };
+        let answer = match self.exchange.ask_for(&question) {
+            // The refusal of a `HEAD` has no words; that of a byte has.
+            Err(err) if err.kind() == ErrorKind::Denied => {
+                self.read_blob(dataset, b3, 0..1)?;
+                return Err(err);
+            }
+            answer => answer?,
+        };
+        let Some(answer) = answer else { return Ok(None) };
         let length = answer.headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
         length.map(Some).ok_or_else(|| {
             Error::new(ErrorKind::Io, format!("the server does not say how long {b3} is"))

@@ -22,9 +22,17 @@ impl HttpRemote {
     /// # Errors
     /// `Config` when the dataset has none; `Io`, `Denied`.
     pub fn agreement(&self, dataset: &DatasetName) -> Result<String> {
-        let answer = self.get(Self::dataset(dataset, "agreement"))?;
-        String::from_utf8(answer.body.to_vec())
-            .map_err(|err| Error::new(ErrorKind::Corrupt, "the agreement is not UTF-8").with_source(err))
+        text_of(&self.get(Self::dataset(dataset, "agreement"))?.body)
+    }
+
+    /// The text that readers of one revision agree to, which may be an older one. `revision` is what stands behind the
+    /// `@` of a reference.
+    ///
+    /// # Errors
+    /// As [`Self::agreement`].
+    pub fn agreement_of(&self, dataset: &DatasetName, revision: &str) -> Result<String> {
+        let path = format!("v1/d/{}/{}@{revision}/agreement", dataset.owner(), dataset.name());
+        text_of(&self.get(path)?.body)
     }
 
     /// Asks for access.
@@ -130,4 +138,9 @@ impl HttpRemote {
         let answer = self.exchange.ask_for(&Question::new(Method::DELETE, format!("v1/tokens/{id}")))?;
         Ok(answer.is_some())
     }
+}
+
+fn text_of(agreement: &[u8]) -> Result<String> {
+    String::from_utf8(agreement.to_vec())
+        .map_err(|err| Error::new(ErrorKind::Corrupt, "the agreement is not UTF-8").with_source(err))
 }

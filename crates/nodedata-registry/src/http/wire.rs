@@ -13,6 +13,10 @@ pub const BLOB_BYTES: &str = "nd-bytes";
 /// Header with the chaining value of a part, 64 hex digits: damage on the way is noticed at once.
 pub const PART_CV: &str = "nd-cv";
 
+/// Header with the push that a part belongs to, as it was announced: parts of one push are never mixed with those of
+/// another.
+pub const PUSH: &str = "nd-push";
+
 /// The datasets that the asker may see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetList {

@@ -7,7 +7,10 @@ use crate::{
     digest::B3,
     direct::Direct,
     layout,
-    maintain::reach::Reach,
+    maintain::{
+        derived::{beside_log, leases},
+        reach::Reach,
+    },
     name::DatasetName,
     record::Operation,
     remote::Remote,
@@ -63,7 +66,8 @@ pub struct Flaw {
 }
 
 /// Looks whether everything is there that logs and revisions name, and with more depth whether it is what
-/// was published. Look-ups of revisions that are missing are written.
+/// was published. What lies beside the logs (look-ups of revisions, hints, what was noted of the last record) and leases are held
+/// against what they follow from; look-ups that are missing are written.
 ///
 /// # Errors
 /// `Io`, `Denied` when the store does not answer; `Interrupted` when `progress` says to stop. What is wrong in the store
@@ -91,6 +95,9 @@ pub fn fsck(direct: &Direct, depth: Depth, progress: &dyn Progress) -> Result<Fs
         progress.go_on()?;
         check.report.datasets += 1;
         check.log(&dataset, &blobs)?;
+    }
+    for (code, path, message) in leases(store)? {
+        check.flaw(code, path, message, None);
     }
     let is_needed = |b3: &B3| check.needed.contains_key(b3);
     check.report.unreferenced = blobs.keys().filter(|it| !is_needed(it)).count() as u64;
@@ -170,10 +177,9 @@ impl Check<'_> {
                     self.flaw("broken-manifest", layout::blob(manifest), err.chain(), Some(*manifest));
                 }
             }
-            let look_up = layout::revision(dataset, revision);
-            if store.head(&look_up)?.is_none() {
-                self.direct.note_revision(dataset, &entry.record);
-            }
+        }
+        for (code, path, message) in beside_log(self.direct, dataset, &entries)? {
+            self.flaw(code, path, message, None);
         }
         Ok(())
     }

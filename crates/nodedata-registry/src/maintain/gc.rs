@@ -176,7 +176,7 @@ fn leased(store: &Store, now: DateTime<Utc>, report: &mut GcReport, dry_run: boo
     for object in store.list(layout::LEASES)? {
         // It may have ended since it was listed.
         let Some(bytes) = store.get(&object.path)? else { continue };
-        let lease: Lease = from_bytes("lease", &bytes)?;
+        let lease = Lease::parse(&bytes)?;
         let life = i64::try_from(lease.seconds).unwrap_or(i64::MAX);
         if (now - object.modified).num_seconds() <= life {
             blobs.extend(lease.blobs);

@@ -9,7 +9,10 @@ use crate::{
     digest::B3,
     direct::Direct,
     layout,
-    maintain::fsck::{Depth, Flaw, fsck},
+    maintain::{
+        derived::DERIVED,
+        fsck::{Depth, Flaw, fsck},
+    },
     name::DatasetName,
     record::BlobRef,
     remote::Remote,
@@ -24,6 +27,8 @@ pub struct HealReport {
     pub trees: Vec<B3>,
     /// Blobs fetched again.
     pub blobs: Vec<B3>,
+    /// What follows from logs and did not agree with them: removed, and made again where it is needed.
+    pub derived: Vec<String>,
     /// What is still wrong.
     pub left: Vec<Flaw>,
 }
@@ -41,6 +46,11 @@ pub fn heal(direct: &Direct, from: Option<&Arc<dyn Remote>>, depth: Depth) -> Re
             // A blob that nobody needs but that has no tree is mended all the same.
             match (flaw.code, flaw.blob) {
                 ("missing-tree", Some(b3)) if make_tree(store, &b3)? => report.trees.push(b3),
+                // What follows from the log is made again by the check.
+                (code, None) if DERIVED.contains(&code) => {
+                    store.delete(&flaw.path)?;
+                    report.derived.push(flaw.path);
+                }
                 _ => report.left.push(flaw),
             }
             continue;

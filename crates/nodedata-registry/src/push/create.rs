@@ -101,6 +101,7 @@ pub(super) fn begin(
             facts: (!new.facts.is_empty()).then(|| Box::new(new.facts.clone())),
             readme: readme.cloned(),
         },
+        state: None,
         sig: None,
     };
     match remote.append(&new.dataset, &record)? {

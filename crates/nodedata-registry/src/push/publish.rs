@@ -115,9 +115,8 @@ impl Push<'_> {
                 Appended::Done { .. } => {
                     let dataset = options.dataset.to_string();
                     tracing::info!(dataset, seq = record.seq, store = remote.label(), "commit");
-                    current.catch_up(remote)?;
                     // A hint that is not left costs the next reader some requests.
-                    drop(current.leave_hint(remote));
+                    drop(current.leave_hint(remote, &record));
                     return Ok(self.published(&assembled, &record, n_rebased));
                 }
                 Appended::Taken(_) => {

@@ -26,9 +26,21 @@ pub struct CommitRecord {
     /// What was done.
     #[serde(flatten)]
     pub op: Operation,
+    /// What the log adds up to before this record, every now and then: proves a snapshot that saves reading the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateDigest>,
     /// A signature that came with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sig: Option<SignatureRef>,
+}
+
+/// The digest of a snapshot of a dataset's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateDigest {
+    /// Version of the snapshot; one of another version proves nothing.
+    pub nd: String,
+    /// Of its canonical bytes.
+    pub digest: B3,
 }
 
 /// What a record does.
@@ -92,6 +104,9 @@ pub enum Operation {
         visibility: Visibility,
         /// What personal data it holds.
         sensitivity: Sensitivity,
+        /// Why; whoever lowers what protects personal data says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Blobs were removed for good, as a law may ask. Revisions that name them answer that they are gone.
     Purge {

@@ -13,6 +13,7 @@ fn records_are_canonical_and_read_back() {
         author: "robot-lab".to_owned(),
         at: "2026-11-23T10:00:00Z".to_owned(),
         op: Operation::Tag { tag: "stable".to_owned(), revision: None },
+        state: None,
         sig: None,
     };
     let bytes = record.to_bytes().unwrap();

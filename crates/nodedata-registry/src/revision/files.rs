@@ -11,6 +11,9 @@ use nodedata_io::{Blocks, MemoryFiles};
 
 use crate::{blob_reader::BlobReader, record::FileRef, revision::Revision};
 
+/// Longest path of a file, in bytes.
+const PATH_BYTES_MAX: usize = 4096;
+
 /// The revision's manifest in the folder of a pull.
 pub const REVISION_FILE: &str = "revision.json";
 
@@ -30,28 +33,41 @@ impl Revision {
 
     fn checked_files(&self) -> Result<Vec<FileRef>> {
         let manifest = self.manifest();
-        let mut files: Vec<FileRef> = vec![manifest.readme.clone(), manifest.schema.file.clone()];
-        files.extend(manifest.index.values().cloned());
-        files.extend(manifest.files.iter().cloned());
-        let shards = self.shards()?.iter();
-        files.extend(shards.map(|it| FileRef { path: it.path.clone(), blob: it.blob.clone() }));
+        let mut named = vec![
+            ("readme.path".to_owned(), manifest.readme.clone()),
+            ("schema.path".to_owned(), manifest.schema.file.clone()),
+        ];
+        named.extend(manifest.index.iter().map(|(name, it)| (format!("index.{name}.path"), it.clone())));
+        let files = manifest.files.iter().enumerate();
+        named.extend(files.map(|(idx, it)| (format!("files[{idx}].path"), it.clone())));
+        let shards = self.shards()?.iter().enumerate();
+        named.extend(shards.map(|(idx, it)| {
+            (format!("shards[{idx}].path"), FileRef { path: it.path.clone(), blob: it.blob.clone() })
+        }));
+        let refused = |field: &str, message: String| {
+            Error::new(ErrorKind::Corrupt, message)
+                .at(Locus::feature(field))
+                .with_hint("every file has a plain path of its own inside the folder")
+        };
         let mut seen = BTreeMap::new();
-        for file in &files {
-            let path = Path::new(&file.path);
-            let is_plain = path.components().all(|it| matches!(it, Component::Normal(_)))
-                && !file.path.is_empty()
-                && !file.path.contains('\\')
-                && file.path != REVISION_FILE;
-            if !is_plain {
+        for (field, file) in &named {
+            if !is_plain(&file.path) {
                 let message =
                     format!("the manifest names the file `{}`, which is no path inside a folder", file.path);
-                return Err(Error::new(ErrorKind::Corrupt, message));
+                return Err(refused(field, message));
             }
-            if seen.insert(&file.path, &file.blob).is_some_and(|it| *it != file.blob) {
-                let message = format!("the manifest names `{}` twice", file.path);
-                return Err(Error::new(ErrorKind::Corrupt, message));
+            if seen.insert(file.path.as_str(), &file.blob).is_some_and(|it| *it != file.blob) {
+                return Err(refused(field, format!("the manifest names `{}` twice", file.path)));
             }
         }
+        for (field, file) in &named {
+            let mut folders = file.path.match_indices('/').map(|(at, _)| &file.path[..at]);
+            if let Some(folder) = folders.find(|it| seen.contains_key(it)) {
+                let message = format!("the manifest names `{folder}` as a file and as a folder");
+                return Err(refused(field, message));
+            }
+        }
+        let mut files: Vec<FileRef> = named.into_iter().map(|(_, file)| file).collect();
         files.sort();
         files.dedup();
         Ok(files)
@@ -67,6 +83,21 @@ impl Revision {
             Error::new(ErrorKind::Io, message).at(Locus::path(path))
         })
     }
+}
+
+/// Whether a path is a file inside a folder, wherever it is made, and is written as all paths are.
+fn is_plain(path: &str) -> bool {
+    let parts = Path::new(path).components();
+    let is_inside = parts.clone().all(|it| matches!(it, Component::Normal(_)));
+    let is_spelled =
+        || parts.map(|it| it.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/") == path;
+    let is_text = !path.contains(|it: char| it == '\\' || it.is_control());
+    !path.is_empty()
+        && path.len() <= PATH_BYTES_MAX
+        && is_text
+        && is_inside
+        && is_spelled()
+        && path != REVISION_FILE
 }
 
 /// The files of the folder that a pull would make, under the same paths. What is read of them is verified against

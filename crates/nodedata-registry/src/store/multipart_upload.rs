@@ -17,6 +17,7 @@ use crate::{
     record::BlobRef,
     runtime::block_on,
     store::{
+        Sender,
         error::{object_error, stalled},
         local_upload::missing_parts,
         objects::Objects,
@@ -31,7 +32,7 @@ pub(crate) struct MultipartUploads {
     objects: Arc<Objects>,
     /// `None` keeps the notes in memory only.
     journal: Option<PathBuf>,
-    open: Mutex<BTreeMap<B3, Upload>>,
+    open: Mutex<BTreeMap<(Sender, B3), Upload>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -55,19 +56,20 @@ impl MultipartUploads {
         Self { label: label.to_owned(), objects, journal, open: Mutex::default() }
     }
 
-    pub(crate) fn have(&self, blob: &BlobRef) -> Result<Vec<u32>> {
-        Ok(self.known(blob)?.map(|it| it.parts.into_keys().collect()).unwrap_or_default())
+    pub(crate) fn have(&self, sender: &Sender, blob: &BlobRef) -> Result<Vec<u32>> {
+        Ok(self.known(sender, blob)?.map(|it| it.parts.into_keys().collect()).unwrap_or_default())
     }
 
     pub(crate) fn put_part(
         &self,
+        sender: &Sender,
         blob: &BlobRef,
         at: &ObjectPath,
         part: u32,
         bytes: Bytes,
         cvs: &[Cv],
     ) -> Result<()> {
-        let id = self.id(blob, at)?;
+        let id = self.id(sender, blob, at)?;
         let n_bytes = bytes.len() as u64;
         let put = self.objects.parts()?.put_part(at, &id, part as usize, PutPayload::from(bytes));
         let etag = match block_on(n_bytes, put).map_err(stalled)? {
@@ -75,7 +77,7 @@ impl MultipartUploads {
             Err(err) => {
                 if matches!(err, object_store::Error::NotFound { .. }) {
                     // The bucket has dropped the upload; the next try begins another.
-                    self.forget(blob)?;
+                    self.forget(sender, blob)?;
                 }
                 return Err(
                     object_error("cannot send a part", &self.label, &err).at(Locus::path(at.as_ref()))
@@ -84,16 +86,16 @@ impl MultipartUploads {
         };
         let cvs = cvs.iter().map(|it| B3(*it).hex()).collect();
         let done = Part { id: id.clone(), part, etag, cvs };
-        self.note(blob, &done)?;
+        self.note(sender, blob, &done)?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(upload) = open.get_mut(&blob.b3).filter(|it| it.id == id) {
+        if let Some(upload) = open.get_mut(&(sender.clone(), blob.b3)).filter(|it| it.id == id) {
             upload.parts.insert(part, done);
         }
         Ok(())
     }
 
-    pub(crate) fn complete(&self, blob: &BlobRef) -> Result<Vec<Cv>> {
-        let upload = self.known(blob)?.unwrap_or_default();
+    pub(crate) fn complete(&self, sender: &Sender, blob: &BlobRef) -> Result<Vec<Cv>> {
+        let upload = self.known(sender, blob)?.unwrap_or_default();
         let n_parts = tree::n_parts(blob.bytes);
         let have: Vec<u32> = upload.parts.keys().copied().filter(|it| *it < n_parts).collect();
         if have.len() < n_parts as usize {
@@ -109,20 +111,37 @@ impl MultipartUploads {
         Ok(cvs)
     }
 
-    pub(crate) fn finish(&self, blob: &BlobRef, at: &ObjectPath) -> Result<()> {
-        let upload = self.known(blob)?.unwrap_or_default();
+    pub(crate) fn finish(&self, sender: &Sender, blob: &BlobRef, at: &ObjectPath) -> Result<()> {
+        let upload = self.known(sender, blob)?.unwrap_or_default();
         let parts = upload.parts.into_values().map(|it| PartId { content_id: it.etag }).collect();
         let done = block_on(blob.bytes, self.objects.parts()?.complete_multipart(at, &upload.id, parts))
             .map_err(stalled)?;
-        self.forget(blob)?;
+        self.forget(sender, blob)?;
         done.map(drop).map_err(|err| {
             object_error("cannot end the upload", &self.label, &err).at(Locus::path(at.as_ref()))
         })
     }
 
-    pub(crate) fn forget(&self, blob: &BlobRef) -> Result<()> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&blob.b3);
-        if let Some(path) = self.journal_of(blob)
+    /// Makes the parts of one sender those of another.
+    pub(crate) fn hand_over(&self, from: &Sender, to: &Sender, blob: &BlobRef) -> Result<()> {
+        let Some(upload) = self.known(from, blob)? else { return Ok(()) };
+        if let (Some(old), Some(new)) = (self.journal_of(from, blob), self.journal_of(to, blob)) {
+            match fs::rename(&old, &new) {
+                Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(io_error("cannot hand the journal over", &old, err));
+                }
+                _ => {}
+            }
+        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.remove(&(from.clone(), blob.b3));
+        open.insert((to.clone(), blob.b3), upload);
+        Ok(())
+    }
+
+    pub(crate) fn forget(&self, sender: &Sender, blob: &BlobRef) -> Result<()> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&(sender.clone(), blob.b3));
+        if let Some(path) = self.journal_of(sender, blob)
             && let Err(err) = fs::remove_file(&path)
             && err.kind() != std::io::ErrorKind::NotFound
         {
@@ -133,29 +152,31 @@ impl MultipartUploads {
 
     /// The upload under way, begun when there is none. The lock is held over the request, so that threads
     /// that send parts of one blob share one upload.
-    fn id(&self, blob: &BlobRef, at: &ObjectPath) -> Result<String> {
-        if let Some(upload) = self.known(blob)? {
+    fn id(&self, sender: &Sender, blob: &BlobRef, at: &ObjectPath) -> Result<String> {
+        if let Some(upload) = self.known(sender, blob)? {
             return Ok(upload.id);
         }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(upload) = open.get(&blob.b3) {
+        let key = (sender.clone(), blob.b3);
+        if let Some(upload) = open.get(&key) {
             return Ok(upload.id.clone());
         }
         let id =
             block_on(0, self.objects.parts()?.create_multipart(at)).map_err(stalled)?.map_err(|err| {
                 object_error("cannot begin an upload", &self.label, &err).at(Locus::path(at.as_ref()))
             })?;
-        open.insert(blob.b3, Upload { id: id.clone(), parts: BTreeMap::new() });
+        open.insert(key, Upload { id: id.clone(), parts: BTreeMap::new() });
         Ok(id)
     }
 
     /// The upload as memory or the journal knows it.
-    fn known(&self, blob: &BlobRef) -> Result<Option<Upload>> {
+    fn known(&self, sender: &Sender, blob: &BlobRef) -> Result<Option<Upload>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(upload) = open.get(&blob.b3) {
+        let key = (sender.clone(), blob.b3);
+        if let Some(upload) = open.get(&key) {
             return Ok(Some(upload.clone()));
         }
-        let Some(path) = self.journal_of(blob) else { return Ok(None) };
+        let Some(path) = self.journal_of(sender, blob) else { return Ok(None) };
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -172,12 +193,12 @@ impl MultipartUploads {
         if upload.id.is_empty() {
             return Ok(None);
         }
-        open.insert(blob.b3, upload.clone());
+        open.insert(key, upload.clone());
         Ok(Some(upload))
     }
 
-    fn note(&self, blob: &BlobRef, part: &Part) -> Result<()> {
-        let Some(path) = self.journal_of(blob) else { return Ok(()) };
+    fn note(&self, sender: &Sender, blob: &BlobRef, part: &Part) -> Result<()> {
+        let Some(path) = self.journal_of(sender, blob) else { return Ok(()) };
         let mut line = serde_json::to_string(part).map_err(std::io::Error::from)?;
         line.push('\n');
         if let Some(folder) = path.parent() {
@@ -191,8 +212,9 @@ impl MultipartUploads {
             .map_err(|err| io_error("cannot write the journal", &path, err))
     }
 
-    fn journal_of(&self, blob: &BlobRef) -> Option<PathBuf> {
-        let key = B3::of(format!("{}\n{}", self.label, blob.b3).as_bytes());
+    fn journal_of(&self, sender: &Sender, blob: &BlobRef) -> Option<PathBuf> {
+        let sender = sender.name().map_or_else(String::new, |it| format!("\n{it}"));
+        let key = B3::of(format!("{}\n{}{sender}", self.label, blob.b3).as_bytes());
         Some(self.journal.as_ref()?.join(format!("{}.jsonl", key.hex())))
     }
 }

@@ -1,7 +1,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
@@ -97,7 +97,13 @@ impl Store {
     pub fn over(label: &str, objects: Arc<dyn ObjectStore>, parts: Arc<dyn MultipartStore>) -> Self {
         let objects = Arc::new(Objects::Own { objects, parts: Some(parts) });
         let uploads = Uploads::Multipart(MultipartUploads::new(label, Arc::clone(&objects), None));
-        Self(Arc::new(Inner { label: label.to_owned(), objects, prefix: ObjectPath::default(), uploads }))
+        Self(Arc::new(Inner {
+            label: label.to_owned(),
+            objects,
+            prefix: ObjectPath::default(),
+            uploads,
+            n_requests: AtomicU64::default(),
+        }))
     }
 
     fn open_folder(folder: &Path, create: bool) -> Result<Self> {
@@ -120,6 +126,7 @@ impl Store {
             objects: Arc::new(Objects::Own { objects: Arc::new(objects), parts: None }),
             prefix: ObjectPath::default(),
             uploads: Uploads::Local(LocalUploads::new(root)),
+            n_requests: AtomicU64::default(),
         })))
     }
 
@@ -136,6 +143,6 @@ impl Store {
         let (objects, prefix) = Objects::of_bucket(&label, url)?;
         let objects = Arc::new(objects);
         let uploads = Uploads::Multipart(MultipartUploads::new(&label, Arc::clone(&objects), journal));
-        Ok(Self(Arc::new(Inner { label, objects, prefix, uploads })))
+        Ok(Self(Arc::new(Inner { label, objects, prefix, uploads, n_requests: AtomicU64::default() })))
     }
 }

@@ -138,9 +138,10 @@ fn a_length_is_only_a_word() {
     let n_bytes = 16384 * PART_BYTES_MIN;
     let blob = BlobRef { b3: B3::of(b"long"), sha256: String::new(), bytes: n_bytes };
     let last = tree::n_parts(n_bytes) - 1;
-    uploads.put_part(&blob, last, b"", &[[7; 32]; 64]).unwrap();
-    assert_eq!(uploads.have(&blob).unwrap(), [last]);
-    let err = uploads.complete(&blob).unwrap_err();
+    let sender = Sender::default();
+    uploads.put_part(&sender, &blob, last, b"", &[[7; 32]; 64]).unwrap();
+    assert_eq!(uploads.have(&sender, &blob).unwrap(), [last]);
+    let err = uploads.complete(&sender, &blob).unwrap_err();
     assert!(err.to_string().contains("8191 parts of"), "{err}");
     assert!(err.to_string().contains("the first is part 0"), "{err}");
 }

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use nodedata_core::{ErrorKind, ReadAt as _, Result};
 use nodedata_dataset::canonical_json;
+use semver::Version;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -9,17 +10,20 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     attach::DOCUMENT_BYTES_MAX,
     blob_reader::BlobReader,
+    content::BumpKind,
     digest::B3,
     hashing::hex,
+    layout,
     name::DatasetName,
     record::{AttachmentKind, BlobRef, ShardRef},
     remote::Remote,
     revision::Revision,
-    state::{DatasetState, RevisionEntry},
+    state::{DatasetState, RevisionEntry, hint_flaw},
     trust::{
         dsse::{RevisionStatement, verify_revision},
         key::PublicKey,
         merkle::merkle_root,
+        rows::found_rows,
     },
 };
 
@@ -50,6 +54,8 @@ pub struct Verification {
     pub bytes: u64,
     /// Shards whose provenance is proved.
     pub proved_shards: u64,
+    /// Episodes of each stream whose content hash was made again from their rows.
+    pub episodes: u64,
     /// Signatures that are there, whoever made them.
     pub signatures: u64,
     /// Trusted keys that signed it.
@@ -81,7 +87,8 @@ impl Verification {
 }
 
 /// Checks a revision from the log down: the chain of records, the manifest, every blob by both hashes, the
-/// provenance of every shard and its root, and the signatures.
+/// provenance of every shard and its root, the content hashes of its tables against its rows, that its number claims no less than
+/// they prove, and the signatures.
 ///
 /// # Errors
 /// `Corrupt` when log or manifest cannot be read at all, `Io`, `Denied`. What is wrong below is in the findings.
@@ -98,11 +105,17 @@ pub fn verify_published(
         blobs: 0,
         bytes: 0,
         proved_shards: 0,
+        episodes: 0,
         signatures: 0,
         signed_by: Vec::new(),
         findings: Vec::new(),
     };
     let state = DatasetState::replay(&**remote, dataset)?;
+    if let Some(hint) = remote.read_hint(dataset)?
+        && let Some(why) = hint_flaw(dataset, &remote.log(dataset, 0)?, &hint)
+    {
+        found.add("hint-mismatch", layout::head(dataset), why);
+    }
     if state.revision(&entry.revision).map(|it| it.manifest) != Some(entry.manifest) {
         let message = "the log publishes another manifest under this number";
         found.add("log-mismatch", format!("record {}", entry.seq), message);
@@ -117,6 +130,12 @@ pub fn verify_published(
         check_blob(remote, dataset, &blob, options.bytes, &mut found)?;
     }
     check_provenance(&revision, &mut found)?;
+    // Rows of other bytes than were published prove nothing.
+    let is_other = |it: &VerifyFinding| matches!(it.code, "missing-blob" | "damaged-blob");
+    if options.bytes && !found.findings.iter().any(is_other) {
+        check_rows(&revision, &mut found)?;
+    }
+    check_number(remote, &state, entry, &revision, &mut found)?;
     check_signatures(remote, &state, entry, options.trusted, &mut found)?;
     Ok(found)
 }
@@ -210,6 +229,68 @@ fn check_provenance(revision: &Revision, found: &mut Verification) -> Result<()>
             }
             None => found.add("provenance-mismatch", shard.path.as_str(), "no statement names it"),
         }
+    }
+    Ok(())
+}
+
+/// What the tables of a revision say of its rows, and what its manifest says of its tables.
+fn check_rows(revision: &Revision, found: &mut Verification) -> Result<()> {
+    let (stated, rows) = match (revision.all_contents(), found_rows(revision)) {
+        (Ok(stated), Ok(rows)) => (stated, rows),
+        (Err(err), _) | (_, Err(err)) if err.kind() == ErrorKind::Corrupt => {
+            found.add("unreadable-rows", err.locus().to_string(), err.chain());
+            return Ok(());
+        }
+        (Err(err), _) | (_, Err(err)) => return Err(err),
+    };
+    for (at, message) in rows.misplaced {
+        found.add("index-mismatch", at, message);
+    }
+    found.episodes = rows.contents.0.len() as u64;
+    for (id, stated) in &stated.0 {
+        let is_same = rows.contents.0.get(id).is_some_and(|it| {
+            let has_features = stated.features.is_empty() || it.features == stated.features;
+            it.hash == stated.hash && it.rows == stated.rows && has_features
+        });
+        if !is_same {
+            let message = "its rows have another content hash than the index says";
+            found.add("content-mismatch", format!("{}/{} {}", id.split, id.stream, id.key), message);
+        }
+    }
+    if revision.contents()?.root() != revision.manifest().content_root {
+        let message = "content_root does not follow from the index of episodes";
+        found.add("content-root", revision.digest().to_string(), message);
+    }
+    Ok(())
+}
+
+/// Whether the number of a revision claims less than its content proves, held against the one it follows.
+fn check_number(
+    remote: &Arc<dyn Remote>,
+    state: &DatasetState,
+    entry: &RevisionEntry,
+    revision: &Revision,
+    found: &mut Verification,
+) -> Result<()> {
+    let follows = |it: &&RevisionEntry| revision.manifest().parents.contains(&it.manifest);
+    let Some(parent) = state.revisions.iter().find(follows) else { return Ok(()) };
+    let versions = (Version::parse(&parent.revision), Version::parse(&entry.revision));
+    let (Ok(before), Ok(number)) = versions else { return Ok(()) };
+    let old = Revision::open(remote, &state.dataset, parent).and_then(|it| it.contents());
+    let proved = match (old, revision.contents()) {
+        (Ok(old), Ok(new)) => old.compare(&new).kind(),
+        // Told of the revision that is damaged, when that is verified.
+        (Err(err), _) | (_, Err(err)) if err.kind() == ErrorKind::Corrupt => return Ok(()),
+        (Err(err), _) | (_, Err(err)) => return Err(err),
+    };
+    let claimed = BumpKind::claimed(&before, &number);
+    if claimed < proved {
+        let message = format!(
+            "it claims a {} change after {before}, but the content proves a {} one",
+            claimed.name(),
+            proved.name()
+        );
+        found.add("number-mismatch", entry.revision.as_str(), message);
     }
     Ok(())
 }

@@ -105,10 +105,10 @@ fn a_grant_is_for_one_text_one_major_number_and_a_time() {
 #[test]
 fn asking_again() {
     let ask = |it: &Case, revision: &str, policy: &B3, days| {
-        may_request(Some(it), &version(revision), policy, at(days)).is_ok()
+        may_request(std::slice::from_ref(it), &version(revision), policy, at(days)).is_ok()
     };
     let mut it = requested();
-    assert!(may_request(None, &version("1.0.0"), &policy(), at(0)).is_ok());
+    assert!(may_request(&[], &version("1.0.0"), &policy(), at(0)).is_ok());
     assert!(!ask(&it, "1.0.0", &policy(), 0));
     it.act(Action::Grant { valid_days: 10 }, None, None, at(0)).unwrap();
     assert!(!ask(&it, "1.0.0", &policy(), 0));
@@ -120,4 +120,42 @@ fn asking_again() {
     assert!(!ask(&it, "1.0.0", &B3::of(b"new"), 20), "a new text does not undo a no");
     it.act(Action::Reset, None, None, at(2)).unwrap();
     assert!(ask(&it, "1.0.0", &policy(), 20));
+}
+
+#[test]
+fn a_request_for_another_major_number_or_text_leaves_a_grant_alone() {
+    let ask = |revision: &str, text: &[u8]| {
+        let mut it = requested();
+        it.0.revisions = same_major(&version(revision));
+        it.0.policy = B3::of(text);
+        it
+    };
+    let granted = |mut it: Case| {
+        it.act(Action::Grant { valid_days: 30 }, Some("owner"), None, at(0)).unwrap();
+        it
+    };
+    let open = |cases: &[Case], revision: &str| {
+        opening(cases, &version(revision), &policy(), at(1)).map(|it| it.0.revisions.to_string())
+    };
+    let one = granted(ask("1.2.0", b"the text"));
+    let two = ask("2.0.0", b"the text");
+    assert_eq!(open(&[], "1.0.0"), Err(Refusal::NotRequested));
+    assert_eq!(open(&[two.clone(), one.clone()], "1.0.0"), Ok(">=1.0.0, <2.0.0".to_owned()));
+    assert_eq!(open(&[two.clone(), one.clone()], "2.0.0"), Err(Refusal::Pending));
+    assert_eq!(open(&[one.clone()], "2.0.0"), Err(Refusal::OtherRevision));
+    let other_text = ask("1.0.0", b"other text");
+    assert!(open(&[other_text.clone(), one.clone()], "1.0.0").is_ok(), "asked for another text as well");
+    assert_eq!(open(&[granted(other_text.clone())], "1.0.0"), Err(Refusal::OtherText));
+    // A no is one, whatever text it is about.
+    let mut no = other_text;
+    no.act(Action::Deny, Some("owner"), None, at(0)).unwrap();
+    assert_eq!(open(&[no.clone(), one.clone()], "1.0.0"), Err(Refusal::Denied));
+    let mut revoked = granted(ask("2.0.0", b"the text"));
+    revoked.act(Action::Revoke, Some("owner"), None, at(0)).unwrap();
+    assert!(open(&[revoked.clone(), one.clone()], "1.0.0").is_ok());
+    let may =
+        |cases: &[Case], revision: &str| may_request(cases, &version(revision), &policy(), at(1)).is_ok();
+    assert!(!may(&[two.clone(), one.clone()], "1.0.0"), "granted already");
+    assert!(!may(&[one.clone(), two], "2.0.0"), "asked already");
+    assert!(!may(&[one, revoked], "2.0.0"), "revoked, though another was granted since");
 }

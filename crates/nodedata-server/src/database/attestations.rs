@@ -19,18 +19,9 @@ use crate::{
 };
 
 impl Database {
-    /// The newest attestation of an account for a dataset.
-    pub(crate) fn newest_case(&self, dataset: &DatasetName, account: &str) -> Result<Option<Case>> {
-        let text: Option<String> = self
-            .lock()
-            .prepare_cached(
-                "SELECT body FROM attestations WHERE dataset = ?1 AND account = ?2 ORDER BY seq DESC LIMIT 1",
-            )
-            .and_then(|mut it| {
-                it.query_row(params![dataset.to_string(), account], |row| row.get(0)).optional()
-            })
-            .map_err(failed)?;
-        text.map(|it| parse(&it)).transpose()
+    /// The attestations of an account for a dataset, the newest first.
+    pub(crate) fn cases(&self, dataset: &DatasetName, account: &str) -> Result<Vec<Case>> {
+        cases_of(&self.lock(), &dataset.to_string(), account)
     }
 
     /// All attestations of a dataset, or those of one account, oldest first.
@@ -51,26 +42,17 @@ impl Database {
         rows.map(|it| parse(&it.map_err(failed)?)).collect()
     }
 
-    /// Adds an attestation, and its line of the audit log, when `admit` agrees, given the newest of the same account and
-    /// dataset; nobody else adds one in between.
+    /// Adds an attestation, and its line of the audit log, when `admit` agrees, given those of the same account and dataset,
+    /// the newest first; nobody else adds one in between.
     pub(crate) fn add_case(
         &self,
         case: &Case,
         line: (String, AuditEvent),
-        admit: impl FnOnce(Option<&Case>) -> Result<()>,
+        admit: impl FnOnce(&[Case]) -> Result<()>,
     ) -> Result<()> {
         let attestation = case.attestation();
         self.at_once(|it| {
-            let (dataset, account) = (attestation.dataset.to_string(), &attestation.subject.user);
-            let newest: Option<String> = it
-                .query_row(
-                    "SELECT body FROM attestations WHERE dataset = ?1 AND account = ?2 ORDER BY seq DESC LIMIT 1",
-                    params![dataset, account],
-                    |row| row.get(0),
-                )
-                .optional()
-                .map_err(failed)?;
-            admit(newest.map(|it| parse::<Case>(&it)).transpose()?.as_ref())?;
+            admit(&cases_of(it, &attestation.dataset.to_string(), &attestation.subject.user)?)?;
             put(it, case)?;
             append_line(it, line.0, line.1)
         })
@@ -105,6 +87,14 @@ impl Database {
             Ok(Some(case))
         })
     }
+}
+
+fn cases_of(connection: &Connection, dataset: &str, account: &str) -> Result<Vec<Case>> {
+    let mut query = connection
+        .prepare_cached("SELECT body FROM attestations WHERE dataset = ?1 AND account = ?2 ORDER BY seq DESC")
+        .map_err(failed)?;
+    let rows = query.query_map(params![dataset, account], |row| row.get::<_, String>(0)).map_err(failed)?;
+    rows.map(|it| parse(&it.map_err(failed)?)).collect()
 }
 
 /// Writes an attestation, over what was there of that name.

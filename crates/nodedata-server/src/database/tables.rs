@@ -5,7 +5,7 @@ use crate::database::failed;
 
 /// What makes the tables, one step for each version; how many were taken is kept in the file's own header. A step that was
 /// published never changes.
-const STEPS: &[&str] = &[FIRST, RECORDED, TOLD, ROLES];
+const STEPS: &[&str] = &[FIRST, RECORDED, TOLD, ROLES, SEEN];
 
 const FIRST: &str = "
 CREATE TABLE tokens (
@@ -97,6 +97,25 @@ CREATE TABLE roles (
   pattern TEXT NOT NULL,
   role TEXT NOT NULL,
   PRIMARY KEY (holder, pattern)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Which pushes of accounts bring blobs by parts, and what was seen of logs.
+const SEEN: &str = "
+CREATE TABLE stagings (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  account TEXT NOT NULL,
+  b3 BLOB NOT NULL,
+  push TEXT NOT NULL,
+  begun INTEGER NOT NULL,
+  handed_over INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (account, b3, push)
+) STRICT;
+CREATE TABLE checkpoints (
+  dataset TEXT PRIMARY KEY,
+  seq INTEGER NOT NULL,
+  record BLOB NOT NULL,
+  is_private INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
 

@@ -4,11 +4,10 @@ use std::sync::atomic::Ordering;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
-use nodedata_core::{Error, ErrorKind};
+use nodedata_core::{Error, ErrorKind, Locus};
 use nodedata_registry::{
-    Appended, DatasetName, Direct,
+    Appended, DatasetName, DatasetState,
     http::{CommitAnswer, DatasetList, DatasetSummary, EntryBody, LogAnswer},
-    layout,
     record::{CommitRecord, Operation, Visibility, to_canonical},
 };
 
@@ -59,38 +58,55 @@ pub(crate) fn log(app: &App, call: &Call) -> Answered<Reply> {
     app.see(&call.principal, &dataset)?;
     let from = call.number(&numbers::FROM)?;
     // One more than are sent tells whether there are more.
-    let mut entries = Direct::new(app.store.clone()).log_page(&dataset, from, PAGE_RECORDS + 1)?;
+    let mut entries = app.direct.log_page(&dataset, from, PAGE_RECORDS + 1)?;
     let more = entries.len() > PAGE_RECORDS;
     entries.truncate(PAGE_RECORDS);
     Reply::json(&LogAnswer { entries: entries.into_iter().map(EntryBody::from).collect(), more })
 }
 
-/// The state that the log adds up to, as a hint that saves reading it.
+/// A snapshot of what the log adds up to, which saves reading it: the last that a record proves, or that of now.
 pub(crate) fn head(app: &App, call: &Call) -> Answered<Reply> {
     let view = app.see(&call.principal, &call.dataset()?)?;
+    let dataset = &view.state.dataset;
+    if let Some(hint) = app.remote.read_hint(dataset)?
+        && let Some(seq) = DatasetState::proved_at(&hint).filter(|it| *it < view.state.next_seq)
+        && let [next] = app.direct.log_page(dataset, seq, 1)?.as_slice()
+        && DatasetState::is_proved_by(&hint, &next.record)
+    {
+        return Ok(Reply::bytes("application/json", hint));
+    }
     Ok(Reply::bytes("application/json", Bytes::from(to_canonical(&view.state)?)))
 }
 
 pub(crate) fn append(app: &App, call: &Call) -> Answered<Reply> {
     let dataset = call.dataset()?;
     let named = Some(dataset.to_string());
-    if !call.principal.may_publish(&dataset) {
-        let refusal = Refusal::forbidden(&format!("publish:{dataset}"));
-        return app.denied(&call.principal, "publish", named, refusal);
+    let may_publish = call.principal.may_publish(&dataset);
+    let refusal = || Refusal::forbidden(&format!("publish:{dataset}"));
+    if !may_publish && !call.principal.may_lower(&dataset) {
+        return app.denied(&call.principal, "publish", named, refusal());
     }
     let mut record: CommitRecord = call.json()?;
     if !call.principal.may_commit(&dataset, &record.op) {
-        let refusal = Refusal::forbidden(&format!("publish:{dataset}"));
-        return app.denied(&call.principal, name_of(&record.op), named, refusal);
+        return app.denied(&call.principal, name_of(&record.op), named, refusal());
     }
-    // Who asks is what the token says.
+    check_time(&record.at)?;
+    // Who asks is what the token says, and when is what our clock says.
     record.author = call.principal.who().to_owned();
+    record.at = app.options.clock.stamp();
     record.to_bytes().map_err(|err| Refusal::invalid(&err))?;
     let view = app.views.get(&app.remote, &dataset)?;
     if let Some(done) = already_there(app, &dataset, view.as_deref(), &record)? {
-        return done;
+        return match done {
+            Err(refusal) if refusal.problem.entry.is_none() => {
+                app.denied(&call.principal, name_of(&record.op), named, refusal)
+            }
+            done => done,
+        };
     }
     let view = view.as_deref();
+    // What the log adds up to is ours to say.
+    record.state = view.and_then(|it| it.state.commitment());
     let candidate = Candidate { app, principal: &call.principal, dataset: &dataset, view, record: &record };
     if let Err(refusal) = candidate.check() {
         return app.denied(&call.principal, name_of(&record.op), named, refusal);
@@ -98,7 +114,12 @@ pub(crate) fn append(app: &App, call: &Call) -> Answered<Reply> {
     match app.commit(&call.principal, &dataset, &record, name_of(&record.op))? {
         Appended::Done { digest } => {
             app.metrics.commits.fetch_add(1, Ordering::Relaxed);
-            leave_hint(app, &dataset);
+            // What is seen of the log is kept before anybody asks; who asks keeps it otherwise.
+            drop(app.views.get(&app.remote, &dataset));
+            if let Some(view) = view {
+                // Clients of a server leave none. One that is not left costs the next reader some requests.
+                drop(view.state.leave_hint(&*app.remote, &record));
+            }
             created(&CommitAnswer { seq: record.seq, digest })
         }
         Appended::Taken(entry) => Err(Refusal::taken(entry)),
@@ -109,42 +130,53 @@ fn created(answer: &CommitAnswer) -> Answered<Reply> {
     Ok(Reply::json(answer)?.with_status(StatusCode::CREATED))
 }
 
-/// The answer when the number is taken: by this very record, whose first answer was lost, or by another.
+/// The answer when the operation was done already, by this very record whose first answer was lost; when another content
+/// comes under its name; and when the number is taken by another record.
 fn already_there(
     app: &App,
     dataset: &DatasetName,
     view: Option<&DatasetView>,
     record: &CommitRecord,
 ) -> Answered<Option<Answered<Reply>>> {
-    if view.is_none_or(|it| record.seq >= it.state.next_seq) {
-        return Ok(None);
-    }
-    let Some(bytes) = app.store.get(&layout::record(dataset, record.seq))? else {
+    let Some(view) = view else { return Ok(None) };
+    let done = view.state.ops.get(&record.op_id).copied();
+    let taken = (record.seq < view.state.next_seq).then_some(record.seq);
+    let Some(seq) = done.or(taken) else { return Ok(None) };
+    let Some(entry) = app.direct.log_page(dataset, seq, 1)?.pop() else {
         return Err(Error::new(ErrorKind::Corrupt, "a record of the log is missing").into());
-    };
-    let entry = nodedata_registry::LogEntry {
-        digest: nodedata_registry::B3::of(&bytes),
-        record: CommitRecord::parse(&bytes)?,
     };
     let is_same = entry.record.op_id == record.op_id
         && entry.record.op == record.op
         && entry.record.author == record.author;
     if is_same {
         // What is told to have been done has its line.
-        app.settle_at(dataset, record.seq)?;
+        app.settle_at(dataset, seq)?;
     }
-    Ok(Some(match is_same {
-        true => created(&CommitAnswer { seq: record.seq, digest: entry.digest }),
-        false => Err(Refusal::taken(entry)),
+    Ok(Some(match (is_same, done) {
+        (true, _) => created(&CommitAnswer { seq, digest: entry.digest }),
+        (false, Some(_)) => Err(op_id_reused(seq)),
+        (false, None) => Err(Refusal::taken(entry)),
     }))
 }
 
-/// Clients of a server leave none, so it leaves its own.
-fn leave_hint(app: &App, dataset: &DatasetName) {
-    if let Ok(Some(view)) = app.views.get(&app.remote, dataset) {
-        // A hint that is not left costs the next reader some requests.
-        drop(view.state.leave_hint(&*app.remote));
+fn op_id_reused(seq: u64) -> Refusal {
+    let message = format!("the operation was done by record {seq} already, which says something else");
+    let err = Error::new(ErrorKind::Conflict, message).at(Locus::feature("op_id"));
+    Refusal::of(409, "op-id", &err.with_hint("give another operation another op_id"))
+}
+
+/// A record's date is as all are: the server writes its own, and takes none that says something else than a time.
+fn check_time(at: &str) -> Answered<()> {
+    let is_time = at.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(at).is_ok();
+    if is_time {
+        return Ok(());
     }
+    let err = Error::new(ErrorKind::Config, "the record's date is no time in UTC").at(Locus::feature("at"));
+    Err(Refusal::of(
+        422,
+        "record",
+        &err.with_hint("write it as `2026-11-23T10:00:00Z`; the server notes its own"),
+    ))
 }
 
 fn name_of(op: &Operation) -> &'static str {

@@ -3,12 +3,11 @@
 use axum::http::StatusCode;
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::{
-    DatasetName, Selector,
+    B3, DatasetName, RevisionEntry, Selector,
     clock::fresh_id,
     gate::{Approval, AuditEvent},
     http::{AttestBody, AttestationList, DecisionBody},
     read_whole,
-    record::Gate,
 };
 
 use crate::{
@@ -26,8 +25,17 @@ use crate::{
 const TEXT_BYTES_MAX: usize = 8 << 10;
 
 pub(crate) fn agreement(app: &App, call: &Call) -> Answered<Reply> {
-    let view = app.see(&call.principal, &call.dataset()?)?;
-    let policy = view.policy().ok_or_else(|| Refusal::missing("agreement: the dataset is not gated"))?;
+    let reference = call.reference()?;
+    let view = app.see(&call.principal, &reference.dataset)?;
+    let gate = match call.param("name").contains('@') {
+        true => {
+            let entry = reference.resolve(&view.state).map_err(|err| Refusal::of(404, "not-found", &err))?;
+            view.standing(entry).and_then(|it| it.sensitivity.gate.as_ref())
+        }
+        false => view.gate(),
+    };
+    let policy = gate.and_then(|it| it.policy);
+    let policy = policy.ok_or_else(|| Refusal::missing("agreement: the dataset is not gated"))?;
     let dataset = &view.state.dataset;
     let n_bytes = app.remote.blob_bytes(dataset, &policy)?.ok_or_else(|| Refusal::missing("agreement"))?;
     let text = read_whole(&*app.remote, dataset, &policy, n_bytes, AGREEMENT_BYTES_MAX)?;
@@ -45,12 +53,22 @@ pub(crate) fn list(app: &App, call: &Call) -> Answered<Reply> {
 pub(crate) fn request(app: &App, call: &Call) -> Answered<Reply> {
     let dataset = call.dataset()?;
     let view = app.see(&call.principal, &dataset)?;
-    let Some(gate) = view.state.sensitivity.gate.clone() else {
+    let mut body: AttestBody = call.json()?;
+    let asked = asked_revision(&view, body.revision.as_deref())?;
+    let revision = match &asked {
+        Some(entry) => version_of(entry)?,
+        // Asked before anything is published: for the first that will be.
+        None => semver::Version::new(1, 0, 0),
+    };
+    let gate = match (&asked, &body.revision) {
+        (Some(entry), Some(_)) => view.standing(entry).and_then(|it| it.sensitivity.gate.as_ref()),
+        _ => view.gate(),
+    };
+    let Some(gate) = gate else {
         let err =
             Error::new(ErrorKind::Config, "the dataset is not gated").with_hint("nothing is to be asked for");
         return Err(Refusal::invalid(&err));
     };
-    let mut body: AttestBody = call.json()?;
     check_lengths(&body)?;
     body.subject.user = call.principal.who().to_owned();
     let policy = gate.policy.ok_or_else(|| Refusal::missing("agreement"))?;
@@ -59,7 +77,6 @@ pub(crate) fn request(app: &App, call: &Call) -> Answered<Reply> {
         let fix = "read the text again, and agree to that";
         return Err(Refusal::new(409, "attestation-outdated", message, fix));
     }
-    let revision = asked_revision(&view, body.revision.as_deref())?;
     let now = app.options.clock.now();
     let asked = (body.subject, body.purpose, body.affirm);
     let mut case = Case::request(fresh_id(), dataset.clone(), &revision, policy, asked, now)
@@ -69,21 +86,16 @@ pub(crate) fn request(app: &App, call: &Call) -> Answered<Reply> {
         case.act(Action::Grant { valid_days: gate.valid_days }, None, Some(&why), now)?;
     }
     let line = (stamp(now), note_of(call, &dataset, "attest", &case.attestation().id));
-    app.database.add_case(&case, line, |newest| may_request(newest, &revision, &policy, now))?;
+    app.database.add_case(&case, line, |cases| may_request(cases, &revision, &policy, now))?;
     Ok(Reply::json(case.attestation())?.with_status(StatusCode::CREATED))
 }
 
-fn asked_revision(view: &DatasetView, revision: Option<&str>) -> Answered<semver::Version> {
-    let Some(text) = revision else {
-        return match view.state.head() {
-            Some(head) => Ok(version_of(head)?),
-            // Asked before anything is published: for the first that will be.
-            None => Ok(semver::Version::new(1, 0, 0)),
-        };
-    };
+/// The revision that is meant; the newest when none is named.
+fn asked_revision(view: &DatasetView, revision: Option<&str>) -> Answered<Option<RevisionEntry>> {
+    let Some(text) = revision else { return Ok(view.state.head().cloned()) };
     let selector = Selector::parse(text).map_err(|err| Refusal::invalid(&err))?;
     let reference = nodedata_registry::Reference { dataset: view.state.dataset.clone(), selector };
-    Ok(version_of(reference.resolve(&view.state).map_err(|err| Refusal::invalid(&err))?)?)
+    Ok(Some(reference.resolve(&view.state).map_err(|err| Refusal::invalid(&err))?.clone()))
 }
 
 fn check_lengths(body: &AttestBody) -> Answered<()> {
@@ -114,25 +126,37 @@ pub(crate) fn decide(app: &App, call: &Call) -> Answered<Reply> {
         return app.denied(&call.principal, "review", Some(dataset.to_string()), refusal);
     }
     let (id, name) = call.param("target").split_once(':').ok_or_else(|| Refusal::missing("action"))?;
-    let action = action_of(name, view.state.sensitivity.gate.as_ref())?;
+    let valid_days = |policy: &B3| {
+        let of_text = view.gates().find(|it| it.policy == Some(*policy));
+        of_text.or(view.gate()).map(|it| it.valid_days)
+    };
     let body: DecisionBody = if call.body.is_empty() { DecisionBody::default() } else { call.json()? };
     let now = app.options.clock.now();
     let event = note_of(call, &dataset, name, id);
+    let mut is_known = true;
     let changed = app.database.change_case((&dataset, id), now, event, |it| {
+        let Some(action) = action_of(name, valid_days(&it.attestation().policy)) else {
+            is_known = false;
+            return Err(Error::new(ErrorKind::Config, "unknown action"));
+        };
         it.act(action, Some(call.principal.who()), body.reason.as_deref(), now)
-    })?;
-    let changed = changed.ok_or_else(|| Refusal::missing("attestation"))?;
+    });
+    if !is_known {
+        return Err(Refusal::missing("action: grant, deny, revoke and reset are known"));
+    }
+    let changed = changed?.ok_or_else(|| Refusal::missing("attestation"))?;
     app.keep_apart()?;
     Reply::json(changed.attestation())
 }
 
-fn action_of(name: &str, gate: Option<&Gate>) -> Answered<Action> {
-    match (name, gate) {
-        ("grant", Some(gate)) => Ok(Action::Grant { valid_days: gate.valid_days }),
-        ("deny", _) => Ok(Action::Deny),
-        ("revoke", _) => Ok(Action::Revoke),
-        ("reset", _) => Ok(Action::Reset),
-        _ => Err(Refusal::missing("action: grant, deny, revoke and reset are known")),
+/// What a path asks for; a grant holds as long as the gate says.
+fn action_of(name: &str, valid_days: Option<u32>) -> Option<Action> {
+    match (name, valid_days) {
+        ("grant", Some(valid_days)) => Some(Action::Grant { valid_days }),
+        ("deny", _) => Some(Action::Deny),
+        ("revoke", _) => Some(Action::Revoke),
+        ("reset", _) => Some(Action::Reset),
+        _ => None,
     }
 }
 

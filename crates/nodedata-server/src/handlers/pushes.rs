@@ -1,13 +1,13 @@
 //! Pushes: what must be sent, and the parts that are sent.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::{
-    B3, LEASE_SECONDS, Needed, PushRequest,
-    http::{NeededBody, PART_CV, PartsAnswer, PushAnswer, bitmap_of},
+    B3, LEASE_SECONDS, Needed, PushRequest, Sender,
+    http::{NeededBody, PART_CV, PUSH, PartsAnswer, PushAnswer, bitmap_of},
     layout,
-    record::{BlobRef, Lease},
+    record::BlobRef,
     tree,
 };
 
@@ -17,7 +17,6 @@ use crate::{
     numbers,
     refusal::{Answered, Refusal},
     reply::Reply,
-    views::DatasetView,
 };
 
 pub(crate) fn negotiate(app: &App, call: &Call) -> Answered<Reply> {
@@ -32,9 +31,7 @@ pub(crate) fn negotiate(app: &App, call: &Call) -> Answered<Reply> {
         let err = Error::new(ErrorKind::Config, format!("the push is for `{}`", request.dataset));
         return Err(Refusal::invalid(&err.with_hint("send it to its own dataset")));
     }
-    let mut need = app.remote.negotiate(&request)?.need;
-    let view = app.views.get(&app.remote, &dataset)?;
-    withhold(app, call, &request, view.as_deref(), &mut need)?;
+    let need = needed(app, call, &request)?;
     let need = need.into_iter().map(|it| {
         let parts = bitmap_of(&it.have, tree::n_parts(it.blob.bytes));
         NeededBody { blob: it.blob, parts }
@@ -47,41 +44,58 @@ pub(crate) fn negotiate(app: &App, call: &Call) -> Answered<Reply> {
     })
 }
 
-/// Asks for blobs that are in the store, but not known to be the pusher's: they are shown as if they were
-/// not there, and the answer does not tell the difference.
-fn withhold(
-    app: &App,
-    call: &Call,
-    request: &PushRequest,
-    view: Option<&DatasetView>,
-    need: &mut Vec<Needed>,
-) -> Answered<()> {
+/// What must be sent: all but the blobs that the dataset has, or that the account has sent, and that are there. Of others
+/// nobody is told whether they are, and the same is done for them either way.
+fn needed(app: &App, call: &Call, request: &PushRequest) -> Answered<Vec<Needed>> {
     let account = call.principal.who();
-    let mut asked: std::collections::BTreeSet<B3> = need.iter().map(|it| it.blob.b3).collect();
-    for blob in &request.blobs {
-        if asked.contains(&blob.b3) || view.is_some_and(|it| it.blob(&blob.b3).is_some()) {
+    let lease = PushRequest { push: lease_of(account, &request.push), ..request.clone() };
+    app.direct.announce(&lease)?;
+    let view = app.views.get(&app.remote, &request.dataset)?;
+    let paths: Vec<String> = request.blobs.iter().map(|it| layout::blob(&it.b3)).collect();
+    let found = app.store.heads(&paths)?;
+    let mut need = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (blob, found) in request.blobs.iter().zip(found).filter(|(blob, _)| seen.insert(blob.b3)) {
+        let is_known = view.as_ref().is_some_and(|it| it.blob(&blob.b3).is_some())
+            || app.database.possesses(account, &blob.b3)?;
+        if is_known && found.is_some_and(|it| it.bytes == blob.bytes) {
             continue;
         }
-        if app.database.possesses(account, &blob.b3)? {
-            continue;
+        let sender = Sender::of(account, &request.push);
+        if tree::n_parts(blob.bytes) > 1 {
+            let now = app.options.clock.now();
+            if let Some(earlier) = app.database.begin_staging(account, &blob.b3, &request.push, now)? {
+                app.store.hand_over(&Sender::of(account, &earlier), &sender, blob)?;
+            }
         }
-        asked.insert(blob.b3);
-        need.push(Needed { blob: blob.clone(), have: app.proofs.have(account, &blob.b3) });
+        need.push(Needed { blob: blob.clone(), have: app.store.parts_of(&sender, blob)? });
     }
-    Ok(())
+    Ok(need)
+}
+
+/// The name of a lease: that of a push of an account, so that nobody ends or replaces one of another account.
+fn lease_of(account: &str, push: &str) -> String {
+    Sender::of(account, push).name().unwrap_or(push).to_owned()
 }
 
 pub(crate) fn end(app: &App, call: &Call) -> Answered<Reply> {
+    may_send(app, call)?;
     let push = call.param("push");
     check_push_id(push)?;
-    let Some(bytes) = app.store.get(&layout::lease(push))? else { return Ok(Reply::empty()) };
-    let lease: Lease = nodedata_registry::record::from_bytes("lease", &bytes)?;
-    if !call.principal.may_push(&lease.dataset) {
-        let refusal = Refusal::forbidden(&format!("push:{}", lease.dataset));
-        return app.denied(&call.principal, "end-push", Some(lease.dataset.to_string()), refusal);
-    }
-    app.remote.end_push(push)?;
+    app.remote.end_push(&lease_of(call.principal.who(), push))?;
     Ok(Reply::empty())
+}
+
+/// Who sends: an account, for the push that it names.
+fn sender_of(call: &Call) -> Answered<Sender> {
+    let push = match call.header(PUSH) {
+        None => "",
+        Some(push) => {
+            check_push_id(push)?;
+            push
+        }
+    };
+    Ok(Sender::of(call.principal.who(), push))
 }
 
 /// A push names a file of the store.
@@ -117,25 +131,14 @@ pub(crate) fn put_part(app: &App, call: &Call) -> Answered<Reply> {
     }
     let blob = BlobRef { b3: call.b3()?, sha256: String::new(), bytes: n_bytes };
     check_cv(call, &blob, part)?;
-    let account = call.principal.who();
-    let is_single = n_parts == 1;
-    if is_there(app, &blob)? {
-        if app.database.possesses(account, &blob.b3)? {
-            return Ok(Reply::empty());
-        }
-        app.proofs.show(account, &blob, part, &call.body)?;
-        if is_single && app.proofs.conclude(account, &blob) {
-            app.database.note_possession(account, &blob.b3)?;
-        }
-    } else {
-        // The bytes are at fault, not the store.
-        app.remote.upload_part(&blob, part, call.body.clone()).map_err(|err| match err.kind() {
-            ErrorKind::Corrupt => Refusal::of(422, "part-damaged", &err),
-            _ => err.into(),
-        })?;
-        if is_single {
-            app.database.note_possession(account, &blob.b3)?;
-        }
+    let (account, sender) = (call.principal.who(), sender_of(call)?);
+    // The bytes are at fault, not the store.
+    app.store.take_part(&sender, &blob, part, call.body.clone()).map_err(|err| match err.kind() {
+        ErrorKind::Corrupt => Refusal::of(422, "part-damaged", &err),
+        _ => err.into(),
+    })?;
+    if n_parts == 1 {
+        app.database.note_possession(account, &blob.b3)?;
     }
     app.metrics.bytes_in.fetch_add(call.body.len() as u64, Ordering::Relaxed);
     Ok(Reply::empty())
@@ -160,7 +163,11 @@ fn damaged(part: u32) -> Refusal {
     Refusal::of(422, "part-damaged", &err)
 }
 
-fn is_there(app: &App, blob: &BlobRef) -> Answered<bool> {
+/// Whether an account has sent a blob, and it is there. Of what others sent it learns nothing.
+fn has_sent(app: &App, account: &str, blob: &BlobRef) -> Answered<bool> {
+    if !app.database.possesses(account, &blob.b3)? {
+        return Ok(false);
+    }
     Ok(app.store.head(&layout::blob(&blob.b3))?.is_some_and(|it| it.bytes == blob.bytes))
 }
 
@@ -168,13 +175,10 @@ pub(crate) fn parts(app: &App, call: &Call) -> Answered<Reply> {
     may_send(app, call)?;
     let n_bytes = call.number(&numbers::BYTES)?;
     let blob = BlobRef { b3: call.b3()?, sha256: String::new(), bytes: n_bytes };
-    let (account, n_parts) = (call.principal.who(), tree::n_parts(n_bytes));
-    let have = if !is_there(app, &blob)? {
-        app.store.uploaded_parts(&blob)?
-    } else if app.database.possesses(account, &blob.b3)? {
-        (0..n_parts).collect()
-    } else {
-        app.proofs.have(account, &blob.b3)
+    let n_parts = tree::n_parts(n_bytes);
+    let have = match has_sent(app, call.principal.who(), &blob)? {
+        true => (0..n_parts).collect(),
+        false => app.store.parts_of(&sender_of(call)?, &blob)?,
     };
     Reply::json(&PartsAnswer { n_parts, parts: bitmap_of(&have, n_parts) })
 }
@@ -191,17 +195,15 @@ pub(crate) fn seal(app: &App, call: &Call) -> Answered<Reply> {
         return Err(Refusal::invalid(&err.with_hint("send the blob's own b3 and length")));
     }
     let account = call.principal.who();
-    if is_there(app, &blob)? && !app.database.possesses(account, &b3)? {
-        if !app.proofs.conclude(account, &blob) {
-            let err = Error::new(ErrorKind::Corrupt, format!("the parts of {b3} must be sent again"));
-            return Err(Refusal::of(422, "parts-missing", &err.with_hint("push again: only they are sent")));
-        }
-    } else {
-        app.remote.seal(&blob).map_err(|err| match err.kind() {
-            ErrorKind::Corrupt => Refusal::of(422, "parts-missing", &err),
-            _ => err.into(),
-        })?;
+    let sender = sender_of(call)?;
+    if has_sent(app, account, &blob)? {
+        return Ok(Reply::empty());
     }
+    app.store.seal_parts(&sender, &blob).map_err(|err| match err.kind() {
+        ErrorKind::Corrupt => Refusal::of(422, "parts-missing", &err),
+        _ => err.into(),
+    })?;
+    app.database.end_stagings(account, &b3)?;
     app.database.note_possession(account, &b3)?;
     Ok(Reply::empty())
 }

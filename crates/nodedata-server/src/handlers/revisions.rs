@@ -7,6 +7,7 @@ use nodedata_core::{Error, ErrorKind, ReadAt as _};
 use nodedata_registry::{
     AttachmentEntry, BlobReader, Revision, RevisionEntry,
     attach::{DOCUMENT_BYTES_MAX, DpReport},
+    gate::Standing,
     record::{AttachmentKind, BlobRef, FileRef, ShardRef},
 };
 use nodedata_schema::Schema;
@@ -43,8 +44,16 @@ impl Found {
         let view = app.see(&call.principal, &reference.dataset)?;
         let entry = reference.resolve(&view.state);
         let entry = entry.map_err(|err| Refusal::of(404, "not-found", &err))?.clone();
+        app.see_revision(&call.principal, &view, &entry)?;
         let revision = published::revision(&app.remote, &reference.dataset, &entry)?;
         Ok(Self { view, entry, revision })
+    }
+
+    /// What stands before it.
+    pub(crate) fn standing(&self) -> Standing {
+        let state = &self.view.state;
+        let declared = || Standing { visibility: state.visibility, sensitivity: state.sensitivity.clone() };
+        self.view.standing(&self.entry).cloned().unwrap_or_else(declared)
     }
 
     /// A text of it that everybody who sees it may read.

@@ -102,7 +102,7 @@ fn commit_record() -> Value {
             "prev": digest(),
             "op_id": {"type": "string", "minLength": 1, "maxLength": 128},
             "author": {"type": "string", "description": "The server fills it in"},
-            "at": {"type": "string"},
+            "at": {"type": "string", "description": "A time in UTC; the server writes its own"},
             "op": {"enum": ops},
             "visibility": {"enum": ["private", "public"]},
             "sensitivity": named("Sensitivity"),
@@ -117,6 +117,7 @@ fn commit_record() -> Value {
             "blob": named("Blob"),
             "blobs": {"type": "array", "items": digest()},
             "reason": {"type": "string"},
+            "state": {"type": "object", "description": "The server fills it in"},
             "sig": {"type": "object"},
         },
     })

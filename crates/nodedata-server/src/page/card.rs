@@ -6,7 +6,6 @@ use nodedata_core::{
 };
 use nodedata_registry::{
     attach::epsilon_bounds,
-    gate::needs_attestation,
     record::{DataClass, RevisionManifest, Visibility},
 };
 
@@ -64,11 +63,12 @@ fn head(found: &Found, manifest: &RevisionManifest) -> String {
         badges.push(badge("", format!("{} {}", price.amount, price.currency)));
     }
     badges.extend(manifest.modality.iter().map(|it| badge("", it)));
-    badges.push(badge("", format!("data class: {}", class_name(state.sensitivity.class))));
-    if state.visibility == Visibility::Private {
+    let standing = found.standing();
+    badges.push(badge("", format!("data class: {}", class_name(standing.sensitivity.class))));
+    if standing.visibility == Visibility::Private {
         badges.push(badge("private", "private"));
     }
-    if needs_attestation(state.visibility, &state.sensitivity) {
+    if standing.needs_attestation() {
         badges.push(badge("gated", "gated: readers attest"));
     }
     push(&mut html, format_args!("<p>{}</p>\n", badges.concat()));
@@ -100,7 +100,8 @@ fn how_to_pull(app: &App, call: &Call, found: &Found) -> String {
     let (state, revision) = (&found.view.state, &found.entry.revision);
     let store = server_url(app, call).map_or_else(String::new, |it| format!(" --store {it}"));
     let mut lines = String::new();
-    if state.visibility == Visibility::Private || needs_attestation(state.visibility, &state.sensitivity) {
+    let standing = found.standing();
+    if standing.visibility == Visibility::Private || standing.needs_attestation() {
         lines.push_str(&format!("node-data login{store}\n"));
     }
     lines.push_str(&format!(

@@ -1,8 +1,8 @@
 use nodedata_core::ErrorKind;
 use nodedata_registry::{
-    DataClass, DatasetName, DatasetState, Direct, Facts, NewDataset, Operation, PushRequest, Remote,
-    Revision, RevisionEntry, Sensitivity, Store, Visibility, blob_of, change, declare,
-    gate::{Purpose, State, Subject, verify_audit},
+    DataClass, DatasetName, DatasetState, Direct, Facts, NewDataset, NewDeclaration, Operation, PushRequest,
+    Remote, Revision, RevisionEntry, Sensitivity, Store, Visibility, blob_of, change, declare,
+    gate::{Purpose, Subject, verify_audit},
     http::{AttestBody, Token},
     record::{BlobRef, CommitRecord},
     tree,
@@ -124,9 +124,14 @@ fn no_way_leads_to_gated_bytes_without_a_grant() {
     // Another account, and an operator, gain nothing from it.
     it.check(Some(&it.site.token("other", &["read"])), 403, "attestation-required");
     it.check(Some(&it.site.token("root", &["read", "admin"])), 403, "attestation-required");
-    // Those who have a hand in the dataset need no grant.
+    // Those whose dataset it is need no grant.
     it.check(Some(&it.site.token("acme", &["read"])), 200, "");
-    it.check(Some(&it.reviewer), 200, "");
+    it.check(Some(&it.site.token("robot", &["publish:acme/faces"])), 200, "");
+    // Who sends, reviews or lowers reads nothing by that.
+    it.check(Some(&it.reviewer), 403, "attestation-required");
+    for scope in ["push:acme/faces", "steward:acme/faces", "read:acme/faces", "push:acme/*"] {
+        it.check(Some(&it.site.token("someone", &[scope])), 403, "attestation-required");
+    }
     it.decide(&asked.id, "revoke").unwrap();
     it.check(Some(&it.reader), 403, "attestation-revoked");
     assert_eq!(it.attest(TEXT).unwrap_err().kind(), ErrorKind::Conflict, "a no stays");
@@ -155,17 +160,36 @@ fn grants_end_with_their_time_and_with_a_new_text() {
     it.check(Some(&it.reader), 200, "");
     // The owner declares another text.
     let direct = it.site.direct();
-    let gate = it.site.gate("acme/faces", "Other words.", "auto");
+    let gate = it.site.gate("acme/faces", "Other words.", "manual");
     let sensitivity = DatasetState::open(&direct, &it.dataset).unwrap().sensitivity;
-    let sensitivity = Sensitivity { gate: Some(gate), ..sensitivity };
-    declare(&direct.shared(), &it.dataset, "acme", None, Some(&sensitivity)).unwrap();
+    let sensitivity = Some(Sensitivity { gate: Some(gate), ..sensitivity });
+    let new = NewDeclaration { sensitivity, ..NewDeclaration::default() };
+    declare(&direct.shared(), &it.dataset, "acme", &new).unwrap();
     it.check(Some(&it.reader), 403, "attestation-outdated");
     let err = it.attest(TEXT).unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Conflict, "the old text is agreed to no more");
-    // The new gate approves by itself.
-    let granted = it.attest("Other words.").unwrap();
-    assert_eq!(granted.history.last().unwrap().to, State::Granted);
+    let asked = it.attest("Other words.").unwrap();
+    it.check(Some(&it.reader), 403, "attestation-pending");
+    it.decide(&asked.id, "grant").unwrap();
     it.check(Some(&it.reader), 200, "");
+}
+
+#[test]
+fn a_request_for_other_revisions_leaves_a_grant_alone() {
+    let it = Gated::new();
+    let asked = it.attest(TEXT).unwrap();
+    it.decide(&asked.id, "grant").unwrap();
+    it.site
+        .publish_as("acme/faces", nodedata_registry::BumpRequest::Kind(nodedata_registry::BumpKind::Major));
+    let one = "v1/d/acme/faces@1.0.0/manifest";
+    assert_eq!(it.site.get(one, Some(&it.reader)).status, 200);
+    it.check(Some(&it.reader), 200, "");
+    let again = it.attest(TEXT).unwrap();
+    assert_eq!(again.revisions.to_string(), ">=2.0.0, <3.0.0");
+    assert_eq!(it.site.get("v1/d/acme/faces@1.0.0/shards/0", Some(&it.reader)).status, 200, "as before");
+    it.decide(&again.id, "deny").unwrap();
+    assert_eq!(it.site.get("v1/d/acme/faces@1.0.0/shards/0", Some(&it.reader)).status, 200, "as before");
+    assert_eq!(it.attest(TEXT).unwrap_err().kind(), ErrorKind::Conflict, "a no stays");
 }
 
 #[test]
@@ -175,10 +199,14 @@ fn a_public_dataset_that_lost_its_gate_stays_shut() {
     // Written past the server, as somebody with the store in hand may.
     change(&direct, &it.dataset, "acme", &|state| {
         let sensitivity = Sensitivity { gate: None, ..state.sensitivity.clone() };
-        Ok(Operation::Declare { visibility: Visibility::Public, sensitivity })
+        Ok(Operation::Declare { visibility: Visibility::Public, sensitivity, reason: None })
     })
     .unwrap();
-    it.check(Some(&it.reader), 403, "gate-incomplete");
+    // The gate is gone for later revisions; what is there stays behind the one that it had.
+    it.check(Some(&it.reader), 403, "attestation-required");
+    let asked = it.attest(TEXT).unwrap();
+    it.decide(&asked.id, "grant").unwrap();
+    it.check(Some(&it.reader), 200, "");
     // Through the server it cannot even be said.
     let token = it.site.token("acme", &["read", "publish:acme/*"]);
     let remote = it.site.remote(Some(&token));
@@ -187,7 +215,7 @@ fn a_public_dataset_that_lost_its_gate_stays_shut() {
         [DataClass::Identifying, DataClass::Biometric, DataClass::SpecialCategory, DataClass::Undeclared]
     {
         let sensitivity = Sensitivity { class, ..Sensitivity::default() };
-        let op = Operation::Declare { visibility: Visibility::Public, sensitivity };
+        let op = Operation::Declare { visibility: Visibility::Public, sensitivity, reason: None };
         let err = remote.append(&it.dataset, &state.next_record(op, "op", "acme")).unwrap_err();
         assert_eq!(err.kind(), ErrorKind::Denied, "{class:?}: {err}");
     }
@@ -218,12 +246,13 @@ fn a_digest_alone_gets_nobody_the_bytes() {
                 facts: Some(Box::new(facts)),
                 readme,
             },
+            state: None,
             sig: None,
         };
         remote.append(&own, &record).unwrap_err().to_string()
     };
     let stolen = begin(None, Some(blob.clone()));
-    assert!(stolen.contains("was not sent for this one"), "{stolen}");
+    assert!(stolen.contains("was not sent for it"), "{stolen}");
     let misspelt = begin(Some("cc-by-4.0"), None);
     assert!(misspelt.contains("is not spelled as by SPDX"), "{misspelt}");
     nodedata_registry::create(&remote, &NewDataset::new(own.clone(), "mallory")).unwrap();
@@ -233,7 +262,7 @@ fn a_digest_alone_gets_nobody_the_bytes() {
     assert_eq!(remote.seal(&blob).unwrap_err().kind(), ErrorKind::Corrupt);
     let lie = vec![0u8; blob.bytes as usize];
     assert_eq!(tree::n_parts(blob.bytes), 1);
-    remote.upload_part(&blob, 0, lie.into()).unwrap();
+    assert_eq!(remote.upload_part(&blob, 0, lie.into()).unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(remote.seal(&blob).unwrap_err().kind(), ErrorKind::Corrupt);
     // A manifest of one's own that names the shard.
     let mut manifest = revision.manifest().clone();
@@ -279,9 +308,17 @@ fn private_datasets_are_as_if_they_were_not_there() {
         assert!(!site.get("", token).text().contains("secret"));
         assert_eq!(site.get("d/acme/secret", token).status, 404);
     }
-    for (account, scope) in [("acme", "read"), ("friend", "read:acme/secret"), ("robot", "push:acme/*")] {
+    for (account, scope, status) in [
+        ("acme", "read", 200),
+        ("friend", "read:acme/secret", 200),
+        ("publisher", "publish:acme/*", 200),
+        ("robot", "push:acme/*", 403),
+        ("reviewer", "review:acme/secret", 403),
+        ("steward", "steward:acme/secret", 403),
+    ] {
         let token = site.token(account, &[scope]);
-        assert_eq!(site.get("v1/d/acme/secret/shards/0", Some(&token)).status, 200, "{account}");
+        assert_eq!(site.get("v1/d/acme/secret/shards/0", Some(&token)).status, status, "{account}");
+        assert_eq!(site.get("v1/d/acme/secret/manifest", Some(&token)).status, 200, "{account}");
     }
 }
 

@@ -2,7 +2,8 @@ use std::sync::{Arc, Mutex};
 
 use nodedata_core::Silent;
 use nodedata_registry::{
-    DatasetName, Direct, Facts, Gate, GateKind, PushOptions, Remote, Sensitivity, Store, Visibility,
+    BumpRequest, DatasetName, Direct, Facts, Gate, GateKind, PushOptions, Remote, Sensitivity, Store,
+    Visibility,
     gate::{AuditLine, verify_audit},
     http::{HttpRemote, Token},
     push, put_blob,
@@ -152,6 +153,20 @@ impl Site {
         options.facts = Facts { license: Some("CC-BY-4.0".to_owned()), ..Facts::default() };
         push(&self.direct().shared(), &options, &Silent).unwrap_or_else(|err| panic!("{}", err.chain()));
         dataset
+    }
+
+    /// Publishes what is there once more, under what is declared now.
+    pub(crate) fn publish_again(&self, dataset: &str) {
+        self.publish_as(dataset, BumpRequest::Auto);
+    }
+
+    /// The same, under a number that claims at least so much.
+    pub(crate) fn publish_as(&self, dataset: &str, bump: BumpRequest) {
+        let dataset: DatasetName = dataset.parse().unwrap();
+        let mut options = PushOptions::new(dataset.clone(), Vec::new(), dataset.owner());
+        options.facts.title = Some("once more".to_owned());
+        options.bump = bump;
+        push(&self.direct().shared(), &options, &Silent).unwrap_or_else(|err| panic!("{}", err.chain()));
     }
 
     /// Puts the text of an agreement into the store and says which gate it makes.

@@ -45,7 +45,7 @@ fn a_table_that_would_end_the_server_is_refused() {
         }),
         ("contents", |_, manifest| {
             let mut table = manifest.index["episodes"].clone();
-            table.blob = blob_of(&bomb());
+            (table.path, table.blob) = ("index/contents.parquet".to_owned(), blob_of(&bomb()));
             manifest.index.insert("contents".to_owned(), table);
         }),
         ("shards", |_, manifest| {

@@ -1,0 +1,166 @@
+//! What protects personal data is not a publisher's to lower, and what is lowered stays as it was for what is there.
+
+use nodedata_registry::{
+    DataClass, DatasetName, DatasetState, Operation, Revision, Sensitivity, Visibility, change,
+    gate::{Purpose, Subject},
+    http::{AttestBody, Token},
+    put_blob,
+    record::{Bump, BumpProof},
+};
+use reqwest::Method;
+
+use crate::site::{Answer, Site};
+
+const TEXT: &str = "I will not identify anybody.";
+
+fn of(class: DataClass) -> Sensitivity {
+    Sensitivity { class, ..Sensitivity::default() }
+}
+
+fn faces(site: &Site, visibility: Visibility) -> DatasetName {
+    let gate = site.gate("acme/faces", TEXT, "manual");
+    let gate = (visibility == Visibility::Public).then_some(gate);
+    site.publish("acme/faces", visibility, Sensitivity { gate, ..of(DataClass::Biometric) })
+}
+
+fn declare(
+    site: &Site,
+    token: &Token,
+    visibility: Visibility,
+    sensitivity: Sensitivity,
+    reason: Option<&str>,
+) -> Answer {
+    let state = DatasetState::open(&site.direct(), &"acme/faces".parse().unwrap()).unwrap();
+    let reason = reason.map(str::to_owned);
+    let op = Operation::Declare { visibility, sensitivity, reason };
+    let record = state.next_record(op, &nodedata_registry::clock::fresh_id(), "x");
+    site.ask(Method::POST, "v1/d/acme/faces/commits", Some(token), |it| it.json(&record))
+}
+
+#[test]
+fn a_publish_token_lowers_nothing() {
+    let site = Site::new();
+    faces(&site, Visibility::Public);
+    let publisher = site.token("acme", &["read", "publish:acme/*"]);
+    let steward = site.token("officer", &["steward:acme/faces"]);
+    let shard = |token: Option<&Token>| site.get("v1/d/acme/faces@1.0.0/shards/0", token).status;
+    let gate = site.gate("acme/faces", TEXT, "auto");
+    let auto = || Sensitivity { gate: Some(gate.clone()), ..of(DataClass::Biometric) };
+    for (what, sensitivity) in [
+        ("none", of(DataClass::None)),
+        ("pseudonymous", of(DataClass::Pseudonymous)),
+        ("a gate that opens by itself", auto()),
+    ] {
+        let answer = declare(&site, &publisher, Visibility::Public, sensitivity.clone(), Some("so"));
+        assert_eq!((answer.status, answer.code().as_str()), (403, "scope"), "{what}: {}", answer.text());
+        assert!(answer.text().contains("steward:acme/faces"), "{}", answer.text());
+        for reason in [None, Some(""), Some("  ")] {
+            let answer = declare(&site, &steward, Visibility::Public, sensitivity.clone(), reason);
+            assert_eq!((answer.status, answer.code().as_str()), (422, "reason"), "{what}");
+            assert!(answer.text().contains("\"where\":\"feature `reason`\""), "{}", answer.text());
+        }
+    }
+    let state = DatasetState::open(&site.direct(), &"acme/faces".parse().unwrap()).unwrap();
+    assert_eq!(state.declarations.len(), 1, "nothing was declared");
+    // A steward may, who publishes nothing.
+    let answer =
+        declare(&site, &steward, Visibility::Public, of(DataClass::None), Some("faces were blurred"));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let tag = state.next_record(Operation::Tag { tag: "a".to_owned(), revision: None }, "op", "x");
+    let answer = site.ask(Method::POST, "v1/d/acme/faces/commits", Some(&steward), |it| it.json(&tag));
+    assert_eq!((answer.status, answer.code().as_str()), (403, "scope"));
+    let log = site.get("v1/d/acme/faces/log", None).text();
+    assert!(log.contains("faces were blurred"), "everybody who sees the log sees why");
+    // What was published before stays shut, by each of its names.
+    assert_eq!(shard(None), 401);
+    assert_eq!(shard(Some(&site.token("reader", &["read"]))), 403);
+    assert_eq!(site.get("v1/d/acme/faces/shards/0", None).status, 401, "still the newest");
+    assert_eq!(site.get("v1/d/acme/faces/agreement", None).text(), TEXT, "and may be asked for");
+    let page = site.get("d/acme/faces", None).text();
+    assert!(page.contains("data class: biometric") && page.contains("gated"), "{page}");
+    site.publish_again("acme/faces");
+    assert_eq!(site.get("v1/d/acme/faces@latest/shards/0", None).status, 200, "a later revision");
+    // Raising is anybody's who publishes, and counts for all.
+    let answer = declare(&site, &publisher, Visibility::Public, auto(), None);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    assert_eq!(site.get("v1/d/acme/faces@latest/shards/0", None).status, 401);
+    assert_eq!(shard(None), 401);
+}
+
+#[test]
+fn what_was_private_stays_private() {
+    let site = Site::new();
+    let dataset = faces(&site, Visibility::Private);
+    let publisher = site.token("acme", &["read", "publish:acme/*"]);
+    let steward = site.token("officer", &["push:acme/*", "steward:acme/*"]);
+    let reader = site.token("reader", &["read"]);
+    for token in [&publisher, &steward] {
+        put_blob(&site.remote(Some(token)), &dataset, TEXT.as_bytes().to_vec()).unwrap();
+    }
+    let gate = site.gate("acme/faces", TEXT, "auto");
+    let open = || Sensitivity { gate: Some(gate.clone()), ..of(DataClass::Biometric) };
+    let answer = declare(&site, &publisher, Visibility::Public, open(), Some("so"));
+    assert_eq!((answer.status, answer.code().as_str()), (403, "scope"), "{}", answer.text());
+    assert_eq!(site.get("v1/d/acme/faces", Some(&reader)).status, 404);
+    let answer = declare(&site, &steward, Visibility::Public, open(), Some("consent was given"));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let attest = |revision: Option<&str>| {
+        let body = AttestBody {
+            policy: nodedata_registry::B3::of(TEXT.as_bytes()),
+            revision: revision.map(str::to_owned),
+            subject: Subject { name: "R. Buyer".to_owned(), ..Subject::default() },
+            purpose: Purpose { duo: Vec::new(), text: "grasping".to_owned() },
+            affirm: Vec::new(),
+        };
+        site.remote(Some(&reader)).attest(&dataset, &body)
+    };
+    let code = |path: &str, token: &Token| {
+        let answer = site.get(&format!("v1/d/acme/faces{path}"), Some(token));
+        (answer.status, answer.code())
+    };
+    for path in ["/shards/0", "@1.0.0/shards/0", "@1.0.0/manifest", "@1.0.0", "/croissant.json"] {
+        assert_eq!(code(path, &reader), (403, "revision-private".to_owned()), "{path}");
+        assert_eq!(code(path, &publisher).0, 200, "{path}");
+    }
+    let manifest = DatasetState::open(&site.direct(), &dataset).unwrap().revisions[0].manifest;
+    assert_eq!(code(&format!("/blobs/{}", manifest.hex()), &reader).0, 403);
+    site.publish_again("acme/faces");
+    assert_eq!(code("/shards/0", &reader), (403, "attestation-required".to_owned()));
+    assert_eq!(code("@1.0.0/manifest", &reader).1, "revision-private");
+    attest(None).unwrap();
+    assert_eq!(code("/shards/0", &reader).0, 200, "the later revision, once attested");
+}
+
+/// A manifest that says more than the dataset is the floor of its revision, whatever is declared then.
+#[test]
+fn what_a_manifest_says_stays() {
+    let site = Site::new();
+    let dataset = site.publish("acme/faces", Visibility::Private, of(DataClass::None));
+    let direct = site.direct();
+    let state = DatasetState::open(&direct, &dataset).unwrap();
+    let revision = Revision::open(&direct.shared(), &dataset, state.head().unwrap()).unwrap();
+    let mut manifest = revision.manifest().clone();
+    manifest.revision = "1.0.1".to_owned();
+    manifest.sensitivity = of(DataClass::Biometric);
+    let bytes = manifest.to_bytes().unwrap();
+    let b3 = nodedata_registry::B3::of(&bytes);
+    put_blob(&direct, &dataset, bytes).unwrap();
+    change(&direct, &dataset, "acme", &|_| {
+        let bump = Bump { kind: "patch".to_owned(), proof: BumpProof::default() };
+        Ok(Operation::Publish { revision: "1.0.1".to_owned(), bump, manifest: b3, tags: Vec::new() })
+    })
+    .unwrap();
+    let publisher = site.token("acme", &["read", "publish:acme/*"]);
+    let answer = declare(&site, &publisher, Visibility::Public, of(DataClass::None), Some("so"));
+    assert_eq!((answer.status, answer.code().as_str()), (403, "scope"), "{}", answer.text());
+    let steward = site.token("officer", &["steward:acme/*"]);
+    let answer = declare(&site, &steward, Visibility::Public, of(DataClass::None), Some("so"));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let reader = site.token("reader", &["read"]);
+    let manifest = |name: &str| {
+        let answer = site.get(&format!("v1/d/acme/faces@{name}/manifest"), Some(&reader));
+        (answer.status, answer.code())
+    };
+    assert_eq!(manifest("1.0.0").0, 200, "of no such data, and public now");
+    assert_eq!(manifest("1.0.1"), (403, "revision-private".to_owned()));
+}
