@@ -55,6 +55,7 @@ mod rates;
 mod rebuild;
 mod registry;
 mod registry_manners;
+mod removal;
 mod reported;
 mod resume;
 mod revisions;

@@ -147,7 +147,7 @@ fn shards_that_nobody_converted() {
     .exits(0)
     .json();
     assert_eq!((&gone["revision"], &gone["bump"]["proof"]["removed"]), (&"3.0.0".into(), &1.into()));
-    assert_eq!(gone["sent_blobs"], 1, "only the manifest");
+    assert_eq!(gone["sent_blobs"], 3, "only the card, and the manifests of folder and revision");
     let shown = run(&work, &["dataset", "show", "panda-arm-grasp-100k"]).exits(0);
     assert!(shown.stdout.contains("val: 3 episodes, 90 rows, 2 shards, left out: 5"), "{}", shown.stdout);
     run(&work, &["dataset", "pull", "panda-arm-grasp-100k@seq:2", "--out", "first"]).exits(0);

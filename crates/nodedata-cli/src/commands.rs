@@ -21,6 +21,7 @@ pub(crate) mod login_args;
 pub(crate) mod nulls;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
+pub(crate) mod purge;
 pub(crate) mod rebuild;
 pub(crate) mod report;
 #[cfg(feature = "remote")]

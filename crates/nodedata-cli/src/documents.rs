@@ -17,7 +17,8 @@ mod trust;
 use nodedata_core::Result;
 use nodedata_pipeline::{Inspection, Outline, Worked};
 use nodedata_registry::{
-    DatasetState, FsckReport, GcReport, HealReport, Probe, PullReport, PushReport, record::CommitRecord,
+    DatasetState, FsckReport, GcReport, HealReport, Probe, PullReport, PurgeReport, PushReport,
+    record::CommitRecord,
 };
 use serde::Serialize;
 
@@ -103,6 +104,8 @@ documents! {
     PushReport => "dataset-push/1",
     /// `dataset pull`
     PullReport => "dataset-pull/1",
+    /// `dataset purge`
+    PurgeReport => "dataset-purge/1",
     /// `dataset list`
     DatasetList<'_> => "dataset-list/1",
     /// `dataset show`

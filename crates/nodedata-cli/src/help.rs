@@ -86,6 +86,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("dataset attach", &["node-data dataset attach acme/teleop@1.0.0 notes.md --kind note"]),
     (
+        "dataset purge",
+        &[
+            "node-data dataset purge acme/teleop --reason 'asked for by the operator' --dry-run",
+            "node-data dataset purge acme/teleop --episodes teleop-7 --reason 'asked for by the operator'",
+            "node-data dataset purge acme/teleop@1.0.0 --reason 'recorded without consent'",
+        ],
+    ),
+    (
         "dataset withdraw",
         &[
             "node-data dataset withdraw acme/teleop@1.0.0 --reason 'wrong units'",

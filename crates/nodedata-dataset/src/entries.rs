@@ -186,7 +186,7 @@ impl Columns<'_> {
         Ok(self.number::<types::UInt32Type>(name, idx)?.unwrap_or_default())
     }
 
-    fn episode(&self, idx: usize) -> Result<u64> {
+    pub(crate) fn episode(&self, idx: usize) -> Result<u64> {
         let episode = self.number::<types::Int64Type>("episode_index", idx)?.unwrap_or_default();
         u64::try_from(episode)
             .map_err(|_| Error::new(ErrorKind::Corrupt, format!("the index has an episode {episode}")))

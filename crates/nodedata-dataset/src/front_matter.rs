@@ -95,6 +95,25 @@ pub fn config_lines(configs: &[CardConfig<'_>]) -> Vec<String> {
     lines
 }
 
+/// A card with the files of every split named one by one: what stands beside `configs` in its YAML is kept, and one without
+/// YAML stays as it is.
+pub fn with_files(card: &str, manifest: &Manifest) -> String {
+    let Some((yaml, body)) = split_card(card) else { return card.to_owned() };
+    let mut lines = config_lines(&card_configs(manifest, true));
+    // What stands beside `configs` begins at a key of its own.
+    let is_key = |it: &&str| it.chars().next().is_some_and(|it| it.is_ascii_alphabetic());
+    let mut others = false;
+    for line in yaml.lines() {
+        if is_key(&line) {
+            others = !line.starts_with("configs:");
+        }
+        if others {
+            lines.push(line.to_owned());
+        }
+    }
+    format!("---\n{}\n---\n{body}", lines.join("\n"))
+}
+
 /// What the YAML says of a licence, an SPDX expression: the Hub's word for it, or that it is another one.
 pub fn license_lines(license: &str) -> Vec<String> {
     match hub_license(license) {

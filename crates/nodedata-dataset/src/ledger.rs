@@ -35,19 +35,24 @@ pub struct StreamLedger {
 /// Reasons of dropped records, and of steps left out, that say what the pipeline asked for: where episodes are, how
 /// far a message may be from its step, which names it must hold, transforms that leave steps out, and which episodes are
 /// taken. They alone do not make a dataset incomplete.
-const ASKED_FOR: [&str; 11] = [
+const ASKED_FOR: [&str; 13] = [
     "outside_every_episode",
     "beyond_tolerance",
     "absent_name",
     "action/shift@1",
     "rlds/drop_last_padding@1",
+    "delta@1",
     "excluded_episode",
     "not_included_episode",
     "short_episode",
     "excluded_step",
     "trimmed",
     "idle",
+    WITHDRAWN,
 ];
+
+/// Rows of episodes that were left out after the dataset was made.
+const WITHDRAWN: &str = "withdrawn";
 
 impl StreamLedger {
     /// Whether every record is accounted for.
@@ -71,6 +76,26 @@ impl StreamLedger {
     /// Whether nothing is left out but what the pipeline asked to leave out.
     pub fn leaves_out_nothing(&self) -> bool {
         self.dropped.keys().all(|it| ASKED_FOR.contains(&it.as_str()))
+    }
+
+    /// Counts rows that were written as left out. Of a stream that steps are made of, nobody knows which records steps had used:
+    /// those are taken first.
+    pub(crate) fn withdraw(&mut self, n_rows: u64) {
+        let n_rows = n_rows.min(self.written);
+        if n_rows == 0 {
+            return;
+        }
+        self.written -= n_rows;
+        *self.dropped.entry(WITHDRAWN.to_owned()).or_default() += n_rows;
+        let Some(used) = &mut self.used else { return };
+        let mut rest = n_rows - n_rows.min(*used);
+        *used -= n_rows - rest;
+        for n in self.superseded.values_mut() {
+            let taken = rest.min(*n);
+            *n -= taken;
+            rest -= taken;
+        }
+        self.superseded.retain(|_, n| *n > 0);
     }
 
     /// Adds what became of other records of the stream.

@@ -59,18 +59,19 @@ mod text_chunk;
 mod text_dictionary;
 mod unit;
 mod verify;
+mod without;
 mod writer;
 
 pub use access::Access;
 pub use canonical::{canonical_json, pretty_json};
 pub use card::QUARANTINE;
-pub use content::{ContentHasher, content_root};
+pub use content::{ContentHasher, content_root, content_root_of};
 pub use digest::{b3_of, each_window};
 pub use entries::{AttachmentEntry, Columns, OriginEntry, VideoEntry};
 pub use episode_table::{EpisodeEntry, EpisodePlace, EpisodeRow, EpisodeTable, episode_table};
 pub use explain::{Explanation, OriginRange, Question, explain};
 pub use front_matter::{
-    CardConfig, SplitFiles, card_configs, config_lines, license_lines, split_card, yaml_text,
+    CardConfig, SplitFiles, card_configs, config_lines, license_lines, split_card, with_files, yaml_text,
 };
 pub use index::{OriginRow, origin_table, table, table_of};
 pub use index_video::PrerollEntry;
@@ -94,6 +95,7 @@ pub use staging::{notes, recover, tidy_up};
 pub use step_place::StepPlace;
 pub use unit::Unit;
 pub use verify::{Finding, Validation, validate};
+pub use without::{KeptFile, KeptShard, LeftOut, Without};
 pub use writer::{
     CheckedRows, DatasetWriter, DecodedPart, EncodeHalf, Encoded, FileHalf, FinishedUnit, RunFacts,
     WriterOptions, created_by, plan_recipes, plan_units, refuse_existing,

@@ -4,6 +4,7 @@ use std::{
 };
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use nodedata_arrow::Ranges;
 use nodedata_core::{
@@ -386,6 +387,19 @@ impl Dataset {
             all.extend(read(&batch?).map_err(|err| err.at(Locus::path(&path)))?);
         }
         Ok(all)
+    }
+
+    /// The columns of an index table, and its rows as they lie there.
+    ///
+    /// # Errors
+    /// `Io` or `Corrupt`.
+    pub(crate) fn index_batches(&self, name: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        let schema = match self.manifest.index.get(name) {
+            Some(entry) => self.parquet(&entry.path)?.schema().clone(),
+            None => SchemaRef::new(arrow_schema::Schema::empty()),
+        };
+        let (_, rows) = self.index_rows(name, |_| true)?;
+        Ok((schema, rows.collect::<Result<_>>()?))
     }
 
     /// The path of an index table, and its rows, of the row groups that are wanted.

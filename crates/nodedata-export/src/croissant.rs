@@ -70,10 +70,7 @@ pub fn croissant(
     }
     put("rai:personalSensitiveInformation", json!(personal(&manifest.sensitivity)));
     put("rai:dataCollection", json!(collection(manifest)));
-    put(
-        "rai:dataReleaseMaintenancePlan",
-        json!("Revisions are immutable; corrections are new revisions, withdrawals are recorded in the log."),
-    );
+    put("rai:dataReleaseMaintenancePlan", json!(maintenance(manifest)));
     if !facts.dp_reports.is_empty() {
         let told: Vec<String> = facts.dp_reports.iter().map(DpReport::sentence).collect();
         put("rai:dataAnnotationProtocol", json!(format!("Differential privacy: {}", told.join(" "))));
@@ -81,6 +78,26 @@ pub fn croissant(
     put("distribution", json!(distribution(manifest, facts)));
     put("recordSet", json!(record_sets(manifest, schema, facts.shards)));
     Value::Object(document)
+}
+
+/// Episodes that are named one by one.
+const LEFT_OUT_TOLD: usize = 50;
+
+/// How the data is kept up, and what of the files that are named nobody is to use.
+fn maintenance(manifest: &RevisionManifest) -> String {
+    let plan = "Revisions are immutable; corrections are new revisions, withdrawals are recorded in the log.";
+    let keys: Vec<&str> = manifest.splits.values().flat_map(|it| &it.exclude).map(String::as_str).collect();
+    if keys.is_empty() {
+        return plan.to_owned();
+    }
+    let more = keys.len().saturating_sub(LEFT_OUT_TOLD);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let named: Vec<String> = keys.iter().take(LEFT_OUT_TOLD).map(|it| format!("`{it}`")).collect();
+    format!(
+        "{plan} {} episodes were withdrawn and must not be used, although the files still hold their rows: {}{more}.",
+        keys.len(),
+        named.join(", "),
+    )
 }
 
 fn description(manifest: &RevisionManifest, readme: &str) -> String {

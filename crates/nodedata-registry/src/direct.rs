@@ -15,8 +15,9 @@ use crate::{
     bounded::{PUSH_BLOBS_MAX, PUSH_PARTS_MAX, at_most},
     digest::B3,
     layout,
-    maintain::wait_for_collection,
+    maintain::{remove_purged, wait_for_collection},
     name::DatasetName,
+    purge::Removal,
     record::{BlobRef, CommitRecord, Lease, Operation, to_canonical},
     remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, Remote},
     state::Anchor,
@@ -75,7 +76,7 @@ impl Direct {
         // Before the question what is there: what is there then stays.
         let path = layout::lease(&request.push);
         self.store.put(&path, Bytes::from(to_canonical(&lease)?))?;
-        wait_for_collection(&self.store, &path, &lease.blobs.iter().copied().collect())
+        wait_for_collection(&self.store, &lease.blobs.iter().copied().collect())
     }
 
     /// Leaves the look-up of a revision. It follows from the log, so nothing is lost when it fails.
@@ -239,6 +240,10 @@ impl Remote for Direct {
     fn read_anchor(&self, dataset: &DatasetName) -> Result<Option<Anchor>> {
         let bytes = self.store.get(&layout::anchor(dataset))?;
         Ok(bytes.and_then(|it| Anchor::parse(dataset, &it)))
+    }
+
+    fn remove_purged(&self, dataset: &DatasetName) -> Result<Removal> {
+        remove_purged(self, dataset)
     }
 
     fn read_hint(&self, dataset: &DatasetName) -> Result<Option<Bytes>> {

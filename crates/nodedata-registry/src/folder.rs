@@ -12,6 +12,7 @@ mod rows;
 mod sample_index;
 mod scan;
 mod union;
+mod without;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -24,6 +25,7 @@ pub(crate) use reassign::{reassign, with_card};
 pub(crate) use restore::restore;
 pub(crate) use scan::{ScanOptions, scan};
 pub(crate) use union::join_schemas;
+pub(crate) use without::{EpisodeKeys, Nearest, without_episodes};
 
 use crate::{
     content::Contents,

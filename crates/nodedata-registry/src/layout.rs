@@ -10,7 +10,7 @@ pub const LEASES: &str = "leases";
 pub const BLOBS: &str = "blobs/b3";
 /// Folder of all datasets.
 pub const DATASETS: &str = "ds";
-/// Folder of uploads under way, in a directory.
+/// Folder of uploads under way: in a directory their bytes, in a bucket a note of each.
 pub const UPLOADS: &str = "uploads";
 
 /// A blob.
@@ -84,6 +84,17 @@ pub fn audit_head(id: &str) -> String {
 /// One thing that a server has taken back, in order.
 pub fn revocation(id: &str, epoch: u64) -> String {
     format!("{}/revoked/{epoch:020}.json", server(id))
+}
+
+/// The note of an upload into a bucket: several machines may send one blob.
+pub fn upload_note(b3: &B3, id: &str) -> String {
+    format!("{UPLOADS}/{}-{}.json", b3.hex(), &B3::of(id.as_bytes()).hex()[..16])
+}
+
+/// The blob that an upload is of, as its path tells.
+pub fn upload_of(path: &str) -> Option<B3> {
+    let name = path.rsplit('/').next()?;
+    name.get(..64)?.parse().ok()
 }
 
 /// The lease of a push.

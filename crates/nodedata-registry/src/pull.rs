@@ -1,35 +1,34 @@
+mod fetch;
+mod partial;
+
 use std::{
-    collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::{Seek, SeekFrom, Write},
+    collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
-use nodedata_core::{Error, ErrorKind, Locus, Progress, ReadAt as _, Result};
+use nodedata_core::{Error, ErrorKind, Progress, Result};
 use nodedata_dataset::recognise;
 use nodedata_io::{
-    AtomicDir, Places, Replacing, Writer, Writing, entries, io_error, is_half_replaced, remove, write_file,
+    Places, Replacing, Writing, entries, has_left_behind, io_error, is_half_replaced, write_file,
 };
 use serde::Serialize;
 
 use crate::{
     digest::B3,
-    hash_cache::HashCache,
-    hashing::hash_files,
+    folder::{Draft, EpisodeKeys, Nearest, Origin, without_episodes},
     name::DatasetName,
-    record::{BlobRef, FileRef},
+    pull::{
+        fetch::fetch,
+        partial::{Partial, SUFFIX},
+    },
+    record::FileRef,
     revision::{REVISION_FILE, Revision},
-    tree,
 };
 
-/// What the hidden folder's name ends in.
-const SUFFIX: &str = "pull";
-/// Files fetched at once.
-const WORKERS: usize = 4;
+/// The file of a dataset's folder that names all others.
+const MANIFEST: &str = "manifest.json";
 
 /// What a pull brought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,14 +43,22 @@ pub struct PullReport {
     pub files: u64,
     /// Bytes of them.
     pub bytes: u64,
-    /// Bytes that were fetched now; the rest was there from an earlier try.
+    /// Bytes that were fetched now; the rest was there from an earlier try. Shards whose rows were left out in part were fetched as
+    /// a whole.
     pub fetched_bytes: u64,
     /// Whether the folder held the revision already.
     pub unchanged: bool,
+    /// Episodes that the revision leaves out, of which no row came.
+    pub left_out_episodes: u64,
+    /// Rows of them.
+    pub left_out_rows: u64,
 }
 
 /// Fetches a revision to a folder, which appears in one step when every byte is there and verified. What an
-/// earlier try has brought is used again.
+/// earlier try has brought is used again, wherever it ended.
+///
+/// Of episodes that the revision leaves out no row comes: shards that hold some are written again without them, and what describes
+/// the dataset is made anew for what is there.
 ///
 /// # Errors
 /// `Config` when the folder holds something else and `overwrite` is not set; `Conflict` when another pull
@@ -60,6 +67,7 @@ pub struct PullReport {
 pub fn pull(revision: &Revision, out: &Path, overwrite: bool, progress: &dyn Progress) -> Result<PullReport> {
     let files = revision.files()?;
     let manifest = revision.manifest();
+    let gone = EpisodeKeys::left_out(manifest);
     let mut report = PullReport {
         dataset: manifest.dataset.clone(),
         revision: manifest.revision.clone(),
@@ -68,13 +76,22 @@ pub fn pull(revision: &Revision, out: &Path, overwrite: bool, progress: &dyn Pro
         bytes: files.iter().map(|it| it.blob.bytes).sum(),
         fetched_bytes: 0,
         unchanged: false,
+        left_out_episodes: gone.len(),
+        left_out_rows: n_rows_left_out(revision)?,
     };
     let manifest_bytes = manifest.to_bytes()?;
     if is_half_replaced(out, SUFFIX)? {
         // What was there gets its name back before it is looked at.
         drop(Partial::open(out)?);
     }
-    if fs::read(out.join(REVISION_FILE)).is_ok_and(|it| it == manifest_bytes) {
+    if holds(out, &manifest_bytes, files, &gone) {
+        if has_left_behind(out, SUFFIX)?
+            // Of one that was killed after its last step, unless another is at work.
+            && let Ok(partial) = Partial::open(out)
+        {
+            partial.abandon();
+        }
+        (report.files, report.bytes) = measured(out)?;
         report.unchanged = true;
         return Ok(report);
     }
@@ -83,23 +100,121 @@ pub fn pull(revision: &Revision, out: &Path, overwrite: bool, progress: &dyn Pro
         asked: overwrite,
         reads: &reads,
         recognise: &recognise,
-        there: "the folder exists already, and holds another dataset or revision",
+        there: "the folder exists already, and holds another dataset or revision, or episodes that this one leaves out",
         hint: "choose another `--out`, or `--overwrite` to replace it once all is there",
     };
     replacing.check(out)?;
     let partial = Partial::open(out)?;
-    let have = partial.have(files, progress).map_err(told_if_stopped)?;
-    let missing: Vec<&FileRef> = files.iter().filter(|it| !have.contains_key(it.path.as_str())).collect();
-    let pulled = Pull { revision, root: &partial.tree, progress, n_bytes: AtomicU64::new(0) };
-    progress.planned(missing.iter().map(|it| it.blob.bytes).sum());
-    pulled.all(&missing).map_err(told_if_stopped)?;
-    report.fetched_bytes = pulled.n_bytes.into_inner();
-    partial.keep_only(files)?;
+    let brought = bring(revision, files, &gone, &partial, progress).map_err(told_if_stopped)?;
+    (report.files, report.bytes, report.fetched_bytes) = brought;
     write_file(&partial.tree.join(REVISION_FILE), &manifest_bytes, Writing::Replace)?;
     // It may have been long since it was looked at first.
     replacing.check(out)?;
-    partial.folder.commit(true)?;
+    partial.commit()?;
     Ok(report)
+}
+
+/// Fills the tree; returns its files, their bytes, and the bytes that were fetched.
+fn bring(
+    revision: &Revision,
+    files: &[FileRef],
+    gone: &EpisodeKeys,
+    partial: &Partial,
+    progress: &dyn Progress,
+) -> Result<(u64, u64, u64)> {
+    let shards = revision.shards()?;
+    let touched: BTreeSet<&str> = match gone.is_empty() {
+        true => BTreeSet::new(),
+        false => {
+            let touched = gone.touched(revision)?;
+            touched.into_iter().filter_map(|it| Some(shards.get(it)?.path.as_str())).collect()
+        }
+    };
+    let (touched, whole): (Vec<&FileRef>, Vec<&FileRef>) =
+        files.iter().partition(|it| touched.contains(it.path.as_str()));
+    partial.keep_only(whole.iter().map(|it| it.path.as_str()))?;
+    let have = partial.have(&whole, progress)?;
+    let missing: Vec<&FileRef> =
+        whole.iter().copied().filter(|it| !have.contains_key(it.path.as_str())).collect();
+    let all = missing.iter().chain(&touched);
+    progress.planned(all.map(|it| it.blob.bytes).sum());
+    let fetched = fetch(revision, &partial.tree, &missing, progress)?;
+    if gone.is_empty() {
+        partial.keep_only(files.iter().map(|it| it.path.as_str()))?;
+        return Ok((files.len() as u64, files.iter().map(|it| it.blob.bytes).sum(), fetched));
+    }
+    let there = whole.iter().map(|it| PathBuf::from(&it.path)).collect();
+    let nearest = Nearest { revision: revision.clone(), root: partial.tree.clone(), there };
+    let scratch = partial.rewritten()?;
+    let draft = without_episodes(revision, Arc::new(nearest), gone, &scratch, progress)?;
+    let n_rewritten: u64 = touched.iter().map(|it| it.blob.bytes).sum();
+    progress.advanced(n_rewritten, 0);
+    let (n_files, n_bytes) = lay_out(&draft, &partial.tree)?;
+    partial.keep_only(
+        draft.files.iter().map(|it| it.path.as_str()).chain(draft.shards.iter().map(|it| it.path.as_str())),
+    )?;
+    Ok((n_files, n_bytes, fetched + n_rewritten))
+}
+
+/// Puts what was made anew into its place among what was fetched.
+fn lay_out(draft: &Draft, tree: &Path) -> Result<(u64, u64)> {
+    let files = draft.files.iter().map(|it| (&it.path, &it.blob));
+    let files = files.chain(draft.shards.iter().map(|it| (&it.path, &it.blob)));
+    let (mut n_files, mut n_bytes) = (0, 0);
+    for (path, blob) in files {
+        (n_files, n_bytes) = (n_files + 1, n_bytes + blob.bytes);
+        let target = tree.join(path);
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(|err| io_error("cannot make the folder", folder, err))?;
+        }
+        match draft.sources.get(&blob.b3) {
+            None => {}
+            Some(Origin::Memory(bytes)) => write_file(&target, bytes, Writing::Replace)?,
+            Some(Origin::File(from)) => {
+                fs::rename(from, &target).map_err(|err| io_error("cannot place the shard", &target, err))?;
+            }
+        }
+    }
+    Ok((n_files, n_bytes))
+}
+
+/// Rows in the shards that its splits do not count.
+fn n_rows_left_out(revision: &Revision) -> Result<u64> {
+    let splits = revision.manifest().splits.values();
+    if splits.clone().all(|it| it.exclude.is_empty()) {
+        return Ok(0);
+    }
+    let counted: u64 = splits.map(|it| it.frames).fold(0, u64::saturating_add);
+    let all = revision.shards()?.iter().map(|it| it.rows).fold(0, u64::saturating_add);
+    Ok(all.saturating_sub(counted))
+}
+
+/// Whether a folder is what this pull would make of it. One that was pulled before episodes could be left out holds their rows:
+/// its manifest is that of all of them.
+fn holds(out: &Path, manifest: &[u8], files: &[FileRef], gone: &EpisodeKeys) -> bool {
+    if fs::read(out.join(REVISION_FILE)).ok().as_deref() != Some(manifest) {
+        return false;
+    }
+    let with_all = files.iter().find(|it| it.path == MANIFEST).map(|it| it.blob.b3);
+    gone.is_empty() || fs::read(out.join(MANIFEST)).is_ok_and(|it| Some(B3::of(&it)) != with_all)
+}
+
+/// Files of a dataset's folder and their bytes, without what a pull says of itself.
+fn measured(out: &Path) -> Result<(u64, u64)> {
+    let (mut n_files, mut n_bytes) = (0, 0);
+    let mut pending = vec![out.to_owned()];
+    while let Some(folder) = pending.pop() {
+        for found in entries(&folder)? {
+            let about =
+                fs::symlink_metadata(&found).map_err(|err| io_error("cannot look at", &found, err))?;
+            if about.is_dir() {
+                pending.push(found);
+            } else if found != out.join(REVISION_FILE) {
+                (n_files, n_bytes) = (n_files + 1, n_bytes + about.len());
+            }
+        }
+    }
+    Ok((n_files, n_bytes))
 }
 
 fn told_if_stopped(err: Error) -> Error {
@@ -110,129 +225,4 @@ fn told_if_stopped(err: Error) -> Error {
         ),
         _ => err,
     }
-}
-
-struct Pull<'a> {
-    revision: &'a Revision,
-    root: &'a Path,
-    progress: &'a dyn Progress,
-    n_bytes: AtomicU64,
-}
-
-impl Pull<'_> {
-    fn all(&self, files: &[&FileRef]) -> Result<()> {
-        let next = AtomicUsize::new(0);
-        let failed = Mutex::new(None);
-        std::thread::scope(|scope| {
-            for _ in 0..WORKERS.min(files.len()) {
-                scope.spawn(|| {
-                    while failed.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
-                        let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                        if let Err(err) = self.one(file) {
-                            let err = err.at(Locus::path(&file.path));
-                            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(err);
-                        }
-                    }
-                });
-            }
-        });
-        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
-    }
-
-    /// Goes on where an earlier try ended, at a part.
-    fn one(&self, file: &FileRef) -> Result<()> {
-        let BlobRef { b3, bytes: n_bytes, .. } = &file.blob;
-        let target = self.root.join(&file.path);
-        let partial = partial_name(&target);
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(|err| io_error("cannot make the folder", folder, err))?;
-        }
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&partial);
-        let mut to = opened.map_err(|err| io_error("cannot open", &partial, err))?;
-        let failed = |err| io_error("cannot write", &partial, err);
-        let reader = self.revision.reader(&file.blob)?;
-        let part_bytes = tree::PART_BYTES_MIN;
-        let there = to.metadata().map_err(failed)?.len().min(*n_bytes) / part_bytes * part_bytes;
-        to.set_len(there).and_then(|()| to.seek(SeekFrom::Start(there))).map_err(failed)?;
-        let mut offset = there;
-        while offset < *n_bytes {
-            self.progress.go_on()?;
-            let end = (offset + part_bytes).min(*n_bytes);
-            let bytes = reader.read_at(offset..end)?;
-            to.write_all(&bytes).map_err(failed)?;
-            self.n_bytes.fetch_add(end - offset, Ordering::Relaxed);
-            self.progress.advanced(end - offset, 0);
-            offset = end;
-        }
-        to.sync_all().map_err(failed)?;
-        if there > 0 {
-            // What an earlier try left was verified when it came, but may have been lost since.
-            let found = hash_files(&[&partial], &HashCache::none(), self.progress)?;
-            if found.first().map(|it| it.b3) != Some(*b3) {
-                fs::remove_file(&partial).map_err(failed)?;
-                return Err(Error::new(
-                    ErrorKind::Corrupt,
-                    "what an earlier pull left is damaged; it was removed",
-                )
-                .with_hint("pull again"));
-            }
-        }
-        fs::rename(&partial, &target).map_err(failed)
-    }
-}
-
-/// The folder a pull grows in, beside its final place. Kept when the pull fails, for the next try.
-struct Partial {
-    /// Locked until the end, so that two pulls never fill one folder.
-    folder: AtomicDir,
-    tree: PathBuf,
-}
-
-impl Partial {
-    fn open(out: &Path) -> Result<Self> {
-        let busy = "another pull fills this folder";
-        let writer = Writer { suffix: SUFFIX, shared: false, keeps: &[], busy };
-        let folder = AtomicDir::open(out, writer)?;
-        folder.clear(&["tree"])?;
-        let tree = folder.tree();
-        fs::create_dir_all(&tree).map_err(|err| io_error("cannot make the folder", &tree, err))?;
-        Ok(Self { folder, tree })
-    }
-
-    /// Files that an earlier try completed.
-    fn have(&self, files: &[FileRef], progress: &dyn Progress) -> Result<BTreeMap<String, B3>> {
-        let there = |it: &&FileRef| {
-            fs::metadata(self.tree.join(&it.path))
-                .is_ok_and(|found| found.is_file() && found.len() == it.blob.bytes)
-        };
-        let candidates: Vec<&FileRef> = files.iter().filter(there).collect();
-        let paths: Vec<PathBuf> = candidates.iter().map(|it| self.tree.join(&it.path)).collect();
-        let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-        let found = hash_files(&paths, &HashCache::none(), progress)?;
-        let sound = candidates.iter().zip(found).filter(|(file, found)| file.blob.b3 == found.b3);
-        Ok(sound.map(|(file, found)| (file.path.clone(), found.b3)).collect())
-    }
-
-    /// Removes what an earlier pull of another revision left.
-    fn keep_only(&self, files: &[FileRef]) -> Result<()> {
-        let mut pending = vec![PathBuf::new()];
-        while let Some(inside) = pending.pop() {
-            for found in entries(&self.tree.join(&inside))? {
-                let path = inside.join(found.file_name().unwrap_or_default());
-                if found.is_dir() {
-                    pending.push(path);
-                } else if files.binary_search_by(|it| it.path.as_str().cmp(&path.to_string_lossy())).is_err()
-                {
-                    remove(&found)?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn partial_name(target: &Path) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(".part");
-    PathBuf::from(name)
 }

@@ -7,6 +7,7 @@ mod deep;
 mod facts;
 mod pace;
 mod publish;
+mod recount;
 mod upload;
 mod warnings;
 
@@ -45,6 +46,9 @@ pub struct PushOptions {
     pub sample_index: Option<PathBuf>,
     /// The card.
     pub readme: Option<PathBuf>,
+    /// A folder: shards that hold rows of episodes that are left out are written again there, without them, and published in the
+    /// place of those. Nothing is pushed beside that.
+    pub rewrite: Option<PathBuf>,
     /// Reads every row and decodes every frame before anything is sent.
     pub deep: bool,
     /// What is said of the dataset.
@@ -83,6 +87,7 @@ impl PushOptions {
             schema: None,
             sample_index: None,
             readme: None,
+            rewrite: None,
             deep: false,
             facts: Facts::default(),
             bump: BumpRequest::Auto,

@@ -1,12 +1,13 @@
 use std::{ops::Range, path::PathBuf};
 
 use bytes::Bytes;
-use nodedata_core::Result;
+use nodedata_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::B3,
     name::DatasetName,
+    purge::Removal,
     record::{BlobRef, CommitRecord},
     state::Anchor,
 };
@@ -115,6 +116,15 @@ pub trait Remote: Send + Sync {
     fn read_anchor(&self, dataset: &DatasetName) -> Result<Option<Anchor>> {
         let _none = dataset;
         Ok(None)
+    }
+
+    /// Removes the blobs that the log of `dataset` says are purged, as far as nothing else needs them.
+    ///
+    /// # Errors
+    /// `Conflict` when a collection is under way; `Unsupported` where nothing can be removed; `Io`, `Denied`.
+    fn remove_purged(&self, dataset: &DatasetName) -> Result<Removal> {
+        let message = format!("{} removes nothing, also not of {dataset}", self.label());
+        Err(Error::new(ErrorKind::Unsupported, message))
     }
 
     /// The snapshot of the dataset's state that some writer left, to save reading the whole log. Only a

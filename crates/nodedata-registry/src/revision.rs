@@ -44,8 +44,9 @@ impl Revision {
     /// Reads the manifest of a revision.
     ///
     /// # Errors
-    /// `Corrupt` when the manifest is not what the record says; `Io`, `Denied`.
+    /// `Config` when blobs of it were removed for good; `Corrupt` when the manifest is not what the record says; `Io`, `Denied`.
     pub fn open(remote: &Arc<dyn Remote>, dataset: &DatasetName, entry: &RevisionEntry) -> Result<Self> {
+        entry.check_there(dataset)?;
         let found = Self::of_manifest(remote, dataset, &entry.manifest)?;
         if found.manifest.revision == entry.revision {
             return Ok(found);

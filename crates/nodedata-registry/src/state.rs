@@ -3,7 +3,7 @@ mod hint;
 
 use std::collections::BTreeMap;
 
-use nodedata_core::{Error, ErrorKind, Result, nearest};
+use nodedata_core::{Error, ErrorKind, Result, nearest, visible::visible};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -85,6 +85,9 @@ pub struct RevisionEntry {
     /// Why it is no longer to be used, when it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<String>,
+    /// Why blobs of it were removed for good, when they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purged: Option<String>,
 }
 
 /// A document about a revision.
@@ -100,6 +103,23 @@ pub struct AttachmentEntry {
     pub blob: BlobRef,
     /// Number of its record.
     pub seq: u64,
+}
+
+impl RevisionEntry {
+    /// Refuses a revision of which blobs were removed for good.
+    ///
+    /// # Errors
+    /// `Config`.
+    pub fn check_there(&self, dataset: &DatasetName) -> Result<()> {
+        match &self.purged {
+            None => Ok(()),
+            Some(why) => {
+                let message = format!("{dataset} {} was purged: {}", self.revision, visible(why));
+                Err(Error::new(ErrorKind::Config, message)
+                    .with_hint("use a newer revision; `node-data dataset log` shows which there are"))
+            }
+        }
+    }
 }
 
 impl DatasetState {
@@ -241,6 +261,7 @@ impl DatasetState {
                     at: record.at.clone(),
                     op_id: record.op_id.clone(),
                     withdrawn: None,
+                    purged: None,
                 });
             }
             Operation::Tag { tag, revision: Some(revision) } => {
@@ -271,7 +292,12 @@ impl DatasetState {
                     sensitivity: sensitivity.clone(),
                 });
             }
-            Operation::Purge { blobs, .. } => self.purged.extend(blobs),
+            Operation::Purge { blobs, revisions, reason } => {
+                self.purged.extend(blobs);
+                for entry in self.revisions.iter_mut().filter(|it| revisions.contains(&it.revision)) {
+                    entry.purged = Some(reason.clone());
+                }
+            }
         }
         self.ops.entry(record.op_id.clone()).or_insert(record.seq);
         self.next_seq += 1;

@@ -6,6 +6,7 @@ mod open;
 mod place;
 mod probe;
 mod sender;
+mod unfinished;
 
 use std::{
     ops::Range,
@@ -428,7 +429,7 @@ impl Store {
     fn forget_upload(&self, sender: &Sender, blob: &BlobRef) -> Result<()> {
         match &self.0.uploads {
             Uploads::Local(uploads) => uploads.forget(sender, blob),
-            Uploads::Multipart(uploads) => uploads.forget(sender, blob),
+            Uploads::Multipart(uploads) => uploads.give_up(sender, blob, &self.at(&layout::blob(&blob.b3))),
         }
     }
 

@@ -1,6 +1,6 @@
 use nodedata_core::{Error, ErrorKind, Locus, ReadAt as _, Result};
 use nodedata_registry::{
-    B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Position, Revision, Selector,
+    B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Position, Revision, RevisionEntry, Selector,
     attach::{DOCUMENT_BYTES_MAX, check_document},
     gate, is_tag,
     record::{
@@ -64,14 +64,8 @@ impl Candidate<'_> {
                 self.check_declared(*visibility, sensitivity, Some(view))?;
                 self.check_lowered(view, *visibility, sensitivity, reason.as_deref())
             }
-            (Operation::Purge { blobs, .. }, Some(view)) => {
-                match blobs.iter().find(|it| view.blob(it).is_none()) {
-                    Some(foreign) => {
-                        let message = format!("{foreign} is no blob of the dataset");
-                        Err(Refusal::new(422, "foreign-blob", message, "name blobs of its revisions"))
-                    }
-                    None => Ok(()),
-                }
+            (Operation::Purge { blobs, revisions, .. }, Some(view)) => {
+                self.check_purge(view, blobs, revisions)
             }
             (_, None) => Err(Refusal::missing("dataset")),
         }
@@ -198,9 +192,45 @@ impl Candidate<'_> {
         check_licensed(view.state.visibility, manifest)?;
         self.check_sensitivity(view, &manifest.sensitivity)?;
         let blobs = opened.blobs().map_err(invalid)?;
+        if let Some(gone) = blobs.iter().find(|it| view.is_purged(&it.b3)) {
+            let message = format!("{} was purged from the dataset", gone.b3);
+            let fix = "leave out what was purged, and write the shards again";
+            return Err(Refusal::new(422, "purged", message, fix));
+        }
         self.check_possession(Some(view), blobs.iter().map(|it| &it.b3))?;
         self.check_closure(&blobs)?;
         self.check_bump(view, &version, &opened, bump)
+    }
+
+    /// Blobs of revisions that nobody is to use any more, and of no other.
+    fn check_purge(&self, view: &DatasetView, blobs: &[B3], revisions: &[String]) -> Answered<()> {
+        if let Some(foreign) = blobs.iter().find(|it| view.blob(it).is_none()) {
+            let message = format!("{foreign} is no blob of the dataset");
+            return Err(Refusal::new(422, "foreign-blob", message, "name blobs of its revisions"));
+        }
+        let agreed = |it: &&B3| view.gates().any(|gate| gate.policy == Some(**it));
+        let card = view.state.readme.as_ref().map(|it| it.b3);
+        if let Some(needed) = blobs.iter().find(|it| agreed(it) || card == Some(**it)) {
+            let message = format!("the dataset itself needs {needed}");
+            return Err(Refusal::new(422, "in-use", message, "purge what only its revisions need"));
+        }
+        for revision in revisions {
+            known(view, revision)?;
+            if view.state.revision(revision).is_some_and(|it| it.withdrawn.is_none()) {
+                let message = format!("{revision} is not withdrawn, so somebody may use it");
+                return Err(Refusal::new(422, "in-use", message, "withdraw it first"));
+            }
+        }
+        let stay = |it: &&RevisionEntry| it.purged.is_none() && !revisions.contains(&it.revision);
+        for entry in view.state.revisions.iter().filter(stay) {
+            let revision = published::revision(&self.app.remote, self.dataset, entry)?;
+            let needed = revision.blobs()?.into_iter().map(|it| it.b3).chain([entry.manifest]);
+            if let Some(needed) = needed.into_iter().find(|it| blobs.contains(it)) {
+                let message = format!("{} needs {needed}", entry.revision);
+                return Err(Refusal::new(422, "in-use", message, "purge what no other revision needs"));
+            }
+        }
+        Ok(())
     }
 
     /// A revision must not hold more than its dataset says.

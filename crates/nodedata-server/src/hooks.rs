@@ -103,7 +103,9 @@ pub(crate) fn event_of(
         Operation::Withdraw { revision, reason } => {
             json!({"event": "withdrawn", "revision": revision, "reason": reason})
         }
-        Operation::Purge { blobs, reason } => json!({"event": "purged", "blobs": blobs, "reason": reason}),
+        Operation::Purge { blobs, revisions, reason } => {
+            json!({"event": "purged", "blobs": blobs, "revisions": revisions, "reason": reason})
+        }
         Operation::Create { .. }
         | Operation::Tag { .. }
         | Operation::Attach { .. }

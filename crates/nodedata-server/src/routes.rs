@@ -211,6 +211,14 @@ pub(crate) const ROUTES: &[Route] = &[
         )
     },
     post(
+        "/v1/d/{owner}/{name}/purge",
+        "removePurged",
+        "Removes the blobs that the log says are purged, as far as nothing else needs them",
+        "publish",
+        Body::Nothing,
+        shared!(commits::remove_purged),
+    ),
+    post(
         "/v1/d/{owner}/{name}/pushes",
         "push",
         "Announces a push and says which parts must be sent",

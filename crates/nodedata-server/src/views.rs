@@ -87,6 +87,11 @@ impl DatasetView {
             let revision = published::revision(remote, &self.state.dataset, entry)?;
             let kind = kind_of(&mut self.kinds, &self.state, entry, &revision.manifest().sensitivity);
             self.kind_of.push(kind);
+            if entry.purged.is_some() {
+                // All that is left of it: it tells what is gone.
+                blobs.entry(entry.manifest).or_default().uses.insert(kind, true);
+                continue;
+            }
             for blob in revision.blobs()? {
                 let found = blobs.entry(blob.b3).or_default();
                 found.bytes = Some(blob.bytes);

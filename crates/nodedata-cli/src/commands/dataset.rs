@@ -5,9 +5,9 @@ use nodedata_core::{Error, ErrorKind, Locus, Result, visible::visible};
 use nodedata_io::io_error;
 use nodedata_registry::{
     DatasetName, DatasetState, Facts, NewDataset, NewDeclaration, Operation, Outcome as PushOutcome,
-    PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, TagTarget, Visibility, attach,
-    attach::check_document, create, declare, parse_price, pull, push, record, tag, trust::RevisionStatement,
-    withdraw,
+    PullReport, PushOptions, PushReport, Reference, Revision, Selector, Sensitivity, TagTarget, Visibility,
+    attach, attach::check_document, create, declare, parse_price, pull, push, record, tag,
+    trust::RevisionStatement, withdraw,
 };
 use serde_json::json;
 
@@ -68,18 +68,12 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
             tell_record(&reference, &done, output)?;
         }
         DatasetCommand::Withdraw { reference, episodes, reason, store } => {
+            run_withdraw(&Registry::open(&store, Opening::Existing)?, &reference, episodes, &reason, output)?;
+        }
+        DatasetCommand::Purge { reference, episodes, reason, dry_run, store } => {
             let registry = Registry::open(&store, Opening::Existing)?;
             let reference = registry.reference(&reference)?;
-            if episodes.is_empty() {
-                let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
-                let revision = reference.resolve(&state)?.revision.clone();
-                warn_of_withdrawal(&state, &revision);
-                let done =
-                    withdraw(&*registry.remote, &reference.dataset, &registry.author, &revision, &reason)?;
-                tell_record(&reference, &done, output)?;
-            } else {
-                withdraw_episodes(&registry, &reference, episodes, &reason, output)?;
-            }
+            crate::commands::purge::run(&registry, &reference, episodes, (reason, dry_run), output)?;
         }
         DatasetCommand::Declare { dataset, class, reason, store } => {
             let registry = Registry::open(&store, Opening::Existing)?;
@@ -237,13 +231,31 @@ fn warn_of_withdrawal(state: &DatasetState, revision: &str) {
     }
 }
 
-fn withdraw_episodes(
+fn run_withdraw(
     registry: &Registry,
-    reference: &Reference,
+    reference: &str,
     episodes: Vec<String>,
     reason: &str,
     output: Output,
 ) -> Result<()> {
+    let reference = registry.reference(reference)?;
+    if !episodes.is_empty() {
+        return tell_push(&leave_out(registry, &reference, episodes, reason)?, output);
+    }
+    let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
+    let revision = reference.resolve(&state)?.revision.clone();
+    warn_of_withdrawal(&state, &revision);
+    let done = withdraw(&*registry.remote, &reference.dataset, &registry.author, &revision, reason)?;
+    tell_record(&reference, &done, output)
+}
+
+/// Publishes a revision that leaves episodes out, with a note that says why.
+pub(crate) fn leave_out(
+    registry: &Registry,
+    reference: &Reference,
+    episodes: Vec<String>,
+    reason: &str,
+) -> Result<PushReport> {
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     let head = state.head().map(|it| it.manifest);
     if head != Some(reference.resolve(&state)?.manifest) {
@@ -259,7 +271,7 @@ fn withdraw_episodes(
         let kind = nodedata_registry::AttachmentKind::Note;
         attach(&*registry.remote, &reference.dataset, &registry.author, kind, entry, note.into_bytes())?;
     }
-    tell_push(&report, output)
+    Ok(report)
 }
 
 fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
@@ -300,7 +312,19 @@ fn run_pull(args: &PullArgs, output: Output) -> Result<()> {
             human::bytes(report.bytes),
         ),
     };
-    message::to_stdout(&text)
+    message::to_stdout(&(text + &left_out(&report, output)))
+}
+
+/// What did not come, for people; nothing in a document, which has it in its fields.
+fn left_out(report: &PullReport, output: Output) -> String {
+    match (output, report.left_out_episodes) {
+        (Output::Json, _) | (_, 0) => String::new(),
+        (Output::Text, n) => format!(
+            "left out, as the revision asks: {}, {}\n",
+            human::plural(n, "episode"),
+            human::plural(report.left_out_rows, "row"),
+        ),
+    }
 }
 
 pub(crate) fn tell_push(report: &PushReport, output: Output) -> Result<()> {

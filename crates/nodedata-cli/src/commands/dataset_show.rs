@@ -193,8 +193,10 @@ fn what(op: &Operation) -> String {
             let why = reason.as_ref().map_or_else(String::new, |it| format!(": {}", visible(it)));
             format!("declare {}, {}{why}", word(visibility), word(&sensitivity.class))
         }
-        Operation::Purge { blobs, reason } => {
-            format!("purge {}: {}", human::plural(blobs.len() as u64, "blob"), visible(reason))
+        Operation::Purge { blobs, revisions, reason } => {
+            let of =
+                if revisions.is_empty() { String::new() } else { format!(" of {}", revisions.join(", ")) };
+            format!("purge {}{of}: {}", human::plural(blobs.len() as u64, "blob"), visible(reason))
         }
     }
 }

@@ -129,6 +129,12 @@ fn tell_croissant(source: &str, base_url: Option<&str>, store: &StoreArgs) -> Re
     let reports = reports.map(|it| DpReport::parse(&revision.read(&it.blob)?)).collect::<Result<Vec<_>>>()?;
     let facts =
         CroissantFacts { published: &entry.at, base_url, dp_reports: &reports, shards: revision.shards()? };
+    if manifest.splits.values().any(|it| !it.exclude.is_empty()) {
+        message::note(
+            "warning: the files that are named still hold rows of withdrawn episodes, which the document names; \
+             `node-data dataset purge` publishes files without them",
+        );
+    }
     let document = croissant(manifest, &schema, &text(&manifest.readme.blob)?, &facts);
     let pretty = serde_json::to_string_pretty(&document).map_err(std::io::Error::from)?;
     message::to_stdout(&visible_json(&format!("{pretty}\n")))?;

@@ -1,6 +1,6 @@
 use nodedata_client::{Access, Opening, Registry};
 use nodedata_core::{Error, ErrorKind, Result, visible::visible};
-use nodedata_registry::{Depth, Direct, Flaw, GcOptions, fsck, gc, heal};
+use nodedata_registry::{Depth, Direct, Flaw, GcOptions, GcReport, fsck, gc, heal};
 
 use crate::{
     Outcome,
@@ -33,20 +33,44 @@ pub(crate) fn run(command: StoreCommand, output: Output) -> Result<Outcome> {
             let report = gc(&direct, options)?;
             let text = match output {
                 Output::Json => documents::line(&report)?,
-                Output::Text => format!(
-                    "{} {} ({}); {} needed, {} too young\n",
-                    human::plural(report.removed.len() as u64, "blob"),
-                    if dry_run { "would be removed" } else { "removed" },
-                    human::bytes(report.removed_bytes),
-                    human::count(report.kept),
-                    human::count(report.young),
-                ),
+                Output::Text => collected(&report, dry_run),
             };
             message::to_stdout(&text)?;
-            Ok(Outcome::Complete)
+            Ok(if report.broken_leases.is_empty() { Outcome::Complete } else { Outcome::Refused })
         }
         StoreCommand::Heal { from, depth, store: args } => run_heal(&args, from, depth_of(&depth)?, output),
     }
+}
+
+fn collected(report: &GcReport, dry_run: bool) -> String {
+    let broken = |path: &String| {
+        format!(
+            "broken-lease: what a push needs is not known, so no blob was removed\n  --> {}\n\
+             hint: it runs out after two days; `node-data store heal` takes it away at once\n",
+            visible(path)
+        )
+    };
+    let mut text: String = report.broken_leases.iter().map(broken).collect();
+    text.push_str(&format!(
+        "{} {} ({}); {} needed, {} too young\n",
+        human::plural(report.removed.len() as u64, "blob"),
+        if dry_run { "would be removed" } else { "removed" },
+        human::bytes(report.removed_bytes),
+        human::count(report.kept),
+        human::count(report.young),
+    ));
+    let left = [
+        (report.abandoned_uploads, "abandoned upload"),
+        (report.staging_files, "unfinished file"),
+        (report.orphan_trees, "orphan tree"),
+        (report.expired_leases, "expired lease"),
+    ];
+    let left = left.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| human::plural(n, what));
+    let left: Vec<String> = left.collect();
+    if !left.is_empty() {
+        text.push_str(&format!("of killed writers: {}\n", left.join(", ")));
+    }
+    text
 }
 
 fn run_check(args: &StoreArgs, rounds: usize, output: Output) -> Result<Outcome> {
@@ -77,8 +101,18 @@ fn run_fsck(args: &StoreArgs, depth: Depth, output: Output) -> Result<Outcome> {
                 0 => "sound".to_owned(),
                 n => format!("{} found", human::plural(n, "flaw")),
             };
+            let unfinished = match report.uploads + report.staging_files {
+                0 => String::new(),
+                n => format!(
+                    "not finished: {} ({}), {} of them abandoned; {} of pushes\n",
+                    human::plural(n, "upload"),
+                    human::bytes(report.unfinished_bytes),
+                    human::count(report.abandoned),
+                    human::plural(report.leases, "lease"),
+                ),
+            };
             format!(
-                "{}{verdict}: {}, {}, {} ({} unreferenced), {} read\n",
+                "{}{unfinished}{verdict}: {}, {}, {} ({} unreferenced), {} read\n",
                 told(&report.flaws),
                 human::plural(report.datasets, "dataset"),
                 human::plural(report.revisions, "revision"),
@@ -101,8 +135,9 @@ fn run_heal(args: &StoreArgs, from: Option<String>, depth: Depth, output: Output
     let text = match output {
         Output::Json => documents::line(&report)?,
         Output::Text => format!(
-            "{}{} and {} mended, {} left\n",
+            "{}{}{} and {} mended, {} left\n",
             told(&report.left),
+            report.removed.iter().map(|it| format!("taken away: {}\n", visible(it))).collect::<String>(),
             human::plural(report.blobs.len() as u64, "blob"),
             human::plural(report.trees.len() as u64, "tree"),
             human::plural(report.left.len() as u64, "flaw"),

@@ -115,3 +115,14 @@ fn licences_that_are_no_single_identifier_stay_as_they_are() {
     assert_eq!(license_url("MIT OR Apache-2.0"), "MIT OR Apache-2.0");
     assert_eq!(license_url("LicenseRef-own"), "LicenseRef-own");
 }
+
+#[test]
+fn episodes_that_were_withdrawn_are_named() {
+    let plan = |manifest: &RevisionManifest| maintenance(manifest);
+    let mut with = manifest();
+    assert!(!plan(&with).contains("withdrawn and must not"));
+    let keys: Vec<String> = (0..52).map(|it| it.to_string()).collect();
+    with.splits.insert("val".to_owned(), SplitRef { exclude: keys, ..SplitRef::default() });
+    let told = plan(&with);
+    assert!(told.contains("52 episodes were withdrawn") && told.contains("`49` and 2 more."), "{told}");
+}

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_dataset::{
-    EpisodeTable, FileEntry, Manifest, card_configs, config_lines, pretty_json, split_card,
+    EpisodeTable, FileEntry, Manifest, content_root_of, pretty_json, split_card, with_files,
 };
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ pub(crate) fn reassign(
     draft.contents = contents_of(&rows, None, u64::MAX)?;
     draft.splits = counted(&draft, &rows);
     manifest.splits = draft.splits.iter().map(|(name, it)| (name.clone(), it.entry())).collect();
-    manifest.content_root = content_root(&manifest, &rows);
+    manifest.content_root = content_root_of(&manifest.streams, rows.iter());
     let published = String::from_utf8_lossy(&dataset.bytes(&manifest.readme.path)?).into_owned();
     let text = readme.map_or_else(|| published.clone(), |own| in_place_of(&published, own));
     let episodes = draft.replace(EPISODES, table);
@@ -107,7 +107,7 @@ impl Draft {
     }
 
     /// Puts other bytes in the place of a file.
-    fn replace(&mut self, path: &str, bytes: Vec<u8>) -> FileEntry {
+    pub(crate) fn replace(&mut self, path: &str, bytes: Vec<u8>) -> FileEntry {
         let blob = crate::hashing::blob_of(&bytes);
         self.sources.insert(blob.b3, Origin::Memory(Bytes::from(bytes)));
         for file in self.files.iter_mut().filter(|it| it.path == path) {
@@ -134,35 +134,4 @@ fn counted(draft: &Draft, rows: &EpisodeTable) -> BTreeMap<String, SplitRef> {
         splits.entry(name.to_owned()).or_default().episodes = keys.len() as u64;
     }
     splits
-}
-
-/// As the conversion takes it: by episode and stream.
-fn content_root(manifest: &Manifest, rows: &EpisodeTable) -> String {
-    let position = |name: &str| manifest.streams.iter().position(|it| it.name == name).unwrap_or(usize::MAX);
-    let mut all = BTreeMap::new();
-    for row in rows.iter() {
-        if let (Some(stream), Some(hash)) = (row.stream, row.content) {
-            let part = (row.key, stream, row.split, hash);
-            all.insert((row.episode, position(stream)), part);
-        }
-    }
-    nodedata_dataset::content_root(all.into_values())
-}
-
-/// The card with the files of every split named one by one.
-fn with_files(card: &str, manifest: &Manifest) -> String {
-    let Some((yaml, body)) = split_card(card) else { return card.to_owned() };
-    let mut lines = config_lines(&card_configs(manifest, true));
-    // What stands beside `configs` is kept: it begins at a key of its own.
-    let is_key = |it: &&str| it.chars().next().is_some_and(|it| it.is_ascii_alphabetic());
-    let mut others = false;
-    for line in yaml.lines() {
-        if is_key(&line) {
-            others = !line.starts_with("configs:");
-        }
-        if others {
-            lines.push(line.to_owned());
-        }
-    }
-    format!("---\n{}\n---\n{body}", lines.join("\n"))
 }

@@ -21,6 +21,7 @@ use crate::{
         wire::{BLOB_BYTES, CommitAnswer, DatasetList, LogAnswer, PART_CV, PUSH, PushAnswer},
     },
     name::DatasetName,
+    purge::Removal,
     record::{BlobRef, CommitRecord},
     remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, Remote},
     tree,
@@ -73,7 +74,7 @@ impl HttpRemote {
     }
 
     pub(super) fn post(&self, path: String, body: &impl Serialize) -> Result<Answer> {
-        Ok(self.exchange.ask(&Question::new(Method::POST, path).json(body)?)?)
+        Ok(self.exchange.ask(&Question::new(Method::POST, path).json(body)?.work())?)
     }
 
     pub(super) fn dataset(dataset: &DatasetName, rest: &str) -> String {
@@ -155,14 +156,14 @@ impl Remote for HttpRemote {
 
     fn append(&self, dataset: &DatasetName, record: &CommitRecord) -> Result<Appended> {
         // Asked twice, the server finds its own record by `op_id`.
-        let question = Question::new(Method::POST, Self::dataset(dataset, "commits")).json(record)?;
+        let question = Question::new(Method::POST, Self::dataset(dataset, "commits")).json(record)?.work();
         match self.exchange.ask(&question) {
             Ok(answer) => Ok(Appended::Done { digest: answer.parse::<CommitAnswer>()?.digest }),
             Err(Failure::Told(problem)) => match problem.entry {
                 Some(entry) => Ok(Appended::Taken((*entry).into())),
                 None => Err(problem.to_error()),
             },
-            Err(Failure::Absent(err) | Failure::Unknown(err)) => Err(err),
+            Err(Failure::Absent(err) | Failure::Unknown(err) | Failure::Silent(err)) => Err(err),
         }
     }
 
@@ -225,6 +226,11 @@ impl Remote for HttpRemote {
     fn read_tree(&self, dataset: &DatasetName, b3: &B3) -> Result<Option<Bytes>> {
         let question = Question::new(Method::GET, Self::blob(dataset, b3, "/tree"));
         Ok(self.exchange.ask_for(&question)?.map(|it| it.body))
+    }
+
+    fn remove_purged(&self, dataset: &DatasetName) -> Result<Removal> {
+        let question = Question::new(Method::POST, Self::dataset(dataset, "purge")).work();
+        self.exchange.ask(&question)?.parse()
     }
 
     fn read_hint(&self, dataset: &DatasetName) -> Result<Option<Bytes>> {

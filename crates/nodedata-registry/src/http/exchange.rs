@@ -1,25 +1,55 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_io::PerProcess;
 use reqwest::{Client, Method, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::{
     clock::jitter,
     http::{opened::server_name, problem::Problem, token::Token},
     record::from_bytes,
-    runtime::block_on,
 };
 
 /// Tries of one request before its error is told.
 const TRIES_MAX: u32 = 5;
+/// The same where each of them costs the whole time that a server may be silent.
+const SILENT_TRIES_MAX: u32 = 2;
 /// Longest answer that is no part of a blob, in bytes.
 pub(super) const ANSWER_BYTES_MAX: u64 = 128 << 20;
-/// Longest wait that a server may ask for.
-const RETRY_AFTER_SECONDS_MAX: u64 = 30;
+/// Slowest rate at which bytes may come and go.
+const SLOWEST_BYTES_PER_SECOND: u64 = 64 << 10;
+
+/// How long a server may be silent or slow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Until an answer begins, beside what the bytes of the request take.
+    pub(super) answer: Duration,
+    /// The same where the server has work to do first: it hashes, and looks whether all of a revision is there.
+    pub(super) work: Duration,
+    /// Between two pieces of an answer.
+    pub(super) idle: Duration,
+    /// For a whole answer, beside what its bytes take.
+    pub(super) body: Duration,
+    /// Longest wait that a server may ask for. One that asks for more is not waited for.
+    pub(super) retry_after: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            answer: seconds(60),
+            work: seconds(300),
+            idle: seconds(30),
+            body: seconds(60),
+            retry_after: seconds(30),
+        }
+    }
+}
 
 /// Asks one server.
 pub(super) struct Exchange {
@@ -27,6 +57,7 @@ pub(super) struct Exchange {
     client: PerProcess<Client>,
     base: Url,
     token: Option<Token>,
+    pub(super) patience: Patience,
 }
 
 /// One question.
@@ -40,6 +71,8 @@ pub(super) struct Question<'a> {
     pub(super) media_type: &'a str,
     /// Longest answer that is taken.
     pub(super) answer_bytes_max: u64,
+    /// Whether the server has work to do before it can answer.
+    pub(super) is_work: bool,
 }
 
 /// An answer with a status that is no error.
@@ -56,13 +89,15 @@ pub(super) enum Failure {
     Absent(Error),
     /// Nobody knows.
     Unknown(Error),
+    /// The server was silent, or so slow that nobody can wait for it.
+    Silent(Error),
 }
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Told(problem) => problem.to_error(),
-            Failure::Absent(err) | Failure::Unknown(err) => err,
+            Failure::Absent(err) | Failure::Unknown(err) | Failure::Silent(err) => err,
         }
     }
 }
@@ -76,7 +111,14 @@ impl Question<'_> {
             body: None,
             media_type: "application/json",
             answer_bytes_max: ANSWER_BYTES_MAX,
+            is_work: false,
         }
+    }
+
+    /// For what a server must work for.
+    pub(super) fn work(mut self) -> Self {
+        self.is_work = true;
+        self
     }
 
     pub(super) fn json(mut self, body: &impl Serialize) -> Result<Self> {
@@ -96,7 +138,7 @@ impl Exchange {
     pub(super) fn new(base: Url, token: Option<Token>) -> Result<Self> {
         let client = PerProcess::new();
         client.get_or_try(new_client)?;
-        Ok(Self { client, base, token })
+        Ok(Self { client, base, token, patience: Patience::default() })
     }
 
     pub(super) fn has_token(&self) -> bool {
@@ -116,7 +158,8 @@ impl Exchange {
                 Ok(answer) => return Ok(answer),
                 Err(it) => it,
             };
-            let Some(wait) = wait.filter(|_| tries < TRIES_MAX) else { return Err(failure) };
+            let tries_max = if matches!(failure, Failure::Silent(_)) { SILENT_TRIES_MAX } else { TRIES_MAX };
+            let Some(wait) = wait.filter(|_| tries < tries_max) else { return Err(failure) };
             let wait = if wait.is_zero() {
                 // Full jitter: tries of many clients spread out.
                 Duration::from_millis(50 + jitter(200 << tries))
@@ -125,7 +168,7 @@ impl Exchange {
             };
             let why = match &failure {
                 Failure::Told(problem) => format!("status {}", problem.status),
-                Failure::Absent(err) | Failure::Unknown(err) => err.to_string(),
+                Failure::Absent(err) | Failure::Unknown(err) | Failure::Silent(err) => err.to_string(),
             };
             tracing::warn!(server = self.name(), method = %question.method, tries, ?wait, why, "try again");
             std::thread::sleep(wait);
@@ -167,24 +210,37 @@ impl Exchange {
         if let Some(body) = &question.body {
             request = request.header(header::CONTENT_TYPE, question.media_type).body(body.clone());
         }
+        let begin = if question.is_work { self.patience.work } else { self.patience.answer };
+        let begin = begin + time_of(n_sent);
         let exchange = async {
-            let response = request.send().await.map_err(|err| (self.unanswered(err), again))?;
+            let Ok(response) = timeout(begin, request.send()).await else {
+                let message = format!("the server at {} did not answer within {begin:?}", self.name());
+                return Err((silent(message), again));
+            };
+            let response = response.map_err(|err| (self.unanswered(err), again))?;
             let (status, headers) = (response.status(), response.headers().clone());
             // The body of an error is short.
             let limit = if status.is_success() { question.answer_bytes_max } else { ANSWER_BYTES_MAX };
             let body = self.read(response, limit).await?;
             Ok((status, headers, body))
         };
-        let n_bytes = n_sent + question.answer_bytes_max.min(ANSWER_BYTES_MAX);
-        let (status, headers, body) = block_on(n_bytes, exchange).map_err(|_| {
-            let message = format!("the server at {} stopped answering", self.name());
-            let err = Error::new(ErrorKind::Io, message).with_hint(AGAIN);
-            (Failure::Unknown(err), again)
-        })??;
+        let (status, headers, body) = nodedata_io::block_on(exchange)?;
         if status.is_success() {
             return Ok(Answer { headers, body });
         }
-        Err((self.refusal(&question.method, status, &body), retry_after(status, &headers)))
+        let failure = self.refusal(&question.method, status, &body);
+        match retry_after(status, &headers) {
+            Some(wait) if wait > self.patience.retry_after => Err((self.told_to_wait(failure, wait), None)),
+            wait => Err((failure, wait)),
+        }
+    }
+
+    /// A server that wants to be left alone for longer than anybody waits: whoever asked is told so.
+    fn told_to_wait(&self, failure: Failure, wait: Duration) -> Failure {
+        let why = Error::from(failure);
+        let message = format!("the server at {} asks to be left alone for {wait:?}", self.name());
+        let err = Error::new(ErrorKind::Limit, message).with_source(why);
+        Failure::Unknown(err.with_hint("try again then, or ask the server's operator"))
     }
 
     fn unanswered(&self, err: reqwest::Error) -> Failure {
@@ -201,8 +257,22 @@ impl Exchange {
         limit: u64,
     ) -> Result<Bytes, (Failure, Option<Duration>)> {
         let mut body = BytesMut::new();
-        let failed = |err| (self.unanswered(err), Some(Duration::ZERO));
-        while let Some(piece) = response.chunk().await.map_err(failed)? {
+        let again = Some(Duration::ZERO);
+        let since = Instant::now();
+        loop {
+            let name = self.name();
+            let Ok(piece) = timeout(self.patience.idle, response.chunk()).await else {
+                let idle = self.patience.idle;
+                let message = format!("the server at {name} sent nothing for {idle:?} amid an answer");
+                return Err((silent(message), again));
+            };
+            let Some(piece) = piece.map_err(|err| (self.unanswered(err), again))? else { break };
+            let (elapsed, n_bytes) = (since.elapsed(), (body.len() + piece.len()) as u64);
+            if elapsed > self.patience.body + time_of(n_bytes) {
+                let message =
+                    format!("the server at {name} sent {n_bytes} bytes in {elapsed:?}, too slow to wait");
+                return Err((silent(message), again));
+            }
             if (body.len() + piece.len()) as u64 > limit {
                 let err = Error::new(
                     ErrorKind::Limit,
@@ -278,10 +348,23 @@ pub(super) fn is_encrypted_or_local(url: &Url) -> bool {
 
 const AGAIN: &str = "try again; what was sent already is not sent twice";
 
+/// How long to wait before the next try where one makes sense; 0 as we like.
 fn retry_after(status: StatusCode, headers: &header::HeaderMap) -> Option<Duration> {
     if !matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504) {
         return None;
     }
     let asked = headers.get(header::RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-    Some(Duration::from_secs(asked.unwrap_or(0).min(RETRY_AFTER_SECONDS_MAX)))
+    Some(Duration::from_secs(asked.unwrap_or(0)))
 }
+
+/// What bytes may take.
+fn time_of(n_bytes: u64) -> Duration {
+    Duration::from_secs(n_bytes / SLOWEST_BYTES_PER_SECOND)
+}
+
+fn silent(message: String) -> Failure {
+    Failure::Silent(Error::new(ErrorKind::Io, message).with_hint(AGAIN))
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,9 @@ use crate::{
     direct::Direct,
     layout,
     name::DatasetName,
-    record::{Lease, Operation},
+    record::Operation,
     remote::{LogEntry, Remote},
     state::{Anchor, DatasetState, hint_flaw},
-    store::Store,
 };
 
 /// Something wrong beside the log: a short name, the object, and what was found.
@@ -99,25 +98,4 @@ fn anchor(
         _ => {}
     }
     Ok(())
-}
-
-/// Leases that are damaged, or lie under the name of another push.
-///
-/// # Errors
-/// `Io`, `Denied`.
-pub(super) fn leases(store: &Store) -> Result<Vec<Found>> {
-    let mut found = Vec::new();
-    for object in store.list(layout::LEASES)? {
-        // It may have ended since it was listed.
-        let Some(bytes) = store.get(&object.path)? else { continue };
-        let why = match Lease::parse(&bytes) {
-            Err(err) => Some(err.chain()),
-            Ok(lease) if layout::lease(&lease.push) != object.path => {
-                Some("it is of another push".to_owned())
-            }
-            Ok(_) => None,
-        };
-        found.extend(why.map(|it| ("broken-lease", object.path, it)));
-    }
-    Ok(found)
 }

@@ -5,11 +5,13 @@ use serde::Serialize;
 
 use crate::{
     digest::B3,
-    direct::Direct,
+    direct::{Direct, LEASE_SECONDS},
     layout,
     maintain::{
-        derived::{beside_log, leases},
-        reach::Reach,
+        collecting::{CONDEMNED, broken_list},
+        derived::beside_log,
+        leases::Leased,
+        reach::{Reach, purged},
     },
     name::DatasetName,
     record::Operation,
@@ -45,6 +47,16 @@ pub struct FsckReport {
     pub unreferenced: u64,
     /// Bytes that were read.
     pub read_bytes: u64,
+    /// Pushes under way.
+    pub leases: u64,
+    /// Uploads of blobs that have not ended.
+    pub uploads: u64,
+    /// Files that writers have not given their name, of killed ones and of those at work.
+    pub staging_files: u64,
+    /// Bytes of uploads and of such files, where the store tells.
+    pub unfinished_bytes: u64,
+    /// Of both, those that nobody has touched for as long as a lease lives: `store gc` removes them.
+    pub abandoned: u64,
     /// Everything that is wrong.
     pub flaws: Vec<Flaw>,
 }
@@ -91,13 +103,11 @@ pub fn fsck(direct: &Direct, depth: Depth, progress: &dyn Progress) -> Result<Fs
         }
     }
     check.report.blobs = blobs.len() as u64;
+    check.unfinished()?;
     for dataset in direct.datasets()? {
         progress.go_on()?;
         check.report.datasets += 1;
         check.log(&dataset, &blobs)?;
-    }
-    for (code, path, message) in leases(store)? {
-        check.flaw(code, path, message, None);
     }
     let is_needed = |b3: &B3| check.needed.contains_key(b3);
     check.report.unreferenced = blobs.keys().filter(|it| !is_needed(it)).count() as u64;
@@ -133,6 +143,31 @@ impl Check<'_> {
         self.report.flaws.push(Flaw { code, path, message, blob, needed_by });
     }
 
+    /// Pushes and collections that have not ended, or will not.
+    fn unfinished(&mut self) -> Result<()> {
+        let store = self.direct.store();
+        let objects = store.list(layout::LEASES)?.into_iter().chain(store.list("gc")?);
+        // Nothing is written to learn the store's time: what was written last tells it well enough.
+        let now = objects.map(|it| it.modified).max().unwrap_or_default().max(chrono::Utc::now());
+        let leased = Leased::read(store, now)?;
+        self.report.leases = leased.n_leases;
+        for (path, why) in leased.broken {
+            self.flaw("broken-lease", path, why, None);
+        }
+        if let Some(err) = broken_list(store)? {
+            self.flaw("broken-condemned-list", CONDEMNED.to_owned(), err.chain(), None);
+        }
+        let (uploads, staging) = (store.uploads_under_way()?, store.staging_files()?);
+        self.report.uploads = uploads.len() as u64;
+        self.report.staging_files = staging.len() as u64;
+        for object in uploads.iter().chain(&staging) {
+            self.report.unfinished_bytes += object.bytes;
+            let age = (now - object.modified).num_seconds();
+            self.report.abandoned += u64::from(age > LEASE_SECONDS.cast_signed());
+        }
+        Ok(())
+    }
+
     fn log(&mut self, dataset: &DatasetName, blobs: &BTreeMap<B3, ObjectInfo>) -> Result<()> {
         let store = self.direct.store();
         let listed = store.list(&layout::log(dataset))?;
@@ -152,6 +187,7 @@ impl Check<'_> {
             }
         };
         let mut reach = Reach::default();
+        let purged = purged(&entries);
         for entry in &entries {
             match &entry.record.op {
                 Operation::Attach { blob, revision, .. } => {
@@ -166,6 +202,11 @@ impl Check<'_> {
             self.report.revisions += 1;
             let Operation::Publish { revision, manifest, .. } = &found.record.op else { continue };
             let name = format!("{dataset}@{revision}");
+            if purged.contains(revision.as_str()) {
+                // Its manifest stays and tells what is gone.
+                self.needed.entry(*manifest).or_default().push(name);
+                continue;
+            }
             match found.blobs {
                 Ok(named) => {
                     let named = named.to_vec();

@@ -29,12 +29,15 @@ pub struct HealReport {
     pub blobs: Vec<B3>,
     /// What follows from logs and did not agree with them: removed, and made again where it is needed.
     pub derived: Vec<String>,
+    /// Leases and lists of collections that could not be read, and were taken away.
+    pub removed: Vec<String>,
     /// What is still wrong.
     pub left: Vec<Flaw>,
 }
 
 /// Mends what [`fsck`] finds: trees from their blobs, blobs that are missing or damaged from another
-/// registry that has them.
+/// registry that has them. A lease that cannot be read is taken away, which costs the push that wrote it no more than what a
+/// collection removes before it says anew what it needs.
 ///
 /// # Errors
 /// `Io`, `Denied` of either side. What the other has not, or has damaged too, stays a flaw.
@@ -42,6 +45,11 @@ pub fn heal(direct: &Direct, from: Option<&Arc<dyn Remote>>, depth: Depth) -> Re
     let store = direct.store();
     let mut report = HealReport::default();
     for flaw in fsck(direct, depth, &Silent)?.flaws {
+        if matches!(flaw.code, "broken-lease" | "broken-condemned-list") {
+            store.delete(&flaw.path)?;
+            report.removed.push(flaw.path);
+            continue;
+        }
         let (Some(b3), Some(dataset)) = (flaw.blob, dataset_of(&flaw)) else {
             // A blob that nobody needs but that has no tree is mended all the same.
             match (flaw.code, flaw.blob) {

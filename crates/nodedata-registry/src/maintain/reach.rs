@@ -29,31 +29,61 @@ pub(crate) struct Reached<'a> {
 
 impl Reach {
     /// Every digest that a log reaches. A manifest that cannot be read is an error here: what it names is
-    /// not known, so nothing may be thought to be needless.
+    /// not known, so nothing may be thought to be needless. Of revisions that were purged only the manifests are needed.
     pub(crate) fn marks(&mut self, direct: &Direct) -> Result<BTreeSet<B3>> {
         let mut marks = BTreeSet::new();
+        self.each(direct, &mut |b3, _| {
+            marks.insert(*b3);
+        })?;
+        Ok(marks)
+    }
+
+    /// Of some blobs, those that a log reaches, and which revisions need them.
+    pub(crate) fn who_needs(
+        &mut self,
+        direct: &Direct,
+        wanted: &BTreeSet<B3>,
+    ) -> Result<BTreeMap<B3, BTreeSet<String>>> {
+        let mut found: BTreeMap<B3, BTreeSet<String>> = BTreeMap::new();
+        self.each(direct, &mut |b3, by| {
+            if wanted.contains(b3) {
+                found.entry(*b3).or_default().insert(by.to_owned());
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Shows every digest that a log reaches, and what needs it.
+    fn each(&mut self, direct: &Direct, see: &mut dyn FnMut(&B3, &str)) -> Result<()> {
         for dataset in direct.datasets()? {
-            for entry in direct.log(&dataset, 0)? {
+            let entries = direct.log(&dataset, 0)?;
+            let purged = purged(&entries);
+            for entry in &entries {
                 match &entry.record.op {
-                    Operation::Publish { manifest, .. } => {
-                        marks.insert(*manifest);
-                        marks.extend(self.blobs(direct, &dataset, manifest)?.iter().map(|(b3, _)| *b3));
+                    Operation::Publish { manifest, revision, .. } => {
+                        let by = format!("{dataset}@{revision}");
+                        see(manifest, &by);
+                        if !purged.contains(revision.as_str()) {
+                            self.blobs(direct, &dataset, manifest)?.iter().for_each(|(b3, _)| see(b3, &by));
+                        }
                     }
-                    Operation::Attach { blob, .. } => {
-                        marks.insert(blob.b3);
+                    Operation::Attach { blob, revision, .. } => {
+                        see(&blob.b3, &format!("{dataset}@{revision}"))
                     }
                     Operation::Create { sensitivity, readme, .. } => {
-                        marks.extend(sensitivity.gate.as_ref().and_then(|it| it.policy));
-                        marks.extend(readme.as_ref().map(|it| it.b3));
+                        let policy = sensitivity.gate.as_ref().and_then(|it| it.policy);
+                        let named = policy.into_iter().chain(readme.as_ref().map(|it| it.b3));
+                        named.for_each(|it| see(&it, &dataset.to_string()));
                     }
                     Operation::Declare { sensitivity, .. } => {
-                        marks.extend(sensitivity.gate.as_ref().and_then(|it| it.policy));
+                        let policy = sensitivity.gate.as_ref().and_then(|it| it.policy);
+                        policy.iter().for_each(|it| see(it, &dataset.to_string()));
                     }
                     Operation::Tag { .. } | Operation::Withdraw { .. } | Operation::Purge { .. } => {}
                 }
             }
         }
-        Ok(marks)
+        Ok(())
     }
 
     /// A revision of a log entry; `None` for another record.
@@ -79,4 +109,15 @@ impl Reach {
         }
         Ok(&self.manifests[manifest])
     }
+}
+
+/// The revisions that a log says are purged.
+pub(crate) fn purged(entries: &[LogEntry]) -> BTreeSet<&str> {
+    let mut purged = BTreeSet::new();
+    for entry in entries {
+        if let Operation::Purge { revisions, .. } = &entry.record.op {
+            purged.extend(revisions.iter().map(String::as_str));
+        }
+    }
+    purged
 }

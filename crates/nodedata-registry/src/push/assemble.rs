@@ -13,6 +13,7 @@ use crate::{
         BumpRequest, PushOptions,
         build::without_excluded,
         facts::{Said, check_public, checked},
+        recount::recount_card,
         warnings::warnings,
     },
     record::{
@@ -54,6 +55,7 @@ pub(crate) fn assemble(
     head: Option<&Revision>,
 ) -> Result<Assembled> {
     let splits = splits(&draft, options, head)?;
+    recount_card(&mut draft, head, &splits)?;
     let is_excluded =
         |split: &str, key: &str| splits.get(split).is_some_and(|it| it.exclude.iter().any(|it| it == key));
     let contents = without_excluded(&draft.contents, is_excluded);

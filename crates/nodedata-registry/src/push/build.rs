@@ -1,10 +1,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use nodedata_core::{
-    Error, ErrorKind, Progress, Result,
+    Error, ErrorKind, Progress, Result, Silent,
     patterns::{check_pattern, fits},
     suggest,
 };
@@ -14,8 +15,8 @@ use crate::{
     content::Contents,
     digest::B3,
     folder::{
-        CardFacts, Draft, PlainModel, PlainShard, ScanOptions, read_converted, reassign, restore, scan,
-        with_card,
+        CardFacts, Draft, EpisodeKeys, PlainModel, PlainShard, ScanOptions, read_converted, reassign,
+        restore, scan, with_card, without_episodes,
     },
     hashing::read_error,
     push::{PushOptions, deep, facts::Said},
@@ -31,6 +32,8 @@ pub(crate) enum Pushed {
     Plain(Box<PlainModel>),
     /// Nothing: the data stays.
     Facts,
+    /// What is published, without the rows that it leaves out: shards are written again below the folder.
+    Rewritten(PathBuf),
 }
 
 impl Pushed {
@@ -40,6 +43,9 @@ impl Pushed {
         parent: Option<&Revision>,
         progress: &dyn Progress,
     ) -> Result<Self> {
+        if let Some(folder) = &options.rewrite {
+            return Ok(Self::Rewritten(folder.clone()));
+        }
         match options.paths.as_slice() {
             [] if options.append => {
                 Err(Error::new(ErrorKind::Config, "--append adds shards, and none is named")
@@ -103,7 +109,7 @@ impl Pushed {
         match self {
             Self::Converted(draft) => deep::check(draft, &options.paths, progress),
             Self::Plain(mine) => deep::check(&mine.render(&CardFacts::default())?, &options.paths, progress),
-            Self::Facts => Ok(()),
+            Self::Facts | Self::Rewritten(_) => Ok(()),
         }
     }
 
@@ -136,6 +142,11 @@ impl Pushed {
                     Some(card) => with_card(draft, card),
                     None => Ok(draft),
                 };
+            }
+            Self::Rewritten(folder) => {
+                let head = head.ok_or_else(|| Error::new(ErrorKind::Config, "there is no revision yet"))?;
+                let gone = EpisodeKeys::left_out(head.manifest());
+                return without_episodes(head, Arc::new(head.clone()), &gone, folder, &Silent);
             }
             Self::Facts => {
                 let head = head.ok_or_else(|| {
@@ -173,7 +184,7 @@ impl Pushed {
 
 impl Draft {
     /// A published revision as it is: nothing need be sent.
-    fn of_revision(revision: &Revision) -> Result<Self> {
+    pub(crate) fn of_revision(revision: &Revision) -> Result<Self> {
         let manifest = revision.manifest();
         let mut roles: BTreeMap<String, String> =
             manifest.index.iter().map(|(name, it)| (name.clone(), it.path.clone())).collect();

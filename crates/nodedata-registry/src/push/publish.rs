@@ -44,6 +44,19 @@ pub fn push(remote: &Arc<dyn Remote>, options: &PushOptions, progress: &dyn Prog
     report
 }
 
+/// What was removed for good does not come back.
+fn refuse_purged(state: &DatasetState, assembled: &Assembled) -> Result<()> {
+    match assembled.blobs.iter().find(|it| state.purged.contains(&it.b3)) {
+        None => Ok(()),
+        Some(blob) => {
+            let message = format!("{} was purged from {} and is pushed again", blob.b3, state.dataset);
+            Err(Error::new(ErrorKind::Config, message).with_hint(
+                "leave out what was purged, and write the shards again; `node-data dataset log --all` says why it is gone",
+            ))
+        }
+    }
+}
+
 fn stopped() -> Error {
     Error::new(
         ErrorKind::Interrupted,
@@ -107,6 +120,7 @@ impl Push<'_> {
                     created
                 }
             };
+            refuse_purged(&current, &assembled)?;
             self.upload(&assembled)?;
             // The last time that it is asked: a record is written to its end, or nobody knows whether it was.
             self.progress.go_on()?;

@@ -6,7 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -24,6 +24,8 @@ use crate::{
 
 /// How often blobs whose parts did not add up are sent again.
 const ROUNDS_MAX: usize = 3;
+/// How long a part is tried again before its error is told: each try waits as long as a silent store may be.
+const GIVE_UP: Duration = Duration::from_secs(300);
 /// How often a worker that may not send looks again.
 const IDLE: Duration = Duration::from_millis(10);
 
@@ -182,10 +184,14 @@ impl<'a> Shared<'a> {
 
     /// Tries again what a later try may cure.
     fn tried(&self, call: impl Fn() -> Result<()>) -> Result<()> {
-        let mut n_tries = 0;
+        let (mut n_tries, since) = (0, Instant::now());
         loop {
             match call() {
-                Err(err) if err.kind() == ErrorKind::Io && n_tries + 1 < TRIES_MAX => {
+                Err(err)
+                    if err.kind() == ErrorKind::Io
+                        && n_tries + 1 < TRIES_MAX
+                        && since.elapsed() < GIVE_UP =>
+                {
                     self.progress.go_on()?;
                     n_tries += 1;
                     tracing::warn!(tries = n_tries, why = %err, "try again");

@@ -112,6 +112,9 @@ pub enum Operation {
     Purge {
         /// Which.
         blobs: Vec<B3>,
+        /// Revisions that are not whole any more for it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        revisions: Vec<String>,
         /// Why.
         reason: String,
     },

@@ -9,11 +9,12 @@ use std::{
 use bytes::Bytes;
 use nodedata_core::{Locus, Result};
 use nodedata_io::io_error;
-use object_store::{PutPayload, multipart::PartId, path::Path as ObjectPath};
+use object_store::{MultipartId, ObjectStoreExt, PutPayload, multipart::PartId, path::Path as ObjectPath};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::B3,
+    layout,
     record::BlobRef,
     runtime::block_on,
     store::{
@@ -30,6 +31,8 @@ use crate::{
 pub(crate) struct MultipartUploads {
     label: String,
     objects: Arc<Objects>,
+    /// Of the store in the bucket.
+    prefix: ObjectPath,
     /// `None` keeps the notes in memory only.
     journal: Option<PathBuf>,
     open: Mutex<BTreeMap<(Sender, B3), Upload>>,
@@ -39,6 +42,19 @@ pub(crate) struct MultipartUploads {
 struct Upload {
     id: String,
     parts: BTreeMap<u32, Part>,
+}
+
+/// What the store keeps of an upload under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Note {
+    /// `upload/1`.
+    nd: String,
+    /// Where the blob will lie in the bucket.
+    at: String,
+    /// The bucket's name for the upload.
+    id: String,
+    /// Bytes of the blob.
+    bytes: u64,
 }
 
 /// A line of the journal.
@@ -52,8 +68,13 @@ struct Part {
 }
 
 impl MultipartUploads {
-    pub(crate) fn new(label: &str, objects: Arc<Objects>, journal: Option<PathBuf>) -> Self {
-        Self { label: label.to_owned(), objects, journal, open: Mutex::default() }
+    pub(crate) fn new(
+        label: &str,
+        objects: Arc<Objects>,
+        prefix: ObjectPath,
+        journal: Option<PathBuf>,
+    ) -> Self {
+        Self { label: label.to_owned(), objects, prefix, journal, open: Mutex::default() }
     }
 
     pub(crate) fn have(&self, sender: &Sender, blob: &BlobRef) -> Result<Vec<u32>> {
@@ -77,6 +98,7 @@ impl MultipartUploads {
             Err(err) => {
                 if matches!(err, object_store::Error::NotFound { .. }) {
                     // The bucket has dropped the upload; the next try begins another.
+                    self.remove_note(blob, &id)?;
                     self.forget(sender, blob)?;
                 }
                 return Err(
@@ -116,7 +138,12 @@ impl MultipartUploads {
         let parts = upload.parts.into_values().map(|it| PartId { content_id: it.etag }).collect();
         let done = block_on(blob.bytes, self.objects.parts()?.complete_multipart(at, &upload.id, parts))
             .map_err(stalled)?;
-        self.forget(sender, blob)?;
+        if done.is_ok() {
+            self.remove_note(blob, &upload.id)?;
+            self.forget(sender, blob)?;
+        } else {
+            self.give_up(sender, blob, at)?;
+        }
         done.map(drop).map_err(|err| {
             object_error("cannot end the upload", &self.label, &err).at(Locus::path(at.as_ref()))
         })
@@ -139,7 +166,62 @@ impl MultipartUploads {
         Ok(())
     }
 
-    pub(crate) fn forget(&self, sender: &Sender, blob: &BlobRef) -> Result<()> {
+    /// Ends an upload without its blob: what was sent of it goes. Where the bucket does not answer, the note stays, and a later
+    /// collection tries again.
+    pub(crate) fn give_up(&self, sender: &Sender, blob: &BlobRef, at: &ObjectPath) -> Result<()> {
+        if let Some(upload) = self.known(sender, blob)?
+            && self.abort(at, &upload.id).is_ok()
+        {
+            self.remove_note(blob, &upload.id)?;
+        }
+        self.forget(sender, blob)
+    }
+
+    /// Ends the upload that a note tells of; a note that cannot be read tells of none.
+    pub(crate) fn abort_noted(&self, note: &[u8]) -> Result<()> {
+        match serde_json::from_slice::<Note>(note) {
+            Ok(note) => self.abort(&ObjectPath::from(note.at), &note.id),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn abort(&self, at: &ObjectPath, id: &MultipartId) -> Result<()> {
+        match block_on(0, self.objects.parts()?.abort_multipart(at, id)).map_err(stalled)? {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(err) => {
+                Err(object_error("cannot end an upload", &self.label, &err).at(Locus::path(at.as_ref())))
+            }
+        }
+    }
+
+    fn note_path(&self, blob: &BlobRef, id: &str) -> ObjectPath {
+        let inside = ObjectPath::from(layout::upload_note(&blob.b3, id));
+        self.prefix.parts().chain(inside.parts()).collect()
+    }
+
+    /// A bucket does not list uploads, so the store notes each, for whoever cleans up after a machine that died.
+    fn write_note(&self, blob: &BlobRef, at: &ObjectPath, id: &str) -> Result<()> {
+        let note =
+            Note { nd: "upload/1".to_owned(), at: at.to_string(), id: id.to_owned(), bytes: blob.bytes };
+        let bytes = serde_json::to_vec(&note).map_err(std::io::Error::from)?;
+        let path = self.note_path(blob, id);
+        block_on(bytes.len() as u64, self.objects.objects()?.put(&path, PutPayload::from(bytes)))
+            .map_err(stalled)?
+            .map(drop)
+            .map_err(|err| {
+                object_error("cannot note an upload", &self.label, &err).at(Locus::path(path.as_ref()))
+            })
+    }
+
+    fn remove_note(&self, blob: &BlobRef, id: &str) -> Result<()> {
+        let path = self.note_path(blob, id);
+        match block_on(0, self.objects.objects()?.delete(&path)).map_err(stalled)? {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(err) => Err(object_error("cannot remove the note of an upload", &self.label, &err)),
+        }
+    }
+
+    fn forget(&self, sender: &Sender, blob: &BlobRef) -> Result<()> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&(sender.clone(), blob.b3));
         if let Some(path) = self.journal_of(sender, blob)
             && let Err(err) = fs::remove_file(&path)
@@ -165,6 +247,11 @@ impl MultipartUploads {
             block_on(0, self.objects.parts()?.create_multipart(at)).map_err(stalled)?.map_err(|err| {
                 object_error("cannot begin an upload", &self.label, &err).at(Locus::path(at.as_ref()))
             })?;
+        if let Err(err) = self.write_note(blob, at, &id) {
+            // Nobody would ever find it.
+            drop(self.abort(at, &id));
+            return Err(err);
+        }
         open.insert(key, Upload { id: id.clone(), parts: BTreeMap::new() });
         Ok(id)
     }

@@ -96,11 +96,13 @@ impl Store {
     /// purpose.
     pub fn over(label: &str, objects: Arc<dyn ObjectStore>, parts: Arc<dyn MultipartStore>) -> Self {
         let objects = Arc::new(Objects::Own { objects, parts: Some(parts) });
-        let uploads = Uploads::Multipart(MultipartUploads::new(label, Arc::clone(&objects), None));
+        let prefix = ObjectPath::default();
+        let uploads =
+            Uploads::Multipart(MultipartUploads::new(label, Arc::clone(&objects), prefix.clone(), None));
         Self(Arc::new(Inner {
             label: label.to_owned(),
             objects,
-            prefix: ObjectPath::default(),
+            prefix,
             uploads,
             n_requests: AtomicU64::default(),
         }))
@@ -142,7 +144,8 @@ impl Store {
         let label = printable(url.as_str());
         let (objects, prefix) = Objects::of_bucket(&label, url)?;
         let objects = Arc::new(objects);
-        let uploads = Uploads::Multipart(MultipartUploads::new(&label, Arc::clone(&objects), journal));
+        let uploads =
+            Uploads::Multipart(MultipartUploads::new(&label, Arc::clone(&objects), prefix.clone(), journal));
         Ok(Self(Arc::new(Inner { label, objects, prefix, uploads, n_requests: AtomicU64::default() })))
     }
 }

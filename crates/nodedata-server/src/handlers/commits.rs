@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Locus};
 use nodedata_registry::{
-    Appended, DatasetName, DatasetState,
+    Appended, DatasetName, DatasetState, Removal, StillThere,
+    gate::AuditEvent,
     http::{CommitAnswer, DatasetList, DatasetSummary, EntryBody, LogAnswer},
     record::{CommitRecord, Operation, Visibility, to_canonical},
 };
@@ -124,6 +125,41 @@ pub(crate) fn append(app: &App, call: &Call) -> Answered<Reply> {
         }
         Appended::Taken(entry) => Err(Refusal::taken(entry)),
     }
+}
+
+/// Removes what the log says is purged.
+pub(crate) fn remove_purged(app: &App, call: &Call) -> Answered<Reply> {
+    let dataset = call.dataset()?;
+    let named = Some(dataset.to_string());
+    let purge = Operation::Purge { blobs: Vec::new(), revisions: Vec::new(), reason: String::new() };
+    if !call.principal.may_commit(&dataset, &purge) {
+        let refusal = Refusal::forbidden(&format!("publish:{dataset}"));
+        return app.denied(&call.principal, "remove-purged", named, refusal);
+    }
+    app.see(&call.principal, &dataset)?;
+    // Noted first: what cannot be noted is not done. What goes, the tombstones in the log say.
+    app.note(AuditEvent {
+        who: call.principal.who().to_owned(),
+        action: "remove-purged".to_owned(),
+        dataset: named,
+        ..AuditEvent::default()
+    })?;
+    let removal = app.remote.remove_purged(&dataset)?;
+    // What other datasets need is theirs to tell.
+    let still_there = removal.still_there.iter().map(|it| hidden_of_others(&dataset, it)).collect();
+    Reply::json(&Removal { still_there, ..removal })
+}
+
+/// Without the names of datasets that the asker may not know of.
+fn hidden_of_others(dataset: &DatasetName, found: &StillThere) -> StillThere {
+    let own = format!("{dataset}@");
+    let told = |by: &String| match by.starts_with(&own) || !by.contains('/') {
+        true => by.clone(),
+        false => "another dataset".to_owned(),
+    };
+    let mut needed_by: Vec<String> = found.needed_by.iter().map(told).collect();
+    needed_by.dedup();
+    StillThere { blob: found.blob, needed_by }
 }
 
 fn created(answer: &CommitAnswer) -> Answered<Reply> {

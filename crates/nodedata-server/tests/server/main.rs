@@ -16,6 +16,7 @@ mod possession;
 mod private;
 mod protocol;
 mod proved;
+mod purge;
 mod roles;
 mod site;
 mod tables;
