@@ -66,6 +66,7 @@ mod rosbag1;
 mod rosbag2;
 mod scale_out;
 mod schema;
+mod served_limits;
 mod several_sources;
 mod step_tables;
 mod steps;

@@ -15,11 +15,17 @@ pub(crate) struct Served {
 impl Served {
     /// With its database in the folder `server`, where tokens can be made.
     pub(crate) fn new(work: &Work) -> Self {
+        Self::with(work, &[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn with(work: &Work, flags: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_node-data"))
             .args(["serve", "--listen", "127.0.0.1:0", "--quiet", "--data"])
             .arg(work.path("server"))
             .arg("--store")
             .arg(work.path("store"))
+            .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -32,6 +32,7 @@ pub(crate) mod schema;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
 pub(crate) mod serve_args;
+pub(crate) mod serve_limits;
 pub(crate) mod shell;
 pub(crate) mod store;
 pub(crate) mod store_args;

@@ -53,7 +53,7 @@ pub use pool::in_pool;
 #[cfg(feature = "remote")]
 pub use remote::RemoteFiles;
 #[cfg(feature = "runtime")]
-pub use remote_error::store_error;
+pub use remote_error::{is_full, store_error};
 pub use replacing::{Recognised, Replacing, refuse_foreign_file};
 #[cfg(feature = "runtime")]
 pub use runtime::block_on;

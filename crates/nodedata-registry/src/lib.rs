@@ -58,5 +58,7 @@ pub use reference::{Reference, Selector, is_tag};
 pub use remote::{Appended, LogEntry, Needed, Negotiated, PushRequest, RANGES_AT_ONCE, Remote};
 pub use revision::{REVISION_FILE, Revision};
 pub use state::{Anchor, AttachmentEntry, DatasetState, Declaration, LATEST, RevisionEntry};
-pub use store::{Created, ObjectInfo, OpenStore, Probe, Sender, Store, StoreLocation, default_store_folder};
+pub use store::{
+    Created, ObjectInfo, OpenStore, Probe, Sender, Store, StoreLocation, default_store_folder, is_full,
+};
 pub use tree_cache::TreeCache;

@@ -23,6 +23,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path as ObjectPath};
 
+pub use error::is_full;
 pub use open::{OpenStore, StoreLocation, default_store_folder};
 pub use probe::Probe;
 pub use sender::Sender;

@@ -36,8 +36,8 @@ impl App {
         let refusal = Refusal::missing("dataset");
         match view {
             Some(view) => Ok(view),
-            // Of those who might be told, and of those whom nobody knows, a line each would say nothing.
-            None if may_see || principal.account.is_none() => Err(refusal),
+            // Of those who might be told a line would say nothing.
+            None if may_see => Err(refusal),
             None => self.denied(principal, "see", Some(dataset.to_string()), refusal),
         }
     }
@@ -92,6 +92,10 @@ impl App {
             })?),
             Err(refusal) => {
                 self.metrics.gate_denials.fetch_add(1, Ordering::Relaxed);
+                if principal.account.is_none() {
+                    self.denials.count(asked.action, &refusal.problem.code);
+                    return Err(refusal);
+                }
                 self.note(AuditEvent {
                     who: principal.who().to_owned(),
                     action: asked.action.to_owned(),

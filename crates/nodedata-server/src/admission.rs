@@ -47,7 +47,8 @@ impl Candidate<'_> {
                 }
                 let Some(card) = readme else { return Ok(()) };
                 self.check_possession(None, [card.b3].iter())?;
-                self.small_blob(card, DOCUMENT_BYTES_MAX).map(drop)
+                self.small_blob(card, DOCUMENT_BYTES_MAX)?;
+                self.check_quota(std::slice::from_ref(card))
             }
             (Operation::Publish { revision, bump, manifest, tags }, Some(view)) => {
                 self.check_publish(view, revision, bump, manifest, tags)
@@ -57,7 +58,8 @@ impl Candidate<'_> {
                 let about = self.revision_of(view, revision, manifest)?;
                 self.check_possession(Some(view), [blob.b3].iter())?;
                 let document = self.small_blob(blob, DOCUMENT_BYTES_MAX)?;
-                check_document(*kind, &document, &about).map_err(|err| Refusal::invalid(&err))
+                check_document(*kind, &document, &about).map_err(|err| Refusal::invalid(&err))?;
+                self.check_quota(std::slice::from_ref(blob))
             }
             (Operation::Withdraw { revision, .. }, Some(view)) => known(view, revision).map(drop),
             (Operation::Declare { visibility, sensitivity, reason }, Some(view)) => {
@@ -199,6 +201,7 @@ impl Candidate<'_> {
         }
         self.check_possession(Some(view), blobs.iter().map(|it| &it.b3))?;
         self.check_closure(&blobs)?;
+        self.check_quota(&blobs)?;
         self.check_bump(view, &version, &opened, bump)
     }
 
@@ -265,6 +268,11 @@ impl Candidate<'_> {
                 Err(Refusal::new(422, "closure", message, "push again: only what is missing is sent"))
             }
         }
+    }
+
+    /// There is room for what the record brings.
+    fn check_quota(&self, blobs: &[BlobRef]) -> Answered<()> {
+        self.app.expect_quota(self.principal.who(), self.dataset, self.view, blobs)
     }
 
     /// Each blob is the dataset's already, or the publisher has sent it. Asked before it is looked whether it is there, so

@@ -1,6 +1,9 @@
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use nodedata_core::Result;
@@ -8,21 +11,22 @@ use nodedata_registry::{
     Direct, Remote, Store,
     gate::{AuditEvent, Outcome},
 };
-use tokio::sync::Semaphore;
 
 use crate::{
     apart::Apart,
+    catalog::Catalog,
+    connections::Connections,
     database::Database,
-    limits::RateLimiter,
+    denials::Denials,
     metrics::Metrics,
     options::ServerOptions,
     principal::Principal,
+    quota::Reservations,
+    rate::RateLimiter,
     refusal::{Answered, Refusal},
+    shares::Shares,
     views::Views,
 };
-
-/// Bytes that one permit of the budget for bodies stands for.
-pub(crate) const BODY_PERMIT_BYTES: u64 = 64 << 10;
 
 /// Everything that requests share.
 pub(crate) struct App {
@@ -33,11 +37,19 @@ pub(crate) struct App {
     pub(crate) remote: Arc<dyn Remote>,
     pub(crate) database: Database,
     pub(crate) options: ServerOptions,
+    pub(crate) catalog: Arc<Catalog>,
     pub(crate) views: Views,
+    pub(crate) reservations: Reservations,
     pub(crate) limiter: RateLimiter,
     pub(crate) metrics: Metrics,
-    /// The budget for bodies in memory.
-    pub(crate) bodies: Arc<Semaphore>,
+    pub(crate) denials: Denials,
+    /// Whether the database refused what was to be noted last.
+    is_failing: AtomicBool,
+    pub(crate) connections: Arc<Connections>,
+    /// Memory for bodies of requests.
+    pub(crate) bodies: Arc<Shares>,
+    /// Memory for what is sent.
+    pub(crate) answers: Arc<Shares>,
     /// What is kept outside the database; nothing where that ends with the process.
     pub(crate) apart: Option<Apart>,
     /// Intents of requests that go on.
@@ -46,21 +58,28 @@ pub(crate) struct App {
 
 impl App {
     /// # Errors
-    /// `Io`, `Config` when the key in the folder of data is none.
+    /// `Io` when the catalog cannot be opened, `Config` when the key in the folder of data is none.
     pub(crate) fn new(store: Store, database: Database, options: ServerOptions) -> Result<Self> {
-        let permits =
-            (options.bodies_bytes_max.max(options.body_bytes_max) / BODY_PERMIT_BYTES).max(1) as usize;
+        let catalog = Arc::new(Catalog::open(options.data.as_deref())?);
         let apart = options.data.as_deref().map(|it| Apart::new(it, &database)).transpose()?;
         let direct = Direct::new(store.clone());
+        let limits = &options.limits;
+        let shares = |all, each, n_each| Shares::new(all, each, n_each, limits.stalled_after);
         Ok(Self {
             remote: direct.shared(),
             direct,
             store,
-            views: Views::new(database.clone()),
+            views: Views::new(database.clone(), Arc::clone(&catalog)),
             database,
-            limiter: RateLimiter::new(options.requests_per_second, options.requests_burst),
+            catalog,
+            reservations: Reservations::default(),
+            limiter: RateLimiter::new(limits),
             metrics: Metrics::default(),
-            bodies: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
+            denials: Denials::default(),
+            is_failing: AtomicBool::new(false),
+            connections: Connections::new(limits.clone()),
+            bodies: shares(limits.bodies_bytes, limits.bodies_bytes_per_account, limits.bodies_per_account),
+            answers: shares(limits.answers_bytes, limits.answers_bytes_per_account, usize::MAX),
             apart,
             under_way: Mutex::default(),
             options,
@@ -76,7 +95,40 @@ impl App {
     /// # Errors
     /// `Io`: then what was to be noted must not be done.
     pub(crate) fn note(&self, event: AuditEvent) -> Result<()> {
-        self.database.audit(self.options.clock.stamp(), event)
+        self.noted(self.database.audit(self.options.clock.stamp(), event))
+    }
+
+    /// Hands on what became of a note, and remembers whether the database takes any.
+    pub(crate) fn noted<T>(&self, noted: Result<T>) -> Result<T> {
+        self.is_failing.store(noted.is_err(), Ordering::Release);
+        noted
+    }
+
+    /// Notes what those without a token were not let, in few words.
+    ///
+    /// # Errors
+    /// As [`Self::note`].
+    pub(crate) fn settle_denials(&self) -> Result<()> {
+        self.denials.settle(|event| self.note(event))
+    }
+
+    /// Refuses to begin what could not be noted.
+    ///
+    /// # Errors
+    /// `Io` while the database takes nothing.
+    pub(crate) fn expect_notes(&self) -> Result<()> {
+        match self.is_failing.load(Ordering::Acquire) {
+            true => self.try_database(),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the database takes what is to be noted.
+    ///
+    /// # Errors
+    /// `Io` when it does not.
+    pub(crate) fn try_database(&self) -> Result<()> {
+        self.noted(self.database.try_write())
     }
 
     /// Notes that somebody was not let, and hands the reason on.
@@ -87,6 +139,10 @@ impl App {
         dataset: Option<String>,
         refusal: Refusal,
     ) -> Answered<T> {
+        if principal.account.is_none() {
+            self.denials.count(action, &refusal.problem.code);
+            return Err(refusal);
+        }
         self.note(AuditEvent {
             who: principal.who().to_owned(),
             action: action.to_owned(),

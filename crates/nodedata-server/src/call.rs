@@ -4,6 +4,7 @@ use nodedata_registry::{B3, DatasetName, Reference, Selector};
 use serde::de::DeserializeOwned;
 
 use crate::{
+    asker::Asker,
     numbers::{Number, Said},
     principal::Principal,
     refusal::{Answered, Refusal},
@@ -12,6 +13,8 @@ use crate::{
 /// A request, as handlers see it.
 pub(crate) struct Call {
     pub(crate) principal: Principal,
+    /// Whom limits count it to.
+    pub(crate) asker: Asker,
     pub(crate) said: Said,
     pub(crate) body: Bytes,
     /// Whether the answer's body is not wanted.

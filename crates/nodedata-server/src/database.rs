@@ -3,6 +3,7 @@ mod audit;
 mod backup;
 mod checkpoints;
 mod facts;
+mod health;
 mod intents;
 mod outbox;
 mod possessions;
@@ -105,5 +106,7 @@ fn failed(err: rusqlite::Error) -> Error {
     Error::new(ErrorKind::Io, "the server's database failed").with_source(err)
 }
 
+#[cfg(test)]
+mod full;
 #[cfg(test)]
 mod tests;

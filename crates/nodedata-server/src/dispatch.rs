@@ -1,38 +1,38 @@
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use axum::{
     Router,
-    body::{Body, HttpBody as _},
+    body::Body,
     extract::{FromRequestParts as _, Query, RawPathParams, Request},
     http::{HeaderMap, Method, header, request::Parts},
     response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind};
 use nodedata_registry::http::Token;
 use tokio::time::timeout;
 
 use crate::{
-    app::{App, BODY_PERMIT_BYTES},
+    app::App,
+    asker::Asker,
     call::Call,
+    intake::Intake,
     log::RequestLine,
+    manners::validated,
     numbers::Said,
     page::error_page,
     principal::Principal,
     refusal::{Answered, Refusal},
-    routes::{self, ROUTES, Route},
+    routes::{ROUTES, Route},
 };
 
-/// Bytes of a refused request that are read and dropped, so that its sender gets to read the answer.
-const DRAINED_BYTES_MAX: usize = 16 << 20;
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a guess at a token costs whoever makes it.
+const GUESS_COST: u64 = 100;
 
 /// The router over the table of routes.
 pub(crate) fn router(app: &Arc<App>) -> Router {
@@ -97,10 +97,11 @@ async fn answer(
     body: Body,
     who: &mut String,
 ) -> Answered<crate::reply::Reply> {
-    let principal = match identify(app, route, parts).await {
-        Ok(principal) => principal,
+    let intake = Intake::new(app, parts);
+    let (principal, asker) = match identify(app, route, parts, &intake).await {
+        Ok(it) => it,
         Err(refusal) => {
-            drain(body).await;
+            intake.drain(body).await;
             return Err(refusal);
         }
     };
@@ -115,18 +116,25 @@ async fn answer(
     let is_head = parts.method == Method::HEAD;
     let said = Said { params, query, headers: std::mem::take(&mut parts.headers) };
     if let Some(refusal) = route.numbers.iter().find_map(|it| it.of(&said).err()) {
-        drain(body).await;
+        intake.drain(body).await;
         return Err(refusal);
     }
-    let limit = app.options.request_timeout;
-    // Held until the handler is done with the body.
-    let (body, _permit) = match timeout(limit, read(app, route, &said.headers, body)).await {
+    let limit = app.options.limits.request_timeout;
+    let (body, share) = match timeout(limit, intake.read(route, &asker, &said.headers, body)).await {
         Ok(read) => read?,
-        Err(_) => return Err(Refusal::new(408, "slow", "the body did not come in time", "send it again")),
+        Err(_) => return Err(Refusal::slow_body()),
     };
-    let call = Call { principal, said, body, is_head };
+    let call = Call { principal, asker, said, body, is_head };
     let app = Arc::clone(app);
-    let handled = tokio::task::spawn_blocking(move || (route.handler)(&app, &call));
+    let handled = tokio::task::spawn_blocking(move || {
+        // Held until the handler is done with the body, whoever still waits for it.
+        let _share = share;
+        if route.method != "GET" {
+            app.expect_notes()?;
+        }
+        let reply = (route.handler)(&app, &call)?;
+        Ok::<_, Refusal>(if route.method == "GET" { validated(reply, &call.said.headers) } else { reply })
+    });
     match timeout(limit, handled).await {
         Ok(Ok(answered)) => answered,
         Ok(Err(_)) => {
@@ -137,13 +145,23 @@ async fn answer(
     }
 }
 
-/// Who asks, within their rate.
-async fn identify(app: &Arc<App>, route: &'static Route, parts: &Parts) -> Answered<Principal> {
-    let peer = parts.extensions.get::<SocketAddr>().map_or_else(String::new, |it| it.ip().to_string());
+/// Who asks, and whom limits count it to, within those limits.
+async fn identify(
+    app: &Arc<App>,
+    route: &'static Route,
+    parts: &Parts,
+    intake: &Intake,
+) -> Answered<(Principal, Asker)> {
+    let address = Asker::at(intake.client(&parts.headers));
+    let cost = route.cost_of(&parts.headers);
     let token = token_of(&parts.headers, route.is_page)?;
     let Some(token) = token else {
-        within_rate(app, &peer)?;
-        return if route.needs_token() { Err(Refusal::no_token()) } else { Ok(Principal::anonymous()) };
+        intake.admit(&address, cost)?;
+        return if route.needs_token() {
+            Err(Refusal::no_token())
+        } else {
+            Ok((Principal::anonymous(), address))
+        };
     };
     let asked = Arc::clone(app);
     let found =
@@ -151,28 +169,20 @@ async fn identify(app: &Arc<App>, route: &'static Route, parts: &Parts) -> Answe
     let found = found.await.map_err(|_| Error::new(ErrorKind::Io, "the server failed on this request"))??;
     let Some(principal) = found else {
         // Guesses count for their address.
-        within_rate(app, &peer)?;
+        intake.admit(&address, cost + GUESS_COST)?;
         let fix = "ask the operator for a new one";
         let mut refusal =
             Refusal::new(401, "token-unknown", "the token is unknown, taken back, or over", fix);
         refusal.challenge = route.is_page;
         let asked = Arc::clone(app);
         let noted = tokio::task::spawn_blocking(move || {
-            asked.denied::<Principal>(&Principal::anonymous(), "token", None, refusal)
+            asked.denied::<(Principal, Asker)>(&Principal::anonymous(), "token", None, refusal)
         });
         return noted.await.map_err(|_| Error::new(ErrorKind::Io, "the server failed on this request"))?;
     };
-    within_rate(app, principal.who())?;
-    Ok(principal)
-}
-
-fn within_rate(app: &App, asker: &str) -> Answered<()> {
-    app.limiter.admit(asker, Instant::now()).map_err(|seconds| {
-        let mut refusal =
-            Refusal::new(429, "rate", "too many requests", "wait as long as `Retry-After` says");
-        refusal.retry_after = Some(seconds);
-        refusal
-    })
+    let asker = Asker::Account(principal.who().to_owned());
+    intake.admit(&asker, cost)?;
+    Ok((principal, asker))
 }
 
 /// The token of a request. As a password it is taken on pages only: browsers send passwords along with
@@ -196,44 +206,4 @@ fn token_of(headers: &HeaderMap, is_page: bool) -> Answered<Option<Token>> {
         return Token::parse(password.unwrap_or_default()).map(Some).map_err(|_| refused());
     }
     Err(refused())
-}
-
-/// The body, and the permit for the memory it takes.
-async fn read(
-    app: &App,
-    route: &Route,
-    headers: &HeaderMap,
-    body: Body,
-) -> Answered<(Bytes, Option<tokio::sync::OwnedSemaphorePermit>)> {
-    if route.body == routes::Body::Nothing {
-        return Ok((Bytes::new(), None));
-    }
-    let max = app.options.body_bytes_max;
-    let too_long = || {
-        let err = Error::new(ErrorKind::Limit, format!("the body has more than {max} bytes"));
-        Refusal::of(413, "body-length", &err.with_hint("send less at once"))
-    };
-    let said = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-    if said.is_some_and(|it| it > max) || body.size_hint().lower() > max {
-        drain(body).await;
-        return Err(too_long());
-    }
-    let n_permits = said.unwrap_or(max).div_ceil(BODY_PERMIT_BYTES).max(1);
-    let n_permits = u32::try_from(n_permits).unwrap_or(u32::MAX);
-    let permit = Arc::clone(&app.bodies).acquire_many_owned(n_permits).await.ok();
-    let bytes = axum::body::to_bytes(body, usize::try_from(max).unwrap_or(usize::MAX)).await;
-    let bytes = bytes.map_err(|err| {
-        let is_length =
-            std::error::Error::source(&err).is_some_and(|it| it.is::<http_body_util::LengthLimitError>());
-        match is_length {
-            true => too_long(),
-            false => Refusal::new(400, "body", "the body did not come to its end", "send it again"),
-        }
-    })?;
-    Ok((bytes, permit))
-}
-
-async fn drain(body: Body) {
-    // Whatever comes of it: the request is refused.
-    drop(timeout(DRAIN_TIMEOUT, axum::body::to_bytes(body, DRAINED_BYTES_MAX)).await);
 }

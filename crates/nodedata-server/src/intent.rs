@@ -64,7 +64,7 @@ impl App {
         let now = self.options.clock.now();
         let notice =
             event_of(dataset, record, &digest.to_string(), now).filter(|_| !self.options.hooks.is_empty());
-        let intent = self.database.begin(now, (dataset, record.seq, digest), event, notice)?;
+        let intent = self.noted(self.database.begin(now, (dataset, record.seq, digest), event, notice))?;
         let under_way = UnderWay::new(self, intent);
         let appended = self.remote.append(dataset, record)?;
         under_way.settle(match &appended {
@@ -126,6 +126,6 @@ impl App {
 
     fn settle(&self, intent: &Intent, settled: Settled) -> Result<()> {
         let hooks: Vec<String> = self.options.hooks.iter().map(|it| it.url().to_owned()).collect();
-        self.database.settle(intent, self.options.clock.now(), settled, &hooks)
+        self.noted(self.database.settle(intent, self.options.clock.now(), settled, &hooks))
     }
 }

@@ -66,6 +66,10 @@ pub(crate) const FROM: Number = Number {
 /// Where a page of the audit log begins.
 pub(crate) const SINCE: Number = Number { name: "since", what: "Number of the first line", ..FROM };
 
+/// Longest page of a list of datasets.
+pub(crate) const LIMIT: Number =
+    Number { name: "limit", place: Place::Query, what: "Datasets of a page", max: 1000, default: Some(100) };
+
 /// What a request says besides its body.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
@@ -116,7 +120,7 @@ mod tests {
 
     #[test]
     fn numbers_are_read_up_to_their_maximum() {
-        for number in [BYTES, BYTES_OF_PART, PART, SHARD, FROM, SINCE] {
+        for number in [BYTES, BYTES_OF_PART, PART, SHARD, FROM, SINCE, LIMIT] {
             for taken in [0, 1, number.max - 1, number.max] {
                 assert_eq!(read(&number, &taken.to_string()), Some(taken), "{number:?}");
             }

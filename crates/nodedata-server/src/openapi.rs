@@ -36,15 +36,20 @@ fn operation(route: &Route) -> Value {
     let has_200 = route.answer.is_some() && !route.statuses.contains(&201);
     // A number beyond its maximum is refused wherever one is taken.
     let refused = (!route.numbers.is_empty()).then_some(422);
-    let always = [has_200.then_some(200), route.needs_token().then_some(401), refused, Some(429), Some(503)];
-    let mut statuses: Vec<u16> = always.into_iter().flatten().chain(route.statuses.iter().copied()).collect();
+    let body: &[u16] = if route.body == Body::Nothing { &[] } else { &[408, 413, 507] };
+    let known = (route.method == "GET").then_some(304);
+    let always = [has_200.then_some(200), route.needs_token().then_some(401), refused, known];
+    let always = always.into_iter().chain([400, 429, 503].map(Some));
+    let mut statuses: Vec<u16> = always.flatten().chain(body.iter().chain(route.statuses).copied()).collect();
     statuses.sort_unstable();
+    statuses.dedup();
     for status in statuses {
         responses.insert(status.to_string(), response(route, status));
     }
     let mut operation = json!({
         "operationId": route.id,
         "summary": route.summary,
+        "x-cost": route.cost,
         "parameters": parameters(route),
         "responses": responses,
     });
@@ -69,6 +74,7 @@ fn response(route: &Route, status: u16) -> Value {
             "description": "It was not done, and why",
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }),
+        (304, _) => json!({"description": "The asker has it already, as `If-None-Match` says"}),
         (204, _) | (_, None) => json!({"description": "Done"}),
         (206, Some(media_type)) => json!({"description": "The range", "content": {media_type: {}}}),
         (_, Some(media_type)) => json!({"description": "Done", "content": {media_type: {}}}),
@@ -82,8 +88,11 @@ fn parameters(route: &Route) -> Vec<Value> {
     let texts = names
         .filter(|it| !is_number(it))
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let queried = route.texts.iter().map(|(name, what)| {
+        json!({"name": name, "in": "query", "required": false, "description": what, "schema": {"type": "string"}})
+    });
     let push = matches!(route.id, "putPart" | "parts" | "seal").then(push_header);
-    texts.chain(route.numbers.iter().map(number)).chain(push).collect()
+    texts.chain(route.numbers.iter().map(number)).chain(push).chain(queried).collect()
 }
 
 fn push_header() -> Value {

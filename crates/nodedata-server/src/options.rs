@@ -1,6 +1,8 @@
 use std::{path::PathBuf, time::Duration};
 
-use crate::{clock::Clock, hooks::Hook, log::LogSink, tls::TlsFiles};
+use crate::{
+    clock::Clock, hooks::Hook, limits::Limits, log::LogSink, proxies::Network, quota::Quotas, tls::TlsFiles,
+};
 
 /// How a server runs.
 #[derive(Debug, Clone)]
@@ -14,22 +16,18 @@ pub struct ServerOptions {
     pub public_url: Option<String>,
     /// Folder of the database; in memory when absent, so that tokens and grants end with the process.
     pub data: Option<PathBuf>,
-    /// Longest body of a request, in bytes. Default 64 MiB: a part of a blob of 512 GiB.
-    pub body_bytes_max: u64,
-    /// Bytes of bodies that are in memory at once, over all requests. Default 256 MiB.
-    pub bodies_bytes_max: u64,
-    /// Requests of one account, or of one address without a token, in a second. Default 1,000.
-    pub requests_per_second: u32,
-    /// Requests that may come at once before that rate counts. Default 2,000.
-    pub requests_burst: u32,
-    /// Connections at once. Default 512.
-    pub connections_max: usize,
-    /// How long a request may take, and how long its body. Default 120 s.
-    pub request_timeout: Duration,
-    /// How long the head of a request may take, and how long a connection may be idle. Default 30 s.
-    pub head_timeout: Duration,
+    /// What it gives to one connection, address and account.
+    pub limits: Limits,
+    /// How much owners and datasets may hold.
+    pub quotas: Quotas,
+    /// How often the store is looked through for what came past this server. Before every list when zero. Default 60 s.
+    pub refresh_every: Duration,
+    /// Proxies whose `X-Forwarded-For` says where a request comes from. Nobody's when empty.
+    pub trusted_proxies: Vec<Network>,
     /// How long requests under way are waited for when the server is stopped. Default 30 s.
     pub grace: Duration,
+    /// How often what no request waits for is done: records that were left open, what is kept apart. Default 5 s.
+    pub tend_every: Duration,
     /// Who is told when something is published, withdrawn or purged.
     pub hooks: Vec<Hook>,
     /// What time it is.
@@ -45,14 +43,12 @@ impl Default for ServerOptions {
             tls: None,
             public_url: None,
             data: None,
-            body_bytes_max: 64 << 20,
-            bodies_bytes_max: 256 << 20,
-            requests_per_second: 1000,
-            requests_burst: 2000,
-            connections_max: 512,
-            request_timeout: Duration::from_secs(120),
-            head_timeout: Duration::from_secs(30),
+            limits: Limits::default(),
+            quotas: Quotas::default(),
+            refresh_every: Duration::from_secs(60),
+            trusted_proxies: Vec::new(),
             grace: Duration::from_secs(30),
+            tend_every: Duration::from_secs(5),
             hooks: Vec::new(),
             clock: Clock::system(),
             log: LogSink::none(),

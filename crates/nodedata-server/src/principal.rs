@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use nodedata_core::{Error, ErrorKind, Result, nearest};
 use nodedata_registry::{DatasetName, record::Operation};
@@ -114,6 +114,15 @@ impl fmt::Display for DatasetPattern {
     }
 }
 
+/// Private datasets that somebody may know of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sees {
+    /// All of these owners.
+    pub(crate) owners: BTreeSet<String>,
+    /// These, as `owner/name`.
+    pub(crate) names: BTreeSet<String>,
+}
+
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Principal {
@@ -216,6 +225,30 @@ impl Principal {
             || by_role()
     }
 
+    /// What it may see beside what is public: the same as [`Self::may_see_private`] says of each dataset.
+    pub(crate) fn sees(&self) -> Sees {
+        let mut sees = Sees::default();
+        if self.scopes.contains(&Scope::Read) {
+            sees.owners.extend(self.account.clone());
+        }
+        let by_scope = self.scopes.iter().filter_map(|it| match it {
+            Scope::ReadOf(of)
+            | Scope::Push(of)
+            | Scope::Publish(of)
+            | Scope::Review(of)
+            | Scope::Steward(of) => Some(of),
+            Scope::Read | Scope::Roles | Scope::Admin => None,
+        });
+        let by_role = self.roles.iter().filter(|_| self.reads()).map(|it| &it.on);
+        for of in by_scope.chain(by_role) {
+            match of.name {
+                Some(_) => sees.names.insert(of.to_string()),
+                None => sees.owners.insert(of.owner.clone()),
+            };
+        }
+        sees
+    }
+
     /// Whether it may know of the dataset although it is private. That opens no data.
     pub(crate) fn may_see_private(&self, dataset: &DatasetName) -> bool {
         self.may_read_private(dataset)
@@ -270,6 +303,21 @@ mod tests {
         assert!(!of("acme", &["publish:acme/y"]).may_read(&mine), "the token says less than the account");
         let reader = of("someone", &["read:acme/x"]);
         assert!(reader.may_read_private(&mine) && !reader.may_read(&mine) && !reader.may_see_private(&other));
+        let by_role = Principal {
+            roles: vec![RoleOn { role: Role::Reviewer, on: "acme/x".parse().unwrap() }],
+            ..of("ada", &["roles"])
+        };
+        let by_no_role = Principal { scopes: vec!["push:b/c".parse().unwrap()], ..by_role.clone() };
+        let steward = of("ada", &["steward:acme/*"]);
+        // What is listed is what is seen.
+        for asker in [&pusher, &publisher, &owner, &reader, &by_role, &by_no_role, &steward] {
+            let sees = asker.sees();
+            for dataset in [&mine, &other] {
+                let is_listed =
+                    sees.owners.contains(dataset.owner()) || sees.names.contains(&dataset.to_string());
+                assert_eq!(is_listed, asker.may_see_private(dataset), "{asker:?} {dataset}");
+            }
+        }
         let admin = of("root", &["admin"]);
         assert!(!admin.may_read(&mine) && !admin.may_see_private(&mine) && !admin.may_push_somewhere());
     }

@@ -1,5 +1,7 @@
 use nodedata_core::{Error, ErrorKind};
-use nodedata_registry::{LogEntry, http::Problem};
+use nodedata_registry::{LogEntry, http::Problem, is_full};
+
+use crate::database::Database;
 
 /// Why a request is not answered as asked.
 #[derive(Debug)]
@@ -9,6 +11,8 @@ pub(crate) struct Refusal {
     pub(crate) retry_after: Option<u64>,
     /// Asks a browser for a token.
     pub(crate) challenge: bool,
+    /// How many bytes there are, when some behind their end were asked for.
+    pub(crate) n_bytes: Option<u64>,
 }
 
 pub(crate) type Answered<T> = Result<T, Refusal>;
@@ -26,7 +30,8 @@ impl Refusal {
     }
 
     pub(crate) fn of(status: u16, code: &str, err: &Error) -> Self {
-        Self { problem: Box::new(Problem::of(status, code, err)), retry_after: None, challenge: false }
+        let problem = Box::new(Problem::of(status, code, err));
+        Self { problem, retry_after: None, challenge: false, n_bytes: None }
     }
 
     /// The request itself is wrong.
@@ -47,6 +52,18 @@ impl Refusal {
             format!("there is no such {what}"),
             "check the name, and the token's scopes",
         )
+    }
+
+    /// The range begins behind the end.
+    pub(crate) fn no_range(n_bytes: u64) -> Self {
+        let message = format!("the range is none of the {n_bytes} bytes");
+        let mut refusal = Self::new(416, "range", message, "ask for one range, `bytes=FIRST-LAST`");
+        refusal.n_bytes = Some(n_bytes);
+        refusal
+    }
+
+    pub(crate) fn slow_body() -> Self {
+        Self::new(408, "slow", "the body did not come in time", "send it again")
     }
 
     pub(crate) fn no_token() -> Self {
@@ -71,6 +88,8 @@ impl Refusal {
 impl From<Error> for Refusal {
     fn from(err: Error) -> Self {
         let (status, code) = match err.kind() {
+            _ if Database::is_full(&err) => (507, "database-full"),
+            _ if is_full(&err) => (507, "store-full"),
             ErrorKind::Config => (422, "invalid"),
             ErrorKind::Conflict => (409, "conflict"),
             ErrorKind::Corrupt => (500, "damaged"),
@@ -83,6 +102,12 @@ impl From<Error> for Refusal {
         let (message, fix) = match code {
             "damaged" => {
                 ("what the store holds is damaged", "tell the operator: `node-data store fsck` says more")
+            }
+            "database-full" => {
+                ("the server's database is full", "tell the operator: it does only what it can note")
+            }
+            "store-full" => {
+                ("the store is full", "tell the operator; what was sent already is not sent twice")
             }
             _ => ("the store does not answer", "try again later"),
         };

@@ -62,18 +62,26 @@ impl IntoResponse for Reply {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = serde_json::to_vec(&*self.problem).unwrap_or_default();
-        self.told_by(Reply::new(PROBLEM_MEDIA_TYPE, body)).into_response()
+        self.reply().into_response()
     }
 }
 
 impl Refusal {
+    /// The answer for programs.
+    pub(crate) fn reply(&self) -> Reply {
+        let body = serde_json::to_vec(&*self.problem).unwrap_or_default();
+        self.told_by(Reply::new(PROBLEM_MEDIA_TYPE, body))
+    }
+
     /// The answer with the refusal's status and headers, whatever form its words have.
     pub(crate) fn told_by(&self, reply: Reply) -> Reply {
         let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut reply = reply.with_status(status);
         if let Some(seconds) = self.retry_after {
             reply = reply.with_header(header::RETRY_AFTER, &seconds.to_string());
+        }
+        if let Some(n_bytes) = self.n_bytes {
+            reply = reply.with_header(header::CONTENT_RANGE, &format!("bytes */{n_bytes}"));
         }
         if status == StatusCode::UNAUTHORIZED {
             let challenge = if self.challenge { "Basic realm=\"node-data\"" } else { "Bearer" };
@@ -89,7 +97,7 @@ fn secured(mut response: Response) -> Response {
     let fixed = [
         (
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
         ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),

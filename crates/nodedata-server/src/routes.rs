@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
+use axum::http::{HeaderMap, header};
+
 use crate::{
     app::App,
     call::Call,
-    handlers::{blobs, commits, gate, operation, pushes, revisions, roles},
+    handlers::{blobs, commits, gate, lists, operation, pushes, revisions, roles},
     numbers::{self, Number},
     page,
     refusal::Answered,
@@ -22,11 +24,15 @@ pub(crate) struct Route {
     /// The scope it needs, for people; [`Self::needs_token`] and the handler decide.
     pub(crate) scope: Option<&'static str>,
     pub(crate) body: Body,
+    /// What it costs whoever asks, in units: about what a range of 64 KiB costs.
+    pub(crate) cost: u64,
     /// The whole numbers that it takes beside its body, each with its maximum.
     pub(crate) numbers: &'static [Number],
+    /// The texts that it takes in its query, none of which must come, and what each is.
+    pub(crate) texts: &'static [(&'static str, &'static str)],
     /// Media type of the answer; `None` without one.
     pub(crate) answer: Option<&'static str>,
-    /// Statuses beside 200, 401, 429 and 503.
+    /// Statuses beside 200, 304, 400, 401, 429 and 503, and what bodies bring.
     pub(crate) statuses: &'static [u16],
     /// Whether it is for browsers, which may send the token as a password.
     pub(crate) is_page: bool,
@@ -46,6 +52,12 @@ impl Route {
     pub(crate) fn needs_token(&self) -> bool {
         self.scope.is_some()
     }
+
+    /// What a request costs: its route's units, and one for each MiB of its body.
+    pub(crate) fn cost_of(&self, headers: &HeaderMap) -> u64 {
+        let said = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+        self.cost + if self.body == Body::Nothing { 0 } else { said.unwrap_or(0) >> 20 }
+    }
 }
 
 const fn get(
@@ -61,7 +73,9 @@ const fn get(
         summary,
         scope: None,
         body: Body::Nothing,
+        cost: 10,
         numbers: &[],
+        texts: &[],
         answer: Some("application/json"),
         statuses: &[404],
         is_page: false,
@@ -121,21 +135,35 @@ macro_rules! shared {
 /// Everything that can be asked.
 pub(crate) const ROUTES: &[Route] = &[
     Route {
+        cost: 50,
+        statuses: &[507],
         answer: Some("text/plain"),
         ..get("/healthz", "health", "Whether store and database answer", shared!(operation::health))
     },
     Route {
+        cost: 20,
         answer: Some("text/plain"),
         ..get("/metrics", "metrics", "Counters in Prometheus' text format", shared!(operation::metrics))
     },
-    get("/openapi.json", "openapi", "This description", shared!(operation::description)),
     Route {
+        cost: 20,
+        ..get("/openapi.json", "openapi", "This description", shared!(operation::description))
+    },
+    Route {
+        cost: 2,
         scope: Some("any"),
         statuses: &[],
         ..get("/v1/whoami", "whoami", "Whose token was sent, and its scopes", shared!(operation::whoami))
     },
-    get("/v1/datasets", "listDatasets", "The datasets that the asker may see", shared!(commits::list)),
     Route {
+        cost: 100,
+        numbers: &[numbers::LIMIT],
+        texts: lists::TEXTS,
+        statuses: &[422],
+        ..get("/v1/datasets", "listDatasets", "The datasets that the asker may see", shared!(lists::list))
+    },
+    Route {
+        cost: 20,
         statuses: &[403, 404],
         ..get(
             "/v1/d/{owner}/{name}",
@@ -158,6 +186,7 @@ pub(crate) const ROUTES: &[Route] = &[
         ..get("/v1/d/{owner}/{name}/readme", "readme", "The card of a revision", revisions::readme)
     },
     Route {
+        cost: 50,
         answer: Some("application/ld+json"),
         statuses: &[403, 404],
         ..get(
@@ -167,13 +196,17 @@ pub(crate) const ROUTES: &[Route] = &[
             revisions::croissant,
         )
     },
-    bytes(
-        "/v1/d/{owner}/{name}/index/{table}",
-        "indexTable",
-        "An index table of a revision",
-        revisions::index,
-    ),
     Route {
+        cost: 4,
+        ..bytes(
+            "/v1/d/{owner}/{name}/index/{table}",
+            "indexTable",
+            "An index table of a revision",
+            revisions::index,
+        )
+    },
+    Route {
+        cost: 4,
         numbers: &[numbers::SHARD],
         ..bytes(
             "/v1/d/{owner}/{name}/shards/{idx}",
@@ -182,14 +215,26 @@ pub(crate) const ROUTES: &[Route] = &[
             revisions::shard,
         )
     },
-    bytes(
-        "/v1/d/{owner}/{name}/provenance",
-        "provenance",
-        "The in-toto statements of a revision",
-        revisions::provenance,
-    ),
-    bytes("/v1/d/{owner}/{name}/files/{*path}", "file", "A file of a revision by its path", revisions::file),
     Route {
+        cost: 4,
+        ..bytes(
+            "/v1/d/{owner}/{name}/provenance",
+            "provenance",
+            "The in-toto statements of a revision",
+            revisions::provenance,
+        )
+    },
+    Route {
+        cost: 4,
+        ..bytes(
+            "/v1/d/{owner}/{name}/files/{*path}",
+            "file",
+            "A file of a revision by its path",
+            revisions::file,
+        )
+    },
+    Route {
+        cost: 20,
         numbers: &[numbers::FROM],
         ..get("/v1/d/{owner}/{name}/log", "log", "Records of the log, in order", shared!(commits::log))
     },
@@ -200,6 +245,7 @@ pub(crate) const ROUTES: &[Route] = &[
         shared!(commits::head),
     ),
     Route {
+        cost: 200,
         statuses: &[201, 403, 404, 409, 422],
         ..post(
             "/v1/d/{owner}/{name}/commits",
@@ -210,22 +256,28 @@ pub(crate) const ROUTES: &[Route] = &[
             shared!(commits::append),
         )
     },
-    post(
-        "/v1/d/{owner}/{name}/purge",
-        "removePurged",
-        "Removes the blobs that the log says are purged, as far as nothing else needs them",
-        "publish",
-        Body::Nothing,
-        shared!(commits::remove_purged),
-    ),
-    post(
-        "/v1/d/{owner}/{name}/pushes",
-        "push",
-        "Announces a push and says which parts must be sent",
-        "push",
-        Body::Json("PushRequest"),
-        shared!(pushes::negotiate),
-    ),
+    Route {
+        cost: 200,
+        ..post(
+            "/v1/d/{owner}/{name}/purge",
+            "removePurged",
+            "Removes the blobs that the log says are purged, as far as nothing else needs them",
+            "publish",
+            Body::Nothing,
+            shared!(commits::remove_purged),
+        )
+    },
+    Route {
+        cost: 100,
+        ..post(
+            "/v1/d/{owner}/{name}/pushes",
+            "push",
+            "Announces a push and says which parts must be sent",
+            "push",
+            Body::Json("PushRequest"),
+            shared!(pushes::negotiate),
+        )
+    },
     delete(
         "/v1/pushes/{push}",
         "endPush",
@@ -234,6 +286,7 @@ pub(crate) const ROUTES: &[Route] = &[
         shared!(pushes::end),
     ),
     Route {
+        cost: 4,
         method: "PUT",
         numbers: &[numbers::PART, numbers::BYTES_OF_PART],
         answer: None,
@@ -248,6 +301,7 @@ pub(crate) const ROUTES: &[Route] = &[
         )
     },
     Route {
+        cost: 4,
         scope: Some("push"),
         numbers: &[numbers::BYTES],
         ..get(
@@ -269,18 +323,24 @@ pub(crate) const ROUTES: &[Route] = &[
             shared!(pushes::seal),
         )
     },
-    bytes(
-        "/v1/d/{owner}/{name}/blobs/{b3}",
-        "blob",
-        "A blob of a dataset, whole or one range of it",
-        blobs::get,
-    ),
-    bytes(
-        "/v1/d/{owner}/{name}/blobs/{b3}/tree",
-        "tree",
-        "Chaining values of a blob: verifies its ranges",
-        blobs::tree,
-    ),
+    Route {
+        cost: 1,
+        ..bytes(
+            "/v1/d/{owner}/{name}/blobs/{b3}",
+            "blob",
+            "A blob of a dataset, whole or one range of it",
+            blobs::get,
+        )
+    },
+    Route {
+        cost: 2,
+        ..bytes(
+            "/v1/d/{owner}/{name}/blobs/{b3}/tree",
+            "tree",
+            "Chaining values of a blob: verifies its ranges",
+            blobs::tree,
+        )
+    },
     Route {
         answer: Some("text/plain"),
         ..get(
@@ -291,6 +351,7 @@ pub(crate) const ROUTES: &[Route] = &[
         )
     },
     Route {
+        cost: 20,
         scope: Some("read"),
         ..get(
             "/v1/d/{owner}/{name}/attest",
@@ -300,6 +361,7 @@ pub(crate) const ROUTES: &[Route] = &[
         )
     },
     Route {
+        cost: 50,
         statuses: &[201, 404, 409, 422],
         ..post(
             "/v1/d/{owner}/{name}/attest",
@@ -310,15 +372,19 @@ pub(crate) const ROUTES: &[Route] = &[
             shared!(gate::request),
         )
     },
-    post(
-        "/v1/d/{owner}/{name}/attest/{target}",
-        "decide",
-        "`{id}:grant`, `{id}:deny`, `{id}:revoke` or `{id}:reset`: answers a request for access",
-        "review",
-        Body::Json("DecisionBody"),
-        shared!(gate::decide),
-    ),
     Route {
+        cost: 50,
+        ..post(
+            "/v1/d/{owner}/{name}/attest/{target}",
+            "decide",
+            "`{id}:grant`, `{id}:deny`, `{id}:revoke` or `{id}:reset`: answers a request for access",
+            "review",
+            Body::Json("DecisionBody"),
+            shared!(gate::decide),
+        )
+    },
+    Route {
+        cost: 100,
         scope: Some("admin"),
         answer: Some("application/jsonl"),
         numbers: &[numbers::SINCE],
@@ -362,6 +428,7 @@ pub(crate) const ROUTES: &[Route] = &[
         )
     },
     Route {
+        cost: 100,
         statuses: &[201, 403, 422],
         ..post(
             "/v1/tokens",
@@ -372,13 +439,16 @@ pub(crate) const ROUTES: &[Route] = &[
             shared!(operation::create_token),
         )
     },
-    delete(
-        "/v1/tokens/{id}",
-        "revokeToken",
-        "Takes a token back, at once",
-        "admin",
-        shared!(operation::revoke_token),
-    ),
+    Route {
+        cost: 100,
+        ..delete(
+            "/v1/tokens/{id}",
+            "revokeToken",
+            "Takes a token back, at once",
+            "admin",
+            shared!(operation::revoke_token),
+        )
+    },
     Route {
         scope: Some("any"),
         statuses: &[],
@@ -445,14 +515,24 @@ pub(crate) const ROUTES: &[Route] = &[
             shared!(roles::remove_member),
         )
     },
-    page("/", "home", "Page: the datasets", page::home),
-    Route { answer: Some("text/css"), ..get("/style.css", "style", "The pages' style", page::style) },
+    Route { cost: 100, ..page("/", "home", "Page: the datasets", page::home) },
+    Route {
+        cost: 1,
+        answer: Some("text/css"),
+        ..get("/style.css", "style", "The pages' style", page::style)
+    },
     page("/login", "login", "Page: asks a browser for a token, as a password", page::login),
-    page("/d/{owner}/{name}", "card", "Page: card, schema and statistics of a revision", page::card),
-    page(
-        "/d/{owner}/{name}/revisions",
-        "revisions",
-        "Page: revisions, and how each differs from the one before",
-        page::revisions,
-    ),
+    Route {
+        cost: 100,
+        ..page("/d/{owner}/{name}", "card", "Page: card, schema and statistics of a revision", page::card)
+    },
+    Route {
+        cost: 200,
+        ..page(
+            "/d/{owner}/{name}/revisions",
+            "revisions",
+            "Page: revisions, and how each differs from the one before",
+            page::revisions,
+        )
+    },
 ];

@@ -1,25 +1,44 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
-use axum::extract::Request;
-use hyper::{body::Incoming, server::conn::http1};
+use axum::{
+    body::Body,
+    extract::Request,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
+    server::graceful::{GracefulShutdown, Watcher},
 };
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::Store;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
-    sync::{Semaphore, watch},
+    net::{TcpListener, TcpStream},
+    sync::watch,
 };
 use tower::ServiceExt as _;
 
-use crate::{app::App, database::Database, dispatch::router, hooks, options::ServerOptions, tls::Tls};
+use crate::{
+    app::App,
+    connections::{Answer, Phase, Slot, Watched},
+    database::Database,
+    dispatch::router,
+    hooks,
+    manners::check_host,
+    options::ServerOptions,
+    proxies::is_trusted,
+    tls::Tls,
+};
 
-/// How often what no request waits for is done.
-const TENDED_EVERY: Duration = Duration::from_secs(5);
+/// How often the audit log is told what those without a token were not let.
+const SETTLED_EVERY: Duration = Duration::from_secs(60);
 
 /// A server that runs until it is stopped, or dropped.
 pub struct Running {
@@ -42,8 +61,9 @@ impl std::fmt::Debug for Running {
 /// Starts a server over a store. It answers when this returns.
 ///
 /// # Errors
-/// `Config` when it cannot listen there; `Denied` when the store must not be written to; `Io`.
+/// `Config` when it cannot listen there or its limits are none; `Denied` when the store must not be written to; `Io`.
 pub fn start(store: Store, options: ServerOptions) -> Result<Running> {
+    options.limits.check()?;
     store.init()?;
     let database = Database::open(options.data.as_deref())?;
     let lock = options.data.as_deref().map(lock_folder).transpose()?;
@@ -63,6 +83,8 @@ pub fn start(store: Store, options: ServerOptions) -> Result<Running> {
     })?;
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
+    runtime.spawn(keep_fresh(Arc::clone(&app), stopped.clone()));
+    runtime.spawn(settle_denials(Arc::clone(&app), stopped.clone()));
     runtime.spawn(tend(Arc::clone(&app), stopped.clone()));
     if !app.options.hooks.is_empty() {
         runtime.spawn(hooks::deliver(Arc::clone(&app), hooks::client()?, stopped.clone()));
@@ -95,7 +117,7 @@ fn lock_folder(folder: &std::path::Path) -> Result<std::fs::File> {
 async fn tend(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(TENDED_EVERY) => {}
+            () = tokio::time::sleep(app.options.tend_every) => {}
             _ = stopped.changed() => return,
         }
         let tended = Arc::clone(&app);
@@ -183,12 +205,7 @@ async fn accept(
 ) {
     let routes = router(&app);
     let graceful = GracefulShutdown::new();
-    let connections = Arc::new(Semaphore::new(app.options.connections_max.max(1)));
     loop {
-        let permit = tokio::select! {
-            permit = Arc::clone(&connections).acquire_owned() => permit,
-            _ = stopped.changed() => break,
-        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopped.changed() => break,
@@ -204,53 +221,126 @@ async fn accept(
                 continue;
             }
         };
-        // Small answers must not wait for more.
-        drop(stream.set_nodelay(true));
-        let Some(tls) = tls.clone() else {
-            let connection = graceful.watch(serve_one(&app, &routes, stream, peer));
-            tokio::spawn(async move {
-                // A connection that breaks is the other side's affair.
-                drop(connection.await);
-                drop(permit);
-            });
+        let is_proxy = is_trusted(&app.options.trusted_proxies, peer.ip());
+        let Ok(slot) = app.connections.admit(peer.ip(), is_proxy, Instant::now()) else {
+            // What is not secured yet cannot be told anything.
+            if tls.is_none() {
+                turn_away(&stream);
+            }
             continue;
         };
-        let (watcher, app, routes) = (graceful.watcher(), Arc::clone(&app), routes.clone());
-        tokio::spawn(async move {
-            if let Some(stream) = tls.secure(stream, app.options.head_timeout).await {
-                drop(watcher.watch(serve_one(&app, &routes, stream, peer)).await);
-            }
-            drop(permit);
-        });
+        let serving = Serving { app: Arc::clone(&app), routes: routes.clone(), slot: Arc::new(slot) };
+        tokio::spawn(serving.connection(tls.clone(), graceful.watcher(), stream));
     }
     drop(listener);
     drop(tokio::time::timeout(app.options.grace, graceful.shutdown()).await);
+    // Where that fails, the counts end with the process, as `/metrics` does.
+    drop(tokio::task::spawn_blocking(move || app.settle_denials()).await);
 }
 
-type Connection<I, S> = http1::Connection<TokioIo<I>, S>;
+/// Looks through the store now and then for what came past this server.
+async fn keep_fresh(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    let every = app.options.refresh_every;
+    while !every.is_zero() && !*stopped.borrow() {
+        let looking = Arc::clone(&app);
+        if let Ok(Err(err)) = tokio::task::spawn_blocking(move || looking.refresh()).await {
+            let line = serde_json::json!({"event": "refresh", "error": err.to_string()});
+            app.options.log.write(&line.to_string());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            _ = stopped.changed() => return,
+        }
+    }
+}
 
-fn serve_one<I: AsyncRead + AsyncWrite + Unpin + 'static>(
-    app: &App,
-    routes: &axum::Router,
-    stream: I,
-    peer: SocketAddr,
-) -> Connection<
-    I,
-    impl hyper::service::HttpService<
-        Incoming,
-        ResBody = axum::body::Body,
-        Error = std::convert::Infallible,
-        Future: Send,
-    > + use<I>,
-> {
-    let service = routes.clone().map_request(move |request: hyper::Request<Incoming>| {
-        let mut request: Request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(peer);
-        request
-    });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(app.options.head_timeout)
-        .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+/// Notes now and then what those without a token were not let.
+async fn settle_denials(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SETTLED_EVERY) => {}
+            _ = stopped.changed() => return,
+        }
+        let settling = Arc::clone(&app);
+        // What is not noted now is noted the next time, and `/healthz` tells that the database fails.
+        drop(tokio::task::spawn_blocking(move || settling.settle_denials()).await);
+    }
+}
+
+/// Tells a connection for which there is no room, as far as it can be told without waiting.
+fn turn_away(stream: &TcpStream) {
+    let answer = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    drop(stream.try_write(answer));
+}
+
+/// A connection that is served.
+struct Serving {
+    app: Arc<App>,
+    routes: axum::Router,
+    slot: Arc<Slot>,
+}
+
+impl Serving {
+    async fn connection(self, tls: Option<Arc<Tls>>, watcher: Watcher, stream: TcpStream) {
+        // Small answers must not wait for more.
+        drop(stream.set_nodelay(true));
+        let connection = self.slot.connection();
+        // Below what is secured, so that a hand that is half shaken is a head that is half sent.
+        let stream = Watched::new(stream, Arc::clone(connection));
+        let Some(tls) = tls else { return self.talk(watcher, stream).await };
+        let limits = &self.app.options.limits;
+        let secured = tokio::select! {
+            biased;
+            secured = tls.secure(stream, limits.idle_timeout) => secured,
+            () = connection.ended() => None,
+            () = connection.overdue(limits) => {
+                self.app.connections.overdue.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        };
+        if let Some(stream) = secured {
+            connection.enter(Phase::Idle, Instant::now());
+            self.talk(watcher, stream).await;
+        }
+    }
+
+    async fn talk<I: AsyncRead + AsyncWrite + Unpin + 'static>(&self, watcher: Watcher, stream: I) {
+        let connection = self.slot.connection();
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let answered = answer(self.routes.clone(), Arc::clone(&self.slot), request);
+            async move { Ok::<_, Infallible>(answered.await) }
+        });
+        // The connection's own deadlines are told apart by what it waits for, so the library has none.
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .max_buf_size(64 << 10)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::select! {
+            biased;
+            // One that breaks is the other side's affair.
+            _ = watcher.watch(served) => {}
+            () = connection.ended() => {}
+            () = connection.overdue(&self.app.options.limits) => {
+                self.app.connections.overdue.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Answers a request of a connection, which is told what is going on.
+async fn answer(
+    routes: axum::Router,
+    slot: Arc<Slot>,
+    request: hyper::Request<Incoming>,
+) -> Response<Answer> {
+    slot.connection().enter(Phase::Work, Instant::now());
+    let mut request: Request = request.map(Body::new);
+    request.extensions_mut().insert(Arc::clone(&slot));
+    let response = match check_host(request.version(), request.headers()) {
+        Ok(()) => routes.oneshot(request).await.unwrap_or_else(|never| match never {}),
+        Err(refusal) => refusal.reply().with_header(header::CONNECTION, "close").into_response(),
+    };
+    slot.connection().enter(Phase::Answer, Instant::now());
+    response.map(|body| Answer::new(body, slot))
 }

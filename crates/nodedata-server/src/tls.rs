@@ -8,7 +8,7 @@ use std::{
 
 use nodedata_core::{Error, ErrorKind, Locus, Result};
 use serde_json::json;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -56,7 +56,11 @@ impl Tls {
     }
 
     /// The secured side of a connection; `None` when the other side does not shake hands, in time.
-    pub(crate) async fn secure(&self, stream: TcpStream, limit: Duration) -> Option<TlsStream<TcpStream>> {
+    pub(crate) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        limit: Duration,
+    ) -> Option<TlsStream<S>> {
         let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
         tokio::time::timeout(limit, TlsAcceptor::from(config).accept(stream)).await.ok()?.ok()
     }

@@ -12,6 +12,7 @@ use nodedata_registry::{
 use semver::Version;
 
 use crate::{
+    catalog::Catalog,
     database::{Checkpoint, Database},
     published,
 };
@@ -161,6 +162,14 @@ impl DatasetView {
         newest.and_then(|it| it.sensitivity.gate.as_ref()).or(self.state.sensitivity.gate.as_ref())
     }
 
+    /// Bytes of everything that belongs to the dataset, each blob once.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        let blobs = self.blobs.iter().filter(|(b3, _)| !self.is_purged(b3));
+        let card = self.state.readme.as_ref().filter(|it| !self.blobs.contains_key(&it.b3));
+        let n_bytes = blobs.filter_map(|(_, it)| it.bytes).chain(card.map(|it| it.bytes));
+        n_bytes.fold(0, u64::saturating_add)
+    }
+
     pub(crate) fn is_purged(&self, b3: &B3) -> bool {
         self.state.purged.contains(b3)
     }
@@ -194,13 +203,45 @@ fn open_blobs(manifest: &RevisionManifest) -> [&BlobRef; 2] {
 /// others may write to it.
 #[derive(Debug)]
 pub(crate) struct Views {
-    kept: Mutex<BTreeMap<DatasetName, Arc<DatasetView>>>,
     database: Database,
+    catalog: Arc<Catalog>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    n_uses: u64,
+    /// Each with the number of its last use.
+    views: BTreeMap<DatasetName, (u64, Arc<DatasetView>)>,
+}
+
+impl Kept {
+    fn get(&mut self, dataset: &DatasetName) -> Option<Arc<DatasetView>> {
+        self.n_uses += 1;
+        let (used, view) = self.views.get_mut(dataset)?;
+        *used = self.n_uses;
+        Some(Arc::clone(view))
+    }
+
+    fn keep(&mut self, dataset: &DatasetName, view: &Arc<DatasetView>) {
+        // Another request may have come further meanwhile.
+        let is_older = self.views.get(dataset).is_some_and(|(_, it)| it.state.next_seq > view.state.next_seq);
+        if is_older {
+            return;
+        }
+        if self.views.len() >= VIEWS_MAX && !self.views.contains_key(dataset) {
+            let oldest = self.views.iter().min_by_key(|(_, (used, _))| *used).map(|(name, _)| name.clone());
+            if let Some(oldest) = oldest {
+                self.views.remove(&oldest);
+            }
+        }
+        self.views.insert(dataset.clone(), (self.n_uses, Arc::clone(view)));
+    }
 }
 
 impl Views {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { kept: Mutex::default(), database }
+    pub(crate) fn new(database: Database, catalog: Arc<Catalog>) -> Self {
+        Self { database, catalog, kept: Mutex::default() }
     }
 
     /// The view of a dataset; `None` when there is none.
@@ -209,7 +250,7 @@ impl Views {
         remote: &Arc<dyn Remote>,
         dataset: &DatasetName,
     ) -> Result<Option<Arc<DatasetView>>> {
-        let known = self.lock().get(dataset).cloned();
+        let known = self.lock().get(dataset);
         let view = match known {
             Some(known) => {
                 let newer = remote.log(dataset, known.state.next_seq)?;
@@ -222,26 +263,27 @@ impl Views {
                 view
             }
             None => {
-                // From the records alone, held against what was seen of them before: nothing else in the store is believed.
-                let seen = self.database.checkpoint(dataset)?;
-                match DatasetState::proved(&**remote, dataset, seen.as_ref().map(|it| &it.anchor))? {
-                    Some(state) => DatasetView::of(state, remote)?,
-                    None => return Ok(None),
-                }
+                let Some(state) = self.state(remote, dataset)? else { return Ok(None) };
+                DatasetView::of(state, remote)?
             }
         };
         self.database.note_checkpoint(dataset, &view.checkpoint())?;
         let view = Arc::new(view);
-        let mut views = self.lock();
-        if views.len() >= VIEWS_MAX && !views.contains_key(dataset) {
-            views.pop_first();
-        }
-        // Another request may have come further meanwhile.
-        let is_newer = views.get(dataset).is_none_or(|it| it.state.next_seq <= view.state.next_seq);
-        if is_newer {
-            views.insert(dataset.clone(), Arc::clone(&view));
-        }
+        self.lock().keep(dataset, &view);
+        // What lists show. Where that fails, the next look through the store does it.
+        drop(self.catalog.take_in(remote, &view.state));
         Ok(Some(view))
+    }
+
+    /// What the log of a dataset adds up to, from the records alone, held against what was seen of them before: nothing else in
+    /// the store is believed.
+    pub(crate) fn state(
+        &self,
+        remote: &Arc<dyn Remote>,
+        dataset: &DatasetName,
+    ) -> Result<Option<DatasetState>> {
+        let seen = self.database.checkpoint(dataset)?;
+        DatasetState::proved(&**remote, dataset, seen.as_ref().map(|it| &it.anchor))
     }
 
     /// The view of a dataset that is public; `None` for one that is private and for one that is not there. Both are found out
@@ -261,7 +303,7 @@ impl Views {
         Ok(view.filter(|it| it.state.visibility == Visibility::Public))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<DatasetName, Arc<DatasetView>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

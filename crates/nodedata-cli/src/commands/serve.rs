@@ -128,6 +128,10 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
         public_url: args.public_url.as_deref().map(public_url).transpose()?,
         data: args.data.clone(),
         log,
+        limits: args.limits.limits(),
+        quotas: args.limits.quotas(),
+        refresh_every: std::time::Duration::from_secs(u64::from(args.refresh_every)),
+        trusted_proxies: args.trusted_proxy.iter().map(|it| it.parse()).collect::<Result<_>>()?,
         ..ServerOptions::default()
     };
     accept_restored(args)?;

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::commands::dataset_args::StoreArgs;
+use crate::commands::{dataset_args::StoreArgs, serve_limits::LimitArgs};
 
 /// Serve a registry over HTTP: the protocol, and a page for people.
 #[derive(Debug, Clone, Args)]
@@ -51,6 +51,15 @@ pub(crate) struct ServeArgs {
     /// Write no line per request to stderr.
     #[arg(long)]
     pub(crate) quiet: bool,
+    /// How often the store is looked through for datasets and records that came past this server; 0: before every list.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) refresh_every: u32,
+    /// A proxy whose `X-Forwarded-For` says where a request comes from: an address, or a network such as 10.0.0.0/8. Nobody
+    /// else's is believed. May be given several times.
+    #[arg(long, value_name = "NETWORK", help_heading = "Limits")]
+    pub(crate) trusted_proxy: Vec<String>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

@@ -27,6 +27,9 @@ use crate::{
     tree,
 };
 
+/// Datasets of a page of a list: the most that a server gives.
+const LIST_DATASETS: usize = 1000;
+
 /// A server, spoken to over HTTP.
 pub struct HttpRemote {
     pub(super) exchange: Exchange,
@@ -112,8 +115,17 @@ impl Remote for HttpRemote {
     }
 
     fn datasets(&self) -> Result<Vec<DatasetName>> {
-        let list: DatasetList = self.get("v1/datasets".to_owned())?.parse()?;
-        Ok(list.datasets.into_iter().map(|it| it.name).collect())
+        let mut names: Vec<DatasetName> = Vec::new();
+        let mut path = format!("v1/datasets?limit={LIST_DATASETS}");
+        loop {
+            let list: DatasetList = self.get(path)?.parse()?;
+            let n_before = names.len();
+            names.extend(list.datasets.into_iter().map(|it| it.name));
+            // A server that sends no more is at the end, whatever it says of a next page.
+            let Some(next) = list.next.filter(|_| names.len() > n_before) else { return Ok(names) };
+            let after: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+            path = format!("v1/datasets?limit={LIST_DATASETS}&after={after}");
+        }
     }
 
     fn negotiate(&self, request: &PushRequest) -> Result<Negotiated> {

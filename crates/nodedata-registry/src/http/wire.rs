@@ -17,11 +17,14 @@ pub const PART_CV: &str = "nd-cv";
 /// another.
 pub const PUSH: &str = "nd-push";
 
-/// The datasets that the asker may see.
+/// A page of the datasets that the asker may see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetList {
-    /// In order of name.
+    /// In order of name; found by words, in the order in which the server came to know them.
     pub datasets: Vec<DatasetSummary>,
+    /// What to send as `after` for the next page, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// One dataset of a list.

@@ -13,6 +13,11 @@ pub(crate) fn object_error(what: &str, label: &str, err: &object_store::Error) -
     }
 }
 
+/// Whether something could not be done because the store has no room for more: trying again does not help.
+pub fn is_full(err: &Error) -> bool {
+    nodedata_io::is_full(err)
+}
+
 pub(crate) fn stalled(_: Stalled) -> Error {
     Error::new(ErrorKind::Io, "the store stopped answering")
         .with_hint("try again; what was sent already is not sent twice")

@@ -16,7 +16,9 @@ use nodedata_registry::{B3, BlobReader, DatasetName};
 use crate::{
     access::Asked,
     app::App,
+    asker::Asker,
     call::Call,
+    manners::{Wanted, etag_of, is_known, not_modified, wanted},
     principal::Principal,
     refusal::{Answered, Refusal},
     reply::Reply,
@@ -25,6 +27,8 @@ use crate::{
 
 /// What is read and sent at once; a multiple of a grain.
 const WINDOW_BYTES: u64 = 4 << 20;
+/// The same where the memory for answers is given away: a grain.
+const SMALL_WINDOW_BYTES: u64 = 256 << 10;
 
 pub(crate) fn get(app: &Arc<App>, call: &Call) -> Answered<Reply> {
     let view = app.see(&call.principal, &call.dataset()?)?;
@@ -57,17 +61,26 @@ pub(crate) fn serve(
         Some(n_bytes) => n_bytes,
         None => app.remote.blob_bytes(dataset, b3)?.ok_or_else(|| Refusal::missing("blob"))?,
     };
-    let range = match call.header(header::RANGE.as_str()) {
-        Some(text) => Some(range_of(text, n_bytes)?),
-        None => None,
+    let etag = etag_of(b3);
+    let is_known = is_known(&call.said.headers, &etag);
+    let range = match wanted(&call.said.headers, &etag, n_bytes) {
+        Wanted::Part(range) if !call.is_head && !is_known => Some(range),
+        Wanted::Nothing if !call.is_head && !is_known => return Err(Refusal::no_range(n_bytes)),
+        Wanted::Whole | Wanted::Part(_) | Wanted::Nothing => None,
     };
     let wanted = range.clone().unwrap_or(0..n_bytes);
-    let asked = Asked { action: "read", subject: b3.to_string(), n_bytes: wanted.end - wanted.start };
+    let n_asked = if is_known { 0 } else { wanted.end - wanted.start };
+    let asked = Asked { action: "read", subject: b3.to_string(), n_bytes: n_asked };
     app.admit(&call.principal, view, blob, &asked)?;
-    // The name says what the bytes are, so they may be kept for ever, by the asker alone.
+    // The name says what the bytes are, so they may be kept for ever, by the asker alone; what is behind a gate by nobody.
+    let kept = if blob.is_open { "private, no-cache" } else { "private, no-store" };
+    if is_known {
+        return Ok(not_modified(&etag).with_header(header::CACHE_CONTROL, kept));
+    }
     let reply = Reply::new(media_type, Body::empty())
         .with_header(header::ACCEPT_RANGES, "bytes")
-        .with_header(header::ETAG, &format!("\"{}\"", b3.hex()))
+        .with_header(header::CACHE_CONTROL, kept)
+        .with_header(header::ETAG, &etag)
         .with_header(header::CONTENT_LENGTH, &(wanted.end - wanted.start).to_string());
     let mut reply = match &range {
         Some(it) => reply
@@ -82,14 +95,17 @@ pub(crate) fn serve(
     let piece = Piece {
         app: Arc::clone(app),
         principal: call.principal.clone(),
+        asker: call.asker.clone(),
         dataset: dataset.clone(),
         b3: *b3,
         reader: BlobReader::open(&app.remote, dataset, b3, n_bytes)?,
     };
-    reply.body = if wanted.end - wanted.start <= WINDOW_BYTES {
-        Body::from(piece.reader.read_at(wanted)?)
-    } else {
-        piece.stream(wanted)
+    let n_wanted = wanted.end - wanted.start;
+    let share = app.answers.try_take(&call.asker, n_wanted).filter(|_| n_wanted <= WINDOW_BYTES);
+    reply.body = match share {
+        Some(share) => Body::from(share.holding(piece.reader.read_at(wanted)?)),
+        None if n_wanted <= SMALL_WINDOW_BYTES => Body::from(piece.reader.read_at(wanted)?),
+        None => piece.stream(wanted),
     };
     Ok(reply)
 }
@@ -97,6 +113,7 @@ pub(crate) fn serve(
 struct Piece {
     app: Arc<App>,
     principal: Principal,
+    asker: Asker,
     dataset: DatasetName,
     b3: B3,
     reader: BlobReader,
@@ -110,11 +127,18 @@ impl Piece {
             if left.is_empty() {
                 return Ok(None);
             }
-            let end = (left.start / WINDOW_BYTES + 1).saturating_mul(WINDOW_BYTES).min(left.end);
+            // Nobody's download waits for another's: what is sent without memory of its own is small.
+            let share = piece.app.answers.try_take(&piece.asker, WINDOW_BYTES);
+            let n_bytes = if share.is_some() { WINDOW_BYTES } else { SMALL_WINDOW_BYTES };
+            let end = (left.start / n_bytes + 1).saturating_mul(n_bytes).min(left.end);
             let (window, reading) = (left.start..end, Arc::clone(&piece));
             let read = tokio::task::spawn_blocking(move || {
                 reading.app.still_admitted(&reading.principal, &reading.dataset, &reading.b3)?;
-                Ok::<Bytes, Refusal>(reading.reader.read_at(window)?)
+                let bytes = reading.reader.read_at(window)?;
+                Ok::<Bytes, Refusal>(match share {
+                    Some(share) => share.holding(bytes),
+                    None => bytes,
+                })
             });
             match read.await {
                 Ok(Ok(bytes)) => Ok(Some((bytes, (piece, end..left.end)))),
@@ -123,48 +147,5 @@ impl Piece {
             }
         });
         Body::from_stream(windows)
-    }
-}
-
-/// One range of `bytes=FIRST-LAST`, `bytes=FIRST-` or `bytes=-COUNT`.
-fn range_of(text: &str, n_bytes: u64) -> Answered<Range<u64>> {
-    let parse = || {
-        let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
-        if first.is_empty() {
-            let n_last: u64 = last.parse().ok()?;
-            return Some(n_bytes.saturating_sub(n_last)..n_bytes);
-        }
-        let start: u64 = first.parse().ok()?;
-        let end = match last {
-            "" => n_bytes,
-            last => last.parse::<u64>().ok()?.saturating_add(1).min(n_bytes),
-        };
-        Some(start..end)
-    };
-    parse().filter(|it| it.start < it.end).ok_or_else(|| {
-        let message = format!("the range is none of the {n_bytes} bytes");
-        Refusal::new(416, "range", message, "ask for one range, `bytes=FIRST-LAST`")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_read() {
-        let range = |text| range_of(text, 10).ok();
-        assert_eq!(range("bytes=0-9"), Some(0..10));
-        assert_eq!(range("bytes=3-3"), Some(3..4));
-        assert_eq!(range("bytes=3-"), Some(3..10));
-        assert_eq!(range("bytes=-4"), Some(6..10));
-        assert_eq!(range("bytes=-40"), Some(0..10));
-        assert_eq!(range("bytes=5-400"), Some(5..10));
-        assert_eq!(range("bytes=0-18446744073709551615"), Some(0..10));
-        assert_eq!(range("bytes=-18446744073709551615"), Some(0..10));
-        assert_eq!(range("bytes=18446744073709551615-"), None);
-        for bad in ["bytes=10-12", "bytes=4-2", "bytes=-0", "bytes=0-1,3-4", "0-1", "bytes=-", "bytes=a-b"] {
-            assert_eq!(range(bad), None, "{bad}");
-        }
     }
 }

@@ -8,8 +8,8 @@ use nodedata_core::{Error, ErrorKind, Locus};
 use nodedata_registry::{
     Appended, DatasetName, DatasetState, Removal, StillThere,
     gate::AuditEvent,
-    http::{CommitAnswer, DatasetList, DatasetSummary, EntryBody, LogAnswer},
-    record::{CommitRecord, Operation, Visibility, to_canonical},
+    http::{CommitAnswer, EntryBody, LogAnswer},
+    record::{CommitRecord, Operation, to_canonical},
 };
 
 use crate::{
@@ -24,35 +24,6 @@ use crate::{
 
 /// Records of one page.
 const PAGE_RECORDS: usize = 1000;
-
-pub(crate) fn list(app: &App, call: &Call) -> Answered<Reply> {
-    Reply::json(&DatasetList { datasets: visible(app, call)?.iter().map(|it| summary(it)).collect() })
-}
-
-/// The datasets that the asker may know of.
-pub(crate) fn visible(app: &App, call: &Call) -> Answered<Vec<std::sync::Arc<DatasetView>>> {
-    let mut views = Vec::new();
-    for name in app.remote.datasets()? {
-        // A dataset whose log is damaged must not hide the others.
-        let Ok(Some(view)) = app.views.get(&app.remote, &name) else { continue };
-        if view.state.visibility == Visibility::Public || call.principal.may_see_private(&name) {
-            views.push(view);
-        }
-    }
-    Ok(views)
-}
-
-pub(crate) fn summary(view: &DatasetView) -> DatasetSummary {
-    let state = &view.state;
-    let latest = state.head().filter(|it| it.withdrawn.is_none()).map(|it| it.revision.clone());
-    DatasetSummary {
-        name: state.dataset.clone(),
-        visibility: state.visibility,
-        sensitivity: state.sensitivity.clone(),
-        latest,
-        revisions: state.revisions.len() as u64,
-    }
-}
 
 pub(crate) fn log(app: &App, call: &Call) -> Answered<Reply> {
     let dataset = call.dataset()?;
@@ -116,7 +87,9 @@ pub(crate) fn append(app: &App, call: &Call) -> Answered<Reply> {
         Appended::Done { digest } => {
             app.metrics.commits.fetch_add(1, Ordering::Relaxed);
             // What is seen of the log is kept before anybody asks; who asks keeps it otherwise.
-            drop(app.views.get(&app.remote, &dataset));
+            if let Ok(Some(now)) = app.views.get(&app.remote, &dataset) {
+                app.reservations.settle(&now);
+            }
             if let Some(view) = view {
                 // Clients of a server leave none. One that is not left costs the next reader some requests.
                 drop(view.state.leave_hint(&*app.remote, &record));

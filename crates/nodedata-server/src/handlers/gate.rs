@@ -16,6 +16,7 @@ use crate::{
     call::Call,
     case::{Action, Case, may_request},
     clock::stamp,
+    manners::etag_of,
     refusal::{Answered, Refusal},
     reply::Reply,
     views::{DatasetView, version_of},
@@ -40,7 +41,7 @@ pub(crate) fn agreement(app: &App, call: &Call) -> Answered<Reply> {
     let n_bytes = app.remote.blob_bytes(dataset, &policy)?.ok_or_else(|| Refusal::missing("agreement"))?;
     let text = read_whole(&*app.remote, dataset, &policy, n_bytes, AGREEMENT_BYTES_MAX)?;
     Ok(Reply::bytes("text/plain; charset=utf-8", text)
-        .with_header(axum::http::header::ETAG, &format!("\"{}\"", policy.hex())))
+        .with_header(axum::http::header::ETAG, &etag_of(&policy)))
 }
 
 pub(crate) fn list(app: &App, call: &Call) -> Answered<Reply> {

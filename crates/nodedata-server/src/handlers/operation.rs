@@ -12,7 +12,7 @@ use crate::{
     app::App,
     call::Call,
     database::{NewToken, Rotation, TokenAsked},
-    metrics::Metrics,
+    metrics::{Metrics, Now},
     numbers,
     openapi::openapi,
     principal::Scope,
@@ -24,16 +24,24 @@ use crate::{
 pub(crate) const OVERLAP_SECONDS_MAX: u64 = 30 * 86_400;
 
 pub(crate) fn health(app: &App, _: &Call) -> Answered<Reply> {
-    // A store and a database that answer.
+    // A store that answers, and a database that takes what is to be noted.
     app.store.head(layout::MARKER)?;
-    app.database.audit_since(u64::MAX)?;
+    app.try_database()?;
     Ok(Reply::new("text/plain; charset=utf-8", "ok\n"))
 }
 
 pub(crate) fn metrics(app: &App, _: &Call) -> Answered<Reply> {
     let (intents, revocations) = (app.database.intents()?.len(), app.database.not_apart()?.len());
     let waiting = Metrics::waiting(app.database.n_letters()?, intents as u64, revocations as u64);
-    Ok(Reply::new("text/plain; version=0.0.4; charset=utf-8", app.metrics.render() + &waiting))
+    let now = Now {
+        limits: &app.options.limits,
+        quotas: app.options.quotas,
+        denials: app.denials.counted(),
+        connections: &app.connections,
+        bodies_bytes: app.bodies.used(),
+        answers_bytes: app.answers.used(),
+    };
+    Ok(Reply::new("text/plain; version=0.0.4; charset=utf-8", app.metrics.render(&now) + &waiting))
 }
 
 pub(crate) fn description(_: &App, _: &Call) -> Answered<Reply> {
@@ -59,6 +67,7 @@ pub(crate) fn audit(app: &App, call: &Call) -> Answered<Reply> {
     let since = call.number(&numbers::SINCE)?;
     // What became of records whose requests failed is in it, where that can be known.
     app.settle_left();
+    app.settle_denials()?;
     let page = app.database.audit_since(since)?;
     Ok(Reply::new("application/jsonl; charset=utf-8", page))
 }

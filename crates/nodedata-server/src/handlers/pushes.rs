@@ -17,6 +17,7 @@ use crate::{
     numbers,
     refusal::{Answered, Refusal},
     reply::Reply,
+    views::DatasetView,
 };
 
 pub(crate) fn negotiate(app: &App, call: &Call) -> Answered<Reply> {
@@ -31,7 +32,9 @@ pub(crate) fn negotiate(app: &App, call: &Call) -> Answered<Reply> {
         let err = Error::new(ErrorKind::Config, format!("the push is for `{}`", request.dataset));
         return Err(Refusal::invalid(&err.with_hint("send it to its own dataset")));
     }
-    let need = needed(app, call, &request)?;
+    let view = app.views.get(&app.remote, &dataset)?;
+    app.reserve(call.principal.who(), &request, view.as_deref())?;
+    let need = needed(app, call, &request, view.as_deref())?;
     let need = need.into_iter().map(|it| {
         let parts = bitmap_of(&it.have, tree::n_parts(it.blob.bytes));
         NeededBody { blob: it.blob, parts }
@@ -46,17 +49,21 @@ pub(crate) fn negotiate(app: &App, call: &Call) -> Answered<Reply> {
 
 /// What must be sent: all but the blobs that the dataset has, or that the account has sent, and that are there. Of others
 /// nobody is told whether they are, and the same is done for them either way.
-fn needed(app: &App, call: &Call, request: &PushRequest) -> Answered<Vec<Needed>> {
+fn needed(
+    app: &App,
+    call: &Call,
+    request: &PushRequest,
+    view: Option<&DatasetView>,
+) -> Answered<Vec<Needed>> {
     let account = call.principal.who();
     let lease = PushRequest { push: lease_of(account, &request.push), ..request.clone() };
     app.direct.announce(&lease)?;
-    let view = app.views.get(&app.remote, &request.dataset)?;
     let paths: Vec<String> = request.blobs.iter().map(|it| layout::blob(&it.b3)).collect();
     let found = app.store.heads(&paths)?;
     let mut need = Vec::new();
     let mut seen = BTreeSet::new();
     for (blob, found) in request.blobs.iter().zip(found).filter(|(blob, _)| seen.insert(blob.b3)) {
-        let is_known = view.as_ref().is_some_and(|it| it.blob(&blob.b3).is_some())
+        let is_known = view.is_some_and(|it| it.blob(&blob.b3).is_some())
             || app.database.possesses(account, &blob.b3)?;
         if is_known && found.is_some_and(|it| it.bytes == blob.bytes) {
             continue;
@@ -82,6 +89,7 @@ pub(crate) fn end(app: &App, call: &Call) -> Answered<Reply> {
     may_send(app, call)?;
     let push = call.param("push");
     check_push_id(push)?;
+    app.reservations.end(call.principal.who(), push);
     app.remote.end_push(&lease_of(call.principal.who(), push))?;
     Ok(Reply::empty())
 }
@@ -132,6 +140,7 @@ pub(crate) fn put_part(app: &App, call: &Call) -> Answered<Reply> {
     let blob = BlobRef { b3: call.b3()?, sha256: String::new(), bytes: n_bytes };
     check_cv(call, &blob, part)?;
     let (account, sender) = (call.principal.who(), sender_of(call)?);
+    app.expect_announced(account, &blob.b3)?;
     // The bytes are at fault, not the store.
     app.store.take_part(&sender, &blob, part, call.body.clone()).map_err(|err| match err.kind() {
         ErrorKind::Corrupt => Refusal::of(422, "part-damaged", &err),

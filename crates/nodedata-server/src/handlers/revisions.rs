@@ -17,7 +17,8 @@ use crate::{
     access::Asked,
     app::App,
     call::Call,
-    handlers::{blobs::serve, commits::summary},
+    catalog::summary,
+    handlers::blobs::serve,
     numbers, published,
     refusal::{Answered, Refusal},
     reply::Reply,
@@ -114,7 +115,7 @@ pub(crate) fn show(app: &Arc<App>, call: &Call) -> Answered<Reply> {
     if !call.param("name").contains('@') {
         let revisions: Vec<_> = view.state.revisions.iter().map(|it| json!(it)).collect();
         return Reply::json(&json!({
-            "dataset": summary(&view),
+            "dataset": summary(&view.state),
             "revisions": revisions,
             "tags": view.state.tags,
             "attachments": view.state.attachments,
@@ -122,7 +123,7 @@ pub(crate) fn show(app: &Arc<App>, call: &Call) -> Answered<Reply> {
     }
     let found = Found::of(app, call)?;
     Reply::json(
-        &json!({"dataset": summary(&view), "revision": found.entry, "manifest": found.revision.manifest()}),
+        &json!({"dataset": summary(&view.state), "revision": found.entry, "manifest": found.revision.manifest()}),
     )
 }
 

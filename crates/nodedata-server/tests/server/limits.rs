@@ -11,7 +11,7 @@ use crate::site::Site;
 
 #[test]
 fn bodies_have_a_length() {
-    let site = Site::with(|it| it.body_bytes_max = 1 << 20);
+    let site = Site::with(|it| it.limits.body_bytes = 1 << 20);
     let token = site.token("kit", &["publish:kit/*"]);
     let path = "v1/d/kit/x/pushes";
     let put = |n_bytes: usize| site.ask(Method::POST, path, Some(&token), |it| it.body(vec![b' '; n_bytes]));
@@ -23,14 +23,36 @@ fn bodies_have_a_length() {
 
 #[test]
 fn askers_have_a_rate() {
-    let site = Site::with(|it| (it.requests_per_second, it.requests_burst) = (1, 3));
+    // A unit a second: what fills up while the test runs is less than a list costs on any machine.
+    let site = Site::with(|it| (it.limits.cost_per_second, it.limits.cost_burst) = (1, 1000));
+    let dataset = site.publish("acme/x", Visibility::Public, crate::protocol::none());
     let token = site.token("kit", &["read"]);
-    let statuses: Vec<u16> = (0..4).map(|_| site.get("v1/datasets", Some(&token)).status).collect();
-    assert_eq!(statuses[..3], [200, 200, 200]);
+    // Ranges are cheap: 300 of them leave most of the bucket.
+    let state = nodedata_registry::DatasetState::open(&site.direct(), &dataset).unwrap();
+    let manifest = state.head().unwrap().manifest.hex();
+    let range = || {
+        let path = format!("v1/d/acme/x/blobs/{manifest}");
+        site.ask(Method::GET, &path, Some(&token), |it| it.header("range", "bytes=0-7")).status
+    };
+    for _ in 0..300 {
+        assert_eq!(range(), 206);
+    }
+    // Lists are dear.
+    let mut statuses: Vec<u16> = (0..20).map(|_| site.get("v1/datasets", Some(&token)).status).collect();
+    statuses.dedup();
+    assert_eq!(statuses, [200, 429]);
     let refused = site.get("v1/datasets", Some(&token));
     assert_eq!((refused.status, refused.code().as_str()), (429, "rate"));
-    assert!(refused.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+    let seconds: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=100).contains(&seconds), "{seconds}");
     assert_eq!(site.get("v1/datasets", None).status, 200, "others are not concerned");
+    let metrics = site.get("metrics", None).text();
+    let value = |name: &str| -> f64 {
+        let line = metrics.lines().find(|it| it.starts_with(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("{metrics}")).rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(value("nodedata_cost_total") > 1000.0 && value("nodedata_rate_refusals_total") >= 2.0);
+    assert!(metrics.contains("nodedata_limit{limit=\"cost_burst\"} 1000\n"), "{metrics}");
 }
 
 /// A time that is over at once: whatever is not all there then is not waited for, on fast and on slow machines alike.
@@ -46,7 +68,7 @@ fn requests_have_a_time() {
         String::from_utf8_lossy(&answer).into_owned()
     };
     // A limit each, so that each is met where it holds.
-    let site = Site::with(|it| it.request_timeout = Duration::ZERO);
+    let site = Site::with(|it| it.limits.request_timeout = Duration::ZERO);
     let token = site.token("kit", &["publish:kit/*"]);
     let half_a_body = format!(
         "POST /v1/d/kit/x/pushes HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 100\r\n\r\n{{",
@@ -54,7 +76,7 @@ fn requests_have_a_time() {
     );
     let answer = talk(&site, &half_a_body);
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    let site = Site::with(|it| it.head_timeout = Duration::ZERO);
+    let site = Site::with(|it| it.limits.head_timeout = Duration::ZERO);
     let answer = talk(&site, "GET /healthz HTTP/1.1\r\nhost: x\r\nx-half");
     assert!(!answer.contains("200 OK"), "half a head is closed: {answer}");
 }

@@ -172,7 +172,7 @@ fn ask(site: &Site, token: &Token, number: &Number, value: u64) -> crate::site::
 }
 
 fn site() -> (Site, Token) {
-    let site = Site::with(|it| it.request_timeout = SOON);
+    let site = Site::with(|it| it.limits.request_timeout = SOON);
     site.publish("kit/x", Visibility::Public, none());
     let token = site.token("kit", &["read", "publish:kit/*", "review:kit/*", "admin"]);
     (site, token)

@@ -8,7 +8,7 @@ use nodedata_registry::{
     http::{HttpRemote, Token},
     push, put_blob,
 };
-use nodedata_server::{Clock, LogSink, NewToken, Running, Scope, ServerOptions, start};
+use nodedata_server::{Clock, Limits, LogSink, NewToken, Running, Scope, ServerOptions, start};
 use nodedata_testkit::registry::{ShardSpec, write_shard};
 
 /// A server over a store in memory, and what it wrote to its log.
@@ -56,8 +56,8 @@ impl Site {
             listen: "127.0.0.1:0".to_owned(),
             clock: clock.clone(),
             log: LogSink::new(move |line| kept.lock().unwrap().push(line.to_owned())),
-            requests_per_second: 100_000,
-            requests_burst: 100_000,
+            refresh_every: std::time::Duration::ZERO,
+            limits: Limits { cost_per_second: 1 << 30, cost_burst: 1 << 30, ..Limits::default() },
             ..ServerOptions::default()
         };
         change(&mut options);

@@ -99,8 +99,8 @@ fn a_connection_that_never_shakes_hands_is_closed() {
     let pem = certificate(folder.path());
     let site = Site::with(|it| {
         it.tls = Some(files(folder.path()));
-        it.connections_max = 1;
-        it.head_timeout = std::time::Duration::from_millis(200);
+        it.limits.connections = 1;
+        it.limits.idle_timeout = std::time::Duration::from_millis(200);
     });
     let mut silent = std::net::TcpStream::connect(site.running.address()).unwrap();
     // It holds the only place until its time is over.

@@ -1,0 +1,33 @@
+use nodedata_core::Result;
+
+use crate::database::{Database, failed};
+
+impl Database {
+    /// Whether something can be written: only writing tells.
+    ///
+    /// # Errors
+    /// `Io` when it cannot, as when the disk is full.
+    pub(crate) fn try_write(&self) -> Result<()> {
+        let connection = self.lock();
+        let tried = connection.execute_batch(
+            "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS tried (bytes BLOB); INSERT INTO tried VALUES (zeroblob(16384)); COMMIT; DROP TABLE tried;",
+        );
+        if tried.is_err() && !connection.is_autocommit() {
+            // What it failed for is told, not that it was undone.
+            drop(connection.execute_batch("ROLLBACK"));
+        }
+        tried.map_err(failed)
+    }
+
+    /// Whether a failure is that there is no room for more.
+    pub(crate) fn is_full(err: &nodedata_core::Error) -> bool {
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(err);
+        while let Some(link) = next {
+            if let Some(err) = link.downcast_ref::<rusqlite::Error>() {
+                return err.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+            }
+            next = link.source();
+        }
+        false
+    }
+}
