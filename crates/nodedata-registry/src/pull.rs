@@ -9,7 +9,7 @@ use std::{
 };
 
 use nodedata_core::{Error, ErrorKind, Progress, Result};
-use nodedata_dataset::recognise;
+use nodedata_dataset::{Manifest, recognise};
 use nodedata_io::{
     Places, Replacing, Writing, entries, has_left_behind, io_error, is_half_replaced, write_file,
 };
@@ -84,7 +84,9 @@ pub fn pull(revision: &Revision, out: &Path, overwrite: bool, progress: &dyn Pro
         // What was there gets its name back before it is looked at.
         drop(Partial::open(out)?);
     }
-    if holds(out, &manifest_bytes, files, &gone) {
+    let n_rows: u64 = revision.shards()?.iter().map(|it| it.rows).sum();
+    let n_kept = n_rows.saturating_sub(report.left_out_rows);
+    if holds(out, &manifest_bytes, files, (!gone.is_empty()).then_some(n_kept)) {
         if has_left_behind(out, SUFFIX)?
             // Of one that was killed after its last step, unless another is at work.
             && let Ok(partial) = Partial::open(out)
@@ -190,13 +192,17 @@ fn n_rows_left_out(revision: &Revision) -> Result<u64> {
 }
 
 /// Whether a folder is what this pull would make of it. One that was pulled before episodes could be left out holds their rows:
-/// its manifest is that of all of them.
-fn holds(out: &Path, manifest: &[u8], files: &[FileRef], gone: &EpisodeKeys) -> bool {
+/// its manifest is that of all of them, or counts them. `n_kept` is how many rows there are without them, where some are left out.
+fn holds(out: &Path, manifest: &[u8], files: &[FileRef], n_kept: Option<u64>) -> bool {
     if fs::read(out.join(REVISION_FILE)).ok().as_deref() != Some(manifest) {
         return false;
     }
+    let Some(n_kept) = n_kept else { return true };
+    let Ok(there) = fs::read(out.join(MANIFEST)) else { return false };
     let with_all = files.iter().find(|it| it.path == MANIFEST).map(|it| it.blob.b3);
-    gone.is_empty() || fs::read(out.join(MANIFEST)).is_ok_and(|it| Some(B3::of(&it)) != with_all)
+    let n_rows = serde_json::from_slice::<Manifest>(&there)
+        .map(|it| it.shards.iter().fold(0, |sum: u64, it| sum.saturating_add(it.rows)));
+    Some(B3::of(&there)) != with_all && n_rows.is_ok_and(|it| it == n_kept)
 }
 
 /// Files of a dataset's folder and their bytes, without what a pull says of itself.

@@ -73,7 +73,8 @@ pub(crate) fn serve(
     let asked = Asked { action: "read", subject: b3.to_string(), n_bytes: n_asked };
     app.admit(&call.principal, view, blob, &asked)?;
     // The name says what the bytes are, so they may be kept for ever, by the asker alone; what is behind a gate by nobody.
-    let kept = if blob.is_open { "private, no-cache" } else { "private, no-store" };
+    let is_open = blob.is_open || view.uses(blob).any(|(_, is_open)| is_open);
+    let kept = if is_open { "private, no-cache" } else { "private, no-store" };
     if is_known {
         return Ok(not_modified(&etag).with_header(header::CACHE_CONTROL, kept));
     }

@@ -5,7 +5,7 @@ use std::{
     net::TcpStream,
 };
 
-use nodedata_registry::{OpenStore, Store, StoreLocation, Visibility, tree};
+use nodedata_registry::{OpenStore, Sender, Store, StoreLocation, Visibility, tree};
 use reqwest::Method;
 
 use crate::{
@@ -127,7 +127,9 @@ fn a_full_store_says_so_at_once() {
     // The disk on which the parts of this blob lie is full.
     let uploads = folder.path().join(nodedata_registry::layout::UPLOADS);
     std::fs::create_dir_all(&uploads).unwrap();
-    std::os::unix::fs::symlink("/dev/full", uploads.join(blob.b3.hex())).unwrap();
+    let sender = Sender::of("kit", "");
+    let name = format!("{}-{}", blob.b3.hex(), sender.name().unwrap());
+    std::os::unix::fs::symlink("/dev/full", uploads.join(name)).unwrap();
     let answer = site.ask(Method::PUT, &format!("v1/blobs/{}/parts/1", blob.b3.hex()), Some(&token), |it| {
         it.header("nd-bytes", blob.bytes.to_string()).body(vec![3; 1])
     });
