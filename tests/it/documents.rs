@@ -242,6 +242,7 @@ fn of_registries(work: &Work, documents: &mut Documents) {
         (&["dataset", "log", "acme/teleop"], "dataset-log/1"),
         (&["dataset", "diff", "acme/teleop@1.0.0", "@latest"], "dataset-diff/1"),
         (&["dataset", "withdraw", "acme/teleop@1.0.0", "--reason", "old"], "dataset-record/1"),
+        (&["dataset", "purge", "acme/teleop@1.0.0", "--reason", "old"], "dataset-purge/1"),
         (&["dataset", "log", "acme/teleop", "--all"], "dataset-records/1"),
         (&["store", "fsck"], "store-fsck/1"),
         (&["store", "gc", "--dry-run"], "store-gc/1"),

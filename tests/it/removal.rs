@@ -105,3 +105,26 @@ fn a_purge_removes_rewrites_and_tells() {
     let again = run(&work, &["dataset", "push", "--name", "x", "made"]).exits(2);
     assert!(again.stderr.contains("was purged from"), "{}", again.stderr);
 }
+
+#[test]
+fn datasets_are_renamed_given_away_and_deleted() {
+    let work = Work::new();
+    let logs = recordings(&work);
+    run(&work, &["convert", &logs, "--out", "made"]).exits(0);
+    run(&work, &["dataset", "push", "--name", "acme/x", "made"]).exits(0);
+    let renamed = run(&work, &["dataset", "rename", "acme/x", "y"]).exits(0);
+    assert_eq!(renamed.stdout, "acme/x is acme/y now (record 0)\n");
+    run(&work, &["dataset", "transfer", "acme/y", "robot-lab"]).exits(0);
+    let pulled = run(&work, &["dataset", "pull", "acme/x@1.0.0", "--out", "out"]).exits(0);
+    assert!(pulled.stdout.starts_with("acme/x 1.0.0 in out"), "{}", pulled.stdout);
+    let list = run(&work, &["dataset", "list"]).exits(0);
+    assert!(list.stdout.starts_with("robot-lab/y ") && list.stdout.lines().count() == 1, "{}", list.stdout);
+    let revision = run(&work, &["dataset", "delete", "acme/x@1.0.0", "--reason", "r"]).exits(2);
+    assert!(revision.stderr.contains("names a revision"), "{}", revision.stderr);
+    run(&work, &["dataset", "delete", "acme/x", "--reason", "a test"]).exits(0);
+    let gone = run(&work, &["dataset", "show", "acme/y"]).exits(2);
+    assert!(gone.stderr.contains("robot-lab/y was deleted: a test"), "{}", gone.stderr);
+    run(&work, &["store", "gc", "--grace-days", "0"]).exits(0);
+    let left = run(&work, &["store", "fsck", "--format", "json"]).exits(0).json();
+    assert_eq!(left["blobs"], 0);
+}

@@ -21,8 +21,9 @@ pub(crate) mod login_args;
 pub(crate) mod nulls;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
-pub(crate) mod purge;
 pub(crate) mod rebuild;
+pub(crate) mod removal;
+pub(crate) mod removal_args;
 pub(crate) mod report;
 #[cfg(feature = "remote")]
 pub(crate) mod role;

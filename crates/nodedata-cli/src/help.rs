@@ -85,6 +85,9 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("dataset attach", &["node-data dataset attach acme/teleop@1.0.0 notes.md --kind note"]),
+    ("dataset delete", &["node-data dataset delete acme/teleop --reason 'a test'"]),
+    ("dataset rename", &["node-data dataset rename acme/teleop teleop-2026"]),
+    ("dataset transfer", &["node-data dataset transfer acme/teleop robot-lab"]),
     (
         "dataset purge",
         &[

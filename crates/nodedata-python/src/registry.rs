@@ -141,7 +141,8 @@ impl Registry {
             let remote = &connection.reading()?.remote;
             let mut listed = Vec::new();
             for name in remote.datasets()? {
-                if let Some(state) = DatasetState::load(&**remote, &name)? {
+                let state = DatasetState::load(&**remote, &name)?;
+                if let Some(state) = state.filter(|it| it.moved.is_none() && it.deleted.is_none()) {
                     listed.push(line(&state));
                 }
             }

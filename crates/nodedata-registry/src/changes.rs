@@ -32,7 +32,8 @@ pub fn change(
     let mut state = DatasetState::open(remote, dataset)?;
     for _ in 0..TRIES_MAX {
         let record = state.next_record(operation(&state)?, &op_id, author);
-        match remote.append(dataset, &record)? {
+        // Under the name that it has now.
+        match remote.append(&state.dataset, &record)? {
             Appended::Done { .. } => {
                 // A hint that is not left costs the next reader some requests.
                 drop(state.leave_hint(remote, &record));
@@ -187,7 +188,7 @@ pub fn declare(
                 let revision = crate::Revision::open(remote, dataset, head)?;
                 let manifest = revision.manifest();
                 // One that was published before stays as it is, whatever is declared.
-                if state.declarations.last().is_none_or(|it| it.seq < head.seq) {
+                if head.n_declared == state.declarations.len() as u64 {
                     standings.push(state.standing(head, &manifest.sensitivity));
                 }
                 manifest.license.clone()

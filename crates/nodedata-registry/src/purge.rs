@@ -97,6 +97,8 @@ pub fn purge(
     progress: &dyn Progress,
 ) -> Result<PurgeReport> {
     let state = DatasetState::open(&**remote, &options.dataset)?;
+    // Under the name that it has now.
+    let options = &PurgeOptions { dataset: state.dataset.clone(), ..options.clone() };
     let mut report = PurgeReport {
         dataset: options.dataset.clone(),
         revision: None,

@@ -61,7 +61,8 @@ impl Reference {
             Selector::Version(version) => state.revision(&version.to_string()),
             Selector::Range(req) => highest(req),
             Selector::Manifest(b3) => all().find(|it| it.manifest == *b3),
-            Selector::Seq(seq) => all().find(|it| it.seq == *seq),
+            // Numbers begin anew under another name: of equals the newest is meant.
+            Selector::Seq(seq) => all().rev().find(|it| it.seq == *seq),
             Selector::Tag(tag) => {
                 let tagged = state.tags.get(tag).and_then(|it| state.revision(it));
                 match tagged {

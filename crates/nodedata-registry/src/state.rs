@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     digest::B3,
     gate::Standing,
+    moves::{adopted, follow},
     name::DatasetName,
     record::{AttachmentKind, BlobRef, Bump, CommitRecord, Facts, Operation, Sensitivity, Visibility},
     remote::{LogEntry, Remote},
@@ -50,6 +51,15 @@ pub struct DatasetState {
     pub attachments: Vec<AttachmentEntry>,
     /// Blobs that were removed for good.
     pub purged: Vec<B3>,
+    /// Names that it had before this one, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_names: Vec<DatasetName>,
+    /// The name that it has now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<DatasetName>,
+    /// Why it is no more, when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<String>,
     /// The number of each record by its operation.
     pub ops: BTreeMap<String, u64>,
 }
@@ -70,8 +80,10 @@ pub struct Declaration {
 pub struct RevisionEntry {
     /// SemVer number.
     pub revision: String,
-    /// Number of its record.
+    /// Number of its record, in the log of the name that the dataset had then.
     pub seq: u64,
+    /// How many declarations were made before it.
+    pub n_declared: u64,
     /// Its manifest.
     pub manifest: B3,
     /// How it differs from its parent.
@@ -144,7 +156,7 @@ impl DatasetState {
         // Before the log, which is no shorter then.
         let written = remote.read_anchor(dataset)?;
         let entries = remote.log(dataset, 0)?;
-        let state = Self::of_entries(dataset, &entries)?;
+        let state = Self::of_entries(remote, dataset, &entries, 0)?;
         if let Some(state) = &state {
             written.iter().chain(kept).try_for_each(|it| it.hold(state, &entries))?;
         } else if let Some(kept) = kept {
@@ -157,9 +169,31 @@ impl DatasetState {
     ///
     /// # Errors
     /// `Corrupt`.
-    pub(crate) fn of_entries(dataset: &DatasetName, entries: &[LogEntry]) -> Result<Option<Self>> {
+    pub(crate) fn of_entries(
+        remote: &dyn Remote,
+        dataset: &DatasetName,
+        entries: &[LogEntry],
+        hops: usize,
+    ) -> Result<Option<Self>> {
         let Some((first, rest)) = entries.split_first() else { return Ok(None) };
-        let mut state = Self::begin(dataset, first)?;
+        let mut state = match &first.record.op {
+            Operation::Adopt { from, moved_at, last } => {
+                let before = adopted(remote, dataset, from, *moved_at, last, hops)?;
+                let mut former_names = before.former_names.clone();
+                former_names.push(from.clone());
+                // Numbers begin anew with the log.
+                Self {
+                    dataset: dataset.clone(),
+                    next_seq: 1,
+                    last: first.digest,
+                    moved: None,
+                    former_names,
+                    ops: [(first.record.op_id.clone(), 0)].into(),
+                    ..before
+                }
+            }
+            _ => Self::begin(dataset, first)?,
+        };
         rest.iter().try_for_each(|it| state.apply(it))?;
         Ok(Some(state))
     }
@@ -169,34 +203,31 @@ impl DatasetState {
     /// # Errors
     /// As [`Self::open`].
     pub fn replay(remote: &dyn Remote, dataset: &DatasetName) -> Result<Self> {
-        Self::proved(remote, dataset, None)?.ok_or_else(|| Self::missing(remote, dataset))
+        Self::proved(remote, dataset, None)?.ok_or_else(|| missing(remote, dataset))
     }
 
-    /// As [`Self::load`], for a dataset that must be there.
+    /// As [`Self::load`], for a dataset that must be there, under a name that it has or had: the state says which it has.
     ///
     /// # Errors
-    /// `Config` when it is not; otherwise as [`Self::load`].
+    /// `Config` when it is not, or is no more; otherwise as [`Self::load`].
     pub fn open(remote: &dyn Remote, dataset: &DatasetName) -> Result<Self> {
-        Self::load(remote, dataset)?.ok_or_else(|| Self::missing(remote, dataset))
+        let state = follow(remote, dataset)?.ok_or_else(|| missing(remote, dataset))?;
+        state.check_not_deleted()?;
+        Ok(state)
     }
 
-    /// A dataset that is not there, or not for whoever asks: nobody is told which.
-    fn missing(remote: &dyn Remote, dataset: &DatasetName) -> Error {
-        // What there is helps, and is no reason to fail otherwise.
-        let names: Vec<String> =
-            remote.datasets().unwrap_or_default().iter().map(ToString::to_string).collect();
-        let of_others = names.iter().find(|it| it.rsplit('/').next() == Some(dataset.name()));
-        let near = nearest(&dataset.to_string(), names.iter().map(String::as_str));
-        let near = near.or(of_others.map(String::as_str));
-        let mut hint = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "`node-data dataset list` shows what is there".to_owned(),
-        };
-        if let Some(why) = remote.why_hidden() {
-            hint.push_str(&format!("; {why}"));
+    /// Refuses a dataset that is no more.
+    ///
+    /// # Errors
+    /// `Config`.
+    pub fn check_not_deleted(&self) -> Result<()> {
+        match &self.deleted {
+            None => Ok(()),
+            Some(why) => {
+                let message = format!("{} was deleted: {}", self.dataset, visible(why));
+                Err(Error::new(ErrorKind::Config, message).with_hint("its name stays taken; use another one"))
+            }
         }
-        Error::new(ErrorKind::Config, format!("there is no dataset `{dataset}` in {}", remote.label()))
-            .with_hint(hint)
     }
 
     fn begin(dataset: &DatasetName, first: &LogEntry) -> Result<Self> {
@@ -221,6 +252,9 @@ impl DatasetState {
             tags: BTreeMap::new(),
             attachments: Vec::new(),
             purged: Vec::new(),
+            former_names: Vec::new(),
+            moved: None,
+            deleted: None,
             ops: [(first.record.op_id.clone(), 0)].into(),
         })
     }
@@ -243,8 +277,15 @@ impl DatasetState {
         if record.seq != self.next_seq || record.prev != Some(self.last) {
             return Err(broken("the record does not follow the one before it"));
         }
+        if !self.may_follow(&record.op) {
+            return Err(broken("the dataset has another name, or is no more"));
+        }
         match &record.op {
-            Operation::Create { .. } => return Err(broken("the dataset is created twice")),
+            Operation::Create { .. } | Operation::Adopt { .. } => {
+                return Err(broken("the dataset is created twice"));
+            }
+            Operation::Move { to, .. } => self.moved = Some(to.clone()),
+            Operation::Delete { reason } => self.deleted = Some(reason.clone()),
             Operation::Publish { revision, bump, manifest, tags } => {
                 if self.revision(revision).is_some() {
                     return Err(broken("the revision is published twice"));
@@ -255,6 +296,7 @@ impl DatasetState {
                 self.revisions.push(RevisionEntry {
                     revision: revision.clone(),
                     seq: record.seq,
+                    n_declared: self.declarations.len() as u64,
                     manifest: *manifest,
                     bump: bump.clone(),
                     author: record.author.clone(),
@@ -305,6 +347,20 @@ impl DatasetState {
         Ok(())
     }
 
+    /// Nothing follows the end of a dataset, and after a name that was not taken only another one.
+    fn may_follow(&self, op: &Operation) -> bool {
+        match (&self.moved, &self.deleted) {
+            (_, Some(_)) => false,
+            (Some(_), None) => matches!(op, Operation::Move { .. }),
+            (None, None) => true,
+        }
+    }
+
+    /// The name that it had before the one of now.
+    pub fn adopted_from(&self) -> Option<&DatasetName> {
+        self.former_names.last()
+    }
+
     /// The revision of that number.
     pub fn revision(&self, revision: &str) -> Option<&RevisionEntry> {
         self.revisions.iter().find(|it| it.revision == revision)
@@ -317,7 +373,7 @@ impl DatasetState {
 
     /// What stands before a revision whose manifest says `floor` of its data.
     pub fn standing(&self, revision: &RevisionEntry, floor: &Sensitivity) -> Standing {
-        Standing::of(&self.declarations, revision.seq, floor)
+        Standing::of(&self.declarations, revision.n_declared, floor)
     }
 
     /// The record that would come next.
@@ -334,6 +390,24 @@ impl DatasetState {
             sig: None,
         }
     }
+}
+
+/// A dataset that is not there, or not for whoever asks: nobody is told which.
+pub(crate) fn missing(remote: &dyn Remote, dataset: &DatasetName) -> Error {
+    // What there is helps, and is no reason to fail otherwise.
+    let names: Vec<String> = remote.datasets().unwrap_or_default().iter().map(ToString::to_string).collect();
+    let of_others = names.iter().find(|it| it.rsplit('/').next() == Some(dataset.name()));
+    let near = nearest(&dataset.to_string(), names.iter().map(String::as_str));
+    let near = near.or(of_others.map(String::as_str));
+    let mut hint = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`node-data dataset list` shows what is there".to_owned(),
+    };
+    if let Some(why) = remote.why_hidden() {
+        hint.push_str(&format!("; {why}"));
+    }
+    Error::new(ErrorKind::Config, format!("there is no dataset `{dataset}` in {}", remote.label()))
+        .with_hint(hint)
 }
 
 fn broken(dataset: &DatasetName, seq: u64, message: &str) -> Error {

@@ -15,6 +15,9 @@ use crate::{
     views::{BlobUse, DatasetView, Kind},
 };
 
+/// Names of one dataset that are followed.
+const HOPS_MAX: usize = 16;
+
 /// Bytes that somebody asks for.
 pub(crate) struct Asked<'a> {
     /// For the audit log: `read`, `croissant`, …
@@ -28,18 +31,35 @@ impl App {
     /// A dataset, for whoever may know of it. Everybody else is told what they are told of one that is not
     /// there.
     pub(crate) fn see(&self, principal: &Principal, dataset: &DatasetName) -> Answered<Arc<DatasetView>> {
-        let may_see = principal.may_see_private(dataset);
-        let view = match may_see {
-            true => self.views.get(&self.remote, dataset)?,
-            false => self.views.get_public(&self.remote, dataset)?,
-        };
-        let refusal = Refusal::missing("dataset");
-        match view {
+        match self.led_to(principal, dataset)? {
             Some(view) => Ok(view),
             // Of those who might be told a line would say nothing.
-            None if may_see => Err(refusal),
-            None => self.denied(principal, "see", Some(dataset.to_string()), refusal),
+            None if principal.may_see_private(dataset) => Err(Refusal::missing("dataset")),
+            None => self.denied(principal, "see", Some(dataset.to_string()), Refusal::missing("dataset")),
         }
+    }
+
+    /// The dataset that has or had a name, for whoever may know of it under the name of now; both logs must say that the one is
+    /// the other. Where nobody may, a name that leads on takes the same work as one that is nobody's.
+    fn led_to(&self, principal: &Principal, dataset: &DatasetName) -> Answered<Option<Arc<DatasetView>>> {
+        let (mut name, mut before) = (dataset.clone(), None);
+        for _ in 0..HOPS_MAX {
+            let view = match principal.may_see_private(&name) {
+                true => self.views.get(&self.remote, &name)?,
+                false => self.views.get_public(&self.remote, &name)?,
+            };
+            let view = view.filter(|it| before.is_none() || it.state.adopted_from() == before.as_ref());
+            let next = match &view {
+                Some(view) => view.state.moved.clone(),
+                None if before.is_some() => None,
+                None => self.views.moved(&name)?.filter(|it| principal.may_see_private(it)),
+            };
+            match next {
+                Some(next) => before = Some(std::mem::replace(&mut name, next)),
+                None => return Ok(view.filter(|it| it.state.deleted.is_none())),
+            }
+        }
+        Ok(None)
     }
 
     /// What a blob is to a dataset that somebody sees.

@@ -69,6 +69,12 @@ impl Candidate<'_> {
             (Operation::Purge { blobs, revisions, .. }, Some(view)) => {
                 self.check_purge(view, blobs, revisions)
             }
+            (Operation::Delete { .. }, Some(_)) => Ok(()),
+            (Operation::Move { to, .. }, Some(view)) => self.check_move(view, to),
+            (Operation::Adopt { from, moved_at, last }, None) => self.check_adopt(from, *moved_at, last),
+            (Operation::Adopt { .. }, Some(_)) => {
+                Err(Refusal::new(422, "record", "the dataset is there already", "choose another name"))
+            }
             (_, None) => Err(Refusal::missing("dataset")),
         }
     }
@@ -81,7 +87,11 @@ impl Candidate<'_> {
             return Err(Refusal::new(422, "record", message, "send a commit/1 record with an op_id"));
         }
         match (self.view, &record.op) {
-            (None, Operation::Create { .. }) if record.seq == 0 && record.prev.is_none() => Ok(()),
+            (None, Operation::Create { .. } | Operation::Adopt { .. })
+                if record.seq == 0 && record.prev.is_none() =>
+            {
+                Ok(())
+            }
             (None, _) => Err(Refusal::missing("dataset")),
             (Some(view), _) => {
                 let mut state = view.state.clone();
@@ -203,6 +213,45 @@ impl Candidate<'_> {
         self.check_closure(&blobs)?;
         self.check_quota(&blobs)?;
         self.check_bump(view, &version, &opened, bump)
+    }
+
+    /// Who gives a dataset another name, may publish under that one, too.
+    fn check_move(&self, view: &DatasetView, to: &DatasetName) -> Answered<()> {
+        if let Some(before) = &view.state.moved {
+            let there = self.app.views.get(&self.app.remote, before)?;
+            if there.is_some_and(|it| it.state.adopted_from() == Some(self.dataset)) {
+                let message = format!("{} is called {before} now", self.dataset);
+                return Err(Refusal::new(409, "moved", message, "rename it under that name"));
+            }
+        }
+        if !self.principal.may_commit(to, &self.record.op) {
+            return Err(Refusal::forbidden(&format!("publish:{to}")));
+        }
+        match self.app.views.get(&self.app.remote, to)? {
+            None => Ok(()),
+            Some(_) => {
+                let message = format!("`{to}` is taken, or was");
+                Err(Refusal::new(409, "name-taken", message, "choose another name"))
+            }
+        }
+    }
+
+    /// A dataset that goes on here must say so itself.
+    fn check_adopt(&self, from: &DatasetName, seq: u64, last: &B3) -> Answered<()> {
+        if !self.principal.may_commit(from, &self.record.op) {
+            return Err(Refusal::forbidden(&format!("publish:{from}")));
+        }
+        let view = self.app.views.get(&self.app.remote, from)?.ok_or_else(|| Refusal::missing("dataset"))?;
+        let state = &view.state;
+        if state.moved.as_ref() == Some(self.dataset)
+            && state.next_seq == seq.saturating_add(1)
+            && state.last == *last
+        {
+            // Its owner may be another now.
+            return self.check_quota(&view.held());
+        }
+        let message = format!("{from} does not say that it is {} now", self.dataset);
+        Err(Refusal::new(422, "not-moved", message, "rename it with `node-data dataset rename`"))
     }
 
     /// Blobs of revisions that nobody is to use any more, and of no other.

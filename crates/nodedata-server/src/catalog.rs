@@ -24,7 +24,7 @@ pub(crate) use query::{Listed, Query};
 use crate::published;
 
 /// Version of the tables. Those of another are made anew.
-const TABLES_VERSION: i64 = 2;
+const TABLES_VERSION: i64 = 3;
 
 const TABLES: &str = "
 BEGIN IMMEDIATE;
@@ -37,6 +37,7 @@ CREATE TABLE datasets (
   is_public INTEGER NOT NULL,
   class TEXT NOT NULL,
   is_gated INTEGER NOT NULL,
+  is_gone INTEGER NOT NULL,
   next_seq INTEGER NOT NULL,
   bytes INTEGER,
   summary TEXT NOT NULL
@@ -46,7 +47,7 @@ CREATE INDEX datasets_class ON datasets (is_public, class, name);
 CREATE INDEX datasets_gated ON datasets (is_public, is_gated, name);
 CREATE INDEX datasets_owner ON datasets (owner, name);
 CREATE VIRTUAL TABLE words USING fts5 (text, prefix = '2 3 4');
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 COMMIT;
 ";
 
@@ -140,11 +141,11 @@ impl Catalog {
         let at_once = connection.transaction().map_err(failed)?;
         let noted: Option<i64> = at_once
             .prepare_cached(
-                "INSERT INTO datasets (name, owner, is_public, class, is_gated, next_seq, summary)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                "INSERT INTO datasets (name, owner, is_public, class, is_gated, next_seq, summary, is_gone)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT (name) DO UPDATE SET is_public = excluded.is_public, class = excluded.class,
                    is_gated = excluded.is_gated, next_seq = excluded.next_seq, summary = excluded.summary,
-                   bytes = NULL
+                   is_gone = excluded.is_gone, bytes = NULL
                  WHERE excluded.next_seq > datasets.next_seq
                  RETURNING id",
             )
@@ -157,6 +158,8 @@ impl Catalog {
                     needs_attestation(state.visibility, &state.sensitivity),
                     state.next_seq.cast_signed(),
                     text,
+                    // Renamed or deleted: kept, so that its log is not read again and again.
+                    state.moved.is_some() || state.deleted.is_some(),
                 ];
                 it.query_row(values, |row| row.get(0)).optional()
             })
@@ -189,7 +192,7 @@ impl Catalog {
     pub(crate) fn unmeasured(&self, owner: &str) -> Result<Vec<DatasetName>> {
         let connection = self.lock();
         let mut query = connection
-            .prepare_cached("SELECT name FROM datasets WHERE owner = ?1 AND bytes IS NULL")
+            .prepare_cached("SELECT name FROM datasets WHERE owner = ?1 AND bytes IS NULL AND is_gone = 0")
             .map_err(failed)?;
         let rows = query.query_map([owner], |row| row.get::<_, String>(0)).map_err(failed)?;
         rows.map(|it| it.map_err(failed)?.parse()).collect()
@@ -198,7 +201,7 @@ impl Catalog {
     /// How much all datasets of an owner hold.
     pub(crate) fn n_bytes_of(&self, owner: &str) -> Result<u64> {
         self.lock()
-            .prepare_cached("SELECT coalesce(sum(bytes), 0) FROM datasets WHERE owner = ?1")
+            .prepare_cached("SELECT coalesce(sum(bytes), 0) FROM datasets WHERE owner = ?1 AND is_gone = 0")
             .and_then(|mut it| it.query_row([owner], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs())))
             .map_err(failed)
     }

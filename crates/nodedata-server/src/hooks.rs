@@ -109,7 +109,10 @@ pub(crate) fn event_of(
         Operation::Create { .. }
         | Operation::Tag { .. }
         | Operation::Attach { .. }
-        | Operation::Declare { .. } => return None,
+        | Operation::Declare { .. }
+        | Operation::Move { .. }
+        | Operation::Adopt { .. }
+        | Operation::Delete { .. } => return None,
     };
     let common = json!({
         "nd": "event/1",

@@ -15,7 +15,7 @@ pub(crate) enum Role {
     /// Sends blobs; publishes, tags and attaches.
     Pusher,
     /// All that may be written to its log, besides what a pusher may: creates, declares, also what lowers the protection of
-    /// personal data, withdraws, purges.
+    /// personal data, withdraws, purges, renames and deletes.
     Steward,
     /// Answers requests for access. Knows of it although it is private, and reads no data.
     Reviewer,
@@ -54,7 +54,10 @@ impl Role {
                 Operation::Create { .. }
                 | Operation::Withdraw { .. }
                 | Operation::Declare { .. }
-                | Operation::Purge { .. },
+                | Operation::Purge { .. }
+                | Operation::Move { .. }
+                | Operation::Adopt { .. }
+                | Operation::Delete { .. },
             )
             | (Self::Reader | Self::Reviewer, _) => false,
         }

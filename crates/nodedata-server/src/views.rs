@@ -39,7 +39,7 @@ pub(crate) struct Kind {
     /// Major number: what grants are for.
     pub(crate) major: u64,
     /// How many declarations were made before it was published.
-    n_declared: usize,
+    n_declared: u64,
     /// What the manifest says of its data.
     floor: Sensitivity,
     /// What stands before it now.
@@ -124,14 +124,18 @@ impl DatasetView {
 
     /// What stands before a revision of the dataset, one of those that `state` lists.
     pub(crate) fn standing(&self, entry: &RevisionEntry) -> Option<&Standing> {
-        let at = self.state.revisions.iter().position(|it| it.seq == entry.seq)?;
+        let at = self.state.revisions.iter().position(|it| it.revision == entry.revision)?;
         Some(&self.kinds.get(*self.kind_of.get(at)?)?.standing)
     }
 
     /// What is kept of the log, whatever becomes of it in the store.
     fn checkpoint(&self) -> Checkpoint {
         let seq = self.state.next_seq.saturating_sub(1);
-        Checkpoint { anchor: Anchor { seq, record: self.state.last }, visibility: self.state.visibility }
+        Checkpoint {
+            anchor: Anchor { seq, record: self.state.last },
+            visibility: self.state.visibility,
+            moved: self.state.moved.clone(),
+        }
     }
 
     /// What a new declaration is held against: what is declared now, and what stands before revisions that were published
@@ -139,7 +143,8 @@ impl DatasetView {
     pub(crate) fn declared_now(&self) -> Vec<Standing> {
         let Self { state, kinds, .. } = self;
         let mut all = vec![Standing { visibility: state.visibility, sensitivity: state.sensitivity.clone() }];
-        let since = kinds.iter().filter(|it| it.n_declared == state.declarations.len());
+        let n_now = state.declarations.len() as u64;
+        let since = kinds.iter().filter(|it| it.n_declared == n_now);
         all.extend(since.map(|it| it.standing.clone()));
         all
     }
@@ -170,6 +175,13 @@ impl DatasetView {
         n_bytes.fold(0, u64::saturating_add)
     }
 
+    /// Everything that belongs to the dataset, as far as its length is known.
+    pub(crate) fn held(&self) -> Vec<BlobRef> {
+        let blobs = self.blobs.iter().filter(|(b3, _)| !self.is_purged(b3));
+        let blobs = blobs.filter_map(|(b3, it)| Some((*b3, it.bytes?)));
+        blobs.map(|(b3, bytes)| BlobRef { b3, sha256: String::new(), bytes }).collect()
+    }
+
     pub(crate) fn is_purged(&self, b3: &B3) -> bool {
         self.state.purged.contains(b3)
     }
@@ -177,15 +189,14 @@ impl DatasetView {
 
 impl Kind {
     fn standing_in(&self, state: &DatasetState) -> Standing {
-        let since = state.declarations.get(self.n_declared);
-        Standing::of(&state.declarations, since.map_or(u64::MAX, |it| it.seq), &self.floor)
+        Standing::of(&state.declarations, self.n_declared, &self.floor)
     }
 }
 
 /// The kind of a revision, which is added where there is none yet.
 fn kind_of(kinds: &mut Vec<Kind>, state: &DatasetState, entry: &RevisionEntry, said: &Sensitivity) -> usize {
     let major = Version::parse(&entry.revision).map_or(0, |it| it.major);
-    let n_declared = state.declarations.iter().take_while(|it| it.seq < entry.seq).count();
+    let n_declared = entry.n_declared;
     let is_it = |it: &Kind| it.major == major && it.n_declared == n_declared && it.floor == *said;
     kinds.iter().position(is_it).unwrap_or_else(|| {
         let standing = state.standing(entry, said);
@@ -284,6 +295,11 @@ impl Views {
     ) -> Result<Option<DatasetState>> {
         let seen = self.database.checkpoint(dataset)?;
         DatasetState::proved(&**remote, dataset, seen.as_ref().map(|it| &it.anchor))
+    }
+
+    /// The name that a dataset got after one that it had, as far as the server has seen it.
+    pub(crate) fn moved(&self, dataset: &DatasetName) -> Result<Option<DatasetName>> {
+        Ok(self.database.checkpoint(dataset)?.and_then(|it| it.moved))
     }
 
     /// The view of a dataset that is public; `None` for one that is private and for one that is not there. Both are found out

@@ -25,6 +25,7 @@ use crate::{
 /// `node-data dataset`.
 pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
     match command {
+        DatasetCommand::Removal(command) => crate::commands::removal::run(command, output)?,
         DatasetCommand::Trust(command) => return crate::commands::trust::run(command, output),
         DatasetCommand::Create(args) => run_create(*args, output)?,
         DatasetCommand::Push(args) => run_push(*args, output)?,
@@ -69,11 +70,6 @@ pub(crate) fn run(command: DatasetCommand, output: Output) -> Result<Outcome> {
         }
         DatasetCommand::Withdraw { reference, episodes, reason, store } => {
             run_withdraw(&Registry::open(&store, Opening::Existing)?, &reference, episodes, &reason, output)?;
-        }
-        DatasetCommand::Purge { reference, episodes, reason, dry_run, store } => {
-            let registry = Registry::open(&store, Opening::Existing)?;
-            let reference = registry.reference(&reference)?;
-            crate::commands::purge::run(&registry, &reference, episodes, (reason, dry_run), output)?;
         }
         DatasetCommand::Declare { dataset, class, reason, store } => {
             let registry = Registry::open(&store, Opening::Existing)?;
@@ -361,7 +357,7 @@ pub(crate) fn tell_push(report: &PushReport, output: Output) -> Result<()> {
     message::to_stdout(&text)
 }
 
-fn tell_record(reference: &Reference, done: &record::CommitRecord, output: Output) -> Result<()> {
+pub(crate) fn tell_record(reference: &Reference, done: &record::CommitRecord, output: Output) -> Result<()> {
     let text = match output {
         Output::Json => documents::line(done)?,
         Output::Text => {
@@ -374,6 +370,10 @@ fn tell_record(reference: &Reference, done: &record::CommitRecord, output: Outpu
                 }
                 Operation::Withdraw { revision, .. } => format!("{dataset} {revision} is withdrawn"),
                 Operation::Declare { .. } => format!("{dataset} is declared anew"),
+                Operation::Adopt { from, .. } => format!("{from} is {dataset} now"),
+                Operation::Delete { .. } => {
+                    format!("{dataset} is deleted; `node-data store gc` frees its bytes")
+                }
                 other => format!("{other:?}"),
             };
             format!("{what} (record {})\n", done.seq)

@@ -106,26 +106,6 @@ pub(crate) enum DatasetCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Remove for good what nobody is to use any more: the rows of episodes that were withdrawn, or a withdrawn revision.
-    ///
-    /// Of episodes, a revision without their rows is published first. Then every revision that holds them is withdrawn, and what no
-    /// other needs is removed from the registry. Copies elsewhere are not reached.
-    Purge {
-        /// The dataset, or a revision that was withdrawn.
-        #[arg(value_name = "REF")]
-        reference: String,
-        /// Withdraw these episodes first, by key.
-        #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
-        episodes: Vec<String>,
-        /// Why, for those who look for what is gone.
-        #[arg(long)]
-        reason: String,
-        /// Say what would be removed, and remove nothing.
-        #[arg(long, conflicts_with = "episodes")]
-        dry_run: bool,
-        #[command(flatten)]
-        store: StoreArgs,
-    },
     /// Change who may see a dataset, and its data class.
     Declare {
         /// `owner/name`.
@@ -140,6 +120,8 @@ pub(crate) enum DatasetCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
+    #[command(flatten)]
+    Removal(crate::commands::removal_args::RemovalCommand),
     #[command(flatten)]
     Trust(crate::commands::trust_args::TrustCommand),
 }

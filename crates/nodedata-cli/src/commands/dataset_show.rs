@@ -18,7 +18,8 @@ const EPISODES_SHOWN: usize = 10;
 pub(crate) fn list(registry: &Registry, output: Output) -> Result<()> {
     let mut states = Vec::new();
     for name in registry.remote.datasets()? {
-        states.extend(DatasetState::load(&*registry.remote, &name)?);
+        let state = DatasetState::load(&*registry.remote, &name)?;
+        states.extend(state.filter(|it| it.moved.is_none() && it.deleted.is_none()));
     }
     if states.is_empty()
         && let Some(why) = registry.remote.why_hidden()
@@ -193,6 +194,9 @@ fn what(op: &Operation) -> String {
             let why = reason.as_ref().map_or_else(String::new, |it| format!(": {}", visible(it)));
             format!("declare {}, {}{why}", word(visibility), word(&sensitivity.class))
         }
+        Operation::Move { to, reason } => format!("move to {to}: {}", visible(reason)),
+        Operation::Adopt { from, .. } => format!("adopt {from}"),
+        Operation::Delete { reason } => format!("delete: {}", visible(reason)),
         Operation::Purge { blobs, revisions, reason } => {
             let of =
                 if revisions.is_empty() { String::new() } else { format!(" of {}", revisions.join(", ")) };

@@ -15,10 +15,10 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// What stands before a revision whose record has the number `seq` and whose manifest says `floor`. `declarations`
-    /// are those of the log, in order.
-    pub fn of(declarations: &[Declaration], seq: u64, floor: &Sensitivity) -> Self {
-        let n_before = declarations.iter().take_while(|it| it.seq < seq).count();
+    /// What stands before a revision that was published after so many of `declarations`, which are all that were made of the
+    /// dataset, in order, and whose manifest says `floor`.
+    pub fn of(declarations: &[Declaration], n_before: u64, floor: &Sensitivity) -> Self {
+        let n_before = usize::try_from(n_before).map_or(declarations.len(), |it| it.min(declarations.len()));
         let (before, after) = declarations.split_at(n_before);
         let declared = |it: &Declaration| Self {
             visibility: it.visibility,
@@ -165,7 +165,10 @@ mod tests {
             declared(8, Public, C::SpecialCategory, Some(gate("auto:DUO:0000042"))),
         ];
         let none = Sensitivity::default();
-        let upto = |n: usize, seq, floor: &Sensitivity| Standing::of(&all[..n], seq, floor);
+        let upto = |n: usize, seq, floor: &Sensitivity| {
+            let n_before = all[..n].iter().filter(|it| it.seq < seq).count() as u64;
+            Standing::of(&all[..n], n_before, floor)
+        };
         for seq in 1..4 {
             assert_eq!(upto(2, seq, &none).sensitivity.class, C::Biometric, "published as {seq}");
             assert!(upto(2, seq, &none).needs_attestation());

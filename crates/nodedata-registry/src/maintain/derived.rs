@@ -23,13 +23,13 @@ pub(super) const DERIVED: [&str; 4] = ["wrong-hint", "wrong-look-up", "stray-loo
 pub(super) fn beside_log(direct: &Direct, dataset: &DatasetName, entries: &[LogEntry]) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     if let Some(bytes) = direct.read_hint(dataset)?
-        && let Some(why) = hint_flaw(dataset, entries, &bytes)
+        && let Some(why) = hint_flaw(direct, dataset, entries, &bytes)
     {
         found.push(("wrong-hint", layout::head(dataset), why));
     }
     look_ups(direct, dataset, entries, &mut found)?;
     anchor(direct, dataset, entries, &mut found)?;
-    if let Err(err) = DatasetState::of_entries(dataset, entries) {
+    if let Err(err) = DatasetState::of_entries(direct, dataset, entries, 0) {
         found.push(("broken-log", err.locus().to_string(), err.chain()));
     }
     Ok(found)

@@ -11,7 +11,7 @@ use crate::{
         collecting::{CONDEMNED, broken_list},
         derived::beside_log,
         leases::Leased,
-        reach::{Reach, purged},
+        reach::{Reach, later},
     },
     name::DatasetName,
     record::Operation,
@@ -187,7 +187,10 @@ impl Check<'_> {
             }
         };
         let mut reach = Reach::default();
-        let purged = purged(&entries);
+        let later = later(self.direct, dataset, &entries)?;
+        if later.is_deleted {
+            return Ok(());
+        }
         for entry in &entries {
             match &entry.record.op {
                 Operation::Attach { blob, revision, .. } => {
@@ -202,7 +205,7 @@ impl Check<'_> {
             self.report.revisions += 1;
             let Operation::Publish { revision, manifest, .. } = &found.record.op else { continue };
             let name = format!("{dataset}@{revision}");
-            if purged.contains(revision.as_str()) {
+            if later.purged.contains(revision) {
                 // Its manifest stays and tells what is gone.
                 self.needed.entry(*manifest).or_default().push(name);
                 continue;

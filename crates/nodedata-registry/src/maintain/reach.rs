@@ -57,13 +57,17 @@ impl Reach {
     fn each(&mut self, direct: &Direct, see: &mut dyn FnMut(&B3, &str)) -> Result<()> {
         for dataset in direct.datasets()? {
             let entries = direct.log(&dataset, 0)?;
-            let purged = purged(&entries);
+            let later = later(direct, &dataset, &entries)?;
+            if later.is_deleted {
+                continue;
+            }
+            let purged = &later.purged;
             for entry in &entries {
                 match &entry.record.op {
                     Operation::Publish { manifest, revision, .. } => {
                         let by = format!("{dataset}@{revision}");
                         see(manifest, &by);
-                        if !purged.contains(revision.as_str()) {
+                        if !purged.contains(revision) {
                             self.blobs(direct, &dataset, manifest)?.iter().for_each(|(b3, _)| see(b3, &by));
                         }
                     }
@@ -79,7 +83,12 @@ impl Reach {
                         let policy = sensitivity.gate.as_ref().and_then(|it| it.policy);
                         policy.iter().for_each(|it| see(it, &dataset.to_string()));
                     }
-                    Operation::Tag { .. } | Operation::Withdraw { .. } | Operation::Purge { .. } => {}
+                    Operation::Tag { .. }
+                    | Operation::Withdraw { .. }
+                    | Operation::Purge { .. }
+                    | Operation::Move { .. }
+                    | Operation::Adopt { .. }
+                    | Operation::Delete { .. } => {}
                 }
             }
         }
@@ -111,13 +120,45 @@ impl Reach {
     }
 }
 
-/// The revisions that a log says are purged.
-pub(crate) fn purged(entries: &[LogEntry]) -> BTreeSet<&str> {
-    let mut purged = BTreeSet::new();
-    for entry in entries {
-        if let Operation::Purge { revisions, .. } = &entry.record.op {
-            purged.extend(revisions.iter().map(String::as_str));
-        }
+/// What became of a dataset since the records of a log, also under names that it got later.
+#[derive(Default)]
+pub(crate) struct Later {
+    /// Revisions that were purged.
+    pub(crate) purged: BTreeSet<String>,
+    pub(crate) is_deleted: bool,
+}
+
+/// Names that are followed.
+const HOPS_MAX: usize = 16;
+
+pub(crate) fn later(direct: &Direct, dataset: &DatasetName, entries: &[LogEntry]) -> Result<Later> {
+    let mut found = Later::default();
+    let (mut name, mut next) = (dataset.clone(), found.take_in(entries));
+    for _ in 0..HOPS_MAX {
+        let Some(to) = next else { break };
+        let entries = direct.log(&to, 0)?;
+        // Where the move was not ended, that name may be another dataset's.
+        let is_it = entries
+            .first()
+            .is_some_and(|it| matches!(&it.record.op, Operation::Adopt { from, .. } if *from == name));
+        next = if is_it { found.take_in(&entries) } else { None };
+        name = to;
     }
-    purged
+    Ok(found)
+}
+
+impl Later {
+    /// Returns where the log goes on.
+    fn take_in(&mut self, entries: &[LogEntry]) -> Option<DatasetName> {
+        let mut next = None;
+        for entry in entries {
+            match &entry.record.op {
+                Operation::Purge { revisions, .. } => self.purged.extend(revisions.iter().cloned()),
+                Operation::Move { to, .. } => next = Some(to.clone()),
+                Operation::Delete { .. } => self.is_deleted = true,
+                _ => {}
+            }
+        }
+        next
+    }
 }

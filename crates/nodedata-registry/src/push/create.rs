@@ -67,6 +67,11 @@ pub fn create(remote: &dyn Remote, new: &NewDataset) -> Result<Begun> {
         return Err(Error::new(ErrorKind::Limit, message).with_hint("keep pictures in files of their own"));
     }
     if let Some(state) = DatasetState::load(remote, &new.dataset)? {
+        state.check_not_deleted()?;
+        if let Some(to) = &state.moved {
+            let message = format!("{} is called {to} now", new.dataset);
+            return Err(Error::new(ErrorKind::Conflict, message).with_hint("choose another name"));
+        }
         return same(state, &new, readme.as_ref());
     }
     // Before the record that names it: a server takes no other.

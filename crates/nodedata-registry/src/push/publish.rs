@@ -5,6 +5,7 @@ use nodedata_io::in_pool;
 
 use crate::{
     clock::{fresh_id, jitter},
+    moves::follow,
     push::{
         Outcome, PushOptions, PushReport,
         assemble::{Assembled, assemble},
@@ -32,6 +33,16 @@ const APPEND_TRIES_MAX: u32 = 6;
 /// goes on from there; `Denied`, `Io` of the remote.
 pub fn push(remote: &Arc<dyn Remote>, options: &PushOptions, progress: &dyn Progress) -> Result<PushReport> {
     let op_id = options.op_id.clone().unwrap_or_else(fresh_id);
+    let now = follow(&**remote, &options.dataset)?;
+    now.as_ref().map_or(Ok(()), DatasetState::check_not_deleted)?;
+    let renamed = now.map(|it| it.dataset).filter(|it| *it != options.dataset);
+    if let Some(to) = &renamed {
+        progress.warned(&format!("{} is called {to} now", options.dataset));
+    }
+    let options = &match renamed {
+        Some(dataset) => PushOptions { dataset, ..options.clone() },
+        None => options.clone(),
+    };
     let push = Push { remote, options, progress, op_id, sent: Cell::default() };
     let report = push.run();
     match &report {

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::B3,
+    name::DatasetName,
     record::{AttachmentKind, BlobRef, Facts, Sensitivity, from_bytes, to_canonical},
 };
 
@@ -115,6 +116,28 @@ pub enum Operation {
         /// Revisions that are not whole any more for it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         revisions: Vec<String>,
+        /// Why.
+        reason: String,
+    },
+    /// The dataset has another name from now on, where it goes on with `adopt`. Only another `move` may follow.
+    Move {
+        /// The name.
+        to: DatasetName,
+        /// Why.
+        reason: String,
+    },
+    /// The dataset goes on from a name that it had before. Always the first record.
+    Adopt {
+        /// That name.
+        from: DatasetName,
+        /// Number of the record there that gave it this one.
+        #[serde(deserialize_with = "crate::bounded::position")]
+        moved_at: u64,
+        /// Its digest.
+        last: B3,
+    },
+    /// The dataset is no more. Its name stays taken. No record follows.
+    Delete {
         /// Why.
         reason: String,
     },

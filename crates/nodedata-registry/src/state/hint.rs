@@ -71,7 +71,12 @@ impl DatasetState {
 }
 
 /// What is wrong with a hint, held against all records; `None` for one that is what they add up to.
-pub(crate) fn hint_flaw(dataset: &DatasetName, entries: &[LogEntry], bytes: &[u8]) -> Option<String> {
+pub(crate) fn hint_flaw(
+    remote: &dyn Remote,
+    dataset: &DatasetName,
+    entries: &[LogEntry],
+    bytes: &[u8],
+) -> Option<String> {
     let Ok(said) = from_bytes::<DatasetState>("hint", bytes) else {
         return Some("it cannot be read".to_owned());
     };
@@ -83,7 +88,7 @@ pub(crate) fn hint_flaw(dataset: &DatasetName, entries: &[LogEntry], bytes: &[u8
         return Some(format!("it tells of {n_records} records, of which there are {}", entries.len()));
     };
     let bytes_of = |it: Option<DatasetState>| it.map(|it| to_canonical(&it)).transpose();
-    let is_right = DatasetState::of_entries(dataset, before)
+    let is_right = DatasetState::of_entries(remote, dataset, before, 0)
         .and_then(bytes_of)
         .is_ok_and(|it| it.is_some_and(|it| it == bytes));
     (!is_right).then(|| "it says something else than the records add up to".to_owned())

@@ -112,7 +112,7 @@ pub fn verify_published(
     };
     let state = DatasetState::replay(&**remote, dataset)?;
     if let Some(hint) = remote.read_hint(dataset)?
-        && let Some(why) = hint_flaw(dataset, &remote.log(dataset, 0)?, &hint)
+        && let Some(why) = hint_flaw(&**remote, dataset, &remote.log(dataset, 0)?, &hint)
     {
         found.add("hint-mismatch", layout::head(dataset), why);
     }
@@ -122,7 +122,8 @@ pub fn verify_published(
     }
     let revision = Revision::open(remote, dataset, entry)?;
     let manifest = revision.manifest();
-    if manifest.dataset != *dataset || manifest.revision != entry.revision {
+    let is_its = manifest.dataset == *dataset || state.former_names.contains(&manifest.dataset);
+    if !is_its || manifest.revision != entry.revision {
         let message = format!("the manifest is of {}@{}", manifest.dataset, manifest.revision);
         found.add("manifest-mismatch", entry.manifest.to_string(), message);
     }
@@ -327,11 +328,14 @@ fn check_signatures(
     trusted: &[PublicKey],
     found: &mut Verification,
 ) -> Result<()> {
-    let about = RevisionStatement {
-        dataset: state.dataset.clone(),
+    // A signature names the dataset as it was called then.
+    let about = |dataset: &DatasetName| RevisionStatement {
+        dataset: dataset.clone(),
         revision: entry.revision.clone(),
         manifest: entry.manifest,
     };
+    let abouts: Vec<_> = state.former_names.iter().rev().map(about).collect();
+    let now = about(&state.dataset);
     let ours = state
         .attachments
         .iter()
@@ -354,7 +358,10 @@ fn check_signatures(
             }
             Err(err) => return Err(err),
         };
-        let signed = verify_revision(&envelope, &about, trusted);
+        let mut signed = verify_revision(&envelope, &now, trusted);
+        for about in &abouts {
+            signed = signed.or_else(|_| verify_revision(&envelope, about, trusted));
+        }
         match signed {
             Ok(signed) => found.signed_by.push(signed.keyid),
             // Somebody else's signature harms nobody.

@@ -177,7 +177,7 @@ impl Query {
     }
 
     fn filters(&self) -> Condition<'_> {
-        let mut filters = Condition { sql: String::new(), values: Vec::new() };
+        let mut filters = Condition { sql: " AND d.is_gone = 0".to_owned(), values: Vec::new() };
         if let Some(class) = &self.class {
             filters.sql.push_str(" AND d.class = ?");
             filters.values.push(class);

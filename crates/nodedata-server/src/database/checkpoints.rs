@@ -11,33 +11,40 @@ pub(crate) struct Checkpoint {
     pub(crate) anchor: Anchor,
     /// Who might see the dataset then.
     pub(crate) visibility: Visibility,
+    /// The name that the dataset got then.
+    pub(crate) moved: Option<DatasetName>,
 }
 
 impl Database {
     /// What was seen of the log of a dataset.
     pub(crate) fn checkpoint(&self, dataset: &DatasetName) -> Result<Option<Checkpoint>> {
-        let found: Option<(i64, [u8; 32], bool)> = self
+        let found: Option<(i64, [u8; 32], bool, Option<String>)> = self
             .lock()
-            .prepare_cached("SELECT seq, record, is_private FROM checkpoints WHERE dataset = ?1")
+            .prepare_cached("SELECT seq, record, is_private, moved FROM checkpoints WHERE dataset = ?1")
             .and_then(|mut it| {
-                it.query_row([dataset.to_string()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-                    .optional()
+                it.query_row([dataset.to_string()], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                })
+                .optional()
             })
             .map_err(failed)?;
-        Ok(found.map(|(seq, record, is_private)| Checkpoint {
+        let Some((seq, record, is_private, moved)) = found else { return Ok(None) };
+        Ok(Some(Checkpoint {
             anchor: Anchor { seq: seq.unsigned_abs(), record: B3(record) },
             visibility: if is_private { Visibility::Private } else { Visibility::Public },
+            moved: moved.map(|it| it.parse()).transpose()?,
         }))
     }
 
     /// Notes how far a log was seen. One that was seen further stays.
     pub(crate) fn note_checkpoint(&self, dataset: &DatasetName, seen: &Checkpoint) -> Result<()> {
-        let Checkpoint { anchor, visibility } = seen;
+        let Checkpoint { anchor, visibility, moved } = seen;
         self.lock()
             .prepare_cached(
-                "INSERT INTO checkpoints (dataset, seq, record, is_private) VALUES (?1, ?2, ?3, ?4) \
+                "INSERT INTO checkpoints (dataset, seq, record, is_private, moved) VALUES (?1, ?2, ?3, ?4, ?5) \
                  ON CONFLICT (dataset) DO UPDATE \
-                 SET seq = excluded.seq, record = excluded.record, is_private = excluded.is_private \
+                 SET seq = excluded.seq, record = excluded.record, is_private = excluded.is_private, \
+                   moved = excluded.moved \
                  WHERE excluded.seq > seq",
             )
             .and_then(|mut it| {
@@ -46,7 +53,8 @@ impl Database {
                     dataset.to_string(),
                     anchor.seq.cast_signed(),
                     anchor.record.0,
-                    is_private
+                    is_private,
+                    moved.as_ref().map(ToString::to_string)
                 ])
             })
             .map(drop)

@@ -115,7 +115,8 @@ CREATE TABLE checkpoints (
   dataset TEXT PRIMARY KEY,
   seq INTEGER NOT NULL,
   record BLOB NOT NULL,
-  is_private INTEGER NOT NULL
+  is_private INTEGER NOT NULL,
+  moved TEXT
 ) STRICT, WITHOUT ROWID;
 ";
 

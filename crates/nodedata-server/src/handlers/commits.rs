@@ -197,5 +197,8 @@ fn name_of(op: &Operation) -> &'static str {
         Operation::Withdraw { .. } => "withdraw",
         Operation::Declare { .. } => "declare",
         Operation::Purge { .. } => "purge",
+        Operation::Move { .. } => "move",
+        Operation::Adopt { .. } => "adopt",
+        Operation::Delete { .. } => "delete",
     }
 }

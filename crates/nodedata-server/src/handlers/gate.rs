@@ -45,15 +45,15 @@ pub(crate) fn agreement(app: &App, call: &Call) -> Answered<Reply> {
 }
 
 pub(crate) fn list(app: &App, call: &Call) -> Answered<Reply> {
-    let dataset = call.dataset()?;
-    app.see(&call.principal, &dataset)?;
+    let view = app.see(&call.principal, &call.dataset()?)?;
+    let dataset = view.state.dataset.clone();
     let own = Some(call.principal.who()).filter(|_| !call.principal.may_review(&dataset));
     Reply::json(&AttestationList { attestations: app.database.attestations(&dataset, own)? })
 }
 
 pub(crate) fn request(app: &App, call: &Call) -> Answered<Reply> {
-    let dataset = call.dataset()?;
-    let view = app.see(&call.principal, &dataset)?;
+    let view = app.see(&call.principal, &call.dataset()?)?;
+    let dataset = view.state.dataset.clone();
     let mut body: AttestBody = call.json()?;
     let asked = asked_revision(&view, body.revision.as_deref())?;
     let revision = match &asked {
@@ -120,8 +120,8 @@ fn check_lengths(body: &AttestBody) -> Answered<()> {
 
 /// `POST …/attest/{id}:grant|deny|revoke|reset`.
 pub(crate) fn decide(app: &App, call: &Call) -> Answered<Reply> {
-    let dataset = call.dataset()?;
-    let view = app.see(&call.principal, &dataset)?;
+    let view = app.see(&call.principal, &call.dataset()?)?;
+    let dataset = view.state.dataset.clone();
     if !call.principal.may_review(&dataset) {
         let refusal = Refusal::forbidden(&format!("review:{dataset}"));
         return app.denied(&call.principal, "review", Some(dataset.to_string()), refusal);

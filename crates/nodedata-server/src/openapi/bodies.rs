@@ -82,7 +82,8 @@ fn push_request() -> Value {
 /// Of what a record does, what any of its kinds says.
 fn commit_record() -> Value {
     let count = || integer(0, POSITION_MAX);
-    let ops = ["create", "publish", "tag", "attach", "withdraw", "declare", "purge"];
+    let ops =
+        ["create", "publish", "tag", "attach", "withdraw", "declare", "purge", "move", "adopt", "delete"];
     let bump = json!({
         "type": "object",
         "properties": {

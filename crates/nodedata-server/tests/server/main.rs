@@ -12,6 +12,7 @@ mod hooks;
 mod limits;
 mod lists;
 mod manners;
+mod moves;
 mod numbers;
 mod operating;
 mod page;

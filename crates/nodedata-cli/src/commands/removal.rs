@@ -1,11 +1,16 @@
-use nodedata_client::Registry;
-use nodedata_core::{Result, visible::visible};
+use nodedata_client::{Opening, Registry};
+use nodedata_core::{Error, ErrorKind, Result, visible::visible};
 use nodedata_io::io_error;
-use nodedata_registry::{LATEST, PurgeOptions, PurgeReport, Reference, Selector, purge};
+use nodedata_registry::{
+    DatasetName, LATEST, PurgeOptions, PurgeReport, Reference, Selector, delete_dataset, move_dataset, purge,
+};
 
 use crate::{
     args::{Output, ProgressArg},
-    commands::dataset::leave_out,
+    commands::{
+        dataset::{leave_out, tell_record},
+        removal_args::RemovalCommand,
+    },
     documents, human, message,
     progress::Shown,
 };
@@ -14,8 +19,60 @@ use crate::{
 const NOT_REACHED: &str = "not reached: folders that were pulled or exported before, caches of readers (`~/.cache/nodedata/blobs`), other \
                            registries and backups, and the recordings themselves; `node-data dataset pull --overwrite` replaces a folder\n";
 
-/// `node-data dataset purge`.
-pub(crate) fn run(
+/// `node-data dataset purge | delete | rename | transfer`.
+pub(crate) fn run(command: RemovalCommand, output: Output) -> Result<()> {
+    match command {
+        RemovalCommand::Purge { reference, episodes, reason, dry_run, store } => {
+            let registry = Registry::open(&store, Opening::Existing)?;
+            let reference = registry.reference(&reference)?;
+            run_purge(&registry, &reference, episodes, (reason, dry_run), output)
+        }
+        RemovalCommand::Delete { dataset, reason, store } => {
+            let registry = Registry::open(&store, Opening::Existing)?;
+            let reference = whole(&registry, &dataset)?;
+            let done = delete_dataset(&*registry.remote, &reference.dataset, &registry.author, &reason)?;
+            tell_record(&reference, &done, output)
+        }
+        RemovalCommand::Rename { dataset, name, reason, store } => {
+            let registry = Registry::open(&store, Opening::Existing)?;
+            let reference = whole(&registry, &dataset)?;
+            let to = DatasetName::new(reference.dataset.owner(), &name)?;
+            run_move(&registry, &reference, &to, &reason, output)
+        }
+        RemovalCommand::Transfer { dataset, owner, reason, store } => {
+            let registry = Registry::open(&store, Opening::Existing)?;
+            let reference = whole(&registry, &dataset)?;
+            let to = DatasetName::new(&owner, reference.dataset.name())?;
+            run_move(&registry, &reference, &to, &reason, output)
+        }
+    }
+}
+
+/// A dataset, not a revision of it.
+fn whole(registry: &Registry, text: &str) -> Result<Reference> {
+    let reference = registry.reference(text)?;
+    if reference.selector == Selector::Tag(LATEST.to_owned()) {
+        return Ok(reference);
+    }
+    Err(Error::new(ErrorKind::Config, format!("`{text}` names a revision")).with_hint("name the dataset"))
+}
+
+fn run_move(
+    registry: &Registry,
+    reference: &Reference,
+    to: &DatasetName,
+    reason: &str,
+    output: Output,
+) -> Result<()> {
+    let done = move_dataset(&*registry.remote, &reference.dataset, to, &registry.author, reason)?;
+    message::note(
+        "tokens and grants are for names: those for the old one open the new one no more; readers of a gated dataset ask again",
+    );
+    tell_record(&Reference { dataset: to.clone(), ..reference.clone() }, &done, output)
+}
+
+/// `dataset purge`.
+fn run_purge(
     registry: &Registry,
     reference: &Reference,
     episodes: Vec<String>,
