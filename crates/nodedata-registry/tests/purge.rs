@@ -166,7 +166,7 @@ fn a_purge_that_was_killed_goes_on() {
     let scratch = tempfile::tempdir().unwrap();
     let options = PushOptions {
         rewrite: Some(scratch.path().to_owned()),
-        op_id: Some(format!("purge-{}", base.hex())),
+        op_id: Some(format!("purge-{:.32}", base.hex())),
         ..PushOptions::new(dataset(), Vec::new(), "test")
     };
     assert_eq!(push(&work.remote, &options, &Silent).unwrap().revision, "2.0.1");
