@@ -63,7 +63,7 @@ fn preroll(track: &VideoTrack, first_frame: u64, frames: &[u32]) -> Result<Vec<P
     }
     let own: BTreeSet<usize> = frames.iter().map(|it| *it as usize).collect();
     let pts = |idx: usize| track.samples[idx].pts;
-    let mut shown: Vec<usize> = needed.clone().filter(|it| !own.contains(it)).collect();
+    let mut shown: Vec<usize> = needed.filter(|it| !own.contains(it)).collect();
     shown.sort_by_key(|it| (pts(*it), *it));
     let (start, end) = (pts(frames[0] as usize), pts(frames[frames.len() - 1] as usize));
     let n_before = shown.partition_point(|it| pts(*it) < start);

@@ -286,25 +286,11 @@ impl DatasetState {
             }
             Operation::Move { to, .. } => self.moved = Some(to.clone()),
             Operation::Delete { reason } => self.deleted = Some(reason.clone()),
-            Operation::Publish { revision, bump, manifest, tags } => {
+            Operation::Publish { revision, .. } => {
                 if self.revision(revision).is_some() {
                     return Err(broken("the revision is published twice"));
                 }
-                for tag in tags {
-                    self.tags.insert(tag.clone(), revision.clone());
-                }
-                self.revisions.push(RevisionEntry {
-                    revision: revision.clone(),
-                    seq: record.seq,
-                    n_declared: self.declarations.len() as u64,
-                    manifest: *manifest,
-                    bump: bump.clone(),
-                    author: record.author.clone(),
-                    at: record.at.clone(),
-                    op_id: record.op_id.clone(),
-                    withdrawn: None,
-                    purged: None,
-                });
+                self.publish(record);
             }
             Operation::Tag { tag, revision: Some(revision) } => {
                 self.tags.insert(tag.clone(), revision.clone());
@@ -345,6 +331,25 @@ impl DatasetState {
         self.next_seq += 1;
         self.last = entry.digest;
         Ok(())
+    }
+
+    fn publish(&mut self, record: &CommitRecord) {
+        let Operation::Publish { revision, bump, manifest, tags } = &record.op else { return };
+        for tag in tags {
+            self.tags.insert(tag.clone(), revision.clone());
+        }
+        self.revisions.push(RevisionEntry {
+            revision: revision.clone(),
+            seq: record.seq,
+            n_declared: self.declarations.len() as u64,
+            manifest: *manifest,
+            bump: bump.clone(),
+            author: record.author.clone(),
+            at: record.at.clone(),
+            op_id: record.op_id.clone(),
+            withdrawn: None,
+            purged: None,
+        });
     }
 
     /// Nothing follows the end of a dataset, and after a name that was not taken only another one.

@@ -61,8 +61,8 @@ struct Inner {
 
 /// How blobs of several parts come in.
 enum Uploads {
-    Local(LocalUploads),
-    Multipart(MultipartUploads),
+    Local(Box<LocalUploads>),
+    Multipart(Box<MultipartUploads>),
 }
 
 /// Whether a create-only write was the one that made the object.

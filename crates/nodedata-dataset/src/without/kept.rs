@@ -120,6 +120,7 @@ impl KeptShard {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "one range is meant, not the numbers in it")]
 mod tests {
     use super::*;
 

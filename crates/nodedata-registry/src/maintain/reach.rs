@@ -72,7 +72,7 @@ impl Reach {
                         }
                     }
                     Operation::Attach { blob, revision, .. } => {
-                        see(&blob.b3, &format!("{dataset}@{revision}"))
+                        see(&blob.b3, &format!("{dataset}@{revision}"));
                     }
                     Operation::Create { sensitivity, readme, .. } => {
                         let policy = sensitivity.gate.as_ref().and_then(|it| it.policy);

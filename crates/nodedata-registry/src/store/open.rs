@@ -97,8 +97,12 @@ impl Store {
     pub fn over(label: &str, objects: Arc<dyn ObjectStore>, parts: Arc<dyn MultipartStore>) -> Self {
         let objects = Arc::new(Objects::Own { objects, parts: Some(parts) });
         let prefix = ObjectPath::default();
-        let uploads =
-            Uploads::Multipart(MultipartUploads::new(label, Arc::clone(&objects), prefix.clone(), None));
+        let uploads = Uploads::Multipart(Box::new(MultipartUploads::new(
+            label,
+            Arc::clone(&objects),
+            prefix.clone(),
+            None,
+        )));
         Self(Arc::new(Inner {
             label: label.to_owned(),
             objects,
@@ -127,7 +131,7 @@ impl Store {
             label,
             objects: Arc::new(Objects::Own { objects: Arc::new(objects), parts: None }),
             prefix: ObjectPath::default(),
-            uploads: Uploads::Local(LocalUploads::new(root)),
+            uploads: Uploads::Local(Box::new(LocalUploads::new(root))),
             n_requests: AtomicU64::default(),
         })))
     }
@@ -144,8 +148,12 @@ impl Store {
         let label = printable(url.as_str());
         let (objects, prefix) = Objects::of_bucket(&label, url)?;
         let objects = Arc::new(objects);
-        let uploads =
-            Uploads::Multipart(MultipartUploads::new(&label, Arc::clone(&objects), prefix.clone(), journal));
+        let uploads = Uploads::Multipart(Box::new(MultipartUploads::new(
+            &label,
+            Arc::clone(&objects),
+            prefix.clone(),
+            journal,
+        )));
         Ok(Self(Arc::new(Inner { label, objects, prefix, uploads, n_requests: AtomicU64::default() })))
     }
 }
