@@ -230,7 +230,7 @@ pub(crate) struct StepArgs {
     /// When messages happened: `log_time` (default), `publish_time`, or a field such as `header.stamp`.
     #[arg(long, value_name = "SOURCE", help_heading = "Steps", requires = "steps_of")]
     pub(crate) time: Option<String>,
-    /// Milliseconds a message may be away from its step; farther ones leave a null. Any distance when absent.
+    /// Milliseconds a message may be away from its step; farther ones leave a null. Ten periods of its topic when absent.
     #[arg(long, value_name = "MS", help_heading = "Steps", requires = "steps_of")]
     pub(crate) tolerance_ms: Option<u32>,
     /// Let `--rate` be finer than every topic: messages are repeated. Without it such a rate is refused.

@@ -209,6 +209,8 @@ pub struct Fate {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Of the steps: those whose message lacks a name that a field wants, by `field.name`, whatever became of them.
     pub absent: BTreeMap<String, u64>,
+    /// Of the steps: those that have no value of a field because no message is in reach, by field, whatever became of them.
+    pub beyond_tolerance: BTreeMap<String, u64>,
 }
 
 impl Fate {
@@ -220,6 +222,7 @@ impl Fate {
             superseded: BTreeMap::new(),
             dropped: BTreeMap::new(),
             absent: BTreeMap::new(),
+            beyond_tolerance: BTreeMap::new(),
         }
     }
 }

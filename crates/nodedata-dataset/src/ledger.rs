@@ -30,6 +30,11 @@ pub struct StreamLedger {
     /// written without the value or left out, the pipeline says; it is counted here in both cases.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub absent: BTreeMap<String, u64>,
+    /// Of steps: how many have no value of a field because no message is in reach, by field: within the tolerance, or, where
+    /// none is given, within ten periods of the topic. Whether such a step is written, the pipeline says; it is counted
+    /// here in both cases.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub beyond_tolerance: BTreeMap<String, u64>,
 }
 
 /// Reasons of dropped records, and of steps left out, that say what the pipeline asked for: where episodes are, how
@@ -110,6 +115,7 @@ impl StreamLedger {
             (&mut self.dropped, &other.dropped),
             (&mut self.kept_as_bytes, &other.kept_as_bytes),
             (&mut self.absent, &other.absent),
+            (&mut self.beyond_tolerance, &other.beyond_tolerance),
         ] {
             for (reason, n) in reasons {
                 *of.entry(reason.clone()).or_default() += n;

@@ -76,13 +76,15 @@ pub(crate) struct Missing {
     left_out: Vec<Option<&'static str>>,
     /// By field and name, how many steps lack it.
     pub(crate) absent: BTreeMap<String, u64>,
+    /// By field, how many steps have no message in reach.
+    pub(crate) beyond: BTreeMap<String, u64>,
     n_steps: usize,
     stream: StreamId,
 }
 
 impl Missing {
     pub(crate) fn new(stream: StreamId, n_steps: usize) -> Self {
-        Self { left_out: Vec::new(), absent: BTreeMap::new(), n_steps, stream }
+        Self { left_out: Vec::new(), absent: BTreeMap::new(), beyond: BTreeMap::new(), n_steps, stream }
     }
 
     pub(crate) fn leave_out(&mut self, step: usize, reason: &'static str) {
@@ -102,10 +104,13 @@ impl Missing {
 
     /// `None` when there is nothing to tell.
     pub(crate) fn fate(self) -> Option<Fate> {
-        let mut fate = Fate { absent: self.absent, ..Fate::new(self.stream) };
+        let told = Fate::new(self.stream);
+        let mut fate = Fate { absent: self.absent, beyond_tolerance: self.beyond, ..told };
         for reason in self.left_out.into_iter().flatten() {
             *fate.dropped.entry(reason).or_default() += 1;
         }
-        (!fate.absent.is_empty() || !fate.dropped.is_empty()).then_some(fate)
+        let has_any =
+            !fate.absent.is_empty() || !fate.beyond_tolerance.is_empty() || !fate.dropped.is_empty();
+        has_any.then_some(fate)
     }
 }

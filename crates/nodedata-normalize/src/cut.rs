@@ -1,14 +1,16 @@
 use std::collections::BTreeMap;
 
 use arrow_array::{Array, RecordBatch, cast::AsArray};
-use nodedata_core::{DType, Error, ErrorKind, ReadOptions, Result};
+use nodedata_core::{DType, Error, ErrorKind, ReadOptions, Result, StreamId};
 
 use crate::{
     Change, Clock, Cut, EpisodeRange, Marker, Start, StepSpec,
     cast::cast,
     episodes::Skip,
+    far::Offsets,
+    loaded::log_times,
     mapping::MarkerColumns,
-    stamp::NO_TIME,
+    stamp::{NO_TIME, Stamp},
     store::{Held, Store},
     survey::Survey,
     unmet::CutMet,
@@ -35,15 +37,27 @@ pub(crate) struct EpisodeCut {
     pub(crate) skips: Vec<Skip>,
 }
 
-/// The episodes of a recording in order of time, and how many messages were read to find them that are
-/// nothing else. `met` takes in what of the cut the recording answers to.
+/// Messages that were read to find episodes, or what is known of these, and are nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReadAlone {
+    /// Stream of the source.
+    pub(crate) id: StreamId,
+    pub(crate) n_read: u64,
+    /// Those whose stamps are far from log time: they decide nothing.
+    pub(crate) n_far: u64,
+    /// Stamp minus log time of the farthest of these.
+    pub(crate) farthest_ns: Option<i64>,
+}
+
+/// The episodes of a recording in order of time, and the messages that were read to find them alone. `met` takes in what of
+/// the cut the recording answers to.
 pub(crate) fn episodes(
     store: &Store,
     spec: &StepSpec,
     survey: &Survey,
     key: &str,
     met: &mut CutMet,
-) -> Result<(Vec<EpisodeCut>, u64)> {
+) -> Result<(Vec<EpisodeCut>, Option<ReadAlone>)> {
     let open = |from: i64, to: i64, task: Option<String>| EpisodeCut {
         from,
         to,
@@ -53,7 +67,7 @@ pub(crate) fn episodes(
         task,
         skips: Vec::new(),
     };
-    let mut n_markers = 0;
+    let mut read_alone = None;
     let mut episodes = match &spec.episodes {
         Cut::Whole => vec![open(i64::MIN, i64::MAX, None)],
         Cut::Gap { gap_ns, .. } => {
@@ -72,32 +86,30 @@ pub(crate) fn episodes(
             found
         }
         Cut::Marker(marker) => {
-            let Some(columns) = store.mapping.marker else { return Ok((Vec::new(), 0)) };
-            let signals = signals(store, survey, columns)?;
+            let Some(columns) = store.mapping.marker else { return Ok((Vec::new(), None)) };
+            let (signals, read) = signals(store, spec, survey, columns)?;
             let named = [&marker.start, &marker.end, &marker.discard];
             for (_, value, _) in &signals {
                 met.value(value, named.iter().any(|it| it.contains(value)));
             }
-            let is_mapped = store.mapping.streams.iter().any(|it| it.id == columns.id);
-            n_markers = if is_mapped { 0 } else { signals.len() as u64 };
+            read_alone = read;
             between_markers(marker, signals)
                 .into_iter()
                 .map(|(from, to, task)| open(from, to, task))
                 .collect()
         }
         Cut::Change(change) => {
-            let Some(columns) = store.mapping.marker else { return Ok((Vec::new(), 0)) };
-            let signals = signals(store, survey, columns)?;
+            let Some(columns) = store.mapping.marker else { return Ok((Vec::new(), None)) };
+            let (signals, read) = signals(store, spec, survey, columns)?;
             signals.iter().for_each(|(_, value, _)| met.value(value, change.without.contains(value)));
-            let is_mapped = store.mapping.streams.iter().any(|it| it.id == columns.id);
-            n_markers = if is_mapped { 0 } else { signals.len() as u64 };
+            read_alone = read;
             of_values(change, signals).into_iter().map(|(from, to, task)| open(from, to, task)).collect()
         }
     };
     for episode in &mut episodes {
         settle(store, spec, survey, episode)?;
     }
-    Ok((episodes, n_markers))
+    Ok((episodes, read_alone))
 }
 
 /// Whether any message that a field is made of lies between two times.
@@ -210,13 +222,18 @@ fn add_spell(spells: &mut BTreeMap<i64, i64>, spell: (i64, i64), gap_ns: i64) {
     spells.insert(first, last);
 }
 
-/// Time, value and task of each marker, in order of time.
+/// Time, value and task of a marker.
+type Signal = (i64, String, Option<String>);
+
+/// The markers in order of time, without those that are far from log time, and what was read for them alone: those of a
+/// mapped stream are counted with its other messages.
 fn signals(
     store: &Store,
+    spec: &StepSpec,
     survey: &Survey,
     columns: MarkerColumns,
-) -> Result<Vec<(i64, String, Option<String>)>> {
-    let mut signals = Vec::new();
+) -> Result<(Vec<Signal>, Option<ReadAlone>)> {
+    let mut signals: Vec<(Signal, Option<i64>)> = Vec::new();
     let options = ReadOptions { streams: Some(vec![columns.id]), ..ReadOptions::default() };
     for partition in survey.partitions.iter() {
         let mut reading = store.source.read(*partition, &options)?;
@@ -233,24 +250,37 @@ fn signals(
             }
         }
     }
+    let mut read = ReadAlone { id: columns.id, n_read: signals.len() as u64, n_far: 0, farthest_ns: None };
+    let mut offsets = Offsets::default();
+    offsets.extend(signals.iter().filter_map(|it| it.1));
+    if let Some(near) = offsets.near(spec) {
+        let far = signals.iter().filter_map(|it| it.1).filter(|it| !near.holds(*it));
+        read.n_far = far.clone().count() as u64;
+        read.farthest_ns = far.max_by_key(|it| (it.saturating_abs(), *it));
+        signals.retain(|it| it.1.is_none_or(|it| near.holds(it)));
+    }
+    let mut signals: Vec<Signal> = signals.into_iter().map(|it| it.0).collect();
     // A stable sort: markers of one time stay in the order they were written in.
     signals.sort_by_key(|it| it.0);
-    Ok(signals)
+    let is_mapped = store.mapping.streams.iter().any(|it| it.id == columns.id);
+    Ok((signals, (!is_mapped).then_some(read)))
 }
 
-fn read_signals(
-    rows: &RecordBatch,
-    columns: MarkerColumns,
-    signals: &mut Vec<(i64, String, Option<String>)>,
-) {
+/// Adds the markers of a batch, each with its stamp minus log time.
+fn read_signals(rows: &RecordBatch, columns: MarkerColumns, signals: &mut Vec<(Signal, Option<i64>)>) {
     let values = texts(rows.column(columns.value).as_ref());
     let tasks = columns.task.map(|it| texts(rows.column(it).as_ref()));
+    let logged = match columns.stamp {
+        Stamp::LogTime(_) => None,
+        Stamp::Nanos(_) | Stamp::Pair(..) => log_times(rows),
+    };
     for (row, stamp) in columns.stamp.times(rows).into_iter().enumerate() {
         if stamp == NO_TIME {
             continue;
         }
         if let Some(value) = &values[row] {
-            signals.push((stamp, value.clone(), tasks.as_ref().and_then(|it| it[row].clone())));
+            let signal = (stamp, value.clone(), tasks.as_ref().and_then(|it| it[row].clone()));
+            signals.push((signal, logged.as_ref().map(|it| stamp.saturating_sub(it[row]))));
         }
     }
 }

@@ -10,10 +10,12 @@ mod clock;
 mod companions;
 mod cut;
 mod episodes;
+mod far;
 mod fates;
 mod flat;
 mod grouped;
 mod idle_ranges;
+mod latched;
 mod lengths;
 mod loaded;
 mod lookup;
@@ -22,6 +24,7 @@ mod named;
 mod origin;
 mod pace;
 mod path;
+mod period;
 mod piece;
 mod plan;
 mod planned;
@@ -50,8 +53,9 @@ pub use grouped::{GroupBy, Grouped, Samples, group_mistakes, grouped, grouped_st
 pub use lengths::with_lengths;
 pub use origin::{FieldOrigin, MessageOrigin, StepAt};
 pub use spec::{
-    Align, Beyond, ByName, Change, Clock, Constant, Cut, EpisodeRange, FieldFrom, FieldSpec, FramesOf,
-    Marker, ORDER_BOUND_NS, Start, StepSpec, TimeSource, Tolerance, TopicTime,
+    Align, Beyond, ByName, Change, Clock, Constant, Cut, EpisodeRange, FAR_STAMP_NS, FarStamps, FieldFrom,
+    FieldSpec, FramesOf, Marker, ORDER_BOUND_NS, PERIOD_MESSAGES_MIN, PERIODS_MAX, Start, StepSpec,
+    TimeSource, Tolerance, TopicTime,
 };
 pub use transform::{
     ALL as TRANSFORMS, Against, Argument, ArgumentKind, Arguments, Degenerate, DeltaEnd, End, FieldTransform,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use nodedata_core::{Error, ErrorKind, Finding, LOG_TIME_NS, ReadOptions, Result, Source};
 
-use crate::{mapping::Mapping, stamp::NO_TIME, track::Messages};
+use crate::{far::Near, mapping::Mapping, stamp::NO_TIME, track::Messages};
 
 /// One partition of the source, decoded.
 #[derive(Debug, Default)]
@@ -27,6 +27,12 @@ pub(crate) struct LoadedStream {
     pub(crate) n_read: u64,
     /// Messages without a time.
     pub(crate) n_timeless: u64,
+    /// Stamp minus log time of each of `rows`; empty where the log time itself is the stamp.
+    pub(crate) by_row: Vec<i64>,
+    /// Messages that were left out because their stamps are far from log time.
+    pub(crate) n_far: u64,
+    /// Stamp minus log time of the farthest of those.
+    pub(crate) farthest_ns: Option<i64>,
     /// Smallest and largest stamp minus log time.
     pub(crate) offsets: Option<(i64, i64)>,
     /// Bytes of the rows in memory.
@@ -41,11 +47,72 @@ impl LoadedStream {
         self.rows.len() - last.saturating_sub(first)
     }
 
+    /// Leaves out the messages whose stamps are far from log time.
+    pub(crate) fn leave_out_far(&mut self, near: Near) {
+        let is_far = |it: &i64| !near.holds(*it);
+        self.n_far += self.by_row.iter().filter(|it| is_far(it)).count() as u64;
+        let far = self.by_row.iter().copied().filter(|it| is_far(it)).chain(self.farthest_ns);
+        self.farthest_ns = far.max_by_key(|it| (it.saturating_abs(), *it));
+        if self.n_far != 0 {
+            let mut by_row = self.by_row.iter();
+            self.rows.retain(|_| by_row.next().is_none_or(|it| !is_far(it)));
+            self.by_row.retain(|it| !is_far(it));
+            let offsets = self.by_row.iter().copied();
+            self.offsets = offsets.clone().min().zip(offsets.max());
+        }
+    }
+
+    /// The same messages once more, in rows of their own.
+    fn again(&self) -> Self {
+        let Self { batches, rows, n_read, n_timeless, by_row, n_far, farthest_ns, offsets, n_bytes } = self;
+        Self {
+            batches: batches.clone(),
+            rows: rows.clone(),
+            by_row: by_row.clone(),
+            n_read: *n_read,
+            n_timeless: *n_timeless,
+            n_far: *n_far,
+            farthest_ns: *farthest_ns,
+            offsets: *offsets,
+            n_bytes: *n_bytes,
+        }
+    }
+
     /// The rows whose stamps lie in `first..=last`.
     pub(crate) fn between(&self, first: i64, last: i64) -> &[(i64, u32, u32)] {
         let start = self.rows.partition_point(|it| it.0 < first);
         let end = self.rows.partition_point(|it| it.0 <= last);
         &self.rows[start..end.max(start)]
+    }
+}
+
+impl Loaded {
+    /// Leaves out the messages whose stamps are far from log time, by stream; streams of which nothing is known keep all.
+    pub(crate) fn leave_out_far(&mut self, near: &[Option<Near>]) {
+        for (stream, near) in self.streams.iter_mut().zip(near) {
+            if let Some(near) = near {
+                stream.leave_out_far(*near);
+            }
+        }
+    }
+
+    /// The same without those; `None` where there are none. What could not be read is not told again: who has damage
+    /// is alone with it.
+    pub(crate) fn without_far(&self, near: &[Option<Near>]) -> Option<Self> {
+        let has_far = |(stream, near): (&LoadedStream, &Option<Near>)| {
+            near.is_some_and(|near| stream.by_row.iter().any(|it| !near.holds(*it)))
+        };
+        if !self.streams.iter().zip(near).any(has_far) {
+            return None;
+        }
+        let mut without = Self {
+            streams: self.streams.iter().map(LoadedStream::again).collect(),
+            damage: Vec::new(),
+            warnings: self.warnings.clone(),
+            n_bytes: self.n_bytes,
+        };
+        without.leave_out_far(near);
+        Some(without)
     }
 }
 
@@ -96,6 +163,9 @@ pub(crate) fn load(
                 stamp => stream.rows.push((stamp, number, row)),
             }
         }
+        for (stamp, logged) in times.iter().zip(logged.iter().flatten()).filter(|it| *it.0 != NO_TIME) {
+            stream.by_row.push(stamp.saturating_sub(*logged));
+        }
         stream.widen_offsets(&times, logged.as_deref());
         let n_bytes =
             rows.columns().iter().map(|it| it.to_data().get_slice_memory_size().unwrap_or(0)).sum::<usize>();
@@ -114,19 +184,32 @@ pub(crate) fn load(
         }
     }
     loaded.warnings = reading.warnings().to_vec();
-    for stream in &mut loaded.streams {
-        stream.rows.sort_unstable();
-    }
+    loaded.streams.iter_mut().for_each(LoadedStream::sort);
     Ok(loaded)
 }
 
 /// The log times of a batch of messages.
-fn log_times(rows: &arrow_array::RecordBatch) -> Option<Vec<i64>> {
+pub(crate) fn log_times(rows: &arrow_array::RecordBatch) -> Option<Vec<i64>> {
     use arrow_array::{cast::AsArray, types::Int64Type};
     Some(rows.column_by_name(LOG_TIME_NS)?.as_primitive_opt::<Int64Type>()?.values().to_vec())
 }
 
 impl LoadedStream {
+    /// Puts the messages in order of their stamps.
+    fn sort(&mut self) {
+        if self.by_row.is_empty() {
+            self.rows.sort_unstable();
+            return;
+        }
+        if self.rows.is_sorted() {
+            return;
+        }
+        let mut all: Vec<_> =
+            std::mem::take(&mut self.rows).into_iter().zip(std::mem::take(&mut self.by_row)).collect();
+        all.sort_unstable();
+        (self.rows, self.by_row) = all.into_iter().unzip();
+    }
+
     fn widen_offsets(&mut self, stamps: &[i64], logged: Option<&[i64]>) {
         let Some(logged) = logged else {
             if !stamps.is_empty() {

@@ -16,7 +16,7 @@ pub(crate) use self::{
     field::{Field, Part, Pick, Value},
 };
 use crate::{
-    Align, Change, Clock, Cut, Marker, StepSpec, TimeSource, Tolerance,
+    Align, Change, Clock, Cut, FieldFrom, FieldSpec, Marker, StepSpec, TimeSource, Tolerance,
     path::{Lost, column_of, resolve, stream_of},
     stamp::Stamp,
 };
@@ -65,24 +65,52 @@ pub(crate) struct MappedStream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Way {
     pub(crate) align: Align,
-    /// Nanoseconds; `None` for any distance.
-    pub(crate) max_ns: Option<i64>,
+    pub(crate) reach: Reach,
+    /// Whether a message of an earlier episode may be held.
+    pub(crate) crosses: bool,
+}
+
+/// How far from a step a message may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// So many nanoseconds.
+    Within(i64),
+    /// As [`crate::PERIODS_MAX`] says, which each recording measures for itself.
+    Measured,
+    /// Any distance.
+    Endless,
+}
+
+impl Reach {
+    /// Nanoseconds, where they are given.
+    pub(crate) fn given_ns(self) -> Option<i64> {
+        match self {
+            Self::Within(max_ns) => Some(max_ns),
+            Self::Measured | Self::Endless => None,
+        }
+    }
 }
 
 impl Mapping {
     /// How far from a piece steps may lie that take messages of it although the steps next to it do not: a step
-    /// between two messages needs both in reach, which one in the middle has first.
+    /// between two messages needs both in the reach that is given, which one in the middle has first. Without one it is the
+    /// distance of the two that counts, which is the same for all steps between them.
     pub(crate) fn margin_ns(&self) -> i64 {
         let mixes = |it: &&Way| matches!(it.align, Align::Linear | Align::Slerp);
         let ways = self.streams.iter().flat_map(|it| it.ways.iter().filter(mixes));
-        ways.filter_map(|it| it.max_ns).max().unwrap_or(0)
+        ways.filter_map(|it| it.reach.given_ns()).max().unwrap_or(0)
     }
 }
 
 impl MappedStream {
-    /// The farthest that a way with an end looks; `None` when one looks without end.
+    /// The farthest that a way looks; `None` when one looks for the next message wherever that is.
     pub(crate) fn reach_ns(&self) -> Option<i64> {
-        self.ways.iter().try_fold(0, |far, way| way.max_ns.map(|it| far.max(it)))
+        self.ways.iter().try_fold(0, |far, way| way.reach.given_ns().map(|it| far.max(it)))
+    }
+
+    /// Whether the period of the stream bounds a value of it.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.ways.iter().any(|it| it.reach == Reach::Measured)
     }
 
     /// Whether episodes may start with this stream: one that is only held says nothing of the pace.
@@ -130,6 +158,7 @@ impl Mapping {
         };
         let (marker, gap) = compiler.cut(&stamps);
         compiler.numbers();
+        compiler.hold_across();
         let fields: Vec<Field> = spec.fields.iter().filter_map(|it| compiler.field(it)).collect();
         compiler.two_of_a_name(&fields);
         compiler.video(&fields, clock);
@@ -328,8 +357,42 @@ impl Compiler<'_> {
         }
     }
 
-    fn way(&self, align: Align, tolerance: Tolerance) -> Way {
-        Way { align, max_ns: tolerance.max_ns }
+    /// `is_latched` says whether all that the field takes messages of is.
+    fn way(&self, field: &FieldSpec, align: Align, tolerance: Tolerance, is_latched: bool) -> Way {
+        let is_held = align == Align::Hold;
+        let reach = match tolerance.max_ns {
+            Some(i64::MAX) => Reach::Endless,
+            Some(max_ns) => Reach::Within(max_ns),
+            None if is_held && is_latched => Reach::Endless,
+            None => Reach::Measured,
+        };
+        let crosses = field.hold_across.unwrap_or(self.spec.hold_across) || is_latched;
+        Way { align, reach, crosses: is_held && crosses }
+    }
+
+    /// Refuses to hold from one episode to the next what is not held, or where there is no next one.
+    fn hold_across(&mut self) {
+        const HELD: &str = "only `align: hold` keeps a message";
+        let align = |it: &FieldSpec| it.align.unwrap_or(self.spec.align);
+        let is_constant = |it: &FieldSpec| matches!(it.from, FieldFrom::Constant(_));
+        let mut mistakes = Vec::new();
+        for field in self.spec.fields.iter().filter(|it| it.hold_across == Some(true)) {
+            if align(field) != Align::Hold && !is_constant(field) {
+                let key = format!("fields.{}.hold_across", field.name);
+                mistakes.push(Mistake::new(key, "the field is not held").with_hint(HELD));
+            }
+        }
+        let holds = |it: &FieldSpec| align(it) == Align::Hold && !is_constant(it);
+        if self.spec.hold_across && !self.spec.fields.iter().any(holds) {
+            mistakes.push(Mistake::new("steps.hold_across", "no field is held").with_hint(HELD));
+        }
+        let says = self.spec.hold_across || self.spec.fields.iter().any(|it| it.hold_across == Some(true));
+        if says && self.spec.episodes == Cut::Whole {
+            let message = "every recording is one episode, so there is none to hold messages from";
+            let hint = "remove `hold_across`, or cut recordings: `episodes: {by: marker, …}`";
+            mistakes.push(Mistake::new("steps.hold_across", message).with_hint(hint));
+        }
+        self.mistakes.extend(mistakes);
     }
 
     /// Counts streams and columns among those kept.

@@ -14,12 +14,12 @@ use nodedata_core::{
 use crate::{
     Beyond, Clock, StepSpec,
     absent::{Absent, Missing},
-    align::{Choice, NO_ROW, choose},
+    align::{Borders, Choice, NO_ROW, Rule, choose},
     cast::Misfit,
     companions::{OtherFrame, companions},
     episodes::skipped,
-    fates::fates,
-    mapping::{Field, Mapping, Way},
+    fates::Judge,
+    mapping::{Field, Mapping, Part, Way},
     origin::{FieldOrigin, StepAt, field_origin},
     plan::{Piece, window},
     planned::{joined, needed},
@@ -60,6 +60,8 @@ struct Steps {
     around: Vec<i64>,
     /// Which of them are the piece's own.
     own: std::ops::Range<usize>,
+    /// What of other episodes they may not take.
+    borders: Borders,
     /// Rows of the clock topic that are the steps.
     clock_rows: Option<Vec<u32>>,
 }
@@ -201,8 +203,9 @@ impl PieceReader<'_> {
         };
         let (before, after) = (self.steps_before(clock, looked_at)?, self.steps_after(clock, looked_at)?);
         let own_range = before.len()..before.len() + own.len();
-        let around = before.into_iter().chain(own).chain(after).collect();
-        Ok(Steps { around, own: own_range, clock_rows })
+        let around: Vec<i64> = before.into_iter().chain(own).chain(after).collect();
+        let borders = Borders::new(&around, &recording.cuts);
+        Ok(Steps { around, own: own_range, borders, clock_rows })
     }
 
     /// The steps before the piece that may take messages of it, in order.
@@ -292,7 +295,10 @@ impl PieceReader<'_> {
                 Some(rows) if mapping.clock == Some(idx) => {
                     (*way, Choice::own(rows, steps.around.len(), steps.own.start))
                 }
-                _ => (*way, choose(&track.stamps, &steps.around, *way)),
+                _ => {
+                    let rule = Rule::new(*way, self.recording.survey.measured_ns[idx]);
+                    (*way, choose(&track.stamps, &steps.around, &steps.borders, rule))
+                }
             };
             ways.map(choose).collect()
         };
@@ -308,7 +314,14 @@ impl PieceReader<'_> {
                 rows.iter().for_each(|row| used[*row as usize] = true);
             }
             let stream = &mapping.streams[idx];
-            fates(counted_id(stream.id), stream, self.piece, &track.stamps, &used, &steps.around)
+            let judge = Judge {
+                stream,
+                measured_ns: self.recording.survey.measured_ns[idx],
+                piece: self.piece,
+                steps: &steps.around,
+                borders: &steps.borders,
+            };
+            judge.fates(counted_id(stream.id), &track.stamps, &used)
         };
         tracks.iter().enumerate().map(of_stream).collect()
     }
@@ -326,11 +339,8 @@ impl PieceReader<'_> {
             return Ok(None);
         }
         let mapping = &self.store.mapping;
-        if let Some(episode) = self.piece.episode.map(|it| &self.recording.episodes[it]) {
-            let skipped = |time: &i64| skipped(&episode.skips, *time);
-            let left_out = own.iter().enumerate().filter_map(|(step, time)| Some((step, skipped(time)?)));
-            left_out.for_each(|(step, reason)| missing.leave_out(step, reason));
-        }
+        let left_out = own.iter().enumerate().filter_map(|(step, time)| Some((step, self.skipped(*time)?)));
+        left_out.for_each(|(step, reason)| missing.leave_out(step, reason));
         let first = i64::try_from(self.piece.steps.start).unwrap_or(i64::MAX);
         let numbers = Int64Array::from_iter_values((first..).take(own.len()));
         let mut columns: Vec<ArrayRef> = vec![Arc::new(numbers), Arc::new(Int64Array::from(own.to_vec()))];
@@ -343,7 +353,7 @@ impl PieceReader<'_> {
                 .map_err(|it| self.misfit(&it, field, own))?;
             if array.null_count() != 0 {
                 let absent = Absent::of(field, mapping, tracks, &choices, own.len());
-                self.judge(field, array.as_ref(), own, absent.as_ref(), missing)?;
+                self.judge(field, array.as_ref(), own, &choices, absent.as_ref(), missing)?;
             }
             for part in field.value.parts() {
                 if let Some(choice) = &choices[part.stream] {
@@ -374,15 +384,27 @@ impl PieceReader<'_> {
         Ok(Some(Batch { stream: STEPS, rows, spans: vec![span], pixels }))
     }
 
+    /// Why the step of that time is left out of the episode that the piece is part of.
+    fn skipped(&self, time_ns: i64) -> Option<&'static str> {
+        let episode = self.piece.episode.and_then(|it| self.recording.episodes.get(it))?;
+        skipped(&episode.skips, time_ns)
+    }
+
     /// Holds the steps without a value against what is to become of them.
     fn judge(
         &self,
         field: &Field,
         array: &dyn Array,
         own: &[i64],
+        choices: &[Option<Choice>],
         absent: Option<&Absent>,
         missing: &mut Missing,
     ) -> Result<()> {
+        let lacks = |it: &usize| is_beyond(field, choices, *it) && self.skipped(own[*it]).is_none();
+        let n_beyond = (0..own.len()).filter(lacks).count() as u64;
+        if n_beyond != 0 {
+            *missing.beyond.entry(field.feature.name.clone()).or_default() += n_beyond;
+        }
         if field.beyond == Beyond::Null && absent.is_none() {
             return Ok(());
         }
@@ -423,9 +445,11 @@ impl PieceReader<'_> {
     }
 
     fn missing(&self, field: &Field, own: &[i64], idx: usize) -> Error {
-        let reach = match field.way.max_ns {
-            Some(max_ns) => format!(" within {} ms", max_ns as f64 / 1e6),
-            None => String::new(),
+        let measured_ns = |it: &Part| self.recording.survey.measured_ns[it.stream];
+        let max_ns = |it: &Part| Rule::new(field.way, measured_ns(it)).max_ns();
+        let reach = match field.value.parts().iter().map(max_ns).min() {
+            Some(max_ns) if max_ns != i64::MAX => format!(" within {} ms", max_ns as f64 / 1e6),
+            Some(_) | None => String::new(),
         };
         let message =
             format!("field `{}` has no value{reach} of the step at {} ns", field.feature.name, own[idx]);
@@ -456,6 +480,13 @@ impl PieceReader<'_> {
             ..Locus::default()
         }
     }
+}
+
+/// Whether a step has no message of one of the topics of a field in reach.
+fn is_beyond(field: &Field, choices: &[Option<Choice>], step: usize) -> bool {
+    let choice = |part: &Part| choices.get(part.stream).and_then(Option::as_ref);
+    let mut choices = field.value.parts().iter().filter_map(choice);
+    choices.any(|it| it.rows.get(step) == Some(&NO_ROW))
 }
 
 /// Messages of one stream before they are put in order.

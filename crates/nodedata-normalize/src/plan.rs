@@ -38,7 +38,7 @@ impl Piece {
 /// What a stream's messages must be known of around a piece.
 pub(crate) fn window(piece_from: i64, piece_to: i64, mapping: &Mapping, stream: usize) -> (i64, i64) {
     // Twice: to know whether a message is the nearest to a step just outside, its rivals must be known.
-    let reach = mapping.streams[stream].ways.iter().filter_map(|it| it.max_ns).max().unwrap_or(0);
+    let reach = mapping.streams[stream].ways.iter().filter_map(|it| it.reach.given_ns()).max().unwrap_or(0);
     let reach = reach.saturating_mul(2).max(mapping.margin_ns());
     (piece_from.saturating_sub(reach), piece_to.saturating_add(reach))
 }

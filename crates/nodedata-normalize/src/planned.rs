@@ -1,12 +1,10 @@
 use std::ops::Range;
 
-use nodedata_core::{
-    Attachment, EpisodeInfo, InputRange, Numbering, Partition, Result, SourcePlan, StreamId,
-};
+use nodedata_core::{Attachment, EpisodeInfo, InputRange, Numbering, Partition, Result, SourcePlan};
 
 use crate::{
     StepSpec,
-    cut::{EpisodeCut, episodes},
+    cut::{EpisodeCut, ReadAlone, episodes},
     episodes::{Rules, Split, left_out_recipe},
     named::NamesMet,
     plan::{Piece, pieces, step_bytes},
@@ -55,12 +53,12 @@ impl Planned {
             self.left_out(source, &numbers, reason);
             return Ok(());
         }
-        let survey = Survey::new(store, spec, numbers.clone(), &mut self.names)?;
-        let (cuts, n_markers) = episodes(store, spec, &survey, &info.key, &mut self.cut)?;
-        let all_cuts = cuts.iter().map(|it| (it.from, it.to)).collect();
+        let survey = Survey::new(store, spec, episode, numbers.clone(), &mut self.names)?;
+        let (cuts, markers) = episodes(store, spec, &survey, &info.key, &mut self.cut)?;
+        let all_cuts: Vec<(i64, i64)> = cuts.iter().map(|it| (it.from, it.to)).collect();
         let Split { kept: cuts, infos, left_out, mut read } =
             rules.split(store, spec, &survey, info, cuts)?;
-        read.extend(store.mapping.marker.filter(|_| n_markers != 0).map(|it| (it.id, n_markers)));
+        read.extend(markers);
         let bytes: Vec<u64> = numbers.iter().map(|it| source.partitions[*it].decoded_bytes).collect();
         let recording = self.recordings.len();
         let pieces =
@@ -77,10 +75,9 @@ impl Planned {
             at = piece.episode.map_or(at, |it| first_episode + it);
             let episode = at.min(self.episodes.len().saturating_sub(1));
             let read = std::mem::take(&mut read);
-            let cut = piece.episode.map(|it| &cuts[it]);
             self.partitions.push(Partition {
                 episode,
-                recipe: recipe(source, &piece, cut, &survey, &read),
+                recipe: recipe(source, &piece, (&cuts, &all_cuts), &survey, &read),
                 ..partition_of(source, &survey, &piece, step_bytes, info.input)
             });
             self.parts.push(Part::Piece(piece, read));
@@ -192,25 +189,37 @@ pub(crate) fn joined<'a>(parts: impl Iterator<Item = &'a InputRange>) -> Vec<Inp
 fn recipe(
     source: &SourcePlan,
     piece: &Piece,
-    cut: Option<&EpisodeCut>,
+    (cuts, all_cuts): (&[EpisodeCut], &[(i64, i64)]),
     survey: &Survey,
-    read: &[(StreamId, u64)],
+    read: &[ReadAlone],
 ) -> String {
-    let Piece { recording: _, from, to, episode: _, left_out, steps, load, own } = piece;
-    let bounds = cut.map(|it| [it.from, it.to, it.start, it.end]);
+    let Piece { recording: _, from, to, episode, left_out, steps, load, own } = piece;
+    let cut = episode.and_then(|it| cuts.get(it));
+    let bounds = |it: &EpisodeCut| [it.from, it.to, it.start, it.end];
+    // Whose steps may take what the piece holds, and what its own may not take.
+    let around = beside(cuts, |it| (it.from, it.to), piece).map(|it| it.map(bounds));
+    let borders = beside(all_cuts, |it| *it, piece);
+    let (bounds, measured) = (cut.map(bounds), &survey.measured_ns);
     let spans: Vec<Vec<(i64, i64)>> =
         survey.lookups.iter().map(|lookup| load.iter().map(|it| lookup.spans[*it]).collect()).collect();
     let of_source: Vec<&str> =
         needed(piece).map(|it| source.partitions[survey.partitions[it]].recipe.as_str()).collect();
     let skips = cut.map(|it| &it.skips).filter(|it| !it.is_empty());
     let Range { start, end } = steps;
-    let n_read: u64 = read.iter().map(|it| it.1).sum();
     let recipe = format!(
-        "steps {start}..{end} of {from}..{to} in {bounds:?}; {load:?} {spans:?}; {own:?} {n_read} {of_source:?}"
+        "steps {start}..{end} of {from}..{to} in {bounds:?} between {around:?} and {borders:?} within {measured:?}; \
+         {load:?} {spans:?}; {own:?} {read:?} {of_source:?}"
     );
     match (left_out, skips) {
         (Some(left_out), _) => left_out_recipe(left_out.reason, &recipe),
         (None, Some(skips)) => format!("{recipe}; without {skips:?}"),
         (None, None) => recipe,
     }
+}
+
+/// The last of some parts of a recording's time that ends before a piece, and the first that starts behind it.
+fn beside<'a, T>(parts: &'a [T], time: impl Fn(&T) -> (i64, i64), piece: &Piece) -> [Option<&'a T>; 2] {
+    let n_before = parts.partition_point(|it| time(it).1 <= piece.from);
+    let n_begun = parts.partition_point(|it| time(it).0 < piece.to);
+    [n_before.checked_sub(1).and_then(|it| parts.get(it)), parts.get(n_begun)]
 }

@@ -6,8 +6,10 @@ use nodedata_core::{
 };
 
 use crate::{
-    StepSpec,
+    FarStamps, StepSpec,
+    cut::ReadAlone,
     episodes::LeftOut,
+    far::FAR,
     mapping::Mapping,
     origin::{FieldOrigin, StepAt},
     piece::{PieceReader, STEPS, counted_id},
@@ -27,8 +29,8 @@ pub(crate) struct Shared {
 
 /// What a partition is.
 pub(crate) enum Part {
-    /// Steps, with messages that were read for the cut or for metadata alone, by stream of the source.
-    Piece(Piece, Vec<(StreamId, u64)>),
+    /// Steps, with messages that were read for the cut or for metadata alone.
+    Piece(Piece, Vec<ReadAlone>),
     /// A partition of the source none of whose records is read, because its recording is left out, and why.
     LeftOut(usize, &'static str),
     /// A partition of the source handed on.
@@ -40,7 +42,7 @@ impl Shared {
     pub(crate) fn piece(
         &self,
         piece: &Piece,
-        read: &[(StreamId, u64)],
+        read: &[ReadAlone],
         partition: &Partition,
     ) -> Result<PieceRows> {
         let held = self.held(piece)?;
@@ -49,11 +51,21 @@ impl Shared {
         rows.records_read.push((STEPS, made.n_steps));
         rows.fates = made.fates;
         rows.looked_at = made.looked_at;
-        self.account(piece, &held, partition, &mut rows);
-        for (id, n) in read.iter().filter(|it| it.1 != 0) {
-            let id = counted_id(*id);
-            rows.count(id, *n);
-            rows.fates.push(Fate { used: *n, ..Fate::new(id) });
+        self.account(piece, &held, partition, &mut rows)?;
+        for alone in read.iter().filter(|it| it.n_read != 0) {
+            let id = counted_id(alone.id);
+            rows.count(id, alone.n_read);
+            rows.fates.push(Fate { used: alone.n_read - alone.n_far, ..Fate::new(id) });
+            if alone.n_far != 0 {
+                let name = self.store.source.plan().stream_name(alone.id).map(ToString::to_string);
+                self.far(
+                    &name.unwrap_or_default(),
+                    id,
+                    (alone.n_far, alone.farthest_ns),
+                    partition,
+                    &mut rows,
+                )?;
+            }
         }
         rows.ready.extend(made.batch.map(Ok));
         Ok(rows)
@@ -94,7 +106,10 @@ impl Shared {
     }
 
     /// Counts the records of the partitions that the piece owns, and reports what they lack.
-    fn account(&self, piece: &Piece, held: &Held, partition: &Partition, rows: &mut PieceRows) {
+    ///
+    /// # Errors
+    /// `Corrupt` for stamps far from log time, where these are refused.
+    fn account(&self, piece: &Piece, held: &Held, partition: &Partition, rows: &mut PieceRows) -> Result<()> {
         let mapping = &self.store.mapping;
         let recording = &self.recordings[piece.recording];
         for position in &piece.own {
@@ -123,8 +138,51 @@ impl Shared {
                     }
                     rows.ready.push_back(Err(self.unplaced(&mapped.name, id, reason, n, partition)));
                 }
+                if stream.n_far != 0 {
+                    self.far(&mapped.name, id, (stream.n_far, stream.farthest_ns), partition, rows)?;
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Accounts for messages whose stamps are far from log time: how many, and how far the farthest is.
+    ///
+    /// # Errors
+    /// `Corrupt` where such messages are refused.
+    fn far(
+        &self,
+        topic: &str,
+        id: StreamId,
+        (n, farthest_ns): (u64, Option<i64>),
+        partition: &Partition,
+        rows: &mut PieceRows,
+    ) -> Result<()> {
+        let start = &partition.reads[0];
+        let path = self.store.source.plan().input_path(start.input);
+        let at = Locus { path, topic: Some(topic.to_owned()), ..Locus::default() };
+        let are = if n == 1 { "message is" } else { "messages are" };
+        let seconds = farthest_ns.unwrap_or(0) as f64 / 1e9;
+        let message = format!(
+            "{n} {are} stamped far from log time, by up to {seconds:.3} s, which the other messages of the topic are not"
+        );
+        if self.spec.far_stamps == FarStamps::Fail {
+            let err = Error::new(ErrorKind::Corrupt, message).at(at).at(Locus::byte(start.byte_range.start));
+            return Err(err.with_hint(format!(
+                "`steps.far_stamps: drop` leaves them out and counts them; `time: {{{topic}: log_time}}` places \
+                 the topic by when it was recorded"
+            )));
+        }
+        let mut fate = Fate::new(id);
+        let of = if self.spec.keep_streams { &mut fate.superseded } else { &mut fate.dropped };
+        of.insert(FAR, n);
+        rows.fates.push(fate);
+        let finding = Finding { reason: FAR.to_owned(), ..Finding::warning(message, at) };
+        rows.warnings.push(finding.with_hint(format!(
+            "they are left out; `steps.far_stamps: fail` refuses them, `time: {{{topic}: log_time}}` places the topic \
+             by when it was recorded"
+        )));
+        Ok(())
     }
 
     fn unplaced(

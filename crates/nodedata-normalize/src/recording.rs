@@ -13,7 +13,7 @@ pub(crate) struct Recording {
     pub(crate) survey: Survey,
     /// In order of time, apart from each other.
     pub(crate) episodes: Vec<EpisodeCut>,
-    /// Where it was cut, whether the episodes are kept or not: first time inside, and first time after.
+    /// Where it was cut, whether the episodes are kept or not, in order: first time inside, and first time after.
     pub(crate) cuts: Vec<(i64, i64)>,
 }
 

@@ -12,7 +12,7 @@ use crate::{
     absent::{Absent, Missing},
     align::Choice,
     cast::Misfit,
-    mapping::{Field, MappedStream, Mapping, Way},
+    mapping::{Field, MappedStream, Mapping, Reach, Way},
     named::NamesMet,
     piece::schema_of,
     stamp::Stamp,
@@ -302,7 +302,7 @@ impl Mapping {
         let clock = Stamp::LogTime(0);
         let mut mapping = Self::compile_with(spec, streams, Some(clock))?;
         for field in &mut mapping.fields {
-            field.way = Way { align: Align::Nearest, max_ns: None };
+            field.way = Way { align: Align::Nearest, reach: Reach::Endless, crosses: false };
         }
         Ok(mapping)
     }

@@ -41,6 +41,13 @@ pub struct StepSpec {
     /// nanoseconds. `None` is [`ORDER_BOUND_NS`]. A message that strays farther is counted and reported.
     #[serde(default, skip_serializing_if = "is_default")]
     pub order_bound_ns: Option<i64>,
+    /// Whether fields that hold, without a rule of their own, keep values of an earlier episode of the recording.
+    /// Those of latched topics always do.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub hold_across: bool,
+    /// What becomes of messages whose stamps are far from log time.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub far_stamps: FarStamps,
     /// The features of a step, in column order.
     #[serde(default, skip_serializing_if = "is_default")]
     pub fields: Vec<FieldSpec>,
@@ -66,7 +73,7 @@ impl StepSpec {
         needs.filter_map(path).collect()
     }
 
-    /// Whole recordings on `clock`: nearest by log time, without a tolerance, no fields yet.
+    /// Whole recordings on `clock`: nearest by log time, no older than [`PERIODS_MAX`] says, no fields yet.
     pub fn new(clock: Clock) -> Self {
         Self {
             episodes: Cut::Whole,
@@ -79,6 +86,8 @@ impl StepSpec {
             start: Start::First,
             upsample: false,
             order_bound_ns: None,
+            hold_across: false,
+            far_stamps: FarStamps::Drop,
             fields: Vec::new(),
             keep_streams: false,
             transform: Vec::new(),
@@ -210,12 +219,36 @@ pub enum Align {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tolerance {
-    /// Nanoseconds, inclusive; `None` for any distance.
+    /// Nanoseconds, inclusive; the largest i64 for any distance; `None` for [`PERIODS_MAX`] periods of the topic.
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_ns: Option<i64>,
     /// What becomes of a step without a message in reach.
     #[serde(default, skip_serializing_if = "is_default")]
     pub beyond: Beyond,
+}
+
+/// Without a tolerance a message is at most so many periods of its topic from the step, and messages that are interpolated
+/// between are at most so far apart. The period is the mean time between the messages of the topic in the recording,
+/// where there are [`PERIOD_MESSAGES_MIN`] of them; fewer have none, and only the episode bounds them. What is held of
+/// a latched topic is good until the next message, however old it is.
+pub const PERIODS_MAX: i64 = 10;
+
+/// Messages of a topic from which its period is known.
+pub const PERIOD_MESSAGES_MIN: u64 = 3;
+
+/// A stamp is far from log time where it lies so many nanoseconds, or [`StepSpec::order_bound_ns`] where that is more,
+/// outside of what the messages of its topic that are looked at show, but for the twentieth of them at either end.
+pub const FAR_STAMP_NS: i64 = 10_000_000_000;
+
+/// What becomes of messages whose stamps are far from log time, as [`FAR_STAMP_NS`] says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FarStamps {
+    /// They are left out, counted and told.
+    #[default]
+    Drop,
+    /// The run fails.
+    Fail,
 }
 
 /// What becomes of a step for which a field has no value: no message in reach, or, where [`ByName::absent`] says
@@ -267,6 +300,9 @@ pub struct FieldSpec {
     /// of the farthest message where several topics give one feature. `None` for that of the steps.
     #[serde(default, skip_serializing_if = "is_default")]
     pub skew: Option<bool>,
+    /// As [`StepSpec::hold_across`]; `None` for that of the steps.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub hold_across: Option<bool>,
     /// Unit of the values; written down, never converted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub unit: Option<String>,
@@ -299,6 +335,7 @@ impl FieldSpec {
             tolerance: None,
             dtype: None,
             skew: None,
+            hold_across: None,
             unit: None,
             description: None,
             transform: Vec::new(),

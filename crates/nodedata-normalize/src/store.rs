@@ -1,8 +1,12 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use nodedata_core::{Result, Source};
 
 use crate::{
+    far::Near,
     loaded::{Loaded, load},
     mapping::Mapping,
     waiting::{Decoded, Full, Waiting},
@@ -13,6 +17,8 @@ pub(crate) struct Store {
     pub(crate) source: Box<dyn Source>,
     pub(crate) mapping: Mapping,
     waiting: Waiting<Loaded>,
+    /// By episode of the source, once it was surveyed, and by mapped stream: how far stamps may be from log time.
+    near: Vec<OnceLock<Vec<Option<Near>>>>,
 }
 
 /// Partitions that a piece holds, by their number in the source.
@@ -21,7 +27,16 @@ pub(crate) type Held = BTreeMap<usize, Arc<Loaded>>;
 impl Store {
     pub(crate) fn new(source: Box<dyn Source>, mapping: Mapping) -> Self {
         let waiting = Waiting::new(source.plan().partitions.len(), Full::DecodeAgain);
-        Self { source, mapping, waiting }
+        let near = source.plan().episodes.iter().map(|_| OnceLock::new()).collect();
+        Self { source, mapping, waiting, near }
+    }
+
+    /// From now on messages of an episode of the source that are farther from log time are left out: of `decoded`, where
+    /// they wait, as well. Said once.
+    pub(crate) fn leave_out_far(&self, episode: usize, near: Vec<Option<Near>>, decoded: &[usize]) {
+        let Some(slot) = self.near.get(episode) else { return };
+        let near = slot.get_or_init(|| near);
+        decoded.iter().for_each(|it| self.waiting.renew(*it, |loaded| loaded.without_far(near)));
     }
 
     /// A partition for one of the pieces it was planned for. Two that ask at once share one decoding.
@@ -51,7 +66,12 @@ impl Store {
     }
 
     fn load(&self, partition: usize, only: Option<usize>) -> Result<Loaded> {
-        load(self.source.as_ref(), &self.mapping, partition, only)
+        let mut loaded = load(self.source.as_ref(), &self.mapping, partition, only)?;
+        let episode = self.source.plan().partitions.get(partition).map(|it| it.episode);
+        if let Some(near) = episode.and_then(|it| self.near.get(it)?.get()) {
+            loaded.leave_out_far(near);
+        }
+        Ok(loaded)
     }
 }
 

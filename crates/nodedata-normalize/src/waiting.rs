@@ -71,6 +71,17 @@ impl<D: Decoded> Waiting<D> {
         self.slot(partition).decoded.clone()
     }
 
+    /// Puts another form of a partition in the place of one that waits.
+    pub(crate) fn renew(&self, partition: usize, other: impl FnOnce(&D) -> Option<D>) {
+        let mut slot = self.slot(partition);
+        let Some(old) = &slot.decoded else { return };
+        if let Some(new) = other(old) {
+            self.n_bytes.fetch_add(new.n_bytes(), Ordering::Relaxed);
+            self.n_bytes.fetch_sub(old.n_bytes(), Ordering::Relaxed);
+            slot.decoded = Some(Arc::new(new));
+        }
+    }
+
     /// Says how many will ask for a partition.
     pub(crate) fn plan_uses(&self, partition: usize, n_uses: usize) {
         let mut slot = self.slot(partition);

@@ -3,7 +3,7 @@ use nodedata_core::{
     placed::{Mistake, mistakes_to_error},
 };
 use nodedata_dataset::Nulls;
-use nodedata_normalize::{FieldFrom, StepSpec};
+use nodedata_normalize::{FieldFrom, PERIODS_MAX, StepSpec};
 
 /// Refuses fields that no step has a value of, unless they say that this is meant.
 ///
@@ -18,11 +18,15 @@ pub(crate) fn refuse_empty(spec: &StepSpec, nulls: &Nulls) -> Result<()> {
         let message = format!("none of the {} steps has a value of {}", count.rows, paths.join(", "));
         let tolerance = field.tolerance.unwrap_or(spec.tolerance);
         let cause = match tolerance.max_ns {
+            Some(i64::MAX) => "its messages hold nothing there".to_owned(),
             Some(max_ns) => format!(
                 "its messages lie farther than {} ms from the steps (`tolerance_ms`, `time`), or hold nothing there",
                 max_ns as f64 / 1e6
             ),
-            None => "its messages hold nothing there".to_owned(),
+            None => format!(
+                "its messages lie farther than {PERIODS_MAX} of their periods from the steps (`tolerance_ms`, `time`), or hold \
+                 nothing there"
+            ),
         };
         let hint = format!("{cause}; `nullable: always` in the field says that this is meant");
         mistakes.push(Mistake::new(format!("fields.{}", field.name), message).with_hint(hint));

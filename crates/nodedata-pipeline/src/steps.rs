@@ -19,7 +19,7 @@ pub struct StepFlags {
     pub clock: Option<String>,
     /// `log_time`, `publish_time`, or a field such as `header.stamp`; log time when absent.
     pub time: Option<String>,
-    /// How far from a step its message may be, in milliseconds; any distance when absent.
+    /// How far from a step its message may be, in milliseconds; ten periods of its topic when absent.
     pub tolerance_ms: Option<u32>,
     /// Whether the rate may be finer than every topic.
     pub upsample: bool,
@@ -147,6 +147,8 @@ pub(crate) fn add_fates(ledger: &mut Ledger, fates: &[Fate], plan: &SourcePlan) 
         // Steps that were left out are no records that other steps are made of, nor are those of tables without steps.
         if table == Some(StreamKind::Steps) || !makes_steps {
             fate.absent.iter().for_each(|(name, n)| add(&mut entry.absent, name, *n));
+            let beyond = &mut entry.beyond_tolerance;
+            fate.beyond_tolerance.iter().for_each(|(field, n)| add(beyond, field, *n));
             fate.dropped.iter().for_each(|(reason, n)| add(&mut entry.dropped, reason, *n));
             continue;
         }

@@ -6,13 +6,14 @@ use serde::Serialize;
 use crate::{Executed, Expected, Parsed, PipelineTest, Refused, execute};
 
 /// Why messages and steps are left out where steps are made, besides damage.
-const ALIGNING: [&str; 13] = [
+const ALIGNING: [&str; 14] = [
     "absent_name",
     "action/shift@1",
     "beyond_order_bound",
     "beyond_tolerance",
     "excluded_episode",
     "excluded_step",
+    "far_from_log_time",
     "idle",
     "no_time",
     "not_included_episode",

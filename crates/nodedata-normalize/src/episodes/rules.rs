@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Clock, Cut, StepSpec,
-    cut::EpisodeCut,
+    cut::{EpisodeCut, ReadAlone},
     store::{Held, Store},
     survey::Survey,
 };
@@ -34,7 +34,7 @@ pub(crate) struct Split {
     pub(crate) infos: Vec<EpisodeInfo>,
     pub(crate) left_out: Vec<LeftOutSpan>,
     /// Messages that were read for what topics tell, and are nothing else.
-    pub(crate) read: Vec<(StreamId, u64)>,
+    pub(crate) read: Vec<ReadAlone>,
 }
 
 /// A part of a recording's time whose steps are left out.
@@ -206,9 +206,9 @@ impl Split {
         let mapping = &store.mapping;
         let is_counted = mapping.streams.iter().any(|it| it.id == id)
             || mapping.marker.is_some_and(|it| it.id == id)
-            || self.read.iter().any(|it| it.0 == id);
+            || self.read.iter().any(|it| it.id == id);
         if !is_counted {
-            self.read.push((id, n_read));
+            self.read.push(ReadAlone { id, n_read, n_far: 0, farthest_ns: None });
         }
     }
 }

@@ -4,7 +4,7 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray}
 use nodedata_core::{DType, Dim, Feature, Storage, meta, placed::Mistake, suggest};
 
 use super::{
-    Compiler, Way,
+    Compiler, Reach, Way,
     beside::{Beside, Frames, beside_cloud, cloud_of},
     element_names::element_names,
 };
@@ -12,6 +12,7 @@ use crate::{
     Align, Beyond, Constant, FieldFrom, FieldSpec, FieldTransform, FramesOf, Tolerance,
     cast::{can_cast, cast},
     flat::constant_of,
+    latched::is_latched,
     path::{Brackets, Found, Lost, resolve, stream_of},
 };
 
@@ -151,7 +152,7 @@ impl Compiler<'_> {
         };
         let feature = Feature::new(&field.name, dtype, shape);
         let value = Value::Constant(constant_of(array, &feature));
-        let way = Way { align: Align::Hold, max_ns: None };
+        let way = Way { align: Align::Hold, reach: Reach::Endless, crosses: true };
         let (beyond, absent) = (Beyond::Null, Beyond::Null);
         let (beside, frames) = (Vec::new(), None);
         Some(Field { feature, value, way, beyond, absent, skew: false, beside, frames })
@@ -204,11 +205,12 @@ impl Compiler<'_> {
         feature.nullable |= tolerance.beyond == Beyond::Null || absent == Beyond::Null;
         self.interpolation(key, &feature, align, &sources.parts);
         let (beside, frames) = self.beside(field, key, sources.parts.first().filter(|_| single));
+        let is_latched = sources.parts.iter().all(|it| is_latched(&self.streams[it.stream]));
         let value = match sources.parts {
             parts if !single => Value::Joined(parts),
             mut parts => Value::Column(parts.swap_remove(0)),
         };
-        let way = self.way(align, tolerance);
+        let way = self.way(field, align, tolerance, is_latched);
         let skew = field.skew.unwrap_or(self.spec.skew);
         Some(Field { feature, value, way, beyond: tolerance.beyond, absent, skew, beside, frames })
     }

@@ -59,10 +59,13 @@ impl MemorySource {
             let start = (idx * per_partition * 100) as u64;
             let decoded_bytes = (part.len() * 100) as u64;
             let times = part.iter().map(|it| it.log_time);
+            let n_of = |stream: usize| part.iter().filter(|it| it.stream == stream).count() as u64;
+            let counts = (0u32..).zip(names).map(|(id, _)| (StreamId(id), n_of(id as usize)));
             Partition {
                 reads: vec![InputRange { input: 0, byte_range: start..start + decoded_bytes }],
                 decoded_bytes,
                 times: times.clone().min().zip(times.max()).filter(|_| tells_times),
+                counts: tells_times.then(|| counts.collect()),
                 ..Partition::default()
             }
         };
@@ -79,6 +82,12 @@ impl MemorySource {
     /// The same where messages of this value have a joint `c` as well.
     pub(crate) fn with_rare(self, value: f64) -> Self {
         Self { rare: Some(value), ..self }
+    }
+
+    /// The same with a fact of one of its streams.
+    pub(crate) fn with_metadata(mut self, stream: usize, key: &str, value: &str) -> Self {
+        self.plan.streams[stream].metadata.insert(key.to_owned(), value.to_owned());
+        self
     }
 
     /// The messages as rows of a source that has steps already.

@@ -26,6 +26,9 @@ pub(crate) struct Everything {
     pub(crate) fates: BTreeMap<u32, Fates>,
     /// Steps whose message lacks a name.
     pub(crate) absent: BTreeMap<String, u64>,
+    /// Steps without a message in reach.
+    pub(crate) beyond: BTreeMap<String, u64>,
+    pub(crate) warnings: Vec<String>,
     pub(crate) errors: Vec<String>,
 }
 
@@ -54,7 +57,11 @@ pub(crate) fn read_all(source: &dyn Source) -> Everything {
         for (id, n) in stream.records_read() {
             *all.read.entry(id.0).or_default() += n;
         }
+        all.warnings.extend(stream.warnings().iter().map(|it| it.message.clone()));
         for fate in stream.fates() {
+            for (name, n) in &fate.beyond_tolerance {
+                *all.beyond.entry(name.clone()).or_default() += n;
+            }
             let known = all.fates.entry(fate.stream.0).or_default();
             known.0 += fate.used;
             for (name, n) in &fate.absent {
@@ -117,6 +124,7 @@ struct Rules {
     tolerances: [Option<i64>; 2],
     start: Start,
     ranges: Option<(i64, i64, i64)>,
+    across: bool,
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
@@ -129,12 +137,13 @@ fn rules() -> impl Strategy<Value = Rules> {
     let tolerance = || proptest::option::of((0..120i64).prop_map(|it| it * MS));
     let ranges = proptest::option::of((0..800i64, 1..900i64, 1..600i64));
     let start = prop_oneof![Just(Start::First), Just(Start::All)];
-    (clock, align(), align(), tolerance(), tolerance(), start, ranges).prop_map(
-        |(clock, one, two, near, far, start, ranges)| Rules {
+    (clock, align(), align(), tolerance(), tolerance(), start, ranges, any::<bool>()).prop_map(
+        |(clock, one, two, near, far, start, ranges, across)| Rules {
             clock,
             aligns: [one, two],
             tolerances: [near, far],
             start,
+            across: across && ranges.is_some() && [one, two].contains(&Align::Hold),
             ranges,
         },
     )
@@ -153,17 +162,24 @@ impl Rules {
             time: TimeSource::Field("header.stamp".to_owned()),
             order_bound_ns: Some(2 * JITTER_MS * MS),
             start: self.start,
+            hold_across: self.across,
             episodes: match self.ranges {
                 None => Cut::Whole,
-                Some((first, long, apart)) => Cut::Ranges(vec![
-                    range(first * MS, (first + long) * MS),
-                    range((first + long + apart) * MS, (first + 2 * long + apart) * MS),
-                ]),
+                Some(_) => {
+                    Cut::Ranges(self.ranges().into_iter().map(|(start, end)| range(start, end)).collect())
+                }
             },
             fields: vec![field("a", "/a.value", 0), field("b", "/b.value", 1), field("a2", "/a.value", 1)],
             upsample: true,
             ..StepSpec::new(self.clock.clone())
         }
+    }
+
+    /// Start and end of the episodes that are asked for.
+    fn ranges(&self) -> Vec<(i64, i64)> {
+        let Some((first, long, apart)) = self.ranges else { return Vec::new() };
+        let second = first + long + apart;
+        vec![(first * MS, (first + long) * MS), (second * MS, (second + long) * MS)]
     }
 }
 
@@ -175,17 +191,54 @@ fn sorted(log: &Log, stream: usize) -> Vec<(i64, f64)> {
     all
 }
 
+/// What a field takes at a step.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    step: i64,
+    align: Align,
+    max_ns: Option<i64>,
+    /// The episodes that there are.
+    episodes: [Option<(i64, i64)>; 2],
+    across: bool,
+}
+
+impl Wanted {
+    /// Whether a message belongs to another episode.
+    fn is_elsewhere(self, stamp: i64) -> bool {
+        let of = |time: i64| self.episodes.iter().flatten().position(|it| it.0 <= time && time < it.1);
+        // Nor may it lie behind another episode.
+        let lies_behind = self.episodes.iter().flatten().any(|it| {
+            let apart = (stamp < it.0 && it.1 <= self.step) || (self.step < it.0 && it.1 <= stamp);
+            apart && of(self.step) != of(it.0)
+        });
+        lies_behind || of(stamp).is_some_and(|it| Some(it) != of(self.step))
+    }
+}
+
 /// The message nearest to a step, or held, with its position: which of several at one time matters to the ledger.
-fn taken(messages: &[(i64, f64)], step: i64, align: Align, max_ns: Option<i64>) -> Option<usize> {
+fn taken(messages: &[(i64, f64)], wanted: Wanted) -> Option<usize> {
     let numbered: Vec<(i64, f64)> = messages.iter().enumerate().map(|(idx, it)| (it.0, idx as f64)).collect();
-    expected(&numbered, step, align, max_ns).map(|it| it.0 as usize)
+    expected(&numbered, wanted).map(|it| it.0 as usize)
+}
+
+/// Ten times the mean time between messages, where there are three.
+fn ten_periods(messages: &[(i64, f64)]) -> i64 {
+    match messages {
+        [first, _, .., last] if first.0 < last.0 => {
+            (i128::from(last.0 - first.0) * 10 / (messages.len() as i128 - 1)) as i64
+        }
+        _ => i64::MAX,
+    }
 }
 
 /// Value and skew of a step, by looking at every message.
-fn expected(messages: &[(i64, f64)], step: i64, align: Align, max_ns: Option<i64>) -> Option<(f64, i64)> {
-    let reach = max_ns.unwrap_or(i64::MAX);
+fn expected(messages: &[(i64, f64)], wanted: Wanted) -> Option<(f64, i64)> {
+    let Wanted { step, align, max_ns, across, .. } = wanted;
+    let reach = max_ns.unwrap_or_else(|| ten_periods(messages));
+    let crosses = across && align == Align::Hold;
     let before = messages.iter().rev().find(|it| it.0 <= step);
-    let after = messages.iter().find(|it| step < it.0);
+    let before = before.filter(|it| crosses || !wanted.is_elsewhere(it.0));
+    let after = messages.iter().find(|it| step < it.0).filter(|it| !wanted.is_elsewhere(it.0));
     match align {
         Align::Hold => before.filter(|it| step - it.0 <= reach).map(|it| (it.1, it.0 - step)),
         Align::Nearest => {
@@ -199,7 +252,12 @@ fn expected(messages: &[(i64, f64)], step: i64, align: Align, max_ns: Option<i64
         }
         Align::Linear | Align::Slerp => match (before, after) {
             (Some(before), _) if before.0 == step => Some((before.1, 0)),
-            (Some(before), Some(after)) if step - before.0 <= reach && after.0 - step <= reach => {
+            (Some(before), Some(after))
+                if match max_ns {
+                    Some(max_ns) => step - before.0 <= max_ns && after.0 - step <= max_ns,
+                    None => after.0 - before.0 <= reach,
+                } =>
+            {
                 let share = (step - before.0) as f64 / (after.0 - before.0) as f64;
                 let skew = if after.0 - step < step - before.0 { after.0 - step } else { before.0 - step };
                 Some((before.1 + (after.1 - before.1) * share, skew))
@@ -252,6 +310,15 @@ fn check(log: &Log, rules: &Rules) {
     let Some(rows) = &all.rows else { return };
     let streams = [sorted(log, 0), sorted(log, 1)];
     let mut used = [std::collections::BTreeSet::new(), std::collections::BTreeSet::new()];
+    let mut n_beyond: BTreeMap<String, u64> = BTreeMap::new();
+    // A range without a message is no episode.
+    let holds_any = |range: &(i64, i64)| {
+        streams.iter().flatten().any(|it| range.0 <= it.0 && it.0 < range.1).then_some(*range)
+    };
+    let mut episodes = [None; 2];
+    for (slot, range) in episodes.iter_mut().zip(rules.ranges()) {
+        *slot = holds_any(&range);
+    }
     for row in 0..rows.num_rows() {
         let step = whole(rows.column(1), row).unwrap();
         for (column, stream, way) in [(2, 0, 0), (4, 1, 1), (6, 0, 1)] {
@@ -261,7 +328,17 @@ fn check(log: &Log, rules: &Rules) {
                 assert_eq!(whole(rows.column(column + 1), row), Some(0));
                 continue;
             }
-            let expected = expected(&streams[stream], step, rules.aligns[way], rules.tolerances[way]);
+            let wanted = Wanted {
+                step,
+                align: rules.aligns[way],
+                max_ns: rules.tolerances[way],
+                episodes,
+                across: rules.across,
+            };
+            let expected = expected(&streams[stream], wanted);
+            if expected.is_none() {
+                *n_beyond.entry(rows.schema().field(column).name().clone()).or_default() += 1;
+            }
             let found = value(rows.column(column), row).zip(whole(rows.column(column + 1), row));
             match (found, expected) {
                 (Some(found), Some(expected)) => {
@@ -270,18 +347,14 @@ fn check(log: &Log, rules: &Rules) {
                         "{found:?} {expected:?} at {step}"
                     );
                     if rules.aligns[way] != Align::Linear {
-                        used[stream].extend(taken(
-                            &streams[stream],
-                            step,
-                            rules.aligns[way],
-                            rules.tolerances[way],
-                        ));
+                        used[stream].extend(taken(&streams[stream], wanted));
                     }
                 }
                 (found, expected) => assert_eq!(found, expected, "row {row} at {step}, column {column}"),
             }
         }
     }
+    assert_eq!(all.beyond, n_beyond);
     if !rules.aligns.contains(&Align::Linear) && rules.clock != Clock::Topic("/a".to_owned()) {
         for stream in [0u32, 1] {
             let found = all.fates.get(&(stream + 1)).map_or(0, |it| it.0);

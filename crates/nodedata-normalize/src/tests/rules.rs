@@ -10,8 +10,8 @@ use super::{
     reference::{Everything, balances, read_all},
 };
 use crate::{
-    Align, AlignedSource, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, Marker, Rate, Start,
-    StepSpec, TimeSource, Tolerance, TopicTime, mistakes, normalized,
+    Align, AlignedSource, Beyond, ByName, Clock, Constant, Cut, FarStamps, FieldFrom, FieldSpec, Marker,
+    Rate, Start, StepSpec, TimeSource, Tolerance, TopicTime, mistakes, normalized,
 };
 
 const MS: i64 = 1_000_000;
@@ -67,7 +67,8 @@ fn a_missing_value_is_null_or_leaves_the_step_out_or_fails() {
     let nulls = read(messages(), spec(vec![a(), field(Beyond::Null)]));
     let found = floats(&nulls, "b");
     assert_eq!(found[..4], [None, None, Some(43.0), None]);
-    assert_eq!(nulls.fates.get(&0), None);
+    let n_nulls = found.iter().filter(|it| it.is_none()).count() as u64;
+    assert_eq!((nulls.fates[&0].2.len(), nulls.beyond["b"]), (0, n_nulls));
 
     let dropped = read(messages(), spec(vec![a(), field(Beyond::Drop)]));
     assert_eq!(floats(&dropped, "b"), found.iter().copied().filter(Option::is_some).collect::<Vec<_>>());
@@ -231,6 +232,170 @@ fn messages_that_cannot_be_placed_are_counted_and_reported() {
         ]
     );
     assert_eq!((all.fates[&1].2["no_time"], all.fates[&1].2["beyond_order_bound"]), (1, 1));
+}
+
+#[test]
+fn one_wild_stamp_makes_no_steps_and_is_left_out() {
+    for (per_partition, tells_times) in [(4, true), (1000, true), (7, false)] {
+        let mut messages = messages();
+        messages[11].stamp += 6_000_000 * MS;
+        messages[20].stamp = 5;
+        let fields = || vec![FieldSpec::new("a", "/a.value"), FieldSpec::new("b", "/b.value")];
+        let far_ms = |it: &Message| (it.stamp - it.log_time).abs() / MS;
+        let wild: Vec<usize> = messages.iter().filter(|it| 10_000 < far_ms(it)).map(|it| it.stream).collect();
+        // Of a stamp of this epoch half a second is no distance.
+        assert_eq!(wild, [0]);
+        let open = |spec: StepSpec| {
+            let source = MemorySource::new(&["/a", "/b"], messages.clone(), per_partition, tells_times);
+            AlignedSource::in_pieces(Box::new(source), spec, 900).unwrap()
+        };
+        let all = read_all(&open(spec(fields())));
+        balances(&all);
+        assert_eq!(all.rows.as_ref().unwrap().num_rows(), 15, "{per_partition} {tells_times}");
+        assert_eq!((all.errors.len(), all.fates[&1].2[crate::far::FAR]), (0, 1));
+        let expected = "1 message is stamped far from log time, by up to 5999.999 s, which the other messages of the \
+                        topic are not";
+        assert_eq!(all.warnings, [expected]);
+        let refusing = open(StepSpec { far_stamps: FarStamps::Fail, ..spec(fields()) });
+        let n = refusing.plan().partitions.len();
+        let errors: Vec<_> = (0..n).filter_map(|it| refusing.read(it, &Default::default()).err()).collect();
+        assert_eq!(errors.len(), 1);
+        assert_eq!((errors[0].to_string().as_str(), errors[0].loss().is_some()), (expected, false));
+        let kept = open(StepSpec { keep_streams: true, ..spec(fields()) });
+        assert_eq!(read_all(&kept).fates[&1].1[crate::far::FAR], 1);
+    }
+}
+
+#[test]
+fn a_marker_with_a_wild_stamp_cuts_nothing() {
+    let mut messages = messages();
+    let markers: Vec<usize> = (0..messages.len()).filter(|it| messages[*it].stream == 1).collect();
+    messages[markers[2]].stamp += 6_000_000 * MS;
+    let marker = Marker {
+        field: "/b.text".to_owned(),
+        start: vec!["43".to_owned(), "123".to_owned()],
+        ..Marker::default()
+    };
+    let fields = vec![FieldSpec::new("a", "/a.value")];
+    let all = read(messages, StepSpec { episodes: Cut::Marker(marker), ..spec(fields) });
+    assert_eq!(all.episodes.iter().max(), Some(&0));
+    assert_eq!((all.read[&2], all.fates[&2].0, all.fates[&2].2[crate::far::FAR]), (6, 5, 1));
+}
+
+/// `/a` is silent from 100 to 200 ms, which cuts it; `/b` speaks once before, and once after.
+fn two_episodes(fields: Vec<FieldSpec>) -> (Vec<Message>, StepSpec) {
+    let mut messages = messages();
+    messages.retain(|it| it.stream == 1 || !(100 * MS..200 * MS).contains(&it.stamp));
+    messages.retain(|it| it.stream == 0 || [43.0, 243.0].contains(&it.value));
+    let cut = Cut::Gap { gap_ns: 50 * MS, topic: Some("/a".to_owned()) };
+    (messages, StepSpec { episodes: cut, ..spec(fields) })
+}
+
+#[test]
+fn nothing_is_taken_from_another_episode_unless_it_is_held_across() {
+    let b = |align: Align| FieldSpec { align: Some(align), ..FieldSpec::new("b", "/b.value") };
+    let check = |field: FieldSpec, spec_of: fn(StepSpec) -> StepSpec, expected: [Option<f64>; 10]| {
+        let (messages, spec) = two_episodes(vec![FieldSpec::new("a", "/a.value"), field]);
+        let all = read(messages, spec_of(spec));
+        assert_eq!(floats(&all, "b"), expected);
+        let n = expected.iter().filter(|it| it.is_none()).count() as u64;
+        assert_eq!(all.beyond.get("b").copied().unwrap_or(0), n);
+    };
+    let (x, y, same) = (Some(43.0), Some(243.0), |it| it);
+    check(b(Align::Nearest), same, [x, x, x, x, x, y, y, y, y, y]);
+    check(b(Align::Linear), same, [None; 10]);
+    check(b(Align::Hold), same, [None, None, None, x, x, None, None, None, y, y]);
+    let across = |it| StepSpec { hold_across: true, ..it };
+    check(b(Align::Hold), across, [None, None, None, x, x, x, x, x, y, y]);
+    let own = FieldSpec { hold_across: Some(false), ..b(Align::Hold) };
+    check(own, across, [None, None, None, x, x, None, None, None, y, y]);
+}
+
+#[test]
+fn what_latched_topics_say_stands_until_they_say_something_else() {
+    let field = FieldSpec { align: Some(Align::Hold), ..FieldSpec::new("b", "/b.value") };
+    let (messages, spec) = two_episodes(vec![FieldSpec::new("a", "/a.value"), field]);
+    let source = MemorySource::new(&["/a", "/b"], messages, 5, true).with_metadata(
+        1,
+        "channel.offered_qos_profiles",
+        "- depth: 1\n  durability: transient_local",
+    );
+    let all = read_all(&AlignedSource::in_pieces(Box::new(source), spec, 900).unwrap());
+    let (x, y) = (Some(43.0), Some(243.0));
+    assert_eq!(floats(&all, "b"), [None, None, None, x, x, x, x, x, y, y]);
+}
+
+#[test]
+fn without_a_tolerance_a_value_is_no_older_than_ten_periods_of_its_topic() {
+    // `/b` has a period of 10 ms, and is silent from 60 ms on.
+    let message = |(stream, ms): (usize, i64)| Message {
+        stream,
+        log_time: ms * MS,
+        stamp: ms * MS + 1,
+        value: ms as f64,
+    };
+    let mut all: Vec<(usize, i64)> =
+        (0..40).map(|it| (0, it * 10)).chain((0..7).map(|it| (1, it * 10))).collect();
+    all.push((1, 380));
+    all.sort_by_key(|it| it.1);
+    let messages: Vec<Message> = all.into_iter().map(message).collect();
+    // Eight messages in 380 ms.
+    let bound = 10 * 380 / 7;
+    assert_eq!(bound, 542);
+    let with = |align: Align, max_ns: Option<i64>| {
+        let tolerance = Some(Tolerance { max_ns, ..Tolerance::default() });
+        FieldSpec { align: Some(align), tolerance, ..FieldSpec::new("b", "/b.value") }
+    };
+    let n_nulls = |messages: &[Message], field: FieldSpec| {
+        let all = read(messages.to_vec(), spec(vec![FieldSpec::new("a", "/a.value"), field]));
+        let n = floats(&all, "b").iter().filter(|it| it.is_none()).count() as u64;
+        assert_eq!(all.beyond.get("b").copied().unwrap_or(0), n);
+        n
+    };
+    // Without its last message it has a period of 10 ms.
+    let short: Vec<Message> =
+        messages.iter().filter(|it| it.stream == 0 || it.value < 100.0).cloned().collect();
+    for align in [Align::Nearest, Align::Hold] {
+        assert_eq!(n_nulls(&messages, with(align, None)), 0);
+        // Steps from 180 to 380 ms: 160 ms is as far as it goes.
+        assert_eq!(n_nulls(&short, with(align, None)), 11);
+        assert_eq!(n_nulls(&short, with(align, Some(i64::MAX))), 0);
+        // Two messages have no period.
+        let two: Vec<Message> =
+            short.iter().filter(|it| it.stream == 0 || it.value < 20.0).cloned().collect();
+        assert_eq!(n_nulls(&two, with(align, None)), 0);
+    }
+    assert_eq!(n_nulls(&messages, with(Align::Linear, None)), 0);
+    assert_eq!(n_nulls(&short, with(Align::Linear, None)), 16);
+    // 60 and 380 ms are too far apart where the topic is faster.
+    let mut fast = messages.clone();
+    let more =
+        (0..300).map(|it| Message { stream: 1, log_time: it * MS / 5, stamp: it * MS / 5 + 1, value: 0.0 });
+    fast.extend(more);
+    fast.sort_by_key(|it| it.log_time);
+    assert!(10 * 380 / 307 < 20);
+    assert_eq!(n_nulls(&fast, with(Align::Linear, None)), 15);
+}
+
+#[test]
+fn holding_across_without_anything_to_hold_is_a_mistake() {
+    let streams = [stream(0, "/a"), stream(1, "/b")];
+    let told = |spec: &StepSpec| mistakes(spec, &streams).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let field = FieldSpec { hold_across: Some(true), ..FieldSpec::new("a", "/a.value") };
+    let (_, cut) = two_episodes(vec![field]);
+    assert_eq!(
+        told(&cut),
+        ["`fields.a.hold_across`: the field is not held (only `align: hold` keeps a message)"]
+    );
+    let whole =
+        StepSpec { align: Align::Hold, hold_across: true, ..spec(vec![FieldSpec::new("a", "/a.value")]) };
+    assert_eq!(
+        told(&whole),
+        [
+            "`steps.hold_across`: every recording is one episode, so there is none to hold messages from (remove \
+          `hold_across`, or cut recordings: `episodes: {by: marker, …}`)"
+        ]
+    );
 }
 
 #[test]

@@ -54,6 +54,7 @@ pub(super) const fn required(name: &'static str, kind: Kind, about: &'static str
 pub(super) const TEXTS: Kind = Kind::List(&Kind::Text);
 pub(super) const TEXT_OR_TEXTS: Kind = Kind::Either(&[Kind::Text, TEXTS]);
 const MILLIS: Kind = Kind::Number(0.0, 1e12);
+const TOLERANCE: Kind = Kind::Either(&[MILLIS, Kind::Choice(&["any"])]);
 const ALIGN: Kind = Kind::Choice(&["nearest", "hold", "linear", "slerp"]);
 const ENCODING: Kind = Kind::Choice(&["jpeg", "png", "raw"]);
 const BEYOND: Kind = Kind::Choice(&["null", "drop", "fail"]);
@@ -180,8 +181,10 @@ const STEPS: &[Key] = &[
     key("align", ALIGN, "Which message gives a step its value; `nearest` by default"),
     key(
         "tolerance_ms",
-        MILLIS,
-        "How far that message may be from the step, in milliseconds; any distance when absent",
+        TOLERANCE,
+        "How far that message may be from the step, in milliseconds, or `any`. When absent ten times the mean time between the \
+         messages of its topic, where it has at least three, and what is interpolated between is at most so far apart; what \
+         latched topics hold is never too old. Steps without a value are counted under `beyond_tolerance`",
     ),
     key(
         "beyond",
@@ -189,6 +192,12 @@ const STEPS: &[Key] = &[
         "What becomes of a step without a message in reach: `null` (the default), `drop` the step, `fail` the run",
     ),
     key("skew", Kind::Bool, "Whether each field brings a column `<name>.skew_ns`: message minus step"),
+    key(
+        "hold_across",
+        Kind::Bool,
+        "Whether `align: hold` keeps messages of an earlier episode of the recording; no by default, and always of latched \
+         topics. Nothing else is ever taken from another episode",
+    ),
     key(
         "start",
         Kind::Choice(&["first", "all"]),
@@ -203,6 +212,13 @@ const STEPS: &[Key] = &[
         "order_bound_ms",
         MILLIS,
         "How far stamps may stray from log times beyond what samples show; 500 by default",
+    ),
+    key(
+        "far_stamps",
+        Kind::Choice(&["drop", "fail"]),
+        "What becomes of messages whose stamps are more than ten seconds (or `order_bound_ms`) farther from log time than those of \
+         19 in 20 messages of the topic: `drop`, the default, leaves them out, counts and tells them, and the run exits with 3; \
+         `fail` ends the run",
     ),
     key(
         "transform",
@@ -237,8 +253,9 @@ const FIELD_KEYS: &[Key] = &[
          what its frames are stored as: `png` when absent",
     ),
     key("align", ALIGN, "As in `steps`, for this field"),
-    key("tolerance_ms", MILLIS, "As in `steps`, for this field"),
+    key("tolerance_ms", TOLERANCE, "As in `steps`, for this field"),
     key("beyond", BEYOND, "As in `steps`, for this field"),
+    key("hold_across", Kind::Bool, "As in `steps`, for this field"),
     key(
         "type",
         Kind::Choice(&[

@@ -3,8 +3,8 @@ use nodedata_core::{
     placed::{Node, Value},
 };
 use nodedata_normalize::{
-    Align, Beyond, ByName, Clock, Constant, Cut, FieldFrom, FieldSpec, FieldTransform, FramesOf, GroupBy,
-    Rate, Start, StepSpec, TimeSource, Tolerance, TopicTime,
+    Align, Beyond, ByName, Clock, Constant, Cut, FarStamps, FieldFrom, FieldSpec, FieldTransform, FramesOf,
+    GroupBy, Rate, Start, StepSpec, TimeSource, Tolerance, TopicTime,
 };
 
 use super::{
@@ -72,6 +72,11 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Stages {
     };
     spec.upsample = node.get("upsample").and_then(Node::bool).unwrap_or(false);
     spec.order_bound_ns = node.get("order_bound_ms").and_then(Node::number).map(nanos);
+    spec.hold_across = node.get("hold_across").and_then(Node::bool).unwrap_or(false);
+    spec.far_stamps = match text(node, "far_stamps").as_deref() {
+        Some("fail") => FarStamps::Fail,
+        _ => FarStamps::Drop,
+    };
     spec.keep_streams = root.get("streams").is_some();
     spec.transform = node.get("transform").map(transforms::of_steps).unwrap_or_default();
     match root.get("fields") {
@@ -195,6 +200,7 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
     });
     spec.dtype = text(node, "type").and_then(|it| DType::from_name(&it));
     spec.skew = node.get("skew").and_then(Node::bool);
+    spec.hold_across = node.get("hold_across").and_then(Node::bool);
     spec.unit = text(node, "unit");
     spec.description = text(node, "description");
     spec.by_name = node.get("by_name").map(|it| by_name(reader, &path, it));
@@ -243,6 +249,7 @@ fn check_field(reader: &mut Reader<'_>, path: &str, spec: &FieldSpec) {
             (spec.tolerance.is_some(), "tolerance_ms"),
             (spec.by_name.is_some(), "by_name"),
             (spec.skew.is_some(), "skew"),
+            (spec.hold_across.is_some(), "hold_across"),
             (spec.may_be_empty, "nullable"),
             (spec.frames != FramesOf::Same, "frames"),
             (!spec.transform.is_empty(), "transform"),
@@ -319,7 +326,10 @@ fn align(node: &Node) -> Option<Align> {
 
 /// `None` when neither of its keys is there.
 fn tolerance(node: &Node) -> Option<Tolerance> {
-    let max_ns = node.get("tolerance_ms").and_then(Node::number).map(nanos);
+    let max_ns = node.get("tolerance_ms").and_then(|it| match it.text().as_deref() {
+        Some("any") => Some(i64::MAX),
+        _ => it.number().map(nanos),
+    });
     let beyond = beyond(node, "beyond");
     (max_ns.is_some() || beyond.is_some()).then(|| Tolerance { max_ns, beyond: beyond.unwrap_or_default() })
 }

@@ -152,7 +152,7 @@ fn steps(text: &mut String, inspection: &Inspection, seen: &[Seen], proposals: &
     );
     line(
         text,
-        "\n# `tolerance_ms` is one and a half periods of the field itself; what is held stays until the next message.",
+        "\n# `tolerance_ms` is one and a half periods of the field itself; without it ten are the bound, and `any` is none.",
     );
     line(text, "fields:    # one that no step has a value of is refused, unless it says `nullable: always`");
     for proposal in proposals {

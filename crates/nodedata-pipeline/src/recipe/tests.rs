@@ -5,10 +5,10 @@ use nodedata_core::{
 };
 use nodedata_normalize::{
     Against, Align, Beyond, ByName, Change, Clock, Constant, Cut, Degenerate, DeltaEnd, DropSteps, End,
-    EpisodeColumn, EpisodeList, EpisodeName, EpisodeRange, FactType, FieldFrom, FieldSpec, FieldTransform,
-    FramesOf, GroupBy, Idle, Items, Join, ListTable, Marker, MetadataFrom, Missing, PathMetadata, Rate,
-    ResizeWay, RotationForm, Speed, Start, StepTransform, TableFile, TableMetadata, Take, TimeSource,
-    Tolerance, TopicMetadata, TopicTime, Trim, Zero,
+    EpisodeColumn, EpisodeList, EpisodeName, EpisodeRange, FactType, FarStamps, FieldFrom, FieldSpec,
+    FieldTransform, FramesOf, GroupBy, Idle, Items, Join, ListTable, Marker, MetadataFrom, Missing,
+    PathMetadata, Rate, ResizeWay, RotationForm, Speed, Start, StepTransform, TableFile, TableMetadata, Take,
+    TimeSource, Tolerance, TopicMetadata, TopicTime, Trim, Zero,
 };
 use proptest::prelude::*;
 
@@ -199,7 +199,7 @@ prop_compose! {
         align in prop::option::of(align()),
         tolerance in prop::option::of(tolerance()),
         dtype in prop::option::of(prop::sample::select(DType::ALL.to_vec())),
-        skew in any::<Option<bool>>(),
+        (skew, hold_across) in any::<(Option<bool>, Option<bool>)>(),
         unit in prop::option::of(text()),
         description in prop::option::of(text()),
         ((transform, encoding), frames) in
@@ -208,7 +208,8 @@ prop_compose! {
         let by_name = by_name.map(|(names, at, absent)| ByName { names, at, absent });
         let may_be_empty = false;
         FieldSpec {
-            name, from, by_name, align, tolerance, dtype, skew, unit, description, transform, encoding, frames,
+            name, from, by_name, align, tolerance, dtype, skew, hold_across, unit, description, transform, encoding,
+            frames,
             may_be_empty,
         }
     }
@@ -236,15 +237,16 @@ prop_compose! {
         topic_times in prop::collection::vec((text(), time()), 0..3),
         (align, tolerance, skew) in (align(), tolerance(), any::<bool>()),
         start in prop::sample::select(vec![Start::First, Start::All]),
-        (order_bound_ns, upsample) in any::<(Option<i64>, bool)>(),
+        (order_bound_ns, upsample, hold_across) in any::<(Option<i64>, bool, bool)>(),
+        far_stamps in prop::sample::select(vec![FarStamps::Drop, FarStamps::Fail]),
         fields in prop::collection::vec(field(), 0..3),
         keep_streams in any::<bool>(),
         transform in prop::collection::vec(text().prop_map(|field| StepTransform::DropLastPadding { field }), 0..2),
     ) -> StepSpec {
         let topic_times = topic_times.into_iter().map(|(topic, time)| TopicTime { topic, time }).collect();
         StepSpec {
-            episodes, clock, time, topic_times, align, tolerance, skew, start, upsample, order_bound_ns, fields,
-            keep_streams, transform,
+            episodes, clock, time, topic_times, align, tolerance, skew, start, upsample, order_bound_ns,
+            hold_across, far_stamps, fields, keep_streams, transform,
         }
     }
 }
