@@ -176,8 +176,7 @@ fn a_declared_schema_may_leave_the_lists_to_the_data() {
 #[test]
 fn a_pipeline_renames_lists_of_images() {
     let work = converted(&source(&png(107)), &[]);
-    let pipeline =
-        "version: 1\nsource: src\nsteps: {clock: {rate_hz: 20}}\nfields: {history: stack, others: views}\n";
+    let pipeline = "version: 1\nsource: src\nfields: {history: stack, others: views}\n";
     work.write("lists.yaml", pipeline);
     work.run(["run", "lists.yaml", "--out", "renamed"]).exits(0);
     work.run(["validate", "--deep", "renamed"]).exits(0);

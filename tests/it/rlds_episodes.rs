@@ -244,7 +244,7 @@ fn steps_that_are_marked_wrongly_are_told_in_the_report() {
     assert!(looked.stdout.contains("2 steps are marked as the first"), "{}", looked.stdout);
     // So does a pipeline that selects, leaves out rows, and takes values from other steps.
     let pipeline = "version: 1\nsource: {path: arm}\n\
-         steps: {clock: {rate_hz: 10}, transform: rlds/drop_last_padding}\n\
+         steps: {transform: rlds/drop_last_padding}\n\
          fields: {reward: {from: reward, transform: [action/shift, {action/clip: {min: 0}}]}}\n";
     work.write("shifted.yaml", pipeline);
     let ran = work.run(["run", "shifted.yaml", "--out", "shifted"]).exits(0);

@@ -148,7 +148,7 @@ fn units_are_made_again_only_where_a_transform_changed() {
 fn neighbours_do_not_depend_on_who_reads_first() {
     let work = Work::new();
     let source = corpus::fixtures("lerobot/v30_image").display().to_string();
-    let pipeline = "version: 1\nsource: {path: src}\nsteps: {clock: {rate_hz: 30}}\n\
+    let pipeline = "version: 1\nsource: {path: src}\n\
          fields:\n  \
            action: {from: action, transform: {action/shift: {steps: 3, end: drop}}}\n  \
            before: {from: action, transform: {action/shift: {steps: -2}}}\n";
@@ -169,7 +169,7 @@ fn padding_of_rlds_is_left_out_and_counted() {
         "p.yaml",
         "version: 1
 source: src
-steps: {clock: {rate_hz: 10}, transform: rlds/drop_last_padding}
+steps: {transform: rlds/drop_last_padding}
 fields:
   action: action
   image: {from: observation.image, transform: [image/rotate_180, image/flip_channels]}
@@ -208,10 +208,7 @@ fn codes_of_an_rlds_set_become_text() {
     let work = Work::new();
     let source = corpus::fixtures("rlds/kinds/1.0.0").display().to_string();
     let fields = "fields: {own: codes, text: {from: codes, transform: text/from_codes}}";
-    work.write(
-        "p.yaml",
-        format!("version: 1\nsource: {source:?}\nsteps: {{clock: {{rate_hz: 10}}}}\n{fields}\n"),
-    );
+    work.write("p.yaml", format!("version: 1\nsource: {source:?}\n{fields}\n"));
     work.run(["run", "p.yaml", "--out", "out"]).exits(0);
     work.run(["validate", "--deep", "out"]).exits(0);
     let rows = steps_of(&work, "out");

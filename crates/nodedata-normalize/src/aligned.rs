@@ -18,6 +18,7 @@ use crate::{
     plan::PIECE_BYTES,
     planned::Planned,
     reading::{Kept, Part, Shared},
+    resampled,
     store::Store,
     transform,
 };
@@ -58,7 +59,7 @@ pub fn step_features(
     streams: &[StreamSchema],
 ) -> Result<Vec<nodedata_core::Feature>, Vec<Mistake>> {
     let (features, companions) = match has_rows(streams) {
-        true => (crate::selected::features(spec, streams)?, Companions::new()),
+        true => (resampled::features(spec, streams)?, Companions::new()),
         false => {
             let Mapping { features, companions, .. } = Mapping::compile(spec, streams)?;
             (features, companions)
@@ -67,8 +68,8 @@ pub fn step_features(
     transform::fitted(&spec.fields, features, &companions)
 }
 
-/// A source of steps: messages are aligned, the rows of a source of steps or samples are selected, joined and cast; then both
-/// are transformed.
+/// A source of steps: messages are aligned, the rows of a source of steps are brought to another clock where one is asked for,
+/// and those of steps or samples are selected, joined and cast; then all are transformed.
 ///
 /// # Errors
 /// As [`AlignedSource::new`].
@@ -76,8 +77,8 @@ pub fn normalized(inner: Box<dyn Source>, spec: &StepSpec) -> Result<Box<dyn Sou
     if has_rows(&inner.plan().streams) {
         let all = vec![true; inner.plan().partitions.len()];
         let inner = transform::under_selection(inner, &spec.transform, &all)?;
-        let selected = Box::new(crate::selected::SelectedSource::new(inner, spec)?);
-        return transform::over_steps(selected, spec, all, &Companions::new());
+        let steps = resampled::on_clock(inner, spec)?;
+        return transform::over_steps(steps, spec, all, &Companions::new());
     }
     with_transforms(AlignedSource::new(inner, spec.clone())?, spec)
 }

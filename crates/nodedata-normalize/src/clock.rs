@@ -46,6 +46,26 @@ impl Rate {
         self.num as f64 / self.den as f64
     }
 
+    /// Whether it is the same rate, however it is written.
+    pub fn is(self, other: Self) -> bool {
+        u128::from(self.num) * u128::from(other.den) == u128::from(other.num) * u128::from(self.den)
+    }
+
+    /// A rate so many times slower; `None` where that is out of range.
+    pub(crate) fn divided(self, by: u64) -> Option<Self> {
+        Self::new(self.num, self.den.checked_mul(by)?).ok()
+    }
+
+    /// As people write it: `30`, `29.97`, and as a fraction where nine decimals do not hold it.
+    pub(crate) fn told(self) -> String {
+        let decimals = format!("{:.9}", self.hz());
+        let decimals = decimals.trim_end_matches('0').trim_end_matches('.');
+        match Self::parse(decimals) {
+            Ok(same) if same.is(self) => decimals.to_owned(),
+            Ok(_) | Err(_) => format!("{}/{}", self.num, self.den),
+        }
+    }
+
     /// The time of step `idx` of an episode that starts at `start_ns`, rounded to the nearest nanosecond.
     pub fn time_ns(self, start_ns: i64, idx: u64) -> i64 {
         let (num, den) = (i128::from(self.num), i128::from(self.den));
@@ -141,6 +161,15 @@ mod tests {
                 assert_eq!(rate.first_at_or_after(-5_000, at + 1), idx + 1, "{text}");
             }
         }
+    }
+
+    #[test]
+    fn rates_are_told_as_they_are_written() {
+        for text in ["30", "29.97", "0.3", "7/3"] {
+            assert_eq!(Rate::parse(text).unwrap().told(), text);
+        }
+        assert!(Rate::parse("30000/1000").unwrap().is(Rate::parse("30").unwrap()));
+        assert_eq!(Rate::parse("30").unwrap().divided(4).unwrap().told(), "7.5");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// More steps than this in one episode are a slip: a stamp from another epoch, say.
-const STEPS_MAX: u64 = 200_000_000;
+pub(crate) const STEPS_MAX: u64 = 200_000_000;
 
 /// One episode of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]

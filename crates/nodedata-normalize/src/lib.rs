@@ -30,6 +30,7 @@ mod plan;
 mod planned;
 mod reading;
 mod recording;
+mod resampled;
 mod selected;
 mod spec;
 mod stamp;

@@ -184,10 +184,15 @@ impl Compiler<'_> {
         let topic = match &self.spec.clock {
             Clock::Topic(topic) => topic,
             Clock::Rate(_) => return None,
-            Clock::Own if has_rows(self.streams) => return None,
+            Clock::Own | Clock::Every(_) if has_rows(self.streams) => return None,
+            Clock::Every(_) => {
+                let message = "only a source of steps has rows to take one in so many of";
+                let mistake = Mistake::new("steps.clock.every", message);
+                self.mistakes.push(mistake.with_hint("messages become steps by `rate_hz` or `topic`"));
+                return None;
+            }
             Clock::Own => {
-                let mistake =
-                    Mistake::new("fields", "messages become steps by a clock, and there is no `steps`");
+                let mistake = Mistake::new("fields", "messages become steps by a clock, and there is none");
                 let hint = "add `steps: {clock: {rate_hz: 30}}`, or remove the key for tables per topic";
                 self.mistakes.push(mistake.with_hint(hint));
                 return None;

@@ -1,7 +1,7 @@
 use nodedata_core::{Error, ErrorKind, Result};
 
 use crate::{
-    Clock, StepSpec,
+    Clock, Rate, StepSpec,
     recording::Recording,
     store::{Held, Store},
 };
@@ -20,6 +20,11 @@ pub(crate) fn pace_hz(stamps: &[i64]) -> Option<f64> {
     let median = *gaps.get(gaps.len() / 2)? as f64;
     let spanned: f64 = gaps.iter().map(|it| *it as f64).sum();
     Some(1e9 / median.min(spanned / gaps.len() as f64))
+}
+
+/// Whether a grid would only repeat rows that come so many times a second.
+pub(crate) fn is_finer(hz: f64, rate: Rate) -> bool {
+    hz * SLACK < rate.hz()
 }
 
 /// Refuses a grid that is finer than every stream it reads, in every recording: it would only repeat messages.
@@ -46,7 +51,7 @@ pub(crate) fn refuse_finer(store: &Store, spec: &StepSpec, recordings: &[Recordi
             }
         }
     }
-    let is_finer = |fastest: Option<(f64, usize)>| fastest.is_none_or(|it| it.0 * SLACK < rate.hz());
+    let is_finer = |fastest: Option<(f64, usize)>| fastest.is_none_or(|it| is_finer(it.0, rate));
     if !is_finer(fastest) {
         return Ok(());
     }

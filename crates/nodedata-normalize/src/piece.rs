@@ -109,7 +109,7 @@ impl PieceReader<'_> {
                 };
                 tracks[clock].stamps.iter().filter(|it| is_step(**it)).count() as u64
             }
-            (Clock::Rate(_) | Clock::Topic(_) | Clock::Own, _) => left_out.n_steps,
+            (Clock::Rate(_) | Clock::Topic(_) | Clock::Every(_) | Clock::Own, _) => left_out.n_steps,
         }
     }
 
@@ -483,7 +483,7 @@ impl PieceReader<'_> {
 }
 
 /// Whether a step has no message of one of the topics of a field in reach.
-fn is_beyond(field: &Field, choices: &[Option<Choice>], step: usize) -> bool {
+pub(crate) fn is_beyond(field: &Field, choices: &[Option<Choice>], step: usize) -> bool {
     let choice = |part: &Part| choices.get(part.stream).and_then(Option::as_ref);
     let mut choices = field.value.parts().iter().filter_map(choice);
     choices.any(|it| it.rows.get(step) == Some(&NO_ROW))
@@ -518,7 +518,7 @@ impl Choice {
     }
 
     /// What was chosen for some of the steps.
-    fn part(&self, steps: &std::ops::Range<usize>) -> Self {
+    pub(crate) fn part(&self, steps: &std::ops::Range<usize>) -> Self {
         Self {
             rows: self.rows[steps.clone()].to_vec(),
             after: self.after.get(steps.clone()).unwrap_or_default().to_vec(),

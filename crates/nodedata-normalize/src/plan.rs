@@ -108,7 +108,7 @@ fn marks(
     let rate_hz = match (&spec.clock, mapping.clock) {
         (Clock::Rate(rate), _) => rate.hz(),
         (Clock::Topic(_), Some(stream)) => survey.rates_hz[stream],
-        (Clock::Topic(_) | Clock::Own, _) => 0.0,
+        (Clock::Topic(_) | Clock::Every(_) | Clock::Own, _) => 0.0,
     };
     let seconds = piece_bytes as f64 / (step_bytes(mapping, survey) as f64 * rate_hz.max(1e-6));
     // At least a millisecond: whatever the samples say, pieces stay few.

@@ -42,7 +42,7 @@ impl Recording {
                         clock.partition_point(|it| *it < first)..clock.partition_point(|it| *it < end);
                     steps.extend_from_slice(&clock[numbers]);
                 }
-                (Clock::Topic(_) | Clock::Own, _) => {}
+                (Clock::Topic(_) | Clock::Every(_) | Clock::Own, _) => {}
             }
         }
         steps
@@ -67,7 +67,7 @@ impl Recording {
                     let found = self.survey.lookups[clock].before(store, held, end.saturating_sub(1))?;
                     found.map(|it| it.place.stamp).filter(|it| episode.start <= *it)
                 }
-                (Clock::Topic(_) | Clock::Own, _) => None,
+                (Clock::Topic(_) | Clock::Every(_) | Clock::Own, _) => None,
             };
             if found.is_some() {
                 return Ok(found);
@@ -95,7 +95,7 @@ impl Recording {
                     let found = self.survey.lookups[clock].after(store, held, start.saturating_sub(1))?;
                     found.map(|it| it.place.stamp).filter(|it| *it < episode.end)
                 }
-                (Clock::Topic(_) | Clock::Own, _) => None,
+                (Clock::Topic(_) | Clock::Every(_) | Clock::Own, _) => None,
             };
             if found.is_some() {
                 return Ok(found);

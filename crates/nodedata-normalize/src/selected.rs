@@ -8,13 +8,14 @@ use nodedata_core::{
 };
 
 use crate::{
-    Align, Beyond, Clock, Cut, FieldTransform, FramesOf, Start, StepSpec, TimeSource, Unfit,
+    Align, Beyond, Cut, StepSpec, TimeSource, Unfit,
     absent::{Absent, Missing},
     align::Choice,
     cast::Misfit,
     mapping::{Field, MappedStream, Mapping, Reach, Way},
     named::NamesMet,
     piece::schema_of,
+    resampled,
     stamp::Stamp,
     track::{Messages, Place, Track},
     values::column,
@@ -65,17 +66,10 @@ impl SelectedSource {
 impl Shared {
     fn new(spec: &StepSpec, streams: &[StreamSchema]) -> Result<Self, Vec<Mistake>> {
         let kind = streams.first().map_or(StreamKind::Steps, |it| it.kind);
-        let mut mistakes = without_meaning(spec, kind);
-        // Every step takes the row it is, whatever the specification says of logs.
-        let spec = StepSpec {
-            align: Align::Nearest,
-            topic_times: Vec::new(),
-            time: TimeSource::LogTime,
-            skew: false,
-            episodes: Cut::Whole,
-            keep_streams: false,
-            ..spec.clone()
-        };
+        let of_stream =
+            |it: &StreamSchema| resampled::without_meaning(spec, it, resampled::beat(spec, streams));
+        let mut mistakes = streams.first().map(of_stream).unwrap_or_default();
+        let spec = StepSpec { align: Align::Nearest, skew: false, ..of_rows(spec) };
         let mut mapping = Mapping::compile_steps(&spec, streams).map_err(|found| {
             let mut all = std::mem::take(&mut mistakes);
             all.extend(found);
@@ -176,113 +170,16 @@ fn refusal(field: &Field, misfit: Misfit, hint: String) -> Error {
     Error::new(ErrorKind::Corrupt, misfit.message).at(Locus::feature(&field.feature.name)).with_hint(hint)
 }
 
-/// What is said of logs alone: it would have no effect on rows that need no alignment.
-fn without_meaning(spec: &StepSpec, kind: StreamKind) -> Vec<Mistake> {
-    let mut mistakes = Vec::new();
-    let mut refuse = |is_said: bool, key: &str, message: &str| {
-        if is_said {
-            mistakes.push(Mistake::new(key, message).with_hint("remove it: each step takes the row it is"));
-        }
-    };
-    refuse(
-        spec.episodes != Cut::Whole,
-        "episodes.by",
-        "the source has episodes of its own, which are not cut again",
-    );
-    refuse(
-        matches!(spec.clock, Clock::Topic(_)) && kind == StreamKind::Steps,
-        "steps.clock",
-        "the source has steps already, so there is no clock to choose",
-    );
-    refuse(
-        spec.time != TimeSource::LogTime || !spec.topic_times.is_empty(),
-        "steps.time",
-        "the source has steps already, so there is no topic to place in time",
-    );
-    refuse(spec.start != Start::First, "steps.start", "the source says itself where its episodes start");
-    refuse(spec.skew, "steps.skew", "the steps of the source are no distance away");
-    for field in &spec.fields {
-        let key = |it: &str| format!("fields.{}.{it}", field.name);
-        refuse(
-            !matches!(field.align, None | Some(Align::Nearest | Align::Hold)),
-            &key("align"),
-            "the steps of the source are not interpolated",
-        );
-        refuse(
-            field.frames != FramesOf::Same,
-            &key("frames"),
-            "only frames of messages say beside them what they are",
-        );
-        refuse(field.skew == Some(true), &key("skew"), "the steps of the source are no distance away");
-        let beyond = field.tolerance.unwrap_or(spec.tolerance).beyond;
-        let absent = field.by_name.as_ref().and_then(|it| it.absent);
-        refuse(beyond == Beyond::Drop, &key("beyond"), "the steps of the source are kept, every one");
-        refuse(absent == Some(Beyond::Drop), &key("by_name"), "the steps of the source are kept, every one");
+/// Every step takes the row it is, or is made of rows, whatever the specification says of logs.
+pub(crate) fn of_rows(spec: &StepSpec) -> StepSpec {
+    StepSpec {
+        topic_times: Vec::new(),
+        time: TimeSource::LogTime,
+        episodes: Cut::Whole,
+        keep_streams: false,
+        hold_across: false,
+        ..spec.clone()
     }
-    if kind == StreamKind::Samples {
-        mistakes.extend(unordered(spec));
-    }
-    mistakes
-}
-
-/// What is said of rows in an order alone: samples have neither clock nor neighbours.
-fn unordered(spec: &StepSpec) -> Vec<Mistake> {
-    const EPISODES: &str = "remove it; `episodes: {by: field, field: …}` makes episodes of samples";
-    let mut mistakes = Vec::new();
-    let mut refuse = |is_said: bool, key: &str, message: &str| {
-        if is_said {
-            mistakes.push(Mistake::new(key, message).with_hint(EPISODES));
-        }
-    };
-    refuse(
-        spec.clock != Clock::Own,
-        "steps.clock",
-        "the rows of the source are samples, which have no clock",
-    );
-    refuse(
-        spec.align != Align::Nearest,
-        "steps.align",
-        "the rows of the source are samples, which are not aligned",
-    );
-    refuse(
-        spec.tolerance.max_ns.is_some(),
-        "steps.tolerance_ms",
-        "the rows of the source are samples, which have no time",
-    );
-    refuse(spec.upsample, "steps.upsample", "the rows of the source are samples, which have no rate");
-    refuse(
-        spec.order_bound_ns.is_some(),
-        "steps.order_bound_ms",
-        "the rows of the source are samples, which have no time",
-    );
-    refuse(
-        !spec.transform.is_empty(),
-        "steps.transform",
-        "the rows of the source are samples, which belong to no episode",
-    );
-    for field in &spec.fields {
-        let key = |it: &str| format!("fields.{}.{it}", field.name);
-        refuse(
-            matches!(field.align, Some(Align::Nearest | Align::Hold)),
-            &key("align"),
-            "the rows of the source are samples, which are not aligned",
-        );
-        refuse(
-            field.tolerance.is_some_and(|it| it.max_ns.is_some() && it.max_ns != spec.tolerance.max_ns),
-            &key("tolerance_ms"),
-            "the rows of the source are samples, which have no time",
-        );
-        let shift = field.transform.iter().position(|it| match it {
-            FieldTransform::Shift { .. } => true,
-            FieldTransform::Delta { against, .. } => matches!(against, crate::Against::Step(_)),
-            _ => false,
-        });
-        if let Some(idx) = shift {
-            let message = "the rows of the source are samples, of which none is before or behind another";
-            refuse(true, &key(&format!("transform[{idx}]")), message);
-        }
-    }
-    mistakes
 }
 
 /// All rows of a batch, in their order.

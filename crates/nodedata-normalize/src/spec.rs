@@ -173,6 +173,8 @@ pub enum Clock {
     Rate(Rate),
     /// One message of a topic.
     Topic(String),
+    /// One in so many rows of a source whose rows are steps already: the first of each episode, and so on.
+    Every(u64),
     /// One row of a source whose rows are steps, or samples, already.
     Own,
 }

@@ -6,6 +6,7 @@ mod frames;
 mod memory;
 mod names;
 mod reference;
+mod resampled;
 mod rules;
 mod step_memory;
 mod toy;

@@ -34,9 +34,10 @@ use serde_json::{Value, json};
 pub use catalog::{ALL, Argument, ArgumentKind, Arguments, Given, Scope, Transform, TransformKind, find};
 pub use field::{Against, Degenerate, DeltaEnd, End, FieldTransform, Items, ResizeWay, RotationForm, Zero};
 pub(crate) use fit::{fitted, shift_of};
+pub(crate) use neighbours::{Beside, Edges, Neighbours, Pulled};
 pub(crate) use raw_frame::{RawFrame, frame_type};
-pub(crate) use rows::kept;
-pub(crate) use stacked::{over_steps, under_selection};
+pub(crate) use rows::{kept, picked};
+pub(crate) use stacked::{in_parts, over_steps, under_selection};
 
 /// What becomes of whole steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

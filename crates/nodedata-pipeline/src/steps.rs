@@ -54,7 +54,7 @@ impl StepFlags {
         if let Some(stream) = source.streams.iter().find(|it| it.kind != StreamKind::Messages) {
             let told = match stream.kind {
                 StreamKind::Steps => {
-                    "the source has steps already, and they are not brought to another clock"
+                    "the source has steps already; a pipeline brings them to another rate (`steps: {clock: …}`)"
                 }
                 StreamKind::Samples | StreamKind::Messages => {
                     "the source has no clock, and no steps are made of it"

@@ -128,6 +128,7 @@ fn unbounded() -> StepSpec {
         episodes: Cut::Ranges((0..16).map(range).collect()),
         time: TimeSource::Field("header.stamp".to_owned()),
         order_bound_ns: Some(5 * MS),
+        tolerance: Tolerance { max_ns: Some(i64::MAX), ..Tolerance::default() },
         fields: vec![
             field("imu.turn", Align::Linear),
             field("cmd.value", Align::Hold),

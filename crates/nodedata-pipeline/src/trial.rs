@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{Executed, Expected, Parsed, PipelineTest, Refused, execute};
 
 /// Why messages and steps are left out where steps are made, besides damage.
-const ALIGNING: [&str; 14] = [
+const ALIGNING: [&str; 15] = [
     "absent_name",
     "action/shift@1",
     "beyond_order_bound",
@@ -16,6 +16,7 @@ const ALIGNING: [&str; 14] = [
     "far_from_log_time",
     "idle",
     "no_time",
+    "not_every_nth",
     "not_included_episode",
     "outside_every_episode",
     "rlds/drop_last_padding@1",

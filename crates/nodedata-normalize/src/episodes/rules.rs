@@ -266,7 +266,7 @@ fn length(store: &Store, spec: &StepSpec, survey: &Survey, cut: &EpisodeCut) -> 
             let spanned_ns = times.map_or(Some(0), |(first, last)| spanned(first, last));
             Ok(Length { n_steps: Some(n_steps), spanned_ns })
         }
-        (Clock::Topic(_) | Clock::Own, _) => Ok(Length::default()),
+        (Clock::Topic(_) | Clock::Every(_) | Clock::Own, _) => Ok(Length::default()),
     }
 }
 

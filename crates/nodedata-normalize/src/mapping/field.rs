@@ -334,6 +334,16 @@ impl Compiler<'_> {
                     .push(Mistake::new(format!("{name_key}[{idx}]"), format!("`{name}` is wanted twice")));
             }
         }
+        if by_name.at.is_none()
+            && let Some(own) = own_names(&stream.features[column])
+        {
+            if by_name.absent.is_some() {
+                let message = "the feature names its own elements, so that no step lacks one";
+                self.mistakes
+                    .push(Mistake::new(format!("{name_key}.absent"), message).with_hint("remove it"));
+            }
+            return self.own_names(&name_key, &own, &by_name.names);
+        }
         let values = &stream.features[column].name;
         let beside = match values.rsplit_once('.') {
             Some((parent, _)) => format!("{parent}.name"),
@@ -348,6 +358,22 @@ impl Compiler<'_> {
             return None;
         };
         Some(Pick::Names { at, wanted: by_name.names.clone().into() })
+    }
+
+    /// The items of a vector whose feature names all of them.
+    fn own_names(&mut self, key: &str, own: &[String], wanted: &[String]) -> Option<Pick> {
+        let mut items = Vec::with_capacity(wanted.len());
+        for (idx, name) in wanted.iter().enumerate() {
+            match own.iter().position(|it| it == name) {
+                Some(item) => items.push(item),
+                None => {
+                    let mistake =
+                        Mistake::new(format!("{key}[{idx}]"), format!("no element is called `{name}`"));
+                    self.mistakes.push(mistake.with_hint(suggest(name, own.iter().map(String::as_str))));
+                }
+            }
+        }
+        (items.len() == wanted.len()).then_some(Pick::Items(items))
     }
 
     /// The type of the values before a cast that was asked for.
@@ -393,6 +419,13 @@ impl Compiler<'_> {
             self.mistakes.push(mistake.with_hint("`nearest` and `hold` take messages as they are"));
         }
     }
+}
+
+/// Names of all elements of a vector, where the source gives them for the whole feature.
+fn own_names(feature: &Feature) -> Option<Vec<String>> {
+    let names: Vec<String> = serde_json::from_str(feature.metadata.get(meta::NAMES)?).ok()?;
+    let fits = |it: &Dim| matches!(it, Dim::Fixed(n) if *n as usize == names.len());
+    (feature.shape.len() == 1 && feature.shape.iter().all(fits)).then_some(names)
 }
 
 fn is_float(dtype: DType) -> bool {

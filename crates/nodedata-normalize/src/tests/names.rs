@@ -100,7 +100,7 @@ fn names_of_steps_that_are_there_are_looked_for_as_well() {
     let spec = |names: &[&str], absent| {
         let from = FieldSpec { name: "joints".to_owned(), ..joints(names, absent) };
         let from = FieldSpec { from: FieldSpec::new("", "position").from, ..from };
-        StepSpec { fields: vec![from], ..StepSpec::new(Clock::Rate(Rate::parse("50").unwrap())) }
+        StepSpec { fields: vec![from], ..StepSpec::new(Clock::Own) }
     };
     let found = normalized(Box::new(steps()), &spec(&["d"], None)).err().unwrap();
     let Unfit::Mistakes(found) = found else { panic!("{found:?}") };
@@ -123,8 +123,7 @@ fn what_is_said_of_logs_alone_is_a_mistake_of_steps() {
     let field = FieldSpec { skew: Some(true), ..FieldSpec::new("v", "value") };
     let topic_times =
         vec![crate::TopicTime { topic: "/nowhere".to_owned(), time: crate::TimeSource::LogTime }];
-    let rate = Clock::Rate(Rate::parse("50").unwrap());
-    let spec = StepSpec { fields: vec![field], topic_times, ..StepSpec::new(rate) };
+    let spec = StepSpec { fields: vec![field], topic_times, ..StepSpec::new(Clock::Own) };
     let found = mistakes(&spec, &MemorySource::steps(messages()).plan().streams);
     let keys: Vec<Place> = found.into_iter().map(|it| it.place).collect();
     assert_eq!(keys, ["steps.time", "fields.v.skew"].map(Place::from));

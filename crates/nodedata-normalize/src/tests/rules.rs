@@ -420,7 +420,7 @@ fn steps_that_are_there_are_selected_joined_and_cast() {
         ..FieldSpec::new("state", "")
     };
     let fields = vec![joined, FieldSpec::new("label", "text")];
-    let spec = |fields| StepSpec { time: TimeSource::LogTime, ..spec(fields) };
+    let spec = |fields| StepSpec { fields, ..StepSpec::new(Clock::Own) };
     let source = normalized(Box::new(MemorySource::steps(rows())), &spec(fields)).unwrap();
     let names: Vec<&str> = source.plan().streams[0].features.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["timestamp_ns", "state", "label"]);

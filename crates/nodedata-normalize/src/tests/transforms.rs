@@ -38,7 +38,7 @@ fn shift(steps: i32, end: End) -> FieldTransform {
 }
 
 fn over(fields: Vec<FieldSpec>) -> StepSpec {
-    StepSpec { fields, ..StepSpec::new(Clock::Rate(Rate::parse("10").unwrap())) }
+    StepSpec { fields, ..StepSpec::new(Clock::Own) }
 }
 
 fn floats(rows: &RecordBatch, name: &str) -> Vec<Option<Vec<f32>>> {

@@ -17,8 +17,8 @@ use super::rows::STEPS;
 /// Each part is read as a whole, by whoever comes first, its own reader or that of a neighbour; the other one waits and
 /// takes what was read. So hardly a part is read twice in a run, whatever the number of threads. Nobody waits in a circle:
 /// while a part is read no other one is asked for. What is kept for others is bounded: who comes too late reads again.
-pub(super) struct Neighbours {
-    pub(super) inner: Box<dyn Source>,
+pub(crate) struct Neighbours {
+    pub(crate) inner: Box<dyn Source>,
     /// By partition, whether steps may come of it.
     makes_steps: Vec<bool>,
     edges: Edges,
@@ -35,12 +35,12 @@ const EDGES_MAX: usize = 512;
 
 /// Which rows next to a part are asked for.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Edges {
-    pub(super) columns: Vec<usize>,
+pub(crate) struct Edges {
+    pub(crate) columns: Vec<usize>,
     /// Rows of the parts behind.
-    pub(super) n_after: usize,
+    pub(crate) n_after: usize,
     /// Rows of the parts before.
-    pub(super) n_before: usize,
+    pub(crate) n_before: usize,
 }
 
 #[derive(Default)]
@@ -61,26 +61,26 @@ struct Edge {
 }
 
 /// All that a part gives.
-pub(super) struct Pulled {
-    pub(super) results: VecDeque<Result<Batch>>,
+pub(crate) struct Pulled {
+    pub(crate) results: VecDeque<Result<Batch>>,
     records_read: Vec<(StreamId, u64)>,
-    pub(super) fates: Vec<Fate>,
+    pub(crate) fates: Vec<Fate>,
     facts: Option<EpisodeFacts>,
     warnings: Vec<Finding>,
-    pub(super) looked_at: Vec<InputRange>,
+    pub(crate) looked_at: Vec<InputRange>,
 }
 
 /// Rows next to a part, the nearest ones, in the order of the episode.
 #[derive(Default)]
-pub(super) struct Beside {
-    pub(super) rows: Vec<RecordBatch>,
-    pub(super) n_rows: usize,
+pub(crate) struct Beside {
+    pub(crate) rows: Vec<RecordBatch>,
+    pub(crate) n_rows: usize,
     /// What was read for them.
-    pub(super) looked_at: Vec<InputRange>,
+    pub(crate) looked_at: Vec<InputRange>,
 }
 
 impl Neighbours {
-    pub(super) fn new(inner: Box<dyn Source>, makes_steps: Vec<bool>, edges: Edges) -> Self {
+    pub(crate) fn new(inner: Box<dyn Source>, makes_steps: Vec<bool>, edges: Edges) -> Self {
         let slots = inner.plan().partitions.iter().map(|_| Mutex::default()).collect();
         let (filled, edged) = Default::default();
         Self { inner, makes_steps, edges, slots, filled, edged }
@@ -90,7 +90,7 @@ impl Neighbours {
     ///
     /// # Errors
     /// Those of [`Source::read`].
-    pub(super) fn own(&self, partition: usize, options: &ReadOptions) -> Result<Pulled> {
+    pub(crate) fn own(&self, partition: usize, options: &ReadOptions) -> Result<Pulled> {
         let mut slot = self.slot(partition)?;
         if let Some((pulled, _)) = slot.pulled.take().filter(|it| is_same(&it.1, options)) {
             return Ok(pulled);
@@ -137,7 +137,7 @@ impl Neighbours {
     ///
     /// # Errors
     /// Those of [`Source::read`].
-    pub(super) fn after(&self, partition: usize, options: &ReadOptions) -> Result<Beside> {
+    pub(crate) fn after(&self, partition: usize, options: &ReadOptions) -> Result<Beside> {
         let mut beside = Beside::default();
         let mut at = partition;
         while beside.n_rows < self.edges.n_after
@@ -163,7 +163,7 @@ impl Neighbours {
     ///
     /// # Errors
     /// Those of [`Source::read`].
-    pub(super) fn before(&self, partition: usize, options: &ReadOptions) -> Result<Beside> {
+    pub(crate) fn before(&self, partition: usize, options: &ReadOptions) -> Result<Beside> {
         let mut beside = Beside::default();
         let mut at = partition;
         while beside.n_rows < self.edges.n_before
@@ -183,6 +183,29 @@ impl Neighbours {
             at = next;
         }
         beside.rows.reverse();
+        Ok(beside)
+    }
+
+    /// The first row of the episode that a part belongs to.
+    ///
+    /// # Errors
+    /// Those of [`Source::read`].
+    pub(crate) fn head(&self, partition: usize, options: &ReadOptions) -> Result<Beside> {
+        let mut first = partition;
+        while let Some(before) = self.next(first, false) {
+            first = before;
+        }
+        let mut beside = Beside::default();
+        let mut at = Some(first);
+        while let Some(part) = at.filter(|_| beside.n_rows == 0) {
+            let edge = self.edge_of(part, options, true)?;
+            beside.looked_at.extend(edge.looked_at);
+            if let Some(rows) = edge.rows.filter(|it| it.num_rows() != 0) {
+                beside.n_rows = 1;
+                beside.rows.push(rows.slice(0, 1));
+            }
+            at = self.next(part, true);
+        }
         Ok(beside)
     }
 
@@ -273,7 +296,7 @@ impl Pulled {
     }
 
     /// The batches of steps, in order.
-    pub(super) fn steps(&self) -> impl DoubleEndedIterator<Item = &Batch> {
+    pub(crate) fn steps(&self) -> impl DoubleEndedIterator<Item = &Batch> {
         self.results.iter().filter_map(|it| it.as_ref().ok()).filter(|it| it.stream == STEPS)
     }
 
@@ -321,7 +344,7 @@ impl Pulled {
 
 /// Whether damage took steps, so that those before and behind it are not next to each other. Steps that are made of messages are made
 /// whatever is lost of these, but for what is said to be lost of the steps themselves.
-pub(super) fn breaks(err: &Error, plan: &SourcePlan, partition: usize) -> bool {
+pub(crate) fn breaks(err: &Error, plan: &SourcePlan, partition: usize) -> bool {
     let Some(loss) = err.loss() else { return true };
     let is_of_steps = loss.records.iter().any(|it| it.0 == STEPS);
     let is_made = plan.partitions[partition].numbering == Numbering::Joined;

@@ -1,6 +1,7 @@
 use std::ops::Range;
 
-use arrow_array::{Array, RecordBatch, cast::AsArray, types::Int64Type};
+use arrow_array::{Array, RecordBatch, UInt32Array, cast::AsArray, types::Int64Type};
+use arrow_select::take::take_record_batch;
 use nodedata_core::{
     Batch, Error, Feature, Locus, Loss, MediaShape, Numbering, RowSpan, STEP_INDEX, SourcePlan, Storage,
     StreamId, TIMESTAMP_NS,
@@ -18,6 +19,31 @@ pub(crate) fn kept(batch: &Batch, rows: Range<usize>, features: &[Feature]) -> B
     let kept = batch.rows.slice(rows.start, rows.len());
     let pixels = pixels(batch, &kept, features);
     Batch { stream: batch.stream, spans: spans(&batch.spans, &rows), pixels, rows: kept }
+}
+
+/// Some rows of a batch, in order.
+pub(crate) fn picked(batch: &Batch, rows: &[u32], features: &[Feature]) -> Batch {
+    let places = UInt32Array::from(rows.to_vec());
+    let kept = take_record_batch(&batch.rows, &places).expect("the places are those of rows");
+    let pixels = pixels(batch, &kept, features);
+    let of_row = |row: &u32| {
+        let row = *row as usize;
+        spans(&batch.spans, &(row..row + 1))
+    };
+    let mut joined: Vec<RowSpan> = Vec::new();
+    for span in rows.iter().flat_map(of_row) {
+        match joined.last_mut() {
+            Some(last) if follows(last, &span) => last.n_rows += span.n_rows,
+            _ => joined.push(span),
+        }
+    }
+    Batch { stream: batch.stream, rows: kept, spans: joined, pixels }
+}
+
+/// Whether a span goes on where another ends.
+fn follows(last: &RowSpan, span: &RowSpan) -> bool {
+    let is_same = last.input == span.input && last.byte_range == span.byte_range;
+    is_same && last.first_record + last.n_rows == span.first_record
 }
 
 fn spans(all: &[RowSpan], rows: &Range<usize>) -> Vec<RowSpan> {

@@ -141,7 +141,7 @@ fn refuse_cut_video(spec: &StepSpec, plan: &SourcePlan) -> Result<(), Unfit> {
 }
 
 /// Names in each partition that steps come of which part of its episode it is: what lies beside it decides rows of it.
-pub(super) fn in_parts(plan: &mut SourcePlan, makes_steps: &[bool], why: &str) {
+pub(crate) fn in_parts(plan: &mut SourcePlan, makes_steps: &[bool], why: &str) {
     let episodes: Vec<usize> = plan.partitions.iter().map(|it| it.episode).collect();
     let makes = |idx: &usize| makes_steps.get(*idx).copied().unwrap_or(true);
     let mut start = 0;

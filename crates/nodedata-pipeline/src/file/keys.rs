@@ -171,7 +171,8 @@ const STEPS: &[Key] = &[
     key(
         "clock",
         Kind::Map(CLOCK),
-        "What makes a step: a rate, or the messages of a topic; not with `episodes` by key or field, whose rows are steps",
+        "What makes a step: a rate, or the messages of a topic. Of a source of steps: another rate than its own brings its rows to \
+         that grid by the same rules, `every` takes one in so many, and absent each row is a step; not with `episodes` by key or field",
     ),
     key(
         "time",
@@ -230,6 +231,11 @@ const STEPS: &[Key] = &[
 const CLOCK: &[Key] = &[
     key("rate_hz", Kind::Rate, "Steps per second on an exact grid: `30`, `29.97` or `30000/1001`"),
     key("topic", Kind::Text, "One step per message of this topic"),
+    key(
+        "every",
+        Kind::Integer(2, 1 << 32),
+        "Of a source of steps: one in so many of its rows is a step, the first of each episode and so on",
+    ),
 ];
 
 const FIELD: Kind = Kind::Either(&[Kind::Text, Kind::Map(FIELD_KEYS)]);
@@ -244,7 +250,8 @@ const FIELD_KEYS: &[Key] = &[
     key(
         "by_name",
         Kind::Either(&[TEXTS, Kind::Map(BY_NAME)]),
-        "Names of the elements wanted, found in each message's own name array; one that no message holds is a mistake",
+        "Names of the elements wanted, found among the names that the feature itself has, as those of LeRobot, or in each message's own \
+         name array; one that nobody holds is a mistake",
     ),
     key(
         "encoding",

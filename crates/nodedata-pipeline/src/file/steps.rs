@@ -59,7 +59,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Stages {
             of_logs(reader, node);
             Clock::Own
         }
-        None => clock(reader, node),
+        None => clock(reader, node, cut != Cut::Whole),
     };
     let mut spec = StepSpec { episodes: cut, ..StepSpec::new(clock) };
     times(node, &mut spec);
@@ -109,28 +109,33 @@ fn of_logs(reader: &mut Reader<'_>, node: &Node) {
     }
 }
 
-fn clock(reader: &mut Reader<'_>, node: &Node) -> Clock {
-    let clock = node.get("clock");
-    if clock.is_none() {
-        reader.add(
-            "steps",
-            "`steps` has no `clock`",
-            "add `clock`: what makes a step, a rate or the messages of a topic",
-        );
-    }
-    let rate = clock.and_then(|it| text(it, "rate_hz"));
-    let topic = clock.and_then(|it| text(it, "topic"));
-    if clock.is_some() && rate.is_some() == topic.is_some() {
-        let message = if rate.is_some() {
-            "`steps.clock` has both `rate_hz` and `topic`"
-        } else {
-            "`steps.clock` has neither `rate_hz` nor `topic`"
-        };
+/// `is_cut` says whether it is certain that steps are made of messages.
+fn clock(reader: &mut Reader<'_>, node: &Node, is_cut: bool) -> Clock {
+    let Some(clock) = node.get("clock") else {
+        // Rows that are steps already need none; of what the source holds nothing is known yet.
+        if is_cut {
+            let hint = "add `clock`: what makes a step, a rate or the messages of a topic";
+            reader.add("steps", "`steps` has no `clock`", hint);
+        }
+        return Clock::Own;
+    };
+    let rate = text(clock, "rate_hz");
+    let topic = text(clock, "topic");
+    let every = clock.get("every").and_then(Node::integer).and_then(|it| u64::try_from(it).ok());
+    let told = [("rate_hz", rate.is_some()), ("topic", topic.is_some()), ("every", every.is_some())];
+    let told: Vec<&str> = told.iter().filter(|it| it.1).map(|it| it.0).collect();
+    let message = match told.as_slice() {
+        [_] => None,
+        [] => Some("`steps.clock` has neither `rate_hz` nor `topic` nor `every`".to_owned()),
+        [one, other, ..] => Some(format!("`steps.clock` has both `{one}` and `{other}`")),
+    };
+    if let Some(message) = message {
         reader.add("steps.clock", message, "write `{rate_hz: 30}` or `{topic: /camera/wrist}`");
     }
-    match (rate.and_then(|it| Rate::parse(&it).ok()), topic) {
-        (Some(rate), _) => Clock::Rate(rate),
-        (None, topic) => Clock::Topic(topic.unwrap_or_default()),
+    match (rate.and_then(|it| Rate::parse(&it).ok()), every, topic) {
+        (Some(rate), ..) => Clock::Rate(rate),
+        (None, Some(n), _) => Clock::Every(n),
+        (None, None, topic) => Clock::Topic(topic.unwrap_or_default()),
     }
 }
 

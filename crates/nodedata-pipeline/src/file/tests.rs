@@ -182,7 +182,7 @@ fn what_stands_between_stages_is_told() {
         "version: 1\nsource: x.mcap\nsteps: {clock: {}}\n",
         &expect![[r#"
         line 3, column 1: there are `steps` but no `fields` (add `fields: {action: /cmd.data}`; `node-data init SRC` proposes them)
-        line 3, column 9: `steps.clock` has neither `rate_hz` nor `topic` (write `{rate_hz: 30}` or `{topic: /camera/wrist}`)
+        line 3, column 9: `steps.clock` has neither `rate_hz` nor `topic` nor `every` (write `{rate_hz: 30}` or `{topic: /camera/wrist}`)
     "#]],
     );
     broken(

@@ -49,9 +49,13 @@ fn steps(text: &mut String, stream: &StreamSchema, fps: Option<f64>) {
     );
     line(text, "# `transform` changes values, and `node-data transforms` lists what there is:");
     let is_last = stream.features.iter().find(|it| it.name == "is_last" && is_flag(it));
-    let padding = is_last.map_or("", |_| ", transform: rlds/drop_last_padding");
-    let rate = fps.filter(|it| *it > 0.0).unwrap_or(10.0);
-    line(text, &format!("# steps: {{clock: {{rate_hz: {rate}}}{padding}}}"));
+    if is_last.is_some() {
+        line(text, "# steps: {transform: rlds/drop_last_padding}");
+    }
+    if let Some(rate) = fps.filter(|it| *it > 0.0) {
+        let about = format!("another rate than the source's {rate}; `{{every: 2}}` takes one row in two");
+        line(text, &format!("# steps: {{clock: {{rate_hz: {}}}}}    # {about}", rate / 2.0));
+    }
 }
 
 /// Fields that the source says look like references to media.

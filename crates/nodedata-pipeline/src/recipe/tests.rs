@@ -218,7 +218,7 @@ prop_compose! {
 fn clock() -> impl Strategy<Value = Clock> {
     let rate =
         (1..1_000_000u64, 1..1_000_000u64).prop_map(|(num, den)| Clock::Rate(Rate::new(num, den).unwrap()));
-    prop_oneof![rate, text().prop_map(Clock::Topic), Just(Clock::Own)]
+    prop_oneof![rate, text().prop_map(Clock::Topic), any::<u64>().prop_map(Clock::Every), Just(Clock::Own)]
 }
 
 fn grouped() -> impl Strategy<Value = GroupBy> {

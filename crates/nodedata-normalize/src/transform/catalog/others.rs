@@ -92,7 +92,7 @@ pub(crate) static DROP_LAST_PADDING: TransformKind = TransformKind {
     formula: "the last step of an episode is left out where `field` is true there",
     about: "By RLDS' rule the action of an episode's last step is padding; such a step is left out, and counted under this \
             name",
-    example: "steps: {clock: {rate_hz: 10}, transform: rlds/drop_last_padding}",
+    example: "steps: {transform: rlds/drop_last_padding}",
     arguments: &[Argument {
         name: "field",
         kind: ArgumentKind::Text,
