@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use arrow_array::BooleanArray;
-use nodedata_core::{Fate, StreamId};
+use nodedata_core::{Fate, Finding, StreamId};
 
 use crate::{
     align::{Choice, NO_ROW},
@@ -78,13 +78,22 @@ pub(crate) struct Missing {
     pub(crate) absent: BTreeMap<String, u64>,
     /// By field, how many steps have no message in reach.
     pub(crate) beyond: BTreeMap<String, u64>,
+    /// Why steps are without a value, where that is told.
+    pub(crate) warnings: Vec<Finding>,
     n_steps: usize,
     stream: StreamId,
 }
 
 impl Missing {
     pub(crate) fn new(stream: StreamId, n_steps: usize) -> Self {
-        Self { left_out: Vec::new(), absent: BTreeMap::new(), beyond: BTreeMap::new(), n_steps, stream }
+        Self {
+            left_out: Vec::new(),
+            absent: BTreeMap::new(),
+            beyond: BTreeMap::new(),
+            warnings: Vec::new(),
+            n_steps,
+            stream,
+        }
     }
 
     pub(crate) fn leave_out(&mut self, step: usize, reason: &'static str) {

@@ -17,6 +17,7 @@ use crate::{
     piece::{STEPS, counted_id},
     plan::PIECE_BYTES,
     planned::Planned,
+    pose,
     reading::{Kept, Part, Shared},
     resampled,
     store::Store,
@@ -220,6 +221,10 @@ impl AlignedSource {
         let unknown = planned.names.mistakes(&spec, &store.mapping);
         // Of an input without any recording nothing is known.
         if !unknown.is_empty() && !planned.recordings.is_empty() {
+            return Err(Unfit::Mistakes(unknown));
+        }
+        let unknown = pose::mistakes(&store, &spec, &planned.recordings)?;
+        if !unknown.is_empty() {
             return Err(Unfit::Mistakes(unknown));
         }
         pace::refuse_finer(&store, &spec, &planned.recordings)?;

@@ -131,6 +131,8 @@ fn settle(store: &Store, spec: &StepSpec, survey: &Survey, episode: &mut Episode
     let any_paced = streams.iter().any(|it| it.is_paced());
     let counts = |it: usize| if any_paced { streams[it].is_paced() } else { !streams[it].ways.is_empty() };
     let leaders: Vec<usize> = (0..streams.len()).filter(|it| counts(*it)).collect();
+    // Steps of poses alone go by their transforms.
+    let leaders = if leaders.is_empty() { (0..streams.len()).collect() } else { leaders };
     let (opens, ends) = (episode.from != i64::MIN, episode.to != i64::MAX);
     let is_grid = matches!(spec.clock, Clock::Rate(_));
     if !opens && is_grid || spec.start == Start::All {

@@ -48,7 +48,7 @@ impl Judge<'_> {
             if !self.piece.holds(*stamp) {
                 continue;
             }
-            if *used {
+            if *used || self.stream.is_in_tree(self.piece.episode.is_some()) {
                 fate.used += 1;
                 continue;
             }

@@ -28,6 +28,7 @@ mod period;
 mod piece;
 mod plan;
 mod planned;
+mod pose;
 mod reading;
 mod recording;
 mod resampled;
@@ -55,7 +56,7 @@ pub use lengths::with_lengths;
 pub use origin::{FieldOrigin, MessageOrigin, StepAt};
 pub use spec::{
     Align, Beyond, ByName, Change, Clock, Constant, Cut, EpisodeRange, FAR_STAMP_NS, FarStamps, FieldFrom,
-    FieldSpec, FramesOf, Marker, ORDER_BOUND_NS, PERIOD_MESSAGES_MIN, PERIODS_MAX, Start, StepSpec,
+    FieldSpec, FramesOf, Marker, ORDER_BOUND_NS, PERIOD_MESSAGES_MIN, PERIODS_MAX, PoseFrom, Start, StepSpec,
     TimeSource, Tolerance, TopicTime,
 };
 pub use transform::{

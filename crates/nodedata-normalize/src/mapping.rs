@@ -1,6 +1,7 @@
 mod beside;
 mod element_names;
 mod field;
+mod pose;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,6 +15,7 @@ use self::beside::with_companions;
 pub(crate) use self::{
     beside::{Companions, Frames},
     field::{Field, Part, Pick, Value},
+    pose::{Pose, PoseTopic},
 };
 use crate::{
     Align, Change, Clock, Cut, FieldFrom, FieldSpec, Marker, StepSpec, TimeSource, Tolerance,
@@ -59,6 +61,8 @@ pub(crate) struct MappedStream {
     pub(crate) stamp: Stamp,
     /// How fields look at this stream, each way once.
     pub(crate) ways: Vec<Way>,
+    /// Where poses are made of its transforms, whether these stand for all time.
+    pub(crate) transforms: Option<bool>,
 }
 
 /// One way of choosing messages of a stream.
@@ -106,6 +110,11 @@ impl MappedStream {
     /// The farthest that a way looks; `None` when one looks for the next message wherever that is.
     pub(crate) fn reach_ns(&self) -> Option<i64> {
         self.ways.iter().try_fold(0, |far, way| way.reach.given_ns().map(|it| far.max(it)))
+    }
+
+    /// Whether messages at this time are a part of a tree of transforms that steps are made of.
+    pub(crate) fn is_in_tree(&self, is_in_episode: bool) -> bool {
+        self.transforms.is_some_and(|is_fixed| is_fixed || is_in_episode)
     }
 
     /// Whether the period of the stream bounds a value of it.
@@ -424,6 +433,7 @@ impl Compiler<'_> {
                 stamp: stamp.among(&columns),
                 columns,
                 ways: self.ways[idx].iter().copied().collect(),
+                transforms: None,
             });
         }
         let at = |stream: usize| position[stream].expect("a stream with columns is mapped");
@@ -443,6 +453,15 @@ impl Compiler<'_> {
             part.column = among(part.column);
             if let Pick::Names { at, .. } = &mut part.pick {
                 *at = among(*at);
+            }
+        }
+        for pose in fields.iter_mut().filter_map(|it| it.value.pose_mut()) {
+            for topic in &mut pose.topics {
+                let stream = at(topic.stream);
+                let kept = &streams[stream].columns;
+                let among = |column: usize| kept.binary_search(&column).expect("the column is kept");
+                *topic = topic.among(stream, among);
+                streams[stream].transforms = Some(topic.is_fixed);
             }
         }
         let (features, companions) = step_features(&fields);

@@ -7,8 +7,8 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 use arrow_select::filter::filter;
 use nodedata_core::{
-    Batch, Error, ErrorKind, Fate, Feature, InputRange, Locus, MediaShape, Partition, Result, RowSpan,
-    StreamId,
+    Batch, Error, ErrorKind, Fate, Feature, Finding, InputRange, Locus, MediaShape, Partition, Result,
+    RowSpan, StreamId,
 };
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     companions::{OtherFrame, companions},
     episodes::skipped,
     fates::Judge,
-    mapping::{Field, Mapping, Part, Way},
+    mapping::{Field, Mapping, Part, Value, Way},
     origin::{FieldOrigin, StepAt, field_origin},
     plan::{Piece, window},
     planned::{joined, needed},
@@ -50,6 +50,8 @@ pub(crate) struct Made {
     pub(crate) n_steps: u64,
     /// Those of the messages, and that of the steps where some were left out or lack a name.
     pub(crate) fates: Vec<Fate>,
+    /// What the user should know of the steps.
+    pub(crate) warnings: Vec<Finding>,
     /// Bytes outside the partition that decided rows.
     pub(crate) looked_at: Vec<InputRange>,
 }
@@ -88,13 +90,14 @@ impl PieceReader<'_> {
         let own = &steps.around[steps.own.clone()];
         let mut missing = Missing::new(STEPS, own.len());
         let batch = self.batch(&tracks, &chosen, &steps, own, &mut missing)?;
+        let warnings = std::mem::take(&mut missing.warnings);
         fates.extend(missing.fate());
         let n_left_out = self.left_out(&tracks);
         if let Some(left_out) = self.piece.left_out.filter(|_| n_left_out != 0) {
             fates.push(Fate { dropped: [(left_out.reason, n_left_out)].into(), ..Fate::new(STEPS) });
         }
         let n_steps = own.len() as u64 + n_left_out;
-        Ok(Made { batch, n_steps, fates, looked_at: self.outside(&looked_at) })
+        Ok(Made { batch, n_steps, fates, warnings, looked_at: self.outside(&looked_at) })
     }
 
     /// Steps that the piece would have, were they not left out.
@@ -346,6 +349,10 @@ impl PieceReader<'_> {
         let mut columns: Vec<ArrayRef> = vec![Arc::new(numbers), Arc::new(Int64Array::from(own.to_vec()))];
         let mut pixels = Vec::new();
         for field in &mapping.fields {
+            if let Value::Pose(pose) = &field.value {
+                columns.push(self.posed(field, pose, own, missing)?);
+                continue;
+            }
             let of_field =
                 |stream: &BTreeMap<Way, Choice>| stream.get(&field.way).map(|it| it.part(&steps.own));
             let choices: Vec<Option<Choice>> = chosen.iter().map(of_field).collect();
@@ -385,7 +392,7 @@ impl PieceReader<'_> {
     }
 
     /// Why the step of that time is left out of the episode that the piece is part of.
-    fn skipped(&self, time_ns: i64) -> Option<&'static str> {
+    pub(crate) fn skipped(&self, time_ns: i64) -> Option<&'static str> {
         let episode = self.piece.episode.and_then(|it| self.recording.episodes.get(it))?;
         skipped(&episode.skips, time_ns)
     }
@@ -467,7 +474,7 @@ impl PieceReader<'_> {
             .with_hint("`by_name: {names: […], absent: null}` or `absent: drop` lets the run go on")
     }
 
-    fn locus(&self, field: &Field, idx: usize) -> Locus {
+    pub(crate) fn locus(&self, field: &Field, idx: usize) -> Locus {
         let topic =
             field.value.parts().first().map(|it| self.store.mapping.streams[it.stream].name.to_string());
         let is_grid = matches!(self.spec.clock, Clock::Rate(_));

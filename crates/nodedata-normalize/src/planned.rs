@@ -69,6 +69,8 @@ impl Planned {
         self.first_episodes.push((!is_left_out).then_some(first_episode));
         self.episodes.extend(infos);
         let step_bytes = step_bytes(&store.mapping, &survey);
+        // A transform of any part of a recording may decide a pose.
+        let has_poses = store.mapping.streams.iter().any(|it| it.transforms.is_some());
         let mut at = first_episode;
         for piece in pieces {
             // Messages between episodes are accounted for with the episode before them.
@@ -78,7 +80,7 @@ impl Planned {
             self.partitions.push(Partition {
                 episode,
                 recipe: recipe(source, &piece, (&cuts, &all_cuts), &survey, &read),
-                ..partition_of(source, &survey, &piece, step_bytes, info.input)
+                ..partition_of(source, &survey, &piece, step_bytes, Around { input: info.input, has_poses })
             });
             self.parts.push(Part::Piece(piece, read));
         }
@@ -145,18 +147,28 @@ pub(crate) fn needed(piece: &Piece) -> impl Iterator<Item = usize> + '_ {
     piece.load.iter().chain(only_counted).copied()
 }
 
-/// What the source's own partitions say of a piece. `input` is where the recording starts.
+/// The recording around a piece.
+#[derive(Debug, Clone, Copy)]
+struct Around {
+    /// Where it starts.
+    input: usize,
+    /// Whether steps are made of all of its transforms.
+    has_poses: bool,
+}
+
+/// What the source's own partitions say of a piece.
 fn partition_of(
     source: &SourcePlan,
     survey: &Survey,
     piece: &Piece,
     step_bytes: u64,
-    input: usize,
+    Around { input, has_poses }: Around,
 ) -> Partition {
     let of = |position: usize| &source.partitions[survey.partitions[position]];
     let read: u64 = piece.own.iter().map(|it| of(*it).decoded_bytes).sum();
     let made = (piece.steps.end - piece.steps.start).saturating_mul(step_bytes);
-    let mut reads = joined(needed(piece).flat_map(|it| &of(it).reads));
+    let others = 0..if has_poses { survey.partitions.len() } else { 0 };
+    let mut reads = joined(needed(piece).chain(others).flat_map(|it| &of(it).reads));
     if reads.is_empty() {
         // Steps without a message near them are still steps of the recording.
         reads.push(InputRange { input, byte_range: 0..0 });

@@ -50,6 +50,7 @@ impl Shared {
         let mut rows = PieceRows::default();
         rows.records_read.push((STEPS, made.n_steps));
         rows.fates = made.fates;
+        rows.warnings = made.warnings;
         rows.looked_at = made.looked_at;
         self.account(piece, &held, partition, &mut rows)?;
         for alone in read.iter().filter(|it| it.n_read != 0) {

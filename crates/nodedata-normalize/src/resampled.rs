@@ -107,7 +107,7 @@ fn refuse_video(spec: &StepSpec, source: &dyn Source) -> Result<(), Unfit> {
     let is_coded = |path: &String| source.plan().videos.iter().any(|it| it.feature == *path);
     let coded = spec.fields.iter().filter(|field| match &field.from {
         crate::FieldFrom::Paths(paths) => paths.iter().any(is_coded),
-        crate::FieldFrom::Constant(_) => false,
+        crate::FieldFrom::Constant(_) | crate::FieldFrom::Pose(_) => false,
     });
     let mistakes: Vec<Mistake> = coded
         .map(|field| {

@@ -68,7 +68,7 @@ impl StepSpec {
         let needs = self.fields.iter().filter(|it| it.transform.iter().any(FieldTransform::is_of_images));
         let path = |it: &FieldSpec| match &it.from {
             FieldFrom::Paths(paths) => <[String; 1]>::try_from(paths.clone()).ok().map(|[path]| path),
-            FieldFrom::Constant(_) => None,
+            FieldFrom::Constant(_) | FieldFrom::Pose(_) => None,
         };
         needs.filter_map(path).collect()
     }
@@ -368,6 +368,23 @@ pub enum FieldFrom {
     Paths(Vec<String>),
     /// The same value at every step.
     Constant(Constant),
+    /// Where one frame stands in another, by the transforms of the recording: x, y, z, and a rotation x, y, z, w.
+    Pose(PoseFrom),
+}
+
+/// Where one frame stands in another at the time of each step: the tree of transforms as whoever listens to their topics has
+/// it. Between two transforms of a frame translations lie on the line and rotations on the arc.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoseFrom {
+    /// The frame.
+    pub of: String,
+    /// The frame that it is seen in.
+    #[serde(rename = "in")]
+    pub within: String,
+    /// Topics of transforms, those that stand still among them; empty for those of `/tf` and `/tf_static` that are there.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub from: Vec<String>,
 }
 
 /// A value that every step has.

@@ -9,6 +9,7 @@ use crate::{
     far::Near,
     loaded::{Loaded, load},
     mapping::Mapping,
+    pose::Trees,
     waiting::{Decoded, Full, Waiting},
 };
 
@@ -17,6 +18,7 @@ pub(crate) struct Store {
     pub(crate) source: Box<dyn Source>,
     pub(crate) mapping: Mapping,
     waiting: Waiting<Loaded>,
+    pub(crate) trees: Trees,
     /// By episode of the source, once it was surveyed, and by mapped stream: how far stamps may be from log time.
     near: Vec<OnceLock<Vec<Option<Near>>>>,
 }
@@ -28,7 +30,7 @@ impl Store {
     pub(crate) fn new(source: Box<dyn Source>, mapping: Mapping) -> Self {
         let waiting = Waiting::new(source.plan().partitions.len(), Full::DecodeAgain);
         let near = source.plan().episodes.iter().map(|_| OnceLock::new()).collect();
-        Self { source, mapping, waiting, near }
+        Self { source, mapping, waiting, trees: Trees::default(), near }
     }
 
     /// From now on messages of an episode of the source that are farther from log time are left out: of `decoded`, where

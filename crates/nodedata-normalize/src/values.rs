@@ -1,4 +1,4 @@
-use arrow_array::{Array, ArrayRef, UInt32Array};
+use arrow_array::{Array, ArrayRef, UInt32Array, new_null_array};
 use arrow_select::take::take;
 use nodedata_core::{Nested, Storage};
 
@@ -28,6 +28,8 @@ pub(crate) fn column(
             let zeros = UInt32Array::from(vec![0; n_steps]);
             take(one.as_ref(), &zeros, None).expect("the one row is there")
         }
+        // Made of a tree of transforms, not of messages that are chosen.
+        Value::Pose(_) => new_null_array(&field.feature.arrow_type(), n_steps),
         Value::Column(part) => filler.whole(part)?,
         Value::Joined(parts) => filler.joined(parts)?,
     };

@@ -13,9 +13,13 @@ pub(crate) fn refuse_empty(spec: &StepSpec, nulls: &Nulls) -> Result<()> {
     let Some(of_steps) = nulls.get(STEPS) else { return Ok(()) };
     let mut mistakes = Vec::new();
     for field in spec.fields.iter().filter(|it| !it.may_be_empty) {
-        let FieldFrom::Paths(paths) = &field.from else { continue };
+        let from = match &field.from {
+            FieldFrom::Paths(paths) => paths.join(", "),
+            FieldFrom::Pose(it) => format!("the pose of `{}` in `{}`", it.of, it.within),
+            FieldFrom::Constant(_) => continue,
+        };
         let Some(count) = of_steps.get(&field.name).filter(|it| it.is_all()) else { continue };
-        let message = format!("none of the {} steps has a value of {}", count.rows, paths.join(", "));
+        let message = format!("none of the {} steps has a value of {from}", count.rows);
         let tolerance = field.tolerance.unwrap_or(spec.tolerance);
         let cause = match tolerance.max_ns {
             Some(i64::MAX) => "its messages hold nothing there".to_owned(),

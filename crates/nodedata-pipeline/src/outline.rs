@@ -186,6 +186,7 @@ fn told_all(transforms: &[impl ToString]) -> Vec<String> {
 fn paths(field: &nodedata_normalize::FieldSpec) -> Vec<String> {
     match &field.from {
         nodedata_normalize::FieldFrom::Paths(paths) => paths.clone(),
+        nodedata_normalize::FieldFrom::Pose(it) => vec![format!("pose of {} in {}", it.of, it.within)],
         nodedata_normalize::FieldFrom::Constant(_) => Vec::new(),
     }
 }

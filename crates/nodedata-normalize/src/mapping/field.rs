@@ -4,7 +4,7 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray}
 use nodedata_core::{DType, Dim, Feature, Storage, meta, placed::Mistake, suggest};
 
 use super::{
-    Compiler, Reach, Way,
+    Compiler, Pose, Reach, Way,
     beside::{Beside, Frames, beside_cloud, cloud_of},
     element_names::element_names,
 };
@@ -41,6 +41,8 @@ pub(crate) enum Value {
     Column(Part),
     /// Scalars and vectors joined to one vector, or a single item.
     Joined(Vec<Part>),
+    /// Where a frame stands in another.
+    Pose(Box<Pose>),
 }
 
 /// One column that a field takes values of.
@@ -66,15 +68,22 @@ pub(crate) enum Pick {
 impl Value {
     pub(crate) fn parts(&self) -> &[Part] {
         match self {
-            Self::Constant(_) => &[],
+            Self::Constant(_) | Self::Pose(_) => &[],
             Self::Column(part) => std::slice::from_ref(part),
             Self::Joined(parts) => parts,
         }
     }
 
+    pub(super) fn pose_mut(&mut self) -> Option<&mut Pose> {
+        match self {
+            Self::Pose(pose) => Some(pose),
+            Self::Constant(_) | Self::Column(_) | Self::Joined(_) => None,
+        }
+    }
+
     pub(super) fn parts_mut(&mut self) -> &mut [Part] {
         match self {
-            Self::Constant(_) => &mut [],
+            Self::Constant(_) | Self::Pose(_) => &mut [],
             Self::Column(part) => std::slice::from_mut(part),
             Self::Joined(parts) => parts,
         }
@@ -106,6 +115,7 @@ impl Compiler<'_> {
         let found = match &field.from {
             FieldFrom::Constant(constant) => self.constant(field, &key, constant),
             FieldFrom::Paths(paths) => self.paths(field, &key, paths, tolerance),
+            FieldFrom::Pose(pose) => self.pose(field, &key, pose, tolerance),
         };
         let mut found = found.filter(|_| self.mistakes.len() == n_before)?;
         for (fact, text) in [(meta::UNIT, &field.unit), (meta::DESCRIPTION, &field.description)] {

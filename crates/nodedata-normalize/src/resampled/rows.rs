@@ -268,6 +268,9 @@ impl Part<'_> {
             *missing.beyond.entry(name.clone()).or_default() += n_beyond;
         }
         for step in (0..own.len()).filter(|it| array.is_null(*it)) {
+            if missing.is_left_out(step) {
+                continue;
+            }
             let lacked = absent.and_then(|it| it.at(step));
             let (rule, reason) = match lacked {
                 Some(_) => (field.absent, "absent_name"),

@@ -248,6 +248,13 @@ const FIELD_KEYS: &[Key] = &[
     ),
     key("value", Kind::Constant, "The same value at every step, instead of `from`"),
     key(
+        "pose",
+        Kind::Map(POSE),
+        "Where one frame stands in another at each step, instead of `from`: float64[7], x, y, z and a rotation x, y, z, w, by the \
+         transforms of the recording, interpolated as whoever listens to them would; null where one of the chain has none on \
+         either side of the step (within `tolerance_ms`, or ten of its periods)",
+    ),
+    key(
         "by_name",
         Kind::Either(&[TEXTS, Kind::Map(BY_NAME)]),
         "Names of the elements wanted, found among the names that the feature itself has, as those of LeRobot, or in each message's own \
@@ -291,6 +298,17 @@ const FIELD_KEYS: &[Key] = &[
     ),
     key("unit", Kind::Text, "Unit of the values; written down, never converted"),
     key("description", Kind::Text, "What the values are, for people"),
+];
+
+const POSE: &[Key] = &[
+    required("of", Kind::Text, "The frame, such as `gripper`"),
+    required("in", Kind::Text, "The frame that it is seen in, such as `base`"),
+    key(
+        "from",
+        TEXT_OR_TEXTS,
+        "Topics of transforms; those of `/tf` and `/tf_static` that are there when absent. Transforms of topics called `tf_static` \
+         and of latched ones stand for all time",
+    ),
 ];
 
 const BY_NAME: &[Key] = &[

@@ -4,7 +4,7 @@ use nodedata_core::{
 };
 use nodedata_normalize::{
     Align, Beyond, ByName, Clock, Constant, Cut, FarStamps, FieldFrom, FieldSpec, FieldTransform, FramesOf,
-    GroupBy, Rate, Start, StepSpec, TimeSource, Tolerance, TopicTime,
+    GroupBy, PoseFrom, Rate, Start, StepSpec, TimeSource, Tolerance, TopicTime,
 };
 
 use super::{
@@ -176,7 +176,21 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
         return spec;
     }
     let (from, value) = (node.get("from"), node.get("value"));
+    let pose = node.get("pose");
+    for (other, _) in [("from", from), ("value", value)].iter().filter(|it| it.1.is_some() && pose.is_some())
+    {
+        reader.add(
+            &format!("{path}.pose"),
+            format!("`{path}` has both `pose` and `{other}`"),
+            "keep one of them",
+        );
+    }
     match (from, value) {
+        _ if pose.is_some() => {
+            let frame = |key: &str| pose.and_then(|it| text(it, key)).unwrap_or_default();
+            let from = pose.and_then(|it| it.get("from")).map(texts).unwrap_or_default();
+            spec.from = FieldFrom::Pose(PoseFrom { of: frame("of"), within: frame("in"), from });
+        }
         (Some(from), None) => {
             for (idx, item) in from.items().iter().enumerate() {
                 let is_list = matches!(from.value, Value::List(_));
@@ -195,7 +209,11 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
             "keep one of them",
         ),
         (None, None) => {
-            reader.add(&path, format!("`{path}` has neither `from` nor `value`"), "add `from: /topic.field`");
+            reader.add(
+                &path,
+                format!("`{path}` has neither `from` nor `value` nor `pose`"),
+                "add `from: /topic.field`",
+            );
         }
     }
     spec.align = align(node);

@@ -143,7 +143,7 @@ tests: [{name: a, source: x.mcap, expect: {}}]
             line 11, column 17: `steps.tolerance_ms` is a list (expected a number)
             line 14, column 3: key `rgb` stands twice in `fields` (remove one of them)
             line 15, column 22: `fields.both` has both `from` and `value` (keep one of them)
-            line 16, column 3: `fields.none` has neither `from` nor `value` (add `from: /topic.field`)
+            line 16, column 3: `fields.none` has neither `from` nor `value` nor `pose` (add `from: /topic.field`)
             line 17, column 39: `fields.state.by_name` is empty (name at least one, or remove the key)
             line 18, column 16: `fields.pose.from` is empty (name at least one, or remove the key)
             line 18, column 20: `fields.pose` is string, and there is nothing between two values of that type (use `align: hold` or `align: nearest`)
