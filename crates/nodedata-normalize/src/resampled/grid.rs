@@ -30,7 +30,6 @@ pub(crate) struct ResampledSource {
     neighbours: Neighbours,
     pub(super) plan: SourcePlan,
     pub(super) mapping: Mapping,
-    pub(super) spec: StepSpec,
     pub(super) rate: Rate,
     /// How far rows may be where no tolerance says it.
     pub(super) measured_ns: Option<i64>,
@@ -78,8 +77,8 @@ impl ResampledSource {
         let edges = Edges { columns, n_after: 1, n_before: 1 };
         let measured_ns = hz.map(|it| (PERIODS_MAX as f64 * 1e9 / it).round() as i64);
         let neighbours = Neighbours::new(inner, makes_steps, edges);
-        let (spec, origins) = (spec.clone(), Mutex::default());
-        Ok(Self { neighbours, plan, mapping, spec, rate, measured_ns, origins })
+        let origins = Mutex::default();
+        Ok(Self { neighbours, plan, mapping, rate, measured_ns, origins })
     }
 
     /// Where the grid of the episode starts that a part belongs to, and what was read to see it: with the first row.
