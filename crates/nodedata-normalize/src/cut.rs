@@ -7,7 +7,7 @@ use crate::{
     Change, Clock, Cut, EpisodeRange, Marker, Start, StepSpec,
     cast::cast,
     episodes::Skip,
-    far::Offsets,
+    far,
     loaded::log_times,
     mapping::MarkerColumns,
     stamp::{NO_TIME, Stamp},
@@ -252,15 +252,9 @@ fn signals(
             }
         }
     }
-    let mut read = ReadAlone { id: columns.id, n_read: signals.len() as u64, n_far: 0, farthest_ns: None };
-    let mut offsets = Offsets::default();
-    offsets.extend(signals.iter().filter_map(|it| it.1));
-    if let Some(near) = offsets.near(spec) {
-        let far = signals.iter().filter_map(|it| it.1).filter(|it| !near.holds(*it));
-        read.n_far = far.clone().count() as u64;
-        read.farthest_ns = far.max_by_key(|it| (it.saturating_abs(), *it));
-        signals.retain(|it| it.1.is_none_or(|it| near.holds(it)));
-    }
+    let n_read = signals.len() as u64;
+    let (n_far, farthest_ns) = far::leave_out(&mut signals, spec);
+    let read = ReadAlone { id: columns.id, n_read, n_far, farthest_ns };
     let mut signals: Vec<Signal> = signals.into_iter().map(|it| it.0).collect();
     // A stable sort: markers of one time stay in the order they were written in.
     signals.sort_by_key(|it| it.0);

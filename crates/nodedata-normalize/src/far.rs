@@ -83,6 +83,19 @@ impl Offsets {
     }
 }
 
+/// Leaves out those of some messages whose stamps are far from log time, by their stamps minus log times. Tells how many these
+/// were, and stamp minus log time of the farthest.
+pub(crate) fn leave_out<T>(messages: &mut Vec<(T, Option<i64>)>, spec: &StepSpec) -> (u64, Option<i64>) {
+    let mut offsets = Offsets::default();
+    offsets.extend(messages.iter().filter_map(|it| it.1));
+    let Some(near) = offsets.near(spec) else { return (0, None) };
+    let far = messages.iter().filter_map(|it| it.1).filter(|it| !near.holds(*it));
+    let n_far = far.clone().count() as u64;
+    let farthest_ns = far.max_by_key(|it| (it.saturating_abs(), *it));
+    messages.retain(|it| it.1.is_none_or(|it| near.holds(it)));
+    (n_far, farthest_ns)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

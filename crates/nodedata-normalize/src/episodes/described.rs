@@ -119,7 +119,7 @@ fn by_topics(source: &dyn Source, topics: &[TopicColumns], plan: &mut SourcePlan
     let partitions = partitions_of(plan);
     for topic in topics {
         for (partitions, info) in partitions.iter().zip(&mut plan.episodes) {
-            let values = TopicValues::read(source, partitions, topic)?;
+            let values = TopicValues::read(source, partitions, topic, None)?;
             topic.tell(&values, Times::WHOLE, info, &mut told);
         }
     }

@@ -146,7 +146,7 @@ impl<'a> Rules<'a> {
             }
         }
         if !split.kept.is_empty() {
-            self.tell(store, survey, &mut split)?;
+            self.tell(store, spec, survey, &mut split)?;
         }
         Ok(split)
     }
@@ -157,7 +157,8 @@ impl<'a> Rules<'a> {
             return Ok(None);
         };
         let motion = Motion::read(store.source.as_ref(), &survey.partitions, columns, idle.below.0)?;
-        split.count(store, columns.id, motion.n_read);
+        let read = ReadAlone { id: columns.id, n_read: motion.n_read, n_far: 0, farthest_ns: None };
+        split.count(store, read);
         Ok(Some(motion))
     }
 
@@ -187,14 +188,15 @@ impl<'a> Rules<'a> {
         Ok(skips)
     }
 
-    fn tell(&mut self, store: &Store, survey: &Survey, split: &mut Split) -> Result<()> {
+    fn tell(&mut self, store: &Store, spec: &StepSpec, survey: &Survey, split: &mut Split) -> Result<()> {
         for topic in &self.topics {
-            let values = TopicValues::read(store.source.as_ref(), &survey.partitions, topic)?;
+            let values = TopicValues::read(store.source.as_ref(), &survey.partitions, topic, Some(spec))?;
             for (cut, info) in split.kept.iter().zip(&mut split.infos) {
                 let times = Times { from: cut.from, to: cut.to, start: cut.start };
                 topic.tell(&values, times, info, &mut self.told);
             }
-            split.count(store, topic.id, values.n_read);
+            let TopicValues { n_read, n_far, farthest_ns, .. } = values;
+            split.count(store, ReadAlone { id: topic.id, n_read, n_far, farthest_ns });
         }
         Ok(())
     }
@@ -202,13 +204,13 @@ impl<'a> Rules<'a> {
 
 impl Split {
     /// Counts messages that were read alone, unless steps are made of them, or the cut has counted them.
-    fn count(&mut self, store: &Store, id: StreamId, n_read: u64) {
-        let mapping = &store.mapping;
+    fn count(&mut self, store: &Store, read: ReadAlone) {
+        let (mapping, id) = (&store.mapping, read.id);
         let is_counted = mapping.streams.iter().any(|it| it.id == id)
             || mapping.marker.is_some_and(|it| it.id == id)
             || self.read.iter().any(|it| it.id == id);
         if !is_counted {
-            self.read.push(ReadAlone { id, n_read, n_far: 0, farthest_ns: None });
+            self.read.push(read);
         }
     }
 }

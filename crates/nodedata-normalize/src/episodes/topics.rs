@@ -1,3 +1,4 @@
+use arrow_array::RecordBatch;
 use nodedata_core::{
     DType, EpisodeInfo, Fact, ReadOptions, Result, Source, Storage, StreamId, StreamKind, StreamSchema,
     placed::Mistake,
@@ -5,7 +6,8 @@ use nodedata_core::{
 
 use super::{EpisodeSpec, MetadataFrom, Missing, Take, TopicMetadata, described::tell, facts::fact_at};
 use crate::{
-    StepSpec, TimeSource,
+    StepSpec, TimeSource, far,
+    loaded::log_times,
     path::{Lost, resolve},
     stamp::{NO_TIME, Stamp},
 };
@@ -181,16 +183,27 @@ pub(crate) struct TopicValues {
     facts: Vec<Fact>,
     /// Messages that were read.
     pub(crate) n_read: u64,
+    /// Those whose stamps are far from log time: they tell nothing.
+    pub(crate) n_far: u64,
+    /// Stamp minus log time of the farthest of these.
+    pub(crate) farthest_ns: Option<i64>,
 }
 
 impl TopicValues {
-    /// Reads the topic in some partitions of a recording. What has no value or no time tells nothing.
+    /// Reads the topic in some partitions of a recording. What has no value or no time tells nothing, and where steps are made nor
+    /// does what is stamped far from log time.
     ///
     /// # Errors
     /// What reading reports, but for damage, which whoever reads the partitions meets again.
-    pub(crate) fn read(source: &dyn Source, partitions: &[usize], columns: &TopicColumns) -> Result<Self> {
+    pub(crate) fn read(
+        source: &dyn Source,
+        partitions: &[usize],
+        columns: &TopicColumns,
+        steps: Option<&StepSpec>,
+    ) -> Result<Self> {
         let options = ReadOptions { streams: Some(vec![columns.id]), ..ReadOptions::default() };
         let mut values = Self::default();
+        let mut rows: Vec<((i64, usize), Option<i64>)> = Vec::new();
         for partition in partitions {
             let counts = source.plan().partitions.get(*partition).and_then(|it| it.counts.as_ref());
             if counts.is_some_and(|it| it.iter().all(|(id, n)| *id != columns.id || *n == 0)) {
@@ -200,13 +213,8 @@ impl TopicValues {
             loop {
                 match reading.next_batch() {
                     Ok(Some(batch)) if batch.stream == columns.id => {
-                        let array = batch.rows.column(columns.column);
                         values.n_read += batch.rows.num_rows() as u64;
-                        for (row, stamp) in columns.stamp.times(&batch.rows).into_iter().enumerate() {
-                            if let Some(fact) = fact_at(array.as_ref(), row).filter(|_| stamp != NO_TIME) {
-                                values.push(stamp, fact);
-                            }
-                        }
+                        values.take(&batch.rows, columns, &mut rows);
                     }
                     Ok(Some(_)) => {}
                     Ok(None) => break,
@@ -215,16 +223,41 @@ impl TopicValues {
                 }
             }
         }
+        if let Some(steps) = steps {
+            (values.n_far, values.farthest_ns) = far::leave_out(&mut rows, steps);
+        }
+        values.rows = rows.into_iter().map(|it| it.0).collect();
         // A stable sort: messages of one time stay in the order they were written in.
         values.rows.sort_by_key(|it| it.0);
         Ok(values)
     }
 
-    fn push(&mut self, stamp: i64, fact: Fact) {
+    /// Adds the messages of a batch that have a value and a time, each with its stamp minus log time.
+    fn take(
+        &mut self,
+        batch: &RecordBatch,
+        columns: &TopicColumns,
+        rows: &mut Vec<((i64, usize), Option<i64>)>,
+    ) {
+        let array = batch.column(columns.column);
+        let logged = match columns.stamp {
+            Stamp::LogTime(_) => None,
+            Stamp::Nanos(_) | Stamp::Pair(..) => log_times(batch),
+        };
+        for (row, stamp) in columns.stamp.times(batch).into_iter().enumerate() {
+            if let Some(fact) = fact_at(array.as_ref(), row).filter(|_| stamp != NO_TIME) {
+                let offset = logged.as_ref().and_then(|it| it.get(row)).map(|it| stamp.saturating_sub(*it));
+                rows.push(((stamp, self.place(fact)), offset));
+            }
+        }
+    }
+
+    /// Where a value is among the facts, which it is added to unless it is the last one.
+    fn place(&mut self, fact: Fact) -> usize {
         if self.facts.last() != Some(&fact) {
             self.facts.push(fact);
         }
-        self.rows.push((stamp, self.facts.len() - 1));
+        self.facts.len() - 1
     }
 
     fn pick(&self, take: Take, times: Times) -> Option<&Fact> {
@@ -255,7 +288,8 @@ mod tests {
     fn the_message_that_tells_of_an_episode() {
         let mut values = TopicValues::default();
         for (stamp, text) in [(10, "a"), (20, "b"), (30, "b"), (40, "c")] {
-            values.push(stamp, Fact::Text(text.to_owned()));
+            let place = values.place(Fact::Text(text.to_owned()));
+            values.rows.push((stamp, place));
         }
         let pick =
             |take, from, to| values.pick(take, Times { from, to, start: from }).map(ToString::to_string);

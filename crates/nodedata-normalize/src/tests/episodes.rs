@@ -1,6 +1,10 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
-use arrow_array::{Array, cast::AsArray, types::Int64Type};
+use arrow_array::{
+    Array,
+    cast::AsArray,
+    types::{Float64Type, Int64Type},
+};
 use nodedata_core::{
     EpisodeInfo, EpisodeStream, Fact, InputFile, ReadOptions, Result, Source, SourcePlan, placed::Place,
 };
@@ -10,9 +14,10 @@ use super::{
     reference::{Everything, balances, read_all},
 };
 use crate::{
-    AlignedSource, Change, Clock, Cut, DropSteps, EpisodeColumn, EpisodeList, EpisodeName, EpisodeRange,
-    EpisodeSpec, FactType, FieldSpec, Idle, Join, ListTable, MetadataFrom, Missing, PathMetadata, Rate,
-    Speed, StepSpec, TableFile, TableMetadata, Take, TopicMetadata, Trim, Unfit, with_episodes,
+    AlignedSource, Beyond, Change, Clock, Cut, DropSteps, EpisodeColumn, EpisodeList, EpisodeName,
+    EpisodeRange, EpisodeSpec, FactType, FieldSpec, Idle, Join, ListTable, MetadataFrom, Missing,
+    PathMetadata, Rate, Speed, StepSpec, TableFile, TableMetadata, Take, Tolerance, TopicMetadata, Trim,
+    Unfit, with_episodes,
 };
 
 const MS: i64 = 1_000_000;
@@ -167,6 +172,66 @@ fn episodes_that_are_left_out_are_counted_as_such() {
     let spec = EpisodeSpec { exclude: names(&["log#1"]), ..EpisodeSpec::default() };
     let all = read(&AlignedSource::planned(one_file(), by_topic, &spec, 900).unwrap());
     assert_eq!(dropped(&all, 0), [("excluded_episode", 10)].into());
+}
+
+/// `/b` speaks at 83 ms, and from 163 on.
+#[test]
+fn nothing_is_taken_from_an_episode_that_is_left_out() {
+    let fields = vec![
+        FieldSpec::new("a", "/a.value"),
+        FieldSpec {
+            tolerance: Some(Tolerance { max_ns: Some(60 * MS), ..Tolerance::default() }),
+            ..FieldSpec::new("b", "/b.value")
+        },
+    ];
+    let range =
+        |start: i64, end: i64| EpisodeRange { recording: None, start_ns: start * MS, end_ns: end * MS };
+    let cut = Cut::Ranges(vec![range(20, 100), range(100, 140), range(140, 250)]);
+    for exclude in [&[][..], &["log#0"]] {
+        for piece_bytes in [1, 900, u64::MAX] {
+            let spec = EpisodeSpec { exclude: names(exclude), ..EpisodeSpec::default() };
+            let steps = StepSpec { episodes: cut.clone(), fields: fields.clone(), ..steps() };
+            let all = read(&AlignedSource::planned(one_file(), steps, &spec, piece_bytes).unwrap());
+            let rows = all.rows.as_ref().unwrap();
+            let values = rows.column_by_name("b").unwrap().as_primitive::<Float64Type>();
+            let of_second: Vec<Option<f64>> = times(&all)
+                .iter()
+                .zip(values)
+                .filter(|it| (100..140).contains(it.0))
+                .map(|it| it.1)
+                .collect();
+            // At 123 ms; that at 83, which is nearer to the first, is of the episode before.
+            assert_eq!(of_second, [Some(3.0); 4], "{exclude:?}");
+        }
+    }
+}
+
+/// A step that is left out has to have nothing.
+#[test]
+fn steps_that_are_trimmed_need_no_value() {
+    let tolerance = |beyond| Tolerance { max_ns: Some(5 * MS), beyond };
+    let of = |beyond| StepSpec {
+        fields: vec![
+            FieldSpec::new("a", "/a.value"),
+            FieldSpec { tolerance: Some(tolerance(beyond)), ..FieldSpec::new("b", "/b.value") },
+        ],
+        clock: Clock::Rate(Rate::parse("25").unwrap()),
+        ..steps()
+    };
+    // Steps at 0, 40 … 280 ms, of which the first and the last have no message of `/b` in reach.
+    let trim = |start: i64, end: i64| EpisodeSpec {
+        trim: Trim { start_ns: start * MS, end_ns: end * MS, idle: None },
+        ..EpisodeSpec::default()
+    };
+    let open =
+        |beyond, spec: &EpisodeSpec| AlignedSource::planned(one_file(), of(beyond), spec, u64::MAX).unwrap();
+    let all = read(&open(Beyond::Null, &EpisodeSpec::default()));
+    assert_eq!((times(&all).len(), all.beyond["b"]), (8, 2));
+    for beyond in [Beyond::Null, Beyond::Fail] {
+        let all = read(&open(beyond, &trim(20, 20)));
+        assert_eq!((times(&all).len(), all.beyond.get("b")), (6, None));
+        assert_eq!(dropped(&all, 0), [("trimmed", 2)].into());
+    }
 }
 
 #[test]

@@ -16,8 +16,8 @@ use super::{
     reference::{Everything, balances, read_all},
 };
 use crate::{
-    Align, Beyond, ByName, Clock, FarStamps, FieldFrom, FieldSpec, Rate, Start, StepSpec, TimeSource,
-    Tolerance, Unfit, mistakes, normalized, step_features,
+    Align, Beyond, ByName, Clock, EpisodeList, EpisodeSpec, FarStamps, FieldFrom, FieldSpec, Rate, Start,
+    StepSpec, TimeSource, Tolerance, Unfit, mistakes, normalized, step_features, with_episodes,
 };
 
 const MS: i64 = 1_000_000;
@@ -110,6 +110,35 @@ fn one_in_so_many_rows_is_a_step_with_a_number_of_its_own() {
         for (row, number) in numbers.iter().enumerate() {
             let is_first = row == 0 || found.episodes[row - 1] != found.episodes[row];
             assert_eq!(*number, if is_first { 0 } else { numbers[row - 1] + 1 });
+        }
+    }
+}
+
+/// Their parts lie between those of others.
+#[test]
+fn episodes_that_are_left_out_give_no_steps_at_another_rate() {
+    for clock in [Clock::Rate(Rate::parse("5").unwrap()), Clock::Every(2)] {
+        let spec = StepSpec { fields: fields(), ..StepSpec::new(clock) };
+        for partition_bytes in [1, 1 << 20] {
+            let open = || lerobot("lerobot/v21_simple", partition_bytes);
+            let all = read_all(normalized(open(), &spec).unwrap().as_ref());
+            let states = vectors(all.rows.as_ref().unwrap(), "state");
+            let keys: Vec<String> = open().plan().episodes.iter().map(|it| it.key.clone()).collect();
+            assert!(1 < keys.len());
+            for (left_out, key) in keys.into_iter().enumerate() {
+                let exclude = EpisodeList { names: vec![key], table: None };
+                let episodes = EpisodeSpec { exclude: Some(exclude), ..EpisodeSpec::default() };
+                let found = read_all(with_episodes(open(), Some(&spec), &episodes).unwrap().as_ref());
+                let kept = states.iter().zip(&all.episodes).filter(|it| *it.1 != left_out);
+                let kept: Vec<Vec<f32>> = kept.map(|it| it.0.clone()).collect();
+                assert_eq!(
+                    vectors(found.rows.as_ref().unwrap(), "state"),
+                    kept,
+                    "{left_out} {partition_bytes}"
+                );
+                let n_dropped: u64 = found.fates.values().filter_map(|it| it.2.get("excluded_episode")).sum();
+                assert_ne!(n_dropped, 0);
+            }
         }
     }
 }

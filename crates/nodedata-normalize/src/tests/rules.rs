@@ -3,15 +3,16 @@ use arrow_array::{
     cast::AsArray,
     types::{Float64Type, Int64Type},
 };
-use nodedata_core::{DType, Dim, Source, StreamId, placed::Place};
+use nodedata_core::{DType, Dim, Fact, Source, StreamId, placed::Place};
 
 use super::{
     memory::{MemorySource, Message, stream},
     reference::{Everything, balances, read_all},
 };
 use crate::{
-    Align, AlignedSource, Beyond, ByName, Clock, Constant, Cut, FarStamps, FieldFrom, FieldSpec, Marker,
-    Rate, Start, StepSpec, TimeSource, Tolerance, TopicTime, mistakes, normalized,
+    Align, AlignedSource, Beyond, ByName, Clock, Constant, Cut, EpisodeSpec, FactType, FarStamps, FieldFrom,
+    FieldSpec, Marker, MetadataFrom, Missing, Rate, Start, StepSpec, Take, TimeSource, Tolerance,
+    TopicMetadata, TopicTime, mistakes, normalized, with_episodes,
 };
 
 const MS: i64 = 1_000_000;
@@ -279,6 +280,30 @@ fn a_marker_with_a_wild_stamp_cuts_nothing() {
     let fields = vec![FieldSpec::new("a", "/a.value")];
     let all = read(messages, StepSpec { episodes: Cut::Marker(marker), ..spec(fields) });
     assert_eq!(all.episodes.iter().max(), Some(&0));
+    assert_eq!((all.read[&2], all.fates[&2].0, all.fates[&2].2[crate::far::FAR]), (6, 5, 1));
+}
+
+/// Of an unmapped topic that tells of episodes.
+#[test]
+fn a_message_with_a_wild_stamp_tells_nothing() {
+    let mut messages = messages();
+    let told: Vec<usize> = (0..messages.len()).filter(|it| messages[*it].stream == 1).collect();
+    messages[told[2]].stamp += 6_000_000 * MS;
+    let last = messages[told[told.len() - 1]].value;
+    let topic = TopicMetadata {
+        from: "/b.text".to_owned(),
+        name: "note".to_owned(),
+        take: Take::Last,
+        dtype: Some(FactType::Int),
+        missing: Missing::Error,
+    };
+    let episodes = EpisodeSpec { metadata: vec![MetadataFrom::Topic(topic)], ..EpisodeSpec::default() };
+    let steps = spec(vec![FieldSpec::new("a", "/a.value")]);
+    let source = Box::new(MemorySource::new(&["/a", "/b"], messages, 5, true));
+    let source = with_episodes(source, Some(&steps), &episodes).unwrap();
+    assert_eq!(source.plan().episodes[0].metadata.get("note"), Some(&Fact::Int(last as i64)));
+    let all = read_all(source.as_ref());
+    balances(&all);
     assert_eq!((all.read[&2], all.fates[&2].0, all.fates[&2].2[crate::far::FAR]), (6, 5, 1));
 }
 

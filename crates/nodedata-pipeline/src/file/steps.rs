@@ -175,46 +175,8 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
         check_path(reader, &path, node);
         return spec;
     }
-    let (from, value) = (node.get("from"), node.get("value"));
-    let pose = node.get("pose");
-    for (other, _) in [("from", from), ("value", value)].iter().filter(|it| it.1.is_some() && pose.is_some())
-    {
-        reader.add(
-            &format!("{path}.pose"),
-            format!("`{path}` has both `pose` and `{other}`"),
-            "keep one of them",
-        );
-    }
-    match (from, value) {
-        _ if pose.is_some() => {
-            let frame = |key: &str| pose.and_then(|it| text(it, key)).unwrap_or_default();
-            let from = pose.and_then(|it| it.get("from")).map(texts).unwrap_or_default();
-            spec.from = FieldFrom::Pose(PoseFrom { of: frame("of"), within: frame("in"), from });
-        }
-        (Some(from), None) => {
-            for (idx, item) in from.items().iter().enumerate() {
-                let is_list = matches!(from.value, Value::List(_));
-                check_path(
-                    reader,
-                    &if is_list { format!("{path}.from[{idx}]") } else { format!("{path}.from") },
-                    item,
-                );
-            }
-            spec.from = FieldFrom::Paths(texts(from));
-        }
-        (None, Some(value)) => spec.from = FieldFrom::Constant(constant(value)),
-        (Some(_), Some(_)) => reader.add(
-            &format!("{path}.value"),
-            format!("`{path}` has both `from` and `value`"),
-            "keep one of them",
-        ),
-        (None, None) => {
-            reader.add(
-                &path,
-                format!("`{path}` has neither `from` nor `value` nor `pose`"),
-                "add `from: /topic.field`",
-            );
-        }
+    if let Some(from) = taken_from(reader, &path, node) {
+        spec.from = from;
     }
     spec.align = align(node);
     spec.tolerance = tolerance(node).map(|own| Tolerance {
@@ -240,6 +202,55 @@ fn field(reader: &mut Reader<'_>, name: &str, node: &Node, inherited: Tolerance)
     check_field(reader, &path, &spec);
     check_coding(reader, &path, node, &spec);
     spec
+}
+
+/// What a field takes its values of; `None` where that is a mistake.
+fn taken_from(reader: &mut Reader<'_>, path: &str, node: &Node) -> Option<FieldFrom> {
+    let (from, value) = (node.get("from"), node.get("value"));
+    let pose = node.get("pose");
+    for (other, _) in [("from", from), ("value", value)].iter().filter(|it| it.1.is_some() && pose.is_some())
+    {
+        reader.add(
+            &format!("{path}.pose"),
+            format!("`{path}` has both `pose` and `{other}`"),
+            "keep one of them",
+        );
+    }
+    match (from, value) {
+        _ if pose.is_some() => {
+            let frame = |key: &str| pose.and_then(|it| text(it, key)).unwrap_or_default();
+            let from = pose.and_then(|it| it.get("from")).map(texts).unwrap_or_default();
+            Some(FieldFrom::Pose(PoseFrom { of: frame("of"), within: frame("in"), from }))
+        }
+        (Some(from), None) => {
+            for (idx, item) in from.items().iter().enumerate() {
+                let is_list = matches!(from.value, Value::List(_));
+                check_path(
+                    reader,
+                    &if is_list { format!("{path}.from[{idx}]") } else { format!("{path}.from") },
+                    item,
+                );
+            }
+            Some(FieldFrom::Paths(texts(from)))
+        }
+        (None, Some(value)) => Some(FieldFrom::Constant(constant(value))),
+        (Some(_), Some(_)) => {
+            reader.add(
+                &format!("{path}.value"),
+                format!("`{path}` has both `from` and `value`"),
+                "keep one of them",
+            );
+            None
+        }
+        (None, None) => {
+            reader.add(
+                path,
+                format!("`{path}` has neither `from` nor `value` nor `pose`"),
+                "add `from: /topic.field`",
+            );
+            None
+        }
+    }
 }
 
 /// Whether one key alone says how frames are stored, and there are frames.

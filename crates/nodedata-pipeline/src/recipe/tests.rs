@@ -7,8 +7,8 @@ use nodedata_normalize::{
     Against, Align, Beyond, ByName, Change, Clock, Constant, Cut, Degenerate, DeltaEnd, DropSteps, End,
     EpisodeColumn, EpisodeList, EpisodeName, EpisodeRange, FactType, FarStamps, FieldFrom, FieldSpec,
     FieldTransform, FramesOf, GroupBy, Idle, Items, Join, ListTable, Marker, MetadataFrom, Missing,
-    PathMetadata, Rate, ResizeWay, RotationForm, Speed, Start, StepTransform, TableFile, TableMetadata, Take,
-    TimeSource, Tolerance, TopicMetadata, TopicTime, Trim, Zero,
+    PathMetadata, PoseFrom, Rate, ResizeWay, RotationForm, Speed, Start, StepTransform, TableFile,
+    TableMetadata, Take, TimeSource, Tolerance, TopicMetadata, TopicTime, Trim, Zero,
 };
 use proptest::prelude::*;
 
@@ -191,10 +191,19 @@ fn constant() -> impl Strategy<Value = Constant> {
     ]
 }
 
+fn from() -> impl Strategy<Value = FieldFrom> {
+    let pose = (text(), text(), texts()).prop_map(|(of, within, from)| PoseFrom { of, within, from });
+    prop_oneof![
+        texts().prop_map(FieldFrom::Paths),
+        constant().prop_map(FieldFrom::Constant),
+        pose.prop_map(FieldFrom::Pose)
+    ]
+}
+
 prop_compose! {
     fn field()(
         name in text(),
-        from in prop_oneof![texts().prop_map(FieldFrom::Paths), constant().prop_map(FieldFrom::Constant)],
+        from in from(),
         by_name in prop::option::of((texts(), prop::option::of(text()), prop::option::of(beyond()))),
         align in prop::option::of(align()),
         tolerance in prop::option::of(tolerance()),
