@@ -8,7 +8,7 @@ use nodedata_core::{
 };
 
 use crate::{
-    Align, Beyond, Cut, StepSpec, TimeSource, Unfit,
+    Align, Beyond, Clock, Cut, StepSpec, TimeSource, Unfit,
     absent::{Absent, Missing},
     align::Choice,
     cast::Misfit,
@@ -173,6 +173,7 @@ fn refusal(field: &Field, misfit: Misfit, hint: String) -> Error {
 /// Every step takes the row it is, or is made of rows, whatever the specification says of logs.
 pub(crate) fn of_rows(spec: &StepSpec) -> StepSpec {
     StepSpec {
+        clock: Clock::Own,
         topic_times: Vec::new(),
         time: TimeSource::LogTime,
         episodes: Cut::Whole,

@@ -234,7 +234,8 @@ fn differences_are_not_taken_across_lost_steps() {
     let codes = |lost: &[usize]| {
         let source = StepMemory::new(&[&texts[..2], &texts[2..]], &[]).losing(lost);
         let fields = vec![field("moved", "codes", vec![to_step(-1, DeltaEnd::Zero)])];
-        let rows = read_all(normalized(Box::new(source), &over(fields)).unwrap().as_ref()).rows.unwrap();
+        let steps = StepSpec { fields, ..StepSpec::new(Clock::Own) };
+        let rows = read_all(normalized(Box::new(source), &steps).unwrap().as_ref()).rows.unwrap();
         let lists = rows.column_by_name("moved").unwrap().as_list::<i32>().clone();
         let first = |it: usize| lists.value(it).as_primitive::<arrow_array::types::Int32Type>().value(0);
         (0..lists.len()).map(first).collect::<Vec<_>>()

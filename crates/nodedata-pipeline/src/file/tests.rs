@@ -136,11 +136,11 @@ tests: [{name: a, source: x.mcap, expect: {}}]
             line 4, column 3: unknown key `fromat` in `source` (did you mean `format`?)
             line 6, column 3: `source.end_ns` is 5, not after `start_ns` 10 (swap them)
             line 7, column 12: `episodes` by gap has no `gap_ms` (add `gap_ms: 2000`)
-            line 7, column 21: `episodes.field` has no meaning with `by: gap` (write `by: marker` or `by: field`, or remove the key)
+            line 7, column 21: `episodes.field` has no meaning with `by: gap` (write `by: marker` or `by: change` or `by: field`, or remove the key)
             line 9, column 3: `steps.clock` has both `rate_hz` and `topic` (write `{rate_hz: 30}` or `{topic: /camera/wrist}`)
             line 9, column 20: `steps.clock.rate_hz`: `fast` is not a rate: write `30`, `29.97` or `30000/1001` (write steps per second, such as `30`)
             line 10, column 10: `steps.align` is `nearset` (did you mean `nearest`?)
-            line 11, column 17: `steps.tolerance_ms` is a list (expected a number)
+            line 11, column 17: `steps.tolerance_ms` is a list (expected a number; or one of: any)
             line 14, column 3: key `rgb` stands twice in `fields` (remove one of them)
             line 15, column 22: `fields.both` has both `from` and `value` (keep one of them)
             line 16, column 3: `fields.none` has neither `from` nor `value` nor `pose` (add `from: /topic.field`)
@@ -334,7 +334,7 @@ fn samples_become_the_steps_of_episodes() {
         "version: 1\nsource: x\nepisodes: {by: key, field: run}\nstreams: keep\nsteps: {clock: {rate_hz: 10}, align: nearest, transform: rlds/drop_last_padding}\nfields: {a: b}\n",
         &expect![[r#"
             line 3, column 12: `episodes` by key has no `pattern` (add `pattern: '(?<episode>ep\d+)_(?<step>\d+)'`)
-            line 3, column 21: `episodes.field` has no meaning with `by: key` (write `by: marker` or `by: field`, or remove the key)
+            line 3, column 21: `episodes.field` has no meaning with `by: key` (write `by: marker` or `by: change` or `by: field`, or remove the key)
             line 4, column 1: `streams` has no meaning with `episodes` by key or field (remove it: samples are no topics)
             line 5, column 9: `steps.clock` has no meaning with `episodes` by key or field (remove it: each row of the samples is a step)
             line 5, column 31: `steps.align` has no meaning with `episodes` by key or field (remove it: each row of the samples is a step)
