@@ -14,7 +14,7 @@ use super::{
     reference::{Everything, balances, read_all},
 };
 use crate::{
-    AlignedSource, Beyond, Change, Clock, Cut, DropSteps, EpisodeColumn, EpisodeList, EpisodeName,
+    Align, AlignedSource, Beyond, Change, Clock, Cut, DropSteps, EpisodeColumn, EpisodeList, EpisodeName,
     EpisodeRange, EpisodeSpec, FactType, FieldSpec, Idle, Join, ListTable, MetadataFrom, Missing,
     PathMetadata, Rate, Speed, StepSpec, TableFile, TableMetadata, Take, Tolerance, TopicMetadata, Trim,
     Unfit, with_episodes,
@@ -183,6 +183,7 @@ fn nothing_is_taken_from_an_episode_that_is_left_out() {
             tolerance: Some(Tolerance { max_ns: Some(60 * MS), ..Tolerance::default() }),
             ..FieldSpec::new("b", "/b.value")
         },
+        FieldSpec { align: Some(Align::Hold), hold_across: Some(true), ..FieldSpec::new("held", "/b.value") },
     ];
     let range =
         |start: i64, end: i64| EpisodeRange { recording: None, start_ns: start * MS, end_ns: end * MS };
@@ -193,15 +194,14 @@ fn nothing_is_taken_from_an_episode_that_is_left_out() {
             let steps = StepSpec { episodes: cut.clone(), fields: fields.clone(), ..steps() };
             let all = read(&AlignedSource::planned(one_file(), steps, &spec, piece_bytes).unwrap());
             let rows = all.rows.as_ref().unwrap();
-            let values = rows.column_by_name("b").unwrap().as_primitive::<Float64Type>();
-            let of_second: Vec<Option<f64>> = times(&all)
-                .iter()
-                .zip(values)
-                .filter(|it| (100..140).contains(it.0))
-                .map(|it| it.1)
-                .collect();
+            let of_second = |name: &str| {
+                let values = rows.column_by_name(name).unwrap().as_primitive::<Float64Type>();
+                let all = times(&all).into_iter().zip(values);
+                all.filter(|it| (100..140).contains(&it.0)).map(|it| it.1).collect::<Vec<_>>()
+            };
             // At 123 ms; that at 83, which is nearer to the first, is of the episode before.
-            assert_eq!(of_second, [Some(3.0); 4], "{exclude:?}");
+            assert_eq!(of_second("b"), [Some(3.0); 4], "{exclude:?}");
+            assert_eq!(of_second("held"), [2.0, 2.0, 2.0, 3.0].map(Some), "{exclude:?}");
         }
     }
 }
