@@ -5,6 +5,7 @@ mod episodes;
 mod frames;
 mod memory;
 mod names;
+mod poses;
 mod reference;
 mod resampled;
 mod rules;

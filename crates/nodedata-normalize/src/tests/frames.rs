@@ -23,7 +23,7 @@ fn log(path: &Path) -> Box<dyn Source> {
     nodedata_formats::builtin().by_name("mcap").unwrap().open(files, &OpenOptions::default()).unwrap()
 }
 
-fn teleop() -> Box<dyn Source> {
+pub(super) fn teleop() -> Box<dyn Source> {
     log(&corpus::fixtures("mcap").join("teleop.mcap"))
 }
 
