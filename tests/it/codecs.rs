@@ -51,7 +51,7 @@ fn with_video(name: &str, n_frames: usize) -> Work {
         });
     }
     folder.edit_lines("meta/episodes.jsonl", |all| {
-        all.iter_mut().for_each(|it| it["length"] = n_frames.into())
+        all.iter_mut().for_each(|it| it["length"] = n_frames.into());
     });
     folder.edit_json("meta/info.json", |it| it["total_frames"] = (3 * n_frames).into());
     let work = Work::new();

@@ -65,7 +65,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Store(crate::commands::store_args::StoreCommand),
     /// Serve a registry over HTTP: the protocol, and a page for people.
-    Serve(crate::commands::serve_args::ServeArgs),
+    Serve(Box<crate::commands::serve_args::ServeArgs>),
     /// Keep a token for a server, which every command that names the server then sends.
     ///
     /// The token is asked for without showing it, tried on the server, and kept in the user's configuration

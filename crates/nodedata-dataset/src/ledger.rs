@@ -40,13 +40,14 @@ pub struct StreamLedger {
 /// Reasons of dropped records, and of steps left out, that say what the pipeline asked for: where episodes are, how
 /// far a message may be from its step, which names it must hold, transforms that leave steps out, and which episodes are
 /// taken. They alone do not make a dataset incomplete.
-const ASKED_FOR: [&str; 13] = [
+const ASKED_FOR: [&str; 14] = [
     "outside_every_episode",
     "beyond_tolerance",
     "absent_name",
     "action/shift@1",
     "rlds/drop_last_padding@1",
     "delta@1",
+    "not_every_nth",
     "excluded_episode",
     "not_included_episode",
     "short_episode",

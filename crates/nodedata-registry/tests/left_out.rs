@@ -208,13 +208,16 @@ fn a_pull_is_stopped_at_any_place() {
     assert_eq!(beside(&out), [""; 0]);
 }
 
+/// Makes a state of the output and of the hidden folder beside it.
+type State = fn(&Path, &Path);
+
 /// Every state of the disk that a kill may leave, made by hand.
 #[test]
 fn whatever_a_kill_leaves_the_same_pull_ends_well() {
     let work = Work::new();
     work.pull("2.0.0", "expected", false).unwrap();
     let expected = files(&work.path("expected"));
-    let states: [(&str, fn(&Path, &Path)); 13] = [
+    let states: [(&str, State); 13] = [
         ("an empty hidden folder", |_, hidden| fs::create_dir(hidden).unwrap()),
         ("a lock alone", |_, hidden| put(&hidden.join("lock"), b"")),
         ("no lock", |_, hidden| fs::create_dir_all(hidden.join("tree")).unwrap()),

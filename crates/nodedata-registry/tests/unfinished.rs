@@ -191,7 +191,7 @@ fn uploads_into_a_bucket_are_noted_until_they_end() {
     direct.seal(&blob).unwrap();
     assert_eq!(fsck(&direct, Depth::Full, &Silent).unwrap().uploads, 0);
     // Lies are forgotten by the bucket, too.
-    let lie = BlobRef { b3: blob_of(b"another").b3, ..blob.clone() };
+    let lie = BlobRef { b3: blob_of(b"another").b3, ..blob };
     direct.upload_part(&lie, 0, part(0..8 << 20)).unwrap();
     direct.upload_part(&lie, 1, part(8 << 20..bytes.len())).unwrap();
     assert!(direct.seal(&lie).is_err());

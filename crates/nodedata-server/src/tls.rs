@@ -125,7 +125,7 @@ impl Told {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -108,7 +108,8 @@ mod tests {
 
     fn parse(args: &[&str]) -> Limits {
         let args = ["serve"].into_iter().chain(args.iter().copied());
-        <Alone as clap::Parser>::try_parse_from(args).unwrap().limits.limits()
+        let parsed = <Alone as clap::Parser>::try_parse_from(args);
+        parsed.unwrap_or_else(|err| panic!("{err}")).limits.limits()
     }
 
     #[test]

@@ -216,7 +216,7 @@ impl Part<'_> {
         for field in &mapping.fields {
             let choices = [chosen.get(&field.way).map(|it| it.part(&line.made))];
             let array = column(field, mapping, tracks, &choices, own.len())
-                .map_err(|it| self.misfit(it, field, own))?;
+                .map_err(|it| self.misfit(&it, field, own))?;
             if array.null_count() != 0 {
                 let absent = Absent::of(field, mapping, tracks, &choices, own.len());
                 self.judge(field, array.as_ref(), own, &choices, absent.as_ref(), missing)?;
@@ -295,7 +295,7 @@ impl Part<'_> {
         Ok(())
     }
 
-    fn misfit(&self, misfit: Misfit, field: &Field, own: &[i64]) -> Error {
+    fn misfit(&self, misfit: &Misfit, field: &Field, own: &[i64]) -> Error {
         let at = own.get(misfit.idx).copied().unwrap_or_default();
         Error::new(ErrorKind::Corrupt, format!("{}, at {at} ns", misfit.message))
             .at(self.locus(Some(field)))

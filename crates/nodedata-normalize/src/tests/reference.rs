@@ -307,7 +307,13 @@ fn check(log: &Log, rules: &Rules) {
         (rows, other) => assert_eq!(rows, other),
     }
     assert_eq!((&all.fates, &all.read, &all.episodes), (&at_once.fates, &at_once.read, &at_once.episodes));
-    let Some(rows) = &all.rows else { return };
+    if let Some(rows) = &all.rows {
+        check_rows(log, rules, &all, rows);
+    }
+}
+
+/// Holds each value of the steps, and what was used for them, against a look at every message.
+fn check_rows(log: &Log, rules: &Rules, all: &Everything, rows: &RecordBatch) {
     let streams = [sorted(log, 0), sorted(log, 1)];
     let mut used = [std::collections::BTreeSet::new(), std::collections::BTreeSet::new()];
     let mut n_beyond: BTreeMap<String, u64> = BTreeMap::new();

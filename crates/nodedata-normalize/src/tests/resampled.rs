@@ -252,7 +252,7 @@ fn keys_without_an_effect_on_steps_are_mistakes() {
     let names: Vec<String> = step_features(&sound, &streams).unwrap().into_iter().map(|it| it.name).collect();
     assert_eq!(names, ["step_index", "timestamp_ns", "state", "state.skew_ns", "action", "action.skew_ns"]);
     // At the rate of the source each step takes the row it is.
-    let own = StepSpec { clock: Clock::Rate(Rate::parse("10").unwrap()), ..reported.clone() };
+    let own = StepSpec { clock: Clock::Rate(Rate::parse("10").unwrap()), ..reported };
     let all_keys = ["steps.time", "steps.start", "steps.skew", "steps.align", "steps.tolerance_ms"];
     assert_eq!(told(&own), all_keys);
     let more = StepSpec {

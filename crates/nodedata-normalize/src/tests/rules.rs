@@ -393,12 +393,11 @@ fn without_a_tolerance_a_value_is_no_older_than_ten_periods_of_its_topic() {
     assert_eq!(n_nulls(&messages, with(Align::Linear, None)), 0);
     assert_eq!(n_nulls(&short, with(Align::Linear, None)), 16);
     // 60 and 380 ms are too far apart where the topic is faster.
-    let mut fast = messages.clone();
+    let mut fast = messages;
     let more =
         (0..300).map(|it| Message { stream: 1, log_time: it * MS / 5, stamp: it * MS / 5 + 1, value: 0.0 });
     fast.extend(more);
     fast.sort_by_key(|it| it.log_time);
-    assert!(10 * 380 / 307 < 20);
     assert_eq!(n_nulls(&fast, with(Align::Linear, None)), 15);
 }
 

@@ -100,8 +100,8 @@ mod tests {
         assert_eq!(read.verify(Some(&other.public())).unwrap_err().kind(), ErrorKind::Corrupt);
         // Fewer lines under the old signature.
         let cut = SignedAuditHead::sign("s", "t".to_owned(), AuditHead::default(), &other).unwrap();
-        let mut forged = signed.clone();
-        forged.envelope.payload = cut.envelope.payload.clone();
+        let mut forged = signed;
+        forged.envelope.payload.clone_from(&cut.envelope.payload);
         assert!(forged.verify(Some(&key.public())).is_err() && forged.verify(None).is_err());
         // A key of the forger's own convinces nobody who has the server's.
         assert!(cut.verify(None).is_ok() && cut.verify(Some(&key.public())).is_err());

@@ -142,7 +142,7 @@ fn a_request_for_another_major_number_or_text_leaves_a_grant_alone() {
     assert_eq!(open(&[], "1.0.0"), Err(Refusal::NotRequested));
     assert_eq!(open(&[two.clone(), one.clone()], "1.0.0"), Ok(">=1.0.0, <2.0.0".to_owned()));
     assert_eq!(open(&[two.clone(), one.clone()], "2.0.0"), Err(Refusal::Pending));
-    assert_eq!(open(&[one.clone()], "2.0.0"), Err(Refusal::OtherRevision));
+    assert_eq!(open(std::slice::from_ref(&one), "2.0.0"), Err(Refusal::OtherRevision));
     let other_text = ask("1.0.0", b"other text");
     assert!(open(&[other_text.clone(), one.clone()], "1.0.0").is_ok(), "asked for another text as well");
     assert_eq!(open(&[granted(other_text.clone())], "1.0.0"), Err(Refusal::OtherText));

@@ -126,10 +126,13 @@ fn the_newest_of_a_log_is_what_counts() {
     assert_eq!((found("gripper"), catalog.known().unwrap().len()), (0, 0));
 }
 
+/// What is asked for besides all.
+type Change = Box<dyn Fn(&mut Query)>;
+
 #[test]
 fn a_page_costs_the_same_of_ten_and_of_many() {
     let (few, many) = (catalog(10), catalog(20_000));
-    let changes: [(&str, Box<dyn Fn(&mut Query)>); 7] = [
+    let changes: [(&str, Change); 7] = [
         ("all", Box::new(|_| ())),
         ("from a place on", Box::new(|it| it.after = Some("acme/p000004".to_owned()))),
         ("of a class", Box::new(|it| it.class = Some("none".to_owned()))),

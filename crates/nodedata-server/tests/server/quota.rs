@@ -44,12 +44,20 @@ fn a_push_sets_aside_what_it_brings() {
     let (site, token) = site(of_dataset(1000));
     let [first, second] = [1, 2].map(|seed| blob(seed, 600).1);
     assert_eq!(announce(&site, &token, "kit/x", "p1", &[first.clone(), first.clone()]).status, 200);
-    is_refused(&announce(&site, &token, "kit/x", "p2", &[second.clone()]), &[600, 1000, 0]);
-    assert_eq!(announce(&site, &token, "kit/x", "p1", &[first.clone()]).status, 200, "the same one again");
-    assert_eq!(announce(&site, &token, "kit/y", "p2", &[second.clone()]).status, 200, "another dataset");
+    is_refused(&announce(&site, &token, "kit/x", "p2", std::slice::from_ref(&second)), &[600, 1000, 0]);
+    assert_eq!(
+        announce(&site, &token, "kit/x", "p1", std::slice::from_ref(&first)).status,
+        200,
+        "the same one again"
+    );
+    assert_eq!(
+        announce(&site, &token, "kit/y", "p2", std::slice::from_ref(&second)).status,
+        200,
+        "another dataset"
+    );
     assert_eq!(site.ask(Method::DELETE, "v1/pushes/p1", Some(&token), |it| it).status, 204);
-    assert_eq!(announce(&site, &token, "kit/x", "p3", &[second.clone()]).status, 200);
-    is_refused(&announce(&site, &token, "kit/x", "p4", &[first.clone()]), &[600, 1000]);
+    assert_eq!(announce(&site, &token, "kit/x", "p3", std::slice::from_ref(&second)).status, 200);
+    is_refused(&announce(&site, &token, "kit/x", "p4", std::slice::from_ref(&first)), &[600, 1000]);
     // What is forgotten is given back.
     site.clock.advance(nodedata_registry::LEASE_SECONDS as i64 + 1);
     assert_eq!(announce(&site, &token, "kit/x", "p4", &[first]).status, 200);
@@ -61,7 +69,7 @@ fn an_owner_has_so_much_over_all_datasets() {
     let other = site.token("lab", &["read", "publish:lab/*"]);
     let [first, second] = [1, 2].map(|seed| blob(seed, 600).1);
     assert_eq!(announce(&site, &token, "kit/x", "p1", &[first]).status, 200);
-    is_refused(&announce(&site, &token, "kit/y", "p2", &[second.clone()]), &[600, 1000]);
+    is_refused(&announce(&site, &token, "kit/y", "p2", std::slice::from_ref(&second)), &[600, 1000]);
     assert_eq!(announce(&site, &other, "lab/x", "p2", &[second]).status, 200, "another owner");
 }
 
