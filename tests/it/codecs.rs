@@ -156,8 +156,9 @@ fn the_ffmpeg_program_decodes_what_others_cannot() {
         let work = with_video(name, n_frames);
         // Frames beyond those of the rows are named.
         let code = convert(&work, &["--decode", "*=png"], ffmpeg).code;
-        let unused = repairs(&work).iter().all(|it| it["reason"] == "unused-frames");
-        assert!((code == 0 || code == 3) && unused, "{name}: {code}");
+        let repairs = repairs(&work);
+        let unused = repairs.iter().all(|it| it["reason"] == "unused-frames");
+        assert!((code == 0 || code == 3) && unused, "{name}: {code}, {repairs:?}");
         let found = pictures(&steps(&work), FRONT);
         assert_eq!(found.len(), 3 * n_frames, "{name}");
         assert!(found.iter().all(|it| image_header(it).unwrap().shape().0 == [48, 64, 3]), "{name}");
