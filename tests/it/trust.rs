@@ -105,7 +105,7 @@ fn a_gated_dataset_is_served_attested_and_read() {
     };
     declare(&owner, &[]).exits(1);
     let agreed = ["--agreement", "agreement.txt"];
-    let why = declare(&owner, &agreed).exits(1);
+    let why = declare(&owner, &agreed).exits(2);
     assert!(why.stderr.contains("`--reason TEXT`"), "{}", why.stderr);
     let reasoned = [&agreed[..], &["--reason", "consent was given"]].concat();
     let whose = declare(&publisher, &reasoned).exits(1);
