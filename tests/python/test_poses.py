@@ -124,15 +124,21 @@ class Poses(unittest.TestCase):
             self.skipTest("NODEDATA_BINARY is not set: run `cargo xtask test`")
 
     def test_poses_are_those_of_a_tree_of_matrices(self):
+        n_compared = 0
         for path in recordings():
+            transforms = Transforms(path)
+            # The others have no frames that stay where they are.
+            if not transforms.fixed:
+                continue
+            n_compared += 1
             with self.subTest(recording=path.name), tempfile.TemporaryDirectory() as folder:
-                self.check(path, pathlib.Path(folder))
+                self.check(path, transforms, pathlib.Path(folder))
+        self.assertGreater(n_compared, 0)
 
-    def check(self, path, folder):
+    def check(self, path, transforms, folder):
         import numpy
         import pyarrow.parquet
 
-        transforms = Transforms(path)
         (folder / "pipeline.yaml").write_text(PIPELINE % path)
         run = subprocess.run(
             [os.environ["NODEDATA_BINARY"], "run", str(folder / "pipeline.yaml"), "--out", str(folder / "out")],
