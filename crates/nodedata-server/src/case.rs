@@ -1,4 +1,4 @@
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_registry::{
     B3, DatasetName,
@@ -7,7 +7,7 @@ use nodedata_registry::{
 use semver::{Comparator, Op, Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
-use crate::database::Revoked;
+use crate::{clock::stamp, database::Revoked};
 
 /// An attestation as the server keeps it: nothing happens to it but what may follow, and it alone says what it
 /// opens.
@@ -295,10 +295,6 @@ fn same_major(revision: &Version) -> VersionReq {
 /// Pre-releases belong to the revision they come before.
 fn in_range(range: &VersionReq, revision: &Version) -> bool {
     range.matches(&Version { pre: semver::Prerelease::EMPTY, ..revision.clone() })
-}
-
-fn stamp(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]
