@@ -36,7 +36,7 @@ pub(crate) struct Apart {
 }
 
 impl Apart {
-    /// With the key of the folder, which is made when there is none.
+    /// With the key of the folder, which is made when there is none; its public half lies beside it.
     pub(crate) fn new(folder: &Path, database: &Database) -> Result<Self> {
         let path = folder.join(KEY_FILE);
         let key = match std::fs::read_to_string(&path) {
@@ -44,12 +44,15 @@ impl Apart {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
                 let key = SecretKey::generate()?;
                 write_file(&path, key.to_pem()?.as_bytes(), Writing::NewSecret)?;
-                let public = folder.join(format!("{KEY_FILE}.pub"));
-                write_file(&public, key.public().to_pem()?.as_bytes(), Writing::Replace)?;
                 key
             }
             Err(err) => return Err(io_error("cannot read the key of the audit log", &path, err)),
         };
+        // A key that was copied here, or whose first start was cut off, has none yet, or that of another.
+        let (public, pem) = (folder.join(format!("{KEY_FILE}.pub")), key.public().to_pem()?);
+        if std::fs::read_to_string(&public).ok().as_ref() != Some(&pem) {
+            write_file(&public, pem.as_bytes(), Writing::Replace)?;
+        }
         Ok(Self { server: database.server()?, key, kept: Mutex::default() })
     }
 }

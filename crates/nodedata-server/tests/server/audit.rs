@@ -199,6 +199,21 @@ fn a_log_whose_tail_was_cut_is_noticed_and_so_is_one_that_was_written_anew() {
     begin().unwrap().stop();
 }
 
+/// A restored folder of data gets the secret key alone, as `docs/operating.md` says.
+#[test]
+fn the_public_key_lies_beside_the_secret_one_wherever_that_was_copied_to() {
+    let (store, data) = (Store::memory(), tempfile::tempdir().unwrap());
+    let public = data.path().join("audit.key.pub");
+    open(&store, data.path()).running.stop();
+    let pem = std::fs::read_to_string(&public).unwrap();
+    std::fs::remove_file(&public).unwrap();
+    open(&store, data.path()).running.stop();
+    assert_eq!(std::fs::read_to_string(&public).unwrap(), pem, "it was not there");
+    std::fs::write(&public, "of another key").unwrap();
+    open(&store, data.path()).running.stop();
+    assert_eq!(std::fs::read_to_string(&public).unwrap(), pem, "it was that of another");
+}
+
 #[test]
 fn one_folder_of_data_has_one_server() {
     let (store, data) = (Store::memory(), tempfile::tempdir().unwrap());
