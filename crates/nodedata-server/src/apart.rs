@@ -120,7 +120,8 @@ impl App {
             let Some(bytes) = self.store.get(&path)? else { return Ok(()) };
             let revocation: Revocation =
                 from_bytes("revocation", &bytes).map_err(|err| err.at(Locus::path(&path)))?;
-            self.database.take_back_again(&revocation, self.options.clock.now())?;
+            let taken = self.database.take_back_again(&revocation, self.options.clock.now());
+            taken.map_err(|err| err.at(Locus::path(&path)))?;
         }
     }
 
@@ -128,13 +129,14 @@ impl App {
     fn hold_against(&self, apart: &Apart) -> Result<()> {
         let path = layout::audit_head(&apart.server);
         let Some(bytes) = self.store.get(&path)? else { return Ok(()) };
-        let kept = SignedAuditHead::parse(&bytes).and_then(|it| it.verify(Some(&apart.key.public())));
+        let kept = SignedAuditHead::parse(&bytes).map(|it| it.verify(Some(&apart.key.public())));
         let (sound, told) = match &kept {
-            Ok(kept) => {
+            Ok(Ok(kept)) => {
                 let n_lines = kept.head.next_seq;
                 (self.database.goes_through(&kept.head)?, format!("it had {n_lines} lines at {}", kept.at))
             }
-            Err(_) => (false, "its head was signed with another key".to_owned()),
+            Ok(Err(_)) => (false, "its head was signed with another key".to_owned()),
+            Err(_) => (false, "its head cannot be read".to_owned()),
         };
         if sound {
             return Ok(());
