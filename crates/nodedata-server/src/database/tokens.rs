@@ -141,9 +141,8 @@ impl Database {
             .map_err(failed)?;
         let Some((id, account, scopes, last_used)) = found else { return Ok(None) };
         if last_used.is_none_or(|it| it + LAST_USED_SECONDS < seconds) {
-            connection
-                .execute("UPDATE tokens SET last_used = ?2 WHERE id = ?1", params![id, seconds])
-                .map_err(failed)?;
+            // Whoever may read what needs no line, may do so while the database takes nothing.
+            drop(connection.execute("UPDATE tokens SET last_used = ?2 WHERE id = ?1", params![id, seconds]));
         }
         let scopes = scopes.split(' ').map(str::parse).collect::<Result<Vec<Scope>>>()?;
         let roles = roles_of(&connection, &account)?;

@@ -162,6 +162,22 @@ fn nothing_is_granted_made_or_taken_back_without_its_line() {
     assert!(has("create-token", "the operator") >= 2, "those that are made on the machine have lines too");
 }
 
+/// When a token was used last is no line of the log: who reads what is open is not turned away for it.
+#[test]
+fn a_database_that_takes_nothing_turns_away_nobody_who_reads_what_is_open() {
+    let (store, data) = (Store::memory(), tempfile::tempdir().unwrap());
+    let site = open(&store, data.path());
+    site.publish("kit/x", Visibility::Public, none());
+    let token = site.token("reader", &["read"]);
+    sql(data.path(), "CREATE TRIGGER used BEFORE UPDATE ON tokens BEGIN SELECT RAISE(ABORT, 'full'); END");
+    for token in [None, Some(&token)] {
+        assert_eq!(site.get("v1/d/kit/x/shards/0", token).status, 200);
+    }
+    sql(data.path(), "DROP TRIGGER used");
+    let listed = site.remote(Some(&token)).tokens().unwrap();
+    assert!(listed[0].last_used.is_some(), "noted once it can be");
+}
+
 #[test]
 fn a_log_whose_tail_was_cut_is_noticed_and_so_is_one_that_was_written_anew() {
     let (store, data) = (Store::memory(), tempfile::tempdir().unwrap());
