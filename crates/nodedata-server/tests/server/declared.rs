@@ -131,25 +131,52 @@ fn what_was_private_stays_private() {
     assert_eq!(code("/shards/0", &reader).0, 200, "the later revision, once attested");
 }
 
-/// A manifest that says more than the dataset is the floor of its revision, whatever is declared then.
-#[test]
-fn what_a_manifest_says_stays() {
-    let site = Site::new();
-    let dataset = site.publish("acme/faces", Visibility::Private, of(DataClass::None));
+/// Publishes what is there once more, as 1.0.1 with a manifest that says `biometric`, past the server.
+fn publish_as_biometric(site: &Site, dataset: &DatasetName) {
     let direct = site.direct();
-    let state = DatasetState::open(&direct, &dataset).unwrap();
-    let revision = Revision::open(&direct.shared(), &dataset, state.head().unwrap()).unwrap();
+    let state = DatasetState::open(&direct, dataset).unwrap();
+    let revision = Revision::open(&direct.shared(), dataset, state.head().unwrap()).unwrap();
     let mut manifest = revision.manifest().clone();
     manifest.revision = "1.0.1".to_owned();
     manifest.sensitivity = of(DataClass::Biometric);
     let bytes = manifest.to_bytes().unwrap();
     let b3 = nodedata_registry::B3::of(&bytes);
-    put_blob(&direct, &dataset, bytes).unwrap();
-    change(&direct, &dataset, "acme", &|_| {
+    put_blob(&direct, dataset, bytes).unwrap();
+    change(&direct, dataset, "acme", &|_| {
         let bump = Bump { kind: "patch".to_owned(), proof: BumpProof::default() };
         Ok(Operation::Publish { revision: "1.0.1".to_owned(), bump, manifest: b3, tags: Vec::new() })
     })
     .unwrap();
+}
+
+/// A revision that is gated by rule, of a dataset that declares no text to agree to, as somebody with the store in hand may
+/// write it: it opens to nobody but those whose it is.
+#[test]
+fn a_gate_without_a_text_stays_shut() {
+    let site = Site::new();
+    let dataset = faces(&site, Visibility::Private);
+    change(&site.direct(), &dataset, "acme", &|_| {
+        let sensitivity = of(DataClass::Biometric);
+        Ok(Operation::Declare { visibility: Visibility::Public, sensitivity, reason: None })
+    })
+    .unwrap();
+    publish_as_biometric(&site, &dataset);
+    let (owner, reader) = (site.token("acme", &["read"]), site.token("reader", &["read"]));
+    for path in ["v1/d/acme/faces/shards/0", "v1/d/acme/faces@1.0.1/shards/0"] {
+        let refused = site.get(path, Some(&reader));
+        assert_eq!((refused.status, refused.code().as_str()), (403, "gate-incomplete"), "{path}");
+        assert!(refused.text().contains("the owner must declare the text"), "{}", refused.text());
+        assert_eq!(site.get(path, None).status, 401, "{path}");
+        assert_eq!(site.get(path, Some(&owner)).status, 200, "{path}");
+    }
+}
+
+/// A manifest that says more than the dataset is the floor of its revision, whatever is declared then.
+#[test]
+fn what_a_manifest_says_stays() {
+    let site = Site::new();
+    let dataset = site.publish("acme/faces", Visibility::Private, of(DataClass::None));
+    publish_as_biometric(&site, &dataset);
     let publisher = site.token("acme", &["read", "publish:acme/*"]);
     let answer = declare(&site, &publisher, Visibility::Public, of(DataClass::None), Some("so"));
     assert_eq!((answer.status, answer.code().as_str()), (403, "scope"), "{}", answer.text());
