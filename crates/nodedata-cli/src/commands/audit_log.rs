@@ -24,15 +24,11 @@ pub(crate) fn run(command: AuditCommand, output: Output) -> Result<Outcome> {
         AuditCommand::Verify { log, head, key, server } => {
             let text = match &log {
                 Some(path) => read(path)?,
-                None => access(&server).server()?.audit(0)?,
+                None => Access::from(&server).server()?.audit(0)?,
             };
             verify(&text, &head, key.as_deref(), output)
         }
     }
-}
-
-fn access(args: &ServerArgs) -> Access {
-    Access { store: args.store.clone(), ..Access::default() }
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -40,7 +36,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 fn export(csv: bool, out: Option<&Path>, server: &ServerArgs, output: Output) -> Result<Outcome> {
-    let lines = access(server).server()?.audit(0)?;
+    let lines = Access::from(server).server()?.audit(0)?;
     let head = verify_audit(&lines)?;
     let text = if csv { audit_csv(&lines)? } else { lines };
     if let Some(out) = out {
@@ -66,7 +62,7 @@ fn export(csv: bool, out: Option<&Path>, server: &ServerArgs, output: Output) ->
 }
 
 fn head(out: Option<&Path>, server: &ServerArgs, output: Output) -> Result<Outcome> {
-    let signed = access(server).server()?.audit_head()?;
+    let signed = Access::from(server).server()?.audit_head()?;
     let AuditStatement { server, at, head, .. } = signed.verify(None)?;
     let text = String::from_utf8_lossy(&signed.to_bytes()?).into_owned();
     if let Some(out) = out {

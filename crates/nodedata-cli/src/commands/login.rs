@@ -91,7 +91,7 @@ pub(crate) fn whoami(args: &ServerArgs, output: Output) -> Result<Outcome> {
 }
 
 fn server(args: &ServerArgs) -> Result<Server> {
-    Server::of(&Access { store: args.store.clone(), ..Access::default() })
+    Server::of(&Access::from(args))
 }
 
 fn from_stdin() -> Result<Token> {

@@ -1,4 +1,5 @@
 use clap::Args;
+use nodedata_client::Access;
 
 /// Which server.
 #[derive(Debug, Clone, Args)]
@@ -6,6 +7,12 @@ pub(crate) struct ServerArgs {
     /// The server: `https://…`, as other commands name it.
     #[arg(long, value_name = "URL", env = "NODEDATA_STORE", help_heading = "Registry")]
     pub(crate) store: Option<String>,
+}
+
+impl From<&ServerArgs> for Access {
+    fn from(args: &ServerArgs) -> Self {
+        Self { store: args.store.clone(), ..Self::default() }
+    }
 }
 
 /// Which server, and where its token comes from.

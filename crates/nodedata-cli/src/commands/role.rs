@@ -65,7 +65,7 @@ pub(crate) fn groups(command: GroupCommand, output: Output) -> Result<Outcome> {
 }
 
 fn remote(args: &ServerArgs) -> Result<HttpRemote> {
-    Access { store: args.store.clone(), ..Access::default() }.server()
+    Access::from(args).server()
 }
 
 fn tell(document: &impl Document, text: String, output: Output) -> Result<Outcome> {

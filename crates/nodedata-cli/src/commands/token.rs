@@ -26,13 +26,9 @@ pub(crate) fn run(command: TokenCommand, output: Output) -> Result<Outcome> {
     }
 }
 
-fn access(args: &ServerArgs) -> Access {
-    Access { store: args.store.clone(), ..Access::default() }
-}
-
 fn create(args: &CreateTokenArgs, output: Output) -> Result<Outcome> {
     let body = TokenBody { account: args.account.clone(), scopes: args.scope.clone(), valid_days: args.days };
-    tell(&access(&args.server).server()?.create_token(&body)?, output)
+    tell(&Access::from(&args.server).server()?.create_token(&body)?, output)
 }
 
 fn tell(made: &TokenAnswer, output: Output) -> Result<Outcome> {
@@ -50,7 +46,7 @@ fn tell(made: &TokenAnswer, output: Output) -> Result<Outcome> {
 }
 
 fn list(args: &ServerArgs, output: Output) -> Result<Outcome> {
-    let tokens = access(args).server()?.tokens()?;
+    let tokens = Access::from(args).server()?.tokens()?;
     let text = match output {
         Output::Json => documents::line(&Tokens { tokens: &tokens })?,
         Output::Text => tokens
@@ -77,9 +73,9 @@ fn rotate(args: &RotateTokenArgs, output: Output) -> Result<Outcome> {
     let overlap_seconds = args.overlap.map(|it| it.saturating_mul(3600));
     let body = RotateBody { valid_days: args.days, overlap_seconds };
     if let Some(id) = &args.id {
-        return tell(&access(&args.server).server()?.rotate_token(id, &body)?, output);
+        return tell(&Access::from(&args.server).server()?.rotate_token(id, &body)?, output);
     }
-    let server = Server::of(&access(&args.server))?;
+    let server = Server::of(&Access::from(&args.server))?;
     let sent = credentials::token_for(&server.name)?.ok_or_else(|| {
         Error::new(ErrorKind::Denied, format!("no token is sent to {}", server.name))
             .with_hint(format!("`node-data login --store {}` keeps one", server.name))
@@ -110,7 +106,7 @@ fn rotate(args: &RotateTokenArgs, output: Output) -> Result<Outcome> {
 }
 
 fn revoke(id: &str, args: &ServerArgs, output: Output) -> Result<Outcome> {
-    let was_active = access(args).server()?.revoke_token(id)?;
+    let was_active = Access::from(args).server()?.revoke_token(id)?;
     let text = match output {
         Output::Json => documents::line(&TokenRevoked { id, was_active })?,
         Output::Text if was_active => format!("token {} is taken back\n", visible(id)),
