@@ -5,13 +5,13 @@ use nodedata_core::{Error, ErrorKind, Locus, Result};
 use nodedata_io::{Writing, io_error, write_file};
 use nodedata_registry::{
     gate::{audit_csv, goes_through, verify_audit},
-    trust::{AuditStatement, PublicKey, SignedAuditHead},
+    trust::{AuditStatement, SignedAuditHead},
 };
 
 use crate::{
     Outcome,
     args::Output,
-    commands::{audit_log_args::AuditCommand, login_args::ServerArgs},
+    commands::{audit_log_args::AuditCommand, login_args::ServerArgs, trust::public_key},
     documents::{self, AuditExport, AuditHeadTold, AuditVerified},
     human, message,
 };
@@ -88,9 +88,7 @@ fn head(out: Option<&Path>, server: &ServerArgs, output: Output) -> Result<Outco
 
 fn verify(text: &str, heads: &[std::path::PathBuf], key: Option<&Path>, output: Output) -> Result<Outcome> {
     let end = verify_audit(text)?;
-    let key = key
-        .map(|path| PublicKey::from_pem(&read(path)?).map_err(|err| err.at(Locus::path(path))))
-        .transpose()?;
+    let key = key.map(public_key).transpose()?;
     let mut through = Vec::new();
     for path in heads {
         let at = |err: Error| err.at(Locus::path(path));

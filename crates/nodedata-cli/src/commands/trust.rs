@@ -100,6 +100,11 @@ fn read_key(path: &Path) -> Result<String> {
     Ok(text)
 }
 
+/// The public key that a file holds.
+pub(super) fn public_key(path: &Path) -> Result<PublicKey> {
+    PublicKey::from_pem(&read_key(path)?).map_err(|err| err.at(Locus::path(path)))
+}
+
 fn sign(reference: &str, key: &Path, store: &StoreArgs, output: Output) -> Result<Outcome> {
     let key = SecretKey::from_pem(&read_key(key)?).map_err(|err| err.at(Locus::path(key)))?;
     let registry = Registry::open(store, Opening::Existing)?;
@@ -133,11 +138,7 @@ fn sign(reference: &str, key: &Path, store: &StoreArgs, output: Output) -> Resul
 }
 
 fn verify(args: &VerifyArgs, output: Output) -> Result<Outcome> {
-    let trusted = args
-        .key
-        .iter()
-        .map(|path| PublicKey::from_pem(&read_key(path)?).map_err(|err| err.at(Locus::path(path))));
-    let trusted = trusted.collect::<Result<Vec<_>>>()?;
+    let trusted = args.key.iter().map(|path| public_key(path)).collect::<Result<Vec<_>>>()?;
     let registry = Registry::open(&args.store, Opening::Existing)?;
     let reference = registry.reference(&args.reference)?;
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
