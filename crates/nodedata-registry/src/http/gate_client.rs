@@ -72,17 +72,17 @@ impl HttpRemote {
     /// # Errors
     /// `Io`, `Denied`.
     pub fn audit(&self, since: u64) -> Result<String> {
-        let mut text = String::new();
+        let (mut text, mut from) = (String::new(), since);
         loop {
-            let from = since + text.lines().count() as u64;
             let answer = self.get(format!("v1/audit?since={from}"))?;
             if answer.body.is_empty() {
                 return Ok(text);
             }
-            let page = std::str::from_utf8(&answer.body);
-            text.push_str(page.map_err(|err| {
+            let page = std::str::from_utf8(&answer.body).map_err(|err| {
                 Error::new(ErrorKind::Corrupt, "the audit log is not UTF-8").with_source(err)
-            })?);
+            })?;
+            from = from.saturating_add(page.lines().count() as u64);
+            text.push_str(page);
         }
     }
 
