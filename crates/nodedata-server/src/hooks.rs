@@ -240,5 +240,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_purge_is_told_with_what_is_gone_and_a_tag_is_nothing() {
+        let blob = nodedata_registry::B3::of(b"gone");
+        let told = |op| {
+            let record = CommitRecord {
+                nd: "commit/1".to_owned(),
+                seq: 7,
+                prev: None,
+                op_id: "op".to_owned(),
+                author: "acme".to_owned(),
+                at: String::new(),
+                op,
+                state: None,
+                sig: None,
+            };
+            let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+            event_of(&"acme/x".parse().unwrap(), &record, "b3:0", now)
+        };
+        let revisions = vec!["1.0.0".to_owned()];
+        let purge = Operation::Purge { blobs: vec![blob], revisions, reason: "asked to".to_owned() };
+        let mut event = told(purge).unwrap();
+        assert!(event["id"].take().as_str().is_some_and(|it| !it.is_empty()));
+        assert_eq!(
+            event,
+            json!({
+                "nd": "event/1", "event": "purged", "id": null, "at": "2027-01-15T08:00:00Z",
+                "dataset": "acme/x", "by": "acme", "seq": 7, "record": "b3:0",
+                "blobs": [blob], "revisions": ["1.0.0"], "reason": "asked to",
+            })
+        );
+        assert_eq!(told(Operation::Tag { tag: "a".to_owned(), revision: None }), None);
+    }
+
     const EXPECTED: &str = "1313ae9c874eb1a0868ad0b65f841c4243c23fdcfad69a3ada227726fad9960e";
 }
