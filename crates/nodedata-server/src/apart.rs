@@ -79,7 +79,13 @@ impl App {
         self.settle_left();
         for (what, done) in [("keep-apart", self.keep_apart()), ("anchor", self.anchor())] {
             if let Err(err) = done {
-                let line = json!({"event": what, "kind": format!("{:?}", err.kind()), "at": self.options.clock.stamp()});
+                let line = json!({
+                    "event": what,
+                    "at": self.options.clock.stamp(),
+                    "kind": format!("{:?}", err.kind()),
+                    "error": err.to_string(),
+                    "where": err.locus().to_string(),
+                });
                 self.options.log.write(&line.to_string());
             }
         }

@@ -94,8 +94,13 @@ impl Tls {
                     return;
                 }
                 let outcome = tls.reload();
-                let kind = outcome.as_ref().err().map(|err| err.to_string());
-                log.write(&json!({"event": "tls-reload", "failed": kind}).to_string());
+                let failed = outcome.as_ref().err();
+                let line = json!({
+                    "event": "tls-reload",
+                    "failed": failed.map(ToString::to_string),
+                    "where": failed.map(|err| err.locus().to_string()),
+                });
+                log.write(&line.to_string());
             });
             // One that fails is tried again at the next change.
             drop(looked.await);
