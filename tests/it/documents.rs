@@ -15,6 +15,7 @@ use crate::{
     command::{Ran, Work},
     logs::fixture,
     served::Served,
+    trust,
 };
 
 /// The documents that were made, and the schema that they are held against.
@@ -109,16 +110,7 @@ impl Documents {
 }
 
 fn run(work: &Work, store: &str, token: &str, args: &[&str]) -> Ran {
-    let cache = work.path("cache").display().to_string();
-    let config = work.path("config").display().to_string();
-    let variables = [
-        ("NODEDATA_STORE", store),
-        ("NODEDATA_TOKEN", token),
-        ("NODEDATA_USER", "acme"),
-        ("XDG_CACHE_HOME", &cache),
-        ("XDG_CONFIG_HOME", &config),
-    ];
-    work.run_with(&variables, args.iter().chain(&["--format", "json"]))
+    trust::run(work, store, token, &[args, &["--format", "json"]].concat())
 }
 
 const PIPELINE: &str = "version: 1

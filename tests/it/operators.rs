@@ -11,25 +11,10 @@ use nodedata_testkit::registry::{ShardSpec, write_shard};
 use serde_json::Value;
 
 use crate::{
-    command::{Ran, Work},
+    command::Work,
     served::Served,
+    trust::{local, run},
 };
-
-fn run(work: &Work, store: &str, token: &str, args: &[&str]) -> Ran {
-    let (cache, config) = (work.path("cache"), work.path("config"));
-    let variables = [
-        ("NODEDATA_STORE", store),
-        ("NODEDATA_TOKEN", token),
-        ("NODEDATA_USER", "acme"),
-        ("XDG_CACHE_HOME", cache.to_str().unwrap()),
-        ("XDG_CONFIG_HOME", config.to_str().unwrap()),
-    ];
-    work.run_with(&variables, args)
-}
-
-fn local(work: &Work, args: &[&str]) -> Ran {
-    run(work, &work.path("store").display().to_string(), "", args)
-}
 
 fn token(work: &Work, account: &str, scopes: &[&str]) -> String {
     let mut args = vec!["serve", "--data", "server", "--new-token", account];

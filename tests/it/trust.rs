@@ -7,18 +7,21 @@ use crate::{
     served::Served,
 };
 
-fn run(work: &Work, store: &str, token: &str, args: &[&str]) -> Ran {
-    let cache = work.path("cache").display().to_string();
+/// As `acme`, with a token (none when empty); what is kept of it all is kept in the test's own folder.
+pub(crate) fn run(work: &Work, store: &str, token: &str, args: &[&str]) -> Ran {
+    let [cache, config] = ["cache", "config"].map(|it| work.path(it).display().to_string());
     let variables = [
         ("NODEDATA_STORE", store),
         ("NODEDATA_TOKEN", token),
-        ("XDG_CACHE_HOME", cache.as_str()),
         ("NODEDATA_USER", "acme"),
+        ("XDG_CACHE_HOME", cache.as_str()),
+        ("XDG_CONFIG_HOME", config.as_str()),
     ];
     work.run_with(&variables, args)
 }
 
-fn local(work: &Work, args: &[&str]) -> Ran {
+/// The same without a token, over the folder `store`.
+pub(crate) fn local(work: &Work, args: &[&str]) -> Ran {
     run(work, &work.path("store").display().to_string(), "", args)
 }
 
