@@ -22,7 +22,7 @@ use crate::{
     views::{DatasetView, version_of},
 };
 
-/// Longest text of a request for access, in bytes.
+/// Longest text of a request for access, and of the answer to one, in bytes.
 const TEXT_BYTES_MAX: usize = 8 << 10;
 
 pub(crate) fn agreement(app: &App, call: &Call) -> Answered<Reply> {
@@ -107,7 +107,10 @@ fn check_lengths(body: &AttestBody) -> Answered<()> {
         Some(&body.purpose.text),
     ];
     let lists = body.affirm.iter().chain(&body.purpose.duo);
-    let n_bytes: usize = texts.into_iter().flatten().chain(lists).map(String::len).sum();
+    check_length(texts.into_iter().flatten().chain(lists).map(String::len).sum())
+}
+
+fn check_length(n_bytes: usize) -> Answered<()> {
     if n_bytes <= TEXT_BYTES_MAX {
         return Ok(());
     }
@@ -132,6 +135,7 @@ pub(crate) fn decide(app: &App, call: &Call) -> Answered<Reply> {
         of_text.or(view.gate()).map(|it| it.valid_days)
     };
     let body: DecisionBody = if call.body.is_empty() { DecisionBody::default() } else { call.json()? };
+    check_length(body.reason.as_ref().map_or(0, String::len))?;
     let now = app.options.clock.now();
     let event = note_of(call, &dataset, name, id);
     let mut is_known = true;

@@ -119,6 +119,9 @@ fn no_way_leads_to_gated_bytes_without_a_grant() {
     assert_eq!(it.attest(TEXT).unwrap_err().kind(), ErrorKind::Conflict, "asked already");
     let by_reader = it.site.remote(Some(&it.reader)).decide(&it.dataset, &asked.id, "grant", None);
     assert_eq!(by_reader.unwrap_err().kind(), ErrorKind::Denied, "nobody grants to themselves");
+    let long = "because ".repeat(2000);
+    let told = it.site.remote(Some(&it.reviewer)).decide(&it.dataset, &asked.id, "grant", Some(&long));
+    assert_eq!(told.unwrap_err().kind(), ErrorKind::Limit, "reasons are kept, and read with each request");
     it.decide(&asked.id, "grant").unwrap();
     it.check(Some(&it.reader), 200, "");
     // Another account, and an operator, gain nothing from it.
