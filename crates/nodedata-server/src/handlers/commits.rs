@@ -24,6 +24,8 @@ use crate::{
 
 /// Records of one page.
 const PAGE_RECORDS: usize = 1000;
+/// Longest record that is taken, in bytes, but for purges, which name all that goes.
+const RECORD_BYTES_MAX: usize = 256 << 10;
 
 pub(crate) fn log(app: &App, call: &Call) -> Answered<Reply> {
     let dataset = call.dataset()?;
@@ -66,7 +68,7 @@ pub(crate) fn append(app: &App, call: &Call) -> Answered<Reply> {
     // Who asks is what the token says, and when is what our clock says.
     record.author = call.principal.who().to_owned();
     record.at = app.options.clock.stamp();
-    record.to_bytes().map_err(|err| Refusal::invalid(&err))?;
+    check_length(&record)?;
     let view = app.views.get(&app.remote, &dataset)?;
     if let Some(done) = already_there(app, &dataset, view.as_deref(), &record)? {
         return match done {
@@ -186,6 +188,17 @@ fn check_time(at: &str) -> Answered<()> {
         "record",
         &err.with_hint("write it as `2026-11-23T10:00:00Z`; the server notes its own"),
     ))
+}
+
+/// A record stays, and is read with a thousand others by whoever reads the log.
+fn check_length(record: &CommitRecord) -> Answered<()> {
+    let n_bytes = record.to_bytes().map_err(|err| Refusal::invalid(&err))?.len();
+    if n_bytes <= RECORD_BYTES_MAX || matches!(record.op, Operation::Purge { .. }) {
+        return Ok(());
+    }
+    let message = format!("the record has {n_bytes} bytes, at most {RECORD_BYTES_MAX} are taken");
+    let err = Error::new(ErrorKind::Limit, message);
+    Err(Refusal::of(413, "record", &err.with_hint("say it shorter; the card is the place for more")))
 }
 
 fn name_of(op: &Operation) -> &'static str {

@@ -88,3 +88,20 @@ fn dates_are_the_servers_and_an_operation_is_done_once() {
     }
     assert_eq!(send(&tag("b", "two")).status, 201);
 }
+
+#[test]
+fn a_record_that_is_longer_than_a_record_is_not_taken() {
+    let site = Site::new();
+    site.publish("kit/x", nodedata_registry::Visibility::Private, Default::default());
+    let token = site.token("kit", &["publish:kit/*", "read"]);
+    let dataset: DatasetName = "kit/x".parse().unwrap();
+    let send = |reason: String| {
+        let state = DatasetState::open(&site.direct(), &dataset).unwrap();
+        let op = Operation::Withdraw { revision: "1.0.0".to_owned(), reason };
+        let record = state.next_record(op, "withdraw", "kit");
+        site.ask(Method::POST, "v1/d/kit/x/commits", Some(&token), |it| it.json(&record))
+    };
+    let refused = send("wrong ".repeat(50_000));
+    assert_eq!((refused.status, refused.code().as_str()), (413, "record"), "{}", refused.text());
+    assert_eq!(send("wrong ".repeat(500)).status, 201);
+}
