@@ -470,7 +470,7 @@ impl Compiler<'_> {
 }
 
 /// Name of the column that says how far messages were from their steps.
-fn skew_name(field: &str) -> String {
+pub(crate) fn skew_name(field: &str) -> String {
     format!("{field}.skew_ns")
 }
 

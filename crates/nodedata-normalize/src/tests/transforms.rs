@@ -12,13 +12,14 @@ use nodedata_io::LocalFiles;
 use nodedata_testkit::corpus;
 
 use super::{
+    frames::teleop,
     memory::{MemorySource, Message},
     reference::{Everything, balances, read_all},
     step_memory::StepMemory,
 };
 use crate::{
-    AlignedSource, Clock, End, FieldSpec, FieldTransform, Rate, StepSpec, StepTransform, TimeSource, Unfit,
-    mistakes, normalized, transform,
+    AlignedSource, Beyond, Clock, End, FieldFrom, FieldSpec, FieldTransform, PoseFrom, Rate, StepSpec,
+    StepTransform, TimeSource, Tolerance, Unfit, mistakes, normalized, transform,
 };
 
 const MS: i64 = 1_000_000;
@@ -185,6 +186,36 @@ fn steps_of_logs_are_shifted_across_pieces() {
             balances(&found);
         }
     }
+}
+
+/// A pose has no column of skew, whatever the steps say of all fields: the field behind it keeps its values.
+#[test]
+fn what_stands_behind_a_pose_is_not_shifted_with_it() {
+    let read = |transform: Vec<FieldTransform>| {
+        let pose = PoseFrom { of: "tool".to_owned(), within: "base".to_owned(), from: Vec::new() };
+        let tool = FieldSpec {
+            from: FieldFrom::Pose(pose),
+            tolerance: Some(Tolerance { max_ns: None, beyond: Beyond::Null }),
+            ..field("tool", "", transform)
+        };
+        let spec = StepSpec {
+            time: TimeSource::Field("header.stamp".to_owned()),
+            upsample: true,
+            skew: true,
+            fields: vec![tool, FieldSpec::new("joints", "/joint_states.position")],
+            ..StepSpec::new(Clock::Rate(Rate::parse("30").unwrap()))
+        };
+        read_all(normalized(teleop(), &spec).unwrap().as_ref()).rows.unwrap()
+    };
+    let (plain, shifted) = (read(Vec::new()), read(vec![shift(1, End::Null)]));
+    let n_rows = plain.num_rows();
+    assert_eq!(shifted.num_rows(), n_rows);
+    for name in ["joints", "joints.skew_ns"] {
+        assert_eq!(shifted.column_by_name(name), plain.column_by_name(name), "{name}");
+    }
+    let (tool, next) = (plain.column_by_name("tool").unwrap(), shifted.column_by_name("tool").unwrap());
+    assert!(tool.null_count() < n_rows);
+    assert_eq!(next.slice(0, n_rows - 1).as_ref(), tool.slice(1, n_rows - 1).as_ref());
 }
 
 #[test]

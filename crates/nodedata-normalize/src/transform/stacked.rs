@@ -8,7 +8,10 @@ use super::{
     shifted::{Makes, Shift, ShiftedSource},
     step_mistakes,
 };
-use crate::{FieldSpec, StepSpec, Unfit, mapping::Companions};
+use crate::{
+    FieldSpec, StepSpec, Unfit,
+    mapping::{Companions, skew_name},
+};
 
 /// A source of steps with the transforms of whole steps over it: below the selection of its fields, which need not keep what
 /// they go by. `makes_steps` says of which partitions steps come.
@@ -51,7 +54,7 @@ pub(crate) fn over_steps(
         return Ok(source);
     }
     let shifts: Vec<Shift> =
-        all.iter().flat_map(|it| shifts_of(it, spec, companions.get(&it.column))).collect();
+        all.iter().flat_map(|it| shifts_of(it, spec, of_source, companions.get(&it.column))).collect();
     if !shifts.is_empty() {
         let plan = planned(source.as_ref(), &all, |it| &it.shifted);
         source = Box::new(ShiftedSource::new(source, plan, makes_steps.clone(), shifts, SHIFTED));
@@ -91,11 +94,19 @@ fn changes(all: &[Fitted], companions: &Companions, ops: impl Fn(&Fitted) -> &Ve
 
 /// The shift of a column, and of those beside it: the one that says how far its messages were away, and those that say what its values
 /// are.
-fn shifts_of(fitted: &Fitted, spec: &StepSpec, companions: Option<&Vec<usize>>) -> Vec<Shift> {
+fn shifts_of(
+    fitted: &Fitted,
+    spec: &StepSpec,
+    features: &[Feature],
+    companions: Option<&Vec<usize>>,
+) -> Vec<Shift> {
     let Some((steps, end)) = fitted.shift else { return Vec::new() };
     let column = fitted.column;
     let field = spec.fields.iter().find(|it| it.name == fitted.feature.name);
-    let has_skew = field.and_then(|it| it.skew).unwrap_or(spec.skew);
+    let is_wanted = field.and_then(|it| it.skew).unwrap_or(spec.skew);
+    // A pose has no such column, whatever is said of all fields: what stands behind it is another field.
+    let name = skew_name(&fitted.feature.name);
+    let has_skew = is_wanted && features.get(column + 1).is_some_and(|it| it.name == name);
     let columns = std::iter::once(column).chain(has_skew.then_some(column + 1));
     let columns = columns.chain(companions.into_iter().flatten().copied());
     columns.map(|column| Shift { column, steps, end, makes: Makes::Value }).collect()
