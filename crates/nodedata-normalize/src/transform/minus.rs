@@ -10,6 +10,7 @@ use arrow_array::{
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::DataType;
+use arrow_select::concat::concat;
 use nodedata_core::{DType, Feature, Nested, Storage};
 
 use super::{
@@ -66,39 +67,40 @@ pub(super) fn minus(one: &ArrayRef, other: &ArrayRef) -> Result<ArrayRef, Misfit
 /// Vectors whose lengths only the rows tell.
 fn lists(one: &ListArray, other: &ListArray, item: &arrow_schema::FieldRef) -> Result<ArrayRef, Misfit> {
     let rows = NullBuffer::union(one.nulls(), other.nulls());
-    let is_there = |row: usize| rows.as_ref().is_none_or(|it| it.is_valid(row));
-    let mut lengths = Vec::with_capacity(one.len());
     // What lies below a null is left out on both sides, so that the rest lies side by side.
-    let (mut left, mut right): (Vec<ArrayRef>, Vec<ArrayRef>) = Default::default();
-    for row in 0..one.len() {
-        if !is_there(row) {
-            lengths.push(0);
-            continue;
-        }
-        let (a, b) = (one.value(row), other.value(row));
-        if a.len() != b.len() {
-            let message = format!("a vector of {} minus one of {} is nothing", a.len(), b.len());
+    let there: Vec<(usize, usize)> = match &rows {
+        Some(rows) => rows.valid_slices().collect(),
+        None => vec![(0, one.len())],
+    };
+    let mut lengths = vec![0; one.len()];
+    for row in there.iter().flat_map(|(start, end)| *start..*end) {
+        let (a, b) = (one.value_length(row), other.value_length(row));
+        if a != b {
+            let message = format!("a vector of {a} minus one of {b} is nothing");
             return Err(Misfit { idx: row, message });
         }
-        lengths.push(a.len());
-        left.push(a);
-        right.push(b);
+        lengths[row] = a as usize;
     }
     let misfit = |err: arrow_schema::ArrowError| Misfit { idx: 0, message: err.to_string() };
-    let offsets = OffsetBuffer::<i32>::from_lengths(lengths.iter().copied());
-    let values = if left.is_empty() {
-        one.values().slice(0, 0)
-    } else {
-        let joined = |parts: &[ArrayRef]| {
-            let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
-            arrow_select::concat::concat(&parts).map_err(misfit)
+    let joined = |list: &ListArray| {
+        let bounds = list.value_offsets();
+        let slice = |(start, end): &(usize, usize)| {
+            let (first, last) = (bounds[*start] as usize, bounds[*end] as usize);
+            list.values().slice(first, last - first)
         };
-        let row_of = |idx: usize| offsets.partition_point(|end| (*end as usize) <= idx).saturating_sub(1);
-        let (left, right) = (joined(&left)?, joined(&right)?);
-        let nulls = NullBuffer::union(left.nulls(), right.nulls());
-        let is_hidden = |idx: usize| nulls.as_ref().is_some_and(|it| it.is_null(idx));
-        values(&left, &right, nulls.clone(), &is_hidden).map_err(|it| Misfit { idx: row_of(it.idx), ..it })?
+        let parts: Vec<ArrayRef> = there.iter().map(slice).collect();
+        match parts.as_slice() {
+            [] => Ok(list.values().slice(0, 0)),
+            parts => concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>()).map_err(misfit),
+        }
     };
+    let (left, right) = (joined(one)?, joined(other)?);
+    let nulls = NullBuffer::union(left.nulls(), right.nulls());
+    let is_hidden = |idx: usize| nulls.as_ref().is_some_and(|it| it.is_null(idx));
+    let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
+    let row_of = |idx: usize| offsets.partition_point(|end| (*end as usize) <= idx).saturating_sub(1);
+    let values = values(&left, &right, nulls.clone(), &is_hidden)
+        .map_err(|it| Misfit { idx: row_of(it.idx), ..it })?;
     Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, values, rows).map_err(misfit)?))
 }
 
@@ -231,6 +233,8 @@ mod tests {
             minus(&one.slice(2, 1), &other.slice(2, 1)).unwrap().as_ref(),
             expected.slice(2, 1).as_ref()
         );
+        let nothing = lists(vec![None, None, None]);
+        assert_eq!(minus(&one, &nothing).unwrap().as_ref(), nothing.as_ref());
         let short = lists(vec![Some(vec![Some(1.0)]), None, Some(vec![Some(2.0)])]);
         assert_eq!(minus(&one, &short).unwrap_err().idx, 0);
     }
