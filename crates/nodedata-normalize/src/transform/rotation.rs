@@ -154,29 +154,23 @@ fn write(rotation: &[f64], from: RotationForm, to: RotationForm, into: &mut Vec<
         into.extend(std::iter::repeat_n(f64::NAN, to.width()));
         return true;
     }
-    let quaternion = match from {
-        RotationForm::QuatXyzw => unit([rotation[0], rotation[1], rotation[2], rotation[3]]),
-        RotationForm::QuatWxyz => unit([rotation[1], rotation[2], rotation[3], rotation[0]]),
-        RotationForm::Rotvec => of_rotvec([rotation[0], rotation[1], rotation[2]]),
+    let with_matrix = |it: [f64; 4]| (it, to_matrix(it));
+    let found = match from {
+        RotationForm::QuatXyzw => unit([rotation[0], rotation[1], rotation[2], rotation[3]]).map(with_matrix),
+        RotationForm::QuatWxyz => unit([rotation[1], rotation[2], rotation[3], rotation[0]]).map(with_matrix),
+        RotationForm::Rotvec => of_rotvec([rotation[0], rotation[1], rotation[2]]).map(with_matrix),
+        // Between matrices nothing is lost on the way.
         RotationForm::SixColumns | RotationForm::SixRows | RotationForm::Matrix => {
-            matrix_of(rotation, from).map(|it| canonical(of_matrix(&it)))
+            matrix_of(rotation, from).map(|it| (canonical(of_matrix(&it)), it))
         }
     };
-    let Some(quaternion) = quaternion else {
+    let Some((quaternion, [a, b, c])) = found else {
         into.extend(std::iter::repeat_n(f64::NAN, to.width()));
         return false;
     };
     let from_quaternion = matches!(from, RotationForm::QuatXyzw | RotationForm::QuatWxyz);
-    let is_matrix =
-        |it| matches!(it, RotationForm::SixColumns | RotationForm::SixRows | RotationForm::Matrix);
-    // Between matrices nothing is lost on the way.
-    let matrix = match is_matrix(from) {
-        true => matrix_of(rotation, from).unwrap_or_else(|| to_matrix(quaternion)),
-        false => to_matrix(quaternion),
-    };
     // A quaternion that is only written in another order keeps its sign; of the two that others stand for it is that of w ≥ 0.
     let [x, y, z, w] = if from_quaternion { quaternion } else { canonical(quaternion) };
-    let [a, b, c] = matrix;
     match to {
         RotationForm::QuatXyzw => into.extend([x, y, z, w]),
         RotationForm::QuatWxyz => into.extend([w, x, y, z]),
