@@ -177,8 +177,11 @@ fn depth(frame: &Decoded, linear: Linear, zero: Zero) -> Result<Decoded> {
         (0, Zero::Nan) => f32::NAN,
         (value, _) => linear.of(f64::from(value)) as f32,
     };
-    let values = frame.pixels.as_chunks::<2>().0.iter();
-    let pixels = values.flat_map(|it| of(u16::from_le_bytes(*it)).to_le_bytes()).collect();
+    let values = frame.pixels.as_chunks::<2>().0;
+    let mut pixels = vec![0u8; values.len() * 4];
+    for (to, from) in pixels.as_chunks_mut::<4>().0.iter_mut().zip(values) {
+        *to = of(u16::from_le_bytes(*from)).to_le_bytes();
+    }
     Ok(Decoded { height: frame.height, width: frame.width, channels: 1, dtype: DType::Float32, pixels })
 }
 
