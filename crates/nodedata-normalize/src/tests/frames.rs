@@ -7,6 +7,7 @@ use arrow_array::{
     cast::AsArray,
     types::{Float32Type, UInt32Type},
 };
+use arrow_select::concat::concat_batches;
 use nodedata_core::{Dim, Files, MediaEncoding, OpenOptions, ReadOptions, Source, StreamId, meta};
 use nodedata_io::LocalFiles;
 use nodedata_media::decode_image;
@@ -239,6 +240,43 @@ fn points_of_a_log_are_those_of_its_bytes() {
     assert!(source.plan().streams[0].id == StreamId(0) && source.plan().partitions.len() > 1);
     let again = read_all(source.as_ref()).rows.unwrap();
     assert_eq!(again.columns()[1..], rows.columns()[1..]);
+}
+
+/// Clouds that are filled up may become far more than their bytes were: no batch holds more than it may.
+#[test]
+fn filled_clouds_come_in_batches_of_bounded_size() {
+    let fields = ["x", "y"].map(str::to_owned).to_vec();
+    let points = FieldTransform::Points { fields, max: Some(1 << 12), fill: true };
+    let at_pace = StepSpec {
+        fields: vec![field("cloud", "/points", vec![points])],
+        ..StepSpec::new(Clock::Rate(Rate::parse("5").unwrap()))
+    };
+    let source = normalized(teleop(), &at_pace).unwrap();
+    let read = |batch_bytes_max: usize| {
+        let options = ReadOptions { batch_bytes_max, ..ReadOptions::default() };
+        let mut batches = Vec::new();
+        for partition in 0..source.plan().partitions.len() {
+            let mut stream = source.read(partition, &options).unwrap();
+            while let Some(batch) = stream.next_batch().unwrap() {
+                batches.push(batch.rows);
+            }
+        }
+        batches
+    };
+    let row_bytes = (1 << 12) * 2 * size_of::<f32>();
+    let (whole, cut) = (read(ReadOptions::default().batch_bytes_max), read(3 * row_bytes));
+    assert!(whole.iter().any(|it| 3 < it.num_rows()));
+    assert!(cut.iter().all(|it| it.num_rows() <= 3));
+    let joined = |of: &[RecordBatch]| concat_batches(&of[0].schema(), of).unwrap();
+    let numbers = |it: &RecordBatch| it.columns()[..2].to_vec();
+    let (whole, cut) = (joined(&whole), joined(&cut));
+    assert_eq!(numbers(&cut), numbers(&whole));
+    let clouds = |it: &RecordBatch| {
+        let values = nodedata_core::Nested::of(it.column_by_name("cloud").unwrap().as_ref()).values;
+        // NaN is NaN.
+        values.as_primitive::<Float32Type>().values().iter().map(|it| it.to_bits()).collect::<Vec<u32>>()
+    };
+    assert_eq!(clouds(&cut), clouds(&whole));
 }
 
 #[test]

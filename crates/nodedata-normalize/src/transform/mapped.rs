@@ -65,6 +65,13 @@ impl MappedSource {
 }
 
 impl Shared {
+    /// How many rows are changed at once: clouds that are filled up may become far more than their bytes were.
+    fn rows_max(&self, batch_bytes_max: usize) -> usize {
+        let row_bytes = |op: &Op| if let Op::Points(points) = op { points.row_bytes() } else { 0 };
+        let all = self.changes.iter().flat_map(|it| &it.ops).map(row_bytes).fold(0, usize::saturating_add);
+        batch_bytes_max.checked_div(all).map_or(usize::MAX, |it| it.max(1))
+    }
+
     /// # Errors
     /// The row whose value cannot be changed, with its address and that it is lost.
     fn batch(&self, batch: &Batch, partition: usize) -> Result<Batch, Misplaced> {
@@ -203,8 +210,9 @@ impl Source for MappedSource {
 
     fn read(&self, partition: usize, options: &ReadOptions) -> Result<Box<dyn EpisodeStream>> {
         let inner = self.inner.read(partition, options)?;
-        let todo = VecDeque::new();
-        Ok(Box::new(MappedRows { inner, shared: Arc::clone(&self.shared), partition, todo }))
+        let shared = Arc::clone(&self.shared);
+        let rows_max = shared.rows_max(options.batch_bytes_max);
+        Ok(Box::new(MappedRows { inner, shared, partition, rows_max, todo: VecDeque::new() }))
     }
 }
 
@@ -212,7 +220,9 @@ struct MappedRows {
     inner: Box<dyn EpisodeStream>,
     shared: Arc<Shared>,
     partition: usize,
-    /// What is left of a batch with a row that cannot be changed.
+    /// How many rows of a batch are changed at once.
+    rows_max: usize,
+    /// What is left of a batch that has more rows, or one that cannot be changed.
     todo: VecDeque<Todo>,
 }
 
@@ -222,6 +232,15 @@ enum Todo {
 }
 
 impl MappedRows {
+    /// Puts a batch of more rows than are changed at once on the list, in as many parts as it takes.
+    fn cut(&mut self, batch: &Batch) {
+        let n_rows = batch.rows.num_rows();
+        for first in (0..n_rows).step_by(self.rows_max).rev() {
+            let rows = first..first.saturating_add(self.rows_max).min(n_rows);
+            self.todo.push_front(Todo::Change(kept(batch, rows, &self.shared.before)));
+        }
+    }
+
     /// Puts the rows beside one that is lost on the list: those before it, which can be changed, and those behind, in halves. Of many rows
     /// that are lost each costs a look at few others so.
     fn split(&mut self, batch: &Batch, lost: Misplaced) {
@@ -243,6 +262,10 @@ impl EpisodeStream for MappedRows {
                 Some(Todo::Change(batch)) => batch,
                 Some(Todo::Tell(err)) => return Err(err),
                 None => match self.inner.next_batch()? {
+                    Some(batch) if batch.stream == STEPS && self.rows_max < batch.rows.num_rows() => {
+                        self.cut(&batch);
+                        continue;
+                    }
                     Some(batch) if batch.stream == STEPS => batch,
                     other => return Ok(other),
                 },

@@ -124,6 +124,12 @@ impl Points {
         Self { fields: fields.to_vec(), max, fill, feature }
     }
 
+    /// Bytes of what comes of one row where every row has as many points; 0 where each has its own.
+    pub(super) fn row_bytes(&self) -> usize {
+        let values = |it: u32| (it as usize).saturating_mul(self.fields.len());
+        self.max.filter(|_| self.fill).map_or(0, values).saturating_mul(size_of::<f32>())
+    }
+
     /// The points of each row. `beside` are the columns of `POINT_COLUMNS`.
     ///
     /// # Errors
