@@ -312,3 +312,30 @@ fn refused(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nodedata_core::{DType, Dim, MediaEncoding, Storage};
+
+    use super::*;
+
+    /// What several transforms do to a frame is one change, with one decoding and one coding.
+    #[test]
+    fn frames_are_decoded_once_for_all_that_is_done_to_them() {
+        let feature = Feature {
+            storage: Storage::EncodedMedia,
+            ..Feature::new("wrist", DType::UInt8, vec![Dim::Variable, Dim::Variable, Dim::Fixed(3)])
+        };
+        let transform = vec![
+            FieldTransform::Crop { height: 200, width: 200, top: None, left: None },
+            FieldTransform::Resize { height: 64, width: 64, way: None },
+            FieldTransform::Encode { coding: MediaEncoding::Jpeg, quality: Some(90) },
+        ];
+        let fields = [FieldSpec { transform, ..FieldSpec::new("wrist", "/wrist") }];
+        let all = fit_all(&fields, &[feature], &Companions::new()).unwrap();
+        let [Fitted { before, ops, .. }] = all.as_slice() else { panic!("one field") };
+        assert!(before.is_empty());
+        let [Op::Images(op)] = ops.as_slice() else { panic!("{ops:?}") };
+        assert_eq!((op.ops.len(), op.encoding, op.quality), (2, MediaEncoding::Jpeg, Some(90)));
+    }
+}
