@@ -169,3 +169,47 @@ fn sizes(array: &ArrayRef) -> UInt32Array {
     let values: Vec<u32> = floats(array.as_ref()).into_iter().map(size).collect();
     UInt32Array::new(values.into(), array.logical_nulls())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told_of(frames: &[Option<(u32, u32, &str)>]) -> Told {
+        Told {
+            heights: frames.iter().map(|it| it.map(|it| it.0)).collect(),
+            widths: frames.iter().map(|it| it.map(|it| it.1)).collect(),
+            formats: frames.iter().map(|it| it.map(|it| it.2)).collect(),
+        }
+    }
+
+    fn held(told: &Told, vary: bool) -> Result<(), (usize, String, String)> {
+        let first = told_of(&[Some((2, 4, "rgb8"))]).at(0);
+        let frames = Frames { height: 0, width: 0, stored: 0, encoding: 0, vary, first };
+        told.hold("i", &frames).map_err(|it| (it.idx, it.message, it.hint))
+    }
+
+    #[test]
+    fn frames_are_those_of_the_first_one_or_say_themselves_what_they_are() {
+        let same = told_of(&[Some((2, 4, "rgb8")), None]);
+        assert_eq!((held(&same, false), held(&same, true)), (Ok(()), Ok(())));
+        for other in [(4, 2, "rgb8"), (2, 4, "rgba8")] {
+            let other = told_of(&[None, Some((2, 4, "rgb8")), Some(other)]);
+            assert_eq!(held(&other, true), Ok(()));
+            let (idx, message, hint) = held(&other, false).unwrap_err();
+            assert_eq!(idx, 2);
+            assert!(message.ends_with("the first one of the field 2 × 4 rgb8 of uint8"), "{message}");
+            assert!(hint.starts_with("`fields.i.frames: vary` adds"), "{hint}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_type_is_refused_either_way() {
+        let other = told_of(&[Some((2, 4, "32FC1"))]);
+        for vary in [false, true] {
+            let (idx, message, _) = held(&other, vary).unwrap_err();
+            assert_eq!(idx, 0);
+            assert!(message.contains("2 × 4 32FC1 of float32"), "{message}");
+            assert!(message.ends_with("a change of type"), "{message}");
+        }
+    }
+}

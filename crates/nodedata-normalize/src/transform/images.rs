@@ -261,6 +261,40 @@ mod tests {
     }
 
     #[test]
+    fn bare_frames_that_vary_are_what_their_rows_say() {
+        let bytes = b"abcdef".as_slice();
+        let column: ArrayRef =
+            Arc::new(arrow_array::BinaryArray::from(vec![Some(bytes), Some(bytes), None, Some(bytes)]));
+        let sides = |it: [Option<u32>; 4]| Arc::new(arrow_array::UInt32Array::from(it.to_vec())) as ArrayRef;
+        let formats = Arc::new(arrow_array::StringArray::from(vec!["rgb8"; 4])) as ArrayRef;
+        let rows = arrow_array::RecordBatch::try_from_iter([
+            ("height", sides([Some(2), Some(1), None, None])),
+            ("width", sides([Some(1), Some(2), None, None])),
+            ("encoding", formats),
+        ])
+        .unwrap();
+        let frames = RowFrames::of(&rows, &[0, 1, 2]);
+        let op = ImageOp {
+            ops: vec![PixelOp::Rotate180],
+            encoding: MediaEncoding::Png,
+            quality: None,
+            frame: None,
+        };
+        let wanted = media(&[]).data_type().clone();
+        let found = op.apply(&column.slice(0, 3), &[], frames.as_ref(), &wanted).ok().unwrap();
+        assert!(found.array.is_null(2));
+        let pictures = Nested::of(found.array.as_ref()).values;
+        for (row, (height, width)) in [(2, 1), (1, 2)].into_iter().enumerate() {
+            let picture = decode_image(pictures.as_binary::<i32>().value(row)).unwrap();
+            assert_eq!((picture.height, picture.width, picture.channels), (height, width, 3));
+            assert_eq!(picture.pixels, b"defabc");
+        }
+        // A row that does not say what its bytes are.
+        let refused = op.apply(&column, &[], frames.as_ref(), &wanted).err().unwrap();
+        assert_eq!((refused.row, refused.err.kind()), (3, ErrorKind::Unsupported));
+    }
+
+    #[test]
     fn bare_frames_need_the_one_shape_that_they_have() {
         let pixels = frame(3, DType::UInt8).pixels;
         let shape = MediaShape {

@@ -99,3 +99,39 @@ impl<'a> RowFrames<'a> {
 pub(crate) fn frame_type(format: &str) -> Option<DType> {
     RawLayout::from_name(format).map(|it| it.dtype)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(height: u32, width: u32, format: &str) -> RawFrame {
+        RawFrame { height, width, format: format.to_owned() }
+    }
+
+    #[test]
+    fn only_bytes_that_are_a_picture_become_one() {
+        let found = picture(&[1, 2, 3, 4], &frame(1, 2, "mono16")).unwrap();
+        assert_eq!((found.height, found.width, found.channels, found.dtype), (1, 2, 1, DType::UInt16));
+        assert_eq!(found.pixels, [1, 2, 3, 4]);
+        for (n_bytes, frame, kind) in [
+            (5, frame(1, 2, "rgb8"), ErrorKind::Corrupt),
+            (0, frame(0, 2, "mono8"), ErrorKind::Corrupt),
+            (4, frame(u32::MAX, u32::MAX, "rgba16"), ErrorKind::Corrupt),
+            (4, frame(2, 2, "bayer_rggb8"), ErrorKind::Unsupported),
+            (8, frame(2, 2, "yuv422_yuy2"), ErrorKind::Unsupported),
+            (12, frame(2, 2, "bgr8"), ErrorKind::Unsupported),
+            (4, frame(2, 2, "heat"), ErrorKind::Unsupported),
+        ] {
+            assert_eq!(picture(&vec![0; n_bytes], &frame).unwrap_err().kind(), kind, "{frame:?}");
+        }
+    }
+
+    #[test]
+    fn a_feature_says_of_its_frames_what_it_was_told() {
+        let mut feature = Feature::new("i", DType::UInt8, Vec::new());
+        assert_eq!(RawFrame::of(&feature), None);
+        frame(2, 4, "rgb8").tell(&mut feature);
+        assert_eq!(feature.metadata[meta::FRAME_SIZE], "[2,4]");
+        assert_eq!(RawFrame::of(&feature), Some(frame(2, 4, "rgb8")));
+    }
+}
