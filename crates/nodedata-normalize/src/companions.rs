@@ -1,6 +1,9 @@
 //! Columns that say what the values of a field are: what bare frames are, and what the bytes of point clouds hold.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt32Array, cast::AsArray};
 use nodedata_core::Result;
@@ -29,10 +32,15 @@ pub(crate) struct OtherFrame {
 /// # Errors
 /// What reading reports.
 pub(crate) fn look_at_frames(store: &mut Store, recordings: &[Recording]) -> Result<()> {
+    // Fields of one camera share the look.
+    let mut seen: BTreeMap<(usize, [usize; 4]), Option<RawFrame>> = BTreeMap::new();
     for idx in 0..store.mapping.fields.len() {
         let field = &store.mapping.fields[idx];
         let (Some(frames), [part]) = (&field.frames, field.value.parts()) else { continue };
-        let first = first_frame(store, recordings, part.stream, frames)?;
+        let first = match seen.entry((part.stream, frames.columns())) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => new.insert(first_frame(store, recordings, part.stream, frames)?).clone(),
+        };
         let Mapping { fields, features, .. } = &mut store.mapping;
         let Field { feature, frames: Some(frames), .. } = &mut fields[idx] else { continue };
         let name = &feature.name;

@@ -75,7 +75,7 @@ impl Frames {
         [&mut self.height, &mut self.width, &mut self.stored, &mut self.encoding]
     }
 
-    pub(super) fn columns(&self) -> [usize; 4] {
+    pub(crate) fn columns(&self) -> [usize; 4] {
         [self.height, self.width, self.stored, self.encoding]
     }
 
