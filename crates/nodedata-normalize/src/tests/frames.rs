@@ -211,6 +211,7 @@ fn points_of_a_log_are_those_of_its_bytes() {
     balances(&all);
     let rows = all.rows.unwrap();
     let raw = rows.column_by_name("raw").unwrap().as_binary::<i32>();
+    assert!(5 < raw.len() - raw.null_count(), "{} of {}", raw.null_count(), raw.len());
     let points_of = |name: &str, row: usize| {
         let row = rows.column_by_name(name).unwrap().slice(row, 1);
         let values = nodedata_core::Nested::of(row.as_ref()).values;
