@@ -349,7 +349,6 @@ impl FieldTransform {
     pub(super) fn arguments(&self) -> Vec<(&'static str, Value)> {
         let mut told: Vec<(&'static str, Value)> = Vec::new();
         let mut say = |name, value: Option<Value>| told.extend(value.map(|it| (name, it)));
-        self.say_of_frames(&mut say);
         match self {
             Self::Shift { steps, end } => {
                 say("steps", Some(json!(steps)));
@@ -395,7 +394,12 @@ impl FieldTransform {
                 say("start", start.map(Value::from));
                 say("degenerate", Some(json!(degenerate)));
             }
-            _ => {}
+            Self::Resize { .. }
+            | Self::Crop { .. }
+            | Self::Encode { .. }
+            | Self::Depth { .. }
+            | Self::Points { .. } => self.say_of_frames(&mut say),
+            Self::Flac {} | Self::FromCodes {} | Self::FlipChannels {} | Self::Rotate180 {} => {}
         }
         told
     }
