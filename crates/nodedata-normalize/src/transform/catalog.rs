@@ -298,6 +298,21 @@ mod tests {
         }
     }
 
+    /// The number stands in the formula, too.
+    #[test]
+    fn the_quality_that_nobody_gave_is_written_out() {
+        let coded = |told: &str| {
+            ENCODE
+                .with(&Arguments { texts: [("as", told.to_owned())].into(), ..Arguments::default() })
+                .unwrap()
+        };
+        assert_eq!(coded("jpeg"), coded("jpeg:95"));
+        let Transform::Field(FieldTransform::Encode { quality, .. }) = coded("png") else {
+            panic!("no coding")
+        };
+        assert_eq!(quality, None);
+    }
+
     #[track_caller]
     fn refused(kind: &TransformKind, texts: &[(&'static str, &str)], told: &str, hint: &str) {
         let texts = texts.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();

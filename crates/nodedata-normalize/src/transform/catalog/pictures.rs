@@ -1,4 +1,5 @@
 use nodedata_core::MediaEncoding;
+use nodedata_media::JPEG_QUALITY;
 
 use super::{Argument, ArgumentKind, Arguments, Given, Scope, Transform, TransformKind, wrong};
 use crate::transform::{FieldTransform, ResizeWay, Zero, units};
@@ -140,7 +141,9 @@ pub(crate) static ENCODE: TransformKind = TransformKind {
         };
         let parsed = quality.map(|it| it.parse::<u8>().ok().filter(|it| (1..=100).contains(it)));
         let quality = match (coding, parsed) {
-            (_, None) => None,
+            // Written out: a new default changes no dataset that was made before.
+            (MediaEncoding::Jpeg, None) => Some(JPEG_QUALITY),
+            (MediaEncoding::Png | MediaEncoding::Raw, None) => None,
             (MediaEncoding::Jpeg, Some(Some(quality))) => Some(quality),
             (MediaEncoding::Jpeg, Some(None)) => {
                 return wrong(
