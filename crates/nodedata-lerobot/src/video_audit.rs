@@ -268,10 +268,7 @@ impl VideoAudit<'_> {
                 why: format!("no decoder here takes its {} video: {}", file.codec, err.chain()),
                 hint: err.hint().unwrap_or("keep the video as it is coded").to_owned(),
             };
-            let message = format!(
-                "{}; the camera passes through as it is coded ({})",
-                undecodable.why, undecodable.hint
-            );
+            let message = format!("{}; the camera passes through as it is coded", undecodable.why);
             self.findings.not_done("camera-not-decoded", message, at, undecodable.hint.clone());
             return Some(undecodable);
         }

@@ -218,9 +218,15 @@ fn tell_damage(report: &Report) {
         0 | 1 => String::new(),
         _ => format!(" (and {} more alike)", times - 1),
     };
+    let mut told = None;
     for entry in &report.repairs {
         let (message, times) = (visible(&entry.message), more(entry.times));
         message::note(&format!("{}: {message}{times}{}", entry.reason, place(&entry.at)));
+        // Of several with one hint the first says it.
+        if let Some(hint) = entry.hint.as_ref().filter(|it| told != Some(*it)) {
+            message::note(&format!("hint: {}", visible(hint)));
+            told = Some(hint);
+        }
     }
     for entry in &report.damage {
         let times = more(entry.times);
