@@ -40,7 +40,12 @@ mod corpus_tests;
 #[cfg(feature = "video-decode")]
 mod tests;
 
-use std::{cmp::Reverse, collections::BinaryHeap, ops::Range, path::PathBuf};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    ops::{DerefMut, Range},
+    path::PathBuf,
+};
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Result};
@@ -113,42 +118,6 @@ pub trait FrameDecoder: Send {
     /// # Errors
     /// As `decode`; a decoder that is of no use stays so.
     fn reset(&mut self) -> Result<()>;
-}
-
-impl<D: FrameDecoder + ?Sized> FrameDecoder for &mut D {
-    fn decode(&mut self, sample: &[u8], order: i64) -> Result<()> {
-        (**self).decode(sample, order)
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        (**self).finish()
-    }
-
-    fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
-        (**self).next_frame()
-    }
-
-    fn reset(&mut self) -> Result<()> {
-        (**self).reset()
-    }
-}
-
-impl<D: FrameDecoder + ?Sized> FrameDecoder for Box<D> {
-    fn decode(&mut self, sample: &[u8], order: i64) -> Result<()> {
-        (**self).decode(sample, order)
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        (**self).finish()
-    }
-
-    fn next_frame(&mut self) -> Result<Option<VideoFrame>> {
-        (**self).next_frame()
-    }
-
-    fn reset(&mut self) -> Result<()> {
-        (**self).reset()
-    }
 }
 
 /// A decoder for samples of `codec`. `config` is the payload of `avcC`, `hvcC` or `av1C`, whose samples are
@@ -285,8 +254,8 @@ pub struct FrameStream<D, S> {
     is_finished: bool,
 }
 
-impl<D: FrameDecoder, S: Iterator<Item = Result<CodedSample>>> FrameStream<D, S> {
-    /// Of a decoder that is new or was reset.
+impl<D: DerefMut<Target: FrameDecoder>, S: Iterator<Item = Result<CodedSample>>> FrameStream<D, S> {
+    /// Of a decoder that is new or was reset: a box, or a borrowed one.
     pub fn new(decoder: D, samples: impl IntoIterator<IntoIter = S>) -> Self {
         let (first, expected) = (None, BinaryHeap::new());
         Self { decoder, samples: samples.into_iter(), first, expected, is_finished: false }
