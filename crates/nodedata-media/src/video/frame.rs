@@ -55,6 +55,19 @@ pub struct VideoFrame {
     pub planes: Vec<Vec<u8>>,
 }
 
+/// Refuses frames that would take too much memory, before any is there.
+///
+/// # Errors
+/// `Limit`.
+#[cfg(feature = "video-decode")]
+pub(super) fn check_size(width: u32, height: u32, pixels_max: u64) -> Result<()> {
+    if u64::from(width) * u64::from(height) <= pixels_max {
+        return Ok(());
+    }
+    let message = format!("the video has frames of {width} × {height} pixels, more than {pixels_max}");
+    Err(Error::new(ErrorKind::Limit, message))
+}
+
 impl VideoFrame {
     /// A frame of RGB of 8 bits, three bytes a pixel: its planes are green, blue and red.
     ///

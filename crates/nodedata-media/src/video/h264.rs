@@ -9,6 +9,7 @@ use rust_h264::{
 
 use super::{
     Chroma, DecodeOptions, FrameDecoder, VideoFrame,
+    frame::check_size,
     nal::{Config, Framing, units},
 };
 use crate::VideoCodec;
@@ -61,14 +62,7 @@ impl H264 {
             return Ok(());
         }
         let info = parse_sps_info(unit).map_err(explain)?;
-        let pixels = u64::from(info.coded_width) * u64::from(info.coded_height);
-        if pixels > self.pixels_max {
-            let message = format!(
-                "the video has frames of {} × {} pixels, more than {}",
-                info.coded_width, info.coded_height, self.pixels_max
-            );
-            return Err(Error::new(ErrorKind::Limit, message));
-        }
+        check_size(info.coded_width, info.coded_height, self.pixels_max)?;
         let same_depth = info.chroma_format == 0 || info.bit_depth_luma == info.bit_depth_chroma;
         if info.chroma_format > 2 || !matches!(info.bit_depth_luma, 8 | 10) || !same_depth {
             let message = format!(

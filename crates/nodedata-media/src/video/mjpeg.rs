@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use nodedata_core::{Error, ErrorKind, Result};
 
-use super::{Chroma, DecodeOptions, FrameDecoder, VideoFrame};
+use super::{Chroma, DecodeOptions, FrameDecoder, VideoFrame, frame::check_size};
 use crate::{Decoded, Encoding, decode_image, image_header};
 
 /// Motion JPEG: each sample is a picture of its own, decoded as any other JPEG.
@@ -22,14 +22,7 @@ impl FrameDecoder for Mjpeg {
         let Some(header) = image_header(sample).filter(|it| it.encoding == Encoding::Jpeg) else {
             return Err(Error::new(ErrorKind::Corrupt, "a sample of MJPEG video is no JPEG picture"));
         };
-        let pixels = u64::from(header.width) * u64::from(header.height);
-        if self.pixels_max < pixels {
-            let message = format!(
-                "the video has frames of {} × {} pixels, more than {}",
-                header.width, header.height, self.pixels_max
-            );
-            return Err(Error::new(ErrorKind::Limit, message));
-        }
+        check_size(header.width, header.height, self.pixels_max)?;
         self.ready.push_back(frame(&decode_image(sample)?, order)?);
         Ok(())
     }

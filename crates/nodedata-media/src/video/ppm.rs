@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use nodedata_core::{Error, ErrorKind, Result};
 
-use super::y4m::read_line;
+use super::{frame::check_size, y4m::read_line};
 
 /// A picture of 8 bits.
 pub(super) struct Picture {
@@ -25,10 +25,7 @@ pub(super) fn read(stream: &mut impl BufRead, pixels_max: u64) -> Result<Option<
     let (Some((width, height)), "P6", "255") = (sides, magic.as_str(), maximum.as_str()) else {
         return Err(Error::new(ErrorKind::Corrupt, "the output of `ffmpeg` is not the expected stream"));
     };
-    if u64::from(width) * u64::from(height) > pixels_max {
-        let message = format!("the video has frames of {width} × {height} pixels, more than {pixels_max}");
-        return Err(Error::new(ErrorKind::Limit, message));
-    }
+    check_size(width, height, pixels_max)?;
     // Bounded by the limit on pixels.
     let mut pixels = vec![0; 3 * width as usize * height as usize];
     stream.read_exact(&mut pixels)?;

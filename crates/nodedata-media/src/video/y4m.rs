@@ -4,7 +4,7 @@ use std::io::{BufRead, Read};
 
 use nodedata_core::{Error, ErrorKind, Result};
 
-use super::Chroma;
+use super::{Chroma, frame::check_size};
 
 /// Bytes of a header line; the longest that FFmpeg writes has about 100.
 const LINE_BYTES_MAX: u64 = 1024;
@@ -24,13 +24,7 @@ impl Header {
         let header = Self::parse(&line).ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, format!("`ffmpeg` decoded to an unknown format: {line}"))
         })?;
-        if u64::from(header.width) * u64::from(header.height) > pixels_max {
-            let message = format!(
-                "the video has frames of {} × {} pixels, more than {pixels_max}",
-                header.width, header.height
-            );
-            return Err(Error::new(ErrorKind::Limit, message));
-        }
+        check_size(header.width, header.height, pixels_max)?;
         Ok(header)
     }
 
