@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use nodedata_core::PrerollSample;
+use nodedata_core::{PrerollSample, human};
 use nodedata_media::mp4::VideoTrack;
+
+/// Coded bytes that an episode may bring beside its own: they stand in one row of the table of video, and in memory together.
+const PREROLL_BYTES_MAX: u64 = 256 << 20;
 
 /// Frames of one episode.
 pub(crate) struct Wanted {
@@ -61,6 +64,14 @@ fn preroll(track: &VideoTrack, first_frame: u64, frames: &[u32]) -> Result<Vec<P
     if needed.len() == frames.len() {
         return Ok(Vec::new());
     }
+    let n_fed: u64 = track.samples[needed.clone()].iter().map(|it| u64::from(it.n_bytes)).sum();
+    let n_beside = n_fed.saturating_sub(n_bytes_of(track, frames));
+    if PREROLL_BYTES_MAX < n_beside {
+        let (told, most) = (human::bytes(n_beside), human::bytes(PREROLL_BYTES_MAX));
+        return Err(format!(
+            "decoding the episode takes {told} of frames that are not its own, more than {most}"
+        ));
+    }
     let own: BTreeSet<usize> = frames.iter().map(|it| *it as usize).collect();
     let pts = |idx: usize| track.samples[idx].pts;
     let mut shown: Vec<usize> = needed.filter(|it| !own.contains(it)).collect();
@@ -97,4 +108,63 @@ fn off_grid(track: &VideoTrack, first: u64, n_frames: u64, fps: f64) -> Option<(
         let seconds = (track.shown(first + idx)?.pts - zero) as f64 / scale;
         ((seconds * fps - idx as f64).abs() > 0.5).then_some((idx, seconds))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use nodedata_media::{VideoCodec, mp4::Sample};
+
+    use super::*;
+
+    /// A video whose samples are shown at these times; the first is its only key frame.
+    fn track(times: &[i64], n_bytes: u32) -> VideoTrack {
+        let sample = |(idx, pts): (usize, &i64)| Sample {
+            offset: 0,
+            n_bytes,
+            keyframe: idx == 0,
+            shown: true,
+            dts: idx as i64,
+            pts: *pts,
+            duration: 1,
+        };
+        let samples: Vec<Sample> = times.iter().enumerate().map(sample).collect();
+        let mut presentation: Vec<u32> = (0..samples.len() as u32).collect();
+        presentation.sort_by_key(|it| samples[*it as usize].pts);
+        VideoTrack {
+            codec: VideoCodec::H264,
+            codec_config: Bytes::new(),
+            width: 16,
+            height: 16,
+            timescale: 10,
+            samples,
+            presentation,
+            ignored_tracks: Vec::new(),
+        }
+    }
+
+    fn checked(track: &VideoTrack, frames: std::ops::Range<u64>, decodes: bool) -> Checked {
+        let wanted = Wanted { idx: 0, first_frame: frames.start, n_frames: frames.end - frames.start };
+        check(track, &wanted, 10.0, decodes)
+    }
+
+    #[test]
+    fn what_is_decoded_beside_the_frames_keeps_its_places() {
+        let track = track(&[0, 3, 1, 2, 6, 4, 5], 7);
+        let found = checked(&track, 2..5, false);
+        let places: Vec<(i32, i32)> = found.preroll.iter().map(|it| (it.decode_index, it.step)).collect();
+        assert_eq!((found.n_bytes, places), (Ok(21), vec![(-1, -2), (1, -1), (3, 3)]));
+        assert_eq!(checked(&track, 0..7, false).preroll.len(), 0);
+        assert_eq!(checked(&track, 2..5, true).preroll.len(), 0);
+    }
+
+    #[test]
+    fn an_episode_far_behind_its_key_frame_is_refused() {
+        let track = track(&[0, 1, 2, 3], 200 << 20);
+        assert_eq!(checked(&track, 1..4, false).preroll.len(), 1);
+        let refused = checked(&track, 2..4, false);
+        assert!(refused.n_bytes.unwrap_err().contains("400.0 MiB"));
+        assert_eq!(refused.preroll.len(), 0);
+        assert_eq!(checked(&track, 2..4, true).n_bytes, Ok(400 << 20));
+    }
 }
