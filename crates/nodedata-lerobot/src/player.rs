@@ -80,7 +80,11 @@ impl Decoding {
         let mut stored: Vec<Stored> = Vec::with_capacity(usize::try_from(left).unwrap_or(0));
         let mut ready = Vec::new();
         while left > 0 || !ready.is_empty() {
-            let n = left.min(AHEAD);
+            // One that another piece left ends with the group of frames that that piece ended in, and this piece may go on.
+            if 0 < left && player.next == player.end {
+                player = Player::open(episode, steps.end - left..self.end)?;
+            }
+            let n = left.min(AHEAD).min(player.end - player.next);
             left -= n;
             let (of_ready, next) = rayon::join(|| self.format.stored_all(&ready), || player.take(n));
             stored.extend(of_ready?);

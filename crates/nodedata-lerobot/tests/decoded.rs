@@ -124,6 +124,21 @@ fn pieces_are_read_from_their_start_whatever_was_read_before() {
     }
 }
 
+/// A piece that starts inside a group of frames goes on behind its end, with the decoder that the piece before left.
+#[test]
+fn a_piece_goes_on_behind_the_group_it_starts_in() {
+    for name in ["hevc", "hevc_open_gop"] {
+        let (folder, expected) = (with_video(name), frames(name));
+        let source = open(&folder, MediaEncoding::Raw, 5500);
+        // Of each episode 0..9 and 9..11, and frame 10 is a key frame.
+        assert_eq!(source.plan().partitions.len(), 6, "{name}");
+        for batch_bytes in [64 << 20, 1] {
+            let found = [0, 1].map(|it| read(&*source, it, batch_bytes)).concat();
+            assert!(found == expected, "{name}, batches of {batch_bytes} bytes");
+        }
+    }
+}
+
 #[test]
 fn pictures_hold_the_frames() {
     for name in ["av1_g2", "mjpeg"] {
