@@ -23,6 +23,7 @@ pub(crate) struct FrameFormat {
 /// Decoded frames as a column, and what they are.
 pub(crate) struct FrameColumn {
     pub(crate) array: ArrayRef,
+    /// Of frames that do not tell it themselves.
     pub(crate) shape: Option<(DType, Vec<u32>)>,
 }
 

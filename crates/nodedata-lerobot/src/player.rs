@@ -6,7 +6,7 @@ use std::{
 };
 
 use arrow_array::builder::BinaryBuilder;
-use nodedata_core::{DType, Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result};
 use nodedata_media::{
     Encoding, VideoCodec, image_header,
     video::{CodedSample, DecodeOptions, FrameDecoder, FrameStream, VideoFrame, decoder},
@@ -100,19 +100,17 @@ impl Decoding {
     }
 }
 
-/// Samples of MJPEG are JPEG pictures: what is asked for, and nothing is lost by decoding them.
+/// Samples of MJPEG are JPEG pictures: what is asked for, and nothing is lost by decoding them. They tell themselves what they are.
 fn pictures(episode: &EpisodeVideo, steps: &Range<u64>, format: &FrameFormat) -> Result<FrameColumn> {
     let mut stored = BinaryBuilder::new();
-    let mut shape: Option<(DType, Vec<u32>)> = None;
     for sample in episode.each(steps) {
         let picture = episode.video.file.read_at(sample.byte_range())?;
-        let header = image_header(&picture).filter(|it| it.encoding == Encoding::Jpeg);
-        let header = header
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a sample of MJPEG video is no JPEG picture"))?;
-        shape = Some((header.dtype, vec![header.height, header.width, header.channels]));
+        if image_header(&picture).is_none_or(|it| it.encoding != Encoding::Jpeg) {
+            return Err(Error::new(ErrorKind::Corrupt, "a sample of MJPEG video is no JPEG picture"));
+        }
         stored.append_value(picture);
     }
-    Ok(FrameColumn { array: format.array(stored.finish()), shape })
+    Ok(FrameColumn { array: format.array(stored.finish()), shape: None })
 }
 
 impl Player {
@@ -169,10 +167,11 @@ impl Parked {
 
     fn put(&self, player: Player) {
         let mut parked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if parked.len() >= PARKED {
-            parked.remove(0);
-        }
+        let oldest = (PARKED <= parked.len()).then(|| parked.remove(0));
         parked.push(player);
+        // Not under the lock: a decoder may be a program, whose end is waited for.
+        drop(parked);
+        drop(oldest);
     }
 }
 
