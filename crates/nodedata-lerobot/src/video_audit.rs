@@ -228,7 +228,7 @@ impl VideoAudit<'_> {
         let OpenedFiles { files, tracks, pointers } = self.open_files();
         let asks_for_frames =
             decoding_of(self.key, self.options).is_some() || is_worked_on(self.key, self.options);
-        let undecodable = if asks_for_frames { self.undecodable(&files, &tracks) } else { None };
+        let undecodable = if asks_for_frames { self.undecodable(&files) } else { None };
         let decodes = asks_for_frames && undecodable.is_none();
         let placing = Placing {
             n_frames: files.iter().map(|it| it.n_frames).collect(),
@@ -256,13 +256,13 @@ impl VideoAudit<'_> {
 
     /// Why no decoder here takes some of the videos, which is told: the camera then passes through as it is coded. Files
     /// that are coded alike are tried once.
-    fn undecodable(&mut self, files: &[VideoFile], tracks: &[Option<VideoTrack>]) -> Option<Undecodable> {
+    fn undecodable(&mut self, files: &[VideoFile]) -> Option<Undecodable> {
         let mut tried = BTreeSet::new();
-        for (file, track) in files.iter().zip(tracks) {
+        for file in files {
             if !tried.insert((file.codec.as_str(), &file.codec_config)) {
                 continue;
             }
-            let Some(err) = refusal_of_decoders(self.listing, file, track.as_ref()) else { continue };
+            let Some(err) = refusal_of_decoders(self.listing, file) else { continue };
             let at = Locus { feature: Some(self.key.to_owned()), ..Locus::path(&file.path) };
             let undecodable = Undecodable {
                 why: format!("no decoder here takes its {} video: {}", file.codec, err.chain()),
@@ -525,12 +525,11 @@ pub(crate) struct Pointer {
 
 /// Why no decoder takes a video, by its first frame; `None` where one does, or where something else is wrong, which is told of
 /// the rows that it costs.
-fn refusal_of_decoders(listing: &Listing, file: &VideoFile, track: Option<&VideoTrack>) -> Option<Error> {
-    let opened = tracks::open(listing.files().as_ref(), &file.path).ok()?;
-    let track = track.unwrap_or(&opened.track);
+fn refusal_of_decoders(listing: &Listing, file: &VideoFile) -> Option<Error> {
+    let OpenVideo { track, file } = tracks::open(listing.files().as_ref(), &file.path).ok()?;
     let samples = track.samples_for(0..track.n_frames().min(1)).ok()?.map(|idx| {
         let sample = &track.samples[idx];
-        Ok(CodedSample { order: sample.pts, data: opened.file.read_at(sample.byte_range())? })
+        Ok(CodedSample { order: sample.pts, data: file.read_at(sample.byte_range())? })
     });
     let options = DecodeOptions::default();
     let err = check_decodable(track.codec, &track.codec_config, samples, &options).err()?;
