@@ -118,6 +118,19 @@ fn a_camera_that_nobody_decodes_passes_through() {
     }
 }
 
+/// The same of a video that is always here.
+#[test]
+fn mpeg4_that_nobody_decodes_passes_through() {
+    let work = with_video("mpeg4", 11);
+    let ran = convert(&work, &["--decode", "*=png"], NO_FFMPEG).exits(3);
+    let is_help = |it: &str| it.starts_with("hint: ") && it.contains("NODEDATA_FFMPEG");
+    assert!(ran.stderr.lines().any(is_help), "{}", ran.stderr);
+    let found = repairs(&work);
+    let n_told = found.iter().filter(|it| it["reason"] == "camera-not-decoded").count();
+    assert_eq!(n_told, 1, "{found:?}");
+    assert_eq!((coded(&steps(&work), FRONT).len(), codecs(&work)), (33, vec!["mpeg4".to_owned()]));
+}
+
 /// Where a camera is worked on, its samples are of no use.
 #[test]
 fn a_camera_that_is_worked_on_has_to_be_decoded() {
@@ -138,7 +151,7 @@ fn the_ffmpeg_program_decodes_what_others_cannot() {
     let Some(program) = with_ffmpeg() else { return };
     let ffmpeg = ("NODEDATA_FFMPEG", program.as_str());
     for (name, camera) in [("video_h264_444", FRONT), ("depth_hevc_gray12", DEPTH)] {
-        let Some(work) = reported(name) else { return };
+        let Some(work) = reported(name) else { break };
         convert(&work, &["--decode", "*=png"], ffmpeg).exits(0);
         let rows = steps(&work);
         let found = pictures(&rows, camera);
@@ -169,7 +182,7 @@ fn the_ffmpeg_program_decodes_what_others_cannot() {
     }
 }
 
-/// The same rows, whether the episode is read in one piece or in many.
+/// What passes through is what `jpeg` asks for.
 #[test]
 fn samples_of_mjpeg_are_jpeg_pictures() {
     let Some(work) = reported("video_mjpeg") else { return };
