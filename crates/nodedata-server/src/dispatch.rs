@@ -98,7 +98,8 @@ async fn answer(
     who: &mut String,
 ) -> Answered<crate::reply::Reply> {
     let intake = Intake::new(app, parts);
-    let (principal, asker) = match identify(app, route, parts, &intake).await {
+    let cost = route.cost_of(intake.body_bytes(&body));
+    let (principal, asker) = match identify(app, route, parts, &intake, cost).await {
         Ok(it) => it,
         Err(refusal) => {
             intake.drain(body).await;
@@ -120,7 +121,7 @@ async fn answer(
         return Err(refusal);
     }
     let limit = app.options.limits.request_timeout;
-    let (body, share) = match timeout(limit, intake.read(route, &asker, &said.headers, body)).await {
+    let (body, share) = match timeout(limit, intake.read(route, &asker, body)).await {
         Ok(read) => read?,
         Err(_) => return Err(Refusal::slow_body()),
     };
@@ -145,15 +146,15 @@ async fn answer(
     }
 }
 
-/// Who asks, and whom limits count it to, within those limits.
+/// Who asks, and whom limits count a request of so many units to, within those limits.
 async fn identify(
     app: &Arc<App>,
     route: &'static Route,
     parts: &Parts,
     intake: &Intake,
+    cost: u64,
 ) -> Answered<(Principal, Asker)> {
     let address = Asker::at(intake.client(&parts.headers));
-    let cost = route.cost_of(&parts.headers);
     let token = token_of(&parts.headers, route.is_page)?;
     let Some(token) = token else {
         intake.admit(&address, cost)?;

@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     body::{Body, HttpBody as _, to_bytes},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, request::Parts},
 };
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind};
@@ -47,6 +47,12 @@ impl Intake {
         client_address(&self.app.options.trusted_proxies, peer, headers)
     }
 
+    /// How many bytes a body counts for: as many as it has, or as one may have where it does not say or says more.
+    pub(crate) fn body_bytes(&self, body: &Body) -> u64 {
+        let max = self.app.options.limits.body_bytes;
+        body.size_hint().exact().unwrap_or(max).min(max)
+    }
+
     /// Lets a request in, within the rate and the connections of whoever asks.
     pub(crate) fn admit(&self, asker: &Asker, cost: u64) -> Answered<()> {
         let (app, now) = (&self.app, Instant::now());
@@ -72,7 +78,6 @@ impl Intake {
         &self,
         route: &Route,
         asker: &Asker,
-        headers: &HeaderMap,
         body: Body,
     ) -> Answered<(Bytes, Option<Share>)> {
         if route.body == routes::Body::Nothing {
@@ -83,12 +88,11 @@ impl Intake {
             let err = Error::new(ErrorKind::Limit, format!("the body has more than {max} bytes"));
             Refusal::of(413, "body-length", &err.with_hint("send less at once"))
         };
-        let said = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-        if said.is_some_and(|it| it > max) || body.size_hint().lower() > max {
+        if body.size_hint().lower() > max {
             self.drain(body).await;
             return Err(too_long());
         }
-        let wanted = said.unwrap_or(max).max(BODY_BYTES_MIN).min(max);
+        let wanted = self.body_bytes(&body).max(BODY_BYTES_MIN).min(max);
         let share = match &self.slot {
             Some(slot) => Some(self.app.bodies.take(asker, wanted, slot.connection()).await),
             None => None,

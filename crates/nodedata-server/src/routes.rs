@@ -1,7 +1,5 @@
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, header};
-
 use crate::{
     app::App,
     call::Call,
@@ -53,10 +51,9 @@ impl Route {
         self.scope.is_some()
     }
 
-    /// What a request costs: its route's units, and one for each MiB of its body.
-    pub(crate) fn cost_of(&self, headers: &HeaderMap) -> u64 {
-        let said = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
-        self.cost + if self.body == Body::Nothing { 0 } else { said.unwrap_or(0) >> 20 }
+    /// What a request costs: its route's units, and one for each MiB of a body of so many bytes.
+    pub(crate) fn cost_of(&self, body_bytes: u64) -> u64 {
+        self.cost + if self.body == Body::Nothing { 0 } else { body_bytes >> 20 }
     }
 }
 

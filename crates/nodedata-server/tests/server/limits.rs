@@ -55,6 +55,23 @@ fn askers_have_a_rate() {
     assert!(metrics.contains("nodedata_limit{limit=\"cost_burst\"} 1000\n"), "{metrics}");
 }
 
+/// Whoever says that a body is endless, or nothing of how long it is, must not run into a debt for years, nor get it for nothing.
+#[test]
+fn a_body_costs_at_most_as_much_as_the_longest() {
+    let site = Site::with(|it| (it.limits.cost_per_second, it.limits.cost_burst) = (1, 1000));
+    for length in ["content-length: 1152921504606846976", "transfer-encoding: chunked"] {
+        let mut stream = TcpStream::connect(site.running.address()).unwrap();
+        let head = format!("POST /v1/d/kit/x/commits HTTP/1.1\r\nhost: x\r\n{length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        drop(stream.shutdown(std::net::Shutdown::Write));
+        // Whatever it says: it has counted the request by then.
+        drop(stream.read_to_end(&mut Vec::new()));
+    }
+    // A commit and 64 MiB each, and these numbers themselves.
+    let metrics = site.get("metrics", None).text();
+    assert!(metrics.contains("\nnodedata_cost_total 548\n"), "{metrics}");
+}
+
 /// A time that is over at once: whatever is not all there then is not waited for, on fast and on slow machines alike.
 #[test]
 fn requests_have_a_time() {
