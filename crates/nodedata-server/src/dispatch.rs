@@ -67,16 +67,32 @@ fn refused(refusal: Refusal, as_page: bool) -> Response {
     if as_page { error_page(&refusal).into_response() } else { refusal.into_response() }
 }
 
+/// Counts a request as under way, until this is dropped: with its answer, or when its connection ends before that.
+struct UnderWay(Arc<App>);
+
+impl UnderWay {
+    fn of(app: &Arc<App>) -> Self {
+        app.metrics.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(app))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.metrics.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 async fn dispatch(app: Arc<App>, route: &'static Route, request: Request) -> Response {
     let started = Instant::now();
     let method = if request.method() == Method::HEAD { "HEAD" } else { route.method };
-    app.metrics.in_flight.fetch_add(1, Ordering::Relaxed);
+    let under_way = UnderWay::of(&app);
     let (mut parts, body) = request.into_parts();
     let as_page = wants_page(&parts.headers);
     let mut who = "anonymous".to_owned();
     let answered = answer(&app, route, &mut parts, body, &mut who).await;
     let response = answered.map_or_else(|it| refused(it, as_page), IntoResponse::into_response);
-    app.metrics.in_flight.fetch_sub(1, Ordering::Relaxed);
+    drop(under_way);
     let (took, status) = (started.elapsed(), response.status().as_u16());
     app.metrics.request(method, route.path, status, took);
     app.options.log.request(&RequestLine {

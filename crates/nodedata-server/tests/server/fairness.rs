@@ -217,7 +217,9 @@ fn idle_uploads_of_one_account_hold_up_no_other() {
     // All of the server's is given away, to two that stand still: one of them goes.
     assert_eq!(upload(&site, &third), 204);
     assert_eq!(site.get("healthz", None).status, 200);
-    drop(of_first);
+    drop((of_first, of_second));
+    // The one that went is not under way for ever: only who asks is.
+    until(|| site.get("metrics", None).text().contains("nodedata_requests_in_flight 1\n"));
 }
 
 #[test]
