@@ -1,6 +1,6 @@
 //! Keeps the catalog what the logs say.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use nodedata_core::{ErrorKind, Result};
 use nodedata_registry::{DatasetName, layout};
@@ -12,7 +12,7 @@ use crate::{
 
 /// Datasets whose logs are looked at in one go.
 const AT_ONCE: usize = 1000;
-/// How often a page is asked for again because somebody wrote to a log meanwhile.
+/// How often a page is held against the logs, and asked for again because somebody wrote to one of them.
 const TRIES: usize = 3;
 
 impl App {
@@ -78,12 +78,14 @@ impl App {
 
     fn listed_now(&self, query: &Query) -> Result<Listed> {
         self.expect_swept()?;
+        let mut current = BTreeSet::<DatasetName>::new();
         let mut listed = self.catalog.page(query)?;
-        for _ in 1..TRIES {
+        for _ in 0..TRIES {
             // Who may see a dataset is what its last record says, not what it said when it was looked at.
-            let asked: Vec<_> = listed.datasets.iter().map(|(it, next_seq)| (&it.name, *next_seq)).collect();
-            let mut is_current = true;
-            for name in self.with_news(&asked)? {
+            let open = listed.datasets.iter().filter(|(it, _)| !current.contains(&it.name));
+            let asked: Vec<_> = open.map(|(it, next_seq)| (&it.name, *next_seq)).collect();
+            let news = self.with_news(&asked)?;
+            for name in &news {
                 match self.views.state(&self.remote, name) {
                     Ok(Some(state)) => self.catalog.take_in(&self.remote, &state)?,
                     // Nobody knows who may see it: it is listed again when its log can be read again.
@@ -91,13 +93,16 @@ impl App {
                     Err(err) if err.kind() == ErrorKind::Corrupt => self.catalog.forget(&name.to_string())?,
                     Err(err) => return Err(err),
                 }
-                is_current = false;
             }
+            let is_current = news.is_empty();
+            current.extend(asked.into_iter().map(|(name, _)| name.clone()));
             if is_current {
-                break;
+                return Ok(listed);
             }
             listed = self.catalog.page(query)?;
         }
+        // Others took the places of those that were hidden, again and again: none is told that was not looked at.
+        listed.datasets.retain(|(it, _)| current.contains(&it.name));
         Ok(listed)
     }
 }

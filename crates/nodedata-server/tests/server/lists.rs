@@ -107,6 +107,30 @@ fn what_is_listed_is_what_the_last_record_says() {
     assert_eq!(site.ask(Method::HEAD, "v1/datasets", None, |it| it).status, 200);
 }
 
+/// In the place of each that is found to be hidden the next one comes, which may be hidden as well.
+#[test]
+fn none_of_many_that_were_hidden_past_the_server_is_listed() {
+    let site = Site::with(|it| it.refresh_every = Duration::from_secs(3600));
+    let token = site.token("kit", &["read", "publish:kit/*"]);
+    let remote = site.remote(Some(&token));
+    let names: Vec<nodedata_registry::DatasetName> =
+        (0..6).map(|it| format!("kit/n{it}").parse().unwrap()).collect();
+    for name in &names {
+        let mut new = NewDataset::new(name.clone(), "kit");
+        (new.visibility, new.sensitivity) = (Visibility::Public, none());
+        create(&remote, &new).unwrap();
+    }
+    assert_eq!(list(&site, "limit=1", None).0, ["kit/n0"]);
+    for name in &names {
+        let hidden = Sensitivity { class: DataClass::None, ..Sensitivity::default() };
+        let declared =
+            NewDeclaration { visibility: Some(Visibility::Private), sensitivity: Some(hidden), reason: None };
+        declare(&site.direct().shared(), name, "kit", &declared).unwrap();
+    }
+    assert_eq!(list(&site, "limit=1", None).0, [""; 0]);
+    assert_eq!(list(&site, "", Some(&token)).0.len(), 6);
+}
+
 #[test]
 fn a_damaged_log_hides_no_other_dataset() {
     let site = Site::with(|it| it.refresh_every = Duration::from_secs(3600));
