@@ -39,8 +39,9 @@ impl App {
     }
 
     fn look_through(&self) -> Result<()> {
-        let names = self.remote.datasets()?;
+        // Asked first: what is taken in while the store is looked through is not gone because it was not there before.
         let mut known = self.catalog.known()?;
+        let names = self.remote.datasets()?;
         for names in names.chunks(AT_ONCE) {
             let (mut news, mut asked) = (Vec::new(), Vec::new());
             for name in names {
