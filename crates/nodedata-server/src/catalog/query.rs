@@ -192,6 +192,8 @@ impl Query {
 
 /// Words as FTS5 takes them: each in quotes, so that nothing in them means more than itself, and as the beginning of one.
 fn match_of(words: &str) -> String {
-    let words = words.split_whitespace().filter(|it| it.chars().any(char::is_alphanumeric)).take(WORDS_MAX);
+    // To the search engine a NUL is the end of the text, in the middle of the quotes.
+    let words = words.split(|it: char| it.is_whitespace() || it.is_control());
+    let words = words.filter(|it| it.chars().any(char::is_alphanumeric)).take(WORDS_MAX);
     words.map(|it| format!("\"{}\"*", it.replace('"', "\"\""))).collect::<Vec<_>>().join(" ")
 }

@@ -121,6 +121,7 @@ fn the_newest_of_a_log_is_what_counts() {
         let expected = usize::from(odd == "gripper*");
         assert_eq!(found(odd), expected, "{odd}");
     }
+    assert_eq!([found("gripper\0acme"), found("\0arm\0"), found("\0")], [1, 0, 0]);
     assert_eq!(catalog.known().unwrap(), BTreeMap::from([("acme/x".to_owned(), newer.next_seq)]));
     catalog.forget("acme/x").unwrap();
     assert_eq!((found("gripper"), catalog.known().unwrap().len()), (0, 0));
