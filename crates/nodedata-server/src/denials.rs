@@ -9,7 +9,11 @@ use nodedata_registry::gate::{AuditEvent, Outcome};
 /// Denials of those who sent no token, or none that is known. Anybody can make any number of them: they are counted, and the
 /// audit log gets a line for each kind now and then.
 #[derive(Debug, Default)]
-pub(crate) struct Denials(Mutex<BTreeMap<Kind, Counted>>);
+pub(crate) struct Denials {
+    counted: Mutex<BTreeMap<Kind, Counted>>,
+    /// Held by whoever notes them: a note waits for a disk, and counting must not.
+    settling: Mutex<()>,
+}
 
 /// What was not let, and why. Both are names of ours, so that there are few.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +45,9 @@ impl Denials {
     /// # Errors
     /// Those of `note`: what it did not take is noted the next time.
     pub(crate) fn settle(&self, mut note: impl FnMut(AuditEvent) -> Result<()>) -> Result<()> {
-        for (kind, counted) in self.lock().iter_mut() {
+        let _alone = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = self.lock().clone();
+        for (kind, counted) in counted {
             let n = counted.n - counted.n_noted;
             if n == 0 {
                 continue;
@@ -54,13 +60,15 @@ impl Denials {
                 reason: Some(kind.reason.clone()),
                 ..AuditEvent::default()
             })?;
-            counted.n_noted = counted.n;
+            if let Some(it) = self.lock().get_mut(&kind) {
+                it.n_noted = counted.n;
+            }
         }
         Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Kind, Counted>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,6 +77,26 @@ mod tests {
     use nodedata_core::{Error, ErrorKind};
 
     use super::*;
+
+    #[test]
+    fn counting_does_not_wait_for_notes() {
+        let denials = Denials::default();
+        denials.count("see", "not-found");
+        denials
+            .settle(|_| {
+                denials.count("see", "not-found");
+                Ok(())
+            })
+            .unwrap();
+        let mut told = None;
+        denials
+            .settle(|it| {
+                told = it.subject;
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!((told.as_deref(), denials.counted()[0].2), (Some("1 times"), 2));
+    }
 
     #[test]
     fn what_is_counted_is_noted_once() {
