@@ -9,8 +9,9 @@ impl Database {
     /// `Io` when it cannot, as when the disk is full.
     pub(crate) fn try_write(&self) -> Result<()> {
         let connection = self.lock();
+        // The table stays: a change of tables would have every other question prepared anew.
         let tried = connection.execute_batch(
-            "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS tried (bytes BLOB); INSERT INTO tried VALUES (zeroblob(16384)); COMMIT; DROP TABLE tried;",
+            "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS tried (bytes BLOB); INSERT INTO tried VALUES (zeroblob(16384)); COMMIT; DELETE FROM tried;",
         );
         if tried.is_err() && !connection.is_autocommit() {
             // What it failed for is told, not that it was undone.
