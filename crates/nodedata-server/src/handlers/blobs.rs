@@ -69,7 +69,8 @@ pub(crate) fn serve(
         Wanted::Whole | Wanted::Part(_) | Wanted::Nothing => None,
     };
     let wanted = range.clone().unwrap_or(0..n_bytes);
-    let n_asked = if is_known { 0 } else { wanted.end - wanted.start };
+    let n_wanted = wanted.end - wanted.start;
+    let n_asked = if is_known { 0 } else { n_wanted };
     let asked = Asked { action: "read", subject: b3.to_string(), n_bytes: n_asked };
     app.admit(&call.principal, view, blob, &asked)?;
     // The name says what the bytes are, so they may be kept for ever, by the asker alone; what is behind a gate by nobody.
@@ -82,7 +83,7 @@ pub(crate) fn serve(
         .with_header(header::ACCEPT_RANGES, "bytes")
         .with_header(header::CACHE_CONTROL, kept)
         .with_header(header::ETAG, &etag)
-        .with_header(header::CONTENT_LENGTH, &(wanted.end - wanted.start).to_string());
+        .with_header(header::CONTENT_LENGTH, &n_wanted.to_string());
     let mut reply = match &range {
         Some(it) => reply
             .with_status(StatusCode::PARTIAL_CONTENT)
@@ -92,22 +93,27 @@ pub(crate) fn serve(
     if call.is_head {
         return Ok(reply);
     }
-    app.metrics.bytes_out.fetch_add(wanted.end - wanted.start, Ordering::Relaxed);
+    app.metrics.bytes_out.fetch_add(n_wanted, Ordering::Relaxed);
+    let reader = BlobReader::open(&app.remote, dataset, b3, n_bytes)?;
+    if n_wanted <= WINDOW_BYTES {
+        if let Some(share) = app.answers.try_take(&call.asker, n_wanted) {
+            reply.body = Body::from(share.holding(reader.read_at(wanted)?));
+            return Ok(reply);
+        }
+        if n_wanted <= SMALL_WINDOW_BYTES {
+            reply.body = Body::from(reader.read_at(wanted)?);
+            return Ok(reply);
+        }
+    }
     let piece = Piece {
         app: Arc::clone(app),
         principal: call.principal.clone(),
         asker: call.asker.clone(),
         dataset: dataset.clone(),
         b3: *b3,
-        reader: BlobReader::open(&app.remote, dataset, b3, n_bytes)?,
+        reader,
     };
-    let n_wanted = wanted.end - wanted.start;
-    let share = app.answers.try_take(&call.asker, n_wanted).filter(|_| n_wanted <= WINDOW_BYTES);
-    reply.body = match share {
-        Some(share) => Body::from(share.holding(piece.reader.read_at(wanted)?)),
-        None if n_wanted <= SMALL_WINDOW_BYTES => Body::from(piece.reader.read_at(wanted)?),
-        None => piece.stream(wanted),
-    };
+    reply.body = piece.stream(wanted);
     Ok(reply)
 }
 
