@@ -63,16 +63,20 @@ pub(crate) fn serve(
     };
     let etag = etag_of(b3);
     let is_known = is_known(&call.said.headers, &etag);
-    let range = match wanted(&call.said.headers, &etag, n_bytes) {
-        Wanted::Part(range) if !call.is_head && !is_known => Some(range),
-        Wanted::Nothing if !call.is_head && !is_known => return Err(Refusal::no_range(n_bytes)),
-        Wanted::Whole | Wanted::Part(_) | Wanted::Nothing => None,
+    let (range, is_behind) = match wanted(&call.said.headers, &etag, n_bytes) {
+        _ if call.is_head || is_known => (None, false),
+        Wanted::Whole => (None, false),
+        Wanted::Part(range) => (Some(range), false),
+        Wanted::Nothing => (None, true),
     };
     let wanted = range.clone().unwrap_or(0..n_bytes);
     let n_wanted = wanted.end - wanted.start;
-    let n_asked = if is_known { 0 } else { n_wanted };
+    let n_asked = if is_known || is_behind { 0 } else { n_wanted };
     let asked = Asked { action: "read", subject: b3.to_string(), n_bytes: n_asked };
     app.admit(&call.principal, view, blob, &asked)?;
+    if is_behind {
+        return Err(Refusal::no_range(n_bytes));
+    }
     // The name says what the bytes are, so they may be kept for ever, by the asker alone; what is behind a gate by nobody.
     let is_open = blob.is_open || view.uses(blob).any(|(_, is_open)| is_open);
     let kept = if is_open { "private, no-cache" } else { "private, no-store" };
