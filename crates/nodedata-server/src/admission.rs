@@ -256,7 +256,7 @@ impl Candidate<'_> {
 
     /// Blobs of revisions that nobody is to use any more, and of no other.
     fn check_purge(&self, view: &DatasetView, blobs: &[B3], revisions: &[String]) -> Answered<()> {
-        if let Some(foreign) = blobs.iter().find(|it| view.blob(it).is_none()) {
+        if let Some(foreign) = blobs.iter().find(|it| !view.has_blob(it)) {
             let message = format!("{foreign} is no blob of the dataset");
             return Err(Refusal::new(422, "foreign-blob", message, "name blobs of its revisions"));
         }
@@ -332,7 +332,7 @@ impl Candidate<'_> {
         blobs: impl Iterator<Item = &'b B3>,
     ) -> Answered<()> {
         for b3 in blobs {
-            if view.and_then(|it| it.blob(b3)).is_none() && !self.possesses(b3)? {
+            if view.is_none_or(|it| !it.has_blob(b3)) && !self.possesses(b3)? {
                 return Err(not_shown(b3));
             }
         }

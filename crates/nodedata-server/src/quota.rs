@@ -169,7 +169,7 @@ impl Reservations {
     /// Sets no longer aside what a dataset has by now.
     pub(crate) fn settle(&self, view: &DatasetView) {
         for it in self.lock().values_mut().filter(|it| it.dataset == view.state.dataset) {
-            let new = it.blobs.iter().filter(|(b3, _)| view.blob(b3).is_none());
+            let new = it.blobs.iter().filter(|(b3, _)| !view.has_blob(b3));
             it.bytes = new.fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes));
         }
     }
@@ -194,7 +194,7 @@ fn on_their_way<'a>(reserved: impl Iterator<Item = &'a Reserved>, dataset: &Data
 fn growth(view: Option<&DatasetView>, blobs: &[BlobRef]) -> u64 {
     let new: BTreeMap<B3, u64> = blobs
         .iter()
-        .filter(|it| view.is_none_or(|view| view.blob(&it.b3).is_none()))
+        .filter(|it| view.is_none_or(|view| !view.has_blob(&it.b3)))
         .map(|it| (it.b3, it.bytes))
         .collect();
     new.values().fold(0, |sum, it| sum.saturating_add(*it))

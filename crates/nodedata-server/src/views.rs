@@ -122,6 +122,13 @@ impl DatasetView {
         self.blobs.get(b3).cloned()
     }
 
+    /// Whether [`Self::blob`] knows a blob, for those who ask of thousands.
+    pub(crate) fn has_blob(&self, b3: &B3) -> bool {
+        self.blobs.contains_key(b3)
+            || self.state.readme.as_ref().is_some_and(|it| it.b3 == *b3)
+            || self.gates().any(|it| it.policy == Some(*b3))
+    }
+
     /// What stands before a revision of the dataset, one of those that `state` lists.
     pub(crate) fn standing(&self, entry: &RevisionEntry) -> Option<&Standing> {
         let at = self.state.revisions.iter().position(|it| it.revision == entry.revision)?;

@@ -63,8 +63,8 @@ fn needed(
     let mut need = Vec::new();
     let mut seen = BTreeSet::new();
     for (blob, found) in request.blobs.iter().zip(found).filter(|(blob, _)| seen.insert(blob.b3)) {
-        let is_known = view.is_some_and(|it| it.blob(&blob.b3).is_some())
-            || app.database.possesses(account, &blob.b3)?;
+        let is_known =
+            view.is_some_and(|it| it.has_blob(&blob.b3)) || app.database.possesses(account, &blob.b3)?;
         if is_known && found.is_some_and(|it| it.bytes == blob.bytes) {
             continue;
         }
