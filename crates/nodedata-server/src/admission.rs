@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use nodedata_core::{Error, ErrorKind, Locus, ReadAt as _, Result};
 use nodedata_registry::{
     B3, BlobReader, BumpKind, DatasetName, LATEST, LogEntry, Position, Revision, RevisionEntry, Selector,
@@ -273,11 +275,12 @@ impl Candidate<'_> {
                 return Err(Refusal::new(422, "in-use", message, "withdraw it first"));
             }
         }
+        let named: BTreeSet<B3> = blobs.iter().copied().collect();
         let stay = |it: &&RevisionEntry| it.purged.is_none() && !revisions.contains(&it.revision);
         for entry in view.state.revisions.iter().filter(stay) {
             let revision = published::revision(&self.app.remote, self.dataset, entry)?;
             let needed = revision.blobs()?.into_iter().map(|it| it.b3).chain([entry.manifest]);
-            if let Some(needed) = needed.into_iter().find(|it| blobs.contains(it)) {
+            if let Some(needed) = needed.into_iter().find(|it| named.contains(it)) {
                 let message = format!("{} needs {needed}", entry.revision);
                 return Err(Refusal::new(422, "in-use", message, "purge what no other revision needs"));
             }
@@ -417,8 +420,8 @@ fn check_manifest(view: &DatasetView, revision: &Revision) -> Answered<()> {
         return Err(untrue("nd", "it is no revision/1"));
     }
     revision.files().map_err(invalid)?;
-    let published = |it: &&B3| view.state.revisions.iter().any(|entry| entry.manifest == **it);
-    let n_known = manifest.parents.iter().filter(published).count();
+    let published: BTreeSet<B3> = view.state.revisions.iter().map(|it| it.manifest).collect();
+    let n_known = manifest.parents.iter().filter(|it| published.contains(*it)).count();
     if n_known < manifest.parents.len() {
         return Err(untrue("parents", "it names a manifest that the dataset has not published"));
     }
