@@ -51,6 +51,12 @@ pub(crate) struct Now<'a> {
     pub(crate) denials: Vec<(String, String, u64)>,
     pub(crate) bodies_bytes: u64,
     pub(crate) answers_bytes: u64,
+    /// Events in the outbox.
+    pub(crate) letters: u64,
+    /// Records of which nobody knows whether they were written.
+    pub(crate) intents: u64,
+    /// Things taken back that the store does not know.
+    pub(crate) revocations: u64,
 }
 
 impl Metrics {
@@ -67,32 +73,10 @@ impl Metrics {
         self.micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
     }
 
-    /// What waits in the database, in the same format.
-    pub(crate) fn waiting(letters: u64, intents: u64, revocations: u64) -> String {
-        let mut text = String::new();
-        for (name, help, value) in [
-            ("nodedata_hook_events_waiting", "Events in the outbox.", letters),
-            (
-                "nodedata_records_unsettled",
-                "Records of which nobody knows whether they were written.",
-                intents,
-            ),
-            (
-                "nodedata_revocations_not_apart",
-                "Things taken back that the store does not know.",
-                revocations,
-            ),
-        ] {
-            push(&mut text, format_args!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"));
-        }
-        text
-    }
-
     /// In Prometheus' text format.
     pub(crate) fn render(&self, now: &Now<'_>) -> String {
-        let mut text = String::from(
-            "# HELP nodedata_requests_total Requests by route and status.\n# TYPE nodedata_requests_total counter\n",
-        );
+        let mut text = String::new();
+        head(&mut text, "nodedata_requests_total", "counter", "Requests by route and status.");
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         for ((route, method, status), n) in requests.iter() {
             push(
@@ -104,7 +88,7 @@ impl Metrics {
         }
         drop(requests);
         let load = |it: &AtomicU64| it.load(Ordering::Relaxed);
-        text.push_str("# HELP nodedata_request_seconds How long requests took.\n# TYPE nodedata_request_seconds histogram\n");
+        head(&mut text, "nodedata_request_seconds", "histogram", "How long requests took.");
         for (bucket, limit) in self.buckets.iter().zip(SECONDS) {
             push(
                 &mut text,
@@ -118,89 +102,92 @@ impl Metrics {
         push(&mut text, format_args!("nodedata_request_seconds_sum {}", load(&self.micros) as f64 / 1e6));
         push(&mut text, format_args!("nodedata_request_seconds_count {}", load(&self.n_timed)));
         for (name, kind, help, value) in self.counted(now) {
-            push(&mut text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"));
+            head(&mut text, name, kind, help);
+            push(&mut text, format_args!("{name} {value}"));
         }
-        text.push_str("# HELP nodedata_anonymous_denials_total What those without a token were not let.\n# TYPE nodedata_anonymous_denials_total counter\n");
+        let help = "What those without a token were not let.";
+        head(&mut text, "nodedata_anonymous_denials_total", "counter", help);
         for (action, reason, n) in &now.denials {
             let labels = format!("action=\"{action}\",reason=\"{reason}\"");
             push(&mut text, format_args!("nodedata_anonymous_denials_total{{{labels}}} {n}"));
         }
-        text.push_str("# HELP nodedata_limit What the server gives, in bytes, seconds and numbers.\n# TYPE nodedata_limit gauge\n");
+        head(&mut text, "nodedata_limit", "gauge", "What the server gives, in bytes, seconds and numbers.");
         for (name, value) in now.limits.listed() {
             push(&mut text, format_args!("nodedata_limit{{limit=\"{name}\"}} {value}"));
         }
         let quotas = [("account", now.quotas.bytes_per_account), ("dataset", now.quotas.bytes_per_dataset)];
-        text.push_str(
-            "# HELP nodedata_quota_bytes How much each may hold.\n# TYPE nodedata_quota_bytes gauge\n",
-        );
+        head(&mut text, "nodedata_quota_bytes", "gauge", "How much each may hold.");
         for (of, bytes) in quotas.into_iter().filter_map(|(of, bytes)| Some((of, bytes?))) {
             push(&mut text, format_args!("nodedata_quota_bytes{{of=\"{of}\"}} {bytes}"));
         }
         text
     }
 
-    fn counted(&self, now: &Now<'_>) -> [(&'static str, &'static str, &'static str, u64); 16] {
-        let load = |it: &AtomicU64| it.load(Ordering::Relaxed);
-        let connections = now.connections;
+    /// Name, kind, help and value of what is one number.
+    fn counted(&self, now: &Now<'_>) -> [(&'static str, &'static str, &'static str, u64); 19] {
+        let counter = |name, help, it: &AtomicU64| (name, "counter", help, it.load(Ordering::Relaxed));
+        let gauge = |name, help, value| (name, "gauge", help, value);
+        let Now { connections, .. } = now;
+        let in_flight = self.in_flight.load(Ordering::Relaxed);
         [
-            ("nodedata_requests_in_flight", "gauge", "Requests under way.", load(&self.in_flight)),
-            ("nodedata_blob_bytes_in_total", "counter", "Bytes of blobs that came in.", load(&self.bytes_in)),
-            (
-                "nodedata_blob_bytes_out_total",
-                "counter",
-                "Bytes of blobs that went out.",
-                load(&self.bytes_out),
-            ),
-            (
+            gauge("nodedata_requests_in_flight", "Requests under way.", in_flight),
+            counter("nodedata_blob_bytes_in_total", "Bytes of blobs that came in.", &self.bytes_in),
+            counter("nodedata_blob_bytes_out_total", "Bytes of blobs that went out.", &self.bytes_out),
+            counter(
                 "nodedata_gate_denials_total",
-                "counter",
                 "Gated bytes asked for without a grant.",
-                load(&self.gate_denials),
+                &self.gate_denials,
             ),
-            ("nodedata_commits_total", "counter", "Records added to logs.", load(&self.commits)),
-            ("nodedata_hook_events_total", "counter", "Events that hooks took.", load(&self.hooks_sent)),
-            (
-                "nodedata_hook_failures_total",
-                "counter",
-                "Tries that hooks did not take.",
-                load(&self.hooks_failed),
-            ),
-            (
+            counter("nodedata_commits_total", "Records added to logs.", &self.commits),
+            counter("nodedata_hook_events_total", "Events that hooks took.", &self.hooks_sent),
+            counter("nodedata_hook_failures_total", "Tries that hooks did not take.", &self.hooks_failed),
+            counter(
                 "nodedata_list_steps_total",
-                "counter",
                 "Steps of the catalog's database for lists.",
-                load(&self.list_steps),
+                &self.list_steps,
             ),
-            ("nodedata_cost_total", "counter", "Units of cost used.", load(&self.cost)),
-            (
+            counter("nodedata_cost_total", "Units of cost used.", &self.cost),
+            counter(
                 "nodedata_rate_refusals_total",
-                "counter",
                 "Requests beyond their asker's rate.",
-                load(&self.rate_refusals),
+                &self.rate_refusals,
             ),
-            ("nodedata_connections", "gauge", "Connections open.", connections.n_open()),
-            (
+            gauge("nodedata_connections", "Connections open.", connections.n_open()),
+            counter(
                 "nodedata_connections_refused_total",
-                "counter",
                 "Connections and requests for which there was no room.",
-                load(&connections.refused),
+                &connections.refused,
             ),
-            (
+            counter(
                 "nodedata_connections_displaced_total",
-                "counter",
                 "Connections closed to make room for others.",
-                load(&connections.displaced),
+                &connections.displaced,
             ),
-            (
+            counter(
                 "nodedata_connections_overdue_total",
-                "counter",
                 "Connections closed because they did not move.",
-                load(&connections.overdue),
+                &connections.overdue,
             ),
-            ("nodedata_bodies_bytes", "gauge", "Memory for bodies of requests.", now.bodies_bytes),
-            ("nodedata_answers_bytes", "gauge", "Memory for what is sent.", now.answers_bytes),
+            gauge("nodedata_bodies_bytes", "Memory for bodies of requests.", now.bodies_bytes),
+            gauge("nodedata_answers_bytes", "Memory for what is sent.", now.answers_bytes),
+            gauge("nodedata_hook_events_waiting", "Events in the outbox.", now.letters),
+            gauge(
+                "nodedata_records_unsettled",
+                "Records of which nobody knows whether they were written.",
+                now.intents,
+            ),
+            gauge(
+                "nodedata_revocations_not_apart",
+                "Things taken back that the store does not know.",
+                now.revocations,
+            ),
         ]
     }
+}
+
+/// What a name counts, before its numbers.
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    push(text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
 }
 
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     call::Call,
     database::{NewToken, Rotation, TokenAsked},
-    metrics::{Metrics, Now},
+    metrics::Now,
     numbers,
     openapi::openapi,
     principal::Scope,
@@ -31,8 +31,6 @@ pub(crate) fn health(app: &App, _: &Call) -> Answered<Reply> {
 }
 
 pub(crate) fn metrics(app: &App, _: &Call) -> Answered<Reply> {
-    let (intents, revocations) = (app.database.intents()?.len(), app.database.not_apart()?.len());
-    let waiting = Metrics::waiting(app.database.n_letters()?, intents as u64, revocations as u64);
     let now = Now {
         limits: &app.options.limits,
         quotas: app.options.quotas,
@@ -40,8 +38,11 @@ pub(crate) fn metrics(app: &App, _: &Call) -> Answered<Reply> {
         connections: &app.connections,
         bodies_bytes: app.bodies.used(),
         answers_bytes: app.answers.used(),
+        letters: app.database.n_letters()?,
+        intents: app.database.intents()?.len() as u64,
+        revocations: app.database.not_apart()?.len() as u64,
     };
-    Ok(Reply::new("text/plain; version=0.0.4; charset=utf-8", app.metrics.render(&now) + &waiting))
+    Ok(Reply::new("text/plain; version=0.0.4; charset=utf-8", app.metrics.render(&now)))
 }
 
 pub(crate) fn description(_: &App, _: &Call) -> Answered<Reply> {
