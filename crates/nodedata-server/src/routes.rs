@@ -92,6 +92,18 @@ const fn post(
     Route { method: "POST", scope: Some(scope), body, statuses: &[403, 404, 409, 422], ..route }
 }
 
+const fn put(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    scope: &'static str,
+    body: Body,
+    handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
+) -> Route {
+    let route = post(path, id, summary, scope, body, handler);
+    Route { method: "PUT", answer: None, statuses: &[204, 403, 422], ..route }
+}
+
 const fn bytes(
     path: &'static str,
     id: &'static str,
@@ -284,11 +296,8 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     Route {
         cost: 4,
-        method: "PUT",
         numbers: &[numbers::PART, numbers::BYTES_OF_PART],
-        answer: None,
-        statuses: &[204, 403, 413, 422],
-        ..post(
+        ..put(
             "/v1/blobs/{b3}/parts/{part}",
             "putPart",
             "Sends a part of a blob: any order, any client, any number of times",
@@ -456,19 +465,14 @@ pub(crate) const ROUTES: &[Route] = &[
             shared!(roles::list),
         )
     },
-    Route {
-        method: "PUT",
-        answer: None,
-        statuses: &[204, 403, 422],
-        ..post(
-            "/v1/roles/{owner}/{name}/{who}",
-            "giveRole",
-            "Gives `account:NAME` or `group:NAME` a role on a dataset, or with `*` as name on all of an owner",
-            "roles",
-            Body::Json("RoleBody"),
-            shared!(roles::give),
-        )
-    },
+    put(
+        "/v1/roles/{owner}/{name}/{who}",
+        "giveRole",
+        "Gives `account:NAME` or `group:NAME` a role on a dataset, or with `*` as name on all of an owner",
+        "roles",
+        Body::Json("RoleBody"),
+        shared!(roles::give),
+    ),
     Route {
         statuses: &[204, 403, 404, 422],
         ..delete(
@@ -489,19 +493,14 @@ pub(crate) const ROUTES: &[Route] = &[
             shared!(roles::groups),
         )
     },
-    Route {
-        method: "PUT",
-        answer: None,
-        statuses: &[204, 403, 422],
-        ..post(
-            "/v1/groups/{group}/members/{account}",
-            "addMember",
-            "Puts an account into a group, which is made when it is not there",
-            "admin",
-            Body::Nothing,
-            shared!(roles::add_member),
-        )
-    },
+    put(
+        "/v1/groups/{group}/members/{account}",
+        "addMember",
+        "Puts an account into a group, which is made when it is not there",
+        "admin",
+        Body::Nothing,
+        shared!(roles::add_member),
+    ),
     Route {
         statuses: &[204, 403, 404, 422],
         ..delete(
