@@ -35,9 +35,16 @@ impl Database {
             if let Some((seq, _)) = &earlier {
                 at_once.execute("UPDATE stagings SET handed_over = 1 WHERE seq = ?1", [seq]).map_err(failed)?;
             }
-            // Of pushes that nobody goes on with, the store drops the parts as well.
+            // Of pushes that nobody goes on with, the store drops the parts as well. They came first, so only the first few are
+            // looked at: a push asks for thousands of blobs one after the other.
             let oldest = now.timestamp() - 2 * LEASE_SECONDS.cast_signed();
-            at_once.execute("DELETE FROM stagings WHERE begun < ?1", [oldest]).map_err(failed)?;
+            at_once
+                .execute(
+                    "DELETE FROM stagings \
+                     WHERE seq IN (SELECT seq FROM stagings ORDER BY seq LIMIT 16) AND begun < ?1",
+                    [oldest],
+                )
+                .map_err(failed)?;
             Ok(earlier.map(|(_, push)| push))
         })
     }
