@@ -117,7 +117,9 @@ impl Catalog {
         let limit = query.limit as i64 + 1;
         let filters = query.filters();
         let visible = query.visible();
-        let any: Vec<&str> = visible.iter().map(|it| it.sql.as_str()).collect();
+        let each: Vec<&str> = visible.iter().map(|it| it.sql.as_str()).collect();
+        // In groups: SQLite takes no chain of a thousand, and somebody may have a role on as many datasets.
+        let any: Vec<String> = each.chunks(100).map(|it| format!("({})", it.join(" OR "))).collect();
         let sql = format!(
             "SELECT {COLUMNS} FROM words w CROSS JOIN datasets d ON d.id = w.rowid \
              WHERE w.words MATCH ? AND w.rowid > ? AND ({}){} ORDER BY w.rowid LIMIT ?",

@@ -104,6 +104,9 @@ fn what_is_private_is_listed_to_those_who_see_it() {
     assert_eq!(of(sees(&[], &["other/s000003"]), &|it| it.words = Some("arm".to_owned())), ["other/s000003"]);
     assert_eq!(of(sees(&["other"], &[]), &|it| it.words = Some("s000011".to_owned())), ["other/s000011"]);
     assert_eq!(of(Sees::default(), &|it| it.words = Some("s000011".to_owned())), [""; 0]);
+    let many: Vec<String> = (0..3000).map(|it| format!("other/s{it:06}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(of(sees(&[], &many), &|it| it.words = Some("s000011".to_owned())), ["other/s000011"]);
 }
 
 #[test]
