@@ -88,8 +88,8 @@ pub struct Removal {
 /// `scratch` is an empty folder for shards that are written again.
 ///
 /// # Errors
-/// `Config` when there is nothing to purge, and for a revision that is not withdrawn; `Interrupted` when `progress` says to stop;
-/// otherwise as [`push`](crate::push()) and [`change`].
+/// `Config` when there is nothing to purge, and for a revision that is not withdrawn; `Conflict` when somebody takes the episodes in
+/// again meanwhile; `Interrupted` when `progress` says to stop; otherwise as [`push`](crate::push()) and [`change`].
 pub fn purge(
     remote: &Arc<dyn Remote>,
     options: &PurgeOptions,
@@ -114,9 +114,8 @@ pub fn purge(
         Some(revision) => Plan::of_revision(remote, &state, revision)?,
         None => Plan::of_episodes(remote, &state)?,
     };
-    if let Some(plan) = plan {
+    if let Some(mut plan) = plan {
         report.episodes = plan.gone.len();
-        report.revisions.clone_from(&plan.revisions);
         let mut state = state;
         if !options.dry_run && !plan.gone.is_empty() {
             let rewritten = PushOptions {
@@ -127,6 +126,11 @@ pub fn purge(
             report.revision = Some(push(remote, &rewritten, progress)?.revision);
             state = DatasetState::open(&**remote, &options.dataset)?;
         }
+        if !plan.gone.is_empty() {
+            // Now: what others published until then may hold the rows, too.
+            plan.revisions = plan.holding(remote, &state)?;
+        }
+        report.revisions.clone_from(&plan.revisions);
         report.blobs = plan.blobs(remote, &state, options.dry_run)?;
         if !options.dry_run {
             plan.record(remote, options, &state, &report.blobs)?;
@@ -161,6 +165,8 @@ struct Plan {
     /// The manifest that leaves the episodes out.
     base: B3,
     gone: EpisodeKeys,
+    /// What their rows are.
+    hashes: BTreeSet<(String, B3)>,
     /// Revisions that hold them.
     revisions: Vec<String>,
 }
@@ -186,6 +192,7 @@ impl Plan {
         Ok(Some(Self {
             base: entry.manifest,
             gone: EpisodeKeys::default(),
+            hashes: BTreeSet::new(),
             revisions: vec![revision.to_owned()],
         }))
     }
@@ -203,14 +210,23 @@ impl Plan {
             return Ok(None);
         }
         let hashes = hashes_of(&opened.all_contents()?, |split, key| gone.has(split, key));
+        Ok(Some(Self { base: base.manifest, gone, hashes, revisions: Vec::new() }))
+    }
+
+    /// Revisions that hold rows of the episodes, up to the one that was published without them: what came behind it holds the
+    /// same rows only where an episode that stays does.
+    fn holding(&self, remote: &Arc<dyn Remote>, state: &DatasetState) -> Result<Vec<String>> {
+        let own = purge_id(&self.base);
+        let before = state.revisions.iter().take_while(|it| it.op_id != own);
         let mut revisions = Vec::new();
-        for entry in state.revisions.iter().filter(|it| it.purged.is_none()) {
+        for entry in before.filter(|it| it.purged.is_none()) {
             let contents = Revision::open(remote, &state.dataset, entry)?.all_contents()?;
-            if hashes_of(&contents, |_, _| true).intersection(&hashes).next().is_some() {
+            // The one that leaves them out always is, also where they have no rows: else the purge would never end.
+            if entry.manifest == self.base || !hashes_of(&contents, |_, _| true).is_disjoint(&self.hashes) {
                 revisions.push(entry.revision.clone());
             }
         }
-        Ok(Some(Self { base: base.manifest, gone, revisions }))
+        Ok(revisions)
     }
 
     /// Blobs of the purged revisions that no other of the dataset needs; manifests stay.

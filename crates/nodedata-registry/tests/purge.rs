@@ -1,9 +1,15 @@
 //! What is purged is gone from the registry, is told to be, and does not come back; what others need stays and is named.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use nodedata_core::{ErrorKind, Silent};
+use nodedata_core::{ErrorKind, Progress, Result, Silent};
 use nodedata_dataset::{Dataset, validate};
 use nodedata_registry::{
     B3, DatasetName, DatasetState, Depth, Direct, GcOptions, PurgeOptions, PurgeReport, PushOptions, Remote,
@@ -44,6 +50,15 @@ impl Work {
         let mut options = PushOptions::new(name.parse().unwrap(), paths, "test");
         options.exclude = exclude.iter().map(|it| (*it).to_owned()).collect();
         push(&self.remote, &options, &Silent).map(|it| it.revision)
+    }
+
+    /// Adds the episodes 6 and 7, whose rows are those of 4 and 5.
+    fn append(&self) -> String {
+        let path = self.path("more/train-009.parquet");
+        write_shard(&path, &ShardSpec { first_episode: 6, n_episodes: 2, n_steps: N_STEPS, seed: 3 });
+        let options =
+            PushOptions { append: true, ..PushOptions::new(dataset(), vec![self.path("more")], "test") };
+        push(&self.remote, &options, &Silent).unwrap().revision
     }
 
     fn options(revision: Option<&str>) -> PurgeOptions {
@@ -182,6 +197,83 @@ fn a_purge_that_was_killed_goes_on() {
     let blob = nodedata_registry::blob_of(&bytes);
     work.direct.upload_part(&blob, 0, bytes.into()).unwrap();
     assert_eq!(work.purge(None).unwrap().removed, [blob.b3]);
+    work.is_sound();
+}
+
+/// A purge that was killed leaves what it published, although an episode that stays has the rows of one that goes.
+#[test]
+fn what_was_published_by_a_purge_that_was_killed_stays() {
+    let work = Work::new();
+    let added = work.append();
+    let base = work.state().revision(&added).unwrap().manifest;
+    let scratch = tempfile::tempdir().unwrap();
+    let options = PushOptions {
+        rewrite: Some(scratch.path().to_owned()),
+        op_id: Some(format!("purge-{:.32}", base.hex())),
+        ..PushOptions::new(dataset(), Vec::new(), "test")
+    };
+    let published = push(&work.remote, &options, &Silent).unwrap().revision;
+    let done = work.purge(None).unwrap();
+    assert_eq!(done.revision.as_deref(), Some(published.as_str()));
+    assert_eq!(done.revisions, ["1.0.0".to_owned(), "2.0.0".to_owned(), added]);
+    let contents = work.revision(&published).unwrap().contents().unwrap();
+    let keys: Vec<&str> = contents.0.keys().map(|it| it.key.as_str()).collect();
+    assert_eq!(keys, ["0", "2", "3", "6", "7"]);
+    work.is_sound();
+}
+
+/// Somebody who pushes while a purge is about to publish what stays.
+struct Meanwhile<'a> {
+    work: &'a Work,
+    /// Publishes a revision, and returns it.
+    publish: fn(&Work) -> String,
+    is_done: AtomicBool,
+    published: Mutex<Option<String>>,
+}
+
+impl<'a> Meanwhile<'a> {
+    fn new(work: &'a Work, publish: fn(&Work) -> String) -> Self {
+        Self { work, publish, is_done: AtomicBool::new(false), published: Mutex::default() }
+    }
+}
+
+impl Progress for Meanwhile<'_> {
+    fn go_on(&self) -> Result<()> {
+        if !self.is_done.swap(true, Ordering::Relaxed) {
+            *self.published.lock().unwrap() = Some((self.publish)(self.work));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_revision_that_comes_during_a_purge_is_purged_with_the_others() {
+    let work = Work::new();
+    let first = work.shards("1.0.0")[0];
+    let meanwhile = Meanwhile::new(&work, Work::append);
+    let scratch = tempfile::tempdir().unwrap();
+    let done = purge(&work.remote, &Work::options(None), scratch.path(), &meanwhile).unwrap();
+    let added = meanwhile.published.lock().unwrap().clone().unwrap();
+    assert_eq!(done.revisions, ["1.0.0".to_owned(), "2.0.0".to_owned(), added]);
+    assert!(!work.is_there(&first), "it held the rows, too");
+    let stays = work.revision(&done.revision.unwrap()).unwrap();
+    assert_eq!(stays.contents().unwrap().0.len(), 5);
+    work.is_sound();
+}
+
+#[test]
+fn episodes_that_are_taken_in_again_during_a_purge_are_not_purged() {
+    let work = Work::new();
+    let taken_in = |work: &Work| {
+        let include = ["1", "4", "5"].map(str::to_owned).to_vec();
+        let options = PushOptions { include, ..PushOptions::new(dataset(), Vec::new(), "test") };
+        push(&work.remote, &options, &Silent).unwrap().revision
+    };
+    let meanwhile = Meanwhile::new(&work, taken_in);
+    let scratch = tempfile::tempdir().unwrap();
+    let refused = purge(&work.remote, &Work::options(None), scratch.path(), &meanwhile).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    assert!(work.state().revisions.iter().all(|it| it.purged.is_none() && it.withdrawn.is_none()));
     work.is_sound();
 }
 

@@ -146,6 +146,12 @@ impl Pushed {
             Self::Rewritten(folder) => {
                 let head = head.ok_or_else(|| Error::new(ErrorKind::Config, "there is no revision yet"))?;
                 let gone = EpisodeKeys::left_out(head.manifest());
+                if gone.is_empty() {
+                    // It would be published as it is, and taken for one without the rows.
+                    let message = "the newest revision leaves no episode out any more";
+                    return Err(Error::new(ErrorKind::Conflict, message)
+                        .with_hint("`node-data dataset log` shows who took the episodes in again"));
+                }
                 return without_episodes(head, Arc::new(head.clone()), &gone, folder, &Silent);
             }
             Self::Facts => {
