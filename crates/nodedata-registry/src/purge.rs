@@ -111,7 +111,7 @@ pub fn purge(
         dry_run: options.dry_run,
     };
     let plan = match &options.revision {
-        Some(revision) => Plan::of_revision(remote, &state, revision)?,
+        Some(revision) => Plan::of_revision(&state, revision)?,
         None => Plan::of_episodes(remote, &state)?,
     };
     if let Some(mut plan) = plan {
@@ -173,7 +173,7 @@ struct Plan {
 
 impl Plan {
     /// One revision as a whole; `None` when it is purged already.
-    fn of_revision(remote: &Arc<dyn Remote>, state: &DatasetState, revision: &str) -> Result<Option<Self>> {
+    fn of_revision(state: &DatasetState, revision: &str) -> Result<Option<Self>> {
         let entry = state.revision(revision).ok_or_else(|| {
             Error::new(ErrorKind::Config, format!("{} has no revision {revision}", state.dataset))
                 .with_hint("`node-data dataset log` lists its revisions")
@@ -188,7 +188,6 @@ impl Plan {
                 state.dataset
             )));
         }
-        drop(Revision::open(remote, &state.dataset, entry)?);
         Ok(Some(Self {
             base: entry.manifest,
             gone: EpisodeKeys::default(),

@@ -23,8 +23,8 @@ const BLOBS_AT_ONCE: usize = 1000;
 /// are gone already are passed over.
 ///
 /// # Errors
-/// `Conflict` when a collection is under way; `Corrupt` when a manifest cannot be read, or a lease: then nothing is removed; `Io`,
-/// `Denied`.
+/// `Conflict` when a collection is under way; `Corrupt` when a manifest cannot be read: then nothing more is removed; `Io`, `Denied`. A
+/// lease that cannot be read is no error: any blob may be what its push needs, so all stay and are told.
 pub(crate) fn remove_purged(direct: &Direct, dataset: &DatasetName) -> Result<Removal> {
     let store = direct.store();
     let state = DatasetState::open(direct, dataset)?;
