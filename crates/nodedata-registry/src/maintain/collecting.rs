@@ -118,7 +118,7 @@ impl<'a> Collecting<'a> {
         Ok(())
     }
 
-    /// Before each blob is removed: shows that this collection lives.
+    /// While logs are read again, and before each blob is removed: shows that this collection lives.
     ///
     /// # Errors
     /// `Io` when it was held up for so long that others may have taken it for dead.
@@ -132,24 +132,24 @@ impl<'a> Collecting<'a> {
             return Err(Error::new(ErrorKind::Io, "the collection was held up for too long and stopped")
                 .with_hint("run it again; what it had not removed is there"));
         }
-        let at = match at.elapsed() > BEAT {
-            true => {
-                self.store.put(CONDEMNED, bytes.clone())?;
-                Instant::now()
-            }
-            false => at,
-        };
-        self.list.set(Some((bytes, at)));
+        let is_due = at.elapsed() > BEAT;
+        self.list.set(Some((bytes.clone(), at)));
+        if is_due {
+            self.store.put(CONDEMNED, bytes.clone())?;
+            self.list.set(Some((bytes, Instant::now())));
+        }
         Ok(())
     }
 
-    /// Nothing is condemned any more.
+    /// Nothing is condemned any more. After it was held up, the list that lies there may be another's, and stays.
     ///
     /// # Errors
     /// `Io`, `Denied`.
     pub(super) fn pardon(&self) -> Result<()> {
-        self.list.set(None);
-        self.store.delete(CONDEMNED)
+        match self.list.take() {
+            None => Ok(()),
+            Some(_) => self.store.delete(CONDEMNED),
+        }
     }
 }
 
@@ -245,4 +245,38 @@ pub(super) fn remove_clocks(store: &Store, is_old: impl Fn(DateTime<Utc>) -> boo
 pub(super) fn broken_list(store: &Store) -> Result<Option<Error>> {
     let bytes = store.get(CONDEMNED)?;
     Ok(bytes.and_then(|it| Condemned::parse(&it).err()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held_up(collecting: &Collecting<'_>) {
+        let (bytes, at) = collecting.list.take().unwrap();
+        collecting.list.set(Some((bytes, at.checked_sub(HELD_UP + BEAT).unwrap())));
+    }
+
+    #[test]
+    fn a_collection_that_was_held_up_leaves_the_list_of_another() {
+        let store = Store::memory();
+        let first = Collecting::begin(&store).unwrap();
+        first.condemn([B3::of(b"a")].into_iter()).unwrap();
+        first.beat().unwrap();
+        held_up(&first);
+        // Another one took it for dead.
+        store.put(CONDEMNED, Bytes::from_static(b"of another")).unwrap();
+        assert_eq!(first.beat().unwrap_err().kind(), ErrorKind::Io);
+        first.pardon().unwrap();
+        assert_eq!(store.get(CONDEMNED).unwrap().as_deref(), Some(&b"of another"[..]));
+    }
+
+    #[test]
+    fn a_list_is_gone_once_it_is_pardoned() {
+        let store = Store::memory();
+        let collecting = Collecting::begin(&store).unwrap();
+        collecting.condemn([B3::of(b"a")].into_iter()).unwrap();
+        collecting.beat().unwrap();
+        collecting.pardon().unwrap();
+        assert_eq!(store.get(CONDEMNED).unwrap(), None);
+    }
 }

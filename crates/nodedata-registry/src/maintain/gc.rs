@@ -84,7 +84,7 @@ pub fn gc(direct: &Direct, options: GcOptions) -> Result<GcReport> {
     let mut reach = Reach::default();
     let leased = Leased::read(store, now)?;
     report.broken_leases = leased.broken.iter().map(|(path, _)| path.clone()).collect();
-    let mut needed = reach.marks(direct)?;
+    let mut needed = reach.marks(direct, &|| Ok(()))?;
     needed.extend(leased.blobs.iter().copied());
     let mut candidates = candidates(store, &needed, &is_old, &mut report)?;
     if !leased.broken.is_empty() {
@@ -168,7 +168,7 @@ fn sweep(
         return Ok(());
     }
     let mut needed = leased.blobs;
-    needed.extend(reach.marks(direct)?);
+    needed.extend(reach.marks(direct, &|| collecting.beat())?);
     for Candidate { b3, bytes } in candidates {
         if needed.contains(b3) {
             report.kept += u64::from(bytes.is_some());

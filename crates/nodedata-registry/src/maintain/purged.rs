@@ -62,7 +62,7 @@ fn sweep(
     // As in a collection: leases first, records after.
     let leased = Leased::read(store, clock(store)?)?;
     let wanted: BTreeSet<B3> = blobs.iter().map(|(b3, _)| *b3).collect();
-    let mut by = reach.who_needs(direct, &wanted)?;
+    let mut by = reach.who_needs(direct, &wanted, &|| collecting.beat())?;
     for b3 in wanted.iter().filter(|it| leased.blobs.contains(it) || !leased.broken.is_empty()) {
         by.entry(*b3).or_default().insert("a push under way".to_owned());
     }

@@ -30,22 +30,25 @@ pub(crate) struct Reached<'a> {
 impl Reach {
     /// Every digest that a log reaches. A manifest that cannot be read is an error here: what it names is
     /// not known, so nothing may be thought to be needless. Of revisions that were purged only the manifests are needed.
-    pub(crate) fn marks(&mut self, direct: &Direct) -> Result<BTreeSet<B3>> {
+    ///
+    /// `go_on` is asked before each log and each manifest: a collection shows that it lives.
+    pub(crate) fn marks(&mut self, direct: &Direct, go_on: &dyn Fn() -> Result<()>) -> Result<BTreeSet<B3>> {
         let mut marks = BTreeSet::new();
-        self.each(direct, &mut |b3, _| {
+        self.each(direct, go_on, &mut |b3, _| {
             marks.insert(*b3);
         })?;
         Ok(marks)
     }
 
-    /// Of some blobs, those that a log reaches, and which revisions need them.
+    /// Of some blobs, those that a log reaches, and which revisions need them. `go_on` as of [`Self::marks`].
     pub(crate) fn who_needs(
         &mut self,
         direct: &Direct,
         wanted: &BTreeSet<B3>,
+        go_on: &dyn Fn() -> Result<()>,
     ) -> Result<BTreeMap<B3, BTreeSet<String>>> {
         let mut found: BTreeMap<B3, BTreeSet<String>> = BTreeMap::new();
-        self.each(direct, &mut |b3, by| {
+        self.each(direct, go_on, &mut |b3, by| {
             if wanted.contains(b3) {
                 found.entry(*b3).or_default().insert(by.to_owned());
             }
@@ -54,8 +57,14 @@ impl Reach {
     }
 
     /// Shows every digest that a log reaches, and what needs it.
-    fn each(&mut self, direct: &Direct, see: &mut dyn FnMut(&B3, &str)) -> Result<()> {
+    fn each(
+        &mut self,
+        direct: &Direct,
+        go_on: &dyn Fn() -> Result<()>,
+        see: &mut dyn FnMut(&B3, &str),
+    ) -> Result<()> {
         for dataset in direct.datasets()? {
+            go_on()?;
             let entries = direct.log(&dataset, 0)?;
             let later = later(direct, &dataset, &entries)?;
             if later.is_deleted {
@@ -65,6 +74,7 @@ impl Reach {
             for entry in &entries {
                 match &entry.record.op {
                     Operation::Publish { manifest, revision, .. } => {
+                        go_on()?;
                         let by = format!("{dataset}@{revision}");
                         see(manifest, &by);
                         if !purged.contains(revision) {
@@ -160,5 +170,36 @@ impl Later {
             }
         }
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use nodedata_core::ErrorKind;
+
+    use super::*;
+    use crate::{
+        push::{NewDataset, create},
+        store::Store,
+    };
+
+    #[test]
+    fn whoever_reads_all_logs_is_asked_to_go_on_before_each() {
+        let direct = Direct::new(Store::memory());
+        for name in ["acme/x", "acme/y", "acme/z"] {
+            create(&direct, &NewDataset::new(name.parse().unwrap(), "test")).unwrap();
+        }
+        let n_asked = Cell::new(0);
+        let go_on = || -> Result<()> {
+            n_asked.set(n_asked.get() + 1);
+            Ok(())
+        };
+        assert_eq!(Reach::default().marks(&direct, &go_on).unwrap(), BTreeSet::new());
+        assert_eq!(n_asked.get(), 3);
+        let stopped = || -> Result<()> { Err(Error::new(ErrorKind::Io, "it was held up")) };
+        let err = Reach::default().who_needs(&direct, &BTreeSet::new(), &stopped).unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Io);
     }
 }
