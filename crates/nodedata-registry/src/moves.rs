@@ -1,10 +1,12 @@
 //! A dataset under another name, and a dataset that is no more.
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Locus, Result};
 
 use crate::{
     changes::change,
     clock::{fresh_id, now},
+    digest::B3,
+    layout,
     name::DatasetName,
     record::{CommitRecord, Operation},
     remote::{Appended, LogEntry, Remote},
@@ -12,7 +14,7 @@ use crate::{
 };
 
 /// Names that are followed before it is said that they lead nowhere.
-const HOPS_MAX: usize = 16;
+pub(crate) const HOPS_MAX: usize = 16;
 
 /// Ends a dataset: nobody sees it any more, and the next collection removes what nothing else needs. Its log and its name stay.
 ///
@@ -160,12 +162,12 @@ pub(crate) fn adopted(
     dataset: &DatasetName,
     from: &DatasetName,
     seq: u64,
-    last: &crate::digest::B3,
+    last: &B3,
     hops: usize,
 ) -> Result<DatasetState> {
     let broken = || {
         Error::new(ErrorKind::Corrupt, format!("{dataset} says that it was {from}, which does not say so"))
-            .at(nodedata_core::Locus::path(crate::layout::record(dataset, 0)))
+            .at(Locus::path(layout::record(dataset, 0)))
     };
     if hops >= HOPS_MAX {
         return Err(broken());

@@ -16,8 +16,8 @@ use crate::{
     store::Store,
 };
 
-/// A collection removes no more than this in one go, so that pushes never wait long.
-const BLOBS_AT_ONCE: usize = 1000;
+/// Blobs that are condemned at once, so that pushes never wait long.
+pub(super) const BLOBS_AT_ONCE: usize = 1000;
 
 /// What may be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use crate::{
     layout,
     maintain::{
         collecting::{Collecting, clock},
+        gc::BLOBS_AT_ONCE,
         leases::Leased,
         reach::Reach,
     },
@@ -15,9 +16,6 @@ use crate::{
     purge::{Removal, still_there},
     state::DatasetState,
 };
-
-/// Blobs that are condemned at once, as in a collection.
-const BLOBS_AT_ONCE: usize = 1000;
 
 /// Removes the blobs that the log of a dataset says are purged, unless another dataset or a push under way needs them. Those that
 /// are gone already are passed over.

@@ -5,6 +5,7 @@ use nodedata_core::{Error, Result};
 use crate::{
     digest::B3,
     direct::Direct,
+    moves::HOPS_MAX,
     name::DatasetName,
     record::{CommitRecord, Operation},
     remote::{LogEntry, Remote},
@@ -137,9 +138,6 @@ pub(crate) struct Later {
     pub(crate) purged: BTreeSet<String>,
     pub(crate) is_deleted: bool,
 }
-
-/// Names that are followed.
-const HOPS_MAX: usize = 16;
 
 pub(crate) fn later(direct: &Direct, dataset: &DatasetName, entries: &[LogEntry]) -> Result<Later> {
     let mut found = Later::default();
