@@ -33,7 +33,8 @@ pub fn delete_dataset(
 /// are the same. Killed in between, the same call ends it.
 ///
 /// # Errors
-/// `Conflict` when there is a dataset of that name, or was; otherwise as [`change`].
+/// `Conflict` when there is a dataset of that name, or was; `Limit` when it has had as many names as are followed; otherwise as
+/// [`change`].
 pub fn move_dataset(
     remote: &dyn Remote,
     from: &DatasetName,
@@ -63,11 +64,23 @@ pub fn move_dataset(
         // Of a call that was killed behind its first step.
         true => last_of(remote, &state)?,
         false => {
+            check_followed(&state)?;
             let op = Operation::Move { to: to.clone(), reason: reason.to_owned() };
             append_to(remote, from, state, author, &op)?
         }
     };
     adopt(remote, from, to, author, &last)
+}
+
+/// Refuses a name behind so many others that the first of them would not lead there, and the dataset could not be read.
+fn check_followed(state: &DatasetState) -> Result<()> {
+    let n_names = state.former_names.len();
+    if n_names + 1 < HOPS_MAX {
+        return Ok(());
+    }
+    let message = format!("{} had {n_names} names before, and no more are followed", state.dataset);
+    Err(Error::new(ErrorKind::Limit, message)
+        .with_hint("keep its name, or pull it and push it as a new dataset"))
 }
 
 /// Adds a record to the log of that very name, without following it. A server says whose it is, so that its digest is the one that

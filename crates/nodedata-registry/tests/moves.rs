@@ -99,6 +99,22 @@ fn a_renamed_dataset_goes_on_and_its_old_names_lead_to_it() {
     }
 }
 
+/// As often as it may be, its first name leads to it; then it keeps the name that it has.
+#[test]
+fn a_dataset_has_no_more_names_than_are_followed() {
+    let work = Work::new();
+    for n in 1..16 {
+        work.rename("acme/x", &format!("acme/x{n}")).unwrap();
+    }
+    for dataset in ["acme/x", "acme/x7", "acme/x15"] {
+        assert_eq!(work.state(dataset).unwrap().dataset, name("acme/x15"));
+    }
+    let refused = work.rename("acme/x", "acme/x16").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Limit, "{refused}");
+    assert_eq!(work.state("acme/x").unwrap().dataset, name("acme/x15"), "nothing was done");
+    work.is_sound();
+}
+
 #[test]
 fn a_taken_name_is_refused() {
     let work = Work::new();
