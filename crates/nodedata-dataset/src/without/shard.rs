@@ -45,7 +45,7 @@ pub struct KeptFile {
 }
 
 impl KeptFile {
-    /// The row groups that hold some rows of it, which it has: the first, and how many.
+    /// The row groups that hold some rows of it, wherever an index says that these are: the first, and how many.
     pub fn groups_of(&self, row: u64, n_rows: u64) -> (u64, u64) {
         let at = |row: u64| {
             let mut end = 0;
@@ -55,8 +55,9 @@ impl KeptFile {
             };
             self.group_rows.iter().take_while(is_before).count() as u64
         };
-        let (first, last) = (at(row), at((row + n_rows).saturating_sub(1)));
-        (first, last - first + 1)
+        let (first, last) = (at(row), at(row.saturating_add(n_rows).saturating_sub(1)));
+        // Without rows the last lies before the first.
+        (first, (last + 1).saturating_sub(first))
     }
 }
 
@@ -215,4 +216,18 @@ fn encoding_of(chunk: &ColumnChunkMetaData) -> Encoding {
         )
     };
     chunk.encodings().find(told).unwrap_or(Encoding::PLAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_groups_are_told_of_whatever_an_index_says() {
+        let group_rows = vec![10, 20];
+        let file = KeptFile { b3: String::new(), bytes: 0, group_rows, pages: PageTable::default() };
+        let found = [(0, 10), (9, 2), (10, 20), (0, 30), (10, 0), (0, 0), (30, 5), (u64::MAX, 2)];
+        let found = found.map(|(row, n_rows)| file.groups_of(row, n_rows));
+        assert_eq!(found, [(0, 1), (0, 2), (1, 1), (0, 2), (1, 0), (0, 1), (2, 1), (2, 1)]);
+    }
 }
