@@ -68,11 +68,9 @@ impl Connection {
 /// The state of a dataset that must be there.
 fn state_of(remote: &dyn Remote, dataset: &DatasetName) -> Result<DatasetState, Failure> {
     match DatasetState::load(remote, dataset)? {
-        Some(state) if state.moved.is_none() && state.deleted.is_none() => Ok(state),
-        // By a name that it had before; one that is no more is not found.
-        Some(_) => DatasetState::open(remote, dataset).map_err(Failure::not_found),
-        // Says what is there instead.
-        None => DatasetState::open(remote, dataset).map_err(Failure::not_found),
+        Some(state) if state.is_there() => Ok(state),
+        // By a name that it had before. Where there is none, or none any more, it says what is there instead.
+        Some(_) | None => DatasetState::open(remote, dataset).map_err(Failure::not_found),
     }
 }
 

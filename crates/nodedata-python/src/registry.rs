@@ -142,7 +142,7 @@ impl Registry {
             let mut listed = Vec::new();
             for name in remote.datasets()? {
                 let state = DatasetState::load(&**remote, &name)?;
-                if let Some(state) = state.filter(|it| it.moved.is_none() && it.deleted.is_none()) {
+                if let Some(state) = state.filter(DatasetState::is_there) {
                     listed.push(line(&state));
                 }
             }

@@ -361,6 +361,11 @@ impl DatasetState {
         }
     }
 
+    /// Whether it is there under this name: it is not deleted, and got no other one since.
+    pub fn is_there(&self) -> bool {
+        self.moved.is_none() && self.deleted.is_none()
+    }
+
     /// The name that it had before the one of now.
     pub fn adopted_from(&self) -> Option<&DatasetName> {
         self.former_names.last()

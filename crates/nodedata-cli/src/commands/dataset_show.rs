@@ -19,7 +19,7 @@ pub(crate) fn list(registry: &Registry, output: Output) -> Result<()> {
     let mut states = Vec::new();
     for name in registry.remote.datasets()? {
         let state = DatasetState::load(&*registry.remote, &name)?;
-        states.extend(state.filter(|it| it.moved.is_none() && it.deleted.is_none()));
+        states.extend(state.filter(DatasetState::is_there));
     }
     if states.is_empty()
         && let Some(why) = registry.remote.why_hidden()
