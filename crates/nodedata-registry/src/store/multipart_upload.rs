@@ -235,11 +235,16 @@ impl MultipartUploads {
     /// The upload under way, begun when there is none. The lock is held over the request, so that threads
     /// that send parts of one blob share one upload.
     fn id(&self, sender: &Sender, blob: &BlobRef, at: &ObjectPath) -> Result<String> {
+        let key = (sender.clone(), blob.b3);
+        let lock = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked for each part: the others are not copied for it.
+        if let Some(upload) = lock().get(&key) {
+            return Ok(upload.id.clone());
+        }
         if let Some(upload) = self.known(sender, blob)? {
             return Ok(upload.id);
         }
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (sender.clone(), blob.b3);
+        let mut open = lock();
         if let Some(upload) = open.get(&key) {
             return Ok(upload.id.clone());
         }
