@@ -1,10 +1,11 @@
-use std::{cell::Cell, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, sync::Arc, time::Duration};
 
 use nodedata_core::{Error, ErrorKind, Progress, Result};
 use nodedata_io::in_pool;
 
 use crate::{
     clock::{fresh_id, jitter},
+    digest::B3,
     moves::follow,
     push::{
         Outcome, PushOptions, PushReport,
@@ -57,7 +58,8 @@ pub fn push(remote: &Arc<dyn Remote>, options: &PushOptions, progress: &dyn Prog
 
 /// What was removed for good does not come back.
 fn refuse_purged(state: &DatasetState, assembled: &Assembled) -> Result<()> {
-    match assembled.blobs.iter().find(|it| state.purged.contains(&it.b3)) {
+    let purged: BTreeSet<B3> = state.purged.iter().copied().collect();
+    match assembled.blobs.iter().find(|it| purged.contains(&it.b3)) {
         None => Ok(()),
         Some(blob) => {
             let message = format!("{} was purged from {} and is pushed again", blob.b3, state.dataset);
