@@ -93,9 +93,12 @@ fn maintenance(manifest: &RevisionManifest) -> String {
     let more = keys.len().saturating_sub(LEFT_OUT_TOLD);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let named: Vec<String> = keys.iter().take(LEFT_OUT_TOLD).map(|it| format!("`{it}`")).collect();
+    let (episodes, rows) = match keys.len() {
+        1 => ("1 episode was".to_owned(), "its rows"),
+        n => (format!("{n} episodes were"), "their rows"),
+    };
     format!(
-        "{plan} {} episodes were withdrawn and must not be used, although the files still hold their rows: {}{more}.",
-        keys.len(),
+        "{plan} {episodes} withdrawn and must not be used, although the files still hold {rows}: {}{more}.",
         named.join(", "),
     )
 }

@@ -125,4 +125,7 @@ fn episodes_that_were_withdrawn_are_named() {
     with.splits.insert("val".to_owned(), SplitRef { exclude: keys, ..SplitRef::default() });
     let told = plan(&with);
     assert!(told.contains("52 episodes were withdrawn") && told.contains("`49` and 2 more."), "{told}");
+    with.splits.insert("val".to_owned(), SplitRef { exclude: vec!["7".to_owned()], ..SplitRef::default() });
+    let told = plan(&with);
+    assert!(told.contains("1 episode was withdrawn") && told.ends_with("hold its rows: `7`."), "{told}");
 }
