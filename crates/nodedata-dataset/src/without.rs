@@ -37,8 +37,6 @@ pub struct Without {
     pub files: BTreeMap<String, Vec<u8>>,
     /// Paths of the shards that were written again.
     pub shards: BTreeSet<String>,
-    /// What went.
-    pub left_out: LeftOut,
 }
 
 impl Dataset {
@@ -70,7 +68,7 @@ impl Dataset {
             table: &table,
         };
         let (manifest, files) = remaking.run()?;
-        Ok(Without { manifest, files, shards, left_out })
+        Ok(Without { manifest, files, shards })
     }
 
     /// By position in the manifest: `None` where a shard stays as it is, or nothing of it stays.

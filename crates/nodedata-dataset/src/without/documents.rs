@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     canonical::{canonical_json, pretty_json},
     digest::{b3_of, hex},
+    episode_table::EpisodeEntry,
     ledger::{Report, StreamLedger},
     manifest::{Manifest, ShardEntry},
     nulls::{Nulls, nulls_of},
@@ -16,15 +17,15 @@ use crate::{
     without::{Remaking, misfit, put},
 };
 
-/// What the shards of a dataset hold, by position: key, content hash and rows of each episode.
-type Contents<'a> = BTreeMap<usize, Vec<(&'a str, Option<[u8; 32]>, u64)>>;
+/// What the shards of a dataset hold, by position: rows of the index, in order.
+type Contents<'a> = BTreeMap<usize, Vec<EpisodeEntry<'a>>>;
 
 impl Remaking<'_> {
     /// Of what stays, by old position.
     pub(super) fn contents_by_shard(&self) -> Contents<'_> {
         let mut contents = Contents::new();
         for entry in self.table.iter().filter(|it| it.stream.is_some() && !self.has_gone(it.split, it.key)) {
-            contents.entry(entry.shard).or_default().push((entry.key, entry.content, entry.n_rows));
+            contents.entry(entry.shard).or_default().push(entry);
         }
         contents
     }
@@ -52,15 +53,16 @@ impl Remaking<'_> {
                 continue;
             };
             let parts = contents.get(&idx).map(Vec::as_slice).unwrap_or_default();
-            let told: Vec<Value> =
-                parts.iter().map(|(key, hash, rows)| json!([key, hash.map(|it| hex(&it)), rows])).collect();
+            let told = parts.iter().map(|it| json!([it.key, it.content.map(|it| hex(&it)), it.n_rows]));
+            let told: Vec<Value> = told.collect();
+            let episodes = || parts.iter().map(|it| it.episode);
             let mut shard = ShardEntry {
                 b3: written.b3.clone(),
                 sha256: None,
                 bytes: written.bytes,
                 rows: written.group_rows.iter().sum(),
                 row_groups: written.group_rows.len() as u64,
-                episodes: self.episodes_of(idx),
+                episodes: (episodes().min().unwrap_or(0), episodes().max().unwrap_or(0)),
                 content: b3_of(canonical_json(&json!([entry.stream, told])).as_bytes()),
                 ..entry.clone()
             };
@@ -75,19 +77,6 @@ impl Remaking<'_> {
         manifest.provenance = put(files, &old.provenance.path, lines.into_bytes());
         manifest.shards = shards;
         Ok(())
-    }
-
-    /// First and last episode of what stays of a shard.
-    fn episodes_of(&self, shard: usize) -> (u64, u64) {
-        let here = self.table.iter().filter(|it| {
-            it.stream.is_some() && it.shard == shard && !self.left_out.episodes.contains(&it.episode)
-        });
-        let (mut first, mut last) = (u64::MAX, 0);
-        for entry in here {
-            first = first.min(entry.episode);
-            last = last.max(entry.episode);
-        }
-        (first.min(last), last)
     }
 
     /// That a shard is another one without some of its rows: which episodes these were is not told.

@@ -46,11 +46,6 @@ impl LeftOut {
         Ok(left_out)
     }
 
-    /// Rows that go.
-    pub fn n_rows(&self) -> u64 {
-        self.shards.iter().map(KeptShard::n_gone).sum()
-    }
-
     /// The position of each shard among those of which something stays.
     pub fn positions(&self) -> Vec<Option<usize>> {
         let mut next = 0;
@@ -149,6 +144,5 @@ mod tests {
             episodes: BTreeSet::new(),
         };
         assert_eq!(left_out.positions(), [Some(0), None, Some(1), Some(2)]);
-        assert_eq!(left_out.n_rows(), 4);
     }
 }
