@@ -36,7 +36,7 @@ pub fn push(remote: &Arc<dyn Remote>, options: &PushOptions, progress: &dyn Prog
     let op_id = options.op_id.clone().unwrap_or_else(fresh_id);
     let now = follow(&**remote, &options.dataset)?;
     now.as_ref().map_or(Ok(()), DatasetState::check_not_deleted)?;
-    let renamed = now.map(|it| it.dataset).filter(|it| *it != options.dataset);
+    let renamed = now.as_ref().map(|it| it.dataset.clone()).filter(|it| *it != options.dataset);
     if let Some(to) = &renamed {
         progress.warned(&format!("{} is called {to} now", options.dataset));
     }
@@ -45,7 +45,7 @@ pub fn push(remote: &Arc<dyn Remote>, options: &PushOptions, progress: &dyn Prog
         None => options.clone(),
     };
     let push = Push { remote, options, progress, op_id, sent: Cell::default() };
-    let report = push.run();
+    let report = push.run(now);
     match &report {
         // As after a crash, what was sent waits for the next try under its lease.
         Err(err) if err.kind() == ErrorKind::Interrupted => return Err(stopped()),
@@ -86,9 +86,9 @@ struct Push<'a> {
 }
 
 impl Push<'_> {
-    fn run(&self) -> Result<PushReport> {
+    /// On top of what there is, if there is anything.
+    fn run(&self, mut state: Option<DatasetState>) -> Result<PushReport> {
         let (remote, options) = (&**self.remote, self.options);
-        let mut state = DatasetState::load(remote, &options.dataset)?;
         if let Some(done) = state.as_ref().and_then(|it| self.done_before(it)) {
             return self.found(done, 0);
         }
