@@ -21,7 +21,8 @@ const TRIES_MAX: u32 = 50;
 /// Adds a record that needs no data. `operation` is asked again when another record came first.
 ///
 /// # Errors
-/// What `operation` refuses; `Conflict` when others always come first; `Io`, `Denied`.
+/// What `operation` refuses; `Conflict` when others always come first, or rename the dataset meanwhile; `Config` when it is not
+/// there, or no more; `Io`, `Denied`.
 pub fn change(
     remote: &dyn Remote,
     dataset: &DatasetName,
@@ -40,7 +41,10 @@ pub fn change(
                 return Ok(record);
             }
             Appended::Taken(entry) if entry.record.op_id == op_id => return Ok(entry.record),
-            Appended::Taken(_) => state.catch_up(remote)?,
+            Appended::Taken(_) => {
+                state.catch_up(remote)?;
+                state.check_goes_on()?;
+            }
         }
     }
     Err(Error::new(ErrorKind::Conflict, "other records always came first").with_hint("try again"))

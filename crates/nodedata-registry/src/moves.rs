@@ -33,8 +33,8 @@ pub fn delete_dataset(
 /// are the same. Killed in between, the same call ends it.
 ///
 /// # Errors
-/// `Conflict` when there is a dataset of that name, or was; `Limit` when it has had as many names as are followed; otherwise as
-/// [`change`].
+/// `Conflict` when there is a dataset of that name, or was, or somebody else renames it meanwhile; `Limit` when it has had as many
+/// names as are followed; otherwise as [`change`].
 pub fn move_dataset(
     remote: &dyn Remote,
     from: &DatasetName,
@@ -94,12 +94,15 @@ fn append_to(
 ) -> Result<LogEntry> {
     let op_id = fresh_id();
     loop {
-        state.check_not_deleted()?;
         let record = state.next_record(op.clone(), &op_id, author);
         match remote.append(dataset, &record)? {
             Appended::Done { digest } => return Ok(LogEntry { digest, record }),
             Appended::Taken(entry) if entry.record.op_id == op_id => return Ok(entry),
-            Appended::Taken(_) => state.catch_up(remote)?,
+            Appended::Taken(_) => {
+                state.catch_up(remote)?;
+                // Two names would go on with the one log.
+                state.check_goes_on()?;
+            }
         }
     }
 }

@@ -230,6 +230,21 @@ impl DatasetState {
         }
     }
 
+    /// Refuses to add to a log that ended meanwhile: what came behind a new name, or the end of the dataset, would break it.
+    ///
+    /// # Errors
+    /// `Conflict` when the dataset got another name; `Config` when it was deleted.
+    pub(crate) fn check_goes_on(&self) -> Result<()> {
+        self.check_not_deleted()?;
+        match &self.moved {
+            None => Ok(()),
+            Some(to) => {
+                let message = format!("{} was renamed to {to} meanwhile", self.dataset);
+                Err(Error::new(ErrorKind::Conflict, message).with_hint("try again; the old name leads there"))
+            }
+        }
+    }
+
     fn begin(dataset: &DatasetName, first: &LogEntry) -> Result<Self> {
         let Operation::Create { visibility, sensitivity, facts, readme } = &first.record.op else {
             return Err(broken(dataset, 0, "the first record does not create the dataset"));

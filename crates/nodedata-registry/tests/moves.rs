@@ -1,12 +1,19 @@
 //! A dataset under another name is the same dataset, and a deleted one is nobody's.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    cell::Cell,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use nodedata_core::{ErrorKind, Silent};
+use nodedata_core::{ErrorKind, Progress, Silent};
 use nodedata_registry::{
     B3, DatasetName, DatasetState, Depth, Direct, GcOptions, NewDataset, Operation, PushOptions, Remote,
-    Revision, Store, TagTarget, create, delete_dataset, fsck, gc, move_dataset, pull, push, tag,
+    Revision, Store, TagTarget, change, create, delete_dataset, fsck, gc, move_dataset, pull, push, tag,
 };
 use nodedata_testkit::registry::{ShardSpec, write_shard};
 
@@ -113,6 +120,48 @@ fn a_dataset_has_no_more_names_than_are_followed() {
     assert_eq!(refused.kind(), ErrorKind::Limit, "{refused}");
     assert_eq!(work.state("acme/x").unwrap().dataset, name("acme/x15"), "nothing was done");
     work.is_sound();
+}
+
+/// A change that comes second is not added behind the record that ends the log.
+#[test]
+fn nothing_is_added_to_a_name_that_is_given_up_meanwhile() {
+    let work = Work::new();
+    let is_first = Cell::new(true);
+    let tagged = change(&*work.remote, &name("acme/x"), "test", &|_| {
+        if is_first.replace(false) {
+            work.rename("acme/x", "acme/y")?;
+        }
+        Ok(Operation::Tag { tag: "stable".to_owned(), revision: Some("1.0.0".to_owned()) })
+    });
+    let refused = tagged.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    assert_eq!(work.state("acme/x").unwrap().dataset, name("acme/y"));
+    work.is_sound();
+}
+
+/// Deletes the dataset while it is pushed to.
+struct Deletes<'a>(&'a Work, AtomicBool);
+
+impl Progress for Deletes<'_> {
+    fn go_on(&self) -> nodedata_core::Result<()> {
+        if !self.1.swap(true, Ordering::Relaxed) {
+            delete_dataset(&*self.0.remote, &name("acme/x"), "test", "a test")?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn no_revision_is_added_to_a_dataset_that_is_deleted_meanwhile() {
+    let work = Work::new();
+    let shard = work.path("more/train-0.parquet");
+    write_shard(&shard, &ShardSpec { first_episode: 0, n_episodes: 2, n_steps: 50, seed: 2 });
+    let options = PushOptions::new(name("acme/x"), vec![shard], "test");
+    let refused = push(&work.remote, &options, &Deletes(&work, AtomicBool::new(false))).unwrap_err();
+    for err in [refused, work.state("acme/x").unwrap_err()] {
+        assert_eq!(err.kind(), ErrorKind::Config, "{}", err.chain());
+        assert!(err.to_string().contains("was deleted: a test"), "{err}");
+    }
 }
 
 #[test]

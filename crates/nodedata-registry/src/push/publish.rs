@@ -151,6 +151,7 @@ impl Push<'_> {
                     if let Some(done) = self.done_before(&current) {
                         return self.found(done, n_rebased);
                     }
+                    current.check_goes_on()?;
                     state = Some(current);
                     std::thread::sleep(Duration::from_millis(jitter(10 << n_rebased.min(7)) + 1));
                 }
