@@ -156,7 +156,7 @@ impl Remote for HttpRemote {
 
     fn seal(&self, blob: &BlobRef) -> Result<()> {
         let question = Question::new(Method::POST, format!("v1/blobs/{}:seal", blob.b3.hex())).json(blob)?;
-        self.exchange.ask(&self.for_push(question, blob))?;
+        self.exchange.ask(&self.for_push(question.work(), blob))?;
         Ok(())
     }
 

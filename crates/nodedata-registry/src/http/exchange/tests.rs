@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::*;
+use crate::{hashing::blob_of, http::HttpRemote, remote::Remote as _};
 
 /// A server that does with each connection what a test says, and counts them. It ends when its last client is gone.
 struct Odd {
@@ -117,4 +118,19 @@ fn a_wait_that_is_too_long_is_told_and_not_waited_for() {
         assert_eq!((err.kind(), server.n_asked()), (ErrorKind::Limit, 1), "{}", err.chain());
         assert!(err.to_string().contains("left alone for 999999s"), "{err}");
     }
+}
+
+/// A server that seals a large blob reads it first.
+#[test]
+fn a_seal_has_the_time_of_work() {
+    let server = Odd::new(1, |stream| {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(answer).unwrap();
+        wait(stream);
+    });
+    let mut remote = HttpRemote::new(&server.url, None).unwrap();
+    // What is no work is given up on at once.
+    remote.exchange.patience = Patience { answer: Duration::ZERO, ..Patience::default() };
+    remote.seal(&blob_of(b"x")).unwrap();
+    assert_eq!(server.n_asked(), 1);
 }
