@@ -155,7 +155,10 @@ fn bring(
     partial.keep_only(
         draft.files.iter().map(|it| it.path.as_str()).chain(draft.shards.iter().map(|it| it.path.as_str())),
     )?;
-    Ok((n_files, n_bytes, fetched + n_rewritten))
+    // One without other rows is left out unread.
+    let stay: BTreeSet<&str> = draft.shards.iter().map(|it| it.path.as_str()).collect();
+    let read = touched.iter().filter(|it| stay.contains(it.path.as_str()));
+    Ok((n_files, n_bytes, fetched + read.map(|it| it.blob.bytes).sum::<u64>()))
 }
 
 /// Puts what was made anew into its place among what was fetched.

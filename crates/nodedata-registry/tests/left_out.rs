@@ -120,6 +120,10 @@ fn no_row_of_an_episode_that_is_left_out_comes() {
     is_sound(&out);
     assert_eq!(episodes(&out), [(0, N_STEPS), (2, N_STEPS), (3, N_STEPS)].into());
     assert_eq!((done.left_out_episodes, done.left_out_rows), (3, 3 * N_STEPS as u64));
+    let revision = work.revision("2.0.0");
+    let named: u64 = revision.files().unwrap().iter().map(|it| it.blob.bytes).sum();
+    let unread = revision.shards().unwrap()[2].blob.bytes;
+    assert_eq!(done.fetched_bytes, named - unread);
     let pulled = Dataset::open(&out).unwrap();
     let paths: Vec<&str> = pulled.manifest.shards.iter().map(|it| it.path.as_str()).collect();
     assert_eq!(paths, ["data/train-000.parquet", "data/train-001.parquet"], "one shard had no other rows");
