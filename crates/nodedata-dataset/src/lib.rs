@@ -76,7 +76,7 @@ pub use front_matter::{
 pub use index::{OriginRow, origin_table, table, table_of};
 pub use index_video::PrerollEntry;
 pub use journal::UnitInput;
-pub use ledger::{DamageEntry, InputSeen, Ledger, Report, StreamLedger};
+pub use ledger::{ASKED_FOR, DamageEntry, InputSeen, Ledger, Report, StreamLedger};
 pub use license::check_license;
 pub use logical_hash::{FieldHasher, episode_hash};
 pub use manifest::{FileEntry, InputEntry, Manifest, ShardEntry, SplitEntry, StreamEntry};

@@ -1,28 +1,13 @@
 use std::{collections::BTreeSet, path::Path};
 
 use nodedata_core::{Error, ErrorKind, Formats, Silent, nearest, suggest};
+use nodedata_dataset::ASKED_FOR;
 use serde::Serialize;
 
 use crate::{Executed, Expected, Parsed, PipelineTest, Refused, execute};
 
-/// Why messages and steps are left out where steps are made, besides damage.
-const ALIGNING: [&str; 15] = [
-    "absent_name",
-    "action/shift@1",
-    "beyond_order_bound",
-    "beyond_tolerance",
-    "excluded_episode",
-    "excluded_step",
-    "far_from_log_time",
-    "idle",
-    "no_time",
-    "not_every_nth",
-    "not_included_episode",
-    "outside_every_episode",
-    "rlds/drop_last_padding@1",
-    "short_episode",
-    "trimmed",
-];
+/// Why messages have no place among steps, besides damage and besides what pipelines ask for.
+const UNPLACED: [&str; 3] = ["beyond_order_bound", "far_from_log_time", "no_time"];
 
 /// How one test of a pipeline file ended.
 #[derive(Debug, Clone, Serialize)]
@@ -89,13 +74,14 @@ fn differences(executed: &Executed, expect: &Expected) -> Vec<String> {
     compare("quarantined episodes", quarantined, expect.quarantined);
     let reasons: BTreeSet<&str> =
         report.streams.values().flat_map(|it| it.dropped.keys()).map(String::as_str).collect();
-    let is_known = |reason: &str| reasons.contains(reason) || ALIGNING.contains(&reason);
+    let of_steps: BTreeSet<&str> = ASKED_FOR.into_iter().chain(UNPLACED).collect();
+    let is_known = |reason: &str| reasons.contains(reason) || of_steps.contains(reason);
     for (reason, n) in expect.dropped.iter().filter(|it| is_known(&it.0)) {
         let found = report.streams.values().filter_map(|it| it.dropped.get(reason)).sum();
         compare(&format!("records dropped as {reason}"), found, Some(*n));
     }
     for (reason, n) in expect.dropped.iter().filter(|it| !is_known(&it.0)) {
-        let known = reasons.iter().copied().chain(ALIGNING);
+        let known = reasons.iter().chain(&of_steps).copied();
         // Damage has reasons of its format: that there is none may be said of any of them, but not with a slip in it.
         if *n != 0 || nearest(reason, known.clone()).is_some() {
             all.push(format!(
