@@ -73,9 +73,13 @@ impl Skip {
     }
 }
 
-/// Why the step of a time is left out.
+/// Why the step of a time is left out. `skips` are those of ends first, then those of stillness, in order and apart: there may
+/// be many, and each step asks.
 pub(crate) fn skipped(skips: &[Skip], time_ns: i64) -> Option<&'static str> {
-    skips.iter().find(|it| it.holds(time_ns)).map(|it| it.reason)
+    let (ends, idle) = skips.split_at(skips.partition_point(|it| it.reason == TRIMMED));
+    let n_begun = idle.partition_point(|it| it.from <= time_ns);
+    let last = n_begun.checked_sub(1).and_then(|it| idle.get(it));
+    ends.iter().chain(last).find(|it| it.holds(time_ns)).map(|it| it.reason)
 }
 
 /// The field whose speed decides, by its columns.
@@ -300,6 +304,18 @@ mod tests {
         check(&idle(0, Some(4 * S)), all, &[(0, 3 * S), (5 * S + 1, 9 * S), (10 * S + 1, 14 * S)]);
         check(&idle(0, Some(4 * S + 1)), all, &[(0, 3 * S), (10 * S + 1, 14 * S)]);
         check(&idle(S, Some(4 * S)), all, &[(0, 2 * S), (6 * S + 1, 8 * S), (11 * S + 1, 14 * S)]);
+    }
+
+    #[test]
+    fn ends_go_before_stillness() {
+        let skip = |from, to, reason| Skip { from, to, reason };
+        let ends = [skip(i64::MIN, 3, TRIMMED), skip(20, i64::MAX, TRIMMED)];
+        let idle = [skip(i64::MIN, 5, IDLE), skip(8, 9, IDLE), skip(12, i64::MAX, IDLE)];
+        let all = [&ends[..], &idle].concat();
+        let found = [2, 3, 5, 8, 9, 12, 20, i64::MAX].map(|it| skipped(&all, it));
+        let (end, still) = (Some(TRIMMED), Some(IDLE));
+        assert_eq!(found, [end, still, None, still, None, still, end, end]);
+        assert_eq!((skipped(&ends, 7), skipped(&idle, 7), skipped(&[], 7)), (None, None, None));
     }
 
     #[test]
