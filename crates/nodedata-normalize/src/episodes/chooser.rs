@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use nodedata_core::{patterns::fits, placed::Mistake, suggest};
 
 use super::{EpisodeList, EpisodeSpec, Missing, names::Named};
@@ -24,7 +26,7 @@ pub(crate) struct Chooser<'a> {
 struct Met<'a> {
     list: Option<&'a EpisodeList>,
     names: Vec<bool>,
-    of_table: Vec<bool>,
+    of_table: BTreeMap<&'a str, bool>,
 }
 
 /// How long an episode is; `None` where that is not known.
@@ -85,9 +87,9 @@ impl<'a> Chooser<'a> {
 
 impl<'a> Met<'a> {
     fn new(list: Option<&'a EpisodeList>) -> Self {
-        let n = |it: Option<usize>| vec![false; it.unwrap_or(0)];
-        let of_table = n(list.and_then(|it| it.table.as_ref()).map(|it| it.names.len()));
-        Self { list, names: n(list.map(|it| it.names.len())), of_table }
+        let names = vec![false; list.map_or(0, |it| it.names.len())];
+        let of_table = list.and_then(|it| it.table.as_ref()).into_iter().flat_map(|it| &it.names);
+        Self { list, names, of_table: of_table.map(|it| (it.as_str(), false)).collect() }
     }
 
     /// Whether the list names an episode; notes by which names.
@@ -101,12 +103,9 @@ impl<'a> Met<'a> {
         }
         if let Some(table) = &list.table
             && let Some(own) = named.name(&table.equals, None)
+            && let Some(met) = self.of_table.get_mut(&*own)
         {
-            for (name, met) in table.names.iter().zip(&mut self.of_table) {
-                if *name == own {
-                    (*met, is_named) = (true, true);
-                }
-            }
+            (*met, is_named) = (true, true);
         }
         is_named
     }
@@ -124,8 +123,7 @@ impl<'a> Met<'a> {
             mistakes.push(Mistake::new(format!("{at}[{idx}]"), message).with_hint(hint));
         }
         if let Some(table) = list.table.as_ref().filter(|it| it.missing == Missing::Error) {
-            let idle: Vec<&String> =
-                table.names.iter().zip(&self.of_table).filter(|it| !it.1).map(|it| it.0).collect();
+            let idle: Vec<&str> = self.of_table.iter().filter(|it| !*it.1).map(|it| *it.0).collect();
             if let Some(first) = idle.first() {
                 let others = match idle.len() - 1 {
                     0 => String::new(),

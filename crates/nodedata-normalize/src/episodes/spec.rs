@@ -63,7 +63,7 @@ pub struct ListTable {
     pub equals: EpisodeName,
     /// Whether a name may be that of no episode.
     pub missing: Missing,
-    /// The names, in the order of the table.
+    /// The names, in order.
     pub names: Vec<String>,
 }
 
