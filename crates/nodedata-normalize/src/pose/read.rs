@@ -23,7 +23,7 @@ use crate::{
 
 /// Recordings whose transforms are kept: pieces of few are read at a time.
 const KEPT_MAX: usize = 4;
-/// Transforms of one recording that are kept: about half a gigabyte of them.
+/// Transforms of one recording that are kept: 80 bytes each, so two thirds of a gigabyte of them.
 const SAMPLES_MAX: usize = 8 << 20;
 
 /// The transforms of the recordings that were read last.
@@ -128,9 +128,14 @@ impl<'a> Columns<'a> {
             let Some(placed) = placed else { continue };
             let own = stamps.as_ref().filter(|it| idx < it.len()).map(|it| it.value(idx));
             let stamp = own.filter(|it| *it != 0 && *it != NO_TIME).unwrap_or(message_ns);
-            let frame = |of: &StringArray| of.value(idx).trim_start_matches('/').to_owned();
-            tree.add(&frame(&children), Sample { stamp, parent: frame(&parents).into(), placed }, is_fixed);
+            let parent = frame(&parents, idx).into();
+            tree.add(frame(&children, idx), Sample { stamp, parent, placed }, is_fixed);
         }
         n
     }
+}
+
+/// The name of a frame, which tf2 writes without the slash that tf had before it.
+fn frame(of: &StringArray, idx: usize) -> &str {
+    of.value(idx).trim_start_matches('/')
 }

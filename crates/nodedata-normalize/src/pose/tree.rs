@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::placed::Placed;
 use crate::{PERIOD_MESSAGES_MIN, PERIODS_MAX, align::slerp};
@@ -7,8 +10,15 @@ use crate::{PERIOD_MESSAGES_MIN, PERIODS_MAX, align::slerp};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) stamp: i64,
-    pub(crate) parent: std::sync::Arc<str>,
+    pub(crate) parent: Arc<str>,
     pub(crate) placed: Placed,
+}
+
+impl Sample {
+    /// The parent, and how the frame stands in it.
+    fn told(&self) -> (&str, Placed) {
+        (self.parent.as_ref(), self.placed)
+    }
 }
 
 /// What is known of one frame.
@@ -41,11 +51,16 @@ pub(crate) enum Missing {
 
 impl Tree {
     /// Takes in a transform; of two at one time the first counts.
-    pub(crate) fn add(&mut self, child: &str, sample: Sample, is_fixed: bool) {
+    pub(crate) fn add(&mut self, child: &str, mut sample: Sample, is_fixed: bool) {
         let frame = match self.frames.get_mut(child) {
             Some(frame) => frame,
             None => self.frames.entry(child.to_owned()).or_default(),
         };
+        // Millions of samples share a name.
+        let known = frame.moving.last().or(frame.fixed.as_ref());
+        if let Some(known) = known.filter(|it| it.parent == sample.parent) {
+            sample.parent = Arc::clone(&known.parent);
+        }
         if is_fixed {
             frame.fixed = Some(sample);
         } else {
@@ -93,27 +108,27 @@ impl Tree {
             }
         }
         Err(match (up.ends_at, down.ends_at) {
-            (Some(frame), _) | (None, Some(frame)) => Missing::At(frame),
+            (Some(frame), _) | (None, Some(frame)) => Missing::At(frame.to_owned()),
             (None, None) => {
-                let top = |it: &[(String, Placed)]| it.last().map(|it| it.0.clone()).unwrap_or_default();
+                let top = |it: &[(&str, Placed)]| it.last().map(|it| it.0.to_owned()).unwrap_or_default();
                 Missing::Apart(top(&up.frames), top(&down.frames))
             }
         })
     }
 
-    fn way_up(&self, from: &str, time: i64, reach_ns: Option<i64>) -> Result<Way, Missing> {
-        let mut way = Way { frames: vec![(from.to_owned(), Placed::IDENTITY)], ends_at: None };
-        let (mut at, mut placed) = (from.to_owned(), Placed::IDENTITY);
-        while let Some(frame) = self.frames.get(&at) {
+    fn way_up<'a>(&'a self, from: &'a str, time: i64, reach_ns: Option<i64>) -> Result<Way<'a>, Missing> {
+        let mut way = Way { frames: vec![(from, Placed::IDENTITY)], ends_at: None };
+        let (mut at, mut placed) = (from, Placed::IDENTITY);
+        while let Some(frame) = self.frames.get(at) {
             let Some((parent, step)) = frame.at(time, reach_ns) else {
                 way.ends_at = Some(at);
                 break;
             };
             placed = step.of(placed);
             if let Some(start) = way.frames.iter().position(|it| it.0 == parent) {
-                return Err(Missing::Loop(way.frames[start..].iter().map(|it| it.0.clone()).collect()));
+                return Err(Missing::Loop(way.frames[start..].iter().map(|it| it.0.to_owned()).collect()));
             }
-            way.frames.push((parent.clone(), placed));
+            way.frames.push((parent, placed));
             at = parent;
         }
         Ok(way)
@@ -121,10 +136,10 @@ impl Tree {
 }
 
 /// The frames above one, each with how that one stands in it.
-struct Way {
-    frames: Vec<(String, Placed)>,
+struct Way<'a> {
+    frames: Vec<(&'a str, Placed)>,
     /// The frame that has parents, but none at the time.
-    ends_at: Option<String>,
+    ends_at: Option<&'a str>,
 }
 
 impl Frame {
@@ -132,15 +147,14 @@ impl Frame {
         self.moving.iter().chain(&self.fixed).map(|it| &*it.parent)
     }
 
-    fn at(&self, time: i64, reach_ns: Option<i64>) -> Option<(String, Placed)> {
-        let told = |it: &Sample| (it.parent.to_string(), it.placed);
+    fn at(&self, time: i64, reach_ns: Option<i64>) -> Option<(&str, Placed)> {
         if self.moving.is_empty() {
-            return self.fixed.as_ref().map(told);
+            return self.fixed.as_ref().map(Sample::told);
         }
         let after = self.moving.partition_point(|it| it.stamp <= time);
         let before = self.moving.get(after.checked_sub(1)?)?;
         if before.stamp == time {
-            return Some(told(before));
+            return Some(before.told());
         }
         let after = self.moving.get(after)?;
         let (passed, left) = (time.saturating_sub(before.stamp), after.stamp.saturating_sub(time));
@@ -153,7 +167,7 @@ impl Frame {
         }
         // Between two parents nothing lies: the frame is where it was.
         if before.parent != after.parent {
-            return Some(told(before));
+            return Some(before.told());
         }
         let weight = passed as f64 / (passed as f64 + left as f64);
         let mut rotation = Vec::with_capacity(4);
@@ -163,7 +177,7 @@ impl Frame {
             one + (other - one) * weight
         });
         let placed = Placed::new(translation, rotation.try_into().ok()?)?;
-        Some((before.parent.to_string(), placed))
+        Some((before.parent.as_ref(), placed))
     }
 }
 
