@@ -1,5 +1,3 @@
-use std::{collections::VecDeque, ops::Range};
-
 use nodedata_core::{
     Batch, DType, EpisodeStream, Fact, Fate, Feature, Numbering, ReadOptions, Result, Source, SourcePlan,
     Storage, StreamId, StreamKind, placed::Mistake, suggest,
@@ -7,7 +5,7 @@ use nodedata_core::{
 use serde::{Deserialize, Serialize};
 
 use super::facts::fact_at;
-use crate::{Unfit, transform::kept};
+use crate::{Unfit, transform::picked};
 
 /// Steps that are left out because a column has one of some values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +102,6 @@ impl Source for FilteredSource {
             stream: self.stream,
             features,
             drops: self.drops.clone(),
-            ready: VecDeque::new(),
             n_dropped: 0,
             fates: Vec::new(),
         }))
@@ -116,45 +113,39 @@ struct FilteredRows {
     stream: StreamId,
     features: Vec<Feature>,
     drops: Vec<(usize, DropSteps)>,
-    /// What is left of a batch.
-    ready: VecDeque<Batch>,
     n_dropped: u64,
     /// What the source says, and the steps that are left out.
     fates: Vec<Fate>,
 }
 
 impl FilteredRows {
-    /// The rows of a batch that stay, where they lie next to each other.
-    fn runs(&self, batch: &Batch) -> Vec<Range<usize>> {
+    /// The rows of a batch that stay.
+    fn left(&self, batch: &Batch) -> Vec<u32> {
         let is_dropped = |row: usize| {
             self.drops.iter().any(|(column, drop)| {
                 let value = batch.rows.columns().get(*column).and_then(|it| fact_at(it.as_ref(), row));
                 value.is_some_and(|it| drop.names(&it))
             })
         };
-        let mut runs: Vec<Range<usize>> = Vec::new();
-        for row in (0..batch.rows.num_rows()).filter(|it| !is_dropped(*it)) {
-            match runs.last_mut() {
-                Some(run) if run.end == row => run.end += 1,
-                _ => runs.push(row..row + 1),
-            }
-        }
-        runs
+        let rows = (0u32..).zip(0..batch.rows.num_rows());
+        rows.filter(|it| !is_dropped(it.1)).map(|it| it.0).collect()
     }
 }
 
 impl EpisodeStream for FilteredRows {
     fn next_batch(&mut self) -> Result<Option<Batch>> {
         loop {
-            if let Some(batch) = self.ready.pop_front() {
-                return Ok(Some(batch));
-            }
             match self.inner.next_batch()? {
                 Some(batch) if batch.stream == self.stream => {
-                    let runs = self.runs(&batch);
-                    let n_kept: usize = runs.iter().map(Range::len).sum();
-                    self.n_dropped += (batch.rows.num_rows() - n_kept) as u64;
-                    self.ready.extend(runs.into_iter().map(|it| kept(&batch, it, &self.features)));
+                    let left = self.left(&batch);
+                    let n_dropped = batch.rows.num_rows() - left.len();
+                    self.n_dropped += n_dropped as u64;
+                    if n_dropped == 0 && !left.is_empty() {
+                        return Ok(Some(batch));
+                    }
+                    if !left.is_empty() {
+                        return Ok(Some(picked(&batch, &left, &self.features)));
+                    }
                 }
                 Some(batch) => return Ok(Some(batch)),
                 None => {
