@@ -412,29 +412,10 @@ impl PieceReader<'_> {
         if n_beyond != 0 {
             *missing.beyond.entry(field.feature.name.clone()).or_default() += n_beyond;
         }
-        if field.beyond == Beyond::Null && absent.is_none() {
-            return Ok(());
-        }
-        for step in (0..own.len()).filter(|it| array.is_null(*it)) {
-            if missing.is_left_out(step) {
-                continue;
-            }
-            let name = absent.and_then(|it| it.at(step));
-            let (rule, reason) = match name {
-                Some(_) => (field.absent, "absent_name"),
-                None => (field.beyond, "beyond_tolerance"),
-            };
-            match (rule, name) {
-                (Beyond::Null, _) => {}
-                (Beyond::Drop, _) => missing.leave_out(step, reason),
-                (Beyond::Fail, Some(name)) => return Err(self.lacking(field, own, step, name)),
-                (Beyond::Fail, None) => return Err(self.missing(field, own, step)),
-            }
-        }
-        if let Some(absent) = absent {
-            absent.count(&field.feature.name, &mut missing.absent);
-        }
-        Ok(())
+        settle_missing(field, array, absent, missing, |step, name| match name {
+            Some(name) => self.lacking(field, own, step, name),
+            None => self.missing(field, own, step),
+        })
     }
 
     fn misfit(&self, misfit: &Misfit, field: &Field, own: &[i64]) -> Error {
@@ -494,6 +475,42 @@ pub(crate) fn is_beyond(field: &Field, choices: &[Option<Choice>], step: usize) 
     let choice = |part: &Part| choices.get(part.stream).and_then(Option::as_ref);
     let mut choices = field.value.parts().iter().filter_map(choice);
     choices.any(|it| it.rows.get(step) == Some(&NO_ROW))
+}
+
+/// Decides what becomes of the steps without a value of a field. `refused` is the error of one that ends the run, by its position
+/// and the name that its message lacks.
+///
+/// # Errors
+/// The first of these.
+pub(crate) fn settle_missing(
+    field: &Field,
+    array: &dyn Array,
+    absent: Option<&Absent>,
+    missing: &mut Missing,
+    refused: impl Fn(usize, Option<&str>) -> Error,
+) -> Result<()> {
+    if field.beyond == Beyond::Null && absent.is_none() {
+        return Ok(());
+    }
+    for step in (0..array.len()).filter(|it| array.is_null(*it)) {
+        if missing.is_left_out(step) {
+            continue;
+        }
+        let name = absent.and_then(|it| it.at(step));
+        let (rule, reason) = match name {
+            Some(_) => (field.absent, "absent_name"),
+            None => (field.beyond, "beyond_tolerance"),
+        };
+        match rule {
+            Beyond::Null => {}
+            Beyond::Drop => missing.leave_out(step, reason),
+            Beyond::Fail => return Err(refused(step, name)),
+        }
+    }
+    if let Some(absent) = absent {
+        absent.count(&field.feature.name, &mut missing.absent);
+    }
+    Ok(())
 }
 
 /// Messages of one stream before they are put in order.

@@ -14,13 +14,13 @@ use nodedata_steps::media_shapes;
 
 use super::grid::ResampledSource;
 use crate::{
-    Align, Beyond,
+    Align,
     absent::{Absent, Missing},
     align::{Borders, Choice, Rule, choose},
     cast::Misfit,
     cut::STEPS_MAX,
     mapping::{Field, Way},
-    piece::{STEPS, counted_id, is_beyond, schema_of},
+    piece::{STEPS, counted_id, is_beyond, schema_of, settle_missing},
     reading::again,
     track::{Messages, Place, Track},
     transform::{Beside, Pulled},
@@ -267,32 +267,13 @@ impl Part<'_> {
         if n_beyond != 0 {
             *missing.beyond.entry(name.clone()).or_default() += n_beyond;
         }
-        for step in (0..own.len()).filter(|it| array.is_null(*it)) {
-            if missing.is_left_out(step) {
-                continue;
-            }
-            let lacked = absent.and_then(|it| it.at(step));
-            let (rule, reason) = match lacked {
-                Some(_) => (field.absent, "absent_name"),
-                None => (field.beyond, "beyond_tolerance"),
-            };
-            match rule {
-                Beyond::Null => {}
-                Beyond::Drop => missing.leave_out(step, reason),
-                Beyond::Fail => {
-                    let what = lacked.map_or_else(|| "no value".to_owned(), |it| format!("no `{it}`"));
-                    let message = format!("field `{name}` has {what} at the step at {} ns", own[step]);
-                    let hint = "a wider `tolerance_ms`, or `beyond` and `absent` of `null` or `drop`, lets the run go on";
-                    return Err(Error::new(ErrorKind::Corrupt, message)
-                        .at(self.locus(Some(field)))
-                        .with_hint(hint));
-                }
-            }
-        }
-        if let Some(absent) = absent {
-            absent.count(name, &mut missing.absent);
-        }
-        Ok(())
+        settle_missing(field, array, absent, missing, |step, lacked| {
+            let what = lacked.map_or_else(|| "no value".to_owned(), |it| format!("no `{it}`"));
+            let message = format!("field `{name}` has {what} at the step at {} ns", own[step]);
+            let hint =
+                "a wider `tolerance_ms`, or `beyond` and `absent` of `null` or `drop`, lets the run go on";
+            Error::new(ErrorKind::Corrupt, message).at(self.locus(Some(field))).with_hint(hint)
+        })
     }
 
     fn misfit(&self, misfit: &Misfit, field: &Field, own: &[i64]) -> Error {
