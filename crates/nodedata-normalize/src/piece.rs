@@ -353,9 +353,7 @@ impl PieceReader<'_> {
                 columns.push(self.posed(field, pose, own, missing)?);
                 continue;
             }
-            let of_field =
-                |stream: &BTreeMap<Way, Choice>| stream.get(&field.way).map(|it| it.part(&steps.own));
-            let choices: Vec<Option<Choice>> = chosen.iter().map(of_field).collect();
+            let choices = choices_of(field, chosen, &steps.own);
             let array = column(field, mapping, tracks, &choices, own.len())
                 .map_err(|it| self.misfit(&it, field, own))?;
             if array.null_count() != 0 {
@@ -468,6 +466,21 @@ impl PieceReader<'_> {
             ..Locus::default()
         }
     }
+}
+
+/// By stream, what was chosen for some of the steps; of those alone that a field is made of.
+fn choices_of(
+    field: &Field,
+    chosen: &[BTreeMap<Way, Choice>],
+    steps: &std::ops::Range<usize>,
+) -> Vec<Option<Choice>> {
+    let mut choices = vec![None; chosen.len()];
+    for Part { stream, .. } in field.value.parts() {
+        if choices[*stream].is_none() {
+            choices[*stream] = chosen[*stream].get(&field.way).map(|it| it.part(steps));
+        }
+    }
+    choices
 }
 
 /// Whether a step has no message of one of the topics of a field in reach.
