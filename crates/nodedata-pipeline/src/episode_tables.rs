@@ -9,14 +9,16 @@ use nodedata_normalize::{EpisodeList, EpisodeSpec, FactType, MetadataFrom, Table
 
 use crate::{EpisodesStage, OpenedSource, TableAsked, TableOf, inputs::hash_of, open::open_source};
 
-/// A table of episodes is read as a whole, and a part of recipes.
+/// A table of episodes is read as a whole, and a part of recipes: so many bytes of the file, and of the texts that are taken of it,
+/// which a small file may have many of.
 const TABLE_BYTES_MAX: u64 = 256 << 20;
+const TABLE_HINT: &str = "keep what is said of episodes apart from larger tables";
 
 /// Reads the tables that say which episodes are taken, and what is known of them.
 ///
 /// # Errors
 /// `Config` for a file that is no table, a column that it does not have, a row without a key, and two rows with one; `Limit` for a
-/// table of more than 256 MiB; what reading reports. Each with the path of the table.
+/// table of more than 256 MiB, or of more bytes of text; what reading reports. Each with the path of the table.
 pub(crate) fn read_tables(formats: &Formats, stage: &EpisodesStage) -> Result<EpisodeSpec> {
     let mut spec = stage.spec.clone();
     for asked in &stage.tables {
@@ -100,8 +102,7 @@ impl Opened {
         }
         if TABLE_BYTES_MAX < input.n_bytes {
             let message = format!("the table has {} bytes, more than {TABLE_BYTES_MAX}", input.n_bytes);
-            return Err(Error::new(ErrorKind::Limit, message)
-                .with_hint("keep what is said of episodes apart from larger tables"));
+            return Err(Error::new(ErrorKind::Limit, message).with_hint(TABLE_HINT));
         }
         Ok(Self { stream: stream.clone(), opened })
     }
@@ -162,43 +163,79 @@ impl Opened {
     /// The values of some columns as text, by that of the key.
     fn rows(&self, key: usize, columns: &[usize]) -> Result<BTreeMap<String, Vec<Option<String>>>> {
         let source = self.opened.source.as_ref();
-        let mut rows = BTreeMap::new();
-        let mut n_rows = 0;
+        let mut rows = Rows::new(TABLE_BYTES_MAX);
         for partition in 0..source.plan().partitions.len() {
             let mut reading = source.read(partition, &ReadOptions::default())?;
             while let Some(batch) = reading.next_batch()? {
-                take(&batch.rows, key, columns, n_rows, &mut rows)?;
-                n_rows += batch.rows.num_rows();
+                rows.take(&batch.rows, key, columns)?;
             }
         }
-        Ok(rows)
+        Ok(rows.by_key)
     }
 }
 
-fn take(
-    batch: &RecordBatch,
-    key: usize,
-    columns: &[usize],
-    n_before: usize,
-    rows: &mut BTreeMap<String, Vec<Option<String>>>,
-) -> Result<()> {
-    let text =
-        |column: usize, row: usize| fact_at(batch.column(column).as_ref(), row).as_ref().map(Fact::to_string);
-    for row in 0..batch.num_rows() {
-        let refused = |message: String, hint: &str| {
-            let step_idx = Some((n_before + row) as u64);
-            Err(Error::new(ErrorKind::Config, message)
-                .at(Locus { step_idx, ..Locus::default() })
-                .with_hint(hint))
-        };
-        let Some(name) = text(key, row) else {
-            return refused("the row has no key".to_owned(), "every row of a table of episodes names one");
-        };
-        let values = columns.iter().map(|it| text(*it, row)).collect();
-        if rows.insert(name.clone(), values).is_some() {
-            let message = format!("`{name}` has two rows in the table");
-            return refused(message, "remove one of them: nobody can know which is meant");
-        }
+/// The rows of a table, as far as they were read.
+struct Rows {
+    by_key: BTreeMap<String, Vec<Option<String>>>,
+    n_rows: u64,
+    /// Bytes of their texts, and the most that there may be.
+    n_bytes: u64,
+    n_bytes_max: u64,
+}
+
+impl Rows {
+    fn new(n_bytes_max: u64) -> Self {
+        Self { by_key: BTreeMap::new(), n_rows: 0, n_bytes: 0, n_bytes_max }
     }
-    Ok(())
+
+    fn take(&mut self, batch: &RecordBatch, key: usize, columns: &[usize]) -> Result<()> {
+        let text = |column: usize, row: usize| {
+            fact_at(batch.column(column).as_ref(), row).as_ref().map(Fact::to_string)
+        };
+        for row in 0..batch.num_rows() {
+            let step_idx = Some(self.n_rows);
+            let refused = |kind: ErrorKind, message: String, hint: &str| {
+                Err(Error::new(kind, message).at(Locus { step_idx, ..Locus::default() }).with_hint(hint))
+            };
+            let Some(name) = text(key, row) else {
+                let hint = "every row of a table of episodes names one";
+                return refused(ErrorKind::Config, "the row has no key".to_owned(), hint);
+            };
+            let values: Vec<Option<String>> = columns.iter().map(|it| text(*it, row)).collect();
+            let texts = values.iter().flatten().chain([&name]);
+            self.n_bytes += texts.map(|it| it.len() as u64).sum::<u64>();
+            if self.n_bytes_max < self.n_bytes {
+                let message = format!("the texts of the table have more than {} bytes", self.n_bytes_max);
+                return refused(ErrorKind::Limit, message, TABLE_HINT);
+            }
+            if self.by_key.insert(name.clone(), values).is_some() {
+                let message = format!("`{name}` has two rows in the table");
+                let hint = "remove one of them: nobody can know which is meant";
+                return refused(ErrorKind::Config, message, hint);
+            }
+            self.n_rows += 1;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn the_texts_of_a_table_are_bounded_whatever_its_file_is() {
+        let column = |texts: [&str; 3]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
+        let columns = [("run", column(["a", "b", "c"])), ("note", column(["12345"; 3]))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let err = Rows::new(12).take(&batch, 0, &[1]).unwrap_err();
+        assert_eq!((err.kind(), err.locus().step_idx), (ErrorKind::Limit, Some(2)));
+        let mut rows = Rows::new(18);
+        rows.take(&batch, 0, &[1]).unwrap();
+        assert_eq!((rows.by_key.len(), rows.n_rows), (3, 3));
+    }
 }
