@@ -15,7 +15,7 @@ mod tables;
 mod topics;
 mod trim;
 
-pub use facts::{FactType, fact_at};
+pub use facts::{FactType, fact_at, is_scalar};
 pub use filtered::DropSteps;
 pub use joined::Join;
 pub use spec::{

@@ -50,6 +50,7 @@ pub use clock::Rate;
 pub use episodes::{
     DropSteps, EpisodeColumn, EpisodeList, EpisodeName, EpisodeSpec, FactType, Idle, Join, ListTable,
     MetadataFrom, Missing, PathMetadata, Speed, TableFile, TableMetadata, Take, TopicMetadata, Trim, fact_at,
+    is_scalar,
 };
 pub use grouped::{GroupBy, Grouped, Samples, group_mistakes, grouped, grouped_streams, pattern_mistake};
 pub use lengths::with_lengths;

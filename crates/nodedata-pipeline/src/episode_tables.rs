@@ -2,10 +2,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use arrow_array::RecordBatch;
 use nodedata_core::{
-    DType, Error, ErrorKind, Fact, Formats, Locus, OpenOptions, ReadOptions, Result, Storage, StreamSchema,
-    suggest,
+    DType, Error, ErrorKind, Fact, Formats, Locus, OpenOptions, ReadOptions, Result, StreamSchema, suggest,
 };
-use nodedata_normalize::{EpisodeList, EpisodeSpec, FactType, MetadataFrom, TableFile, fact_at};
+use nodedata_normalize::{EpisodeList, EpisodeSpec, FactType, MetadataFrom, TableFile, fact_at, is_scalar};
 
 use crate::{EpisodesStage, OpenedSource, TableAsked, TableOf, inputs::hash_of, open::open_source};
 
@@ -125,7 +124,7 @@ impl Opened {
                 Error::new(ErrorKind::Config, message).with_hint(suggest(name, self.names().map(|it| it.1)))
             );
         };
-        if self.is_scalar(column) {
+        if is_scalar(&self.stream.features[column]) {
             return Ok(column);
         }
         let told = self.stream.features[column].told();
@@ -133,14 +132,9 @@ impl Opened {
             .with_hint("numbers, bools and texts can be told of an episode"))
     }
 
-    fn is_scalar(&self, column: usize) -> bool {
-        let feature = &self.stream.features[column];
-        feature.shape.is_empty() && feature.storage == Storage::Plain && feature.dtype != DType::Bytes
-    }
-
     /// All columns but one that can be told of an episode.
     fn others(&self, key: usize) -> Vec<(String, usize)> {
-        let others = self.names().filter(|it| it.0 != key && self.is_scalar(it.0));
+        let others = self.names().filter(|it| it.0 != key && is_scalar(&self.stream.features[it.0]));
         others.map(|(column, name)| (name.to_owned(), column)).collect()
     }
 

@@ -3,7 +3,7 @@ use arrow_array::{
     cast::AsArray,
     types::{Float64Type, Int64Type, UInt64Type},
 };
-use nodedata_core::{DType, Fact};
+use nodedata_core::{DType, Fact, Feature, Storage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -149,6 +149,11 @@ impl FactType {
             }
         }
     }
+}
+
+/// Whether a column has one bool, number or text in each row: a value that can be told of an episode.
+pub fn is_scalar(feature: &Feature) -> bool {
+    feature.shape.is_empty() && feature.storage == Storage::Plain && feature.dtype != DType::Bytes
 }
 
 /// The value of a scalar column at a row; `None` where it is null. What is no bool, number or text has none, see

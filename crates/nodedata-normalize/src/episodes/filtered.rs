@@ -1,10 +1,10 @@
 use nodedata_core::{
-    Batch, DType, EpisodeStream, Fact, Fate, Feature, Numbering, ReadOptions, Result, Source, SourcePlan,
-    Storage, StreamId, StreamKind, placed::Mistake, suggest,
+    Batch, EpisodeStream, Fact, Fate, Feature, Numbering, ReadOptions, Result, Source, SourcePlan, StreamId,
+    StreamKind, placed::Mistake, suggest,
 };
 use serde::{Deserialize, Serialize};
 
-use super::facts::fact_at;
+use super::facts::{fact_at, is_scalar};
 use crate::{Unfit, transform::picked};
 
 /// Steps that are left out because a column has one of some values.
@@ -72,10 +72,6 @@ impl FilteredSource {
         }
         Ok(Self { inner, plan, stream, drops: found })
     }
-}
-
-fn is_scalar(feature: &Feature) -> bool {
-    feature.shape.is_empty() && feature.storage == Storage::Plain && feature.dtype != DType::Bytes
 }
 
 impl DropSteps {

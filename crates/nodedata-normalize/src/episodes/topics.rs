@@ -1,10 +1,13 @@
 use arrow_array::RecordBatch;
 use nodedata_core::{
-    DType, EpisodeInfo, Fact, ReadOptions, Result, Source, Storage, StreamId, StreamKind, StreamSchema,
-    placed::Mistake,
+    EpisodeInfo, Fact, ReadOptions, Result, Source, StreamId, StreamKind, StreamSchema, placed::Mistake,
 };
 
-use super::{EpisodeSpec, MetadataFrom, Missing, Take, TopicMetadata, described::tell, facts::fact_at};
+use super::{
+    EpisodeSpec, MetadataFrom, Missing, Take, TopicMetadata,
+    described::tell,
+    facts::{fact_at, is_scalar},
+};
 use crate::{
     StepSpec, TimeSource, far,
     loaded::log_times,
@@ -78,11 +81,8 @@ impl TopicColumns {
         }
         let found = resolve(&topic.from, streams)?;
         let stream = &streams[found.stream];
-        let scalar = |it: &usize| {
-            let feature = &stream.features[*it];
-            feature.shape.is_empty() && feature.storage == Storage::Plain && feature.dtype != DType::Bytes
-        };
-        let (Some(column), None) = (found.columns.first().filter(|it| scalar(it)), &found.pick) else {
+        let scalar = found.columns.first().filter(|it| is_scalar(&stream.features[**it]));
+        let (Some(column), None) = (scalar, &found.pick) else {
             return Err(Lost {
                 message: format!("`{}` is not one number, bool or text", topic.from),
                 hint: "name a field that is, such as `/task.data`".to_owned(),
