@@ -101,15 +101,15 @@ impl EpisodeSpec {
     /// The same with those rows of tables alone that are about one of the episodes of a plan: a recipe need not know others, and
     /// makes the same of the same episodes.
     #[must_use]
-    pub fn about(self, plan: &SourcePlan, is_cut: bool) -> Self {
-        let mut asked: Vec<(super::EpisodeName, BTreeSet<String>)> = Vec::new();
-        for from in &self.metadata {
+    pub fn about(mut self, plan: &SourcePlan, is_cut: bool) -> Self {
+        for from in &mut self.metadata {
             if let MetadataFrom::Table(table) = from {
                 let names = tables::names(plan, &table.equals, is_cut);
-                asked.push((table.equals.clone(), names.into_iter().flatten().collect()));
+                let names: BTreeSet<String> = names.into_iter().flatten().collect();
+                table.rows.retain(|key, _| names.contains(key));
             }
         }
-        self.joined(|equals, key| asked.iter().any(|it| it.0 == *equals && it.1.contains(key)))
+        self
     }
 }
 

@@ -243,17 +243,6 @@ impl EpisodeSpec {
         mistakes
     }
 
-    /// The same with those rows of tables alone that are about one of these episodes: what a recipe has to know.
-    pub(crate) fn joined(mut self, is_asked: impl Fn(&EpisodeName, &str) -> bool) -> Self {
-        for from in &mut self.metadata {
-            if let MetadataFrom::Table(table) = from {
-                let equals = table.equals.clone();
-                table.rows.retain(|key, _| is_asked(&equals, key));
-            }
-        }
-        self
-    }
-
     /// The type that is declared for metadata of this name, or that its table or topic has.
     pub(super) fn declared(&self, name: &str) -> Option<FactType> {
         self.metadata.iter().find_map(|it| match it {
