@@ -236,12 +236,14 @@ fn signals(
     columns: MarkerColumns,
 ) -> Result<(Vec<Signal>, Option<ReadAlone>)> {
     let mut signals: Vec<(Signal, Option<i64>)> = Vec::new();
+    let mut n_read = 0;
     let options = ReadOptions { streams: Some(vec![columns.id]), ..ReadOptions::default() };
     for partition in survey.partitions.iter() {
         let mut reading = store.source.read(*partition, &options)?;
         loop {
             match reading.next_batch() {
                 Ok(Some(batch)) if batch.stream == columns.id => {
+                    n_read += batch.rows.num_rows() as u64;
                     read_signals(&batch.rows, columns, &mut signals);
                 }
                 Ok(Some(_)) => {}
@@ -252,7 +254,6 @@ fn signals(
             }
         }
     }
-    let n_read = signals.len() as u64;
     let (n_far, farthest_ns) = far::leave_out(&mut signals, spec);
     let read = ReadAlone { id: columns.id, n_read, n_far, farthest_ns };
     let mut signals: Vec<Signal> = signals.into_iter().map(|it| it.0).collect();

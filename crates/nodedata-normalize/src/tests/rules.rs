@@ -283,6 +283,22 @@ fn a_marker_with_a_wild_stamp_cuts_nothing() {
     assert_eq!((all.read[&2], all.fates[&2].0, all.fates[&2].2[crate::far::FAR]), (6, 5, 1));
 }
 
+#[test]
+fn a_marker_without_a_time_cuts_nothing_and_is_counted() {
+    let mut messages = messages();
+    let markers: Vec<usize> = (0..messages.len()).filter(|it| messages[*it].stream == 1).collect();
+    messages[markers[2]].stamp = 0;
+    let marker = Marker {
+        field: "/b.text".to_owned(),
+        start: vec!["43".to_owned(), "123".to_owned()],
+        ..Marker::default()
+    };
+    let fields = vec![FieldSpec::new("a", "/a.value")];
+    let all = read(messages, StepSpec { episodes: Cut::Marker(marker), ..spec(fields) });
+    assert_eq!(all.episodes.iter().max(), Some(&0));
+    assert_eq!((all.read[&2], all.fates[&2].0), (6, 6));
+}
+
 /// Of an unmapped topic that tells of episodes.
 #[test]
 fn a_message_with_a_wild_stamp_tells_nothing() {
