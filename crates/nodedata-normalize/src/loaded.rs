@@ -27,7 +27,7 @@ pub(crate) struct LoadedStream {
     pub(crate) n_read: u64,
     /// Messages without a time.
     pub(crate) n_timeless: u64,
-    /// Stamp minus log time of each of `rows`; empty where the log time itself is the stamp.
+    /// Stamp minus log time of each of `rows`; empty where the log time itself is the stamp, and once it is known which are far.
     pub(crate) by_row: Vec<i64>,
     /// Messages that were left out because their stamps are far from log time.
     pub(crate) n_far: u64,
@@ -93,6 +93,8 @@ impl Loaded {
             if let Some(near) = near {
                 stream.leave_out_far(*near);
             }
+            // What is near is said once, so nobody asks again.
+            stream.by_row = Vec::new();
         }
     }
 
