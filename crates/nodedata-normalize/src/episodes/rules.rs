@@ -119,7 +119,7 @@ impl<'a> Rules<'a> {
         let plan = store.source.plan();
         let path = plan.inputs.get(info.input).map(|it| it.path.as_path());
         let mut split = Split { kept: Vec::new(), infos: Vec::new(), left_out: Vec::new(), read: Vec::new() };
-        let motion = self.motion(store, survey, &mut split)?;
+        let motion = self.motion(store, spec, survey, &mut split)?;
         for (number, mut cut) in cuts.into_iter().enumerate() {
             let key =
                 if is_cut { Cow::Owned(format!("{}#{number}", info.key)) } else { Cow::Borrowed(&info.key) };
@@ -152,13 +152,19 @@ impl<'a> Rules<'a> {
     }
 
     /// Where the field moves whose speed decides.
-    fn motion(&self, store: &Store, survey: &Survey, split: &mut Split) -> Result<Option<Motion>> {
+    fn motion(
+        &self,
+        store: &Store,
+        spec: &StepSpec,
+        survey: &Survey,
+        split: &mut Split,
+    ) -> Result<Option<Motion>> {
         let Some((columns, idle)) = self.idle.as_ref().zip(self.chooser.spec().trim.idle.as_ref()) else {
             return Ok(None);
         };
-        let motion = Motion::read(store.source.as_ref(), &survey.partitions, columns, idle.below.0)?;
-        let read = ReadAlone { id: columns.id, n_read: motion.n_read, n_far: 0, farthest_ns: None };
-        split.count(store, read);
+        let motion = Motion::read(store.source.as_ref(), &survey.partitions, columns, spec, idle.below.0)?;
+        let Motion { n_read, n_far, farthest_ns, .. } = motion;
+        split.count(store, ReadAlone { id: columns.id, n_read, n_far, farthest_ns });
         Ok(Some(motion))
     }
 

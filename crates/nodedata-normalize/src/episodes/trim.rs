@@ -1,4 +1,4 @@
-use arrow_array::{Array, ArrayRef, cast::AsArray, types::Float64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, types::Float64Type};
 use arrow_schema::DataType;
 use nodedata_core::{
     DType, ReadOptions, Result, Source, Storage, StreamId, StreamKind, StreamSchema, placed::Mistake,
@@ -9,7 +9,9 @@ use super::topics::stamp_of;
 use crate::{
     StepSpec,
     cast::cast,
+    far::{Near, Offsets},
     flat::cast_leaves,
+    loaded::log_times,
     path::{Brackets, Lost, resolve},
     stamp::{NO_TIME, Stamp},
 };
@@ -130,10 +132,15 @@ pub(crate) struct Motion {
     last: Option<(i64, Vec<f64>)>,
     /// Messages that were read.
     pub(crate) n_read: u64,
+    /// Those whose stamps are far from log time.
+    pub(crate) n_far: u64,
+    /// Stamp minus log time of the farthest of these.
+    pub(crate) farthest_ns: Option<i64>,
 }
 
 impl Motion {
-    /// Reads the field in some partitions of a recording, which are in order of time but for neighbours.
+    /// Reads the field in some partitions of a recording, which are in order of time but for neighbours. What is stamped far from log
+    /// time says nothing of how the field moves; to know what is, the topic is read once more.
     ///
     /// # Errors
     /// What reading reports, but for damage, which whoever reads the partitions meets again.
@@ -141,38 +148,29 @@ impl Motion {
         source: &dyn Source,
         partitions: &[usize],
         columns: &IdleColumns,
+        steps: &StepSpec,
         below: f64,
     ) -> Result<Self> {
-        let options = ReadOptions { streams: Some(vec![columns.id]), ..ReadOptions::default() };
+        let near = columns.near(source, partitions, steps)?;
         let mut motion = Self::default();
         let mut waiting: Vec<(i64, Vec<f64>)> = Vec::new();
         for partition in partitions {
-            let counts = source.plan().partitions.get(*partition).and_then(|it| it.counts.as_ref());
-            if counts.is_some_and(|it| it.iter().all(|(id, n)| *id != columns.id || *n == 0)) {
-                continue;
-            }
             let n_before = waiting.len();
-            let mut reading = source.read(*partition, &options)?;
-            loop {
-                match reading.next_batch() {
-                    Ok(Some(batch)) if batch.stream == columns.id => {
-                        motion.n_read += batch.rows.num_rows() as u64;
-                        let stamps = columns.stamp.times(&batch.rows);
-                        let values: Vec<Vec<Option<Vec<f64>>>> =
-                            columns.columns.iter().map(|it| rows_of(batch.rows.column(*it))).collect();
-                        for (row, stamp) in stamps.into_iter().enumerate() {
-                            let parts = values.iter().map(|it| it.get(row).cloned().flatten());
-                            let all: Option<Vec<Vec<f64>>> = parts.collect();
-                            let Some(all) = all.filter(|_| stamp != NO_TIME) else { continue };
-                            waiting.push((stamp, columns.picked(all.concat())));
-                        }
+            columns.each_batch(source, *partition, |rows| {
+                motion.n_read += rows.num_rows() as u64;
+                let values: Vec<Vec<Option<Vec<f64>>>> =
+                    columns.columns.iter().map(|it| rows_of(rows.column(*it))).collect();
+                for (row, (stamp, offset)) in columns.stamped(rows).into_iter().enumerate() {
+                    if let Some(far) = offset.filter(|it| near.is_some_and(|near| !near.holds(*it))) {
+                        motion.leave_out(far);
+                        continue;
                     }
-                    Ok(Some(_)) => {}
-                    Ok(None) => break,
-                    Err(err) if err.loss().is_some() => {}
-                    Err(err) => return Err(err),
+                    let parts = values.iter().map(|it| it.get(row).cloned().flatten());
+                    let all: Option<Vec<Vec<f64>>> = parts.collect();
+                    let Some(all) = all.filter(|_| stamp != NO_TIME) else { continue };
+                    waiting.push((stamp, columns.picked(all.concat())));
                 }
-            }
+            })?;
             // What lies before all of this partition can have no neighbour behind it.
             if let Some(first) = waiting[n_before..].iter().map(|it| it.0).min() {
                 waiting.sort_by_key(|it| it.0);
@@ -182,6 +180,13 @@ impl Motion {
         }
         waiting.into_iter().for_each(|it| motion.take(it, below));
         Ok(motion)
+    }
+
+    /// Counts a message that is stamped far from log time.
+    fn leave_out(&mut self, offset_ns: i64) {
+        self.n_far += 1;
+        let all = self.farthest_ns.into_iter().chain([offset_ns]);
+        self.farthest_ns = all.max_by_key(|it| (it.saturating_abs(), *it));
     }
 
     /// The next message. One that is no later than the last takes its place.
@@ -226,6 +231,58 @@ impl Motion {
 }
 
 impl IdleColumns {
+    /// Hands out the messages of the topic in a partition.
+    fn each_batch(
+        &self,
+        source: &dyn Source,
+        partition: usize,
+        mut take: impl FnMut(&RecordBatch),
+    ) -> Result<()> {
+        let counts = source.plan().partitions.get(partition).and_then(|it| it.counts.as_ref());
+        if counts.is_some_and(|it| it.iter().all(|(id, n)| *id != self.id || *n == 0)) {
+            return Ok(());
+        }
+        let options = ReadOptions { streams: Some(vec![self.id]), ..ReadOptions::default() };
+        let mut reading = source.read(partition, &options)?;
+        loop {
+            match reading.next_batch() {
+                Ok(Some(batch)) if batch.stream == self.id => take(&batch.rows),
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                Err(err) if err.loss().is_some() => {}
+                Err(err) => return Err(err),
+            }
+        }
+    }
+
+    /// The time of each message, and that minus log time; `None` where it has no time, or log time is the time.
+    fn stamped(&self, rows: &RecordBatch) -> Vec<(i64, Option<i64>)> {
+        let logged = match self.stamp {
+            Stamp::LogTime(_) => None,
+            Stamp::Nanos(_) | Stamp::Pair(..) => log_times(rows),
+        };
+        let offset = |row: usize, stamp: i64| {
+            let logged = logged.as_ref()?.get(row)?;
+            (stamp != NO_TIME).then(|| stamp.saturating_sub(*logged))
+        };
+        let stamps = self.stamp.times(rows).into_iter().enumerate();
+        stamps.map(|(row, stamp)| (stamp, offset(row, stamp))).collect()
+    }
+
+    /// How far from log time messages may be stamped; `None` where that is not known, or log time is the time.
+    fn near(&self, source: &dyn Source, partitions: &[usize], steps: &StepSpec) -> Result<Option<Near>> {
+        if matches!(self.stamp, Stamp::LogTime(_)) {
+            return Ok(None);
+        }
+        let mut offsets = Offsets::default();
+        for partition in partitions {
+            self.each_batch(source, *partition, |rows| {
+                offsets.extend(self.stamped(rows).into_iter().filter_map(|it| it.1));
+            })?;
+        }
+        Ok(offsets.near(steps))
+    }
+
     /// The elements that count; one that a message does not have is no number.
     fn picked(&self, values: Vec<f64>) -> Vec<f64> {
         match &self.items {

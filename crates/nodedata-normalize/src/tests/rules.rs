@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     Align, AlignedSource, Beyond, ByName, Clock, Constant, Cut, EpisodeSpec, FactType, FarStamps, FieldFrom,
-    FieldSpec, Marker, MetadataFrom, Missing, Rate, Start, StepSpec, Take, TimeSource, Tolerance,
-    TopicMetadata, TopicTime, mistakes, normalized, with_episodes,
+    FieldSpec, Idle, Marker, MetadataFrom, Missing, Rate, Speed, Start, StepSpec, Take, TimeSource,
+    Tolerance, TopicMetadata, TopicTime, Trim, mistakes, normalized, with_episodes,
 };
 
 const MS: i64 = 1_000_000;
@@ -320,6 +320,24 @@ fn a_message_with_a_wild_stamp_tells_nothing() {
     assert_eq!(source.plan().episodes[0].metadata.get("note"), Some(&Fact::Int(last as i64)));
     let all = read_all(source.as_ref());
     balances(&all);
+    assert_eq!((all.read[&2], all.fates[&2].0, all.fates[&2].2[crate::far::FAR]), (6, 5, 1));
+}
+
+/// Of an unmapped topic that says what stands still.
+#[test]
+fn a_message_with_a_wild_stamp_does_not_move() {
+    let mut messages = messages();
+    let told: Vec<usize> = (0..messages.len()).filter(|it| messages[*it].stream == 1).collect();
+    messages[told[2]].log_time += 6_000_000 * MS;
+    messages[told[2]].value = 1e9;
+    let idle = Idle { field: "/b.value".to_owned(), below: Speed(1e6), keep_ns: 0, stretches_ns: None };
+    let trim = Trim { idle: Some(idle), ..Trim::default() };
+    let episodes = EpisodeSpec { trim, ..EpisodeSpec::default() };
+    let steps = spec(vec![FieldSpec::new("a", "/a.value")]);
+    let source = Box::new(MemorySource::new(&["/a", "/b"], messages, 5, true));
+    let all = read_all(with_episodes(source, Some(&steps), &episodes).unwrap().as_ref());
+    balances(&all);
+    assert_eq!((all.read[&0], all.fates[&0].2["idle"]), (15, 15));
     assert_eq!((all.read[&2], all.fates[&2].0, all.fates[&2].2[crate::far::FAR]), (6, 5, 1));
 }
 
