@@ -142,15 +142,6 @@ impl Part<'_> {
         let end =
             track.stamps.get(own.end).copied().unwrap_or_else(|| track.stamps[own.end - 1].saturating_add(1));
         let numbers = rate.first_at_or_after(origin, from)..rate.first_at_or_after(origin, end);
-        if STEPS_MAX < numbers.end.saturating_sub(numbers.start) {
-            let message = format!(
-                "{} steps would lie between two rows, from {from} ns to {end} ns",
-                numbers.end - numbers.start
-            );
-            return Err(Error::new(ErrorKind::Limit, message)
-                .at(self.locus(None))
-                .with_hint("a row has a time of another clock: `clock: {every: …}` counts rows instead"));
-        }
         // Steps before the part may lie between its first row and the last before it.
         let reach = stream.ways.iter().filter_map(|it| it.reach.given_ns()).max().unwrap_or(0);
         let start = match own.start.checked_sub(1) {
@@ -160,6 +151,16 @@ impl Part<'_> {
             }
             None => numbers.start,
         };
+        if STEPS_MAX < numbers.end.saturating_sub(start) {
+            let from = from.min(rate.time_ns(origin, start));
+            let message = format!(
+                "{} steps would lie between two rows, from {from} ns to {end} ns",
+                numbers.end - start
+            );
+            return Err(Error::new(ErrorKind::Limit, message)
+                .at(self.locus(None))
+                .with_hint("a row has a time of another clock: `clock: {every: …}` counts rows instead"));
+        }
         let steps: Vec<i64> = (start..numbers.end.max(start)).map(|it| rate.time_ns(origin, it)).collect();
         let n_ahead = usize::try_from(numbers.start - start).unwrap_or(usize::MAX).min(steps.len());
         Ok(Line { track, own, made: n_ahead..steps.len(), steps, first: numbers.start, n_timeless })

@@ -7,7 +7,7 @@ use arrow_array::{
     cast::AsArray,
     types::{Float32Type, Float64Type, Int64Type},
 };
-use nodedata_core::{Files, OpenOptions, Source, placed::Place};
+use nodedata_core::{ErrorKind, Files, OpenOptions, ReadOptions, Source, placed::Place};
 use nodedata_io::LocalFiles;
 use nodedata_testkit::corpus;
 
@@ -229,6 +229,25 @@ fn a_grid_finer_than_the_source_must_be_meant() {
         normalized(lerobot("lerobot/v21_simple", 1 << 20), &at("30", fields())).err().unwrap(),
     );
     assert_eq!(err.to_string(), "a grid of 30 Hz is finer than the steps of the source: 10.0 a second");
+}
+
+/// Half the rows are of another clock, and the tolerance reaches back from there.
+#[test]
+fn more_steps_than_can_be_meant_are_refused_on_either_side_of_a_gap() {
+    let row = |it: i64| Message {
+        stream: 0,
+        log_time: (it * 10 + if it < 7 { 0 } else { 1_000_000_000_000 }) * MS,
+        stamp: 0,
+        value: it as f64,
+    };
+    let tolerance = Some(Tolerance { max_ns: Some(2_000_000_000_000 * MS), ..Tolerance::default() });
+    let field = FieldSpec { tolerance, ..FieldSpec::new("v", "value") };
+    let rows = MemorySource::steps((0..14).map(row).collect());
+    let source = normalized(Box::new(rows), &at("100", vec![field])).unwrap();
+    for partition in 0..2 {
+        let err = source.read(partition, &ReadOptions::default()).err().unwrap();
+        assert_eq!(err.kind(), ErrorKind::Limit, "{err}");
+    }
 }
 
 /// The reported case: none of these keys had an effect.
