@@ -1,14 +1,14 @@
 use std::collections::BTreeMap;
 
 use arrow_array::{Array, RecordBatch, cast::AsArray};
-use nodedata_core::{DType, Error, ErrorKind, ReadOptions, Result, StreamId};
+use nodedata_core::{DType, Error, ErrorKind, Result, StreamId};
 
 use crate::{
     Change, Clock, Cut, EpisodeRange, Marker, Start, StepSpec,
     cast::cast,
     episodes::Skip,
     far,
-    loaded::log_times,
+    loaded::{each_batch, log_times},
     mapping::MarkerColumns,
     stamp::{NO_TIME, Stamp},
     store::{Held, Store},
@@ -237,22 +237,11 @@ fn signals(
 ) -> Result<(Vec<Signal>, Option<ReadAlone>)> {
     let mut signals: Vec<(Signal, Option<i64>)> = Vec::new();
     let mut n_read = 0;
-    let options = ReadOptions { streams: Some(vec![columns.id]), ..ReadOptions::default() };
     for partition in survey.partitions.iter() {
-        let mut reading = store.source.read(*partition, &options)?;
-        loop {
-            match reading.next_batch() {
-                Ok(Some(batch)) if batch.stream == columns.id => {
-                    n_read += batch.rows.num_rows() as u64;
-                    read_signals(&batch.rows, columns, &mut signals);
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                // Who owns the partition meets it again, and counts it.
-                Err(err) if err.loss().is_some() => {}
-                Err(err) => return Err(err),
-            }
-        }
+        each_batch(store.source.as_ref(), *partition, columns.id, |rows| {
+            n_read += rows.num_rows() as u64;
+            read_signals(rows, columns, &mut signals);
+        })?;
     }
     let (n_far, farthest_ns) = far::leave_out(&mut signals, spec);
     let read = ReadAlone { id: columns.id, n_read, n_far, farthest_ns };

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use nodedata_core::{Error, ErrorKind, Finding, LOG_TIME_NS, ReadOptions, Result, Source};
+use arrow_array::RecordBatch;
+use nodedata_core::{Error, ErrorKind, Finding, LOG_TIME_NS, ReadOptions, Result, Source, StreamId};
 
 use crate::{far::Near, mapping::Mapping, stamp::NO_TIME, track::Messages};
 
@@ -190,8 +191,36 @@ pub(crate) fn load(
     Ok(loaded)
 }
 
+/// Hands out the messages of one topic in a partition, batch by batch. Damage is passed over: who owns the partition meets it
+/// again, and counts it.
+///
+/// # Errors
+/// What ends the reading.
+pub(crate) fn each_batch(
+    source: &dyn Source,
+    partition: usize,
+    id: StreamId,
+    mut take: impl FnMut(&RecordBatch),
+) -> Result<()> {
+    let counts = source.plan().partitions.get(partition).and_then(|it| it.counts.as_ref());
+    if counts.is_some_and(|it| it.iter().all(|(of, n)| *of != id || *n == 0)) {
+        return Ok(());
+    }
+    let options = ReadOptions { streams: Some(vec![id]), ..ReadOptions::default() };
+    let mut reading = source.read(partition, &options)?;
+    loop {
+        match reading.next_batch() {
+            Ok(Some(batch)) if batch.stream == id => take(&batch.rows),
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(()),
+            Err(err) if err.loss().is_some() => {}
+            Err(err) => return Err(err),
+        }
+    }
+}
+
 /// The log times of a batch of messages.
-pub(crate) fn log_times(rows: &arrow_array::RecordBatch) -> Option<Vec<i64>> {
+pub(crate) fn log_times(rows: &RecordBatch) -> Option<Vec<i64>> {
     use arrow_array::{cast::AsArray, types::Int64Type};
     Some(rows.column_by_name(LOG_TIME_NS)?.as_primitive_opt::<Int64Type>()?.values().to_vec())
 }

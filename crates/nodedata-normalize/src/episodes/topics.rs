@@ -1,7 +1,5 @@
 use arrow_array::RecordBatch;
-use nodedata_core::{
-    EpisodeInfo, Fact, ReadOptions, Result, Source, StreamId, StreamKind, StreamSchema, placed::Mistake,
-};
+use nodedata_core::{EpisodeInfo, Fact, Result, Source, StreamId, StreamKind, StreamSchema, placed::Mistake};
 
 use super::{
     EpisodeSpec, MetadataFrom, Missing, Take, TopicMetadata,
@@ -10,7 +8,7 @@ use super::{
 };
 use crate::{
     StepSpec, TimeSource, far,
-    loaded::log_times,
+    loaded::{each_batch, log_times},
     path::{Lost, resolve},
     stamp::{NO_TIME, Stamp},
 };
@@ -201,27 +199,13 @@ impl TopicValues {
         columns: &TopicColumns,
         steps: Option<&StepSpec>,
     ) -> Result<Self> {
-        let options = ReadOptions { streams: Some(vec![columns.id]), ..ReadOptions::default() };
         let mut values = Self::default();
         let mut rows: Vec<((i64, usize), Option<i64>)> = Vec::new();
         for partition in partitions {
-            let counts = source.plan().partitions.get(*partition).and_then(|it| it.counts.as_ref());
-            if counts.is_some_and(|it| it.iter().all(|(id, n)| *id != columns.id || *n == 0)) {
-                continue;
-            }
-            let mut reading = source.read(*partition, &options)?;
-            loop {
-                match reading.next_batch() {
-                    Ok(Some(batch)) if batch.stream == columns.id => {
-                        values.n_read += batch.rows.num_rows() as u64;
-                        values.take(&batch.rows, columns, &mut rows);
-                    }
-                    Ok(Some(_)) => {}
-                    Ok(None) => break,
-                    Err(err) if err.loss().is_some() => {}
-                    Err(err) => return Err(err),
-                }
-            }
+            each_batch(source, *partition, columns.id, |batch| {
+                values.n_read += batch.num_rows() as u64;
+                values.take(batch, columns, &mut rows);
+            })?;
         }
         if let Some(steps) = steps {
             (values.n_far, values.farthest_ns) = far::leave_out(&mut rows, steps);

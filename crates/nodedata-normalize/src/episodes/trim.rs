@@ -1,8 +1,6 @@
 use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, types::Float64Type};
 use arrow_schema::DataType;
-use nodedata_core::{
-    DType, ReadOptions, Result, Source, Storage, StreamId, StreamKind, StreamSchema, placed::Mistake,
-};
+use nodedata_core::{DType, Result, Source, Storage, StreamId, StreamKind, StreamSchema, placed::Mistake};
 use serde::{Deserialize, Serialize};
 
 use super::topics::stamp_of;
@@ -11,7 +9,7 @@ use crate::{
     cast::cast,
     far::{Near, Offsets},
     flat::cast_leaves,
-    loaded::log_times,
+    loaded::{each_batch, log_times},
     path::{Brackets, Lost, resolve},
     stamp::{NO_TIME, Stamp},
 };
@@ -156,7 +154,7 @@ impl Motion {
         let mut waiting: Vec<(i64, Vec<f64>)> = Vec::new();
         for partition in partitions {
             let n_before = waiting.len();
-            columns.each_batch(source, *partition, |rows| {
+            each_batch(source, *partition, columns.id, |rows| {
                 motion.n_read += rows.num_rows() as u64;
                 let values: Vec<Vec<Option<Vec<f64>>>> =
                     columns.columns.iter().map(|it| rows_of(rows.column(*it))).collect();
@@ -231,30 +229,6 @@ impl Motion {
 }
 
 impl IdleColumns {
-    /// Hands out the messages of the topic in a partition.
-    fn each_batch(
-        &self,
-        source: &dyn Source,
-        partition: usize,
-        mut take: impl FnMut(&RecordBatch),
-    ) -> Result<()> {
-        let counts = source.plan().partitions.get(partition).and_then(|it| it.counts.as_ref());
-        if counts.is_some_and(|it| it.iter().all(|(id, n)| *id != self.id || *n == 0)) {
-            return Ok(());
-        }
-        let options = ReadOptions { streams: Some(vec![self.id]), ..ReadOptions::default() };
-        let mut reading = source.read(partition, &options)?;
-        loop {
-            match reading.next_batch() {
-                Ok(Some(batch)) if batch.stream == self.id => take(&batch.rows),
-                Ok(Some(_)) => {}
-                Ok(None) => return Ok(()),
-                Err(err) if err.loss().is_some() => {}
-                Err(err) => return Err(err),
-            }
-        }
-    }
-
     /// The time of each message, and that minus log time; `None` where it has no time, or log time is the time.
     fn stamped(&self, rows: &RecordBatch) -> Vec<(i64, Option<i64>)> {
         let logged = match self.stamp {
@@ -276,7 +250,7 @@ impl IdleColumns {
         }
         let mut offsets = Offsets::default();
         for partition in partitions {
-            self.each_batch(source, *partition, |rows| {
+            each_batch(source, *partition, self.id, |rows| {
                 offsets.extend(self.stamped(rows).into_iter().filter_map(|it| it.1));
             })?;
         }
