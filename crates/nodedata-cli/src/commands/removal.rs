@@ -17,7 +17,8 @@ use crate::{
 
 /// Where the registry's arm ends.
 const NOT_REACHED: &str = "not reached: folders that were pulled or exported before, caches of readers (`~/.cache/nodedata/blobs`), other \
-                           registries and backups, and the recordings themselves; `node-data dataset pull --overwrite` replaces a folder\n";
+                           registries and backups, and the recordings themselves; `node-data dataset pull --overwrite` replaces a folder. \
+                           Where video passed through, samples that a staying episode is decoded from (`preroll`) may be of an episode that went\n";
 
 /// `node-data dataset purge | delete | rename | transfer`.
 pub(crate) fn run(command: RemovalCommand, output: Output) -> Result<()> {
