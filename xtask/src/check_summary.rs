@@ -95,11 +95,12 @@ pub(crate) fn libtest(output: &str) -> Counts {
 }
 
 /// The counts at the end of a run of Python's `unittest`: `Ran 5 tests in 0.1s` and then `OK`,
-/// `OK (skipped=1)` or `FAILED (failures=1, errors=1, skipped=1)`.
+/// `OK (skipped=1)`, `FAILED (failures=1, errors=1, skipped=1)` or `NO TESTS RAN (skipped=1)`.
 pub(crate) fn unittest(output: &str) -> Option<Counts> {
     let ran = output.lines().rev().find_map(|line| line.strip_prefix("Ran "))?;
     let n_ran: u64 = ran.split_whitespace().next()?.parse().ok()?;
-    let verdict = output.lines().rev().find(|line| line.starts_with("OK") || line.starts_with("FAILED"))?;
+    let is_verdict = |line: &&str| ["OK", "FAILED", "NO TESTS RAN"].iter().any(|it| line.starts_with(it));
+    let verdict = output.lines().rev().find(is_verdict)?;
     let mut counts = Counts::default();
     if let Some((_, inside)) = verdict.trim_end_matches(')').split_once('(') {
         for part in inside.split(", ") {
@@ -166,6 +167,8 @@ mod tests {
         check(unittest("Ran 5 tests in 0.1s\n\nOK\n"), 5, 0, 0);
         check(unittest("Ran 5 tests in 0.1s\n\nOK (skipped=2)\n"), 3, 0, 2);
         check(unittest("Ran 5 tests in 0.1s\n\nFAILED (failures=1, errors=2, skipped=1)\n"), 1, 3, 1);
+        check(unittest("Ran 0 tests in 0.0s\n\nNO TESTS RAN (skipped=13)\n"), 0, 0, 13);
+        check(unittest("Ran 0 tests in 0.0s\n\nNO TESTS RAN\n"), 0, 0, 0);
         assert_eq!(unittest("Traceback (most recent call last):"), None);
     }
 

@@ -155,6 +155,9 @@ pub(crate) fn side_by_side(
     })
 }
 
+/// How `unittest` ends where it ran nothing. Python 3.12.1 counts tests that their class leaves out as not run.
+const NO_TESTS_RAN: i32 = 5;
+
 /// Runs the tests of some files, and shows at once what they said: lines of several jobs would mix.
 ///
 /// # Errors
@@ -172,7 +175,8 @@ pub(crate) fn run_job(command: &mut Command, modules: &[String]) -> Result<Count
         eprintln!("error: the Python tests of {names} did not run to their end");
         Counts::one(false)
     });
-    Ok(counts.with_exit(output.status.success()))
+    let none_ran = output.status.code() == Some(NO_TESTS_RAN) && counts.n_skipped > 0;
+    Ok(counts.with_exit(output.status.success() || none_ran))
 }
 
 /// Where `datasets` keeps what it has read, below the target folder.
