@@ -54,6 +54,24 @@ fn a_revision_is_signed_verified_and_built_again() {
     assert_eq!(rebuilt["sound"], true);
     assert!(rebuilt["rebuild"]["same"].as_u64().unwrap() > 0);
     assert_eq!(rebuilt["verification"]["proved_shards"], rebuilt["rebuild"]["same"]);
+    let sampled = |share: &str, seed: &str| {
+        let args =
+            ["dataset", "verify", "acme/teleop", "--sample", share, "--seed", seed, "--format", "json"];
+        local(&work, &args).exits(0).json()["verification"].clone()
+    };
+    let (none, some, all) = (sampled("0", "0"), sampled("0.01", "5"), sampled("1", "0"));
+    let bytes = |told: &serde_json::Value| told["bytes"].as_u64().unwrap();
+    assert_eq!(
+        (bytes(&none), &none["total_bytes"], &all["bytes"]),
+        (0, &all["total_bytes"], &all["total_bytes"])
+    );
+    assert!(0 < bytes(&some) && bytes(&some) <= bytes(&all) && some["episodes"] == 0, "{some}");
+    let told = local(&work, &["dataset", "verify", "acme/teleop", "--sample", "0.01"]).exits(0).stdout;
+    assert!(told.contains(" of ") && !told.contains("hashed again"), "{told}");
+    for share in ["1.5", "-0.5", "NaN"] {
+        local(&work, &["dataset", "verify", "acme/teleop", &format!("--sample={share}")]).exits(2);
+    }
+    local(&work, &["dataset", "verify", "acme/teleop", "--seed", "1"]).exits(2);
     // One byte of one shard rots in the store.
     let shard = local(&work, &["dataset", "show", "acme/teleop", "--shards", "--format", "json"]).exits(0);
     let digest = shard.stdout.split("\"b3\":\"").find_map(|it| {

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 import nodedata
 from nodedata import NodeData
-from wheel_sets import Set, decoded, depth, digest, environment, lerobot_sets, picture, published, scratch
+from wheel_sets import Set, decoded, depth, digest, environment, lerobot_sets, noise, picture, published, scratch
 
 LENGTHS = [5, 1, 9, 4]
 SIZE = (48, 64)
@@ -137,13 +137,42 @@ class Pictures(Case):
         self.assertEqual({it["path"] for it in dataset.files()} >= {"schema.json"}, True)
         self.assertEqual(self.node.datasets.list()[0]["dataset"], "acme/pictures")
         self.assertEqual(len(self.node.datasets.log("pictures")), 1)
-        self.assertTrue(dataset.verify()["sound"])
         table = pa.table(dataset.episodes("train"))
         self.assertEqual(table.num_rows, len(LENGTHS))
         self.assertEqual(list(dataset.stats), [], "shards of others are not measured")
         with self.assertRaises(nodedata.ConfigError) as caught:
             dataset.stats.normalize("action")
         self.assertIn("convert", caught.exception.hint)
+
+    def test_a_share_of_the_bytes_is_verified(self):
+        dataset = self.dataset
+        whole, none, some = dataset.verify(), dataset.verify(sample=0), dataset.verify(sample=0.1, seed=3)
+        self.assertEqual([it["sound"] for it in (whole, none, some)], [True] * 3)
+        self.assertEqual((whole["bytes"], none["bytes"], none["total_bytes"]), (whole["total_bytes"], 0, whole["total_bytes"]))
+        self.assertTrue(0 < some["bytes"] <= some["total_bytes"] == whole["total_bytes"])
+        self.assertEqual((whole["episodes"], some["episodes"], none["episodes"]), (len(LENGTHS), 0, 0), "rows are read with all bytes alone")
+        self.assertEqual(self.node.datasets.verify("pictures", 0.1, seed=3), some)
+        for sample in (-0.1, 1.5, float("nan")):
+            with self.assertRaises(nodedata.ConfigError) as caught:
+                dataset.verify(sample=sample)
+            self.assertIn("from 0", caught.exception.hint)
+        with self.assertRaises(nodedata.ConfigError):
+            dataset.verify(sample=0.5, seed=-1)
+
+    def test_a_flipped_byte_of_a_drawn_grain_is_found(self):
+        node, folder = published("sampled", Set([40], (120, 160), pictures=noise))
+        dataset = node.datasets.open("sampled")
+        shard = next(it for it in dataset.files() if it["path"].endswith(".parquet") and it["bytes"] > 1 << 20)
+        digest = shard["b3"].removeprefix("b3:")
+        blob = next(it for it in (folder / "store").rglob(digest) if it.is_file())
+        sound = blob.read_bytes()
+        blob.unlink()
+        blob.write_bytes(sound[:70_000] + bytes([sound[70_000] ^ 1]) + sound[70_001:])
+        self.assertTrue(dataset.verify(sample=0)["sound"], "no byte is read")
+        found = [dataset.verify(sample=0.4, seed=seed) for seed in range(64)]
+        told = {it["code"] for each in found for it in each["findings"]}
+        self.assertEqual((told, {it["sound"] for it in found}), ({"damaged-blob"}, {True, False}))
+        self.assertTrue(all(it["bytes"] < 0.8 * it["total_bytes"] for it in found), "no more is read than is drawn")
 
     def test_other_libraries_read_it(self):
         self.assertEqual(self.dataset.arrow("train").count_rows(), sum(LENGTHS))

@@ -8,7 +8,7 @@ use nodedata_registry::{
     DatasetState, Outcome, Reference, Revision, StoreLocation, TagTarget, create,
     http::Token,
     pull, tag,
-    trust::{VerifyOptions, verify_published},
+    trust::{ByteSample, VerifyOptions, verify_published},
     withdraw,
 };
 use pyo3::{prelude::*, types::PyDict};
@@ -245,28 +245,22 @@ impl Registry {
         dictionary(py, &told?.or_raise(py)?)
     }
 
-    /// Checks a revision from its log down. `sample` is 1 for every byte, and 0 to look only whether all blobs are there.
-    #[pyo3(signature = (reference, sample = None))]
+    /// Checks a revision from its log down. `sample` is the share of the bytes of each shard that is read: 1 for all, and 0 to look only
+    /// whether all blobs are there. `seed` says which.
+    #[pyo3(signature = (reference, sample = None, seed = 0))]
     fn verify<'py>(
         &self,
         py: Python<'py>,
         reference: String,
         sample: Option<f64>,
+        seed: u64,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let bytes = match sample {
-            None => true,
-            Some(sample) if sample >= 1.0 => true,
-            Some(0.0) => false,
-            Some(sample) => {
-                let hint = "1 reads every byte, 0 looks whether all blobs are there";
-                return Err(mistake(py, format!("`sample` is {sample}"), hint));
-            }
-        };
+        let sample = sample.map_or(Ok(ByteSample::ALL), |share| ByteSample::of(share, seed)).or_raise(py)?;
         let connection = Arc::clone(&self.0);
         let found = away(py, move || {
             let (reference, state) = connection.found(&reference)?;
             let entry = resolved(&reference, &state)?;
-            let options = VerifyOptions { trusted: &[], bytes };
+            let options = VerifyOptions { trusted: &[], sample };
             let remote = &connection.reading()?.remote;
             Ok::<_, Failure>(verify_published(remote, &reference.dataset, entry, &options)?)
         });

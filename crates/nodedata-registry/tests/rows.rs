@@ -8,7 +8,7 @@ use nodedata_registry::{
     DatasetName, DatasetState, Direct, Operation, PushOptions, PushRequest, Remote, Revision, Store, blob_of,
     change, push, put_blob,
     record::{Bump, BumpProof},
-    trust::{VerifyOptions, verify_published},
+    trust::{ByteSample, VerifyOptions, verify_published},
 };
 use nodedata_testkit::registry::{ShardSpec, shard_bytes, write_shard};
 
@@ -29,7 +29,8 @@ fn published(folder: &Path) -> (Direct, Arc<dyn Remote>) {
 fn codes(remote: &Arc<dyn Remote>, bytes: bool) -> Vec<&'static str> {
     let state = DatasetState::open(&**remote, &dataset()).unwrap();
     let entry = state.head().unwrap();
-    let options = VerifyOptions { trusted: &[], bytes };
+    let sample = if bytes { ByteSample::ALL } else { ByteSample::NONE };
+    let options = VerifyOptions { trusted: &[], sample };
     let found = verify_published(remote, &dataset(), entry, &options).unwrap();
     assert_eq!(found.episodes, if bytes { 4 } else { 0 });
     let mut codes: Vec<&str> = found.findings.iter().map(|it| it.code).collect();

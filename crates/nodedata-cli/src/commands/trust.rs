@@ -11,7 +11,7 @@ use nodedata_pipeline::{Rebuilt, read_message_paths};
 use nodedata_registry::{
     AttachmentKind, DatasetState, attach,
     trust::{
-        KEY_TEXT_BYTES_MAX, PublicKey, RevisionStatement, SecretKey, Verification, VerifyOptions,
+        ByteSample, KEY_TEXT_BYTES_MAX, PublicKey, RevisionStatement, SecretKey, Verification, VerifyOptions,
         sign_revision, verify_published,
     },
 };
@@ -139,11 +139,16 @@ fn sign(reference: &str, key: &Path, store: &StoreArgs, output: Output) -> Resul
 
 fn verify(args: &VerifyArgs, output: Output) -> Result<Outcome> {
     let trusted = args.key.iter().map(|path| public_key(path)).collect::<Result<Vec<_>>>()?;
+    let sample = match args.sample {
+        None if args.quick => ByteSample::NONE,
+        None => ByteSample::ALL,
+        Some(share) => ByteSample::of(share, args.seed.unwrap_or(0))?,
+    };
     let registry = Registry::open(&args.store, Opening::Existing)?;
     let reference = registry.reference(&args.reference)?;
     let state = DatasetState::open(&*registry.remote, &reference.dataset)?;
     let entry = reference.resolve(&state)?;
-    let options = VerifyOptions { trusted: &trusted, bytes: !args.quick };
+    let options = VerifyOptions { trusted: &trusted, sample };
     let found = verify_published(&registry.remote, &reference.dataset, entry, &options)?;
     let rebuilt = match args.source.as_slice() {
         [] => None,
@@ -159,17 +164,21 @@ fn verify(args: &VerifyArgs, output: Output) -> Result<Outcome> {
                 documents::Verified { sound: is_sound, verification: &found, rebuild: rebuilt.as_ref() };
             message::to_stdout(&documents::line(&told)?)?;
         }
-        Output::Text => message::to_stdout(&told(&found, rebuilt.as_ref(), args.quick))?,
+        Output::Text => message::to_stdout(&told(&found, rebuilt.as_ref(), &sample))?,
     }
     Ok(if is_sound { Outcome::Complete } else { Outcome::Refused })
 }
 
-fn told(found: &Verification, rebuilt: Option<&Rebuilt>, quick: bool) -> String {
+fn told(found: &Verification, rebuilt: Option<&Rebuilt>, sample: &ByteSample) -> String {
     let mut text = format!("{}@{}  {}\n", found.dataset, found.revision, found.manifest);
-    let read = if quick { "not read".to_owned() } else { format!("{} hashed", human::bytes(found.bytes)) };
+    let read = match (sample.is_none(), sample.is_all()) {
+        (true, _) => "not read".to_owned(),
+        (_, true) => format!("{} hashed", human::bytes(found.bytes)),
+        _ => format!("{} of {} hashed", human::bytes(found.bytes), human::bytes(found.total_bytes)),
+    };
     text.push_str(&format!("blobs       {} ({read})\n", human::count(found.blobs)));
     text.push_str(&format!("provenance  {} proved\n", human::plural(found.proved_shards, "shard")));
-    if !quick {
+    if sample.is_all() {
         text.push_str(&format!("rows        {} hashed again\n", human::plural(found.episodes, "episode")));
     }
     let signed = match (found.signatures, found.signed_by.as_slice()) {

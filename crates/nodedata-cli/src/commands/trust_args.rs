@@ -91,6 +91,13 @@ pub(crate) struct VerifyArgs {
     /// Do not read the bytes: only whether every blob is there, as long as it should be.
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Read this share of the bytes of each shard, from 0 (as `--quick`) to 1 (all, as without it), at least one grain of 256 KiB, and the
+    /// other files whole. Rows are not hashed again.
+    #[arg(long, value_name = "SHARE", conflicts_with = "quick")]
+    pub(crate) sample: Option<f64>,
+    /// Which part that is: one seed always draws the same bytes of a revision, another one others. 0 unless it is given.
+    #[arg(long, value_name = "N", requires = "sample")]
+    pub(crate) seed: Option<u64>,
     /// Run the recipe again on the sources and compare the shards' digests.
     #[arg(long, requires = "source")]
     pub(crate) rebuild: bool,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from . import _native
 from ._dataset import Dataset, Opening
-from ._mistakes import known_keywords, one_of, refuse
+from ._mistakes import known_keywords, one_of, refuse, whole
 from ._quantities import byte_size, price, seconds
 from ._request import Request
 from ._stream import Share, Source, Stream
@@ -267,9 +267,9 @@ class Datasets:
         """What differs between two revisions."""
         return dict(self._native.diff(a, b))
 
-    def verify(self, ref: str, sample: float | None = None) -> dict[str, Any]:
-        """Reads a revision and holds every byte against its digest, or with ``sample=0`` looks only whether all of them are there."""
-        return dict(self._native.verify(ref, sample))
+    def verify(self, ref: str, sample: float | None = None, *, seed: int = 0) -> dict[str, Any]:
+        """Reads a revision and holds every byte against its digest; see :meth:`Dataset.verify`."""
+        return dict(self._native.verify(ref, sample, whole("seed", seed)))
 
     def pull(
         self, ref: str, out: str | os.PathLike[str], overwrite: bool = False, progress: Progress | None = None

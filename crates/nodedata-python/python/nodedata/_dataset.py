@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _native, _tables
-from ._mistakes import known_keywords, refuse, within
+from ._mistakes import known_keywords, refuse, whole, within
 from ._native import StateMismatchError, WithdrawnRevisionWarning
 from ._finish import Finish
 from ._normalize import Stats
@@ -168,10 +168,15 @@ class Dataset:
             their = other if "/" in other else f"{self.id}@{other}"
         return dict(registry.diff(their, own))
 
-    def verify(self, sample: float | None = None) -> dict[str, Any]:
-        """Reads the revision and holds every byte against its digest, or with ``sample=0`` looks only whether all of them are there."""
+    def verify(self, sample: float | None = None, *, seed: int = 0) -> dict[str, Any]:
+        """Reads the revision and holds every byte against its digest, and its rows against what its tables say.
+
+        ``sample`` from 0 to 1 reads that share of the grains of 256 KiB of each shard, at least one, and all other files; rows are then
+        not hashed again, and with 0 it looks only whether all bytes are there. ``seed`` says which grains: one seed always draws the
+        same, others draw others. ``bytes`` of ``total_bytes`` in what is returned were read.
+        """
         registry, own = self._published("verified")
-        return dict(registry.verify(own, sample))
+        return dict(registry.verify(own, sample, whole("seed", seed)))
 
     def pull(
         self,

@@ -1,18 +1,19 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use nodedata_core::{ErrorKind, ReadAt as _, Result};
 use nodedata_dataset::canonical_json;
 use semver::Version;
 use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     attach::DOCUMENT_BYTES_MAX,
     blob_reader::BlobReader,
     content::BumpKind,
     digest::B3,
-    hashing::hex,
     layout,
     name::DatasetName,
     record::{AttachmentKind, BlobRef, ShardRef},
@@ -20,23 +21,22 @@ use crate::{
     revision::Revision,
     state::{DatasetState, RevisionEntry, hint_flaw},
     trust::{
+        blobs::Blobs,
         dsse::{RevisionStatement, verify_revision},
         key::PublicKey,
         merkle::merkle_root,
         rows::found_rows,
+        sample::ByteSample,
     },
 };
-
-/// What is read at once; a multiple of a grain.
-const WINDOW_BYTES: u64 = 8 << 20;
 
 /// What is held against a revision.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct VerifyOptions<'a> {
     /// Keys whose signatures count. With any, one of them must have signed.
     pub trusted: &'a [PublicKey],
-    /// Every byte is read; otherwise only whether each blob is there, as long as it should be.
-    pub bytes: bool,
+    /// Which bytes are read. Of the rest only whether each blob is there, as long as it should be.
+    pub sample: ByteSample,
 }
 
 /// What was looked at, and what is wrong.
@@ -52,6 +52,8 @@ pub struct Verification {
     pub blobs: u64,
     /// Bytes that were read and hashed.
     pub bytes: u64,
+    /// Bytes of all blobs it names, of which those are a part.
+    pub total_bytes: u64,
     /// Shards whose provenance is proved.
     pub proved_shards: u64,
     /// Episodes of each stream whose content hash was made again from their rows.
@@ -81,14 +83,15 @@ impl Verification {
         self.findings.is_empty()
     }
 
-    fn add(&mut self, code: &'static str, at: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn add(&mut self, code: &'static str, at: impl Into<String>, message: impl Into<String>) {
         self.findings.push(VerifyFinding { code, message: message.into(), at: at.into() });
     }
 }
 
 /// Checks a revision from the log down: the chain of records, the manifest, every blob by both hashes, the
 /// provenance of every shard and its root, the content hashes of its tables against its rows, that its number claims no less than
-/// they prove, and the signatures.
+/// they prove, and the signatures. Of a sample of the bytes, grains of shards are held against BLAKE3 alone, and rows against nothing:
+/// SHA-256 and content hashes are those of whole shards.
 ///
 /// # Errors
 /// `Corrupt` when log or manifest cannot be read at all, `Io`, `Denied`. What is wrong below is in the findings.
@@ -104,6 +107,7 @@ pub fn verify_published(
         manifest: entry.manifest,
         blobs: 0,
         bytes: 0,
+        total_bytes: 0,
         proved_shards: 0,
         episodes: 0,
         signatures: 0,
@@ -127,13 +131,15 @@ pub fn verify_published(
         let message = format!("the manifest is of {}@{}", manifest.dataset, manifest.revision);
         found.add("manifest-mismatch", entry.manifest.to_string(), message);
     }
+    let blobs = Blobs { remote, dataset, sample: &options.sample, manifest: &entry.manifest };
+    let shards: BTreeSet<B3> = revision.shards()?.iter().map(|it| it.blob.b3).collect();
     for blob in unique(revision.blobs()?) {
-        check_blob(remote, dataset, &blob, options.bytes, &mut found)?;
+        blobs.check(&blob, shards.contains(&blob.b3), &mut found)?;
     }
     check_provenance(&revision, &mut found)?;
     // Rows of other bytes than were published prove nothing.
     let is_other = |it: &VerifyFinding| matches!(it.code, "missing-blob" | "damaged-blob");
-    if options.bytes && !found.findings.iter().any(is_other) {
+    if options.sample.is_all() && !found.findings.iter().any(is_other) {
         check_rows(&revision, &mut found)?;
     }
     check_number(remote, &state, entry, &revision, &mut found)?;
@@ -144,52 +150,6 @@ pub fn verify_published(
 fn unique(blobs: Vec<BlobRef>) -> Vec<BlobRef> {
     let by_digest: BTreeMap<B3, BlobRef> = blobs.into_iter().map(|it| (it.b3, it)).collect();
     by_digest.into_values().collect()
-}
-
-fn check_blob(
-    remote: &Arc<dyn Remote>,
-    dataset: &DatasetName,
-    blob: &BlobRef,
-    bytes: bool,
-    found: &mut Verification,
-) -> Result<()> {
-    found.blobs += 1;
-    let at = blob.b3.to_string();
-    match remote.blob_bytes(dataset, &blob.b3)? {
-        None => found.add("missing-blob", at, "the manifest names it, but it is not there"),
-        Some(n_bytes) if n_bytes != blob.bytes => {
-            let message = format!("{n_bytes} bytes, but the manifest says {}", blob.bytes);
-            found.add("damaged-blob", at, message);
-        }
-        Some(_) if bytes => match sha256_of(remote, dataset, blob) {
-            Ok(sha256) => {
-                found.bytes += blob.bytes;
-                if sha256 != blob.sha256 {
-                    let message = format!("its SHA-256 is {sha256}, but the manifest says {}", blob.sha256);
-                    found.add("sha256-mismatch", at, message);
-                }
-            }
-            Err(err) if err.kind() == ErrorKind::Corrupt => found.add("damaged-blob", at, err.chain()),
-            Err(err) => return Err(err),
-        },
-        Some(_) => {}
-    }
-    Ok(())
-}
-
-/// The SHA-256 of a blob whose BLAKE3 holds: the reader verifies that.
-fn sha256_of(remote: &Arc<dyn Remote>, dataset: &DatasetName, blob: &BlobRef) -> Result<String> {
-    let reader = BlobReader::open(remote, dataset, &blob.b3, blob.bytes)?;
-    let mut sha = Sha256::new();
-    let mut start = 0;
-    loop {
-        let end = (start + WINDOW_BYTES).min(blob.bytes);
-        sha.update(&reader.read_at(start..end)?);
-        if end == blob.bytes {
-            return Ok(hex(&sha.finalize()));
-        }
-        start = end;
-    }
 }
 
 /// Each shard's statement must name the shard's own bytes and hash to what the manifest says, and all of them
