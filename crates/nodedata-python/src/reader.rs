@@ -178,10 +178,11 @@ impl Split {
         Ok(lengths.into_pyarray(py))
     }
 
-    /// Steps a second, where they have a pace.
+    /// Steps a second, where they have a pace: what the schema says, or what all times keep to.
     #[getter]
     fn fps(&self, py: Python<'_>) -> PyResult<Option<f64>> {
-        Ok(self.own(py)?.fps())
+        let split = self.own(py)?.clone();
+        away(py, move || split.fps())?.or_raise(py)
     }
 
     /// The features, each with what its values are once they are read.

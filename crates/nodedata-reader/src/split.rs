@@ -3,6 +3,7 @@
 mod depth;
 mod episodes;
 mod features;
+mod pace;
 mod video;
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
     },
 };
 
-use nodedata_core::{Error, ErrorKind, Fact, Feature, Locus, Result, STEPS, StreamKind, suggest};
+use nodedata_core::{Error, ErrorKind, Fact, Feature, Locus, Result, StreamKind, suggest};
 use nodedata_dataset::{EpisodeEntry, EpisodeTable};
 
 pub use features::{FeatureInfo, MediaKind};
@@ -201,14 +202,8 @@ impl Split {
 
     /// Nanoseconds from one step to the next, where the schema says that there is one pace.
     pub fn step_ns(&self) -> Option<u64> {
-        let fps = self.0.reader.schema().time.as_ref()?.fps.filter(|_| *self.0.stream == *STEPS)?;
-        let step = (1e9 / fps).round();
+        let step = (1e9 / self.told_fps()?).round();
         (step.is_finite() && 1.0 <= step).then_some(step as u64)
-    }
-
-    /// Steps per second, where the schema says that there is one pace.
-    pub fn fps(&self) -> Option<f64> {
-        self.0.reader.schema().time.as_ref()?.fps.filter(|_| *self.0.stream == *STEPS)
     }
 
     /// Whether a row is a sample of its own, and an episode no more than the file it came from.

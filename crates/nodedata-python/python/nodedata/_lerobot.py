@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ._mistakes import hint_of, refuse
-from ._rate import rate
 
 #: Columns that every item has; all but the text come from the data where it has them, and else from where the step lies.
 BUILT_IN = ("episode_index", "frame_index", "index", "timestamp", "task_index", "task")
@@ -68,7 +67,7 @@ class Style:
     def _seconds(self, fields: dict[str, Any], step: int) -> float:
         if "timestamp_ns" in fields:
             return float(np.asarray(fields["timestamp_ns"]).reshape(-1)[0]) / 1e9
-        fps = rate(self._split)
+        fps = self._split.fps
         if fps is None:
             refuse("the stream has no times and no rate, and LeRobot's items have a timestamp", 'style="nodedata"')
         return step / float(fps)

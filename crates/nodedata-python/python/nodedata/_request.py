@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +10,6 @@ from . import _lerobot, _window
 from ._mistakes import one_of, refuse, whole
 from ._finish import Finish
 from ._quantities import byte_size
-from ._rate import rate
 
 _SIZES = ("prefetch_bytes", "ready_bytes", "max_sample_bytes", "video_cache_bytes", "decoded_cache")
 _WORDS: dict[str, tuple[Any, ...]] = {
@@ -106,7 +104,9 @@ class Request:
 
     def windows(self, split: Any) -> dict[str, list[int]]:
         """The windows in steps of a split."""
-        fps = functools.partial(rate, split)
+        def fps() -> float | None:
+            return split.fps  # type: ignore[no-any-return]
+
         if self.delta_timestamps is not None:
             return _window.resolved(self.delta_timestamps, fps, self.tolerance_s, in_seconds=True)
         return _window.resolved(self.window, fps, self.tolerance_s)

@@ -10,7 +10,9 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Schema as ArrowSchema};
 use bytes::Bytes;
 use nodedata_arrow::Ranges;
-use nodedata_core::{DType, DatasetFacts, Dim, EPISODE_INDEX, Feature, Files as _, STEPS, StreamKind};
+use nodedata_core::{
+    DType, DatasetFacts, Dim, EPISODE_INDEX, Feature, Files as _, STEPS, StreamKind, TIMESTAMP_NS,
+};
 use nodedata_dataset::{
     EpisodePlace, EpisodeRow, FileEntry, FoundPages, IndexTotals, Manifest, PageTable, ShardEntry,
     SplitEntry, StreamEntry, StreamLedger, episode_table, page_table, pages_of, sample_index,
@@ -198,7 +200,9 @@ impl Made {
         for (name, told) in &self.told {
             schema.fields.insert(*name, told.clone());
         }
-        schema.time = Some(TimeSchema { fps: Some(20.0), ..TimeSchema::default() });
+        // Times of their own tell the pace where there are any.
+        let fps = self.features.iter().all(|it| it.name != TIMESTAMP_NS).then_some(20.0);
+        schema.time = Some(TimeSchema { fps, ..TimeSchema::default() });
         schema
     }
 }

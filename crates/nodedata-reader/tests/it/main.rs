@@ -6,6 +6,7 @@ mod far;
 mod made;
 mod media;
 mod numbers;
+mod pace;
 mod preroll;
 mod registry;
 mod video;

@@ -150,7 +150,7 @@ fn a_split_is_told_without_a_row() {
     let split = reader.split("train", "steps").unwrap();
     assert_eq!((split.n_episodes(), split.n_steps(), split.lengths()), (3, 147, vec![70, 65, 12]));
     assert_eq!(
-        (split.step_ns(), split.fps(), split.rows_are_samples()),
+        (split.step_ns(), split.fps().unwrap(), split.rows_are_samples()),
         (Some(50_000_000), Some(20.0), false)
     );
     let bytes = |name: &str| std::fs::metadata(folder.path().join("data").join(name)).unwrap().len();
