@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,10 +68,15 @@ class Style:
     def _seconds(self, fields: dict[str, Any], step: int) -> float:
         if "timestamp_ns" in fields:
             return float(np.asarray(fields["timestamp_ns"]).reshape(-1)[0]) / 1e9
+        return step / self._fps
+
+    @functools.cached_property
+    def _fps(self) -> float:
+        """Steps a second, looked up once."""
         fps = self._split.fps
         if fps is None:
             refuse("the stream has no times and no rate, and LeRobot's items have a timestamp", 'style="nodedata"')
-        return step / float(fps)
+        return float(fps)
 
     def _task_index(self, task: str) -> int:
         """Tasks are numbered as the episodes name them."""
