@@ -110,10 +110,39 @@ class Pictures(Case):
                 self.assertLessEqual(np.abs(rgb.astype(int) - np.asarray(truth)).max(), 2)
                 self.assertLessEqual(set(distance.reshape(-1)), set(depth(0, 0, SIZE).reshape(-1)), "no distance is made up")
 
+    def test_channels_first_is_the_same_pixels_everywhere(self):
+        """Of streams, of map-style steps and of whole episodes, resized and from the cache; arrays are the caller's own."""
+        for options in ({}, {"resize": {"rgb": (17, 31)}}, {"decoded_cache": "64MiB"}, {"window": {"rgb": [-1, 0, 1], "depth": [0]}}):
+            for unit in ("step", "episode"):
+                if unit == "episode" and "window" in options:
+                    continue
+                expected, found = (list(self.node.datasets.stream("pictures", unit=unit, layout=it, **options)) for it in ("hwc", "chw"))
+                self.assertEqual(len(found), sum(LENGTHS) if unit == "step" else len(LENGTHS))
+                self.check_layout(found, expected)
+            map_style = {name: it for name, it in options.items() if name != "decoded_cache"}
+            steps = [self.dataset.steps("train", layout=it, **map_style)[:] for it in ("hwc", "chw")]
+            self.check_layout(steps[1], steps[0])
+        stream = self.node.datasets.stream("pictures", unit="step", shuffle=True)
+        begun = [next(stream) for _ in range(5)]
+        other = self.node.datasets.stream("pictures", unit="step", shuffle=True, layout="chw")
+        other.load_state_dict(stream.state_dict())
+        self.assertEqual(len(begun) + len(list(other)), sum(LENGTHS), "a state goes on in either layout")
+
+    def check_layout(self, found, expected):
+        before = None
+        for first, last in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(first["rgb"], np.moveaxis(last["rgb"], -1, -3))
+            np.testing.assert_array_equal(first["depth"], last["depth"][..., np.newaxis, :, :])
+            np.testing.assert_array_equal(first["state"], last["state"])
+            for name in ("rgb", "depth"):
+                self.assertTrue(first[name].flags.c_contiguous and first[name].flags.writeable, name)
+                self.assertFalse(before is not None and np.shares_memory(first[name], before[name]), name)
+            before = first
+
     def test_decoded_pictures_are_kept_for_later_epochs(self):
         options = {"unit": "step", "shuffle": True, "resize": {"rgb": (24, 32)}}
         expected = {(it.key, it.step): it for it in self.node.datasets.stream("pictures", **options)}
-        kept = pathlib.Path(os.environ["XDG_CACHE_HOME"]) / "nodedata" / "decoded"
+        kept = scratch() / "cache" / "nodedata" / "decoded"
         self.assertFalse(kept.exists(), "off unless it is asked for")
         stream = self.node.datasets.stream("pictures", decoded_cache="64MiB", **options)
         for _ in range(3):

@@ -128,6 +128,15 @@ class Batches(unittest.TestCase):
         found = [it for batch in loader for it in batch]
         self.assertEqual(found, [float(it["state"][0]) for it in self.stream(shuffle=False)])
 
+    def test_channels_first_is_the_same_pixels(self):
+        options = {"fields": ["rgb", "depth"], "window": {"rgb": [-1, 0]}}
+        batches = [list(self.stream(layout=it, **options).torch(5)) for it in ("hwc", "chw")]
+        for last, first in zip(*batches, strict=True):
+            self.assertEqual((tuple(first["rgb"].shape), tuple(first["depth"].shape)), ((5, 2, 3, *SIZE), (5, 1, *SIZE)))
+            self.assertTrue(first["rgb"].is_contiguous())
+            np.testing.assert_array_equal(first["rgb"].permute(0, 1, 3, 4, 2).numpy(), last["rgb"].numpy())
+            np.testing.assert_array_equal(first["depth"][:, 0].numpy(), last["depth"].numpy())
+
     def test_episodes_of_different_lengths_are_lists(self):
         batch = next(iter(self.stream(unit="episode", shuffle=False, fields=["state"]).torch(3)))
         self.assertEqual([tuple(it.shape) for it in batch["state"]], [(it, 7) for it in LENGTHS[:3]])

@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use nodedata_core::Fact;
-use nodedata_reader::{EpisodeInfo, FeatureInfo, MediaKind};
+use nodedata_core::{Error, Fact};
+use nodedata_reader::{EpisodeInfo, FeatureInfo, FrameAxes, MediaKind};
 use numpy::{IntoPyArray as _, PyArray1};
 use pyo3::{
     intern,
@@ -210,8 +210,9 @@ impl Split {
         Ok(head)
     }
 
-    /// Steps of an episode as arrays, a row a step.
-    #[pyo3(signature = (episode, start, stop, fields = None, resize = None))]
+    /// Steps of an episode as arrays, a row a step, with the channels of frames last (`hwc`) or first (`chw`).
+    #[expect(clippy::too_many_arguments, reason = "arguments of Python have names")]
+    #[pyo3(signature = (episode, start, stop, fields = None, resize = None, layout = "hwc"))]
     fn rows<'py>(
         &self,
         py: Python<'py>,
@@ -220,16 +221,23 @@ impl Split {
         stop: u64,
         fields: Option<&Bound<'py, PyAny>>,
         resize: Option<&Bound<'py, PyAny>>,
+        layout: &str,
     ) -> PyResult<Bound<'py, PyDict>> {
         let request = fields_request(py, fields, resize)?;
+        let axes: FrameAxes = layout.parse().or_raise(py)?;
         let split = self.own(py)?;
         let fields = split.fields(&request).or_raise(py)?;
         let is_short = stop.saturating_sub(start) <= SHORT;
+        let read = move |split: &nodedata_reader::Split| {
+            let mut rows = split.rows(episode, start..stop, &fields)?;
+            axes.put(&fields, &mut rows)?;
+            Ok::<_, Error>(rows)
+        };
         let rows = if split.is_mapped() && is_short {
-            py.detach(|| split.rows(episode, start..stop, &fields))
+            py.detach(|| read(split))
         } else {
             let split = split.clone();
-            away(py, move || split.rows(episode, start..stop, &fields))?
+            away(py, move || read(&split))?
         };
         arrays::rows(py, rows.or_raise(py)?)
     }

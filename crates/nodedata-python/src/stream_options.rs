@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nodedata_core::{Error, ErrorKind, suggest};
-use nodedata_reader::Split;
+use nodedata_reader::{FrameAxes, Split};
 use nodedata_stream::{
     DecodedCache, EngineOptions, MixOptions, OrderOptions, Pad, Selection, Shuffle, Stop, StreamOptions,
     Unit, Window,
@@ -57,6 +57,7 @@ pub(crate) fn source_options(
         fields: fields_request(py, fields.as_ref(), resize.as_ref())?,
         windows: windows.collect::<nodedata_core::Result<_>>().or_raise(py)?,
         pad: parsed::<Pad>(&mut given, "pad")?.unwrap_or_default(),
+        axes: parsed::<FrameAxes>(&mut given, "layout")?.unwrap_or_default(),
         decoded_cache: decoded_cache(&mut given)?,
     };
     let engine = engine_options(&mut given)?;

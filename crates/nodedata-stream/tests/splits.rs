@@ -6,10 +6,10 @@ mod published;
 use std::{fs, sync::Arc};
 
 use nodedata_core::{ErrorKind, Silent};
-use nodedata_reader::{As, Data, FieldsRequest, Place, Reader};
+use nodedata_reader::{As, Data, FieldsRequest, FrameAxes, Place, Reader, Tensor};
 use nodedata_registry::{DatasetState, Revision, pull};
 use nodedata_stream::{
-    DecodedCache, EngineOptions, OnError, OrderOptions, Pad, Selection, Share, Shuffle, Stream,
+    DecodedCache, EngineOptions, OnError, OrderOptions, Pad, Sample, Selection, Share, Shuffle, Stream,
     StreamOptions, StreamPlan, Tail, Unit, Window,
 };
 use published::{Published, SHARDS, all_steps, check};
@@ -167,6 +167,49 @@ fn decoded_rows_are_found_again() {
         }));
         assert_eq!(stream.stats().n_found, 0);
     }
+}
+
+/// Steps, windows, whole episodes and rows that are kept on the disk, which are the same for either order.
+#[test]
+fn channels_come_first_where_they_are_asked_for() {
+    let all = |published: &Published, options: StreamOptions| -> Vec<Sample> {
+        Stream::new(plan(published, options)).map(Result::unwrap).collect()
+    };
+    for published in [Published::near(), Published::far()] {
+        let cache = tempfile::tempdir().unwrap();
+        let decoded_cache = Some(DecodedCache { folder: Some(cache.path().to_owned()), max_bytes: 1 << 20 });
+        let kept = StreamOptions { decoded_cache, ..shuffled() };
+        let windows = vec![("rgb".to_owned(), Window::of_steps([-1, 0, -1]).unwrap())];
+        let windowed = StreamOptions { windows, ..shuffled() };
+        let mut whole = shuffled();
+        whole.selection.unit = Unit::Episode;
+        for options in [shuffled(), windowed, whole, kept.clone(), kept] {
+            let first = StreamOptions { axes: FrameAxes::ChannelsFirst, ..options.clone() };
+            let (last, mut first) = (all(&published, options), all(&published, first));
+            assert!(!last.is_empty());
+            for sample in &mut first {
+                let field = sample.fields.iter_mut().find(|it| &*it.column.name == "rgb").unwrap();
+                let Data::Tensor(tensor) = &mut field.column.data else { panic!("{field:?}") };
+                assert_eq!(tensor.shape, [3, 6, 8]);
+                *tensor = back(tensor);
+            }
+            assert!(first == last, "pixels, and everything beside them");
+        }
+    }
+    // It is no part of what a state is held against.
+    let published = Published::near();
+    let mut stream = Stream::new(plan(&published, shuffled()));
+    let begun = stream.by_ref().take(10).count();
+    let first = StreamOptions { axes: FrameAxes::ChannelsFirst, ..shuffled() };
+    let rest = Stream::from_state(plan(&published, first), &stream.state()).unwrap().count();
+    assert_eq!(begun + rest, all_steps().len());
+}
+
+/// Planes of 6 × 8 as pixels of three channels.
+fn back(planes: &Tensor) -> Tensor {
+    let frames = planes.bytes.chunks_exact(3 * 48);
+    let pixels = frames.flat_map(|it| (0..48).flat_map(move |at| [it[at], it[48 + at], it[96 + at]]));
+    Tensor { dtype: planes.dtype, shape: vec![6, 8, 3], bytes: pixels.collect() }
 }
 
 #[test]

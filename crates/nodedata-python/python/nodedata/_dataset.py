@@ -291,7 +291,7 @@ class Split(Sequence[Episode]):
         raw = self._native.rows(episode, start, stop, fields, resize)
         finish = self._finishes.get(is_step)
         if finish is None:
-            finish = self._finishes[is_step] = Finish(self._native.features, is_step, {}, "hwc", None)
+            finish = self._finishes[is_step] = Finish(is_step, {}, None)
         raw["__at__"] = place(self, told, episode, start if is_step else None)
         return finish(raw)
 

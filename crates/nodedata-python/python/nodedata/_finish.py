@@ -1,4 +1,4 @@
-"""From what the native stream decodes to what is handed out: axes, pads, layout, normalisation, style."""
+"""From what the native stream decodes to what is handed out: rows, pads, normalisation, style."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ import numpy as np
 
 from ._sample import Episode, Ragged, Sample, Step
 
-_FRAMES = ("image", "depth", "video")
-
 
 class Finish:
     """Makes samples of what the native half hands out, the same for streams and for single rows."""
 
     def __init__(
         self,
-        features: list[dict[str, Any]],
         is_step: bool,
         windows: Mapping[str, list[int]],
-        layout: str,
         style: Callable[[dict[str, Any], Mapping[str, Any]], dict[str, Any]] | None,
     ) -> None:
-        self._frames = {it["name"]: it for it in features if it["media"] in _FRAMES}
-        self._is_step, self._windows, self._layout, self._style = is_step, windows, layout, style
+        self._is_step, self._windows, self._style = is_step, windows, style
         #: Normalisers by the name of the field.
         self.normalizers: dict[str, Callable[[Any], Any]] = {}
 
@@ -49,8 +44,6 @@ class Finish:
             value = Ragged(*value)
         if is_row:
             value = row_of(value)
-        if self._layout == "chw" and name in self._frames and isinstance(value, np.ndarray):
-            value = channels_first(value, self._frames[name])
         normalizer = self.normalizers.get(name)
         return value if normalizer is None else normalizer(value)
 
@@ -61,11 +54,3 @@ def row_of(value: Any) -> Any:
         # Not `value[0]`, which makes a number of a row without dimensions.
         return value.reshape(value.shape[1:])
     return value[0]
-
-
-def channels_first(frames: np.ndarray, feature: Mapping[str, Any]) -> np.ndarray:
-    """Frames with their channels before height and width; one channel where frames have no axis for it."""
-    shape = feature["frame_shape"]
-    if shape is not None and len(shape) == 2:
-        return frames[..., np.newaxis, :, :]
-    return np.ascontiguousarray(np.moveaxis(frames, -1, -3))

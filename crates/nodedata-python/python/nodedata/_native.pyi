@@ -92,6 +92,7 @@ class Split:
         stop: int,
         fields: list[str] | Mapping[str, str] | None = None,
         resize: Mapping[str, tuple[int, int]] | None = None,
+        layout: str = "hwc",
     ) -> dict[str, Any]: ...
     def arrow_episodes(self) -> Any: ...
 

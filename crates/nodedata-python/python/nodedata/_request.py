@@ -102,6 +102,11 @@ class Request:
         """Whether a sample is a step. Episodes are, unless somebody says otherwise."""
         return self.unit == "step" or (self.unit is None and self.style == "lerobot")
 
+    @property
+    def axes(self) -> str:
+        """Where frames have their channels: last, or first, as LeRobot has them."""
+        return self.layout or ("chw" if self.style == "lerobot" else "hwc")
+
     def windows(self, split: Any) -> dict[str, list[int]]:
         """The windows in steps of a split."""
         def fps() -> float | None:
@@ -123,6 +128,7 @@ class Request:
         options: dict[str, Any] = {
             "unit": "step" if self.is_step else "episode",
             "pad": self.pad,
+            "layout": self.axes,
             "shuffle": self.shuffle,
             "seed": self.seed,
             "epoch": self.epoch,
@@ -139,10 +145,8 @@ class Request:
 
     def finish(self, split: Any) -> Finish:
         """What becomes of a native sample before it is handed out."""
-        windows = self.windows(split)
-        layout = self.layout or ("chw" if self.style == "lerobot" else "hwc")
         style = _lerobot.Style(split, self.fields) if self.style == "lerobot" else None
-        return Finish(split.features, self.is_step, windows, layout, style)
+        return Finish(self.is_step, self.windows(split), style)
 
 
 def _listed(window: Mapping[str, Any] | None) -> dict[str, Any] | None:

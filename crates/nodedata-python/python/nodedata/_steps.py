@@ -150,7 +150,8 @@ class Steps(Sequence[Any]):
     ) -> None:
         resize = {it: size for it, size in (self._request.resize or {}).items() if it in names} or None
         how: Any = {it: self._how[it] for it in names}
-        parts = [self._native.rows(episode, start, stop, how, resize) for start, stop in stretch]
+        axes = self._request.axes
+        parts = [self._native.rows(episode, start, stop, how, resize, axes) for start, stop in stretch]
         steps = np.concatenate([np.arange(start, stop) for start, stop in stretch])
         for name in names:
             rows = np.searchsorted(steps, taken[name])

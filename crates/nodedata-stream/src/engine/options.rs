@@ -1,7 +1,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use nodedata_core::{Error, ErrorKind, Result};
-use nodedata_reader::FieldsRequest;
+use nodedata_reader::{FieldsRequest, FrameAxes};
 
 use crate::{OrderOptions, Pad, Selection, Window, named::named};
 
@@ -18,6 +18,8 @@ pub struct StreamOptions {
     pub windows: Vec<(String, Window)>,
     /// What stands where a window leaves the episode.
     pub pad: Pad,
+    /// In which order the dimensions of pictures and frames come. A state goes on with another one.
+    pub axes: FrameAxes,
     /// Where pictures are kept as they are once they are decoded and resized; `None` for nowhere.
     pub decoded_cache: Option<DecodedCache>,
 }

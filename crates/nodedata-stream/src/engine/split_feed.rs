@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind, Feature, Locus, Result, suggest};
-use nodedata_reader::{Data, Fetched, Field, Fields, Needs, Rows, Split, StepRange, VideoCache};
+use nodedata_reader::{Data, Fetched, Field, Fields, FrameAxes, Needs, Rows, Split, StepRange, VideoCache};
 use serde_json::json;
 
 use crate::{
@@ -24,15 +24,25 @@ use kept_fields::KeptField;
 struct SplitFeed {
     split: Split,
     parts: Arc<[PartFields]>,
+    axes: FrameAxes,
 }
 
 /// The fields of a part.
 #[derive(Debug)]
 struct PartFields {
+    /// All of them, in the order of their places.
+    all: Fields,
     /// Those that are decoded each time.
     fields: Fields,
     /// Those that are kept once they are decoded, in the order of their places.
     kept: Vec<KeptField>,
+}
+
+impl PartFields {
+    /// Fields of which none is kept.
+    fn decoded(fields: Fields) -> Self {
+        Self { all: fields.clone(), fields, kept: Vec::new() }
+    }
 }
 
 /// What was brought of it.
@@ -40,6 +50,7 @@ struct PartFields {
 struct SplitPortion {
     split: Split,
     parts: Arc<[PartFields]>,
+    axes: FrameAxes,
     /// What all parts need, but for rows that are kept; nothing where the source is mapped.
     fetched: Fetched,
     /// Coded bytes in memory; 0 where the source is mapped.
@@ -48,7 +59,7 @@ struct SplitPortion {
 
 /// A split with what is read of it, or all that is wrong with that.
 pub(super) fn prepare(split: &Split, options: StreamOptions) -> Result<Prepared, Vec<Error>> {
-    let StreamOptions { selection, order, fields, windows, pad, decoded_cache } = options;
+    let StreamOptions { selection, order, fields, windows, pad, axes, decoded_cache } = options;
     let fields = match split.fields(&fields) {
         Ok(fields) => fields,
         Err(err) => return Err(vec![err]),
@@ -60,7 +71,7 @@ pub(super) fn prepare(split: &Split, options: StreamOptions) -> Result<Prepared,
     let (parts, of_parts) = parts(&fields, &windows);
     let of_parts = match &decoded_cache {
         Some(cache) => kept_fields::keep(split, of_parts, cache).map_err(|err| vec![err])?,
-        None => of_parts.into_iter().map(|fields| PartFields { fields, kept: Vec::new() }).collect(),
+        None => of_parts.into_iter().map(PartFields::decoded).collect(),
     };
     let selection = windows.iter().fold(selection, |it, (_, window)| window.narrowed(&it, pad));
     let reader = split.reader();
@@ -85,7 +96,7 @@ pub(super) fn prepare(split: &Split, options: StreamOptions) -> Result<Prepared,
         fields_hash: hash(&fields, &windows, pad),
         parts,
         pad,
-        feed: Arc::new(SplitFeed { split: split.clone(), parts: of_parts.into() }),
+        feed: Arc::new(SplitFeed { split: split.clone(), parts: of_parts.into(), axes }),
     })
 }
 
@@ -229,7 +240,7 @@ impl SplitFeed {
 
     fn portion(&self, fetched: Fetched) -> Arc<dyn Portion> {
         let (split, parts) = (self.split.clone(), Arc::clone(&self.parts));
-        Arc::new(SplitPortion { split, parts, n_bytes: fetched.n_bytes(), fetched })
+        Arc::new(SplitPortion { split, parts, axes: self.axes, n_bytes: fetched.n_bytes(), fetched })
     }
 }
 
@@ -247,6 +258,8 @@ impl Portion for SplitPortion {
         for kept in &part.kept {
             kept.add_to(&mut rows, &self.split, &self.fetched, wanted, video)?;
         }
+        // Here and not behind the stream: by all threads, and what is kept is the same for everybody.
+        self.axes.put(&part.all, &mut rows)?;
         if self.n_bytes > 0 {
             rows.columns.iter_mut().for_each(|it| detach(&mut it.data));
         }

@@ -67,7 +67,7 @@ pub(super) fn keep(split: &Split, parts: Vec<Fields>, cache: &DecodedCache) -> R
     let mut kept = Vec::with_capacity(parts.len());
     for all in parts {
         let fields = all.only(|it| row_bytes(it).is_none());
-        let mut part = PartFields { fields, kept: Vec::new() };
+        let mut part = PartFields { all: all.clone(), fields, kept: Vec::new() };
         for (place, field) in all.iter().enumerate() {
             let Some(row_bytes) = row_bytes(field) else { continue };
             let one = alone(&all, field);
