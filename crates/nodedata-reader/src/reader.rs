@@ -286,6 +286,11 @@ impl Reader {
         Ok(self.0.videos.get_or_init(|| videos))
     }
 
+    /// The table of video, where it was read.
+    pub(crate) fn videos_at_hand(&self) -> Option<&Videos> {
+        self.0.videos.get()
+    }
+
     /// The samples that decoding a video takes and that no row holds: those that are kept, else read now.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use super::Split;
 use crate::{
     decode::Decoding,
     fetched::Fetched,
-    fields::Field,
+    fields::{Field, Fields},
     preroll_cache::Preroll,
     rows::Data,
     split::Form,
@@ -124,6 +124,32 @@ impl Split {
             None => Error::new(ErrorKind::Corrupt, "index/video.parquet does not know the episode's video"),
         };
         Err(self.placed_feature(err, episode, feature))
+    }
+
+    /// Brings the table of video, where some of these fields are decoded from it: what [`Self::group_starts`] knows then.
+    ///
+    /// # Errors
+    /// What reading the table reports.
+    pub fn bring_videos(&self, fields: &Fields) -> Result<()> {
+        if fields.iter().any(is_video) { self.reader().videos().map(drop) } else { Ok(()) }
+    }
+
+    /// Steps of an episode, rising, at which all video among some fields can be decoded from: cut there, nothing is decoded twice. Nothing is
+    /// read for it: there are none where no field is video, and where nobody has brought the table, or it does not tell.
+    pub fn group_starts(&self, episode: usize, fields: &Fields) -> Vec<u64> {
+        let (Some(videos), Ok(index)) = (self.reader().videos_at_hand(), self.episode_index(episode)) else {
+            return Vec::new();
+        };
+        let of_field = |field: &Field| {
+            let id = (Arc::clone(self.stream_name()), Arc::clone(&field.info.name), index);
+            let facts = videos.0.get(&id)?.as_ref().ok()?;
+            facts.keyframes.clone()
+        };
+        let mut all = fields.iter().filter(|it| is_video(it)).map(|it| of_field(it).unwrap_or_default());
+        let Some(first) = all.next() else { return Vec::new() };
+        let others: Vec<Arc<[u32]>> = all.collect();
+        let is_of_all = |step: &&u32| others.iter().all(|it| it.binary_search(step).is_ok());
+        first.iter().filter(is_of_all).map(|it| u64::from(*it)).collect()
     }
 
     /// The steps of an episode at which decoding can start.
@@ -238,6 +264,11 @@ impl Split {
                 .with_hint("read this feature as coded bytes, or leave the episode out");
         self.placed_feature(err, episode, &field.info.name)
     }
+}
+
+/// Whether a field is decoded from coded video.
+fn is_video(field: &Field) -> bool {
+    matches!(field.info.form, Form::Video(_))
 }
 
 /// Where decoding of a video can start.

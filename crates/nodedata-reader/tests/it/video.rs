@@ -148,6 +148,25 @@ fn opened(made: &Made) -> (tempfile::TempDir, Split) {
     (folder, split)
 }
 
+#[test]
+fn groups_begin_at_key_frames_once_the_table_is_there() {
+    let video = video("h264_g2");
+    let (_folder, split) = opened(&made(&video, true));
+    let fields = |name: &str| split.fields(&FieldsRequest::named([name])).unwrap();
+    assert!(split.group_starts(0, &fields("cam.rgb")).is_empty(), "nobody has brought the table");
+    split.bring_videos(&fields("cam.rgb")).unwrap();
+    let is_key = |it: &(u64, &u32)| video.track.samples[*it.1 as usize].keyframe;
+    let keys: Vec<u64> = (0..).zip(&video.track.presentation).filter(is_key).map(|it| it.0).collect();
+    assert!(keys.len() > 2);
+    assert_eq!(split.group_starts(1, &fields("cam.rgb")), keys);
+    assert!(split.group_starts(1, &fields("cam.rgb.keyframe")).is_empty(), "which is no video");
+    assert!(split.group_starts(2, &fields("cam.rgb")).is_empty(), "there are two episodes");
+    // Where the table does not tell, nothing is read for it.
+    let (_folder, untold) = opened(&made(&video, false));
+    untold.bring_videos(&fields("cam.rgb")).unwrap();
+    assert!(untold.group_starts(0, &fields("cam.rgb")).is_empty());
+}
+
 fn pixels(rows: &nodedata_reader::Rows) -> &Tensor {
     let Data::Tensor(tensor) = &rows.columns[0].data else { panic!("{rows:?}") };
     tensor

@@ -44,6 +44,13 @@ pub(crate) trait Feed: fmt::Debug + Send + Sync {
     /// Coded bytes that the disk has room for; 0 where nothing is kept there.
     fn disk_bytes(&self) -> u64;
 
+    /// Steps of an episode, rising, before which the fields of a part are best cut, because frames of video are decoded from there on.
+    /// Nothing is read for it.
+    fn cuts(&self, part: usize, episode: usize) -> Vec<u64> {
+        let _none = (part, episode);
+        Vec::new()
+    }
+
     /// What whoever reads should know of how it is read.
     fn warnings(&self) -> Vec<String> {
         Vec::new()

@@ -40,15 +40,23 @@ pub(crate) struct Part {
     pub(crate) varies: bool,
 }
 
+/// Steps of a piece with video, about: so many frames are worth a thread of their own.
+const PIECE_FRAMES: u64 = 64;
+
+/// Where the steps of a part and of an episode are best cut.
+pub(crate) type Cuts<'a> = &'a dyn Fn(usize, usize) -> Vec<u64>;
+
 /// What threads do for one sample: pieces of it, each fetched and decoded for itself.
 pub(crate) type Pieces = Vec<Vec<Wanted>>;
 
 impl Layout {
-    /// What is read for a sample, in pieces. Steps of a part rise from piece to piece, and none is read twice.
+    /// What is read for a sample, in pieces. Steps of a part rise from piece to piece, and none is read twice. A long run with video is
+    /// cut where its groups of frames begin, so that threads decode them side by side and none of them decodes what another does; but for
+    /// groups that are larger than a piece may be.
     ///
     /// # Errors
     /// `Limit` for more steps than memory has places for.
-    pub(crate) fn pieces(&self, located: &Located) -> Result<Pieces> {
+    pub(crate) fn pieces(&self, located: &Located, cuts: Cuts<'_>) -> Result<Pieces> {
         let episode = usize::try_from(located.episode).map_err(|_| too_many())?;
         let mut pieces = Pieces::new();
         let mut last: Vec<Wanted> = Vec::new();
@@ -56,12 +64,15 @@ impl Layout {
         for (idx, part) in self.parts.iter().enumerate() {
             let most = self.piece_steps(part);
             for run in runs(&self.steps(part, located)?) {
+                let is_long = run.end - run.start > PIECE_FRAMES.min(most);
+                let cuts = if is_long { cuts(idx, episode) } else { Vec::new() };
+                let most_of_run = if cuts.is_empty() { most } else { most.min(PIECE_FRAMES) };
                 let mut rest = run;
                 while !rest.is_empty() {
-                    let cut = rest.end.min(rest.start + most);
+                    let cut = cut(&rest, most, &cuts);
                     let steps = rest.start..cut;
                     rest.start = cut;
-                    let share = (steps.end - steps.start) as f64 / most as f64;
+                    let share = (steps.end - steps.start) as f64 / most_of_run as f64;
                     if filled > 0.0 && filled + share > 1.0 {
                         pieces.push(std::mem::take(&mut last));
                         filled = 0.0;
@@ -177,6 +188,20 @@ impl Steps {
     }
 }
 
+/// Up to where a piece goes of what is left of a run, of `most` steps: up to the last of these cuts that are near, or else the first that
+/// there is.
+fn cut(rest: &Range<u64>, most: u64, cuts: &[u64]) -> u64 {
+    let farthest = rest.end.min(rest.start.saturating_add(most));
+    let near = rest.start.saturating_add(PIECE_FRAMES);
+    if rest.end <= near && rest.end == farthest {
+        return farthest;
+    }
+    let behind = cuts.get(cuts.partition_point(|it| *it <= rest.start)..).unwrap_or_default();
+    let n_near = behind.partition_point(|it| *it <= near.min(farthest));
+    let found = behind.get(n_near.saturating_sub(1)).copied();
+    found.filter(|it| *it < farthest).unwrap_or(farthest)
+}
+
 /// Steps that follow each other, together.
 fn runs(steps: &Steps) -> Vec<Range<u64>> {
     let steps = match steps {
@@ -219,6 +244,8 @@ mod tests {
         Layout { lengths, unit, parts: parts.collect(), pad: Pad::Edge, coded_bytes: 100 }
     }
 
+    const NO_CUTS: Cuts<'_> = &|_, _| Vec::new();
+
     fn located(episode: u64, steps: Range<u64>) -> Located {
         Located { episode, steps }
     }
@@ -226,7 +253,7 @@ mod tests {
     #[test]
     fn a_step_and_its_windows_are_one_piece() {
         let layout = layout(Unit::Step, &[None, Some(&[-1, 0]), Some(&[0, 5, 6, 5])], 8);
-        let of = |step| layout.pieces(&located(0, step..step + 1)).unwrap();
+        let of = |step| layout.pieces(&located(0, step..step + 1), NO_CUTS).unwrap();
         let wanted = |part, steps| Wanted { part, episode: 0, steps };
         assert_eq!(of(10), [[wanted(0, 10..11), wanted(1, 9..11), wanted(2, 10..11), wanted(2, 15..17)]]);
         // Windows end where the episode does, and no step is read twice.
@@ -238,7 +265,7 @@ mod tests {
     fn a_long_episode_is_cut_and_nothing_is_left_out() {
         // A mebibyte a row: 32 steps a piece.
         let layout = layout(Unit::Episode, &[None], 1 << 20);
-        let pieces = layout.pieces(&located(0, 5..1000)).unwrap();
+        let pieces = layout.pieces(&located(0, 5..1000), NO_CUTS).unwrap();
         assert_eq!(pieces.len(), 32);
         let mut at = 5;
         for wanted in pieces.iter().flatten() {
@@ -249,15 +276,48 @@ mod tests {
         assert_eq!(at, 1000);
         // Small rows are cut by their number.
         let layout = self::layout(Unit::Episode, &[None], 1);
-        assert_eq!(layout.pieces(&located(1, 0..100_000)).unwrap().len(), 25);
-        assert_eq!(layout.pieces(&located(0, 0..1000)).unwrap().len(), 1);
+        assert_eq!(layout.pieces(&located(1, 0..100_000), NO_CUTS).unwrap().len(), 25);
+        assert_eq!(layout.pieces(&located(0, 0..1000), NO_CUTS).unwrap().len(), 1);
+    }
+
+    /// Where the pieces of an episode of that length end, with key frames at these distances.
+    fn ends(fixed_bytes: u64, steps: Range<u64>, distance: usize) -> Vec<u64> {
+        let layout = layout(Unit::Episode, &[None], fixed_bytes);
+        let cuts = |part: usize, episode: usize| -> Vec<u64> {
+            assert_eq!((part, episode), (0, 0));
+            (0..1000).step_by(distance).collect()
+        };
+        let pieces = layout.pieces(&located(0, steps.clone()), &cuts).unwrap();
+        let mut at = steps.start;
+        for piece in &pieces {
+            let [wanted] = piece.as_slice() else { panic!("{piece:?}") };
+            assert_eq!(wanted.steps.start, at);
+            at = wanted.steps.end;
+        }
+        assert_eq!(at, steps.end, "nothing is left out");
+        pieces.iter().map(|it| it[0].steps.end).collect()
+    }
+
+    #[test]
+    fn long_runs_of_video_are_cut_where_groups_begin() {
+        // Small frames, in groups of 10: as many groups as are near.
+        assert_eq!(ends(1, 0..200, 10), [60, 120, 180, 200]);
+        assert_eq!(ends(1, 5..200, 10), [60, 120, 180, 200]);
+        // Groups that are longer are not cut, as long as there is room for them.
+        assert_eq!(ends(1, 0..1000, 300), [300, 600, 900, 1000]);
+        // Frames of a mebibyte: 32 a piece, however long their groups are.
+        assert_eq!(ends(1 << 20, 0..100, 10), [30, 60, 90, 100]);
+        assert_eq!(ends(1 << 20, 0..100, 300), [32, 64, 96, 100]);
+        assert_eq!(ends(1 << 20, 0..100, 40), [32, 40, 72, 100]);
+        // What is short is one piece.
+        assert_eq!(ends(1, 7..71, 10), [71]);
     }
 
     #[test]
     fn a_window_outside_the_episode_reads_the_step_itself() {
         let mut layout = layout(Unit::Step, &[Some(&[2000])], 8);
         layout.pad = Pad::Zero;
-        let pieces = layout.pieces(&located(0, 7..8)).unwrap();
+        let pieces = layout.pieces(&located(0, 7..8), NO_CUTS).unwrap();
         assert_eq!(pieces, [[Wanted { part: 0, episode: 0, steps: 7..8 }]]);
     }
 
@@ -278,7 +338,7 @@ mod tests {
         let mut layout = layout(Unit::Step, &[None, Some(&[0, 1, 2])], 8);
         layout.parts[1].varies = true;
         assert_eq!(layout.decoded_bytes(&located(0, 3..4)), (8 + 24, 3));
-        let pieces = layout.pieces(&located(0, 3..4)).unwrap();
+        let pieces = layout.pieces(&located(0, 3..4), NO_CUTS).unwrap();
         assert_eq!(layout.coded_bytes_of(&pieces[0], 100), 300);
     }
 }

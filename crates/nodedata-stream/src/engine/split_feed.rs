@@ -68,6 +68,10 @@ pub(super) fn prepare(split: &Split, options: StreamOptions) -> Result<Prepared,
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
+    if selection.unit == Unit::Episode {
+        // Where that fails the samples tell it, which need the table for more than where they are cut.
+        split.bring_videos(&fields).ok();
+    }
     let (parts, of_parts) = parts(&fields, &windows);
     let of_parts = match &decoded_cache {
         Some(cache) => kept_fields::keep(split, of_parts, cache).map_err(|err| vec![err])?,
@@ -198,6 +202,10 @@ impl Feed for SplitFeed {
 
     fn disk_bytes(&self) -> u64 {
         self.split.disk_bytes()
+    }
+
+    fn cuts(&self, part: usize, episode: usize) -> Vec<u64> {
+        self.parts.get(part).map_or_else(Vec::new, |it| self.split.group_starts(episode, &it.all))
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -96,7 +96,7 @@ impl Slot {
         let (fixed_bytes, n_varying) = layout.decoded_bytes(located);
         let pieces = match fixed_bytes > bytes_max {
             true => Err(too_large(fixed_bytes, bytes_max, layout.unit)),
-            false => layout.pieces(located),
+            false => layout.pieces(located, &|part, episode| source.feed.cuts(part, episode)),
         };
         let (pieces, sample) = match pieces {
             Ok(pieces) => (pieces, None),
