@@ -14,7 +14,8 @@ pub(crate) struct Options {
     /// samples-webdataset, samples-jsonl-numbers, samples-jsonl-chat, samples-csv, samples-parquet, samples-ipc;
     /// or jobs: bags-jpeg, bags-numeric, topics, message, color, inspect-jpeg, inspect-numeric, align-jpeg, align-raw, align-numeric, push-folder, push-server,
     /// push-folder-known, push-server-known; or of streams: stream-jpeg-random, stream-jpeg-episodes, stream-jpeg-shuffle,
-    /// stream-jpeg-windows, stream-jpeg-cached, stream-av1-random, …, stream-h264-windows.
+    /// stream-jpeg-windows, stream-jpeg-cached, stream-av1-random, …, stream-h264-windows; or stream-scale: what has to hold however
+    /// large a dataset is.
     #[arg(long)]
     pub(crate) only: Option<String>,
 

@@ -2,6 +2,7 @@
 //! frames, in turns, each reader in a process of its own.
 
 mod report;
+mod scale;
 
 use std::{
     path::{Path, PathBuf},
@@ -82,6 +83,7 @@ struct Ratios {
 #[derive(Default)]
 pub(super) struct Figures {
     rows: Vec<Row>,
+    scale: Vec<scale::Finding>,
     /// What was skipped, and why.
     remarks: Vec<String>,
     /// Jobs that `--only` lets through.
@@ -171,7 +173,16 @@ pub(super) fn run(folder: &Path, outputs: &Path, options: &Options) -> Result<Fi
     let name = |kind: Kind, job: Job| format!("stream-{}-{}", kind.name(), job.name());
     let jobs: Vec<(Kind, Job)> =
         JOBS.into_iter().filter(|(kind, job)| options.lets_through(&name(*kind, *job))).collect();
-    figures.n_selected = jobs.len();
+    let has_scale = options.lets_through(scale::NAME);
+    figures.n_selected = jobs.len() + usize::from(has_scale);
+    if has_scale && !options.inputs_only {
+        match python_wheel::released() {
+            Ok((python, _)) => figures.scale = scale::run(&python, &folder.join("stream"))?,
+            Err(reason) => {
+                figures.remarks.push(format!("{}: not measured: {}", scale::NAME, first_line(&reason)))
+            }
+        }
+    }
     if jobs.is_empty() {
         return Ok(figures);
     }

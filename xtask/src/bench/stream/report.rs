@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{Figures, Job, Kind, LIMIT, Reading, Row};
+use super::{Figures, Job, Kind, LIMIT, Reading, Row, scale};
 use crate::{
     bench::{
         measure::median,
@@ -54,6 +54,9 @@ pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String
             options.runs
         );
         _ = writeln!(text, "\n{}.", versions(figures).join(", "));
+    }
+    if !figures.scale.is_empty() {
+        text.push_str(&scale::markdown(&figures.scale));
     }
     for remark in &figures.remarks {
         _ = writeln!(text, "\n{remark}");
@@ -122,5 +125,5 @@ pub(in crate::bench) fn json(figures: &Figures) -> Value {
             "ratios": row.ratios,
         })
     });
-    json!({"rows": rows.collect::<Vec<_>>(), "remarks": figures.remarks})
+    json!({"rows": rows.collect::<Vec<_>>(), "scale": figures.scale, "remarks": figures.remarks})
 }
