@@ -97,21 +97,17 @@ fn channels_first(tensor: &mut Tensor, n_lists: usize, scratch: &mut Vec<u8>) ->
     Ok(())
 }
 
-/// Pixels of bytes to planes, in one pass over the pixels.
+/// Pixels of bytes to planes, one after the other: that the number of channels is known here makes it several times as fast.
 fn spread_bytes<const N: usize>(pixels: &[u8], planes: &mut [u8]) {
     let (pixels, _) = pixels.as_chunks::<N>();
-    let mut planes = planes.chunks_exact_mut(pixels.len().max(1));
-    let planes: [&mut [u8]; N] = std::array::from_fn(|_| planes.next().unwrap_or_default());
-    for (at, pixel) in pixels.iter().enumerate() {
-        for channel in 0..N {
-            if let Some(place) = planes[channel].get_mut(at) {
-                *place = pixel[channel];
-            }
+    for (channel, plane) in planes.chunks_exact_mut(pixels.len().max(1)).enumerate().take(N) {
+        for (place, pixel) in plane.iter_mut().zip(pixels) {
+            *place = pixel[channel];
         }
     }
 }
 
-/// The same of elements of any width, plane by plane.
+/// The same of elements of any width.
 fn spread(pixels: &[u8], planes: &mut [u8], n_channels: usize, width: usize) {
     let plane_bytes = pixels.len() / n_channels;
     for (channel, plane) in planes.chunks_exact_mut(plane_bytes).enumerate() {
