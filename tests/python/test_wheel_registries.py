@@ -136,7 +136,7 @@ class Bucket(Kinds, unittest.TestCase):
     def test_a_shuffled_epoch_fetches_what_it_needs(self):
         """Counted where the server's answers pass, with all that is said beside the bytes: by one rank and by four, each with lanes of its own or with
         a disk that they share."""
-        lengths, block = [256, 256], 128
+        lengths, block = [384, 384], 192
         total = sum(lengths)
         Set(lengths, (120, 160), pictures=noise).write(self.folder / "large", per_shard=1)
         nodedata.convert(self.folder / "large/shards", self.folder / "converted", access="random")
@@ -157,9 +157,8 @@ class Bucket(Kinds, unittest.TestCase):
                 for episode in range(len(lengths)):
                     dataset["train"].frame(episode, 0, fields=["count"])
                 before = self.n_bytes()
-                stream = self.node.datasets.stream(
-                    dataset, unit="step", fields=["rgb", "count"], shuffle=True, rank=rank, world=world, **options
-                )
+                # All fields, so that all bytes of the shards are needed.
+                stream = self.node.datasets.stream(dataset, unit="step", shuffle=True, rank=rank, world=world, **options)
                 found += [(it.key, it.step) for it in stream]
                 fetched += self.n_bytes() - before
             self.assertEqual((len(found), len(set(found))), (total, total))
