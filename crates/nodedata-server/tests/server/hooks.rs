@@ -21,7 +21,10 @@ use nodedata_server::{EVENT, EVENT_ID, Hook, SIGNATURE};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::{protocol::none, site::Site};
+use crate::{
+    protocol::none,
+    site::{Site, undated},
+};
 
 const SECRET: &str = "a secret that both sides know";
 
@@ -129,7 +132,7 @@ fn withdraw(site: &Site, token: &Token, name: &str) -> u16 {
     let dataset = name.parse().unwrap();
     let state = DatasetState::open(&site.direct(), &dataset).unwrap();
     let op = Operation::Withdraw { revision: "1.0.0".to_owned(), reason: "wrong units".to_owned() };
-    let record = state.next_record(op, "withdraw", "acme");
+    let record = undated(state.next_record(op, "withdraw", "acme"));
     let path = format!("v1/d/{name}/commits");
     site.ask(Method::POST, &path, Some(token), |it| it.json(&record)).status
 }
