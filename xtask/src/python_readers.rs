@@ -40,8 +40,8 @@ const N_SIDE_BY_SIDE: usize = 2;
 
 /// Holds what the debug binary writes against other programs that read the same, in Python: every MCAP fixture converted and read by
 /// pyarrow, DuckDB, Polars and `datasets`; an S3 server; aligned steps against numpy, bags against `rosbags`, RLDS against TFDS,
-/// samples against `webdataset`, `json` and pyarrow, the server against its own description. Without Python or without its packages the part is skipped, and says so; without
-/// those of single tests only they are.
+/// samples against `webdataset`, `json` and pyarrow; the server against its own description. Without Python or without its packages
+/// the part is skipped, and says so; without those of single tests only they are.
 ///
 /// # Errors
 /// When a fixture does not convert, the kit does not compile, or the tests cannot be run.

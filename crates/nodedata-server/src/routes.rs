@@ -132,7 +132,7 @@ const fn delete(
     handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
 ) -> Route {
     let route = get(path, id, summary, handler);
-    Route { method: "DELETE", scope: Some(scope), answers: &[], statuses: &[204, 403, 404], ..route }
+    Route { method: "DELETE", scope: Some(scope), answers: &[], statuses: &[204, 403, 404, 422], ..route }
 }
 
 macro_rules! shared {
@@ -294,16 +294,13 @@ pub(crate) const ROUTES: &[Route] = &[
             shared!(pushes::negotiate),
         )
     },
-    Route {
-        statuses: &[204, 403, 404, 422],
-        ..delete(
-            "/v1/pushes/{push}",
-            "endPush",
-            "Ends a push: its blobs are no longer protected",
-            "push",
-            shared!(pushes::end),
-        )
-    },
+    delete(
+        "/v1/pushes/{push}",
+        "endPush",
+        "Ends a push: its blobs are no longer protected",
+        "push",
+        shared!(pushes::end),
+    ),
     Route {
         cost: 4,
         numbers: &[numbers::PART, numbers::BYTES_OF_PART],
@@ -485,16 +482,13 @@ pub(crate) const ROUTES: &[Route] = &[
         Body::Json("RoleBody"),
         shared!(roles::give),
     ),
-    Route {
-        statuses: &[204, 403, 404, 422],
-        ..delete(
-            "/v1/roles/{owner}/{name}/{who}",
-            "takeRole",
-            "Takes a role away, at once",
-            "roles",
-            shared!(roles::take),
-        )
-    },
+    delete(
+        "/v1/roles/{owner}/{name}/{who}",
+        "takeRole",
+        "Takes a role away, at once",
+        "roles",
+        shared!(roles::take),
+    ),
     Route {
         scope: Some("any"),
         statuses: &[],
@@ -513,16 +507,13 @@ pub(crate) const ROUTES: &[Route] = &[
         Body::Nothing,
         shared!(roles::add_member),
     ),
-    Route {
-        statuses: &[204, 403, 404, 422],
-        ..delete(
-            "/v1/groups/{group}/members/{account}",
-            "removeMember",
-            "Takes an account out of a group, at once",
-            "admin",
-            shared!(roles::remove_member),
-        )
-    },
+    delete(
+        "/v1/groups/{group}/members/{account}",
+        "removeMember",
+        "Takes an account out of a group, at once",
+        "admin",
+        shared!(roles::remove_member),
+    ),
     Route { cost: 100, ..page("/", "home", "Page: the datasets", page::home) },
     Route { cost: 1, answers: &["text/css"], ..get("/style.css", "style", "The pages' style", page::style) },
     page("/login", "login", "Page: asks a browser for a token, as a password", page::login),
