@@ -91,7 +91,7 @@ pub(super) fn run_until_done(
             Ended::ByItself(ran) => {
                 let Ran { code, stdout, stderr } = &ran;
                 assert!(
-                    *code == 1 && is_weather(stderr) && stderr.contains("hint: "),
+                    *code == 1 && is_weather(stderr) && stderr.contains("hint"),
                     "{args:?} exits with {code}\n--- stdout\n{stdout}--- stderr\n{stderr}"
                 );
                 tries.refused += 1;
