@@ -192,6 +192,41 @@ fn commands_of_the_pages_run() {
     assert!(n_run >= 8, "{n_run} blocks were run");
 }
 
+/// Names of several words in backticks, as tests have them.
+fn named_tests(page: &str) -> Vec<&str> {
+    let is_name = |it: &&str| {
+        it.matches('_').count() > 1
+            && it.bytes().all(|it| it == b'_' || it.is_ascii_lowercase() || it.is_ascii_digit())
+    };
+    page.split('`').skip(1).step_by(2).filter(is_name).collect()
+}
+
+#[test]
+fn tests_that_a_page_names_are_there() {
+    let page = std::fs::read_to_string(root().join("docs/reliability.md")).unwrap();
+    let folders = [
+        "tests",
+        "crates/nodedata-registry/tests",
+        "crates/nodedata-server/tests",
+        "crates/nodedata-testkit/src",
+    ];
+    let mut pending: Vec<PathBuf> = folders.iter().map(|it| root().join(it)).collect();
+    let mut sources = String::new();
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            pending.extend(std::fs::read_dir(path).unwrap().map(|it| it.unwrap().path()));
+        } else if path.extension().is_some_and(|it| it == "rs" || it == "py") {
+            sources.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+    let named = named_tests(&page);
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        let is_there = ["fn", "def"].iter().any(|it| sources.contains(&format!("{it} {name}(")));
+        assert!(is_there, "docs/reliability.md names `{name}`, which is no test");
+    }
+}
+
 #[test]
 fn blocks_are_read() {
     let text = "<!-- not run: needs a bucket -->\n```sh\nnode-data a\n```\n\n```console\n$ node-data b \\\n    --c\nprinted\n$ node-data d\n```\n```text\nx\n```\n";

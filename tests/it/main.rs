@@ -70,6 +70,7 @@ mod served_limits;
 mod several_sources;
 mod step_tables;
 mod steps;
+mod storm;
 mod tabular;
 mod tampering;
 mod time_ranges;

@@ -18,20 +18,21 @@ use crate::{
 pub(crate) const TESTS: &str = "tests/python";
 
 /// The lists beside that of the readers, with what the summary says where they cannot be had.
-const OPTIONAL: [(&str, &str); 6] = [
+const OPTIONAL: [(&str, &str); 7] = [
     ("s3", "no S3 server"),
     ("align", "no official reader to hold the alignment against"),
     ("rosbags", "no `rosbags` to hold bags against"),
     ("webdataset", "no `webdataset` to hold samples against"),
     ("croissant", "no mlcroissant"),
     ("tfds", "no TFDS to hold RLDS against"),
+    ("openapi", "no schemathesis to hold the server against its description"),
 ];
 /// Variables that name the interpreter for what only a process of its own loads.
 const INTERPRETERS: [(&str, &str); 2] =
     [("croissant", "NODEDATA_CROISSANT_PYTHON"), ("tfds", "NODEDATA_TFDS_PYTHON")];
 
 /// Tests that take longest go first, so that the last to end is a short one.
-const FIRST: [&str; 3] = ["test_rlds", "test_s3", "test_tables"];
+const FIRST: [&str; 4] = ["test_rlds", "test_openapi", "test_s3", "test_tables"];
 /// Files that run one after the other: both look for free ports.
 const TOGETHER: [&str; 2] = ["test_s3", "test_registry_s3"];
 /// Files that run side by side. Most of their time is one thread of Python.
@@ -39,8 +40,8 @@ const N_SIDE_BY_SIDE: usize = 2;
 
 /// Holds what the debug binary writes against other programs that read the same, in Python: every MCAP fixture converted and read by
 /// pyarrow, DuckDB, Polars and `datasets`; an S3 server; aligned steps against numpy, bags against `rosbags`, RLDS against TFDS,
-/// samples against `webdataset`, `json` and pyarrow. Without Python or without its packages the part is skipped, and says so; without
-/// those of single tests only they are.
+/// samples against `webdataset`, `json` and pyarrow; the server against its own description. Without Python or without its packages
+/// the part is skipped, and says so; without those of single tests only they are.
 ///
 /// # Errors
 /// When a fixture does not convert, the kit does not compile, or the tests cannot be run.

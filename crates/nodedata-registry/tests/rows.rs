@@ -1,13 +1,21 @@
 //! What a revision's tables say of its rows is no proof: `verify` makes the hashes again.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
-use std::{path::Path, sync::Arc};
+use std::{
+    ops::Range,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
-use nodedata_core::Silent;
+use bytes::Bytes;
+use nodedata_core::{Error, ErrorKind, Silent};
 use nodedata_registry::{
-    DatasetName, DatasetState, Direct, Operation, PushOptions, PushRequest, Remote, Revision, Store, blob_of,
-    change, push, put_blob,
-    record::{Bump, BumpProof},
+    Appended, B3, DatasetName, DatasetState, Direct, LogEntry, Negotiated, Operation, PushOptions,
+    PushRequest, Remote, Revision, Store, blob_of, change, push, put_blob,
+    record::{BlobRef, Bump, BumpProof, CommitRecord},
     trust::{ByteSample, VerifyOptions, verify_published},
 };
 use nodedata_testkit::registry::{ShardSpec, shard_bytes, write_shard};
@@ -102,4 +110,91 @@ fn a_number_that_claims_less_than_the_tables_prove_is_found() {
     })
     .unwrap();
     assert_eq!(codes(&remote, true), ["number-mismatch"]);
+}
+
+/// A registry whose network breaks off after so many reads of blobs.
+struct BreaksOff {
+    inner: Direct,
+    left: AtomicI64,
+}
+
+type Told<T> = nodedata_core::Result<T>;
+
+impl Remote for BreaksOff {
+    fn label(&self) -> String {
+        self.inner.label()
+    }
+
+    fn datasets(&self) -> Told<Vec<DatasetName>> {
+        self.inner.datasets()
+    }
+
+    fn negotiate(&self, request: &PushRequest) -> Told<Negotiated> {
+        self.inner.negotiate(request)
+    }
+
+    fn upload_part(&self, blob: &BlobRef, part: u32, bytes: Bytes) -> Told<()> {
+        self.inner.upload_part(blob, part, bytes)
+    }
+
+    fn seal(&self, blob: &BlobRef) -> Told<()> {
+        self.inner.seal(blob)
+    }
+
+    fn end_push(&self, push: &str) -> Told<()> {
+        self.inner.end_push(push)
+    }
+
+    fn append(&self, dataset: &DatasetName, record: &CommitRecord) -> Told<Appended> {
+        self.inner.append(dataset, record)
+    }
+
+    fn log(&self, dataset: &DatasetName, from_seq: u64) -> Told<Vec<LogEntry>> {
+        self.inner.log(dataset, from_seq)
+    }
+
+    fn blob_bytes(&self, dataset: &DatasetName, b3: &B3) -> Told<Option<u64>> {
+        self.inner.blob_bytes(dataset, b3)
+    }
+
+    fn read_blob(&self, dataset: &DatasetName, b3: &B3, range: Range<u64>) -> Told<Bytes> {
+        if self.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
+            return Err(Error::new(ErrorKind::Io, "the server did not answer").with_hint("try again"));
+        }
+        self.inner.read_blob(dataset, b3, range)
+    }
+
+    fn read_tree(&self, dataset: &DatasetName, b3: &B3) -> Told<Option<Bytes>> {
+        self.inner.read_tree(dataset, b3)
+    }
+
+    fn read_hint(&self, dataset: &DatasetName) -> Told<Option<Bytes>> {
+        self.inner.read_hint(dataset)
+    }
+
+    fn write_hint(&self, dataset: &DatasetName, bytes: Bytes) -> Told<()> {
+        self.inner.write_hint(dataset, bytes)
+    }
+}
+
+/// Wherever a connection breaks, that says nothing of what is published.
+#[test]
+fn a_network_that_breaks_off_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, remote) = published(folder.path());
+    let state = DatasetState::open(&*remote, &dataset()).unwrap();
+    let entry = state.head().unwrap();
+    let options = VerifyOptions { trusted: &[], sample: ByteSample::ALL };
+    for n_reads in 0.. {
+        let breaks: Arc<dyn Remote> =
+            Arc::new(BreaksOff { inner: store.clone(), left: AtomicI64::new(n_reads) });
+        match verify_published(&breaks, &dataset(), entry, &options) {
+            Err(err) => assert_eq!(err.kind(), ErrorKind::Io, "after {n_reads} reads: {}", err.chain()),
+            Ok(found) => {
+                assert_eq!((found.findings, found.episodes), (Vec::new(), 4), "after {n_reads} reads");
+                assert!(n_reads > 10, "{n_reads}");
+                break;
+            }
+        }
+    }
 }

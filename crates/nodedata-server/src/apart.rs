@@ -77,7 +77,10 @@ impl App {
     /// What no request waits for. What fails is logged, and tried again.
     pub(crate) fn tend(&self) {
         self.settle_left();
-        for (what, done) in [("keep-apart", self.keep_apart()), ("anchor", self.anchor())] {
+        let removed = self.give_up_on_removed_hooks();
+        for (what, done) in
+            [("removed-hooks", removed), ("keep-apart", self.keep_apart()), ("anchor", self.anchor())]
+        {
             if let Err(err) = done {
                 let line = json!({
                     "event": what,

@@ -1,5 +1,5 @@
-//! What is told to other programs when something was published or withdrawn: each event at least once, signed, from an outbox in
-//! the database.
+//! What is told to other programs when something was published, withdrawn, removed or renamed: each event at least once, signed,
+//! from an outbox in the database.
 
 use std::{
     fmt,
@@ -28,7 +28,7 @@ use crate::{
 
 /// Header with the event's name, the same for every try: who has seen it before drops it.
 pub const EVENT_ID: &str = "nd-event-id";
-/// Header with what happened: `published`, `withdrawn` or `purged`.
+/// Header with what happened: `published`, `withdrawn`, `purged`, `renamed`, `transferred` or `deleted`.
 pub const EVENT: &str = "nd-event";
 /// Header with the signature: `t=SECONDS,v1=HEX`, where HEX is HMAC-SHA256 of `SECONDS.BODY` under the shared secret.
 pub const SIGNATURE: &str = "nd-signature";
@@ -41,7 +41,7 @@ const LOOKED_EVERY: Duration = Duration::from_millis(500);
 const TRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait between two tries, in seconds.
 const WAIT_SECONDS_MAX: i64 = 3600;
-/// How long an event is tried for, in seconds: 30 days.
+/// How long an event is tried for, and kept for a hook that is not named any more, in seconds: 30 days.
 const TRIED_SECONDS_MAX: i64 = 30 * 86_400;
 
 /// Where events go, and the secret that signs them.
@@ -106,13 +106,17 @@ pub(crate) fn event_of(
         Operation::Purge { blobs, revisions, reason } => {
             json!({"event": "purged", "blobs": blobs, "revisions": revisions, "reason": reason})
         }
+        // The record of the old name comes first and does not end it: the new name may be taken meanwhile.
+        Operation::Adopt { from, .. } => {
+            let event = if from.owner() == dataset.owner() { "renamed" } else { "transferred" };
+            json!({"event": event, "from": from})
+        }
+        Operation::Delete { reason } => json!({"event": "deleted", "reason": reason}),
         Operation::Create { .. }
         | Operation::Tag { .. }
         | Operation::Attach { .. }
         | Operation::Declare { .. }
-        | Operation::Move { .. }
-        | Operation::Adopt { .. }
-        | Operation::Delete { .. } => return None,
+        | Operation::Move { .. } => return None,
     };
     let common = json!({
         "nd": "event/1",
@@ -210,6 +214,25 @@ impl App {
             let wait = 1i64.checked_shl(letter.tries.min(20)).unwrap_or(i64::MAX).min(WAIT_SECONDS_MAX);
             return self.database.put_back(letter.id, now.timestamp() + wait);
         }
+        self.give_up(letter, why)
+    }
+
+    /// Drops what is in the outbox for hooks that this server has no more, once it is as old as anything is tried for: a hook that is
+    /// left out for a while loses nothing.
+    ///
+    /// # Errors
+    /// `Io` of the database: the rest stays for the next time.
+    pub(crate) fn give_up_on_removed_hooks(&self) -> Result<()> {
+        let hooks: Vec<&str> = self.options.hooks.iter().map(Hook::url).collect();
+        let made = self.options.clock.now().timestamp() - TRIED_SECONDS_MAX;
+        while let Some(letter) = self.database.letter_to_nobody(&hooks, made)? {
+            self.give_up(&letter, "the hook is no longer named".to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// Takes a letter out of the outbox that never came, with a line that says so.
+    fn give_up(&self, letter: &Letter, why: String) -> Result<()> {
         self.note(AuditEvent {
             who: SERVER.to_owned(),
             action: "notify".to_owned(),
@@ -271,6 +294,17 @@ mod tests {
             })
         );
         assert_eq!(told(Operation::Tag { tag: "a".to_owned(), revision: None }), None);
+        // Under the new name, once it is there.
+        for (from, event) in [("acme/before", "renamed"), ("lab/x", "transferred")] {
+            let adopted =
+                told(Operation::Adopt { from: from.parse().unwrap(), moved_at: 6, last: blob }).unwrap();
+            assert_eq!((&adopted["event"], &adopted["from"]), (&event.into(), &from.into()));
+            assert_eq!(adopted["dataset"], "acme/x");
+        }
+        let moved = Operation::Move { to: "acme/y".parse().unwrap(), reason: "a better name".to_owned() };
+        assert_eq!(told(moved), None);
+        let deleted = told(Operation::Delete { reason: "a test".to_owned() }).unwrap();
+        assert_eq!((&deleted["event"], &deleted["reason"]), (&"deleted".into(), &"a test".into()));
     }
 
     const EXPECTED: &str = "1313ae9c874eb1a0868ad0b65f841c4243c23fdcfad69a3ada227726fad9960e";

@@ -33,13 +33,15 @@ pub fn openapi() -> Value {
 
 fn operation(route: &Route) -> Value {
     let mut responses: Map<String, Value> = Map::new();
-    let has_200 = route.answer.is_some() && !route.statuses.contains(&201);
+    let has_200 = !route.answers.is_empty() && !route.statuses.contains(&201);
     // A number beyond its maximum is refused wherever one is taken.
     let refused = (!route.numbers.is_empty()).then_some(422);
-    let body: &[u16] = if route.body == Body::Nothing { &[] } else { &[408, 413, 507] };
+    let body: &[u16] = if route.body == Body::Nothing { &[] } else { &[408, 413] };
     let known = (route.method == "GET").then_some(304);
-    let always = [has_200.then_some(200), route.needs_token().then_some(401), refused, known];
-    let always = always.into_iter().chain([400, 429, 503].map(Some));
+    let always = [has_200.then_some(200), refused, known];
+    // A token that is none is refused wherever it comes. Reads have lines in the audit log as well, and what was seen of a log is
+    // kept: a full disk may stop any of them.
+    let always = always.into_iter().chain([400, 401, 429, 500, 503, 507].map(Some));
     let mut statuses: Vec<u16> = always.flatten().chain(body.iter().chain(route.statuses).copied()).collect();
     statuses.sort_unstable();
     statuses.dedup();
@@ -69,16 +71,20 @@ fn operation(route: &Route) -> Value {
 }
 
 fn response(route: &Route, status: u16) -> Value {
-    match (status, route.answer) {
-        (400.., _) => json!({
-            "description": "It was not done, and why",
-            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }),
-        (304, _) => json!({"description": "The asker has it already, as `If-None-Match` says"}),
-        (204, _) | (_, None) => json!({"description": "Done"}),
-        (206, Some(media_type)) => json!({"description": "The range", "content": {media_type: {}}}),
-        (_, Some(media_type)) => json!({"description": "Done", "content": {media_type: {}}}),
-    }
+    let description = match (status, route.answers) {
+        (400.., _) => {
+            return json!({
+                "description": "It was not done, and why",
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            });
+        }
+        (304, _) => return json!({"description": "The asker has it already, as `If-None-Match` says"}),
+        (204, _) | (_, []) => return json!({"description": "Done"}),
+        (206, _) => "The range",
+        _ => "Done",
+    };
+    let content: Map<String, Value> = route.answers.iter().map(|it| ((*it).to_owned(), json!({}))).collect();
+    json!({"description": description, "content": content})
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
@@ -164,6 +170,13 @@ mod tests {
         let seal = &described["paths"]["/v1/blobs/{target}"]["post"];
         assert_eq!(seal["x-scope"], "push");
         assert!(seal["responses"]["401"].is_object() && seal["responses"]["422"].is_object());
+        for (path, operations) in described["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                for status in ["401", "507"] {
+                    assert!(operation["responses"][status].is_object(), "{method} {path}: {status}");
+                }
+            }
+        }
     }
 
     #[test]

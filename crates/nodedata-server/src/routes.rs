@@ -28,9 +28,9 @@ pub(crate) struct Route {
     pub(crate) numbers: &'static [Number],
     /// The texts that it takes in its query, none of which must come, and what each is.
     pub(crate) texts: &'static [(&'static str, &'static str)],
-    /// Media type of the answer; `None` without one.
-    pub(crate) answer: Option<&'static str>,
-    /// Statuses beside 200, 304, 400, 401, 429 and 503, and what bodies bring.
+    /// Media types that the answer may have; none where it is empty.
+    pub(crate) answers: &'static [&'static str],
+    /// Statuses beside 200, 304, 400, 401, 429, 500, 503 and 507, and what bodies bring.
     pub(crate) statuses: &'static [u16],
     /// Whether it is for browsers, which may send the token as a password.
     pub(crate) is_page: bool,
@@ -73,7 +73,7 @@ const fn get(
         cost: 10,
         numbers: &[],
         texts: &[],
-        answer: Some("application/json"),
+        answers: &["application/json"],
         statuses: &[404],
         is_page: false,
         handler,
@@ -101,7 +101,7 @@ const fn put(
     handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
 ) -> Route {
     let route = post(path, id, summary, scope, body, handler);
-    Route { method: "PUT", answer: None, statuses: &[204, 403, 422], ..route }
+    Route { method: "PUT", answers: &[], statuses: &[204, 403, 404, 422], ..route }
 }
 
 const fn bytes(
@@ -111,7 +111,7 @@ const fn bytes(
     handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
 ) -> Route {
     let route = get(path, id, summary, handler);
-    Route { answer: Some("application/octet-stream"), statuses: &[206, 403, 404, 410, 416], ..route }
+    Route { answers: &["application/octet-stream"], statuses: &[206, 403, 404, 410, 416, 422], ..route }
 }
 
 const fn page(
@@ -121,7 +121,7 @@ const fn page(
     handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
 ) -> Route {
     let route = get(path, id, summary, handler);
-    Route { answer: Some("text/html"), is_page: true, ..route }
+    Route { answers: &["text/html"], is_page: true, ..route }
 }
 
 const fn delete(
@@ -132,7 +132,7 @@ const fn delete(
     handler: fn(&Arc<App>, &Call) -> Answered<Reply>,
 ) -> Route {
     let route = get(path, id, summary, handler);
-    Route { method: "DELETE", scope: Some(scope), answer: None, statuses: &[204, 403, 404], ..route }
+    Route { method: "DELETE", scope: Some(scope), answers: &[], statuses: &[204, 403, 404, 422], ..route }
 }
 
 macro_rules! shared {
@@ -145,13 +145,13 @@ macro_rules! shared {
 pub(crate) const ROUTES: &[Route] = &[
     Route {
         cost: 50,
-        statuses: &[507],
-        answer: Some("text/plain"),
+        statuses: &[],
+        answers: &["text/plain"],
         ..get("/healthz", "health", "Whether store and database answer", shared!(operation::health))
     },
     Route {
         cost: 20,
-        answer: Some("text/plain"),
+        answers: &["text/plain"],
         ..get("/metrics", "metrics", "Counters in Prometheus' text format", shared!(operation::metrics))
     },
     Route {
@@ -173,7 +173,7 @@ pub(crate) const ROUTES: &[Route] = &[
     },
     Route {
         cost: 20,
-        statuses: &[403, 404],
+        statuses: &[403, 404, 410, 422],
         ..get(
             "/v1/d/{owner}/{name}",
             "showDataset",
@@ -182,22 +182,26 @@ pub(crate) const ROUTES: &[Route] = &[
         )
     },
     Route {
-        statuses: &[403, 404],
-        ..get("/v1/d/{owner}/{name}/manifest", "manifest", "The manifest of a revision", revisions::manifest)
+        answers: &["application/json"],
+        ..bytes(
+            "/v1/d/{owner}/{name}/manifest",
+            "manifest",
+            "The manifest of a revision",
+            revisions::manifest,
+        )
     },
     Route {
-        statuses: &[403, 404],
-        ..get("/v1/d/{owner}/{name}/schema", "schema", "The schema of a revision", revisions::schema)
+        answers: &["application/json"],
+        ..bytes("/v1/d/{owner}/{name}/schema", "schema", "The schema of a revision", revisions::schema)
     },
     Route {
-        answer: Some("text/plain"),
-        statuses: &[403, 404],
-        ..get("/v1/d/{owner}/{name}/readme", "readme", "The card of a revision", revisions::readme)
+        answers: &["text/plain"],
+        ..bytes("/v1/d/{owner}/{name}/readme", "readme", "The card of a revision", revisions::readme)
     },
     Route {
         cost: 50,
-        answer: Some("application/ld+json"),
-        statuses: &[403, 404],
+        answers: &["application/ld+json"],
+        statuses: &[403, 404, 410, 413, 422],
         ..get(
             "/v1/d/{owner}/{name}/croissant.json",
             "croissant",
@@ -207,6 +211,7 @@ pub(crate) const ROUTES: &[Route] = &[
     },
     Route {
         cost: 4,
+        answers: &["application/vnd.apache.parquet", "application/json"],
         ..bytes(
             "/v1/d/{owner}/{name}/index/{table}",
             "indexTable",
@@ -216,6 +221,7 @@ pub(crate) const ROUTES: &[Route] = &[
     },
     Route {
         cost: 4,
+        answers: &["application/vnd.apache.parquet"],
         numbers: &[numbers::SHARD],
         ..bytes(
             "/v1/d/{owner}/{name}/shards/{idx}",
@@ -226,6 +232,7 @@ pub(crate) const ROUTES: &[Route] = &[
     },
     Route {
         cost: 4,
+        answers: &["application/jsonl"],
         ..bytes(
             "/v1/d/{owner}/{name}/provenance",
             "provenance",
@@ -310,6 +317,7 @@ pub(crate) const ROUTES: &[Route] = &[
         cost: 4,
         scope: Some("push"),
         numbers: &[numbers::BYTES],
+        statuses: &[403, 404, 422],
         ..get(
             "/v1/blobs/{b3}/parts",
             "parts",
@@ -318,8 +326,8 @@ pub(crate) const ROUTES: &[Route] = &[
         )
     },
     Route {
-        answer: None,
-        statuses: &[204, 403, 422],
+        answers: &[],
+        statuses: &[204, 403, 404, 422],
         ..post(
             "/v1/blobs/{target}",
             "seal",
@@ -348,7 +356,8 @@ pub(crate) const ROUTES: &[Route] = &[
         )
     },
     Route {
-        answer: Some("text/plain"),
+        answers: &["text/plain"],
+        statuses: &[404, 413, 422],
         ..get(
             "/v1/d/{owner}/{name}/agreement",
             "agreement",
@@ -392,7 +401,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route {
         cost: 100,
         scope: Some("admin"),
-        answer: Some("application/jsonl"),
+        answers: &["application/jsonl"],
         numbers: &[numbers::SINCE],
         statuses: &[403],
         ..get(
@@ -473,16 +482,13 @@ pub(crate) const ROUTES: &[Route] = &[
         Body::Json("RoleBody"),
         shared!(roles::give),
     ),
-    Route {
-        statuses: &[204, 403, 404, 422],
-        ..delete(
-            "/v1/roles/{owner}/{name}/{who}",
-            "takeRole",
-            "Takes a role away, at once",
-            "roles",
-            shared!(roles::take),
-        )
-    },
+    delete(
+        "/v1/roles/{owner}/{name}/{who}",
+        "takeRole",
+        "Takes a role away, at once",
+        "roles",
+        shared!(roles::take),
+    ),
     Route {
         scope: Some("any"),
         statuses: &[],
@@ -501,22 +507,15 @@ pub(crate) const ROUTES: &[Route] = &[
         Body::Nothing,
         shared!(roles::add_member),
     ),
-    Route {
-        statuses: &[204, 403, 404, 422],
-        ..delete(
-            "/v1/groups/{group}/members/{account}",
-            "removeMember",
-            "Takes an account out of a group, at once",
-            "admin",
-            shared!(roles::remove_member),
-        )
-    },
+    delete(
+        "/v1/groups/{group}/members/{account}",
+        "removeMember",
+        "Takes an account out of a group, at once",
+        "admin",
+        shared!(roles::remove_member),
+    ),
     Route { cost: 100, ..page("/", "home", "Page: the datasets", page::home) },
-    Route {
-        cost: 1,
-        answer: Some("text/css"),
-        ..get("/style.css", "style", "The pages' style", page::style)
-    },
+    Route { cost: 1, answers: &["text/css"], ..get("/style.css", "style", "The pages' style", page::style) },
     page("/login", "login", "Page: asks a browser for a token, as a password", page::login),
     Route {
         cost: 100,

@@ -11,6 +11,7 @@ const REQUIRED: &[(&str, &str)] = &[
     ("docs/architecture.md", "the map and the invariants"),
     ("docs/changelog.md", "what changed, in the user's words"),
     ("docs/performance.md", "the figures and how they were made"),
+    ("docs/reliability.md", "what is promised, how that is tested, and what is not covered"),
 ];
 
 const ARCHITECTURE: &str = "docs/architecture.md";

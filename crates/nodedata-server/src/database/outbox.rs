@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use nodedata_core::Result;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::Value;
 
 use crate::database::{Database, failed};
@@ -28,20 +28,31 @@ impl Database {
                 "SELECT id, event_id, kind, body, made, tries FROM outbox
                  WHERE url = ?1 AND next_at <= ?2 ORDER BY id LIMIT 1",
             )
-            .and_then(|mut it| {
-                it.query_row(params![url, now.timestamp()], |row| {
-                    Ok(Letter {
-                        id: row.get(0)?,
-                        event_id: row.get(1)?,
-                        kind: row.get(2)?,
-                        body: row.get(3)?,
-                        made: row.get(4)?,
-                        tries: row.get(5)?,
-                    })
-                })
-                .optional()
-            })
+            .and_then(|mut it| it.query_row(params![url, now.timestamp()], letter).optional())
             .map_err(failed)
+    }
+
+    /// A letter that was made then or before, and goes to none of these hooks.
+    pub(crate) fn letter_to_nobody(&self, urls: &[&str], made: i64) -> Result<Option<Letter>> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached("SELECT DISTINCT url FROM outbox").map_err(failed)?;
+        for url in query.query_map([], |row| row.get::<_, String>(0)).map_err(failed)? {
+            let url = url.map_err(failed)?;
+            if urls.contains(&url.as_str()) {
+                continue;
+            }
+            let old = connection
+                .prepare_cached(
+                    "SELECT id, event_id, kind, body, made, tries FROM outbox
+                     WHERE url = ?1 AND made <= ?2 ORDER BY id LIMIT 1",
+                )
+                .and_then(|mut it| it.query_row(params![url, made], letter).optional())
+                .map_err(failed)?;
+            if old.is_some() {
+                return Ok(old);
+            }
+        }
+        Ok(None)
     }
 
     /// Forgets a letter that came, or never will.
@@ -65,13 +76,26 @@ impl Database {
     }
 }
 
+fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
+    Ok(Letter {
+        id: row.get(0)?,
+        event_id: row.get(1)?,
+        kind: row.get(2)?,
+        body: row.get(3)?,
+        made: row.get(4)?,
+        tries: row.get(5)?,
+    })
+}
+
 /// Puts an event into the outbox for each hook, in one step with what it tells of. One about something that is gone names those
 /// whom the audit log has seen reading the dataset.
 pub(super) fn post(at_once: &Connection, urls: &[String], mut event: Value, now: i64) -> Result<()> {
     let text = |event: &Value, name: &str| event[name].as_str().unwrap_or_default().to_owned();
-    let (id, kind, dataset) = (text(&event, "id"), text(&event, "event"), text(&event, "dataset"));
+    let (id, kind) = (text(&event, "id"), text(&event, "event"));
     if kind != "published" {
-        event["readers"] = readers(at_once, &dataset)?.into();
+        // Whoever read a renamed dataset did so under the name that it had.
+        let name = if event["from"].is_string() { "from" } else { "dataset" };
+        event["readers"] = readers(at_once, &text(&event, name))?.into();
     }
     let body = event.to_string();
     for url in urls {

@@ -26,6 +26,8 @@ use crate::{
 const PAGE_RECORDS: usize = 1000;
 /// Longest record that is taken, in bytes, but for purges, which name all that goes.
 const RECORD_BYTES_MAX: usize = 256 << 10;
+/// How far a client's clock may be from ours, in seconds.
+const CLOCKS_APART_SECONDS_MAX: u64 = 300;
 
 pub(crate) fn log(app: &App, call: &Call) -> Answered<Reply> {
     let dataset = call.dataset()?;
@@ -64,7 +66,7 @@ pub(crate) fn append(app: &App, call: &Call) -> Answered<Reply> {
     if !call.principal.may_commit(&dataset, &record.op) {
         return app.denied(&call.principal, name_of(&record.op), named, refusal());
     }
-    check_time(&record.at)?;
+    check_time(app, &record.at)?;
     // Who asks is what the token says, and when is what our clock says.
     record.author = call.principal.who().to_owned();
     record.at = app.options.clock.stamp();
@@ -176,18 +178,27 @@ fn op_id_reused(seq: u64) -> Refusal {
     Refusal::of(409, "op-id", &err.with_hint("give another operation another op_id"))
 }
 
-/// A record's date is as all are: the server writes its own, and takes none that says something else than a time.
-fn check_time(at: &str) -> Answered<()> {
-    let is_time = at.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(at).is_ok();
-    if is_time {
+/// A record's date is the server's, which writes it. A client says none, or the same: where clocks are this far apart, whoever
+/// reads the log would be told another time than the one that was meant.
+fn check_time(app: &App, at: &str) -> Answered<()> {
+    if at.is_empty() {
         return Ok(());
     }
-    let err = Error::new(ErrorKind::Config, "the record's date is no time in UTC").at(Locus::feature("at"));
-    Err(Refusal::of(
-        422,
-        "record",
-        &err.with_hint("write it as `2026-11-23T10:00:00Z`; the server notes its own"),
-    ))
+    let refused = |message: &str| {
+        let err = Error::new(ErrorKind::Config, message).at(Locus::feature("at"));
+        let hint = format!(
+            "leave `at` empty: the server writes its own date, which is {} now",
+            app.options.clock.stamp()
+        );
+        Err(Refusal::of(422, "record", &err.with_hint(hint)))
+    };
+    let time = chrono::DateTime::parse_from_rfc3339(at).ok().filter(|_| at.ends_with('Z'));
+    let Some(time) = time else { return refused("the record's date is no time in UTC") };
+    let apart = (app.options.clock.now() - time.to_utc()).num_seconds().unsigned_abs();
+    if apart > CLOCKS_APART_SECONDS_MAX {
+        return refused("the record's date is not the server's");
+    }
+    Ok(())
 }
 
 /// A record stays, and is read with a thousand others by whoever reads the log.

@@ -103,7 +103,10 @@ fn commit_record() -> Value {
             "prev": digest(),
             "op_id": {"type": "string", "minLength": 1, "maxLength": 128},
             "author": {"type": "string", "description": "The server fills it in"},
-            "at": {"type": "string", "description": "A time in UTC; the server writes its own"},
+            "at": {
+                "type": "string",
+                "description": "Empty: the server writes its own date. One that is more than five minutes from it is refused",
+            },
             "op": {"enum": ops},
             "visibility": {"enum": ["private", "public"]},
             "sensitivity": named("Sensitivity"),

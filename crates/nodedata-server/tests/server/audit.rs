@@ -13,7 +13,10 @@ use nodedata_registry::{
 use nodedata_server::{ServerOptions, start};
 use reqwest::Method;
 
-use crate::{protocol::none, site::Site};
+use crate::{
+    protocol::none,
+    site::{Site, undated},
+};
 
 /// A database that takes no line of the audit log, as on a disk that is full.
 struct Full<'a>(&'a Path);
@@ -46,7 +49,7 @@ fn open(store: &Store, data: &Path) -> Site {
 fn tagged(site: &Site, op_id: &str) -> CommitRecord {
     let state = DatasetState::open(&site.direct(), &"kit/x".parse().unwrap()).unwrap();
     let op = Operation::Tag { tag: op_id.to_owned(), revision: Some("1.0.0".to_owned()) };
-    state.next_record(op, op_id, "kit")
+    undated(state.next_record(op, op_id, "kit"))
 }
 
 fn commit(site: &Site, token: &Token, record: &CommitRecord) -> u16 {

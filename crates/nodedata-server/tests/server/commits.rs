@@ -11,7 +11,7 @@ use reqwest::Method;
 
 use crate::{
     bump::{Change, Untrue},
-    site::Site,
+    site::{Site, undated},
 };
 
 #[test]
@@ -63,17 +63,21 @@ fn dates_are_the_servers_and_an_operation_is_done_once() {
     let tag = |name: &str, op_id: &str| {
         let state = DatasetState::open(&site.direct(), &dataset).unwrap();
         let op = Operation::Tag { tag: name.to_owned(), revision: Some("1.0.0".to_owned()) };
-        state.next_record(op, op_id, "kit")
+        undated(state.next_record(op, op_id, "kit"))
     };
     let send = |record: &CommitRecord| {
         site.ask(Method::POST, "v1/d/kit/x/commits", Some(&token), |it| it.json(record))
     };
-    for at in ["", "yesterday", "2026-11-23", "2026-11-23T10:00:00+01:00", "2026-11-23T10:00:00"] {
+    // Half an hour from the server's clock, both ways, and what is no time.
+    let far = ["1999-12-31T23:59:59Z", "2027-01-15T07:30:00Z", "2027-01-15T08:30:00Z"];
+    let none = ["yesterday", "2027-01-15", "2027-01-15T09:00:00+01:00", "2027-01-15T08:00:00"];
+    for at in far.into_iter().chain(none) {
         let answer = send(&CommitRecord { at: at.to_owned(), ..tag("a", "one") });
         assert_eq!((answer.status, answer.code().as_str()), (422, "record"), "{at}");
         assert!(answer.text().contains("\"where\":\"feature `at`\""), "{}", answer.text());
     }
-    let first = CommitRecord { at: "1999-12-31T23:59:59Z".to_owned(), ..tag("a", "one") };
+    // What a clock says that is a little off is not kept either.
+    let first = CommitRecord { at: "2027-01-15T08:04:00Z".to_owned(), ..tag("a", "one") };
     assert_eq!(send(&first).status, 201);
     let log = site.direct().log(&dataset, 0).unwrap();
     assert_eq!(log.last().unwrap().record.at, "2027-01-15T08:00:00Z", "as the server's clock says");
@@ -98,7 +102,7 @@ fn a_record_that_is_longer_than_a_record_is_not_taken() {
     let send = |reason: String| {
         let state = DatasetState::open(&site.direct(), &dataset).unwrap();
         let op = Operation::Withdraw { revision: "1.0.0".to_owned(), reason };
-        let record = state.next_record(op, "withdraw", "kit");
+        let record = undated(state.next_record(op, "withdraw", "kit"));
         site.ask(Method::POST, "v1/d/kit/x/commits", Some(&token), |it| it.json(&record))
     };
     let refused = send("wrong ".repeat(50_000));

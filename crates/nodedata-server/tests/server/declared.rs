@@ -9,7 +9,7 @@ use nodedata_registry::{
 };
 use reqwest::Method;
 
-use crate::site::{Answer, Site};
+use crate::site::{Answer, Site, undated};
 
 const TEXT: &str = "I will not identify anybody.";
 
@@ -33,7 +33,7 @@ fn declare(
     let state = DatasetState::open(&site.direct(), &"acme/faces".parse().unwrap()).unwrap();
     let reason = reason.map(str::to_owned);
     let op = Operation::Declare { visibility, sensitivity, reason };
-    let record = state.next_record(op, &nodedata_registry::clock::fresh_id(), "x");
+    let record = undated(state.next_record(op, &nodedata_registry::clock::fresh_id(), "x"));
     site.ask(Method::POST, "v1/d/acme/faces/commits", Some(token), |it| it.json(&record))
 }
 
@@ -66,7 +66,7 @@ fn a_publish_token_lowers_nothing() {
     let answer =
         declare(&site, &steward, Visibility::Public, of(DataClass::None), Some("faces were blurred"));
     assert_eq!(answer.status, 201, "{}", answer.text());
-    let tag = state.next_record(Operation::Tag { tag: "a".to_owned(), revision: None }, "op", "x");
+    let tag = undated(state.next_record(Operation::Tag { tag: "a".to_owned(), revision: None }, "op", "x"));
     let answer = site.ask(Method::POST, "v1/d/acme/faces/commits", Some(&steward), |it| it.json(&tag));
     assert_eq!((answer.status, answer.code().as_str()), (403, "scope"));
     let log = site.get("v1/d/acme/faces/log", None).text();

@@ -10,7 +10,7 @@ use nodedata_registry::{
 use nodedata_testkit::registry::{ShardSpec, shard_bytes};
 use reqwest::Method;
 
-use crate::site::Site;
+use crate::site::{Site, undated};
 
 const TEXT: &str = "I will not identify anybody.";
 const DAY: i64 = 24 * 3600;
@@ -282,7 +282,7 @@ fn a_digest_alone_gets_nobody_the_bytes() {
         manifest: manifest_blob.b3,
         tags: vec!["latest".to_owned()],
     };
-    let body = state.next_record(op, "op", "mallory");
+    let body = undated(state.next_record(op, "op", "mallory"));
     let answer = it.site.ask(Method::POST, "v1/d/mallory/copy/commits", Some(&mallory), |it| it.json(&body));
     assert_eq!((answer.status, answer.code().as_str()), (422, "not-shown"), "{}", answer.text());
     let path = format!("v1/d/mallory/copy/blobs/{}", blob.b3.hex());

@@ -14,13 +14,17 @@ use std::{
 };
 
 use nodedata_registry::{
-    DataClass, DatasetState, Gate, Operation, Sensitivity, Store, Visibility, http::Token,
+    DataClass, DatasetState, Gate, Operation, Sensitivity, Store, Visibility, delete_dataset, http::Token,
+    move_dataset,
 };
 use nodedata_server::{EVENT, EVENT_ID, Hook, SIGNATURE};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::{protocol::none, site::Site};
+use crate::{
+    protocol::none,
+    site::{Site, undated},
+};
 
 const SECRET: &str = "a secret that both sides know";
 
@@ -128,7 +132,7 @@ fn withdraw(site: &Site, token: &Token, name: &str) -> u16 {
     let dataset = name.parse().unwrap();
     let state = DatasetState::open(&site.direct(), &dataset).unwrap();
     let op = Operation::Withdraw { revision: "1.0.0".to_owned(), reason: "wrong units".to_owned() };
-    let record = state.next_record(op, "withdraw", "acme");
+    let record = undated(state.next_record(op, "withdraw", "acme"));
     let path = format!("v1/d/{name}/commits");
     site.ask(Method::POST, &path, Some(token), |it| it.json(&record)).status
 }
@@ -226,6 +230,69 @@ fn what_nobody_takes_for_a_month_is_given_up_with_a_line() {
     let line = given_up.unwrap();
     assert_eq!((line.event.subject, line.event.reason.as_deref()), (Some(id), Some("status 500")));
     assert!(site.get("metrics", None).text().contains("nodedata_hook_events_waiting 0\n"));
+}
+
+/// What waits for a hook that the operator has taken away is kept as long as anything is tried for, and goes with a line then.
+#[test]
+fn what_waits_for_a_hook_that_is_gone_goes_after_a_month() {
+    let (store, data) = (Store::memory(), tempfile::tempdir().unwrap());
+    let receiver = Receiver::new(&[500; 100]);
+    let site = open(&store, data.path(), receiver.hook());
+    let token = site.token("acme", &["read", "publish:acme/*"]);
+    push(&site, &token, "acme/x");
+    let id = receiver.next().header(EVENT_ID).to_owned();
+    site.running.stop();
+    let tended = Duration::from_millis(20);
+    let site = Site::over(store, |it| (it.data, it.tend_every) = (Some(data.path().to_owned()), tended));
+    let waits = "nodedata_hook_events_waiting 1\n";
+    assert!(site.get("metrics", None).text().contains(waits), "without a hook it waits");
+    let day = |n: i64| site.clock.advance(n * 86_400);
+    day(29);
+    // A line that comes now would be there once the server has tended what it has a few times.
+    std::thread::sleep(tended * 10);
+    assert!(site.get("metrics", None).text().contains(waits));
+    day(2);
+    let given_up = (0..600).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        site.audit().into_iter().find(|it| it.event.action == "notify")
+    });
+    let line = given_up.unwrap();
+    assert_eq!(
+        (line.event.subject, line.event.reason.as_deref()),
+        (Some(id), Some("the hook is no longer named"))
+    );
+    assert!((0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        site.get("metrics", None).text().contains("nodedata_hook_events_waiting 0\n")
+    }));
+}
+
+#[test]
+fn renamed_given_away_and_deleted_datasets_are_told() {
+    let (store, data) = (Store::memory(), tempfile::tempdir().unwrap());
+    let receiver = Receiver::new(&[]);
+    let site = open(&store, data.path(), receiver.hook());
+    let token = site.token("acme", &["read", "publish:acme/*", "publish:lab/*"]);
+    push(&site, &token, "acme/x");
+    receiver.next();
+    let remote = site.shared(Some(&token));
+    let [x, y, z] = ["acme/x", "acme/y", "lab/y"].map(|it| it.parse().unwrap());
+    move_dataset(&*remote, &x, &y, "acme", "a better name").unwrap();
+    move_dataset(&*remote, &y, &z, "acme", "given away").unwrap();
+    delete_dataset(&*remote, &z, "acme", "a test").unwrap();
+    let told = [(); 3].map(|()| receiver.next());
+    told.iter().for_each(check_signature);
+    let told = told.map(|it| it.json());
+    for (event, kind, from, dataset) in [
+        (&told[0], "renamed", Some("acme/x"), "acme/y"),
+        (&told[1], "transferred", Some("acme/y"), "lab/y"),
+        (&told[2], "deleted", None, "lab/y"),
+    ] {
+        assert_eq!((event["event"].as_str(), event["from"].as_str()), (Some(kind), from), "{event}");
+        assert_eq!((event["dataset"].as_str(), event["by"].as_str()), (Some(dataset), Some("acme")));
+        assert!(event["readers"].is_array(), "{event}");
+    }
+    assert_eq!(told[2]["reason"], "a test");
 }
 
 /// The record is in the log, and the server was killed before anything else.

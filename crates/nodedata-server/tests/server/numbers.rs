@@ -96,7 +96,7 @@ fn blob() -> Value {
 /// A sound body, in which the number is.
 fn body(number: &Number, pointer: &str) -> Value {
     let record = |op: Value| {
-        let mut record = json!({"nd": "commit/1", "seq": 2, "op_id": "numbers", "author": "", "at": "2026-11-29T00:00:00Z"});
+        let mut record = json!({"nd": "commit/1", "seq": 2, "op_id": "numbers", "author": "", "at": ""});
         record.as_object_mut().unwrap().extend(op.as_object().unwrap().clone());
         record
     };

@@ -11,7 +11,7 @@ use nodedata_registry::{
 };
 use reqwest::Method;
 
-use crate::site::{Answer, Site};
+use crate::site::{Answer, Site, undated};
 
 fn bytes_of(n_bytes: u64, seed: u64) -> Bytes {
     (0..n_bytes).map(|it| ((it + seed) % 251) as u8).collect()
@@ -175,7 +175,7 @@ fn answers(site: &Site, who: &Pusher, bytes: &Bytes, push: &str) -> Vec<(u16, St
     let bump = Bump { kind: "first".to_owned(), proof: BumpProof::default() };
     let revision = "1.0.0".to_owned();
     let op = Operation::Publish { revision, bump, manifest: blob.b3, tags: Vec::new() };
-    let record = serde_json::to_value(state.next_record(op, push, "x")).unwrap();
+    let record = serde_json::to_value(undated(state.next_record(op, push, "x"))).unwrap();
     ask(Method::POST, &format!("v1/d/{account}/x/commits"), json(&record));
     for idx in 0..tree::n_parts(blob.bytes) {
         let right = part(bytes, &blob, idx);

@@ -136,7 +136,7 @@ fn a_record_is_held_against_the_quota() {
     new.readme = Some(String::from_utf8(bytes).unwrap());
     create(&remote, &new).unwrap();
     let record = serde_json::json!({
-        "nd": "commit/1", "seq": 0, "op_id": "c", "author": "", "at": "2026-11-29T00:00:00Z", "op": "create",
+        "nd": "commit/1", "seq": 0, "op_id": "c", "author": "", "at": "", "op": "create",
         "visibility": "private", "sensitivity": {"class": "none"}, "readme": card,
     });
     let answer = site.ask(Method::POST, "v1/d/kit/y/commits", Some(&token), |it| it.json(&record));

@@ -9,11 +9,11 @@ use nodedata_registry::{
 use nodedata_server::Database;
 use reqwest::Method;
 
-use crate::site::Site;
+use crate::site::{Site, undated};
 
 fn commit(site: &Site, token: &Token, op: Operation) -> u16 {
     let state = DatasetState::open(&site.direct(), &"acme/x".parse().unwrap()).unwrap();
-    let record = state.next_record(op, &format!("op-{}", state.next_seq), "someone");
+    let record = undated(state.next_record(op, &format!("op-{}", state.next_seq), "someone"));
     site.ask(Method::POST, "v1/d/acme/x/commits", Some(token), |it| it.json(&record)).status
 }
 

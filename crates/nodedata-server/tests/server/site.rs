@@ -7,6 +7,7 @@ use nodedata_registry::{
     gate::{AuditLine, verify_audit},
     http::{HttpRemote, Token},
     push, put_blob,
+    record::CommitRecord,
 };
 use nodedata_server::{Clock, Limits, LogSink, NewToken, Running, Scope, ServerOptions, start};
 use nodedata_testkit::registry::{ShardSpec, write_shard};
@@ -37,6 +38,11 @@ impl Answer {
         let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         problem["code"].as_str().unwrap_or_default().to_owned()
     }
+}
+
+/// A record as clients of servers send it: without a date, which is the server's to write.
+pub(crate) fn undated(record: CommitRecord) -> CommitRecord {
+    CommitRecord { at: String::new(), ..record }
 }
 
 impl Site {
