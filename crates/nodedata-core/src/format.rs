@@ -28,6 +28,12 @@ pub trait Format: Send + Sync {
         false
     }
 
+    /// Whether coded video of its messages becomes pictures where steps are made of them: whether [`OpenOptions::decode`] names
+    /// topics for whoever makes steps. It is a log then.
+    fn decodes_in_steps(&self) -> bool {
+        false
+    }
+
     /// The column with the key of a sample, in a format whose samples have keys of their own.
     fn key_column(&self) -> Option<&'static str> {
         None
