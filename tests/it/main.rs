@@ -76,3 +76,4 @@ mod time_ranges;
 mod transforms;
 mod trust;
 mod unknown_names;
+mod videos;

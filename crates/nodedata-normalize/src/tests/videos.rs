@@ -11,7 +11,7 @@ use nodedata_media::{
     mp4::{Mp4Limits, VideoTrack},
     video::{CodedSample, DecodeOptions, decode_frames},
 };
-use nodedata_testkit::corpus;
+use nodedata_testkit::{annex_b, corpus};
 use rayon::prelude::*;
 
 use super::reference::{Everything, balances, read_all};
@@ -31,44 +31,6 @@ struct Video {
     frames: Vec<Vec<u8>>,
 }
 
-/// Parameter sets of `avcC` or `hvcC`, each after a start code.
-fn parameter_sets(codec: VideoCodec, config: &[u8]) -> Vec<u8> {
-    let mut sets = Vec::new();
-    let mut take = |rest: &mut &[u8]| {
-        let n = usize::from(u16::from_be_bytes([rest[0], rest[1]]));
-        sets.extend([&[0, 0, 0, 1], &rest[2..2 + n]].concat());
-        *rest = &rest[2 + n..];
-    };
-    if codec == VideoCodec::H264 {
-        let mut rest = &config[5..];
-        for mask in [0x1f, 0xff] {
-            let n = rest[0] & mask;
-            rest = &rest[1..];
-            (0..n).for_each(|_| take(&mut rest));
-        }
-    } else {
-        let mut rest = &config[23..];
-        for _ in 0..config[22] {
-            let n = u16::from_be_bytes([rest[1], rest[2]]);
-            rest = &rest[3..];
-            (0..n).for_each(|_| take(&mut rest));
-        }
-    }
-    sets
-}
-
-/// Units after their lengths become units after start codes; key frames bring the parameter sets.
-fn annex_b(codec: VideoCodec, config: &[u8], sample: &[u8], is_key: bool) -> Vec<u8> {
-    let mut units = if is_key { parameter_sets(codec, config) } else { Vec::new() };
-    let mut rest = sample;
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let (unit, after) = after.split_at(u32::from_be_bytes(*length) as usize);
-        units.extend([&[0, 0, 0, 1], unit].concat());
-        rest = after;
-    }
-    units
-}
-
 fn video(name: &str) -> Video {
     let path = corpus::fixtures("video").join(format!("{name}.mp4"));
     let file = LocalFiles::file(&path).open(Path::new(path.file_name().unwrap())).unwrap();
@@ -85,7 +47,7 @@ fn video(name: &str) -> Video {
     .unwrap();
     let has_units = matches!(track.codec, VideoCodec::H264 | VideoCodec::H265);
     let samples = track.samples.iter().zip(&bytes).map(|(it, data)| match has_units {
-        true => annex_b(track.codec, &track.codec_config, data, it.keyframe),
+        true => annex_b(&track.codec_config, track.codec == VideoCodec::H265, data, it.keyframe),
         false => data.to_vec(),
     });
     Video { codec: track.codec, samples: samples.collect(), frames }
