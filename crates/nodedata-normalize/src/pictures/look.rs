@@ -5,6 +5,7 @@ use nodedata_media::video::{DecodeOptions, FrameDecoder, VideoFrame, decoder};
 
 use super::coded::Columns;
 use crate::{
+    loaded::holds_none,
     mapping::{Mapping, Value},
     store::{Held, Store},
 };
@@ -74,7 +75,8 @@ fn first_picture(store: &Store, stream: usize, columns: Columns) -> Result<Optio
     let nothing_held = Held::new();
     let mut trying: Option<Box<dyn FrameDecoder>> = None;
     let mut n_fed = 0;
-    for partition in 0..store.source.plan().partitions.len() {
+    let (source, id) = (store.source.as_ref(), store.mapping.streams[stream].id);
+    for partition in (0..source.plan().partitions.len()).filter(|it| !holds_none(source, *it, id)) {
         let loaded = store.stream_of(partition, stream, &nothing_held)?;
         for messages in &loaded.streams[stream].batches {
             for row in 0..messages.rows.num_rows() {

