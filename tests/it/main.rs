@@ -77,3 +77,4 @@ mod time_ranges;
 mod transforms;
 mod trust;
 mod unknown_names;
+mod videos;

@@ -145,8 +145,9 @@ pub(crate) struct SourceArgs {
     /// Read only records logged before this time, written as for `--start`.
     #[arg(long, value_name = "TIME", help_heading = "Selection", allow_negative_numbers = true)]
     pub(crate) end: Option<Moment>,
-    /// Decode the video of a camera and store its frames as `jpeg`, `png` or `raw`; CAMERA may be a pattern as in `--topic`.
-    /// Without it coded samples pass through as they are. May be given several times.
+    /// Decode the video of a camera and store its frames as `jpeg`, `png` or `raw`; CAMERA may be a pattern as in `--topic`. Of a log
+    /// it is a topic of coded video, where steps are made (`--rate`, `--clock`). Without it coded samples pass through as they are.
+    /// May be given several times.
     #[arg(long, value_name = "CAMERA=ENCODING", value_parser = decoding, help_heading = "Selection")]
     pub(crate) decode: Vec<(String, MediaEncoding)>,
     /// Put the picture, sound or video that a field refers to in the place of its text: FIELD=path where the text is the path of

@@ -28,6 +28,12 @@ pub trait Format: Send + Sync {
         false
     }
 
+    /// Whether coded video of its messages becomes pictures where steps are made of them: whether [`OpenOptions::decode`] names
+    /// topics for whoever makes steps. It is a log then.
+    fn decodes_in_steps(&self) -> bool {
+        false
+    }
+
     /// The column with the key of a sample, in a format whose samples have keys of their own.
     fn key_column(&self) -> Option<&'static str> {
         None
@@ -74,7 +80,7 @@ pub struct OpenOptions {
     pub verify_checksums: bool,
     /// Bytes of records one partition aims at. Default 2 MiB.
     pub partition_bytes: u64,
-    /// Features whose coded video is to be decoded, by name or `*`, and what their frames are stored as.
+    /// Features, or topics of a log, whose coded video is to be decoded, by name or `*`, and what their frames are stored as.
     /// Default: none; samples pass through as they are.
     pub decode: BTreeMap<String, MediaEncoding>,
     /// Features whose text refers to a medium, by name, and how: the medium takes the place of the text. Default: none; the

@@ -30,6 +30,10 @@ impl Format for Mcap {
         "MCAP logs, one episode a file: chunked or not, indexed or not, whole or damaged"
     }
 
+    fn decodes_in_steps(&self) -> bool {
+        true
+    }
+
     fn detect(&self, listing: &Listing<'_>) -> Detection {
         let is_named = |it: &Path| MCAP_FILE.claims(it);
         Detection::by_magic(listing, "MCAP logs", is_named, |it| MCAP_FILE.begins(it))

@@ -1,3 +1,5 @@
+use crate::keyframe;
+
 /// A video codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VideoCodec {
@@ -30,13 +32,17 @@ impl VideoCodec {
         Self::ALL.into_iter().find(|it| it.name() == name)
     }
 
-    /// The codec a message's `format` label names, if its samples carry NAL units.
+    /// The codec a message's `format` label names, of those that `CompressedVideo` has.
     pub fn from_label(label: &str) -> Option<Self> {
         let is = |name: &str| label.eq_ignore_ascii_case(name);
         if is("h264") || is("avc") || is("avc1") {
             Some(Self::H264)
         } else if is("h265") || is("hevc") || is("hvc1") {
             Some(Self::H265)
+        } else if is("av1") || is("av01") {
+            Some(Self::Av1)
+        } else if is("vp9") || is("vp09") {
+            Some(Self::Vp9)
         } else {
             None
         }
@@ -62,15 +68,18 @@ impl VideoCodec {
 }
 
 /// Whether decoding can start at this access unit: its first slice is IDR (H.264, NAL type 5) or IRAP
-/// (H.265, NAL types 16 to 23). `None` when `sample` is not in Annex B form, holds no slice, or the codec has
-/// no NAL units.
+/// (H.265, NAL types 16 to 23); its frame is a key frame with the sequence header beside it (AV1); it is a key frame (VP9).
+/// `None` when `sample` is not in Annex B form, holds no slice or frame, or the codec is another one.
 ///
 /// Looks at parameter sets and SEI up to the first slice, never at slice data.
 pub fn is_keyframe(codec: VideoCodec, sample: &[u8]) -> Option<bool> {
-    let mut rest = after_leading_start_code(sample)?;
-    if !codec.has_nal_units() {
-        return None;
+    match codec {
+        VideoCodec::Av1 => return keyframe::of_av1(sample),
+        VideoCodec::Vp9 => return keyframe::of_vp9(sample),
+        _ if !codec.has_nal_units() => return None,
+        _ => {}
     }
+    let mut rest = after_leading_start_code(sample)?;
     for _ in 0..NAL_UNITS_MAX {
         if let Some(starts) = is_starting_slice(codec, *rest.first()?) {
             return Some(starts);
@@ -161,7 +170,9 @@ mod tests {
     fn labels_are_read_without_regard_to_case() {
         assert_eq!(VideoCodec::from_label("H264"), Some(VideoCodec::H264));
         assert_eq!(VideoCodec::from_label("hevc"), Some(VideoCodec::H265));
-        assert_eq!(VideoCodec::from_label("vp9"), None);
+        assert_eq!(VideoCodec::from_label("AV1"), Some(VideoCodec::Av1));
+        assert_eq!(VideoCodec::from_label("vp9"), Some(VideoCodec::Vp9));
+        assert_eq!(VideoCodec::from_label("theora"), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod encode;
 mod encoding;
 mod image_header;
 mod image_shape;
+mod keyframe;
 pub mod mp4;
 mod normalize;
 mod raw_layout;

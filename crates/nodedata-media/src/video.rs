@@ -74,6 +74,9 @@ pub enum Backend {
 pub struct DecodeOptions {
     /// Which decoder to use.
     pub backend: Backend,
+    /// Whether samples are fed in the order in which their frames are shown, so that nothing has to be waited for; of video that
+    /// is not so the frames come in another order, or not at all. Default no.
+    pub in_order: bool,
     /// Pixels of one frame. A decoder holds up to 33 frames. Default 35,651,584, the most of any H.265 level.
     pub pixels_max: u64,
     /// The `ffmpeg` program. Default the one that the environment variable `NODEDATA_FFMPEG` names, otherwise `ffmpeg`,
@@ -85,7 +88,7 @@ impl Default for DecodeOptions {
     fn default() -> Self {
         let ffmpeg = std::env::var_os("NODEDATA_FFMPEG").filter(|it| !it.is_empty());
         let ffmpeg = PathBuf::from(ffmpeg.unwrap_or_else(|| "ffmpeg".into()));
-        Self { backend: Backend::Auto, pixels_max: 35_651_584, ffmpeg }
+        Self { backend: Backend::Auto, in_order: false, pixels_max: 35_651_584, ffmpeg }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     mapping::{Companions, Mapping, has_rows},
     named::NamesMet,
     pace,
+    pictures::look_at_videos,
     piece::{STEPS, counted_id},
     plan::PIECE_BYTES,
     planned::Planned,
@@ -202,6 +203,7 @@ impl AlignedSource {
             return Err(Unfit::Mistakes(unknown));
         }
         let mut store = Store::new(inner, mapping);
+        store.looked = look_at_videos(&mut store)?;
         let mut planned = Planned::new(NamesMet::new(&store.mapping));
         for episode in 0..store.source.plan().episodes.len() {
             planned.recording(&store, &spec, &mut rules, episode, piece_bytes)?;
@@ -239,6 +241,7 @@ impl AlignedSource {
         let mut findings: Vec<Finding> =
             inner.findings.iter().map(|it| as_read(it, inner, mapping, keeps)).collect();
         findings.extend(planned.cut.warnings(&spec.episodes));
+        findings.extend(store.looked.findings.iter().cloned());
         let mut plan = SourcePlan {
             streams: streams(&inner.streams, mapping, &spec),
             counted,

@@ -1,23 +1,24 @@
-use nodedata_core::{DType, Feature, Storage, StreamSchema};
+use nodedata_core::{DType, Feature, OpenOptions, Result, Storage, StreamSchema, patterns};
+use nodedata_steps::decoding_of;
 
-use crate::{Align, Clock, FieldSpec};
+use crate::{Align, Clock, FieldFrom, FieldSpec, StepSpec, mapping::is_video, path::resolve};
 
 /// A field for everything that can be aligned without a word about it: numbers and bools of any shape and images,
 /// nearest; the text of topics that hold nothing else, held. Named by topic and field: `joint_states.position`,
-/// `camera.wrist` for its image. Video is left out unless it is the clock: its samples need each other.
-pub fn all_fields(streams: &[StreamSchema], clock: &Clock) -> Vec<FieldSpec> {
+/// `camera.wrist` for its image. Coded video is taken where it is the clock, or where `options` ask for its pictures.
+pub fn all_fields(streams: &[StreamSchema], clock: &Clock, options: &OpenOptions) -> Vec<FieldSpec> {
     let mut fields = Vec::new();
     for stream in streams {
         let is_clock = matches!(clock, Clock::Topic(topic) if **topic == *stream.name);
-        let is_video = stream.metadata.get("schema_name").is_some_and(|it| it.ends_with("CompressedVideo"));
         let topic = stream.name.trim_start_matches('/').replace('/', ".");
         let is_image = |it: &Feature| it.storage != Storage::Plain;
         let n_images = stream.features.iter().filter(|it| is_image(it)).count();
         let n_own = stream.features.len().saturating_sub(3);
-        for feature in stream.features.iter().skip(3) {
+        for (column, feature) in stream.features.iter().enumerate().skip(3) {
             let path = format!("{}.{}", stream.name, feature.name);
             if is_image(feature) {
-                if !is_video || is_clock {
+                let is_decoded = || decoding_of(&stream.name, options).is_some();
+                if !is_video(stream, column) || is_clock || is_decoded() {
                     let name =
                         if n_images == 1 { topic.clone() } else { format!("{topic}.{}", feature.name) };
                     fields.push(FieldSpec::new(name, path));
@@ -36,4 +37,31 @@ pub fn all_fields(streams: &[StreamSchema], clock: &Clock) -> Vec<FieldSpec> {
         }
     }
     fields
+}
+
+/// Says of each field of coded video what its pictures are stored as, where `options` ask for them: by the topic, by the path of the
+/// field, or by `*`. What a field says itself stays.
+///
+/// # Errors
+/// `Config` where `decode` names no topic of coded video.
+pub fn decode_videos(spec: &mut StepSpec, options: &OpenOptions, streams: &[StreamSchema]) -> Result<()> {
+    let mut cameras: Vec<String> = Vec::new();
+    for stream in streams {
+        for (_, feature) in stream.features.iter().enumerate().filter(|it| is_video(stream, it.0)) {
+            cameras.extend([stream.name.to_string(), format!("{}.{}", stream.name, feature.name)]);
+        }
+    }
+    let cameras: Vec<&str> = cameras.iter().map(String::as_str).collect();
+    let asked: Vec<String> = options.decode.keys().cloned().collect();
+    patterns::check_patterns("topic of video", "decode", &asked, &cameras)?;
+    for field in spec.fields.iter_mut().filter(|it| it.encoding.is_none()) {
+        let FieldFrom::Paths(paths) = &field.from else { continue };
+        let [path] = paths.as_slice() else { continue };
+        let Ok(found) = resolve(path, streams) else { continue };
+        let stream = &streams[found.stream];
+        if found.columns.iter().any(|it| is_video(stream, *it)) {
+            field.encoding = decoding_of(path, options).or_else(|| decoding_of(&stream.name, options));
+        }
+    }
+    Ok(())
 }

@@ -31,7 +31,12 @@ pub(crate) struct Judge<'a> {
     /// steps that could have taken it.
     pub(crate) steps: &'a [i64],
     pub(crate) borders: &'a Borders,
+    /// See [`crate::recording::Recording::pictured_from`].
+    pub(crate) pictured_from: i64,
 }
+
+/// Why a message of video gives no step its picture: no key frame is before it.
+pub(crate) const NO_KEY_FRAME: &str = "before_key_frame";
 
 impl Judge<'_> {
     /// Says of every message in a piece what became of it.
@@ -46,6 +51,10 @@ impl Judge<'_> {
                 n_before += 1;
             }
             if !self.piece.holds(*stamp) {
+                continue;
+            }
+            if *stamp < self.pictured_from && self.piece.episode.is_some() {
+                *reasons.entry((true, NO_KEY_FRAME)).or_default() += 1;
                 continue;
             }
             if *used || self.stream.is_in_tree(self.piece.episode.is_some()) {

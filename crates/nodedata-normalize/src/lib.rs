@@ -25,6 +25,7 @@ mod origin;
 mod pace;
 mod path;
 mod period;
+mod pictures;
 mod piece;
 mod plan;
 mod planned;
@@ -45,7 +46,7 @@ mod values;
 mod waiting;
 
 pub use aligned::{AlignedSource, mistakes, normalized, step_features, with_episodes};
-pub use all_fields::all_fields;
+pub use all_fields::{all_fields, decode_videos};
 pub use clock::Rate;
 pub use episodes::{
     DropSteps, EpisodeColumn, EpisodeList, EpisodeName, EpisodeSpec, FactType, Idle, Join, ListTable,

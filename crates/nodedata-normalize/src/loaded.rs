@@ -191,6 +191,12 @@ pub(crate) fn load(
     Ok(loaded)
 }
 
+/// Whether metadata counts no message of a topic in a partition.
+pub(crate) fn holds_none(source: &dyn Source, partition: usize, id: StreamId) -> bool {
+    let counts = source.plan().partitions.get(partition).and_then(|it| it.counts.as_ref());
+    counts.is_some_and(|it| it.iter().all(|(of, n)| *of != id || *n == 0))
+}
+
 /// Hands out the messages of one topic in a partition, batch by batch. Damage is passed over: who owns the partition meets it
 /// again, and counts it.
 ///
@@ -202,8 +208,7 @@ pub(crate) fn each_batch(
     id: StreamId,
     mut take: impl FnMut(&RecordBatch),
 ) -> Result<()> {
-    let counts = source.plan().partitions.get(partition).and_then(|it| it.counts.as_ref());
-    if counts.is_some_and(|it| it.iter().all(|(of, n)| *of != id || *n == 0)) {
+    if holds_none(source, partition, id) {
         return Ok(());
     }
     let options = ReadOptions { streams: Some(vec![id]), ..ReadOptions::default() };

@@ -69,6 +69,16 @@ impl Lookup {
         (0..self.spans.len()).filter(overlaps)
     }
 
+    /// Positions of the partitions that may hold a message, latest end first.
+    pub(crate) fn latest_first(&self) -> &[u32] {
+        &self.by_end
+    }
+
+    /// The same, earliest start first.
+    pub(crate) fn earliest_first(&self) -> &[u32] {
+        &self.by_start
+    }
+
     /// The last message at or before `time_ns`.
     pub(crate) fn before(&self, store: &Store, held: &Held, time_ns: i64) -> Result<Option<Edge>> {
         let known = answer(&self.before, time_ns);

@@ -2,6 +2,7 @@ mod beside;
 mod element_names;
 mod field;
 mod pose;
+mod video;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -16,6 +17,7 @@ pub(crate) use self::{
     beside::{Companions, Frames},
     field::{Field, Part, Pick, Value},
     pose::{Pose, PoseTopic},
+    video::{Video, is_video},
 };
 use crate::{
     Align, Change, Clock, Cut, FieldFrom, FieldSpec, Marker, StepSpec, TimeSource, Tolerance,
@@ -132,6 +134,8 @@ impl MappedStream {
 pub(super) struct Compiler<'a> {
     spec: &'a StepSpec,
     streams: &'a [StreamSchema],
+    /// Position of the clock topic in the source.
+    clock: Option<usize>,
     mistakes: Vec<Mistake>,
     /// Columns needed, by position of the stream in the source.
     needed: Vec<BTreeSet<usize>>,
@@ -156,11 +160,12 @@ impl Mapping {
         let mut compiler = Compiler {
             spec,
             streams,
+            clock: None,
             mistakes: Vec::new(),
             needed: vec![BTreeSet::new(); streams.len()],
             ways: vec![BTreeSet::new(); streams.len()],
         };
-        let clock = compiler.clock();
+        compiler.clock = compiler.clock();
         let stamps = match stamp {
             Some(stamp) => vec![Some(stamp); streams.len()],
             None => compiler.stamps(),
@@ -170,11 +175,10 @@ impl Mapping {
         compiler.hold_across();
         let fields: Vec<Field> = spec.fields.iter().filter_map(|it| compiler.field(it)).collect();
         compiler.two_of_a_name(&fields);
-        compiler.video(&fields, clock);
         if !compiler.mistakes.is_empty() {
             return Err(compiler.mistakes);
         }
-        Ok(compiler.finish(fields, &stamps, clock, marker, gap))
+        Ok(compiler.finish(fields, &stamps, marker, gap))
     }
 }
 
@@ -352,25 +356,6 @@ impl Compiler<'_> {
         }
     }
 
-    /// A coded video sample needs those before it, so only the clock may be video.
-    fn video(&mut self, fields: &[Field], clock: Option<usize>) {
-        for field in fields {
-            for part in field.value.parts() {
-                let stream = &self.streams[part.stream];
-                let is_video =
-                    stream.metadata.get("schema_name").is_some_and(|it| it.ends_with("CompressedVideo"))
-                        && stream.features[part.column].storage != nodedata_core::Storage::Plain;
-                if is_video && clock != Some(part.stream) {
-                    let key = format!("fields.{}.from", field.feature.name);
-                    let message =
-                        format!("`{}` is video, whose samples cannot be chosen one by one", stream.name);
-                    let hint = format!("make it the clock: `clock: {{topic: {}}}`", stream.name);
-                    self.mistakes.push(Mistake::new(key, message).with_hint(hint));
-                }
-            }
-        }
-    }
-
     /// `is_latched` says whether all that the field takes messages of is.
     fn way(&self, field: &FieldSpec, align: Align, tolerance: Tolerance, is_latched: bool) -> Way {
         let is_held = align == Align::Hold;
@@ -414,10 +399,10 @@ impl Compiler<'_> {
         self,
         mut fields: Vec<Field>,
         stamps: &[Option<Stamp>],
-        clock: Option<usize>,
         marker: Option<MarkerColumns>,
         gap: Option<usize>,
     ) -> Mapping {
+        let clock = self.clock;
         let mut position = vec![None; self.streams.len()];
         let mut streams: Vec<MappedStream> = Vec::new();
         for (idx, (stream, mut needed)) in self.streams.iter().zip(self.needed).enumerate() {
@@ -445,6 +430,8 @@ impl Compiler<'_> {
             field.beside.iter_mut().for_each(|it| it.column = among(it.column));
             let of_frames = field.frames.iter_mut().flat_map(Frames::columns_mut);
             of_frames.for_each(|it| *it = among(*it));
+            let format = field.video.as_mut().and_then(|it| it.format.as_mut());
+            format.into_iter().for_each(|it| *it = among(*it));
         }
         for part in fields.iter_mut().flat_map(|it| it.value.parts_mut()) {
             part.stream = at(part.stream);

@@ -21,6 +21,7 @@ use crate::{
     fates::Judge,
     mapping::{Field, Mapping, Part, Value, Way},
     origin::{FieldOrigin, StepAt, field_origin},
+    pictures::{self, PictureColumn},
     plan::{Piece, window},
     planned::{joined, needed},
     recording::Recording,
@@ -85,12 +86,15 @@ impl PieceReader<'_> {
     /// `Corrupt` for a value that does not fit its type; `Config` for a step without a value where the
     /// pipeline says `fail`; what reading reports.
     pub(crate) fn make(&self) -> Result<Made> {
-        let Chosen { tracks, chosen, steps, looked_at } = self.chosen()?;
+        let Chosen { tracks, chosen, steps, mut looked_at } = self.chosen()?;
         let mut fates = self.fates(&tracks, &chosen, &steps);
         let own = &steps.around[steps.own.clone()];
         let mut missing = Missing::new(STEPS, own.len());
-        let batch = self.batch(&tracks, &chosen, &steps, own, &mut missing)?;
-        let warnings = std::mem::take(&mut missing.warnings);
+        let choices = |field: &Field| choices_of(field, &chosen, &steps.own);
+        let pictures = pictures::columns(self, &tracks, choices, &mut looked_at)?;
+        let batch = self.batch(&tracks, &chosen, &steps, pictures, &mut missing)?;
+        let mut warnings = std::mem::take(&mut missing.warnings);
+        warnings.extend(self.unpictured(&fates));
         fates.extend(missing.fate());
         let n_left_out = self.left_out(&tracks);
         if let Some(left_out) = self.piece.left_out.filter(|_| n_left_out != 0) {
@@ -165,7 +169,8 @@ impl PieceReader<'_> {
     /// The messages of a stream in the window of the piece.
     fn gather(&self, stream: usize) -> Gathered {
         let (first, last) = window(self.piece.from, self.piece.to, &self.store.mapping, stream);
-        let mut gathered = Gathered { first, last, batches: Vec::new(), places: Vec::new() };
+        let mut gathered =
+            Gathered { first, last, batches: Vec::new(), places: Vec::new(), origins: Vec::new() };
         let survey = &self.recording.survey;
         for position in &self.piece.load {
             let Some(loaded) = self.held.get(&survey.partitions[*position]) else { continue };
@@ -173,6 +178,8 @@ impl PieceReader<'_> {
             let span = survey.lookups[stream].spans[*position];
             let base = number(gathered.batches.len());
             gathered.batches.extend(loaded.batches.iter().cloned());
+            let origin = |batch: u32| Place { stamp: 0, partition: number(*position), batch, row: 0 };
+            gathered.origins.extend((0u32..).take(loaded.batches.len()).map(origin));
             let rows = loaded.between(span.0.max(first), span.1.min(last)).iter();
             gathered.places.extend(rows.map(|(stamp, batch, row)| Place {
                 stamp: *stamp,
@@ -284,6 +291,7 @@ impl PieceReader<'_> {
         // In order of place, so that messages of one time keep their order.
         for (place, message) in edges.into_iter().filter(|(it, _)| it.stamp < first || last < it.stamp) {
             gathered.places.push(Place { batch: number(gathered.batches.len()), row: 0, ..place });
+            gathered.origins.push(place);
             gathered.batches.push(message);
         }
         Ok(())
@@ -323,6 +331,7 @@ impl PieceReader<'_> {
                 piece: self.piece,
                 steps: &steps.around,
                 borders: &steps.borders,
+                pictured_from: self.recording.pictured_from[idx],
             };
             judge.fates(counted_id(stream.id), &track.stamps, &used)
         };
@@ -335,9 +344,10 @@ impl PieceReader<'_> {
         tracks: &[Track],
         chosen: &[BTreeMap<Way, Choice>],
         steps: &Steps,
-        own: &[i64],
+        mut pictures: BTreeMap<usize, PictureColumn>,
         missing: &mut Missing,
     ) -> Result<Option<Batch>> {
+        let own = &steps.around[steps.own.clone()];
         if own.is_empty() {
             return Ok(None);
         }
@@ -348,19 +358,28 @@ impl PieceReader<'_> {
         let numbers = Int64Array::from_iter_values((first..).take(own.len()));
         let mut columns: Vec<ArrayRef> = vec![Arc::new(numbers), Arc::new(Int64Array::from(own.to_vec()))];
         let mut pixels = Vec::new();
-        for field in &mapping.fields {
+        for (idx, field) in mapping.fields.iter().enumerate() {
             if let Value::Pose(pose) = &field.value {
                 columns.push(self.posed(field, pose, own, missing)?);
                 continue;
             }
             let choices = choices_of(field, chosen, &steps.own);
-            let array = column(field, mapping, tracks, &choices, own.len())
-                .map_err(|it| self.misfit(&it, field, own))?;
+            let picture = pictures.remove(&idx);
+            let array = match &picture {
+                Some(picture) => Arc::clone(&picture.array),
+                None => column(field, mapping, tracks, &choices, own.len())
+                    .map_err(|it| self.misfit(&it, field, own))?,
+            };
+            if picture.is_some() {
+                self.judge_pictures(field, array.as_ref(), own, &choices, missing)?;
+            }
             if array.null_count() != 0 {
                 let absent = Absent::of(field, mapping, tracks, &choices, own.len());
                 self.judge(field, array.as_ref(), own, &choices, absent.as_ref(), missing)?;
             }
-            for part in field.value.parts() {
+            let of_pictures = picture.iter().flat_map(|it| it.pixels.iter().cloned());
+            pixels.extend(of_pictures.map(|it| MediaShape { column: columns.len(), ..it }));
+            for part in field.value.parts().iter().filter(|_| picture.is_none()) {
                 if let Some(choice) = &choices[part.stream] {
                     let found = tracks[part.stream].pixels(part.column, &choice.rows);
                     pixels.extend(found.into_iter().map(|it| MediaShape { column: columns.len(), ..it }));
@@ -534,15 +553,17 @@ struct Gathered {
     last: i64,
     batches: Vec<Arc<crate::track::Messages>>,
     places: Vec<Place>,
+    /// By batch, where its first row stands in its partition.
+    origins: Vec<Place>,
 }
 
 impl Gathered {
     fn track(&self) -> Track {
-        Track::new(self.batches.clone(), self.places.clone())
+        Track::new(self.batches.clone(), self.places.clone()).with_origins(self.origins.clone())
     }
 
     fn into_track(self) -> Track {
-        Track::new(self.batches, self.places)
+        Track::new(self.batches, self.places).with_origins(self.origins)
     }
 }
 

@@ -1,9 +1,14 @@
 use std::ops::Range;
 
-use crate::{Clock, StepSpec, cut::EpisodeCut, episodes::LeftOutSpan, mapping::Mapping, survey::Survey};
+use crate::{
+    Clock, StepSpec, cut::EpisodeCut, episodes::LeftOutSpan, mapping::Mapping, store::Store, survey::Survey,
+};
 
 /// Bytes that one piece aims at: of the partitions it reads, and of the steps it makes.
 pub(crate) const PIECE_BYTES: u64 = 6 << 20;
+
+/// How many times as large pieces are whose video is decoded.
+const VIDEO_PIECE: u64 = 6;
 
 /// A piece of a recording's time: the steps in it are made by one reader, and the messages in it accounted for.
 /// The pieces of a recording cover all of time.
@@ -44,23 +49,29 @@ pub(crate) fn window(piece_from: i64, piece_to: i64, mapping: &Mapping, stream: 
 }
 
 /// Bytes of one step, roughly.
-pub(crate) fn step_bytes(mapping: &Mapping, survey: &Survey) -> u64 {
-    let parts = mapping.fields.iter().flat_map(|it| it.value.parts());
+pub(crate) fn step_bytes(store: &Store, survey: &Survey) -> u64 {
+    let fields = &store.mapping.fields;
+    let parts = fields.iter().flat_map(|it| it.value.parts());
     let streams: std::collections::BTreeSet<usize> = parts.map(|it| it.stream).collect();
-    16 + streams.into_iter().map(|it| survey.row_bytes[it]).sum::<u64>()
+    let pictures = fields.iter().filter(|it| it.video.is_some()).flat_map(|it| it.value.parts());
+    let picture_bytes: u64 = pictures.map(|it| store.looked.frame_bytes[it.stream]).sum();
+    16 + picture_bytes + streams.into_iter().map(|it| survey.row_bytes[it]).sum::<u64>()
 }
 
 /// Cuts a recording into pieces.
 pub(crate) fn pieces(
     spec: &StepSpec,
-    mapping: &Mapping,
+    store: &Store,
     survey: &Survey,
     recording: usize,
     (episodes, left_out): (&[EpisodeCut], &[LeftOutSpan]),
     decoded_bytes: &[u64],
     piece_bytes: u64,
 ) -> Vec<Piece> {
-    let marks = marks(spec, mapping, survey, decoded_bytes, piece_bytes);
+    // A piece that starts inside a group of frames may have to decode it from its key frame on: the larger, the rarer.
+    let has_video = store.mapping.fields.iter().any(|it| it.video.is_some());
+    let piece_bytes = if has_video { piece_bytes.saturating_mul(VIDEO_PIECE) } else { piece_bytes };
+    let marks = marks(spec, store, survey, decoded_bytes, piece_bytes);
     let mut pieces = Vec::new();
     let between = |time: Range<i64>, pieces: &mut Vec<Piece>| {
         let mut at = time.start;
@@ -78,14 +89,14 @@ pub(crate) fn pieces(
         at = episode.to;
     }
     between(at..i64::MAX, &mut pieces);
-    assign(mapping, survey, &mut pieces);
+    assign(&store.mapping, survey, &mut pieces);
     pieces
 }
 
 /// Times at which pieces may end: where enough bytes have gathered, or enough steps.
 fn marks(
     spec: &StepSpec,
-    mapping: &Mapping,
+    store: &Store,
     survey: &Survey,
     decoded_bytes: &[u64],
     piece_bytes: u64,
@@ -105,12 +116,12 @@ fn marks(
     let spans = survey.lookups.iter().flat_map(|it| &it.spans).filter(|it| it.0 <= it.1);
     let end = spans.map(|it| it.1).max();
     let Some((first, end)) = order.first().map(|it| survey.starts[*it]).zip(end) else { return marks };
-    let rate_hz = match (&spec.clock, mapping.clock) {
+    let rate_hz = match (&spec.clock, store.mapping.clock) {
         (Clock::Rate(rate), _) => rate.hz(),
         (Clock::Topic(_), Some(stream)) => survey.rates_hz[stream],
         (Clock::Topic(_) | Clock::Every(_) | Clock::Own, _) => 0.0,
     };
-    let seconds = piece_bytes as f64 / (step_bytes(mapping, survey) as f64 * rate_hz.max(1e-6));
+    let seconds = piece_bytes as f64 / (step_bytes(store, survey) as f64 * rate_hz.max(1e-6));
     // At least a millisecond: whatever the samples say, pieces stay few.
     let longest = ((seconds * 1e9) as i64).max(1_000_000);
     let mut all = Vec::new();

@@ -7,10 +7,11 @@ use crate::{
     cut::{EpisodeCut, ReadAlone, episodes},
     episodes::{Rules, Split, left_out_recipe},
     named::NamesMet,
+    pictures::{Coded, first_key_ns},
     plan::{Piece, pieces, step_bytes},
     reading::Part,
     recording::Recording,
-    store::Store,
+    store::{Held, Store},
     survey::Survey,
     unmet::CutMet,
 };
@@ -61,14 +62,13 @@ impl Planned {
         read.extend(markers);
         let bytes: Vec<u64> = numbers.iter().map(|it| source.partitions[*it].decoded_bytes).collect();
         let recording = self.recordings.len();
-        let pieces =
-            pieces(spec, &store.mapping, &survey, recording, (&cuts, &left_out), &bytes, piece_bytes);
+        let pieces = pieces(spec, store, &survey, recording, (&cuts, &left_out), &bytes, piece_bytes);
         let first_episode = self.episodes.len();
         // What a recording without an episode carries goes with the next one's, unless it is left out.
         let is_left_out = infos.is_empty() && !left_out.is_empty();
         self.first_episodes.push((!is_left_out).then_some(first_episode));
         self.episodes.extend(infos);
-        let step_bytes = step_bytes(&store.mapping, &survey);
+        let step_bytes = step_bytes(store, &survey);
         // A transform of any part of a recording may decide a pose.
         let has_poses = store.mapping.streams.iter().any(|it| it.transforms.is_some());
         let mut at = first_episode;
@@ -77,9 +77,13 @@ impl Planned {
             at = piece.episode.map_or(at, |it| first_episode + it);
             let episode = at.min(self.episodes.len().saturating_sub(1));
             let read = std::mem::take(&mut read);
+            let mut recipe = recipe(source, &piece, (&cuts, &all_cuts), &survey, &read);
+            if !store.looked.undecoded.is_empty() {
+                recipe.push_str(&format!("; not decoded {:?}", store.looked.undecoded));
+            }
             self.partitions.push(Partition {
                 episode,
-                recipe: recipe(source, &piece, (&cuts, &all_cuts), &survey, &read),
+                recipe,
                 ..partition_of(source, &survey, &piece, step_bytes, Around { input: info.input, has_poses })
             });
             self.parts.push(Part::Piece(piece, read));
@@ -92,7 +96,8 @@ impl Planned {
                 self.parts.push(Part::Kept(number));
             }
         }
-        self.recordings.push(Recording { survey, episodes: cuts, cuts: all_cuts });
+        let pictured_from = pictured_from(store, &survey)?;
+        self.recordings.push(Recording { survey, episodes: cuts, cuts: all_cuts, pictured_from });
         Ok(())
     }
 
@@ -139,6 +144,24 @@ impl Planned {
             store.plan_uses(partition, n_uses);
         }
     }
+}
+
+/// From when on the messages of each stream can be decoded.
+fn pictured_from(store: &Store, survey: &Survey) -> Result<Vec<i64>> {
+    let fields = &store.mapping.fields;
+    let of_stream = |stream: usize| {
+        let mut taking = fields.iter().filter(|it| it.value.parts().iter().any(|it| it.stream == stream));
+        let Some(video) = taking.clone().find_map(|it| it.video.as_ref()) else { return Ok(i64::MIN) };
+        let Some(part) = taking.clone().flat_map(|it| it.value.parts()).next() else { return Ok(i64::MIN) };
+        // What else is taken of a message needs no key frame.
+        if taking.any(|it| it.video.is_none()) {
+            return Ok(i64::MIN);
+        }
+        let nothing_held = Held::new();
+        let coded = Coded::new(store, survey, &nothing_held, (stream, part.column, video.format));
+        Ok(first_key_ns(coded)?.unwrap_or(i64::MAX))
+    };
+    (0..store.mapping.streams.len()).map(of_stream).collect()
 }
 
 /// Positions of the partitions a piece reads.

@@ -15,6 +15,9 @@ pub(crate) struct Recording {
     pub(crate) episodes: Vec<EpisodeCut>,
     /// Where it was cut, whether the episodes are kept or not, in order: first time inside, and first time after.
     pub(crate) cuts: Vec<(i64, i64)>,
+    /// By mapped stream, from when on its messages can be decoded: that of the first key frame of a topic of video, the smallest i64
+    /// for what needs none.
+    pub(crate) pictured_from: Vec<i64>,
 }
 
 impl Recording {

@@ -314,7 +314,8 @@ pub struct FieldSpec {
     /// What becomes of the values, in order, once they are aligned, selected and cast.
     #[serde(default, skip_serializing_if = "is_default")]
     pub transform: Vec<FieldTransform>,
-    /// What the frames of transformed images are stored as; `None` for PNG. Without such a transform it says nothing.
+    /// What the frames of transformed images, and the pictures of a log's coded video, are stored as; `None` for PNG, and for video that is
+    /// the clock to pass through as it is coded. Of other values it says nothing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub encoding: Option<MediaEncoding>,
     /// What may be said of bare frames.

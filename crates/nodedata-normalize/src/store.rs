@@ -9,6 +9,7 @@ use crate::{
     far::Near,
     loaded::{Loaded, load},
     mapping::Mapping,
+    pictures::{Looked, Parked},
     pose::Trees,
     waiting::{Decoded, Full, Waiting},
 };
@@ -19,6 +20,10 @@ pub(crate) struct Store {
     pub(crate) mapping: Mapping,
     waiting: Waiting<Loaded>,
     pub(crate) trees: Trees,
+    /// Decoders of video on their way.
+    pub(crate) parked: Parked,
+    /// What the first pictures of topics of video tell.
+    pub(crate) looked: Looked,
     /// By episode of the source, once it was surveyed, and by mapped stream: how far stamps may be from log time.
     near: Vec<OnceLock<Vec<Option<Near>>>>,
 }
@@ -30,7 +35,8 @@ impl Store {
     pub(crate) fn new(source: Box<dyn Source>, mapping: Mapping) -> Self {
         let waiting = Waiting::new(source.plan().partitions.len(), Full::DecodeAgain);
         let near = source.plan().episodes.iter().map(|_| OnceLock::new()).collect();
-        Self { source, mapping, waiting, trees: Trees::default(), near }
+        let (trees, parked, looked) = Default::default();
+        Self { source, mapping, waiting, trees, parked, looked, near }
     }
 
     /// From now on messages of an episode of the source that are farther from log time are left out: of `decoded`, where

@@ -12,3 +12,4 @@ mod rules;
 mod step_memory;
 mod toy;
 mod transforms;
+mod videos;

@@ -59,6 +59,8 @@ pub(crate) struct Track {
     pub(crate) stamps: Vec<i64>,
     /// Batch and row of each.
     at: Vec<(u32, u32)>,
+    /// Where the first row of each batch stands in its partition; empty where nobody asks.
+    origins: Vec<Place>,
 }
 
 impl Track {
@@ -67,7 +69,19 @@ impl Track {
         places.sort_unstable();
         let stamps = places.iter().map(|it| it.stamp).collect();
         let at = places.iter().map(|it| (it.batch, it.row)).collect();
-        Self { batches, stamps, at }
+        Self { batches, stamps, at, origins: Vec::new() }
+    }
+
+    /// The same, knowing where the first row of each batch stands in its partition, whatever its stamp.
+    pub(crate) fn with_origins(self, origins: Vec<Place>) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Where the message at a row stands in its recording: batch and row are those of its partition.
+    pub(crate) fn place(&self, row: usize) -> Option<Place> {
+        let (batch, at) = *self.at.get(row)?;
+        let origin = *self.origins.get(batch as usize)?;
+        Some(Place { stamp: *self.stamps.get(row)?, row: origin.row.saturating_add(at), ..origin })
     }
 
     /// The values of one column at the rows chosen, null where none was.

@@ -90,7 +90,7 @@ fn open_input(
     };
     let format = choice.format;
     refuse_other_formats(&input.parts, &choice)?;
-    if !options.decode.is_empty() && !format.decodes_video() {
+    if !options.decode.is_empty() && !format.decodes_video() && !format.decodes_in_steps() {
         let message =
             format!("the video of {} sources is not decoded here; samples pass through", format.name());
         return Err(Error::new(ErrorKind::Unsupported, message)

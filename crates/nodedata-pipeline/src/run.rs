@@ -30,7 +30,7 @@ use crate::{
     open::{open_knowing, told},
     plan::Plan,
     splits::Dealt,
-    steps::with_steps,
+    steps::{decode_topics, with_steps},
 };
 
 /// One conversion from its plan to its commit.
@@ -85,8 +85,9 @@ impl Run {
             opened = with_episodes(opened, by)?;
         }
         if options.steps.is_none() {
-            options.steps = options.step_flags.spec(opened.source.plan())?;
+            options.steps = options.step_flags.spec(opened.source.plan(), &options.open)?;
         }
+        decode_topics(options.steps.as_mut(), &options.open, opened.source.plan())?;
         let aligns = opened.source.plan().streams.iter().any(|it| it.kind == StreamKind::Messages);
         let definitions = definitions(&opened.source.plan().streams);
         opened.source = with_steps(opened.source, options.steps.as_ref(), &options.episodes)?;

@@ -2,12 +2,13 @@ use std::sync::Arc;
 
 use arrow_array::{Int64Array, cast::AsArray, types::Int64Type};
 use nodedata_core::{
-    Batch, Error, ErrorKind, Fate, Locus, Numbering, Partition, Result, STEP_INDEX, Source, SourcePlan,
-    StreamKind, TIMESTAMP_NS,
+    Batch, Error, ErrorKind, Fate, Locus, Numbering, OpenOptions, Partition, Result, STEP_INDEX, Source,
+    SourcePlan, StreamKind, TIMESTAMP_NS,
 };
 use nodedata_dataset::Ledger;
 use nodedata_normalize::{
-    Clock, EpisodeSpec, Rate, StepSpec, TimeSource, Tolerance, Unfit, all_fields, normalized, with_episodes,
+    Clock, EpisodeSpec, Rate, StepSpec, TimeSource, Tolerance, Unfit, all_fields, decode_videos, normalized,
+    with_episodes,
 };
 
 /// What flags say of steps, where no pipeline file does.
@@ -49,7 +50,7 @@ impl StepFlags {
     ///
     /// # Errors
     /// As [`Self::clock`]; `Unsupported` where the source has no messages to make steps of.
-    pub(crate) fn spec(&self, source: &SourcePlan) -> Result<Option<StepSpec>> {
+    pub(crate) fn spec(&self, source: &SourcePlan, open: &OpenOptions) -> Result<Option<StepSpec>> {
         let Some(clock) = self.clock()? else { return Ok(None) };
         if let Some(stream) = source.streams.iter().find(|it| it.kind != StreamKind::Messages) {
             let told = match stream.kind {
@@ -64,7 +65,7 @@ impl StepFlags {
                 .at(Locus::topic(&*stream.name))
                 .with_hint("leave out `--rate` and `--clock`"));
         }
-        let fields = all_fields(&source.streams, &clock);
+        let fields = all_fields(&source.streams, &clock, open);
         let time = match self.time.as_deref() {
             None | Some("log_time") => TimeSource::LogTime,
             Some("publish_time") => TimeSource::PublishTime,
@@ -74,6 +75,26 @@ impl StepFlags {
         let tolerance = Tolerance { max_ns, ..Tolerance::default() };
         Ok(Some(StepSpec { time, tolerance, fields, upsample: self.upsample, ..StepSpec::new(clock) }))
     }
+}
+
+/// Says of the fields of steps what the coded video of a log becomes, where it is asked for.
+///
+/// # Errors
+/// `Config` where `decode` names no topic of video; `Unsupported` where topics become tables of their own.
+pub(crate) fn decode_topics(
+    steps: Option<&mut StepSpec>,
+    open: &OpenOptions,
+    source: &SourcePlan,
+) -> Result<()> {
+    if open.decode.is_empty() || source.streams.iter().any(|it| it.kind != StreamKind::Messages) {
+        return Ok(());
+    }
+    let Some(steps) = steps else {
+        let message = "the video of topics is decoded where steps are made of them; in tables of their own samples pass through";
+        return Err(Error::new(ErrorKind::Unsupported, message)
+            .with_hint("add `--rate 30` or `--clock TOPIC` (in a pipeline `steps: {clock: …}`), or leave out `--decode` and `source.decode`"));
+    };
+    decode_videos(steps, open, &source.streams)
 }
 
 /// Puts the step stage over a source, where the pipeline has one, and what becomes of whole episodes.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{Executed, Expected, Parsed, PipelineTest, Refused, execute};
 
 /// Why messages have no place among steps, besides damage and besides what pipelines ask for.
-const UNPLACED: [&str; 3] = ["beyond_order_bound", "far_from_log_time", "no_time"];
+const UNPLACED: [&str; 4] = ["before_key_frame", "beyond_order_bound", "far_from_log_time", "no_time"];
 
 /// How one test of a pipeline file ended.
 #[derive(Debug, Clone, Serialize)]

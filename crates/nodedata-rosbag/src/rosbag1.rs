@@ -24,6 +24,10 @@ impl Format for RosBag1 {
         "ROS 1 bags, one episode a file: indexed or not, left open by their recorder, whole or damaged"
     }
 
+    fn decodes_in_steps(&self) -> bool {
+        true
+    }
+
     fn detect(&self, listing: &Listing<'_>) -> Detection {
         // Earlier versions are ours to refuse with a clear error.
         let begins = |it: &[u8]| it.starts_with(MAGIC_OF_ANY_VERSION);

@@ -38,6 +38,10 @@ impl Format for RosBag2 {
         "ROS 2 bags, one episode a bag: SQLite or MCAP, split, compressed, described or not, whole or damaged"
     }
 
+    fn decodes_in_steps(&self) -> bool {
+        true
+    }
+
     fn options(&self) -> &'static [OptionKey] {
         &[UNPACK_RATIO_MAX]
     }

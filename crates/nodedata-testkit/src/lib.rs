@@ -14,6 +14,7 @@ pub mod source;
 pub mod toy;
 pub mod truth;
 
+mod annex_b;
 mod cell;
 mod damage;
 mod pixels;
@@ -21,6 +22,7 @@ mod random;
 mod rows;
 mod skipped;
 
+pub use annex_b::annex_b;
 pub use skipped::skipped;
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub(super) struct H264 {
     decoder: OrderedDecoder<i64>,
     framing: Framing,
     pixels_max: u64,
+    /// See [`DecodeOptions::in_order`].
+    in_order: bool,
     reorder: usize,
     stream: Option<SpsInfo>,
     ready: VecDeque<VideoFrame>,
@@ -31,12 +33,14 @@ pub(super) struct H264 {
 impl H264 {
     pub(super) fn new(config: &[u8], options: &DecodeOptions) -> Result<Self> {
         let Config { framing, parameter_sets } = Config::parse(VideoCodec::H264, config)?;
+        let reorder = if options.in_order { 1 } else { REORDER_MAX };
         let mut decoder = Self {
             config: config.to_vec(),
-            decoder: OrderedDecoder::with_max_depth(REORDER_MAX),
+            decoder: OrderedDecoder::with_max_depth(reorder),
             framing,
             pixels_max: options.pixels_max,
-            reorder: REORDER_MAX,
+            in_order: options.in_order,
+            reorder,
             stream: None,
             ready: VecDeque::new(),
         };
@@ -46,7 +50,8 @@ impl H264 {
         for unit in &units {
             decoder.look_at(unit)?;
         }
-        if let Some(frames) = decoder.stream.as_ref().and_then(|it| it.max_reorder_frames) {
+        let told = decoder.stream.as_ref().and_then(|it| it.max_reorder_frames);
+        if let Some(frames) = told.filter(|_| !decoder.in_order) {
             decoder.reorder = (frames as usize).min(REORDER_MAX);
             decoder.decoder = OrderedDecoder::with_max_depth(decoder.reorder.max(1));
         }
@@ -71,7 +76,8 @@ impl H264 {
             );
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        if info.max_reorder_frames.is_some_and(|it| it as usize > self.reorder.max(1)) {
+        // Encoders tell what they might do: whether they did the order of the frames shows.
+        if !self.in_order && info.max_reorder_frames.is_some_and(|it| it as usize > self.reorder.max(1)) {
             let message = "the video starts to reorder more frames than its configuration says";
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
@@ -136,7 +142,11 @@ impl FrameDecoder for H264 {
 
     fn reset(&mut self) -> Result<()> {
         // The library forgets nothing by itself; there is nothing in it that is costly to set up.
-        let options = DecodeOptions { pixels_max: self.pixels_max, ..DecodeOptions::default() };
+        let options = DecodeOptions {
+            pixels_max: self.pixels_max,
+            in_order: self.in_order,
+            ..DecodeOptions::default()
+        };
         *self = Self::new(&self.config, &options)?;
         Ok(())
     }

@@ -13,6 +13,35 @@ use super::{
 };
 use crate::VideoCodec;
 
+/// What is kept of frames that are to be shown as they come; see [`DecodeOptions::in_order`].
+#[derive(Default)]
+struct InOrder {
+    is_asked: bool,
+    /// Where the last frame stands among those shown since the last picture that decoding can start at.
+    last: Option<i32>,
+    /// Of each sample whose frame is to come, whether decoding can start at it: there pictures are counted anew.
+    starts: VecDeque<bool>,
+}
+
+impl InOrder {
+    fn feed(&mut self, units: &[&[u8]]) {
+        let starts = |unit: &&[u8]| unit.first().is_some_and(|it| (16..=23).contains(&(it >> 1 & 0x3f)));
+        if self.is_asked {
+            self.starts.push_back(units.iter().any(starts));
+        }
+    }
+
+    fn check(&mut self, place: i32) -> Result<()> {
+        let starts = self.starts.pop_front().unwrap_or(false);
+        if self.is_asked && !starts && self.last.is_some_and(|it| place <= it) {
+            let message = "the H.265 video shows its frames in another order than they come in";
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        self.last = Some(place);
+        Ok(())
+    }
+}
+
 /// H.265 through `rust_h265`.
 pub(super) struct H265 {
     config: Vec<u8>,
@@ -22,6 +51,7 @@ pub(super) struct H265 {
     color: Color,
     /// Of the frames still inside the decoder.
     orders: BinaryHeap<Reverse<i64>>,
+    in_order: InOrder,
     ready: VecDeque<VideoFrame>,
 }
 
@@ -32,13 +62,15 @@ impl H265 {
             max_picture_pixels: options.pixels_max,
             max_picture_memory_bytes: options.pixels_max.saturating_mul(16),
         };
+        let decoder = Decoder::with_limits(limits);
         let mut decoder = Self {
             config: config.to_vec(),
             pixels_max: options.pixels_max,
-            decoder: Decoder::with_limits(limits).with_display_order(),
+            decoder: if options.in_order { decoder } else { decoder.with_display_order() },
             framing,
             color: Color::default(),
             orders: BinaryHeap::new(),
+            in_order: InOrder { is_asked: options.in_order, ..InOrder::default() },
             ready: VecDeque::new(),
         };
         parameter_sets.into_iter().try_for_each(|it| decoder.decode_unit(it))?;
@@ -56,7 +88,11 @@ impl H265 {
         if unit.nuh_layer_id != 0 || matches!(unit.nal_unit_type, NalUnitType::Other(_)) {
             return Ok(());
         }
-        self.decoder.decode_nal(&unit).map_err(explain)?;
+        // The frame before is finished at the latest with this unit, so that it is held against what came before it.
+        let decoded = self.decoder.decode_nal(&unit).map_err(explain)?;
+        if let Some(frame) = decoded.filter(|_| self.in_order.is_asked) {
+            self.push(&frame)?;
+        }
         while let Some(frame) = self.decoder.next_output() {
             self.push(&frame)?;
         }
@@ -67,6 +103,7 @@ impl H265 {
         let Some(Reverse(order)) = self.orders.pop() else {
             return Err(Error::new(ErrorKind::Corrupt, "the H.265 decoder gave more frames than samples"));
         };
+        self.in_order.check(frame.pic_order_cnt)?;
         let chroma = match frame.chroma_format_idc {
             1 => Chroma::Yuv420,
             2 => Chroma::Yuv422,
@@ -99,7 +136,9 @@ impl H265 {
 impl FrameDecoder for H265 {
     fn decode(&mut self, sample: &[u8], order: i64) -> Result<()> {
         self.orders.push(Reverse(order));
-        units(sample, self.framing)?.into_iter().try_for_each(|it| self.decode_unit(it))
+        let units = units(sample, self.framing)?;
+        self.in_order.feed(&units);
+        units.into_iter().try_for_each(|it| self.decode_unit(it))
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -115,7 +154,11 @@ impl FrameDecoder for H265 {
 
     fn reset(&mut self) -> Result<()> {
         // The library forgets nothing by itself; there is nothing in it that is costly to set up.
-        let options = DecodeOptions { pixels_max: self.pixels_max, ..DecodeOptions::default() };
+        let options = DecodeOptions {
+            pixels_max: self.pixels_max,
+            in_order: self.in_order.is_asked,
+            ..DecodeOptions::default()
+        };
         *self = Self::new(&self.config, &options)?;
         Ok(())
     }

@@ -4,7 +4,7 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray}
 use nodedata_core::{DType, Dim, Feature, Storage, meta, placed::Mistake, suggest};
 
 use super::{
-    Compiler, Pose, Reach, Way,
+    Compiler, Pose, Reach, Video, Way,
     beside::{Beside, Frames, beside_cloud, cloud_of},
     element_names::element_names,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Field {
     pub(crate) beside: Vec<Beside>,
     /// What the messages say of bare frames; `None` for other values.
     pub(crate) frames: Option<Frames>,
+    /// How its coded messages become pictures; `None` for other values, and for those that pass through.
+    pub(crate) video: Option<Video>,
 }
 
 /// How the values of a field are made.
@@ -130,6 +132,7 @@ impl Compiler<'_> {
             }
             self.needed[part.stream].extend(found.beside.iter().map(|it| it.column));
             self.needed[part.stream].extend(found.frames.iter().flat_map(Frames::columns));
+            self.needed[part.stream].extend(found.video.iter().filter_map(|it| it.format));
             self.ways[part.stream].insert(found.way);
         }
         Some(found)
@@ -165,7 +168,8 @@ impl Compiler<'_> {
         let way = Way { align: Align::Hold, reach: Reach::Endless, crosses: true };
         let (beyond, absent) = (Beyond::Null, Beyond::Null);
         let (beside, frames) = (Vec::new(), None);
-        Some(Field { feature, value, way, beyond, absent, skew: false, beside, frames })
+        let (skew, video) = (false, None);
+        Some(Field { feature, value, way, beyond, absent, skew, beside, frames, video })
     }
 
     fn paths(
@@ -215,6 +219,10 @@ impl Compiler<'_> {
         feature.nullable |= tolerance.beyond == Beyond::Null || absent == Beyond::Null;
         self.interpolation(key, &feature, align, &sources.parts);
         let (beside, frames) = self.beside(field, key, sources.parts.first().filter(|_| single));
+        let video = sources.parts.first().filter(|_| single).and_then(|it| self.video(field, it, &feature));
+        if let Some(video) = &video {
+            feature = video.feature(feature);
+        }
         let is_latched = sources.parts.iter().all(|it| is_latched(&self.streams[it.stream]));
         let value = match sources.parts {
             parts if !single => Value::Joined(parts),
@@ -222,7 +230,7 @@ impl Compiler<'_> {
         };
         let way = self.way(field, align, tolerance, is_latched);
         let skew = field.skew.unwrap_or(self.spec.skew);
-        Some(Field { feature, value, way, beyond: tolerance.beyond, absent, skew, beside, frames })
+        Some(Field { feature, value, way, beyond: tolerance.beyond, absent, skew, beside, frames, video })
     }
 
     /// What the messages of a field say of its values: `part` where it takes a whole column.

@@ -144,6 +144,7 @@ impl Compiler<'_> {
             skew: false,
             beside: Vec::new(),
             frames: None,
+            video: None,
         })
     }
 

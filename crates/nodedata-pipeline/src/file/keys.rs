@@ -148,7 +148,8 @@ const SOURCE: &[Key] = &[
     key(
         "decode",
         ENCODING,
-        "Decodes the coded video of every camera of a source of steps; absent: samples pass through",
+        "Decodes the coded video of every camera, of a source of steps or of a log that steps are made of, and stores frames so; absent: \
+         samples pass through where each of them is a step",
     ),
     key(
         "embed",
@@ -263,8 +264,8 @@ const FIELD_KEYS: &[Key] = &[
     key(
         "encoding",
         ENCODING,
-        "Decodes the coded video that `from` names, of a source of steps, and stores frames so; with a transform of images, \
-         what its frames are stored as: `png` when absent",
+        "Decodes the coded video that `from` names, of a source of steps or a topic of a log, and stores frames so; with a transform of \
+         images, or where a log's video is not the clock, what its frames are stored as: `png` when absent",
     ),
     key("align", ALIGN, "As in `steps`, for this field"),
     key("tolerance_ms", TOLERANCE, "As in `steps`, for this field"),
