@@ -18,13 +18,14 @@ use crate::{
 pub(crate) const TESTS: &str = "tests/python";
 
 /// The lists beside that of the readers, with what the summary says where they cannot be had.
-const OPTIONAL: [(&str, &str); 6] = [
+const OPTIONAL: [(&str, &str); 7] = [
     ("s3", "no S3 server"),
     ("align", "no official reader to hold the alignment against"),
     ("rosbags", "no `rosbags` to hold bags against"),
     ("webdataset", "no `webdataset` to hold samples against"),
     ("croissant", "no mlcroissant"),
     ("tfds", "no TFDS to hold RLDS against"),
+    ("oidc", "no OpenID provider to log in at"),
 ];
 /// Variables that name the interpreter for what only a process of its own loads.
 const INTERPRETERS: [(&str, &str); 2] =

@@ -323,7 +323,8 @@ impl Exchange {
     }
 }
 
-fn new_client() -> Result<Client> {
+/// A client that follows nobody elsewhere.
+pub(super) fn new_client() -> Result<Client> {
     // Another part of the process may have installed a provider first: then that one serves.
     drop(rustls::crypto::ring::default_provider().install_default());
     Client::builder()
