@@ -33,8 +33,8 @@ const INTERPRETERS: [(&str, &str); 2] =
 
 /// Tests that take longest go first, so that the last to end is a short one.
 const FIRST: [&str; 3] = ["test_rlds", "test_s3", "test_tables"];
-/// Files that run one after the other: both look for free ports.
-const TOGETHER: [&str; 2] = ["test_s3", "test_registry_s3"];
+/// Files that run one after the other: all of them look for free ports.
+const TOGETHER: [&str; 3] = ["test_s3", "test_registry_s3", "test_oidc"];
 /// Files that run side by side. Most of their time is one thread of Python.
 const N_SIDE_BY_SIDE: usize = 2;
 

@@ -203,19 +203,24 @@ impl Logins {
     }
 
     fn known(&self, app: &App, issuer: &Issuer, token: Option<&Unverified<'_>>) -> Answered<Arc<Known>> {
-        let failed = |err: Error| {
-            let line = serde_json::json!({
-                "event": "issuer", "at": app.options.clock.stamp(), "issuer": issuer.url.as_str(), "why": err.chain(),
-            });
-            app.options.log.write(&line.to_string());
-        };
-        issuer.known(&self.web, token, app.options.clock.now(), failed).map_err(|_| {
-            let message = "the issuer of the identity token does not answer this server";
-            let mut refusal = Refusal::new(503, "issuer-unavailable", message, "try again later");
-            refusal.retry_after = Some(5);
-            refusal
-        })
+        let failed = |err: Error| tell(app, issuer, &err);
+        issuer.known(&self.web, token, app.options.clock.now(), failed).map_err(|_| unavailable())
     }
+}
+
+/// Tells the operator what became of asking an issuer.
+fn tell(app: &App, issuer: &Issuer, err: &Error) {
+    let line = serde_json::json!({
+        "event": "issuer", "at": app.options.clock.stamp(), "issuer": issuer.url.as_str(), "why": err.chain(),
+    });
+    app.options.log.write(&line.to_string());
+}
+
+fn unavailable() -> Refusal {
+    let message = "the issuer does not answer this server";
+    let mut refusal = Refusal::new(503, "issuer-unavailable", message, "try again later");
+    refusal.retry_after = Some(5);
+    refusal
 }
 
 /// What is asked of an issuer for people.

@@ -26,7 +26,6 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const WAITED_MAX: Duration = Duration::from_secs(3600);
 
 /// A login that somebody must allow in a browser.
-#[derive(Debug)]
 pub struct DeviceLogin {
     client: Client,
     client_id: String,
@@ -40,6 +39,12 @@ pub struct DeviceLogin {
     pub whole_address: Option<String>,
     interval: Duration,
     expires_in: Duration,
+}
+
+impl std::fmt::Debug for DeviceLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeviceLogin").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 #[derive(Deserialize)]

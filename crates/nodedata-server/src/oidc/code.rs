@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::{
     app::App,
-    oidc::{Identity, Logins, SCOPES},
+    oidc::{Identity, Logins, SCOPES, tell, unavailable},
     refusal::{Answered, Refusal},
 };
 
@@ -83,14 +83,15 @@ impl Logins {
         let known = self.known(app, issuer, None)?;
         let mut url = known.discovery.authorization.clone().ok_or_else(no_browsers)?;
         let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, begun.verifier.as_bytes()));
+        let scope = SCOPES.join(" ");
         url.query_pairs_mut().extend_pairs([
             ("response_type", "code"),
-            ("client_id", &login.client_id),
+            ("client_id", login.client_id.as_str()),
             ("redirect_uri", callback),
-            ("scope", &SCOPES.join(" ")),
-            ("state", &begun.state),
-            ("nonce", &begun.nonce),
-            ("code_challenge", &challenge),
+            ("scope", scope.as_str()),
+            ("state", begun.state.as_str()),
+            ("nonce", begun.nonce.as_str()),
+            ("code_challenge", challenge.as_str()),
             ("code_challenge_method", "S256"),
         ]);
         Ok(url)
@@ -132,7 +133,10 @@ impl Logins {
             Some(secret) => basic = Some((login.client_id.as_str(), secret)),
             None => {}
         }
-        let answer = self.web.post(url, &form, basic).map_err(|_| refused())?;
+        let answer = self.web.post(url, &form, basic).map_err(|err| {
+            tell(app, issuer, &err);
+            if err.kind() == ErrorKind::Denied { refused() } else { unavailable() }
+        })?;
         let given: Option<Given> = serde_json::from_slice(&answer).ok();
         let token = given.and_then(|it| it.id_token).ok_or_else(refused)?;
         self.identify_person(app, &token, &begun.nonce)

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, visible::visible};
 use nodedata_registry::http::ISSUER_BYTES_MAX;
 use reqwest::{Client, RequestBuilder, header};
+use serde::Deserialize;
 use url::Url;
 
 use crate::outgoing;
@@ -28,7 +29,7 @@ impl Web {
     /// A document.
     ///
     /// # Errors
-    /// `Io` when it does not come, `Limit` when it is too long.
+    /// `Io` when it does not come, `Denied` when the issuer refuses it, `Limit` when it is too long.
     pub(crate) fn get(&self, url: &Url) -> Result<Vec<u8>> {
         answer(url, self.0.get(url.clone()))
     }
@@ -56,23 +57,39 @@ impl Web {
     }
 }
 
+/// A refusal of an issuer (RFC 6749, 5.2).
+#[derive(Deserialize)]
+struct Refused {
+    error: String,
+}
+
 /// Waits, on a thread that may.
+///
+/// # Errors
+/// `Io` when nothing comes, or the issuer fails; `Denied` when it refuses; `Limit` when too much comes.
 fn answer(url: &Url, request: RequestBuilder) -> Result<Vec<u8>> {
     let whom = url.host_str().unwrap_or_default().to_owned();
-    let failed = |why: String| Error::new(ErrorKind::Io, format!("{whom} does not answer")).with_source(why);
-    tokio::runtime::Handle::current().block_on(async {
-        let mut response = request.send().await.map_err(|err| failed(err.without_url().to_string()))?;
-        if !response.status().is_success() {
-            return Err(failed(format!("it answers {}", response.status())));
-        }
+    let failed = |err: reqwest::Error| {
+        let why = err.without_url().to_string();
+        Error::new(ErrorKind::Io, format!("{whom} does not answer")).with_source(why)
+    };
+    let (status, body) = tokio::runtime::Handle::current().block_on(async {
+        let mut response = request.send().await.map_err(&failed)?;
         let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|err| failed(err.without_url().to_string()))? {
+        while let Some(piece) = response.chunk().await.map_err(&failed)? {
             if body.len() + piece.len() > ISSUER_BYTES_MAX {
                 let message = format!("{whom} answers with more than {ISSUER_BYTES_MAX} bytes");
                 return Err(Error::new(ErrorKind::Limit, message));
             }
             body.extend_from_slice(&piece);
         }
-        Ok(body)
-    })
+        Ok((response.status(), body))
+    })?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    let code = serde_json::from_slice(&body).map_or_else(|_| String::new(), |it: Refused| it.error);
+    let code: String = code.chars().take(100).collect();
+    let kind = if status.is_client_error() { ErrorKind::Denied } else { ErrorKind::Io };
+    Err(Error::new(kind, format!("{whom} answers {status} {}", visible(&code))))
 }
