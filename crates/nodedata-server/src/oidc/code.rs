@@ -48,7 +48,7 @@ impl Begun {
             let mut bits = [0; 32];
             let filled = random.fill(&mut bits);
             filled.map_err(|_| Error::new(ErrorKind::Io, "the system gives no randomness"))?;
-            Ok(URL_SAFE_NO_PAD.encode(bits))
+            Ok::<_, Error>(URL_SAFE_NO_PAD.encode(bits))
         };
         Ok(Self { state: text()?, nonce: text()?, verifier: text()? })
     }

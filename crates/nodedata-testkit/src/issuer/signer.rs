@@ -4,7 +4,10 @@ use base64::{
 };
 use ring::{
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair},
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+        RsaPublicKeyComponents,
+    },
 };
 use serde_json::{Value, json};
 
@@ -51,11 +54,11 @@ impl Signer {
                 })
             }
             Key::Rs256(key) => {
-                let public = key.public();
+                let public = RsaPublicKeyComponents::<Vec<u8>>::from(key.public());
                 json!({
                     "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.kid,
-                    "n": text(public.modulus().big_endian_without_leading_zero()),
-                    "e": text(public.exponent().big_endian_without_leading_zero()),
+                    "n": text(&public.n),
+                    "e": text(&public.e),
                 })
             }
         }
