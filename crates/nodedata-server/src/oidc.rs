@@ -12,7 +12,7 @@ mod web;
 use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use nodedata_core::{Error, ErrorKind, Result};
+use nodedata_core::{Error, ErrorKind, Result, visible::visible};
 use nodedata_registry::http::{IssuerUrl, LoginOffer};
 
 use crate::{
@@ -240,7 +240,7 @@ fn identity(
         account: account.to_owned(),
         scopes: scopes.to_vec(),
         until: until.min(now + TimeDelta::hours(HOURS_MAX)),
-        of: format!("{} {subject}", issuer.url),
+        of: format!("{} {}", issuer.url, visible(subject)),
     })
 }
 

@@ -560,12 +560,16 @@ pub(crate) const ROUTES: &[Route] = &[
         "Page: sends a browser to the issuer, or asks it for a token, as a password",
         page::login,
     ),
-    page(
-        "/login/callback",
-        "loginCallback",
-        "Page: where a browser comes back from the issuer",
-        page::login_callback,
-    ),
+    // It asks the issuer.
+    Route {
+        cost: 200,
+        ..page(
+            "/login/callback",
+            "loginCallback",
+            "Page: where a browser comes back from the issuer",
+            page::login_callback,
+        )
+    },
     Route { method: "POST", ..page("/logout", "logout", "Page: ends a login of a browser", page::logout) },
     Route {
         cost: 100,

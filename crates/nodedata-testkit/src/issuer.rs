@@ -52,8 +52,8 @@ struct State {
 impl Issuer {
     /// With one key for ES256, for people of whom tokens say this.
     pub fn new(person: Value) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("this machine has a free port");
+        let address = listener.local_addr().expect("it listens somewhere");
         let state = Arc::new(Mutex::new(State {
             url: format!("http://{address}"),
             keys: vec![Signer::es256("first")],
@@ -77,7 +77,7 @@ impl Issuer {
                 }
             }
         });
-        Self { address, state, is_over, thread: Some(thread.unwrap()) }
+        Self { address, state, is_over, thread: Some(thread.expect("the process may start threads")) }
     }
 
     /// As its tokens name it.

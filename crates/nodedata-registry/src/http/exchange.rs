@@ -294,7 +294,7 @@ impl Exchange {
     fn refusal(&self, method: &Method, status: StatusCode, body: &[u8]) -> Failure {
         if let Ok(mut problem) = serde_json::from_slice::<Problem>(body) {
             problem.status = status.as_u16();
-            if status == StatusCode::UNAUTHORIZED {
+            if status == StatusCode::UNAUTHORIZED && problem.code != "identity-invalid" {
                 // The server speaks of headers.
                 problem.fix = Some(self.how_to_send_a_token(&problem));
             }

@@ -30,15 +30,17 @@ impl Signer {
     /// A fresh key on P-256.
     pub fn es256(kid: &str) -> Self {
         let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
+        let pkcs8 = pkcs8.expect("the system has randomness");
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random);
-        Self { kid: kid.to_owned(), key: Key::Es256(key.unwrap()) }
+        Self { kid: kid.to_owned(), key: Key::Es256(key.expect("it was just made")) }
     }
 
     /// The one RSA key of the tests.
     pub fn rs256(kid: &str) -> Self {
         let text: String = RSA.split_whitespace().collect();
-        let key = RsaKeyPair::from_pkcs8(&STANDARD.decode(text).unwrap()).unwrap();
+        let key =
+            RsaKeyPair::from_pkcs8(&STANDARD.decode(text).expect("the file is base64")).expect("it is a key");
         Self { kid: kid.to_owned(), key: Key::Rs256(key) }
     }
 
@@ -79,10 +81,13 @@ impl Signer {
         let signed = format!("{}.{}", text(header), text(claims));
         let random = SystemRandom::new();
         let signature = match &self.key {
-            Key::Es256(key) => key.sign(&random, signed.as_bytes()).unwrap().as_ref().to_vec(),
+            Key::Es256(key) => {
+                key.sign(&random, signed.as_bytes()).expect("the system has randomness").as_ref().to_vec()
+            }
             Key::Rs256(key) => {
                 let mut signature = vec![0; key.public().modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).unwrap();
+                key.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature)
+                    .expect("the signature is as long as the modulus");
                 signature
             }
         };
