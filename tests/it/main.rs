@@ -40,6 +40,7 @@ mod lerobot_reported;
 mod lerobot_variants;
 mod log;
 mod login;
+mod logins;
 mod manual;
 mod media_lists;
 mod mistakes;

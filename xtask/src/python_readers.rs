@@ -18,7 +18,7 @@ use crate::{
 pub(crate) const TESTS: &str = "tests/python";
 
 /// The lists beside that of the readers, with what the summary says where they cannot be had.
-const OPTIONAL: [(&str, &str); 7] = [
+const OPTIONAL: [(&str, &str); 8] = [
     ("s3", "no S3 server"),
     ("align", "no official reader to hold the alignment against"),
     ("rosbags", "no `rosbags` to hold bags against"),
@@ -26,6 +26,7 @@ const OPTIONAL: [(&str, &str); 7] = [
     ("croissant", "no mlcroissant"),
     ("tfds", "no TFDS to hold RLDS against"),
     ("openapi", "no schemathesis to hold the server against its description"),
+    ("oidc", "no OpenID provider to log in at"),
 ];
 /// Variables that name the interpreter for what only a process of its own loads.
 const INTERPRETERS: [(&str, &str); 2] =
@@ -33,8 +34,8 @@ const INTERPRETERS: [(&str, &str); 2] =
 
 /// Tests that take longest go first, so that the last to end is a short one.
 const FIRST: [&str; 4] = ["test_rlds", "test_openapi", "test_s3", "test_tables"];
-/// Files that run one after the other: both look for free ports.
-const TOGETHER: [&str; 2] = ["test_s3", "test_registry_s3"];
+/// Files that run one after the other: all of them look for free ports.
+const TOGETHER: [&str; 3] = ["test_s3", "test_registry_s3", "test_oidc"];
 /// Files that run side by side. Most of their time is one thread of Python.
 const N_SIDE_BY_SIDE: usize = 2;
 

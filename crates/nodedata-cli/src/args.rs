@@ -68,10 +68,11 @@ pub(crate) enum Command {
     Serve(Box<crate::commands::serve_args::ServeArgs>),
     /// Keep a token for a server, which every command that names the server then sends.
     ///
-    /// The token is asked for without showing it, tried on the server, and kept in the user's configuration
+    /// Where the server lets people log in at an issuer, this names an address and a code for a browser on any machine, and waits
+    /// until the login is allowed there. Elsewhere a token is asked for without showing it; operators make them with
+    /// `node-data serve --new-token ACCOUNT`. Either is tried on the server, and kept in the user's configuration
     /// (`$XDG_CONFIG_HOME/nodedata/tokens`, or `~/.config/nodedata/tokens`), where its owner alone may read it. The variable
-    /// NODEDATA_TOKEN, where it is set, goes before what is kept. Operators make tokens with
-    /// `node-data serve --new-token ACCOUNT`.
+    /// NODEDATA_TOKEN, where it is set, goes before what is kept.
     Login(crate::commands::login_args::LoginArgs),
     /// Forget the token that is kept for a server.
     Logout(crate::commands::login_args::ServerArgs),

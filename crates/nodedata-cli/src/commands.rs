@@ -34,6 +34,7 @@ pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod serve_args;
 pub(crate) mod serve_limits;
+pub(crate) mod serve_oidc;
 pub(crate) mod shell;
 pub(crate) mod store;
 pub(crate) mod store_args;

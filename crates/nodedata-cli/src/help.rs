@@ -134,6 +134,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "node-data serve --store registry --data server",
             "node-data serve --store registry --data server --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem",
             "node-data serve --data server --new-token acme --scope read --scope 'publish:acme/*'",
+            "node-data serve --store registry --data server --oidc-issuer https://id.example --oidc-client-id node-data",
         ],
     ),
     ("serve backup", &["node-data serve backup --data server --out backup.sqlite"]),
@@ -143,6 +144,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "node-data login --store https://data.example",
             "node-data login --store https://data.example --token-stdin < token.txt",
+            "node-data login --store https://data.example --id-token-stdin < id_token.jwt",
         ],
     ),
     ("logout", &["node-data logout --store https://data.example"]),

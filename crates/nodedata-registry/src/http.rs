@@ -4,9 +4,14 @@ mod bitmap;
 #[cfg(feature = "remote")]
 mod client;
 #[cfg(feature = "remote")]
+mod device;
+#[cfg(feature = "remote")]
 mod exchange;
 #[cfg(feature = "remote")]
 mod gate_client;
+mod issuer;
+#[cfg(feature = "remote")]
+mod login_client;
 mod opened;
 mod problem;
 #[cfg(feature = "remote")]
@@ -19,11 +24,15 @@ mod wire;
 pub use bitmap::{bitmap_of, parts_in};
 #[cfg(feature = "remote")]
 pub use client::HttpRemote;
+#[cfg(feature = "remote")]
+pub use device::DeviceLogin;
+pub use issuer::{Discovery, ISSUER_BYTES_MAX, IssuerUrl};
 pub use opened::{at_server, server_name};
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use token::Token;
 pub use wire::{
-    AttestBody, AttestationList, BLOB_BYTES, CommitAnswer, DatasetList, DatasetSummary, DecisionBody,
-    EntryBody, GroupInfo, GroupList, LogAnswer, NeededBody, PART_CV, PUSH, PartsAnswer, PushAnswer, RoleBody,
-    RoleInfo, RoleList, RotateBody, TokenAnswer, TokenBody, TokenInfo, TokenList, WhoamiAnswer,
+    ACCESS_TOKEN, AttestBody, AttestationList, BLOB_BYTES, CommitAnswer, DatasetList, DatasetSummary,
+    DecisionBody, EntryBody, ExchangeAnswer, GRANT_EXCHANGE, GroupInfo, GroupList, ID_TOKEN, JWT, LogAnswer,
+    LoginOffer, NeededBody, PART_CV, PUSH, PartsAnswer, PushAnswer, RoleBody, RoleInfo, RoleList, RotateBody,
+    TokenAnswer, TokenBody, TokenInfo, TokenList, WhoamiAnswer,
 };

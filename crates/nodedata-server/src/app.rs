@@ -19,6 +19,7 @@ use crate::{
     database::Database,
     denials::Denials,
     metrics::Metrics,
+    oidc::Logins,
     options::ServerOptions,
     principal::Principal,
     quota::Reservations,
@@ -52,6 +53,8 @@ pub(crate) struct App {
     pub(crate) answers: Arc<Shares>,
     /// What is kept outside the database; nothing where that ends with the process.
     pub(crate) apart: Option<Apart>,
+    /// Whose identity tokens are believed; nobody's where there are none.
+    pub(crate) logins: Option<Logins>,
     /// Intents of requests that go on.
     under_way: Mutex<BTreeSet<i64>>,
 }
@@ -81,6 +84,7 @@ impl App {
             bodies: shares(limits.bodies_bytes, limits.bodies_bytes_per_account, limits.bodies_per_account),
             answers: shares(limits.answers_bytes, limits.answers_bytes_per_account, usize::MAX),
             apart,
+            logins: Logins::new(options.login.clone(), options.trust.clone())?,
             under_way: Mutex::default(),
             options,
         })

@@ -17,6 +17,8 @@ pub(crate) struct Call {
     pub(crate) asker: Asker,
     pub(crate) said: Said,
     pub(crate) body: Bytes,
+    /// Whether a browser asks that has logged in, and not one with a token of its own.
+    pub(crate) has_session: bool,
     /// Whether the answer's body is not wanted.
     pub(crate) is_head: bool,
 }

@@ -25,7 +25,7 @@ use crate::{
     log::RequestLine,
     manners::validated,
     numbers::Said,
-    page::error_page,
+    page::{error_page, session_of},
     principal::Principal,
     refusal::{Answered, Refusal},
     routes::{ROUTES, Route},
@@ -131,6 +131,8 @@ async fn answer(
     let query = Query::<BTreeMap<String, String>>::try_from_uri(&parts.uri);
     let query = query.map_err(|_| Refusal::missing("query"))?.0;
     let is_head = parts.method == Method::HEAD;
+    // Without that header it is a cookie that says who asks.
+    let has_session = principal.account.is_some() && !parts.headers.contains_key(header::AUTHORIZATION);
     let said = Said { params, query, headers: std::mem::take(&mut parts.headers) };
     if let Some(refusal) = route.numbers.iter().find_map(|it| it.of(&said).err()) {
         intake.drain(body).await;
@@ -141,7 +143,7 @@ async fn answer(
         Ok(read) => read?,
         Err(_) => return Err(Refusal::slow_body()),
     };
-    let call = Call { principal, asker, said, body, is_head };
+    let call = Call { principal, asker, said, body, has_session, is_head };
     let app = Arc::clone(app);
     let handled = tokio::task::spawn_blocking(move || {
         // Held until the handler is done with the body, whoever still waits for it.
@@ -171,8 +173,9 @@ async fn identify(
     cost: u64,
 ) -> Answered<(Principal, Asker)> {
     let address = Asker::at(intake.client(&parts.headers));
-    let token = token_of(&parts.headers, route.is_page)?;
-    let Some(token) = token else {
+    let sent = token_of(&parts.headers, route.is_page)?;
+    let is_session = sent.is_none();
+    let Some(token) = sent.or_else(|| session_of(app, &parts.headers).filter(|_| route.is_page)) else {
         intake.admit(&address, cost)?;
         return if route.needs_token() {
             Err(Refusal::no_token())
@@ -187,6 +190,10 @@ async fn identify(
     let Some(principal) = found else {
         // Guesses count for their address.
         intake.admit(&address, cost + GUESS_COST)?;
+        if is_session && !route.needs_token() {
+            // A login that is over is none, and no mistake of whoever asks.
+            return Ok((Principal::anonymous(), address));
+        }
         let fix = "ask the operator for a new one";
         let mut refusal =
             Refusal::new(401, "token-unknown", "the token is unknown, taken back, or over", fix);

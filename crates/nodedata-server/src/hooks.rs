@@ -38,7 +38,7 @@ const SECRET_BYTES_MIN: usize = 16;
 /// How often the outbox is looked into.
 const LOOKED_EVERY: Duration = Duration::from_millis(500);
 /// How long one try may take.
-const TRY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait between two tries, in seconds.
 const WAIT_SECONDS_MAX: i64 = 3600;
 /// How long an event is tried for, and kept for a hook that is not named any more, in seconds: 30 days.
@@ -144,18 +144,6 @@ pub(crate) async fn deliver(app: Arc<App>, client: Client, mut stopped: watch::R
         let sent = app.options.hooks.iter().map(|it| deliver_one(&app, &client, it));
         futures_util::future::join_all(sent).await;
     }
-}
-
-/// The client that asks hooks. It follows nobody elsewhere.
-pub(crate) fn client() -> Result<Client> {
-    // Somebody else may have done so already.
-    drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
-    Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(TRY_TIMEOUT)
-        .user_agent(concat!("node-data/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|err| Error::new(ErrorKind::Io, "hooks cannot be asked").with_source(err.without_url()))
 }
 
 /// Sends, one after the other, what is due at a hook; the first that fails ends it.

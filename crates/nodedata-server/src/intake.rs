@@ -83,7 +83,7 @@ impl Intake {
         if route.body == routes::Body::Nothing {
             return Ok((Bytes::new(), None));
         }
-        let max = self.app.options.limits.body_bytes;
+        let max = route.body.bytes_max(self.app.options.limits.body_bytes);
         let too_long = || {
             let err = Error::new(ErrorKind::Limit, format!("the body has more than {max} bytes"));
             Refusal::of(413, "body-length", &err.with_hint("send less at once"))

@@ -65,6 +65,10 @@ fn operation(route: &Route) -> Value {
             json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}})
         }
         Body::Bytes => json!({"application/octet-stream": {}}),
+        Body::Form(schema) => {
+            let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
+            json!({"application/x-www-form-urlencoded": {"schema": schema}})
+        }
     };
     operation["requestBody"] = json!({"required": true, "content": content});
     operation
@@ -193,7 +197,7 @@ mod tests {
             // A parameter in the path of the table is one in the path of the description.
             let n_in_path = told.iter().filter(|it| it["in"] == "path").count();
             assert_eq!(n_in_path, route.path.matches('{').count(), "{}", route.id);
-            if let Body::Json(schema) = route.body {
+            if let Body::Json(schema) | Body::Form(schema) = route.body {
                 let schema = &described["components"]["schemas"][schema];
                 assert_eq!(schema["type"], "object", "{}", route.id);
             }

@@ -1,7 +1,14 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    clock::Clock, hooks::Hook, limits::Limits, log::LogSink, proxies::Network, quota::Quotas, tls::TlsFiles,
+    clock::Clock,
+    hooks::Hook,
+    limits::Limits,
+    log::LogSink,
+    oidc::{OidcLogin, TrustRule},
+    proxies::Network,
+    quota::Quotas,
+    tls::TlsFiles,
 };
 
 /// How a server runs.
@@ -30,6 +37,10 @@ pub struct ServerOptions {
     pub tend_every: Duration,
     /// Who is told when something is published, withdrawn or purged.
     pub hooks: Vec<Hook>,
+    /// The issuer that people log in at. Nobody when absent: then there are only tokens that operators make.
+    pub login: Option<OidcLogin>,
+    /// Whose tokens, as those of CI, stand for which account; the first that fits counts.
+    pub trust: Vec<TrustRule>,
     /// What time it is.
     pub clock: Clock,
     /// Where lines about requests go.
@@ -50,6 +61,8 @@ impl Default for ServerOptions {
             grace: Duration::from_secs(30),
             tend_every: Duration::from_secs(5),
             hooks: Vec::new(),
+            login: None,
+            trust: Vec::new(),
             clock: Clock::system(),
             log: LogSink::none(),
         }

@@ -4,25 +4,22 @@ mod card;
 mod error;
 mod html;
 mod list;
+mod login;
 mod markdown;
 mod revisions;
 mod schema;
+mod session;
 
 use std::{fmt::Write as _, sync::Arc};
 
-use axum::http::{StatusCode, header};
-
-use crate::{
-    app::App,
-    call::Call,
-    refusal::{Answered, Refusal},
-    reply::Reply,
-};
+use crate::{app::App, call::Call, refusal::Answered, reply::Reply};
 
 pub(crate) use card::card;
 pub(crate) use error::error_page;
 pub(crate) use list::home;
+pub(crate) use login::{login, login_callback, logout};
 pub(crate) use revisions::revisions;
+pub(crate) use session::session_of;
 
 fn push(html: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
@@ -31,14 +28,4 @@ fn push(html: &mut String, text: std::fmt::Arguments<'_>) {
 
 pub(crate) fn style(_: &Arc<App>, _: &Call) -> Answered<Reply> {
     Ok(Reply::new("text/css; charset=utf-8", include_str!("page/style.css")))
-}
-
-/// Asks a browser for a token, then shows what it opens.
-pub(crate) fn login(_: &Arc<App>, call: &Call) -> Answered<Reply> {
-    if call.principal.account.is_none() {
-        let mut refusal = Refusal::no_token();
-        refusal.challenge = true;
-        return Err(refusal);
-    }
-    Ok(Reply::new("text/plain", "").with_status(StatusCode::SEE_OTHER).with_header(header::LOCATION, "/"))
 }

@@ -42,6 +42,14 @@ impl Reply {
         self
     }
 
+    /// Another cookie for the browser.
+    pub(crate) fn with_cookie(mut self, cookie: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(cookie) {
+            self.headers.append(header::SET_COOKIE, value);
+        }
+        self
+    }
+
     pub(crate) fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         // What we put into headers are digests, numbers and names of ours.
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::{
     app::App,
     call::Call,
-    handlers::{blobs, commits, gate, lists, operation, pushes, revisions, roles},
+    handlers::{blobs, commits, gate, lists, login, operation, pushes, revisions, roles},
     numbers::{self, Number},
     page,
     refusal::Answered,
@@ -44,6 +44,21 @@ pub(crate) enum Body {
     /// JSON, of the schema with that name in the description.
     Json(&'static str),
     Bytes,
+    /// A form, of the schema with that name in the description.
+    Form(&'static str),
+}
+
+/// Longest form, in bytes: it holds one identity token, with what stands around it.
+const FORM_BYTES_MAX: u64 = 64 << 10;
+
+impl Body {
+    /// How long it may be where bodies may have `max` bytes.
+    pub(crate) fn bytes_max(self, max: u64) -> u64 {
+        match self {
+            Self::Nothing | Self::Json(_) | Self::Bytes => max,
+            Self::Form(_) => max.min(FORM_BYTES_MAX),
+        }
+    }
 }
 
 impl Route {
@@ -422,6 +437,28 @@ pub(crate) const ROUTES: &[Route] = &[
         )
     },
     Route {
+        cost: 2,
+        ..get(
+            "/v1/auth/oidc",
+            "loginOffer",
+            "How people log in: issuer, client and scopes; 404 where there is no issuer for them",
+            shared!(login::offer),
+        )
+    },
+    Route {
+        cost: 200,
+        scope: None,
+        statuses: &[401, 403, 404, 422],
+        ..post(
+            "/v1/auth/exchange",
+            "exchangeToken",
+            "Makes a token in the place of an identity token of an issuer that is trusted (RFC 8693)",
+            "any",
+            Body::Form("ExchangeForm"),
+            shared!(login::exchange),
+        )
+    },
+    Route {
         scope: Some("any"),
         statuses: &[],
         ..get(
@@ -516,7 +553,23 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     Route { cost: 100, ..page("/", "home", "Page: the datasets", page::home) },
     Route { cost: 1, answers: &["text/css"], ..get("/style.css", "style", "The pages' style", page::style) },
-    page("/login", "login", "Page: asks a browser for a token, as a password", page::login),
+    page(
+        "/login",
+        "login",
+        "Page: sends a browser to the issuer, or asks it for a token, as a password",
+        page::login,
+    ),
+    // It asks the issuer.
+    Route {
+        cost: 200,
+        ..page(
+            "/login/callback",
+            "loginCallback",
+            "Page: where a browser comes back from the issuer",
+            page::login_callback,
+        )
+    },
+    Route { method: "POST", ..page("/logout", "logout", "Page: ends a login of a browser", page::logout) },
     Route {
         cost: 100,
         ..page("/d/{owner}/{name}", "card", "Page: card, schema and statistics of a revision", page::card)

@@ -33,6 +33,7 @@ use crate::{
     hooks,
     manners::check_host,
     options::ServerOptions,
+    outgoing,
     proxies::is_trusted,
     tls::Tls,
 };
@@ -87,7 +88,11 @@ pub fn start(store: Store, options: ServerOptions) -> Result<Running> {
     runtime.spawn(settle_denials(Arc::clone(&app), stopped.clone()));
     runtime.spawn(tend(Arc::clone(&app), stopped.clone()));
     if !app.options.hooks.is_empty() {
-        runtime.spawn(hooks::deliver(Arc::clone(&app), hooks::client()?, stopped.clone()));
+        runtime.spawn(hooks::deliver(
+            Arc::clone(&app),
+            outgoing::client(hooks::TRY_TIMEOUT)?,
+            stopped.clone(),
+        ));
     }
     if let Some(tls) = &tls {
         runtime.spawn(Arc::clone(tls).watch(app.options.log.clone()));

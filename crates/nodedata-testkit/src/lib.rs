@@ -6,6 +6,8 @@
 pub mod beside;
 pub mod corpus;
 pub mod damaged;
+#[cfg(feature = "issuer")]
+pub mod issuer;
 pub mod lerobot;
 pub mod reading;
 #[cfg(feature = "registry")]

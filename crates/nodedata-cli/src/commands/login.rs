@@ -6,7 +6,7 @@ use nodedata_client::{
     credentials::{self, VARIABLE},
 };
 use nodedata_core::{Error, ErrorKind, Result};
-use nodedata_registry::http::{HttpRemote, Token};
+use nodedata_registry::http::{DeviceLogin, HttpRemote, Token};
 
 use crate::{
     Outcome,
@@ -16,25 +16,34 @@ use crate::{
     message,
 };
 
-/// Longest text that is taken for a token.
-const TOKEN_BYTES_MAX: u64 = 4 << 10;
+/// Longest text that is taken for a token of a server or of an issuer.
+const TOKEN_BYTES_MAX: u64 = 64 << 10;
+
+/// What a login gave.
+struct Got {
+    token: Token,
+    /// When it ends, where that is told.
+    expires: Option<String>,
+}
 
 /// `node-data login`.
 pub(crate) fn login(args: &LoginArgs, output: Output) -> Result<Outcome> {
     let server = server(&args.server)?;
-    let token = if args.token_stdin { from_stdin()? } else { from_prompt(&server.name)? };
+    let got = get(args, &server)?;
     // One that opens nothing is not kept.
-    let who = HttpRemote::new(&server.url, Some(token.clone()))?.whoami()?;
-    let file = credentials::keep(&server.name, &who.account, &token)?;
+    let who = HttpRemote::new(&server.url, Some(got.token.clone()))?.whoami()?;
+    let file = credentials::keep(&server.name, &who.account, &got.token)?;
     let text = match output {
         Output::Json => documents::line(&LoggedIn {
             store: &server.name,
             account: &who.account,
             scopes: &who.scopes,
+            expires: got.expires.as_deref(),
             file: &file,
         })?,
         Output::Text => {
-            format!("logged in to {} as {} ({})\n", server.name, who.account, who.scopes.join(", "))
+            let until = got.expires.as_ref().map_or_else(String::new, |it| format!(" until {it}"));
+            format!("logged in to {} as {} ({}){until}\n", server.name, who.account, who.scopes.join(", "))
         }
     };
     message::to_stdout(&text)?;
@@ -94,13 +103,37 @@ fn server(args: &ServerArgs) -> Result<Server> {
     Server::of(&Access::from(args))
 }
 
-fn from_stdin() -> Result<Token> {
+/// A token of the server, from wherever the flags say; without any by the way that the server offers.
+fn get(args: &LoginArgs, server: &Server) -> Result<Got> {
+    let own = |token: Token| Got { token, expires: None };
+    if args.token_stdin {
+        return Token::parse(&from_stdin()?).map(own);
+    }
+    let remote = HttpRemote::new(&server.url, None)?;
+    if args.id_token_stdin {
+        return exchanged(&remote, from_stdin()?.trim());
+    }
+    let offer = if args.token_prompt { None } else { remote.login_offer()? };
+    let Some(offer) = offer else { return from_prompt(&server.name).map(own) };
+    let login = DeviceLogin::begin(&offer)?;
+    let address = login.whole_address.as_ref().unwrap_or(&login.address);
+    message::note(&format!("to log in, open {address} in a browser; the code is {}", login.user_code));
+    let identity = login.finish(std::thread::sleep)?;
+    exchanged(&remote, &identity)
+}
+
+fn exchanged(remote: &HttpRemote, identity: &str) -> Result<Got> {
+    let answer = remote.exchange_identity(identity)?;
+    Ok(Got { token: Token::parse(&answer.access_token)?, expires: Some(answer.expires) })
+}
+
+fn from_stdin() -> Result<String> {
     let mut text = String::new();
     let read = std::io::stdin().lock().take(TOKEN_BYTES_MAX).read_to_string(&mut text);
     read.map_err(|err| {
         Error::new(ErrorKind::Io, "cannot read the token from standard input").with_source(err)
     })?;
-    Token::parse(&text)
+    Ok(text)
 }
 
 fn from_prompt(server: &str) -> Result<Token> {

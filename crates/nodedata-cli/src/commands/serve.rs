@@ -125,6 +125,8 @@ fn serve(args: &ServeArgs, output: Output) -> Result<Outcome> {
         listen: args.listen.clone(),
         tls: args.tls_cert.clone().zip(args.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key }),
         hooks: hooks(&args.on_publish)?,
+        login: args.oidc.login()?,
+        trust: args.oidc.trust()?,
         public_url: args.public_url.as_deref().map(public_url).transpose()?,
         data: args.data.clone(),
         log,

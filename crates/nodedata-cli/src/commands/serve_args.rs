@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::commands::{dataset_args::StoreArgs, serve_limits::LimitArgs};
+use crate::commands::{dataset_args::StoreArgs, serve_limits::LimitArgs, serve_oidc::OidcArgs};
 
 /// Serve a registry over HTTP: the protocol, and a page for people.
 #[derive(Debug, Clone, Args)]
@@ -58,6 +58,8 @@ pub(crate) struct ServeArgs {
     /// else's is believed. May be given several times.
     #[arg(long, value_name = "NETWORK", help_heading = "Limits")]
     pub(crate) trusted_proxy: Vec<String>,
+    #[command(flatten)]
+    pub(crate) oidc: OidcArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]

@@ -155,6 +155,9 @@ pub(crate) struct LoggedIn<'a> {
     pub(crate) account: &'a str,
     /// What it may do.
     pub(crate) scopes: &'a [String],
+    /// When the login ends, UTC; absent for a token that an operator made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires: Option<&'a str>,
     /// Where it is kept.
     pub(crate) file: &'a Path,
 }

@@ -294,7 +294,7 @@ impl Exchange {
     fn refusal(&self, method: &Method, status: StatusCode, body: &[u8]) -> Failure {
         if let Ok(mut problem) = serde_json::from_slice::<Problem>(body) {
             problem.status = status.as_u16();
-            if status == StatusCode::UNAUTHORIZED {
+            if status == StatusCode::UNAUTHORIZED && problem.code != "identity-invalid" {
                 // The server speaks of headers.
                 problem.fix = Some(self.how_to_send_a_token(&problem));
             }
@@ -323,7 +323,8 @@ impl Exchange {
     }
 }
 
-fn new_client() -> Result<Client> {
+/// A client that follows nobody elsewhere.
+pub(super) fn new_client() -> Result<Client> {
     // Another part of the process may have installed a provider first: then that one serves.
     drop(rustls::crypto::ring::default_provider().install_default());
     Client::builder()

@@ -17,6 +17,15 @@ pub const PART_CV: &str = "nd-cv";
 /// another.
 pub const PUSH: &str = "nd-push";
 
+/// The kind of grant that exchanges tokens (RFC 8693).
+pub const GRANT_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// An identity token of OpenID Connect, as what is exchanged.
+pub const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+/// Any JWT, as what is exchanged.
+pub const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+/// What a server gives for it.
+pub const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+
 /// A page of the datasets that the asker may see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetList {
@@ -182,6 +191,44 @@ pub struct RotateBody {
     /// How long the old one goes on beside it, in seconds; it ends at once when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap_seconds: Option<u32>,
+}
+
+/// How to log in to a server: what whoever asks the issuer must know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginOffer {
+    /// Whom the server trusts, as its tokens name it.
+    pub issuer: String,
+    /// What the issuer calls the server.
+    pub client_id: String,
+    /// What is asked of the issuer.
+    pub scopes: Vec<String>,
+}
+
+/// A token in the place of an identity token: the only time that it is told (RFC 8693, 2.2.1).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ExchangeAnswer {
+    /// The secret.
+    pub access_token: String,
+    /// [`ACCESS_TOKEN`].
+    pub issued_token_type: String,
+    /// `Bearer`.
+    pub token_type: String,
+    /// Seconds until it ends.
+    pub expires_in: u64,
+    /// What it may do, a space between two scopes.
+    pub scope: String,
+    /// Whose it is.
+    pub account: String,
+    /// When it ends, UTC.
+    pub expires: String,
+    /// Its name, for taking it back.
+    pub id: String,
+}
+
+impl std::fmt::Debug for ExchangeAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExchangeAnswer").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// Gives a role.

@@ -5,7 +5,7 @@ use crate::database::failed;
 
 /// What makes the tables, one step for each version; how many were taken is kept in the file's own header. A step that was
 /// published never changes.
-const STEPS: &[&str] = &[FIRST, RECORDED, TOLD, ROLES, SEEN];
+const STEPS: &[&str] = &[FIRST, RECORDED, TOLD, ROLES, SEEN, LOGINS];
 
 const FIRST: &str = "
 CREATE TABLE tokens (
@@ -118,6 +118,12 @@ CREATE TABLE checkpoints (
   is_private INTEGER NOT NULL,
   moved TEXT
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Which tokens stand in the place of identity tokens.
+const LOGINS: &str = "
+ALTER TABLE tokens ADD COLUMN is_exchanged INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX exchanged_tokens ON tokens (expires) WHERE is_exchanged = 1;
 ";
 
 /// Takes the steps that are not taken yet, each whole or not at all, whoever else opens the file.

@@ -17,6 +17,7 @@ use crate::{
         revocations::{Revoked, end_token, note_revoked},
         roles::roles_of,
     },
+    oidc::Identity,
     principal::{Principal, Scope},
 };
 
@@ -37,6 +38,9 @@ pub(crate) struct Rotation {
     /// Whether the old one itself asks: then the new one holds no longer.
     pub(crate) is_own: bool,
 }
+
+/// How long a token of a login is listed after its end, in days. There are many of them, and the audit log tells of each.
+const ENDED_DAYS_MAX: i64 = 30;
 
 /// A token that was just made: the only time that it is known.
 #[derive(Debug, Clone)]
@@ -95,6 +99,22 @@ impl Database {
         Ok(made.new)
     }
 
+    /// Makes a token in the place of an identity token, and the line that says of whose.
+    pub(crate) fn exchange_token(&self, identity: &Identity, now: DateTime<Utc>) -> Result<NewToken> {
+        let scopes: Vec<String> = identity.scopes.iter().map(ToString::to_string).collect();
+        let made = Made::until(&identity.account, scopes.join(" "), identity.until, now)?;
+        self.at_once(|it| {
+            let long_ago = (now - Duration::days(ENDED_DAYS_MAX)).timestamp();
+            it.execute("DELETE FROM tokens WHERE is_exchanged = 1 AND expires < ?1", [long_ago])
+                .map_err(failed)?;
+            made.insert(it)?;
+            it.execute("UPDATE tokens SET is_exchanged = 1 WHERE id = ?1", [&made.new.id]).map_err(failed)?;
+            let subject = format!("{} {} of {}", made.new.id, made.scopes, identity.of);
+            append_line(it, stamp(now), event(&made.account, "exchange-token", subject))
+        })?;
+        Ok(made.new)
+    }
+
     /// Makes a token in the place of another that holds; `None` when there is none of that name.
     pub(crate) fn rotate_token(
         &self,
@@ -105,6 +125,10 @@ impl Database {
     ) -> Result<Option<NewToken>> {
         self.at_once(|it| {
             let Some(old) = held(it, id, now)? else { return Ok(None) };
+            if old.is_exchanged {
+                let message = "the token is of a login, and ends when that ends";
+                return Err(Error::new(ErrorKind::Denied, message).with_hint("log in again"));
+            }
             let days = rotation.valid_days.unwrap_or(old.valid_days);
             check_days(days)?;
             if rotation.is_own && days > old.valid_days {
@@ -229,7 +253,10 @@ struct Made {
 
 impl Made {
     fn new(account: &str, scopes: String, valid_days: u32, now: DateTime<Utc>) -> Result<Self> {
-        let expires = now + chrono::Days::new(u64::from(valid_days));
+        Self::until(account, scopes, now + chrono::Days::new(u64::from(valid_days)), now)
+    }
+
+    fn until(account: &str, scopes: String, expires: DateTime<Utc>, now: DateTime<Utc>) -> Result<Self> {
         let new = NewToken { id: fresh_id(), token: Token::generate()?, expires: stamp(expires) };
         let (created, expires) = (now.timestamp(), expires.timestamp());
         Ok(Self { new, account: account.to_owned(), scopes, created, expires })
@@ -259,17 +286,18 @@ struct Held {
     scopes: String,
     /// As it was made, rounded up.
     valid_days: u32,
+    is_exchanged: bool,
 }
 
 fn held(at_once: &Connection, id: &str, now: DateTime<Utc>) -> Result<Option<Held>> {
     at_once
         .query_row(
-            "SELECT account, scopes, expires - created FROM tokens WHERE id = ?1 AND revoked = 0 AND expires > ?2",
+            "SELECT account, scopes, expires - created, is_exchanged FROM tokens WHERE id = ?1 AND revoked = 0 AND expires > ?2",
             params![id, now.timestamp()],
             |row| {
                 let days = row.get::<_, i64>(2)?.clamp(1, i64::from(VALID_DAYS_MAX) * 86_400);
                 let valid_days = u32::try_from((days + 86_399) / 86_400).unwrap_or(VALID_DAYS_MAX);
-                Ok(Held { account: row.get(0)?, scopes: row.get(1)?, valid_days })
+                Ok(Held { account: row.get(0)?, scopes: row.get(1)?, valid_days, is_exchanged: row.get(3)? })
             },
         )
         .optional()

@@ -1,9 +1,13 @@
 //! What bodies of requests hold, with the maximum of every number in them: the same constants that they are read by.
 
-use nodedata_registry::{BLOB_BYTES_MAX, POSITION_MAX, PUSH_BLOBS_MAX, gate::VALID_DAYS_MAX};
+use nodedata_registry::{
+    BLOB_BYTES_MAX, POSITION_MAX, PUSH_BLOBS_MAX,
+    gate::VALID_DAYS_MAX,
+    http::{ACCESS_TOKEN, GRANT_EXCHANGE, ID_TOKEN, JWT},
+};
 use serde_json::{Value, json};
 
-use crate::{database::TOKEN_DAYS_MAX, handlers::operation::OVERLAP_SECONDS_MAX};
+use crate::{database::TOKEN_DAYS_MAX, handlers::operation::OVERLAP_SECONDS_MAX, oidc::JWT_BYTES_MAX};
 
 /// A whole number.
 pub(super) fn integer(min: u64, max: u64) -> Value {
@@ -19,6 +23,16 @@ pub(super) fn schemas() -> Value {
         "Sensitivity": sensitivity(),
         "AttestBody": attest(),
         "DecisionBody": {"type": "object", "properties": {"reason": {"type": "string"}}},
+        "ExchangeForm": {
+            "type": "object",
+            "required": ["grant_type", "subject_token", "subject_token_type"],
+            "properties": {
+                "grant_type": {"const": GRANT_EXCHANGE},
+                "subject_token": {"type": "string", "maxLength": JWT_BYTES_MAX, "description": "A JWT"},
+                "subject_token_type": {"enum": [ID_TOKEN, JWT]},
+                "requested_token_type": {"const": ACCESS_TOKEN},
+            },
+        },
         "RoleBody": {
             "type": "object",
             "required": ["role"],

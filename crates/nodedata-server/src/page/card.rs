@@ -18,6 +18,7 @@ use crate::{
         markdown::to_html,
         push,
         schema::schema_tables,
+        session::is_encrypted,
     },
     refusal::Answered,
     reply::Reply,
@@ -114,14 +115,14 @@ fn how_to_pull(app: &App, call: &Call, found: &Found) -> String {
 
 /// How whoever asks reaches this server. What a request says of it is taken where a shell would not take it for
 /// anything but an address.
-fn server_url(app: &App, call: &Call) -> Option<String> {
+pub(super) fn server_url(app: &App, call: &Call) -> Option<String> {
     if let Some(url) = &app.options.public_url {
         return Some(url.clone());
     }
     let host = call.header("host").filter(|it| !it.is_empty())?;
     let is_plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b':');
-    let is_encrypted = app.options.tls.is_some() || call.header("x-forwarded-proto") == Some("https");
-    host.bytes().all(is_plain).then(|| format!("{}://{host}", if is_encrypted { "https" } else { "http" }))
+    let scheme = if is_encrypted(app, &call.said.headers) { "https" } else { "http" };
+    host.bytes().all(is_plain).then(|| format!("{scheme}://{host}"))
 }
 
 /// What is claimed about privacy: whole sentences, and the losses added up as the bound that they are.

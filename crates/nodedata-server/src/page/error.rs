@@ -14,12 +14,12 @@ pub(crate) fn error_page(refusal: &Refusal) -> Reply {
     let fix = fix.map_or_else(String::new, |it| format!("<p>What to do: {}.</p>\n", Escaped(it)));
     let log_in = match problem.status {
         401 | 403 | 404 => {
-            "<p>Some of what is here is shown only to those who <a href=\"/login\">log in</a> with a token.</p>\n"
+            "<p>Some of what is here is shown only to those who <a href=\"/login\">log in</a>.</p>\n"
         }
         _ => "",
     };
     let title = Escaped(&problem.title);
     let body = format!("<h1>{title}</h1>\n{place}{fix}{log_in}<p><a href=\"/\">All datasets</a></p>\n");
-    let page = page_of(None, &problem.title, &body);
+    let page = page_of(None, false, &problem.title, &body);
     refusal.told_by(page)
 }

@@ -16,13 +16,17 @@ impl<T: Display> Display for Escaped<T> {
 
 /// A whole page for whoever asks. `body` is HTML, `title` is text.
 pub(super) fn page(call: &Call, title: &str, body: &str) -> Reply {
-    page_of(call.principal.account.as_deref(), title, body)
+    page_of(call.principal.account.as_deref(), call.has_session, title, body)
 }
 
-/// The same for an account.
-pub(super) fn page_of(account: Option<&str>, title: &str, body: &str) -> Reply {
+/// The same for an account, with a way out where it has logged in.
+pub(super) fn page_of(account: Option<&str>, has_session: bool, title: &str, body: &str) -> Reply {
+    let out = match has_session {
+        true => "<form action=\"/logout\" method=\"post\"><button>Log out</button></form>",
+        false => "",
+    };
     let who = match account {
-        Some(account) => format!("<span class=\"who\">{}</span>", Escaped(account)),
+        Some(account) => format!("<span class=\"who\">{}</span>{out}", Escaped(account)),
         None => "<a class=\"who\" href=\"/login\">log in</a>".to_owned(),
     };
     let text = format!(

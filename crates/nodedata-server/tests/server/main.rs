@@ -14,6 +14,7 @@ mod lists;
 mod manners;
 mod moves;
 mod numbers;
+mod oidc;
 mod operating;
 mod page;
 mod possession;

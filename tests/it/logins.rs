@@ -1,0 +1,126 @@
+//! Logging in at an issuer: with a browser elsewhere, and as CI does.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use nodedata_testkit::issuer::Issuer;
+use serde_json::json;
+
+use crate::{
+    command::{Ran, Work},
+    served::Served,
+};
+
+fn run(work: &Work, stdin: &str, args: &[&str]) -> Ran {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_node-data"))
+        .args(args)
+        .current_dir(work.path(""))
+        .env("XDG_CONFIG_HOME", work.path("config"))
+        .env_remove("NODEDATA_TOKEN")
+        .env_remove("NODEDATA_STORE")
+        .env_remove("NODEDATA_OIDC_CLIENT_SECRET")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read it is free to end first.
+    drop(process.stdin.take().unwrap().write_all(stdin.as_bytes()));
+    let output = process.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// The one file of a token that is kept.
+fn kept(work: &Work) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let entries: Vec<_> = std::fs::read_dir(work.path("config/nodedata/tokens")).unwrap().collect();
+    assert_eq!(entries.len(), 1);
+    let path = entries[0].as_ref().unwrap().path();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn a_device_is_let_in_from_a_browser_elsewhere() {
+    let (work, issuer) = (Work::new(), Issuer::new(json!({"sub": "1", "preferred_username": "ada"})));
+    let served = Served::with(&work, &["--oidc-issuer", &issuer.url(), "--oidc-client-id", "node-data"]);
+    let url = served.url.as_str();
+    issuer.set_device(&["access_denied"]);
+    let refused = run(&work, "", &["login", "--store", url]).exits(1);
+    assert!(refused.stderr.contains("refused in the browser"), "{}", refused.stderr);
+    assert!(!work.path("config").exists());
+    let login = run(&work, "", &["login", "--store", url]).exits(0);
+    let told =
+        format!("open {}/activate?user_code=WDJB-MJHT in a browser; the code is WDJB-MJHT", issuer.url());
+    assert!(login.stderr.contains(&told), "{}", login.stderr);
+    assert!(
+        login.stdout.starts_with(&format!("logged in to {url} as ada (read, roles) until 2")),
+        "{}",
+        login.stdout
+    );
+    let secret = kept(&work);
+    let secret = secret.split("ndp_").nth(1).unwrap().split('"').next().unwrap();
+    assert!(!login.stdout.contains(secret) && !login.stderr.contains(secret));
+    let who = run(&work, "", &["whoami", "--store", url, "--format", "json"]).exits(0);
+    assert_eq!(who.json()["account"], "ada");
+    // A token that an operator made is still asked for, on request.
+    let prompt = run(&work, "", &["login", "--store", url, "--token-prompt"]).exits(2);
+    assert!(prompt.stderr.contains("no terminal"), "{}", prompt.stderr);
+    run(&work, "", &["logout", "--store", url]).exits(0);
+    run(&work, "", &["whoami", "--store", url]).exits(1);
+}
+
+#[test]
+fn ci_exchanges_what_it_has() {
+    let (work, issuer) = (Work::new(), Issuer::new(json!({})));
+    let rules = format!(
+        "- issuer: {}\n  audience: https://data.example\n  claims: {{repository: acme/robots}}\n  account: acme\n  scopes: ['publish:acme/*']\n",
+        issuer.url()
+    );
+    std::fs::write(work.path("trust.yaml"), &rules).unwrap();
+    let trust = work.path("trust.yaml").display().to_string();
+    let served = Served::with(&work, &["--oidc-trust", &trust]);
+    let login = ["login", "--store", &served.url, "--id-token-stdin", "--format", "json"];
+    let token = |repository: &str| {
+        issuer.token(json!({"sub": "job", "aud": "https://data.example", "repository": repository}))
+    };
+    let refused = run(&work, &token("acme/other"), &login).exits(1);
+    assert!(refused.stderr.contains("nobody here is known"), "{}", refused.stderr);
+    let identity = token("acme/robots");
+    let done = run(&work, &format!("{identity}\n"), &login).exits(0);
+    assert_eq!(
+        (&done.json()["account"], &done.json()["scopes"][0]),
+        (&"acme".into(), &"publish:acme/*".into())
+    );
+    assert!(done.json()["expires"].is_string() && !done.stdout.contains(&identity));
+    assert!(kept(&work).contains("\"acme\""));
+    // People have no issuer here, and are asked for a token as before.
+    let prompt = run(&work, "", &["login", "--store", &served.url]).exits(2);
+    assert!(prompt.stderr.contains("--token-stdin"), "{}", prompt.stderr);
+}
+
+#[test]
+fn a_server_that_would_believe_anybody_does_not_start() {
+    let work = Work::new();
+    let serve = |flags: &[&str]| {
+        let args: Vec<&str> = ["serve", "--listen", "127.0.0.1:0"].iter().chain(flags).copied().collect();
+        run(&work, "", &args)
+    };
+    let clear = serve(&["--oidc-issuer", "http://id.example", "--oidc-client-id", "x"]).exits(2);
+    assert!(clear.stderr.contains("no address that can be trusted"), "{}", clear.stderr);
+    let admin = ["--oidc-issuer", "https://id.example", "--oidc-client-id", "x", "--oidc-scope", "admin"];
+    assert!(serve(&admin).exits(2).stderr.contains("would be an operator"));
+    serve(&["--oidc-issuer", "https://id.example"]).exits(2);
+    serve(&["--oidc-scope", "read"]).exits(2);
+    let rule = "- {issuer: https://ci.example, audience: x, claims: {}, account: acme, scopes: [read]}\n";
+    std::fs::write(work.path("trust.yaml"), rule).unwrap();
+    let open = serve(&["--oidc-trust", "trust.yaml"]).exits(2);
+    assert!(
+        open.stderr.contains("everybody at the issuer") && open.stderr.contains("trust.yaml"),
+        "{}",
+        open.stderr
+    );
+}
