@@ -20,6 +20,7 @@ mod report;
 mod rlds;
 mod samples;
 mod stream;
+mod transforms;
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,9 @@ pub(crate) enum Job {
     },
     /// Reads a file or every file of a folder, hashes it with BLAKE3, writes and syncs one copy.
     Copy {
+        /// Hashes it with SHA-256, too.
+        #[arg(long)]
+        sha256: bool,
         /// The file or folder read.
         input: PathBuf,
         /// The file written; of a folder it gets the files one after the other.
@@ -77,6 +81,27 @@ pub(crate) enum Job {
         /// How many messages there must be.
         n_messages: u64,
     },
+    /// Decodes, resizes and codes the frames of a file, on one thread.
+    Frames {
+        /// The file read: frames behind their lengths.
+        input: PathBuf,
+        /// They are JPEG, and else bare pixels.
+        #[arg(long)]
+        jpeg: bool,
+    },
+    /// Decodes a video, and takes its frames up to a step.
+    Decode {
+        /// The mp4 file read.
+        input: PathBuf,
+        /// How many frames there must be.
+        n_frames: u64,
+        /// How far frames are taken.
+        #[arg(long)]
+        to: lerobot::decode::Step,
+        /// The `ffmpeg` program that decodes; without it a decoder that is built in does.
+        #[arg(long)]
+        ffmpeg: Option<PathBuf>,
+    },
     /// Compresses a file with zstd level 1 on one core, in memory.
     Zstd {
         /// The file read.
@@ -91,11 +116,15 @@ pub(crate) enum Job {
 pub(crate) fn run_job(job: &Job) -> Result<()> {
     match job {
         Job::Measure { command } => measure::run_and_print(command),
-        Job::Copy { input, output } => reference::copy(input, output),
+        Job::Copy { sha256, input, output } => reference::copy(input, output, *sha256),
         Job::McapSummary { input } => inspect::summary(input),
         Job::TfrecordCrate { input, n_records } => rlds::by_crate(input, *n_records),
         Job::SqliteWalk { input, n_messages } => bags::by_walk(input, *n_messages),
         Job::SqliteCrate { input, n_messages } => bags::by_crate(input, *n_messages),
+        Job::Frames { input, jpeg } => transforms::transform_frames(input, *jpeg),
+        Job::Decode { input, n_frames, to, ffmpeg } => {
+            lerobot::decode::decode(input, *n_frames, *to, ffmpeg.as_ref())
+        }
         Job::Zstd { input } => reference::zstd(input),
     }
 }
@@ -121,7 +150,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let (rows, n_selected) = convert_logs(&folder, &outputs, options, rerun.as_deref())?;
     let inspect = inspect::run(&folder, options, rerun.as_deref())?;
     let align = align::run(&folder, &outputs, options)?;
+    let transforms = transforms::run(&folder, &outputs, options)?;
     let lerobot = lerobot::run(&folder, &outputs, options)?;
+    let decode = lerobot::decode::run(&folder, &outputs, options)?;
     let rlds = rlds::run(&folder, &outputs, options)?;
     let bags = bags::run(&folder, &outputs, options)?;
     let samples = samples::run(&folder, &outputs, options)?;
@@ -132,7 +163,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     remove(&outputs)?;
     let of_others = inspect.n_selected
         + align.n_selected
+        + transforms.n_selected
         + lerobot.n_selected
+        + decode.n_selected
         + rlds.n_selected
         + bags.n_selected
         + samples.n_selected
@@ -151,7 +184,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     println!("{}", inspect::markdown(&inspect, options));
     println!("{}", align::markdown(&align, options));
+    println!("{}", transforms::markdown(&transforms, options));
     println!("{}", lerobot::markdown(&lerobot, options));
+    println!("{}", lerobot::decode::markdown(&decode, options));
     println!("{}", rlds::markdown(&rlds, options));
     println!("{}", bags::markdown(&bags, options));
     println!("{}", samples::markdown(&samples, options));
@@ -161,7 +196,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("{}", stream::markdown(&stream, options));
     let others = [
         ("align", align::json(&align)),
+        ("transforms", transforms::json(&transforms)),
         ("lerobot", lerobot::json(&lerobot)),
+        ("decode", lerobot::decode::json(&decode)),
         ("rlds", rlds::json(&rlds)),
         ("bags", bags::json(&bags)),
         ("samples", samples::json(&samples)),
