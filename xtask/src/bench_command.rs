@@ -13,10 +13,11 @@ pub(crate) struct Options {
     /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1, decode-h264-256, decode-h264-640,
     /// decode-av1-256, decode-av1-640, decode-vp9-640, rlds-jpeg, rlds-large, rlds-many,
     /// samples-webdataset, samples-jsonl-numbers, samples-jsonl-chat, samples-csv, samples-parquet, samples-ipc;
-    /// or jobs: bags-jpeg, bags-numeric, topics, message, color, inspect-jpeg, inspect-numeric, align-jpeg, align-raw, align-numeric, transforms-numeric,
-    /// transforms-jpeg, transforms-raw, push-folder, push-server,
-    /// push-folder-known, push-server-known, push-bucket, push-many-folder, push-many-server, push-ranges; or of streams: stream-jpeg-random, stream-jpeg-episodes, stream-jpeg-shuffle,
-    /// stream-jpeg-windows, stream-jpeg-cached, stream-av1-random, …, stream-h264-windows.
+    /// or jobs: bags-jpeg, bags-numeric, topics, message, color, inspect-jpeg, inspect-numeric, align-jpeg, align-raw,
+    /// align-numeric, transforms-numeric, transforms-jpeg, transforms-raw, push-folder, push-server, push-folder-known,
+    /// push-server-known, push-bucket, push-many-folder, push-many-server, push-ranges; or of streams: stream-jpeg-random,
+    /// stream-jpeg-episodes, stream-jpeg-shuffle, stream-jpeg-windows, stream-jpeg-cached, stream-av1-random, …,
+    /// stream-h264-windows.
     #[arg(long)]
     pub(crate) only: Option<String>,
 

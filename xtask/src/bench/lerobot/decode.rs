@@ -5,7 +5,7 @@ mod pyav;
 mod report;
 mod steps;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use self::pyav::Reading;
 use super::{

@@ -76,7 +76,7 @@ pub(super) fn make(folder: &Path, mix: Mix) -> Result<Frames> {
 ///
 /// # Errors
 /// When the file is not what [`make`] writes.
-pub(super) fn transform(path: &Path, is_jpeg: bool) -> Result<()> {
+pub(in crate::bench) fn transform(path: &Path, is_jpeg: bool) -> Result<()> {
     let content = fs::read(path).map_err(|err| format!("cannot read {}: {err}", path.display()))?;
     let told = |err: nodedata_core::Error| err.chain();
     let shape =

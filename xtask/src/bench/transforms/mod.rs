@@ -127,7 +127,7 @@ fn write_pipelines(
         let file = outputs.join(format!("{name}-{kind}.yaml"));
         fs::write(&file, format!("{pipeline}source: {{path: {source}}}\n"))
             .map_err(|err| format!("cannot prepare {name}: {err}"))?;
-        Ok(file)
+        Ok::<_, String>(file)
     };
     Ok([write("with", &pipeline)?, write("without", &without_transforms(&pipeline))?])
 }

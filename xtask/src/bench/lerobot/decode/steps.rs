@@ -59,7 +59,7 @@ pub(in crate::bench) fn decode(
     }
     let samples = track.samples.iter().map(|it| {
         let data = file.read_at(it.byte_range())?;
-        Ok(CodedSample { order: it.pts, data })
+        Ok::<_, nodedata_core::Error>(CodedSample { order: it.pts, data })
     });
     let mut n_decoded = 0;
     decode_frames(track.codec, &track.codec_config, samples, i64::MIN..i64::MAX, &options, |frame| {
