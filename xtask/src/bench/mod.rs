@@ -85,6 +85,8 @@ pub(crate) enum Job {
     Frames {
         /// The file read: frames behind their lengths.
         input: PathBuf,
+        /// How many frames there must be.
+        n_frames: u64,
         /// They are JPEG, and else bare pixels.
         #[arg(long)]
         jpeg: bool,
@@ -121,9 +123,9 @@ pub(crate) fn run_job(job: &Job) -> Result<()> {
         Job::TfrecordCrate { input, n_records } => rlds::by_crate(input, *n_records),
         Job::SqliteWalk { input, n_messages } => bags::by_walk(input, *n_messages),
         Job::SqliteCrate { input, n_messages } => bags::by_crate(input, *n_messages),
-        Job::Frames { input, jpeg } => transforms::transform_frames(input, *jpeg),
+        Job::Frames { input, n_frames, jpeg } => transforms::transform_frames(input, *n_frames, *jpeg),
         Job::Decode { input, n_frames, to, ffmpeg } => {
-            lerobot::decode::decode(input, *n_frames, *to, ffmpeg.as_ref())
+            lerobot::decode::decode(input, *n_frames, *to, ffmpeg.as_deref())
         }
         Job::Zstd { input } => reference::zstd(input),
     }
@@ -148,32 +150,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return run_against(&folder, &outputs, options, theirs);
     }
     let (rows, n_selected) = convert_logs(&folder, &outputs, options, rerun.as_deref())?;
-    let inspect = inspect::run(&folder, options, rerun.as_deref())?;
-    let align = align::run(&folder, &outputs, options)?;
-    let transforms = transforms::run(&folder, &outputs, options)?;
-    let lerobot = lerobot::run(&folder, &outputs, options)?;
-    let decode = lerobot::decode::run(&folder, &outputs, options)?;
-    let rlds = rlds::run(&folder, &outputs, options)?;
-    let bags = bags::run(&folder, &outputs, options)?;
-    let samples = samples::run(&folder, &outputs, options)?;
-    let extremes = extremes::run(&folder, &outputs, options)?;
-    let color = color::run(options)?;
-    let push = push::run(&folder, &outputs, options)?;
-    let stream = stream::run(&folder, &outputs, options)?;
+    let others = others(&folder, &outputs, options, rerun.as_deref())?;
     remove(&outputs)?;
-    let of_others = inspect.n_selected
-        + align.n_selected
-        + transforms.n_selected
-        + lerobot.n_selected
-        + decode.n_selected
-        + rlds.n_selected
-        + bags.n_selected
-        + samples.n_selected
-        + extremes.n_selected
-        + color.n_selected
-        + push.n_selected
-        + stream.n_selected;
-    if n_selected + of_others == 0 {
+    if n_selected + others.iter().map(|it| it.n_selected).sum::<usize>() == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
     }
     if options.inputs_only {
@@ -182,33 +161,51 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if n_selected > 0 {
         println!("{}\n", report::markdown(&rows, options));
     }
-    println!("{}", inspect::markdown(&inspect, options));
-    println!("{}", align::markdown(&align, options));
-    println!("{}", transforms::markdown(&transforms, options));
-    println!("{}", lerobot::markdown(&lerobot, options));
-    println!("{}", lerobot::decode::markdown(&decode, options));
-    println!("{}", rlds::markdown(&rlds, options));
-    println!("{}", bags::markdown(&bags, options));
-    println!("{}", samples::markdown(&samples, options));
-    println!("{}", extremes::markdown(&extremes, options));
-    println!("{}", color::markdown(&color, options));
-    println!("{}", push::markdown(&push, options));
-    println!("{}", stream::markdown(&stream, options));
-    let others = [
-        ("align", align::json(&align)),
-        ("transforms", transforms::json(&transforms)),
-        ("lerobot", lerobot::json(&lerobot)),
-        ("decode", lerobot::decode::json(&decode)),
-        ("rlds", rlds::json(&rlds)),
-        ("bags", bags::json(&bags)),
-        ("samples", samples::json(&samples)),
-        ("extremes", extremes::json(&extremes)),
-        ("color", color::json(&color)),
-        ("push", push::json(&push)),
-        ("stream", stream::json(&stream)),
-        ("inspect", inspect::json(&inspect)),
-    ];
+    for other in &others {
+        println!("{}", other.markdown);
+    }
+    let others = others.into_iter().map(|it| (it.name, it.json));
     write_json(options, || report::json(&rows, others, options))
+}
+
+/// What was found about one kind of jobs.
+struct Part {
+    /// Its key among the figures.
+    name: &'static str,
+    /// Jobs that `--only` lets through.
+    n_selected: usize,
+    /// Its tables.
+    markdown: String,
+    json: Value,
+}
+
+/// Times the selected jobs of every other kind.
+fn others(folder: &Path, outputs: &Path, options: &Options, rerun: Option<&Path>) -> Result<Vec<Part>> {
+    macro_rules! part {
+        ($name:literal, $($module:ident)::+, $figures:expr) => {{
+            let figures = $figures?;
+            Part {
+                name: $name,
+                n_selected: figures.n_selected,
+                markdown: $($module)::+::markdown(&figures, options),
+                json: $($module)::+::json(&figures),
+            }
+        }};
+    }
+    Ok(vec![
+        part!("inspect", inspect, inspect::run(folder, options, rerun)),
+        part!("align", align, align::run(folder, outputs, options)),
+        part!("transforms", transforms, transforms::run(folder, outputs, options)),
+        part!("lerobot", lerobot, lerobot::run(folder, outputs, options)),
+        part!("decode", lerobot::decode, lerobot::decode::run(folder, outputs, options)),
+        part!("rlds", rlds, rlds::run(folder, outputs, options)),
+        part!("bags", bags, bags::run(folder, outputs, options)),
+        part!("samples", samples, samples::run(folder, outputs, options)),
+        part!("extremes", extremes, extremes::run(folder, outputs, options)),
+        part!("color", color, color::run(options)),
+        part!("push", push, push::run(folder, outputs, options)),
+        part!("stream", stream, stream::run(folder, outputs, options)),
+    ])
 }
 
 /// Times the conversion of the selected logs, and says how many those are.

@@ -41,9 +41,13 @@ pub(super) struct Frames {
 /// # Errors
 /// When they cannot be made or written.
 pub(super) fn make(folder: &Path, mix: Mix) -> Result<Frames> {
+    first(folder, mix, N_FRAMES)
+}
+
+fn first(folder: &Path, mix: Mix, n_frames: u64) -> Result<Frames> {
     let is_jpeg = mix == Mix::Jpeg;
     let kind = if is_jpeg { "jpeg" } else { "raw" };
-    let path = folder.join(format!("frames-{kind}-v{GENERATION}.bin"));
+    let path = folder.join(format!("frames-{kind}-{n_frames}-v{GENERATION}.bin"));
     if path.is_file() {
         return Ok(Frames { path, is_jpeg });
     }
@@ -53,11 +57,11 @@ pub(super) fn make(folder: &Path, mix: Mix) -> Result<Frames> {
     let mut file = BufWriter::new(fs::File::create(&partial).map_err(failed)?);
     // They repeat, and take long to make.
     let different: Vec<Vec<u8>> = match is_jpeg {
-        true => (0..pictures::N_JPEG).map(pictures::jpeg).collect::<Result<_>>()?,
-        false => (0..pictures::N_RAW).map(pictures::camera).collect(),
+        true => (0..pictures::N_JPEG.min(n_frames)).map(pictures::jpeg).collect::<Result<_>>()?,
+        false => (0..pictures::N_RAW.min(n_frames)).map(pictures::camera).collect(),
     };
     let mut frame = Vec::new();
-    for (idx, picture) in (0..N_FRAMES).zip(different.iter().cycle()) {
+    for (idx, picture) in (0..n_frames).zip(different.iter().cycle()) {
         if is_jpeg {
             pictures::stamp_jpeg(picture, idx, &mut frame);
         } else {
@@ -76,14 +80,14 @@ pub(super) fn make(folder: &Path, mix: Mix) -> Result<Frames> {
 ///
 /// # Errors
 /// When the file is not what [`make`] writes.
-pub(in crate::bench) fn transform(path: &Path, is_jpeg: bool) -> Result<()> {
+pub(in crate::bench) fn transform(path: &Path, n_frames: u64, is_jpeg: bool) -> Result<()> {
     let content = fs::read(path).map_err(|err| format!("cannot read {}: {err}", path.display()))?;
     let told = |err: nodedata_core::Error| err.chain();
     let shape =
         ImageShape { height: u32::from(HEIGHT), width: u32::from(WIDTH), channels: 3, dtype: DType::UInt8 };
     let mut resize = Resize::new(shape, SMALL, Resampling::Triangle).map_err(told)?;
     let [height, width] = SMALL;
-    let (mut n_frames, mut n_bytes, mut rest) = (0, 0, content.as_slice());
+    let (mut n_made, mut n_bytes, mut rest) = (0, 0, content.as_slice());
     while let Some((length, behind)) = rest.split_first_chunk::<4>() {
         let length = u32::from_le_bytes(*length) as usize;
         let (frame, next) = behind.split_at_checked(length).ok_or("the file of frames is cut off")?;
@@ -96,12 +100,12 @@ pub(in crate::bench) fn transform(path: &Path, is_jpeg: bool) -> Result<()> {
         }
         let small = Decoded { height, width, channels: 3, dtype: DType::UInt8, pixels };
         n_bytes += encode_jpeg(&small, QUALITY).map_err(told)?.len();
-        n_frames += 1;
+        n_made += 1;
     }
-    if n_frames != N_FRAMES {
-        return Err(format!("{} has {n_frames} frames instead of {N_FRAMES}", path.display()));
+    if n_made != n_frames {
+        return Err(format!("{} has {n_made} frames instead of {n_frames}", path.display()));
     }
-    println!("{n_frames} frames, {n_bytes} bytes");
+    println!("{n_made} frames, {n_bytes} bytes");
     Ok(())
 }
 
@@ -113,16 +117,15 @@ mod tests {
     fn every_frame_is_made_small_and_a_cut_file_is_refused() {
         let folder = std::env::temp_dir().join(format!("xtask-frames-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let made = make(&folder, Mix::Jpeg).unwrap();
-        assert!(made.is_jpeg);
-        transform(&made.path, true).unwrap();
+        let raw = first(&folder, Mix::Camera, 2).unwrap();
+        transform(&raw.path, 2, false).unwrap();
+        let made = first(&folder, Mix::Jpeg, 3).unwrap();
+        assert!(made.is_jpeg && !raw.is_jpeg);
+        transform(&made.path, 3, true).unwrap();
+        assert!(transform(&made.path, 4, true).unwrap_err().contains("3 frames instead of 4"));
         let content = fs::read(&made.path).unwrap();
         fs::write(&made.path, &content[..content.len() - 1]).unwrap();
-        assert!(transform(&made.path, true).unwrap_err().contains("cut off"));
-        // Whole frames, but too few of them.
-        let first = 4 + u32::from_le_bytes(*content.first_chunk::<4>().unwrap()) as usize;
-        fs::write(&made.path, &content[..first]).unwrap();
-        assert!(transform(&made.path, true).unwrap_err().contains("1 frames instead of"));
+        assert!(transform(&made.path, 3, true).unwrap_err().contains("cut off"));
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -189,8 +189,8 @@ fn time_all(
 /// Runs the transforms of a file of frames in a process of their own.
 fn by_library(frames: &Frames) -> Result<Measured> {
     let own = std::env::current_exe().map_err(|err| format!("cannot find this program: {err}"))?;
-    let mut command =
-        vec![path_text(&own), "bench-job".to_owned(), "frames".to_owned(), path_text(&frames.path)];
+    let words = ["bench-job", "frames", &path_text(&frames.path), &frames::N_FRAMES.to_string()];
+    let mut command: Vec<String> = std::iter::once(path_text(&own)).chain(words.map(str::to_owned)).collect();
     if frames.is_jpeg {
         command.push("--jpeg".to_owned());
     }

@@ -1,9 +1,6 @@
 //! Where the time of decoding goes: each video decoded once more up to a step, in a process of its own.
 
-use std::{
-    hint::black_box,
-    path::{Path, PathBuf},
-};
+use std::{hint::black_box, path::Path};
 
 use nodedata_core::Files as _;
 use nodedata_io::FolderFiles;
@@ -44,18 +41,13 @@ impl Step {
 ///
 /// # Errors
 /// When the video cannot be decoded, or has another number of frames.
-pub(in crate::bench) fn decode(
-    video: &Path,
-    n_frames: u64,
-    step: Step,
-    ffmpeg: Option<&PathBuf>,
-) -> Result<()> {
+pub(in crate::bench) fn decode(video: &Path, n_frames: u64, step: Step, ffmpeg: Option<&Path>) -> Result<()> {
     let told = |err: nodedata_core::Error| err.chain();
     let file = FolderFiles::new("").open(video).map_err(told)?;
     let track = VideoTrack::read(&*file, &Mp4Limits::default()).map_err(told)?;
     let mut options = DecodeOptions { backend: Backend::BuiltIn, ..DecodeOptions::default() };
     if let Some(ffmpeg) = ffmpeg {
-        options = DecodeOptions { backend: Backend::Ffmpeg, ffmpeg: ffmpeg.clone(), ..options };
+        options = DecodeOptions { backend: Backend::Ffmpeg, ffmpeg: ffmpeg.to_owned(), ..options };
     }
     let samples = track.samples.iter().map(|it| {
         let data = file.read_at(it.byte_range())?;
