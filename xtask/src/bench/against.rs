@@ -11,7 +11,7 @@ use super::{
     measure::{Measured, even_ground, median},
     push,
     report::mebibytes,
-    rlds, samples,
+    rlds, samples, transforms,
 };
 use crate::{
     bench_command::Options,
@@ -61,6 +61,7 @@ pub(super) fn run(
         });
     }
     jobs.extend(align::jobs(folder, outputs, options)?);
+    jobs.extend(transforms::jobs(folder, outputs, options)?);
     jobs.extend(lerobot::jobs(folder, outputs, options)?);
     jobs.extend(rlds::jobs(folder, outputs, options)?);
     jobs.extend(samples::jobs(folder, outputs, options)?);

@@ -42,10 +42,25 @@ pub(super) fn convert(
     out: &Path,
     more: &[&str],
 ) -> Result<Conversion> {
+    convert_with(program, verb, what, out, more, &[])
+}
+
+/// The same in an environment that has `variables`, too.
+///
+/// # Errors
+/// As [`convert`].
+pub(super) fn convert_with(
+    program: &Path,
+    verb: &str,
+    what: &Path,
+    out: &Path,
+    more: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<Conversion> {
     remove(out)?;
     let whole = [path_text(program), verb.to_owned(), path_text(what), "--out".to_owned(), path_text(out)];
     let command: Vec<String> = whole.into_iter().chain(more.iter().map(|it| (*it).to_owned())).collect();
-    let measured = measure::in_own_process(&command)?;
+    let measured = measure::in_own_process_with(&command, variables)?;
     let report = std::fs::read_to_string(out.join("report.json")).ok();
     let report: Value = report.and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default();
     remove(out)?;

@@ -113,6 +113,11 @@ pub(super) fn make(folder: &Path, mix: Mix, compression: &str, mb: u64) -> Resul
     Ok(input)
 }
 
+/// Pictures of a recording with a camera: at their rate as long as joint states at theirs.
+pub(super) fn n_frames(input: &Input) -> u64 {
+    input.n_messages * JOINT_PERIOD_NS / (JOINT_PERIOD_NS + FRAME_PERIOD_NS)
+}
+
 /// A recording under construction.
 struct Recording<W: Write + Seek> {
     writer: Writer<W>,
@@ -257,12 +262,7 @@ impl Camera {
             pictures::stamp_jpeg(picture, self.frame, &mut self.scratch);
             message.string("rgb8; jpeg compressed bgr8");
         } else {
-            // Rolling the rows makes a new picture without computing one.
-            let n_row_bytes = usize::from(WIDTH) * 3;
-            let start = (self.frame % u64::from(HEIGHT)) as usize * n_row_bytes;
-            self.scratch.clear();
-            self.scratch.extend_from_slice(&picture[start..]);
-            self.scratch.extend_from_slice(&picture[..start]);
+            pictures::roll(picture, self.frame, &mut self.scratch);
             message.u32(u32::from(HEIGHT));
             message.u32(u32::from(WIDTH));
             message.string("rgb8");
@@ -339,6 +339,13 @@ mod tests {
             assert!((bytes.len() as u64) < n_bytes + n_bytes / 10, "{mix:?}: {}", bytes.len());
             let messages: Vec<_> = mcap::MessageStream::new(&bytes).unwrap().map(Result::unwrap).collect();
             assert_eq!(messages.len() as u64, n_messages);
+            let n_pictures =
+                messages.iter().filter(|it| it.channel.topic == mix.camera_topic()).count() as u64;
+            if mix != Mix::Numeric {
+                let input =
+                    Input { name: String::new(), path: PathBuf::new(), n_file_bytes: 0, n_bytes, n_messages };
+                assert!(n_frames(&input).abs_diff(n_pictures) <= 1, "{mix:?}: {n_pictures}");
+            }
             let read: u64 = messages.iter().map(|it| it.data.len() as u64 + RECORD_OVERHEAD).sum();
             assert_eq!(read, n_bytes);
             assert!(messages.is_sorted_by_key(|it| it.log_time), "{mix:?}");

@@ -20,6 +20,7 @@ mod report;
 mod rlds;
 mod samples;
 mod stream;
+mod transforms;
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,9 @@ pub(crate) enum Job {
     },
     /// Reads a file or every file of a folder, hashes it with BLAKE3, writes and syncs one copy.
     Copy {
+        /// Hashes it with SHA-256, too.
+        #[arg(long)]
+        sha256: bool,
         /// The file or folder read.
         input: PathBuf,
         /// The file written; of a folder it gets the files one after the other.
@@ -77,6 +81,29 @@ pub(crate) enum Job {
         /// How many messages there must be.
         n_messages: u64,
     },
+    /// Decodes, resizes and codes the frames of a file, on one thread.
+    Frames {
+        /// The file read: frames behind their lengths.
+        input: PathBuf,
+        /// How many frames there must be.
+        n_frames: u64,
+        /// They are JPEG, and else bare pixels.
+        #[arg(long)]
+        jpeg: bool,
+    },
+    /// Decodes a video, and takes its frames up to a step.
+    Decode {
+        /// The mp4 file read.
+        input: PathBuf,
+        /// How many frames there must be.
+        n_frames: u64,
+        /// How far frames are taken.
+        #[arg(long)]
+        to: lerobot::decode::Step,
+        /// The `ffmpeg` program that decodes; without it a decoder that is built in does.
+        #[arg(long)]
+        ffmpeg: Option<PathBuf>,
+    },
     /// Compresses a file with zstd level 1 on one core, in memory.
     Zstd {
         /// The file read.
@@ -91,11 +118,15 @@ pub(crate) enum Job {
 pub(crate) fn run_job(job: &Job) -> Result<()> {
     match job {
         Job::Measure { command } => measure::run_and_print(command),
-        Job::Copy { input, output } => reference::copy(input, output),
+        Job::Copy { sha256, input, output } => reference::copy(input, output, *sha256),
         Job::McapSummary { input } => inspect::summary(input),
         Job::TfrecordCrate { input, n_records } => rlds::by_crate(input, *n_records),
         Job::SqliteWalk { input, n_messages } => bags::by_walk(input, *n_messages),
         Job::SqliteCrate { input, n_messages } => bags::by_crate(input, *n_messages),
+        Job::Frames { input, n_frames, jpeg } => transforms::transform_frames(input, *n_frames, *jpeg),
+        Job::Decode { input, n_frames, to, ffmpeg } => {
+            lerobot::decode::decode(input, *n_frames, *to, ffmpeg.as_deref())
+        }
         Job::Zstd { input } => reference::zstd(input),
     }
 }
@@ -119,28 +150,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return run_against(&folder, &outputs, options, theirs);
     }
     let (rows, n_selected) = convert_logs(&folder, &outputs, options, rerun.as_deref())?;
-    let inspect = inspect::run(&folder, options, rerun.as_deref())?;
-    let align = align::run(&folder, &outputs, options)?;
-    let lerobot = lerobot::run(&folder, &outputs, options)?;
-    let rlds = rlds::run(&folder, &outputs, options)?;
-    let bags = bags::run(&folder, &outputs, options)?;
-    let samples = samples::run(&folder, &outputs, options)?;
-    let extremes = extremes::run(&folder, &outputs, options)?;
-    let color = color::run(options)?;
-    let push = push::run(&folder, &outputs, options)?;
-    let stream = stream::run(&folder, &outputs, options)?;
+    let others = others(&folder, &outputs, options, rerun.as_deref())?;
     remove(&outputs)?;
-    let of_others = inspect.n_selected
-        + align.n_selected
-        + lerobot.n_selected
-        + rlds.n_selected
-        + bags.n_selected
-        + samples.n_selected
-        + extremes.n_selected
-        + color.n_selected
-        + push.n_selected
-        + stream.n_selected;
-    if n_selected + of_others == 0 {
+    if n_selected + others.iter().map(|it| it.n_selected).sum::<usize>() == 0 {
         return Err("no input has such a name; `--help` lists them".to_owned());
     }
     if options.inputs_only {
@@ -149,29 +161,51 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if n_selected > 0 {
         println!("{}\n", report::markdown(&rows, options));
     }
-    println!("{}", inspect::markdown(&inspect, options));
-    println!("{}", align::markdown(&align, options));
-    println!("{}", lerobot::markdown(&lerobot, options));
-    println!("{}", rlds::markdown(&rlds, options));
-    println!("{}", bags::markdown(&bags, options));
-    println!("{}", samples::markdown(&samples, options));
-    println!("{}", extremes::markdown(&extremes, options));
-    println!("{}", color::markdown(&color, options));
-    println!("{}", push::markdown(&push, options));
-    println!("{}", stream::markdown(&stream, options));
-    let others = [
-        ("align", align::json(&align)),
-        ("lerobot", lerobot::json(&lerobot)),
-        ("rlds", rlds::json(&rlds)),
-        ("bags", bags::json(&bags)),
-        ("samples", samples::json(&samples)),
-        ("extremes", extremes::json(&extremes)),
-        ("color", color::json(&color)),
-        ("push", push::json(&push)),
-        ("stream", stream::json(&stream)),
-        ("inspect", inspect::json(&inspect)),
-    ];
+    for other in &others {
+        println!("{}", other.markdown);
+    }
+    let others = others.into_iter().map(|it| (it.name, it.json));
     write_json(options, || report::json(&rows, others, options))
+}
+
+/// What was found about one kind of jobs.
+struct Part {
+    /// Its key among the figures.
+    name: &'static str,
+    /// Jobs that `--only` lets through.
+    n_selected: usize,
+    /// Its tables.
+    markdown: String,
+    json: Value,
+}
+
+/// Times the selected jobs of every other kind.
+fn others(folder: &Path, outputs: &Path, options: &Options, rerun: Option<&Path>) -> Result<Vec<Part>> {
+    macro_rules! part {
+        ($name:literal, $($module:ident)::+, $figures:expr) => {{
+            let figures = $figures?;
+            Part {
+                name: $name,
+                n_selected: figures.n_selected,
+                markdown: $($module)::+::markdown(&figures, options),
+                json: $($module)::+::json(&figures),
+            }
+        }};
+    }
+    Ok(vec![
+        part!("inspect", inspect, inspect::run(folder, options, rerun)),
+        part!("align", align, align::run(folder, outputs, options)),
+        part!("transforms", transforms, transforms::run(folder, outputs, options)),
+        part!("lerobot", lerobot, lerobot::run(folder, outputs, options)),
+        part!("decode", lerobot::decode, lerobot::decode::run(folder, outputs, options)),
+        part!("rlds", rlds, rlds::run(folder, outputs, options)),
+        part!("bags", bags, bags::run(folder, outputs, options)),
+        part!("samples", samples, samples::run(folder, outputs, options)),
+        part!("extremes", extremes, extremes::run(folder, outputs, options)),
+        part!("color", color, color::run(options)),
+        part!("push", push, push::run(folder, outputs, options)),
+        part!("stream", stream, stream::run(folder, outputs, options)),
+    ])
 }
 
 /// Times the conversion of the selected logs, and says how many those are.

@@ -116,6 +116,15 @@ pub(super) fn stamp_jpeg(jpeg: &[u8], frame: u64, stamped: &mut Vec<u8>) {
     stamped.extend_from_slice(&jpeg[START..]);
 }
 
+/// The raw picture with its rows rolled by so many as the frame's number says: a new picture without computing one.
+pub(super) fn roll(picture: &[u8], frame: u64, rolled: &mut Vec<u8>) {
+    let n_row_bytes = usize::from(WIDTH) * 3;
+    let start = (frame % u64::from(HEIGHT)) as usize * n_row_bytes;
+    rolled.clear();
+    rolled.extend_from_slice(&picture[start..]);
+    rolled.extend_from_slice(&picture[..start]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

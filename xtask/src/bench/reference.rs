@@ -4,6 +4,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sha2::{Digest as _, Sha256};
+
 use crate::workspace::Result;
 
 /// Bytes moved at a time.
@@ -11,7 +13,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 /// Reads `input`, or every file below it in order of the paths, hashes it and writes it to `output`, down
 /// to the disk: what any lossless conversion has to do at least. One output whatever the input, so that
-/// nothing but the bytes costs time.
+/// nothing but the bytes costs time. With `with_sha256` it is hashed with SHA-256 as well, as shards are when they are pushed.
 ///
 /// # Errors
 /// When a file cannot be read or written.
@@ -19,10 +21,11 @@ const BUFFER_BYTES: usize = 1 << 20;
     clippy::disallowed_methods,
     reason = "the reference job is plain file work, not an input of node-data"
 )]
-pub(super) fn copy(input: &Path, output: &Path) -> Result<()> {
+pub(super) fn copy(input: &Path, output: &Path, with_sha256: bool) -> Result<()> {
     let failed = |err: std::io::Error| format!("cannot copy {}: {err}", input.display());
     let mut target = File::create(output).map_err(failed)?;
     let mut hasher = blake3::Hasher::new();
+    let mut sha256 = with_sha256.then(Sha256::new);
     let mut buffer = vec![0; BUFFER_BYTES];
     for path in files_of(input)? {
         let mut source = File::open(path).map_err(failed)?;
@@ -32,11 +35,17 @@ pub(super) fn copy(input: &Path, output: &Path) -> Result<()> {
                 break;
             }
             hasher.update(&buffer[..n]);
+            if let Some(sha256) = &mut sha256 {
+                sha256.update(&buffer[..n]);
+            }
             target.write_all(&buffer[..n]).map_err(failed)?;
         }
     }
     target.sync_all().map_err(failed)?;
     println!("{}", hasher.finalize().to_hex());
+    if let Some(sha256) = sha256 {
+        println!("{:?}", sha256.finalize());
+    }
     Ok(())
 }
 

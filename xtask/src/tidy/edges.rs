@@ -146,7 +146,7 @@ const ALLOWED: &[Edge] = &[
     edge("xtask", "nodedata-io", "opens the file that is walked"),
     edge("xtask", "nodedata-log", "the cursor over messages"),
     edge("xtask", "nodedata-rosbag", "the walk over pages of SQLite"),
-    edge("xtask", "nodedata-media", "frames of video to RGB, in the bench"),
+    edge("xtask", "nodedata-media", "pictures and frames of video, in the bench"),
     // The test kit sees the traits, never a format. Its own is there to show what the traits allow.
     edge("nodedata-testkit", "nodedata-core", "conformance of Format and Source"),
     edge("nodedata-testkit", "nodedata-io", "fixtures in memory and on disk"),

@@ -16,7 +16,6 @@ use crate::{
 
 /// Changes when the video changes, so that old sets are not used.
 const GENERATION: u32 = 1;
-const N_EPISODES: usize = 4;
 /// Even, so that each episode starts with a key frame.
 const EPISODE_STEPS: u64 = 76;
 
@@ -25,6 +24,8 @@ const EPISODE_STEPS: u64 = 76;
 pub(super) enum Codec {
     H264,
     Av1,
+    /// What no decoder of ours takes: the `ffmpeg` program does.
+    Vp9,
 }
 
 impl Codec {
@@ -32,6 +33,7 @@ impl Codec {
         match self {
             Self::H264 => "h264",
             Self::Av1 => "av1",
+            Self::Vp9 => "vp9",
         }
     }
 
@@ -39,6 +41,7 @@ impl Codec {
         match self {
             Self::H264 => "libx264",
             Self::Av1 => "libsvtav1",
+            Self::Vp9 => "libvpx-vp9",
         }
     }
 
@@ -47,6 +50,7 @@ impl Codec {
         match self {
             Self::H264 => &["-g", "2", "-crf", "30"],
             Self::Av1 => &["-g", "2", "-crf", "30", "-preset", "12"],
+            Self::Vp9 => &["-g", "2", "-crf", "30", "-b:v", "0", "-deadline", "realtime", "-cpu-used", "8"],
         }
     }
 }
@@ -71,29 +75,42 @@ pub(super) fn can_encode(ffmpeg: &Path, codec: Codec) -> bool {
     encoders.is_ok_and(|it| it.contains(codec.encoder()))
 }
 
+/// What is filmed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Film {
+    pub(super) codec: Codec,
+    /// Height and width.
+    pub(super) size: [u16; 2],
+    /// Of 76 steps each.
+    pub(super) n_episodes: u64,
+}
+
 /// Makes a set of a few hundred frames a camera, unless it is there from an earlier run.
 ///
 /// # Errors
 /// When FFmpeg fails or the set cannot be written.
-pub(super) fn make(folder: &Path, name: &str, codec: Codec, ffmpeg: &Path) -> Result<Set> {
-    let lengths = [EPISODE_STEPS; N_EPISODES];
-    let n_in_all = N_EPISODES as u64;
-    let shape = Shape::new(Layout::V30, codec.name(), lengths, n_in_all, n_in_all);
+pub(super) fn make(folder: &Path, name: &str, film: Film, ffmpeg: &Path) -> Result<Set> {
+    let Film { codec, size, n_episodes } = film;
+    let lengths = (0..n_episodes).map(|_| EPISODE_STEPS);
+    let shape = Shape::new(Layout::V30, codec.name(), lengths, n_episodes, n_episodes).with_size(size);
     kept(folder, name, &format!("v{GENERATION}"), &shape, |root| {
         for (idx, camera) in CAMERAS.iter().enumerate() {
             let path = root.join(shape.video_path(camera, 0));
             make_parent(&path)?;
-            encode(ffmpeg, codec, idx, shape.n_steps(), &path)?;
+            encode(ffmpeg, film, idx, shape.n_steps(), &path)?;
         }
         Ok(())
     })
 }
 
 /// A moving test picture with a sensor's grain; each camera sees it from another side.
-fn encode(ffmpeg: &Path, codec: Codec, camera: usize, n_frames: u64, path: &Path) -> Result<()> {
+fn encode(ffmpeg: &Path, film: Film, camera: usize, n_frames: u64, path: &Path) -> Result<()> {
+    let Film { codec, size: [height, width], .. } = film;
     let side = if camera == 0 { "null" } else { "hflip" };
-    let source =
-        format!("testsrc2=size=640x480:rate={RATE_HZ},{side},noise=alls=8:allf=t:all_seed={}", camera + 1);
+    let source = format!(
+        "testsrc2=size={width}x{height}:rate={RATE_HZ},{side},noise=alls=8:allf=t:all_seed={}",
+        camera + 1
+    );
     let mut command = Command::new(ffmpeg);
     command
         .args(["-hide_banner", "-loglevel", "error", "-y", "-f", "lavfi", "-i", &source])

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 
 use super::{
     arm::{Motion, N_JOINTS, Stats, stats},
-    mp4::{HEIGHT, WIDTH},
     shape::{CAMERAS, Layout, RATE_HZ, Shape, TASKS},
     tables,
 };
@@ -116,12 +115,13 @@ fn info(shape: &Shape) -> Value {
 fn features(shape: &Shape) -> Value {
     let names: Vec<String> = (0..N_JOINTS).map(|it| format!("joint_{it}.pos")).collect();
     let joints = json!({"dtype": "float32", "shape": [N_JOINTS], "names": names});
+    let [height, width] = shape.size;
     let camera = json!({
         "dtype": "video",
-        "shape": [HEIGHT, WIDTH, 3],
+        "shape": [height, width, 3],
         "names": ["height", "width", "channels"],
         "info": {
-            "video.height": HEIGHT, "video.width": WIDTH, "video.codec": shape.codec, "video.pix_fmt": "yuv420p",
+            "video.height": height, "video.width": width, "video.codec": shape.codec, "video.pix_fmt": "yuv420p",
             "video.fps": RATE_HZ, "video.channels": 3, "has_audio": false, "is_depth_map": false,
         },
     });

@@ -1,6 +1,7 @@
 //! LeRobot sets: a thousand episodes whose video passes through, and real video that is decoded.
 
 mod arm;
+pub(super) mod decode;
 mod footage;
 mod meta;
 mod mp4;
@@ -10,9 +11,15 @@ mod set;
 mod shape;
 mod tables;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use self::{footage::Codec, official::Reading, set::Set, shape::Layout};
+use self::{
+    footage::{Codec, Film},
+    mp4::{HEIGHT, WIDTH},
+    official::Reading,
+    set::Set,
+    shape::Layout,
+};
 use super::{
     against,
     conversion::{Conversion, convert},
@@ -29,6 +36,8 @@ pub(super) use report::{json, markdown};
 /// The sets, in the order of the report.
 const PASSED: [(&str, Layout); 2] = [("lerobot-v30", Layout::V30), ("lerobot-v21", Layout::V21)];
 const DECODED: [(&str, Codec); 2] = [("lerobot-h264", Codec::H264), ("lerobot-av1", Codec::Av1)];
+/// Episodes of those.
+const N_DECODED: u64 = 4;
 /// What decoded frames are stored as.
 const ENCODINGS: [&str; 3] = ["png", "jpeg", "raw"];
 
@@ -74,8 +83,9 @@ pub(super) fn run(folder: &Path, outputs: &Path, options: &Options) -> Result<Fi
             figures.passed.push(time_passed(set, outputs, options)?);
         }
     }
-    figures.n_selected += DECODED.into_iter().filter(|(name, _)| options.lets_through(name)).count();
-    for set in real_video(folder, options, &mut figures.remarks)? {
+    let wanted = decoded(options);
+    figures.n_selected += wanted.len();
+    for (set, _) in real_video(folder, &wanted, &mut figures.remarks)?.sets {
         if options.inputs_only {
             println!("{}", set.path.display());
         } else {
@@ -90,29 +100,43 @@ pub(super) fn run(folder: &Path, outputs: &Path, options: &Options) -> Result<Fi
     Ok(figures)
 }
 
-/// The selected sets of real video, as far as they can be made; what cannot is a remark.
-fn real_video(folder: &Path, options: &Options, remarks: &mut Vec<String>) -> Result<Vec<Set>> {
-    let wanted: Vec<_> = DECODED.into_iter().filter(|(name, _)| options.lets_through(name)).collect();
+/// The selected sets of real video.
+fn decoded(options: &Options) -> Vec<(&'static str, Film)> {
+    let wanted = DECODED.into_iter().filter(|(name, _)| options.lets_through(name));
+    let film = |codec| Film { codec, size: [HEIGHT, WIDTH], n_episodes: N_DECODED };
+    wanted.map(|(name, codec)| (name, film(codec))).collect()
+}
+
+/// Sets of real video, and what they were made with.
+#[derive(Default)]
+struct RealVideo {
+    sets: Vec<(Set, Film)>,
+    /// `None` where nothing was wanted, or there is no FFmpeg.
+    ffmpeg: Option<PathBuf>,
+}
+
+/// Sets of real video, as far as they can be made; what cannot is a remark.
+fn real_video(folder: &Path, wanted: &[(&str, Film)], remarks: &mut Vec<String>) -> Result<RealVideo> {
     if wanted.is_empty() {
-        return Ok(Vec::new());
+        return Ok(RealVideo::default());
     }
     let ffmpeg = match footage::ffmpeg() {
         Ok(ffmpeg) => ffmpeg,
         Err(reason) => {
             eprintln!("skipped: no FFmpeg\n{reason}");
             remarks.push("No FFmpeg to make real video with: decoding was not timed.".to_owned());
-            return Ok(Vec::new());
+            return Ok(RealVideo::default());
         }
     };
     let mut sets = Vec::new();
-    for (name, codec) in wanted {
-        if footage::can_encode(&ffmpeg, codec) {
-            sets.push(footage::make(folder, name, codec, &ffmpeg)?);
+    for (name, film) in wanted {
+        if footage::can_encode(&ffmpeg, film.codec) {
+            sets.push((footage::make(folder, name, *film, &ffmpeg)?, *film));
         } else {
             remarks.push(format!("FFmpeg has no encoder for it: {name} was skipped."));
         }
     }
-    Ok(sets)
+    Ok(RealVideo { sets, ffmpeg: Some(ffmpeg) })
 }
 
 /// The conversions of the selected sets as jobs for any build of the program.
@@ -125,7 +149,7 @@ pub(super) fn jobs<'a>(folder: &Path, outputs: &'a Path, options: &Options) -> R
         jobs.push(job(name.to_owned(), set::make(folder, name, layout, options.mb)?, outputs, Vec::new()));
     }
     let mut remarks = Vec::new();
-    for set in real_video(folder, options, &mut remarks)? {
+    for (set, _) in real_video(folder, &decoded(options), &mut remarks)?.sets {
         for encoding in ENCODINGS {
             let more = vec!["--decode".to_owned(), format!("*={encoding}")];
             jobs.push(job(format!("{} {encoding}", set.name), set.clone(), outputs, more));

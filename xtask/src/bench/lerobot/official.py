@@ -22,12 +22,12 @@ def cpu_seconds():
 
 
 dataset = LeRobotDataset("bench/set", root=root, video_backend="pyav")
-cameras = dataset.meta.video_keys
+shapes = {it: tuple(dataset.meta.features[it]["shape"]) for it in dataset.meta.video_keys}
 wall_start, cpu_start = time.perf_counter(), cpu_seconds()
 n_frames = 0
 for idx in range(len(dataset)):
     item = dataset[idx]
-    n_frames += sum(tuple(item[camera].shape) == (3, 480, 640) for camera in cameras)
+    n_frames += sum(tuple(item[it].shape) == (channels, height, width) for it, (height, width, channels) in shapes.items())
 with open(target, "w") as file:
     json.dump(
         {

@@ -1,5 +1,7 @@
 //! Which episodes a set has, and which of its files each lies in.
 
+use super::mp4::{HEIGHT, WIDTH};
+
 /// The two layouts that are in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
@@ -21,6 +23,8 @@ pub(super) struct Shape {
     pub(super) layout: Layout,
     /// As `info.json` names it.
     pub(super) codec: &'static str,
+    /// Height and width of every frame.
+    pub(super) size: [u16; 2],
     pub(super) episodes: Vec<Episode>,
 }
 
@@ -61,7 +65,12 @@ impl Shape {
                     .map_or(0, |it| it.first_frame + it.n_steps),
             });
         }
-        Self { layout, codec, episodes }
+        Self { layout, codec, size: [HEIGHT, WIDTH], episodes }
+    }
+
+    /// The same with frames of another size.
+    pub(super) fn with_size(self, size: [u16; 2]) -> Self {
+        Self { size, ..self }
     }
 
     /// Steps of all episodes.

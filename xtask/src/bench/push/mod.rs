@@ -1,5 +1,8 @@
-//! How fast shards are published, into a folder and through a server on this machine, beside a copy of them.
+//! How fast shards are published, into a folder, through a server on this machine and into a bucket, beside a copy of them; and
+//! how fast ranges of them are served.
 
+mod bucket;
+mod ranges;
 mod report;
 mod served;
 mod shards;
@@ -8,7 +11,7 @@ use std::{fs, path::Path};
 
 use serde::Serialize;
 
-use self::{served::Served, shards::Shards};
+use self::{bucket::Bucket, ranges::Ranges, served::Served, shards::Shards};
 use super::{
     against,
     conversion::Conversion,
@@ -30,6 +33,18 @@ enum Target {
     Folder,
     /// `node-data serve` on 127.0.0.1 over a directory store.
     Server,
+    /// A bucket of a SeaweedFS on 127.0.0.1.
+    Bucket,
+}
+
+/// Which shards are pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Lot {
+    /// Four, of as many megabytes as `--mb` says.
+    Few,
+    /// Thousands of small ones.
+    Many,
 }
 
 /// A push that is timed.
@@ -37,16 +52,24 @@ enum Target {
 struct Job {
     name: &'static str,
     target: Target,
+    lot: Lot,
     /// The user has hashed the shards and read their rows before, so that this is the upload alone.
     is_known: bool,
 }
 
+const fn job(name: &'static str, target: Target, lot: Lot, is_known: bool) -> Job {
+    Job { name, target, lot, is_known }
+}
+
 /// In the order of the report.
-const JOBS: [Job; 4] = [
-    Job { name: "push-folder", target: Target::Folder, is_known: false },
-    Job { name: "push-server", target: Target::Server, is_known: false },
-    Job { name: "push-folder-known", target: Target::Folder, is_known: true },
-    Job { name: "push-server-known", target: Target::Server, is_known: true },
+const JOBS: [Job; 7] = [
+    job("push-folder", Target::Folder, Lot::Few, false),
+    job("push-server", Target::Server, Lot::Few, false),
+    job("push-folder-known", Target::Folder, Lot::Few, true),
+    job("push-server-known", Target::Server, Lot::Few, true),
+    job("push-bucket", Target::Bucket, Lot::Few, false),
+    job("push-many-folder", Target::Folder, Lot::Many, false),
+    job("push-many-server", Target::Server, Lot::Many, false),
 ];
 
 /// Owner and account of everything published here.
@@ -55,8 +78,10 @@ const ACCOUNT: &str = "bench";
 /// What was found about the selected jobs.
 #[derive(Default)]
 pub(super) struct Figures {
-    shards: Option<Shards>,
     rows: Vec<Row>,
+    ranges: Option<Ranges>,
+    /// What was skipped, and why.
+    remarks: Vec<String>,
     /// Jobs that `--only` lets through.
     pub(super) n_selected: usize,
 }
@@ -64,11 +89,28 @@ pub(super) struct Figures {
 /// The figures of one job.
 struct Row {
     job: Job,
+    shards: Shards,
     push: Measured,
     /// Read, BLAKE3, write and sync of the same files.
-    copy: Measured,
-    /// Median of the copy's time over the push's in the same turn; above 1, pushing was faster.
-    to_copy: f64,
+    copy: Beside,
+    /// The same with SHA-256 as well.
+    hashed: Beside,
+    /// `rclone copy` into such a bucket.
+    rclone: Option<Beside>,
+}
+
+/// A reference job.
+struct Beside {
+    measured: Measured,
+    /// Median of its time over the push's in the same turn; above 1, pushing was faster.
+    ratio: f64,
+}
+
+impl Beside {
+    fn of(theirs: &[Measured], pushes: &[Measured]) -> Self {
+        let ratios = theirs.iter().zip(pushes).map(|(theirs, push)| theirs.wall_s / push.wall_s);
+        Self { measured: median_of(theirs), ratio: median(ratios.collect()) }
+    }
 }
 
 /// Makes the shards below `folder` and times the selected jobs on them.
@@ -77,18 +119,56 @@ struct Row {
 /// When the shards cannot be made, a job fails, or a store does not hold what was pushed.
 pub(super) fn run(folder: &Path, outputs: &Path, options: &Options) -> Result<Figures> {
     let wanted: Vec<_> = JOBS.into_iter().filter(|it| options.lets_through(it.name)).collect();
-    if wanted.is_empty() {
-        return Ok(Figures::default());
+    let wants_ranges = options.lets_through(ranges::NAME);
+    let mut figures = Figures { n_selected: wanted.len() + usize::from(wants_ranges), ..Figures::default() };
+    let wanted = possible(wanted, options, outputs, &mut figures.remarks)?;
+    for lot in [Lot::Few, Lot::Many] {
+        let wanted: Vec<Job> = wanted.iter().filter(|it| it.lot == lot).copied().collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        let shards = make(folder, lot, options.mb)?;
+        if options.inputs_only {
+            println!("{}", shards.path.display());
+        } else {
+            figures.rows.extend(time_all(&wanted, &shards, outputs, options)?);
+        }
     }
-    let shards = shards::make(folder, options.mb)?;
-    let n_selected = wanted.len();
-    let rows = if options.inputs_only {
-        println!("{}", shards.path.display());
-        Vec::new()
-    } else {
-        time_all(&wanted, &shards, outputs, options.runs.max(1))?
-    };
-    Ok(Figures { shards: Some(shards), rows, n_selected })
+    if wants_ranges && !options.inputs_only {
+        let shards = make(folder, Lot::Few, options.mb)?;
+        let (ranges, remark) = ranges::run(&shards, outputs, options.runs.max(1))?;
+        figures.ranges = Some(ranges);
+        figures.remarks.extend(remark);
+    }
+    Ok(figures)
+}
+
+fn make(folder: &Path, lot: Lot, mb: u64) -> Result<Shards> {
+    match lot {
+        Lot::Few => shards::make(folder, mb),
+        Lot::Many => shards::make_many(folder),
+    }
+}
+
+/// Leaves out pushes into a bucket where there is none to push into.
+fn possible(
+    wanted: Vec<Job>,
+    options: &Options,
+    outputs: &Path,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<Job>> {
+    let (of_buckets, others): (Vec<Job>, Vec<Job>) =
+        wanted.into_iter().partition(|it| it.target == Target::Bucket);
+    if of_buckets.is_empty() || options.inputs_only {
+        return Ok(others);
+    }
+    match bucket::absent(options, outputs)? {
+        Some(reason) => {
+            remarks.push(format!("{reason}: nothing was pushed into a bucket."));
+            Ok(others)
+        }
+        None => Ok(others.into_iter().chain(of_buckets).collect()),
+    }
 }
 
 /// The selected jobs for any build of the program; what serves a push is the program that pushes.
@@ -96,52 +176,71 @@ pub(super) fn run(folder: &Path, outputs: &Path, options: &Options) -> Result<Fi
 /// # Errors
 /// When the shards cannot be made.
 pub(super) fn jobs<'a>(folder: &Path, outputs: &'a Path, options: &Options) -> Result<Vec<against::Job<'a>>> {
-    let wanted: Vec<_> = JOBS.into_iter().filter(|it| options.lets_through(it.name)).collect();
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let shards = shards::make(folder, options.mb)?;
-    let jobs = wanted.into_iter().map(|job| {
-        let shards = shards.clone();
-        against::Job {
+    // A bucket needs what `--against` leaves out.
+    let wanted = JOBS.into_iter().filter(|it| it.target != Target::Bucket && options.lets_through(it.name));
+    let jobs = wanted.map(|job| {
+        let shards = make(folder, job.lot, options.mb)?;
+        Ok(against::Job {
             name: job.name.to_owned(),
             n_bytes: shards.n_bytes,
             once: Box::new(move |program| {
-                let measured = push(program, job, &shards, outputs)?;
+                let measured = push(program, job, &shards, outputs, None)?;
                 Ok(Conversion { measured, heap_peak_bytes: None, open_s: None })
             }),
-        }
+        })
     });
-    Ok(jobs.collect())
+    jobs.collect()
 }
 
-/// Runs every job and the copy in turns, so that a slow minute of the machine hits all of them.
-fn time_all(wanted: &[Job], shards: &Shards, outputs: &Path, n_runs: usize) -> Result<Vec<Row>> {
-    let own = std::env::current_exe().map_err(|err| format!("cannot find this program: {err}"))?;
-    let copied = outputs.join("copy.bin");
-    let copy = ["bench-job", "copy", &path_text(&shards.path), &path_text(&copied)].map(str::to_owned);
-    let copy: Vec<String> = std::iter::once(path_text(&own)).chain(copy).collect();
+/// Runs every job and the copies in turns, so that a slow minute of the machine hits all of them.
+fn time_all(wanted: &[Job], shards: &Shards, outputs: &Path, options: &Options) -> Result<Vec<Row>> {
     let program = workspace::node_data("release");
-    let mut copies = Vec::new();
     let mut pushes: Vec<Vec<Measured>> = wanted.iter().map(|_| Vec::new()).collect();
+    let (mut copies, mut hashed, mut rclones) = (Vec::new(), Vec::new(), Vec::new());
+    let n_runs = options.runs.max(1);
     for run in 0..n_runs {
-        eprintln!("push: run {} of {n_runs}", run + 1);
-        even_ground(outputs, shards.n_bytes)?;
-        copies.push(measure::in_own_process(&copy)?);
-        remove(&copied)?;
+        eprintln!("push, {} files: run {} of {n_runs}", shards.n_files, run + 1);
+        copies.push(copy(shards, outputs, false)?);
+        hashed.push(copy(shards, outputs, true)?);
         for (job, runs) in wanted.iter().zip(&mut pushes) {
-            runs.push(push(&program, *job, shards, outputs)?);
+            runs.push(push(&program, *job, shards, outputs, options.python.as_deref())?);
+            if let (Target::Bucket, Some(python)) = (job.target, &options.python) {
+                rclones.push(bucket::rclone(python, shards, outputs)?);
+            }
         }
     }
-    let rows = wanted.iter().zip(&pushes).map(|(job, runs)| {
-        let ratios = copies.iter().zip(runs).map(|(copy, push)| copy.wall_s / push.wall_s);
-        Row { job: *job, push: median_of(runs), copy: median_of(&copies), to_copy: median(ratios.collect()) }
+    let rows = wanted.iter().zip(&pushes).map(|(job, runs)| Row {
+        job: *job,
+        shards: shards.clone(),
+        push: median_of(runs),
+        copy: Beside::of(&copies, runs),
+        hashed: Beside::of(&hashed, runs),
+        rclone: (job.target == Target::Bucket).then(|| Beside::of(&rclones, runs)),
     });
     Ok(rows.collect())
 }
 
+/// The reference job: what any push has to do at least.
+fn copy(shards: &Shards, outputs: &Path, with_sha256: bool) -> Result<Measured> {
+    let own = std::env::current_exe().map_err(|err| format!("cannot find this program: {err}"))?;
+    let copied = outputs.join("copy.bin");
+    let mut command: Vec<String> = [&path_text(&own), "bench-job", "copy"].map(str::to_owned).into();
+    command.extend(with_sha256.then(|| "--sha256".to_owned()));
+    command.extend([path_text(&shards.path), path_text(&copied)]);
+    even_ground(outputs, shards.n_bytes)?;
+    let measured = measure::in_own_process(&command)?;
+    remove(&copied)?;
+    Ok(measured)
+}
+
 /// Pushes into a store that holds nothing; store and cache are taken away again.
-fn push(program: &Path, job: Job, shards: &Shards, outputs: &Path) -> Result<Measured> {
+fn push(
+    program: &Path,
+    job: Job,
+    shards: &Shards,
+    outputs: &Path,
+    python: Option<&Path>,
+) -> Result<Measured> {
     let work = outputs.join("push");
     remove(&work)?;
     let store = work.join("store");
@@ -149,14 +248,22 @@ fn push(program: &Path, job: Job, shards: &Shards, outputs: &Path) -> Result<Mea
         fs::create_dir_all(folder).map_err(|err| format!("cannot make {}: {err}", folder.display()))?;
     }
     let server = match job.target {
-        Target::Folder => None,
         Target::Server => Some(Served::start(program, &work.join("server"), &store)?),
+        Target::Folder | Target::Bucket => None,
     };
-    let (place, token) =
-        server.as_ref().map_or((path_text(&store), ""), |it| (it.url.clone(), it.token.as_str()));
+    let bucket = match (job.target, python) {
+        (Target::Bucket, Some(python)) => Some(Bucket::start(python, &work.join("bucket"))?),
+        _ => None,
+    };
+    let (place, token) = match (&server, &bucket) {
+        (Some(server), _) => (server.url.clone(), server.token.as_str()),
+        (None, Some(bucket)) => (bucket.place("store"), ""),
+        (None, None) => (path_text(&store), ""),
+    };
     let cache = path_text(&work.join("cache"));
-    let variables =
-        [("XDG_CACHE_HOME", cache.as_str()), ("NODEDATA_TOKEN", token), ("NO_PROXY", "127.0.0.1")];
+    let mut variables =
+        vec![("XDG_CACHE_HOME", cache.as_str()), ("NODEDATA_TOKEN", token), ("NO_PROXY", "127.0.0.1")];
+    variables.extend(bucket.iter().flat_map(Bucket::variables));
     if job.is_known {
         // What is known is the user's, whatever the store.
         let mut command = push_command(program, &path_text(&work.join("other")), shards);
@@ -167,16 +274,26 @@ fn push(program: &Path, job: Job, shards: &Shards, outputs: &Path) -> Result<Mea
     even_ground(outputs, shards.n_bytes)?;
     let measured = measure::in_own_process_with(&command, &variables)?;
     drop(server);
+    // What a bucket keeps on the disk is its own; the command has asked it whether everything is there.
+    if bucket.is_none() {
+        check_stored(&store, shards)?;
+    }
+    drop(bucket);
+    remove(&work)?;
+    Ok(measured)
+}
+
+/// Whether a directory store holds as much as was pushed.
+fn check_stored(store: &Path, shards: &Shards) -> Result<()> {
     let mut n_stored = 0;
-    for file in reference::files_of(&store)? {
+    for file in reference::files_of(store)? {
         let facts = fs::metadata(&file).map_err(|err| format!("cannot look at {}: {err}", file.display()))?;
         n_stored += facts.len();
     }
-    if n_stored < shards.n_bytes {
-        return Err(format!("{place} holds {n_stored} bytes of {}", shards.n_bytes));
+    match n_stored < shards.n_bytes {
+        true => Err(format!("{} holds {n_stored} bytes of {}", store.display(), shards.n_bytes)),
+        false => Ok(()),
     }
-    remove(&work)?;
-    Ok(measured)
 }
 
 fn push_command(program: &Path, place: &str, shards: &Shards) -> Vec<String> {

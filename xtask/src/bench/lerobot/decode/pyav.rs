@@ -1,0 +1,59 @@
+//! PyAV on the same videos, in the same run: what the official reader decodes with, without what it does besides.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bench::{
+        lerobot::{footage::Film, set::Set},
+        measure, path_text, remove,
+    },
+    workspace::Result,
+};
+
+/// What PyAV took; its start is not in it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Reading {
+    pub(super) version: String,
+    pub(super) n_frames: u64,
+    /// Of the arrays of pixels.
+    pub(super) n_bytes: u64,
+    pub(super) wall_s: f64,
+    pub(super) cpu_s: f64,
+}
+
+/// Lets PyAV decode all videos of a set.
+///
+/// # Errors
+/// When it fails, or does not give every pixel.
+pub(super) fn read(
+    python: &Path,
+    set: &Set,
+    film: Film,
+    videos: &[PathBuf],
+    outputs: &Path,
+) -> Result<Reading> {
+    let target = outputs.join("pyav.json");
+    let mut command =
+        vec![path_text(python), "-c".to_owned(), include_str!("pyav.py").to_owned(), path_text(&target)];
+    command.extend(videos.iter().map(|it| path_text(it)));
+    measure::in_own_process(&command)?;
+    let failed = |err: &dyn std::fmt::Display| format!("cannot read {}: {err}", target.display());
+    let text = std::fs::read(&target).map_err(|err| failed(&err))?;
+    let reading: Reading = serde_json::from_slice(&text).map_err(|err| failed(&err))?;
+    remove(&target)?;
+    let frame_bytes: u64 = film.size.iter().map(|it| u64::from(*it)).product::<u64>() * 3;
+    if (reading.n_frames, reading.n_bytes) != (set.n_frames, set.n_frames * frame_bytes) {
+        let Reading { n_frames, n_bytes, .. } = reading;
+        return Err(format!("PyAV gave {n_frames} frames of {}, {n_bytes} bytes", set.n_frames));
+    }
+    Ok(reading)
+}
+
+/// The reading in the middle, by CPU time.
+pub(super) fn median_of(mut readings: Vec<Reading>) -> Option<Reading> {
+    readings.sort_by(|one, two| one.cpu_s.total_cmp(&two.cpu_s));
+    let middle = readings.len() / 2;
+    (middle < readings.len()).then(|| readings.swap_remove(middle))
+}
