@@ -4,17 +4,21 @@ use serde_json::{Value, json};
 
 use super::{
     Beside, Figures, Lot, Row, Target,
-    ranges::{N_CONNECTIONS, RANGE_BYTES},
+    ranges::{self, N_CONNECTIONS, RANGE_BYTES},
 };
 use crate::{
     bench::report::{goal_table, mebibytes},
     bench_command::Options,
 };
 
-/// What a push through a server on this machine has to reach beside the copy that hashes as it does.
+/// What a push has to reach beside the copy that hashes as it does.
 const TO_HASHED_MIN: f64 = 0.6;
 /// What thousands of small shards may take.
 const MANY_S_MAX: f64 = 3.0;
+/// What a push into a bucket has to reach beside rclone.
+const TO_RCLONE_MIN: f64 = 0.7;
+/// What ranges of our server have to reach beside nginx.
+const TO_NGINX_MIN: f64 = 0.5;
 
 /// The tables for `docs/performance.md`; nothing when no job was selected.
 pub(in crate::bench) fn markdown(figures: &Figures, options: &Options) -> String {
@@ -83,7 +87,7 @@ fn cells(row: &Row) -> [String; 14] {
 /// Each goal with what was found, and whether that meets it.
 fn goals(figures: &Figures) -> Vec<(String, String, bool)> {
     let goal = |row: &Row| match (row.job.lot, row.job.target) {
-        (Lot::Few, Target::Server) => {
+        (Lot::Few, Target::Folder | Target::Server) => {
             let goal = format!("{}: ≥ {TO_HASHED_MIN} × copy with SHA-256", row.job.name);
             Some((goal, format!("{:.2}", row.hashed.ratio), row.hashed.ratio >= TO_HASHED_MIN))
         }
@@ -91,9 +95,16 @@ fn goals(figures: &Figures) -> Vec<(String, String, bool)> {
             let goal = format!("{}: {} small shards in ≤ {MANY_S_MAX} s", row.job.name, row.shards.n_files);
             Some((goal, format!("{:.2} s", row.push.wall_s), row.push.wall_s <= MANY_S_MAX))
         }
-        (Lot::Few, Target::Folder | Target::Bucket) => None,
+        (Lot::Few, Target::Bucket) => row.rclone.as_ref().map(|rclone| {
+            let goal = format!("{}: ≥ {TO_RCLONE_MIN} × rclone", row.job.name);
+            (goal, format!("{:.2}", rclone.ratio), rclone.ratio >= TO_RCLONE_MIN)
+        }),
     };
-    figures.rows.iter().filter_map(goal).collect()
+    let ranges = figures.ranges.as_ref().and_then(|it| it.to_nginx).map(|ratio| {
+        let goal = format!("{}: ≥ {TO_NGINX_MIN} × nginx", ranges::NAME);
+        (goal, format!("{ratio:.2}"), ratio >= TO_NGINX_MIN)
+    });
+    figures.rows.iter().filter_map(goal).chain(ranges).collect()
 }
 
 /// The same figures for programs.
