@@ -20,7 +20,7 @@ pub use bitmap::{bitmap_of, parts_in};
 #[cfg(feature = "remote")]
 pub use client::HttpRemote;
 pub use opened::{at_server, server_name};
-pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
+pub use problem::{CUT_BODY, PROBLEM_MEDIA_TYPE, Problem};
 pub use token::Token;
 pub use wire::{
     AttestBody, AttestationList, BLOB_BYTES, CommitAnswer, DatasetList, DatasetSummary, DecisionBody,
