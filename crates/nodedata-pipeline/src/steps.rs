@@ -91,8 +91,9 @@ pub(crate) fn decode_topics(
     }
     let Some(steps) = steps else {
         let message = "the video of topics is decoded where steps are made of them; in tables of their own samples pass through";
-        return Err(Error::new(ErrorKind::Unsupported, message)
-            .with_hint("add `--rate 30` or `--clock TOPIC` (in a pipeline `steps: {clock: …}`), or leave out `--decode` and `source.decode`"));
+        return Err(Error::new(ErrorKind::Unsupported, message).with_hint(
+            "add `--rate 30` or `--clock TOPIC` (`steps: {clock: …}` in a pipeline), or leave out `--decode`",
+        ));
     };
     decode_videos(steps, open, &source.streams)
 }

@@ -28,7 +28,7 @@ pub use client::HttpRemote;
 pub use device::DeviceLogin;
 pub use issuer::{Discovery, ISSUER_BYTES_MAX, IssuerUrl};
 pub use opened::{at_server, server_name};
-pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
+pub use problem::{CUT_BODY, PROBLEM_MEDIA_TYPE, Problem};
 pub use token::Token;
 pub use wire::{
     ACCESS_TOKEN, AttestBody, AttestationList, BLOB_BYTES, CommitAnswer, DatasetList, DatasetSummary,

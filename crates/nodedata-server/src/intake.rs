@@ -12,6 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use nodedata_core::{Error, ErrorKind};
+use nodedata_registry::http::CUT_BODY;
 use tokio::time::timeout;
 
 use crate::{
@@ -109,7 +110,10 @@ impl Intake {
                 std::error::Error::source(&err).is_some_and(|it| it.is::<http_body_util::LengthLimitError>());
             match is_length {
                 true => too_long(),
-                false => Refusal::new(400, "body", "the body did not come to its end", "send it again"),
+                false => {
+                    let err = Error::new(ErrorKind::Io, "the body did not come to its end");
+                    Refusal::of(400, CUT_BODY, &err.with_hint("send it again"))
+                }
             }
         })?;
         Ok((bytes, share))

@@ -107,8 +107,7 @@ impl Issuer {
 
     /// A token of it, with these claims over those that every token has.
     pub fn token(&self, claims: Value) -> String {
-        let state = self.state();
-        state.signed(&state.url, claims)
+        self.state().signed(claims)
     }
 
     /// How often it was asked for a path.
@@ -233,12 +232,12 @@ impl State {
         if let Some(nonce) = nonce {
             claims["nonce"] = nonce.as_str().into();
         }
-        let token = self.signed(&self.url, claims);
+        let token = self.signed(claims);
         told(&json!({"access_token": "opaque", "token_type": "Bearer", "expires_in": 300, "id_token": token}))
     }
 
-    fn signed(&self, url: &str, claims: Value) -> String {
-        let mut all = json!({"iss": url, "iat": MADE, "exp": UNTIL});
+    fn signed(&self, claims: Value) -> String {
+        let mut all = json!({"iss": self.url, "iat": MADE, "exp": UNTIL});
         if let (Some(all), Value::Object(claims)) = (all.as_object_mut(), claims) {
             all.extend(claims);
         }

@@ -9,8 +9,13 @@ use nodedata_registry::{
 
 /// Whether a command gave up on its server, or its server on it.
 pub(super) fn is_broken_connection(stderr: &str) -> bool {
-    let said =
-        ["cannot reach the server", "the server did not answer", "sent nothing for", "did not answer within"];
+    let said = [
+        "cannot reach the server",
+        "the server did not answer",
+        "did not answer within",
+        "sent nothing for",
+        "the body did not come to its end",
+    ];
     said.iter().any(|it| stderr.contains(it))
 }
 

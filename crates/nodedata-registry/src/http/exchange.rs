@@ -10,7 +10,11 @@ use url::Url;
 
 use crate::{
     clock::jitter,
-    http::{opened::server_name, problem::Problem, token::Token},
+    http::{
+        opened::server_name,
+        problem::{CUT_BODY, Problem},
+        token::Token,
+    },
     record::from_bytes,
 };
 
@@ -229,7 +233,9 @@ impl Exchange {
             return Ok(Answer { headers, body });
         }
         let failure = self.refusal(&question.method, status, &body);
-        match retry_after(status, &headers) {
+        // Something on the way cut it off, and told the server that it was whole.
+        let is_cut = matches!(&failure, Failure::Told(it) if it.code == CUT_BODY);
+        match retry_after(status, &headers).or_else(|| is_cut.then_some(Duration::ZERO)) {
             Some(wait) if wait > self.patience.retry_after => Err((self.told_to_wait(failure, wait), None)),
             wait => Err((failure, wait)),
         }

@@ -6,6 +6,9 @@ use crate::http::wire::EntryBody;
 /// Media type of [`Problem`].
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 
+/// Code of a request whose body did not come to its end: the connection broke, so the same request may be sent again.
+pub const CUT_BODY: &str = "body";
+
 /// What a server says when it does not do what it was asked (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {

@@ -22,8 +22,8 @@ pub struct Signer {
 }
 
 enum Key {
-    Es256(EcdsaKeyPair),
-    Rs256(RsaKeyPair),
+    Es256(Box<EcdsaKeyPair>),
+    Rs256(Box<RsaKeyPair>),
 }
 
 impl Signer {
@@ -33,7 +33,7 @@ impl Signer {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
         let pkcs8 = pkcs8.expect("the system has randomness");
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random);
-        Self { kid: kid.to_owned(), key: Key::Es256(key.expect("it was just made")) }
+        Self { kid: kid.to_owned(), key: Key::Es256(Box::new(key.expect("it was just made"))) }
     }
 
     /// The one RSA key of the tests.
@@ -41,7 +41,7 @@ impl Signer {
         let text: String = RSA.split_whitespace().collect();
         let key =
             RsaKeyPair::from_pkcs8(&STANDARD.decode(text).expect("the file is base64")).expect("it is a key");
-        Self { kid: kid.to_owned(), key: Key::Rs256(key) }
+        Self { kid: kid.to_owned(), key: Key::Rs256(Box::new(key)) }
     }
 
     /// Its public half, as issuers publish it.

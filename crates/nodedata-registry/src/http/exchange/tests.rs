@@ -120,6 +120,26 @@ fn a_wait_that_is_too_long_is_told_and_not_waited_for() {
     }
 }
 
+/// Something between them cut a request off, and the server heard the end of it.
+#[test]
+fn a_request_that_was_cut_off_is_sent_again() {
+    let n_told = AtomicUsize::new(0);
+    let server = Odd::new(2, move |stream| {
+        let cut = Error::new(ErrorKind::Io, "the body did not come to its end");
+        let problem = serde_json::to_string(&Problem::of(400, CUT_BODY, &cut)).unwrap();
+        let (status, body) = match n_told.fetch_add(1, Ordering::Relaxed) {
+            0 => ("400 Bad Request", problem.as_str()),
+            _ => ("200 OK", "{}"),
+        };
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    });
+    let exchange = Exchange::new(server.url.clone(), None).unwrap();
+    assert!(exchange.ask(&Question::new(Method::POST, "v1/d/acme/x/commits")).is_ok());
+    assert_eq!(server.n_asked(), 2);
+}
+
 /// A server that seals a large blob reads it first.
 #[test]
 fn a_seal_has_the_time_of_work() {
